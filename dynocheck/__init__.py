@@ -1,0 +1,24 @@
+"""dynocheck: is this cluster, recipe or deployment of NVIDIA Dynamo fit to serve?
+
+The names below are all that a check of your own needs, besides the facts it reads (`dynocheck.facts`).
+"""
+
+from dynocheck.facts import Unavailable
+from dynocheck.outcomes import Finding, Location, Skip, Subject, fail, unknown, warn
+from dynocheck.registry import check, probe
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "Finding",
+    "Location",
+    "Skip",
+    "Subject",
+    "Unavailable",
+    "__version__",
+    "check",
+    "fail",
+    "probe",
+    "unknown",
+    "warn",
+]

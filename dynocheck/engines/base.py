@@ -1,0 +1,70 @@
+"""What is asked of every engine."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dynocheck.engines.arguments import Arguments
+from dynocheck.facts.recipe import Container, Launch
+
+
+@dataclass(frozen=True)
+class Parallelism:
+    """How many ways a model is split. `spread` is whether data parallelism takes GPUs of its own.
+
+    Expert parallelism and attention data parallelism divide the ranks that are there; they add none.
+    """
+
+    tensor: int
+    pipeline: int = 1
+    data: int = 1
+    context: int = 1
+    spread: bool = True
+
+    @property
+    def gpus(self) -> int:
+        """The GPUs that one replica needs."""
+        return self.tensor * self.pipeline * self.context * (self.data if self.spread else 1)
+
+    def __str__(self) -> str:
+        parts = [f"TP {self.tensor}"]
+        parts += [f"PP {self.pipeline}"] if self.pipeline > 1 else []
+        parts += [f"PCP {self.context}"] if self.context > 1 else []
+        parts += [f"DP {self.data}"] if self.data > 1 and self.spread else []
+        return " x ".join(parts)
+
+
+@dataclass(frozen=True)
+class Engine:
+    """An inference engine as Dynamo starts it.
+
+    `arguments` reads them from every place the engine reads them from, given the container, the launch
+    and the file that it stands in. `parallelism` is None when a number in it cannot be known.
+    """
+
+    name: str
+    module: str
+    arguments: Callable[[Container, Launch, str], Arguments]
+    parallelism: Callable[[Arguments], Parallelism | None]
+    model_flags: tuple[str, ...]
+
+    def model(self, arguments: Arguments) -> str | None:
+        """The model that is loaded: a hub id or a path, None when it is not given or not known."""
+        found = arguments.get(*self.model_flags)
+        return found.value if found is not None and isinstance(found.value, str) else None
+
+    def served_name(self, arguments: Arguments) -> str | None:
+        """The name that requests ask for: the first served one, or else the model's."""
+        found = arguments.get("served-model-name")
+        if found is None:
+            return self.model(arguments)
+        return found.value if isinstance(found.value, str) else None
+
+
+def engine_of(launch: Launch) -> Engine | None:
+    """The engine that this launch starts, or None when it starts something else, such as a frontend."""
+    from dynocheck.engines import sglang, trtllm, vllm
+
+    for engine in (vllm.ENGINE, sglang.ENGINE, trtllm.ENGINE):
+        if launch.module == engine.module or launch.module.startswith(f"{engine.module}."):
+            return engine
+    return None

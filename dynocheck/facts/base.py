@@ -1,0 +1,42 @@
+"""What every fact is."""
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+import msgspec
+
+T = TypeVar("T")
+
+
+class Fact(msgspec.Struct, frozen=True):
+    """A value that checks may ask for by its type. Its class name is its name in a snapshot."""
+
+
+class Many(Fact, Generic[T], frozen=True):
+    """A fact that is a list of things."""
+
+    items: tuple[T, ...] = ()
+
+    def __iter__(self) -> Iterator[T]:
+        return iter(self.items)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+
+class Settings(Fact, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+    """The thresholds that a site may move, from `[thresholds]` of its configuration file.
+
+    `kubernetes_version` is the lowest minor version accepted. The default is what Dynamo's
+    installation guide and its Helm chart (`kubeVersion`) ask for.
+    """
+
+    kubernetes_version: str = "1.30"
+
+
+class Unavailable(Exception):
+    """Raised by a probe whose fact cannot be had. Its text says why, `fix` what would help."""
+
+    def __init__(self, reason: str, *, fix: str | None = None) -> None:
+        super().__init__(reason)
+        self.fix = fix

@@ -1,0 +1,149 @@
+"""Facts about a cluster, as its API server tells them."""
+
+import msgspec
+
+from dynocheck.facts.base import Fact, Many
+
+
+class ClusterFact(Fact, frozen=True):
+    """A fact that only a cluster can give."""
+
+
+class Access(msgspec.Struct, frozen=True, order=True):
+    """A right that a probe needs: one verb on one resource, in all namespaces."""
+
+    verb: str
+    resource: str
+    group: str = ""
+
+    def __str__(self) -> str:
+        suffix = f".{self.group}" if self.group else ""
+        return f"{self.verb} {self.resource}{suffix}"
+
+
+class AccessReview(msgspec.Struct, frozen=True):
+    """The API server's answer to "may I?", with its reason where it gives one."""
+
+    access: Access
+    allowed: bool
+    reason: str = ""
+
+
+class Permissions(ClusterFact, Many[AccessReview], frozen=True):
+    """What the user may do, of all that this run needs."""
+
+
+class ApiServer(ClusterFact, frozen=True):
+    """The server that answered: its URL and the version it tells, e.g. `v1.36.3`."""
+
+    url: str
+    version: str
+    platform: str = ""
+
+
+class StorageClass(msgspec.Struct, frozen=True):
+    name: str
+    provisioner: str
+    is_default: bool = False
+    created: str = ""
+    parameters: dict[str, str] = {}
+    binding_mode: str = "Immediate"
+    reclaim_policy: str = "Delete"
+    allows_expansion: bool = False
+
+
+class StorageClasses(ClusterFact, Many[StorageClass], frozen=True):
+    """Every StorageClass. A class is default by the annotation in use or by its beta spelling."""
+
+
+class Condition(msgspec.Struct, frozen=True):
+    """A status condition; `status` is True, False or Unknown."""
+
+    type: str
+    status: str
+    reason: str = ""
+    message: str = ""
+
+
+class Taint(msgspec.Struct, frozen=True):
+    key: str
+    effect: str
+    value: str = ""
+
+
+class Node(msgspec.Struct, frozen=True):
+    name: str
+    labels: dict[str, str] = {}
+    allocatable: dict[str, str] = {}
+    capacity: dict[str, str] = {}
+    taints: tuple[Taint, ...] = ()
+    conditions: tuple[Condition, ...] = ()
+    unschedulable: bool = False
+    architecture: str = ""
+
+    @property
+    def gpu_resources(self) -> dict[str, int]:
+        """Allocatable GPUs and MIG slices of NVIDIA by resource name, those of which there are 0 included."""
+        return {
+            name: int(amount)
+            for name, amount in self.allocatable.items()
+            if name.startswith(("nvidia.com/gpu", "nvidia.com/mig-")) and amount.isdecimal()
+        }
+
+    @property
+    def gpus(self) -> int:
+        """How many GPUs or MIG slices pods can be given on this node."""
+        return sum(self.gpu_resources.values())
+
+    @property
+    def labelled_gpu(self) -> bool:
+        """Whether the GPU Operator or GPU Feature Discovery says that this node has GPUs."""
+        return self.labels.get("nvidia.com/gpu.present") == "true"
+
+
+class Nodes(ClusterFact, Many[Node], frozen=True):
+    """Every node."""
+
+
+class Slice(msgspec.Struct, frozen=True):
+    """A DRA ResourceSlice: a driver offers this many devices on a node."""
+
+    name: str
+    driver: str
+    node: str | None = None
+    devices: int = 0
+
+
+class ResourceSlices(ClusterFact, Many[Slice], frozen=True):
+    """Devices offered through Dynamic Resource Allocation; `served` is false where the API is not there."""
+
+    served: bool = True
+
+
+class Pod(msgspec.Struct, frozen=True):
+    namespace: str
+    name: str
+    phase: str = ""
+    ready: bool = False
+    waiting: tuple[str, ...] = ()
+
+
+class OperatorPods(ClusterFact, Many[Pod], frozen=True):
+    """The pods of the GPU Operator itself, in whatever namespace it was installed."""
+
+
+class CustomResourceDefinition(msgspec.Struct, frozen=True):
+    name: str
+    group: str
+    served: tuple[str, ...] = ()
+    established: bool = False
+    annotations: dict[str, str] = {}
+    reason: str = ""
+
+
+class CustomResourceDefinitions(ClusterFact, Many[CustomResourceDefinition], frozen=True):
+    """Every CustomResourceDefinition, without its schemas; of its annotations those that tell a version."""
+
+    def named(self, name: str) -> CustomResourceDefinition | None:
+        """The definition of that full name, such as `gateways.gateway.networking.k8s.io`."""
+        return next((crd for crd in self.items if crd.name == name), None)

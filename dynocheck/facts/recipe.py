@@ -1,0 +1,287 @@
+"""Facts about recipe folders: their files as YAML values with positions, and the graphs those describe.
+
+Lines and columns count from 1 everywhere.
+"""
+
+import enum
+from collections.abc import Iterator
+from typing import Any
+
+import msgspec
+
+from dynocheck.facts.base import Fact, Many
+
+
+class RecipeFact(Fact, frozen=True):
+    """A fact that only recipe files can give."""
+
+
+class Value(msgspec.Struct, frozen=True, array_like=True):
+    """A YAML value and where it stands: its own place, or its key's when it is a block below the key."""
+
+    data: bool | int | float | str | list["Value"] | dict[str, "Value"] | None
+    line: int
+    column: int
+
+    @property
+    def mapping(self) -> dict[str, "Value"]:
+        """Its entries, explicit nulls left out as the API server prunes them; empty when it is no mapping."""
+        if not isinstance(self.data, dict):
+            return {}
+        return {key: value for key, value in self.data.items() if value.data is not None}
+
+    @property
+    def sequence(self) -> list["Value"]:
+        """Its elements, or none when it is no sequence."""
+        return self.data if isinstance(self.data, list) else []
+
+    @property
+    def text(self) -> str | None:
+        """Its string, or None when it is something else."""
+        return self.data if isinstance(self.data, str) else None
+
+    @property
+    def plain(self) -> Any:
+        """The same data without positions."""
+        if isinstance(self.data, dict):
+            return {key: value.plain for key, value in self.data.items()}
+        if isinstance(self.data, list):
+            return [value.plain for value in self.data]
+        return self.data
+
+    def get(self, *path: str) -> "Value | None":
+        """The value under these keys, or None where one is missing, null or no mapping."""
+        value = self
+        for key in path:
+            found = value.data.get(key) if isinstance(value.data, dict) else None
+            if found is None or found.data is None:
+                return None
+            value = found
+        return value
+
+
+class Problem(msgspec.Struct, frozen=True):
+    """What is wrong with a file as YAML. A `fatal` one means that what follows it was not read."""
+
+    message: str
+    line: int | None = None
+    column: int | None = None
+    fatal: bool = True
+
+
+class Manifest(msgspec.Struct, frozen=True):
+    """One YAML document that has the shape of an object: its file and its root."""
+
+    file: str
+    root: Value
+
+    @property
+    def kind(self) -> str:
+        return self._string("kind")
+
+    @property
+    def api_version(self) -> str:
+        return self._string("apiVersion")
+
+    @property
+    def group(self) -> str:
+        """The API group, empty for the core group."""
+        return self.api_version.rpartition("/")[0]
+
+    @property
+    def name(self) -> str:
+        return self._string("metadata", "name")
+
+    def _string(self, *path: str) -> str:
+        value = self.root.get(*path)
+        return (value.text if value else None) or ""
+
+
+class Role(enum.StrEnum):
+    """What a file is read for."""
+
+    MANIFEST = "manifest"  # applied as it stands
+    KUSTOMIZE = "kustomize"  # an input of kustomize: rendered, never applied as it stands
+    CONTEXT = "context"  # part of the model around what the user named: understood, not judged
+
+
+class SourceFile(msgspec.Struct, frozen=True):
+    """A file of a recipe: its path as the user would write it, its documents, and what is wrong with it."""
+
+    path: str
+    documents: tuple[Value, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    role: Role = Role.MANIFEST
+
+    @property
+    def folder(self) -> str:
+        return self.path.rpartition("/")[0]
+
+    @property
+    def manifests(self) -> Iterator[Manifest]:
+        return (Manifest(self.path, root) for root in self.documents if isinstance(root.data, dict))
+
+
+class Word(msgspec.Struct, frozen=True):
+    """A word of a command line; `text` is None when only the running container could know it."""
+
+    text: str | None
+    line: int
+    column: int
+
+
+class Launch(msgspec.Struct, frozen=True):
+    """A Python module started by a container, such as `dynamo.vllm`, with the words that follow it."""
+
+    module: str
+    words: tuple[Word, ...]
+    line: int
+    column: int
+
+
+class EnvVar(msgspec.Struct, frozen=True):
+    """An environment variable; `value` is None when it comes from a Secret, a field or outside the recipe."""
+
+    name: str
+    value: str | None
+    line: int
+    column: int
+
+
+class Mount(msgspec.Struct, frozen=True):
+    """A volume in a container: `source` is claim, configmap, secret, empty or other."""
+
+    path: str
+    source: str
+    name: str
+    line: int
+    column: int
+
+
+class ConfigFile(msgspec.Struct, frozen=True):
+    """A file that a ConfigMap of the recipe puts into a container: its path there and what it says as YAML.
+
+    The positions in `root` are those in the recipe's own `file`.
+    """
+
+    path: str
+    file: str
+    root: Value | None
+
+
+class Container(msgspec.Struct, frozen=True):
+    name: str
+    image: str | None
+    env: tuple[EnvVar, ...]
+    mounts: tuple[Mount, ...]
+    launches: tuple[Launch, ...]
+    files: tuple[ConfigFile, ...]
+    line: int
+    column: int
+
+    def variable(self, name: str) -> EnvVar | None:
+        return next((var for var in self.env if var.name == name), None)
+
+
+class Component(msgspec.Struct, frozen=True, kw_only=True):
+    """A part of a graph, the same from both API versions.
+
+    `role` is frontend, worker, prefill, decode, planner or epp, or what the manifest says when it says
+    something else. `gpus` counts per node, and is None when GPUs come by a resource claim. `nodes` is
+    the number of nodes one replica spans.
+    """
+
+    name: str
+    role: str
+    replicas: int
+    nodes: int
+    gpus: int | None
+    containers: tuple[Container, ...]
+    claims: tuple[Mount, ...]
+    line: int
+    column: int
+
+    @property
+    def main(self) -> Container | None:
+        return next(
+            (c for c in self.containers if c.name == "main"),
+            self.containers[0] if self.containers else None,
+        )
+
+
+class Graph(msgspec.Struct, frozen=True, kw_only=True):
+    """A DynamoGraphDeployment. `creates` names the claims that it has the operator create."""
+
+    file: str
+    name: str
+    api_version: str
+    framework: str | None
+    components: tuple[Component, ...]
+    creates: tuple[str, ...]
+    line: int
+    column: int
+
+    @property
+    def gpus(self) -> int | None:
+        """GPUs of the whole graph, or None when a component's are not known."""
+        total = 0
+        for component in self.components:
+            if component.gpus is None:
+                return None
+            total += component.replicas * component.nodes * component.gpus
+        return total
+
+
+class Download(msgspec.Struct, frozen=True, kw_only=True):
+    """A model that a Job fetches: its hub id, None when it cannot be told, and the folder it goes to.
+
+    `folder` is relative to the claim it lies on, so that it compares across mounts; None when none is named.
+    """
+
+    file: str
+    model: str | None
+    folder: str | None
+    line: int
+    column: int
+
+
+class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
+    """A workload that puts load on a service: where it sends it and the model it asks for, where told."""
+
+    file: str
+    name: str
+    endpoint: EnvVar | None
+    model: EnvVar | None
+    line: int
+    column: int
+
+
+class Recipe(msgspec.Struct, frozen=True, kw_only=True):
+    """What one path given by the user holds: a model's folder, a variant of it, or manifests.
+
+    `shape` is model, variant or manifests. `folders` are all its folders, relative to `path`.
+    """
+
+    path: str
+    shape: str
+    files: tuple[SourceFile, ...]
+    folders: tuple[str, ...] = ()
+    graphs: tuple[Graph, ...] = ()
+    downloads: tuple[Download, ...] = ()
+    benchmarks: tuple[Benchmark, ...] = ()
+
+    @property
+    def judged(self) -> Iterator[SourceFile]:
+        """The files that are this recipe's own."""
+        return (file for file in self.files if file.role is not Role.CONTEXT)
+
+    @property
+    def manifests(self) -> Iterator[Manifest]:
+        """Every object that is applied as it stands, of the recipe and of the model around it."""
+        for file in self.files:
+            if file.role is not Role.KUSTOMIZE:
+                yield from file.manifests
+
+
+class Recipes(RecipeFact, Many[Recipe], frozen=True):
+    """Every recipe that the user named."""

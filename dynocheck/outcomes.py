@@ -1,0 +1,175 @@
+"""What a check may say, and the report that is made of it: the contract `dynocheck.report/v1`."""
+
+import enum
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import msgspec
+
+SCHEMA = "dynocheck.report/v1"
+
+
+class Outcome(enum.StrEnum):
+    """How a check ended, from best to worst of what decides an exit code."""
+
+    SKIP = "skip"
+    PASS = "pass"  # noqa: S105
+    WARN = "warn"
+    UNKNOWN = "unknown"
+    ERROR = "error"
+    FAIL = "fail"
+
+    @property
+    def severity(self) -> int:
+        """A rank: the worst of several outcomes is the one that ranks highest."""
+        return list(Outcome).index(self)
+
+
+class Subject(msgspec.Struct, frozen=True):
+    """The object in a cluster that a finding is about."""
+
+    kind: str
+    name: str
+    namespace: str | None = None
+
+    def __str__(self) -> str:
+        prefix = f"{self.namespace}/" if self.namespace else ""
+        return f"{self.kind} {prefix}{self.name}"
+
+
+class Location(msgspec.Struct, frozen=True):
+    """The place in a file that a finding is about; lines and columns count from 1."""
+
+    file: str
+    line: int | None = None
+    column: int | None = None
+
+    def __str__(self) -> str:
+        return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
+
+
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
+    """One cause: what was seen, on what, and the command or edit that mends it."""
+
+    outcome: Outcome
+    message: str
+    fix: str | None = None
+    evidence: dict[str, Any] = {}
+    subject: Subject | None = None
+    location: Location | None = None
+
+
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
+    """What one check said, with the seconds it took to judge."""
+
+    check: str
+    title: str
+    area: str
+    outcome: Outcome
+    message: str
+    duration_s: float
+    findings: tuple[Finding, ...] = ()
+
+
+class Tool(msgspec.Struct, frozen=True):
+    name: str
+    version: str
+
+
+class Report(msgspec.Struct, frozen=True, kw_only=True):
+    """A whole run. `started` is RFC 3339 in UTC, `duration_s` in seconds."""
+
+    schema: str = SCHEMA
+    tool: Tool
+    command: str
+    started: str
+    duration_s: float
+    target: dict[str, Any]
+    summary: dict[Outcome, int]
+    verdicts: tuple[Verdict, ...]
+
+
+class Skip(Exception):
+    """Raised by a check that has nothing to judge here; its text is the reason."""
+
+
+def _finding(
+    outcome: Outcome,
+    message: str,
+    fix: str | None,
+    evidence: Mapping[str, Any] | None,
+    subject: Subject | None,
+    location: Location | None,
+) -> Finding:
+    return Finding(
+        outcome=outcome,
+        message=message,
+        fix=fix,
+        evidence=dict(evidence or {}),
+        subject=subject,
+        location=location,
+    )
+
+
+def fail(
+    message: str,
+    *,
+    fix: str | None = None,
+    evidence: Mapping[str, Any] | None = None,
+    subject: Subject | None = None,
+    location: Location | None = None,
+) -> Finding:
+    """It will break, or is broken."""
+    return _finding(Outcome.FAIL, message, fix, evidence, subject, location)
+
+
+def warn(
+    message: str,
+    *,
+    fix: str | None = None,
+    evidence: Mapping[str, Any] | None = None,
+    subject: Subject | None = None,
+    location: Location | None = None,
+) -> Finding:
+    """It holds, but will hurt."""
+    return _finding(Outcome.WARN, message, fix, evidence, subject, location)
+
+
+def unknown(
+    message: str,
+    *,
+    fix: str | None = None,
+    evidence: Mapping[str, Any] | None = None,
+    subject: Subject | None = None,
+    location: Location | None = None,
+) -> Finding:
+    """It could not be looked at."""
+    return _finding(Outcome.UNKNOWN, message, fix, evidence, subject, location)
+
+
+def worst(outcomes: Iterable[Outcome]) -> Outcome:
+    """The outcome that decides; a pass when there is none to decide."""
+    return max(outcomes, key=lambda outcome: outcome.severity, default=Outcome.PASS)
+
+
+def summarize(verdicts: Iterable[Verdict]) -> dict[Outcome, int]:
+    """How many verdicts ended in each outcome, every outcome named."""
+    counts = dict.fromkeys(
+        (Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.UNKNOWN, Outcome.SKIP, Outcome.ERROR), 0
+    )
+    for verdict in verdicts:
+        counts[verdict.outcome] += 1
+    return counts
+
+
+def exit_code(report: Report, *, strict: bool = False) -> int:
+    """0 fit, 1 not fit, 3 could not tell. `strict` counts a warning as not fit.
+
+    A run in which nothing was judged could not tell.
+    """
+    seen = {outcome for outcome, count in report.summary.items() if count}
+    if Outcome.FAIL in seen or (strict and Outcome.WARN in seen):
+        return 1
+    if seen & {Outcome.UNKNOWN, Outcome.ERROR} or not seen & {Outcome.PASS, Outcome.WARN}:
+        return 3
+    return 0

@@ -1,0 +1,236 @@
+"""Finds checks and probes: built in, by entry point, or in a folder that the user names."""
+
+import importlib
+import importlib.util
+import inspect
+import pkgutil
+import re
+import sys
+import types
+import typing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
+from functools import cached_property, partial
+from importlib.metadata import entry_points
+from pathlib import Path
+from typing import Any
+
+from dynocheck.errors import UsageError
+from dynocheck.facts import Access, Fact
+from dynocheck.outcomes import Finding
+
+CHECKS_GROUP = "dynocheck.checks"
+PROBES_GROUP = "dynocheck.probes"
+
+CheckFunction = Callable[..., Iterable[Finding] | None]
+_ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
+
+
+class RegistryError(UsageError):
+    """A check or probe cannot be used as it is written, or a selection names none."""
+
+
+@dataclass(frozen=True)
+class Need:
+    """A fact that a check takes: by which parameter, and whether it can do without."""
+
+    parameter: str
+    fact: type[Fact]
+    optional: bool
+
+
+@dataclass(frozen=True)
+class Check:
+    """One thing that must hold, stated by its title and judged by its function."""
+
+    id: str
+    title: str
+    judge: CheckFunction
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def area(self) -> str:
+        return self.id.partition(".")[0]
+
+    @property
+    def page(self) -> str:
+        """Why it matters and what mends it."""
+        return inspect.cleandoc(self.judge.__doc__ or "")
+
+    @cached_property
+    def needs(self) -> tuple[Need, ...]:
+        """The facts it takes, from the types of its parameters.
+
+        :raises RegistryError: a parameter's type is no fact.
+        """
+        return tuple(_needs(self))
+
+    def __call__(self, *facts: Any, **named: Any) -> Iterable[Finding] | None:
+        return self.judge(*facts, **named)
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Gathers one kind of fact from its sources: what its function takes and returns says which."""
+
+    name: str
+    look: Callable[..., Fact]
+    access: tuple[Access, ...] = ()
+
+    @cached_property
+    def provides(self) -> type[Fact]:
+        """The fact it gathers.
+
+        :raises RegistryError: the function does not say which fact it returns.
+        """
+        fact = _hints(self.look, self.name).get("return")
+        if not (isinstance(fact, type) and issubclass(fact, Fact)):
+            raise RegistryError(f"probe {self.name}: its return type is not a fact")
+        return fact
+
+    @cached_property
+    def sources(self) -> dict[str, type]:
+        """What it looks at, by parameter name."""
+        return {name: t for name, t in _hints(self.look, self.name).items() if name != "return"}
+
+    def __call__(self, *sources: Any, **named: Any) -> Fact:
+        return self.look(*sources, **named)
+
+
+@dataclass(frozen=True)
+class Registry:
+    checks: tuple[Check, ...]
+    probes: tuple[Probe, ...]
+    by_id: dict[str, Check] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        by_id: dict[str, Check] = {}
+        for found in self.checks:
+            for name in (found.id, *found.aliases):
+                if name in by_id:
+                    raise RegistryError(f"two checks are called {name}")
+                by_id[name] = found
+        object.__setattr__(self, "by_id", by_id)
+        provided: dict[type[Fact], Probe] = {}
+        for prober in self.probes:
+            other = provided.setdefault(prober.provides, prober)
+            if other is not prober:
+                raise RegistryError(
+                    f"probes {other.name} and {prober.name} both provide {prober.provides.__name__}"
+                )
+
+
+def check(
+    id: str,  # noqa: A002  (the design's word for it)
+    *,
+    title: str,
+    aliases: Sequence[str] = (),
+) -> Callable[[CheckFunction], Check]:
+    """Make a check of a function that takes facts and yields findings, none of them when all is well.
+
+    :param id: `area.kebab-name`, stable for ever.
+    :param title: what must hold, as a statement.
+    :param aliases: ids that the check had before.
+    :raises RegistryError: the id is not of that form.
+    """
+    if not _ID.fullmatch(id):
+        raise RegistryError(f"check id {id!r} is not of the form area.kebab-name")
+
+    def make(judge: CheckFunction) -> Check:
+        return Check(id, title, judge, tuple(aliases))
+
+    return make
+
+
+def probe(*, access: Sequence[Access] = ()) -> Callable[[Callable[..., Fact]], Probe]:
+    """Make a probe of a function that takes sources and returns a fact, or raises `Unavailable`.
+
+    :param access: the rights in a cluster that it needs.
+    """
+
+    def make(look: Callable[..., Fact]) -> Probe:
+        return Probe(look.__name__, look, tuple(access))
+
+    return make
+
+
+def load(checks_dirs: Iterable[Path] = ()) -> Registry:
+    """Everything that is built in, installed or lies in these folders.
+
+    :raises RegistryError: a module cannot be imported, or two things have one name.
+    """
+    modules = [*_package("dynocheck.checks"), *_package("dynocheck.probes")]
+    for group in (CHECKS_GROUP, PROBES_GROUP):
+        for entry in entry_points(group=group):
+            loaded = _guarded(entry.load, f"entry point {entry.name} of {group}")
+            modules.extend(_package(loaded.__name__) if hasattr(loaded, "__path__") else [loaded])
+    for folder in checks_dirs:
+        modules.extend(_folder(folder))
+    things = (thing for module in modules for thing in vars(module).values())
+    found = list(dict.fromkeys(thing for thing in things if isinstance(thing, (Check, Probe))))
+    return Registry(
+        checks=tuple(sorted((c for c in found if isinstance(c, Check)), key=lambda c: c.id)),
+        probes=tuple(p for p in found if isinstance(p, Probe)),
+    )
+
+
+def select(checks: Sequence[Check], only: Sequence[str], without: Sequence[str]) -> tuple[Check, ...]:
+    """The checks that these ids and globs leave.
+
+    :param only: keep those that match one of them; all when empty.
+    :param without: then drop those that match one of them.
+    :raises RegistryError: an id or glob matches no check.
+    """
+    kept = [c for c in checks if not only or any(_matches(c, pattern) for pattern in only)]
+    for pattern in (*only, *without):
+        if not any(_matches(c, pattern) for c in checks):
+            raise RegistryError(f"no check here matches {pattern!r}; `dynocheck checks` lists them all")
+    return tuple(c for c in kept if not any(_matches(c, pattern) for pattern in without))
+
+
+def _matches(candidate: Check, pattern: str) -> bool:
+    return any(fnmatchcase(name, pattern) for name in (candidate.id, candidate.area, *candidate.aliases))
+
+
+def _package(name: str) -> list[types.ModuleType]:
+    package = importlib.import_module(name)
+    names = [info.name for info in pkgutil.iter_modules(package.__path__)]
+    return [package, *(importlib.import_module(f"{name}.{leaf}") for leaf in sorted(names))]
+
+
+def _folder(folder: Path) -> Iterator[types.ModuleType]:
+    if not folder.is_dir():
+        raise RegistryError(f"{folder}: no such folder of checks")
+    for path in sorted(folder.glob("*.py")):
+        spec = importlib.util.spec_from_file_location(f"dynocheck_local_{path.stem}", path)
+        assert spec is not None and spec.loader is not None  # noqa: PT018  (it has the .py suffix)
+        module = importlib.util.module_from_spec(spec)
+        sys.modules[spec.name] = module
+        _guarded(partial(spec.loader.exec_module, module), str(path))
+        yield module
+
+
+def _guarded(load_it: Callable[[], Any], what: str) -> Any:
+    try:
+        return load_it()
+    except Exception as error:
+        raise RegistryError(f"{what}: {type(error).__name__}: {error}") from error
+
+
+def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
+    try:
+        return typing.get_type_hints(function)
+    except NameError as error:
+        raise RegistryError(f"{name}: {error}") from error
+
+
+def _needs(owner: Check) -> Iterator[Need]:
+    hints = _hints(owner.judge, owner.id)
+    for parameter in inspect.signature(owner.judge).parameters:
+        hint = hints.get(parameter)
+        options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
+        facts = [o for o in options if isinstance(o, type) and issubclass(o, Fact)]
+        if len(facts) != 1:
+            raise RegistryError(f"{owner.id}: parameter {parameter} is not typed as a fact")
+        yield Need(parameter, facts[0], types.NoneType in options)

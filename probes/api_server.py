@@ -1,0 +1,49 @@
+"""The API server itself: its version, and what it lets us do."""
+
+from functools import partial
+
+import msgspec
+
+from dynocheck import probe
+from dynocheck.facts import Access, AccessReview, ApiServer, Permissions
+from dynocheck.kube import Cluster, together
+from dynocheck.runner import RequiredAccess
+
+_REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+
+
+class _Version(msgspec.Struct, rename="camel"):
+    git_version: str
+    platform: str = ""
+
+
+class _ReviewStatus(msgspec.Struct):
+    allowed: bool = False
+    reason: str = ""
+
+
+class _Review(msgspec.Struct):
+    status: _ReviewStatus
+
+
+@probe()
+def api_server(cluster: Cluster) -> ApiServer:
+    version = cluster.get("/version", _Version)
+    return ApiServer(cluster.connection.server, version.git_version, version.platform)
+
+
+@probe()
+def permissions(cluster: Cluster, required: RequiredAccess) -> Permissions:
+    """A SelfSubjectAccessReview for each right: all that is ever posted, and it changes nothing."""
+
+    def review(access: Access) -> AccessReview:
+        attributes = {"verb": access.verb, "group": access.group, "resource": access.resource}
+        body = {
+            "apiVersion": "authorization.k8s.io/v1",
+            "kind": "SelfSubjectAccessReview",
+            "spec": {"resourceAttributes": attributes},
+        }
+        status = cluster.post(_REVIEWS, body, _Review).status
+        return AccessReview(access, status.allowed, status.reason)
+
+    return Permissions(tuple(together([partial(review, access) for access in required.items])))

@@ -1,0 +1,82 @@
+"""Nodes, and what DRA drivers offer on them."""
+
+import msgspec
+
+from dynocheck import probe
+from dynocheck.facts import Access, Condition, Node, Nodes, ResourceSlices, Slice, Taint
+from dynocheck.kube import Cluster, NotFound
+from dynocheck.probes.wire import Condition as WireCondition
+from dynocheck.probes.wire import Meta
+
+
+class _Taint(msgspec.Struct):
+    key: str
+    effect: str
+    value: str = ""
+
+
+class _Spec(msgspec.Struct):
+    unschedulable: bool = False
+    taints: list[_Taint] | None = None
+
+
+class _Info(msgspec.Struct):
+    architecture: str = ""
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    allocatable: dict[str, str] | None = None
+    capacity: dict[str, str] | None = None
+    conditions: list[WireCondition] | None = None
+    node_info: _Info = msgspec.field(default_factory=_Info)
+
+
+class _Node(msgspec.Struct):
+    metadata: Meta
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _SliceSpec(msgspec.Struct, rename="camel"):
+    driver: str = ""
+    node_name: str | None = None
+    devices: list[msgspec.Raw] | None = None
+
+
+class _Slice(msgspec.Struct):
+    metadata: Meta
+    spec: _SliceSpec
+
+
+@probe(access=[Access("list", "nodes")])
+def nodes(cluster: Cluster) -> Nodes:
+    return Nodes(tuple(_node(found) for found in cluster.items("/api/v1/nodes", _Node)))
+
+
+def _node(found: _Node) -> Node:
+    return Node(
+        name=found.metadata.name,
+        labels=found.metadata.labels or {},
+        allocatable=found.status.allocatable or {},
+        capacity=found.status.capacity or {},
+        taints=tuple(Taint(t.key, t.effect, t.value) for t in found.spec.taints or ()),
+        conditions=tuple(
+            Condition(c.type, c.status, c.reason, c.message) for c in found.status.conditions or ()
+        ),
+        unschedulable=found.spec.unschedulable,
+        architecture=found.status.node_info.architecture,
+    )
+
+
+@probe(access=[Access("list", "resourceslices", "resource.k8s.io")])
+def resource_slices(cluster: Cluster) -> ResourceSlices:
+    """The stable API is served from Kubernetes 1.34 on; before it there is nothing to offer GPUs through."""
+    try:
+        found = list(cluster.items("/apis/resource.k8s.io/v1/resourceslices", _Slice))
+    except NotFound:
+        return ResourceSlices(served=False)
+    return ResourceSlices(
+        tuple(
+            Slice(s.metadata.name, s.spec.driver, s.spec.node_name, len(s.spec.devices or ())) for s in found
+        )
+    )

@@ -1,0 +1,204 @@
+"""The objects that tests need most, with the status that kubelets and controllers would write."""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.controlplane.api import Api, Object
+
+CRD = "CustomResourceDefinition"
+GPU = "nvidia.com/gpu"
+WORKERS = 8
+PATIENCE = 20.0  # seconds that CRDs may take to be served
+
+
+def crds_dir() -> Path | None:
+    """Give the folder of published CRDs: $DYNOCHECK_CRDS, else ../shared/crds, else None."""
+    if given := os.environ.get("DYNOCHECK_CRDS"):
+        return Path(given)
+    beside = Path(__file__).resolve().parents[3] / "shared" / "crds"
+    return beside if beside.is_dir() else None
+
+
+class Objects(Api):
+    """Makes objects the short way; `apply` takes any other."""
+
+    def namespace(self, prefix: str = "test") -> str:
+        """Create a namespace whose name nobody else has, and give the name."""
+        name = f"{prefix}-{secrets.token_hex(3)}"
+        self.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+        return name
+
+    def node(
+        self,
+        name: str,
+        *,
+        gpus: int = 0,
+        labels: Mapping[str, str] | None = None,
+        taints: Iterable[Mapping[str, str]] = (),
+        ready: bool = True,
+        capacity: Mapping[str, str] | None = None,
+        allocatable: Mapping[str, str] | None = None,
+        **status: Any,
+    ) -> Object:
+        """Create a node as a kubelet would have reported it, and give it.
+
+        `allocatable` says where it differs from the capacity; `status` sets further fields of it.
+        """
+        whole = {"cpu": "64", "memory": "512Gi", "ephemeral-storage": "1Ti", "pods": "110"}
+        whole |= {GPU: str(gpus)} if gpus else {}
+        whole |= capacity or {}
+        return self._make(
+            {
+                "apiVersion": "v1",
+                "kind": "Node",
+                "metadata": {"name": name, "labels": _hostname(name) | dict(labels or {})},
+                "spec": {"taints": [dict(taint) for taint in taints]},
+                "status": {
+                    "capacity": whole,
+                    "allocatable": whole | dict(allocatable or {}),
+                    "conditions": [_condition("Ready", ready, "KubeletReady")],
+                    **status,
+                },
+            }
+        )
+
+    def pod(
+        self,
+        name: str,
+        namespace: str = "default",
+        *,
+        node: str | None = None,
+        phase: str = "Running",
+        ready: bool = True,
+        gpus: int = 0,
+        image: str = "registry.example/app:1",
+        labels: Mapping[str, str] | None = None,
+        owner: Object | None = None,
+        spec: Object | None = None,
+        status: Object | None = None,
+    ) -> Object:
+        """Create a pod of one container, in the state that kubelet and scheduler would report.
+
+        `owner` is the object that controls it; `spec` and `status` replace single fields of theirs.
+        """
+        limits = {GPU: str(gpus)} if gpus else {}
+        container = {"name": "main", "image": image, "resources": {"limits": limits}}
+        spec = {"containers": [container], **({"nodeName": node} if node else {}), **(spec or {})}
+        ready = ready and phase == "Running"
+        metadata: Object = {"name": name, "namespace": namespace, "labels": dict(labels or {})}
+        if owner:
+            metadata["ownerReferences"] = [_reference(owner)]
+        reported: Object = {
+            "phase": phase,
+            "conditions": [
+                _condition("PodScheduled", bool(node)),
+                _condition("ContainersReady", ready),
+                _condition("Ready", ready),
+            ],
+        }
+        if phase == "Running":
+            reported["containerStatuses"] = [_running(each, ready) for each in spec["containers"]]
+        return self._make(
+            {
+                "apiVersion": "v1",
+                "kind": "Pod",
+                "metadata": metadata,
+                "spec": spec,
+                "status": reported | (status or {}),
+            }
+        )
+
+    def load_crds(self, *folders: Path) -> list[str]:
+        """Define every CRD in these files and folders, wait until they are served, give the names.
+
+        One that converts through a webhook is told not to, since no operator runs here. Where two
+        folders define the same one, the later wins. Raises TimeoutError for one that is not served.
+        """
+        files = [file for folder in folders for file in _yaml_files(folder)]
+        found = {crd["metadata"]["name"]: crd for file in files for crd in _crds(file)}
+        self.apply(*found.values(), workers=WORKERS)
+        wanted = {kind for crd in found.values() for kind in _kinds(crd)}
+        deadline = time.monotonic() + PATIENCE
+        while missing := wanted - (kinds := self.discover()).keys():
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"not served after {PATIENCE:.0f} s: {sorted(missing)}")
+            time.sleep(0.02)
+        with ThreadPoolExecutor(WORKERS) as pool:
+            list(pool.map(self._warm, [kinds[kind].path for kind in wanted]))
+        return sorted(found)
+
+    def _warm(self, path: str) -> None:
+        # Its storage starts with the first request, which is told to come again.
+        deadline = time.monotonic() + PATIENCE
+        while self.http.get(path).status_code == 429:
+            if time.monotonic() > deadline:
+                raise TimeoutError(f"{path} is not served after {PATIENCE:.0f} s")
+            time.sleep(0.02)
+
+    def _make(self, item: Object) -> Object:
+        return self.apply(item)[0]
+
+
+def _yaml_files(path: Path) -> Sequence[Path]:
+    return sorted(path.rglob("*.yaml")) if path.is_dir() else [path]
+
+
+@functools.cache
+def _crds(file: Path) -> list[Object]:
+    with file.open() as text:
+        documents = yaml.load_all(text, yaml.CSafeLoader)
+        crds = [item for item in documents if item and item["kind"] == CRD]
+    for crd in crds:
+        crd.pop("status", None)  # some are published with an empty one
+        if crd["spec"].get("conversion", {}).get("strategy") == "Webhook":
+            crd["spec"]["conversion"] = {"strategy": "None"}
+    return crds
+
+
+def _kinds(crd: Object) -> Iterable[tuple[str, str]]:
+    spec = crd["spec"]
+    for version in spec["versions"]:
+        if version["served"]:
+            yield f"{spec['group']}/{version['name']}", spec["names"]["kind"]
+
+
+def _hostname(name: str) -> dict[str, str]:
+    about = {"hostname": name, "os": "linux", "arch": "amd64"}
+    return {f"kubernetes.io/{key}": value for key, value in about.items()}
+
+
+def _condition(kind: str, holds: bool, reason: str = "Tests") -> Object:
+    return {"type": kind, "status": str(holds), "reason": reason}
+
+
+def _reference(owner: Object) -> Object:
+    metadata = owner["metadata"]
+    return {
+        "apiVersion": owner["apiVersion"],
+        "kind": owner["kind"],
+        "name": metadata["name"],
+        "uid": metadata["uid"],
+        "controller": True,
+    }
+
+
+def _running(container: Object, ready: bool) -> Object:
+    return {
+        "name": container["name"],
+        "image": container["image"],
+        "imageID": container["image"],
+        "ready": ready,
+        "started": True,
+        "restartCount": 0,
+        "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
+    }

@@ -1,0 +1,60 @@
+"""The pytest fixtures that give tests a real Kubernetes."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import NoReturn
+
+import pytest
+
+from tests.controlplane import build
+from tests.controlplane.objects import crds_dir
+from tests.controlplane.server import ControlPlane
+
+
+def missing(reason: str) -> NoReturn:
+    """Skip the test by name; fail it in CI, where a test that does not run protects nobody."""
+    if os.environ.get("CI"):
+        pytest.fail(reason, pytrace=False)
+    pytest.skip(reason)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None]:
+    """Treat what a running test finds missing, such as a scheduler, like a missing fixture."""
+    try:
+        return (yield)
+    except build.Unavailable as error:
+        missing(f"control plane: {error}")
+
+
+@pytest.fixture(scope="session")
+def controlplane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
+    """The one control plane of this test session, which records every request."""
+    capture = request.config.pluginmanager.getplugin("capturemanager")
+    try:
+        with capture.global_and_fixture_disabled():  # the first build takes minutes: show it
+            build.assets("etcd", "kube-apiserver", "kubectl")
+        server = ControlPlane(audit=True)
+    except build.Unavailable as error:
+        missing(f"control plane: {error}")
+    with server:
+        yield server
+
+
+@pytest.fixture
+def cluster(controlplane: ControlPlane) -> Iterator[ControlPlane]:
+    """The control plane of the session, as empty as it was at its start."""
+    yield controlplane
+    controlplane.reset()
+
+
+@pytest.fixture(scope="session")
+def crds() -> Path:
+    """The folder of published CRDs that `cluster.load_crds` loads from."""
+    folder = crds_dir()
+    if folder is None:
+        missing("no CRDs: DYNOCHECK_CRDS is not set and ../shared/crds does not exist")
+    return folder

@@ -1,0 +1,116 @@
+"""Starts servers in a folder of their own, and leaves neither behind."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+
+from tests.controlplane import keeper
+
+DEADLINE = 30.0
+ATTEMPTS = 3
+
+
+class StartError(Exception):
+    """A server did not come up; the message ends with the tail of its log."""
+
+
+class Processes:
+    """A few servers and the temporary folder they write into.
+
+    `close` stops and removes all of it, and so does any end of this Python process.
+    """
+
+    def __init__(self) -> None:
+        self.folder = Path(tempfile.mkdtemp(prefix="dynocheck-controlplane-"))
+        self._running: dict[str, subprocess.Popen[bytes]] = {}
+        # In a session of its own, so that Ctrl-C in the terminal does not end it before its work.
+        self._keeper = subprocess.Popen(
+            [sys.executable, "-IS", keeper.__file__, str(self.folder)],
+            stdin=subprocess.PIPE,
+            start_new_session=True,
+        )
+
+    def serve(
+        self,
+        name: str,
+        command: Callable[[int], Sequence[str]],
+        ready: Callable[[int], bool],
+    ) -> int:
+        """Start the server that `command` gives for a port, wait until `ready`, return that port.
+
+        Another port is tried when somebody took the first one in between. Raises StartError when
+        the server ends or is not ready within DEADLINE seconds.
+        """
+        for remaining in reversed(range(ATTEMPTS)):
+            port = free_port()
+            try:
+                self._start(name, command(port), partial(ready, port))
+                return port
+            except StartError as error:
+                if "address already in use" not in str(error) or not remaining:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def stop(self, name: str) -> None:
+        """Kill a server that may be running. It holds nothing that would be worth a goodbye."""
+        if process := self._running.pop(name, None):
+            process.kill()
+            self._tell("-", process)
+            process.wait()
+
+    def log(self, name: str) -> Path:
+        """Give the file that holds everything a server said."""
+        return self.folder / f"{name}.log"
+
+    def close(self) -> None:
+        """Stop every server and remove the folder; does nothing the second time."""
+        # The keeper does it here too: there is one way to end, and each run of the tests tries it.
+        assert self._keeper.stdin
+        self._keeper.stdin.close()
+        self._keeper.wait()
+        for process in self._running.values():
+            process.kill()
+            process.wait()
+        self._running.clear()
+
+    def _start(self, name: str, command: Sequence[str], ready: Callable[[], bool]) -> None:
+        with self.log(name).open("wb") as log:
+            process = subprocess.Popen(
+                command,
+                cwd=self.folder,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        self._running[name] = process
+        self._tell("+", process)
+        deadline = time.monotonic() + DEADLINE
+        while not ready():
+            code = process.poll()
+            if code is not None or time.monotonic() > deadline:
+                self.stop(name)
+                what = f"not ready in {DEADLINE:.0f} s" if code is None else f"ended with {code}"
+                lines = self.log(name).read_text(errors="replace").splitlines()
+                raise StartError("\n".join([f"{name}: {what}", *lines[-20:]]))
+            time.sleep(0.03)
+
+    def _tell(self, sign: str, process: subprocess.Popen[bytes]) -> None:
+        assert self._keeper.stdin
+        self._keeper.stdin.write(f"{sign}{process.pid}\n".encode())
+        self._keeper.stdin.flush()
+
+
+def free_port() -> int:
+    """Give a loopback port that nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
