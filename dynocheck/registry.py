@@ -66,6 +66,10 @@ class Check:
         """
         return tuple(_needs(self))
 
+    def matches(self, pattern: str) -> bool:
+        """Whether this id or glob means it: by its id, its area or an id it had before."""
+        return any(fnmatchcase(name, pattern) for name in (self.id, self.area, *self.aliases))
+
     def __call__(self, *facts: Any, **named: Any) -> Iterable[Finding] | None:
         return self.judge(*facts, **named)
 
@@ -175,22 +179,21 @@ def load(checks_dirs: Iterable[Path] = ()) -> Registry:
     )
 
 
-def select(checks: Sequence[Check], only: Sequence[str], without: Sequence[str]) -> tuple[Check, ...]:
-    """The checks that these ids and globs leave.
+def matching(checks: Sequence[Check], only: Sequence[str], without: Sequence[str]) -> tuple[Check, ...]:
+    """The checks that match one of `only`, or all when it is empty, and none of `without`."""
+    kept = (c for c in checks if not only or any(c.matches(pattern) for pattern in only))
+    return tuple(c for c in kept if not any(c.matches(pattern) for pattern in without))
 
-    :param only: keep those that match one of them; all when empty.
-    :param without: then drop those that match one of them.
+
+def select(checks: Sequence[Check], only: Sequence[str], without: Sequence[str]) -> tuple[Check, ...]:
+    """The same, of patterns that must each mean something.
+
     :raises RegistryError: an id or glob matches no check.
     """
-    kept = [c for c in checks if not only or any(_matches(c, pattern) for pattern in only)]
     for pattern in (*only, *without):
-        if not any(_matches(c, pattern) for c in checks):
+        if not any(c.matches(pattern) for c in checks):
             raise RegistryError(f"no check here matches {pattern!r}; `dynocheck checks` lists them all")
-    return tuple(c for c in kept if not any(_matches(c, pattern) for pattern in without))
-
-
-def _matches(candidate: Check, pattern: str) -> bool:
-    return any(fnmatchcase(name, pattern) for name in (candidate.id, candidate.area, *candidate.aliases))
+    return matching(checks, only, without)
 
 
 def _package(name: str) -> list[types.ModuleType]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import dynocheck
 from dynocheck.errors import UsageError
-from dynocheck.facts import Access, Fact, Unavailable
+from dynocheck.facts import Access, Fact, RequiredAccess, Unavailable
 from dynocheck.outcomes import Finding, Outcome, Report, Skip, Tool, Verdict, summarize, worst
 from dynocheck.registry import Check, Probe
 
@@ -19,6 +19,7 @@ Progress = Callable[[Sequence[str]], None]  # the names of the probes still look
 Levels = Mapping[str, Outcome]  # by check id: what its warnings and failures count as
 
 _TICK_S = 0.1
+_GRACE_S = 0.5  # a probe that keeps to the limit itself says better what was late
 
 
 @dataclass(frozen=True)
@@ -28,13 +29,6 @@ class Missing:
     reason: str
     fix: str | None = None
     crashed: bool = False
-
-
-@dataclass(frozen=True)
-class RequiredAccess:
-    """A source: every right that the probes of this run need."""
-
-    items: tuple[Access, ...]
 
 
 @dataclass
@@ -99,7 +93,7 @@ def gather(
     """
     knowledge = Knowledge()
     looks = [_Look(p, sources) for p in probes]
-    deadline = time.monotonic() + timeout_s
+    deadline = time.monotonic() + timeout_s + _GRACE_S
     try:
         for look in looks:
             look.thread.start()
@@ -115,11 +109,13 @@ def gather(
     for look in looks:
         if look.misused is not None:
             raise look.misused
-        result = look.result or Missing(f"{look.probe.name}: {late}")
-        if isinstance(result, Missing):
-            knowledge.missing[look.probe.provides] = result
-        else:
-            knowledge.facts[look.probe.provides] = result
+        match look.result:
+            case None:
+                knowledge.missing[look.probe.provides] = Missing(f"{look.probe.name}: {late}")
+            case Missing() as missing:
+                knowledge.missing[look.probe.provides] = missing
+            case fact:
+                knowledge.facts[look.probe.provides] = fact
     return knowledge
 
 
@@ -142,7 +138,7 @@ class _Look:
         except Unavailable as unavailable:
             self.result = Missing(str(unavailable), unavailable.fix)
         except Exception as error:
-            self.result = Missing(f"probe {self.probe.name}: {_crash(error)}", crashed=True)
+            self.result = Missing(f"probe {self.probe.name}: {crash(error)}", crashed=True)
 
 
 def judge(checks: Iterable[Check], knowledge: Knowledge, levels: Levels | None = None) -> tuple[Verdict, ...]:
@@ -182,7 +178,7 @@ def _verdict(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdi
         except Skip as skip:
             skipped = str(skip)
         except Exception as error:
-            findings.append(Finding(outcome=Outcome.ERROR, message=_crash(error), fix=_REPORT_IT))
+            findings.append(Finding(outcome=Outcome.ERROR, message=crash(error), fix=_REPORT_IT))
     if skipped is not None and not findings:
         outcome, message = Outcome.SKIP, skipped
     else:
@@ -235,7 +231,7 @@ def _message(check: Check, findings: Sequence[Finding], outcome: Outcome) -> str
     return deciding[0] + more
 
 
-def _crash(error: Exception) -> str:
+def crash(error: Exception) -> str:
     """One line that a maintainer can act on. The exception's own text stays out: it may hold a secret."""
     frame = traceback.extract_tb(error.__traceback__)[-1]
     return f"crashed: {type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"

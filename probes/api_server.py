@@ -5,9 +5,8 @@ from functools import partial
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, AccessReview, ApiServer, Permissions
+from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, RequiredAccess
 from dynocheck.kube import Cluster, together
-from dynocheck.runner import RequiredAccess
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 

@@ -1,5 +1,7 @@
 """Facts about a cluster, as its API server tells them."""
 
+from typing import NamedTuple
+
 import msgspec
 
 from dynocheck.facts.base import Fact, Many
@@ -19,6 +21,12 @@ class Access(msgspec.Struct, frozen=True, order=True):
     def __str__(self) -> str:
         suffix = f".{self.group}" if self.group else ""
         return f"{self.verb} {self.resource}{suffix}"
+
+
+class RequiredAccess(NamedTuple):
+    """Every right that the probes of a run need: what the probe of permissions looks at."""
+
+    items: tuple[Access, ...]
 
 
 class AccessReview(msgspec.Struct, frozen=True):
@@ -71,6 +79,14 @@ class Taint(msgspec.Struct, frozen=True):
     value: str = ""
 
 
+def _gpus(amounts: dict[str, str]) -> dict[str, int]:
+    return {
+        name: int(amount)
+        for name, amount in amounts.items()
+        if name.startswith(("nvidia.com/gpu", "nvidia.com/mig-")) and amount.isdecimal()
+    }
+
+
 class Node(msgspec.Struct, frozen=True):
     name: str
     labels: dict[str, str] = {}
@@ -84,11 +100,12 @@ class Node(msgspec.Struct, frozen=True):
     @property
     def gpu_resources(self) -> dict[str, int]:
         """Allocatable GPUs and MIG slices of NVIDIA by resource name, those of which there are 0 included."""
-        return {
-            name: int(amount)
-            for name, amount in self.allocatable.items()
-            if name.startswith(("nvidia.com/gpu", "nvidia.com/mig-")) and amount.isdecimal()
-        }
+        return _gpus(self.allocatable)
+
+    @property
+    def gpu_capacity(self) -> dict[str, int]:
+        """The same of what is there, whether it is healthy or not."""
+        return _gpus(self.capacity)
 
     @property
     def gpus(self) -> int:

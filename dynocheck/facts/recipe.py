@@ -4,7 +4,7 @@ Lines and columns count from 1 everywhere.
 """
 
 import enum
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import msgspec
@@ -48,6 +48,18 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
         if isinstance(self.data, list):
             return [value.plain for value in self.data]
         return self.data
+
+    def every(self, key: str) -> Iterator["Value"]:
+        """Each value that stands under this key, at any depth."""
+        pending = [self]
+        while pending:
+            for name, value in pending.pop()._entries():
+                if name == key:
+                    yield value
+                pending.append(value)
+
+    def _entries(self) -> Iterable[tuple[str, "Value"]]:
+        return self.mapping.items() or (("", element) for element in self.sequence)
 
     def get(self, *path: str) -> "Value | None":
         """The value under these keys, or None where one is missing, null or no mapping."""
@@ -188,7 +200,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
 
     `role` is frontend, worker, prefill, decode, planner or epp, or what the manifest says when it says
     something else. `gpus` counts per node, and is None when GPUs come by a resource claim. `nodes` is
-    the number of nodes one replica spans.
+    the number of nodes one replica spans. `sidecar` says that a frontend runs beside its engine.
     """
 
     name: str
@@ -198,6 +210,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     gpus: int | None
     containers: tuple[Container, ...]
     claims: tuple[Mount, ...]
+    sidecar: bool = False
     line: int
     column: int
 
@@ -209,15 +222,28 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
         )
 
 
+class Claim(msgspec.Struct, frozen=True, kw_only=True):
+    """A PersistentVolumeClaim that a recipe brings, by a manifest or by the operator's hand.
+
+    `storage_class` is None when it names none and takes the default; an empty name asks for no class.
+    """
+
+    file: str
+    name: str
+    storage_class: str | None
+    access_modes: tuple[str, ...]
+    line: int
+    column: int
+
+
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    """A DynamoGraphDeployment. `creates` names the claims that it has the operator create."""
+    """A DynamoGraphDeployment."""
 
     file: str
     name: str
     api_version: str
     framework: str | None
     components: tuple[Component, ...]
-    creates: tuple[str, ...]
     line: int
     column: int
 
@@ -255,6 +281,10 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     column: int
 
+    def beside(self, graph: Graph) -> bool:
+        """Whether it lies in the folder of this graph."""
+        return self.file.rpartition("/")[0] == graph.file.rpartition("/")[0]
+
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """What one path given by the user holds: a model's folder, a variant of it, or manifests.
@@ -266,6 +296,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     shape: str
     files: tuple[SourceFile, ...]
     folders: tuple[str, ...] = ()
+    claims: tuple[Claim, ...] = ()
     graphs: tuple[Graph, ...] = ()
     downloads: tuple[Download, ...] = ()
     benchmarks: tuple[Benchmark, ...] = ()

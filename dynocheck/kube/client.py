@@ -3,12 +3,9 @@
 import threading
 import time
 from collections.abc import Iterator, Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
-import urllib3
-from kubernetes.client.configuration import Configuration
-from kubernetes.client.rest import RESTClientObject
 
 from dynocheck.kube.config import Connection
 from dynocheck.kube.errors import (
@@ -20,6 +17,10 @@ from dynocheck.kube.errors import (
     Unauthorized,
     Unreachable,
 )
+
+if TYPE_CHECKING:  # a quarter of a second that a run without a cluster does not pay
+    import urllib3
+    from kubernetes.client.configuration import Configuration
 
 T = TypeVar("T")
 
@@ -143,6 +144,8 @@ class Cluster:
         accept: str,
         deadline: float,
     ) -> tuple[int, Mapping[str, str], bytes]:
+        import urllib3
+
         pool, headers = self._transport(deadline)
         headers = {**headers, "Accept": accept, **({"Content-Type": JSON} if body else {})}
         server = self.connection.server
@@ -174,7 +177,7 @@ class Cluster:
         except urllib3.exceptions.HTTPError as error:
             raise Unreachable(f"{server}{path}: the connection broke: {_cause(error)}") from None
 
-    def _read(self, response: urllib3.BaseHTTPResponse, deadline: float) -> bytes:
+    def _read(self, response: "urllib3.BaseHTTPResponse", deadline: float) -> bytes:
         chunks = []
         for chunk in response.stream(_CHUNK):
             chunks.append(chunk)
@@ -182,7 +185,7 @@ class Cluster:
                 raise TimedOut(f"{self.connection.server}: an answer took longer than {self.timeout_s:g} s")
         return b"".join(chunks)
 
-    def _transport(self, deadline: float) -> tuple[urllib3.PoolManager, dict[str, str]]:
+    def _transport(self, deadline: float) -> tuple["urllib3.PoolManager", dict[str, str]]:
         with self._lock:
             if not self._started:
                 self._started = True
@@ -201,6 +204,8 @@ class Cluster:
 
     def _prepare(self) -> None:
         try:
+            from kubernetes.client.rest import RESTClientObject
+
             configuration = self.connection.configuration()
             configuration.connection_pool_maxsize = 32
             self._base = configuration.host

@@ -12,9 +12,10 @@ import msgspec
 from dynocheck.errors import UsageError
 from dynocheck.facts.recipe import Manifest, Problem, Recipe, Role, SourceFile
 from dynocheck.recipe.documents import read
-from dynocheck.recipe.graphs import graph, is_graph
+from dynocheck.recipe.graphs import created_claims, graph, is_graph
 from dynocheck.recipe.pods import Reader
-from dynocheck.recipe.workloads import benchmarks, downloads
+from dynocheck.recipe.secrets import withhold
+from dynocheck.recipe.workloads import benchmarks, claims, downloads
 
 FRAMEWORKS = ("vllm", "sglang", "trtllm", "tokenspeed")
 CACHE_FOLDER = "model-cache"
@@ -144,7 +145,7 @@ def _file(path: Path, role: Role) -> _Read:
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return _Read(SourceFile(name, problems=(Problem("not UTF-8 text", line),), role=role), "")
-    documents = read(text, problems)
+    documents = [withhold(document) for document in read(text, problems)]
     if any(Manifest(name, root).group == "kustomize.config.k8s.io" for root in documents):
         role = Role.KUSTOMIZE
     return _Read(SourceFile(name, tuple(documents), tuple(problems), role), text)
@@ -163,16 +164,24 @@ def _text(path: Path) -> str:
 def _recipe(path: Path, shape: str, reads: list[_Read], folders: Iterable[str] = ()) -> Recipe:
     files = tuple(read.file for read in reads)
     recipe = Recipe(path=path.as_posix(), shape=shape, files=files, folders=tuple(folders))
-    built: dict[str, list[Any]] = {"graphs": [], "downloads": [], "benchmarks": []}
+    built: dict[str, list[Any]] = {
+        "claims": [],
+        "graphs": [],
+        "downloads": [],
+        "benchmarks": [],
+    }
     for file, text in reads:
         if file.role is Role.KUSTOMIZE:
             continue
         reader = Reader(text.splitlines(), _config_maps(recipe, file))
         for manifest in file.manifests:
+            built["claims"].extend(claims(manifest))
             built["downloads"].extend(downloads(manifest, reader))
             if file.role is Role.MANIFEST:
                 built["benchmarks"].extend(benchmarks(manifest, reader))
-                built["graphs"].extend([graph(manifest, reader)] if is_graph(manifest) else [])
+                if is_graph(manifest):
+                    built["graphs"].append(graph(manifest, reader))
+                    built["claims"].extend(created_claims(manifest))
     return msgspec.structs.replace(recipe, **{name: tuple(found) for name, found in built.items()})
 
 

@@ -7,7 +7,7 @@ several levels set it follows the operator: container over component over graph.
 
 from collections.abc import Iterable, Iterator
 
-from dynocheck.facts.recipe import Component, Graph, Manifest, Mount, Value
+from dynocheck.facts.recipe import Claim, Component, Graph, Manifest, Mount, Value
 from dynocheck.recipe.pods import NOTHING, Reader, items, text, volumes
 
 _FRONTEND = "dynamo.frontend"  # what the operator runs in a frontend that says nothing
@@ -29,7 +29,6 @@ def graph(manifest: Manifest, reader: Reader) -> Graph:
         api_version=manifest.api_version,
         framework=text(spec, "backendFramework") or None,
         components=tuple(components),
-        creates=tuple(_created(spec)),
         line=name.line,
         column=name.column,
     )
@@ -63,6 +62,7 @@ def _services(spec: Value, reader: Reader) -> Iterator[Component]:
             gpus=_gpus([service.get("resources"), main.get("resources")], items(pod, "resourceClaims")),
             containers=(container, *sidecars),
             claims=_claims([*claims, *mountable.values()]),
+            sidecar=service.get("frontendSidecar") is not None,
             line=service.line,
             column=service.column,
         )
@@ -96,6 +96,7 @@ def _components(spec: Value, reader: Reader) -> Iterator[Component]:
                 for source in sources
             ),
             claims=_claims([*mountable.values(), *cached]),
+            sidecar=component.get("frontendSidecar") is not None,
             line=component.line,
             column=component.column,
         )
@@ -146,8 +147,16 @@ def _claims(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
     return tuple(unique.values())
 
 
-def _created(spec: Value) -> Iterator[str]:
-    for claim in items(spec, "pvcs"):
-        create = claim.get("create")
+def created_claims(manifest: Manifest) -> Iterator[Claim]:
+    """The claims that a v1alpha1 graph has the operator create."""
+    for entry in items(manifest.root, "spec", "pvcs"):
+        create = entry.get("create")
         if create is not None and create.data is True:
-            yield text(claim, "name")
+            yield Claim(
+                file=manifest.file,
+                name=text(entry, "name"),
+                storage_class=text(entry, "storageClass"),
+                access_modes=(text(entry, "volumeAccessMode"),),
+                line=entry.line,
+                column=entry.column,
+            )

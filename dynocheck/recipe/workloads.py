@@ -4,7 +4,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from dynocheck.facts.recipe import Benchmark, Container, Download, Manifest, Value, Word
+from dynocheck.facts.recipe import Benchmark, Claim, Container, Download, Manifest, Value, Word
 from dynocheck.recipe.pods import Reader, items, volumes
 
 _POD_PATHS = {
@@ -18,7 +18,7 @@ _BENCHMARKS = re.compile(
 )
 _ENDPOINTS = ("ENDPOINT", "FRONTEND", "FRONTEND_URL", "SERVICE_URL", "BASE_URL", "URL")
 _MODELS = ("TARGET_MODEL", "MODEL_NAME", "SERVED_MODEL_NAME", "MODEL")
-_SNAPSHOT = re.compile(r"snapshot_download\(\s*(?:repo_id\s*=\s*)?[\"']([^\"']+)[\"']")
+_HUB_ID = re.compile(r"""["']([\w.-]+/[\w.-]+)["']""")
 
 
 def downloads(manifest: Manifest, reader: Reader) -> Iterator[Download]:
@@ -27,11 +27,7 @@ def downloads(manifest: Manifest, reader: Reader) -> Iterator[Download]:
         for words in reader.processes(source, container):
             yield from _fetched(words, container, manifest.file)
         for element in [*items(source, "command"), *items(source, "args")]:
-            for found in _SNAPSHOT.finditer(element.text or ""):
-                line = element.line + 1 + (element.text or "").count("\n", 0, found.start())
-                yield Download(
-                    file=manifest.file, model=found.group(1), folder=None, line=line, column=element.column
-                )
+            yield from _snapshots(element, manifest.file)
 
 
 def benchmarks(manifest: Manifest, reader: Reader) -> Iterator[Benchmark]:
@@ -47,6 +43,23 @@ def benchmarks(manifest: Manifest, reader: Reader) -> Iterator[Benchmark]:
                 line=source.line,
                 column=source.column,
             )
+
+
+def claims(manifest: Manifest) -> Iterator[Claim]:
+    """The claim that a manifest is, if it is one."""
+    if manifest.kind != "PersistentVolumeClaim":
+        return
+    root = manifest.root
+    storage_class = root.get("spec", "storageClassName")
+    place = root.get("metadata", "name") or root
+    yield Claim(
+        file=manifest.file,
+        name=manifest.name,
+        storage_class=storage_class.text if storage_class else None,
+        access_modes=tuple(mode.text or "" for mode in items(root, "spec", "accessModes")),
+        line=place.line,
+        column=place.column,
+    )
 
 
 def _containers(manifest: Manifest, reader: Reader) -> Iterator[tuple[Value, Container]]:
@@ -73,6 +86,19 @@ def _fetched(words: tuple[Word, ...], container: Container, file: str) -> Iterat
                 column=model.column,
             )
             return
+
+
+def _snapshots(script: Value, file: str) -> Iterator[Download]:
+    """Python's `snapshot_download`, under whatever name: every quoted hub id of a script that imports it."""
+    code = script.text or ""
+    if "snapshot_download" not in code:
+        return
+    found = list(_HUB_ID.finditer(code))
+    for match in found:
+        line = script.line + code.count("\n", 0, match.start())
+        yield Download(file=file, model=match.group(1), folder=None, line=line, column=script.column)
+    if not found:
+        yield Download(file=file, model=None, folder=None, line=script.line, column=script.column)
 
 
 def _option(texts: list[str | None], name: str) -> str | None:

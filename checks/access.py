@@ -1,0 +1,58 @@
+"""Whether the cluster can be asked, and for what."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, check, fail, unknown, warn
+from dynocheck.data import numbers
+from dynocheck.facts import ApiServer, Permissions, Settings
+
+
+@check("access.api-reachable", title="The API server answers")
+def api_reachable(server: ApiServer) -> None:
+    """Everything else that is said about a cluster, its API server says.
+
+    When it does not answer, the reason tells what stands in the way: nothing listens (wrong address,
+    stopped cluster, missing VPN), TLS fails, the credentials are expired, or the answer takes too long.
+
+    Fix: kubectl config current-context && kubectl cluster-info
+    """
+
+
+@check("access.kubernetes-version", title="Kubernetes is recent enough for Dynamo")
+def kubernetes_version(server: ApiServer, settings: Settings) -> Iterator[Finding]:
+    """Dynamo's platform chart refuses to install on Kubernetes older than 1.30.
+
+    The floor is the threshold `kubernetes-version` of the configuration file.
+
+    Fix: upgrade the control plane, then the nodes.
+    """
+    try:
+        has = numbers(server.version)
+    except ValueError:
+        yield warn(
+            f"the server calls its version {server.version!r}, which cannot be compared",
+            fix="kubectl version",
+        )
+        return
+    if has < numbers(settings.kubernetes_version):
+        yield fail(
+            f"Kubernetes {server.version} is older than {settings.kubernetes_version}",
+            fix="upgrade the control plane, then the nodes",
+            evidence={"version": server.version, "wanted": settings.kubernetes_version},
+        )
+
+
+@check("access.permissions", title="The user may read all that this run looks at")
+def permissions(reviews: Permissions) -> Iterator[Finding]:
+    """What may not be read cannot be judged, and is reported as unknown, never as missing.
+
+    Fix: dynocheck rbac | kubectl apply -f -
+    """
+    for review in reviews:
+        if not review.allowed:
+            access = review.access
+            yield unknown(
+                f"may not {access}",
+                fix=f"kubectl auth can-i {access} --all-namespaces",
+                evidence={"reason": review.reason} if review.reason else {},
+            )

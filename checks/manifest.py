@@ -1,0 +1,72 @@
+"""Whether the API server would take the files as they stand."""
+
+from collections.abc import Iterator
+
+from dynocheck.schema import validate
+
+from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.facts import Recipes
+from dynocheck.facts.recipe import Manifest, Role
+
+
+@check("manifest.yaml", title="Every file is YAML that kubectl reads")
+def yaml(recipes: Recipes) -> Iterator[Finding]:
+    """A file that does not parse is applied in part or not at all. A key that stands twice in one mapping is
+    refused by `kubectl apply`, and silently loses its first value elsewhere.
+
+    Fix: kubectl apply --dry-run=server -f FILE
+    """
+    for recipe in recipes:
+        for file in recipe.judged:
+            for problem in file.problems:
+                yield fail(problem.message, location=Location(file.path, problem.line, problem.column))
+            for document in file.documents:
+                if not isinstance(document.data, dict) and file.role is Role.MANIFEST:
+                    yield fail(
+                        "a document that is no object: kubectl expects a mapping with apiVersion and kind",
+                        location=Location(file.path, document.line, document.column),
+                    )
+
+
+@check("manifest.schema", title="Every manifest fits the schema of its kind")
+def schema(recipes: Recipes) -> Iterator[Finding]:
+    """What the API server refuses: unknown fields, wrong types, missing or impossible values.
+
+    Kubernetes' own kinds, Dynamo's, those of Gateway API and its inference extension, ComputeDomains and
+    PodMonitors are known; another kind is a warning. The rules that only the server can evaluate (CEL,
+    webhooks) are not looked at: for those, try it on a cluster.
+
+    Fix: kubectl apply --dry-run=server --validate=strict -f FILE
+    """
+    judged = False
+    for manifest in _manifests(recipes):
+        judged = True
+        place = Location(manifest.file, manifest.root.line, manifest.root.column)
+        if not (manifest.kind and manifest.api_version):
+            missing = "apiVersion" if manifest.kind else "kind"
+            yield fail(f"an object without {missing}", location=place)
+            continue
+        violations = validate(manifest)
+        if violations is None:
+            yield warn(
+                f"no schema for {manifest.kind} of {manifest.api_version} here: not judged",
+                fix=f"kubectl apply --dry-run=server --validate=strict -f {manifest.file}",
+                location=place,
+            )
+        for violation in violations or ():
+            yield fail(
+                f"{violation.path}: {violation.message}" if violation.path else violation.message,
+                location=Location(manifest.file, violation.line, violation.column),
+            )
+    if not judged:
+        raise Skip("no manifest that is applied as it stands")
+
+
+def _manifests(recipes: Recipes) -> Iterator[Manifest]:
+    """Every object that is applied as it stands. A mapping with neither kind nor apiVersion is another
+    tool's file, such as a list of values.
+    """
+    for recipe in recipes:
+        for file in recipe.judged:
+            if file.role is Role.MANIFEST:
+                yield from (m for m in file.manifests if m.kind or m.api_version)

@@ -1,0 +1,112 @@
+"""Whether everybody means the same model."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.engines import engine_of
+from dynocheck.facts import Recipes
+from dynocheck.facts.recipe import Benchmark, Component, Container, Graph, Launch, Recipe
+
+
+@dataclass(frozen=True)
+class _Served:
+    """What one worker loads and the name it serves it by; None where the manifest does not tell."""
+
+    graph: Graph
+    component: Component
+    container: Container
+    launch: Launch
+    model: str | None
+    name: str | None
+
+    @property
+    def place(self) -> Location:
+        return Location(self.graph.file, self.launch.line, self.launch.column)
+
+    @property
+    def offline(self) -> bool:
+        variable = self.container.variable("HF_HUB_OFFLINE")
+        return variable is not None and variable.value in ("1", "true", "True", "yes", "on")
+
+
+@check("model.same-everywhere", title="Download, workers and benchmark mean the same model")
+def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
+    """The model's name stands in the download Job, in every worker and in the benchmark. Where they differ,
+    weights are fetched twice or not found, prefill and decode do not fit together, or every request is
+    answered with 404.
+
+    What is loaded by a path in the container is compared by the name it is served under.
+
+    Fix: write the same name everywhere
+    """
+    judged = False
+    for recipe in recipes:
+        served = [found for graph in recipe.graphs for found in _served(graph)]
+        judged = judged or bool(served)
+        for graph in recipe.graphs:
+            yield from _agree([s for s in served if s.graph is graph])
+        for worker in served:
+            yield from _downloaded(recipe, worker)
+        for benchmark in recipe.benchmarks:
+            yield from _asked(benchmark, served)
+    if not judged:
+        raise Skip("no worker that loads a model")
+
+
+def _served(graph: Graph) -> Iterator[_Served]:
+    for component in graph.components:
+        for container in component.containers:
+            for launch in container.launches:
+                engine = engine_of(launch)
+                if engine is not None:
+                    given = engine.arguments(container, launch, graph.file)
+                    model, name = engine.model(given), engine.served_name(given)
+                    yield _Served(graph, component, container, launch, model, name)
+
+
+def _agree(workers: Sequence[_Served]) -> Iterator[Finding]:
+    """What prefill workers compute, decode workers of the same model go on with."""
+    others = [worker for worker in workers if worker.component.role != "prefill"]
+    names = sorted({worker.name or "" for worker in others})
+    for worker in workers:
+        prefills = worker.component.role == "prefill" and worker.name is not None
+        if prefills and names and "" not in names and worker.name not in names:
+            yield fail(
+                f"{worker.component.name} prefills {worker.name}, its graph decodes {', '.join(names)}",
+                fix="give both the same model and --served-model-name",
+                location=worker.place,
+            )
+
+
+def _is_hub_id(model: str) -> bool:
+    return model.count("/") == 1 and not model.startswith(("/", ".", "~"))
+
+
+def _downloaded(recipe: Recipe, worker: _Served) -> Iterator[Finding]:
+    fetched = [download.model for download in recipe.downloads]
+    if worker.model is None or not _is_hub_id(worker.model) or not fetched or None in fetched:
+        return
+    if worker.model not in fetched:
+        names = ", ".join(sorted({name for name in fetched if name}))
+        message = f"{worker.component.name} loads {worker.model}, the recipe downloads {names}"
+        fix = f"download {worker.model} in model-cache/, or load what is downloaded"
+        if worker.offline:
+            yield fail(f"{message}, and HF_HUB_OFFLINE is set", fix=fix, location=worker.place)
+        else:
+            yield warn(f"{message}: each pod fetches its own", fix=fix, location=worker.place)
+
+
+def _asked(benchmark: Benchmark, served: Sequence[_Served]) -> Iterator[Finding]:
+    """A benchmark asks for a name that a graph of its folder serves, or of the recipe if its has none."""
+    beside = [worker for worker in served if benchmark.beside(worker.graph)] or served
+    names = sorted({worker.name or "" for worker in beside})
+    asked = benchmark.model.value if benchmark.model else None
+    if benchmark.model is None or asked is None or not names or "" in names:
+        return
+    if asked not in names:
+        yield fail(
+            f"{benchmark.name} asks for {asked}, the graph it measures serves {', '.join(names)}",
+            fix=f"set {benchmark.model.name} to {names[0]}",
+            location=Location(benchmark.file, benchmark.model.line, benchmark.model.column),
+        )

@@ -1,0 +1,79 @@
+"""Whether engines are given the GPUs that their arguments ask for."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.engines import Parallelism, engine_of
+from dynocheck.facts import Recipes
+from dynocheck.facts.recipe import Component, Graph
+
+
+@check("parallelism.gpus-match", title="Every engine is given as many GPUs as it is split over")
+def gpus_match(recipes: Recipes) -> Iterator[Finding]:
+    """Tensor, pipeline and context parallel ranks each need a GPU, data parallel ranks need a set each.
+    Expert parallelism and SGLang's attention data parallelism divide the ranks that are there.
+
+    With fewer GPUs than ranks the engine does not start. More than that stand idle and are paid for.
+    Arguments count wherever the engine reads them: flags, variables, engine YAML.
+
+    Fix: make nvidia.com/gpu times the nodes of a replica equal the product of the parallel sizes
+    """
+    judged = False
+    for recipe in recipes:
+        for graph in recipe.graphs:
+            for component in graph.components:
+                splits = list(_splits(graph, component))
+                if splits and component.gpus is not None:
+                    judged = True
+                    yield from _compare(graph, component, component.gpus * component.nodes, splits)
+    if not judged:
+        raise Skip("no engine whose GPUs are counted by the manifest")
+
+
+def _splits(graph: Graph, component: Component) -> Iterator[Parallelism | None]:
+    """How each engine that a component starts is split."""
+    for container in component.containers:
+        for launch in container.launches:
+            engine = engine_of(launch)
+            if engine is not None:
+                yield engine.parallelism(engine.arguments(container, launch, graph.file))
+
+
+def _compare(
+    graph: Graph, component: Component, given: int, splits: list[Parallelism | None]
+) -> Iterator[Finding]:
+    place = Location(graph.file, component.line, component.column)
+    known = [split for split in splits if split is not None]
+    if len(known) < len(splits):
+        yield warn(
+            f"{component.name}: how its engine is split cannot be read from the manifest",
+            fix="write the parallel sizes as flags, or keep the engine's configuration file in the recipe",
+            location=place,
+        )
+        return
+    largest = max(known, key=lambda split: split.gpus)
+    together = sum(split.gpus for split in known)  # several launches: beside each other, or either one
+    evidence = {"given": given, "needed": largest.gpus}
+    if given < largest.gpus:
+        yield fail(
+            f"{component.name}: {largest} needs {largest.gpus} GPUs, a replica is given {given}",
+            fix=_fix(component, largest.gpus),
+            evidence=evidence,
+            location=place,
+        )
+    elif given > together:
+        yield warn(
+            f"{component.name}: {largest} uses {together} GPUs, a replica is given {given}",
+            fix=_fix(component, together),
+            evidence=evidence,
+            location=place,
+        )
+
+
+def _fix(component: Component, wanted: int) -> str:
+    each, rest = divmod(wanted, component.nodes)
+    if rest:
+        return f"ask for GPUs that make {wanted} over {component.nodes} nodes"
+    return f'set nvidia.com/gpu: "{each}"' + (
+        f" on each of {component.nodes} nodes" if component.nodes > 1 else ""
+    )

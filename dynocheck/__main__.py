@@ -1,0 +1,7 @@
+"""`python -m dynocheck`."""
+
+import sys
+
+from dynocheck.cli import main
+
+sys.exit(main())

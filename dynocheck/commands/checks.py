@@ -1,0 +1,52 @@
+"""`dynocheck checks` and `dynocheck explain`: what is held to be true, and why."""
+
+import difflib
+import shutil
+
+import click
+import msgspec
+
+from dynocheck.commands.judging import Choices, Setting
+from dynocheck.errors import UsageError
+from dynocheck.registry import Check
+
+
+def listing(choices: Choices, output: str) -> int:
+    """List the checks as a table or as JSON, which is a list of {id, title, area}."""
+    checks = Setting.of(choices).checks(choices)
+    if output == "json":
+        rows = [{"id": check.id, "title": check.title, "area": check.area} for check in checks]
+        click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
+        return 0
+    width = max((len(check.id) for check in checks), default=0)
+    for check in checks:
+        click.echo(f"{check.id:<{width}}  {check.title}")
+    return 0
+
+
+def explain(choices: Choices, id: str) -> int:  # noqa: A002  (the user's word)
+    """Print the page of one check.
+
+    :raises UsageError: there is no such check.
+    """
+    by_id = Setting.of(choices).registry.by_id
+    if id not in by_id:
+        close = difflib.get_close_matches(id, by_id, n=1)
+        hint = f"did you mean {close[0]}?" if close else "`dynocheck checks` lists them all"
+        raise UsageError(f"no check {id!r}; {hint}")
+    click.echo(page(by_id[id]))
+    return 0
+
+
+def page(check: Check) -> str:
+    """What a user may know of a check: its title, why it matters, what mends it, what it looks at."""
+    needs = ", ".join(
+        f"{need.fact.__name__}{' (where there is one)' if need.optional else ''}" for need in check.needs
+    )
+    width = min(shutil.get_terminal_size().columns, 100)
+    lines = [check.id, "=" * min(len(check.id), width), check.title, ""]
+    lines += [check.page, ""] if check.page else []
+    lines.append(f"Looks at: {needs}")
+    if check.aliases:
+        lines.append(f"Formerly: {', '.join(check.aliases)}")
+    return "\n".join(lines)

@@ -1,0 +1,31 @@
+"""`dynocheck demo`: the tour, on a recorded cluster and a reference recipe that come with the package."""
+
+import os
+from importlib.resources import as_file, files
+
+import click
+
+from dynocheck.commands import preflight, recipe
+from dynocheck.commands.judging import Choices
+
+_RECIPE = "deepseek-r1"
+
+
+def run() -> int:
+    """Judge both and say what the exit codes would be.
+
+    :return: 0 when both could be judged, whatever the verdict; else the exit code of what could not.
+    """
+    package = files("dynocheck")
+    with (
+        as_file(package / "data" / "demo.json") as recording,
+        as_file(package / "recipes" / _RECIPE) as folder,
+    ):
+        click.echo("$ dynocheck preflight --snapshot demo.json      # a recorded cluster\n")
+        cluster_code = preflight.run(Choices(snapshot=os.path.relpath(recording)), ())
+        click.echo(
+            f"exit code {cluster_code}\n\n$ dynocheck recipe recipes/{_RECIPE}      # a reference recipe\n"
+        )
+        recipe_code = recipe.run(Choices(), (os.path.relpath(folder),), cluster=False)
+        click.echo(f"exit code {recipe_code}\n\nOn a cluster of your own: dynocheck preflight")
+    return max((code for code in (cluster_code, recipe_code) if code > 1), default=0)

@@ -1,0 +1,222 @@
+"""What every judging verb does: choose checks, look or read a recording, judge, report."""
+
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from dynocheck import config, reports, runner, snapshot
+from dynocheck.errors import UsageError
+from dynocheck.facts import ClusterFact, Fact, RecipeFact, RequiredAccess, Settings
+from dynocheck.kube import Cluster
+from dynocheck.outcomes import Outcome, exit_code
+from dynocheck.recipe.discover import RecipePaths
+from dynocheck.registry import Check, Probe, Registry, load, matching, select
+from dynocheck.reports import progress
+
+INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the command line says that all judging verbs share; `timeout_s` is in seconds for each probe."""
+
+    outputs: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    strict: bool = False
+    config: str | None = None
+    checks_dirs: tuple[str, ...] = ()
+    timeout_s: float = 10.0
+    snapshot: str | None = None
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+
+
+@dataclass(frozen=True)
+class Setting:
+    """The registry and the configuration that the choices lead to."""
+
+    configuration: config.Configuration
+    registry: Registry
+
+    @classmethod
+    def of(cls, choices: Choices) -> "Setting":
+        """Read the configuration and load every check and probe.
+
+        :raises UsageError: the one or the other cannot be used.
+        """
+        configuration = config.find(choices.config)
+        folders = (*configuration.checks_dirs, *choices.checks_dirs)
+        return cls(configuration, load(Path(folder) for folder in folders))
+
+    def checks(self, choices: Choices, scope: type[Fact] | None = None) -> tuple[Check, ...]:
+        """The checks of this scope that configuration and command line leave.
+
+        :raises UsageError: an id or glob matches nothing: in the file no check at all, on the command line
+            none that this verb can judge.
+        """
+        everything = self.registry.checks
+        select(everything, self.configuration.select, self.configuration.skip)
+        for pattern in self.configuration.levels:
+            select(everything, (pattern,), ())
+        inside = tuple(c for c in everything if scope is None or _in_scope(c, scope))
+        if choices.select:  # what is asked for now counts more than what was decided once
+            return select(inside, choices.select, choices.skip)
+        left = matching(inside, self.configuration.select, self.configuration.skip)
+        select(inside, (), choices.skip)
+        return matching(left, (), choices.skip)
+
+    @property
+    def levels(self) -> dict[str, Outcome]:
+        """What the findings of a check count as, by its id; the last pattern that matches decides."""
+        return {
+            found.id: Outcome(level)
+            for pattern, level in self.configuration.levels.items()
+            for found in matching(self.registry.checks, (pattern,), ())
+        }
+
+
+def judge(
+    command: str,
+    choices: Choices,
+    scope: type[Fact],
+    *,
+    recipes: Sequence[str] = (),
+    cluster: bool = False,
+) -> int:
+    """Judge and report.
+
+    :param scope: the base of the facts that a check must need to be part of this verb.
+    :param recipes: paths to look at.
+    :param cluster: whether to look at a cluster, unless the choices name a recording of one.
+    :return: the exit code.
+    :raises UsageError: what the user gave cannot be used.
+    """
+    started = time.time()
+    setting = Setting.of(choices)
+    sinks = [_sink(output) for output in choices.outputs or ("table",)]
+    if sum(sink.path is None for sink in sinks) > 1:
+        raise UsageError("two formats for one standard output; give one a file: -o FORMAT=FILE")
+    checks = setting.checks(choices, scope)
+
+    known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
+    known.facts[Settings] = setting.configuration.thresholds
+    sources = sources_of(choices, recipes, cluster=cluster and choices.snapshot is None)
+    target |= described(sources)
+
+    plan = runner.plan(checks, setting.registry.probes, sources, {*known.facts, *known.missing})
+    for pattern in choices.select:
+        chosen = [check for check in checks if check.matches(pattern)]
+        if chosen and not any(check in plan.checks for check in chosen):
+            raise UsageError(f"{pattern} needs more to look at: {_more(command)}")
+    with progress.live() as show:
+        seen = look(plan, sources, choices.timeout_s, show)
+    known.facts |= seen.facts
+    known.missing |= seen.missing
+    report = runner.report(command, target, runner.judge(plan.checks, known, setting.levels), started)
+
+    shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
+    failed = [error for sink in sinks if (error := sink.write(report, shown)) is not None]
+    if failed:
+        raise UsageError("; ".join(failed))
+    if seen.interrupted:
+        print("interrupted: what was not seen by then is unknown", file=sys.stderr)
+        return INTERRUPTED
+    return exit_code(report, strict=choices.strict)
+
+
+def sources_of(choices: Choices, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:
+    """What probes can look at in this run.
+
+    :raises UsageError: there is no such cluster in the kubeconfig.
+    """
+    sources: dict[type, Any] = {}
+    if recipes:
+        sources[RecipePaths] = RecipePaths(tuple(recipes))
+    if cluster:
+        from dynocheck import kube
+
+        connection = kube.find(choices.kubeconfig, choices.context, choices.namespace)
+        sources[Cluster] = Cluster(connection, timeout_s=choices.timeout_s)
+    return sources
+
+
+def described(sources: dict[type, Any]) -> dict[str, Any]:
+    """What a report says of what was looked at."""
+    target: dict[str, Any] = {}
+    if Cluster in sources:
+        connection = sources[Cluster].connection
+        target |= {"cluster": connection.server, "namespace": connection.namespace}
+        target |= {"context": connection.context} if connection.context else {}
+    if RecipePaths in sources:
+        target["recipe"] = ", ".join(sources[RecipePaths].items)
+    return target
+
+
+def look(
+    plan: runner.Plan, sources: dict[type, Any], timeout_s: float, show: runner.Progress | None = None
+) -> runner.Knowledge:
+    """Run the probes of a plan.
+
+    :raises UsageError: a recipe path holds nothing to judge.
+    """
+    complete = {**sources, RequiredAccess: RequiredAccess(plan.access)}
+    return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show)
+
+
+def _in_scope(candidate: Check, scope: type[Fact]) -> bool:
+    """Whether a check needs a fact of this scope; one that needs neither kind belongs to every scope."""
+    facts = [need.fact for need in candidate.needs]
+    scoped = [fact for fact in facts if issubclass(fact, (ClusterFact, RecipeFact))]
+    return not scoped or any(issubclass(fact, scope) for fact in scoped)
+
+
+def _recorded(
+    file: str | None, probes: Sequence[Probe], recipes: Sequence[str]
+) -> tuple[runner.Knowledge, dict[str, Any]]:
+    """What a recording holds, if there is one, and what it was taken of. Named recipes replace its own.
+
+    :raises UsageError: it cannot be read.
+    """
+    if file is None:
+        return runner.Knowledge(), {}
+    kinds = [p.provides for p in probes if not (recipes and issubclass(p.provides, RecipeFact))]
+    known, target = snapshot.read(Path(file), kinds)
+    for kind in kinds:
+        if issubclass(kind, ClusterFact) and kind not in known:
+            known.missing[kind] = runner.Missing(f"the snapshot holds no {kind.__name__}")
+    return known, {**target, "snapshot": file}
+
+
+def _more(command: str) -> str:
+    return "add --cluster" if command == "recipe" else "add --recipe DIR"
+
+
+class _Sink(NamedTuple):
+    format: str
+    path: Path | None
+
+    def write(self, report: Any, options: reports.Options) -> str | None:
+        """Write; say what went wrong, so that one full disk does not keep the other reports back."""
+        try:
+            reports.write(report, self.format, self.path, options)
+        except BrokenPipeError:
+            raise
+        except OSError as error:
+            return f"cannot write {self.path or 'to standard output'}: {error.strerror}"
+        return None
+
+
+def _sink(output: str) -> _Sink:
+    name, equals, path = output.partition("=")
+    if name not in reports.FORMATS:
+        raise UsageError(f"-o {output}: no such format; there are {', '.join(reports.FORMATS)}")
+    if equals and not path:
+        raise UsageError(f"-o {output}: no file after the =")
+    if path and not Path(path).absolute().parent.is_dir():
+        raise UsageError(f"-o {output}: no folder {Path(path).parent}")
+    return _Sink(name, Path(path) if path else None)

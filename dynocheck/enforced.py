@@ -1,0 +1,247 @@
+"""What the API server enforces of Kubernetes' own kinds beside, or in spite of, their published schemas.
+
+Those schemas know no enumerations, and what they call required is not what the server refuses without. The
+rules here are schemas too, and hold in addition, with two words of their own: `x-unique` names the keys that
+tell the elements of a list apart, `x-says` words what is wrong. They are rules about one place; what it takes
+two to break, such as a selector that does not match or a mount without its volume, is not here.
+"""
+
+from typing import Any
+
+Schema = dict[str, Any]
+
+
+def _one_of(*values: str) -> Schema:
+    return {"enum": list(values)}
+
+
+def _each(**properties: Schema) -> Schema:
+    return {"properties": properties}
+
+
+def _required(*names: str, **properties: Schema) -> Schema:
+    return {"required": list(names), "properties": properties}
+
+
+def _one_field_of(*names: str) -> Schema:
+    return {
+        "anyOf": [{"required": [name]} for name in names],
+        "x-says": f"needs one of {', '.join(names)}",
+    }
+
+
+def _unique(key: str) -> Schema:
+    return {"x-unique": [key]}
+
+
+_PORT = {"minimum": 1, "maximum": 65535}
+_NOT_NEGATIVE = {"minimum": 0}
+_MODE = {"minimum": 0, "maximum": 0o777}
+_PORT_OR_NAME = {**_PORT, "format": "port-name"}
+_RESOURCES = {"propertyNames": {"format": "resource-name"}}
+_DNS_LABEL = {"format": "dns-label"}
+_SUBDOMAIN = {"format": "dns-subdomain"}
+_LABELS = {"propertyNames": {"format": "label-key"}, "additionalProperties": {"format": "label-value"}}
+_CONFIG_KEYS = {"propertyNames": {"format": "config-key"}}
+_PROTOCOL = _one_of("TCP", "UDP", "SCTP")
+_LOCALITY = _one_of("Cluster", "Local")
+_RUNS_FOREVER = _each(
+    selector={"minProperties": 1},
+    template=_each(spec=_each(restartPolicy=_one_of("Always"))),
+)
+_RUNS_TO_ITS_END = _each(spec=_required("restartPolicy", restartPolicy=_one_of("OnFailure", "Never")))
+
+_TEMPLATE_METADATA = _each(labels=_LABELS, annotations={"propertyNames": {"format": "annotation-key"}})
+METADATA: Schema = {
+    "allOf": [_TEMPLATE_METADATA],
+    **_each(ownerReferences={"items": _required("apiVersion", "kind", "name", "uid")}),
+}
+
+ENFORCED: dict[str, Schema] = {
+    "api.apps.v1.DaemonSetSpec": _RUNS_FOREVER,
+    "api.apps.v1.DeploymentSpec": _RUNS_FOREVER,
+    "api.apps.v1.DeploymentStrategy": _each(type=_one_of("Recreate", "RollingUpdate")),
+    "api.apps.v1.ReplicaSetSpec": {**_RUNS_FOREVER, "required": ["template"]},
+    "api.apps.v1.StatefulSetSpec": _RUNS_FOREVER,
+    "api.batch.v1.CronJobSpec": _each(concurrencyPolicy=_one_of("Allow", "Forbid", "Replace")),
+    "api.batch.v1.Job": _required("spec"),
+    "api.batch.v1.JobSpec": _each(
+        backoffLimit=_NOT_NEGATIVE,
+        completionMode=_one_of("NonIndexed", "Indexed"),
+        completions=_NOT_NEGATIVE,
+        parallelism=_NOT_NEGATIVE,
+        template=_RUNS_TO_ITS_END,
+        ttlSecondsAfterFinished=_NOT_NEGATIVE,
+    ),
+    "api.batch.v1.JobTemplateSpec": _required("spec"),
+    "api.core.v1.ConfigMap": _each(data=_CONFIG_KEYS, binaryData=_CONFIG_KEYS),
+    "api.core.v1.ConfigMapEnvSource": _required("name"),
+    "api.core.v1.ConfigMapKeySelector": _required("name"),
+    "api.core.v1.ConfigMapProjection": _required("name"),
+    "api.core.v1.ConfigMapVolumeSource": _required("name", defaultMode=_MODE),
+    "api.core.v1.Container": _required(
+        "image",
+        name=_DNS_LABEL,
+        imagePullPolicy=_one_of("Always", "IfNotPresent", "Never"),
+        terminationMessagePolicy=_one_of("File", "FallbackToLogsOnError"),
+        volumeMounts=_unique("mountPath"),
+    ),
+    "api.core.v1.ContainerPort": _each(
+        containerPort=_PORT,
+        hostPort={**_PORT, "minimum": 0},
+        name={"format": "port-name"},
+        protocol=_PROTOCOL,
+    ),
+    "api.core.v1.EnvFromSource": _one_field_of("configMapRef", "secretRef"),
+    "api.core.v1.EnvVar": {
+        **_each(name={"pattern": "^[ -<>-~]*$"}),
+        "not": {"required": ["value", "valueFrom"]},
+        "x-says": "has both value and valueFrom",
+    },
+    "api.core.v1.EnvVarSource": {"minProperties": 1, "maxProperties": 1},
+    "api.core.v1.HTTPGetAction": _each(port=_PORT_OR_NAME, scheme=_one_of("HTTP", "HTTPS")),
+    "api.core.v1.HostPathVolumeSource": _each(
+        type=_one_of(
+            "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"
+        )
+    ),
+    "api.core.v1.KeyToPath": _each(mode=_MODE),
+    "api.core.v1.LifecycleHandler": {"minProperties": 1, "maxProperties": 1},
+    "api.core.v1.NodeSelectorRequirement": _each(
+        operator=_one_of("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
+    ),
+    "api.core.v1.PersistentVolume": _required("spec"),
+    "api.core.v1.PersistentVolumeClaim": _required("spec"),
+    "api.core.v1.PersistentVolumeClaimSpec": _required(
+        "accessModes",
+        "resources",
+        accessModes={
+            "items": {
+                "minLength": 1,
+                **_one_of("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"),
+            }
+        },
+        resources=_required("requests", requests=_required("storage")),
+        storageClassName=_SUBDOMAIN,
+        volumeMode=_one_of("Filesystem", "Block"),
+    ),
+    "api.core.v1.PersistentVolumeSpec": _required(
+        "accessModes",
+        "capacity",
+        persistentVolumeReclaimPolicy=_one_of("Retain", "Delete", "Recycle"),
+        storageClassName=_SUBDOMAIN,
+    ),
+    "api.core.v1.Pod": _required("spec"),
+    "api.core.v1.PodSecurityContext": _each(fsGroupChangePolicy=_one_of("Always", "OnRootMismatch")),
+    "api.core.v1.PodSpec": _each(
+        containers=_unique("name"),
+        dnsPolicy=_one_of("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
+        initContainers=_unique("name"),
+        nodeSelector=_LABELS,
+        restartPolicy=_one_of("Always", "OnFailure", "Never"),
+        serviceAccountName=_SUBDOMAIN,
+        volumes=_unique("name"),
+    ),
+    "api.core.v1.PodTemplateSpec": _required("spec", metadata=_TEMPLATE_METADATA),
+    "api.core.v1.Probe": _one_field_of("httpGet", "exec", "tcpSocket", "grpc"),
+    "api.core.v1.ProjectedVolumeSource": _each(defaultMode=_MODE),
+    "api.core.v1.ResourceRequirements": _each(limits=_RESOURCES, requests=_RESOURCES),
+    "api.core.v1.Secret": _each(data=_CONFIG_KEYS, stringData=_CONFIG_KEYS),
+    "api.core.v1.SecretEnvSource": _required("name"),
+    "api.core.v1.SecretKeySelector": _required("name"),
+    "api.core.v1.SecretProjection": _required("name"),
+    "api.core.v1.SecretVolumeSource": _required("secretName", defaultMode=_MODE),
+    "api.core.v1.Service": _required("spec"),
+    "api.core.v1.ServicePort": _each(
+        port=_PORT, protocol=_PROTOCOL, targetPort={**_PORT_OR_NAME, "minimum": 0}
+    ),
+    "api.core.v1.ServiceSpec": {
+        **_each(
+            externalTrafficPolicy=_LOCALITY,
+            internalTrafficPolicy=_LOCALITY,
+            ipFamilyPolicy=_one_of("SingleStack", "PreferDualStack", "RequireDualStack"),
+            selector=_LABELS,
+            sessionAffinity=_one_of("None", "ClientIP"),
+            type=_one_of("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"),
+        ),
+        "anyOf": [
+            _required("ports"),
+            _required("clusterIP", clusterIP=_one_of("None")),
+            _required("type", type=_one_of("ExternalName")),
+        ],
+        "x-says": "needs ports, unless it is headless (clusterIP: None) or of type ExternalName",
+    },
+    "api.core.v1.TCPSocketAction": _each(port=_PORT_OR_NAME),
+    "api.core.v1.Toleration": _each(
+        effect=_one_of("NoSchedule", "PreferNoSchedule", "NoExecute"),
+        operator=_one_of("Exists", "Equal", "Lt", "Gt"),
+    ),
+    "api.core.v1.TopologySpreadConstraint": _each(
+        maxSkew={"minimum": 1}, whenUnsatisfiable=_one_of("DoNotSchedule", "ScheduleAnyway")
+    ),
+    "api.core.v1.Volume": {
+        **_each(name=_DNS_LABEL),
+        "maxProperties": 2,
+        "x-says": "has more than one kind of source",
+    },
+    "api.networking.v1.HTTPIngressPath": _each(pathType=_one_of("Exact", "Prefix", "ImplementationSpecific")),
+    "api.rbac.v1.RoleRef": _each(kind=_one_of("Role", "ClusterRole")),
+    "api.rbac.v1.Subject": _each(kind=_one_of("ServiceAccount", "User", "Group")),
+    "api.resource.v1.DeviceRequest": _one_field_of("exactly", "firstAvailable"),
+    "api.resource.v1.ExactDeviceRequest": _each(allocationMode=_one_of("ExactCount", "All")),
+    "api.storage.v1.StorageClass": _each(
+        reclaimPolicy=_one_of("Delete", "Retain"),
+        volumeBindingMode=_one_of("Immediate", "WaitForFirstConsumer"),
+    ),
+    "apimachinery.pkg.apis.meta.v1.LabelSelector": _each(matchLabels=_LABELS),
+    "apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement": _each(
+        operator=_one_of("In", "NotIn", "Exists", "DoesNotExist")
+    ),
+}
+
+NOT_REQUIRED: dict[str, tuple[str, ...]] = {
+    "api.batch.v1.PodFailurePolicy": ("rules",),
+    "api.core.v1.ClusterTrustBundleProjection": ("path",),
+    "api.core.v1.HTTPHeader": ("value",),
+    "api.core.v1.ISCSIPersistentVolumeSource": ("lun",),
+    "api.core.v1.ISCSIVolumeSource": ("lun",),
+    "api.core.v1.LimitRangeSpec": ("limits",),
+    "api.core.v1.PreferredSchedulingTerm": ("preference",),
+    "api.core.v1.SleepAction": ("seconds",),
+    "api.core.v1.Sysctl": ("value",),
+    "api.core.v1.TypedLocalObjectReference": ("kind",),
+    "api.discovery.v1.ForZone": ("name",),
+    "api.resource.v1.ResourcePool": ("generation", "resourceSliceCount"),
+    "api.storage.v1.CSIDriver": ("spec",),
+    "api.storage.v1.TokenRequest": ("audience",),
+    "apiextensions-apiserver.pkg.apis.apiextensions.v1.CustomResourceDefinitionVersion": (
+        "served",
+        "storage",
+    ),
+    "apimachinery.pkg.apis.meta.v1.OwnerReference": ("apiVersion", "kind", "name", "uid"),
+}
+"""What the server does without though the schema requires it: there the zero value is as good."""
+
+REPLACED: dict[str, Schema] = {
+    "apimachinery.pkg.api.resource.Quantity": {"type": ["string", "number"], "format": "quantity"},
+    "apimachinery.pkg.apis.meta.v1.MicroTime": {"type": "string", "format": "micro-time"},
+    "apimachinery.pkg.util.intstr.IntOrString": {"x-kubernetes-int-or-string": True, "format": "int32"},
+}
+"""Types that decode themselves."""
+
+_PATH_SEGMENT = {"format": "path-segment"}
+NAMES: dict[tuple[str, str], Schema] = {
+    ("", "Event"): _PATH_SEGMENT,
+    ("", "Namespace"): _DNS_LABEL,
+    ("", "Service"): _DNS_LABEL,  # before Kubernetes 1.36 it had to start with a letter, too
+    ("apps", "StatefulSet"): _DNS_LABEL,
+    ("batch", "CronJob"): {**_SUBDOMAIN, "maxLength": 52},
+    ("batch", "Job"): {**_SUBDOMAIN, "maxLength": 63},
+    ("policy", "PodDisruptionBudget"): _PATH_SEGMENT,
+    ("rbac.authorization.k8s.io", "ClusterRole"): _PATH_SEGMENT,
+    ("rbac.authorization.k8s.io", "ClusterRoleBinding"): _PATH_SEGMENT,
+    ("rbac.authorization.k8s.io", "Role"): _PATH_SEGMENT,
+    ("rbac.authorization.k8s.io", "RoleBinding"): _PATH_SEGMENT,
+}
+"""What a name must be, by group and kind, where a DNS subdomain is not it."""
+ANY_NAME = _SUBDOMAIN

@@ -1,0 +1,140 @@
+"""The forms of text that the Kubernetes API server insists on: names, labels, quantities, times, base64."""
+
+import ipaddress
+import re
+from collections.abc import Callable
+from datetime import date
+
+_ALNUM = "[A-Za-z0-9]"
+_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
+_DNS_LABEL = re.compile(_LABEL)
+_SUBDOMAIN = re.compile(rf"{_LABEL}(\.{_LABEL})*")
+_WORD = re.compile(f"{_ALNUM}([-A-Za-z0-9_.]*{_ALNUM})?")
+_PORT_NAME = re.compile("(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
+_RESOURCES = ("cpu", "memory", "ephemeral-storage")
+_CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
+# The server reads a quantity by hand: digits may be missing on both sides of the point, or altogether.
+# An exponent of more digits is not refused, it hangs the server.
+_QUANTITY = re.compile(
+    r" *(?=[^ ])[-+]?[0-9]*(\.[0-9]*)?([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,6})? *", re.ASCII
+)
+_TIME = re.compile(
+    r"(?P<date>\d{4}-\d\d-\d\d)T([01]?\d|2[0-3]):[0-5]\d:[0-5]\d(?P<fraction>[.,]\d+)?"
+    r"(Z|[-+]([01]\d|2[0-4]):[0-5]\d)",
+    re.ASCII,
+)
+_BASE64 = re.compile("([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+
+
+def complaint(form: str, text: str) -> str | None:
+    """What a text of this form must be and is not, or None when it is, or nobody enforces the form.
+
+    An empty name is none, and right as far as its form goes.
+    """
+    rule = _RULES.get(form)
+    if rule is None:
+        return None
+    holds, must = rule
+    return None if holds(text) else must
+
+
+def _is_dns_label(text: str) -> bool:
+    return not text or (len(text) <= 63 and _DNS_LABEL.fullmatch(text) is not None)
+
+
+def _is_subdomain(text: str) -> bool:
+    return not text or (len(text) <= 253 and _SUBDOMAIN.fullmatch(text) is not None)
+
+
+def _is_path_segment(text: str) -> bool:
+    return text not in (".", "..") and not set("/%") & set(text)
+
+
+def _is_word(text: str) -> bool:
+    return len(text) <= 63 and _WORD.fullmatch(text) is not None
+
+
+def _is_label_key(text: str) -> bool:
+    prefix, slash, name = text.rpartition("/")
+    return _is_word(name) and bool(prefix or not slash) and _is_subdomain(prefix)
+
+
+def _is_annotation_key(text: str) -> bool:
+    return _is_label_key(text.lower())
+
+
+def _is_config_key(text: str) -> bool:
+    return len(text) <= 253 and not re.match(r"\.$|\.\.", text) and _CONFIG_KEY.fullmatch(text) is not None
+
+
+def _is_port_name(text: str) -> bool:
+    return not text or (len(text) <= 15 and _PORT_NAME.fullmatch(text) is not None)
+
+
+def _is_resource_name(text: str) -> bool:
+    return text in _RESOURCES or text.startswith("hugepages-") or ("/" in text and _is_label_key(text))
+
+
+def _is_base64(text: str) -> bool:
+    return _BASE64.fullmatch(text.replace("\n", "").replace("\r", "")) is not None
+
+
+def _is_time(text: str) -> bool:
+    found = _TIME.fullmatch(text)
+    try:
+        return found is not None and bool(date.fromisoformat(found["date"].replace("0000-", "2000-")))
+    except ValueError:
+        return False
+
+
+def _is_micro_time(text: str) -> bool:
+    found = _TIME.fullmatch(text)
+    return _is_time(text) and found is not None and len(found["fraction"] or "") == 7
+
+
+def _is_address(version: int) -> Callable[[str], bool]:
+    def holds(text: str) -> bool:
+        try:
+            return ipaddress.ip_address(text).version == version
+        except ValueError:
+            return False
+
+    return holds
+
+
+_TIME_MUST = "a time such as 2026-01-31T12:00:00Z"
+_RULES: dict[str, tuple[Callable[[str], bool], str]] = {
+    "annotation-key": (_is_annotation_key, "a key such as example.com/name"),
+    "byte": (_is_base64, "base64"),
+    "config-key": (_is_config_key, "at most 253 letters, digits, '-', '_' or '.'"),
+    "date-time": (_is_time, _TIME_MUST),
+    "dns-label": (
+        _is_dns_label,
+        "at most 63 lower case letters, digits or '-', with a letter or digit at both ends",
+    ),
+    "dns-subdomain": (
+        _is_subdomain,
+        "at most 253 lower case letters, digits, '-' or '.', with a letter or digit at the ends of each part",
+    ),
+    "ipv4": (_is_address(4), "an IPv4 address"),
+    "ipv6": (_is_address(6), "an IPv6 address"),
+    "label-key": (_is_label_key, "a key such as example.com/name, its name at most 63 characters"),
+    "label-value": (
+        lambda text: not text or _is_word(text),
+        "at most 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends",
+    ),
+    "micro-time": (_is_micro_time, "a time such as 2026-01-31T12:00:00.000000Z"),
+    "path-segment": (_is_path_segment, "a name without '/' or '%'"),
+    "port-name": (
+        _is_port_name,
+        "a number, or at most 15 lower case letters, digits and '-' with a letter among them",
+    ),
+    "resource-name": (
+        _is_resource_name,
+        "cpu, memory, ephemeral-storage or a resource with a domain such as nvidia.com/gpu",
+    ),
+    "quantity": (
+        lambda text: _QUANTITY.fullmatch(text) is not None,
+        "a quantity such as 500m, 8 or 16Gi",
+    ),
+}

@@ -1,0 +1,266 @@
+"""A kubeconfig, read, merged and checked as kubectl does.
+
+The official Python client does it otherwise where it matters: of several files its last one decides the
+current context, a user that does not exist makes it anonymous, and impersonation is not looked at.
+"""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+
+import msgspec
+import yaml
+
+from dynocheck.errors import UsageError
+
+T = TypeVar("T", "Server", "User", "Context")
+
+_SHOWN = 8
+
+
+class Extension(msgspec.Struct):
+    name: str
+    extension: Any = None
+
+
+class Server(msgspec.Struct, rename="kebab", frozen=True):
+    """A `cluster` entry. Paths are absolute."""
+
+    server: str = ""
+    certificate_authority: str = ""
+    certificate_authority_data: str = ""
+    insecure_skip_tls_verify: bool = False
+    tls_server_name: str = ""
+    proxy_url: str = ""
+    disable_compression: bool = False
+    extensions: tuple[Extension, ...] = ()
+
+
+class Variable(msgspec.Struct, frozen=True):
+    name: str
+    value: str = ""
+
+
+class Plugin(msgspec.Struct, rename="camel", frozen=True):
+    """The `exec` part of a user: a command that makes credentials."""
+
+    command: str = ""
+    api_version: str = ""
+    args: tuple[str, ...] = ()
+    env: tuple[Variable, ...] = ()
+    install_hint: str = ""
+    provide_cluster_info: bool = False
+    interactive_mode: str = "IfAvailable"
+
+
+class Provider(msgspec.Struct, frozen=True):
+    """The `auth-provider` part of a user."""
+
+    name: str = ""
+    config: dict[str, str] = {}
+
+
+class User(msgspec.Struct, rename="kebab", frozen=True):
+    """A `user` entry. Paths are absolute."""
+
+    client_certificate: str = ""
+    client_certificate_data: str = ""
+    client_key: str = ""
+    client_key_data: str = ""
+    token: str = ""
+    token_file: str = msgspec.field(default="", name="tokenFile")
+    username: str = ""
+    password: str = ""
+    impersonate: str = msgspec.field(default="", name="as")
+    as_uid: str = ""
+    as_groups: tuple[str, ...] = ()
+    as_user_extra: dict[str, tuple[str, ...]] = {}
+    plugin: Plugin | None = msgspec.field(default=None, name="exec")
+    auth_provider: Provider | None = None
+
+    def __repr__(self) -> str:
+        return "User(...)"  # it ends up in tracebacks
+
+
+class Context(msgspec.Struct, frozen=True):
+    cluster: str = ""
+    user: str = ""
+    namespace: str = ""
+
+
+class _NamedServer(msgspec.Struct):
+    name: str
+    cluster: Server = Server()
+
+
+class _NamedUser(msgspec.Struct):
+    name: str
+    user: User = User()
+
+
+class _NamedContext(msgspec.Struct):
+    name: str
+    context: Context = Context()
+
+
+class _File(msgspec.Struct, rename="kebab"):
+    current_context: str = ""
+    clusters: tuple[_NamedServer, ...] = ()
+    users: tuple[_NamedUser, ...] = ()
+    contexts: tuple[_NamedContext, ...] = ()
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """What a context means."""
+
+    context: str
+    namespace: str
+    server: Server
+    user: User
+
+
+@dataclass
+class Kubeconfig:
+    """One or several files, merged: the first that names a thing decides it."""
+
+    origin: str
+    current: str = ""
+    servers: dict[str, Server] = field(default_factory=dict)
+    users: dict[str, User] = field(default_factory=dict)
+    contexts: dict[str, Context] = field(default_factory=dict)
+
+    def choose(self, name: str | None) -> Chosen:
+        """The context of this name, or the current one, with the cluster and the user that it names.
+
+        :raises UsageError: one of them does not exist, or contradicts itself.
+        """
+        where = self.origin
+        if not (name := name or self.current):
+            raise UsageError(f"{where}: no current-context; choose one with --context: {_some(self.contexts)}")
+        if name not in self.contexts:
+            raise UsageError(f"{where}: no context {name!r}; there is {_some(self.contexts)}")
+        context = self.contexts[name]
+        for kind, wanted, have in (
+            ("cluster", context.cluster, self.servers),
+            ("user", context.user, self.users),
+        ):
+            if wanted not in have and (wanted or kind == "cluster"):
+                raise UsageError(f"{where}: context {name!r} names {kind} {wanted!r}; there is {_some(have)}")
+        server, user = self.servers[context.cluster], self.users.get(context.user, User())
+        for fault in (_fault_of_server(server), _fault_of_user(user)):
+            if fault:
+                raise UsageError(f"{where}: context {name!r}: {fault}")
+        return Chosen(name, context.namespace, server, user)
+
+
+def read(paths: Sequence[Path]) -> Kubeconfig:
+    """These files, merged.
+
+    :raises UsageError: one of them is no kubeconfig, or they are all empty.
+    """
+    merged = Kubeconfig(":".join(str(path) for path in paths))
+    for path in paths:
+        found = _read(path)
+        merged.current = merged.current or found.current_context
+        folder = path.absolute().parent
+        servers = {s.name: _absolute(s.cluster, folder, "certificate_authority") for s in found.clusters}
+        users = {
+            u.name: _absolute(u.user, folder, "client_certificate", "client_key", "token_file")
+            for u in found.users
+        }
+        merged.servers = {**servers, **merged.servers}
+        merged.users = {**{name: _located(user, folder) for name, user in users.items()}, **merged.users}
+        merged.contexts = {**{c.name: c.context for c in found.contexts}, **merged.contexts}
+    if not (merged.contexts or merged.servers):
+        raise UsageError(f"{merged.origin}: an empty kubeconfig")
+    return merged
+
+
+def _read(path: Path) -> _File:
+    try:
+        with path.open("rb") as file:
+            document = yaml.load(file, yaml.CSafeLoader)
+        found = msgspec.convert(_without_nulls(document) or {}, _File)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except yaml.YAMLError as error:
+        raise UsageError(f"{path}: not YAML: {_place(error)}") from None
+    except (msgspec.ValidationError, UnicodeError, RecursionError, ValueError) as error:
+        # Only msgspec is known to name no value, and a value may be a secret.
+        why = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
+        raise UsageError(f"{path}: not a kubeconfig: {why}") from None
+    for kind, named in (("clusters", found.clusters), ("users", found.users), ("contexts", found.contexts)):
+        names = [entry.name for entry in named]
+        if twice := next((name for name in names if names.count(name) > 1), None):
+            raise UsageError(f"{path}: two {kind} are called {twice!r}")
+    return found
+
+
+def _place(error: yaml.YAMLError) -> str:
+    """Where and what, without the text of the line, which may hold a secret."""
+    mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
+    where = f"line {mark.line + 1}: " if mark is not None else ""
+    return where + (problem or "characters that no YAML has")
+
+
+def _without_nulls(node: Any) -> Any:
+    """The same with nothing where null is said: kubectl takes the one for the other."""
+    if isinstance(node, dict):
+        return {key: _without_nulls(value) for key, value in node.items() if value is not None}
+    if isinstance(node, list):
+        return [_without_nulls(value) for value in node]
+    return node
+
+
+def _absolute(entry: T, folder: Path, *fields: str) -> T:
+    changes = {name: str(folder / value) for name in fields if (value := getattr(entry, name))}
+    return msgspec.structs.replace(entry, **changes)
+
+
+def _located(user: User, folder: Path) -> User:
+    """A command with a slash is relative to the kubeconfig, any other is looked for in $PATH."""
+    plugin = user.plugin
+    if plugin is None or "/" not in plugin.command:
+        return user
+    return msgspec.structs.replace(
+        user, plugin=msgspec.structs.replace(plugin, command=str(folder / plugin.command))
+    )
+
+
+def _fault_of_server(server: Server) -> str | None:
+    if not server.server:
+        return "its cluster has no server"
+    try:
+        parts = urlsplit(server.server if "://" in server.server else f"https://{server.server}")
+        valid = bool(parts.scheme in ("http", "https") and parts.hostname) and (parts.port or 1) > 0
+    except ValueError:
+        valid = False
+    if not valid:
+        return "the server of its cluster is no http or https URL"
+    if server.insecure_skip_tls_verify and (server.certificate_authority or server.certificate_authority_data):
+        return "its cluster has both a certificate-authority and insecure-skip-tls-verify; take one away"
+    return None
+
+
+def _fault_of_user(user: User) -> str | None:
+    certificate = user.client_certificate or user.client_certificate_data
+    key = user.client_key or user.client_key_data
+    if bool(certificate) != bool(key):
+        has, lacks = ("client-certificate", "client-key")[:: 1 if certificate else -1]
+        return f"its user has a {has} but no {lacks}"
+    if (user.token or user.token_file) and (user.username or user.password):
+        return "its user has both a token and a password; take one away"
+    if user.plugin is not None and user.auth_provider is not None:
+        return "its user has both exec and auth-provider; take one away"
+    if (user.as_uid or user.as_groups or user.as_user_extra) and not user.impersonate:
+        return "its user impersonates groups, a uid or extra fields, but nobody: `as` is missing"
+    return None
+
+
+def _some(names: Mapping[str, object] | Iterable[str]) -> str:
+    listed = sorted(names)
+    more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
+    return (", ".join(listed[:_SHOWN]) or "none") + more

@@ -1,0 +1,66 @@
+"""One format a file; each makes its text from the same Report.
+
+A format is a module here with `text(report, options) -> str`, and its line in `_MODULES`. It is imported
+when it is asked for.
+"""
+
+import sys
+from importlib import import_module
+from pathlib import Path
+
+import click
+
+from dynocheck.outcomes import Report
+from dynocheck.reports.options import Options
+
+__all__ = ["FORMATS", "Options", "text_of", "write"]
+
+_MODULES = {
+    "table": "table",
+    "json": "as_json",
+    "junit": "junit",
+}
+
+FORMATS: tuple[str, ...] = tuple(_MODULES)
+
+_DEFAULTS = Options()
+
+
+def text_of(report: Report, format: str, options: Options = _DEFAULTS) -> str:  # noqa: A002  (the user's word)
+    """The report in one of FORMATS, ending in a newline.
+
+    :raises KeyError: there is no such format.
+    """
+    module = import_module(f"{__name__}.{_MODULES[format]}")
+    text: str = module.text(report, options)
+    return text
+
+
+def write(
+    report: Report,
+    format: str,  # noqa: A002
+    path: Path | None = None,
+    options: Options = _DEFAULTS,
+) -> None:
+    """Write the report to a file, or to standard output when none is given.
+
+    What people read takes the width, colours and encoding of their terminal; files, and what programs read,
+    are UTF-8.
+
+    :raises OSError: it cannot be written.
+    :raises KeyError: there is no such format.
+    """
+    if path is not None:
+        path.write_text(text_of(report, format, options), encoding="utf-8", newline="\n")
+    elif format == "table":
+        options = options.fitted_to(sys.stdout)
+        click.echo(text_of(report, format, options), nl=False, color=options.color)
+    else:
+        _echo_utf8(text_of(report, format, options))
+
+
+def _echo_utf8(text: str) -> None:
+    if hasattr(sys.stdout, "buffer"):
+        click.echo(text.encode(), nl=False)
+    else:  # a stand-in for standard output that takes text only, as in a notebook
+        click.echo(text, nl=False)

@@ -1,0 +1,27 @@
+"""The contract itself: `dynocheck.report/v1`, described by `dynocheck/data/report.schema.json`."""
+
+import json
+import re
+
+import msgspec
+
+from dynocheck.outcomes import Report
+from dynocheck.reports.options import Options
+from dynocheck.reports.wording import plain
+
+_BEYOND_ASCII = re.compile(r"[^\n -~]")
+
+
+def text(report: Report, _: Options) -> str:
+    """The report as JSON, indented by two.
+
+    What could play tricks on a terminal is written as a JSON escape, so it reads back unchanged. A lone
+    surrogate, which JSON cannot carry, becomes the text of its escape.
+    """
+    encoded = msgspec.json.format(msgspec.json.encode(plain(report)), indent=2).decode()
+    return _BEYOND_ASCII.sub(_harmless, encoded) + "\n"
+
+
+def _harmless(match: re.Match[str]) -> str:
+    char = match[0]
+    return char if char.isprintable() else json.dumps(char)[1:-1]

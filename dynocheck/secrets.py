@@ -1,0 +1,37 @@
+"""Takes what looks like a secret out of everything that is written."""
+
+import re
+from typing import Any
+
+HIDDEN = "[hidden]"
+
+# Prefixes that their issuers document, so that a leaked token can be found: Hugging Face, NVIDIA NGC,
+# OpenAI-style keys, GitHub, GitLab, AWS, Slack; JSON Web Tokens; whatever follows "Bearer".
+_TOKEN = re.compile(
+    r"\b(?:hf_[A-Za-z0-9]{16,}|nvapi-[\w-]{16,}|sk-[\w-]{16,}|gh[pousr]_[A-Za-z0-9]{16,}"
+    r"|github_pat_\w{16,}|glpat-[\w-]{16,}|AKIA[A-Z0-9]{16}|xox[abprs]-[\w-]{10,}"
+    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
+    r"|(?<=[Bb]earer )[\w.~+/=-]{8,}"
+    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+)
+_NAME = re.compile(
+    r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE
+)
+# Names that hold such a word and nothing secret: a count, a file, the object that holds it.
+_HARMLESS = re.compile(r"TOKENIZER|TOKENS|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH)$", re.IGNORECASE)
+
+
+def names_secret(name: str) -> bool:
+    """Whether a variable of this name holds a secret, by what people call them."""
+    return bool(_NAME.search(name)) and not _HARMLESS.search(name)
+
+
+def hide(value: Any) -> Any:
+    """The same value of strings, lists and dictionaries, with every token in its strings replaced."""
+    if isinstance(value, str):
+        return _TOKEN.sub(HIDDEN, value)
+    if isinstance(value, dict):
+        return {hide(key): hide(element) for key, element in value.items()}
+    if isinstance(value, list | tuple):
+        return [hide(element) for element in value]
+    return value

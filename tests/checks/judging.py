@@ -1,0 +1,66 @@
+"""Asks checks, as the runner does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck import Finding, Skip
+from dynocheck.facts import Recipes
+from dynocheck.recipe.discover import load
+from dynocheck.registry import Check
+
+GRAPH = """
+apiVersion: nvidia.com/v1beta1
+kind: DynamoGraphDeployment
+metadata: {name: g}
+spec:
+  components:
+"""
+FRONTEND = "  - {name: Frontend, type: frontend}\n"
+
+
+def said(check: Check, *facts: Any) -> list[tuple[str, str]]:
+    """Each finding's outcome and message."""
+    return [(str(finding.outcome), finding.message) for finding in found(check, *facts)]
+
+
+def found(check: Check, *facts: Any) -> list[Finding]:
+    return list(check(*facts) or ())
+
+
+def skipped(check: Check, *facts: Any) -> str:
+    """The reason why a check has nothing to judge here."""
+    with pytest.raises(Skip) as skip:
+        found(check, *facts)
+    return str(skip.value)
+
+
+def worker(
+    name: str = "w", *, gpus: str = '"1"', args: str = "", role: str = "worker", more: str = ""
+) -> str:
+    """A component that runs vLLM with these arguments."""
+    return f"""
+  - name: {name}
+    type: {role}
+    {more}
+    podTemplate:
+      spec:
+        containers:
+        - name: main
+          image: registry.example/vllm-runtime:1.3.0
+          command: [python3, -m, dynamo.vllm]
+          args: [--model, Qwen/Qwen3-0.6B{", " + args if args else ""}]
+          resources: {{limits: {{nvidia.com/gpu: {gpus}}}}}
+"""
+
+
+def recipes(folder: Path, **files: str) -> Recipes:
+    """The recipe in a folder that holds these files; `a__b` is the file b.yaml in the folder a."""
+    for name, text in files.items():
+        path = folder / f"{name.replace('__', '/').replace('_', '-')}.yaml"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return Recipes(load([str(folder)]))

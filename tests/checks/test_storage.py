@@ -1,0 +1,172 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dynocheck.checks import storage
+from dynocheck.data import provisioner
+from dynocheck.facts import StorageClass, StorageClasses
+from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+
+NFS = StorageClass("nfs", "nfs.csi.k8s.io")
+EBS = StorageClass("gp3", "ebs.csi.aws.com", is_default=True, created="2026-01-01T00:00:00Z")
+
+
+def claim(name: str = "model-cache", *, storage_class: str | None = None, mode: str = "ReadWriteMany") -> str:
+    named = f"\n  storageClassName: {storage_class}" if storage_class is not None else ""
+    return f"""
+apiVersion: v1
+kind: PersistentVolumeClaim
+metadata: {{name: {name}}}
+spec:
+  accessModes: [{mode}]
+  resources: {{requests: {{storage: 100Gi}}}}{named}
+"""
+
+
+def mounting(name: str) -> str:
+    volume = f"[{{name: v, persistentVolumeClaim: {{claimName: {name}}}}}]"
+    return GRAPH + FRONTEND + worker().replace("      spec:\n", f"      spec:\n        volumes: {volume}\n")
+
+
+# default-class
+
+
+def test_the_newest_default_wins() -> None:
+    newer = StorageClass("newer", "nfs.csi.k8s.io", is_default=True, created="2026-06-01T00:00:00Z")
+    (finding,) = found(storage.default_class, StorageClasses((newer, EBS)), None)
+    assert finding.message == "2 classes are default; a claim that names none gets newer, the newest"
+
+
+def test_no_default_is_a_failure_for_a_claim_that_names_no_class(tmp_path: Path) -> None:
+    classes = StorageClasses((NFS,))
+    assert [outcome for outcome, _ in said(storage.default_class, classes, None)] == ["warn"]
+    naming = recipes(tmp_path / "a", claim=claim(storage_class="nfs"))
+    assert [outcome for outcome, _ in said(storage.default_class, classes, naming)] == ["warn"]
+    relying = recipes(tmp_path / "b", claim=claim())
+    (finding,) = found(storage.default_class, classes, relying)
+    assert str(finding.outcome) == "fail"
+    assert finding.location is not None
+    assert finding.location.line == 4
+    assert finding.fix is not None
+    assert finding.fix.startswith("kubectl annotate storageclass nfs ")
+
+
+# rwx-class
+
+
+@pytest.mark.parametrize(
+    ("classes", "outcomes"),
+    [
+        ((), ["warn"]),
+        ((EBS,), ["warn"]),
+        ((EBS, NFS), []),
+        ((StorageClass("x", "csi.unheard.example"),), ["warn"]),
+        ((EBS, StorageClass("x", "rancher.io/local-path")), ["warn"]),
+        ((StorageClass("x", "csi.unheard.example"), NFS), []),
+    ],
+)
+def test_one_class_that_can_is_enough(classes: tuple[StorageClass, ...], outcomes: list[str]) -> None:
+    assert [o for o, _ in said(storage.rwx_class, StorageClasses(classes), None)] == outcomes
+
+
+def test_a_claim_is_judged_by_the_class_it_gets(tmp_path: Path) -> None:
+    classes = StorageClasses((EBS, NFS))
+    assert said(storage.rwx_class, classes, recipes(tmp_path / "a", c=claim(storage_class="nfs"))) == []
+    assert said(storage.rwx_class, classes, recipes(tmp_path / "b", c=claim(mode="ReadWriteOnce"))) == []
+    for name in ("gp3", None):
+        wrong = recipes(tmp_path / f"c{name}", c=claim(storage_class=name))
+        ((outcome, message),) = said(storage.rwx_class, classes, wrong)
+        assert outcome == "fail"
+        assert "StorageClass gp3 (ebs.csi.aws.com) cannot give" in message
+    # What a class that does not exist would give is not guessed: storage.class-exists has the word.
+    assert said(storage.rwx_class, classes, recipes(tmp_path / "d", c=claim(storage_class="gone"))) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "rwx"),
+    [
+        ("rook-ceph.cephfs.csi.ceph.com", "yes"),
+        ("openshift-storage.rbd.csi.ceph.com", "no"),
+        ("cluster.local/nfs-subdir-external-provisioner", "yes"),
+        ("kubernetes.io/no-provisioner", "depends"),
+        ("efs.csi.aws.com", "yes"),
+    ],
+)
+def test_drivers_are_known_under_their_prefixes(name: str, rwx: str) -> None:
+    row = provisioner(name)
+    assert row is not None
+    assert row.rwx == rwx
+    assert row.source.startswith("https://")
+
+
+def test_a_name_that_only_ends_alike_is_not_known() -> None:
+    assert provisioner("notnfs.example") is None
+    assert provisioner("com") is None
+    assert provisioner("") is None
+
+
+# class-exists
+
+
+def test_a_class_that_is_named_must_exist(tmp_path: Path) -> None:
+    named = recipes(tmp_path / "a", c=claim(storage_class="your-storage-class-name"))
+    (finding,) = found(storage.class_exists, StorageClasses((EBS, NFS)), named)
+    assert (str(finding.outcome), finding.fix) == ("fail", "name one of: gp3, nfs")
+    unnamed = recipes(tmp_path / "b", c=claim())
+    assert skipped(storage.class_exists, StorageClasses((EBS,)), unnamed)
+
+
+# claim-declared
+
+
+def test_a_mounted_claim_is_declared(tmp_path: Path) -> None:
+    good = recipes(tmp_path / "a", cache=claim(), deploy=mounting("model-cache"))
+    assert said(storage.claim_declared, good) == []
+    renamed = recipes(tmp_path / "b", cache=claim("weights"), deploy=mounting("model-cache"))
+    ((outcome, message),) = said(storage.claim_declared, renamed)
+    assert outcome == "fail"
+    assert message == "claim model-cache is mounted but not declared; the recipe declares weights"
+    alone = recipes(tmp_path / "c", deploy=mounting("model-cache"))
+    assert [o for o, _ in said(storage.claim_declared, alone)] == ["warn"]
+    assert skipped(storage.claim_declared, recipes(tmp_path / "d", deploy=GRAPH + FRONTEND))
+
+
+def test_the_claims_of_the_model_around_a_variant_count(tmp_path: Path) -> None:
+    recipes(tmp_path, model_cache__cache=claim(), vllm__agg__deploy=mounting("model-cache"))
+    variant = recipes(tmp_path / "vllm" / "agg")
+    assert said(storage.claim_declared, variant) == []
+
+
+def test_a_claim_that_the_operator_creates_is_declared(tmp_path: Path) -> None:
+    graph = """
+apiVersion: nvidia.com/v1alpha1
+kind: DynamoGraphDeployment
+metadata: {name: g}
+spec:
+  pvcs: [{name: cache, create: true, size: 1Gi, storageClass: nfs, volumeAccessMode: ReadWriteMany}]
+  services:
+    Worker: {componentType: worker, volumeMounts: [{name: cache, mountPoint: /models}]}
+"""
+    assert said(storage.claim_declared, recipes(tmp_path / "a", deploy=graph)) == []
+    not_created = graph.replace("create: true", "create: false")
+    assert [o for o, _ in said(storage.claim_declared, recipes(tmp_path / "b", deploy=not_created))] == [
+        "warn"
+    ]
+
+
+def test_a_job_mounts_claims_too(tmp_path: Path) -> None:
+    job = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: j}
+spec:
+  template:
+    spec:
+      containers: [{name: c, image: i}]
+      volumes: [{name: v, persistentVolumeClaim: {claimName: results}}]
+"""
+    (finding,) = found(storage.claim_declared, recipes(tmp_path, cache=claim(), perf=job))
+    assert finding.location is not None
+    assert (finding.location.file, finding.location.line) == (str(tmp_path / "perf.yaml"), 9)

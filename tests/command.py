@@ -1,0 +1,54 @@
+"""Runs dynocheck as its users do."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).parent.parent
+
+
+@dataclass(frozen=True)
+class Ended:
+    """How a command ended; `report` is what it printed as JSON."""
+
+    code: int
+    out: str
+    err: str
+
+    @cached_property
+    def report(self) -> dict[str, Any]:
+        read: dict[str, Any] = json.loads(self.out)
+        return read
+
+    @property
+    def outcomes(self) -> dict[str, str]:
+        """The outcome of each check."""
+        return {verdict["check"]: verdict["outcome"] for verdict in self.report["verdicts"]}
+
+    def findings(self, check: str) -> list[dict[str, Any]]:
+        (verdict,) = [v for v in self.report["verdicts"] if v["check"] == check]
+        found: list[dict[str, Any]] = verdict["findings"]
+        return found
+
+
+def dynocheck(*arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Ended:
+    """Run a command line, in the repository unless told otherwise, and wait for its end."""
+    done = subprocess.run(
+        [sys.executable, "-m", "dynocheck", *map(str, arguments)],
+        cwd=cwd or ROOT,
+        env={**os.environ, "COLUMNS": "80", **(env or {})},
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)

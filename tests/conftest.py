@@ -1,0 +1,28 @@
+"""Fixtures that several test modules share."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests import clusters
+from tests.controlplane.server import ControlPlane
+
+
+@pytest.fixture(scope="module")
+def furnished(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
+    """Make the cluster fit for Dynamo, for the tests of one module."""
+    start = controlplane.snapshot()
+    clusters.define(controlplane, crds)
+    clusters.furnish(controlplane)
+    controlplane.snapshot()
+    yield
+    controlplane.reset(start)
+
+
+@pytest.fixture
+def fit_cluster(furnished: None, cluster: ControlPlane) -> ControlPlane:
+    """The control plane with everything that Dynamo needs, to be spoilt."""
+    return cluster

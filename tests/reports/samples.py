@@ -1,0 +1,109 @@
+"""Reports to render."""
+
+from typing import Any
+
+from dynocheck.outcomes import Finding, Location, Outcome, Report, Subject, Tool, Verdict, summarize
+
+PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
+UNKNOWN, SKIP, ERROR = Outcome.UNKNOWN, Outcome.SKIP, Outcome.ERROR
+
+UNREACHABLE = "cannot reach https://127.0.0.1:6443: Connection refused"
+
+
+def verdict(outcome: Outcome, check: str, message: str, *findings: Finding, title: str = "") -> Verdict:
+    return Verdict(
+        check=check,
+        title=title or message,
+        area=check.partition(".")[0],
+        outcome=outcome,
+        message=message,
+        duration_s=0.000012,
+        findings=findings,
+    )
+
+
+def finding(outcome: Outcome, message: str, **more: Any) -> Finding:
+    return Finding(outcome=outcome, message=message, **more)
+
+
+def report(*verdicts: Verdict, target: dict[str, Any] | None = None, command: str = "preflight") -> Report:
+    return Report(
+        tool=Tool("dynocheck", "0.1.0"),
+        command=command,
+        started="2026-03-01T12:00:00.000Z",
+        duration_s=2.14,
+        target=target or {},
+        summary=summarize(verdicts),
+        verdicts=verdicts,
+    )
+
+
+def every_outcome() -> Report:
+    """A run against a cluster with something of everything."""
+    rwx = "no StorageClass can give ReadWriteMany"
+    forbidden = "may not list nodes at the cluster scope"
+    crash = "crashed: KeyError in fabric.py, line 31"
+    return report(
+        verdict(PASS, "storage.default-class", "Exactly one StorageClass is the default"),
+        verdict(
+            FAIL,
+            "storage.rwx-class",
+            rwx,
+            finding(
+                FAIL,
+                "provisioner ebs.csi.aws.com gives ReadWriteOnce only",
+                subject=Subject("StorageClass", "standard"),
+                fix="kubectl get storageclass",
+            ),
+            title="A class can give ReadWriteMany",
+        ),
+        verdict(
+            FAIL,
+            "recipe.gpus-fit",
+            "decode asks for 16 GPUs, the largest node has 8",
+            finding(
+                FAIL,
+                "decode asks for 16 GPUs, the largest node has 8",
+                subject=Subject("DynamoGraphDeployment", "llama-3-70b-disagg", "dynamo"),
+                location=Location("recipes/llama-3-70b/vllm/disagg/deploy.yaml", 48, 13),
+                evidence={"largest": {"node": "gpu-worker-03", "gpus": 8}, "asked": 16, "nodes": ["a", "b"]},
+                fix="kubectl patch dynamographdeployment llama-3-70b-disagg -n dynamo --type=json "
+                """-p='[{"op": "replace", "path": "/spec/services/decode/replicas", "value": 2}]'""",
+            ),
+        ),
+        verdict(
+            WARN,
+            "nodes.driver",
+            "driver 535.104.05 is older than the 570 that CUDA 12.8 wants (and 1 more)",
+            *(
+                finding(
+                    WARN,
+                    "driver 535.104.05 is older than the 570 that CUDA 12.8 wants",
+                    subject=Subject("Node", name),
+                    fix="update the driver with the GPU Operator: kubectl edit clusterpolicy",
+                )
+                for name in ("gpu-worker-01", "gpu-worker-02")
+            ),
+        ),
+        verdict(UNKNOWN, "nodes.allocatable", forbidden, finding(UNKNOWN, forbidden, fix="dynocheck rbac")),
+        verdict(SKIP, "fabric.rdma-resource", "no recipe asks for RDMA", title="RDMA can be asked for"),
+        verdict(ERROR, "fabric.nccl", crash, finding(ERROR, crash)),
+        target={
+            "cluster": "https://127.0.0.1:6443",
+            "context": "kind-dev",
+            "namespace": "dynamo",
+            "recipe": ["recipes/llama-3-70b/vllm/disagg"],
+        },
+    )
+
+
+def server_down() -> Report:
+    """A cluster that is gone: every check has the same reason."""
+    ids = [f"{area}.check-{n}" for area in ("storage", "nodes", "operator", "recipe") for n in range(4)]
+    return report(
+        *(
+            verdict(UNKNOWN, check, UNREACHABLE, finding(UNKNOWN, UNREACHABLE), title="Something holds")
+            for check in ids
+        ),
+        target={"cluster": "https://127.0.0.1:6443"},
+    )

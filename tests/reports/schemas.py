@@ -1,0 +1,34 @@
+"""What a rendered report must satisfy, by readers that are not ours."""
+
+import json
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+from lxml import etree
+
+_XSD = etree.XMLSchema(etree.parse(Path(__file__).with_name("junit.xsd")))
+
+
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    schema = json.loads((resources.files("dynocheck.data") / name).read_text("utf-8"))
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema)
+
+
+_REPORT = validator("report.schema.json")
+
+
+def valid_report(text: str) -> Any:
+    """The parsed report, which the published schema allows."""
+    parsed = json.loads(text)
+    _REPORT.validate(parsed)
+    return parsed
+
+
+def valid_junit(text: str) -> "etree._Element":
+    """The root of the document, which the XSD allows."""
+    root = etree.fromstring(text.encode())
+    _XSD.assertValid(root)
+    return root

@@ -1,0 +1,106 @@
+"""Whatever a cluster, a manifest or a file name holds, a report stays a report."""
+
+import json
+from typing import Any
+
+import pytest
+
+from dynocheck.outcomes import Finding, Location, Outcome, Report, Subject, Tool, Verdict, summarize
+from dynocheck.reports import FORMATS, Options, text_of
+from tests.reports.schemas import valid_junit, valid_report
+
+HOSTILE = {
+    "markup": "[red]x[/red][link=http://evil]",
+    "escape": "\x1b[2J\x1b]0;title\x07\x9b31m",
+    "newline": "a\n  ✔ pass  storage.fake  All is well\r\nb\x85\u2028c",
+    "cdata": "]]>--><![CDATA[<failure/>&amp;&#27;",
+    "rtl": "gpj.\u202egnp\u2066\u200f",
+    "invisible": "admin\u200b\u00ad\ufeff",
+    "surrogate": "\udcff\ud83d",
+    "nonchar": "\x00\ufffe\uffff\U0001fffe",
+    "huge": "x" * 100_000,
+    "empty": "",
+    "blank": " \t ",
+}
+
+
+def filled(text: str, outcome: Outcome = Outcome.FAIL) -> Report:
+    """A report that says the text wherever a report can hold text."""
+    found = Finding(
+        outcome=outcome,
+        message=text,
+        fix=text,
+        evidence={text: text, "list": [text], "nested": {text: {text: text}}},
+        subject=Subject(text, text, text),
+        location=Location(text, 1, 2),
+    )
+    verdict = Verdict(
+        check=text,
+        title=text,
+        area=text,
+        outcome=outcome,
+        message=text,
+        duration_s=0.1,
+        findings=(found, found),
+    )
+    return Report(
+        tool=Tool(text, text),
+        command=text,
+        started="2026-03-01T12:00:00Z",
+        duration_s=1.0,
+        target={text: text, "recipe": [text]},
+        summary=summarize([verdict, verdict]),
+        verdicts=(verdict, verdict),
+    )
+
+
+@pytest.fixture(params=list(HOSTILE.values()), ids=list(HOSTILE))
+def text(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+@pytest.mark.parametrize("format", FORMATS)
+def test_nothing_reaches_a_terminal_but_printable_text(
+    text: str,
+    outcome: Outcome,
+    format: str,  # noqa: A002
+) -> None:
+    rendered = text_of(filled(text, outcome), format)
+    unprintable = {char for char in rendered if not char.isprintable()} - {"\n", "\t"}
+    assert unprintable == set()
+    rendered.encode()
+
+
+@pytest.mark.parametrize("outcome", Outcome)
+def test_the_formats_for_programs_stay_valid(text: str, outcome: Outcome) -> None:
+    valid_report(text_of(filled(text, outcome), "json"))
+    root = valid_junit(text_of(filled(text, outcome), "junit"))
+    assert len(root) == 1
+    assert len(root[0].findall("testcase")) == 2
+
+
+def test_a_name_cannot_add_a_line_to_the_table(text: str) -> None:
+    lines = text_of(filled(text), "table").splitlines()
+    starts = [line.split()[0] for line in lines if line.startswith("  ") and not line.startswith("   ")]
+    assert starts.count("✘") == 2
+    assert "✔" not in starts
+
+
+def test_what_was_there_can_be_seen() -> None:
+    shown = text_of(filled("a\x1b\n\u202e\udcff[red]b"), "table")
+    assert r"fix: a\x1b\n\u202e\udcff[red]b" in shown
+    assert r'name="a\x1b\n\u202e\udcff[red]b"' in text_of(filled("a\x1b\n\u202e\udcff[red]b"), "junit")
+
+
+def test_json_gives_back_every_character_it_can_carry() -> None:
+    said = (
+        "".join(chr(code) for code in range(0x3000) if not 0xD800 <= code < 0xE000) + "\U000e0001\U0001f600"
+    )
+    read: Any = json.loads(text_of(filled(said), "json"))
+    assert read["verdicts"][0]["message"] == said
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437", "gbk", "shift_jis"])
+def test_every_encoding_can_carry_the_table(text: str, encoding: str) -> None:
+    text_of(filled(text + "名ü✔"), "table", Options(encoding=encoding)).encode(encoding)

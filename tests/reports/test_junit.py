@@ -1,0 +1,146 @@
+from typing import Any
+from xml.etree import ElementTree
+
+import junitparser
+import msgspec
+import pytest
+
+from dynocheck.outcomes import Outcome
+from dynocheck.reports import Options, text_of
+from tests.reports.samples import (
+    FAIL,
+    UNKNOWN,
+    WARN,
+    every_outcome,
+    finding,
+    report,
+    server_down,
+    verdict,
+)
+from tests.reports.schemas import valid_junit
+
+
+def cases(text: str) -> dict[str, junitparser.TestCase]:
+    return {
+        str(case.name): case for suite in junitparser.JUnitXml.fromstring(text.encode()) for case in suite
+    }
+
+
+def test_a_suite_an_area_and_a_case_a_check() -> None:
+    root = valid_junit(text_of(every_outcome(), "junit"))
+    assert root.get("name") == "dynocheck preflight"
+    assert {suite.get("name"): [case.get("name") for case in suite.iter("testcase")] for suite in root} == {
+        "storage": ["storage.default-class", "storage.rwx-class"],
+        "recipe": ["recipe.gpus-fit"],
+        "nodes": ["nodes.driver", "nodes.allocatable"],
+        "fabric": ["fabric.rdma-resource", "fabric.nccl"],
+    }
+    assert {case.get("classname") for case in root.iter("testcase")} == {
+        f"dynocheck.{area}" for area in ("storage", "recipe", "nodes", "fabric")
+    }
+
+
+def test_every_outcome_has_its_element() -> None:
+    read = cases(text_of(every_outcome(), "junit"))
+
+    def ends(check: str) -> list[tuple[str, Any, Any]]:
+        return [(type(end).__name__, end.message, end.type) for end in read[check].result]
+
+    assert ends("storage.default-class") == []
+    assert ends("storage.rwx-class") == [("Failure", "no StorageClass can give ReadWriteMany", "fail")]
+    assert ends("nodes.allocatable") == [("Error", "may not list nodes at the cluster scope", "unknown")]
+    assert ends("fabric.nccl") == [("Error", "crashed: KeyError in fabric.py, line 31", "crash")]
+    assert ends("fabric.rdma-resource") == [("Skipped", "no recipe asks for RDMA", None)]
+
+
+def test_a_warning_is_green_and_told() -> None:
+    driver = cases(text_of(every_outcome(), "junit"))["nodes.driver"]
+    assert driver.is_passed
+    assert driver.system_out.splitlines()[1:3] == [
+        "Node gpu-worker-01: driver 535.104.05 is older than the 570 that CUDA 12.8 wants",
+        "    fix: update the driver with the GPU Operator: kubectl edit clusterpolicy",
+    ]
+
+
+def test_a_failure_tells_what_should_hold_each_finding_its_fix_and_its_evidence() -> None:
+    shown = verdict(
+        FAIL,
+        "nodes.driver",
+        "old",
+        finding(FAIL, "old", fix="kubectl edit x", evidence={"driver": {"a": 535}, "nodes": ["a", "b"]}),
+        finding(WARN, "and slow"),
+        title="The driver is new enough",
+    )
+    (failure,) = cases(text_of(report(shown), "junit"))["nodes.driver"].result
+    assert failure.text.splitlines() == [
+        "The driver is new enough",
+        "old",
+        "    fix: kubectl edit x",
+        "    seen: driver.a=535",
+        "    seen: nodes=a, b",
+        "warn: and slow",
+    ]
+
+
+def test_the_counts_are_those_of_the_report() -> None:
+    made = every_outcome()
+    read = junitparser.JUnitXml.fromstring(text_of(made, "junit").encode())
+    assert (read.tests, read.failures, read.errors, read.skipped) == (
+        len(made.verdicts),
+        made.summary[Outcome.FAIL],
+        made.summary[Outcome.UNKNOWN] + made.summary[Outcome.ERROR],
+        made.summary[Outcome.SKIP],
+    )
+    assert read.time == 2.14
+
+
+def test_a_policy_may_show_unknown_as_skipped() -> None:
+    text = text_of(server_down(), "junit", Options(junit_unknown="skipped"))
+    root = valid_junit(text)
+    assert (root.get("errors"), root.get("skipped")) == ("0", "16")
+    skipped = root.find(".//skipped")
+    assert skipped is not None
+    assert skipped.get("type") == "unknown"
+    assert "cannot reach" in skipped.get("message", "")
+
+
+def test_a_policy_for_unknown_leaves_a_crash_an_error() -> None:
+    root = valid_junit(text_of(every_outcome(), "junit", Options(junit_unknown="skipped")))
+    assert [error.get("type") for error in root.iter("error")] == ["crash"]
+
+
+def test_properties_name_tool_and_target() -> None:
+    target = {
+        "cluster": {"server": "https://a:6443", "context": "kind"},
+        "namespace": None,
+        "recipe": ["a", "b"],
+    }
+    root = valid_junit(text_of(report(verdict(WARN, "a.a", "m"), target=target), "junit"))
+    assert {p.get("name"): p.get("value") for p in root.iter("property")} == {
+        "tool.name": "dynocheck",
+        "tool.version": "0.1.0",
+        "command": "preflight",
+        "cluster.server": "https://a:6443",
+        "cluster.context": "kind",
+        "recipe": "a, b",
+    }
+    assert root[0].get("timestamp") == "2026-03-01T12:00:00.000Z"
+
+
+def test_a_report_without_verdicts_is_an_empty_document() -> None:
+    root = valid_junit(text_of(report(), "junit"))
+    assert (root.get("tests"), len(root)) == ("0", 0)
+
+
+@pytest.mark.parametrize("seconds", [0.0, 0.000001, 0.00123, 12.5, 86400.0])
+def test_a_time_is_never_written_with_an_exponent(seconds: float) -> None:
+    slow = msgspec.structs.replace(verdict(UNKNOWN, "a.a", "m"), duration_s=seconds)
+    (case,) = valid_junit(text_of(report(slow), "junit")).iter("testcase")
+    assert float(case.get("time", "")) == pytest.approx(seconds, abs=0.0001)
+
+
+def test_it_is_the_same_without_lxml(monkeypatch: pytest.MonkeyPatch) -> None:
+    hostile = report(verdict(FAIL, "a.a", "a\tb\nc\x1b]]>", finding(FAIL, "<b>&amp;\r\n", fix="'\"")))
+    with_lxml = text_of(hostile, "junit"), text_of(every_outcome(), "junit")
+    monkeypatch.setattr("junitparser.junitparser.etree", ElementTree)
+    assert (text_of(hostile, "junit"), text_of(every_outcome(), "junit")) == with_lxml

@@ -1,0 +1,126 @@
+"""Any report at all renders in every format."""
+
+import msgspec
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dynocheck.outcomes import Finding, Location, Outcome, Report, Subject, Tool, Verdict, summarize
+from dynocheck.reports import FORMATS, Options, text_of
+from dynocheck.reports.wording import visible
+from tests.reports.schemas import valid_junit, valid_report
+from tests.reports.test_hostile import HOSTILE
+
+ODD = [text for text in HOSTILE.values() if len(text) < 1000]
+ENCODINGS = ["utf-8", "ascii", "latin-1", "cp1252", "gbk"]
+
+
+def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
+    seconds = st.floats(0, 1e6)
+    number = st.none() | st.integers(1, 10**6)
+    json = st.recursive(
+        st.none()
+        | st.booleans()
+        | st.integers(-(2**53), 2**53)
+        | st.floats(allow_nan=False, allow_infinity=False)
+        | text,
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(text, inner, max_size=3),
+        max_leaves=5,
+    )
+    findings = st.builds(
+        Finding,
+        outcome=st.sampled_from(Outcome),
+        message=text,
+        fix=st.none() | text,
+        evidence=st.dictionaries(text, json, max_size=3),
+        subject=st.none() | st.builds(Subject, text, text, st.none() | text),
+        location=st.none() | st.builds(Location, text, number, number),
+    )
+    verdicts = st.builds(
+        Verdict,
+        check=text,
+        title=text,
+        area=st.sampled_from(["storage", "nodes"]) | text,
+        outcome=st.sampled_from(Outcome),
+        message=text,
+        duration_s=seconds,
+        findings=st.lists(findings, max_size=3).map(tuple),
+    )
+    return st.builds(
+        lambda verdicts, **fields: Report(
+            verdicts=tuple(verdicts), summary=summarize(verdicts), started="2026-03-01T12:00:00Z", **fields
+        ),
+        st.lists(verdicts, max_size=4),
+        tool=st.builds(Tool, text, text),
+        command=text,
+        duration_s=seconds,
+        target=st.dictionaries(text, json, max_size=3),
+    )
+
+
+encodable = st.text(max_size=20) | st.sampled_from([text for text in ODD if text != HOSTILE["surrogate"]])
+anything = st.text(st.characters(), max_size=20) | st.sampled_from(ODD)
+options = st.builds(
+    Options,
+    strict=st.booleans(),
+    junit_unknown=st.sampled_from(["error", "skipped"]),
+    width=st.none() | st.integers(0, 250),
+    color=st.booleans(),
+    encoding=st.sampled_from(ENCODINGS),
+)
+
+
+def renders_everywhere(report: Report, options: Options) -> None:
+    texts = {format: text_of(report, format, options) for format in FORMATS}  # noqa: A001
+    assert all(text.endswith("\n") for text in texts.values())
+    parsed = valid_report(texts["json"])
+    assert len(parsed["verdicts"]) == len(report.verdicts)
+    root = valid_junit(texts["junit"])
+    assert len(list(root.iter("testcase"))) == len(report.verdicts)
+    texts["table"].encode(options.encoding)
+    assert all(line == line.rstrip() for line in texts["table"].splitlines())
+    assert [fix for fix in _shown_fixes(report, options.encoding) if fix not in texts["table"]] == []
+
+
+def _shown_fixes(report: Report, encoding: str) -> list[str]:
+    return [
+        visible(finding.fix, encoding).rstrip()
+        for verdict in report.verdicts
+        if verdict.outcome not in (Outcome.PASS, Outcome.SKIP)
+        for finding in verdict.findings
+        if finding.fix
+    ]
+
+
+def reads_back(report: Report) -> None:
+    assert msgspec.json.decode(text_of(report, "json"), type=Report) == report
+
+
+few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+many = settings(max_examples=3000, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+
+
+@given(reports(anything), options)
+@few
+def test_any_report_renders_in_every_format(report: Report, options: Options) -> None:
+    renders_everywhere(report, options)
+
+
+@given(reports(encodable))
+@few
+def test_any_report_that_json_can_carry_reads_back_the_same(report: Report) -> None:
+    reads_back(report)
+
+
+@pytest.mark.verify
+@given(reports(anything), options)
+@many
+def test_many_reports_render_in_every_format(report: Report, options: Options) -> None:
+    renders_everywhere(report, options)
+
+
+@pytest.mark.verify
+@given(reports(encodable))
+@many
+def test_many_reports_read_back_the_same(report: Report) -> None:
+    reads_back(report)

@@ -1,0 +1,239 @@
+"""The command line: what it refuses, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import jsonschema
+import pytest
+
+from tests.command import ROOT, dynocheck
+
+VERBS = ["preflight", "recipe", "checks", "explain", "snapshot", "rbac", "demo"]
+NOBODYS = "https://127.0.0.1:1"
+
+
+@pytest.fixture
+def kubeconfig(tmp_path: Path) -> Path:
+    """A kubeconfig of a cluster that nobody runs."""
+    path = tmp_path / "kubeconfig"
+    path.write_text(
+        f"""
+apiVersion: v1
+kind: Config
+current-context: here
+clusters: [{{name: c, cluster: {{server: "{NOBODYS}"}}}}]
+users: [{{name: u, user: {{token: "sesame-open-wide"}}}}]
+contexts: [{{name: here, context: {{cluster: c, user: u}}}}]
+"""
+    )
+    return path
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str) -> None:
+    ended = dynocheck(verb, "--help")
+    assert ended.code == 0
+    assert ended.out.startswith(f"Usage: dynocheck {verb}")
+
+
+def test_nothing_said_is_answered_with_help() -> None:
+    ended = dynocheck()
+    assert ended.code == 0
+    assert all(verb in ended.out for verb in VERBS)
+
+
+def test_version() -> None:
+    ended = dynocheck("--version")
+    assert ended.out.startswith("dynocheck ")
+    assert ended.code == 0
+
+
+# Bad input: one line that says what and where
+
+
+def written(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"a: [1, 2", "file.yaml:2:1: not YAML"),
+        (b"\x00\x01\x02", "not YAML"),
+        (b"\xff\xfe\xff", "file.yaml:1: not YAML: not UTF-8 text"),
+        (b"just words", "no Kubernetes object in it"),
+        (b"", "no Kubernetes object in it"),
+        (b"a:\n\t- b", "file.yaml:2"),
+    ],
+)
+def test_a_file_that_is_no_manifest(tmp_path: Path, content: bytes, says: str) -> None:
+    ended = dynocheck("recipe", written(tmp_path / "file.yaml", content))
+    assert ended.code == 2
+    assert says in ended.err
+    assert "file.yaml" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_paths_that_hold_no_recipe(tmp_path: Path) -> None:
+    empty, other = tmp_path / "empty", tmp_path / "other"
+    empty.mkdir()
+    (other / "deeper").mkdir(parents=True)
+    (other / "deeper" / "notes.txt").write_text("no recipe")
+    for path, says in [
+        (tmp_path / "missing", "No such file or directory"),
+        (empty, "no recipe in it"),
+        (other, "no recipe in it"),
+    ]:
+        ended = dynocheck("recipe", path)
+        assert ended.code == 2
+        assert ended.err.startswith(f"error: {path}: ")
+        assert says in ended.err
+        assert ended.err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        (["recipe"], "no recipe named"),
+        (
+            ["recipe", "recipes/qwen3-32b", "--select", "no.such-check"],
+            "no check here matches 'no.such-check'",
+        ),
+        (["recipe", "recipes/qwen3-32b", "--skip", "nothing.*"], "no check here matches 'nothing.*'"),
+        (["recipe", "recipes/qwen3-32b", "--select", "gpu.operator"], "no check here matches 'gpu.operator'"),
+        (["recipe", "recipes/qwen3-32b", "--select", "storage.rwx-class"], "add --cluster"),
+        (["recipe", "recipes/qwen3-32b", "-o", "xml"], "no such format"),
+        (["recipe", "recipes/qwen3-32b", "-o", "junit="], "no file after the ="),
+        (["recipe", "recipes/qwen3-32b", "-o", "junit=no/such/folder/x.xml"], "no folder no/such/folder"),
+        (["recipe", "recipes/qwen3-32b", "-o", "json", "-o", "table"], "two formats"),
+        (["recipe", "recipes/qwen3-32b", "--config", "no.toml"], "no.toml: No such file"),
+        (["recipe", "recipes/qwen3-32b", "--checks-dir", "no-dir"], "no-dir: no such folder"),
+        (["recipe", "recipes/qwen3-32b", "--snapshot", "no.json"], "no.json: No such file"),
+        (["recipe", "recipes/qwen3-32b", "--timeout", "0"], "--timeout"),
+        (["explain", "storage.default-clas"], "did you mean storage.default-class?"),
+        (["preflight", "--no-such-option"], "--no-such-option"),
+        (["no-such-verb"], "no-such-verb"),
+        (["preflight", "--kubeconfig", "no-config"], "no kubeconfig at no-config"),
+    ],
+)
+def test_wrong_usage(arguments: list[str], says: str) -> None:
+    ended = dynocheck(*arguments)
+    assert ended.code == 2
+    assert ended.err.startswith("error: ")
+    assert says in ended.err
+    assert ended.err.count("\n") == 1
+    assert not ended.out
+
+
+def test_a_kubeconfig_that_cannot_be_used(tmp_path: Path, kubeconfig: Path) -> None:
+    broken = written(tmp_path / "broken", b"{clusters: [")
+    for path, context, says in [(broken, None, "not a kubeconfig"), (kubeconfig, "there", "'there'")]:
+        ended = dynocheck("preflight", "--kubeconfig", path, *(["--context", context] if context else []))
+        assert ended.code == 2
+        assert str(path) in ended.err
+        assert says in ended.err
+        assert ended.err.count("\n") == 1
+
+
+def test_the_world_at_fault_is_another_exit_code(kubeconfig: Path) -> None:
+    ended = dynocheck("preflight", "--kubeconfig", kubeconfig)
+    assert ended.code == 3
+    assert "sesame" not in ended.out + ended.err
+
+
+def test_hostile_names_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    path = tmp_path / "\x1b[31mred\nblue.yaml"
+    ended = dynocheck("recipe", path)
+    assert ended.code == 2
+    assert "\x1b" not in ended.err
+    assert "\\x1b[31mred" in ended.err
+
+
+# What it writes
+
+
+def test_several_reports_of_one_run(tmp_path: Path) -> None:
+    junit, data = tmp_path / "report.xml", tmp_path / "report.json"
+    ended = dynocheck(
+        "recipe", "recipes/qwen3-32b", "-o", "table", "-o", f"junit={junit}", "-o", f"json={data}"
+    )
+    assert ended.code == 0
+    assert "graph.frontend" in ended.out
+    assert junit.read_text().startswith("<?xml")
+    assert json.loads(data.read_text())["schema"] == "dynocheck.report/v1"
+
+
+def test_one_report_that_cannot_be_written_does_not_keep_the_others_back(tmp_path: Path) -> None:
+    ended = dynocheck("recipe", "recipes/qwen3-32b", "-o", f"junit={tmp_path}", "-o", "table")
+    assert "graph.frontend" in ended.out
+    assert ended.code == 2
+    assert f"cannot write {tmp_path}: Is a directory" in ended.err
+
+
+def test_a_closed_pipe_is_no_crash() -> None:
+    command = f"{sys.executable} -m dynocheck recipe recipes/qwen3-32b -o json | head -c 1"
+    done = subprocess.run(
+        ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
+    )
+    assert done.stdout == "{"
+    assert done.stderr == ""
+
+
+def test_checks_lists_the_catalogue() -> None:
+    rows = json.loads(dynocheck("checks", "-o", "json").out)
+    schema = json.loads((ROOT / "dynocheck/data/checks.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(rows)
+    assert {
+        "id": "storage.default-class",
+        "title": "Exactly one StorageClass is the default",
+        "area": "storage",
+    } in rows
+    listed = dynocheck("checks").out
+    assert all(row["id"] in listed and row["title"] in listed for row in rows)
+
+
+def test_the_report_fits_its_schema() -> None:
+    report = dynocheck("recipe", "recipes/qwen3-32b", "-o", "json").report
+    schema = json.loads((ROOT / "dynocheck/data/report.schema.json").read_text())
+    jsonschema.Draft202012Validator(schema).validate(report)
+
+
+def test_explain_says_why_and_what_mends_it() -> None:
+    for row in json.loads(dynocheck("checks", "-o", "json").out):
+        ended = dynocheck("explain", row["id"])
+        assert ended.code == 0
+        assert row["title"] in ended.out
+        assert "\nFix: " in ended.out
+
+
+def test_it_speaks_any_encoding() -> None:
+    ended = dynocheck("recipe", "recipes/qwen3-32b", env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"})
+    assert ended.code == 0
+    assert ended.out.isascii()
+
+
+def test_demo_judges_a_cluster_and_a_recipe() -> None:
+    ended = dynocheck("demo")
+    assert ended.code == 0
+    assert "gpu.allocatable" in ended.out
+    assert "parallelism.gpus-match" in ended.out
+    assert "Traceback" not in ended.err
+
+
+def test_a_crash_of_ours_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text(
+        "import dynocheck.runner as r\ndef broken(*a, **k): raise RuntimeError('hf_secretsecretsecret')\n"
+        "r.plan = broken\n"
+    )
+    env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}
+    ended = dynocheck("recipe", "recipes/qwen3-32b", env=env)
+    assert ended.code == 3
+    assert ended.err.startswith("error: crashed: RuntimeError in sitecustomize.py, line 2")
+    assert "secret" not in ended.err.replace("sitecustomize", "")
+    assert ended.err.count("\n") == 1

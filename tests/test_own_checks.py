@@ -1,0 +1,214 @@
+"""Checks and probes of a user's own, and the configuration of a site."""
+
+from __future__ import annotations
+
+import json
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from tests.command import ROOT, dynocheck
+
+RECIPE = str(ROOT / "recipes" / "qwen3-32b")
+OWN = '''
+"""Ours."""
+from collections.abc import Iterator
+from dynocheck import Finding, Skip, check, fail, probe, warn
+from dynocheck.facts import Fact, Recipes
+
+class Weather(Fact, frozen=True):
+    sky: str
+
+@probe()
+def weather() -> Weather:
+    return Weather("grey")
+
+@check("house.sunny", title="The sun shines", aliases=["house.fair"])
+def sunny(weather: Weather) -> Iterator[Finding]:
+    """Fix: wait"""
+    if weather.sky != "blue":
+        yield fail(f"the sky is {weather.sky}")
+
+@check("house.labels", title="Every graph is named after us")
+def labels(recipes: Recipes) -> Iterator[Finding]:
+    for recipe in recipes:
+        for graph in recipe.graphs:
+            if not graph.name.startswith("acme-"):
+                yield warn(f"{graph.name} is not ours")
+'''
+
+
+@pytest.fixture
+def own(tmp_path: Path) -> Path:
+    folder = tmp_path / "checks"
+    folder.mkdir()
+    (folder / "house.py").write_text(OWN)
+    return folder
+
+
+def outcomes(*arguments: str | Path, cwd: Path | None = None) -> tuple[int, dict[str, str]]:
+    ended = dynocheck("recipe", RECIPE, "-o", "json", *arguments, cwd=cwd)
+    return ended.code, ended.outcomes
+
+
+def test_a_folder_of_checks_is_as_good_as_ours(own: Path) -> None:
+    code, found = outcomes("--checks-dir", own, "--select", "house")
+    assert found == {"house.sunny": "fail", "house.labels": "warn"}
+    assert code == 1
+    assert "house.sunny" in dynocheck("checks", "--checks-dir", own).out
+    assert "The sun shines" in dynocheck("explain", "house.sunny", "--checks-dir", own).out
+
+
+def test_a_former_id_still_selects(own: Path) -> None:
+    code, found = outcomes("--checks-dir", own, "--select", "house.fair")
+    assert found == {"house.sunny": "fail"}
+    assert code == 1
+
+
+def test_the_crash_of_one_check_leaves_the_others(own: Path) -> None:
+    (own / "broken.py").write_text(
+        textwrap.dedent(
+            """
+            from dynocheck import check
+            from dynocheck.facts import Recipes
+            @check("house.broken", title="It does not crash")
+            def broken(recipes: Recipes):
+                raise ValueError("password=hunter2hunter2")
+            """
+        )
+    )
+    ended = dynocheck("recipe", RECIPE, "-o", "json", "--checks-dir", own, "--skip", "house.[ls]*")
+    assert ended.code == 3
+    assert ended.outcomes["house.broken"] == "error"
+    assert ended.outcomes["graph.frontend"] == "pass"
+    (finding,) = ended.findings("house.broken")
+    assert finding["message"] == "crashed: ValueError in broken.py, line 6"
+    assert "hunter2" not in ended.out
+
+
+def test_the_crash_of_a_probe_is_an_error_of_ours(own: Path) -> None:
+    (own / "house.py").write_text(OWN.replace('return Weather("grey")', "return 1 / 0"))
+    ended = dynocheck("recipe", RECIPE, "-o", "json", "--checks-dir", own, "--select", "house.sunny")
+    assert ended.outcomes == {"house.sunny": "error"}
+    assert ended.code == 3
+
+
+def test_a_fact_that_cannot_be_had_is_unknown(own: Path) -> None:
+    body = 'raise Unavailable("no window here", fix="open one")'
+    text = OWN.replace('return Weather("grey")', body).replace(
+        "import Finding", "import Unavailable, Finding"
+    )
+    (own / "house.py").write_text(text)
+    ended = dynocheck("recipe", RECIPE, "-o", "json", "--checks-dir", own, "--select", "house.sunny")
+    assert ended.outcomes == {"house.sunny": "unknown"}
+    (finding,) = ended.findings("house.sunny")
+    assert (finding["message"], finding["fix"]) == ("no window here", "open one")
+    assert ended.code == 3
+
+
+def test_a_probe_that_hangs_holds_nothing_up(own: Path) -> None:
+    (own / "house.py").write_text(OWN.replace('return Weather("grey")', "import time; time.sleep(60)"))
+    ended = dynocheck("recipe", RECIPE, "-o", "json", "--checks-dir", own, "--timeout", "0.5")
+    assert ended.outcomes["house.sunny"] == "unknown"
+    assert ended.outcomes["graph.frontend"] == "pass"
+    (finding,) = ended.findings("house.sunny")
+    assert finding["message"] == "weather: no answer within 0.5 s"
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("import no_such_module", "ModuleNotFoundError"),
+        ("def broken(:", "SyntaxError"),
+        (OWN.replace("house.sunny", "Sunny"), "'Sunny' is not of the form area.kebab-name"),
+        (OWN.replace("house.labels", "house.sunny"), "two checks are called house.sunny"),
+        (OWN.replace("(weather: Weather)", "(weather: int)"), "parameter weather is not typed as a fact"),
+        (OWN.replace("(weather: Weather)", "(weather)"), "parameter weather is not typed as a fact"),
+        (OWN.replace("def weather() -> Weather", "def weather() -> int"), "its return type is not a fact"),
+    ],
+)
+def test_a_module_that_cannot_be_used_is_named(own: Path, text: str, says: str) -> None:
+    (own / "house.py").write_text(text)
+    ended = dynocheck("recipe", RECIPE, "--checks-dir", own)
+    assert ended.code == 2
+    assert says in ended.err
+    assert ended.err.count("\n") == 1
+
+
+# Configuration
+
+
+def test_a_site_decides_once(own: Path, tmp_path: Path) -> None:
+    (tmp_path / "dynocheck.toml").write_text(
+        """
+        skip = ["perf", "manifest.*"]
+        checks-dirs = ["checks"]
+        levels = { "house.labels" = "fail", "house.s*" = "warn" }
+        """
+    )
+    code, found = outcomes(cwd=tmp_path)
+    assert code == 1
+    assert found["house.labels"] == "fail"
+    assert found["house.sunny"] == "warn"
+    assert not [check for check in found if check.startswith(("perf.", "manifest."))]
+    assert outcomes("--select", "perf", cwd=tmp_path)[1] == {"perf.endpoint": "pass"}
+
+
+def test_pyproject_serves_too(tmp_path: Path) -> None:
+    (tmp_path / "pyproject.toml").write_text('[tool.dynocheck]\nselect = ["graph"]\n')
+    assert outcomes(cwd=tmp_path)[1] == {"graph.frontend": "pass"}
+    (tmp_path / "pyproject.toml").write_text('[tool.other]\nselect = ["graph"]\n')
+    assert len(outcomes(cwd=tmp_path)[1]) > 1
+
+
+def test_a_warning_counts_where_strict(own: Path) -> None:
+    arguments = ["--checks-dir", str(own), "--select", "house.labels"]
+    assert outcomes(*arguments)[0] == 0
+    assert outcomes(*arguments, "--strict")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("colour = 1", "unknown field `colour`"),
+        ("thresholds = { kubernetes = '1.30' }", "unknown field `kubernetes`"),
+        ("select = 'graph'", "Expected `array`, got `str`"),
+        ("levels = { 'graph.frontend' = 'loud' }", "Invalid enum value 'loud'"),
+        ("select = ['no.such']", "no check here matches 'no.such'"),
+        ("levels = { 'no.such' = 'warn' }", "no check here matches 'no.such'"),
+        ("select = [", "not TOML"),
+    ],
+)
+def test_a_configuration_that_means_nothing(tmp_path: Path, text: str, says: str) -> None:
+    (tmp_path / "dynocheck.toml").write_text(text)
+    ended = dynocheck("recipe", RECIPE, cwd=tmp_path)
+    assert ended.code == 2
+    assert says in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_junit_may_show_unknown_as_skipped(own: Path, tmp_path: Path) -> None:
+    (own / "house.py").write_text(OWN.replace('return Weather("grey")', "import time; time.sleep(60)"))
+    command = ["recipe", RECIPE, "-o", "junit", "--select", "house.sunny", "--timeout", "0.2"]
+    assert "<error message=" in dynocheck(*command, "--checks-dir", own).out
+    (tmp_path / "dynocheck.toml").write_text('junit-unknown = "skipped"\nchecks-dirs = ["checks"]\n')
+    ended = dynocheck(*command, cwd=tmp_path)
+    assert "<skipped" in ended.out
+    assert "<error" not in ended.out
+    assert ended.code == 3, "the exit code stays"
+
+
+def test_the_configuration_file_is_documented() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    for key in (
+        "select",
+        "skip",
+        "levels",
+        "thresholds",
+        "checks-dirs",
+        "junit-unknown",
+        "kubernetes-version",
+    ):
+        assert f"`{key}`" in page or f"{key} =" in page
+    assert json.dumps("dynocheck.toml")[1:-1] in page

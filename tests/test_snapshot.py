@@ -1,0 +1,127 @@
+"""Recordings of a cluster, judged elsewhere."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.command import ROOT, dynocheck
+from tests.controlplane.server import ControlPlane
+
+
+@pytest.fixture
+def recording(fit_cluster: ControlPlane, tmp_path: Path) -> Path:
+    path = tmp_path / "cluster.json"
+    ended = dynocheck("snapshot", path, "--kubeconfig", fit_cluster.kubeconfig())
+    assert ended.code == 0, ended.err
+    return path
+
+
+def test_a_recording_is_judged_like_its_cluster(fit_cluster: ControlPlane, recording: Path) -> None:
+    live = dynocheck("preflight", "-o", "json", "--kubeconfig", fit_cluster.kubeconfig())
+    recorded = dynocheck("preflight", "-o", "json", "--snapshot", recording, env={"KUBECONFIG": "/nowhere"})
+    assert recorded.outcomes == live.outcomes
+    assert recorded.code == live.code == 0
+    assert recorded.report["target"]["cluster"] == fit_cluster.url
+    assert recorded.report["target"]["snapshot"] == str(recording)
+
+
+def test_a_recipe_is_judged_against_a_recording(recording: Path) -> None:
+    ended = dynocheck("preflight", "--recipe", "recipes/qwen3-32b", "-o", "json", "--snapshot", recording)
+    assert ended.outcomes["storage.default-class"] == "pass"
+    assert ended.outcomes["storage.class-exists"] == "skip"
+
+
+def test_what_could_not_be_seen_stays_unknown(fit_cluster: ControlPlane, tmp_path: Path) -> None:
+    path = tmp_path / "cluster.json"
+    nobody = fit_cluster.kubeconfig(fit_cluster.user("nobody"))
+    taken = dynocheck("snapshot", path, "--kubeconfig", nobody)
+    assert taken.code == 3
+    assert "not recorded: StorageClasses: " in taken.err
+    ended = dynocheck("preflight", "-o", "json", "--snapshot", path)
+    assert ended.outcomes["storage.default-class"] == "unknown"
+    (finding,) = ended.findings("storage.default-class")
+    assert finding["message"].startswith(
+        "when the snapshot was taken: storageclasses.storage.k8s.io is forbidden"
+    )
+
+
+def test_a_fact_that_a_recording_lacks_is_unknown(recording: Path) -> None:
+    content = json.loads(recording.read_text())
+    del content["facts"]["Nodes"]
+    recording.write_text(json.dumps(content))
+    ended = dynocheck("preflight", "-o", "json", "--snapshot", recording)
+    assert ended.outcomes["gpu.nodes-present"] == "unknown"
+    assert ended.code == 3
+
+
+def test_recipes_are_recorded_without_their_secrets(fit_cluster: ControlPlane, tmp_path: Path) -> None:
+    token = "hf_" + "abcdefghijklmnopqrstuvwx"
+    recipe = tmp_path / "recipe"
+    recipe.mkdir()
+    (recipe / "secret.yaml").write_text(
+        f"""
+apiVersion: v1
+kind: Secret
+metadata: {{name: hf-token-secret, annotations: {{note: "{token}"}}}}
+stringData: {{HF_TOKEN: open-sesame-please}}
+---
+apiVersion: v1
+kind: Pod
+metadata: {{name: p}}
+spec:
+  containers:
+  - name: c
+    image: i
+    env: [{{name: API_KEY, value: open-sesame-please}}]
+    command: [sh, -c, "curl -H 'Authorization: Bearer {token}' x"]
+"""
+    )
+    path = tmp_path / "cluster.json"
+    dynocheck("snapshot", path, "--recipe", recipe, "--kubeconfig", fit_cluster.kubeconfig())
+    content = path.read_text()
+    assert "hf-token-secret" in content
+    assert token not in content
+    assert "open-sesame" not in content
+    ended = dynocheck("recipe", "-o", "json", "--snapshot", path)
+    assert ended.outcomes["manifest.schema"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        ("", "not a snapshot"),
+        ("[]", "not a snapshot"),
+        ('{"schema": "dynocheck.snapshot/v1"}', "not a snapshot"),
+        ("[" * 100_000, "not a snapshot"),
+    ],
+)
+def test_a_file_that_is_no_recording(tmp_path: Path, content: str, says: str) -> None:
+    path = tmp_path / "cluster.json"
+    path.write_text(content)
+    ended = dynocheck("preflight", "--snapshot", path)
+    assert ended.code == 2
+    assert f"{path}: {says}" in ended.err
+    assert ended.err.count("\n") == 1
+
+
+def test_a_recording_of_another_time(recording: Path) -> None:
+    content = json.loads(recording.read_text())
+    recording.write_text(json.dumps(content | {"schema": "dynocheck.snapshot/v9"}))
+    ended = dynocheck("preflight", "--snapshot", recording)
+    assert ended.code == 2
+    assert "dynocheck.snapshot/v9" in ended.err
+
+    content["facts"]["Nodes"] = {"items": [{"name": 5}]}
+    recording.write_text(json.dumps(content))
+    ended = dynocheck("preflight", "--snapshot", recording)
+    assert ended.code == 2
+    assert "fact Nodes" in ended.err
+
+
+def test_the_demo_recording_can_still_be_read() -> None:
+    ended = dynocheck("preflight", "-o", "json", "--snapshot", ROOT / "dynocheck" / "data" / "demo.json")
+    assert ended.code == 1
+    assert "unknown" not in ended.outcomes.values()
