@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint verify bench clean
+.PHONY: demo test lint verify bench docs clean
 
 # A run on a recorded cluster and a reference recipe.
 demo: $(VENV)/installed
@@ -24,6 +24,9 @@ lint: $(VENV)/developing
 # The long proofs, of which `make test` runs a sample.
 verify: $(VENV)/developing
 	$(BIN)/python -m pytest -q -m verify --timeout 3600 $(ARGS)
+
+docs: $(VENV)/developing
+	$(BIN)/python -m tools.write_docs
 
 bench: $(VENV)/developing
 	$(BIN)/python -m benchmarks.startup

@@ -2,8 +2,8 @@
 
     python -m benchmarks.preflight
 
-The script (deploy/pre-deployment/pre-deployment-check.sh of ai-dynamo/dynamo) asks in this order: cluster-info,
-StorageClasses, labelled nodes, GPU Operator pods. Both run on the same small cluster of the test control
+The script (deploy/pre-deployment/pre-deployment-check.sh of ai-dynamo/dynamo) asks in this order:
+cluster-info, StorageClasses, labelled nodes, GPU Operator pods. Both run on the same small cluster of the test control
 plane, where each of its questions is answered by the first call; on others it makes more.
 """
 

@@ -1,6 +1,6 @@
 """How long `dynocheck --version` takes, against importing click: at most 4 times as long.
 
-    python -m benchmarks.startup
+Run it as `python -m benchmarks.startup`.
 """
 
 import sys

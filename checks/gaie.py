@@ -33,7 +33,7 @@ def crds(definitions: CustomResourceDefinitions, recipes: Recipes | None) -> Ite
 
     A cluster that has none of them, and is asked for none, does not need them.
 
-    Fix: kubectl apply -f the manifests.yaml of the release
+    Fix: kubectl apply -f URL-OF-THE-RELEASE/manifests.yaml
     """
     found = [d for d in definitions if d.group in _GROUPS]
     if not found:

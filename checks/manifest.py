@@ -11,15 +11,19 @@ from dynocheck.facts.recipe import Manifest, Role
 
 @check("manifest.yaml", title="Every file is YAML that kubectl reads")
 def yaml(recipes: Recipes) -> Iterator[Finding]:
-    """A file that does not parse is applied in part or not at all. A key that stands twice in one mapping is
-    refused by `kubectl apply`, and silently loses its first value elsewhere.
+    """A file that does not parse is applied in part or not at all. Of a key that stands twice in one mapping
+    kubectl silently takes the last, and kustomize refuses the file.
 
     Fix: kubectl apply --dry-run=server -f FILE
     """
     for recipe in recipes:
         for file in recipe.judged:
             for problem in file.problems:
-                yield fail(problem.message, location=Location(file.path, problem.line, problem.column))
+                place = Location(file.path, problem.line, problem.column)
+                if problem.fatal:
+                    yield fail(problem.message, location=place)
+                else:
+                    yield warn(problem.message, fix="keep the one that is meant", location=place)
             for document in file.documents:
                 if not isinstance(document.data, dict) and file.role is Role.MANIFEST:
                     yield fail(

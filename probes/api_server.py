@@ -16,9 +16,10 @@ class _Version(msgspec.Struct, rename="camel"):
     platform: str = ""
 
 
-class _ReviewStatus(msgspec.Struct):
-    allowed: bool = False
+class _ReviewStatus(msgspec.Struct, rename="camel"):
+    allowed: bool
     reason: str = ""
+    evaluation_error: str = ""
 
 
 class _Review(msgspec.Struct):
@@ -43,6 +44,6 @@ def permissions(cluster: Cluster, required: RequiredAccess) -> Permissions:
             "spec": {"resourceAttributes": attributes},
         }
         status = cluster.post(_REVIEWS, body, _Review).status
-        return AccessReview(access, status.allowed, status.reason)
+        return AccessReview(access, status.allowed, status.reason or status.evaluation_error)
 
     return Permissions(tuple(together([partial(review, access) for access in required.items])))

@@ -39,7 +39,7 @@ class _Pod(msgspec.Struct):
 @probe(access=[Access("list", "pods")])
 def gpu_operator_pods(cluster: Cluster) -> OperatorPods:
     def matching(selector: str) -> list[_Pod]:
-        return list(cluster.items("/api/v1/pods", _Pod, labelSelector=selector))
+        return cluster.items("/api/v1/pods", _Pod, labelSelector=selector)
 
     lists = together([partial(matching, selector) for selector in _SELECTORS])
     pods = (_pod(found) for each in lists for found in each)

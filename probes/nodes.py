@@ -70,13 +70,16 @@ def _node(found: _Node) -> Node:
 
 @probe(access=[Access("list", "resourceslices", "resource.k8s.io")])
 def resource_slices(cluster: Cluster) -> ResourceSlices:
-    """The stable API is served from Kubernetes 1.34 on; before it there is nothing to offer GPUs through."""
-    try:
-        found = list(cluster.items("/apis/resource.k8s.io/v1/resourceslices", _Slice))
-    except NotFound:
-        return ResourceSlices(served=False)
-    return ResourceSlices(
-        tuple(
-            Slice(s.metadata.name, s.spec.driver, s.spec.node_name, len(s.spec.devices or ())) for s in found
+    """What is read of a slice is the same in every version of the API, stable since Kubernetes 1.34."""
+    for version in ("v1", "v1beta2", "v1beta1"):
+        try:
+            found = cluster.items(f"/apis/resource.k8s.io/{version}/resourceslices", _Slice)
+        except NotFound:
+            continue
+        return ResourceSlices(
+            tuple(
+                Slice(s.metadata.name, s.spec.driver, s.spec.node_name, len(s.spec.devices or ()))
+                for s in found
+            )
         )
-    )
+    return ResourceSlices(served=False)

@@ -9,6 +9,8 @@ class Meta(msgspec.Struct, rename="camel"):
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
     creation_timestamp: str = ""
+    deletion_timestamp: str = ""
+    generation: int = 0
 
 
 class Condition(msgspec.Struct):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import textwrap
 from pathlib import Path
 
@@ -197,18 +196,3 @@ def test_junit_may_show_unknown_as_skipped(own: Path, tmp_path: Path) -> None:
     assert "<skipped" in ended.out
     assert "<error" not in ended.out
     assert ended.code == 3, "the exit code stays"
-
-
-def test_the_configuration_file_is_documented() -> None:
-    page = (ROOT / "docs" / "configuration.md").read_text()
-    for key in (
-        "select",
-        "skip",
-        "levels",
-        "thresholds",
-        "checks-dirs",
-        "junit-unknown",
-        "kubernetes-version",
-    ):
-        assert f"`{key}`" in page or f"{key} =" in page
-    assert json.dumps("dynocheck.toml")[1:-1] in page

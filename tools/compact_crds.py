@@ -17,6 +17,12 @@ import yaml
 
 TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "schemas.json"
 KEPT = (
+    "allOf",
+    "format",
+    "not",
+    "x-kubernetes-embedded-resource",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-list-type",
     "additionalProperties",
     "anyOf",
     "default",
@@ -46,12 +52,14 @@ def compact(schema: dict[str, Any]) -> dict[str, Any]:
     kept = {key: value for key, value in schema.items() if key in KEPT}
     if "properties" in kept:
         kept["properties"] = {name: compact(value) for name, value in sorted(kept["properties"].items())}
-    for key in ("items", "additionalProperties"):
+    for key in ("items", "additionalProperties", "not"):
         if isinstance(kept.get(key), dict):
             kept[key] = compact(kept[key])
-    for key in ("anyOf", "oneOf"):
+    for key in ("allOf", "anyOf", "oneOf"):
         if key in kept:
             kept[key] = [compact(option) for option in kept[key]]
+    if kept.get("x-kubernetes-list-type") == "atomic":
+        del kept["x-kubernetes-list-type"]
     return kept
 
 

@@ -54,8 +54,8 @@ def identify(user: User, server: Server, deadline: Deadline) -> Identity:
     :raises CredentialsFailed: they cannot be had.
     :raises TimedOut: a plugin is not done by the deadline.
     """
-    certificate = _material(user.client_certificate_data, user.client_certificate, "client-certificate")
-    key = _material(user.client_key_data, user.client_key, "client-key")
+    certificate = material(user.client_certificate_data, user.client_certificate, "client-certificate")
+    key = material(user.client_key_data, user.client_key, "client-key")
     bearer, expires = _token(user), None
     login = _login(user, server)
     if not bearer and login is None and user.plugin is not None:
@@ -141,7 +141,11 @@ def _impersonation(user: User) -> Iterator[tuple[str, str]]:
             yield f"Impersonate-Extra-{quote(name.lower(), safe='!#$&*+-.^_`|~')}", value
 
 
-def _material(data: str, path: str, what: str) -> bytes | None:
+def material(data: str, path: str, what: str) -> bytes | None:
+    """The bytes of a field of a kubeconfig that is either given as data or as a file, or neither.
+
+    :raises CredentialsFailed: they cannot be read.
+    """
     if data:
         try:
             return base64.b64decode("".join(data.split()), validate=True)

@@ -139,7 +139,9 @@ class Kubeconfig:
         """
         where = self.origin
         if not (name := name or self.current):
-            raise UsageError(f"{where}: no current-context; choose one with --context: {_some(self.contexts)}")
+            raise UsageError(
+                f"{where}: no current-context; choose one with --context: {_some(self.contexts)}"
+            )
         if name not in self.contexts:
             raise UsageError(f"{where}: no context {name!r}; there is {_some(self.contexts)}")
         context = self.contexts[name]
@@ -235,12 +237,14 @@ def _fault_of_server(server: Server) -> str | None:
         return "its cluster has no server"
     try:
         parts = urlsplit(server.server if "://" in server.server else f"https://{server.server}")
-        valid = bool(parts.scheme in ("http", "https") and parts.hostname) and (parts.port or 1) > 0
+        valid = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
     except ValueError:
         valid = False
     if not valid:
         return "the server of its cluster is no http or https URL"
-    if server.insecure_skip_tls_verify and (server.certificate_authority or server.certificate_authority_data):
+    if server.insecure_skip_tls_verify and (
+        server.certificate_authority or server.certificate_authority_data
+    ):
         return "its cluster has both a certificate-authority and insecure-skip-tls-verify; take one away"
     return None
 

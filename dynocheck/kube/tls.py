@@ -1,9 +1,7 @@
-"""Trust, as kubectl has it: the kubeconfig's authority or else the system's."""
+"""Trust, as kubectl has it: in the kubeconfig's authority, or else in the system's."""
 
-import os
 import ssl
 import tempfile
-from pathlib import Path
 
 from dynocheck.kube.credentials import Identity, material
 from dynocheck.kube.deadline import BoundedTLSSocket
@@ -12,15 +10,49 @@ from dynocheck.kube.kubeconfig import Server
 
 
 def context(server: Server, identity: Identity) -> ssl.SSLContext:
-    """A context that trusts this server's authority and presents this identity's certificate.
+    """What trusts this server's authority and presents this identity's certificate.
 
-    :raises CredentialsFailed: the one or the other cannot be read.
+    :raises CredentialsFailed: the one or the other cannot be used.
     """
-    made = ssl.create_default_context()
-    authority = material(server.certificate_authority_data, server.certificate_authority, "certificate-authority")
-    if authority is not None:
-        made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority = material(
+        server.certificate_authority_data, server.certificate_authority, "certificate-authority"
+    )
+    made = bare()
+    if server.insecure_skip_tls_verify:
+        made.check_hostname = False
+        made.verify_mode = ssl.CERT_NONE
+    elif authority is None:
+        made.load_default_certs()
+    else:
         try:
             made.load_verify_locations(cadata=authority.decode("ascii", "ignore"))
         except (ssl.SSLError, ValueError):
-            raise CredentialsFailed("the certificate-authority of the kubeconfig holds no certificate") from None
+            raise CredentialsFailed("certificate-authority of the kubeconfig: not a certificate") from None
+    if identity.certificate is not None and identity.key is not None:
+        _present(made, identity.certificate, identity.key)
+    return made
+
+
+def bare() -> ssl.SSLContext:
+    """A context that trusts nobody yet.
+
+    It is as strict as Go is: a certificate of the authority's file is trusted wherever it stands in a
+    chain, and old authorities without key identifiers are good enough (Python 3.13 refuses those).
+    """
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    made.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    made.sslsocket_class = BoundedTLSSocket
+    return made
+
+
+def _present(made: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+    try:
+        with tempfile.NamedTemporaryFile() as file:  # ssl reads certificates from files only
+            file.write(certificate + b"\n" + key)
+            file.flush()
+            made.load_cert_chain(file.name, password="")  # or OpenSSL asks the terminal
+    except ssl.SSLError:
+        raise CredentialsFailed("client certificate and key: not a pair in PEM, or encrypted") from None
+    except OSError as error:
+        raise CredentialsFailed(f"client certificate: no temporary file for it: {error.strerror}") from None

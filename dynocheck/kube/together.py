@@ -6,6 +6,8 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
+_AT_ONCE = 16
+
 
 def together(calls: Sequence[Callable[[], T]]) -> list[T]:
     """The results of these calls, made side by side, in their order.
@@ -16,14 +18,20 @@ def together(calls: Sequence[Callable[[], T]]) -> list[T]:
     """
     results: dict[int, T] = {}
     errors: dict[int, BaseException] = {}
+    left = list(enumerate(calls))[::-1]
 
-    def run(index: int) -> None:
-        try:
-            results[index] = calls[index]()
-        except BaseException as error:
-            errors[index] = error
+    def work() -> None:
+        while True:
+            try:
+                index, call = left.pop()
+            except IndexError:
+                return
+            try:
+                results[index] = call()
+            except BaseException as error:
+                errors[index] = error
 
-    threads = [threading.Thread(target=run, args=(i,), daemon=True) for i in range(len(calls))]
+    threads = [threading.Thread(target=work, daemon=True) for _ in calls[:_AT_ONCE]]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -222,6 +222,8 @@ def test_a_folder_in_which_nothing_is_deployed(tmp_path: Path) -> None:
 def test_each_yaml_mistake_is_placed(tmp_path: Path) -> None:
     twice = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  k: 1\n  k: 2\n"
     given = recipes(tmp_path, broken="a: [1\nb: 2\n", twice=twice, words="hello\n")
+    outcomes = sorted(outcome for outcome, _ in said(manifest.yaml, given))
+    assert outcomes == ["fail", "fail", "warn"], "kubectl takes the last of two values"
     places = {
         f"{f.location.file.rpartition('/')[2]}:{f.location.line}"
         for f in found(manifest.yaml, given)

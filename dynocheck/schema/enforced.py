@@ -30,6 +30,15 @@ def _one_field_of(*names: str) -> Schema:
     }
 
 
+def _selects_by(*operators: str) -> Schema:
+    alone = _one_of("Exists", "DoesNotExist")
+    return {
+        **_each(operator=_one_of("In", "NotIn", "Exists", "DoesNotExist", *operators)),
+        "anyOf": [_required("values"), _each(operator=alone)],
+        "x-says": "needs values",
+    }
+
+
 def _unique(key: str) -> Schema:
     return {"x-unique": [key]}
 
@@ -38,12 +47,19 @@ _PORT = {"minimum": 1, "maximum": 65535}
 _NOT_NEGATIVE = {"minimum": 0}
 _MODE = {"minimum": 0, "maximum": 0o777}
 _PORT_OR_NAME = {**_PORT, "format": "port-name"}
-_RESOURCES = {"propertyNames": {"format": "resource-name"}}
+_RESOURCES = {"propertyNames": {"format": "resource-name"}, "additionalProperties": _NOT_NEGATIVE}
 _DNS_LABEL = {"format": "dns-label"}
 _SUBDOMAIN = {"format": "dns-subdomain"}
 _LABELS = {"propertyNames": {"format": "label-key"}, "additionalProperties": {"format": "label-value"}}
 _CONFIG_KEYS = {"propertyNames": {"format": "config-key"}}
+_REFERENCE = _required("name", name=_SUBDOMAIN)
 _PROTOCOL = _one_of("TCP", "UDP", "SCTP")
+_ACCESS_MODES = {
+    "items": {
+        "minLength": 1,
+        **_one_of("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"),
+    }
+}
 _LOCALITY = _one_of("Cluster", "Local")
 _RUNS_FOREVER = _each(
     selector={"minProperties": 1},
@@ -66,6 +82,7 @@ ENFORCED: dict[str, Schema] = {
     "api.batch.v1.CronJobSpec": _each(concurrencyPolicy=_one_of("Allow", "Forbid", "Replace")),
     "api.batch.v1.Job": _required("spec"),
     "api.batch.v1.JobSpec": _each(
+        activeDeadlineSeconds=_NOT_NEGATIVE,
         backoffLimit=_NOT_NEGATIVE,
         completionMode=_one_of("NonIndexed", "Indexed"),
         completions=_NOT_NEGATIVE,
@@ -75,8 +92,8 @@ ENFORCED: dict[str, Schema] = {
     ),
     "api.batch.v1.JobTemplateSpec": _required("spec"),
     "api.core.v1.ConfigMap": _each(data=_CONFIG_KEYS, binaryData=_CONFIG_KEYS),
-    "api.core.v1.ConfigMapEnvSource": _required("name"),
-    "api.core.v1.ConfigMapKeySelector": _required("name"),
+    "api.core.v1.ConfigMapEnvSource": _REFERENCE,
+    "api.core.v1.ConfigMapKeySelector": _REFERENCE,
     "api.core.v1.ConfigMapProjection": _required("name"),
     "api.core.v1.ConfigMapVolumeSource": _required("name", defaultMode=_MODE),
     "api.core.v1.Container": _required(
@@ -107,20 +124,13 @@ ENFORCED: dict[str, Schema] = {
     ),
     "api.core.v1.KeyToPath": _each(mode=_MODE),
     "api.core.v1.LifecycleHandler": {"minProperties": 1, "maxProperties": 1},
-    "api.core.v1.NodeSelectorRequirement": _each(
-        operator=_one_of("In", "NotIn", "Exists", "DoesNotExist", "Gt", "Lt")
-    ),
+    "api.core.v1.NodeSelectorRequirement": _selects_by("Gt", "Lt"),
     "api.core.v1.PersistentVolume": _required("spec"),
     "api.core.v1.PersistentVolumeClaim": _required("spec"),
     "api.core.v1.PersistentVolumeClaimSpec": _required(
         "accessModes",
         "resources",
-        accessModes={
-            "items": {
-                "minLength": 1,
-                **_one_of("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"),
-            }
-        },
+        accessModes=_ACCESS_MODES,
         resources=_required("requests", requests=_required("storage")),
         storageClassName=_SUBDOMAIN,
         volumeMode=_one_of("Filesystem", "Block"),
@@ -128,6 +138,7 @@ ENFORCED: dict[str, Schema] = {
     "api.core.v1.PersistentVolumeSpec": _required(
         "accessModes",
         "capacity",
+        accessModes=_ACCESS_MODES,
         persistentVolumeReclaimPolicy=_one_of("Retain", "Delete", "Recycle"),
         storageClassName=_SUBDOMAIN,
     ),
@@ -147,8 +158,8 @@ ENFORCED: dict[str, Schema] = {
     "api.core.v1.ProjectedVolumeSource": _each(defaultMode=_MODE),
     "api.core.v1.ResourceRequirements": _each(limits=_RESOURCES, requests=_RESOURCES),
     "api.core.v1.Secret": _each(data=_CONFIG_KEYS, stringData=_CONFIG_KEYS),
-    "api.core.v1.SecretEnvSource": _required("name"),
-    "api.core.v1.SecretKeySelector": _required("name"),
+    "api.core.v1.SecretEnvSource": _REFERENCE,
+    "api.core.v1.SecretKeySelector": _REFERENCE,
     "api.core.v1.SecretProjection": _required("name"),
     "api.core.v1.SecretVolumeSource": _required("secretName", defaultMode=_MODE),
     "api.core.v1.Service": _required("spec"),
@@ -185,18 +196,21 @@ ENFORCED: dict[str, Schema] = {
         "x-says": "has more than one kind of source",
     },
     "api.networking.v1.HTTPIngressPath": _each(pathType=_one_of("Exact", "Prefix", "ImplementationSpecific")),
+    "api.rbac.v1.PolicyRule": {
+        "anyOf": [_required("apiGroups", "resources"), _required("nonResourceURLs")],
+        "x-says": "needs apiGroups and resources, or nonResourceURLs",
+    },
     "api.rbac.v1.RoleRef": _each(kind=_one_of("Role", "ClusterRole")),
     "api.rbac.v1.Subject": _each(kind=_one_of("ServiceAccount", "User", "Group")),
     "api.resource.v1.DeviceRequest": _one_field_of("exactly", "firstAvailable"),
+    "api.resource.v1.DeviceSelector": _required("cel"),
     "api.resource.v1.ExactDeviceRequest": _each(allocationMode=_one_of("ExactCount", "All")),
     "api.storage.v1.StorageClass": _each(
         reclaimPolicy=_one_of("Delete", "Retain"),
         volumeBindingMode=_one_of("Immediate", "WaitForFirstConsumer"),
     ),
     "apimachinery.pkg.apis.meta.v1.LabelSelector": _each(matchLabels=_LABELS),
-    "apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement": _each(
-        operator=_one_of("In", "NotIn", "Exists", "DoesNotExist")
-    ),
+    "apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement": _selects_by(),
 }
 
 NOT_REQUIRED: dict[str, tuple[str, ...]] = {

@@ -23,7 +23,7 @@ _TIME = re.compile(
     r"(Z|[-+]([01]\d|2[0-4]):[0-5]\d)",
     re.ASCII,
 )
-_BASE64 = re.compile("([A-Za-z0-9+/]{4})*([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
+_BASE64 = re.compile("(?:[A-Za-z0-9+/]{4})*+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
 def complaint(form: str, text: str) -> str | None:

@@ -32,6 +32,17 @@ def storage_class(
     }
 
 
+def crd(name: str) -> dict[str, Any]:
+    """What names a CustomResourceDefinition, to be deleted."""
+    kind = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
+    return {**kind, "metadata": {"name": name}}
+
+
+def node(name: str) -> dict[str, Any]:
+    """What names a node, to be deleted."""
+    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+
+
 def define(cluster: ControlPlane, crds: Path) -> None:
     """Define the types of Dynamo, of Gateway API and of its inference extension."""
     cluster.load_crds(crds / "dynamo", crds / "gateway-api" / "v1.5.1", crds / "gaie" / "v1.2.1")

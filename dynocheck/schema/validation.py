@@ -18,11 +18,11 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dynocheck import kinds
-from dynocheck.enforced import ANY_NAME, METADATA, NAMES, Schema
 from dynocheck.facts.recipe import Manifest, Value
-from dynocheck.formats import complaint
-from dynocheck.wording import allowed, fits_type, joined, mismatch, quoted, unknown
+from dynocheck.schema import kinds
+from dynocheck.schema.enforced import ANY_NAME, METADATA, NAMES, Schema
+from dynocheck.schema.formats import complaint
+from dynocheck.schema.wording import allowed, fits_type, joined, mismatch, quoted, unknown
 
 _ANYTHING: Schema = {"x-kubernetes-preserve-unknown-fields": True}
 _JUDGED_APART = dict.fromkeys(("apiVersion", "kind", "metadata"), _ANYTHING)
@@ -32,9 +32,9 @@ _EMBEDDED: Schema = {
     "properties": {"apiVersion": _NAMED, "kind": _NAMED},
 }
 _ZERO: dict[str, Any] = {"object": {}, "array": [], "string": ""}
-_QUANTITY = (
-    r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|"  # so does every generator of CRDs begin it
-)
+_QUANTITY = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|"  # how every CRD that knows it begins it
+MOST = 200  # violations of one manifest that are told
+_LONG_TEXT = 4096  # characters: RE2 reads any text in linear time, Python does not, so more is not judged
 
 
 class Violation(NamedTuple):
@@ -47,7 +47,7 @@ class Violation(NamedTuple):
 
 
 def validate(manifest: Manifest) -> list[Violation] | None:
-    """What the API server would refuse of this manifest, in the order of its lines.
+    """What the API server would refuse of this manifest, in the order of its lines, up to MOST violations.
 
     What a Secret holds is not quoted.
 
@@ -103,8 +103,13 @@ class _Judge:
         self._structural = structural
         self._quotes = quotes
 
+    @property
+    def _is_full(self) -> bool:
+        return len(self._found) >= MOST
+
     def report(self, value: Value, path: str, message: str) -> None:
-        self._found.setdefault(path, Violation(path, message, value.line, value.column))
+        if not self._is_full:
+            self._found.setdefault(path, Violation(path, message, value.line, value.column))
 
     def check(self, value: Value, schema: Schema, path: str, *, closed: bool = True) -> None:
         """Report what a schema finds wrong. One that is not `closed` leaves unknown fields to another."""
@@ -152,7 +157,7 @@ class _Judge:
             if rule is not None:
                 if self._counts(entry, rule):
                     self.check(entry, rule, place, closed=closed)
-            elif closed and self._is_closed(schema):
+            elif closed and self._is_closed(schema) and not self._is_full:
                 self.report(entry, place, unknown(key, properties))
         self._check_presence(value, data, schema, path)
         if schema.get("x-kubernetes-embedded-resource"):
@@ -231,7 +236,7 @@ class _Judge:
         must = None
         if not self._structural or schema.get("format") in ("ipv4", "ipv6"):
             must = complaint(schema.get("format", ""), text)
-        if pattern := schema.get("pattern"):
+        if (pattern := schema.get("pattern")) and len(text) <= _LONG_TEXT:
             compiled = _compiled(pattern)
             if compiled is not None and not compiled.search(text):
                 must = complaint("quantity", "?") if pattern.startswith(_QUANTITY) else f"text like {pattern}"

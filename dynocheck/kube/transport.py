@@ -1,0 +1,211 @@
+"""One request and its answer, over pooled connections; what goes wrong on the way told apart."""
+
+import ssl
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Any, NamedTuple
+from urllib.parse import unquote, urlsplit, urlunsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+from urllib3.exceptions import (
+    ConnectTimeoutError,
+    DecodeError,
+    HTTPError,
+    InsecureRequestWarning,
+    ProxyError,
+    ReadTimeoutError,
+    SSLError,
+)
+
+from dynocheck import __version__
+from dynocheck.kube import tls
+from dynocheck.kube.credentials import Identity
+from dynocheck.kube.deadline import BoundedSocket, Deadline, connect
+from dynocheck.kube.errors import CredentialsFailed, Garbled, KubeError, TimedOut, Unreachable
+from dynocheck.kube.kubeconfig import Server
+from dynocheck.kube.proxies import proxy_of
+
+LIMIT = 128 << 20  # bytes of one answer; a page of 500 pods has 10 MB
+
+_CONNECT_S = 4.0
+_CONNECTIONS = 32
+_CHUNK = 1 << 20
+_NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
+
+
+class Answer(NamedTuple):
+    status: int
+    headers: Mapping[str, str]
+    body: bytes
+
+
+class Transport:
+    """Connections to one server as one identity.
+
+    :raises CredentialsFailed: a certificate cannot be used.
+    """
+
+    def __init__(self, url: str, server: Server, identity: Identity) -> None:
+        self.url = url
+        self.identity = identity
+        self._server = server
+        self._pool = _pool(url, server, identity)
+
+    def send(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: Deadline
+    ) -> Answer:
+        """The answer, whatever its status. A redirect is an answer too: credentials go nowhere else.
+
+        :raises Unreachable: there is none.
+        :raises TimedOut: it is not complete by the deadline.
+        :raises Garbled: it is too big, or not what it says it is.
+        """
+        path = target.partition("?")[0]
+        try:
+            with deadline.kept(), self._open(method, target, headers, body, deadline) as response:
+                return Answer(response.status, response.headers, self._read(response, path))
+        except ReadTimeoutError:
+            raise TimedOut(f"{self.url}{path}: no complete answer within {deadline.limit_s:g} s") from None
+        except DecodeError:
+            raise Garbled(f"{self.url}{path}: its answer cannot be decompressed") from None
+        except HTTPError as error:
+            raise self._unreachable(error) from None
+
+    def _open(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: Deadline
+    ) -> urllib3.BaseHTTPResponse:
+        sent = urllib3.HTTPHeaderDict(headers)
+        sent["User-Agent"] = f"dynocheck/{__version__}"
+        if not self._server.disable_compression:
+            sent["Accept-Encoding"] = "gzip"
+        for name, value in self.identity.headers:
+            sent.add(name, value)
+        left = max(deadline.left(), 0.001)
+        return self._pool.urlopen(
+            method,
+            self.url + target,
+            headers=sent,
+            body=body,
+            timeout=urllib3.Timeout(connect=min(_CONNECT_S, left), read=left),
+            retries=False,
+            redirect=False,
+            preload_content=False,
+        )
+
+    def _read(self, response: urllib3.BaseHTTPResponse, path: str) -> bytes:
+        body = bytearray()
+        for chunk in response.stream(_CHUNK):
+            body += chunk
+            if len(body) > LIMIT:
+                raise Garbled(f"{self.url}{path}: an answer of more than {LIMIT >> 20} MiB")
+        return bytes(body)
+
+    def _unreachable(self, error: HTTPError) -> KubeError:
+        why = self.identity.clean(_reason(error))
+        match error:
+            case ProxyError():
+                return Unreachable(f"cannot reach {self.url} through its proxy: {why}")
+            case SSLError():
+                return Unreachable(f"cannot reach {self.url}: TLS: {why}")
+            case ConnectTimeoutError():
+                return Unreachable(f"cannot reach {self.url}: {why}")
+        return Unreachable(f"cannot reach {self.url}: the connection broke: {why}")
+
+
+def _pool(url: str, server: Server, identity: Identity) -> urllib3.PoolManager:
+    options: dict[str, Any] = {"maxsize": _CONNECTIONS}
+    if url.startswith("https:"):
+        options["ssl_context"] = tls.context(server, identity)
+        if server.tls_server_name:
+            options["server_hostname"] = server.tls_server_name
+        if server.insecure_skip_tls_verify:  # the user has said so, and need not be told each time
+            urllib3.disable_warnings(InsecureRequestWarning)
+    proxy = proxy_of(url, server.proxy_url)
+    if proxy is None:
+        pool = urllib3.PoolManager(**options)
+    elif proxy.startswith("socks"):
+        return _socks(proxy, options)
+    else:
+        pool = _proxied(proxy, options)
+    pool.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
+    return pool
+
+
+def _proxied(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
+    parts = urlsplit(proxy)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise CredentialsFailed("the proxy is no http, https or socks5 URL")
+    login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+    trusting = tls.bare()
+    trusting.load_default_certs()
+    return urllib3.ProxyManager(
+        urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])),
+        proxy_headers=urllib3.make_headers(proxy_basic_auth=login) if login else None,
+        proxy_ssl_context=trusting,
+        **options,
+    )
+
+
+def _socks(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
+    if find_spec("socks") is None:
+        fix = "pip install 'urllib3[socks]'"
+        raise CredentialsFailed("the proxy speaks SOCKS, for which PySocks is missing", fix=fix)
+    from urllib3.contrib.socks import SOCKSProxyManager
+
+    return SOCKSProxyManager(proxy.replace("socks5:", "socks5h:", 1), **options)
+
+
+class _Connection(HTTPConnection):
+    def _new_conn(self) -> BoundedSocket:
+        return _connect(self)
+
+
+class _TLSConnection(HTTPSConnection):
+    def _new_conn(self) -> BoundedSocket:
+        return _connect(self)
+
+    def connect(self) -> None:
+        try:
+            super().connect()
+        except TimeoutError:
+            raise ConnectTimeoutError("it takes the connection, but no TLS handshake follows") from None
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _TLSPool(HTTPSConnectionPool):
+    ConnectionCls = _TLSConnection
+
+
+def _connect(connection: HTTPConnection) -> BoundedSocket:
+    timeout = connection.timeout
+    try:
+        return connect(
+            connection.host, connection.port or 443, timeout if isinstance(timeout, float) else _CONNECT_S
+        )
+    except TimeoutError:
+        raise ConnectTimeoutError("no answer to a connection attempt") from None
+    except OSError as error:
+        raise ConnectTimeoutError(error.strerror or "no such host") from None
+
+
+def _reason(error: BaseException) -> str:
+    """The deepest reason, without the request it belongs to."""
+    while (inner := _inner(error)) is not None:
+        error = inner
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
+        return "it answers, but not in TLS"
+    return str(getattr(error, "strerror", None) or error) or type(error).__name__
+
+
+def _inner(error: BaseException) -> BaseException | None:
+    reason = getattr(error, "reason", None)
+    if isinstance(reason, BaseException):
+        return reason
+    return error.__cause__ or (None if error.__suppress_context__ else error.__context__)

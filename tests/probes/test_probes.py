@@ -1,0 +1,376 @@
+"""What each probe sees of a real API server."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.facts import (
+    Access,
+    AccessReview,
+    Condition,
+    CustomResourceDefinition,
+    Pod,
+    RequiredAccess,
+    ResourceSlices,
+    Slice,
+    Taint,
+    Unavailable,
+)
+from dynocheck.kube import Garbled
+from dynocheck.probes.api_server import permissions
+from dynocheck.probes.definitions import definitions
+from dynocheck.probes.nodes import resource_slices
+from tests import clusters
+from tests.controlplane import build
+from tests.controlplane.api import Object
+from tests.controlplane.server import ControlPlane
+from tests.kube.servers import Request, items, reply, serving
+from tests.probes.looking import look, reach, rules
+
+DEFAULT = "storageclass.kubernetes.io/is-default-class"
+BETA = "storageclass.beta.kubernetes.io/is-default-class"
+
+
+# The API server
+
+
+def test_the_api_server_tells_its_version_to_anybody(cluster: ControlPlane) -> None:
+    seen = look("api_server", cluster, cluster.user("nobody"))
+    assert (seen.url, seen.version) == (cluster.url, build.versions()["kubernetes"])
+    assert seen.platform.startswith("linux/")
+
+
+def test_permissions_are_what_the_user_may_do(cluster: ControlPlane) -> None:
+    may = Access("list", "nodes"), Access("get", "customresourcedefinitions", "apiextensions.k8s.io")
+    may_not = Access("list", "pods"), Access("get", "nodes")
+    user = cluster.user("partial", rules=rules(may))
+    seen = permissions(reach(cluster, user), RequiredAccess((*may, *may_not)))
+    expected = [(access, access in may) for access in (*may, *may_not)]
+    assert [(review.access, review.allowed) for review in seen] == expected  # type: ignore[attr-defined]
+
+
+def test_rights_in_one_namespace_are_not_rights_in_all(cluster: ControlPlane) -> None:
+    pods = Access("list", "pods")
+    user = cluster.user("local", rules=rules([pods]), namespace=cluster.namespace())
+    seen = permissions(reach(cluster, user), RequiredAccess((pods,)))
+    assert seen.items == (AccessReview(pods, False),)  # type: ignore[attr-defined]
+
+
+# Storage
+
+
+@pytest.mark.parametrize(
+    ("annotations", "default"),
+    [
+        ({}, False),
+        ({DEFAULT: "true"}, True),
+        ({BETA: "true"}, True),
+        ({DEFAULT: "false", BETA: "true"}, True),
+        ({DEFAULT: "false"}, False),
+        ({DEFAULT: "True"}, False),
+        ({DEFAULT: ""}, False),
+    ],
+)
+def test_a_class_is_default_as_kubernetes_has_it(
+    cluster: ControlPlane, annotations: dict[str, str], default: bool
+) -> None:
+    cluster.apply(clusters.storage_class("fast") | {"metadata": {"name": "fast", "annotations": annotations}})
+    (seen,) = look("storage_classes", cluster)
+    assert seen.is_default is default
+
+
+def test_a_class_in_full_and_by_default(cluster: ControlPlane) -> None:
+    full = clusters.storage_class("full") | {
+        "parameters": {"type": "gp3"},
+        "volumeBindingMode": "WaitForFirstConsumer",
+        "reclaimPolicy": "Retain",
+        "allowVolumeExpansion": True,
+    }
+    cluster.apply(full, clusters.storage_class("bare", default=False))
+    bare, seen = look("storage_classes", cluster)
+    assert (seen.name, seen.provisioner, seen.parameters) == ("full", "nfs.csi.k8s.io", {"type": "gp3"})
+    assert (seen.binding_mode, seen.reclaim_policy) == ("WaitForFirstConsumer", "Retain")
+    assert seen.allows_expansion
+    assert (bare.binding_mode, bare.reclaim_policy, bare.parameters) == ("Immediate", "Delete", {})
+    assert not bare.allows_expansion
+    assert bare.created <= seen.created <= time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+# Nodes
+
+
+def test_a_gpu_node(cluster: ControlPlane) -> None:
+    cluster.node(
+        "gpu-1",
+        gpus=8,
+        labels=clusters.GPU_LABELS,
+        allocatable={"nvidia.com/gpu": "7"},
+        taints=[{"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}],
+        nodeInfo={"architecture": "arm64", **dict.fromkeys(NODE_INFO, "x")},
+    )
+    (node,) = look("nodes", cluster)
+    assert (node.name, node.architecture, node.unschedulable) == ("gpu-1", "arm64", False)
+    assert (node.gpu_resources, node.gpu_capacity) == ({"nvidia.com/gpu": 7}, {"nvidia.com/gpu": 8})
+    assert node.labelled_gpu
+    assert node.taints == (Taint("nvidia.com/gpu", "NoSchedule", "present"),)
+    assert node.conditions == (Condition("Ready", "True", "KubeletReady"),)
+
+
+NODE_INFO = (
+    "machineID",
+    "systemUUID",
+    "bootID",
+    "kernelVersion",
+    "osImage",
+    "containerRuntimeVersion",
+    "kubeletVersion",
+    "kubeProxyVersion",
+    "operatingSystem",
+)
+
+
+def test_mig_slices_and_shared_gpus(cluster: ControlPlane) -> None:
+    cluster.node("mig", capacity={"nvidia.com/mig-1g.18gb": "14", "nvidia.com/gpu": "0"})
+    cluster.node("shared", capacity={"nvidia.com/gpu.shared": "32", "rdma/hca_shared_devices_a": "63"})
+    mig, shared = look("nodes", cluster)
+    assert mig.gpu_resources == {"nvidia.com/mig-1g.18gb": 14, "nvidia.com/gpu": 0}
+    assert (mig.gpus, shared.gpus) == (14, 32)
+    assert shared.allocatable["rdma/hca_shared_devices_a"] == "63"
+
+
+def test_a_cordoned_node_that_is_not_ready(cluster: ControlPlane) -> None:
+    cluster.node("gpu-1", ready=False)
+    cluster.kubectl("cordon", "gpu-1")
+    (node,) = look("nodes", cluster)
+    assert node.unschedulable
+    assert node.conditions[0].status == "False"
+
+
+def test_a_node_whose_kubelet_has_reported_nothing(cluster: ControlPlane) -> None:
+    cluster.apply({"apiVersion": "v1", "kind": "Node", "metadata": {"name": "new"}})
+    (node,) = look("nodes", cluster)
+    assert (node.allocatable, node.conditions, node.gpus, node.labels) == ({}, (), 0, {})
+
+
+# Dynamic Resource Allocation
+
+
+def resource_slice(name: str, **spec: object) -> Object:
+    pool = {"name": name, "generation": 1, "resourceSliceCount": 1}
+    spec = {"driver": "gpu.nvidia.com", "pool": pool, **spec}
+    return {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "ResourceSlice",
+        "metadata": {"name": name},
+        "spec": spec,
+    }
+
+
+def test_resource_slices(cluster: ControlPlane) -> None:
+    devices = [{"name": f"gpu-{number}"} for number in range(8)]
+    cluster.apply(
+        resource_slice("a", nodeName="gpu-1", devices=devices),
+        resource_slice("b", allNodes=True, devices=devices[:1]),
+        resource_slice("c", nodeName="gpu-2"),
+    )
+    assert look("resource_slices", cluster) == ResourceSlices(
+        (
+            Slice("a", "gpu.nvidia.com", "gpu-1", 8),
+            Slice("b", "gpu.nvidia.com", None, 1),
+            Slice("c", "gpu.nvidia.com", "gpu-2", 0),
+        )
+    )
+
+
+@pytest.mark.parametrize("version", ["v1beta2", "v1beta1"])
+def test_resource_slices_of_older_servers(tmp_path: Path, version: str) -> None:
+    found = {
+        "metadata": {"name": "a"},
+        "spec": {"driver": "gpu.nvidia.com", "nodeName": "n", "devices": [{}]},
+    }
+
+    def handle(request: Request, _: socket.socket) -> bytes:
+        if request.path == f"/apis/resource.k8s.io/{version}/resourceslices":
+            return reply(200, items(found))
+        return reply(404, {"kind": "Status", "message": "the server could not find the requested resource"})
+
+    with serving(handle) as server:
+        seen = resource_slices(server.cluster(tmp_path))
+    assert seen == ResourceSlices((Slice("a", "gpu.nvidia.com", "n", 1),))
+
+
+def test_a_server_without_resource_slices(tmp_path: Path) -> None:
+    with serving(lambda *_: reply(404, "404 page not found", "text/plain")) as server:
+        assert resource_slices(server.cluster(tmp_path)) == ResourceSlices(served=False)
+
+
+# The GPU Operator
+
+
+def test_operator_pods_by_either_label_in_any_namespace(cluster: ControlPlane) -> None:
+    helm, olm = cluster.namespace(), cluster.namespace()
+    cluster.pod("helm", helm, labels={"app.kubernetes.io/name": "gpu-operator"})
+    cluster.pod("olm", olm, labels={"app": "gpu-operator"}, ready=False)
+    cluster.pod("both", olm, labels=clusters.OPERATOR)
+    cluster.pod("other", olm, labels={"app": "nvidia-driver-daemonset"})
+    seen = {(pod.namespace, pod.name): pod for pod in look("gpu_operator_pods", cluster)}
+    assert seen == {
+        (helm, "helm"): Pod(helm, "helm", "Running", ready=True),
+        (olm, "olm"): Pod(olm, "olm", "Running"),
+        (olm, "both"): Pod(olm, "both", "Running", ready=True),
+    }
+    assert len(look("gpu_operator_pods", cluster)) == 3
+
+
+def test_an_operator_that_crashes(cluster: ControlPlane) -> None:
+    waiting = {"reason": "CrashLoopBackOff", "message": "back-off 5m0s restarting failed container"}
+    container = {
+        "name": "main",
+        "image": "x",
+        "imageID": "",
+        "ready": False,
+        "restartCount": 9,
+        "state": {"waiting": waiting},
+    }
+    status = {"containerStatuses": [container]}
+    cluster.pod("gpu-operator-1", labels=clusters.OPERATOR, ready=False, status=status)
+    cluster.pod("gpu-operator-2", labels=clusters.OPERATOR, phase="Pending")
+    crashing, pending = look("gpu_operator_pods", cluster)
+    assert crashing == Pod("default", "gpu-operator-1", "Running", waiting=("CrashLoopBackOff",))
+    assert pending == Pod("default", "gpu-operator-2", "Pending")
+
+
+# Definitions
+
+
+def definition(
+    plural: str, kind: str = "", *, served: tuple[bool, ...] = (True,), **annotations: str
+) -> Object:
+    kind = kind or plural.capitalize()
+    schema = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    versions = [
+        {"name": f"v{number}", "served": each, "storage": number == 1, "schema": schema}
+        for number, each in enumerate(served, 1)
+    ]
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.example.com", "annotations": annotations},
+        "spec": {
+            "group": "example.com",
+            "scope": "Namespaced",
+            "names": {"plural": plural, "kind": kind},
+            "versions": versions,
+        },
+    }
+
+
+def eventually(seen: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
+    """What is seen once it holds, or at the last: discovery follows the definitions within a second."""
+    deadline = time.monotonic() + 10
+    while not holds(found := seen()) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    return found
+
+
+def named(cluster: ControlPlane, plural: str) -> CustomResourceDefinition:
+    found: CustomResourceDefinition | None = look("definitions", cluster).named(f"{plural}.example.com")
+    assert found is not None
+    return found
+
+
+def test_a_definition_is_served_in_its_versions(cluster: ControlPlane) -> None:
+    annotations = {
+        "gateway.networking.k8s.io/bundle-version": "v1.5.1",
+        "gateway.networking.k8s.io/channel": "standard",
+        "kubectl.kubernetes.io/last-applied-configuration": "{" + "x" * 10_000,
+    }
+    cluster.apply(definition("widgets", served=(True, False, True), **annotations))
+    seen = eventually(lambda: named(cluster, "widgets"), lambda found: len(found.served) == 2)
+    assert sorted(seen.served) == ["v1", "v3"]
+    assert (seen.group, seen.established, seen.reason) == ("example.com", True, "")
+    assert seen.annotations == {key: annotations[key] for key in list(annotations)[:2]}
+
+
+def test_a_definition_that_no_version_of_is_served(cluster: ControlPlane) -> None:
+    cluster.apply(definition("widgets", served=(False,)))
+    seen = eventually(lambda: named(cluster, "widgets"), lambda found: "none" in found.reason)
+    assert (seen.served, seen.established) == ((), False)
+    assert seen.reason == "none of its versions is served"
+
+
+def test_a_definition_whose_names_are_taken(cluster: ControlPlane) -> None:
+    cluster.apply(definition("widgets", "Widget"))
+    eventually(lambda: named(cluster, "widgets"), lambda found: found.established)
+    cluster.apply(definition("gadgets", "Widget"))
+    seen = eventually(lambda: named(cluster, "gadgets"), lambda found: "Widget" in found.reason)
+    assert (seen.served, seen.established) == ((), False)
+    assert seen.reason.startswith('NamesAccepted is False: "Widget')
+    assert "already in use" in seen.reason
+    assert "Established is False: not all names are accepted" in seen.reason
+    assert named(cluster, "widgets").established
+
+
+def test_a_definition_that_is_being_deleted(cluster: ControlPlane) -> None:
+    cluster.apply(definition("widgets", "Widget"))
+    eventually(lambda: named(cluster, "widgets"), lambda found: found.established)
+    held = {"name": "held", "namespace": "default", "finalizers": ["example.com/never"]}
+    cluster.apply({"apiVersion": "example.com/v1", "kind": "Widget", "metadata": held})
+    cluster.delete(definition("widgets"))
+    seen = named(cluster, "widgets")
+    assert (seen.established, seen.reason) == (False, "it is being deleted")
+
+
+def test_a_new_definition_is_not_called_unserved(cluster: ControlPlane) -> None:
+    """Discovery may lag behind a definition that says of itself that it is served."""
+    for number in range(5):
+        plural = f"widgets{number}"
+        cluster.apply(definition(plural))
+        path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{plural}.example.com"
+
+        def established(path: str = path) -> bool:
+            conditions = cluster.get(path).get("status", {}).get("conditions") or []
+            return any(c["type"] == "Established" and c["status"] == "True" for c in conditions)
+
+        eventually(established, bool)
+        assert named(cluster, plural).established
+
+
+def test_no_definition_at_all(cluster: ControlPlane) -> None:
+    assert len(look("definitions", cluster)) == 0
+
+
+def test_why_a_definition_is_not_served_may_be_forbidden(cluster: ControlPlane) -> None:
+    cluster.apply(definition("widgets", served=(False,)))
+    crds = Access("list", "customresourcedefinitions", "apiextensions.k8s.io")
+    user = cluster.user("lister", rules=rules([crds]))
+    (seen,) = look("definitions", cluster, user)
+    assert not seen.established
+    assert seen.reason.startswith("it is not served, and why may not be looked at: ")
+    assert 'User "lister" cannot get resource "customresourcedefinitions"' in seen.reason
+
+
+@pytest.mark.parametrize(
+    ("discovery", "kind", "says"),
+    [
+        ({"kind": "APIGroupList", "groups": []}, Unavailable, "no aggregated discovery"),
+        ({"kind": "Status", "items": []}, Garbled, "no discovery"),
+        ({}, Garbled, "missing required field `kind`"),
+        ({"kind": "APIGroupDiscoveryList", "items": {}}, Garbled, "got `object`"),
+    ],
+)
+def test_without_discovery_nothing_is_called_unserved(
+    tmp_path: Path, discovery: object, kind: type[Unavailable], says: str
+) -> None:
+    def handle(request: Request, _: socket.socket) -> bytes:
+        found = items({"metadata": {"name": "widgets.example.com"}})
+        return reply(200, discovery if request.path == "/apis" else found)
+
+    with serving(handle) as server, pytest.raises(kind, match=says):
+        definitions(server.cluster(tmp_path))

@@ -1,0 +1,99 @@
+"""What probes ask for: only to read, each thing once, no more than they say, and as little as will do."""
+
+from __future__ import annotations
+
+import socket
+from collections import Counter
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+
+from dynocheck import runner
+from dynocheck.facts import Access, Fact, Permissions, RequiredAccess
+from dynocheck.kube import Cluster, Forbidden
+from dynocheck.probes.definitions import definitions
+from dynocheck.registry import Probe
+from tests.controlplane.access import User
+from tests.controlplane.api import Object
+from tests.controlplane.server import ControlPlane
+from tests.kube.servers import Request, reply, serving
+from tests.probes.looking import PROBES, reach, rules, with_access
+from tests.probes.test_probes import definition
+
+REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+ALL = tuple(sorted({access for probe in PROBES.values() for access in probe.access}))
+
+
+def gather(cluster: ControlPlane, user: User) -> dict[type[Fact], Fact]:
+    """Every fact of a cluster, as a run gathers them."""
+    sources = {Cluster: reach(cluster, user), RequiredAccess: RequiredAccess(ALL)}
+    knowledge = runner.gather(list(PROBES.values()), sources, timeout_s=20)
+    assert knowledge.missing == {}
+    return knowledge.facts
+
+
+def test_a_run_reads_each_thing_once_and_changes_nothing(fit_cluster: ControlPlane) -> None:
+    reader = fit_cluster.user("reader", rules=rules(ALL))
+    facts = gather(fit_cluster, reader)
+    assert all(len(fact) for kind, fact in facts.items() if kind.__name__ in ("Nodes", "OperatorPods"))  # type: ignore[arg-type]
+    assert all(review.allowed for review in facts[Permissions])  # type: ignore[attr-defined]
+    events = fit_cluster.audit_events(reader)
+    asked = Counter(f"{event['verb']} {event['requestURI']}" for event in events)
+    assert asked.pop(f"create {REVIEWS}") == len(ALL)
+    assert set(asked.values()) == {1}
+    paths = Counter(urlsplit(asking.split()[1]).path for asking in asked)
+    assert paths.pop("/api/v1/pods") == 2  # once by each label of the operator
+    assert set(paths.values()) == {1}
+    assert {"/version", "/apis"} <= set(paths)
+    used = {access for event in events if (access := used_by(event)) is not None}
+    assert used == set(ALL) - {Access("get", "customresourcedefinitions", "apiextensions.k8s.io")}
+
+
+def used_by(event: Object) -> Access | None:
+    """The right that let a request through, if it took one."""
+    about = event.get("objectRef", {})
+    if "resource" not in about or event["requestURI"] == REVIEWS:
+        assert event["verb"] in ("get", "create")
+        return None
+    return Access(event["verb"], about["resource"], about.get("apiGroup", ""))
+
+
+@pytest.mark.parametrize("probe", with_access(), ids=lambda probe: probe.name)
+def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(cluster: ControlPlane, probe: Probe) -> None:
+    cluster.apply(definition("unserved", served=(False,)))
+    enough = cluster.user("enough", rules=rules(probe.access))
+    everything = probe(reach(cluster, enough))
+    for missing in probe.access:
+        less = cluster.user(f"no-{missing.verb}", rules=rules(a for a in probe.access if a != missing))
+        if (probe.name, missing.verb) == ("definitions", "get"):
+            seen = definitions(reach(cluster, less)).named("unserved.example.com")  # type: ignore[attr-defined]
+            assert "may not be looked at" in seen.reason
+            assert seen.reason not in str(everything)
+        else:
+            with pytest.raises(Forbidden, match=f"cannot {missing.verb} resource"):
+                probe(reach(cluster, less))
+
+
+@pytest.mark.parametrize("probe", [p for p in PROBES.values() if not p.access], ids=lambda probe: probe.name)
+def test_a_probe_that_names_no_right_needs_none(cluster: ControlPlane, probe: Probe) -> None:
+    sources = {Cluster: reach(cluster, cluster.user("nobody")), RequiredAccess: RequiredAccess(ALL)}
+    probe(**{name: sources[kind] for name, kind in probe.sources.items()})
+
+
+def test_schemas_are_left_where_they_are(fit_cluster: ControlPlane, tmp_path: Path) -> None:
+    real = fit_cluster.client(fit_cluster.admin)
+    sizes = []
+
+    def forward(request: Request, _: socket.socket) -> bytes:
+        answer = real.get(request.target, headers={"Accept": request.headers["accept"]})
+        assert b"openAPIV3Schema" not in answer.content
+        sizes.append(len(answer.content))
+        return reply(answer.status_code, answer.content)
+
+    with serving(forward) as server:
+        seen = definitions(server.cluster(tmp_path, timeout_s=20))
+    assert all(found.established for found in seen)  # type: ignore[attr-defined]
+    whole = len(real.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").content)
+    assert len(sizes) == 2
+    assert sum(sizes) < 500_000 < whole / 4

@@ -1,0 +1,406 @@
+"""That a real API server is of the same mind."""
+
+import functools
+import json
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dynocheck.facts.recipe import Manifest
+from dynocheck.schema import validate
+from tests.controlplane.api import Object
+from tests.controlplane.plugin import missing
+from tests.controlplane.server import ControlPlane
+from tests.schema.samples import (
+    POOL,
+    STORAGE,
+    claim,
+    config_map,
+    deployment,
+    dgd,
+    gateway,
+    job,
+    manifests,
+    old_dgd,
+    old_pool,
+    pod,
+    pool,
+    route,
+    said,
+    secret,
+    service,
+    storage_class,
+    worker,
+)
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+CORPUS = RECIPES.parent.parent / "shared" / "corpus" / "recipes"
+CRDS = (
+    "dynamo/main-2026-08/nvidia.com_dynamographdeployments.yaml",
+    "gaie/v1.2.1/inference.networking.k8s.io_inferencepools.yaml",
+    "gaie/v1.2.1/inference.networking.x-k8s.io_inferencepools.yaml",
+    "gateway-api/v1.5.1/gateway.networking.k8s.io_gateways.yaml",
+    "gateway-api/v1.5.1/gateway.networking.k8s.io_httproutes.yaml",
+    "gpu-operator/resource.nvidia.com_computedomains.yaml",
+)
+
+
+BAD = {
+    "an unknown field": worker("replica: 1, "),
+    "an unknown field that is null": worker("replica: null, "),
+    "an unknown field of the metadata": dgd(metadata="name: a, label: {a: b}"),
+    "an unknown field of a container": worker(container="arg: [a]"),
+    "a field of the newer version in the older": old_dgd("podTemplate: {}"),
+    "a quoted number": worker("replicas: '1', "),
+    "a fraction for an integer": worker("replicas: 1.5, "),
+    "a quoted boolean": worker(container="tty: 'yes'"),
+    "a number for a boolean": worker(container="tty: 1"),
+    "an impossible role": dgd("{name: a, type: werker}"),
+    "a component without name": dgd("{type: worker}"),
+    "a component whose name is null": dgd("{name: null}"),
+    "a component whose name is empty": dgd("{name: ''}"),
+    "a component that is null": dgd("null"),
+    "components by name": dgd().replace("[]", "{}"),
+    "a spec that is text": dgd().replace("{components: []}", "text"),
+    "a variable that is a number": worker(container="env: [{name: A, value: 1}]"),
+    "a variable without name": worker(container="env: [{value: a}]"),
+    "a null variable": worker(container="env: [null]"),
+    "an argument that is a number": worker(container="args: [--port, 8000]"),
+    "a null argument": worker(container="args: [null]"),
+    "memory in a unit there is not": worker(container="resources: {limits: {memory: 80GB}}"),
+    "an empty quantity": worker(container="resources: {limits: {memory: ''}}"),
+    "half a CPU of a custom kind": worker(container="resources: {limits: {cpu: 0.5}}"),
+    "a boolean quantity": worker(container="resources: {limits: {cpu: yes}}"),
+    "a label of the template that is a number": dgd(
+        "{name: w, podTemplate: {metadata: {labels: {a: 1}}, spec: {containers: []}}}"
+    ),
+    "GPUs as a number in v1alpha1": old_dgd("resources: {limits: {gpu: 8}}"),
+    "replicas as text in v1alpha1": old_dgd("replicas: one"),
+    "a name in capitals": dgd(metadata="name: Llama"),
+    "a name with an underscore": dgd(metadata="name: llama_70b"),
+    "a name that is a number": dgd(metadata="name: 70"),
+    "no name": dgd(metadata="labels: {a: b}"),
+    "a label that is a number": dgd(metadata="name: a, labels: {size: 70}"),
+    "a label with a space": dgd(metadata="name: a, labels: {size: 70 B}"),
+    "a label that is long": dgd(metadata=f"name: a, labels: {{size: {'x' * 64}}}"),
+    "an annotation that is on": dgd(metadata="name: a, annotations: {feature: on}"),
+    "a label's key with two slashes": dgd(metadata="name: a, labels: {a/b/c: d}"),
+    "text for creationTimestamp": dgd(metadata="name: a, creationTimestamp: yesterday"),
+    "a day that there is not": dgd(metadata="name: a, creationTimestamp: '2026-02-30T00:00:00Z'"),
+    "an incomplete owner": dgd(metadata="name: a, ownerReferences: [{name: b}]"),
+    "a Deployment without selector": deployment(""),
+    "a Deployment whose selector is empty": deployment("selector: {}, "),
+    "a Deployment that ends": deployment(pod_spec="restartPolicy: Never, "),
+    "a Deployment without template": deployment().replace("template: {", "templates: {"),
+    "a Job that restarts by default": job("hostNetwork: false"),
+    "a Job that restarts always": job("restartPolicy: Always"),
+    "a Job with a null policy": job("restartPolicy: null"),
+    "a Job of -1 tries": job(spec="backoffLimit: -1, "),
+    "a Job whose name is too long": job().replace("name: a", f"name: {'a' * 64}", 1),
+    "a container without image": pod().replace("image: i, ", ""),
+    "a container without name": pod().replace("name: main, ", ""),
+    "containers of one name": pod().replace("[{", "[{name: main, image: j}, {"),
+    "a pull policy there is not": pod(container="imagePullPolicy: Sometimes"),
+    "a port that is text": pod(container="ports: [{containerPort: '80'}]"),
+    "a port that is too high": pod(container="ports: [{containerPort: 80000}]"),
+    "a probe that does nothing": pod(container="livenessProbe: {periodSeconds: 1}"),
+    "a Secret's name with underscores": pod(container="envFrom: [{secretRef: {name: hf_token}}]"),
+    "a negative limit": pod(container="resources: {limits: {memory: -1}}"),
+    "a selector without values": pod(
+        "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: [{topologyKey: a, "
+        "labelSelector: {matchExpressions: [{key: a, operator: In}]}}]}}, "
+    ),
+    "a variable from nowhere": pod(container="env: [{name: A, valueFrom: {}}]"),
+    "a Secret's key without its name": pod(container="env: [{name: A, valueFrom: {secretKeyRef: {key: k}}}]"),
+    "a resource without domain": pod(container="resources: {limits: {gpu: 1}}"),
+    "a mount without path": pod("volumes: [{name: v}], ", container="volumeMounts: [{name: v}]"),
+    "a volume of two kinds": pod("volumes: [{name: v, emptyDir: {}, hostPath: {path: /a}}], "),
+    "a mode in decimal": pod("volumes: [{name: v, configMap: {name: a, defaultMode: 755}}], "),
+    "a toleration there is not": pod("tolerations: [{key: a, operator: Is}], "),
+    "a number in 32 bits that is larger": pod(container="ports: [{containerPort: 8000000000}]"),
+    "a claim without size": claim("accessModes: [ReadWriteMany]"),
+    "a claim without access modes": claim(STORAGE),
+    "a claim whose access mode is text": claim(f"accessModes: ReadWriteMany, {STORAGE}"),
+    "an abbreviated access mode": claim(f"accessModes: [RWX], {STORAGE}"),
+    "a null access mode": claim(f"accessModes: [null], {STORAGE}"),
+    "a claim in gibibits": claim("accessModes: [ReadWriteMany], resources: {requests: {storage: 1gi}}"),
+    "a ConfigMap of numbers": config_map("data: {a: 1}"),
+    "a ConfigMap as a list": config_map("data: [a]"),
+    "a ConfigMap's key with a slash": config_map("data: {a/b: c}"),
+    "a Secret in plain text": secret("data: {token: 'not base64'}"),
+    "a Secret of numbers": secret("stringData: {token: 1}"),
+    "a Service without ports": service("selector: {a: b}"),
+    "a Service's port in quotes": service("ports: [{port: '80'}]"),
+    "a Service's target in quotes": service("ports: [{port: 80, targetPort: '80'}]"),
+    "a Service's name with a dot": service("ports: [{port: 80}]", name="a.b"),
+    "a Service of no type": service("type: Public, ports: [{port: 80}]"),
+    "a StorageClass without provisioner": storage_class("reclaimPolicy: Delete"),
+    "a StorageClass with a boolean parameter": storage_class("provisioner: a.b/c, parameters: {fast: yes}"),
+    "a StorageClass that binds at some time": storage_class("provisioner: a.b/c, volumeBindingMode: Later"),
+    "a route to port 0": route("[{backendRefs: [{name: a, port: 0}]}]"),
+    "a route without rules": route("[]"),
+    "a route with a timeout in words": route("[{timeouts: {request: 10 s}}]"),
+    "a route of an unknown match": route("[{matches: [{path: {type: Regex, value: /a}}]}]"),
+    "a pool without selector": pool(POOL.replace("selector", "selectors") + "targetPorts: [{number: 8000}]"),
+    "a pool of the older version": pool("selector: {a: b}, targetPortNumber: 8000, extensionRef: {name: x}"),
+    "a pool without ports": pool(f"{POOL}targetPorts: []"),
+    "an older pool of the newer version": old_pool(f"{POOL}targetPorts: [{{number: 8000}}]"),
+    "an older pool whose port is too high": old_pool(
+        "selector: {a: b}, targetPortNumber: 80000, extensionRef: {name: x}"
+    ),
+    "a domain without channel": "{apiVersion: resource.nvidia.com/v1beta1, kind: ComputeDomain, "
+    "metadata: {name: a}, spec: {numNodes: 0}}",
+    "components of one name": dgd("{name: w}, {name: w}"),
+    "a variable twice": worker(container="env: [{name: A, value: a}, {name: A, value: b}]"),
+    "a port twice, once by default": worker(
+        container="ports: [{containerPort: 1}, {containerPort: 1, protocol: TCP}]"
+    ),
+    "more replicas than 32 bits count": worker("replicas: 3000000000, "),
+    "an address that is none": gateway("{type: IPAddress, value: example}"),
+}  # fmt: skip
+
+GOOD = {
+    "a graph": worker("replicas: 2, "),
+    "a graph of nothing": dgd(),
+    "a graph whose components are null": dgd().replace("[]", "null"),
+    "a graph whose spec is null": dgd().replace("{components: []}", "null"),
+    "a whole number written as a fraction": worker("replicas: 2.0, "),
+    "a null that a default stands for": dgd("{name: w, replicas: null, type: null}"),
+    "GPUs as a number": worker(container="resources: {limits: {nvidia.com/gpu: 8}}"),
+    "GPUs as text": worker(container="resources: {limits: {nvidia.com/gpu: '8'}}"),
+    "GPUs as null": worker(container="resources: {limits: {nvidia.com/gpu: null}}"),
+    "GPUs as text in v1alpha1": old_dgd("resources: {limits: {gpu: '8'}}"),
+    "y for a boolean": worker(container="tty: y"),
+    "on for a boolean": pod(container="tty: on"),
+    "a variable's value that is null": worker(container="env: [{name: A, value: null}]"),
+    "arguments that are null": worker(container="args: null"),
+    "a selector of a null label": worker(pod="nodeSelector: {a: null}, "),
+    "a port of a name or number": worker(container="livenessProbe: {httpGet: {port: http}}"),
+    "a name with dots": dgd(metadata="name: llama-3.1"),
+    "a generated name": dgd(metadata="generateName: a-"),
+    "a null label": dgd(metadata="name: a, labels: {a: null}"),
+    "a null creationTimestamp": dgd(metadata="name: a, creationTimestamp: null"),
+    "an annotation's key in capitals": dgd(metadata="name: a, annotations: {Example.COM/A: b}"),
+    "a pod": pod(),
+    "a pod of nulls": pod("nodeSelector: null, volumes: null, imagePullSecrets: [null], "),
+    "null arguments of a pod": pod(container="args: [null]"),
+    "a pod's quantities that are null": pod(container="resources: {limits: {cpu: null}, requests: null}"),
+    "half a CPU": pod(container="resources: {limits: {cpu: 0.5, memory: 1e9}}"),
+    "quantities of every sort": pod(
+        container="resources: {limits: {cpu: 1500m, memory: '1.5Gi', ephemeral-storage: 1E}}"
+    ),
+    "variables twice": pod(container="env: [{name: A, value: a}, {name: A, value: b}]"),
+    "empty choices": pod("restartPolicy: '', ", container="imagePullPolicy: ''"),
+    "a volume of nothing": pod("volumes: [{name: v}], "),
+    "a mode in octal": pod("volumes: [{name: v, configMap: {name: a, defaultMode: 0755}}], "),
+    "a Deployment": deployment(),
+    "a Job": job(),
+    "a Job that sleeps": job("restartPolicy: OnFailure, terminationGracePeriodSeconds: 1e2"),
+    "a claim": claim(f"accessModes: [ReadWriteMany], {STORAGE}"),
+    "a claim of no class": claim(f"accessModes: [ReadWriteMany], storageClassName: '', {STORAGE}"),
+    "a ConfigMap": config_map("data: {a: b, c: null}, binaryData: null"),
+    "a Secret": secret("data: {a: aGVsbG8=, b: null}, stringData: {c: 'yes'}"),
+    "a headless Service": service("clusterIP: None"),
+    "a Service elsewhere": service("type: ExternalName, externalName: example.com"),
+    "a Service": service("ports: [{port: 80, targetPort: http}]"),
+    "a StorageClass": storage_class("provisioner: a.b/c, parameters: null, mountOptions: [null]"),
+    "a role of any name": "{apiVersion: rbac.authorization.k8s.io/v1, kind: Role, metadata: {name: 'A:b'}}",
+    "a route": route("[{backendRefs: [{name: a, port: 80}]}]"),
+    "a route without rules of its own": route("null"),
+    "a route of defaults": route("[{matches: [{path: {type: null, value: null}}]}]"),
+    "a gateway's address": gateway("{type: IPAddress, value: 192.0.2.1}"),
+    "a gateway's name": gateway("{type: Hostname, value: example.com}"),
+    "a pool": pool(f"{POOL}targetPorts: [{{number: 8000}}]"),
+    "an older pool": old_pool("selector: {a: b}, targetPortNumber: 8000, extensionRef: {name: x}"),
+    "a domain": "{apiVersion: resource.nvidia.com/v1beta1, kind: ComputeDomain, metadata: {name: a}, "
+    "spec: {numNodes: 0, channel: {resourceClaimTemplate: {name: x}}}}",
+}
+
+
+# Refusals for another reason than the schema of one object, each a whole cause as the server words it.
+ELSEWHERE = [
+    # It says that it did not look at everything.
+    r"Invalid value: null: some validation rules were not checked because the object was invalid.*",
+    # The test's API server runs without --allow-privileged.
+    r"Forbidden: disallowed by cluster policy",
+    # Two places of an object disagree: a mount and its volume, a request and its limit.
+    r'Not found: "[^"]*"',
+    r'Invalid value: "[^"]*": must be less than or equal to (cpu|memory) limit of .*',
+    # A field's text has a grammar of its own.
+    r'Invalid value: "[^"]*": error converting fieldPath: .*',
+    # Amounts are compared as amounts, and text is not read as one here.
+    r'Invalid value: "[^"]*": must be greater than zero',
+    # A rule in CEL that breaks on the type of what it looks at; where one just says no: `_cel_messages`.
+    r"Invalid value: .* no such overload: quantity\(int\).*",
+]
+
+
+class Server:
+    """Says of a manifest why a real API server would refuse it."""
+
+    def __init__(self, cluster: ControlPlane, cel: frozenset[str]) -> None:
+        self._cluster = cluster
+        self._cel = cel
+
+    def causes(self, item: Object, text: str | None = None) -> list[str]:
+        """Every cause of a refusal, of which there is none when the server would take it."""
+        resource = self._cluster.resource(item)
+        folder, _, plural = resource.path.rpartition("/")
+        answer = self._cluster.http.post(
+            f"{folder}/namespaces/default/{plural}" if resource.namespaced else resource.path,
+            params={"dryRun": "All", "fieldValidation": "Strict"},
+            content=(text or json.dumps(item)).encode(),
+            headers={"Content-Type": "application/yaml" if text else "application/json"},
+        )
+        if answer.is_success:
+            return []
+        status = answer.json()
+        assert answer.status_code in (400, 422), status["message"]
+        causes = status.get("details", {}).get("causes") or [status]
+        return [cause["message"] for cause in causes]
+
+    def of_the_schema(self, causes: list[str]) -> list[str]:
+        """The causes without those that are elsewhere's."""
+        return [
+            cause
+            for cause in causes
+            if cause.removeprefix("Invalid value: ") not in self._cel
+            and not any(re.fullmatch(other, cause, re.DOTALL) for other in ELSEWHERE)
+        ]
+
+
+def _cel_messages(schema: Any) -> Iterator[str]:
+    """What the rules in CEL under a value say when they are broken."""
+    for inner in schema.values() if isinstance(schema, dict) else schema:
+        if isinstance(inner, dict | list):
+            yield from _cel_messages(inner)
+    if isinstance(schema, dict) and "rule" in schema and "message" in schema:
+        yield str(schema["message"])
+
+
+@pytest.fixture(scope="module")
+def server(controlplane: ControlPlane, crds: Path) -> Iterator[Server]:
+    """The real API server with the custom kinds defined."""
+    before = controlplane.snapshot()
+    controlplane.load_crds(*(crds / name for name in CRDS))
+    defined = controlplane.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions")
+    yield Server(controlplane, frozenset(_cel_messages(defined["items"])))
+    controlplane.reset(before)
+
+
+def compare(server: Server, text: str) -> tuple[list[str], list[str]]:
+    (manifest,) = manifests(text)
+    return server.causes(manifest.root.plain, text), said(text)
+
+
+@pytest.mark.parametrize("title", BAD)
+def test_the_server_refuses(server: Server, title: str) -> None:
+    causes, ours = compare(server, BAD[title])
+    assert causes
+    assert ours
+
+
+@pytest.mark.parametrize("title", GOOD)
+def test_the_server_takes(server: Server, title: str) -> None:
+    causes, ours = compare(server, GOOD[title])
+    assert not causes
+    assert not ours
+
+
+def _applied(folder: Path) -> Iterator[Manifest]:
+    for file in sorted(folder.rglob("*.yaml")):
+        if "kustomize" not in file.parts and not file.name.startswith("."):
+            yield from manifests(file.read_text(), str(file))
+
+
+@pytest.mark.parametrize("folder", [RECIPES, CORPUS], ids=["recipes", "corpus"])
+def test_recipes_get_the_verdict_of_the_server(server: Server, folder: Path) -> None:
+    if not folder.is_dir():
+        missing(f"no recipes in {folder}")
+    for manifest in _applied(folder):
+        item = manifest.root.plain
+        item["metadata"].pop("namespace", None)
+        causes = server.of_the_schema(server.causes(item))
+        assert bool(validate(manifest)) == bool(causes), (manifest.file, causes, validate(manifest))
+
+
+# Mistakes that nobody thought of
+
+Slot = tuple[Any, Any]  # a mapping or list, and a key or index of it
+
+
+@functools.cache
+def _sources() -> list[str]:
+    return [json.dumps(manifest.root.plain) for manifest in _applied(RECIPES)]
+
+
+def _slots(value: Any) -> Iterator[Slot]:
+    entries = (
+        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    )
+    for key, entry in entries:
+        if key not in ("apiVersion", "kind"):
+            yield value, key
+        yield from _slots(entry)
+
+
+OTHERS: st.SearchStrategy[Any] = st.sampled_from(
+    ["text", "8", "", 7, -1, 0, 1.5, 2**40, True, [], ["x"], {}, {"x": "y"}, [{}], None]
+)
+
+
+@st.composite
+def mistakes(draw: st.DrawFn) -> Object:
+    """A manifest of a recipe with something wrong in one place, or by luck still right."""
+    item: Object = json.loads(draw(st.sampled_from(_sources())))
+    container, key = draw(st.sampled_from(list(_slots(item))))
+    match draw(st.sampled_from(["drop", "misspell", "null", "replace", "repeat"])):
+        case "drop":
+            del container[key]
+        case "misspell" if isinstance(key, str):
+            position = draw(st.integers(0, len(key)))
+            container[key[:position] + draw(st.sampled_from("sX-")) + key[position:]] = container.pop(key)
+        case "null":
+            container[key] = None
+        case "repeat" if isinstance(container, list):
+            container.append(container[key])
+        case _:
+            container[key] = draw(OTHERS)
+    return item
+
+
+def agrees(server: Server, item: Object) -> None:
+    text = json.dumps(item, ensure_ascii=False)
+    (manifest,) = manifests(text)
+    ours, causes = validate(manifest), server.causes(item)
+    if ours:
+        assert causes, f"refused here alone: {ours}"
+    else:
+        assert not server.of_the_schema(causes), "refused by the server alone"
+
+
+quick = settings(
+    max_examples=60,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture],
+)
+
+
+@quick
+@given(item=mistakes())
+def test_a_mistake_in_a_recipe_is_told_as_the_server_tells_it(server: Server, item: Object) -> None:
+    agrees(server, item)
+
+
+@pytest.mark.verify
+@settings(quick, max_examples=2000)
+@given(item=mistakes())
+def test_two_thousand_mistakes_are_told_as_the_server_tells_them(server: Server, item: Object) -> None:
+    agrees(server, item)

@@ -1,0 +1,6 @@
+"""The area access."""
+
+from tests.situations import Situation
+
+HEALTHY = {"access.api-reachable": "pass", "access.kubernetes-version": "pass", "access.permissions": "pass"}
+SITUATIONS: list[Situation] = []

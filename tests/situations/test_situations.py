@@ -1,0 +1,62 @@
+"""`dynocheck preflight` in every situation."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import pkgutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.cli import main
+from tests import situations
+from tests.controlplane.server import ControlPlane
+from tests.situations import Situation
+
+MODULES = [
+    importlib.import_module(f"tests.situations.{found.name}")
+    for found in pkgutil.iter_modules(situations.__path__)
+    if not found.name.startswith("test_")
+]
+HEALTHY = {check: outcome for module in MODULES for check, outcome in module.HEALTHY.items()}
+SITUATIONS = [situation for module in MODULES for situation in module.SITUATIONS]
+
+
+def preflight(cluster: ControlPlane, folder: Path, recipe: str | None = None) -> list[dict[str, Any]]:
+    """The verdicts of a run in this process, which spares the start of one."""
+    report = folder / "report.json"
+    extra = ["--recipe", recipe] if recipe else []
+    main(["preflight", "--kubeconfig", str(cluster.kubeconfig()), "-o", f"json={report}", *extra])
+    verdicts: list[dict[str, Any]] = json.loads(report.read_text())["verdicts"]
+    return verdicts
+
+
+def test_the_healthy_cluster(fit_cluster: ControlPlane, tmp_path: Path) -> None:
+    verdicts = preflight(fit_cluster, tmp_path)
+    assert {v["check"]: v["outcome"] for v in verdicts} == HEALTHY, [
+        (v["check"], v["message"]) for v in verdicts if v["outcome"] != HEALTHY.get(v["check"])
+    ]
+
+
+@pytest.mark.parametrize("situation", SITUATIONS, ids=str)
+def test_the_right_checks_turn_and_no_other(
+    fit_cluster: ControlPlane, tmp_path: Path, situation: Situation
+) -> None:
+    before = {}
+    if situation.recipe:
+        before = {v["check"]: v["outcome"] for v in preflight(fit_cluster, tmp_path, situation.recipe)}
+    situation.change(fit_cluster)
+    verdicts = preflight(fit_cluster, tmp_path, situation.recipe)
+    outcomes = {v["check"]: v["outcome"] for v in verdicts}
+    wanted = {**(before or HEALTHY), **situation.turned}
+    assert outcomes == wanted, [
+        (v["check"], v["outcome"], v["message"]) for v in verdicts if v["outcome"] != wanted.get(v["check"])
+    ]
+    findings = [f for v in verdicts if v["check"] in situation.turned for f in v["findings"]]
+    if situation.named:
+        assert situation.named in [f["subject"]["name"] for f in findings if f["subject"]]
+    if situation.says:
+        told = [f["message"] for f in findings] + [v["message"] for v in verdicts]
+        assert any(situation.says in message for message in told), told

@@ -1,0 +1,46 @@
+"""What the documents say is so."""
+
+from __future__ import annotations
+
+import re
+
+from dynocheck.registry import load
+from tests.command import ROOT, dynocheck
+from tools import write_docs
+
+
+def test_the_page_of_checks_is_fresh() -> None:
+    assert (ROOT / "docs" / "checks.md").read_text() == write_docs.text(), "make docs"
+
+
+def test_the_table_of_the_readme_is_real() -> None:
+    (table,) = re.findall(
+        r"```console\n\$ dynocheck preflight\n(.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL
+    )
+    real = dynocheck("preflight", "--snapshot", "dynocheck/data/demo.json").out
+
+    def timeless(text: str) -> str:
+        return re.sub(r"in \d+\.\d s", "in a moment", text.strip())
+
+    assert timeless(table) == timeless(real)
+
+
+def test_every_check_has_its_page() -> None:
+    for check in load().checks:
+        why, _, fix = check.page.partition("\nFix: ")
+        assert why.strip(), check.id
+        assert fix.strip(), check.id
+
+
+def test_the_configuration_page_names_every_key() -> None:
+    page = (ROOT / "docs" / "configuration.md").read_text()
+    for key in (
+        "select",
+        "skip",
+        "levels",
+        "thresholds",
+        "checks-dirs",
+        "junit-unknown",
+        "kubernetes-version",
+    ):
+        assert f"`{key}`" in page
