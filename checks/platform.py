@@ -37,13 +37,11 @@ def crds(definitions: CustomResourceDefinitions) -> Iterator[Finding]:
     for name in (*needed, *_OTHERS):
         found = definitions.named(name)
         subject = Subject("CustomResourceDefinition", name)
-        if found is None and name in needed:
-            yield fail("does not exist", fix=_INSTALL, subject=subject)
-        elif found is None and graphs is not None:
-            yield warn("does not exist: what needs it cannot be used", fix=_INSTALL, subject=subject)
-        elif found is not None and not found.established:
-            yield fail(
-                f"exists but is not established: {found.reason}",
-                fix=f"kubectl describe crd {name}",
-                subject=subject,
-            )
+        if found is not None and found.established:
+            continue
+        wrong = "does not exist" if found is None else f"exists but is not established: {found.reason}"
+        fix = _INSTALL if found is None else f"kubectl describe crd {name}"
+        if name in needed:
+            yield fail(wrong, fix=fix, subject=subject)
+        elif graphs is not None:
+            yield warn(f"{wrong}; what needs it cannot be used", fix=fix, subject=subject)

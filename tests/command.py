@@ -44,7 +44,7 @@ def dynocheck(*arguments: str | Path, cwd: Path | None = None, env: Mapping[str,
     done = subprocess.run(
         [sys.executable, "-m", "dynocheck", *map(str, arguments)],
         cwd=cwd or ROOT,
-        env={**os.environ, "COLUMNS": "80", **(env or {})},
+        env={**os.environ, "COLUMNS": "80", "PYTHONPATH": str(ROOT), **(env or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

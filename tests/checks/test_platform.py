@@ -75,7 +75,10 @@ def test_nothing_of_the_platform() -> None:
 def test_a_definition_that_is_not_established() -> None:
     bad = crd("dynamomodels.nvidia.com", established=False, reason="NamesAccepted is False: taken")
     (finding,) = found(platform.crds, known(*dynamo(*ALL[:-1]), bad))
-    assert finding.message == "exists but is not established: NamesAccepted is False: taken"
+    assert str(finding.outcome) == "warn"
+    assert finding.message.startswith("exists but is not established: NamesAccepted is False: taken")
+    bad = crd("dynamographdeployments.nvidia.com", established=False, reason="being deleted")
+    assert [o for o, _ in said(platform.crds, known(*dynamo(*ALL[1:]), bad))] == ["fail"]
 
 
 @pytest.mark.parametrize("release", SETS)
