@@ -5,31 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from tests.clusters import gaie, gpu, monitoring, platform, rdma, storage
+from tests.clusters.gpu import GPU_LABELS, GPU_NODES, OPERATOR
+from tests.clusters.storage import storage_class
 from tests.controlplane.server import ControlPlane
 
-GPU_NODES = ("gpu-1", "gpu-2", "gpu-3")
-GPU_LABELS = {
-    "nvidia.com/gpu.present": "true",
-    "nvidia.com/gpu.product": "NVIDIA-H200",
-    "nvidia.com/gpu.memory": "143771",
-    "nvidia.com/cuda.driver-version.full": "580.95.05",
-    "nvidia.com/gpu.deploy.driver": "true",
-    "nvidia.com/gpu.deploy.device-plugin": "true",
-}
-OPERATOR = {"app": "gpu-operator", "app.kubernetes.io/name": "gpu-operator"}
-
-
-def storage_class(
-    name: str = "shared", provisioner: str = "nfs.csi.k8s.io", *, default: bool = True
-) -> dict[str, Any]:
-    """A StorageClass as its driver's guide has it."""
-    annotations = {"storageclass.kubernetes.io/is-default-class": "true"} if default else {}
-    return {
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "StorageClass",
-        "metadata": {"name": name, "annotations": annotations},
-        "provisioner": provisioner,
-    }
+__all__ = ["GPU_LABELS", "GPU_NODES", "OPERATOR", "crd", "define", "furnish", "node", "storage_class"]
 
 
 def crd(name: str) -> dict[str, Any]:
@@ -44,15 +25,12 @@ def node(name: str) -> dict[str, Any]:
 
 
 def define(cluster: ControlPlane, crds: Path) -> None:
-    """Define the types of Dynamo, of Gateway API and of its inference extension."""
-    cluster.load_crds(crds / "dynamo", crds / "gateway-api" / "v1.5.1", crds / "gaie" / "v1.2.1")
+    """Define the types of all that the cluster has."""
+    folders = (folder for area in (gpu, platform, gaie, rdma, monitoring) for folder in area.CRDS)
+    cluster.load_crds(*(crds / folder for folder in folders))
 
 
 def furnish(cluster: ControlPlane) -> None:
-    """Add three GPU nodes, one default class of a shared file system, and a GPU Operator."""
-    cluster.apply(storage_class())
-    for name in GPU_NODES:
-        cluster.node(name, gpus=8, labels=GPU_LABELS)
-    namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "gpu-operator"}}
-    cluster.apply(namespace)
-    cluster.pod("gpu-operator-7d9f", "gpu-operator", node="gpu-1", labels=OPERATOR)
+    """Add nodes and everything that runs on them."""
+    for area in (storage, gpu, platform, gaie, rdma, monitoring):
+        area.furnish(cluster)

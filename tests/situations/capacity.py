@@ -1,0 +1,8 @@
+"""The area capacity."""
+
+from __future__ import annotations
+
+from tests.situations import Situation
+
+HEALTHY: dict[str, str] = {}
+SITUATIONS: list[Situation] = []

@@ -1,0 +1,8 @@
+"""The area monitoring."""
+
+from __future__ import annotations
+
+from tests.situations import Situation
+
+HEALTHY: dict[str, str] = {}
+SITUATIONS: list[Situation] = []
