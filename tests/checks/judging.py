@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynocheck import Finding, Skip
-from dynocheck.facts import Recipes
+from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
 from dynocheck.recipe.discover import load
 from dynocheck.registry import Check
 
@@ -19,6 +19,10 @@ metadata: {name: g}
 spec:
   components:
 """
+BUNDLE = {
+    "bundle": "inference.networking.k8s.io/bundle-version",
+    "gateway_bundle": "gateway.networking.k8s.io/bundle-version",
+}
 FRONTEND = "  - {name: Frontend, type: frontend}\n"
 
 
@@ -64,3 +68,15 @@ def recipes(folder: Path, **files: str) -> Recipes:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return Recipes(load([str(folder)]))
+
+
+def crd(
+    name: str, *versions: str, established: bool = True, reason: str = "", **annotations: str
+) -> CustomResourceDefinition:
+    """A definition; its annotations are given by the keys of `bundle` and the like."""
+    kept = {BUNDLE[key]: value for key, value in annotations.items()}
+    return CustomResourceDefinition(name, name.partition(".")[2], versions, established, kept, reason)
+
+
+def known(*definitions: CustomResourceDefinition) -> CustomResourceDefinitions:
+    return CustomResourceDefinitions(definitions)

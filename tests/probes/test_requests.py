@@ -14,6 +14,7 @@ from dynocheck.facts import Access, Fact, Permissions, RequiredAccess
 from dynocheck.kube import Cluster, Forbidden
 from dynocheck.probes.definitions import definitions
 from dynocheck.registry import Probe
+from tests.clusters import gaie
 from tests.controlplane.access import User
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
@@ -44,6 +45,7 @@ def test_a_run_reads_each_thing_once_and_changes_nothing(fit_cluster: ControlPla
     assert set(asked.values()) == {1}
     paths = Counter(urlsplit(asking.split()[1]).path for asking in asked)
     assert paths.pop("/api/v1/pods") == 2  # once by each label of the operator
+    assert paths.pop(f"/api/v1/namespaces/{gaie.SERVING}/pods") == 2  # of a pool, and of its picker
     assert set(paths.values()) == {1}
     assert {"/version", "/apis"} <= set(paths)
     used = {access for event in events if (access := used_by(event)) is not None}
@@ -59,9 +61,21 @@ def used_by(event: Object) -> Access | None:
     return Access(event["verb"], about["resource"], about.get("apiGroup", ""))
 
 
+def prepare(cluster: ControlPlane, probe: Probe, crds: Path) -> None:
+    """Give a probe whose further questions depend on what it finds something to find."""
+    match probe.name:
+        case "definitions":
+            cluster.apply(definition("unserved", served=(False,)))
+        case "inference_pools":
+            cluster.load_crds(*(crds / folder for folder in gaie.CRDS))
+            gaie.furnish(cluster)
+
+
 @pytest.mark.parametrize("probe", with_access(), ids=lambda probe: probe.name)
-def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(cluster: ControlPlane, probe: Probe) -> None:
-    cluster.apply(definition("unserved", served=(False,)))
+def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(
+    cluster: ControlPlane, crds: Path, probe: Probe
+) -> None:
+    prepare(cluster, probe, crds)
     enough = cluster.user("enough", rules=rules(probe.access))
     everything = probe(reach(cluster, enough))
     for missing in probe.access:
