@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.checks.gaie_scope import (
     GROUPS,
-    NOTHING,
     controllers,
+    no_gateway,
     pool_backends,
     row_of,
     text,
@@ -43,6 +43,10 @@ def _install(release: str) -> str:
     return f"kubectl apply -f {_MANIFESTS}/{release}/manifests.yaml"
 
 
+def _install_gateway_api(release: str) -> str:
+    return f"kubectl apply -f {_GATEWAY_MANIFESTS}/{release}/standard-install.yaml"
+
+
 @check("gaie.gateway-crds", title="The Gateway API's resource types that Dynamo needs are established")
 def gateway_crds(definitions: CustomResourceDefinitions, recipes: Recipes | None) -> Iterator[Finding]:
     """Requests reach an inference pool by GatewayClass, Gateway and HTTPRoute, as v1, and controllers read
@@ -57,9 +61,12 @@ def gateway_crds(definitions: CustomResourceDefinitions, recipes: Recipes | None
     asked = wanted(recipes)
     if not found and not asked:
         raise Skip("no type of the Gateway API is installed, and nothing asks for one")
+    if not found:
+        yield fail("no type of the Gateway API is installed", fix=_install_gateway_api("v1.5.1"))
+        return
     bundles = {d.name: d.annotations.get(_GATEWAY_BUNDLE, "") for d in found}
     stated = bundles.get(f"gateways.{GATEWAY_API}") or max(bundles.values(), key=_release, default="")
-    fix = f"kubectl apply -f {_GATEWAY_MANIFESTS}/{stated or 'v1.5.1'}/standard-install.yaml"
+    fix = _install_gateway_api(stated or "v1.5.1")
     broken = fail if asked or any(d.group in GROUPS for d in definitions) else warn
     for plural, version in _NEEDED.items():
         name = f"{plural}.{GATEWAY_API}"
@@ -200,8 +207,14 @@ def compatible(
         for workload in controllers(row, workloads)
         if (version := _version(workload)) is not None
     ]
-    if pool is None or not (compared or wanted(recipes)):
-        raise Skip(_NOT_COMPARED if pool is not None else f"{_POOL} is not installed")
+    if pool is None or not pool.established:
+        raise Skip(f"{_POOL} is not installed")
+    if not compared and not wanted(recipes):
+        raise Skip(
+            "no controller to be seen says a version that is in the table"
+            if used
+            else no_gateway(routes, recipes)
+        )
     for row, workload, version in compared:
         yield from _fits(row, workload, version)
     bundle = pool.annotations.get(_BUNDLE, "")
@@ -224,12 +237,6 @@ def compatible(
                     fix=_install("v1.5.0"),
                     location=place,
                 )
-
-
-_NOT_COMPARED = (
-    "no Gateway that serves inference has a controller whose version is to be seen and is in the table, "
-    f"or {NOTHING}"
-)
 
 
 def _version(workload: Workload) -> tuple[int, int] | None:

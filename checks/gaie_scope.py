@@ -78,6 +78,15 @@ def _sequence(value: Value | None) -> list[Value]:
     return value.sequence if value else []
 
 
+def no_gateway(routes: InferenceRoutes, recipes: Recipes | None) -> str:
+    """Why there is no Gateway to judge."""
+    if len(routes):
+        return "no Gateway that an inference route names exists, which gaie.route tells more of"
+    if wanted(recipes):
+        return "the recipe can use none of the cluster's Gateways, which gaie.gateway tells more of"
+    return NOTHING
+
+
 def is_gateway(parent: Reference) -> bool:
     return (parent.group, parent.kind) == (GATEWAY_API, "Gateway")
 
@@ -87,7 +96,8 @@ def used_gateways(
 ) -> list[Gateway]:
     """The Gateways that inference routes or recipes name.
 
-    A recipe with an endpoint picker and no route of its own may be reached through any that can.
+    A recipe with an endpoint picker and no route of its own may be reached through any that can, and then
+    one that works is enough.
     """
     named = {(p.namespace, p.name) for route in routes for p in route.parents if is_gateway(p)}
     parents = list(recipe_parents(recipes))
@@ -99,7 +109,8 @@ def used_gateways(
     ]
     if found or parents or not wanted(recipes):
         return found
-    return [g for g in gateways if row_of(classes.named(g.class_name)) is not None]
+    able = [g for g in gateways if row_of(classes.named(g.class_name)) is not None]
+    return [g for g in able if wrong(g.conditions, "Programmed") is None] or able
 
 
 def used_classes(gateways: Iterable[Gateway], classes: GatewayClasses) -> list[GatewayClass]:

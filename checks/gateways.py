@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.checks.gaie_scope import (
-    NOTHING,
     RecipeParent,
     controllers,
+    no_gateway,
     recipe_parents,
     row_of,
     used_classes,
@@ -39,9 +39,10 @@ def controller(
 
     Fix: kubectl get deployments -A | grep -i -e gateway -e istiod
     """
-    used = used_classes(used_gateways(gateways, classes, routes, recipes), classes)
+    judged_gateways = used_gateways(gateways, classes, routes, recipes)
+    used = used_classes(judged_gateways, classes)
     if not used:
-        raise Skip(f"no Gateway to judge the controller of: {NOTHING}" if not wanted(recipes) else _NO_CLASS)
+        raise Skip(_NO_CLASS if judged_gateways else no_gateway(routes, recipes))
     rows = {found.name: row_of(found) for found in used}
     judged = [(found, row) for found in used if (row := rows[found.name]) is not None and not row.managed]
     if not judged:
@@ -50,7 +51,7 @@ def controller(
         yield from _running(found, row, list(controllers(row, workloads)))
 
 
-_NO_CLASS = "no Gateway that the recipe could use is of a class that exists"
+_NO_CLASS = "no Gateway that serves inference is of a class that exists, which gaie.class tells more of"
 
 
 def _unseen(found: GatewayClass, row: Controller | None) -> str:
@@ -101,7 +102,7 @@ def gateway_class(
     """
     used = used_gateways(gateways, classes, routes, recipes)
     if not used:
-        raise Skip(f"no Gateway to judge the class of: {NOTHING}" if not wanted(recipes) else _NO_GATEWAY)
+        raise Skip(no_gateway(routes, recipes))
     for each in used:
         if classes.named(each.class_name) is None:
             yield fail(
@@ -120,9 +121,6 @@ def gateway_class(
             )
 
 
-_NO_GATEWAY = "the recipe could use none of the cluster's Gateways, which gaie.gateway tells more of"
-
-
 @check("gaie.gateway", title="The Gateways that serve inference are programmed")
 def gateway(
     classes: GatewayClasses, gateways: Gateways, routes: InferenceRoutes, recipes: Recipes | None
@@ -139,18 +137,14 @@ def gateway(
     yield from missing
     if not used and not missing:
         if not wanted(recipes):
-            raise Skip(NOTHING)
+            raise Skip(no_gateway(routes, recipes))
         yield fail(
             "the recipe routes through an inference pool, and there is no Gateway that could lead to it",
             fix="create a Gateway of a class that serves inference pools, then: " + _LIST,
             evidence={"gateways": [f"{g.namespace}/{g.name}" for g in gateways]},
         )
-    broken = {(g.namespace, g.name): list(_broken(g)) for g in used}
-    by_choice = not list(recipe_parents(recipes)) and not len(routes)
-    if by_choice and any(not findings for findings in broken.values()):
-        return
-    for findings in broken.values():
-        yield from findings
+    for found in used:
+        yield from _broken(found)
 
 
 def _missing(gateways: Gateways, recipes: Recipes | None) -> Iterator[Finding]:
@@ -160,7 +154,8 @@ def _missing(gateways: Gateways, recipes: Recipes | None) -> Iterator[Finding]:
             others = [f"{g.namespace}/{g.name}" for g in gateways]
             yield fail(
                 f"the route names Gateway {parent.name}, which does not exist {where}",
-                fix="create the Gateway, or name one of: " + ", ".join(others) if others else _LIST,
+                fix=f"create Gateway {parent.name}, of a class that serves inference pools"
+                + (f", or name one of: {', '.join(others)}" if others else ""),
                 evidence={"gateways": others},
                 location=parent.location,
             )

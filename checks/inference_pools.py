@@ -1,15 +1,17 @@
 """Whether inference pools have members, and an endpoint picker that runs."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import yaml
+from msgspec.structs import replace
 
-from dynocheck import Finding, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Skip, Subject, check, fail, unknown, warn
 from dynocheck.checks.gaie_scope import NOTHING, wanted, wrong
 from dynocheck.facts import Recipes
-from dynocheck.facts.gaie import EndpointPicker, InferencePool, InferencePools, PickerConfig
+from dynocheck.facts.gaie import EndpointPicker, InferencePool, InferencePools, InferenceRoutes, PickerConfig
 from dynocheck.facts.workloads import Workload, Workloads
+from dynocheck.outcomes import Outcome
 
 _CONFIG_KIND = "EndpointPickerConfig"
 _CONFIG_GROUPS = ("inference.networking.x-k8s.io", "llm-d.ai")
@@ -24,30 +26,45 @@ def _pools(pools: InferencePools, recipes: Recipes | None) -> InferencePools:
 
 
 @check("gaie.pool", title="Inference pools have Ready pods and an endpoint picker's Service")
-def pool(pools: InferencePools, recipes: Recipes | None) -> Iterator[Finding]:
+def pool(pools: InferencePools, routes: InferenceRoutes, recipes: Recipes | None) -> Iterator[Finding]:
     """A Gateway sends a request to a pod of the pool that the endpoint picker names. A selector that matches
     no Ready pod of the pool's namespace leaves it nothing to name, and without the picker's Service on the
     port that the pool gives nobody is asked.
 
-    Pods that are scaled to zero on purpose fail it too: such a pool does not serve.
+    Pods that are scaled to zero on purpose fail it too: such a pool does not serve. A pool that is not
+    Dynamo's and that no route leads to is only warned of.
 
     Fix: kubectl describe inferencepool -n NAMESPACE NAME
     """
     for each in _pools(pools, recipes):
-        members, service = list(_members(each)), list(_service(each))
-        yield from members
-        yield from service
-        for status in each.statuses if not service else ():
-            bad = [c for c in status.conditions if c.status == "False" and c.current]
-            for condition in bad:
-                if condition.type in ("Accepted", "ResolvedRefs"):
-                    yield fail(
-                        f"at {status.parent.kind} {status.parent.namespace}/{status.parent.name}: "
-                        f"{wrong([condition], condition.type)}",
-                        fix=f"kubectl describe inferencepools.{each.group} -n {each.namespace} {each.name}",
-                        evidence={"controller": status.controller} if status.controller else {},
-                        subject=_subject(each),
-                    )
+        service = list(_service(each))
+        refused = [] if service else _refused(each)  # why a controller refuses it has been told
+        yield from _weighed([*_members(each), *service, *refused], each, routes)
+
+
+def _weighed(findings: Iterable[Finding], each: InferencePool, routes: InferenceRoutes) -> Iterator[Finding]:
+    """Findings, of which a failure is a warning where nobody is sent to the pool."""
+    led_to = {(p.namespace, p.name) for route in routes for p in route.pools}
+    at_stake = each.dynamo or (each.namespace, each.name) in led_to
+    for finding in findings:
+        if finding.outcome is Outcome.FAIL and not at_stake:
+            yield replace(finding, outcome=Outcome.WARN)
+        else:
+            yield finding
+
+
+def _refused(each: InferencePool) -> Iterator[Finding]:
+    for status in each.statuses:
+        for condition in status.conditions:
+            bad = condition.status == "False" and condition.current
+            if bad and condition.type in ("Accepted", "ResolvedRefs"):
+                yield fail(
+                    f"at {status.parent.kind} {status.parent.namespace}/{status.parent.name}: "
+                    f"{wrong([condition], condition.type)}",
+                    fix=f"kubectl describe inferencepools.{each.group} -n {each.namespace} {each.name}",
+                    evidence={"controller": status.controller} if status.controller else {},
+                    subject=_subject(each),
+                )
 
 
 def _members(each: InferencePool) -> Iterator[Finding]:
@@ -91,7 +108,9 @@ def _service(each: InferencePool) -> Iterator[Finding]:
 
 
 @check("gaie.epp", title="Every inference pool has one endpoint picker that runs")
-def epp(pools: InferencePools, workloads: Workloads, recipes: Recipes | None) -> Iterator[Finding]:
+def epp(
+    pools: InferencePools, routes: InferenceRoutes, workloads: Workloads, recipes: Recipes | None
+) -> Iterator[Finding]:
     """The endpoint picker chooses the worker of each request. When it is down, a Gateway answers 500 or 503
     (or picks blindly, where the pool says FailOpen).
 
@@ -105,9 +124,9 @@ def epp(pools: InferencePools, workloads: Workloads, recipes: Recipes | None) ->
     for each in _pools(pools, recipes):
         if each.picker is not None and each.picker.ports is not None:
             judged = True
-            yield from _runs(each, each.picker, _behind(each, each.picker, workloads))
-            for config in each.picker.configs:
-                yield from _config(each, config)
+            behind = _behind(each, each.picker, workloads)
+            read = (finding for config in each.picker.configs for finding in _config(each, config))
+            yield from _weighed([*_runs(each, each.picker, behind), *read], each, routes)
     if not judged:
         raise Skip("no endpoint picker is behind a Service that exists, which gaie.pool tells more of")
 
@@ -153,7 +172,7 @@ def _runs(each: InferencePool, picker: EndpointPicker, behind: list[Workload]) -
             evidence={p.name: ", ".join(p.waiting) or p.phase for p in picker.pods if not p.ready},
             subject=subject,
         )
-    elif count > 1 and picker.dynamo:
+    elif count > 1 and each.dynamo:
         yield fail(
             f"{count} endpoint pickers run, each with its own view of the KV caches; Dynamo's must be one",
             fix=f"set replicas: 1 of the graph's component of type epp; {look}",
@@ -171,6 +190,13 @@ def _runs(each: InferencePool, picker: EndpointPicker, behind: list[Workload]) -
 def _config(each: InferencePool, config: PickerConfig) -> Iterator[Finding]:
     subject = Subject("ConfigMap", config.config_map, each.namespace)
     fix = f"kubectl get configmap -n {each.namespace} {config.config_map} -o yaml"
+    if config.unread:
+        yield unknown(
+            f"the endpoint picker's configuration: {config.unread}",
+            fix=f"kubectl auth can-i get configmaps -n {each.namespace}",
+            subject=subject,
+        )
+        return
     if config.text is None:
         yield fail(
             f"the endpoint picker starts from its key {config.key}, which does not exist",

@@ -2,8 +2,18 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, Subject, check, fail, warn
-from dynocheck.checks.gaie_scope import GROUPS, NOTHING, is_gateway, recipe_parents, row_of, wanted, wrong
+from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
+from dynocheck.checks.gaie_scope import (
+    GROUPS,
+    NOTHING,
+    is_gateway,
+    pool_backends,
+    recipe_parents,
+    row_of,
+    text,
+    wanted,
+    wrong,
+)
 from dynocheck.facts import Recipes
 from dynocheck.facts.gaie import (
     GAIE,
@@ -37,10 +47,10 @@ def route(
 
     Fix: kubectl describe httproute -n NAMESPACE NAME
     """
-    lost = list(_homeless(gateways, recipes))
-    yield from lost
+    planned = [*_homeless(gateways, recipes), *_planned_backends(recipes)]
+    yield from planned
     if not len(routes) and not len(pools):
-        if not lost:
+        if not planned:
             raise Skip("no HTTPRoute leads to a pool yet" if wanted(recipes) else NOTHING)
         return
     for each in routes:
@@ -75,6 +85,22 @@ def _homeless(gateways: Gateways, recipes: Recipes | None) -> Iterator[Finding]:
                 fix=f"add namespace: {homes[0]} to the parentRef",
                 location=parent.location,
             )
+
+
+def _planned_backends(recipes: Recipes | None) -> Iterator[Finding]:
+    """Backends of the routes of recipes that cannot be pools, or not those that Dynamo's operator makes."""
+    for recipe in recipes or ():
+        made = {f"{graph.name}-pool" for graph in recipe.graphs}
+        for manifest in recipe.manifests:
+            for backend in pool_backends(manifest):
+                group, name = text(backend, "group"), text(backend, "name")
+                if group not in GROUPS or (group != GAIE and name in made):
+                    yield fail(
+                        f"its backend {name} is of group {group or '(core)'}, "
+                        f"Dynamo's operator makes InferencePools of {GAIE}",
+                        fix=f"set group: {GAIE} in the backendRef",
+                        location=Location(manifest.file, backend.line, backend.column),
+                    )
 
 
 def _backends(each: Route, pools: InferencePools) -> Iterator[Finding]:
@@ -168,8 +194,7 @@ def _reported(
     each: Route, parent: Reference, controller: str | None, enable: str, *, pool_known: bool
 ) -> Iterator[Finding]:
     """What the controller says; others may write a status too, which is not theirs to judge by."""
-    told = [s for s in each.statuses if s.parent == parent]
-    told = [s for s in told if controller in (None, s.controller)]
+    told = [s for s in each.statuses if _same(s.parent, parent) and controller in (None, s.controller)]
     where = f"at {parent.kind} {parent.namespace}/{parent.name}"
     if not told:
         yield fail(
@@ -180,6 +205,16 @@ def _reported(
         )
     for status in told:
         yield from _status(each, status, where, enable, pool_known=pool_known)
+
+
+def _same(told: Reference, parent: Reference) -> bool:
+    """Whether a status is about this parent; controllers may leave out the listener."""
+    return (
+        (told.group, told.kind, told.namespace, told.name)
+        == (parent.group, parent.kind, parent.namespace, parent.name)
+        and told.section in ("", parent.section)
+        and told.port in (None, parent.port)
+    )
 
 
 def _status(

@@ -16,14 +16,14 @@ from dynocheck.facts.gaie import (
     PickerConfig,
     Reference,
 )
-from dynocheck.kube import Cluster, NotFound, together
+from dynocheck.kube import Cluster, Forbidden, NotFound, together
 from dynocheck.probes.gateways import WireParentStatus, statuses
 from dynocheck.probes.pods import WirePod, arguments, live, mounted_files, pod
 from dynocheck.probes.wire import Meta
 
 _VERSIONS = {GAIE: "v1", GAIE_EXPERIMENTAL: "v1alpha2"}
 _DEFAULT_PORT = 9002  # what v1alpha2 says of an extension that names none
-_COMPONENT = "nvidia.com/dynamo-component-type"
+_DYNAMO = "nvidia.com/dynamo-"
 _CONFIG_FLAG = "config-file"
 
 
@@ -84,7 +84,10 @@ class _ConfigMap(msgspec.Struct):
     ]
 )
 def inference_pools(cluster: Cluster) -> InferencePools:
-    """Pods are listed by the selectors of pools and of their pickers' Services, each in its namespace."""
+    """Pods are listed by the selectors of pools and of their pickers' Services, each in its namespace.
+
+    Without the right to get ConfigMaps, only the configuration of endpoint pickers stays unknown.
+    """
     lists = together([partial(_listed, cluster, group) for group in _VERSIONS])
     found = [(group, each) for group, pools in zip(_VERSIONS, lists, strict=True) for each in pools]
     return InferencePools(tuple(together([partial(_pool, cluster, group, each) for group, each in found])))
@@ -99,15 +102,18 @@ def _listed(cluster: Cluster, group: str) -> list[_Pool]:
 
 def _pool(cluster: Cluster, group: str, found: _Pool) -> InferencePool:
     meta, selector = found.metadata, dict(_selector(found.spec))
-    picker = found.spec.endpoint_picker_ref or found.spec.extension_ref
+    reference = found.spec.endpoint_picker_ref or found.spec.extension_ref
+    picker = None if reference is None else _examined(cluster, reference, meta.namespace)
+    labels = {**selector, **(meta.labels or {}), **(picker.selector if picker else {})}
     return InferencePool(
         group=group,
         namespace=meta.namespace,
         name=meta.name,
         selector=selector,
         pods=tuple(pod(each) for each in _selected(cluster, meta.namespace, selector)),
-        picker=None if picker is None else _examined(cluster, picker, meta.namespace),
+        picker=picker,
         statuses=statuses([*(found.status.parents or ()), *(found.status.parent or ())], meta),
+        dynamo=any(key.startswith(_DYNAMO) for key in labels),
     )
 
 
@@ -151,7 +157,6 @@ def _examined(cluster: Cluster, picker: _Picker, namespace: str) -> EndpointPick
         pods=tuple(pod(each) for each in pods),
         arguments=tuple(arguments(pods[0])) if pods else (),
         configs=tuple(_configs(cluster, namespace, pods)),
-        dynamo=any(_COMPONENT in labels for labels in (selector, service.metadata.labels or {})),
     )
 
 
@@ -163,5 +168,7 @@ def _configs(cluster: Cluster, namespace: str, pods: Iterable[WirePod]) -> Itera
             found = cluster.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}", _ConfigMap)
         except NotFound:
             yield PickerConfig(name, key)
+        except Forbidden as error:
+            yield PickerConfig(name, key, unread=str(error))
         else:
             yield PickerConfig(name, key, (found.data or {}).get(key))

@@ -89,11 +89,15 @@ class InferenceRoutes(ClusterFact, Many[Route], frozen=True):
 
 
 class PickerConfig(msgspec.Struct, frozen=True):
-    """The file that an endpoint picker starts from: where it comes from, and its text where that exists."""
+    """The file that an endpoint picker starts from: where it comes from, and its text where that exists.
+
+    `unread` says why it could not be looked at.
+    """
 
     config_map: str
     key: str
     text: str | None = None
+    unread: str = ""
 
 
 class EndpointPicker(msgspec.Struct, frozen=True, kw_only=True):
@@ -108,11 +112,13 @@ class EndpointPicker(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[Pod, ...] = ()
     arguments: tuple[str, ...] = ()
     configs: tuple[PickerConfig, ...] = ()
-    dynamo: bool = False
 
 
 class InferencePool(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool: which pods it holds, who picks among them, and what each Gateway's controller makes of it."""
+    """A pool: which pods it holds, who picks among them, and what each Gateway's controller makes of it.
+
+    `dynamo` says by the labels of it or its picker that it is of one of Dynamo's graphs.
+    """
 
     group: str
     namespace: str
@@ -121,6 +127,7 @@ class InferencePool(msgspec.Struct, frozen=True, kw_only=True):
     pods: tuple[Pod, ...] = ()
     picker: EndpointPicker | None = None
     statuses: tuple[RouteParent, ...] = ()
+    dynamo: bool = False
 
 
 class InferencePools(ClusterFact, Many[InferencePool], frozen=True):

@@ -19,7 +19,7 @@ from tests.controlplane.access import User
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import Request, reply, serving
-from tests.probes.looking import PROBES, reach, rules, with_access
+from tests.probes.looking import PROBES, look, reach, rules, with_access
 from tests.probes.test_probes import definition
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -84,6 +84,9 @@ def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(
             seen = definitions(reach(cluster, less)).named("unserved.example.com")  # type: ignore[attr-defined]
             assert "may not be looked at" in seen.reason
             assert seen.reason not in str(everything)
+        elif (probe.name, missing.resource) == ("inference_pools", "configmaps"):
+            (pool,) = look(probe.name, cluster, less)
+            assert 'cannot get resource "configmaps"' in pool.picker.configs[0].unread
         else:
             with pytest.raises(Forbidden, match=f"cannot {missing.verb} resource"):
                 probe(reach(cluster, less))

@@ -1,0 +1,128 @@
+"""Each release of the Gateway API and its inference extension, by its own definitions on a real server."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dynocheck.cli import main
+from tests import clusters
+from tests.controlplane.objects import crds_dir
+from tests.controlplane.server import ControlPlane
+
+CRDS = crds_dir() or Path("/nowhere")
+GAIE = sorted(folder.name for folder in CRDS.glob("gaie/v*"))
+GATEWAY_API = sorted(folder.name for folder in CRDS.glob("gateway-api/v*"))
+NEEDED = {"gatewayclasses", "gateways", "httproutes", "referencegrants"}
+
+
+def shipped(folder: str) -> list[str]:
+    """The names of the definitions in a folder of CRDs."""
+    files = (CRDS / folder).glob("*.yaml")
+    texts = (document for file in files for document in yaml.safe_load_all(file.read_text()))
+    return sorted(document["metadata"]["name"] for document in texts if document)
+
+
+EACH_OF_GAIE = [(release, name) for release in GAIE for name in shipped(f"gaie/{release}")]
+EACH_OF_GATEWAY_API = [
+    (release, name) for release in GATEWAY_API for name in shipped(f"gateway-api/{release}")
+]
+
+
+@pytest.fixture(scope="module")
+def installed(controlplane: ControlPlane) -> Iterator[dict[str, Any]]:
+    """The states of a cluster that has one release each, made when first asked for."""
+    start = controlplane.snapshot()
+    states: dict[str, Any] = {}
+    yield states
+    controlplane.reset(start)
+
+
+def install(cluster: ControlPlane, states: dict[str, Any], crds: Path, folder: str) -> None:
+    if "nothing" not in states:
+        states["nothing"] = cluster.snapshot()
+    if folder not in states:
+        cluster.reset(states["nothing"])
+        cluster.load_crds(crds / folder)
+        states[folder] = cluster.snapshot()
+    cluster.reset(states[folder])
+
+
+def remove(cluster: ControlPlane, name: str) -> None:
+    """Delete a definition and see it gone."""
+    definition = clusters.crd(name)
+    cluster.delete(definition)
+    deadline = time.monotonic() + 10
+    while cluster.http.get(cluster.resource(definition).url(definition["metadata"])).is_success:
+        assert time.monotonic() < deadline, name
+        time.sleep(0.02)
+
+
+def verdict(cluster: ControlPlane, folder: Path, check: str) -> dict[str, Any]:
+    report = folder / "report.json"
+    config = str(cluster.kubeconfig())
+    main(["preflight", "--kubeconfig", config, "--select", check, "-o", f"json={report}"])
+    (found,) = json.loads(report.read_text())["verdicts"]
+    assert found["check"] == check
+    return dict(found)
+
+
+def subjects(found: dict[str, Any]) -> list[str]:
+    return [finding["subject"]["name"] for finding in found["findings"]]
+
+
+def test_the_releases_are_there(crds: Path) -> None:
+    assert GAIE == ["v1.0.2", "v1.2.1", "v1.4.0", "v1.5.0", "v1.6.0"]
+    assert GATEWAY_API == ["v1.3.0", "v1.5.1"]
+    assert len({tuple(shipped(f"gaie/{release}")) for release in GAIE}) == 4, "they ship different sets"
+
+
+@pytest.mark.parametrize("release", GAIE)
+def test_a_whole_inference_extension_passes(
+    cluster: ControlPlane, installed: dict[str, Any], crds: Path, tmp_path: Path, release: str
+) -> None:
+    install(cluster, installed, crds, f"gaie/{release}")
+    found = verdict(cluster, tmp_path, "gaie.crds")
+    assert (found["outcome"], found["findings"]) == ("pass", [])
+
+
+@pytest.mark.parametrize(("release", "name"), EACH_OF_GAIE, ids=" ".join)
+def test_an_inference_extension_without_one_of_its_types_fails(
+    cluster: ControlPlane, installed: dict[str, Any], crds: Path, tmp_path: Path, release: str, name: str
+) -> None:
+    install(cluster, installed, crds, f"gaie/{release}")
+    remove(cluster, name)
+    found = verdict(cluster, tmp_path, "gaie.crds")
+    assert (found["outcome"], subjects(found)) == ("fail", [name])
+    assert found["message"] == f"bundle {release} brings it, and it does not exist"
+    assert f"/{release}/" in found["findings"][0]["fix"]
+
+
+@pytest.mark.parametrize("release", GATEWAY_API)
+def test_a_whole_gateway_api_passes(
+    cluster: ControlPlane, installed: dict[str, Any], crds: Path, tmp_path: Path, release: str
+) -> None:
+    install(cluster, installed, crds, f"gateway-api/{release}")
+    found = verdict(cluster, tmp_path, "gaie.gateway-crds")
+    assert (found["outcome"], found["findings"]) == ("pass", [])
+
+
+@pytest.mark.parametrize(("release", "name"), EACH_OF_GATEWAY_API, ids=" ".join)
+def test_a_gateway_api_needs_what_dynamo_routes_through_and_no_more(
+    cluster: ControlPlane, installed: dict[str, Any], crds: Path, tmp_path: Path, release: str, name: str
+) -> None:
+    install(cluster, installed, crds, f"gateway-api/{release}")
+    remove(cluster, name)
+    found = verdict(cluster, tmp_path, "gaie.gateway-crds")
+    if name.partition(".")[0] not in NEEDED:
+        assert (found["outcome"], found["findings"]) == ("pass", [])
+        return
+    # Without any type of the inference extension, nothing asks for it yet.
+    assert (found["outcome"], subjects(found)) == ("warn", [name])
+    assert f"/{release}/" in found["findings"][0]["fix"]
