@@ -126,12 +126,11 @@ def row_of(found: GatewayClass | None) -> Controller | None:
 
 def controllers(row: Controller, workloads: Workloads) -> Sequence[Workload]:
     """What runs a controller: not the proxies that it runs for its Gateways."""
-    return [
-        workload
-        for workload in workloads
-        if _PROXY not in workload.pod_labels
-        and any(labels.items() <= workload.pod_labels.items() for labels in row.labels)
-    ]
+    own = [workload for workload in workloads if _PROXY not in workload.pod_labels]
+    found = [w for w in own if any(labels.items() <= w.pod_labels.items() for labels in row.labels)]
+    if found or not row.fallback:
+        return found
+    return [w for w in own if row.fallback.items() <= w.pod_labels.items()]
 
 
 def wrong(conditions: Iterable[Reported], kind: str) -> str | None:

@@ -16,7 +16,6 @@ from dynocheck.outcomes import Outcome
 _CONFIG_KIND = "EndpointPickerConfig"
 _CONFIG_GROUPS = ("inference.networking.x-k8s.io", "llm-d.ai")
 _NO_POOL = "there is no InferencePool yet; Dynamo's operator makes one for each graph with an endpoint picker"
-_ELECTION = "ha-enable-leader-election"
 
 
 def _pools(pools: InferencePools, recipes: Recipes | None) -> InferencePools:
@@ -179,10 +178,10 @@ def _runs(each: InferencePool, picker: EndpointPicker, behind: list[Workload]) -
             evidence={f"{w.kind}/{w.name}": w.desired for w in behind},
             subject=subject,
         )
-    elif count > 1 and not any(_ELECTION in word for word in picker.arguments):
+    elif count > 1 and not picker.election:
         yield warn(
             f"{count} endpoint pickers run and nothing says whether they elect a leader or share their state",
-            fix=f"set replicas to 1, or start them with --{_ELECTION}",
+            fix=f"set replicas to 1, or start them with --ha-enable-leader-election",
             subject=subject,
         )
 

@@ -18,13 +18,14 @@ from dynocheck.facts.gaie import (
 )
 from dynocheck.kube import Cluster, Forbidden, NotFound, together
 from dynocheck.probes.gateways import WireParentStatus, statuses
-from dynocheck.probes.pods import WirePod, arguments, live, mounted_files, pod
+from dynocheck.probes.pods import WirePod, given, live, mounted_files, pod
 from dynocheck.probes.wire import Meta
 
 _VERSIONS = {GAIE: "v1", GAIE_EXPERIMENTAL: "v1alpha2"}
 _DEFAULT_PORT = 9002  # what v1alpha2 says of an extension that names none
 _DYNAMO = "nvidia.com/dynamo-"
 _CONFIG_FLAG = "config-file"
+_ELECTION_FLAG = "ha-enable-leader-election"
 
 
 class _Number(msgspec.Struct):
@@ -155,7 +156,7 @@ def _examined(cluster: Cluster, picker: _Picker, namespace: str) -> EndpointPick
         ports=tuple(each.port for each in service.spec.ports or ()),
         selector=selector,
         pods=tuple(pod(each) for each in pods),
-        arguments=tuple(arguments(pods[0])) if pods else (),
+        election=any(given(each, _ELECTION_FLAG) for each in pods),
         configs=tuple(_configs(cluster, namespace, pods)),
     )
 

@@ -88,10 +88,9 @@ def pod(found: WirePod) -> Pod:
     )
 
 
-def arguments(found: WirePod) -> Iterator[str]:
-    """The words that its containers are started with."""
-    for container in found.spec.containers or ():
-        yield from _words(container)
+def given(found: WirePod, flag: str) -> bool:
+    """Whether one of its containers is started with this flag."""
+    return any(True for each in found.spec.containers or () for _ in _values(list(_words(each)), flag))
 
 
 def mounted_files(found: WirePod, flag: str) -> Iterator[tuple[str, str]]:

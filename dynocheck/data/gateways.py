@@ -9,15 +9,16 @@ import msgspec
 class Controller(msgspec.Struct, frozen=True):
     """A controller, by the name that its GatewayClasses give.
 
-    Its pods carry one of these sets of `labels`. A `managed` one has none that a user sees, one that may
-    run `outside` has them in this cluster or another. `since` is the first of its versions that serves
-    pools of inference.networking.k8s.io/v1, where that is known.
+    Its pods carry one of these sets of `labels`, or where none does, those of `fallback`. A `managed` one
+    has none that a user sees, one that may run `outside` has them in this cluster or another. `since` is
+    the first of its versions that serves pools of inference.networking.k8s.io/v1, where that is known.
     """
 
     controller: str
     product: str
     source: str
     labels: tuple[dict[str, str], ...] = ()
+    fallback: dict[str, str] = {}
     managed: bool = False
     outside: bool = False
     since: str | None = None

@@ -103,14 +103,15 @@ class PickerConfig(msgspec.Struct, frozen=True):
 class EndpointPicker(msgspec.Struct, frozen=True, kw_only=True):
     """The Service behind which a pool's endpoint picker is, and the pods that it selects.
 
-    `ports` is None where the Service does not exist. `arguments` are those of the first pod's containers.
+    `ports` is None where the Service does not exist. `election` says that it is told whether to elect a
+    leader among several.
     """
 
     reference: Reference
     ports: tuple[int, ...] | None = None
     selector: dict[str, str] = {}
     pods: tuple[Pod, ...] = ()
-    arguments: tuple[str, ...] = ()
+    election: bool = False
     configs: tuple[PickerConfig, ...] = ()
 
 

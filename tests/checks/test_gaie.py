@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
 import pytest
+from msgspec.structs import replace
 
 from dynocheck.checks import gaie
-from dynocheck.facts import ApiServer
-from tests.checks.judging import crd, found, known, said, skipped
+from dynocheck.facts import ApiServer, CustomResourceDefinition, CustomResourceDefinitions
+from tests.checks.judging import crd, found, known, recipes, said, skipped
+from tests.checks.routing import AGENTGATEWAY, CLASS, ROUTE, classes, gateways, routes, workloads
+from tests.checks.routing import GATEWAY as GATEWAY_OBJECT
+from tests.checks.test_gateways import EPP
 
 SERVER = ApiServer("https://kube.example", "v1.36.3")
 POOL = "inferencepools.inference.networking.k8s.io"
@@ -85,3 +92,85 @@ def test_a_recipe_asks_for_it() -> None:
     folder = ROOT / "recipes/llama-3-70b/vllm/agg"
     with_pool = Recipes(load([str(folder / "gaie")]))
     assert [o for o, _ in said(gaie.crds, known(), SERVER, with_pool)] == ["fail"]
+
+
+GATEWAY = "gateway.networking.k8s.io"
+NEEDED = [f"{plural}.{GATEWAY}" for plural in ("gatewayclasses", "gateways", "httproutes", "referencegrants")]
+
+
+def gateway_api(*names: str, version: str = "v1", bundle: str = "v1.5.1") -> list[CustomResourceDefinition]:
+    return [crd(name, version, gateway_bundle=bundle) for name in names]
+
+
+def test_a_subset_of_the_gateway_api_is_enough() -> None:
+    assert said(gaie.gateway_crds, known(*gateway_api(*NEEDED)), None) == []
+    grants = crd(NEEDED[3], "v1beta1", gateway_bundle="v1.3.0")
+    assert said(gaie.gateway_crds, known(*gateway_api(*NEEDED[:3], bundle="v1.3.0"), grants), None) == []
+
+
+def test_what_is_missing_fails_where_something_asks_for_it(tmp_path: Path) -> None:
+    some = gateway_api(*NEEDED[:2], NEEDED[3])
+    assert said(gaie.gateway_crds, known(*some), None) == [("warn", "does not exist")]
+    assert said(gaie.gateway_crds, known(*some, crd(POOL, "v1")), None) == [("fail", "does not exist")]
+    asking = recipes(tmp_path, deploy=EPP)
+    assert said(gaie.gateway_crds, known(*some), asking) == [("fail", "does not exist")]
+    assert said(gaie.gateway_crds, known(), asking) == [("fail", "no type of the Gateway API is installed")]
+    assert skipped(gaie.gateway_crds, known(crd(POOL, "v1")), None)
+
+
+def test_a_gateway_api_of_before_v1() -> None:
+    old = gateway_api(*NEEDED, version="v1beta1", bundle="v0.8.1")
+    messages = said(gaie.gateway_crds, known(*old, crd(POOL, "v1")), None)
+    assert messages == [("fail", "is served as v1beta1, not as v1")] * 3
+
+
+def test_half_an_upgrade_of_the_gateway_api() -> None:
+    mixed = [*gateway_api(*NEEDED[:3]), *gateway_api(NEEDED[3], bundle="v1.3.0")]
+    assert said(gaie.gateway_crds, known(*mixed), None) == [
+        ("warn", "is of bundle v1.3.0, Gateway is of v1.5.1: an unfinished upgrade")
+    ]
+    gone = crd(NEEDED[0], established=False, reason="it is being deleted", gateway_bundle="v1.5.1")
+    ((_, message),) = said(gaie.gateway_crds, known(gone, *gateway_api(*NEEDED[1:])), None)
+    assert message == "exists but is not established: it is being deleted"
+
+
+@pytest.mark.parametrize(("bundle", "outcomes"), [("v1.0.1", ["warn"]), ("v1.3.0", []), ("v1.6.0", [])])
+def test_gke_brings_the_pool_alone(bundle: str, outcomes: list[str]) -> None:
+    gke = ApiServer("https://kube.example", "v1.34.1-gke.1829001")
+    pool = crd(POOL, "v1", bundle=bundle)
+    assert [o for o, _ in said(gaie.crds, known(pool), gke, None)] == outcomes
+    assert "fail" in [o for o, _ in said(gaie.crds, known(pool), SERVER, None)]
+
+
+# The controller and the extension
+
+
+def compatible(*images: str, definitions: CustomResourceDefinitions | None = None, **fields: Any) -> Any:
+    running = [replace(AGENTGATEWAY, images=(image,), **fields) for image in images]
+    types = known(crd(POOL, "v1", bundle="v1.2.1")) if definitions is None else definitions
+    return types, classes(CLASS), gateways(GATEWAY_OBJECT), routes(ROUTE), workloads(*running), None
+
+
+def test_a_controller_of_before_pools() -> None:
+    assert said(gaie.compatible, *compatible("cr.agentgateway.dev/controller:v1.0.0")) == []
+    ((outcome, message),) = said(gaie.compatible, *compatible("mirror:5000/agw/controller:v0.9.1"))
+    assert (outcome, message.startswith("agentgateway 0.9 does not serve pools")) == ("fail", True)
+
+
+def test_a_controller_that_does_not_say_its_version() -> None:
+    digest = "cr.agentgateway.dev/controller@sha256:00"
+    assert "no controller to be seen" in skipped(gaie.compatible, *compatible(digest))
+    assert said(gaie.compatible, *compatible(digest, labels={"app.kubernetes.io/version": "v1.0.0"})) == []
+    assert skipped(gaie.compatible, *compatible("x/controller:latest"))
+    assert skipped(gaie.compatible, *compatible("x/controller:v1.0.0", definitions=known()))
+
+
+def test_a_recipe_uses_what_the_bundle_does_not_bring(tmp_path: Path) -> None:
+    pool = f"apiVersion: {OLD}/v1alpha2\nkind: InferencePool\nmetadata: {{name: p}}\nspec: {{}}\n"
+    newer = "apiVersion: inference.networking.k8s.io/v1\nkind: InferencePool\nmetadata: {name: p}\n"
+    asking = recipes(tmp_path, old=pool, newer=newer + "spec: {appProtocol: kubernetes.io/h2c}\n")
+    for bundle, outcomes in (("v1.2.1", ["warn", "fail"]), ("v1.5.0", ["fail"])):
+        facts = compatible(definitions=known(crd(POOL, "v1", bundle=bundle)))[:-1]
+        assert [o for o, _ in said(gaie.compatible, *facts, asking)] == outcomes
+    both = known(crd(POOL, "v1", bundle="v1.4.0"), crd(f"inferencepools.{OLD}", "v1alpha2", bundle="v1.4.0"))
+    assert said(gaie.compatible, *compatible(definitions=both)[:-1], asking) == []

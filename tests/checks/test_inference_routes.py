@@ -1,0 +1,190 @@
+"""Inference routes at their Gateways, and their pools."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from msgspec.structs import replace
+
+from dynocheck.checks.inference_routes import route
+from dynocheck.facts.gaie import GAIE, GAIE_EXPERIMENTAL, Listener, Reference, RouteParent
+from tests.checks.judging import found, recipes, said, skipped
+from tests.checks.routing import (
+    BACKEND,
+    CLASS,
+    CONTROLLER,
+    GATEWAY,
+    HOME,
+    LISTENER,
+    PARENT,
+    POOL,
+    ROUTE,
+    STATUS,
+    classes,
+    gateways,
+    pools,
+    routes,
+    told,
+)
+from tests.checks.test_gateways import EPP, HTTP_ROUTE
+
+AROUND = pools(POOL), gateways(GATEWAY), classes(CLASS)
+
+
+def test_all_is_well() -> None:
+    assert said(route, routes(ROUTE), *AROUND, None) == []
+
+
+def test_nothing_to_judge() -> None:
+    assert skipped(route, routes(), pools(), *AROUND[1:], None)
+
+
+def test_a_pool_that_no_route_leads_to() -> None:
+    assert said(route, routes(), *AROUND, None) == [("warn", "no HTTPRoute leads to it, so no Gateway does")]
+
+
+def test_its_gateway_is_elsewhere() -> None:
+    here = replace(PARENT, namespace="serving")
+    (finding,) = found(route, routes(replace(ROUTE, parents=(here,))), *AROUND, None)
+    assert finding.message == (
+        "its Gateway gw does not exist in namespace serving; one of that name is in gateways"
+    )
+    assert finding.fix == "set namespace: gateways in the parentRef"
+
+
+@pytest.mark.parametrize(
+    ("listeners", "admitted"),
+    [
+        ([Listener(name="a")], False),
+        ([Listener(name="a", routes_from="None")], False),
+        ([Listener(name="a", routes_from="Selector")], True),
+        ([Listener(name="a"), LISTENER], True),
+        ([replace(LISTENER, kinds=("GRPCRoute",))], False),
+        ([replace(LISTENER, kinds=("GRPCRoute", "HTTPRoute"))], True),
+        ([], True),  # all of them may be in ListenerSets
+    ],
+)
+def test_what_listeners_take(listeners: list[Listener], admitted: bool) -> None:
+    taking = gateways(replace(GATEWAY, listeners=tuple(listeners)))
+    outcomes = [o for o, _ in said(route, routes(ROUTE), AROUND[0], taking, AROUND[2], None)]
+    assert outcomes == ([] if admitted else ["fail"])
+
+
+def test_a_gateway_takes_routes_of_its_own_namespace() -> None:
+    same = gateways(replace(GATEWAY, listeners=(Listener(name="http"),)))
+    there = replace(ROUTE, namespace=HOME)
+    assert said(route, routes(there), AROUND[0], same, AROUND[2], None) == []
+
+
+def test_only_the_listener_it_names_counts() -> None:
+    closed = Listener(name="closed", port=8080)
+    both = gateways(replace(GATEWAY, listeners=(LISTENER, closed)))
+    for changed, says in (
+        ({"section": "closed"}, "takes HTTPRoutes"),
+        ({"section": "none"}, "names listener none"),
+        ({"port": 8080}, "takes HTTPRoutes"),
+        ({"port": 1}, "names listener port 1"),
+    ):
+        named = replace(ROUTE, parents=(replace(PARENT, **changed),))
+        ((outcome, message),) = said(route, routes(named), AROUND[0], both, AROUND[2], None)
+        assert (outcome, says in message) == ("fail", True), message
+    open_ = replace(PARENT, section="http")
+    fine = replace(ROUTE, parents=(open_,), statuses=(replace(STATUS, parent=open_),))
+    assert said(route, routes(fine), AROUND[0], both, AROUND[2], None) == []
+
+
+def test_only_the_word_of_its_own_controller_counts() -> None:
+    bad = told("Accepted", status="False", reason="NoMatchingParent")
+    other = RouteParent(PARENT, "example.com/other", bad)
+    assert said(route, routes(replace(ROUTE, statuses=(STATUS, other))), *AROUND, None) == []
+    ((outcome, message),) = said(route, routes(replace(ROUTE, statuses=(other,))), *AROUND, None)
+    assert (outcome, "no controller has taken it up" in message) == ("fail", True)
+    # Of a class that is gone, whoever speaks is believed.
+    assert said(route, routes(ROUTE), *AROUND[:2], classes(), None) == []
+
+
+def test_every_parent_counts() -> None:
+    second = replace(GATEWAY, name="second")
+    both = replace(ROUTE, parents=(PARENT, replace(PARENT, name="second")))
+    ((outcome, message),) = said(route, routes(both), AROUND[0], gateways(GATEWAY, second), AROUND[2], None)
+    assert (outcome, message.startswith("at Gateway gateways/second: no status")) == ("fail", True)
+
+
+@pytest.mark.parametrize(
+    ("conditions", "says"),
+    [
+        (told("Accepted", status="False", reason="NotAllowedByListeners"), "Accepted is False: NotAllowed"),
+        (told("Accepted", current=False), "Accepted is about an older generation"),
+        ((*told("Accepted"), *told("ResolvedRefs", status="False")), "ResolvedRefs is False"),
+        (told("Accepted"), "ResolvedRefs is not reported"),
+        ((), "Accepted is not reported"),
+    ],
+)
+def test_what_its_controller_says(conditions: tuple[object, ...], says: str) -> None:
+    status = RouteParent(PARENT, CONTROLLER, conditions)  # type: ignore[arg-type]
+    ((outcome, message),) = said(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None)
+    assert (outcome, says in message) == ("fail", True), message
+
+
+def test_a_controller_without_support_for_pools_is_told_how_to_get_it() -> None:
+    bad = (*told("Accepted"), *told("ResolvedRefs", status="False", reason="InvalidKind"))
+    status = RouteParent(PARENT, CONTROLLER, bad)
+    (finding,) = found(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None)
+    assert "inferenceExtension.enabled=true" in (finding.fix or "")
+
+
+@pytest.mark.parametrize(
+    ("backend", "says"),
+    [
+        ({"group": GAIE_EXPERIMENTAL}, f"the InferencePool of that name is of {GAIE}"),
+        ({"group": ""}, f"of group (core), the InferencePool of that name is of {GAIE}"),
+        ({"group": "", "name": "x"}, "group (core), which has no such kind"),
+        ({"name": "x"}, "leads to InferencePool x, which does not exist in serving"),
+        ({"namespace": "x"}, "leads to InferencePool pool, which does not exist in x"),
+    ],
+)
+def test_backends(backend: dict[str, str], says: str) -> None:
+    changed = replace(ROUTE, pools=(replace(BACKEND, **backend),))
+    broken = replace(STATUS, conditions=(*told("Accepted"), *told("ResolvedRefs", status="False")))
+    messages = said(route, routes(replace(changed, statuses=(broken,))), *AROUND, None)
+    assert messages[0][0] == "fail"
+    assert says in messages[0][1]
+    assert not [message for _, message in messages if "ResolvedRefs" in message], "one cause, one finding"
+
+
+def test_a_pool_of_the_experimental_group_may_be_led_to() -> None:
+    old = replace(POOL, group=GAIE_EXPERIMENTAL)
+    to_it = replace(ROUTE, pools=(replace(BACKEND, group=GAIE_EXPERIMENTAL),))
+    assert said(route, routes(to_it), pools(old), *AROUND[1:], None) == []
+
+
+def test_a_parent_that_is_no_gateway_is_judged_by_its_status() -> None:
+    listeners = Reference(group="gateway.networking.k8s.io", kind="ListenerSet", namespace=HOME, name="ls")
+    attached = replace(ROUTE, parents=(listeners,), statuses=(replace(STATUS, parent=listeners),))
+    assert said(route, routes(attached), *AROUND, None) == []
+    lost = replace(attached, statuses=())
+    assert [o for o, _ in said(route, routes(lost), *AROUND, None)] == ["fail"]
+
+
+def test_a_route_without_parents() -> None:
+    assert [o for o, _ in said(route, routes(replace(ROUTE, parents=())), *AROUND, None)] == ["fail"]
+
+
+def test_a_recipe_that_leaves_the_namespace_of_its_gateway_open(tmp_path: Path) -> None:
+    text = HTTP_ROUTE.replace(", namespace: gateways", "")
+    asking = recipes(tmp_path, deploy=EPP, route=text)
+    ((outcome, message),) = said(route, routes(), pools(), *AROUND[1:], asking)
+    assert outcome == "warn"
+    assert "attaches only when it is applied in gateways" in message
+    named = recipes(tmp_path / "named", deploy=EPP, route=HTTP_ROUTE)
+    assert skipped(route, routes(), pools(), *AROUND[1:], named) == "no HTTPRoute leads to a pool yet"
+
+
+@pytest.mark.parametrize("group", [GAIE_EXPERIMENTAL, '""'])
+def test_a_recipe_whose_backend_is_of_the_wrong_group(tmp_path: Path, group: str) -> None:
+    asking = recipes(tmp_path, deploy=EPP, route=HTTP_ROUTE.replace(GAIE, group))
+    (finding,) = found(route, routes(), pools(), *AROUND[1:], asking)
+    assert finding.message.endswith(f"Dynamo's operator makes InferencePools of {GAIE}")
+    assert finding.location is not None
+    assert finding.location.line == 10
