@@ -54,7 +54,7 @@ _reporting = _options(
         "outputs",
         multiple=True,
         metavar="FORMAT[=FILE]",
-        help="table, json or junit, to standard output or a file. May be given several times.",
+        help="table, json, junit, sarif or github, to standard output or a file. May be given several times.",
     ),
     click.option("--strict", is_flag=True, help="Warnings make the exit code 1."),
     click.option("--snapshot", metavar="FILE", help="Judge a recording instead of a live cluster."),
