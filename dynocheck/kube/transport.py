@@ -1,8 +1,10 @@
 """One request and its answer, over pooled connections; what goes wrong on the way told apart."""
 
 import ssl
+import threading
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -31,6 +33,8 @@ LIMIT = 128 << 20  # bytes of one answer; a page of 500 pods has 10 MB
 
 _CONNECT_S = 4.0
 _CONNECTIONS = 32
+_AT_ONCE = 4  # a TLS handshake takes as long as several answers, so a few connections are faster than many
+_QUEUED_S = 0.1  # who has waited so long goes ahead: an answer that stalls holds nobody up
 _CHUNK = 1 << 20
 _NO_HANDSHAKE = "it takes the connection, but no TLS handshake follows"
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
@@ -53,6 +57,7 @@ class Transport:
         self.identity = identity
         self._server = server
         self._pool = _pool(url, server, identity)
+        self._turns = threading.Semaphore(_AT_ONCE)
 
     def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: Deadline
@@ -65,12 +70,21 @@ class Transport:
         """
         path = target.partition("?")[0]
         try:
-            with deadline.kept(), self._open(method, target, headers, body, deadline) as response:
+            with self._turn(), deadline.kept(), self._open(method, target, headers, body, deadline) as response:
                 return Answer(response.status, response.headers, self._read(response, path))
         except ReadTimeoutError:
             raise TimedOut(f"{self.url}{path}: no complete answer within {deadline.limit_s:g} s") from None
         except HTTPError as error:
             raise self._unreachable(error) from None
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        mine = self._turns.acquire(timeout=_QUEUED_S)
+        try:
+            yield
+        finally:
+            if mine:
+                self._turns.release()
 
     def _open(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: Deadline
