@@ -180,7 +180,7 @@ def _runs(each: InferencePool, picker: EndpointPicker, behind: list[Workload]) -
     elif count > 1 and not picker.election:
         yield warn(
             f"{count} endpoint pickers run and nothing says whether they elect a leader or share their state",
-            fix=f"set replicas to 1, or start them with --ha-enable-leader-election",
+            fix="set replicas to 1, or start them with --ha-enable-leader-election",
             subject=subject,
         )
 
@@ -230,7 +230,7 @@ def _faults(found: Any) -> Iterator[str]:
     if not found.get("apiVersion"):
         yield "it has no apiVersion"
     plugins = [plugin for plugin in _list(found.get("plugins")) if isinstance(plugin, dict)]
-    names = {plugin.get("name") or plugin.get("type") for plugin in plugins}
+    names = [plugin.get("name") or plugin.get("type") for plugin in plugins]
     if any(not plugin.get("type") for plugin in plugins):
         yield "a plugin has no type"
     for profile in _list(found.get("schedulingProfiles")):

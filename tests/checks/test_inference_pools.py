@@ -144,6 +144,12 @@ def test_a_service_without_a_selector() -> None:
         (CONFIG.replace("apiVersion", "version"), "it has no apiVersion"),
         (CONFIG.replace("pluginRef: kv", "pluginRef: vk"), "profile decode refers to vk"),
         (CONFIG.replace("type: dyn-decode-scorer", "kind: x"), "a plugin has no type"),
+        (CONFIG.replace("name: kv", "name: [kv]"), "profile decode refers to kv"),
+        (CONFIG.replace("pluginRef: kv", "pluginRef: {a: b}"), "profile decode refers to {'a': 'b'}"),
+        (CONFIG.replace("- {pluginRef: kv, weight: 1}", "- kv"), "profile decode refers to None"),
+        ("kind: EndpointPickerConfig\napiVersion: llm-d.ai/v1\nplugins: x\nschedulingProfiles: [1]", None),
+        ("a: !!python/object:os.system {}", "is no YAML (line 1)"),
+        ("a: 2026-13-99", "is no YAML"),
     ],
 )
 def test_its_configuration(text: str | None, says: str | None) -> None:

@@ -233,6 +233,18 @@ def no_config(cluster: ControlPlane) -> None:
     cluster.delete(gaie.config())
 
 
+def no_gateway(cluster: ControlPlane) -> None:
+    cluster.delete(gaie.gateway())
+    cluster.delete(gaie.route())
+
+
+def nothing_of_the_gateway_api(cluster: ControlPlane) -> None:
+    no_gateway(cluster)
+    for name in ("gateways", "gatewayclasses", "httproutes", "referencegrants"):
+        cluster.delete(clusters.crd(f"{name}.gateway.networking.k8s.io"))
+
+
+RECIPE = "recipes/llama-3-70b/vllm/agg/gaie"
 SKIPPED = {"gaie.controller": "skip", "gaie.compatible": "skip"}
 SITUATIONS = [
     Situation(
@@ -332,4 +344,29 @@ SITUATIONS = [
     ),
     Situation("picker's plugin is missing", no_such_plugin, {"gaie.epp": "fail"}, says="refers to kvs"),
     Situation("no picker's configuration", no_config, {"gaie.epp": "fail"}, "qwen-epp-config"),
+    Situation(
+        "a recipe needs a Gateway and there is none",
+        no_gateway,
+        {"gaie.gateway": "fail", "gaie.class": "skip", "gaie.controller": "skip"},
+        says="does not exist in any namespace",
+        recipe=RECIPE,
+    ),
+    Situation(
+        "a recipe needs the Gateway API",
+        nothing_of_the_gateway_api,
+        {
+            "gaie.gateway-crds": "fail",
+            "gaie.gateway": "fail",
+            "gaie.class": "skip",
+            "gaie.controller": "skip",
+        },
+        "gateways.gateway.networking.k8s.io",
+        recipe=RECIPE,
+    ),
+    Situation(
+        "a recipe on a cluster that routes through a pool already",
+        lambda cluster: None,
+        says="without its namespace",
+        recipe=RECIPE,
+    ),
 ]
