@@ -89,11 +89,12 @@ def _by_images(nodes: list[GpuNode], uses: list[_Use]) -> Iterator[Finding]:
 def _judge(node: GpuNode, row: Image, place: Location) -> Iterator[Finding]:
     way = _way(node, row)
     if way is not None:
+        able = newest_release(row.image, node.driver_branch)
         said = f"its driver {node.driver} is older than {row.driver}, which {row.image}:{row.tag} asks for"
         yield (warn if way else fail)(
             f"{said} (CUDA {row.cuda}){': ' + way if way else ''}",
-            fix=f"upgrade the driver to branch {row.driver}, or take an image of "
-            f"{newest_release(row.image, node.driver_branch) or 'no release: none runs on this driver'}",
+            fix=f"upgrade the driver to branch {row.driver}"
+            + (f", or take an image of {able}" if able else ""),
             evidence={"driver": node.driver, "wanted": row.driver, "cuda": row.cuda, "source": row.source},
             subject=Subject("Node", node.name),
             location=place,

@@ -147,7 +147,7 @@ def dra(classes: DeviceClasses, slices: ResourceSlices, recipes: Recipes | None)
     if asked and not classes.versions:
         for name, place in asked:
             yield fail(
-                f"claims {name}, and the cluster serves no {_GROUP}",
+                f"claims a device of {name}, and the cluster serves no {_GROUP}",
                 fix="use Kubernetes 1.34 or newer, or switch the feature DynamicResourceAllocation on",
                 location=place,
             )
@@ -156,14 +156,14 @@ def dra(classes: DeviceClasses, slices: ResourceSlices, recipes: Recipes | None)
         driver = _DRIVERS.get(name)
         if name not in set(classes):
             yield fail(
-                f"claims of the DeviceClass {name}, which does not exist",
+                f"claims a device of the DeviceClass {name}, which does not exist",
                 fix=_INSTALL if driver else "kubectl get deviceclasses",
                 evidence={"classes": list(classes)},
                 location=place,
             )
         elif driver and driver not in offered:
             yield fail(
-                f"claims of the DeviceClass {name}, and no node offers devices of {driver}",
+                f"claims a device of the DeviceClass {name}, and no node offers devices of {driver}",
                 fix=_SHOW,
                 location=place,
             )

@@ -6,7 +6,7 @@ import pytest
 
 from dynocheck.checks import driver
 from dynocheck.data import images
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
+from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices, Slice
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 NO_SLICES = ResourceSlices(served=False)
@@ -108,6 +108,14 @@ def test_a_node_that_tells_no_driver() -> None:
     (finding,) = found(driver.cuda_matrix, both, NO_SLICES, None)
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("warn", "b")
     assert skipped(driver.cuda_matrix, Nodes((Node("cpu"),)), NO_SLICES, None)
+
+
+def test_the_dra_driver_tells_it_too() -> None:
+    told = {"productName": "NVIDIA H200", "driverVersion": "575.57.8"}
+    slices = ResourceSlices((Slice("s", "gpu.nvidia.com", "a", 8, told),))
+    ((outcome, message),) = said(driver.cuda_matrix, Nodes((Node("a"),)), slices, None)
+    assert outcome == "warn"
+    assert "575.57.8 runs Dynamo up to 1.2.1" in message
 
 
 def test_every_row_has_its_source_and_its_toolkit() -> None:

@@ -108,7 +108,8 @@ def test_a_claim_needs_a_class_and_devices(tmp_path: Path) -> None:
         assert str(finding.outcome) == "fail"
         assert part in finding.message
         assert finding.location is not None
-    assert finding.location and finding.location.line == 10
+    assert finding.location is not None
+    assert finding.location.line == 10
 
 
 def test_a_class_of_another_driver_is_only_looked_up(tmp_path: Path) -> None:
