@@ -62,7 +62,7 @@ def _uses(recipes: Recipes | None) -> Iterator[_Use]:
     for graph, component, placement in placements(recipes or ()):
         if component.gpus != 0:
             for container in component.containers:
-                if container is component.main or parse(container.image or "").runtime:
+                if container is component.main or parse(container.image or "").ours:
                     yield _Use(graph.file, container, placement)
 
 

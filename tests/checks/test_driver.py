@@ -42,6 +42,7 @@ def using(folder: Path, image: str, more: str = "") -> Recipes:
         ("575.57.08", H200, "tensorrtllm-runtime:0.8.1.post2", ["warn"]),
         ("575.57.08", H200, "mirror.example:5000/dynamo/sglang-runtime:1.1.1@sha256:0", []),
         ("580.65.06", H200, "nvcr.io/nvidia/ai-dynamo/vllm-runtime-enterprise:1.4.2", []),
+        ("450.80.02", H200, "dynamo-frontend:1.3.0", []),
         ("580.65.06", H200, "vllm-runtime:my-build", ["warn"]),
         ("580.65.06", H200, "vllm-runtime:9.9.9", ["warn"]),
         ("580.65.06", H200, "registry.example/own:1", ["warn"]),

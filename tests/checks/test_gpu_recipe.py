@@ -144,6 +144,7 @@ def test_blackwell_ultra_needs_cuda_13(tmp_path: Path) -> None:
         ("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", "arm64", []),
         ("vllm-runtime:1.1.1-efa-amd64", "arm64", ["warn"]),
         ("registry.example/own:1-arm64", "arm64", ["warn"]),
+        ("dynamo-frontend:1.3.0", "arm64", []),
         ("vllm-runtime:0.7.1", "arm64", ["warn"]),
     ],
 )
