@@ -1,4 +1,4 @@
-"""The GPU Operator's own pods, wherever they run."""
+"""The GPU Operator: its own pods, wherever they run, and the resources that it works from."""
 
 from functools import partial
 
@@ -6,11 +6,18 @@ import msgspec
 
 from dynocheck import probe
 from dynocheck.facts import Access, OperatorPods, Pod
-from dynocheck.kube import Cluster, together
+from dynocheck.facts import Condition as ConditionFact
+from dynocheck.facts.gpu import OperatorResource, OperatorResources
+from dynocheck.kube import Cluster, NotFound, together
 from dynocheck.probes.wire import Condition, Meta
 
 # Helm's chart sets the first, OLM's bundle and old charts the second.
 _SELECTORS = ("app.kubernetes.io/name=gpu-operator", "app=gpu-operator")
+_RESOURCES = {
+    "ClusterPolicy": ("v1", "clusterpolicies"),
+    "GPUCluster": ("v1alpha1", "gpuclusters"),
+    "NVIDIADriver": ("v1alpha1", "nvidiadrivers"),
+}
 
 
 class _Waiting(msgspec.Struct):
@@ -57,5 +64,41 @@ def _pod(found: _Pod) -> Pod:
             container.state.waiting.reason
             for container in status.container_statuses or ()
             if container.state.waiting is not None
+        ),
+    )
+
+
+class _ResourceStatus(msgspec.Struct):
+    state: str = ""
+    conditions: list[Condition] | None = None
+
+
+class _Resource(msgspec.Struct):
+    metadata: Meta
+    status: _ResourceStatus = msgspec.field(default_factory=_ResourceStatus)
+
+
+@probe(access=[Access("list", plural, "nvidia.com") for _, plural in _RESOURCES.values()])
+def gpu_operator_resources(cluster: Cluster) -> OperatorResources:
+    """A type that is not defined has no objects."""
+
+    def listed(kind: str, version: str, plural: str) -> list[OperatorResource]:
+        try:
+            found = cluster.items(f"/apis/nvidia.com/{version}/{plural}", _Resource)
+        except NotFound:
+            return []
+        return [_resource(kind, each) for each in found]
+
+    lists = together([partial(listed, kind, *where) for kind, where in _RESOURCES.items()])
+    return OperatorResources(tuple(each for found in lists for each in found))
+
+
+def _resource(kind: str, found: _Resource) -> OperatorResource:
+    return OperatorResource(
+        kind=kind,
+        name=found.metadata.name,
+        state=found.status.state,
+        conditions=tuple(
+            ConditionFact(c.type, c.status, c.reason, c.message) for c in found.status.conditions or ()
         ),
     )

@@ -8,6 +8,8 @@ from dynocheck.kube import Cluster, NotFound
 from dynocheck.probes.wire import Condition as WireCondition
 from dynocheck.probes.wire import Meta
 
+_KEPT_ATTRIBUTES = ("productName", "driverVersion", "cudaComputeCapability")
+
 
 class _Taint(msgspec.Struct):
     key: str
@@ -37,10 +39,23 @@ class _Node(msgspec.Struct):
     status: _Status = msgspec.field(default_factory=_Status)
 
 
+class _Attribute(msgspec.Struct):
+    string: str | None = None
+    version: str | None = None
+
+
+class _Attributed(msgspec.Struct):
+    attributes: dict[str, _Attribute] | None = None
+
+
+class _Device(_Attributed):
+    basic: _Attributed | None = None  # where v1beta1 keeps them
+
+
 class _SliceSpec(msgspec.Struct, rename="camel"):
     driver: str = ""
     node_name: str | None = None
-    devices: list[msgspec.Raw] | None = None
+    devices: list[_Device] | None = None
 
 
 class _Slice(msgspec.Struct):
@@ -70,16 +85,29 @@ def _node(found: _Node) -> Node:
 
 @probe(access=[Access("list", "resourceslices", "resource.k8s.io")])
 def resource_slices(cluster: Cluster) -> ResourceSlices:
-    """What is read of a slice is the same in every version of the API, stable since Kubernetes 1.34."""
+    """What is read of a slice differs little between versions of the API, stable since Kubernetes 1.34."""
     for version in ("v1", "v1beta2", "v1beta1"):
         try:
             found = cluster.items(f"/apis/resource.k8s.io/{version}/resourceslices", _Slice)
         except NotFound:
             continue
-        return ResourceSlices(
-            tuple(
-                Slice(s.metadata.name, s.spec.driver, s.spec.node_name, len(s.spec.devices or ()))
-                for s in found
-            )
-        )
+        return ResourceSlices(tuple(_slice(each) for each in found))
     return ResourceSlices(served=False)
+
+
+def _slice(found: _Slice) -> Slice:
+    devices = found.spec.devices or []
+    attributes = (_attributes(device) for device in devices)
+    return Slice(
+        name=found.metadata.name,
+        driver=found.spec.driver,
+        node=found.spec.node_name,
+        devices=len(devices),
+        attributes=next((each for each in attributes if each), {}),
+    )
+
+
+def _attributes(device: _Device) -> dict[str, str]:
+    given = device.attributes or (device.basic.attributes if device.basic else None) or {}
+    values = {name.rpartition("/")[2]: each.string or each.version or "" for name, each in given.items()}
+    return {name: values[name] for name in _KEPT_ATTRIBUTES if values.get(name)}

@@ -123,12 +123,16 @@ class Nodes(ClusterFact, Many[Node], frozen=True):
 
 
 class Slice(msgspec.Struct, frozen=True):
-    """A DRA ResourceSlice: a driver offers this many devices on a node."""
+    """A DRA ResourceSlice: a driver offers this many devices on a node.
+
+    `attributes` are those of one device that tell product, driver version and compute capability.
+    """
 
     name: str
     driver: str
     node: str | None = None
     devices: int = 0
+    attributes: dict[str, str] = {}
 
 
 class ResourceSlices(ClusterFact, Many[Slice], frozen=True):
