@@ -8,6 +8,8 @@ from dynocheck.kube import Cluster, NotFound
 from dynocheck.probes.wire import Condition as WireCondition
 from dynocheck.probes.wire import Meta
 
+_RDMA = "dra.net/rdma"
+
 
 class _Taint(msgspec.Struct):
     key: str
@@ -20,8 +22,9 @@ class _Spec(msgspec.Struct):
     taints: list[_Taint] | None = None
 
 
-class _Info(msgspec.Struct):
+class _Info(msgspec.Struct, rename="camel"):
     architecture: str = ""
+    kernel_version: str = ""
 
 
 class _Status(msgspec.Struct, rename="camel"):
@@ -37,10 +40,31 @@ class _Node(msgspec.Struct):
     status: _Status = msgspec.field(default_factory=_Status)
 
 
+class _Attribute(msgspec.Struct):
+    holds: bool | None = msgspec.field(default=None, name="bool")
+
+
+class _Basic(msgspec.Struct):
+    attributes: dict[str, _Attribute] | None = None
+
+
+class _Device(msgspec.Struct):
+    """A device; v1beta1 has its attributes one level deeper."""
+
+    attributes: dict[str, _Attribute] | None = None
+    basic: _Basic | None = None
+
+    @property
+    def rdma(self) -> bool:
+        """Whether DRANET says that it is an RDMA device."""
+        found = (self.basic.attributes if self.basic else self.attributes) or {}
+        return any(_RDMA in (name, f"dra.net/{name}") and value.holds for name, value in found.items())
+
+
 class _SliceSpec(msgspec.Struct, rename="camel"):
     driver: str = ""
     node_name: str | None = None
-    devices: list[msgspec.Raw] | None = None
+    devices: list[_Device] | None = None
 
 
 class _Slice(msgspec.Struct):
@@ -65,6 +89,7 @@ def _node(found: _Node) -> Node:
         ),
         unschedulable=found.spec.unschedulable,
         architecture=found.status.node_info.architecture,
+        kernel=found.status.node_info.kernel_version,
     )
 
 
@@ -76,10 +101,10 @@ def resource_slices(cluster: Cluster) -> ResourceSlices:
             found = cluster.items(f"/apis/resource.k8s.io/{version}/resourceslices", _Slice)
         except NotFound:
             continue
-        return ResourceSlices(
-            tuple(
-                Slice(s.metadata.name, s.spec.driver, s.spec.node_name, len(s.spec.devices or ()))
-                for s in found
-            )
-        )
+        return ResourceSlices(tuple(_slice(s.metadata.name, s.spec) for s in found))
     return ResourceSlices(served=False)
+
+
+def _slice(name: str, spec: _SliceSpec) -> Slice:
+    devices = spec.devices or []
+    return Slice(name, spec.driver, spec.node_name, len(devices), sum(device.rdma for device in devices))

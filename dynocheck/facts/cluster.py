@@ -96,6 +96,7 @@ class Node(msgspec.Struct, frozen=True):
     conditions: tuple[Condition, ...] = ()
     unschedulable: bool = False
     architecture: str = ""
+    kernel: str = ""
 
     @property
     def gpu_resources(self) -> dict[str, int]:
@@ -123,12 +124,13 @@ class Nodes(ClusterFact, Many[Node], frozen=True):
 
 
 class Slice(msgspec.Struct, frozen=True):
-    """A DRA ResourceSlice: a driver offers this many devices on a node."""
+    """A DRA ResourceSlice: a driver offers this many devices on a node, `rdma` of them RDMA devices."""
 
     name: str
     driver: str
     node: str | None = None
     devices: int = 0
+    rdma: int = 0
 
 
 class ResourceSlices(ClusterFact, Many[Slice], frozen=True):

@@ -47,8 +47,12 @@ SITUATIONS = [
     Situation(
         "no GPU anywhere",
         no_gpu_anywhere,
-        {"gpu.nodes-present": "fail", "gpu.allocatable": "skip"},
+        {"gpu.nodes-present": "fail", "gpu.allocatable": "skip", "rdma.resources": "skip"},
         says="none of 1 nodes has a GPU label",
     ),
-    Situation("managed GPUs without an operator", managed_gpus, {"gpu.operator": "skip"}),
+    Situation(
+        "managed GPUs without an operator",
+        managed_gpus,
+        {"gpu.operator": "skip", "rdma.resources": "skip"},
+    ),
 ]
