@@ -1,6 +1,7 @@
 """Whether the nodes that a recipe gets are joined as it needs."""
 
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
@@ -13,7 +14,6 @@ from dynocheck.facts.recipe import Component, Graph, Value
 from dynocheck.facts.workloads import Workloads
 
 HOSTNAME = "kubernetes.io/hostname"
-_SIDES = ("prefill", "decode")
 _SLOW = "what crosses nodes goes over TCP"
 
 
@@ -33,11 +33,19 @@ class Worker(NamedTuple):
         """Why its pods talk across nodes, empty when they do not have to."""
         if self.component.nodes > 1:
             return f"spans {self.component.nodes} nodes"
-        roles = {each.role for each in self.graph.components}
-        if self.component.role in _SIDES and roles.issuperset(_SIDES):
-            other = _SIDES[1 - _SIDES.index(self.component.role)]
+        sides = {_prefills(each) for each in self.graph.components if each.gpus != 0}
+        if len(sides) == 2:
+            other = "decode" if _prefills(self.component) else "prefill"
             return f"exchanges KV blocks with {other} workers, which may run on other nodes"
         return ""
+
+
+def _prefills(component: Component) -> bool:
+    """Whether it only prefills, by its type or by its engine's flag."""
+    main = component.main
+    words = [word.text for launch in (main.launches if main else ()) for word in launch.words]
+    flagged = ("--disaggregation-mode", "prefill") in pairwise(words) or "--is-prefill-worker" in words
+    return component.role == "prefill" or flagged or "--disaggregation-mode=prefill" in words
 
 
 def workers(recipes: Recipes) -> list[Worker]:
@@ -89,8 +97,7 @@ def required_by_recipe(
     cluster = _Cluster(here, devices, _grows(definitions, workloads))
     for worker in found:
         wanted = _asked(worker.component, policies)
-        for name, count in wanted.items():
-            yield from _offered(worker, name, count, cluster)
+        yield from _offered(worker, wanted, cluster)
         if not wanted and worker.across and not _served_otherwise(worker) and not _together(worker, cluster):
             yield _forgotten(worker, cluster)
 
@@ -113,39 +120,49 @@ def _grows(definitions: CustomResourceDefinitions, workloads: Workloads) -> bool
     )
 
 
-def _offered(worker: Worker, name: str, count: int, cluster: _Cluster) -> Iterator[Finding]:
+def _offered(worker: Worker, wanted: dict[str, int], cluster: _Cluster) -> Iterator[Finding]:
+    """What no node offers, and what no node that the worker fits on offers enough of."""
     component = worker.component
     report, later = (warn, "; an autoscaler may add nodes that do") if cluster.grows else (fail, "")
-    most = cluster.most(name, cluster.nodes)
-    others = [other for other in cluster.names if other != name]
     evidence = {node.name: cluster.devices[node.name] for node in cluster.nodes[:8]}
-    if most == 0:
+    absent = [name for name in wanted if not cluster.most(name, cluster.nodes)]
+    if absent:
+        others = [name for name in cluster.names if name not in wanted]
         near = f"; they offer {', '.join(others)}" if others else ""
-        fix = (
-            f"ask for {others[0]} instead of {name}"
-            if others
-            else "kubectl get nodes -o yaml | grep -e rdma -e efa"
-        )
+        asks = ", ".join(f"{wanted[name]} {name}" for name in absent)
         yield report(
-            f"{component.name} asks for {count} {name}, which no GPU node offers{near}{later}",
-            fix=fix,
+            f"{component.name} asks for {asks}, which no GPU node offers{near}{later}",
+            fix=_instead(absent[0], others),
             evidence=evidence,
             location=worker.place,
         )
-        return
     fitting = [
         node
         for node in cluster.nodes
         if worker.placement.selects(node) and (component.gpus is None or node.gpus >= component.gpus)
     ]
-    if fitting and (best := cluster.most(name, fitting)) < count:
-        yield report(
-            f"{component.name} asks for {count} {name} on one node; "
-            f"of the nodes with enough GPUs the best offers {best}{later}",
-            fix=f'ask for {name}: "{best}"' if best else f"kubectl describe node {fitting[0].name}",
-            evidence=evidence,
-            location=worker.place,
-        )
+    for name, count in wanted.items():
+        best = cluster.most(name, fitting)
+        if fitting and name not in absent and best < count:
+            yield report(
+                f"{component.name} asks for {count} {name} on one node; "
+                f"of the nodes with enough GPUs the best offers {best}{later}",
+                fix=f'ask for {name}: "{best}"' if best else f"kubectl describe node {fitting[0].name}",
+                evidence=evidence,
+                location=worker.place,
+            )
+
+
+def _instead(absent: str, others: list[str]) -> str:
+    """The same kind of device under another name, else what would offer this one."""
+    row = rdma_resource(absent)
+    for name in others:
+        other = rdma_resource(name)
+        if row is None or (other is not None and other.mlx and row.mlx):
+            return f"ask for {name} instead of {absent}"
+    if others:
+        return f"take the variant of the recipe that is for {', '.join(others)}"
+    return f"install {row.plugin}" if row and row.plugin else f"add nodes that offer {absent}"
 
 
 def _served_otherwise(worker: Worker) -> bool:
