@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from dynocheck.facts import ResourceSlices, Slice
 from dynocheck.facts.rdma import AppliedState, GpuDriver, GpuDrivers, NicPolicies, NicPolicy
 from dynocheck.probes.nodes import resource_slices
 from tests.clusters import rdma
@@ -120,5 +121,5 @@ def test_rdma_devices_of_an_older_server(tmp_path: Path) -> None:
         return reply(404, {"kind": "Status", "message": "the server could not find the requested resource"})
 
     with serving(handle) as server:
-        (seen,) = resource_slices(server.cluster(tmp_path))  # type: ignore[attr-defined]
-    assert (seen.devices, seen.rdma) == (1, 1)
+        seen = resource_slices(server.cluster(tmp_path))
+    assert seen == ResourceSlices((Slice("a", "dra.net", "n", 1, 1),))
