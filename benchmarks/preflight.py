@@ -1,46 +1,109 @@
-"""How long `dynocheck preflight` takes, against the kubectl calls of Dynamo's pre-deployment script.
+"""How long `dynocheck preflight` takes, against the kubectl calls of Dynamo's own scripts.
 
-    python -m benchmarks.preflight
+Run it as `python -m benchmarks.preflight`.
 
-The script (deploy/pre-deployment/pre-deployment-check.sh of ai-dynamo/dynamo) asks in this order:
-cluster-info, StorageClasses, labelled nodes, GPU Operator pods. Both run on the same small cluster of the test control
-plane, where each of its questions is answered by the first call; on others it makes more.
+Upstream's pre-deployment-check.sh asks cluster-info, StorageClasses, labelled nodes and GPU Operator pods;
+its gaie_checks.sh waits for nine definitions one by one and looks at the controller and the Gateway. All run
+on one small cluster of the test control plane, where every question is answered at once, so that the calls
+are the fewest that the scripts can do with. The second table is the same with every answer 50 ms later.
 """
 
+import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from urllib.parse import urlsplit
 
-from benchmarks.timing import compare, show
+from benchmarks.timing import Command, compare, show
 from tests import clusters
 from tests.controlplane import build
 from tests.controlplane.objects import crds_dir
 from tests.controlplane.server import ControlPlane
 
+OURS = "dynocheck preflight"
+SMALL = "kubectl, pre-deployment-check.sh"
+BOTH = "kubectl, that and gaie_checks.sh"
+DEFAULT = (
+    "jsonpath={range .items[?(@.metadata.annotations.storageclass\\.kubernetes\\.io/is-default-class"
+    '=="true")]}{.metadata.name}{"\\n"}{end}'
+)
+GATEWAY = [f"{plural}.gateway.networking.k8s.io" for plural in ("gateways", "gatewayclasses", "httproutes")]
+GAIE = [
+    "referencegrants.gateway.networking.k8s.io",
+    "inferencepools.inference.networking.k8s.io",
+    "inferencepools.inference.networking.x-k8s.io",
+    "inferenceobjectives.inference.networking.x-k8s.io",
+    "inferencemodelrewrites.inference.networking.x-k8s.io",
+    "inferencepoolimports.inference.networking.x-k8s.io",
+]
+
+
+def pre_deployment(kubectl: Command) -> list[Command]:
+    """The calls of the first script."""
+    return [
+        [*kubectl, "cluster-info"],
+        [*kubectl, "get", "storageclass", "-o", DEFAULT],
+        [*kubectl, "get", "nodes", "-l", "nvidia.com/gpu.present=true", "--no-headers"],
+        [*kubectl, "get", "pods", "-A", "-l", "app.kubernetes.io/name=gpu-operator", "--no-headers"],
+    ]
+
+
+def gaie(kubectl: Command) -> list[Command]:
+    """The calls of the second script: does a definition exist, is it established; then who serves it."""
+    definitions = [
+        call
+        for name in (*GATEWAY, *GAIE)
+        for call in (
+            [*kubectl, "get", "crd", name],
+            [*kubectl, "wait", "--for=condition=Established", f"crd/{name}", "--timeout=60s"],
+        )
+    ]
+    controller = ["get", "pods", "-n", "agentgateway-system", "-l", "app.kubernetes.io/name=agentgateway"]
+    return [*definitions, [*kubectl, *controller], [*kubectl, "get", "gateways", "-A"]]
+
+
+@contextmanager
+def later(cluster: ControlPlane, delay_ms: int) -> Iterator[Path]:
+    """Give a kubeconfig by which every answer of the cluster comes later."""
+    port = urlsplit(cluster.url).port
+    command = [sys.executable, "-m", "benchmarks.relay", str(port), str(delay_ms)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as relay:
+        assert relay.stdout
+        try:
+            yield cluster.kubeconfig(server=f"https://127.0.0.1:{relay.stdout.readline().strip()}")
+        finally:
+            relay.kill()
+
+
+def measure(kubeconfig: Path, *, rounds: int) -> None:
+    """Print how long each takes with this kubeconfig."""
+    config = ["--kubeconfig", str(kubeconfig)]
+    kubectl = [str(build.assets("kubectl") / "kubectl"), *config]
+    first = pre_deployment(kubectl)
+    medians = compare(
+        {
+            OURS: [[sys.executable, "-m", "dynocheck", "preflight", *config]],
+            SMALL: first,
+            BOTH: [*first, *gaie(kubectl)],
+        },
+        rounds=rounds,
+    )
+    show(medians, OURS, SMALL)
+    show(medians, OURS, BOTH)
+
 
 def main() -> None:
     crds = crds_dir()
-    kubectl = str(build.assets("kubectl") / "kubectl")
+    assert crds is not None, "DYNOCHECK_CRDS names no folder of CRDs"
     with ControlPlane() as cluster:
-        if crds is not None:
-            clusters.define(cluster, crds)
+        clusters.define(cluster, crds)
         clusters.furnish(cluster)
-        config = ["--kubeconfig", str(cluster.kubeconfig())]
-        default = (
-            "jsonpath={range .items[?(@.metadata.annotations.storageclass\\.kubernetes\\.io/is-default-class"
-            '=="true")]}{.metadata.name}{"\\n"}{end}'
-        )
-        ours, peer = "dynocheck preflight", "kubectl, the calls of the script"
-        medians = compare(
-            {
-                ours: [[sys.executable, "-m", "dynocheck", "preflight", *config]],
-                peer: [
-                    [kubectl, *config, "cluster-info"],
-                    [kubectl, *config, "get", "storageclass", "-o", default],
-                    [kubectl, *config, "get", "nodes", "-l", "nvidia.com/gpu.present=true", "--no-headers"],
-                    [kubectl, *config, "get", "pods", "-A", "-l", "app.kubernetes.io/name=gpu-operator"],
-                ],
-            }
-        )
-    show(medians, ours, peer)
+        print("as it is")
+        measure(cluster.kubeconfig(), rounds=15)
+        with later(cluster, 50) as kubeconfig:
+            print("every answer 50 ms later")
+            measure(kubeconfig, rounds=3)
 
 
 if __name__ == "__main__":
