@@ -9,8 +9,12 @@ from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
 from dynocheck.facts.rdma import NicPolicies, NicPolicy, amount, has_gpus
 from dynocheck.facts.workloads import Workloads
 
-_PRODUCT = "nvidia.com/gpu.product"
-_INSTANCE = "node.kubernetes.io/instance-type"
+_KINDS = (
+    "node.kubernetes.io/instance-type",
+    "nvidia.com/gpu.product",
+    "gpu.nvidia.com/model",
+    "cloud.google.com/gke-accelerator",
+)
 CLAIMED = "RDMA devices through DRA"
 _BROKEN = ("notReady", "error")
 _POLICY_NAME = "nic-cluster-policy"  # the only one that the operator looks at
@@ -36,8 +40,10 @@ def offered(
 
 
 def _kind(node: Node) -> tuple[str, ...]:
-    """What makes nodes alike: their machine, and the GPU in it."""
-    return tuple(node.labels.get(key, "") for key in (_INSTANCE, _PRODUCT))
+    """What makes nodes alike: their machine and its GPU by label, else their size."""
+    labels = tuple(node.labels.get(key, "") for key in _KINDS)
+    size = node.capacity.get("cpu", ""), str(sum(node.gpu_capacity.values()))
+    return labels if any(labels) else size
 
 
 @check("rdma.resources", title="GPU nodes of a kind offer the same RDMA devices")

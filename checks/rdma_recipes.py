@@ -29,12 +29,16 @@ class Worker(NamedTuple):
         return Location(self.graph.file, self.component.line, self.component.column)
 
     @property
+    def exchanges(self) -> bool:
+        """Whether its graph has both workers that prefill and workers that decode."""
+        return len({_prefills(each) for each in self.graph.components if each.gpus != 0}) == 2
+
+    @property
     def across(self) -> str:
         """Why its pods talk across nodes, empty when they do not have to."""
         if self.component.nodes > 1:
             return f"spans {self.component.nodes} nodes"
-        sides = {_prefills(each) for each in self.graph.components if each.gpus != 0}
-        if len(sides) == 2:
+        if self.exchanges:
             other = "decode" if _prefills(self.component) else "prefill"
             return f"exchanges KV blocks with {other} workers, which may run on other nodes"
         return ""

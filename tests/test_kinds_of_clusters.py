@@ -38,3 +38,27 @@ def test_a_healthy_cluster_is_found_healthy(
         if v["outcome"] != kind.outcomes.get(v["check"])
     ]
     assert not {"fail", "unknown", "error"} & set(outcomes.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "says"),
+    [
+        ("GPU Operator by Helm", "fail", "no GPU node offers; they offer rdma/rdma_shared_device_a"),
+        ("AKS with managed GPUs", "fail", "asks for 2 rdma/ib, which no GPU node offers"),
+        ("GKE with managed GPUs", "fail", "they offer networking.gke.io.networks/rdma-0, "),
+        ("EKS with device plugins only", "fail", "they offer vpc.amazonaws.com/efa"),
+        ("CoreWeave", "pass", ""),
+        ("DRA only", "fail", "they offer RDMA devices through DRA"),
+    ],
+)
+def test_a_recipe_written_for_one_kind(
+    types: None, cluster: ControlPlane, tmp_path: Path, kind: str, outcome: str, says: str
+) -> None:
+    {str(each): each for each in KINDS}[kind].build(cluster)
+    verdicts = {
+        v["check"]: v for v in preflight(cluster, tmp_path, "recipes/qwen3-32b/vllm/disagg-kv-router")
+    }
+    judged = verdicts["rdma.required-by-recipe"]
+    assert judged["outcome"] == outcome
+    assert not says or any(says in finding["message"] for finding in judged["findings"])
+    assert verdicts["rdma.topology"]["outcome"] in ("pass", "skip")

@@ -122,6 +122,11 @@ def test_the_odd_node_out() -> None:
     assert len(resources(good[0], gpu_node("c"), gpu_node("d"))) == 2
 
 
+def test_nodes_without_labels_are_told_apart_by_their_size() -> None:
+    big, small = gpu_node("a", {"rdma/ib": "8", "cpu": "192"}), gpu_node("b", {"cpu": "32"})
+    assert resources(big, small) == []
+
+
 @pytest.mark.parametrize("label", ["nvidia.com/gpu.product", "node.kubernetes.io/instance-type"])
 def test_nodes_of_another_kind_need_no_rdma(label: str) -> None:
     big, small = (
@@ -460,6 +465,21 @@ def test_nodes_that_cannot_be_had_do_not_count(tmp_path: Path) -> None:
         assert near(facts, Nodes((*good, other))) == []
     tainted = gpu_node("x", labels={ZONE: "b"}, taints=(Taint("nvidia.com/gpu", "NoSchedule", "present"),))
     assert len(near(facts, Nodes((*good, tainted)))) == 1
+
+
+def test_the_sides_of_a_disaggregated_graph_need_one_zone(tmp_path: Path) -> None:
+    facts = graph(tmp_path, *sides())
+    ((outcome, message),) = near(facts, zoned("a", "b"))
+    assert (outcome, message.startswith("prefill and decode exchange KV blocks, and")) == ("warn", True)
+    block = zoned("a", "b", label="cloud.google.com/gce-topology-block")
+    assert "no label" in skipped(rdma_topology.topology, facts, block, NO_SLICES)
+    assert near(graph(tmp_path, *sides(AFFINITY)), zoned("a", "b")) == []
+
+
+def test_blocks_matter_to_a_worker_that_spans_nodes(tmp_path: Path) -> None:
+    facts = graph(tmp_path, rdma_worker(more=TWO_NODES))
+    block = zoned("a", "b", label="cloud.google.com/gce-topology-block")
+    assert [outcome for outcome, _ in near(facts, block)] == ["warn"]
 
 
 def test_cliques_matter_where_nvlink_crosses_nodes(tmp_path: Path) -> None:
