@@ -9,6 +9,7 @@ from dynocheck.probes.wire import Condition as WireCondition
 from dynocheck.probes.wire import Meta
 
 _KEPT_ATTRIBUTES = ("productName", "driverVersion", "cudaComputeCapability")
+_RDMA = "dra.net/rdma"
 
 
 class _Taint(msgspec.Struct):
@@ -22,8 +23,9 @@ class _Spec(msgspec.Struct):
     taints: list[_Taint] | None = None
 
 
-class _Info(msgspec.Struct):
+class _Info(msgspec.Struct, rename="camel"):
     architecture: str = ""
+    kernel_version: str = ""
 
 
 class _Status(msgspec.Struct, rename="camel"):
@@ -42,6 +44,7 @@ class _Node(msgspec.Struct):
 class _Attribute(msgspec.Struct):
     string: str | None = None
     version: str | None = None
+    holds: bool | None = msgspec.field(default=None, name="bool")
 
 
 class _Attributed(msgspec.Struct):
@@ -50,6 +53,16 @@ class _Attributed(msgspec.Struct):
 
 class _Device(_Attributed):
     basic: _Attributed | None = None  # where v1beta1 keeps them
+
+    @property
+    def told(self) -> dict[str, _Attribute]:
+        """Its attributes, wherever they stand."""
+        return self.attributes or (self.basic.attributes if self.basic else None) or {}
+
+    @property
+    def rdma(self) -> bool:
+        """Whether DRANET says that it is an RDMA device."""
+        return any(_RDMA in (name, f"dra.net/{name}") and value.holds for name, value in self.told.items())
 
 
 class _SliceSpec(msgspec.Struct, rename="camel"):
@@ -80,6 +93,7 @@ def _node(found: _Node) -> Node:
         ),
         unschedulable=found.spec.unschedulable,
         architecture=found.status.node_info.architecture,
+        kernel=found.status.node_info.kernel_version,
     )
 
 
@@ -104,10 +118,11 @@ def _slice(found: _Slice) -> Slice:
         node=found.spec.node_name,
         devices=len(devices),
         attributes=next((each for each in attributes if each), {}),
+        rdma=sum(device.rdma for device in devices),
     )
 
 
 def _attributes(device: _Device) -> dict[str, str]:
-    given = device.attributes or (device.basic.attributes if device.basic else None) or {}
-    values = {name.rpartition("/")[2]: each.string or each.version or "" for name, each in given.items()}
+    told = device.told.items()
+    values = {name.rpartition("/")[2]: each.string or each.version or "" for name, each in told}
     return {name: values[name] for name in _KEPT_ATTRIBUTES if values.get(name)}

@@ -29,6 +29,9 @@ def test_a_bare_cluster_is_told_what_it_lacks(cluster: ControlPlane) -> None:
         "gpu.nodes-present": "fail",
         "gpu.operator": "fail",
         "platform.crds": "fail",
+        "rdma.gpudirect": "skip",
+        "rdma.operator": "skip",
+        "rdma.resources": "skip",
         "storage.default-class": "warn",
         "storage.rwx-class": "warn",
     }

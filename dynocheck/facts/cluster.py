@@ -96,6 +96,7 @@ class Node(msgspec.Struct, frozen=True):
     conditions: tuple[Condition, ...] = ()
     unschedulable: bool = False
     architecture: str = ""
+    kernel: str = ""
 
     @property
     def gpu_resources(self) -> dict[str, int]:
@@ -123,7 +124,7 @@ class Nodes(ClusterFact, Many[Node], frozen=True):
 
 
 class Slice(msgspec.Struct, frozen=True):
-    """A DRA ResourceSlice: a driver offers this many devices on a node.
+    """A DRA ResourceSlice: a driver offers this many devices on a node, `rdma` of them RDMA devices.
 
     `attributes` are those of one device that tell product, driver version and compute capability.
     """
@@ -133,6 +134,7 @@ class Slice(msgspec.Struct, frozen=True):
     node: str | None = None
     devices: int = 0
     attributes: dict[str, str] = {}
+    rdma: int = 0
 
 
 class ResourceSlices(ClusterFact, Many[Slice], frozen=True):

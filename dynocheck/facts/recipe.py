@@ -207,6 +207,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     `role` is frontend, worker, prefill, decode, planner or epp, or what the manifest says when it says
     something else. `gpus` counts per node, and is None when GPUs come by a resource claim. `nodes` is
     the number of nodes one replica spans. `sidecar` says that a frontend runs beside its engine.
+    `resources` are the extended resources that its main container asks for besides GPUs, per node.
     """
 
     name: str
@@ -217,6 +218,7 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
     containers: tuple[Container, ...]
     claims: tuple[Mount, ...]
     sidecar: bool = False
+    resources: dict[str, str] = {}
     line: int
     column: int
 

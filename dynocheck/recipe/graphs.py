@@ -63,6 +63,7 @@ def _services(spec: Value, reader: Reader) -> Iterator[Component]:
             containers=(container, *sidecars),
             claims=_claims([*claims, *mountable.values()]),
             sidecar=service.get("frontendSidecar") is not None,
+            resources=_extended([service.get("resources"), main.get("resources")]),
             line=service.line,
             column=service.column,
         )
@@ -97,6 +98,7 @@ def _components(spec: Value, reader: Reader) -> Iterator[Component]:
             ),
             claims=_claims([*mountable.values(), *cached]),
             sidecar=component.get("frontendSidecar") is not None,
+            resources=_extended([main.get("resources") if main else None]),
             line=component.line,
             column=component.column,
         )
@@ -131,6 +133,20 @@ def _gpus(resources: Iterable[Value | None], claims: list[Value]) -> int | None:
                 return sum(found)
     by_claim = any("compute-domain" not in text(claim, "name") for claim in claims)
     return None if by_claim else 0
+
+
+def _extended(resources: Iterable[Value | None]) -> dict[str, str]:
+    """Extended resources but GPUs, the first that is said of each; v1alpha1 may say them under `custom`."""
+    found: dict[str, str] = {}
+    for resource in resources:
+        for side in ("limits", "requests"):
+            amounts = resource.get(side) if resource else None
+            custom = amounts.get("custom") if amounts else None
+            for group in (amounts, custom):
+                for key, amount in (group.mapping if group else {}).items():
+                    if "/" in key and not _is_gpu(key) and not isinstance(amount.data, (dict, list)):
+                        found.setdefault(key, str(amount.data))
+    return found
 
 
 def _claim_mount(entry: Value) -> Mount:

@@ -187,6 +187,7 @@ SITUATIONS = [
             "gpu.nodes-ready": "skip",
             "gpu.homogeneous": "skip",
             "driver.cuda-matrix": "skip",
+            "rdma.resources": "skip",
         },
         says="none of 1 nodes has a GPU label",
     ),
@@ -198,6 +199,7 @@ SITUATIONS = [
             "gpu.operands": "skip",
             "gpu.homogeneous": "skip",
             "driver.cuda-matrix": "skip",
+            "rdma.resources": "skip",
         },
     ),
     Situation(

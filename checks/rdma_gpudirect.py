@@ -1,0 +1,111 @@
+"""Whether RDMA devices and GPUs work together, as far as a cluster tells."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Skip, Subject, check, warn
+from dynocheck.checks.rdma import CLAIMED, offered
+from dynocheck.data.rdma import rdma_resource
+from dynocheck.facts import Node, Nodes, ResourceSlices
+from dynocheck.facts.rdma import GpuDriver, GpuDrivers, NicPolicies, has_gpus
+
+_OLD_GPUS = ("maxwell", "pascal", "volta")
+_OPEN_BRANCH = 560  # from here on the open kernel modules are the default
+_DMA_BUF_KERNEL = (5, 12)
+_SLOW = "transfers go through the host's memory"
+
+
+@check("rdma.gpudirect", title="RDMA devices can reach GPU memory directly")
+def gpudirect(
+    drivers: GpuDrivers, policies: NicPolicies, nodes: Nodes, slices: ResourceSlices
+) -> Iterator[Finding]:
+    """Without GPUDirect RDMA every transfer is copied through the host's memory first.
+
+    It comes by DMA-BUF, with the driver's open kernel modules, Linux 5.12 or newer and GPUs from Turing on,
+    or by the older module nvidia-peermem, which the GPU Operator loads when `driver.rdma.enabled` is set.
+    This is judged where the operator installs the driver. Of a driver that comes with the machine, as on
+    managed clouds, only the node tells; EFA and GKE have ways of their own.
+
+    Fix: set driver.kernelModuleType to open, or driver.rdma.enabled to true, in the ClusterPolicy.
+    """
+    judged = [node for node in nodes if has_gpus(node, slices) and _mlx(offered(node, policies, slices))]
+    if not judged:
+        raise Skip("no GPU node offers RDMA devices that need DMA-BUF or nvidia-peermem")
+    active = _active(drivers)
+    if not active:
+        raise Skip("the GPU Operator does not install the driver: only the node tells (dynocheck node)")
+    found = [finding for driver in active for finding in _direct(driver, judged)]
+    yield from (finding for finding in found if finding is not None)
+    if all(finding is None for finding in found) and found:
+        raise Skip("labels do not tell which kernel modules run: only the node does (dynocheck node)")
+
+
+def _mlx(devices: dict[str, int]) -> bool:
+    """Whether some of a node's devices are of the driver mlx5; what only a NIC policy names, is."""
+    rows = [rdma_resource(name) for name, whole in devices.items() if whole and name != CLAIMED]
+    return any(row is None or row.mlx for row in rows)
+
+
+def _active(drivers: GpuDrivers) -> list[GpuDriver]:
+    """What is in force: a ClusterPolicy, or the NVIDIADriver objects that it leaves the driver to."""
+    policies = [each for each in drivers if each.kind == "ClusterPolicy" and each.state != "ignored"]
+    if not all(each.installs for each in policies):
+        return []
+    kind = "NVIDIADriver" if any(each.elsewhere for each in policies) else "ClusterPolicy"
+    return [each for each in drivers if each.kind == kind and each.state != "ignored"]
+
+
+def _direct(driver: GpuDriver, nodes: list[Node]) -> Iterator[Finding | None]:
+    """A finding for what stands in the way, None for a node that does not tell."""
+    if driver.peermem:
+        return
+    if driver.modules == "proprietary":
+        yield warn(
+            f"proprietary kernel modules without nvidia-peermem: {_SLOW}",
+            fix=_patch(driver, '"kernelModuleType":"open"'),
+            subject=Subject(driver.kind, driver.name),
+        )
+        return
+    for node in nodes:
+        told = _hindrance(node, driver)
+        if told is None:
+            yield None
+        elif told:
+            yield warn(
+                f"{told}, and nvidia-peermem is not loaded: {_SLOW}",
+                fix=_patch(driver, '"rdma":{"enabled":true}'),
+                subject=Subject("Node", node.name),
+            )
+
+
+def _patch(driver: GpuDriver, field: str) -> str:
+    spec = f'"driver":{{{field}}}' if driver.kind == "ClusterPolicy" else field
+    return f"kubectl patch {driver.kind.lower()} {driver.name} --type merge -p '{{\"spec\":{{{spec}}}}}'"
+
+
+def _hindrance(node: Node, driver: GpuDriver) -> str | None:
+    """What keeps a node from DMA-BUF, an empty text when nothing does, None when it cannot be told."""
+    family = node.labels.get("nvidia.com/gpu.family", "")
+    kernel = _kernel(node.kernel)
+    if family in _OLD_GPUS:
+        return f"its GPUs ({family}) have no open kernel modules, so no DMA-BUF"
+    if kernel is not None and kernel < _DMA_BUF_KERNEL:
+        return f"Linux {node.kernel} has no DMA-BUF for RDMA"
+    if kernel is None:
+        return None
+    return "" if driver.modules == "open" or _open_by_default(node) else None
+
+
+def _open_by_default(node: Node) -> bool:
+    """Whether `auto` means the open modules here: by the driver's branch, on GPUs that have them."""
+    labels = node.labels
+    branch = labels.get("nvidia.com/cuda.driver-version.major") or labels.get(
+        "nvidia.com/cuda.driver.major", ""
+    )
+    known = labels.get("nvidia.com/gpu.family", "") not in ("", "undefined")
+    return known and branch.isdecimal() and int(branch) >= _OPEN_BRANCH
+
+
+def _kernel(version: str) -> tuple[int, int] | None:
+    major, _, rest = version.partition(".")
+    minor = rest.partition(".")[0].partition("-")[0]
+    return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None

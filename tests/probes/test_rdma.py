@@ -1,0 +1,125 @@
+"""What probes see of RDMA on a real API server."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from dynocheck.facts import ResourceSlices, Slice
+from dynocheck.facts.rdma import AppliedState, GpuDriver, GpuDrivers, NicPolicies, NicPolicy
+from dynocheck.probes.nodes import resource_slices
+from tests.clusters import rdma
+from tests.controlplane.server import ControlPlane
+from tests.kube.servers import Request, items, reply, serving
+from tests.probes.looking import look
+from tests.probes.test_probes import resource_slice
+from tests.situations.rdma import gpu_driver
+
+SRIOV = """{"resourceList": [
+  {"resourceName": "vfs", "selectors": {"vendors": ["15b3"], "isRdma": true}},
+  {"resourcePrefix": "corp.example", "resourceName": "more", "selectors": [{"isRdma": true}]},
+  {"resourceName": "dpdk", "selectors": {"drivers": ["vfio-pci"]}}]}"""
+
+
+@pytest.fixture(scope="module")
+def defined(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
+    """The types of both operators, for the tests of this module."""
+    start = controlplane.snapshot()
+    controlplane.load_crds(*(crds / folder for folder in rdma.CRDS))
+    controlplane.snapshot()
+    yield
+    controlplane.reset(start)
+
+
+def test_without_the_operators(cluster: ControlPlane) -> None:
+    assert look("nic_policies", cluster) == NicPolicies(served=False)
+    assert look("gpu_drivers", cluster) == GpuDrivers()
+
+
+def test_a_nic_policy_in_full(defined: None, cluster: ControlPlane) -> None:
+    policy = rdma.nic_policy(state="notReady", OFED=("error", "no such image"))
+    policy["spec"]["sriovDevicePlugin"] = {**policy["spec"]["rdmaSharedDevicePlugin"], "config": SRIOV}
+    cluster.apply(policy)
+    assert look("nic_policies", cluster) == NicPolicies(
+        (
+            NicPolicy(
+                kind="NicClusterPolicy",
+                name="nic-cluster-policy",
+                state="notReady",
+                states=(
+                    AppliedState("state-OFED", "error", "no such image"),
+                    AppliedState("state-RDMA-device-plugin", "ready"),
+                    AppliedState("state-SRIOV-device-plugin", "ignore"),
+                ),
+                components=("rdmaSharedDevicePlugin", "sriovDevicePlugin"),
+                resources=("rdma/ib", "nvidia.com/vfs", "corp.example/more"),
+            ),
+        )
+    )
+
+
+def test_a_nic_policy_that_is_new_or_garbled(defined: None, cluster: ControlPlane) -> None:
+    policy = rdma.nic_policy()
+    del policy["status"]
+    policy["spec"]["rdmaSharedDevicePlugin"]["config"] = "{{ .Values.config }}"
+    cluster.apply(policy)
+    (seen,) = look("nic_policies", cluster)
+    assert (seen.state, seen.states, seen.resources) == ("", (), ())
+
+
+def test_what_the_gpu_operator_says_of_drivers(defined: None, cluster: ControlPlane) -> None:
+    cluster.apply(gpu_driver(enabled=False, useNvidiaDriverCRD=True))
+    driver = {
+        "apiVersion": "nvidia.com/v1alpha1",
+        "kind": "NVIDIADriver",
+        "metadata": {"name": "demo"},
+        "spec": {
+            "default": True,
+            "driverType": "gpu",
+            "image": "driver",
+            "rdma": {"enabled": True},
+            "kernelModuleType": "open",
+        },
+        "status": {"state": "ready"},
+    }
+    cluster.apply(driver)
+    policy, seen = look("gpu_drivers", cluster)
+    assert policy == GpuDriver(
+        kind="ClusterPolicy", name="cluster-policy", state="ready", installs=False, elsewhere=True
+    )
+    assert seen == GpuDriver(kind="NVIDIADriver", name="demo", state="ready", peermem=True, modules="open")
+
+
+def test_rdma_devices_of_dranet(cluster: ControlPlane) -> None:
+    cluster.apply(
+        resource_slice(
+            "nics",
+            nodeName="a",
+            driver="dra.net",
+            devices=[
+                {"name": "gpu0rdma0", "attributes": {"dra.net/rdma": {"bool": True}}},
+                {"name": "short", "attributes": {"rdma": {"bool": True}, "ifName": {"string": "eth1"}}},
+                {"name": "eth0", "attributes": {"dra.net/rdma": {"bool": False}}},
+                {"name": "plain"},
+            ],
+        )
+    )
+    (seen,) = look("resource_slices", cluster)
+    assert (seen.devices, seen.rdma) == (4, 2)
+
+
+def test_rdma_devices_of_an_older_server(tmp_path: Path) -> None:
+    device = {"name": "nic", "basic": {"attributes": {"dra.net/rdma": {"bool": True}}}}
+    found = {"metadata": {"name": "a"}, "spec": {"driver": "dra.net", "nodeName": "n", "devices": [device]}}
+
+    def handle(request: Request, _: socket.socket) -> bytes:
+        if "/v1beta1/" in request.path:
+            return reply(200, items(found))
+        return reply(404, {"kind": "Status", "message": "the server could not find the requested resource"})
+
+    with serving(handle) as server:
+        seen = resource_slices(server.cluster(tmp_path))
+    assert seen == ResourceSlices((Slice("a", "dra.net", "n", 1, 1),))

@@ -1,0 +1,64 @@
+"""`dynocheck preflight` on healthy clusters of every kind: nothing is wrong, and nothing stays unknown."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.controlplane.server import ControlPlane
+from tests.kinds import Kind, claimed, managed, operated
+from tests.situations.test_situations import preflight
+
+KINDS = [*operated.KINDS, *managed.KINDS, *claimed.KINDS]
+AREAS = ("access", "gpu", "platform", "rdma", "storage")
+
+
+@pytest.fixture(scope="module")
+def types(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
+    """Dynamo's types and those of NVIDIA's operators, for the tests of this module."""
+    start = controlplane.snapshot()
+    controlplane.load_crds(*(crds / folder for folder in ("dynamo", "gpu-operator", "network-operator")))
+    controlplane.snapshot()
+    yield
+    controlplane.reset(start)
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=str)
+def test_a_healthy_cluster_is_found_healthy(
+    types: None, cluster: ControlPlane, tmp_path: Path, kind: Kind
+) -> None:
+    kind.build(cluster)
+    verdicts = [v for v in preflight(cluster, tmp_path) if v["area"] in AREAS]
+    outcomes = {v["check"]: v["outcome"] for v in verdicts}
+    assert outcomes == kind.outcomes, [
+        (v["check"], v["outcome"], v["message"])
+        for v in verdicts
+        if v["outcome"] != kind.outcomes.get(v["check"])
+    ]
+    assert not {"fail", "unknown", "error"} & set(outcomes.values())
+
+
+@pytest.mark.parametrize(
+    ("kind", "outcome", "says"),
+    [
+        ("GPU Operator by Helm", "fail", "no GPU node offers; they offer rdma/rdma_shared_device_a"),
+        ("AKS with managed GPUs", "fail", "asks for 2 rdma/ib, which no GPU node offers"),
+        ("GKE with managed GPUs", "fail", "they offer networking.gke.io.networks/rdma-0, "),
+        ("EKS with device plugins only", "fail", "they offer vpc.amazonaws.com/efa"),
+        ("CoreWeave", "pass", ""),
+        ("DRA only", "fail", "they offer RDMA devices through DRA"),
+    ],
+)
+def test_a_recipe_written_for_one_kind(
+    types: None, cluster: ControlPlane, tmp_path: Path, kind: str, outcome: str, says: str
+) -> None:
+    {str(each): each for each in KINDS}[kind].build(cluster)
+    verdicts = {
+        v["check"]: v for v in preflight(cluster, tmp_path, "recipes/qwen3-32b/vllm/disagg-kv-router")
+    }
+    judged = verdicts["rdma.required-by-recipe"]
+    assert judged["outcome"] == outcome
+    assert not says or any(says in finding["message"] for finding in judged["findings"])
+    assert verdicts["rdma.topology"]["outcome"] in ("pass", "skip")
