@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, check, fail, unknown, warn
 from dynocheck.data import numbers
 from dynocheck.facts import ApiServer, Permissions, Settings
+from dynocheck.facts.credentials import Credentials
 
 
 @check("access.api-reachable", title="The API server answers")
@@ -56,3 +57,31 @@ def permissions(reviews: Permissions) -> Iterator[Finding]:
                 fix=f"kubectl auth can-i {access} --all-namespaces",
                 evidence={"reason": review.reason} if review.reason else {},
             )
+
+
+@check("access.credentials", title="The credentials outlast the work")
+def credentials(held: Credentials, settings: Settings) -> Iterator[Finding]:
+    """A certificate or token that ends during a roll-out ends it for whoever looks after it.
+
+    It looks at what the kubeconfig holds and nobody renews: a client certificate, a token that is a JSON
+    Web Token. What a plugin or the kubelet renews, and what does not say when it ends, is left out. The
+    threshold `credentials-hours` of the configuration file says how many hours are too few. Without any
+    credentials one is anonymous, and may see next to nothing.
+
+    Fix: log in again, as your cluster's guide has it.
+    """
+    if held.anonymous:
+        yield warn(
+            "the kubeconfig has no credentials for this cluster: requests are anonymous",
+            fix="kubectl config view --minify",
+        )
+    for credential in held.items:
+        if credential.left_s >= settings.credentials_hours * 3600:
+            continue
+        hours = abs(credential.left_s) / 3600
+        when = f"ended {hours:.1f} hours ago" if credential.left_s < 0 else f"ends in {hours:.1f} hours"
+        yield warn(
+            f"the {credential.kind} of the kubeconfig {when}, by the clock of this machine",
+            fix="log in again, as your cluster's guide has it",
+            evidence={"expires": credential.expires},
+        )
