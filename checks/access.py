@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, check, fail, unknown, warn
+from dynocheck import Finding, Skip, check, fail, unknown, warn
 from dynocheck.data import numbers
 from dynocheck.facts import ApiServer, Permissions, Settings
 from dynocheck.facts.credentials import Credentials
@@ -75,6 +75,8 @@ def credentials(held: Credentials, settings: Settings) -> Iterator[Finding]:
             "the kubeconfig has no credentials for this cluster: requests are anonymous",
             fix="kubectl config view --minify",
         )
+    elif not held.items:
+        raise Skip("nothing in the kubeconfig says when it ends")
     for credential in held.items:
         if credential.left_s >= settings.credentials_hours * 3600:
             continue

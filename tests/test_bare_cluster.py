@@ -10,13 +10,19 @@ def test_a_bare_cluster_is_told_what_it_lacks(cluster: ControlPlane) -> None:
     ended = dynocheck("preflight", "--kubeconfig", cluster.kubeconfig(), "-o", "json")
     assert ended.outcomes == {
         "access.api-reachable": "pass",
+        "access.credentials": "pass",
         "access.kubernetes-version": "pass",
         "access.permissions": "pass",
         "gaie.crds": "skip",
         "gpu.allocatable": "skip",
         "gpu.nodes-present": "fail",
         "gpu.operator": "fail",
+        "monitoring.dcgm-exporter": "skip",
+        "monitoring.prometheus": "skip",
         "platform.crds": "fail",
+        "storage.binding-mode": "skip",
+        "storage.claims-bound": "skip",
+        "storage.csi-driver": "skip",
         "storage.default-class": "warn",
         "storage.rwx-class": "warn",
     }

@@ -1,7 +1,6 @@
 """When the credentials of a kubeconfig end, without telling what they are."""
 
 import base64
-import binascii
 import json
 import math
 import ssl
@@ -73,7 +72,7 @@ def not_after(pem: bytes) -> float:
         text = pem.decode("ascii", "ignore")
         start, end = text.index(ssl.PEM_HEADER), text.index(ssl.PEM_FOOTER)
         return _not_after(ssl.PEM_cert_to_DER_cert(text[start : end + len(ssl.PEM_FOOTER)]))
-    except (ValueError, IndexError, binascii.Error):
+    except (ValueError, LookupError, StopIteration):
         raise CredentialsFailed("client-certificate of the kubeconfig: not a certificate in PEM") from None
 
 
