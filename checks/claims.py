@@ -142,7 +142,7 @@ def claim_matches(
     """A claim cannot be changed once it is made: the API server refuses to apply one with another class or
     other access modes, a smaller size, or a bigger one where the class does not allow volumes to grow.
 
-    A claim that names no class leaves the class as it is.
+    A claim that names no class leaves the class as it is, unless `kubectl apply` wrote that class.
 
     Fix: declare the claim as it is, or choose another name, or delete the claim and what it holds.
     """
@@ -170,23 +170,27 @@ def _differences(
     manifest: Manifest, there: PersistentVolumeClaim, found: StorageClass | None
 ) -> Iterator[str]:
     named = manifest.root.get("spec", "storageClassName")
-    if named is not None and there.storage_class is not None and named.text != there.storage_class:
+    if named is None and there.class_applied:
+        yield f"it names no class, and the one that is there was applied with {there.storage_class!r}"
+    elif named is not None and there.storage_class is not None and named.text != there.storage_class:
         yield f"it names class {named.text!r}, and the one that is there has {there.storage_class!r}"
     declared = manifest.root.get("spec", "accessModes")
     modes = tuple(str(mode.plain) for mode in declared.sequence) if declared else ()
     if modes and modes != there.access_modes:
         yield f"it asks for {', '.join(modes)}, and the one that is there has {', '.join(there.access_modes)}"
     size = manifest.root.get("spec", "resources", "requests", "storage")
-    if size is not None and there.phase == "Bound":
+    if size is not None:
         yield from _resized(str(size.plain), there, found)
 
 
 def _resized(size: str, there: PersistentVolumeClaim, found: StorageClass | None) -> Iterator[str]:
     wanted, has = _bytes(size), _bytes(there.requested)
-    if wanted is None or has is None:
+    if wanted is None or has is None or wanted == has:
         return
     asks = f"it asks for {size}, and the one that is there for {there.requested}"
-    if wanted < has:
+    if there.phase != "Bound":
+        yield f"{asks}: a claim that is not bound cannot change"
+    elif wanted < min(has, _bytes(there.capacity) or has):
         yield f"{asks}: a claim does not shrink"
     elif wanted > has and found is not None and not found.allows_expansion:
         yield f"{asks}: class {found.name} lets no claim grow"

@@ -13,6 +13,7 @@ from dynocheck.kube import Cluster, together
 from dynocheck.probes.wire import Meta
 
 _SELECTED_NODE = "volume.kubernetes.io/selected-node"
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
 class _Meta(Meta):
@@ -32,12 +33,19 @@ class _Spec(msgspec.Struct, rename="camel"):
 
 class _Status(msgspec.Struct):
     phase: str = ""
+    capacity: dict[str, str | int | float] | None = None
 
 
 class _Claim(msgspec.Struct):
     metadata: _Meta
     spec: _Spec = msgspec.field(default_factory=_Spec)
     status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _Applied(msgspec.Struct):
+    """What `kubectl apply` wrote."""
+
+    spec: _Spec = msgspec.field(default_factory=_Spec)
 
 
 class _Involved(msgspec.Struct):
@@ -87,15 +95,25 @@ def claims(cluster: Cluster) -> PersistentVolumeClaims:
 
 
 def _claim(found: _Claim, events: tuple[ClaimEvent, ...]) -> PersistentVolumeClaim:
-    meta, spec = found.metadata, found.spec
+    meta, spec, status = found.metadata, found.spec, found.status
+    annotations = meta.annotations or {}
     return PersistentVolumeClaim(
         name=meta.name,
-        phase=found.status.phase,
+        phase=status.phase,
         storage_class=spec.storage_class_name,
         access_modes=tuple(spec.access_modes or ()),
+        class_applied=_names_class(annotations.get(_APPLIED, "")),
         requested=str((spec.resources.requests or {}).get("storage", "")),
+        capacity=str((status.capacity or {}).get("storage", "")),
         volume=spec.volume_name,
-        selected_node=(meta.annotations or {}).get(_SELECTED_NODE, ""),
+        selected_node=annotations.get(_SELECTED_NODE, ""),
         deleting=bool(meta.deletion_timestamp),
         events=events,
     )
+
+
+def _names_class(applied: str) -> bool:
+    try:
+        return bool(msgspec.json.decode(applied, type=_Applied).spec.storage_class_name)
+    except msgspec.MsgspecError:  # not applied, or by other means
+        return False

@@ -51,15 +51,18 @@ class ClaimEvent(msgspec.Struct, frozen=True):
 class PersistentVolumeClaim(msgspec.Struct, frozen=True, kw_only=True):
     """A claim as the cluster has it; `events` are its own, the oldest first.
 
-    `storage_class` is None when it names none, and "" when it asks for no class. `requested` is the
-    size asked for. `selected_node` says that a pod which uses it has been given a node.
+    `storage_class` is None when it names none, and "" when it asks for no class; `class_applied` says that
+    `kubectl apply` wrote it, and would take it away again. `requested` is the size asked for, `capacity`
+    the one given. `selected_node` says that a pod which uses it has been given a node.
     """
 
     name: str
     phase: str = ""
     storage_class: str | None = None
     access_modes: tuple[str, ...] = ()
+    class_applied: bool = False
     requested: str = ""
+    capacity: str = ""
     volume: str = ""
     selected_node: str = ""
     deleting: bool = False
