@@ -4,7 +4,8 @@ import pytest
 
 from dynocheck.checks import access
 from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, Settings
-from tests.checks.judging import said
+from dynocheck.facts.credentials import Credential, Credentials
+from tests.checks.judging import said, skipped
 
 
 @pytest.mark.parametrize(
@@ -42,3 +43,29 @@ def test_each_missing_right_is_named() -> None:
         )
     )
     assert said(access.permissions, reviews) == [("unknown", "may not list storageclasses.storage.k8s.io")]
+
+
+@pytest.mark.parametrize(
+    ("left_s", "says"),
+    [
+        (25 * 3600, None),
+        (24 * 3600, None),
+        (
+            2 * 3600,
+            "the client certificate of the kubeconfig ends in 2.0 hours, by the clock of this machine",
+        ),
+        (-1800, "the client certificate of the kubeconfig ended 0.5 hours ago, by the clock of this machine"),
+    ],
+)
+def test_credentials_that_end(left_s: int, says: str | None) -> None:
+    held = Credentials((Credential("client certificate", "2026-11-21T00:00:00Z", left_s),))
+    assert said(access.credentials, held, Settings()) == ([("warn", says)] if says else [])
+    assert said(access.credentials, held, Settings(credentials_hours=26))
+
+
+def test_credentials_that_do_not_say_when_they_end() -> None:
+    assert (
+        skipped(access.credentials, Credentials(), Settings())
+        == "nothing in the kubeconfig says when it ends"
+    )
+    assert [o for o, _ in said(access.credentials, Credentials(anonymous=True), Settings())] == ["warn"]
