@@ -1,5 +1,6 @@
 """Whether anybody collects the metrics of Dynamo and of the GPUs."""
 
+import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 
@@ -16,7 +17,8 @@ _INSTALL = (
     "--repo https://prometheus-community.github.io/helm-charts --namespace monitoring --create-namespace "
     "--set prometheus.prometheusSpec.podMonitorSelectorNilUsesHelmValues=false"
 )
-_OTHERS = "unless another collector than Prometheus reads them"
+_ESCAPED_DOT = "\\."
+_LOST = "what they would collect is lost, unless it is collected otherwise"
 
 
 def _planners(recipes: Recipes | None) -> list[str]:
@@ -41,7 +43,8 @@ def prometheus(
     Dynamo's chart brings PodMonitors where the Prometheus operator was there first. A Prometheus reads
     those that its `podMonitorSelector` and `podMonitorNamespaceSelector` select, and kube-prometheus-stack
     selects only its own unless told otherwise. Without the operator it is a warning only for a recipe with
-    a planner: serving itself needs none of it. Other collectors that read PodMonitors are not looked at.
+    a planner: serving itself needs none of it. Who else may collect is not looked at: collectors of other
+    makers that read PodMonitors, and what a Prometheus was told to scrape by hand.
 
     Fix: helm upgrade prometheus kube-prometheus-stack --reuse-values
     --set prometheus.prometheusSpec.podMonitorSelectorNilUsesHelmValues=false
@@ -67,6 +70,8 @@ def prometheus(
             "--set dynamo-operator.dynamo.metrics.podMonitors.enabled=true",
         )
         return
+    if not monitors.collectors_served:
+        raise Skip("PodMonitors are there without the types of who reads them: another collector's, it seems")
     unread: dict[tuple[str, ...], list[PodMonitor]] = defaultdict(list)
     for monitor in monitors.items:
         readers = [c for c in monitors.collectors if _selects(c, monitor, namespaces)]
@@ -101,12 +106,12 @@ def _unread(alike: list[PodMonitor], monitors: PodMonitors, namespaces: Namespac
     names = ", ".join(monitor.name for monitor in alike)
     subject = Subject("PodMonitor", alike[0].name, alike[0].namespace)
     if not monitors.collectors:
-        return warn(f"there is no Prometheus to read {names}, {_OTHERS}", fix=_INSTALL, subject=subject)
+        return warn(f"there is no Prometheus to read {names}: {_LOST}", fix=_INSTALL, subject=subject)
     refusals = {
         f"{c.kind} {c.namespace}/{c.name}": _refusals(c, alike[0], namespaces) for c in monitors.collectors
     }
     return warn(
-        f"no Prometheus selects {names}, {_OTHERS}",
+        f"no Prometheus selects {names}: {_LOST}",
         fix=_relabelled(alike, monitors, namespaces),
         evidence=refusals,
         subject=subject,
@@ -119,13 +124,16 @@ def _relabelled(alike: list[PodMonitor], monitors: PodMonitors, namespaces: Name
         wanted = collector.monitors
         lacks = _refusals(collector, alike[0], namespaces).keys() - {"podMonitorSelector"}
         if not lacks and wanted is not None and wanted.labels and not wanted.expressions:
-            labels = " ".join(
-                f"--set dynamo-operator.dynamo.metrics.podMonitors.labels.{key}={value}"
-                for key, value in wanted.labels.items()
-            )
-            return f"helm upgrade dynamo-platform CHART --reuse-values {labels}"
+            settings = " ".join(f"--set {_setting(*label)}" for label in wanted.labels.items())
+            return f"helm upgrade dynamo-platform CHART --reuse-values {settings}"
     first = monitors.collectors[0]
     return f"kubectl edit {first.kind.lower()} {first.name} -n {first.namespace}   # its podMonitor selectors"
+
+
+def _setting(key: str, value: str) -> str:
+    """What gives Dynamo's PodMonitors this label; Helm takes a dot for a step down unless it is escaped."""
+    path = "dynamo-operator.dynamo.metrics.podMonitors.labels"
+    return shlex.quote(f"{path}.{key.replace('.', _ESCAPED_DOT)}={value}")
 
 
 def _down(monitors: PodMonitors, namespaces: Namespaces) -> Iterator[Finding]:

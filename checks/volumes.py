@@ -106,7 +106,7 @@ def csi_driver(
     """
     judged = {found.name: driver_of(found.provisioner) for found in relied_on(classes, recipes)}
     if not any(judged.values()):
-        raise Skip("external provisioners, which register nothing")
+        raise Skip("no CSI driver stands behind the classes, and other provisioners register nothing")
     if not drivers.names and not drivers.nodes:
         raise Skip("the cluster shows no CSI driver and no CSINode at all, as a virtual cluster may")
     for name, driver in judged.items():

@@ -114,6 +114,6 @@ def _claim(found: _Claim, events: tuple[ClaimEvent, ...]) -> PersistentVolumeCla
 
 def _names_class(applied: str) -> bool:
     try:
-        return bool(msgspec.json.decode(applied, type=_Applied).spec.storage_class_name)
+        return msgspec.json.decode(applied, type=_Applied).spec.storage_class_name is not None
     except msgspec.MsgspecError:  # not applied, or by other means
         return False

@@ -49,6 +49,8 @@ def sized(size: str) -> Object:
         ({}, "Bound", {"storageClassName": None}, True),
         ({"storageClassName": None}, "Bound", {}, False),
         ({"storageClassName": None}, "Bound", {"storageClassName": "grows"}, True),
+        ({"storageClassName": ""}, "Bound", {"storageClassName": None}, True),
+        ({"storageClassName": ""}, "Bound", {"storageClassName": ""}, False),
         ({}, "Bound", {"accessModes": [RWO]}, True),
         ({"accessModes": [RWX, ROX]}, "Bound", {"accessModes": [ROX, RWX]}, True),
         ({}, "Bound", sized("50Gi"), True),

@@ -83,7 +83,7 @@ def test_who_reads_the_monitors(reader: Collector) -> None:
 def test_who_does_not(reader: Collector) -> None:
     (finding,) = found(monitoring.prometheus, seen(reader), SPACES, DYNAMO, None)
     assert str(finding.outcome) == "warn"
-    assert finding.message.startswith("no Prometheus selects dynamo-frontend, dynamo-worker, unless ")
+    assert finding.message.startswith("no Prometheus selects dynamo-frontend, dynamo-worker: ")
     assert finding.evidence.keys() == {"Prometheus monitoring/p"}
 
 
@@ -91,6 +91,11 @@ def test_the_label_that_is_asked_for_is_the_fix() -> None:
     (finding,) = found(monitoring.prometheus, seen(collector(RELEASE)), SPACES, DYNAMO, None)
     assert finding.fix is not None
     assert finding.fix.endswith("--set dynamo-operator.dynamo.metrics.podMonitors.labels.release=prometheus")
+    (finding,) = found(
+        monitoring.prometheus, seen(collector(LabelSelector({"a.b/c": "d"}))), SPACES, DYNAMO, None
+    )
+    assert finding.fix is not None
+    assert finding.fix.endswith(r"--set 'dynamo-operator.dynamo.metrics.podMonitors.labels.a\.b/c=d'")
     (finding,) = found(monitoring.prometheus, seen(collector(RELEASE, None)), SPACES, DYNAMO, None)
     assert finding.fix is not None
     assert finding.fix.startswith("kubectl edit prometheus p -n monitoring")
@@ -127,6 +132,11 @@ def test_no_monitors_matter_only_where_dynamo_is() -> None:
     assert skipped(monitoring.prometheus, nothing, SPACES, CustomResourceDefinitions(), None)
     assert [o for o, _ in said(monitoring.prometheus, nothing, SPACES, DYNAMO, None)] == ["warn"]
     assert [o for o, _ in said(monitoring.prometheus, seen(), SPACES, DYNAMO, None)] == ["warn"]
+
+
+def test_monitors_that_another_collector_reads() -> None:
+    others = PodMonitors((FRONT,), collectors_served=False)
+    assert skipped(monitoring.prometheus, others, SPACES, DYNAMO, None)
 
 
 # dcgm-exporter
