@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, check, fail, unknown, warn
+from dynocheck import Finding, Skip, check, fail, unknown, warn
 from dynocheck.data import numbers
 from dynocheck.facts import ApiServer, Permissions, Recipes, Settings
+from dynocheck.facts.credentials import Credentials
 from dynocheck.facts.placement import placements
 
 _DRA_STABLE, _DRA_BETA = (1, 34), (1, 32)
@@ -68,3 +69,33 @@ def permissions(reviews: Permissions) -> Iterator[Finding]:
                 fix=f"kubectl auth can-i {access} --all-namespaces",
                 evidence={"reason": review.reason} if review.reason else {},
             )
+
+
+@check("access.credentials", title="The credentials outlast the work")
+def credentials(held: Credentials, settings: Settings) -> Iterator[Finding]:
+    """A certificate or token that ends during a roll-out ends it for whoever looks after it.
+
+    It looks at what the kubeconfig holds and nobody renews: a client certificate, a token that is a JSON
+    Web Token. What a plugin or the kubelet renews, and what does not say when it ends, is left out. The
+    threshold `credentials-hours` of the configuration file says how many hours are too few. Without any
+    credentials one is anonymous, and may see next to nothing.
+
+    Fix: log in again, as your cluster's guide has it.
+    """
+    if held.anonymous:
+        yield warn(
+            "the kubeconfig has no credentials for this cluster: requests are anonymous",
+            fix="kubectl config view --minify",
+        )
+    elif not held.items:
+        raise Skip("nothing in the kubeconfig says when it ends")
+    for credential in held.items:
+        if credential.left_s >= settings.credentials_hours * 3600:
+            continue
+        hours = abs(credential.left_s) / 3600
+        when = f"ended {hours:.1f} hours ago" if credential.left_s < 0 else f"ends in {hours:.1f} hours"
+        yield warn(
+            f"the {credential.kind} of the kubeconfig {when}, by the clock of this machine",
+            fix="log in again, as your cluster's guide has it",
+            evidence={"expires": credential.expires},
+        )

@@ -11,18 +11,44 @@ _MANY = "ReadWriteMany"
 _LIST = "kubectl get storageclass"
 
 
-def _place(claim: Claim) -> Location:
+def place(claim: Claim) -> Location:
+    """Where a recipe declares a claim."""
     return Location(claim.file, claim.line, claim.column)
 
 
-def _claims(recipes: Recipes | None) -> list[Claim]:
+def declared_claims(recipes: Recipes | None) -> list[Claim]:
+    """Every claim that a recipe at hand declares."""
     return [claim for recipe in recipes or () for claim in recipe.claims]
 
 
-def _default(classes: StorageClasses) -> StorageClass | None:
+def default_of(classes: StorageClasses) -> StorageClass | None:
     """The class that a claim gets which names none: the newest default, by name among equals."""
     defaults = sorted((c for c in classes if c.is_default), key=lambda c: c.name)
     return max(defaults, key=lambda c: c.created, default=None)
+
+
+def class_of(claim: Claim, classes: StorageClasses) -> StorageClass | None:
+    """The class that a claim gets; None when it is not there, or the claim asks for none."""
+    if claim.storage_class is None:
+        return default_of(classes)
+    return next((found for found in classes if found.name == claim.storage_class), None)
+
+
+def relied_on(classes: StorageClasses, recipes: Recipes | None) -> list[StorageClass]:
+    """The classes that the claims of recipes get, each once; the default one without a recipe.
+
+    :raises Skip: there are none.
+    """
+    if recipes is None:
+        chosen = [default_of(classes)]
+    else:
+        chosen = [class_of(claim, classes) for claim in declared_claims(recipes)]
+    found = {each.name: each for each in chosen if each is not None}
+    if not found:
+        raise Skip(
+            "no claim of the recipe gets a StorageClass" if recipes else "no StorageClass is the default"
+        )
+    return list(found.values())
 
 
 def _only(classes: StorageClasses) -> Subject | None:
@@ -39,18 +65,18 @@ def default_class(classes: StorageClasses, recipes: Recipes | None) -> Iterator[
     Fix: kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class=true
     """
     defaults = [c.name for c in classes if c.is_default]
-    chosen = _default(classes)
+    chosen = default_of(classes)
     if chosen is None:
         name = classes.items[0].name if len(classes) == 1 else "NAME"
         fix = f"kubectl annotate storageclass {name} storageclass.kubernetes.io/is-default-class=true"
         evidence = {"classes": [c.name for c in classes]}
-        relying = [claim for claim in _claims(recipes) if claim.storage_class is None]
+        relying = [claim for claim in declared_claims(recipes) if claim.storage_class is None]
         for claim in relying:
             yield fail(
                 f"claim {claim.name} names no class, and no StorageClass is the default",
                 fix=fix,
                 evidence=evidence,
-                location=_place(claim),
+                location=place(claim),
             )
         if not relying:
             yield warn(
@@ -79,11 +105,10 @@ def rwx_class(classes: StorageClasses, recipes: Recipes | None) -> Iterator[Find
     Fix: install a shared file system's driver (NFS, CephFS, Lustre, EFS, Filestore, Azure Files) and
     name its StorageClass in the claim.
     """
-    wanted = [claim for claim in _claims(recipes) if _MANY in claim.access_modes]
+    wanted = [claim for claim in declared_claims(recipes) if _MANY in claim.access_modes]
     if wanted:
-        named = {c.name: c for c in classes}
         for claim in wanted:
-            chosen = _default(classes) if claim.storage_class is None else named.get(claim.storage_class)
+            chosen = class_of(claim, classes)
             if chosen is not None:  # else storage.default-class or storage.class-exists says so
                 yield from _of_claim(claim, chosen)
         return
@@ -129,7 +154,7 @@ def _of_claim(claim: Claim, chosen: StorageClass) -> Iterator[Finding]:
             fix=f"name a class of a shared file system in the claim ({_LIST})",
             evidence={"source": row.source},
             subject=Subject("StorageClass", chosen.name),
-            location=_place(claim),
+            location=place(claim),
         )
     elif (doubt := _doubt(chosen)) is not None:
         yield doubt
@@ -141,7 +166,7 @@ def class_exists(classes: StorageClasses, recipes: Recipes) -> Iterator[Finding]
 
     Fix: name one of the classes that `kubectl get storageclass` lists.
     """
-    naming = [claim for claim in _claims(recipes) if claim.storage_class]
+    naming = [claim for claim in declared_claims(recipes) if claim.storage_class]
     if not naming:
         raise Skip("no claim of the recipe names a class")
     have = sorted(c.name for c in classes)
@@ -151,7 +176,7 @@ def class_exists(classes: StorageClasses, recipes: Recipes) -> Iterator[Finding]
                 f"claim {claim.name} names StorageClass {claim.storage_class}, which does not exist",
                 fix=f"name one of: {', '.join(have)}" if have else _LIST,
                 evidence={"classes": have},
-                location=_place(claim),
+                location=place(claim),
             )
 
 
@@ -168,21 +193,21 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
     mounted = False
     for recipe in recipes:
         declared = sorted({claim.name for claim in recipe.claims})
-        for name, place in _mounted(recipe):
+        for name, where in mounted_claims(recipe):
             mounted = True
             if name not in declared:
-                yield _undeclared(name, place, declared)
+                yield _undeclared(name, where, declared)
     if not mounted:
         raise Skip("nothing mounts a claim")
 
 
-def _mounted(recipe: Recipe) -> Iterator[tuple[str, Location]]:
+def mounted_claims(recipe: Recipe) -> Iterator[tuple[str, Location]]:
     """Each claim that a file mounts, once per file."""
     seen = set()
-    for name, place in _mounts(recipe):
-        if (name, place.file) not in seen:
-            seen.add((name, place.file))
-            yield name, place
+    for name, where in _mounts(recipe):
+        if (name, where.file) not in seen:
+            seen.add((name, where.file))
+            yield name, where
 
 
 def _mounts(recipe: Recipe) -> Iterator[tuple[str, Location]]:
@@ -197,15 +222,15 @@ def _mounts(recipe: Recipe) -> Iterator[tuple[str, Location]]:
                 yield name.text, Location(manifest.file, name.line, name.column)
 
 
-def _undeclared(name: str, place: Location, declared: list[str]) -> Finding:
+def _undeclared(name: str, where: Location, declared: list[str]) -> Finding:
     if declared:
         return fail(
             f"claim {name} is mounted but not declared; the recipe declares {', '.join(declared)}",
             fix=f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}",
-            location=place,
+            location=where,
         )
     return warn(
         f"claim {name} is mounted and no part of the recipe: it must be in the namespace already",
         fix=f"kubectl get pvc {name}",
-        location=place,
+        location=where,
     )

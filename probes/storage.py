@@ -1,16 +1,29 @@
-"""StorageClasses."""
+"""StorageClasses, and the CSI drivers behind them."""
+
+from functools import partial
+from typing import Any
 
 import msgspec
 
 from dynocheck import probe
 from dynocheck.facts import Access, StorageClass, StorageClasses
-from dynocheck.kube import Cluster
-from dynocheck.probes.wire import Meta
+from dynocheck.facts.storage import CsiDrivers, CsiNode, NodeDriver
+from dynocheck.kube import Cluster, together
+from dynocheck.probes.wire import METADATA, Meta
 
 _DEFAULT_ANNOTATIONS = (
     "storageclass.kubernetes.io/is-default-class",
     "storageclass.beta.kubernetes.io/is-default-class",
 )
+
+
+class _Labels(msgspec.Struct):
+    key: str = ""
+    values: list[str] | None = None
+
+
+class _Topology(msgspec.Struct, rename="camel"):
+    match_label_expressions: list[_Labels] | None = None
 
 
 class _Class(msgspec.Struct, rename="camel"):
@@ -20,6 +33,30 @@ class _Class(msgspec.Struct, rename="camel"):
     volume_binding_mode: str = "Immediate"
     reclaim_policy: str = "Delete"
     allow_volume_expansion: bool = False
+    allowed_topologies: list[_Topology] | None = None
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        labels = (label for t in self.allowed_topologies or () for label in t.match_label_expressions or ())
+        return tuple(value for label in labels if label.key.endswith("zone") for value in label.values or ())
+
+
+class _NodeDriver(msgspec.Struct, rename="camel"):
+    name: str
+    topology_keys: list[str] | None = None
+
+
+class _NodeSpec(msgspec.Struct):
+    drivers: list[_NodeDriver] | None = None
+
+
+class _Node(msgspec.Struct):
+    metadata: Meta
+    spec: _NodeSpec
+
+
+class _Driver(msgspec.Struct):
+    metadata: Meta
 
 
 @probe(access=[Access("list", "storageclasses", "storage.k8s.io")])
@@ -37,7 +74,25 @@ def storage_classes(cluster: Cluster) -> StorageClasses:
                 binding_mode=found.volume_binding_mode,
                 reclaim_policy=found.reclaim_policy,
                 allows_expansion=found.allow_volume_expansion,
+                zones=found.zones,
             )
             for found in cluster.items("/apis/storage.k8s.io/v1/storageclasses", _Class)
         )
     )
+
+
+@probe(access=[Access("list", "csidrivers", "storage.k8s.io"), Access("list", "csinodes", "storage.k8s.io")])
+def csi_drivers(cluster: Cluster) -> CsiDrivers:
+    calls: list[Any] = [
+        partial(cluster.items, "/apis/storage.k8s.io/v1/csidrivers", _Driver, accept=METADATA),
+        partial(cluster.items, "/apis/storage.k8s.io/v1/csinodes", _Node),
+    ]
+    drivers, nodes = together(calls)
+    return CsiDrivers(
+        names=tuple(found.metadata.name for found in drivers),
+        nodes=tuple(CsiNode(found.metadata.name, _drivers(found)) for found in nodes),
+    )
+
+
+def _drivers(found: _Node) -> tuple[NodeDriver, ...]:
+    return tuple(NodeDriver(d.name, tuple(d.topology_keys or ())) for d in found.spec.drivers or ())

@@ -2,6 +2,8 @@
 
 import msgspec
 
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"  # to be accepted for a list
+
 
 class Meta(msgspec.Struct, rename="camel"):
     name: str = ""

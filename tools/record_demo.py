@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from tests import clusters
+from tests.clusters import storage
 from tests.controlplane.objects import crds_dir
 from tests.controlplane.server import ControlPlane
 
@@ -24,7 +25,9 @@ def main() -> int:
         clusters.define(cluster, crds)
         clusters.furnish(cluster)
         cluster.delete(clusters.storage_class())
-        cluster.apply(clusters.storage_class("gp3", "ebs.csi.aws.com"))
+        cluster.apply(clusters.storage_class("gp3", "ebs.csi.aws.com", binding="WaitForFirstConsumer"))
+        cluster.apply(storage.csi_driver("ebs.csi.aws.com"))
+        cluster.apply(*(storage.csi_node(name, "ebs.csi.aws.com") for name in clusters.GPU_NODES))
         cluster.node("gpu-3", gpus=8, labels=clusters.GPU_LABELS, allocatable={"nvidia.com/gpu": "0"})
         command = [sys.executable, "-m", "dynocheck", "snapshot", str(TARGET)]
         code = subprocess.run([*command, "--kubeconfig", str(cluster.kubeconfig())], check=False).returncode

@@ -28,10 +28,12 @@ class Settings(Fact, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """The thresholds that a site may move, from `[thresholds]` of its configuration file.
 
     `kubernetes_version` is the lowest minor version accepted. The default is what Dynamo's
-    installation guide and its Helm chart (`kubeVersion`) ask for.
+    installation guide and its Helm chart (`kubeVersion`) ask for. Credentials that end within
+    `credentials_hours` are warned of.
     """
 
     kubernetes_version: str = "1.30"
+    credentials_hours: int = 24
 
 
 class Unavailable(Exception):

@@ -50,6 +50,8 @@ class ApiServer(ClusterFact, frozen=True):
 
 
 class StorageClass(msgspec.Struct, frozen=True):
+    """A StorageClass; `zones` are those that its `allowedTopologies` name, none of them for all."""
+
     name: str
     provisioner: str
     is_default: bool = False
@@ -58,6 +60,7 @@ class StorageClass(msgspec.Struct, frozen=True):
     binding_mode: str = "Immediate"
     reclaim_policy: str = "Delete"
     allows_expansion: bool = False
+    zones: tuple[str, ...] = ()
 
 
 class StorageClasses(ClusterFact, Many[StorageClass], frozen=True):

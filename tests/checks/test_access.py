@@ -6,7 +6,8 @@ import pytest
 
 from dynocheck.checks import access
 from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, Settings
-from tests.checks.judging import FRONTEND, GRAPH, recipes, said, worker
+from dynocheck.facts.credentials import Credential, Credentials
+from tests.checks.judging import FRONTEND, GRAPH, recipes, said, skipped, worker
 
 
 @pytest.mark.parametrize(
@@ -58,3 +59,29 @@ def test_claims_take_a_newer_server(tmp_path: Path, version: str, outcomes: list
     assert [o for o, _ in said(access.kubernetes_version, server, Settings(), given)] == outcomes
     plain = recipes(tmp_path / "b", deploy=text)
     assert said(access.kubernetes_version, server, Settings(), plain) == []
+
+
+@pytest.mark.parametrize(
+    ("left_s", "says"),
+    [
+        (25 * 3600, None),
+        (24 * 3600, None),
+        (
+            2 * 3600,
+            "the client certificate of the kubeconfig ends in 2.0 hours, by the clock of this machine",
+        ),
+        (-1800, "the client certificate of the kubeconfig ended 0.5 hours ago, by the clock of this machine"),
+    ],
+)
+def test_credentials_that_end(left_s: int, says: str | None) -> None:
+    held = Credentials((Credential("client certificate", "2026-11-21T00:00:00Z", left_s),))
+    assert said(access.credentials, held, Settings()) == ([("warn", says)] if says else [])
+    assert said(access.credentials, held, Settings(credentials_hours=26))
+
+
+def test_credentials_that_do_not_say_when_they_end() -> None:
+    assert (
+        skipped(access.credentials, Credentials(), Settings())
+        == "nothing in the kubeconfig says when it ends"
+    )
+    assert [o for o, _ in said(access.credentials, Credentials(anonymous=True), Settings())] == ["warn"]

@@ -2,5 +2,10 @@
 
 from tests.situations import Situation
 
-HEALTHY = {"access.api-reachable": "pass", "access.kubernetes-version": "pass", "access.permissions": "pass"}
+HEALTHY = {
+    "access.api-reachable": "pass",
+    "access.credentials": "pass",
+    "access.kubernetes-version": "pass",
+    "access.permissions": "pass",
+}
 SITUATIONS: list[Situation] = []

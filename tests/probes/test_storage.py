@@ -1,0 +1,151 @@
+"""What the probes of volumes, credentials and monitoring see of a real API server."""
+
+from __future__ import annotations
+
+import base64
+import json
+import time
+from typing import Any
+
+import pytest
+
+from dynocheck.facts.monitoring import LabelSelector, PodMonitors, Requirement
+from dynocheck.facts.storage import ClaimEvent, CsiNode, NodeDriver
+from dynocheck.kube import Cluster, CredentialsFailed, find
+from dynocheck.probes.claims import claims
+from dynocheck.probes.credentials import credentials
+from tests import clusters
+from tests.clusters import monitoring, storage
+from tests.controlplane.certs import LIFE
+from tests.controlplane.server import ControlPlane
+from tests.probes.looking import look
+
+
+def test_the_drivers_of_nodes(cluster: ControlPlane) -> None:
+    cluster.apply(
+        storage.csi_driver("efs.csi.aws.com"),
+        storage.csi_node("a", "ebs.csi.aws.com", keys=["topology.ebs.csi.aws.com/zone"]),
+        storage.csi_node("b"),
+    )
+    seen = look("csi_drivers", cluster)
+    assert seen.names == ("efs.csi.aws.com",)
+    assert seen.nodes == (
+        CsiNode("a", (NodeDriver("ebs.csi.aws.com", ("topology.ebs.csi.aws.com/zone",)),)),
+        CsiNode("b"),
+    )
+    assert seen.registered("efs.csi.aws.com")
+    assert seen.registered("ebs.csi.aws.com")
+    assert not seen.registered("nfs.csi.k8s.io")
+    assert seen.topology_keys("ebs.csi.aws.com") == {"topology.ebs.csi.aws.com/zone"}
+
+
+def test_the_zones_of_a_class(cluster: ControlPlane) -> None:
+    labels = [
+        {"key": "topology.gke.io/zone", "values": ["a", "b"]},
+        {"key": "topology.kubernetes.io/region", "values": ["r"]},
+    ]
+    cluster.apply(clusters.storage_class(allowedTopologies=[{"matchLabelExpressions": labels}]))
+    (seen,) = look("storage_classes", cluster)
+    assert seen.zones == ("a", "b")
+
+
+def claims_of(cluster: ControlPlane, namespace: str) -> Any:
+    config = str(cluster.kubeconfig(namespace=namespace))
+    return claims(Cluster(find(config), timeout_s=20))
+
+
+def test_claims_of_the_namespace_with_their_own_events(cluster: ControlPlane) -> None:
+    here = cluster.namespace()
+    before, _ = cluster.apply(storage.claim("weights", here, phase="Pending"), storage.claim("weights"))
+    cluster.apply(storage.claim_event(before, "ProvisioningFailed", "of its namesake"))
+    gone = {"metadata": {"finalizers": None}}
+    path = f"/api/v1/namespaces/{here}/persistentvolumeclaims/weights"
+    cluster.delete(before)
+    cluster.request("PATCH", path, gone, content_type="application/merge-patch+json")
+    (made,) = cluster.apply(storage.claim("weights", here, storage_class="slow", phase="Pending"))
+    second = storage.claim_event(made, "ProvisioningFailed", "no quota", last="2026-11-01T10:00:05Z")
+    first = storage.claim_event(made, "Provisioning", "is provisioning", kind="Normal")
+    second["metadata"]["name"] = "weights.2"
+    cluster.apply(second, first)
+    (seen,) = claims_of(cluster, here)
+    assert (seen.name, seen.phase, seen.storage_class) == ("weights", "Pending", "slow")
+    assert (seen.access_modes, seen.requested, seen.volume) == (("ReadWriteMany",), "100Gi", "")
+    assert seen.events == (
+        ClaimEvent("Normal", "Provisioning", "is provisioning", "2026-11-01T10:00:00Z"),
+        ClaimEvent("Warning", "ProvisioningFailed", "no quota", "2026-11-01T10:00:05Z"),
+    )
+
+
+def test_a_claim_that_is_held_while_it_is_deleted(cluster: ControlPlane) -> None:
+    (made,) = cluster.apply(storage.claim("held"))
+    assert made["metadata"]["finalizers"] == ["kubernetes.io/pvc-protection"]
+    cluster.delete(made)
+    (seen,) = look("claims", cluster)
+    assert seen.deleting
+
+
+def test_no_prometheus_operator(cluster: ControlPlane) -> None:
+    assert look("pod_monitors", cluster) == PodMonitors(served=False, collectors_served=False)
+
+
+def test_namespaces_have_labels(cluster: ControlPlane) -> None:
+    name = cluster.namespace()
+    assert look("namespaces", cluster).labels(name) == {"kubernetes.io/metadata.name": name}
+
+
+# Credentials
+
+
+def test_a_certificate_of_the_kubeconfig(cluster: ControlPlane) -> None:
+    seen = look("credentials", cluster)
+    (held,) = seen.items
+    assert held.kind == "client certificate"
+    assert 0 < LIFE.total_seconds() - held.left_s < 3600
+    assert not seen.anonymous
+
+
+def test_a_service_account_of_the_cluster(cluster: ControlPlane) -> None:
+    user = cluster.service_account("robot", "default")
+    (held,) = look("credentials", cluster, user).items
+    assert held.kind == "token"
+    assert 3500 < held.left_s <= 3600
+    assert held.expires > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def test_no_token_gets_into_the_fact(cluster: ControlPlane) -> None:
+    payload = base64.urlsafe_b64encode(json.dumps({"exp": 1_700_000_000, "sub": "me"}).encode()).decode()
+    token = f"eyJhbGciOiJub25lIn0.{payload}.c2lnbmF0dXJl"
+    config = cluster.kubeconfig(token=token, client_certificate_data=None, client_key_data=None)
+    seen = credentials(Cluster(find(str(config)), timeout_s=5))
+    assert payload not in repr(seen)
+    (held,) = seen.items  # type: ignore[attr-defined]
+    assert (held.kind, held.expires) == ("token", "2023-11-14T22:13:20Z")
+    assert held.left_s < 0
+
+
+def test_nobody_in_particular(cluster: ControlPlane) -> None:
+    config = cluster.kubeconfig(client_certificate_data=None, client_key_data=None)
+    assert credentials(Cluster(find(str(config)), timeout_s=5)).anonymous  # type: ignore[attr-defined]
+
+
+def test_a_certificate_that_is_none(cluster: ControlPlane) -> None:
+    config = cluster.kubeconfig(client_certificate_data=base64.b64encode(b"nonsense").decode())
+    with pytest.raises(CredentialsFailed, match="not a certificate in PEM"):
+        credentials(Cluster(find(str(config)), timeout_s=5))
+
+
+# From here on the cluster is furnished.
+
+
+def test_monitors_of_dynamo_and_who_reads_them(fit_cluster: ControlPlane) -> None:
+    other = monitoring.pod_monitor("other", "x")
+    other["spec"]["selector"] = {"matchLabels": {"app": "other"}}
+    expression = {"key": "team", "operator": "In", "values": ["ml"]}
+    fit_cluster.apply(other, monitoring.prometheus(podMonitorSelector={"matchExpressions": [expression]}))
+    seen = look("pod_monitors", fit_cluster)
+    assert sorted(each.name for each in seen.items) == ["dynamo-frontend", "dynamo-worker"]
+    (collector,) = seen.collectors
+    assert (collector.kind, collector.namespace, collector.name) == ("Prometheus", "monitoring", "prometheus")
+    assert collector.monitors == LabelSelector(expressions=(Requirement("team", "In", ("ml",)),))
+    assert collector.namespaces is None
+    assert collector.available

@@ -1,0 +1,86 @@
+"""What `storage.claim-matches` says must be what the API server does."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from dynocheck.checks import claims as checks
+from dynocheck.probes.claims import claims
+from dynocheck.probes.storage import storage_classes
+from tests import clusters
+from tests.checks.judging import found, recipes
+from tests.clusters import storage
+from tests.controlplane.api import Object
+from tests.controlplane.server import ControlPlane
+from tests.probes.looking import reach
+
+RWX, RWO, ROX = "ReadWriteMany", "ReadWriteOnce", "ReadOnlyMany"
+
+
+def manifest(**spec: Any) -> Object:
+    whole = {
+        "accessModes": [RWX],
+        "resources": {"requests": {"storage": "100Gi"}},
+        "storageClassName": "shared",
+    }
+    whole = {key: value for key, value in {**whole, **spec}.items() if value is not None}
+    return {
+        "apiVersion": "v1",
+        "kind": "PersistentVolumeClaim",
+        "metadata": {"name": "cache", "namespace": "default"},
+        "spec": whole,
+    }
+
+
+def sized(size: str) -> Object:
+    return {"resources": {"requests": {"storage": size}}}
+
+
+@pytest.mark.parametrize(
+    ("there", "phase", "declared", "refused"),
+    [
+        ({}, "Bound", {}, False),
+        ({}, "Bound", {"storageClassName": "grows"}, True),
+        ({}, "Bound", {"storageClassName": ""}, True),
+        ({}, "Bound", {"storageClassName": None}, True),
+        ({"storageClassName": None}, "Bound", {}, False),
+        ({"storageClassName": None}, "Bound", {"storageClassName": "grows"}, True),
+        ({"storageClassName": ""}, "Bound", {"storageClassName": None}, True),
+        ({"storageClassName": ""}, "Bound", {"storageClassName": ""}, False),
+        ({}, "Bound", {"accessModes": [RWO]}, True),
+        ({"accessModes": [RWX, ROX]}, "Bound", {"accessModes": [ROX, RWX]}, True),
+        ({}, "Bound", sized("50Gi"), True),
+        ({}, "Bound", sized("102400Mi"), False),
+        ({}, "Bound", sized("200Gi"), True),
+        ({"storageClassName": "grows"}, "Bound", {"storageClassName": "grows", **sized("200Gi")}, False),
+        ({"storageClassName": "grows"}, "Bound", {"storageClassName": "grows", **sized("50Gi")}, True),
+        ({}, "Pending", {}, False),
+        ({}, "Pending", sized("200Gi"), True),
+        ({}, "Pending", sized("50Gi"), True),
+        ({}, "Lost", sized("50Gi"), True),
+    ],
+)
+def test_what_is_said_to_be_refused_is_refused(
+    cluster: ControlPlane, tmp_path: Path, there: Object, phase: str, declared: Object, refused: bool
+) -> None:
+    cluster.apply(
+        clusters.storage_class(),
+        clusters.storage_class("grows", default=False, allowVolumeExpansion=True),
+    )
+    file = tmp_path / "there.yaml"
+    file.write_text(yaml.safe_dump(manifest(**there)))
+    made = cluster.kubectl("apply", "-f", str(file))
+    assert made.returncode == 0, made.stderr
+    status = {"phase": phase, "capacity": {"storage": "100Gi"}}
+    cluster.patch_status({**storage.claim("cache"), "status": status})
+
+    recipe = recipes(tmp_path / "recipe", claim=yaml.safe_dump(manifest(**declared)))
+    seen = reach(cluster)
+    said = [str(f.outcome) for f in found(checks.claim_matches, claims(seen), storage_classes(seen), recipe)]
+    tried = cluster.kubectl("apply", "-f", str(tmp_path / "recipe"))
+    assert (tried.returncode != 0) is refused, tried.stderr
+    assert said == (["fail"] if refused else []), tried.stderr
