@@ -2,8 +2,6 @@
 
 from collections.abc import Iterator
 
-from dynocheck.schema import validate
-
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe import Manifest, Role
@@ -42,6 +40,8 @@ def schema(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: kubectl apply --dry-run=server --validate=strict -f FILE
     """
+    from dynocheck.schema import validate  # schemas are read only here
+
     judged = False
     for manifest in _manifests(recipes):
         judged = True

@@ -1,6 +1,5 @@
 """What a site has decided once: `dynocheck.toml`, or `[tool.dynocheck]` of a `pyproject.toml`."""
 
-import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
@@ -44,6 +43,8 @@ def find(given: str | None = None) -> Configuration:
 
 
 def _read(path: Path) -> Configuration:
+    import tomllib
+
     try:
         content: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 
 from dynocheck import config, reports, runner, snapshot
 from dynocheck.errors import UsageError
-from dynocheck.facts import ClusterFact, Fact, RecipeFact, RequiredAccess, Settings
+from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, RequiredAccess, Settings
 from dynocheck.kube import Cluster
 from dynocheck.outcomes import Outcome, exit_code
-from dynocheck.recipe.discover import RecipePaths
 from dynocheck.registry import Check, Probe, Registry, load, matching, select
 from dynocheck.reports import progress
 

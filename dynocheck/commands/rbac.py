@@ -9,9 +9,8 @@ import yaml
 
 from dynocheck import runner
 from dynocheck.commands.judging import Choices, Setting
-from dynocheck.facts import Access, ClusterFact, Settings
+from dynocheck.facts import Access, ClusterFact, RecipePaths, Settings
 from dynocheck.kube import Cluster
-from dynocheck.recipe.discover import RecipePaths
 
 
 def run(choices: Choices) -> int:

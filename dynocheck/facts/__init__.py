@@ -21,7 +21,7 @@ from dynocheck.facts.cluster import (
     StorageClasses,
     Taint,
 )
-from dynocheck.facts.recipe import RecipeFact, Recipes
+from dynocheck.facts.recipe import RecipeFact, RecipePaths, Recipes
 
 __all__ = [
     "Access",
@@ -39,6 +39,7 @@ __all__ = [
     "Permissions",
     "Pod",
     "RecipeFact",
+    "RecipePaths",
     "Recipes",
     "RequiredAccess",
     "ResourceSlices",

@@ -5,7 +5,7 @@ Lines and columns count from 1 everywhere.
 
 import enum
 from collections.abc import Iterable, Iterator
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
@@ -14,6 +14,12 @@ from dynocheck.facts.base import Fact, Many
 
 class RecipeFact(Fact, frozen=True):
     """A fact that only recipe files can give."""
+
+
+class RecipePaths(NamedTuple):
+    """The paths to recipes that the user named: what the probe of recipes looks at."""
+
+    items: tuple[str, ...]
 
 
 class Value(msgspec.Struct, frozen=True, array_like=True):

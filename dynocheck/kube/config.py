@@ -38,7 +38,7 @@ def find(
         and this is no pod.
     """
     paths = _paths(kubeconfig)
-    existing = [path for path in paths if path.exists()]
+    existing = [path for path in paths if _is_there(path)]
     if existing:
         chosen = files.read(existing).choose(context)
         return Connection(
@@ -65,6 +65,16 @@ def _paths(kubeconfig: str | None) -> list[Path]:
         return [Path.home() / ".kube" / "config"]
     except RuntimeError:  # a pod's arbitrary user may have no home
         return []
+
+
+def _is_there(path: Path) -> bool:
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:  # reading it will say why
+        return True
+    return True
 
 
 def _in_cluster(namespace: str | None) -> Connection:

@@ -189,7 +189,7 @@ def _read(path: Path) -> _File:
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not YAML: {_place(error)}") from None
+        raise UsageError(f"{path}: not a kubeconfig: not YAML: {_place(error)}") from None
     except (msgspec.ValidationError, UnicodeError, RecursionError, ValueError) as error:
         # Only msgspec is known to name no value, and a value may be a secret.
         why = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__

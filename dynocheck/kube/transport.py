@@ -1,7 +1,10 @@
 """One request and its answer, over pooled connections; what goes wrong on the way told apart."""
 
 import ssl
-from collections.abc import Mapping
+import threading
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from importlib.util import find_spec
 from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit, urlunsplit
@@ -11,7 +14,6 @@ from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 from urllib3.exceptions import (
     ConnectTimeoutError,
-    DecodeError,
     HTTPError,
     InsecureRequestWarning,
     ProxyError,
@@ -31,7 +33,10 @@ LIMIT = 128 << 20  # bytes of one answer; a page of 500 pods has 10 MB
 
 _CONNECT_S = 4.0
 _CONNECTIONS = 32
+_AT_ONCE = 4  # a TLS handshake takes as long as several answers, so a few connections are faster than many
+_QUEUED_S = 0.1  # who has waited so long goes ahead: an answer that stalls holds nobody up
 _CHUNK = 1 << 20
+_NO_HANDSHAKE = "it takes the connection, but no TLS handshake follows"
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 
 
@@ -52,6 +57,7 @@ class Transport:
         self.identity = identity
         self._server = server
         self._pool = _pool(url, server, identity)
+        self._turns = threading.Semaphore(_AT_ONCE)
 
     def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: Deadline
@@ -64,14 +70,21 @@ class Transport:
         """
         path = target.partition("?")[0]
         try:
-            with deadline.kept(), self._open(method, target, headers, body, deadline) as response:
+            with self._turn(), deadline.kept(), self._open(method, target, headers, body, deadline) as response:
                 return Answer(response.status, response.headers, self._read(response, path))
         except ReadTimeoutError:
             raise TimedOut(f"{self.url}{path}: no complete answer within {deadline.limit_s:g} s") from None
-        except DecodeError:
-            raise Garbled(f"{self.url}{path}: its answer cannot be decompressed") from None
         except HTTPError as error:
             raise self._unreachable(error) from None
+
+    @contextmanager
+    def _turn(self) -> Iterator[None]:
+        mine = self._turns.acquire(timeout=_QUEUED_S)
+        try:
+            yield
+        finally:
+            if mine:
+                self._turns.release()
 
     def _open(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: Deadline
@@ -96,10 +109,17 @@ class Transport:
 
     def _read(self, response: urllib3.BaseHTTPResponse, path: str) -> bytes:
         body = bytearray()
-        for chunk in response.stream(_CHUNK):
-            body += chunk
-            if len(body) > LIMIT:
-                raise Garbled(f"{self.url}{path}: an answer of more than {LIMIT >> 20} MiB")
+        packing = response.headers.get("Content-Encoding", "identity").lower()
+        gunzip = zlib.decompressobj(wbits=31) if packing == "gzip" else None
+        try:
+            for chunk in response.stream(_CHUNK, decode_content=False):
+                body += gunzip.decompress(chunk, LIMIT + 1) if gunzip else chunk
+                if len(body) > LIMIT:
+                    raise Garbled(f"{self.url}{path}: an answer of more than {LIMIT >> 20} MiB")
+        except zlib.error:
+            packing = "broken"
+        if packing not in ("identity", "gzip") or (gunzip and body and not gunzip.eof):
+            raise Garbled(f"{self.url}{path}: its answer is compressed and cannot be unpacked")
         return bytes(body)
 
     def _unreachable(self, error: HTTPError) -> KubeError:
@@ -170,7 +190,8 @@ class _TLSConnection(HTTPSConnection):
         try:
             super().connect()
         except TimeoutError:
-            raise ConnectTimeoutError("it takes the connection, but no TLS handshake follows") from None
+            what = "nothing comes back through its proxy" if self.proxy else _NO_HANDSHAKE
+            raise ConnectTimeoutError(what) from None
 
 
 class _Pool(HTTPConnectionPool):
@@ -198,7 +219,7 @@ def _reason(error: BaseException) -> str:
     while (inner := _inner(error)) is not None:
         error = inner
     if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
+        return error.verify_message.rstrip(".")
     if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
         return "it answers, but not in TLS"
     return str(getattr(error, "strerror", None) or error) or type(error).__name__

@@ -28,12 +28,6 @@ class NotARecipe(UsageError):
     """A path that the user named holds nothing to judge."""
 
 
-class RecipePaths(NamedTuple):
-    """A source: the paths that the user named."""
-
-    items: tuple[str, ...]
-
-
 class _Read(NamedTuple):
     file: SourceFile
     text: str

@@ -19,6 +19,8 @@ _MODULES = {
     "table": "table",
     "json": "as_json",
     "junit": "junit",
+    "sarif": "sarif",
+    "github": "github",
 }
 
 FORMATS: tuple[str, ...] = tuple(_MODULES)

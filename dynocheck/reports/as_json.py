@@ -2,6 +2,7 @@
 
 import json
 import re
+from typing import Any
 
 import msgspec
 
@@ -18,7 +19,12 @@ def text(report: Report, _: Options) -> str:
     What could play tricks on a terminal is written as a JSON escape, so it reads back unchanged. A lone
     surrogate, which JSON cannot carry, becomes the text of its escape.
     """
-    encoded = msgspec.json.format(msgspec.json.encode(plain(report)), indent=2).decode()
+    return dumped(report)
+
+
+def dumped(value: Any) -> str:
+    """Any data as JSON of that manner."""
+    encoded = msgspec.json.format(msgspec.json.encode(plain(value)), indent=2).decode()
     return _BEYOND_ASCII.sub(_harmless, encoded) + "\n"
 
 

@@ -156,6 +156,11 @@ def test_a_folder(tmp_path: Path) -> None:
     assert told(kubeconfig=str(tmp_path)) == f"{tmp_path}: Is a directory"
 
 
+def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 300)
+    assert told(kubeconfig=str(path)) == f"{path}: File name too long"
+
+
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = write(tmp_path / "config", document())
     path.chmod(0)
@@ -184,12 +189,15 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("clusters: [{cluster: {}}]", "not a kubeconfig: Object missing required field `name`"),
         (f"users: [{{name: a, user: {SECRET}}}]", "not a kubeconfig: Expected `object`, got `str`"),
         ("users: [{name: a, user: {token: 7}}]", "not a kubeconfig: Expected `str`, got `int`"),
-        (f"users:\n- name: a\n  token: {SECRET}: x", "not YAML: line 3: mapping values are not allowed"),
-        (f"users: [\ntoken: {SECRET}", "not YAML: line 3: did not find expected"),
-        (f"token: !secret {SECRET}", "not YAML: line 1: could not determine a constructor"),
-        ("a: 1\n---\nb: 2", "not YAML: line 2: but found another document"),
-        ("\x00\x01", "not YAML: "),
-        ("? [a]\n: b", "not YAML: line 1: found unhashable key"),
+        (
+            f"users:\n- name: a\n  token: {SECRET}: x",
+            "not a kubeconfig: not YAML: line 3: mapping values are not allowed",
+        ),
+        (f"users: [\ntoken: {SECRET}", "not a kubeconfig: not YAML: line 3: did not find expected"),
+        (f"token: !secret {SECRET}", "not a kubeconfig: not YAML: line 1: could not determine a constructor"),
+        ("a: 1\n---\nb: 2", "not a kubeconfig: not YAML: line 2: but found another document"),
+        ("\x00\x01", "not a kubeconfig: not YAML: "),
+        ("? [a]\n: b", "not a kubeconfig: not YAML: line 1: found unhashable key"),
         ("a: &x [*x]\nclusters: *x", "not a kubeconfig: "),
         ("d: 2026-13-45", "not a kubeconfig: ValueError"),
         ({**document(), "clusters": document()["clusters"] * 2}, "two clusters are called 'one'"),

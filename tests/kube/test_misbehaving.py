@@ -9,13 +9,17 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
-from cryptography.hazmat.primitives import serialization
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from dynocheck.kube import (
     CredentialsFailed,
@@ -114,8 +118,8 @@ def test_one_byte_at_a_time(tmp_path: Path, secured: bool, part: str) -> None:
             time.sleep(0.1)
 
     context, authority = trusted(tmp_path) if secured else (None, b"")
-    with serving(drip, context, authority) as server, refused(TimedOut, server.url):
-        server.cluster(tmp_path).items(PATH, Thing)
+    with serving(drip, context, authority) as server, refused(TimedOut, server.url, within=0.9):
+        server.cluster(tmp_path, timeout_s=0.5).items(PATH, Thing)
 
 
 def test_pages_without_end(tmp_path: Path) -> None:
@@ -199,6 +203,24 @@ def test_a_pinned_certificate_is_trusted_by_itself(tmp_path: Path) -> None:
         assert server.cluster(tmp_path).items(PATH, Thing) == []
 
 
+def test_an_old_authority_is_trusted_as_go_trusts_it(tmp_path: Path) -> None:
+    """Many clusters' authorities have no key identifiers, which Python 3.13 asks for by itself."""
+    key, own_key = ec.generate_private_key(ec.SECP256R1()), ec.generate_private_key(ec.SECP256R1())
+    old, own = (x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)]) for name in ("old", "own"))
+    now, day = datetime.now(UTC), timedelta(1)
+    ca = x509.CertificateBuilder(old, old, key.public_key(), 1, now - day, now + day)
+    ca = ca.add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+    named = x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))])
+    leaf = x509.CertificateBuilder(old, own, own_key.public_key(), 2, now - day, now + day)
+    authority, certificate = (
+        each.sign(key, hashes.SHA256()).public_bytes(serialization.Encoding.PEM)
+        for each in (ca, leaf.add_extension(named, False))
+    )
+    context = tls(certs.Pair(certificate, certs.private_key(own_key)), tmp_path)
+    with serving(answering(reply(200, items())), context, authority) as server:
+        assert server.cluster(tmp_path).items(PATH, Thing) == []
+
+
 def test_https_to_a_server_without_tls(tmp_path: Path) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as plain:
         threading.Thread(target=plain.serve_forever, daemon=True).start()
@@ -217,6 +239,17 @@ def test_http_to_an_api_server(controlplane: Any, tmp_path: Path) -> None:
     server = Server(controlplane.url.replace("https:", "http:"), b"")
     with refused(Unreachable, f"cannot reach {server.url}: it speaks TLS, and its URL says http"):
         server.cluster(tmp_path).items(PATH, Thing)
+
+
+def test_a_connection_that_the_server_has_closed_is_not_used_again(tmp_path: Path) -> None:
+    def once(request: Request, connection: socket.socket) -> None:
+        connection.sendall(reply(200, items()))
+
+    with serving(once) as server:
+        cluster = server.cluster(tmp_path)
+        for _ in range(5):
+            assert cluster.items(PATH, Thing) == []
+            time.sleep(0.02)
 
 
 # It answers, but not as an API server does
@@ -240,7 +273,9 @@ def test_http_to_an_api_server(controlplane: Any, tmp_path: Path) -> None:
         (reply(200, {**items(), "metadata": {"continue": 7}}), "Expected `str`, got `int`"),
         (reply(200, b'{"kind": "ThingList\xff"}'), "not what an API server answers"),
         (reply(200, b"[" * 100_000), "not what an API server answers"),
-        (reply(200, b"not gzip", Content_Encoding="gzip"), "cannot be decompressed"),
+        (reply(200, b"not gzip", Content_Encoding="gzip"), "cannot be unpacked"),
+        (reply(200, gzip.compress(b"[" * 99)[:-9], Content_Encoding="gzip"), "cannot be unpacked"),
+        (reply(200, b"?", Content_Encoding="br"), "cannot be unpacked"),
         (reply(204, ""), "truncated"),
     ],
 )

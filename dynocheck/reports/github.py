@@ -1,0 +1,47 @@
+"""Workflow commands of GitHub Actions, which show each finding on its line of a pull request."""
+
+from dynocheck.outcomes import Finding, Outcome, Report, Verdict
+from dynocheck.reports.options import Options
+from dynocheck.reports.wording import visible
+
+_COMMANDS = {
+    Outcome.FAIL: "error",
+    Outcome.ERROR: "error",
+    Outcome.UNKNOWN: "error",
+    Outcome.WARN: "warning",
+}
+
+
+def text(report: Report, _: Options) -> str:
+    """A command a finding; nothing where all is well."""
+    lines = [
+        _command(verdict, finding)
+        for verdict in report.verdicts
+        for finding in verdict.findings
+        if finding.outcome in _COMMANDS
+    ]
+    return "".join(f"{line}\n" for line in lines)
+
+
+def _command(verdict: Verdict, finding: Finding) -> str:
+    properties = {"title": f"{verdict.check}: {finding.outcome}"}
+    place = finding.location
+    if place is not None:
+        properties["file"] = place.file
+        properties |= {"line": str(place.line)} if place.line is not None else {}
+        properties |= {"col": str(place.column)} if place.column is not None else {}
+    said = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    about = f"{finding.subject}: " if finding.subject else ""
+    message = visible(about + finding.message)
+    if finding.fix:
+        message += f"\nfix: {visible(finding.fix)}"
+    return f"::{_COMMANDS[finding.outcome]} {said}::{_data(message)}"
+
+
+def _data(text: str) -> str:
+    """What follows the second `::`, escaped as the runner unescapes it."""
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(visible(text)).replace(":", "%3A").replace(",", "%2C")

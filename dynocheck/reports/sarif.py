@@ -1,0 +1,99 @@
+"""SARIF 2.1.0 (OASIS), as code scanning takes it: a rule a check, a result a finding, on its line."""
+
+from collections.abc import Iterator
+from typing import Any
+from urllib.parse import quote
+
+from dynocheck.outcomes import Finding, Outcome, Report, Verdict
+from dynocheck.reports.as_json import dumped
+from dynocheck.reports.options import Options
+from dynocheck.reports.wording import visible
+
+_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_LEVELS = {Outcome.FAIL: "error", Outcome.WARN: "warning"}
+_NOT_LOOKED = (Outcome.UNKNOWN, Outcome.ERROR)
+
+
+def text(report: Report, _: Options) -> str:
+    """The report as one SARIF log.
+
+    Failures and warnings are results. What could not be looked at is no result but a notification of the
+    run, which then was no success.
+    """
+    log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [_run(report)]}
+    return dumped(log)
+
+
+def _run(report: Report) -> dict[str, Any]:
+    indices = {verdict.check: i for i, verdict in enumerate(report.verdicts)}
+    notifications = [_notification(v, f) for v, f in _findings(report) if f.outcome in _NOT_LOOKED]
+    return {
+        "tool": {
+            "driver": {
+                "name": report.tool.name,
+                "version": report.tool.version,
+                "rules": [{"id": v.check, "shortDescription": {"text": v.title}} for v in report.verdicts],
+            }
+        },
+        "invocations": [
+            {
+                "executionSuccessful": not notifications,
+                "startTimeUtc": report.started,
+                "toolExecutionNotifications": notifications,
+            }
+        ],
+        "results": [
+            _result(verdict, finding, indices[verdict.check])
+            for verdict, finding in _findings(report)
+            if finding.outcome in _LEVELS
+        ],
+    }
+
+
+def _findings(report: Report) -> Iterator[tuple[Verdict, Finding]]:
+    for verdict in report.verdicts:
+        for finding in verdict.findings:
+            yield verdict, finding
+
+
+def _result(verdict: Verdict, finding: Finding, index: int) -> dict[str, Any]:
+    return {
+        "ruleId": verdict.check,
+        "ruleIndex": index,
+        "level": _LEVELS[finding.outcome],
+        "message": {"text": _message(finding)},
+        "locations": list(_locations(finding)),
+    }
+
+
+def _notification(verdict: Verdict, finding: Finding) -> dict[str, Any]:
+    return {
+        "associatedRule": {"id": verdict.check},
+        "level": "error",
+        "message": {"text": _message(finding)},
+    }
+
+
+def _message(finding: Finding) -> str:
+    about = f"{finding.subject}: " if finding.subject else ""
+    fix = f"\nFix: {visible(finding.fix)}" if finding.fix else ""
+    return visible(about + finding.message) + fix
+
+
+def _locations(finding: Finding) -> Iterator[dict[str, Any]]:
+    place = finding.location
+    if place is not None:
+        region = {"startLine": place.line, "startColumn": place.column}
+        physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(place.file)}}
+        if place.line is not None:
+            physical["region"] = {key: value for key, value in region.items() if value is not None}
+        yield {"physicalLocation": physical}
+    elif finding.subject is not None:
+        yield {
+            "logicalLocations": [{"fullyQualifiedName": visible(str(finding.subject)), "kind": "resource"}]
+        }
+
+
+def _uri(path: str) -> str:
+    """A path as the relative or absolute URI reference that it is."""
+    return quote(path.removeprefix("./"), errors="backslashreplace")
