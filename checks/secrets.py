@@ -10,7 +10,7 @@ from dynocheck.facts.tenancy import NamedSecret, NamedSecrets, Namespace
 _PULL_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
 
 
-@check("platform.secrets", title="Every Secret that the recipe names is there, with the key it wants")
+@check("platform.secrets", title="Every Secret that the recipe's pods need is there, with the key they need")
 def secrets(found: NamedSecrets, namespace: Namespace, recipes: Recipes) -> Iterator[Finding]:
     """A container whose Secret or key is missing waits in CreateContainerConfigError, unless it says
     `optional: true`.

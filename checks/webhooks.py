@@ -31,20 +31,9 @@ def webhook(
     if not webhooks and not unconverted:
         raise Skip("no webhook for Dynamo's types is configured")
     yield from _unreachable(webhooks, services)
-    looked = {
-        **{id(each): admission.looked for each in admission},
-        **{id(c): types.looked for c in converters},
-    }
-    judged: set[tuple[str, str, str]] = set()
-    for each in webhooks:
-        problem = _distrust(each, looked[id(each)])
-        if problem is not None and (key := (each.kind, each.configuration, problem)) not in judged:
-            judged.add(key)
-            yield (fail if each.blocking else warn)(
-                problem,
-                fix=f"kubectl get {each.kind.lower()} {each.configuration} -o yaml | grep -n caBundle",
-                subject=Subject(each.kind, each.configuration),
-            )
+    yield from _untrusted(
+        [*((each, admission.looked) for each in admission), *((each, types.looked) for each in converters)]
+    )
     for found in unconverted:
         yield warn(
             f"serves {' and '.join(found.served)}, which differ in shape, and has no webhook to convert them",
@@ -70,6 +59,23 @@ def _unreachable(webhooks: list[Webhook], services: ServiceEndpoints) -> Iterato
             fix=f"kubectl get service,endpointslice -n {service.namespace}",
             evidence={"called by": names},
             subject=Subject("Service", service.name, service.namespace),
+        )
+
+
+def _untrusted(seen: list[tuple[Webhook, float]]) -> Iterator[Finding]:
+    causes: dict[tuple[ServiceName | None, str], list[Webhook]] = {}
+    for each, looked in seen:
+        problem = _distrust(each, looked)
+        if problem is not None:
+            causes.setdefault((each.service, problem), []).append(each)
+    for (_, problem), sharing in causes.items():
+        first = sharing[0]
+        names = dict.fromkeys(each.configuration for each in sharing)
+        yield (fail if any(each.blocking for each in sharing) else warn)(
+            problem,
+            fix=f"kubectl get {first.kind.lower()} {first.configuration} -o yaml | grep -n caBundle",
+            evidence={"in": list(names)},
+            subject=Subject(first.kind, first.configuration),
         )
 
 

@@ -1,7 +1,6 @@
 """The Dynamo platform: webhooks, versions of its types, configuration and claims of its operators."""
 
 import datetime
-import ssl
 import time
 from base64 import b64decode
 from collections.abc import Iterator
@@ -9,7 +8,6 @@ from functools import partial
 from typing import Any
 
 import msgspec
-import yaml
 
 from dynocheck import probe
 from dynocheck.facts import Access
@@ -138,6 +136,8 @@ def _certificates(bundle: str) -> Certificates | None:
     """What a CA bundle holds, by the library that would use it to verify."""
     if not bundle:
         return None
+    import ssl  # not before there is a certificate to read
+
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=b64decode(bundle, validate=True).decode("ascii"))
@@ -229,6 +229,8 @@ def operator_configs(cluster: Cluster) -> OperatorConfigs:
 
 
 def _configs(found: _ConfigMap) -> Iterator[OperatorConfig]:
+    import yaml  # takes longer than the rest of a start
+
     try:
         settings = yaml.load((found.data or {}).get("config.yaml", ""), Loader=yaml.CSafeLoader)
     except yaml.YAMLError:

@@ -5,11 +5,10 @@ from functools import partial
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, Recipes
+from dynocheck.facts import Access, RecipePaths, Recipes
 from dynocheck.facts.pods import secret_references
 from dynocheck.facts.tenancy import NamedSecret, NamedSecrets
 from dynocheck.kube import Cluster, NotFound, together
-from dynocheck.recipe.discover import RecipePaths, load
 
 
 class _Secret(msgspec.Struct):
@@ -22,6 +21,8 @@ class _Secret(msgspec.Struct):
 @probe(access=[Access("get", "secrets", local=True)])
 def named_secrets(cluster: Cluster, paths: RecipePaths) -> NamedSecrets:
     """Metadata alone has no keys, so each is asked for by its name; lists of Secrets are never read."""
+    from dynocheck.recipe.discover import load  # the reading of YAML, which no cluster needs
+
     here = cluster.connection.namespace
     references = secret_references(Recipes(load(paths.items)))
     names = sorted({(r.namespace or here, r.name) for r in references})

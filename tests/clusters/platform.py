@@ -1,4 +1,4 @@
-"""The Dynamo platform as its chart installs it: operator, webhooks and configuration; and the cluster's DNS."""
+"""The Dynamo platform as its chart installs it: operator, webhooks, configuration; and the DNS."""
 
 from __future__ import annotations
 
@@ -169,16 +169,19 @@ def admission(ca: str | None, kind: str = "Validating", *, policy: str = "Fail",
     }
 
 
-def convert(cluster: ControlPlane, ca: str | None) -> None:
+def convert(cluster: ControlPlane, ca: str | None, *plurals: str) -> None:
     """Have the operator convert between versions of its types, as it would after its first start."""
-    for plural in VERSIONED:
+    for plural in plurals or VERSIONED:
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/dynamo{plural}.nvidia.com"
-        webhook = {"clientConfig": client("/convert", ca), "conversionReviewVersions": ["v1"]}
+        webhook = {
+            "clientConfig": {"caBundle": None, **client("/convert", ca)},
+            "conversionReviewVersions": ["v1"],
+        }
         conversion = {"strategy": "Webhook", "webhook": webhook}
-        _merge(cluster, path, {"spec": {"conversion": conversion}})
+        merge(cluster, path, {"spec": {"conversion": conversion}})
 
 
-def _merge(cluster: ControlPlane, path: str, body: Object) -> Object:
+def merge(cluster: ControlPlane, path: str, body: Object) -> Object:
     return cluster.request("PATCH", path, body, content_type="application/merge-patch+json")
 
 
