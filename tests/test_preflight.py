@@ -93,7 +93,8 @@ def test_a_stopped_server_is_one_line_within_five_seconds(cluster: ControlPlane)
     assert set(ended.outcomes.values()) == {"unknown"}
     shown = dynocheck("preflight", "--kubeconfig", config)
     assert shown.out.count("Connection refused") == 1
-    assert f"{len(ended.outcomes)} checks could not look: cannot reach https://127.0.0.1:1: Connection refused" in shown.out
+    why = "cannot reach https://127.0.0.1:1: Connection refused"
+    assert f"{len(ended.outcomes)} checks could not look: {why}" in shown.out
 
 
 def test_an_expired_token_is_told_from_a_missing_right(cluster: ControlPlane) -> None:

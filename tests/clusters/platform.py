@@ -185,8 +185,23 @@ def merge(cluster: ControlPlane, path: str, body: Object) -> Object:
     return cluster.request("PATCH", path, body, content_type="application/merge-patch+json")
 
 
+def secret(name: str, kind: str = "Opaque", **data: str) -> Object:
+    """A Secret of the namespace that tests deploy to."""
+    encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
+    metadata = {"name": name, "namespace": "default"}
+    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "data": encoded}
+
+
+def pull_secret(kind: str = "kubernetes.io/dockerconfigjson") -> Object:
+    return secret("nvcr-pull", kind, **{".dockerconfigjson": "{}"})
+
+
+TOKEN = secret("hf-token-secret", HF_TOKEN="hf_" + "x" * 20)
+
+
 def furnish(cluster: ControlPlane) -> None:
     ca = bundle()
+    cluster.apply(TOKEN, pull_secret())
     cluster.apply(namespace(NAMESPACE), operator(), config(), endpoints(SERVICE, NAMESPACE))
     cluster.apply(admission(ca), admission(ca, "Mutating"), endpoints("kube-dns", "kube-system"))
     convert(cluster, ca)

@@ -9,6 +9,7 @@ from typing import Any
 from tests import clusters
 from tests.clusters import platform
 from tests.controlplane.api import Object
+from tests.controlplane.objects import crds_dir
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
@@ -89,8 +90,11 @@ def operator_of_another_namespace(cluster: ControlPlane) -> None:
 
 
 def two_operators(cluster: ControlPlane, text: str = platform.CONFIG) -> None:
-    place = {"namespace": "lab", "instance": "mine"}
-    cluster.apply(platform.namespace("lab"), platform.operator(**place), platform.config(text, **place))
+    cluster.apply(
+        platform.namespace("lab"),
+        platform.operator(namespace="lab", instance="mine"),
+        platform.config(text, namespace="lab", instance="mine"),
+    )
 
 
 def operator_gone_webhooks_left(cluster: ControlPlane) -> None:
@@ -107,6 +111,49 @@ def operator_gone_webhooks_left(cluster: ControlPlane) -> None:
 
 def old_types(cluster: ControlPlane) -> None:
     cluster.apply(platform.operator(release="1.1.1"))
+
+
+def of_default(kind: str, name: str, api: str = "v1", **spec: Any) -> Object:
+    """An object of the namespace that the run is for."""
+    return {
+        "apiVersion": api,
+        "kind": kind,
+        "metadata": {"name": name, "namespace": "default"},
+        "spec": spec,
+    }
+
+
+def level(name: str) -> Object:
+    return platform.namespace("default", **{"pod-security.kubernetes.io/enforce": name})
+
+
+def key_of_another_name(cluster: ControlPlane) -> None:
+    cluster.delete(platform.TOKEN)
+    cluster.apply(platform.secret(TOKEN, TOKEN="x"))
+
+
+def pull_secret_of_another_type(cluster: ControlPlane) -> None:
+    cluster.delete(platform.pull_secret())
+    cluster.apply(platform.pull_secret("Opaque"))
+
+
+def grove(cluster: ControlPlane, tag: str = "v0.1.0-alpha.10", *, ready: bool = True) -> None:
+    crds = crds_dir()
+    assert crds is not None
+    cluster.load_crds(crds / "grove", crds / "kai-scheduler")
+    labels = {"app.kubernetes.io/name": "grove-operator"}
+    image = f"ghcr.io/ai-dynamo/grove/grove-operator:{tag}"
+    cluster.apply(
+        platform.namespace("grove-system"),
+        platform.deployment("grove-operator", "grove-system", image, labels, ready=ready),
+    )
+
+
+def grove_unused(cluster: ControlPlane) -> None:
+    grove(cluster)
+    cluster.apply(
+        platform.config(platform.CONFIG.replace("grove: {enabled: true}", "grove: {enabled: false}"))
+    )
 
 
 SITUATIONS = [
@@ -217,6 +264,81 @@ SITUATIONS = [
         applied(platform.endpoints("kube-dns", "kube-system", ready=0)),
         {"platform.dns": "fail"},
         "kube-dns",
+    ),
+    Situation(
+        "token missing",
+        deleted(platform.TOKEN),
+        {"platform.secrets": "fail"},
+        TOKEN,
+        "does not exist, and a container needs it",
+        recipe=NEEDY,
+    ),
+    Situation(
+        "token under another key",
+        key_of_another_name,
+        {"platform.secrets": "fail"},
+        TOKEN,
+        "has no key HF_TOKEN",
+        recipe=NEEDY,
+    ),
+    Situation(
+        "pull secret missing",
+        deleted(platform.pull_secret()),
+        {"platform.secrets": "warn"},
+        PULL,
+        recipe=NEEDY,
+    ),
+    Situation(
+        "pull secret of another type",
+        pull_secret_of_another_type,
+        {"platform.secrets": "warn"},
+        PULL,
+        "is of type Opaque",
+        recipe=NEEDY,
+    ),
+    Situation("Grove ready", grove, {"platform.multinode": "pass"}, recipe=WIDE_EP),
+    Situation(
+        "Grove older than the operator wants",
+        partial(grove, tag="v0.1.0-alpha.8"),
+        {"platform.multinode": "warn"},
+        "grove-operator",
+        "goes with >= 0.1.0-alpha.10",
+        recipe=WIDE_EP,
+    ),
+    Situation(
+        "Grove there and not used",
+        grove_unused,
+        says="the operator is told not to use it",
+        turned={"platform.multinode": "fail"},
+        recipe=WIDE_EP,
+    ),
+    Situation(
+        "level privileged",
+        applied(level("privileged")),
+        {},
+        recipe=NEEDY,
+    ),
+    Situation(
+        "level baseline",
+        applied(level("baseline")),
+        {"platform.pod-security": "fail"},
+        "default",
+        "component worker has hostIPC, capability IPC_LOCK, which level baseline refuses",
+        recipe=NEEDY,
+    ),
+    Situation(
+        "a quota that counts memory",
+        applied(of_default("ResourceQuota", "team", hard={"limits.memory": "4Ti", "pods": "50"})),
+        {"platform.quota": "pass"},
+        recipe=NEEDY,
+    ),
+    Situation(
+        "a limit range below what is asked",
+        applied(of_default("LimitRange", "small", limits=[{"type": "Container", "max": {"memory": "32Gi"}}])),
+        {"platform.limit-range": "fail"},
+        "small",
+        "limits.memory 64Gi is more than the 32Gi it allows",
+        recipe=NEEDY,
     ),
     Situation(
         "no DNS known",
