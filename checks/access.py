@@ -65,8 +65,8 @@ def permissions(reviews: Permissions) -> Iterator[Finding]:
         if not review.allowed:
             access = review.access
             yield unknown(
-                f"may not {access}",
-                fix=f"kubectl auth can-i {access} --all-namespaces",
+                f"may not {access}{' in this namespace' if access.local else ''}",
+                fix=f"kubectl auth can-i {access}{'' if access.local else ' --all-namespaces'}",
                 evidence={"reason": review.reason} if review.reason else {},
             )
 

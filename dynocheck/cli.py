@@ -144,7 +144,7 @@ def snapshot(file: str, recipes: tuple[str, ...], **given: Any) -> int:
 @cli.command()
 @_choosing
 def rbac(**given: Any) -> int:
-    """Print the least ClusterRole for a run of preflight."""
+    """Print the least roles for a run of preflight: one of the cluster, one of the namespace."""
     from dynocheck.commands import rbac
 
     return rbac.run(_choices(**given))

@@ -38,6 +38,8 @@ def permissions(cluster: Cluster, required: RequiredAccess) -> Permissions:
 
     def review(access: Access) -> AccessReview:
         attributes = {"verb": access.verb, "group": access.group, "resource": access.resource}
+        if access.local:
+            attributes["namespace"] = cluster.connection.namespace
         body = {
             "apiVersion": "authorization.k8s.io/v1",
             "kind": "SelfSubjectAccessReview",

@@ -69,8 +69,9 @@ def test_a_user_without_rights_learns_nothing_false(fit_cluster: ControlPlane) -
 def test_the_role_that_rbac_prints_is_enough_and_no_more(fit_cluster: ControlPlane) -> None:
     import yaml
 
-    role = yaml.safe_load(dynocheck("rbac").out)
-    reader = fit_cluster.user("reader", rules=role["rules"])
+    roles = yaml.safe_load_all(dynocheck("rbac").out)
+    rules = [rule for role in roles for rule in role["rules"]]
+    reader = fit_cluster.user("reader", rules=rules)
     config = fit_cluster.kubeconfig(reader)
     assert preflight(fit_cluster, kubeconfig=config).outcomes == HEALTHY
     events = fit_cluster.audit_events(reader)
@@ -78,7 +79,7 @@ def test_the_role_that_rbac_prints_is_enough_and_no_more(fit_cluster: ControlPla
     created = {event["objectRef"]["resource"] for event in events if event["verb"] == "create"}
     assert created <= {"selfsubjectaccessreviews"}, "it only reads"
 
-    less = fit_cluster.user("less", rules=[r for r in role["rules"] if "nodes" not in r["resources"]])
+    less = fit_cluster.user("less", rules=[r for r in rules if "nodes" not in r["resources"]])
     ended = preflight(fit_cluster, kubeconfig=fit_cluster.kubeconfig(less))
     assert "may not list nodes" in [f["message"] for f in ended.findings("access.permissions")]
     assert ended.outcomes["gpu.nodes-present"] == "unknown"

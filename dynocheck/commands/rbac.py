@@ -1,4 +1,4 @@
-"""`dynocheck rbac`: the least ClusterRole under which a run can look at everything."""
+"""`dynocheck rbac`: the least roles under which a run can look at everything."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -14,16 +14,24 @@ from dynocheck.kube import Cluster
 
 
 def run(choices: Choices) -> int:
-    """Print the role that the chosen checks need, as YAML."""
+    """Print the roles that the chosen checks need, as YAML."""
     setting = Setting.of(choices)
     checks = setting.checks(choices, ClusterFact)
     plan = runner.plan(checks, setting.registry.probes, {Cluster, RecipePaths}, {Settings})
-    click.echo(yaml.safe_dump(role(plan.access), sort_keys=False), nl=False)
+    click.echo(yaml.safe_dump_all(roles(plan.access), sort_keys=False), nl=False)
     return 0
 
 
-def role(access: Iterable[Access]) -> dict[str, Any]:
-    """The ClusterRole that grants these rights and no other, resources of a group and its verbs together."""
+def roles(access: Iterable[Access]) -> list[dict[str, Any]]:
+    """A ClusterRole that grants these rights, and a Role for those that are needed in one namespace only."""
+    rights = list(access)
+    local = [right for right in rights if right.local]
+    found = [_role("ClusterRole", [right for right in rights if not right.local])]
+    return [*found, _role("Role", local)] if local else found
+
+
+def _role(kind: str, access: Iterable[Access]) -> dict[str, Any]:
+    """The role that grants these rights and no other, resources of a group and its verbs together."""
     verbs: dict[tuple[str, str], set[str]] = defaultdict(set)
     for right in access:
         verbs[right.group, right.resource].add(right.verb)
@@ -32,7 +40,7 @@ def role(access: Iterable[Access]) -> dict[str, Any]:
         rules[group, tuple(sorted(allowed))].append(resource)
     return {
         "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": "ClusterRole",
+        "kind": kind,
         "metadata": {"name": "dynocheck"},
         "rules": [
             {"apiGroups": [group], "resources": resources, "verbs": list(allowed)}

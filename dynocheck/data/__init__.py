@@ -58,14 +58,15 @@ def provisioner(name: str) -> Provisioner | None:
 @cache
 def gaie_definitions() -> tuple[Definition, ...]:
     """Every definition that a release of the Gateway API Inference Extension brings."""
-    return msgspec.json.decode(_text("gaie.json"), type=tuple[Definition, ...])
+    return msgspec.json.decode(text("gaie.json"), type=tuple[Definition, ...])
 
 
 @cache
 def _provisioners() -> dict[str, Provisioner]:
-    rows = msgspec.json.decode(_text("provisioners.json"), type=list[Provisioner])
+    rows = msgspec.json.decode(text("provisioners.json"), type=list[Provisioner])
     return {row.provisioner: row for row in rows}
 
 
-def _text(name: str) -> bytes:
+def text(name: str) -> bytes:
+    """A table's file."""
     return (files(__name__) / name).read_bytes()

@@ -12,11 +12,15 @@ class ClusterFact(Fact, frozen=True):
 
 
 class Access(msgspec.Struct, frozen=True, order=True):
-    """A right that a probe needs: one verb on one resource, in all namespaces."""
+    """A right that a probe needs: one verb on one resource, in all namespaces.
+
+    A `local` one is needed only in the namespace of the run.
+    """
 
     verb: str
     resource: str
     group: str = ""
+    local: bool = False
 
     def __str__(self) -> str:
         suffix = f".{self.group}" if self.group else ""

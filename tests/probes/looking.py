@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dynocheck.facts import Access
+from dynocheck.facts import Access, RecipePaths, RequiredAccess
 from dynocheck.kube import Cluster, find
 from dynocheck.registry import Probe, load
+from tests.command import ROOT
 from tests.controlplane.access import User
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 
+NEEDY = ROOT / "tests/recipes/needy"
 PROBES = {probe.name: probe for probe in load().probes if Cluster in probe.sources.values()}
 
 
@@ -22,7 +24,18 @@ def reach(cluster: ControlPlane, user: User | None = None, timeout_s: float = 20
 
 def look(name: str, cluster: ControlPlane, user: User | None = None) -> Any:
     """What the probe of this name sees."""
-    return PROBES[name](reach(cluster, user))
+    return ask(PROBES[name], reach(cluster, user))
+
+
+def ask(probe: Probe, cluster: Cluster, required: Iterable[Access] = ()) -> Any:
+    """What a probe sees of a cluster, and of a recipe that names Secrets."""
+    sources = {**sources_of(cluster), RequiredAccess: RequiredAccess(tuple(required))}
+    return probe(**{name: sources[kind] for name, kind in probe.sources.items()})
+
+
+def sources_of(cluster: Cluster) -> dict[type, Any]:
+    """What a run with a recipe has to look at."""
+    return {Cluster: cluster, RecipePaths: RecipePaths((str(NEEDY),))}
 
 
 def rules(access: Iterable[Access]) -> list[Object]:

@@ -11,7 +11,7 @@ import pytest
 
 from dynocheck import runner
 from dynocheck.facts import Access, Fact, Permissions, RequiredAccess
-from dynocheck.kube import Cluster, Forbidden
+from dynocheck.kube import Forbidden
 from dynocheck.probes.definitions import definitions
 from dynocheck.registry import Probe
 from tests.clusters import gaie
@@ -19,7 +19,7 @@ from tests.controlplane.access import User
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import Request, reply, serving
-from tests.probes.looking import PROBES, look, reach, rules, with_access
+from tests.probes.looking import PROBES, ask, look, reach, rules, sources_of, with_access
 from tests.probes.test_probes import definition
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -28,7 +28,7 @@ ALL = tuple(sorted({access for probe in PROBES.values() for access in probe.acce
 
 def gather(cluster: ControlPlane, user: User) -> dict[type[Fact], Fact]:
     """Every fact of a cluster, as a run gathers them."""
-    sources = {Cluster: reach(cluster, user), RequiredAccess: RequiredAccess(ALL)}
+    sources = {**sources_of(reach(cluster, user)), RequiredAccess: RequiredAccess(ALL)}
     knowledge = runner.gather(list(PROBES.values()), sources, timeout_s=20)
     assert knowledge.missing == {}
     return knowledge.facts
@@ -49,7 +49,7 @@ def test_a_run_reads_each_thing_once_and_changes_nothing(fit_cluster: ControlPla
     assert set(paths.values()) == {1}
     assert {"/version", "/apis"} <= set(paths)
     used = {access for event in events if (access := used_by(event)) is not None}
-    assert used == set(ALL) - {Access("get", "customresourcedefinitions", "apiextensions.k8s.io")}
+    assert used == set(ALL)
 
 
 def used_by(event: Object) -> Access | None:
@@ -58,7 +58,7 @@ def used_by(event: Object) -> Access | None:
     if "resource" not in about or event["requestURI"] == REVIEWS:
         assert event["verb"] in ("get", "create")
         return None
-    return Access(event["verb"], about["resource"], about.get("apiGroup", ""))
+    return Access(event["verb"], about["resource"], about.get("apiGroup", ""), "namespace" in about)
 
 
 def prepare(cluster: ControlPlane, probe: Probe, crds: Path) -> None:
@@ -77,7 +77,7 @@ def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(
 ) -> None:
     prepare(cluster, probe, crds)
     enough = cluster.user("enough", rules=rules(probe.access))
-    everything = probe(reach(cluster, enough))
+    everything = ask(probe, reach(cluster, enough))
     for missing in probe.access:
         less = cluster.user(f"no-{missing.verb}", rules=rules(a for a in probe.access if a != missing))
         if (probe.name, missing.verb) == ("definitions", "get"):
@@ -89,13 +89,12 @@ def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(
             assert 'cannot get resource "configmaps"' in pool.picker.configs[0].unread
         else:
             with pytest.raises(Forbidden, match=f"cannot {missing.verb} resource"):
-                probe(reach(cluster, less))
+                ask(probe, reach(cluster, less))
 
 
 @pytest.mark.parametrize("probe", [p for p in PROBES.values() if not p.access], ids=lambda probe: probe.name)
 def test_a_probe_that_names_no_right_needs_none(cluster: ControlPlane, probe: Probe) -> None:
-    sources = {Cluster: reach(cluster, cluster.user("nobody")), RequiredAccess: RequiredAccess(ALL)}
-    probe(**{name: sources[kind] for name, kind in probe.sources.items()})
+    ask(probe, reach(cluster, cluster.user("nobody")), ALL)
 
 
 def test_schemas_are_left_where_they_are(fit_cluster: ControlPlane, tmp_path: Path) -> None:

@@ -1,0 +1,170 @@
+"""Whether the namespace's quotas and limit ranges let the recipe's pods in."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
+from dynocheck.facts import Recipes
+from dynocheck.facts.pods import PodTemplate, templates
+from dynocheck.facts.quantity import quantity
+from dynocheck.facts.recipe import Value
+from dynocheck.facts.tenancy import LimitRange, LimitRanges, ResourceQuota, ResourceQuotas
+
+# What a quota on the key makes every container state.
+_DEMANDS = {
+    "cpu": ("requests", "cpu"),
+    "memory": ("requests", "memory"),
+    "requests.cpu": ("requests", "cpu"),
+    "requests.memory": ("requests", "memory"),
+    "limits.cpu": ("limits", "cpu"),
+    "limits.memory": ("limits", "memory"),
+}
+_SIDES = ("requests", "limits")
+
+Resources = dict[str, dict[str, str]]  # quantities by resource, of requests and of limits
+
+
+@check("platform.quota", title="The recipe's pods state what the namespace's quotas count")
+def quota(quotas: ResourceQuotas, ranges: LimitRanges, recipes: Recipes) -> Iterator[Finding]:
+    """A namespace whose quota counts cpu or memory refuses pods of which a container does not state them,
+    unless a LimitRange fills them in. Whether the quota has enough left is another question.
+
+    Fix: state requests and limits for cpu and memory in every container, or add a LimitRange with defaults.
+    """
+    counted = {
+        _DEMANDS[key]: each
+        for each in quotas
+        if not each.scoped  # one with a scope counts only some pods, and which it does not say here
+        for key in each.hard
+        if key in _DEMANDS
+    }
+    if not counted:
+        raise Skip("no quota of the namespace counts cpu or memory of every pod")
+    for template in _pods(recipes):
+        for container in template.containers:
+            states = _filled(_resources(template, container), ranges)
+            lacks = {need: each for need, each in counted.items() if need[1] not in states[need[0]]}
+            if lacks:
+                yield _unstated(template, container, lacks)
+
+
+def _unstated(
+    template: PodTemplate, container: Value, lacks: dict[tuple[str, str], ResourceQuota]
+) -> Finding:
+    wants = ", ".join(f"{side}.{resource}" for side, resource in sorted(lacks))
+    say = warn if template.of_graph else fail
+    unless = ", unless the operator adds it" if template.of_graph else ""
+    return say(
+        f"{template.owner}, container {_name(container)}, states no {wants}, which the quota makes pods state"
+        + unless,
+        fix="add it to the container's resources",
+        subject=Subject("ResourceQuota", next(iter(lacks.values())).name),
+        location=Location(template.manifest.file, container.line, container.column),
+    )
+
+
+@check("platform.limit-range", title="The namespace's limit ranges let the recipe's containers be")
+def limit_range(ranges: LimitRanges, recipes: Recipes) -> Iterator[Finding]:
+    """A LimitRange refuses containers above its maximum or below its minimum, and gives those that state no
+    limit its default: a default below the container's own request makes the pod invalid, and a small default
+    of memory kills an engine that loads a model.
+
+    Fix: kubectl edit limitrange NAME -n NAMESPACE
+    """
+    limits = [(each, entry) for each in ranges for entry in each.limits if entry.type == "Container"]
+    if not limits:
+        raise Skip("no LimitRange of the namespace limits containers")
+    for template in _pods(recipes):
+        for container in template.containers:
+            states = _resources(template, container)
+            for each, entry in limits:
+                where = (each, template, container)
+                yield from _outside(where, _filled(states, ranges), entry.max, entry.min)
+                yield from _defaulted(where, states, entry.default)
+
+
+_Where = tuple[LimitRange, PodTemplate, Value]
+
+
+def _outside(
+    where: _Where, states: Resources, most: dict[str, str], least: dict[str, str]
+) -> Iterator[Finding]:
+    for resource, bound in most.items():
+        for side in ("limits", "requests"):
+            given = states[side].get(resource)
+            if _less(bound, given):
+                yield _finding(where, f"{side}.{resource} {given} is more than the {bound} it allows")
+                break
+    for resource, bound in least.items():
+        given = states["requests"].get(resource)
+        if _less(given, bound):
+            yield _finding(where, f"requests.{resource} {given} is less than the {bound} it asks for")
+
+
+def _defaulted(where: _Where, states: Resources, defaults: dict[str, str]) -> Iterator[Finding]:
+    for resource, default in defaults.items():
+        if resource in states["limits"]:
+            continue
+        given = states["requests"].get(resource)
+        if _less(default, given):
+            yield _finding(
+                where, f"it gets limits.{resource} {default} by default, below its request of {given}"
+            )
+        elif resource == "memory" and given is None and _gpus(states):
+            yield _finding(where, f"its engine gets a memory limit of {default} by default", sure=False)
+
+
+def _finding(where: _Where, what: str, *, sure: bool = True) -> Finding:
+    each, template, container = where
+    return (fail if sure else warn)(
+        f"{template.owner}, container {_name(container)}: {what}",
+        fix=f"kubectl edit limitrange {each.name}",
+        subject=Subject("LimitRange", each.name),
+        location=Location(template.manifest.file, container.line, container.column),
+    )
+
+
+def _pods(recipes: Recipes) -> Iterator[PodTemplate]:
+    return (template for recipe in recipes for template in templates(recipe))
+
+
+def _resources(template: PodTemplate, container: Value) -> Resources:
+    """What a container states; one without a request for what it limits requests the limit."""
+    holders = [container.get("resources")]
+    if template.containers and container is template.containers[0]:
+        holders.append(template.around.get("resources"))
+    states: Resources = {
+        side: {
+            "nvidia.com/gpu" if resource == "gpu" else resource: str(amount.data)
+            for holder in holders
+            if holder is not None and (found := holder.get(side)) is not None
+            for resource, amount in found.mapping.items()
+            if isinstance(amount.data, (str, int, float))
+        }
+        for side in _SIDES
+    }
+    return {**states, "requests": {**states["limits"], **states["requests"]}}
+
+
+def _filled(states: Resources, ranges: LimitRanges) -> Resources:
+    """The same with what limit ranges would fill in; a stored one has a default wherever it has a maximum."""
+    entries = [entry for each in ranges for entry in each.limits if entry.type == "Container"]
+    limits = {resource: amount for entry in entries for resource, amount in entry.default.items()}
+    requests = {resource: amount for entry in entries for resource, amount in entry.default_request.items()}
+    return {
+        "limits": {**limits, **states["limits"]},
+        "requests": {**requests, **states["limits"], **states["requests"]},
+    }
+
+
+def _gpus(states: Resources) -> bool:
+    return any(name.startswith("nvidia.com/") for name in states["limits"])
+
+
+def _less(small: str | None, large: str | None) -> bool:
+    one, other = quantity(small or ""), quantity(large or "")
+    return one is not None and other is not None and one < other
+
+
+def _name(container: Value) -> str:
+    name = container.get("name")
+    return (name.text if name else None) or "main"

@@ -1,0 +1,49 @@
+"""Whether pods can find one another, and what the platform was told to rely on."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Subject, check, fail, warn
+from dynocheck.facts import Nodes
+from dynocheck.facts.platform import ServiceEndpoints
+from dynocheck.facts.workloads import Workloads
+
+# Where distributions put the cluster's DNS; the first is what almost all call it.
+_DNS = (
+    "kube-system/kube-dns",
+    "kube-system/coredns",
+    "kube-system/rke2-coredns-rke2-coredns",
+    "openshift-dns/dns-default",
+)
+_GKE = "cloud.google.com/gke-nodepool"
+
+
+@check("platform.dns", title="The cluster's DNS answers")
+def dns(services: ServiceEndpoints, workloads: Workloads, nodes: Nodes) -> Iterator[Finding]:
+    """Frontends, workers and the operator's webhooks are found by names that only the cluster's DNS knows.
+
+    It is found by the Services that distributions use, not by the name of a Deployment. Clusters of GKE may
+    have Cloud DNS answer instead, outside of the cluster.
+
+    Fix: kubectl get deploy,service,endpointslice -n kube-system -l k8s-app=kube-dns
+    """
+    there = {name: services.ready[name] for name in _DNS if name in services.ready}
+    if any(there.values()):
+        return
+    outside = any(_GKE in node.labels for node in nodes)
+    if there and not outside:
+        name = next(iter(there))
+        namespace, _, service = name.partition("/")
+        pods = [w for w in workloads if w.namespace == namespace and "dns" in w.name]
+        yield fail(
+            "has no ready endpoint: no pod can look up a Service",
+            fix=f"kubectl get deploy,endpointslice -n {namespace} | grep dns",
+            evidence={f"{w.kind} {w.name}": f"{w.ready} of {w.desired} ready" for w in pods},
+            subject=Subject("Service", service, namespace),
+        )
+        return
+    yield warn(
+        "no DNS Service with ready endpoints was found under the names that distributions use"
+        + (": Cloud DNS may answer instead" if outside else ""),
+        fix="kubectl run -it --rm --restart=Never --image=busybox:1.36 dns -- nslookup kubernetes.default",
+        evidence={"looked for": list(_DNS)},
+    )

@@ -1,0 +1,136 @@
+"""Whether the namespace lets in pods that do what the recipe's pods do."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
+from dynocheck.data.podsecurity import (
+    BASELINE_CAPABILITIES,
+    HOST_NAMESPACES,
+    RESTRICTED_CAPABILITIES,
+    RESTRICTED_VOLUMES,
+    SECCOMP,
+)
+from dynocheck.facts import Recipes
+from dynocheck.facts.pods import PodTemplate, templates
+from dynocheck.facts.recipe import Value
+from dynocheck.facts.tenancy import Namespace
+
+_ENFORCE = "pod-security.kubernetes.io/enforce"
+
+
+@check("platform.pod-security", title="The namespace's pod security level admits the recipe's pods")
+def pod_security(namespace: Namespace, recipes: Recipes) -> Iterator[Finding]:
+    """A namespace that enforces a Pod Security Standard refuses pods that ask for more. RDMA and shared
+    memory make workers ask for IPC_LOCK, hostIPC or host paths, which `baseline` already refuses.
+
+    Only what a manifest says is judged. What `restricted` wants said and is not is a warning for pods of a
+    graph, which the operator completes. Whom an administrator exempted is not to be seen.
+
+    Fix: kubectl label namespace NAMESPACE pod-security.kubernetes.io/enforce=privileged --overwrite
+    """
+    level = namespace.labels.get(_ENFORCE, "privileged")
+    if level not in ("baseline", "restricted"):
+        raise Skip("the namespace enforces no level that refuses anything")
+    for recipe in recipes:
+        for template in templates(recipe):
+            place = template.manifest.root.get("metadata", "namespace")
+            if place is None or place.text == namespace.name:
+                yield from _refused(template, namespace.name, level)
+
+
+def _refused(template: PodTemplate, name: str, level: str) -> Iterator[Finding]:
+    asked = list(dict.fromkeys(_beyond(template, level)))
+    unsaid = list(dict.fromkeys(_unsaid(template))) if level == "restricted" else []
+    fix = f"kubectl label namespace {name} {_ENFORCE}=privileged --overwrite"
+    where = Location(template.manifest.file, template.spec.line, template.spec.column)
+    if asked or (unsaid and not template.of_graph):
+        yield fail(
+            f"{template.owner} has {', '.join(asked or unsaid)}, which level {level} refuses",
+            fix=fix,
+            evidence={"level": level},
+            subject=Subject("Namespace", name),
+            location=where,
+        )
+    elif unsaid:
+        yield warn(
+            f"{template.owner} has {', '.join(unsaid)}, which level {level} refuses "
+            "unless the operator mends it",
+            fix=fix,
+            evidence={"level": level},
+            subject=Subject("Namespace", name),
+            location=where,
+        )
+
+
+def _beyond(template: PodTemplate, level: str) -> Iterator[str]:
+    """What a pod says that the level forbids."""
+    spec = template.spec
+    yield from (name for name in HOST_NAMESPACES if _true(spec.get(name)))
+    for volume in _list(spec, "volumes"):
+        kinds = [kind for kind in volume.mapping if kind != "name"]
+        if "hostPath" in kinds:
+            yield "a hostPath volume"
+        elif level == "restricted":
+            yield from (f"a volume of kind {kind}" for kind in kinds if kind not in RESTRICTED_VOLUMES)
+    for holder in (spec, *template.containers):
+        yield from _context(holder, level)
+    for container in template.containers:
+        if any(_port(port) for port in _list(container, "ports")):
+            yield "a hostPort"
+
+
+def _context(holder: Value, level: str) -> Iterator[str]:
+    """What the security context of a pod or a container says that the level forbids."""
+    context = holder.get("securityContext")
+    if context is None:
+        return
+    if _true(context.get("privileged")):
+        yield "a privileged container"
+    allowed = RESTRICTED_CAPABILITIES if level == "restricted" else BASELINE_CAPABILITIES
+    added = [each.text for each in _list(context, "capabilities", "add")]
+    yield from (f"capability {name}" for name in added if name not in allowed)
+    profile = context.get("seccompProfile", "type")
+    if profile is not None and profile.text == "Unconfined":
+        yield "seccompProfile Unconfined"
+    if level == "restricted":
+        if _true(context.get("allowPrivilegeEscalation")):
+            yield "allowPrivilegeEscalation"
+        user = context.get("runAsUser")
+        if user is not None and user.data == 0 and user.data is not False:
+            yield "runAsUser 0"
+
+
+def _unsaid(template: PodTemplate) -> Iterator[str]:
+    """What `restricted` wants a pod to say and it does not."""
+    outer = template.spec.get("securityContext")
+    for container in template.containers:
+        own = container.get("securityContext")
+        if not any(_true(context.get("runAsNonRoot")) for context in (own, outer) if context):
+            yield "no runAsNonRoot"
+        escalation = own.get("allowPrivilegeEscalation") if own else None
+        if escalation is None:
+            yield "no allowPrivilegeEscalation: false"
+        dropped = [each.text for each in _list(own, "capabilities", "drop")] if own else []
+        if "ALL" not in dropped:
+            yield "capabilities not dropped"
+        kinds = [
+            kind.text
+            for context in (own, outer)
+            if context and (kind := context.get("seccompProfile", "type")) is not None
+        ]
+        if not any(kind in SECCOMP for kind in kinds):
+            yield "no seccompProfile"
+
+
+def _true(value: Value | None) -> bool:
+    return value is not None and value.data is True
+
+
+def _port(port: Value) -> bool:
+    host = port.get("hostPort")
+    return host is not None and host.data != 0
+
+
+def _list(value: Value, *path: str) -> list[Value]:
+    found = value.get(*path)
+    return found.sequence if found else []

@@ -1,0 +1,48 @@
+"""Releases of the Dynamo platform, and which releases of its neighbours each goes with."""
+
+import re
+from functools import cache
+
+import msgspec
+
+from dynocheck.data import numbers, text
+
+# First served in 1.2.0: https://docs.nvidia.com/dynamo/dev/reference/releases
+V1BETA1 = (1, 2)
+# https://docs.nvidia.com/dynamo/v1.6.1/kubernetes/installation/multinode-orchestration
+LWS_FLOOR = "0.7.0"
+
+_PARTS = re.compile(r"v?(\d+)\.(\d+)(?:\.(\d+))?(?:-([0-9A-Za-z.-]+))?")
+
+
+class Orchestrators(msgspec.Struct, frozen=True):
+    """The oldest KAI Scheduler and Grove that a release goes with, and the first Grove that it does not."""
+
+    dynamo: str
+    kai: str
+    grove: str
+    grove_below: str | None
+    topology: str | None
+    source: str
+
+
+def orchestrators(release: tuple[int, int]) -> Orchestrators | None:
+    """The row of a release, or None when the table does not have it."""
+    return next((row for row in _orchestrators() if numbers(row.dynamo) == release), None)
+
+
+@cache
+def _orchestrators() -> tuple[Orchestrators, ...]:
+    return msgspec.json.decode(text("orchestrators.json"), type=tuple[Orchestrators, ...])
+
+
+def precedence(version: str) -> tuple[int, int, int, tuple[tuple[int, int, str], ...]] | None:
+    """What a semantic version sorts by, or None when it is none. Any suffix is a prerelease."""
+    match = _PARTS.fullmatch(version.partition("+")[0])
+    if match is None:
+        return None
+    major, minor, patch, pre = match.groups()
+    parts = (part for part in (pre or "").split(".") if part)
+    # A release comes after all of its prereleases, numbers before words.
+    keys = tuple((0, int(p), "") if p.isdecimal() else (1, 0, p) for p in parts) or ((2, 0, ""),)
+    return int(major), int(minor), int(patch or 0), keys

@@ -1,0 +1,114 @@
+"""The namespace of the run, and the policies in it."""
+
+import msgspec
+
+from dynocheck import probe
+from dynocheck.facts import Access
+from dynocheck.facts.tenancy import (
+    LimitRange,
+    LimitRanges,
+    Limits,
+    Namespace,
+    NetworkPolicies,
+    NetworkPolicy,
+    Peer,
+    Port,
+    ResourceQuota,
+    ResourceQuotas,
+    Rule,
+    Selector,
+)
+from dynocheck.kube import Cluster, NotFound
+from dynocheck.probes.wire import Meta
+
+
+class _Named(msgspec.Struct):
+    metadata: Meta
+
+
+@probe(access=[Access("get", "namespaces", local=True)])
+def namespace(cluster: Cluster) -> Namespace:
+    name = cluster.connection.namespace
+    try:
+        found = cluster.get(f"/api/v1/namespaces/{name}", _Named)
+    except NotFound:
+        return Namespace(name, exists=False)
+    return Namespace(name, labels=found.metadata.labels or {})
+
+
+class _QuotaSpec(msgspec.Struct, rename="camel"):
+    hard: dict[str, str] | None = None
+    scopes: list[str] | None = None
+    scope_selector: msgspec.Raw | None = None
+
+
+class _Quota(msgspec.Struct):
+    metadata: Meta
+    spec: _QuotaSpec = msgspec.field(default_factory=_QuotaSpec)
+
+
+@probe(access=[Access("list", "resourcequotas", local=True)])
+def resource_quotas(cluster: Cluster) -> ResourceQuotas:
+    found = cluster.items(f"/api/v1/namespaces/{cluster.connection.namespace}/resourcequotas", _Quota)
+    return ResourceQuotas(
+        tuple(
+            ResourceQuota(q.metadata.name, q.spec.hard or {}, bool(q.spec.scopes or q.spec.scope_selector))
+            for q in found
+        )
+    )
+
+
+class _LimitSpec(msgspec.Struct):
+    limits: list[Limits] | None = None
+
+
+class _LimitRange(msgspec.Struct):
+    metadata: Meta
+    spec: _LimitSpec = msgspec.field(default_factory=_LimitSpec)
+
+
+@probe(access=[Access("list", "limitranges", local=True)])
+def limit_ranges(cluster: Cluster) -> LimitRanges:
+    found = cluster.items(f"/api/v1/namespaces/{cluster.connection.namespace}/limitranges", _LimitRange)
+    return LimitRanges(tuple(LimitRange(r.metadata.name, tuple(r.spec.limits or ())) for r in found))
+
+
+class _Rule(msgspec.Struct, rename={"sources": "from", "targets": "to"}):
+    sources: list[Peer] | None = None
+    targets: list[Peer] | None = None
+    ports: list[Port] | None = None
+
+
+class _PolicySpec(msgspec.Struct, rename="camel"):
+    pod_selector: Selector = Selector()
+    policy_types: list[str] | None = None
+    ingress: list[_Rule] | None = None
+    egress: list[_Rule] | None = None
+
+
+class _Policy(msgspec.Struct):
+    metadata: Meta
+    spec: _PolicySpec = msgspec.field(default_factory=_PolicySpec)
+
+
+@probe(access=[Access("list", "networkpolicies", "networking.k8s.io", local=True)])
+def network_policies(cluster: Cluster) -> NetworkPolicies:
+    """Stored policies always name their directions: the API server fills them in."""
+    path = f"/apis/networking.k8s.io/v1/namespaces/{cluster.connection.namespace}/networkpolicies"
+    return NetworkPolicies(tuple(_policy(found) for found in cluster.items(path, _Policy)))
+
+
+def _policy(found: _Policy) -> NetworkPolicy:
+    spec, types = found.spec, found.spec.policy_types or ["Ingress"]
+    return NetworkPolicy(
+        name=found.metadata.name,
+        selector=spec.pod_selector,
+        ingress=_rules(spec.ingress) if "Ingress" in types else None,
+        egress=_rules(spec.egress) if "Egress" in types else None,
+    )
+
+
+def _rules(found: list[_Rule] | None) -> tuple[Rule, ...]:
+    return tuple(
+        Rule(tuple(each.sources or each.targets or ()), tuple(each.ports or ())) for each in found or ()
+    )
