@@ -44,7 +44,7 @@ def test_a_run_reads_each_thing_once_and_changes_nothing(fit_cluster: ControlPla
     assert asked.pop(f"create {REVIEWS}") == len(ALL)
     assert set(asked.values()) == {1}
     paths = Counter(urlsplit(asking.split()[1]).path for asking in asked)
-    assert paths.pop("/api/v1/pods") == 2  # once by each label of the operator
+    assert paths.pop("/api/v1/pods") == 3  # once by each label of the operator, once all that run
     assert paths.pop(f"/api/v1/namespaces/{gaie.SERVING}/pods") == 2  # of a pool, and of its picker
     assert set(paths.values()) == {1}
     assert {"/version", "/apis"} <= set(paths)
