@@ -80,15 +80,13 @@ def _in_the_wrong_zone(found: StorageClass, nodes: Nodes) -> tuple[str, dict[str
 
 def _reach(found: StorageClass, drivers: CsiDrivers) -> str | None:
     """What a volume of this class is bound to, by the table, or by what its driver tells the nodes."""
-    row = volumes(found.provisioner)
-    if row is not None:
+    row, known = volumes(found.provisioner), provisioner(found.provisioner)
+    if row is not None and row.reach is not None:
         return row.reach_with(found.parameters)
-    known = provisioner(found.provisioner)
-    if known is not None and known.rwx != "no":
-        return None
     driver = driver_of(found.provisioner)
-    zonal = any(key.endswith("zone") for key in drivers.topology_keys(driver)) if driver else False
-    return "zone" if zonal else None
+    if driver is None or (known is not None and known.rwx == "yes"):  # a share is reached from everywhere
+        return None
+    return "zone" if any(key.endswith("zone") for key in drivers.topology_keys(driver)) else None
 
 
 @check("storage.csi-driver", title="The driver of every StorageClass that is relied on is there")

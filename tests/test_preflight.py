@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from tests import clusters
+from tests.clusters import storage
 from tests.command import ROOT, Ended, dynocheck
 from tests.controlplane.server import ControlPlane
 from tests.situations.test_situations import HEALTHY
@@ -46,6 +47,27 @@ def test_a_recipe_makes_block_storage_a_failure(fit_cluster: ControlPlane) -> No
     (finding,) = ended.findings("storage.rwx-class")
     assert finding["outcome"] == "fail"
     assert (finding["subject"]["name"], finding["location"]["line"] > 0) == ("gp3", True)
+
+
+def test_claims_are_those_of_the_namespace_that_is_named(fit_cluster: ControlPlane) -> None:
+    models = fit_cluster.namespace()
+    fit_cluster.apply(storage.claim("weights", models, phase="Lost"))
+    select = ("--select", "storage.claims-bound")
+    assert preflight(fit_cluster, *select).outcomes == {"storage.claims-bound": "pass"}
+    ended = preflight(fit_cluster, *select, "-n", models)
+    (finding,) = ended.findings("storage.claims-bound")
+    assert finding["subject"] == {"kind": "PersistentVolumeClaim", "name": "weights", "namespace": models}
+    assert finding["outcome"] == "fail"
+
+
+def test_a_token_that_ends_within_a_day(cluster: ControlPlane) -> None:
+    robot = cluster.service_account("robot", "default")
+    ended = preflight(cluster, "--select", "access.credentials", kubeconfig=cluster.kubeconfig(robot))
+    (finding,) = ended.findings("access.credentials")
+    assert finding["outcome"] == "warn"
+    assert finding["message"].startswith("the token of the kubeconfig ends in 1.0 hours")
+    assert robot.token is not None
+    assert robot.token not in ended.out
 
 
 # Not being able to look

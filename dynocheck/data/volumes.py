@@ -14,7 +14,7 @@ class Volumes(msgspec.Struct, frozen=True):
     """The volumes of a provisioner can be reached from one zone, from one node or, without `reach`, not told.
 
     `driver` is the CSI driver that does the work of a provisioner which Kubernetes once had built in.
-    `anywhere` are endings of parameters of the class, lower-case, that make them reachable from every zone.
+    `anywhere` are parameters of the class, lower-case, whose ending tells of volumes in several zones.
     """
 
     provisioner: str

@@ -66,6 +66,11 @@ def test_gpus_in_every_zone() -> None:
         (one(EBS), Nodes((node("cpu", "a", gpus=0), node("other", "b", gpus=0)))),
         (one(EBS), Nodes((node("gpu-1", "0"), node("gpu-2", "1")))),  # fault domains of AKS, not zones
         (one(EBS, provisioner="disk.csi.azure.com", parameters={"skuName": "Premium_ZRS"}), SPREAD),
+        (
+            one(EBS, provisioner="pd.csi.storage.gke.io", parameters={"replication-type": "regional-pd"}),
+            SPREAD,
+        ),
+        (one(EBS, provisioner="cinder.csi.openstack.org"), SPREAD),  # its nodes tell of no zones
         (one(EBS, provisioner="rancher.io/local-path"), Nodes((node("gpu-1"),))),
         (one(EBS, provisioner="rancher.io/local-path"), Nodes((node("gpu-1"), node("x", cordoned=True)))),
         (one(EBS, provisioner="csi.unheard.example"), SPREAD),
@@ -89,9 +94,10 @@ def test_where_it_does(classes: StorageClasses) -> None:
     assert [o for o, _ in said(volumes.binding_mode, classes, NONE, SPREAD, None)] == ["warn"]
 
 
-def test_an_unknown_driver_that_knows_zones() -> None:
-    drivers = CsiDrivers(nodes=(CsiNode("gpu-1", (NodeDriver("csi.unheard.example", ("unheard/zone",)),)),))
-    unheard = one(EBS, provisioner="csi.unheard.example")
+@pytest.mark.parametrize("driver", ["csi.unheard.example", "cinder.csi.openstack.org"])
+def test_a_driver_that_tells_of_zones(driver: str) -> None:
+    drivers = CsiDrivers(nodes=(CsiNode("gpu-1", (NodeDriver(driver, ("topology.example/zone",)),)),))
+    unheard = one(EBS, provisioner=driver)
     assert [o for o, _ in said(volumes.binding_mode, unheard, drivers, SPREAD, None)] == ["warn"]
     shared = CsiDrivers(
         nodes=(CsiNode("gpu-1", (NodeDriver("filestore.csi.storage.gke.io", ("gke/zone",)),)),)

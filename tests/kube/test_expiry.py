@@ -15,7 +15,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynocheck.kube.errors import CredentialsFailed
@@ -40,6 +40,7 @@ def token(**claims: object) -> str:
     return ".".join([*(base64.urlsafe_b64encode(part).rstrip(b"=").decode() for part in parts), "signature"])
 
 
+@settings(deadline=None)
 @given(
     ends=st.datetimes(datetime.datetime(1960, 1, 1), datetime.datetime(9990, 1, 1), timezones=st.just(UTC)),
     organizations=st.integers(0, 40),
@@ -56,6 +57,7 @@ def test_the_first_certificate_of_a_chain_is_the_own_one() -> None:
     assert rfc3339(not_after(chain)) == "2027-05-06T07:08:09Z"
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=300), st.integers(0, 400))
 def test_what_is_no_certificate(noise: bytes, cut: int) -> None:
     whole = certificate(datetime.datetime(2030, 1, 1, tzinfo=UTC)).splitlines()
