@@ -47,6 +47,9 @@ def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
     told = [node for node in judged if node.driver_branch is not None]
     if not told:
         raise Skip(f"no GPU node tells its driver: GPU Feature Discovery would, by the label {_LABEL}")
+    uses = list(_uses(recipes))
+    if uses and not any(use.placement.selects(node.node) for use in uses for node in told):
+        raise Skip("the recipe's workers may run on none of the GPU nodes that tell their driver")
     for node in judged:
         if node.driver_branch is None:
             yield warn(
@@ -54,7 +57,6 @@ def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
                 fix=f"run GPU Feature Discovery, which sets {_LABEL}",
                 subject=Subject("Node", node.name),
             )
-    uses = list(_uses(recipes))
     yield from _by_images(told, uses) if uses else _by_release(told)
 
 

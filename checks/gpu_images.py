@@ -28,16 +28,21 @@ def image_arch(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iterat
         raise Skip("no node says that it has GPUs")
     if all(_host(node) == "amd64" for node in judged) and not _pinned(recipes):
         raise Skip("every GPU node is amd64, which every image of Dynamo is made for")
-    seen = set()
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    findings: list[Finding] = []
     for graph, component, placement in placements(recipes):
         if component.gpus == 0:
             continue
         hosts = {host for node in judged if placement.selects(node.node) and (host := _host(node))}
-        yield from _reached(graph, component, placement, judged)
-        for container in component.containers:
-            if container.image and (key := (container.image, tuple(sorted(hosts)))) not in seen:
+        findings += _reached(graph, component, placement, judged)
+        for container in component.containers if hosts else ():
+            key = (container.image or "", tuple(sorted(hosts)))
+            if container.image and key not in seen:
                 seen.add(key)
-                yield from _images(graph, container, hosts)
+                findings += _images(graph, container, hosts)
+    if not findings and not seen:
+        raise Skip("no worker of the recipe may run on a GPU node of this cluster that tells its CPU")
+    yield from findings
 
 
 def _host(node: GpuNode) -> str:

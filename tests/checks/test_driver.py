@@ -80,6 +80,11 @@ def test_only_nodes_that_a_worker_may_run_on_are_judged(tmp_path: Path) -> None:
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("fail", "b")
 
 
+def test_workers_that_find_no_node_are_not_judged(tmp_path: Path) -> None:
+    given = using(tmp_path, "vllm-runtime:1.3.0", "        nodeSelector: {pool: none}\n")
+    assert skipped(driver.cuda_matrix, Nodes((node("560.35.03"),)), NO_SLICES, given)
+
+
 @pytest.mark.parametrize(
     ("version", "product", "outcomes"),
     [

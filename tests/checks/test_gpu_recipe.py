@@ -161,6 +161,12 @@ def test_the_gpu_tells_the_host_where_the_node_does_not(tmp_path: Path) -> None:
     assert "amd64" in skipped(gpu_images.image_arch, Nodes((node(H100),)), NO_SLICES, given)
 
 
+def test_images_of_workers_that_find_no_node_are_not_judged(tmp_path: Path) -> None:
+    given = running(tmp_path, spec="        nodeSelector: {pool: none}\n")
+    grace = Nodes((node(GB200, architecture="arm64"),))
+    assert "may run on a GPU node" in skipped(gpu_images.image_arch, grace, NO_SLICES, given)
+
+
 def test_a_pinned_architecture_must_be_there(tmp_path: Path) -> None:
     pin = "        nodeSelector: {kubernetes.io/arch: arm64}\n"
     given = running(tmp_path, spec=pin)
