@@ -4,7 +4,10 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, check, fail, unknown, warn
 from dynocheck.data import numbers
-from dynocheck.facts import ApiServer, Permissions, Settings
+from dynocheck.facts import ApiServer, Permissions, Recipes, Settings
+from dynocheck.facts.placement import placements
+
+_DRA_STABLE, _DRA_BETA = (1, 34), (1, 32)
 
 
 @check("access.api-reachable", title="The API server answers")
@@ -19,8 +22,10 @@ def api_reachable(server: ApiServer) -> None:
 
 
 @check("access.kubernetes-version", title="Kubernetes is recent enough for Dynamo")
-def kubernetes_version(server: ApiServer, settings: Settings) -> Iterator[Finding]:
-    """Dynamo's platform chart refuses to install on Kubernetes older than 1.30.
+def kubernetes_version(server: ApiServer, settings: Settings, recipes: Recipes | None) -> Iterator[Finding]:
+    """Dynamo's platform chart refuses to install on Kubernetes older than 1.30. Pods that claim devices
+    (resourceClaims) need Dynamic Resource Allocation, stable and on by default since 1.34; in 1.32 and 1.33
+    it is beta and off unless somebody switched it on.
 
     The floor is the threshold `kubernetes-version` of the configuration file.
 
@@ -39,6 +44,13 @@ def kubernetes_version(server: ApiServer, settings: Settings) -> Iterator[Findin
             f"Kubernetes {server.version} is older than {settings.kubernetes_version}",
             fix="upgrade the control plane, then the nodes",
             evidence={"version": server.version, "wanted": settings.kubernetes_version},
+        )
+    elif has < _DRA_STABLE and any(placed.by_claim for _, _, placed in placements(recipes or ())):
+        beta = "is beta there and off by default" if has >= _DRA_BETA else "is not in it"
+        yield (warn if has >= _DRA_BETA else fail)(
+            f"the recipe claims devices, and DRA {beta}: Kubernetes {server.version}",
+            fix="upgrade to Kubernetes 1.34 or newer",
+            evidence={"version": server.version, "wanted": "1.34"},
         )
 
 

@@ -1,33 +1,21 @@
 """Whether there are GPUs, and whether pods can be given them."""
 
+from collections import Counter
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
-from dynocheck.facts import Node, Nodes, OperatorPods, ResourceSlices
+from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices, Taint
+from dynocheck.facts.gpu import GpuNode, by_claim, gpu_nodes, has_gpus
+from dynocheck.facts.placement import placements
 
-_DRA_DRIVER = "gpu.nvidia.com"
-_WORKLOAD = "nvidia.com/gpu.workload.config"
-_VM_WORKLOADS = {"vm-passthrough", "vm-vgpu"}
-_DEPLOY = "nvidia.com/gpu.deploy."
-_OPERATOR = Subject("Deployment", "gpu-operator")
-_INSTALL = (
-    "helm upgrade --install gpu-operator gpu-operator --repo https://helm.ngc.nvidia.com/nvidia "
-    "--namespace gpu-operator --create-namespace"
-)
+_PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
+_USUAL_TAINTS = ("nvidia.com/gpu",)
+_TOLD_OTHERWISE = "node.kubernetes.io/"  # taints that Kubernetes sets for conditions and for cordoning
+_MEMORY_TOLERANCE = 0.05  # drivers differ in how much they keep for themselves
 
 
-def _by_claim(slices: ResourceSlices) -> set[str]:
-    """The nodes on which the DRA driver offers GPUs."""
-    return {s.node for s in slices if s.driver == _DRA_DRIVER and s.devices and s.node is not None}
-
-
-def _has_gpus(node: Node) -> bool:
-    """Whether the node says that it has GPUs for containers, usable or not."""
-    return (node.labelled_gpu or bool(node.gpu_resources)) and not _for_vms(node)
-
-
-def _for_vms(node: Node) -> bool:
-    return node.labels.get(_WORKLOAD) in _VM_WORKLOADS
+def _node(name: str) -> Subject:
+    return Subject("Node", name)
 
 
 @check("gpu.nodes-present", title="The cluster has nodes with NVIDIA GPUs")
@@ -37,8 +25,7 @@ def nodes_present(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
 
     Fix: add GPU nodes, or install what makes theirs known (the GPU Operator or a device plugin).
     """
-    claimable = _by_claim(slices)
-    if not any(_has_gpus(node) or node.name in claimable for node in nodes):
+    if not gpu_nodes(nodes, slices):
         yield fail(
             f"none of {len(nodes)} nodes has a GPU label, GPUs to allocate or GPUs offered through DRA",
             fix="kubectl get nodes -L nvidia.com/gpu.present,nvidia.com/gpu.product",
@@ -54,12 +41,11 @@ def allocatable(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
 
     Fix: kubectl get pods -A -o wide --field-selector spec.nodeName=NODE | grep -e device-plugin -e driver
     """
-    claimable = _by_claim(slices)
-    judged = [node for node in nodes if _has_gpus(node) and node.name not in claimable]
+    claimable = by_claim(slices)
+    judged = [node for node in nodes if has_gpus(node) and node.name not in claimable]
     if not judged:
         raise Skip("GPUs are offered through DRA" if claimable else "no node says that it has GPUs")
     for node in judged:
-        subject = Subject("Node", node.name)
         usable, there = node.gpu_resources, node.gpu_capacity
         amounts = {"allocatable": usable, "capacity": there}
         if node.gpus == 0:
@@ -67,7 +53,7 @@ def allocatable(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
                 "has GPUs by its labels or capacity, and none to allocate",
                 fix=f"kubectl get pods -A -o wide --field-selector spec.nodeName={node.name}",
                 evidence=amounts,
-                subject=subject,
+                subject=_node(node.name),
             )
         # A resource with none left is what a node offered before its MIG layout changed.
         elif short := [name for name, amount in usable.items() if 0 < amount < there.get(name, 0)]:
@@ -75,43 +61,117 @@ def allocatable(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
                 f"{usable[short[0]]} of {there[short[0]]} {short[0]} are allocatable: the rest is unhealthy",
                 fix=f"kubectl describe node {node.name}",
                 evidence=amounts,
-                subject=subject,
+                subject=_node(node.name),
             )
 
 
-@check("gpu.operator", title="The GPU Operator is ready, where GPUs come through it")
-def operator(pods: OperatorPods, nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
-    """The operator installs drivers, the container toolkit and the device plugin, and heals them.
+@check("gpu.nodes-ready", title="Every GPU node takes pods")
+def nodes_ready(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -> Iterator[Finding]:
+    """A node that is NotReady, under pressure or cordoned gets no pods, however many GPUs it offers, and
+    a taint keeps off every pod that does not tolerate it.
 
-    It is found by its labels in any namespace, from Helm or from OLM, and judged by Ready, not by Running.
-    Where GPUs are allocatable without it, as on managed clusters or with a bare device plugin, nothing is
-    missing.
+    The taint nvidia.com/gpu is usual and left alone: clusters add its toleration by themselves or recipes
+    carry it. So is any taint that a recipe at hand tolerates. A cordoned node is a warning, since somebody
+    meant it.
 
-    Fix: kubectl get pods -A -l app.kubernetes.io/name=gpu-operator
+    Fix: kubectl describe node NODE
     """
-    if len(pods):
-        for pod in pods:
-            if pod.phase != "Succeeded" and not pod.ready:
-                yield fail(
-                    f"not Ready: {', '.join(pod.waiting) or pod.phase or 'no status yet'}",
-                    fix=f"kubectl logs -n {pod.namespace} {pod.name} --previous",
-                    subject=Subject("Pod", pod.name, pod.namespace),
+    judged = gpu_nodes(nodes, slices)
+    if not judged:
+        raise Skip("no node says that it has GPUs")
+    workers = [placed for _, component, placed in placements(recipes or ()) if component.gpus != 0]
+    for each in judged:
+        node = each.node
+        yield from _conditions(node)
+        if node.unschedulable:
+            yield warn("is cordoned", fix=f"kubectl uncordon {node.name}", subject=_node(node.name))
+        for taint in node.taints:
+            if _keeps_off(taint) and not any(placed.tolerates(taint) for placed in workers):
+                whose = "no worker of the recipe tolerates" if workers else "a worker must tolerate"
+                yield warn(
+                    f"has the taint {_written(taint)}, which {whose}",
+                    fix=f"add a toleration of {_written(taint)} to the workers, or: "
+                    f"kubectl taint node {node.name} {taint.key}:{taint.effect}-",
+                    subject=_node(node.name),
                 )
+
+
+def _conditions(node: Node) -> Iterator[Finding]:
+    conditions = {condition.type: condition for condition in node.conditions}
+    ready = conditions.get("Ready")
+    fix = f"kubectl describe node {node.name}"
+    if ready is None:
+        yield fail("its kubelet has not reported yet whether it is Ready", fix=fix, subject=_node(node.name))
+    elif ready.status != "True":
+        why = ready.message or ready.reason
+        yield fail(f"is NotReady{': ' + why if why else ''}", fix=fix, subject=_node(node.name))
+    for name in _PRESSURES:
+        found = conditions.get(name)
+        if found is not None and found.status == "True":
+            why = found.message or found.reason
+            yield fail(f"has {name}{': ' + why if why else ''}", fix=fix, subject=_node(node.name))
+
+
+def _keeps_off(taint: Taint) -> bool:
+    return (
+        taint.effect in ("NoSchedule", "NoExecute")
+        and taint.key not in _USUAL_TAINTS
+        and not taint.key.startswith(_TOLD_OTHERWISE)
+    )
+
+
+def _written(taint: Taint) -> str:
+    return f"{taint.key}{'=' + taint.value if taint.value else ''}:{taint.effect}"
+
+
+@check("gpu.homogeneous", title="GPU nodes of a kind are alike")
+def homogeneous(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
+    """Engines that span nodes run at the pace of the slowest, and a replica on the odd node behaves
+    otherwise than its sisters: another GPU, another driver, less memory, fewer GPUs.
+
+    Nodes of one product are compared with each other, MIG layouts apart, and the few differ from the many.
+    Two pools of different GPUs are no fault; a single node that differs from all others is pointed at.
+
+    Fix: kubectl get nodes -L nvidia.com/gpu.product,nvidia.com/cuda.driver-version.full,nvidia.com/gpu.count
+    """
+    judged = [node for node in gpu_nodes(nodes, slices) if node.label]
+    if len(judged) < 2:
+        raise Skip("fewer than two GPU nodes tell their product")
+    yield from _odd(judged, "product", {node.name: node.product for node in judged}, alone=True)
+    for label in sorted({node.label for node in judged}):
+        kind = [node for node in judged if node.label == label]
+        yield from _odd(kind, "driver", {n.name: n.driver for n in kind if n.driver})
+        yield from _odd(kind, "number of GPUs", {n.name: str(n.count) for n in kind if n.count is not None})
+        yield from _odd(kind, "memory in MiB", _rounded({n.name: n.memory for n in kind if n.memory}))
+
+
+def _odd(
+    nodes: list[GpuNode], what: str, values: dict[str, str], *, alone: bool = False
+) -> Iterator[Finding]:
+    """The nodes that have another value than most have."""
+    counts = Counter(values.values()).most_common()
+    if len(counts) < 2 or counts[0][1] == counts[1][1]:
         return
-    managed = [node for node in nodes if any(label.startswith(_DEPLOY) for label in node.labels)]
-    if not any(node.gpus for node in nodes) and not _by_claim(slices):
-        yield fail(
-            "no pod of it in any namespace, and no GPU is allocatable without it",
-            fix=_INSTALL,
-            subject=_OPERATOR,
-        )
-    elif managed:
-        yield warn(
-            f"{len(managed)} nodes carry its labels, but none of its pods is there: "
-            "what it installed works and is no longer looked after",
-            fix=_INSTALL,
-            evidence={"nodes": [node.name for node in managed]},
-            subject=_OPERATOR,
-        )
-    else:
-        raise Skip("GPUs are allocatable without the GPU Operator")
+    usual, many = counts[0]
+    if alone and len(values) - many != 1:
+        return
+    for node in nodes:
+        value = values.get(node.name, usual)
+        if value != usual:
+            yield warn(
+                f"its {what} is {value}, {many} other node{'s have' if many > 1 else ' has'} {usual}",
+                fix="kubectl get nodes -L nvidia.com/gpu.product,nvidia.com/cuda.driver-version.full,"
+                "nvidia.com/gpu.count,nvidia.com/gpu.memory",
+                evidence={what: value, "usual": usual},
+                subject=_node(node.name),
+            )
+
+
+def _rounded(memory: dict[str, int | None]) -> dict[str, str]:
+    """Amounts that differ by little made equal."""
+    known = {name: amount for name, amount in memory.items() if amount}
+    usual = Counter(known.values()).most_common(1)[0][0] if known else 0
+    return {
+        name: str(usual if abs(amount - usual) <= usual * _MEMORY_TOLERANCE else amount)
+        for name, amount in known.items()
+    }

@@ -1,4 +1,4 @@
-"""The GPU Operator's own pods, wherever they run."""
+"""The GPU Operator: its own pods, wherever they run, and the resources that it works from."""
 
 from functools import partial
 
@@ -6,11 +6,18 @@ import msgspec
 
 from dynocheck import probe
 from dynocheck.facts import Access, OperatorPods, Pod
-from dynocheck.kube import Cluster, together
+from dynocheck.facts import Condition as ConditionFact
+from dynocheck.facts.gpu import DriverSettings, OperatorResource, OperatorResources
+from dynocheck.kube import Cluster, NotFound, together
 from dynocheck.probes.wire import Condition, Meta
 
 # Helm's chart sets the first, OLM's bundle and old charts the second.
 _SELECTORS = ("app.kubernetes.io/name=gpu-operator", "app=gpu-operator")
+_RESOURCES = {
+    "ClusterPolicy": ("v1", "clusterpolicies"),
+    "GPUCluster": ("v1alpha1", "gpuclusters"),
+    "NVIDIADriver": ("v1alpha1", "nvidiadrivers"),
+}
 
 
 class _Waiting(msgspec.Struct):
@@ -58,4 +65,70 @@ def _pod(found: _Pod) -> Pod:
             for container in status.container_statuses or ()
             if container.state.waiting is not None
         ),
+    )
+
+
+class _ResourceStatus(msgspec.Struct):
+    state: str = ""
+    conditions: list[Condition] | None = None
+
+
+class _Rdma(msgspec.Struct):
+    enabled: bool | None = None
+
+
+class _Driver(msgspec.Struct, rename="camel"):
+    enabled: bool | None = None
+    rdma: _Rdma | None = None
+    kernel_module_type: str = "auto"
+    use_driver_objects: bool | None = msgspec.field(default=None, name="useNvidiaDriverCRD")
+
+
+class _ResourceSpec(_Driver):
+    """An NVIDIADriver's spec is the driver's, a ClusterPolicy's has it as a part."""
+
+    driver: _Driver | None = None
+
+
+class _Resource(msgspec.Struct):
+    metadata: Meta
+    spec: _ResourceSpec = msgspec.field(default_factory=_ResourceSpec)
+    status: _ResourceStatus = msgspec.field(default_factory=_ResourceStatus)
+
+
+@probe(access=[Access("list", plural, "nvidia.com") for _, plural in _RESOURCES.values()])
+def gpu_operator_resources(cluster: Cluster) -> OperatorResources:
+    """A type that is not defined has no objects."""
+
+    def listed(kind: str, version: str, plural: str) -> list[OperatorResource]:
+        try:
+            found = cluster.items(f"/apis/nvidia.com/{version}/{plural}", _Resource)
+        except NotFound:
+            return []
+        return [_resource(kind, each) for each in found]
+
+    lists = together([partial(listed, kind, *where) for kind, where in _RESOURCES.items()])
+    return OperatorResources(tuple(each for found in lists for each in found))
+
+
+def _resource(kind: str, found: _Resource) -> OperatorResource:
+    return OperatorResource(
+        kind=kind,
+        name=found.metadata.name,
+        state=found.status.state,
+        conditions=tuple(
+            ConditionFact(c.type, c.status, c.reason, c.message) for c in found.status.conditions or ()
+        ),
+        driver=_settings(found.spec if kind == "NVIDIADriver" else found.spec.driver or _Driver())
+        if kind in ("ClusterPolicy", "NVIDIADriver")
+        else None,
+    )
+
+
+def _settings(driver: _Driver) -> DriverSettings:
+    return DriverSettings(
+        installs=driver.enabled is not False,
+        peermem=driver.rdma is not None and driver.rdma.enabled is True,
+        modules=driver.kernel_module_type,
+        elsewhere=driver.use_driver_objects is True,
     )

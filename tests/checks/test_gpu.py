@@ -1,13 +1,20 @@
 from __future__ import annotations
 
-from dynocheck.checks import gpu
-from dynocheck.facts import Node, Nodes, OperatorPods, Pod, ResourceSlices, Slice
-from tests.checks.judging import found, said, skipped
+from pathlib import Path
+
+from dynocheck.checks import gpu, gpu_operator
+from dynocheck.facts import Condition, Node, Nodes, OperatorPods, Pod, ResourceSlices, Slice, Taint
+from dynocheck.facts.gpu import GpuNode, OperatorResource, OperatorResources
+from dynocheck.facts.workloads import Workload, Workloads
+from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 PRESENT = {"nvidia.com/gpu.present": "true"}
 DEPLOYED = {**PRESENT, "nvidia.com/gpu.deploy.driver": "true"}
 NO_SLICES = ResourceSlices(served=False)
 CPU = Node("cpu")
+POLICY = OperatorResources((OperatorResource("ClusterPolicy", "cluster-policy", "ready"),))
+NO_POLICY = OperatorResources()
+READY = (Condition("Ready", "True"),)
 
 
 def gpus(name: str, count: str = "8", *, healthy: str | None = None, **more: dict[str, str]) -> Node:
@@ -77,8 +84,8 @@ def test_the_operator_is_judged_by_ready() -> None:
     good = Pod("gpu-operator", "good", "Running", ready=True)
     bad = Pod("other", "bad", "Running", ready=False, waiting=("CrashLoopBackOff",))
     done = Pod("gpu-operator", "upgrade-hook", "Succeeded")
-    assert said(gpu.operator, OperatorPods((good, done)), nodes, NO_SLICES) == []
-    (finding,) = found(gpu.operator, OperatorPods((good, bad)), nodes, NO_SLICES)
+    assert said(gpu_operator.operator, OperatorPods((good, done)), POLICY, nodes, NO_SLICES) == []
+    (finding,) = found(gpu_operator.operator, OperatorPods((good, bad)), POLICY, nodes, NO_SLICES)
     assert finding.message == "not Ready: CrashLoopBackOff"
     assert finding.subject is not None
     assert (finding.subject.namespace, finding.subject.name) == ("other", "bad")
@@ -86,10 +93,171 @@ def test_the_operator_is_judged_by_ready() -> None:
 
 def test_no_operator() -> None:
     nobody = OperatorPods()
-    left = said(gpu.operator, nobody, Nodes((gpus("a", labels=DEPLOYED),)), NO_SLICES)
+    left = said(gpu_operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=DEPLOYED),)), NO_SLICES)
     assert [outcome for outcome, _ in left] == ["warn"]
-    broken = said(gpu.operator, nobody, Nodes((Node("a", labels=DEPLOYED),)), NO_SLICES)
+    broken = said(gpu_operator.operator, nobody, NO_POLICY, Nodes((Node("a", labels=DEPLOYED),)), NO_SLICES)
     assert [outcome for outcome, _ in broken] == ["fail"]
     without = "GPUs are allocatable without the GPU Operator"
-    assert skipped(gpu.operator, nobody, Nodes((gpus("a", labels=PRESENT),)), NO_SLICES) == without
-    assert skipped(gpu.operator, nobody, Nodes((Node("a"),)), offered("a")) == without
+    assert (
+        skipped(gpu_operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=PRESENT),)), NO_SLICES)
+        == without
+    )
+    assert skipped(gpu_operator.operator, nobody, NO_POLICY, Nodes((Node("a"),)), offered("a")) == without
+
+
+def policy(state: str, *conditions: Condition, kind: str = "ClusterPolicy") -> OperatorResources:
+    return OperatorResources((OperatorResource(kind, "p", state, conditions),))
+
+
+def test_the_operator_says_why_it_is_not_ready() -> None:
+    nodes, pods = Nodes((gpus("a", labels=DEPLOYED),)), OperatorPods((Pod("g", "g", "Running", ready=True),))
+    error = Condition("Error", "True", "OperandNotReady", "states not ready: [state-driver]")
+    ready = Condition("Ready", "False", "Error")
+    (finding,) = found(gpu_operator.operator, pods, policy("notReady", ready, error), nodes, NO_SLICES)
+    assert (str(finding.outcome), finding.message) == (
+        "fail",
+        "is notReady: states not ready: [state-driver]",
+    )
+    for state, outcomes in [("ready", []), ("disabled", []), ("ignored", ["warn"]), ("", ["warn"])]:
+        given = said(gpu_operator.operator, pods, policy(state), nodes, NO_SLICES)
+        assert [outcome for outcome, _ in given] == outcomes, state
+    assert said(gpu_operator.operator, pods, policy("ready", kind="GPUCluster"), nodes, NO_SLICES) == []
+    assert said(gpu_operator.operator, pods, policy("ready", kind="NVIDIADriver"), nodes, NO_SLICES) == [
+        ("warn", "runs, but no ClusterPolicy or GPUCluster tells it what to install")
+    ]
+
+
+# nodes-ready
+
+
+def test_a_node_that_takes_no_pods() -> None:
+    bad = (Condition("Ready", "Unknown", "NodeStatusUnknown", "Kubelet stopped posting node status."),)
+    full = (*READY, Condition("DiskPressure", "True", "KubeletHasDiskPressure"))
+    for node, outcome, said_of_it in [
+        (Node("a", labels=PRESENT, conditions=bad), "fail", "Kubelet stopped posting"),
+        (Node("a", labels=PRESENT, conditions=full), "fail", "has DiskPressure: KubeletHasDiskPressure"),
+        (Node("a", labels=PRESENT), "fail", "has not reported yet"),
+        (Node("a", labels=PRESENT, conditions=READY, unschedulable=True), "warn", "is cordoned"),
+    ]:
+        ((given, message),) = said(gpu.nodes_ready, Nodes((CPU, node)), NO_SLICES, None)
+        assert given == outcome
+        assert said_of_it in message
+    assert skipped(gpu.nodes_ready, Nodes((CPU,)), NO_SLICES, None)
+
+
+def tainted(*taints: Taint) -> Nodes:
+    return Nodes((Node("a", labels=PRESENT, conditions=READY, taints=taints),))
+
+
+def test_taints_that_somebody_tolerates(tmp_path: Path) -> None:
+    usual, own = Taint("nvidia.com/gpu", "NoSchedule", "present"), Taint("team", "NoExecute", "b")
+    soft, cordon = Taint("team", "PreferNoSchedule"), Taint("node.kubernetes.io/unschedulable", "NoSchedule")
+    assert said(gpu.nodes_ready, tainted(usual, soft, cordon), NO_SLICES, None) == []
+    ((outcome, message),) = said(gpu.nodes_ready, tainted(own), NO_SLICES, None)
+    assert (outcome, message) == ("warn", "has the taint team=b:NoExecute, which a worker must tolerate")
+    text = GRAPH + FRONTEND + worker()
+    for i, (toleration, outcomes) in enumerate(
+        [
+            ("{key: team, operator: Exists}", []),
+            ("{key: team, value: b, effect: NoExecute}", []),
+            ("{operator: Exists}", []),
+            ("{key: team, value: c}", ["warn"]),
+            ("{key: team, value: b, effect: NoSchedule}", ["warn"]),
+        ]
+    ):
+        spec = f"      spec:\n        tolerations: [{toleration}]\n"
+        given = recipes(tmp_path / str(i), deploy=text.replace("      spec:\n", spec))
+        assert [o for o, _ in said(gpu.nodes_ready, tainted(own), NO_SLICES, given)] == outcomes, toleration
+
+
+# homogeneous
+
+
+def labelled(name: str, product: str = "NVIDIA-H200", **labels: str) -> Node:
+    given = {f"nvidia.com/{key.replace('__', '.').replace('_', '-')}": value for key, value in labels.items()}
+    return gpus(name, labels={**PRESENT, "nvidia.com/gpu.product": product, **given})
+
+
+def odd(*nodes: Node) -> list[str]:
+    return [f.subject.name for f in found(gpu.homogeneous, Nodes(nodes), NO_SLICES) if f.subject]
+
+
+def test_the_odd_one_out() -> None:
+    a, b = labelled("a"), labelled("b")
+    assert odd(a, b, labelled("c", "NVIDIA-A100-SXM4-80GB")) == ["c"]
+    assert odd(a, b, labelled("c", "NVIDIA-L40S"), labelled("d", "NVIDIA-L40S")) == [], "two pools"
+    assert odd(a, labelled("c", "NVIDIA-L40S")) == [], "neither is usual"
+    new, old = {"cuda__driver_version__full": "580.95.05"}, {"cuda__driver_version__full": "570.86.15"}
+    assert odd(labelled("a", **new), labelled("b", **new), labelled("c", **old), b) == ["c"]
+    memory = [
+        labelled(name, gpu__memory=m) for name, m in [("a", "143771"), ("b", "143771"), ("c", "143156")]
+    ]
+    assert odd(*memory) == [], "drivers differ in what they keep"
+    assert odd(*memory, labelled("d", gpu__memory="97871")) == ["d"]
+    assert odd(a, b, labelled("c", gpu__count="4")) == ["c"]
+    sliced = labelled("c", "NVIDIA-H200-MIG-1g.18gb", gpu__count="56", gpu__memory="18000")
+    assert odd(a, b, sliced) == [], "another layout is meant"
+    assert skipped(gpu.homogeneous, Nodes((a, CPU)), NO_SLICES)
+
+
+# operands
+
+
+def daemon(app: str, desired: int = 3, ready: int = 3, *, observed: bool = True, **selector: str) -> Workload:
+    chosen = {f"nvidia.com/gpu.deploy.{key.replace('_', '-')}": value for key, value in selector.items()}
+    labels = {"app": app}
+    return Workload(
+        kind="DaemonSet", namespace="n", name=app, labels=labels, node_selector=chosen,
+        desired=desired, ready=ready, observed=observed,
+    )  # fmt: skip
+
+
+def test_an_operand_is_known_by_what_it_selects() -> None:
+    nodes = Nodes((gpus("a", labels=PRESENT),))
+    for workload, outcome in [
+        (daemon("nvidia-driver-daemonset-418", ready=2, driver="true"), "fail"),
+        (daemon("nvidia-dcgm-dra", ready=2, dcgm="true"), "warn"),
+        (daemon("nvidia-device-plugin", ready=0), "fail"),
+        (daemon("x", ready=2, operator_validator="true"), "fail"),
+        (daemon("x", ready=3, observed=False, driver="true"), "warn"),
+    ]:
+        given = said(gpu_operator.operands, Workloads((workload,)), nodes, NO_SLICES)
+        assert [o for o, _ in given] == [outcome], workload.name
+    fine = (daemon("x", driver="true"), daemon("d", 0, 0, driver="true"), daemon("other", ready=0))
+    assert said(gpu_operator.operands, Workloads(fine), nodes, NO_SLICES) == []
+    assert skipped(gpu_operator.operands, Workloads((daemon("other"),)), nodes, NO_SLICES)
+    assert skipped(gpu_operator.operands, Workloads((daemon("d", 0, 0, driver="true"),)), nodes, NO_SLICES)
+
+
+def test_what_a_node_that_is_down_misses_is_not_the_operands_fault() -> None:
+    down = Node("a", labels=PRESENT, conditions=(Condition("Ready", "False"),))
+    ((outcome, message),) = said(
+        gpu_operator.operands, Workloads((daemon("x", ready=2, driver="true"),)), Nodes((down,)), NO_SLICES
+    )
+    assert outcome == "warn"
+    assert "as many as are NotReady" in message
+
+
+# what labels tell
+
+
+def test_the_driver_is_read_in_either_spelling() -> None:
+    for labels, version, branch in [
+        ({"cuda.driver-version.full": "580.95.05"}, "580.95.05", 580),
+        ({"cuda.driver.major": "455", "cuda.driver.minor": "06", "cuda.driver.rev": ""}, "455.06", 455),
+        ({"cuda.driver-version.major": "570", "cuda.driver-version.revision": "1"}, "570.1", 570),
+        ({}, "", None),
+    ]:
+        node = GpuNode(Node("a", labels={f"nvidia.com/{key}": value for key, value in labels.items()}))
+        assert (node.driver, node.driver_branch) == (version, branch)
+
+
+def test_a_product_is_the_whole_gpu() -> None:
+    for label, product in [
+        ("NVIDIA-H100-80GB-HBM3", "NVIDIA-H100-80GB-HBM3"),
+        ("NVIDIA-H100-80GB-HBM3-MIG-1g.10gb", "NVIDIA-H100-80GB-HBM3"),
+        ("NVIDIA-A100-SXM4-40GB-MIG-INVALID", "NVIDIA-A100-SXM4-40GB"),
+        ("NVIDIA-L40S-SHARED", "NVIDIA-L40S"),
+        ("NVIDIA-A100-SXM4-40GB-MIG-1g.5gb.me-SHARED", "NVIDIA-A100-SXM4-40GB"),
+    ]:
+        assert GpuNode(Node("a", labels={"nvidia.com/gpu.product": label})).product == product

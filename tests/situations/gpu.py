@@ -2,11 +2,41 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from tests import clusters
+from tests.clusters import gpu
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
-HEALTHY = {"gpu.allocatable": "pass", "gpu.nodes-present": "pass", "gpu.operator": "pass"}
+HEALTHY = {
+    "gpu.allocatable": "pass",
+    "gpu.dra": "skip",
+    "gpu.homogeneous": "pass",
+    "gpu.mig": "skip",
+    "gpu.nodes-present": "pass",
+    "gpu.nodes-ready": "pass",
+    "gpu.operands": "pass",
+    "gpu.operator": "pass",
+}
+FP4 = "recipes/deepseek-r1/trtllm/disagg/wide_ep/gb200"
+FP8 = "recipes/qwen3-32b-fp8/trtllm/agg"
+TAINT = {"key": "dedicated", "value": "training", "effect": "NoSchedule"}
+USUAL = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
+
+
+def relabelled(name: str = "gpu-2", **labels: str) -> Callable[[ControlPlane], object]:
+    """A node of the healthy cluster with other labels, dots written as __."""
+    given = {f"nvidia.com/{key.replace('__', '.').replace('_', '-')}": value for key, value in labels.items()}
+    return lambda cluster: cluster.node(name, gpus=8, labels={**clusters.GPU_LABELS, **given})
+
+
+def everywhere(**labels: str) -> Callable[[ControlPlane], object]:
+    def change(cluster: ControlPlane) -> None:
+        for name in clusters.GPU_NODES:
+            relabelled(name, **labels)(cluster)
+
+    return change
 
 
 def broken_device_plugin(cluster: ControlPlane) -> None:
@@ -15,6 +45,22 @@ def broken_device_plugin(cluster: ControlPlane) -> None:
 
 def sick_gpu(cluster: ControlPlane) -> None:
     cluster.node("gpu-2", gpus=8, labels=clusters.GPU_LABELS, allocatable={"nvidia.com/gpu": "7"})
+
+
+def not_ready(cluster: ControlPlane) -> None:
+    cluster.node("gpu-2", gpus=8, labels=clusters.GPU_LABELS, ready=False)
+
+
+def cordoned(cluster: ControlPlane) -> None:
+    cluster.kubectl("cordon", "gpu-2")
+
+
+def tainted(cluster: ControlPlane) -> None:
+    cluster.node("gpu-2", gpus=8, labels=clusters.GPU_LABELS, taints=[USUAL, TAINT])
+
+
+def usually_tainted(cluster: ControlPlane) -> None:
+    cluster.node("gpu-2", gpus=8, labels=clusters.GPU_LABELS, taints=[USUAL])
 
 
 def operator_not_ready(cluster: ControlPlane) -> None:
@@ -26,6 +72,28 @@ def operator_gone(cluster: ControlPlane) -> None:
     cluster.delete({"apiVersion": "v1", "kind": "Pod", "metadata": metadata})
 
 
+def policy_not_ready(cluster: ControlPlane) -> None:
+    cluster.apply(
+        gpu.cluster_policy("notReady", "ClusterPolicy is not ready, states not ready: [state-driver]")
+    )
+
+
+def no_policy(cluster: ControlPlane) -> None:
+    cluster.delete(gpu.cluster_policy())
+
+
+def toolkit_not_ready(cluster: ControlPlane) -> None:
+    cluster.apply(gpu.operand("nvidia-container-toolkit-daemonset", ready=2))
+
+
+def driver_preinstalled(cluster: ControlPlane) -> None:
+    cluster.apply(gpu.operand("nvidia-driver-daemonset", ready=0, desired=0))
+
+
+def exporter_not_ready(cluster: ControlPlane) -> None:
+    cluster.apply(gpu.operand("nvidia-dcgm-exporter", ready=2))
+
+
 def no_gpu_anywhere(cluster: ControlPlane) -> None:
     for name in clusters.GPU_NODES:
         cluster.delete(clusters.node(name))
@@ -34,25 +102,122 @@ def no_gpu_anywhere(cluster: ControlPlane) -> None:
 
 def managed_gpus(cluster: ControlPlane) -> None:
     operator_gone(cluster)
+    no_policy(cluster)
+    for name in gpu.OPERANDS:
+        cluster.delete(gpu.operand(name))
     for name in clusters.GPU_NODES:
         cluster.delete(clusters.node(name))
     cluster.node("managed", gpus=8, labels={"cloud.google.com/gke-accelerator": "nvidia-h200-141gb"})
 
 
+def mixed_mig(cluster: ControlPlane) -> None:
+    labels = {"mig.strategy": "mixed", "mig.config": "all-1g.18gb", "mig-1g.18gb.count": "56"}
+    given = {**clusters.GPU_LABELS, **{f"nvidia.com/{key}": value for key, value in labels.items()}}
+    for name in clusters.GPU_NODES:
+        cluster.node(name, labels=given, capacity={"nvidia.com/mig-1g.18gb": "56"})
+
+
+def mig_mismatch(cluster: ControlPlane) -> None:
+    mixed_mig(cluster)
+    labels = {"mig.strategy": "mixed", "mig.config": "all-1g.18gb", "mig-1g.18gb.count": "56"}
+    given = {**clusters.GPU_LABELS, **{f"nvidia.com/{key}": value for key, value in labels.items()}}
+    cluster.node("gpu-2", labels=given, capacity={"nvidia.com/mig-1g.18gb": "28"})
+
+
+def device_class(name: str) -> dict[str, object]:
+    return {
+        "apiVersion": "resource.k8s.io/v1",
+        "kind": "DeviceClass",
+        "metadata": {"name": name},
+        "spec": {"selectors": [{"cel": {"expression": "device.driver == 'gpu.nvidia.com'"}}]},
+    }
+
+
+def idle_class(cluster: ControlPlane) -> None:
+    cluster.apply(device_class("gpu.nvidia.com"))
+
+
 SITUATIONS = [
     Situation("broken device plugin", broken_device_plugin, {"gpu.allocatable": "fail"}, "gpu-2"),
     Situation("sick GPU", sick_gpu, {"gpu.allocatable": "warn"}, "gpu-2"),
+    Situation("GPU node not ready", not_ready, {"gpu.nodes-ready": "fail"}, "gpu-2"),
+    Situation("GPU node cordoned", cordoned, {"gpu.nodes-ready": "warn"}, "gpu-2"),
+    Situation(
+        "a taint of the house", tainted, {"gpu.nodes-ready": "warn"}, says="dedicated=training:NoSchedule"
+    ),
+    Situation("the usual taint", usually_tainted),
     Situation("operator not ready", operator_not_ready, {"gpu.operator": "fail"}, "gpu-operator-7d9f"),
     Situation("operator gone", operator_gone, {"gpu.operator": "warn"}, "gpu-operator"),
     Situation(
+        "policy not ready", policy_not_ready, {"gpu.operator": "fail"}, "cluster-policy", "state-driver"
+    ),
+    Situation("no policy", no_policy, {"gpu.operator": "warn"}),
+    Situation(
+        "toolkit not ready",
+        toolkit_not_ready,
+        {"gpu.operands": "fail"},
+        "nvidia-container-toolkit-daemonset",
+        "ready on 2 of 3 nodes",
+    ),
+    Situation("driver of the node's image", driver_preinstalled),
+    Situation("exporter not ready", exporter_not_ready, {"gpu.operands": "warn"}, "nvidia-dcgm-exporter"),
+    Situation(
         "no GPU anywhere",
         no_gpu_anywhere,
-        {"gpu.nodes-present": "fail", "gpu.allocatable": "skip", "rdma.resources": "skip"},
+        {
+            "gpu.nodes-present": "fail",
+            "gpu.allocatable": "skip",
+            "gpu.nodes-ready": "skip",
+            "gpu.homogeneous": "skip",
+            "driver.cuda-matrix": "skip",
+            "rdma.resources": "skip",
+        },
         says="none of 1 nodes has a GPU label",
     ),
     Situation(
         "managed GPUs without an operator",
         managed_gpus,
-        {"gpu.operator": "skip", "rdma.resources": "skip"},
+        {
+            "gpu.operator": "skip",
+            "gpu.operands": "skip",
+            "gpu.homogeneous": "skip",
+            "driver.cuda-matrix": "skip",
+            "rdma.resources": "skip",
+        },
+    ),
+    Situation(
+        "one node of another GPU",
+        relabelled(gpu__product="NVIDIA-A100-SXM4-80GB", gpu__compute__major="8"),
+        {"gpu.homogeneous": "warn"},
+        "gpu-2",
+    ),
+    Situation("one node of fewer GPUs", relabelled(gpu__count="4"), {"gpu.homogeneous": "warn"}, "gpu-2"),
+    Situation(
+        "one node of another driver",
+        relabelled(cuda__driver_version__full="580.82.07"),
+        {"gpu.homogeneous": "warn"},
+        "gpu-2",
+    ),
+    Situation("MIG in mixed strategy", mixed_mig, {"gpu.mig": "pass"}),
+    Situation("fewer MIG slices than labelled", mig_mismatch, {"gpu.mig": "warn"}, "gpu-2"),
+    Situation(
+        "MIG layout failed",
+        relabelled(mig__config="all-1g.18gb", mig__config__state="failed"),
+        {"gpu.mig": "fail"},
+        "gpu-2",
+    ),
+    Situation(
+        "MIG layout pending",
+        relabelled(mig__config="all-1g.18gb", mig__config__state="pending"),
+        {"gpu.mig": "warn"},
+        "gpu-2",
+    ),
+    Situation("a class without devices", idle_class, {"gpu.dra": "warn"}, "gpu.nvidia.com"),
+    Situation(
+        "FP8 on Ampere",
+        everywhere(gpu__product="NVIDIA-A100-SXM4-80GB", gpu__compute__major="8"),
+        {"gpu.architecture": "fail"},
+        says="trtllm needs compute capability 8.9 for FP8",
+        recipe=FP8,
     ),
 ]

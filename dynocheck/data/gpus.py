@@ -1,0 +1,68 @@
+"""What kinds of GPU there are, and what each can compute."""
+
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+
+class GpuType(msgspec.Struct, frozen=True):
+    """A GPU by its product label. `host` is the architecture of the CPU it is soldered to, where it is.
+
+    `data_center` is whether NVIDIA supports CUDA's forward compatibility on it.
+    """
+
+    product: str
+    generation: str
+    compute: str
+    memory_gb: int
+    data_center: bool
+    source: str
+    host: str | None = None
+
+    @property
+    def capability(self) -> tuple[int, int]:
+        return capability(self.compute)
+
+
+class Precision(msgspec.Struct, frozen=True):
+    """From which compute capability on an engine computes in a precision.
+
+    `weights_only` is from where it at least loads such weights and computes in a wider one, None where
+    it does not.
+    """
+
+    precision: str
+    engine: str
+    native: str
+    weights_only: str | None
+    source: str
+    note: str = ""
+
+
+def capability(version: str) -> tuple[int, int]:
+    """A compute capability such as `9.0` as numbers."""
+    major, _, minor = version.partition(".")
+    return int(major), int(minor)
+
+
+def gpu_type(product: str) -> GpuType | None:
+    """The row of a product label, or None when the table does not have it."""
+    return _types().get(product)
+
+
+def precision(name: str, engine: str) -> Precision | None:
+    """What an engine needs for this precision, or None when the table does not say."""
+    return _precisions().get((name, engine))
+
+
+@cache
+def _types() -> dict[str, GpuType]:
+    rows = msgspec.json.decode((files(__package__) / "gpus.json").read_bytes(), type=list[GpuType])
+    return {row.product: row for row in rows}
+
+
+@cache
+def _precisions() -> dict[tuple[str, str], Precision]:
+    rows = msgspec.json.decode((files(__package__) / "precisions.json").read_bytes(), type=list[Precision])
+    return {(row.precision, row.engine): row for row in rows}

@@ -1,0 +1,108 @@
+"""Which CUDA is in which image of Dynamo, and which driver that needs."""
+
+import re
+from functools import cache
+from importlib.resources import files
+
+import msgspec
+
+_POST = re.compile(r"^([0-9]+\.[0-9]+\.[0-9]+)\.post[0-9]+")
+
+
+class Image(msgspec.Struct, frozen=True):
+    """A runtime image of a release: its engine, its CUDA and the driver branch that its release asks for.
+
+    `architectures` is empty where it is not known for sure.
+    """
+
+    image: str
+    tag: str
+    release: str
+    engine: str
+    cuda: str
+    driver: int
+    architectures: tuple[str, ...]
+    source: str
+    note: str = ""
+
+
+class Cuda(msgspec.Struct, frozen=True):
+    """A CUDA toolkit: how it runs on drivers older than its own.
+
+    From the branch `minor` on CUDA's minor version compatibility holds, with limits; on the branches
+    `forward` the forward compatibility package of NVIDIA's images may, on data-center GPUs.
+    """
+
+    cuda: str
+    minor: int
+    forward: tuple[int, ...]
+    source: str
+
+
+class Reference(msgspec.Struct, frozen=True):
+    """An image as a manifest names it."""
+
+    name: str
+    tag: str
+
+    @property
+    def runtime(self) -> str:
+        """Its short name when it is one of Dynamo's runtimes, in whatever registry; else empty."""
+        short = self.name.rpartition("/")[2].removesuffix("-enterprise")
+        return short if short in _runtimes() else ""
+
+
+def parse(image: str) -> Reference:
+    """The name and the tag of an image; its digest is left out."""
+    name = image.partition("@")[0]
+    head, colon, tag = name.rpartition(":")
+    return Reference(head, tag) if colon and "/" not in tag else Reference(name, "")
+
+
+def find(reference: Reference) -> Image | None:
+    """The row of an image, or None when the table does not have it.
+
+    A post release of a backend has the CUDA of the release that it patches, and an enterprise image is the
+    same as the one without that name.
+    """
+    tag = _POST.sub(r"\1", reference.tag.removesuffix("-enterprise"))
+    return _images().get((reference.runtime, tag))
+
+
+def cuda(version: str) -> Cuda | None:
+    """The row of a CUDA version, or None when the table does not have it."""
+    return next((row for row in _toolkits() if row.cuda == version), None)
+
+
+def images() -> tuple[Image, ...]:
+    """Every row of the table of images."""
+    return tuple(_images().values())
+
+
+def newest_release(image: str | None = None, branch: int | None = None) -> str | None:
+    """The newest release that has such an image, for a driver of this branch where one is given."""
+    able = {
+        row.release
+        for row in images()
+        if image in (None, row.image) and (branch is None or row.driver <= branch)
+    }
+    return max(able, key=_numbers, default=None)
+
+
+def _numbers(release: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in release.split("."))
+
+
+def _runtimes() -> set[str]:
+    return {image for image, _ in _images()}
+
+
+@cache
+def _images() -> dict[tuple[str, str], Image]:
+    rows = msgspec.json.decode((files(__package__) / "dynamo_images.json").read_bytes(), type=list[Image])
+    return {(row.image, row.tag): row for row in rows}
+
+
+@cache
+def _toolkits() -> tuple[Cuda, ...]:
+    return msgspec.json.decode((files(__package__) / "cuda.json").read_bytes(), type=tuple[Cuda, ...])
