@@ -47,6 +47,9 @@ def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
     told = [node for node in judged if node.driver_branch is not None]
     if not told:
         raise Skip(f"no GPU node tells its driver: GPU Feature Discovery would, by the label {_LABEL}")
+    uses = list(_uses(recipes))
+    if uses and not any(use.placement.selects(node.node) for use in uses for node in told):
+        raise Skip("the recipe's workers may run on none of the GPU nodes that tell their driver")
     for node in judged:
         if node.driver_branch is None:
             yield warn(
@@ -54,7 +57,6 @@ def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
                 fix=f"run GPU Feature Discovery, which sets {_LABEL}",
                 subject=Subject("Node", node.name),
             )
-    uses = list(_uses(recipes))
     yield from _by_images(told, uses) if uses else _by_release(told)
 
 
@@ -62,7 +64,7 @@ def _uses(recipes: Recipes | None) -> Iterator[_Use]:
     for graph, component, placement in placements(recipes or ()):
         if component.gpus != 0:
             for container in component.containers:
-                if container is component.main or parse(container.image or "").runtime:
+                if container is component.main or parse(container.image or "").ours:
                     yield _Use(graph.file, container, placement)
 
 
@@ -89,11 +91,12 @@ def _by_images(nodes: list[GpuNode], uses: list[_Use]) -> Iterator[Finding]:
 def _judge(node: GpuNode, row: Image, place: Location) -> Iterator[Finding]:
     way = _way(node, row)
     if way is not None:
+        able = newest_release(row.image, node.driver_branch)
         said = f"its driver {node.driver} is older than {row.driver}, which {row.image}:{row.tag} asks for"
         yield (warn if way else fail)(
             f"{said} (CUDA {row.cuda}){': ' + way if way else ''}",
-            fix=f"upgrade the driver to branch {row.driver}, or take an image of "
-            f"{newest_release(row.image, node.driver_branch) or 'no release: none runs on this driver'}",
+            fix=f"upgrade the driver to branch {row.driver}"
+            + (f", or take an image of {able}" if able else ""),
             evidence={"driver": node.driver, "wanted": row.driver, "cuda": row.cuda, "source": row.source},
             subject=Subject("Node", node.name),
             location=place,

@@ -120,7 +120,7 @@ def operands(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) -> Iter
         missing = each.desired - each.ready
         if missing <= 0 and each.observed:
             continue
-        needed = name in _NEEDED.values()
+        needed, app = name in _NEEDED.values(), each.pod_labels.get("app")
         evidence = {"desired": each.desired, "ready": each.ready}
         message = f"the {name} is ready on {each.ready} of {each.desired} nodes"
         if not each.observed:
@@ -129,7 +129,7 @@ def operands(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) -> Iter
             message, needed = f"{message}, as many as are NotReady are missing", False
         yield (fail if needed else warn)(
             message,
-            fix=f"kubectl describe daemonset -n {each.namespace} {each.name}",
+            fix=f"kubectl get pods -n {each.namespace} -o wide" + (f" -l app={app}" if app else ""),
             evidence=evidence,
             subject=Subject("DaemonSet", each.name, each.namespace),
         )

@@ -1,4 +1,4 @@
-"""Whether the GPUs and hosts of a cluster are those that a recipe is made for."""
+"""Whether the GPUs of a cluster compute in the precision that a recipe is made for."""
 
 import re
 from collections.abc import Iterator
@@ -11,9 +11,8 @@ from dynocheck.engines import engine_of
 from dynocheck.facts import Nodes, Recipes, ResourceSlices
 from dynocheck.facts.gpu import GpuNode, gpu_nodes
 from dynocheck.facts.placement import Placement, placements
-from dynocheck.facts.recipe import Component, Container, Graph
+from dynocheck.facts.recipe import Component, Graph
 
-_ARCH = "kubernetes.io/arch"
 _SHOW = (
     "kubectl get nodes -L nvidia.com/gpu.product,nvidia.com/gpu.compute.major,nvidia.com/gpu.compute.minor"
 )
@@ -61,9 +60,22 @@ def architecture(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iter
     if not placed:
         raise Skip("no component of the recipe asks for GPUs")
     computing = {node.name: found for node in judged if (found := _compute(node)) is not None}
-    if not computing:
-        products = sorted({node.label or "no product label" for node in judged})
-        raise Skip(f"what these GPUs compute is not known here: {', '.join(products)}")
+    findings: list[Finding] = []
+    reached = False
+    for graph, component, placement in placed:
+        findings += _selected(graph, component, placement, judged)
+        mine = [node.name for node in judged if placement.selects(node.node) and node.name in computing]
+        if mine and any(True for _ in _engines(graph, component)):
+            reached = True
+            findings += _computes(graph, component, {name: computing[name] for name in mine})
+    if not findings and not reached:
+        products = ", ".join(sorted({node.label or "no product label" for node in judged}))
+        raise Skip(
+            "no engine of the recipe may run on a GPU node of this cluster"
+            if computing
+            else f"what these GPUs compute is not known here: {products}"
+        )
+    yield from findings
     for node in judged:
         if node.name not in computing:
             yield warn(
@@ -71,13 +83,6 @@ def architecture(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iter
                 fix="run GPU Feature Discovery, which sets nvidia.com/gpu.compute.major",
                 subject=Subject("Node", node.name),
             )
-    for graph, component, placement in placed:
-        candidates = {
-            n.name: computing[n.name] for n in judged if n.name in computing and placement.selects(n.node)
-        }
-        yield from _selected(graph, component, placement, judged)
-        if candidates:
-            yield from _computes(graph, component, candidates)
 
 
 def _compute(node: GpuNode) -> tuple[int, int] | None:
@@ -143,10 +148,19 @@ def _precise(
             evidence={"nodes": {name: _written(nodes[name]) for name in unable}, "source": row.source},
             location=place,
         )
+    partly = [name for name, found in nodes.items() if _written(found) in row.partly]
+    if partly:
+        yield warn(
+            f"{component.name}: {engine.name} may not do {what} on some of these GPUs: {row.note}",
+            fix=_PIN,
+            evidence={"nodes": {name: _written(nodes[name]) for name in partly}, "source": row.source},
+            location=place,
+        )
     if weights:
+        hedge = f" ({row.note})" if row.note and not row.partly else ""
         yield warn(
             f"{component.name}: below {from_on} {engine.name} loads {what} weights and computes in a wider "
-            f"precision{' (' + row.note + ')' if row.note else ''}",
+            f"precision{hedge}",
             fix=_PIN,
             evidence={"nodes": {name: _written(nodes[name]) for name in weights}, "source": row.source},
             location=place,
@@ -202,75 +216,3 @@ def _of_model(model: str) -> str | None:
     if _DISTILLED in lowered or re.search(r"(int|bf|fp|w)[0-9]+|awq|gptq|gguf", name):
         return None
     return next((kind for prefix, kind in _MODELS.items() if lowered.startswith(prefix)), None)
-
-
-@check("gpu.image-arch", title="The recipe's images are made for the CPUs of the nodes")
-def image_arch(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iterator[Finding]:
-    """GB200, GB300 and GH200 have Arm CPUs: an image for amd64 alone does not start there (exec format
-    error), and neither does one for arm64 elsewhere.
-
-    Dynamo's release notes tell the architectures of its images; of any other image nothing is guessed, nor
-    from the tag -efa-amd64, which named images that were multi-architecture all the same.
-
-    Fix: docker manifest inspect IMAGE, and take a multi-architecture one or pin kubernetes.io/arch
-    """
-    judged = gpu_nodes(nodes, slices)
-    if not judged:
-        raise Skip("no node says that it has GPUs")
-    if all(_host(node) == "amd64" for node in judged) and not _pinned(recipes):
-        raise Skip("every GPU node is amd64, which every image of Dynamo is made for")
-    seen = set()
-    for graph, component, placement in placements(recipes):
-        if component.gpus == 0:
-            continue
-        hosts = {host for node in judged if placement.selects(node.node) and (host := _host(node))}
-        yield from _reached(graph, component, placement, judged)
-        for container in component.containers:
-            if container.image and (key := (container.image, tuple(sorted(hosts)))) not in seen:
-                seen.add(key)
-                yield from _images(graph, container, hosts)
-
-
-def _host(node: GpuNode) -> str:
-    kind = gpu_type(node.product)
-    return node.node.architecture or node.node.labels.get(_ARCH, "") or (kind.host if kind else None) or ""
-
-
-def _pinned(recipes: Recipes) -> bool:
-    return any(_ARCH in placed.selector for _, _, placed in placements(recipes))
-
-
-def _reached(
-    graph: Graph, component: Component, placement: Placement, judged: list[GpuNode]
-) -> Iterator[Finding]:
-    wanted = placement.selector.get(_ARCH)
-    hosts = {_host(node) for node in judged}
-    if wanted and wanted not in hosts and "" not in hosts:
-        yield fail(
-            f"{component.name} selects {_ARCH}={wanted}, and the GPU nodes are {', '.join(sorted(hosts))}",
-            fix=f"kubectl get nodes -L {_ARCH},nvidia.com/gpu.product",
-            location=_place(graph, component),
-        )
-
-
-def _images(graph: Graph, container: Container, hosts: set[str]) -> Iterator[Finding]:
-    row = find(parse(container.image or ""))
-    place = Location(graph.file, container.line, container.column)
-    fix = f"docker manifest inspect {container.image} | grep architecture"
-    if row is not None and row.architectures:
-        missing = hosts - set(row.architectures)
-        if missing:
-            yield (fail if missing == hosts else warn)(
-                f"{container.image} is made for {', '.join(row.architectures)}, and it may run on "
-                f"{', '.join(sorted(missing))} nodes",
-                fix=fix,
-                evidence={"source": row.source},
-                location=place,
-            )
-    elif arm := ", ".join(sorted(hosts - {"amd64"})):
-        why = row.note if row is not None and row.note else "this table does not have it"
-        yield warn(
-            f"whether {container.image} is made for {arm} is not known here: {why}",
-            fix=fix,
-            location=place,
-        )

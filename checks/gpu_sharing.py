@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.facts import Nodes, Recipes, ResourceSlices
 from dynocheck.facts.gpu import DRA_DRIVER, DeviceClasses, GpuNode, gpu_nodes
+from dynocheck.facts.placement import placements
 from dynocheck.facts.recipe import Manifest, Recipe
 
 _GROUP = "resource.k8s.io"
@@ -140,14 +141,15 @@ def dra(classes: DeviceClasses, slices: ResourceSlices, recipes: Recipes | None)
     Fix: kubectl get deviceclasses; kubectl get resourceslices
     """
     asked = [found for recipe in recipes or () for found in _asked(recipe)]
+    foreign = list(_foreign(recipes))
     relevant = sorted(set(_DRIVERS) & set(classes))
     offered = {s.driver for s in slices if s.devices}
-    if not asked and not relevant and not offered & set(_DRIVERS.values()):
+    if not asked and not foreign and not relevant and not offered & set(_DRIVERS.values()):
         raise Skip("neither the cluster nor a recipe uses DRA for GPUs")
-    if asked and not classes.versions:
-        for name, place in asked:
+    if (asked or foreign) and not classes.versions:
+        for name, place in (*asked, *foreign):
             yield fail(
-                f"claims {name}, and the cluster serves no {_GROUP}",
+                f"claims a device of {name}, and the cluster serves no {_GROUP}",
                 fix="use Kubernetes 1.34 or newer, or switch the feature DynamicResourceAllocation on",
                 location=place,
             )
@@ -156,17 +158,23 @@ def dra(classes: DeviceClasses, slices: ResourceSlices, recipes: Recipes | None)
         driver = _DRIVERS.get(name)
         if name not in set(classes):
             yield fail(
-                f"claims of the DeviceClass {name}, which does not exist",
+                f"claims a device of the DeviceClass {name}, which does not exist",
                 fix=_INSTALL if driver else "kubectl get deviceclasses",
                 evidence={"classes": list(classes)},
                 location=place,
             )
         elif driver and driver not in offered:
             yield fail(
-                f"claims of the DeviceClass {name}, and no node offers devices of {driver}",
+                f"claims a device of the DeviceClass {name}, and no node offers devices of {driver}",
                 fix=_SHOW,
                 location=place,
             )
+    for name, place in foreign:
+        yield warn(
+            f"claims by {name}, which the recipe does not bring: what it asks for is not known here",
+            fix=f"kubectl get resourceclaimtemplates,resourceclaims -A | grep {name}",
+            location=place,
+        )
     if not asked:
         yield from _idle(relevant, offered)
 
@@ -196,6 +204,25 @@ def _asked(recipe: Recipe) -> Iterator[tuple[str, Location]]:
                     yield value.text, Location(manifest.file, value.line, value.column)
         elif manifest.kind == "ComputeDomain":
             yield _DOMAIN_CLASS, _place(manifest)
+
+
+def _foreign(recipes: Recipes | None) -> Iterator[tuple[str, Location]]:
+    """The claims of pods that no manifest of the recipe declares, each with the place of its component."""
+    declared = {name for recipe in recipes or () for name in _declared(recipe)}
+    for graph, component, placed in placements(recipes or ()):
+        for name in placed.claims:
+            if name not in declared:
+                yield name, Location(graph.file, component.line, component.column)
+
+
+def _declared(recipe: Recipe) -> Iterator[str]:
+    """The claims and templates that a recipe brings, or has a ComputeDomain bring."""
+    for manifest in recipe.manifests:
+        if manifest.group == _GROUP:
+            yield manifest.name
+        elif manifest.kind == "ComputeDomain":
+            made = manifest.root.get("spec", "channel", "resourceClaimTemplate", "name")
+            yield (made.text if made else None) or ""
 
 
 def _place(manifest: Manifest) -> Location:

@@ -8,6 +8,7 @@ from dynocheck.kube import Cluster, NotFound
 from dynocheck.probes.wire import Condition as WireCondition
 from dynocheck.probes.wire import Meta
 
+_KEPT_ATTRIBUTES = ("productName", "driverVersion", "cudaComputeCapability")
 _RDMA = "dra.net/rdma"
 
 
@@ -41,24 +42,26 @@ class _Node(msgspec.Struct):
 
 
 class _Attribute(msgspec.Struct):
+    string: str | None = None
+    version: str | None = None
     holds: bool | None = msgspec.field(default=None, name="bool")
 
 
-class _Basic(msgspec.Struct):
+class _Attributed(msgspec.Struct):
     attributes: dict[str, _Attribute] | None = None
 
 
-class _Device(msgspec.Struct):
-    """A device; v1beta1 has its attributes one level deeper."""
+class _Device(_Attributed):
+    basic: _Attributed | None = None  # where v1beta1 keeps them
 
-    attributes: dict[str, _Attribute] | None = None
-    basic: _Basic | None = None
+    @property
+    def given(self) -> dict[str, _Attribute]:
+        return self.attributes or (self.basic.attributes if self.basic else None) or {}
 
     @property
     def rdma(self) -> bool:
-        """Whether DRANET says that it is an RDMA device."""
-        found = (self.basic.attributes if self.basic else self.attributes) or {}
-        return any(_RDMA in (name, f"dra.net/{name}") and value.holds for name, value in found.items())
+        """Whether DRANET says that it is an RDMA device; a driver may leave its own name out."""
+        return any(_RDMA in (name, f"dra.net/{name}") and each.holds for name, each in self.given.items())
 
 
 class _SliceSpec(msgspec.Struct, rename="camel"):
@@ -95,16 +98,30 @@ def _node(found: _Node) -> Node:
 
 @probe(access=[Access("list", "resourceslices", "resource.k8s.io")])
 def resource_slices(cluster: Cluster) -> ResourceSlices:
-    """What is read of a slice is the same in every version of the API, stable since Kubernetes 1.34."""
+    """What is read of a slice differs little between versions of the API, stable since Kubernetes 1.34."""
     for version in ("v1", "v1beta2", "v1beta1"):
         try:
             found = cluster.items(f"/apis/resource.k8s.io/{version}/resourceslices", _Slice)
         except NotFound:
             continue
-        return ResourceSlices(tuple(_slice(s.metadata.name, s.spec) for s in found))
+        return ResourceSlices(tuple(_slice(each) for each in found))
     return ResourceSlices(served=False)
 
 
-def _slice(name: str, spec: _SliceSpec) -> Slice:
-    devices = spec.devices or []
-    return Slice(name, spec.driver, spec.node_name, len(devices), sum(device.rdma for device in devices))
+def _slice(found: _Slice) -> Slice:
+    devices = found.spec.devices or []
+    attributes = (_attributes(device) for device in devices)
+    return Slice(
+        name=found.metadata.name,
+        driver=found.spec.driver,
+        node=found.spec.node_name,
+        devices=len(devices),
+        attributes=next((each for each in attributes if each), {}),
+        rdma=sum(device.rdma for device in devices),
+    )
+
+
+def _attributes(device: _Device) -> dict[str, str]:
+    given = device.given.items()
+    values = {name.rpartition("/")[2]: each.string or each.version or "" for name, each in given}
+    return {name: values[name] for name in _KEPT_ATTRIBUTES if values.get(name)}

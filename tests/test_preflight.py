@@ -92,8 +92,8 @@ def test_a_stopped_server_is_one_line_within_five_seconds(cluster: ControlPlane)
     assert set(ended.outcomes.values()) == {"unknown"}
     shown = dynocheck("preflight", "--kubeconfig", config)
     assert shown.out.count("Connection refused") == 1
-    count = len(ended.outcomes)
-    assert f"{count} checks could not look: cannot reach https://127.0.0.1:1: Connection refused" in shown.out
+    all_of_them = f"{len(ended.outcomes)} checks could not look"
+    assert f"{all_of_them}: cannot reach https://127.0.0.1:1: Connection refused" in shown.out
 
 
 def test_an_expired_token_is_told_from_a_missing_right(cluster: ControlPlane) -> None:

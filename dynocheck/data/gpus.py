@@ -9,16 +9,18 @@ import msgspec
 class GpuType(msgspec.Struct, frozen=True):
     """A GPU by its product label. `host` is the architecture of the CPU it is soldered to, where it is.
 
-    `data_center` is whether NVIDIA supports CUDA's forward compatibility on it.
+    `memory_gb` is nominal, and None where neither the name nor a source tells it. `data_center` is whether
+    NVIDIA supports CUDA's forward compatibility on it.
     """
 
     product: str
     generation: str
     compute: str
-    memory_gb: int
     data_center: bool
     source: str
     host: str | None = None
+    memory_gb: int | None = None
+    memory_source: str = ""
 
     @property
     def capability(self) -> tuple[int, int]:
@@ -29,7 +31,7 @@ class Precision(msgspec.Struct, frozen=True):
     """From which compute capability on an engine computes in a precision.
 
     `weights_only` is from where it at least loads such weights and computes in a wider one, None where
-    it does not.
+    it does not. On the capabilities `partly` it depends, as `note` says.
     """
 
     precision: str
@@ -38,6 +40,7 @@ class Precision(msgspec.Struct, frozen=True):
     weights_only: str | None
     source: str
     note: str = ""
+    partly: tuple[str, ...] = ()
 
 
 def capability(version: str) -> tuple[int, int]:

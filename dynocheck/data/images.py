@@ -10,9 +10,10 @@ _POST = re.compile(r"^([0-9]+\.[0-9]+\.[0-9]+)\.post[0-9]+")
 
 
 class Image(msgspec.Struct, frozen=True):
-    """A runtime image of a release: its engine, its CUDA and the driver branch that its release asks for.
+    """An image of a release: its engine, its CUDA and the driver branch that its release asks for.
 
-    `architectures` is empty where it is not known for sure.
+    Engine, CUDA and driver are empty and 0 for an image that runs on CPUs; `architectures` is empty where it
+    is not known for sure.
     """
 
     image: str
@@ -46,10 +47,10 @@ class Reference(msgspec.Struct, frozen=True):
     tag: str
 
     @property
-    def runtime(self) -> str:
-        """Its short name when it is one of Dynamo's runtimes, in whatever registry; else empty."""
+    def ours(self) -> str:
+        """Its short name when it is one of Dynamo's images, in whatever registry; else empty."""
         short = self.name.rpartition("/")[2].removesuffix("-enterprise")
-        return short if short in _runtimes() else ""
+        return short if short in _names() else ""
 
 
 def parse(image: str) -> Reference:
@@ -66,7 +67,7 @@ def find(reference: Reference) -> Image | None:
     same as the one without that name.
     """
     tag = _POST.sub(r"\1", reference.tag.removesuffix("-enterprise"))
-    return _images().get((reference.runtime, tag))
+    return _images().get((reference.ours, tag))
 
 
 def cuda(version: str) -> Cuda | None:
@@ -75,8 +76,8 @@ def cuda(version: str) -> Cuda | None:
 
 
 def images() -> tuple[Image, ...]:
-    """Every row of the table of images."""
-    return tuple(_images().values())
+    """Every image with an engine."""
+    return tuple(row for row in _images().values() if row.engine)
 
 
 def newest_release(image: str | None = None, branch: int | None = None) -> str | None:
@@ -93,7 +94,7 @@ def _numbers(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split("."))
 
 
-def _runtimes() -> set[str]:
+def _names() -> set[str]:
     return {image for image, _ in _images()}
 
 

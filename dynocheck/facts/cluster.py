@@ -124,12 +124,16 @@ class Nodes(ClusterFact, Many[Node], frozen=True):
 
 
 class Slice(msgspec.Struct, frozen=True):
-    """A DRA ResourceSlice: a driver offers this many devices on a node, `rdma` of them RDMA devices."""
+    """A DRA ResourceSlice: a driver offers this many devices on a node, `rdma` of them RDMA devices.
+
+    `attributes` are those of one device that tell product, driver version and compute capability.
+    """
 
     name: str
     driver: str
     node: str | None = None
     devices: int = 0
+    attributes: dict[str, str] = {}
     rdma: int = 0
 
 

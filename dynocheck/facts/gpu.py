@@ -54,9 +54,10 @@ class DeviceClasses(ClusterFact, Many[str], frozen=True):
 
 
 class GpuNode(msgspec.Struct, frozen=True):
-    """A node with GPUs, as its labels tell them; empty or None where they do not."""
+    """A node with GPUs, as its labels tell them, or else the DRA driver; empty or None where neither does."""
 
     node: Node
+    offered: dict[str, str] = {}
 
     @property
     def name(self) -> str:
@@ -65,7 +66,8 @@ class GpuNode(msgspec.Struct, frozen=True):
     @property
     def label(self) -> str:
         """The product as labelled, with what is said there of MIG and sharing."""
-        return next((self.node.labels[key] for key in _PRODUCT if self.node.labels.get(key)), "")
+        offered = self.offered.get("productName", "").replace(" ", "-")
+        return next((self.node.labels[key] for key in _PRODUCT if self.node.labels.get(key)), offered)
 
     @property
     def product(self) -> str:
@@ -83,19 +85,20 @@ class GpuNode(msgspec.Struct, frozen=True):
             parts = [self.node.labels.get(f"{key}.{part}", "") for part in ("major", "minor", last)]
             if parts[0]:
                 return ".".join(part for part in parts if part)
-        return ""
+        return self.offered.get("driverVersion", "")
 
     @property
     def driver_branch(self) -> int | None:
-        """The first number of the driver's version, None when none is labelled."""
+        """The first number of the driver's version, None when none is told."""
         major = self.driver.partition(".")[0]
         return int(major) if major.isdecimal() else None
 
     @property
     def compute(self) -> tuple[int, int] | None:
-        """The compute capability, None when it is not labelled."""
-        major = self.node.labels.get("nvidia.com/gpu.compute.major", "")
-        minor = self.node.labels.get("nvidia.com/gpu.compute.minor", "")
+        """The compute capability, None when it is not told."""
+        offered = (*self.offered.get("cudaComputeCapability", "").split("."), "")
+        major = self.node.labels.get("nvidia.com/gpu.compute.major", offered[0])
+        minor = self.node.labels.get("nvidia.com/gpu.compute.minor", offered[1])
         return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None
 
     @property
@@ -127,5 +130,7 @@ def has_gpus(node: Node) -> bool:
 
 def gpu_nodes(nodes: Nodes, slices: ResourceSlices | None = None) -> list[GpuNode]:
     """The nodes that have GPUs for containers."""
-    claimable = by_claim(slices) if slices else set()
-    return [GpuNode(node) for node in nodes if has_gpus(node) or node.name in claimable]
+    offered = {s.node: s.attributes for s in slices or () if s.driver == DRA_DRIVER and s.devices and s.node}
+    return [
+        GpuNode(node, offered.get(node.name, {})) for node in nodes if has_gpus(node) or node.name in offered
+    ]

@@ -6,7 +6,7 @@ import pytest
 
 from dynocheck.checks import driver
 from dynocheck.data import images
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
+from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices, Slice
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 NO_SLICES = ResourceSlices(served=False)
@@ -42,6 +42,7 @@ def using(folder: Path, image: str, more: str = "") -> Recipes:
         ("575.57.08", H200, "tensorrtllm-runtime:0.8.1.post2", ["warn"]),
         ("575.57.08", H200, "mirror.example:5000/dynamo/sglang-runtime:1.1.1@sha256:0", []),
         ("580.65.06", H200, "nvcr.io/nvidia/ai-dynamo/vllm-runtime-enterprise:1.4.2", []),
+        ("450.80.02", H200, "dynamo-frontend:1.3.0", []),
         ("580.65.06", H200, "vllm-runtime:my-build", ["warn"]),
         ("580.65.06", H200, "vllm-runtime:9.9.9", ["warn"]),
         ("580.65.06", H200, "registry.example/own:1", ["warn"]),
@@ -79,6 +80,11 @@ def test_only_nodes_that_a_worker_may_run_on_are_judged(tmp_path: Path) -> None:
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("fail", "b")
 
 
+def test_workers_that_find_no_node_are_not_judged(tmp_path: Path) -> None:
+    given = using(tmp_path, "vllm-runtime:1.3.0", "        nodeSelector: {pool: none}\n")
+    assert skipped(driver.cuda_matrix, Nodes((node("560.35.03"),)), NO_SLICES, given)
+
+
 @pytest.mark.parametrize(
     ("version", "product", "outcomes"),
     [
@@ -108,6 +114,14 @@ def test_a_node_that_tells_no_driver() -> None:
     (finding,) = found(driver.cuda_matrix, both, NO_SLICES, None)
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("warn", "b")
     assert skipped(driver.cuda_matrix, Nodes((Node("cpu"),)), NO_SLICES, None)
+
+
+def test_the_dra_driver_tells_it_too() -> None:
+    told = {"productName": "NVIDIA H200", "driverVersion": "575.57.8"}
+    slices = ResourceSlices((Slice("s", "gpu.nvidia.com", "a", 8, told),))
+    ((outcome, message),) = said(driver.cuda_matrix, Nodes((Node("a"),)), slices, None)
+    assert outcome == "warn"
+    assert "575.57.8 runs Dynamo up to 1.2.1" in message
 
 
 def test_every_row_has_its_source_and_its_toolkit() -> None:

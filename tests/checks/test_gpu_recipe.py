@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import gpu_recipe
+from dynocheck.checks import gpu_images, gpu_recipe
 from dynocheck.data import gpus
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
+from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices, Slice
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 NO_SLICES = ResourceSlices(served=False)
@@ -17,7 +17,7 @@ A100, L40S, H100, B200, B300 = (
     "NVIDIA-B200",
     "NVIDIA-B300-SXM6-AC",
 )
-T4, GB200 = "Tesla-T4", "NVIDIA-GB200"
+T4, GB200, RTX_PRO = "Tesla-T4", "NVIDIA-GB200", "NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition"
 
 
 def node(product: str, name: str = "", architecture: str = "amd64", **labels: str) -> Node:
@@ -48,6 +48,8 @@ def running(
         ("vllm", "Qwen/Qwen3-32B", "", T4, ["warn"]),
         ("vllm", "Qwen/Qwen3-32B-FP8", "", A100, ["warn"]),
         ("vllm", "Qwen/Qwen3-32B-FP8", "", L40S, []),
+        ("trtllm", "Qwen/Qwen3-32B-FP8", "", L40S, ["warn"]),
+        ("vllm", "openai/gpt-oss-120b", "", RTX_PRO, ["warn"]),
         ("vllm", "Qwen/Qwen3-32B", "--quantization, fp8", A100, ["warn"]),
         ("vllm", "Qwen/Qwen3-32B", "--quantization, awq", A100, []),
         ("trtllm", "Qwen/Qwen3-32B-FP8", "", A100, ["fail"]),
@@ -97,6 +99,19 @@ def test_some_nodes_will_not_do(tmp_path: Path) -> None:
     )
 
 
+def test_workers_that_find_no_node_are_not_judged(tmp_path: Path) -> None:
+    given = running(tmp_path, "trtllm", "nvidia/DeepSeek-R1-FP4", spec="        nodeSelector: {pool: none}\n")
+    reason = skipped(gpu_recipe.architecture, Nodes((node(H100),)), NO_SLICES, given)
+    assert reason == "no engine of the recipe may run on a GPU node of this cluster"
+
+
+def test_the_dra_driver_tells_what_labels_do_not(tmp_path: Path) -> None:
+    told = {"productName": "NVIDIA H100 80GB HBM3", "cudaComputeCapability": "9.0.0"}
+    slices = ResourceSlices((Slice("s", "gpu.nvidia.com", "a", 8, told),))
+    given = running(tmp_path, "trtllm", "nvidia/DeepSeek-R1-FP4")
+    assert [o for o, _ in said(gpu_recipe.architecture, Nodes((Node("a"),)), slices, given)] == ["fail"]
+
+
 def test_labels_tell_more_than_the_table(tmp_path: Path) -> None:
     newer = node(
         "NVIDIA-Rubin", **{"nvidia.com/gpu.compute.major": "11", "nvidia.com/gpu.compute.minor": "0"}
@@ -129,32 +144,39 @@ def test_blackwell_ultra_needs_cuda_13(tmp_path: Path) -> None:
         ("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", "arm64", []),
         ("vllm-runtime:1.1.1-efa-amd64", "arm64", ["warn"]),
         ("registry.example/own:1-arm64", "arm64", ["warn"]),
+        ("dynamo-frontend:1.3.0", "arm64", []),
         ("vllm-runtime:0.7.1", "arm64", ["warn"]),
     ],
 )
 def test_images_against_hosts(tmp_path: Path, image: str, architecture: str, outcomes: list[str]) -> None:
     given = running(tmp_path, image=image)
     nodes = Nodes((node(GB200, architecture=architecture),))
-    assert [o for o, _ in said(gpu_recipe.image_arch, nodes, NO_SLICES, given)] == outcomes
+    assert [o for o, _ in said(gpu_images.image_arch, nodes, NO_SLICES, given)] == outcomes
 
 
 def test_the_gpu_tells_the_host_where_the_node_does_not(tmp_path: Path) -> None:
     given = running(tmp_path, image="registry.example/own:1")
     silent = Nodes((node(GB200, architecture=""),))
-    assert [o for o, _ in said(gpu_recipe.image_arch, silent, NO_SLICES, given)] == ["warn"]
-    assert "amd64" in skipped(gpu_recipe.image_arch, Nodes((node(H100),)), NO_SLICES, given)
+    assert [o for o, _ in said(gpu_images.image_arch, silent, NO_SLICES, given)] == ["warn"]
+    assert "amd64" in skipped(gpu_images.image_arch, Nodes((node(H100),)), NO_SLICES, given)
+
+
+def test_images_of_workers_that_find_no_node_are_not_judged(tmp_path: Path) -> None:
+    given = running(tmp_path, spec="        nodeSelector: {pool: none}\n")
+    grace = Nodes((node(GB200, architecture="arm64"),))
+    assert "may run on a GPU node" in skipped(gpu_images.image_arch, grace, NO_SLICES, given)
 
 
 def test_a_pinned_architecture_must_be_there(tmp_path: Path) -> None:
     pin = "        nodeSelector: {kubernetes.io/arch: arm64}\n"
     given = running(tmp_path, spec=pin)
-    ((outcome, message),) = said(gpu_recipe.image_arch, Nodes((node(H100),)), NO_SLICES, given)
+    ((outcome, message),) = said(gpu_images.image_arch, Nodes((node(H100),)), NO_SLICES, given)
     assert (outcome, message) == (
         "fail",
         "w selects kubernetes.io/arch=arm64, and the GPU nodes are amd64",
     )
     both = Nodes((node(H100), node(GB200, architecture="arm64", **{"kubernetes.io/arch": "arm64"})))
-    assert said(gpu_recipe.image_arch, both, NO_SLICES, given) == []
+    assert said(gpu_images.image_arch, both, NO_SLICES, given) == []
 
 
 # the table

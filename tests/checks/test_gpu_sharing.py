@@ -7,7 +7,7 @@ import pytest
 from dynocheck.checks import gpu_sharing
 from dynocheck.facts import Node, Nodes, ResourceSlices, Slice
 from dynocheck.facts.gpu import DeviceClasses
-from tests.checks.judging import found, recipes, said, skipped
+from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 NO_SLICES = ResourceSlices(served=False)
 NO_CLASSES = DeviceClasses()
@@ -108,7 +108,8 @@ def test_a_claim_needs_a_class_and_devices(tmp_path: Path) -> None:
         assert str(finding.outcome) == "fail"
         assert part in finding.message
         assert finding.location is not None
-    assert finding.location and finding.location.line == 10
+    assert finding.location is not None
+    assert finding.location.line == 10
 
 
 def test_a_class_of_another_driver_is_only_looked_up(tmp_path: Path) -> None:
@@ -121,6 +122,24 @@ def test_a_compute_domain_is_a_claim(tmp_path: Path) -> None:
     domain = "compute-domain-default-channel.nvidia.com"
     assert said(gpu_sharing.dra, classes(domain), offered("compute-domain.nvidia.com"), given) == []
     assert [o for o, _ in said(gpu_sharing.dra, classes("gpu.nvidia.com"), offered(), given)] == ["fail"]
+
+
+def claiming(template: str) -> str:
+    claim = f"        resourceClaims: [{{name: gpus, resourceClaimTemplateName: {template}}}]\n"
+    return (GRAPH + FRONTEND + worker()).replace("      spec:\n", f"      spec:\n{claim}")
+
+
+def test_a_claim_by_somebody_elses_template(tmp_path: Path) -> None:
+    elsewhere = recipes(tmp_path / "a", deploy=claiming("theirs"))
+    ((outcome, message),) = said(gpu_sharing.dra, classes(), ResourceSlices(), elsewhere)
+    assert outcome == "warn"
+    assert message.startswith("claims by theirs, which the recipe does not bring")
+    assert [o for o, _ in said(gpu_sharing.dra, NO_CLASSES, NO_SLICES, elsewhere)] == ["fail"]
+    own = recipes(tmp_path / "b", claim=TEMPLATE, deploy=claiming("gpus"))
+    assert said(gpu_sharing.dra, classes("gpu.nvidia.com"), offered(), own) == []
+    domain = recipes(tmp_path / "c", claim=DOMAIN, deploy=claiming("channel"))
+    known = classes("compute-domain-default-channel.nvidia.com")
+    assert said(gpu_sharing.dra, known, offered("compute-domain.nvidia.com"), domain) == []
 
 
 def test_a_cluster_alone() -> None:

@@ -146,7 +146,7 @@ def test_names_that_only_a_policy_tells() -> None:
 
 def test_devices_of_dranet() -> None:
     def slices(*nodes: str) -> ResourceSlices:
-        return ResourceSlices(tuple(Slice(node, "dra.net", node, 9, 8) for node in nodes))
+        return ResourceSlices(tuple(Slice(node, "dra.net", node, 9, rdma=8) for node in nodes))
 
     nodes = gpu_node("a"), gpu_node("b")
     assert resources(*nodes, slices=slices("a", "b")) == []

@@ -80,7 +80,6 @@ KINDS = [
         {
             "gpu.allocatable": "skip",
             "gpu.dra": "pass",
-            "gpu.homogeneous": "skip",
             "gpu.operator": "skip",
             "rdma.gpudirect": "skip",
             "rdma.operator": "skip",

@@ -173,15 +173,26 @@ def resource_slice(name: str, **spec: object) -> Object:
 
 
 def test_resource_slices(cluster: ControlPlane) -> None:
+    told = {
+        "productName": {"string": "NVIDIA H200"},
+        "driverVersion": {"version": "580.95.5"},
+        "index": {"int": 0},
+    }
     devices = [{"name": f"gpu-{number}"} for number in range(8)]
     cluster.apply(
-        resource_slice("a", nodeName="gpu-1", devices=devices),
+        resource_slice("a", nodeName="gpu-1", devices=[*devices[:7], {"name": "gpu-7", "attributes": told}]),
         resource_slice("b", allNodes=True, devices=devices[:1]),
         resource_slice("c", nodeName="gpu-2"),
     )
     assert look("resource_slices", cluster) == ResourceSlices(
         (
-            Slice("a", "gpu.nvidia.com", "gpu-1", 8),
+            Slice(
+                "a",
+                "gpu.nvidia.com",
+                "gpu-1",
+                8,
+                {"productName": "NVIDIA H200", "driverVersion": "580.95.5"},
+            ),
             Slice("b", "gpu.nvidia.com", None, 1),
             Slice("c", "gpu.nvidia.com", "gpu-2", 0),
         )
@@ -190,9 +201,11 @@ def test_resource_slices(cluster: ControlPlane) -> None:
 
 @pytest.mark.parametrize("version", ["v1beta2", "v1beta1"])
 def test_resource_slices_of_older_servers(tmp_path: Path, version: str) -> None:
+    told: Object = {"attributes": {"gpu.nvidia.com/cudaComputeCapability": {"version": "9.0.0"}}}
+    device = {"basic": told} if version == "v1beta1" else told
     found = {
         "metadata": {"name": "a"},
-        "spec": {"driver": "gpu.nvidia.com", "nodeName": "n", "devices": [{}]},
+        "spec": {"driver": "gpu.nvidia.com", "nodeName": "n", "devices": [device]},
     }
 
     def handle(request: Request, _: socket.socket) -> bytes:
@@ -202,7 +215,8 @@ def test_resource_slices_of_older_servers(tmp_path: Path, version: str) -> None:
 
     with serving(handle) as server:
         seen = resource_slices(server.cluster(tmp_path))
-    assert seen == ResourceSlices((Slice("a", "gpu.nvidia.com", "n", 1),))
+    compute = {"cudaComputeCapability": "9.0.0"}
+    assert seen == ResourceSlices((Slice("a", "gpu.nvidia.com", "n", 1, compute),))
 
 
 def test_a_server_without_resource_slices(tmp_path: Path) -> None:

@@ -120,4 +120,4 @@ def test_rdma_devices_of_an_older_server(tmp_path: Path) -> None:
 
     with serving(handle) as server:
         seen = resource_slices(server.cluster(tmp_path))
-    assert seen == ResourceSlices((Slice("a", "dra.net", "n", 1, 1),))
+    assert seen == ResourceSlices((Slice("a", "dra.net", "n", 1, rdma=1),))

@@ -137,6 +137,23 @@ def idle_class(cluster: ControlPlane) -> None:
     cluster.apply(device_class("gpu.nvidia.com"))
 
 
+def gpus_by_claim(cluster: ControlPlane) -> None:
+    """Nodes whose device plugin made way for the DRA driver, and tells what they are."""
+    idle_class(cluster)
+    cluster.apply(gpu.operand("nvidia-device-plugin-daemonset", ready=0, desired=0))
+    told = {"productName": {"string": "NVIDIA H200"}, "driverVersion": {"version": "580.95.5"}}
+    for name in clusters.GPU_NODES:
+        cluster.node(name, labels={"nvidia.com/gpu.present": "true"})
+        spec = {
+            "driver": "gpu.nvidia.com",
+            "nodeName": name,
+            "pool": {"name": name, "generation": 1, "resourceSliceCount": 1},
+            "devices": [{"name": f"gpu-{number}", "attributes": told} for number in range(8)],
+        }
+        kind = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice"}
+        cluster.apply({**kind, "metadata": {"name": name}, "spec": spec})
+
+
 SITUATIONS = [
     Situation("broken device plugin", broken_device_plugin, {"gpu.allocatable": "fail"}, "gpu-2"),
     Situation("sick GPU", sick_gpu, {"gpu.allocatable": "warn"}, "gpu-2"),
@@ -212,6 +229,7 @@ SITUATIONS = [
         {"gpu.mig": "warn"},
         "gpu-2",
     ),
+    Situation("GPUs by claim", gpus_by_claim, {"gpu.allocatable": "skip", "gpu.dra": "pass"}),
     Situation("a class without devices", idle_class, {"gpu.dra": "warn"}, "gpu.nvidia.com"),
     Situation(
         "FP8 on Ampere",
