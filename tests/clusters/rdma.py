@@ -8,7 +8,10 @@ from typing import Any
 from tests.clusters.gpu import GPU_NODES
 from tests.controlplane.server import ControlPlane
 
-CRDS: tuple[str, ...] = ("network-operator", "gpu-operator")
+CRDS: tuple[str, ...] = (
+    "network-operator/mellanox.com_nicclusterpolicies.yaml",
+    "network-operator/mellanox.com_nicnodepolicies.yaml",
+)
 NAMESPACE = "nvidia-network-operator"
 PLUGIN = "nvcr.io/nvidia/mellanox/k8s-rdma-shared-dev-plugin:network-operator-v26.4.1"
 SRIOV = "nvcr.io/nvidia/mellanox/sriov-network-device-plugin:network-operator-v26.4.1"

@@ -12,7 +12,7 @@ from dynocheck.facts import ResourceSlices, Slice
 from dynocheck.facts.gpu import DriverSettings
 from dynocheck.facts.rdma import AppliedState, NicPolicies, NicPolicy
 from dynocheck.probes.nodes import resource_slices
-from tests.clusters import rdma
+from tests.clusters import gpu, rdma
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import Request, items, reply, serving
 from tests.probes.looking import look
@@ -29,7 +29,7 @@ SRIOV = """{"resourceList": [
 def defined(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     """The types of both operators, for the tests of this module."""
     start = controlplane.snapshot()
-    controlplane.load_crds(*(crds / folder for folder in rdma.CRDS))
+    controlplane.load_crds(*(crds / folder for folder in (*rdma.CRDS, *gpu.CRDS)))
     controlplane.snapshot()
     yield
     controlplane.reset(start)
