@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.data.rdma import rdma_plugin, rdma_resource
 from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
-from dynocheck.facts.rdma import NicPolicies, NicPolicy, amount, has_gpus
+from dynocheck.facts.gpu import gpu_nodes
+from dynocheck.facts.rdma import NicPolicies, NicPolicy, amount
 from dynocheck.facts.workloads import Workloads
 
 _KINDS = (
@@ -25,18 +26,24 @@ _INSTALL = (
 
 
 def offered(
-    node: Node, policies: NicPolicies, slices: ResourceSlices, *, capacity: bool = False
-) -> dict[str, int]:
-    """How much of which RDMA resource pods can be given on a node, or how much it has in all."""
+    nodes: Iterable[Node], policies: NicPolicies, slices: ResourceSlices, *, capacity: bool = False
+) -> dict[str, dict[str, int]]:
+    """By node, how much of which RDMA resource pods can be given there, or how much it has in all."""
     named = {name for policy in policies for name in policy.resources}
-    amounts = node.capacity if capacity else node.allocatable
-    found = {
-        name: amount(quantity) or 0
-        for name, quantity in amounts.items()
-        if name in named or rdma_resource(name) is not None
-    }
-    claimed = sum(s.rdma for s in slices if s.node == node.name)
-    return {**found, CLAIMED: claimed} if claimed else found
+    claimed: Counter[str | None] = Counter()
+    for each in slices:
+        claimed[each.node] += each.rdma
+    found = {}
+    for node in nodes:
+        amounts = node.capacity if capacity else node.allocatable
+        found[node.name] = {
+            name: amount(quantity) or 0
+            for name, quantity in amounts.items()
+            if name in named or rdma_resource(name) is not None
+        }
+        if claimed[node.name]:
+            found[node.name][CLAIMED] = claimed[node.name]
+    return found
 
 
 def _kind(node: Node) -> tuple[str, ...]:
@@ -58,16 +65,15 @@ def resources(nodes: Nodes, slices: ResourceSlices, policies: NicPolicies) -> It
 
     Fix: kubectl get pods -A -o wide --field-selector spec.nodeName=NODE | grep -e rdma -e sriov -e efa
     """
-    usable = {node.name: offered(node, policies, slices) for node in nodes}
-    there = {node.name: offered(node, policies, slices, capacity=True) for node in nodes}
+    usable = offered(nodes, policies, slices)
+    there = offered(nodes, policies, slices, capacity=True)
     if not any(any(have.values()) for have in there.values()):
         raise Skip("no node offers a resource that is known as RDMA")
     for node in nodes:
         yield from _lost(node, usable[node.name], there[node.name])
     kinds: dict[tuple[str, ...], list[Node]] = defaultdict(list)
-    for node in nodes:
-        if has_gpus(node, slices):
-            kinds[_kind(node)].append(node)
+    for gpu in gpu_nodes(nodes, slices):
+        kinds[_kind(gpu.node)].append(gpu.node)
     for alike in kinds.values():
         yield from _odd_ones(alike, there)
 
@@ -146,7 +152,8 @@ def operator(
         return
     if judged:
         return
-    have = {name for node in nodes for name, whole in offered(node, policies, slices).items() if whole}
+    devices = offered(nodes, policies, slices).values()
+    have = {name for each in devices for name, whole in each.items() if whole}
     wanted = asked(recipes)
     if have:
         raise Skip(f"nodes offer {', '.join(sorted(have))} without the Network Operator or a known plugin")

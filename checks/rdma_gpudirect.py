@@ -5,8 +5,9 @@ from collections.abc import Iterator
 from dynocheck import Finding, Skip, Subject, check, warn
 from dynocheck.checks.rdma import CLAIMED, offered
 from dynocheck.data.rdma import rdma_resource
-from dynocheck.facts import Node, Nodes, ResourceSlices
-from dynocheck.facts.rdma import GpuDriver, GpuDrivers, NicPolicies, has_gpus
+from dynocheck.facts import Nodes, ResourceSlices
+from dynocheck.facts.gpu import DriverSettings, GpuNode, OperatorResource, OperatorResources, gpu_nodes
+from dynocheck.facts.rdma import NicPolicies
 
 _OLD_GPUS = ("maxwell", "pascal", "volta")
 _OPEN_BRANCH = 560  # from here on the open kernel modules are the default
@@ -16,7 +17,7 @@ _SLOW = "transfers go through the host's memory"
 
 @check("rdma.gpudirect", title="RDMA devices can reach GPU memory directly")
 def gpudirect(
-    drivers: GpuDrivers, policies: NicPolicies, nodes: Nodes, slices: ResourceSlices
+    operator: OperatorResources, policies: NicPolicies, nodes: Nodes, slices: ResourceSlices
 ) -> Iterator[Finding]:
     """Without GPUDirect RDMA every transfer is copied through the host's memory first.
 
@@ -27,13 +28,14 @@ def gpudirect(
 
     Fix: set driver.kernelModuleType to open, or driver.rdma.enabled to true, in the ClusterPolicy.
     """
-    judged = [node for node in nodes if has_gpus(node, slices) and _mlx(offered(node, policies, slices))]
+    devices = offered(nodes, policies, slices)
+    judged = [gpu for gpu in gpu_nodes(nodes, slices) if _mlx(devices[gpu.name])]
     if not judged:
         raise Skip("no GPU node offers RDMA devices that need DMA-BUF or nvidia-peermem")
-    active = _active(drivers)
+    active = _active(operator)
     if not active:
         raise Skip("the GPU Operator does not install the driver: only the node tells (dynocheck node)")
-    found = [finding for driver in active for finding in _direct(driver, judged)]
+    found = [finding for resource, driver in active for finding in _direct(resource, driver, judged)]
     yield from (finding for finding in found if finding is not None)
     if all(finding is None for finding in found) and found:
         raise Skip("labels do not tell which kernel modules run: only the node does (dynocheck node)")
@@ -45,24 +47,27 @@ def _mlx(devices: dict[str, int]) -> bool:
     return any(row is None or row.mlx for row in rows)
 
 
-def _active(drivers: GpuDrivers) -> list[GpuDriver]:
+def _active(operator: OperatorResources) -> list[tuple[OperatorResource, DriverSettings]]:
     """What is in force: a ClusterPolicy, or the NVIDIADriver objects that it leaves the driver to."""
-    policies = [each for each in drivers if each.kind == "ClusterPolicy" and each.state != "ignored"]
-    if not all(each.installs for each in policies):
+    told = [(each, each.driver) for each in operator if each.driver and each.state != "ignored"]
+    policies = [driver for each, driver in told if each.kind == "ClusterPolicy"]
+    if not all(driver.installs for driver in policies):
         return []
-    kind = "NVIDIADriver" if any(each.elsewhere for each in policies) else "ClusterPolicy"
-    return [each for each in drivers if each.kind == kind and each.state != "ignored"]
+    kind = "NVIDIADriver" if any(driver.elsewhere for driver in policies) else "ClusterPolicy"
+    return [(each, driver) for each, driver in told if each.kind == kind]
 
 
-def _direct(driver: GpuDriver, nodes: list[Node]) -> Iterator[Finding | None]:
+def _direct(
+    resource: OperatorResource, driver: DriverSettings, nodes: list[GpuNode]
+) -> Iterator[Finding | None]:
     """A finding for what stands in the way, None for a node that does not tell."""
     if driver.peermem:
         return
     if driver.modules == "proprietary":
         yield warn(
             f"proprietary kernel modules without nvidia-peermem: {_SLOW}",
-            fix=_patch(driver, '"kernelModuleType":"open"'),
-            subject=Subject(driver.kind, driver.name),
+            fix=_patch(resource, '"kernelModuleType":"open"'),
+            subject=Subject(resource.kind, resource.name),
         )
         return
     for node in nodes:
@@ -72,37 +77,33 @@ def _direct(driver: GpuDriver, nodes: list[Node]) -> Iterator[Finding | None]:
         elif told:
             yield warn(
                 f"{told}, and nvidia-peermem is not loaded: {_SLOW}",
-                fix=_patch(driver, '"rdma":{"enabled":true}'),
+                fix=_patch(resource, '"rdma":{"enabled":true}'),
                 subject=Subject("Node", node.name),
             )
 
 
-def _patch(driver: GpuDriver, field: str) -> str:
-    spec = f'"driver":{{{field}}}' if driver.kind == "ClusterPolicy" else field
-    return f"kubectl patch {driver.kind.lower()} {driver.name} --type merge -p '{{\"spec\":{{{spec}}}}}'"
+def _patch(resource: OperatorResource, field: str) -> str:
+    spec = f'"driver":{{{field}}}' if resource.kind == "ClusterPolicy" else field
+    return f"kubectl patch {resource.kind.lower()} {resource.name} --type merge -p '{{\"spec\":{{{spec}}}}}'"
 
 
-def _hindrance(node: Node, driver: GpuDriver) -> str | None:
+def _hindrance(gpu: GpuNode, driver: DriverSettings) -> str | None:
     """What keeps a node from DMA-BUF, an empty text when nothing does, None when it cannot be told."""
-    family = node.labels.get("nvidia.com/gpu.family", "")
-    kernel = _kernel(node.kernel)
+    family = gpu.node.labels.get("nvidia.com/gpu.family", "")
+    kernel = _kernel(gpu.node.kernel)
     if family in _OLD_GPUS:
         return f"its GPUs ({family}) have no open kernel modules, so no DMA-BUF"
     if kernel is not None and kernel < _DMA_BUF_KERNEL:
-        return f"Linux {node.kernel} has no DMA-BUF for RDMA"
+        return f"Linux {gpu.node.kernel} has no DMA-BUF for RDMA"
     if kernel is None:
         return None
-    return "" if driver.modules == "open" or _open_by_default(node) else None
+    return "" if driver.modules == "open" or _open_by_default(gpu) else None
 
 
-def _open_by_default(node: Node) -> bool:
+def _open_by_default(gpu: GpuNode) -> bool:
     """Whether `auto` means the open modules here: by the driver's branch, on GPUs that have them."""
-    labels = node.labels
-    branch = labels.get("nvidia.com/cuda.driver-version.major") or labels.get(
-        "nvidia.com/cuda.driver.major", ""
-    )
-    known = labels.get("nvidia.com/gpu.family", "") not in ("", "undefined")
-    return known and branch.isdecimal() and int(branch) >= _OPEN_BRANCH
+    known = gpu.node.labels.get("nvidia.com/gpu.family", "") not in ("", "undefined")
+    return known and gpu.driver_branch is not None and gpu.driver_branch >= _OPEN_BRANCH
 
 
 def _kernel(version: str) -> tuple[int, int] | None:

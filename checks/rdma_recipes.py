@@ -8,8 +8,9 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.rdma import offered
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import CustomResourceDefinitions, Node, Nodes, Recipes, ResourceSlices
+from dynocheck.facts.gpu import gpu_nodes
 from dynocheck.facts.placement import Placement, placements
-from dynocheck.facts.rdma import NicPolicies, amount, has_gpus
+from dynocheck.facts.rdma import NicPolicies, amount
 from dynocheck.facts.recipe import Component, Graph, Value
 from dynocheck.facts.workloads import Workloads
 
@@ -92,13 +93,12 @@ def required_by_recipe(
     Fix: name the resource that the nodes offer in the limits of the worker's main container.
     """
     found = workers(recipes)
-    here = [node for node in nodes if has_gpus(node, slices)]
+    here = [gpu.node for gpu in gpu_nodes(nodes, slices)]
     if not any(each.across or _asked(each.component, policies) for each in found):
         raise Skip("no recipe asks for RDMA, and none needs it")
     if not here:
         raise Skip("no node has GPUs, so what GPU nodes offer cannot be seen")
-    devices = {node.name: offered(node, policies, slices) for node in here}
-    cluster = _Cluster(here, devices, _grows(definitions, workloads))
+    cluster = _Cluster(here, offered(here, policies, slices), _grows(definitions, workloads))
     for worker in found:
         wanted = _asked(worker.component, policies)
         yield from _offered(worker, wanted, cluster)

@@ -8,7 +8,7 @@ from dynocheck import Finding, Skip, check, warn
 from dynocheck.checks.rdma_recipes import HOSTNAME, Worker, workers
 from dynocheck.data.rdma import Level, levels
 from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
-from dynocheck.facts.rdma import has_gpus
+from dynocheck.facts.gpu import gpu_nodes
 from dynocheck.facts.recipe import Recipe
 
 _COMPUTE_DOMAIN = "compute-domain"
@@ -36,13 +36,10 @@ def topology(recipes: Recipes, nodes: Nodes, slices: ResourceSlices) -> Iterator
     groups = [group for recipe in recipes for group in _groups(recipe)]
     if not groups:
         raise Skip("no worker of the recipe talks across nodes")
+    here = [gpu.node for gpu in gpu_nodes(nodes, slices)]
     told = found = False
     for group in groups:
-        candidates = [
-            node
-            for node in nodes
-            if has_gpus(node, slices) and any(_fits(worker, node) for worker in group.workers)
-        ]
+        candidates = [node for node in here if any(_fits(worker, node) for worker in group.workers)]
         found = found or bool(candidates)
         for level in _levels(group):
             domains = _domains(level, candidates)

@@ -7,7 +7,7 @@ import msgspec
 from dynocheck import probe
 from dynocheck.facts import Access, OperatorPods, Pod
 from dynocheck.facts import Condition as ConditionFact
-from dynocheck.facts.gpu import OperatorResource, OperatorResources
+from dynocheck.facts.gpu import DriverSettings, OperatorResource, OperatorResources
 from dynocheck.kube import Cluster, NotFound, together
 from dynocheck.probes.wire import Condition, Meta
 
@@ -73,8 +73,26 @@ class _ResourceStatus(msgspec.Struct):
     conditions: list[Condition] | None = None
 
 
+class _Rdma(msgspec.Struct):
+    enabled: bool | None = None
+
+
+class _Driver(msgspec.Struct, rename="camel"):
+    enabled: bool | None = None
+    rdma: _Rdma | None = None
+    kernel_module_type: str = "auto"
+    use_driver_objects: bool | None = msgspec.field(default=None, name="useNvidiaDriverCRD")
+
+
+class _ResourceSpec(_Driver):
+    """An NVIDIADriver's spec is the driver's, a ClusterPolicy's has it as a part."""
+
+    driver: _Driver | None = None
+
+
 class _Resource(msgspec.Struct):
     metadata: Meta
+    spec: _ResourceSpec = msgspec.field(default_factory=_ResourceSpec)
     status: _ResourceStatus = msgspec.field(default_factory=_ResourceStatus)
 
 
@@ -101,4 +119,16 @@ def _resource(kind: str, found: _Resource) -> OperatorResource:
         conditions=tuple(
             ConditionFact(c.type, c.status, c.reason, c.message) for c in found.status.conditions or ()
         ),
+        driver=_settings(found.spec if kind == "NVIDIADriver" else found.spec.driver or _Driver())
+        if kind in ("ClusterPolicy", "NVIDIADriver")
+        else None,
+    )
+
+
+def _settings(driver: _Driver) -> DriverSettings:
+    return DriverSettings(
+        installs=driver.enabled is not False,
+        peermem=driver.rdma is not None and driver.rdma.enabled is True,
+        modules=driver.kernel_module_type,
+        elsewhere=driver.use_driver_objects is True,
     )

@@ -55,14 +55,13 @@ class _Device(_Attributed):
     basic: _Attributed | None = None  # where v1beta1 keeps them
 
     @property
-    def told(self) -> dict[str, _Attribute]:
-        """Its attributes, wherever they stand."""
+    def given(self) -> dict[str, _Attribute]:
         return self.attributes or (self.basic.attributes if self.basic else None) or {}
 
     @property
     def rdma(self) -> bool:
-        """Whether DRANET says that it is an RDMA device."""
-        return any(_RDMA in (name, f"dra.net/{name}") and value.holds for name, value in self.told.items())
+        """Whether DRANET says that it is an RDMA device; a driver may leave its own name out."""
+        return any(_RDMA in (name, f"dra.net/{name}") and each.holds for name, each in self.given.items())
 
 
 class _SliceSpec(msgspec.Struct, rename="camel"):
@@ -123,6 +122,6 @@ def _slice(found: _Slice) -> Slice:
 
 
 def _attributes(device: _Device) -> dict[str, str]:
-    told = device.told.items()
-    values = {name.rpartition("/")[2]: each.string or each.version or "" for name, each in told}
+    given = device.given.items()
+    values = {name.rpartition("/")[2]: each.string or each.version or "" for name, each in given}
     return {name: values[name] for name in _KEPT_ATTRIBUTES if values.get(name)}

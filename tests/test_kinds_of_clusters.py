@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.clusters import gpu, rdma
 from tests.controlplane.server import ControlPlane
 from tests.kinds import Kind, claimed, managed, operated
 from tests.situations.test_situations import preflight
@@ -19,7 +20,7 @@ AREAS = ("access", "gpu", "platform", "rdma", "storage")
 def types(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     """Dynamo's types and those of NVIDIA's operators, for the tests of this module."""
     start = controlplane.snapshot()
-    controlplane.load_crds(*(crds / folder for folder in ("dynamo", "gpu-operator", "network-operator")))
+    controlplane.load_crds(*(crds / folder for folder in ("dynamo", *gpu.CRDS, *rdma.CRDS)))
     controlplane.snapshot()
     yield
     controlplane.reset(start)

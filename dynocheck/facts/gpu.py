@@ -16,13 +16,31 @@ _DRIVER = ("nvidia.com/cuda.driver-version", "nvidia.com/cuda.driver")  # the se
 _SUFFIX = re.compile(r"(-MIG-(INVALID|[0-9]+g\.[0-9]+gb.*?))?(-SHARED)?$", re.IGNORECASE)
 
 
+class DriverSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """What the operator is told of the driver.
+
+    `installs` is false where the driver comes with the machine. `peermem` says that nvidia-peermem is
+    loaded, `modules` which flavour of kernel modules is built. `elsewhere` says that NVIDIADriver objects
+    replace what this ClusterPolicy says.
+    """
+
+    installs: bool = True
+    peermem: bool = False
+    modules: str = "auto"
+    elsewhere: bool = False
+
+
 class OperatorResource(msgspec.Struct, frozen=True):
-    """A ClusterPolicy, GPUCluster or NVIDIADriver: state ready, notReady, ignored, disabled or empty."""
+    """A ClusterPolicy, GPUCluster or NVIDIADriver: state ready, notReady, ignored, disabled or empty.
+
+    `driver` is what a ClusterPolicy or NVIDIADriver says of the driver.
+    """
 
     kind: str
     name: str
     state: str = ""
     conditions: tuple[Condition, ...] = ()
+    driver: DriverSettings | None = None
 
 
 class OperatorResources(ClusterFact, Many[OperatorResource], frozen=True):

@@ -18,7 +18,8 @@ from dynocheck.facts import (
     Slice,
     Taint,
 )
-from dynocheck.facts.rdma import AppliedState, GpuDriver, GpuDrivers, NicPolicies, NicPolicy, amount
+from dynocheck.facts.gpu import DriverSettings, OperatorResource, OperatorResources
+from dynocheck.facts.rdma import AppliedState, NicPolicies, NicPolicy, amount
 from dynocheck.facts.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
 
@@ -218,11 +219,13 @@ def test_without_operator_and_plugin(tmp_path: Path) -> None:
 # GPUDirect
 
 
-def direct(driver: GpuDriver, **node: Any) -> list[tuple[str, str]]:
-    return said(rdma_gpudirect.gpudirect, GpuDrivers((driver,)), NO_POLICIES, Nodes((ib(**node),)), NO_SLICES)
+def direct(driver: OperatorResource, **node: Any) -> list[tuple[str, str]]:
+    return said(
+        rdma_gpudirect.gpudirect, OperatorResources((driver,)), NO_POLICIES, Nodes((ib(**node),)), NO_SLICES
+    )
 
 
-def undecided(drivers: GpuDrivers, **node: Any) -> str:
+def undecided(drivers: OperatorResources, **node: Any) -> str:
     return skipped(rdma_gpudirect.gpudirect, drivers, NO_POLICIES, Nodes((ib(**node),)), NO_SLICES)
 
 
@@ -230,11 +233,11 @@ def ib(**more: Any) -> Node:
     return gpu_node("a", {"rdma/ib": "8"}, **more)
 
 
-def driver(kind: str = "ClusterPolicy", **more: Any) -> GpuDriver:
-    return GpuDriver(kind=kind, name="x", state="ready", **more)
+def driver(kind: str = "ClusterPolicy", **more: Any) -> OperatorResource:
+    return OperatorResource(kind, "x", "ready", driver=DriverSettings(**more))
 
 
-HOPPER = {"nvidia.com/gpu.family": "hopper", "nvidia.com/cuda.driver-version.major": "580"}
+HOPPER = {"nvidia.com/gpu.family": "hopper", "nvidia.com/cuda.driver-version.full": "580.95.05"}
 
 
 def test_peermem_or_open_modules() -> None:
@@ -251,25 +254,25 @@ def test_ways_that_are_barred() -> None:
 
 
 def test_what_labels_and_policies_do_not_tell() -> None:
-    assert "do not tell" in undecided(GpuDrivers((driver(),)), kernel="6.8.0")
-    assert "do not tell" in undecided(GpuDrivers((driver(modules="open"),)))
+    assert "do not tell" in undecided(OperatorResources((driver(),)), kernel="6.8.0")
+    assert "do not tell" in undecided(OperatorResources((driver(modules="open"),)))
     assert "do not tell" in undecided(
-        GpuDrivers((driver(),)),
+        OperatorResources((driver(),)),
         kernel="6.8.0",
-        labels={**HOPPER, "nvidia.com/cuda.driver-version.major": "550"},
+        labels={**HOPPER, "nvidia.com/cuda.driver-version.full": "550.144.03"},
     )
-    for drivers in (GpuDrivers(), GpuDrivers((driver(installs=False),))):
+    for drivers in (OperatorResources(), OperatorResources((driver(installs=False),))):
         assert "does not install the driver" in undecided(drivers)
 
 
 def test_driver_objects_take_over() -> None:
-    drivers = GpuDrivers((driver(elsewhere=True), driver("NVIDIADriver", peermem=True)))
+    drivers = OperatorResources((driver(elsewhere=True), driver("NVIDIADriver", peermem=True)))
     assert said(rdma_gpudirect.gpudirect, drivers, NO_POLICIES, Nodes((ib(),)), NO_SLICES) == []
 
 
 def test_efa_has_its_own_way() -> None:
     nodes = Nodes((gpu_node("a", {"vpc.amazonaws.com/efa": "32"}),))
-    reason = skipped(rdma_gpudirect.gpudirect, GpuDrivers(), NO_POLICIES, nodes, NO_SLICES)
+    reason = skipped(rdma_gpudirect.gpudirect, OperatorResources(), NO_POLICIES, nodes, NO_SLICES)
     assert "no GPU node offers" in reason
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from tests.clusters.gpu import GPU_NODES
 from tests.controlplane.server import ControlPlane
 
-CRDS: tuple[str, ...] = ("network-operator", "gpu-operator")
+CRDS: tuple[str, ...] = (
+    "network-operator/mellanox.com_nicclusterpolicies.yaml",
+    "network-operator/mellanox.com_nicnodepolicies.yaml",
+)
 NAMESPACE = "nvidia-network-operator"
 PLUGIN = "nvcr.io/nvidia/mellanox/k8s-rdma-shared-dev-plugin:network-operator-v26.4.1"
 SRIOV = "nvcr.io/nvidia/mellanox/sriov-network-device-plugin:network-operator-v26.4.1"
@@ -54,13 +58,22 @@ def nic_policy(
 
 
 def workload(
-    kind: str, name: str, namespace: str, image: str, *, desired: int = 1, ready: int | None = None
+    kind: str,
+    name: str,
+    namespace: str,
+    image: str,
+    *,
+    desired: int = 1,
+    ready: int | None = None,
+    labels: Mapping[str, str] | None = None,
+    selector: Mapping[str, str] | None = None,
 ) -> dict[str, Any]:
     """A DaemonSet or Deployment, and what its controller reports."""
     ready = desired if ready is None else ready
     daemon = kind == "DaemonSet"
-    labels = {"app": name}
-    pod = {"metadata": {"labels": labels}, "spec": {"containers": [{"name": "main", "image": image}]}}
+    labels = dict(labels or {"app": name})
+    spec = {"containers": [{"name": "main", "image": image}], "nodeSelector": dict(selector or {})}
+    pod = {"metadata": {"labels": labels}, "spec": spec}
     status = (
         {"desiredNumberScheduled": desired, "numberReady": ready, "currentNumberScheduled": desired}
         | {"numberMisscheduled": 0, "updatedNumberScheduled": desired}

@@ -27,7 +27,12 @@ ALWAYS = {
     "access.kubernetes-version": "pass",
     "access.permissions": "pass",
     "gpu.allocatable": "pass",
+    "gpu.dra": "skip",
+    "gpu.homogeneous": "pass",
+    "gpu.mig": "skip",
     "gpu.nodes-present": "pass",
+    "gpu.nodes-ready": "pass",
+    "gpu.operands": "pass",
     "platform.crds": "pass",
     "storage.default-class": "pass",
     "storage.rwx-class": "pass",
@@ -85,10 +90,19 @@ def classes(cluster: ControlPlane, default: str, /, **provisioners: str) -> None
         cluster.apply(storage_class(name, provisioner, default=name == default))
 
 
-def daemon(cluster: ControlPlane, name: str, namespace: str, image: str, nodes: int) -> None:
-    """A DaemonSet that is ready on so many nodes."""
+def daemon(
+    cluster: ControlPlane,
+    name: str,
+    namespace: str,
+    image: str,
+    *,
+    labels: Mapping[str, str] | None = None,
+    selector: Mapping[str, str] | None = None,
+) -> None:
+    """A DaemonSet that is ready on two nodes."""
     ensure(cluster, namespace)
-    cluster.apply(workload("DaemonSet", name, namespace, image, desired=nodes))
+    made = workload("DaemonSet", name, namespace, image, desired=2, labels=labels, selector=selector)
+    cluster.apply(made)
 
 
 def ensure(cluster: ControlPlane, namespace: str, **labels: str) -> None:

@@ -60,8 +60,16 @@ def dra_only(cluster: ControlPlane) -> None:
         cluster.apply(slice_of(node, "gpu.nvidia.com", gpus), slice_of(node, "dra.net", nics))
     cluster.apply(device_class("gpu.nvidia.com", "gpu.nvidia.com"), device_class("dranet", "dra.net"))
     driver = "nvcr.io/nvidia/k8s-dra-driver-gpu:v25.12.0"
-    daemon(cluster, "nvidia-dra-driver-gpu-kubelet-plugin", "nvidia-dra-driver-gpu", driver, 2)
-    daemon(cluster, "dranet", "kube-system", "registry.k8s.io/networking/dranet:v1.0.0", 2)
+    plugin = "nvidia-dra-driver-gpu-kubelet-plugin"
+    daemon(
+        cluster,
+        plugin,
+        "nvidia-dra-driver-gpu",
+        driver,
+        labels={"app.kubernetes.io/name": "nvidia-dra-driver-gpu"},
+    )
+    dranet = "registry.k8s.io/networking/dranet:v1.0.0"
+    daemon(cluster, "dranet", "kube-system", dranet, labels={"k8s-app": "dranet"})
     classes(cluster, "rook-cephfs", rook_cephfs="rook-ceph.cephfs.csi.ceph.com")
 
 
@@ -71,6 +79,7 @@ KINDS = [
         dra_only,
         {
             "gpu.allocatable": "skip",
+            "gpu.dra": "pass",
             "gpu.operator": "skip",
             "rdma.gpudirect": "skip",
             "rdma.operator": "skip",

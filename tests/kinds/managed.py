@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.controlplane.server import ControlPlane
 from tests.kinds import Kind, classes, daemon, ensure, gpu_nodes
+from tests.situations.rdma import gpu_driver
 
 
 def aks(cluster: ControlPlane) -> None:
@@ -72,7 +73,11 @@ def gke(cluster: ControlPlane) -> None:
         taint="nvidia.com/gpu=present:NoSchedule",
     )
     daemon(
-        cluster, "nvidia-gpu-device-plugin-large-cos", "kube-system", "gke.gcr.io/nvidia-gpu-device-plugin", 2
+        cluster,
+        "nvidia-gpu-device-plugin-large-cos",
+        "kube-system",
+        "gke.gcr.io/nvidia-gpu-device-plugin",
+        labels={"k8s-app": "nvidia-gpu-device-plugin"},
     )
     classes(
         cluster,
@@ -111,13 +116,13 @@ def eks(cluster: ControlPlane) -> None:
         capacity={"nvidia.com/gpu": "8", "vpc.amazonaws.com/efa": "32", "hugepages-2Mi": "42242Mi"},
         kernel="6.12.40-64.114.amzn2023.x86_64",
     )
-    plugins = {
-        "nvidia-device-plugin-daemonset": "nvcr.io/nvidia/k8s-device-plugin:v0.18.0",
-        "aws-efa-k8s-device-plugin-daemonset": "602401143452.dkr.ecr.us-east-1.amazonaws.com/"
-        "eks/aws-efa-k8s-device-plugin:v0.5.13",
-    }
-    for name, image in plugins.items():
-        daemon(cluster, name, "kube-system", image, 2)
+    # https://github.com/NVIDIA/k8s-device-plugin/blob/main/deployments/static/nvidia-device-plugin.yml
+    plugin = "nvcr.io/nvidia/k8s-device-plugin:v0.18.0"
+    named = {"name": "nvidia-device-plugin-ds"}
+    daemon(cluster, "nvidia-device-plugin-daemonset", "kube-system", plugin, labels=named)
+    efa = "602401143452.dkr.ecr.us-east-1.amazonaws.com/eks/aws-efa-k8s-device-plugin:v0.5.13"
+    named = {"name": "aws-efa-k8s-device-plugin"}
+    daemon(cluster, "aws-efa-k8s-device-plugin-daemonset", "kube-system", efa, labels=named)
     classes(cluster, "gp3", gp2="kubernetes.io/aws-ebs", gp3="ebs.csi.aws.com", efs_sc="efs.csi.aws.com")
 
 
@@ -152,28 +157,56 @@ def coreweave(cluster: ControlPlane) -> None:
     ensure(cluster, "cw-nvidia-gpu-operator")  # the page does not tell the namespace
     pod = {"app.kubernetes.io/name": "gpu-operator", "app.kubernetes.io/component": "gpu-operator"}
     cluster.pod("gpu-operator-6c4d", "cw-nvidia-gpu-operator", node="cpu-1", labels=pod)
+    cluster.apply(gpu_driver(enabled=False))
     classes(cluster, "shared-vast", shared_vast="csi.vastdata.com")
 
 
+UNLABELLED = {"gpu.homogeneous": "skip"}  # no label tells the product
 KINDS = [
     Kind(
         "AKS with managed GPUs",
         aks,
-        {"gpu.operator": "skip", "rdma.gpudirect": "skip", "rdma.operator": "skip", "rdma.resources": "skip"},
+        {
+            **UNLABELLED,
+            "gpu.nodes-ready": "warn",  # the taint that its guide sets, which recipes do not tolerate
+            "gpu.operands": "skip",
+            "gpu.operator": "skip",
+            "rdma.gpudirect": "skip",
+            "rdma.operator": "skip",
+            "rdma.resources": "skip",
+        },
     ),
     Kind(
         "GKE with managed GPUs",
         gke,
-        {"gpu.operator": "skip", "rdma.gpudirect": "skip", "rdma.operator": "skip", "rdma.resources": "pass"},
+        {
+            "gpu.operator": "skip",
+            "rdma.gpudirect": "skip",
+            "rdma.operator": "skip",
+            "rdma.resources": "pass",
+        },
     ),
     Kind(
         "EKS with device plugins only",
         eks,
-        {"gpu.operator": "skip", "rdma.gpudirect": "skip", "rdma.operator": "pass", "rdma.resources": "pass"},
+        {
+            **UNLABELLED,
+            "gpu.operator": "skip",
+            "rdma.gpudirect": "skip",
+            "rdma.operator": "pass",
+            "rdma.resources": "pass",
+        },
     ),
     Kind(
         "CoreWeave",
         coreweave,
-        {"gpu.operator": "pass", "rdma.gpudirect": "skip", "rdma.operator": "skip", "rdma.resources": "pass"},
+        {
+            **UNLABELLED,
+            "gpu.operands": "skip",
+            "gpu.operator": "pass",
+            "rdma.gpudirect": "skip",
+            "rdma.operator": "skip",
+            "rdma.resources": "pass",
+        },
     ),
 ]

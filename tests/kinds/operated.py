@@ -46,10 +46,17 @@ def operator(cluster: ControlPlane, namespace: str, labels: dict[str, str], node
     ensure(cluster, namespace)
     cluster.pod("gpu-operator-77f4c5b8d6-x2k9p", namespace, node=node, labels=labels)
     cluster.apply(gpu_driver(enabled=True))
-    daemon(cluster, "nvidia-driver-daemonset", namespace, "nvcr.io/nvidia/driver:580.95.05", 2)
-    daemon(
-        cluster, "nvidia-device-plugin-daemonset", namespace, "nvcr.io/nvidia/k8s-device-plugin:v0.18.0", 2
-    )
+    operands = {
+        "nvidia-driver-daemonset": ("driver", "driver:580.95.05"),
+        "nvidia-container-toolkit-daemonset": ("container-toolkit", "k8s/container-toolkit:v1.18.0"),
+        "nvidia-device-plugin-daemonset": ("device-plugin", "k8s-device-plugin:v0.18.0"),
+        "gpu-feature-discovery": ("gpu-feature-discovery", "k8s-device-plugin:v0.18.0"),
+        "nvidia-operator-validator": ("operator-validator", "gpu-operator:v25.10.0"),
+        "nvidia-dcgm-exporter": ("dcgm-exporter", "k8s/dcgm-exporter:4.4.1-4.6.0-distroless"),
+    }
+    for name, (part, image) in operands.items():
+        selector = {f"nvidia.com/gpu.deploy.{part}": "true"}
+        daemon(cluster, name, namespace, f"nvcr.io/nvidia/{image}", selector=selector)
 
 
 def by_helm(cluster: ControlPlane) -> None:
@@ -60,7 +67,7 @@ def by_helm(cluster: ControlPlane) -> None:
     operator(cluster, "gpu-operator", OPERATOR, "dgx-1")
     ensure(cluster, rdma.NAMESPACE)
     cluster.apply(rdma.nic_policy(), rdma.controller())
-    daemon(cluster, "rdma-shared-dp-ds", rdma.NAMESPACE, rdma.PLUGIN, 2)
+    daemon(cluster, "rdma-shared-dp-ds", rdma.NAMESPACE, rdma.PLUGIN)
     classes(cluster, "nfs-client", nfs_client="cluster.local/nfs-subdir-external-provisioner")
 
 
@@ -94,11 +101,8 @@ def by_olm(cluster: ControlPlane) -> None:
     )
 
 
-def mig(cluster: ControlPlane, capacity: dict[str, str], **labels: str) -> None:
-    written = {
-        f"nvidia.com/{key.replace('_', '.').replace('..', '_')}": value for key, value in labels.items()
-    }
-    gpu_nodes(cluster, "mig-1", "mig-2", labels={**DISCOVERED, **written}, capacity=capacity, kernel=UBUNTU)
+def mig(cluster: ControlPlane, capacity: dict[str, str], labels: dict[str, str]) -> None:
+    gpu_nodes(cluster, "mig-1", "mig-2", labels={**DISCOVERED, **labels}, capacity=capacity, kernel=UBUNTU)
     operator(cluster, "gpu-operator", OPERATOR, "mig-1")
     classes(cluster, "nfs-client", nfs_client="cluster.local/nfs-subdir-external-provisioner")
 
@@ -107,21 +111,29 @@ def mig_mixed(cluster: ControlPlane) -> None:
     """Slices under names of their own; the whole GPUs that were there before stand at zero."""
     # https://docs.nvidia.com/datacenter/cloud-native/openshift/latest/mig-ocp.html
     capacity = {"nvidia.com/gpu": "0", "nvidia.com/mig-2g.20gb": "24"}
-    mig(cluster, capacity, mig_strategy="mixed", mig_config="all-2g.20gb")
+    labels = {
+        "nvidia.com/mig-2g.20gb.count": "24",
+        "nvidia.com/mig-2g.20gb.memory": "19968",
+        "nvidia.com/mig-2g.20gb.product": "NVIDIA-H100-80GB-HBM3-MIG-2g.20gb",
+        "nvidia.com/mig.config": "all-2g.20gb",
+        "nvidia.com/mig.strategy": "mixed",
+    }
+    mig(cluster, capacity, labels)
 
 
 def mig_single(cluster: ControlPlane) -> None:
     """Slices that are all alike and go by the name of whole GPUs; the product tells."""
     # https://docs.nvidia.com/datacenter/cloud-native/gpu-operator/latest/gpu-operator-mig.html
-    mig(
-        cluster,
-        {"nvidia.com/gpu": "56"},
-        mig_strategy="single",
-        mig_config="all-1g.10gb",
-        gpu_product="NVIDIA-H100-80GB-HBM3-MIG-1g.10gb",
-        gpu_count="56",
-        gpu_memory="9984",
-    )
+    labels = {
+        "nvidia.com/gpu.count": "56",
+        "nvidia.com/gpu.memory": "9984",
+        "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3-MIG-1g.10gb",
+        "nvidia.com/gpu.slices.ci": "1",
+        "nvidia.com/gpu.slices.gi": "1",
+        "nvidia.com/mig.config": "all-1g.10gb",
+        "nvidia.com/mig.strategy": "single",
+    }
+    mig(cluster, {"nvidia.com/gpu": "56"}, labels)
 
 
 NO_RDMA = {"rdma.gpudirect": "skip", "rdma.operator": "skip", "rdma.resources": "skip"}
@@ -137,6 +149,6 @@ KINDS = [
         },
     ),
     Kind("GPU Operator by OLM", by_olm, {"gpu.operator": "pass", **NO_RDMA}),
-    Kind("MIG, mixed", mig_mixed, {"gpu.operator": "pass", **NO_RDMA}),
-    Kind("MIG, single", mig_single, {"gpu.operator": "pass", **NO_RDMA}),
+    Kind("MIG, mixed", mig_mixed, {"gpu.mig": "pass", "gpu.operator": "pass", **NO_RDMA}),
+    Kind("MIG, single", mig_single, {"gpu.mig": "pass", "gpu.operator": "pass", **NO_RDMA}),
 ]

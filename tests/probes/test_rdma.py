@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from dynocheck.facts import ResourceSlices, Slice
-from dynocheck.facts.rdma import AppliedState, GpuDriver, GpuDrivers, NicPolicies, NicPolicy
+from dynocheck.facts.gpu import DriverSettings
+from dynocheck.facts.rdma import AppliedState, NicPolicies, NicPolicy
 from dynocheck.probes.nodes import resource_slices
-from tests.clusters import rdma
+from tests.clusters import gpu, rdma
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import Request, items, reply, serving
 from tests.probes.looking import look
@@ -28,7 +29,7 @@ SRIOV = """{"resourceList": [
 def defined(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     """The types of both operators, for the tests of this module."""
     start = controlplane.snapshot()
-    controlplane.load_crds(*(crds / folder for folder in rdma.CRDS))
+    controlplane.load_crds(*(crds / folder for folder in (*rdma.CRDS, *gpu.CRDS)))
     controlplane.snapshot()
     yield
     controlplane.reset(start)
@@ -36,7 +37,6 @@ def defined(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
 
 def test_without_the_operators(cluster: ControlPlane) -> None:
     assert look("nic_policies", cluster) == NicPolicies(served=False)
-    assert look("gpu_drivers", cluster) == GpuDrivers()
 
 
 def test_a_nic_policy_in_full(defined: None, cluster: ControlPlane) -> None:
@@ -86,11 +86,9 @@ def test_what_the_gpu_operator_says_of_drivers(defined: None, cluster: ControlPl
         "status": {"state": "ready"},
     }
     cluster.apply(driver)
-    policy, seen = look("gpu_drivers", cluster)
-    assert policy == GpuDriver(
-        kind="ClusterPolicy", name="cluster-policy", state="ready", installs=False, elsewhere=True
-    )
-    assert seen == GpuDriver(kind="NVIDIADriver", name="demo", state="ready", peermem=True, modules="open")
+    policy, seen = look("gpu_operator_resources", cluster)
+    assert policy.driver == DriverSettings(installs=False, elsewhere=True)
+    assert seen.driver == DriverSettings(peermem=True, modules="open")
 
 
 def test_rdma_devices_of_dranet(cluster: ControlPlane) -> None:

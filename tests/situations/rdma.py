@@ -107,7 +107,7 @@ SITUATIONS = [
     Situation("RDMA plugin down", plugin_down, {"rdma.resources": "fail"}, "gpu-2", "none to allocate"),
     Situation("sick RDMA device", sick_device, {"rdma.resources": "warn"}, "gpu-2", "7 of 8 rdma/ib"),
     Situation("a node without RDMA among others", odd_node, {"rdma.resources": "warn"}, "gpu-3", "offers no"),
-    Situation("a node of another kind without RDMA", other_kind_of_node),
+    Situation("a node of another kind without RDMA", other_kind_of_node, {"gpu.homogeneous": "warn"}),
     Situation(
         "no RDMA at all",
         no_rdma,
