@@ -29,6 +29,7 @@ from dynocheck.facts.workloads import Workload, Workloads
 
 _BUNDLE = f"{GAIE}/bundle-version"
 _GATEWAY_BUNDLE = f"{GATEWAY_API}/bundle-version"
+_CHANNEL = f"{GATEWAY_API}/channel"
 _POOL = f"inferencepools.{GAIE}"
 _MANIFESTS = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/releases/download"
 _ISSUES = "https://github.com/kubernetes-sigs/gateway-api-inference-extension/issues"
@@ -43,8 +44,8 @@ def _install(release: str) -> str:
     return f"kubectl apply -f {_MANIFESTS}/{release}/manifests.yaml"
 
 
-def _install_gateway_api(release: str) -> str:
-    return f"kubectl apply -f {_GATEWAY_MANIFESTS}/{release}/standard-install.yaml"
+def _install_gateway_api(release: str, channel: str = "standard") -> str:
+    return f"kubectl apply -f {_GATEWAY_MANIFESTS}/{release}/{channel}-install.yaml"
 
 
 @check("gaie.gateway-crds", title="The Gateway API's resource types that Dynamo needs are established")
@@ -66,7 +67,9 @@ def gateway_crds(definitions: CustomResourceDefinitions, recipes: Recipes | None
         return
     bundles = {d.name: d.annotations.get(_GATEWAY_BUNDLE, "") for d in found}
     stated = bundles.get(f"gateways.{GATEWAY_API}") or max(bundles.values(), key=_release, default="")
-    fix = _install_gateway_api(stated or "v1.5.1")
+    channels = {d.name: d.annotations.get(_CHANNEL, "standard") for d in found}
+    channel = channels.get(f"gateways.{GATEWAY_API}", "standard")
+    fix = _install_gateway_api(stated or "v1.5.1", channel)
     broken = fail if asked or any(d.group in GROUPS for d in definitions) else warn
     for plural, version in _NEEDED.items():
         name = f"{plural}.{GATEWAY_API}"
@@ -89,6 +92,12 @@ def gateway_crds(definitions: CustomResourceDefinitions, recipes: Recipes | None
         elif bundles[name] != stated:
             yield warn(
                 f"is of bundle {bundles[name] or 'unknown'}, Gateway is of {stated}: an unfinished upgrade",
+                fix=fix,
+                subject=_subject(name),
+            )
+        elif channels[name] != channel:
+            yield warn(
+                f"is of the {channels[name]} channel, Gateway is of the {channel} one",
                 fix=fix,
                 subject=_subject(name),
             )
@@ -189,8 +198,8 @@ def compatible(
     workloads: Workloads,
     recipes: Recipes | None,
 ) -> Iterator[Finding]:
-    """InferencePool of `inference.networking.k8s.io/v1` is the same in every release since 1.0, so any
-    controller that serves it fits any of them; older controllers know only the experimental group, and let
+    """InferencePool of `inference.networking.k8s.io/v1` has only gained optional fields since 1.0, so any
+    controller that serves it fits any release; older controllers know only the experimental group, and let
     a v1 pool lie. The versions are those of the table `dynocheck/data/gateways.json`.
 
     What a recipe uses must be in the release as well: the experimental InferencePool went with 1.5, and

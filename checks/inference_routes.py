@@ -43,7 +43,7 @@ def route(
     they say none), its listeners take routes of their own namespace only (the default), the pool is of
     group `inference.networking.k8s.io` and the backend says another, or the controller was installed
     without support for pools. After those, the controller's own word counts: Accepted and ResolvedRefs at
-    every parent, for the present generation.
+    every parent, for the present generation, and GKE's Reconciled where it says False.
 
     Fix: kubectl describe httproute -n NAMESPACE NAME
     """
@@ -220,18 +220,29 @@ def _same(told: Reference, parent: Reference) -> bool:
 def _status(
     each: Route, status: RouteParent, where: str, enable: str, *, pool_known: bool
 ) -> Iterator[Finding]:
-    for kind in ("Accepted", "ResolvedRefs"):
-        if kind == "ResolvedRefs" and not pool_known:
-            return  # why it does not resolve has been told
+    evidence = {"controller": status.controller}
+    told = {c.type: c for c in status.conditions}
+    # Not resolving has been explained where the pool is not there.
+    kinds = ["Accepted", *(["ResolvedRefs"] if pool_known else [])]
+    if "Reconciled" in told and told["Reconciled"].status == "False":
+        kinds.append("Reconciled")
+    for kind in kinds:
         if (message := wrong(status.conditions, kind)) is not None:
-            unsupported = any(c.type == kind and c.reason == "InvalidKind" for c in status.conditions)
+            unsupported = kind in told and told[kind].reason == "InvalidKind"
             yield fail(
                 f"{where}: {message}",
                 fix=enable if unsupported and enable else _look(each),
-                evidence={"controller": status.controller},
+                evidence=evidence,
                 subject=_subject(each),
             )
             return
+    if "PartiallyInvalid" in told and told["PartiallyInvalid"].status == "True":
+        yield warn(
+            f"{where}: a part of it is left out: {told['PartiallyInvalid'].message}",
+            fix=_look(each),
+            evidence=evidence,
+            subject=_subject(each),
+        )
 
 
 def _look(each: Route) -> str:

@@ -22,6 +22,7 @@ spec:
 BUNDLE = {
     "bundle": "inference.networking.k8s.io/bundle-version",
     "gateway_bundle": "gateway.networking.k8s.io/bundle-version",
+    "channel": "gateway.networking.k8s.io/channel",
 }
 FRONTEND = "  - {name: Frontend, type: frontend}\n"
 

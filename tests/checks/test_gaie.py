@@ -129,6 +129,10 @@ def test_half_an_upgrade_of_the_gateway_api() -> None:
     assert said(gaie.gateway_crds, known(*mixed), None) == [
         ("warn", "is of bundle v1.3.0, Gateway is of v1.5.1: an unfinished upgrade")
     ]
+    other = crd(NEEDED[3], "v1", gateway_bundle="v1.5.1", channel="experimental")
+    assert said(gaie.gateway_crds, known(*gateway_api(*NEEDED[:3]), other), None) == [
+        ("warn", "is of the experimental channel, Gateway is of the standard one")
+    ]
     gone = crd(NEEDED[0], established=False, reason="it is being deleted", gateway_bundle="v1.5.1")
     ((_, message),) = said(gaie.gateway_crds, known(gone, *gateway_api(*NEEDED[1:])), None)
     assert message == "exists but is not established: it is being deleted"

@@ -127,6 +127,19 @@ def test_what_its_controller_says(conditions: tuple[object, ...], says: str) -> 
     assert (outcome, says in message) == ("fail", True), message
 
 
+def test_what_else_a_controller_may_say() -> None:
+    good = told("Accepted", "ResolvedRefs")
+    for more, outcomes in (
+        (told("Reconciled"), []),
+        (told("Reconciled", status="False"), ["fail"]),
+        (told("PartiallyInvalid", status="False"), []),
+        (told("PartiallyInvalid"), ["warn"]),
+    ):
+        status = RouteParent(PARENT, CONTROLLER, (*good, *more))
+        seen = said(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None)
+        assert [outcome for outcome, _ in seen] == outcomes
+
+
 def test_a_controller_without_support_for_pools_is_told_how_to_get_it() -> None:
     bad = (*told("Accepted"), *told("ResolvedRefs", status="False", reason="InvalidKind"))
     status = RouteParent(PARENT, CONTROLLER, bad)
