@@ -92,6 +92,11 @@ def test_secrets_that_are_there_and_are_not(tmp_path: Path) -> None:
     assert outcomes == {"hf-token-secret": "fail", "pull": "warn"}
 
 
+def test_secrets_of_another_recipe_than_the_one_recorded_are_unknown(tmp_path: Path) -> None:
+    mine = recipes(tmp_path, a=LEGACY)
+    assert {o for o, _ in said(secrets.secrets, NamedSecrets(), HERE, mine)} == {"unknown"}
+
+
 def test_an_optional_secret_may_be_missing(tmp_path: Path) -> None:
     mine = job(tmp_path, "env: [{name: T, valueFrom: {secretKeyRef: {name: t, key: K, optional: true}}}]")
     assert said(secrets.secrets, NamedSecrets((NamedSecret("default", "t", exists=False),)), HERE, mine) == []
