@@ -95,6 +95,9 @@ def _context(holder: Value, level: str) -> Iterator[str]:
     if level == "restricted":
         if _true(context.get("allowPrivilegeEscalation")):
             yield "allowPrivilegeEscalation"
+        any_user = context.get("runAsNonRoot")
+        if any_user is not None and any_user.data is False:
+            yield "runAsNonRoot: false"
         user = context.get("runAsUser")
         if user is not None and user.data == 0 and user.data is not False:
             yield "runAsUser 0"

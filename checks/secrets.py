@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Location, Skip, Subject, check, fail, unknown, warn
 from dynocheck.facts import Recipes
 from dynocheck.facts.pods import SecretReference, secret_references
 from dynocheck.facts.tenancy import NamedSecret, NamedSecrets, Namespace
@@ -28,8 +28,13 @@ def secrets(found: NamedSecrets, namespace: Namespace, recipes: Recipes) -> Iter
         where = reference.namespace or namespace.name
         secret = found.find(where, reference.name)
         if secret is None:
-            continue  # its namespace or the recipe changed since it was looked at
-        finding = _pull(reference, secret) if reference.pull else _value(reference, secret)
+            finding: Finding | None = unknown(
+                f"Secret {reference.name} was not looked at when the snapshot was taken",
+                fix="dynocheck snapshot FILE --recipe DIR",
+                location=_place(reference),
+            )
+        else:
+            finding = _pull(reference, secret) if reference.pull else _value(reference, secret)
         if finding is not None and (reference.name, finding.message) not in told:
             told.add((reference.name, finding.message))
             yield finding

@@ -17,9 +17,11 @@ NEEDY = ROOT / "tests/recipes/needy"
 PROBES = {probe.name: probe for probe in load().probes if Cluster in probe.sources.values()}
 
 
-def reach(cluster: ControlPlane, user: User | None = None, timeout_s: float = 20) -> Cluster:
+def reach(
+    cluster: ControlPlane, user: User | None = None, timeout_s: float = 20, *, namespace: str | None = None
+) -> Cluster:
     """The cluster as this user, or as its administrator, sees it."""
-    return Cluster(find(str(cluster.kubeconfig(user))), timeout_s=timeout_s)
+    return Cluster(find(str(cluster.kubeconfig(user, namespace=namespace))), timeout_s=timeout_s)
 
 
 def look(name: str, cluster: ControlPlane, user: User | None = None) -> Any:

@@ -17,6 +17,8 @@ HEALTHY = {
     "platform.crds": "pass",
     "platform.crd-migration": "pass",
     "platform.dns": "pass",
+    "platform.etcd-nats": "skip",
+    "platform.network-policy": "skip",
     "platform.operator": "pass",
     "platform.second-operator": "pass",
     "platform.version-skew": "pass",
@@ -154,6 +156,38 @@ def grove_unused(cluster: ControlPlane) -> None:
     cluster.apply(
         platform.config(platform.CONFIG.replace("grove: {enabled: true}", "grove: {enabled: false}"))
     )
+
+
+def policy(name: str, **spec: Any) -> Object:
+    return of_default("NetworkPolicy", name, "networking.k8s.io/v1", **{"podSelector": {}, **spec})
+
+
+def isolated(*directions: str) -> Object:
+    return policy("deny", policyTypes=list(directions))
+
+
+KUBE_SYSTEM = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
+NEEDED = (
+    policy(
+        "dns",
+        policyTypes=["Egress"],
+        egress=[{"to": [KUBE_SYSTEM], "ports": [{"port": 53, "protocol": "UDP"}]}],
+    ),
+    policy("api", policyTypes=["Egress"], egress=[{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]),
+    policy(
+        "inside",
+        policyTypes=["Ingress", "Egress"],
+        ingress=[{"from": [{"podSelector": {}}]}],
+        egress=[{"to": [{"podSelector": {}}]}],
+    ),
+)
+
+
+def nats_down(cluster: ControlPlane) -> None:
+    address = "nats://dynamo-platform-nats.dynamo-system.svc.cluster.local:4222"
+    told = platform.CONFIG + f"infrastructure: {{natsAddress: '{address}'}}\n"
+    down = platform.endpoints("dynamo-platform-nats", platform.NAMESPACE, ready=0)
+    cluster.apply(platform.config(told), down)
 
 
 SITUATIONS = [
@@ -339,6 +373,41 @@ SITUATIONS = [
         "small",
         "limits.memory 64Gi is more than the 32Gi it allows",
         recipe=NEEDY,
+    ),
+    Situation(
+        "pods isolated altogether",
+        applied(isolated("Ingress", "Egress")),
+        {"platform.network-policy": "fail"},
+        "deny",
+        "isolates pods, and no policy allows egress for the cluster's DNS (port 53)",
+        recipe=NEEDY,
+    ),
+    Situation(
+        "pods isolated altogether, and nothing to deploy",
+        applied(isolated("Ingress", "Egress")),
+        {"platform.network-policy": "warn"},
+        "deny",
+    ),
+    Situation(
+        "pods isolated, and all they need let through",
+        applied(isolated("Ingress", "Egress"), *NEEDED),
+        {"platform.network-policy": "pass"},
+        recipe=NEEDY,
+    ),
+    Situation(
+        "DNS not let through",
+        applied(isolated("Ingress", "Egress"), *NEEDED[2:]),
+        {"platform.network-policy": "fail"},
+        "deny",
+        "allows egress for the cluster's DNS (port 53)",
+        recipe=NEEDY,
+    ),
+    Situation(
+        "NATS to be used and down",
+        nats_down,
+        {"platform.etcd-nats": "fail"},
+        "dynamo-platform-nats",
+        "has no ready endpoint, and operator configuration",
     ),
     Situation(
         "no DNS known",

@@ -1,0 +1,313 @@
+"""What the namespace of a run refuses, limits and lacks."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dynocheck.checks import limits, planes, podsecurity, policies, secrets
+from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
+from dynocheck.facts.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
+from dynocheck.facts.pods import secret_references
+from dynocheck.facts.quantity import quantity
+from dynocheck.facts.tenancy import (
+    Block,
+    Expression,
+    LimitRange,
+    LimitRanges,
+    Limits,
+    NamedSecret,
+    NamedSecrets,
+    Namespace,
+    NetworkPolicies,
+    NetworkPolicy,
+    Peer,
+    Port,
+    ResourceQuota,
+    ResourceQuotas,
+    Rule,
+    Selector,
+)
+from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+
+HERE = Namespace("default", labels={"kubernetes.io/metadata.name": "default"})
+JOB = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: fetch}
+spec:
+  template:
+    spec:
+      containers:
+      - name: main
+        image: python:3.12-slim
+        %s
+"""
+LEGACY = """
+apiVersion: nvidia.com/v1alpha1
+kind: DynamoGraphDeployment
+metadata: {name: old}
+spec:
+  services:
+    Worker:
+      envFromSecret: hf-token-secret
+      resources: {limits: {gpu: "1", memory: 64Gi, cpu: "8"}}
+      extraPodSpec:
+        imagePullSecrets: [{name: pull}]
+        mainContainer: {image: "registry.example/vllm-runtime:1.3.0"}
+"""
+
+
+def job(folder: Path, line: str) -> Recipes:
+    return recipes(folder, job=JOB % line)
+
+
+# platform.secrets
+
+
+def test_which_secrets_a_recipe_names(tmp_path: Path) -> None:
+    brought = 'apiVersion: v1\nkind: Secret\nmetadata: {name: own}\nstringData: {A: "b"}\n'
+    line = (
+        "env: [{name: T, valueFrom: {secretKeyRef: {name: tok, key: K, optional: true}}}]\n"
+        "        envFrom: [{secretRef: {name: own}}, {secretRef: {name: all}}]"
+    )
+    mine = recipes(tmp_path, a=LEGACY, job=JOB % line, own=brought)
+    named = {(r.name, r.key, r.optional, r.pull) for r in secret_references(mine)}
+    assert named == {
+        ("pull", None, False, True),
+        ("hf-token-secret", None, False, False),
+        ("tok", "K", True, False),
+        ("all", None, False, False),
+    }
+
+
+def test_secrets_that_are_there_and_are_not(tmp_path: Path) -> None:
+    mine = recipes(tmp_path, a=LEGACY)
+    token = NamedSecret("default", "hf-token-secret", type="Opaque", keys=("HF_TOKEN",))
+    pull = NamedSecret("default", "pull", type="kubernetes.io/dockercfg")
+    assert said(secrets.secrets, NamedSecrets((token, pull)), HERE, mine) == []
+    gone = NamedSecrets(tuple(NamedSecret("default", s.name, exists=False) for s in (token, pull)))
+    outcomes = {f.subject.name: str(f.outcome) for f in found(secrets.secrets, gone, HERE, mine) if f.subject}
+    assert outcomes == {"hf-token-secret": "fail", "pull": "warn"}
+
+
+def test_secrets_of_another_recipe_than_the_one_recorded_are_unknown(tmp_path: Path) -> None:
+    mine = recipes(tmp_path, a=LEGACY)
+    assert {o for o, _ in said(secrets.secrets, NamedSecrets(), HERE, mine)} == {"unknown"}
+
+
+def test_an_optional_secret_may_be_missing(tmp_path: Path) -> None:
+    mine = job(tmp_path, "env: [{name: T, valueFrom: {secretKeyRef: {name: t, key: K, optional: true}}}]")
+    assert said(secrets.secrets, NamedSecrets((NamedSecret("default", "t", exists=False),)), HERE, mine) == []
+    assert skipped(secrets.secrets, NamedSecrets(), HERE, job(tmp_path, "env: []"))
+
+
+# platform.quota and platform.limit-range
+
+
+def container(**entry: dict[str, str]) -> LimitRanges:
+    return LimitRanges((LimitRange("small", (Limits("Container", **entry),)),))
+
+
+COUNTED = ResourceQuotas((ResourceQuota("team", {"limits.memory": "1Ti"}),))
+NO_RANGES = LimitRanges()
+
+
+def test_a_quota_wants_amounts_stated(tmp_path: Path) -> None:
+    silent = job(tmp_path, "command: [sleep]")
+    ((outcome, message),) = said(limits.quota, COUNTED, NO_RANGES, silent)
+    assert outcome == "fail"
+    assert "states no limits.memory" in message
+    filled = container(default={"memory": "4Gi"}, default_request={"memory": "4Gi"})
+    assert said(limits.quota, COUNTED, filled, silent) == []
+    assert said(limits.quota, COUNTED, NO_RANGES, job(tmp_path, "resources: {limits: {memory: 1Gi}}")) == []
+    counts_requests = ResourceQuotas((ResourceQuota("team", {"requests.memory": "1Ti"}),))
+    by_limit = job(tmp_path, "resources: {limits: {memory: 1Gi}}")
+    assert said(limits.quota, counts_requests, NO_RANGES, by_limit) == []
+
+
+def test_a_quota_of_other_things_wants_nothing(tmp_path: Path) -> None:
+    silent = job(tmp_path, "command: [sleep]")
+    gpus = ResourceQuotas((ResourceQuota("gpus", {"requests.nvidia.com/gpu": "8", "pods": "10"}),))
+    assert skipped(limits.quota, gpus, NO_RANGES, silent)
+    scoped = ResourceQuotas((ResourceQuota("batch", {"limits.memory": "1Ti"}, scoped=True),))
+    assert skipped(limits.quota, scoped, NO_RANGES, silent)
+
+
+def test_what_the_operator_completes_is_a_warning(tmp_path: Path) -> None:
+    graph = recipes(tmp_path, a=GRAPH + worker())
+    assert [outcome for outcome, _ in said(limits.quota, COUNTED, NO_RANGES, graph)] == ["warn"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "resources", "outcomes"),
+    [
+        ({"max": {"memory": "32Gi"}}, "{limits: {memory: 64Gi}}", ["fail"]),
+        ({"max": {"memory": "64Gi"}}, "{limits: {memory: 64Gi}}", []),
+        ({"max": {"cpu": "4"}}, "{requests: {cpu: 4500m}}", ["fail"]),
+        ({"min": {"cpu": "2"}}, "{requests: {cpu: '1'}}", ["fail"]),
+        ({"default": {"memory": "512Mi"}}, "{requests: {memory: 1Gi}}", ["fail"]),
+        ({"default": {"memory": "512Mi"}}, "{limits: {nvidia.com/gpu: 1}}", ["warn"]),
+        ({"default": {"memory": "512Mi"}}, "{limits: {nvidia.com/gpu: 1, memory: 64Gi}}", []),
+        ({"default": {"memory": "512Mi"}}, "{}", []),
+        ({"max": {"nvidia.com/gpu": "4"}}, "{limits: {nvidia.com/gpu: '8'}}", ["fail"]),
+    ],
+)
+def test_limit_ranges(
+    tmp_path: Path, entry: dict[str, dict[str, str]], resources: str, outcomes: list[str]
+) -> None:
+    mine = job(tmp_path, f"resources: {resources}")
+    assert [o for o, _ in said(limits.limit_range, container(**entry), mine)] == outcomes
+
+
+def test_a_limit_range_and_what_v1alpha1_keeps_around_its_pod(tmp_path: Path) -> None:
+    mine = recipes(tmp_path, a=LEGACY)
+    ((outcome, message),) = said(limits.limit_range, container(max={"memory": "32Gi"}), mine)
+    assert (outcome, "limits.memory 64Gi is more" in message) == ("fail", True)
+    assert skipped(limits.limit_range, LimitRanges((LimitRange("p", (Limits("Pod"),)),)), mine)
+
+
+@pytest.mark.parametrize(
+    ("text", "number"), [("500m", 0.5), ("8", 8), ("16Gi", 2**34), ("1e3", 1000), ("2k", 2000), (".5", 0.5)]
+)
+def test_quantities(text: str, number: float) -> None:
+    assert quantity(text) == number
+    assert quantity(f"x{text}") is None
+
+
+# platform.network-policy
+
+EVERYBODY = Selector()
+DENY = NetworkPolicy(name="deny", ingress=(), egress=())
+NOTHING_DEFINED = CustomResourceDefinitions()
+
+
+def stopped(
+    mine: Recipes, *given: NetworkPolicy, defined: CustomResourceDefinitions = NOTHING_DEFINED
+) -> set[str]:
+    findings = found(policies.network_policy, NetworkPolicies(given), HERE, defined, mine)
+    return {f"{f.outcome} {f.message.partition(' allows ')[2]}" for f in findings}
+
+
+@pytest.fixture
+def graph(tmp_path: Path) -> Recipes:
+    return recipes(tmp_path, a=GRAPH + FRONTEND + worker())
+
+
+def test_a_policy_that_stops_everything(graph: Recipes) -> None:
+    assert stopped(graph, DENY) == {
+        "fail egress for frontends to workers",
+        "fail egress for the cluster's DNS (port 53)",
+        "fail egress for the API server, for discovery",
+    }
+    assert stopped(graph, NetworkPolicy(name="in", ingress=())) == {"fail ingress for frontends to workers"}
+    assert skipped(policies.network_policy, NetworkPolicies(), HERE, NOTHING_DEFINED, graph)
+
+
+def test_policies_of_other_kinds_may_let_it_through(graph: Recipes) -> None:
+    crd = CustomResourceDefinition("ciliumnetworkpolicies.cilium.io", "cilium.io")
+    outcomes = stopped(graph, DENY, defined=CustomResourceDefinitions((crd,)))
+    assert {o.split()[0] for o in outcomes} == {"warn"}
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        Rule(),
+        Rule((Peer(ip_block=Block("0.0.0.0/0")),)),
+        Rule((Peer(pod_selector=EVERYBODY), Peer(ip_block=Block("10.0.0.0/8")))),
+    ],
+)
+def test_a_rule_that_may_let_everything_through(graph: Recipes, rule: Rule) -> None:
+    assert stopped(graph, DENY, NetworkPolicy(name="some", ingress=(rule,), egress=(rule,))) == set()
+
+
+def test_a_policy_that_may_not_select_the_pods_is_not_held_against_them(graph: Recipes) -> None:
+    of_a_team = Selector({"team": "other"})
+    assert stopped(graph, NetworkPolicy(name="team", selector=of_a_team, ingress=(), egress=())) == set()
+    other_graph = Selector({"nvidia.com/dynamo-graph-deployment-name": "another"})
+    allows_another = NetworkPolicy(name="x", selector=other_graph, egress=(Rule(),))
+    assert stopped(graph, DENY, allows_another) == stopped(graph, DENY)
+
+
+def test_rules_by_namespace_and_port(graph: Recipes) -> None:
+    system = Peer(namespace_selector=Selector({"kubernetes.io/metadata.name": "kube-system"}))
+    dns = "fail egress for the cluster's DNS (port 53)"
+
+    def egress(*rules: Rule) -> bool:
+        return dns in stopped(graph, NetworkPolicy(name="out", egress=rules))
+
+    assert not egress(Rule((system,)))
+    assert not egress(Rule((system,), (Port(53, protocol="UDP"),)))
+    assert not egress(Rule((), (Port("dns"),)))
+    assert not egress(Rule((Peer(namespace_selector=Selector({"owner": "us"})),)))
+    assert egress(Rule((system,), (Port(443),)))
+    assert egress(Rule((Peer(pod_selector=EVERYBODY),)))
+    elsewhere = Peer(namespace_selector=Selector({"kubernetes.io/metadata.name": "other"}))
+    assert egress(Rule((elsewhere,)))
+    here = Expression("kubernetes.io/metadata.name", "NotIn", ("default",))
+    not_here = Peer(namespace_selector=Selector(match_expressions=(here,)))
+    inside = "fail ingress for frontends to workers"
+    assert inside in stopped(graph, NetworkPolicy(name="in", ingress=(Rule((not_here,)),)))
+
+
+def test_prefill_and_decode_must_reach_each_other(tmp_path: Path) -> None:
+    both = GRAPH + worker("p", role="prefill") + worker("d", role="decode")
+    assert "fail ingress for prefill and decode workers to one another" in stopped(
+        recipes(tmp_path, a=both), DENY, NetworkPolicy(name="out", egress=(Rule(),))
+    )
+
+
+# platform.etcd-nats
+
+NATS = "nats://n.sys.svc.cluster.local:4222"
+
+
+@pytest.mark.parametrize(
+    ("address", "ready", "outcomes"),
+    [
+        (NATS, {"sys/n": 1}, []),
+        (NATS, {"sys/n": 0}, ["fail"]),
+        (NATS, {}, ["warn"]),
+        ("user:word@n.sys.svc:4222", {"sys/n": 0}, ["fail"]),
+        ("etcd-0.sys.svc:2379,etcd-1.sys.svc:2379", {"sys/etcd-0": 1, "sys/etcd-1": 0}, ["fail"]),
+        ("n", {"sys/n": 0}, ["fail"]),
+    ],
+)
+def test_what_an_operator_was_told_to_use(address: str, ready: dict[str, int], outcomes: list[str]) -> None:
+    configs = OperatorConfigs((OperatorConfig(namespace="sys", name="c", nats=address),))
+    judged = said(planes.etcd_nats, configs, ServiceEndpoints(ready), HERE, None)
+    assert [o for o, _ in judged] == outcomes
+
+
+def test_neither_is_needed_and_others_are_not_looked_at(graph: Recipes) -> None:
+    assert skipped(planes.etcd_nats, OperatorConfigs(), ServiceEndpoints(), HERE, graph)
+    outside = OperatorConfigs(
+        (OperatorConfig(namespace="sys", name="c", etcd="http://etcd.example.com:2379"),)
+    )
+    assert skipped(planes.etcd_nats, outside, ServiceEndpoints(), HERE, None)
+
+
+def test_what_a_recipe_names(tmp_path: Path) -> None:
+    named = worker().replace(
+        "resources:", f"env: [{{name: NATS_SERVER, value: '{NATS}'}}]\n          resources:"
+    )
+    mine = recipes(tmp_path, a=GRAPH + named)
+    (finding,) = found(planes.etcd_nats, OperatorConfigs(), ServiceEndpoints({"sys/n": 0}), HERE, mine)
+    assert finding.message == "has no ready endpoint, and w (NATS_SERVER) uses it"
+    assert finding.location is not None
+
+
+# platform.pod-security
+
+
+def test_a_namespace_that_refuses_nothing(graph: Recipes) -> None:
+    for labels in ({}, {"pod-security.kubernetes.io/enforce": "privileged"}):
+        assert skipped(podsecurity.pod_security, Namespace("default", labels=labels), graph)
+
+
+def test_a_graph_in_a_restricted_namespace_is_a_warning(graph: Recipes) -> None:
+    restricted = Namespace("default", labels={"pod-security.kubernetes.io/enforce": "restricted"})
+    judged = said(podsecurity.pod_security, restricted, graph)
+    assert {outcome for outcome, _ in judged} == {"warn"}
