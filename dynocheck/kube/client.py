@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:  # urllib3 takes 50 ms that a run without a cluster does not p
     from dynocheck.kube.transport import Answer, Transport
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 PAGE = 500  # what kubectl asks for
 JSON = "application/json"
@@ -91,19 +92,34 @@ class Cluster:
 
         :raises KubeError: it cannot be had, or not to its end.
         """
+        return self.condensed(path, kind, _as_it_is, accept=accept, **query)
+
+    def condensed(
+        self, path: str, kind: type[T], keep: Callable[[T], U], *, accept: str = JSON, **query: str
+    ) -> list[U]:
+        """Of each object of a collection what is kept of it, page by page, so that long lists stay small.
+
+        :raises KubeError: it cannot be had, or not to its end.
+        """
         deadline = Deadline(self.timeout_s)
         for restart in range(_MAX_RESTARTS + 1):
             try:
-                return self._pages(path, kind, accept, query, deadline)
+                return self._pages(path, kind, keep, accept, query, deadline)
             except Refused as error:
                 if error.status != 410 or restart == _MAX_RESTARTS:
                     raise
         raise AssertionError("unreachable")
 
     def _pages(
-        self, path: str, kind: type[T], accept: str, query: Mapping[str, str], deadline: Deadline
-    ) -> list[T]:
-        found: list[T] = []
+        self,
+        path: str,
+        kind: type[T],
+        keep: Callable[[T], U],
+        accept: str,
+        query: Mapping[str, str],
+        deadline: Deadline,
+    ) -> list[U]:
+        found: list[U] = []
         token = ""
         while True:
             paged = {**query, "limit": str(PAGE), **({"continue": token} if token else {})}
@@ -111,7 +127,7 @@ class Cluster:
             page = self._decode(answer, _Page[kind], path)  # type: ignore[valid-type]
             if not page.kind.endswith("List"):
                 raise self._garbled(path, "no list")
-            found.extend(page.items or ())
+            found.extend(map(keep, page.items or ()))
             token = page.metadata.token
             if not token:
                 return found
@@ -200,6 +216,10 @@ class Cluster:
         if self._transport is not None and self._transport.identity.anonymous:
             return "the kubeconfig has no credentials for it (401)"
         return "the credentials are not accepted (401): expired or wrong"
+
+
+def _as_it_is(found: T) -> T:
+    return found
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

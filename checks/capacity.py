@@ -1,0 +1,194 @@
+"""Whether a recipe's pods find nodes, and whether the namespace lets them be made."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dynocheck import Finding, Location, Skip, check
+from dynocheck.facts import CustomResourceDefinitions, Nodes, Recipes
+from dynocheck.facts.capacity import NamespaceLimits, RunningPod, RunningPods
+from dynocheck.facts.recipe import Graph, Recipe
+from dynocheck.facts.workloads import Workloads
+from dynocheck.outcomes import Outcome
+from dynocheck.scheduling.board import Board
+from dynocheck.scheduling.fit import Batch, Table
+from dynocheck.scheduling.graphs import GRAPH_LABEL, Group, groups, namespace_of
+from dynocheck.scheduling.limits import defaults_of
+from dynocheck.scheduling.why import Reason, reason
+
+_AUTOSCALERS = {"cluster-autoscaler", "aws-cluster-autoscaler", "karpenter"}
+_NODE_POOLS = "nodepools.karpenter.sh"
+_LOOK = "kubectl get pods -A -o wide --field-selector spec.nodeName={node}"
+
+
+@dataclass(frozen=True)
+class _Cluster:
+    """What the pods are put on."""
+
+    nodes: Nodes
+    running: RunningPods
+    limits: NamespaceLimits
+    grows: str
+
+
+@check("capacity.fits", title="Every pod of the recipe finds a node now")
+def fits(
+    recipes: Recipes,
+    nodes: Nodes,
+    running: RunningPods,
+    limits: NamespaceLimits,
+    workloads: Workloads,
+    definitions: CustomResourceDefinitions,
+) -> Iterator[Finding]:
+    """A pod that finds no node stays Pending, and a graph that lacks one worker may never serve.
+
+    The pods of each graph are placed as kube-scheduler would: after what runs already holds its share, by
+    requests of every resource, selectors, affinity, taints, spread, host ports and cordons, in several
+    orders, since which node a pod takes decides what is left for the next. What fits only in some orders
+    is a warning. Several graphs in one folder are alternatives: one that fits is enough.
+
+    A graph that is deployed already is judged as if its pods were not there. With an autoscaler installed,
+    a lack of room is a warning. Volumes, resource claims (DRA), queues of other schedulers
+    and preemption by priority class are not looked at. See `docs/capacity.md`.
+
+    Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
+    """
+    cluster = _Cluster(nodes, running, limits, _autoscaler(workloads, definitions))
+    judged = False
+    for recipe in recipes:
+        found = {graph.name: list(_misfits(cluster, recipe, graph)) for graph in recipe.graphs}
+        judged = judged or bool(found)
+        fitting = [name for name, findings in found.items() if not _fails(findings)]
+        for findings in found.values():
+            for finding in findings:
+                yield _milder(finding, fitting) if fitting else finding
+    if not judged:
+        raise Skip("no DynamoGraphDeployment")
+
+
+def _fails(findings: list[Finding]) -> bool:
+    return any(finding.outcome is Outcome.FAIL for finding in findings)
+
+
+def _milder(finding: Finding, fitting: list[str]) -> Finding:
+    """A graph of which an alternative fits."""
+    if finding.outcome is not Outcome.FAIL:
+        return finding
+    return Finding(
+        outcome=Outcome.WARN,
+        message=f"{finding.message} ({', '.join(fitting)} of the same folder fits)",
+        fix=finding.fix,
+        evidence=finding.evidence,
+        subject=finding.subject,
+        location=finding.location,
+    )
+
+
+def _autoscaler(workloads: Workloads, definitions: CustomResourceDefinitions) -> str:
+    """What may add nodes when pods find none."""
+    for workload in workloads:
+        name = workload.labels.get("app.kubernetes.io/name", workload.name)
+        if {name, workload.name} & _AUTOSCALERS:
+            return f"{workload.namespace}/{workload.name}"
+    found = definitions.named(_NODE_POOLS)
+    return "karpenter" if found is not None and found.established else ""
+
+
+def _misfits(cluster: _Cluster, recipe: Recipe, graph: Graph) -> Iterator[Finding]:
+    """What of one graph finds no node."""
+    place = namespace_of(recipe, graph, cluster.limits.namespace)
+    defaults = defaults_of(cluster.limits) if place == cluster.limits.namespace else None
+    all_groups = list(groups(recipe, graph, cluster.limits.namespace, defaults))
+    judged = [group for group in all_groups if group.shape is not None]
+    others = [pod for pod in cluster.running if not _own(pod, graph, place)]
+    table = _table(cluster.nodes, others, judged)
+    throws = list(table.throws())
+    failed = [throw for throw in throws if not throw.complete]
+    if not failed:
+        yield from _reserved(graph, all_groups)
+        return
+    lowly = [pod for pod in others if pod.priority < 0]
+    sometimes = len(failed) < len(throws) or table.packed().complete
+    evicting = bool(lowly) and _fit_without(cluster.nodes, others, judged)
+    for kind, group in enumerate(judged):
+        lack = failed[0].lacking[kind]
+        if lack:
+            why = reason(table, kind, failed[0])
+            yield _misfit(cluster, graph, group, lack, why, sometimes=sometimes, evicting=evicting)
+
+
+def _own(pod: RunningPod, graph: Graph, namespace: str) -> bool:
+    return pod.namespace == namespace and pod.labels.get(GRAPH_LABEL) == graph.name
+
+
+def _table(nodes: Nodes, running: list[RunningPod], judged: list[Group]) -> Table:
+    batches = [Batch(group.shape, group.pods) for group in judged if group.shape is not None]
+    return Table(Board(nodes, running), batches)
+
+
+def _fit_without(nodes: Nodes, running: list[RunningPod], judged: list[Group]) -> bool:
+    """Whether all fit once the pods are gone that exist to be evicted."""
+    staying = [pod for pod in running if pod.priority >= 0]
+    return any(throw.complete for throw in _table(nodes, staying, judged).throws())
+
+
+def _reserved(graph: Graph, found: list[Group]) -> Iterator[Finding]:
+    """What keeps a graph whose pods find nodes from being said to fit."""
+    for group in found:
+        if group.unjudged and group.pods:
+            yield Finding(
+                outcome=Outcome.WARN,
+                message=f"{group.name}: not judged whole: {group.unjudged}",
+                evidence={"graph": graph.name},
+                location=Location(graph.file, group.line, group.column),
+            )
+
+
+def _misfit(
+    cluster: _Cluster,
+    graph: Graph,
+    group: Group,
+    lack: int,
+    why: Reason,
+    *,
+    sometimes: bool,
+    evicting: bool,
+) -> Finding:
+    short = -(-lack // group.nodes)
+    having = "has" if short == 1 else "have"
+    spans = f" ({group.nodes} pods each)" if group.nodes > 1 else ""
+    text = f"{group.name}: {short} of {_count(group.replicas)}{spans} {having} no node: {why.text}"
+    outcome = Outcome.FAIL
+    if sometimes:
+        text = (
+            f"{group.name}: whether it fits depends on the order of placing, else {text.partition(': ')[2]}"
+        )
+        outcome = Outcome.WARN
+    elif evicting:
+        text, outcome = f"{text}, unless pods of negative priority are evicted for it", Outcome.WARN
+    elif group.priority_class:
+        text, outcome = (
+            f"{text}; pods of a lower class than {group.priority_class} may give way",
+            Outcome.WARN,
+        )
+    elif cluster.grows:
+        text, outcome = f"{text}; {cluster.grows} may add a node", Outcome.WARN
+    evidence: dict[str, object] = {"graph": graph.name, "needs": why.needs, "free": why.free}
+    if why.holders:
+        evidence["held by"] = why.holders
+    return Finding(
+        outcome=outcome,
+        message=text,
+        fix=_fix(why),
+        evidence={name: value for name, value in evidence.items() if value},
+        location=Location(graph.file, group.line, group.column),
+    )
+
+
+def _count(replicas: int) -> str:
+    return "1 replica" if replicas == 1 else f"{replicas} replicas"
+
+
+def _fix(why: Reason) -> str:
+    if why.ever and why.node:
+        return _LOOK.format(node=why.node)
+    return "choose a variant for the hardware that is there, or add nodes that hold it"

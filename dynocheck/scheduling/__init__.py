@@ -1,0 +1,1 @@
+"""How kube-scheduler decides which pod goes to which node, as a pure model of facts."""

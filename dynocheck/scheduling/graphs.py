@@ -1,0 +1,163 @@
+"""The pods that the Dynamo operator makes of a DynamoGraphDeployment, of either API version.
+
+The operator adds probes, variables, volumes and labels to what a component says, and no requests of its
+own. A v1alpha1 component's `resources` win over those of its main container, key by key.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dynocheck.facts.recipe import Component, Graph, Manifest, Recipe, Value
+from dynocheck.scheduling.shapes import Defaults, Shape, needs_namespace_labels, shape
+
+GPU = "nvidia.com/gpu"
+GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
+_WORKERS = {"worker", "prefill", "decode"}
+_NOTHING = Value(None, 1, 1)
+
+
+@dataclass(frozen=True)
+class Group:
+    """A component of a graph as pods: `replicas` times as many as one spans nodes, all of one shape.
+
+    `spec` is the pod's. `unjudged` is what keeps the verdict from being whole; `shape` is None when nothing
+    of it can be judged, and else what the pods need at least.
+    """
+
+    name: str
+    replicas: int
+    nodes: int
+    shape: Shape | None
+    line: int
+    column: int
+    spec: Mapping[str, Any]
+    unjudged: str = ""
+    scheduler: str = ""
+    priority_class: str = ""
+
+    @property
+    def pods(self) -> int:
+        return self.replicas * self.nodes
+
+
+def groups(recipe: Recipe, graph: Graph, namespace: str, defaults: Defaults | None = None) -> Iterator[Group]:
+    """The pods of each component.
+
+    :param namespace: where the graph goes when it does not say.
+    """
+    manifest = _manifest(recipe, graph)
+    place = namespace_of(recipe, graph, namespace)
+    for component in graph.components:
+        yield _group(graph, component, _source(manifest, component), place, defaults)
+
+
+def namespace_of(recipe: Recipe, graph: Graph, namespace: str) -> str:
+    """The namespace that a graph names, or this one."""
+    named = _manifest(recipe, graph).root.get("metadata", "namespace")
+    return (named.text if named else None) or namespace
+
+
+def _manifest(recipe: Recipe, graph: Graph) -> Manifest:
+    for manifest in recipe.manifests:
+        if manifest.file == graph.file and manifest.kind == "DynamoGraphDeployment":
+            name = manifest.root.get("metadata", "name") or manifest.root
+            if (name.line, name.column) == (graph.line, graph.column):
+                return manifest
+    raise LookupError(f"{graph.file}: no manifest of graph {graph.name}")
+
+
+def _source(manifest: Manifest, component: Component) -> Value:
+    services = manifest.root.get("spec", "services")
+    components = manifest.root.get("spec", "components")
+    found = services.mapping.values() if services else components.sequence if components else []
+    place = (component.line, component.column)
+    return next((each for each in found if (each.line, each.column) == place), _NOTHING)
+
+
+def _group(
+    graph: Graph, component: Component, source: Value, namespace: str, defaults: Defaults | None
+) -> Group:
+    plain = _pruned(source.plain) or {}
+    if graph.api_version.endswith("/v1alpha1"):
+        spec, metadata = _service_pod(plain), plain.get("extraPodMetadata") or {}
+        stated = {**(plain.get("labels") or {}), **(metadata.get("labels") or {})}
+    else:
+        template = plain.get("podTemplate") or {}
+        spec, stated = template.get("spec") or {}, (template.get("metadata") or {}).get("labels") or {}
+    labels = {**_labels(graph, component, plain, namespace), **stated}
+    unjudged, found = _claims(spec, plain), None
+    try:
+        found = shape(spec, namespace, labels, defaults)
+    except (ValueError, TypeError, AttributeError) as error:
+        # The schema's checks say what is wrong with the manifest.
+        unjudged = str(error) if isinstance(error, ValueError) else "its manifest does not fit the schema"
+    if found and needs_namespace_labels((*found.affinity, *found.anti_affinity)):
+        found, unjudged = None, "its pod affinity selects namespaces by labels, which are not looked at"
+    return Group(
+        name=component.name,
+        replicas=component.replicas,
+        nodes=component.nodes,
+        shape=found,
+        line=component.line,
+        column=component.column,
+        spec=spec,
+        unjudged=unjudged,
+        scheduler=spec.get("schedulerName") or "",
+        priority_class=spec.get("priorityClassName") or "",
+    )
+
+
+def _service_pod(service: Mapping[str, Any]) -> dict[str, Any]:
+    """The pod spec of a v1alpha1 component."""
+    extra = dict(service.get("extraPodSpec") or {})
+    main = dict(extra.pop("mainContainer", None) or {})
+    inner, outer = main.get("resources") or {}, service.get("resources") or {}
+    main["name"] = "main"
+    main["resources"] = {
+        side: {**(inner.get(side) or {}), **_amounts(outer.get(side) or {})}
+        for side in ("limits", "requests")
+    } | {"claims": [*(inner.get("claims") or ()), *(outer.get("claims") or ())]}
+    return {**extra, "containers": [main, *(extra.get("containers") or ())]}
+
+
+def _amounts(side: Mapping[str, Any]) -> dict[str, Any]:
+    """A v1alpha1 list of resources in Kubernetes' spelling."""
+    stated = {name: side[name] for name in ("cpu", "memory") if side.get(name) not in (None, "")}
+    if side.get("gpu") not in (None, ""):
+        stated[side.get("gpuType") or GPU] = side["gpu"]
+    return {**stated, **(side.get("custom") or {})}
+
+
+def _claims(spec: Mapping[str, Any], component: Mapping[str, Any]) -> str:
+    """Why a component that gets its devices by claim is not judged."""
+    if spec.get("resourceClaims"):
+        return "its devices come by resource claim (DRA), which is not modelled"
+    experimental = component.get("experimental") or {}
+    for feature in ("gpuMemoryService", "failover"):
+        if experimental.get(feature) or component.get(feature):
+            return f"the operator makes other pods of it for {feature}"
+    return ""
+
+
+def _labels(graph: Graph, component: Component, plain: Mapping[str, Any], namespace: str) -> dict[str, str]:
+    """The labels that the operator puts on the pods, as far as they follow from the manifest."""
+    prefix = "nvidia.com/dynamo"
+    labels = {GRAPH_LABEL: graph.name, f"{prefix}-component": component.name}
+    kind = plain.get("componentType") or plain.get("type")
+    if kind:
+        labels[f"{prefix}-component-type"] = str(kind)
+    if plain.get("subComponentType"):
+        labels[f"{prefix}-sub-component-type"] = str(plain["subComponentType"])
+    if component.role in _WORKERS:
+        labels[f"{prefix}-component-class"] = "worker"
+    everywhere = plain.get("globalDynamoNamespace") is True
+    labels[f"{prefix}-namespace"] = "dynamo" if everywhere else f"{namespace}-{graph.name}"
+    return labels
+
+
+def _pruned(data: Any) -> Any:
+    """Without explicit nulls, as the API server stores it."""
+    if isinstance(data, dict):
+        return {key: _pruned(value) for key, value in data.items() if value is not None}
+    return [_pruned(value) for value in data] if isinstance(data, list) else data

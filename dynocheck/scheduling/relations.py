@@ -1,0 +1,207 @@
+"""Who may stand beside whom: pods counted per topology domain, and whom each new pod counts for.
+
+Everything that pod affinity, anti-affinity and topology spread ask is a count of pods per value of a node
+label. The counts start with what runs; a pod that is placed adds to those that its kind counts for.
+"""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from dynocheck.facts.capacity import RunningPod
+from dynocheck.scheduling.board import Board
+from dynocheck.scheduling.selectors import matches, repelled, taints, term_matches
+from dynocheck.scheduling.shapes import Shape, Spread, Term
+
+Counts = Counter[tuple[str, str]]
+
+
+@dataclass
+class Counted:
+    """The counts that decide where pods of one kind may stand."""
+
+    near: Counts = field(default_factory=Counter)  # pods that match all its affinity terms
+    far: Counts = field(default_factory=Counter)  # pods that match a term of its anti-affinity
+    repelling: Counts = field(default_factory=Counter)  # terms of others' anti-affinity that match it
+    liking: Counts = field(default_factory=Counter)  # weights of preferences, its own and others'
+    spread: list[Counts] = field(default_factory=list)  # pods that each of its constraints counts
+
+    def copy(self) -> "Counted":
+        return Counted(
+            Counter(self.near),
+            Counter(self.far),
+            Counter(self.repelling),
+            Counter(self.liking),
+            [Counter(each) for each in self.spread],
+        )
+
+
+@dataclass(frozen=True)
+class _Effect:
+    """A pod of one kind adds `weight` to a count of another for the domain that its node lies in."""
+
+    kind: int
+    part: str
+    key: str
+    weight: int = 1
+    constraint: int = -1
+
+
+class Relations:
+    """The counts at the start for each kind of pod, and what placing one does to them."""
+
+    def __init__(self, board: Board, shapes: Sequence[Shape]) -> None:
+        self.board = board
+        self.shapes = shapes
+        self.labels = [place.node.labels for place in board.places]
+        self.eligible = [[self._eligible(shape, each) for each in shape.spread] for shape in shapes]
+        self._effects = [self._effects_of(placed) for placed in shapes]
+        self.start = [self._start(kind) for kind in range(len(shapes))]
+        self.matter = [self._matters(kind) for kind in range(len(shapes))]
+
+    def place(self, counted: Sequence[Counted], kind: int, node: int) -> None:
+        """Count a pod of this kind that was put on this node."""
+        labels = self.labels[node]
+        for effect in self._effects[kind]:
+            value = labels.get(effect.key)
+            if value is None:
+                continue
+            target = counted[effect.kind]
+            if effect.constraint >= 0:
+                if node in self.eligible[effect.kind][effect.constraint]:
+                    target.spread[effect.constraint][effect.key, value] += 1
+            else:
+                getattr(target, effect.part)[effect.key, value] += effect.weight
+
+    def refusal(self, counted: Counted, kind: int, node: int) -> str:
+        """Why a pod of this kind may not stand on this node for the sake of others; nothing when it may."""
+        shape, labels = self.shapes[kind], self.labels[node]
+        if counted.repelling and any(counted.repelling[pair] > 0 for pair in labels.items()):
+            return "a pod there keeps it off by its anti-affinity"
+        for term in shape.anti_affinity:
+            if term.key in labels and counted.far[term.key, labels[term.key]] > 0:
+                return f"its pod anti-affinity over {term.key}"
+        if shape.affinity and not self._is_near(counted, shape, labels):
+            return "its pod affinity"
+        for number, spread in enumerate(shape.spread):
+            if not spread.soft and not self._is_even(counted, kind, number, node):
+                return f"its topology spread over {spread.key}"
+        return ""
+
+    def _is_near(self, counted: Counted, shape: Shape, labels: Mapping[str, str]) -> bool:
+        if any(term.key not in labels for term in shape.affinity):
+            return False
+        if all(counted.near[term.key, labels[term.key]] > 0 for term in shape.affinity):
+            return True
+        # The first of a set that wants its own company may stand anywhere.
+        return not any(counted.near.values()) and _means_all(shape.affinity, shape)
+
+    def _is_even(self, counted: Counted, kind: int, number: int, node: int) -> bool:
+        shape = self.shapes[kind]
+        spread, labels = shape.spread[number], self.labels[node]
+        if spread.key not in labels:
+            return False
+        counts = counted.spread[number]
+        fewest = min(counts.values(), default=0) if len(counts) >= spread.domains else 0
+        itself = 1 if _counts_itself(spread, shape) else 0
+        return counts[spread.key, labels[spread.key]] + itself - fewest <= spread.skew
+
+    def _start(self, kind: int) -> Counted:
+        shape, labels = self.shapes[kind], self.labels
+        found = Counted()
+        for number, spread in enumerate(shape.spread):
+            nodes = self.eligible[kind][number]
+            found.spread.append(Counter({(spread.key, labels[i][spread.key]): 0 for i in nodes}))
+        for i, term in self.board.repelling:
+            if term.means(shape.namespace, shape.labels):
+                _add(found.repelling, term.key, labels[i])
+        if shape.affinity or shape.anti_affinity or shape.preferences or shape.spread:
+            for i, pod in self.board.running:
+                self._count(found, kind, i, pod)
+        return found
+
+    def _count(self, found: Counted, kind: int, node: int, pod: RunningPod) -> None:
+        shape, labels = self.shapes[kind], self.labels[node]
+        if all(term.means(pod.namespace, pod.labels) for term in shape.affinity):
+            for term in shape.affinity:
+                _add(found.near, term.key, labels)
+        for term in shape.anti_affinity:
+            if term.means(pod.namespace, pod.labels):
+                _add(found.far, term.key, labels)
+        for weight, term in shape.preferences:
+            if term.means(pod.namespace, pod.labels):
+                _add(found.liking, term.key, labels, weight)
+        if pod.namespace == shape.namespace and not pod.terminating:
+            for number, spread in enumerate(shape.spread):
+                if node in self.eligible[kind][number] and spread.counts(pod.labels):
+                    _add(found.spread[number], spread.key, labels)
+
+    def _effects_of(self, placed: Shape) -> list[_Effect]:
+        effects = []
+        for kind, shape in enumerate(self.shapes):
+            if shape.affinity and _means_all(shape.affinity, placed):
+                effects += [_Effect(kind, "near", term.key) for term in shape.affinity]
+            effects += [_Effect(kind, "far", t.key) for t in shape.anti_affinity if _means(t, placed)]
+            effects += [_Effect(kind, "repelling", t.key) for t in placed.anti_affinity if _means(t, shape)]
+            effects += [_Effect(kind, "liking", t.key, w) for w, t in shape.preferences if _means(t, placed)]
+            effects += [_Effect(kind, "liking", t.key, w) for w, t in placed.preferences if _means(t, shape)]
+            effects += [_Effect(kind, "liking", t.key) for t in placed.affinity if _means(t, shape)]
+            if shape.namespace == placed.namespace:
+                effects += [
+                    _Effect(kind, "spread", spread.key, constraint=number)
+                    for number, spread in enumerate(shape.spread)
+                    if spread.counts(placed.labels)
+                ]
+        return effects
+
+    def _eligible(self, shape: Shape, spread: Spread) -> frozenset[int]:
+        """The nodes whose pods a constraint counts."""
+        keys = {other.key for other in shape.spread if other.soft == spread.soft}
+        found = []
+        for i, place in enumerate(self.board.places):
+            node = place.node
+            if not keys <= node.labels.keys():
+                continue
+            if spread.honors_affinity and not _wanted(shape, i, self.board):
+                continue
+            if spread.honors_taints and repelled(taints(node), shape.tolerations):
+                continue
+            found.append(i)
+        return frozenset(found)
+
+    def _matters(self, kind: int) -> bool:
+        """Whether any count can keep pods of this kind off a node."""
+        shape = self.shapes[kind]
+        return bool(
+            shape.affinity
+            or shape.anti_affinity
+            or any(not spread.soft for spread in shape.spread)
+            or self.start[kind].repelling
+            or any(e.kind == kind and e.part == "repelling" for each in self._effects for e in each)
+        )
+
+
+def _add(counts: Counts, key: str, labels: Mapping[str, str], weight: int = 1) -> None:
+    if key in labels:
+        counts[key, labels[key]] += weight
+
+
+def _counts_itself(spread: Spread, shape: Shape) -> bool:
+    """Whether a pod counts for its own constraint."""
+    return matches(spread.selector, shape.labels)
+
+
+def _means(term: Term, shape: Shape) -> bool:
+    return term.means(shape.namespace, shape.labels)
+
+
+def _means_all(terms: Sequence[Term], shape: Shape) -> bool:
+    return bool(terms) and all(_means(term, shape) for term in terms)
+
+
+def _wanted(shape: Shape, node: int, board: Board) -> bool:
+    """Whether a node is one that the pod's node selector and affinity mean."""
+    found = board.places[node].node
+    if any(found.labels.get(key) != value for key, value in shape.node_selector.items()):
+        return False
+    return shape.node_terms is None or any(term_matches(term, found) for term in shape.node_terms)

@@ -1,0 +1,240 @@
+"""What of a pod the scheduler looks at."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from dynocheck.scheduling.quantities import CPU, MEMORY, Amounts, amount, largest, quantity, total
+from dynocheck.scheduling.selectors import NAME_LABEL, Labels, Selector, is_empty, matches
+
+HOSTNAME = "kubernetes.io/hostname"
+
+# What the scheduler's scores take a container for that asks for none: pkg/scheduler/util/pod_resources.go
+_ASSUMED = {CPU: Fraction(1, 10), MEMORY: Fraction(200 * 1024**2)}
+_POD_LEVEL = (CPU, MEMORY)
+
+Spec = Mapping[str, Any]
+Quantities = dict[str, Fraction]
+Defaults = Mapping[str, Mapping[str, Fraction]]
+Port = tuple[str, str, int]
+
+
+@dataclass(frozen=True)
+class Term:
+    """A term of pod affinity or anti-affinity."""
+
+    key: str
+    selector: Selector
+    namespaces: frozenset[str]
+    every_namespace: bool = False
+    namespace_selector: Selector = None
+
+    def means(self, namespace: str, labels: Labels) -> bool:
+        """Whether a pod with these labels in this namespace is one that the term is about."""
+        inside = self.every_namespace or namespace in self.namespaces
+        if not inside and self.namespace_selector is not None:
+            inside = matches(self.namespace_selector, {NAME_LABEL: namespace})
+        return inside and matches(self.selector, labels)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """A topology spread constraint; `soft` when it is only preferred."""
+
+    key: str
+    selector: Selector
+    skew: int = 1
+    domains: int = 1
+    soft: bool = False
+    honors_affinity: bool = True
+    honors_taints: bool = False
+
+    def counts(self, labels: Labels) -> bool:
+        """Whether a placed pod counts: by a quirk of the scheduler none does for an empty selector."""
+        return not is_empty(self.selector) and matches(self.selector, labels)
+
+
+@dataclass(frozen=True)
+class Shape:
+    """A pod to be scheduled: what it needs, where it may go, beside whom."""
+
+    namespace: str
+    labels: Labels = field(default_factory=dict)
+    requests: Amounts = field(default_factory=dict)
+    assumed: tuple[int, int] = (0, 0)  # CPU and memory as scores count them
+    node_selector: Labels = field(default_factory=dict)
+    node_terms: tuple[Spec, ...] | None = None
+    node_preferences: tuple[tuple[int, Spec], ...] = ()
+    affinity: tuple[Term, ...] = ()
+    anti_affinity: tuple[Term, ...] = ()
+    preferences: tuple[tuple[int, Term], ...] = ()
+    tolerations: tuple[Spec, ...] = ()
+    spread: tuple[Spread, ...] = ()
+    ports: tuple[Port, ...] = ()
+    node_name: str = ""
+
+
+def shape(
+    spec: Spec, namespace: str, labels: Labels | None = None, defaults: Defaults | None = None
+) -> Shape:
+    """The shape of a pod's spec.
+
+    :param defaults: what a LimitRange gives containers that ask for nothing: `default` and `defaultRequest`.
+    :raises ValueError: a quantity is none.
+    """
+    labels = labels or {}
+    affinity = spec.get("affinity") or {}
+    of_node = affinity.get("nodeAffinity") or {}
+    required = of_node.get(_REQUIRED)
+    requests = pod_requests(spec, defaults=defaults)
+    scored = pod_requests(spec, defaults=defaults, assumed=_ASSUMED)
+    near, far = affinity.get("podAffinity") or {}, affinity.get("podAntiAffinity") or {}
+    return Shape(
+        namespace=namespace,
+        labels=labels,
+        requests={name: amount(name, value) for name, value in requests.items() if value},
+        assumed=(amount(CPU, scored.get(CPU, Fraction(0))), amount(MEMORY, scored.get(MEMORY, Fraction(0)))),
+        node_selector=spec.get("nodeSelector") or {},
+        node_terms=tuple(required.get("nodeSelectorTerms") or ()) if required is not None else None,
+        node_preferences=tuple(
+            (int(each.get("weight") or 0), each.get("preference") or {})
+            for each in of_node.get(_PREFERRED) or ()
+        ),
+        affinity=tuple(terms(near.get(_REQUIRED), namespace, labels)),
+        anti_affinity=tuple(terms(far.get(_REQUIRED), namespace, labels)),
+        preferences=(*_weighted(near, namespace, labels, 1), *_weighted(far, namespace, labels, -1)),
+        tolerations=tuple(spec.get("tolerations") or ()),
+        spread=tuple(_spreads(spec, labels)),
+        ports=tuple(host_ports(spec)),
+        node_name=spec.get("nodeName") or "",
+    )
+
+
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
+
+
+def pod_requests(
+    spec: Spec, *, defaults: Defaults | None = None, assumed: Mapping[str, Fraction] | None = None
+) -> Quantities:
+    """What a pod asks for: its containers together, or more while it starts, and its overhead.
+
+    :param assumed: what a container counts for that asks for none.
+    :raises ValueError: a quantity is none.
+    """
+
+    def asked(container: Spec) -> Quantities:
+        requests, _ = container_resources(container, defaults)
+        return {**(assumed or {}), **requests}
+
+    running = total(asked(container) for container in spec.get("containers") or ())
+    beside: Quantities = {}
+    starting: Quantities = {}
+    for container in spec.get("initContainers") or ():
+        requests = asked(container)
+        if container.get("restartPolicy") == "Always":
+            running, beside = total((running, requests)), total((beside, requests))
+            starting = largest(starting, beside)
+        else:
+            starting = largest(starting, total((beside, requests)))
+    whole = (spec.get("resources") or {}).get("requests") or {}
+    stated = {
+        name: quantity(value)
+        for name, value in whole.items()
+        if name in _POD_LEVEL or name.startswith("hugepages-")
+    }
+    overhead = {name: quantity(value) for name, value in (spec.get("overhead") or {}).items()}
+    return total(({**largest(running, starting), **stated}, overhead))
+
+
+def container_resources(container: Spec, defaults: Defaults | None = None) -> tuple[Quantities, Quantities]:
+    """A container's requests and limits: a limit is the request of what has none, then defaults fill in.
+
+    :raises ValueError: a quantity is none.
+    """
+    resources = container.get("resources") or {}
+    limits = {name: quantity(v) for name, v in (resources.get("limits") or {}).items() if v is not None}
+    stated = {name: quantity(v) for name, v in (resources.get("requests") or {}).items() if v is not None}
+    requests = {**limits, **stated}
+    if defaults:
+        limits = {**defaults.get("default", {}), **limits}
+        requests = {**defaults.get("defaultRequest", {}), **requests}
+    return requests, limits
+
+
+def terms(found: Sequence[Spec] | None, namespace: str, labels: Labels) -> Iterable[Term]:
+    """The terms of an affinity of a pod in this namespace with these labels."""
+    for each in found or ():
+        selected = each.get("namespaceSelector")
+        names = each.get("namespaces") or ([] if selected is not None else [namespace])
+        yield Term(
+            key=each.get("topologyKey") or "",
+            selector=_with_keys(each, labels),
+            namespaces=frozenset(names),
+            every_namespace=is_empty(selected),
+            namespace_selector=selected,
+        )
+
+
+def needs_namespace_labels(found: Iterable[Term]) -> bool:
+    """Whether a term asks for labels of namespaces beyond the one that each has by itself."""
+    for term in found:
+        if term.namespace_selector is not None and not term.every_namespace:
+            stated = term.namespace_selector.get("matchLabels") or {}
+            keys = {e.get("key") for e in term.namespace_selector.get("matchExpressions") or ()}
+            if {*stated, *keys} - {NAME_LABEL}:
+                return True
+    return False
+
+
+def host_ports(spec: Spec) -> Iterable[Port]:
+    """The ports of the node that a pod takes: protocol, address and number."""
+    on_host = bool(spec.get("hostNetwork"))
+    sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
+    for container in (*(spec.get("containers") or ()), *sidecars):
+        for port in container.get("ports") or ():
+            number = port.get("hostPort") or (port.get("containerPort") if on_host else 0)
+            if isinstance(number, int) and number > 0:
+                yield port.get("protocol") or "TCP", port.get("hostIP") or "0.0.0.0", number  # noqa: S104
+
+
+def clash(one: Port, other: Port) -> bool:
+    """Whether two pods of one node cannot both have these ports."""
+    anywhere = "0.0.0.0"  # noqa: S104
+    return (
+        one[0] == other[0] and one[2] == other[2] and (one[1] == other[1] or anywhere in (one[1], other[1]))
+    )
+
+
+def _weighted(side: Spec, namespace: str, labels: Labels, sign: int) -> Iterable[tuple[int, Term]]:
+    for each in side.get(_PREFERRED) or ():
+        for term in terms([each.get("podAffinityTerm") or {}], namespace, labels):
+            yield sign * int(each.get("weight") or 0), term
+
+
+def _spreads(spec: Spec, labels: Labels) -> Iterable[Spread]:
+    for each in spec.get("topologySpreadConstraints") or ():
+        yield Spread(
+            key=each.get("topologyKey") or "",
+            selector=_with_keys(each, labels),
+            skew=int(each.get("maxSkew") or 1),
+            domains=int(each.get("minDomains") or 1),
+            soft=each.get("whenUnsatisfiable") == "ScheduleAnyway",
+            honors_affinity=each.get("nodeAffinityPolicy") != "Ignore",
+            honors_taints=each.get("nodeTaintsPolicy") == "Honor",
+        )
+
+
+def _with_keys(owner: Spec, labels: Labels) -> Selector:
+    """Its label selector, with what `matchLabelKeys` take over from the pod's own labels."""
+    selector: Selector = owner.get("labelSelector")
+    extra = [
+        {"key": key, "operator": operator, "values": [labels[key]]}
+        for field_name, operator in (("matchLabelKeys", "In"), ("mismatchLabelKeys", "NotIn"))
+        for key in owner.get(field_name) or ()
+        if key in labels
+    ]
+    if selector is None or not extra:
+        return selector
+    return {**selector, "matchExpressions": [*(selector.get("matchExpressions") or ()), *extra]}
