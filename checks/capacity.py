@@ -1,9 +1,10 @@
 """Whether a recipe's pods find nodes, and whether the namespace lets them be made."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 
-from dynocheck import Finding, Location, Skip, check
+from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.facts import CustomResourceDefinitions, Nodes, Recipes
 from dynocheck.facts.capacity import NamespaceLimits, RunningPod, RunningPods
 from dynocheck.facts.recipe import Graph, Recipe
@@ -29,6 +30,15 @@ class _Cluster:
     limits: NamespaceLimits
     grows: str
 
+    @cached_property
+    def board(self) -> Board:
+        return Board(self.nodes, self.running)
+
+    def without(self, gone: Callable[[RunningPod], bool]) -> Board:
+        """The same without these pods."""
+        staying = [pod for pod in self.running if not gone(pod)]
+        return self.board if len(staying) == len(self.running) else Board(self.nodes, staying)
+
 
 @check("capacity.fits", title="Every pod of the recipe finds a node now")
 def fits(
@@ -53,16 +63,24 @@ def fits(
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
     cluster = _Cluster(nodes, running, limits, _autoscaler(workloads, definitions))
-    judged = False
-    for recipe in recipes:
-        found = {graph.name: list(_misfits(cluster, recipe, graph)) for graph in recipe.graphs}
-        judged = judged or bool(found)
-        fitting = [name for name, findings in found.items() if not _fails(findings)]
-        for findings in found.values():
-            for finding in findings:
-                yield _milder(finding, fitting) if fitting else finding
-    if not judged:
+    yield from of_alternatives(recipes, lambda recipe, graph: _misfits(cluster, recipe, graph))
+
+
+def of_alternatives(
+    recipes: Recipes, judge: Callable[[Recipe, Graph], Iterator[Finding]]
+) -> Iterator[Finding]:
+    """What is said of each graph, as a warning where another of the same folder is fit.
+
+    :raises Skip: there is no graph.
+    """
+    if not any(recipe.graphs for recipe in recipes):
         raise Skip("no DynamoGraphDeployment")
+    for recipe in recipes:
+        found = [(graph, list(judge(recipe, graph))) for graph in recipe.graphs]
+        fitting = [graph.name for graph, findings in found if not _fails(findings)]
+        for _, findings in found:
+            for finding in findings:
+                yield _milder(finding, fitting) if fitting and _fails([finding]) else finding
 
 
 def _fails(findings: list[Finding]) -> bool:
@@ -70,12 +88,9 @@ def _fails(findings: list[Finding]) -> bool:
 
 
 def _milder(finding: Finding, fitting: list[str]) -> Finding:
-    """A graph of which an alternative fits."""
-    if finding.outcome is not Outcome.FAIL:
-        return finding
     return Finding(
         outcome=Outcome.WARN,
-        message=f"{finding.message} ({', '.join(fitting)} of the same folder fits)",
+        message=f"{finding.message} (of the same folder {', '.join(fitting)} fits)",
         fix=finding.fix,
         evidence=finding.evidence,
         subject=finding.subject,
@@ -99,16 +114,19 @@ def _misfits(cluster: _Cluster, recipe: Recipe, graph: Graph) -> Iterator[Findin
     defaults = defaults_of(cluster.limits) if place == cluster.limits.namespace else None
     all_groups = list(groups(recipe, graph, cluster.limits.namespace, defaults))
     judged = [group for group in all_groups if group.shape is not None]
-    others = [pod for pod in cluster.running if not _own(pod, graph, place)]
-    table = _table(cluster.nodes, others, judged)
+    table = _table(cluster.without(lambda pod: is_own(pod, graph, place)), judged)
     throws = list(table.throws())
     failed = [throw for throw in throws if not throw.complete]
     if not failed:
-        yield from _reserved(graph, all_groups)
+        yield from not_judged(graph, all_groups)
         return
-    lowly = [pod for pod in others if pod.priority < 0]
     sometimes = len(failed) < len(throws) or table.packed().complete
-    evicting = bool(lowly) and _fit_without(cluster.nodes, others, judged)
+    evicting = any(pod.priority < 0 for pod in cluster.running) and any(
+        throw.complete
+        for throw in _table(
+            cluster.without(lambda pod: pod.priority < 0 or is_own(pod, graph, place)), judged
+        ).throws()
+    )
     for kind, group in enumerate(judged):
         lack = failed[0].lacking[kind]
         if lack:
@@ -116,28 +134,21 @@ def _misfits(cluster: _Cluster, recipe: Recipe, graph: Graph) -> Iterator[Findin
             yield _misfit(cluster, graph, group, lack, why, sometimes=sometimes, evicting=evicting)
 
 
-def _own(pod: RunningPod, graph: Graph, namespace: str) -> bool:
+def is_own(pod: RunningPod, graph: Graph, namespace: str) -> bool:
+    """Whether a pod is one of this graph, which is deployed already."""
     return pod.namespace == namespace and pod.labels.get(GRAPH_LABEL) == graph.name
 
 
-def _table(nodes: Nodes, running: list[RunningPod], judged: list[Group]) -> Table:
-    batches = [Batch(group.shape, group.pods) for group in judged if group.shape is not None]
-    return Table(Board(nodes, running), batches)
+def _table(board: Board, judged: list[Group]) -> Table:
+    return Table(board, [Batch(group.shape, group.pods) for group in judged if group.shape is not None])
 
 
-def _fit_without(nodes: Nodes, running: list[RunningPod], judged: list[Group]) -> bool:
-    """Whether all fit once the pods are gone that exist to be evicted."""
-    staying = [pod for pod in running if pod.priority >= 0]
-    return any(throw.complete for throw in _table(nodes, staying, judged).throws())
-
-
-def _reserved(graph: Graph, found: list[Group]) -> Iterator[Finding]:
+def not_judged(graph: Graph, found: list[Group]) -> Iterator[Finding]:
     """What keeps a graph whose pods find nodes from being said to fit."""
     for group in found:
         if group.unjudged and group.pods:
-            yield Finding(
-                outcome=Outcome.WARN,
-                message=f"{group.name}: not judged whole: {group.unjudged}",
+            yield warn(
+                f"{group.name}: not judged whole: {group.unjudged}",
                 evidence={"graph": graph.name},
                 location=Location(graph.file, group.line, group.column),
             )

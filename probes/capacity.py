@@ -34,14 +34,9 @@ class _Container(msgspec.Struct, rename="camel", omit_defaults=True):
     ports: list[_Port] | None = None
 
 
-class _AntiAffinity(msgspec.Struct, omit_defaults=True):
-    required: list[dict[str, Any]] | None = msgspec.field(
-        default=None, name="requiredDuringSchedulingIgnoredDuringExecution"
-    )
-
-
 class _Affinity(msgspec.Struct, rename="camel", omit_defaults=True):
-    pod_anti_affinity: _AntiAffinity | None = None
+    pod_affinity: dict[str, Any] = {}
+    pod_anti_affinity: dict[str, Any] = {}
 
 
 class _Spec(msgspec.Struct, rename="camel", omit_defaults=True):
@@ -110,7 +105,6 @@ def _running(found: _Pod) -> RunningPod | None:
     if not spec.node_name:
         return None
     seen = shape(msgspec.to_builtins(spec), meta.namespace)
-    far = spec.affinity.pod_anti_affinity if spec.affinity else None
     return RunningPod(
         namespace=meta.namespace,
         name=meta.name,
@@ -120,7 +114,7 @@ def _running(found: _Pod) -> RunningPod | None:
         assumed=seen.assumed,
         priority=spec.priority or 0,
         terminating=bool(meta.deletion_timestamp),
-        anti_affinity=tuple((far.required if far else None) or ()),
+        affinity=msgspec.to_builtins(spec.affinity) if spec.affinity else {},
         ports=seen.ports,
     )
 

@@ -12,8 +12,8 @@ class RunningPod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A pod that holds room on a node, as its scheduler counts it.
 
     `requests` are thousandths of a CPU and units of everything else, of all its containers and its
-    overhead; `assumed` are CPU and memory as scores count them. `anti_affinity` are its required terms
-    as they stand in its spec, `ports` the node's ports that it takes.
+    overhead; `assumed` are CPU and memory as scores count them. `affinity` is what its spec says of other
+    pods, `ports` are the node's ports that it takes.
     """
 
     namespace: str
@@ -24,7 +24,7 @@ class RunningPod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     assumed: tuple[int, int] = (0, 0)
     priority: int = 0
     terminating: bool = False
-    anti_affinity: tuple[dict[str, Any], ...] = ()
+    affinity: dict[str, Any] = {}
     ports: tuple[tuple[str, str, int], ...] = ()
 
 

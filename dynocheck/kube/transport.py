@@ -70,7 +70,11 @@ class Transport:
         """
         path = target.partition("?")[0]
         try:
-            with self._turn(), deadline.kept(), self._open(method, target, headers, body, deadline) as response:
+            with (
+                self._turn(),
+                deadline.kept(),
+                self._open(method, target, headers, body, deadline) as response,
+            ):
                 return Answer(response.status, response.headers, self._read(response, path))
         except ReadTimeoutError:
             raise TimedOut(f"{self.url}{path}: no complete answer within {deadline.limit_s:g} s") from None

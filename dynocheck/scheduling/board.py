@@ -8,7 +8,7 @@ from dynocheck.facts import Node
 from dynocheck.facts.capacity import RunningPod
 from dynocheck.scheduling.quantities import CPU, MEMORY, PODS, Amounts, amounts
 from dynocheck.scheduling.selectors import disliked, expression_text, repelled, taints, term_matches
-from dynocheck.scheduling.shapes import Port, Shape, clash, terms
+from dynocheck.scheduling.shapes import Company, Port, Shape, Term, clash
 
 Pair = tuple[str, str]  # a topology key and the value that a node has there
 
@@ -41,11 +41,14 @@ class Board:
             by_node[pod.node].append(pod)
         self.places = [_place(i, node, by_node.get(node.name, [])) for i, node in enumerate(nodes)]
         self.running = [(p.number, pod) for p in self.places for pod in by_node.get(p.node.name, ())]
-        self.repelling = [
-            (i, term)
-            for i, pod in self.running
-            for term in terms(pod.anti_affinity, pod.namespace, pod.labels)
-        ]
+        self.repelling: list[tuple[int, Term]] = []  # terms of anti-affinity of pods on that node
+        self.liking: list[tuple[int, int, Term]] = []  # what they would rather have beside them, weighted
+        for i, pod in self.running:
+            if pod.affinity:
+                company = Company.of(pod.affinity, pod.namespace, pod.labels)
+                self.repelling += [(i, term) for term in company.far]
+                self.liking += [(i, 1, term) for term in company.near]
+                self.liking += [(i, weight, term) for weight, term in company.preferences]
 
 
 def _place(number: int, node: Node, pods: Sequence[RunningPod]) -> Place:

@@ -1,9 +1,21 @@
-"""What a namespace's LimitRanges give and its quotas count."""
+"""What a namespace's LimitRanges give and forbid, and what its quotas count, as admission has it."""
 
+from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
-from dynocheck.facts.capacity import NamespaceLimits
-from dynocheck.scheduling.quantities import quantity
+from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota
+from dynocheck.scheduling.quantities import CPU, MEMORY, STORAGE, quantity
+from dynocheck.scheduling.shapes import (
+    Defaults,
+    Quantities,
+    Spec,
+    container_resources,
+    pod_limits,
+    pod_requests,
+)
+
+_COMPUTE = {f"{side}{resource}" for side in ("", "requests.", "limits.") for resource in (CPU, MEMORY)}
+_BOTH = (CPU, MEMORY, STORAGE)
 
 
 def defaults_of(limits: NamespaceLimits) -> dict[str, dict[str, Fraction]]:
@@ -15,3 +27,118 @@ def defaults_of(limits: NamespaceLimits) -> dict[str, dict[str, Fraction]]:
                 for resource, value in values.items():
                     found[name].setdefault(resource, quantity(value))
     return found
+
+
+def charge(spec: Spec, defaults: Defaults | None) -> Quantities:
+    """What one such pod takes of each resource that a quota may count."""
+    found = _charged(pod_requests(spec, defaults=defaults), pod_limits(spec, defaults))
+    return {**found, "pods": Fraction(1), "count/pods": Fraction(1)}
+
+
+def _charged(requests: Mapping[str, Fraction], limits: Mapping[str, Fraction]) -> Quantities:
+    found: Quantities = {}
+    for resource, value in requests.items():
+        found[f"requests.{resource}"] = value
+        if resource in _BOTH or resource.startswith("hugepages-"):
+            found[resource] = value
+    found.update({f"limits.{r}": value for r, value in limits.items() if r in _BOTH})
+    return found
+
+
+def counts(quota: Quota, spec: Spec) -> bool:
+    """Whether a quota counts such a pod: all of its scopes must mean it."""
+    wanted = [{"scopeName": scope, "operator": "Exists"} for scope in quota.scopes]
+    return all(_in_scope(scope, spec) for scope in (*wanted, *quota.scope_selector))
+
+
+def _in_scope(scope: Mapping[str, object], spec: Spec) -> bool:
+    ends = spec.get("activeDeadlineSeconds") is not None
+    match scope.get("scopeName"):
+        case "Terminating":
+            return ends
+        case "NotTerminating":
+            return not ends
+        case "BestEffort":
+            return _best_effort(spec)
+        case "NotBestEffort":
+            return not _best_effort(spec)
+        case "PriorityClass":
+            return _of_class(scope, spec.get("priorityClassName") or "")
+        case "CrossNamespacePodAffinity":
+            return _looks_abroad(spec)
+    return False
+
+
+def _of_class(scope: Mapping[str, object], name: str) -> bool:
+    values = scope.get("values") or ()
+    match scope.get("operator"):
+        case "Exists":
+            return bool(name)
+        case "DoesNotExist":
+            return not name
+        case "In":
+            return bool(name) and name in values  # type: ignore[operator]
+        case "NotIn":
+            return name not in values  # type: ignore[operator]
+    return False
+
+
+def _best_effort(spec: Spec) -> bool:
+    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
+    resources = [container_resources(container) for container in containers]
+    return not any(
+        value for pair in resources for side in pair for r, value in side.items() if r in _BOTH[:2]
+    )
+
+
+def _looks_abroad(spec: Spec) -> bool:
+    affinity = spec.get("affinity") or {}
+    for side in ("podAffinity", "podAntiAffinity"):
+        found = affinity.get(side) or {}
+        required = found.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
+        preferred = found.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+        for term in (*required, *(each.get("podAffinityTerm") or {} for each in preferred)):
+            if term.get("namespaces") or term.get("namespaceSelector") is not None:
+                return True
+    return False
+
+
+def unstated(quota: Quota, spec: Spec, defaults: Defaults | None) -> dict[str, list[str]]:
+    """The containers that do not state what a quota demands of each: CPU and memory, where it counts them."""
+    missing: dict[str, list[str]] = {}
+    if (spec.get("resources") or {}).get("requests") or (spec.get("resources") or {}).get("limits"):
+        return missing
+    for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
+        stated = _charged(*container_resources(container, defaults))
+        for resource in sorted(_COMPUTE & quota.hard.keys() - stated.keys()):
+            missing.setdefault(resource, []).append(container.get("name") or "?")
+    return missing
+
+
+def violations(limit: Limit, spec: Spec, defaults: Defaults | None) -> Iterator[str]:
+    """What a LimitRange forbids of such a pod."""
+    if limit.type == "Container":
+        for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
+            requests, limits = container_resources(container, defaults)
+            yield from _outside(limit, f"container {container.get('name') or '?'}", requests, limits)
+    elif limit.type == "Pod":
+        yield from _outside(limit, "a pod", pod_requests(spec, defaults=defaults), pod_limits(spec, defaults))
+
+
+def _outside(
+    limit: Limit, what: str, requests: Mapping[str, Fraction], limits: Mapping[str, Fraction]
+) -> Iterator[str]:
+    for resource, bound in limit.min.items():
+        if resource not in requests:
+            yield f"{what} states no {resource}, of which at least {bound} is demanded"
+        elif min(requests[resource], limits.get(resource, requests[resource])) < quantity(bound):
+            yield f"{what} has less {resource} than the minimum {bound}"
+    for resource, bound in limit.max.items():
+        if resource not in limits:
+            yield f"{what} states no limit of {resource}, of which at most {bound} is allowed"
+        elif max(limits[resource], requests.get(resource, limits[resource])) > quantity(bound):
+            yield f"{what} has more {resource} than the maximum {bound}"
+    for resource, bound in limit.ratio.items():
+        request, most = requests.get(resource), limits.get(resource)
+        if not request or not most or most / request > quantity(bound):
+            yield f"{what} has a limit of {resource} over {bound} times its request, or lacks either"

@@ -115,6 +115,9 @@ class Relations:
         for i, term in self.board.repelling:
             if term.means(shape.namespace, shape.labels):
                 _add(found.repelling, term.key, labels[i])
+        for i, weight, term in self.board.liking:
+            if term.means(shape.namespace, shape.labels):
+                _add(found.liking, term.key, labels[i], weight)
         if shape.affinity or shape.anti_affinity or shape.preferences or shape.spread:
             for i, pod in self.board.running:
                 self._count(found, kind, i, pod)

@@ -1,9 +1,9 @@
 """What of a pod the scheduler looks at."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import Any, NamedTuple
 
 from dynocheck.scheduling.quantities import CPU, MEMORY, Amounts, amount, largest, quantity, total
 from dynocheck.scheduling.selectors import NAME_LABEL, Labels, Selector, is_empty, matches
@@ -13,6 +13,9 @@ HOSTNAME = "kubernetes.io/hostname"
 # What the scheduler's scores take a container for that asks for none: pkg/scheduler/util/pod_resources.go
 _ASSUMED = {CPU: Fraction(1, 10), MEMORY: Fraction(200 * 1024**2)}
 _POD_LEVEL = (CPU, MEMORY)
+
+_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 Spec = Mapping[str, Any]
 Quantities = dict[str, Fraction]
@@ -36,6 +39,23 @@ class Term:
         if not inside and self.namespace_selector is not None:
             inside = matches(self.namespace_selector, {NAME_LABEL: namespace})
         return inside and matches(self.selector, labels)
+
+
+class Company(NamedTuple):
+    """What a pod says of others: those it must be near, must be far from, and would rather be near or not."""
+
+    near: tuple[Term, ...]
+    far: tuple[Term, ...]
+    preferences: tuple[tuple[int, Term], ...]
+
+    @classmethod
+    def of(cls, affinity: "Spec", namespace: str, labels: Labels) -> "Company":
+        near, far = affinity.get("podAffinity") or {}, affinity.get("podAntiAffinity") or {}
+        return cls(
+            tuple(_terms(near.get(_REQUIRED), namespace, labels)),
+            tuple(_terms(far.get(_REQUIRED), namespace, labels)),
+            (*_weighted(near, namespace, labels, 1), *_weighted(far, namespace, labels, -1)),
+        )
 
 
 @dataclass(frozen=True)
@@ -89,7 +109,7 @@ def shape(
     required = of_node.get(_REQUIRED)
     requests = pod_requests(spec, defaults=defaults)
     scored = pod_requests(spec, defaults=defaults, assumed=_ASSUMED)
-    near, far = affinity.get("podAffinity") or {}, affinity.get("podAntiAffinity") or {}
+    company = Company.of(affinity, namespace, labels)
     return Shape(
         namespace=namespace,
         labels=labels,
@@ -101,18 +121,14 @@ def shape(
             (int(each.get("weight") or 0), each.get("preference") or {})
             for each in of_node.get(_PREFERRED) or ()
         ),
-        affinity=tuple(terms(near.get(_REQUIRED), namespace, labels)),
-        anti_affinity=tuple(terms(far.get(_REQUIRED), namespace, labels)),
-        preferences=(*_weighted(near, namespace, labels, 1), *_weighted(far, namespace, labels, -1)),
+        affinity=company.near,
+        anti_affinity=company.far,
+        preferences=company.preferences,
         tolerations=tuple(spec.get("tolerations") or ()),
         spread=tuple(_spreads(spec, labels)),
         ports=tuple(host_ports(spec)),
         node_name=spec.get("nodeName") or "",
     )
-
-
-_REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
-_PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
 def pod_requests(
@@ -123,22 +139,29 @@ def pod_requests(
     :param assumed: what a container counts for that asks for none.
     :raises ValueError: a quantity is none.
     """
+    return _of_pod(spec, "requests", lambda c: {**(assumed or {}), **container_resources(c, defaults)[0]})
 
-    def asked(container: Spec) -> Quantities:
-        requests, _ = container_resources(container, defaults)
-        return {**(assumed or {}), **requests}
 
+def pod_limits(spec: Spec, defaults: Defaults | None = None) -> Quantities:
+    """What a pod may use at most, added up in the same way.
+
+    :raises ValueError: a quantity is none.
+    """
+    return _of_pod(spec, "limits", lambda container: container_resources(container, defaults)[1])
+
+
+def _of_pod(spec: Spec, side: str, asked: Callable[[Spec], Quantities]) -> Quantities:
     running = total(asked(container) for container in spec.get("containers") or ())
     beside: Quantities = {}
     starting: Quantities = {}
     for container in spec.get("initContainers") or ():
-        requests = asked(container)
+        amounts = asked(container)
         if container.get("restartPolicy") == "Always":
-            running, beside = total((running, requests)), total((beside, requests))
+            running, beside = total((running, amounts)), total((beside, amounts))
             starting = largest(starting, beside)
         else:
-            starting = largest(starting, total((beside, requests)))
-    whole = (spec.get("resources") or {}).get("requests") or {}
+            starting = largest(starting, total((beside, amounts)))
+    whole = (spec.get("resources") or {}).get(side) or {}
     stated = {
         name: quantity(value)
         for name, value in whole.items()
@@ -163,7 +186,7 @@ def container_resources(container: Spec, defaults: Defaults | None = None) -> tu
     return requests, limits
 
 
-def terms(found: Sequence[Spec] | None, namespace: str, labels: Labels) -> Iterable[Term]:
+def _terms(found: Sequence[Spec] | None, namespace: str, labels: Labels) -> Iterable[Term]:
     """The terms of an affinity of a pod in this namespace with these labels."""
     for each in found or ():
         selected = each.get("namespaceSelector")
@@ -209,7 +232,7 @@ def clash(one: Port, other: Port) -> bool:
 
 def _weighted(side: Spec, namespace: str, labels: Labels, sign: int) -> Iterable[tuple[int, Term]]:
     for each in side.get(_PREFERRED) or ():
-        for term in terms([each.get("podAffinityTerm") or {}], namespace, labels):
+        for term in _terms([each.get("podAffinityTerm") or {}], namespace, labels):
             yield sign * int(each.get("weight") or 0), term
 
 

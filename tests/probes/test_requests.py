@@ -43,7 +43,7 @@ def test_a_run_reads_each_thing_once_and_changes_nothing(fit_cluster: ControlPla
     assert asked.pop(f"create {REVIEWS}") == len(ALL)
     assert set(asked.values()) == {1}
     paths = Counter(urlsplit(asking.split()[1]).path for asking in asked)
-    assert paths.pop("/api/v1/pods") == 2  # once by each label of the operator
+    assert paths.pop("/api/v1/pods") == 3  # once by each label of the operator, once all that run
     assert set(paths.values()) == {1}
     assert {"/version", "/apis"} <= set(paths)
     used = {access for event in events if (access := used_by(event)) is not None}

@@ -1,0 +1,121 @@
+"""Whether the namespace lets a recipe's pods be made."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+
+from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
+from dynocheck.checks.capacity import is_own, not_judged, of_alternatives
+from dynocheck.facts import Recipes
+from dynocheck.facts.capacity import NamespaceLimits, Quota, RunningPod, RunningPods
+from dynocheck.facts.recipe import Graph, Recipe
+from dynocheck.scheduling.graphs import Group, groups, namespace_of
+from dynocheck.scheduling.limits import charge, counts, defaults_of, unstated, violations
+from dynocheck.scheduling.quantities import CPU, amount, quantity, shown, total
+from dynocheck.scheduling.shapes import Defaults
+
+
+@check("capacity.quota-fits", title="The namespace allows all pods of the recipe")
+def quota_fits(recipes: Recipes, limits: NamespaceLimits, running: RunningPods) -> Iterator[Finding]:
+    """A pod over a ResourceQuota or outside a LimitRange is refused when it is made: no pod is Pending, there
+    is none, and only the events of its owner say so.
+
+    All pods of a graph are added up, after LimitRanges gave their defaults. A quota on CPU or memory
+    also demands that every container states them. What pods of the same graph use already is not counted
+    twice. Several graphs in one folder are alternatives. Claims and other objects are not looked at.
+
+    Fix: kubectl describe quota,limits -n NAMESPACE
+    """
+    if not limits.quotas and not limits.limits:
+        raise Skip(f"namespace {limits.namespace} has no ResourceQuota and no LimitRange")
+    yield from of_alternatives(recipes, lambda recipe, graph: _refused(limits, running, recipe, graph))
+
+
+def _refused(
+    limits: NamespaceLimits, running: RunningPods, recipe: Recipe, graph: Graph
+) -> Iterator[Finding]:
+    place = namespace_of(recipe, graph, limits.namespace)
+    location = Location(graph.file, graph.line, graph.column)
+    if place != limits.namespace:
+        yield warn(
+            f"graph {graph.name} goes to namespace {place}, whose limits were not looked at",
+            fix=f"add -n {place}",
+            location=location,
+        )
+        return
+    defaults = defaults_of(limits)
+    found = [group for group in groups(recipe, graph, place, defaults) if group.pods]
+    judged = [group for group in found if group.shape is not None]
+    for group in judged:
+        yield from _outside(limits, graph, group, defaults)
+    own = [pod for pod in running if is_own(pod, graph, place)]
+    for quota in limits.quotas:
+        counted = [group for group in judged if counts(quota, group.spec)]
+        if counted:
+            yield from _over(quota, graph, counted, own, place, defaults)
+    yield from not_judged(graph, [group for group in found if group.shape is None])
+
+
+def _outside(limits: NamespaceLimits, graph: Graph, group: Group, defaults: Defaults) -> Iterator[Finding]:
+    for limit in limits.limits:
+        for violation in violations(limit, group.spec, defaults):
+            yield fail(
+                f"{group.name}: {violation} (LimitRange {limit.range})",
+                fix=f"kubectl describe limits {limit.range} -n {limits.namespace}",
+                subject=Subject("LimitRange", limit.range, limits.namespace),
+                location=Location(graph.file, group.line, group.column),
+            )
+
+
+def _over(
+    quota: Quota, graph: Graph, counted: list[Group], own: list[RunningPod], place: str, defaults: Defaults
+) -> Iterator[Finding]:
+    subject = Subject("ResourceQuota", quota.name, place)
+    fix = f"kubectl describe quota {quota.name} -n {place}"
+    for group in counted:
+        for resource, containers in unstated(quota, group.spec, defaults).items():
+            yield fail(
+                f"{group.name}: quota {quota.name} demands {resource} of every container: "
+                f"{', '.join(containers)} states none",
+                fix=f"state {resource} in the recipe, or give the namespace a LimitRange with defaults",
+                subject=subject,
+                location=Location(graph.file, group.line, group.column),
+            )
+    needs = total(
+        {name: value * group.pods for name, value in charge(group.spec, defaults).items()}
+        for group in counted
+    )
+    location = Location(graph.file, graph.line, graph.column)
+    for resource, hard in quota.hard.items():
+        need = needs.get(resource)
+        if not need:
+            continue
+        if resource not in quota.used:
+            yield warn(
+                f"what is used of {resource} is not counted yet: the quota refuses everything until it is",
+                fix=fix,
+                subject=subject,
+            )
+            continue
+        left = quantity(hard) - quantity(quota.used[resource]) + _own_use(own, resource)
+        if need > left:
+            yield fail(
+                f"graph {graph.name} needs {_plain(resource, need)} {resource}, "
+                f"{_plain(resource, max(left, Fraction(0)))} of {hard} are left",
+                fix=fix,
+                evidence={"hard": hard, "used": quota.used[resource]},
+                subject=subject,
+                location=location,
+            )
+
+
+def _own_use(own: list[RunningPod], resource: str) -> Fraction:
+    """What pods of the graph that run already take of a quota, their limits taken as their requests."""
+    if resource in ("pods", "count/pods"):
+        return Fraction(len(own))
+    name = resource.removeprefix("requests.").removeprefix("limits.")
+    return Fraction(sum(pod.requests.get(name, 0) for pod in own), 1000 if name == CPU else 1)
+
+
+def _plain(resource: str, value: Fraction) -> str:
+    name = resource.removeprefix("requests.").removeprefix("limits.")
+    return shown(name, amount(name, value))

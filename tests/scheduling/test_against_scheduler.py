@@ -1,0 +1,155 @@
+"""Our prediction of where pods go, against the real kube-scheduler."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from random import Random
+
+import pytest
+
+from dynocheck.facts import Nodes
+from dynocheck.facts.capacity import RunningPods
+from dynocheck.scheduling.board import Board
+from dynocheck.scheduling.fit import Batch, Table
+from dynocheck.scheduling.shapes import shape
+from tests.controlplane.api import Object
+from tests.controlplane.server import ControlPlane
+from tests.probes.looking import look
+from tests.scheduling.worlds import World, world
+
+WORKERS = 8
+PATIENCE_S = 120.0
+THROWS = 40
+SAMPLE = 25
+MANY = int(os.environ.get("DYNOCHECK_SITUATIONS", "500"))
+TOGETHER = 50
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What was predicted of the components of a world, and what came."""
+
+    world: str
+    component: str
+    predicted: frozenset[int]  # how many of its pods may be left without a node, over several throws
+    real: int
+
+    @property
+    def certain(self) -> bool:
+        """Whether the prediction is that all fit, or that not all do."""
+        return len({lacking == 0 for lacking in self.predicted}) == 1
+
+    @property
+    def agrees(self) -> bool:
+        return (self.real == 0) in {lacking == 0 for lacking in self.predicted}
+
+
+def judge(cluster: ControlPlane, worlds: Sequence[World]) -> list[Judged]:
+    """Make these worlds at once, let the scheduler at them, and compare."""
+    predicted = furnish(cluster, worlds)
+    real = schedule(cluster, worlds)
+    return [
+        Judged(each.name, kind.name, frozenset(throws), real[kind.name])
+        for each, found in zip(worlds, predicted, strict=True)
+        for kind, throws in zip(each.kinds, found, strict=True)
+    ]
+
+
+def furnish(cluster: ControlPlane, worlds: Sequence[World]) -> list[list[list[int]]]:
+    """Make nodes and what runs; give for each component of each world how many pods each throw left over."""
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(lambda node: make_node(cluster, node), [n for w in worlds for n in w.nodes]))
+        list(pool.map(lambda pod: cluster.pod(**pod), [p for w in worlds for p in w.running]))
+    nodes, running = look("nodes", cluster), look("running_pods", cluster)
+    return [predict(each, nodes, running) for each in worlds]
+
+
+def make_node(cluster: ControlPlane, node: Object) -> None:
+    arguments = {name: value for name, value in node.items() if name != "unschedulable"}
+    cluster.node(node["name"], **{k: v for k, v in arguments.items() if k != "name"})
+    if node["unschedulable"]:
+        path = f"/api/v1/nodes/{node['name']}"
+        body = {"spec": {"unschedulable": True}}
+        cluster.request("PATCH", path, body, content_type="application/merge-patch+json")
+
+
+def predict(each: World, nodes: Nodes, running: RunningPods) -> list[list[int]]:
+    """All nodes of the cluster are on the board, as they are for the scheduler."""
+    batches = [Batch(shape(kind.spec, "default", kind.labels), kind.pods) for kind in each.kinds]
+    table = Table(Board(nodes, running), batches)
+    order = [number for number, batch in enumerate(batches) for _ in range(batch.pods)]
+    throws = [table.throw(order, Random(seed)) for seed in range(THROWS)]
+    return [[throw.lacking[number] for throw in throws] for number in range(len(batches))]
+
+
+def schedule(cluster: ControlPlane, worlds: Sequence[World]) -> dict[str, int]:
+    """Start the scheduler, then create the pods world by world in order; give what stays without a node."""
+    cluster.start_scheduler()
+    with ThreadPoolExecutor(WORKERS) as pool:
+        list(pool.map(lambda each: create(cluster, each), worlds))
+    wanted = {kind.name: kind.pods for each in worlds for kind in each.kinds}
+    settled, since, deadline = "", time.monotonic(), time.monotonic() + PATIENCE_S
+    while time.monotonic() < deadline:
+        pods = [p for p in cluster.get("/api/v1/pods")["items"] if "component" in p["metadata"]["labels"]]
+        state = str(sorted((p["metadata"]["name"], p["spec"].get("nodeName")) for p in pods))
+        seen = all(p["spec"].get("nodeName") or unschedulable(p) for p in pods)
+        if state != settled or not seen:
+            settled, since = state, time.monotonic()
+        elif time.monotonic() - since > QUIET_S:
+            break
+        time.sleep(0.25)
+    for pod in pods:
+        if pod["spec"].get("nodeName"):
+            wanted[pod["metadata"]["labels"]["component"]] -= 1
+    return wanted
+
+
+QUIET_S = 3.0  # longer than the scheduler's first back-off
+
+
+def unschedulable(pod: Object) -> bool:
+    conditions = pod["status"].get("conditions") or []
+    return any(c["type"] == "PodScheduled" and c.get("reason") == "Unschedulable" for c in conditions)
+
+
+def create(cluster: ControlPlane, each: World) -> None:
+    for kind in each.kinds:
+        for number in range(kind.pods):
+            labels = {**kind.labels, "component": kind.name}
+            metadata = {"name": f"{kind.name}-{number}", "namespace": "default", "labels": labels}
+            body = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": kind.spec}
+            cluster.request("POST", "/api/v1/namespaces/default/pods", body)
+
+
+def show(found: Sequence[Judged]) -> str:
+    certain = [each for each in found if each.certain]
+    agreeing = [each for each in certain if each.agrees]
+    wrong = [each for each in found if not each.agrees]
+    return (
+        f"{len(found)} components, {len(certain)} judged for certain, {len(agreeing)} of those as it came "
+        f"({100 * len(agreeing) / max(1, len(certain)):.2f} %); wrong: {wrong}"
+    )
+
+
+def test_a_sample_agrees_with_the_scheduler(cluster: ControlPlane) -> None:
+    found = judge(cluster, [world(seed) for seed in range(SAMPLE)])
+    print(show(found))
+    assert not [each for each in found if not each.agrees], show(found)
+    assert {each.real == 0 for each in found} == {True, False}
+    assert sum(each.certain for each in found) > 0.9 * len(found)
+
+
+@pytest.mark.verify
+@pytest.mark.timeout(3600)
+def test_many_situations_agree_with_the_scheduler(cluster: ControlPlane) -> None:
+    found: list[Judged] = []
+    for start in range(1000, 1000 + MANY, TOGETHER):
+        found += judge(cluster, [world(seed) for seed in range(start, start + TOGETHER)])
+        cluster.reset()
+    print(show(found))
+    agreeing = sum(each.agrees for each in found)
+    assert agreeing >= 0.99 * len(found), show(found)
