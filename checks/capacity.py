@@ -5,19 +5,20 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from dynocheck import Finding, Location, Skip, check, warn
-from dynocheck.facts import CustomResourceDefinitions, Nodes, Recipes
+from dynocheck.facts import CustomResourceDefinitions, Nodes, Recipes, ResourceSlices
 from dynocheck.facts.capacity import NamespaceLimits, RunningPod, RunningPods
 from dynocheck.facts.recipe import Graph, Recipe
 from dynocheck.facts.workloads import Workloads
 from dynocheck.outcomes import Outcome
 from dynocheck.scheduling.board import Board
 from dynocheck.scheduling.fit import Batch, Table
-from dynocheck.scheduling.graphs import GRAPH_LABEL, Group, groups, namespace_of
+from dynocheck.scheduling.graphs import GPU, GRAPH_LABEL, Group, groups, namespace_of
 from dynocheck.scheduling.limits import defaults_of
 from dynocheck.scheduling.why import Reason, reason
 
 _AUTOSCALERS = {"cluster-autoscaler", "aws-cluster-autoscaler", "karpenter"}
 _NODE_POOLS = "nodepools.karpenter.sh"
+_DRA_DRIVER = "gpu.nvidia.com"
 _LOOK = "kubectl get pods -A -o wide --field-selector spec.nodeName={node}"
 
 
@@ -29,6 +30,7 @@ class _Cluster:
     running: RunningPods
     limits: NamespaceLimits
     grows: str
+    gpus_by_claim: bool
 
     @cached_property
     def board(self) -> Board:
@@ -48,6 +50,7 @@ def fits(
     limits: NamespaceLimits,
     workloads: Workloads,
     definitions: CustomResourceDefinitions,
+    slices: ResourceSlices,
 ) -> Iterator[Finding]:
     """A pod that finds no node stays Pending, and a graph that lacks one worker may never serve.
 
@@ -62,7 +65,8 @@ def fits(
 
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
-    cluster = _Cluster(nodes, running, limits, _autoscaler(workloads, definitions))
+    by_claim = any(s.driver == _DRA_DRIVER and s.devices for s in slices)
+    cluster = _Cluster(nodes, running, limits, _autoscaler(workloads, definitions), by_claim)
     yield from of_alternatives(recipes, lambda recipe, graph: _misfits(cluster, recipe, graph))
 
 
@@ -181,6 +185,8 @@ def _misfit(
             f"{text}; pods of a lower class than {group.priority_class} may give way",
             Outcome.WARN,
         )
+    elif cluster.gpus_by_claim and GPU in why.needs:
+        text, outcome = f"{text}; GPUs that are offered through DRA are not counted", Outcome.WARN
     elif cluster.grows:
         text, outcome = f"{text}; {cluster.grows} may add a node", Outcome.WARN
     evidence: dict[str, object] = {"graph": graph.name, "needs": why.needs, "free": why.free}

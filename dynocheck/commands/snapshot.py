@@ -7,7 +7,7 @@ import click
 from dynocheck import runner, snapshot
 from dynocheck.commands.judging import INTERRUPTED, Choices, Setting, described, look, sources_of
 from dynocheck.errors import UsageError
-from dynocheck.facts import Settings
+from dynocheck.facts import Fact, Recipes, Settings
 from dynocheck.reports import progress
 from dynocheck.reports.wording import visible
 
@@ -21,7 +21,9 @@ def run(choices: Choices, file: str, recipes: tuple[str, ...]) -> int:
     setting = Setting.of(choices)
     sources = sources_of(choices, recipes, cluster=True)
     checks = setting.checks(choices)
-    plan = runner.plan(checks, setting.registry.probes, sources, {Settings})
+    # A recording without recipes holds what any recipe may be judged by later.
+    known: set[type[Fact]] = {Settings} if recipes else {Settings, Recipes}
+    plan = runner.plan(checks, setting.registry.probes, sources, known)
     with progress.live() as show:
         seen = look(plan, sources, choices.timeout_s, show)
     content = snapshot.encode(seen, described(sources))

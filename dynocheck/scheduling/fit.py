@@ -15,7 +15,7 @@ from dynocheck.scheduling.relations import Counted, Relations
 from dynocheck.scheduling.shapes import HOSTNAME, Shape, clash
 
 _WORK = 150_000  # nodes looked at in all throws together: keeps large clusters well under a second
-_THROWS = 12
+_THROWS = 36
 
 
 @dataclass(frozen=True)

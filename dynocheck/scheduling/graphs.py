@@ -33,7 +33,6 @@ class Group:
     column: int
     spec: Mapping[str, Any]
     unjudged: str = ""
-    scheduler: str = ""
     priority_class: str = ""
 
     @property
@@ -103,7 +102,6 @@ def _group(
         column=component.column,
         spec=spec,
         unjudged=unjudged,
-        scheduler=spec.get("schedulerName") or "",
         priority_class=spec.get("priorityClassName") or "",
     )
 

@@ -76,13 +76,13 @@ class Relations:
     def refusal(self, counted: Counted, kind: int, node: int) -> str:
         """Why a pod of this kind may not stand on this node for the sake of others; nothing when it may."""
         shape, labels = self.shapes[kind], self.labels[node]
-        if counted.repelling and any(counted.repelling[pair] > 0 for pair in labels.items()):
-            return "a pod there keeps it off by its anti-affinity"
         for term in shape.anti_affinity:
             if term.key in labels and counted.far[term.key, labels[term.key]] > 0:
                 return f"its pod anti-affinity over {term.key}"
         if shape.affinity and not self._is_near(counted, shape, labels):
             return "its pod affinity"
+        if counted.repelling and any(counted.repelling[pair] > 0 for pair in labels.items()):
+            return "the anti-affinity of a pod there"
         for number, spread in enumerate(shape.spread):
             if not spread.soft and not self._is_even(counted, kind, number, node):
                 return f"its topology spread over {spread.key}"

@@ -76,7 +76,7 @@ def _full(table: Table, kind: int, placing: Placing, large: Sequence[int]) -> Re
         said = Counter(_forbidden(table, kind, placing, i) for i in roomy)
         text, _ = said.most_common(1)[0]
         count = f"{len(roomy)} node has" if len(roomy) == 1 else f"{len(roomy)} nodes have"
-        return Reason(f"{count} room, where {text} forbids it", ever=True, node=places[roomy[0]].node.name)
+        return Reason(f"{count} room, but {text} forbids it", ever=True, node=places[roomy[0]].node.name)
     best = max(large, key=lambda i: (-len(_short(shape, free[i])), _share(shape, free[i])))
     missing = _short(shape, free[best])
     needs = {resource: shown(resource, shape.requests.get(resource, 1)) for resource in missing}

@@ -1,0 +1,92 @@
+"""What is seen of running pods and of a namespace's limits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dynocheck.facts.capacity import Limit, Quota, RunningPod
+from tests.controlplane.server import ControlPlane
+from tests.probes.looking import look
+
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+def asking(**requests: str) -> dict[str, Any]:
+    return {"name": "main", "image": "i", "resources": {"requests": requests}}
+
+
+def test_pods_that_hold_something(cluster: ControlPlane) -> None:
+    cluster.pod("running", node="a", gpus=2, labels={"app": "x"})
+    cluster.pod("starting", node="a", phase="Pending", spec={"containers": [asking(cpu="100m")]})
+    cluster.pod("waiting", phase="Pending", gpus=8)
+    cluster.pod("done", node="a", phase="Succeeded", gpus=8)
+    cluster.pod("failed", node="a", phase="Failed", gpus=8)
+    running, starting = look("running_pods", cluster)
+    memory = 200 * 2**20
+    assert running == RunningPod(
+        namespace="default",
+        name="running",
+        node="a",
+        labels={"app": "x"},
+        requests={"nvidia.com/gpu": 2},
+        assumed=(100, memory),
+    )
+    assert (starting.name, starting.requests) == ("starting", {"cpu": 100})
+
+
+def test_a_pod_in_full(cluster: ControlPlane) -> None:
+    term = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "x"}}}
+    spec = {
+        "containers": [
+            {**asking(cpu="1", memory="1Gi"), "ports": [{"containerPort": 80, "hostPort": 8080}]},
+            {**asking(cpu="1500m"), "name": "other"},
+        ],
+        "initContainers": [
+            {**asking(cpu="2"), "name": "first"},
+            {**asking(cpu="1"), "name": "beside", "restartPolicy": "Always"},
+        ],
+        "affinity": {"podAntiAffinity": {REQUIRED: [term]}, "nodeAffinity": {}},
+    }
+    cluster.pod("full", node="a", spec=spec)
+    (pod,) = look("running_pods", cluster)
+    assert pod.requests == {"cpu": 3500, "memory": 2**30}
+    assert pod.assumed == (3500, 2**30 + 2 * 200 * 2**20)
+    assert pod.affinity == {"podAntiAffinity": {REQUIRED: [term]}}
+    assert pod.ports == (("TCP", "0.0.0.0", 8080),)
+    assert not pod.terminating
+
+
+def test_quotas_and_limit_ranges_of_the_namespace(cluster: ControlPlane) -> None:
+    hard = {"requests.nvidia.com/gpu": "8"}
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "team", "namespace": "default"},
+            "spec": {"hard": hard, "scopes": ["NotTerminating"]},
+            "status": {"hard": hard, "used": {"requests.nvidia.com/gpu": "3"}},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "LimitRange",
+            "metadata": {"name": "small", "namespace": "default"},
+            "spec": {"limits": [{"type": "Container", "max": {"cpu": "8"}, "default": {"cpu": "2"}}]},
+        },
+    )
+    elsewhere = cluster.namespace()
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ResourceQuota",
+            "metadata": {"name": "other", "namespace": elsewhere},
+            "spec": {"hard": {"pods": "1"}},
+        }
+    )
+    seen = look("namespace_limits", cluster)
+    used = {"requests.nvidia.com/gpu": "3"}
+    assert seen.namespace == "default"
+    assert seen.quotas == (Quota(name="team", hard=hard, used=used, scopes=("NotTerminating",)),)
+    default = {"cpu": "2"}
+    assert seen.limits == (
+        Limit(range="small", type="Container", default=default, default_request=default, max={"cpu": "8"}),
+    )

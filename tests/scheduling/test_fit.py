@@ -1,0 +1,220 @@
+"""The model by itself; that it agrees with the real scheduler is shown in test_against_scheduler."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import pytest
+
+from dynocheck.facts import Condition, Node, Taint
+from dynocheck.facts.capacity import RunningPod
+from dynocheck.scheduling.board import Board, refusal
+from dynocheck.scheduling.fit import Batch, Table
+from dynocheck.scheduling.selectors import matches, term_matches
+from dynocheck.scheduling.shapes import Shape, clash, pod_requests, shape
+from dynocheck.scheduling.why import reason
+
+GPU = "nvidia.com/gpu"
+HOST = "kubernetes.io/hostname"
+REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
+
+
+def node(name: str, gpus: int = 8, **more: Any) -> Node:
+    labels = {HOST: name, "pool": "gpu", **more.pop("labels", {})}
+    sizes = {"cpu": "64", "memory": "512Gi", "pods": "110", GPU: str(gpus), **more.pop("allocatable", {})}
+    return Node(name=name, labels=labels, allocatable=sizes, **more)
+
+
+def holding(node_name: str, gpus: int, **more: Any) -> RunningPod:
+    return RunningPod(namespace="other", name="p", node=node_name, requests={GPU: gpus}, **more)
+
+
+def asking(gpus: int, **more: Any) -> Shape:
+    resources = {"limits": {GPU: str(gpus)}, "requests": more.pop("requests", {})}
+    return shape({"containers": [{"resources": resources}], **more}, "here", {"app": "worker"})
+
+
+def lacking(
+    nodes: list[Node], running: list[RunningPod], *batches: tuple[Shape, int]
+) -> set[tuple[int, ...]]:
+    """What every throw leaves without a node."""
+    table = Table(Board(nodes, running), [Batch(*each) for each in batches])
+    return {throw.lacking for throw in table.throws()}
+
+
+def why(nodes: list[Node], running: list[RunningPod], wanted: Shape, pods: int = 1) -> str:
+    table = Table(Board(nodes, running), [Batch(wanted, pods)])
+    return reason(table, 0, next(iter(table.throws()))).text
+
+
+def test_what_runs_is_not_free() -> None:
+    nodes = [node("a"), node("b")]
+    assert lacking(nodes, [], (asking(8), 2)) == {(0,)}
+    assert lacking(nodes, [holding("a", 1)], (asking(8), 2)) == {(1,)}
+    assert lacking(nodes, [holding("gone", 8)], (asking(8), 2)) == {(0,)}
+
+
+def test_pods_count_too() -> None:
+    small = node("a", allocatable={"pods": "2"})
+    assert lacking([small], [holding("a", 0)], (asking(1), 2)) == {(1,)}
+    assert "needs 1 pods, the best node a has 0 free" in why([small], [holding("a", 0)], asking(1), 2)
+
+
+def test_what_fits_only_in_some_orders() -> None:
+    """Two pods of four GPUs may take a node each or share one."""
+    found = lacking([node("a"), node("b")], [], (asking(4), 2), (asking(8), 1))
+    assert (0, 0) in found
+    assert len(found) > 1
+    table = Table(Board([node("a"), node("b")], []), [Batch(asking(4), 2), Batch(asking(8), 1)])
+    assert table.packed().complete
+
+
+def test_init_containers_sidecars_and_overhead() -> None:
+    def container(cpu: str, **more: str) -> dict[str, Any]:
+        return {"resources": {"requests": {"cpu": cpu}}, **more}
+
+    spec = {
+        "containers": [container("1"), container("500m")],
+        "initContainers": [container("3"), container("1", restartPolicy="Always"), container("2")],
+        "overhead": {"cpu": "250m"},
+    }
+    # The most at once: the first alone 3, the third beside the sidecar 3, all that run 2.5.
+    assert pod_requests(spec)["cpu"] * 1000 == 3250
+
+
+def test_a_limit_is_the_request_of_what_has_none() -> None:
+    spec = {"containers": [{"resources": {"limits": {"cpu": "2", GPU: 1}, "requests": {"cpu": "1"}}}]}
+    assert shape(spec, "n").requests == {"cpu": 1000, GPU: 1}
+
+
+@pytest.mark.parametrize(
+    ("found", "says"),
+    [
+        (node("a", unschedulable=True), "is cordoned"),
+        (node("a", conditions=(Condition("Ready", "False"),)), "is not Ready"),
+        (node("a", conditions=(Condition("Ready", "Unknown"),)), "is not Ready"),
+        (
+            node("a", conditions=(Condition("Ready", "True"), Condition("DiskPressure", "True"))),
+            "has taint node.kubernetes.io/disk-pressure:NoSchedule, which is not tolerated",
+        ),
+        (
+            node("a", taints=(Taint(GPU, "NoSchedule", "present"),)),
+            "has taint nvidia.com/gpu=present:NoSchedule, which is not tolerated",
+        ),
+        (node("a", taints=(Taint("spot", "PreferNoSchedule"),)), ""),
+        (node("a", conditions=(Condition("Ready", "True"),)), ""),
+    ],
+)
+def test_nodes_that_take_nobody(found: Node, says: str) -> None:
+    assert refusal(asking(1), found) == says
+
+
+def test_who_tolerates_everything_may_go_to_cordoned_nodes_but_not_to_dead_ones() -> None:
+    bold = asking(1, tolerations=[{"operator": "Exists"}])
+    assert refusal(bold, node("a", unschedulable=True)) == ""
+    assert refusal(bold, node("a", conditions=(Condition("Ready", "Unknown"),))) == "is not Ready"
+
+
+def test_no_node_could_ever_hold_it() -> None:
+    assert why([node("a", 4), node("b", 2)], [], asking(8)) == (
+        "no node could ever hold it: needs 8 nvidia.com/gpu, the largest node it may use, a, has 4"
+    )
+    assert (
+        why([node("a")], [], asking(8, nodeSelector={"gpu": "GB200"}))
+        == "no node matches nodeSelector gpu=GB200"
+    )
+    expression = {"key": "gpu", "operator": "In", "values": ["B200", "GB200"]}
+    affinity = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}}
+    assert why([node("a")], [], asking(8, affinity=affinity)) == (
+        "no node matches node affinity gpu in (B200, GB200)"
+    )
+    assert why([], [], asking(8)) == "the cluster has no nodes"
+
+
+def test_it_is_only_full_now() -> None:
+    running = [holding("a", 6), holding("b", 2)]
+    table = Table(Board([node("a"), node("b"), node("c", 4)], running), [Batch(asking(8), 1)])
+    found = reason(table, 0, next(iter(table.throws())))
+    assert found.text == "needs 8 nvidia.com/gpu, the best node b has 6 free"
+    assert found.ever
+    assert found.holders == {"other": "8"}
+
+
+def test_anti_affinity_spreads_and_says_so() -> None:
+    apart = {
+        "podAntiAffinity": {
+            REQUIRED: [{"topologyKey": HOST, "labelSelector": {"matchLabels": {"app": "worker"}}}]
+        }
+    }
+    wanted = asking(1, affinity=apart)
+    assert lacking([node("a"), node("b")], [], (wanted, 3)) == {(1,)}
+    assert "its pod anti-affinity over kubernetes.io/hostname" in why([node("a"), node("b")], [], wanted, 3)
+
+
+def test_others_anti_affinity_keeps_it_off() -> None:
+    apart = {
+        "podAntiAffinity": {REQUIRED: [{"topologyKey": HOST, "namespaceSelector": {}, "labelSelector": {}}]}
+    }
+    running = [holding("a", 0, affinity=apart)]
+    assert lacking([node("a")], running, (asking(1), 1)) == {(1,)}
+    own = [
+        holding(
+            "a", 0, affinity={"podAntiAffinity": {REQUIRED: [{"topologyKey": HOST, "labelSelector": {}}]}}
+        )
+    ]
+    assert lacking([node("a")], own, (asking(1), 1)) == {(0,)}  # its terms are about its own namespace
+
+
+def test_a_term_without_a_selector_is_about_nobody() -> None:
+    apart = {"podAntiAffinity": {REQUIRED: [{"topologyKey": HOST}]}}
+    assert lacking([node("a")], [], (asking(1, affinity=apart), 2)) == {(0,)}
+
+
+def test_host_ports_are_taken_once() -> None:
+    wanted = shape({"containers": [{"ports": [{"containerPort": 80, "hostPort": 80}]}]}, "n")
+    assert lacking([node("a"), node("b")], [], (wanted, 3)) == {(1,)}
+    on_host = shape({"hostNetwork": True, "containers": [{"ports": [{"containerPort": 80}]}]}, "n")
+    assert on_host.ports == wanted.ports
+    assert clash(("TCP", "10.0.0.1", 80), ("TCP", "0.0.0.0", 80))
+    assert not clash(("TCP", "10.0.0.1", 80), ("TCP", "10.0.0.2", 80))
+    assert not clash(("TCP", "0.0.0.0", 80), ("UDP", "0.0.0.0", 80))
+
+
+def test_selectors_as_kubernetes_has_them() -> None:
+    labels = {"app": "x"}
+    assert not matches(None, labels)
+    assert matches({}, labels)
+    assert matches({"matchExpressions": [{"key": "other", "operator": "NotIn", "values": ["x"]}]}, labels)
+    assert not matches({"matchExpressions": [{"key": "other", "operator": "In", "values": ["x"]}]}, labels)
+    assert not term_matches({}, node("a"))
+    assert term_matches(
+        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]}, node("a")
+    )
+
+
+def test_a_thousand_nodes_are_judged_in_well_under_a_second() -> None:
+    nodes = [node(f"n{i}", labels={"zone": str(i % 3)}) for i in range(1000)]
+    running = [holding(f"n{i % 1000}", i % 2, labels={"app": str(i % 7)}) for i in range(10_000)]
+    near = {
+        "podAffinity": {
+            REQUIRED: [{"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "worker"}}}]
+        }
+    }
+    spread = [
+        {
+            "topologyKey": HOST,
+            "maxSkew": 1,
+            "whenUnsatisfiable": "DoNotSchedule",
+            "labelSelector": {"matchLabels": {"app": "worker"}},
+        }
+    ]
+    batches = [
+        (asking(0), 1),
+        (asking(2), 8),
+        (asking(2, affinity=near), 4),
+        (asking(1, topologySpreadConstraints=spread), 4),
+    ]
+    start = time.perf_counter()
+    assert lacking(nodes, running, *batches) == {(0, 0, 0, 0)}
+    assert time.perf_counter() - start < 1.5
