@@ -1,7 +1,7 @@
 """What is taken on the nodes, and what the namespace may take."""
 
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any
 
 import msgspec
@@ -11,7 +11,7 @@ from dynocheck.facts import Access
 from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota, RunningPod, RunningPods
 from dynocheck.kube import Cluster, together
 from dynocheck.probes.wire import Meta
-from dynocheck.scheduling.shapes import shape
+from dynocheck.scheduling.shapes import Shape, shape
 
 _UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
 
@@ -104,7 +104,8 @@ def _running(found: _Pod) -> RunningPod | None:
     spec, meta = found.spec, found.metadata
     if not spec.node_name:
         return None
-    seen = shape(msgspec.to_builtins(spec), meta.namespace)
+    bare = msgspec.structs.replace(spec, node_name="", affinity=None, priority=None)
+    seen = _needs(msgspec.json.encode(bare))
     return RunningPod(
         namespace=meta.namespace,
         name=meta.name,
@@ -117,6 +118,12 @@ def _running(found: _Pod) -> RunningPod | None:
         affinity=msgspec.to_builtins(spec.affinity) if spec.affinity else {},
         ports=seen.ports,
     )
+
+
+@lru_cache(maxsize=4096)
+def _needs(spec: bytes) -> Shape:
+    """What such a pod takes: the replicas of a workload are alike, and adding up exactly is slow."""
+    return shape(msgspec.json.decode(spec), "")
 
 
 @probe(access=[Access("list", "resourcequotas"), Access("list", "limitranges")])

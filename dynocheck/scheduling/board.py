@@ -2,7 +2,8 @@
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+
+import msgspec
 
 from dynocheck.facts import Node
 from dynocheck.facts.capacity import RunningPod
@@ -13,8 +14,7 @@ from dynocheck.scheduling.shapes import Company, Port, Shape, Term, clash
 Pair = tuple[str, str]  # a topology key and the value that a node has there
 
 
-@dataclass(frozen=True)
-class Place:
+class Place(msgspec.Struct, frozen=True):
     """A node and what pods hold of it."""
 
     number: int

@@ -6,8 +6,9 @@ why they are placed several times: in several orders, with several throws.
 
 import random
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from math import log
+
+import msgspec
 
 from dynocheck.scheduling.board import Board, Place, dislike, port_taken, refusal, score
 from dynocheck.scheduling.quantities import PODS, Amounts
@@ -18,16 +19,14 @@ _WORK = 150_000  # nodes looked at in all throws together: keeps large clusters 
 _THROWS = 36
 
 
-@dataclass(frozen=True)
-class Batch:
+class Batch(msgspec.Struct, frozen=True):
     """So many pods of one shape."""
 
     shape: Shape
     pods: int
 
 
-@dataclass(frozen=True)
-class Placing:
+class Placing(msgspec.Struct, frozen=True):
     """Where pods went in one throw: for each batch the nodes of those that found one."""
 
     nodes: tuple[tuple[int, ...], ...]

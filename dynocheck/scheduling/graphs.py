@@ -5,8 +5,9 @@ own. A v1alpha1 component's `resources` win over those of its main container, ke
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from typing import Any
+
+import msgspec
 
 from dynocheck.facts.recipe import Component, Graph, Manifest, Recipe, Value
 from dynocheck.scheduling.shapes import Defaults, Shape, needs_namespace_labels, shape
@@ -17,8 +18,7 @@ _WORKERS = {"worker", "prefill", "decode"}
 _NOTHING = Value(None, 1, 1)
 
 
-@dataclass(frozen=True)
-class Group:
+class Group(msgspec.Struct, frozen=True):
     """A component of a graph as pods: `replicas` times as many as one spans nodes, all of one shape.
 
     `spec` is the pod's. `unjudged` is what keeps the verdict from being whole; `shape` is None when nothing

@@ -6,7 +6,8 @@ label. The counts start with what runs; a pod that is placed adds to those that 
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from dynocheck.facts.capacity import RunningPod
 from dynocheck.scheduling.board import Board
@@ -16,15 +17,14 @@ from dynocheck.scheduling.shapes import Shape, Spread, Term
 Counts = Counter[tuple[str, str]]
 
 
-@dataclass
-class Counted:
+class Counted(msgspec.Struct):
     """The counts that decide where pods of one kind may stand."""
 
-    near: Counts = field(default_factory=Counter)  # pods that match all its affinity terms
-    far: Counts = field(default_factory=Counter)  # pods that match a term of its anti-affinity
-    repelling: Counts = field(default_factory=Counter)  # terms of others' anti-affinity that match it
-    liking: Counts = field(default_factory=Counter)  # weights of preferences, its own and others'
-    spread: list[Counts] = field(default_factory=list)  # pods that each of its constraints counts
+    near: Counts = msgspec.field(default_factory=Counter)  # pods that match all its affinity terms
+    far: Counts = msgspec.field(default_factory=Counter)  # pods that match a term of its anti-affinity
+    repelling: Counts = msgspec.field(default_factory=Counter)  # terms of others' anti-affinity that match it
+    liking: Counts = msgspec.field(default_factory=Counter)  # weights of preferences, its own and others'
+    spread: list[Counts] = []  # pods that each of its constraints counts
 
     def copy(self) -> "Counted":
         return Counted(
@@ -36,8 +36,7 @@ class Counted:
         )
 
 
-@dataclass(frozen=True)
-class _Effect:
+class _Effect(msgspec.Struct, frozen=True):
     """A pod of one kind adds `weight` to a count of another for the domain that its node lies in."""
 
     kind: int

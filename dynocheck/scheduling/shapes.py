@@ -1,9 +1,10 @@
 """What of a pod the scheduler looks at."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from fractions import Fraction
 from typing import Any, NamedTuple
+
+import msgspec
 
 from dynocheck.scheduling.quantities import CPU, MEMORY, Amounts, amount, largest, quantity, total
 from dynocheck.scheduling.selectors import NAME_LABEL, Labels, Selector, is_empty, matches
@@ -23,8 +24,7 @@ Defaults = Mapping[str, Mapping[str, Fraction]]
 Port = tuple[str, str, int]
 
 
-@dataclass(frozen=True)
-class Term:
+class Term(msgspec.Struct, frozen=True):
     """A term of pod affinity or anti-affinity."""
 
     key: str
@@ -58,8 +58,7 @@ class Company(NamedTuple):
         )
 
 
-@dataclass(frozen=True)
-class Spread:
+class Spread(msgspec.Struct, frozen=True):
     """A topology spread constraint; `soft` when it is only preferred."""
 
     key: str
@@ -75,15 +74,14 @@ class Spread:
         return not is_empty(self.selector) and matches(self.selector, labels)
 
 
-@dataclass(frozen=True)
-class Shape:
+class Shape(msgspec.Struct, frozen=True):
     """A pod to be scheduled: what it needs, where it may go, beside whom."""
 
     namespace: str
-    labels: Labels = field(default_factory=dict)
-    requests: Amounts = field(default_factory=dict)
+    labels: Labels = {}
+    requests: Amounts = {}
     assumed: tuple[int, int] = (0, 0)  # CPU and memory as scores count them
-    node_selector: Labels = field(default_factory=dict)
+    node_selector: Labels = {}
     node_terms: tuple[Spec, ...] | None = None
     node_preferences: tuple[tuple[int, Spec], ...] = ()
     affinity: tuple[Term, ...] = ()

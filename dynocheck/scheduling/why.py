@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+
+import msgspec
 
 from dynocheck.scheduling.board import Place, affinity_text, lacking, port_taken, refusal
 from dynocheck.scheduling.fit import Placing, Table
@@ -13,16 +14,15 @@ from dynocheck.scheduling.shapes import Shape
 _HOLDERS = 3
 
 
-@dataclass(frozen=True)
-class Reason:
+class Reason(msgspec.Struct, frozen=True):
     """`ever` is false when no node of the cluster could hold the pod, however empty."""
 
     text: str
     ever: bool
     node: str = ""
-    needs: dict[str, str] = field(default_factory=dict)
-    free: dict[str, str] = field(default_factory=dict)
-    holders: dict[str, str] = field(default_factory=dict)
+    needs: dict[str, str] = {}
+    free: dict[str, str] = {}
+    holders: dict[str, str] = {}
 
 
 def reason(table: Table, kind: int, placing: Placing) -> Reason:
