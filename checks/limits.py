@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.facts import Recipes
+from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota
 from dynocheck.facts.pods import PodTemplate, templates
 from dynocheck.facts.quantity import quantity
 from dynocheck.facts.recipe import Value
-from dynocheck.facts.tenancy import LimitRange, LimitRanges, ResourceQuota, ResourceQuotas
 
 # What a quota on the key makes every container state.
 _DEMANDS = {
@@ -24,7 +24,7 @@ Resources = dict[str, dict[str, str]]  # quantities by resource, of requests and
 
 
 @check("platform.quota", title="The recipe's pods state what the namespace's quotas count")
-def quota(quotas: ResourceQuotas, ranges: LimitRanges, recipes: Recipes) -> Iterator[Finding]:
+def quota(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
     """A namespace whose quota counts cpu or memory refuses pods of which a container does not state them,
     unless a LimitRange fills them in. Whether the quota has enough left is another question.
 
@@ -32,8 +32,10 @@ def quota(quotas: ResourceQuotas, ranges: LimitRanges, recipes: Recipes) -> Iter
     """
     counted = {
         _DEMANDS[key]: each
-        for each in quotas
-        if not each.scoped  # one with a scope counts only some pods, and which it does not say here
+        for each in limits.quotas
+        if not (
+            each.scopes or each.scope_selector
+        )  # one with a scope counts only some pods, and which it does not say here
         for key in each.hard
         if key in _DEMANDS
     }
@@ -41,15 +43,13 @@ def quota(quotas: ResourceQuotas, ranges: LimitRanges, recipes: Recipes) -> Iter
         raise Skip("no quota of the namespace counts cpu or memory of every pod")
     for template in _pods(recipes):
         for container in template.containers:
-            states = _filled(_resources(template, container), ranges)
+            states = _filled(_resources(template, container), limits)
             lacks = {need: each for need, each in counted.items() if need[1] not in states[need[0]]}
             if lacks:
                 yield _unstated(template, container, lacks)
 
 
-def _unstated(
-    template: PodTemplate, container: Value, lacks: dict[tuple[str, str], ResourceQuota]
-) -> Finding:
+def _unstated(template: PodTemplate, container: Value, lacks: dict[tuple[str, str], Quota]) -> Finding:
     wants = ", ".join(f"{side}.{resource}" for side, resource in sorted(lacks))
     say = warn if template.of_graph else fail
     unless = ", unless the operator adds it" if template.of_graph else ""
@@ -63,45 +63,47 @@ def _unstated(
 
 
 @check("platform.limit-range", title="The namespace's limit ranges let the recipe's containers be")
-def limit_range(ranges: LimitRanges, recipes: Recipes) -> Iterator[Finding]:
+def limit_range(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
     """A LimitRange refuses containers above its maximum or below its minimum, and gives those that state no
     limit its default: a default below the container's own request makes the pod invalid, and a small default
     of memory kills an engine that loads a model.
 
     Fix: kubectl edit limitrange NAME -n NAMESPACE
     """
-    limits = [(each, entry) for each in ranges for entry in each.limits if entry.type == "Container"]
-    if not limits:
+    entries = _of_containers(limits)
+    if not entries:
         raise Skip("no LimitRange of the namespace limits containers")
     for template in _pods(recipes):
         for container in template.containers:
             states = _resources(template, container)
-            for each, entry in limits:
-                where = (each, template, container)
-                yield from _outside(where, _filled(states, ranges), entry.max, entry.min)
-                yield from _defaulted(where, states, entry.default)
+            for entry in entries:
+                where = (entry, template, container)
+                yield from _outside(where, _filled(states, limits))
+                yield from _defaulted(where, states)
 
 
-_Where = tuple[LimitRange, PodTemplate, Value]
+def _of_containers(limits: NamespaceLimits) -> list[Limit]:
+    return [entry for entry in limits.limits if entry.type == "Container"]
 
 
-def _outside(
-    where: _Where, states: Resources, most: dict[str, str], least: dict[str, str]
-) -> Iterator[Finding]:
-    for resource, bound in most.items():
+_Where = tuple[Limit, PodTemplate, Value]
+
+
+def _outside(where: _Where, states: Resources) -> Iterator[Finding]:
+    for resource, bound in where[0].max.items():
         for side in ("limits", "requests"):
             given = states[side].get(resource)
             if _less(bound, given):
                 yield _finding(where, f"{side}.{resource} {given} is more than the {bound} it allows")
                 break
-    for resource, bound in least.items():
+    for resource, bound in where[0].min.items():
         given = states["requests"].get(resource)
         if _less(given, bound):
             yield _finding(where, f"requests.{resource} {given} is less than the {bound} it asks for")
 
 
-def _defaulted(where: _Where, states: Resources, defaults: dict[str, str]) -> Iterator[Finding]:
-    for resource, default in defaults.items():
+def _defaulted(where: _Where, states: Resources) -> Iterator[Finding]:
+    for resource, default in where[0].default.items():
         if resource in states["limits"]:
             continue
         given = states["requests"].get(resource)
@@ -114,11 +116,11 @@ def _defaulted(where: _Where, states: Resources, defaults: dict[str, str]) -> It
 
 
 def _finding(where: _Where, what: str, *, sure: bool = True) -> Finding:
-    each, template, container = where
+    entry, template, container = where
     return (fail if sure else warn)(
         f"{template.owner}, container {_name(container)}: {what}",
-        fix=f"kubectl edit limitrange {each.name}",
-        subject=Subject("LimitRange", each.name),
+        fix=f"kubectl edit limitrange {entry.range}",
+        subject=Subject("LimitRange", entry.range),
         location=Location(template.manifest.file, container.line, container.column),
     )
 
@@ -145,9 +147,9 @@ def _resources(template: PodTemplate, container: Value) -> Resources:
     return {**states, "requests": {**states["limits"], **states["requests"]}}
 
 
-def _filled(states: Resources, ranges: LimitRanges) -> Resources:
+def _filled(states: Resources, limits_of: NamespaceLimits) -> Resources:
     """The same with what limit ranges would fill in; a stored one has a default wherever it has a maximum."""
-    entries = [entry for each in ranges for entry in each.limits if entry.type == "Container"]
+    entries = _of_containers(limits_of)
     limits = {resource: amount for entry in entries for resource, amount in entry.default.items()}
     requests = {resource: amount for entry in entries for resource, amount in entry.default_request.items()}
     return {

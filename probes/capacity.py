@@ -126,7 +126,7 @@ def _needs(spec: bytes) -> Shape:
     return shape(msgspec.json.decode(spec), "")
 
 
-@probe(access=[Access("list", "resourcequotas"), Access("list", "limitranges")])
+@probe(access=[Access("list", each, local=True) for each in ("resourcequotas", "limitranges")])
 def namespace_limits(cluster: Cluster) -> NamespaceLimits:
     namespace = cluster.connection.namespace
     base = f"/api/v1/namespaces/{namespace}"

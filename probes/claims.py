@@ -74,7 +74,7 @@ class _Event(msgspec.Struct, rename="camel"):
         return series or self.last_timestamp or self.event_time or self.metadata.creation_timestamp
 
 
-@probe(access=[Access("list", "persistentvolumeclaims"), Access("list", "events")])
+@probe(access=[Access("list", each, local=True) for each in ("persistentvolumeclaims", "events")])
 def claims(cluster: Cluster) -> PersistentVolumeClaims:
     namespace = cluster.connection.namespace
     path = f"/api/v1/namespaces/{namespace}"

@@ -5,16 +5,11 @@ import msgspec
 from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.tenancy import (
-    LimitRange,
-    LimitRanges,
-    Limits,
     Namespace,
     NetworkPolicies,
     NetworkPolicy,
     Peer,
     Port,
-    ResourceQuota,
-    ResourceQuotas,
     Rule,
     Selector,
 )
@@ -34,43 +29,6 @@ def namespace(cluster: Cluster) -> Namespace:
     except NotFound:
         return Namespace(name, exists=False)
     return Namespace(name, labels=found.metadata.labels or {})
-
-
-class _QuotaSpec(msgspec.Struct, rename="camel"):
-    hard: dict[str, str] | None = None
-    scopes: list[str] | None = None
-    scope_selector: msgspec.Raw | None = None
-
-
-class _Quota(msgspec.Struct):
-    metadata: Meta
-    spec: _QuotaSpec = msgspec.field(default_factory=_QuotaSpec)
-
-
-@probe(access=[Access("list", "resourcequotas", local=True)])
-def resource_quotas(cluster: Cluster) -> ResourceQuotas:
-    found = cluster.items(f"/api/v1/namespaces/{cluster.connection.namespace}/resourcequotas", _Quota)
-    return ResourceQuotas(
-        tuple(
-            ResourceQuota(q.metadata.name, q.spec.hard or {}, bool(q.spec.scopes or q.spec.scope_selector))
-            for q in found
-        )
-    )
-
-
-class _LimitSpec(msgspec.Struct):
-    limits: list[Limits] | None = None
-
-
-class _LimitRange(msgspec.Struct):
-    metadata: Meta
-    spec: _LimitSpec = msgspec.field(default_factory=_LimitSpec)
-
-
-@probe(access=[Access("list", "limitranges", local=True)])
-def limit_ranges(cluster: Cluster) -> LimitRanges:
-    found = cluster.items(f"/api/v1/namespaces/{cluster.connection.namespace}/limitranges", _LimitRange)
-    return LimitRanges(tuple(LimitRange(r.metadata.name, tuple(r.spec.limits or ())) for r in found))
 
 
 class _Rule(msgspec.Struct, rename={"sources": "from", "targets": "to"}):

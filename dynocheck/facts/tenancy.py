@@ -14,37 +14,6 @@ class Namespace(ClusterFact, frozen=True):
     labels: dict[str, str] = msgspec.field(default_factory=dict)
 
 
-class ResourceQuota(msgspec.Struct, frozen=True):
-    """What a quota limits, by resource; `scoped` is whether it counts only some pods."""
-
-    name: str
-    hard: dict[str, str] = {}
-    scoped: bool = False
-
-
-class ResourceQuotas(ClusterFact, Many[ResourceQuota], frozen=True):
-    """The quotas of the namespace."""
-
-
-class Limits(msgspec.Struct, frozen=True, rename="camel"):
-    """An entry of a LimitRange, quantities by resource."""
-
-    type: str = ""
-    max: dict[str, str] = {}
-    min: dict[str, str] = {}
-    default: dict[str, str] = {}
-    default_request: dict[str, str] = {}
-
-
-class LimitRange(msgspec.Struct, frozen=True):
-    name: str
-    limits: tuple[Limits, ...] = ()
-
-
-class LimitRanges(ClusterFact, Many[LimitRange], frozen=True):
-    """The limit ranges of the namespace."""
-
-
 class Expression(msgspec.Struct, frozen=True):
     key: str
     operator: str

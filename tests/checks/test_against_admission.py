@@ -121,19 +121,19 @@ def test_quotas_and_limit_ranges(cluster: ControlPlane, tmp_path: Path, spec: tu
         limit = {"limits": [{"type": "Container", **entry}]}
         cluster.apply({"apiVersion": "v1", "kind": "LimitRange", "metadata": meta, "spec": limit})
     seen = reach(cluster, namespace=name)
-    quotas, ranges = ask(PROBES["resource_quotas"], seen), ask(PROBES["limit_ranges"], seen)
+    allowed = ask(PROBES["namespace_limits"], seen)
     for number, resources in enumerate(RESOURCES):
         body = pod(resources=resources)
         mine = recipes(tmp_path / str(number), pod=yaml.safe_dump(body))
-        said = judge_all(quotas, ranges, mine)
+        said = judge_all(allowed, mine)
         assert (not said) == admitted(cluster, name, body), (spec, resources, said)
 
 
-def judge_all(quotas: Any, ranges: Any, mine: Any) -> list[Any]:
+def judge_all(allowed: Any, mine: Any) -> list[Any]:
     said = []
-    for check, facts in ((limits.quota, (quotas, ranges, mine)), (limits.limit_range, (ranges, mine))):
+    for check in (limits.quota, limits.limit_range):
         try:
-            said += [f for f in found(check, *facts) if f.outcome is Outcome.FAIL]
+            said += [f for f in found(check, allowed, mine) if f.outcome is Outcome.FAIL]
         except Skip:
             continue
     return said

@@ -8,15 +8,13 @@ import pytest
 
 from dynocheck.checks import limits, planes, podsecurity, policies, secrets
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
+from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota
 from dynocheck.facts.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
 from dynocheck.facts.pods import secret_references
 from dynocheck.facts.quantity import quantity
 from dynocheck.facts.tenancy import (
     Block,
     Expression,
-    LimitRange,
-    LimitRanges,
-    Limits,
     NamedSecret,
     NamedSecrets,
     Namespace,
@@ -24,8 +22,6 @@ from dynocheck.facts.tenancy import (
     NetworkPolicy,
     Peer,
     Port,
-    ResourceQuota,
-    ResourceQuotas,
     Rule,
     Selector,
 )
@@ -106,38 +102,42 @@ def test_an_optional_secret_may_be_missing(tmp_path: Path) -> None:
 # platform.quota and platform.limit-range
 
 
-def container(**entry: dict[str, str]) -> LimitRanges:
-    return LimitRanges((LimitRange("small", (Limits("Container", **entry),)),))
+def container(*quotas: Quota, kind: str = "Container", **entry: dict[str, str]) -> NamespaceLimits:
+    return NamespaceLimits("default", quotas, (Limit(range="small", type=kind, **entry),))
 
 
-COUNTED = ResourceQuotas((ResourceQuota("team", {"limits.memory": "1Ti"}),))
-NO_RANGES = LimitRanges()
+def counting(*scopes: str, **hard: str) -> Quota:
+    return Quota(name="team", hard={k.replace("_", "."): v for k, v in hard.items()}, scopes=scopes)
+
+
+MEMORY = counting(limits_memory="1Ti")
+COUNTED = NamespaceLimits("default", (MEMORY,))
 
 
 def test_a_quota_wants_amounts_stated(tmp_path: Path) -> None:
     silent = job(tmp_path, "command: [sleep]")
-    ((outcome, message),) = said(limits.quota, COUNTED, NO_RANGES, silent)
+    ((outcome, message),) = said(limits.quota, COUNTED, silent)
     assert outcome == "fail"
     assert "states no limits.memory" in message
-    filled = container(default={"memory": "4Gi"}, default_request={"memory": "4Gi"})
-    assert said(limits.quota, COUNTED, filled, silent) == []
-    assert said(limits.quota, COUNTED, NO_RANGES, job(tmp_path, "resources: {limits: {memory: 1Gi}}")) == []
-    counts_requests = ResourceQuotas((ResourceQuota("team", {"requests.memory": "1Ti"}),))
+    filled = container(MEMORY, default={"memory": "4Gi"}, default_request={"memory": "4Gi"})
+    assert said(limits.quota, filled, silent) == []
+    assert said(limits.quota, COUNTED, job(tmp_path, "resources: {limits: {memory: 1Gi}}")) == []
+    counts_requests = NamespaceLimits("default", (counting(requests_memory="1Ti"),))
     by_limit = job(tmp_path, "resources: {limits: {memory: 1Gi}}")
-    assert said(limits.quota, counts_requests, NO_RANGES, by_limit) == []
+    assert said(limits.quota, counts_requests, by_limit) == []
 
 
 def test_a_quota_of_other_things_wants_nothing(tmp_path: Path) -> None:
     silent = job(tmp_path, "command: [sleep]")
-    gpus = ResourceQuotas((ResourceQuota("gpus", {"requests.nvidia.com/gpu": "8", "pods": "10"}),))
-    assert skipped(limits.quota, gpus, NO_RANGES, silent)
-    scoped = ResourceQuotas((ResourceQuota("batch", {"limits.memory": "1Ti"}, scoped=True),))
-    assert skipped(limits.quota, scoped, NO_RANGES, silent)
+    gpus = Quota(name="gpus", hard={"requests.nvidia.com/gpu": "8", "pods": "10"})
+    assert skipped(limits.quota, NamespaceLimits("default", (gpus,)), silent)
+    scoped = counting("BestEffort", limits_memory="1Ti")
+    assert skipped(limits.quota, NamespaceLimits("default", (scoped,)), silent)
 
 
 def test_what_the_operator_completes_is_a_warning(tmp_path: Path) -> None:
     graph = recipes(tmp_path, a=GRAPH + worker())
-    assert [outcome for outcome, _ in said(limits.quota, COUNTED, NO_RANGES, graph)] == ["warn"]
+    assert [outcome for outcome, _ in said(limits.quota, COUNTED, graph)] == ["warn"]
 
 
 @pytest.mark.parametrize(
@@ -165,7 +165,7 @@ def test_a_limit_range_and_what_v1alpha1_keeps_around_its_pod(tmp_path: Path) ->
     mine = recipes(tmp_path, a=LEGACY)
     ((outcome, message),) = said(limits.limit_range, container(max={"memory": "32Gi"}), mine)
     assert (outcome, "limits.memory 64Gi is more" in message) == ("fail", True)
-    assert skipped(limits.limit_range, LimitRanges((LimitRange("p", (Limits("Pod"),)),)), mine)
+    assert skipped(limits.limit_range, container(kind="Pod"), mine)
 
 
 @pytest.mark.parametrize(
