@@ -33,9 +33,7 @@ def quota(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
     counted = {
         _DEMANDS[key]: each
         for each in limits.quotas
-        if not (
-            each.scopes or each.scope_selector
-        )  # one with a scope counts only some pods, and which it does not say here
+        if not (each.scopes or each.scope_selector)  # those count only some pods
         for key in each.hard
         if key in _DEMANDS
     }

@@ -102,8 +102,8 @@ def test_an_optional_secret_may_be_missing(tmp_path: Path) -> None:
 # platform.quota and platform.limit-range
 
 
-def container(*quotas: Quota, kind: str = "Container", **entry: dict[str, str]) -> NamespaceLimits:
-    return NamespaceLimits("default", quotas, (Limit(range="small", type=kind, **entry),))
+def container(*quotas: Quota, **entry: dict[str, str]) -> NamespaceLimits:
+    return NamespaceLimits("default", quotas, (Limit(range="small", type="Container", **entry),))
 
 
 def counting(*scopes: str, **hard: str) -> Quota:
@@ -165,7 +165,9 @@ def test_a_limit_range_and_what_v1alpha1_keeps_around_its_pod(tmp_path: Path) ->
     mine = recipes(tmp_path, a=LEGACY)
     ((outcome, message),) = said(limits.limit_range, container(max={"memory": "32Gi"}), mine)
     assert (outcome, "limits.memory 64Gi is more" in message) == ("fail", True)
-    assert skipped(limits.limit_range, container(kind="Pod"), mine)
+    assert skipped(
+        limits.limit_range, NamespaceLimits("default", limits=(Limit(range="p", type="Pod"),)), mine
+    )
 
 
 @pytest.mark.parametrize(

@@ -32,6 +32,7 @@ OPERANDS = {
     "gpu-feature-discovery": "gpu-feature-discovery",
     "nvidia-dcgm-exporter": "dcgm-exporter",
 }
+IMAGES = {"nvidia-dcgm-exporter": "nvcr.io/nvidia/k8s/dcgm-exporter:4.2.3-4.3.0-ubuntu22.04"}
 
 
 def cluster_policy(state: str = "ready", message: str = "") -> dict[str, Any]:
@@ -71,7 +72,7 @@ def operand(name: str, *, ready: int = len(GPU_NODES), desired: int = len(GPU_NO
                 "metadata": {"labels": {"app": name}},
                 "spec": {
                     "nodeSelector": {f"nvidia.com/gpu.deploy.{OPERANDS[name]}": "true"},
-                    "containers": [{"name": name, "image": "nvcr.io/nvidia/operand:1"}],
+                    "containers": [{"name": name, "image": IMAGES.get(name, "nvcr.io/nvidia/operand:1")}],
                 },
             },
         },

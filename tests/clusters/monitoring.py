@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.clusters.gpu import GPU_NODES
 from tests.controlplane.server import ControlPlane
 
 CRDS: tuple[str, ...] = ("prometheus-operator",)
@@ -62,34 +61,8 @@ def pod_monitor(name: str, role: str, labels: dict[str, str] | None = None) -> d
     }
 
 
-def exporter(*, ready: int = len(GPU_NODES), desired: int = len(GPU_NODES)) -> dict[str, Any]:
-    """The exporter's DaemonSet as the GPU Operator makes it."""
-    labels = {"app": "nvidia-dcgm-exporter"}
-    image = "nvcr.io/nvidia/k8s/dcgm-exporter:4.2.3-4.3.0-ubuntu22.04"
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "DaemonSet",
-        "metadata": {"name": "nvidia-dcgm-exporter", "namespace": "gpu-operator", "labels": labels},
-        "spec": {
-            "selector": {"matchLabels": labels},
-            "template": {
-                "metadata": {"labels": labels},
-                "spec": {"containers": [{"name": "nvidia-dcgm-exporter", "image": image}]},
-            },
-        },
-        "status": {
-            "observedGeneration": 1,
-            "currentNumberScheduled": desired,
-            "desiredNumberScheduled": desired,
-            "numberMisscheduled": 0,
-            "numberReady": ready,
-            "updatedNumberScheduled": desired,
-        },
-    }
-
-
 def furnish(cluster: ControlPlane) -> None:
     for name in ("monitoring", "dynamo-system"):
         cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
     cluster.apply(prometheus_definition(), prometheus())
-    cluster.apply(*(pod_monitor(f"dynamo-{role}", role) for role in ("frontend", "worker")), exporter())
+    cluster.apply(*(pod_monitor(f"dynamo-{role}", role) for role in ("frontend", "worker")))

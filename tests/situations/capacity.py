@@ -72,7 +72,11 @@ SITUATIONS = [
     ),
     Situation("GPUs of finished pods", gpus_taken_by_the_finished, recipe=RECIPE),
     Situation(
-        "all nodes cordoned", all_cordoned, {"capacity.fits": "fail"}, says="is cordoned", recipe=RECIPE
+        "all nodes cordoned",
+        all_cordoned,
+        {"capacity.fits": "fail", "gpu.nodes-ready": "warn"},
+        says="is cordoned",
+        recipe=RECIPE,
     ),
     Situation(
         "quota of fifteen GPUs",
@@ -86,7 +90,7 @@ SITUATIONS = [
     Situation(
         "quota of limits",
         quota_of_limits,
-        {"capacity.quota-fits": "fail"},
+        {"capacity.quota-fits": "fail", "platform.quota": "fail"},
         "team",
         says="demands limits.cpu of every container",
         recipe=RECIPE,
@@ -94,7 +98,7 @@ SITUATIONS = [
     Situation(
         "a limit range for small containers",
         small_containers_only,
-        {"capacity.quota-fits": "fail"},
+        {"capacity.quota-fits": "fail", "platform.limit-range": "fail"},
         "small",
         says="has more nvidia.com/gpu than the maximum 1",
         recipe=RECIPE,

@@ -90,10 +90,6 @@ def driver_preinstalled(cluster: ControlPlane) -> None:
     cluster.apply(gpu.operand("nvidia-driver-daemonset", ready=0, desired=0))
 
 
-def exporter_not_ready(cluster: ControlPlane) -> None:
-    cluster.apply(gpu.operand("nvidia-dcgm-exporter", ready=2))
-
-
 def no_gpu_anywhere(cluster: ControlPlane) -> None:
     for name in clusters.GPU_NODES:
         cluster.delete(clusters.node(name))
@@ -177,7 +173,6 @@ SITUATIONS = [
         "ready on 2 of 3 nodes",
     ),
     Situation("driver of the node's image", driver_preinstalled),
-    Situation("exporter not ready", exporter_not_ready, {"gpu.operands": "warn"}, "nvidia-dcgm-exporter"),
     Situation(
         "no GPU anywhere",
         no_gpu_anywhere,

@@ -6,7 +6,7 @@ import time
 from typing import Any
 
 from tests import clusters
-from tests.clusters import monitoring
+from tests.clusters import gpu, monitoring
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
@@ -64,15 +64,15 @@ def no_prometheus_operator(cluster: ControlPlane) -> None:
 
 
 def exporter_not_ready(cluster: ControlPlane) -> None:
-    cluster.apply(monitoring.exporter(ready=2))
+    cluster.apply(gpu.operand("nvidia-dcgm-exporter", ready=2))
 
 
 def exporter_on_no_node(cluster: ControlPlane) -> None:
-    cluster.apply(monitoring.exporter(ready=0, desired=0))
+    cluster.apply(gpu.operand("nvidia-dcgm-exporter", ready=0, desired=0))
 
 
 def no_exporter(cluster: ControlPlane) -> None:
-    cluster.delete(monitoring.exporter())
+    cluster.delete(gpu.operand("nvidia-dcgm-exporter"))
 
 
 SITUATIONS = [
@@ -121,7 +121,7 @@ SITUATIONS = [
     Situation(
         "exporter not ready",
         exporter_not_ready,
-        {"monitoring.dcgm-exporter": "warn"},
+        {"monitoring.dcgm-exporter": "warn", "gpu.operands": "warn"},
         "nvidia-dcgm-exporter",
         says="is ready on 2 of 3 nodes",
     ),

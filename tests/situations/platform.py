@@ -363,13 +363,13 @@ SITUATIONS = [
     Situation(
         "a quota that counts memory",
         applied(of_default("ResourceQuota", "team", hard={"limits.memory": "4Ti", "pods": "50"})),
-        {"platform.quota": "pass"},
+        {"platform.quota": "pass", "capacity.quota-fits": "warn"},
         recipe=NEEDY,
     ),
     Situation(
         "a limit range below what is asked",
         applied(of_default("LimitRange", "small", limits=[{"type": "Container", "max": {"memory": "32Gi"}}])),
-        {"platform.limit-range": "fail"},
+        {"platform.limit-range": "fail", "capacity.quota-fits": "fail"},
         "small",
         "limits.memory 64Gi is more than the 32Gi it allows",
         recipe=NEEDY,
