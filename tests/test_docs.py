@@ -17,7 +17,7 @@ def test_the_table_of_the_readme_is_real() -> None:
     (table,) = re.findall(
         r"```console\n\$ dynocheck preflight\n(.*?)\n```", (ROOT / "README.md").read_text(), re.DOTALL
     )
-    real = dynocheck("preflight", "--snapshot", "dynocheck/data/demo.json").out
+    real = dynocheck("preflight", "--snapshot", "dynocheck/data/demo.json", env={"COLUMNS": "100"}).out
 
     def timeless(text: str) -> str:
         return re.sub(r"in \d+\.\d s", "in a moment", text.strip())

@@ -193,6 +193,7 @@ SITUATIONS = [
             "gpu.operator": "skip",
             "gpu.operands": "skip",
             "gpu.homogeneous": "skip",
+            "monitoring.dcgm-exporter": "skip",
             "driver.cuda-matrix": "skip",
             "rdma.resources": "skip",
         },
