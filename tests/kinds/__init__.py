@@ -24,6 +24,7 @@ NODE_INFO = (
 )
 ALWAYS = {
     "access.api-reachable": "pass",
+    "access.credentials": "pass",
     "access.kubernetes-version": "pass",
     "access.permissions": "pass",
     "gpu.allocatable": "pass",
@@ -33,7 +34,18 @@ ALWAYS = {
     "gpu.nodes-present": "pass",
     "gpu.nodes-ready": "pass",
     "gpu.operands": "pass",
+    "platform.crd-migration": "pass",
     "platform.crds": "pass",
+    "platform.dns": "pass",
+    "platform.etcd-nats": "skip",
+    "platform.network-policy": "skip",
+    "platform.operator": "pass",
+    "platform.second-operator": "pass",
+    "platform.version-skew": "pass",
+    "platform.webhook": "pass",
+    "storage.binding-mode": "pass",
+    "storage.claims-bound": "skip",
+    "storage.csi-driver": "pass",
     "storage.default-class": "pass",
     "storage.rwx-class": "pass",
 }

@@ -143,12 +143,21 @@ KINDS = [
         by_helm,
         {
             "gpu.operator": "pass",
+            "storage.csi-driver": "skip",
             "rdma.gpudirect": "pass",
             "rdma.operator": "pass",
             "rdma.resources": "pass",
         },
     ),
     Kind("GPU Operator by OLM", by_olm, {"gpu.operator": "pass", **NO_RDMA}),
-    Kind("MIG, mixed", mig_mixed, {"gpu.mig": "pass", "gpu.operator": "pass", **NO_RDMA}),
-    Kind("MIG, single", mig_single, {"gpu.mig": "pass", "gpu.operator": "pass", **NO_RDMA}),
+    Kind(
+        "MIG, mixed",
+        mig_mixed,
+        {"gpu.mig": "pass", "gpu.operator": "pass", "storage.csi-driver": "skip", **NO_RDMA},
+    ),
+    Kind(
+        "MIG, single",
+        mig_single,
+        {"gpu.mig": "pass", "gpu.operator": "pass", "storage.csi-driver": "skip", **NO_RDMA},
+    ),
 ]
