@@ -1,11 +1,12 @@
 """The arguments of an engine, whichever way they are given: flags, environment, a YAML file."""
 
+import json
 import posixpath
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dynocheck.facts.recipe import ConfigFile, Container, Launch, Value
+from dynocheck.facts.recipe import ConfigFile, Container, EnvVar, Value
 
 
 @dataclass(frozen=True)
@@ -26,114 +27,92 @@ class Argument:
     @property
     def integer(self) -> int | None:
         """The value as a whole number, or None when it is none."""
-        if isinstance(self.value, bool):
+        if isinstance(self.value, bool) or not isinstance(self.value, int | str):
             return None
-        if isinstance(self.value, int):
-            return self.value
-        text = str(self.value).strip()
-        return int(text) if text.removeprefix("-").isdecimal() and len(text) < 12 else None
+        try:
+            return int(self.value) if len(str(self.value)) < 20 else None
+        except ValueError:
+            return None
 
     @property
-    def on(self) -> bool:
-        """Whether it switches something on."""
+    def on(self) -> bool | None:
+        """Whether it switches something on; None when that is not known."""
+        if not self.known:
+            return None
         return self.value is True or str(self.value).lower() in ("true", "1", "yes", "on")
+
+    @property
+    def entries(self) -> dict[str, Any] | None:
+        """The value as a mapping, given as one or as JSON; None when it is none."""
+        found = self.value
+        if isinstance(found, str):
+            try:
+                found = json.loads(found)
+            except (ValueError, RecursionError):
+                return None
+        return found if isinstance(found, dict) else None
 
 
 class Arguments:
-    """The arguments of one launch, by the engine's name for each; the winning source last."""
+    """The arguments of one launch, by the engine's name for each; the winning source last.
+
+    :param complete: whether nothing but these is given. False when a word of the command line could hold
+        more, or a file that is named is not in the recipe.
+    """
 
     def __init__(self, *sources: Mapping[str, Argument], complete: bool = True) -> None:
         self._found: dict[str, Argument] = {}
         for source in sources:
             self._found.update(source)
-        self.complete = complete  # false when a word of the command line could hold more
+        self.complete = complete
 
     def get(self, *names: str) -> Argument | None:
         """The argument of the first of these names that is given."""
         return next((self._found[name] for name in names if name in self._found), None)
 
-    def integer(self, default: int, *names: str) -> int | None:
-        """The number given under one of these names, `default` when none is, None when it is not known."""
+    def size(self, *names: str) -> int | None:
+        """The number of ranks given under one of these names: 1 when none is, None when it is not known."""
         found = self.get(*names)
-        return default if found is None else found.integer
+        number = 1 if found is None else found.integer
+        return number if number is not None and number > 0 else None
 
-    def on(self, *names: str) -> bool:
-        """Whether one of these switches is given and not negated."""
+    def on(self, *names: str) -> bool | None:
+        """Whether one of these switches is given and not negated; None when that is not known."""
         found = self.get(*names)
-        return found is not None and found.on
+        return False if found is None else found.on
 
 
-def flags(launch: Launch, file: str, aliases: Mapping[str, str]) -> dict[str, Argument]:
-    """The flags of a command line, as argparse reads them: `--a 1`, `--a=1`, `--no-a`, the last one wins.
+def from_entries(root: Value | None, file: str, names: Mapping[str, str]) -> dict[str, Argument] | None:
+    """The top-level keys of an engine's file, as keyword arguments; None when it has no such thing.
 
-    :param launch: the words of the command line.
-    :param file: the file that they stand in.
-    :param aliases: an engine's other spellings, each with its one name here.
+    :param names: the engine's name for each key that it takes by another one.
     """
-    found: dict[str, Argument] = {}
-    words = list(launch.words)
-    while words:
-        word = words.pop(0)
-        if word.text is None or not _is_flag(word.text):
-            continue
-        spelled, equals, inline = word.text.partition("=")
-        name = spelled.lstrip("-").replace("_", "-")
-        value: Any = inline if equals else True
-        known = True
-        if not equals and words and not (words[0].text is not None and _is_flag(words[0].text)):
-            taken = words.pop(0)
-            value, known = taken.text, taken.text is not None
-        if name.startswith("no-") and value is True:
-            name, value = name[3:], False
-        name = aliases.get(name, name)
-        found[name] = Argument(name, value, file, word.line, word.column, known)
+    if root is None or not isinstance(root.data, dict):
+        return None
+    found = {}
+    for key, value in root.data.items():
+        name = names.get(key, key.replace("_", "-"))
+        found[name] = Argument(name, value.plain, file, value.line, value.column)
     return found
 
 
-def is_complete(launch: Launch) -> bool:
-    """Whether every word is known, but for those that are plainly a flag's value."""
-    previous: str | None = ""
-    for word in launch.words:
-        if word.text is None and not (previous or "").startswith("-"):
-            return False
-        previous = word.text
-    return True
-
-
-def from_file(config: ConfigFile | None, aliases: Mapping[str, str]) -> dict[str, Argument]:
-    """The top-level keys of an engine's YAML file."""
-    if config is None or config.root is None:
-        return {}
-    return {
-        (name := aliases.get(key.replace("_", "-"), key.replace("_", "-"))): _argument(name, value, config)
-        for key, value in config.root.mapping.items()
-    }
-
-
-def _argument(name: str, value: Value, config: ConfigFile) -> Argument:
-    return Argument(name, value.plain, config.file, value.line, value.column)
-
-
 def from_environment(
-    container: Container, file: str, names: Iterable[str], prefix: str
+    variables: Sequence[EnvVar], file: str, names: Iterable[str], prefix: str
 ) -> dict[str, Argument]:
-    """The variables that stand in for flags: `PREFIX_FLAG_NAME`."""
+    """The variables that stand in for flags: `PREFIX_FLAG_NAME`; the last of a name counts."""
     found = {}
+    given = {variable.name: variable for variable in variables}
     for name in names:
-        variable = container.variable(prefix + name.replace("-", "_").upper())
+        variable = given.get(prefix + name.replace("-", "_").upper())
         if variable is not None:
             known = variable.value is not None
             found[name] = Argument(name, variable.value, file, variable.line, variable.column, known)
     return found
 
 
-def config_file(container: Container, path: Argument | None) -> ConfigFile | None:
+def config_file(container: Container, path: Argument) -> ConfigFile | None:
     """The recipe's own file behind a path in the container, or None when the recipe does not hold it."""
-    if path is None or not isinstance(path.value, str):
+    if not isinstance(path.value, str):
         return None
     wanted = posixpath.normpath(path.value)
     return next((f for f in container.files if posixpath.normpath(f.path) == wanted), None)
-
-
-def _is_flag(text: str) -> bool:
-    return text.startswith("-") and len(text) > 1 and not text[1].isdigit() and text != "--"

@@ -57,7 +57,8 @@ class Engine:
         found = arguments.get("served-model-name")
         if found is None:
             return self.model(arguments)
-        return found.value if isinstance(found.value, str) else None
+        first = found.value[0] if isinstance(found.value, list) and found.value else found.value
+        return first if isinstance(first, str) else None
 
 
 def engine_of(launch: Launch) -> Engine | None:

@@ -1,40 +1,70 @@
 """SGLang under Dynamo.
 
-Flags and their short forms: SGLang's ServerArgs. A `--config` file's keys come before the command line,
-which wins. With `--enable-dp-attention` the data parallel ranks are the tensor parallel ones; without it
-each rank is a server of its own, with GPUs of its own.
+Options and their other spellings: SGLang's ServerArgs, whose parser takes abbreviations. The keys of a
+`--config` file come before the command line, which wins; so do those of the section of `--disagg-config`
+that `--disagg-config-key` names, which takes the place of that file. With `--enable-dp-attention` the data
+parallel ranks are the tensor parallel ones; without it each is a server of its own, with GPUs of its own.
 """
 
-from dynocheck.engines.arguments import Arguments, config_file, flags, from_file, is_complete
+from dynocheck.engines import flags
+from dynocheck.engines.arguments import Argument, Arguments, config_file, from_environment
 from dynocheck.engines.base import Engine, Parallelism
-from dynocheck.facts.recipe import Container, Launch
+from dynocheck.facts.recipe import Container, Launch, Value
 
-_ALIASES = {
-    "tp": "tensor-parallel-size",
-    "tp-size": "tensor-parallel-size",
-    "pp": "pipeline-parallel-size",
-    "pp-size": "pipeline-parallel-size",
-    "dp": "data-parallel-size",
-    "dp-size": "data-parallel-size",
-    "ep": "expert-parallel-size",
-    "ep-size": "expert-parallel-size",
-    "model": "model-path",
+_OPTIONS = {
+    "tensor-parallel-size": ("--tensor-parallel-size", "--tp-size"),
+    "pipeline-parallel-size": ("--pipeline-parallel-size", "--pp-size"),
+    "pp-max-micro-batch-size": ("--pp-max-micro-batch-size",),
+    "data-parallel-size": ("--data-parallel-size", "--dp-size"),
+    "expert-parallel-size": ("--expert-parallel-size", "--ep-size", "--ep"),
+    "enable-dp-attention": ("--enable-dp-attention",),
+    "enable-dp-lm-head": ("--enable-dp-lm-head",),
+    "model-path": ("--model-path", "--model"),
+    "model-impl": ("--model-impl",),
+    "model-loader-extra-config": ("--model-loader-extra-config",),
+    "served-model-name": ("--served-model-name",),
+    "nnodes": ("--nnodes",),
+    "config": ("--config",),
+    "disagg-config": ("--disagg-config",),
+    "disagg-config-key": ("--disagg-config-key",),
 }
+_SPELLINGS = flags.Spellings({spelled: name for name, all_ in _OPTIONS.items() for spelled in all_})
 
 
 def arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    given = flags(launch, file, _ALIASES)
-    config = config_file(container, given.get("config"))
-    return Arguments(from_file(config, _ALIASES), given, complete=is_complete(launch))
+    command_line = flags.read(launch.words, file, _SPELLINGS)
+    section = ("disagg-config", "disagg-config-key")
+    given = from_environment((*container.env, *launch.env), file, section, "DYN_SGL_") | command_line.found
+    path = given.get("disagg-config") if "disagg-config-key" in given else None
+    path = path or given.get("config")
+    if path is None:
+        return Arguments(given, complete=command_line.complete)
+    config = config_file(container, path)
+    root = config.root if config is not None else None
+    if path.name == "disagg-config":
+        root = _section(root, given["disagg-config-key"])
+    words = flags.of_entries(root)
+    if words is None or config is None:
+        return Arguments(given, complete=False)
+    # Its keys are options by the parser's own names for them, which have underscores.
+    below = flags.read(words, config.file, flags.Spellings(_SPELLINGS.options, underscores=True))
+    return Arguments(below.found, given, complete=command_line.complete and below.complete)
+
+
+def _section(root: Value | None, key: Argument) -> Value | None:
+    return root.get(key.value) if root is not None and isinstance(key.value, str) else None
 
 
 def parallelism(given: Arguments) -> Parallelism | None:
-    tensor = given.integer(1, "tensor-parallel-size")
-    pipeline = given.integer(1, "pipeline-parallel-size")
-    data = given.integer(1, "data-parallel-size")
-    if tensor is None or pipeline is None or data is None:
+    tensor = given.size("tensor-parallel-size")
+    pipeline = given.size("pipeline-parallel-size")
+    data = given.size("data-parallel-size")
+    shares = given.on("enable-dp-attention")
+    if tensor is None or pipeline is None or data is None or shares is None or not given.complete:
         return None
-    return Parallelism(tensor, pipeline, data, spread=not given.on("enable-dp-attention"))
+    if given.size("nnodes") != 1:
+        return None  # the other nodes are components of their own
+    return Parallelism(tensor, pipeline, data, spread=not shares)
 
 
 ENGINE = Engine("sglang", "dynamo.sglang", arguments, parallelism, ("model-path",))

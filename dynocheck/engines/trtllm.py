@@ -1,31 +1,17 @@
 """TensorRT-LLM under Dynamo.
 
-Flags, each with a `DYN_TRTLLM_` variable behind it: Dynamo's TensorRT-LLM argument group. The YAML file of
-`--extra-engine-args` overrides the flags, and `--override-engine-args` overrides that file. Attention data
-parallelism uses the tensor parallel ranks.
+Options, each with a `DYN_TRTLLM_` variable behind it: Dynamo's TensorRT-LLM argument group, whose parser
+takes abbreviations. The YAML file of `--extra-engine-args` overrides the options, and over that file goes
+`--override-engine-args`, in JSON, or `--trtllm.NAME VALUE`. Attention data parallelism uses the tensor
+parallel ranks.
 """
 
-import ast
-from typing import Any
-
-from dynocheck.engines.arguments import (
-    Argument,
-    Arguments,
-    config_file,
-    flags,
-    from_environment,
-    from_file,
-    is_complete,
-)
+from dynocheck.engines import flags
+from dynocheck.engines.arguments import Argument, Arguments, config_file, from_entries, from_environment
 from dynocheck.engines.base import Engine, Parallelism
 from dynocheck.facts.recipe import Container, Launch
 
-_ALIASES = {
-    "model-path": "model",
-    "moe-expert-parallel-size": "expert-parallel-size",
-    "publish-events-and-metrics": "publish-kv-events",
-}
-_VARIABLES = (
+_NAMES = (
     "model",
     "served-model-name",
     "tensor-parallel-size",
@@ -36,46 +22,71 @@ _VARIABLES = (
     "override-engine-args",
     "disaggregation-mode",
     "publish-kv-events",
+    "modality",
+    "model-loader-extra-config",
 )
-_MODEL_FLAGS = {"model", "served-model-name"}
+_OLD_NAMES = {
+    "--model-path": "model",
+    "--publish-events-and-metrics": "publish-kv-events",
+}
+_SPELLINGS = flags.Spellings({f"--{name}": name for name in _NAMES} | _OLD_NAMES)
+_KEYS = {"moe_expert_parallel_size": "expert-parallel-size"}
+_MODEL_NAMES = ("model", "served-model-name")  # that Dynamo registers, whatever the engine is told
+_DYNAMIC = "trtllm."
 
 
 def arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    given = {
-        **from_environment(container, file, _VARIABLES, "DYN_TRTLLM_"),
-        **flags(launch, file, _ALIASES),
-    }
+    command_line = flags.read(launch.words, file, _SPELLINGS)
+    given = from_environment((*container.env, *launch.env), file, _NAMES, "DYN_TRTLLM_") | command_line.found
+    complete = command_line.complete
+    engine_yaml: dict[str, Argument] | None = {}
     path = given.get("extra-engine-args")
-    config = config_file(container, path)
-    engine_yaml = {k: v for k, v in from_file(config, _ALIASES).items() if k not in _MODEL_FLAGS}
-    readable = path is None or config is not None
+    if path is not None and path.value != "":
+        config = config_file(container, path)
+        engine_yaml = from_entries(config.root, config.file, _KEYS) if config is not None else None
+        complete = complete and engine_yaml is not None
     overrides = _overrides(given.get("override-engine-args"))
-    return Arguments(given, engine_yaml, overrides, complete=is_complete(launch) and readable)
+    complete = complete and overrides is not None
+    engine = {**(engine_yaml or {}), **(overrides or {}), **_dynamic(command_line.found)}
+    told = {name: argument for name, argument in engine.items() if name not in _MODEL_NAMES}
+    return Arguments(given, told, complete=complete)
 
 
 def parallelism(given: Arguments) -> Parallelism | None:
-    tensor = given.integer(1, "tensor-parallel-size")
-    pipeline = given.integer(1, "pipeline-parallel-size")
-    context = given.integer(1, "context-parallel-size")
+    tensor = given.size("tensor-parallel-size")
+    pipeline = given.size("pipeline-parallel-size")
+    context = given.size("context-parallel-size")
     if tensor is None or pipeline is None or context is None or not given.complete:
         return None
     return Parallelism(tensor, pipeline, context=context)
 
 
-def _overrides(given: Argument | None) -> dict[str, Argument]:
-    """The entries of a dictionary written as Python or JSON; none when it cannot be read."""
-    if given is None or not isinstance(given.value, str):
+def _overrides(given: Argument | None) -> dict[str, Argument] | None:
+    """The entries of a JSON object; None when it cannot be read."""
+    if given is None or given.value == "":
         return {}
-    try:
-        parsed: Any = ast.literal_eval(given.value)
-    except (ValueError, SyntaxError, RecursionError, MemoryError):
-        return {}
-    if not isinstance(parsed, dict):
-        return {}
+    if given.entries is None:
+        return None
     return {
-        (name := str(key).replace("_", "-")): Argument(name, value, given.file, given.line, given.column)
-        for key, value in parsed.items()
+        (name := _KEYS.get(key, key.replace("_", "-"))): _placed(given, name, value)
+        for key, value in given.entries.items()
     }
+
+
+def _dynamic(found: dict[str, Argument]) -> dict[str, Argument]:
+    """What `--trtllm.NAME VALUE` says of the engine itself; deeper names are its parts'."""
+    keys = {
+        key.removeprefix(_DYNAMIC): argument for key, argument in found.items() if key.startswith(_DYNAMIC)
+    }
+    return {
+        (name := _KEYS.get(key, key.replace("_", "-"))): _placed(argument, name, argument.value)
+        for key, argument in keys.items()
+        if "." not in key
+    }
+
+
+def _placed(given: Argument, name: str, value: object) -> Argument:
+    return Argument(name, value, given.file, given.line, given.column, given.known)
 
 
 ENGINE = Engine("trtllm", "dynamo.trtllm", arguments, parallelism, ("model",))

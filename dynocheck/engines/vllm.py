@@ -1,44 +1,86 @@
 """vLLM under Dynamo.
 
-Flags and their short forms: vLLM's EngineArgs. A `--config` file is read before the command line, which
-wins. The world size of one engine is tensor x pipeline x prefill-context; data parallel ranks are whole
+Options and their short forms: vLLM's EngineArgs, whose parser takes underscores for hyphens, abbreviations,
+and JSON in dotted pieces. What wins: `--engine-config-json`, over it a `--config` file, over both the command
+line. The world size of one engine is tensor x pipeline x prefill-context; data parallel ranks are whole
 engines beside each other, all in the pods of one replica unless one rank is named or the balancing is
 external, when each pod holds a single rank.
 """
 
-from dynocheck.engines.arguments import Arguments, config_file, flags, from_file, is_complete
+from dynocheck.engines import flags
+from dynocheck.engines.arguments import Arguments, config_file, from_entries
 from dynocheck.engines.base import Engine, Parallelism
 from dynocheck.facts.recipe import Container, Launch
 
-_ALIASES = {
-    "tp": "tensor-parallel-size",
-    "tp-size": "tensor-parallel-size",
-    "pp": "pipeline-parallel-size",
-    "pp-size": "pipeline-parallel-size",
-    "dp": "data-parallel-size",
-    "dp-size": "data-parallel-size",
-    "pcp": "prefill-context-parallel-size",
-    "ep": "enable-expert-parallel",
-    "dpn": "data-parallel-rank",
-    "dpe": "data-parallel-external-lb",
-    "dph": "data-parallel-hybrid-lb",
+_SHORT = {
+    "tensor-parallel-size": "-tp",
+    "pipeline-parallel-size": "-pp",
+    "data-parallel-size": "-dp",
+    "data-parallel-size-local": "-dpl",
+    "data-parallel-rank": "-dpn",
+    "data-parallel-start-rank": "-dpr",
+    "data-parallel-address": "-dpa",
+    "data-parallel-rpc-port": "-dpp",
+    "data-parallel-backend": "-dpb",
+    "data-parallel-external-lb": "-dpe",
+    "data-parallel-hybrid-lb": "-dph",
+    "data-parallel-multi-port-external-lb": "-dpm",
+    "prefill-context-parallel-size": "-pcp",
+    "decode-context-parallel-size": "-dcp",
+    "enable-expert-parallel": "-ep",
+    "nnodes": "-n",
+    "node-rank": "-r",
 }
+_LONG = (
+    "model",
+    "model-impl",
+    "model-loader-extra-config",
+    "served-model-name",
+    "config",
+    "engine-config-json",
+)
+_SPELLINGS = flags.Spellings(
+    {f"--{name}": name for name in (*_SHORT, *_LONG)} | {short: name for name, short in _SHORT.items()},
+    underscores=True,
+    dotted=True,
+)
 
 
 def arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    given = flags(launch, file, _ALIASES)
-    config = config_file(container, given.get("config"))
-    return Arguments(from_file(config, _ALIASES), given, complete=is_complete(launch))
+    given = flags.read(launch.words, file, _SPELLINGS)
+    sources = [given.found]
+    complete = given.complete
+    for option in ("config", "engine-config-json"):
+        path = given.found.get(option)
+        if path is None:
+            continue
+        config = config_file(container, path)
+        root = config.root if config is not None else None
+        where = config.file if config is not None else file
+        words = flags.of_entries(root) if option == "config" else None
+        if words is not None:
+            sources.insert(0, flags.read(words, where, _SPELLINGS).found)
+        else:
+            entries = from_entries(root, where, {}) if option != "config" else None
+            sources.insert(0, entries or {})
+            complete = complete and entries is not None
+    return Arguments(*sources, complete=complete)
 
 
 def parallelism(given: Arguments) -> Parallelism | None:
-    tensor = given.integer(1, "tensor-parallel-size")
-    pipeline = given.integer(1, "pipeline-parallel-size")
-    data = given.integer(1, "data-parallel-size")
-    context = given.integer(1, "prefill-context-parallel-size")
-    if tensor is None or pipeline is None or data is None or context is None:
+    tensor = given.size("tensor-parallel-size")
+    pipeline = given.size("pipeline-parallel-size")
+    data = given.size("data-parallel-size")
+    context = given.size("prefill-context-parallel-size")
+    local = given.get("data-parallel-size-local")
+    external = given.on("data-parallel-external-lb")
+    alone = external or given.get("data-parallel-rank") is not None
+    part = local is not None and local.integer != data  # the other ranks run in pods of other components
+    elsewhere = given.size("nnodes") != 1 or given.on("data-parallel-multi-port-external-lb") is not False
+    if tensor is None or pipeline is None or data is None or context is None or not given.complete:
         return None
-    alone = given.get("data-parallel-rank") is not None or given.on("data-parallel-external-lb")
+    if external is None or elsewhere or (part and not alone):
+        return None
     return Parallelism(tensor, pipeline, data, context, spread=not alone)
 
 

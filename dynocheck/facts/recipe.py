@@ -137,7 +137,12 @@ class SourceFile(msgspec.Struct, frozen=True):
 
     @property
     def manifests(self) -> Iterator[Manifest]:
-        return (Manifest(self.path, root) for root in self.documents if isinstance(root.data, dict))
+        """Its objects; those of a List each by itself, as kubectl takes them."""
+        for root in self.documents:
+            items = root.get("items") if Manifest(self.path, root).kind == "List" else None
+            for value in items.sequence if items is not None else [root]:
+                if isinstance(value.data, dict):
+                    yield Manifest(self.path, value)
 
 
 class Word(msgspec.Struct, frozen=True):
@@ -149,12 +154,16 @@ class Word(msgspec.Struct, frozen=True):
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """A Python module started by a container, such as `dynamo.vllm`, with the words that follow it."""
+    """A Python module started by a container, such as `dynamo.vllm`, with the words that follow it.
+
+    `env` are the variables that the script around it sets for it, over those of its container.
+    """
 
     module: str
     words: tuple[Word, ...]
     line: int
     column: int
+    env: tuple["EnvVar", ...] = ()
 
 
 class EnvVar(msgspec.Struct, frozen=True):
@@ -167,13 +176,17 @@ class EnvVar(msgspec.Struct, frozen=True):
 
 
 class Mount(msgspec.Struct, frozen=True):
-    """A volume in a container: `source` is claim, configmap, secret, empty or other."""
+    """A volume in a container: `source` is claim, configmap, secret, empty or other.
+
+    `sub_path` is the folder of the volume that is mounted, empty for the whole.
+    """
 
     path: str
     source: str
     name: str
     line: int
     column: int
+    sub_path: str = ""
 
 
 class ConfigFile(msgspec.Struct, frozen=True):

@@ -21,6 +21,7 @@ FRAMEWORKS = ("vllm", "sglang", "trtllm", "tokenspeed")
 CACHE_FOLDER = "model-cache"
 MAX_BYTES = 10 * 1024 * 1024
 _SUFFIXES = (".yaml", ".yml")
+_KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
 _ANCESTORS = 6  # model/framework/mode is 3; the deepest seen upstream is 6
 
 
@@ -46,8 +47,8 @@ def _load(given: str) -> Iterator[Recipe]:
     path = Path(given)
     try:
         mode = path.stat().st_mode
-    except OSError as error:
-        raise NotARecipe(f"{given}: {_reason(error)}") from None
+    except (OSError, ValueError) as error:
+        raise NotARecipe(f"{shown(path)}: {_reason(error)}") from None
     if not stat.S_ISDIR(mode):
         yield _single(path)
         return
@@ -55,18 +56,28 @@ def _load(given: str) -> Iterator[Recipe]:
     recipes = [recipe for recipe in map(_folder, models) if any(recipe.judged)]
     yield from recipes
     if not recipes:
-        raise NotARecipe(f"{given}: no recipe in it: not one YAML manifest (*.yaml, *.yml)")
+        raise NotARecipe(f"{shown(path)}: no recipe in it: not one YAML manifest (*.yaml, *.yml)")
 
 
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__
+def shown(path: Path) -> str:
+    """A path as text that any output can carry: bytes that are no text, and control characters, escaped."""
+    name = os.fsencode(path.as_posix()).decode(errors="backslashreplace")
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
+
+
+def _reason(error: OSError | ValueError) -> str:
+    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
+
+
+def _entries(path: Path) -> list[Path]:
+    try:
+        return sorted(child for child in path.iterdir() if child.name[0] != ".")
+    except OSError as error:
+        raise NotARecipe(f"{shown(path)}: {_reason(error)}") from None
 
 
 def _children(path: Path) -> list[Path]:
-    try:
-        return sorted(child for child in path.iterdir() if child.is_dir() and child.name[0] != ".")
-    except OSError as error:
-        raise NotARecipe(f"{path}: {_reason(error)}") from None
+    return [child for child in _entries(path) if os.path.isdir(child)]  # noqa: PTH112 - never raises
 
 
 def _is_model(path: Path) -> bool:
@@ -74,7 +85,8 @@ def _is_model(path: Path) -> bool:
 
 
 def _is_variant(path: Path) -> bool:
-    return any(child.suffix in _SUFFIXES for child in path.iterdir() if child.is_file())
+    folders = _children(path)
+    return any(entry.suffix in _SUFFIXES for entry in _entries(path) if entry not in folders)
 
 
 def _models(path: Path) -> list[Path]:
@@ -87,58 +99,70 @@ def _single(path: Path) -> Recipe:
     read = _file(path, Role.MANIFEST)
     fatal = next((problem for problem in read.file.problems if problem.fatal), None)
     if fatal is not None:
-        place = ":".join(str(part) for part in (path, fatal.line, fatal.column) if part)
-        raise NotARecipe(f"{place}: not YAML: {fatal.message}")
+        place = ":".join(str(part) for part in (read.file.path, fatal.line, fatal.column) if part)
+        raise NotARecipe(f"{place}: {'not YAML: ' if fatal.line else ''}{fatal.message}")
     if not any(read.file.manifests):
-        raise NotARecipe(f"{path}: no Kubernetes object in it")
-    return _recipe(path, "manifests", [read, *_context(path.parent)])
+        raise NotARecipe(f"{read.file.path}: no Kubernetes object in it")
+    return _recipe(path, "manifests", [read, *_context(path.parent, but=path)])
 
 
 def _folder(path: Path) -> Recipe:
     reads: list[_Read] = []
     folders: list[str] = []
-    seen = {path.resolve()}
-    for root, names, leaves in os.walk(path, followlinks=True):
+    seen = {os.path.realpath(path)}
+    rendered: set[Path] = set()
+
+    def unreadable(error: OSError) -> None:
+        problem = Problem(_reason(error))
+        reads.append(_Read(SourceFile(shown(Path(error.filename)), problems=(problem,)), ""))
+
+    for root, names, leaves in os.walk(path, onerror=unreadable, followlinks=True):
         names[:] = [n for n in sorted(names) if n[0] != "." and _first_time(Path(root, n), seen)]
-        here = Path(root).relative_to(path)
-        folders.extend((here / name).as_posix() for name in names)
-        role = Role.KUSTOMIZE if "kustomize" in here.parts else Role.MANIFEST
-        reads.extend(_file(Path(root, leaf), role) for leaf in sorted(leaves) if leaf.endswith(_SUFFIXES))
+        folder = Path(root)
+        here = folder.relative_to(path)
+        folders.extend(shown(here / name) for name in names)
+        if "kustomize" in here.parts or folder.parent in rendered or not _KUSTOMIZATIONS.isdisjoint(leaves):
+            rendered.add(folder)
+        role = Role.KUSTOMIZE if folder in rendered else Role.MANIFEST
+        reads.extend(_file(folder / leaf, role) for leaf in sorted(leaves) if leaf.endswith(_SUFFIXES))
     shape = "model" if _is_model(path) else "variant"
     context = _context(path) if shape == "variant" else []
     return _recipe(path, shape, [*reads, *context], folders)
 
 
-def _first_time(folder: Path, seen: set[Path]) -> bool:
+def _first_time(folder: Path, seen: set[str]) -> bool:
     """False for a folder that a link has already led to: a link loop ends here."""
-    real = folder.resolve()
+    real = os.path.realpath(folder)
     if real in seen:
         return False
     seen.add(real)
     return True
 
 
-def _context(folder: Path) -> list[_Read]:
+def _context(folder: Path, but: Path | None = None) -> list[_Read]:
     """The claims and downloads of the model that this folder is a part of."""
-    for ancestor in [folder.resolve(), *folder.resolve().parents][:_ANCESTORS]:
+    real = Path(os.path.realpath(folder))
+    for ancestor in [real, *real.parents][:_ANCESTORS]:
         cache = ancestor / CACHE_FOLDER
-        if cache.is_dir():
-            shown = Path(os.path.relpath(cache))
-            names = sorted(leaf.name for leaf in cache.iterdir() if leaf.suffix in _SUFFIXES)
-            return [_file(shown / name, Role.CONTEXT) for name in names]
+        if os.path.isdir(cache):  # noqa: PTH112 - never raises
+            relative = Path(os.path.relpath(cache))
+            names = [leaf.name for leaf in _entries(cache) if leaf.suffix in _SUFFIXES]
+            files = [relative / name for name in names]
+            own = os.path.realpath(but) if but is not None else None
+            return [_file(file, Role.CONTEXT) for file in files if os.path.realpath(file) != own]
     return []
 
 
 def _file(path: Path, role: Role) -> _Read:
-    name = path.as_posix()
+    name = shown(path)
     problems: list[Problem] = []
     try:
         text = _text(path)
-    except OSError as error:
-        return _Read(SourceFile(name, problems=(Problem(_reason(error)),), role=role), "")
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return _Read(SourceFile(name, problems=(Problem("not UTF-8 text", line),), role=role), "")
+    except OSError as error:
+        return _Read(SourceFile(name, problems=(Problem(_reason(error)),), role=role), "")
     documents = [withhold(document) for document in read(text, problems)]
     if any(Manifest(name, root).group == "kustomize.config.k8s.io" for root in documents):
         role = Role.KUSTOMIZE
@@ -157,17 +181,18 @@ def _text(path: Path) -> str:
 
 def _recipe(path: Path, shape: str, reads: list[_Read], folders: Iterable[str] = ()) -> Recipe:
     files = tuple(read.file for read in reads)
-    recipe = Recipe(path=path.as_posix(), shape=shape, files=files, folders=tuple(folders))
+    recipe = Recipe(path=shown(path), shape=shape, files=files, folders=tuple(folders))
     built: dict[str, list[Any]] = {
         "claims": [],
         "graphs": [],
         "downloads": [],
         "benchmarks": [],
     }
-    for file, text in reads:
+    lines = {file.path: text.splitlines() for file, text in reads}
+    for file, _ in reads:
         if file.role is Role.KUSTOMIZE:
             continue
-        reader = Reader(text.splitlines(), _config_maps(recipe, file))
+        reader = Reader(file.path, lines, _config_maps(recipe, file))
         for manifest in file.manifests:
             built["claims"].extend(claims(manifest))
             built["downloads"].extend(downloads(manifest, reader))

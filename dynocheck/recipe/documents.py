@@ -1,38 +1,36 @@
-"""YAML to values with positions, read as Kubernetes' own reader (sigs.k8s.io/yaml on go-yaml v2) does.
+"""YAML to values with positions, read as its consumer reads it.
 
-PyYAML's events are taken from libyaml; the tree is built here, without recursion, because neither a
-composer nor a constructor of PyYAML bounds depth or aliases, and both lose the positions.
+What is applied goes through kubectl: sigs.k8s.io/yaml on go-yaml v2, document by document. What an engine
+reads goes through Python's yaml. Events are taken from libyaml; the tree is built here, without recursion,
+because neither a composer nor a constructor of PyYAML bounds depth or aliases, and both lose the positions.
 """
 
 import re
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import yaml
 
 from dynocheck.facts.recipe import Problem, Value
+from dynocheck.recipe import scalars
 
 MAX_DEPTH = 200
 MAX_VALUES = 500_000  # after aliases are expanded: a bomb multiplies, a manifest does not
 
-_WORDS: dict[str, bool | None] = {
-    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
-    **dict.fromkeys(("true", "True", "TRUE", "y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), True),
-    **dict.fromkeys(("false", "False", "FALSE", "n", "N", "no", "No", "NO", "off", "Off", "OFF"), False),
-}
-_FLOAT_WORDS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
-_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_Place = Callable[[yaml.Mark], tuple[int, int]]
+
+_TEXT_AFTER_SEPARATOR = re.compile(r"^---[^\S\n]*[^\s#]", re.MULTILINE)
+_INNER_MARK = re.compile("^(---.*\n)\ufeff", re.MULTILINE)  # files joined together keep each its own
+_JSON_SLASH = re.compile(r"(?<!\\)(?:\\\\)*\\/")
+_LITERAL = re.compile(r"(?:[&!]\S*\s+)*\|")
+_MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
 class _Broken(Exception):
     def __init__(self, message: str, mark: yaml.Mark) -> None:
         super().__init__(message)
-        self.problem = Problem(message, mark.line + 1, mark.column + 1)
-
-
-class _Anchored(NamedTuple):
-    value: Value
-    size: int
+        self.message = message
+        self.mark = mark
 
 
 class _Open:
@@ -41,154 +39,189 @@ class _Open:
     def __init__(self, place: tuple[int, int], anchor: str | None, *, is_mapping: bool) -> None:
         self.entries: dict[str, Value] | None = {} if is_mapping else None
         self.elements: list[Value] = []
-        self.merged: list[Value] = []
+        self.written: dict[str, int] = {}  # line of each key that stands here, not those merged in
         self.anchor = anchor
         self.place = place
-        self.key: Value | None = None
+        self.key: tuple[str | None, Value] | None = None
         self.size = 1
 
     def close(self) -> Value:
-        if self.entries is None:
-            return Value(self.elements, *self.place)
-        entries = self.entries
-        for merged in self.merged:
-            if isinstance(merged.data, dict):
-                entries = {**merged.data, **entries}
-        return Value(entries, *self.place)
+        return Value(self.elements if self.entries is None else self.entries, *self.place)
 
 
-def read(text: str, problems: list[Problem], *, at: tuple[int, int] = (1, 1)) -> list[Value]:
-    """The documents of a YAML file, up to the first fatal problem.
+def read(text: str, problems: list[Problem]) -> list[Value]:
+    """The documents of a file that is applied, up to the first fatal problem.
 
     :param text: what the file holds.
     :param problems: gets what is wrong with it. Bad content never raises.
-    :param at: the line and column that its first character has in the file around it.
     """
-    builder = _Builder(problems, *at)
+    separator = _TEXT_AFTER_SEPARATOR.search(text)
+    if separator:
+        line = text.count("\n", 0, separator.start()) + 1
+        problems.append(Problem("text after --- on its line: kubectl refuses it", line, 4))
+        text = text[: separator.start()]
+    return _read(_INNER_MARK.sub(r"\1", text), problems, lambda mark: (mark.line + 1, mark.column + 1))
+
+
+def read_within(value: Value, lines: Sequence[str]) -> Value | None:
+    """The YAML that a string of a file holds, as an engine reads it; None when it cannot be read.
+
+    :param value: the string. In a literal block each value has its own place, else that of the string.
+    :param lines: the file's lines.
+    """
+    text = value.text or ""
+    problems: list[Problem] = []
+    documents = _read(text, problems, _places_within(value, lines), applied=False)
+    return documents[0] if len(documents) == 1 and not any(p.fatal for p in problems) else None
+
+
+def is_literal(value: Value, lines: Sequence[str]) -> bool:
+    """Whether it is written as a literal block (`|`), line by line below its place."""
+    return value.line <= len(lines) and bool(_LITERAL.match(lines[value.line - 1], value.column - 1))
+
+
+def _places_within(value: Value, lines: Sequence[str]) -> _Place:
+    indent = _indent(value.text or "", lines[value.line :]) if is_literal(value, lines) else None
+    if indent is None:
+        return lambda _: (value.line, value.column)
+    below = value.line + 1
+    column = indent + 1
+    return lambda mark: (below + mark.line, column + mark.column)
+
+
+def _indent(text: str, rows: Sequence[str]) -> int | None:
+    """How far a literal block is indented: what its first line has more in the file than in the text."""
+    for line, row in zip(text.splitlines(), rows, strict=False):
+        if line.strip():
+            return len(row) - len(line) if row.endswith(line) else None
+    return None
+
+
+def _read(text: str, problems: list[Problem], place: _Place, *, applied: bool = True) -> list[Value]:
+    builder = _Builder(text, problems, place, applied=applied)
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             builder.take(event)
     except _Broken as broken:
-        problems.append(broken.problem)
+        problems.append(Problem(broken.message, *place(broken.mark)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         says = error.problem or error.context or "not YAML"
-        place = (mark.line + 1, mark.column + 1) if mark is not None else ()
-        problems.append(Problem(says, *place))
+        problems.append(Problem(says, *(place(mark) if mark is not None else ())))
     except yaml.reader.ReaderError as error:
-        problems.append(Problem(error.reason, text.count("\n", 0, error.position) + 1))
+        line = text.encode()[: error.position].count(b"\n")
+        problems.append(Problem(error.reason, *place(yaml.Mark("", 0, line, 0, None, 0))))
+    except UnicodeEncodeError:
+        problems.append(Problem("a character that no encoding has"))
     return builder.documents
 
 
 class _Builder:
     """Takes libyaml's events one by one and keeps the documents they make."""
 
-    def __init__(self, problems: list[Problem], line: int, column: int) -> None:
+    def __init__(self, text: str, problems: list[Problem], place: _Place, *, applied: bool) -> None:
         self.documents: list[Value] = []
+        self._text = text
         self._problems = problems
-        self._line = line
-        self._column = column
-        self._anchors: dict[str, _Anchored] = {}
+        self._place = place
+        self._applied = applied
+        self._is_json = text.lstrip().startswith("{")
+        self._anchors: dict[str, tuple[Value, int]] = {}
         self._stack: list[_Open] = []
+        self._size = 0
 
     def take(self, event: Any) -> None:
         mark: Any = event.start_mark
         match event:
             case yaml.ScalarEvent():
-                value = Value(_scalar(event), *self._place(mark))
-                self._complete(value, 1, event.anchor, mark)
+                value = Value(self._scalar(event), *self._place(mark))
+                self._complete(value, 1, event, event.anchor)
             case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                 self._open(event)
             case yaml.MappingEndEvent() | yaml.SequenceEndEvent():
                 done = self._stack.pop()
-                self._complete(done.close(), done.size, done.anchor, mark)
+                self._complete(done.close(), done.size, event, done.anchor)
             case yaml.AliasEvent():
                 if event.anchor not in self._anchors:
                     raise _Broken(f"alias *{event.anchor} has no anchor before it", mark)
-                self._complete(*self._anchors[event.anchor], None, mark)
+                self._complete(*self._anchors[event.anchor], event, None)
             case yaml.DocumentStartEvent():
                 self._anchors.clear()
-
-    def _place(self, mark: yaml.Mark) -> tuple[int, int]:
-        return mark.line + self._line, mark.column + self._column
+                if self._applied and (event.version or event.tags):
+                    raise _Broken("a directive (%...): kubectl reads none", mark)
 
     def _open(self, event: Any) -> None:
         if len(self._stack) >= MAX_DEPTH:
             raise _Broken(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
         key = self._stack[-1].key if self._stack else None
-        below_key = key is not None and not event.flow_style
-        place = (key.line, key.column) if key and below_key else self._place(event.start_mark)
+        place = self._place(event.start_mark)
+        if key is not None and not event.flow_style:
+            place = (key[1].line, key[1].column)  # what stands below its key is found at the key
         self._stack.append(_Open(place, event.anchor, is_mapping=isinstance(event, yaml.MappingStartEvent)))
 
-    def _complete(self, value: Value, size: int, anchor: str | None, mark: yaml.Mark) -> None:
+    def _complete(self, value: Value, size: int, event: Any, anchor: str | None) -> None:
         if anchor:
-            self._anchors[anchor] = _Anchored(value, size)
-        if not self._stack:
+            self._anchors[anchor] = (value, size)
+        parent = self._stack[-1] if self._stack else None
+        total = (self._size if parent is None else parent.size) + size
+        if total > MAX_VALUES:
+            raise _Broken(f"more than {MAX_VALUES} values once aliases are expanded", event.start_mark)
+        if parent is None:
+            self._size = total
             if value.data is not None:
                 self.documents.append(value)
             return
-        parent = self._stack[-1]
-        parent.size += size
-        if parent.size > MAX_VALUES:
-            raise _Broken(f"more than {MAX_VALUES} values once aliases are expanded", mark)
+        parent.size = total
         if parent.entries is None:
             parent.elements.append(value)
         elif parent.key is None:
-            if isinstance(value.data, (dict, list)) or value.data is None:
-                raise _Broken("a key must be a string", mark)
-            parent.key = value
+            parent.key = (self._key(value, event), value)
         else:
-            self._enter(parent, parent.entries, parent.key, value)
+            self._enter(parent, parent.entries, value, event)
             parent.key = None
 
-    def _enter(self, parent: _Open, entries: dict[str, Value], key: Value, value: Value) -> None:
-        name = _key_text(key)
-        if name == "<<":
-            parent.merged.extend(value.data if isinstance(value.data, list) else [value])
+    def _key(self, value: Value, event: Any) -> str | None:
+        """A key's name, or None when it is the one that merges."""
+        if isinstance(value.data, (dict, list)) or value.data is None:
+            raise _Broken("a key must be a string", event.start_mark)
+        if isinstance(event, yaml.ScalarEvent):
+            merges = event.value == "<<" and (event.implicit[0] or event.tag == _MERGE_TAG)
+            return None if merges else scalars.key_text(value.data, event.value)
+        return scalars.key_text(value.data, str(value.data))
+
+    def _enter(self, parent: _Open, entries: dict[str, Value], value: Value, event: Any) -> None:
+        assert parent.key is not None
+        name, at = parent.key
+        if name is None:
+            self._merge(parent, entries, value, event)
             return
-        if name in entries:
-            message = f'key "{name}" stands here and on line {entries[name].line}'
-            self._problems.append(Problem(message, key.line, key.column, fatal=False))
+        if name in parent.written:
+            message = f'key "{name}" stands here and on line {parent.written[name]}'
+            self._problems.append(Problem(message, at.line, at.column, fatal=False))
         entries[name] = value
+        parent.written[name] = at.line
 
+    def _merge(self, parent: _Open, entries: dict[str, Value], value: Value, event: Any) -> None:
+        """`<<`: for go-yaml it replaces the keys before it, for Python no key that stands here."""
+        merged = value.data if isinstance(value.data, list) else [value]
+        for mapping in reversed(merged):
+            if not isinstance(mapping.data, dict):
+                raise _Broken("<< takes a mapping or a list of them", event.start_mark)
+            kept = () if self._applied else parent.written
+            entries.update((k, v) for k, v in mapping.data.items() if k not in kept)
 
-def _key_text(key: Value) -> str:
-    if isinstance(key.data, bool):
-        return "true" if key.data else "false"
-    return str(key.data)
-
-
-def _scalar(event: Any) -> bool | int | float | str | None:
-    text: str = event.value
-    if_plain, if_quoted = event.implicit
-    if if_plain:
-        return _resolve(text)
-    return text if if_quoted else _tagged(event.tag, text)
-
-
-def _tagged(tag: str, text: str) -> bool | int | float | str | None:
-    if tag in ("tag:yaml.org,2002:int", "tag:yaml.org,2002:float", "tag:yaml.org,2002:bool"):
-        return _resolve(text)
-    return None if tag == "tag:yaml.org,2002:null" else text
-
-
-def _resolve(text: str) -> bool | int | float | str | None:
-    if len(text) <= 5 and text in _WORDS:
-        return _WORDS[text]
-    if text[0] not in "+-.0123456789":
-        return text
-    digits = text.replace("_", "")
-    if len(digits) < 100 and _INTEGER.fullmatch(digits):
-        return _integer(digits)
-    if len(digits) < 100 and _FLOAT.fullmatch(digits):
-        return float(digits)
-    if _FLOAT_WORDS.fullmatch(text):
-        return float(text.replace(".", "").lower())
-    return text
-
-
-def _integer(digits: str) -> int:
-    unsigned = digits.lstrip("+-")
-    if len(unsigned) > 1 and unsigned[0] == "0" and unsigned[1].isdigit():
-        digits = digits.replace("0", "0o", 1)
-    return int(digits, 0)
+    def _scalar(self, event: Any) -> scalars.Scalar:
+        text: str = event.value
+        if_plain, if_quoted = event.implicit
+        if not self._applied:
+            return text if if_quoted else scalars.python(text, None if if_plain else event.tag)
+        if event.style == '"' and "/" in text and not self._is_json:
+            written = self._text[event.start_mark.index : event.end_mark.index]
+            if _JSON_SLASH.search(written):
+                raise _Broken(r"\/ is an escape of JSON: kubectl reads none in YAML", event.start_mark)
+        try:
+            if if_plain:
+                return text if event.tag == "!" else scalars.kubernetes(text)
+            return text if if_quoted else scalars.tagged(event.tag, text)
+        except scalars.Refused as refused:
+            raise _Broken(str(refused), event.start_mark) from None

@@ -5,12 +5,18 @@ pod spec; v1beta1 keeps a list of `components` around a plain pod template. Whic
 several levels set it follows the operator: container over component over graph.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
+
+import msgspec
 
 from dynocheck.facts.recipe import Claim, Component, Graph, Manifest, Mount, Value
-from dynocheck.recipe.pods import NOTHING, Reader, items, text, volumes
+from dynocheck.recipe.pods import NOTHING, Defaults, Reader, items, text, volumes
 
-_FRONTEND = "dynamo.frontend"  # what the operator runs in a frontend that says nothing
+# What the operator has the main container of a component run.
+_FRONTEND = Defaults(("python3",), ("-m", "dynamo.frontend"))
+_WORKER = Defaults(("/bin/sh", "-c"))
+_DEFAULTS = {"frontend": _FRONTEND, "planner": Defaults(), "epp": Defaults()}
+_NVIDIA = "nvidia.com/gpu"
 
 
 def is_graph(manifest: Manifest) -> bool:
@@ -51,17 +57,18 @@ def _services(spec: Value, reader: Reader) -> Iterator[Component]:
             outer=[*items(spec, "envs"), *items(service, "envs")],
             mounts=claims,
             name="main",
-            default_module=_FRONTEND if role == "frontend" else None,
+            defaults=_DEFAULTS.get(role, _WORKER),
         )
-        sidecars = [reader.container(sidecar, mountable) for sidecar in items(pod, "containers")]
+        sidecars = [c for c in items(pod, "containers") if text(c, "name") != "main"]
+        asked = [[service.get("resources"), main.get("resources")]]
         yield Component(
             name=name,
             role=role,
             replicas=_integer(service.get("replicas"), 1),
-            nodes=_integer(service.get("multinode", "nodeCount"), 1),
-            gpus=_gpus([service.get("resources"), main.get("resources")], items(pod, "resourceClaims")),
-            containers=(container, *sidecars),
-            claims=_claims([*claims, *mountable.values()]),
+            nodes=_nodes(service),
+            gpus=_gpus([*asked, *([c.get("resources")] for c in sidecars)], items(pod, "resourceClaims")),
+            containers=(container, *(reader.container(sidecar, mountable) for sidecar in sidecars)),
+            claims=_claims([*claims, *(volume.mount for volume in mountable.values())]),
             sidecar=service.get("frontendSidecar") is not None,
             resources=_extended([service.get("resources"), main.get("resources")]),
             line=service.line,
@@ -74,29 +81,22 @@ def _components(spec: Value, reader: Reader) -> Iterator[Component]:
     for component in items(spec, "components"):
         pod = component.get("podTemplate", "spec") or NOTHING
         role = text(component, "type")
-        default = _FRONTEND if role == "frontend" else None
         mountable = volumes(pod)
-        sources = items(pod, "containers")
-        main = next((c for c in sources if text(c, "name") == "main"), sources[0] if sources else None)
-        multinode = component.get("multinode")
+        sources = items(pod, "containers") or [Value({}, component.line, component.column)]
+        main = next((c for c in sources if text(c, "name") == "main"), sources[0])
+        container = reader.container(
+            main, mountable, outer=items(spec, "env"), name="main", defaults=_DEFAULTS.get(role, _WORKER)
+        )
         cache = component.get("compilationCache", "pvcName")
         cached = [Mount("", "claim", cache.text or "", cache.line, cache.column)] if cache else []
         yield Component(
             name=text(component, "name"),
             role=role,
             replicas=_integer(component.get("replicas"), 1),
-            nodes=_integer(multinode.get("nodeCount"), 2) if multinode else 1,
-            gpus=_gpus([main.get("resources") if main else None], items(pod, "resourceClaims")),
-            containers=tuple(
-                reader.container(
-                    source,
-                    mountable,
-                    outer=items(spec, "env"),
-                    default_module=default if source is main else None,
-                )
-                for source in sources
-            ),
-            claims=_claims([*mountable.values(), *cached]),
+            nodes=_nodes(component),
+            gpus=_gpus([[c.get("resources")] for c in sources], items(pod, "resourceClaims")),
+            containers=tuple(container if c is main else reader.container(c, mountable) for c in sources),
+            claims=_claims([*(volume.mount for volume in mountable.values()), *cached]),
             sidecar=component.get("frontendSidecar") is not None,
             resources=_extended([main.get("resources") if main else None]),
             line=component.line,
@@ -104,35 +104,69 @@ def _components(spec: Value, reader: Reader) -> Iterator[Component]:
         )
 
 
+def _nodes(component: Value) -> int:
+    multinode = component.get("multinode")
+    return _integer(multinode.get("nodeCount"), 2) if multinode is not None else 1
+
+
 def _integer(value: Value | None, default: int) -> int:
-    data = value.data if value else None
-    if isinstance(data, str) and data.strip().isdecimal() and len(data) < 10:
-        return int(data)
-    return data if isinstance(data, int) and not isinstance(data, bool) else default
+    found = _amount(value) if value is not None else None
+    return default if found is None else found
+
+
+def _amount(value: Value) -> int | None:
+    """A whole number, given as one or in quotes; None when it is none."""
+    if isinstance(value.data, str):
+        digits = value.data.strip()
+        return int(digits) if digits.isdecimal() and len(digits) < 10 else None
+    return value.data if isinstance(value.data, int) and not isinstance(value.data, bool) else None
+
+
+def _gpus(containers: Iterable[Sequence[Value | None]], claims: Iterable[Value]) -> int | None:
+    """GPUs of a pod, by whatever key they are asked; None when they come by a resource claim or no number.
+
+    The channel of a ComputeDomain is a claim too, but brings no GPU.
+
+    :param containers: what each asks for, where it is said twice the winning one last.
+    """
+    asked = [amount for resources in containers for amount in _asked(resources)]
+    amounts = [_amount(value) for value in asked]
+    if None in amounts or (not asked and any(map(_brings_gpus, claims))):
+        return None
+    return sum(amount for amount in amounts if amount is not None)
+
+
+def _asked(resources: Sequence[Value | None]) -> list[Value]:
+    for side in ("limits", "requests"):
+        found: dict[str, Value] = {}
+        for resource in resources:
+            amounts = resource.get(side) if resource is not None else None
+            found.update(_by_resource(amounts) if amounts is not None else {})
+        if found:
+            return list(found.values())
+    return []
+
+
+def _by_resource(amounts: Value) -> dict[str, Value]:
+    """The GPUs among some amounts by the name of the resource, which v1alpha1 shortens to `gpu`."""
+    custom = amounts.get("custom")
+    entries = {**amounts.mapping, **(custom.mapping if custom else {})}
+    short = text(amounts, "gpuType") or _NVIDIA
+    named = {short if key == "gpu" else key: amount for key, amount in entries.items()}
+    return {
+        key: amount for key, amount in named.items() if _is_gpu(key) or (key == short and "gpu" in entries)
+    }
 
 
 def _is_gpu(resource: str) -> bool:
-    vendors = ("nvidia.com/mig-", "gpu.intel.com/")
-    return resource == "gpu" or resource.endswith("/gpu") or resource.startswith(vendors)
+    return resource.endswith("/gpu") or resource.startswith(
+        (f"{_NVIDIA}.", "nvidia.com/mig-", "gpu.intel.com/")
+    )
 
 
-def _gpus(resources: Iterable[Value | None], claims: list[Value]) -> int | None:
-    """GPUs per node, by whatever key they are asked; None when they come by a resource claim.
-
-    The channel of a ComputeDomain is a claim too, but brings no GPU.
-    """
-    for resource in resources:
-        for side in ("limits", "requests"):
-            amounts = resource.get(side) if resource else None
-            if amounts is None:
-                continue
-            custom = amounts.get("custom")
-            entries = {**amounts.mapping, **(custom.mapping if custom else {})}
-            found = [_integer(amount, 0) for key, amount in entries.items() if _is_gpu(key)]
-            if found:
-                return sum(found)
-    by_claim = any("compute-domain" not in text(claim, "name") for claim in claims)
-    return None if by_claim else 0
+def _brings_gpus(claim: Value) -> bool:
+    names = (text(claim, key) for key in ("name", "resourceClaimTemplateName", "resourceClaimName"))
+    return not any("compute-domain" in name for name in names)
 
 
 def _extended(resources: Iterable[Value | None]) -> dict[str, str]:
@@ -156,10 +190,11 @@ def _claim_mount(entry: Value) -> Mount:
 
 
 def _claims(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
+    """Each claim once, wherever it is mounted."""
     unique: dict[str, Mount] = {}
     for mount in mounts:
         if mount.source == "claim" and mount.name:
-            unique.setdefault(mount.name, mount)
+            unique.setdefault(mount.name, msgspec.structs.replace(mount, path=""))
     return tuple(unique.values())
 
 
@@ -171,8 +206,8 @@ def created_claims(manifest: Manifest) -> Iterator[Claim]:
             yield Claim(
                 file=manifest.file,
                 name=text(entry, "name"),
-                storage_class=text(entry, "storageClass"),
-                access_modes=(text(entry, "volumeAccessMode"),),
+                storage_class=text(entry, "storageClass") or None,
+                access_modes=tuple(filter(None, [text(entry, "volumeAccessMode")])),
                 line=entry.line,
                 column=entry.column,
             )

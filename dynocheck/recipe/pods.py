@@ -1,58 +1,80 @@
 """The containers of a pod: what they run, with which variables, and what is mounted where."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from dynocheck.facts.recipe import ConfigFile, Container, EnvVar, Launch, Manifest, Mount, Value, Word
-from dynocheck.recipe import shell
-from dynocheck.recipe.documents import read
+from dynocheck.recipe import references
+from dynocheck.recipe.documents import is_literal, read_within
+from dynocheck.recipe.shell import Token, processes
 
 NOTHING = Value(None, 1, 1)
 
 _MODULES = ("dynamo.", "vllm.", "sglang.", "tensorrt_llm.")
+_SAYING = ("echo", "printf", "cat", ":")
+_SEARCH_LINES = 200
 _SOURCES = {
     "persistentVolumeClaim": ("claim", "claimName"),
     "configMap": ("configmap", "name"),
     "secret": ("secret", "secretName"),
     "emptyDir": ("empty", ""),
 }
-_SEARCH_LINES = 200
+
+
+class Defaults(NamedTuple):
+    """What a container runs where it does not say."""
+
+    command: tuple[str, ...] = ()
+    args: tuple[str, ...] = ()
+
+
+class Volume(NamedTuple):
+    """A volume of a pod: as a mount that has no path yet, and as it is written."""
+
+    mount: Mount
+    source: Value
 
 
 class Reader:
     """Reads the pods of one file.
 
-    :param lines: the file's source, to say where in a script a word stands.
+    :param file: its path.
+    :param lines: the lines of each file of the recipe, to say where in a text something stands.
     :param config_maps: the recipe's ConfigMaps by name.
     """
 
-    def __init__(self, lines: Sequence[str], config_maps: Mapping[str, Manifest]) -> None:
-        self.lines = lines
-        self.config_maps = config_maps
+    def __init__(
+        self, file: str, lines: Mapping[str, Sequence[str]], config_maps: Mapping[str, Manifest]
+    ) -> None:
+        self._file = file
+        self._lines = lines
+        self._config_maps = config_maps
 
     def container(
         self,
         source: Value,
-        volumes: Mapping[str, Mount],
+        volumes: Mapping[str, Volume],
         *,
-        outer: Iterable[Value] = (),
+        outer: Sequence[Value] = (),
         mounts: Iterable[Mount] = (),
         name: str = "",
-        default_module: str | None = None,
+        defaults: Defaults | None = None,
     ) -> Container:
         """One container.
 
         :param outer: variables set around it, which its own override.
         :param mounts: claims mounted around it.
         :param name: what it is called when it does not say.
-        :param default_module: what it runs when it has neither command nor args.
+        :param defaults: what the operator has it run. None for a container that it leaves as it is.
         """
-        env = self._environment([*outer, *items(source, "env")], items(source, "envFrom"))
+        entries = [*outer, *items(source, "env")]
+        env = self._environment(entries, source, merged=defaults is not None)
         return Container(
             name=text(source, "name") or name,
             image=text(source, "image") or None,
             env=tuple(env.values()),
-            mounts=(*mounts, *_mounts(source, volumes)),
-            launches=tuple(self._launches(source, env, default_module)),
+            mounts=(*mounts, *(mount for mount, _ in _mounts(source, volumes))),
+            launches=tuple(self._launches(source, env, defaults or Defaults())),
             files=tuple(self._files(source, volumes)),
             line=source.line,
             column=source.column,
@@ -60,49 +82,75 @@ class Reader:
 
     def processes(self, source: Value, container: Container) -> Iterator[tuple[Word, ...]]:
         """The commands that a container runs, word by word."""
-        elements = [*items(source, "command"), *items(source, "args")]
-        known = {variable.name: variable.value for variable in container.env}
-        return self._processes(elements, known)
+        for words, _ in self._processes(source, {v.name: v.value for v in container.env}, Defaults()):
+            yield words
 
     def _processes(
-        self, elements: Sequence[Value], known: Mapping[str, str | None]
-    ) -> Iterator[tuple[Word, ...]]:
+        self, source: Value, known: references.Environment, defaults: Defaults
+    ) -> Iterator[tuple[tuple[Word, ...], Mapping[str, str | None]]]:
+        command, args = _elements(source, "command"), _elements(source, "args")
+        if not command:
+            args = args or [Value(text, source.line, source.column) for text in defaults.args]
+            command = [Value(text, source.line, source.column) for text in defaults.command]
+        elements = [*command, *args]
         cursors = [(element.line, element.column) for element in elements]
-        for process in shell.processes([element.text for element in elements], known):
+        for process in processes([e.text for e in elements], known, is_open=self._is_open(source)):
             words = []
-            for token in process:
-                place = self._find(token.spelled, cursors[token.source])
-                cursors[token.source] = place
+            for token in process.words:
+                place, cursors[token.source] = self._find(
+                    token, elements[token.source], cursors[token.source]
+                )
                 words.append(Word(token.text, *place))
-            yield tuple(words)
+            yield tuple(words), process.variables
 
-    def _launches(
-        self, source: Value, env: Mapping[str, EnvVar], default_module: str | None
-    ) -> Iterator[Launch]:
-        elements = [*items(source, "command"), *items(source, "args")]
-        if not elements and default_module is not None:
-            yield Launch(default_module, (), source.line, source.column)
-        for words in self._processes(elements, {v.name: v.value for v in env.values()}):
-            launch = _launch(words)
+    def _launches(self, source: Value, env: Mapping[str, EnvVar], defaults: Defaults) -> Iterator[Launch]:
+        for words, given in self._processes(source, {v.name: v.value for v in env.values()}, defaults):
+            launch = _launch(words, given)
             if launch is not None:
                 yield launch
 
-    def _environment(self, entries: Iterable[Value], sources: Iterable[Value]) -> dict[str, EnvVar]:
+    def _is_open(self, source: Value) -> bool:
+        """Whether variables come from a ConfigMap that the recipe does not hold."""
+        names = (entry.get("configMapRef", "name") for entry in items(source, "envFrom"))
+        return any(name is not None and (name.text or "") not in self._config_maps for name in names)
+
+    def _environment(self, entries: Sequence[Value], container: Value, *, merged: bool) -> dict[str, EnvVar]:
+        """The variables of a container.
+
+        :param merged: whether the operator merges the entries, after which they are in the order of their
+            names, or of the manifest: a value that depends on which is not known.
+        """
         env: dict[str, EnvVar] = {}
-        for source in sources:
+        for source in items(container, "envFrom"):
             prefix = text(source, "prefix")
             for key, value in self._data(text(source, "configMapRef", "name")).items():
                 env[prefix + key] = EnvVar(prefix + key, value.text, source.line, source.column)
-        known: dict[str, str | None] = {name: variable.value for name, variable in env.items()}
+        given = {variable.name: variable.value for variable in env.values()}
+        is_open = self._is_open(container)
+        if merged:
+            entries = list({text(entry, "name"): entry for entry in entries}.values())
+        values = self._values(entries, given, is_open=is_open)
+        if merged:
+            by_name = self._values(sorted(entries, key=lambda e: text(e, "name")), given, is_open=is_open)
+            values = {name: value if by_name[name] == value else None for name, value in values.items()}
         for entry in entries:
-            name, given = text(entry, "name"), entry.get("value")
-            if given is not None:
-                known[name] = None if given.text is None else shell.expand_references(given.text, known)
-            else:
-                known[name] = self._referenced(entry) if entry.get("valueFrom") is not None else ""
-            place = given or entry
-            env[name] = EnvVar(name, known[name], place.line, place.column)
+            name, place = text(entry, "name"), entry.get("value") or entry
+            env[name] = EnvVar(name, values[name], place.line, place.column)
         return env
+
+    def _values(
+        self, entries: Iterable[Value], given: references.Environment, *, is_open: bool
+    ) -> dict[str, str | None]:
+        known = dict(given)
+        for entry in entries:
+            name, value = text(entry, "name"), entry.get("value")
+            if value is None or value.data == "":
+                known[name] = self._referenced(entry) if entry.get("valueFrom") is not None else ""
+            elif value.text is None:
+                known[name] = None
+            else:
+                known[name] = references.expand(value.text, known, is_open=is_open)
+        return known
 
     def _referenced(self, entry: Value) -> str | None:
         data = self._data(text(entry, "valueFrom", "configMapKeyRef", "name"))
@@ -111,38 +159,47 @@ class Reader:
 
     def _data(self, name: str) -> dict[str, Value]:
         """The entries of a ConfigMap of the recipe; none when it is not there."""
-        config_map = self.config_maps.get(name)
+        config_map = self._config_maps.get(name)
         data = config_map.root.get("data") if config_map else None
         return data.mapping if data else {}
 
-    def _files(self, container: Value, volumes: Mapping[str, Mount]) -> Iterator[ConfigFile]:
-        for mount in _mounts(container, volumes):
-            if mount.source != "configmap" or mount.name not in self.config_maps:
-                continue
-            file = self.config_maps[mount.name].file
-            for key, value in self._data(mount.name).items():
-                # With subPath the mount's own path is the file; the key then is what subPath names.
-                path = mount.path if mount.path.endswith(f"/{key}") else f"{mount.path.rstrip('/')}/{key}"
-                yield ConfigFile(path, file, self._inner(value))
+    def _files(self, container: Value, volumes: Mapping[str, Volume]) -> Iterator[ConfigFile]:
+        for mount, entry in _mounts(container, volumes):
+            volume = volumes[text(entry, "name")].source
+            projected = [source.get("configMap") for source in items(volume, "projected", "sources")]
+            for source in [volume.get("configMap"), *projected]:
+                name = text(source, "name") if source is not None else ""
+                if source is None or name not in self._config_maps or entry.get("subPathExpr") is not None:
+                    continue
+                file = self._config_maps[name].file
+                for path, value in _files_of(source, self._data(name)):
+                    placed = _placed(path, mount.path, mount.sub_path)
+                    if placed is not None:
+                        yield ConfigFile(placed, file, read_within(value, self._lines.get(file, ())))
 
-    def _inner(self, value: Value) -> Value | None:
-        """The YAML in a block of text, its positions those of the recipe's file."""
-        rows = self.lines[value.line : value.line + 1]
-        indent = len(rows[0]) - len(rows[0].lstrip()) if rows else 0
-        documents = read(value.text or "", [], at=(value.line + 1, indent + 1))
-        return documents[0] if documents else None
+    def place(self, element: Value, line: int) -> tuple[int, int]:
+        """Where a line of a text stands, or the text when it is not written line by line."""
+        lines = self._lines.get(self._file, ())
+        if not is_literal(element, lines) or element.line + line >= len(lines):
+            return element.line, element.column
+        row = lines[element.line + line]
+        return element.line + 1 + line, len(row) - len(row.lstrip()) + 1
 
-    def _find(self, fragment: str, start: tuple[int, int]) -> tuple[int, int]:
-        """Where a word stands in the source, at or after a place; that place when it is spelled otherwise."""
-        fragment = fragment.partition("\n")[0]
-        if not fragment:
-            return start
-        line, column = start
-        for number in range(line, min(line + _SEARCH_LINES, len(self.lines) + 1)):
-            found = self.lines[number - 1].find(fragment, column - 1 if number == line else 0)
+    def _find(
+        self, token: Token, element: Value, cursor: tuple[int, int]
+    ) -> tuple[tuple[int, int], tuple[int, int]]:
+        """Where a word stands, at or after a cursor, and the cursor behind it.
+
+        Where it is spelled otherwise in the file, it is where the cursor is.
+        """
+        lines = self._lines.get(self._file, ())
+        fragment = token.spelled.partition("\n")[0]
+        line, column = max(cursor, self.place(element, token.line))
+        for number in range(line, min(line + _SEARCH_LINES, len(lines) + 1)) if fragment else ():
+            found = lines[number - 1].find(fragment, column - 1 if number == line else 0)
             if found >= 0:
-                return number, found + 1
-        return start
+                return (number, found + 1), (number, found + 1 + len(fragment))
+        return (line, column), cursor
 
 
 def text(value: Value, *path: str) -> str:
@@ -157,9 +214,9 @@ def items(value: Value, *path: str) -> list[Value]:
     return [item for item in found.sequence if isinstance(item.data, (dict, str))] if found else []
 
 
-def volumes(pod: Value) -> dict[str, Mount]:
-    """The volumes of a pod by name, each as a mount that has no path yet."""
-    return {text(volume, "name"): _volume(volume) for volume in items(pod, "volumes")}
+def volumes(pod: Value) -> dict[str, Volume]:
+    """The volumes of a pod by name."""
+    return {text(volume, "name"): Volume(_volume(volume), volume) for volume in items(pod, "volumes")}
 
 
 def _volume(volume: Value) -> Mount:
@@ -171,15 +228,44 @@ def _volume(volume: Value) -> Mount:
     return Mount("", "other", "", volume.line, volume.column)
 
 
-def _mounts(container: Value, volumes: Mapping[str, Mount]) -> Iterator[Mount]:
+def _mounts(container: Value, volumes: Mapping[str, Volume]) -> Iterator[tuple[Mount, Value]]:
     for entry in items(container, "volumeMounts"):
         volume = volumes.get(text(entry, "name"))
         if volume is not None:
             path = entry.get("mountPath") or entry
-            yield Mount(path.text or "", volume.source, volume.name, path.line, path.column)
+            sub_path = text(entry, "subPath").strip("/")
+            source, name = volume.mount.source, volume.mount.name
+            yield Mount(path.text or "", source, name, path.line, path.column, sub_path), entry
 
 
-def _launch(words: Sequence[Word]) -> Launch | None:
+def _files_of(config_map: Value, data: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
+    """The files of a volume that is a ConfigMap: its keys, or the paths that it gives some of them."""
+    chosen = config_map.get("items")
+    if chosen is None:
+        yield from data.items()
+        return
+    for item in items(config_map, "items"):
+        if text(item, "key") in data:
+            yield text(item, "path"), data[text(item, "key")]
+
+
+def _placed(path: str, mount_path: str, sub_path: str) -> str | None:
+    """Where a file of a volume is in the container, or None when the mount leaves it out."""
+    mount_path = mount_path.rstrip("/")
+    if not sub_path or path == sub_path:
+        return mount_path if path == sub_path else f"{mount_path}/{path}"
+    return f"{mount_path}/{path.removeprefix(sub_path + '/')}" if path.startswith(sub_path + "/") else None
+
+
+def _elements(source: Value, key: str) -> list[Value]:
+    found = source.get(key)
+    return found.sequence if found is not None else []
+
+
+def _launch(words: Sequence[Word], given: Mapping[str, str | None]) -> Launch | None:
+    """The Python module that a command starts, were it wrapped in other commands."""
+    if words and (words[0].text or "").rpartition("/")[2] in _SAYING:
+        return None
     for i, word in enumerate(words):
         written = word.text or ""
         if written == "-m" and i + 1 < len(words):
@@ -189,5 +275,7 @@ def _launch(words: Sequence[Word]) -> Launch | None:
         else:
             continue
         if module.startswith(_MODULES):
-            return Launch(module, tuple(rest), place.line, place.column)
+            at = place.line, place.column
+            env = tuple(EnvVar(name, value, *at) for name, value in sorted(given.items()))
+            return Launch(module, tuple(rest), *at, env)
     return None

@@ -1,48 +1,64 @@
 """Keeps secrets that a manifest spells out from ever becoming facts."""
 
 import base64
+import re
+from typing import Any
 
 import msgspec
 
 from dynocheck.facts.recipe import Value
-from dynocheck.secrets import HIDDEN, names_secret
+from dynocheck.secrets import HIDDEN, hide, names_secret
 
 _ENCODED = base64.b64encode(HIDDEN.encode()).decode()  # so that a Secret keeps the shape of one
+_CONTENTS = {"data": _ENCODED, "stringData": HIDDEN}
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # repeats the whole object
+_VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
+_ASSIGNED = re.compile(r"\b([A-Z][A-Z0-9_]*)(\s*[=:]\s*[\"']?)([^\s\"'$;&|<>()\\`{}\[\]]+)")
 
 
 def withhold(document: Value) -> Value:
-    """The same document without the contents of Secrets and of variables that are named like one."""
-    kind = document.get("kind")
-    if kind is not None and kind.text == "Secret":
-        return _emptied(document)
+    """The same document without the contents of Secrets, without the values of variables that are named like
+    a secret, whether an entry of `env`, a key or a line of a script, and without what looks like a token.
+    """
     return _without(document, in_data=False)
-
-
-def _emptied(secret: Value) -> Value:
-    data = dict(secret.mapping)
-    for section, hidden in (("data", _ENCODED), ("stringData", HIDDEN)):
-        if section in data:
-            entries = {key: _replaced(value, hidden) for key, value in data[section].mapping.items()}
-            data[section] = msgspec.structs.replace(data[section], data=entries)
-    return msgspec.structs.replace(secret, data=data)
-
-
-def _replaced(value: Value, text: str) -> Value:
-    return msgspec.structs.replace(value, data=text) if isinstance(value.data, str) else value
 
 
 def _without(value: Value, *, in_data: bool) -> Value:
     """A value without secrets; the keys of a ConfigMap's `data` are names of variables too."""
+    if isinstance(value.data, str):
+        return _replaced(value, hide(_ASSIGNED.sub(_unassigned, value.data)))
     if isinstance(value.data, list):
-        return msgspec.structs.replace(value, data=[_without(e, in_data=False) for e in value.data])
+        return _replaced(value, [_without(element, in_data=False) for element in value.data])
     if not isinstance(value.data, dict):
         return value
-    name = value.data.get("name")
+    kind, name = value.data.get("kind"), value.data.get("name")
+    of_secret = kind is not None and kind.data == "Secret"
     entries = {}
     for key, entry in value.data.items():
-        named = name.text if key == "value" and name is not None else key if in_data else None
-        if named is not None and names_secret(named):
-            entries[key] = _replaced(entry, HIDDEN)
+        named = name.text if key == "value" and name is not None else key
+        is_name = key == "value" or in_data or _VARIABLE.fullmatch(key)
+        if of_secret and key in _CONTENTS:
+            entries[key] = _replaced(
+                entry, {k: _emptied(v, _CONTENTS[key]) for k, v in entry.mapping.items()}
+            )
+        elif key == _APPLIED or (named and is_name and names_secret(named)):
+            entries[key] = _emptied(entry, HIDDEN)
         else:
-            entries[key] = _without(entry, in_data=key == "data")
-    return msgspec.structs.replace(value, data=entries)
+            entries[key] = _without(entry, in_data=key in _CONTENTS)
+    return _replaced(value, entries)
+
+
+def _unassigned(match: re.Match[str]) -> str:
+    name, sign, _ = match.groups()
+    return f"{name}{sign}{HIDDEN}" if names_secret(name) else match.group()
+
+
+def _emptied(value: Value, text: str) -> Value:
+    """A value of the same type that says nothing."""
+    if isinstance(value.data, str):
+        return _replaced(value, text)
+    return value if value.data is None else _replaced(value, type(value.data)())
+
+
+def _replaced(value: Value, data: Any) -> Value:
+    return msgspec.structs.replace(value, data=data)

@@ -1,27 +1,22 @@
 """What a container's command and args run, read the way the kubelet and then the shell read them."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from functools import cache
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple
 
-import tree_sitter_bash
-from tree_sitter import Language, Node, Parser
+from dynocheck.recipe import syntax
+from dynocheck.recipe.parser import parse
+from dynocheck.recipe.references import Environment, expand, expand_in_script
+from dynocheck.recipe.syntax import Assignment, Simple, Statement, Word, below
+from dynocheck.recipe.variables import Unset, Variables, assigned, set_by_assignment, set_by_command, set_in
+from dynocheck.recipe.words import expand as expand_words
+from dynocheck.recipe.words import value
 
-_SHELLS = {"sh", "bash", "dash", "ash", "zsh", "ksh"}
-_REFERENCE = re.compile(r"\$(\$|\(([^()$]*)\))")
-_BRANCHES = {
-    "if_statement",
-    "elif_clause",
-    "else_clause",
-    "case_statement",
-    "while_statement",
-    "for_statement",
-    "function_definition",
-    "subshell",
-}
-
-Environment = Mapping[str, str | None]
+_SHELLS = ("sh", "bash", "dash", "ash")
+_MAX_SCRIPT = 256 * 1024
+_LAUNCH = re.compile(r"-m\s+([a-z]\w*\.[\w.]+)")
+_SPECIAL = {":", ".", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "trap", "unset"}
 
 
 class Token(NamedTuple):
@@ -30,154 +25,230 @@ class Token(NamedTuple):
     text: str | None
     spelled: str
     source: int  # index of the command or args element it comes from
+    line: int = 0  # in that element
 
 
-def expand_references(text: str, environment: Environment) -> str | None:
-    """`$(NAME)` replaced as the kubelet does, `$$` unescaped; None when a name's value is not known.
+class Process(NamedTuple):
+    """A command with its words, and the variables that its script gives it, None where one is not known."""
 
-    A name that the container does not define stays as it is written.
-    """
-    unknown = False
-
-    def value(match: re.Match[str]) -> str:
-        nonlocal unknown
-        name = match.group(2)
-        if name is None:
-            return "$"
-        if name not in environment:
-            return match.group(0)
-        found = environment[name]
-        unknown = unknown or found is None
-        return found or ""
-
-    expanded = _REFERENCE.sub(value, text)
-    return None if unknown else expanded
+    words: tuple[Token, ...]
+    variables: Mapping[str, str | None] = {}
 
 
-def processes(argv: Sequence[str | None], environment: Environment) -> Iterator[tuple[Token, ...]]:
+_Commands = Iterator[Process]
+
+
+def processes(argv: Sequence[str | None], environment: Environment, *, is_open: bool = False) -> _Commands:
     """The commands that a container runs, in order.
 
     :param argv: its command and args, one after the other; None for an element that is no string.
     :param environment: its variables; None for a value that is not known.
-    :return: the words of each command: one for an exec form, any number for a shell's script.
+    :param is_open: whether it has more variables than those.
+    :return: one for an exec form, any number for a shell's script. Every branch and function of a script
+        counts as run, and an unknown word may be none, one or several.
     """
-    words = [None if text is None else expand_references(text, environment) for text in argv]
-    script = _script(words)
-    if script is None:
-        yield tuple(Token(word, raw or "", i) for i, (word, raw) in enumerate(zip(words, argv, strict=True)))
+    texts = [None if text is None else expand(text, environment, is_open=is_open) for text in argv]
+    at = _script(texts)
+    if at is None:
+        pairs = enumerate(zip(texts, argv, strict=True))
+        yield Process(tuple(Token(text, raw or "", i) for i, (text, raw) in pairs))
         return
-    text = words[script]
-    if text is not None:
-        yield from _Script(text, environment, script).commands()
+    raw = argv[at]
+    if raw is not None:
+        shell = next(name for text in texts[:at] if (name := _base(text)) in _SHELLS)
+        script = expand_in_script(raw, environment, is_open=is_open)[:_MAX_SCRIPT]
+        lines, rest = parse(script, bash=shell == "bash")
+        yield from _Script(script, at, lines, Variables(environment, is_open=is_open)).commands()
+        for launch in _LAUNCH.finditer(rest):  # what follows it in there is not understood
+            line = script.count("\n", 0, len(script) - len(rest) + launch.start())
+            words = ("-m", "-m"), (launch.group(1), launch.group(1)), (None, "")
+            yield Process(tuple(Token(text, spelled, at, line) for text, spelled in words))
 
 
-def _script(words: Sequence[str | None]) -> int | None:
-    """Where the script of `sh -c SCRIPT` stands, or None when no shell is asked to run one."""
-    start = 1 if words and (words[0] or "").endswith("/env") else 0
-    if len(words) <= start or (words[start] or "").rpartition("/")[2] not in _SHELLS:
-        return None
-    for i in range(start + 1, len(words) - 1):
-        word = words[i] or ""
-        if re.fullmatch(r"-[a-z]*c[a-z]*", word):
+def _base(text: str | None) -> str:
+    return (text or "").rpartition("/")[2]
+
+
+def _script(texts: Sequence[str | None]) -> int | None:
+    """Where the script of `sh -c SCRIPT` stands, wrappers before it or not, or None without such a thing."""
+    start = next((i for i, text in enumerate(texts) if _base(text) in _SHELLS), len(texts))
+    for i in range(start + 1, len(texts) - 1):
+        text = texts[i] or ""
+        if re.fullmatch(r"-[a-z]*c[a-z]*", text):
             return i + 1
-        if not word.startswith(("-", "+")) and words[i - 1] not in ("-o", "+o"):
+        if not text.startswith(("-", "+")) and texts[i - 1] not in ("-o", "+o", "-O", "+O"):
             return None
     return None
 
 
-@cache
-def _parser() -> Parser:
-    return Parser(Language(tree_sitter_bash.language()))
-
-
 class _Script:
-    def __init__(self, text: str, environment: Environment, source: int) -> None:
-        self.bytes = text.encode()
-        self.variables: dict[str, str | None] = dict(environment)
-        self.source = source
+    """Follows a script from its top to its bottom and keeps what each variable is known to be."""
 
-    def commands(self) -> Iterator[tuple[Token, ...]]:
-        yield from self._walk(_parser().parse(self.bytes).root_node)
+    def __init__(self, text: str, source: int, lines: Sequence[Statement], variables: Variables) -> None:
+        self._text = text
+        self._source = source
+        self._lines = lines
+        self._variables = variables
+        self._environment = variables.copy()
+        self._functions: set[str] = set()
+        self._exported: set[str] = set()
+        self._assigned = {name for line in lines for name in assigned(line)}
+        self._variables.splits = "IFS" not in self._assigned
 
-    def _walk(self, root: Node) -> Iterator[tuple[Token, ...]]:
-        pending = [(root, False)]
-        while pending:
-            node, in_branch = pending.pop()
-            if node.type == "command":
-                yield tuple(self._words(node))
-                continue
-            if node.type == "variable_assignment":
-                self._assign(node, in_branch)
-                continue
-            branch = in_branch or node.type in _BRANCHES
-            pending.extend((child, branch) for child in reversed(node.children))
+    def commands(self) -> _Commands:
+        for statement in chain.from_iterable(map(below, self._lines)):
+            if isinstance(statement, syntax.Function):
+                self._functions.add(statement.name)
+                self._variables.frozen |= assigned(statement.body)
+                self._variables.opaque |= any(map(_reads_code, below(statement.body)))
+            elif isinstance(statement, Simple) and statement.declares:
+                self._exported |= assigned(statement)
+            elif isinstance(statement, Simple) and _exports_all(statement):
+                self._exported |= self._assigned
+        yield from chain.from_iterable(map(self._follow, self._lines))
 
-    def _assign(self, node: Node, in_branch: bool) -> None:
-        name = node.child_by_field_name("name")
-        value = node.child_by_field_name("value")
-        if name is not None:
-            known = "" if value is None else self._text(value)
-            self.variables[self._source(name)] = None if in_branch else known
+    def _follow(self, statement: Statement) -> _Commands:
+        match statement:
+            case Simple():
+                yield from self._simple(statement)
+            case syntax.Unread(words, names):
+                self._variables.forget({*names, *(name for word in words for name in set_in(word))})
+            case syntax.Sequence(statements):
+                yield from chain.from_iterable(map(self._follow, statements))
+            case syntax.Apart(parts):
+                yield from chain.from_iterable(map(self._aside, parts))
+            case syntax.Chain(parts):
+                yield from self._chain(parts)
+            case syntax.Branches(first, bodies):
+                yield from self._follow(first)
+                yield from chain.from_iterable(map(self._maybe, bodies))
+            case syntax.Loop(_, body):
+                self._variables.forget(assigned(statement))
+                yield from self._maybe(body)
+            case syntax.Function(_, body):
+                yield from self._aside(body, unknown=self._assigned)
 
-    def _words(self, command: Node) -> Iterator[Token]:
-        for child in command.children:
-            if child.type in ("variable_assignment", "comment"):
-                continue
-            node = child.children[0] if child.type == "command_name" else child
-            text, spelled = self._text(node), self._source(node)
-            if node.type in ("simple_expansion", "expansion") and text is not None:
-                for part in text.split():  # unquoted: the shell splits it
-                    yield Token(part, spelled, self.source)
+    def _aside(self, statement: Statement, unknown: Iterable[str] = ()) -> _Commands:
+        """Run in a shell of its own, or as a function: what it sets is not seen here."""
+        before = self._variables.copy()
+        self._variables.forget(unknown)
+        yield from self._follow(statement)
+        self._variables.restore(before)
+
+    def _maybe(self, statement: Statement) -> _Commands:
+        """Run or not: what it changes is not known afterwards."""
+        before = self._variables.copy()
+        yield from self._follow(statement)
+        changed = self._variables.changed_since(before)
+        self._variables.restore(before)
+        self._variables.forget(changed)
+
+    def _chain(self, parts: Sequence[tuple[str, Statement]]) -> _Commands:
+        """What a part sets is sure for those that run only after its success, and for nothing afterwards."""
+        yield from self._follow(parts[0][1])
+        before = self._variables.copy()
+        for operator, part in parts[1:]:
+            if operator == "||":
+                self._variables.forget(self._variables.changed_since(before))
+                yield from self._maybe(part)
             else:
-                yield Token(text, spelled, self.source)
+                yield from self._follow(part)
+        self._variables.forget(self._variables.changed_since(before))
 
-    def _source(self, node: Node) -> str:
-        return self.bytes[node.start_byte : node.end_byte].decode()
+    def _simple(self, command: Simple) -> _Commands:
+        if not command.words:
+            for assignment in command.assignments:
+                self._assign(assignment)
+            if self._variables.locked.intersection(a.name for a in command.assignments):
+                self._variables.forget(
+                    a.name for a in command.assignments
+                )  # one fails, none after it is done
+        elif command.declares or command.name == "unset":
+            self._declare(command)
+        else:
+            yield self._call(command)
+        self._variables.forget(name for word in command.aside for name in set_in(word))
 
-    def _text(self, node: Node) -> str | None:
-        source = self._source(node)
-        match node.type:
-            case "word" | "number":
-                return re.sub(r"\\(\n|(.))", r"\2", source)
-            case "raw_string":
-                return source[1:-1]
-            case "string":
-                return self._join(node, 1, escapes=r'\\(\n|(["\\$`]))')
-            case "concatenation":
-                return self._join(node, 0, escapes=r"\\(\n|(.))")
-            case "simple_expansion":
-                return self.variables.get(source.lstrip()[1:])
-            case "expansion":
-                return self._expansion(source.lstrip())
-        return None if any(mark in source for mark in "$`<>") else source
+    def _call(self, command: Simple) -> Process:
+        words = [word for word in command.words if isinstance(word, Word)]
+        tokens = [
+            Token(
+                text, self._text[word.start : word.end], self._source, self._text.count("\n", 0, word.start)
+            )
+            for word, texts in zip(words, expand_words(words, self._variables), strict=True)
+            for text in texts
+        ]
+        given = self._given(command)
+        self._variables.forget(set_by_command(command))
+        for assignment in command.assignments:
+            names = set(set_by_assignment(assignment))
+            persists = command.name in self._functions or command.name in _SPECIAL
+            self._variables.forget(names if persists else names - {assignment.name})
+        if _reads_code(command):
+            self._variables.opaque = True
+        if command.name in self._functions:
+            tokens.append(Token(None, "", self._source))  # the function may run it with more
+        return Process(tuple(tokens), given)
 
-    def _join(self, node: Node, quotes: int, *, escapes: str) -> str | None:
-        """The text of a node made of parts; what stands between the parts is literal."""
-        parts: list[str] = []
-        at = node.start_byte + quotes
-        for child in node.named_children:
-            if child.type == "string_content":
-                continue
-            text = self._text(child)
-            if text is None:
-                return None
-            source = self._source(child)  # the grammar counts blanks before an expansion as part of it
-            start = child.start_byte + len(source) - len(source.lstrip())
-            parts.append(self._literal(at, start, escapes))
-            parts.append(text)
-            at = child.end_byte
-        parts.append(self._literal(at, node.end_byte - quotes, escapes))
-        return "".join(parts)
+    def _given(self, command: Simple) -> dict[str, str | None]:
+        """The variables that a command gets otherwise than the container has them."""
+        given: dict[str, str | None] = {}
+        for name in self._assigned & (self._exported | self._environment.keys()):
+            value_now = self._variables.get(name)
+            if not isinstance(value_now, Unset) and value_now != self._environment.get(name, Unset.UNSET):
+                given[name] = value_now
+        unchanged = self._variables.copy()
+        for assignment in command.assignments:
+            given[assignment.name] = self._value(assignment)
+            self._variables.put(assignment.name, given[assignment.name])  # the next one sees it
+        self._variables.restore(unchanged)
+        return given
 
-    def _literal(self, start: int, end: int, escapes: str) -> str:
-        return re.sub(escapes, r"\2", self.bytes[start:end].decode())
+    def _assign(self, assignment: Assignment) -> None:
+        found = self._value(assignment)
+        self._variables.forget(set(set_by_assignment(assignment)) - {assignment.name})
+        self._variables.put(assignment.name, found)
 
-    def _expansion(self, source: str) -> str | None:
-        match = re.fullmatch(r"\$\{(\w+)(?:(:?-)([^$`]*))?\}", source, re.DOTALL)
-        if match is None:
+    def _value(self, assignment: Assignment, *, declared: bool = False) -> str | None:
+        if assignment.value is None:
             return None
-        name, operator, default = match.groups()
-        if name not in self.variables:
-            return None if operator is None else default.strip("\"'")
-        value = self.variables[name]
-        return default.strip("\"'") if operator == ":-" and value == "" else value
+        before = self._variables.get(assignment.name)
+        found = value(assignment.value, self._variables, declared=declared)
+        if assignment.appends:
+            return f"{before}{found}" if isinstance(before, str) and found is not None else None
+        return found
+
+    def _declare(self, command: Simple) -> None:
+        """`export`, `declare`, `unset` and their like: every value is expanded before any is set."""
+        variables, name = self._variables, command.name
+        literals = [word.literal or "" for word in command.words[1:] if isinstance(word, Word)]
+        flags = "".join(literal for literal in literals if literal.startswith("-"))
+        assignments = [word for word in command.words if isinstance(word, Assignment)]
+        found = [self._value(assignment, declared=True) for assignment in assignments]
+        names = {assignment.name for assignment in assignments}
+        bare = set(set_by_command(command))
+        if name in ("declare", "typeset", "local") and flags.strip("-xgr"):
+            variables.frozen |= bare | names
+        locks = name == "readonly" or "r" in flags
+        fails = bool(variables.locked & names) or (locks and len(names) < len(assignments))
+        for assignment, text in zip(assignments, found, strict=True):
+            variables.forget(set(set_by_assignment(assignment)) - {assignment.name})
+            variables.put(assignment.name, None if fails else text)
+        variables.locked |= bare | names if locks else set()
+        for literal in literals if name == "unset" and "f" not in flags else ():
+            variables.unset(literal)
+
+
+def _exports_all(command: Simple) -> bool:
+    """Whether it is `set -a`."""
+    flags = [word.literal or "" for word in command.words[1:] if isinstance(word, Word)]
+    return command.name == "set" and any(re.fullmatch(r"-[a-z]*a[a-z]*|allexport", flag) for flag in flags)
+
+
+def _reads_code(statement: Statement) -> bool:
+    """Whether it runs code that is not here, which may set anything. A venv's `activate` is known not to."""
+    if not isinstance(statement, Simple) or statement.name not in (".", "source", "eval"):
+        return False
+    file = statement.words[1] if len(statement.words) == 2 else None
+    path = file.literal if isinstance(file, Word) else None
+    return statement.name == "eval" or not (path or "").endswith("/bin/activate")

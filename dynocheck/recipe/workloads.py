@@ -4,13 +4,14 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from dynocheck.facts.recipe import Benchmark, Claim, Container, Download, Manifest, Value, Word
+from dynocheck.facts.recipe import Benchmark, Claim, Container, Download, Manifest, Value
+from dynocheck.recipe.fetching import Fetched, by_command, by_library
 from dynocheck.recipe.pods import Reader, items, volumes
 
 _POD_PATHS = {
     "Pod": ("spec",),
     "Job": ("spec", "template", "spec"),
-    "Deployment": ("spec", "template", "spec"),
+    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet"), ("spec", "template", "spec")),
     "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
 }
 _BENCHMARKS = re.compile(
@@ -18,16 +19,27 @@ _BENCHMARKS = re.compile(
 )
 _ENDPOINTS = ("ENDPOINT", "FRONTEND", "FRONTEND_URL", "SERVICE_URL", "BASE_URL", "URL")
 _MODELS = ("TARGET_MODEL", "MODEL_NAME", "SERVED_MODEL_NAME", "MODEL")
-_HUB_ID = re.compile(r"""["']([\w.-]+/[\w.-]+)["']""")
 
 
 def downloads(manifest: Manifest, reader: Reader) -> Iterator[Download]:
     """The models that a workload fetches from a hub."""
     for source, container in _containers(manifest, reader):
         for words in reader.processes(source, container):
-            yield from _fetched(words, container, manifest.file)
+            fetched = by_command([word.text for word in words])
+            if fetched is not None:
+                place = words[fetched.at].line, words[fetched.at].column
+                yield _download(manifest.file, container, fetched, place)
+        environment = {variable.name: variable.value for variable in container.env}
         for element in [*items(source, "command"), *items(source, "args")]:
-            yield from _snapshots(element, manifest.file)
+            code = element.text or ""
+            for fetched in by_library(code, environment):
+                place = reader.place(element, code.count("\n", 0, fetched.at))
+                yield _download(manifest.file, container, fetched, place)
+
+
+def _download(file: str, container: Container, fetched: Fetched, place: tuple[int, int]) -> Download:
+    folder = on_claim(container, fetched.folder) if fetched.folder else None
+    return Download(file=file, model=fetched.model, folder=folder, line=place[0], column=place[1])
 
 
 def benchmarks(manifest: Manifest, reader: Reader) -> Iterator[Benchmark]:
@@ -71,48 +83,12 @@ def _containers(manifest: Manifest, reader: Reader) -> Iterator[tuple[Value, Con
             yield source, reader.container(source, mountable)
 
 
-def _fetched(words: tuple[Word, ...], container: Container, file: str) -> Iterator[Download]:
-    """`hf download MODEL`, or its older name `huggingface-cli download MODEL`."""
-    texts = [word.text for word in words]
-    for i in range(len(words) - 2):
-        if texts[i + 1] == "download" and (texts[i] or "").rpartition("/")[2] in ("hf", "huggingface-cli"):
-            folder = _option(texts[i + 2 :], "--local-dir")
-            model = words[i + 2]
-            yield Download(
-                file=file,
-                model=model.text,
-                folder=on_claim(container, folder) if folder else None,
-                line=model.line,
-                column=model.column,
-            )
-            return
-
-
-def _snapshots(script: Value, file: str) -> Iterator[Download]:
-    """Python's `snapshot_download`, under whatever name: every quoted hub id of a script that imports it."""
-    code = script.text or ""
-    if "snapshot_download" not in code:
-        return
-    found = list(_HUB_ID.finditer(code))
-    for match in found:
-        line = script.line + code.count("\n", 0, match.start())
-        yield Download(file=file, model=match.group(1), folder=None, line=line, column=script.column)
-    if not found:
-        yield Download(file=file, model=None, folder=None, line=script.line, column=script.column)
-
-
-def _option(texts: list[str | None], name: str) -> str | None:
-    for i, word in enumerate(texts):
-        if word == name and i + 1 < len(texts):
-            return texts[i + 1]
-        if word is not None and word.startswith(f"{name}="):
-            return word.partition("=")[2]
-    return None
-
-
 def on_claim(container: Container, path: str) -> str | None:
     """A path in a container relative to the claim it lies on, as `claim:path`; None when it is on none."""
-    for mount in container.mounts:
-        if mount.source == "claim" and mount.path and (path + "/").startswith(mount.path.rstrip("/") + "/"):
-            return f"{mount.name}:{posixpath.relpath(path, mount.path)}"
-    return None
+    path = posixpath.normpath(path)
+    above = [m for m in container.mounts if m.path and f"{path}/".startswith(f"{m.path.rstrip('/')}/")]
+    mount = max(above, key=lambda m: len(m.path.rstrip("/")), default=None)
+    if mount is None or mount.source != "claim":
+        return None
+    inside = posixpath.join(mount.sub_path, posixpath.relpath(path, mount.path))
+    return f"{mount.name}:{posixpath.normpath(inside)}"

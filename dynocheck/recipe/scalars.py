@@ -1,0 +1,100 @@
+"""What a YAML scalar means to whoever reads it: kubectl for what is applied, Python for an engine's file."""
+
+import base64
+import binascii
+import math
+import re
+from decimal import Decimal
+
+import yaml
+
+Scalar = bool | int | float | str | None
+
+_WORDS: dict[str, bool | None] = {
+    **dict.fromkeys(("", "~", "null", "Null", "NULL")),
+    **dict.fromkeys(("true", "True", "TRUE", "y", "Y", "yes", "Yes", "YES", "on", "On", "ON"), True),
+    **dict.fromkeys(("false", "False", "FALSE", "n", "N", "no", "No", "NO", "off", "Off", "OFF"), False),
+}
+_FLOAT_WORDS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_MAX_DIGITS = 1000
+_INT64 = range(-(2**63), 2**63)
+_TAG = "tag:yaml.org,2002:"
+
+
+class Refused(ValueError):
+    """A scalar that its reader does not take; says why."""
+
+
+def kubernetes(text: str) -> Scalar:
+    """A plain scalar as kubectl types it: go-yaml, then JSON, where every number is a 64-bit one."""
+    if len(text) <= 5 and text in _WORDS:
+        return _WORDS[text]
+    if text[0] not in "+-.0123456789":
+        return text
+    digits = text.replace("_", "")
+    if len(digits) < _MAX_DIGITS:
+        if _INTEGER.fullmatch(digits) and (integer := _integer(digits)) in range(-(2**63), 2**64):
+            return integer if integer in _INT64 else float(integer)
+        if _FLOAT.fullmatch(digits) and math.isfinite(number := float(digits)):
+            return _whole(number)
+    if _FLOAT_WORDS.fullmatch(text):
+        raise Refused(f"{text} has no form in JSON: kubectl refuses it")
+    return text
+
+
+def _integer(digits: str) -> int:
+    unsigned = digits.lstrip("+-")
+    if len(unsigned) > 1 and unsigned[0] == "0" and unsigned[1].isdigit():
+        digits = digits.replace("0", "0o", 1)
+    return int(digits, 0)
+
+
+def _whole(number: float) -> int | float:
+    """JSON writes 1.0 as 1, and reads that as an integer."""
+    whole = number.is_integer() and abs(number) < 2**63
+    return int(Decimal(repr(number))) if whole else number
+
+
+def tagged(tag: str, text: str) -> Scalar:
+    """A scalar under an explicit tag, as kubectl types it.
+
+    :raises Refused: the tag says something else than the text is.
+    """
+    name = tag.removeprefix(_TAG)
+    if name == "binary":
+        try:
+            return base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True).decode(errors="replace")
+        except binascii.Error:
+            raise Refused("!!binary that is not base64: kubectl refuses it") from None
+    if tag == name or name not in ("bool", "int", "float", "null"):
+        return text
+    value = kubernetes(text)
+    fits = {
+        "bool": isinstance(value, bool),
+        "int": bool(_INTEGER.fullmatch(text.replace("_", ""))),
+        "float": isinstance(value, int | float) and not isinstance(value, bool),
+        "null": value is None,
+    }
+    if not fits[name]:
+        raise Refused(f"!!{name} on a value that is none: kubectl refuses it")
+    return value
+
+
+def python(text: str, tag: str | None = None) -> Scalar:
+    """A scalar as Python's yaml.safe_load types it, a date left as it is written."""
+    loader = yaml.SafeLoader("")
+    resolved = tag or loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
+    try:
+        value = loader.construct_object(yaml.ScalarNode(resolved, text))
+    except (ValueError, KeyError, OverflowError, yaml.YAMLError):
+        return text
+    return value if isinstance(value, bool | int | float | str | None) else text
+
+
+def key_text(value: Scalar, written: str) -> str:
+    """The name that a mapping's key gets in JSON."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    return written if isinstance(value, str) else str(value)

@@ -1,0 +1,125 @@
+"""What a shell's variables are known to be while its script is followed."""
+
+import re
+from collections.abc import Iterable, Iterator
+from enum import Enum
+
+from dynocheck.recipe.lexer import NAME
+from dynocheck.recipe.references import Environment, is_injected
+from dynocheck.recipe.syntax import (
+    Assignment,
+    Loop,
+    Opaque,
+    Parameter,
+    Simple,
+    Statement,
+    Unread,
+    Word,
+    below,
+)
+
+_SETTING = {"read", "printf", "mapfile", "readarray", "getopts", "let", "wait"}
+_DECLARING = {"export", "readonly", "declare", "typeset", "local", "unset"}
+# What the shell itself sets, whatever its environment says.
+_OWN = re.compile(
+    r"_|PWD|OLDPWD|SHLVL|IFS|OPTIND|OPTARG|S?RANDOM|SECONDS|LINENO|E?UID|PPID|BASH.*|DIRSTACK|GROUPS|HISTCMD"
+    r"|PIPESTATUS|FUNCNAME|REPLY|EPOCH.*"
+)
+
+
+class Unset(Enum):
+    UNSET = 0
+
+
+class Variables:
+    """What is known of each variable at one point of a script: its text, None when nothing, or Unset."""
+
+    def __init__(self, environment: Environment, *, is_open: bool) -> None:
+        self._values: dict[str, str | None] = dict(environment)
+        self._is_open = is_open  # there may be more than the environment says
+        self.frozen: set[str] = set()  # set by a function, or of a type of their own: never known
+        self.locked: set[str] = set()  # by `readonly`: what is assigned afterwards fails
+        self.opaque = False  # code that is not here ran
+        self.splits = True  # at blanks, as IFS says at the start
+
+    def get(self, name: str) -> str | Unset | None:
+        if self.opaque or name in self.frozen or _OWN.fullmatch(name):
+            return None
+        return self._values.get(name, None if self._is_open or is_injected(name) else Unset.UNSET)
+
+    def put(self, name: str, value: str | None) -> None:
+        self._values[name] = None if name in self.locked else value
+
+    def unset(self, name: str) -> None:
+        if name in self.locked:
+            self._values[name] = None
+        else:
+            self._values.pop(name, None)
+
+    def forget(self, names: Iterable[str]) -> None:
+        self._values.update(dict.fromkeys(names))
+
+    def copy(self) -> dict[str, str | None]:
+        return dict(self._values)
+
+    def restore(self, values: dict[str, str | None]) -> None:
+        self._values = dict(values)
+
+    def changed_since(self, before: dict[str, str | None]) -> set[str]:
+        names = before.keys() | self._values.keys()
+        return {n for n in names if before.get(n, Unset.UNSET) != self._values.get(n, Unset.UNSET)}
+
+
+def assigned(statement: Statement) -> set[str]:
+    """Every name that something in this part of a script may set."""
+    return {name for node in below(statement) for name in _set_by(node)}
+
+
+def _set_by(statement: Statement) -> Iterator[str]:
+    match statement:
+        case Simple(assignments, words, aside):
+            for assignment in assignments:
+                yield from set_by_assignment(assignment)
+            for word in (*words, *aside):
+                yield from set_by_assignment(word) if isinstance(word, Assignment) else set_in(word)
+            yield from set_by_command(statement)
+        case Unread(words, names):
+            yield from names
+            for word in words:
+                yield from set_in(word)
+        case Loop(names, _):
+            yield from names
+        case _:
+            return
+
+
+def set_by_assignment(assignment: Assignment) -> Iterator[str]:
+    yield assignment.name
+    if assignment.value is not None:
+        yield from set_in(assignment.value)
+
+
+def set_by_command(command: Simple) -> Iterator[str]:
+    """The names that a command itself sets: those it is given."""
+    if command.name in _SETTING | _DECLARING:
+        for word in command.words[1:]:
+            literal = word.literal if isinstance(word, Word) else None
+            found = NAME.match(literal or "")
+            if found:
+                yield found.group()
+
+
+def set_in(word: Word) -> Iterator[str]:
+    """The names that expanding a word may set."""
+    pending = list(word.parts)
+    while pending:
+        part = pending.pop()
+        match part:
+            case Opaque(names):
+                yield from names
+            case Parameter(name, operator, default, _):
+                pending.extend(default)
+                if operator in ("=", ":="):
+                    yield name
+            case _:
+                pass

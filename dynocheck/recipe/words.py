@@ -1,0 +1,143 @@
+"""The words of a shell command, expanded as far as that can be known without running it.
+
+Not known are: command substitution, arithmetic, arrays, positional and special parameters, `$'...'`, a tilde,
+patterns that files of the container could match, braces, every operator of `${...}` but those for defaults.
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from enum import Enum
+from typing import NamedTuple
+
+from dynocheck.recipe.references import UNKNOWN
+from dynocheck.recipe.syntax import Opaque, Parameter, Part, Text, Word
+from dynocheck.recipe.variables import Variables, set_in
+
+_PATTERN = re.compile(r"[*?\[]")
+_TILDE = re.compile(r"(^|[:=])~")
+_BLANKS = re.compile(r"[ \t\n]+")
+
+
+class _Kind(Enum):
+    LITERAL = 1  # written without quotes: braces, tilde and patterns mean something
+    QUOTED = 2
+    SPLIT = 3  # from an expansion without quotes: split at blanks, patterns mean something
+
+
+class _Piece(NamedTuple):
+    text: str | None
+    kind: _Kind
+
+
+def expand(words: Sequence[Word], variables: Variables) -> list[list[str | None]]:
+    """What each word becomes: none, one or several; None for one that is not known.
+
+    The defaults that expansions set are set in `variables`.
+    """
+    nested = {name for word in words for part in word.parts for name in _set_deeper(part)}
+    variables.forget(nested)
+    return [_fields(list(_pieces(word.parts, variables)), splits=variables.splits) for word in words]
+
+
+def value(word: Word, variables: Variables, *, declared: bool = False) -> str | None:
+    """What is assigned: nothing is split, no pattern is matched. In a declaration some shells do so."""
+    variables.forget({name for part in word.parts for name in _set_deeper(part)})
+    pieces = list(_pieces(word.parts, variables))
+    if declared and any(p.text and p.kind is not _Kind.QUOTED and _is_split(p.text) for p in pieces):
+        return None
+    return _joined(pieces)
+
+
+def _set_deeper(part: Part) -> Iterator[str]:
+    """What expanding a part may set that is not followed below."""
+    match part:
+        case Opaque(names):
+            yield from names
+        case Parameter(_, _, default, _):
+            yield from set_in(Word(default, 0, 0))
+        case _:
+            pass
+
+
+def _pieces(parts: Sequence[Part], variables: Variables) -> Iterator[_Piece]:
+    for part in parts:
+        match part:
+            case Text(text, quoted):
+                yield _Piece(None if UNKNOWN in text else text, _Kind.QUOTED if quoted else _Kind.LITERAL)
+            case Parameter():
+                yield from _parameter(part, variables)
+            case Opaque():
+                yield _Piece(None, _Kind.SPLIT)
+
+
+def _parameter(part: Parameter, variables: Variables) -> list[_Piece]:
+    kind = _Kind.QUOTED if part.quoted else _Kind.SPLIT
+    found = variables.get(part.name)
+    known = found if isinstance(found, str) else None
+    operator = part.operator[-1:]
+    if not operator or found is None:
+        if operator == "=":
+            variables.put(part.name, None)
+        return [_Piece(known, kind)]  # an image may set what the manifest does not
+    given = known is not None and (known != "" or not part.operator.startswith(":"))
+    if operator == "?":
+        return [_Piece(known if given else None, kind)]
+    if given != (operator == "+"):
+        return [_Piece(known if given else "", kind)]
+    pieces = list(_pieces(part.default, variables))
+    if operator == "=":
+        variables.put(part.name, _joined(pieces))
+        return [_Piece(_joined(pieces), kind)]
+    return [_in_expansion(piece, kind) for piece in pieces]
+
+
+def _in_expansion(piece: _Piece, kind: _Kind) -> _Piece:
+    """What a default gives: without quotes it is split, and a tilde in it stands for a folder."""
+    if piece.kind is not _Kind.LITERAL:
+        return piece
+    return _Piece(None if piece.text is not None and "~" in piece.text else piece.text, kind)
+
+
+def _joined(pieces: Sequence[_Piece]) -> str | None:
+    known = [piece.text for piece in pieces if piece.text is not None]
+    tilde = _TILDE.search(_literal(pieces))
+    return None if len(known) < len(pieces) or tilde else "".join(known)
+
+
+def _literal(pieces: Sequence[_Piece]) -> str:
+    return "".join(text for text, kind in pieces if text and kind is _Kind.LITERAL)
+
+
+def _is_braced(literal: str) -> bool:
+    """Whether braces may make several words of it."""
+    inner = literal[literal.find("{") + 1 : literal.rfind("}")] if "{" in literal else ""
+    return "," in inner or ".." in inner
+
+
+def _is_split(text: str) -> bool:
+    return bool(_BLANKS.search(text) or _PATTERN.search(text))
+
+
+def _fields(pieces: Sequence[_Piece], *, splits: bool) -> list[str | None]:
+    literal = _literal(pieces)
+    if _is_braced(literal) or _TILDE.search(literal):
+        return [None]
+    if "$" in literal and any(text and kind is _Kind.SPLIT and _BLANKS.search(text) for text, kind in pieces):
+        return [None]  # bash 5.2 does not split ${A:-d e}$, and does split $A$
+    fields: list[str | None] = []
+    current: str | None = None
+    for text, kind in pieces:
+        if text is None or (kind is not _Kind.QUOTED and _PATTERN.search(text)):
+            return [None]
+        if kind is not _Kind.SPLIT:
+            current = (current or "") + text
+            continue
+        if not splits and text:
+            return [None]
+        first, *others = _BLANKS.split(text)
+        if first:
+            current = (current or "") + first
+        for part in others:
+            fields.extend([current] if current is not None else [])
+            current = part or None
+    return [*fields, *([current] if current is not None else [])]

@@ -1,0 +1,36 @@
+"""Launches made by hand, as the reader of recipes makes them from manifests."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from dynocheck.facts.recipe import ConfigFile, Container, EnvVar, Launch, Value, Word
+from dynocheck.recipe.documents import read_within
+
+
+def words(*texts: str | None) -> tuple[Word, ...]:
+    """Words, each in a column of its own."""
+    return tuple(Word(text, 1, column) for column, text in enumerate(texts, 1))
+
+
+def launch(module: str, texts: Sequence[str | None]) -> Launch:
+    return Launch(module, words(*texts), 1, 1)
+
+
+def container(
+    files: Mapping[str, str] | None = None, env: Mapping[str, str | None] | None = None
+) -> Container:
+    """A container with some files, YAML by path, and some variables."""
+    return Container(
+        name="main",
+        image="worker:1",
+        env=tuple(EnvVar(name, value, 2, 1) for name, value in (env or {}).items()),
+        mounts=(),
+        launches=(),
+        files=tuple(
+            ConfigFile(path, "engine.yaml", read_within(Value(text, 3, 1), ["", "", "x"]))
+            for path, text in (files or {}).items()
+        ),
+        line=1,
+        column=1,
+    )

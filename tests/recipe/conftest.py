@@ -1,0 +1,64 @@
+"""What the tests of recipes share: kubectl's own reader, and recipes written for a test."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.facts.recipe import Recipe
+from dynocheck.recipe.discover import load
+from tests.controlplane import build
+from tests.controlplane.plugin import missing
+
+Kubectl = Callable[[str | bytes], "list[Any] | str"]
+Written = Callable[..., Recipe]
+
+
+@pytest.fixture(scope="session")
+def kubectl() -> Kubectl:
+    """Give the objects that kubectl reads from a file, or why it reads none. No server is asked."""
+    try:
+        binary = build.assets("kubectl") / "kubectl"
+    except build.Unavailable as error:
+        missing(f"kubectl: {error}")
+
+    def read(text: str | bytes) -> list[Any] | str:
+        done = subprocess.run(
+            [binary, "label", "--local", "-f", "-", "-o", "json", "read=yes"],
+            input=text if isinstance(text, bytes) else text.encode(),
+            env={"KUBECONFIG": os.devnull, "HOME": "/nowhere"},
+            capture_output=True,
+            check=False,
+        )
+        if done.returncode:
+            return done.stderr.decode()
+        decoder, rest, found = json.JSONDecoder(), done.stdout.decode().strip(), []
+        while rest:
+            value, end = decoder.raw_decode(rest)
+            found.append(value)
+            rest = rest[end:].strip()
+        return found
+
+    return read
+
+
+@pytest.fixture
+def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Written:
+    """Give the recipe that some files hold: one text for deploy.yaml, or texts by path."""
+    monkeypatch.chdir(tmp_path)
+
+    def write(text: str = "", /, **files: str) -> Recipe:
+        for name, content in {"deploy.yaml": text, **files}.items() if text else files.items():
+            path = tmp_path / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(content)
+        (recipe,) = load(["."])
+        return recipe
+
+    return write

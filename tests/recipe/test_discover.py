@@ -1,0 +1,265 @@
+"""Paths that a user names: what is a model, a variant, a manifest, and what is none of these."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from dynocheck.facts.recipe import Recipe, Role
+from dynocheck.recipe.discover import MAX_BYTES, NotARecipe, load
+
+GRAPH = "apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeployment\nmetadata: {name: g}\nspec: {}\n"
+CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\nspec: {}\n"
+DOWNLOAD = (
+    "apiVersion: batch/v1\nkind: Job\nmetadata: {name: d}\nspec: {template: {spec: {containers: "
+    "[{name: d, command: [hf, download, org/model]}]}}}\n"
+)
+
+
+@pytest.fixture
+def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of two models, and the present folder."""
+    for model in ("one", "two"):
+        write(tmp_path / model / "model-cache" / "model-cache.yaml", CLAIM)
+        write(tmp_path / model / "model-cache" / "model-download.yaml", DOWNLOAD)
+        write(tmp_path / model / "vllm" / "agg" / "deploy.yaml", GRAPH)
+        write(tmp_path / model / "README.md", "# A model")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def write(path: Path, text: str | bytes = GRAPH) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
+    return path
+
+
+def paths(recipe: Recipe, role: Role | None = None) -> list[str]:
+    return [file.path for file in recipe.files if role in (None, file.role)]
+
+
+def refused(path: str | Path) -> str:
+    with pytest.raises(NotARecipe) as caught:
+        load([str(path)])
+    message = str(caught.value)
+    assert message.isprintable()
+    return message
+
+
+def test_a_model(models: Path) -> None:
+    (recipe,) = load(["one"])
+    assert (recipe.path, recipe.shape) == ("one", "model")
+    assert paths(recipe) == [
+        "one/model-cache/model-cache.yaml",
+        "one/model-cache/model-download.yaml",
+        "one/vllm/agg/deploy.yaml",
+    ]
+    assert list(recipe.folders) == ["model-cache", "vllm", "vllm/agg"]
+    assert ([g.name for g in recipe.graphs], [d.model for d in recipe.downloads]) == (["g"], ["org/model"])
+
+
+def test_a_folder_of_models(models: Path) -> None:
+    write(models / "images" / "logo.png", b"\x89PNG")
+    assert [(recipe.path, recipe.shape) for recipe in load(["."])] == [("one", "model"), ("two", "model")]
+
+
+@pytest.mark.parametrize("named", ["one/vllm/agg", "one/vllm", "one/vllm/agg/deploy.yaml"])
+def test_a_part_of_a_model_knows_the_model_around_it(models: Path, named: str) -> None:
+    (recipe,) = load([named])
+    assert recipe.shape == ("manifests" if named.endswith(".yaml") else "variant")
+    assert paths(recipe, Role.MANIFEST) == ["one/vllm/agg/deploy.yaml"]
+    assert paths(recipe, Role.CONTEXT) == [
+        "one/model-cache/model-cache.yaml",
+        "one/model-cache/model-download.yaml",
+    ]
+    assert [file.path for file in recipe.judged] == ["one/vllm/agg/deploy.yaml"]
+    assert ([c.name for c in recipe.claims], [d.model for d in recipe.downloads]) == (
+        ["model-cache"],
+        ["org/model"],
+    )
+
+
+def test_a_part_is_known_from_inside_and_from_elsewhere(
+    models: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(models / "one" / "vllm")
+    (inside,) = load(["agg"])
+    assert paths(inside) == [
+        "agg/deploy.yaml",
+        "../model-cache/model-cache.yaml",
+        "../model-cache/model-download.yaml",
+    ]
+    monkeypatch.chdir("/")
+    (elsewhere,) = load([str(models / "one" / "vllm" / "agg")])
+    assert [download.model for download in elsewhere.downloads] == ["org/model"]
+
+
+def test_a_file_of_the_cache_is_not_its_own_context(models: Path) -> None:
+    (recipe,) = load(["one/model-cache/model-download.yaml"])
+    assert [download.model for download in recipe.downloads] == ["org/model"]
+    assert [claim.name for claim in recipe.claims] == ["model-cache"]
+
+
+def test_several_paths_are_several_recipes(models: Path) -> None:
+    assert [recipe.path for recipe in load(["one", "two/vllm/agg"])] == ["one", "two/vllm/agg"]
+
+
+def test_a_folder_named_kustomize_is_rendered_never_applied(models: Path) -> None:
+    write(models / "one" / "vllm" / "kustomize" / "base" / "deploy.yaml")
+    write(models / "one" / "vllm" / "kustomize" / "overlays" / "x" / "patch.yaml", "spec: {}\n")
+    (recipe,) = load(["one"])
+    assert paths(recipe, Role.KUSTOMIZE) == [
+        "one/vllm/kustomize/base/deploy.yaml",
+        "one/vllm/kustomize/overlays/x/patch.yaml",
+    ]
+    assert len(recipe.graphs) == 1
+    assert len(list(recipe.manifests)) == 3
+
+
+@pytest.mark.parametrize("name", ["kustomization.yaml", "kustomization.yml", "Kustomization"])
+def test_a_folder_with_a_kustomization_is_rendered_never_applied(models: Path, name: str) -> None:
+    write(models / "one" / "trtllm" / "base" / name, "resources: [deploy.yaml]\n")
+    write(models / "one" / "trtllm" / "base" / "deploy.yaml")
+    write(models / "one" / "trtllm" / "base" / "patches" / "patch.yaml", "spec: {}\n")
+    (recipe,) = load(["one"])
+    expected = {"one/trtllm/base/deploy.yaml", "one/trtllm/base/patches/patch.yaml"}
+    assert expected <= set(paths(recipe, Role.KUSTOMIZE))
+    assert paths(recipe, Role.MANIFEST)[-1] == "one/vllm/agg/deploy.yaml"
+    assert len(recipe.graphs) == 1
+
+
+def test_a_file_for_kustomize_is_told_by_what_it_says(models: Path) -> None:
+    text = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
+    write(models / "one" / "vllm" / "agg" / "component.yaml", text)
+    assert paths(load(["one"])[0], Role.KUSTOMIZE) == ["one/vllm/agg/component.yaml"]
+
+
+def test_hidden_folders_and_other_files_do_not_count(models: Path) -> None:
+    write(models / "one" / ".git" / "x.yaml")
+    write(models / "one" / "vllm" / "agg" / "notes.txt")
+    write(models / "one" / "vllm" / "agg" / "old.yml")
+    (recipe,) = load(["one"])
+    assert paths(recipe)[-2:] == ["one/vllm/agg/deploy.yaml", "one/vllm/agg/old.yml"]
+
+
+def test_links_that_lead_round_end(models: Path) -> None:
+    (models / "one" / "vllm" / "again").symlink_to(models / "one")
+    (models / "one" / "vllm" / "self").symlink_to("self")
+    (models / "one" / "vllm" / "deeper").symlink_to(".")
+    (recipe,) = load(["one"])
+    assert paths(recipe)[-1] == "one/vllm/agg/deploy.yaml"
+    assert len(recipe.graphs) == 1
+    assert "Too many levels" in refused("one/vllm/self")
+
+
+def test_what_a_link_leads_to_is_read(models: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    elsewhere = tmp_path_factory.mktemp("elsewhere")
+    write(elsewhere / "deploy.yaml")
+    (models / "one" / "sglang").symlink_to(elsewhere)
+    assert "one/sglang/deploy.yaml" in paths(load(["one"])[0])
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("gone.yaml", None, "gone.yaml: No such file or directory"),
+        ("empty.yaml", "", "empty.yaml: no Kubernetes object in it"),
+        ("comment.yaml", "# nothing\n", "comment.yaml: no Kubernetes object in it"),
+        ("list.yaml", "- 1\n", "list.yaml: no Kubernetes object in it"),
+        ("text.yaml", "just text\n", "text.yaml: no Kubernetes object in it"),
+        ("broken.yaml", "a: 1\nb: [\n", "broken.yaml:3:1: not YAML: did not find expected node content"),
+        ("binary.yaml", b"a: 1\nb: \xff\xfe\x00\n", "binary.yaml:2: not YAML: not UTF-8 text"),
+        ("control.yaml", "a: 1\nb: \x07\n", "control.yaml:2:1: not YAML: control characters are not allowed"),
+        ("photo.png", b"\x89PNG\r\n\x1a\n\x00", "photo.png:1: not YAML: not UTF-8 text"),
+    ],
+)
+def test_a_file_that_is_no_manifest(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str | bytes | None, message: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    if content is not None:
+        write(tmp_path / name, content)
+    assert refused(name) == message
+
+
+def test_a_folder_without_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    nothing = ": no recipe in it: not one YAML manifest (*.yaml, *.yml)"
+    assert refused(".") == f".{nothing}"
+    write(tmp_path / "docs" / "README.md", "hi")
+    (tmp_path / "vllm").mkdir()
+    assert refused(tmp_path) == f"{tmp_path}{nothing}"
+    assert refused("docs") == f"docs{nothing}"
+
+
+def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    with Path("huge.yaml").open("wb") as stream:
+        stream.truncate(MAX_BYTES + 1)
+    assert refused("huge.yaml") == "huge.yaml: larger than 10 MiB: not a manifest"
+    write(tmp_path / "deploy.yaml")
+    (recipe,) = load(["."])
+    assert [(file.path, [p.message for p in file.problems]) for file in recipe.files if file.problems] == [
+        ("huge.yaml", ["larger than 10 MiB: not a manifest"])
+    ]
+
+
+def test_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    os.mkfifo("pipe.yaml")
+    assert refused("pipe.yaml") == "pipe.yaml: not a regular file"
+    write(tmp_path / "deploy.yaml")
+    (recipe,) = load(["."])
+    assert [p.message for file in recipe.files for p in file.problems] == ["not a regular file"]
+
+
+def test_a_broken_link_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "lost.yaml").symlink_to("nowhere")
+    write(tmp_path / "deploy.yaml")
+    (recipe,) = load(["."])
+    assert [p.message for file in recipe.files for p in file.problems] == ["No such file or directory"]
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
+def test_what_may_not_be_read_is_told(models: Path) -> None:
+    (models / "one" / "vllm" / "agg" / "deploy.yaml").chmod(0)
+    (models / "two" / "vllm" / "agg").chmod(0)
+    try:
+        assert refused("one/vllm/agg/deploy.yaml") == "one/vllm/agg/deploy.yaml: Permission denied"
+        for model, path in (("one", "one/vllm/agg/deploy.yaml"), ("two", "two/vllm/agg")):
+            (recipe,) = load([model])
+            problems = [(file.path, p.message) for file in recipe.judged for p in file.problems]
+            assert problems == [(path, "Permission denied")]
+        assert refused("two/vllm/agg") == "two/vllm/agg: Permission denied"
+    finally:
+        (models / "two" / "vllm" / "agg").chmod(0o755)
+
+
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [(b"caf\xe9", r"caf\xe9"), (b"a\nb", r"a\nb"), (b"\x1b[31m", r"\x1b[31m"), ("ü 名".encode(), "ü 名")],
+)
+def test_a_name_that_is_no_text_is_shown(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes, shown: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = Path(os.fsdecode(name))
+    try:
+        write(folder / "vllm" / os.fsdecode(name + b".yaml"))
+    except OSError as error:
+        pytest.skip(f"this file system takes no such name: {error}")
+    (recipe,) = load([str(folder)])
+    assert (recipe.path, paths(recipe)) == (shown, [f"{shown}/vllm/{shown}.yaml"])
+    assert [graph.file for graph in recipe.graphs] == [f"{shown}/vllm/{shown}.yaml"]
+    assert shown in msgspec.json.decode(msgspec.json.encode(recipe))["path"]
+    assert refused(folder / "gone") == f"{shown}/gone: No such file or directory"
+
+
+@pytest.mark.parametrize("name", ["", "x\0y", "x" * 5000])
+def test_what_can_be_no_path_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    refused(name)

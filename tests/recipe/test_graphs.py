@@ -1,0 +1,566 @@
+"""Both shapes of a graph as one model: GPUs, nodes, variables, files, whatever types a manifest has."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dynocheck.engines import engine_of
+from dynocheck.facts.recipe import Component, Container, Graph
+from dynocheck.recipe.discover import NotARecipe, load
+from tests.recipe.conftest import Written
+
+RECIPES = sorted(Path(__file__).parents[2].glob("recipes/**/*.yaml"))
+
+ALPHA = """\
+apiVersion: nvidia.com/v1alpha1
+kind: DynamoGraphDeployment
+metadata: {name: pair}
+spec:
+  backendFramework: vllm
+  pvcs: [{name: cache, create: false}]
+  envs: [{name: A, value: graph}, {name: B, value: graph}, {name: C, value: graph}]
+  services:
+    front:
+      componentType: frontend
+      replicas: 2
+    prefill:
+      componentType: worker
+      subComponentType: prefill
+      envs: [{name: B, value: component}, {name: C, value: component}]
+      resources: {limits: {gpu: "8"}, requests: {gpu: "8"}}
+      volumeMounts: [{name: cache, mountPoint: /models}]
+      multinode: {nodeCount: 4}
+      extraPodSpec:
+        containers:
+        - {name: helper, image: helper:1, env: [{name: H, value: h}]}
+        volumes:
+        - {name: config, configMap: {name: engine}}
+        mainContainer:
+          image: worker:1
+          command: [python3, -m, dynamo.vllm]
+          args: [--model, org/$(B), --tensor-parallel-size, "8"]
+          env: [{name: C, value: container}, {name: S, valueFrom: {secretKeyRef: {name: s, key: k}}}]
+          volumeMounts: [{name: config, mountPath: /config}]
+    free:
+      componentType: something
+"""
+BETA = """\
+apiVersion: nvidia.com/v1beta1
+kind: DynamoGraphDeployment
+metadata: {name: pair}
+spec:
+  backendFramework: vllm
+  env: [{name: A, value: graph}, {name: B, value: graph}, {name: C, value: graph}]
+  components:
+  - name: front
+    type: frontend
+    replicas: 2
+  - name: prefill
+    type: prefill
+    multinode: {nodeCount: 4}
+    podTemplate:
+      spec:
+        containers:
+        - name: main
+          image: worker:1
+          command: [python3, -m, dynamo.vllm]
+          args: [--model, org/$(B), --tensor-parallel-size, "8"]
+          env:
+          - {name: B, value: component}
+          - {name: C, value: container}
+          - {name: S, valueFrom: {secretKeyRef: {name: s, key: k}}}
+          resources: {limits: {nvidia.com/gpu: 8}}
+          volumeMounts:
+          - {name: cache, mountPath: /models}
+          - {name: config, mountPath: /config}
+        - {name: helper, image: helper:1, env: [{name: H, value: h}]}
+        volumes:
+        - {name: cache, persistentVolumeClaim: {claimName: cache}}
+        - {name: config, configMap: {name: engine}}
+  - name: free
+    type: something
+"""
+ENGINE = """\
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: engine}
+data:
+  engine.yaml: |
+    tensor_parallel_size: 4
+"""
+
+
+def bare(value: Any) -> Any:
+    """The same without places."""
+    if isinstance(value, dict):
+        return {key: bare(inner) for key, inner in value.items() if key not in ("line", "column", "file")}
+    return [bare(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def test_both_versions_give_the_same_graph(written: Written) -> None:
+    graphs = [written(text + ENGINE).graphs[0] for text in (ALPHA, BETA)]
+    assert [graph.api_version for graph in graphs] == ["nvidia.com/v1alpha1", "nvidia.com/v1beta1"]
+    alpha, beta = (
+        bare(msgspec.to_builtins(msgspec.structs.replace(graph, api_version=""))) for graph in graphs
+    )
+    for graph in (alpha, beta):
+        for component in graph["components"]:
+            for container in component["containers"]:
+                container["files"] = [file["path"] for file in container["files"]]
+                container["env"] = sorted(container["env"], key=lambda variable: variable["name"])
+    assert alpha == beta
+    assert [component["role"] for component in alpha["components"]] == ["frontend", "prefill", "something"]
+    assert graphs[0].gpus == graphs[1].gpus == 32
+
+
+@pytest.mark.parametrize(
+    ("role", "args", "modules"),
+    [
+        ("frontend", "null", ["dynamo.frontend"]),
+        ("frontend", "[--http-port, '1']", []),
+        ("worker", "[python3 -m dynamo.vllm]", ["dynamo.vllm"]),
+        ("decode", "['exec python3 -m dynamo.vllm']", ["dynamo.vllm"]),
+        ("worker", "[python3, -m, dynamo.vllm]", []),  # its shell runs the first word alone
+        ("worker", "null", []),
+        ("epp", "null", []),
+    ],
+)
+def test_what_a_component_runs_that_names_no_command(
+    written: Written, role: str, args: str, modules: list[str]
+) -> None:
+    pod = f"{{containers: [{{name: main, args: {args}}}]}}"
+    beta = _beta(f"  - {{name: c, type: {role}, podTemplate: {{spec: {pod}}}}}")
+    alpha = _alpha(f"{{componentType: {role}, extraPodSpec: {{mainContainer: {{args: {args}}}}}}}")
+    for text in (alpha, beta):
+        assert [launch.module for launch in main(only(written, text)).launches] == modules
+
+
+def _beta(*components: str, spec: str = "") -> str:
+    head = "apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeployment\nmetadata: {name: g}\nspec:\n"
+    return head + (f"  {spec}\n" if spec else "") + "  components:\n" + "\n".join(components) + "\n"
+
+
+def _alpha(service: str) -> str:
+    head = "apiVersion: nvidia.com/v1alpha1\nkind: DynamoGraphDeployment\nmetadata: {name: g}\nspec:\n"
+    return f"{head}  services:\n    w: {service}\n"
+
+
+def main(component: Component) -> Container:
+    assert component.main is not None
+    return component.main
+
+
+def only(written: Written, text: str) -> Component:
+    (component,) = written(text).graphs[0].components
+    return component
+
+
+@pytest.mark.parametrize(
+    ("resources", "gpus"),
+    [
+        ('{limits: {gpu: "8"}}', 8),
+        ("{limits: {gpu: 8}}", 8),
+        ('{requests: {gpu: "8"}}', 8),
+        ('{limits: {cpu: "8"}, requests: {gpu: "4"}}', 4),
+        ('{limits: {gpu: "2"}, requests: {gpu: "4"}}', 2),
+        ('{limits: {custom: {nvidia.com/gpu: "8"}}}', 8),
+        ('{limits: {gpu: "8", custom: {nvidia.com/gpu: "8"}}}', 8),
+        ('{limits: {custom: {nvidia.com/mig-1g.10gb: "2", rdma/ib: "4"}}}', 2),
+        ('{limits: {gpu: "4", gpuType: gpu.intel.com/xe}}', 4),
+        ('{limits: {gpu: "4", gpuType: nvidia.com/mig-3g.40gb}}', 4),
+        ('{limits: {gpu: "0"}}', 0),
+        ("{limits: {gpu: null}}", 0),
+        ("{limits: null}", 0),
+        ("null", 0),
+        ("{}", 0),
+        ('{limits: {gpu: "${GPUS}"}}', None),
+        ("{limits: {gpu: many}}", None),
+        ("{limits: {gpu: 1.5}}", None),
+        ("{limits: {gpu: true}}", None),
+        ("{limits: {gpu: [8]}}", None),
+    ],
+)
+def test_gpus_by_every_spelling_of_v1alpha1(written: Written, resources: str, gpus: int | None) -> None:
+    assert only(written, _alpha(f"{{componentType: worker, resources: {resources}}}")).gpus == gpus
+
+
+@pytest.mark.parametrize(
+    ("containers", "claim", "gpus"),
+    [
+        (['{limits: {nvidia.com/gpu: "8"}}'], "", 8),
+        (["{limits: {nvidia.com/gpu: 8}, requests: {nvidia.com/gpu: 8}}"], "", 8),
+        (["{requests: {amd.com/gpu: 8}}"], "", 8),
+        (["{limits: {nvidia.com/gpu.shared: 1}}"], "", 1),
+        (["{limits: {nvidia.com/mig-1g.5gb: 1, nvidia.com/mig-2g.10gb: 2}}"], "", 3),
+        (["{limits: {nvidia.com/gpu: 4}}", "{limits: {nvidia.com/gpu: 2}}"], "", 6),
+        (["null"], "", 0),
+        ([], "", 0),
+        (["{}"], "{name: gpus, resourceClaimTemplateName: eight}", None),
+        (["{}"], "{name: compute-domain-channel}", 0),
+        (["{}"], "{name: c, resourceClaimTemplateName: my-compute-domain-channel}", 0),
+        (["{limits: {nvidia.com/gpu: 4}}"], "{name: nic}", 4),
+    ],
+)
+def test_gpus_of_a_pod(written: Written, containers: list[str], claim: str, gpus: int | None) -> None:
+    named = ", ".join(f"{{name: c{i}, resources: {asked}}}" for i, asked in enumerate(containers))
+    pod = f"{{containers: [{named}], resourceClaims: [{claim}]}}"
+    component = only(written, _beta(f"  - {{name: w, type: worker, podTemplate: {{spec: {pod}}}}}"))
+    assert component.gpus == gpus
+
+
+def test_what_the_main_container_asks_goes_over_what_its_service_asks(written: Written) -> None:
+    service = (
+        '{componentType: worker, resources: {limits: {gpu: "8"}}, '
+        "extraPodSpec: {mainContainer: {resources: {limits: {nvidia.com/gpu: 4}}}}}"
+    )
+    assert only(written, _alpha(service)).gpus == 4
+
+
+@pytest.mark.parametrize(
+    ("multinode", "nodes"),
+    [
+        ("{nodeCount: 4}", 4),
+        ('{nodeCount: "4"}', 4),
+        ("{}", 2),
+        ("{nodeCount: null}", 2),
+        ("null", 1),
+        ("", 1),
+    ],
+)
+def test_nodes(written: Written, multinode: str, nodes: int) -> None:
+    given_ = f", multinode: {multinode}" if multinode else ""
+    assert only(written, _beta(f"  - {{name: w, type: worker{given_}}}")).nodes == nodes
+    assert only(written, _alpha(f"{{componentType: worker{given_}}}")).nodes == nodes
+
+
+def test_explicit_nulls_are_as_good_as_nothing(written: Written) -> None:
+    service = (
+        "{componentType: worker, subComponentType: null, replicas: null, resources: null, envs: null, "
+        "volumeMounts: null, extraPodSpec: {containers: null, volumes: null, "
+        "mainContainer: {image: null, command: null, env: null, envFrom: null}}}"
+    )
+    component = only(written, _alpha(service))
+    assert (component.role, component.replicas, component.gpus, main(component).image) == (
+        "worker",
+        1,
+        0,
+        None,
+    )
+    assert written(_alpha("null")).graphs[0].components == ()
+
+
+def env(container: Container) -> dict[str, str | None]:
+    return {variable.name: variable.value for variable in container.env}
+
+
+VALUES = """\
+---
+apiVersion: v1
+kind: ConfigMap
+metadata: {name: values}
+data: {MODEL: org/model, TP: "4"}
+"""
+
+
+def _container(text: str, rest: str = "") -> str:
+    return _beta(
+        "  - name: w",
+        "    type: worker",
+        "    podTemplate:",
+        "      spec:",
+        "        containers:",
+        f"        - {{name: main, {text}}}",
+        *([rest] if rest else []),
+        spec="env: [{name: A0, value: graph}]",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "known"),
+    [
+        (
+            "env: [{name: A, value: a}, {name: B, value: $(A)/$(A0)}]",
+            {"A0": "graph", "A": "a", "B": "a/graph"},
+        ),
+        # The operator sorts them by name, so which of the two a reference sees is not known.
+        ("env: [{name: Z, value: z}, {name: B, value: $(Z)}]", {"A0": "graph", "Z": "z", "B": None}),
+        (
+            "env: [{name: A, value: $(NONE)}, {name: E}, {name: K, value: ''}]",
+            {"A0": "graph", "A": "$(NONE)", "E": "", "K": ""},
+        ),
+        ("env: [{name: A0, value: mine}]", {"A0": "mine"}),
+        ("env: [{name: A, value: 1}, {name: B, value: true}]", {"A0": "graph", "A": None, "B": None}),
+        ("env: [{name: A, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]", {"A0": "graph", "A": None}),
+        (
+            "env: [{name: A, valueFrom: {configMapKeyRef: {name: values, key: TP}}}]",
+            {"A0": "graph", "A": "4"},
+        ),
+        (
+            "env: [{name: A, valueFrom: {configMapKeyRef: {name: elsewhere, key: TP}}}]",
+            {"A0": "graph", "A": None},
+        ),
+        ("envFrom: [{configMapRef: {name: values}}]", {"MODEL": "org/model", "TP": "4", "A0": "graph"}),
+        (
+            "envFrom: [{configMapRef: {name: values}, prefix: P_}], env: [{name: P_TP, value: '8'}]",
+            {"P_MODEL": "org/model", "P_TP": "8", "A0": "graph"},
+        ),
+        ("envFrom: [{secretRef: {name: token}}]", {"A0": "graph"}),
+    ],
+)
+def test_variables(written: Written, text: str, known: dict[str, str | None]) -> None:
+    assert env(main(only(written, _container(text) + VALUES))) == known
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (
+            "command: [python3, -m, dynamo.vllm, --tp, $(TP)], envFrom: [{configMapRef: {name: values}}]",
+            ["--tp", "4"],
+        ),
+        (
+            "args: ['python3 -m dynamo.vllm $A0 $TP'], envFrom: [{configMapRef: {name: values}}]",
+            ["graph", "4"],
+        ),
+        ("args: ['python3 -m dynamo.vllm ${TP:-1}'], envFrom: [{configMapRef: {name: elsewhere}}]", [None]),
+        ("args: ['python3 -m dynamo.vllm ${TP:-1}']", ["1"]),
+        ("command: [python3, -m, dynamo.vllm, --tp, 8, x]", ["--tp", None, "x"]),
+        ("command: [python3, -mdynamo.vllm, x]", ["x"]),
+        ("command: [numactl, -m, '0', python3, -m, dynamo.vllm, x]", ["x"]),
+    ],
+)
+def test_words_know_the_variables_of_every_level(
+    written: Written, text: str, words: list[str | None]
+) -> None:
+    (launch,) = main(only(written, _container(text) + VALUES)).launches
+    assert launch.module == "dynamo.vllm"
+    assert [word.text for word in launch.words] == words
+
+
+def test_a_launch_knows_the_variables_that_its_script_sets(written: Written) -> None:
+    text = "args: ['export DYN_TRTLLM_TENSOR_PARALLEL_SIZE=4; A0=new python3 -m dynamo.trtllm']"
+    component = only(written, _container(text))
+    (launch,) = main(component).launches
+    assert {variable.name: variable.value for variable in launch.env} == {
+        "DYN_TRTLLM_TENSOR_PARALLEL_SIZE": "4",
+        "A0": "new",
+    }
+    engine = engine_of(launch)
+    assert engine is not None
+    split = engine.parallelism(engine.arguments(main(component), launch, "deploy.yaml"))
+    assert split is not None
+    assert split.gpus == 4
+
+
+@pytest.mark.parametrize(
+    "text", ["args: [echo python3 -m dynamo.vllm]", "command: [echo, -m, dynamo.vllm]", "args: 5"]
+)
+def test_what_is_only_said_is_not_started(written: Written, text: str) -> None:
+    assert main(only(written, _container(text))).launches == ()
+
+
+def test_words_are_found_where_they_stand(written: Written) -> None:
+    text = _beta(
+        "  - name: w",
+        "    type: worker",
+        "    podTemplate:",
+        "      spec:",
+        "        containers:",
+        "        - name: main",
+        "          command: [/bin/bash, -c]",
+        "          args:",
+        "          - |",
+        "            # python3 -m dynamo.vllm",
+        "            export TP=8",
+        "            exec python3 -m dynamo.vllm \\",
+        "              --model org/m --max-num-seqs 8 \\",
+        "              --tensor-parallel-size $TP",
+    )
+    (launch,) = main(only(written, text)).launches
+    rows = text.splitlines()
+    places = {rows[w.line - 1][w.column - 1 :].split()[0] for w in launch.words}
+    assert places == {"--model", "org/m", "--max-num-seqs", "8", "--tensor-parallel-size", "$TP"}
+    assert rows[launch.line - 1][launch.column - 1 :].startswith("dynamo.vllm \\")
+
+
+VOLUMES = "        volumes: [{name: v, configMap: {name: engine%s}}]"
+
+
+@pytest.mark.parametrize(
+    ("items", "mount", "paths"),
+    [
+        ("", "mountPath: /etc/engine", ["/etc/engine/engine.yaml"]),
+        ("", "mountPath: /etc/engine/", ["/etc/engine/engine.yaml"]),
+        ("", "mountPath: /etc/own.yaml, subPath: engine.yaml", ["/etc/own.yaml"]),
+        ("", "mountPath: /etc/engine.yaml, subPath: engine.yaml", ["/etc/engine.yaml"]),
+        ("", "mountPath: /etc/engine.yaml, subPath: other.yaml", []),
+        ("", "mountPath: /etc/x, subPathExpr: $(POD)", []),
+        (", items: [{key: engine.yaml, path: deep/own.yaml}]", "mountPath: /etc", ["/etc/deep/own.yaml"]),
+        (
+            ", items: [{key: engine.yaml, path: deep/own.yaml}]",
+            "mountPath: /etc, subPath: deep",
+            ["/etc/own.yaml"],
+        ),
+        (", items: [{key: none.yaml, path: own.yaml}]", "mountPath: /etc", []),
+    ],
+)
+def test_files_that_a_config_map_brings(written: Written, items: str, mount: str, paths: list[str]) -> None:
+    text = _container(f"volumeMounts: [{{name: v, {mount}}}]", VOLUMES % items)
+    files = main(only(written, text + ENGINE)).files
+    assert [file.path for file in files] == paths
+    for file in files:
+        assert file.root is not None
+        assert file.root.plain == {"tensor_parallel_size": 4}
+
+
+def test_a_projected_config_map_brings_files_too(written: Written) -> None:
+    sources = "[{secret: {name: s}}, {configMap: {name: engine}}]"
+    volumes = f"        volumes: [{{name: v, projected: {{sources: {sources}}}}}]"
+    text = _container("volumeMounts: [{name: v, mountPath: /etc}]", volumes)
+    assert [file.path for file in main(only(written, text + ENGINE)).files] == ["/etc/engine.yaml"]
+
+
+def test_a_config_map_of_another_file_has_the_places_of_that_file(written: Written) -> None:
+    text = _container("volumeMounts: [{name: v, mountPath: /etc}]", VOLUMES % "")
+    recipe = written(**{"deploy.yaml": text, "engine.yaml": "# one\n# two\n" + ENGINE})
+    (file,) = main(recipe.graphs[0].components[0]).files
+    assert file.root is not None
+    size = file.root.get("tensor_parallel_size")
+    assert size is not None
+    assert (file.file, size.line, size.column) == ("engine.yaml", 9, 27)
+
+
+def test_claims(written: Written) -> None:
+    volumes = (
+        "        volumes: [{name: a, persistentVolumeClaim: {claimName: cache}}, {name: b, emptyDir: {}}, "
+        "{name: c, persistentVolumeClaim: {claimName: cache}}, {name: d, hostPath: {path: /x}}]"
+    )
+    text = _container("volumeMounts: [{name: a, mountPath: /models, subPath: hub}]", volumes)
+    component = only(written, text)
+    assert [claim.name for claim in component.claims] == ["cache"]
+    (mount,) = main(component).mounts
+    assert (mount.path, mount.source, mount.name, mount.sub_path) == ("/models", "claim", "cache", "hub")
+    cached = _beta("  - {name: w, type: worker, compilationCache: {pvcName: compiled}}")
+    assert [claim.name for claim in only(written, cached).claims] == ["compiled"]
+
+
+def test_a_list_of_objects_holds_graphs(written: Written) -> None:
+    graph = yaml.safe_load(_beta("  - {name: w, type: worker}"))
+    text = yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [graph, graph]})
+    assert [g.name for g in written(text).graphs] == ["g", "g"]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(RECIPES[0].parents[3]).as_posix())
+def test_our_recipes_are_understood(path: Path) -> None:
+    """Every engine of our own recipes is given the GPUs that its arguments ask for."""
+    for recipe in load([str(path)]):
+        for graph in recipe.graphs:
+            for component in graph.components:
+                for launch in main(component).launches:
+                    _fits(graph, component, launch)
+
+
+def _fits(graph: Graph, component: Component, launch: Any) -> None:
+    engine = engine_of(launch)
+    if engine is not None:
+        split = engine.parallelism(engine.arguments(main(component), launch, graph.file))
+        assert split is not None
+        assert component.gpus is not None
+        assert split.gpus == component.gpus * component.nodes
+
+
+_scalars: st.SearchStrategy[Any] = st.sampled_from(
+    [
+        None,
+        True,
+        False,
+        0,
+        -1,
+        8,
+        10**20,
+        1.5,
+        "",
+        "x",
+        "8",
+        "$(A)",
+        "$A",
+        "-m dynamo.vllm",
+        "\n",
+        "a: [",
+        "é\x00",
+        "Secret",
+        "List",
+        "v1",
+    ]
+)
+_values = st.recursive(
+    _scalars,
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(["name", "value", "data", "kind", "items", "limits", "gpu", "x", "", "args"]),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=6,
+)
+
+
+def _places(value: Any, at: Callable[[Any], None]) -> list[Callable[[Any], None]]:
+    """What replaces each value inside another, itself included."""
+    found = [at]
+    pairs = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for key, inner in list(pairs):
+        found += _places(inner, lambda new, value=value, key=key: value.__setitem__(key, new))  # type: ignore[misc]
+    return found
+
+
+def _mutated(data: st.DataObject, tmp_path: Path) -> None:
+    path = data.draw(st.sampled_from(RECIPES))
+    documents = [{"document": document} for document in yaml.safe_load_all(path.read_text())]
+    for _ in range(data.draw(st.integers(1, 4))):
+        holder = data.draw(st.sampled_from(documents))
+        places = _places(holder["document"], lambda new, holder=holder: holder.__setitem__("document", new))  # type: ignore[misc]
+        data.draw(st.sampled_from(places))(data.draw(_values))
+    (tmp_path / "deploy.yaml").write_text(
+        yaml.safe_dump_all([holder["document"] for holder in documents], allow_unicode=True)
+    )
+    try:
+        recipes = load([str(tmp_path / "deploy.yaml")])
+    except NotARecipe:
+        return
+    msgspec.json.encode(recipes)
+    for recipe in recipes:
+        for graph in recipe.graphs:
+            assert graph.gpus is None or graph.gpus >= -(10**60)
+            for component in graph.components:
+                for container in component.containers:
+                    for launch in container.launches:
+                        engine = engine_of(launch)
+                        if engine is not None:
+                            given_ = engine.arguments(container, launch, graph.file)
+                            engine.parallelism(given_)
+                            engine.served_name(given_)
+
+
+@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_wrong_types_anywhere_are_no_crash(tmp_path: Path, data: st.DataObject) -> None:
+    _mutated(data, tmp_path)
+
+
+@pytest.mark.verify
+@settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
+@given(st.data())
+def test_thousands_of_wrong_types(tmp_path: Path, data: st.DataObject) -> None:
+    _mutated(data, tmp_path)

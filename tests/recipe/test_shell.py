@@ -1,0 +1,302 @@
+"""What is said of a container's words, against a real bash and a real dash."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import given as given_by
+from hypothesis import strategies as st
+
+from dynocheck.recipe.references import UNKNOWN, expand, expand_in_script
+from dynocheck.recipe.shell import processes
+from tests.controlplane.plugin import missing
+from tests.recipe.scripts import PYTHON, Shell, environments, expected, explains, scripts
+
+Words = list[str | None]
+
+
+@pytest.fixture(scope="module", params=["bash", "dash"])
+def shell(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Shell:
+    name = str(request.param)
+    if shutil.which(name) is None:
+        missing(f"{name} is not on PATH")
+    return Shell(tmp_path_factory.mktemp(name), name)
+
+
+# Each script, its environment, and the words behind `python3 -m dynamo.vllm` that must be known; None where
+# a word cannot be known without running something.
+SCRIPTS: list[tuple[str, dict[str, str], list[Words]]] = [
+    ("{} --model $M --tp 8", {"M": "a/b"}, [["--model", "a/b", "--tp", "8"]]),
+    ('{} "$M" $M $E "$E"', {"M": "a  b", "E": ""}, [["a  b", "a", "b", ""]]),
+    ("{} --a=$M x$M", {"M": "1 2"}, [["--a=1", "2", "x1", "2"]]),
+    ("TP=8\n{} --tp $TP", {}, [["--tp", "8"]]),
+    ("TP=8 PP=$TP\n{} --tp $TP$PP", {}, [["--tp", "88"]]),
+    ("export TP=8 PP=2; {} --tp $TP --pp ${PP}", {}, [["--tp", "8", "--pp", "2"]]),
+    ("export A=new B=$A; {} $B", {"A": "old"}, [["old"]]),
+    ("set -eu\ncd / && export A=b && exec {} --x $A", {}, [["--x", "b"]]),
+    ("X=1 {} $X", {"X": "9"}, [["9"]]),
+    (
+        "{} ${X:-8} ${Y:-8} ${Z-8} ${Q:-a b} \"${Q:-a b}\" '${Q}'",
+        {"Y": "4", "Z": ""},
+        [["8", "4", "a", "b", "a b", "${Q}"]],
+    ),
+    (': "${TP:=8}" ${PP:=2}\n{} $TP $PP', {"TP": "4"}, [["4", "2"]]),
+    ("{} ${X:+--on} ${Y:+--off} ${M:?none}", {"X": "1", "M": "m"}, [["--on", "m"]]),
+    ('{} ${A:-$B} ${C:-${B}x} ${D:-"$B"}', {"B": "b b"}, [["b", "b", "b", "bx", "b b"]]),
+    ("{} --a 2>&1 --tp 2 > log --pp 3 | tee x", {}, [["--a", "--tp", "2", "--pp", "3"]]),
+    ("> log {} --tp 2 </dev/null", {}, [["--tp", "2"]]),
+    ("{} \\\n  --tp 8 \\\n  --pp 2  # of 16\n", {}, [["--tp", "8", "--pp", "2"]]),
+    ("{} 'it'\"'\"'s' a\\ b \"q\\\"\\$x\\`\\\\\" a\"b\"'c'", {}, [["it's", "a b", 'q"$x`\\', "abc"]]),
+    (
+        '{} --j \'{"a": "b"}\' "{\\"k\\": $N}" -O{3} {"a":1}',
+        {"N": "3"},
+        [["--j", '{"a": "b"}', '{"k": 3}', "-O{3}", "{a:1}"]],
+    ),
+    ("cat <<EOF > f && {} --tp $A\nx $B ' \"\nEOF\n{} $A", {"A": "1"}, [["--tp", "1"], ["1"]]),
+    ("cat <<'EOF' | {} --tp $A\npython3 -m not.this\nEOF\n", {"A": "1"}, [["--tp", "1"]]),
+    ("cat <<-EOF\n\ta\n\tEOF\n{} x", {}, [["x"]]),
+    ('ARGS="--tp 8 --pp 2"; {} $ARGS', {}, [["--tp", "8", "--pp", "2"]]),
+    ("X=5; unset X; {} ${X:-6}", {}, [["6"]]),
+    ("(X=1; {} $X); {} $X", {"X": "0"}, [["1"], ["0"]]),
+    ("X=1 | cat; {} $X", {"X": "0"}, [["0"]]),
+    ("X=1 & wait; {} $X", {"X": "0"}, [["0"]]),
+    ("{ X=1; {} $X; }; {} $X", {}, [["1"], ["1"]]),
+    ("if true; then TP=8; {} $TP; else {} 4; fi", {}, [["8"], ["4"]]),
+    ("if X=1; then {} $X; fi", {}, [["1"]]),
+    ("case a in a | b) {} 1;; *) {} 2;; esac", {}, [["1"], ["2"]]),
+    ("for i in 1 2; do {} --tp 8; done", {}, [["--tp", "8"]]),
+    ("X=2 && {} $X && Y=$X && {} $Y", {}, [["2"], ["2"]]),
+    ("{} x || {} y; ! {} z", {}, [["x"], ["y"], ["z"]]),
+    ("trap 'kill 0' EXIT; {} a & {} b & wait", {}, [["a"], ["b"]]),
+    ("nohup {} x", {}, [["x"]]),
+    ('{} "a\\\nb" \'a\\\nb\' "a\nb"', {}, [["ab", "a\\\nb", "a\nb"]]),
+    ('{} é "ü$X" $X \'\' ""', {"X": "ö"}, [["é", "üö", "ö", "", ""]]),
+    ("${PY:-python3} -m dynamo.vllm x", {}, [["x"]]),
+    ('{} $ a$ "$" %x +y @z a!b', {}, [["$", "a$", "$", "%x", "+y", "@z", "a!b"]]),
+    ("readonly X=1; {} $X", {}, [["1"]]),
+    ("# python3 -m dynamo.vllm no\n{} x#y # z", {}, [["x#y"]]),
+    ('if [ -n "$A" ] && [ ! -d /none ]; then :; fi; {} $A', {"A": "a"}, [["a"]]),
+    (". /venv/bin/activate || true; {} $A", {"A": "a"}, [["a"]]),
+    # Not known: what depends on a command's outcome or output, on files, on the shell's own state.
+    ('if [ -z "$TP" ]; then TP=8; fi; {} --tp $TP', {}, [["--tp", None]]),
+    ("false && X=1; {} $X", {"X": "0"}, [[None]]),
+    ("false || X=1; {} $X", {"X": "0"}, [[None]]),
+    ("true || X=2 && {} $X", {"X": "1"}, [[None]]),
+    ("for i in 1 2; do {} --r $i; done; {} $i", {"i": "9"}, [["--r", None], [None]]),
+    ("while true; do {} $X; X=2; break; done; {} $X", {"X": "1"}, [[None], [None]]),
+    ("case $X in a) Y=1;; esac; {} $Y", {"Y": "0"}, [[None]]),
+    ("f() { {} $M; M=y; }; M=x; f; {} $M", {"M": "e"}, [[None], [None]]),
+    ('run() { "$@" --extra; }; run {} --tp 2', {}, [["--tp", "2", None]]),
+    ("readonly X=1\nX=1 Y=2\n{} $Y", {}, [[None]]),
+    ("echo 5 > f; read X < f; {} $X", {"X": "1"}, [[None]]),
+    ("X=$(echo 9); {} $X $(echo 3) `echo 4` $((1+2))", {"X": "1"}, [[None, None, None, None]]),
+    ("i=1; {} $((i=2)) $i", {}, [[None, None]]),
+    ("eval X=7; {} $X", {"X": "1"}, [[None]]),
+    ('IFS=,; X=a,b; {} $X "$X"', {}, [[None, "a,b"]]),
+    ('{} $NOWHERE "$NOWHERE" --x', {}, [[None, None, "--x"]]),
+    ("{} *.nope [x] ? ~/x a=~/y", {}, [[None, None, None, None, None]]),
+    ('{} $1 "$@" $# ${A#x} ${#A} ${A%y}', {"A": "xy"}, [[None, None, None, None, None, None]]),
+    ("{} ${HOME:-x} ${HF_PATH:-x} ${DYN_PORT:-1}", {}, [[None, None, None]]),
+]
+SCRIPTS_OF_BASH: list[tuple[str, dict[str, str], list[Words]]] = [
+    ("X=a; X+=b; {} $X", {}, [["ab"]]),
+    ("[[ $A == v* && ( -n $A ) ]] && {} $A", {"A": "v"}, [["v"]]),
+    ("function f { {} $A; }; f", {"A": "v"}, [["v"]]),
+    ("declare -x A=1 B=2; {} $A$B", {}, [["12"]]),
+    ("time -p {} x", {}, [["x"]]),
+    ("exec -a worker {} x", {}, [["x"]]),
+    ("{} <<< hi --tp 2 &> log", {}, [["--tp", "2"]]),
+    ('{} $"x y" > >(cat) 2>&1', {}, [["x y"]]),
+    ("for ((i=0; i<2; i++)); do {} x; done; {} $i", {}, [["x"], [None]]),
+    ("i=1; ((i++)); {} $i", {}, [[None]]),
+    ('ARGS=(--tp 8); ARGS+=(x); {} "${ARGS[@]}" $ARGS', {}, [[None, None]]),
+    ("declare -i N=2*3; {} $N", {}, [[None]]),
+    ("printf -v X %s 9; {} $X", {"X": "1"}, [[None]]),
+    ("{} {a,b} --x={1..3} $'a\\tb'", {}, [[None, None, None]]),
+    ("source ./nothing; {} $X", {"X": "1"}, [[None]]),
+]
+
+
+def _filled(script: str) -> str:
+    return script.replace("{} ", f"{PYTHON} ").replace("{}", PYTHON)
+
+
+@pytest.mark.parametrize(("script", "environment", "known"), SCRIPTS + SCRIPTS_OF_BASH)
+def test_known_words_are_those_that_the_shell_passes(
+    shell: Shell, script: str, environment: dict[str, str], known: list[Words]
+) -> None:
+    if (script, environment, known) in SCRIPTS_OF_BASH and not shell.path.endswith("/bash"):
+        return
+    said = expected(_filled(script), environment, Path(shell.path).name)
+    assert said == [["-m", "dynamo.vllm", *words] for words in known]
+    for passed in shell.run(_filled(script), environment):
+        assert any(explains(words, passed) for words in said), passed
+
+
+def _explained(shell: Shell, script: str, environment: dict[str, str]) -> None:
+    said = expected(script, environment, Path(shell.path).name)
+    for passed in shell.run(script, environment):
+        assert any(explains(words, passed) for words in said), (passed, said)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
+@given_by(scripts(), environments)
+def test_nothing_is_said_that_the_shell_does_otherwise(
+    shell: Shell, script: str, environment: dict[str, str]
+) -> None:
+    _explained(shell, script, environment)
+
+
+@pytest.mark.verify
+@settings(max_examples=2500, deadline=None, suppress_health_check=list(HealthCheck))
+@given_by(scripts(depth=4), environments)
+def test_thousands_of_scripts(shell: Shell, script: str, environment: dict[str, str]) -> None:
+    _explained(shell, script, environment)
+
+
+@settings(deadline=2000, suppress_health_check=list(HealthCheck))
+@given_by(st.text() | st.text("ab$(){}[]'\"`\\;&|<>\n #=-!*~", max_size=60), environments)
+def test_any_text_is_a_script_or_not(text: str, environment: dict[str, str]) -> None:
+    for process in processes(["bash", "-c", text], environment):
+        assert all(word.text is None or UNKNOWN not in word.text for word in process.words)
+
+
+@pytest.mark.parametrize(
+    "nest", ["$(", "(", "{ ", "if ", "${A:-", '"$(', "while :; do ", "f() ", "case x in x) ", "!"]
+)
+def test_nesting_ends_somewhere(nest: str) -> None:
+    list(processes(["bash", "-c", f"{PYTHON} --tp 2\n" + nest * 5000], {}))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "$(" * 200_000,
+        "x " * 60_000,
+        "{,{" * 60_000,
+        "$A" * 60_000,
+        "a=1;" * 30_000,
+        "'" * 60_001,
+        "${A:-x} " * 20_000,
+    ],
+)
+def test_a_long_script_takes_no_long_time(text: str) -> None:
+    started = time.monotonic()
+    list(processes(["bash", "-c", text], {"A": "a"}))
+    expand(text, {})
+    assert time.monotonic() - started < 10
+
+
+def test_the_lines_before_one_that_is_not_understood_are_known_and_those_after_it_are_not() -> None:
+    script = f"TP=8\n{PYTHON} --tp $TP\nif oops\n{PYTHON} --tp $TP\n"
+    found = [[word.text for word in process.words] for process in processes(["sh", "-c", script], {})]
+    assert found == [["python3", "-m", "dynamo.vllm", "--tp", "8"], ["-m", "dynamo.vllm", None]]
+
+
+@pytest.mark.parametrize(
+    ("argv", "words"),
+    [
+        (
+            ["python3", "-m", "dynamo.vllm", "--m", "a b", "$X", "*"],
+            ["python3", "-m", "dynamo.vllm", "--m", "a b", "$X", "*"],
+        ),
+        (["bash", "-lc", "x $A"], ["x", "v"]),
+        (["/bin/bash", "-e", "-o", "pipefail", "-c", "x $A", "name", "arg"], ["x", "v"]),
+        (["/usr/bin/env", "bash", "-c", "x $A"], ["x", "v"]),
+        (["/tini", "--", "sh", "-ec", "x $A"], ["x", "v"]),
+        (["sh", "-c", "x $(A) $$(A) $(B) '$(SECRET)' \"$(SECRET)\""], ["x", "v", None, None, None, None]),
+        (
+            ["x", "$(A)", "$(SECRET)", "$$(A)", "$(A", "$(NOT A)", None],
+            ["x", "v", None, "$(A)", "$(A", "$(NOT A)", None],
+        ),
+        (["bash", "script.sh", "-c", "x"], ["bash", "script.sh", "-c", "x"]),
+        (["sh", "-c"], ["sh", "-c"]),
+        ([], []),
+    ],
+)
+def test_a_script_is_found_where_a_shell_is_asked_to_run_one(argv: Words, words: Words) -> None:
+    (found,) = processes(argv, {"A": "v", "SECRET": None})
+    assert [word.text for word in found.words] == words
+
+
+def test_a_script_that_is_no_text_runs_nothing() -> None:
+    assert list(processes(["sh", "-c", None], {})) == []
+
+
+def test_a_variable_from_elsewhere_is_not_known_to_be_unset() -> None:
+    (found,) = processes(["sh", "-c", "x ${A:-default} $(B)"], {}, is_open=True)
+    assert [word.text for word in found.words] == ["x", None, None]
+
+
+@pytest.mark.parametrize(
+    ("script", "given"),
+    [
+        ("show", {}),
+        ("A=2; show", {"A": "2"}),
+        ("A=1; show", {}),
+        ("B=2; show", {}),
+        ("export B=2; show", {"B": "2"}),
+        ("B=2; export B; show", {"B": "2"}),
+        ("B=2 show", {"B": "2"}),
+        ("A=2 B=$A show", {"A": "2", "B": "2"}),
+        ("A=2 show; B=$A show", {"B": "1"}),
+        ("B=$(echo x) show", {"B": None}),
+        ("if true; then export B=2; fi; show", {"B": None}),
+        ("(A=2); show", {}),
+        ("export B=2; unset B; show", {}),
+        ("exec env -u NONE show", {}),
+        ("set -eua; B=2; show", {"B": "2"}),
+    ],
+)
+def test_what_a_script_gives_a_command(shell: Shell, script: str, given: dict[str, str | None]) -> None:
+    name = Path(shell.path).name
+    processed = processes([name, "-c", script.replace("$", "$$")], {"A": "1"})
+    *_, last = (process for process in processed if "show" in [word.text for word in process.words])
+    assert dict(last.variables) == given
+    *_, passed = shell.run(script, {"A": "1"})
+    expected_now = {"A": "1", "B": ""} | given
+    assert all(text in (None, noted) for text, noted in zip(expected_now.values(), passed, strict=True))
+
+
+# The rules of Kubernetes for $(NAME): replaced when the container defines it, as it is written when it does
+# not; $$ is an escaped $; nothing is replaced twice; whatever is between the parentheses is the name.
+@pytest.mark.parametrize(
+    ("text", "expanded"),
+    [
+        ("$(A)", "a"),
+        ("x$(A)y$(A)", "xaya"),
+        ("$(NONE)", "$(NONE)"),
+        ("$$(A)", "$(A)"),
+        ("$$$(A)", "$a"),
+        ("$$$$(A)", "$$(A)"),
+        ("$$", "$"),
+        ("$", "$"),
+        ("a$", "a$"),
+        ("$A ${A}", "$A ${A}"),
+        ("$(A", "$(A"),
+        ("$()", "$()"),
+        ("$(A)(A)", "a(A)"),
+        ("$(B)", "$(A)"),
+        ("$($(A))", "$($(A))"),
+        ("$(A$(A))", "$(A$(A))"),
+        ("$(A B)", "$(A B)"),
+        ("$(\nA)", "$(\nA)"),
+        ("$(E)", ""),
+        ("$(dotted.name-x)", "d"),
+        ("$(UNKNOWN)", None),
+        ("$(UNKNOWN) $(A)", None),
+        ("$$(UNKNOWN)", "$(UNKNOWN)"),
+        ("$(POD_IP) $(KUBERNETES_SERVICE_HOST)", None),  # given by the operator, by a Service
+    ],
+)
+def test_references_are_replaced_as_the_kubelet_does(text: str, expanded: str | None) -> None:
+    environment = {"A": "a", "B": "$(A)", "E": "", "dotted.name-x": "d", "UNKNOWN": None}
+    assert expand(text, environment) == expanded
+
+
+def test_what_is_not_known_in_a_script_is_marked() -> None:
+    assert expand_in_script("a $(X) $(Y)", {"X": None, "Y": "y"}) == f"a {UNKNOWN} y"
