@@ -18,6 +18,7 @@ _WORDS: dict[str, bool | None] = {
 _FLOAT_WORDS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
 _INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_LOOSE_UNDERSCORE = re.compile(r"(?<![0-9])_|_(?![0-9])")
 _MAX_DIGITS = 1000
 _INT64 = range(-(2**63), 2**63)
 _TAG = "tag:yaml.org,2002:"
@@ -34,6 +35,8 @@ def kubernetes(text: str) -> Scalar:
     if text[0] not in "+-.0123456789":
         return text
     digits = text.replace("_", "")
+    if text[0] == "." and _LOOSE_UNDERSCORE.search(text):
+        return text
     if len(digits) < _MAX_DIGITS:
         if _INTEGER.fullmatch(digits) and (integer := _integer(digits)) in range(-(2**63), 2**64):
             return integer if integer in _INT64 else float(integer)
