@@ -1,6 +1,7 @@
 """A shell script read into its tree, as POSIX has it and with what bash adds."""
 
 import re
+from functools import lru_cache
 
 from dynocheck.recipe.compounds import COMPOUNDS, COMPOUNDS_OF_BASH, parentheses
 from dynocheck.recipe.lexer import MAX_DEPTH, OPERATORS, Lexer
@@ -32,7 +33,8 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\[[^\]\s]*\])?(\+?)=", re.ASCII)
 _FUNCTION = re.compile(r"([\w.:@%+,/-]+)[ \t]*\([ \t]*\)")
 
 
-def parse(text: str, *, bash: bool) -> tuple[list[Statement], str]:
+@lru_cache(maxsize=64)  # a container is asked for its engines, its downloads and its load alike
+def parse(text: str, *, bash: bool) -> tuple[tuple[Statement, ...], str]:
     """The statements of a script, a line each, and its rest from the line that is not understood on."""
     lexer = Lexer(text, bash=bash)
     parser = Parser(lexer)
@@ -44,8 +46,8 @@ def parse(text: str, *, bash: bool) -> tuple[list[Statement], str]:
             start = lexer.at
             lines.append(parser.statements(one_line=True))
     except (NotUnderstood, RecursionError):
-        return lines, text[start:]
-    return lines, ""
+        return tuple(lines), text[start:]
+    return tuple(lines), ""
 
 
 class Parser:
