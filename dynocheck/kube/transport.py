@@ -16,6 +16,7 @@ from urllib3.exceptions import (
     ConnectTimeoutError,
     HTTPError,
     InsecureRequestWarning,
+    ProtocolError,
     ProxyError,
     ReadTimeoutError,
     SSLError,
@@ -58,6 +59,8 @@ class Transport:
         self._server = server
         self._pool = _pool(url, server, identity)
         self._turns = threading.Semaphore(_AT_ONCE)
+        self._answered = False
+        self._given_up: str | None = None
 
     def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: Deadline
@@ -68,6 +71,25 @@ class Transport:
         :raises TimedOut: it is not complete by the deadline.
         :raises Garbled: it is too big, or not what it says it is.
         """
+        for last in (False, True):
+            if self._given_up is not None:
+                raise Unreachable(self._given_up)
+            try:
+                answer = self._send(method, target, headers, body, deadline)
+            except HTTPError as error:
+                if last or not _may_pass(error):
+                    unreachable = self._unreachable(error)
+                    if not self._answered:  # who never answered is asked no further
+                        self._given_up = str(unreachable)
+                    raise unreachable from None
+            else:
+                self._answered = True
+                return answer
+        raise AssertionError("the last attempt returns or raises")
+
+    def _send(
+        self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: Deadline
+    ) -> Answer:
         path = target.partition("?")[0]
         try:
             with (
@@ -78,8 +100,6 @@ class Transport:
                 return Answer(response.status, response.headers, self._read(response, path))
         except ReadTimeoutError:
             raise TimedOut(f"{self.url}{path}: no complete answer within {deadline.limit_s:g} s") from None
-        except HTTPError as error:
-            raise self._unreachable(error) from None
 
     @contextmanager
     def _turn(self) -> Iterator[None]:
@@ -216,6 +236,12 @@ def _connect(connection: HTTPConnection) -> BoundedSocket:
         raise ConnectTimeoutError("no answer to a connection attempt") from None
     except OSError as error:
         raise ConnectTimeoutError(error.strerror or "no such host") from None
+
+
+def _may_pass(error: HTTPError) -> bool:
+    """Whether a second attempt is worth it: a connection that broke, but no distrust and no wrong address."""
+    distrusted = isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
+    return isinstance(error, (ProtocolError, SSLError)) and not distrusted
 
 
 def _reason(error: BaseException) -> str:

@@ -16,7 +16,7 @@ _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("false", "False", "FALSE", "n", "N", "no", "No", "NO", "off", "Off", "OFF"), False),
 }
 _FLOAT_WORDS = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
-_INTEGER = re.compile(r"[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
+_INTEGER = re.compile(r"0b[-+][01]+|[-+]?(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _LOOSE_UNDERSCORE = re.compile(r"(?<![0-9])_|_(?![0-9])")
 _MAX_DIGITS = 1000
@@ -48,6 +48,8 @@ def kubernetes(text: str) -> Scalar:
 
 
 def _integer(digits: str) -> int:
+    if digits[2:3] in ("-", "+"):
+        return int(digits[2:], 2)
     unsigned = digits.lstrip("+-")
     if len(unsigned) > 1 and unsigned[0] == "0" and unsigned[1].isdigit():
         digits = digits.replace("0", "0o", 1)
