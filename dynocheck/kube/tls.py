@@ -2,6 +2,7 @@
 
 import ssl
 import tempfile
+from collections.abc import Iterable
 
 from dynocheck.kube.credentials import Identity, material
 from dynocheck.kube.deadline import BoundedTLSSocket
@@ -39,11 +40,22 @@ def bare() -> ssl.SSLContext:
     It is as strict as Go is: a certificate of the authority's file is trusted wherever it stands in a
     chain, and old authorities without key identifiers are good enough (Python 3.13 refuses those).
     """
-    made = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    made = _Shared(ssl.PROTOCOL_TLS_CLIENT)
     made.minimum_version = ssl.TLSVersion.TLSv1_2
     made.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
     made.sslsocket_class = BoundedTLSSocket
     return made
+
+
+class _Shared(ssl.SSLContext):
+    """A context of which many threads make connections.
+
+    urllib3 sets the protocols anew for each connection, while another thread may be copying them into its
+    first message, without Python's lock: the server then finds that message broken. No protocol need be set.
+    """
+
+    def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
+        pass
 
 
 def _present(made: ssl.SSLContext, certificate: bytes, key: bytes) -> None:

@@ -32,7 +32,7 @@ from tests.controlplane.store import MAX_OPERATIONS, State, Store
 
 HOST = "127.0.0.1"
 ISSUER = "https://kubernetes.default.svc"
-SETTLING = 5.0  # seconds that the API server's caches may take to follow; it is milliseconds
+SETTLING = 30.0  # seconds that the API server's caches may take to follow; it is milliseconds
 
 
 @dataclass(frozen=True)
