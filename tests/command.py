@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Mapping
@@ -37,6 +38,11 @@ class Ended:
         (verdict,) = [v for v in self.report["verdicts"] if v["check"] == check]
         found: list[dict[str, Any]] = verdict["findings"]
         return found
+
+
+def interruptible() -> None:
+    """Heed Ctrl-C, to which the children of a shell's background jobs are born deaf."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def dynocheck(*arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Ended:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests import clusters
 from tests.clusters import storage
-from tests.command import ROOT, Ended, dynocheck
+from tests.command import ROOT, Ended, dynocheck, interruptible
 from tests.controlplane.server import ControlPlane
 from tests.situations.test_situations import HEALTHY
 
@@ -146,6 +146,7 @@ def test_an_interrupt_reports_what_was_learnt(cluster: ControlPlane, tmp_path: P
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
+        preexec_fn=interruptible,
     ) as running:
         time.sleep(2)
         running.send_signal(signal.SIGINT)

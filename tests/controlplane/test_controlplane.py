@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
+from tests.command import interruptible
 from tests.controlplane import build, processes
 from tests.controlplane.api import ApiError, Object
 from tests.controlplane.server import ControlPlane
@@ -36,7 +37,7 @@ def names(answer: Object) -> list[str]:
     return [item["metadata"]["name"] for item in answer["items"]]
 
 
-def eventually(holds: Callable[[], bool], seconds: float = 10) -> bool:
+def eventually(holds: Callable[[], bool], seconds: float = 30) -> bool:
     deadline = time.monotonic() + seconds
     while not holds() and time.monotonic() < deadline:
         time.sleep(0.02)
@@ -274,7 +275,13 @@ def test_a_server_that_fails_shows_its_log(monkeypatch: pytest.MonkeyPatch) -> N
 def test_it_dies_with_its_parent(end: signal.Signals) -> None:
     build.assets("etcd", "kube-apiserver")
     command = [sys.executable, "-c", START_AND_STAY]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as parent:
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=interruptible,
+    ) as parent:
         assert parent.stdout
         url, folder = parent.stdout.readline().split()
         assert listens(url)
