@@ -179,7 +179,7 @@ def test_all_crds_load_together(cluster: ControlPlane, crds: Path) -> None:
 
 def test_reset_leaves_nothing(cluster: ControlPlane) -> None:
     def everything() -> dict[str, list[str]]:
-        return {r.path: names(cluster.get(r.path)) for r in cluster.discover().values() if r.lists}
+        return {r.path: sorted(names(cluster.get(r.path))) for r in cluster.discover().values() if r.lists}
 
     before = everything()
     namespace = cluster.namespace()
