@@ -41,7 +41,7 @@ def test_a_run_reads_each_thing_once_and_changes_nothing(fit_cluster: ControlPla
     assert all(review.allowed for review in facts[Permissions])  # type: ignore[attr-defined]
     events = fit_cluster.audit_events(reader)
     asked = Counter(f"{event['verb']} {event['requestURI']}" for event in events)
-    assert asked.pop(f"create {REVIEWS}") == len(ALL)
+    assert asked.pop(f"create {REVIEWS}") == len(ALL) + 1  # whether it may do everything, then each
     assert set(asked.values()) == {1}
     paths = Counter(urlsplit(asking.split()[1]).path for asking in asked)
     assert paths.pop("/api/v1/pods") == 3  # once by each label of the operator, once all that run
@@ -52,6 +52,14 @@ def test_a_run_reads_each_thing_once_and_changes_nothing(fit_cluster: ControlPla
     assert {_right(access) for access in used} == {_right(access) for access in ALL}
     abroad = {_right(access) for access in ALL if not access.local}
     assert {_right(access) for access in used if not access.local} <= abroad
+
+
+def test_who_may_do_everything_is_asked_about_once(cluster: ControlPlane) -> None:
+    everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
+    user = cluster.user("root", rules=[everything])
+    seen = ask(PROBES["permissions"], reach(cluster, user), ALL)
+    assert [review.access for review in seen if review.allowed] == list(ALL)  # type: ignore[attr-defined]
+    assert [event["requestURI"] for event in cluster.audit_events(user)] == [REVIEWS]
 
 
 def _right(access: Access) -> tuple[str, str, str]:
