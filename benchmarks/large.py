@@ -9,6 +9,7 @@ import sys
 import time
 from typing import Any
 
+from benchmarks import installed
 from tests import clusters
 from tests.controlplane import build
 from tests.controlplane.api import Object
@@ -18,7 +19,7 @@ from tests.controlplane.server import ControlPlane
 NODE_BYTES, POD_BYTES = 20_000, 15_000  # as JSON, as they are on real clusters
 PAGE = 500
 WORKERS = 8
-RECIPE = "recipes/qwen3-32b"
+RECIPE = str(installed.ROOT / "recipes/qwen3-32b")
 _PEAK = "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:], stdout=subprocess.DEVNULL);"
 _PEAK += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
 
@@ -93,7 +94,7 @@ def main(nodes: int = 1000, pods: int = 10_000) -> None:
     crds = crds_dir()
     assert crds is not None, "DYNOCHECK_CRDS names no folder of CRDs"
     kubectl = str(build.assets("kubectl") / "kubectl")
-    with ControlPlane() as cluster:
+    with installed.environment() as bin_, ControlPlane() as cluster:
         clusters.define(cluster, crds)
         clusters.furnish(cluster)
         print(f"filling the API server with {nodes} nodes and {pods} pods ...", flush=True)
@@ -104,7 +105,7 @@ def main(nodes: int = 1000, pods: int = 10_000) -> None:
         certificate.touch(mode=0o600)
         certificate.write_bytes(pair.certificate + pair.key)
         config = ["--kubeconfig", str(cluster.kubeconfig())]
-        dynocheck = [sys.executable, "-m", "dynocheck", "preflight", *config, "--timeout", "60"]
+        dynocheck = [str(bin_ / "dynocheck"), "preflight", *config, "--timeout", "60"]
         measure("dynocheck preflight", dynocheck)
         ours = measure("dynocheck preflight --recipe", [*dynocheck, "--recipe", RECIPE])
         theirs = measure(

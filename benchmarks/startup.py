@@ -3,19 +3,19 @@
 Run it as `python -m benchmarks.startup`.
 """
 
-import sys
-
+from benchmarks import installed
 from benchmarks.timing import compare, show
 
 
 def main() -> None:
     ours, peer = "dynocheck --version", "python -c 'import click'"
-    medians = compare(
-        {
-            ours: [[sys.executable, "-m", "dynocheck", "--version"]],
-            peer: [[sys.executable, "-c", "import click"]],
-        }
-    )
+    with installed.environment() as bin_:
+        medians = compare(
+            {
+                ours: [[str(bin_ / "dynocheck"), "--version"]],
+                peer: [[str(bin_ / "python"), "-c", "import click"]],
+            }
+        )
     show(medians, ours, peer)
 
 
