@@ -11,6 +11,11 @@ from dynocheck.facts.placement import placements
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 _USUAL_TAINTS = ("nvidia.com/gpu",)
 _TOLD_OTHERWISE = "node.kubernetes.io/"  # taints that Kubernetes sets for conditions and for cordoning
+_OTHERS = (
+    "amd.com/gpu",
+    "gpu.intel.com/",
+    "habana.ai/gaudi",
+)  # what the device plugins of other makers offer
 _MEMORY_TOLERANCE = 0.05  # drivers differ in how much they keep for themselves
 
 
@@ -23,14 +28,20 @@ def nodes_present(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
     """A node counts when it is labelled, when its kubelet reports GPUs or MIG slices, or when the DRA driver
     offers some: managed clusters have the second without the first.
 
+    GPUs of other makers, for which Dynamo has images too, are seen and not judged.
+
     Fix: add GPU nodes, or install what makes theirs known (the GPU Operator or a device plugin).
     """
-    if not gpu_nodes(nodes, slices):
-        yield fail(
-            f"none of {len(nodes)} nodes has a GPU label, GPUs to allocate or GPUs offered through DRA",
-            fix="kubectl get nodes -L nvidia.com/gpu.present,nvidia.com/gpu.product",
-            evidence={"nodes": [node.name for node in nodes]},
-        )
+    if gpu_nodes(nodes, slices):
+        return
+    offered = {name for node in nodes for name, amount in node.allocatable.items() if amount != "0"}
+    if others := sorted(name for name in offered if name.startswith(_OTHERS)):
+        raise Skip(f"the nodes offer GPUs of another maker: {', '.join(others)}")
+    yield fail(
+        f"none of {len(nodes)} nodes has a GPU label, GPUs to allocate or GPUs offered through DRA",
+        fix="kubectl get nodes -L nvidia.com/gpu.present,nvidia.com/gpu.product",
+        evidence={"nodes": [node.name for node in nodes]},
+    )
 
 
 @check("gpu.allocatable", title="Every GPU node has GPUs that pods can be given")

@@ -45,9 +45,10 @@ def operator(
     Fix: kubectl get pods -A -l app.kubernetes.io/name=gpu-operator; kubectl describe clusterpolicy
     """
     if len(pods):
+        say = warn if any(pod.ready for pod in pods) else fail
         for pod in pods:
             if pod.phase != "Succeeded" and not pod.ready:
-                yield fail(
+                yield say(
                     f"not Ready: {', '.join(pod.waiting) or pod.phase or 'no status yet'}",
                     fix=f"kubectl logs -n {pod.namespace} {pod.name} --previous",
                     subject=Subject("Pod", pod.name, pod.namespace),

@@ -85,8 +85,10 @@ def test_the_operator_is_judged_by_ready() -> None:
     bad = Pod("other", "bad", "Running", ready=False, waiting=("CrashLoopBackOff",))
     done = Pod("gpu-operator", "upgrade-hook", "Succeeded")
     assert said(gpu_operator.operator, OperatorPods((good, done)), POLICY, nodes, NO_SLICES) == []
+    (finding,) = found(gpu_operator.operator, OperatorPods((bad, done)), POLICY, nodes, NO_SLICES)
+    assert (finding.outcome, finding.message) == ("fail", "not Ready: CrashLoopBackOff")
     (finding,) = found(gpu_operator.operator, OperatorPods((good, bad)), POLICY, nodes, NO_SLICES)
-    assert finding.message == "not Ready: CrashLoopBackOff"
+    assert (finding.outcome, finding.message) == ("warn", "not Ready: CrashLoopBackOff")
     assert finding.subject is not None
     assert (finding.subject.namespace, finding.subject.name) == ("other", "bad")
 

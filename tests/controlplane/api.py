@@ -66,7 +66,7 @@ class Api:
     ) -> Object:
         """Send one request; give the object answered, or raise ApiError."""
         headers = {"Content-Type": content_type, "Accept": accept}
-        answer = self.http.request(method, path, json=body, headers=headers, params=parameters)
+        answer = self.http.request(method, path, json=body, headers=headers, params=parameters or None)
         if answer.is_error:
             raise ApiError(answer)
         content: Object = answer.json()
