@@ -27,6 +27,7 @@ from dynocheck.facts.gaie import (
     Route,
     RouteParent,
 )
+from dynocheck.facts.namespaces import RunNamespace
 
 
 @check("gaie.route", title="Inference routes are attached to a Gateway and find their pools")
@@ -35,6 +36,7 @@ def route(
     pools: InferencePools,
     gateways: Gateways,
     classes: GatewayClasses,
+    here: RunNamespace,
     recipes: Recipes | None,
 ) -> Iterator[Finding]:
     """A route that is not attached, or whose pool does not resolve, answers 404 or 500, and nothing says why.
@@ -47,7 +49,7 @@ def route(
 
     Fix: kubectl describe httproute -n NAMESPACE NAME
     """
-    planned = [*_homeless(gateways, recipes), *_planned_backends(recipes)]
+    planned = [*_homeless(gateways, here, recipes), *_planned_backends(recipes)]
     yield from planned
     if not len(routes) and not len(pools):
         if not planned:
@@ -74,14 +76,14 @@ def route(
             )
 
 
-def _homeless(gateways: Gateways, recipes: Recipes | None) -> Iterator[Finding]:
-    """Routes of recipes whose Gateway is found only where the route itself is."""
+def _homeless(gateways: Gateways, here: RunNamespace, recipes: Recipes | None) -> Iterator[Finding]:
+    """Routes of recipes that look for their Gateway beside themselves, and it is elsewhere."""
     for parent in recipe_parents(recipes):
         homes = [g.namespace for g in gateways if g.name == parent.name]
-        if parent.namespace is None and homes:
+        if parent.namespace is None and homes and here.name not in homes:
             yield warn(
-                f"names Gateway {parent.name} without its namespace, so the route attaches only "
-                f"when it is applied in {' or '.join(homes)}",
+                f"names Gateway {parent.name} without its namespace, which is {' or '.join(homes)}: "
+                f"applied in {here.name}, the route is attached to nothing",
                 fix=f"add namespace: {homes[0]} to the parentRef",
                 location=parent.location,
             )

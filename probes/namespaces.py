@@ -4,7 +4,7 @@ import msgspec
 
 from dynocheck import probe
 from dynocheck.facts import Access
-from dynocheck.facts.namespaces import Namespace, Namespaces
+from dynocheck.facts.namespaces import Namespace, Namespaces, RunNamespace
 from dynocheck.kube import Cluster
 from dynocheck.probes.wire import METADATA, Meta
 
@@ -17,3 +17,8 @@ class _Namespace(msgspec.Struct):
 def namespaces(cluster: Cluster) -> Namespaces:
     found = cluster.items("/api/v1/namespaces", _Namespace, accept=METADATA)
     return Namespaces(tuple(Namespace(n.metadata.name, n.metadata.labels or {}) for n in found))
+
+
+@probe()
+def run_namespace(cluster: Cluster) -> RunNamespace:
+    return RunNamespace(cluster.connection.namespace)

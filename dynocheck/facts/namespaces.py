@@ -18,3 +18,9 @@ class Namespaces(ClusterFact, Many[Namespace], frozen=True):
         """The labels of the namespace of this name; the API server sets the one that repeats the name."""
         found = next((namespace.labels for namespace in self.items if namespace.name == name), {})
         return {"kubernetes.io/metadata.name": name, **found}
+
+
+class RunNamespace(ClusterFact, frozen=True):
+    """The namespace of the run: what `-n` or the context of the kubeconfig names."""
+
+    name: str

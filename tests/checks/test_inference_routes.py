@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from dynocheck.checks.inference_routes import route
 from dynocheck.facts.gaie import GAIE, GAIE_EXPERIMENTAL, Listener, Reference, RouteParent
+from dynocheck.facts.namespaces import RunNamespace
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.routing import (
     BACKEND,
@@ -29,7 +30,7 @@ from tests.checks.routing import (
 )
 from tests.checks.test_gateways import EPP, HTTP_ROUTE
 
-AROUND = pools(POOL), gateways(GATEWAY), classes(CLASS)
+AROUND = pools(POOL), gateways(GATEWAY), classes(CLASS), RunNamespace("default")
 
 
 def test_all_is_well() -> None:
@@ -67,14 +68,14 @@ def test_its_gateway_is_elsewhere() -> None:
 )
 def test_what_listeners_take(listeners: list[Listener], admitted: bool) -> None:
     taking = gateways(replace(GATEWAY, listeners=tuple(listeners)))
-    outcomes = [o for o, _ in said(route, routes(ROUTE), AROUND[0], taking, AROUND[2], None)]
+    outcomes = [o for o, _ in said(route, routes(ROUTE), AROUND[0], taking, *AROUND[2:], None)]
     assert outcomes == ([] if admitted else ["fail"])
 
 
 def test_a_gateway_takes_routes_of_its_own_namespace() -> None:
     same = gateways(replace(GATEWAY, listeners=(Listener(name="http"),)))
     there = replace(ROUTE, namespace=HOME)
-    assert said(route, routes(there), AROUND[0], same, AROUND[2], None) == []
+    assert said(route, routes(there), AROUND[0], same, *AROUND[2:], None) == []
 
 
 def test_only_the_listener_it_names_counts() -> None:
@@ -87,11 +88,11 @@ def test_only_the_listener_it_names_counts() -> None:
         ({"port": 1}, "names listener port 1"),
     ):
         named = replace(ROUTE, parents=(replace(PARENT, **changed),))
-        ((outcome, message),) = said(route, routes(named), AROUND[0], both, AROUND[2], None)
+        ((outcome, message),) = said(route, routes(named), AROUND[0], both, *AROUND[2:], None)
         assert (outcome, says in message) == ("fail", True), message
     open_ = replace(PARENT, section="http")
     fine = replace(ROUTE, parents=(open_,), statuses=(replace(STATUS, parent=open_),))
-    assert said(route, routes(fine), AROUND[0], both, AROUND[2], None) == []
+    assert said(route, routes(fine), AROUND[0], both, *AROUND[2:], None) == []
 
 
 def test_only_the_word_of_its_own_controller_counts() -> None:
@@ -101,13 +102,13 @@ def test_only_the_word_of_its_own_controller_counts() -> None:
     ((outcome, message),) = said(route, routes(replace(ROUTE, statuses=(other,))), *AROUND, None)
     assert (outcome, "no controller has taken it up" in message) == ("fail", True)
     # Of a class that is gone, whoever speaks is believed.
-    assert said(route, routes(ROUTE), *AROUND[:2], classes(), None) == []
+    assert said(route, routes(ROUTE), *AROUND[:2], classes(), AROUND[3], None) == []
 
 
 def test_every_parent_counts() -> None:
     second = replace(GATEWAY, name="second")
     both = replace(ROUTE, parents=(PARENT, replace(PARENT, name="second")))
-    ((outcome, message),) = said(route, routes(both), AROUND[0], gateways(GATEWAY, second), AROUND[2], None)
+    ((outcome, message),) = said(route, routes(both), AROUND[0], gateways(GATEWAY, second), *AROUND[2:], None)
     assert (outcome, message.startswith("at Gateway gateways/second: no status")) == ("fail", True)
 
 
@@ -189,7 +190,9 @@ def test_a_recipe_that_leaves_the_namespace_of_its_gateway_open(tmp_path: Path) 
     asking = recipes(tmp_path, deploy=EPP, route=text)
     ((outcome, message),) = said(route, routes(), pools(), *AROUND[1:], asking)
     assert outcome == "warn"
-    assert "attaches only when it is applied in gateways" in message
+    assert message.endswith("which is gateways: applied in default, the route is attached to nothing")
+    beside = (pools(), *AROUND[1:3], RunNamespace("gateways"))
+    assert skipped(route, routes(), *beside, asking) == "no HTTPRoute leads to a pool yet"
     named = recipes(tmp_path / "named", deploy=EPP, route=HTTP_ROUTE)
     assert skipped(route, routes(), pools(), *AROUND[1:], named) == "no HTTPRoute leads to a pool yet"
 
