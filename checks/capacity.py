@@ -57,7 +57,7 @@ def fits(
     The pods of each graph are placed as kube-scheduler would: after what runs already holds its share, by
     requests of every resource, selectors, affinity, taints, spread, host ports and cordons, in several
     orders, since which node a pod takes decides what is left for the next. What fits only in some orders
-    is a warning. Several graphs in one folder are alternatives: one that fits is enough.
+    is a warning. Several graphs of a recipe are alternatives: each is judged by itself.
 
     A graph that is deployed already is judged as if its pods were not there. With an autoscaler installed,
     a lack of room is a warning. Volumes, resource claims (DRA), queues of other schedulers
@@ -67,39 +67,19 @@ def fits(
     """
     by_claim = any(s.driver == _DRA_DRIVER and s.devices for s in slices)
     cluster = _Cluster(nodes, running, limits, _autoscaler(workloads, definitions), by_claim)
-    yield from of_alternatives(recipes, lambda recipe, graph: _misfits(cluster, recipe, graph))
+    yield from of_each_graph(recipes, lambda recipe, graph: _misfits(cluster, recipe, graph))
 
 
-def of_alternatives(
-    recipes: Recipes, judge: Callable[[Recipe, Graph], Iterator[Finding]]
-) -> Iterator[Finding]:
-    """What is said of each graph, as a warning where another of the same folder is fit.
+def of_each_graph(recipes: Recipes, judge: Callable[[Recipe, Graph], Iterator[Finding]]) -> Iterator[Finding]:
+    """What is said of each graph by itself: those of a recipe are alternatives.
 
     :raises Skip: there is no graph.
     """
     if not any(recipe.graphs for recipe in recipes):
         raise Skip("no DynamoGraphDeployment")
     for recipe in recipes:
-        found = [(graph, list(judge(recipe, graph))) for graph in recipe.graphs]
-        fitting = [graph.name for graph, findings in found if not _fails(findings)]
-        for _, findings in found:
-            for finding in findings:
-                yield _milder(finding, fitting) if fitting and _fails([finding]) else finding
-
-
-def _fails(findings: list[Finding]) -> bool:
-    return any(finding.outcome is Outcome.FAIL for finding in findings)
-
-
-def _milder(finding: Finding, fitting: list[str]) -> Finding:
-    return Finding(
-        outcome=Outcome.WARN,
-        message=f"{finding.message} (of the same folder {', '.join(fitting)} fits)",
-        fix=finding.fix,
-        evidence=finding.evidence,
-        subject=finding.subject,
-        location=finding.location,
-    )
+        for graph in recipe.graphs:
+            yield from judge(recipe, graph)
 
 
 def _autoscaler(workloads: Workloads, definitions: CustomResourceDefinitions) -> str:

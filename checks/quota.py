@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.checks.capacity import is_own, not_judged, of_alternatives
+from dynocheck.checks.capacity import is_own, not_judged, of_each_graph
 from dynocheck.facts import Recipes
 from dynocheck.facts.capacity import NamespaceLimits, Quota, RunningPod, RunningPods
 from dynocheck.facts.recipe import Graph, Recipe
@@ -21,13 +21,13 @@ def quota_fits(recipes: Recipes, limits: NamespaceLimits, running: RunningPods) 
 
     All pods of a graph are added up, after LimitRanges gave their defaults. A quota on CPU or memory
     also demands that every container states them. What pods of the same graph use already is not counted
-    twice. Several graphs in one folder are alternatives. Claims and other objects are not looked at.
+    twice. Several graphs of a recipe are alternatives. Claims and other objects are not looked at.
 
     Fix: kubectl describe quota,limits -n NAMESPACE
     """
     if not limits.quotas and not limits.limits:
         raise Skip(f"namespace {limits.namespace} has no ResourceQuota and no LimitRange")
-    yield from of_alternatives(recipes, lambda recipe, graph: _refused(limits, running, recipe, graph))
+    yield from of_each_graph(recipes, lambda recipe, graph: _refused(limits, running, recipe, graph))
 
 
 def _refused(

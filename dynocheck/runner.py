@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from msgspec import structs
+
 import dynocheck
 from dynocheck.errors import UsageError
 from dynocheck.facts import Access, Fact, RequiredAccess, Unavailable
@@ -146,6 +148,15 @@ def judge(checks: Iterable[Check], knowledge: Knowledge, levels: Levels | None =
     return tuple(_verdict(check, knowledge, (levels or {}).get(check.id)) for check in checks)
 
 
+def revised(verdict: Verdict, findings: Sequence[Finding]) -> Verdict:
+    """The verdict with other findings in the place of those that it has."""
+    if tuple(findings) == verdict.findings:
+        return verdict
+    outcome = worst(finding.outcome for finding in findings)
+    message = _message(verdict.title, findings, outcome)
+    return structs.replace(verdict, outcome=outcome, message=message, findings=tuple(findings))
+
+
 def report(
     command: str,
     target: Mapping[str, Any],
@@ -183,7 +194,7 @@ def _verdict(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdi
         outcome, message = Outcome.SKIP, skipped
     else:
         outcome = worst(finding.outcome for finding in findings)
-        message = _message(check, findings, outcome)
+        message = _message(check.title, findings, outcome)
     return Verdict(
         check=check.id,
         title=check.title,
@@ -223,9 +234,9 @@ def _leveled(finding: Finding, level: Outcome | None) -> Finding:
     )
 
 
-def _message(check: Check, findings: Sequence[Finding], outcome: Outcome) -> str:
+def _message(title: str, findings: Sequence[Finding], outcome: Outcome) -> str:
     if not findings:
-        return check.title
+        return title
     deciding = [finding.message for finding in findings if finding.outcome is outcome]
     more = f" (and {len(deciding) - 1} more)" if len(deciding) > 1 else ""
     return deciding[0] + more

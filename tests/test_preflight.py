@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from tests import clusters
+from tests.checks.judging import FRONTEND, GRAPH, worker
 from tests.clusters import storage
 from tests.command import ROOT, Ended, dynocheck, interruptible
 from tests.controlplane.server import ControlPlane
@@ -47,6 +48,38 @@ def test_a_recipe_makes_block_storage_a_failure(fit_cluster: ControlPlane) -> No
     (finding,) = ended.findings("storage.rwx-class")
     assert finding["outcome"] == "fail"
     assert (finding["subject"]["name"], finding["location"]["line"] > 0) == ("gp3", True)
+
+
+def variants(folder: Path, **replicas: int) -> Path:
+    """A model's folder with a variant for each name, of so many workers of eight GPUs."""
+    for name, number in replicas.items():
+        path = folder / "model/vllm" / name / "deploy.yaml"
+        path.parent.mkdir(parents=True)
+        graph = GRAPH.replace("name: g}", f"name: {name}}}")
+        path.write_text(graph + FRONTEND + worker(gpus='"8"', more=f"replicas: {number}"))
+    return folder / "model"
+
+
+def test_a_variant_that_does_not_fit_is_a_warning_where_another_does(
+    fit_cluster: ControlPlane, tmp_path: Path
+) -> None:
+    model = variants(tmp_path, large=9, small=1)
+    ended = preflight(fit_cluster, "--recipe", model, "--select", "capacity.fits")
+    (finding,) = ended.findings("capacity.fits")
+    assert (finding["outcome"], ended.code) == ("warn", 0)
+    assert finding["location"]["file"].endswith("large/deploy.yaml")
+    assert finding["message"].endswith("(of the same recipe, small fits)")
+    alone = preflight(fit_cluster, "--recipe", model / "vllm/large", "--select", "capacity.fits")
+    assert (alone.outcomes, alone.code) == ({"capacity.fits": "fail"}, 1)
+
+
+def test_variants_that_each_lack_something_do_not_fit(fit_cluster: ControlPlane, tmp_path: Path) -> None:
+    model = variants(tmp_path, large=9, small=1)
+    small = model / "vllm/small/deploy.yaml"
+    small.write_text(small.read_text().replace("replicas: 1", "multinode: {nodeCount: 2}"))
+    selected = ("--select", "capacity.fits", "--select", "platform.multinode")
+    ended = preflight(fit_cluster, "--recipe", model, *selected)
+    assert (ended.outcomes, ended.code) == ({"capacity.fits": "fail", "platform.multinode": "fail"}, 1)
 
 
 def test_claims_are_those_of_the_namespace_that_is_named(fit_cluster: ControlPlane) -> None:

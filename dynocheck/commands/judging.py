@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dynocheck import config, reports, runner, snapshot
+from dynocheck.commands.variants import weighed
 from dynocheck.errors import UsageError
-from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, RequiredAccess, Settings
+from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
 from dynocheck.kube import Cluster
 from dynocheck.outcomes import Outcome, exit_code
 from dynocheck.registry import Check, Probe, Registry, load, matching, select
@@ -116,7 +117,11 @@ def judge(
         seen = look(plan, sources, choices.timeout_s, show)
     known.facts |= seen.facts
     known.missing |= seen.missing
-    report = runner.report(command, target, runner.judge(plan.checks, known, setting.levels), started)
+    verdicts = runner.judge(plan.checks, known, setting.levels)
+    read = known.facts.get(Recipes)
+    if scope is ClusterFact and isinstance(read, Recipes):
+        verdicts = weighed(verdicts, read)
+    report = runner.report(command, target, verdicts, started)
 
     shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
     failed = [error for sink in sinks if (error := sink.write(report, shown)) is not None]

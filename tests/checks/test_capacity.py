@@ -108,16 +108,6 @@ def test_a_replica_over_several_nodes_needs_them_all(tmp_path: Path) -> None:
     )
 
 
-def test_alternatives_that_do_not_fit_are_warnings(tmp_path: Path) -> None:
-    large = (GRAPH + replicas(4)).replace("name: g}", "name: large}")
-    recipe = recipes(tmp_path, small=GRAPH + replicas(1), large=large)
-    findings = told(fits(recipe, [node("a")]))
-    assert [outcome for outcome, _ in findings] == ["warn"]
-    assert findings[0][1].endswith("(of the same folder g fits)")
-    alone = recipes(tmp_path / "other", large=large)
-    assert [outcome for outcome, _ in told(fits(alone, [node("a")]))] == ["fail"]
-
-
 def test_what_depends_on_the_order_is_a_warning(tmp_path: Path) -> None:
     small = worker("prefill", gpus='"4"', role="prefill", more="replicas: 2")
     recipe = recipes(tmp_path, deploy=GRAPH + small + replicas(1))

@@ -58,7 +58,7 @@ def test_who_may_do_everything_is_asked_about_once(cluster: ControlPlane) -> Non
     everything = {"apiGroups": ["*"], "resources": ["*"], "verbs": ["*"]}
     user = cluster.user("root", rules=[everything])
     seen = ask(PROBES["permissions"], reach(cluster, user), ALL)
-    assert [review.access for review in seen if review.allowed] == list(ALL)  # type: ignore[attr-defined]
+    assert [review.access for review in seen if review.allowed] == list(ALL)
     assert [event["requestURI"] for event in cluster.audit_events(user)] == [REVIEWS]
 
 
