@@ -12,7 +12,18 @@ from typing import Any
 import dynocheck
 from dynocheck.errors import UsageError
 from dynocheck.facts import Access, Fact, RequiredAccess, Unavailable
-from dynocheck.outcomes import Finding, Outcome, Report, Skip, Table, Tool, Verdict, summarize, worst
+from dynocheck.outcomes import (
+    Finding,
+    Outcome,
+    Report,
+    Skip,
+    Table,
+    Tool,
+    Verdict,
+    deciding,
+    summarize,
+    worst,
+)
 from dynocheck.registry import Check, Probe, Reader, TableMaker
 
 Progress = Callable[[Sequence[str]], None]  # the names of the probes still looking
@@ -217,7 +228,7 @@ def _verdict(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdi
         outcome, message = Outcome.SKIP, skipped
     else:
         outcome = worst(finding.outcome for finding in findings)
-        message = _message(check, findings, outcome)
+        message = deciding(findings, outcome) if findings else check.title
     return Verdict(
         check=check.id,
         title=check.title,
@@ -255,14 +266,6 @@ def _leveled(finding: Finding, level: Outcome | None) -> Finding:
         subject=finding.subject,
         location=finding.location,
     )
-
-
-def _message(check: Check, findings: Sequence[Finding], outcome: Outcome) -> str:
-    if not findings:
-        return check.title
-    deciding = [finding.message for finding in findings if finding.outcome is outcome]
-    more = f" (and {len(deciding) - 1} more)" if len(deciding) > 1 else ""
-    return deciding[0] + more
 
 
 def crash(error: Exception) -> str:

@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 
 from dynocheck import config, reports, runner, snapshot
 from dynocheck.errors import UsageError
-from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, RequiredAccess, Settings
+from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
+from dynocheck.facts.recipe import IgnoreUses
+from dynocheck.ignores import Comments
 from dynocheck.kube import Cluster
-from dynocheck.outcomes import Outcome, exit_code
+from dynocheck.outcomes import Outcome, Verdict, exit_code
 from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, load, matching, select
 from dynocheck.reports import progress
+from dynocheck.suppression import without
 
 INTERRUPTED = 130
 
@@ -117,7 +120,8 @@ def judge(
     target |= described(sources)
 
     tables = setting.tables(choices, scope)
-    plan = runner.plan(checks, setting.registry.probes, sources, {*known.facts, *known.missing}, tables)
+    given: set[type[Fact]] = {*known.facts, *known.missing, IgnoreUses}
+    plan = runner.plan(checks, setting.registry.probes, sources, given, tables)
     for pattern in choices.select:
         chosen = [check for check in checks if check.matches(pattern)]
         if chosen and not any(check in plan.checks for check in chosen):
@@ -126,7 +130,7 @@ def judge(
         seen = look(plan, sources, choices.timeout_s, show)
     known.facts |= seen.facts
     known.missing |= seen.missing
-    verdicts = runner.judge(plan.checks, known, setting.levels)
+    verdicts = _judged(plan.checks, known, setting)
     report = runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
 
     shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
@@ -137,6 +141,20 @@ def judge(
         print("interrupted: what was not seen by then is unknown", file=sys.stderr)
         return INTERRUPTED
     return exit_code(report, strict=choices.strict)
+
+
+def _judged(checks: Sequence[Check], known: runner.Knowledge, setting: Setting) -> tuple[Verdict, ...]:
+    """The verdicts in the order of the checks, without what comments put aside. What judges those
+    comments comes last.
+    """
+    recipes = known.facts.get(Recipes)
+    comments = Comments(recipes if isinstance(recipes, Recipes) else None, setting.registry.checks)
+    last = [check for check in checks if any(need.fact is IgnoreUses for need in check.needs)]
+    first = [check for check in checks if check not in last]
+    verdicts = without(runner.judge(first, known, setting.levels), comments.why)
+    known.facts[IgnoreUses] = comments.uses(verdicts)
+    verdicts += without(runner.judge(last, known, setting.levels), comments.why)
+    return tuple(sorted(verdicts, key=lambda verdict: verdict.check))
 
 
 def sources_of(choices: Choices, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:

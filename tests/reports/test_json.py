@@ -47,7 +47,16 @@ def test_it_is_laid_out_as_the_contract() -> None:
     ]
     assert list(parsed["summary"]) == ["pass", "warn", "fail", "unknown", "skip", "error"]
     fail = parsed["verdicts"][2]
-    assert list(fail) == ["check", "title", "area", "outcome", "message", "duration_s", "findings"]
+    assert list(fail) == [
+        "check",
+        "title",
+        "area",
+        "outcome",
+        "message",
+        "duration_s",
+        "findings",
+        "suppressed",
+    ]
     found = fail["findings"][0]
     assert list(found) == ["outcome", "message", "fix", "evidence", "subject", "location"]
     assert found["subject"] == {
@@ -120,6 +129,8 @@ def _mutations() -> list[tuple[str, Any]]:
         ((*found, "subject", "uid"), "x"),
         ((*found, "location", "line"), 0),
         ((*found, "location", "path"), "x"),
+        (("verdicts", 0, "suppressed"), [{"by": "comment", "reason": "r"}]),
+        (("verdicts", 0, "suppressed"), [{"by": "me", "reason": "r", "finding": {}}]),
         (("tables", 0, "note"), ...),
         (("tables", 0, "more"), ""),
         (("tables", 0, "columns"), [1]),

@@ -12,6 +12,7 @@ from dynocheck.outcomes import (
     Outcome,
     Report,
     Subject,
+    Suppressed,
     Table,
     Tool,
     Verdict,
@@ -47,6 +48,9 @@ def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
         subject=st.none() | st.builds(Subject, text, text, st.none() | text),
         location=st.none() | st.builds(Location, text, number, number),
     )
+    suppressed = st.builds(
+        Suppressed, by=st.sampled_from(["comment", "baseline", "diff"]), reason=text, finding=findings
+    )
     verdicts = st.builds(
         Verdict,
         check=text,
@@ -56,6 +60,7 @@ def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
         message=text,
         duration_s=seconds,
         findings=st.lists(findings, max_size=3).map(tuple),
+        suppressed=st.lists(suppressed, max_size=2).map(tuple),
     )
     scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | text
     cells: st.SearchStrategy[Cell] = scalars | st.lists(scalars, max_size=3).map(tuple)
