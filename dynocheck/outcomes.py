@@ -79,7 +79,7 @@ class Suppressed(msgspec.Struct, frozen=True, kw_only=True):
             case "baseline":
                 return f"in the baseline {self.reason}"
             case "diff":
-                return f"older than what changed since {self.reason}"
+                return f"there already at {self.reason}"
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

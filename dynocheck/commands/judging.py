@@ -3,11 +3,13 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dynocheck import config, reports, runner, snapshot
+from dynocheck.commands.aside import Aside, Wanted
 from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
 from dynocheck.facts.recipe import IgnoreUses
@@ -36,6 +38,7 @@ class Choices:
     kubeconfig: str | None = None
     context: str | None = None
     namespace: str | None = None
+    aside: Wanted = field(default_factory=Wanted)
 
 
 @dataclass(frozen=True)
@@ -113,6 +116,7 @@ def judge(
     if sum(sink.path is None for sink in sinks) > 1:
         raise UsageError("two formats for one standard output; give one a file: -o FORMAT=FILE")
     checks = setting.checks(choices, scope)
+    aside = Aside(choices.aside, recipes)
 
     known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
     known.facts[Settings] = setting.configuration.thresholds
@@ -130,11 +134,13 @@ def judge(
         seen = look(plan, sources, choices.timeout_s, show)
     known.facts |= seen.facts
     known.missing |= seen.missing
-    verdicts = _judged(plan.checks, known, setting)
-    report = runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
+    known.interrupted = seen.interrupted
+    verdicts = aside.judged(plan.checks, known, partial(_judged, setting))
+    shown = (*runner.tabulate(plan.tables, known), *aside.tables(verdicts))
+    report = runner.report(command, target, verdicts, started, shown)
 
-    shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
-    failed = [error for sink in sinks if (error := sink.write(report, shown)) is not None]
+    options = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
+    failed = [error for sink in sinks if (error := sink.write(report, options)) is not None]
     if failed:
         raise UsageError("; ".join(failed))
     if seen.interrupted:
@@ -143,7 +149,7 @@ def judge(
     return exit_code(report, strict=choices.strict)
 
 
-def _judged(checks: Sequence[Check], known: runner.Knowledge, setting: Setting) -> tuple[Verdict, ...]:
+def _judged(setting: Setting, checks: Sequence[Check], known: runner.Knowledge) -> tuple[Verdict, ...]:
     """The verdicts in the order of the checks, without what comments put aside. What judges those
     comments comes last.
     """
