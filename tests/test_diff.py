@@ -100,7 +100,7 @@ def test_a_new_recipe_counts_whole(house: Path) -> None:
 
 
 def test_names_that_git_quotes(house: Path) -> None:
-    odd = 'm/vllm/dé "x"\tdeploy.yaml'
+    odd = 'm/vllm/dé "x" deploy.yaml'
     put(house, odd, BAD.replace("name: g", "name: odd"))
     commit(house)
     assert messages(run(house)) == []
