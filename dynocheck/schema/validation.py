@@ -1,9 +1,9 @@
 """Whether the API server would take a manifest, told without one.
 
 What `kubectl apply --validate=strict` refuses is found here: unknown fields, wrong types, missing and
-impossible values. Rules in CEL (`x-kubernetes-validations`), admission webhooks and what depends on other
-objects are not evaluated, and `status` is not judged, since the server drops it. Of alternatives (`oneOf`)
-at least one must fit.
+impossible values, and, where these are none, broken rules in CEL. Admission webhooks and what depends on
+other objects are not evaluated, and `status` is not judged, since the server drops it. Of alternatives
+(`oneOf`) at least one must fit.
 
 Nulls count as the server counts them. A property that is null is absent, so that a default applies and a
 required one is missing. In a list a null is the zero value for Kubernetes' own kinds, which are decoded into
@@ -19,7 +19,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.facts.recipe import Manifest, Value
-from dynocheck.schema import kinds
+from dynocheck.schema import kinds, rules
 from dynocheck.schema.enforced import ANY_NAME, METADATA, NAMES, Schema
 from dynocheck.schema.formats import complaint
 from dynocheck.schema.wording import allowed, fits_type, joined, mismatch, quoted, unknown
@@ -63,10 +63,14 @@ def validate(manifest: Manifest) -> list[Violation] | None:
     found: dict[str, Violation] = {}
     secret = manifest.kind == "Secret" and not manifest.group
     judge = _Judge(found, kind.definitions, structural=kind.structural, quotes=not secret)
-    judge.check(manifest.root, {**kind.schema, "properties": properties}, "")
+    whole = {**kind.schema, "properties": properties}
+    judge.check(manifest.root, whole, "")
     metadata = manifest.root.get("metadata") or Value({}, manifest.root.line, manifest.root.column)
     _check_metadata(found, metadata, "metadata")
     _check_name(found, metadata, NAMES.get((manifest.group, manifest.kind), ANY_NAME))
+    if not found and kind.structural and rules.available():
+        for value, path, message in rules.broken(manifest.root, whole, kind.definitions):
+            judge.report(value, path, message)
     return sorted(found.values(), key=lambda violation: (violation.line, violation.column))
 
 
