@@ -18,8 +18,8 @@ from dynocheck.schema.wording import joined
 RULES = "x-kubernetes-validations"
 # Words of CEL that a property may be called too, which a rule then writes as __word__.
 _RESERVED = frozenset(
-    "as break const continue else false for function if import in let loop namespace null package return "
-    "true var void while".split()
+    """as break const continue else false for function if import in let loop namespace null package
+    return true var void while""".split()  # noqa: SIM905
 )
 
 Broken = tuple[Value, str, str]  # where, its path, what is wrong
