@@ -32,11 +32,12 @@ def yaml(recipes: Recipes) -> Iterator[Finding]:
 
 @check("manifest.schema", title="Every manifest fits the schema of its kind")
 def schema(recipes: Recipes) -> Iterator[Finding]:
-    """What the API server refuses: unknown fields, wrong types, missing or impossible values.
+    """What the API server refuses: unknown fields, wrong types, missing or impossible values, broken rules in
+    CEL, mounts without a volume, requests above their limit.
 
     Kubernetes' own kinds, Dynamo's, those of Gateway API and its inference extension, ComputeDomains and
-    PodMonitors are known; another kind is a warning. The rules that only the server can evaluate (CEL,
-    webhooks) are not looked at: for those, try it on a cluster.
+    PodMonitors are known; another kind is a warning. What Dynamo's webhooks refuse is looked at by
+    manifest.admission.
 
     Fix: kubectl apply --dry-run=server --validate=strict -f FILE
     """

@@ -3,8 +3,8 @@
     python tools/compact_crds.py SOURCE=FOLDER...
 
 SOURCE says in the result where a folder's definitions come from, for instance gateway-api/v1.5.1. Only what
-decides validity is kept: no descriptions, no examples. Subtrees that occur twice (pod templates above all)
-are written once.
+decides validity is kept: no descriptions, no examples, and of the rules in CEL those that judge a new object.
+Subtrees that occur twice (pod templates above all) are written once.
 """
 
 import hashlib
@@ -45,6 +45,7 @@ KEPT = (
     "x-kubernetes-int-or-string",
     "x-kubernetes-preserve-unknown-fields",
 )
+RULES = "x-kubernetes-validations"
 SMALL = 120  # characters: a subtree shorter than a reference is worth is written in place
 
 
@@ -60,7 +61,18 @@ def compact(schema: dict[str, Any]) -> dict[str, Any]:
             kept[key] = [compact(option) for option in kept[key]]
     if kept.get("x-kubernetes-list-type") == "atomic":
         del kept["x-kubernetes-list-type"]
+    if rules := [compact_rule(rule) for rule in schema.get(RULES, ()) if judges_new(rule)]:
+        kept[RULES] = rules
     return kept
+
+
+def judges_new(rule: dict[str, Any]) -> bool:
+    """Whether a rule holds for an object that is created: one about a change says so by naming oldSelf."""
+    return "oldSelf" not in rule["rule"] or bool(rule.get("optionalOldSelf"))
+
+
+def compact_rule(rule: dict[str, Any]) -> dict[str, str]:
+    return {"rule": rule["rule"], "message": rule.get("message") or f"failed rule: {rule['rule']}"}
 
 
 def share(schema: Any, shared: dict[str, Any]) -> Any:

@@ -1,5 +1,6 @@
 """What the API server takes and refuses, told without one."""
 
+from dynocheck.schema.kinds import served
 from dynocheck.schema.validation import Violation, validate
 
-__all__ = ["Violation", "validate"]
+__all__ = ["Violation", "served", "validate"]

@@ -1,9 +1,9 @@
 """Whether the API server would take a manifest, told without one.
 
 What `kubectl apply --validate=strict` refuses is found here: unknown fields, wrong types, missing and
-impossible values. Rules in CEL (`x-kubernetes-validations`), admission webhooks and what depends on other
-objects are not evaluated, and `status` is not judged, since the server drops it. Of alternatives (`oneOf`)
-at least one must fit.
+impossible values, and, where these are none, broken rules in CEL and places that disagree. Admission
+webhooks and what depends on other objects are not evaluated, and `status` is not judged, since the server
+drops it. Of alternatives (`oneOf`) at least one must fit.
 
 Nulls count as the server counts them. A property that is null is absent, so that a default applies and a
 required one is missing. In a list a null is the zero value for Kubernetes' own kinds, which are decoded into
@@ -13,13 +13,13 @@ Go types, and is of the wrong type for custom ones.
 import functools
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import msgspec
 
 from dynocheck.facts.recipe import Manifest, Value
-from dynocheck.schema import kinds
+from dynocheck.schema import kinds, relations, rules
 from dynocheck.schema.enforced import ANY_NAME, METADATA, NAMES, Schema
 from dynocheck.schema.formats import complaint
 from dynocheck.schema.wording import allowed, fits_type, joined, mismatch, quoted, unknown
@@ -63,11 +63,22 @@ def validate(manifest: Manifest) -> list[Violation] | None:
     found: dict[str, Violation] = {}
     secret = manifest.kind == "Secret" and not manifest.group
     judge = _Judge(found, kind.definitions, structural=kind.structural, quotes=not secret)
-    judge.check(manifest.root, {**kind.schema, "properties": properties}, "")
+    whole = {**kind.schema, "properties": properties}
+    judge.check(manifest.root, whole, "")
     metadata = manifest.root.get("metadata") or Value({}, manifest.root.line, manifest.root.column)
     _check_metadata(found, metadata, "metadata")
     _check_name(found, metadata, NAMES.get((manifest.group, manifest.kind), ANY_NAME))
+    if not found:  # as the server does, which looks for the rest only in what fits
+        for broken in _beyond(manifest, kind, whole):
+            judge.report(*broken)
     return sorted(found.values(), key=lambda violation: (violation.line, violation.column))
+
+
+def _beyond(manifest: Manifest, kind: kinds.Kind, schema: Schema) -> Iterable[rules.Broken]:
+    """What is wrong with an object that fits its schema."""
+    if not kind.structural:
+        return relations.disagreeing(manifest)
+    return rules.broken(manifest.root, schema, kind.definitions) if rules.available() else ()
 
 
 def _check_metadata(found: dict[str, Violation], metadata: Value, path: str) -> None:
