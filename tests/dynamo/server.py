@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import random
 import urllib.error
 import urllib.request
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -49,6 +51,7 @@ class Dynamo:
         self._frontend = ["--router-mode", router, *frontend]
         self._worker = ["--speedup-ratio", str(speedup), *worker]
         self._processes = Processes()
+        self._numbers = itertools.count()
         self.port = 0
         self.status_ports: dict[str, int] = {}  # by worker; each has its own /metrics there
 
@@ -61,8 +64,9 @@ class Dynamo:
             self.port = self._processes.serve("frontend", self._serving, _answers)
             for role, count in self._roles.items():
                 for _ in range(count):
-                    self.add_worker(role)
-            self._processes.until("frontend", self._complete)
+                    self._launch(role)
+            if self.status_ports:
+                self._processes.until("frontend", self._complete)
         except BaseException:
             self._processes.close()
             raise
@@ -74,16 +78,15 @@ class Dynamo:
         self._processes.close()
 
     def add_worker(self, role: str = "agg", *more: str) -> str:
-        """Start a worker, agg, prefill or decode, wait until it answers, and return its name."""
-        number = sum(name.startswith(role) for name in self.status_ports)
-        name = f"{role}-{number}"
-        command = partial(self._working, role, more)
-        self.status_ports[name] = self._processes.serve(name, command, _answers, pick=_status_port)
+        """Start a worker, agg, prefill or decode, wait until the frontend knows it, and return its name."""
+        name = self._launch(role, *more)
+        self._processes.until("frontend", self._complete)
         return name
 
     def kill(self, name: str) -> None:
         """End a worker, or the frontend, without a goodbye."""
         self._processes.stop(name)
+        self.status_ports.pop(name, None)
 
     def log(self, name: str) -> Path:
         """Give the file that holds everything a process said."""
@@ -124,18 +127,23 @@ class Dynamo:
         }
         return ["env", "-i", *(f"{name}={value}" for name, value in given.items())]
 
+    def _launch(self, role: str, *more: str) -> str:
+        name = f"{role}-{next(self._numbers)}"
+        command = partial(self._working, role, more)
+        self.status_ports[name] = self._processes.serve(name, command, _answers, pick=_status_port)
+        return name
+
     def _complete(self) -> bool:
-        """Whether the frontend knows every worker that was started."""
-        wanted = {_TYPES[role]: count for role, count in self._roles.items() if count}
-        if not wanted:
-            return True
+        """Whether the frontend serves, and knows every worker that runs."""
+        wanted = Counter(_TYPES[name.partition("-")[0]] for name in self.status_ports)
         try:
             state = self.get(f"/v1/models/{MODEL}/ready")
         except OSError:
             return False
-        namespaces = state.get("namespaces", {}).values()
-        have = {name: kind["workers"] for n in namespaces for name, kind in n["worker_types"].items()}
-        return bool(state.get("ready")) and all(have.get(kind, 0) >= n for kind, n in wanted.items())
+        have: Counter[str] = Counter()
+        for namespace in state["namespaces"].values():
+            have.update({name: kind["workers"] for name, kind in namespace["worker_types"].items()})
+        return bool(state["ready"]) and wanted <= have
 
 
 _TYPES = {"agg": "aggregated", "prefill": "prefill", "decode": "decode"}
