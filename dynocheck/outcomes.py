@@ -71,6 +71,25 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     findings: tuple[Finding, ...] = ()
 
 
+Scalar = str | int | float | bool | None
+Cell = Scalar | tuple[Scalar, ...]
+Row = Mapping[str, Cell]
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen, laid out for people; it judges nothing.
+
+    A cell of several values shows them one below another, each beside its like in the row's other cells.
+    `note` says what the columns do not, or why there are no rows.
+    """
+
+    id: str
+    title: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[Cell, ...], ...] = ()
+    note: str | None = None
+
+
 class Tool(msgspec.Struct, frozen=True):
     name: str
     version: str
@@ -87,6 +106,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     target: dict[str, Any]
     summary: dict[Outcome, int]
     verdicts: tuple[Verdict, ...]
+    tables: tuple[Table, ...] = ()
 
 
 class Skip(Exception):

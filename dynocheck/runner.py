@@ -9,20 +9,23 @@ from typing import Any
 import dynocheck
 from dynocheck.facts import Access, Fact, RequiredAccess
 from dynocheck.gathering import Knowledge, Missing, Progress, crash, gather
-from dynocheck.outcomes import Finding, Outcome, Report, Skip, Tool, Verdict, summarize, worst
-from dynocheck.registry import Check, Probe
+from dynocheck.outcomes import Finding, Outcome, Report, Skip, Table, Tool, Verdict, summarize, worst
+from dynocheck.registry import Check, Probe, Reader, TableMaker
 
-__all__ = ["Knowledge", "Levels", "Missing", "Plan", "Progress", "crash", "gather", "judge", "plan", "report"]
+__all__ = ["Knowledge", "Levels", "Missing", "Plan", "Progress", "crash", "gather"]  # those of gathering too
 
 Levels = Mapping[str, Outcome]  # by check id: what its warnings and failures count as
 
 
 @dataclass(frozen=True)
 class Plan:
-    """The checks that the sources at hand can serve, and the probes that those need."""
+    """The checks that the sources at hand can serve, the probes that those need, and the tables that come
+    with what those learn: no probe looks for the sake of a table.
+    """
 
     checks: tuple[Check, ...]
     probes: tuple[Probe, ...]
+    tables: tuple[TableMaker, ...] = ()
 
     @property
     def access(self) -> tuple[Access, ...]:
@@ -34,6 +37,7 @@ def plan(
     probes: Iterable[Probe],
     sources: Iterable[type],
     known: Iterable[type[Fact]] = (),
+    tables: Iterable[TableMaker] = (),
 ) -> Plan:
     """What can be judged, and by which probes.
 
@@ -41,22 +45,30 @@ def plan(
     :param known: facts that need no probe, because a recording or the configuration holds them.
     """
     given = {*sources, RequiredAccess, *known}
-    able: dict[type[Fact], Probe] = {}
-    while more := {  # each round finds the probes that look at what those of the rounds before give
-        p.provides: p
-        for p in probes
-        if p.provides not in given and p.provides not in able and given.union(able) >= {*p.sources.values()}
-    }:
-        able |= more
-    kept = tuple(
-        check
-        for check in checks
-        if all(need.optional or need.fact in able or need.fact in given for need in check.needs)
-    )
+    able = _able(probes, given)
+    kept = tuple(check for check in checks if _served(check, {*able, *given}))
     wanted = {need.fact for check in kept for need in check.needs}
     for found in reversed(able.values()):
         wanted |= {*found.sources.values()} if found.provides in wanted else set()
-    return Plan(kept, tuple(p for fact, p in able.items() if fact in wanted))
+    return Plan(
+        checks=kept,
+        probes=tuple(p for fact, p in able.items() if fact in wanted),
+        tables=tuple(table for table in tables if _served(table, (wanted & {*able}) | given)),
+    )
+
+
+def _able(probes: Iterable[Probe], given: set[type]) -> dict[type[Fact], Probe]:
+    """The probes that have all they look at, by their facts; who gives a fact before who looks at it."""
+    able: dict[type[Fact], Probe] = {}
+    left = {p.provides: p for p in probes if p.provides not in given}
+    while more := {fact: p for fact, p in left.items() if given.union(able).issuperset(p.sources.values())}:
+        able |= more
+        left = {fact: p for fact, p in left.items() if fact not in able}
+    return able
+
+
+def _served(reader: Reader, facts: set[type]) -> bool:
+    return all(need.optional or need.fact in facts for need in reader.needs)
 
 
 def judge(checks: Iterable[Check], knowledge: Knowledge, levels: Levels | None = None) -> tuple[Verdict, ...]:
@@ -64,11 +76,20 @@ def judge(checks: Iterable[Check], knowledge: Knowledge, levels: Levels | None =
     return tuple(_verdict(check, knowledge, (levels or {}).get(check.id)) for check in checks)
 
 
+def tabulate(tables: Iterable[TableMaker], knowledge: Knowledge) -> tuple[Table, ...]:
+    """The tables that have rows, or a note on why one has none. One whose facts could not be had is left
+    out: the checks that need them say why.
+    """
+    made = (_table(table, knowledge) for table in tables)
+    return tuple(table for table in made if table is not None)
+
+
 def report(
     command: str,
     target: Mapping[str, Any],
     verdicts: Sequence[Verdict],
     started: float,
+    tables: Sequence[Table] = (),
 ) -> Report:
     """The report of a run that started at this time of `time.time()`."""
     began = datetime.datetime.fromtimestamp(started, datetime.UTC)
@@ -80,7 +101,24 @@ def report(
         target=dict(target),
         summary=summarize(verdicts),
         verdicts=tuple(verdicts),
+        tables=tuple(tables),
     )
+
+
+def _table(table: TableMaker, knowledge: Knowledge) -> Table | None:
+    facts, lacking = _arguments(table, knowledge)
+    if lacking:
+        return None
+    try:
+        rows = [dict(row) for row in table(**facts) or ()]
+    except Exception as error:
+        return Table(id=table.id, title=table.title, note=crash(error))
+    known = dict.fromkeys(column for row in rows for column in row)
+    columns = tuple(c for c in known if any(row.get(c) not in (None, "", ()) for row in rows))
+    if not columns:
+        return None
+    cells = tuple(tuple(row.get(column) for column in columns) for row in rows)
+    return Table(id=table.id, title=table.title, columns=columns, rows=cells, note=table.note)
 
 
 def _verdict(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdict:
@@ -116,10 +154,10 @@ def _verdict(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdi
 _REPORT_IT = "this is a fault of the check itself: report it with the message above"
 
 
-def _arguments(check: Check, knowledge: Knowledge) -> tuple[dict[str, Fact | None], list[Finding]]:
+def _arguments(reader: Reader, knowledge: Knowledge) -> tuple[dict[str, Fact | None], list[Finding]]:
     facts: dict[str, Fact | None] = {}
     lacking: dict[str, Finding] = {}
-    for need in check.needs:
+    for need in reader.needs:
         missing = knowledge.missing.get(need.fact)
         if missing is not None:
             outcome = Outcome.ERROR if missing.crashed else Outcome.UNKNOWN

@@ -138,7 +138,7 @@ def test_a_stuck_probe_holds_nobody() -> None:
         house.closed.wait()
         return Door(True)
 
-    seen = gathered(garden, hall, stuck, house=house, limit_s=0.1)
+    seen = gathered(garden, hall, stuck, house=house, timeout_s=0.1)
     assert {missing.reason for missing in seen.missing.values()} == {"stuck: no answer within 0.1 s"}
     assert seen.facts == {}
     house.closed.set()
@@ -150,7 +150,7 @@ def test_waiting_for_others_takes_none_of_a_probes_own_time() -> None:
         time.sleep(0.9)
         return Door(True)
 
-    assert Garden in gathered(garden, hall, slow, limit_s=0.1).facts
+    assert Garden in gathered(garden, hall, slow, timeout_s=0.1).facts
 
 
 def test_an_interrupted_run_keeps_what_was_learnt() -> None:

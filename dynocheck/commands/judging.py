@@ -12,7 +12,7 @@ from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, RequiredAccess, Settings
 from dynocheck.kube import Cluster
 from dynocheck.outcomes import Outcome, exit_code
-from dynocheck.registry import Check, Probe, Registry, load, matching, select
+from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, load, matching, select
 from dynocheck.reports import progress
 
 INTERRUPTED = 130
@@ -58,16 +58,25 @@ class Setting:
         :raises UsageError: an id or glob matches nothing: in the file no check at all, on the command line
             none that this verb can judge.
         """
-        everything = self.registry.checks
-        select(everything, self.configuration.select, self.configuration.skip)
+        everything, tables = self.registry.checks, self.registry.tables
+        select(everything, self.configuration.select, ())
+        select((*everything, *tables), (), self.configuration.skip)
         for pattern in self.configuration.levels:
             select(everything, (pattern,), ())
-        inside = tuple(c for c in everything if scope is None or _in_scope(c, scope))
+        inside = _inside(everything, scope)
+        select((*inside, *_inside(tables, scope)), (), choices.skip)
         if choices.select:  # what is asked for now counts more than what was decided once
-            return select(inside, choices.select, choices.skip)
-        left = matching(inside, self.configuration.select, self.configuration.skip)
-        select(inside, (), choices.skip)
+            left = select(inside, choices.select, ())
+        else:
+            left = matching(inside, self.configuration.select, self.configuration.skip)
         return matching(left, (), choices.skip)
+
+    def tables(self, choices: Choices, scope: type[Fact]) -> tuple[TableMaker, ...]:
+        """The tables of this scope; where checks are selected, those that the same patterns match."""
+        inside = _inside(self.registry.tables, scope)
+        if not choices.select:
+            inside = matching(inside, self.configuration.select, self.configuration.skip)
+        return matching(inside, choices.select, choices.skip)
 
     @property
     def levels(self) -> dict[str, Outcome]:
@@ -107,7 +116,8 @@ def judge(
     sources = sources_of(choices, recipes, cluster=cluster and choices.snapshot is None)
     target |= described(sources)
 
-    plan = runner.plan(checks, setting.registry.probes, sources, {*known.facts, *known.missing})
+    tables = setting.tables(choices, scope)
+    plan = runner.plan(checks, setting.registry.probes, sources, {*known.facts, *known.missing}, tables)
     for pattern in choices.select:
         chosen = [check for check in checks if check.matches(pattern)]
         if chosen and not any(check in plan.checks for check in chosen):
@@ -116,7 +126,8 @@ def judge(
         seen = look(plan, sources, choices.timeout_s, show, known)
     known.facts |= seen.facts
     known.missing |= seen.missing
-    report = runner.report(command, target, runner.judge(plan.checks, known, setting.levels), started)
+    verdicts = runner.judge(plan.checks, known, setting.levels)
+    report = runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
 
     shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
     failed = [error for sink in sinks if (error := sink.write(report, shown)) is not None]
@@ -171,8 +182,12 @@ def look(
     return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show, known=known)
 
 
-def _in_scope(candidate: Check, scope: type[Fact]) -> bool:
-    """Whether a check needs a fact of this scope; one that needs neither kind belongs to every scope."""
+def _inside(candidates: Sequence[R], scope: type[Fact] | None) -> tuple[R, ...]:
+    return tuple(each for each in candidates if scope is None or _in_scope(each, scope))
+
+
+def _in_scope(candidate: Reader, scope: type[Fact]) -> bool:
+    """Whether it needs a fact of this scope; what needs neither kind belongs to every scope."""
     facts = [need.fact for need in candidate.needs]
     scoped = [fact for fact in facts if issubclass(fact, (ClusterFact, RecipeFact))]
     return not scoped or any(issubclass(fact, scope) for fact in scoped)

@@ -5,7 +5,18 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dynocheck.outcomes import Finding, Location, Outcome, Report, Subject, Tool, Verdict, summarize
+from dynocheck.outcomes import (
+    Cell,
+    Finding,
+    Location,
+    Outcome,
+    Report,
+    Subject,
+    Table,
+    Tool,
+    Verdict,
+    summarize,
+)
 from dynocheck.reports import FORMATS, Options, text_of
 from dynocheck.reports.wording import visible
 from tests.reports.schemas import valid_junit, valid_report
@@ -46,6 +57,18 @@ def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
         duration_s=seconds,
         findings=st.lists(findings, max_size=3).map(tuple),
     )
+    scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | text
+    cells: st.SearchStrategy[Cell] = scalars | st.lists(scalars, max_size=3).map(tuple)
+    tables = st.integers(0, 4).flatmap(
+        lambda n: st.builds(
+            Table,
+            id=text,
+            title=text,
+            columns=st.tuples(*[text] * n),
+            rows=st.lists(st.tuples(*[cells] * n), max_size=3).map(tuple),
+            note=st.none() | text,
+        )
+    )
     return st.builds(
         lambda verdicts, **fields: Report(
             verdicts=tuple(verdicts), summary=summarize(verdicts), started="2026-03-01T12:00:00Z", **fields
@@ -55,6 +78,7 @@ def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
         command=text,
         duration_s=seconds,
         target=st.dictionaries(text, json, max_size=3),
+        tables=st.lists(tables, max_size=2).map(tuple),
     )
 
 
