@@ -123,7 +123,7 @@ def judge(
         if chosen and not any(check in plan.checks for check in chosen):
             raise UsageError(f"{pattern} needs more to look at: {_more(command)}")
     with progress.live() as show:
-        seen = look(plan, sources, choices.timeout_s, show)
+        seen = look(plan, sources, choices.timeout_s, show, known)
     known.facts |= seen.facts
     known.missing |= seen.missing
     verdicts = runner.judge(plan.checks, known, setting.levels)
@@ -168,14 +168,18 @@ def described(sources: dict[type, Any]) -> dict[str, Any]:
 
 
 def look(
-    plan: runner.Plan, sources: dict[type, Any], timeout_s: float, show: runner.Progress | None = None
+    plan: runner.Plan,
+    sources: dict[type, Any],
+    timeout_s: float,
+    show: runner.Progress | None = None,
+    known: runner.Knowledge | None = None,
 ) -> runner.Knowledge:
-    """Run the probes of a plan.
+    """Run the probes of a plan, on sources and on what is known already.
 
     :raises UsageError: a recipe path holds nothing to judge.
     """
     complete = {**sources, RequiredAccess: RequiredAccess(plan.access)}
-    return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show)
+    return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show, known=known)
 
 
 def _inside(candidates: Sequence[R], scope: type[Fact] | None) -> tuple[R, ...]:
