@@ -10,12 +10,14 @@ from typing import Any, NamedTuple
 from dynocheck import config, reports, runner, snapshot
 from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, RequiredAccess, Settings
+from dynocheck.facts.load import LoadFact
 from dynocheck.kube import Cluster
-from dynocheck.outcomes import Outcome, exit_code
+from dynocheck.outcomes import Outcome, Report, exit_code
 from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, load, matching, select
 from dynocheck.reports import progress
 
 INTERRUPTED = 130
+_SCOPES = (ClusterFact, RecipeFact, LoadFact)
 
 
 @dataclass(frozen=True)
@@ -106,9 +108,7 @@ def judge(
     """
     started = time.time()
     setting = Setting.of(choices)
-    sinks = [_sink(output) for output in choices.outputs or ("table",)]
-    if sum(sink.path is None for sink in sinks) > 1:
-        raise UsageError("two formats for one standard output; give one a file: -o FORMAT=FILE")
+    outputs = sinks(choices)
     checks = setting.checks(choices, scope)
 
     known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
@@ -129,14 +129,54 @@ def judge(
     verdicts = runner.judge(plan.checks, known, setting.levels)
     report = runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
 
-    shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
-    failed = [error for sink in sinks if (error := sink.write(report, shown)) is not None]
-    if failed:
-        raise UsageError("; ".join(failed))
+    told(report, outputs, setting, choices)
     if seen.interrupted:
         print("interrupted: what was not seen by then is unknown", file=sys.stderr)
         return INTERRUPTED
     return exit_code(report, strict=choices.strict)
+
+
+def concluded(
+    command: str,
+    setting: Setting,
+    choices: Choices,
+    known: runner.Knowledge,
+    target: dict[str, Any],
+    checks: Sequence[Check],
+    scope: type[Fact],
+    started: float,
+) -> Report:
+    """The report on what is known, without looking any further.
+
+    :raises UsageError: what was selected needs more than that.
+    """
+    known.facts[Settings] = setting.configuration.thresholds
+    tables = setting.tables(choices, scope)
+    plan = runner.plan(checks, (), (), {*known.facts, *known.missing}, tables)
+    verdicts = runner.judge(plan.checks, known, setting.levels)
+    return runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
+
+
+def sinks(choices: Choices) -> "list[Sink]":
+    """Where the reports go.
+
+    :raises UsageError: they cannot go there.
+    """
+    made = [_sink(output) for output in choices.outputs or ("table",)]
+    if sum(sink.path is None for sink in made) > 1:
+        raise UsageError("two formats for one standard output; give one a file: -o FORMAT=FILE")
+    return made
+
+
+def told(report: Report, outputs: "Sequence[Sink]", setting: Setting, choices: Choices) -> None:
+    """Write the report to each of them.
+
+    :raises UsageError: one could not be written; the others are.
+    """
+    shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
+    failed = [error for sink in outputs if (error := sink.write(report, shown)) is not None]
+    if failed:
+        raise UsageError("; ".join(failed))
 
 
 def sources_of(choices: Choices, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:
@@ -187,9 +227,9 @@ def _inside(candidates: Sequence[R], scope: type[Fact] | None) -> tuple[R, ...]:
 
 
 def _in_scope(candidate: Reader, scope: type[Fact]) -> bool:
-    """Whether it needs a fact of this scope; what needs neither kind belongs to every scope."""
+    """Whether it needs a fact of this scope; what needs none of any scope belongs to every scope."""
     facts = [need.fact for need in candidate.needs]
-    scoped = [fact for fact in facts if issubclass(fact, (ClusterFact, RecipeFact))]
+    scoped = [fact for fact in facts if issubclass(fact, _SCOPES)]
     return not scoped or any(issubclass(fact, scope) for fact in scoped)
 
 
@@ -214,7 +254,7 @@ def _more(command: str) -> str:
     return "add --cluster" if command == "recipe" else "add --recipe DIR"
 
 
-class _Sink(NamedTuple):
+class Sink(NamedTuple):
     format: str
     path: Path | None
 
@@ -229,7 +269,7 @@ class _Sink(NamedTuple):
         return None
 
 
-def _sink(output: str) -> _Sink:
+def _sink(output: str) -> Sink:
     name, equals, path = output.partition("=")
     if name not in reports.FORMATS:
         raise UsageError(f"-o {output}: no such format; there are {', '.join(reports.FORMATS)}")
@@ -237,4 +277,4 @@ def _sink(output: str) -> _Sink:
         raise UsageError(f"-o {output}: no file after the =")
     if path and not Path(path).absolute().parent.is_dir():
         raise UsageError(f"-o {output}: no folder {Path(path).parent}")
-    return _Sink(name, Path(path) if path else None)
+    return Sink(name, Path(path) if path else None)

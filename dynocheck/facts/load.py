@@ -1,6 +1,6 @@
 """Facts about a load test: what was sent, what came back, and when. All times are in seconds."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Literal
 
 import msgspec
@@ -8,8 +8,8 @@ import msgspec
 from dynocheck.facts.base import Fact
 
 
-class EndpointFact(Fact, frozen=True):
-    """A fact about an endpoint that serves."""
+class LoadFact(Fact, frozen=True):
+    """A fact about a load test."""
 
 
 class Sample(msgspec.Struct, frozen=True, array_like=True):
@@ -118,7 +118,7 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
         return f"{self.concurrency} at a time" if self.rate is None else f"{self.rate:g} a second"
 
 
-class LoadRun(EndpointFact, frozen=True, kw_only=True):
+class LoadRun(LoadFact, frozen=True, kw_only=True):
     """A load test: what was asked for, and what was measured at each load.
 
     `cold_s` is how long the first request of all took, which may have had to wake the server. `path` says
@@ -153,7 +153,7 @@ class Limit(msgspec.Struct, frozen=True):
     text: str  # as it was given
 
 
-class LoadLimits(EndpointFact, frozen=True):
+class LoadLimits(LoadFact, frozen=True):
     """The limits that a load test is held to."""
 
     items: tuple[Limit, ...] = ()
@@ -161,13 +161,8 @@ class LoadLimits(EndpointFact, frozen=True):
     def __iter__(self) -> Iterator[Limit]:
         return iter(self.items)
 
-    def of(self, metrics: Iterable[str]) -> tuple[Limit, ...]:
-        """Those on one of these metrics."""
-        wanted = set(metrics)
-        return tuple(limit for limit in self.items if limit.metric in wanted)
 
-
-class LoadBaseline(EndpointFact, frozen=True):
+class LoadBaseline(LoadFact, frozen=True):
     """An earlier run to compare with; a metric may be worse by the share `tolerance`."""
 
     run: LoadRun

@@ -95,7 +95,7 @@ async def agree(
 
 
 def may_pass(exchange: Exchange) -> bool:
-    """Whether it is worth going on after this first request: it was good, or its failure may have been chance."""
+    """Whether to go on after this first request: it was good, or its failure may have been chance."""
     return exchange.failure is None or exchange.failure.kind in _BUSY
 
 

@@ -6,7 +6,7 @@ from itertools import zip_longest
 import msgspec
 
 from dynocheck.facts.load import ClientLoad, Failures, LoadRun, Point
-from dynocheck.loading.histograms import added
+from dynocheck.facts.load_metrics import added
 
 
 def merged(runs: Sequence[LoadRun]) -> LoadRun:

@@ -12,7 +12,7 @@ _SHOWN = 24
 
 
 async def counters(client: Client) -> Mapping[str, float]:
-    """The counters of a serving engine, by name, summed over their labels; none where there is no /metrics."""
+    """The counters of a serving engine, summed over their labels; none where there is no /metrics."""
     answer = await client.get("/metrics")
     return parsed(answer.body.decode("utf-8", "replace")) if answer.ok else {}
 
@@ -33,6 +33,6 @@ def parsed(text: str) -> dict[str, float]:
 
 
 def growth(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[Counter, ...]:
-    """What grew. A counter that was not there before began at nothing; one that shrank was reset meanwhile."""
+    """What grew. A counter that was not there began at nothing; one that shrank was reset meanwhile."""
     grown = {name: value - before.get(name, 0.0) for name, value in sorted(after.items())}
     return tuple(Counter(name, by) for name, by in grown.items() if 0 < by < float("inf"))[:_SHOWN]

@@ -35,3 +35,10 @@ class LoadPlan:
     chat: bool = True
     path: str = "direct"
     more: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def longest_s(self) -> float:
+        """Seconds after which it must be over: every request could take all the time that it may."""
+        each = self.endpoint.limits.total_s
+        rounds = sum(1 + (self.requests or 0) / most for most in self.concurrencies)
+        return 300 + (self.duration_s or 0.0) * len(self.concurrencies) + each * (rounds + self.warmup)
