@@ -10,9 +10,10 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	@$(BIN)/dynocheck demo
 
-# Everything that CI runs. The first build of the control plane takes minutes.
+# Everything that CI runs. The first build of the control plane takes minutes, Dynamo's installation less.
 test: lint
 	$(BIN)/python -m tests.controlplane.build
+	$(BIN)/python -m tests.dynamo.build
 	$(BIN)/python -m pytest -q $(ARGS)
 
 lint: $(VENV)/developing

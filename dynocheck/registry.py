@@ -95,11 +95,15 @@ class TableMaker(Reader):
 
 @dataclass(frozen=True)
 class Probe:
-    """Gathers one kind of fact from its sources: what its function takes and returns says which."""
+    """Gathers one kind of fact: what its function takes and returns says from what, and which.
+
+    It may look at sources, and at facts of other probes, for which it waits.
+    """
 
     name: str
     look: Callable[..., Fact]
     access: tuple[Access, ...] = ()
+    limit: Callable[..., float] | None = None
 
     @cached_property
     def provides(self) -> type[Fact]:
@@ -116,6 +120,10 @@ class Probe:
     def sources(self) -> dict[str, type]:
         """What it looks at, by parameter name."""
         return {name: t for name, t in _hints(self.look, self.name).items() if name != "return"}
+
+    def limit_s(self, usual: float, **named: Any) -> float:
+        """The seconds that it may take when it looks at these."""
+        return usual if self.limit is None else self.limit(**named)
 
     def __call__(self, *sources: Any, **named: Any) -> Fact:
         return self.look(*sources, **named)
@@ -198,14 +206,18 @@ def _well_formed(id: str) -> None:  # noqa: A002
         raise RegistryError(f"check id {id!r} is not of the form area.kebab-name")
 
 
-def probe(*, access: Sequence[Access] = ()) -> Callable[[Callable[..., Fact]], Probe]:
-    """Make a probe of a function that takes sources and returns a fact, or raises `Unavailable`.
+def probe(
+    *, access: Sequence[Access] = (), limit: Callable[..., float] | None = None
+) -> Callable[[Callable[..., Fact]], Probe]:
+    """Make a probe of a function that takes sources and facts and returns a fact, or raises `Unavailable`.
 
     :param access: the rights in a cluster that it needs.
+    :param limit: gives, for what the probe is given, the seconds that it may take, where those of other
+        probes are too few.
     """
 
     def make(look: Callable[..., Fact]) -> Probe:
-        return Probe(look.__name__, look, tuple(access))
+        return Probe(look.__name__, look, tuple(access), limit)
 
     return make
 
@@ -227,7 +239,7 @@ def load(checks_dirs: Iterable[Path] = ()) -> Registry:
     return Registry(
         checks=tuple(sorted((c for c in found if isinstance(c, Check)), key=lambda c: c.id)),
         probes=tuple(p for p in found if isinstance(p, Probe)),
-        tables=tuple(sorted((t for t in found if isinstance(t, TableMaker)), key=lambda t: t.id)),
+        tables=tuple(t for t in found if isinstance(t, TableMaker)),
     )
 
 

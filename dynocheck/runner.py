@@ -1,17 +1,14 @@
-"""Which facts are needed, look at them together, judge."""
+"""Which facts are needed, look at them together (`dynocheck.gathering`), judge."""
 
 import datetime
-import threading
 import time
-import traceback
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import dynocheck
-from dynocheck.errors import UsageError
-from dynocheck.facts import Access, Fact, RequiredAccess, Unavailable
+from dynocheck.facts import Access, Fact, RequiredAccess
+from dynocheck.gathering import Knowledge, Missing, Progress, crash, gather
 from dynocheck.outcomes import (
     Finding,
     Outcome,
@@ -26,32 +23,9 @@ from dynocheck.outcomes import (
 )
 from dynocheck.registry import Check, Probe, Reader, TableMaker
 
-Progress = Callable[[Sequence[str]], None]  # the names of the probes still looking
+__all__ = ["Knowledge", "Levels", "Missing", "Plan", "Progress", "crash", "gather"]  # those of gathering too
+
 Levels = Mapping[str, Outcome]  # by check id: what its warnings and failures count as
-
-_TICK_S = 0.1
-_GRACE_S = 0.5  # a probe that keeps to the limit itself says better what was late
-
-
-@dataclass(frozen=True)
-class Missing:
-    """Why a fact cannot be had. `crashed` tells our own fault from the world's."""
-
-    reason: str
-    fix: str | None = None
-    crashed: bool = False
-
-
-@dataclass
-class Knowledge:
-    """The facts of a run, had and not had."""
-
-    facts: dict[type[Fact], Fact] = field(default_factory=dict)
-    missing: dict[type[Fact], Missing] = field(default_factory=dict)
-    interrupted: bool = False
-
-    def __contains__(self, fact: type[Fact]) -> bool:
-        return fact in self.facts or fact in self.missing
 
 
 @dataclass(frozen=True)
@@ -81,10 +55,12 @@ def plan(
     :param sources: the types of source that this run has.
     :param known: facts that need no probe, because a recording or the configuration holds them.
     """
-    have, given = {*sources, RequiredAccess}, set(known)
-    able = {p.provides: p for p in probes if set(p.sources.values()) <= have and p.provides not in given}
+    given = {*sources, RequiredAccess, *known}
+    able = _able(probes, given)
     kept = tuple(check for check in checks if _served(check, {*able, *given}))
     wanted = {need.fact for check in kept for need in check.needs}
+    for found in reversed(able.values()):
+        wanted |= {*found.sources.values()} if found.provides in wanted else set()
     return Plan(
         checks=kept,
         probes=tuple(p for fact, p in able.items() if fact in wanted),
@@ -92,72 +68,18 @@ def plan(
     )
 
 
-def _served(reader: Reader, facts: set[type[Fact]]) -> bool:
+def _able(probes: Iterable[Probe], given: set[type]) -> dict[type[Fact], Probe]:
+    """The probes that have all they look at, by their facts; who gives a fact before who looks at it."""
+    able: dict[type[Fact], Probe] = {}
+    left = {p.provides: p for p in probes if p.provides not in given}
+    while more := {fact: p for fact, p in left.items() if given.union(able).issuperset(p.sources.values())}:
+        able |= more
+        left = {fact: p for fact, p in left.items() if fact not in able}
+    return able
+
+
+def _served(reader: Reader, facts: set[type]) -> bool:
     return all(need.optional or need.fact in facts for need in reader.needs)
-
-
-def gather(
-    probes: Sequence[Probe],
-    sources: Mapping[type, Any],
-    *,
-    timeout_s: float,
-    progress: Progress | None = None,
-) -> Knowledge:
-    """Run the probes side by side, each once.
-
-    :param timeout_s: seconds that each may take; a fact that comes later is missing.
-    :param progress: called about ten times a second with the probes still looking.
-    :return: what was learnt, also when the user interrupts.
-    :raises UsageError: a probe found that what the user named cannot be used.
-    """
-    knowledge = Knowledge()
-    looks = [_Look(p, sources) for p in probes]
-    deadline = time.monotonic() + timeout_s + _GRACE_S
-    try:
-        for look in looks:
-            look.thread.start()
-        while waiting := [look for look in looks if look.thread.is_alive()]:
-            if time.monotonic() > deadline:
-                break
-            if progress is not None:
-                progress([look.probe.name for look in waiting])
-            waiting[0].thread.join(_TICK_S)
-    except KeyboardInterrupt:
-        knowledge.interrupted = True
-    late = "interrupted" if knowledge.interrupted else f"no answer within {timeout_s:g} s"
-    for look in looks:
-        if look.misused is not None:
-            raise look.misused
-        match look.result:
-            case None:
-                knowledge.missing[look.probe.provides] = Missing(f"{look.probe.name}: {late}")
-            case Missing() as missing:
-                knowledge.missing[look.probe.provides] = missing
-            case fact:
-                knowledge.facts[look.probe.provides] = fact
-    return knowledge
-
-
-class _Look:
-    """A probe on a thread of its own, which a stuck server may keep: it never holds the run."""
-
-    def __init__(self, probe: Probe, sources: Mapping[type, Any]) -> None:
-        self.probe = probe
-        self.sources = sources
-        self.result: Fact | Missing | None = None
-        self.misused: UsageError | None = None
-        self.thread = threading.Thread(target=self._run, name=probe.name, daemon=True)
-
-    def _run(self) -> None:
-        try:
-            taken = {name: self.sources[kind] for name, kind in self.probe.sources.items()}
-            self.result = self.probe(**taken)
-        except UsageError as error:
-            self.misused = error
-        except Unavailable as unavailable:
-            self.result = Missing(str(unavailable), unavailable.fix)
-        except Exception as error:
-            self.result = Missing(f"probe {self.probe.name}: {crash(error)}", crashed=True)
 
 
 def judge(checks: Iterable[Check], knowledge: Knowledge, levels: Levels | None = None) -> tuple[Verdict, ...]:
@@ -266,9 +188,3 @@ def _leveled(finding: Finding, level: Outcome | None) -> Finding:
         subject=finding.subject,
         location=finding.location,
     )
-
-
-def crash(error: Exception) -> str:
-    """One line that a maintainer can act on. The exception's own text stays out: it may hold a secret."""
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    return f"crashed: {type(error).__name__} in {Path(frame.filename).name}, line {frame.lineno}"

@@ -13,15 +13,17 @@ from dynocheck.commands.aside import Aside, Wanted
 from dynocheck.commands.variants import weighed
 from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
+from dynocheck.facts.load import LoadFact
 from dynocheck.facts.recipe import IgnoreUses
 from dynocheck.ignores import Comments
 from dynocheck.kube import Cluster
-from dynocheck.outcomes import Outcome, Verdict, exit_code
+from dynocheck.outcomes import Outcome, Report, Verdict, exit_code
 from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, load, matching, select
 from dynocheck.reports import progress
 from dynocheck.suppression import without
 
 INTERRUPTED = 130
+_SCOPES = (ClusterFact, RecipeFact, LoadFact)
 
 
 @dataclass(frozen=True)
@@ -113,9 +115,7 @@ def judge(
     """
     started = time.time()
     setting = Setting.of(choices)
-    sinks = [_sink(output) for output in choices.outputs or ("table",)]
-    if sum(sink.path is None for sink in sinks) > 1:
-        raise UsageError("two formats for one standard output; give one a file: -o FORMAT=FILE")
+    outputs = sinks(choices)
     checks = setting.checks(choices, scope)
     aside = Aside(choices.aside, recipes)
 
@@ -132,7 +132,7 @@ def judge(
         if chosen and not any(check in plan.checks for check in chosen):
             raise UsageError(f"{pattern} needs more to look at: {_more(command)}")
     with progress.live() as show:
-        seen = look(plan, sources, choices.timeout_s, show)
+        seen = look(plan, sources, choices.timeout_s, show, known)
     known.facts |= seen.facts
     known.missing |= seen.missing
     known.interrupted = seen.interrupted
@@ -143,10 +143,7 @@ def judge(
     shown = (*runner.tabulate(plan.tables, known), *aside.tables(verdicts))
     report = runner.report(command, target, verdicts, started, shown)
 
-    options = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
-    failed = [error for sink in sinks if (error := sink.write(report, options)) is not None]
-    if failed:
-        raise UsageError("; ".join(failed))
+    told(report, outputs, setting, choices)
     if seen.interrupted:
         print("interrupted: what was not seen by then is unknown", file=sys.stderr)
         return INTERRUPTED
@@ -165,6 +162,49 @@ def _judged(setting: Setting, checks: Sequence[Check], known: runner.Knowledge) 
     known.facts[IgnoreUses] = comments.uses(verdicts)
     verdicts += without(runner.judge(last, known, setting.levels), comments.why)
     return tuple(sorted(verdicts, key=lambda verdict: verdict.check))
+
+
+def concluded(
+    command: str,
+    setting: Setting,
+    choices: Choices,
+    known: runner.Knowledge,
+    target: dict[str, Any],
+    checks: Sequence[Check],
+    scope: type[Fact],
+    started: float,
+) -> Report:
+    """The report on what is known, without looking any further.
+
+    :raises UsageError: what was selected needs more than that.
+    """
+    known.facts[Settings] = setting.configuration.thresholds
+    tables = setting.tables(choices, scope)
+    plan = runner.plan(checks, (), (), {*known.facts, *known.missing}, tables)
+    verdicts = runner.judge(plan.checks, known, setting.levels)
+    return runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
+
+
+def sinks(choices: Choices) -> "list[Sink]":
+    """Where the reports go.
+
+    :raises UsageError: they cannot go there.
+    """
+    made = [_sink(output) for output in choices.outputs or ("table",)]
+    if sum(sink.path is None for sink in made) > 1:
+        raise UsageError("two formats for one standard output; give one a file: -o FORMAT=FILE")
+    return made
+
+
+def told(report: Report, outputs: "Sequence[Sink]", setting: Setting, choices: Choices) -> None:
+    """Write the report to each of them.
+
+    :raises UsageError: one could not be written; the others are.
+    """
+    shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
+    failed = [error for sink in outputs if (error := sink.write(report, shown)) is not None]
+    if failed:
+        raise UsageError("; ".join(failed))
 
 
 def sources_of(choices: Choices, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:
@@ -196,14 +236,18 @@ def described(sources: dict[type, Any]) -> dict[str, Any]:
 
 
 def look(
-    plan: runner.Plan, sources: dict[type, Any], timeout_s: float, show: runner.Progress | None = None
+    plan: runner.Plan,
+    sources: dict[type, Any],
+    timeout_s: float,
+    show: runner.Progress | None = None,
+    known: runner.Knowledge | None = None,
 ) -> runner.Knowledge:
-    """Run the probes of a plan.
+    """Run the probes of a plan, on sources and on what is known already.
 
     :raises UsageError: a recipe path holds nothing to judge.
     """
     complete = {**sources, RequiredAccess: RequiredAccess(plan.access)}
-    return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show)
+    return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show, known=known)
 
 
 def _inside(candidates: Sequence[R], scope: type[Fact] | None) -> tuple[R, ...]:
@@ -211,9 +255,9 @@ def _inside(candidates: Sequence[R], scope: type[Fact] | None) -> tuple[R, ...]:
 
 
 def _in_scope(candidate: Reader, scope: type[Fact]) -> bool:
-    """Whether it needs a fact of this scope; what needs neither kind belongs to every scope."""
+    """Whether it needs a fact of this scope; what needs none of any scope belongs to every scope."""
     facts = [need.fact for need in candidate.needs]
-    scoped = [fact for fact in facts if issubclass(fact, (ClusterFact, RecipeFact))]
+    scoped = [fact for fact in facts if issubclass(fact, _SCOPES)]
     return not scoped or any(issubclass(fact, scope) for fact in scoped)
 
 
@@ -238,7 +282,7 @@ def _more(command: str) -> str:
     return "add --cluster" if command == "recipe" else "add --recipe DIR"
 
 
-class _Sink(NamedTuple):
+class Sink(NamedTuple):
     format: str
     path: Path | None
 
@@ -253,7 +297,7 @@ class _Sink(NamedTuple):
         return None
 
 
-def _sink(output: str) -> _Sink:
+def _sink(output: str) -> Sink:
     name, equals, path = output.partition("=")
     if name not in reports.FORMATS:
         raise UsageError(f"-o {output}: no such format; there are {', '.join(reports.FORMATS)}")
@@ -261,4 +305,4 @@ def _sink(output: str) -> _Sink:
         raise UsageError(f"-o {output}: no file after the =")
     if path and not Path(path).absolute().parent.is_dir():
         raise UsageError(f"-o {output}: no folder {Path(path).parent}")
-    return _Sink(name, Path(path) if path else None)
+    return Sink(name, Path(path) if path else None)
