@@ -34,10 +34,13 @@ _choosing = _options(
     click.option("--config", metavar="FILE", help="Instead of dynocheck.toml or pyproject.toml."),
     click.option("--checks-dir", "checks_dirs", multiple=True, metavar="DIR", help="A folder of own checks."),
 )
-_reaching = _options(
+_kubeconfig = _options(
     click.option("--kubeconfig", metavar="FILE", help="Instead of $KUBECONFIG or ~/.kube/config."),
     click.option("--context", metavar="NAME", help="A context of the kubeconfig."),
     click.option("-n", "--namespace", metavar="NAME", help="Instead of the namespace of the context."),
+)
+_reaching = _options(
+    _kubeconfig,
     click.option(
         "--timeout",
         "timeout_s",
@@ -48,7 +51,7 @@ _reaching = _options(
         help="How long each look at the cluster may take.",
     ),
 )
-_reporting = _options(
+_outputs = _options(
     click.option(
         "-o",
         "--output",
@@ -58,8 +61,20 @@ _reporting = _options(
         help="table, json, junit, sarif or github, to standard output or a file. May be given several times.",
     ),
     click.option("--strict", is_flag=True, help="Warnings make the exit code 1."),
+)
+_reporting = _options(
+    _outputs,
     click.option("--snapshot", metavar="FILE", help="Judge a recording instead of a live cluster."),
 )
+_serving = _options(
+    click.option("--url", metavar="URL", help="Where it serves, with or without /v1."),
+    click.option("--model", metavar="NAME", help="Which model, where several are served."),
+    click.option("--api-key-env", metavar="NAME", help="The variable of the environment that holds the key."),
+    click.option("--api-key-file", metavar="FILE", help="The file that holds the key."),
+    click.option("--ca-file", metavar="FILE", help="Certificates to trust, in PEM."),
+    click.option("--insecure", is_flag=True, help="Take any certificate."),
+)
+_positive = click.FloatRange(min=0, min_open=True)
 _recipe = click.option(
     "--recipe", "recipes", multiple=True, metavar="DIR", help="A recipe that is to run here."
 )
@@ -106,6 +121,53 @@ def recipe(paths: tuple[str, ...], cluster: bool, **given: Any) -> int:
     from dynocheck.commands import recipe
 
     return recipe.run(_choices(**given), paths, cluster=cluster)
+
+
+@cli.command()
+@click.argument("deployment", required=False, metavar="[DGD]")
+@_serving
+@click.option("--via", type=click.Choice(["proxy", "dns", "gateway"]), help="The way to a deployment.")
+@click.option(
+    "--timeout",
+    "budget_s",
+    type=_positive,
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it may take until it is ready.",
+)
+@click.option(
+    "--request-timeout",
+    "request_s",
+    type=_positive,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one request may take after that.",
+)
+@click.option(
+    "--requests",
+    type=click.IntRange(1, 10_000),
+    default=24,
+    show_default=True,
+    help="How many short requests must all be answered.",
+)
+@click.option("--tools", is_flag=True, help="The model must call a tool.")
+@click.option("--structured", is_flag=True, help="The model must answer in JSON of a schema.")
+@_outputs
+@_choosing
+@_kubeconfig
+def smoke(**given: Any) -> int:
+    """Ask a deployment, or a URL: is it ready, does it answer rightly and steadily, by every worker.
+
+    DGD is the name of a DynamoGraphDeployment; it may be left out where the namespace has one only.
+    """
+    from dataclasses import fields
+
+    from dynocheck.commands import smoke
+
+    asked = {field.name: given.pop(field.name) for field in fields(smoke.Asked)}
+    return smoke.run(_choices(**given), smoke.Asked(**asked))
 
 
 @cli.command()

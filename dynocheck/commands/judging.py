@@ -2,14 +2,15 @@
 
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dynocheck import config, reports, runner, snapshot
 from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, RequiredAccess, Settings
+from dynocheck.facts.endpoint import EndpointFact
 from dynocheck.kube import Cluster
 from dynocheck.outcomes import Outcome, exit_code
 from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, load, matching, select
@@ -88,6 +89,26 @@ class Setting:
         }
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What a verb brings besides a cluster and recipes.
+
+    :param sources: for probes to look at, by type.
+    :param facts: what is known without a look.
+    :param describe: says, of the facts of the run, what it looked at, for the report.
+    :param doing: says what a long look is waiting for, at the moment.
+    """
+
+    sources: Mapping[type, Any] = field(default_factory=dict)
+    facts: Mapping[type[Fact], Fact] = field(default_factory=dict)
+    describe: Callable[[Mapping[type[Fact], Any]], dict[str, Any]] = lambda facts: {}
+    doing: Callable[[], str] = lambda: ""
+
+    def waiting(self, names: Sequence[str]) -> list[str]:
+        """What a run waits for: the probes that look, and what the slow one of them waits for itself."""
+        return [*names, *filter(None, [self.doing()])]
+
+
 def judge(
     command: str,
     choices: Choices,
@@ -95,12 +116,14 @@ def judge(
     *,
     recipes: Sequence[str] = (),
     cluster: bool = False,
+    scene: Scene | None = None,
 ) -> int:
     """Judge and report.
 
     :param scope: the base of the facts that a check must need to be part of this verb.
     :param recipes: paths to look at.
     :param cluster: whether to look at a cluster, unless the choices name a recording of one.
+    :param scene: what else there is to look at.
     :return: the exit code.
     :raises UsageError: what the user gave cannot be used.
     """
@@ -113,7 +136,9 @@ def judge(
 
     known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
     known.facts[Settings] = setting.configuration.thresholds
-    sources = sources_of(choices, recipes, cluster=cluster and choices.snapshot is None)
+    scene = scene or Scene()
+    known.facts |= scene.facts
+    sources = {**sources_of(choices, recipes, cluster=cluster and choices.snapshot is None), **scene.sources}
     target |= described(sources)
 
     tables = setting.tables(choices, scope)
@@ -123,9 +148,10 @@ def judge(
         if chosen and not any(check in plan.checks for check in chosen):
             raise UsageError(f"{pattern} needs more to look at: {_more(command)}")
     with progress.live() as show:
-        seen = look(plan, sources, choices.timeout_s, show, known)
+        seen = look(plan, sources, choices.timeout_s, lambda names: show(scene.waiting(names)), known)
     known.facts |= seen.facts
     known.missing |= seen.missing
+    target |= scene.describe(known.facts)
     verdicts = runner.judge(plan.checks, known, setting.levels)
     report = runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
 
@@ -187,9 +213,9 @@ def _inside(candidates: Sequence[R], scope: type[Fact] | None) -> tuple[R, ...]:
 
 
 def _in_scope(candidate: Reader, scope: type[Fact]) -> bool:
-    """Whether it needs a fact of this scope; what needs neither kind belongs to every scope."""
+    """Whether it needs a fact of this scope; what needs no such kind belongs to every scope."""
     facts = [need.fact for need in candidate.needs]
-    scoped = [fact for fact in facts if issubclass(fact, (ClusterFact, RecipeFact))]
+    scoped = [fact for fact in facts if issubclass(fact, (ClusterFact, RecipeFact, EndpointFact))]
     return not scoped or any(issubclass(fact, scope) for fact in scoped)
 
 
@@ -211,7 +237,7 @@ def _recorded(
 
 
 def _more(command: str) -> str:
-    return "add --cluster" if command == "recipe" else "add --recipe DIR"
+    return {"recipe": "add --cluster", "preflight": "add --recipe DIR"}.get(command, "a cluster")
 
 
 class _Sink(NamedTuple):
