@@ -214,7 +214,7 @@ def rbac(**given: Any) -> int:
 
 @cli.command()
 def demo() -> int:
-    """Judge a recorded cluster and a reference recipe: no cluster, no GPU needed."""
+    """Judge a recorded cluster, a reference recipe and a simulated engine: no cluster, no GPU needed."""
     from dynocheck.commands import demo
 
     return demo.run()
