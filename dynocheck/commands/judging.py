@@ -2,7 +2,7 @@
 
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -13,6 +13,7 @@ from dynocheck.commands.aside import Aside, Wanted
 from dynocheck.commands.variants import weighed
 from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
+from dynocheck.facts.endpoint import EndpointFact
 from dynocheck.facts.load import LoadFact
 from dynocheck.facts.recipe import IgnoreUses
 from dynocheck.ignores import Comments
@@ -23,7 +24,7 @@ from dynocheck.reports import progress
 from dynocheck.suppression import without
 
 INTERRUPTED = 130
-_SCOPES = (ClusterFact, RecipeFact, LoadFact)
+_SCOPES = (ClusterFact, RecipeFact, EndpointFact, LoadFact)
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,26 @@ class Setting:
         }
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What a verb brings besides a cluster and recipes.
+
+    :param sources: for probes to look at, by type.
+    :param facts: what is known without a look.
+    :param describe: says, of the facts of the run, what it looked at, for the report.
+    :param doing: says what a long look is waiting for, at the moment.
+    """
+
+    sources: Mapping[type, Any] = field(default_factory=dict)
+    facts: Mapping[type[Fact], Fact] = field(default_factory=dict)
+    describe: Callable[[Mapping[type[Fact], Any]], dict[str, Any]] = lambda facts: {}
+    doing: Callable[[], str] = lambda: ""
+
+    def waiting(self, names: Sequence[str]) -> list[str]:
+        """What a run waits for: the probes that look, and what the slow one of them waits for itself."""
+        return [*names, *filter(None, [self.doing()])]
+
+
 def judge(
     command: str,
     choices: Choices,
@@ -104,12 +125,14 @@ def judge(
     *,
     recipes: Sequence[str] = (),
     cluster: bool = False,
+    scene: Scene | None = None,
 ) -> int:
     """Judge and report.
 
     :param scope: the base of the facts that a check must need to be part of this verb.
     :param recipes: paths to look at.
     :param cluster: whether to look at a cluster, unless the choices name a recording of one.
+    :param scene: what else there is to look at.
     :return: the exit code.
     :raises UsageError: what the user gave cannot be used.
     """
@@ -121,7 +144,9 @@ def judge(
 
     known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
     known.facts[Settings] = setting.configuration.thresholds
-    sources = sources_of(choices, recipes, cluster=cluster and choices.snapshot is None)
+    scene = scene or Scene()
+    known.facts |= scene.facts
+    sources = {**sources_of(choices, recipes, cluster=cluster and choices.snapshot is None), **scene.sources}
     target |= described(sources)
 
     tables = setting.tables(choices, scope)
@@ -132,10 +157,11 @@ def judge(
         if chosen and not any(check in plan.checks for check in chosen):
             raise UsageError(f"{pattern} needs more to look at: {_more(command)}")
     with progress.live() as show:
-        seen = look(plan, sources, choices.timeout_s, show, known)
+        seen = look(plan, sources, choices.timeout_s, lambda names: show(scene.waiting(names)), known)
     known.facts |= seen.facts
     known.missing |= seen.missing
     known.interrupted = seen.interrupted
+    target |= scene.describe(known.facts)
     verdicts = aside.judged(plan.checks, known, partial(_judged, setting))
     read = known.facts.get(Recipes)
     if scope is ClusterFact and isinstance(read, Recipes):
@@ -279,7 +305,7 @@ def _recorded(
 
 
 def _more(command: str) -> str:
-    return "add --cluster" if command == "recipe" else "add --recipe DIR"
+    return {"recipe": "add --cluster", "preflight": "add --recipe DIR"}.get(command, "a cluster")
 
 
 class Sink(NamedTuple):

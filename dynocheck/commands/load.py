@@ -46,8 +46,8 @@ class Wanted:
     tolerance: float = 0.1
     save: str | None = None
     recorded: str | None = None
-    key_environment: str | None = None
-    key_file: str | None = None
+    api_key_env: str | None = None
+    api_key_file: str | None = None
     ca_file: str | None = None
     insecure: bool = False
     request_s: float = 60.0
@@ -100,7 +100,7 @@ def plan_of(wanted: Wanted) -> LoadPlan:
         raise UsageError(f"--workers {wanted.workers}: more than there are requests at a time, or than 64")
     endpoint = Endpoint(
         wanted.url,
-        key=key_from(wanted.key_environment, wanted.key_file),
+        key=key_from(wanted.api_key_env, wanted.api_key_file),
         ca_file=wanted.ca_file,
         insecure=wanted.insecure,
         limits=Limits(first_byte_s=wanted.request_s, idle_s=wanted.request_s, total_s=wanted.request_s),
