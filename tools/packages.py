@@ -12,6 +12,7 @@ import urllib3
 
 _HTTP = urllib3.PoolManager()
 _BUFFER = 1 << 20
+_DRY = ("install", "--dry-run", "--no-deps", "--ignore-installed", "--quiet")
 
 
 def wheel(requirement: str) -> zipfile.ZipFile:
@@ -19,8 +20,7 @@ def wheel(requirement: str) -> zipfile.ZipFile:
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
         subprocess.run(
-            [sys.executable, "-m", "pip", "install", "--dry-run", "--no-deps", "--ignore-installed", "--quiet"]
-            + ["--report", str(report), requirement],
+            [sys.executable, "-m", "pip", *_DRY, "--report", str(report), requirement],
             check=True,
         )
         url = json.loads(report.read_text())["install"][0]["download_info"]["url"]

@@ -8,7 +8,8 @@ import msgspec
 
 from dynocheck.data import text
 
-# Bits a weight takes, with the scales that belong to it: one of 8 bits for 32 weights in MXFP4, for 16 in NVFP4.
+# Bits a weight takes, with the scales that belong to it: one of 8 bits for 32 weights in MXFP4, for 16 in
+# NVFP4.
 BITS = {"bf16": 16.0, "fp8": 8.0, "mxfp4": 4.25, "nvfp4": 4.5}
 
 
@@ -26,8 +27,9 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     With `latent` its attention is MLA: what is cached of a token is one vector of `latent + rope` numbers.
     The first `dense` layers have an MLP of `intermediate`, the others have `experts` of
     `expert_intermediate` each, with `shared` ones beside them. `drafting` layers predict further tokens:
-    they lie on disk, and an engine loads them only for speculation. Of the `layers`, `windowed` ones attend to
-    the last `window` tokens. `cache` is the precision of the KV cache that the checkpoint itself asks for.
+    they lie on disk, and an engine loads them only for speculation. Of the `layers`, `windowed` ones attend
+    to the last `window` tokens. `cache` is the precision of the KV cache that the checkpoint itself asks
+    for.
     """
 
     names: tuple[str, ...]

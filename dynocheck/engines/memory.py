@@ -4,12 +4,12 @@ Everything here errs to one side: weights are counted without what an engine add
 models, activations, CUDA graphs), a GPU with all of its nominal memory. So what does not fit by these numbers
 does not fit, and the tokens that they leave room for are the most there can be.
 
-Sources. KV cache: `2 x layers x KV heads x head size x bytes` a token, of which a GPU holds `heads / TP` and at
-least one head: vLLM's AttentionSpec.page_size_bytes and ModelConfig.get_num_kv_heads. MLA caches one vector of
-`kv_lora_rank + qk_rope_head_dim` a token and layer on every GPU: vLLM's MLAAttentionSpec. Experts are
-divided over all tensor and data parallel ranks: vLLM's FusedMoEParallelConfig.make; with attention data
-parallelism each rank holds the whole attention: SGLang's docs/basic_usage/deepseek, TensorRT-LLM's
-docs on attention DP.
+Sources. KV cache: `2 x layers x KV heads x head size x bytes` a token, of which a GPU holds `heads / TP`
+and at least one head: vLLM's AttentionSpec.page_size_bytes and ModelConfig.get_num_kv_heads. MLA caches one
+vector of `kv_lora_rank + qk_rope_head_dim` a token and layer on every GPU: vLLM's MLAAttentionSpec. Experts
+are divided over all tensor and data parallel ranks: vLLM's FusedMoEParallelConfig.make; with attention data
+parallelism each rank holds the whole attention: SGLang's docs/basic_usage/deepseek, TensorRT-LLM's docs on
+attention DP.
 """
 
 import math
@@ -24,8 +24,8 @@ GIB = 2**30
 class Sharding:
     """Over how many GPUs each part of a model is divided; a pipeline divides the layers.
 
-    `attention` is less than `tensor` where attention is data parallel; `cache` divides the tokens of one sequence
-    (decode context parallelism).
+    `attention` is less than `tensor` where attention is data parallel; `cache` divides the tokens of one
+    sequence (decode context parallelism).
     """
 
     tensor: int = 1
@@ -40,8 +40,9 @@ class Budget:
     """What an engine may use of a GPU, as shares of its memory.
 
     `static` is what weights and KV cache may take together, `free` what the cache takes of what the weights
-    leave. `cache` is the precision of the KV cache, None where the flag names one not known here. `longest` is
-    the longest sequence that it takes, None where it is the model's.
+    leave. `cache` is the precision of the KV cache, None where the flag names one not known here. `longest`
+    is the longest sequence that it takes, None where it is the model's; an engine that `adapts` makes it
+    what fits. `quantization` is what the flag of that name asks for.
     """
 
     sharding: Sharding
@@ -49,6 +50,8 @@ class Budget:
     free: float = 1.0
     cache: str | None = "auto"
     longest: int | None = None
+    adapts: bool = False
+    quantization: str | None = ""
 
 
 @dataclass(frozen=True)
