@@ -1,4 +1,4 @@
-"""Whether a benchmark ends, measures with a known tool, and keeps what it measured."""
+"""Whether a benchmark ends, and keeps what it measured."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,33 +9,20 @@ from dynocheck.facts import Recipes
 from dynocheck.facts.pods import PodTemplate, templates
 from dynocheck.facts.recipe import Benchmark, Recipe, Value, Word
 
-_TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
+TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
 _OUTPUT = ("--artifact-dir", "--output-artifact-dir", "--artifact-directory", "--output-dir", "--result-dir")
 _CARRIERS = {"aws", "az", "azcopy", "gsutil", "gcloud", "rclone", "s5cmd", "mc", "kubectl", "scp", "rsync"}
-_PINNED = re.compile(r"===?|@")
-_REPOSITORY = re.compile(r"git\+[^@\s]+?(?<!git)@(?P<rev>[^#\s]+)|git\+ssh://[^@]+@[^@]+@(?P<ssh>[^#\s]+)")
 _WAIT = re.compile(
-    r"\b(?:until|while)\b(?P<test>[^\n]*\b(?:curl|wget|nc|kubectl)\b.*?)\bdo\b(?P<body>.*?)\bdone\b", re.S
+    r"\b(?:until|while)\b(?P<test>[^\n]{0,200}\b(?:curl|wget|nc|kubectl)\b.{0,1000}?)"
+    r"\bdo\b(?P<body>.{0,2000}?)\bdone\b",
+    re.S,
 )
+_MAX_SCRIPT = 32 * 1024
 _ENDS = re.compile(r"\b(exit|break|return|timeout)\b")
 _DEADLINE = "activeDeadlineSeconds"
-# What a pod may set for itself without privileges:
-# https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/#safe-and-unsafe-sysctls
-_SAFE_SYSCTLS = (
-    "kernel.shm_rmid_forced",
-    "net.ipv4.ip_local_port_range",
-    "net.ipv4.tcp_syncookies",
-    "net.ipv4.ping_group_range",
-    "net.ipv4.ip_unprivileged_port_start",
-    "net.ipv4.ip_local_reserved_ports",
-    "net.ipv4.tcp_keepalive_time",
-    "net.ipv4.tcp_fin_timeout",
-    "net.ipv4.tcp_keepalive_intvl",
-    "net.ipv4.tcp_keepalive_probes",
-)
 
 
-class _Run(NamedTuple):
+class Run(NamedTuple):
     """A benchmark, the pod it runs in and the container that runs it, as they are written."""
 
     benchmark: Benchmark
@@ -47,14 +34,18 @@ class _Run(NamedTuple):
         return Location(self.benchmark.file, self.benchmark.line, self.benchmark.column)
 
 
-def _runs(recipes: Recipes) -> list[_Run]:
+def runs(recipes: Recipes) -> list[Run]:
+    """Every benchmark of the recipes.
+
+    :raises Skip: there is none.
+    """
     found = [run for recipe in recipes for run in _of_recipe(recipe)]
     if not found:
         raise Skip("no benchmark")
     return found
 
 
-def _of_recipe(recipe: Recipe) -> Iterator[_Run]:
+def _of_recipe(recipe: Recipe) -> Iterator[Run]:
     containers = {
         (template.manifest.file, container.line, container.column): (template, container)
         for template in templates(recipe)
@@ -63,7 +54,7 @@ def _of_recipe(recipe: Recipe) -> Iterator[_Run]:
     for benchmark in recipe.benchmarks:
         found = containers.get((benchmark.file, benchmark.line, benchmark.column))
         if found is not None:
-            yield _Run(benchmark, *found)
+            yield Run(benchmark, *found)
 
 
 def _scripts(container: Value) -> Iterator[Value]:
@@ -82,7 +73,7 @@ def bounded(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: spec: {activeDeadlineSeconds: 7200}
     """
-    for run in _runs(recipes):
+    for run in runs(recipes):
         holders = (run.template.spec, run.template.manifest.root.get("spec"))
         if any(holder is not None and holder.get(_DEADLINE) is not None for holder in holders):
             continue
@@ -95,7 +86,7 @@ def bounded(recipes: Recipes) -> Iterator[Finding]:
             )
 
 
-def _asking(run: _Run) -> Location:
+def _asking(run: Run) -> Location:
     """Where it first asks for something over the network, or else where its container stands."""
     for command in run.benchmark.commands:
         if command and (command[0].text or "").rpartition("/")[2] in ("curl", "wget", "nc", "kubectl"):
@@ -105,65 +96,12 @@ def _asking(run: _Run) -> Location:
 
 def _waits(script: str) -> bool:
     """Whether a loop waits for something over the network with nothing to end it."""
-    for loop in _WAIT.finditer(script):
+    for loop in _WAIT.finditer(script[:_MAX_SCRIPT]):
         before = script[script.rfind("\n", 0, loop.start()) + 1 : loop.start()]
         counted = re.search(r"-(lt|le|gt|ge)\b|\(\(", loop["test"])
         if not counted and not _ENDS.search(loop["body"]) and "timeout" not in before:
             return True
     return False
-
-
-@check("perf.tool-pinned", title="Every benchmark installs a fixed release of its tool")
-def tool_pinned(recipes: Recipes) -> Iterator[Finding]:
-    """Load generators change defaults and metrics between releases: numbers of two versions do not compare,
-    and next month's may not start.
-
-    `pip install` and `uv pip install` of a load generator are judged, and of a Git repository without a
-    revision.
-
-    Fix: pip install aiperf==0.10.0
-    """
-    for run in _runs(recipes):
-        for word in (word for command in run.benchmark.commands for word in _installed(command)):
-            text = word.text or ""
-            if _floats(text):
-                yield warn(
-                    f"{run.benchmark.name} installs {text}, whatever release that is by then",
-                    fix=f"install {text.split('>')[0].split('<')[0].split('~')[0]}==RELEASE"
-                    if not text.startswith("git+")
-                    else f"install {text}@REVISION",
-                    location=Location(run.benchmark.file, word.line, word.column),
-                )
-
-
-def _installed(command: Sequence[Word]) -> Iterator[Word]:
-    """The requirements that a command installs."""
-    texts = [word.text for word in command]
-    if "install" not in texts or not any(
-        (text or "").rpartition("/")[2].rstrip("0123456789.") in ("pip", "uv") for text in texts
-    ):
-        return
-    takes = False
-    for word in command[texts.index("install") + 1 :]:
-        text = word.text or ""
-        if not takes and text and not text.startswith("-"):
-            yield word
-        takes = text in (
-            "-r",
-            "--requirement",
-            "-c",
-            "--constraint",
-            "-i",
-            "--index-url",
-            "--extra-index-url",
-        )
-
-
-def _floats(requirement: str) -> bool:
-    if "git+" in requirement:
-        return _REPOSITORY.search(requirement) is None
-    name = re.split(r"[\[<>=!~;@ ]", requirement, maxsplit=1)[0].lower().replace("_", "-")
-    return name in _TOOLS and not _PINNED.search(requirement)
 
 
 @check("perf.artifacts", title="Every benchmark keeps what it measured")
@@ -177,7 +115,7 @@ def artifacts(recipes: Recipes) -> Iterator[Finding]:
     Fix: write to a folder on a mounted claim (--artifact-dir)
     """
     judged = False
-    for run in _runs(recipes):
+    for run in runs(recipes):
         folder = _folder(run)
         if folder is None or _carried(run):
             continue
@@ -201,7 +139,7 @@ def artifacts(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("where the benchmarks write is known only when they run")
 
 
-def _folder(run: _Run) -> str | None:
+def _folder(run: Run) -> str | None:
     """Where a benchmark writes, None when that is not known."""
     runs = [command for command in run.benchmark.commands if command and _is_tool(command[0].text)]
     told = [word for command in runs for word in _values(command)]
@@ -216,7 +154,7 @@ def _folder(run: _Run) -> str | None:
 
 
 def _is_tool(text: str | None) -> bool:
-    return (text or "").rpartition("/")[2] in _TOOLS
+    return (text or "").rpartition("/")[2] in TOOLS
 
 
 def _values(command: Sequence[Word]) -> Iterator[str | None]:
@@ -227,36 +165,7 @@ def _values(command: Sequence[Word]) -> Iterator[str | None]:
             yield value if equals else command[i + 1].text if i + 1 < len(command) else None
 
 
-def _carried(run: _Run) -> bool:
+def _carried(run: Run) -> bool:
     """Whether something in its script takes files elsewhere."""
     programs = {(command[0].text or "").rpartition("/")[2] for command in run.benchmark.commands if command}
     return bool(programs & _CARRIERS)
-
-
-@check("perf.privileged", title="No benchmark is privileged for what a pod may set itself")
-def privileged(recipes: Recipes) -> Iterator[Finding]:
-    """A privileged container may do anything to its node, and clusters with a pod security level refuse it.
-    Benchmarks ask for it to widen the range of local ports, which is a safe sysctl: a pod may set it for
-    itself. Judged are those that call sysctl, with safe ones alone and outside of the host's network.
-
-    Fix: spec: {securityContext: {sysctls: [{name: net.ipv4.ip_local_port_range, value: "1024 65000"}]}}
-    """
-    for run in _runs(recipes):
-        flag = run.container.get("securityContext", "privileged")
-        if flag is None or flag.data is not True:
-            continue
-        settings = [
-            word.text
-            for command in run.benchmark.commands
-            if command and (command[0].text or "").rpartition("/")[2] == "sysctl"
-            for word in command[1:]
-            if word.text and not word.text.startswith("-")
-        ]
-        names = {text.partition("=")[0] for text in settings}
-        if names and names <= set(_SAFE_SYSCTLS) and run.template.spec.get("hostNetwork") is None:
-            yield warn(
-                f"{run.benchmark.name} is privileged, seemingly to set {', '.join(sorted(names))}, "
-                "which a pod may set for itself",
-                fix="drop privileged, and list it under sysctls of the pod's securityContext",
-                location=Location(run.benchmark.file, flag.line, flag.column),
-            )

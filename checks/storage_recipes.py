@@ -1,4 +1,4 @@
-"""Whether a recipe's weights lie where its workers look for them, and can be reached by all of them."""
+"""Whether a recipe's weights lie where its workers look for them."""
 
 import posixpath
 from collections.abc import Iterator
@@ -7,98 +7,7 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.images import parse
 from dynocheck.engines import Running, running
 from dynocheck.facts import Recipes
-from dynocheck.facts.pods import templates
-from dynocheck.facts.recipe import Claim, Component, Container, Download, Graph, Recipe, Value
-
-_ONE_NODE = {"ReadWriteOnce", "ReadWriteOncePod"}
-_HOST = "kubernetes.io/hostname"
-
-
-@check("storage.access-mode", title="Claims let in all the nodes that mount them")
-def access_mode(recipes: Recipes) -> Iterator[Finding]:
-    """A ReadWriteOnce volume is attached to one node: pods of a graph that land on another wait in
-    ContainerCreating. ReadWriteOncePod lets in a single pod, and ReadOnlyMany no download.
-
-    It fails where engines span nodes; where several pods mount such a claim it is a warning, as one node may
-    hold them all, and nothing where a node selector or a required pod affinity says so. Judged are the claims
-    that the recipe declares.
-
-    Fix: accessModes: [ReadWriteMany], with a class that gives it
-    """
-    judged = False
-    for recipe in recipes:
-        for claim in recipe.claims:
-            for graph in recipe.graphs:
-                users = [c for c in graph.components if any(m.name == claim.name for m in c.claims)]
-                if users:
-                    judged = True
-                    yield from _shared(recipe, claim, graph, users)
-            yield from _filled(recipe, claim)
-    if not judged:
-        raise Skip("no graph mounts a claim that its recipe declares")
-
-
-def _shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Component]) -> Iterator[Finding]:
-    modes = set(claim.access_modes)
-    if not modes or not modes <= _ONE_NODE:
-        return
-    place = Location(claim.file, claim.line, claim.column)
-    spanning = next((c for c in users if c.nodes > 1), None)
-    pods = sum(c.replicas * c.nodes for c in users)
-    fix = "set accessModes: [ReadWriteMany], and a class that gives it"
-    evidence = {c.name: c.replicas * c.nodes for c in users}
-    if spanning is not None:
-        yield fail(
-            f"claim {claim.name} is {', '.join(sorted(modes))}, and {spanning.name} of graph {graph.name} "
-            f"mounts it on {spanning.nodes} nodes",
-            fix=fix,
-            location=place,
-        )
-    elif pods > 1 and modes == {"ReadWriteOncePod"}:
-        yield fail(
-            f"claim {claim.name} is ReadWriteOncePod, and {pods} pods of graph {graph.name} mount it",
-            fix=fix,
-            evidence=evidence,
-            location=place,
-        )
-    elif pods > 1 and not _on_one_node(recipe, graph, users):
-        yield warn(
-            f"claim {claim.name} is ReadWriteOnce, and {pods} pods of graph {graph.name} mount it: "
-            "those on another node than the first wait for ever",
-            fix=fix,
-            evidence=evidence,
-            location=place,
-        )
-
-
-def _on_one_node(recipe: Recipe, graph: Graph, users: list[Component]) -> bool:
-    """Whether all pods of these components are bound to one node."""
-    specs = {
-        (t.manifest.file, t.around.line, t.around.column): t.spec for t in templates(recipe) if t.of_graph
-    }
-    found = [specs.get((graph.file, user.line, user.column)) for user in users]
-    return all(spec is not None and _binds(spec) for spec in found)
-
-
-def _binds(spec: Value) -> bool:
-    selector = spec.get("nodeSelector")
-    near = spec.get("affinity", "podAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
-    keys = near.every("topologyKey") if near is not None else ()
-    return (selector is not None and _HOST in selector.mapping) or any(key.text == _HOST for key in keys)
-
-
-def _filled(recipe: Recipe, claim: Claim) -> Iterator[Finding]:
-    """A claim that nobody may write to, and that a Job is to fill."""
-    if not claim.access_modes or set(claim.access_modes) != {"ReadOnlyMany"}:
-        return
-    for download in recipe.downloads:
-        if any(m.name == claim.name for m in download.container.mounts if m.source == "claim"):
-            yield fail(
-                f"claim {claim.name} is ReadOnlyMany, and {download.model or 'a model'} is downloaded to it",
-                fix="set accessModes: [ReadWriteMany]",
-                location=Location(claim.file, claim.line, claim.column),
-            )
-            return
+from dynocheck.facts.recipe import Container, Download, Recipe
 
 
 @check("storage.read-only", title="Nothing is to be written to a read-only mount")
@@ -122,17 +31,17 @@ def read_only(recipes: Recipes) -> Iterator[Finding]:
                     )
         fetched = {download.model for download in recipe.downloads}
         for engine in (engine for graph in recipe.graphs for engine in running(graph)):
-            home, model = _home(engine.container), engine.model
-            mount = engine.container.mount_of(home) if home else None
-            if mount is None or model is None or not _is_hub_id(model):
+            home, model = home_of(engine.container), engine.model
+            found = engine.container.mount_of(home) if home else None
+            if found is None or model is None or not _is_hub_id(model):
                 continue
             judged = True
-            if mount.read_only and fetched and None not in fetched and model not in fetched:
+            if found.read_only and fetched and None not in fetched and model not in fetched:
                 yield fail(
                     f"{engine.component.name} fetches {model} to {home}, which is mounted read-only, "
                     "and no Job downloads it",
                     fix=f"download {model} first, or leave readOnly out of the mount",
-                    location=Location(engine.graph.file, mount.line, mount.column),
+                    location=Location(engine.graph.file, found.line, found.column),
                 )
     if not judged:
         raise Skip("nothing is downloaded to a claim")
@@ -142,7 +51,7 @@ def _is_hub_id(model: str) -> bool:
     return model.count("/") == 1 and not model.startswith(("/", ".", "~"))
 
 
-def _home(container: Container) -> str | None:
+def home_of(container: Container) -> str | None:
     """The folder of the Hugging Face cache, as its variables say; None when none says or it is not known."""
     hub, home = container.variable("HF_HUB_CACHE"), container.variable("HF_HOME")
     if hub is not None:
@@ -191,7 +100,7 @@ def _on_path(recipe: Recipe, engine: Running, model: str, place: Location) -> It
         )
     if there is None:
         return
-    filled = [_target(download) for download in recipe.downloads]
+    filled = [place_of(download) for download in recipe.downloads]
     claim = there.partition(":")[0]
     here = [target for target in filled if target is not None and target.partition(":")[0] == claim]
     if not here or None in filled or any(_within(there, target) for target in here):
@@ -203,11 +112,11 @@ def _on_path(recipe: Recipe, engine: Running, model: str, place: Location) -> It
     )
 
 
-def _target(download: Download) -> str | None:
+def place_of(download: Download) -> str | None:
     """Where a download goes: a folder on a claim, or a hub cache there; None when it is not known."""
     if download.folder is not None:
         return download.folder
-    home = _home(download.container)
+    home = home_of(download.container)
     return download.container.on_claim(home) if home else None
 
 
@@ -220,16 +129,16 @@ def _within(path: str, target: str) -> bool:
 
 def _in_cache(recipe: Recipe, engine: Running, model: str, place: Location) -> Iterator[Finding]:
     fetched = [d for d in recipe.downloads if d.model == model]
-    home = _home(engine.container)
+    home = home_of(engine.container)
     if not fetched or home is None:
         return
     there = engine.container.on_claim(home)
-    cached = {_target(download) for download in fetched if download.folder is None}
+    cached = {place_of(download) for download in fetched if download.folder is None}
     if None in cached or there in cached:
         return
     if not cached and any(download.model is None for download in recipe.downloads):
         return  # of which one may fill the cache
-    targets = sorted({target for each in fetched if (target := _target(each)) is not None})
+    targets = sorted({target for each in fetched if (target := place_of(each)) is not None})
     where = f"its hub cache is {there}" if there else f"its hub cache {home} is on no claim"
     if targets:
         yield warn(

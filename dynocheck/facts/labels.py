@@ -93,15 +93,13 @@ def _of_workload(template: PodTemplate) -> dict[str, frozenset[str]]:
 
 def _written(template: PodTemplate) -> dict[str, str]:
     """The labels that its manifest gives it."""
-    around, root = template.around, template.manifest.root
-    paths = (
-        [("extraPodMetadata", "labels"), ("podTemplate", "metadata", "labels"), ("labels",)]
-        if template.of_graph
-        else [("spec", "template", "metadata", "labels")]
-    )
-    holder = around if template.of_graph else root
-    if template.manifest.kind == "Pod":
-        paths = [("metadata", "labels")]
+    of_graph, pod = template.of_graph, template.manifest.kind == "Pod"
+    holder = template.around if of_graph else template.manifest.root
+    paths: list[tuple[str, ...]] = [("metadata", "labels")]
+    if of_graph:
+        paths = [("extraPodMetadata", "labels"), ("podTemplate", "metadata", "labels"), ("labels",)]
+    elif not pod:
+        paths = [("spec", "template", "metadata", "labels")]
     found = (labels for path in paths if (labels := holder.get(*path)) is not None)
     return {key: value.text or "" for labels in found for key, value in labels.mapping.items()}
 
