@@ -8,6 +8,7 @@ from dynocheck.checks.gaie_scope import text
 from dynocheck.engines import Running, running
 from dynocheck.facts import Recipes
 from dynocheck.facts.labels import LabelledPod, labelled
+from dynocheck.facts.quantity import whole
 from dynocheck.facts.recipe import Component, Graph, Recipe, Value
 
 
@@ -116,8 +117,8 @@ def _variables(each: _Picker, engines: list[Running]) -> Iterator[Finding]:
     for engine in engines:
         given = engine.given.get("block-size", "page-size", "kv-block-size")
         tokens = given.integer if given is not None else None
-        wanted = size.value if size is not None else None
-        if size is None or tokens is None or not wanted or not wanted.isdecimal() or int(wanted) == tokens:
+        wanted = whole(size.value) if size is not None else None
+        if size is None or tokens is None or wanted is None or wanted == tokens:
             continue
         yield warn(
             f"{each.component.name} counts on blocks of {wanted} tokens, "

@@ -7,10 +7,13 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.facts import Recipes
 from dynocheck.facts.labels import CLASS, COMPONENT, GRAPH, SUBTYPE, TYPE, LabelledPod, labelled, may_match
 from dynocheck.facts.recipe import Recipe, Value
-from dynocheck.scheduling.selectors import expression_text
 
 _SIDES = {"podAffinity": "wants to be near", "podAntiAffinity": "keeps away from"}
 _RULE = "DuringSchedulingIgnoredDuringExecution"
+
+
+def _text(value: Value | None) -> str:
+    return (value.text if value else None) or ""
 
 
 class _Term(NamedTuple):
@@ -26,7 +29,10 @@ class _Term(NamedTuple):
         exact = self.selector.get("matchLabels")
         parts = [f"{key}={value.text}" for key, value in exact.mapping.items()] if exact else []
         expressions = self.selector.get("matchExpressions")
-        parts += [expression_text(each.plain) for each in (expressions.sequence if expressions else ())]
+        for each in expressions.sequence if expressions else ():
+            key, operator, values = each.get("key"), each.get("operator"), each.get("values")
+            named = ", ".join(value.text or "" for value in values.sequence) if values else ""
+            parts.append(" ".join(filter(None, [_text(key), _text(operator), f"[{named}]" if named else ""])))
         return ", ".join(parts)
 
     @property
@@ -37,7 +43,7 @@ class _Term(NamedTuple):
         for each in expressions.sequence if expressions else ():
             key, values = each.get("key"), each.get("values")
             named = {value.text or "" for value in values.sequence} if values else set()
-            found.setdefault((key.text or "") if key else "", set()).update(named)
+            found.setdefault(_text(key), set()).update(named)
         return found
 
 

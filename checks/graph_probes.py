@@ -9,6 +9,7 @@ from dynocheck.engines import engine_of, running
 from dynocheck.engines.sizing import model_id
 from dynocheck.facts import Recipes
 from dynocheck.facts.pods import PodTemplate, templates
+from dynocheck.facts.quantity import whole
 from dynocheck.facts.recipe import Component, Container, Graph, Recipe, Value
 
 _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
@@ -107,7 +108,8 @@ def _weights(probe: _Probe) -> float | None:
 
 def _number_of(probe: Value, key: str) -> int:
     found = probe.get(key)
-    return found.data if found is not None and isinstance(found.data, int) else _SECONDS[key]
+    given = found.data if found is not None else None
+    return given if isinstance(given, int) and given > 0 else _SECONDS[key]
 
 
 def _budget(probe: Value) -> int:
@@ -133,7 +135,7 @@ def _answers(component: Component) -> dict[int, tuple[str, ...]]:
         if name == "--http-port":
             following = words[i + 1] if i + 1 < len(words) else None
             given = value if equals else following or ""
-            http = int(given) if given.isdecimal() else None
+            http = whole(given)
     return {system: _SYSTEM_PATHS, http: _HTTP_PATHS} if system and http and None not in words else {}
 
 
@@ -141,7 +143,7 @@ def _number(container: Container, name: str, default: int) -> int | None:
     found = container.variable(name)
     if found is None:
         return default
-    return int(found.value) if found.value and found.value.isdecimal() else None
+    return whole(found.value)
 
 
 def _main(template: PodTemplate) -> Value | None:

@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.engines import running
 from dynocheck.facts import Recipes
+from dynocheck.facts.quantity import whole
 from dynocheck.facts.recipe import Benchmark, EnvVar, Graph, Recipe, Word
 
 _PORT = 8000  # what the operator's Service of a frontend listens on
@@ -83,10 +84,11 @@ def gpu_count(recipes: Recipes) -> Iterator[Finding]:
         for benchmark in recipe.benchmarks:
             graph = _measured(recipe, benchmark)
             told = next((v for n in _GPU_COUNTS if (v := benchmark.container.variable(n))), None)
-            if graph is None or graph.gpus is None or told is None or not (told.value or "").isdecimal():
+            number = whole(told.value) if told is not None else None
+            if graph is None or graph.gpus is None or told is None or number is None:
                 continue
             judged = True
-            yield from _counted(benchmark, graph, told, int(told.value or 0))
+            yield from _counted(benchmark, graph, told, number)
     if not judged:
         raise Skip("no benchmark that counts the GPUs of a graph")
 
@@ -113,12 +115,11 @@ def _counted(benchmark: Benchmark, graph: Graph, told: EnvVar, number: int) -> I
         )
     each = benchmark.container.variable(_PER_GPU)
     total = next((v for n in _TOTALS if (v := benchmark.container.variable(n))), None)
-    if each is None or total is None or not ((each.value or "") + (total.value or "")).isdecimal():
-        return
-    if each.value and total.value and int(total.value) != int(each.value) * number:
+    factor, product = (whole(v.value) if v is not None else None for v in (each, total))
+    if total is not None and factor is not None and product is not None and product != factor * number:
         yield warn(
-            f"{benchmark.name} says {total.name}={total.value}, and {_PER_GPU}={each.value} "
-            f"times {number} GPUs is {int(each.value) * number}",
+            f"{benchmark.name} says {total.name}={product}, and {_PER_GPU}={factor} "
+            f"times {number} GPUs is {factor * number}",
             fix=f"leave {total.name} out, or make it their product",
             location=Location(benchmark.file, total.line, total.column),
         )
