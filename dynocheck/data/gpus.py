@@ -1,5 +1,6 @@
 """What kinds of GPU there are, and what each can compute."""
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
@@ -52,6 +53,18 @@ def capability(version: str) -> tuple[int, int]:
 def gpu_type(product: str) -> GpuType | None:
     """The row of a product label, or None when the table does not have it."""
     return _types().get(product)
+
+
+def memory_gb(products: Iterable[str]) -> int | None:
+    """The memory of the largest of these products, or None when the table does not have that of each."""
+    found = [row.memory_gb if (row := gpu_type(product)) else None for product in products]
+    known = [memory for memory in found if memory is not None]
+    return max(known) if known and len(known) == len(found) else None
+
+
+def largest() -> GpuType:
+    """The product with the most memory."""
+    return max(_types().values(), key=lambda row: row.memory_gb or 0)
 
 
 def precision(name: str, engine: str) -> Precision | None:

@@ -21,8 +21,8 @@ _NOTHING = Value({}, 1, 1)
 class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
     """A pod to be. One of a graph is completed by the operator, so what it lacks here it may get there.
 
-    `spec` is None where the manifest says nothing of it. `around` is what surrounds a pod of v1alpha1, which
-    spells its resources and secrets there.
+    `spec` is empty where the manifest says nothing of it. `around` is the component that a pod of a graph is
+    of; v1alpha1 spells resources and secrets there.
     """
 
     manifest: Manifest
@@ -80,7 +80,9 @@ def _of_graph(manifest: Manifest) -> Iterator[PodTemplate]:
     for component in _items(manifest.root, "spec", "components"):
         spec = component.get("podTemplate", "spec") or _empty(component)
         name = _text(component, "name")
-        yield PodTemplate(manifest=manifest, owner=f"component {name}", spec=spec, of_graph=True)
+        yield PodTemplate(
+            manifest=manifest, owner=f"component {name}", spec=spec, around=component, of_graph=True
+        )
 
 
 def secret_references(recipes: Recipes) -> tuple[SecretReference, ...]:

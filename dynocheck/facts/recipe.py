@@ -4,6 +4,7 @@ Lines and columns count from 1 everywhere.
 """
 
 import enum
+import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
@@ -188,6 +189,7 @@ class Mount(msgspec.Struct, frozen=True):
     line: int
     column: int
     sub_path: str = ""
+    read_only: bool = False
 
 
 class ConfigFile(msgspec.Struct, frozen=True):
@@ -213,6 +215,20 @@ class Container(msgspec.Struct, frozen=True):
 
     def variable(self, name: str) -> EnvVar | None:
         return next((var for var in self.env if var.name == name), None)
+
+    def mount_of(self, path: str) -> Mount | None:
+        """The volume that an absolute path lies on, or None when it lies in the image."""
+        path = posixpath.normpath(path)
+        above = [m for m in self.mounts if m.path and f"{path}/".startswith(f"{m.path.rstrip('/')}/")]
+        return max(above, key=lambda m: len(m.path.rstrip("/")), default=None)
+
+    def on_claim(self, path: str) -> str | None:
+        """A path relative to the claim it lies on, as `claim:path`; None when it is on none."""
+        mount = self.mount_of(path)
+        if mount is None or mount.source != "claim":
+            return None
+        inside = posixpath.join(mount.sub_path, posixpath.relpath(posixpath.normpath(path), mount.path))
+        return f"{mount.name}:{posixpath.normpath(inside)}"
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):
@@ -248,12 +264,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A PersistentVolumeClaim that a recipe brings, by a manifest or by the operator's hand.
 
     `storage_class` is None when it names none and takes the default; an empty name asks for no class.
+    `size` is a quantity as it is written, None when it names none.
     """
 
     file: str
     name: str
     storage_class: str | None
     access_modes: tuple[str, ...]
+    size: str | None = None
     line: int
     column: int
 
@@ -284,22 +302,30 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     """A model that a Job fetches: its hub id, None when it cannot be told, and the folder it goes to.
 
     `folder` is relative to the claim it lies on, so that it compares across mounts; None when none is named.
+    `revision` is the one that is asked for, None when it is the hub's main one or cannot be told.
     """
 
     file: str
     model: str | None
     folder: str | None
+    revision: str | None = None
+    container: Container
     line: int
     column: int
 
 
 class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
-    """A workload that puts load on a service: where it sends it and the model it asks for, where told."""
+    """A workload that puts load on a service: where it sends it and the model it asks for, where told.
+
+    `commands` are the processes that its container runs, word by word.
+    """
 
     file: str
     name: str
     endpoint: EnvVar | None
     model: EnvVar | None
+    container: Container
+    commands: tuple[tuple[Word, ...], ...]
     line: int
     column: int
 

@@ -26,12 +26,14 @@ _VARIABLE = re.compile(r"os\.(?:environ(?:\.get\(|\[)|getenv\()\s*[\"'](\w+)[\"'
 class Fetched(NamedTuple):
     """A model by its hub id, None when it cannot be told, and the folder that it goes to, where named.
 
-    `at` says where: the index of the word that names it, or the offset of the call in the code.
+    `revision` is the one that is asked for, None when none is or it cannot be told. `at` says where: the
+    index of the word that names it, or the offset of the call in the code.
     """
 
     model: str | None
     folder: str | None
     at: int
+    revision: str | None = None
 
 
 def by_command(words: Sequence[str | None]) -> Fetched | None:
@@ -53,7 +55,9 @@ def by_command(words: Sequence[str | None]) -> Fetched | None:
     while at < len(rest) and (rest[at] or "").startswith("-"):
         word = rest[at] or ""
         at += 1 if "=" in word or word in _SWITCHES else 2
-    return Fetched(rest[at], _option(rest, "--local-dir"), start + at) if at < len(rest) else None
+    if at == len(rest):
+        return None
+    return Fetched(rest[at], _option(rest, "--local-dir"), start + at, _option(rest, "--revision"))
 
 
 def _option(words: Sequence[str | None], name: str) -> str | None:
@@ -80,8 +84,9 @@ def by_library(code: str, environment: dict[str, str | None]) -> Iterator[Fetche
             continue
         written = _keyword(arguments, "repo_id") or (arguments[0] if arguments else "")
         folder = _QUOTED.fullmatch(_keyword(arguments, "local_dir") or "")
+        (revision,) = _models(_keyword(arguments, "revision") or "", code, environment)[:1]
         for model in _models(written, code, environment):
-            yield Fetched(model, folder.group(2) if folder else None, match.start())
+            yield Fetched(model, folder.group(2) if folder else None, match.start(), revision)
     if not called:
         yield Fetched(None, None, code.index("snapshot_download"))
 

@@ -34,6 +34,11 @@ class Volume(NamedTuple):
     mount: Mount
     source: Value
 
+    @property
+    def read_only(self) -> Value | None:
+        """Whether a claim is mounted to be read only, wherever it is."""
+        return self.source.get("persistentVolumeClaim", "readOnly")
+
 
 class Reader:
     """Reads the pods of one file.
@@ -235,7 +240,8 @@ def _mounts(container: Value, volumes: Mapping[str, Volume]) -> Iterator[tuple[M
             path = entry.get("mountPath") or entry
             sub_path = text(entry, "subPath").strip("/")
             source, name = volume.mount.source, volume.mount.name
-            yield Mount(path.text or "", source, name, path.line, path.column, sub_path), entry
+            fixed = any(v is not None and v.data is True for v in (entry.get("readOnly"), volume.read_only))
+            yield Mount(path.text or "", source, name, path.line, path.column, sub_path, fixed), entry
 
 
 def _files_of(config_map: Value, data: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:

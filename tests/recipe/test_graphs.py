@@ -449,6 +449,9 @@ def test_claims(written: Written) -> None:
     assert [claim.name for claim in component.claims] == ["cache"]
     (mount,) = main(component).mounts
     assert (mount.path, mount.source, mount.name, mount.sub_path) == ("/models", "claim", "cache", "hub")
+    assert not mount.read_only
+    fixed = _container("volumeMounts: [{name: a, mountPath: /models, readOnly: true}]", volumes)
+    assert [mount.read_only for mount in main(only(written, fixed)).mounts] == [True]
     cached = _beta("  - {name: w, type: worker, compilationCache: {pvcName: compiled}}")
     assert [claim.name for claim in only(written, cached).claims] == ["compiled"]
 
