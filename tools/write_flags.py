@@ -250,7 +250,7 @@ def _spec(node: ast.Call, called: str, keywords: dict[str, ast.expr], fields: di
         inner = spread.values[0] if isinstance(spread, ast.Dict) and None in spread.keys else spread
         name = _literal(inner.slice) if isinstance(inner, ast.Subscript) else None
         field = fields.get(f"{ast.unparse(inner.value)}.{name}") if isinstance(inner, ast.Subscript) else None
-        found = dict(field or {"type": "unknown"})
+        found = dict({"type": "unknown"} if field is None else field)
     if "action" in keywords:
         return _action(ast.unparse(keywords["action"]))
     nargs = _literal(keywords.get("nargs"))

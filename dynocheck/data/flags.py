@@ -42,8 +42,7 @@ class _Table(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """The options of one release of a program by every spelling; `source` is the package they were read
-    from."""
+    """The options of one release of a program by every spelling; `source` is the package that names them."""
 
     title: str
     source: str
@@ -61,7 +60,7 @@ class Options(msgspec.Struct, frozen=True):
 
 
 def dynamo_release(image: str) -> str | None:
-    """The release of Dynamo in one of its images, or None when the tag does not tell or it is not known here."""
+    """The release of Dynamo in one of its images, or None when the tag does not tell."""
     reference = images.parse(image)
     row = images.find(reference)
     tag = _TAG.fullmatch(reference.tag) if reference.ours else None
