@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.errors import UsageError
-from dynocheck.facts.recipe import Manifest, Problem, Recipe, Role, SourceFile
+from dynocheck.facts.recipe import Manifest, Page, Problem, Recipe, Role, SourceFile
 from dynocheck.recipe.documents import read
 from dynocheck.recipe.graphs import created_claims, graph, is_graph
+from dynocheck.recipe.pages import is_page, page
 from dynocheck.recipe.pods import Reader
 from dynocheck.recipe.secrets import withhold
 from dynocheck.recipe.workloads import benchmarks, claims, downloads
@@ -111,6 +112,7 @@ def _folder(path: Path) -> Recipe:
     folders: list[str] = []
     seen = {os.path.realpath(path)}
     rendered: set[Path] = set()
+    pages: list[Page] = []
 
     def unreadable(error: OSError) -> None:
         problem = Problem(_reason(error))
@@ -125,9 +127,19 @@ def _folder(path: Path) -> Recipe:
             rendered.add(folder)
         role = Role.KUSTOMIZE if folder in rendered else Role.MANIFEST
         reads.extend(_file(folder / leaf, role) for leaf in sorted(leaves) if leaf.endswith(_SUFFIXES))
+        pages.extend(_page(folder / leaf, path) for leaf in sorted(leaves) if is_page(leaf))
     shape = "model" if _is_model(path) else "variant"
     context = _context(path) if shape == "variant" else []
-    return _recipe(path, shape, [*reads, *context], folders)
+    return msgspec.structs.replace(_recipe(path, shape, [*reads, *context], folders), pages=tuple(pages))
+
+
+def _page(path: Path, root: Path) -> Page:
+    """A README; one that cannot be read says nothing."""
+    try:
+        text = _text(path)
+    except (OSError, UnicodeDecodeError):
+        return Page(path=shown(path))
+    return page(text, path, root, shown(path))
 
 
 def _first_time(folder: Path, seen: set[str]) -> bool:
