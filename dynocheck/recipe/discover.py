@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.errors import UsageError
-from dynocheck.facts.ignores import Ignore
 from dynocheck.facts.recipe import Manifest, Problem, Recipe, Role, SourceFile
 from dynocheck.recipe.documents import read
 from dynocheck.recipe.graphs import created_claims, graph, is_graph
 from dynocheck.recipe.ignores import in_markdown, in_yaml
+from dynocheck.recipe.pages import is_page, page
 from dynocheck.recipe.pods import Reader
 from dynocheck.recipe.secrets import withhold
 from dynocheck.recipe.workloads import benchmarks, claims, downloads
@@ -23,7 +23,6 @@ FRAMEWORKS = ("vllm", "sglang", "trtllm", "tokenspeed")
 CACHE_FOLDER = "model-cache"
 MAX_BYTES = 10 * 1024 * 1024
 _SUFFIXES = (".yaml", ".yml")
-_PAGES = ".md"
 _KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
 _ANCESTORS = 6  # model/framework/mode is 3; the deepest seen upstream is 6
 
@@ -129,19 +128,24 @@ def _folder(path: Path) -> Recipe:
             rendered.add(folder)
         role = Role.KUSTOMIZE if folder in rendered else Role.MANIFEST
         reads.extend(_file(folder / leaf, role) for leaf in sorted(leaves) if leaf.endswith(_SUFFIXES))
-        pages.extend(folder / leaf for leaf in leaves if leaf.endswith(_PAGES))
+        pages.extend(folder / leaf for leaf in sorted(leaves) if is_page(leaf))
     shape = "model" if _is_model(path) else "variant"
     context = _context(path) if shape == "variant" else []
     recipe = _recipe(path, shape, [*reads, *context], folders)
-    noted = (ignore for page in sorted(pages) for ignore in _in_page(page))
-    return msgspec.structs.replace(recipe, ignores=(*recipe.ignores, *noted))
+    texts = [(found, text) for found in pages if (text := _readable(found)) is not None]
+    return msgspec.structs.replace(
+        recipe,
+        ignores=(*recipe.ignores, *(i for found, text in texts for i in in_markdown(shown(found), text))),
+        pages=tuple(page(text, found, path, shown(found)) for found, text in texts),
+    )
 
 
-def _in_page(path: Path) -> Iterator[Ignore]:
+def _readable(path: Path) -> str | None:
+    """What a page says; one that cannot be read says nothing."""
     try:
-        yield from in_markdown(shown(path), _text(path))
+        return _text(path)
     except (OSError, UnicodeDecodeError):
-        return  # what cannot be read ignores nothing
+        return None
 
 
 def _first_time(folder: Path, seen: set[str]) -> bool:
