@@ -13,6 +13,7 @@ from dynocheck.errors import UsageError
 from dynocheck.facts.recipe import Hollow, Manifest, Page, Problem, Recipe, Role, SourceFile
 from dynocheck.recipe.documents import read
 from dynocheck.recipe.graphs import created_claims, graph, is_graph
+from dynocheck.recipe.hollow import hollow_files
 from dynocheck.recipe.pages import is_page, page
 from dynocheck.recipe.pods import Reader
 from dynocheck.recipe.secrets import withhold
@@ -23,7 +24,6 @@ CACHE_FOLDER = "model-cache"
 MAX_BYTES = 10 * 1024 * 1024
 _SUFFIXES = (".yaml", ".yml")
 _KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
-_POINTER = b"version https://git-lfs.github.com/spec/v1"
 _ANCESTORS = 6  # model/framework/mode is 3; the deepest seen upstream is 6
 
 
@@ -114,7 +114,7 @@ def _folder(path: Path) -> Recipe:
     seen = {os.path.realpath(path)}
     rendered: set[Path] = set()
     pages: list[Page] = []
-    hollow: list[Hollow] = []
+    hollow: list[tuple[str, str]] = []
 
     def unreadable(error: OSError) -> None:
         problem = Problem(_reason(error))
@@ -130,29 +130,11 @@ def _folder(path: Path) -> Recipe:
         role = Role.KUSTOMIZE if folder in rendered else Role.MANIFEST
         reads.extend(_file(folder / leaf, role) for leaf in sorted(leaves) if leaf.endswith(_SUFFIXES))
         pages.extend(_page(folder / leaf, path) for leaf in sorted(leaves) if is_page(leaf))
-        hollow.extend(_hollow(folder, (leaf for leaf in sorted(leaves) if leaf[0] != ".")))
+        hollow.extend((shown(folder / leaf), why) for leaf, why in hollow_files(folder, sorted(leaves)))
     shape = "model" if _is_model(path) else "variant"
     context = _context(path) if shape == "variant" else []
     recipe = _recipe(path, shape, [*reads, *context], folders)
-    return msgspec.structs.replace(recipe, pages=tuple(pages), hollow=tuple(hollow))
-
-
-def _hollow(folder: Path, leaves: Iterable[str]) -> Iterator[Hollow]:
-    """The files that hold nothing of their own. What is not readable at all is told elsewhere."""
-    for leaf in leaves:
-        path = folder / leaf
-        try:
-            if not stat.S_ISREG(path.stat().st_mode):
-                continue
-            with path.open("rb") as stream:
-                head = stream.read(len(_POINTER))
-        except FileNotFoundError:
-            yield Hollow(shown(path), "dangling")
-        except OSError:
-            continue
-        else:
-            if head == _POINTER or not head:
-                yield Hollow(shown(path), "pointer" if head else "empty")
+    return msgspec.structs.replace(recipe, pages=tuple(pages), hollow=tuple(Hollow(*each) for each in hollow))
 
 
 def _page(path: Path, root: Path) -> Page:
