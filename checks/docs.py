@@ -119,8 +119,9 @@ def _unknown_objects(
     page: Page, command: tuple[Word, ...], known: Mapping[str, set[str]]
 ) -> Iterator[Finding]:
     for kind, name in _objects(command):
-        # A recipe that has none of a kind may wait for what something else brings.
-        if known[kind] and name not in known[kind]:
+        # A recipe that has none of a kind may wait for what something else brings, as it does for Services.
+        another = kind == "Service" and not name.endswith("-frontend")
+        if known[kind] and name not in known[kind] and not another:
             yield warn(
                 f"the recipe has no {kind} {name}",
                 fix=f"write one of {', '.join(sorted(known[kind]))}",
