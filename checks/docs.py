@@ -20,6 +20,7 @@ _KINDS = {
 }
 _VERBS = ("get", "wait", "describe", "logs", "delete", "port-forward", "rollout", "scale", "patch", "edit")
 _VALUED = re.compile(r"-[nlopc]|--(namespace|selector|output|context|kubeconfig|timeout|for|tail|patch|type)")
+_LONGEST_CELL = 60  # characters
 _TOTAL = re.compile(r"(total )?(number of )?#? ?(gpus?)( total| count)?", re.IGNORECASE)
 _COUNT = re.compile(r"(\d+)(?:\s*[x\u00d7]\s*[\w/ -]+| GPUs?)?", re.IGNORECASE)
 
@@ -181,7 +182,7 @@ def _said(cells: Mapping[str, str]) -> tuple[str, int] | None:
     columns = [header for header in cells if _TOTAL.fullmatch(header)]
     columns.sort(key=lambda header: "total" not in header.lower())
     for header in columns:
-        match = _COUNT.fullmatch(cells[header])
+        match = _COUNT.fullmatch(cells[header][:_LONGEST_CELL])
         if match:
             return header, int(match.group(1))
     return None
