@@ -105,7 +105,7 @@ def test_what_only_looks_like_a_secret(tmp_path: Path, variable: str) -> None:
 def test_a_token_reaches_no_report(tmp_path: Path) -> None:
     recipes(tmp_path, deploy=graph(f"env: [{{name: HF_TOKEN, value: {TOKEN}}}]"))
     forms = ("json", "junit", "sarif", "github")
-    options = [f"-o={form}={tmp_path / form}" for form in forms]
+    options = [f"--output={form}={tmp_path / form}" for form in forms]
     done = dynocheck("recipe", tmp_path, "--select", "security.secrets", "-o", "table", *options)
     assert done.code == 1
     for told in (done.out, *((tmp_path / form).read_text() for form in forms)):
