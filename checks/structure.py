@@ -159,6 +159,8 @@ def _meant(folder: str) -> tuple[str, str] | None:
     name = folder.lower()
     if name in _OTHER_SPELLINGS:
         return folder, _OTHER_SPELLINGS[name]
+    if name not in _FRAMEWORKS and name.startswith(_FRAMEWORKS):  # vllm-fp8 and the like say what they are
+        return None
     close = difflib.get_close_matches(name, _FRAMEWORKS, n=1, cutoff=0.8)
     return (folder, close[0]) if close else None
 

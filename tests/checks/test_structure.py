@@ -70,6 +70,11 @@ def test_a_misspelt_framework(tmp_path: Path, folder: str, fix: str) -> None:
     assert finding.fix == f"call it {fix}"
 
 
+def test_a_framework_with_more_in_its_name_is_not_misspelt(tmp_path: Path) -> None:
+    given = recipes(tmp_path, vllm2__agg__deploy=DEPLOY, vllm__agg__deploy=DEPLOY)
+    assert said(structure.framework, given) == []
+
+
 def test_a_graph_in_the_folder_of_another_framework(tmp_path: Path) -> None:
     given = recipes(tmp_path / "a", sglang__agg__deploy=DEPLOY)
     assert said(structure.framework, given) == [("warn", "in the folder sglang lies a graph that runs vllm")]
