@@ -20,6 +20,7 @@ _KINDS = {
 }
 _VERBS = ("get", "wait", "describe", "logs", "delete", "port-forward", "rollout", "scale", "patch", "edit")
 _VALUED = re.compile(r"-[nlopc]|--(namespace|selector|output|context|kubeconfig|timeout|for|tail|patch|type)")
+_LONGEST_CELL = 60  # characters
 _TOTAL = re.compile(r"(total )?(number of )?#? ?(gpus?)( total| count)?", re.IGNORECASE)
 _COUNT = re.compile(r"(\d+)(?:\s*[x\u00d7]\s*[\w/ -]+| GPUs?)?", re.IGNORECASE)
 
@@ -119,8 +120,9 @@ def _unknown_objects(
     page: Page, command: tuple[Word, ...], known: Mapping[str, set[str]]
 ) -> Iterator[Finding]:
     for kind, name in _objects(command):
-        # A recipe that has none of a kind may wait for what something else brings.
-        if known[kind] and name not in known[kind]:
+        # A recipe that has none of a kind may wait for what something else brings, as it does for Services.
+        another = kind == "Service" and not name.endswith("-frontend")
+        if known[kind] and name not in known[kind] and not another:
             yield warn(
                 f"the recipe has no {kind} {name}",
                 fix=f"write one of {', '.join(sorted(known[kind]))}",
@@ -180,7 +182,7 @@ def _said(cells: Mapping[str, str]) -> tuple[str, int] | None:
     columns = [header for header in cells if _TOTAL.fullmatch(header)]
     columns.sort(key=lambda header: "total" not in header.lower())
     for header in columns:
-        match = _COUNT.fullmatch(cells[header])
+        match = _COUNT.fullmatch(cells[header][:_LONGEST_CELL])
         if match:
             return header, int(match.group(1))
     return None

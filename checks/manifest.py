@@ -41,7 +41,7 @@ def schema(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: kubectl apply --dry-run=server --validate=strict -f FILE
     """
-    from dynocheck.schema import validate  # schemas are read only here
+    from dynocheck.schema import evaluates_rules, validate  # schemas are read only here
 
     judged = False
     for manifest in _manifests(recipes):
@@ -65,6 +65,11 @@ def schema(recipes: Recipes) -> Iterator[Finding]:
             )
     if not judged:
         raise Skip("no manifest that is applied as it stands")
+    if not evaluates_rules():
+        yield warn(
+            "the rules in CEL of custom kinds were not evaluated: this Python has no cel-expr-python",
+            fix="pip install cel-expr-python, where there is a build of it",
+        )
 
 
 def _manifests(recipes: Recipes) -> Iterator[Manifest]:

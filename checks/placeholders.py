@@ -92,26 +92,31 @@ def _replacement(text: _Text, variable: str) -> str:
     return "write the value, or tell the reader to run envsubst < FILE | kubectl apply -f -"
 
 
-def _texts(
-    value: Value, key: str = "", *, in_command: bool = False, in_variable: bool = False
-) -> Iterator[_Text]:
+def _texts(root: Value) -> list[_Text]:
     """The texts in which a placeholder would be one, each with its key."""
-    if value.text is not None:
-        if "\n" not in value.text and not (in_command and " " in value.text):
-            yield _Text(value, key, in_command, in_variable)
-        return
-    for name, entry in value.mapping.items():
-        if name not in _FREE_TEXT:
-            named = value.get("name")
-            of_variable = name == "value" and named is not None and named.text is not None
-            yield from _texts(
-                entry,
-                str(named.text) if of_variable and named is not None else name,
-                in_command=name in _SCRIPTS,
-                in_variable=of_variable,
-            )
-    for element in value.sequence:
-        yield from _texts(element, key, in_command=in_command, in_variable=in_variable)
+    found: list[_Text] = []
+    pending = [_Text(root, "", in_command=False, in_variable=False)]
+    while pending:
+        each = pending.pop()
+        data = each.value.data
+        if isinstance(data, str):
+            if "\n" not in data and not (each.in_command and " " in data):
+                found.append(each)
+        elif isinstance(data, list):
+            pending += [each._replace(value=element) for element in data]
+        elif isinstance(data, dict):
+            pending += _entries(data)
+    return sorted(found, key=lambda text: (text.value.line, text.value.column))
+
+
+def _entries(data: dict[str, Value]) -> Iterator[_Text]:
+    called = data.get("name")
+    variable = called.text if called is not None else None
+    for key, entry in data.items():
+        of_variable = key == "value" and bool(variable)
+        name = variable if of_variable and variable else key
+        if key not in _FREE_TEXT:
+            yield _Text(entry, name, in_command=key in _SCRIPTS, in_variable=of_variable)
 
 
 def _is_expanded(recipe: Recipe) -> bool:

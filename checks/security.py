@@ -95,16 +95,23 @@ def _judged(recipe: Recipe) -> Iterator[Manifest]:
             yield from file.manifests
 
 
-def _spelled_out(value: Value, name: str = "") -> Iterator[tuple[str, Value]]:
+def _spelled_out(root: Value) -> list[tuple[str, Value]]:
     """Every text that was withheld when the file was read, with the name it is the value of."""
-    if value.text is not None and HIDDEN in value.text:
-        yield name, value
-    called = value.get("name")
-    for key, entry in value.mapping.items():
-        of_variable = key == "value" and called is not None and called.text
-        yield from _spelled_out(entry, of_variable or key)
-    for element in value.sequence:
-        yield from _spelled_out(element, name)
+    found: list[tuple[str, Value]] = []
+    pending = [("", root)]
+    while pending:
+        name, value = pending.pop()
+        data = value.data
+        if isinstance(data, str):
+            if HIDDEN in data:
+                found.append((name, value))
+        elif isinstance(data, list):
+            pending += [(name, element) for element in data]
+        elif isinstance(data, dict):
+            called = data.get("name")
+            variable = called.text if called is not None else None
+            pending += [(variable or key if key == "value" else key, entry) for key, entry in data.items()]
+    return sorted(found, key=lambda each: (each[1].line, each[1].column))
 
 
 def _excess(template: PodTemplate) -> Iterator[Finding]:

@@ -71,7 +71,7 @@ def api_version(recipes: Recipes) -> Iterator[Finding]:
             yield fail(
                 f"there is no {manifest.kind} in {manifest.api_version}",
                 fix=f"apiVersion: {served[0]}",
-                evidence={"served": served},
+                evidence={"served": list(served)},
                 location=place,
             )
 
@@ -104,10 +104,10 @@ def _changes(spec: Value | None) -> dict[str, str]:
     return graph | {f"service.{key}": becomes for key, becomes in _COMPONENT_CHANGES.items() if key in used}
 
 
-def _right_versions(manifest: Manifest) -> list[str]:
+def _right_versions(manifest: Manifest) -> tuple[str, ...]:
     """Where Kubernetes has this kind, when the manifest names a group of Kubernetes that has it not."""
     from dynocheck.schema import served  # schemas are read only here
 
     versions = served(manifest.kind)
     own = "." not in manifest.group or any(v.startswith(f"{manifest.group}/") for v in versions)
-    return versions if own and manifest.api_version not in versions else []
+    return versions if own and manifest.api_version not in versions else ()

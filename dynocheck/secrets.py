@@ -18,12 +18,15 @@ _NAME = re.compile(
     r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE
 )
 # Names that hold such a word and nothing secret: a count, a file, the object that holds it.
-_HARMLESS = re.compile(r"TOKENIZER|TOKENS|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH)$", re.IGNORECASE)
-
-# What stands where a secret will be: nothing, another variable, a hint to the reader, a number or a switch.
+_HARMLESS = re.compile(
+    r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_"
+    r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL)$",
+    re.IGNORECASE,
+)
+# What stands where a secret will be: nothing, another variable, a hint to the reader, a switch.
 _STAND_IN = re.compile(
-    r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|(your|my|change|replace|insert|enter)[-_ ]?\w*([-_ ]\w+)*|x+|\*+|\.+"
-    r"|\d{1,7}|true|false|none|null",
+    r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|(your|change|replace|insert|enter)[-_ ][a-z_ -]*|(change|replace)me"
+    r"|x+|\*+|\.+|true|false|none|null",
     re.IGNORECASE,
 )
 

@@ -364,6 +364,13 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...] = ()
 
 
+class Hollow(msgspec.Struct, frozen=True):
+    """A file without what it is there for: `why` is pointer (of Git LFS), dangling (a link) or empty."""
+
+    path: str
+    why: str
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """What one path given by the user holds: a model's folder, a variant of it, or manifests.
 
@@ -380,6 +387,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     benchmarks: tuple[Benchmark, ...] = ()
     pages: tuple[Page, ...] = ()
     ignores: tuple[Ignore, ...] = ()
+    hollow: tuple[Hollow, ...] = ()
 
     @property
     def judged(self) -> Iterator[SourceFile]:

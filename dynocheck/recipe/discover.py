@@ -10,9 +10,10 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.errors import UsageError
-from dynocheck.facts.recipe import Manifest, Problem, Recipe, Role, SourceFile
+from dynocheck.facts.recipe import Hollow, Manifest, Problem, Recipe, Role, SourceFile
 from dynocheck.recipe.documents import read
 from dynocheck.recipe.graphs import created_claims, graph, is_graph
+from dynocheck.recipe.hollow import hollow_files
 from dynocheck.recipe.ignores import in_markdown, in_yaml
 from dynocheck.recipe.pages import is_page, page
 from dynocheck.recipe.pods import Reader
@@ -114,6 +115,7 @@ def _folder(path: Path) -> Recipe:
     pages: list[Path] = []
     seen = {os.path.realpath(path)}
     rendered: set[Path] = set()
+    hollow: list[Hollow] = []
 
     def unreadable(error: OSError) -> None:
         problem = Problem(_reason(error))
@@ -129,6 +131,7 @@ def _folder(path: Path) -> Recipe:
         role = Role.KUSTOMIZE if folder in rendered else Role.MANIFEST
         reads.extend(_file(folder / leaf, role) for leaf in sorted(leaves) if leaf.endswith(_SUFFIXES))
         pages.extend(folder / leaf for leaf in sorted(leaves) if is_page(leaf))
+        hollow.extend(Hollow(shown(folder / leaf), why) for leaf, why in hollow_files(folder, sorted(leaves)))
     shape = "model" if _is_model(path) else "variant"
     context = _context(path) if shape == "variant" else []
     recipe = _recipe(path, shape, [*reads, *context], folders)
@@ -137,6 +140,7 @@ def _folder(path: Path) -> Recipe:
         recipe,
         ignores=(*recipe.ignores, *(i for found, text in texts for i in in_markdown(shown(found), text))),
         pages=tuple(page(text, found, path, shown(found)) for found, text in texts),
+        hollow=tuple(hollow),
     )
 
 

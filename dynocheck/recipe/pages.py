@@ -27,7 +27,9 @@ _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//")
 _HTML_ANCHOR = re.compile(r"""<a\s+(?:name|id)=["']([^"']+)["']""")
 _ANCESTORS = 6  # commands may be meant from the recipe, the folder of recipes or the repository around it
-_LONGEST = 60  # lines of one command, here-documents and quoted JSON included
+_LONGEST = 40  # lines of one command, quoted JSON included
+MAX_CHARACTERS = 64 * 1024  # of a page: reading Markdown can take the square of its length
+_MOST = 5000  # lines that are read for the commands of a page: a quote that is never closed makes many
 _FILE_FLAGS = ("-f", "--filename", "-k", "--kustomize")
 _FILE_VERBS = ("apply", "create", "delete", "replace", "diff")
 
@@ -40,13 +42,15 @@ def is_page(name: str) -> bool:
 def page(text: str, path: Path, root: Path, shown: str) -> Page:
     """What a README says.
 
-    :param text: its Markdown.
+    :param text: its Markdown; one longer than MAX_CHARACTERS says nothing.
     :param path: where it lies, for what it names relative to itself.
     :param root: the recipe's folder.
     :param shown: its path as it is told.
     """
     from markdown_it import MarkdownIt  # a recipe without a README needs none
 
+    if len(text) > MAX_CHARACTERS:
+        return Page(path=shown)
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
     commands: list[tuple[Word, ...]] = []
     files: list[Mention] = []
@@ -67,11 +71,12 @@ def page(text: str, path: Path, root: Path, shown: str) -> Page:
 
 def _commands(lines: Sequence[str], first: int, variables: dict[str, str]) -> Iterator[tuple[Word, ...]]:
     """The commands of a block whose first line is this one of the page; assignments are kept."""
-    at = 0
-    while at < len(lines):
-        taken, words = _logical(lines[at:])
+    at = read = 0
+    while at < len(lines) and read < _MOST:
+        taken, words = _logical(lines[at : at + _LONGEST])
         line = first + at
         at += taken
+        read += taken if words else _LONGEST
         for command in _split(words):
             rest = list(_assigned(command, variables))
             if rest:
@@ -80,7 +85,7 @@ def _commands(lines: Sequence[str], first: int, variables: dict[str, str]) -> It
 
 def _logical(lines: Sequence[str]) -> tuple[int, list[str]]:
     """How many lines the first command takes, and its words; none when no shell could read it."""
-    for count in range(1, min(len(lines), _LONGEST) + 1):
+    for count in range(1, len(lines) + 1):
         text = "\n".join(lines[:count]).removeprefix("$ ")
         if text.endswith("\\"):
             continue

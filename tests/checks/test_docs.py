@@ -79,6 +79,7 @@ def test_a_command_that_names_what_there_is_not(tmp_path: Path, command: str, me
         "kubectl port-forward svc/g-frontend 8000:8000",
         "kubectl get pods -n x | grep benchmark",
         "kubectl exec -it -n x <benchmark-pod> -- tmux a -t benchmark",
+        "kubectl port-forward svc/inference-gateway 8080:80 -n gateways",
         "kubectl get dgd",
         "kubectl get secret hf-token-secret",
         "kubectl logs -f deployment/dynamo-operator -c manager",

@@ -65,6 +65,13 @@ def test_a_secret_is_told_and_never_shown(tmp_path: Path, text: str, message: st
     assert finding.location.line is not None
 
 
+@pytest.mark.parametrize("value", ["mysecret", "my-token", "yours", "1234567", "changes1", "your-4f3a9c"])
+def test_what_may_be_one_is_kept_back(tmp_path: Path, value: str) -> None:
+    given = recipes(tmp_path, deploy=graph(f"env: [{{name: HF_TOKEN, value: '{value}'}}]"))
+    assert value not in repr(given)
+    assert [outcome for outcome, _ in said(security.secrets, given)] == ["fail"]
+
+
 def test_a_password_of_a_test_may_be_harmless(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=graph("env: [{name: DB_PASSWORD, value: postgres}]"))
     assert [outcome for outcome, _ in said(security.secrets, given)] == ["warn"]
@@ -86,6 +93,7 @@ def test_a_secret_with_content_is_a_warning(tmp_path: Path) -> None:
         "{name: HF_TOKEN, value: <your-token>}",
         "{name: HF_TOKEN, valueFrom: {secretKeyRef: {name: hf-token-secret, key: HF_TOKEN}}}",
         '{name: MAX_TOKEN, value: "4096"}',
+        '{name: TOKEN_BUDGET, value: "4096"}',
         "{name: TOKENIZER, value: Qwen/Qwen3-0.6B}",
         "{name: TOKEN_PATH, value: /var/run/token}",
     ],
@@ -96,11 +104,13 @@ def test_what_only_looks_like_a_secret(tmp_path: Path, variable: str) -> None:
 
 def test_a_token_reaches_no_report(tmp_path: Path) -> None:
     recipes(tmp_path, deploy=graph(f"env: [{{name: HF_TOKEN, value: {TOKEN}}}]"))
-    for form in ("table", "json", "junit", "sarif", "github"):
-        done = dynocheck("recipe", tmp_path, "--select", "security.secrets", "-o", form)
-        assert done.code == 1
-        assert "HF_TOKEN" in done.out
-        assert TOKEN not in done.out + done.err
+    forms = ("json", "junit", "sarif", "github")
+    options = [f"--output={form}={tmp_path / form}" for form in forms]
+    done = dynocheck("recipe", tmp_path, "--select", "security.secrets", "-o", "table", *options)
+    assert done.code == 1
+    for told in (done.out, *((tmp_path / form).read_text() for form in forms)):
+        assert "HF_TOKEN" in told
+        assert TOKEN not in told
 
 
 # security.privileges
