@@ -12,6 +12,7 @@ from dynocheck import config, reports, runner, snapshot
 from dynocheck.commands.aside import Aside, Wanted
 from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
+from dynocheck.facts.definitions import DefinitionPaths
 from dynocheck.facts.recipe import IgnoreUses
 from dynocheck.ignores import Comments
 from dynocheck.kube import Cluster
@@ -101,12 +102,14 @@ def judge(
     *,
     recipes: Sequence[str] = (),
     cluster: bool = False,
+    crds: Sequence[str] = (),
 ) -> int:
     """Judge and report.
 
     :param scope: the base of the facts that a check must need to be part of this verb.
     :param recipes: paths to look at.
     :param cluster: whether to look at a cluster, unless the choices name a recording of one.
+    :param crds: paths to definitions of custom kinds.
     :return: the exit code.
     :raises UsageError: what the user gave cannot be used.
     """
@@ -121,6 +124,8 @@ def judge(
     known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
     known.facts[Settings] = setting.configuration.thresholds
     sources = sources_of(choices, recipes, cluster=cluster and choices.snapshot is None)
+    if crds:
+        sources[DefinitionPaths] = DefinitionPaths(tuple(crds))
     target |= described(sources)
 
     tables = setting.tables(choices, scope)
