@@ -39,7 +39,8 @@ def schema(
     CEL, mounts without a volume, requests above their limit.
 
     Kubernetes' own kinds, Dynamo's, those of Gateway API and its inference extension, ComputeDomains and
-    PodMonitors are known; another kind is a warning. What Dynamo's webhooks refuse is looked at by
+    PodMonitors are known; another kind is a warning. With --crds or --cluster the definitions that are found
+    there count for the kinds that they define. What Dynamo's webhooks refuse is looked at by
     manifest.admission.
 
     Fix: kubectl apply --dry-run=server --validate=strict -f FILE
