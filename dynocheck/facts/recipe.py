@@ -308,6 +308,45 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
         return self.file.rpartition("/")[0] == graph.file.rpartition("/")[0]
 
 
+class Mention(msgspec.Struct, frozen=True):
+    """A file, folder or heading that a page names; `found` is None where nobody looked for it."""
+
+    text: str
+    found: bool | None
+    line: int
+    column: int
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row of a page's table: its cells by the headers above them, and the folders that it names."""
+
+    cells: dict[str, str]
+    folders: tuple[str, ...]
+    line: int
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A README: the commands of its shell blocks, the files that those are given, its links, tables and
+    comments for us.
+
+    `folders` of its rows are relative to the recipe, as the recipe's own are.
+    """
+
+    path: str
+    commands: tuple[tuple[Word, ...], ...] = ()
+    files: tuple[Mention, ...] = ()
+    links: tuple[Mention, ...] = ()
+    rows: tuple[Row, ...] = ()
+    ignores: tuple[Ignore, ...] = ()
+
+
+class Hollow(msgspec.Struct, frozen=True):
+    """A file without what it is there for: `why` is pointer (of Git LFS), dangling (a link) or empty."""
+
+    path: str
+    why: str
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """What one path given by the user holds: a model's folder, a variant of it, or manifests.
 
@@ -322,6 +361,8 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     graphs: tuple[Graph, ...] = ()
     downloads: tuple[Download, ...] = ()
     benchmarks: tuple[Benchmark, ...] = ()
+    pages: tuple[Page, ...] = ()
+    hollow: tuple[Hollow, ...] = ()
     ignores: tuple[Ignore, ...] = ()
 
     @property

@@ -10,11 +10,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.errors import UsageError
-from dynocheck.facts.ignores import Ignore
-from dynocheck.facts.recipe import Manifest, Problem, Recipe, Role, SourceFile
+from dynocheck.facts.recipe import Hollow, Manifest, Page, Problem, Recipe, Role, SourceFile
 from dynocheck.recipe.documents import read
 from dynocheck.recipe.graphs import created_claims, graph, is_graph
 from dynocheck.recipe.ignores import in_markdown, in_yaml
+from dynocheck.recipe.pages import is_page, page
 from dynocheck.recipe.pods import Reader
 from dynocheck.recipe.secrets import withhold
 from dynocheck.recipe.workloads import benchmarks, claims, downloads
@@ -23,8 +23,8 @@ FRAMEWORKS = ("vllm", "sglang", "trtllm", "tokenspeed")
 CACHE_FOLDER = "model-cache"
 MAX_BYTES = 10 * 1024 * 1024
 _SUFFIXES = (".yaml", ".yml")
-_PAGES = ".md"
 _KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
+_POINTER = b"version https://git-lfs.github.com/spec/v1"
 _ANCESTORS = 6  # model/framework/mode is 3; the deepest seen upstream is 6
 
 
@@ -112,9 +112,10 @@ def _single(path: Path) -> Recipe:
 def _folder(path: Path) -> Recipe:
     reads: list[_Read] = []
     folders: list[str] = []
-    pages: list[Path] = []
     seen = {os.path.realpath(path)}
     rendered: set[Path] = set()
+    pages: list[Page] = []
+    hollow: list[Hollow] = []
 
     def unreadable(error: OSError) -> None:
         problem = Problem(_reason(error))
@@ -129,19 +130,43 @@ def _folder(path: Path) -> Recipe:
             rendered.add(folder)
         role = Role.KUSTOMIZE if folder in rendered else Role.MANIFEST
         reads.extend(_file(folder / leaf, role) for leaf in sorted(leaves) if leaf.endswith(_SUFFIXES))
-        pages.extend(folder / leaf for leaf in leaves if leaf.endswith(_PAGES))
+        pages.extend(_page(folder / leaf, path) for leaf in sorted(leaves) if is_page(leaf))
+        hollow.extend(_hollow(folder, (leaf for leaf in sorted(leaves) if leaf[0] != ".")))
     shape = "model" if _is_model(path) else "variant"
     context = _context(path) if shape == "variant" else []
     recipe = _recipe(path, shape, [*reads, *context], folders)
-    noted = (ignore for page in sorted(pages) for ignore in _in_page(page))
-    return msgspec.structs.replace(recipe, ignores=(*recipe.ignores, *noted))
+    noted = (ignore for each in pages for ignore in each.ignores)
+    return msgspec.structs.replace(
+        recipe, pages=tuple(pages), hollow=tuple(hollow), ignores=(*recipe.ignores, *noted)
+    )
 
 
-def _in_page(path: Path) -> Iterator[Ignore]:
+def _hollow(folder: Path, leaves: Iterable[str]) -> Iterator[Hollow]:
+    """The files that hold nothing of their own. What is not readable at all is told elsewhere."""
+    for leaf in leaves:
+        path = folder / leaf
+        try:
+            if not stat.S_ISREG(path.stat().st_mode):
+                continue
+            with path.open("rb") as stream:
+                head = stream.read(len(_POINTER))
+        except FileNotFoundError:
+            yield Hollow(shown(path), "dangling")
+        except OSError:
+            continue
+        else:
+            if head == _POINTER or not head:
+                yield Hollow(shown(path), "pointer" if head else "empty")
+
+
+def _page(path: Path, root: Path) -> Page:
+    """A README; one that cannot be read says nothing."""
     try:
-        yield from in_markdown(shown(path), _text(path))
+        text = _text(path)
     except (OSError, UnicodeDecodeError):
-        return  # what cannot be read ignores nothing
+        return Page(path=shown(path))
+    ignores = tuple(in_markdown(shown(path), text))
+    return msgspec.structs.replace(page(text, path, root, shown(path)), ignores=ignores)
 
 
 def _first_time(folder: Path, seen: set[str]) -> bool:
