@@ -60,15 +60,22 @@ _reporting = _options(
     click.option("--strict", is_flag=True, help="Warnings make the exit code 1."),
     click.option("--snapshot", metavar="FILE", help="Judge a recording instead of a live cluster."),
 )
+_baselines = _options(
+    click.option("--baseline", metavar="FILE", help="Findings that this file holds do not count."),
+    click.option("--write-baseline", metavar="FILE", help="Make all findings of this run the baseline."),
+)
 _recipe = click.option(
     "--recipe", "recipes", multiple=True, metavar="DIR", help="A recipe that is to run here."
 )
 
 
-def _choices(**given: Any) -> Any:
+def _choices(
+    baseline: str | None = None, write_baseline: str | None = None, diff: str | None = None, **given: Any
+) -> Any:
+    from dynocheck.commands.aside import Wanted
     from dynocheck.commands.judging import Choices
 
-    return Choices(**given)
+    return Choices(aside=Wanted(baseline, write_baseline, diff), **given)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,6 +93,7 @@ def cli(context: click.Context) -> None:
 @cli.command()
 @_recipe
 @_reporting
+@_baselines
 @_choosing
 @_reaching
 def preflight(recipes: tuple[str, ...], **given: Any) -> int:
@@ -98,14 +106,17 @@ def preflight(recipes: tuple[str, ...], **given: Any) -> int:
 @cli.command()
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--cluster", is_flag=True, help="Look at the live cluster too.")
+@click.option("--crds", multiple=True, metavar="DIR", help="Definitions that judge custom objects exactly.")
+@click.option("--diff", metavar="REV", help="Only what is not as it was at this git revision counts.")
 @_reporting
+@_baselines
 @_choosing
 @_reaching
-def recipe(paths: tuple[str, ...], cluster: bool, **given: Any) -> int:
+def recipe(paths: tuple[str, ...], cluster: bool, crds: tuple[str, ...], **given: Any) -> int:
     """Judge recipe folders, variants, manifests, or a folder of models; offline."""
     from dynocheck.commands import recipe
 
-    return recipe.run(_choices(**given), paths, cluster=cluster)
+    return recipe.run(_choices(**given), paths, cluster=cluster, crds=crds)
 
 
 @cli.command()

@@ -14,16 +14,18 @@ from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dynocheck.errors import UsageError
 from dynocheck.facts import Access, Fact
-from dynocheck.outcomes import Finding
+from dynocheck.outcomes import Finding, Row
 
 CHECKS_GROUP = "dynocheck.checks"
 PROBES_GROUP = "dynocheck.probes"
 
 CheckFunction = Callable[..., Iterable[Finding] | None]
+TableFunction = Callable[..., Iterable[Row]]
+R = TypeVar("R", bound="Reader")
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -41,12 +43,12 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Check:
-    """One thing that must hold, stated by its title and judged by its function."""
+class Reader:
+    """What is made of facts by a function: a check, or a table."""
 
     id: str
     title: str
-    judge: CheckFunction
+    function: Callable[..., Any]
     aliases: tuple[str, ...] = ()
 
     @property
@@ -56,7 +58,7 @@ class Check:
     @property
     def page(self) -> str:
         """Why it matters and what mends it."""
-        return inspect.cleandoc(self.judge.__doc__ or "")
+        return inspect.cleandoc(self.function.__doc__ or "")
 
     @cached_property
     def needs(self) -> tuple[Need, ...]:
@@ -70,8 +72,25 @@ class Check:
         """Whether this id or glob means it: by its id, its area or an id it had before."""
         return any(fnmatchcase(name, pattern) for name in (self.id, self.area, *self.aliases))
 
+
+@dataclass(frozen=True)
+class Check(Reader):
+    """One thing that must hold, stated by its title and judged by its function."""
+
     def __call__(self, *facts: Any, **named: Any) -> Iterable[Finding] | None:
-        return self.judge(*facts, **named)
+        found: Iterable[Finding] | None = self.function(*facts, **named)
+        return found
+
+
+@dataclass(frozen=True)
+class TableMaker(Reader):
+    """Facts laid out for people, a row for each that its function yields."""
+
+    note: str | None = None
+
+    def __call__(self, *facts: Any, **named: Any) -> Iterable[Row]:
+        rows: Iterable[Row] = self.function(*facts, **named)
+        return rows
 
 
 @dataclass(frozen=True)
@@ -106,15 +125,19 @@ class Probe:
 class Registry:
     checks: tuple[Check, ...]
     probes: tuple[Probe, ...]
+    tables: tuple[TableMaker, ...] = ()
     by_id: dict[str, Check] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         by_id: dict[str, Check] = {}
-        for found in self.checks:
+        taken: set[str] = set()
+        for found in (*self.checks, *self.tables):
             for name in (found.id, *found.aliases):
-                if name in by_id:
+                if name in taken:
                     raise RegistryError(f"two checks are called {name}")
-                by_id[name] = found
+                taken.add(name)
+                if isinstance(found, Check):
+                    by_id[name] = found
         object.__setattr__(self, "by_id", by_id)
         provided: dict[type[Fact], Probe] = {}
         for prober in self.probes:
@@ -138,13 +161,41 @@ def check(
     :param aliases: ids that the check had before.
     :raises RegistryError: the id is not of that form.
     """
-    if not _ID.fullmatch(id):
-        raise RegistryError(f"check id {id!r} is not of the form area.kebab-name")
+    _well_formed(id)
 
     def make(judge: CheckFunction) -> Check:
         return Check(id, title, judge, tuple(aliases))
 
     return make
+
+
+def table(
+    id: str,  # noqa: A002
+    *,
+    title: str,
+    note: str | None = None,
+) -> Callable[[TableFunction], TableMaker]:
+    """Make a table of a function that takes facts and yields rows: a mapping from column to cell each.
+
+    A column is there when a row has something in it, in the order in which they come. Without rows there
+    is no table.
+
+    :param id: `area.kebab-name`; `--select` and `--skip` of its area, or of itself, mean the table too.
+    :param title: what its rows are.
+    :param note: a line below it.
+    :raises RegistryError: the id is not of that form.
+    """
+    _well_formed(id)
+
+    def make(rows: TableFunction) -> TableMaker:
+        return TableMaker(id, title, rows, note=note)
+
+    return make
+
+
+def _well_formed(id: str) -> None:  # noqa: A002
+    if not _ID.fullmatch(id):
+        raise RegistryError(f"check id {id!r} is not of the form area.kebab-name")
 
 
 def probe(*, access: Sequence[Access] = ()) -> Callable[[Callable[..., Fact]], Probe]:
@@ -172,20 +223,21 @@ def load(checks_dirs: Iterable[Path] = ()) -> Registry:
     for folder in checks_dirs:
         modules.extend(_folder(folder))
     things = (thing for module in modules for thing in vars(module).values())
-    found = list(dict.fromkeys(thing for thing in things if isinstance(thing, (Check, Probe))))
+    found = list(dict.fromkeys(thing for thing in things if isinstance(thing, (Reader, Probe))))
     return Registry(
         checks=tuple(sorted((c for c in found if isinstance(c, Check)), key=lambda c: c.id)),
         probes=tuple(p for p in found if isinstance(p, Probe)),
+        tables=tuple(sorted((t for t in found if isinstance(t, TableMaker)), key=lambda t: t.id)),
     )
 
 
-def matching(checks: Sequence[Check], only: Sequence[str], without: Sequence[str]) -> tuple[Check, ...]:
-    """The checks that match one of `only`, or all when it is empty, and none of `without`."""
+def matching(checks: Sequence[R], only: Sequence[str], without: Sequence[str]) -> tuple[R, ...]:
+    """The checks or tables that match one of `only`, or all when it is empty, and none of `without`."""
     kept = (c for c in checks if not only or any(c.matches(pattern) for pattern in only))
     return tuple(c for c in kept if not any(c.matches(pattern) for pattern in without))
 
 
-def select(checks: Sequence[Check], only: Sequence[str], without: Sequence[str]) -> tuple[Check, ...]:
+def select(checks: Sequence[R], only: Sequence[str], without: Sequence[str]) -> tuple[R, ...]:
     """The same, of patterns that must each mean something.
 
     :raises RegistryError: an id or glob matches no check.
@@ -228,9 +280,9 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
         raise RegistryError(f"{name}: {error}") from error
 
 
-def _needs(owner: Check) -> Iterator[Need]:
-    hints = _hints(owner.judge, owner.id)
-    for parameter in inspect.signature(owner.judge).parameters:
+def _needs(owner: Reader) -> Iterator[Need]:
+    hints = _hints(owner.function, owner.id)
+    for parameter in inspect.signature(owner.function).parameters:
         hint = hints.get(parameter)
         options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
         facts = [o for o in options if isinstance(o, type) and issubclass(o, Fact)]

@@ -12,8 +12,19 @@ from typing import Any
 import dynocheck
 from dynocheck.errors import UsageError
 from dynocheck.facts import Access, Fact, RequiredAccess, Unavailable
-from dynocheck.outcomes import Finding, Outcome, Report, Skip, Tool, Verdict, summarize, worst
-from dynocheck.registry import Check, Probe
+from dynocheck.outcomes import (
+    Finding,
+    Outcome,
+    Report,
+    Skip,
+    Table,
+    Tool,
+    Verdict,
+    deciding,
+    summarize,
+    worst,
+)
+from dynocheck.registry import Check, Probe, Reader, TableMaker
 
 Progress = Callable[[Sequence[str]], None]  # the names of the probes still looking
 Levels = Mapping[str, Outcome]  # by check id: what its warnings and failures count as
@@ -45,10 +56,13 @@ class Knowledge:
 
 @dataclass(frozen=True)
 class Plan:
-    """The checks that the sources at hand can serve, and the probes that those need."""
+    """The checks that the sources at hand can serve, the probes that those need, and the tables that come
+    with what those learn: no probe looks for the sake of a table.
+    """
 
     checks: tuple[Check, ...]
     probes: tuple[Probe, ...]
+    tables: tuple[TableMaker, ...] = ()
 
     @property
     def access(self) -> tuple[Access, ...]:
@@ -60,6 +74,7 @@ def plan(
     probes: Iterable[Probe],
     sources: Iterable[type],
     known: Iterable[type[Fact]] = (),
+    tables: Iterable[TableMaker] = (),
 ) -> Plan:
     """What can be judged, and by which probes.
 
@@ -68,13 +83,17 @@ def plan(
     """
     have, given = {*sources, RequiredAccess}, set(known)
     able = {p.provides: p for p in probes if set(p.sources.values()) <= have and p.provides not in given}
-    kept = tuple(
-        check
-        for check in checks
-        if all(need.optional or need.fact in able or need.fact in given for need in check.needs)
-    )
+    kept = tuple(check for check in checks if _served(check, {*able, *given}))
     wanted = {need.fact for check in kept for need in check.needs}
-    return Plan(kept, tuple(p for fact, p in able.items() if fact in wanted))
+    return Plan(
+        checks=kept,
+        probes=tuple(p for fact, p in able.items() if fact in wanted),
+        tables=tuple(table for table in tables if _served(table, (wanted & {*able}) | given)),
+    )
+
+
+def _served(reader: Reader, facts: set[type[Fact]]) -> bool:
+    return all(need.optional or need.fact in facts for need in reader.needs)
 
 
 def gather(
@@ -146,11 +165,20 @@ def judge(checks: Iterable[Check], knowledge: Knowledge, levels: Levels | None =
     return tuple(_verdict(check, knowledge, (levels or {}).get(check.id)) for check in checks)
 
 
+def tabulate(tables: Iterable[TableMaker], knowledge: Knowledge) -> tuple[Table, ...]:
+    """The tables that have rows, or a note on why one has none. One whose facts could not be had is left
+    out: the checks that need them say why.
+    """
+    made = (_table(table, knowledge) for table in tables)
+    return tuple(table for table in made if table is not None)
+
+
 def report(
     command: str,
     target: Mapping[str, Any],
     verdicts: Sequence[Verdict],
     started: float,
+    tables: Sequence[Table] = (),
 ) -> Report:
     """The report of a run that started at this time of `time.time()`."""
     began = datetime.datetime.fromtimestamp(started, datetime.UTC)
@@ -162,7 +190,24 @@ def report(
         target=dict(target),
         summary=summarize(verdicts),
         verdicts=tuple(verdicts),
+        tables=tuple(tables),
     )
+
+
+def _table(table: TableMaker, knowledge: Knowledge) -> Table | None:
+    facts, lacking = _arguments(table, knowledge)
+    if lacking:
+        return None
+    try:
+        rows = [dict(row) for row in table(**facts) or ()]
+    except Exception as error:
+        return Table(id=table.id, title=table.title, note=crash(error))
+    known = dict.fromkeys(column for row in rows for column in row)
+    columns = tuple(c for c in known if any(row.get(c) not in (None, "", ()) for row in rows))
+    if not columns:
+        return None
+    cells = tuple(tuple(row.get(column) for column in columns) for row in rows)
+    return Table(id=table.id, title=table.title, columns=columns, rows=cells, note=table.note)
 
 
 def _verdict(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdict:
@@ -183,7 +228,7 @@ def _verdict(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdi
         outcome, message = Outcome.SKIP, skipped
     else:
         outcome = worst(finding.outcome for finding in findings)
-        message = _message(check, findings, outcome)
+        message = deciding(findings, outcome) if findings else check.title
     return Verdict(
         check=check.id,
         title=check.title,
@@ -198,10 +243,10 @@ def _verdict(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdi
 _REPORT_IT = "this is a fault of the check itself: report it with the message above"
 
 
-def _arguments(check: Check, knowledge: Knowledge) -> tuple[dict[str, Fact | None], list[Finding]]:
+def _arguments(reader: Reader, knowledge: Knowledge) -> tuple[dict[str, Fact | None], list[Finding]]:
     facts: dict[str, Fact | None] = {}
     lacking: dict[str, Finding] = {}
-    for need in check.needs:
+    for need in reader.needs:
         missing = knowledge.missing.get(need.fact)
         if missing is not None:
             outcome = Outcome.ERROR if missing.crashed else Outcome.UNKNOWN
@@ -221,14 +266,6 @@ def _leveled(finding: Finding, level: Outcome | None) -> Finding:
         subject=finding.subject,
         location=finding.location,
     )
-
-
-def _message(check: Check, findings: Sequence[Finding], outcome: Outcome) -> str:
-    if not findings:
-        return check.title
-    deciding = [finding.message for finding in findings if finding.outcome is outcome]
-    more = f" (and {len(deciding) - 1} more)" if len(deciding) > 1 else ""
-    return deciding[0] + more
 
 
 def crash(error: Exception) -> str:

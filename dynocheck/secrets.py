@@ -20,10 +20,22 @@ _NAME = re.compile(
 # Names that hold such a word and nothing secret: a count, a file, the object that holds it.
 _HARMLESS = re.compile(r"TOKENIZER|TOKENS|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH)$", re.IGNORECASE)
 
+# What stands where a secret will be: nothing, another variable, a hint to the reader, a number or a switch.
+_STAND_IN = re.compile(
+    r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|(your|my|change|replace|insert|enter)[-_ ]?\w*([-_ ]\w+)*|x+|\*+|\.+"
+    r"|\d{1,7}|true|false|none|null",
+    re.IGNORECASE,
+)
+
 
 def names_secret(name: str) -> bool:
     """Whether a variable of this name holds a secret, by what people call them."""
     return bool(_NAME.search(name)) and not _HARMLESS.search(name)
+
+
+def stands_in(text: str) -> bool:
+    """Whether the value of a variable that is named like a secret is none yet."""
+    return _STAND_IN.fullmatch(text) is not None
 
 
 def hide(value: Any) -> Any:

@@ -3,17 +3,23 @@
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dynocheck import config, reports, runner, snapshot
+from dynocheck.commands.aside import Aside, Wanted
 from dynocheck.errors import UsageError
-from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, RequiredAccess, Settings
+from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
+from dynocheck.facts.definitions import DefinitionPaths
+from dynocheck.facts.recipe import IgnoreUses
+from dynocheck.ignores import Comments
 from dynocheck.kube import Cluster
-from dynocheck.outcomes import Outcome, exit_code
-from dynocheck.registry import Check, Probe, Registry, load, matching, select
+from dynocheck.outcomes import Outcome, Verdict, exit_code
+from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, load, matching, select
 from dynocheck.reports import progress
+from dynocheck.suppression import without
 
 INTERRUPTED = 130
 
@@ -33,6 +39,7 @@ class Choices:
     kubeconfig: str | None = None
     context: str | None = None
     namespace: str | None = None
+    aside: Wanted = field(default_factory=Wanted)
 
 
 @dataclass(frozen=True)
@@ -58,16 +65,25 @@ class Setting:
         :raises UsageError: an id or glob matches nothing: in the file no check at all, on the command line
             none that this verb can judge.
         """
-        everything = self.registry.checks
-        select(everything, self.configuration.select, self.configuration.skip)
+        everything, tables = self.registry.checks, self.registry.tables
+        select(everything, self.configuration.select, ())
+        select((*everything, *tables), (), self.configuration.skip)
         for pattern in self.configuration.levels:
             select(everything, (pattern,), ())
-        inside = tuple(c for c in everything if scope is None or _in_scope(c, scope))
+        inside = _inside(everything, scope)
+        select((*inside, *_inside(tables, scope)), (), choices.skip)
         if choices.select:  # what is asked for now counts more than what was decided once
-            return select(inside, choices.select, choices.skip)
-        left = matching(inside, self.configuration.select, self.configuration.skip)
-        select(inside, (), choices.skip)
+            left = select(inside, choices.select, ())
+        else:
+            left = matching(inside, self.configuration.select, self.configuration.skip)
         return matching(left, (), choices.skip)
+
+    def tables(self, choices: Choices, scope: type[Fact]) -> tuple[TableMaker, ...]:
+        """The tables of this scope; where checks are selected, those that the same patterns match."""
+        inside = _inside(self.registry.tables, scope)
+        if not choices.select:
+            inside = matching(inside, self.configuration.select, self.configuration.skip)
+        return matching(inside, choices.select, choices.skip)
 
     @property
     def levels(self) -> dict[str, Outcome]:
@@ -86,12 +102,14 @@ def judge(
     *,
     recipes: Sequence[str] = (),
     cluster: bool = False,
+    crds: Sequence[str] = (),
 ) -> int:
     """Judge and report.
 
     :param scope: the base of the facts that a check must need to be part of this verb.
     :param recipes: paths to look at.
     :param cluster: whether to look at a cluster, unless the choices name a recording of one.
+    :param crds: paths to definitions of custom kinds.
     :return: the exit code.
     :raises UsageError: what the user gave cannot be used.
     """
@@ -101,13 +119,18 @@ def judge(
     if sum(sink.path is None for sink in sinks) > 1:
         raise UsageError("two formats for one standard output; give one a file: -o FORMAT=FILE")
     checks = setting.checks(choices, scope)
+    aside = Aside(choices.aside, recipes)
 
     known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
     known.facts[Settings] = setting.configuration.thresholds
     sources = sources_of(choices, recipes, cluster=cluster and choices.snapshot is None)
+    if crds:
+        sources[DefinitionPaths] = DefinitionPaths(tuple(crds))
     target |= described(sources)
 
-    plan = runner.plan(checks, setting.registry.probes, sources, {*known.facts, *known.missing})
+    tables = setting.tables(choices, scope)
+    given: set[type[Fact]] = {*known.facts, *known.missing, IgnoreUses}
+    plan = runner.plan(checks, setting.registry.probes, sources, given, tables)
     for pattern in choices.select:
         chosen = [check for check in checks if check.matches(pattern)]
         if chosen and not any(check in plan.checks for check in chosen):
@@ -116,16 +139,33 @@ def judge(
         seen = look(plan, sources, choices.timeout_s, show)
     known.facts |= seen.facts
     known.missing |= seen.missing
-    report = runner.report(command, target, runner.judge(plan.checks, known, setting.levels), started)
+    known.interrupted = seen.interrupted
+    verdicts = aside.judged(plan.checks, known, partial(_judged, setting))
+    shown = (*runner.tabulate(plan.tables, known), *aside.tables(verdicts))
+    report = runner.report(command, target, verdicts, started, shown)
 
-    shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
-    failed = [error for sink in sinks if (error := sink.write(report, shown)) is not None]
+    options = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
+    failed = [error for sink in sinks if (error := sink.write(report, options)) is not None]
     if failed:
         raise UsageError("; ".join(failed))
     if seen.interrupted:
         print("interrupted: what was not seen by then is unknown", file=sys.stderr)
         return INTERRUPTED
     return exit_code(report, strict=choices.strict)
+
+
+def _judged(setting: Setting, checks: Sequence[Check], known: runner.Knowledge) -> tuple[Verdict, ...]:
+    """The verdicts in the order of the checks, without what comments put aside. What judges those
+    comments comes last.
+    """
+    recipes = known.facts.get(Recipes)
+    comments = Comments(recipes if isinstance(recipes, Recipes) else None, setting.registry.checks)
+    last = [check for check in checks if any(need.fact is IgnoreUses for need in check.needs)]
+    first = [check for check in checks if check not in last]
+    verdicts = without(runner.judge(first, known, setting.levels), comments.why)
+    known.facts[IgnoreUses] = comments.uses(verdicts)
+    verdicts += without(runner.judge(last, known, setting.levels), comments.why)
+    return tuple(sorted(verdicts, key=lambda verdict: verdict.check))
 
 
 def sources_of(choices: Choices, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:
@@ -167,8 +207,12 @@ def look(
     return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show)
 
 
-def _in_scope(candidate: Check, scope: type[Fact]) -> bool:
-    """Whether a check needs a fact of this scope; one that needs neither kind belongs to every scope."""
+def _inside(candidates: Sequence[R], scope: type[Fact] | None) -> tuple[R, ...]:
+    return tuple(each for each in candidates if scope is None or _in_scope(each, scope))
+
+
+def _in_scope(candidate: Reader, scope: type[Fact]) -> bool:
+    """Whether it needs a fact of this scope; what needs neither kind belongs to every scope."""
     facts = [need.fact for need in candidate.needs]
     scoped = [fact for fact in facts if issubclass(fact, (ClusterFact, RecipeFact))]
     return not scoped or any(issubclass(fact, scope) for fact in scoped)

@@ -5,7 +5,7 @@ from dynocheck.errors import UsageError
 from dynocheck.facts import RecipeFact
 
 
-def run(choices: Choices, paths: tuple[str, ...], *, cluster: bool) -> int:
+def run(choices: Choices, paths: tuple[str, ...], *, cluster: bool, crds: tuple[str, ...] = ()) -> int:
     if not paths and choices.snapshot is None:
         raise UsageError("no recipe named: dynocheck recipe PATH...")
-    return judge("recipe", choices, RecipeFact, recipes=paths, cluster=cluster)
+    return judge("recipe", choices, RecipeFact, recipes=paths, cluster=cluster, crds=crds)

@@ -6,7 +6,7 @@ import msgspec
 
 from dynocheck.facts.recipe import Manifest, Recipe, Recipes, Value
 
-_PATHS = {
+TEMPLATES: dict[str, tuple[str, ...]] = {
     "Pod": (),
     "Job": ("spec", "template"),
     "Deployment": ("spec", "template"),
@@ -14,6 +14,7 @@ _PATHS = {
     "DaemonSet": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
+"""Where each of Kubernetes' own kinds keeps its pod."""
 _NOTHING = Value({}, 1, 1)
 
 
@@ -63,8 +64,8 @@ def templates(recipe: Recipe) -> Iterator[PodTemplate]:
 def _templates(manifest: Manifest) -> Iterator[PodTemplate]:
     if manifest.kind == "DynamoGraphDeployment":
         yield from _of_graph(manifest)
-    elif manifest.kind in _PATHS:
-        spec = manifest.root.get(*_PATHS[manifest.kind], "spec")
+    elif manifest.kind in TEMPLATES:
+        spec = manifest.root.get(*TEMPLATES[manifest.kind], "spec")
         if spec is not None:
             yield PodTemplate(manifest=manifest, owner=f"{manifest.kind} {manifest.name}", spec=spec)
 

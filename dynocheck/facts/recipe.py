@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.facts.base import Fact, Many
+from dynocheck.facts.ignores import Ignore
 
 
 class RecipeFact(Fact, frozen=True):
@@ -321,6 +322,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     graphs: tuple[Graph, ...] = ()
     downloads: tuple[Download, ...] = ()
     benchmarks: tuple[Benchmark, ...] = ()
+    ignores: tuple[Ignore, ...] = ()
 
     @property
     def judged(self) -> Iterator[SourceFile]:
@@ -337,3 +339,19 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 class Recipes(RecipeFact, Many[Recipe], frozen=True):
     """Every recipe that the user named."""
+
+
+class IgnoreUse(msgspec.Struct, frozen=True):
+    """What became of one id or glob of a comment: whether it names a check, and put a finding aside.
+
+    `used` is None when not all of its checks could judge in this run.
+    """
+
+    ignore: Ignore
+    pattern: str
+    known: bool
+    used: bool | None
+
+
+class IgnoreUses(RecipeFact, Many[IgnoreUse], frozen=True):
+    """Known once the checks have judged, so what needs it judges after all others."""

@@ -10,9 +10,11 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.errors import UsageError
+from dynocheck.facts.ignores import Ignore
 from dynocheck.facts.recipe import Manifest, Problem, Recipe, Role, SourceFile
 from dynocheck.recipe.documents import read
 from dynocheck.recipe.graphs import created_claims, graph, is_graph
+from dynocheck.recipe.ignores import in_markdown, in_yaml
 from dynocheck.recipe.pods import Reader
 from dynocheck.recipe.secrets import withhold
 from dynocheck.recipe.workloads import benchmarks, claims, downloads
@@ -21,6 +23,7 @@ FRAMEWORKS = ("vllm", "sglang", "trtllm", "tokenspeed")
 CACHE_FOLDER = "model-cache"
 MAX_BYTES = 10 * 1024 * 1024
 _SUFFIXES = (".yaml", ".yml")
+_PAGES = ".md"
 _KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
 _ANCESTORS = 6  # model/framework/mode is 3; the deepest seen upstream is 6
 
@@ -109,6 +112,7 @@ def _single(path: Path) -> Recipe:
 def _folder(path: Path) -> Recipe:
     reads: list[_Read] = []
     folders: list[str] = []
+    pages: list[Path] = []
     seen = {os.path.realpath(path)}
     rendered: set[Path] = set()
 
@@ -125,9 +129,19 @@ def _folder(path: Path) -> Recipe:
             rendered.add(folder)
         role = Role.KUSTOMIZE if folder in rendered else Role.MANIFEST
         reads.extend(_file(folder / leaf, role) for leaf in sorted(leaves) if leaf.endswith(_SUFFIXES))
+        pages.extend(folder / leaf for leaf in leaves if leaf.endswith(_PAGES))
     shape = "model" if _is_model(path) else "variant"
     context = _context(path) if shape == "variant" else []
-    return _recipe(path, shape, [*reads, *context], folders)
+    recipe = _recipe(path, shape, [*reads, *context], folders)
+    noted = (ignore for page in sorted(pages) for ignore in _in_page(page))
+    return msgspec.structs.replace(recipe, ignores=(*recipe.ignores, *noted))
+
+
+def _in_page(path: Path) -> Iterator[Ignore]:
+    try:
+        yield from in_markdown(shown(path), _text(path))
+    except (OSError, UnicodeDecodeError):
+        return  # what cannot be read ignores nothing
 
 
 def _first_time(folder: Path, seen: set[str]) -> bool:
@@ -187,6 +201,7 @@ def _recipe(path: Path, shape: str, reads: list[_Read], folders: Iterable[str] =
         "graphs": [],
         "downloads": [],
         "benchmarks": [],
+        "ignores": [ignore for file, text in reads for ignore in in_yaml(file.path, text)],
     }
     lines = {file.path: text.splitlines() for file, text in reads}
     for file, _ in reads:

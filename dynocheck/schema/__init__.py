@@ -1,5 +1,7 @@
 """What the API server takes and refuses, told without one."""
 
+from dynocheck.schema.definitions import Definitions
+from dynocheck.schema.kinds import served
 from dynocheck.schema.validation import Violation, validate
 
-__all__ = ["Violation", "validate"]
+__all__ = ["Definitions", "Violation", "served", "validate"]

@@ -1,0 +1,90 @@
+"""What each graph of a recipe asks for, at a glance."""
+
+import posixpath
+from collections import Counter
+from collections.abc import Iterator
+
+from dynocheck import Row, table
+from dynocheck.engines import Parallelism, engine_of
+from dynocheck.facts import Recipes
+from dynocheck.facts.recipe import Component, Graph
+
+
+@table(
+    "graph.variants",
+    title="What each variant asks for",
+    note="nodes: those that one replica spans; ?: cannot be read from the manifest",
+)
+def variants(recipes: Recipes) -> Iterator[Row]:
+    """A row for each graph, in it a line for each of its components that have an engine or GPUs."""
+    graphs = [graph for recipe in recipes for graph in recipe.graphs]
+    for graph, label in zip(graphs, _labels(recipes, graphs), strict=True):
+        computing = [component for component in graph.components if _computes(component)]
+        yield {
+            "variant": label,
+            "framework": graph.framework or _engines(graph),
+            "GPUs": "?" if graph.gpus is None else graph.gpus,
+            "role": _roles(computing),
+            "replicas": tuple(component.replicas for component in computing),
+            "nodes": tuple(component.nodes for component in computing),
+            "parallelism": tuple(_parallelism(graph, component) for component in computing),
+        }
+
+
+def _computes(component: Component) -> bool:
+    return component.gpus != 0 or any(
+        engine_of(launch) for container in component.containers for launch in container.launches
+    )
+
+
+def _engines(graph: Graph) -> str:
+    """The engines that it starts, where it names no framework."""
+    launches = (
+        launch for c in graph.components for container in c.containers for launch in container.launches
+    )
+    found = (engine_of(launch) for launch in launches)
+    return ", ".join(dict.fromkeys(engine.name for engine in found if engine))
+
+
+def _roles(components: list[Component]) -> tuple[str, ...]:
+    """Each component's role, or its name where several have the same role."""
+    counts = Counter(component.role for component in components)
+    return tuple(c.role if counts[c.role] == 1 else c.name for c in components)
+
+
+def _parallelism(graph: Graph, component: Component) -> str:
+    splits: list[Parallelism | None] = []
+    for container in component.containers:
+        for launch in container.launches:
+            engine = engine_of(launch)
+            if engine is not None:
+                splits.append(engine.parallelism(engine.arguments(container, launch, graph.file)))
+    return ", ".join(dict.fromkeys("?" if split is None else str(split) for split in splits)) or "?"
+
+
+def _labels(recipes: Recipes, graphs: list[Graph]) -> list[str]:
+    """A name for each graph: its folder, without what all recipes share; its file or its own name where
+    the folder does not tell it from others.
+    """
+    shared = _shared([recipe.path for recipe in recipes])
+    files = [posixpath.splitext(graph.file.removeprefix(shared))[0] for graph in graphs]
+    folders = [posixpath.dirname(file) for file in files]
+    in_folder, in_file = Counter(folders), Counter(files)
+    labels = []
+    for graph, file, folder in zip(graphs, files, folders, strict=True):
+        if in_file[file] > 1:
+            labels.append(f"{file}: {graph.name}")
+        elif in_folder[folder] > 1:
+            labels.append(file)
+        else:
+            labels.append(folder or graph.name or file)
+    return labels
+
+
+def _shared(paths: list[str]) -> str:
+    """The folders that all paths lie in, with the slash after them."""
+    folders = [posixpath.dirname(path) if path.endswith((".yaml", ".yml")) else path for path in paths]
+    try:
+        return f"{posixpath.commonpath(folders)}/"
+    except ValueError:  # some are absolute and some are not
+        return ""
