@@ -16,7 +16,7 @@ from dynocheck.facts.recipe import Component, Graph
     "graph.variants",
     title="What each variant asks for",
     note="nodes: those that one replica spans; weights: GiB on a GPU, at least; KV: KiB of cache a token "
-    "takes on a GPU; tokens: what one engine's cache holds at most, where the GPU is named; ?: cannot be told",
+    "takes on a GPU; tokens: that an engine's cache holds at most, where the GPU is named; ?: cannot be told",
 )
 def variants(recipes: Recipes) -> Iterator[Row]:
     """A row for each graph, in it a line for each of its components that have an engine or GPUs."""
