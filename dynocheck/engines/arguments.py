@@ -2,7 +2,7 @@
 
 import json
 import posixpath
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -75,6 +75,20 @@ class Arguments:
         found = self.get(*names)
         number = 1 if found is None else found.integer
         return number if number is not None and number > 0 else None
+
+    def text(self, name: str, default: str) -> str | None:
+        """The value as text, the default when it is not given, None when it is not known."""
+        found = self.get(name)
+        if found is None:
+            return default
+        return str(found.value) if found.known else None
+
+    def starting(self, prefix: str) -> bool:
+        """Whether an argument's name begins with this."""
+        return any(name.startswith(prefix) for name in self._found)
+
+    def __iter__(self) -> Iterator[Argument]:
+        return iter(self._found.values())
 
     def on(self, *names: str) -> bool | None:
         """Whether one of these switches is given and not negated; None when that is not known."""

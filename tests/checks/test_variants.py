@@ -32,6 +32,9 @@ def test_a_row_for_each_graph(tmp_path: Path) -> None:
         "replicas": (2, 1),
         "nodes": (1, 2),
         "parallelism": ("TP 1", "TP 8 x PP 2"),
+        "weights": ("1.1", "0.1"),
+        "KV": ("112.0", "7.0"),
+        "tokens": ("?", "?"),
     }
 
 
@@ -42,6 +45,15 @@ def test_what_cannot_be_known_is_not_guessed(tmp_path: Path) -> None:
     by_claim = by_claim.replace("      spec:\n", "      spec:\n        resourceClaims: [{name: gpus}]\n")
     (row,) = rows(recipes(tmp_path, deploy=GRAPH + FRONTEND + by_claim))
     assert (row["GPUs"], row["parallelism"]) == ("?", ("?",))
+
+
+def test_memory_follows_from_the_gpu_that_is_named(tmp_path: Path) -> None:
+    named = worker().replace(
+        "      spec:\n", "      spec:\n        nodeSelector: {nvidia.com/gpu.product: NVIDIA-H200}\n"
+    )
+    (row,) = rows(recipes(tmp_path, deploy=GRAPH + FRONTEND + named))
+    assert row["weights"] == ("1.1",)
+    assert row["tokens"] == ("1,204,082",)
 
 
 def test_components_of_one_role_go_by_their_names(tmp_path: Path) -> None:
