@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from dynocheck import Row, table
-from dynocheck.engines import Parallelism, engine_of
+from dynocheck.engines import Arguments, Parallelism, engine_of
 from dynocheck.engines.memory import GIB
 from dynocheck.engines.sizing import Sized, sized
 from dynocheck.facts import Recipes
@@ -42,11 +42,14 @@ def _memory(engines: list[Sized | None]) -> dict[str, tuple[str, ...]]:
     told = [
         room if each is not None and each.product else None for each, room in zip(engines, rooms, strict=True)
     ]
-    return {
+    held = {
         "weights": tuple(f"{room.weights / GIB:.1f}" if room else "?" for room in rooms),
         "KV": tuple(f"{room.token / 1024:.1f}" if room and room.token else "?" for room in rooms),
-        "tokens": tuple(f"{room.tokens:,}" if room and room.tokens is not None else "?" for room in told),
     }
+    if not any(told):
+        return held
+    tokens = tuple(f"{room.tokens:,}" if room and room.tokens is not None else "?" for room in told)
+    return {**held, "tokens": tokens}
 
 
 def _computes(component: Component) -> bool:
@@ -71,13 +74,29 @@ def _roles(components: list[Component]) -> tuple[str, ...]:
 
 
 def _parallelism(graph: Graph, component: Component) -> str:
-    splits: list[Parallelism | None] = []
+    splits: list[str] = []
     for container in component.containers:
         for launch in container.launches:
             engine = engine_of(launch)
             if engine is not None:
-                splits.append(engine.parallelism(engine.arguments(container, launch, graph.file)))
-    return ", ".join(dict.fromkeys("?" if split is None else str(split) for split in splits)) or "?"
+                given = engine.arguments(container, launch, graph.file)
+                split = engine.parallelism(given)
+                splits.append(f"{split}{_shared_out(split, given)}" if split is not None else "?")
+    return ", ".join(dict.fromkeys(splits)) or "?"
+
+
+def _shared_out(split: Parallelism, given: Arguments) -> str:
+    """How attention and experts are divided over the ranks, where the arguments say so.
+
+    vLLM divides experts over all ranks of tensor, context and data parallelism, the others over as many
+    as they are told.
+    """
+    attention = given.on("enable-dp-attention") or given.on("enable-attention-dp")
+    ranks = split.tensor * split.context * split.data
+    experts = ranks if given.on("enable-expert-parallel") else given.size("expert-parallel-size")
+    data = split.data if given.on("enable-dp-attention") else split.tensor
+    said = f", attention DP {data}" if attention and data > 1 else ""
+    return f"{said}, EP {experts or '?'}" if experts != 1 else said
 
 
 def _labels(recipes: Recipes, graphs: list[Graph]) -> list[str]:
