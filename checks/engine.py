@@ -1,6 +1,7 @@
 """Whether engines understand what they are told."""
 
 import difflib
+import operator
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -147,10 +148,16 @@ def _unfit(value: str, flag: Flag) -> str | None:
     if not flag.type:
         return None
     try:
-        number = int(value) if flag.type == "int" else float(value)
+        number: float = int(value) if flag.type == "int" else float(value)
     except ValueError:
         return f"is {value}, which is no {'whole ' if flag.type == 'int' else ''}number"
-    bounds = ((flag.gt, "above", number.__gt__), (flag.ge, "at least", number.__ge__))
-    bounds += ((flag.lt, "below", number.__lt__), (flag.le, "at most", number.__le__))
-    missed = [f"{word} {bound:g}" for bound, word, holds in bounds if bound is not None and not holds(bound)]
+    bounds = (
+        (flag.gt, "above", operator.gt),
+        (flag.ge, "at least", operator.ge),
+        (flag.lt, "below", operator.lt),
+        (flag.le, "at most", operator.le),
+    )
+    missed = [
+        f"{word} {bound:g}" for bound, word, holds in bounds if bound is not None and not holds(number, bound)
+    ]
     return f"is {value}, and has to be {' and '.join(missed)}" if missed else None

@@ -14,7 +14,7 @@ def weights_fit(recipes: Recipes) -> Iterator[Finding]:
 
     What a GPU holds follows from the model's configuration, how it is split, and the precision that it is
     stored in. The GPU is the product that the pods must run on by a nodeSelector or required affinity, else
-    the largest there is: what fails here fits on none. Nothing is added for activations, CUDA graphs and
+    the largest known here: what fails fits on none. Nothing is added for activations, CUDA graphs and
     the like, so a pass is no promise. Models that are not in the table are not judged, nor are weights that
     the engine quantizes or offloads while it loads them.
 
@@ -53,7 +53,7 @@ def kv_cache(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _judged(recipes: Recipes) -> Iterator[tuple[Sized, Room]]:
-    """Every engine that can be judged; when there is none, the reason of the first.
+    """Every engine that can be judged, with what it leaves of a GPU.
 
     :raises Skip: there is none.
     """
@@ -69,26 +69,28 @@ def _reason(each: Sized) -> str:
         return f"which model {each.component.name} loads cannot be told from the recipe"
     if each.model is None:
         return f"the table of models does not have {each.name}"
+    if each.memory is None:
+        return f"the table of GPUs does not have the memory of {each.product}"
     return f"how {each.component.name} loads {each.name} cannot be told from its arguments"
 
 
 def _usable(each: Sized, room: Room) -> str:
-    return f", {_gib(room.limit)} of them for the engine" if room.limit < each.memory else ""
+    return f", {_gib(room.limit)} of them for the engine" if room.limit < (each.memory or 0) else ""
 
 
 def _gpu(each: Sized) -> str:
-    return each.product or "the largest GPU there is; the recipe names none"
+    return each.product or "the largest GPU known here; the recipe names none"
 
 
-def _gib(size: float) -> str:
-    return f"{size / GIB:.1f} GiB"
+def _gib(size: float | None) -> str:
+    return f"{(size or 0) / GIB:.1f} GiB"
 
 
 def _evidence(each: Sized, room: Room) -> dict[str, object]:
     return {
         "weights_gib": round(room.weights / GIB, 1),
         "kv_bytes_per_token": room.token and round(room.token),
-        "gpu_gib": round(each.memory / GIB, 1),
+        "gpu_gib": round((each.memory or 0) / GIB, 1),
         "source": each.model.source if each.model else "",
     }
 

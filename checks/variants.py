@@ -5,7 +5,9 @@ from collections import Counter
 from collections.abc import Iterator
 
 from dynocheck import Row, table
-from dynocheck.engines import Parallelism, engine_of
+from dynocheck.engines import Arguments, Parallelism, engine_of
+from dynocheck.engines.memory import GIB
+from dynocheck.engines.sizing import Sized, sized
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe import Component, Graph
 
@@ -13,10 +15,12 @@ from dynocheck.facts.recipe import Component, Graph
 @table(
     "graph.variants",
     title="What each variant asks for",
-    note="nodes: those that one replica spans; ?: cannot be read from the manifest",
+    note="nodes: those that one replica spans; weights: GiB on a GPU, at least; KV: KiB of cache a token "
+    "takes on a GPU; tokens: that an engine's cache holds at most, where the GPU is named; ?: cannot be told",
 )
 def variants(recipes: Recipes) -> Iterator[Row]:
     """A row for each graph, in it a line for each of its components that have an engine or GPUs."""
+    rooms = {(each.graph.file, each.graph.name, each.component.name): each for each in sized(recipes)}
     graphs = [graph for recipe in recipes for graph in recipe.graphs]
     for graph, label in zip(graphs, _labels(recipes, graphs), strict=True):
         computing = [component for component in graph.components if _computes(component)]
@@ -28,7 +32,24 @@ def variants(recipes: Recipes) -> Iterator[Row]:
             "replicas": tuple(component.replicas for component in computing),
             "nodes": tuple(component.nodes for component in computing),
             "parallelism": tuple(_parallelism(graph, component) for component in computing),
+            **_memory([rooms.get((graph.file, graph.name, component.name)) for component in computing]),
         }
+
+
+def _memory(engines: list[Sized | None]) -> dict[str, tuple[str, ...]]:
+    """What each engine's GPUs hold; what depends on the size of the GPU only where its product is named."""
+    rooms = [each.room if each is not None else None for each in engines]
+    told = [
+        room if each is not None and each.product else None for each, room in zip(engines, rooms, strict=True)
+    ]
+    held = {
+        "weights": tuple(f"{room.weights / GIB:.1f}" if room else "?" for room in rooms),
+        "KV": tuple(f"{room.token / 1024:.1f}" if room and room.token else "?" for room in rooms),
+    }
+    if not any(told):
+        return held
+    tokens = tuple(f"{room.tokens:,}" if room and room.tokens is not None else "?" for room in told)
+    return {**held, "tokens": tokens}
 
 
 def _computes(component: Component) -> bool:
@@ -53,13 +74,29 @@ def _roles(components: list[Component]) -> tuple[str, ...]:
 
 
 def _parallelism(graph: Graph, component: Component) -> str:
-    splits: list[Parallelism | None] = []
+    splits: list[str] = []
     for container in component.containers:
         for launch in container.launches:
             engine = engine_of(launch)
             if engine is not None:
-                splits.append(engine.parallelism(engine.arguments(container, launch, graph.file)))
-    return ", ".join(dict.fromkeys("?" if split is None else str(split) for split in splits)) or "?"
+                given = engine.arguments(container, launch, graph.file)
+                split = engine.parallelism(given)
+                splits.append(f"{split}{_shared_out(split, given)}" if split is not None else "?")
+    return ", ".join(dict.fromkeys(splits)) or "?"
+
+
+def _shared_out(split: Parallelism, given: Arguments) -> str:
+    """How attention and experts are divided over the ranks, where the arguments say so.
+
+    vLLM divides experts over all ranks of tensor, context and data parallelism, the others over as many
+    as they are told.
+    """
+    attention = given.on("enable-dp-attention") or given.on("enable-attention-dp")
+    ranks = split.tensor * split.context * split.data
+    experts = ranks if given.on("enable-expert-parallel") else given.size("expert-parallel-size")
+    data = split.data if given.on("enable-dp-attention") else split.tensor
+    said = f", attention DP {data}" if attention and data > 1 else ""
+    return f"{said}, EP {experts or '?'}" if experts != 1 else said
 
 
 def _labels(recipes: Recipes, graphs: list[Graph]) -> list[str]:

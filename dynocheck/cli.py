@@ -122,16 +122,17 @@ def preflight(recipes: tuple[str, ...], **given: Any) -> int:
 @cli.command()
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--cluster", is_flag=True, help="Look at the live cluster too.")
+@click.option("--crds", multiple=True, metavar="DIR", help="Definitions that judge custom objects exactly.")
 @click.option("--diff", metavar="REV", help="Only what is not as it was at this git revision counts.")
 @_reporting
 @_baselines
 @_choosing
 @_reaching
-def recipe(paths: tuple[str, ...], cluster: bool, **given: Any) -> int:
+def recipe(paths: tuple[str, ...], cluster: bool, crds: tuple[str, ...], **given: Any) -> int:
     """Judge recipe folders, variants, manifests, or a folder of models; offline."""
     from dynocheck.commands import recipe
 
-    return recipe.run(_choices(**given), paths, cluster=cluster)
+    return recipe.run(_choices(**given), paths, cluster=cluster, crds=crds)
 
 
 @cli.command()

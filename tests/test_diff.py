@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.checks.judging import FRONTEND, GRAPH, worker
-from tests.command import Ended, dynocheck
+from tests.command import Ended, dynocheck, inside
 
 FOUR = '--tensor-parallel-size, "4"'
 BAD = GRAPH + FRONTEND + worker("a", args=FOUR) + worker("b", args=FOUR)
@@ -43,9 +43,8 @@ def commit(house: Path) -> None:
 
 
 def run(house: Path, *arguments: str | Path, since: str = "HEAD", path: str | Path = "m") -> Ended:
-    return dynocheck(
-        "recipe", path, "-o", "json", "--diff", since, "--skip", "structure", *arguments, cwd=house
-    )
+    judged = ("--select", CHECK, "--select", "graph.frontend")
+    return inside("recipe", path, "-o", "json", "--diff", since, *judged, *arguments, cwd=house)
 
 
 def messages(ended: Ended) -> list[str]:
@@ -150,6 +149,6 @@ def test_no_git(house: Path) -> None:
 
 
 def test_no_path(house: Path) -> None:
-    ended = dynocheck("recipe", "none", "--diff", "HEAD", cwd=house)
+    ended = inside("recipe", "none", "--diff", "HEAD", cwd=house)
     assert ended.code == 2
     assert "none: No such file or directory" in ended.err

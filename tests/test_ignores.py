@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.checks.judging import FRONTEND, GRAPH, worker
-from tests.command import Ended, dynocheck
+from tests.command import Ended, inside
 from tests.reports.schemas import valid_report
 
 GOOD = GRAPH + FRONTEND + worker()
@@ -17,13 +17,14 @@ BAD = GRAPH + FRONTEND + worker(args='--tensor-parallel-size, "4"')
 NAMED = "  - name: w"
 CHECK = "parallelism.gpus-match"
 COMMENTS = "structure.ignore-comments"
+JUDGED = ("graph.frontend", "parallelism", COMMENTS)
 
 
 def judge(folder: Path, text: str, *arguments: str, name: str = "deploy.yaml") -> Ended:
     (folder / "vllm").mkdir(exist_ok=True)
     (folder / "vllm" / name).write_text(text)
-    given = arguments or ("-o", "json", "--skip", "structure.layout")
-    return dynocheck("recipe", folder, *given)
+    given = arguments or ("-o", "json", *(part for check in JUDGED for part in ("--select", check)))
+    return inside("recipe", folder, *given)
 
 
 def noted(comment: str, text: str = BAD) -> str:
@@ -112,9 +113,9 @@ def test_a_comment_is_right_and_needed(tmp_path: Path, text: str, messages: list
 def test_a_comment_on_what_was_not_judged_may_be_needed(tmp_path: Path) -> None:
     text = noted(f"ignore[{CHECK}] r", GOOD)
     judge(tmp_path, text)
-    ended = dynocheck("recipe", tmp_path, "-o", "json", "--select", "graph", "--select", COMMENTS)
+    ended = inside("recipe", tmp_path, "-o", "json", "--select", "graph", "--select", COMMENTS)
     assert ended.findings(COMMENTS) == []
-    alone = dynocheck("recipe", tmp_path / "vllm" / "deploy.yaml", "-o", "json")
+    alone = inside("recipe", tmp_path / "vllm" / "deploy.yaml", "-o", "json")
     assert alone.findings(COMMENTS) == [], "the rest of its folder is not judged"
 
 

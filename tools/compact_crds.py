@@ -15,64 +15,10 @@ from typing import Any
 
 import yaml
 
+from dynocheck.schema.definitions import compact
+
 TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "schemas.json"
-KEPT = (
-    "allOf",
-    "format",
-    "not",
-    "x-kubernetes-embedded-resource",
-    "x-kubernetes-list-map-keys",
-    "x-kubernetes-list-type",
-    "additionalProperties",
-    "anyOf",
-    "default",
-    "enum",
-    "items",
-    "maxItems",
-    "maxLength",
-    "maxProperties",
-    "maximum",
-    "minItems",
-    "minLength",
-    "minProperties",
-    "minimum",
-    "nullable",
-    "oneOf",
-    "pattern",
-    "properties",
-    "required",
-    "type",
-    "x-kubernetes-int-or-string",
-    "x-kubernetes-preserve-unknown-fields",
-)
-RULES = "x-kubernetes-validations"
 SMALL = 120  # characters: a subtree shorter than a reference is worth is written in place
-
-
-def compact(schema: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in schema.items() if key in KEPT}
-    if "properties" in kept:
-        kept["properties"] = {name: compact(value) for name, value in sorted(kept["properties"].items())}
-    for key in ("items", "additionalProperties", "not"):
-        if isinstance(kept.get(key), dict):
-            kept[key] = compact(kept[key])
-    for key in ("allOf", "anyOf", "oneOf"):
-        if key in kept:
-            kept[key] = [compact(option) for option in kept[key]]
-    if kept.get("x-kubernetes-list-type") == "atomic":
-        del kept["x-kubernetes-list-type"]
-    if rules := [compact_rule(rule) for rule in schema.get(RULES, ()) if judges_new(rule)]:
-        kept[RULES] = rules
-    return kept
-
-
-def judges_new(rule: dict[str, Any]) -> bool:
-    """Whether a rule holds for an object that is created: one about a change says so by naming oldSelf."""
-    return "oldSelf" not in rule["rule"] or bool(rule.get("optionalOldSelf"))
-
-
-def compact_rule(rule: dict[str, Any]) -> dict[str, str]:
-    return {"rule": rule["rule"], "message": rule.get("message") or f"failed rule: {rule['rule']}"}
 
 
 def share(schema: Any, shared: dict[str, Any]) -> Any:

@@ -80,7 +80,7 @@ def main() -> None:
     for name, (base, stored, cached, source) in QUANTIZED.items():
         where = source + name if source == HUB else source.format(name.replace("/", "--"))
         rows[name] = msgspec.structs.replace(
-            rows[base], names=(name,), stored=stored, cache=cached, source=where
+            rows[base], names=(name,), stored=stored, block=0, cache=cached, source=where
         )
     TARGET.write_text("[\n" + ",\n".join(f"  {_row(row)}" for row in rows.values()) + "\n]\n")
 

@@ -5,9 +5,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from dynocheck import baseline
+from dynocheck import baseline, runner
 from dynocheck.errors import UsageError
 from dynocheck.facts import Recipes
+from dynocheck.facts.recipe import IgnoreUses
+from dynocheck.ignores import Comments
 from dynocheck.outcomes import Table, Verdict
 from dynocheck.registry import Check
 from dynocheck.runner import Knowledge
@@ -65,6 +67,24 @@ class Aside:
         columns = ("check", "where", "finding")
         title = "Gone, and still in the baseline"
         return (Table(id="baseline.gone", title=title, columns=columns, rows=tuple(rows)),)
+
+
+def noted(
+    every: Sequence[Check], levels: runner.Levels, checks: Sequence[Check], known: Knowledge
+) -> tuple[Verdict, ...]:
+    """The verdicts in the order of the checks, without what comments put aside. What judges those comments
+    comes last.
+
+    :param every: all checks that there are, by which a comment means something.
+    """
+    recipes = known.facts.get(Recipes)
+    comments = Comments(recipes if isinstance(recipes, Recipes) else None, every)
+    last = [check for check in checks if any(need.fact is IgnoreUses for need in check.needs)]
+    first = [check for check in checks if check not in last]
+    verdicts = without(runner.judge(first, known, levels), comments.why)
+    known.facts[IgnoreUses] = comments.uses(verdicts)
+    verdicts += without(runner.judge(last, known, levels), comments.why)
+    return tuple(sorted(verdicts, key=lambda verdict: verdict.check))
 
 
 def _before(revision: str, paths: Sequence[str]) -> "Before":

@@ -9,19 +9,17 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from dynocheck import config, reports, runner, snapshot
-from dynocheck.commands.aside import Aside, Wanted
+from dynocheck.commands.aside import Aside, Wanted, noted
 from dynocheck.commands.variants import weighed
 from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
 from dynocheck.facts.endpoint import EndpointFact
 from dynocheck.facts.load import LoadFact
 from dynocheck.facts.recipe import IgnoreUses
-from dynocheck.ignores import Comments
 from dynocheck.kube import Cluster
-from dynocheck.outcomes import Outcome, Report, Verdict, exit_code
+from dynocheck.outcomes import Outcome, Report, exit_code
 from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, load, matching, select
 from dynocheck.reports import progress
-from dynocheck.suppression import without
 
 INTERRUPTED = 130
 _SCOPES = (ClusterFact, RecipeFact, EndpointFact, LoadFact)
@@ -162,7 +160,7 @@ def judge(
     known.missing |= seen.missing
     known.interrupted = seen.interrupted
     target |= scene.describe(known.facts)
-    verdicts = aside.judged(plan.checks, known, partial(_judged, setting))
+    verdicts = aside.judged(plan.checks, known, partial(noted, setting.registry.checks, setting.levels))
     read = known.facts.get(Recipes)
     if scope is ClusterFact and isinstance(read, Recipes):
         verdicts = weighed(verdicts, read)
@@ -174,20 +172,6 @@ def judge(
         print("interrupted: what was not seen by then is unknown", file=sys.stderr)
         return INTERRUPTED
     return exit_code(report, strict=choices.strict)
-
-
-def _judged(setting: Setting, checks: Sequence[Check], known: runner.Knowledge) -> tuple[Verdict, ...]:
-    """The verdicts in the order of the checks, without what comments put aside. What judges those
-    comments comes last.
-    """
-    recipes = known.facts.get(Recipes)
-    comments = Comments(recipes if isinstance(recipes, Recipes) else None, setting.registry.checks)
-    last = [check for check in checks if any(need.fact is IgnoreUses for need in check.needs)]
-    first = [check for check in checks if check not in last]
-    verdicts = without(runner.judge(first, known, setting.levels), comments.why)
-    known.facts[IgnoreUses] = comments.uses(verdicts)
-    verdicts += without(runner.judge(last, known, setting.levels), comments.why)
-    return tuple(sorted(verdicts, key=lambda verdict: verdict.check))
 
 
 def concluded(

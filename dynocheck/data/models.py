@@ -54,6 +54,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     window: int = 0
     windowed: int = 0
     stored: Precisions = Precisions()
+    block: int = 0
     cache: str = "bf16"
     source: str
 
@@ -128,9 +129,7 @@ def of_config(config: Mapping[str, Any], name: str, source: str) -> Model | None
     if kind not in _KINDS or stored is None:
         return None
     try:
-        return msgspec.convert(
-            _KINDS[kind](config) | {"names": [name], "stored": stored, "source": source}, Model
-        )
+        return msgspec.convert(_KINDS[kind](config) | stored | {"names": [name], "source": source}, Model)
     except (KeyError, TypeError, msgspec.ValidationError):
         return None
 
@@ -198,15 +197,16 @@ _KINDS = {
 }
 
 
-def _stored(config: Mapping[str, Any]) -> dict[str, str] | None:
+def _stored(config: Mapping[str, Any]) -> dict[str, Any] | None:
     """The precisions of its weights, None when they are of a kind not known here."""
     quantized = config.get("quantization_config")
     if not quantized:
         return {} if config.get("torch_dtype", config.get("dtype")) in ("bfloat16", "float16") else None
     if quantized.get("quant_method") == "mxfp4":
-        return {"experts": "mxfp4"}
+        return {"stored": {"experts": "mxfp4"}}
     if quantized.get("quant_method") == "fp8":
-        return {"attention": "fp8", "mlp": "fp8", "experts": "fp8"}
+        block = quantized.get("weight_block_size") or [0]
+        return {"stored": dict.fromkeys(("attention", "mlp", "experts"), "fp8"), "block": block[0]}
     return None
 
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dynocheck.data import gpus
 from dynocheck.data.models import Model, find
+from dynocheck.engines.arguments import Arguments
 from dynocheck.engines.base import Engine, Parallelism, engine_of
 from dynocheck.engines.memory import GIB, Budget, Room, room
 from dynocheck.facts.placement import Placement, placements
@@ -16,7 +17,7 @@ PRODUCT_LABELS = ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator")
 _CACHED = re.compile(r"/models--([^/]+?)--([^/]+)(/|$)")  # a folder of the hub's cache
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Sized:
     """An engine, the model that it loads and what of that a GPU holds.
 
@@ -29,13 +30,15 @@ class Sized:
     graph: Graph
     component: Component
     launch: Launch
+    image: str
     engine: Engine
     name: str | None
     model: Model | None
+    arguments: Arguments
     parallelism: Parallelism | None
     budget: Budget | None
     product: str | None
-    memory: float
+    memory: float | None
     room: Room | None
 
 
@@ -59,11 +62,28 @@ def _engines(recipe: Recipe, graph: Graph, component: Component, placement: Plac
             model = find(name) if name else None
             budget = engine.budget(given)
             left = None
-            if model is not None and budget is not None and _as_stored(model, budget.quantization):
+            if (
+                model is not None
+                and budget is not None
+                and memory is not None
+                and _as_stored(model, budget.quantization)
+            ):
                 left = room(model, budget, memory)
-            split = engine.parallelism(given)
             yield Sized(
-                recipe, graph, component, launch, engine, name, model, split, budget, product, memory, left
+                recipe=recipe,
+                graph=graph,
+                component=component,
+                launch=launch,
+                image=container.image or "",
+                engine=engine,
+                name=name,
+                model=model,
+                arguments=given,
+                parallelism=engine.parallelism(given),
+                budget=budget,
+                product=product,
+                memory=memory,
+                room=left,
             )
 
 
@@ -92,13 +112,16 @@ def _on_claim(path: str, mount: Mount) -> str | None:
     return f"{mount.name}:{posixpath.normpath(posixpath.join(mount.sub_path, inside))}"
 
 
-def _memory(placement: Placement) -> tuple[str | None, float]:
-    """The product that pods must run on and the bytes of one, or the bytes of the largest there is."""
+def _memory(placement: Placement) -> tuple[str | None, float | None]:
+    """The product that pods must run on and the bytes of one, else the bytes of the largest known here.
+
+    The bytes are None when the table does not have them.
+    """
     products = placement.values(*PRODUCT_LABELS)
-    memory = gpus.memory_gb(products) if products else None
-    if products is None or memory is None:
+    if products is None:
         return None, (gpus.largest().memory_gb or 0) * GIB
-    return ", ".join(sorted(products)), memory * GIB
+    memory = gpus.memory_gb(products)
+    return ", ".join(sorted(products)), None if memory is None else memory * GIB
 
 
 def _as_stored(model: Model, quantization: str | None) -> bool:

@@ -43,11 +43,20 @@ def written(launch: Launch, parsers: Sequence[Options]) -> Iterator[Written]:
         )
 
 
+def flag_values(launch: Launch) -> dict[str, str]:
+    """Each flag as it is spelled with the word that it is given, empty where that is none or not known."""
+    found = {}
+    for each in written(launch, ()):
+        first = each.following[0].text if each.following else None
+        found[each.spelled] = each.inline if each.inline is not None else first or ""
+    return found
+
+
 def _meant(module: str, spelled: str, parsers: Sequence[Options]) -> list[Flag]:
     """Dynamo beside vLLM takes no abbreviations; vLLM takes underscores, `--a.b` for JSON and `-O2`."""
     if module == "dynamo.trtllm" and spelled.startswith("--trtllm."):
         return [Flag((spelled,), "unknown")]
-    if module != "dynamo.vllm":
+    if module != "dynamo.vllm" or not parsers:
         return next((found for each in parsers if (found := each.all(spelled))), [])
     own, *engine = parsers
     if spelled in own.by_name:

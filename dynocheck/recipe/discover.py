@@ -112,9 +112,9 @@ def _single(path: Path) -> Recipe:
 def _folder(path: Path) -> Recipe:
     reads: list[_Read] = []
     folders: list[str] = []
-    pages: list[Path] = []
     seen = {os.path.realpath(path)}
     rendered: set[Path] = set()
+    pages: list[Path] = []
     hollow: list[Hollow] = []
 
     def unreadable(error: OSError) -> None:

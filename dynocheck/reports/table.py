@@ -89,9 +89,8 @@ class _Table:
 
     def _laid_out(self, table: Table) -> Iterator[str]:
         yield self._paint(self._show(table.title), bold=True)
-        lines = laid_out(table, self.width - _TABLE_INDENT, self._show)
-        for number, line in enumerate(lines):
-            yield " " * _TABLE_INDENT + self._paint(line, dim=not number)
+        for line in laid_out(table, self.width - _TABLE_INDENT, self._show):
+            yield " " * _TABLE_INDENT + line
         if table.note:
             yield from self._paragraph(table.note, " " * _TABLE_INDENT)
 

@@ -5,6 +5,7 @@ filled in and nulls are dropped.
 """
 
 import functools
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -22,6 +23,14 @@ _RESERVED = frozenset(
     return true var void while""".split()  # noqa: SIM905
 )
 
+_TEXT = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
+_CALL = re.compile(r"([A-Za-z_]\w*)\s*\(")
+_FUNCTIONS = frozenset(
+    """all bool charAt contains double duration endsWith exists exists_one filter has hasValue in indexOf int
+    isGreaterThan join lastIndexOf lowerAscii map matches optMap orValue quantity replace size split
+    startsWith string substring timestamp trim type uint upperAscii value""".split()  # noqa: SIM905
+)
+
 Broken = tuple[Value, str, str]  # where, its path, what is wrong
 
 
@@ -30,6 +39,18 @@ def available() -> bool:
     try:
         import cel_expr_python.cel  # noqa: F401
     except ImportError:
+        return False
+    return True
+
+
+def evaluable(rule: str) -> bool:
+    """Whether all that a rule calls is known here, and it is CEL at all."""
+    called = set(_CALL.findall(_TEXT.sub("", rule)))
+    if not called <= _FUNCTIONS or not available():
+        return False
+    try:
+        _program(rule)
+    except RuntimeError:  # a mistake in it
         return False
     return True
 

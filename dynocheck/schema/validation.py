@@ -18,8 +18,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
+from dynocheck.facts.definitions import CustomKind
 from dynocheck.facts.recipe import Manifest, Value
 from dynocheck.schema import kinds, relations, rules
+from dynocheck.schema.definitions import Definitions
 from dynocheck.schema.enforced import ANY_NAME, METADATA, NAMES, Schema
 from dynocheck.schema.formats import complaint
 from dynocheck.schema.wording import allowed, fits_type, joined, mismatch, quoted, unknown
@@ -46,15 +48,22 @@ class Violation(NamedTuple):
     column: int
 
 
-def validate(manifest: Manifest) -> list[Violation] | None:
+def validate(manifest: Manifest, definitions: Definitions | None = None) -> list[Violation] | None:
     """What the API server would refuse of this manifest, in the order of its lines, up to MOST violations.
 
     What a Secret holds is not quoted.
 
+    :param definitions: the custom kinds of that server, which count more than those known here.
     :return: None when there is no schema for its apiVersion and kind.
     """
     version = manifest.api_version.rpartition("/")[2]
-    kind = kinds.find(manifest.group, version, manifest.kind)
+    defined = definitions.defined(manifest.group, manifest.kind) if definitions is not None else None
+    if definitions is None or defined is None:
+        kind = kinds.find(manifest.group, version, manifest.kind)
+    elif version in defined.served:
+        kind = definitions.find(defined, version)
+    else:
+        return [_not_served(manifest, defined)]
     if kind is None:
         return None
     properties = kind.schema["properties"] | _JUDGED_APART
@@ -72,6 +81,13 @@ def validate(manifest: Manifest) -> list[Violation] | None:
         for broken in _beyond(manifest, kind, whole):
             judge.report(*broken)
     return sorted(found.values(), key=lambda violation: (violation.line, violation.column))
+
+
+def _not_served(manifest: Manifest, defined: CustomKind) -> Violation:
+    place = manifest.root.get("apiVersion") or manifest.root
+    served = ", ".join(defined.served) or "no version at all"
+    message = f"is {quoted(manifest.api_version)}, and {defined.source} serves {served}"
+    return Violation("apiVersion", message, place.line, place.column)
 
 
 def _beyond(manifest: Manifest, kind: kinds.Kind, schema: Schema) -> Iterable[rules.Broken]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from dynocheck.checks.variants import variants
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load
@@ -32,6 +34,8 @@ def test_a_row_for_each_graph(tmp_path: Path) -> None:
         "replicas": (2, 1),
         "nodes": (1, 2),
         "parallelism": ("TP 1", "TP 8 x PP 2"),
+        "weights": ("1.1", "0.1"),
+        "KV": ("112.0", "7.0"),
     }
 
 
@@ -42,6 +46,33 @@ def test_what_cannot_be_known_is_not_guessed(tmp_path: Path) -> None:
     by_claim = by_claim.replace("      spec:\n", "      spec:\n        resourceClaims: [{name: gpus}]\n")
     (row,) = rows(recipes(tmp_path, deploy=GRAPH + FRONTEND + by_claim))
     assert (row["GPUs"], row["parallelism"]) == ("?", ("?",))
+
+
+@pytest.mark.parametrize(
+    ("module", "args", "says"),
+    [
+        ("vllm", '-tp, "2", -dp, "4", --enable-expert-parallel', "TP 2 x DP 4, EP 8"),
+        ("vllm", '-tp, "2", --no-enable-expert-parallel', "TP 2"),
+        ("sglang", '--tp, "8", --dp, "4", --enable-dp-attention', "TP 8, attention DP 4"),
+        ("sglang", '--tp, "8", --dp, "8", --enable-dp-attention, --ep, "8"', "TP 8, attention DP 8, EP 8"),
+        ("sglang", '--tp, "8", --ep, $(NOWHERE)', "TP 8, EP ?"),
+        ("trtllm", '--tensor-parallel-size, "4", --expert-parallel-size, "2"', "TP 4, EP 2"),
+        ("trtllm", '--tensor-parallel-size, "4", --enable-attention-dp', "TP 4, attention DP 4"),
+    ],
+)
+def test_how_attention_and_experts_are_divided(tmp_path: Path, module: str, args: str, says: str) -> None:
+    text = GRAPH + FRONTEND + worker(gpus='"8"', args=args).replace("dynamo.vllm", f"dynamo.{module}")
+    (row,) = rows(recipes(tmp_path, deploy=text))
+    assert row["parallelism"] == (says,)
+
+
+def test_memory_follows_from_the_gpu_that_is_named(tmp_path: Path) -> None:
+    named = worker().replace(
+        "      spec:\n", "      spec:\n        nodeSelector: {nvidia.com/gpu.product: NVIDIA-H200}\n"
+    )
+    (row,) = rows(recipes(tmp_path, deploy=GRAPH + FRONTEND + named))
+    assert row["weights"] == ("1.1",)
+    assert row["tokens"] == ("1,204,082",)
 
 
 def test_components_of_one_role_go_by_their_names(tmp_path: Path) -> None:

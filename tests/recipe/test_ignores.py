@@ -108,7 +108,7 @@ def test_a_recipe_has_the_comments_of_all_its_files(tmp_path: Path) -> None:
     (tmp_path / "vllm" / "agg").mkdir(parents=True)
     (tmp_path / "vllm" / "agg" / "deploy.yaml").write_text("a: 1 # dynocheck: ignore[x] r")
     (tmp_path / "README.md").write_text("one <!-- dynocheck: ignore[y] r -->")
-    (tmp_path / "LATIN.md").write_bytes("caf\xe9 <!-- dynocheck: ignore[z] r -->".encode("latin-1"))
-    (tmp_path / "GONE.md").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "vllm" / "README.md").write_bytes("caf\xe9 <!-- dynocheck: ignore[z] r -->".encode("latin-1"))
+    (tmp_path / "vllm" / "agg" / "README.md").symlink_to(tmp_path / "nowhere")
     (recipe,) = load([str(tmp_path)])
     assert [ignore.patterns for ignore in recipe.ignores] == [("x",), ("y",)]

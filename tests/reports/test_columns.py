@@ -27,10 +27,13 @@ graph
   ✔ pass  graph.frontend  Every graph has a frontend
 
 What each variant asks for
-  variant                                     GPUs  role     replicas  gang   KV
-  llama-3-70b/vllm/disagg-single-node-of-     8     prefill         2  yes
-  eight                                             decode          1
-  qwen3-32b/vllm/agg                          ?     worker          1  no    1.5
+  variant                                       GPUs
+    role     replicas  gang   KV
+  llama-3-70b/vllm/disagg-single-node-of-eight  8
+    prefill         2  yes
+    decode          1
+  qwen3-32b/vllm/agg                            ?
+    worker          1  no    1.5
   ?: cannot be read
 
 preflight
@@ -46,6 +49,13 @@ def test_no_line_is_wider_than_the_terminal(width: int) -> None:
         assert max(cell_len(line) for line in shown(table, width)) <= width
 
 
+def test_a_table_that_fits_has_a_line_a_row() -> None:
+    assert shown(VARIANTS, 100)[:2] == [
+        "  variant                                       GPUs  role     replicas  gang   KV",
+        "  llama-3-70b/vllm/disagg-single-node-of-eight  8     prefill         2  yes",
+    ]
+
+
 def test_nothing_is_lost_by_wrapping() -> None:
     (_, *lines) = shown(rows(("one two-three/four " + "x" * 50,)), 40)
     assert lines == ["  one two-three/four", "  " + "x" * 38, "  " + "x" * 12]
@@ -54,12 +64,18 @@ def test_nothing_is_lost_by_wrapping() -> None:
 def test_several_values_of_a_cell_stay_beside_their_like() -> None:
     (_, *lines) = shown(rows((("a-word", "b"), ("first", "second"), "of one")), 40)
     assert lines == ["  a-word  first   of one", "  b       second"]
-    (_, *lines) = shown(rows((("a-word-that-is-long/" * 2 + "x", "b"), ("first", "second"))), 40)
+    (_, _, *lines) = shown(rows(("x", ("one two " * 4 + "three-four", "b"), ("first", "second"))), 40)
     assert lines == [
-        "  a-word-that-is-long/a-word-     first",
-        "  that-is-long/x",
-        "  b                               second",
+        "  x",
+        "    one two one two one two one   first",
+        "    two three-four",
+        "    b                             second",
     ]
+
+
+def test_whole_words_give_way_last() -> None:
+    (_, _, *lines) = shown(rows(("x", "some words that may be wrapped", "one-that-may-not-be")), 40)
+    assert lines == ["  x", "    some words that  one-that-may-not-be", "    may be wrapped"]
 
 
 @pytest.mark.parametrize("format", ["junit", "sarif", "github"])
