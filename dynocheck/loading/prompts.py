@@ -20,6 +20,7 @@ same another know while last might us great old year off come since against go c
 three""".split()  # noqa: SIM905  (lines of words are read more easily)
 
 _BLOCK = 512  # tokens that a hash of a mooncake trace stands for
+_LONGEST = 1 << 22  # tokens of one request
 _MOST = 1 << 28  # bytes of a file of prompts
 
 
@@ -63,7 +64,9 @@ def read(path: str, seed: int) -> tuple[Prompts, int, bool]:
     if not lines[0].lstrip().startswith("{"):
         return (lambda number, _: Prompt(lines[number % len(lines)])), len(lines), False
     rows = [_row(path, number, line) for number, line in enumerate(lines, 1)]
-    traced = "input_length" in rows[0]
+    traced = _is_trace(rows[0])
+    if any(_is_trace(row) is not traced for row in rows):
+        raise UsageError(f"{path}: both a trace and not one")
     if traced:
         rows.sort(key=lambda row: float(row["timestamp"]))
     begin = float(rows[0]["timestamp"]) if traced else 0.0
@@ -87,7 +90,10 @@ def _is_trace(row: Mapping[str, Any]) -> bool:
     hashes = row.get("hash_ids")
     return (
         isinstance(row.get("timestamp"), int | float)
-        and all(isinstance(row.get(key), int) and row[key] > 0 for key in ("input_length", "output_length"))
+        and all(
+            isinstance(row.get(key), int) and 0 < row[key] < _LONGEST
+            for key in ("input_length", "output_length")
+        )
         and isinstance(hashes, list)
     )
 
