@@ -145,6 +145,10 @@ def test_runs_of_different_work_are_not_compared() -> None:
     assert incomparable(other, before)
     assert outcomes(other, before) == {"unknown"}
     assert outcomes(run(point(MANY, concurrency=64)), before) == {"unknown"}
+    shorter = run(point([good(0.1, 0.5, tokens=7)] * 100))
+    assert said(load.baseline, shorter, LoadBaseline(run(point(MANY))))[0][1] == (
+        "it is no baseline for this run: answers were 7 tokens long, 4 at a time, and had been 21"
+    )
 
 
 def test_a_late_client_is_not_compared() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 
 from dynocheck.facts.load_metrics import latency
 from dynocheck.loading.plan import LoadPlan
@@ -37,7 +36,7 @@ def test_every_answer_that_a_killed_worker_left_unfinished_is_a_failure(dynamo_h
     """No request that ends at half its length counts as good, whatever the frontend says of it."""
     with Dynamo(workers=2, speedup=1.0, frontend=["--migration-limit", "0"]) as server:
         victim = next(iter(server.status_ports))
-        killing = threading.Thread(target=lambda: (time.sleep(1.5), server.kill(victim)))
+        killing = threading.Timer(1.5, server.kill, [victim])
         killing.start()
         found = measured(
             LoadPlan(Endpoint(server.url), requests=60, concurrencies=(8,), output_tokens=60, warmup=2)
