@@ -98,8 +98,7 @@ def limits(seconds: float) -> Limits:
         tls_s=min(seconds, 5.0),
         first_byte_s=round(seconds, 2),
         idle_s=round(seconds, 2),
-        total_s=round(seconds, 2)
-        + 0.05,  # a first byte that never comes is to be told as that
+        total_s=round(seconds, 2) + 0.05,  # a first byte that never comes is to be told as that
     )
 
 
