@@ -51,7 +51,9 @@ _reaching = _options(
         help="How long each look at the cluster may take.",
     ),
 )
-_outputs = _options(
+_COUNT = click.IntRange(min=1)
+_POSITIVE = click.FloatRange(min=0, min_open=True)
+_output = _options(
     click.option(
         "-o",
         "--output",
@@ -63,7 +65,7 @@ _outputs = _options(
     click.option("--strict", is_flag=True, help="Warnings make the exit code 1."),
 )
 _reporting = _options(
-    _outputs,
+    _output,
     click.option("--snapshot", metavar="FILE", help="Judge a recording instead of a live cluster."),
 )
 _serving = _options(
@@ -74,7 +76,6 @@ _serving = _options(
     click.option("--ca-file", metavar="FILE", help="Certificates to trust, in PEM."),
     click.option("--insecure", is_flag=True, help="Take any certificate."),
 )
-_positive = click.FloatRange(min=0, min_open=True)
 _recipe = click.option(
     "--recipe", "recipes", multiple=True, metavar="DIR", help="A recipe that is to run here."
 )
@@ -130,7 +131,7 @@ def recipe(paths: tuple[str, ...], cluster: bool, **given: Any) -> int:
 @click.option(
     "--timeout",
     "budget_s",
-    type=_positive,
+    type=_POSITIVE,
     default=300.0,
     show_default=True,
     metavar="SECONDS",
@@ -139,7 +140,7 @@ def recipe(paths: tuple[str, ...], cluster: bool, **given: Any) -> int:
 @click.option(
     "--request-timeout",
     "request_s",
-    type=_positive,
+    type=_POSITIVE,
     default=60.0,
     show_default=True,
     metavar="SECONDS",
@@ -154,11 +155,15 @@ def recipe(paths: tuple[str, ...], cluster: bool, **given: Any) -> int:
 )
 @click.option("--tools", is_flag=True, help="The model must call a tool.")
 @click.option("--structured", is_flag=True, help="The model must answer in JSON of a schema.")
-@_outputs
+@click.option(
+    "--limit", "limits", multiple=True, metavar="LIMIT", help="Of the load, such as ttft.p90=500ms."
+)
+@_output
 @_choosing
 @_kubeconfig
 def smoke(**given: Any) -> int:
-    """Ask a deployment, or a URL: is it ready, does it answer rightly and steadily, by every worker.
+    """Ask a deployment, or a URL: is it ready, does it answer rightly and steadily, by every worker, and
+    how does it bear a small load.
 
     DGD is the name of a DynamoGraphDeployment; it may be left out where the namespace has one only.
     """
@@ -210,6 +215,74 @@ def rbac(**given: Any) -> int:
     from dynocheck.commands import rbac
 
     return rbac.run(_choices(**given))
+
+
+@cli.command()
+@click.option("--url", metavar="URL", help="The endpoint, such as http://127.0.0.1:8000.")
+@click.option("--model", metavar="NAME", help="The served name, where more than one is served.")
+@click.option("--concurrency", type=_COUNT, metavar="N", help="So many requests at a time; 4 unless given.")
+@click.option(
+    "--rate", type=_POSITIVE, metavar="R", help="Instead: so many requests a second, as they are due."
+)
+@click.option("--arrivals", type=click.Choice(["poisson", "constant"]), default="poisson", show_default=True)
+@click.option("--sweep", metavar="N,N,...", help="Instead: several concurrencies, one after the other.")
+@click.option(
+    "--requests", type=_COUNT, metavar="N", help="How many are measured at each load; 32 unless given."
+)
+@click.option(
+    "--duration", "duration_s", type=_POSITIVE, metavar="SECONDS", help="Instead of a number of them."
+)
+@click.option("--warmup", type=click.IntRange(min=0), default=4, show_default=True, help="Requests before.")
+@click.option("--isl", type=_COUNT, default=128, show_default=True, help="About so many tokens in.")
+@click.option("--osl", type=_COUNT, default=64, show_default=True, help="So many tokens out.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts and the arrivals.")
+@click.option("--prompts", metavar="FILE", help="Text, JSON lines or a mooncake trace, instead of made ones.")
+@click.option("--completions", is_flag=True, help="Ask /v1/completions instead of the chat.")
+@click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes that share the load.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="LIMIT", help="Such as ttft.p95=500ms or error_rate=0."
+)
+@click.option("--baseline", metavar="FILE", help="An earlier run to compare with.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.1,
+    show_default=True,
+    help="By which share a latency may be worse than in the baseline.",
+)
+@click.option("--save", metavar="FILE", help="Keep what was measured, for --from and --baseline.")
+@click.option("--from", "recorded", metavar="FILE", help="Judge what was saved, instead of measuring.")
+@click.option("--api-key-env", "key_environment", metavar="NAME", help="The variable that holds the key.")
+@click.option("--api-key-file", "key_file", metavar="FILE", help="The file that holds the key.")
+@click.option("--ca-file", metavar="FILE", help="Certificates to trust, instead of the system's.")
+@click.option("--insecure", is_flag=True, help="Take any certificate.")
+@click.option(
+    "--timeout",
+    "request_s",
+    type=_POSITIVE,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long each request may take.",
+)
+@_output
+@_choosing
+def load(
+    outputs: tuple[str, ...],
+    strict: bool,
+    select: tuple[str, ...],
+    skip: tuple[str, ...],
+    config: str | None,
+    checks_dirs: tuple[str, ...],
+    **given: Any,
+) -> int:
+    """Put an endpoint under load, and say how it bears it."""
+    from dynocheck.commands import load
+
+    chosen = _choices(
+        outputs=outputs, strict=strict, select=select, skip=skip, config=config, checks_dirs=checks_dirs
+    )
+    return load.run(chosen, load.Wanted(**given))
 
 
 @cli.command()

@@ -239,7 +239,7 @@ def load(checks_dirs: Iterable[Path] = ()) -> Registry:
     return Registry(
         checks=tuple(sorted((c for c in found if isinstance(c, Check)), key=lambda c: c.id)),
         probes=tuple(p for p in found if isinstance(p, Probe)),
-        tables=tuple(sorted((t for t in found if isinstance(t, TableMaker)), key=lambda t: t.id)),
+        tables=tuple(t for t in found if isinstance(t, TableMaker)),
     )
 
 

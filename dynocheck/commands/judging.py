@@ -11,12 +11,15 @@ from dynocheck import config, reports, runner, snapshot
 from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, RequiredAccess, Settings
 from dynocheck.facts.endpoint import EndpointFact
+from dynocheck.facts.load import LoadFact
 from dynocheck.kube import Cluster
-from dynocheck.outcomes import Outcome, exit_code
+from dynocheck.outcomes import Outcome, Report, exit_code
 from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, load, matching, select
 from dynocheck.reports import progress
 
 INTERRUPTED = 130
+Scope = type[Fact] | tuple[type[Fact], ...]  # a verb's: of these facts its checks need one
+_SCOPES = (ClusterFact, RecipeFact, EndpointFact, LoadFact)
 
 
 @dataclass(frozen=True)
@@ -53,7 +56,7 @@ class Setting:
         folders = (*configuration.checks_dirs, *choices.checks_dirs)
         return cls(configuration, load(Path(folder) for folder in folders))
 
-    def checks(self, choices: Choices, scope: type[Fact] | None = None) -> tuple[Check, ...]:
+    def checks(self, choices: Choices, scope: Scope | None = None) -> tuple[Check, ...]:
         """The checks of this scope that configuration and command line leave.
 
         :raises UsageError: an id or glob matches nothing: in the file no check at all, on the command line
@@ -72,7 +75,7 @@ class Setting:
             left = matching(inside, self.configuration.select, self.configuration.skip)
         return matching(left, (), choices.skip)
 
-    def tables(self, choices: Choices, scope: type[Fact]) -> tuple[TableMaker, ...]:
+    def tables(self, choices: Choices, scope: Scope) -> tuple[TableMaker, ...]:
         """The tables of this scope; where checks are selected, those that the same patterns match."""
         inside = _inside(self.registry.tables, scope)
         if not choices.select:
@@ -112,7 +115,7 @@ class Scene:
 def judge(
     command: str,
     choices: Choices,
-    scope: type[Fact],
+    scope: Scope,
     *,
     recipes: Sequence[str] = (),
     cluster: bool = False,
@@ -120,7 +123,7 @@ def judge(
 ) -> int:
     """Judge and report.
 
-    :param scope: the base of the facts that a check must need to be part of this verb.
+    :param scope: the base of the facts of which a check must need one to be part of this verb.
     :param recipes: paths to look at.
     :param cluster: whether to look at a cluster, unless the choices name a recording of one.
     :param scene: what else there is to look at.
@@ -129,9 +132,7 @@ def judge(
     """
     started = time.time()
     setting = Setting.of(choices)
-    sinks = [_sink(output) for output in choices.outputs or ("table",)]
-    if sum(sink.path is None for sink in sinks) > 1:
-        raise UsageError("two formats for one standard output; give one a file: -o FORMAT=FILE")
+    outputs = sinks(choices)
     checks = setting.checks(choices, scope)
 
     known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
@@ -155,14 +156,54 @@ def judge(
     verdicts = runner.judge(plan.checks, known, setting.levels)
     report = runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
 
-    shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
-    failed = [error for sink in sinks if (error := sink.write(report, shown)) is not None]
-    if failed:
-        raise UsageError("; ".join(failed))
+    told(report, outputs, setting, choices)
     if seen.interrupted:
         print("interrupted: what was not seen by then is unknown", file=sys.stderr)
         return INTERRUPTED
     return exit_code(report, strict=choices.strict)
+
+
+def concluded(
+    command: str,
+    setting: Setting,
+    choices: Choices,
+    known: runner.Knowledge,
+    target: dict[str, Any],
+    checks: Sequence[Check],
+    scope: Scope,
+    started: float,
+) -> Report:
+    """The report on what is known, without looking any further.
+
+    :raises UsageError: what was selected needs more than that.
+    """
+    known.facts[Settings] = setting.configuration.thresholds
+    tables = setting.tables(choices, scope)
+    plan = runner.plan(checks, (), (), {*known.facts, *known.missing}, tables)
+    verdicts = runner.judge(plan.checks, known, setting.levels)
+    return runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
+
+
+def sinks(choices: Choices) -> "list[Sink]":
+    """Where the reports go.
+
+    :raises UsageError: they cannot go there.
+    """
+    made = [_sink(output) for output in choices.outputs or ("table",)]
+    if sum(sink.path is None for sink in made) > 1:
+        raise UsageError("two formats for one standard output; give one a file: -o FORMAT=FILE")
+    return made
+
+
+def told(report: Report, outputs: "Sequence[Sink]", setting: Setting, choices: Choices) -> None:
+    """Write the report to each of them.
+
+    :raises UsageError: one could not be written; the others are.
+    """
+    shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
+    failed = [error for sink in outputs if (error := sink.write(report, shown)) is not None]
+    if failed:
+        raise UsageError("; ".join(failed))
 
 
 def sources_of(choices: Choices, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:
@@ -208,14 +249,14 @@ def look(
     return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show, known=known)
 
 
-def _inside(candidates: Sequence[R], scope: type[Fact] | None) -> tuple[R, ...]:
+def _inside(candidates: Sequence[R], scope: Scope | None) -> tuple[R, ...]:
     return tuple(each for each in candidates if scope is None or _in_scope(each, scope))
 
 
-def _in_scope(candidate: Reader, scope: type[Fact]) -> bool:
-    """Whether it needs a fact of this scope; what needs no such kind belongs to every scope."""
+def _in_scope(candidate: Reader, scope: Scope) -> bool:
+    """Whether it needs a fact of this scope; what needs none of any scope belongs to every scope."""
     facts = [need.fact for need in candidate.needs]
-    scoped = [fact for fact in facts if issubclass(fact, (ClusterFact, RecipeFact, EndpointFact))]
+    scoped = [fact for fact in facts if issubclass(fact, _SCOPES)]
     return not scoped or any(issubclass(fact, scope) for fact in scoped)
 
 
@@ -240,7 +281,7 @@ def _more(command: str) -> str:
     return {"recipe": "add --cluster", "preflight": "add --recipe DIR"}.get(command, "a cluster")
 
 
-class _Sink(NamedTuple):
+class Sink(NamedTuple):
     format: str
     path: Path | None
 
@@ -255,7 +296,7 @@ class _Sink(NamedTuple):
         return None
 
 
-def _sink(output: str) -> _Sink:
+def _sink(output: str) -> Sink:
     name, equals, path = output.partition("=")
     if name not in reports.FORMATS:
         raise UsageError(f"-o {output}: no such format; there are {', '.join(reports.FORMATS)}")
@@ -263,4 +304,4 @@ def _sink(output: str) -> _Sink:
         raise UsageError(f"-o {output}: no file after the =")
     if path and not Path(path).absolute().parent.is_dir():
         raise UsageError(f"-o {output}: no folder {Path(path).parent}")
-    return _Sink(name, Path(path) if path else None)
+    return Sink(name, Path(path) if path else None)

@@ -6,6 +6,7 @@ acknowledgement, and the kernel forgets it, so it is set anew after every read.
 """
 
 import asyncio
+import errno
 import socket
 import ssl
 import zlib
@@ -21,6 +22,7 @@ from dynocheck.serving.failures import Kind, Phase, failed
 
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 _HAPPY_EYEBALLS_S = 0.25  # RFC 8305
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's names for the two
 
 
@@ -45,7 +47,7 @@ async def connect(endpoint: Endpoint) -> "Connection":
     except TimeoutError:
         raise failed(Kind.TIMEOUT, f"no connection within {limits.connect_s:g} s", Phase.CONNECT) from None
     except (OSError, UnicodeError) as error:
-        raise failed(Kind.CONNECT, _why(error)) from None
+        raise failed(Kind.CLIENT if _is_ours(error) else Kind.CONNECT, _why(error)) from None
     if endpoint.tls is not None:
         await _secure(connection, endpoint, endpoint.tls)
     connection.connected = perf_counter()
@@ -67,6 +69,10 @@ async def _secure(connection: "Connection", endpoint: Endpoint, context: ssl.SSL
         raise failed(Kind.TLS, _why(error)) from None
     assert transport is not None
     connection.transport = transport
+
+
+def _is_ours(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in _EXHAUSTED
 
 
 def _why(error: Exception) -> str:

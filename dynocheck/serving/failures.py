@@ -17,7 +17,8 @@ class Kind(enum.StrEnum):
 
     `truncated` is an answer that ended before it was complete: the connection closed early, or a stream
     without `[DONE]` or without a finish reason. `empty` is a complete answer that generated nothing.
-    `in-stream-error` is an error told inside an answer whose HTTP status was good.
+    `in-stream-error` is an error told inside an answer whose HTTP status was good. `client` is ours: this
+    machine had no file descriptor, port or memory left for one more connection.
     """
 
     CONNECT = "connect"
@@ -35,6 +36,7 @@ class Kind(enum.StrEnum):
     IN_STREAM_ERROR = "in-stream-error"
     TRUNCATED = "truncated"
     EMPTY = "empty"
+    CLIENT = "client"
 
 
 class Phase(enum.StrEnum):

@@ -76,7 +76,7 @@ def sending(*pieces: bytes) -> Handler:
     return answer
 
 
-def always(*answer: Any, **headers: str) -> Handler:
+def always(*answer: Any, **headers: Any) -> Handler:
     """Answers with the same, again and again."""
     return lambda *_: reply(*answer, **headers)
 
