@@ -34,10 +34,13 @@ _choosing = _options(
     click.option("--config", metavar="FILE", help="Instead of dynocheck.toml or pyproject.toml."),
     click.option("--checks-dir", "checks_dirs", multiple=True, metavar="DIR", help="A folder of own checks."),
 )
-_reaching = _options(
+_kubeconfig = _options(
     click.option("--kubeconfig", metavar="FILE", help="Instead of $KUBECONFIG or ~/.kube/config."),
     click.option("--context", metavar="NAME", help="A context of the kubeconfig."),
     click.option("-n", "--namespace", metavar="NAME", help="Instead of the namespace of the context."),
+)
+_reaching = _options(
+    _kubeconfig,
     click.option(
         "--timeout",
         "timeout_s",
@@ -64,6 +67,14 @@ _output = _options(
 _reporting = _options(
     _output,
     click.option("--snapshot", metavar="FILE", help="Judge a recording instead of a live cluster."),
+)
+_serving = _options(
+    click.option("--url", metavar="URL", help="Where it serves, with or without /v1."),
+    click.option("--model", metavar="NAME", help="Which model, where several are served."),
+    click.option("--api-key-env", metavar="NAME", help="The variable of the environment that holds the key."),
+    click.option("--api-key-file", metavar="FILE", help="The file that holds the key."),
+    click.option("--ca-file", metavar="FILE", help="Certificates to trust, in PEM."),
+    click.option("--insecure", is_flag=True, help="Take any certificate."),
 )
 _recipe = click.option(
     "--recipe", "recipes", multiple=True, metavar="DIR", help="A recipe that is to run here."
@@ -111,6 +122,57 @@ def recipe(paths: tuple[str, ...], cluster: bool, **given: Any) -> int:
     from dynocheck.commands import recipe
 
     return recipe.run(_choices(**given), paths, cluster=cluster)
+
+
+@cli.command()
+@click.argument("deployment", required=False, metavar="[DGD]")
+@_serving
+@click.option("--via", type=click.Choice(["proxy", "dns", "gateway"]), help="The way to a deployment.")
+@click.option(
+    "--timeout",
+    "budget_s",
+    type=_POSITIVE,
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it may take until it is ready.",
+)
+@click.option(
+    "--request-timeout",
+    "request_s",
+    type=_POSITIVE,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one request may take after that.",
+)
+@click.option(
+    "--requests",
+    type=click.IntRange(1, 10_000),
+    default=24,
+    show_default=True,
+    help="How many short requests must all be answered.",
+)
+@click.option("--tools", is_flag=True, help="The model must call a tool.")
+@click.option("--structured", is_flag=True, help="The model must answer in JSON of a schema.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="LIMIT", help="Of the load, such as ttft.p90=500ms."
+)
+@_output
+@_choosing
+@_kubeconfig
+def smoke(**given: Any) -> int:
+    """Ask a deployment, or a URL: is it ready, does it answer rightly and steadily, by every worker, and
+    how does it bear a small load.
+
+    DGD is the name of a DynamoGraphDeployment; it may be left out where the namespace has one only.
+    """
+    from dataclasses import fields
+
+    from dynocheck.commands import smoke
+
+    asked = {field.name: given.pop(field.name) for field in fields(smoke.Asked)}
+    return smoke.run(_choices(**given), smoke.Asked(**asked))
 
 
 @cli.command()
@@ -225,7 +287,7 @@ def load(
 
 @cli.command()
 def demo() -> int:
-    """Judge a recorded cluster and a reference recipe: no cluster, no GPU needed."""
+    """Judge a recorded cluster, a reference recipe and a simulated engine: no cluster, no GPU needed."""
     from dynocheck.commands import demo
 
     return demo.run()

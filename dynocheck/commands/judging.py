@@ -2,14 +2,15 @@
 
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dynocheck import config, reports, runner, snapshot
 from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, RequiredAccess, Settings
+from dynocheck.facts.endpoint import EndpointFact
 from dynocheck.facts.load import LoadFact
 from dynocheck.kube import Cluster
 from dynocheck.outcomes import Outcome, Report, exit_code
@@ -17,7 +18,8 @@ from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, lo
 from dynocheck.reports import progress
 
 INTERRUPTED = 130
-_SCOPES = (ClusterFact, RecipeFact, LoadFact)
+Scope = type[Fact] | tuple[type[Fact], ...]  # a verb's: of these facts its checks need one
+_SCOPES = (ClusterFact, RecipeFact, EndpointFact, LoadFact)
 
 
 @dataclass(frozen=True)
@@ -54,7 +56,7 @@ class Setting:
         folders = (*configuration.checks_dirs, *choices.checks_dirs)
         return cls(configuration, load(Path(folder) for folder in folders))
 
-    def checks(self, choices: Choices, scope: type[Fact] | None = None) -> tuple[Check, ...]:
+    def checks(self, choices: Choices, scope: Scope | None = None) -> tuple[Check, ...]:
         """The checks of this scope that configuration and command line leave.
 
         :raises UsageError: an id or glob matches nothing: in the file no check at all, on the command line
@@ -73,7 +75,7 @@ class Setting:
             left = matching(inside, self.configuration.select, self.configuration.skip)
         return matching(left, (), choices.skip)
 
-    def tables(self, choices: Choices, scope: type[Fact]) -> tuple[TableMaker, ...]:
+    def tables(self, choices: Choices, scope: Scope) -> tuple[TableMaker, ...]:
         """The tables of this scope; where checks are selected, those that the same patterns match."""
         inside = _inside(self.registry.tables, scope)
         if not choices.select:
@@ -90,19 +92,41 @@ class Setting:
         }
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What a verb brings besides a cluster and recipes.
+
+    :param sources: for probes to look at, by type.
+    :param facts: what is known without a look.
+    :param describe: says, of the facts of the run, what it looked at, for the report.
+    :param doing: says what a long look is waiting for, at the moment.
+    """
+
+    sources: Mapping[type, Any] = field(default_factory=dict)
+    facts: Mapping[type[Fact], Fact] = field(default_factory=dict)
+    describe: Callable[[Mapping[type[Fact], Any]], dict[str, Any]] = lambda facts: {}
+    doing: Callable[[], str] = lambda: ""
+
+    def waiting(self, names: Sequence[str]) -> list[str]:
+        """What a run waits for: the probes that look, and what the slow one of them waits for itself."""
+        return [*names, *filter(None, [self.doing()])]
+
+
 def judge(
     command: str,
     choices: Choices,
-    scope: type[Fact],
+    scope: Scope,
     *,
     recipes: Sequence[str] = (),
     cluster: bool = False,
+    scene: Scene | None = None,
 ) -> int:
     """Judge and report.
 
-    :param scope: the base of the facts that a check must need to be part of this verb.
+    :param scope: the base of the facts of which a check must need one to be part of this verb.
     :param recipes: paths to look at.
     :param cluster: whether to look at a cluster, unless the choices name a recording of one.
+    :param scene: what else there is to look at.
     :return: the exit code.
     :raises UsageError: what the user gave cannot be used.
     """
@@ -113,7 +137,9 @@ def judge(
 
     known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
     known.facts[Settings] = setting.configuration.thresholds
-    sources = sources_of(choices, recipes, cluster=cluster and choices.snapshot is None)
+    scene = scene or Scene()
+    known.facts |= scene.facts
+    sources = {**sources_of(choices, recipes, cluster=cluster and choices.snapshot is None), **scene.sources}
     target |= described(sources)
 
     tables = setting.tables(choices, scope)
@@ -123,9 +149,10 @@ def judge(
         if chosen and not any(check in plan.checks for check in chosen):
             raise UsageError(f"{pattern} needs more to look at: {_more(command)}")
     with progress.live() as show:
-        seen = look(plan, sources, choices.timeout_s, show, known)
+        seen = look(plan, sources, choices.timeout_s, lambda names: show(scene.waiting(names)), known)
     known.facts |= seen.facts
     known.missing |= seen.missing
+    target |= scene.describe(known.facts)
     verdicts = runner.judge(plan.checks, known, setting.levels)
     report = runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
 
@@ -143,7 +170,7 @@ def concluded(
     known: runner.Knowledge,
     target: dict[str, Any],
     checks: Sequence[Check],
-    scope: type[Fact],
+    scope: Scope,
     started: float,
 ) -> Report:
     """The report on what is known, without looking any further.
@@ -222,11 +249,11 @@ def look(
     return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show, known=known)
 
 
-def _inside(candidates: Sequence[R], scope: type[Fact] | None) -> tuple[R, ...]:
+def _inside(candidates: Sequence[R], scope: Scope | None) -> tuple[R, ...]:
     return tuple(each for each in candidates if scope is None or _in_scope(each, scope))
 
 
-def _in_scope(candidate: Reader, scope: type[Fact]) -> bool:
+def _in_scope(candidate: Reader, scope: Scope) -> bool:
     """Whether it needs a fact of this scope; what needs none of any scope belongs to every scope."""
     facts = [need.fact for need in candidate.needs]
     scoped = [fact for fact in facts if issubclass(fact, _SCOPES)]
@@ -251,7 +278,7 @@ def _recorded(
 
 
 def _more(command: str) -> str:
-    return "add --cluster" if command == "recipe" else "add --recipe DIR"
+    return {"recipe": "add --cluster", "preflight": "add --recipe DIR"}.get(command, "a cluster")
 
 
 class Sink(NamedTuple):
