@@ -111,7 +111,7 @@ def kv_routing(spread: Spread, prefix: Prefix) -> Iterator[Finding]:
 
 
 @check("endpoint.prefix-cache", title="A prompt that is repeated is not computed again")
-def prefix_cache(prefix: Prefix) -> Iterator[Finding]:
+def prefix_cache(readiness: Readiness, prefix: Prefix) -> Iterator[Finding]:
     """Conversations and shared instructions begin alike; prefix caching makes the first token of those come
     in a fraction of the time.
 
@@ -124,6 +124,8 @@ def prefix_cache(prefix: Prefix) -> Iterator[Finding]:
         raise Skip("the server does not say how many tokens came from its cache")
     if prefix.block is not None and prompt_tokens < 2 * prefix.block:
         raise Skip("the prompt that was repeated is shorter than two blocks of the cache")
+    if "prefill" in readiness.workers and not max(cached):
+        raise Skip("usage tells of the decode workers' caches, and prefill is apart")
     if max(cached) < prompt_tokens * _FEW:
         yield warn(
             f"of a prompt of {prompt_tokens} tokens that was repeated {len(cached)} times, "

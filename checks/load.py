@@ -71,7 +71,7 @@ def limits(run: LoadRun, bounds: LoadLimits) -> Iterator[Finding]:
     A percentile needs enough samples to be more than the slowest of them: p99 needs 100. Where the client
     was the bottleneck a latency cannot be judged.
 
-    Fix: less load on each worker: more replicas, or the sizes that `dynocheck recipe` proposes.
+    Fix: less load on each worker, by more replicas or fewer requests at a time.
     """
     if not bounds.items:
         raise Skip("no limit is given (--limit ttft.p95=500ms)")

@@ -166,11 +166,15 @@ def recipe(paths: tuple[str, ...], cluster: bool, crds: tuple[str, ...], **given
 )
 @click.option("--tools", is_flag=True, help="The model must call a tool.")
 @click.option("--structured", is_flag=True, help="The model must answer in JSON of a schema.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="LIMIT", help="Of the load, such as ttft.p90=500ms."
+)
 @_output
 @_choosing
 @_kubeconfig
 def smoke(**given: Any) -> int:
-    """Ask a deployment, or a URL: is it ready, does it answer rightly and steadily, by every worker.
+    """Ask a deployment, or a URL: is it ready, does it answer rightly and steadily, by every worker, and
+    how does it bear a small load.
 
     DGD is the name of a DynamoGraphDeployment; it may be left out where the namespace has one only.
     """

@@ -96,9 +96,9 @@ def limits(seconds: float) -> Limits:
     return Limits(
         connect_s=min(seconds, 5.0),
         tls_s=min(seconds, 5.0),
-        first_byte_s=seconds,
-        idle_s=seconds,
-        total_s=seconds,
+        first_byte_s=round(seconds, 2),
+        idle_s=round(seconds, 2),
+        total_s=round(seconds, 2) + 0.05,  # a first byte that never comes is to be told as that
     )
 
 

@@ -112,7 +112,8 @@ class _Wait:
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Failed):
             return "list", "/v1/models: not a list of models", None
         if model is None:
-            return "list", self._unlisted(), None
+            stated = await self._stated(client, self.target.model) if self.target.model else ""
+            return "list", stated or self._unlisted(), None
         stated = await self._stated(client, model)
         if stated:
             return "ready", stated, None
@@ -136,7 +137,7 @@ class _Wait:
     def _unlisted(self) -> str:
         listed = self.seen["listed"]
         if not listed:
-            return "no model is listed: no worker has registered one"
+            return "no model is listed: no worker is registered"
         if self.target.model is None:
             return f"several models are listed: {', '.join(listed)}; name one with --model"
         return f"{self.target.model} is not listed; there is {', '.join(listed)}"

@@ -1,12 +1,16 @@
 """How an endpoint bears a load, by putting it under one."""
 
 import asyncio
+import time
+from dataclasses import replace
 
-from dynocheck import probe
+from dynocheck import Unavailable, probe
+from dynocheck.facts.endpoint import Address, Prefix, Readiness
 from dynocheck.facts.load import LoadRun
 from dynocheck.loading.plan import LoadPlan
 from dynocheck.loading.run import Progress, run
 from dynocheck.loading.workers import spread
+from dynocheck.probes.asking import Target
 
 
 def measured(plan: LoadPlan, progress: Progress | None = None) -> LoadRun:
@@ -18,7 +22,22 @@ def measured(plan: LoadPlan, progress: Progress | None = None) -> LoadRun:
     return asyncio.run(run(plan, progress=progress) if plan.workers == 1 else spread(plan, progress))
 
 
-@probe(limit=lambda plan: plan.longest_s)
-def load(plan: LoadPlan) -> LoadRun:
-    """Every request of it is real: this is the one probe that costs its server something."""
-    return measured(plan)
+@probe(limit=lambda target, address, readiness, prefix: _small(target, address, readiness).longest_s)
+def load(target: Target, address: Address, readiness: Readiness, prefix: Prefix) -> LoadRun:
+    """A small one, of an endpoint that is ready, after all that would disturb it."""
+    if not readiness.ready:
+        raise Unavailable(f"not asked, for it never became ready: {readiness.said}")
+    return measured(_small(target, address, readiness))
+
+
+def _small(target: Target, address: Address, readiness: Readiness) -> LoadPlan:
+    """The plan's own sizes, as far as the context has room for them."""
+    room = (readiness.context or 4096) // 8
+    return LoadPlan(
+        endpoint=replace(target.reach(address), limits=target.limits),
+        model=readiness.model,
+        input_tokens=min(128, room),
+        output_tokens=min(64, room),
+        seed=time.time_ns() % 1_000_000,  # no cache knows its prompts
+        path=address.way,
+    )

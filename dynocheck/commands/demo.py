@@ -9,7 +9,7 @@ import click
 
 from dynocheck.commands import preflight, recipe, smoke
 from dynocheck.commands.judging import Choices
-from dynocheck.simulated import Engine, serving
+from dynocheck.simulated import apart
 
 _RECIPE = "deepseek-r1"
 
@@ -30,7 +30,7 @@ def run() -> int:
             f"exit code {cluster_code}\n\n$ dynocheck recipe recipes/{_RECIPE}      # a reference recipe\n"
         )
         recipe_code = recipe.run(Choices(), (os.path.relpath(folder),), cluster=False)
-    with serving(Engine()) as url:
+    with apart() as url:
         click.echo(f"exit code {recipe_code}\n\n$ dynocheck smoke --url {url}      # a simulated engine\n")
         smoke_code = smoke.run(Choices(), smoke.Asked(url=url))
     click.echo(f"exit code {smoke_code}\n\nOn a cluster of your own: dynocheck preflight")

@@ -22,6 +22,7 @@ from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, lo
 from dynocheck.reports import progress
 
 INTERRUPTED = 130
+Scope = type[Fact] | tuple[type[Fact], ...]  # a verb's: of these facts its checks need one
 _SCOPES = (ClusterFact, RecipeFact, EndpointFact, LoadFact)
 
 
@@ -60,7 +61,7 @@ class Setting:
         folders = (*configuration.checks_dirs, *choices.checks_dirs)
         return cls(configuration, load(Path(folder) for folder in folders))
 
-    def checks(self, choices: Choices, scope: type[Fact] | None = None) -> tuple[Check, ...]:
+    def checks(self, choices: Choices, scope: Scope | None = None) -> tuple[Check, ...]:
         """The checks of this scope that configuration and command line leave.
 
         :raises UsageError: an id or glob matches nothing: in the file no check at all, on the command line
@@ -79,7 +80,7 @@ class Setting:
             left = matching(inside, self.configuration.select, self.configuration.skip)
         return matching(left, (), choices.skip)
 
-    def tables(self, choices: Choices, scope: type[Fact]) -> tuple[TableMaker, ...]:
+    def tables(self, choices: Choices, scope: Scope) -> tuple[TableMaker, ...]:
         """The tables of this scope; where checks are selected, those that the same patterns match."""
         inside = _inside(self.registry.tables, scope)
         if not choices.select:
@@ -119,7 +120,7 @@ class Scene:
 def judge(
     command: str,
     choices: Choices,
-    scope: type[Fact],
+    scope: Scope,
     *,
     recipes: Sequence[str] = (),
     cluster: bool = False,
@@ -127,7 +128,7 @@ def judge(
 ) -> int:
     """Judge and report.
 
-    :param scope: the base of the facts that a check must need to be part of this verb.
+    :param scope: the base of the facts of which a check must need one to be part of this verb.
     :param recipes: paths to look at.
     :param cluster: whether to look at a cluster, unless the choices name a recording of one.
     :param scene: what else there is to look at.
@@ -181,7 +182,7 @@ def concluded(
     known: runner.Knowledge,
     target: dict[str, Any],
     checks: Sequence[Check],
-    scope: type[Fact],
+    scope: Scope,
     started: float,
 ) -> Report:
     """The report on what is known, without looking any further.
@@ -260,11 +261,11 @@ def look(
     return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show, known=known)
 
 
-def _inside(candidates: Sequence[R], scope: type[Fact] | None) -> tuple[R, ...]:
+def _inside(candidates: Sequence[R], scope: Scope | None) -> tuple[R, ...]:
     return tuple(each for each in candidates if scope is None or _in_scope(each, scope))
 
 
-def _in_scope(candidate: Reader, scope: type[Fact]) -> bool:
+def _in_scope(candidate: Reader, scope: Scope) -> bool:
     """Whether it needs a fact of this scope; what needs none of any scope belongs to every scope."""
     facts = [need.fact for need in candidate.needs]
     scoped = [fact for fact in facts if issubclass(fact, _SCOPES)]

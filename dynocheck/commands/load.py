@@ -68,14 +68,15 @@ def run(choices: Choices, wanted: Wanted) -> int:
     _must_be_writable(wanted.save)
 
     known, target = _recorded(wanted.recorded) if wanted.recorded else _measured(plan_of(wanted))
-    if wanted.save is not None:
-        _save(Path(wanted.save), known, target)
+    unsaved = _save(wanted.save, known, target)
     known.facts[LoadLimits] = limits
     if earlier is not None:
         known.facts[LoadBaseline] = earlier
         target["baseline"] = earlier.file
     report = judging.concluded("load", setting, choices, known, target, checks, LoadFact, started)
     judging.told(report, sinks, setting, choices)
+    if unsaved is not None:
+        raise UsageError(unsaved)
     found = known.facts.get(LoadRun)
     if known.interrupted or (isinstance(found, LoadRun) and found.interrupted and not wanted.recorded):
         print("interrupted: the report tells what was measured by then", file=sys.stderr)
@@ -193,8 +194,12 @@ def _must_be_writable(save: str | None) -> None:
         raise UsageError(f"--save {save}: no such folder, or a folder itself")
 
 
-def _save(path: Path, known: runner.Knowledge, target: dict[str, Any]) -> None:
+def _save(save: str | None, known: runner.Knowledge, target: dict[str, Any]) -> str | None:
+    """Keep what was measured; what went wrong is said when the report has been."""
+    if save is None:
+        return None
     try:
-        path.write_bytes(snapshot.encode(known, target))
+        Path(save).write_bytes(snapshot.encode(known, target))
     except OSError as error:
-        print(f"cannot write {path}: {error.strerror}", file=sys.stderr)
+        return f"--save {save}: {error.strerror}"
+    return None

@@ -1,14 +1,16 @@
 """`dynocheck smoke`: after deployment, whether an endpoint serves, by asking it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from dynocheck.commands.judging import Choices, Scene, judge
 from dynocheck.errors import UsageError
 from dynocheck.facts import Fact
 from dynocheck.facts.endpoint import SIMULATED, Address, EndpointFact, Readiness
+from dynocheck.facts.load import LoadFact, LoadLimits
 from dynocheck.kube import Cluster
+from dynocheck.loading.limits import parsed
 from dynocheck.probes.asking import Target
 from dynocheck.probes.endpoint_address import BY_PROXY, Deployment, through
 from dynocheck.serving import Endpoint, key_from
@@ -31,6 +33,7 @@ class Asked:
     insecure: bool = False
     tools: bool = False
     structured: bool = False
+    limits: tuple[str, ...] = ()
 
 
 def run(choices: Choices, asked: Asked) -> int:
@@ -40,7 +43,12 @@ def run(choices: Choices, asked: Asked) -> int:
     """
     if asked.url and (asked.deployment or asked.via):
         raise UsageError("--url says where the endpoint is: leave out the deployment and --via")
-    return judge("smoke", choices, EndpointFact, scene=_named(asked) if asked.url else _found(choices, asked))
+    limits = LoadLimits(tuple(parsed(limit) for limit in asked.limits))
+    scene = _named(asked) if asked.url else _found(choices, asked)
+    scene = replace(scene, facts={**scene.facts, LoadLimits: limits})
+    if not (choices.select or limits.items):  # nothing hangs on a number: the tables say which are none
+        choices = replace(choices, skip=(*choices.skip, "load.client"))
+    return judge("smoke", choices, (EndpointFact, LoadFact), scene=scene)
 
 
 def _named(asked: Asked) -> Scene:

@@ -129,6 +129,7 @@ class LoadRun(LoadFact, frozen=True, kw_only=True):
     model: str
     mode: Literal["closed", "open", "trace"]
     arrivals: Literal["poisson", "constant"] | None = None
+    api: Literal["chat", "completions"] = "chat"
     input_tokens: int | None = None
     output_tokens: int | None = None
     seed: int = 0

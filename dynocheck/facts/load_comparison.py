@@ -20,6 +20,8 @@ from dynocheck.facts.load_metrics import Summary, blurred, latency
 COMPARED = (("ttft", 50), ("ttft", 90), ("tpot", 50), ("tpot", 90), ("e2e", 50), ("e2e", 90))
 _DRAWS = 2000
 _FEWEST = 10
+_WORK = ("mode", "arrivals", "api", "model", "input_tokens", "output_tokens", "prompts", "path")
+_ALIKE = 0.05  # by which share the answers' length may differ
 
 Judgement = Literal["better", "same", "worse", "too few samples"]
 
@@ -39,23 +41,37 @@ class Comparison(msgspec.Struct, frozen=True):
 
 def incomparable(run: LoadRun, before: LoadRun) -> str | None:
     """Why two runs measured different work, if they did."""
-    for name in ("mode", "arrivals", "model", "input_tokens", "output_tokens", "prompts"):
+    for name in _WORK:
         ours, theirs = getattr(run, name), getattr(before, name)
         if ours != theirs:
             return f"{name.replace('_', ' ')} is {ours}, and was {theirs}"
-    loads = {point.load for point in before.points}
-    if not any(point.load in loads for point in run.points):
+    pairs = _pairs(run, before)
+    if not pairs:
         return "no load is the same in both"
+    for now, then in pairs:
+        ours, theirs = _answer_length(now), _answer_length(then)
+        if ours and theirs and abs(ours / theirs - 1) > _ALIKE:
+            return f"answers were {ours:.0f} tokens long, {now.load}, and had been {theirs:.0f}"
     return None
+
+
+def _pairs(run: LoadRun, before: LoadRun) -> list[tuple[Point, Point]]:
+    """The measurements of both at the same load."""
+    earlier = {point.load: point for point in before.points}
+    return [(point, earlier[point.load]) for point in run.points if point.load in earlier]
+
+
+def _answer_length(point: Point) -> float | None:
+    """The mean of the output tokens that were counted."""
+    counted = [sample.output_tokens for sample in point.good if sample.output_tokens is not None]
+    return sum(counted) / len(counted) if counted else None
 
 
 def compared(run: LoadRun, before: LoadRun, tolerance: float) -> tuple[Comparison, ...]:
     """Each percentile at each load that both runs measured."""
-    earlier = {point.load: point for point in before.points}
-    pairs = [(point, earlier[point.load]) for point in run.points if point.load in earlier]
     return tuple(
         _comparison(now, then, metric, percent, tolerance)
-        for now, then in pairs
+        for now, then in _pairs(run, before)
         for metric, percent in COMPARED
     )
 

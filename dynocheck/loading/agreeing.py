@@ -11,7 +11,7 @@ from dynocheck.loading.plan import LoadPlan
 from dynocheck.loading.prompts import Prompt, Prompts
 from dynocheck.serving import Client, Completion, Exchange, Kind
 
-_COLD_S = 120.0  # a first request may have to wait for compilations
+_COLD = 2  # times as long as others a first request may take: it may have to wait for compilations
 _REFUSED = {400, 422}
 _BUSY = {Kind.HTTP_429, Kind.HTTP_5XX, Kind.HTTP_529, Kind.IN_STREAM_ERROR, Kind.TRUNCATED, Kind.EMPTY}
 
@@ -83,9 +83,7 @@ async def agree(
         shorter, usage=False, notes=(*shorter.notes, "the server refuses to count the tokens of a stream")
     )
     limits = client.endpoint.limits
-    patient = replace(
-        limits, first_byte_s=max(limits.first_byte_s, _COLD_S), total_s=max(limits.total_s, _COLD_S)
-    )
+    patient = replace(limits, first_byte_s=_COLD * limits.first_byte_s, total_s=_COLD * limits.total_s)
     prompt = prompts(number, 1.0)
     for terms in (full, shorter, bare):
         exchange = await client.complete(terms.asked(prompt, plan), limits=patient)

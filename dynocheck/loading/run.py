@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from itertools import count, islice
 from time import perf_counter
@@ -17,6 +18,7 @@ from dynocheck.loading.metrics import counters, growth
 from dynocheck.loading.plan import LoadPlan
 from dynocheck.serving import Client, Exchange
 
+_DESCRIPTORS = 1 << 16
 _APART = 10_000_000  # numbers of prompts between one measurement and the next
 Progress = Callable[[str], None]
 
@@ -43,7 +45,19 @@ async def run(plan: LoadPlan, share: Share | None = None, progress: Progress | N
     :raises UsageError: the prompts cannot be read.
     :raises Unavailable: there is no model to ask.
     """
+    _make_room()
     return await _Run(plan, share or Share(), progress or (lambda _: None)).run()
+
+
+def _make_room() -> None:
+    """Allow as many connections as the system lets us."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        has, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, _DESCRIPTORS)
+        if has < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
 class _Run:
@@ -90,6 +104,7 @@ class _Run:
             model=self.model,
             mode=self.mode,
             arrivals=plan.arrivals if self.mode == "open" else None,
+            api="chat" if plan.chat else "completions",
             input_tokens=None if plan.prompts else plan.input_tokens,
             output_tokens=plan.output_tokens,
             seed=plan.seed,

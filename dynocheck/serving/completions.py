@@ -242,7 +242,7 @@ class Reading:
     def _no_stream(self) -> None:
         """JSON where a stream was asked for: an error, or a server that cannot stream."""
         chunk = _decoded(bytes(self._whole), Kind.BAD_JSON)
-        if chunk.error is not None or chunk.object == "error":
+        if chunk.error or chunk.object == "error":
             raise failed(Kind.IN_STREAM_ERROR, errors.message(bytes(self._whole)))
         raise failed(Kind.BAD_SSE, "a stream was asked for, and a single JSON document came")
 
@@ -258,7 +258,7 @@ class Reading:
     def _read(self, data: bytes, at: float) -> None:
         exchange = self._exchange
         chunk = _decoded(data, Kind.BAD_JSON)
-        if chunk.error is not None or chunk.object == "error":
+        if chunk.error or chunk.object == "error":
             self._told(data)
             return
         exchange.model = (chunk.model or "")[:_NAME] or exchange.model

@@ -135,7 +135,8 @@ def _prompt(body: Mapping[str, Any], *, chat: bool) -> str:
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
         raise Refused(400, "there are no messages")
-    contents = [m.get("content") if isinstance(m, dict) else None for m in messages]
-    if not all(isinstance(content, str) for content in contents):
+    contents = [message.get("content") for message in messages if isinstance(message, dict)]
+    texts = [content for content in contents if isinstance(content, str)]
+    if len(texts) < len(messages):
         raise Refused(400, "the content of a message is not a text")
-    return "\n".join(contents)
+    return "\n".join(texts)

@@ -2,6 +2,8 @@
 
 import json
 import socket
+import subprocess
+import sys
 import threading
 import time
 import uuid
@@ -27,6 +29,21 @@ def serving(engine: Engine) -> Iterator[str]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextmanager
+def apart() -> Iterator[str]:
+    """Serve from a process of its own inside the block, and give the URL: who shares a process with the one
+    that measures it is late at each other's work. However this process ends, so does the other.
+    """
+    command = [sys.executable, "-m", "dynocheck.simulated"]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            yield process.stdout.readline().strip()
+        finally:
+            process.stdin.close()
 
 
 class _Server(ThreadingHTTPServer):

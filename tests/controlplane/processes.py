@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -66,6 +67,10 @@ class Processes:
             process.kill()
             self._tell("-", process)
             process.wait()
+
+    def freeze(self, name: str) -> None:
+        """Let a server keep its connections and do nothing any more."""
+        self._running[name].send_signal(signal.SIGSTOP)
 
     def log(self, name: str) -> Path:
         """Give the file that holds everything a server said."""

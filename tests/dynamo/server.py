@@ -32,6 +32,7 @@ class Dynamo:
     :param prefill: how many prefill workers, and as many for decode in `decode`.
     :param router: the frontend's `--router-mode`.
     :param speedup: how much faster than its model of a GPU a worker is.
+    :param model: the name that the workers give to the model.
     :raises Unavailable: Dynamo cannot be had here.
     """
 
@@ -45,8 +46,10 @@ class Dynamo:
         frontend: Sequence[str] = (),
         worker: Sequence[str] = (),
         speedup: float = 10.0,
+        model: str = MODEL,
     ) -> None:
         self._home = home()
+        self.model = model
         self._roles = {"agg": workers, "prefill": prefill, "decode": decode}
         self._frontend = ["--router-mode", router, *frontend]
         self._worker = ["--speedup-ratio", str(speedup), *worker]
@@ -88,6 +91,10 @@ class Dynamo:
         self._processes.stop(name)
         self.status_ports.pop(name, None)
 
+    def freeze(self, name: str) -> None:
+        """Let a worker keep its connections and never answer again."""
+        self._processes.freeze(name)
+
     def log(self, name: str) -> Path:
         """Give the file that holds everything a process said."""
         return self._processes.log(name)
@@ -103,7 +110,7 @@ class Dynamo:
 
     def _working(self, role: str, more: Sequence[str], port: int) -> list[str]:
         status = {"DYN_SYSTEM_PORT": str(port), "DYN_SYSTEM_USE_ENDPOINT_HEALTH_STATUS": '["generate"]'}
-        module = ["-m", "dynamo.mocker", "--model-path", str(self._home.model), "--model-name", MODEL]
+        module = ["-m", "dynamo.mocker", "--model-path", str(self._home.model), "--model-name", self.model]
         length = ["--max-model-len", str(CONTEXT)]
         split = ["--disaggregation-mode", role] if role != "agg" else []
         bootstrap = ["--bootstrap-ports", str(free_port())] if role == "prefill" else []
@@ -137,7 +144,7 @@ class Dynamo:
         """Whether the frontend serves, and knows every worker that runs."""
         wanted = Counter(_TYPES[name.partition("-")[0]] for name in self.status_ports)
         try:
-            state = self.get(f"/v1/models/{MODEL}/ready")
+            state = self.get(f"/v1/models/{self.model}/ready")
         except OSError:
             return False
         have: Counter[str] = Counter()

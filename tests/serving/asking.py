@@ -5,20 +5,20 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
-from collections.abc import Callable
 from typing import Any
 
 from dynocheck.serving import Answer, Client, Completion, Endpoint, Exchange, Limits
 from tests.kube.servers import Handler, Request, reply
 
-SHORT = Limits(connect_s=2, tls_s=2, first_byte_s=0.4, idle_s=0.4, total_s=1.5, line=1 << 16, body=1 << 20)
+SMALL = Limits(connect_s=10, tls_s=10, first_byte_s=10, idle_s=10, total_s=20, line=1 << 16, body=1 << 18)
+HASTY = Limits(tls_s=0.3, first_byte_s=0.3, idle_s=0.3, total_s=0.6)
 STREAM = Completion(model="m", prompt="Hello", max_tokens=8)
 WHOLE = Completion(model="m", prompt="Hello", max_tokens=8, stream=False)
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 
 def endpoint(url: str, **more: Any) -> Endpoint:
-    return Endpoint(url, **{"limits": SHORT, **more})
+    return Endpoint(url, **{"limits": SMALL, **more})
 
 
 def completed(url: str, asked: Completion = STREAM, cancel_after: int | None = None, **more: Any) -> Exchange:
@@ -79,6 +79,3 @@ def sending(*pieces: bytes) -> Handler:
 def always(*answer: Any, **headers: Any) -> Handler:
     """Answers with the same, again and again."""
     return lambda *_: reply(*answer, **headers)
-
-
-Then = Callable[[socket.socket], None]

@@ -17,6 +17,7 @@ from tests.kube.servers import Request, reply, serving, trusted
 from tests.serving.asking import (
     EVENTS,
     GOOD,
+    HASTY,
     STREAM,
     WHOLE,
     always,
@@ -252,7 +253,7 @@ def test_limits_are_per_question() -> None:
         return reply(200, {})
 
     async def ask(url: str) -> list[bool]:
-        async with Client(endpoint(url)) as client:
+        async with Client(endpoint(url, limits=HASTY)) as client:
             patient = Limits(first_byte_s=5, total_s=5)
             return [(await client.get("/")).ok, (await client.get("/", limits=patient)).ok]
 
