@@ -163,4 +163,4 @@ def through(cluster: Cluster, address: Address) -> Endpoint:
     key = Secret(token) if scheme == "Bearer" else None
     if key is not None:
         del headers["Authorization"]
-    return Through(address.url, key=key, headers=headers, context=lent.context)
+    return Through(address.url, key=key, headers=headers, context=lent.context, chunked=True)
