@@ -13,7 +13,9 @@ import pytest
 from dynocheck.serving import Answer, Client, Completion, Endpoint, Exchange, Kind
 from dynocheck.simulated import Engine, apart, serving
 
-FAST = {"token_s": 0.0, "prefill_s": 0.0}
+
+def fast() -> Engine:
+    return Engine(token_s=0.0, prefill_s=0.0)
 
 
 def complete(url: str, **asked: Any) -> Exchange:
@@ -36,7 +38,7 @@ def get(url: str, path: str) -> Answer:
 @pytest.mark.parametrize("chat", [True, False])
 @pytest.mark.parametrize("stream", [True, False])
 def test_answers_as_the_api_has_them(chat: bool, stream: bool) -> None:
-    with serving(Engine(**FAST)) as url:
+    with serving(fast()) as url:
         found = complete(url, chat=chat, stream=stream, keep_text=True)
     assert found.failure is None
     assert found.text == "this engine is simulated and"
@@ -46,7 +48,7 @@ def test_answers_as_the_api_has_them(chat: bool, stream: bool) -> None:
 
 
 def test_it_says_what_it_is() -> None:
-    with serving(Engine(**FAST)) as url:
+    with serving(fast()) as url:
         answer = get(url, "/v1/models")
     assert answer.headers["server"].strip() == "dynocheck-simulated"
     assert answer.json()["data"][0]["owned_by"] == "dynocheck-simulated"
@@ -78,7 +80,7 @@ def test_tokens_take_their_time_and_a_known_beginning_none() -> None:
     ],
 )
 def test_what_it_cannot_do_is_refused(asked: dict[str, Any], status: int) -> None:
-    with serving(Engine(**FAST)) as url:
+    with serving(fast()) as url:
         found = complete(url, **asked)
     assert found.failure is not None
     assert (found.failure.kind, found.status) == (Kind.HTTP_4XX, status)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from tests.clusters import gaie, platform
 from tests.command import Ended, dynocheck
@@ -16,11 +17,14 @@ from tests.dynamo.server import MODEL, Dynamo
 from tests.smoke.asking import bad
 
 READY = ("--select", "endpoint.ready", "--select", "endpoint.discovered")
-RULES = [
-    {"apiGroups": ["nvidia.com"], "resources": ["dynamographdeployments"], "verbs": ["list"]},
-    {"apiGroups": [""], "resources": ["services"], "verbs": ["get"]},
-    {"apiGroups": [""], "resources": ["services/proxy"], "verbs": ["get", "create"]},
-]
+
+
+def rules() -> list[dict[str, Any]]:
+    """The rights that `dynocheck rbac` says are enough."""
+    (role,) = yaml.safe_load_all(dynocheck("rbac", "--smoke").out)
+    assert role["kind"] == "Role"
+    granted: list[dict[str, Any]] = role["rules"]
+    return granted
 
 
 def own_address() -> str:
@@ -95,7 +99,7 @@ def smoke(cluster: ControlPlane, namespace: str, *more: str, config: Path | None
 def test_through_the_api_server(cluster: ControlPlane, namespace: str, dynamo: Dynamo) -> None:
     cluster.apply(graph("chat", namespace))
     serve(cluster, "chat-frontend", namespace, dynamo.port)
-    reader = cluster.user("reader", rules=RULES)
+    reader = cluster.user("reader", rules=rules(), namespace=namespace)
     ended = smoke(cluster, namespace, "chat", config=cluster.kubeconfig(reader))
     assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
     assert ended.outcomes["endpoint.discovered"] == "pass"
@@ -117,7 +121,7 @@ def test_no_stream_is_lost_on_the_way_through_the_api_server(
 def test_a_token_is_as_good_as_a_certificate(cluster: ControlPlane, namespace: str, dynamo: Dynamo) -> None:
     cluster.apply(graph("chat", namespace))
     serve(cluster, "chat-frontend", namespace, dynamo.port)
-    account = cluster.service_account("smoker", namespace, rules=RULES)
+    account = cluster.service_account("smoker", namespace, rules=rules())
     ended = smoke(cluster, namespace, *READY, config=cluster.kubeconfig(account))
     assert (ended.code, set(ended.outcomes.values())) == (0, {"pass"})
     assert account.token is not None
@@ -131,7 +135,8 @@ def test_who_may_not_is_told_so(cluster: ControlPlane, namespace: str, dynamo: D
     assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
     assert "cannot list resource" in ended.findings("endpoint.ready")[0]["message"]
 
-    lister = cluster.user("lister", rules=RULES[:2])
+    reading = [rule for rule in rules() if rule["resources"] != ["services/proxy"]]
+    lister = cluster.user("lister", rules=reading, namespace=namespace)
     ended = smoke(cluster, namespace, *READY, "--timeout", "9", config=cluster.kubeconfig(lister))
     assert ended.outcomes == {"endpoint.discovered": "pass", "endpoint.ready": "fail"}
     assert "services/proxy" in ended.findings("endpoint.ready")[0]["message"]
