@@ -96,13 +96,14 @@ def _filters(each: _Picker, config: Value) -> Iterator[Finding]:
         ):
             continue
         values = {value.text or "" for value in _items(plugin, "parameters", "validValues")}
+        place = plugin.get("parameters", "validValues") or plugin
         if values and not any(_has(pod, label, values) for pod in workers):
             yield fail(
                 f"filter {_named(plugin)} of {each.component.name} lets through pods with {label} "
                 f"{' or '.join(sorted(values))}, and no component of its graph is one",
                 fix="name the types of the graph's workers in validValues",
                 evidence={"components": {c.name: c.role for c in each.graph.components}},
-                location=Location(each.graph.file, plugin.line, plugin.column),
+                location=Location(each.graph.file, place.line, place.column),
             )
 
 

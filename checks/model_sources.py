@@ -51,7 +51,7 @@ def _pinned(recipe: Recipe) -> dict[str, list[Download]]:
     """The models that go to a hub cache, each by a revision alone, with their downloads."""
     found: dict[str, list[Download]] = {}
     for download in recipe.downloads:
-        if download.model is not None and download.folder is None:
+        if download.model is not None and download.cached:
             found.setdefault(download.model, []).append(download)
     return {model: each for model, each in found.items() if all(d.revision for d in each)}
 

@@ -116,53 +116,53 @@ def artifacts(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for run in runs(recipes):
-        folder = _folder(run)
-        if folder is None or _carried(run):
+        told = _folder(run)
+        if told is None or _carried(run):
             continue
         judged = True
-        container = run.benchmark.container
+        folder, container = told.text or "", run.benchmark.container
+        place = Location(run.benchmark.file, told.line, told.column)
         mount = container.mount_of(folder) if folder.startswith("/") else None
         if mount is not None and mount.read_only:
             yield fail(
                 f"{run.benchmark.name} writes to {folder}, which is mounted read-only",
                 fix="mount the claim without readOnly",
-                location=run.place,
+                location=place,
             )
         elif mount is None or mount.source == "empty":
             yield warn(
                 f"{run.benchmark.name} writes its results to {folder}, which is gone with its pod",
                 fix="write to a folder on a mounted claim",
                 evidence={"mounts": sorted(each.path for each in container.mounts)},
-                location=run.place,
+                location=place,
             )
     if not judged:
         raise Skip("where the benchmarks write is known only when they run")
 
 
-def _folder(run: Run) -> str | None:
+def _folder(run: Run) -> Word | None:
     """Where a benchmark writes, None when that is not known."""
-    runs = [command for command in run.benchmark.commands if command and _is_tool(command[0].text)]
-    told = [word for command in runs for word in _values(command)]
-    if told and all(word is not None for word in told):
-        known = [word for word in told if word is not None]
-        return next((each for each in known if not each.startswith("/")), known[0])
-    named = next(
-        (v for v in run.benchmark.container.env if "ARTIFACT" in v.name and (v.value or "").startswith("/")),
-        None,
-    )
-    return named.value if named else None
+    tools = [command for command in run.benchmark.commands if command and _is_tool(command[0].text)]
+    told = [word for command in tools for word in _values(command)]
+    if told and all(word.text is not None for word in told):
+        return next((word for word in told if not (word.text or "").startswith("/")), told[0])
+    named = (v for v in run.benchmark.container.env if "ARTIFACT" in v.name)
+    found = next((v for v in named if (v.value or "").startswith("/")), None)
+    return Word(found.value, found.line, found.column) if found is not None else None
 
 
 def _is_tool(text: str | None) -> bool:
     return (text or "").rpartition("/")[2] in TOOLS
 
 
-def _values(command: Sequence[Word]) -> Iterator[str | None]:
-    """The folders that a command is told; None for one that cannot be known."""
+def _values(command: Sequence[Word]) -> Iterator[Word]:
+    """The folders that a command is told."""
     for i, word in enumerate(command):
         name, equals, value = (word.text or "").partition("=")
-        if name in _OUTPUT:
-            yield value if equals else command[i + 1].text if i + 1 < len(command) else None
+        if name in _OUTPUT and equals:
+            yield Word(value, word.line, word.column)
+        elif name in _OUTPUT and i + 1 < len(command):
+            yield command[i + 1]
 
 
 def _carried(run: Run) -> bool:

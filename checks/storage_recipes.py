@@ -1,13 +1,17 @@
 """Whether a recipe's weights lie where its workers look for them."""
 
 import posixpath
+import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.images import parse
 from dynocheck.engines import Running, running
 from dynocheck.facts import Recipes
-from dynocheck.facts.recipe import Container, Download, Recipe
+from dynocheck.facts.pods import templates
+from dynocheck.facts.recipe import Container, Download, Recipe, Value
+
+_MOVES = re.compile(r"\b(mv|cp|ln|rsync|tar|unzip|quantize)\b")
 
 
 @check("storage.read-only", title="Nothing is to be written to a read-only mount")
@@ -66,7 +70,7 @@ def model_path(recipes: Recipes) -> Iterator[Finding]:
 
     A path in a container is compared by the claim it lies on, so that mounts may differ. Of a hub id the
     cache counts: HF_HOME, or HF_HUB_CACHE, of the Job and of the worker. Where either is not said, or another
-    download could have put it there, nothing is judged. Dynamo's own images bring no model.
+    workload could have put it there, nothing is judged. Dynamo's own images bring no model.
 
     Fix: set the same HF_HOME on the claim in the Job and in every worker
     """
@@ -81,11 +85,13 @@ def model_path(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _located(recipe: Recipe, engine: Running, model: str) -> Iterator[Finding]:
-    place = Location(engine.graph.file, engine.launch.line, engine.launch.column)
     if model.startswith("/"):
-        yield from _on_path(recipe, engine, model, place)
+        named = engine.given.get(*engine.engine.model_flags) or engine.launch
+        yield from _on_path(recipe, engine, model, Location(engine.graph.file, named.line, named.column))
     elif _is_hub_id(model):
-        yield from _in_cache(recipe, engine, model, place)
+        said = engine.container.variable("HF_HUB_CACHE") or engine.container.variable("HF_HOME")
+        place = said or engine.launch
+        yield from _in_cache(recipe, engine, model, Location(engine.graph.file, place.line, place.column))
 
 
 def _on_path(recipe: Recipe, engine: Running, model: str, place: Location) -> Iterator[Finding]:
@@ -100,10 +106,12 @@ def _on_path(recipe: Recipe, engine: Running, model: str, place: Location) -> It
         )
     if there is None:
         return
-    filled = [place_of(download) for download in recipe.downloads]
+    filled = [_loadable(download) for download in recipe.downloads]
     claim = there.partition(":")[0]
     here = [target for target in filled if target is not None and target.partition(":")[0] == claim]
     if not here or None in filled or any(_within(there, target) for target in here):
+        return
+    if _written_otherwise(recipe, claim):
         return
     yield fail(
         f"{name} loads {model} ({there}), the recipe downloads to {', '.join(sorted(set(here)))}",
@@ -114,10 +122,41 @@ def _on_path(recipe: Recipe, engine: Running, model: str, place: Location) -> It
 
 def place_of(download: Download) -> str | None:
     """Where a download goes: a folder on a claim, or a hub cache there; None when it is not known."""
-    if download.folder is not None:
+    if not download.cached:
         return download.folder
     home = home_of(download.container)
     return download.container.on_claim(home) if home else None
+
+
+def _written_otherwise(recipe: Recipe, claim: str) -> bool:
+    """Whether something else may write to a claim: another workload, or a download that moves its files."""
+    benchmarks = {(benchmark.file, benchmark.name) for benchmark in recipe.benchmarks}
+    downloads = {download.file for download in recipe.downloads}
+    for template in templates(recipe):
+        manifest = template.manifest
+        volumes = template.spec.get("volumes")
+        mounts = volumes is not None and any(name.text == claim for name in volumes.every("claimName"))
+        if template.of_graph or not mounts or (manifest.file, manifest.name) in benchmarks:
+            continue
+        script = " ".join(text for each in template.containers for text in _texts(each))
+        if manifest.file not in downloads or _MOVES.search(script):
+            return True
+    return False
+
+
+def _texts(container: Value) -> Iterator[str]:
+    for key in ("command", "args"):
+        found = container.get(key)
+        yield from (each.text for each in (found.sequence if found else ()) if each.text)
+
+
+def _loadable(download: Download) -> str | None:
+    """The folder on a claim under which a download can be loaded by its path."""
+    target = place_of(download)
+    if not download.cached or target is None:
+        return target
+    claim, _, home = target.partition(":")
+    return f"{claim}:{posixpath.normpath(posixpath.join(home, 'hub'))}"
 
 
 def _within(path: str, target: str) -> bool:
@@ -133,7 +172,7 @@ def _in_cache(recipe: Recipe, engine: Running, model: str, place: Location) -> I
     if not fetched or home is None:
         return
     there = engine.container.on_claim(home)
-    cached = {place_of(download) for download in fetched if download.folder is None}
+    cached = {place_of(download) for download in fetched if download.cached}
     if None in cached or there in cached:
         return
     if not cached and any(download.model is None for download in recipe.downloads):

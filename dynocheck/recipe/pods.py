@@ -74,6 +74,7 @@ class Reader:
         """
         entries = [*outer, *items(source, "env")]
         env = self._environment(entries, source, merged=defaults is not None)
+        image = source.get("image") or source
         return Container(
             name=text(source, "name") or name,
             image=text(source, "image") or None,
@@ -83,6 +84,8 @@ class Reader:
             files=tuple(self._files(source, volumes)),
             line=source.line,
             column=source.column,
+            image_line=image.line,
+            image_column=image.column,
         )
 
     def processes(self, source: Value, container: Container) -> Iterator[tuple[Word, ...]]:

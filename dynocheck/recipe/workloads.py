@@ -41,6 +41,7 @@ def _download(file: str, container: Container, fetched: Fetched, place: tuple[in
         file=file,
         model=fetched.model,
         folder=container.on_claim(fetched.folder) if fetched.folder else None,
+        cached=fetched.cached,
         revision=fetched.revision,
         container=container,
         line=place[0],

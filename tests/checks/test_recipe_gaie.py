@@ -163,7 +163,7 @@ def test_plugins(tmp_path: Path, config: dict[str, Any], role: str, expected: li
     ],
 )
 def test_variables(tmp_path: Path, env: dict[str, str], args: tuple[str, ...], expected: list[str]) -> None:
-    one = graph(picker(**env), engine(*args, frontendSidecar="s"))
+    one = graph(picker(None, **env), engine(*args, frontendSidecar="s"))
     assert outcomes(gaie_pickers.picker, tmp_path, one) == expected
 
 

@@ -65,7 +65,7 @@ def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> No
     (finding,) = found(graphs.roles, recipes(tmp_path, deploy=text))
     assert finding.message == "w is of type prefill, and its engine is told to decode"
     assert finding.location is not None
-    assert "dynamo.vllm" in text.splitlines()[(finding.location.line or 0) - 1]
+    assert MODE in text.splitlines()[(finding.location.line or 0) - 1]
 
 
 # graph.both-sides
@@ -146,7 +146,7 @@ def test_engine_agrees(
         ("<your-registry>/vllm-runtime:latest", {}, []),
     ],
 )
-def test_images_pinned(tmp_path: Path, image: str, more: dict[str, str], expected: list[str]) -> None:
+def test_images_pinned(tmp_path: Path, image: str, more: dict[str, Any], expected: list[str]) -> None:
     assert outcomes(graph_images.images_pinned, tmp_path, graph(engine(image=image, **more))) == expected
 
 
@@ -237,7 +237,7 @@ def test_a_container_that_starts_something_else_is_not_judged(tmp_path: Path) ->
 def test_time_to_start(tmp_path: Path, probe: dict[str, int], nodes: int, expected: list[str]) -> None:
     """Qwen3-32B is 65 GB, so that 66 s are needed at least."""
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, **probe}}
-    more = {"multinode": {"nodeCount": nodes}} if nodes > 1 else {}
+    more: dict[str, Any] = {"multinode": {"nodeCount": nodes}} if nodes > 1 else {}
     assert outcomes(graph_probes.startup_budget, tmp_path, graph(engine(main=held, **more))) == expected
 
 

@@ -59,6 +59,9 @@ def download(
         (loading("/opt/qwen"), download(), ["fail"]),
         (loading("/opt/qwen", image="registry.example/baked:1.0.0"), download(), []),
         (loading("/cache/qwen"), download("--local-dir $(mktemp)"), []),
+        (loading(), download("--local-dir $(mktemp)"), []),
+        (loading(), download("--cache-dir /models/other"), []),
+        (loading("/cache/qwen"), download(), ["fail"]),
         (loading(), download(model="Qwen/Qwen3-8B"), []),
     ],
 )
@@ -66,6 +69,20 @@ def test_model_path(
     tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
 ) -> None:
     assert outcomes(storage_recipes.model_path, tmp_path, graph(worker), fetch) == expected
+
+
+def test_what_others_write_is_not_judged(tmp_path: Path) -> None:
+    elsewhere = graph(loading("/cache/made"))
+    moves = job(f"hf download {MODEL}; mv /models/hub/x /models/made", name="get", env={"HF_HOME": "/models"})
+    convert = job("python3 convert.py", name="convert")
+    assert outcomes(storage_recipes.model_path, tmp_path / "a", elsewhere, moves) == []
+    given = recipes(
+        tmp_path / "b",
+        deploy=written(elsewhere),
+        get=written(download()),
+        convert=written(convert),
+    )
+    assert said(storage_recipes.model_path, given) == []
 
 
 def test_sub_paths_are_folders_of_the_claim(tmp_path: Path) -> None:
