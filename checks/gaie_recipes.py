@@ -14,6 +14,7 @@ _PORT = 8000
 _MODEL_HEADER = "x-gateway-model-name"
 _SHORT = 60  # seconds that a long answer surely takes longer than
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
+_LONGEST = 40  # characters of a duration that the API server takes, and then some
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 
@@ -137,7 +138,7 @@ def _timeouts(manifest: Manifest, rule: Value) -> Iterator[Finding]:
 
 
 def _seconds(duration: str) -> float | None:
-    parts = _DURATION.findall(duration)
+    parts = _DURATION.findall(duration[:_LONGEST])
     return sum(float(n) * _SECONDS[unit] for n, unit in parts) if parts else None
 
 

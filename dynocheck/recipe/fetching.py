@@ -59,7 +59,7 @@ def by_command(words: Sequence[str | None]) -> Fetched | None:
     while at < len(rest) and (rest[at] or "").startswith("-"):
         word = rest[at] or ""
         at += 1 if "=" in word or word in _SWITCHES else 2
-    if at == len(rest):
+    if at >= len(rest):
         return None
     cached = not any((word or "").startswith(_FOLDERS) for word in rest)
     folder, revision = _option(rest, "--local-dir"), _option(rest, "--revision")

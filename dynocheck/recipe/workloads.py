@@ -23,7 +23,7 @@ _MODELS = ("TARGET_MODEL", "MODEL_NAME", "SERVED_MODEL_NAME", "MODEL")
 def downloads(manifest: Manifest, reader: Reader) -> Iterator[Download]:
     """The models that a workload fetches from a hub."""
     for source, container in _containers(manifest, reader):
-        for words in reader.processes(source, container):
+        for words in reader.commands(source, container):
             fetched = by_command([word.text for word in words])
             if fetched is not None:
                 place = words[fetched.at].line, words[fetched.at].column
@@ -60,7 +60,7 @@ def benchmarks(manifest: Manifest, reader: Reader) -> Iterator[Benchmark]:
                 endpoint=next((v for n in _ENDPOINTS if (v := container.variable(n))), None),
                 model=next((v for n in _MODELS if (v := container.variable(n))), None),
                 container=container,
-                commands=tuple(reader.processes(source, container)),
+                commands=reader.commands(source, container),
                 line=source.line,
                 column=source.column,
             )

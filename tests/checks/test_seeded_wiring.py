@@ -155,10 +155,10 @@ SEEDS = [
 ]
 
 
-def told(check: Any, folder: Path) -> set[tuple[str, str, str]]:
+def told(check: Any, recipes: Recipes) -> set[tuple[str, str, str]]:
     """The message and the line of each finding, and whose file it is."""
     try:
-        findings = list(check(Recipes(load([str(folder)]))) or ())
+        findings = list(check(recipes) or ())
     except Skip:
         return set()
     places = [(finding.message, finding.location) for finding in findings if finding.location]
@@ -166,6 +166,11 @@ def told(check: Any, folder: Path) -> set[tuple[str, str, str]]:
         (message, Path(place.file).name, Path(place.file).read_text().splitlines()[(place.line or 1) - 1])
         for message, place in places
     }
+
+
+@pytest.fixture(scope="module")
+def ours() -> Recipes:
+    return Recipes(load([str(ROOT)]))
 
 
 def _with_rights(text: str) -> str:
@@ -180,8 +185,8 @@ ALSO = {perf_tools.privileged: _with_rights, perf_runs.bounded: _without_end}
 
 
 @pytest.mark.parametrize("check", {seed.check.id: seed.check for seed in SEEDS}.values(), ids=lambda c: c.id)
-def test_our_recipes_have_no_such_defect(check: Any) -> None:
-    assert told(check, ROOT) == set()
+def test_our_recipes_have_no_such_defect(check: Any, ours: Recipes) -> None:
+    assert told(check, ours) == set()
 
 
 @pytest.mark.parametrize("seed", SEEDS, ids=lambda seed: f"{seed.check.id}-{seed.new[:24].strip()!r}")
@@ -193,6 +198,6 @@ def test_a_seeded_defect_is_noticed(tmp_path: Path, seed: Seed) -> None:
     assert seed.old in text
     also = ALSO.get(seed.check, str)
     (folder / rest).write_text(also(text.replace(seed.old, seed.new)))
-    found = told(seed.check, folder)
+    found = told(seed.check, Recipes(load([str(folder)])))
     assert found
     assert all(name == Path(rest).name and seed.on in line for _, name, line in found), found
