@@ -77,11 +77,11 @@ def model_path(recipes: Recipes) -> Iterator[Finding]:
     judged = False
     for recipe in recipes:
         for engine in (engine for graph in recipe.graphs for engine in running(graph)):
-            if engine.model is not None:
+            if engine.model is not None and (recipe.downloads or engine.model.startswith("/")):
                 judged = True
                 yield from _located(recipe, engine, engine.model)
     if not judged:
-        raise Skip("no worker whose model is known")
+        raise Skip("no Job downloads what a worker loads, and none loads a path")
 
 
 def _located(recipe: Recipe, engine: Running, model: str) -> Iterator[Finding]:

@@ -71,6 +71,11 @@ def test_model_path(
     assert outcomes(storage_recipes.model_path, tmp_path, graph(worker), fetch) == expected
 
 
+def test_without_a_download_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    given = recipes(tmp_path, deploy=written(graph(loading())))
+    assert "no Job downloads" in skipped(storage_recipes.model_path, given)
+
+
 def test_what_others_write_is_not_judged(tmp_path: Path) -> None:
     elsewhere = graph(loading("/cache/made"))
     moves = job(f"hf download {MODEL}; mv /models/hub/x /models/made", name="get", env={"HF_HOME": "/models"})
