@@ -13,7 +13,8 @@ from dynocheck.facts.recipe import Component, Container, Graph
 # The image that carries an engine, whatever registry it is in.
 _IMAGES = {"vllm": "vllm-runtime", "sglang": "sglang-runtime", "trtllm": "tensorrtllm-runtime"}
 _ENGINES = {image: engine for engine, image in _IMAGES.items()}
-_UNFILLED = re.compile(r"[<>{}$]|\byour-")  # a placeholder that is left to fill in, and reported as such
+# A placeholder that is left to fill in: manifest.placeholders tells of it.
+_UNFILLED = re.compile(r"[<>{}$]|\byour-|\b(?:my|some)-(?:tag|image|registry)\b")
 _SEMVER = re.compile(
     r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z.-]+)?"
 )

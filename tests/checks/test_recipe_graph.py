@@ -137,8 +137,10 @@ def test_engine_agrees(
         ("r:5000/vllm-runtime", {}, ["warn"]),
         ("r/vllm-runtime:latest", {}, ["warn"]),
         ("r/vllm-runtime:latest", {"runtimeVersionOverride": "1.3.0"}, ["warn"]),
-        ("r/vllm-runtime:my-tag", {}, ["warn"]),
-        ("r/vllm-runtime:my-tag", {"runtimeVersionOverride": "1.3.0"}, []),
+        ("r/vllm-runtime:mine", {}, ["warn"]),
+        ("r/vllm-runtime:mine", {"runtimeVersionOverride": "1.3.0"}, []),
+        ("r/vllm-runtime:my-tag", {}, []),
+        ("my-registry/vllm-runtime:latest", {}, []),
         (f"r/vllm-runtime@sha256:{'0' * 64}", {}, ["warn"]),
         (f"r/vllm-runtime:1.3.0@sha256:{'0' * 64}", {}, []),
         ("r/vllm-runtime:<IMAGE_TAG>", {}, []),
@@ -166,7 +168,7 @@ def test_a_sidecar_needs_no_version_but_a_tag(tmp_path: Path) -> None:
         (("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.3.1"), []),
         (("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.1.1"), ["warn"]),
         (("r/vllm-runtime:1.3.0", "r/mine:9.9.9"), []),
-        (("r/vllm-runtime:1.3.0", "r/vllm-runtime:my-tag"), []),
+        (("r/vllm-runtime:1.3.0", "r/vllm-runtime:mine"), []),
     ],
 )
 def test_one_release(tmp_path: Path, images: tuple[str, str], expected: list[str]) -> None:

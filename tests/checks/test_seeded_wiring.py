@@ -20,7 +20,6 @@ from dynocheck.checks import (
     network_recipes,
     perf,
     perf_runs,
-    perf_tools,
     storage_claims,
     storage_recipes,
 )
@@ -102,14 +101,7 @@ SEEDS = [
         "--tokenizer",
     ),
     Seed(perf.tokenizer, PERF, '"$TOKENIZER"', "/tokenizers/llama", "/tokenizers/llama"),
-    Seed(perf_tools.tool_pinned, PERF, "aiperf==0.10.0", "aiperf", "pip install"),
-    Seed(
-        perf_tools.privileged,
-        PERF,
-        "set -eu",
-        "set -eu; sysctl -w net.ipv4.ip_local_port_range='1 2'",
-        "privileged: true",
-    ),
+    Seed(perf_runs.tool_pinned, PERF, "aiperf==0.10.0", "aiperf", "pip install"),
     Seed(perf_runs.artifacts, PERF, '"$HF_HOME/perf/$POD_NAME"', "/tmp/perf", "/tmp/perf"),
     Seed(perf_runs.bounded, PERF, "set -eu", "until curl $ENDPOINT; do sleep 5; done", "until curl"),
     Seed(gaie_recipes.recipe_route, ROUTE, "llama3-70b-gaie-pool", "llama3-70b-pool", "llama3-70b-pool"),
@@ -173,15 +165,11 @@ def ours() -> Recipes:
     return Recipes(load([str(ROOT)]))
 
 
-def _with_rights(text: str) -> str:
-    return text.replace("allowPrivilegeEscalation: false", "privileged: true")
-
-
 def _without_end(text: str) -> str:
     return text.replace("activeDeadlineSeconds", "# activeDeadlineSeconds")
 
 
-ALSO = {perf_tools.privileged: _with_rights, perf_runs.bounded: _without_end}
+ALSO = {perf_runs.bounded: _without_end}
 
 
 @pytest.mark.parametrize("check", {seed.check.id: seed.check for seed in SEEDS}.values(), ids=lambda c: c.id)
