@@ -128,7 +128,9 @@ def _variables(each: _Picker, engines: list[Running]) -> Iterator[Finding]:
             location=Location(each.graph.file, size.line, size.column),
         )
     known = {name for e in engines for name in (e.model, e.engine.served_name(e.given))}
-    if model is not None and model.value and engines and None not in known and model.value not in known:
+    told = model.value if model is not None else None
+    is_path = (told or "").startswith("/")
+    if model is not None and told and not is_path and engines and None not in known and told not in known:
         yield fail(
             f"{each.component.name} is set up for {model.value}, its graph serves "
             f"{', '.join(sorted(filter(None, known)))}",

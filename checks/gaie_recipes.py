@@ -102,7 +102,10 @@ def _backend(recipe: Recipe, manifest: Manifest, backend: Value) -> Iterator[Fin
 
 
 def _matches(manifest: Manifest, rule: Value, graph: Graph) -> Iterator[Finding]:
-    names = sorted({engine.engine.served_name(engine.given) or "" for engine in running(graph)})
+    engines = list(running(graph))
+    if any(engine.given.get("enable-lora", "lora-modules", "lora-paths") for engine in engines):
+        return  # whose adapters are served under names of their own
+    names = sorted({engine.engine.served_name(engine.given) or "" for engine in engines})
     headers = [h for match in _items(rule, "matches") for h in _items(match, "headers")]
     for header in headers:
         exact = text(header, "type") in ("", "Exact")

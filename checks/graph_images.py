@@ -18,6 +18,7 @@ _UNFILLED = re.compile(r"[<>{}$]|\byour-|\b(?:my|some)-(?:tag|image|registry)\b"
 _SEMVER = re.compile(
     r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z.-]+)?"
 )
+_TOLERATED = ("frontend", "planner", "epp")  # of which not every operator asks it
 _MOVING = ("latest", "main", "nightly", "dev", "edge", "stable")
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
@@ -101,7 +102,7 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     workers of one graph then run different code.
 
     Dynamo's operator reads the runtime's version from the tag of a component's main image. Newer ones refuse
-    a tag that is no semantic version (`1.3.0`, `v1.3.0-rc.1`), digest or not, unless the component
+    a worker's tag that is no semantic version (`1.3.0`, `v1.3.0-rc.1`), digest or not, unless the component
     says `runtimeVersionOverride`.
 
     Fix: name a release's tag, with its digest for what must never change
@@ -120,6 +121,7 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
                 )
             elif (
                 used.container is used.component.main
+                and used.component.role not in _TOLERATED
                 and not _SEMVER.fullmatch(tag)
                 and (graph.file, used.component.line) not in overridden
             ):

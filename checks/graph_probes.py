@@ -72,9 +72,9 @@ def startup_budget(recipes: Recipes) -> Iterator[Finding]:
     anew, and reads its weights from the beginning: it never gets ready.
 
     The time is compared with what reading the weights takes at 1 GB/s, divided by the nodes of a replica:
-    less is too little for sure, and more no promise, for engines compile and capture graphs after it. A
-    component without a startup probe gets the operator's, which gives two hours. Models outside of the table
-    are not judged.
+    less is too little but for the fastest local disks, and more no promise, for engines compile and capture
+    graphs after it. A component without a startup probe gets the operator's, which gives two hours. Models
+    outside of the table are not judged.
 
     Fix: startupProbe: {httpGet: {path: /live, port: 9090}, periodSeconds: 10, failureThreshold: 360}
     """

@@ -11,6 +11,7 @@ from dynocheck.facts import Recipes
 from dynocheck.facts.pods import templates
 from dynocheck.facts.recipe import Container, Download, Recipe, Value
 
+_FETCHES = re.compile(r"download|\b(cp|mv|ln|aws|az|gsutil|gcloud|rclone|s5cmd|wget|curl|git|tar)\b")
 _MOVES = re.compile(r"\b(mv|cp|ln|rsync|tar|unzip|quantize)\b")
 
 
@@ -25,8 +26,9 @@ def read_only(recipes: Recipes) -> Iterator[Finding]:
     for recipe in recipes:
         for download in recipe.downloads:
             judged = True
+            target = place_of(download) or ""
             for mount in download.container.mounts:
-                if mount.source == "claim" and mount.read_only:
+                if mount.source == "claim" and mount.read_only and mount.name == target.partition(":")[0]:
                     yield fail(
                         f"{download.model or 'a model'} is downloaded to {mount.path}, "
                         "which is mounted read-only",
@@ -70,7 +72,8 @@ def model_path(recipes: Recipes) -> Iterator[Finding]:
 
     A path in a container is compared by the claim it lies on, so that mounts may differ. Of a hub id the
     cache counts: HF_HOME, or HF_HUB_CACHE, of the Job and of the worker. Where either is not said, or another
-    workload could have put it there, nothing is judged. Dynamo's own images bring no model.
+    workload could have put it there, nothing is judged, nor with vLLM's --download-dir or a ModelExpress
+    server. Dynamo's own images bring no model.
 
     Fix: set the same HF_HOME on the claim in the Job and in every worker
     """
@@ -97,7 +100,7 @@ def _located(recipe: Recipe, engine: Running, model: str) -> Iterator[Finding]:
 def _on_path(recipe: Recipe, engine: Running, model: str, place: Location) -> Iterator[Finding]:
     name, container = engine.component.name, engine.container
     mount, there = container.mount_of(model), container.on_claim(model)
-    if mount is None and parse(container.image or "").ours:
+    if mount is None and parse(container.image or "").ours and not _fetches(recipe, engine):
         yield fail(
             f"{name} loads {model}, where nothing is mounted, and the image brings no model",
             fix="mount the claim that holds it",
@@ -126,6 +129,16 @@ def place_of(download: Download) -> str | None:
         return download.folder
     home = home_of(download.container)
     return download.container.on_claim(home) if home else None
+
+
+def _fetches(recipe: Recipe, engine: Running) -> bool:
+    """Whether the script around an engine may put the model there itself."""
+    here = (engine.graph.file, engine.container.line, engine.container.column)
+    for template in templates(recipe):
+        for each in template.containers:
+            if (template.manifest.file, each.line, each.column) == here:
+                return any(_FETCHES.search(text) for text in _texts(each))
+    return False
 
 
 def _written_otherwise(recipe: Recipe, claim: str) -> bool:
@@ -169,7 +182,8 @@ def _within(path: str, target: str) -> bool:
 def _in_cache(recipe: Recipe, engine: Running, model: str, place: Location) -> Iterator[Finding]:
     fetched = [d for d in recipe.downloads if d.model == model]
     home = home_of(engine.container)
-    if not fetched or home is None:
+    elsewhere = engine.given.get("download-dir") or engine.variable("MODEL_EXPRESS_URL")
+    if not fetched or home is None or elsewhere is not None:
         return
     there = engine.container.on_claim(home)
     cached = {place_of(download) for download in fetched if download.cached}

@@ -152,6 +152,15 @@ def test_images_pinned(tmp_path: Path, image: str, more: dict[str, Any], expecte
     assert outcomes(graph_images.images_pinned, tmp_path, graph(engine(image=image, **more))) == expected
 
 
+def test_a_frontend_needs_a_tag_and_no_version(tmp_path: Path) -> None:
+    def fronted(image: str) -> dict[str, Any]:
+        main = {"name": "main", "image": image}
+        return graph({**FRONTEND, "podTemplate": {"spec": {"containers": [main]}}}, engine())
+
+    assert outcomes(graph_images.images_pinned, tmp_path / "a", fronted("r/mine:jammy")) == []
+    assert outcomes(graph_images.images_pinned, tmp_path / "b", fronted("r/mine")) == ["warn"]
+
+
 def test_a_sidecar_needs_no_version_but_a_tag(tmp_path: Path) -> None:
     def beside(image: str) -> dict[str, Any]:
         one = engine()
