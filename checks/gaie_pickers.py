@@ -96,13 +96,14 @@ def _filters(each: _Picker, config: Value) -> Iterator[Finding]:
         ):
             continue
         values = {value.text or "" for value in _items(plugin, "parameters", "validValues")}
+        place = plugin.get("parameters", "validValues") or plugin
         if values and not any(_has(pod, label, values) for pod in workers):
             yield fail(
                 f"filter {_named(plugin)} of {each.component.name} lets through pods with {label} "
                 f"{' or '.join(sorted(values))}, and no component of its graph is one",
                 fix="name the types of the graph's workers in validValues",
                 evidence={"components": {c.name: c.role for c in each.graph.components}},
-                location=Location(each.graph.file, plugin.line, plugin.column),
+                location=Location(each.graph.file, place.line, place.column),
             )
 
 
@@ -127,7 +128,9 @@ def _variables(each: _Picker, engines: list[Running]) -> Iterator[Finding]:
             location=Location(each.graph.file, size.line, size.column),
         )
     known = {name for e in engines for name in (e.model, e.engine.served_name(e.given))}
-    if model is not None and model.value and engines and None not in known and model.value not in known:
+    told = model.value if model is not None else None
+    is_path = (told or "").startswith("/")
+    if model is not None and told and not is_path and engines and None not in known and told not in known:
         yield fail(
             f"{each.component.name} is set up for {model.value}, its graph serves "
             f"{', '.join(sorted(filter(None, known)))}",

@@ -14,6 +14,7 @@ _PORT = 8000
 _MODEL_HEADER = "x-gateway-model-name"
 _SHORT = 60  # seconds that a long answer surely takes longer than
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
+_LONGEST = 40  # characters of a duration that the API server takes, and then some
 _SECONDS = {"h": 3600, "m": 60, "s": 1, "ms": 0.001}
 
 
@@ -101,7 +102,10 @@ def _backend(recipe: Recipe, manifest: Manifest, backend: Value) -> Iterator[Fin
 
 
 def _matches(manifest: Manifest, rule: Value, graph: Graph) -> Iterator[Finding]:
-    names = sorted({engine.engine.served_name(engine.given) or "" for engine in running(graph)})
+    engines = list(running(graph))
+    if any(engine.given.get("enable-lora", "lora-modules", "lora-paths") for engine in engines):
+        return  # whose adapters are served under names of their own
+    names = sorted({engine.engine.served_name(engine.given) or "" for engine in engines})
     headers = [h for match in _items(rule, "matches") for h in _items(match, "headers")]
     for header in headers:
         exact = text(header, "type") in ("", "Exact")
@@ -137,7 +141,7 @@ def _timeouts(manifest: Manifest, rule: Value) -> Iterator[Finding]:
 
 
 def _seconds(duration: str) -> float | None:
-    parts = _DURATION.findall(duration)
+    parts = _DURATION.findall(duration[:_LONGEST])
     return sum(float(n) * _SECONDS[unit] for n, unit in parts) if parts else None
 
 

@@ -75,7 +75,7 @@ def roles(recipes: Recipes) -> Iterator[Finding]:
         if role not in _ENDS or mode is None:
             continue
         judged = True
-        place = Location(engine.graph.file, engine.launch.line, engine.launch.column)
+        place = Location(engine.graph.file, engine.told.line, engine.told.column)
         flag = "--disaggregation-mode"
         if mode in _ENDS and mode != role:
             yield fail(
@@ -151,7 +151,7 @@ def _lonely(graph: Graph, one: Running, does: str, missing: str, report: Callabl
         f"{one.component.name} only {does}, and nothing in graph {graph.name} {missing}",
         fix=f"add a worker that {missing}, or drop --disaggregation-mode",
         evidence={"components": {c.name: c.role for c in graph.components}},
-        location=Location(graph.file, one.launch.line, one.launch.column),
+        location=Location(graph.file, one.told.line, one.told.column),
     )
 
 

@@ -13,11 +13,12 @@ from dynocheck.facts.recipe import Component, Container, Graph
 # The image that carries an engine, whatever registry it is in.
 _IMAGES = {"vllm": "vllm-runtime", "sglang": "sglang-runtime", "trtllm": "tensorrtllm-runtime"}
 _ENGINES = {image: engine for engine, image in _IMAGES.items()}
-_FRAMEWORKS = {"vllm": "vllm", "sglang": "sglang", "trtllm": "trtllm"}
-_UNFILLED = re.compile(r"[<>{}$]|\byour-")  # a placeholder that is left to fill in, and reported as such
+# A placeholder that is left to fill in: manifest.placeholders tells of it.
+_UNFILLED = re.compile(r"[<>{}$]|\byour-|\b(?:my|some)-(?:tag|image|registry)\b")
 _SEMVER = re.compile(
     r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z.-]+)?"
 )
+_TOLERATED = ("frontend", "planner", "epp")  # of which not every operator asks it
 _MOVING = ("latest", "main", "nightly", "dev", "edge", "stable")
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
@@ -36,7 +37,7 @@ class _Used(NamedTuple):
 
     @property
     def place(self) -> Location:
-        return Location(self.graph.file, self.container.line, self.container.column)
+        return Location(self.graph.file, self.container.image_line, self.container.image_column)
 
 
 def _used(graph: Graph) -> Iterator[_Used]:
@@ -64,26 +65,35 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
     Fix: name the image, the module and the framework of one engine
     """
     for graph in _graphs(recipes):
-        for engine in running(graph):
-            name, place = (
-                engine.engine.name,
-                Location(graph.file, engine.launch.line, engine.launch.column),
-            )
-            carried = _ENGINES.get(parse(engine.container.image or "").ours)
+        engines = list(running(graph))
+        for engine in engines:
+            name, container = engine.engine.name, engine.container
+            carried = _ENGINES.get(parse(container.image or "").ours)
             if carried is not None and carried != name:
                 yield fail(
                     f"{engine.component.name} starts {engine.launch.module} from an image of {carried}",
                     fix=f"use the image {_IMAGES[name]}, or start dynamo.{carried}",
-                    evidence={"image": engine.container.image},
-                    location=place,
+                    evidence={"image": container.image},
+                    location=Location(graph.file, container.image_line, container.image_column),
                 )
-            if graph.framework in _FRAMEWORKS and graph.framework != name:
-                yield fail(
-                    f"{engine.component.name} starts {engine.launch.module}, "
-                    f"its graph says backendFramework: {graph.framework}",
-                    fix=f"set backendFramework: {name}",
-                    location=place,
-                )
+        others = [each for each in engines if each.engine.name != graph.framework]
+        if graph.framework in _IMAGES and others:
+            modules = sorted({each.launch.module for each in others})
+            yield fail(
+                f"graph {graph.name} says backendFramework: {graph.framework}, and its workers start "
+                f"{', '.join(modules)}",
+                fix=f"set backendFramework: {others[0].engine.name}",
+                evidence={each.component.name: each.launch.module for each in others},
+                location=_framework(recipes, graph),
+            )
+
+
+def _framework(recipes: Recipes, graph: Graph) -> Location:
+    """Where a graph says its framework."""
+    manifests = (m for recipe in recipes for m in recipe.manifests)
+    same = (m.root for m in manifests if (m.file, m.name) == (graph.file, graph.name))
+    said = next((value for root in same if (value := root.get("spec", "backendFramework"))), graph)
+    return Location(graph.file, said.line, said.column)
 
 
 @check("graph.images-pinned", title="Every image of a graph is pinned to a release")
@@ -92,7 +102,7 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     workers of one graph then run different code.
 
     Dynamo's operator reads the runtime's version from the tag of a component's main image. Newer ones refuse
-    a tag that is no semantic version (`1.3.0`, `v1.3.0-rc.1`), digest or not, unless the component
+    a worker's tag that is no semantic version (`1.3.0`, `v1.3.0-rc.1`), digest or not, unless the component
     says `runtimeVersionOverride`.
 
     Fix: name a release's tag, with its digest for what must never change
@@ -111,6 +121,7 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
                 )
             elif (
                 used.container is used.component.main
+                and used.component.role not in _TOLERATED
                 and not _SEMVER.fullmatch(tag)
                 and (graph.file, used.component.line) not in overridden
             ):

@@ -72,9 +72,9 @@ def startup_budget(recipes: Recipes) -> Iterator[Finding]:
     anew, and reads its weights from the beginning: it never gets ready.
 
     The time is compared with what reading the weights takes at 1 GB/s, divided by the nodes of a replica:
-    less is too little for sure, and more no promise, for engines compile and capture graphs after it. A
-    component without a startup probe gets the operator's, which gives two hours. Models outside of the table
-    are not judged.
+    less is too little but for the fastest local disks, and more no promise, for engines compile and capture
+    graphs after it. A component without a startup probe gets the operator's, which gives two hours. Models
+    outside of the table are not judged.
 
     Fix: startupProbe: {httpGet: {path: /live, port: 9090}, periodSeconds: 10, failureThreshold: 360}
     """
@@ -90,10 +90,15 @@ def startup_budget(recipes: Recipes) -> Iterator[Finding]:
                 f"{probe.component.name} has {given} s to start, and {size / 1e9:.0f} GB of weights to read, "
                 f"which at 1 GB/s take {needed} s",
                 fix=f"set failureThreshold: {-(-2 * needed // _number_of(probe.value, 'periodSeconds'))}",
-                location=Location(probe.graph.file, probe.value.line, probe.value.column),
+                location=_threshold(probe),
             )
     if not judged:
         raise Skip("no startup probe of its own for an engine whose weights are known")
+
+
+def _threshold(probe: _Probe) -> Location:
+    value = probe.value.get("failureThreshold") or probe.value
+    return Location(probe.graph.file, value.line, value.column)
 
 
 def _weights(probe: _Probe) -> float | None:

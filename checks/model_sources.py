@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.checks.storage_recipes import home_of
 from dynocheck.data.gated import gated
 from dynocheck.engines import Argument, Running, running
 from dynocheck.facts import Recipes
@@ -14,6 +15,7 @@ from dynocheck.facts.recipe import Container, Download, Recipe, Value
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN_PATH")
 _ON = ("1", "true", "yes", "on")
+_SPOKEN = re.compile(r"token|\blogin\b", re.IGNORECASE)
 _LIKELY = re.compile(r"(^|[-_.])(hf|hugging-?face)([-_.]|$)", re.IGNORECASE)
 
 
@@ -51,7 +53,7 @@ def _pinned(recipe: Recipe) -> dict[str, list[Download]]:
     """The models that go to a hub cache, each by a revision alone, with their downloads."""
     found: dict[str, list[Download]] = {}
     for download in recipe.downloads:
-        if download.model is not None and download.folder is None:
+        if download.model is not None and download.cached:
             found.setdefault(download.model, []).append(download)
     return {model: each for model, each in found.items() if all(d.revision for d in each)}
 
@@ -105,8 +107,9 @@ def token(recipes: Recipes) -> Iterator[Finding]:
     needs it, and each worker that fetches the model itself.
 
     Which models are gated is a table of prefixes (`dynocheck/data/gated.json`) with a source per row; others
-    are not judged. A Secret that all of a container's variables come from (`envFrom`) counts as a token. Two
-    names for the Secret of the token in one recipe mean one more to create, or one forgotten.
+    are not judged. A Secret that all of a container's variables come from (`envFrom`) counts as a token, as
+    does a script that speaks of one; a mirror of the hub (HF_ENDPOINT) may ask for none. Two names for the
+    Secret of the token in one recipe mean one more to create, or one forgotten.
 
     Fix: envFrom: [{secretRef: {name: hf-token-secret}}]
     """
@@ -157,7 +160,9 @@ def _needy(recipe: Recipe) -> Iterator[_Needy]:
     for graph in recipe.graphs:
         for engine in running(graph):
             place = Location(graph.file, engine.launch.line, engine.launch.column)
-            name = engine.component.name
+            name, home = engine.component.name, home_of(engine.container)
+            if home is not None and engine.container.on_claim(home):
+                continue  # which may hold it already
             yield from of(name, engine.model or "", graph.file, engine.container, place)
 
 
@@ -169,7 +174,9 @@ def _has_token(needy: _Needy) -> bool:
     whole = [
         each for each in _items(container, "envFrom") if each.get("secretRef") or each.get("configMapRef")
     ]
-    return bool(names & set(_TOKENS) or whole or around.get("envFromSecret"))
+    scripts = (found for key in ("command", "args") if (found := container.get(key)) is not None)
+    spoken = any(_SPOKEN.search(each.text or "") for script in scripts for each in script.sequence)
+    return bool(names & {*_TOKENS, "HF_ENDPOINT"} or whole or around.get("envFromSecret") or spoken)
 
 
 def _secrets(recipe: Recipe) -> dict[str, list[Location]]:

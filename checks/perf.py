@@ -125,6 +125,7 @@ def _counted(benchmark: Benchmark, graph: Graph, told: EnvVar, number: int) -> I
         )
 
 
+_MAX_PATH = 4096
 _CACHED = re.compile(r"(?:^|/)models--([^/]+)--([^/]+)(?:/snapshots/([^/]+))?")
 
 
@@ -164,7 +165,7 @@ def _tokenized(
     recipe: Recipe, benchmark: Benchmark, word: Word, text: str, known: set[str]
 ) -> Iterator[Finding]:
     place = Location(benchmark.file, word.line, word.column)
-    cached = _CACHED.search(text)
+    cached = _CACHED.search(text[:_MAX_PATH])
     model = f"{cached[1]}/{cached[2]}" if cached else text
     if text.startswith("/") and benchmark.container.mount_of(text) is None:
         yield fail(

@@ -1,4 +1,4 @@
-"""Whether a benchmark ends, and keeps what it measured."""
+"""Whether a benchmark ends, measures with a known tool, and keeps what it measured."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,7 +9,8 @@ from dynocheck.facts import Recipes
 from dynocheck.facts.pods import PodTemplate, templates
 from dynocheck.facts.recipe import Benchmark, Recipe, Value, Word
 
-TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
+_TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
+_PINNED = re.compile(r"===?|@")
 _OUTPUT = ("--artifact-dir", "--output-artifact-dir", "--artifact-directory", "--output-dir", "--result-dir")
 _CARRIERS = {"aws", "az", "azcopy", "gsutil", "gcloud", "rclone", "s5cmd", "mc", "kubectl", "scp", "rsync"}
 _WAIT = re.compile(
@@ -22,7 +23,7 @@ _ENDS = re.compile(r"\b(exit|break|return|timeout)\b")
 _DEADLINE = "activeDeadlineSeconds"
 
 
-class Run(NamedTuple):
+class _Run(NamedTuple):
     """A benchmark, the pod it runs in and the container that runs it, as they are written."""
 
     benchmark: Benchmark
@@ -34,18 +35,14 @@ class Run(NamedTuple):
         return Location(self.benchmark.file, self.benchmark.line, self.benchmark.column)
 
 
-def runs(recipes: Recipes) -> list[Run]:
-    """Every benchmark of the recipes.
-
-    :raises Skip: there is none.
-    """
+def _runs(recipes: Recipes) -> list[_Run]:
     found = [run for recipe in recipes for run in _of_recipe(recipe)]
     if not found:
         raise Skip("no benchmark")
     return found
 
 
-def _of_recipe(recipe: Recipe) -> Iterator[Run]:
+def _of_recipe(recipe: Recipe) -> Iterator[_Run]:
     containers = {
         (template.manifest.file, container.line, container.column): (template, container)
         for template in templates(recipe)
@@ -54,7 +51,7 @@ def _of_recipe(recipe: Recipe) -> Iterator[Run]:
     for benchmark in recipe.benchmarks:
         found = containers.get((benchmark.file, benchmark.line, benchmark.column))
         if found is not None:
-            yield Run(benchmark, *found)
+            yield _Run(benchmark, *found)
 
 
 def _scripts(container: Value) -> Iterator[Value]:
@@ -73,7 +70,7 @@ def bounded(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: spec: {activeDeadlineSeconds: 7200}
     """
-    for run in runs(recipes):
+    for run in _runs(recipes):
         holders = (run.template.spec, run.template.manifest.root.get("spec"))
         if any(holder is not None and holder.get(_DEADLINE) is not None for holder in holders):
             continue
@@ -86,7 +83,7 @@ def bounded(recipes: Recipes) -> Iterator[Finding]:
             )
 
 
-def _asking(run: Run) -> Location:
+def _asking(run: _Run) -> Location:
     """Where it first asks for something over the network, or else where its container stands."""
     for command in run.benchmark.commands:
         if command and (command[0].text or "").rpartition("/")[2] in ("curl", "wget", "nc", "kubectl"):
@@ -104,6 +101,62 @@ def _waits(script: str) -> bool:
     return False
 
 
+@check("perf.tool-pinned", title="Every benchmark installs a fixed release of its tool")
+def tool_pinned(recipes: Recipes) -> Iterator[Finding]:
+    """Load generators change defaults and metrics between releases: numbers of two versions do not compare,
+    and next month's may not start.
+
+    `pip install` and `uv pip install` of a load generator are judged, and of a Git repository without a
+    revision.
+
+    Fix: pip install aiperf==0.10.0
+    """
+    for run in _runs(recipes):
+        for word in (word for command in run.benchmark.commands for word in _installed(command)):
+            text = word.text or ""
+            if _floats(text):
+                yield warn(
+                    f"{run.benchmark.name} installs {text}, whatever release that is by then",
+                    fix=f"install {text.split('>')[0].split('<')[0].split('~')[0]}==RELEASE"
+                    if not text.startswith("git+")
+                    else f"install {text}@REVISION",
+                    location=Location(run.benchmark.file, word.line, word.column),
+                )
+
+
+def _installed(command: Sequence[Word]) -> Iterator[Word]:
+    """The requirements that a command installs."""
+    texts = [word.text for word in command]
+    if "install" not in texts or not any(
+        (text or "").rpartition("/")[2].rstrip("0123456789.") in ("pip", "uv") for text in texts
+    ):
+        return
+    takes = False
+    for word in command[texts.index("install") + 1 :]:
+        text = word.text or ""
+        if not takes and text and not text.startswith("-"):
+            yield word
+        takes = text in (
+            "-r",
+            "--requirement",
+            "-c",
+            "--constraint",
+            "-i",
+            "--index-url",
+            "--extra-index-url",
+        )
+
+
+def _floats(requirement: str) -> bool:
+    """Whether another day may install another release of it."""
+    _, git, repository = requirement.partition("git+")
+    if git:
+        path = repository.partition("#")[0].partition("://")[2].partition("/")[2]
+        return "@" not in path
+    name = re.split(r"[\[<>=!~;@ ]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+    return name in _TOOLS and not _PINNED.search(requirement)
+
+
 @check("perf.artifacts", title="Every benchmark keeps what it measured")
 def artifacts(recipes: Recipes) -> Iterator[Finding]:
     """What is written to the container's own disk, or to an emptyDir, is gone with its pod: an hour of load
@@ -115,57 +168,57 @@ def artifacts(recipes: Recipes) -> Iterator[Finding]:
     Fix: write to a folder on a mounted claim (--artifact-dir)
     """
     judged = False
-    for run in runs(recipes):
-        folder = _folder(run)
-        if folder is None or _carried(run):
+    for run in _runs(recipes):
+        told = _folder(run)
+        if told is None or _carried(run):
             continue
         judged = True
-        container = run.benchmark.container
+        folder, container = told.text or "", run.benchmark.container
+        place = Location(run.benchmark.file, told.line, told.column)
         mount = container.mount_of(folder) if folder.startswith("/") else None
         if mount is not None and mount.read_only:
             yield fail(
                 f"{run.benchmark.name} writes to {folder}, which is mounted read-only",
                 fix="mount the claim without readOnly",
-                location=run.place,
+                location=place,
             )
         elif mount is None or mount.source == "empty":
             yield warn(
                 f"{run.benchmark.name} writes its results to {folder}, which is gone with its pod",
                 fix="write to a folder on a mounted claim",
                 evidence={"mounts": sorted(each.path for each in container.mounts)},
-                location=run.place,
+                location=place,
             )
     if not judged:
         raise Skip("where the benchmarks write is known only when they run")
 
 
-def _folder(run: Run) -> str | None:
+def _folder(run: _Run) -> Word | None:
     """Where a benchmark writes, None when that is not known."""
-    runs = [command for command in run.benchmark.commands if command and _is_tool(command[0].text)]
-    told = [word for command in runs for word in _values(command)]
-    if told and all(word is not None for word in told):
-        known = [word for word in told if word is not None]
-        return next((each for each in known if not each.startswith("/")), known[0])
-    named = next(
-        (v for v in run.benchmark.container.env if "ARTIFACT" in v.name and (v.value or "").startswith("/")),
-        None,
-    )
-    return named.value if named else None
+    tools = [command for command in run.benchmark.commands if command and _is_tool(command[0].text)]
+    told = [word for command in tools for word in _values(command)]
+    if told and all(word.text is not None for word in told):
+        return next((word for word in told if not (word.text or "").startswith("/")), told[0])
+    named = (v for v in run.benchmark.container.env if "ARTIFACT" in v.name)
+    found = next((v for v in named if (v.value or "").startswith("/")), None)
+    return Word(found.value, found.line, found.column) if found is not None else None
 
 
 def _is_tool(text: str | None) -> bool:
-    return (text or "").rpartition("/")[2] in TOOLS
+    return (text or "").rpartition("/")[2] in _TOOLS
 
 
-def _values(command: Sequence[Word]) -> Iterator[str | None]:
-    """The folders that a command is told; None for one that cannot be known."""
+def _values(command: Sequence[Word]) -> Iterator[Word]:
+    """The folders that a command is told."""
     for i, word in enumerate(command):
         name, equals, value = (word.text or "").partition("=")
-        if name in _OUTPUT:
-            yield value if equals else command[i + 1].text if i + 1 < len(command) else None
+        if name in _OUTPUT and equals:
+            yield Word(value, word.line, word.column)
+        elif name in _OUTPUT and i + 1 < len(command):
+            yield command[i + 1]
 
 
-def _carried(run: Run) -> bool:
+def _carried(run: _Run) -> bool:
     """Whether something in its script takes files elsewhere."""
     programs = {(command[0].text or "").rpartition("/")[2] for command in run.benchmark.commands if command}
     return bool(programs & _CARRIERS)

@@ -38,11 +38,18 @@ def access_mode(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no graph mounts a claim that its recipe declares")
 
 
+def _said(recipe: Recipe, claim: Claim, *path: str) -> Location:
+    """Where a claim says something of its spec, or else where it is named."""
+    same = (m.root for m in recipe.manifests if (m.file, m.name) == (claim.file, claim.name))
+    value = next((value for root in same if (value := root.get("spec", *path))), claim)
+    return Location(claim.file, value.line, value.column)
+
+
 def _shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Component]) -> Iterator[Finding]:
     modes = set(claim.access_modes)
     if not modes or not modes <= _ONE_NODE:
         return
-    place = Location(claim.file, claim.line, claim.column)
+    place = _said(recipe, claim, "accessModes")
     spanning = next((c for c in users if c.nodes > 1), None)
     pods = sum(c.replicas * c.nodes for c in users)
     fix = "set accessModes: [ReadWriteMany], and a class that gives it"
@@ -96,7 +103,7 @@ def _filled(recipe: Recipe, claim: Claim) -> Iterator[Finding]:
             yield fail(
                 f"claim {claim.name} is ReadOnlyMany, and {download.model or 'a model'} is downloaded to it",
                 fix="set accessModes: [ReadWriteMany]",
-                location=Location(claim.file, claim.line, claim.column),
+                location=_said(recipe, claim, "accessModes"),
             )
             return
 
@@ -126,7 +133,7 @@ def size(recipes: Recipes) -> Iterator[Finding]:
                     f"{needed / 2**30:.0f}Gi on disk",
                     fix=f"ask for {-(-int(needed * 1.1) // 2**30)}Gi or more",
                     evidence={"downloaded by": file},
-                    location=Location(claim.file, claim.line, claim.column),
+                    location=_said(recipe, claim, "resources", "requests", "storage"),
                 )
     if not judged:
         raise Skip("no model of known size is downloaded to a claim of the recipe")

@@ -1,13 +1,18 @@
 """Whether a recipe's weights lie where its workers look for them."""
 
 import posixpath
+import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.images import parse
 from dynocheck.engines import Running, running
 from dynocheck.facts import Recipes
-from dynocheck.facts.recipe import Container, Download, Recipe
+from dynocheck.facts.pods import templates
+from dynocheck.facts.recipe import Container, Download, Recipe, Value
+
+_FETCHES = re.compile(r"download|\b(cp|mv|ln|aws|az|gsutil|gcloud|rclone|s5cmd|wget|curl|git|tar)\b")
+_MOVES = re.compile(r"\b(mv|cp|ln|rsync|tar|unzip|quantize)\b")
 
 
 @check("storage.read-only", title="Nothing is to be written to a read-only mount")
@@ -21,8 +26,9 @@ def read_only(recipes: Recipes) -> Iterator[Finding]:
     for recipe in recipes:
         for download in recipe.downloads:
             judged = True
+            target = place_of(download) or ""
             for mount in download.container.mounts:
-                if mount.source == "claim" and mount.read_only:
+                if mount.source == "claim" and mount.read_only and mount.name == target.partition(":")[0]:
                     yield fail(
                         f"{download.model or 'a model'} is downloaded to {mount.path}, "
                         "which is mounted read-only",
@@ -66,32 +72,35 @@ def model_path(recipes: Recipes) -> Iterator[Finding]:
 
     A path in a container is compared by the claim it lies on, so that mounts may differ. Of a hub id the
     cache counts: HF_HOME, or HF_HUB_CACHE, of the Job and of the worker. Where either is not said, or another
-    download could have put it there, nothing is judged. Dynamo's own images bring no model.
+    workload could have put it there, nothing is judged, nor with vLLM's --download-dir or a ModelExpress
+    server. Dynamo's own images bring no model.
 
     Fix: set the same HF_HOME on the claim in the Job and in every worker
     """
     judged = False
     for recipe in recipes:
         for engine in (engine for graph in recipe.graphs for engine in running(graph)):
-            if engine.model is not None:
+            if engine.model is not None and (recipe.downloads or engine.model.startswith("/")):
                 judged = True
                 yield from _located(recipe, engine, engine.model)
     if not judged:
-        raise Skip("no worker whose model is known")
+        raise Skip("no Job downloads what a worker loads, and none loads a path")
 
 
 def _located(recipe: Recipe, engine: Running, model: str) -> Iterator[Finding]:
-    place = Location(engine.graph.file, engine.launch.line, engine.launch.column)
     if model.startswith("/"):
-        yield from _on_path(recipe, engine, model, place)
+        named = engine.given.get(*engine.engine.model_flags) or engine.launch
+        yield from _on_path(recipe, engine, model, Location(engine.graph.file, named.line, named.column))
     elif _is_hub_id(model):
-        yield from _in_cache(recipe, engine, model, place)
+        said = engine.container.variable("HF_HUB_CACHE") or engine.container.variable("HF_HOME")
+        place = said or engine.launch
+        yield from _in_cache(recipe, engine, model, Location(engine.graph.file, place.line, place.column))
 
 
 def _on_path(recipe: Recipe, engine: Running, model: str, place: Location) -> Iterator[Finding]:
     name, container = engine.component.name, engine.container
     mount, there = container.mount_of(model), container.on_claim(model)
-    if mount is None and parse(container.image or "").ours:
+    if mount is None and parse(container.image or "").ours and not _fetches(recipe, engine):
         yield fail(
             f"{name} loads {model}, where nothing is mounted, and the image brings no model",
             fix="mount the claim that holds it",
@@ -100,10 +109,12 @@ def _on_path(recipe: Recipe, engine: Running, model: str, place: Location) -> It
         )
     if there is None:
         return
-    filled = [place_of(download) for download in recipe.downloads]
+    filled = [_loadable(download) for download in recipe.downloads]
     claim = there.partition(":")[0]
     here = [target for target in filled if target is not None and target.partition(":")[0] == claim]
     if not here or None in filled or any(_within(there, target) for target in here):
+        return
+    if _written_otherwise(recipe, claim):
         return
     yield fail(
         f"{name} loads {model} ({there}), the recipe downloads to {', '.join(sorted(set(here)))}",
@@ -114,10 +125,51 @@ def _on_path(recipe: Recipe, engine: Running, model: str, place: Location) -> It
 
 def place_of(download: Download) -> str | None:
     """Where a download goes: a folder on a claim, or a hub cache there; None when it is not known."""
-    if download.folder is not None:
+    if not download.cached:
         return download.folder
     home = home_of(download.container)
     return download.container.on_claim(home) if home else None
+
+
+def _fetches(recipe: Recipe, engine: Running) -> bool:
+    """Whether the script around an engine may put the model there itself."""
+    here = (engine.graph.file, engine.container.line, engine.container.column)
+    for template in templates(recipe):
+        for each in template.containers:
+            if (template.manifest.file, each.line, each.column) == here:
+                return any(_FETCHES.search(text) for text in _texts(each))
+    return False
+
+
+def _written_otherwise(recipe: Recipe, claim: str) -> bool:
+    """Whether something else may write to a claim: another workload, or a download that moves its files."""
+    benchmarks = {(benchmark.file, benchmark.name) for benchmark in recipe.benchmarks}
+    downloads = {download.file for download in recipe.downloads}
+    for template in templates(recipe):
+        manifest = template.manifest
+        volumes = template.spec.get("volumes")
+        mounts = volumes is not None and any(name.text == claim for name in volumes.every("claimName"))
+        if template.of_graph or not mounts or (manifest.file, manifest.name) in benchmarks:
+            continue
+        script = " ".join(text for each in template.containers for text in _texts(each))
+        if manifest.file not in downloads or _MOVES.search(script):
+            return True
+    return False
+
+
+def _texts(container: Value) -> Iterator[str]:
+    for key in ("command", "args"):
+        found = container.get(key)
+        yield from (each.text for each in (found.sequence if found else ()) if each.text)
+
+
+def _loadable(download: Download) -> str | None:
+    """The folder on a claim under which a download can be loaded by its path."""
+    target = place_of(download)
+    if not download.cached or target is None:
+        return target
+    claim, _, home = target.partition(":")
+    return f"{claim}:{posixpath.normpath(posixpath.join(home, 'hub'))}"
 
 
 def _within(path: str, target: str) -> bool:
@@ -130,10 +182,11 @@ def _within(path: str, target: str) -> bool:
 def _in_cache(recipe: Recipe, engine: Running, model: str, place: Location) -> Iterator[Finding]:
     fetched = [d for d in recipe.downloads if d.model == model]
     home = home_of(engine.container)
-    if not fetched or home is None:
+    elsewhere = engine.given.get("download-dir") or engine.variable("MODEL_EXPRESS_URL")
+    if not fetched or home is None or elsewhere is not None:
         return
     there = engine.container.on_claim(home)
-    cached = {place_of(download) for download in fetched if download.folder is None}
+    cached = {place_of(download) for download in fetched if download.cached}
     if None in cached or there in cached:
         return
     if not cached and any(download.model is None for download in recipe.downloads):

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dynocheck.engines.arguments import Arguments
+from dynocheck.engines.arguments import Argument, Arguments
 from dynocheck.engines.base import Engine, engine_of
 from dynocheck.facts.recipe import Component, Container, EnvVar, Graph, Launch
 
@@ -51,6 +51,11 @@ class Running:
             if self.given.on(f"is-{part}-worker") or self._set(f"{prefix}IS_{part.upper()}_WORKER"):
                 return part
         return "agg" if self.given.complete else None
+
+    @property
+    def told(self) -> Argument | Launch:
+        """Where it is told its mode, or else where it is started."""
+        return self.given.get("disaggregation-mode", "is-prefill-worker", "is-decode-worker") or self.launch
 
     def _set(self, name: str) -> bool:
         variable = self.variable(name)

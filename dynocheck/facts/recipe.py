@@ -204,6 +204,8 @@ class ConfigFile(msgspec.Struct, frozen=True):
 
 
 class Container(msgspec.Struct, frozen=True):
+    """A container of a pod. `image_line` and `image_column` are its own where it names no image."""
+
     name: str
     image: str | None
     env: tuple[EnvVar, ...]
@@ -212,6 +214,8 @@ class Container(msgspec.Struct, frozen=True):
     files: tuple[ConfigFile, ...]
     line: int
     column: int
+    image_line: int = 1
+    image_column: int = 1
 
     def variable(self, name: str) -> EnvVar | None:
         return next((var for var in self.env if var.name == name), None)
@@ -302,12 +306,14 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     """A model that a Job fetches: its hub id, None when it cannot be told, and the folder it goes to.
 
     `folder` is relative to the claim it lies on, so that it compares across mounts; None when none is named.
-    `revision` is the one that is asked for, None when it is the hub's main one or cannot be told.
+    `cached` says that none is, and the model goes to the cache of the Hugging Face hub. `revision` is the
+    one that is asked for, None when it is the hub's main one or cannot be told.
     """
 
     file: str
     model: str | None
     folder: str | None
+    cached: bool
     revision: str | None = None
     container: Container
     line: int

@@ -54,6 +54,7 @@ class Reader:
         self._file = file
         self._lines = lines
         self._config_maps = config_maps
+        self._followed: dict[tuple[int, int], tuple[tuple[Word, ...], ...]] = {}
 
     def container(
         self,
@@ -74,6 +75,7 @@ class Reader:
         """
         entries = [*outer, *items(source, "env")]
         env = self._environment(entries, source, merged=defaults is not None)
+        image = source.get("image") or source
         return Container(
             name=text(source, "name") or name,
             image=text(source, "image") or None,
@@ -83,12 +85,18 @@ class Reader:
             files=tuple(self._files(source, volumes)),
             line=source.line,
             column=source.column,
+            image_line=image.line,
+            image_column=image.column,
         )
 
-    def processes(self, source: Value, container: Container) -> Iterator[tuple[Word, ...]]:
-        """The commands that a container runs, word by word."""
-        for words, _ in self._processes(source, {v.name: v.value for v in container.env}, Defaults()):
-            yield words
+    def commands(self, source: Value, container: Container) -> tuple[tuple[Word, ...], ...]:
+        """The commands that a container runs, word by word. A long script is followed once."""
+        place = source.line, source.column
+        if place not in self._followed:
+            environment = {variable.name: variable.value for variable in container.env}
+            found = self._processes(source, environment, Defaults())
+            self._followed[place] = tuple(words for words, _ in found)
+        return self._followed[place]
 
     def _processes(
         self, source: Value, known: references.Environment, defaults: Defaults

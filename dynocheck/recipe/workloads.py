@@ -23,7 +23,7 @@ _MODELS = ("TARGET_MODEL", "MODEL_NAME", "SERVED_MODEL_NAME", "MODEL")
 def downloads(manifest: Manifest, reader: Reader) -> Iterator[Download]:
     """The models that a workload fetches from a hub."""
     for source, container in _containers(manifest, reader):
-        for words in reader.processes(source, container):
+        for words in reader.commands(source, container):
             fetched = by_command([word.text for word in words])
             if fetched is not None:
                 place = words[fetched.at].line, words[fetched.at].column
@@ -41,6 +41,7 @@ def _download(file: str, container: Container, fetched: Fetched, place: tuple[in
         file=file,
         model=fetched.model,
         folder=container.on_claim(fetched.folder) if fetched.folder else None,
+        cached=fetched.cached,
         revision=fetched.revision,
         container=container,
         line=place[0],
@@ -59,7 +60,7 @@ def benchmarks(manifest: Manifest, reader: Reader) -> Iterator[Benchmark]:
                 endpoint=next((v for n in _ENDPOINTS if (v := container.variable(n))), None),
                 model=next((v for n in _MODELS if (v := container.variable(n))), None),
                 container=container,
-                commands=tuple(reader.processes(source, container)),
+                commands=reader.commands(source, container),
                 line=source.line,
                 column=source.column,
             )

@@ -85,6 +85,11 @@ def test_a_graph_without_a_picker_has_no_pool(tmp_path: Path) -> None:
     )
 
 
+def test_adapters_have_names_of_their_own(tmp_path: Path) -> None:
+    picked = graph(picker(), engine("--enable-lora", frontendSidecar="s"))
+    assert outcomes(gaie_recipes.recipe_route, tmp_path, picked, route(**matching("my-adapter"))) == []
+
+
 def test_pools_of_others_are_not_judged(tmp_path: Path) -> None:
     pool = {"apiVersion": f"{GAIE}/v1", "kind": "InferencePool", "metadata": {"name": "mine"}}
     picked = graph(picker(), engine(frontendSidecar="s"))
@@ -157,13 +162,14 @@ def test_plugins(tmp_path: Path, config: dict[str, Any], role: str, expected: li
         ({"DYN_KV_CACHE_BLOCK_SIZE": "128"}, ("--block-size=64",), ["warn"]),
         ({"DYN_KV_CACHE_BLOCK_SIZE": "128"}, (), []),
         ({"DYN_MODEL_NAME": MODEL}, (), []),
+        ({"DYN_MODEL_NAME": "/models/qwen"}, (), []),
         ({"DYN_MODEL_NAME": "small"}, ("--served-model-name", "small"), []),
         ({"DYN_MODEL_NAME": "Qwen/Qwen3-8B"}, (), ["fail"]),
         ({"DYN_MODEL_NAME": "Qwen/Qwen3-8B"}, ("--served-model-name", "$(DYN_NAME)"), []),
     ],
 )
 def test_variables(tmp_path: Path, env: dict[str, str], args: tuple[str, ...], expected: list[str]) -> None:
-    one = graph(picker(**env), engine(*args, frontendSidecar="s"))
+    one = graph(picker(None, **env), engine(*args, frontendSidecar="s"))
     assert outcomes(gaie_pickers.picker, tmp_path, one) == expected
 
 

@@ -65,7 +65,7 @@ def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> No
     (finding,) = found(graphs.roles, recipes(tmp_path, deploy=text))
     assert finding.message == "w is of type prefill, and its engine is told to decode"
     assert finding.location is not None
-    assert "dynamo.vllm" in text.splitlines()[(finding.location.line or 0) - 1]
+    assert MODE in text.splitlines()[(finding.location.line or 0) - 1]
 
 
 # graph.both-sides
@@ -137,8 +137,10 @@ def test_engine_agrees(
         ("r:5000/vllm-runtime", {}, ["warn"]),
         ("r/vllm-runtime:latest", {}, ["warn"]),
         ("r/vllm-runtime:latest", {"runtimeVersionOverride": "1.3.0"}, ["warn"]),
-        ("r/vllm-runtime:my-tag", {}, ["warn"]),
-        ("r/vllm-runtime:my-tag", {"runtimeVersionOverride": "1.3.0"}, []),
+        ("r/vllm-runtime:mine", {}, ["warn"]),
+        ("r/vllm-runtime:mine", {"runtimeVersionOverride": "1.3.0"}, []),
+        ("r/vllm-runtime:my-tag", {}, []),
+        ("my-registry/vllm-runtime:latest", {}, []),
         (f"r/vllm-runtime@sha256:{'0' * 64}", {}, ["warn"]),
         (f"r/vllm-runtime:1.3.0@sha256:{'0' * 64}", {}, []),
         ("r/vllm-runtime:<IMAGE_TAG>", {}, []),
@@ -146,8 +148,17 @@ def test_engine_agrees(
         ("<your-registry>/vllm-runtime:latest", {}, []),
     ],
 )
-def test_images_pinned(tmp_path: Path, image: str, more: dict[str, str], expected: list[str]) -> None:
+def test_images_pinned(tmp_path: Path, image: str, more: dict[str, Any], expected: list[str]) -> None:
     assert outcomes(graph_images.images_pinned, tmp_path, graph(engine(image=image, **more))) == expected
+
+
+def test_a_frontend_needs_a_tag_and_no_version(tmp_path: Path) -> None:
+    def fronted(image: str) -> dict[str, Any]:
+        main = {"name": "main", "image": image}
+        return graph({**FRONTEND, "podTemplate": {"spec": {"containers": [main]}}}, engine())
+
+    assert outcomes(graph_images.images_pinned, tmp_path / "a", fronted("r/mine:jammy")) == []
+    assert outcomes(graph_images.images_pinned, tmp_path / "b", fronted("r/mine")) == ["warn"]
 
 
 def test_a_sidecar_needs_no_version_but_a_tag(tmp_path: Path) -> None:
@@ -166,7 +177,7 @@ def test_a_sidecar_needs_no_version_but_a_tag(tmp_path: Path) -> None:
         (("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.3.1"), []),
         (("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.1.1"), ["warn"]),
         (("r/vllm-runtime:1.3.0", "r/mine:9.9.9"), []),
-        (("r/vllm-runtime:1.3.0", "r/vllm-runtime:my-tag"), []),
+        (("r/vllm-runtime:1.3.0", "r/vllm-runtime:mine"), []),
     ],
 )
 def test_one_release(tmp_path: Path, images: tuple[str, str], expected: list[str]) -> None:
@@ -237,7 +248,7 @@ def test_a_container_that_starts_something_else_is_not_judged(tmp_path: Path) ->
 def test_time_to_start(tmp_path: Path, probe: dict[str, int], nodes: int, expected: list[str]) -> None:
     """Qwen3-32B is 65 GB, so that 66 s are needed at least."""
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, **probe}}
-    more = {"multinode": {"nodeCount": nodes}} if nodes > 1 else {}
+    more: dict[str, Any] = {"multinode": {"nodeCount": nodes}} if nodes > 1 else {}
     assert outcomes(graph_probes.startup_budget, tmp_path, graph(engine(main=held, **more))) == expected
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks import perf, perf_runs, perf_tools
+from dynocheck.checks import perf, perf_runs
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.manifests import MODEL, engine, graph, job, written
 
@@ -167,7 +167,7 @@ def test_the_wait_is_told_where_it_asks(tmp_path: Path) -> None:
     ],
 )
 def test_tool_pinned(tmp_path: Path, install: str, expected: list[str]) -> None:
-    assert outcomes(perf_tools.tool_pinned, tmp_path, job(f"{install}\n{RUN}", env=TARGET)) == expected
+    assert outcomes(perf_runs.tool_pinned, tmp_path, job(f"{install}\n{RUN}", env=TARGET)) == expected
 
 
 # perf.artifacts
@@ -206,32 +206,7 @@ def test_artifacts(
         assert [outcome for outcome, _ in said(perf_runs.artifacts, given)] == expected
 
 
-# perf.privileged
-
-
-PORTS = 'sysctl -w net.ipv4.ip_local_port_range="1024 65000"\n'
-
-
-@pytest.mark.parametrize(
-    ("script", "privileged", "pod", "expected"),
-    [
-        (PORTS + RUN, True, {}, ["warn"]),
-        (PORTS + RUN, False, {}, []),
-        (PORTS + RUN, True, {"hostNetwork": True}, []),
-        (PORTS + "sysctl -w net.core.somaxconn=65535\n" + RUN, True, {}, []),
-        (RUN, True, {}, []),
-    ],
-)
-def test_privileged(
-    tmp_path: Path, script: str, privileged: bool, pod: dict[str, Any], expected: list[str]
-) -> None:
-    rights = {"securityContext": {"privileged": privileged}}
-    assert (
-        outcomes(perf_tools.privileged, tmp_path, job(script, env=TARGET, main=rights, pod=pod)) == expected
-    )
-
-
 def test_a_job_that_makes_no_load_is_no_benchmark(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=written(job(FOREVER)))
-    for check in (perf_runs.bounded, perf_tools.tool_pinned, perf_tools.privileged):
+    for check in (perf_runs.bounded, perf_runs.tool_pinned, perf_runs.artifacts):
         assert skipped(check, given) == "no benchmark"

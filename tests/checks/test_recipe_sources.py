@@ -9,7 +9,7 @@ import pytest
 
 from dynocheck.checks import model_sources
 from tests.checks.judging import found, recipes, said, skipped
-from tests.checks.manifests import MODEL, engine, graph, job, written
+from tests.checks.manifests import CLAIM, MODEL, engine, graph, job, written
 
 SHA, OTHER = "a" * 40, "b" * 40
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
@@ -70,6 +70,8 @@ KEY = {"valueFrom": {"secretKeyRef": {"name": "hf-token-secret", "key": "HF_TOKE
         (GATED, FROM, []),
         (GATED, {"env": [{"name": "HF_TOKEN", **KEY}]}, []),
         (GATED, {"env": [{"name": "HF_HOME", "value": "/models"}]}, ["fail"]),
+        (GATED, {"env": [{"name": "HF_ENDPOINT", "value": "http://mirror"}]}, []),
+        (GATED, {"args": [f"export HF_TOKEN=$(cat /t); hf download {GATED}"]}, []),
         ("google/gemma-3-27b-it", {}, ["fail"]),
         ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", {}, None),
         (MODEL, {}, None),
@@ -92,6 +94,13 @@ def test_workers_that_fetch_for_themselves_need_one(tmp_path: Path) -> None:
     assert said(model_sources.token, recipes(tmp_path / "b", deploy=written(told))) == []
     fetched = written(alone, fetch(model=GATED, main=FROM))
     assert said(model_sources.token, recipes(tmp_path / "c", deploy=fetched)) == []
+
+
+def test_a_claim_that_may_hold_the_model_already_needs_none(tmp_path: Path) -> None:
+    mounts = {"volumeMounts": [{"name": "cache", "mountPath": "/cache"}]}
+    kept = engine(model=GATED, env={"HF_HOME": "/cache"}, main=mounts, pod={"volumes": [CLAIM]})
+    given = recipes(tmp_path, deploy=written(graph(kept)))
+    assert "nothing fetches" in skipped(model_sources.token, given)
 
 
 def test_a_token_of_the_old_api(tmp_path: Path) -> None:

@@ -59,6 +59,9 @@ def download(
         (loading("/opt/qwen"), download(), ["fail"]),
         (loading("/opt/qwen", image="registry.example/baked:1.0.0"), download(), []),
         (loading("/cache/qwen"), download("--local-dir $(mktemp)"), []),
+        (loading(), download("--local-dir $(mktemp)"), []),
+        (loading(), download("--cache-dir /models/other"), []),
+        (loading("/cache/qwen"), download(), ["fail"]),
         (loading(), download(model="Qwen/Qwen3-8B"), []),
     ],
 )
@@ -66,6 +69,48 @@ def test_model_path(
     tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
 ) -> None:
     assert outcomes(storage_recipes.model_path, tmp_path, graph(worker), fetch) == expected
+
+
+def test_without_a_download_there_is_nothing_to_compare(tmp_path: Path) -> None:
+    given = recipes(tmp_path, deploy=written(graph(loading())))
+    assert "no Job downloads" in skipped(storage_recipes.model_path, given)
+
+
+def test_what_others_write_is_not_judged(tmp_path: Path) -> None:
+    elsewhere = graph(loading("/cache/made"))
+    moves = job(f"hf download {MODEL}; mv /models/hub/x /models/made", name="get", env={"HF_HOME": "/models"})
+    convert = job("python3 convert.py", name="convert")
+    assert outcomes(storage_recipes.model_path, tmp_path / "a", elsewhere, moves) == []
+    given = recipes(
+        tmp_path / "b",
+        deploy=written(elsewhere),
+        get=written(download()),
+        convert=written(convert),
+    )
+    assert said(storage_recipes.model_path, given) == []
+
+
+def test_a_cache_that_is_told_otherwise_is_not_judged(tmp_path: Path) -> None:
+    told = engine("--download-dir", "/cache", env={"HF_HOME": "/root/hf"})
+    server = engine(env={"HF_HOME": "/root/hf", "MODEL_EXPRESS_URL": "http://mx:8001"})
+    for number, one in enumerate((told, server)):
+        folder = tmp_path / str(number)
+        assert outcomes(storage_recipes.model_path, folder, graph(one), download()) == []
+
+
+def test_a_worker_may_fetch_its_own_model(tmp_path: Path) -> None:
+    script = f"hf download {MODEL} --local-dir /tmp/m && python3 -m dynamo.vllm --model /tmp/m"
+    own = engine(main={"command": ["sh", "-c"], "args": [script]})
+    assert outcomes(storage_recipes.model_path, tmp_path / "a", graph(own)) == []
+    lacking = engine(main={"command": ["sh", "-c"], "args": ["python3 -m dynamo.vllm --model /tmp/m"]})
+    assert outcomes(storage_recipes.model_path, tmp_path / "b", graph(lacking)) == ["fail"]
+
+
+def test_another_claim_may_be_read_only(tmp_path: Path) -> None:
+    both = [{"name": "cache", "mountPath": "/models"}, {"name": "x", "mountPath": "/x", "readOnly": True}]
+    volumes = [CLAIM, {"name": "x", "persistentVolumeClaim": {"claimName": "other"}}]
+    fetch = download(main={"volumeMounts": both}, pod={"volumes": volumes})
+    assert outcomes(storage_recipes.read_only, tmp_path, fetch) == []
 
 
 def test_sub_paths_are_folders_of_the_claim(tmp_path: Path) -> None:

@@ -99,10 +99,13 @@ data:
 """
 
 
+PLACES = ("line", "column", "image_line", "image_column", "file")
+
+
 def bare(value: Any) -> Any:
     """The same without places."""
     if isinstance(value, dict):
-        return {key: bare(inner) for key, inner in value.items() if key not in ("line", "column", "file")}
+        return {key: bare(inner) for key, inner in value.items() if key not in PLACES}
     return [bare(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 

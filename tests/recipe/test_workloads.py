@@ -68,6 +68,7 @@ def fetched(written: Written, run: str, kind: str = "Job") -> list[tuple[str | N
         ("hf download --repo-type dataset org/data", []),
         ("if ! hf download org/a; then sleep 5; hf download org/a; fi", [("org/a", None), ("org/a", None)]),
         ("echo hf downloads nothing here; hf auth login; hf download", []),
+        ("hf download --revision", []),
     ],
 )
 def test_what_a_script_fetches(
