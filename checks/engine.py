@@ -141,7 +141,7 @@ def _needless(given: Written) -> str | None:
 
 
 def _unfit(value: str, flag: Flag) -> str | None:
-    if value in ("None", ""):
+    if value in ("None", "") or "$" in value:  # engine.shell-quoting says why it is written so
         return None
     if flag.choices:
         return None if value in flag.choices else f"is {value}, and takes {', '.join(flag.choices)}"

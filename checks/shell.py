@@ -32,7 +32,8 @@ _JSON = (
 def shell_quoting(recipes: Recipes) -> Iterator[Finding]:
     """Four slips that look right and start something else: words after the script of `sh -c`, which are no
     part of it; a flag and its value in one word, which no parser takes apart; $VAR where no shell reads it,
-    in a list of arguments or in single quotes, and $(VAR) that is not defined; JSON whose quotes the shell has taken away.
+    in a list of arguments or in single quotes, and $(VAR) that is not defined; JSON whose quotes the shell
+    has taken away.
 
     Fix: write the script as one string, flag and value as two words, $(VAR) in lists, JSON in single quotes
     """
