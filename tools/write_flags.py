@@ -101,7 +101,7 @@ def _dynamo_flags(package: zipfile.ZipFile, program: str) -> Iterator[Flag]:
             done.add(name)
             text = package.read(name).decode()
             pending += [f"{group.replace('.', '/')}.py" for group in _GROUP.findall(text)]
-            yield from _calls(ast.parse(text), {})
+            yield from calls(ast.parse(text), {})
 
 
 def _vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
@@ -127,7 +127,7 @@ def _vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
                 config = classes.get(ast.unparse(call.args[0]))
                 for name, field in _fields(config, classes, aliases):
                     fields[f"{node.targets[0].id}.{name}"] = field
-    yield from _calls(tree, fields)
+    yield from calls(tree, fields)
 
 
 def _sglang_flags(sources: dict[str, str]) -> Iterator[Flag]:
@@ -135,15 +135,15 @@ def _sglang_flags(sources: dict[str, str]) -> Iterator[Flag]:
     trees = [ast.parse(text) for text in sources.values()]
     aliases = _literals(trees)
     for tree in trees:
-        yield from _calls(tree, {})
+        yield from calls(tree, {})
         for node in ast.walk(tree):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                flag = _annotated(node.target.id, node.annotation, aliases)
+                flag = annotated(node.target.id, node.annotation, aliases)
                 if flag is not None:
                     yield flag
 
 
-def _annotated(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) -> Flag | None:
+def annotated(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) -> Flag | None:
     if not (isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "A"):
         return None
     parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else []
@@ -157,7 +157,7 @@ def _annotated(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) -
     flag = {"names": [spelled, *(_literal(keywords.get("aliases")) or [])]}
     if "action" in keywords:
         return flag | _action(ast.unparse(keywords["action"]))
-    kind = _typed(ast.unparse(parts[0]), aliases)
+    kind = typed(ast.unparse(parts[0]), aliases)
     if kind.get("kind") == "negatable":
         kind = {"kind": "switch"}
     choices = _choices(keywords.get("choices"))
@@ -170,7 +170,7 @@ def _annotated(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) -
     return flag | kind | ({"kind": "optional" if nargs == "?" else "many"} if nargs else {})
 
 
-def _calls(tree: ast.AST, fields: dict[str, Flag]) -> Iterator[Flag]:
+def calls(tree: ast.AST, fields: dict[str, Flag]) -> Iterator[Flag]:
     """The flags of every call that adds an argument to a parser.
 
     :raises ValueError: the name of one is computed in a way that is not understood.
@@ -289,7 +289,7 @@ def _fields(
         yield from _fields(classes.get(ast.unparse(base)), classes, aliases)
     for node in config.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            kind = _typed(ast.unparse(node.annotation), aliases)
+            kind = typed(ast.unparse(node.annotation), aliases)
             if isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith("Field"):
                 given = {k.arg: _literal(k.value) for k in node.value.keywords}
                 kind |= {key: given[key] for key in _BOUNDS if isinstance(given.get(key), int | float)}
@@ -298,7 +298,7 @@ def _fields(
             yield node.target.id, kind
 
 
-def _typed(annotation: str, aliases: dict[str, list[str]]) -> Flag:
+def typed(annotation: str, aliases: dict[str, list[str]]) -> Flag:
     """What an annotation tells of a flag: `list[int] | None` takes many, `bool` none."""
     words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", annotation)))
     named = [aliases[word] for word in sorted(words) if word in aliases]
