@@ -25,6 +25,8 @@ def read(source: str) -> list[dict[str, object]]:
         ('p.add_argument("--a", nargs="*")', {"names": ["--a"], "kind": "many"}),
         ('p.add_argument("--a", choices=["x", "y"])', {"names": ["--a"], "choices": ["x", "y"]}),
         ('p.add_argument("--a", choices=NAMES)', {"names": ["--a"]}),
+        ('p.add_argument("--a", type=lower, choices=["x"])', {"names": ["--a"]}),
+        ('p.add_argument("--a", type=str, choices=["x"])', {"names": ["--a"], "choices": ["x"]}),
         (
             'p.add_argument("--a", action=argparse.BooleanOptionalAction)',
             {"names": ["--a"], "kind": "negatable"},

@@ -115,6 +115,13 @@ def _vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
         if isinstance(node, ast.ClassDef)
     }
     tree = trees["vllm/engine/arg_utils.py"]
+    readable = {
+        text.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name in ("get_kwargs", "_compute_kwargs")
+        for text in ast.walk(node)
+        if isinstance(text, ast.Constant) and isinstance(text.value, str)
+    }  # fields that it treats by name: numbers with units
     fields: dict[str, Flag] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
@@ -125,7 +132,7 @@ def _vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
                 and isinstance(node.targets[0], ast.Name)
             ):
                 config = classes.get(ast.unparse(call.args[0]))
-                for name, field in _fields(config, classes, aliases):
+                for name, field in _fields(config, classes, aliases, readable):
                     fields[f"{node.targets[0].id}.{name}"] = field
     yield from calls(tree, fields)
 
@@ -165,7 +172,7 @@ def annotated(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) ->
         kind.pop("choices", None)
         kind |= {"choices": choices} if choices else {}
     if "type_parser" in keywords:
-        kind = {k: v for k, v in kind.items() if k not in ("type", "kind")}
+        kind = {}
     nargs = _literal(keywords.get("nargs"))
     return flag | kind | ({"kind": "optional" if nargs == "?" else "many"} if nargs else {})
 
@@ -213,7 +220,9 @@ def _scopes(loop: ast.For, tree: ast.AST) -> Iterator[dict[str, str]]:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             over = node.value
     if items and isinstance(over, ast.Dict):
-        rows = [ast.Tuple([key, value]) for key, value in zip(over.keys, over.values, strict=True) if key]
+        rows: list[ast.expr] = [
+            ast.Tuple([key, value]) for key, value in zip(over.keys, over.values, strict=True) if key
+        ]
     else:
         rows = list(over.elts) if isinstance(over, ast.Tuple | ast.List) else []
     for row in rows:
@@ -260,7 +269,8 @@ def _spec(node: ast.Call, called: str, keywords: dict[str, ast.expr], fields: di
     if typed is not None:
         found.pop("type", None)
         found |= {"type": name} if (name := ast.unparse(typed)) in ("int", "float") else {}
-    if "choices" in keywords:
+    own = typed is not None and ast.unparse(typed) not in ("int", "float", "str", "None")
+    if "choices" in keywords and not own:
         choices = _choices(keywords["choices"])
         found |= {"choices": choices} if choices else {}
     if found.get("type") == "unknown":
@@ -280,20 +290,23 @@ def _action(written: str) -> Flag:
 
 
 def _fields(
-    config: ast.ClassDef | None, classes: dict[str, ast.ClassDef], aliases: dict[str, list[str]]
+    config: ast.ClassDef | None,
+    classes: dict[str, ast.ClassDef],
+    aliases: dict[str, list[str]],
+    readable: set[str],
 ) -> Iterator[tuple[str, Flag]]:
     """The fields of a configuration class, those of its bases before them."""
     if config is None:
         return
     for base in config.bases:
-        yield from _fields(classes.get(ast.unparse(base)), classes, aliases)
+        yield from _fields(classes.get(ast.unparse(base)), classes, aliases, readable)
     for node in config.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             kind = typed(ast.unparse(node.annotation), aliases)
             if isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith("Field"):
                 given = {k.arg: _literal(k.value) for k in node.value.keywords}
                 kind |= {key: given[key] for key in _BOUNDS if isinstance(given.get(key), int | float)}
-            if node.target.id in ("max_model_len", "max_num_batched_tokens", "kv_cache_memory_bytes"):
+            if node.target.id in readable:
                 kind.pop("type", None)  # 16k is a number too
             yield node.target.id, kind
 
