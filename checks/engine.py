@@ -20,6 +20,13 @@ class _Program:
     component: Component
     launch: Launch
     parsers: tuple[Options, ...]
+    chat: bool
+
+    @property
+    def hands_on(self) -> bool:
+        """Whether it is a frontend that gives what it does not know to an engine's chat processor."""
+        chosen = any((word.text or "").startswith("--dyn-chat") for word in self.launch.words)
+        return self.launch.module == "dynamo.frontend" and (chosen or self.chat)
 
     @property
     def title(self) -> str:
@@ -39,7 +46,8 @@ def flags_known(recipes: Recipes) -> Iterator[Finding]:
     Kubernetes that is a crash loop after the image was pulled. Flags come and go with each release.
 
     Judged are Dynamo's frontend and mocker and its vLLM, SGLang and TensorRT-LLM workers, in images of
-    releases from 1.0.0 on. Of other images and tags the release is not known, so they are not judged.
+    releases from 1.0.0 on. Of other images and tags the release is not known, so they are not judged; nor is
+    what a frontend with --dyn-chat-processor hands on to an engine.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
@@ -55,7 +63,7 @@ def flags_known(recipes: Recipes) -> Iterator[Finding]:
                     evidence={"release": program.title},
                     location=program.place(given),
                 )
-            elif not given.meant:
+            elif not given.meant and not program.hands_on:
                 yield _unknown(program, given)
 
 
@@ -97,7 +105,8 @@ def _programs(recipes: Recipes) -> Iterator[_Program]:
                         parsers = options(launch.module, release) if release else ()
                         if parsers:
                             judged = True
-                            yield _Program(graph, component, launch, parsers)
+                            chat = container.variable("DYN_CHAT_PROCESSOR") is not None
+                            yield _Program(graph, component, launch, parsers, chat)
                         else:
                             others.add(f"{launch.module} in {container.image or 'no image'}")
     if not judged:
@@ -141,7 +150,7 @@ def _needless(given: Written) -> str | None:
 
 
 def _unfit(value: str, flag: Flag) -> str | None:
-    if value in ("None", ""):
+    if value in ("None", "") or "$" in value:  # engine.shell-quoting says why it is written so
         return None
     if flag.choices:
         return None if value in flag.choices else f"is {value}, and takes {', '.join(flag.choices)}"

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.data.flags import dynamo_release
 from dynocheck.data.models import find
 from dynocheck.engines.workers import Worker, workers
 from dynocheck.facts import Recipes
@@ -16,8 +17,8 @@ def pair_agrees(recipes: Recipes) -> Iterator[Finding]:
     precision. Where these differ the handover is refused or the numbers are garbage; where blocks differ in
     size it takes a slower way, if any.
 
-    vLLM's prefill worker ends at once without --kv-transfer-config. A decode worker without it computes
-    every prompt again.
+    vLLM's prefill worker ends at once without --kv-transfer-config, from Dynamo 1.0 on. A decode worker
+    without it computes every prompt again.
 
     Fix: give prefill and decode workers the same connector, --kv-cache-dtype and block size
     """
@@ -52,7 +53,7 @@ def trtllm_buffer(recipes: Recipes) -> Iterator[Finding]:
         longest = _longest_prompt(prefill) if prefill.engine.name == "trtllm" else None
         for worker in (prefill, decode):
             buffer = worker.part("cache-transceiver-config", "max_tokens_in_buffer")
-            if longest is None or not isinstance(buffer, int):
+            if longest is None or not isinstance(buffer, int) or _copies_none(worker, buffer):
                 continue
             judged = True
             if buffer < longest:
@@ -109,7 +110,9 @@ def _connectors(worker: Worker) -> frozenset[str] | None:
     """The KV connectors, those inside of others too; none where none is given, None where it is not known."""
     given = worker.given.get("kv-transfer-config")
     if given is None:
-        return frozenset()
+        older = worker.given.get("connector") or worker.container.variable("DYN_CONNECTOR")
+        explicit = dynamo_release(worker.container.image or "") is not None and not older
+        return frozenset() if explicit else None
     if given.entries is None:
         return None
     outer = given.entries.get("kv_connector")
@@ -161,6 +164,12 @@ _AGREEMENTS = {
         (_trtllm_backend, True, "cache_transceiver_config.backend"),
     ),
 }
+
+
+def _copies_none(worker: Worker, buffer: int) -> bool:
+    """Whether it transfers without a buffer, from the cache itself."""
+    zero_copy = worker.container.variable("TRTLLM_TRY_ZCOPY_FOR_KVCACHE_TRANSFER")
+    return not buffer or (zero_copy is not None and zero_copy.value != "0")
 
 
 def _longest_prompt(worker: Worker) -> int | None:

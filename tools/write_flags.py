@@ -101,7 +101,7 @@ def _dynamo_flags(package: zipfile.ZipFile, program: str) -> Iterator[Flag]:
             done.add(name)
             text = package.read(name).decode()
             pending += [f"{group.replace('.', '/')}.py" for group in _GROUP.findall(text)]
-            yield from _calls(ast.parse(text), {})
+            yield from calls(ast.parse(text), {})
 
 
 def _vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
@@ -115,6 +115,13 @@ def _vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
         if isinstance(node, ast.ClassDef)
     }
     tree = trees["vllm/engine/arg_utils.py"]
+    readable = {
+        text.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name in ("get_kwargs", "_compute_kwargs")
+        for text in ast.walk(node)
+        if isinstance(text, ast.Constant) and isinstance(text.value, str)
+    }  # fields that it treats by name: numbers with units
     fields: dict[str, Flag] = {}
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
@@ -125,9 +132,9 @@ def _vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
                 and isinstance(node.targets[0], ast.Name)
             ):
                 config = classes.get(ast.unparse(call.args[0]))
-                for name, field in _fields(config, classes, aliases):
+                for name, field in _fields(config, classes, aliases, readable):
                     fields[f"{node.targets[0].id}.{name}"] = field
-    yield from _calls(tree, fields)
+    yield from calls(tree, fields)
 
 
 def _sglang_flags(sources: dict[str, str]) -> Iterator[Flag]:
@@ -135,15 +142,15 @@ def _sglang_flags(sources: dict[str, str]) -> Iterator[Flag]:
     trees = [ast.parse(text) for text in sources.values()]
     aliases = _literals(trees)
     for tree in trees:
-        yield from _calls(tree, {})
+        yield from calls(tree, {})
         for node in ast.walk(tree):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                flag = _annotated(node.target.id, node.annotation, aliases)
+                flag = annotated(node.target.id, node.annotation, aliases)
                 if flag is not None:
                     yield flag
 
 
-def _annotated(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) -> Flag | None:
+def annotated(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) -> Flag | None:
     if not (isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "A"):
         return None
     parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else []
@@ -157,7 +164,7 @@ def _annotated(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) -
     flag = {"names": [spelled, *(_literal(keywords.get("aliases")) or [])]}
     if "action" in keywords:
         return flag | _action(ast.unparse(keywords["action"]))
-    kind = _typed(ast.unparse(parts[0]), aliases)
+    kind = typed(ast.unparse(parts[0]), aliases)
     if kind.get("kind") == "negatable":
         kind = {"kind": "switch"}
     choices = _choices(keywords.get("choices"))
@@ -165,12 +172,12 @@ def _annotated(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) -
         kind.pop("choices", None)
         kind |= {"choices": choices} if choices else {}
     if "type_parser" in keywords:
-        kind = {k: v for k, v in kind.items() if k not in ("type", "kind")}
+        kind = {}
     nargs = _literal(keywords.get("nargs"))
     return flag | kind | ({"kind": "optional" if nargs == "?" else "many"} if nargs else {})
 
 
-def _calls(tree: ast.AST, fields: dict[str, Flag]) -> Iterator[Flag]:
+def calls(tree: ast.AST, fields: dict[str, Flag]) -> Iterator[Flag]:
     """The flags of every call that adds an argument to a parser.
 
     :raises ValueError: the name of one is computed in a way that is not understood.
@@ -213,7 +220,9 @@ def _scopes(loop: ast.For, tree: ast.AST) -> Iterator[dict[str, str]]:
         if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
             over = node.value
     if items and isinstance(over, ast.Dict):
-        rows = [ast.Tuple([key, value]) for key, value in zip(over.keys, over.values, strict=True) if key]
+        rows: list[ast.expr] = [
+            ast.Tuple([key, value]) for key, value in zip(over.keys, over.values, strict=True) if key
+        ]
     else:
         rows = list(over.elts) if isinstance(over, ast.Tuple | ast.List) else []
     for row in rows:
@@ -260,7 +269,8 @@ def _spec(node: ast.Call, called: str, keywords: dict[str, ast.expr], fields: di
     if typed is not None:
         found.pop("type", None)
         found |= {"type": name} if (name := ast.unparse(typed)) in ("int", "float") else {}
-    if "choices" in keywords:
+    own = typed is not None and ast.unparse(typed) not in ("int", "float", "str", "None")
+    if "choices" in keywords and not own:
         choices = _choices(keywords["choices"])
         found |= {"choices": choices} if choices else {}
     if found.get("type") == "unknown":
@@ -280,25 +290,28 @@ def _action(written: str) -> Flag:
 
 
 def _fields(
-    config: ast.ClassDef | None, classes: dict[str, ast.ClassDef], aliases: dict[str, list[str]]
+    config: ast.ClassDef | None,
+    classes: dict[str, ast.ClassDef],
+    aliases: dict[str, list[str]],
+    readable: set[str],
 ) -> Iterator[tuple[str, Flag]]:
     """The fields of a configuration class, those of its bases before them."""
     if config is None:
         return
     for base in config.bases:
-        yield from _fields(classes.get(ast.unparse(base)), classes, aliases)
+        yield from _fields(classes.get(ast.unparse(base)), classes, aliases, readable)
     for node in config.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            kind = _typed(ast.unparse(node.annotation), aliases)
+            kind = typed(ast.unparse(node.annotation), aliases)
             if isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith("Field"):
                 given = {k.arg: _literal(k.value) for k in node.value.keywords}
                 kind |= {key: given[key] for key in _BOUNDS if isinstance(given.get(key), int | float)}
-            if node.target.id in ("max_model_len", "max_num_batched_tokens", "kv_cache_memory_bytes"):
+            if node.target.id in readable:
                 kind.pop("type", None)  # 16k is a number too
             yield node.target.id, kind
 
 
-def _typed(annotation: str, aliases: dict[str, list[str]]) -> Flag:
+def typed(annotation: str, aliases: dict[str, list[str]]) -> Flag:
     """What an annotation tells of a flag: `list[int] | None` takes many, `bool` none."""
     words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", annotation)))
     named = [aliases[word] for word in sorted(words) if word in aliases]

@@ -104,6 +104,13 @@ def test_flags_are_those_of_the_release(tmp_path: Path) -> None:
         ("dynamo.trtllm", "tensorrtllm-runtime:1.3.0", ["--tp-size", "8"], False),
         ("dynamo.frontend", "vllm-runtime:1.3.0", ["--router-mode", "kv", "--http-port=8000"], True),
         ("dynamo.frontend", "vllm-runtime:1.3.0", ["--router", "kv"], False),
+        ("dynamo.frontend", "vllm-runtime:1.3.0", ["--tokenizer-mode=slow"], False),
+        (
+            "dynamo.frontend",
+            "vllm-runtime:1.3.0",
+            ["--dyn-chat-processor=vllm", "--tokenizer-mode=slow"],
+            True,
+        ),
         ("dynamo.mocker", "vllm-runtime:1.3.0", ["--model-path", "m"], True),
         ("dynamo.mocker", "vllm-runtime:1.3.0", ["--modelpath", "m"], False),
     ],

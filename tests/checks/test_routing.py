@@ -115,6 +115,13 @@ def test_the_flag_tells_the_role_as_well(tmp_path: Path) -> None:
     assert (outcome, message) == ("fail", "p prefills and has no --kv-transfer-config")
 
 
+@pytest.mark.parametrize("image", ["vllm-runtime:0.9.1", "vllm-runtime:my-tag", "own/image:1.3.0"])
+def test_older_releases_have_a_connector_by_themselves(tmp_path: Path, image: str) -> None:
+    prefill = component("p", "prefill", "dynamo.vllm", image=image)
+    decode = component("d", "decode", "dynamo.vllm", image=image)
+    assert said(handover.pair_agrees, recipes(tmp_path, deploy=GRAPH + prefill + decode)) == []
+
+
 # engine.trtllm-buffer
 
 TRTLLM = """
@@ -140,6 +147,7 @@ MOUNT = """          volumeMounts: [{name: config, mountPath: /config}]
     [
         ("9216", "9216", "", []),
         ("8192", "9216", "", ["p"]),
+        ("0", "0", "", None),
         ("9000", "4096", "", ["d"]),
         ("4096", "4096", "", ["p", "d"]),
         ("8192", "8192", "max_num_tokens: 8192", []),
