@@ -358,8 +358,7 @@ class Row(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A README: the commands of its shell blocks, the files that those are given, its links, tables and
-    comments for us.
+    """A README: the commands of its shell blocks, the files that those are given, its links and tables.
 
     `folders` of its rows are relative to the recipe, as the recipe's own are.
     """
@@ -369,7 +368,6 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     files: tuple[Mention, ...] = ()
     links: tuple[Mention, ...] = ()
     rows: tuple[Row, ...] = ()
-    ignores: tuple[Ignore, ...] = ()
 
 
 class Hollow(msgspec.Struct, frozen=True):
