@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from dynocheck.errors import UsageError
 from dynocheck.facts.definitions import CustomKind, CustomVersion
@@ -15,6 +16,7 @@ _LARGEST = 20 * 1024 * 1024  # bytes
 _LISTS = ("allOf", "anyOf", "oneOf")
 _SCHEMAS = ("items", "not")
 
+_TYPES = ("array", "boolean", "integer", "number", "object", "string")
 _FORMS: dict[str, type | tuple[type, ...]] = {
     **dict.fromkeys(
         (f"{bound}{of}" for bound in ("min", "max") for of in ("Items", "Length", "Properties", "imum")),
@@ -108,8 +110,15 @@ def _version(path: Path, version: Value) -> CustomVersion:
     return CustomVersion(
         name=_string(path, version, "name"),
         served=served is not None and served.data is True,
-        schema=schema.plain if schema is not None else None,
+        schema=_plain(schema) if schema is not None else None,
     )
+
+
+def _plain(value: Value) -> Any:
+    """The data without positions, and without nulls, which the server drops."""
+    if isinstance(value.data, dict):
+        return {key: _plain(entry) for key, entry in value.mapping.items()}
+    return [_plain(element) for element in value.data] if isinstance(value.data, list) else value.data
 
 
 def _sound(path: Path, schema: Value) -> None:
@@ -126,6 +135,9 @@ def _sound(path: Path, schema: Value) -> None:
         found = schema.get(key)
         if found is not None and not isinstance(found.data, wanted):
             raise _wrong(path, found.line, f"a schema whose {key} has the wrong type")
+    kind = schema.get("type")
+    if kind is not None and kind.data not in _TYPES:
+        raise _wrong(path, kind.line, f"a schema whose type is none of {', '.join(_TYPES)}")
     inner += (schema.get("properties") or Value({}, 1, 1)).mapping.values()
     for key in _LISTS:
         inner += (schema.get(key) or Value([], 1, 1)).sequence

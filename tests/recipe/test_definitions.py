@@ -41,6 +41,14 @@ def test_of_a_chart_its_definitions_are_read(tmp_path: Path) -> None:
     assert widget.kind == "Widget"
 
 
+def test_nulls_are_dropped(tmp_path: Path) -> None:
+    file = put(tmp_path, "crd.yaml", WIDGET.replace("required: [size]", "required: null"))
+    (widget,) = load((str(file),))
+    schema = widget.versions[0].schema
+    assert schema is not None
+    assert "required" not in schema["properties"]["spec"]
+
+
 def test_a_single_file_and_the_same_twice(tmp_path: Path) -> None:
     file = put(tmp_path, "widgets.yaml", WIDGET)
     put(tmp_path, "again.yaml", f"# the same\n{WIDGET}")
@@ -68,6 +76,10 @@ def test_a_single_file_and_the_same_twice(tmp_path: Path) -> None:
         (WIDGET.replace("required: [size]", "required: size"), "a schema whose required has the wrong type"),
         (WIDGET.replace("{type: integer, minimum: 1}", "5"), "a schema that is no mapping"),
         (WIDGET.replace("minimum: 1", "minimum: one"), "a schema whose minimum has the wrong type"),
+        (
+            WIDGET.replace("{type: string}", "{type: text}", 1),
+            "a schema whose type is none of array, boolean",
+        ),
         (WIDGET.replace("- rule:", "- rules:"), "a definition without rule"),
     ],
 )
