@@ -1,6 +1,6 @@
 """Whether the components of a graph make a service."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.engines import Running, running
@@ -110,9 +110,10 @@ def both_sides(recipes: Recipes) -> Iterator[Finding]:
     for graph in (graph for recipe in recipes for graph in recipe.graphs):
         if (graph.file, graph.name) in shared:
             continue
-        sides = {part: found for part in _ENDS if (found := list(_of_side(graph, part)))}
+        engines = list(running(graph))
+        sides = {part: found for part in _ENDS if (found := list(_of_side(engines, part)))}
         judged = judged or bool(sides)
-        others = [engine for engine in running(graph) if engine.mode not in _ENDS]
+        others = [engine for engine in engines if engine.mode not in _ENDS] if sides else []
         if "prefill" in sides and "decode" not in sides and not _may_decode(others):
             yield _lonely(graph, sides["prefill"][0], "prefills", "decodes", fail)
         elif "decode" in sides and "prefill" not in sides and not others:
@@ -131,8 +132,8 @@ def _shared(recipes: Recipes) -> Iterator[tuple[str, str]]:
             yield manifest.file, manifest.name
 
 
-def _of_side(graph: Graph, part: str) -> Iterator[Running]:
-    for engine in running(graph):
+def _of_side(engines: Iterable[Running], part: str) -> Iterator[Running]:
+    for engine in engines:
         mode = engine.mode
         if mode == part or (mode in (None, "agg") and engine.component.role == part):
             yield engine
