@@ -117,8 +117,9 @@ def _connectors(worker: Worker) -> frozenset[str] | None:
         return None
     outer = given.entries.get("kv_connector")
     extra = given.entries.get("kv_connector_extra_config")
-    listed = extra.get("connectors", []) if isinstance(extra, dict) else []
-    inner = [each.get("kv_connector") for each in listed if isinstance(each, dict)]
+    listed = extra.get("connectors") if isinstance(extra, dict) else None
+    several = listed if isinstance(listed, list) else []
+    inner = [each.get("kv_connector") for each in several if isinstance(each, dict)]
     return frozenset(str(name) for name in (inner or [outer]) if name) or None
 
 

@@ -14,6 +14,7 @@ _SCRIPT_NEXT = re.compile(r"-[a-z]*c")
 _TAKES_WORDS = re.compile(r"\$[@*0-9]|\$\{[@*0-9]")
 _GLUED = re.compile(r"(--[a-z][\w.-]*)[ \t]+(\S.*)", re.DOTALL)
 _VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
+_UNITS = re.compile(r"(\d)[kmgtKMGT]\b(?=[\s,}\]])")  # vLLM takes 16k for a number in JSON too
 _REFERENCE = re.compile(r"\$\(([A-Za-z_][\w.-]*)\)")
 _JSON = (
     "--compilation-config",
@@ -125,7 +126,7 @@ def _no_json(graph: Graph, given: Written) -> Iterator[Finding]:
     if given.spelled.replace("_", "-") not in _JSON or not (first or "").startswith("{"):
         return
     try:
-        json.loads(first or "")
+        json.loads(_UNITS.sub(r"\1", first or ""))
     except (ValueError, RecursionError):
         yield fail(
             f"{given.spelled} is no JSON when it arrives: {_shown(first or '')}",

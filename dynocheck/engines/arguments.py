@@ -42,7 +42,7 @@ class Argument:
             return self.entries == value or self.entries == Argument("", value, "", 1, 1).entries
         try:
             return float(self.value) == float(value)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return str(self.value) == str(value)
 
     @property

@@ -40,7 +40,7 @@ def share(found: Argument | None, default: float) -> float | None:
         return default
     try:
         number = float(found.value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 < number <= 1 else None
 

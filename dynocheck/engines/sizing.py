@@ -106,8 +106,10 @@ def model_id(recipe: Recipe, mounts: Iterable[Mount], model: str | None) -> str 
 
 def _on_claim(path: str, mount: Mount) -> str | None:
     """A path in a container as downloads name their folders, or None when it is not on this claim."""
+    if not (path.startswith("/") and mount.path.startswith("/")):
+        return None
     inside = posixpath.relpath(path, mount.path)
-    if inside.startswith("..") or not path.startswith("/"):
+    if inside.startswith(".."):
         return None
     return f"{mount.name}:{posixpath.normpath(posixpath.join(mount.sub_path, inside))}"
 

@@ -83,6 +83,8 @@ def budget(given: Arguments) -> Budget | None:
     told = parts.get("free_gpu_memory_fraction")
     if isinstance(told, int | float) and 0 < told <= 1:
         free = float(told)
+    elif cache is not None:
+        free = max(free, _DEFAULT_FREE)  # a file's kv_cache_config may take the flag's place as a whole
     return Budget(
         Sharding(tensor, 1 if shares else tensor, tensor, pipeline),
         free=free,

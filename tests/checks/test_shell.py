@@ -50,6 +50,7 @@ MODEL = "{name: MODEL, value: m}, {name: UNKNOWN, valueFrom: {secretKeyRef: {nam
         ("[bash, /script.sh]", "[--model, m]"),
         (VLLM, """['--kv-transfer-config={"kv_connector":"NixlConnector"}']"""),
         (VLLM, """[--compilation-config, "3"]"""),
+        (VLLM, """['--speculative-config={"max_model_len": 16k}']"""),
         (VLLM, """['--chat-template={% if a $b %}']"""),
         (VLLM, "[--served-model-name, 'a b']"),
     ],
