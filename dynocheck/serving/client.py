@@ -119,8 +119,8 @@ class Client:
         answer = Answer()
         whole = _Whole(answer)
         try:
-            times = Exchange(Times(started, started))
-            await self._send(method, path, body, whole, limits or self.endpoint.limits, times)
+            untold = Exchange(Times(started, started))
+            await self._send(method, path, body, whole, limits or self.endpoint.limits, untold)
             whole.finish()
         except Failed as failure:
             answer.failure = self._told(failure.failure)

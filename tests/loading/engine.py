@@ -130,7 +130,7 @@ class _Served:
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"
         )
         due = perf_counter() + self.stall.get(number, self.options.first_s)
-        tokens = asked["max_tokens"]
+        tokens = asked.get("max_tokens") or asked["max_completion_tokens"]
         for _ in range(-(-tokens // self.options.per_chunk)):
             await asyncio.sleep(max(due - perf_counter(), 0))
             due += self.options.pace_s

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from dynocheck.cli import main
 from tests.command import ROOT, Ended, dynocheck, interruptible
 from tests.loading.engine import Engine, engine
 
@@ -87,7 +88,7 @@ def test_a_key_is_used_and_never_told(tmp_path: Path) -> None:
         assert KEY not in said
 
 
-def test_wrong_usage(tmp_path: Path, server: Engine) -> None:
+def test_wrong_usage(tmp_path: Path, server: Engine, capsys: pytest.CaptureFixture[str]) -> None:
     missing = tmp_path / "none"
     (tmp_path / "empty.json").write_text("{}")
     snapshot = {
@@ -124,11 +125,11 @@ def test_wrong_usage(tmp_path: Path, server: Engine) -> None:
         ["--url", "http://h", "--select", "gpu.nodes"],
     ]
     for arguments in wrong:
-        ended = dynocheck("load", *arguments)
-        assert ended.code == 2, arguments
-        assert "Traceback" not in ended.err
-        assert KEY not in ended.err
-        assert ended.out == ""
+        assert main(["load", *map(str, arguments)]) == 2, arguments
+        said = capsys.readouterr()
+        assert said.err.startswith("error: ")
+        assert KEY not in said.err
+        assert said.out == ""
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])

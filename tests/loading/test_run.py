@@ -22,13 +22,15 @@ from dynocheck.probes.load import measured
 from dynocheck.serving import Endpoint, Limits, Secret
 from tests.loading.engine import engine
 
-QUICK = Limits(first_byte_s=5, idle_s=5, total_s=5)
+PATIENT = Limits(first_byte_s=30, idle_s=30, total_s=30)
 
 
 def load(url: str, **wanted: Any) -> LoadRun:
     """A small load test."""
     usual = {"output_tokens": 4, "input_tokens": 40, "requests": 8, "warmup": 2}
-    return measured(LoadPlan(Endpoint(url, limits=QUICK, key=wanted.pop("key", None)), **{**usual, **wanted}))
+    return measured(
+        LoadPlan(Endpoint(url, limits=PATIENT, key=wanted.pop("key", None)), **{**usual, **wanted})
+    )
 
 
 def only(found: LoadRun) -> Point:
