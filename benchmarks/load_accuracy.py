@@ -1,8 +1,8 @@
 """How true a reported ttft is: `dynocheck load` beside aiperf and guidellm, on a server that knows.
 
-Run it as `python -m benchmarks.load_accuracy [AIPERF_VENV [GUIDELLM_VENV]]`. The server streams 50 tokens a second
-and writes down when it read each request and when it wrote its first chunk. What a tool reports beyond that is the
-tool's own: the way of a request to the server and of a chunk back take some tenths of a millisecond here.
+Run it as `python -m benchmarks.load_accuracy [AIPERF_VENV [GUIDELLM_VENV]]`. The server streams 50 tokens a
+second and writes down when it read each request and when it wrote its first chunk. What a tool reports beyond
+that is the tool's own: the way of a request to the server and of a chunk back take tenths of a millisecond.
 """
 
 import json
