@@ -7,6 +7,7 @@ from dynocheck import Finding, Skip, check, fail, warn
 from dynocheck.facts.endpoint import Address, Prefix, Readiness, Spread
 
 _FEW = 0.25  # of the tokens that could come from the cache
+_EACH = 10  # requests for each worker, so that one which is left out is no chance of the router's
 
 
 @check("endpoint.steady", title="Every request after the first success is answered")
@@ -46,12 +47,18 @@ def every_worker(readiness: Readiness, spread: Spread) -> Iterator[Finding]:
     answered = {each.worker for each in spread.served if each.type != "prefill"}
     if known == 1:
         raise Skip("there is one worker")
-    if len(answered) < known:
-        yield fail(
-            f"{len(answered)} of {known} workers answered {len(spread.replies)} requests",
-            fix="kubectl logs -l nvidia.com/dynamo-component-class=worker --prefix",
-            evidence={"answered": sorted(answered)},
+    if len(answered) >= known:
+        return
+    if len(spread.replies) < _EACH * known:
+        raise Skip(
+            f"{len(answered)} of {known} workers answered {len(spread.replies)} requests, which are too few "
+            f"to tell: --requests {_EACH * known}"
         )
+    yield fail(
+        f"{len(answered)} of {known} workers answered {len(spread.replies)} requests",
+        fix="kubectl logs -l nvidia.com/dynamo-component-class=worker --prefix",
+        evidence={"answered": sorted(answered)},
+    )
 
 
 @check("endpoint.disaggregated", title="In a disaggregated graph prefill and decode both serve")
@@ -67,8 +74,8 @@ def disaggregated(address: Address, readiness: Readiness, spread: Spread) -> Ite
     if spread.metrics or not spread.phases:
         raise Skip(f"the frontend's metrics do not tell: {spread.metrics or 'no requests by phase'}")
     good = sum(reply.ok for reply in spread.replies)
-    for phase in ("prefill", "decode"):
-        served = spread.phases.get(phase, 0)
+    decoded = spread.phases.get("decode", 0) + spread.phases.get("aggregated", 0)
+    for phase, served in (("prefill", spread.phases.get("prefill", 0)), ("decode", decoded)):
         if good and served == 0:
             yield fail(
                 f"{good} requests were answered, none of them by a {phase} worker",

@@ -210,11 +210,12 @@ def snapshot(file: str, recipes: tuple[str, ...], **given: Any) -> int:
 
 @cli.command()
 @_choosing
-def rbac(**given: Any) -> int:
+@click.option("--smoke", is_flag=True, help="For a run of smoke on a deployment.")
+def rbac(smoke: bool, **given: Any) -> int:
     """Print the least roles for a run of preflight: one of the cluster, one of the namespace."""
     from dynocheck.commands import rbac
 
-    return rbac.run(_choices(**given))
+    return rbac.run(_choices(**given), smoke=smoke)
 
 
 @cli.command()

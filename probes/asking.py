@@ -1,14 +1,14 @@
 """Asking the endpoint of a run: who asks, with what patience, and what is kept of an answer."""
 
-import asyncio
-import hashlib
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from dynocheck.facts import Unavailable
 from dynocheck.facts.endpoint import Address, Readiness, Reply, Trouble
-from dynocheck.serving import Answer, Client, Completion, Endpoint, Exchange, Failure, Limits
+
+if TYPE_CHECKING:  # with asyncio they take 60 ms, which a run that asks no endpoint does not pay
+    from dynocheck.serving import Answer, Client, Completion, Endpoint, Exchange, Failure, Limits
 
 T = TypeVar("T")
 
@@ -53,7 +53,7 @@ class Target:
     :param structured: whether it is to answer in JSON of a schema.
     """
 
-    reach: Callable[[Address], Endpoint] = field(repr=False)
+    reach: "Callable[[Address], Endpoint]" = field(repr=False)
     model: str | None = None
     budget_s: float = 300.0
     request_s: float = 60.0
@@ -62,8 +62,11 @@ class Target:
     structured: bool = False
     waiting: Waiting = field(default_factory=Waiting, repr=False)
 
-    def ask(self, address: Address, questions: Callable[[Client], Awaitable[T]]) -> T:
+    def ask(self, address: Address, questions: "Callable[[Client], Awaitable[T]]") -> T:
         """What comes of asking these questions."""
+        import asyncio
+
+        from dynocheck.serving import Client
 
         async def asked() -> T:
             async with Client(self.reach(address)) as client:
@@ -72,7 +75,7 @@ class Target:
         return asyncio.run(asked())
 
     def ask_ready(
-        self, address: Address, readiness: Readiness, questions: Callable[[Client], Awaitable[T]]
+        self, address: Address, readiness: Readiness, questions: "Callable[[Client], Awaitable[T]]"
     ) -> T:
         """The same, of an endpoint that is ready.
 
@@ -83,7 +86,7 @@ class Target:
         return self.ask(address, questions)
 
     @property
-    def limits(self) -> Limits:
+    def limits(self) -> "Limits":
         return limits(self.request_s)
 
     def several(self, requests: int) -> float:
@@ -91,8 +94,10 @@ class Target:
         return requests * self.request_s
 
 
-def limits(seconds: float) -> Limits:
+def limits(seconds: float) -> "Limits":
     """That no phase of a request takes longer than this."""
+    from dynocheck.serving import Limits
+
     return Limits(
         connect_s=min(seconds, 5.0),
         tls_s=min(seconds, 5.0),
@@ -102,7 +107,7 @@ def limits(seconds: float) -> Limits:
     )
 
 
-def trouble(failure: Failure | None) -> Trouble | None:
+def trouble(failure: "Failure | None") -> Trouble | None:
     """The failure as a fact."""
     if failure is None:
         return None
@@ -111,7 +116,7 @@ def trouble(failure: Failure | None) -> Trouble | None:
     )
 
 
-def reply(exchange: Exchange) -> Reply:
+def reply(exchange: "Exchange") -> Reply:
     """What is kept of a completion."""
     times, usage = exchange.times, exchange.usage
     first = times.first_content
@@ -133,7 +138,7 @@ def reply(exchange: Exchange) -> Reply:
     )
 
 
-def refusal(answer: Answer) -> Reply:
+def refusal(answer: "Answer") -> Reply:
     """What is kept of an answer to a request that was no good."""
     return Reply(
         seconds=round(answer.seconds, 6),
@@ -145,13 +150,17 @@ def refusal(answer: Answer) -> Reply:
 
 def prompt(seed: str, words: int = 12) -> str:
     """Words of which a tokenizer makes a token each at least, whose first differ from seed to seed."""
+    import hashlib
+
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest(), "big")
     lead = (_WORDS[(number >> 4 * place) % len(_WORDS)] for place in range(min(words, 8)))
     rest = (_WORDS[place % len(_WORDS)] for place in range(max(words - 8, 0)))
     return " ".join((*lead, *rest))
 
 
-def question(model: str, seed: str, **more: Any) -> Completion:
+def question(model: str, seed: str, **more: Any) -> "Completion":
     """A short one, that any model answers."""
+    from dynocheck.serving import Completion
+
     given = {"prompt": f"Repeat after me: {prompt(seed)}", "max_tokens": 8, **more}
     return Completion(model=model, **given)

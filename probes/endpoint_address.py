@@ -1,7 +1,6 @@
 """Finds the endpoint of a DynamoGraphDeployment, and the way to it."""
 
 import os
-import ssl
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -13,10 +12,8 @@ from dynocheck.errors import UsageError
 from dynocheck.facts import Access
 from dynocheck.facts.endpoint import Address
 from dynocheck.kube import Cluster, NotFound
-from dynocheck.kube.lending import lend
 from dynocheck.probes.endpoint_gateway import by_gateway
 from dynocheck.probes.wire import Meta
-from dynocheck.serving import Endpoint, Secret
 
 _GROUP = "nvidia.com"
 _VERSIONS = ("v1beta1", "v1alpha1")
@@ -78,7 +75,7 @@ class _Service(msgspec.Struct):
 
 @probe(
     access=[
-        Access("list", "dynamographdeployments", _GROUP),
+        Access("list", "dynamographdeployments", _GROUP, local=True),
         Access("get", "services", local=True),
         Access("get", "services/proxy", local=True),
         Access("create", "services/proxy", local=True),
@@ -139,28 +136,3 @@ def _port(service: _Service) -> int:
 
 def _in_cluster() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))
-
-
-@dataclass(frozen=True)
-class Through(Endpoint):
-    """An endpoint behind an API server, which is asked as the user of the kubeconfig."""
-
-    context: ssl.SSLContext | None = None
-
-    @property
-    def tls(self) -> ssl.SSLContext | None:
-        return self.context
-
-
-def through(cluster: Cluster, address: Address) -> Endpoint:
-    """What is asked at an address behind the API server.
-
-    :raises Unavailable: its credentials cannot be made.
-    """
-    lent = lend(cluster.connection, timeout_s=cluster.timeout_s)
-    headers = {**lent.headers, **address.headers}
-    scheme, _, token = headers.get("Authorization", "").partition(" ")
-    key = Secret(token) if scheme == "Bearer" else None
-    if key is not None:
-        del headers["Authorization"]
-    return Through(address.url, key=key, headers=headers, context=lent.context)

@@ -1,5 +1,7 @@
 """What an endpoint answers to requests that it should serve, and to those that it should refuse."""
 
+from typing import TYPE_CHECKING
+
 from dynocheck import probe
 from dynocheck.facts.endpoint import (
     AdapterReplies,
@@ -13,7 +15,9 @@ from dynocheck.facts.endpoint import (
     Skills,
 )
 from dynocheck.probes.asking import Target, prompt, question, refusal, reply
-from dynocheck.serving import Client
+
+if TYPE_CHECKING:
+    from dynocheck.serving import Client
 
 _TOKENS = 16
 _LONG = 400  # tokens of an answer that is broken off
@@ -43,7 +47,7 @@ SCHEMA = {
 
 @probe(limit=lambda target, address, readiness: target.several(4))
 def answers(target: Target, address: Address, readiness: Readiness) -> Answers:
-    async def ask(client: Client) -> Answers:
+    async def ask(client: "Client") -> Answers:
         async def once(*, chat: bool, stream: bool) -> Reply:
             asked = question(readiness.model, "answers", max_tokens=_TOKENS, chat=chat, stream=stream)
             return reply(await client.complete(asked, limits=target.limits))
@@ -74,7 +78,7 @@ def refusals(target: Target, address: Address, readiness: Readiness, answers: An
     elif context > _LONGEST:
         untried = f"its context of {context} tokens is too long to be filled for a test"
 
-    async def ask(client: Client) -> Refusals:
+    async def ask(client: "Client") -> Refusals:
         async def wrong(stream: bool) -> Reply:
             asked = question(_NO_MODEL, "refused", stream=stream)
             return reply(await client.complete(asked, limits=target.limits))
@@ -102,7 +106,7 @@ def refusals(target: Target, address: Address, readiness: Readiness, answers: An
 
 @probe(limit=lambda target, address, readiness, refusals: target.several(2))
 def cancellation(target: Target, address: Address, readiness: Readiness, refusals: Refusals) -> Cancellation:
-    async def ask(client: Client) -> Cancellation:
+    async def ask(client: "Client") -> Cancellation:
         long = question(readiness.model, "cancelled", prompt="Tell me a very long story.", max_tokens=_LONG)
         broken = await client.complete(long, cancel_after_chunks=_BREAK_AFTER, limits=target.limits)
         after = await client.complete(question(readiness.model, "after"), limits=target.limits)
@@ -113,7 +117,7 @@ def cancellation(target: Target, address: Address, readiness: Readiness, refusal
 
 @probe(limit=lambda target, address, readiness: target.several(1 + len(readiness.adapters)))
 def adapter_replies(target: Target, address: Address, readiness: Readiness) -> AdapterReplies:
-    async def ask(client: Client) -> AdapterReplies:
+    async def ask(client: "Client") -> AdapterReplies:
         found = []
         for adapter in readiness.adapters:
             asked = question(adapter.name, adapter.name, stream=False)
@@ -127,7 +131,7 @@ def adapter_replies(target: Target, address: Address, readiness: Readiness) -> A
 
 @probe(limit=lambda target, address, readiness: target.several(2))
 def skills(target: Target, address: Address, readiness: Readiness) -> Skills:
-    async def ask(client: Client) -> Skills:
+    async def ask(client: "Client") -> Skills:
         async def once(text: str, **more: object) -> Reply:
             asked = question(
                 readiness.model,

@@ -1,8 +1,7 @@
 """Waits until an endpoint serves: the model is listed, said to be ready, and answers three times in a row."""
 
-import asyncio
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 import msgspec
@@ -10,7 +9,9 @@ import msgspec
 from dynocheck import Unavailable, probe
 from dynocheck.facts.endpoint import Adapter, Address, Readiness, Trouble
 from dynocheck.probes.asking import Target, limits, question, reply, trouble
-from dynocheck.serving import Answer, Client, Failed
+
+if TYPE_CHECKING:
+    from dynocheck.serving import Answer, Client
 
 _IN_A_ROW = 3
 _FIRST_S = 120.0  # of the budget for one request: a first one may compile for a minute
@@ -77,7 +78,9 @@ class _Wait:
     def left_s(self) -> float:
         return max(self.target.budget_s - self.waited_s, 0.1)
 
-    async def until_ready(self, client: Client) -> Readiness:
+    async def until_ready(self, client: "Client") -> Readiness:
+        import asyncio
+
         stage, said, last = await self._attempt(client)
         pauses = iter(_PAUSES_S)
         pause_s = 0.0
@@ -101,7 +104,7 @@ class _Wait:
             **self.seen,
         )
 
-    async def _attempt(self, client: Client) -> tuple[str, str, Trouble | None]:
+    async def _attempt(self, client: "Client") -> tuple[str, str, Trouble | None]:
         """How far it came, what stood in the way, and why."""
         answer = await client.get("/v1/models", limits=limits(min(self.left_s, _LOOK_S)))
         last = trouble(answer.failure)
@@ -109,7 +112,7 @@ class _Wait:
             return "connect" if last.status is None else "list", f"/v1/models: {last}", last
         try:
             model = self._choose(answer)
-        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, Failed):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return "list", "/v1/models: not a list of models", None
         if model is None:
             stated = await self._stated(client, self.target.model) if self.target.model else ""
@@ -119,7 +122,7 @@ class _Wait:
             return "ready", stated, None
         return await self._complete(client, model)
 
-    def _choose(self, answer: Answer) -> str | None:
+    def _choose(self, answer: "Answer") -> str | None:
         """The model to ask for: the named one, listed or not where nothing is listed, or the only one."""
         models = msgspec.json.decode(answer.body, type=_Models).data or []
         bases = [model for model in models if model.parent is None]
@@ -142,7 +145,7 @@ class _Wait:
             return f"several models are listed: {', '.join(listed)}; name one with --model"
         return f"{self.target.model} is not listed; there is {', '.join(listed)}"
 
-    async def _stated(self, client: Client, model: str) -> str:
+    async def _stated(self, client: "Client", model: str) -> str:
         """What the server says stands in the way, where it says so."""
         path = f"/v1/models/{quote(model, safe='/')}/ready"
         answer = await client.get(path, limits=limits(min(self.left_s, _LOOK_S)))
@@ -162,7 +165,7 @@ class _Wait:
         ]
         return f"the frontend says that {model} is not ready: {'; '.join(reasons)}"
 
-    async def _complete(self, client: Client, model: str) -> tuple[str, str, Trouble | None]:
+    async def _complete(self, client: "Client", model: str) -> tuple[str, str, Trouble | None]:
         """Three completions in a row; the first that succeeds at all is the cold one."""
         self.seen["model"] = model
         for number in range(_IN_A_ROW):
@@ -181,7 +184,7 @@ class _Wait:
             self.seen["usual_s"] = found.seconds
         return "done", "", None
 
-    async def _look_at_health(self, client: Client) -> None:
+    async def _look_at_health(self, client: "Client") -> None:
         answer = await client.get("/health", limits=limits(_LOOK_S / 2))
         self.seen["health"] = answer.status
         try:

@@ -1,24 +1,30 @@
 """How an endpoint bears a load, by putting it under one."""
 
-import asyncio
 import time
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 from dynocheck import Unavailable, probe
 from dynocheck.facts.endpoint import Address, Prefix, Readiness
 from dynocheck.facts.load import LoadRun
-from dynocheck.loading.plan import LoadPlan
-from dynocheck.loading.run import Progress, run
-from dynocheck.loading.workers import spread
 from dynocheck.probes.asking import Target
 
+if TYPE_CHECKING:
+    from dynocheck.loading.plan import LoadPlan
+    from dynocheck.loading.run import Progress
 
-def measured(plan: LoadPlan, progress: Progress | None = None) -> LoadRun:
+
+def measured(plan: "LoadPlan", progress: "Progress | None" = None) -> LoadRun:
     """What a load test measures; on Ctrl-C, in the main thread, what it has measured by then.
 
     :raises UsageError: the prompts cannot be read.
     :raises Unavailable: there is no model to ask, or a worker died.
     """
+    import asyncio
+
+    from dynocheck.loading.run import run
+    from dynocheck.loading.workers import spread
+
     return asyncio.run(run(plan, progress=progress) if plan.workers == 1 else spread(plan, progress))
 
 
@@ -30,8 +36,10 @@ def load(target: Target, address: Address, readiness: Readiness, prefix: Prefix)
     return measured(_small(target, address, readiness))
 
 
-def _small(target: Target, address: Address, readiness: Readiness) -> LoadPlan:
+def _small(target: Target, address: Address, readiness: Readiness) -> "LoadPlan":
     """The plan's own sizes, as far as the context has room for them."""
+    from dynocheck.loading.plan import LoadPlan
+
     room = (readiness.context or 4096) // 8
     return LoadPlan(
         endpoint=replace(target.reach(address), limits=target.limits),

@@ -1,5 +1,6 @@
 """`dynocheck smoke`: after deployment, whether an endpoint serves, by asking it."""
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -10,10 +11,11 @@ from dynocheck.facts import Fact
 from dynocheck.facts.endpoint import SIMULATED, Address, EndpointFact, Readiness
 from dynocheck.facts.load import LoadFact, LoadLimits
 from dynocheck.kube import Cluster
+from dynocheck.kube.lending import lend
 from dynocheck.loading.limits import parsed
 from dynocheck.probes.asking import Target
-from dynocheck.probes.endpoint_address import BY_PROXY, Deployment, through
-from dynocheck.serving import Endpoint, key_from
+from dynocheck.probes.endpoint_address import BY_PROXY, Deployment
+from dynocheck.serving import Endpoint, Secret, key_from
 
 
 @dataclass(frozen=True)
@@ -78,7 +80,7 @@ def _found(choices: Choices, asked: Asked) -> Scene:
                 "a key goes no further than the API server, whose proxy takes it out: "
                 "say --via gateway, or kubectl port-forward and --url"
             )
-        return through(cluster, address)
+        return _through(cluster, address)
 
     target = _target(asked, reach)
     return Scene(
@@ -118,3 +120,28 @@ def _described(facts: Mapping[type[Fact], Any]) -> dict[str, Any]:
     if readiness is not None and readiness.owner == SIMULATED:
         found["engine"] = "simulated: no model, no GPU"
     return found
+
+
+@dataclass(frozen=True)
+class _Through(Endpoint):
+    """An endpoint behind an API server, which is asked as the user of the kubeconfig."""
+
+    context: ssl.SSLContext | None = None
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        return self.context
+
+
+def _through(cluster: Cluster, address: Address) -> Endpoint:
+    """What is asked at an address behind the API server.
+
+    :raises Unavailable: its credentials cannot be made.
+    """
+    lent = lend(cluster.connection, timeout_s=cluster.timeout_s)
+    headers = {**lent.headers, **address.headers}
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    key = Secret(token) if scheme == "Bearer" else None
+    if key is not None:
+        del headers["Authorization"]
+    return _Through(address.url, key=key, headers=headers, context=lent.context, chunked=True)

@@ -170,7 +170,12 @@ class Client:
             "Connection": "keep-alive" if self._keep_alive else "close",
         }
         if body is not None:
-            headers |= {"Content-Type": "application/json", "Content-Length": str(len(body))}
+            headers["Content-Type"] = "application/json"
+        if body is not None and self.endpoint.chunked:
+            headers["Transfer-Encoding"] = "chunked"
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+        elif body is not None:
+            headers["Content-Length"] = str(len(body))
         lines = [f"{method} {self.endpoint.base}{path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
         return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
 

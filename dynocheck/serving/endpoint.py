@@ -55,6 +55,9 @@ class Endpoint:
     :param key: is sent as a bearer token, to this host alone.
     :param ca_file: certificates in PEM to trust instead of the system's.
     :param insecure: takes any certificate.
+    :param chunked: send bodies in chunks, without their length. A reverse proxy made with Go, such as the one
+        in an API server, loses an answer now and then that begins while it still looks for more of a body
+        whose length it was told.
     :raises UsageError: one of them cannot be used.
     """
 
@@ -64,6 +67,7 @@ class Endpoint:
     ca_file: str | None = None
     insecure: bool = False
     limits: Limits = Limits()
+    chunked: bool = False
 
     def __post_init__(self) -> None:
         for name, value in self.all_headers.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -67,6 +68,27 @@ def test_what_is_asked_reaches_the_server() -> None:
         "stream_options": {"include_usage": True},
         "ignore_eos": True,
     }
+
+
+def test_a_body_may_be_sent_in_chunks() -> None:
+    received = bytearray()
+
+    def record(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            while not received.endswith(b"\r\n0\r\n\r\n"):
+                received.extend(connection.recv(1 << 16))
+
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        recording = threading.Thread(target=record, args=(listening,))
+        recording.start()
+        completed(f"http://127.0.0.1:{listening.getsockname()[1]}", chunked=True)
+        recording.join(10)
+    head, _, body = bytes(received).partition(b"\r\n\r\n")
+    size, _, rest = body.partition(b"\r\n")
+    assert b"transfer-encoding: chunked" in head.lower()
+    assert b"content-length" not in head.lower()
+    assert rest[: int(size, 16)] == STREAM.body
 
 
 def test_times_follow_what_the_server_does() -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import signal
 import socket
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +15,7 @@ from typing import Any
 import pytest
 
 from dynocheck.simulated import Engine, serving
-from tests.command import dynocheck
+from tests.command import ROOT, dynocheck, interruptible
 from tests.smoke.asking import bad, failure, smoke
 from tests.smoke.lying import Call, lying
 
@@ -265,7 +269,7 @@ def test_nobody_listens() -> None:
         ended = smoke(f"http://127.0.0.1:{taken.getsockname()[1]}", "--timeout", "1")
     check, finding = failure(ended)
     assert (ended.code, check) == (1, "endpoint.ready")
-    assert "refused" in finding["message"].lower()
+    assert "/v1/models: connect: " in finding["message"]
 
 
 @pytest.mark.parametrize(
@@ -287,3 +291,19 @@ def test_what_cannot_be_used_is_said_before_anything_is_asked(arguments: list[st
     assert ended.code == 2
     assert ended.err.startswith(("error: ", "Error: "))
     assert "word" not in ended.err
+
+
+def test_an_interrupted_wait_is_reported() -> None:
+    with serving(Engine(context=64)) as url:
+        command = [sys.executable, "-m", "dynocheck", "smoke", "--url", url, "--model", "other", "-o", "json"]
+        run = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
+        )
+        time.sleep(2)
+        assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert b"interrupted" in err
+    outcomes = {v["check"]: v["outcome"] for v in json.loads(out)["verdicts"]}
+    assert (outcomes["endpoint.ready"], outcomes["endpoint.discovered"]) == ("unknown", "skip")
