@@ -26,13 +26,13 @@ def pair_agrees(recipes: Recipes) -> Iterator[Finding]:
     for prefill, decode in _pairs(recipes):
         judged = True
         yield from _connected(prefill, decode)
-        for told, fatal, what in _AGREEMENTS.get(prefill.engine.name, ()):
+        for told, fatal, argument, what in _AGREEMENTS.get(prefill.engine.name, ()):
             first, second = told(prefill), told(decode)
             if first is not None and second is not None and first != second:
                 yield (fail if fatal else warn)(
                     f"{prefill.name} has {what} {first}, {decode.name} has {second}",
                     fix=f"give both the same {what}",
-                    location=_place(decode),
+                    location=_place(decode, argument),
                 )
     if not judged:
         raise Skip("no prefill and decode workers of one engine")
@@ -61,7 +61,7 @@ def trtllm_buffer(recipes: Recipes) -> Iterator[Finding]:
                     f"{worker.name} hands over through {buffer} tokens of buffer, prompts may have {longest}",
                     fix=f"set max_tokens_in_buffer to {longest} or more",
                     evidence={"source": _KNOWN_ISSUES},
-                    location=_place(worker),
+                    location=_place(worker, "cache-transceiver-config"),
                 )
     if not judged:
         raise Skip("no TensorRT-LLM workers that name a transfer buffer and the longest prompt")
@@ -102,7 +102,7 @@ def _connected(prefill: Worker, decode: Worker) -> Iterator[Finding]:
             f"{prefill.name} hands over by {', '.join(sorted(first))}, {decode.name} takes by "
             f"{', '.join(sorted(second))}",
             fix="give both the same kv_connector",
-            location=_place(decode),
+            location=_place(decode, "kv-transfer-config"),
         )
 
 
@@ -141,6 +141,10 @@ def _resolved(worker: Worker, precision: str | None) -> str | None:
     return {"fp8": "fp8_e4m3", "bf16": "bfloat16"}.get(precision or "", precision)
 
 
+def _sglang_backend(worker: Worker) -> str | None:
+    return worker.given.text("disaggregation-transfer-backend", "mooncake")
+
+
 def _trtllm_backend(worker: Worker) -> str | None:
     found = worker.part("cache-transceiver-config", "backend")
     return found if isinstance(found, str) and found != "DEFAULT" else None
@@ -148,21 +152,17 @@ def _trtllm_backend(worker: Worker) -> str | None:
 
 _AGREEMENTS = {
     "vllm": (
-        (_cache_precision, True, "--kv-cache-dtype"),
-        (lambda worker: worker.number("block-size"), False, "--block-size"),
+        (_cache_precision, True, "kv-cache-dtype", "--kv-cache-dtype"),
+        (lambda worker: worker.number("block-size"), False, "block-size", "--block-size"),
     ),
     "sglang": (
-        (_cache_precision, True, "--kv-cache-dtype"),
-        (
-            lambda worker: worker.given.text("disaggregation-transfer-backend", "mooncake"),
-            True,
-            "transfer backend",
-        ),
-        (lambda worker: worker.number("page-size"), False, "--page-size"),
+        (_cache_precision, True, "kv-cache-dtype", "--kv-cache-dtype"),
+        (_sglang_backend, True, "disaggregation-transfer-backend", "transfer backend"),
+        (lambda worker: worker.number("page-size"), False, "page-size", "--page-size"),
     ),
     "trtllm": (
-        (_trtllm_precision, True, "kv_cache_config.dtype"),
-        (_trtllm_backend, True, "cache_transceiver_config.backend"),
+        (_trtllm_precision, True, "kv-cache-config", "kv_cache_config.dtype"),
+        (_trtllm_backend, True, "cache-transceiver-config", "cache_transceiver_config.backend"),
     ),
 }
 
@@ -181,5 +181,5 @@ def _longest_prompt(worker: Worker) -> int | None:
     return min(sequence, tokens)
 
 
-def _place(worker: Worker) -> Location:
-    return Location(worker.graph.file, worker.launch.line, worker.launch.column)
+def _place(worker: Worker, *names: str) -> Location:
+    return Location(*worker.where(*names))

@@ -27,7 +27,7 @@ def weights_fit(recipes: Recipes) -> Iterator[Finding]:
                 f"which has {_gib(each.memory)}{_usable(each, room)} ({_gpu(each)})",
                 fix="split it over more GPUs, or take a checkpoint in a smaller precision",
                 evidence=_evidence(each, room),
-                location=_place(each),
+                location=_place(each, "tensor-parallel-size"),
             )
 
 
@@ -48,7 +48,7 @@ def kv_cache(recipes: Recipes) -> Iterator[Finding]:
                 f"and a sequence of {each.name} may have {room.longest} ({_gpu(each)})",
                 fix="limit sequences to what fits, store the cache in FP8, or split it over more GPUs",
                 evidence=_evidence(each, room),
-                location=_place(each),
+                location=_place(each, "max-model-len", "context-length", "max-seq-len"),
             )
 
 
@@ -95,5 +95,9 @@ def _evidence(each: Sized, room: Room) -> dict[str, object]:
     }
 
 
-def _place(each: Sized) -> Location:
-    return Location(each.graph.file, each.launch.line, each.launch.column)
+def _place(each: Sized, *names: str) -> Location:
+    """Of the first of these arguments that is given, else of the launch."""
+    found = each.arguments.get(*names)
+    if found is None:
+        return Location(each.graph.file, each.launch.line, each.launch.column)
+    return Location(found.file, found.line, found.column)

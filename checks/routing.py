@@ -52,7 +52,7 @@ def _followed(router: _Router, worker: Worker) -> Iterator[Finding]:
         yield warn(
             f"the {router.name} follows the KV cache, and {worker.name} {silence}",
             fix="publish KV events, or route in another way",
-            location=_place(worker),
+            location=_place(worker, "kv-events-config", "enable-prefix-caching"),
         )
     block = worker.number(_BLOCKS[worker.engine.name])
     if router.block is not None and block is not None and router.block != block:
@@ -60,7 +60,7 @@ def _followed(router: _Router, worker: Worker) -> Iterator[Finding]:
             f"the {router.name} counts in blocks of {router.block} tokens, {worker.name} caches in {block}",
             fix="give both the same block size",
             evidence={"router": router.block, "worker": block},
-            location=_place(worker),
+            location=_place(worker, _BLOCKS[worker.engine.name]),
         )
 
 
@@ -128,5 +128,5 @@ def _vllm_silence(worker: Worker) -> str | None:
     return None if enabled else "does not enable_kv_cache_events in its --kv-events-config"
 
 
-def _place(worker: Worker) -> Location:
-    return Location(worker.graph.file, worker.launch.line, worker.launch.column)
+def _place(worker: Worker, *names: str) -> Location:
+    return Location(*worker.where(*names))

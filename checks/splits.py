@@ -109,7 +109,9 @@ def experts_divide(recipes: Recipes) -> Iterator[Finding]:
     for each in _known(recipes):
         problem = _vllm_experts(each) if each.engine.name == "vllm" else _told_experts(each)
         if problem is not None:
-            yield _undivided(each, problem)
+            argument = "enable-expert-parallel" if each.engine.name == "vllm" else "expert-parallel-size"
+            known = argument if each.arguments.get(argument) else "tensor-parallel-size"
+            yield _undivided(each, problem, argument=known)
 
 
 def _known(recipes: Recipes) -> Iterator[Sized]:
@@ -179,13 +181,21 @@ def _uneven(heads: int, ranks: int) -> bool:
     return bool(ranks % heads) if ranks > heads else bool(heads % ranks)
 
 
-def _undivided(each: Sized, problem: str) -> Finding:
+def _undivided(each: Sized, problem: str, *, argument: str = "tensor-parallel-size") -> Finding:
     return fail(
         f"{each.component.name}: {problem}",
         fix="choose parallel sizes that divide them",
         evidence={"model": each.name, "source": each.model.source if each.model else ""},
-        location=Location(each.graph.file, each.launch.line, each.launch.column),
+        location=_place(each, argument),
     )
+
+
+def _place(each: Sized, name: str) -> Location:
+    """Of an argument, or of the launch where it is not given."""
+    found = each.arguments.get(name)
+    if found is None:
+        return Location(each.graph.file, each.launch.line, each.launch.column)
+    return Location(found.file, found.line, found.column)
 
 
 def _resources(manifest: Manifest) -> Iterator[tuple[Manifest, Value]]:

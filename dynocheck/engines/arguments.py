@@ -2,7 +2,7 @@
 
 import json
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -106,9 +106,6 @@ class Arguments:
     def starting(self, prefix: str) -> bool:
         """Whether an argument's name begins with this."""
         return any(name.startswith(prefix) for name in self._found)
-
-    def __iter__(self) -> Iterator[Argument]:
-        return iter(self._found.values())
 
     def on(self, *names: str) -> bool | None:
         """Whether one of these switches is given and not negated; None when that is not known."""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from dynocheck.data import gpus
 from dynocheck.data.models import Model, find
 from dynocheck.engines.arguments import Arguments
-from dynocheck.engines.base import Engine, Parallelism, engine_of
+from dynocheck.engines.base import Engine, engine_of
 from dynocheck.engines.memory import GIB, Budget, Room, room
 from dynocheck.facts.placement import Placement, placements
 from dynocheck.facts.recipe import Component, Graph, Launch, Mount, Recipe
@@ -35,7 +35,6 @@ class Sized:
     name: str | None
     model: Model | None
     arguments: Arguments
-    parallelism: Parallelism | None
     budget: Budget | None
     product: str | None
     memory: float | None
@@ -79,7 +78,6 @@ def _engines(recipe: Recipe, graph: Graph, component: Component, placement: Plac
                 name=name,
                 model=model,
                 arguments=given,
-                parallelism=engine.parallelism(given),
                 budget=budget,
                 product=product,
                 memory=memory,

@@ -35,6 +35,13 @@ class Worker:
     def name(self) -> str:
         return self.component.name
 
+    def where(self, *names: str) -> tuple[str, int, int]:
+        """File, line and column of the first of these arguments that is given, else of the launch."""
+        found = self.given.get(*names)
+        if found is None:
+            return self.graph.file, self.launch.line, self.launch.column
+        return found.file, found.line, found.column
+
     def number(self, name: str) -> int | None:
         """An argument as a whole number, None where it is not given or none."""
         found = self.given.get(name)

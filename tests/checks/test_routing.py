@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import handover, routing
+from dynocheck.checks import handover, routing, splits
 from dynocheck.facts import Recipes
-from tests.checks.judging import GRAPH, recipes, said, skipped
+from tests.checks.judging import GRAPH, found, recipes, said, skipped
 
 IMAGE = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
 NIXL = '--kv-transfer-config={"kv_connector":"NixlConnector","kv_role":"kv_both"}'
@@ -272,3 +272,37 @@ def test_an_endpoint_picker_counts_too(tmp_path: Path, block: str, warned: bool)
 """
     worker = component("w", "worker", "dynamo.vllm", "--block-size=128")
     assert len(said(routing.kv_router, recipes(tmp_path, deploy=GRAPH + picker + worker))) == warned
+
+
+def test_the_finding_is_at_the_flag(tmp_path: Path) -> None:
+    text = """
+apiVersion: nvidia.com/v1beta1
+kind: DynamoGraphDeployment
+metadata: {name: g}
+spec:
+  components:
+  - name: w
+    type: worker
+    podTemplate:
+      spec:
+        containers:
+        - name: main
+          image: nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0
+          command: [python3, -m, dynamo.vllm]
+          args:
+          - --model=Qwen/Qwen3-32B
+          - --no-enable-prefix-caching
+          - --tensor-parallel-size=6
+          - --block-size=64
+          resources: {limits: {nvidia.com/gpu: "6"}}
+""" + component("f", "frontend", "dynamo.frontend", *KV, "--kv-cache-block-size=16")
+    lines = text.splitlines()
+    given = recipes(tmp_path, deploy=text)
+    at = [finding.location and finding.location.line for finding in found(routing.kv_router, given)]
+    assert [lines[line - 1].strip() for line in at if line] == [
+        "- --no-enable-prefix-caching",
+        "- --block-size=64",
+    ]
+    (finding,) = found(splits.heads_divide, given)
+    assert finding.location is not None
+    assert lines[(finding.location.line or 0) - 1].strip() == "- --tensor-parallel-size=6"
