@@ -7,6 +7,7 @@ acknowledgement, and the kernel forgets it, so it is set anew after every read.
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 import zlib
@@ -87,7 +88,7 @@ def _why(error: Exception) -> str:
         case socket.gaierror():
             return f"its name is not known: {error.strerror}"
         case OSError() if error.errno:
-            return error.strerror or str(error)
+            return os.strerror(error.errno).lower()  # asyncio's own words are "Connect call failed"
     return str(error) or type(error).__name__
 
 
