@@ -47,8 +47,10 @@ def ready(readiness: Readiness) -> Iterator[Finding]:
         "waited_s": readiness.waited_s,
         "requests": readiness.attempts,
         "listed": list(readiness.listed),
+        "says_ready": readiness.stated,
         "workers": readiness.workers,
         "health": readiness.health,
+        "instances": readiness.instances,
     }
     message = readiness.said
     if readiness.trouble is not None and readiness.trouble.busy:
