@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import os
 import socket
 import ssl
 from time import perf_counter
@@ -67,5 +68,5 @@ def _why(error: Exception) -> str:
         case socket.gaierror():
             return f"its name is not known: {error.strerror}"
         case OSError() if error.errno:
-            return error.strerror or str(error)
+            return os.strerror(error.errno).lower()  # asyncio's own words are "Connect call failed"
     return str(error) or type(error).__name__

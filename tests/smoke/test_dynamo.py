@@ -48,8 +48,10 @@ def test_one_worker(dynamo: Dynamo) -> None:
     assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
     assert skipped(ended) == {"endpoint.disaggregated", "endpoint.every-worker", "endpoint.kv-routing"}
     assert ended.report["target"] == {"url": dynamo.url, "way": "direct", "model": MODEL}
-    (table,) = ended.report["tables"]
-    assert [row[0] for row in table["rows"]][:2] == ["first of all", "chat"]
+    tables = {table["id"]: table for table in ended.report["tables"]}
+    assert [row[0] for row in tables["endpoint.measured"]["rows"]][:2] == ["first of all", "chat"]
+    assert tables["load.requests"]["rows"][0][:4] == ["4 at a time", 32, 32, 0]
+    assert [row[3] > 0 for row in tables["endpoint.cache"]["rows"]] == [False, True, True, True]
 
 
 def test_four_workers_behind_a_router_that_knows_their_caches(dynamo_kv: Dynamo) -> None:

@@ -263,13 +263,26 @@ def test_a_key_is_sent_and_never_shown(tmp_path: Path) -> None:
     assert finding["fix"] == "give the key: --api-key-env NAME or --api-key-file FILE"
 
 
+def test_of_several_models_one_must_be_named() -> None:
+    def two(call: Call) -> None:
+        if call.path == "/v1/models":
+            call.edit(lambda listing: listing["data"].append({"id": "another"}))
+
+    with lying(two) as url:
+        ended = smoke(url)
+        assert ended.code == 2
+        assert "simulated-model, another; name one with --model" in ended.err
+        ended = smoke(url, "--model", "simulated-model", "--select", "endpoint.ready")
+        assert ended.outcomes == {"endpoint.ready": "pass"}
+
+
 def test_nobody_listens() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         ended = smoke(f"http://127.0.0.1:{taken.getsockname()[1]}", "--timeout", "1")
     check, finding = failure(ended)
     assert (ended.code, check) == (1, "endpoint.ready")
-    assert "/v1/models: connect: " in finding["message"]
+    assert "/v1/models: connect: connection refused" in finding["message"]
 
 
 @pytest.mark.parametrize(
