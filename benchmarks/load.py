@@ -7,17 +7,17 @@ is of all its processes, memory of the largest of them.
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from benchmarks.peers import Sizes, aiperf, environment, guidellm
 from tests.dynamo.build import home
 from tests.dynamo.server import MODEL, Dynamo
 
-REQUESTS, CONCURRENCY, INPUT, OUTPUT = 192, 32, 64, 32
+SIZES = Sizes(requests=192, concurrency=32, input=64, output=32)
 OURS_S, OURS_MB = 1.5, 100  # what is promised: wall clock over the pure load, memory
 CPU_SHARE = 0.1  # of aiperf's
 _MEASURE = """
@@ -48,28 +48,12 @@ def cost(*command: str | Path, env: dict[str, str] | None = None) -> Cost:
 def dynocheck(url: str, folder: Path) -> tuple[Cost, float]:
     """Our cost, and the seconds that the requests themselves took."""
     saved = folder / "run.json"
-    load = ["load", "--url", url, "--requests", str(REQUESTS), "--concurrency", str(CONCURRENCY)]
-    sizes = ["--isl", str(INPUT), "--osl", str(OUTPUT), "--save", str(saved)]
+    load = ["load", "--url", url, "--requests", str(SIZES.requests)]
+    sizes = ["--isl", str(SIZES.input), "--osl", str(SIZES.output), "--save", str(saved)]
+    load += ["--concurrency", str(SIZES.concurrency)]
     taken = cost(sys.executable, "-m", "dynocheck", *load, *sizes)
     run: dict[str, Any] = json.loads(saved.read_text())["facts"]["LoadRun"]
     return taken, run["points"][0]["window_s"]
-
-
-def aiperf(venv: Path, url: str, tokenizer: Path, folder: Path) -> Cost:
-    sizes = ["--isl", INPUT, "--osl", OUTPUT, "--extra-inputs", "ignore_eos:true"]
-    load = ["--concurrency", CONCURRENCY, "--request-count", REQUESTS, "--streaming"]
-    where = ["-m", MODEL, "--tokenizer", tokenizer, "--url", url, "--endpoint-type", "chat"]
-    command = [venv / "bin" / "aiperf", "profile", *where, *load, *sizes, "--ui", "none"]
-    env = {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
-    return cost(*map(str, [*command, "--artifact-dir", folder / "aiperf"]), env=env)
-
-
-def guidellm(venv: Path, url: str, tokenizer: Path, folder: Path) -> Cost:
-    data = f"prompt_tokens={INPUT},output_tokens={OUTPUT}"
-    load = ["--profile", "concurrent", "--rate", CONCURRENCY, "--max-requests", REQUESTS]
-    where = ["--target", url, "--model", MODEL, "--processor", tokenizer, "--data", data]
-    command = [venv / "bin" / "guidellm", "benchmark", "run", *where, *load]
-    return cost(*map(str, [*command, "--output-dir", folder / "guidellm"]))
 
 
 def show(name: str, taken: Cost) -> None:
@@ -83,14 +67,13 @@ def main(venvs: list[str]) -> None:
         folder = Path(name)
         dynocheck(server.url, folder)  # the server warms up
         ours, pure_s = dynocheck(server.url, folder)
-        print(f"{REQUESTS} requests, {CONCURRENCY} at a time: {pure_s:.2f} s of pure load")
+        print(f"{SIZES.requests} requests, {SIZES.concurrency} at a time: {pure_s:.2f} s of pure load")
         show("dynocheck", ours)
-        peers = [
-            peer(Path(venv), server.url, home().model, folder)
-            for peer, venv in zip((aiperf, guidellm), venvs, strict=False)
-        ]
-        for peer, taken in zip(("aiperf", "guidellm"), peers, strict=False):
-            show(peer, taken)
+        peers = []
+        for command, venv in zip((aiperf, guidellm), venvs, strict=False):
+            made = command(Path(venv), server.url, MODEL, home().model, SIZES, folder)
+            peers.append(cost(*made, env=environment()))
+            show(command.__name__, peers[-1])
     print(f"  over the pure load {ours.wall_s - pure_s:.2f} s, at most {OURS_S}")
     print(f"  peak memory {ours.memory_mb:.0f} MB, at most {OURS_MB}")
     if peers and not peers[0].code:

@@ -1,8 +1,8 @@
 """Asks one endpoint, over connections that it keeps for the next request.
 
-A kept connection is used again only when it was idle for less than two seconds, which is shorter than any
-server waits before it closes one: so a request never meets a connection that is just being closed, and none
-need be sent twice. Redirects are reported and not followed; no proxy is used.
+A kept connection is used again only when it was idle for less than a second, which is shorter than
+servers wait before they close one (Node and Sanic by default five): so no request meets a connection that
+is just being closed, and none need be sent twice. Redirects are reported and not followed; no proxy is used.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,16 @@ from typing import Any, Self
 import msgspec
 
 from dynocheck import __version__
-from dynocheck.serving.completions import Cancelled, Completion, Exchange, Reading, Times, refuse
-from dynocheck.serving.connection import Connection, Receiver, connect
+from dynocheck.serving.arriving import Receiver
+from dynocheck.serving.completions import Completion, Exchange, Times
+from dynocheck.serving.connecting import connect
+from dynocheck.serving.connection import Connection
 from dynocheck.serving.endpoint import Endpoint, Limits
+from dynocheck.serving.errors import refuse
 from dynocheck.serving.failures import Failed, Failure, Kind, failed, told
+from dynocheck.serving.reading import Cancelled, Reading
 
-_IDLE_S = 2.0
+_IDLE_S = 1.0
 
 
 class Answer(msgspec.Struct):

@@ -20,6 +20,8 @@ from typing import Any
 
 from tests.command import ROOT
 
+_CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
+
 
 @dataclass
 class Options:
@@ -69,6 +71,16 @@ def engine(**options: Any) -> Iterator[Engine]:
             process.kill()
 
 
+async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
+    if headers.get("transfer-encoding") != "chunked":
+        return await reader.readexactly(int(headers.get("content-length", 0)))
+    body = b""
+    while size := int(await reader.readline(), 16):
+        body += (await reader.readexactly(size + 2))[:-2]
+    await reader.readline()
+    return body
+
+
 class _Served:
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = Options(**options)
@@ -81,8 +93,8 @@ class _Served:
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode()
                 headers = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:-2])
-                body = await reader.readexactly(int(headers.get("content-length", 0)))
-                if head.startswith("GET"):
+                body = await _body(reader, headers)
+                if not head.startswith("POST"):
                     self.look(head.split(" ")[1], writer)
                 else:
                     await self.complete(json.loads(body), headers, writer)
@@ -134,16 +146,16 @@ class _Served:
         for _ in range(-(-tokens // self.options.per_chunk)):
             await asyncio.sleep(max(due - perf_counter(), 0))
             due += self.options.pace_s
-            data = event({"model": "m", "choices": [{"index": 0, "delta": {"content": "word "}}]})
+            data = event({**_CHUNK, "choices": [{"index": 0, "delta": {"content": "word "}}]})
             writes.append(perf_counter())
             writer.write(data)
         if number in self.options.cut:
             raise ConnectionError
-        writer.write(event({"choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}))
+        writer.write(event({**_CHUNK, "choices": [{"index": 0, "delta": {}, "finish_reason": "length"}]}))
         if self.options.count and "stream_options" in asked:
             words = len(str(asked.get("messages", asked.get("prompt"))).split())
             usage = {"prompt_tokens": 2 * words, "completion_tokens": tokens}
-            writer.write(event({"choices": [], "usage": usage}))
+            writer.write(event({**_CHUNK, "choices": [], "usage": usage}))
         writer.write(event("[DONE]") + b"0\r\n\r\n")
 
 
