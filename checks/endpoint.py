@@ -80,7 +80,9 @@ def listed(readiness: Readiness) -> Iterator[Finding]:
 
     Fix: serve the model under a name (--served-model-name), not by its path.
     """
-    if readiness.ready and readiness.model not in readiness.listed:
+    if readiness.first_s is None:
+        raise Skip("no request has been answered")
+    if readiness.model not in readiness.listed:
         yield warn(
             f"{readiness.model} answers, and /v1/models does not list it",
             fix="serve it under a name: --served-model-name NAME",

@@ -85,6 +85,7 @@ def test_no_worker(dynamo_home: Home) -> None:
     assert failure(ended)[0] == "endpoint.ready"
     finding = failure(ended)[1]
     assert "no model is listed: no worker is registered; /health says 200" in finding["message"]
+    assert "pass" not in ended.outcomes.values()
     assert ended.outcomes["endpoint.answers"] == "unknown"
 
 
