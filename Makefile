@@ -33,6 +33,7 @@ bench: $(VENV)/developing
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.preflight
 	$(BIN)/python -m benchmarks.load
+	$(BIN)/python -m benchmarks.load_accuracy
 
 $(VENV)/installed: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, check, fail, warn
+from dynocheck import Finding, Row, Skip, check, fail, table, warn
 from dynocheck.facts.endpoint import Address, Prefix, Readiness, Spread
 
 _FEW = 0.25  # of the tokens that could come from the cache
@@ -146,3 +146,16 @@ def _speed(prefix: Prefix) -> dict[str, float | None]:
     """Seconds to the first token, of the first and the best of the others."""
     again = [reply.first_s for reply in prefix.again if reply.first_s is not None]
     return {"first_s": prefix.first.first_s, "again_s": min(again, default=None)}
+
+
+@table("endpoint.cache", title="What a prompt took that was repeated")
+def cache(prefix: Prefix) -> Iterator[Row]:
+    """The effect of prefix caching, on single requests of a server that has little else to do."""
+    for number, reply in enumerate((prefix.first, *prefix.again)):
+        if reply.ok and reply.first_s is not None:
+            yield {
+                "request": f"repeated, {number}" if number else "new",
+                "to first token": round(reply.first_s, 3),
+                "prompt tokens": reply.prompt_tokens,
+                "from the cache": reply.cached_tokens,
+            }

@@ -7,6 +7,7 @@ from urllib.parse import quote
 import msgspec
 
 from dynocheck import Unavailable, probe
+from dynocheck.errors import UsageError
 from dynocheck.facts.endpoint import Adapter, Address, Readiness, Trouble
 from dynocheck.probes.asking import Target, limits, question, reply, trouble
 
@@ -57,7 +58,10 @@ class _Ready(msgspec.Struct):
 
 @probe(limit=lambda target, address: target.budget_s + _LOOK_S)
 def readiness(target: Target, address: Address) -> Readiness:
-    """Not being ready in time is a fact too."""
+    """Not being ready in time is a fact too.
+
+    :raises UsageError: several models are served, and none is named.
+    """
     if address.missing:
         raise Unavailable(f"not asked: {address.missing}")
     return target.ask(address, _Wait(target).until_ready)
@@ -142,7 +146,7 @@ class _Wait:
         if not listed:
             return "no model is listed: no worker is registered"
         if self.target.model is None:
-            return f"several models are listed: {', '.join(listed)}; name one with --model"
+            raise UsageError(f"several models are listed: {', '.join(listed)}; name one with --model")
         return f"{self.target.model} is not listed; there is {', '.join(listed)}"
 
     async def _stated(self, client: "Client", model: str) -> str:

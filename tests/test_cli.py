@@ -13,7 +13,7 @@ import pytest
 
 from tests.command import ROOT, dynocheck
 
-VERBS = ["preflight", "recipe", "checks", "explain", "snapshot", "rbac", "demo"]
+VERBS = ["preflight", "recipe", "smoke", "load", "checks", "explain", "snapshot", "rbac", "demo"]
 NOBODYS = "https://127.0.0.1:1"
 
 
@@ -218,11 +218,13 @@ def test_it_speaks_any_encoding() -> None:
     assert ended.out.isascii()
 
 
-def test_demo_judges_a_cluster_and_a_recipe() -> None:
+def test_demo_judges_a_cluster_a_recipe_and_an_engine() -> None:
     ended = dynocheck("demo")
     assert ended.code == 0
     assert "gpu.allocatable" in ended.out
     assert "parallelism.gpus-match" in ended.out
+    assert "endpoint.every-worker" in ended.out
+    assert "engine simulated: no model, no GPU" in " ".join(ended.out.split())
     assert "Traceback" not in ended.err
 
 

@@ -13,10 +13,14 @@ from typing import Any, Self
 import msgspec
 
 from dynocheck import __version__
-from dynocheck.serving.completions import Cancelled, Completion, Exchange, Reading, Times, refuse
-from dynocheck.serving.connection import Connection, Receiver, connect
+from dynocheck.serving.arriving import Receiver
+from dynocheck.serving.completions import Completion, Exchange, Times
+from dynocheck.serving.connecting import connect
+from dynocheck.serving.connection import Connection
 from dynocheck.serving.endpoint import Endpoint, Limits
+from dynocheck.serving.errors import refuse
 from dynocheck.serving.failures import Failed, Failure, Kind, failed, told
+from dynocheck.serving.reading import Cancelled, Reading
 
 _IDLE_S = 1.0
 

@@ -1,4 +1,4 @@
-"""The message in an error answer, whichever server wrote it.
+"""An answer whose status is not good, and the message in it, whichever server wrote it.
 
 OpenAI, vLLM, SGLang and llama.cpp: `{"error": {"message", "type", "code"}}`; Dynamo's frontend, and vLLM
 before 0.10: `{"message", "type", "code"}`; TGI, Triton and TensorRT-LLM's own server: `{"error": "text"}`;
@@ -6,10 +6,11 @@ servers made with FastAPI: `{"detail": "text"}` or a list of places and messages
 """
 
 from typing import Any
+from urllib.parse import urlsplit
 
 import msgspec
 
-from dynocheck.serving.failures import clean
+from dynocheck.serving.failures import Failed, Failure, Kind, clean
 
 _TEXTS = ("message", "msg", "error", "detail", "errors")
 _CODES = ("code", "type", "error_type")
@@ -36,3 +37,35 @@ def _said(value: Any, depth: int = 0) -> str | None:
             code = next((str(value[key]) for key in _CODES if isinstance(value.get(key), str | int)), None)
             return f"{text} ({code})" if text and code and code not in text else text or code
     return None
+
+
+def refuse(status: int, location: str, retry_after: str | None, body: bytes) -> None:
+    """Let a good status pass.
+
+    :raises Failed: it is another.
+    """
+    if 200 <= status < 300:
+        return
+    if status < 400:
+        raise Failed(Failure(Kind.REDIRECT, f"HTTP {status}, to {_target(location)}", status=status))
+    named = {429: Kind.HTTP_429, 529: Kind.HTTP_529}
+    kind = named.get(status, Kind.HTTP_4XX if status < 500 else Kind.HTTP_5XX)
+    said = f"HTTP {status}: {message(body)}"
+    raise Failed(Failure(kind, said, status=status, retry_after_s=_seconds(retry_after)))
+
+
+def _target(location: str) -> str:
+    """Where a redirect leads: its host, for the rest may hold a secret."""
+    try:
+        parts = urlsplit(location)
+        host = parts.hostname
+    except ValueError:
+        return "nowhere that can be read"
+    return clean(f"{parts.scheme}://{host}" if host else "a path of the same host")
+
+
+def _seconds(retry_after: str | None) -> float | None:
+    try:
+        return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
+    except ValueError:
+        return None

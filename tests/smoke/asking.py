@@ -8,7 +8,13 @@ from typing import Any
 from tests.command import Ended, dynocheck
 
 # Skips on every server that has none of it.
-NEVER = {"endpoint.adapters", "endpoint.discovered", "endpoint.structured", "endpoint.tool-call"}
+NEVER = {
+    "endpoint.adapters",
+    "endpoint.discovered",
+    "endpoint.structured",
+    "endpoint.tool-call",
+    "load.limits",
+}
 
 
 def smoke(url: str, *more: str | Path, **environment: str) -> Ended:

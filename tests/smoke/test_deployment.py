@@ -162,6 +162,16 @@ def test_the_deployment_must_be_clear(cluster: ControlPlane, namespace: str) -> 
     assert (ended.code, "no DynamoGraphDeployment cat; there is chat, code" in ended.err) == (2, True)
 
 
+def test_by_the_name_that_the_clusters_dns_knows(cluster: ControlPlane, namespace: str) -> None:
+    cluster.apply(graph("chat", namespace))
+    serve(cluster, "chat-frontend", namespace, 9)
+    ended = smoke(cluster, namespace, "--via", "dns", "--timeout", "1", *READY)
+    target = ended.report["target"]
+    assert target["url"] == f"http://chat-frontend.{namespace}.svc:8000"
+    assert target["way"] == "the cluster's DNS"
+    assert ended.outcomes["endpoint.ready"] == "fail"  # for this machine does not ask that DNS
+
+
 def test_a_key_cannot_be_sent_through_the_api_server(cluster: ControlPlane, namespace: str) -> None:
     cluster.apply(graph("chat", namespace))
     serve(cluster, "chat-frontend", namespace, 9)

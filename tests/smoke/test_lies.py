@@ -29,6 +29,13 @@ def test_the_honest_engine_is_fit_and_named_as_simulated() -> None:
     assert {"endpoint.too-long", "endpoint.prefix-cache", "endpoint.cancelled", "endpoint.usage"} <= {*passed}
 
 
+def test_a_limit_is_one_of_the_small_load() -> None:
+    with serving(Engine(token_s=0.001, prefill_s=0.0)) as url:
+        ended = smoke(url, "--select", "load.limits", "--limit", "error_rate=0")
+        assert ended.outcomes == {"load.limits": "pass"}
+        assert smoke(url, "--limit", "speed=fast").code == 2
+
+
 def completions(change: Callable[[Call], None]) -> Callable[[Call], None]:
     """The change, of good answers to requests for a completion."""
     return lambda call: change(call) if call.path.endswith("completions") and call.status == 200 else None
@@ -263,13 +270,26 @@ def test_a_key_is_sent_and_never_shown(tmp_path: Path) -> None:
     assert finding["fix"] == "give the key: --api-key-env NAME or --api-key-file FILE"
 
 
+def test_of_several_models_one_must_be_named() -> None:
+    def two(call: Call) -> None:
+        if call.path == "/v1/models":
+            call.edit(lambda listing: listing["data"].append({"id": "another"}))
+
+    with lying(two) as url:
+        ended = smoke(url)
+        assert ended.code == 2
+        assert "simulated-model, another; name one with --model" in ended.err
+        ended = smoke(url, "--model", "simulated-model", "--select", "endpoint.ready")
+        assert ended.outcomes == {"endpoint.ready": "pass"}
+
+
 def test_nobody_listens() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         ended = smoke(f"http://127.0.0.1:{taken.getsockname()[1]}", "--timeout", "1")
     check, finding = failure(ended)
     assert (ended.code, check) == (1, "endpoint.ready")
-    assert "/v1/models: connect: " in finding["message"]
+    assert "/v1/models: connect: connection refused" in finding["message"]
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,86 @@
+"""What servers write in a completion: a chunk of a stream, or the whole of an answer. Unknown fields are
+passed over, and every field may be missing: what that means, the reader says.
+"""
+
+from typing import Any
+
+import msgspec
+
+from dynocheck.serving.completions import Usage
+from dynocheck.serving.failures import Kind, failed
+
+
+class Call(msgspec.Struct):
+    name: str | None = None
+    arguments: Any = None
+
+
+class Tool(msgspec.Struct):
+    index: int | None = 0
+    function: Call | None = None
+
+
+class Delta(msgspec.Struct):
+    role: str | None = None
+    content: Any = None  # a text; a list of parts from some servers
+    reasoning: str | None = None
+    reasoning_content: str | None = None
+    tool_calls: list[Tool] | None = None
+
+
+class Choice(msgspec.Struct):
+    index: int = 0
+    delta: Delta | None = None
+    message: Delta | None = None
+    text: str | None = None
+    finish_reason: str | None = None
+
+
+class _Details(msgspec.Struct):
+    cached_tokens: int | None = None
+
+
+class _Usage(msgspec.Struct):
+    prompt_tokens: int | None = None
+    completion_tokens: int | None = None
+    prompt_tokens_details: _Details | None = None
+
+
+class Chunk(msgspec.Struct):
+    choices: list[Choice] | None = None
+    model: str | None = None
+    usage: _Usage | None = None
+    error: Any = None
+    object: str | None = None
+
+
+_CHUNK = msgspec.json.Decoder(Chunk)
+
+
+def decoded(data: bytes) -> Chunk:
+    """What a server wrote.
+
+    :raises Failed: it is no JSON, or not of this shape.
+    """
+    try:
+        return _CHUNK.decode(data)
+    except RecursionError:
+        raise failed(Kind.BAD_JSON, "JSON of too many levels") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise failed(Kind.BAD_JSON, f"{error}: {data[:100].decode('utf-8', 'replace')}") from None
+
+
+def usage_of(found: _Usage) -> Usage | None:
+    """The counts, when the server gave any."""
+    if found.prompt_tokens is None:
+        return None
+    cached = found.prompt_tokens_details.cached_tokens if found.prompt_tokens_details else None
+    return Usage(found.prompt_tokens, found.completion_tokens or 0, cached)
+
+
+def texts_of(content: Any) -> str:
+    """The texts of a content that comes in parts."""
+    if not isinstance(content, list):
+        return ""
+    texts = (part.get("text") for part in content if isinstance(part, dict))
+    return "".join(text for text in texts if isinstance(text, str))

@@ -1,0 +1,72 @@
+"""Makes a connection: name, TCP, TLS, each in its time."""
+
+import asyncio
+import errno
+import os
+import socket
+import ssl
+from time import perf_counter
+
+from dynocheck.serving.connection import Connection
+from dynocheck.serving.endpoint import Endpoint
+from dynocheck.serving.failures import Kind, Phase, failed
+
+_HAPPY_EYEBALLS_S = 0.25  # RFC 8305
+_EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
+
+
+async def connect(endpoint: Endpoint) -> Connection:
+    """A new connection.
+
+    :raises Failed: there is none, or no TLS over it.
+    """
+    limits, loop = endpoint.limits, asyncio.get_running_loop()
+    try:
+        async with asyncio.timeout(limits.connect_s):
+            _, connection = await loop.create_connection(
+                Connection, endpoint.host, endpoint.port, happy_eyeballs_delay=_HAPPY_EYEBALLS_S
+            )
+    except TimeoutError:
+        raise failed(Kind.TIMEOUT, f"no connection within {limits.connect_s:g} s", Phase.CONNECT) from None
+    except (OSError, UnicodeError) as error:
+        raise failed(Kind.CLIENT if _is_ours(error) else Kind.CONNECT, _why(error)) from None
+    if endpoint.tls is not None:
+        await _secure(connection, endpoint, endpoint.tls)
+    connection.connected = perf_counter()
+    return connection
+
+
+async def _secure(connection: Connection, endpoint: Endpoint, context: ssl.SSLContext) -> None:
+    limit = endpoint.limits.tls_s
+    try:
+        async with asyncio.timeout(limit):
+            transport = await asyncio.get_running_loop().start_tls(
+                connection.transport, connection, context, server_hostname=endpoint.host
+            )
+    except TimeoutError:
+        connection.close()
+        raise failed(Kind.TIMEOUT, f"no TLS handshake within {limit:g} s", Phase.TLS) from None
+    except (OSError, ValueError) as error:  # SSLError is an OSError
+        connection.close()
+        raise failed(Kind.TLS, _why(error)) from None
+    assert transport is not None
+    connection.transport = transport
+
+
+def _is_ours(error: Exception) -> bool:
+    return isinstance(error, OSError) and error.errno in _EXHAUSTED
+
+
+def _why(error: Exception) -> str:
+    match error:
+        case ssl.SSLCertVerificationError():
+            return f"its certificate is not trusted: {error.verify_message}"
+        case ssl.SSLError():
+            return f"no TLS: {(error.reason or 'handshake failed').replace('_', ' ').lower()}"
+        case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
+            return "it closes the connection at once"
+        case socket.gaierror():
+            return f"its name is not known: {error.strerror}"
+        case OSError() if error.errno:
+            return os.strerror(error.errno).lower()  # asyncio's own words are "Connect call failed"
+    return str(error) or type(error).__name__
