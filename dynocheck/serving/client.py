@@ -17,7 +17,7 @@ from dynocheck import __version__
 from dynocheck.serving.arriving import Receiver
 from dynocheck.serving.completions import Completion, Exchange, Times
 from dynocheck.serving.connecting import connect
-from dynocheck.serving.connection import Connection
+from dynocheck.serving.connection import Clock, Connection
 from dynocheck.serving.endpoint import Endpoint, Limits
 from dynocheck.serving.errors import refuse
 from dynocheck.serving.failures import Failed, Failure, Kind, failed, told
@@ -65,6 +65,7 @@ class Client:
     def __init__(self, endpoint: Endpoint, *, keep_alive: bool = True) -> None:
         self.endpoint = endpoint
         self._keep_alive = keep_alive
+        self._clock = Clock()
         self._idle: list[tuple[float, Connection]] = []
 
     async def __aenter__(self) -> Self:
@@ -88,7 +89,8 @@ class Client:
         """
         while (missing := connections - len(self._idle)) > 0:
             made = await asyncio.gather(
-                *(connect(self.endpoint) for _ in range(min(missing, _AT_ONCE))), return_exceptions=True
+                *(connect(self.endpoint, self._clock) for _ in range(min(missing, _AT_ONCE))),
+                return_exceptions=True,
             )
             good = [each for each in made if isinstance(each, Connection)]
             self._idle += [(perf_counter(), connection) for connection in good]
@@ -162,7 +164,7 @@ class Client:
         connection = self._kept()
         exchange.fresh = connection is None
         if connection is None:
-            connection = await connect(self.endpoint)
+            connection = await connect(self.endpoint, self._clock)
             times.connected = connection.connected
         try:
             payload = self._payload(method, path, body)
