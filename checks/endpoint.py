@@ -47,8 +47,10 @@ def ready(readiness: Readiness) -> Iterator[Finding]:
         "waited_s": readiness.waited_s,
         "requests": readiness.attempts,
         "listed": list(readiness.listed),
+        "says_ready": readiness.stated,
         "workers": readiness.workers,
         "health": readiness.health,
+        "instances": readiness.instances,
     }
     message = readiness.said
     if readiness.trouble is not None and readiness.trouble.busy:
@@ -78,7 +80,9 @@ def listed(readiness: Readiness) -> Iterator[Finding]:
 
     Fix: serve the model under a name (--served-model-name), not by its path.
     """
-    if readiness.ready and readiness.model not in readiness.listed:
+    if readiness.first_s is None:
+        raise Skip("no request has been answered")
+    if readiness.model not in readiness.listed:
         yield warn(
             f"{readiness.model} answers, and /v1/models does not list it",
             fix="serve it under a name: --served-model-name NAME",

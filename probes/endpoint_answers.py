@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _TOKENS = 16
 _LONG = 400  # tokens of an answer that is broken off
 _BREAK_AFTER = 2  # chunks
-_LONGEST = 1 << 20  # tokens of a context that is tried to the full
+_LONGEST = 1 << 18  # tokens of a context that is tried to the full: who takes them after all computes them
 _NO_MODEL = "dynocheck-no-such-model"
 _WEATHER = {
     "type": "function",

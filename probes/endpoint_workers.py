@@ -50,7 +50,6 @@ def spread(target: Target, address: Address, readiness: Readiness, cancellation:
             or ("" if any(n.startswith("dynamo_") for n in after.names) else "they are not Dynamo's"),
             served=tuple(_served(before, after)),
             phases=_phases(before, after),
-            kv_events=_events(after) if after.has(_EVENTS) else None,
             kv_routed=round(after.total(_HIT_RATE + "_count") - before.total(_HIT_RATE + "_count")),
         )
 

@@ -84,10 +84,11 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
     """What became of waiting for three completions in a row.
 
     `stage` is how far it came: connect, list, ready, answer, done. `said` is what stood in the way last,
-    `model` the one that is asked for, `listed` what the server lists. `stated` is what the server itself says
-    of its readiness, `workers` how many of each type it knows of, where it says so. `health` is the status
-    of /health. `first_s` is how long the first completion that succeeded took, `usual_s` the third.
-    `context` is the most tokens that prompt and answer may have together.
+    `model` the one that is asked for, `listed` what the server lists. `stated` is what the server itself
+    says of its readiness, `workers` how many of each type it knows of, where it says so. `health` is the
+    status of /health, and `instances` how many Dynamo counts there. `first_s` is how long the first
+    completion that succeeded took, `usual_s` the third. `context` is the most tokens that prompt and answer
+    may have together.
     """
 
     stage: str
@@ -194,21 +195,21 @@ class Spread(EndpointFact, frozen=True, kw_only=True):
     """Many short requests with prompts of their own, and what the frontend's metrics say of them.
 
     `metrics` says why there are none, and is empty where they are. `served` are the workers that answered,
-    `phases` how many requests the router sent on by phase: aggregated, prefill, decode. `kv_events` is how
-    many events of the workers' caches the router has taken in, None where it does not count any.
+    `phases` how many requests the router sent on by phase: aggregated, prefill, decode. `kv_routed` is how
+    many of them it sent where it did for what the workers' caches hold.
     """
 
     replies: tuple[Reply, ...]
     metrics: str = ""
     served: tuple[Served, ...] = ()
     phases: dict[str, int] = msgspec.field(default_factory=dict)
-    kv_events: int | None = None
     kv_routed: int = 0
 
 
 class Prefix(EndpointFact, frozen=True, kw_only=True):
     """A long prompt, asked once and then again. `hit_rate` is what the router saw of the repetitions, from
-    0 to 1; `block` how many tokens its caches keep together.
+    0 to 1; `kv_events` how many events of the workers' caches it has taken in, None where it counts none;
+    `block` how many tokens those caches keep together.
     """
 
     first: Reply

@@ -134,8 +134,9 @@ def test_a_slow_first_request_is_warned_of() -> None:
 
 
 def test_a_model_that_answers_and_is_not_listed() -> None:
-    assert said(endpoint.listed, ready()) == []
-    assert said(endpoint.listed, ready(listed=()))[0][0] == "warn"
+    assert said(endpoint.listed, ready(first_s=1.0)) == []
+    assert said(endpoint.listed, ready(first_s=1.0, listed=()))[0][0] == "warn"
+    assert skipped(endpoint.listed, ready(stage="list", listed=()))
 
 
 def test_what_waiting_cannot_mend_is_told_without_the_time() -> None:

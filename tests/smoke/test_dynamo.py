@@ -12,10 +12,13 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
+from dynocheck.probes.metrics import parse
 from tests.command import ROOT
 from tests.dynamo.build import Home
 from tests.dynamo.server import CONTEXT, MODEL, Dynamo
 from tests.smoke.asking import bad, failure, skipped, smoke
+
+_STARTED = "dynamo_frontend_requests_started_total"
 
 
 def until(done: Callable[[], bool], limit_s: float = 20) -> None:
@@ -85,6 +88,7 @@ def test_no_worker(dynamo_home: Home) -> None:
     assert failure(ended)[0] == "endpoint.ready"
     finding = failure(ended)[1]
     assert "no model is listed: no worker is registered; /health says 200" in finding["message"]
+    assert "pass" not in ended.outcomes.values()
     assert ended.outcomes["endpoint.answers"] == "unknown"
 
 
@@ -162,15 +166,19 @@ def overloaded(server: Dynamo) -> bool:
         return error.code == 529
 
 
+def started(server: Dynamo, kind: str = "") -> int:
+    """How many requests the frontend has begun with: of all kinds, or as a stream or unary."""
+    with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as answer:
+        return round(
+            parse(answer.read().decode()).total(_STARTED, **({"request_type": kind} if kind else {}))
+        )
+
+
 def test_a_worker_is_killed_in_the_middle_of_a_stream(dynamo_home: Home) -> None:
     with Dynamo(speedup=0.05) as server:
 
-        def streaming() -> bool:
-            with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as answer:
-                return b'endpoint="chat_completions",model="tiny",request_type="stream"} 1' in answer.read()
-
         def kill() -> None:
-            until(streaming, 50)
+            until(lambda: started(server, "stream") > 0, 50)
             time.sleep(0.6)  # some of its 16 tokens, of 0.1 s each, are out
             server.kill(next(iter(server.status_ports)))
 
@@ -183,6 +191,22 @@ def test_a_worker_is_killed_in_the_middle_of_a_stream(dynamo_home: Home) -> None
     assert broken["message"].startswith("streamed chat: ")
     assert broken["evidence"]["class"] == "in-stream-error"
     assert broken["evidence"]["chunks"] > 0
+
+
+def test_a_worker_of_two_is_killed_while_requests_come_in(dynamo_home: Home) -> None:
+    with Dynamo(workers=2) as server:
+
+        def kill() -> None:
+            until(lambda: started(server) > 60, 50)
+            server.kill(next(iter(server.status_ports)))
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        ended = smoke(server.url, "--select", "endpoint.steady", "--requests", "400")
+        killer.join()
+    assert ended.code == 1
+    findings = ended.findings("endpoint.steady")
+    assert {finding["evidence"]["class"] for finding in findings} <= {"http-5xx", "in-stream-error"}
 
 
 def test_a_name_with_a_slash(dynamo_home: Home) -> None:

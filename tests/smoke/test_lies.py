@@ -29,6 +29,13 @@ def test_the_honest_engine_is_fit_and_named_as_simulated() -> None:
     assert {"endpoint.too-long", "endpoint.prefix-cache", "endpoint.cancelled", "endpoint.usage"} <= {*passed}
 
 
+def test_a_limit_is_one_of_the_small_load() -> None:
+    with serving(Engine(token_s=0.001, prefill_s=0.0)) as url:
+        ended = smoke(url, "--select", "load.limits", "--limit", "error_rate=0")
+        assert ended.outcomes == {"load.limits": "pass"}
+        assert smoke(url, "--limit", "speed=fast").code == 2
+
+
 def completions(change: Callable[[Call], None]) -> Callable[[Call], None]:
     """The change, of good answers to requests for a completion."""
     return lambda call: change(call) if call.path.endswith("completions") and call.status == 200 else None
