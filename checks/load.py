@@ -49,7 +49,8 @@ def errors(run: LoadRun, limits: LoadLimits | None) -> Iterator[Finding]:
 def client(run: LoadRun) -> Iterator[Finding]:
     """A client that is late itself reports its own lateness as the server's, and puts less load on it than
     it was asked to: then a latency is no measurement. Late is an event loop that was behind, once in a
-    hundred times, by more than 2 ms and more than a tenth of what it measured, or that had no core to spare.
+    hundred times, by more than 2 ms and more than a twentieth of what it measured, or that had no core to
+    spare.
 
     Fix: run it on a machine with a core to spare, or spread it: --workers N
     """

@@ -25,7 +25,7 @@ ERROR_RATE = "error_rate"
 _UNIT_S = 1e-6
 _RATIO = math.log(1.01)
 _LAG_S = 0.002
-_LAG_SHARE = 0.1
+_LAG_SHARE = 0.05
 _BUSY = 0.9
 
 
@@ -167,7 +167,7 @@ def blurred(point: Point, metric: str) -> str | None:
     """Why a latency is the client's as much as the server's, if it is.
 
     It is when the client's event loop was late, once in a hundred times, by more than 2 ms and more than a
-    tenth of what is measured: of the median ttft, chunk_gap or e2e, or of the time that tpot divides.
+    twentieth of what is measured: of the median ttft, chunk_gap or e2e, or of the time that tpot divides.
     """
     if (reason := client_bound(point)) is not None:
         return reason

@@ -147,6 +147,8 @@ class _Run:
 
         await self._warm_up(ask, number, mine)
         before = await self._counters(client)
+        if concurrency is not None:
+            await client.prepare(mine)
         started = await self.share.gate() if self.share.gate else perf_counter()
         if (early := started - perf_counter()) > 0:
             await asyncio.sleep(early)

@@ -5,6 +5,7 @@ servers wait before they close one (Node and Sanic by default five): so no reque
 is just being closed, and none need be sent twice. Redirects are reported and not followed; no proxy is used.
 """
 
+import asyncio
 from collections.abc import Mapping
 from time import perf_counter
 from types import TracebackType
@@ -16,13 +17,14 @@ from dynocheck import __version__
 from dynocheck.serving.arriving import Receiver
 from dynocheck.serving.completions import Completion, Exchange, Times
 from dynocheck.serving.connecting import connect
-from dynocheck.serving.connection import Connection
+from dynocheck.serving.connection import Clock, Connection
 from dynocheck.serving.endpoint import Endpoint, Limits
 from dynocheck.serving.errors import refuse
 from dynocheck.serving.failures import Failed, Failure, Kind, failed, told
 from dynocheck.serving.reading import Cancelled, Reading
 
 _IDLE_S = 1.0
+_AT_ONCE = 16
 
 
 class Answer(msgspec.Struct):
@@ -63,6 +65,7 @@ class Client:
     def __init__(self, endpoint: Endpoint, *, keep_alive: bool = True) -> None:
         self.endpoint = endpoint
         self._keep_alive = keep_alive
+        self._clock = Clock()
         self._idle: list[tuple[float, Connection]] = []
 
     async def __aenter__(self) -> Self:
@@ -78,6 +81,23 @@ class Client:
         for _, connection in self._idle:
             connection.close()
         self._idle.clear()
+
+    async def prepare(self, connections: int) -> None:
+        """Have so many connections stand, so that no request waits while others connect.
+
+        What fails here will fail again, and say so, when something is asked.
+        """
+        while (missing := connections - len(self._idle)) > 0:
+            made = await asyncio.gather(
+                *(connect(self.endpoint, self._clock) for _ in range(min(missing, _AT_ONCE))),
+                return_exceptions=True,
+            )
+            good = [each for each in made if isinstance(each, Connection)]
+            self._idle += [(perf_counter(), connection) for connection in good]
+            if len(good) < len(made):
+                break
+        now = perf_counter()
+        self._idle = [(now, connection) for _, connection in self._idle if connection.usable]
 
     async def get(self, path: str, *, limits: Limits | None = None) -> Answer:
         """Ask for a path below the endpoint's base, such as `/v1/models`."""
@@ -144,7 +164,7 @@ class Client:
         connection = self._kept()
         exchange.fresh = connection is None
         if connection is None:
-            connection = await connect(self.endpoint)
+            connection = await connect(self.endpoint, self._clock)
             times.connected = connection.connected
         try:
             payload = self._payload(method, path, body)

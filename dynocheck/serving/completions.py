@@ -94,8 +94,8 @@ class Exchange(msgspec.Struct):
     """A completion, as far as it came. `failure` says why it counts as failed.
 
     Lengths are in characters. `done` is whether a stream said `[DONE]`, `cancelled` whether we broke it off,
-    `fresh` whether its connection was a new one, `quickack` whether that acknowledged at once. `choices` is
-    how many answered; text and calls are kept for the first of them, when asked for.
+    `fresh` whether it had to wait for a new connection, `quickack` whether that acknowledged at once.
+    `choices` is how many answered; text and calls are kept for the first of them, when asked for.
     """
 
     times: Times

@@ -5,9 +5,10 @@ import errno
 import os
 import socket
 import ssl
+from functools import partial
 from time import perf_counter
 
-from dynocheck.serving.connection import Connection
+from dynocheck.serving.connection import Clock, Connection
 from dynocheck.serving.endpoint import Endpoint
 from dynocheck.serving.failures import Kind, Phase, failed
 
@@ -15,7 +16,7 @@ _HAPPY_EYEBALLS_S = 0.25  # RFC 8305
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 
 
-async def connect(endpoint: Endpoint) -> Connection:
+async def connect(endpoint: Endpoint, clock: Clock) -> Connection:
     """A new connection.
 
     :raises Failed: there is none, or no TLS over it.
@@ -24,7 +25,10 @@ async def connect(endpoint: Endpoint) -> Connection:
     try:
         async with asyncio.timeout(limits.connect_s):
             _, connection = await loop.create_connection(
-                Connection, endpoint.host, endpoint.port, happy_eyeballs_delay=_HAPPY_EYEBALLS_S
+                partial(Connection, clock),
+                endpoint.host,
+                endpoint.port,
+                happy_eyeballs_delay=_HAPPY_EYEBALLS_S,
             )
     except TimeoutError:
         raise failed(Kind.TIMEOUT, f"no connection within {limits.connect_s:g} s", Phase.CONNECT) from None

@@ -18,12 +18,34 @@ _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 _BUFFER = 32 << 10
 
 
+class Clock:
+    """What time it is for all that arrived together.
+
+    The event loop learns of many readable connections at once and serves one after the other: those at the
+    end have waited for those before them. So all of one turn of the loop share the time of its first read.
+    """
+
+    def __init__(self) -> None:
+        self._now: float | None = None
+
+    def now(self) -> float:
+        """The time of `perf_counter` at which this turn's reads began."""
+        if self._now is None:
+            self._now = perf_counter()
+            asyncio.get_running_loop().call_soon(self._turn)  # runs before the reads of the next turn
+        return self._now
+
+    def _turn(self) -> None:
+        self._now = None
+
+
 class Connection(asyncio.BufferedProtocol):
     """Carries one exchange at a time. It reads into a buffer of its own: to allocate one for each read costs
     more than to read.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
         self._buffer = memoryview(bytearray(_BUFFER))
         self.transport: asyncio.Transport
         self.connected = 0.0
@@ -77,7 +99,7 @@ class Connection(asyncio.BufferedProtocol):
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        now = perf_counter()
+        now = self._clock.now()
         self._acknowledge()
         if self._answer is None:
             self.close()  # nobody asked

@@ -157,6 +157,22 @@ def test_kept_connections_are_told_from_fresh_ones() -> None:
     assert all(exchange.quickack == hasattr(socket, "TCP_QUICKACK") for exchange in kept)
 
 
+def test_connections_that_stand_before_they_are_needed() -> None:
+    async def ask(url: str) -> list[Exchange]:
+        async with Client(endpoint(url)) as client:
+            await client.prepare(3)
+            return await asyncio.gather(*(client.complete(WHOLE) for _ in range(4)))
+
+    whole = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
+    with serving(always(200, whole)) as server:
+        exchanges = asyncio.run(ask(server.url))
+    assert sorted(exchange.fresh for exchange in exchanges) == [False, False, False, True]
+    assert all(exchange.ok for exchange in exchanges)
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    assert [exchange.ok for exchange in asyncio.run(ask(f"http://127.0.0.1:{port}"))] == [False] * 4
+
+
 def test_a_stream_broken_off_leaves_the_client_usable() -> None:
     async def ask(url: str) -> tuple[Exchange, Exchange]:
         async with Client(endpoint(url)) as client:
