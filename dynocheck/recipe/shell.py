@@ -14,7 +14,7 @@ from dynocheck.recipe.words import expand as expand_words
 from dynocheck.recipe.words import value
 
 _SHELLS = ("sh", "bash", "dash", "ash")
-_MAX_SCRIPT = 256 * 1024
+_MAX_SCRIPT = 128 * 1024  # Linux runs nothing with a longer argument
 _LAUNCH = re.compile(r"-m\s+([a-z]\w*\.[\w.]+)")
 _SPECIAL = {":", ".", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "trap", "unset"}
 
@@ -212,7 +212,7 @@ class _Script:
     def _value(self, assignment: Assignment, *, declared: bool = False) -> str | None:
         if assignment.value is None:
             return None
-        before = self._variables.get(assignment.name)
+        before = self._variables.expanded(assignment.name) if assignment.appends else None
         found = value(assignment.value, self._variables, declared=declared)
         if assignment.appends:
             return f"{before}{found}" if isinstance(before, str) and found is not None else None
