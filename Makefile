@@ -31,6 +31,7 @@ docs: $(VENV)/developing
 bench: $(VENV)/developing
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.preflight
+	$(BIN)/python -m benchmarks.recipes
 
 $(VENV)/installed: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

@@ -1,4 +1,4 @@
-"""Real recipes, damaged: whatever stands in a file, dynocheck says what is wrong with it and never crashes."""
+"""Real recipes, damaged: whatever stands in a file, dynocheck says what is wrong and never crashes."""
 
 from __future__ import annotations
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -25,74 +26,54 @@ def assert_well_behaved(ended: Ended) -> None:
 
 
 @pytest.fixture(scope="module")
-def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Ended]]:
-    """Each text judged as a file and as the folder that holds it."""
+def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+    """How judging the folder of each text ended."""
     root = tmp_path_factory.mktemp("hostile")
-    paths = []
-    for number, content in enumerate(make() for make in TEXTS.values()):
-        folder = root / str(number)
+    folders = [root / str(number) for number in range(len(TEXTS))]
+    for folder, make in zip(folders, TEXTS.values(), strict=True):
         folder.mkdir()
-        file = folder / "hostile.yaml"
-        file.write_bytes(content if isinstance(content, bytes) else content.encode())
-        paths += [file, folder]
-    ended = iter(measured(paths))
-    return {title: [next(ended), next(ended)] for title in TEXTS}
+        content = make()
+        (folder / "hostile.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
+    return dict(zip(TEXTS, measured(folders), strict=True))
 
 
 @pytest.mark.parametrize("title", TEXTS)
-def test_a_hostile_text(ends: dict[str, list[Ended]], title: str) -> None:
-    for ended in ends[title]:
-        assert_well_behaved(ended)
+def test_a_hostile_text(ends: dict[str, Ended], title: str) -> None:
+    assert_well_behaved(ends[title])
 
 
 # What is no file, or is one that a link or a name makes hard to read
 
 
-def broken_by(kind: str, folder: Path) -> None:
-    """Put something that cannot be read where a manifest is expected."""
-    file = folder / "hostile.yaml"
-    match kind:
-        case "device":
-            file.symlink_to("/dev/zero")
-        case "fifo":
-            os.mkfifo(file)
-        case "socket":
-            with socket.socket(socket.AF_UNIX) as listening:
-                listening.bind(str(file))
-        case "folder":
-            file.mkdir()
-        case "link to nothing":
-            file.symlink_to("nowhere")
-        case "link to itself":
-            file.symlink_to(file)
-        case "link to the folder above":
-            (folder / "loop").symlink_to(folder.parent)
-        case "links that multiply":
-            for name in "abcdefgh":
-                (folder / name).symlink_to(folder)
-        case "unreadable file":
-            file.write_text(CLAIM)
-            file.chmod(0)
-        case "process memory":
-            file.symlink_to("/proc/self/mem")
-        case "deep folders":
-            Path(folder, *["d"] * 500).mkdir(parents=True)
+def listen(file: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(file))
 
 
-KINDS = (
-    "device",
-    "fifo",
-    "socket",
-    "folder",
-    "link to nothing",
-    "link to itself",
-    "link to the folder above",
-)
-KINDS += ("links that multiply", "unreadable file", "process memory", "deep folders")
+def guard(file: Path) -> None:
+    file.write_text(CLAIM)
+    file.chmod(0)
+
+
+UNREADABLE: dict[str, Callable[[Path], object]] = {
+    "device": lambda file: file.symlink_to("/dev/zero"),
+    "fifo": os.mkfifo,
+    "socket": listen,
+    "link to nothing": lambda file: file.symlink_to("nowhere"),
+    "link to itself": lambda file: file.symlink_to(file),
+    "memory of the process": lambda file: file.symlink_to("/proc/self/mem"),
+}
+READABLE: dict[str, Callable[[Path], object]] = {
+    "folder": Path.mkdir,
+    "file without rights": guard,
+    "link to the folder above": lambda file: file.symlink_to(".."),
+    "links that multiply": lambda file: [file.with_name(name).symlink_to(".") for name in "abcdefgh"],
+    "deep folders": lambda file: Path(file.with_name("d"), *["d"] * 500).mkdir(parents=True),
+}
 NAMES = (
     "a\nb",
     "\x1b[2J",
-    "[red]x[/red]",
+    "[red]x[bold]",
     "\u202egnp",
     "..a",
     "-o",
@@ -105,19 +86,29 @@ NAMES = (
 )
 
 
-@pytest.mark.parametrize("kind", KINDS)
-def test_what_is_no_file(tmp_path: Path, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A recipe that is sound, and the current folder, in which the name of a socket is short enough."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "good.yaml").write_text(CLAIM)
-    monkeypatch.chdir(tmp_path)  # the name of a socket is short
-    broken_by(kind, Path())
-    (folder,) = measured([tmp_path])
-    assert_well_behaved(folder)
-    if os.path.lexists("hostile.yaml") and kind not in ("folder", "unreadable file"):
-        assert "hostile.yaml" in folder.out
-        (file,) = measured([tmp_path / "hostile.yaml"])
-        assert_well_behaved(file)
-        assert file.code == 2
-        assert "hostile.yaml" in file.err
+    return tmp_path
+
+
+@pytest.mark.parametrize("kind", UNREADABLE)
+def test_what_cannot_be_read(folder: Path, kind: str) -> None:
+    UNREADABLE[kind](Path("hostile.yaml"))
+    of_folder, of_file = measured([folder, folder / "hostile.yaml"])
+    assert_well_behaved(of_folder)
+    assert_well_behaved(of_file)
+    assert "hostile.yaml" in of_folder.out
+    assert of_file.code == 2
+    assert "hostile.yaml" in of_file.err
+
+
+@pytest.mark.parametrize("kind", READABLE)
+def test_a_strange_folder(folder: Path, kind: str) -> None:
+    READABLE[kind](Path("hostile.yaml"))
+    assert_well_behaved(*measured([folder]))
 
 
 def test_hostile_names(tmp_path: Path) -> None:
