@@ -38,8 +38,8 @@ class Judged(NamedTuple):
         return found + [f"standard error: {self.err}" for _ in range("Traceback" in self.err)]
 
 
-def judged(path: Path, folder: Path, other: str = "table") -> Judged:
-    """Judge a path and report it as JSON and in another format, in files of this folder.
+def judged(path: Path, folder: Path, other: str = "table", select: str = "*") -> Judged:
+    """Judge a path by the checks selected; report it as JSON and in another format, in files of this folder.
 
     :raises TooLong: it did not end in time.
     """
@@ -48,7 +48,7 @@ def judged(path: Path, folder: Path, other: str = "table") -> Judged:
     outputs = [f"-ojson={report}", f"-o{other}={folder / 'report'}"]
     said, complained = io.StringIO(), io.StringIO()
     with _limited(), redirect_stdout(said), redirect_stderr(complained):
-        code = main(["recipe", *outputs, "--", str(path)])
+        code = main(["recipe", *outputs, "--select", select, "--", str(path)])
     found = json.loads(report.read_bytes()) if report.exists() else None
     return Judged(code, found, complained.getvalue())
 

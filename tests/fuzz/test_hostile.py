@@ -89,9 +89,11 @@ NAMES = (
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A recipe that is sound, and the current folder, in which the name of a socket is short enough."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "good.yaml").write_text(CLAIM)
-    return tmp_path
+    recipe = tmp_path / "recipe"
+    recipe.mkdir()
+    monkeypatch.chdir(recipe)
+    (recipe / "good.yaml").write_text(CLAIM)
+    return recipe
 
 
 @pytest.mark.parametrize("kind", UNREADABLE)
