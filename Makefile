@@ -10,9 +10,10 @@ BIN := $(VENV)/bin
 demo: $(VENV)/installed
 	@$(BIN)/dynocheck demo
 
-# Everything that CI runs. The first build of the control plane takes minutes.
+# Everything that CI runs. The first build of the control plane takes minutes, Dynamo's installation less.
 test: lint
 	$(BIN)/python -m tests.controlplane.build
+	$(BIN)/python -m tests.dynamo.build
 	$(BIN)/python -m pytest -q $(ARGS)
 
 lint: $(VENV)/developing
@@ -32,6 +33,7 @@ bench: $(VENV)/developing
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.preflight
 	$(BIN)/python -m benchmarks.recipes
+	$(BIN)/python -m benchmarks.load
 
 $(VENV)/installed: pyproject.toml
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)

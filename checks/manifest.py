@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
 from dynocheck.facts import Recipes
+from dynocheck.facts.definitions import GivenKinds, ServedKinds
 from dynocheck.facts.recipe import Manifest, Role
 
 
@@ -31,17 +32,26 @@ def yaml(recipes: Recipes) -> Iterator[Finding]:
 
 
 @check("manifest.schema", title="Every manifest fits the schema of its kind")
-def schema(recipes: Recipes) -> Iterator[Finding]:
-    """What the API server refuses: unknown fields, wrong types, missing or impossible values.
+def schema(
+    recipes: Recipes, given: GivenKinds | None = None, served: ServedKinds | None = None
+) -> Iterator[Finding]:
+    """What the API server refuses: unknown fields, wrong types, missing or impossible values, broken rules in
+    CEL, mounts without a volume, requests above their limit.
 
     Kubernetes' own kinds, Dynamo's, those of Gateway API and its inference extension, ComputeDomains and
-    PodMonitors are known; another kind is a warning. The rules that only the server can evaluate (CEL,
-    webhooks) are not looked at: for those, try it on a cluster.
+    PodMonitors are known; another kind is a warning. With --crds or --cluster the definitions that are found
+    there count for the kinds that they define. What Dynamo's webhooks refuse is looked at by
+    manifest.admission.
 
     Fix: kubectl apply --dry-run=server --validate=strict -f FILE
     """
-    from dynocheck.schema import validate  # schemas are read only here
+    from dynocheck.schema import Definitions, evaluates_rules, validate  # schemas are read only here
 
+    definitions = Definitions([*(given or ()), *(served or ())])
+    if served is not None and served.reason:
+        yield unknown(
+            f"the cluster's own definitions could not be read: {served.reason}", fix="dynocheck rbac"
+        )
     judged = False
     for manifest in _manifests(recipes):
         judged = True
@@ -50,7 +60,7 @@ def schema(recipes: Recipes) -> Iterator[Finding]:
             missing = "apiVersion" if manifest.kind else "kind"
             yield fail(f"an object without {missing}", location=place)
             continue
-        violations = validate(manifest)
+        violations = validate(manifest, definitions)
         if violations is None:
             yield warn(
                 f"no schema for {manifest.kind} of {manifest.api_version} here: not judged",
@@ -64,6 +74,11 @@ def schema(recipes: Recipes) -> Iterator[Finding]:
             )
     if not judged:
         raise Skip("no manifest that is applied as it stands")
+    if not evaluates_rules():
+        yield warn(
+            "the rules in CEL of custom kinds were not evaluated: this Python has no cel-expr-python",
+            fix="pip install cel-expr-python, where there is a build of it",
+        )
 
 
 def _manifests(recipes: Recipes) -> Iterator[Manifest]:

@@ -1,12 +1,31 @@
 """Whether a recipe folder is laid out so that people and tools find what they look for."""
 
+import difflib
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.engines import engine_of
 from dynocheck.facts import Recipes
-from dynocheck.facts.recipe import Recipe
+from dynocheck.facts.recipe import Graph, Recipe, Role, SourceFile
 
 _CACHE = "model-cache"
+_FRAMEWORKS = ("vllm", "sglang", "trtllm")
+_OTHER_SPELLINGS = {"tensorrt-llm": "trtllm", "tensorrtllm": "trtllm", "trt-llm": "trtllm", "sgl": "sglang"}
+_DEPLOYED = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "Deployment", "StatefulSet", "Pod")
+# What a file is there for by the beginning of its name, and the kinds of which it then holds one.
+_PROMISES = {
+    "deploy": ("a graph", _DEPLOYED),
+    "perf": ("a load test", ("Job", "CronJob", "Pod", "Deployment", "ConfigMap")),
+    "model-download": ("a download Job", ("Job", "CronJob", "Pod")),
+    "model-cache": ("a claim", ("PersistentVolumeClaim", "PersistentVolume")),
+    "cache": ("a claim", ("PersistentVolumeClaim", "PersistentVolume")),
+}
+_HOLLOW = {
+    "pointer": ("is a pointer of Git LFS, its content was not fetched", "git lfs pull"),
+    "dangling": ("is a link to what is not there", "commit what it links to, or take the link out"),
+    "empty": ("is empty", "write what it is there for, or take it out"),
+}
+_MAY_BE_EMPTY = ("__init__.py", "py.typed")
 
 
 @check("structure.layout", title="The folder is laid out as a recipe")
@@ -59,3 +78,101 @@ def _cache(recipe: Recipe) -> Iterator[Finding]:
             fix="add model-download.yaml",
             location=cache,
         )
+
+
+@check("structure.framework", title="A graph lies in the folder of the framework that it runs")
+def framework(recipes: Recipes) -> Iterator[Finding]:
+    """People and scripts choose a variant by its path, `<framework>/<mode>/`. A graph of SGLang under `vllm/`
+    is measured and reported as the other one, and a folder whose framework is misspelt is passed over.
+
+    Other layouts, without a framework in the path, are taken as they are.
+
+    Fix: git mv the folder
+    """
+    judged = False
+    for recipe in recipes:
+        for graph in recipe.graphs:
+            folders = graph.file.removeprefix(recipe.path).strip("/").split("/")[:-1]
+            named = next((folder for folder in folders if folder in _FRAMEWORKS), None)
+            meant = None if named else next(filter(None, map(_meant, folders)), None)
+            judged = judged or bool(named or meant)
+            if meant:
+                yield _placed(graph, f"{meant[0]} is no framework's folder", f"call it {meant[1]}")
+            run = _frameworks(graph)
+            if named and run and named not in run:
+                ran = " and ".join(sorted(run))
+                yield _placed(
+                    graph, f"in the folder {named} lies a graph that runs {ran}", f"move it to {ran}/"
+                )
+    if not judged:
+        raise Skip("no graph in a folder that names a framework")
+
+
+@check("structure.files", title="Every file holds what it is there for")
+def files(recipes: Recipes) -> Iterator[Finding]:
+    """A pointer of Git LFS where a trace should be, a link whose target was not committed, a deploy.yaml
+    without a graph: the files are there, and nothing works with them.
+
+    Of manifests those count whose name says what is in them: deploy*.yaml, perf*.yaml, model-download*.yaml,
+    model-cache.yaml.
+
+    Fix: git lfs pull, or commit what is missing
+    """
+    folders = [recipe for recipe in recipes if recipe.shape != "manifests"]
+    if not folders:
+        raise Skip("single manifests have no folder")
+    for recipe in folders:
+        for hollow in recipe.hollow:
+            name = hollow.path.rpartition("/")[2]
+            if name not in _MAY_BE_EMPTY and not (hollow.why == "dangling" and _is_manifest(name)):
+                says, fix = _HOLLOW[hollow.why]
+                tell = fail if _is_manifest(name) else warn
+                yield tell(says, fix=fix, location=Location(hollow.path))
+        hollow_paths = {hollow.path for hollow in recipe.hollow}
+        for file in recipe.judged:
+            if file.path not in hollow_paths:
+                yield from _broken_promise(file)
+
+
+def _is_manifest(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
+
+
+def _broken_promise(file: SourceFile) -> Iterator[Finding]:
+    name = file.path.rpartition("/")[2].partition(".")[0].replace("_", "-")
+    promise = next(
+        (p for start, p in _PROMISES.items() if name == start or name.startswith(f"{start}-")), None
+    )
+    if promise is None or file.problems or file.role is not Role.MANIFEST:
+        return
+    what, kinds = promise
+    if not any(manifest.kind in kinds for manifest in file.manifests):
+        yield warn(
+            f"is called {name} and holds no {what.partition(' ')[2]}",
+            fix=f"add {what}, or give the file another name",
+            location=Location(file.path),
+        )
+
+
+def _meant(folder: str) -> tuple[str, str] | None:
+    """A folder's name and the framework that it misspells."""
+    name = folder.lower()
+    if name in _OTHER_SPELLINGS:
+        return folder, _OTHER_SPELLINGS[name]
+    if name not in _FRAMEWORKS and name.startswith(_FRAMEWORKS):  # vllm-fp8 and the like say what they are
+        return None
+    close = difflib.get_close_matches(name, _FRAMEWORKS, n=1, cutoff=0.8)
+    return (folder, close[0]) if close else None
+
+
+def _frameworks(graph: Graph) -> set[str]:
+    """What the engines of a graph are, by the modules that are started."""
+    launches = [
+        launch for c in graph.components for container in c.containers for launch in container.launches
+    ]
+    engines = [engine for launch in launches if (engine := engine_of(launch)) is not None]
+    return {engine.module.rpartition(".")[2] for engine in engines}
+
+
+def _placed(graph: Graph, says: str, fix: str) -> Finding:
+    return warn(says, fix=fix, location=Location(graph.file, graph.line, graph.column))

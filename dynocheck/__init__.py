@@ -4,14 +4,15 @@ The names below are all that a check of your own needs, besides the facts it rea
 """
 
 from dynocheck.facts import Unavailable
-from dynocheck.outcomes import Finding, Location, Skip, Subject, fail, unknown, warn
-from dynocheck.registry import check, probe
+from dynocheck.outcomes import Finding, Location, Row, Skip, Subject, fail, unknown, warn
+from dynocheck.registry import check, probe, table
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Finding",
     "Location",
+    "Row",
     "Skip",
     "Subject",
     "Unavailable",
@@ -19,6 +20,7 @@ __all__ = [
     "check",
     "fail",
     "probe",
+    "table",
     "unknown",
     "warn",
 ]

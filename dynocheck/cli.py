@@ -34,10 +34,13 @@ _choosing = _options(
     click.option("--config", metavar="FILE", help="Instead of dynocheck.toml or pyproject.toml."),
     click.option("--checks-dir", "checks_dirs", multiple=True, metavar="DIR", help="A folder of own checks."),
 )
-_reaching = _options(
+_kubeconfig = _options(
     click.option("--kubeconfig", metavar="FILE", help="Instead of $KUBECONFIG or ~/.kube/config."),
     click.option("--context", metavar="NAME", help="A context of the kubeconfig."),
     click.option("-n", "--namespace", metavar="NAME", help="Instead of the namespace of the context."),
+)
+_reaching = _options(
+    _kubeconfig,
     click.option(
         "--timeout",
         "timeout_s",
@@ -48,7 +51,9 @@ _reaching = _options(
         help="How long each look at the cluster may take.",
     ),
 )
-_reporting = _options(
+_COUNT = click.IntRange(min=1)
+_POSITIVE = click.FloatRange(min=0, min_open=True)
+_output = _options(
     click.option(
         "-o",
         "--output",
@@ -58,17 +63,35 @@ _reporting = _options(
         help="table, json, junit, sarif or github, to standard output or a file. May be given several times.",
     ),
     click.option("--strict", is_flag=True, help="Warnings make the exit code 1."),
+)
+_reporting = _options(
+    _output,
     click.option("--snapshot", metavar="FILE", help="Judge a recording instead of a live cluster."),
+)
+_baselines = _options(
+    click.option("--baseline", metavar="FILE", help="Findings that this file holds do not count."),
+    click.option("--write-baseline", metavar="FILE", help="Make all findings of this run the baseline."),
+)
+_serving = _options(
+    click.option("--url", metavar="URL", help="Where it serves, with or without /v1."),
+    click.option("--model", metavar="NAME", help="Which model, where several are served."),
+    click.option("--api-key-env", metavar="NAME", help="The variable of the environment that holds the key."),
+    click.option("--api-key-file", metavar="FILE", help="The file that holds the key."),
+    click.option("--ca-file", metavar="FILE", help="Certificates to trust, in PEM."),
+    click.option("--insecure", is_flag=True, help="Take any certificate."),
 )
 _recipe = click.option(
     "--recipe", "recipes", multiple=True, metavar="DIR", help="A recipe that is to run here."
 )
 
 
-def _choices(**given: Any) -> Any:
+def _choices(
+    baseline: str | None = None, write_baseline: str | None = None, diff: str | None = None, **given: Any
+) -> Any:
+    from dynocheck.commands.aside import Wanted
     from dynocheck.commands.judging import Choices
 
-    return Choices(**given)
+    return Choices(aside=Wanted(baseline, write_baseline, diff), **given)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -86,6 +109,7 @@ def cli(context: click.Context) -> None:
 @cli.command()
 @_recipe
 @_reporting
+@_baselines
 @_choosing
 @_reaching
 def preflight(recipes: tuple[str, ...], **given: Any) -> int:
@@ -98,14 +122,68 @@ def preflight(recipes: tuple[str, ...], **given: Any) -> int:
 @cli.command()
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--cluster", is_flag=True, help="Look at the live cluster too.")
+@click.option("--crds", multiple=True, metavar="DIR", help="Definitions that judge custom objects exactly.")
+@click.option("--diff", metavar="REV", help="Only what is not as it was at this git revision counts.")
 @_reporting
+@_baselines
 @_choosing
 @_reaching
-def recipe(paths: tuple[str, ...], cluster: bool, **given: Any) -> int:
+def recipe(paths: tuple[str, ...], cluster: bool, crds: tuple[str, ...], **given: Any) -> int:
     """Judge recipe folders, variants, manifests, or a folder of models; offline."""
     from dynocheck.commands import recipe
 
-    return recipe.run(_choices(**given), paths, cluster=cluster)
+    return recipe.run(_choices(**given), paths, cluster=cluster, crds=crds)
+
+
+@cli.command()
+@click.argument("deployment", required=False, metavar="[DGD]")
+@_serving
+@click.option("--via", type=click.Choice(["proxy", "dns", "gateway"]), help="The way to a deployment.")
+@click.option(
+    "--timeout",
+    "budget_s",
+    type=_POSITIVE,
+    default=300.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long it may take until it is ready.",
+)
+@click.option(
+    "--request-timeout",
+    "request_s",
+    type=_POSITIVE,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long one request may take after that.",
+)
+@click.option(
+    "--requests",
+    type=click.IntRange(1, 10_000),
+    default=24,
+    show_default=True,
+    help="How many short requests must all be answered.",
+)
+@click.option("--tools", is_flag=True, help="The model must call a tool.")
+@click.option("--structured", is_flag=True, help="The model must answer in JSON of a schema.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="LIMIT", help="Of the load, such as ttft.p90=500ms."
+)
+@_output
+@_choosing
+@_kubeconfig
+def smoke(**given: Any) -> int:
+    """Ask a deployment, or a URL: is it ready, does it answer rightly and steadily, by every worker, and
+    how does it bear a small load.
+
+    DGD is the name of a DynamoGraphDeployment; it may be left out where the namespace has one only.
+    """
+    from dataclasses import fields
+
+    from dynocheck.commands import smoke
+
+    asked = {field.name: given.pop(field.name) for field in fields(smoke.Asked)}
+    return smoke.run(_choices(**given), smoke.Asked(**asked))
 
 
 @cli.command()
@@ -143,16 +221,80 @@ def snapshot(file: str, recipes: tuple[str, ...], **given: Any) -> int:
 
 @cli.command()
 @_choosing
-def rbac(**given: Any) -> int:
+@click.option("--smoke", is_flag=True, help="For a run of smoke on a deployment.")
+def rbac(smoke: bool, **given: Any) -> int:
     """Print the least roles for a run of preflight: one of the cluster, one of the namespace."""
     from dynocheck.commands import rbac
 
-    return rbac.run(_choices(**given))
+    return rbac.run(_choices(**given), smoke=smoke)
+
+
+@cli.command()
+@_serving
+@click.option("--concurrency", type=_COUNT, metavar="N", help="So many requests at a time; 4 unless given.")
+@click.option(
+    "--rate", type=_POSITIVE, metavar="R", help="Instead: so many requests a second, as they are due."
+)
+@click.option("--arrivals", type=click.Choice(["poisson", "constant"]), default="poisson", show_default=True)
+@click.option("--sweep", metavar="N,N,...", help="Instead: several concurrencies, one after the other.")
+@click.option(
+    "--requests", type=_COUNT, metavar="N", help="How many are measured at each load; 32 unless given."
+)
+@click.option(
+    "--duration", "duration_s", type=_POSITIVE, metavar="SECONDS", help="Instead of a number of them."
+)
+@click.option("--warmup", type=click.IntRange(min=0), default=4, show_default=True, help="Requests before.")
+@click.option("--isl", type=_COUNT, default=128, show_default=True, help="About so many tokens in.")
+@click.option("--osl", type=_COUNT, default=64, show_default=True, help="So many tokens out.")
+@click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts and the arrivals.")
+@click.option("--prompts", metavar="FILE", help="Text, JSON lines or a mooncake trace, instead of made ones.")
+@click.option("--completions", is_flag=True, help="Ask /v1/completions instead of the chat.")
+@click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes that share the load.")
+@click.option(
+    "--limit", "limits", multiple=True, metavar="LIMIT", help="Such as ttft.p95=500ms or error_rate=0."
+)
+@click.option("--baseline", metavar="FILE", help="An earlier run to compare with.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(min=0),
+    default=0.1,
+    show_default=True,
+    help="By which share a latency may be worse than in the baseline.",
+)
+@click.option("--save", metavar="FILE", help="Keep what was measured, for --from and --baseline.")
+@click.option("--from", "recorded", metavar="FILE", help="Judge what was saved, instead of measuring.")
+@click.option(
+    "--timeout",
+    "request_s",
+    type=_POSITIVE,
+    default=60.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="How long each request may take.",
+)
+@_output
+@_choosing
+def load(
+    outputs: tuple[str, ...],
+    strict: bool,
+    select: tuple[str, ...],
+    skip: tuple[str, ...],
+    config: str | None,
+    checks_dirs: tuple[str, ...],
+    **given: Any,
+) -> int:
+    """Put an endpoint under load, and say how it bears it."""
+    from dynocheck.commands import load
+
+    chosen = _choices(
+        outputs=outputs, strict=strict, select=select, skip=skip, config=config, checks_dirs=checks_dirs
+    )
+    return load.run(chosen, load.Wanted(**given))
 
 
 @cli.command()
 def demo() -> int:
-    """Judge a recorded cluster and a reference recipe: no cluster, no GPU needed."""
+    """Judge a recorded cluster, a reference recipe and a simulated engine: no cluster, no GPU needed."""
     from dynocheck.commands import demo
 
     return demo.run()

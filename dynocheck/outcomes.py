@@ -1,8 +1,9 @@
 """What a check may say, and the report that is made of it: the contract `dynocheck.report/v1`."""
 
 import enum
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Any, Literal
 
 import msgspec
 
@@ -59,8 +60,30 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     location: Location | None = None
 
 
+class Suppressed(msgspec.Struct, frozen=True, kw_only=True):
+    """A finding that does not count: a comment says so, a baseline has it, or it was there before a change.
+
+    `reason` is what the comment says, the file of the baseline, or the revision that was changed.
+    """
+
+    by: Literal["comment", "baseline", "diff"]
+    reason: str
+    finding: Finding
+
+    @property
+    def how(self) -> str:
+        """In words, to follow "a finding"."""
+        match self.by:
+            case "comment":
+                return f"ignored: {self.reason or 'no reason given'}"
+            case "baseline":
+                return f"in the baseline {self.reason}"
+            case "diff":
+                return f"there already at {self.reason}"
+
+
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What one check said, with the seconds it took to judge."""
+    """What one check said, with the seconds it took to judge; `suppressed` does not count."""
 
     check: str
     title: str
@@ -69,6 +92,26 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     duration_s: float
     findings: tuple[Finding, ...] = ()
+    suppressed: tuple[Suppressed, ...] = ()
+
+
+Scalar = str | int | float | bool | None
+Cell = Scalar | tuple[Scalar, ...]
+Row = Mapping[str, Cell]
+
+
+class Table(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen, laid out for people; it judges nothing.
+
+    A cell of several values shows them one below another, each beside its like in the row's other cells.
+    `note` says what the columns do not, or why there are no rows.
+    """
+
+    id: str
+    title: str
+    columns: tuple[str, ...] = ()
+    rows: tuple[tuple[Cell, ...], ...] = ()
+    note: str | None = None
 
 
 class Tool(msgspec.Struct, frozen=True):
@@ -87,6 +130,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     target: dict[str, Any]
     summary: dict[Outcome, int]
     verdicts: tuple[Verdict, ...]
+    tables: tuple[Table, ...] = ()
 
 
 class Skip(Exception):
@@ -152,6 +196,18 @@ def worst(outcomes: Iterable[Outcome]) -> Outcome:
     return max(outcomes, key=lambda outcome: outcome.severity, default=Outcome.PASS)
 
 
+def deciding(findings: Iterable[Finding], outcome: Outcome) -> str:
+    """The first message of this outcome, and how many more there are."""
+    first, *others = [finding.message for finding in findings if finding.outcome is outcome]
+    return f"{first} (and {len(others)} more)" if others else first
+
+
+def counted(suppressed: Iterable[Suppressed]) -> Iterator[str]:
+    """How many findings do not count, and why, a line for each why."""
+    for how, many in Counter(each.how for each in suppressed).items():
+        yield f"{many} finding{'s' if many > 1 else ''} {how}"
+
+
 def summarize(verdicts: Iterable[Verdict]) -> dict[Outcome, int]:
     """How many verdicts ended in each outcome, every outcome named."""
     counts = dict.fromkeys(
@@ -165,11 +221,12 @@ def summarize(verdicts: Iterable[Verdict]) -> dict[Outcome, int]:
 def exit_code(report: Report, *, strict: bool = False) -> int:
     """0 fit, 1 not fit, 3 could not tell. `strict` counts a warning as not fit.
 
-    A run in which nothing was judged could not tell.
+    A run in which nothing was judged could not tell. What was judged and found only what does not count, was.
     """
     seen = {outcome for outcome, count in report.summary.items() if count}
     if Outcome.FAIL in seen or (strict and Outcome.WARN in seen):
         return 1
-    if seen & {Outcome.UNKNOWN, Outcome.ERROR} or not seen & {Outcome.PASS, Outcome.WARN}:
+    if seen & {Outcome.UNKNOWN, Outcome.ERROR}:
         return 3
-    return 0
+    judged = seen & {Outcome.PASS, Outcome.WARN} or any(verdict.suppressed for verdict in report.verdicts)
+    return 0 if judged else 3

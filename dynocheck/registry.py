@@ -14,16 +14,18 @@ from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from dynocheck.errors import UsageError
 from dynocheck.facts import Access, Fact
-from dynocheck.outcomes import Finding
+from dynocheck.outcomes import Finding, Row
 
 CHECKS_GROUP = "dynocheck.checks"
 PROBES_GROUP = "dynocheck.probes"
 
 CheckFunction = Callable[..., Iterable[Finding] | None]
+TableFunction = Callable[..., Iterable[Row]]
+R = TypeVar("R", bound="Reader")
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -41,12 +43,12 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Check:
-    """One thing that must hold, stated by its title and judged by its function."""
+class Reader:
+    """What is made of facts by a function: a check, or a table."""
 
     id: str
     title: str
-    judge: CheckFunction
+    function: Callable[..., Any]
     aliases: tuple[str, ...] = ()
 
     @property
@@ -56,7 +58,7 @@ class Check:
     @property
     def page(self) -> str:
         """Why it matters and what mends it."""
-        return inspect.cleandoc(self.judge.__doc__ or "")
+        return inspect.cleandoc(self.function.__doc__ or "")
 
     @cached_property
     def needs(self) -> tuple[Need, ...]:
@@ -70,17 +72,38 @@ class Check:
         """Whether this id or glob means it: by its id, its area or an id it had before."""
         return any(fnmatchcase(name, pattern) for name in (self.id, self.area, *self.aliases))
 
+
+@dataclass(frozen=True)
+class Check(Reader):
+    """One thing that must hold, stated by its title and judged by its function."""
+
     def __call__(self, *facts: Any, **named: Any) -> Iterable[Finding] | None:
-        return self.judge(*facts, **named)
+        found: Iterable[Finding] | None = self.function(*facts, **named)
+        return found
+
+
+@dataclass(frozen=True)
+class TableMaker(Reader):
+    """Facts laid out for people, a row for each that its function yields."""
+
+    note: str | None = None
+
+    def __call__(self, *facts: Any, **named: Any) -> Iterable[Row]:
+        rows: Iterable[Row] = self.function(*facts, **named)
+        return rows
 
 
 @dataclass(frozen=True)
 class Probe:
-    """Gathers one kind of fact from its sources: what its function takes and returns says which."""
+    """Gathers one kind of fact: what its function takes and returns says from what, and which.
+
+    It may look at sources, and at facts of other probes, for which it waits.
+    """
 
     name: str
     look: Callable[..., Fact]
     access: tuple[Access, ...] = ()
+    limit: Callable[..., float] | None = None
 
     @cached_property
     def provides(self) -> type[Fact]:
@@ -98,6 +121,10 @@ class Probe:
         """What it looks at, by parameter name."""
         return {name: t for name, t in _hints(self.look, self.name).items() if name != "return"}
 
+    def limit_s(self, usual: float, **named: Any) -> float:
+        """The seconds that it may take when it looks at these."""
+        return usual if self.limit is None else self.limit(**named)
+
     def __call__(self, *sources: Any, **named: Any) -> Fact:
         return self.look(*sources, **named)
 
@@ -106,15 +133,19 @@ class Probe:
 class Registry:
     checks: tuple[Check, ...]
     probes: tuple[Probe, ...]
+    tables: tuple[TableMaker, ...] = ()
     by_id: dict[str, Check] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         by_id: dict[str, Check] = {}
-        for found in self.checks:
+        taken: set[str] = set()
+        for found in (*self.checks, *self.tables):
             for name in (found.id, *found.aliases):
-                if name in by_id:
+                if name in taken:
                     raise RegistryError(f"two checks are called {name}")
-                by_id[name] = found
+                taken.add(name)
+                if isinstance(found, Check):
+                    by_id[name] = found
         object.__setattr__(self, "by_id", by_id)
         provided: dict[type[Fact], Probe] = {}
         for prober in self.probes:
@@ -138,8 +169,7 @@ def check(
     :param aliases: ids that the check had before.
     :raises RegistryError: the id is not of that form.
     """
-    if not _ID.fullmatch(id):
-        raise RegistryError(f"check id {id!r} is not of the form area.kebab-name")
+    _well_formed(id)
 
     def make(judge: CheckFunction) -> Check:
         return Check(id, title, judge, tuple(aliases))
@@ -147,14 +177,47 @@ def check(
     return make
 
 
-def probe(*, access: Sequence[Access] = ()) -> Callable[[Callable[..., Fact]], Probe]:
-    """Make a probe of a function that takes sources and returns a fact, or raises `Unavailable`.
+def table(
+    id: str,  # noqa: A002
+    *,
+    title: str,
+    note: str | None = None,
+) -> Callable[[TableFunction], TableMaker]:
+    """Make a table of a function that takes facts and yields rows: a mapping from column to cell each.
+
+    A column is there when a row has something in it, in the order in which they come. Without rows there
+    is no table.
+
+    :param id: `area.kebab-name`; `--select` and `--skip` of its area, or of itself, mean the table too.
+    :param title: what its rows are.
+    :param note: a line below it.
+    :raises RegistryError: the id is not of that form.
+    """
+    _well_formed(id)
+
+    def make(rows: TableFunction) -> TableMaker:
+        return TableMaker(id, title, rows, note=note)
+
+    return make
+
+
+def _well_formed(id: str) -> None:  # noqa: A002
+    if not _ID.fullmatch(id):
+        raise RegistryError(f"check id {id!r} is not of the form area.kebab-name")
+
+
+def probe(
+    *, access: Sequence[Access] = (), limit: Callable[..., float] | None = None
+) -> Callable[[Callable[..., Fact]], Probe]:
+    """Make a probe of a function that takes sources and facts and returns a fact, or raises `Unavailable`.
 
     :param access: the rights in a cluster that it needs.
+    :param limit: gives, for what the probe is given, the seconds that it may take, where those of other
+        probes are too few.
     """
 
     def make(look: Callable[..., Fact]) -> Probe:
-        return Probe(look.__name__, look, tuple(access))
+        return Probe(look.__name__, look, tuple(access), limit)
 
     return make
 
@@ -172,20 +235,21 @@ def load(checks_dirs: Iterable[Path] = ()) -> Registry:
     for folder in checks_dirs:
         modules.extend(_folder(folder))
     things = (thing for module in modules for thing in vars(module).values())
-    found = list(dict.fromkeys(thing for thing in things if isinstance(thing, (Check, Probe))))
+    found = list(dict.fromkeys(thing for thing in things if isinstance(thing, (Reader, Probe))))
     return Registry(
         checks=tuple(sorted((c for c in found if isinstance(c, Check)), key=lambda c: c.id)),
         probes=tuple(p for p in found if isinstance(p, Probe)),
+        tables=tuple(t for t in found if isinstance(t, TableMaker)),
     )
 
 
-def matching(checks: Sequence[Check], only: Sequence[str], without: Sequence[str]) -> tuple[Check, ...]:
-    """The checks that match one of `only`, or all when it is empty, and none of `without`."""
+def matching(checks: Sequence[R], only: Sequence[str], without: Sequence[str]) -> tuple[R, ...]:
+    """The checks or tables that match one of `only`, or all when it is empty, and none of `without`."""
     kept = (c for c in checks if not only or any(c.matches(pattern) for pattern in only))
     return tuple(c for c in kept if not any(c.matches(pattern) for pattern in without))
 
 
-def select(checks: Sequence[Check], only: Sequence[str], without: Sequence[str]) -> tuple[Check, ...]:
+def select(checks: Sequence[R], only: Sequence[str], without: Sequence[str]) -> tuple[R, ...]:
     """The same, of patterns that must each mean something.
 
     :raises RegistryError: an id or glob matches no check.
@@ -228,9 +292,9 @@ def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
         raise RegistryError(f"{name}: {error}") from error
 
 
-def _needs(owner: Check) -> Iterator[Need]:
-    hints = _hints(owner.judge, owner.id)
-    for parameter in inspect.signature(owner.judge).parameters:
+def _needs(owner: Reader) -> Iterator[Need]:
+    hints = _hints(owner.function, owner.id)
+    for parameter in inspect.signature(owner.function).parameters:
         hint = hints.get(parameter)
         options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)
         facts = [o for o in options if isinstance(o, type) and issubclass(o, Fact)]

@@ -18,12 +18,27 @@ _NAME = re.compile(
     r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE
 )
 # Names that hold such a word and nothing secret: a count, a file, the object that holds it.
-_HARMLESS = re.compile(r"TOKENIZER|TOKENS|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH)$", re.IGNORECASE)
+_HARMLESS = re.compile(
+    r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_"
+    r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL)$",
+    re.IGNORECASE,
+)
+# What stands where a secret will be: nothing, another variable, a hint to the reader, a switch.
+_STAND_IN = re.compile(
+    r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|(your|change|replace|insert|enter)[-_ ][a-z_ -]*|(change|replace)me"
+    r"|x+|\*+|\.+|true|false|none|null",
+    re.IGNORECASE,
+)
 
 
 def names_secret(name: str) -> bool:
     """Whether a variable of this name holds a secret, by what people call them."""
     return bool(_NAME.search(name)) and not _HARMLESS.search(name)
+
+
+def stands_in(text: str) -> bool:
+    """Whether the value of a variable that is named like a secret is none yet."""
+    return _STAND_IN.fullmatch(text) is not None
 
 
 def hide(value: Any) -> Any:

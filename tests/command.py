@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -12,6 +14,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
+
+from dynocheck.cli import main
 
 ROOT = Path(__file__).parent.parent
 
@@ -43,6 +47,14 @@ class Ended:
 def interruptible() -> None:
     """Heed Ctrl-C, to which the children of a shell's background jobs are born deaf."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
+def inside(*arguments: str | Path, cwd: Path | None = None) -> Ended:
+    """Run a command line in this process: quick, for what needs no process of its own."""
+    out, err = io.StringIO(), io.StringIO()
+    with contextlib.chdir(cwd or ROOT), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
+        code = main([str(argument) for argument in arguments])
+    return Ended(code, out.getvalue(), err.getvalue())
 
 
 def dynocheck(*arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Ended:

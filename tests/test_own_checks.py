@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import textwrap
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -135,6 +136,86 @@ def test_a_module_that_cannot_be_used_is_named(own: Path, text: str, says: str) 
     assert ended.err.count("\n") == 1
 
 
+# Tables
+
+TABLES = """
+from collections.abc import Iterator
+from dynocheck import Row, probe, table
+from dynocheck.facts import Fact, Recipes
+
+class Moon(Fact, frozen=True):
+    phase: str
+
+@probe()
+def moon() -> Moon:
+    return Moon("full")
+
+@table("graph.names", title="Names of graphs", note="as written")
+def names(recipes: Recipes) -> Iterator[Row]:
+    for recipe in recipes:
+        for graph in recipe.graphs:
+            yield {"name": graph.name, "nothing": None, "GPUs": graph.gpus}
+
+@table("house.moon", title="Phases")
+def phases(moon: Moon) -> Iterator[Row]:
+    yield {"phase": moon.phase}
+
+@table("house.empty", title="Nothing")
+def empty(recipes: Recipes) -> Iterator[Row]:
+    return iter(())
+
+@table("house.broken", title="Broken")
+def broken(recipes: Recipes) -> Iterator[Row]:
+    yield {"a": 1}
+    raise ValueError("hf_secretsecretsecret")
+"""
+
+
+@pytest.fixture
+def tables(tmp_path: Path) -> Path:
+    folder = tmp_path / "tables"
+    folder.mkdir()
+    (folder / "tables.py").write_text(TABLES)
+    return folder
+
+
+def tabled(*arguments: str | Path) -> dict[str, dict[str, Any]]:
+    ended = dynocheck("recipe", RECIPE, "-o", "json", *arguments)
+    assert ended.code == 0, "a table judges nothing"
+    return {table["id"]: table for table in ended.report["tables"]}
+
+
+def test_a_table_of_ones_own(tables: Path) -> None:
+    found = tabled("--checks-dir", tables)
+    assert set(found) == {"graph.variants", "graph.names", "house.broken"}, "none looks at the moon"
+    names = found["graph.names"]
+    assert (names["title"], names["note"], names["columns"]) == (
+        "Names of graphs",
+        "as written",
+        ["name", "GPUs"],
+    ), "a column without anything in it is left out"
+    assert len(names["rows"]) == len(found["graph.variants"]["rows"])
+    broken = found["house.broken"]
+    assert (broken["rows"], broken["note"]) == ([], "crashed: ValueError in tables.py, line 30")
+
+
+def test_a_table_follows_the_selection(tables: Path) -> None:
+    own = ("--checks-dir", tables)
+    assert set(tabled(*own, "--select", "graph")) == {"graph.variants", "graph.names"}
+    assert set(tabled(*own, "--select", "model")) == set()
+    assert set(tabled(*own, "--skip", "graph.names", "--skip", "house")) == {"graph.variants"}
+
+
+def test_a_table_is_no_check(tables: Path) -> None:
+    ended = dynocheck("recipe", RECIPE, "--checks-dir", tables, "--select", "graph.names")
+    assert (ended.code, ended.err) == (
+        2,
+        "error: no check here matches 'graph.names'; `dynocheck checks` lists them all\n",
+    )
+    (tables / "more.py").write_text(TABLES)
+    assert "two checks are called graph.names" in dynocheck("recipe", RECIPE, "--checks-dir", tables).err
+
+
 # Configuration
 
 
@@ -151,12 +232,14 @@ def test_a_site_decides_once(own: Path, tmp_path: Path) -> None:
     assert found["house.labels"] == "fail"
     assert found["house.sunny"] == "warn"
     assert not [check for check in found if check.startswith(("perf.", "manifest."))]
-    assert outcomes("--select", "perf", cwd=tmp_path)[1] == {"perf.endpoint": "pass"}
+    selected = outcomes("--select", "perf", cwd=tmp_path)[1]
+    assert selected["perf.endpoint"] == "pass"
+    assert {check.partition(".")[0] for check in selected} == {"perf"}
 
 
 def test_pyproject_serves_too(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.dynocheck]\nselect = ["graph"]\n')
-    assert outcomes(cwd=tmp_path)[1] == {"graph.frontend": "pass"}
+    assert {check.partition(".")[0] for check in outcomes(cwd=tmp_path)[1]} == {"graph"}
     (tmp_path / "pyproject.toml").write_text('[tool.other]\nselect = ["graph"]\n')
     assert len(outcomes(cwd=tmp_path)[1]) > 1
 

@@ -3,8 +3,8 @@
     python tools/compact_crds.py SOURCE=FOLDER...
 
 SOURCE says in the result where a folder's definitions come from, for instance gateway-api/v1.5.1. Only what
-decides validity is kept: no descriptions, no examples. Subtrees that occur twice (pod templates above all)
-are written once.
+decides validity is kept: no descriptions, no examples, and of the rules in CEL those that judge a new object.
+Subtrees that occur twice (pod templates above all) are written once.
 """
 
 import hashlib
@@ -15,52 +15,10 @@ from typing import Any
 
 import yaml
 
+from dynocheck.schema.definitions import compact
+
 TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "schemas.json"
-KEPT = (
-    "allOf",
-    "format",
-    "not",
-    "x-kubernetes-embedded-resource",
-    "x-kubernetes-list-map-keys",
-    "x-kubernetes-list-type",
-    "additionalProperties",
-    "anyOf",
-    "default",
-    "enum",
-    "items",
-    "maxItems",
-    "maxLength",
-    "maxProperties",
-    "maximum",
-    "minItems",
-    "minLength",
-    "minProperties",
-    "minimum",
-    "nullable",
-    "oneOf",
-    "pattern",
-    "properties",
-    "required",
-    "type",
-    "x-kubernetes-int-or-string",
-    "x-kubernetes-preserve-unknown-fields",
-)
 SMALL = 120  # characters: a subtree shorter than a reference is worth is written in place
-
-
-def compact(schema: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: value for key, value in schema.items() if key in KEPT}
-    if "properties" in kept:
-        kept["properties"] = {name: compact(value) for name, value in sorted(kept["properties"].items())}
-    for key in ("items", "additionalProperties", "not"):
-        if isinstance(kept.get(key), dict):
-            kept[key] = compact(kept[key])
-    for key in ("allOf", "anyOf", "oneOf"):
-        if key in kept:
-            kept[key] = [compact(option) for option in kept[key]]
-    if kept.get("x-kubernetes-list-type") == "atomic":
-        del kept["x-kubernetes-list-type"]
-    return kept
 
 
 def share(schema: Any, shared: dict[str, Any]) -> Any:

@@ -1,13 +1,20 @@
-"""Writes docs/checks.md, the page of every check, from the checks themselves.
+"""Writes what the documents repeat: docs/checks.md from the checks themselves, and the README's table.
 
 python -m tools.write_docs
 """
 
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 from dynocheck.registry import Check, load
 
-TARGET = Path(__file__).parent.parent / "docs" / "checks.md"
+ROOT = Path(__file__).parent.parent
+TARGET = ROOT / "docs" / "checks.md"
+README = ROOT / "README.md"
+TABLE = re.compile(r"(?<=```console\n\$ dynocheck preflight\n).*?(?=\n```)", re.DOTALL)
 _HEAD = """# Checks
 
 One section a check; `dynocheck explain ID` shows the same. This page is made by `make docs`.
@@ -39,9 +46,18 @@ def _section(check: Check) -> str:
     return "\n\n".join(parts)
 
 
+def table() -> str:
+    """What preflight says of the recorded cluster, 100 columns wide."""
+    command = [sys.executable, "-m", "dynocheck", "preflight", "--snapshot", "dynocheck/data/demo.json"]
+    environment = {**os.environ, "COLUMNS": "100"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    return done.stdout.strip()
+
+
 def main() -> None:
     TARGET.write_text(text(), encoding="utf-8")
-    print(TARGET)
+    README.write_text(TABLE.sub(lambda _: table(), README.read_text(encoding="utf-8")), encoding="utf-8")
+    print(TARGET, README)
 
 
 if __name__ == "__main__":

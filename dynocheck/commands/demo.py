@@ -1,20 +1,23 @@
-"""`dynocheck demo`: the tour, on a recorded cluster and a reference recipe that come with the package."""
+"""`dynocheck demo`: the tour, on what comes with the package: a recorded cluster, a reference recipe, and an
+engine that is simulated.
+"""
 
 import os
 from importlib.resources import as_file, files
 
 import click
 
-from dynocheck.commands import preflight, recipe
+from dynocheck.commands import preflight, recipe, smoke
 from dynocheck.commands.judging import Choices
+from dynocheck.simulated import apart
 
 _RECIPE = "deepseek-r1"
 
 
 def run() -> int:
-    """Judge both and say what the exit codes would be.
+    """Judge each and say what the exit codes would be.
 
-    :return: 0 when both could be judged, whatever the verdict; else the exit code of what could not.
+    :return: 0 when all could be judged, whatever the verdict; else the exit code of what could not.
     """
     package = files("dynocheck")
     with (
@@ -27,5 +30,8 @@ def run() -> int:
             f"exit code {cluster_code}\n\n$ dynocheck recipe recipes/{_RECIPE}      # a reference recipe\n"
         )
         recipe_code = recipe.run(Choices(), (os.path.relpath(folder),), cluster=False)
-        click.echo(f"exit code {recipe_code}\n\nOn a cluster of your own: dynocheck preflight")
-    return max((code for code in (cluster_code, recipe_code) if code > 1), default=0)
+    with apart() as url:
+        click.echo(f"exit code {recipe_code}\n\n$ dynocheck smoke --url {url}      # a simulated engine\n")
+        smoke_code = smoke.run(Choices(), smoke.Asked(url=url))
+    click.echo(f"exit code {smoke_code}\n\nOn a cluster of your own: dynocheck preflight")
+    return max((code for code in (cluster_code, recipe_code, smoke_code) if code > 1), default=0)

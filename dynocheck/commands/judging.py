@@ -2,21 +2,28 @@
 
 import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from dynocheck import config, reports, runner, snapshot
+from dynocheck.commands.aside import Aside, Wanted, noted
 from dynocheck.commands.variants import weighed
 from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
+from dynocheck.facts.endpoint import EndpointFact
+from dynocheck.facts.load import LoadFact
+from dynocheck.facts.recipe import IgnoreUses
 from dynocheck.kube import Cluster
-from dynocheck.outcomes import Outcome, exit_code
-from dynocheck.registry import Check, Probe, Registry, load, matching, select
+from dynocheck.outcomes import Outcome, Report, exit_code
+from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, load, matching, select
 from dynocheck.reports import progress
 
 INTERRUPTED = 130
+Scope = type[Fact] | tuple[type[Fact], ...]  # a verb's: of these facts its checks need one
+_SCOPES = (ClusterFact, RecipeFact, EndpointFact, LoadFact)
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class Choices:
     kubeconfig: str | None = None
     context: str | None = None
     namespace: str | None = None
+    aside: Wanted = field(default_factory=Wanted)
 
 
 @dataclass(frozen=True)
@@ -53,22 +61,31 @@ class Setting:
         folders = (*configuration.checks_dirs, *choices.checks_dirs)
         return cls(configuration, load(Path(folder) for folder in folders))
 
-    def checks(self, choices: Choices, scope: type[Fact] | None = None) -> tuple[Check, ...]:
+    def checks(self, choices: Choices, scope: Scope | None = None) -> tuple[Check, ...]:
         """The checks of this scope that configuration and command line leave.
 
         :raises UsageError: an id or glob matches nothing: in the file no check at all, on the command line
             none that this verb can judge.
         """
-        everything = self.registry.checks
-        select(everything, self.configuration.select, self.configuration.skip)
+        everything, tables = self.registry.checks, self.registry.tables
+        select(everything, self.configuration.select, ())
+        select((*everything, *tables), (), self.configuration.skip)
         for pattern in self.configuration.levels:
             select(everything, (pattern,), ())
-        inside = tuple(c for c in everything if scope is None or _in_scope(c, scope))
+        inside = _inside(everything, scope)
+        select((*inside, *_inside(tables, scope)), (), choices.skip)
         if choices.select:  # what is asked for now counts more than what was decided once
-            return select(inside, choices.select, choices.skip)
-        left = matching(inside, self.configuration.select, self.configuration.skip)
-        select(inside, (), choices.skip)
+            left = select(inside, choices.select, ())
+        else:
+            left = matching(inside, self.configuration.select, self.configuration.skip)
         return matching(left, (), choices.skip)
+
+    def tables(self, choices: Choices, scope: Scope) -> tuple[TableMaker, ...]:
+        """The tables of this scope; where checks are selected, those that the same patterns match."""
+        inside = _inside(self.registry.tables, scope)
+        if not choices.select:
+            inside = matching(inside, self.configuration.select, self.configuration.skip)
+        return matching(inside, choices.select, choices.skip)
 
     @property
     def levels(self) -> dict[str, Outcome]:
@@ -80,57 +97,125 @@ class Setting:
         }
 
 
+@dataclass(frozen=True)
+class Scene:
+    """What a verb brings besides a cluster and recipes.
+
+    :param sources: for probes to look at, by type.
+    :param facts: what is known without a look.
+    :param describe: says, of the facts of the run, what it looked at, for the report.
+    :param doing: says what a long look is waiting for, at the moment.
+    """
+
+    sources: Mapping[type, Any] = field(default_factory=dict)
+    facts: Mapping[type[Fact], Fact] = field(default_factory=dict)
+    describe: Callable[[Mapping[type[Fact], Any]], dict[str, Any]] = lambda facts: {}
+    doing: Callable[[], str] = lambda: ""
+
+    def waiting(self, names: Sequence[str]) -> list[str]:
+        """What a run waits for: the probes that look, and what the slow one of them waits for itself."""
+        return [*names, *filter(None, [self.doing()])]
+
+
 def judge(
     command: str,
     choices: Choices,
-    scope: type[Fact],
+    scope: Scope,
     *,
     recipes: Sequence[str] = (),
     cluster: bool = False,
+    scene: Scene | None = None,
 ) -> int:
     """Judge and report.
 
-    :param scope: the base of the facts that a check must need to be part of this verb.
+    :param scope: the base of the facts of which a check must need one to be part of this verb.
     :param recipes: paths to look at.
     :param cluster: whether to look at a cluster, unless the choices name a recording of one.
+    :param scene: what else there is to look at.
     :return: the exit code.
     :raises UsageError: what the user gave cannot be used.
     """
     started = time.time()
     setting = Setting.of(choices)
-    sinks = [_sink(output) for output in choices.outputs or ("table",)]
-    if sum(sink.path is None for sink in sinks) > 1:
-        raise UsageError("two formats for one standard output; give one a file: -o FORMAT=FILE")
+    outputs = sinks(choices)
     checks = setting.checks(choices, scope)
+    aside = Aside(choices.aside, recipes)
 
     known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
     known.facts[Settings] = setting.configuration.thresholds
-    sources = sources_of(choices, recipes, cluster=cluster and choices.snapshot is None)
+    scene = scene or Scene()
+    known.facts |= scene.facts
+    sources = {**sources_of(choices, recipes, cluster=cluster and choices.snapshot is None), **scene.sources}
     target |= described(sources)
 
-    plan = runner.plan(checks, setting.registry.probes, sources, {*known.facts, *known.missing})
+    tables = setting.tables(choices, scope)
+    given: set[type[Fact]] = {*known.facts, *known.missing, IgnoreUses}
+    plan = runner.plan(checks, setting.registry.probes, sources, given, tables)
     for pattern in choices.select:
         chosen = [check for check in checks if check.matches(pattern)]
         if chosen and not any(check in plan.checks for check in chosen):
             raise UsageError(f"{pattern} needs more to look at: {_more(command)}")
     with progress.live() as show:
-        seen = look(plan, sources, choices.timeout_s, show)
+        seen = look(plan, sources, choices.timeout_s, lambda names: show(scene.waiting(names)), known)
     known.facts |= seen.facts
     known.missing |= seen.missing
-    verdicts = runner.judge(plan.checks, known, setting.levels)
+    known.interrupted = seen.interrupted
+    target |= scene.describe(known.facts)
+    verdicts = aside.judged(plan.checks, known, partial(noted, setting.registry.checks, setting.levels))
     read = known.facts.get(Recipes)
     if scope is ClusterFact and isinstance(read, Recipes):
         verdicts = weighed(verdicts, read)
-    report = runner.report(command, target, verdicts, started)
+    shown = (*runner.tabulate(plan.tables, known), *aside.tables(verdicts))
+    report = runner.report(command, target, verdicts, started, shown)
 
-    shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
-    failed = [error for sink in sinks if (error := sink.write(report, shown)) is not None]
-    if failed:
-        raise UsageError("; ".join(failed))
+    told(report, outputs, setting, choices)
     if seen.interrupted:
         print("interrupted: what was not seen by then is unknown", file=sys.stderr)
         return INTERRUPTED
     return exit_code(report, strict=choices.strict)
+
+
+def concluded(
+    command: str,
+    setting: Setting,
+    choices: Choices,
+    known: runner.Knowledge,
+    target: dict[str, Any],
+    checks: Sequence[Check],
+    scope: Scope,
+    started: float,
+) -> Report:
+    """The report on what is known, without looking any further.
+
+    :raises UsageError: what was selected needs more than that.
+    """
+    known.facts[Settings] = setting.configuration.thresholds
+    tables = setting.tables(choices, scope)
+    plan = runner.plan(checks, (), (), {*known.facts, *known.missing}, tables)
+    verdicts = runner.judge(plan.checks, known, setting.levels)
+    return runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
+
+
+def sinks(choices: Choices) -> "list[Sink]":
+    """Where the reports go.
+
+    :raises UsageError: they cannot go there.
+    """
+    made = [_sink(output) for output in choices.outputs or ("table",)]
+    if sum(sink.path is None for sink in made) > 1:
+        raise UsageError("two formats for one standard output; give one a file: -o FORMAT=FILE")
+    return made
+
+
+def told(report: Report, outputs: "Sequence[Sink]", setting: Setting, choices: Choices) -> None:
+    """Write the report to each of them.
+
+    :raises UsageError: one could not be written; the others are.
+    """
+    shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
+    failed = [error for sink in outputs if (error := sink.write(report, shown)) is not None]
+    if failed:
+        raise UsageError("; ".join(failed))
 
 
 def sources_of(choices: Choices, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:
@@ -162,20 +247,28 @@ def described(sources: dict[type, Any]) -> dict[str, Any]:
 
 
 def look(
-    plan: runner.Plan, sources: dict[type, Any], timeout_s: float, show: runner.Progress | None = None
+    plan: runner.Plan,
+    sources: dict[type, Any],
+    timeout_s: float,
+    show: runner.Progress | None = None,
+    known: runner.Knowledge | None = None,
 ) -> runner.Knowledge:
-    """Run the probes of a plan.
+    """Run the probes of a plan, on sources and on what is known already.
 
     :raises UsageError: a recipe path holds nothing to judge.
     """
     complete = {**sources, RequiredAccess: RequiredAccess(plan.access)}
-    return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show)
+    return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show, known=known)
 
 
-def _in_scope(candidate: Check, scope: type[Fact]) -> bool:
-    """Whether a check needs a fact of this scope; one that needs neither kind belongs to every scope."""
+def _inside(candidates: Sequence[R], scope: Scope | None) -> tuple[R, ...]:
+    return tuple(each for each in candidates if scope is None or _in_scope(each, scope))
+
+
+def _in_scope(candidate: Reader, scope: Scope) -> bool:
+    """Whether it needs a fact of this scope; what needs none of any scope belongs to every scope."""
     facts = [need.fact for need in candidate.needs]
-    scoped = [fact for fact in facts if issubclass(fact, (ClusterFact, RecipeFact))]
+    scoped = [fact for fact in facts if issubclass(fact, _SCOPES)]
     return not scoped or any(issubclass(fact, scope) for fact in scoped)
 
 
@@ -197,10 +290,10 @@ def _recorded(
 
 
 def _more(command: str) -> str:
-    return "add --cluster" if command == "recipe" else "add --recipe DIR"
+    return {"recipe": "add --cluster", "preflight": "add --recipe DIR"}.get(command, "a cluster")
 
 
-class _Sink(NamedTuple):
+class Sink(NamedTuple):
     format: str
     path: Path | None
 
@@ -215,7 +308,7 @@ class _Sink(NamedTuple):
         return None
 
 
-def _sink(output: str) -> _Sink:
+def _sink(output: str) -> Sink:
     name, equals, path = output.partition("=")
     if name not in reports.FORMATS:
         raise UsageError(f"-o {output}: no such format; there are {', '.join(reports.FORMATS)}")
@@ -223,4 +316,4 @@ def _sink(output: str) -> _Sink:
         raise UsageError(f"-o {output}: no file after the =")
     if path and not Path(path).absolute().parent.is_dir():
         raise UsageError(f"-o {output}: no folder {Path(path).parent}")
-    return _Sink(name, Path(path) if path else None)
+    return Sink(name, Path(path) if path else None)

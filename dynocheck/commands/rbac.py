@@ -10,24 +10,30 @@ import yaml
 from dynocheck import runner
 from dynocheck.commands.judging import Choices, Setting
 from dynocheck.facts import Access, ClusterFact, RecipePaths, Settings
+from dynocheck.facts.endpoint import EndpointFact
 from dynocheck.kube import Cluster
+from dynocheck.probes.asking import Target
+from dynocheck.probes.endpoint_address import Deployment
 
 
-def run(choices: Choices) -> int:
-    """Print the roles that the chosen checks need, as YAML."""
+def run(choices: Choices, *, smoke: bool = False) -> int:
+    """Print the roles that the chosen checks need, as YAML; those of smoke instead of preflight's."""
     setting = Setting.of(choices)
-    checks = setting.checks(choices, ClusterFact)
-    plan = runner.plan(checks, setting.registry.probes, {Cluster, RecipePaths}, {Settings})
+    checks = setting.checks(choices, EndpointFact if smoke else ClusterFact)
+    sources: set[type] = {Cluster, Deployment, Target} if smoke else {Cluster, RecipePaths}
+    plan = runner.plan(checks, setting.registry.probes, sources, {Settings})
     click.echo(yaml.safe_dump_all(roles(plan.access), sort_keys=False), nl=False)
     return 0
 
 
 def roles(access: Iterable[Access]) -> list[dict[str, Any]]:
-    """A ClusterRole that grants these rights, and a Role for those that are needed in one namespace only."""
+    """A ClusterRole that grants these rights, and a Role for those that are needed in one namespace only;
+    neither where it would grant nothing.
+    """
     rights = list(access)
     local = [right for right in rights if right.local]
-    found = [_role("ClusterRole", [right for right in rights if not right.local])]
-    return [*found, _role("Role", local)] if local else found
+    wide = [right for right in rights if not right.local]
+    return [_role(kind, found) for kind, found in (("ClusterRole", wide), ("Role", local)) if found]
 
 
 def _role(kind: str, access: Iterable[Access]) -> dict[str, Any]:

@@ -5,8 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from msgspec.structs import replace
 
 from dynocheck.facts.recipe import Recipe
-from dynocheck.outcomes import Finding, Outcome, Verdict
-from dynocheck.runner import revised
+from dynocheck.outcomes import Finding, Outcome, Verdict, deciding, worst
 
 
 def weighed(verdicts: Sequence[Verdict], recipes: Iterable[Recipe]) -> tuple[Verdict, ...]:
@@ -17,7 +16,8 @@ def weighed(verdicts: Sequence[Verdict], recipes: Iterable[Recipe]) -> tuple[Ver
     """
     instead = dict(_instead(verdicts, recipes))
     return tuple(
-        revised(verdict, [_weighed(finding, instead) for finding in verdict.findings]) for verdict in verdicts
+        _revised(verdict, tuple(_weighed(finding, instead) for finding in verdict.findings))
+        for verdict in verdicts
     )
 
 
@@ -44,3 +44,10 @@ def _weighed(finding: Finding, instead: Mapping[str, str]) -> Finding:
         outcome=Outcome.WARN,
         message=f"{finding.message} (of the same recipe, {instead[place]} fits)",
     )
+
+
+def _revised(verdict: Verdict, findings: tuple[Finding, ...]) -> Verdict:
+    if findings == verdict.findings:
+        return verdict
+    outcome = worst(finding.outcome for finding in findings)
+    return replace(verdict, outcome=outcome, message=deciding(findings, outcome), findings=findings)

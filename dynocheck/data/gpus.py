@@ -1,5 +1,6 @@
 """What kinds of GPU there are, and what each can compute."""
 
+from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
@@ -10,7 +11,8 @@ class GpuType(msgspec.Struct, frozen=True):
     """A GPU by its product label. `host` is the architecture of the CPU it is soldered to, where it is.
 
     `memory_gb` is nominal, and None where neither the name nor a source tells it. `data_center` is whether
-    NVIDIA supports CUDA's forward compatibility on it.
+    NVIDIA supports CUDA's forward compatibility on it. `per_node` is how many of
+    them a node has, where all nodes have that many.
     """
 
     product: str
@@ -21,6 +23,8 @@ class GpuType(msgspec.Struct, frozen=True):
     host: str | None = None
     memory_gb: int | None = None
     memory_source: str = ""
+    per_node: int | None = None
+    node_source: str = ""
 
     @property
     def capability(self) -> tuple[int, int]:
@@ -52,6 +56,25 @@ def capability(version: str) -> tuple[int, int]:
 def gpu_type(product: str) -> GpuType | None:
     """The row of a product label, or None when the table does not have it."""
     return _types().get(product)
+
+
+def memory_gb(products: Iterable[str]) -> int | None:
+    """The memory of the largest of these products, or None when the table does not have that of each."""
+    found = [row.memory_gb if (row := gpu_type(product)) else None for product in products]
+    known = [memory for memory in found if memory is not None]
+    return max(known) if known and len(known) == len(found) else None
+
+
+def per_node(products: Iterable[str]) -> int | None:
+    """The most of these GPUs that one node has, or None when the table does not have that of each product."""
+    found = [row.per_node if (row := gpu_type(product)) else None for product in products]
+    known = [number for number in found if number is not None]
+    return max(known) if known and len(known) == len(found) else None
+
+
+def largest() -> GpuType:
+    """The product with the most memory."""
+    return max(_types().values(), key=lambda row: row.memory_gb or 0)
 
 
 def precision(name: str, engine: str) -> Precision | None:

@@ -34,6 +34,17 @@ class Argument:
         except ValueError:
             return None
 
+    def says(self, value: Any) -> bool:
+        """Whether it means this value, however the two are written: `1` and `"1"`, `0.90` and `0.9`."""
+        if isinstance(self.value, bool) or isinstance(value, bool):
+            return str(self.value).lower() == str(value).lower()
+        if self.entries is not None:
+            return self.entries == value or self.entries == Argument("", value, "", 1, 1).entries
+        try:
+            return float(self.value) == float(value)
+        except (TypeError, ValueError, OverflowError):
+            return str(self.value) == str(value)
+
     @property
     def on(self) -> bool | None:
         """Whether it switches something on; None when that is not known."""
@@ -56,15 +67,24 @@ class Argument:
 class Arguments:
     """The arguments of one launch, by the engine's name for each; the winning source last.
 
+    `overruled` are those that another source contradicts, each with the one that wins.
+
     :param complete: whether nothing but these is given. False when a word of the command line could hold
         more, or a file that is named is not in the recipe.
     """
 
     def __init__(self, *sources: Mapping[str, Argument], complete: bool = True) -> None:
         self._found: dict[str, Argument] = {}
+        self.overruled: list[tuple[Argument, Argument]] = []
         for source in sources:
+            self.overruled += [(old, new) for name, new in source.items() if (old := self._lost(name, new))]
             self._found.update(source)
         self.complete = complete
+
+    def _lost(self, name: str, new: Argument) -> Argument | None:
+        """What was given under this name before and says something else."""
+        old = self._found.get(name)
+        return old if old is not None and old.known and new.known and not old.says(new.value) else None
 
     def get(self, *names: str) -> Argument | None:
         """The argument of the first of these names that is given."""
@@ -75,6 +95,17 @@ class Arguments:
         found = self.get(*names)
         number = 1 if found is None else found.integer
         return number if number is not None and number > 0 else None
+
+    def text(self, name: str, default: str) -> str | None:
+        """The value as text, the default when it is not given, None when it is not known."""
+        found = self.get(name)
+        if found is None:
+            return default
+        return str(found.value) if found.known else None
+
+    def starting(self, prefix: str) -> bool:
+        """Whether an argument's name begins with this."""
+        return any(name.startswith(prefix) for name in self._found)
 
     def on(self, *names: str) -> bool | None:
         """Whether one of these switches is given and not negated; None when that is not known."""

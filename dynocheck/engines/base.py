@@ -3,7 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from dynocheck.engines.arguments import Arguments
+from dynocheck.engines.arguments import Argument, Arguments
+from dynocheck.engines.memory import Budget
 from dynocheck.facts.recipe import Container, Launch
 
 
@@ -33,18 +34,31 @@ class Parallelism:
         return " x ".join(parts)
 
 
+def share(found: Argument | None, default: float) -> float | None:
+    """A share of the GPU's memory: the default when it is not given, None when it is not known or not one."""
+    if found is None:
+        return default
+    try:
+        number = float(found.value)
+    except (TypeError, ValueError, OverflowError):
+        return None
+    return number if 0 < number <= 1 else None
+
+
 @dataclass(frozen=True)
 class Engine:
     """An inference engine as Dynamo starts it.
 
     `arguments` reads them from every place the engine reads them from, given the container, the launch
-    and the file that it stands in. `parallelism` is None when a number in it cannot be known.
+    and the file that it stands in. `parallelism` and `budget` are None when a number in them cannot be known,
+    or when an argument changes what is loaded.
     """
 
     name: str
     module: str
     arguments: Callable[[Container, Launch, str], Arguments]
     parallelism: Callable[[Arguments], Parallelism | None]
+    budget: Callable[[Arguments], Budget | None]
     model_flags: tuple[str, ...]
 
     def model(self, arguments: Arguments) -> str | None:

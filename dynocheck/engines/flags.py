@@ -66,7 +66,7 @@ def read(words: Sequence[Word], file: str, spellings: Spellings) -> CommandLine:
     while at < len(words) and words[at].text != "--":
         word = words[at]
         at += 1
-        if word.text is None or not _is_flag(word.text):
+        if word.text is None or not is_flag(word.text):
             complete = complete and word.text is not None
             continue
         spelled, equals, inline = word.text.partition("=")
@@ -90,14 +90,15 @@ def read(words: Sequence[Word], file: str, spellings: Spellings) -> CommandLine:
     return CommandLine(found | dotted, complete)
 
 
-def _is_flag(text: str) -> bool:
+def is_flag(text: str) -> bool:
+    """Whether a parser takes a word for an option, not for a value."""
     head = text.partition("=")[0]
     return text.startswith("-") and len(text) > 1 and " " not in head and not _NEGATIVE.fullmatch(text)
 
 
 def _is_value(word: Word, flag: str) -> bool:
     """Whether a word belongs to the flag before it. One that is not known does, unless that is a switch."""
-    return not _SWITCH.fullmatch(flag) if word.text is None else not _is_flag(word.text)
+    return not _SWITCH.fullmatch(flag) if word.text is None else not is_flag(word.text)
 
 
 def _enter(dotted: dict[str, Argument], argument: Argument) -> None:

@@ -8,7 +8,8 @@ parallel ranks are the tensor parallel ones; without it each is a server of its 
 
 from dynocheck.engines import flags
 from dynocheck.engines.arguments import Argument, Arguments, config_file, from_environment
-from dynocheck.engines.base import Engine, Parallelism
+from dynocheck.engines.base import Engine, Parallelism, share
+from dynocheck.engines.memory import Budget, Sharding
 from dynocheck.facts.recipe import Container, Launch, Value
 
 _OPTIONS = {
@@ -24,10 +25,23 @@ _OPTIONS = {
     "model-loader-extra-config": ("--model-loader-extra-config",),
     "served-model-name": ("--served-model-name",),
     "nnodes": ("--nnodes",),
+    "context-length": ("--context-length",),
+    "cpu-offload-gb": ("--cpu-offload-gb",),
+    "disaggregation-transfer-backend": ("--disaggregation-transfer-backend",),
+    "json-model-override-args": ("--json-model-override-args",),
+    "kv-cache-dtype": ("--kv-cache-dtype",),
+    "kv-events-config": ("--kv-events-config",),
+    "load-format": ("--load-format",),
+    "mem-fraction-static": ("--mem-fraction-static",),
+    "page-size": ("--page-size",),
+    "quantization": ("--quantization",),
+    "torchao-config": ("--torchao-config",),
+    "disable-radix-cache": ("--disable-radix-cache",),
     "config": ("--config",),
     "disagg-config": ("--disagg-config",),
     "disagg-config-key": ("--disagg-config-key",),
 }
+_ALTERING = ("cpu-offload-gb", "json-model-override-args", "load-format", "torchao-config")
 _SPELLINGS = flags.Spellings({spelled: name for name, all_ in _OPTIONS.items() for spelled in all_})
 
 
@@ -67,4 +81,23 @@ def parallelism(given: Arguments) -> Parallelism | None:
     return Parallelism(tensor, pipeline, data, spread=not shares)
 
 
-ENGINE = Engine("sglang", "dynamo.sglang", arguments, parallelism, ("model-path",))
+def budget(given: Arguments) -> Budget | None:
+    tensor, pipeline = given.size("tensor-parallel-size"), given.size("pipeline-parallel-size")
+    data, shares = given.size("data-parallel-size"), given.on("enable-dp-attention")
+    static = share(given.get("mem-fraction-static"), 1.0)  # it chooses one by itself
+    longest = given.get("context-length")
+    if tensor is None or pipeline is None or data is None or shares is None or static is None:
+        return None
+    if given.get(*_ALTERING) or not given.complete:
+        return None
+    attention = max(1, tensor // data) if shares else tensor
+    return Budget(
+        Sharding(tensor, attention, tensor, pipeline),
+        static=static,
+        cache=given.text("kv-cache-dtype", "auto"),
+        longest=longest.integer if longest else None,
+        quantization=given.text("quantization", ""),
+    )
+
+
+ENGINE = Engine("sglang", "dynamo.sglang", arguments, parallelism, budget, ("model-path",))

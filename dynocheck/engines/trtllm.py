@@ -8,7 +8,8 @@ parallel ranks.
 
 from dynocheck.engines import flags
 from dynocheck.engines.arguments import Argument, Arguments, config_file, from_entries, from_environment
-from dynocheck.engines.base import Engine, Parallelism
+from dynocheck.engines.base import Engine, Parallelism, share
+from dynocheck.engines.memory import Budget, Sharding
 from dynocheck.facts.recipe import Container, Launch
 
 _NAMES = (
@@ -24,6 +25,11 @@ _NAMES = (
     "publish-kv-events",
     "modality",
     "model-loader-extra-config",
+    "free-gpu-memory-fraction",
+    "kv-block-size",
+    "max-batch-size",
+    "max-num-tokens",
+    "max-seq-len",
 )
 _OLD_NAMES = {
     "--model-path": "model",
@@ -33,6 +39,8 @@ _SPELLINGS = flags.Spellings({f"--{name}": name for name in _NAMES} | _OLD_NAMES
 _KEYS = {"moe_expert_parallel_size": "expert-parallel-size"}
 _MODEL_NAMES = ("model", "served-model-name")  # that Dynamo registers, whatever the engine is told
 _DYNAMIC = "trtllm."
+_DEFAULT_FREE = 0.9  # KvCacheConfig.free_gpu_memory_fraction
+_ALTERING = ("quant-config", "model-kwargs", "load-format", "override-engine-args")
 
 
 def arguments(container: Container, launch: Launch, file: str) -> Arguments:
@@ -59,6 +67,30 @@ def parallelism(given: Arguments) -> Parallelism | None:
     if tensor is None or pipeline is None or context is None or not given.complete:
         return None
     return Parallelism(tensor, pipeline, context=context)
+
+
+def budget(given: Arguments) -> Budget | None:
+    tensor, pipeline = given.size("tensor-parallel-size"), given.size("pipeline-parallel-size")
+    context, shares = given.size("context-parallel-size"), given.on("enable-attention-dp")
+    longest = given.get("max-seq-len")
+    cache = given.get("kv-cache-config")
+    parts = (cache.entries or {}) if cache else {}
+    free = share(given.get("free-gpu-memory-fraction"), _DEFAULT_FREE)
+    if tensor is None or pipeline is None or context != 1 or shares is None or free is None:
+        return None
+    if given.get(*_ALTERING) or given.starting(_DYNAMIC) or not given.complete:
+        return None
+    told = parts.get("free_gpu_memory_fraction")
+    if isinstance(told, int | float) and 0 < told <= 1:
+        free = float(told)
+    elif cache is not None:
+        free = max(free, _DEFAULT_FREE)  # a file's kv_cache_config may take the flag's place as a whole
+    return Budget(
+        Sharding(tensor, 1 if shares else tensor, tensor, pipeline),
+        free=free,
+        cache=str(parts.get("dtype", "auto")),
+        longest=longest.integer if longest else None,
+    )
 
 
 def _overrides(given: Argument | None) -> dict[str, Argument] | None:
@@ -89,4 +121,4 @@ def _placed(given: Argument, name: str, value: object) -> Argument:
     return Argument(name, value, given.file, given.line, given.column, given.known)
 
 
-ENGINE = Engine("trtllm", "dynamo.trtllm", arguments, parallelism, ("model",))
+ENGINE = Engine("trtllm", "dynamo.trtllm", arguments, parallelism, budget, ("model",))

@@ -9,7 +9,8 @@ external, when each pod holds a single rank.
 
 from dynocheck.engines import flags
 from dynocheck.engines.arguments import Arguments, config_file, from_entries
-from dynocheck.engines.base import Engine, Parallelism
+from dynocheck.engines.base import Engine, Parallelism, share
+from dynocheck.engines.memory import Budget, Sharding
 from dynocheck.facts.recipe import Container, Launch
 
 _SHORT = {
@@ -30,8 +31,20 @@ _SHORT = {
     "enable-expert-parallel": "-ep",
     "nnodes": "-n",
     "node-rank": "-r",
+    "quantization": "-q",
 }
 _LONG = (
+    "block-size",
+    "cpu-offload-gb",
+    "gpu-memory-utilization",
+    "hf-overrides",
+    "kv-cache-dtype",
+    "kv-cache-memory-bytes",
+    "kv-events-config",
+    "kv-transfer-config",
+    "load-format",
+    "max-model-len",
+    "enable-prefix-caching",
     "model",
     "model-impl",
     "model-loader-extra-config",
@@ -39,6 +52,10 @@ _LONG = (
     "config",
     "engine-config-json",
 )
+_HIGHEST_DEFAULT = 0.92  # of gpu-memory-utilization: 0.9 before vLLM 0.20
+_ALTERING = ("cpu-offload-gb", "kv-cache-memory-bytes", "load-format")
+_POSITIONS = {"rope_scaling", "rope_parameters", "rope_theta", "max_position_embeddings"}
+_UNITS = {"k": 10**3, "m": 10**6, "K": 2**10, "M": 2**20}
 _SPELLINGS = flags.Spellings(
     {f"--{name}": name for name in (*_SHORT, *_LONG)} | {short: name for name, short in _SHORT.items()},
     underscores=True,
@@ -84,4 +101,39 @@ def parallelism(given: Arguments) -> Parallelism | None:
     return Parallelism(tensor, pipeline, data, context, spread=not alone)
 
 
-ENGINE = Engine("vllm", "dynamo.vllm", arguments, parallelism, ("model",))
+def budget(given: Arguments) -> Budget | None:
+    tensor, pipeline = given.size("tensor-parallel-size"), given.size("pipeline-parallel-size")
+    data, context = given.size("data-parallel-size"), given.size("prefill-context-parallel-size")
+    decode = given.size("decode-context-parallel-size")
+    static = share(given.get("gpu-memory-utilization"), _HIGHEST_DEFAULT)
+    longest = given.get("max-model-len")
+    overrides = given.get("hf-overrides")
+    if tensor is None or pipeline is None or data is None or context is None or decode is None:
+        return None
+    if static is None or given.get(*_ALTERING) or not given.complete:
+        return None
+    if overrides is not None and (longest is None or not set(overrides.entries or {"?": 0}) <= _POSITIONS):
+        return None
+    return Budget(
+        Sharding(tensor, tensor, tensor * context * data, pipeline, decode),
+        static=static,
+        cache=given.text("kv-cache-dtype", "auto"),
+        longest=_length(longest.value) if longest else None,
+        adapts=longest is not None and str(longest.value) in ("-1", "auto"),
+        quantization=given.text("quantization", ""),
+    )
+
+
+def _length(value: object) -> int | None:
+    """A number of tokens, also as `16k` or `16K`."""
+    text = str(value)
+    unit = _UNITS.get(text[-1:], 1)
+    number = text.rstrip("kKmM") if unit > 1 else text
+    try:
+        length = int(float(number) * unit)
+    except (ValueError, OverflowError):
+        return None
+    return length if length > 0 else None
+
+
+ENGINE = Engine("vllm", "dynamo.vllm", arguments, parallelism, budget, ("model",))

@@ -46,6 +46,19 @@ class Placement(msgspec.Struct, frozen=True):
         terms = required.get("nodeSelectorTerms") if required else None
         return terms is None or any(_matches(term, node) for term in terms.sequence)
 
+    def values(self, *labels: str) -> frozenset[str] | None:
+        """The values that one of these labels must have, or None where its pods may run without.
+
+        The terms of an affinity are alternatives: each has to name the label.
+        """
+        chosen = next((self.selector[label] for label in labels if label in self.selector), None)
+        if chosen is not None:
+            return frozenset({chosen})
+        required = self.pod.get("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+        terms = required.get("nodeSelectorTerms") if required else None
+        named = [_named(term, labels) for term in (terms.sequence if terms else ())]
+        return frozenset().union(*named) if named and all(named) else None
+
     def tolerates(self, taint: Taint) -> bool:
         """Whether one of its tolerations is for this taint."""
         tolerations = self.pod.get("tolerations")
@@ -82,6 +95,16 @@ def _matches(term: Value, node: Node) -> bool:
     given = [(each, node.labels) for each in (labels.sequence if labels else ())]
     given += [(each, {"metadata.name": node.name}) for each in (fields.sequence if fields else ())]
     return bool(given) and all(_holds(each, values) for each, values in given)
+
+
+def _named(term: Value, labels: tuple[str, ...]) -> frozenset[str]:
+    """The values that a term wants one of these labels to have; none where it does not name them."""
+    expressions = term.get("matchExpressions")
+    for each in expressions.sequence if expressions else ():
+        if _text(each, "key") in labels and _text(each, "operator") == "In":
+            values = each.get("values")
+            return frozenset(value.text or "" for value in (values.sequence if values else ()))
+    return frozenset()
 
 
 def _holds(requirement: Value, labels: dict[str, str]) -> bool:

@@ -6,7 +6,7 @@ import msgspec
 
 from dynocheck.facts.recipe import Manifest, Recipe, Recipes, Value
 
-_PATHS = {
+TEMPLATES: dict[str, tuple[str, ...]] = {
     "Pod": (),
     "Job": ("spec", "template"),
     "Deployment": ("spec", "template"),
@@ -14,14 +14,15 @@ _PATHS = {
     "DaemonSet": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
+"""Where each of Kubernetes' own kinds keeps its pod."""
 _NOTHING = Value({}, 1, 1)
 
 
 class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
     """A pod to be. One of a graph is completed by the operator, so what it lacks here it may get there.
 
-    `spec` is None where the manifest says nothing of it. `around` is what surrounds a pod of v1alpha1, which
-    spells its resources and secrets there.
+    `spec` is empty where the manifest says nothing of it. `around` is the component that a pod of a graph is
+    of; v1alpha1 spells resources and secrets there.
     """
 
     manifest: Manifest
@@ -63,8 +64,8 @@ def templates(recipe: Recipe) -> Iterator[PodTemplate]:
 def _templates(manifest: Manifest) -> Iterator[PodTemplate]:
     if manifest.kind == "DynamoGraphDeployment":
         yield from _of_graph(manifest)
-    elif manifest.kind in _PATHS:
-        spec = manifest.root.get(*_PATHS[manifest.kind], "spec")
+    elif manifest.kind in TEMPLATES:
+        spec = manifest.root.get(*TEMPLATES[manifest.kind], "spec")
         if spec is not None:
             yield PodTemplate(manifest=manifest, owner=f"{manifest.kind} {manifest.name}", spec=spec)
 
@@ -79,7 +80,9 @@ def _of_graph(manifest: Manifest) -> Iterator[PodTemplate]:
     for component in _items(manifest.root, "spec", "components"):
         spec = component.get("podTemplate", "spec") or _empty(component)
         name = _text(component, "name")
-        yield PodTemplate(manifest=manifest, owner=f"component {name}", spec=spec, of_graph=True)
+        yield PodTemplate(
+            manifest=manifest, owner=f"component {name}", spec=spec, around=component, of_graph=True
+        )
 
 
 def secret_references(recipes: Recipes) -> tuple[SecretReference, ...]:

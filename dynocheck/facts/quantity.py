@@ -1,7 +1,7 @@
 """Kubernetes quantities as numbers."""
 
 import re
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 
 _SHAPE = re.compile(r"([+-]?(?:\d+\.?\d*|\.\d+))(?:([eE][+-]?\d+)|([A-Za-z]{0,2}))")
 _UNITS = {
@@ -21,5 +21,13 @@ def quantity(text: str) -> Decimal | None:
         return None
     number, exponent, unit = match.groups()
     if exponent:
-        return Decimal(number + exponent)
+        try:
+            return Decimal(number + exponent)
+        except InvalidOperation:  # an exponent that no number has
+            return None
     return Decimal(number) * _UNITS[unit] if unit in _UNITS else None
+
+
+def whole(text: str | None) -> int | None:
+    """The number of items that a text such as `8` stands for, or None when it is none."""
+    return int(text) if text and text.isdecimal() and len(text) < 20 else None

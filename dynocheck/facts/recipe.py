@@ -4,12 +4,14 @@ Lines and columns count from 1 everywhere.
 """
 
 import enum
+import posixpath
 from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
 from dynocheck.facts.base import Fact, Many
+from dynocheck.facts.ignores import Ignore
 
 
 class RecipeFact(Fact, frozen=True):
@@ -187,6 +189,7 @@ class Mount(msgspec.Struct, frozen=True):
     line: int
     column: int
     sub_path: str = ""
+    read_only: bool = False
 
 
 class ConfigFile(msgspec.Struct, frozen=True):
@@ -201,6 +204,8 @@ class ConfigFile(msgspec.Struct, frozen=True):
 
 
 class Container(msgspec.Struct, frozen=True):
+    """A container of a pod. `image_line` and `image_column` are its own where it names no image."""
+
     name: str
     image: str | None
     env: tuple[EnvVar, ...]
@@ -209,9 +214,25 @@ class Container(msgspec.Struct, frozen=True):
     files: tuple[ConfigFile, ...]
     line: int
     column: int
+    image_line: int = 1
+    image_column: int = 1
 
     def variable(self, name: str) -> EnvVar | None:
         return next((var for var in self.env if var.name == name), None)
+
+    def mount_of(self, path: str) -> Mount | None:
+        """The volume that an absolute path lies on, or None when it lies in the image."""
+        path = posixpath.normpath(path)
+        above = [m for m in self.mounts if m.path and f"{path}/".startswith(f"{m.path.rstrip('/')}/")]
+        return max(above, key=lambda m: len(m.path.rstrip("/")), default=None)
+
+    def on_claim(self, path: str) -> str | None:
+        """A path relative to the claim it lies on, as `claim:path`; None when it is on none."""
+        mount = self.mount_of(path)
+        if mount is None or mount.source != "claim":
+            return None
+        inside = posixpath.join(mount.sub_path, posixpath.relpath(posixpath.normpath(path), mount.path))
+        return f"{mount.name}:{posixpath.normpath(inside)}"
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):
@@ -247,12 +268,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
     """A PersistentVolumeClaim that a recipe brings, by a manifest or by the operator's hand.
 
     `storage_class` is None when it names none and takes the default; an empty name asks for no class.
+    `size` is a quantity as it is written, None when it names none.
     """
 
     file: str
     name: str
     storage_class: str | None
     access_modes: tuple[str, ...]
+    size: str | None = None
     line: int
     column: int
 
@@ -283,28 +306,75 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     """A model that a Job fetches: its hub id, None when it cannot be told, and the folder it goes to.
 
     `folder` is relative to the claim it lies on, so that it compares across mounts; None when none is named.
+    `cached` says that none is, and the model goes to the cache of the Hugging Face hub. `revision` is the
+    one that is asked for, None when it is the hub's main one or cannot be told.
     """
 
     file: str
     model: str | None
     folder: str | None
+    cached: bool
+    revision: str | None = None
+    container: Container
     line: int
     column: int
 
 
 class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
-    """A workload that puts load on a service: where it sends it and the model it asks for, where told."""
+    """A workload that puts load on a service: where it sends it and the model it asks for, where told.
+
+    `commands` are the processes that its container runs, word by word.
+    """
 
     file: str
     name: str
     endpoint: EnvVar | None
     model: EnvVar | None
+    container: Container
+    commands: tuple[tuple[Word, ...], ...]
     line: int
     column: int
 
     def beside(self, graph: Graph) -> bool:
         """Whether it lies in the folder of this graph."""
         return self.file.rpartition("/")[0] == graph.file.rpartition("/")[0]
+
+
+class Mention(msgspec.Struct, frozen=True):
+    """A file, folder or heading that a page names; `found` is None where nobody looked for it."""
+
+    text: str
+    found: bool | None
+    line: int
+    column: int
+
+
+class Row(msgspec.Struct, frozen=True):
+    """A row of a page's table: its cells by the headers above them, and the folders that it names."""
+
+    cells: dict[str, str]
+    folders: tuple[str, ...]
+    line: int
+
+
+class Page(msgspec.Struct, frozen=True, kw_only=True):
+    """A README: the commands of its shell blocks, the files that those are given, its links and tables.
+
+    `folders` of its rows are relative to the recipe, as the recipe's own are.
+    """
+
+    path: str
+    commands: tuple[tuple[Word, ...], ...] = ()
+    files: tuple[Mention, ...] = ()
+    links: tuple[Mention, ...] = ()
+    rows: tuple[Row, ...] = ()
+
+
+class Hollow(msgspec.Struct, frozen=True):
+    """A file without what it is there for: `why` is pointer (of Git LFS), dangling (a link) or empty."""
+
+    path: str
+    why: str
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
@@ -321,6 +391,9 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     graphs: tuple[Graph, ...] = ()
     downloads: tuple[Download, ...] = ()
     benchmarks: tuple[Benchmark, ...] = ()
+    pages: tuple[Page, ...] = ()
+    ignores: tuple[Ignore, ...] = ()
+    hollow: tuple[Hollow, ...] = ()
 
     @property
     def judged(self) -> Iterator[SourceFile]:
@@ -337,3 +410,19 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
 class Recipes(RecipeFact, Many[Recipe], frozen=True):
     """Every recipe that the user named."""
+
+
+class IgnoreUse(msgspec.Struct, frozen=True):
+    """What became of one id or glob of a comment: whether it names a check, and put a finding aside.
+
+    `used` is None when not all of its checks could judge in this run.
+    """
+
+    ignore: Ignore
+    pattern: str
+    known: bool
+    used: bool | None
+
+
+class IgnoreUses(RecipeFact, Many[IgnoreUse], frozen=True):
+    """Known once the checks have judged, so what needs it judges after all others."""

@@ -10,9 +10,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.errors import UsageError
-from dynocheck.facts.recipe import Manifest, Problem, Recipe, Role, SourceFile
+from dynocheck.facts.recipe import Hollow, Manifest, Problem, Recipe, Role, SourceFile
 from dynocheck.recipe.documents import read
 from dynocheck.recipe.graphs import created_claims, graph, is_graph
+from dynocheck.recipe.hollow import hollow_files
+from dynocheck.recipe.ignores import in_markdown, in_yaml
+from dynocheck.recipe.pages import is_page, page
 from dynocheck.recipe.pods import Reader
 from dynocheck.recipe.secrets import withhold
 from dynocheck.recipe.workloads import benchmarks, claims, downloads
@@ -111,6 +114,8 @@ def _folder(path: Path) -> Recipe:
     folders: list[str] = []
     seen = {os.path.realpath(path)}
     rendered: set[Path] = set()
+    pages: list[Path] = []
+    hollow: list[Hollow] = []
 
     def unreadable(error: OSError) -> None:
         problem = Problem(_reason(error))
@@ -125,9 +130,26 @@ def _folder(path: Path) -> Recipe:
             rendered.add(folder)
         role = Role.KUSTOMIZE if folder in rendered else Role.MANIFEST
         reads.extend(_file(folder / leaf, role) for leaf in sorted(leaves) if leaf.endswith(_SUFFIXES))
+        pages.extend(folder / leaf for leaf in sorted(leaves) if is_page(leaf))
+        hollow.extend(Hollow(shown(folder / leaf), why) for leaf, why in hollow_files(folder, sorted(leaves)))
     shape = "model" if _is_model(path) else "variant"
     context = _context(path) if shape == "variant" else []
-    return _recipe(path, shape, [*reads, *context], folders)
+    recipe = _recipe(path, shape, [*reads, *context], folders)
+    texts = [(found, text) for found in pages if (text := _readable(found)) is not None]
+    return msgspec.structs.replace(
+        recipe,
+        ignores=(*recipe.ignores, *(i for found, text in texts for i in in_markdown(shown(found), text))),
+        pages=tuple(page(text, found, path, shown(found)) for found, text in texts),
+        hollow=tuple(hollow),
+    )
+
+
+def _readable(path: Path) -> str | None:
+    """What a page says; one that cannot be read says nothing."""
+    try:
+        return _text(path)
+    except (OSError, UnicodeDecodeError):
+        return None
 
 
 def _first_time(folder: Path, seen: set[str]) -> bool:
@@ -187,6 +209,7 @@ def _recipe(path: Path, shape: str, reads: list[_Read], folders: Iterable[str] =
         "graphs": [],
         "downloads": [],
         "benchmarks": [],
+        "ignores": [ignore for file, text in reads for ignore in in_yaml(file.path, text)],
     }
     lines = {file.path: text.splitlines() for file, text in reads}
     for file, _ in reads:

@@ -16,6 +16,8 @@ _SWITCHES = (
     "--dry-run",
 )
 
+_FOLDERS = ("--local-dir", "--cache-dir")
+
 _MAX_CALLS = 100
 _MAX_ARGUMENTS = 4000
 _ALIASES = re.compile(r"\bsnapshot_download(?:\s+as\s+(\w+))?")
@@ -26,12 +28,16 @@ _VARIABLE = re.compile(r"os\.(?:environ(?:\.get\(|\[)|getenv\()\s*[\"'](\w+)[\"'
 class Fetched(NamedTuple):
     """A model by its hub id, None when it cannot be told, and the folder that it goes to, where named.
 
-    `at` says where: the index of the word that names it, or the offset of the call in the code.
+    `cached` says that no folder is named, were it one that cannot be told. `revision` is the one that is
+    asked for, None when none is or it cannot be told. `at` says where: the index of the word that names it,
+    or the offset of the call in the code.
     """
 
     model: str | None
     folder: str | None
     at: int
+    cached: bool = True
+    revision: str | None = None
 
 
 def by_command(words: Sequence[str | None]) -> Fetched | None:
@@ -53,7 +59,11 @@ def by_command(words: Sequence[str | None]) -> Fetched | None:
     while at < len(rest) and (rest[at] or "").startswith("-"):
         word = rest[at] or ""
         at += 1 if "=" in word or word in _SWITCHES else 2
-    return Fetched(rest[at], _option(rest, "--local-dir"), start + at) if at < len(rest) else None
+    if at >= len(rest):
+        return None
+    cached = not any((word or "").startswith(_FOLDERS) for word in rest)
+    folder, revision = _option(rest, "--local-dir"), _option(rest, "--revision")
+    return Fetched(rest[at], folder, start + at, cached, revision)
 
 
 def _option(words: Sequence[str | None], name: str) -> str | None:
@@ -80,8 +90,10 @@ def by_library(code: str, environment: dict[str, str | None]) -> Iterator[Fetche
             continue
         written = _keyword(arguments, "repo_id") or (arguments[0] if arguments else "")
         folder = _QUOTED.fullmatch(_keyword(arguments, "local_dir") or "")
+        (revision,) = _models(_keyword(arguments, "revision") or "", code, environment)[:1]
+        cached = all(_keyword(arguments, name) is None for name in ("local_dir", "cache_dir"))
         for model in _models(written, code, environment):
-            yield Fetched(model, folder.group(2) if folder else None, match.start())
+            yield Fetched(model, folder.group(2) if folder else None, match.start(), cached, revision)
     if not called:
         yield Fetched(None, None, code.index("snapshot_download"))
 

@@ -208,6 +208,7 @@ def created_claims(manifest: Manifest) -> Iterator[Claim]:
                 name=text(entry, "name"),
                 storage_class=text(entry, "storageClass") or None,
                 access_modes=tuple(filter(None, [text(entry, "volumeAccessMode")])),
+                size=text(entry, "size") or None,
                 line=entry.line,
                 column=entry.column,
             )

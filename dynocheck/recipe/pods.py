@@ -38,6 +38,11 @@ class Volume(NamedTuple):
     mount: Mount
     source: Value
 
+    @property
+    def read_only(self) -> Value | None:
+        """Whether a claim is mounted to be read only, wherever it is."""
+        return self.source.get("persistentVolumeClaim", "readOnly")
+
 
 class Reader:
     """Reads the pods of one file.
@@ -55,6 +60,7 @@ class Reader:
         self._config_maps = config_maps
         self._room = _MAX_VALUES
         self._scripts = _MAX_SCRIPTS
+        self._followed: dict[tuple[int, int], tuple[tuple[Word, ...], ...]] = {}
 
     def container(
         self,
@@ -75,6 +81,7 @@ class Reader:
         """
         entries = [*outer, *items(source, "env")]
         env = self._environment(entries, source, merged=defaults is not None)
+        image = source.get("image") or source
         return Container(
             name=text(source, "name") or name,
             image=text(source, "image") or None,
@@ -84,12 +91,18 @@ class Reader:
             files=tuple(self._files(source, volumes)),
             line=source.line,
             column=source.column,
+            image_line=image.line,
+            image_column=image.column,
         )
 
-    def processes(self, source: Value, container: Container) -> Iterator[tuple[Word, ...]]:
-        """The commands that a container runs, word by word."""
-        for words, _ in self._processes(source, {v.name: v.value for v in container.env}, Defaults()):
-            yield words
+    def commands(self, source: Value, container: Container) -> tuple[tuple[Word, ...], ...]:
+        """The commands that a container runs, word by word. A long script is followed once."""
+        place = source.line, source.column
+        if place not in self._followed:
+            environment = {variable.name: variable.value for variable in container.env}
+            found = self._processes(source, environment, Defaults())
+            self._followed[place] = tuple(words for words, _ in found)
+        return self._followed[place]
 
     def _processes(
         self, source: Value, known: references.Environment, defaults: Defaults
@@ -250,7 +263,8 @@ def _mounts(container: Value, volumes: Mapping[str, Volume]) -> Iterator[tuple[M
             path = entry.get("mountPath") or entry
             sub_path = text(entry, "subPath").strip("/")
             source, name = volume.mount.source, volume.mount.name
-            yield Mount(path.text or "", source, name, path.line, path.column, sub_path), entry
+            fixed = any(v is not None and v.data is True for v in (entry.get("readOnly"), volume.read_only))
+            yield Mount(path.text or "", source, name, path.line, path.column, sub_path, fixed), entry
 
 
 def _files_of(config_map: Value, data: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from dynocheck.facts.recipe import Value
-from dynocheck.secrets import HIDDEN, hide, names_secret
+from dynocheck.secrets import HIDDEN, hide, names_secret, stands_in
 
 _ENCODED = base64.b64encode(HIDDEN.encode()).decode()  # so that a Secret keeps the shape of one
 _CONTENTS = {"data": _ENCODED, "stringData": HIDDEN}
@@ -49,14 +49,14 @@ def _without(value: Value, *, in_data: bool) -> Value:
 
 
 def _unassigned(match: re.Match[str]) -> str:
-    name, sign, _ = match.groups()
-    return f"{name}{sign}{HIDDEN}" if names_secret(name) else match.group()
+    name, sign, value = match.groups()
+    return f"{name}{sign}{HIDDEN}" if names_secret(name) and not stands_in(value) else match.group()
 
 
 def _emptied(value: Value, text: str) -> Value:
-    """A value of the same type that says nothing."""
+    """A value of the same type that says nothing, or the same when it stands in for what is to come."""
     if isinstance(value.data, str):
-        return _replaced(value, text)
+        return value if stands_in(value.data) else _replaced(value, text)
     return value if value.data is None else _replaced(value, type(value.data)())
 
 

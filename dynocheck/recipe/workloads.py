@@ -1,6 +1,5 @@
 """What a recipe's Jobs and Pods are for: fetching a model, or putting load on a service."""
 
-import posixpath
 import re
 from collections.abc import Iterator
 
@@ -24,7 +23,7 @@ _MODELS = ("TARGET_MODEL", "MODEL_NAME", "SERVED_MODEL_NAME", "MODEL")
 def downloads(manifest: Manifest, reader: Reader) -> Iterator[Download]:
     """The models that a workload fetches from a hub."""
     for source, container in _containers(manifest, reader):
-        for words in reader.processes(source, container):
+        for words in reader.commands(source, container):
             fetched = by_command([word.text for word in words])
             if fetched is not None:
                 place = words[fetched.at].line, words[fetched.at].column
@@ -38,8 +37,16 @@ def downloads(manifest: Manifest, reader: Reader) -> Iterator[Download]:
 
 
 def _download(file: str, container: Container, fetched: Fetched, place: tuple[int, int]) -> Download:
-    folder = on_claim(container, fetched.folder) if fetched.folder else None
-    return Download(file=file, model=fetched.model, folder=folder, line=place[0], column=place[1])
+    return Download(
+        file=file,
+        model=fetched.model,
+        folder=container.on_claim(fetched.folder) if fetched.folder else None,
+        cached=fetched.cached,
+        revision=fetched.revision,
+        container=container,
+        line=place[0],
+        column=place[1],
+    )
 
 
 def benchmarks(manifest: Manifest, reader: Reader) -> Iterator[Benchmark]:
@@ -52,6 +59,8 @@ def benchmarks(manifest: Manifest, reader: Reader) -> Iterator[Benchmark]:
                 name=manifest.name,
                 endpoint=next((v for n in _ENDPOINTS if (v := container.variable(n))), None),
                 model=next((v for n in _MODELS if (v := container.variable(n))), None),
+                container=container,
+                commands=reader.commands(source, container),
                 line=source.line,
                 column=source.column,
             )
@@ -64,11 +73,13 @@ def claims(manifest: Manifest) -> Iterator[Claim]:
     root = manifest.root
     storage_class = root.get("spec", "storageClassName")
     place = root.get("metadata", "name") or root
+    size = root.get("spec", "resources", "requests", "storage")
     yield Claim(
         file=manifest.file,
         name=manifest.name,
         storage_class=storage_class.text if storage_class else None,
         access_modes=tuple(mode.text or "" for mode in items(root, "spec", "accessModes")),
+        size=str(size.plain) if size else None,
         line=place.line,
         column=place.column,
     )
@@ -81,14 +92,3 @@ def _containers(manifest: Manifest, reader: Reader) -> Iterator[tuple[Value, Con
         mountable = volumes(pod)
         for source in [*items(pod, "initContainers"), *items(pod, "containers")]:
             yield source, reader.container(source, mountable)
-
-
-def on_claim(container: Container, path: str) -> str | None:
-    """A path in a container relative to the claim it lies on, as `claim:path`; None when it is on none."""
-    path = posixpath.normpath(path)
-    above = [m for m in container.mounts if m.path and f"{path}/".startswith(f"{m.path.rstrip('/')}/")]
-    mount = max(above, key=lambda m: len(m.path.rstrip("/")), default=None)
-    if mount is None or mount.source != "claim":
-        return None
-    inside = posixpath.join(mount.sub_path, posixpath.relpath(path, mount.path))
-    return f"{mount.name}:{posixpath.normpath(inside)}"

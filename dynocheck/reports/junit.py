@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from dynocheck.outcomes import Finding, Outcome, Report, Verdict
+from dynocheck.outcomes import Finding, Outcome, Report, Verdict, counted
 from dynocheck.reports.options import Options
 from dynocheck.reports.wording import by_area, pairs, statement, visible
 
@@ -66,6 +66,7 @@ def _told(verdict: Verdict) -> str:
     lines = [verdict.title]
     for finding in verdict.findings:
         lines += [statement(finding, verdict), *_details(finding)]
+    lines += counted(verdict.suppressed)
     return "\n".join(visible(line) for line in lines)
 
 

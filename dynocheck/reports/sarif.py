@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from dynocheck.outcomes import Finding, Outcome, Report, Verdict
+from dynocheck.outcomes import Finding, Outcome, Report, Suppressed, Verdict
 from dynocheck.reports.as_json import dumped
 from dynocheck.reports.options import Options
 from dynocheck.reports.wording import visible
@@ -17,8 +17,8 @@ _NOT_LOOKED = (Outcome.UNKNOWN, Outcome.ERROR)
 def text(report: Report, _: Options) -> str:
     """The report as one SARIF log.
 
-    Failures and warnings are results. What could not be looked at is no result but a notification of the
-    run, which then was no success.
+    Failures and warnings are results, suppressed where they do not count. What could not be looked at is no
+    result but a notification of the run, which then was no success.
     """
     log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [_run(report)]}
     return dumped(log)
@@ -46,6 +46,12 @@ def _run(report: Report) -> dict[str, Any]:
             _result(verdict, finding, indices[verdict.check])
             for verdict, finding in _findings(report)
             if finding.outcome in _LEVELS
+        ]
+        + [
+            _result(verdict, aside.finding, indices[verdict.check]) | {"suppressions": [_suppression(aside)]}
+            for verdict in report.verdicts
+            for aside in verdict.suppressed
+            if aside.finding.outcome in _LEVELS
         ],
     }
 
@@ -64,6 +70,12 @@ def _result(verdict: Verdict, finding: Finding, index: int) -> dict[str, Any]:
         "message": {"text": _message(finding)},
         "locations": list(_locations(finding)),
     }
+
+
+def _suppression(aside: Suppressed) -> dict[str, Any]:
+    kind = "inSource" if aside.by == "comment" else "external"
+    justification = aside.reason if aside.by == "comment" else aside.how
+    return {"kind": kind, "justification": visible(justification)}
 
 
 def _notification(verdict: Verdict, finding: Finding) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import click
 from rich.cells import cell_len, set_cell_size
 
-from dynocheck.outcomes import Finding, Outcome, Report, Verdict, exit_code
+from dynocheck.outcomes import Finding, Outcome, Report, Table, Verdict, counted, exit_code
+from dynocheck.reports.columns import laid_out
 from dynocheck.reports.options import Options
 from dynocheck.reports.wording import by_area, meaning, pairs, statement, visible, where
 
@@ -35,6 +36,7 @@ _INDENT = 8
 _NARROWEST = 40
 _NARROWEST_COLUMN = 28
 _NARROW_INDENT = 4
+_TABLE_INDENT = 2
 _LONGEST = 2000
 
 
@@ -80,7 +82,17 @@ class _Table:
         for reason, count in self.shared.items():
             yield from self._shared_reason(reason, count)
             yield ""
+        for table in self.report.tables:
+            yield from self._laid_out(table)
+            yield ""
         yield from self._summary()
+
+    def _laid_out(self, table: Table) -> Iterator[str]:
+        yield self._paint(self._show(table.title), bold=True)
+        for line in laid_out(table, self.width - _TABLE_INDENT, self._show):
+            yield " " * _TABLE_INDENT + line
+        if table.note:
+            yield from self._paragraph(table.note, " " * _TABLE_INDENT)
 
     def _verdict(self, verdict: Verdict) -> Iterator[str]:
         reason = _reason(verdict)
@@ -93,6 +105,13 @@ class _Table:
             yield from self._headline(verdict, verdict.message)
             if verdict.outcome is not Outcome.SKIP:
                 yield from self._findings(verdict)
+        yield from self._aside(verdict)
+
+    def _aside(self, verdict: Verdict) -> Iterator[str]:
+        """What it found that does not count, unless the headline says that already."""
+        if verdict.outcome is not Outcome.SKIP:
+            for said in counted(verdict.suppressed):
+                yield from self._paragraph(said, " " * _INDENT)
 
     def _headline(self, verdict: Verdict, said: str) -> Iterator[str]:
         """Mark, outcome and id, with what is said beside them; below them where there is no room."""
@@ -155,6 +174,8 @@ class _Table:
         code = exit_code(report, strict=strict)
         deciding = {0: Outcome.PASS, 1: Outcome.FAIL}.get(code, Outcome.UNKNOWN)
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.summary.items() if count)
+        aside = sum(len(verdict.suppressed) for verdict in report.verdicts)
+        counts += f"; {aside} finding{'s' if aside > 1 else ''} put aside" if aside else ""
         said = f"{meaning(report, strict=strict)} (exit {code}): {counts or 'no checks'}"
         yield from self._marked(deciding, f"{said} in {report.duration_s:.1f} s")
 

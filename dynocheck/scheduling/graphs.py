@@ -147,7 +147,7 @@ def _labels(graph: Graph, component: Component, plain: Mapping[str, Any], namesp
         labels[f"{prefix}-component-type"] = str(kind)
     if plain.get("subComponentType"):
         labels[f"{prefix}-sub-component-type"] = str(plain["subComponentType"])
-    if component.role in _WORKERS:
+    if component.role in _WORKERS and any(each.role == "epp" for each in graph.components):
         labels[f"{prefix}-component-class"] = "worker"
     everywhere = plain.get("globalDynamoNamespace") is True
     labels[f"{prefix}-namespace"] = "dynamo" if everywhere else f"{namespace}-{graph.name}"

@@ -30,10 +30,10 @@ def _one_field_of(*names: str) -> Schema:
     }
 
 
-def _selects_by(*operators: str) -> Schema:
+def _selects_by(*operators: str, **fields: Schema) -> Schema:
     alone = _one_of("Exists", "DoesNotExist")
     return {
-        **_each(operator=_one_of("In", "NotIn", "Exists", "DoesNotExist", *operators)),
+        **_each(operator=_one_of("In", "NotIn", "Exists", "DoesNotExist", *operators), **fields),
         "anyOf": [_required("values"), _each(operator=alone)],
         "x-says": "needs values",
     }
@@ -45,6 +45,7 @@ def _unique(key: str) -> Schema:
 
 _PORT = {"minimum": 1, "maximum": 65535}
 _NOT_NEGATIVE = {"minimum": 0}
+_USER = {"minimum": 0, "maximum": 2**31 - 1}
 _MODE = {"minimum": 0, "maximum": 0o777}
 _PORT_OR_NAME = {**_PORT, "format": "port-name"}
 _RESOURCES = {"propertyNames": {"format": "resource-name"}, "additionalProperties": _NOT_NEGATIVE}
@@ -53,6 +54,7 @@ _SUBDOMAIN = {"format": "dns-subdomain"}
 _LABELS = {"propertyNames": {"format": "label-key"}, "additionalProperties": {"format": "label-value"}}
 _CONFIG_KEYS = {"propertyNames": {"format": "config-key"}}
 _REFERENCE = _required("name", name=_SUBDOMAIN)
+_KEY_OF = _required("name", name=_SUBDOMAIN, key={"format": "config-key"})
 _PROTOCOL = _one_of("TCP", "UDP", "SCTP")
 _ACCESS_MODES = {
     "items": {
@@ -60,6 +62,10 @@ _ACCESS_MODES = {
         **_one_of("ReadWriteOnce", "ReadOnlyMany", "ReadWriteMany", "ReadWriteOncePod"),
     }
 }
+_FIELD = (
+    r"^(metadata\.(name|namespace|uid|labels|annotations|(labels|annotations)\['.*'\])"
+    r"|spec\.(nodeName|serviceAccountName)|status\.(hostIPs?|podIPs?))$"
+)
 _LOCALITY = _one_of("Cluster", "Local")
 _RUNS_FOREVER = _each(
     selector={"minProperties": 1},
@@ -81,19 +87,27 @@ ENFORCED: dict[str, Schema] = {
     "api.apps.v1.StatefulSetSpec": _RUNS_FOREVER,
     "api.batch.v1.CronJobSpec": _each(concurrencyPolicy=_one_of("Allow", "Forbid", "Replace")),
     "api.batch.v1.Job": _required("spec"),
-    "api.batch.v1.JobSpec": _each(
-        activeDeadlineSeconds=_NOT_NEGATIVE,
-        backoffLimit=_NOT_NEGATIVE,
-        completionMode=_one_of("NonIndexed", "Indexed"),
-        completions=_NOT_NEGATIVE,
-        parallelism=_NOT_NEGATIVE,
-        template=_RUNS_TO_ITS_END,
-        ttlSecondsAfterFinished=_NOT_NEGATIVE,
-    ),
+    "api.batch.v1.JobSpec": {
+        **_each(
+            activeDeadlineSeconds=_NOT_NEGATIVE,
+            backoffLimit=_NOT_NEGATIVE,
+            completionMode=_one_of("NonIndexed", "Indexed"),
+            completions=_NOT_NEGATIVE,
+            parallelism=_NOT_NEGATIVE,
+            template=_RUNS_TO_ITS_END,
+            ttlSecondsAfterFinished=_NOT_NEGATIVE,
+        ),
+        "anyOf": [
+            _required("completions"),
+            _each(completionMode=_one_of("NonIndexed")),
+            {"not": {"required": ["parallelism"]}},
+        ],
+        "x-says": "needs completions when it is Indexed and says how many run in parallel",
+    },
     "api.batch.v1.JobTemplateSpec": _required("spec"),
     "api.core.v1.ConfigMap": _each(data=_CONFIG_KEYS, binaryData=_CONFIG_KEYS),
     "api.core.v1.ConfigMapEnvSource": _REFERENCE,
-    "api.core.v1.ConfigMapKeySelector": _REFERENCE,
+    "api.core.v1.ConfigMapKeySelector": _KEY_OF,
     "api.core.v1.ConfigMapProjection": _required("name"),
     "api.core.v1.ConfigMapVolumeSource": _required("name", defaultMode=_MODE),
     "api.core.v1.Container": _required(
@@ -125,6 +139,7 @@ ENFORCED: dict[str, Schema] = {
     "api.core.v1.KeyToPath": _each(mode=_MODE),
     "api.core.v1.LifecycleHandler": {"minProperties": 1, "maxProperties": 1},
     "api.core.v1.NodeSelectorRequirement": _selects_by("Gt", "Lt"),
+    "api.core.v1.ObjectFieldSelector": _each(fieldPath={"pattern": _FIELD}),
     "api.core.v1.PersistentVolume": _required("spec"),
     "api.core.v1.PersistentVolumeClaim": _required("spec"),
     "api.core.v1.PersistentVolumeClaimSpec": _required(
@@ -143,7 +158,13 @@ ENFORCED: dict[str, Schema] = {
         storageClassName=_SUBDOMAIN,
     ),
     "api.core.v1.Pod": _required("spec"),
-    "api.core.v1.PodSecurityContext": _each(fsGroupChangePolicy=_one_of("Always", "OnRootMismatch")),
+    "api.core.v1.PodAffinityTerm": _each(topologyKey={"format": "label-key"}),
+    "api.core.v1.PodSecurityContext": _each(
+        fsGroup=_USER,
+        fsGroupChangePolicy=_one_of("Always", "OnRootMismatch"),
+        runAsGroup=_USER,
+        runAsUser=_USER,
+    ),
     "api.core.v1.PodSpec": _each(
         containers=_unique("name"),
         dnsPolicy=_one_of("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
@@ -159,9 +180,10 @@ ENFORCED: dict[str, Schema] = {
     "api.core.v1.ResourceRequirements": _each(limits=_RESOURCES, requests=_RESOURCES),
     "api.core.v1.Secret": _each(data=_CONFIG_KEYS, stringData=_CONFIG_KEYS),
     "api.core.v1.SecretEnvSource": _REFERENCE,
-    "api.core.v1.SecretKeySelector": _REFERENCE,
+    "api.core.v1.SecretKeySelector": _KEY_OF,
     "api.core.v1.SecretProjection": _required("name"),
     "api.core.v1.SecretVolumeSource": _required("secretName", defaultMode=_MODE),
+    "api.core.v1.SecurityContext": _each(runAsGroup=_USER, runAsUser=_USER),
     "api.core.v1.Service": _required("spec"),
     "api.core.v1.ServicePort": _each(
         port=_PORT, protocol=_PROTOCOL, targetPort={**_PORT_OR_NAME, "minimum": 0}
@@ -190,6 +212,10 @@ ENFORCED: dict[str, Schema] = {
     "api.core.v1.TopologySpreadConstraint": _each(
         maxSkew={"minimum": 1}, whenUnsatisfiable=_one_of("DoNotSchedule", "ScheduleAnyway")
     ),
+    "api.core.v1.TypedLocalObjectReference": {
+        "anyOf": [_required("name"), {"maxProperties": 0}],
+        "x-says": "needs a name",
+    },
     "api.core.v1.Volume": {
         **_each(name=_DNS_LABEL),
         "maxProperties": 2,
@@ -210,7 +236,9 @@ ENFORCED: dict[str, Schema] = {
         volumeBindingMode=_one_of("Immediate", "WaitForFirstConsumer"),
     ),
     "apimachinery.pkg.apis.meta.v1.LabelSelector": _each(matchLabels=_LABELS),
-    "apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement": _selects_by(),
+    "apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement": _selects_by(
+        key={"format": "label-key"}, values={"items": {"format": "label-value"}}
+    ),
 }
 
 NOT_REQUIRED: dict[str, tuple[str, ...]] = {
@@ -223,7 +251,7 @@ NOT_REQUIRED: dict[str, tuple[str, ...]] = {
     "api.core.v1.PreferredSchedulingTerm": ("preference",),
     "api.core.v1.SleepAction": ("seconds",),
     "api.core.v1.Sysctl": ("value",),
-    "api.core.v1.TypedLocalObjectReference": ("kind",),
+    "api.core.v1.TypedLocalObjectReference": ("kind", "name"),
     "api.discovery.v1.ForZone": ("name",),
     "api.resource.v1.ResourcePool": ("generation", "resourceSliceCount"),
     "api.storage.v1.CSIDriver": ("spec",),

@@ -39,6 +39,16 @@ def find(group: str, version: str, kind: str) -> Kind | None:
     return Kind(_builtin()[name], _builtin(), structural=False) if name else None
 
 
+@functools.cache
+def served(kind: str) -> tuple[str, ...]:
+    """The versions of Kubernetes' own API, the newest first, that have a kind of this name; none of a kind
+    that only definitions bring.
+    """
+    versions = [(group, version) for group, version, name in _names() if name == kind]
+    stable = sorted(versions, key=lambda found: ("alpha" in found[1], "beta" in found[1], found))
+    return tuple(f"{group}/{version}" if group else version for group, version in stable)
+
+
 def object_meta() -> Kind:
     """The metadata of every object, custom or not."""
     definitions = _builtin()

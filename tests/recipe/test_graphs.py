@@ -99,10 +99,13 @@ data:
 """
 
 
+PLACES = ("line", "column", "image_line", "image_column", "file")
+
+
 def bare(value: Any) -> Any:
     """The same without places."""
     if isinstance(value, dict):
-        return {key: bare(inner) for key, inner in value.items() if key not in ("line", "column", "file")}
+        return {key: bare(inner) for key, inner in value.items() if key not in PLACES}
     return [bare(inner) for inner in value] if isinstance(value, list | tuple) else value
 
 
@@ -449,6 +452,9 @@ def test_claims(written: Written) -> None:
     assert [claim.name for claim in component.claims] == ["cache"]
     (mount,) = main(component).mounts
     assert (mount.path, mount.source, mount.name, mount.sub_path) == ("/models", "claim", "cache", "hub")
+    assert not mount.read_only
+    fixed = _container("volumeMounts: [{name: a, mountPath: /models, readOnly: true}]", volumes)
+    assert [mount.read_only for mount in main(only(written, fixed)).mounts] == [True]
     cached = _beta("  - {name: w, type: worker, compilationCache: {pvcName: compiled}}")
     assert [claim.name for claim in only(written, cached).claims] == ["compiled"]
 

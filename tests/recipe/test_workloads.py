@@ -68,12 +68,44 @@ def fetched(written: Written, run: str, kind: str = "Job") -> list[tuple[str | N
         ("hf download --repo-type dataset org/data", []),
         ("if ! hf download org/a; then sleep 5; hf download org/a; fi", [("org/a", None), ("org/a", None)]),
         ("echo hf downloads nothing here; hf auth login; hf download", []),
+        ("hf download --revision", []),
     ],
 )
 def test_what_a_script_fetches(
     written: Written, text: str, expected: list[tuple[str | None, str | None]]
 ) -> None:
     assert fetched(written, script(text)) == expected
+
+
+@pytest.mark.parametrize(
+    ("run", "expected"),
+    [
+        (script("hf download org/a"), [None]),
+        (script("hf download org/a --revision abc"), ["abc"]),
+        (script('R=abc; hf download --revision="$R" org/a'), ["abc"]),
+        (script("hf download org/a --revision $(cat revision)"), [None]),
+        (
+            script("python3 -c \"from huggingface_hub import *; snapshot_download('a/b', revision='abc')\""),
+            ["abc"],
+        ),
+        (
+            script("python3 -c \"from huggingface_hub import *; snapshot_download('a/b', revision=r())\""),
+            [None],
+        ),
+    ],
+)
+def test_the_revision_that_is_fetched(written: Written, run: str, expected: list[str | None]) -> None:
+    assert [download.revision for download in written(job(run)).downloads] == expected
+
+
+def test_what_a_benchmark_runs(written: Written) -> None:
+    (benchmark,) = written(job(script("set -e\npip install aiperf\naiperf profile -m $MODEL"))).benchmarks
+    assert [[word.text for word in command] for command in benchmark.commands] == [
+        ["set", "-e"],
+        ["pip", "install", "aiperf"],
+        ["aiperf", "profile", "-m", "org/from-env"],
+    ]
+    assert benchmark.container.on_claim("/part/x") == "model-cache:deep/er/x"
 
 
 IMPORT = "from huggingface_hub import snapshot_download"
@@ -152,14 +184,19 @@ def test_a_job_that_puts_on_no_load_is_no_benchmark(written: Written) -> None:
 def test_claims_say_what_they_ask(written: Written) -> None:
     claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {}}}\nspec: {}\n---\n"
     text = (
-        claim.format("a", "{accessModes: [ReadWriteMany], storageClassName: fast}")
+        claim.format(
+            "a",
+            "{accessModes: [ReadWriteMany], storageClassName: fast, resources: {requests: {storage: 100Gi}}}",
+        )
         + claim.format("b", "{storageClassName: ''}")
         + claim.format("c", "{storageClassName: null}")
         + "apiVersion: nvidia.com/v1alpha1\nkind: DynamoGraphDeployment\nmetadata: {name: g}\nspec:\n"
         "  pvcs: [{name: d, create: true, storageClass: slow, volumeAccessMode: ReadWriteOnce}, "
-        "{name: e, create: true}, {name: f, create: false}, {name: g}]\n"
+        "{name: e, create: true, size: 5Gi}, {name: f, create: false}, {name: g}]\n"
     )
-    assert [(c.name, c.storage_class, c.access_modes) for c in written(text).claims] == [
+    claims = written(text).claims
+    assert {c.name: c.size for c in claims if c.size} == {"a": "100Gi", "e": "5Gi"}
+    assert [(c.name, c.storage_class, c.access_modes) for c in claims] == [
         ("a", "fast", ("ReadWriteMany",)),
         ("b", "", ()),
         ("c", None, ()),

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dynocheck.outcomes import Finding, Location, Outcome, Report, Subject, Tool, Verdict, summarize
+from dynocheck.outcomes import Finding, Location, Outcome, Report, Subject, Table, Tool, Verdict, summarize
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNKNOWN, SKIP, ERROR = Outcome.UNKNOWN, Outcome.SKIP, Outcome.ERROR
@@ -26,7 +26,12 @@ def finding(outcome: Outcome, message: str, **more: Any) -> Finding:
     return Finding(outcome=outcome, message=message, **more)
 
 
-def report(*verdicts: Verdict, target: dict[str, Any] | None = None, command: str = "preflight") -> Report:
+def report(
+    *verdicts: Verdict,
+    target: dict[str, Any] | None = None,
+    command: str = "preflight",
+    tables: tuple[Table, ...] = (),
+) -> Report:
     return Report(
         tool=Tool("dynocheck", "0.1.0"),
         command=command,
@@ -35,6 +40,7 @@ def report(*verdicts: Verdict, target: dict[str, Any] | None = None, command: st
         target=target or {},
         summary=summarize(verdicts),
         verdicts=verdicts,
+        tables=tables,
     )
 
 
@@ -107,3 +113,20 @@ def server_down() -> Report:
         ),
         target={"cluster": "https://127.0.0.1:6443"},
     )
+
+
+VARIANTS = Table(
+    id="graph.variants",
+    title="What each variant asks for",
+    columns=("variant", "GPUs", "role", "replicas", "gang", "KV"),
+    rows=(
+        ("llama-3-70b/vllm/disagg-single-node-of-eight", 8, ("prefill", "decode"), (2, 1), True, None),
+        ("qwen3-32b/vllm/agg", "?", "worker", 1, False, 1.5),
+    ),
+    note="?: cannot be read",
+)
+
+
+def with_table() -> Report:
+    """A run that shows more than verdicts."""
+    return report(verdict(PASS, "graph.frontend", "Every graph has a frontend"), tables=(VARIANTS,))

@@ -5,7 +5,18 @@ from typing import Any
 
 import pytest
 
-from dynocheck.outcomes import Finding, Location, Outcome, Report, Subject, Tool, Verdict, summarize
+from dynocheck.outcomes import (
+    Finding,
+    Location,
+    Outcome,
+    Report,
+    Subject,
+    Suppressed,
+    Table,
+    Tool,
+    Verdict,
+    summarize,
+)
 from dynocheck.reports import FORMATS, Options, text_of
 from tests.reports.schemas import valid_junit, valid_report
 
@@ -42,6 +53,10 @@ def filled(text: str, outcome: Outcome = Outcome.FAIL) -> Report:
         message=text,
         duration_s=0.1,
         findings=(found, found),
+        suppressed=(
+            Suppressed(by="comment", reason=text, finding=found),
+            Suppressed(by="baseline", reason=text, finding=found),
+        ),
     )
     return Report(
         tool=Tool(text, text),
@@ -51,6 +66,10 @@ def filled(text: str, outcome: Outcome = Outcome.FAIL) -> Report:
         target={text: text, "recipe": [text]},
         summary=summarize([verdict, verdict]),
         verdicts=(verdict, verdict),
+        tables=(
+            Table(id=text, title=text, columns=(text, text), rows=((text, (text, 1)),), note=text),
+            Table(id=text, title=text, note=text),
+        ),
     )
 
 

@@ -10,11 +10,20 @@ import pytest
 
 from dynocheck.outcomes import Report
 from dynocheck.reports import text_of
-from tests.reports.samples import FAIL, every_outcome, finding, report, server_down, verdict
+from tests.reports.samples import (
+    FAIL,
+    VARIANTS,
+    every_outcome,
+    finding,
+    report,
+    server_down,
+    verdict,
+    with_table,
+)
 from tests.reports.schemas import valid_report, validator
 
 
-@pytest.mark.parametrize("made", [every_outcome(), server_down(), report()])
+@pytest.mark.parametrize("made", [every_outcome(), server_down(), report(), with_table()])
 def test_a_report_validates_and_reads_back_the_same(made: Report) -> None:
     text = text_of(made, "json")
     valid_report(text)
@@ -34,10 +43,20 @@ def test_it_is_laid_out_as_the_contract() -> None:
         "target",
         "summary",
         "verdicts",
+        "tables",
     ]
     assert list(parsed["summary"]) == ["pass", "warn", "fail", "unknown", "skip", "error"]
     fail = parsed["verdicts"][2]
-    assert list(fail) == ["check", "title", "area", "outcome", "message", "duration_s", "findings"]
+    assert list(fail) == [
+        "check",
+        "title",
+        "area",
+        "outcome",
+        "message",
+        "duration_s",
+        "findings",
+        "suppressed",
+    ]
     found = fail["findings"][0]
     assert list(found) == ["outcome", "message", "fix", "evidence", "subject", "location"]
     assert found["subject"] == {
@@ -47,6 +66,13 @@ def test_it_is_laid_out_as_the_contract() -> None:
     }
     assert list(found["subject"]) == ["kind", "namespace", "name"]
     assert list(found["location"]) == ["file", "line", "column"]
+
+
+def test_a_report_of_a_version_without_tables_is_still_one() -> None:
+    parsed = json.loads(text_of(every_outcome(), "json"))
+    del parsed["tables"]
+    valid_report(json.dumps(parsed))
+    assert msgspec.json.decode(json.dumps(parsed), type=Report) == every_outcome()
 
 
 def test_any_evidence_a_check_may_give_is_written() -> None:
@@ -71,7 +97,8 @@ def test_any_evidence_a_check_may_give_is_written() -> None:
 
 def _mutations() -> list[tuple[str, Any]]:
     def mutated(path: tuple[Any, ...], value: Any) -> Any:
-        broken = copy.deepcopy(json.loads(text_of(every_outcome(), "json")))
+        whole = report(*every_outcome().verdicts, tables=(VARIANTS,))
+        broken = copy.deepcopy(json.loads(text_of(whole, "json")))
         at = broken
         for step in path[:-1]:
             at = at[step]
@@ -102,6 +129,14 @@ def _mutations() -> list[tuple[str, Any]]:
         ((*found, "subject", "uid"), "x"),
         ((*found, "location", "line"), 0),
         ((*found, "location", "path"), "x"),
+        (("verdicts", 0, "suppressed"), [{"by": "comment", "reason": "r"}]),
+        (("verdicts", 0, "suppressed"), [{"by": "me", "reason": "r", "finding": {}}]),
+        (("tables", 0, "note"), ...),
+        (("tables", 0, "more"), ""),
+        (("tables", 0, "columns"), [1]),
+        (("tables", 0, "rows", 0), "x"),
+        (("tables", 0, "rows", 0, 0), {}),
+        (("tables", 0, "rows", 0, 0), [[]]),
     ]
     return [(f"{'.'.join(map(str, path))}={value}", mutated(path, value)) for path, value in changes]
 

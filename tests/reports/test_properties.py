@@ -5,7 +5,19 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dynocheck.outcomes import Finding, Location, Outcome, Report, Subject, Tool, Verdict, summarize
+from dynocheck.outcomes import (
+    Cell,
+    Finding,
+    Location,
+    Outcome,
+    Report,
+    Subject,
+    Suppressed,
+    Table,
+    Tool,
+    Verdict,
+    summarize,
+)
 from dynocheck.reports import FORMATS, Options, text_of
 from dynocheck.reports.wording import visible
 from tests.reports.schemas import valid_junit, valid_report
@@ -36,6 +48,9 @@ def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
         subject=st.none() | st.builds(Subject, text, text, st.none() | text),
         location=st.none() | st.builds(Location, text, number, number),
     )
+    suppressed = st.builds(
+        Suppressed, by=st.sampled_from(["comment", "baseline", "diff"]), reason=text, finding=findings
+    )
     verdicts = st.builds(
         Verdict,
         check=text,
@@ -45,6 +60,19 @@ def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
         message=text,
         duration_s=seconds,
         findings=st.lists(findings, max_size=3).map(tuple),
+        suppressed=st.lists(suppressed, max_size=2).map(tuple),
+    )
+    scalars = st.none() | st.booleans() | st.integers(-(2**53), 2**53) | text
+    cells: st.SearchStrategy[Cell] = scalars | st.lists(scalars, max_size=3).map(tuple)
+    tables = st.integers(0, 4).flatmap(
+        lambda n: st.builds(
+            Table,
+            id=text,
+            title=text,
+            columns=st.tuples(*[text] * n),
+            rows=st.lists(st.tuples(*[cells] * n), max_size=3).map(tuple),
+            note=st.none() | text,
+        )
     )
     return st.builds(
         lambda verdicts, **fields: Report(
@@ -55,6 +83,7 @@ def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
         command=text,
         duration_s=seconds,
         target=st.dictionaries(text, json, max_size=3),
+        tables=st.lists(tables, max_size=2).map(tuple),
     )
 
 

@@ -1,0 +1,73 @@
+"""How true a reported ttft is: `dynocheck load` beside aiperf and guidellm, on a server that knows.
+
+Run it as `python -m benchmarks.load_accuracy [AIPERF_VENV [GUIDELLM_VENV]]`. The server streams 50 tokens a
+second and writes down when it read each request and when it wrote its first chunk. What a tool reports beyond
+that is the tool's own: the way of a request to the server and of a chunk back take tenths of a millisecond.
+"""
+
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from benchmarks.peers import Sizes, aiperf, aiperf_ttft, environment, guidellm, guidellm_ttft
+from dynocheck.facts.load_metrics import summary
+from tests.dynamo.build import home
+from tests.loading.engine import Engine, engine
+
+STREAMS = (1, 8, 64)
+PERCENTILES = ("p50", "p90", "p99")
+
+
+def true_ttft(server: Engine, requests: int) -> dict[str, float]:
+    """Of the last so many requests, in milliseconds: those before them were a warm-up."""
+    seen = [request for request in server.log()["requests"] if request["writes"]][-requests:]
+    found = summary((request["writes"][0] - request["at"]) * 1000 for request in seen)
+    return {name: found.stat(name) or found.longest or 0.0 for name in PERCENTILES}
+
+
+def ours(url: str, sizes: Sizes) -> tuple[dict[str, float | None], str]:
+    """What we report, and whether we called ourselves the bottleneck."""
+    load = ["--url", url, "--requests", sizes.requests, "--concurrency", sizes.concurrency]
+    lengths = ["--isl", sizes.input, "--osl", sizes.output, "-o", "json"]
+    command = [sys.executable, "-m", "dynocheck", "load", *map(str, [*load, *lengths])]
+    report: dict[str, Any] = json.loads(subprocess.run(command, capture_output=True, check=False).stdout)
+    (table,) = [table for table in report["tables"] if table["id"] == "load.latency"]
+    row = dict(zip(table["columns"], table["rows"][0], strict=True))
+    return {name: row.get(name) for name in PERCENTILES}, row.get("unknown") or ""
+
+
+def show(name: str, told: dict[str, float | None], true: dict[str, float], note: str = "") -> None:
+    """Print what is told beyond the truth, in milliseconds."""
+    known = ((each, told[each], true[each]) for each in PERCENTILES)
+    errors = (f"{each} {'' if a is None else f'{a - b:+.2f}':>8}" for each, a, b in known)
+    print(f"  {name:<10} {'  '.join(errors)} {note}")
+
+
+def main(venvs: list[str]) -> None:
+    """Print by how many milliseconds each is wrong, at each number of streams."""
+    for streams in STREAMS:
+        sizes = Sizes(max(16, 2 * streams), streams, 64, 32)
+        print(
+            f"ttft beyond the truth in ms, {streams} streams of 50 tokens a second, {sizes.requests} requests"
+        )
+        with tempfile.TemporaryDirectory() as name:
+            _compare(sizes, venvs, Path(name))
+
+
+def _compare(sizes: Sizes, venvs: list[str], folder: Path) -> None:
+    with engine(pace_s=0.02) as server:
+        told, note = ours(server.url, sizes)
+        show("dynocheck", told, true_ttft(server, sizes.requests), note)
+    peers = ((aiperf, aiperf_ttft), (guidellm, guidellm_ttft))
+    for (command, reported), venv in zip(peers, venvs, strict=False):
+        with engine(pace_s=0.02) as server:
+            made = command(Path(venv), server.url, "m", home().model, sizes, folder)
+            subprocess.run(made, capture_output=True, check=True, env=environment())
+            show(command.__name__, {**reported(folder)}, true_ttft(server, sizes.requests))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

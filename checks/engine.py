@@ -1,0 +1,172 @@
+"""Whether engines understand what they are told."""
+
+import difflib
+import operator
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dynocheck import Finding, Location, Skip, check, fail
+from dynocheck.data.flags import Flag, Options, dynamo_release, having, options
+from dynocheck.engines.written import Written, written
+from dynocheck.facts import Recipes
+from dynocheck.facts.recipe import Component, Graph, Launch
+
+
+@dataclass(frozen=True)
+class _Program:
+    """A program that a component starts, with the options of the release in its image."""
+
+    graph: Graph
+    component: Component
+    launch: Launch
+    parsers: tuple[Options, ...]
+    chat: bool
+
+    @property
+    def hands_on(self) -> bool:
+        """Whether it is a frontend that gives what it does not know to an engine's chat processor."""
+        chosen = any((word.text or "").startswith("--dyn-chat") for word in self.launch.words)
+        return self.launch.module == "dynamo.frontend" and (chosen or self.chat)
+
+    @property
+    def title(self) -> str:
+        return " and ".join(each.title for each in self.parsers)
+
+    @property
+    def written(self) -> Iterator[Written]:
+        return written(self.launch, self.parsers)
+
+    def place(self, given: Written) -> Location:
+        return Location(self.graph.file, given.word.line, given.word.column)
+
+
+@check("engine.flags-known", title="Every flag exists in the release that the image carries")
+def flags_known(recipes: Recipes) -> Iterator[Finding]:
+    """A flag that its program does not know, or an abbreviation that could be several, ends it at once; on
+    Kubernetes that is a crash loop after the image was pulled. Flags come and go with each release.
+
+    Judged are Dynamo's frontend and mocker and its vLLM, SGLang and TensorRT-LLM workers, in images of
+    releases from 1.0.0 on. Of other images and tags the release is not known, so they are not judged; nor is
+    what a frontend with --dyn-chat-processor hands on to an engine.
+
+    Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
+    """
+    for program in _programs(recipes):
+        for given in program.written:
+            if len(given.meant) > 1:
+                names = sorted(
+                    name for flag in given.meant for name in flag.names if name.startswith(given.spelled)
+                )
+                yield fail(
+                    f"{program.component.name}: {given.spelled} could be {' or '.join(names[:4])}",
+                    fix=f"write {names[0]} in full, or whichever is meant",
+                    evidence={"release": program.title},
+                    location=program.place(given),
+                )
+            elif not given.meant and not program.hands_on:
+                yield _unknown(program, given)
+
+
+@check("engine.values", title="Every flag has a value that it takes")
+def values(recipes: Recipes) -> Iterator[Finding]:
+    """A parser ends a program over a value that is no number where one is due, out of its bounds or none of
+    its choices, over a flag without its value, and over a switch that is given one: `--enforce-eager true`.
+
+    Judged is what the parsers of the release in the image say; what only the running container could know
+    is not.
+
+    Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
+    """
+    for program in _programs(recipes):
+        for given in program.written:
+            if len(given.meant) == 1:
+                problem = _problem(given, given.meant[0])
+                if problem is not None:
+                    yield fail(
+                        f"{program.component.name}: {given.spelled} {problem}",
+                        fix=f"see python3 -m {program.launch.module} --help in its image",
+                        evidence={"release": program.title},
+                        location=program.place(given),
+                    )
+
+
+def _programs(recipes: Recipes) -> Iterator[_Program]:
+    """Every program whose flags are known.
+
+    :raises Skip: there is none.
+    """
+    judged, others = False, set()
+    for recipe in recipes:
+        for graph in recipe.graphs:
+            for component in graph.components:
+                for container in component.containers:
+                    release = dynamo_release(container.image or "")
+                    for launch in container.launches:
+                        parsers = options(launch.module, release) if release else ()
+                        if parsers:
+                            judged = True
+                            chat = container.variable("DYN_CHAT_PROCESSOR") is not None
+                            yield _Program(graph, component, launch, parsers, chat)
+                        else:
+                            others.add(f"{launch.module} in {container.image or 'no image'}")
+    if not judged:
+        raise Skip(
+            f"not a release whose flags are known: {min(others)}" if others else "no program of Dynamo's"
+        )
+
+
+def _unknown(program: _Program, given: Written) -> Finding:
+    known = sorted({name for each in program.parsers for name in each.by_name})
+    close = difflib.get_close_matches(given.spelled.replace("_", "-"), known, n=1, cutoff=0.75)
+    elsewhere = having(program.launch.module, given.spelled)
+    since = f"; {elsewhere[0]} to {elsewhere[-1]} have it" if len(elsewhere) > 1 else ""
+    return fail(
+        f"{program.component.name}: {program.title} has no {given.spelled}{since}",
+        fix=f"write {close[0]}" if close else f"leave {given.spelled} out, or take an image that has it",
+        evidence={"sources": [each.source for each in program.parsers]},
+        location=program.place(given),
+    )
+
+
+def _problem(given: Written, flag: Flag) -> str | None:
+    """What a parser would say against what follows a flag; None when nothing, or when it cannot be told."""
+    texts = [given.inline] if given.inline is not None else [word.text for word in given.following]
+    if flag.kind in ("switch", "negatable"):
+        return _needless(given)
+    if flag.kind != "value" or len(given.spelled) == 2:
+        return None
+    if not texts:
+        return "has no value"
+    if given.inline is None and len(texts) > 1 and None not in texts:
+        return f"takes one value, and is followed by {' '.join(map(str, texts))}"
+    return _unfit(texts[0], flag) if texts[0] is not None else None
+
+
+def _needless(given: Written) -> str | None:
+    if given.inline is not None:
+        return f"takes no value, and is given {given.inline}"
+    stray = next((word.text for word in given.following if word.text is not None), None)
+    return f"takes no value, and is followed by {stray}" if stray is not None else None
+
+
+def _unfit(value: str, flag: Flag) -> str | None:
+    if value in ("None", "") or "$" in value:  # engine.shell-quoting says why it is written so
+        return None
+    if flag.choices:
+        return None if value in flag.choices else f"is {value}, and takes {', '.join(flag.choices)}"
+    if not flag.type:
+        return None
+    try:
+        number: float = int(value) if flag.type == "int" else float(value)
+    except ValueError:
+        return f"is {value}, which is no {'whole ' if flag.type == 'int' else ''}number"
+    bounds = (
+        (flag.gt, "above", operator.gt),
+        (flag.ge, "at least", operator.ge),
+        (flag.lt, "below", operator.lt),
+        (flag.le, "at most", operator.le),
+    )
+    missed = [
+        f"{word} {bound:g}" for bound, word, holds in bounds if bound is not None and not holds(number, bound)
+    ]
+    return f"is {value}, and has to be {' and '.join(missed)}" if missed else None

@@ -1,0 +1,205 @@
+"""`dynocheck load`: put an endpoint under load, or read what was measured before, and judge it."""
+
+import asyncio
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dynocheck import runner, snapshot
+from dynocheck.commands import judging
+from dynocheck.commands.judging import INTERRUPTED, Choices, Setting
+from dynocheck.errors import UsageError
+from dynocheck.facts import Unavailable
+from dynocheck.facts.load import LoadBaseline, LoadFact, LoadLimits, LoadRun
+from dynocheck.loading.limits import parsed
+from dynocheck.loading.plan import LoadPlan
+from dynocheck.outcomes import exit_code
+from dynocheck.reports import progress
+from dynocheck.serving import Endpoint, Limits, key_from
+
+_MOST_WORKERS = 64
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What the command line says of the load; times are in seconds."""
+
+    url: str | None = None
+    model: str | None = None
+    concurrency: int | None = None
+    rate: float | None = None
+    arrivals: str = "poisson"
+    requests: int | None = None
+    duration_s: float | None = None
+    isl: int = 128
+    osl: int = 64
+    seed: int = 0
+    prompts: str | None = None
+    warmup: int = 4
+    sweep: str | None = None
+    workers: int = 1
+    completions: bool = False
+    limits: tuple[str, ...] = ()
+    baseline: str | None = None
+    tolerance: float = 0.1
+    save: str | None = None
+    recorded: str | None = None
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+    ca_file: str | None = None
+    insecure: bool = False
+    request_s: float = 60.0
+
+
+def run(choices: Choices, wanted: Wanted) -> int:
+    """Measure or read, judge, report.
+
+    :return: the exit code.
+    :raises UsageError: what the user gave cannot be used.
+    """
+    started = time.time()
+    setting = Setting.of(choices)
+    sinks = judging.sinks(choices)
+    checks = setting.checks(choices, LoadFact)
+    limits = LoadLimits(tuple(parsed(limit) for limit in wanted.limits))
+    earlier = _baseline(wanted)
+    _must_be_writable(wanted.save)
+
+    known, target = _recorded(wanted.recorded) if wanted.recorded else _measured(plan_of(wanted))
+    unsaved = _save(wanted.save, known, target)
+    known.facts[LoadLimits] = limits
+    if earlier is not None:
+        known.facts[LoadBaseline] = earlier
+        target["baseline"] = earlier.file
+    report = judging.concluded("load", setting, choices, known, target, checks, LoadFact, started)
+    judging.told(report, sinks, setting, choices)
+    if unsaved is not None:
+        raise UsageError(unsaved)
+    found = known.facts.get(LoadRun)
+    if known.interrupted or (isinstance(found, LoadRun) and found.interrupted and not wanted.recorded):
+        print("interrupted: the report tells what was measured by then", file=sys.stderr)
+        return INTERRUPTED
+    return exit_code(report, strict=choices.strict)
+
+
+def plan_of(wanted: Wanted) -> LoadPlan:
+    """The load test that is wanted.
+
+    :raises UsageError: what is wanted does not go together.
+    """
+    if wanted.url is None:
+        raise UsageError("which endpoint: --url URL, or --from FILE for an earlier run")
+    loads = [name for name in ("concurrency", "rate", "sweep") if getattr(wanted, name) is not None]
+    if len(loads) > 1:
+        raise UsageError(f"--{loads[0]} and --{loads[1]}: give one")
+    if wanted.requests is not None and wanted.duration_s is not None:
+        raise UsageError("--requests and --duration: give one")
+    concurrencies = _sweep(wanted.sweep) if wanted.sweep else (wanted.concurrency or 4,)
+    if wanted.workers > _MOST_WORKERS or (wanted.rate is None and wanted.workers > min(concurrencies)):
+        raise UsageError(f"--workers {wanted.workers}: more than there are requests at a time, or than 64")
+    endpoint = Endpoint(
+        wanted.url,
+        key=key_from(wanted.api_key_env, wanted.api_key_file),
+        ca_file=wanted.ca_file,
+        insecure=wanted.insecure,
+        limits=Limits(first_byte_s=wanted.request_s, idle_s=wanted.request_s, total_s=wanted.request_s),
+    )
+    requests = None if wanted.duration_s else wanted.requests
+    if requests is None and not wanted.duration_s and not wanted.prompts:
+        requests = max(32, 8 * max(concurrencies)) if wanted.sweep else 32
+    return LoadPlan(
+        endpoint=endpoint,
+        model=wanted.model,
+        concurrencies=concurrencies,
+        rate=wanted.rate,
+        arrivals="constant" if wanted.arrivals == "constant" else "poisson",
+        requests=requests,
+        duration_s=wanted.duration_s,
+        input_tokens=wanted.isl,
+        output_tokens=wanted.osl,
+        seed=wanted.seed,
+        prompts=wanted.prompts,
+        warmup=wanted.warmup,
+        workers=wanted.workers,
+        chat=not wanted.completions,
+    )
+
+
+def _sweep(text: str) -> tuple[int, ...]:
+    try:
+        loads = tuple(int(each) for each in text.split(","))
+    except ValueError:
+        loads = ()
+    if not loads or min(loads) < 1 or max(loads) > 10_000 or len(set(loads)) != len(loads):
+        raise UsageError(f"--sweep {text}: not of the form 1,2,4,8")
+    return loads
+
+
+def _measured(plan: LoadPlan) -> tuple[runner.Knowledge, dict[str, Any]]:
+    """Measure, here and not on a probe's thread: so an interrupt leaves what was measured by then."""
+    from dynocheck.probes.load import measured
+
+    known = runner.Knowledge()
+    target: dict[str, Any] = {"url": plan.endpoint.url}
+    with progress.live() as show:
+        try:
+            found = measured(plan, lambda what: show([what]))
+        except Unavailable as error:
+            known.missing[LoadRun] = runner.Missing(str(error), error.fix)
+            return known, target
+        except (asyncio.CancelledError, KeyboardInterrupt):
+            known.missing[LoadRun] = runner.Missing("interrupted before anything was measured")
+            known.interrupted = True
+            return known, target
+    known.facts[LoadRun] = found
+    return known, {**target, **_described(found)}
+
+
+def _described(found: LoadRun) -> dict[str, Any]:
+    """What a report says of the load."""
+    loads = ", ".join(point.load for point in found.points)
+    sizes = f"{found.input_tokens} in, {found.output_tokens} out" if found.input_tokens else None
+    return {
+        "model": found.model,
+        "load": f"{found.arrivals or found.mode}: {loads}",
+        "tokens asked": sizes,
+        "prompts": found.prompts,
+        "seed": found.seed,
+        "first answer": None if found.cold_s is None else f"{found.cold_s:.2f} s",
+        "notes": list(found.notes),
+    }
+
+
+def _recorded(file: str) -> tuple[runner.Knowledge, dict[str, Any]]:
+    known, target = snapshot.read(Path(file), [LoadRun])
+    if LoadRun not in known:
+        raise UsageError(f"{file}: holds no load test")
+    return known, {**target, "from": file}
+
+
+def _baseline(wanted: Wanted) -> LoadBaseline | None:
+    if wanted.baseline is None:
+        return None
+    found = _recorded(wanted.baseline)[0].facts.get(LoadRun)
+    if not isinstance(found, LoadRun):
+        raise UsageError(f"{wanted.baseline}: its load test could not be made")
+    return LoadBaseline(found, wanted.tolerance, wanted.baseline)
+
+
+def _must_be_writable(save: str | None) -> None:
+    """Said before the load, not after it."""
+    if save is not None and (not Path(save).absolute().parent.is_dir() or Path(save).is_dir()):
+        raise UsageError(f"--save {save}: no such folder, or a folder itself")
+
+
+def _save(save: str | None, known: runner.Knowledge, target: dict[str, Any]) -> str | None:
+    """Keep what was measured; what went wrong is said when the report has been."""
+    if save is None:
+        return None
+    try:
+        Path(save).write_bytes(snapshot.encode(known, target))
+    except OSError as error:
+        return f"--save {save}: {error.strerror}"
+    return None

@@ -1,0 +1,147 @@
+"""`dynocheck smoke`: after deployment, whether an endpoint serves, by asking it."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+from dynocheck.commands.judging import Choices, Scene, judge
+from dynocheck.errors import UsageError
+from dynocheck.facts import Fact
+from dynocheck.facts.endpoint import SIMULATED, Address, EndpointFact, Readiness
+from dynocheck.facts.load import LoadFact, LoadLimits
+from dynocheck.kube import Cluster
+from dynocheck.kube.lending import lend
+from dynocheck.loading.limits import parsed
+from dynocheck.probes.asking import Target
+from dynocheck.probes.endpoint_address import BY_PROXY, Deployment
+from dynocheck.serving import Endpoint, Secret, key_from
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What the command line says of the endpoint; the times are in seconds."""
+
+    deployment: str | None = None
+    url: str | None = None
+    via: str | None = None
+    model: str | None = None
+    budget_s: float = 300.0
+    request_s: float = 60.0
+    requests: int = 24
+    api_key_env: str | None = None
+    api_key_file: str | None = None
+    ca_file: str | None = None
+    insecure: bool = False
+    tools: bool = False
+    structured: bool = False
+    limits: tuple[str, ...] = ()
+
+
+def run(choices: Choices, asked: Asked) -> int:
+    """Ask and judge.
+
+    :raises UsageError: what the user gave cannot be used.
+    """
+    if asked.url and (asked.deployment or asked.via):
+        raise UsageError("--url says where the endpoint is: leave out the deployment and --via")
+    limits = LoadLimits(tuple(parsed(limit) for limit in asked.limits))
+    scene = _named(asked) if asked.url else _found(choices, asked)
+    scene = replace(scene, facts={**scene.facts, LoadLimits: limits})
+    if not (choices.select or limits.items):  # nothing hangs on a number: the tables say which are none
+        choices = replace(choices, skip=(*choices.skip, "load.client"))
+    return judge("smoke", choices, (EndpointFact, LoadFact), scene=scene)
+
+
+def _named(asked: Asked) -> Scene:
+    endpoint = _endpoint(asked, asked.url or "", {})
+    target = _target(asked, lambda _: endpoint)
+    shown = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.base}"
+    return Scene(
+        sources={Target: target},
+        facts={Address: Address(url=shown)},
+        describe=_described,
+        doing=lambda: target.waiting.text,
+    )
+
+
+def _found(choices: Choices, asked: Asked) -> Scene:
+    from dynocheck import kube
+
+    connection = kube.find(choices.kubeconfig, choices.context, choices.namespace)
+    cluster = Cluster(connection, timeout_s=choices.timeout_s)
+    has_key = bool(asked.api_key_env or asked.api_key_file)
+
+    def reach(address: Address) -> Endpoint:
+        if address.way != BY_PROXY:
+            return _endpoint(asked, address.url, address.headers)
+        if has_key:
+            raise UsageError(
+                "a key goes no further than the API server, whose proxy takes it out: "
+                "say --via gateway, or kubectl port-forward and --url"
+            )
+        return _through(cluster, address)
+
+    target = _target(asked, reach)
+    return Scene(
+        sources={Target: target, Deployment: Deployment(asked.deployment, asked.via), Cluster: cluster},
+        describe=_described,
+        doing=lambda: target.waiting.text,
+    )
+
+
+def _target(asked: Asked, reach: Any) -> Target:
+    return Target(
+        reach=reach,
+        model=asked.model,
+        budget_s=asked.budget_s,
+        request_s=asked.request_s,
+        requests=asked.requests,
+        tools=asked.tools,
+        structured=asked.structured,
+    )
+
+
+def _endpoint(asked: Asked, url: str, headers: dict[str, str]) -> Endpoint:
+    key = key_from(asked.api_key_env, asked.api_key_file)
+    return Endpoint(url, key=key, headers=headers, ca_file=asked.ca_file, insecure=asked.insecure)
+
+
+def _described(facts: Mapping[type[Fact], Any]) -> dict[str, Any]:
+    """The way that was taken is said: numbers that were measured on it are of it too."""
+    address: Address | None = facts.get(Address)
+    readiness: Readiness | None = facts.get(Readiness)
+    found: dict[str, Any] = {}
+    if address is not None:
+        found |= {"deployment": address.deployment} if address.deployment else {}
+        found |= {"url": address.url, "way": address.way}
+    if readiness is not None and readiness.model:
+        found["model"] = readiness.model
+    if readiness is not None and readiness.owner == SIMULATED:
+        found["engine"] = "simulated: no model, no GPU"
+    return found
+
+
+@dataclass(frozen=True)
+class _Through(Endpoint):
+    """An endpoint behind an API server, which is asked as the user of the kubeconfig."""
+
+    context: ssl.SSLContext | None = None
+
+    @property
+    def tls(self) -> ssl.SSLContext | None:
+        return self.context
+
+
+def _through(cluster: Cluster, address: Address) -> Endpoint:
+    """What is asked at an address behind the API server.
+
+    :raises Unavailable: its credentials cannot be made.
+    """
+    lent = lend(cluster.connection, timeout_s=cluster.timeout_s)
+    headers = {**lent.headers, **address.headers}
+    scheme, _, token = headers.get("Authorization", "").partition(" ")
+    key = Secret(token) if scheme == "Bearer" else None
+    if key is not None:
+        del headers["Authorization"]
+    return _Through(address.url, key=key, headers=headers, context=lent.context, chunked=True)

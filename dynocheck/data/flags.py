@@ -1,0 +1,127 @@
+"""Which flags the programs of each release take."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+
+import msgspec
+
+from dynocheck.data import images, text
+
+_TAG = re.compile(r"(\d+\.\d+\.\d+)(\.post\d+)?(-(cuda13|efa|amd64|enterprise))*")
+_ENGINES = {"vLLM": "vllm", "SGLang": "sglang"}
+
+
+class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
+    """An option with all its spellings.
+
+    `kind` is value, optional (a value or none), many (several), switch (none), negatable (none, and `--no-`
+    before it), or unknown. A value is one of `choices`, where there are any, or a number of the `type` int
+    or float within the bounds. `releases` are the places of those that have it so, None for all.
+    """
+
+    names: tuple[str, ...]
+    kind: str = "value"
+    type: str = ""
+    choices: tuple[str, ...] = ()
+    gt: float | None = None
+    ge: float | None = None
+    lt: float | None = None
+    le: float | None = None
+    releases: tuple[int, ...] | None = None
+
+
+class _Program(msgspec.Struct, frozen=True):
+    releases: tuple[str, ...]
+    flags: tuple[Flag, ...]
+
+
+class _Table(msgspec.Struct, frozen=True):
+    engines: dict[str, dict[str, str]]
+    programs: dict[str, _Program]
+
+
+class Options(msgspec.Struct, frozen=True):
+    """The options of one release of a program by every spelling; `source` is the package that names them."""
+
+    title: str
+    source: str
+    by_name: Mapping[str, Flag]
+
+    def all(self, spelled: str) -> list[Flag]:
+        """What argparse takes this for: the option of that name, or every one that it abbreviates."""
+        if spelled in self.by_name:
+            return [self.by_name[spelled]]
+        if not spelled.startswith("--"):
+            short = self.by_name.get(spelled[:2])
+            return [short] if short is not None and len(spelled) > 2 else []
+        longer = (flag for name, flag in self.by_name.items() if name.startswith(spelled))
+        return list(dict.fromkeys(longer))
+
+
+def dynamo_release(image: str) -> str | None:
+    """The release of Dynamo in one of its images, or None when the tag does not tell."""
+    reference = images.parse(image)
+    row = images.find(reference)
+    tag = _TAG.fullmatch(reference.tag) if reference.ours else None
+    release = row.release if row is not None else tag[1] if tag else ""
+    return release if release in _table().engines else None
+
+
+def pins(release: str) -> Mapping[str, str]:
+    """The versions of the engines that a release of Dynamo is made with, by their package."""
+    return _table().engines[release]
+
+
+def options(module: str, release: str) -> tuple[Options, ...]:
+    """The options of a program of this Dynamo release, and after them those of the engine below it.
+
+    :param module: such as `dynamo.vllm`; nothing is known of others than Dynamo's own programs.
+    """
+    engine = module.removeprefix("dynamo.")
+    below = _table().engines[release].get(engine)
+    found = [_options(module, release), _options(engine, below) if below else None]
+    return tuple(each for each in found if each is not None)
+
+
+def having(module: str, spelled: str) -> list[str]:
+    """The releases, oldest first, that have an option of exactly this spelling, such as `vLLM 0.19.0`."""
+    programs = (module, module.removeprefix("dynamo."))
+    return [
+        f"{_title(name)} {release}"
+        for name in programs
+        if name in _table().programs
+        for release in _table().programs[name].releases
+        if spelled in _by_name(name, release)
+    ]
+
+
+@cache
+def _options(program: str, release: str) -> Options | None:
+    known = _table().programs.get(program)
+    if known is None or release not in known.releases:
+        return None
+    package = "ai-dynamo" if program.startswith("dynamo.") else program
+    source = f"https://pypi.org/project/{package}/{release}/"
+    return Options(f"{_title(program)} {release}", source, _by_name(program, release))
+
+
+@cache
+def _by_name(program: str, release: str) -> dict[str, Flag]:
+    known = _table().programs[program]
+    at = known.releases.index(release)
+    found = {"--help": Flag(("--help",), "switch"), "-h": Flag(("-h",), "switch")}
+    for flag in known.flags:
+        if flag.releases is None or at in flag.releases:
+            negated = [f"--no-{name[2:]}" for name in flag.names if flag.kind in ("negatable", "unknown")]
+            found |= dict.fromkeys((*flag.names, *negated), flag)
+    return found
+
+
+def _title(program: str) -> str:
+    return next((title for title, name in _ENGINES.items() if name == program), program)
+
+
+@cache
+def _table() -> _Table:
+    return msgspec.json.decode(text("flags.json"), type=_Table)

@@ -1,0 +1,26 @@
+"""Which models the Hugging Face Hub gives only to those who accepted their license."""
+
+from fnmatch import fnmatchcase
+from functools import cache
+
+import msgspec
+
+from dynocheck.data import text
+
+
+class Gated(msgspec.Struct, frozen=True):
+    """Models of this pattern are gated by their owner, as their page says."""
+
+    pattern: str
+    owner: str
+    source: str
+
+
+def gated(model: str) -> Gated | None:
+    """The row of a model by its hub id, or None when the table does not have it: it may be gated or not."""
+    return next((row for row in _rows() if fnmatchcase(model, row.pattern)), None)
+
+
+@cache
+def _rows() -> tuple[Gated, ...]:
+    return msgspec.json.decode(text("gated.json"), type=tuple[Gated, ...])

@@ -1,0 +1,216 @@
+"""What models are made of, as far as their weights and their KV cache go."""
+
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import msgspec
+
+from dynocheck.data import text
+
+# Bits a weight takes, with the scales that belong to it: one of 8 bits for 32 weights in MXFP4, for 16 in
+# NVFP4.
+BITS = {"bf16": 16.0, "fp8": 8.0, "mxfp4": 4.25, "nvfp4": 4.5}
+
+
+class Precisions(msgspec.Struct, frozen=True):
+    """In what each kind of weight is stored. Embeddings and routers are BF16 in every model here."""
+
+    attention: str = "bf16"
+    mlp: str = "bf16"
+    experts: str = "bf16"
+
+
+class Model(msgspec.Struct, frozen=True, kw_only=True):
+    """A decoder as its `config.json` describes it.
+
+    With `latent` its attention is MLA: what is cached of a token is one vector of `latent + rope` numbers.
+    The first `dense` layers have an MLP of `intermediate`, the others have `experts` of
+    `expert_intermediate` each, with `shared` ones beside them. `drafting` layers predict further tokens:
+    they lie on disk, and an engine loads them only for speculation. Of the `layers`, `windowed` ones attend
+    to the last `window` tokens. `cache` is the precision of the KV cache that the checkpoint itself asks
+    for.
+    """
+
+    names: tuple[str, ...]
+    layers: int
+    hidden: int
+    heads: int
+    kv_heads: int
+    head_size: int
+    vocabulary: int
+    context: int
+    intermediate: int
+    tied: bool = False
+    dense: int = 0
+    experts: int = 0
+    expert_intermediate: int = 0
+    shared: int = 0
+    drafting: int = 0
+    latent: int = 0
+    query_latent: int = 0
+    rope: int = 0
+    value_size: int = 0
+    window: int = 0
+    windowed: int = 0
+    stored: Precisions = Precisions()
+    block: int = 0
+    cache: str = "bf16"
+    source: str
+
+    @property
+    def attention_layer(self) -> int:
+        """Weights of one layer's attention."""
+        if not self.latent:
+            return 2 * self.hidden * self.head_size * (self.heads + self.kv_heads)
+        query, key = self.query_latent, self.head_size
+        return (
+            self.hidden * (query + self.latent + self.rope)
+            + query * self.heads * (key + self.rope)
+            + self.latent * self.heads * (key + self.value_size)
+            + self.heads * self.value_size * self.hidden
+        )
+
+    @property
+    def vocabulary_bytes(self) -> float:
+        """Bytes of the embedding, and of the output layer where that is another one."""
+        return self.vocabulary * self.hidden * 2 * (1 if self.tied else 2)
+
+    @property
+    def attention_bytes(self) -> float:
+        return self.layers * self.attention_layer * BITS[self.stored.attention] / 8
+
+    @property
+    def mlp_bytes(self) -> float:
+        """Bytes of the dense layers' MLPs, of the shared experts and of the routers."""
+        sparse = self.layers - self.dense if self.experts else 0
+        dense = self.layers - sparse
+        wide = dense * self.intermediate + sparse * self.shared * self.expert_intermediate
+        routers = sparse * self.hidden * self.experts * 2
+        return 3 * self.hidden * wide * BITS[self.stored.mlp] / 8 + routers
+
+    @property
+    def expert_bytes(self) -> float:
+        return (self.layers - self.dense) * self._experts_layer
+
+    @property
+    def weight_bytes(self) -> float:
+        """Bytes that an engine loads, but for norms and biases: less than a thousandth of them."""
+        return self.vocabulary_bytes + self.attention_bytes + self.mlp_bytes + self.expert_bytes
+
+    @property
+    def disk_bytes(self) -> float:
+        """Bytes of the checkpoint: with the drafting layers, which bring a vocabulary of their own."""
+        each = (
+            self.attention_layer * BITS[self.stored.attention] / 8
+            + self._experts_layer
+            + 2 * self.hidden * self.hidden * 2
+            + self.vocabulary_bytes
+        )
+        return self.weight_bytes + self.drafting * each
+
+    @property
+    def _experts_layer(self) -> float:
+        return 3 * self.hidden * self.expert_intermediate * self.experts * BITS[self.stored.experts] / 8
+
+
+def find(name: str) -> Model | None:
+    """The row of a model by its hub id in any case, or None when the table does not have it."""
+    return _models().get(name.lower())
+
+
+def of_config(config: Mapping[str, Any], name: str, source: str) -> Model | None:
+    """What a `config.json` of the Hugging Face hub describes, or None when it is not of a kind known here.
+
+    :param name: the model's hub id.
+    """
+    kind = (config.get("architectures") or [None])[0]
+    stored = _stored(config)
+    if kind not in _KINDS or stored is None:
+        return None
+    try:
+        return msgspec.convert(_KINDS[kind](config) | stored | {"names": [name], "source": source}, Model)
+    except (KeyError, TypeError, msgspec.ValidationError):
+        return None
+
+
+def _dense(config: Mapping[str, Any]) -> dict[str, Any]:
+    heads = config["num_attention_heads"]
+    return {
+        "layers": config["num_hidden_layers"],
+        "hidden": config["hidden_size"],
+        "heads": heads,
+        "kv_heads": config.get("num_key_value_heads") or heads,
+        "head_size": config.get("head_dim") or config["hidden_size"] // heads,
+        "vocabulary": config["vocab_size"],
+        "context": config["max_position_embeddings"],
+        "intermediate": config["intermediate_size"],
+        "tied": bool(config.get("tie_word_embeddings", False)),
+    }
+
+
+def _mixtral(config: Mapping[str, Any]) -> dict[str, Any]:
+    return _dense(config) | {
+        "experts": config["num_local_experts"],
+        "expert_intermediate": config["intermediate_size"],
+    }
+
+
+def _qwen_moe(config: Mapping[str, Any]) -> dict[str, Any]:
+    if config.get("decoder_sparse_step", 1) != 1 or config.get("mlp_only_layers"):
+        raise KeyError("layers of two kinds")
+    return _dense(config) | {
+        "experts": config["num_experts"],
+        "expert_intermediate": config["moe_intermediate_size"],
+    }
+
+
+def _gpt_oss(config: Mapping[str, Any]) -> dict[str, Any]:
+    return _mixtral(config) | {
+        "window": config["sliding_window"],
+        "windowed": config["layer_types"].count("sliding_attention"),
+    }
+
+
+def _deepseek(config: Mapping[str, Any]) -> dict[str, Any]:
+    return _dense(config) | {
+        "head_size": config["qk_nope_head_dim"],
+        "dense": config["first_k_dense_replace"],
+        "experts": config["n_routed_experts"],
+        "expert_intermediate": config["moe_intermediate_size"],
+        "shared": config["n_shared_experts"],
+        "drafting": config.get("num_nextn_predict_layers") or 0,
+        "latent": config["kv_lora_rank"],
+        "query_latent": config["q_lora_rank"],
+        "rope": config["qk_rope_head_dim"],
+        "value_size": config["v_head_dim"],
+    }
+
+
+_KINDS = {
+    "LlamaForCausalLM": _dense,
+    "Qwen3ForCausalLM": _dense,
+    "MixtralForCausalLM": _mixtral,
+    "Qwen3MoeForCausalLM": _qwen_moe,
+    "GptOssForCausalLM": _gpt_oss,
+    "DeepseekV3ForCausalLM": _deepseek,
+}
+
+
+def _stored(config: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The precisions of its weights, None when they are of a kind not known here."""
+    quantized = config.get("quantization_config")
+    if not quantized:
+        return {} if config.get("torch_dtype", config.get("dtype")) in ("bfloat16", "float16") else None
+    if quantized.get("quant_method") == "mxfp4":
+        return {"stored": {"experts": "mxfp4"}}
+    if quantized.get("quant_method") == "fp8":
+        block = quantized.get("weight_block_size") or [0]
+        return {"stored": dict.fromkeys(("attention", "mlp", "experts"), "fp8"), "block": block[0]}
+    return None
+
+
+@cache
+def _models() -> dict[str, Model]:
+    rows = msgspec.json.decode(text("models.json"), type=list[Model])
+    return {name.lower(): row for row in rows for name in row.names}

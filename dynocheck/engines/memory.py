@@ -1,0 +1,133 @@
+"""How much of a GPU a model's weights and its KV cache take.
+
+Everything here errs to one side: weights are counted without what an engine adds (padding, norms, draft
+models, activations, CUDA graphs), a GPU with all of its nominal memory. So what does not fit by these numbers
+does not fit, and the tokens that they leave room for are the most there can be.
+
+Sources. KV cache: `2 x layers x KV heads x head size x bytes` a token, of which a GPU holds `heads / TP`
+and at least one head: vLLM's AttentionSpec.page_size_bytes and ModelConfig.get_num_kv_heads. MLA caches one
+vector of `kv_lora_rank + qk_rope_head_dim` a token and layer on every GPU: vLLM's MLAAttentionSpec. Experts
+are divided over all tensor and data parallel ranks: vLLM's FusedMoEParallelConfig.make; with attention data
+parallelism each rank holds the whole attention: SGLang's docs/basic_usage/deepseek, TensorRT-LLM's docs on
+attention DP.
+"""
+
+import math
+from dataclasses import dataclass
+
+from dynocheck.data.models import BITS, Model
+
+GIB = 2**30
+
+
+@dataclass(frozen=True)
+class Sharding:
+    """Over how many GPUs each part of a model is divided; a pipeline divides the layers.
+
+    `attention` is less than `tensor` where attention is data parallel; `cache` divides the tokens of one
+    sequence (decode context parallelism).
+    """
+
+    tensor: int = 1
+    attention: int = 1
+    experts: int = 1
+    pipeline: int = 1
+    cache: int = 1
+
+
+@dataclass(frozen=True)
+class Budget:
+    """What an engine may use of a GPU, as shares of its memory.
+
+    `static` is what weights and KV cache may take together, `free` what the cache takes of what the weights
+    leave. `cache` is the precision of the KV cache, None where the flag names one not known here. `longest`
+    is the longest sequence that it takes, None where it is the model's; an engine that `adapts` makes it
+    what fits. `quantization` is what the flag of that name asks for.
+    """
+
+    sharding: Sharding
+    static: float = 1.0
+    free: float = 1.0
+    cache: str | None = "auto"
+    longest: int | None = None
+    adapts: bool = False
+    quantization: str | None = ""
+
+
+@dataclass(frozen=True)
+class Room:
+    """What one GPU holds, in bytes, and what that makes for a sequence on its ranks.
+
+    `tokens` and `sequences` are None where the precision of the cache is not known.
+    """
+
+    weights: float
+    limit: float
+    token: float | None
+    tokens: int | None
+    longest: int
+    sequences: float | None
+
+    @property
+    def fits(self) -> bool:
+        """Whether the weights fit what the engine may use."""
+        return self.weights < self.limit
+
+
+def weights(model: Model, sharding: Sharding) -> float:
+    """Bytes of weights on one GPU, at least."""
+    kept = model.kv_heads / max(1, sharding.attention)
+    repeated = max(1.0, 1 / kept) if not model.latent else 1.0  # a KV head is held whole
+    shared = model.vocabulary_bytes + model.mlp_bytes
+    keys = 2 * model.layers * model.hidden * model.head_size * model.kv_heads if not model.latent else 0
+    keys_bytes = keys * BITS[model.stored.attention] / 8
+    attention = model.attention_bytes + keys_bytes * (repeated - 1)
+    parts = shared / sharding.tensor + attention / sharding.attention + model.expert_bytes / sharding.experts
+    return parts / sharding.pipeline
+
+
+def cache_bits(model: Model, asked: str) -> float | None:
+    """Bits of a number in the KV cache for the flag's value; None for one not known here."""
+    kind = model.cache if asked == "auto" else asked
+    if kind.startswith("fp8"):
+        return BITS["fp8"]
+    return {"bf16": 16.0, "bfloat16": 16.0, "float16": 16.0, "half": 16.0}.get(kind)
+
+
+def token_bytes(model: Model, sharding: Sharding, bits: float) -> float:
+    """Bytes of KV cache that one more token of a long sequence takes on one GPU.
+
+    Layers with a sliding window have all they need by then.
+    """
+    layers = (model.layers - model.windowed) / sharding.pipeline
+    return layers * _layer_token(model, sharding, bits) / sharding.cache
+
+
+def sequence_bytes(model: Model, sharding: Sharding, bits: float, length: int) -> float:
+    """Bytes of KV cache of one sequence of this many tokens on one GPU."""
+    windowed = model.windowed / sharding.pipeline * min(length, model.window)
+    return length * token_bytes(model, sharding, bits) + windowed * _layer_token(model, sharding, bits)
+
+
+def room(model: Model, budget: Budget, memory: float) -> Room:
+    """What is left on a GPU of this many bytes.
+
+    :return: the most there can be: what the engine itself takes is not known.
+    """
+    held = weights(model, budget.sharding)
+    limit = budget.static * memory
+    bits = None if budget.cache is None else cache_bits(model, budget.cache)
+    longest = budget.longest or model.context
+    if bits is None:
+        return Room(held, limit, None, None, longest, None)
+    left = max(0.0, (limit - held) * budget.free)
+    token = token_bytes(model, budget.sharding, bits)
+    sequence = sequence_bytes(model, budget.sharding, bits, longest)
+    return Room(held, limit, token, math.floor(left / token), longest, left / sequence)
+
+
+def _layer_token(model: Model, sharding: Sharding, bits: float) -> float:
+    if model.latent:
+        return (model.latent + model.rope) * bits / 8
+    heads = max(1.0, model.kv_heads / sharding.attention)
+    return 2 * heads * model.head_size * bits / 8

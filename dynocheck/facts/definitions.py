@@ -1,0 +1,44 @@
+"""Facts about custom kinds: which versions of each an API server takes, by which schemas."""
+
+from typing import Any, NamedTuple
+
+import msgspec
+
+from dynocheck.facts.base import Many
+
+
+class DefinitionPaths(NamedTuple):
+    """The paths to definitions that the user named: what the probe of definitions looks at."""
+
+    items: tuple[str, ...]
+
+
+class CustomVersion(msgspec.Struct, frozen=True):
+    """A version of a custom kind; `schema` is its openAPIV3Schema, None where it has none."""
+
+    name: str
+    served: bool
+    schema: dict[str, Any] | None = None
+
+
+class CustomKind(msgspec.Struct, frozen=True):
+    """What a CustomResourceDefinition defines; `source` says in words where it was read."""
+
+    group: str
+    kind: str
+    versions: tuple[CustomVersion, ...]
+    source: str
+
+    @property
+    def served(self) -> tuple[str, ...]:
+        return tuple(version.name for version in self.versions if version.served)
+
+
+class GivenKinds(Many[CustomKind], frozen=True):
+    """The custom kinds whose definitions the user named."""
+
+
+class ServedKinds(Many[CustomKind], frozen=True):
+    """The custom kinds of a cluster, of the groups that recipes use; `reason` is why they are not known."""
+
+    reason: str = ""

@@ -1,0 +1,1 @@
+"""Putting an endpoint under load and measuring how it bears it."""

@@ -1,0 +1,35 @@
+"""Files without what they are there for: pointers of Git LFS, links to nothing, empty ones.
+
+https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
+"""
+
+import stat
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+_POINTER = b"version https://git-lfs.github.com/spec/v1"
+
+
+def hollow_files(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """Each file of a folder that is hollow, with the reason: pointer, dangling or empty.
+
+    Hidden files may be empty; what cannot be read at all is told elsewhere.
+    """
+    for name in names:
+        if name[0] != "." and (why := _why(folder / name)):
+            yield name, why
+
+
+def _why(path: Path) -> str | None:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return None
+        with path.open("rb") as stream:
+            head = stream.read(len(_POINTER))
+    except FileNotFoundError:
+        return "dangling"
+    except OSError:
+        return None
+    if head == _POINTER:
+        return "pointer"
+    return None if head else "empty"

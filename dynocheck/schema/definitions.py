@@ -1,0 +1,103 @@
+"""Schemas of CustomResourceDefinitions, cut down to what decides whether a new object is valid."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from dynocheck.facts.definitions import CustomKind
+from dynocheck.schema import rules
+from dynocheck.schema.kinds import Kind
+
+_KEPT = (
+    "allOf",
+    "format",
+    "not",
+    "x-kubernetes-embedded-resource",
+    "x-kubernetes-list-map-keys",
+    "x-kubernetes-list-type",
+    "additionalProperties",
+    "anyOf",
+    "default",
+    "enum",
+    "items",
+    "maxItems",
+    "maxLength",
+    "maxProperties",
+    "maximum",
+    "minItems",
+    "minLength",
+    "minProperties",
+    "minimum",
+    "nullable",
+    "oneOf",
+    "pattern",
+    "properties",
+    "required",
+    "type",
+    "x-kubernetes-int-or-string",
+    "x-kubernetes-preserve-unknown-fields",
+)
+
+
+class Definitions:
+    """The custom kinds that are known exactly; where one is defined twice, the first counts."""
+
+    def __init__(self, kinds: Iterable[CustomKind]) -> None:
+        self._kinds: dict[tuple[str, str], CustomKind] = {}
+        for kind in kinds:
+            self._kinds.setdefault((kind.group, kind.kind), kind)
+        self._schemas: dict[tuple[str, str, str], Kind] = {}
+
+    def defined(self, group: str, kind: str) -> CustomKind | None:
+        """What defines this kind, if something does."""
+        return self._kinds.get((group, kind))
+
+    def find(self, found: CustomKind, version: str) -> Kind:
+        """The schema of a version that is served."""
+        key = (found.group, found.kind, version)
+        if key not in self._schemas:
+            given = next((v.schema for v in found.versions if v.name == version), None)
+            schema = _evaluable(compact(given)) if given else {"x-kubernetes-preserve-unknown-fields": True}
+            schema.setdefault("properties", {})
+            self._schemas[key] = Kind(schema, {}, structural=True)
+        return self._schemas[key]
+
+
+def _evaluable(schema: Any) -> Any:
+    """The same without rules that cannot be evaluated here: what they say is not judged."""
+    if isinstance(schema, list):
+        return [_evaluable(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: [rule for rule in value if rules.evaluable(rule["rule"])]
+        if key == rules.RULES and isinstance(value, list)
+        else _evaluable(value)
+        for key, value in schema.items()
+    }
+
+
+def compact(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema without descriptions, examples, status and rules about changes."""
+    kept = {key: value for key, value in schema.items() if key in _KEPT}
+    if "properties" in kept:
+        kept["properties"] = {name: compact(value) for name, value in sorted(kept["properties"].items())}
+    for key in ("items", "additionalProperties", "not"):
+        if isinstance(kept.get(key), dict):
+            kept[key] = compact(kept[key])
+    for key in ("allOf", "anyOf", "oneOf"):
+        if key in kept:
+            kept[key] = [compact(option) for option in kept[key]]
+    if kept.get("x-kubernetes-list-type") == "atomic":
+        del kept["x-kubernetes-list-type"]
+    if asked := [_compact_rule(rule) for rule in schema.get(rules.RULES, ()) if _judges_new(rule)]:
+        kept[rules.RULES] = asked
+    return kept
+
+
+def _judges_new(rule: dict[str, Any]) -> bool:
+    """Whether a rule holds for an object that is created: one about a change says so by naming oldSelf."""
+    return "oldSelf" not in rule["rule"] or bool(rule.get("optionalOldSelf"))
+
+
+def _compact_rule(rule: dict[str, Any]) -> dict[str, str]:
+    return {"rule": rule["rule"], "message": rule.get("message") or f"failed rule: {rule['rule']}"}

@@ -1,0 +1,167 @@
+"""The rules of custom kinds that are written in CEL, evaluated as the API server does for a new object.
+
+The server asks them when the rest of the schema holds, of the object as it will be stored: defaults are
+filled in and nulls are dropped.
+"""
+
+import functools
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import msgspec
+
+from dynocheck.facts.quantity import quantity
+from dynocheck.facts.recipe import Value
+from dynocheck.schema.enforced import Schema
+from dynocheck.schema.wording import joined
+
+RULES = "x-kubernetes-validations"
+# Words of CEL that a property may be called too, which a rule then writes as __word__.
+_RESERVED = frozenset(
+    """as break const continue else false for function if import in let loop namespace null package
+    return true var void while""".split()  # noqa: SIM905
+)
+
+_TEXT = re.compile(r"""'(?:\\.|[^'\\])*'|"(?:\\.|[^"\\])*\"""")
+_CALL = re.compile(r"([A-Za-z_]\w*)\s*\(")
+_FUNCTIONS = frozenset(
+    """all bool charAt contains double duration endsWith exists exists_one filter has hasValue in indexOf int
+    isGreaterThan join lastIndexOf lowerAscii map matches optMap orValue quantity replace size split
+    startsWith string substring timestamp trim type uint upperAscii value""".split()  # noqa: SIM905
+)
+
+Broken = tuple[Value, str, str]  # where, its path, what is wrong
+
+
+def available() -> bool:
+    """Whether rules can be evaluated: not every platform has a build of the interpreter of CEL."""
+    try:
+        import cel_expr_python.cel  # noqa: F401
+    except ImportError:
+        return False
+    return True
+
+
+def evaluable(rule: str) -> bool:
+    """Whether all that a rule calls is known here, and it is CEL at all."""
+    called = set(_CALL.findall(_TEXT.sub("", rule)))
+    if not called <= _FUNCTIONS or not available():
+        return False
+    try:
+        _program(rule)
+    except RuntimeError:  # a mistake in it
+        return False
+    return True
+
+
+def broken(root: Value, schema: Schema, definitions: Mapping[str, Schema]) -> list[Broken]:
+    """Each place of a valid object that breaks a rule, and what the rule says.
+
+    :param definitions: the schemas that references name.
+    """
+    asked = _Asked(definitions)
+    asked.stored(root, schema, "")
+    return asked.broken
+
+
+class _Asked:
+    """Walks an object, and asks each rule of what it stands at."""
+
+    def __init__(self, definitions: Mapping[str, Schema]) -> None:
+        self.broken: list[Broken] = []
+        self._definitions = definitions
+
+    def stored(self, value: Value, schema: Schema, path: str) -> Any:
+        """The value as the server would store it, in the names that rules use."""
+        schema = self._resolved(schema)
+        data: Any = value.data
+        if isinstance(data, dict):
+            data = dict(self._entries(value, data, schema, path))
+        elif isinstance(data, list):
+            items = schema.get("items", {})
+            data = [self.stored(element, items, f"{path}[{n}]") for n, element in enumerate(data)]
+        for rule in schema.get(RULES, ()):
+            if (wrong := _wrong(rule, data)) is not None:
+                self.broken.append((value, path, wrong))
+        return data
+
+    def _entries(
+        self, value: Value, data: dict[str, Value], schema: Schema, path: str
+    ) -> Iterator[tuple[str, Any]]:
+        properties = self._resolved(schema.get("properties", {}))
+        others = schema.get("additionalProperties")
+        for key, entry in data.items():
+            rule = self._resolved(properties.get(key, others if isinstance(others, dict) else {}))
+            if entry.data is None and (not rule.get("nullable") or "default" in rule):
+                continue
+            yield _named(key, properties), self.stored(entry, rule, joined(path, key))
+        for key, inner in properties.items():
+            rule = self._resolved(inner)
+            if "default" in rule and value.get(key) is None:
+                filled = _placed(rule["default"], value)
+                yield _named(key, properties), self.stored(filled, rule, joined(path, key))
+
+    def _resolved(self, schema: Schema) -> Schema:
+        while isinstance(reference := schema.get("$ref"), str):
+            schema = self._definitions[reference.rpartition("/")[2]]
+        return schema
+
+
+def _named(key: str, properties: Mapping[str, Schema]) -> str:
+    return f"__{key}__" if key in _RESERVED and key in properties else key
+
+
+def _placed(data: Any, at: Value) -> Value:
+    """A default as a value that stands where it was left out."""
+    if isinstance(data, dict):
+        data = {key: _placed(entry, at) for key, entry in data.items()}
+    elif isinstance(data, list):
+        data = [_placed(element, at) for element in data]
+    return msgspec.structs.replace(at, data=data)
+
+
+def _wrong(rule: Mapping[str, str], data: Any) -> str | None:
+    """What a rule says of this, or None when it holds. One that cannot be evaluated refuses, too."""
+    result = _program(rule["rule"]).eval(data={"self": data})
+    says = str(result.plain_value())
+    if result.type().name() == "ERROR":
+        return f"breaks the rule '{rule['message']}': {says.removeprefix('UNKNOWN: ')}"
+    return None if says == "True" else rule["message"]
+
+
+@functools.cache
+def _program(rule: str) -> Any:
+    # What is created has no old self.
+    return _environment().compile(rule.replace("oldSelf", "optional.none()"), disable_check=True)
+
+
+@functools.cache
+def _environment() -> Any:
+    """CEL with what Kubernetes adds to it and the known rules use."""
+    from cel_expr_python import cel
+    from cel_expr_python.ext import ext_optional, ext_strings
+
+    text, number, truth = cel.Type.STRING, cel.Type.DOUBLE, cel.Type.BOOL
+    amount = cel.Overload(
+        "quantity_string",
+        return_type=number,
+        parameters=[text],
+        is_member=False,
+        impl=lambda written: float(quantity(written) or 0),
+    )
+    greater = cel.Overload(
+        "quantity_greater",
+        return_type=truth,
+        parameters=[number, number],
+        is_member=True,
+        impl=lambda one, other: one > other,
+    )
+    return cel.NewEnv(
+        variables={"self": cel.Type.DYN},
+        extensions=[ext_strings.ExtStrings(), ext_optional.ExtOptional()],
+        functions=[
+            cel.FunctionDecl("quantity", [amount]),
+            cel.FunctionDecl("isGreaterThan", [greater]),
+        ],
+    )

@@ -1,0 +1,32 @@
+"""Asking an endpoint that serves models, and timing what it answers.
+
+    endpoint = Endpoint("http://127.0.0.1:8000", key=key_from("API_KEY", None))
+    async with Client(endpoint) as client:
+        models = await client.get("/v1/models")                                  # -> Answer
+        exchange = await client.complete(Completion(model="m", prompt="Hello"))  # -> Exchange
+
+Neither call raises for what a server does: a `Failure` of a closed set of classes is in what it returns.
+"""
+
+from dynocheck.serving.client import Answer, Client
+from dynocheck.serving.completions import Completion, Exchange, Times, ToolCall, Usage
+from dynocheck.serving.endpoint import Endpoint, Limits, Secret, key_from
+from dynocheck.serving.failures import Failed, Failure, Kind, Phase
+
+__all__ = [
+    "Answer",
+    "Client",
+    "Completion",
+    "Endpoint",
+    "Exchange",
+    "Failed",
+    "Failure",
+    "Kind",
+    "Limits",
+    "Phase",
+    "Secret",
+    "Times",
+    "ToolCall",
+    "Usage",
+    "key_from",
+]

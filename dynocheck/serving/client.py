@@ -1,0 +1,207 @@
+"""Asks one endpoint, over connections that it keeps for the next request.
+
+A kept connection is used again only when it was idle for less than a second, which is shorter than
+servers wait before they close one (Node and Sanic by default five): so no request meets a connection that
+is just being closed, and none need be sent twice. Redirects are reported and not followed; no proxy is used.
+"""
+
+from collections.abc import Mapping
+from time import perf_counter
+from types import TracebackType
+from typing import Any, Self
+
+import msgspec
+
+from dynocheck import __version__
+from dynocheck.serving.completions import Cancelled, Completion, Exchange, Reading, Times, refuse
+from dynocheck.serving.connection import Connection, Receiver, connect
+from dynocheck.serving.endpoint import Endpoint, Limits
+from dynocheck.serving.failures import Failed, Failure, Kind, failed, told
+
+_IDLE_S = 1.0
+
+
+class Answer(msgspec.Struct):
+    """What a server answered to one request; `failure` when it did not answer well.
+
+    Header names are in lower case. `seconds` is from the start to the last byte.
+    """
+
+    status: int | None = None
+    headers: Mapping[str, str] = {}
+    body: bytes = b""
+    failure: Failure | None = None
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        return self.failure is None
+
+    def json(self) -> Any:
+        """The body's value.
+
+        :raises Failed: it is not JSON, or there is none.
+        """
+        if self.failure is not None:
+            raise Failed(self.failure)
+        try:
+            return msgspec.json.decode(self.body)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+            raise failed(Kind.BAD_JSON, f"not JSON: {error}") from None
+
+
+class Client:
+    """Asks an endpoint. No failure of the server's raises: it is in what is returned.
+
+    :param keep_alive: use a connection for more than one request.
+    """
+
+    def __init__(self, endpoint: Endpoint, *, keep_alive: bool = True) -> None:
+        self.endpoint = endpoint
+        self._keep_alive = keep_alive
+        self._idle: list[tuple[float, Connection]] = []
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Close what is idle."""
+        for _, connection in self._idle:
+            connection.close()
+        self._idle.clear()
+
+    async def get(self, path: str, *, limits: Limits | None = None) -> Answer:
+        """Ask for a path below the endpoint's base, such as `/v1/models`."""
+        return await self._answer("GET", path, None, limits)
+
+    async def post(
+        self, path: str, body: bytes | Mapping[str, Any], *, limits: Limits | None = None
+    ) -> Answer:
+        """Send bytes as they are, or a mapping as JSON."""
+        sent = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        return await self._answer("POST", path, sent, limits)
+
+    async def complete(
+        self,
+        asked: Completion,
+        *,
+        scheduled: float | None = None,
+        cancel_after_chunks: int | None = None,
+        limits: Limits | None = None,
+    ) -> Exchange:
+        """Have something completed.
+
+        :param scheduled: when it was due, in seconds of `perf_counter`; now, unless given.
+        :param cancel_after_chunks: break off after so many chunks with content.
+        """
+        started = perf_counter()
+        exchange = Exchange(Times(started if scheduled is None else scheduled, started))
+        limits = limits or self.endpoint.limits
+        reading = Reading(asked, exchange, limits.line, cancel_after_chunks)
+        try:
+            await self._send("POST", asked.path, asked.body, reading, limits, exchange)
+            reading.finish()
+        except Cancelled:
+            exchange.cancelled = True
+        except Failed as failure:
+            exchange.failure = exchange.failure or failure.failure
+        exchange.failure = self._told(exchange.failure)
+        exchange.times.ended = perf_counter()
+        return exchange
+
+    async def _answer(self, method: str, path: str, body: bytes | None, limits: Limits | None) -> Answer:
+        started = perf_counter()
+        answer = Answer()
+        whole = _Whole(answer)
+        try:
+            untold = Exchange(Times(started, started))
+            await self._send(method, path, body, whole, limits or self.endpoint.limits, untold)
+            whole.finish()
+        except Failed as failure:
+            answer.failure = self._told(failure.failure)
+        answer.seconds = perf_counter() - started
+        return answer
+
+    async def _send(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        receiver: Receiver,
+        limits: Limits,
+        exchange: Exchange,
+    ) -> None:
+        times = exchange.times
+        connection = self._kept()
+        exchange.fresh = connection is None
+        if connection is None:
+            connection = await connect(self.endpoint)
+            times.connected = connection.connected
+        try:
+            payload = self._payload(method, path, body)
+            times.sent = await connection.exchange(payload, receiver, limits, times.started)
+        finally:
+            exchange.quickack = connection.quickack
+        if connection.usable and self._keep_alive:
+            self._idle.append((perf_counter(), connection))
+        else:
+            connection.close()
+
+    def _kept(self) -> Connection | None:
+        now = perf_counter()
+        while self._idle:
+            since, connection = self._idle.pop()
+            if connection.usable and now - since < _IDLE_S:
+                return connection
+            connection.close()
+        return None
+
+    def _payload(self, method: str, path: str, body: bytes | None) -> bytes:
+        headers = {
+            **self.endpoint.all_headers,
+            "User-Agent": f"dynocheck/{__version__}",
+            "Accept": "text/event-stream, application/json, */*",
+            "Accept-Encoding": "identity",
+            "Connection": "keep-alive" if self._keep_alive else "close",
+        }
+        if body is not None:
+            headers["Content-Type"] = "application/json"
+        if body is not None and self.endpoint.chunked:
+            headers["Transfer-Encoding"] = "chunked"
+            body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
+        elif body is not None:
+            headers["Content-Length"] = str(len(body))
+        lines = [f"{method} {self.endpoint.base}{path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
+        return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
+
+    def _told(self, failure: Failure | None) -> Failure | None:
+        key = self.endpoint.key
+        return None if failure is None else told(failure, key.reveal() if key else None)
+
+
+class _Whole:
+    """Takes an answer as a whole."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._body = bytearray()
+
+    def head(self, status: int, headers: Mapping[str, str], at: float) -> None:
+        self._answer.status = status
+        self._answer.headers = headers
+
+    def body(self, data: bytes, at: float) -> None:
+        self._body += data
+
+    def finish(self) -> None:
+        self._answer.body = bytes(self._body)
+        assert self._answer.status is not None
+        headers = self._answer.headers
+        refuse(
+            self._answer.status, headers.get("location", ""), headers.get("retry-after"), self._answer.body
+        )

@@ -1,0 +1,176 @@
+"""Where a model is served, how to reach it, and how long to wait."""
+
+import os
+import re
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from dynocheck.errors import UsageError
+
+_HEADER_NAME = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]+")
+_HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?|")
+_PATH = re.compile(r"[\x21-\x7e]*")
+
+
+class Secret:
+    """A value that never shows itself: neither in a traceback nor in a report."""
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        return self._value
+
+    def __repr__(self) -> str:
+        return "Secret(...)"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a server may take: seconds in each phase, and bytes of each thing it sends.
+
+    `first_byte_s` counts from the request's last byte, `idle_s` between two reads, `total_s` from the start.
+    `body` counts twice: what came over the wire, and what it unpacks to.
+    """
+
+    connect_s: float = 5.0
+    tls_s: float = 5.0
+    first_byte_s: float = 60.0
+    idle_s: float = 60.0
+    total_s: float = 60.0
+    head: int = 64 << 10
+    line: int = 1 << 20
+    body: int = 32 << 20
+
+
+@dataclass(frozen=True)
+class Endpoint:
+    """A server of an OpenAI-compatible API.
+
+    :param url: http or https; with or without a base path, with or without the final /v1.
+    :param key: is sent as a bearer token, to this host alone.
+    :param ca_file: certificates in PEM to trust instead of the system's.
+    :param insecure: takes any certificate.
+    :param chunked: send bodies in chunks, without their length. A reverse proxy made with Go, such as the one
+        in an API server, loses an answer now and then that begins while it still looks for more of a body
+        whose length it was told.
+    :raises UsageError: one of them cannot be used.
+    """
+
+    url: str
+    key: Secret | None = None
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
+    ca_file: str | None = None
+    insecure: bool = False
+    limits: Limits = Limits()
+    chunked: bool = False
+
+    def __post_init__(self) -> None:
+        for name, value in self.all_headers.items():
+            if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
+                raise UsageError(f"header {name!r}: its value cannot be sent in a header")
+        _ = self.tls
+
+    @cached_property
+    def _parts(self) -> tuple[str, str, int, str]:
+        try:
+            parts = urlsplit(self.url.strip())
+            port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
+        except ValueError as error:
+            raise UsageError(f"not a URL: {error}") from None
+        if parts.username is not None or parts.password is not None:
+            raise UsageError("credentials in a URL end up in logs; give the key by environment or file")
+        if parts.scheme not in ("http", "https") or not parts.hostname:
+            raise UsageError(f"{self.url}: not a URL like http://host:8000")
+        if parts.query or parts.fragment or not _PATH.fullmatch(parts.path):
+            raise UsageError(f"{self.url}: not the base of an API: leave out what follows its path")
+        return parts.scheme, _ascii(parts.hostname), port, parts.path.rstrip("/").removesuffix("/v1")
+
+    @property
+    def secure(self) -> bool:
+        return self._parts[0] == "https"
+
+    @property
+    def host(self) -> str:
+        return self._parts[1]
+
+    @property
+    def port(self) -> int:
+        return self._parts[2]
+
+    @property
+    def base(self) -> str:
+        """The path before `/v1`, without a final slash."""
+        return self._parts[3]
+
+    @cached_property
+    def authority(self) -> str:
+        """Host and port as the Host header has them."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+
+    @cached_property
+    def all_headers(self) -> dict[str, str]:
+        """What is sent with every request, the key among it."""
+        key = {"Authorization": f"Bearer {self.key.reveal()}"} if self.key else {}
+        return {"Host": self.authority, **key, **self.headers}
+
+    @cached_property
+    def tls(self) -> ssl.SSLContext | None:
+        """How to check the server's certificate; none for plain HTTP."""
+        if not self.secure:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        if self.insecure:
+            context.check_hostname = False
+            context.verify_mode = ssl.CERT_NONE
+        elif self.ca_file is None:
+            context.load_default_certs()
+        else:
+            context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+            try:
+                context.load_verify_locations(self.ca_file)
+            except ssl.SSLError:
+                raise UsageError(f"{self.ca_file}: holds no certificate in PEM") from None
+            except OSError as error:
+                raise UsageError(f"{self.ca_file}: {error.strerror}") from None
+        return context
+
+
+def _ascii(host: str) -> str:
+    try:
+        return host if host.isascii() else host.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise UsageError(f"{host}: not a name of a host") from None
+
+
+def key_from(environment: str | None, file: str | None) -> Secret | None:
+    """The key that a variable of the environment or a file holds; none when neither is named.
+
+    :raises UsageError: there is none.
+    """
+    if environment is not None and file is not None:
+        raise UsageError("a key from the environment and one from a file: give one")
+    if environment is not None:
+        found = os.environ.get(environment, "").strip()
+        where = f"${environment}"
+    elif file is not None:
+        try:
+            found = Path(file).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise UsageError(f"{file}: {error.strerror}") from None
+        except UnicodeDecodeError:
+            raise UsageError(f"{file}: not text") from None
+        where = file
+    else:
+        return None
+    if not found:
+        raise UsageError(f"{where}: holds no key")
+    if not _HEADER_VALUE.fullmatch(found):
+        raise UsageError(f"{where}: what it holds cannot be sent in a header")
+    return Secret(found)

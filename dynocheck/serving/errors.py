@@ -1,0 +1,38 @@
+"""The message in an error answer, whichever server wrote it.
+
+OpenAI, vLLM, SGLang and llama.cpp: `{"error": {"message", "type", "code"}}`; Dynamo's frontend, and vLLM
+before 0.10: `{"message", "type", "code"}`; TGI, Triton and TensorRT-LLM's own server: `{"error": "text"}`;
+servers made with FastAPI: `{"detail": "text"}` or a list of places and messages.
+"""
+
+from typing import Any
+
+import msgspec
+
+from dynocheck.serving.failures import clean
+
+_TEXTS = ("message", "msg", "error", "detail", "errors")
+_CODES = ("code", "type", "error_type")
+
+
+def message(body: bytes) -> str:
+    """What an error answer says, on one line, bounded and without tokens."""
+    try:
+        said = _said(msgspec.json.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        said = None
+    return clean(said or body[:4096].decode("utf-8", "replace")) or "an empty body"
+
+
+def _said(value: Any, depth: int = 0) -> str | None:
+    """The text, with a code when there is one and the text does not hold it."""
+    match value:
+        case str():
+            return value
+        case list() if value and depth < 4:
+            return "; ".join(said for item in value[:3] if (said := _said(item, depth + 1)))
+        case dict() if depth < 4:
+            text = next((said for key in _TEXTS if (said := _said(value.get(key), depth + 1))), None)
+            code = next((str(value[key]) for key in _CODES if isinstance(value.get(key), str | int)), None)
+            return f"{text} ({code})" if text and code and code not in text else text or code
+    return None

@@ -1,0 +1,119 @@
+"""Reads a stream of server-sent events as its bytes come, by the rules of the WHATWG's HTML standard.
+
+Lines end in LF, CR or CRLF; a byte order mark may come first; comments, ids and retry times are passed
+over; several data lines make one event. Two dialects tell of errors outside of these rules, and are read
+too: Dynamo's frontend writes `event: error` with the text in a comment and no data, and llama.cpp wrote a
+field named `error` until late in 2025.
+"""
+
+from typing import NamedTuple
+
+_BOM = b"\xef\xbb\xbf"
+_FIRST = 200
+
+
+class Event(NamedTuple):
+    """One event; `kind` is `message` unless the server named another."""
+
+    kind: str
+    data: bytes
+
+
+class Oversized(Exception):
+    """A line, or the data of one event, is longer than the limit."""
+
+
+class Parser:
+    """An event stream, fed in pieces of any size.
+
+    :param limit: bytes that a line, and the data of an event, may have.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self.stray = b""  # the start of the first line that means nothing here
+        self._limit = limit
+        self._pending: list[bytes] = []  # a line that has not ended
+        self._waiting = 0
+        self._after_cr = False
+        self._first = True
+        self._clear()
+
+    def feed(self, data: bytes) -> list[Event]:
+        """The events that these bytes complete.
+
+        :raises Oversized: the limit is passed.
+        """
+        if self._after_cr and data[:1] == b"\n":
+            data = data[1:]
+            self._after_cr = False
+        if not data:
+            return []
+        self._after_cr = data.endswith(b"\r")
+        if b"\n" not in data and b"\r" not in data:
+            self._keep(data)
+            return []
+        lines = self._unpended(data).splitlines(keepends=True)
+        if not lines[-1].endswith((b"\n", b"\r")):
+            self._keep(lines.pop())
+        return [event for line in lines if (event := self._line(line.rstrip(b"\r\n"))) is not None]
+
+    @property
+    def pending(self) -> bytes:
+        """The start of the last line, which has not ended."""
+        return b"".join(self._pending)[:_FIRST]
+
+    def _keep(self, data: bytes) -> None:
+        self._waiting += len(data)
+        if self._waiting > self._limit:
+            raise Oversized
+        self._pending.append(data)
+
+    def _unpended(self, data: bytes) -> bytes:
+        whole = b"".join((*self._pending, data)) if self._pending else data
+        self._pending, self._waiting = [], 0
+        if self._first:
+            self._first = False
+            whole = whole.removeprefix(_BOM)
+        return whole
+
+    def _line(self, line: bytes) -> Event | None:
+        if not line:
+            return self._dispatch()
+        if len(line) > self._limit:
+            raise Oversized
+        name, _, value = line.partition(b":")
+        value = value[1:] if value[:1] == b" " else value
+        match name:
+            case b"data":
+                self._add(self._data, value)
+            case b"event":
+                self._kind = value
+            case b"error":
+                self._kind = name
+                self._add(self._data, value)
+            case b"":
+                self._add(self._comments, value)
+            case b"id" | b"retry":
+                pass
+            case _:
+                self.stray = self.stray or line[:_FIRST]
+        return None
+
+    def _add(self, lines: list[bytes], value: bytes) -> None:
+        self._size += len(value)
+        if self._size > self._limit:
+            raise Oversized
+        lines.append(value)
+
+    def _dispatch(self) -> Event | None:
+        kind, data, comments = self._kind, self._data, self._comments
+        self._clear()
+        if data:
+            return Event(kind.decode(errors="replace") or "message", b"\n".join(data))
+        return Event("error", b"\n".join(comments)) if kind == b"error" else None
+
+    def _clear(self) -> None:
+        self._kind = b""
+        self._data: list[bytes] = []
+        self._comments: list[bytes] = []
+        self._size = 0

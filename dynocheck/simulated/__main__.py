@@ -1,0 +1,9 @@
+"""`python -m dynocheck.simulated`: serve until standard input ends, and say first where."""
+
+import sys
+
+from dynocheck.simulated import Engine, serving
+
+with serving(Engine()) as url:
+    print(url, flush=True)
+    sys.stdin.read()

@@ -1,0 +1,160 @@
+"""What an endpoint answers to requests that it should serve, and to those that it should refuse."""
+
+from typing import TYPE_CHECKING
+
+from dynocheck import probe
+from dynocheck.facts.endpoint import (
+    AdapterReplies,
+    AdapterReply,
+    Address,
+    Answers,
+    Cancellation,
+    Readiness,
+    Refusals,
+    Reply,
+    Skills,
+)
+from dynocheck.probes.asking import Target, prompt, question, refusal, reply
+
+if TYPE_CHECKING:
+    from dynocheck.serving import Client
+
+_TOKENS = 16
+_LONG = 400  # tokens of an answer that is broken off
+_BREAK_AFTER = 2  # chunks
+_LONGEST = 1 << 20  # tokens of a context that is tried to the full
+_NO_MODEL = "dynocheck-no-such-model"
+_WEATHER = {
+    "type": "function",
+    "function": {
+        "name": "get_weather",
+        "description": "The weather in a city now",
+        "parameters": {
+            "type": "object",
+            "properties": {"city": {"type": "string"}},
+            "required": ["city"],
+            "additionalProperties": False,
+        },
+    },
+}
+SCHEMA = {
+    "type": "object",
+    "properties": {"city": {"type": "string"}, "population": {"type": "integer"}},
+    "required": ["city", "population"],
+    "additionalProperties": False,
+}
+
+
+@probe(limit=lambda target, address, readiness: target.several(4))
+def answers(target: Target, address: Address, readiness: Readiness) -> Answers:
+    async def ask(client: "Client") -> Answers:
+        async def once(*, chat: bool, stream: bool) -> Reply:
+            asked = question(readiness.model, "answers", max_tokens=_TOKENS, chat=chat, stream=stream)
+            return reply(await client.complete(asked, limits=target.limits))
+
+        chat = await once(chat=True, stream=False)
+        streamed = await once(chat=True, stream=True)
+        text = await once(chat=False, stream=False)
+        absent = text.status in (404, 405, 501)
+        return Answers(
+            model=readiness.model,
+            asked_tokens=_TOKENS,
+            chat=chat,
+            chat_stream=streamed,
+            text=None if absent else text,
+            text_stream=None if absent else await once(chat=False, stream=True),
+        )
+
+    return target.ask_ready(address, readiness, ask)
+
+
+@probe(limit=lambda target, address, readiness, answers: target.several(7))
+def refusals(target: Target, address: Address, readiness: Readiness, answers: Answers) -> Refusals:
+    """After the answers, so that a server which falls over is known to have stood before."""
+    context = readiness.context
+    untried = ""
+    if context is None:
+        untried = "the server does not say how long its context is"
+    elif context > _LONGEST:
+        untried = f"its context of {context} tokens is too long to be filled for a test"
+
+    async def ask(client: "Client") -> Refusals:
+        async def wrong(stream: bool) -> Reply:
+            asked = question(_NO_MODEL, "refused", stream=stream)
+            return reply(await client.complete(asked, limits=target.limits))
+
+        async def long(stream: bool) -> Reply:
+            text = prompt("too long", words)
+            asked = question(readiness.model, "", prompt=text, max_tokens=1, stream=stream)
+            return reply(await client.complete(asked, limits=target.limits))
+
+        words = 0 if untried else (context or 0) + 64
+        broken = await client.post("/v1/chat/completions", b'{"model": ', limits=target.limits)
+        return Refusals(
+            unknown_model=await wrong(stream=False),
+            unknown_model_stream=await wrong(stream=True),
+            bad_json=refusal(broken),
+            too_long=await long(stream=False) if words else None,
+            too_long_stream=await long(stream=True) if words else None,
+            words=words,
+            untried=untried,
+            after=reply(await client.complete(question(readiness.model, "refused"), limits=target.limits)),
+        )
+
+    return target.ask_ready(address, readiness, ask)
+
+
+@probe(limit=lambda target, address, readiness, refusals: target.several(2))
+def cancellation(target: Target, address: Address, readiness: Readiness, refusals: Refusals) -> Cancellation:
+    async def ask(client: "Client") -> Cancellation:
+        long = question(readiness.model, "cancelled", prompt="Tell me a very long story.", max_tokens=_LONG)
+        broken = await client.complete(long, cancel_after_chunks=_BREAK_AFTER, limits=target.limits)
+        after = await client.complete(question(readiness.model, "after"), limits=target.limits)
+        return Cancellation(stopped=broken.cancelled, broken=reply(broken), after=reply(after))
+
+    return target.ask_ready(address, readiness, ask)
+
+
+@probe(limit=lambda target, address, readiness: target.several(1 + len(readiness.adapters)))
+def adapter_replies(target: Target, address: Address, readiness: Readiness) -> AdapterReplies:
+    async def ask(client: "Client") -> AdapterReplies:
+        found = []
+        for adapter in readiness.adapters:
+            asked = question(adapter.name, adapter.name, stream=False)
+            found.append(
+                AdapterReply(adapter.name, reply(await client.complete(asked, limits=target.limits)))
+            )
+        return AdapterReplies(tuple(found))
+
+    return target.ask_ready(address, readiness, ask)
+
+
+@probe(limit=lambda target, address, readiness: target.several(2))
+def skills(target: Target, address: Address, readiness: Readiness) -> Skills:
+    async def ask(client: "Client") -> Skills:
+        async def once(text: str, **more: object) -> Reply:
+            asked = question(
+                readiness.model,
+                "",
+                prompt=text,
+                max_tokens=_LONG,
+                stream=False,
+                keep_text=True,
+                more={"temperature": 0, **more},
+            )
+            return reply(await client.complete(asked, limits=target.limits))
+
+        schema = {"name": "city", "strict": True, "schema": SCHEMA}
+        return Skills(
+            tool=await once("What is the weather in Paris?", tools=[_WEATHER], tool_choice="required")
+            if target.tools
+            else None,
+            structured=await once(
+                "Name the capital of France and how many people live there, as JSON.",
+                response_format={"type": "json_schema", "json_schema": schema},
+            )
+            if target.structured
+            else None,
+        )
+
+    return target.ask_ready(address, readiness, ask)

@@ -1,0 +1,134 @@
+"""Whether every worker behind a frontend serves, and whether caches are used: by the frontend's metrics."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from typing import TYPE_CHECKING
+from uuid import uuid4
+
+from dynocheck import probe
+from dynocheck.facts.endpoint import Address, Cancellation, Prefix, Readiness, Reply, Served, Spread
+from dynocheck.probes.asking import Target, prompt, question, reply
+from dynocheck.probes.metrics import Metrics, parse
+
+if TYPE_CHECKING:
+    from dynocheck.serving import Client
+
+_AT_ONCE = 4
+_EACH = 12  # requests for each worker: a router that draws lots leaves one of four out once in 40,000 runs
+_MOST = 512
+_REPEATS = 3
+_PREFIX_WORDS = 600
+_TOKENS_A_WORD = 8  # no tokenizer makes more of a word of ours
+_SETTLE_S = 0.5  # events of a cache reach the router a moment after the answer
+
+_LAST = "dynamo_frontend_worker_last_time_to_first_token_seconds"
+_ROUTED = "dynamo_component_router_input_sequence_tokens_count"
+_HIT_RATE = "dynamo_component_router_kv_hit_rate"
+_EVENTS = "dynamo_component_kv_cache_events_applied"
+_BLOCK = "dynamo_frontend_model_kv_cache_block_size"
+
+
+def _count(target: Target, readiness: Readiness) -> int:
+    return max(target.requests, min(_EACH * sum(readiness.workers.values()), _MOST))
+
+
+@probe(limit=lambda target, address, readiness, cancellation: target.several(_count(target, readiness)))
+def spread(target: Target, address: Address, readiness: Readiness, cancellation: Cancellation) -> Spread:
+    """Last of all that asks for itself, so that its requests are all that the metrics count."""
+    run = uuid4().hex  # no cache knows these prompts, however often this is run
+
+    async def ask(client: "Client") -> Spread:
+        async def once(number: int) -> Reply:
+            asked = question(readiness.model, f"{run} {number}", stream=bool(number % 2))
+            return reply(await client.complete(asked, limits=target.limits))
+
+        before, _ = await _metrics(client, target)
+        replies = await _together([lambda n=n: once(n) for n in range(_count(target, readiness))])  # type: ignore[misc]
+        after, why = await _metrics(client, target)
+        return Spread(
+            replies=tuple(replies),
+            metrics=why
+            or ("" if any(n.startswith("dynamo_") for n in after.names) else "they are not Dynamo's"),
+            served=tuple(_served(before, after)),
+            phases=_phases(before, after),
+            kv_events=_events(after) if after.has(_EVENTS) else None,
+            kv_routed=round(after.total(_HIT_RATE + "_count") - before.total(_HIT_RATE + "_count")),
+        )
+
+    return target.ask_ready(address, readiness, ask)
+
+
+@probe(limit=lambda target, address, readiness, spread: target.several(1 + _REPEATS))
+def prefix(target: Target, address: Address, readiness: Readiness, spread: Spread) -> Prefix:
+    """After the others, so that only its own requests are in the numbers."""
+    words = min(_PREFIX_WORDS, max((readiness.context or 4096) // _TOKENS_A_WORD, 16))
+    text = prompt(uuid4().hex, words)
+
+    async def ask(client: "Client") -> Prefix:
+        import asyncio
+
+        asked = question(readiness.model, "", prompt=text)
+        first = reply(await client.complete(asked, limits=target.limits))
+        await asyncio.sleep(_SETTLE_S)
+        before, _ = await _metrics(client, target)
+        again = [reply(await client.complete(asked, limits=target.limits)) for _ in range(_REPEATS)]
+        after, _ = await _metrics(client, target)
+        block = after.total(_BLOCK) if after.has(_BLOCK) else None
+        return Prefix(
+            first=first,
+            again=tuple(again),
+            hit_rate=_hit_rate(before, after),
+            kv_events=_events(after) if after.has(_EVENTS) else None,
+            block=round(block) if block else None,
+        )
+
+    return target.ask_ready(address, readiness, ask)
+
+
+async def _metrics(client: "Client", target: Target) -> tuple[Metrics, str]:
+    """The frontend's metrics, or why there are none."""
+    answer = await client.get("/metrics", limits=target.limits)
+    if answer.failure is not None:
+        return Metrics(), f"/metrics: {answer.failure.message}"
+    return parse(answer.body.decode("utf-8", "replace")), ""
+
+
+async def _together(calls: Iterable[Callable[[], Awaitable[Reply]]]) -> list[Reply]:
+    import asyncio
+
+    free = asyncio.Semaphore(_AT_ONCE)
+
+    async def one(call: Callable[[], Awaitable[Reply]]) -> Reply:
+        async with free:
+            return await call()
+
+    return await asyncio.gather(*(one(call) for call in calls))
+
+
+def _served(before: Metrics, after: Metrics) -> Iterable[Served]:
+    """The workers whose last time to first token is another than before: they have answered since."""
+    earlier = {tuple(sorted(s.labels.items())): s.value for s in before.named(_LAST)}
+    changed = {
+        (sample.labels.get("worker_id", ""), sample.labels.get("worker_type", ""))
+        for sample in after.named(_LAST)
+        if earlier.get(tuple(sorted(sample.labels.items()))) != sample.value
+    }
+    return (Served(*each) for each in sorted(changed))
+
+
+def _phases(before: Metrics, after: Metrics) -> dict[str, int]:
+    phases = {sample.labels.get("phase", "") for sample in after.named(_ROUTED)} - {""}
+    counts = {
+        p: round(after.total(_ROUTED, phase=p) - before.total(_ROUTED, phase=p)) for p in sorted(phases)
+    }
+    return {phase: count for phase, count in counts.items() if count > 0}
+
+
+def _events(metrics: Metrics) -> int:
+    return round(metrics.total(_EVENTS, event_type="stored", status="ok"))
+
+
+def _hit_rate(before: Metrics, after: Metrics) -> float | None:
+    """The mean of the requests between the two."""
+    count = after.total(_HIT_RATE + "_count") - before.total(_HIT_RATE + "_count")
+    share = after.total(_HIT_RATE + "_sum") - before.total(_HIT_RATE + "_sum")
+    return round(share / count, 4) if count > 0 else None

@@ -1,0 +1,51 @@
+"""How an endpoint bears a load, by putting it under one."""
+
+import time
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from dynocheck import Unavailable, probe
+from dynocheck.facts.endpoint import Address, Prefix, Readiness
+from dynocheck.facts.load import LoadRun
+from dynocheck.probes.asking import Target
+
+if TYPE_CHECKING:
+    from dynocheck.loading.plan import LoadPlan
+    from dynocheck.loading.run import Progress
+
+
+def measured(plan: "LoadPlan", progress: "Progress | None" = None) -> LoadRun:
+    """What a load test measures; on Ctrl-C, in the main thread, what it has measured by then.
+
+    :raises UsageError: the prompts cannot be read.
+    :raises Unavailable: there is no model to ask, or a worker died.
+    """
+    import asyncio
+
+    from dynocheck.loading.run import run
+    from dynocheck.loading.workers import spread
+
+    return asyncio.run(run(plan, progress=progress) if plan.workers == 1 else spread(plan, progress))
+
+
+@probe(limit=lambda target, address, readiness, prefix: _small(target, address, readiness).longest_s)
+def load(target: Target, address: Address, readiness: Readiness, prefix: Prefix) -> LoadRun:
+    """A small one, of an endpoint that is ready, after all that would disturb it."""
+    if not readiness.ready:
+        raise Unavailable(f"not asked, for it never became ready: {readiness.said}")
+    return measured(_small(target, address, readiness))
+
+
+def _small(target: Target, address: Address, readiness: Readiness) -> "LoadPlan":
+    """The plan's own sizes, as far as the context has room for them."""
+    from dynocheck.loading.plan import LoadPlan
+
+    room = (readiness.context or 4096) // 8
+    return LoadPlan(
+        endpoint=replace(target.reach(address), limits=target.limits),
+        model=readiness.model,
+        input_tokens=min(128, room),
+        output_tokens=min(64, room),
+        seed=time.time_ns() % 1_000_000,  # no cache knows its prompts
+        path=address.way,
+    )

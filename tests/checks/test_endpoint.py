@@ -1,0 +1,187 @@
+"""Checks of endpoints, on what no server of the tests does: idle workers, blind routers, cold starts."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from dynocheck.checks import endpoint, endpoint_refusals, endpoint_workers
+from dynocheck.facts.endpoint import (
+    Address,
+    Answers,
+    Cancellation,
+    Prefix,
+    Readiness,
+    Refusals,
+    Reply,
+    Served,
+    Spread,
+    Trouble,
+)
+from tests.checks.judging import found, said, skipped
+
+URL = Address(url="http://frontend:8000")
+GOOD = Reply(seconds=0.1, status=200, completion_tokens=8, prompt_tokens=1000, content=40)
+LOST = Reply(seconds=0.1, trouble=Trouble("truncated", "the stream ended without [DONE]"))
+
+
+def ready(**more: Any) -> Readiness:
+    given = {"stage": "done", "waited_s": 1.0, "budget_s": 300.0, "model": "m", "listed": ("m",)}
+    return Readiness(**{**given, **more})
+
+
+def spread(*served: str, requests: int = 48, **more: Any) -> Spread:
+    return Spread(replies=(GOOD,) * requests, served=tuple(Served(w, "decode") for w in served), **more)
+
+
+def prefix(*cached: int | None, **more: Any) -> Prefix:
+    again = tuple(Reply(seconds=0.1, cached_tokens=count) for count in cached)
+    return Prefix(first=GOOD, again=again, **more)
+
+
+# endpoint.every-worker
+
+FOUR = ready(workers={"aggregated": 4})
+
+
+def test_every_worker_must_answer() -> None:
+    assert said(endpoint_workers.every_worker, FOUR, spread("a", "b", "c", "d")) == []
+    (finding,) = found(endpoint_workers.every_worker, FOUR, spread("a", "b", "d"))
+    assert (str(finding.outcome), finding.message) == ("fail", "3 of 4 workers answered 48 requests")
+    assert finding.evidence == {"answered": ["a", "b", "d"]}
+
+
+def test_a_worker_that_chance_left_out_is_no_failure() -> None:
+    reason = skipped(endpoint_workers.every_worker, FOUR, spread("a", "b", "d", requests=24))
+    assert reason.endswith("too few to tell: --requests 40")
+
+
+def test_prefill_workers_are_not_expected_to_decode() -> None:
+    split = ready(workers={"prefill": 3, "decode": 2})
+    assert said(endpoint_workers.every_worker, split, spread("a", "b")) == []
+
+
+# endpoint.disaggregated
+
+SPLIT = ready(workers={"prefill": 1, "decode": 1})
+
+
+@pytest.mark.parametrize(
+    ("phases", "idle"),
+    [
+        ({"prefill": 24, "decode": 24}, []),
+        ({"decode": 24}, ["prefill"]),
+        ({"aggregated": 24}, ["prefill"]),
+        ({"prefill": 24}, ["decode"]),
+    ],
+)
+def test_prefill_and_decode_both_serve(phases: dict[str, int], idle: list[str]) -> None:
+    findings = found(endpoint_workers.disaggregated, URL, SPLIT, spread(phases=phases))
+    assert [f.message.split()[-2] for f in findings] == idle
+    assert {str(f.outcome) for f in findings} <= {"fail"}
+
+
+def test_a_graph_that_has_a_prefill_worker_expects_it_to_serve() -> None:
+    graph = Address(url="http://x", deployment="ns/g", roles=("decode", "frontend", "prefill"))
+    findings = found(endpoint_workers.disaggregated, graph, ready(), spread(phases={"aggregated": 9}))
+    assert len(findings) == 1
+
+
+def test_without_metrics_nothing_is_said_of_workers() -> None:
+    blind = spread(metrics="/metrics: HTTP 404")
+    assert "HTTP 404" in skipped(endpoint_workers.every_worker, FOUR, blind)
+    assert "HTTP 404" in skipped(endpoint_workers.disaggregated, URL, SPLIT, blind)
+    assert "HTTP 404" in skipped(endpoint_workers.kv_routing, blind, prefix(0))
+
+
+# endpoint.kv-routing, endpoint.prefix-cache
+
+
+def test_a_router_without_events_or_hits_is_blind() -> None:
+    def judged(**more: Any) -> list[str]:
+        known = prefix(0, block=64, **more)
+        return [m for _, m in said(endpoint_workers.kv_routing, spread(kv_routed=24), known)]
+
+    assert judged(kv_events=9, hit_rate=0.9) == []
+    assert "no event of any worker's cache" in judged(kv_events=0, hit_rate=0.0)[0]
+    assert "nowhere in the caches" in judged(kv_events=9, hit_rate=0.0)[0]
+    assert "does not route by caches" in skipped(endpoint_workers.kv_routing, spread(), prefix(0, block=64))
+
+
+def test_a_prompt_shorter_than_two_blocks_tells_nothing_of_caches() -> None:
+    large = prefix(0, block=800, kv_events=0)
+    assert "shorter than two blocks" in skipped(endpoint_workers.kv_routing, spread(kv_routed=24), large)
+    assert "shorter than two blocks" in skipped(endpoint_workers.prefix_cache, ready(), large)
+
+
+def test_a_repeated_prompt_comes_from_the_cache() -> None:
+    assert said(endpoint_workers.prefix_cache, ready(), prefix(0, 960, 960)) == []
+    ((outcome, message),) = said(endpoint_workers.prefix_cache, ready(), prefix(0, 16, 0))
+    assert (outcome, "16 came from the cache at most" in message) == ("warn", True)
+    assert "does not say" in skipped(endpoint_workers.prefix_cache, ready(), prefix(None, None))
+    assert "prefill is apart" in skipped(endpoint_workers.prefix_cache, SPLIT, prefix(0, 0))
+
+
+# endpoint.ready and its like
+
+
+def test_a_slow_first_request_is_warned_of() -> None:
+    assert said(endpoint.cold_start, ready(first_s=29.0, usual_s=1.0)) == []
+    ((outcome, message),) = said(endpoint.cold_start, ready(first_s=42.0, usual_s=0.5))
+    assert (outcome, message) == ("warn", "the first answer took 42 s, the third 0.5 s")
+    assert skipped(endpoint.cold_start, ready(stage="list"))
+
+
+def test_a_model_that_answers_and_is_not_listed() -> None:
+    assert said(endpoint.listed, ready()) == []
+    assert said(endpoint.listed, ready(listed=()))[0][0] == "warn"
+
+
+def test_what_waiting_cannot_mend_is_told_without_the_time() -> None:
+    refused = Trouble("http-4xx", "HTTP 401: who are you?", status=401)
+    waited = ready(stage="list", waited_s=0.1, said="/v1/models: HTTP 401: who are you?", trouble=refused)
+    (finding,) = found(endpoint.ready, waited)
+    assert finding.message == "/v1/models: HTTP 401: who are you?"
+    tls = ready(stage="connect", waited_s=0.1, trouble=Trouble("tls", "self-signed certificate"))
+    assert found(endpoint.ready, tls)[0].fix == "trust its authority: --ca-file FILE"
+
+
+# endpoint.too-long, endpoint.cancelled, endpoint.answers
+
+
+def refused(**more: Any) -> Refusals:
+    no = Reply(seconds=0.1, status=400, trouble=Trouble("http-4xx", "HTTP 400: no", status=400))
+    given = {"unknown_model": no, "unknown_model_stream": no, "bad_json": no, "after": GOOD}
+    return Refusals(**{**given, **more})
+
+
+def test_a_context_that_is_longer_than_it_says_is_no_lie() -> None:
+    held = refused(too_long=GOOD, too_long_stream=GOOD, words=900)
+    assert said(endpoint_refusals.too_long, held) == []
+    cut = refused(too_long=GOOD, too_long_stream=GOOD, words=2000)
+    assert [outcome for outcome, _ in said(endpoint_refusals.too_long, cut)] == ["fail", "fail"]
+    assert skipped(endpoint_refusals.too_long, refused(untried="not known")) == "not known"
+
+
+def test_a_prompt_that_is_never_answered_is_not_refused() -> None:
+    hangs = Reply(seconds=60, trouble=Trouble("timeout", "nothing for 60 s", "first-byte"))
+    ((outcome, message), _) = said(
+        endpoint_refusals.too_long, refused(too_long=hangs, too_long_stream=hangs, words=900)
+    )
+    assert (outcome, "never answered" in message) == ("fail", True)
+
+
+def test_a_server_that_a_broken_stream_costs() -> None:
+    held = Cancellation(stopped=True, broken=GOOD, after=GOOD)
+    assert said(endpoint_refusals.cancelled, held) == []
+    lost = Cancellation(stopped=True, broken=GOOD, after=LOST)
+    assert said(endpoint_refusals.cancelled, lost)[0][0] == "fail"
+    over = Cancellation(stopped=False, broken=GOOD, after=GOOD)
+    assert "before it could be broken off" in skipped(endpoint_refusals.cancelled, over)
+
+
+def test_reasoning_is_an_answer_too() -> None:
+    thinking = Reply(seconds=1, model="m", completion_tokens=16, reasoning=80, chunks=16)
+    answers = Answers(model="m", asked_tokens=16, chat=thinking, chat_stream=thinking)
+    assert said(endpoint.answered, answers) == []

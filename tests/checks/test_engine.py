@@ -1,0 +1,195 @@
+"""Flags and values, on command lines with one mistake."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dynocheck.checks import engine
+from dynocheck.data import flags, images
+from dynocheck.facts import Recipes
+from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
+
+
+def launched(
+    folder: Path, *args: str, module: str = "dynamo.vllm", image: str = "vllm-runtime:1.3.0", script: str = ""
+) -> Recipes:
+    """The recipe of a worker that is started with these arguments, or by a script."""
+    quoted = ", ".join(f"'{arg}'" for arg in args)
+    command = f"[sh, -c, '{script}']" if script else f"[python3, -m, {module}]"
+    text = f"""
+  - name: w
+    type: worker
+    podTemplate:
+      spec:
+        containers:
+        - name: main
+          image: nvcr.io/nvidia/ai-dynamo/{image}
+          command: {command}
+          args: [{quoted}]
+          resources: {{limits: {{nvidia.com/gpu: "1"}}}}
+"""
+    return recipes(folder, deploy=GRAPH + FRONTEND + text)
+
+
+# engine.flags-known
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--model", "m", "--tensor-parallel-size", "2", "-tp=2", "-q", "fp8", "-tp", "2"],
+        ["--no-enable-prefix-caching", "--enable-prefix-caching"],
+        ["--tensor_parallel_size=2", "--gpu_memory_utilization", "0.9"],
+        ["--tensor-para", "2"],
+        ["--compilation-config.mode", "3", "-O2", "-cc.mode=3", "--compilation_config", "{}"],
+        ["--disaggregation-mode", "prefill", "--no-durable-kv-events"],
+        ["--seed", "-1", "--help", "-h"],
+        ["--", "--anything"],
+    ],
+)
+def test_vllm_knows_its_flags_in_every_spelling(tmp_path: Path, args: list[str]) -> None:
+    assert said(engine.flags_known, launched(tmp_path, *args)) == []
+
+
+@pytest.mark.parametrize(
+    ("args", "message", "fix"),
+    [
+        (["--tensor-paralel-size", "2"], "has no --tensor-paralel-size", "write --tensor-parallel-size"),
+        (["--tp-size", "2"], "has no --tp-size", None),
+        (["--no-model"], "has no --no-model", None),
+        (["--disaggregation_mode", "prefill"], "has no --disaggregation_mode", "write --disaggregation-mode"),
+        (["--disaggregation-mo", "prefill"], "has no --disaggregation-mo", "write --disaggregation-mode"),
+        (["--enable-e", "x"], "--enable-e could be --enable-elastic-ep or", None),
+        (["--typo.mode", "3"], "has no --typo.mode", None),
+    ],
+)
+def test_vllm_ends_over_what_it_does_not_know(
+    tmp_path: Path, args: list[str], message: str, fix: str | None
+) -> None:
+    (finding,) = found(engine.flags_known, launched(tmp_path, *args))
+    assert str(finding.outcome) == "fail"
+    assert message in finding.message
+    assert fix is None or finding.fix == fix
+    assert finding.location is not None
+    assert finding.location.line
+
+
+def test_flags_are_those_of_the_release(tmp_path: Path) -> None:
+    gone = launched(
+        tmp_path / "a", "--prefill-round-robin-balance", module="dynamo.sglang", image="sglang-runtime:1.6.1"
+    )
+    ((_, message),) = said(engine.flags_known, gone)
+    assert "SGLang 0.5.21 has no --prefill-round-robin-balance" in message
+    assert "SGLang 0.5.9 to SGLang 0.5.18 have it" in message
+    there = launched(
+        tmp_path / "b", "--prefill-round-robin-balance", module="dynamo.sglang", image="sglang-runtime:1.3.0"
+    )
+    assert said(engine.flags_known, there) == []
+
+
+@pytest.mark.parametrize(
+    ("module", "image", "args", "known"),
+    [
+        (
+            "dynamo.sglang",
+            "sglang-runtime:1.3.0",
+            ["--tp", "8", "--dp-size=8", "--enable-dp-attention"],
+            True,
+        ),
+        ("dynamo.sglang", "sglang-runtime:1.3.0", ["--tensor_parallel_size", "8"], False),
+        ("dynamo.trtllm", "tensorrtllm-runtime:1.3.0", ["--extra-engine-args", "x"], True),
+        ("dynamo.trtllm", "tensorrtllm-runtime:1.3.0", ["--trtllm.kv_cache_config.dtype", "fp8"], True),
+        ("dynamo.trtllm", "tensorrtllm-runtime:1.3.0", ["--tp-size", "8"], False),
+        ("dynamo.frontend", "vllm-runtime:1.3.0", ["--router-mode", "kv", "--http-port=8000"], True),
+        ("dynamo.frontend", "vllm-runtime:1.3.0", ["--router", "kv"], False),
+        ("dynamo.frontend", "vllm-runtime:1.3.0", ["--tokenizer-mode=slow"], False),
+        (
+            "dynamo.frontend",
+            "vllm-runtime:1.3.0",
+            ["--dyn-chat-processor=vllm", "--tokenizer-mode=slow"],
+            True,
+        ),
+        ("dynamo.mocker", "vllm-runtime:1.3.0", ["--model-path", "m"], True),
+        ("dynamo.mocker", "vllm-runtime:1.3.0", ["--modelpath", "m"], False),
+    ],
+)
+def test_every_program_is_judged(
+    tmp_path: Path, module: str, image: str, args: list[str], known: bool
+) -> None:
+    given = launched(tmp_path, *args, module=module, image=image)
+    assert [outcome for outcome, _ in said(engine.flags_known, given)] == ([] if known else ["fail"])
+
+
+@pytest.mark.parametrize(
+    "image",
+    ["vllm-runtime:1.5.0-nemotron-dev.1", "vllm-runtime:latest", "my-image:1.3.0", "vllm-runtime:0.9.1"],
+)
+def test_other_images_are_not_judged(tmp_path: Path, image: str) -> None:
+    given = launched(tmp_path, "--typo", image=image)
+    assert "not a release whose flags are known" in skipped(engine.flags_known, given)
+
+
+@pytest.mark.parametrize("tag", ["1.3.0-efa", "1.2.0-cuda13", "1.6.1", "1.6.1-efa", "1.3.0.post1"])
+def test_every_tag_of_a_release_is_judged(tmp_path: Path, tag: str) -> None:
+    assert len(said(engine.flags_known, launched(tmp_path, "--typo", image=f"vllm-runtime:{tag}"))) == 1
+
+
+def test_what_only_the_container_knows_is_not_judged(tmp_path: Path) -> None:
+    script = 'python3 -m dynamo.vllm --model m $EXTRA "$@" --max-model-len $(cat /length)'
+    given = launched(tmp_path, script=script)
+    assert said(engine.flags_known, given) == []
+    assert said(engine.values, given) == []
+
+
+def test_images_and_packages_name_the_same_engines() -> None:
+    names = {"vLLM": "vllm", "SGLang": "sglang", "TensorRT-LLM": "tensorrt-llm"}
+    for image in images.images():
+        engine_name, _, version = image.engine.partition(" ")
+        release = flags.dynamo_release(f"{image.image}:{image.tag}")
+        if release is not None and engine_name in names:
+            assert flags.pins(release)[names[engine_name]] == version, image
+
+
+# engine.values
+
+
+@pytest.mark.parametrize(
+    ("args", "problem"),
+    [
+        (["--gpu-memory-utilization", "0.9"], None),
+        (["--gpu-memory-utilization", "1.5"], "is 1.5, and has to be at most 1"),
+        (["--gpu-memory-utilization=0"], "is 0, and has to be above 0"),
+        (["--gpu-memory-utilization", "90%"], "is 90%, which is no number"),
+        (["--tensor-parallel-size", "two"], "is two, which is no whole number"),
+        (["--tensor-parallel-size"], "has no value"),
+        (["--tensor-parallel-size", "--enforce-eager"], "has no value"),
+        (["--tensor-parallel-size", "2", "4"], "takes one value, and is followed by 2 4"),
+        (["--kv-cache-dtype", "fp8"], None),
+        (["--kv-cache-dtype", "fp7"], "is fp7, and takes auto, float16"),
+        (["--enforce-eager", "true"], "takes no value, and is followed by true"),
+        (["--enforce-eager=true"], "takes no value, and is given true"),
+        (["--max-model-len", "16k"], None),
+        (["--served-model-name", "a", "b"], None),
+        (["--kv-transfer-config", "{}"], None),
+        (["-O3"], None),
+        (["--max-logprobs", "-1"], None),
+    ],
+)
+def test_values(tmp_path: Path, args: list[str], problem: str | None) -> None:
+    outcomes = said(engine.values, launched(tmp_path, *args))
+    if problem is None:
+        assert outcomes == []
+    else:
+        ((outcome, message),) = outcomes
+        assert outcome == "fail"
+        assert problem in message
+
+
+def test_values_of_the_frontend(tmp_path: Path) -> None:
+    good = launched(tmp_path / "a", "--router-mode", "kv", module="dynamo.frontend")
+    assert said(engine.values, good) == []
+    bad = launched(tmp_path / "b", "--router-mode", "kv-aware", module="dynamo.frontend")
+    ((_, message),) = said(engine.values, bad)
+    assert "is kv-aware, and takes" in message

@@ -1,0 +1,200 @@
+"""Whether models fit, on recipes that ask for too little."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dynocheck.checks import memory
+from dynocheck.facts import Recipes
+from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
+
+LARGE = "meta-llama/Llama-3.1-405B-Instruct"
+H100 = "nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3"
+
+
+def graph(
+    folder: Path, model: str, args: str = "", *, selector: str = "", module: str = "dynamo.vllm"
+) -> Recipes:
+    flag = "--model-path" if module == "dynamo.sglang" else "--model"
+    text = f"""
+  - name: w
+    type: worker
+    podTemplate:
+      spec:
+        nodeSelector: {{{selector}}}
+        containers:
+        - name: main
+          image: registry.example/vllm-runtime:1.3.0
+          command: [python3, -m, {module}]
+          args: [{flag}, {model}{", " + args if args else ""}]
+          resources: {{limits: {{nvidia.com/gpu: "1"}}}}
+"""
+    return recipes(folder, deploy=GRAPH + FRONTEND + text)
+
+
+# memory.weights-fit
+
+
+@pytest.mark.parametrize(
+    ("model", "args", "selector", "fits"),
+    [
+        ("Qwen/Qwen3-32B", "", H100, True),
+        ("meta-llama/Llama-3.3-70B-Instruct", "", H100, False),
+        ("meta-llama/Llama-3.3-70B-Instruct", '--tensor-parallel-size, "2"', H100, True),
+        ("meta-llama/Llama-3.3-70B-Instruct", '-pp, "2"', H100, True),
+        ("meta-llama/Llama-3.3-70B-Instruct", "", "", True),  # there are larger GPUs
+        (LARGE, "", "", False),  # there are none that large
+        (LARGE, '-tp, "4"', "", True),
+        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", "", H100, True),
+        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", "--gpu-memory-utilization=0.8", H100, False),
+    ],
+)
+def test_weights_fit(tmp_path: Path, model: str, args: str, selector: str, fits: bool) -> None:
+    outcomes = [
+        outcome for outcome, _ in said(memory.weights_fit, graph(tmp_path, model, args, selector=selector))
+    ]
+    assert outcomes == ([] if fits else ["fail"])
+
+
+def test_the_message_says_how_much_is_missing(tmp_path: Path) -> None:
+    (finding,) = found(
+        memory.weights_fit, graph(tmp_path, "meta-llama/Llama-3.3-70B-Instruct", selector=H100)
+    )
+    assert finding.message == (
+        "w: meta-llama/Llama-3.3-70B-Instruct puts at least 131.4 GiB of weights on a GPU, "
+        "which has 80.0 GiB, 73.6 GiB of them for the engine (NVIDIA-H100-80GB-HBM3)"
+    )
+    assert finding.location is not None
+    assert finding.location.line
+
+
+def test_engines_of_all_kinds_are_judged(tmp_path: Path) -> None:
+    for module in ("dynamo.vllm", "dynamo.sglang", "dynamo.trtllm"):
+        (finding,) = found(memory.weights_fit, graph(tmp_path / module, LARGE, module=module))
+        assert str(finding.outcome) == "fail"
+
+
+def test_required_affinity_names_a_product_too(tmp_path: Path) -> None:
+    text = """
+  - name: w
+    type: worker
+    podTemplate:
+      spec:
+        affinity:
+          nodeAffinity:
+            requiredDuringSchedulingIgnoredDuringExecution:
+              nodeSelectorTerms:
+              - matchExpressions: [{key: nvidia.com/gpu.product, operator: In, values: [VALUES]}]
+        containers:
+        - name: main
+          command: [python3, -m, dynamo.vllm, --model, meta-llama/Llama-3.3-70B-Instruct]
+          resources: {limits: {nvidia.com/gpu: "1"}}
+"""
+    small = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-H100-80GB-HBM3")
+    assert len(found(memory.weights_fit, recipes(tmp_path / "a", deploy=small))) == 1
+    either = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-H100-80GB-HBM3, NVIDIA-B200")
+    assert found(memory.weights_fit, recipes(tmp_path / "b", deploy=either)) == []
+    unknown = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-FUTURE")
+    assert "memory of NVIDIA-FUTURE" in skipped(memory.weights_fit, recipes(tmp_path / "c", deploy=unknown))
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        "--quantization, fp8",
+        '--cpu-offload-gb, "400"',
+        "--hf-overrides, '{\"num_hidden_layers\": 2}'",
+        "--tensor-parallel-size, $(NOWHERE)",
+        "--gpu-memory-utilization, $(NOWHERE)",
+    ],
+)
+def test_what_changes_the_weights_is_not_guessed(tmp_path: Path, args: str) -> None:
+    assert "cannot be told from its arguments" in skipped(memory.weights_fit, graph(tmp_path, LARGE, args))
+
+
+def test_other_models_are_not_judged(tmp_path: Path) -> None:
+    assert "does not have own/model" in skipped(memory.weights_fit, graph(tmp_path / "a", "own/model"))
+    assert "cannot be told" in skipped(memory.weights_fit, graph(tmp_path / "b", "/models/somewhere"))
+    no_engine = recipes(tmp_path / "c", deploy=GRAPH + FRONTEND)
+    assert skipped(memory.weights_fit, no_engine) == "no engine that runs on GPUs"
+
+
+@pytest.mark.parametrize(
+    ("path", "folder", "known"),
+    [
+        ("/model-cache/llama", "/cache/llama", True),
+        ("/model-cache/llama/", "/cache/llama", True),
+        ("/model-cache/other", "/cache/llama", False),
+        ("/elsewhere/llama", "/cache/llama", False),
+    ],
+)
+def test_a_path_is_known_by_the_download_that_fills_it(
+    tmp_path: Path, path: str, folder: str, known: bool
+) -> None:
+    download = f"""
+apiVersion: batch/v1
+kind: Job
+metadata: {{name: download}}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      containers:
+      - name: c
+        image: python:3.12
+        command: [hf, download, {LARGE}, --local-dir, {folder}]
+        volumeMounts: [{{name: v, mountPath: /cache}}]
+      volumes: [{{name: v, persistentVolumeClaim: {{claimName: model-cache}}}}]
+"""
+    loads = f"""
+  - name: w
+    type: worker
+    podTemplate:
+      spec:
+        volumes: [{{name: v, persistentVolumeClaim: {{claimName: model-cache}}}}]
+        containers:
+        - name: main
+          command: [python3, -m, dynamo.vllm, --model, {path}]
+          resources: {{limits: {{nvidia.com/gpu: "1"}}}}
+          volumeMounts: [{{name: v, mountPath: /model-cache}}]
+"""
+    given = recipes(tmp_path, download=download, deploy=GRAPH + FRONTEND + loads)
+    if known:
+        ((_, message),) = said(memory.weights_fit, given)
+        assert LARGE in message
+    else:
+        assert "cannot be told from the recipe" in skipped(memory.weights_fit, given)
+
+
+# memory.kv-cache
+
+
+@pytest.mark.parametrize(
+    ("model", "args", "outcomes"),
+    [
+        ("Qwen/Qwen3-32B", "", []),
+        ("Qwen/Qwen3-32B", '--max-model-len, "131072"', ["warn"]),
+        ("Qwen/Qwen3-32B", "--max-model-len=128K", ["warn"]),
+        ("Qwen/Qwen3-32B", "--max_model_len=16k", []),
+        ("Qwen/Qwen3-32B", '--max-model-len, "-1"', []),
+        ("Qwen/Qwen3-32B", '--max-model-len, "131072", --kv-cache-dtype, fp8, -tp, "2"', []),
+        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", "", ["warn"]),
+        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", '--max-model-len, "8192"', []),
+        ("meta-llama/Llama-3.3-70B-Instruct", "", []),  # memory.weights-fit says it
+    ],
+)
+def test_one_sequence_fits(tmp_path: Path, model: str, args: str, outcomes: list[str]) -> None:
+    given = graph(tmp_path, model, args, selector=H100)
+    assert [outcome for outcome, _ in said(memory.kv_cache, given)] == outcomes
+
+
+def test_the_message_says_how_many_tokens_fit(tmp_path: Path) -> None:
+    ((_, message),) = said(
+        memory.kv_cache, graph(tmp_path, "Qwen/Qwen3-32B", "--max-model-len=128K", selector=H100)
+    )
+    assert message == (
+        "w: the KV cache has room for at most 51515 tokens, and a sequence of Qwen/Qwen3-32B may have 131072 "
+        "(NVIDIA-H100-80GB-HBM3)"
+    )

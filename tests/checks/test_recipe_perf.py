@@ -1,0 +1,212 @@
+"""Whether benchmarks measure what they mean to, end, and keep what they measured."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.checks import perf, perf_runs
+from tests.checks.judging import found, recipes, said, skipped
+from tests.checks.manifests import MODEL, engine, graph, job, written
+
+RUN = "aiperf profile --url $ENDPOINT -m $TARGET_MODEL"
+TARGET = {"ENDPOINT": "g-frontend:8000", "TARGET_MODEL": MODEL}
+
+
+def outcomes(check: Any, folder: Path, *objects: dict[str, Any]) -> list[str]:
+    return [outcome for outcome, _ in said(check, recipes(folder, deploy=written(*objects)))]
+
+
+# perf.gpu-count
+
+
+def counting(count: str, **env: str) -> dict[str, Any]:
+    return job(RUN, env={**TARGET, "DEPLOYMENT_GPU_COUNT": count, **env})
+
+
+@pytest.mark.parametrize(
+    ("count", "more", "expected"),
+    [
+        ("6", {}, []),
+        ("8", {}, ["warn"]),
+        ("6", {"CONCURRENCY_PER_GPU": "16", "TOTAL_CONCURRENCY": "96"}, []),
+        ("6", {"CONCURRENCY_PER_GPU": "16", "TOTAL_CONCURRENCY": "64"}, ["warn"]),
+        ("6", {"CONCURRENCY_PER_GPU": "16", "CONCURRENCY": "1 2 4"}, []),
+    ],
+)
+def test_gpu_count(tmp_path: Path, count: str, more: dict[str, str], expected: list[str]) -> None:
+    """The graph has 1 x 2 nodes x 1 GPU and 4 x 1 GPU."""
+    one = graph(engine(name="a", multinode={"nodeCount": 2}), engine(name="b", replicas=4))
+    assert outcomes(perf.gpu_count, tmp_path, one, counting(count, **more)) == expected
+
+
+def test_the_graph_is_the_one_that_is_asked(tmp_path: Path) -> None:
+    both = graph(engine()), graph(engine(gpus=8), name="h")
+    assert outcomes(perf.gpu_count, tmp_path / "a", *both, counting("1")) == []
+    assert outcomes(perf.gpu_count, tmp_path / "b", *both, counting("8")) == ["warn"]
+    other = counting("8", ENDPOINT="http://h-frontend.ns.svc:8000")
+    assert outcomes(perf.gpu_count, tmp_path / "c", *both, other) == []
+
+
+def test_gpus_are_not_counted_where_they_are_not_known(tmp_path: Path) -> None:
+    by_claim = engine(
+        main={"resources": {"claims": [{"name": "g"}]}}, pod={"resourceClaims": [{"name": "g"}]}
+    )
+    elsewhere = counting("9", ENDPOINT="other-frontend:8000")
+    for number, objects in enumerate([(graph(by_claim), counting("9")), (graph(engine()), elsewhere)]):
+        given = recipes(tmp_path / str(number), deploy=written(*objects))
+        assert "no benchmark" in skipped(perf.gpu_count, given)
+
+
+def test_the_number_is_where_it_is_written(tmp_path: Path) -> None:
+    text = written(graph(engine()), counting("8"))
+    (finding,) = found(perf.gpu_count, recipes(tmp_path, deploy=text))
+    assert (finding.message, finding.fix) == (
+        "perf counts 8 GPUs, graph g has 1",
+        'set DEPLOYMENT_GPU_COUNT to "1"',
+    )
+    assert finding.location is not None
+    assert text.splitlines()[(finding.location.line or 0) - 1].strip() == "value: '8'"
+
+
+# perf.tokenizer
+
+
+SHA = "b" * 40
+SNAPSHOT = f"/models/hub/models--Qwen--Qwen3-32B/snapshots/{SHA}"
+
+
+@pytest.mark.parametrize(
+    ("tokenizer", "download", "expected"),
+    [
+        (MODEL, "", []),
+        ("$TARGET_MODEL", "", []),
+        ("Qwen/Qwen3-0.6B", "", ["warn"]),
+        (SNAPSHOT, "", []),
+        (SNAPSHOT, f"hf download {MODEL} --revision {SHA}", []),
+        (SNAPSHOT, f"hf download {MODEL} --revision {'c' * 40}", ["fail"]),
+        (SNAPSHOT, f"hf download {MODEL}", []),
+        (SNAPSHOT.replace("Qwen3-32B", "Qwen3-8B"), "", ["warn"]),
+        ("/nowhere/tokenizer", "", ["fail"]),
+        ("/models/anything", "", []),
+        ("nvidia/draft", "hf download nvidia/draft", []),
+        ("$SOMETHING_SERVICE_HOST", "", None),
+    ],
+)
+def test_tokenizer(tmp_path: Path, tokenizer: str, download: str, expected: list[str] | None) -> None:
+    objects = [graph(engine()), job(f"{RUN} --tokenizer {tokenizer}", env=TARGET)]
+    objects += [job(download, name="get")] if download else []
+    given = recipes(tmp_path, deploy=written(*objects))
+    if expected is None:
+        assert "no benchmark" in skipped(perf.tokenizer, given)
+    else:
+        assert [outcome for outcome, _ in said(perf.tokenizer, given)] == expected
+
+
+# perf.bounded
+
+
+FOREVER = "until curl -sf http://$ENDPOINT/v1/models; do\n  sleep 5\ndone\n"
+COUNTED = """
+n=0
+while ! curl -sf http://$ENDPOINT/v1/models; do
+  n=$((n + 1))
+  if [ $n -ge 100 ]; then exit 1; fi
+  sleep 5
+done
+"""
+
+
+@pytest.mark.parametrize(
+    ("script", "spec", "pod", "expected"),
+    [
+        (RUN, {}, {}, []),
+        (FOREVER + RUN, {}, {}, ["warn"]),
+        (FOREVER + RUN, {"activeDeadlineSeconds": 60}, {}, []),
+        (FOREVER + RUN, {}, {"activeDeadlineSeconds": 60}, []),
+        (COUNTED + RUN, {}, {}, []),
+        ('timeout 600 sh -c "until curl $ENDPOINT; do sleep 5; done"\n' + RUN, {}, {}, []),
+        ("while [ $n -lt 100 ] && ! curl $ENDPOINT; do sleep 5; done\n" + RUN, {}, {}, []),
+        ("while read line; do echo $line; done < f\n" + RUN, {}, {}, []),
+    ],
+)
+def test_bounded(
+    tmp_path: Path, script: str, spec: dict[str, Any], pod: dict[str, Any], expected: list[str]
+) -> None:
+    assert outcomes(perf_runs.bounded, tmp_path, job(script, env=TARGET, pod=pod, **spec)) == expected
+
+
+def test_the_wait_is_told_where_it_asks(tmp_path: Path) -> None:
+    text = written(job(FOREVER + RUN, env=TARGET))
+    (finding,) = found(perf_runs.bounded, recipes(tmp_path, deploy=text))
+    assert finding.location is not None
+    assert "until curl" in text.splitlines()[(finding.location.line or 0) - 1]
+
+
+# perf.tool-pinned
+
+
+@pytest.mark.parametrize(
+    ("install", "expected"),
+    [
+        ("pip install aiperf==0.10.0", []),
+        ('pip install "aiperf[accuracy]==0.10.0"', []),
+        ("pip install aiperf", ["warn"]),
+        ("pip install 'aiperf>=0.8'", ["warn"]),
+        ("python3 -m pip install -q genai-perf", ["warn"]),
+        ("uv pip install guidellm", ["warn"]),
+        ("pip install -r requirements.txt aiperf==0.10.0", []),
+        ("pip install requests numpy", []),
+        ("pip install git+https://github.com/ai-dynamo/aiperf.git", ["warn"]),
+        ("pip install git+https://github.com/ai-dynamo/aiperf.git@v0.10.0", []),
+        ("pip install git+ssh://git@github.com/ai-dynamo/aiperf.git", ["warn"]),
+        ("pip install 'aiperf @ git+https://github.com/ai-dynamo/aiperf@abc'", []),
+        ("apt-get install -y aiperf", []),
+    ],
+)
+def test_tool_pinned(tmp_path: Path, install: str, expected: list[str]) -> None:
+    assert outcomes(perf_runs.tool_pinned, tmp_path, job(f"{install}\n{RUN}", env=TARGET)) == expected
+
+
+# perf.artifacts
+
+
+EMPTY = {
+    "main": {"volumeMounts": [{"name": "tmp", "mountPath": "/models"}]},
+    "pod": {"volumes": [{"name": "tmp", "emptyDir": {}}]},
+}
+FIXED = {"main": {"volumeMounts": [{"name": "cache", "mountPath": "/models", "readOnly": True}]}}
+
+
+@pytest.mark.parametrize(
+    ("run", "env", "more", "expected"),
+    [
+        (f"{RUN} --artifact-dir /models/perf", {}, {}, []),
+        (f"{RUN} --artifact-dir=/models/perf", {}, {}, []),
+        (f"{RUN} --artifact-dir /tmp/perf", {}, {}, ["warn"]),
+        (f"{RUN} --artifact-dir out", {}, {}, ["warn"]),
+        (f"{RUN} --artifact-dir /models/perf", {}, EMPTY, ["warn"]),
+        (f"{RUN} --artifact-dir /models/perf", {}, FIXED, ["fail"]),
+        (f"{RUN} --artifact-dir /tmp/perf\naws s3 cp /tmp/perf s3://b", {}, {}, None),
+        (f"{RUN} --artifact-dir $ROOT_ARTIFACT_DIR/$(date)", {"ROOT_ARTIFACT_DIR": "/models/p"}, {}, []),
+        (f"{RUN} --artifact-dir $ROOT_ARTIFACT_DIR/$(date)", {"ROOT_ARTIFACT_DIR": "/tmp/p"}, {}, ["warn"]),
+        (f"{RUN} --artifact-dir $(mktemp)", {}, {}, None),
+        (RUN, {}, {}, None),
+    ],
+)
+def test_artifacts(
+    tmp_path: Path, run: str, env: dict[str, str], more: dict[str, Any], expected: list[str] | None
+) -> None:
+    given = recipes(tmp_path, deploy=written(job(run, env={**TARGET, **env}, **more)))
+    if expected is None:
+        assert "known only when they run" in skipped(perf_runs.artifacts, given)
+    else:
+        assert [outcome for outcome, _ in said(perf_runs.artifacts, given)] == expected
+
+
+def test_a_job_that_makes_no_load_is_no_benchmark(tmp_path: Path) -> None:
+    given = recipes(tmp_path, deploy=written(job(FOREVER)))
+    for check in (perf_runs.bounded, perf_runs.tool_pinned, perf_runs.artifacts):
+        assert skipped(check, given) == "no benchmark"

@@ -1,0 +1,156 @@
+"""How a recipe's folder is laid out, each with one mistake, and the layouts that people use."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from dynocheck.checks import structure
+from dynocheck.facts import Recipes
+from dynocheck.recipe.discover import load
+from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+
+DEPLOY = GRAPH + FRONTEND + worker()
+CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\n"
+JOB = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: j}
+spec: {template: {spec: {containers: [{name: c, image: i, command: [hf, download, Qwen/Qwen3-0.6B]}]}}}
+"""
+POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:abc\nsize 12345\n"
+CACHE = {"model_cache__model_cache": CLAIM, "model_cache__model_download": JOB}
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"vllm__agg__deploy": DEPLOY},
+        {"vllm__agg__deploy": DEPLOY, "vllm__agg__perf": JOB},
+        {"vllm__agg__deploy": DEPLOY, "perf__perf": JOB},
+        {"vllm__agg__deploy": DEPLOY, "perf": JOB},
+        {"vllm__agg__deploy_aks": DEPLOY, "vllm__agg__deploy_gke": DEPLOY},
+        {"vllm__agg__deploy": DEPLOY, "vllm__agg__gaie__deploy": DEPLOY},
+        {"vllm__disagg__wide_ep__gb200__deploy": DEPLOY},
+        {"fp8__vllm__agg__deploy": DEPLOY, "bf16__vllm__agg__deploy": DEPLOY},
+        {"deploy__agg": DEPLOY},
+        {"vllm__agg__deploy": DEPLOY, "vllm__kustomize__base__deploy": "spec: {}\n"},
+        {"vllm__agg__deploy": DEPLOY, "model_cache__model_download_nvfp4": JOB},
+        {"vllm__agg__deploy": DEPLOY, "model_cache__cache": CLAIM},
+    ],
+)
+def test_layouts_that_people_use(tmp_path: Path, files: dict[str, str]) -> None:
+    given = recipes(tmp_path, **CACHE, **files)
+    for check in (structure.layout, structure.files):
+        assert said(check, given) == [], check.id
+    if any("vllm" in name for name in files):
+        assert said(structure.framework, given) == []
+
+
+def test_an_underscore_in_a_name_is_as_good(tmp_path: Path) -> None:
+    recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
+    (tmp_path / "vllm" / "agg" / "deploy.yaml").rename(tmp_path / "vllm" / "agg" / "deploy_hopper_16gpu.yaml")
+    assert said(structure.files, Recipes(load([str(tmp_path)]))) == []
+
+
+# structure.framework
+
+
+@pytest.mark.parametrize(
+    ("folder", "fix"),
+    [("vlm", "vllm"), ("sg-lang", "sglang"), ("tensorrt-llm", "trtllm"), ("TRTLLM", "trtllm")],
+)
+def test_a_misspelt_framework(tmp_path: Path, folder: str, fix: str) -> None:
+    recipes(tmp_path, **CACHE)
+    (tmp_path / folder / "agg").mkdir(parents=True)
+    (tmp_path / folder / "agg" / "deploy.yaml").write_text(DEPLOY)
+    (finding,) = found(structure.framework, Recipes(load([str(tmp_path)])))
+    assert (str(finding.outcome), finding.message) == ("warn", f"{folder} is no framework's folder")
+    assert finding.fix == f"call it {fix}"
+
+
+def test_a_framework_with_more_in_its_name_is_not_misspelt(tmp_path: Path) -> None:
+    given = recipes(tmp_path, vllm2__agg__deploy=DEPLOY, vllm__agg__deploy=DEPLOY)
+    assert said(structure.framework, given) == []
+
+
+def test_a_graph_in_the_folder_of_another_framework(tmp_path: Path) -> None:
+    given = recipes(tmp_path / "a", sglang__agg__deploy=DEPLOY)
+    assert said(structure.framework, given) == [("warn", "in the folder sglang lies a graph that runs vllm")]
+    mocker = DEPLOY.replace("dynamo.vllm", "dynamo.mocker")
+    assert said(structure.framework, recipes(tmp_path / "b", sglang__agg__deploy=mocker)) == []
+
+
+def test_a_layout_without_frameworks_is_not_judged(tmp_path: Path) -> None:
+    assert "no graph in a folder" in skipped(structure.framework, recipes(tmp_path, deploy__agg=DEPLOY))
+
+
+# structure.files
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "outcome", "message"),
+    [
+        ("vllm/agg/deploy.yaml", JOB, "warn", "is called deploy and holds no graph"),
+        ("vllm/agg/deploy-aks.yaml", CLAIM, "warn", "is called deploy-aks and holds no graph"),
+        ("vllm/agg/perf.yaml", CLAIM, "warn", "is called perf and holds no load test"),
+        (
+            "model-cache/model-download.yaml",
+            CLAIM,
+            "warn",
+            "is called model-download and holds no download Job",
+        ),
+        ("model-cache/model-cache.yaml", JOB, "warn", "is called model-cache and holds no claim"),
+        ("vllm/agg/deploy.yaml", "", "fail", "is empty"),
+        ("vllm/agg/deploy.yaml", "# to come\n", "warn", "is called deploy and holds no graph"),
+        ("traces/chat.jsonl", "", "warn", "is empty"),
+        (
+            "traces/chat.jsonl",
+            POINTER,
+            "warn",
+            "is a pointer of Git LFS, its content was not fetched",
+        ),
+        (
+            "vllm/agg/deploy.yaml",
+            POINTER,
+            "fail",
+            "is a pointer of Git LFS, its content was not fetched",
+        ),
+    ],
+)
+def test_a_file_without_what_it_is_there_for(
+    tmp_path: Path, name: str, text: str, outcome: str, message: str
+) -> None:
+    recipes(tmp_path, **CACHE, sglang__agg__deploy=DEPLOY)
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(text)
+    (finding,) = found(structure.files, Recipes(load([str(tmp_path)])))
+    assert (str(finding.outcome), finding.message) == (outcome, message)
+    assert finding.location is not None
+    assert finding.location.file == str(path)
+
+
+def test_a_link_to_nothing(tmp_path: Path) -> None:
+    recipes(tmp_path, **CACHE, sglang__agg__deploy=DEPLOY)
+    (tmp_path / "traces").mkdir()
+    (tmp_path / "traces" / "chat.jsonl").symlink_to("../../other/chat.jsonl")
+    (tmp_path / "traces" / "good.jsonl").symlink_to(tmp_path / "sglang" / "agg" / "deploy.yaml")
+    assert said(structure.files, Recipes(load([str(tmp_path)]))) == [
+        ("warn", "is a link to what is not there")
+    ]
+
+
+@pytest.mark.parametrize("name", ["data-gen/__init__.py", ".gitkeep", "data-gen/.gitignore"])
+def test_files_that_are_meant_to_be_empty(tmp_path: Path, name: str) -> None:
+    recipes(tmp_path, **CACHE, sglang__agg__deploy=DEPLOY)
+    path = tmp_path / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.touch()
+    assert said(structure.files, Recipes(load([str(tmp_path)]))) == []
+
+
+def test_a_file_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
+    given = recipes(tmp_path, **CACHE, vllm__agg__deploy="a: [\n")
+    assert said(structure.files, given) == []

@@ -1,0 +1,92 @@
+"""Installs Dynamo, and makes the model that its mocker engine plays, once for all tests.
+
+    python -m tests.dynamo.build
+
+Both lie in the cache of `tests.controlplane.build`, in an environment of their own: Dynamo pins what
+dynocheck leaves free.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import NamedTuple
+
+from tests.controlplane.build import Unavailable, cache, lock, say, tail, this_platform, watch
+
+VERSION = "1.6.1"
+
+_RUNTIME = [
+    f"ai-dynamo-runtime=={VERSION}",
+    "pyyaml",
+    "msgspec",
+    "packaging",
+    "prometheus-client",
+    "tokenizers",
+]
+# Without its dependencies: the engines are among them, and one downloads from elsewhere.
+_DYNAMO = ["--no-deps", f"ai-dynamo=={VERSION}"]
+_MODEL = Path(__file__).with_name("model.py")
+
+
+class Home(NamedTuple):
+    """Where Dynamo is: the Python that has it, and the folder of the model."""
+
+    python: Path
+    model: Path
+
+
+def home() -> Home:
+    """Give the installation, and make it if it is not there yet.
+
+    :raises Unavailable: it cannot be had here.
+    """
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    folder = cache() / f"dynamo-{VERSION}-py{python}-{this_platform()}"
+    made = Home(folder / "bin" / "python", folder / "model")
+    with lock(folder):
+        if not (made.model / "done").exists():
+            _make(folder, made)
+    return made
+
+
+def _make(folder: Path, made: Home) -> None:
+    say(f"installing Dynamo {VERSION} from PyPI (once, 350 MB) ...")
+    started = time.monotonic()
+    # An environment knows its own path: it is made where it stays, and is whole once `done` is there.
+    _run("venv", sys.executable, "-m", "venv", "--clear", str(folder))
+    for packages in (_RUNTIME, _DYNAMO):
+        quietly = ["--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
+        _run("pip install", str(made.python), "-m", "pip", "install", *quietly, *packages)
+    made.model.mkdir()
+    _run("the model", str(made.python), str(_MODEL), str(made.model))
+    (made.model / "done").touch()
+    say(f"installed Dynamo {VERSION} in {time.monotonic() - started:.0f} s")
+
+
+def _run(what: str, *command: str) -> None:
+    # A PYTHONPATH that is meant for the tests would mix their packages into Dynamo's.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        if watch(process, what, time.monotonic()):
+            log.seek(0)
+            raise Unavailable(f"Dynamo {VERSION} cannot be installed: {what} failed:\n{tail(log.read(), 5)}")
+
+
+def main() -> int:
+    """Install what is missing, say where it lies, and return the exit status."""
+    try:
+        print(home().python)
+    except Unavailable as error:
+        print(f"no Dynamo: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

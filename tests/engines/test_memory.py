@@ -1,0 +1,162 @@
+"""Weights and KV cache by the formulas, against what publishers and engines say."""
+
+from __future__ import annotations
+
+import pytest
+
+from dynocheck.data.models import Model, find, of_config
+from dynocheck.engines.memory import GIB, Budget, Sharding, room, sequence_bytes, token_bytes, weights
+
+
+def model(name: str) -> Model:
+    found = find(name)
+    assert found is not None
+    return found
+
+
+# total_size of the checkpoint's model.safetensors.index.json; of DeepSeek the weight files of its repository.
+PUBLISHED = {
+    "Qwen/Qwen3-8B": 16_381_470_720,
+    "Qwen/Qwen3-32B": 65_524_246_528,
+    "Qwen/Qwen3-235B-A22B": 470_187_269_120,
+    "meta-llama/Llama-3.1-8B": 16_060_522_496,
+    "meta-llama/Llama-3.1-70B": 141_107_412_992,
+    "openai/gpt-oss-120b": 65_248_815_744,
+    "deepseek-ai/DeepSeek-V3": 688_586_727_753,
+}
+
+
+@pytest.mark.parametrize(("name", "published"), PUBLISHED.items())
+def test_checkpoints_have_the_published_size(name: str, published: int) -> None:
+    assert model(name).disk_bytes == pytest.approx(published, rel=0.002)
+    assert model(name).disk_bytes <= published
+
+
+def test_names_are_found_in_any_case_and_no_others() -> None:
+    assert find("qwen/qwen3-32b") is find("Qwen/Qwen3-32B")
+    assert find("Qwen/Qwen3-32B-Instruct") is None
+    assert find("") is None
+
+
+def test_drafting_layers_lie_on_disk_and_are_not_loaded() -> None:
+    deepseek = model("deepseek-ai/DeepSeek-R1")
+    assert deepseek.disk_bytes - deepseek.weight_bytes == pytest.approx(15.4e9, rel=0.01)
+
+
+# KV cache. SGLang and vLLM on Qwen3-235B-A22B-FP8, four GPUs: github.com/vllm-project/vllm/issues/21348;
+# llama.cpp on DeepSeek-R1 in q8_0, 34 bytes for 32 numbers: github.com/ikawrakow/ik_llama.cpp/pull/259.
+
+
+def test_key_value_heads_are_divided_by_the_tensor_ranks() -> None:
+    token = token_bytes(model("Qwen/Qwen3-235B-A22B-FP8"), Sharding(4, 4, 4), bits=16)
+    assert token * 367_404 / GIB == pytest.approx(2 * 8.23, rel=0.001)
+    assert token * 178_880 / GIB == pytest.approx(8.11, rel=0.02)
+
+
+def test_a_latent_is_held_whole_by_every_rank() -> None:
+    deepseek = model("deepseek-ai/DeepSeek-R1")
+    assert token_bytes(deepseek, Sharding(), bits=34 * 8 / 32) * 32_768 / 2**20 == pytest.approx(
+        1166.6, abs=0.1
+    )
+    assert token_bytes(deepseek, Sharding(8, 8, 8), 16) == token_bytes(deepseek, Sharding(), 16) == 70_272
+
+
+def test_more_ranks_than_key_value_heads_repeat_them() -> None:
+    qwen = model("Qwen/Qwen3-235B-A22B-FP8")
+    assert token_bytes(qwen, Sharding(8, 8, 8), 16) == token_bytes(qwen, Sharding(4, 4, 4), 16)
+    assert weights(qwen, Sharding(8, 8, 8)) > qwen.weight_bytes / 8
+    assert weights(qwen, Sharding(4, 4, 4)) == pytest.approx(qwen.weight_bytes / 4)
+
+
+def test_decode_context_parallelism_divides_the_tokens() -> None:
+    deepseek = model("deepseek-ai/DeepSeek-R1")
+    assert token_bytes(deepseek, Sharding(8, 8, 8, cache=8), 16) == 70_272 / 8
+
+
+def test_windows_are_full_early() -> None:
+    oss = model("openai/gpt-oss-120b")
+    each = 2 * 8 * 64 * 2  # KV heads, head size, two bytes
+    assert sequence_bytes(oss, Sharding(), 16, 100) == 100 * 36 * each
+    assert sequence_bytes(oss, Sharding(), 16, 10_000) == 10_000 * 18 * each + 128 * 18 * each
+
+
+def test_attention_data_parallelism_repeats_attention_and_divides_experts() -> None:
+    deepseek = model("deepseek-ai/DeepSeek-R1")
+    whole, shared = weights(deepseek, Sharding(8, 8, 8)), weights(deepseek, Sharding(8, 1, 8))
+    assert shared - whole == pytest.approx(deepseek.attention_bytes * 7 / 8)
+    assert whole == pytest.approx(deepseek.weight_bytes / 8)
+
+
+def test_a_pipeline_divides_layers() -> None:
+    llama = model("meta-llama/Llama-3.1-70B")
+    assert weights(llama, Sharding(pipeline=2)) == llama.weight_bytes / 2
+    assert token_bytes(llama, Sharding(pipeline=2), 16) == 80 / 2 * 2 * 8 * 128 * 2
+
+
+# What is left
+
+
+def test_vllm_divides_one_share_between_weights_and_cache() -> None:
+    left = room(model("meta-llama/Llama-3.1-8B"), Budget(Sharding(), static=0.9), 80 * GIB)
+    assert left.tokens == int((0.9 * 80 * GIB - left.weights) / 131_072)
+    assert left.sequences == pytest.approx((left.tokens or 0) / 131_072, rel=1e-4)
+
+
+def test_trtllm_gives_the_cache_a_share_of_what_is_free() -> None:
+    left = room(model("meta-llama/Llama-3.1-8B"), Budget(Sharding(), free=0.5), 80 * GIB)
+    assert left.tokens == int((80 * GIB - left.weights) * 0.5 / 131_072)
+
+
+def test_an_fp8_cache_takes_half() -> None:
+    plain = room(model("Qwen/Qwen3-32B"), Budget(Sharding(), cache="auto"), 141 * GIB)
+    small = room(model("Qwen/Qwen3-32B"), Budget(Sharding(), cache="fp8_e4m3"), 141 * GIB)
+    assert (small.token or 0) * 2 == plain.token
+
+
+def test_a_checkpoint_may_ask_for_an_fp8_cache_itself() -> None:
+    own = room(model("nvidia/Llama-3.1-70B-Instruct-FP8"), Budget(Sharding()), 141 * GIB)
+    assert own.token == 80 * 2 * 8 * 128
+
+
+def test_a_cache_of_unknown_precision_is_not_counted() -> None:
+    left = room(model("Qwen/Qwen3-32B"), Budget(Sharding(), cache="turboquant_k8v4"), 141 * GIB)
+    assert (left.token, left.tokens, left.sequences) == (None, None, None)
+    assert left.fits
+
+
+# Configurations
+
+QWEN = {
+    "architectures": ["Qwen3ForCausalLM"],
+    "num_hidden_layers": 2,
+    "hidden_size": 64,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "head_dim": 16,
+    "vocab_size": 100,
+    "max_position_embeddings": 512,
+    "intermediate_size": 128,
+    "torch_dtype": "bfloat16",
+}
+
+
+def test_a_configuration_is_read() -> None:
+    found = of_config(QWEN, "own/model", "config.json")
+    assert found is not None
+    assert found.attention_layer == 2 * 64 * 16 * (4 + 2)
+    assert found.vocabulary_bytes == 100 * 64 * 2 * 2
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"architectures": ["MambaForCausalLM"]},
+        {"architectures": None},
+        {"hidden_size": None},
+        {"num_hidden_layers": "two"},
+        {"quantization_config": {"quant_method": "awq"}},
+        {"torch_dtype": "float32"},
+    ],
+)
+def test_a_configuration_of_another_kind_is_not_guessed(change: dict[str, object]) -> None:
+    assert of_config(QWEN | change, "own/model", "config.json") is None

@@ -1,0 +1,80 @@
+"""What the client says of a server that knows better: it wrote down when it wrote each chunk."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+from time import perf_counter
+
+import pytest
+
+from dynocheck.facts.load import Point
+from dynocheck.facts.load_metrics import Summary, blurred, latency, summary
+from dynocheck.loading.driver import closed_loop, recording
+from dynocheck.serving import Client, Completion, Endpoint, Exchange
+from tests.loading.engine import Engine, engine
+
+TOKENS = 40  # at 50 a second
+
+
+async def _streamed(url: str, streams: int, requests: int) -> tuple[Point, dict[str, Exchange]]:
+    """A load as the load test makes it, with what it forgets: every exchange, by its prompt."""
+    kept: dict[str, Exchange] = {}
+    async with Client(Endpoint(url)) as client:
+
+        async def ask(number: int, due: float | None) -> Exchange:
+            asked = Completion(model="m", prompt=f"request {number}", max_tokens=TOKENS)
+            kept[f"request {number}"] = await client.complete(asked, scheduled=due)
+            return kept[f"request {number}"]
+
+        async with recording(perf_counter()) as record:
+            await closed_loop(ask, record, iter(range(requests)), streams, None)
+    return record.point(streams, None), kept
+
+
+def _errors(server: Engine, kept: dict[str, Exchange]) -> tuple[Summary, Summary]:
+    """By how much each ttft and each gap was reported too long or too short."""
+    first, gaps = [], []
+    for request in server.log()["requests"]:
+        seen, true = kept[request["prompt"]].times.chunks, request["writes"]
+        assert len(seen) == len(true)
+        first.append(abs(seen[0] - true[0]))
+        told, real = itertools.pairwise(seen), itertools.pairwise(true)
+        gaps += [abs((b - a) - (d - c)) for (a, b), (c, d) in zip(told, real, strict=True)]
+    return summary(first), summary(gaps)
+
+
+def _check(streams: int, requests: int, bound_s: float) -> None:
+    with engine(pace_s=0.02) as server:
+        point, kept = asyncio.run(_streamed(server.url, streams, requests))
+        assert point.failures == ()
+        for metric, errors in zip(("ttft", "chunk_gap"), _errors(server, kept), strict=True):
+            said = f"{streams} streams: {metric} is wrong by up to {errors.longest}"
+            worst = errors.percentile(99) or errors.longest
+            assert worst is not None
+            assert worst <= bound_s or blurred(point, metric), said
+            print(f"{said}, {worst * 1000:.2f} ms at p99; {blurred(point, metric) or 'not client-bound'}")
+
+
+@pytest.mark.parametrize(("streams", "requests"), [(1, 2), (8, 16), (64, 128)])
+def test_reported_times_are_the_true_ones(streams: int, requests: int) -> None:
+    _check(streams, requests, 0.002)
+
+
+@pytest.mark.verify
+def test_reported_times_of_many_streams() -> None:
+    _check(256, 512, 0.005)
+
+
+def test_what_a_load_test_reports_is_what_it_saw() -> None:
+    """Its histogram and samples give the percentiles of the exchanges themselves."""
+    with engine(pace_s=0.01) as server:
+        point, kept = asyncio.run(_streamed(server.url, 4, 8))
+    firsts = sorted(e.times.chunks[0] - e.times.scheduled for e in kept.values())
+    assert latency(point, "ttft").values == pytest.approx(firsts, abs=1e-6)
+    gaps = sorted(b - a for e in kept.values() for a, b in itertools.pairwise(e.times.chunks))
+    told = latency(point, "chunk_gap")
+    assert told.n == len(gaps)
+    assert told.longest == pytest.approx(gaps[-1])
+    assert told.mean == pytest.approx(sum(gaps) / len(gaps))
+    assert told.percentile(50) == pytest.approx(gaps[(len(gaps) - 1) // 2], rel=0.01)

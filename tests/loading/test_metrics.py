@@ -1,0 +1,150 @@
+"""What is told of durations, and what is not told for want of them."""
+
+from __future__ import annotations
+
+import random
+import statistics
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dynocheck.errors import UsageError
+from dynocheck.facts.load import Sample
+from dynocheck.facts.load_metrics import (
+    Summary,
+    added,
+    blurred,
+    client_bound,
+    error_rate,
+    latency,
+    rate,
+    summary,
+)
+from dynocheck.loading.limits import parsed
+from tests.loading.making import bad, good, histogram, limits, point
+
+SECONDS = st.floats(1e-6, 1e4)
+
+
+@given(st.lists(SECONDS, min_size=100, max_size=300))
+def test_percentiles_are_those_of_the_standard_library(values: list[float]) -> None:
+    found = summary(values)
+    cuts = statistics.quantiles(values, n=100, method="inclusive")
+    for percent in (50, 90, 99):
+        assert found.percentile(percent) == pytest.approx(cuts[percent - 1])
+    assert found.mean == pytest.approx(statistics.fmean(values))
+    assert found.longest == max(values)
+
+
+@given(st.lists(SECONDS, min_size=1, max_size=300))
+def test_a_histogram_is_wrong_by_half_a_percent_at_most(values: list[float]) -> None:
+    found = Summary(buckets=histogram(*values))
+    assert found.n == len(values)
+    assert found.longest == max(values)
+    assert found.mean == pytest.approx(statistics.fmean(values))
+    ordered = sorted(values)
+    for percent in (50, 90, 99):
+        told = found.percentile(percent)
+        if told is not None:
+            assert told == pytest.approx(ordered[int(percent / 100 * (len(values) - 1))], rel=0.0051)
+
+
+@given(st.lists(SECONDS), st.lists(SECONDS))
+def test_histograms_add_up(some: list[float], others: list[float]) -> None:
+    whole, parts = histogram(*some, *others), added([histogram(*some), histogram(*others)])
+    assert parts.counts == whole.counts
+    assert parts.longest_s == whole.longest_s
+    assert parts.total_s == pytest.approx(whole.total_s)
+
+
+def test_what_comes_at_once_has_no_gap() -> None:
+    assert Summary(buckets=histogram(0.0, 0.0, 0.01)).percentile(50) == 0.0
+
+
+def test_a_percentile_of_too_few_is_not_told() -> None:
+    ninety_nine = summary(random.Random(1).random() for _ in range(99))
+    assert ninety_nine.percentile(99) is None
+    assert ninety_nine.percentile(98) is not None
+    assert summary([*ninety_nine.values, 0.5]).percentile(99) is not None
+    assert summary([1.0] * 9).percentile(90) is None
+    assert summary([1.0] * 999).percentile(99.9) is None
+    assert summary([]).mean is None
+
+
+def test_tpot_counts_from_the_first_token_by_the_servers_count() -> None:
+    assert good(0.1, 0.5, 21).tpot_s == pytest.approx(0.02)
+    assert good(0.1, 0.1, 1).tpot_s is None  # a single token
+    assert good(0.1, 0.5, None).tpot_s is None  # nobody counted
+    all_at_once = Sample(start_s=0, first_s=0.4, last_s=0.4, chunks=1, output_tokens=20)
+    assert all_at_once.tpot_s is None
+    in_pairs = Sample(start_s=0, first_s=0.1, last_s=0.5, chunks=11, output_tokens=21)
+    assert in_pairs.tpot_s == pytest.approx(0.02)  # chunks are not tokens
+
+
+def test_failed_requests_are_counted_and_not_timed() -> None:
+    measured = point([good(first_s=0.1), bad(), bad("timeout (idle)")])
+    assert latency(measured, "ttft").values == (0.1,)
+    assert error_rate(measured) == pytest.approx(2 / 3)
+    assert rate(measured, "requests_per_s") == pytest.approx(0.1)
+    assert rate(measured, "output_tokens_per_s") == pytest.approx(2.1)
+
+
+def test_tokens_that_one_request_did_not_count_leave_the_throughput_open() -> None:
+    assert rate(point([good(), good(tokens=None)]), "output_tokens_per_s") is None
+
+
+def test_goodput_is_of_requests_that_keep_every_limit() -> None:
+    samples = [good(0.1, 0.5), good(0.9, 1.0), good(0.1, 9.0), bad()]
+    bounds = limits("ttft.p50=500ms", "e2e.max=2s", "error_rate=50%")
+    assert rate(point(samples), "goodput", bounds) == pytest.approx(0.1)
+    assert rate(point(samples), "goodput", limits()) == pytest.approx(0.3)
+
+
+def test_a_late_client_blurs_what_is_short() -> None:
+    late = point([good(first_s=0.02, last_s=2.0)] * 100, lag_s=0.005)
+    assert blurred(late, "ttft")
+    assert blurred(late, "chunk_gap")
+    assert blurred(late, "e2e") is None
+    assert blurred(late, "tpot") is None
+    assert client_bound(late) is None
+    assert blurred(point([good()] * 100, lag_s=0.001), "ttft") is None
+
+
+def test_a_client_without_room_measures_nothing() -> None:
+    for measured in (point([good()], cpu=0.97), point([good(), bad("client")])):
+        assert client_bound(measured)
+        assert blurred(measured, "e2e")
+
+
+def test_requests_that_begin_late_are_the_clients_fault() -> None:
+    assert blurred(point([good(late_s=0.3)] * 100), "ttft")
+
+
+@pytest.mark.parametrize(
+    ("text", "metric", "stat", "bound"),
+    [
+        ("ttft.p95=500ms", "ttft", "p95", 0.5),
+        ("e2e.max=2s", "e2e", "max", 2.0),
+        ("chunk_gap.p99.9=50ms", "chunk_gap", "p99.9", 0.05),
+        ("tpot.mean=800us", "tpot", "mean", 0.0008),
+        ("error_rate=0", "error_rate", None, 0.0),
+        ("error_rate=1%", "error_rate", None, 0.01),
+        ("output_tokens_per_s=1000", "output_tokens_per_s", None, 1000.0),
+    ],
+)
+def test_limits(text: str, metric: str, stat: str | None, bound: float) -> None:
+    found = parsed(text)
+    assert (found.metric, found.stat, found.bound) == (metric, stat, bound)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        *("", "ttft", "ttft=1s", "ttft.p95", "ttft.p95=fast", "ttft.p95=500", "ttft.p100=1s", "ttft.p0=1s"),
+        *("itl.p50=1ms", "error_rate=2", "error_rate.p50=0", "goodput=1s", "goodput.mean=1", "e2e.p95=-1s"),
+    ],
+)
+def test_what_is_no_limit_is_wrong_usage(text: str) -> None:
+    with pytest.raises(UsageError, match="--limit"):
+        parsed(text)

@@ -1,0 +1,88 @@
+"""Tables that come with a report."""
+
+import pytest
+from rich.cells import cell_len
+
+from dynocheck.outcomes import Cell, Table
+from dynocheck.reports import Options, text_of
+from tests.reports.samples import VARIANTS, report, with_table
+
+
+def shown(table: Table, width: int = 80) -> list[str]:
+    """The lines of the table, below its title and above the summary."""
+    lines = text_of(report(tables=(table,)), "table", Options(width=width)).splitlines()
+    start = lines.index(table.title)
+    return lines[start + 1 : lines.index("", start)]
+
+
+def rows(*of: tuple[Cell, ...]) -> Table:
+    columns = tuple(f"c{number}" for number, _ in enumerate(of[0]))
+    return Table(id="house.table", title="Things", columns=columns, rows=of)
+
+
+def test_a_table_stands_below_the_verdicts() -> None:
+    assert text_of(with_table(), "table") == (
+        """\
+graph
+  ✔ pass  graph.frontend  Every graph has a frontend
+
+What each variant asks for
+  variant                                       GPUs
+    role     replicas  gang   KV
+  llama-3-70b/vllm/disagg-single-node-of-eight  8
+    prefill         2  yes
+    decode          1
+  qwen3-32b/vllm/agg                            ?
+    worker          1  no    1.5
+  ?: cannot be read
+
+preflight
+✔ fit (exit 0): 1 pass in 2.1 s
+"""
+    )
+
+
+@pytest.mark.parametrize("width", [40, 60, 80, 200])
+def test_no_line_is_wider_than_the_terminal(width: int) -> None:
+    wide = rows(("名前が長すぎます" * 9, ("a/b-c" * 30, "x"), 1), ("x " * 99, "y", 10**30))
+    for table in (VARIANTS, wide):
+        assert max(cell_len(line) for line in shown(table, width)) <= width
+
+
+def test_a_table_that_fits_has_a_line_a_row() -> None:
+    assert shown(VARIANTS, 100)[:2] == [
+        "  variant                                       GPUs  role     replicas  gang   KV",
+        "  llama-3-70b/vllm/disagg-single-node-of-eight  8     prefill         2  yes",
+    ]
+
+
+def test_nothing_is_lost_by_wrapping() -> None:
+    (_, *lines) = shown(rows(("one two-three/four " + "x" * 50,)), 40)
+    assert lines == ["  one two-three/four", "  " + "x" * 38, "  " + "x" * 12]
+
+
+def test_several_values_of_a_cell_stay_beside_their_like() -> None:
+    (_, *lines) = shown(rows((("a-word", "b"), ("first", "second"), "of one")), 40)
+    assert lines == ["  a-word  first   of one", "  b       second"]
+    (_, _, *lines) = shown(rows(("x", ("one two " * 4 + "three-four", "b"), ("first", "second"))), 40)
+    assert lines == [
+        "  x",
+        "    one two one two one two one   first",
+        "    two three-four",
+        "    b                             second",
+    ]
+
+
+def test_whole_words_give_way_last() -> None:
+    (_, _, *lines) = shown(rows(("x", "some words that may be wrapped", "one-that-may-not-be")), 40)
+    assert lines == ["  x", "    some words that  one-that-may-not-be", "    may be wrapped"]
+
+
+@pytest.mark.parametrize("format", ["junit", "sarif", "github"])
+def test_formats_of_findings_leave_it_out(format: str) -> None:  # noqa: A002
+    assert "variant" not in text_of(with_table(), format)
+
+
+def test_a_table_without_rows_says_why() -> None:
+    broken = Table(id="house.table", title="Things", note="crashed: KeyError in house.py, line 3")
+    assert shown(broken) == ["  crashed: KeyError in house.py, line 3"]

@@ -1,0 +1,81 @@
+"""Asks servers of the tests, with limits short enough to wait for."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from typing import Any
+
+from dynocheck.serving import Answer, Client, Completion, Endpoint, Exchange, Limits
+from tests.kube.servers import Handler, Request, reply
+
+SMALL = Limits(connect_s=10, tls_s=10, first_byte_s=10, idle_s=10, total_s=20, line=1 << 16, body=1 << 18)
+HASTY = Limits(tls_s=0.3, first_byte_s=0.3, idle_s=0.3, total_s=0.6)
+STREAM = Completion(model="m", prompt="Hello", max_tokens=8)
+WHOLE = Completion(model="m", prompt="Hello", max_tokens=8, stream=False)
+EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
+
+
+def endpoint(url: str, **more: Any) -> Endpoint:
+    return Endpoint(url, **{"limits": SMALL, **more})
+
+
+def completed(url: str, asked: Completion = STREAM, cancel_after: int | None = None, **more: Any) -> Exchange:
+    """What one completion comes to."""
+
+    async def ask() -> Exchange:
+        async with Client(endpoint(url, **more)) as client:
+            return await client.complete(asked, cancel_after_chunks=cancel_after)
+
+    return asyncio.run(ask())
+
+
+def got(url: str, path: str = "/v1/models", **more: Any) -> Answer:
+    """What a server answers to one question."""
+
+    async def ask() -> Answer:
+        async with Client(endpoint(url, **more)) as client:
+            return await client.get(path)
+
+    return asyncio.run(ask())
+
+
+def chunk(content: str | None = None, *, finish: str | None = None, **more: Any) -> dict[str, Any]:
+    """A chunk of a chat with this content."""
+    delta = {} if content is None else {"content": content}
+    return {"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
+
+
+def usage(prompt: int, completion: int) -> dict[str, Any]:
+    counted = {"prompt_tokens": prompt, "completion_tokens": completion}
+    return {"model": "m", "choices": [], "usage": counted}
+
+
+def events(*data: object) -> bytes:
+    """A stream of these events; what is no text is sent as JSON."""
+    texts = (item if isinstance(item, str) else json.dumps(item) for item in data)
+    return "".join(f"data: {text}\n\n" for text in texts).encode()
+
+
+GOOD = events(chunk("Hel"), chunk("lo"), chunk(finish="stop"), usage(5, 2), "[DONE]")
+
+
+def streaming(*pieces: bytes) -> Handler:
+    """Answers with a stream, in these pieces, and closes."""
+    return sending(EVENTS, *pieces)
+
+
+def sending(*pieces: bytes) -> Handler:
+    """Sends these bytes, whatever is asked, and closes."""
+
+    def answer(_: Request, connection: socket.socket) -> None:
+        for piece in pieces:
+            connection.sendall(piece)
+
+    return answer
+
+
+def always(*answer: Any, **headers: Any) -> Handler:
+    """Answers with the same, again and again."""
+    return lambda *_: reply(*answer, **headers)

@@ -1,0 +1,116 @@
+"""Servers that are almost right: the simulated engine, with one thing changed each."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request, urlopen
+
+from dynocheck.simulated import Engine, serving
+
+
+@dataclass
+class Call:
+    """A request, and what the honest engine answers to it; a change may edit the answer in place."""
+
+    path: str
+    asked: dict[str, Any]
+    number: int  # of the requests for a completion, from 1
+    headers: dict[str, str]
+    status: int = 200
+    kind: str = ""
+    body: bytes = b""
+    answer_headers: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def streamed(self) -> bool:
+        return bool(self.asked.get("stream"))
+
+    def edit(self, change: Callable[[dict[str, Any]], None]) -> None:
+        """Apply a change to the JSON of the answer, or to each event's."""
+        if not self.streamed or self.status != 200:
+            content = json.loads(self.body)
+            change(content)
+            self.body = json.dumps(content).encode()
+            return
+        events = []
+        for event in self.body.split(b"\n\n"):
+            data = event.removeprefix(b"data: ")
+            if data.startswith(b"{"):
+                content = json.loads(data)
+                change(content)
+                data = json.dumps(content).encode()
+            events.append(b"data: " + data if data else b"")
+        self.body = b"\n\n".join(events)
+
+
+@contextmanager
+def lying(change: Callable[[Call], None], engine: Engine | None = None) -> Iterator[str]:
+    """Serve an honest engine through a change, which edits each call's answer."""
+    with serving(engine or Engine(token_s=0.0, prefill_s=0.0)) as honest:
+        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(honest, change))
+        server.daemon_threads = True
+        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+            server.server_close()
+
+
+def _handler(honest: str, change: Callable[[Call], None]) -> type[BaseHTTPRequestHandler]:
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        completions = 0
+        lock = threading.Lock()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
+            pass
+
+        def do_GET(self) -> None:
+            self.relay(None)
+
+        def do_POST(self) -> None:
+            self.relay(self.rfile.read(int(self.headers["Content-Length"])))
+
+        def relay(self, sent: bytes | None) -> None:
+            call = Call(self.path, _json(sent), 0, dict(self.headers))
+            if sent is not None:
+                with Handler.lock:
+                    Handler.completions += 1
+                    call.number = Handler.completions
+            call.status, call.kind, call.body = _forward(honest + self.path, sent)
+            change(call)
+            self.send_response(call.status)
+            self.send_header("Content-Type", call.kind)
+            self.send_header("Content-Length", str(len(call.body)))
+            for name, value in call.answer_headers.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(call.body)
+
+    return Handler
+
+
+def _json(sent: bytes | None) -> dict[str, Any]:
+    try:
+        found = json.loads(sent or b"{}")
+    except ValueError:
+        return {}
+    return found if isinstance(found, dict) else {}
+
+
+def _forward(url: str, sent: bytes | None) -> tuple[int, str, bytes]:
+    request = Request(url, sent, {"Content-Type": "application/json"} if sent is not None else {})
+    try:
+        with urlopen(request, timeout=20) as answer:
+            return answer.status, answer.headers["Content-Type"], answer.read()
+    except HTTPError as error:
+        with error:
+            return error.code, error.headers["Content-Type"], error.read()

@@ -1,0 +1,228 @@
+"""`dynocheck smoke` finds the endpoint of a DynamoGraphDeployment, and the way to it: a real API server."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.clusters import gaie, platform
+from tests.command import Ended, dynocheck
+from tests.controlplane.server import ControlPlane
+from tests.dynamo.server import MODEL, Dynamo
+from tests.smoke.asking import bad
+
+READY = ("--select", "endpoint.ready", "--select", "endpoint.discovered")
+
+
+def rules() -> list[dict[str, Any]]:
+    """The rights that `dynocheck rbac` says are enough."""
+    (role,) = yaml.safe_load_all(dynocheck("rbac", "--smoke").out)
+    assert role["kind"] == "Role"
+    granted: list[dict[str, Any]] = role["rules"]
+    return granted
+
+
+def own_address() -> str:
+    """An address of this machine that is not loopback, to which an API server forwards."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # sends nothing
+        except OSError:
+            pytest.skip("this machine has no address besides loopback")
+        address: str = probe.getsockname()[0]
+    return address
+
+
+@pytest.fixture(scope="module")
+def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
+    start = controlplane.snapshot()
+    controlplane.load_crds(*(crds / folder for area in (platform, gaie) for folder in area.CRDS))
+    controlplane.snapshot()
+    yield
+    controlplane.reset(start)
+
+
+def graph(name: str, namespace: str, *, frontend: bool = True) -> dict[str, Any]:
+    def component(name: str, kind: str) -> dict[str, Any]:
+        container = {"name": "main", "image": "registry.example/runtime:1.6.1"}
+        return {"name": name, "type": kind, "podTemplate": {"spec": {"containers": [container]}}}
+
+    components = [component("VllmWorker", "worker")]
+    if frontend:
+        components.insert(0, component("Frontend", "frontend"))
+    return {
+        "apiVersion": "nvidia.com/v1beta1",
+        "kind": "DynamoGraphDeployment",
+        "metadata": {"name": name, "namespace": namespace},
+        "spec": {"components": components},
+    }
+
+
+def serve(cluster: ControlPlane, name: str, namespace: str, port: int) -> None:
+    """Make the frontend's Service, and behind it a pod with the address of the real frontend."""
+    address = own_address()
+    cluster.pod(name, namespace, status={"podIP": address, "podIPs": [{"ip": address}]})
+    meta = {"name": name, "namespace": namespace}
+    pod = {"kind": "Pod", "name": name, "namespace": namespace}
+    ports = [{"name": "http", "port": port}]
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": meta,
+            "spec": {"ports": [{"name": "http", "port": 8000, "targetPort": port}]},
+        },
+        {
+            "apiVersion": "v1",
+            "kind": "Endpoints",
+            "metadata": meta,
+            "subsets": [{"addresses": [{"ip": address, "targetRef": pod}], "ports": ports}],
+        },
+    )
+
+
+@pytest.fixture
+def namespace(typed: None, cluster: ControlPlane) -> str:
+    return cluster.namespace()
+
+
+def smoke(cluster: ControlPlane, namespace: str, *more: str, config: Path | None = None, **run: Any) -> Ended:
+    reached = ("--kubeconfig", config or cluster.kubeconfig(), "-n", namespace, "-o", "json")
+    return dynocheck("smoke", *reached, *more, **run)
+
+
+def test_through_the_api_server(cluster: ControlPlane, namespace: str, dynamo: Dynamo) -> None:
+    cluster.apply(graph("chat", namespace))
+    serve(cluster, "chat-frontend", namespace, dynamo.port)
+    reader = cluster.user("reader", rules=rules(), namespace=namespace)
+    ended = smoke(cluster, namespace, "chat", config=cluster.kubeconfig(reader))
+    assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
+    assert ended.outcomes["endpoint.discovered"] == "pass"
+    target = ended.report["target"]
+    assert (target["deployment"], target["model"]) == (f"{namespace}/chat", MODEL)
+    assert target["way"] == "the API server's proxy"
+
+
+def test_no_stream_is_lost_on_the_way_through_the_api_server(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo
+) -> None:
+    """Its reverse proxy drops one in fifty whose answer begins as soon as the request is there."""
+    cluster.apply(graph("chat", namespace))
+    serve(cluster, "chat-frontend", namespace, dynamo.port)
+    ended = smoke(cluster, namespace, "--requests", "300", "--select", "endpoint.steady")
+    assert ended.outcomes == {"endpoint.steady": "pass"}
+
+
+def test_a_token_is_as_good_as_a_certificate(cluster: ControlPlane, namespace: str, dynamo: Dynamo) -> None:
+    cluster.apply(graph("chat", namespace))
+    serve(cluster, "chat-frontend", namespace, dynamo.port)
+    account = cluster.service_account("smoker", namespace, rules=rules())
+    ended = smoke(cluster, namespace, *READY, config=cluster.kubeconfig(account))
+    assert (ended.code, set(ended.outcomes.values())) == (0, {"pass"})
+    assert account.token is not None
+    assert account.token not in ended.out
+
+
+def test_who_may_not_is_told_so(cluster: ControlPlane, namespace: str, dynamo: Dynamo) -> None:
+    cluster.apply(graph("chat", namespace))
+    serve(cluster, "chat-frontend", namespace, dynamo.port)
+    ended = smoke(cluster, namespace, *READY, config=cluster.kubeconfig(cluster.user("stranger")))
+    assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
+    assert "cannot list resource" in ended.findings("endpoint.ready")[0]["message"]
+
+    reading = [rule for rule in rules() if rule["resources"] != ["services/proxy"]]
+    lister = cluster.user("lister", rules=reading, namespace=namespace)
+    ended = smoke(cluster, namespace, *READY, "--timeout", "9", config=cluster.kubeconfig(lister))
+    assert ended.outcomes == {"endpoint.discovered": "pass", "endpoint.ready": "fail"}
+    assert "services/proxy" in ended.findings("endpoint.ready")[0]["message"]
+
+
+def test_a_frontend_without_a_service(cluster: ControlPlane, namespace: str) -> None:
+    cluster.apply(graph("chat", namespace))
+    ended = smoke(cluster, namespace, *READY)
+    assert ended.outcomes == {"endpoint.discovered": "fail", "endpoint.ready": "unknown"}
+    (finding,) = ended.findings("endpoint.discovered")
+    assert finding["message"] == "its frontend has no Service chat-frontend"
+    assert finding["subject"] == {"kind": "DynamoGraphDeployment", "name": "chat", "namespace": namespace}
+
+
+def test_the_deployment_must_be_clear(cluster: ControlPlane, namespace: str) -> None:
+    ended = smoke(cluster, namespace)
+    assert ended.code == 2
+    assert "which DynamoGraphDeployment?; there is none" in ended.err
+    cluster.apply(graph("chat", namespace), graph("code", namespace))
+    ended = smoke(cluster, namespace)
+    assert (ended.code, "there is chat, code" in ended.err) == (2, True)
+    ended = smoke(cluster, namespace, "cat")
+    assert (ended.code, "no DynamoGraphDeployment cat; there is chat, code" in ended.err) == (2, True)
+
+
+def test_a_key_cannot_be_sent_through_the_api_server(cluster: ControlPlane, namespace: str) -> None:
+    cluster.apply(graph("chat", namespace))
+    serve(cluster, "chat-frontend", namespace, 9)
+    ended = smoke(cluster, namespace, "--api-key-env", "USER", env={"USER": "somebody"})
+    assert ended.code == 2
+    assert "a key goes no further than the API server" in ended.err
+
+
+# By a Gateway
+
+
+def route(namespace: str, backend: dict[str, Any]) -> dict[str, Any]:
+    matches = [{"path": {"type": "PathPrefix", "value": "/v1"}}]
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": "chat", "namespace": namespace},
+        "spec": {
+            "parentRefs": [{"name": "front"}],
+            "hostnames": ["chat.example"],
+            "rules": [{"matches": matches, "backendRefs": [backend]}],
+        },
+    }
+
+
+def gateway(cluster: ControlPlane, namespace: str, port: int, address: str | None) -> None:
+    listener = {"name": "http", "port": port, "protocol": "HTTP"}
+    (made,) = cluster.apply(
+        {
+            "apiVersion": "gateway.networking.k8s.io/v1",
+            "kind": "Gateway",
+            "metadata": {"name": "front", "namespace": namespace},
+            "spec": {"gatewayClassName": "any", "listeners": [listener]},
+        }
+    )
+    if address:
+        cluster.patch_status({**made, "status": {"addresses": [{"type": "IPAddress", "value": address}]}})
+
+
+POOL = {"group": "inference.networking.k8s.io", "kind": "InferencePool", "name": "chat-pool"}
+
+
+@pytest.mark.parametrize("backend", [POOL, {"name": "chat-frontend", "port": 8000}])
+def test_by_the_gateway_that_its_route_is_for(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo, backend: dict[str, Any]
+) -> None:
+    cluster.apply(graph("chat", namespace), route(namespace, backend))
+    gateway(cluster, namespace, dynamo.port, "127.0.0.1")
+    ended = smoke(cluster, namespace, "--via", "gateway", *READY)
+    assert (ended.code, set(ended.outcomes.values())) == (0, {"pass"})
+    assert ended.report["target"]["way"] == f"Gateway {namespace}/front"
+    assert ended.report["target"]["url"] == dynamo.url
+
+
+def test_a_gateway_without_an_address_and_a_graph_without_a_route(
+    cluster: ControlPlane, namespace: str
+) -> None:
+    cluster.apply(graph("chat", namespace))
+    ended = smoke(cluster, namespace, "--via", "gateway", *READY)
+    assert ended.findings("endpoint.discovered")[0]["message"] == "no HTTPRoute leads to chat"
+    cluster.apply(route(namespace, POOL))
+    gateway(cluster, namespace, 80, None)
+    ended = smoke(cluster, namespace, "--via", "gateway", *READY)
+    assert "has an address" in ended.findings("endpoint.discovered")[0]["message"]

@@ -1,0 +1,192 @@
+"""`dynocheck smoke` against the real Dynamo frontend, well and in each kind of trouble."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+
+from tests.command import ROOT
+from tests.dynamo.build import Home
+from tests.dynamo.server import CONTEXT, MODEL, Dynamo
+from tests.smoke.asking import bad, failure, skipped, smoke
+
+
+def until(done: Callable[[], bool], limit_s: float = 20) -> None:
+    end = time.monotonic() + limit_s
+    while not done():
+        assert time.monotonic() < end, "it never came to that"
+        time.sleep(0.02)
+
+
+def send(server: Dynamo, text: str, tokens: int) -> None:
+    """Ask and read the stream, whatever becomes of it."""
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": text}], "max_tokens": tokens}
+    request = urllib.request.Request(
+        f"{server.url}/v1/chat/completions",
+        json.dumps({**asked, "stream": True}).encode(),
+        {"Content-Type": "application/json"},
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=60) as answer:
+            answer.read()
+    except (OSError, http.client.HTTPException):
+        pass
+
+
+# A deployment that is well. The frontend passes on its worker's refusal of a long prompt as its own failure.
+
+
+def test_one_worker(dynamo: Dynamo) -> None:
+    ended = smoke(dynamo.url)
+    assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
+    assert skipped(ended) == {"endpoint.disaggregated", "endpoint.every-worker", "endpoint.kv-routing"}
+    assert ended.report["target"] == {"url": dynamo.url, "way": "direct", "model": MODEL}
+    (table,) = ended.report["tables"]
+    assert [row[0] for row in table["rows"]][:2] == ["first of all", "chat"]
+
+
+def test_four_workers_behind_a_router_that_knows_their_caches(dynamo_kv: Dynamo) -> None:
+    ended = smoke(dynamo_kv.url)
+    assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
+    assert skipped(ended) == {"endpoint.disaggregated"}
+
+
+def test_prefill_and_decode_apart(dynamo_split: Dynamo) -> None:
+    ended = smoke(dynamo_split.url)
+    assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
+    assert skipped(ended) == {"endpoint.every-worker", "endpoint.kv-routing", "endpoint.prefix-cache"}
+
+
+def test_a_prompt_over_the_context_is_refused_as_a_failure_of_the_server(dynamo: Dynamo) -> None:
+    ended = smoke(dynamo.url, "--select", "endpoint.too-long", "--strict")
+    assert ended.code == 1
+    whole, streamed = ended.findings("endpoint.too-long")
+    assert whole["message"].startswith(f"chat of {CONTEXT + 64} words: refused with 500")
+    assert "an error inside a stream of status 200" in streamed["message"]
+    assert streamed["evidence"]["class"] == "in-stream-error"
+
+
+# Trouble
+
+
+def test_no_worker(dynamo_home: Home) -> None:
+    with Dynamo(workers=0) as server:
+        ended = smoke(server.url, "--timeout", "2")
+    assert ended.code == 1
+    assert failure(ended)[0] == "endpoint.ready"
+    finding = failure(ended)[1]
+    assert "no model is listed: no worker is registered; /health says 200" in finding["message"]
+    assert ended.outcomes["endpoint.answers"] == "unknown"
+
+
+def test_a_worker_that_comes_late_is_waited_for(dynamo_home: Home) -> None:
+    with Dynamo(workers=0) as server:
+        command = [sys.executable, "-m", "dynocheck", "smoke", "--url", server.url, "--timeout", "40"]
+        run = subprocess.Popen(
+            [*command, "--select", "endpoint.ready"], cwd=ROOT, stdout=subprocess.PIPE, text=True
+        )
+        time.sleep(1)
+        assert run.poll() is None
+        server.add_worker()
+        out, _ = run.communicate(timeout=60)
+    assert run.returncode == 0, out
+
+
+def test_a_worker_that_is_gone(dynamo_home: Home) -> None:
+    with Dynamo() as server:
+        server.kill(next(iter(server.status_ports)))
+        ended = smoke(server.url, "--model", MODEL, "--timeout", "2")
+    check, finding = failure(ended)
+    assert check == "endpoint.ready"
+    assert f"{MODEL} is not ready: missing worker types: aggregated" in finding["message"]
+
+
+def test_prefill_is_missing(dynamo_home: Home) -> None:
+    with Dynamo(workers=0, prefill=1, decode=1) as server:
+        server.kill(next(name for name in server.status_ports if name.startswith("prefill")))
+        ended = smoke(server.url, "--timeout", "2")  # the frontend takes ten seconds to notice
+    check, finding = failure(ended)
+    assert check == "endpoint.ready"
+    assert "request 1 of 3 in a row: HTTP 503" in finding["message"]
+
+
+def test_another_model_is_asked_for(dynamo: Dynamo) -> None:
+    ended = smoke(dynamo.url, "--model", "other", "--timeout", "1")
+    check, finding = failure(ended)
+    assert (check, finding["fix"]) == ("endpoint.ready", f"--model {MODEL}")
+    assert f"other is not listed; there is {MODEL}" in finding["message"]
+
+
+def test_a_worker_that_hangs(dynamo_home: Home) -> None:
+    with Dynamo() as server:
+        server.freeze(next(iter(server.status_ports)))
+        ended = smoke(server.url, "--timeout", "3")
+    check, finding = failure(ended)
+    assert check == "endpoint.ready"
+    assert "the request is taken and never answered" in finding["message"]
+
+
+def test_overload(dynamo_home: Home) -> None:
+    small = ["--num-gpu-blocks-override", "100"]
+    refusing = ["--active-decode-blocks-threshold", "0.01"]
+    with Dynamo(router="kv", frontend=refusing, worker=small, speedup=0.05) as server:
+        for number in range(8):
+            text = f"{number} {'zo ka ' * 60}"
+            threading.Thread(target=send, args=(server, text, 900), daemon=True).start()
+        until(lambda: overloaded(server))
+        ended = smoke(server.url, "--timeout", "2")
+    check, finding = failure(ended)
+    assert check == "endpoint.ready"
+    assert "HTTP 529" in finding["message"]
+    assert "the server is overloaded" in finding["message"]
+
+
+def overloaded(server: Dynamo) -> bool:
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 1}
+    request = urllib.request.Request(
+        f"{server.url}/v1/chat/completions", json.dumps(asked).encode(), {"Content-Type": "application/json"}
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=10):
+            return False
+    except urllib.error.HTTPError as error:
+        return error.code == 529
+
+
+def test_a_worker_is_killed_in_the_middle_of_a_stream(dynamo_home: Home) -> None:
+    with Dynamo(speedup=0.05) as server:
+
+        def streaming() -> bool:
+            with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as answer:
+                return b'endpoint="chat_completions",model="tiny",request_type="stream"} 1' in answer.read()
+
+        def kill() -> None:
+            until(streaming, 50)
+            time.sleep(0.6)  # some of its 16 tokens, of 0.1 s each, are out
+            server.kill(next(iter(server.status_ports)))
+
+        killer = threading.Thread(target=kill)
+        killer.start()
+        ended = smoke(server.url, "--select", "endpoint.answers")
+        killer.join()
+    assert ended.code == 1
+    broken = ended.findings("endpoint.answers")[0]
+    assert broken["message"].startswith("streamed chat: ")
+    assert broken["evidence"]["class"] == "in-stream-error"
+    assert broken["evidence"]["chunks"] > 0
+
+
+def test_a_name_with_a_slash(dynamo_home: Home) -> None:
+    with Dynamo(model="org/tiny-1.0") as server:
+        ended = smoke(server.url, "--select", "endpoint.ready")
+        assert (ended.code, ended.report["target"]["model"]) == (0, "org/tiny-1.0")
+        server.kill(next(iter(server.status_ports)))
+        ended = smoke(server.url, "--model", "org/tiny-1.0", "--timeout", "1")
+    assert "org/tiny-1.0 is not ready: missing worker types: aggregated" in failure(ended)[1]["message"]

@@ -1,0 +1,309 @@
+"""`dynocheck smoke` on servers that are almost right: each deviation is found, and by its own check."""
+
+from __future__ import annotations
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.simulated import Engine, serving
+from tests.command import ROOT, dynocheck, interruptible
+from tests.smoke.asking import bad, failure, smoke
+from tests.smoke.lying import Call, lying
+
+
+def test_the_honest_engine_is_fit_and_named_as_simulated() -> None:
+    with serving(Engine(token_s=0.001, prefill_s=0.0001)) as url:
+        ended = smoke(url)
+    assert (ended.code, bad(ended)) == (0, {})
+    assert ended.report["target"]["engine"] == "simulated: no model, no GPU"
+    passed = [check for check, outcome in ended.outcomes.items() if outcome == "pass"]
+    assert {"endpoint.too-long", "endpoint.prefix-cache", "endpoint.cancelled", "endpoint.usage"} <= {*passed}
+
+
+def completions(change: Callable[[Call], None]) -> Callable[[Call], None]:
+    """The change, of good answers to requests for a completion."""
+    return lambda call: change(call) if call.path.endswith("completions") and call.status == 200 else None
+
+
+def edited(change: Callable[[dict[str, Any]], None]) -> Callable[[Call], None]:
+    return completions(lambda call: call.edit(change))
+
+
+def streams(change: Callable[[bytes], bytes]) -> Callable[[Call], None]:
+    def spoil(call: Call) -> None:
+        if call.streamed:
+            call.body = change(call.body)
+
+    return completions(spoil)
+
+
+def renamed(content: dict[str, Any]) -> None:
+    content["model"] = "somebody-else"
+
+
+def uncounted(content: dict[str, Any]) -> None:
+    content.pop("usage", None)
+
+
+def counted_nothing(content: dict[str, Any]) -> None:
+    if content.get("usage"):
+        content["usage"]["completion_tokens"] = 0
+
+
+def talkative(content: dict[str, Any]) -> None:
+    if content.get("usage"):
+        content["usage"]["completion_tokens"] = 17
+
+
+def uncached(content: dict[str, Any]) -> None:
+    if content.get("usage"):
+        content["usage"]["prompt_tokens_details"] = {"cached_tokens": 0}
+
+
+def mute(content: dict[str, Any]) -> None:
+    for choice in content["choices"]:
+        for said in ("message", "delta"):
+            if choice.get(said):
+                choice[said]["content"] = None
+        if "text" in choice:
+            choice["text"] = ""
+
+
+def no_done(body: bytes) -> bytes:
+    return body.replace(b"data: [DONE]\n\n", b"")
+
+
+def broken_inside(body: bytes) -> bytes:
+    head, _, _ = body.partition(b"\n\n")
+    return head + b'\n\ndata: {"error": {"message": "worker lost", "code": 503}}\n\ndata: [DONE]\n\n'
+
+
+def at_once(body: bytes) -> bytes:
+    """As a proxy makes it that puts the chunks of an answer together."""
+    texts = []
+    events = [json.loads(e[6:]) for e in body.split(b"\n\n") if e.startswith(b"data: {")]
+    for event in events:
+        for choice in event["choices"]:
+            texts.append(choice.get("text") or (choice.get("delta") or {}).get("content") or "")
+    whole = [events[0], *events[-2:]]
+    choice = whole[0]["choices"][0]
+    if "delta" in choice:
+        choice["delta"]["content"] = "".join(texts)
+    else:
+        choice["text"] = "".join(texts)
+    return b"".join(b"data: " + json.dumps(e).encode() + b"\n\n" for e in whole) + b"data: [DONE]\n\n"
+
+
+def now_and_then(call: Call) -> None:
+    if call.number > 20 and call.number % 5 == 0:
+        call.status, call.body = 404, b'{"message": "Model not found", "code": 404}'
+
+
+def any_name(call: Call) -> None:
+    if call.status == 404 and call.path == "/v1/chat/completions":
+        said = {"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
+        delta = {"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}
+        shape = {"model": call.asked["model"], "choices": [delta if call.streamed else said]}
+        whole = json.dumps(shape).encode()
+        call.status, call.body = 200, b"data: " + whole + b"\n\ndata: [DONE]\n\n" if call.streamed else whole
+        call.kind = "text/event-stream" if call.streamed else call.kind
+
+
+def cuts(call: Call) -> None:
+    """Answers a prompt that is too long, of which it has read the last part."""
+    if call.status == 400 and "max_tokens" in call.asked:
+        said = {"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
+        delta = {"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}
+        usage = {"prompt_tokens": 2047, "completion_tokens": 1}
+        shape = {"model": call.asked["model"], "choices": [delta if call.streamed else said], "usage": usage}
+        whole = json.dumps(shape).encode()
+        call.status, call.body = 200, b"data: " + whole + b"\n\ndata: [DONE]\n\n" if call.streamed else whole
+        call.kind = "text/event-stream" if call.streamed else call.kind
+
+
+def five_hundred(call: Call) -> None:
+    if call.status == 400 and not call.asked:
+        call.status, call.body = 500, b"Internal Server Error"
+
+
+def dies_of_it(call: Call) -> None:
+    if call.number > 10:
+        call.status, call.body = 503, b'{"error": "engine is dead"}'
+
+
+LIES: dict[str, tuple[Callable[[Call], None], str, str, str]] = {
+    "another name": (edited(renamed), "endpoint.model-name", "warn", "answered as somebody-else"),
+    "no usage": (edited(uncounted), "endpoint.usage", "warn", "no usage"),
+    "usage of nothing": (edited(counted_nothing), "endpoint.usage", "fail", "usage counts no token"),
+    "more than max_tokens": (edited(talkative), "endpoint.max-tokens", "fail", "17 tokens, asked for 16"),
+    "no cache": (edited(uncached), "endpoint.prefix-cache", "warn", "0 came from the cache at most"),
+    "no content": (edited(mute), "endpoint.answers", "warn", "16 tokens were generated and none was shown"),
+    "no end": (streams(no_done), "endpoint.answers", "fail", "streamed chat: truncated"),
+    "error inside": (streams(broken_inside), "endpoint.answers", "fail", "worker lost"),
+    "in one piece": (streams(at_once), "endpoint.streams", "warn", "tokens came in one piece"),
+    "now and then 404": (now_and_then, "endpoint.steady", "fail", "requests: HTTP 404: Model not found"),
+    "any name": (any_name, "endpoint.unknown-model", "warn", "as llama.cpp does"),
+    "a prompt is cut": (cuts, "endpoint.too-long", "fail", "it was cut"),
+    "500 for bad JSON": (five_hundred, "endpoint.bad-request", "warn", "refused with 500"),
+    "dead after it": (dies_of_it, "endpoint.serves-on", "fail", "engine is dead"),
+}
+
+
+@pytest.mark.parametrize("lie", LIES)
+def test_a_lie_is_found_by_its_own_check(lie: str) -> None:
+    change, check, outcome, message = LIES[lie]
+    with lying(change) as url:
+        ended = smoke(url, "--select", check)
+    assert ended.outcomes == {check: outcome}
+    assert message in ended.findings(check)[0]["message"]
+
+
+def test_a_server_of_whole_answers_only_is_not_judged_by_its_text_completions() -> None:
+    def chat_only(call: Call) -> None:
+        if call.path == "/v1/completions":
+            call.status, call.body = 404, b'{"detail": "Not Found"}'
+
+    with lying(chat_only) as url:
+        ended = smoke(url, "--select", "endpoint.answers")
+    assert ended.outcomes == {"endpoint.answers": "pass"}
+
+
+# LoRA adapters
+
+
+def adapters(call: Call, *, answers_as: str) -> None:
+    if call.path == "/v1/models":
+        call.edit(lambda listing: listing["data"].append({"id": "tuned", "parent": "simulated-model"}))
+    elif call.asked.get("model") == "tuned":
+        whole = {"role": "assistant", "content": "yes"}
+        choice = {"index": 0, "message": whole, "finish_reason": "stop"}
+        call.status, call.body = 200, json.dumps({"model": answers_as, "choices": [choice]}).encode()
+
+
+def test_adapters_answer_under_their_names() -> None:
+    for answers_as, outcome in (("tuned", "pass"), ("simulated-model", "warn")):
+        with lying(lambda call, name=answers_as: adapters(call, answers_as=name)) as url:  # type: ignore[misc]
+            assert smoke(url, "--select", "endpoint.adapters").outcomes == {"endpoint.adapters": outcome}
+
+
+def test_an_adapter_that_is_listed_and_fails() -> None:
+    def listed(call: Call) -> None:
+        if call.path == "/v1/models":
+            call.edit(lambda listing: listing["data"].append({"id": "tuned", "parent": "simulated-model"}))
+
+    with lying(listed) as url:
+        check, finding = failure(smoke(url, "--select", "endpoint.adapters"))
+    assert (check, finding["message"].partition(":")[0]) == ("endpoint.adapters", "tuned")
+
+
+# Tools and structure, which are asked for
+
+
+def skilled(arguments: str, answer: str) -> Callable[[Call], None]:
+    def answered(call: Call) -> None:
+        said: dict[str, Any] = {"role": "assistant", "content": answer}
+        if call.asked.get("tools"):
+            function = {"name": "get_weather", "arguments": arguments}
+            call_of = {"id": "1", "type": "function", "index": 0, "function": function}
+            said = {"role": "assistant", "content": answer} | ({"tool_calls": [call_of]} if arguments else {})
+        elif not call.asked.get("response_format"):
+            return
+        choice = {"index": 0, "message": said, "finish_reason": "stop"}
+        call.status, call.body = 200, json.dumps({"model": "m", "choices": [choice]}).encode()
+
+    return answered
+
+
+@pytest.mark.parametrize(
+    ("arguments", "answer", "outcomes"),
+    [
+        ('{"city": "Paris"}', '{"city": "Paris", "population": 2100000}', ("pass", "pass")),
+        ('{"town": "Paris"}', '{"city": "Paris"}', ("fail", "fail")),
+        ("", "Paris has two million people.", ("fail", "fail")),
+        ("{", '{"city": "Paris", "population": "many"}', ("fail", "fail")),
+    ],
+)
+def test_tools_and_structure(arguments: str, answer: str, outcomes: tuple[str, str]) -> None:
+    with lying(skilled(arguments, answer)) as url:
+        wanted = ("--select", "endpoint.tool-call", "--select", "endpoint.structured")
+        ended = smoke(url, "--tools", "--structured", *wanted)
+    assert (ended.outcomes["endpoint.tool-call"], ended.outcomes["endpoint.structured"]) == outcomes
+
+
+# Ways in
+
+
+def test_a_key_is_sent_and_never_shown(tmp_path: Path) -> None:
+    key = "a-very-private-key"
+
+    def guarded(call: Call) -> None:
+        if call.headers.get("Authorization") != f"Bearer {key}":
+            call.status, call.body = 401, b'{"error": {"message": "who are you?"}}'
+        elif call.path.endswith("completions"):
+            call.status, call.body = 500, json.dumps({"error": f"bad: {call.headers}"}).encode()
+
+    (tmp_path / "key").write_text(key + "\n")
+    with lying(guarded) as url:
+        ended = smoke(url, "--api-key-env", "KEY", "--timeout", "1", KEY=key)
+        assert "HTTP 500" in failure(ended)[1]["message"]
+        assert key not in ended.out + ended.err
+        assert smoke(url, "--api-key-file", tmp_path / "key", "--timeout", "1").outcomes == ended.outcomes
+        check, finding = failure(smoke(url, "--timeout", "30"))
+    assert check == "endpoint.ready"
+    assert "401" in finding["message"]
+    assert finding["fix"] == "give the key: --api-key-env NAME or --api-key-file FILE"
+
+
+def test_nobody_listens() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        ended = smoke(f"http://127.0.0.1:{taken.getsockname()[1]}", "--timeout", "1")
+    check, finding = failure(ended)
+    assert (ended.code, check) == (1, "endpoint.ready")
+    assert "/v1/models: connect: " in finding["message"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["--url", "ftp://x"],
+        ["--url", "http://user:word@x"],
+        ["--url", "http://x", "--api-key-env", "NOT_THERE"],
+        ["--url", "http://x", "--api-key-file", "not/there"],
+        ["--url", "https://x", "--ca-file", "not/there"],
+        ["--url", "http://x", "graph"],
+        ["--url", "http://x", "--via", "gateway"],
+        ["--url", "http://x", "--timeout", "0"],
+        ["--kubeconfig", "not/there"],
+    ],
+)
+def test_what_cannot_be_used_is_said_before_anything_is_asked(arguments: list[str]) -> None:
+    ended = dynocheck("smoke", *arguments)
+    assert ended.code == 2
+    assert ended.err.startswith(("error: ", "Error: "))
+    assert "word" not in ended.err
+
+
+def test_an_interrupted_wait_is_reported() -> None:
+    with serving(Engine(context=64)) as url:
+        command = [sys.executable, "-m", "dynocheck", "smoke", "--url", url, "--model", "other", "-o", "json"]
+        run = subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
+        )
+        time.sleep(2)
+        assert run.poll() is None
+        run.send_signal(signal.SIGINT)
+        out, err = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert b"interrupted" in err
+    outcomes = {v["check"]: v["outcome"] for v in json.loads(out)["verdicts"]}
+    assert (outcomes["endpoint.ready"], outcomes["endpoint.discovered"]) == ("unknown", "skip")

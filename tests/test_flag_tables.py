@@ -1,0 +1,119 @@
+"""The tables of flags: how they are read from parsers' source, and what is in them."""
+
+from __future__ import annotations
+
+import ast
+
+import pytest
+
+from dynocheck.data.flags import dynamo_release, options, pins
+from tools.write_flags import annotated, calls, typed
+
+RELEASES = [f"1.{minor}" for minor in range(7)]
+
+
+def read(source: str) -> list[dict[str, object]]:
+    return list(calls(ast.parse(source), {"kwargs.eager": {"kind": "negatable"}, "kwargs.model": {}}))
+
+
+@pytest.mark.parametrize(
+    ("source", "flag"),
+    [
+        ('p.add_argument("--a", "-a", type=int)', {"names": ["--a", "-a"], "type": "int"}),
+        ('p.add_argument("--a", type=parse)', {"names": ["--a"]}),
+        ('p.add_argument("--a", action="store_true")', {"names": ["--a"], "kind": "switch"}),
+        ('p.add_argument("--a", nargs="*")', {"names": ["--a"], "kind": "many"}),
+        ('p.add_argument("--a", choices=["x", "y"])', {"names": ["--a"], "choices": ["x", "y"]}),
+        ('p.add_argument("--a", choices=NAMES)', {"names": ["--a"]}),
+        ('p.add_argument("--a", type=lower, choices=["x"])', {"names": ["--a"]}),
+        ('p.add_argument("--a", type=str, choices=["x"])', {"names": ["--a"], "choices": ["x"]}),
+        (
+            'p.add_argument("--a", action=argparse.BooleanOptionalAction)',
+            {"names": ["--a"], "kind": "negatable"},
+        ),
+        ('p.add_argument("--a", action=Own)', {"names": ["--a"], "kind": "unknown"}),
+        ('p.add_argument("--eager", **kwargs["eager"])', {"names": ["--eager"], "kind": "negatable"}),
+        (
+            'p.add_argument("--eager", **{**kwargs["eager"], "default": 1})',
+            {"names": ["--eager"], "kind": "negatable"},
+        ),
+        ('p.add_argument("--model", **kwargs["model"])', {"names": ["--model"]}),
+        ('p.add_argument("--new", **own)', {"names": ["--new"], "kind": "unknown"}),
+        (
+            'add_argument(p, flag_name="--a", obsolete_flag="--b", arg_type=float)',
+            {"names": ["--a", "--b"], "type": "float"},
+        ),
+        ('add_negatable_bool_argument(p, flag_name="--a")', {"names": ["--a"], "kind": "negatable"}),
+    ],
+)
+def test_a_parser_is_read(source: str, flag: dict[str, object]) -> None:
+    assert read(source) == [flag]
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        'for d in ("x", "y"):\n    p.add_argument(f"--{d}-size")',
+        'for d in ("x", "y"):\n    p.add_argument("--" + d + "-size")',
+        'FIELDS = {"x_size": (int, 1), "y_size": (int, 2)}\n'
+        'for n, (t, _) in FIELDS.items():\n    flag = n.replace("_", "-")\n'
+        '    p.add_argument("--" + flag, type=t)',
+        'rows = (("--x-size", "X"), ("--y-size", "Y"))\n'
+        "for a, b in rows:\n    add_argument(p, flag_name=a, env_var=b)",
+    ],
+)
+def test_loops_are_unrolled(source: str) -> None:
+    assert [flag["names"] for flag in read(source)] == [["--x-size"], ["--y-size"]]
+
+
+def test_a_name_that_is_not_understood_stops_the_tool() -> None:
+    with pytest.raises(ValueError, match="which flag"):
+        read("p.add_argument(name())")
+
+
+@pytest.mark.parametrize(
+    ("annotation", "flag"),
+    [
+        ('A[int, "help"]', {"names": ["--a-b"], "type": "int"}),
+        ('A[Optional[float], "help"]', {"names": ["--a-b"], "type": "float"}),
+        ('A[bool, "help"]', {"names": ["--a-b"], "kind": "switch"}),
+        ('A[List[str], "help"]', {"names": ["--a-b"], "kind": "many"}),
+        ('A[Literal["x", "y"], "help"]', {"names": ["--a-b"], "choices": ["x", "y"]}),
+        ('A[str, Arg(cli_name="--c", aliases=["-c"])]', {"names": ["--c", "-c"]}),
+        ("A[int, Arg(type_parser=parse)]", {"names": ["--a-b"]}),
+        ("A[str, Arg(no_cli=True)]", None),
+        ("int", None),
+    ],
+)
+def test_an_annotated_field_is_read(annotation: str, flag: dict[str, object] | None) -> None:
+    assert annotated("a_b", ast.parse(annotation, mode="eval").body, {}) == flag
+
+
+@pytest.mark.parametrize(
+    ("annotation", "found"),
+    [
+        ("bool | None", {"kind": "negatable"}),
+        ("bool | str | None", {"kind": "optional"}),
+        ("CacheDType", {"choices": ["auto", "fp8"]}),
+        ("CacheDType | str", {}),
+        ("list[int] | None", {"kind": "many"}),
+        ("int | None", {"type": "int"}),
+        ("int | float", {}),
+        ("KVTransferConfig | None", {}),
+    ],
+)
+def test_a_type_tells_what_a_flag_takes(annotation: str, found: dict[str, object]) -> None:
+    assert typed(annotation, {"CacheDType": ["auto", "fp8"]}) == found
+
+
+@pytest.mark.parametrize(
+    "module", ["dynamo.frontend", "dynamo.mocker", "dynamo.trtllm", "dynamo.vllm", "dynamo.sglang"]
+)
+def test_every_release_has_its_tables(module: str) -> None:
+    for minor in RELEASES:
+        release = dynamo_release(f"vllm-runtime:{minor}.0")
+        assert release is not None
+        parsers = options(module, release)
+        below = module.removeprefix("dynamo.") in pins(release)
+        assert len(parsers) == 1 + below
+        assert all(len(each.by_name) > 20 for each in parsers)

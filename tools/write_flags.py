@@ -1,0 +1,371 @@
+"""Makes dynocheck/data/flags.json: the flags of Dynamo's programs and of their engines, release by release.
+
+    python -m tools.write_flags
+
+The argument parsers are read from the source in the published wheels, never run. TensorRT-LLM has no parser
+of its own here: `dynamo.trtllm` names every flag it takes.
+"""
+
+import ast
+import json
+import re
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tools.packages import wheel
+
+TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "flags.json"
+DYNAMO = {
+    "1.0.0": "1.0.0",
+    "1.0.1": "1.0.1",
+    "1.0.2": "1.0.2",
+    "1.1.0": "1.1.0",
+    "1.1.1": "1.1.1",
+    "1.2.0": "1.2.0.post1",
+    "1.2.1": "1.2.1",
+    "1.3.0": "1.3.0.post1",
+    "1.3.1": "1.3.1",
+    "1.4.0": "1.4.0",
+    "1.4.1": "1.4.1",
+    "1.4.2": "1.4.2",
+    "1.5.0": "1.5.0",
+    "1.5.1": "1.5.1",
+    "1.6.0": "1.6.0",
+    "1.6.1": "1.6.1",
+}
+PROGRAMS = ("frontend", "mocker", "sglang", "trtllm", "vllm")
+ENGINES = {"vllm": "vllm/", "sglang": "sglang/srt/"}
+_OWN = ("args", "backend_args", "frontend_args", "main", "_compat")
+_GROUP = re.compile(r"from (dynamo\.common\.configuration\.groups\.\w+) import")
+_PIN = re.compile(r"^Requires-Dist: (vllm|sglang|tensorrt-llm)(?:\[[^\]]*\])?==([^;\s]+)", re.MULTILINE)
+_BOUNDS = ("gt", "ge", "lt", "le")
+
+Flag = dict[str, Any]
+
+
+def main() -> None:
+    tables: dict[str, dict[str, list[Flag]]] = {}
+    engines: dict[str, dict[str, str]] = {}
+    for release, version in DYNAMO.items():
+        package = wheel(f"ai-dynamo=={version}")
+        metadata = next(name for name in package.namelist() if name.endswith(".dist-info/METADATA"))
+        engines[release] = dict(_PIN.findall(package.read(metadata).decode()))
+        for program in PROGRAMS:
+            tables.setdefault(f"dynamo.{program}", {})[release] = list(_dynamo_flags(package, program))
+    for engine, folder in ENGINES.items():
+        for version in sorted({pins[engine] for pins in engines.values()}, key=_numbers):
+            read = _vllm_flags if engine == "vllm" else _sglang_flags
+            package = wheel(f"{engine}=={version}")
+            sources = {
+                name: package.read(name).decode()
+                for name in package.namelist()
+                if name.startswith(folder) and name.endswith(".py") and _parses(name)
+            }
+            tables.setdefault(engine, {})[version] = list(read(sources))
+    rows = {program: _compact(releases) for program, releases in tables.items()}
+    TARGET.write_text(json.dumps({"engines": engines, "programs": rows}, indent=0, sort_keys=True) + "\n")
+
+
+def _numbers(version: str) -> list[int]:
+    return [int(number) for number in re.findall(r"[0-9]+", version)]
+
+
+def _parses(name: str) -> bool:
+    """Whether a module of an engine defines arguments."""
+    own = ("vllm/engine/arg_utils.py", "sglang/srt/server_args.py")
+    return name in own or name.startswith(("vllm/config/", "sglang/srt/arg_groups/"))
+
+
+def _compact(releases: dict[str, list[Flag]]) -> dict[str, Any]:
+    """Each flag once with the releases that have it so, by their place in the list."""
+    names = list(releases)
+    seen: dict[str, tuple[Flag, list[int]]] = {}
+    for i, release in enumerate(names):
+        for flag in releases[release]:
+            seen.setdefault(json.dumps(flag, sort_keys=True), (flag, []))[1].append(i)
+    flags = [
+        flag | ({} if len(set(where)) == len(names) else {"in": sorted(set(where))})
+        for flag, where in seen.values()
+    ]
+    return {"releases": names, "flags": sorted(flags, key=lambda flag: flag["names"])}
+
+
+def _dynamo_flags(package: zipfile.ZipFile, program: str) -> Iterator[Flag]:
+    pending = [f"dynamo/{program}/{name}.py" for name in _OWN]
+    there, done = set(package.namelist()), set()
+    while pending:
+        name = pending.pop(0)
+        if name in there and name not in done:
+            done.add(name)
+            text = package.read(name).decode()
+            pending += [f"{group.replace('.', '/')}.py" for group in _GROUP.findall(text)]
+            yield from calls(ast.parse(text), {})
+
+
+def _vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
+    """EngineArgs takes type and choices of a flag from the field of a configuration class."""
+    trees = {name: ast.parse(text) for name, text in sources.items()}
+    aliases = _literals(trees.values())
+    classes = {
+        node.name: node
+        for tree in trees.values()
+        for node in ast.walk(tree)
+        if isinstance(node, ast.ClassDef)
+    }
+    tree = trees["vllm/engine/arg_utils.py"]
+    readable = {
+        text.value
+        for node in ast.walk(tree)
+        if isinstance(node, ast.FunctionDef) and node.name in ("get_kwargs", "_compute_kwargs")
+        for text in ast.walk(node)
+        if isinstance(text, ast.Constant) and isinstance(text.value, str)
+    }  # fields that it treats by name: numbers with units
+    fields: dict[str, Flag] = {}
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Call):
+            call = node.value
+            if (
+                isinstance(call.func, ast.Name)
+                and call.func.id == "get_kwargs"
+                and isinstance(node.targets[0], ast.Name)
+            ):
+                config = classes.get(ast.unparse(call.args[0]))
+                for name, field in _fields(config, classes, aliases, readable):
+                    fields[f"{node.targets[0].id}.{name}"] = field
+    yield from calls(tree, fields)
+
+
+def _sglang_flags(sources: dict[str, str]) -> Iterator[Flag]:
+    """ServerArgs annotates its fields with what the parser needs, or calls the parser, by release."""
+    trees = [ast.parse(text) for text in sources.values()]
+    aliases = _literals(trees)
+    for tree in trees:
+        yield from calls(tree, {})
+        for node in ast.walk(tree):
+            if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+                flag = annotated(node.target.id, node.annotation, aliases)
+                if flag is not None:
+                    yield flag
+
+
+def annotated(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) -> Flag | None:
+    if not (isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "A"):
+        return None
+    parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else []
+    if len(parts) < 2:
+        return None
+    given = parts[1] if isinstance(parts[1], ast.Call) else None
+    keywords = {k.arg: k.value for k in given.keywords if k.arg} if given else {}
+    if _literal(keywords.get("no_cli")) is True:
+        return None
+    spelled = _literal(keywords.get("cli_name")) or "--" + name.replace("_", "-")
+    flag = {"names": [spelled, *(_literal(keywords.get("aliases")) or [])]}
+    if "action" in keywords:
+        return flag | _action(ast.unparse(keywords["action"]))
+    kind = typed(ast.unparse(parts[0]), aliases)
+    if kind.get("kind") == "negatable":
+        kind = {"kind": "switch"}
+    choices = _choices(keywords.get("choices"))
+    if "choices" in keywords:
+        kind.pop("choices", None)
+        kind |= {"choices": choices} if choices else {}
+    if "type_parser" in keywords:
+        kind = {}
+    nargs = _literal(keywords.get("nargs"))
+    return flag | kind | ({"kind": "optional" if nargs == "?" else "many"} if nargs else {})
+
+
+def calls(tree: ast.AST, fields: dict[str, Flag]) -> Iterator[Flag]:
+    """The flags of every call that adds an argument to a parser.
+
+    :raises ValueError: the name of one is computed in a way that is not understood.
+    """
+    for node, scope in _unrolled(tree):
+        called = ast.unparse(node.func).rpartition(".")[2]
+        if called not in ("add_argument", "add_negatable_bool_argument"):
+            continue
+        keywords = {k.arg: k.value for k in node.keywords if k.arg}
+        spelled = [*node.args, *(keywords[key] for key in ("flag_name", "obsolete_flag") if key in keywords)]
+        texts = [_text(each, scope) for each in spelled]
+        names = [text for text in texts if text is not None and text.startswith("-")]
+        if names:
+            yield {"names": names} | _spec(node, called, keywords, fields)
+        elif not any(isinstance(each, ast.Starred | ast.Name) for each in spelled):
+            raise ValueError(f"which flag is {ast.unparse(node)}?")
+
+
+def _unrolled(tree: ast.AST) -> Iterator[tuple[ast.Call, dict[str, str]]]:
+    """Every call, those in a loop over written values once for each, with the texts of the loop's names."""
+    in_loops = set()
+    for loop in (node for node in ast.walk(tree) if isinstance(node, ast.For)):
+        for scope in _scopes(loop, tree):
+            for node in (inner for each in loop.body for inner in ast.walk(each)):
+                if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+                    text = _text(node.value, scope)
+                    scope |= {node.targets[0].id: text} if text is not None else {}
+                elif isinstance(node, ast.Call):
+                    in_loops.add(node)
+                    yield node, scope
+    yield from ((node, {}) for node in ast.walk(tree) if isinstance(node, ast.Call) and node not in in_loops)
+
+
+def _scopes(loop: ast.For, tree: ast.AST) -> Iterator[dict[str, str]]:
+    """What the names of a loop are in each of its rounds."""
+    over = loop.iter
+    items = isinstance(over, ast.Call) and ast.unparse(over.func).endswith(".items")
+    name = ast.unparse(over).removesuffix(".items()")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == name:
+            over = node.value
+    if items and isinstance(over, ast.Dict):
+        rows: list[ast.expr] = [
+            ast.Tuple([key, value]) for key, value in zip(over.keys, over.values, strict=True) if key
+        ]
+    else:
+        rows = list(over.elts) if isinstance(over, ast.Tuple | ast.List) else []
+    for row in rows:
+        targets = loop.target.elts if isinstance(loop.target, ast.Tuple) else [loop.target]
+        values = row.elts if isinstance(row, ast.Tuple) and isinstance(loop.target, ast.Tuple) else [row]
+        pairs = zip(targets, values, strict=False)
+        yield {ast.unparse(target): text for target, value in pairs if (text := _text(value, {})) is not None}
+
+
+def _text(node: ast.expr, scope: dict[str, str]) -> str | None:
+    """What an expression is as text: a constant, a name, those put together, or `.replace` on one."""
+    match node:
+        case ast.Constant(str(value)):
+            return value
+        case ast.Name(name):
+            return scope.get(name)
+        case ast.BinOp(left, ast.Add(), right):
+            parts = [_text(left, scope), _text(right, scope)]
+        case ast.JoinedStr(values):
+            parts = [_text(v.value if isinstance(v, ast.FormattedValue) else v, scope) for v in values]
+        case ast.Call(ast.Attribute(value, "replace"), [ast.Constant(str(old)), ast.Constant(str(new))]):
+            text = _text(value, scope)
+            return text.replace(old, new) if text is not None else None
+        case _:
+            return None
+    return None if None in parts else "".join(part for part in parts if part is not None)
+
+
+def _spec(node: ast.Call, called: str, keywords: dict[str, ast.expr], fields: dict[str, Flag]) -> Flag:
+    if called.startswith("add_negatable"):
+        return {"kind": "negatable"}
+    found: Flag = {}
+    for spread in (keyword.value for keyword in node.keywords if keyword.arg is None):
+        inner = spread.values[0] if isinstance(spread, ast.Dict) and None in spread.keys else spread
+        name = _literal(inner.slice) if isinstance(inner, ast.Subscript) else None
+        field = fields.get(f"{ast.unparse(inner.value)}.{name}") if isinstance(inner, ast.Subscript) else None
+        found = dict({"type": "unknown"} if field is None else field)
+    if "action" in keywords:
+        return _action(ast.unparse(keywords["action"]))
+    nargs = _literal(keywords.get("nargs"))
+    if nargs:
+        found["kind"] = "optional" if nargs == "?" else "many"
+    typed = keywords.get("type", keywords.get("arg_type"))
+    if typed is not None:
+        found.pop("type", None)
+        found |= {"type": name} if (name := ast.unparse(typed)) in ("int", "float") else {}
+    own = typed is not None and ast.unparse(typed) not in ("int", "float", "str", "None")
+    if "choices" in keywords and not own:
+        choices = _choices(keywords["choices"])
+        found |= {"choices": choices} if choices else {}
+    if found.get("type") == "unknown":
+        found = {"kind": found.get("kind", "unknown")}
+    return found
+
+
+def _action(written: str) -> Flag:
+    if "BooleanOptional" in written:
+        return {"kind": "negatable"}
+    if any(
+        word in written
+        for word in ("store_true", "store_false", "StoreTrue", "version", "help", "store_const", "count")
+    ):
+        return {"kind": "switch"}
+    return {"kind": "value"} if "append" in written or written == "'store'" else {"kind": "unknown"}
+
+
+def _fields(
+    config: ast.ClassDef | None,
+    classes: dict[str, ast.ClassDef],
+    aliases: dict[str, list[str]],
+    readable: set[str],
+) -> Iterator[tuple[str, Flag]]:
+    """The fields of a configuration class, those of its bases before them."""
+    if config is None:
+        return
+    for base in config.bases:
+        yield from _fields(classes.get(ast.unparse(base)), classes, aliases, readable)
+    for node in config.body:
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
+            kind = typed(ast.unparse(node.annotation), aliases)
+            if isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith("Field"):
+                given = {k.arg: _literal(k.value) for k in node.value.keywords}
+                kind |= {key: given[key] for key in _BOUNDS if isinstance(given.get(key), int | float)}
+            if node.target.id in readable:
+                kind.pop("type", None)  # 16k is a number too
+            yield node.target.id, kind
+
+
+def typed(annotation: str, aliases: dict[str, list[str]]) -> Flag:
+    """What an annotation tells of a flag: `list[int] | None` takes many, `bool` none."""
+    words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", annotation)))
+    named = [aliases[word] for word in sorted(words) if word in aliases]
+    plain = {word for word in words if word not in ("None", "Optional", "Union", "SkipValidation", "typing")}
+    if "bool" in plain:
+        return {"kind": "optional"} if "str" in plain else {"kind": "negatable"}
+    if plain & {"list", "List", "tuple", "Sequence", "set", "Set", "Tuple"}:
+        return {"kind": "many"}
+    if "Literal" in plain and plain == {"Literal"}:
+        return {
+            "choices": [
+                value
+                for text in re.findall(r"Literal\[(.*?)\]", annotation)
+                for value in map(str, _tuple(text))
+            ]
+        }
+    if named and len(plain) == 1:
+        return {"choices": named[0]}
+    if plain in ({"int"}, {"float"}):
+        return {"type": plain.pop()}
+    return {}
+
+
+def _tuple(text: str) -> list[Any]:
+    value = ast.literal_eval(f"[{text}]")
+    assert isinstance(value, list)
+    return value
+
+
+def _literals(trees: Any) -> dict[str, list[str]]:
+    """Names for a set of literals: `CacheDType = Literal["auto", ...]`."""
+    found = {}
+    for node in (node for tree in trees for node in ast.walk(tree)):
+        match node:
+            case ast.Assign([ast.Name(name)], ast.Subscript(ast.Name("Literal"), values)):
+                value = _literal(values)
+                found[name] = [str(each) for each in (value if isinstance(value, tuple) else [value])]
+    return found
+
+
+def _choices(node: ast.expr | None) -> list[str] | None:
+    """Only what is written out: a named list may be added to by a plug-in."""
+    value = _literal(node)
+    if isinstance(value, list | tuple | set):
+        return sorted(map(str, value))
+    return None
+
+
+def _literal(node: ast.expr | None) -> Any:
+    try:
+        return ast.literal_eval(node) if node is not None else None
+    except (ValueError, TypeError):
+        return None
+
+
+if __name__ == "__main__":
+    main()
