@@ -3,8 +3,8 @@
 Run it as `python -m benchmarks.recipes [FOLDER]`, by default on `recipes/`.
 
 kubeconform is built from the module that kubeconform/go.mod names. It gets the schemas that a real API server
-publishes of its own kinds and of the test CRDs, closed to unknown fields as its own strict ones are. It judges
-schemas alone; dynocheck runs every check of recipes.
+publishes of its own kinds and of the test CRDs, closed to unknown fields as its own strict ones are. It
+judges schemas alone; dynocheck runs every check of recipes.
 """
 
 import json
@@ -48,7 +48,8 @@ def write_schemas(cluster: ControlPlane, folder: Path) -> None:
         definitions = cluster.get(f"/openapi/v3/{path}").get("components", {}).get("schemas", {})
         for name, schema in definitions.items():
             for kind in schema.get("x-kubernetes-group-version-kind", ()):
-                file = f"{kind['kind'].lower()}-{kind['group']}-{kind['version']}.json"
+                group = kind["group"] or kind["version"]  # which kubeconform takes for the core group
+                file = f"{kind['kind'].lower()}-{group}-{kind['version']}.json"
                 needed = {each: closed(definitions[each]) for each in reachable(name, definitions)}
                 whole = {"$ref": _REFERENCE + name, "components": {"schemas": needed}}
                 (folder / file).write_text(json.dumps(whole))
@@ -93,13 +94,22 @@ def verdicts(ours: list[str], theirs: list[str]) -> None:
     findings = [finding for verdict in report["verdicts"] for finding in verdict["findings"]]
     told = {o: sum(f["outcome"] == o for f in findings) for o in ("fail", "warn", "unknown")}
     print(f"  dynocheck: {len(report['verdicts'])} checks; {counted(told)}")
-    done = subprocess.run([*theirs, "-output", "json"], capture_output=True, check=False)
+    done = subprocess.run(
+        [theirs[0], "-summary", "-output", "json", *theirs[1:]], capture_output=True, check=False
+    )
     result = json.loads(done.stdout)
     unknown = [r for r in result["resources"] if "could not find schema" in r["msg"]]
     summary = {name: result["summary"][name] for name in _RESULTS}
     print(f"  kubeconform: {counted(summary)}; {len(unknown)} without a schema")
     for resource in result["resources"]:
-        print(f"    {resource['status']} {resource['filename']} {resource['kind']}: {resource['msg'][:150]}")
+        print(
+            f"    {resource['status']} {resource['filename']} {resource['kind']}: {reason(resource['msg'])}"
+        )
+
+
+def reason(message: str) -> str:
+    """What is wrong, without the path of the schema and what follows the first mistake."""
+    return message.partition("\n- ")[2].partition("\n")[0] or message
 
 
 def counted(amounts: dict[str, int]) -> str:

@@ -14,7 +14,6 @@ def compare(
     """The median seconds of each contender, whose commands run one after the other.
 
     :param codes: the exit codes of a command that did its work.
-
     :raises RuntimeError: a command failed, so its time says nothing.
     """
     times: dict[str, list[float]] = {name: [] for name in contenders}

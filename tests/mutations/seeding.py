@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
 from random import Random
@@ -32,7 +33,9 @@ class Seeded(NamedTuple):
     told: tuple[str, ...]  # what the right check says, that it did not say before
 
     def __str__(self) -> str:
-        where = f"{self.site.model.parent.parent.name}/{self.site.model.name}/{self.site.file}:{self.site.start}"
+        where = (
+            f"{self.site.model.parent.parent.name}/{self.site.model.name}/{self.site.file}:{self.site.start}"
+        )
         return f"{self.kind.name} ({self.kind.check}) in {where}: {'; '.join(self.told) or 'nothing'}"
 
 
@@ -52,7 +55,7 @@ def sites(kind: Kind) -> list[Site]:
     return [
         Site(model, file, match.start())
         for (model, file), text in texts().items()
-        if re.search(kind.files, file.as_posix()) and re.search(kind.needs, text, re.MULTILINE)
+        if re.search(kind.files, f"{model.name}/{file}") and re.search(kind.needs, text, re.MULTILINE)
         for match in re.finditer(kind.old, text, re.MULTILINE)
     ]
 
@@ -63,10 +66,17 @@ def edited(kind: Kind, text: str, start: int) -> tuple[str, set[int]]:
     assert match is not None
     assert match.start() == start
     new = kind.new(match) if callable(kind.new) else match.expand(kind.new)
-    first = text.count("\n", 0, start) + 1
-    written = set(range(first, first + new.rstrip("\n").count("\n") + 1))
     changed = text[:start] + new + text[match.end() :]
-    return changed, written | set(_nearest(kind.at, changed.splitlines(), min(written), max(written)))
+    after = changed.splitlines()
+    written = _written(text.splitlines(), after) | {text.count("\n", 0, start) + 1}
+    return changed, written | set(_nearest(kind.at, after, min(written), max(written)))
+
+
+def _written(before: Sequence[str], after: Sequence[str]) -> set[int]:
+    """The lines that differ, and those around one that is gone."""
+    changes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    spans = [(start, end) for change, _, _, start, end in changes if change != "equal"]
+    return {line for start, end in spans for line in (range(start + 1, end + 1) or (start, start + 1))}
 
 
 def _nearest(expression: str, lines: Sequence[str], first: int, last: int) -> Iterator[int]:
@@ -96,8 +106,15 @@ class Bench:
         after = self._told(model, kind)
         (model / site.file).write_text(text)
         known = {(file, message) for file, message, _ in before}
-        new = [told for told in after if (told[0], told[1]) not in known or told not in before and told[2] in lines]
-        noticed = any(Path(file) == model / site.file and line in lines for file, _, line in new)
+        new = [
+            told
+            for told in after
+            if (told[0], told[1]) not in known or (told not in before and told[2] in lines)
+        ]
+        noticed = any(
+            (Path(file) == model / site.file and line in lines) or _stands(kind.elsewhere, Path(file), line)
+            for file, _, line in new
+        )
         told = tuple(f"{Path(file).name}:{line} {message}" for file, message, line in new)
         return Seeded(kind, site, noticed, (*told, *((f"lines {sorted(lines)}",) if not noticed else ())))
 
@@ -110,6 +127,12 @@ class Bench:
             for finding in verdict["findings"]
             if finding["location"] and finding["outcome"] in ("fail", "warn")
         }
+
+
+def _stands(expression: str, file: Path, line: int | None) -> bool:
+    return bool(expression and line) and bool(
+        re.search(expression, file.read_text().splitlines()[(line or 1) - 1])
+    )
 
 
 def seeded(folder: Path, seed: str, most: int) -> list[Seeded]:
