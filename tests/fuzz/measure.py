@@ -55,9 +55,9 @@ def _judge(path: str, out: Path, err: Path) -> Ended:
             os.dup2(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC), stream)
         os._exit(_run(path))
     _, status, used = os.wait4(child, 0)
-    said = (file.read_text(errors="replace") for file in (out, err))
-    seconds = used.ru_utime + used.ru_stime
-    return Ended(os.waitstatus_to_exitcode(status), *said, used.ru_maxrss * 1024, seconds)
+    code, seconds = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
+    said, complained = (file.read_text(errors="replace") for file in (out, err))
+    return Ended(code, said, complained, used.ru_maxrss * 1024, seconds)
 
 
 def _run(path: str) -> int:

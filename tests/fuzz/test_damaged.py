@@ -83,7 +83,8 @@ def chunk(seed: str, start: int, cases: int) -> tuple[int, list[Bad]]:
 
 def fuzz(seed: str, files: int, workers: int = 2) -> tuple[int, list[Bad]]:
     """Damage at least so many files: how many it were, and every case that ended badly."""
-    done, bad = 0, []
+    done = 0
+    bad: list[Bad] = []
     with ProcessPoolExecutor(workers) as pool:
         start = 0
         while done < files and len(bad) < 20:

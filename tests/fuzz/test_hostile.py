@@ -55,6 +55,11 @@ def guard(file: Path) -> None:
     file.chmod(0)
 
 
+def multiply(file: Path) -> None:
+    for name in "abcdefgh":
+        file.with_name(name).symlink_to(".")
+
+
 UNREADABLE: dict[str, Callable[[Path], object]] = {
     "device": lambda file: file.symlink_to("/dev/zero"),
     "fifo": os.mkfifo,
@@ -67,7 +72,7 @@ READABLE: dict[str, Callable[[Path], object]] = {
     "folder": Path.mkdir,
     "file without rights": guard,
     "link to the folder above": lambda file: file.symlink_to(".."),
-    "links that multiply": lambda file: [file.with_name(name).symlink_to(".") for name in "abcdefgh"],
+    "links that multiply": multiply,
     "deep folders": lambda file: Path(file.with_name("d"), *["d"] * 500).mkdir(parents=True),
 }
 NAMES = (

@@ -138,7 +138,7 @@ def _stands(expression: str, file: Path, line: int | None) -> bool:
 def seeded(folder: Path, seed: str, most: int) -> list[Seeded]:
     """Defects of every kind, at up to so many places each."""
     bench = Bench(folder)
-    found = []
+    found: list[Seeded] = []
     for kind in KINDS:
         places = sites(kind)
         chosen = Random(f"{seed}:{kind.name}").sample(places, min(most, len(places)))
