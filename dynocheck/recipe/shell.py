@@ -1,6 +1,7 @@
 """What a container's command and args run, read the way the kubelet and then the shell read them."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -86,6 +87,7 @@ class _Script:
 
     def __init__(self, text: str, source: int, lines: Sequence[Statement], variables: Variables) -> None:
         self._text = text
+        self._line_ends = [match.start() for match in re.finditer("\n", text)]
         self._source = source
         self._lines = lines
         self._variables = variables
@@ -173,7 +175,10 @@ class _Script:
         words = [word for word in command.words if isinstance(word, Word)]
         tokens = [
             Token(
-                text, self._text[word.start : word.end], self._source, self._text.count("\n", 0, word.start)
+                text,
+                self._text[word.start : word.end],
+                self._source,
+                bisect_left(self._line_ends, word.start),
             )
             for word, texts in zip(words, expand_words(words, self._variables), strict=True)
             for text in texts

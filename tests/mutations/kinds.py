@@ -364,7 +364,7 @@ KINDS = (
         r"\A((?:.*\n)*?[^#\n]*)ReadWriteMany",
         r"\1ReadWriteOnce",
         files=CACHE,
-        at="accessModes",
+        elsewhere="accessModes",
     ),
     Kind("a claim too small", "storage.size", r"\A((?s:.*?)storage: )\d+Gi$", r"\g<1>2Gi", files=CACHE),
     Kind(
