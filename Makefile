@@ -32,6 +32,7 @@ docs: $(VENV)/developing
 bench: $(VENV)/developing
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.preflight
+	$(BIN)/python -m benchmarks.recipes
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.load_accuracy
 

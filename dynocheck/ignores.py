@@ -22,6 +22,7 @@ class Comments:
         self._ignores = list(dict.fromkeys(found))
         self._checks = checks
         self._used: set[tuple[Ignore, str]] = set()
+        self._meanings: dict[str, set[str]] = {}
 
     def why(self, verdict: Verdict, finding: Finding) -> Suppressed | None:
         """The comment by which this finding does not count, if there is one."""
@@ -49,4 +50,6 @@ class Comments:
         return IgnoreUse(ignore, pattern, known=bool(meant), used=used if used or meant <= judged else None)
 
     def _meant(self, pattern: str) -> set[str]:
-        return {check.id for check in self._checks if check.matches(pattern)}
+        if pattern not in self._meanings:
+            self._meanings[pattern] = {check.id for check in self._checks if check.matches(pattern)}
+        return self._meanings[pattern]

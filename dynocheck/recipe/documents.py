@@ -15,6 +15,7 @@ from dynocheck.facts.recipe import Problem, Value
 from dynocheck.recipe import scalars
 
 MAX_DEPTH = 200
+MAX_REPEATED = 100  # keys of one file that are told to stand twice
 MAX_VALUES = 500_000  # after aliases are expanded: a bomb multiplies, a manifest does not
 
 _Place = Callable[[yaml.Mark], tuple[int, int]]
@@ -195,7 +196,7 @@ class _Builder:
         if name is None:
             self._merge(parent, entries, value, event)
             return
-        if name in parent.written:
+        if name in parent.written and len(self._problems) < MAX_REPEATED:
             message = f'key "{name}" stands here and on line {parent.written[name]}'
             self._problems.append(Problem(message, at.line, at.column, fatal=False))
         entries[name] = value

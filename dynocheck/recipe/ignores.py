@@ -5,7 +5,8 @@ YAML or Markdown takes for a comment is one: the text of a string, of a script o
 """
 
 import re
-from collections.abc import Iterator
+from bisect import bisect
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import yaml
@@ -33,13 +34,16 @@ def in_yaml(file: str, text: str) -> Iterator[Ignore]:
     if _CALL not in text:
         return
     lines = _LINE_BREAK.split(text)
+    below = _below(lines, "#")
     spans, end = _scalars(text)
+    starts = [span.start for span in spans]
     blocks = {span.start[0]: span.end[0] for span in spans if span.block}
     for number, line in enumerate(lines):
         for match in _IN_YAML.finditer(line):
             place = (number, match.start())
-            if place < end and not any(_within(place, span) for span in spans):
-                about = number if line[: match.start()].strip() else _below(lines, number)
+            before = bisect(starts, place)
+            if place < end and not (before and _within(place, spans[before - 1])):
+                about = number if line[: match.start()].strip() else below[number]
                 yield _ignore(file, place, line[match.end() :], (about, blocks.get(about, about + 1) - 1))
                 break
 
@@ -51,19 +55,19 @@ def in_markdown(file: str, text: str) -> Iterator[Ignore]:
     from markdown_it import MarkdownIt
 
     lines = re.split("\r\n|[\r\n]", text)
+    below = _below(lines, "<!--")
     for token in MarkdownIt().parse(text):
         parts = token.children or [token]
         html = "".join(part.content for part in parts if part.type in ("html_block", "html_inline"))
         if html and token.map is not None:
             for number in range(token.map[0], min(token.map[1], len(lines))):
-                yield from _in_html(file, lines, number, html)
+                yield from _in_html(file, lines[number], number, below[number], html)
 
 
-def _in_html(file: str, lines: list[str], number: int, html: str) -> Iterator[Ignore]:
-    for match in _IN_MARKDOWN.finditer(lines[number]):
+def _in_html(file: str, line: str, number: int, below: int, html: str) -> Iterator[Ignore]:
+    for match in _IN_MARKDOWN.finditer(line):
         if match[0] in html:
-            alone = lines[number].strip() == match[0]
-            about = _below(lines, number, comment="<!--") if alone else number
+            about = below if line.strip() == match[0] else number
             yield _ignore(file, (number, match.start()), match[1], (about, about))
 
 
@@ -98,7 +102,13 @@ def _within(place: tuple[int, int], span: _Span) -> bool:
     return span.start <= place < span.end and not (span.block and place[0] == span.start[0])
 
 
-def _below(lines: list[str], number: int, comment: str = "#") -> int:
-    """The next line that is neither empty nor a comment, or this one when there is none."""
-    rest = ((n, lines[n].strip()) for n in range(number + 1, len(lines)))
-    return next((n for n, line in rest if line and not line.startswith(comment)), number)
+def _below(lines: Sequence[str], comment: str) -> list[int]:
+    """For each line the next one that is neither empty nor a comment, or itself when there is none."""
+    below: list[int] = []
+    found = None
+    for number in reversed(range(len(lines))):
+        below.append(number if found is None else found)
+        line = lines[number].strip()
+        if line and not line.startswith(comment):
+            found = number
+    return below[::-1]

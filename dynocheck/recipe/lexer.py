@@ -12,6 +12,8 @@ MAX_DEPTH = 40
 _ASSIGNS = re.compile(r"\+\+|--|(?<![=!<>])=(?!=)")
 _SETS_IN_BODY = re.compile(r"\$\{\w+:?=|\$\(\(.*(=|\+\+|--)")
 _DEFAULTS = re.compile(r":?[-=+?]")
+_PLAIN = re.compile(r"[\w./:=,@%+-]+")  # what means nothing to a shell, wherever it stands in a word
+_PLAIN_IN_QUOTES = re.compile(r"[^$`\"\\}]+")
 _IN_QUOTES = '$`"\\'
 
 
@@ -105,12 +107,20 @@ class Lexer:
                 self.at += 2
                 parts.append(self._nested(nested))
             else:
-                parts.append(Text(self._next(), quoted=False))
+                parts.append(Text(self._run(_PLAIN), quoted=False))
         return parts
 
     def substitutes(self) -> bool:
         """Whether `<(...)` or `>(...)` starts here, which is a file's name."""
         return self.bash and (self.sees("<(") or self.sees(">("))
+
+    def _run(self, plain: re.Pattern[str]) -> str:
+        """The plain characters that stand here, or the one that is not."""
+        found = plain.match(self.text, self.at)
+        if found is None:
+            return self._next()
+        self.at = found.end()
+        return found.group()
 
     def _next(self) -> str:
         self.at += 1
@@ -136,7 +146,7 @@ class Lexer:
                 self.at += 1
                 parts.append(Text(self._next(), quoted=True))
             else:
-                parts.append(Text(self._next(), quoted=True))
+                parts.append(Text(self._run(_PLAIN_IN_QUOTES), quoted=True))
         return parts
 
     def _dollar(self, nested: Callable[[str], None], *, quoted: bool) -> list[Part]:

@@ -1,6 +1,7 @@
 """The containers of a pod: what they run, with which variables, and what is mounted where."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import NamedTuple
 
 from dynocheck.facts.recipe import ConfigFile, Container, EnvVar, Launch, Manifest, Mount, Value, Word
@@ -13,6 +14,9 @@ NOTHING = Value(None, 1, 1)
 _MODULES = ("dynamo.", "vllm.", "sglang.", "tensorrt_llm.")
 _SAYING = ("echo", "printf", "cat", ":")
 _SEARCH_LINES = 200
+_MAX_LAUNCHES = 100  # of one container
+_MAX_SCRIPTS = 384 * 1024  # characters of commands and args that are read of one file
+_MAX_VALUES = 1024 * 1024  # characters of the variables of one file, once their references are replaced
 _SOURCES = {
     "persistentVolumeClaim": ("claim", "claimName"),
     "configMap": ("configmap", "name"),
@@ -54,6 +58,8 @@ class Reader:
         self._file = file
         self._lines = lines
         self._config_maps = config_maps
+        self._room = _MAX_VALUES
+        self._scripts = _MAX_SCRIPTS
         self._followed: dict[tuple[int, int], tuple[tuple[Word, ...], ...]] = {}
 
     def container(
@@ -81,7 +87,7 @@ class Reader:
             image=text(source, "image") or None,
             env=tuple(env.values()),
             mounts=(*mounts, *(mount for mount, _ in _mounts(source, volumes))),
-            launches=tuple(self._launches(source, env, defaults or Defaults())),
+            launches=tuple(islice(self._launches(source, env, defaults or Defaults()), _MAX_LAUNCHES)),
             files=tuple(self._files(source, volumes)),
             line=source.line,
             column=source.column,
@@ -106,6 +112,9 @@ class Reader:
             args = args or [Value(text, source.line, source.column) for text in defaults.args]
             command = [Value(text, source.line, source.column) for text in defaults.command]
         elements = [*command, *args]
+        self._scripts -= sum(len(element.text or "") for element in elements)
+        if self._scripts < 0:
+            return
         cursors = [(element.line, element.column) for element in elements]
         for process in processes([e.text for e in elements], known, is_open=self._is_open(source)):
             words = []
@@ -162,8 +171,14 @@ class Reader:
             elif value.text is None:
                 known[name] = None
             else:
-                known[name] = references.expand(value.text, known, is_open=is_open)
+                known[name] = self._expanded(value.text, known, is_open=is_open)
         return known
+
+    def _expanded(self, text: str, known: references.Environment, *, is_open: bool) -> str | None:
+        """The text with its references replaced, and not known where values multiply without end."""
+        found = references.expand(text, known, is_open=is_open) if self._room > 0 else None
+        self._room -= max(0, len(found or "") - len(text))
+        return found
 
     def _referenced(self, entry: Value) -> str | None:
         data = self._data(text(entry, "valueFrom", "configMapKeyRef", "name"))

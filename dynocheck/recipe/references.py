@@ -5,6 +5,8 @@ from collections.abc import Mapping
 
 Environment = Mapping[str, str | None]
 
+# Characters that the references of one text may bring in: longer than this, Linux runs nothing with it.
+MAX_EXPANDED = 128 * 1024
 UNKNOWN = "\ue000"  # stands in a script for what only the running container could tell
 
 _NAME = re.compile(r"[-._A-Za-z][-._A-Za-z0-9]*")
@@ -36,14 +38,17 @@ def expand(text: str, environment: Environment, *, is_open: bool = False) -> str
 
 def expand_in_script(text: str, environment: Environment, *, is_open: bool = False) -> str:
     """The same, with UNKNOWN in the place of each value that is not known."""
+    room = MAX_EXPANDED
 
     def value(match: re.Match[str]) -> str:
+        nonlocal room
         name = match.group(1)
         if name is None:
             return "$"
         if name in environment:
             found = environment[name]
-            return UNKNOWN if found is None else found
+            room -= len(found or "")
+            return UNKNOWN if found is None or room < 0 else found
         return UNKNOWN if is_injected(name) or (is_open and _NAME.fullmatch(name)) else match.group(0)
 
     end = text.rfind(")") + 1  # behind it there are no references: looking for one would take long

@@ -1,6 +1,7 @@
 """What a container's command and args run, read the way the kubelet and then the shell read them."""
 
 import re
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
@@ -14,7 +15,7 @@ from dynocheck.recipe.words import expand as expand_words
 from dynocheck.recipe.words import value
 
 _SHELLS = ("sh", "bash", "dash", "ash")
-_MAX_SCRIPT = 256 * 1024
+_MAX_SCRIPT = 128 * 1024  # Linux runs nothing with a longer argument
 _LAUNCH = re.compile(r"-m\s+([a-z]\w*\.[\w.]+)")
 _SPECIAL = {":", ".", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "trap", "unset"}
 
@@ -86,6 +87,7 @@ class _Script:
 
     def __init__(self, text: str, source: int, lines: Sequence[Statement], variables: Variables) -> None:
         self._text = text
+        self._line_ends = [match.start() for match in re.finditer("\n", text)]
         self._source = source
         self._lines = lines
         self._variables = variables
@@ -173,7 +175,10 @@ class _Script:
         words = [word for word in command.words if isinstance(word, Word)]
         tokens = [
             Token(
-                text, self._text[word.start : word.end], self._source, self._text.count("\n", 0, word.start)
+                text,
+                self._text[word.start : word.end],
+                self._source,
+                bisect_left(self._line_ends, word.start),
             )
             for word, texts in zip(words, expand_words(words, self._variables), strict=True)
             for text in texts
@@ -212,7 +217,7 @@ class _Script:
     def _value(self, assignment: Assignment, *, declared: bool = False) -> str | None:
         if assignment.value is None:
             return None
-        before = self._variables.get(assignment.name)
+        before = self._variables.expanded(assignment.name) if assignment.appends else None
         found = value(assignment.value, self._variables, declared=declared)
         if assignment.appends:
             return f"{before}{found}" if isinstance(before, str) and found is not None else None

@@ -27,6 +27,9 @@ _OWN = re.compile(
 )
 
 
+_MAX_EXPANDED = 1024 * 1024  # characters that the variables of one script may bring in
+
+
 class Unset(Enum):
     UNSET = 0
 
@@ -41,11 +44,20 @@ class Variables:
         self.locked: set[str] = set()  # by `readonly`: what is assigned afterwards fails
         self.opaque = False  # code that is not here ran
         self.splits = True  # at blanks, as IFS says at the start
+        self._room = _MAX_EXPANDED
 
     def get(self, name: str) -> str | Unset | None:
         if self.opaque or name in self.frozen or _OWN.fullmatch(name):
             return None
         return self._values.get(name, None if self._is_open or is_injected(name) else Unset.UNSET)
+
+    def expanded(self, name: str) -> str | Unset | None:
+        """The same for what is put into a word, where values that double would grow without end."""
+        found = self.get(name)
+        if not isinstance(found, str):
+            return found
+        self._room -= len(found)
+        return found if self._room >= 0 else None
 
     def put(self, name: str, value: str | None) -> None:
         self._values[name] = None if name in self.locked else value

@@ -72,7 +72,7 @@ def _pieces(parts: Sequence[Part], variables: Variables) -> Iterator[_Piece]:
 
 def _parameter(part: Parameter, variables: Variables) -> list[_Piece]:
     kind = _Kind.QUOTED if part.quoted else _Kind.SPLIT
-    found = variables.get(part.name)
+    found = variables.expanded(part.name)
     known = found if isinstance(found, str) else None
     operator = part.operator[-1:]
     if not operator or found is None:

@@ -1,0 +1,156 @@
+"""Puts defects into copies of real recipes, one at a time, and asks who notices."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from collections.abc import Iterator, Sequence
+from difflib import SequenceMatcher
+from functools import cache
+from pathlib import Path
+from random import Random
+from typing import NamedTuple
+
+from tests.fuzz.judging import judged
+from tests.mutations.kinds import KINDS, Kind
+
+RECIPES = Path(__file__).parents[2] / "recipes"
+CORPUS = RECIPES.parent.parent / "shared" / "corpus" / "recipes"
+
+
+class Site(NamedTuple):
+    """A place of a file where a kind of defect can be made."""
+
+    model: Path
+    file: Path  # within the model
+    start: int
+
+
+class Seeded(NamedTuple):
+    kind: Kind
+    site: Site
+    noticed: bool
+    told: tuple[str, ...]  # what the right check says, that it did not say before
+
+    def __str__(self) -> str:
+        where = (
+            f"{self.site.model.parent.parent.name}/{self.site.model.name}/{self.site.file}:{self.site.start}"
+        )
+        return f"{self.kind.name} ({self.kind.check}) in {where}: {'; '.join(self.told) or 'nothing'}"
+
+
+@cache
+def texts() -> dict[tuple[Path, Path], str]:
+    """What each file holds, by its model and its path within it; what kustomize patches is no recipe."""
+    models = [path for root in (RECIPES, CORPUS) if root.is_dir() for path in sorted(root.iterdir())]
+    return {
+        (model, file.relative_to(model)): file.read_text()
+        for model in models
+        for file in sorted(model.rglob("*"))
+        if file.suffix in (".yaml", ".md") and not {"kustomize", "cloud-providers"} & set(file.parts)
+    }
+
+
+def sites(kind: Kind) -> list[Site]:
+    return [
+        Site(model, file, match.start())
+        for (model, file), text in texts().items()
+        if re.search(kind.files, f"{model.name}/{file}") and re.search(kind.needs, text, re.MULTILINE)
+        for match in re.finditer(kind.old, text, re.MULTILINE)
+    ]
+
+
+def edited(kind: Kind, text: str, start: int) -> tuple[str, set[int]]:
+    """The text with the defect, and the lines on which it may be told."""
+    match = re.compile(kind.old, re.MULTILINE).search(text, start)
+    assert match is not None
+    assert match.start() == start
+    new = kind.new(match) if callable(kind.new) else match.expand(kind.new)
+    changed = text[:start] + new + text[match.end() :]
+    after = changed.splitlines()
+    written = _written(text.splitlines(), after) | {text.count("\n", 0, start) + 1}
+    return changed, written | set(_nearest(kind.at, after, min(written), max(written)))
+
+
+def _written(before: Sequence[str], after: Sequence[str]) -> set[int]:
+    """The lines that differ, and those around one that is gone."""
+    changes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
+    spans = [(start, end) for change, _, _, start, end in changes if change != "equal"]
+    return {line for start, end in spans for line in (range(start + 1, end + 1) or (start, start + 1))}
+
+
+def _nearest(expression: str, lines: Sequence[str], first: int, last: int) -> Iterator[int]:
+    if expression:
+        found = [i for i, line in enumerate(lines, 1) if re.search(expression, line)]
+        yield from sorted(i for i in found if i < first)[-1:]
+        yield from sorted(i for i in found if i > last)[:1]
+
+
+class Bench:
+    """Copies of the models in a folder, of which one file at a time is spoilt."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._before: dict[tuple[Path, str], set[tuple[str, str, int | None]]] = {}
+
+    def seed(self, kind: Kind, site: Site) -> Seeded:
+        model = self._folder / f"{site.model.parent.parent.name}-{site.model.name}"
+        if not model.exists():
+            shutil.copytree(site.model, model)
+        text = texts()[site.model, site.file]
+        before = self._before.get((model, kind.check))
+        if before is None:
+            before = self._before[model, kind.check] = self._told(model, kind)
+        changed, lines = edited(kind, text, site.start)
+        (model / site.file).write_text(changed)
+        after = self._told(model, kind)
+        (model / site.file).write_text(text)
+        known = {(file, message) for file, message, _ in before}
+        new = [
+            told
+            for told in after
+            if (told[0], told[1]) not in known or (told not in before and told[2] in lines)
+        ]
+        noticed = any(
+            (Path(file) == model / site.file and line in lines) or _stands(kind.elsewhere, Path(file), line)
+            for file, _, line in new
+        )
+        told = tuple(f"{Path(file).name}:{line} {message}" for file, message, line in new)
+        return Seeded(kind, site, noticed, (*told, *((f"lines {sorted(lines)}",) if not noticed else ())))
+
+    def _told(self, model: Path, kind: Kind) -> set[tuple[str, str, int | None]]:
+        ended = judged(model, self._folder, select=kind.check)
+        assert not ended.crashes, ended.crashes
+        return {
+            (finding["location"]["file"], finding["message"], finding["location"]["line"])
+            for verdict in (ended.report or {"verdicts": ()})["verdicts"]
+            for finding in verdict["findings"]
+            if finding["location"] and finding["outcome"] in ("fail", "warn")
+        }
+
+
+def _stands(expression: str, file: Path, line: int | None) -> bool:
+    return bool(expression and line) and bool(
+        re.search(expression, file.read_text().splitlines()[(line or 1) - 1])
+    )
+
+
+def seeded(folder: Path, seed: str, most: int) -> list[Seeded]:
+    """Defects of every kind, at up to so many places each."""
+    bench = Bench(folder)
+    found: list[Seeded] = []
+    for kind in KINDS:
+        places = sites(kind)
+        chosen = Random(f"{seed}:{kind.name}").sample(places, min(most, len(places)))
+        found.extend(bench.seed(kind, site) for site in chosen)
+    return found
+
+
+def table(found: Sequence[Seeded]) -> str:
+    """A row a kind: how many were made and how many of them noticed."""
+    rows = []
+    for kind in KINDS:
+        of_kind = [each for each in found if each.kind is kind]
+        noticed = sum(each.noticed for each in of_kind)
+        rows.append(f"{kind.name:<36} {kind.check:<34} {noticed:>4} of {len(of_kind)}")
+    return "\n".join([*rows, f"{'all':<71} {sum(each.noticed for each in found):>4} of {len(found)}"])
