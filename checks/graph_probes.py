@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.data.models import find
 from dynocheck.engines import engine_of, running
+from dynocheck.engines.given import model_of
 from dynocheck.engines.sizing import model_id
 from dynocheck.facts import Recipes, Settings
 from dynocheck.facts.pods import PodTemplate, templates
@@ -112,7 +112,7 @@ def _weights(probe: _Probe) -> float | None:
     for engine in running(probe.graph):
         if engine.component is probe.component and engine.container is probe.component.main:
             name = model_id(probe.recipe, engine.container.mounts, engine.model)
-            row = find(name) if name is not None else None
+            row = model_of(probe.recipe, probe.graph, engine.model, name) if engine.model else None
             return row.weight_bytes if row is not None else None
     return None
 

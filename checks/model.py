@@ -54,6 +54,28 @@ def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no worker that loads a model")
 
 
+@check("model.config", title="Every config.json of a model can be read")
+def config(recipes: Recipes) -> Iterator[Finding]:
+    """A model that the table does not have is judged by the `config.json` that lies in its recipe, and by the
+    `model.safetensors.index.json` and `hf_quant_config.json` beside it. One that cannot be read leaves
+    memory.* and parallelism.* without a verdict on it, and an engine that is given it does not start.
+
+    Fix: hf download MODEL config.json model.safetensors.index.json --local-dir DIR
+    """
+    configs = [(recipe, found) for recipe in recipes for found in recipe.configs]
+    if not configs:
+        raise Skip("no config.json of a model")
+    for recipe, found in configs:
+        hollow = {each.path for each in recipe.hollow}  # which structure.files tells
+        for file, problem in found.problems:
+            if file not in hollow:
+                yield warn(
+                    problem.message,
+                    fix=f"hf download MODEL {file.rpartition('/')[2]} --local-dir {found.folder}",
+                    location=Location(file, problem.line, problem.column),
+                )
+
+
 def _served(graph: Graph) -> Iterator[_Served]:
     for component in graph.components:
         for container in component.containers:

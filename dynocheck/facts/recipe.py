@@ -370,6 +370,25 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...] = ()
 
 
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A `config.json` of the Hugging Face hub that lies in a recipe: what it says, and what is wrong with it.
+
+    `scope` is the folder whose graphs it may be of, and those below: the one it lies in, or the model's when
+    that is `model-cache/`. `checkpoint` are the bytes of all weights, by the index beside it; None when it
+    has none. What a `hf_quant_config.json` beside it says is in `config` as `quantization_config`.
+    """
+
+    file: str
+    scope: str
+    config: dict[str, Any] = {}
+    checkpoint: int | None = None
+    problems: tuple[tuple[str, Problem], ...] = ()
+
+    @property
+    def folder(self) -> str:
+        return self.file.rpartition("/")[0]
+
+
 class Hollow(msgspec.Struct, frozen=True):
     """A file without what it is there for: `why` is pointer (of Git LFS), dangling (a link) or empty."""
 
@@ -394,6 +413,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     pages: tuple[Page, ...] = ()
     ignores: tuple[Ignore, ...] = ()
     hollow: tuple[Hollow, ...] = ()
+    configs: tuple[ModelConfig, ...] = ()
 
     @property
     def judged(self) -> Iterator[SourceFile]:
