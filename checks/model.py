@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.checks.model_pages import misnamed
 from dynocheck.engines import engine_of
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe import Benchmark, Component, Container, Graph, Launch, Recipe
@@ -30,11 +31,11 @@ class _Served:
         return variable is not None and variable.value in ("1", "true", "True", "yes", "on")
 
 
-@check("model.same-everywhere", title="Download, workers and benchmark mean the same model")
+@check("model.same-everywhere", title="Download, workers, benchmark and README mean the same model")
 def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
-    """The model's name stands in the download Job, in every worker and in the benchmark. Where they differ,
-    weights are fetched twice or not found, prefill and decode do not fit together, or every request is
-    answered with 404.
+    """The model's name stands in the download Job, in every worker, in the benchmark and in the requests that
+    a README shows. Where they differ, weights are fetched twice or not found, prefill and decode do not fit
+    together, or every request is answered with 404.
 
     What is loaded by a path in the container is compared by the name it is served under.
 
@@ -50,6 +51,7 @@ def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
             yield from _downloaded(recipe, worker)
         for benchmark in recipe.benchmarks:
             yield from _asked(benchmark, served)
+        yield from misnamed(recipe)
     if not judged:
         raise Skip("no worker that loads a model")
 
