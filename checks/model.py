@@ -7,7 +7,7 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.model_pages import misnamed
 from dynocheck.engines import engine_of
 from dynocheck.facts import Recipes
-from dynocheck.facts.recipe import Benchmark, Component, Container, Graph, Launch, Recipe
+from dynocheck.facts.recipe import Benchmark, Component, Container, Download, Graph, Launch, Recipe
 
 
 @dataclass(frozen=True)
@@ -47,8 +47,7 @@ def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
         judged = judged or bool(served)
         for graph in recipe.graphs:
             yield from _agree([s for s in served if s.graph is graph])
-        for worker in served:
-            yield from _downloaded(recipe, worker)
+        yield from _downloaded(recipe, served)
         for benchmark in recipe.benchmarks:
             yield from _asked(benchmark, served)
         yield from misnamed(recipe)
@@ -107,18 +106,38 @@ def _is_hub_id(model: str) -> bool:
     return model.count("/") == 1 and not model.startswith(("/", ".", "~"))
 
 
-def _downloaded(recipe: Recipe, worker: _Served) -> Iterator[Finding]:
-    fetched = [download.model for download in recipe.downloads]
-    if worker.model is None or not _is_hub_id(worker.model) or not fetched or None in fetched:
+def _downloaded(recipe: Recipe, workers: Sequence[_Served]) -> Iterator[Finding]:
+    """Models that workers load by their hub id, and that nothing downloads."""
+    fetched = {download.model for download in recipe.downloads}
+    loaded = {worker.model for worker in workers if worker.model and _is_hub_id(worker.model)}
+    if not fetched or None in fetched or loaded <= fetched:
         return
-    if worker.model not in fetched:
-        names = ", ".join(sorted({name for name in fetched if name}))
-        message = f"{worker.component.name} loads {worker.model}, the recipe downloads {names}"
-        fix = f"download {worker.model} in model-cache/, or load what is downloaded"
-        if worker.offline:
-            yield fail(f"{message}, and HF_HUB_OFFLINE is set", fix=fix, location=worker.place)
-        else:
-            yield warn(f"{message}: each pod fetches its own", fix=fix, location=worker.place)
+    agreed = len(loaded) == 1 and all(worker.model in loaded for worker in workers)
+    if agreed and len(recipe.downloads) == 1 and len(workers) > 1:
+        yield _downloads_another(recipe.downloads[0], workers)  # one against all: it is the Job
+        return
+    names = ", ".join(sorted(name for name in fetched if name))
+    for worker in workers:
+        if worker.model in loaded - fetched:
+            message = f"{worker.component.name} loads {worker.model}, the recipe downloads {names}"
+            fix = f"download {worker.model} in model-cache/, or load what is downloaded"
+            if worker.offline:
+                yield fail(f"{message}, and HF_HUB_OFFLINE is set", fix=fix, location=worker.place)
+            else:
+                yield warn(f"{message}: each pod fetches its own", fix=fix, location=worker.place)
+
+
+def _downloads_another(download: Download, workers: Sequence[_Served]) -> Finding:
+    """The only download, of what none of several workers loads."""
+    offline = [worker for worker in workers if worker.offline]
+    message = f"downloads {download.model}, every worker loads {workers[0].model}"
+    say, ends = (fail, ", and HF_HUB_OFFLINE is set") if offline else (warn, ": each pod fetches its own")
+    return say(
+        message + ends,
+        fix=f"download {workers[0].model}, or load what is downloaded",
+        evidence={"workers": len(workers)},
+        location=Location(download.file, download.line, download.column),
+    )
 
 
 def _asked(benchmark: Benchmark, served: Sequence[_Served]) -> Iterator[Finding]:

@@ -11,6 +11,7 @@ from dynocheck.engines.arguments import Arguments
 from dynocheck.engines.base import Engine, engine_of
 from dynocheck.engines.given import model_of
 from dynocheck.engines.memory import GIB, Budget, Room, room
+from dynocheck.engines.misread import misread
 from dynocheck.facts.placement import Placement, placements
 from dynocheck.facts.recipe import Component, Graph, Launch, Mount, Recipe
 
@@ -64,7 +65,7 @@ def _engines(recipe: Recipe, graph: Graph, component: Component, placement: Plac
             told = engine.model(given)
             name = model_id(recipe, (*container.mounts, *component.claims), told)
             model = model_of(recipe, graph, told, name) if told else None
-            budget = engine.budget(given)
+            budget = None if misread(launch, container.image or "") else engine.budget(given)
             left = None
             if (
                 model is not None
