@@ -2,25 +2,33 @@
 
 import difflib
 import operator
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dynocheck import Finding, Location, Skip, check, fail
+from dynocheck import Finding, Location, Skip, check, fail, unknown
 from dynocheck.data.flags import Flag, Options, dynamo_release, having, options
 from dynocheck.engines.written import Written, written
 from dynocheck.facts import Recipes
+from dynocheck.facts.engines import Ruling, Rulings
 from dynocheck.facts.recipe import Component, Graph, Launch
+
+_OF_FLAGS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
 
 
 @dataclass(frozen=True)
 class _Program:
-    """A program that a component starts, with the options of the release in its image."""
+    """A program that a component starts, with the options of the release in its image.
+
+    `ruling` is what the engine's own parser says to it, which counts more than a table of its options.
+    """
 
     graph: Graph
     component: Component
     launch: Launch
     parsers: tuple[Options, ...]
     chat: bool
+    ruling: Ruling | None = None
 
     @property
     def hands_on(self) -> bool:
@@ -34,14 +42,16 @@ class _Program:
 
     @property
     def written(self) -> Iterator[Written]:
-        return written(self.launch, self.parsers)
+        """Its flags, without those that the engine's own parser has judged."""
+        own = self.parsers[0].by_name
+        return (w for w in written(self.launch, self.parsers) if self.ruling is None or w.spelled in own)
 
     def place(self, given: Written) -> Location:
         return Location(self.graph.file, given.word.line, given.word.column)
 
 
 @check("engine.flags-known", title="Every flag exists in the release that the image carries")
-def flags_known(recipes: Recipes) -> Iterator[Finding]:
+def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding]:
     """A flag that its program does not know, or an abbreviation that could be several, ends it at once; on
     Kubernetes that is a crash loop after the image was pulled. Flags come and go with each release.
 
@@ -49,9 +59,18 @@ def flags_known(recipes: Recipes) -> Iterator[Finding]:
     releases from 1.0.0 on. Of other images and tags the release is not known, so they are not judged; nor is
     what a frontend with --dyn-chat-processor hands on to an engine.
 
+    With --engine-parser it is vLLM's own parser that judges the workers whose image carries the release that
+    is installed here. It names the first error of a command line.
+
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
-    for program in _programs(recipes):
+    if rulings is not None and rulings.reason:
+        yield unknown(
+            f"no engine's own parser was asked: {rulings.reason}",
+            fix="pip install vllm==RELEASE beside dynocheck",
+        )
+    for program in _programs(recipes, rulings):
+        yield from _refused(program, of_flags=True)
         for given in program.written:
             if len(given.meant) > 1:
                 names = sorted(
@@ -68,16 +87,17 @@ def flags_known(recipes: Recipes) -> Iterator[Finding]:
 
 
 @check("engine.values", title="Every flag has a value that it takes")
-def values(recipes: Recipes) -> Iterator[Finding]:
+def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding]:
     """A parser ends a program over a value that is no number where one is due, out of its bounds or none of
     its choices, over a flag without its value, and over a switch that is given one: `--enforce-eager true`.
 
     Judged is what the parsers of the release in the image say; what only the running container could know
-    is not.
+    is not. With --engine-parser it is vLLM's own parser that judges, as for engine.flags-known.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
-    for program in _programs(recipes):
+    for program in _programs(recipes, rulings):
+        yield from _refused(program, of_flags=False)
         for given in program.written:
             if len(given.meant) == 1:
                 problem = _problem(given, given.meant[0])
@@ -90,12 +110,33 @@ def values(recipes: Recipes) -> Iterator[Finding]:
                     )
 
 
-def _programs(recipes: Recipes) -> Iterator[_Program]:
+def _refused(program: _Program, *, of_flags: bool) -> Iterator[Finding]:
+    """What the engine's own parser refuses: a flag, or the value of one."""
+    ruling = program.ruling
+    if ruling is None or ruling.error is None or ruling.error.startswith(_OF_FLAGS) is not of_flags:
+        return
+    named = [w for w in written(program.launch, program.parsers) if _names(ruling.error, w.spelled)]
+    place = program.place(named[0]) if named else Location(ruling.file, ruling.line, ruling.column)
+    yield fail(
+        f"{program.component.name}: {ruling.error}",
+        fix=f"see python3 -m {program.launch.module} --help in its image",
+        evidence={"parser": f"{ruling.engine} {ruling.version}, as it is installed here"},
+        location=place,
+    )
+
+
+def _names(error: str, spelled: str) -> bool:
+    """Whether a parser's error is about a flag: `argument --a/-b: ...`, `unrecognized arguments: --c 1`."""
+    return spelled.replace("_", "-") in re.split(r"[\s/:=,]+", error)
+
+
+def _programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[_Program]:
     """Every program whose flags are known.
 
     :raises Skip: there is none.
     """
     judged, others = False, set()
+    ruled = {(ruling.file, ruling.line, ruling.column): ruling for ruling in rulings or ()}
     for recipe in recipes:
         for graph in recipe.graphs:
             for component in graph.components:
@@ -106,7 +147,8 @@ def _programs(recipes: Recipes) -> Iterator[_Program]:
                         if parsers:
                             judged = True
                             chat = container.variable("DYN_CHAT_PROCESSOR") is not None
-                            yield _Program(graph, component, launch, parsers, chat)
+                            ruling = ruled.get((graph.file, launch.line, launch.column))
+                            yield _Program(graph, component, launch, parsers, chat, ruling)
                         else:
                             others.add(f"{launch.module} in {container.image or 'no image'}")
     if not judged:

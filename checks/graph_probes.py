@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.data.models import find
 from dynocheck.engines import engine_of, running
+from dynocheck.engines.given import model_of
 from dynocheck.engines.sizing import model_id
-from dynocheck.facts import Recipes
+from dynocheck.facts import Recipes, Settings
 from dynocheck.facts.pods import PodTemplate, templates
 from dynocheck.facts.quantity import whole
 from dynocheck.facts.recipe import Component, Container, Graph, Recipe, Value
@@ -17,7 +17,6 @@ _SYSTEM = 9090  # what the operator has the status server of every component lis
 _HTTP = 8000
 _SYSTEM_PATHS = ("/live", "/health", "/metrics")
 _HTTP_PATHS = (*_SYSTEM_PATHS, "/v1/models", "/openapi.json", "/docs")
-_READ = 10**9  # bytes a second that a fast shared file system gives a pod
 _SECONDS = {"initialDelaySeconds": 0, "periodSeconds": 10, "failureThreshold": 3}
 
 
@@ -67,14 +66,15 @@ def probes(recipes: Recipes) -> Iterator[Finding]:
 
 
 @check("graph.startup-budget", title="Engines are given the time that their weights take to read")
-def startup_budget(recipes: Recipes) -> Iterator[Finding]:
+def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Finding]:
     """A container whose startup probe has failed `failureThreshold` times, `periodSeconds` apart, is started
     anew, and reads its weights from the beginning: it never gets ready.
 
-    The time is compared with what reading the weights takes at 1 GB/s, divided by the nodes of a replica:
-    less is too little but for the fastest local disks, and more no promise, for engines compile and capture
-    graphs after it. A component without a startup probe gets the operator's, which gives two hours. Models
-    outside of the table are not judged.
+    The time is compared with what reading the weights takes, divided by the nodes of a replica. How fast a
+    pod reads depends on the site: `read-gigabytes` of the configuration's `[thresholds]` says it in GB a
+    second, 1 unless it is set. More time than that is no promise, for engines compile and capture graphs
+    after it. A component without a startup probe gets the operator's, which gives two hours. Models whose
+    size is not known are not judged.
 
     Fix: startupProbe: {httpGet: {path: /live, port: 9090}, periodSeconds: 10, failureThreshold: 360}
     """
@@ -84,16 +84,22 @@ def startup_budget(recipes: Recipes) -> Iterator[Finding]:
         if size is None:
             continue
         judged = True
-        given, needed = _budget(probe.value), round(size / _READ / probe.component.nodes)
+        speed = settings.read_gigabytes
+        given, needed = _budget(probe.value), round(size / 1e9 / speed / probe.component.nodes)
         if given < needed:
             yield warn(
                 f"{probe.component.name} has {given} s to start, and {size / 1e9:.0f} GB of weights to read, "
-                f"which at 1 GB/s take {needed} s",
-                fix=f"set failureThreshold: {-(-2 * needed // _number_of(probe.value, 'periodSeconds'))}",
+                f"which take {needed} s at {speed:g} GB/s{_nodes(probe.component)}",
+                fix=f"set failureThreshold: {-(-2 * needed // _number_of(probe.value, 'periodSeconds'))}, "
+                "or set read-gigabytes to what a pod reads there a second",
                 location=_threshold(probe),
             )
     if not judged:
         raise Skip("no startup probe of its own for an engine whose weights are known")
+
+
+def _nodes(component: Component) -> str:
+    return f" on each of {component.nodes} nodes" if component.nodes > 1 else ""
 
 
 def _threshold(probe: _Probe) -> Location:
@@ -106,7 +112,7 @@ def _weights(probe: _Probe) -> float | None:
     for engine in running(probe.graph):
         if engine.component is probe.component and engine.container is probe.component.main:
             name = model_id(probe.recipe, engine.container.mounts, engine.model)
-            row = find(name) if name is not None else None
+            row = model_of(probe.recipe, probe.graph, engine.model, name) if engine.model else None
             return row.weight_bytes if row is not None else None
     return None
 

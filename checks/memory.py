@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.engines.given import described
 from dynocheck.engines.memory import GIB, Room
 from dynocheck.engines.sizing import Sized, sized
 from dynocheck.facts import Recipes
@@ -15,8 +16,10 @@ def weights_fit(recipes: Recipes) -> Iterator[Finding]:
     What a GPU holds follows from the model's configuration, how it is split, and the precision that it is
     stored in. The GPU is the product that the pods must run on by a nodeSelector or required affinity, else
     the largest known here: what fails fits on none. Nothing is added for activations, CUDA graphs and
-    the like, so a pass is no promise. Models that are not in the table are not judged, nor are weights that
-    the engine quantizes or offloads while it loads them.
+    the like, so a pass is no promise. A model that is not in the table is judged by its `config.json`, with
+    `model.safetensors.index.json` beside it, where the recipe holds them: in a folder of the model's name,
+    or in a folder whose graphs load this one model. Weights that the engine quantizes or offloads while it
+    loads them are not judged.
 
     Fix: raise the tensor parallel size and nvidia.com/gpu, or take a checkpoint in a smaller precision
     """
@@ -65,10 +68,18 @@ def _judged(recipes: Recipes) -> Iterator[tuple[Sized, Room]]:
 
 
 def _reason(each: Sized) -> str:
-    if each.name is None:
-        return f"which model {each.component.name} loads cannot be told from the recipe"
     if each.model is None:
-        return f"the table of models does not have {each.name}"
+        found = described(each.recipe, each.graph, each.told or "")
+        if found is not None:
+            how = "which cannot be read" if found.problems else "in a way not known here"
+            return f"{each.name or each.told} is described by {found.file}, {how}"
+    if each.name is None:
+        return (
+            f"which model {each.component.name} loads cannot be told from the recipe; "
+            "the config.json of the model in its folder would do"
+        )
+    if each.model is None:
+        return f"the table of models does not have {each.name}; its config.json in the recipe would do"
     if each.memory is None:
         return f"the table of GPUs does not have the memory of {each.product}"
     return f"how {each.component.name} loads {each.name} cannot be told from its arguments"

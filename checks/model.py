@@ -4,9 +4,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.checks.model_pages import misnamed
 from dynocheck.engines import engine_of
 from dynocheck.facts import Recipes
-from dynocheck.facts.recipe import Benchmark, Component, Container, Graph, Launch, Recipe
+from dynocheck.facts.recipe import Benchmark, Component, Container, Download, Graph, Launch, Recipe
 
 
 @dataclass(frozen=True)
@@ -30,11 +31,11 @@ class _Served:
         return variable is not None and variable.value in ("1", "true", "True", "yes", "on")
 
 
-@check("model.same-everywhere", title="Download, workers and benchmark mean the same model")
+@check("model.same-everywhere", title="Download, workers, benchmark and README mean the same model")
 def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
-    """The model's name stands in the download Job, in every worker and in the benchmark. Where they differ,
-    weights are fetched twice or not found, prefill and decode do not fit together, or every request is
-    answered with 404.
+    """The model's name stands in the download Job, in every worker, in the benchmark and in the requests that
+    a README shows. Where they differ, weights are fetched twice or not found, prefill and decode do not fit
+    together, or every request is answered with 404.
 
     What is loaded by a path in the container is compared by the name it is served under.
 
@@ -46,12 +47,34 @@ def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
         judged = judged or bool(served)
         for graph in recipe.graphs:
             yield from _agree([s for s in served if s.graph is graph])
-        for worker in served:
-            yield from _downloaded(recipe, worker)
+        yield from _downloaded(recipe, served)
         for benchmark in recipe.benchmarks:
             yield from _asked(benchmark, served)
+        yield from misnamed(recipe)
     if not judged:
         raise Skip("no worker that loads a model")
+
+
+@check("model.config", title="Every config.json of a model can be read")
+def config(recipes: Recipes) -> Iterator[Finding]:
+    """A model that the table does not have is judged by the `config.json` that lies in its recipe, and by the
+    `model.safetensors.index.json` and `hf_quant_config.json` beside it. One that cannot be read leaves
+    memory.* and parallelism.* without a verdict on it, and an engine that is given it does not start.
+
+    Fix: hf download MODEL config.json model.safetensors.index.json --local-dir DIR
+    """
+    configs = [(recipe, found) for recipe in recipes for found in recipe.configs]
+    if not configs:
+        raise Skip("no config.json of a model")
+    for recipe, found in configs:
+        hollow = {each.path for each in recipe.hollow}  # which structure.files tells
+        for file, problem in found.problems:
+            if file not in hollow:
+                yield warn(
+                    problem.message,
+                    fix=f"hf download MODEL {file.rpartition('/')[2]} --local-dir {found.folder}",
+                    location=Location(file, problem.line, problem.column),
+                )
 
 
 def _served(graph: Graph) -> Iterator[_Served]:
@@ -83,18 +106,38 @@ def _is_hub_id(model: str) -> bool:
     return model.count("/") == 1 and not model.startswith(("/", ".", "~"))
 
 
-def _downloaded(recipe: Recipe, worker: _Served) -> Iterator[Finding]:
-    fetched = [download.model for download in recipe.downloads]
-    if worker.model is None or not _is_hub_id(worker.model) or not fetched or None in fetched:
+def _downloaded(recipe: Recipe, workers: Sequence[_Served]) -> Iterator[Finding]:
+    """Models that workers load by their hub id, and that nothing downloads."""
+    fetched = {download.model for download in recipe.downloads}
+    loaded = {worker.model for worker in workers if worker.model and _is_hub_id(worker.model)}
+    if not fetched or None in fetched or loaded <= fetched:
         return
-    if worker.model not in fetched:
-        names = ", ".join(sorted({name for name in fetched if name}))
-        message = f"{worker.component.name} loads {worker.model}, the recipe downloads {names}"
-        fix = f"download {worker.model} in model-cache/, or load what is downloaded"
-        if worker.offline:
-            yield fail(f"{message}, and HF_HUB_OFFLINE is set", fix=fix, location=worker.place)
-        else:
-            yield warn(f"{message}: each pod fetches its own", fix=fix, location=worker.place)
+    agreed = len(loaded) == 1 and all(worker.model in loaded for worker in workers)
+    if agreed and len(recipe.downloads) == 1 and len(workers) > 1:
+        yield _downloads_another(recipe.downloads[0], workers)  # one against all: it is the Job
+        return
+    names = ", ".join(sorted(name for name in fetched if name))
+    for worker in workers:
+        if worker.model in loaded - fetched:
+            message = f"{worker.component.name} loads {worker.model}, the recipe downloads {names}"
+            fix = f"download {worker.model} in model-cache/, or load what is downloaded"
+            if worker.offline:
+                yield fail(f"{message}, and HF_HUB_OFFLINE is set", fix=fix, location=worker.place)
+            else:
+                yield warn(f"{message}: each pod fetches its own", fix=fix, location=worker.place)
+
+
+def _downloads_another(download: Download, workers: Sequence[_Served]) -> Finding:
+    """The only download, of what none of several workers loads."""
+    offline = [worker for worker in workers if worker.offline]
+    message = f"downloads {download.model}, every worker loads {workers[0].model}"
+    say, ends = (fail, ", and HF_HUB_OFFLINE is set") if offline else (warn, ": each pod fetches its own")
+    return say(
+        message + ends,
+        fix=f"download {workers[0].model}, or load what is downloaded",
+        evidence={"workers": len(workers)},
+        location=Location(download.file, download.line, download.column),
+    )
 
 
 def _asked(benchmark: Benchmark, served: Sequence[_Served]) -> Iterator[Finding]:

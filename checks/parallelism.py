@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.engines import Parallelism, engine_of
+from dynocheck.engines.misread import misread
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe import Component, Graph
 
@@ -14,7 +15,8 @@ def gpus_match(recipes: Recipes) -> Iterator[Finding]:
     Expert parallelism and SGLang's attention data parallelism divide the ranks that are there.
 
     With fewer GPUs than ranks the engine does not start. More than that stand idle and are paid for.
-    Arguments count wherever the engine reads them: flags, variables, engine YAML.
+    Arguments count wherever the engine reads them: flags, variables, engine YAML. An engine that ends over a
+    flag that was to split it is judged once engine.flags-known and engine.values have nothing to say.
 
     Fix: make nvidia.com/gpu times the nodes of a replica equal the product of the parallel sizes
     """
@@ -31,11 +33,11 @@ def gpus_match(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _splits(graph: Graph, component: Component) -> Iterator[Parallelism | None]:
-    """How each engine that a component starts is split."""
+    """How each engine that a component starts is split, where it starts at all."""
     for container in component.containers:
         for launch in container.launches:
             engine = engine_of(launch)
-            if engine is not None:
+            if engine is not None and not misread(launch, container.image or ""):
                 yield engine.parallelism(engine.arguments(container, launch, graph.file))
 
 

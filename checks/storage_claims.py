@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.storage_recipes import place_of
-from dynocheck.data.models import find
+from dynocheck.engines.given import downloaded
 from dynocheck.facts import Recipes
 from dynocheck.facts.pods import templates
 from dynocheck.facts.quantity import quantity
@@ -143,7 +143,7 @@ def _weights(recipe: Recipe) -> dict[tuple[str, str], dict[str, float]]:
     """The bytes of each model that a file downloads to a claim."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for download in recipe.downloads:
-        target, row = place_of(download), find(download.model) if download.model else None
+        target, row = place_of(download), downloaded(recipe, download.model) if download.model else None
         if target is not None and row is not None and download.model is not None:
             claim = target.partition(":")[0]
             found.setdefault((download.file, claim), {})[download.model] = row.disk_bytes

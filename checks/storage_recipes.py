@@ -192,6 +192,9 @@ def _in_cache(recipe: Recipe, engine: Running, model: str, place: Location) -> I
     if not cached and any(download.model is None for download in recipe.downloads):
         return  # of which one may fill the cache
     targets = sorted({target for each in fetched if (target := place_of(each)) is not None})
+    declared = {claim.name for claim in recipe.claims}
+    if declared and not any(target.partition(":")[0] in declared for target in targets):
+        return  # storage.claim-declared tells: those Jobs never start
     where = f"its hub cache is {there}" if there else f"its hub cache {home} is on no claim"
     if targets:
         yield warn(

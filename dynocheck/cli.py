@@ -123,16 +123,19 @@ def preflight(recipes: tuple[str, ...], **given: Any) -> int:
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--cluster", is_flag=True, help="Look at the live cluster too.")
 @click.option("--crds", multiple=True, metavar="DIR", help="Definitions that judge custom objects exactly.")
+@click.option("--engine-parser", is_flag=True, help="Flags are judged by vLLM itself, as installed here.")
 @click.option("--diff", metavar="REV", help="Only what is not as it was at this git revision counts.")
 @_reporting
 @_baselines
 @_choosing
 @_reaching
-def recipe(paths: tuple[str, ...], cluster: bool, crds: tuple[str, ...], **given: Any) -> int:
+def recipe(
+    paths: tuple[str, ...], cluster: bool, crds: tuple[str, ...], engine_parser: bool, **given: Any
+) -> int:
     """Judge recipe folders, variants, manifests, or a folder of models; offline."""
     from dynocheck.commands import recipe
 
-    return recipe.run(_choices(**given), paths, cluster=cluster, crds=crds)
+    return recipe.run(_choices(**given), paths, cluster=cluster, crds=crds, engine_parser=engine_parser)
 
 
 @cli.command()

@@ -255,6 +255,8 @@ def test_a_warning_counts_where_strict(own: Path) -> None:
     [
         ("colour = 1", "unknown field `colour`"),
         ("thresholds = { kubernetes = '1.30' }", "unknown field `kubernetes`"),
+        ("thresholds = { read-gigabytes = 0 }", "Expected `float` > 0"),
+        ("thresholds = { read-gigabytes = nan }", "Expected `float`"),
         ("select = 'graph'", "Expected `array`, got `str`"),
         ("levels = { 'graph.frontend' = 'loud' }", "Invalid enum value 'loud'"),
         ("select = ['no.such']", "no check here matches 'no.such'"),

@@ -1,14 +1,26 @@
 """`dynocheck recipe`: judge recipe folders, variants or manifests, offline unless a cluster is added."""
 
+from typing import Any
+
 from dynocheck.commands.judging import Scene, judge
 from dynocheck.commands.setting import Choices
 from dynocheck.errors import UsageError
 from dynocheck.facts import RecipeFact
 from dynocheck.facts.definitions import DefinitionPaths
+from dynocheck.facts.engines import EngineParsers
 
 
-def run(choices: Choices, paths: tuple[str, ...], *, cluster: bool, crds: tuple[str, ...] = ()) -> int:
+def run(
+    choices: Choices,
+    paths: tuple[str, ...],
+    *,
+    cluster: bool,
+    crds: tuple[str, ...] = (),
+    engine_parser: bool = False,
+) -> int:
     if not paths and choices.snapshot is None:
         raise UsageError("no recipe named: dynocheck recipe PATH...")
-    scene = Scene(sources={DefinitionPaths: DefinitionPaths(crds)} if crds else {})
+    sources: dict[type, Any] = {DefinitionPaths: DefinitionPaths(crds)} if crds else {}
+    sources |= {EngineParsers: EngineParsers(("vllm",))} if engine_parser else {}
+    scene = Scene(sources=sources)
     return judge("recipe", choices, RecipeFact, recipes=paths, cluster=cluster, scene=scene)

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 
@@ -11,6 +11,10 @@ from dynocheck.data import text
 # Bits a weight takes, with the scales that belong to it: one of 8 bits for 32 weights in MXFP4, for 16 in
 # NVFP4.
 BITS = {"bf16": 16.0, "fp8": 8.0, "mxfp4": 4.25, "nvfp4": 4.5}
+_MUCH = 0.9  # of what a configuration says: a checkpoint that is smaller is stored in less
+
+Size = Annotated[int, msgspec.Meta(ge=0, le=2**50)]
+Count = Annotated[int, msgspec.Meta(ge=1, le=2**50)]
 
 
 class Precisions(msgspec.Struct, frozen=True):
@@ -30,32 +34,37 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     they lie on disk, and an engine loads them only for speculation. Of the `layers`, `windowed` ones attend
     to the last `window` tokens. `cache` is the precision of the KV cache that the checkpoint itself asks
     for.
+
+    `checkpoint` are the bytes of its weight files, 0 where nobody says them. An `opaque` model is stored in
+    a precision not known here: of its weights nothing but that is known.
     """
 
     names: tuple[str, ...]
-    layers: int
-    hidden: int
-    heads: int
-    kv_heads: int
-    head_size: int
-    vocabulary: int
-    context: int
-    intermediate: int
+    layers: Count
+    hidden: Count
+    heads: Count
+    kv_heads: Count
+    head_size: Count
+    vocabulary: Count
+    context: Count
+    intermediate: Size
     tied: bool = False
-    dense: int = 0
-    experts: int = 0
-    expert_intermediate: int = 0
-    shared: int = 0
-    drafting: int = 0
-    latent: int = 0
-    query_latent: int = 0
-    rope: int = 0
-    value_size: int = 0
-    window: int = 0
-    windowed: int = 0
+    dense: Size = 0
+    experts: Size = 0
+    expert_intermediate: Size = 0
+    shared: Size = 0
+    drafting: Size = 0
+    latent: Size = 0
+    query_latent: Size = 0
+    rope: Size = 0
+    value_size: Size = 0
+    window: Size = 0
+    windowed: Size = 0
     stored: Precisions = Precisions()
-    block: int = 0
+    block: Size = 0
     cache: str = "bf16"
+    checkpoint: Size = 0
+    opaque: bool = False
     source: str
 
     @property
@@ -96,11 +105,15 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def weight_bytes(self) -> float:
         """Bytes that an engine loads, but for norms and biases: less than a thousandth of them."""
+        if self.opaque:
+            return float(self.checkpoint)
         return self.vocabulary_bytes + self.attention_bytes + self.mlp_bytes + self.expert_bytes
 
     @property
     def disk_bytes(self) -> float:
         """Bytes of the checkpoint: with the drafting layers, which bring a vocabulary of their own."""
+        if self.checkpoint:
+            return float(self.checkpoint)
         each = (
             self.attention_layer * BITS[self.stored.attention] / 8
             + self._experts_layer
@@ -119,19 +132,26 @@ def find(name: str) -> Model | None:
     return _models().get(name.lower())
 
 
-def of_config(config: Mapping[str, Any], name: str, source: str) -> Model | None:
+def of_config(
+    config: Mapping[str, Any], name: str, source: str, checkpoint: int | None = None
+) -> Model | None:
     """What a `config.json` of the Hugging Face hub describes, or None when it is not of a kind known here.
 
     :param name: the model's hub id.
+    :param checkpoint: bytes of its weight files. One that is quantized in a way not known here can only be
+        judged by them.
     """
-    kind = (config.get("architectures") or [None])[0]
-    stored = _stored(config)
-    if kind not in _KINDS or stored is None:
-        return None
     try:
-        return msgspec.convert(_KINDS[kind](config) | stored | {"names": [name], "source": source}, Model)
-    except (KeyError, TypeError, msgspec.ValidationError):
+        kind = (config.get("architectures") or [None])[0]
+        named = {"names": [name], "source": source}
+        found = msgspec.convert(_KINDS[kind](config) | _stored(config) | named, Model)
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
         return None
+    if checkpoint and checkpoint < _MUCH * found.disk_bytes and not found.opaque:
+        found = msgspec.structs.replace(found, opaque=True, cache="unknown")  # and its config does not say so
+    if found.opaque and (not checkpoint or found.drafting):
+        return None
+    return msgspec.structs.replace(found, checkpoint=checkpoint or 0)
 
 
 def _dense(config: Mapping[str, Any]) -> dict[str, Any]:
@@ -149,6 +169,18 @@ def _dense(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
+def _qwen(config: Mapping[str, Any]) -> dict[str, Any]:
+    if config.get("use_sliding_window"):
+        raise KeyError("layers of two kinds")
+    return _dense(config)
+
+
+def _mistral(config: Mapping[str, Any]) -> dict[str, Any]:
+    if config["sliding_window"] is not None:
+        raise KeyError("a window in every layer")
+    return _dense(config)
+
+
 def _mixtral(config: Mapping[str, Any]) -> dict[str, Any]:
     return _dense(config) | {
         "experts": config["num_local_experts"],
@@ -159,7 +191,7 @@ def _mixtral(config: Mapping[str, Any]) -> dict[str, Any]:
 def _qwen_moe(config: Mapping[str, Any]) -> dict[str, Any]:
     if config.get("decoder_sparse_step", 1) != 1 or config.get("mlp_only_layers"):
         raise KeyError("layers of two kinds")
-    return _dense(config) | {
+    return _qwen(config) | {
         "experts": config["num_experts"],
         "expert_intermediate": config["moe_intermediate_size"],
     }
@@ -189,7 +221,9 @@ def _deepseek(config: Mapping[str, Any]) -> dict[str, Any]:
 
 _KINDS = {
     "LlamaForCausalLM": _dense,
-    "Qwen3ForCausalLM": _dense,
+    "MistralForCausalLM": _mistral,
+    "Qwen2ForCausalLM": _qwen,
+    "Qwen3ForCausalLM": _qwen,
     "MixtralForCausalLM": _mixtral,
     "Qwen3MoeForCausalLM": _qwen_moe,
     "GptOssForCausalLM": _gpt_oss,
@@ -197,17 +231,29 @@ _KINDS = {
 }
 
 
-def _stored(config: Mapping[str, Any]) -> dict[str, Any] | None:
-    """The precisions of its weights, None when they are of a kind not known here."""
+def _stored(config: Mapping[str, Any]) -> dict[str, Any]:
+    """The precisions of its weights.
+
+    :raises ValueError: it does not say them, or it is not loaded as it is stored.
+    """
     quantized = config.get("quantization_config")
+    loaded = config.get("torch_dtype", config.get("dtype"))
+    if loaded not in ("bfloat16", "float16") and (loaded is not None or not quantized):
+        raise ValueError("neither BF16 nor FP16")
     if not quantized:
-        return {} if config.get("torch_dtype", config.get("dtype")) in ("bfloat16", "float16") else None
+        return {}
     if quantized.get("quant_method") == "mxfp4":
         return {"stored": {"experts": "mxfp4"}}
     if quantized.get("quant_method") == "fp8":
         block = quantized.get("weight_block_size") or [0]
         return {"stored": dict.fromkeys(("attention", "mlp", "experts"), "fp8"), "block": block[0]}
-    return None
+    return {"opaque": True, "cache": "unknown" if _says(quantized, "kv_cache") else "bf16"}
+
+
+def _says(quantized: Mapping[str, Any], word: str) -> bool:
+    """Whether a quantization has something of this name in it, here or a level below."""
+    levels = [quantized, *(below for below in quantized.values() if isinstance(below, dict))]
+    return any(word in key and value for level in levels for key, value in level.items())
 
 
 @cache

@@ -76,6 +76,9 @@ class Room:
 
 def weights(model: Model, sharding: Sharding) -> float:
     """Bytes of weights on one GPU, at least."""
+    if model.opaque:
+        ranks = max(sharding.tensor, sharding.experts if model.experts else 1)
+        return model.checkpoint / ranks / sharding.pipeline
     kept = model.kv_heads / max(1, sharding.attention)
     repeated = max(1.0, 1 / kept) if not model.latent else 1.0  # a KV head is held whole
     shared = model.vocabulary_bytes + model.mlp_bytes

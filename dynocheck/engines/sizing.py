@@ -6,10 +6,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from dynocheck.data import gpus
-from dynocheck.data.models import Model, find
+from dynocheck.data.models import Model
 from dynocheck.engines.arguments import Arguments
 from dynocheck.engines.base import Engine, engine_of
+from dynocheck.engines.given import model_of
 from dynocheck.engines.memory import GIB, Budget, Room, room
+from dynocheck.engines.misread import misread
 from dynocheck.facts.placement import Placement, placements
 from dynocheck.facts.recipe import Component, Graph, Launch, Mount, Recipe
 
@@ -21,9 +23,11 @@ _CACHED = re.compile(r"/models--([^/]+?)--([^/]+)(/|$)")  # a folder of the hub'
 class Sized:
     """An engine, the model that it loads and what of that a GPU holds.
 
-    `model` is None where it is not in the table, `budget` where an argument cannot be known or changes what
-    is loaded, `room` where one of the two is missing. `memory` is that of one GPU in bytes: of the product
-    that the component's pods must run on, which `product` names, or else of the largest there is.
+    `told` is the model as the engine is told it, `name` its hub id, or the same where only the recipe
+    describes it. `model` is None where neither the table nor the recipe does, `budget` where an argument
+    cannot be known or changes what is loaded, `room` where one of the two is missing. `memory` is that of
+    one GPU in bytes: of the product that the component's pods must run on, which `product` names, or else of
+    the largest there is.
     """
 
     recipe: Recipe
@@ -32,6 +36,7 @@ class Sized:
     launch: Launch
     image: str
     engine: Engine
+    told: str | None
     name: str | None
     model: Model | None
     arguments: Arguments
@@ -57,9 +62,10 @@ def _engines(recipe: Recipe, graph: Graph, component: Component, placement: Plac
             if engine is None:
                 continue
             given = engine.arguments(container, launch, graph.file)
-            name = model_id(recipe, (*container.mounts, *component.claims), engine.model(given))
-            model = find(name) if name else None
-            budget = engine.budget(given)
+            told = engine.model(given)
+            name = model_id(recipe, (*container.mounts, *component.claims), told)
+            model = model_of(recipe, graph, told, name) if told else None
+            budget = None if misread(launch, container.image or "") else engine.budget(given)
             left = None
             if (
                 model is not None
@@ -75,7 +81,8 @@ def _engines(recipe: Recipe, graph: Graph, component: Component, placement: Plac
                 launch=launch,
                 image=container.image or "",
                 engine=engine,
-                name=name,
+                told=told,
+                name=name or (told if model is not None else None),
                 model=model,
                 arguments=given,
                 budget=budget,

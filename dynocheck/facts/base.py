@@ -1,7 +1,7 @@
 """What every fact is."""
 
 from collections.abc import Iterator
-from typing import Generic, TypeVar
+from typing import Annotated, Generic, TypeVar
 
 import msgspec
 
@@ -29,11 +29,13 @@ class Settings(Fact, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
     `kubernetes_version` is the lowest minor version accepted. The default is what Dynamo's
     installation guide and its Helm chart (`kubeVersion`) ask for. Credentials that end within
-    `credentials_hours` are warned of.
+    `credentials_hours` are warned of. `read_gigabytes` is how many GB a second a pod reads of its
+    weights; 1 is an assumption, not a measurement, for that depends on the volume they lie on.
     """
 
     kubernetes_version: str = "1.30"
     credentials_hours: int = 24
+    read_gigabytes: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0
 
 
 class Unavailable(Exception):

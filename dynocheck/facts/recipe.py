@@ -307,7 +307,8 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
 
     `folder` is relative to the claim it lies on, so that it compares across mounts; None when none is named.
     `cached` says that none is, and the model goes to the cache of the Hugging Face hub. `revision` is the
-    one that is asked for, None when it is the hub's main one or cannot be told.
+    one that is asked for, None when it is the hub's main one or cannot be told. `path` is the folder as the
+    container knows it, where one is named.
     """
 
     file: str
@@ -315,6 +316,7 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     folder: str | None
     cached: bool
     revision: str | None = None
+    path: str | None = None
     container: Container
     line: int
     column: int
@@ -370,6 +372,25 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     rows: tuple[Row, ...] = ()
 
 
+class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
+    """A `config.json` of the Hugging Face hub that lies in a recipe: what it says, and what is wrong with it.
+
+    `scope` is the folder whose graphs it may be of, and those below: the one it lies in, or the model's when
+    that is `model-cache/`. `checkpoint` are the bytes of all weights, by the index beside it; None when it
+    has none. What a `hf_quant_config.json` beside it says is in `config` as `quantization_config`.
+    """
+
+    file: str
+    scope: str
+    config: dict[str, Any] = {}
+    checkpoint: int | None = None
+    problems: tuple[tuple[str, Problem], ...] = ()
+
+    @property
+    def folder(self) -> str:
+        return self.file.rpartition("/")[0]
+
+
 class Hollow(msgspec.Struct, frozen=True):
     """A file without what it is there for: `why` is pointer (of Git LFS), dangling (a link) or empty."""
 
@@ -394,6 +415,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     pages: tuple[Page, ...] = ()
     ignores: tuple[Ignore, ...] = ()
     hollow: tuple[Hollow, ...] = ()
+    configs: tuple[ModelConfig, ...] = ()
 
     @property
     def judged(self) -> Iterator[SourceFile]:

@@ -10,7 +10,8 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.errors import UsageError
-from dynocheck.facts.recipe import Hollow, Manifest, Problem, Recipe, Role, SourceFile
+from dynocheck.facts.recipe import Hollow, Manifest, ModelConfig, Problem, Recipe, Role, SourceFile
+from dynocheck.recipe.configs import model_config
 from dynocheck.recipe.documents import read
 from dynocheck.recipe.graphs import created_claims, graph, is_graph
 from dynocheck.recipe.hollow import hollow_files
@@ -116,6 +117,7 @@ def _folder(path: Path) -> Recipe:
     rendered: set[Path] = set()
     pages: list[Path] = []
     hollow: list[Hollow] = []
+    configs: list[ModelConfig] = []
 
     def unreadable(error: OSError) -> None:
         problem = Problem(_reason(error))
@@ -131,6 +133,8 @@ def _folder(path: Path) -> Recipe:
         role = Role.KUSTOMIZE if folder in rendered else Role.MANIFEST
         reads.extend(_file(folder / leaf, role) for leaf in sorted(leaves) if leaf.endswith(_SUFFIXES))
         pages.extend(folder / leaf for leaf in sorted(leaves) if is_page(leaf))
+        above = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
+        configs.extend(filter(None, [model_config(folder, leaves, shown(above), _text, shown)]))
         hollow.extend(Hollow(shown(folder / leaf), why) for leaf, why in hollow_files(folder, sorted(leaves)))
     shape = "model" if _is_model(path) else "variant"
     context = _context(path) if shape == "variant" else []
@@ -141,6 +145,7 @@ def _folder(path: Path) -> Recipe:
         ignores=(*recipe.ignores, *(i for found, text in texts for i in in_markdown(shown(found), text))),
         pages=tuple(page(text, found, path, shown(found)) for found, text in texts),
         hollow=tuple(hollow),
+        configs=tuple(configs),
     )
 
 

@@ -22,7 +22,8 @@ _SHELLS = ("sh", "bash", "shell", "console", "zsh", "shell-session")
 _UNKNOWN = "\ue000"
 _HINT = re.compile(r"<[A-Za-z][^<>\n]*>|\.\.\.|…")
 _VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_OTHER_EXPANSION = re.compile(r"\$\(|`|\$\{|\$[@*#?$!-]|\*|\{[^}]*,")
+_OTHER_EXPANSION = re.compile(r"\$\(|`|\$\{|\$[@*#?$!-]")
+_PATTERN = re.compile(r"\*|\{[^}]*,")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//")
 _HTML_ANCHOR = re.compile(r"""<a\s+(?:name|id)=["']([^"']+)["']""")
@@ -129,7 +130,10 @@ def _known(word: str, variables: dict[str, str]) -> str | None:
     if _UNKNOWN in word:
         return None
     full = _VARIABLE.sub(lambda found: variables.get(found[1] or found[2], _UNKNOWN), word)
-    return None if _UNKNOWN in full or _OTHER_EXPANSION.search(full) else full
+    pattern = '"' not in full and _PATTERN.search(
+        full
+    )  # JSON was quoted, or a shell would not keep its quotes
+    return None if _UNKNOWN in full or pattern or _OTHER_EXPANSION.search(full) else full
 
 
 def _files(commands: Iterable[tuple[Word, ...]], folder: Path) -> Iterator[Mention]:

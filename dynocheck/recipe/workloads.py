@@ -43,6 +43,7 @@ def _download(file: str, container: Container, fetched: Fetched, place: tuple[in
         folder=container.on_claim(fetched.folder) if fetched.folder else None,
         cached=fetched.cached,
         revision=fetched.revision,
+        path=fetched.folder,
         container=container,
         line=place[0],
         column=place[1],

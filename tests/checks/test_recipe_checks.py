@@ -144,6 +144,23 @@ def test_another_model_is_downloaded(tmp_path: Path) -> None:
     assert [o for o, _ in said(model.same_everywhere, offline)] == ["fail"]
 
 
+def test_a_job_that_downloads_what_nobody_loads_is_told_once(tmp_path: Path) -> None:
+    download = DOWNLOAD.replace("MODEL", "Qwen/Qwen3-0.6B-FP8")
+    pair = worker("p", role="prefill") + worker("d", role="decode")
+    given = recipes(tmp_path, download=download, deploy=GRAPH + FRONTEND + pair)
+    (finding,) = found(model.same_everywhere, given)
+    assert finding.message.startswith("downloads Qwen/Qwen3-0.6B-FP8, every worker loads Qwen/Qwen3-0.6B:")
+    assert finding.location is not None
+    assert finding.location.file == str(tmp_path / "download.yaml")
+
+
+def test_workers_that_differ_are_each_told(tmp_path: Path) -> None:
+    download = DOWNLOAD.replace("MODEL", "Qwen/Qwen3-0.6B-FP8")
+    pair = worker("p") + worker("q").replace("Qwen/Qwen3-0.6B", "Qwen/Qwen3-8B")
+    given = recipes(tmp_path, download=download, deploy=GRAPH + FRONTEND + pair)
+    assert [message.partition(" loads")[0] for _, message in said(model.same_everywhere, given)] == ["p", "q"]
+
+
 def test_prefill_and_decode_are_of_one_model(tmp_path: Path) -> None:
     pair = worker("p", role="prefill") + worker("d", role="decode")
     assert said(model.same_everywhere, recipes(tmp_path / "a", deploy=GRAPH + FRONTEND + pair)) == []

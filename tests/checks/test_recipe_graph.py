@@ -9,6 +9,7 @@ import pytest
 
 from dynocheck.checks import graph as graphs
 from dynocheck.checks import graph_images, graph_placement, graph_probes
+from dynocheck.facts import Settings
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.manifests import FRONTEND, engine, graph, job, written
 
@@ -249,13 +250,31 @@ def test_time_to_start(tmp_path: Path, probe: dict[str, int], nodes: int, expect
     """Qwen3-32B is 65 GB, so that 66 s are needed at least."""
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, **probe}}
     more: dict[str, Any] = {"multinode": {"nodeCount": nodes}} if nodes > 1 else {}
-    assert outcomes(graph_probes.startup_budget, tmp_path, graph(engine(main=held, **more))) == expected
+    given = recipes(tmp_path, deploy=written(graph(engine(main=held, **more))))
+    assert [outcome for outcome, _ in said(graph_probes.startup_budget, given, Settings())] == expected
+
+
+@pytest.mark.parametrize(
+    ("speed", "nodes", "says"),
+    [
+        (1.0, 1, "take 66 s at 1 GB/s"),
+        (0.25, 2, "take 131 s at 0.25 GB/s on each of 2 nodes"),
+        (2.0, 1, None),
+    ],
+)
+def test_a_site_says_how_fast_its_pods_read(
+    tmp_path: Path, speed: float, nodes: int, says: str | None
+) -> None:
+    held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, "failureThreshold": 6}}
+    given = recipes(tmp_path, deploy=written(graph(engine(main=held, multinode={"nodeCount": nodes}))))
+    messages = [m for _, m in said(graph_probes.startup_budget, given, Settings(read_gigabytes=speed))]
+    assert [says is not None and says in message for message in messages] == ([True] if says else [])
 
 
 def test_the_time_of_a_model_that_is_not_known_is_not_guessed(tmp_path: Path) -> None:
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}}}
     given = recipes(tmp_path, deploy=written(graph(engine(main=held, model="org/unheard-of"))))
-    assert "weights are known" in skipped(graph_probes.startup_budget, given)
+    assert "weights are known" in skipped(graph_probes.startup_budget, given, Settings())
 
 
 # graph.placement

@@ -23,7 +23,7 @@ from dynocheck.checks import (
     storage_claims,
     storage_recipes,
 )
-from dynocheck.facts import Recipes
+from dynocheck.facts import Recipes, Settings
 from dynocheck.recipe.discover import load
 
 ROOT = Path(__file__).parents[2] / "recipes"
@@ -149,8 +149,9 @@ SEEDS = [
 
 def told(check: Any, recipes: Recipes) -> set[tuple[str, str, str]]:
     """The message and the line of each finding, and whose file it is."""
+    given = {Recipes: recipes, Settings: Settings()}
     try:
-        findings = list(check(recipes) or ())
+        findings = list(check(**{need.parameter: given.get(need.fact) for need in check.needs}) or ())
     except Skip:
         return set()
     places = [(finding.message, finding.location) for finding in findings if finding.location]

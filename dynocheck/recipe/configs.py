@@ -1,0 +1,99 @@
+"""The `config.json` of a model that lies in a recipe, with the index of its weights beside it.
+
+What the files say: https://huggingface.co/docs/transformers/main_classes/configuration, and of
+`model.safetensors.index.json` https://huggingface.co/docs/safetensors/metadata_parsing.
+"""
+
+import json
+from collections.abc import Callable, Collection
+from pathlib import Path
+from typing import Any
+
+from dynocheck.facts.recipe import ModelConfig, Problem
+
+CONFIG = "config.json"
+INDEX = "model.safetensors.index.json"
+QUANTIZED = "hf_quant_config.json"  # what ModelOpt writes beside the configuration
+_DEEPEST = 50
+_LARGEST = 2**50  # bytes: no checkpoint is
+
+Text = Callable[[Path], str]
+Named = Callable[[Path], str]
+
+
+def model_config(
+    folder: Path, leaves: Collection[str], scope: str, text: Text, named: Named
+) -> ModelConfig | None:
+    """The model that a folder describes, or None when no file of it does.
+
+    A file of that name which says neither an architecture nor a type of model is another program's.
+
+    :param leaves: the names of its files.
+    :param scope: the folder whose graphs may mean it.
+    :param text: reads a file.
+    :param named: a path as it is told.
+    """
+    if CONFIG not in leaves:
+        return None
+    problems: list[tuple[str, Problem]] = []
+
+    def read(name: str) -> dict[str, Any]:
+        found, problem = _mapping(folder / name, text) if name in leaves else ({}, None)
+        problems.extend([(named(folder / name), problem)] if problem is not None else [])
+        return found
+
+    config = read(CONFIG)
+    if not (problems or "architectures" in config or "model_type" in config):
+        return None
+    quantized = read(QUANTIZED).get("quantization")
+    if isinstance(quantized, dict) and not config.get("quantization_config"):
+        config["quantization_config"] = {"quant_method": "modelopt", **quantized}
+    metadata = read(INDEX).get("metadata")
+    size = _size(metadata.get("total_size")) if isinstance(metadata, dict) else None
+    return ModelConfig(
+        file=named(folder / CONFIG),
+        scope=scope,
+        config=config,
+        checkpoint=size,
+        problems=tuple(problems),
+    )
+
+
+def _number(digits: str) -> int | float:
+    """An integer, as a float where it has more digits than a recording can hold."""
+    return int(digits) if len(digits) < 19 else float(digits)
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level and depth <= _DEEPEST:
+        inner = (v.values() if isinstance(v, dict) else v for v in level if isinstance(v, (dict, list)))
+        level = [each for values in inner for each in values]
+        depth += 1
+    return depth
+
+
+def _size(number: object) -> int | None:
+    """A number of bytes, None when it is none."""
+    if not isinstance(number, (int, float)) or isinstance(number, bool):
+        return None
+    return int(number) if 0 < number < _LARGEST else None
+
+
+def _mapping(path: Path, text: Text) -> tuple[dict[str, Any], Problem | None]:
+    """What a file says, or what is wrong with it."""
+    try:
+        found = json.loads(text(path), parse_int=_number)
+    except json.JSONDecodeError as error:
+        return {}, Problem(f"not JSON: {error.msg}", error.lineno, error.colno)
+    except UnicodeDecodeError:
+        return {}, Problem("not UTF-8 text")
+    except RecursionError:
+        return {}, Problem("nested too deep")
+    except OSError as error:
+        return {}, Problem(error.strerror or type(error).__name__)
+    if not isinstance(found, dict):
+        return {}, Problem("not a JSON object", 1, 1)
+    if path.name != INDEX and _depth(found) > _DEEPEST:
+        return {}, Problem("nested too deep")
+    return found, None

@@ -1,0 +1,90 @@
+"""One mistake is told by the check that knows it best, and by no other."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.checks import engine as engines
+from dynocheck.checks import memory, parallelism, splits, storage, storage_recipes
+from dynocheck.facts import Recipes
+from dynocheck.outcomes import Skip
+from tests.checks.judging import found, recipes
+from tests.checks.manifests import CLAIM, claim, engine, graph, job, written
+
+SPLIT = (
+    parallelism.gpus_match,
+    memory.weights_fit,
+    memory.kv_cache,
+    splits.experts_divide,
+    splits.heads_divide,
+)
+FLAGS = (engines.flags_known, engines.values)
+LARGE = "meta-llama/Llama-3.1-405B-Instruct"
+
+
+def tellers(checks: Any, given: Recipes) -> list[str]:
+    """The checks that have something to say."""
+    told = []
+    for check in checks:
+        try:
+            told += [check.id] if found(check, given) else []
+        except Skip:
+            continue
+    return told
+
+
+def worker(folder: Path, *args: str, image: str = "1.3.0", module: str = "dynamo.vllm") -> Recipes:
+    name = f"nvcr.io/nvidia/ai-dynamo/vllm-runtime:{image}"
+    return recipes(
+        folder, deploy=written(graph(engine(*args, gpus=8, model=LARGE, image=name, module=module)))
+    )
+
+
+@pytest.mark.parametrize(
+    ("args", "teller"),
+    [
+        (["--tensor-paralel-size", "8"], "engine.flags-known"),
+        (["--tp", "8"], "engine.flags-known"),
+        (["--tensor-parallel-size", "eight"], "engine.values"),
+        (["--tensor-parallel-size=8x"], "engine.values"),
+    ],
+)
+def test_a_flag_that_is_misspelt(tmp_path: Path, args: list[str], teller: str) -> None:
+    """What follows from there being no such flag is not said of an engine that does not start."""
+    assert tellers((*FLAGS, *SPLIT), worker(tmp_path, *args)) == [teller]
+
+
+def test_the_same_of_sglang(tmp_path: Path) -> None:
+    given = worker(tmp_path, "--tpp", "8", "--ep-size", "8", module="dynamo.sglang")
+    assert tellers((*FLAGS, *SPLIT), given) == ["engine.flags-known"]
+
+
+@pytest.mark.parametrize("args", [[], ["--enforce-eagr"], ["--seed", "x"], ["--tensor-parallel-size", "4"]])
+def test_another_mistake_hides_nothing(tmp_path: Path, args: list[str]) -> None:
+    assert "parallelism.gpus-match" in tellers((*FLAGS, *SPLIT), worker(tmp_path, *args))
+
+
+def test_where_the_release_is_not_known_the_consequence_is_told(tmp_path: Path) -> None:
+    given = worker(tmp_path, "--tensor-paralel-size", "8", image="my-build")
+    assert tellers((*FLAGS, *SPLIT), given) == ["parallelism.gpus-match", "memory.weights-fit"]
+
+
+@pytest.mark.parametrize(
+    ("name", "tells"),
+    [
+        ("model-cache", []),
+        ("model-cahce", ["storage.claim-declared"]),
+        ("other", ["storage.model-path"]),  # which the recipe declares too
+    ],
+)
+def test_a_claim_that_is_misspelt(tmp_path: Path, name: str, tells: list[str]) -> None:
+    mounted = {"volumeMounts": [{"name": "cache", "mountPath": "/cache"}]}
+    loading = engine(env={"HF_HOME": "/cache"}, main=mounted, pod={"volumes": [CLAIM]})
+    volume = {**CLAIM, "persistentVolumeClaim": {"claimName": name}}
+    get = job("hf download Qwen/Qwen3-32B", env={"HF_HOME": "/models"}, pod={"volumes": [volume]})
+    claims = claim("ReadWriteMany"), claim("ReadWriteMany", name="other")
+    given = recipes(tmp_path, deploy=written(graph(loading), get, *claims))
+    assert tellers((storage.claim_declared, storage_recipes.model_path), given) == tells
