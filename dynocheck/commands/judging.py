@@ -18,7 +18,18 @@ from dynocheck.facts.load import LoadFact
 from dynocheck.facts.recipe import IgnoreUses
 from dynocheck.kube import Cluster
 from dynocheck.outcomes import Outcome, Report, exit_code
-from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, load, matching, select
+from dynocheck.registry import (
+    ChartMaker,
+    Check,
+    Probe,
+    R,
+    Reader,
+    Registry,
+    TableMaker,
+    load,
+    matching,
+    select,
+)
 from dynocheck.reports import progress
 
 INTERRUPTED = 130
@@ -80,8 +91,8 @@ class Setting:
             left = matching(inside, self.configuration.select, self.configuration.skip)
         return matching(left, (), choices.skip)
 
-    def tables(self, choices: Choices, scope: Scope) -> tuple[TableMaker, ...]:
-        """The tables of this scope; where checks are selected, those that the same patterns match."""
+    def tables(self, choices: Choices, scope: Scope) -> tuple[TableMaker | ChartMaker, ...]:
+        """The tables and charts of this scope; where checks are selected, those that the patterns match."""
         inside = _inside(self.registry.tables, scope)
         if not choices.select:
             inside = matching(inside, self.configuration.select, self.configuration.skip)

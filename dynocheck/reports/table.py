@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 import click
 from rich.cells import cell_len, set_cell_size
 
-from dynocheck.outcomes import Finding, Outcome, Report, Table, Verdict, counted, exit_code
+from dynocheck.outcomes import Chart, Finding, Outcome, Report, Table, Verdict, counted, exit_code
+from dynocheck.reports.blocks import drawn
 from dynocheck.reports.columns import laid_out
 from dynocheck.reports.options import Options
 from dynocheck.reports.wording import by_area, meaning, pairs, statement, visible, where
@@ -85,6 +86,10 @@ class _Table:
         for table in self.report.tables:
             yield from self._laid_out(table)
             yield ""
+        for chart in self.report.charts:
+            if lines := list(drawn(chart, self.width - _TABLE_INDENT, self._show)):
+                yield from self._drawn(chart, lines)
+                yield ""
         yield from self._summary()
 
     def _laid_out(self, table: Table) -> Iterator[str]:
@@ -93,6 +98,13 @@ class _Table:
             yield " " * _TABLE_INDENT + line
         if table.note:
             yield from self._paragraph(table.note, " " * _TABLE_INDENT)
+
+    def _drawn(self, chart: Chart, lines: list[str]) -> Iterator[str]:
+        yield self._paint(self._show(chart.title), bold=True)
+        for line in lines:
+            yield " " * _TABLE_INDENT + line
+        if chart.note:
+            yield from self._paragraph(chart.note, " " * _TABLE_INDENT)
 
     def _verdict(self, verdict: Verdict) -> Iterator[str]:
         reason = _reason(verdict)
