@@ -14,7 +14,7 @@ _PERCENTILES = (50, 90, 99)
     "load.spread",
     title="How latencies are spread",
     kind="histogram",
-    note="p90 is marked from 10 values on, p99 from 100. What the client blurred is not drawn.",
+    note="What the client blurred is not drawn.",
 )
 def latencies(run: LoadRun) -> Iterator[Panel]:
     """How often each of the four latencies was how long."""

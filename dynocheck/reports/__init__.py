@@ -21,6 +21,7 @@ _MODULES = {
     "junit": "junit",
     "sarif": "sarif",
     "github": "github",
+    "html": "html",
 }
 
 FORMATS: tuple[str, ...] = tuple(_MODULES)

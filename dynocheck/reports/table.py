@@ -12,17 +12,19 @@ from dynocheck.outcomes import Chart, Finding, Outcome, Report, Table, Verdict, 
 from dynocheck.reports.blocks import drawn
 from dynocheck.reports.columns import laid_out
 from dynocheck.reports.options import Options
-from dynocheck.reports.wording import by_area, meaning, pairs, statement, visible, where
+from dynocheck.reports.wording import (
+    MARKS,
+    by_area,
+    decided,
+    meaning,
+    pairs,
+    shortened,
+    statement,
+    visible,
+    where,
+)
 
-_MARKS = {
-    Outcome.PASS: "✔",
-    Outcome.WARN: "!",
-    Outcome.FAIL: "✘",
-    Outcome.UNKNOWN: "?",
-    Outcome.SKIP: "-",
-    Outcome.ERROR: "*",
-}
-_ASCII_MARKS = _MARKS | {Outcome.PASS: "+", Outcome.FAIL: "x"}
+_ASCII_MARKS = MARKS | {Outcome.PASS: "+", Outcome.FAIL: "x"}
 
 _STYLES: dict[Outcome, dict[str, Any]] = {
     Outcome.PASS: {"fg": "green"},
@@ -38,7 +40,6 @@ _NARROWEST = 40
 _NARROWEST_COLUMN = 28
 _NARROW_INDENT = 4
 _TABLE_INDENT = 2
-_LONGEST = 2000
 
 
 def text(report: Report, options: Options) -> str:
@@ -67,7 +68,7 @@ class _Table:
         self.report = report
         self.options = options
         self.width = max(options.width or 80, _NARROWEST)
-        self.marks = _MARKS if self._show("✔✘") == "✔✘" else _ASCII_MARKS
+        self.marks = MARKS if self._show("✔✘") == "✔✘" else _ASCII_MARKS
         self.word_width = max((len(verdict.outcome) for verdict in report.verdicts), default=0)
         ids = (cell_len(self._show(verdict.check)) for verdict in report.verdicts)
         self.id_width = min(max(ids, default=0), self.width * 2 // 5)
@@ -184,12 +185,11 @@ class _Table:
         target = "; ".join(f"{name} {value}" for name, value in pairs(report.target))
         yield from self._paragraph(f"{report.command}: {target}" if target else report.command, "")
         code = exit_code(report, strict=strict)
-        deciding = {0: Outcome.PASS, 1: Outcome.FAIL}.get(code, Outcome.UNKNOWN)
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.summary.items() if count)
         aside = sum(len(verdict.suppressed) for verdict in report.verdicts)
         counts += f"; {aside} finding{'s' if aside > 1 else ''} put aside" if aside else ""
         said = f"{meaning(report, strict=strict)} (exit {code}): {counts or 'no checks'}"
-        yield from self._marked(deciding, f"{said} in {report.duration_s:.1f} s")
+        yield from self._marked(decided(report, strict=strict), f"{said} in {report.duration_s:.1f} s")
 
     def _marked(self, outcome: Outcome, said: str) -> Iterator[str]:
         """A paragraph that is not of one check, its lead in the outcome's style."""
@@ -210,9 +210,7 @@ class _Table:
 
     def _show(self, said: str) -> str:
         """Harmless, and cut where nobody reads on."""
-        if len(said) > _LONGEST:
-            said = f"{said[:_LONGEST]}... ({len(said) - _LONGEST} characters more in -o json)"
-        return visible(said, self.options.encoding)
+        return visible(shortened(said), self.options.encoding)
 
     def _wrapped(self, said: str, column: int, hang: int = 0) -> Iterator[str]:
         """Lines of whole words, the first to begin at this column and the others to hang further in.
