@@ -1,7 +1,6 @@
 """What a check may say, and the report that is made of it: the contract `dynocheck.report/v1`."""
 
 import enum
-import math
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal
@@ -115,12 +114,15 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None = None
 
 
+_MOST = 1e15
+
+
 class Series(msgspec.Struct, frozen=True, kw_only=True):
     """Values `y` along `x`: at each of its places, or between each two of them where it has one more.
 
     `labels` names the places.
 
-    :raises ValueError: they do not go together, or one is no finite number.
+    :raises ValueError: they do not go together, or one is beyond all that can be measured.
     """
 
     name: str = ""
@@ -131,8 +133,8 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if len(self.x) - len(self.y) not in (0, 1) or len(self.labels) not in (0, len(self.y)):
             raise ValueError(f"{len(self.y)} values for {len(self.x)} places and {len(self.labels)} labels")
-        if not all(math.isfinite(value) for value in (*self.x, *self.y)):
-            raise ValueError("a value is not a finite number")
+        if not all(abs(value) <= _MOST for value in (*self.x, *self.y)):
+            raise ValueError("a value is not a number that can be drawn")
 
 
 class Mark(msgspec.Struct, frozen=True):

@@ -22,6 +22,7 @@ _MODULES = {
     "sarif": "sarif",
     "github": "github",
     "html": "html",
+    "markdown": "markdown",
 }
 
 FORMATS: tuple[str, ...] = tuple(_MODULES)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.cells import cell_len
 
 from dynocheck.outcomes import Chart, Panel
+from dynocheck.reports.columns import wrapped
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ASCII = " ..::||##"
@@ -33,7 +34,7 @@ def drawn(chart: Chart, width: int, show: Callable[[str], str]) -> Iterator[str]
         tail = show(_tail(chart.kind, panel))
         room = width - column - cell_len(tail) - _GAP
         if room < _NARROWEST:
-            yield f"{title}{' ' * _GAP}{tail}"
+            yield from wrapped(f"{title}: {tail}", width)
             title, room, tail = "", width - _GAP, ""
         indent = column if room < width - _GAP else _GAP
         *above, last = _columns(panel, chart.kind, min(room, _WIDTH), high, levels)

@@ -69,7 +69,7 @@ def _widths(columns: Sequence[Column], width: int) -> list[int]:
 
 def _wrapped_cells(row: Sequence[list[str]], widths: list[int]) -> list[list[str]]:
     """The lines of each cell. The parts of cells that have several begin on the same lines."""
-    cells = [[_wrapped(part, room) for part in cell] for cell, room in zip(row, widths, strict=True)]
+    cells = [[wrapped(part, room) for part in cell] for cell, room in zip(row, widths, strict=True)]
     several = [cell for cell in cells if len(cell) > 1]
     heights = [max(map(len, parts)) for parts in zip_longest(*several, fillvalue=())]
     return [_stacked(cell, heights) if len(cell) > 1 else cell[0] for cell in cells]
@@ -82,7 +82,7 @@ def _stacked(parts: list[list[str]], heights: list[int]) -> list[str]:
     return lines
 
 
-def _wrapped(said: str, room: int) -> list[str]:
+def wrapped(said: str, room: int) -> list[str]:
     """Lines of whole words; a word longer than the room is broken, behind a slash or hyphen if it has one."""
     lines = [""]
     for word in said.split():

@@ -59,9 +59,14 @@ def _figure(kind: str, panel: Panel) -> Element:
         font_family="sans-serif",
         font_size=10,
     )
-    note = tag("span", f" {shortened(panel.note)}", class_="note") if panel.note else None
+    note = tag("span", f" {shortened(_noted(panel))}", class_="note")
     caption = tag("figcaption", tag("b", shortened(panel.title)), note, *_legend(kind, panel))
     return tag("figure", caption, picture)
+
+
+def _noted(panel: Panel) -> str:
+    marks = [f"{mark.name} {mark.at:.4g} {panel.x}" for mark in panel.marks]
+    return ", ".join(filter(None, [panel.note, *marks]))
 
 
 def _described(kind: str, panel: Panel) -> str:
@@ -91,7 +96,8 @@ def _grid(along: Scale, up: Scale, panel: Panel) -> Iterator[Element]:
         yield _text(f"{value:g}", along(value), _HEIGHT - _BOTTOM + 14, "middle")
     said = f"{panel.x} (log)" if along.log else panel.x
     yield _text(shortened(said), (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 5, "middle")
-    yield _text(shortened(panel.y), 4, 11, "start")
+    if panel.y not in panel.title:
+        yield _text(shortened(panel.y), 4, 11, "start")
 
 
 def _text(said: str, x: float, y: float, anchor: str) -> Element:
@@ -105,7 +111,9 @@ def _round_values(scale: Scale, many: int) -> list[float]:
         digits = (1,) if len(powers) > 4 else (1, 3) if len(powers) > 3 else (1, 2, 5)
         values = [digit * 10.0**power for power in powers for digit in digits]
     else:
-        rough = (scale.high - scale.low) / many or 1.0
+        rough = (scale.high - scale.low) / many
+        if rough <= 1e-9 * max(abs(scale.low), abs(scale.high), 1e-9):
+            return [scale.low]
         power = 10.0 ** math.floor(math.log10(rough))
         step = next(power * digit for digit in (1, 2, 5, 10) if power * digit >= rough * 0.999)
         first = math.ceil(scale.low / step)
@@ -155,7 +163,7 @@ def _area(series: Series, along: Scale, up: Scale) -> Element:
 def _line(series: Series, panel: Panel, along: Scale, up: Scale, number: int) -> Iterator[Element]:
     places = [(along(x), up(y)) for x, y in zip(series.x, series.y, strict=False)]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-    yield tag("path", d=path, class_=f"line s{number}", fill="none", **_stroke(number))
+    yield tag("path", d=path, class_=f"line s{number}", **_stroke(number))
     labels: Sequence[str] = series.labels or [series.name] * len(series.y)
     for (x, y), label, along_at, value in zip(places, labels, series.x, series.y, strict=False):
         said = f"{series.name}, {label}: {value:g} {panel.y} at {along_at:g} {panel.x}"
@@ -173,6 +181,7 @@ def _line(series: Series, panel: Panel, along: Scale, up: Scale, number: int) ->
 def _stroke(number: int) -> dict[str, str | float | None]:
     """How the line of a series is told from the others, by those too who do not see its colour."""
     return {
+        "fill": "none",
         "stroke": _COLORS[number % len(_COLORS)],
         "stroke_width": 2,
         "stroke_dasharray": _DASHES[number % len(_DASHES)],
@@ -186,17 +195,17 @@ def _marks(panel: Panel, along: Scale) -> Iterator[Element]:
         if not along.low <= mark.at <= along.high:
             continue
         x = along(mark.at)
-        name = f"{shortened(mark.name)} {mark.at:.4g}"
+        name = shortened(mark.name)
         yield tag(
             "path",
-            tag("title", f"{name} {panel.x}"),
+            tag("title", shortened(f"{mark.name} {mark.at:.4g} {panel.x}")),
             d=f"M{x:.1f} {_TOP - 2}V{_HEIGHT - _BOTTOM}",
             class_="mark",
             fill="none",
             stroke="#000",
             stroke_dasharray="3 2",
         )
-        wide = len(name) * 5.6
+        wide = len(name) * 6.0
         left = max(min(x - wide / 2, _WIDTH - _RIGHT - wide), free)
         if left + wide <= _WIDTH:
             yield _text(name, left, _TOP - 5, "start")

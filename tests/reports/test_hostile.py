@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 
 from dynocheck.outcomes import (
+    Chart,
     Finding,
     Location,
+    Mark,
     Outcome,
+    Panel,
     Report,
+    Series,
     Subject,
     Suppressed,
     Table,
@@ -24,6 +28,10 @@ HOSTILE = {
     "markup": "[red]x[/red][link=http://evil]",
     "escape": "\x1b[2J\x1b]0;title\x07\x9b31m",
     "newline": "a\n  ✔ pass  storage.fake  All is well\r\nb\x85\u2028c",
+    "script": """<script>alert(1)</script><img src=//e.x onerror=alert(1)>"'><svg onload=alert(1)>&lt;""",
+    "style": "</style></title></svg></pre></code></details><style>*{background:url(//e.x)}",
+    "markdown": "|`x`| @me #12 GH-1 <b>[l](http://e.x) ![p](//e.x) https://e.x www.e.x a@b.cd $T$ *a* _b_",
+    "fence": "```\n</details> ~~~ ```` \n---",
     "cdata": "]]>--><![CDATA[<failure/>&amp;&#27;",
     "rtl": "gpj.\u202egnp\u2066\u200f",
     "invisible": "admin\u200b\u00ad\ufeff",
@@ -58,6 +66,9 @@ def filled(text: str, outcome: Outcome = Outcome.FAIL) -> Report:
             Suppressed(by="baseline", reason=text, finding=found),
         ),
     )
+    about = {"title": text, "x": text, "y": text, "marks": (Mark(text, 1.5),), "note": text}
+    between = Panel(**about, series=(Series(name=text, x=(1.0, 2.0), y=(3.0,), labels=(text,)),))
+    at = Panel(**about, series=(Series(name=text, x=(1.0, 2.0), y=(3.0, 1.0), labels=(text, text)),))
     return Report(
         tool=Tool(text, text),
         command=text,
@@ -69,6 +80,10 @@ def filled(text: str, outcome: Outcome = Outcome.FAIL) -> Report:
         tables=(
             Table(id=text, title=text, columns=(text, text), rows=((text, (text, 1)),), note=text),
             Table(id=text, title=text, note=text),
+        ),
+        charts=tuple(
+            Chart(id=text, title=text, kind=kind, panels=(panel,), note=text)
+            for kind, panel in (("histogram", between), ("timeline", between), ("curve", at))
         ),
     )
 
