@@ -40,7 +40,7 @@ def spread(values: Summary) -> Bins | None:
 
 
 def _wanted(n: int) -> int:
-    return min(math.ceil(2 * n ** (1 / 3)), _MOST_BINS)
+    return min(math.ceil(2 * math.cbrt(n)), _MOST_BINS)
 
 
 def _of_values(values: tuple[float, ...]) -> Bins:

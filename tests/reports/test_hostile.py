@@ -66,9 +66,6 @@ def filled(text: str, outcome: Outcome = Outcome.FAIL) -> Report:
             Suppressed(by="baseline", reason=text, finding=found),
         ),
     )
-    about = {"title": text, "x": text, "y": text, "marks": (Mark(text, 1.5),), "note": text}
-    between = Panel(**about, series=(Series(name=text, x=(1.0, 2.0), y=(3.0,), labels=(text,)),))
-    at = Panel(**about, series=(Series(name=text, x=(1.0, 2.0), y=(3.0, 1.0), labels=(text, text)),))
     return Report(
         tool=Tool(text, text),
         command=text,
@@ -81,11 +78,18 @@ def filled(text: str, outcome: Outcome = Outcome.FAIL) -> Report:
             Table(id=text, title=text, columns=(text, text), rows=((text, (text, 1)),), note=text),
             Table(id=text, title=text, note=text),
         ),
-        charts=tuple(
-            Chart(id=text, title=text, kind=kind, panels=(panel,), note=text)
-            for kind, panel in (("histogram", between), ("timeline", between), ("curve", at))
+        charts=(
+            Chart(id=text, title=text, kind="histogram", panels=(_panel(text, 1),), note=text),
+            Chart(id=text, title=text, kind="timeline", panels=(_panel(text, 1),), note=text),
+            Chart(id=text, title=text, kind="curve", panels=(_panel(text, 2),), note=text),
         ),
     )
+
+
+def _panel(text: str, many: int) -> Panel:
+    """With so many values for two places."""
+    series = Series(name=text, x=(1.0, 2.0), y=(3.0, 1.0)[:many], labels=(text,) * many)
+    return Panel(title=text, x=text, y=text, series=(series,), marks=(Mark(text, 1.5),), note=text)
 
 
 @pytest.fixture(params=list(HOSTILE.values()), ids=list(HOSTILE))
