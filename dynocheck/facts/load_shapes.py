@@ -16,6 +16,7 @@ Part = tuple[float, float, float]  # from when, to when, and how much of somethi
 _MOST_BINS = 40
 _MOST_MOMENTS = 60
 _FEWEST_MOMENTS = 6
+_LEAST_EACH = 4  # requests in a moment, on average
 _WIDE = 10.0  # longest by shortest: from here on equal bins would put all but a few values into the first
 _ALIKE = 1.001
 
@@ -85,7 +86,7 @@ class Moments(msgspec.Struct, frozen=True):
 
 def moments(point: Point) -> Moments | None:
     """What went on; none where there was too little to tell one moment from the next."""
-    many = min(len(point.samples) // 2, _MOST_MOMENTS)
+    many = min(len(point.samples) // _LEAST_EACH, _MOST_MOMENTS)
     if many < _FEWEST_MOMENTS or point.window_s <= 0:
         return None
     good, failed = point.good, [sample for sample in point.samples if not sample.ok]

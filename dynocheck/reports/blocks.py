@@ -10,8 +10,9 @@ from dynocheck.reports.columns import wrapped
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ASCII = " ..::||##"
-_HIGH = 4  # lines of a histogram that has room
+_HIGH = 4
 _FEW = 4
+_SHAPE = 10
 _WIDTH = 40
 _NARROWEST = 20
 _GAP = 2
@@ -27,7 +28,6 @@ def drawn(chart: Chart, width: int, show: Callable[[str], str]) -> Iterator[str]
         return
     levels = _BLOCKS if show(_BLOCKS) == _BLOCKS else _ASCII
     panels = [panel for panel in chart.panels if panel.series and panel.series[0].y]
-    high = _HIGH if chart.kind == "histogram" and len(panels) <= _FEW else 1
     titles = [show(panel.title) for panel in panels]
     column = max(map(cell_len, titles), default=0) + _GAP
     for panel, title in zip(panels, titles, strict=True):
@@ -37,16 +37,23 @@ def drawn(chart: Chart, width: int, show: Callable[[str], str]) -> Iterator[str]
             yield from wrapped(f"{title}: {tail}", width)
             title, room, tail = "", width - _GAP, ""
         indent = column if room < width - _GAP else _GAP
-        *above, last = _columns(panel, chart.kind, min(room, _WIDTH), high, levels)
+        *above, last = _columns(panel, chart.kind, min(room, _WIDTH), _lines(chart, panel), levels)
         yield from (" " * indent + line for line in above)
         yield f"{title}{' ' * (indent - cell_len(title))}{last}{' ' * _GAP}{tail}"
+
+
+def _lines(chart: Chart, panel: Panel) -> int:
+    """How many lines high a panel is: several where there is a shape to see, and not too many of them."""
+    shaped = chart.kind == "histogram" and len(panel.series[0].y) >= _SHAPE
+    return _HIGH if shaped and len(chart.panels) <= _FEW else 1
 
 
 def _tail(kind: str, panel: Panel) -> str:
     """What is along a line of blocks, in numbers."""
     series = panel.series[0]
     if kind == "timeline":
-        return f"peak {max(series.y):.4g}; {series.x[-1] - series.x[0]:.4g} {panel.x}"
+        mean = sum(series.y) / len(series.y)
+        return f"mean {mean:.4g} over {series.x[-1] - series.x[0]:.4g} {panel.x}"
     along = f"{series.x[0]:.4g} to {series.x[-1]:.4g} {panel.x}"
     return f"{along}, log" if panel.log else along
 

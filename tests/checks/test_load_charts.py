@@ -103,19 +103,18 @@ def test_what_the_client_blurred_is_not_drawn() -> None:
 
 
 def test_failed_requests_have_no_latency_and_are_seen_in_time() -> None:
-    measured = run(point([*[good()] * 20, *[bad()] * 10]))
-    assert panels(load_charts.latencies, measured)["ttft"].note == "n=20"
+    measured = run(point([*[good()] * 24, *[bad()] * 10]))
+    assert panels(load_charts.latencies, measured)["ttft"].note == "n=24"
     failed = panels(load_charts.meanwhile, measured)["failed requests/s"]
     assert total(failed) == pytest.approx(10, rel=1e-4)
-    assert "failed requests/s" not in panels(load_charts.meanwhile, run(point([good()] * 20)))
+    assert "failed requests/s" not in panels(load_charts.meanwhile, run(point([good()] * 24)))
 
 
 def total(panel: Panel) -> float:
     """What its values come to over all of the time."""
     (series,) = panel.series
-    return sum(
-        value * (right - left) for value, left, right in zip(series.y, series.x, series.x[1:], strict=False)
-    )
+    lasting = [right - left for left, right in pairwise(series.x)]
+    return sum(value * seconds for value, seconds in zip(series.y, lasting, strict=True))
 
 
 def test_what_went_on_adds_up_to_what_was_measured() -> None:
@@ -132,22 +131,22 @@ def test_what_went_on_adds_up_to_what_was_measured() -> None:
 
 
 def test_a_request_is_in_flight_from_when_it_was_sent_to_its_end() -> None:
-    """Sixteen at once, sent a second late, in the middle of ten seconds."""
+    """Forty at once, sent a second late, in the middle of ten seconds."""
     sample = Sample(start_s=4, sent_s=1, first_s=1.5, last_s=3, end_s=3, chunks=2, output_tokens=8)
-    drawn = panels(load_charts.meanwhile, run(point([sample] * 20)))
-    assert drawn["requests in flight"].series[0].y == (0, 0, 0, 0, 0, 20, 20, 0, 0, 0)
-    assert drawn["output tokens/s"].series[0].y[5:7] == pytest.approx((53.3333, 106.667))
-    assert drawn["requests/s"].series[0].y == (0, 0, 0, 0, 0, 0, 0, 20, 0, 0)
+    drawn = panels(load_charts.meanwhile, run(point([sample] * 40)))
+    assert drawn["requests in flight"].series[0].y == (0, 0, 0, 0, 0, 40, 40, 0, 0, 0)
+    assert drawn["output tokens/s"].series[0].y[5:7] == pytest.approx((106.667, 213.333))
+    assert drawn["requests/s"].series[0].y == (0, 0, 0, 0, 0, 0, 0, 40, 0, 0)
 
 
 def test_tokens_that_nobody_counted_are_not_drawn() -> None:
-    drawn = panels(load_charts.meanwhile, run(point([*[good()] * 20, good(tokens=None)])))
+    drawn = panels(load_charts.meanwhile, run(point([*[good()] * 24, good(tokens=None)])))
     assert set(drawn) == {"requests in flight", "requests/s"}
 
 
 def test_a_few_requests_have_no_course() -> None:
-    assert panels(load_charts.meanwhile, run(point([good()] * 11))) == {}
-    assert panels(load_charts.meanwhile, run(point([good()] * 12))) != {}
+    assert panels(load_charts.meanwhile, run(point([good()] * 23))) == {}
+    assert panels(load_charts.meanwhile, run(point([good()] * 24))) != {}
     for nothing in (run(), run(point([], stopped=4))):
         for chart in (load_charts.latencies, load_charts.meanwhile, load_charts.curve):
             assert "n=0" not in str(panels(chart, nothing))
@@ -173,7 +172,7 @@ def test_a_sweep_without_usage_is_by_requests() -> None:
 
 
 def test_the_panels_of_a_sweep_say_of_which_load_they_are() -> None:
-    both = run(scattered(20, concurrency=1), scattered(20, concurrency=8))
+    both = run(scattered(24, concurrency=1), scattered(24, concurrency=8))
     assert "ttft, 8 at a time" in panels(load_charts.latencies, both)
     assert "requests/s, 1 at a time" in panels(load_charts.meanwhile, both)
 

@@ -84,7 +84,7 @@ def test_tables_and_charts_are_folded() -> None:
     blocks = [block.text_content() for block in root.iter("pre")]  # type: ignore[attr-defined]
     assert "█" in blocks[0]
     assert "▄" in blocks[1]
-    assert "peak 8" in blocks[1]
+    assert "mean 4.667 over 3 s" in blocks[1]
 
 
 @pytest.mark.parametrize("said", SHORT.values(), ids=SHORT)
