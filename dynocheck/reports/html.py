@@ -1,6 +1,6 @@
 """One page that needs nothing else: no script, no font, no picture from anywhere, so it can be mailed."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from importlib.resources import files
 from itertools import groupby
 from xml.etree.ElementTree import Element
@@ -10,6 +10,7 @@ from dynocheck.reports import svg
 from dynocheck.reports.cells import is_number, parts, words
 from dynocheck.reports.markup import Content, tag, written
 from dynocheck.reports.options import Options
+from dynocheck.reports.reasons import Reason, reason_of, shared
 from dynocheck.reports.wording import MARKS, by_area, decided, meaning, pairs, shortened, where
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
@@ -71,30 +72,46 @@ def _listed(named: Iterable[tuple[str, str]], kind: str) -> Element:
 
 
 def _areas(report: Report) -> Iterator[Element]:
+    together = shared(report)
+    if together:
+        yield tag("section", *(_shared(reason, many) for reason, many in together.items()))
     for area, verdicts in by_area(report).items():
         counts = ", ".join(f"{many} {outcome}" for outcome, many in summarize(verdicts).items() if many)
-        heading = tag("h2", shortened(area), tag("span", counts, class_="note"))
-        yield tag("section", heading, *map(_verdict, verdicts))
+        heading = tag("h2", shortened(area), " ", tag("span", counts, class_="note"))
+        yield tag("section", heading, *(_verdict(verdict, together) for verdict in verdicts))
 
 
-def _verdict(verdict: Verdict) -> Element:
-    quiet = verdict.outcome in (Outcome.PASS, Outcome.SKIP)
-    said = verdict.title if verdict.outcome is Outcome.PASS else verdict.message
-    check = tag("code", shortened(verdict.check))
-    line = tag("p", _badge(verdict.outcome), " ", check, " ", shortened(said))
+def _shared(reason: Reason, many: int) -> Element:
+    """Why so many checks could not judge."""
+    said = tag("p", _badge(reason.outcome), f" {many} checks {reason.what}: ", shortened(reason.said))
+    return tag("article", said, *map(_fix, reason.fixes), class_=reason.outcome.value)
+
+
+def _verdict(verdict: Verdict, together: Container[Reason | None]) -> Element:
+    """What a check said; only its title where it holds, or where the reason is said above for several."""
+    above = reason_of(verdict) in together
+    titled = above or verdict.outcome is Outcome.PASS
+    quiet = titled or verdict.outcome is Outcome.SKIP
+    said = verdict.title if titled else verdict.message
+    line = tag("p", _badge(verdict.outcome), " ", tag("code", shortened(verdict.check)), " ", shortened(said))
     title = None if quiet or verdict.title == said else tag("p", shortened(verdict.title), class_="title")
     findings = () if quiet else _findings(verdict)
-    return tag("article", line, title, *findings, *_aside(verdict), class_=verdict.outcome.value)
+    kind = "above" if above else verdict.outcome.value
+    return tag("article", line, title, *findings, *_aside(verdict), class_=kind)
 
 
 def _findings(verdict: Verdict) -> Iterator[Element]:
     """Each finding; a fix that several in a row share is said once, after the last of them."""
     for fix, findings in groupby(verdict.findings, key=lambda finding: finding.fix):
         told = [part for finding in findings for part in _finding(finding, verdict)]
-        if fix:
-            told.append(tag("div", tag("p", "fix"), tag("pre", fix), class_="fix"))
+        told += [_fix(fix)] if fix else []
         if told:
             yield tag("div", *told, class_="finding")
+
+
+def _fix(fix: str) -> Element:
+    """Never cut: it is there to be copied."""
+    return tag("div", tag("p", "fix"), tag("pre", fix), class_="fix")
 
 
 def _badge(outcome: Outcome) -> Element:

@@ -9,6 +9,7 @@ from dynocheck.outcomes import Cell, Finding, Outcome, Report, Table, Verdict, c
 from dynocheck.reports.blocks import drawn
 from dynocheck.reports.cells import parts, words
 from dynocheck.reports.options import Options
+from dynocheck.reports.reasons import Reason, reason_of, shared
 from dynocheck.reports.wording import MARKS, decided, meaning, pairs, shortened, visible, where
 
 _ROOM = 60_000  # characters: GitHub takes 65,536 in a comment
@@ -50,21 +51,36 @@ def _headline(report: Report, options: Options) -> Iterator[str]:
 
 
 def _overview(report: Report) -> Iterator[str]:
-    """A row for each check that is no pass."""
-    shown = [verdict for verdict in report.verdicts if verdict.outcome not in _QUIET]
-    if shown:
-        yield from _grid(("outcome", "check", "what was seen"), map(_row, shown))
+    """A row for each check that is no pass, and one for all that could not judge for the same reason."""
+    together = shared(report)
+    rows = [(_marked(each.outcome), f"{many} checks", _escaped(each.said)) for each, many in together.items()]
+    rows += [_row(verdict) for verdict in _told(report) if reason_of(verdict) not in together]
+    if rows:
+        yield from _grid(("outcome", "check", "what was seen"), rows)
 
 
-def _row(verdict: Verdict) -> tuple[str, ...]:
-    return f"{MARKS[verdict.outcome]} {verdict.outcome}", _code(verdict.check), _escaped(verdict.message)
+def _told(report: Report) -> list[Verdict]:
+    return [verdict for verdict in report.verdicts if verdict.outcome not in _QUIET]
+
+
+def _marked(outcome: Outcome) -> str:
+    return f"{MARKS[outcome]} {outcome}"
+
+
+def _row(verdict: Verdict) -> tuple[str, str, str]:
+    return _marked(verdict.outcome), _code(verdict.check), _escaped(verdict.message)
 
 
 def _details(report: Report) -> Iterator[str]:
+    together = shared(report)
+    for reason, many in together.items():
+        alike = [verdict for verdict in report.verdicts if reason_of(verdict) == reason]
+        yield _folded(f"{_marked(reason.outcome)} {many} checks {reason.what}", _alike(reason, alike))
     for verdict in report.verdicts:
-        if verdict.outcome not in _QUIET or verdict.suppressed:
+        alone = verdict.outcome not in _QUIET and reason_of(verdict) not in together
+        if alone or verdict.suppressed:
             check = f"<code>{_escaped(verdict.check)}</code>"
-            summary = f"{MARKS[verdict.outcome]} {verdict.outcome} {check} {_escaped(verdict.title)}"
+            summary = f"{_marked(verdict.outcome)} {check} {_escaped(verdict.title)}"
             yield _folded(summary, _found(verdict))
     for table in report.tables:
         yield _folded(_escaped(table.title), _tabled(table))
@@ -72,6 +88,15 @@ def _details(report: Report) -> Iterator[str]:
         lines = [line.rstrip() for line in drawn(chart, _WIDTH, lambda said: visible(shortened(said)))]
         if lines:
             yield _folded(_escaped(chart.title), [_fenced(lines), *_noted(chart.note)])
+
+
+def _alike(reason: Reason, verdicts: Iterable[Verdict]) -> Iterator[str]:
+    """Which checks have this reason, and what mends it."""
+    yield f"because: {_escaped(reason.said)}\n"
+    for fix in reason.fixes:
+        yield f"{_fenced([visible(fix)])}\n"
+    for verdict in verdicts:
+        yield f"- {_code(verdict.check)} {_escaped(verdict.title)}"
 
 
 def _found(verdict: Verdict) -> Iterator[str]:

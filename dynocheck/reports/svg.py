@@ -16,7 +16,7 @@ _WIDTH, _HEIGHT = 440, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 30, 34
 _COLORS = ("#2166ac", "#b35806", "#1b7837", "#762a83")
 _DASHES = (None, "6 3", "2 2", "8 3 2 3")
-_MARK_LINE = 10
+_LETTER = 6.0  # about as wide as one is
 
 
 class Scale(NamedTuple):
@@ -49,11 +49,15 @@ def _figure(kind: str, panel: Panel) -> Element:
     inside = [*_grid(along, up, panel), *_values(kind, panel, along, up)]
     if kind == "histogram":
         inside += _marks(panel, along)
+    if kind == "curve":
+        inside += _named(panel.series[-1], along, up)
     picture = tag(
         "svg",
         tag("title", _described(kind, panel)),
         *inside,
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        width=_WIDTH,
+        height=_HEIGHT,
         role="img",
         class_=kind,
         font_family="sans-serif",
@@ -178,6 +182,17 @@ def _line(series: Series, panel: Panel, along: Scale, up: Scale, number: int) ->
         )
 
 
+def _named(series: Series, along: Scale, up: Scale) -> Iterator[Element]:
+    """The names of the places of a series, above them, where one is not over the one before it."""
+    free = 0.0
+    for label, x, y in sorted(zip(series.labels, series.x, series.y, strict=False), key=lambda each: each[1]):
+        wide = len(label) * _LETTER
+        left = min(along(x) - wide / 2, _WIDTH - wide)
+        if left >= free:
+            yield _text(shortened(label), left, up(y) - 7, "start")
+            free = left + wide + _LETTER
+
+
 def _stroke(number: int) -> dict[str, str | float | None]:
     """How the line of a series is told from the others, by those too who do not see its colour."""
     return {
@@ -205,11 +220,11 @@ def _marks(panel: Panel, along: Scale) -> Iterator[Element]:
             stroke="#000",
             stroke_dasharray="3 2",
         )
-        wide = len(name) * 6.0
+        wide = len(name) * _LETTER
         left = max(min(x - wide / 2, _WIDTH - _RIGHT - wide), free)
         if left + wide <= _WIDTH:
             yield _text(name, left, _TOP - 5, "start")
-            free = left + wide + 6
+            free = left + wide + _LETTER
 
 
 def _legend(kind: str, panel: Panel) -> Iterator[Element]:

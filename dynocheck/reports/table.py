@@ -1,9 +1,8 @@
 """What people read in a terminal or in the log of a CI job."""
 
-from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 from rich.cells import cell_len, set_cell_size
@@ -12,6 +11,7 @@ from dynocheck.outcomes import Chart, Finding, Outcome, Report, Table, Verdict, 
 from dynocheck.reports.blocks import drawn
 from dynocheck.reports.columns import laid_out
 from dynocheck.reports.options import Options
+from dynocheck.reports.reasons import Reason, reason_of, shared
 from dynocheck.reports.wording import (
     MARKS,
     by_area,
@@ -47,22 +47,6 @@ def text(report: Report, options: Options) -> str:
     return "".join(f"{line.rstrip()}\n" for line in _Table(report, options).lines())
 
 
-class _Reason(NamedTuple):
-    """Why a check could not judge. Many checks may share one, which is then said once."""
-
-    outcome: Outcome
-    said: str
-    fixes: tuple[str, ...]
-
-
-def _reason(verdict: Verdict) -> _Reason | None:
-    if verdict.outcome not in (Outcome.UNKNOWN, Outcome.ERROR):
-        return None
-    said = "; ".join(statement(finding, verdict) for finding in verdict.findings) or verdict.message
-    fixes = dict.fromkeys(finding.fix for finding in verdict.findings if finding.fix)
-    return _Reason(verdict.outcome, said, tuple(fixes))
-
-
 class _Table:
     def __init__(self, report: Report, options: Options) -> None:
         self.report = report
@@ -72,8 +56,7 @@ class _Table:
         self.word_width = max((len(verdict.outcome) for verdict in report.verdicts), default=0)
         ids = (cell_len(self._show(verdict.check)) for verdict in report.verdicts)
         self.id_width = min(max(ids, default=0), self.width * 2 // 5)
-        reasons = Counter(_reason(verdict) for verdict in report.verdicts)
-        self.shared = {reason: count for reason, count in reasons.items() if reason and count > 1}
+        self.shared = shared(report)
 
     def lines(self) -> Iterator[str]:
         for area, verdicts in by_area(self.report).items():
@@ -108,7 +91,7 @@ class _Table:
             yield from self._paragraph(chart.note, " " * _TABLE_INDENT)
 
     def _verdict(self, verdict: Verdict) -> Iterator[str]:
-        reason = _reason(verdict)
+        reason = reason_of(verdict)
         if reason in self.shared:
             footnote = self._footnote(reason)
             yield from self._headline(verdict, f"{verdict.title} {footnote}")
@@ -169,13 +152,12 @@ class _Table:
         if fix:
             yield f"{indent}{self._paint('fix:', fg='cyan')} {visible(fix, self.options.encoding)}"
 
-    def _footnote(self, reason: _Reason | None) -> str:
+    def _footnote(self, reason: Reason | None) -> str:
         return f"[{list(self.shared).index(reason) + 1}] " if reason and len(self.shared) > 1 else ""
 
-    def _shared_reason(self, reason: _Reason, count: int) -> Iterator[str]:
-        what = "could not look" if reason.outcome is Outcome.UNKNOWN else "could not judge"
+    def _shared_reason(self, reason: Reason, count: int) -> Iterator[str]:
         yield from self._marked(
-            reason.outcome, f"{self._footnote(reason)}{count} checks {what}: {reason.said}"
+            reason.outcome, f"{self._footnote(reason)}{count} checks {reason.what}: {reason.said}"
         )
         for fix in reason.fixes:
             yield from self._fix(fix, "  ")

@@ -10,7 +10,18 @@ from lxml import etree
 
 from dynocheck.outcomes import Outcome, Report, Series
 from dynocheck.reports import Options, text_of
-from tests.reports.samples import CHARTS, PASS, every_outcome, report, server_down, verdict, with_charts
+from tests.reports.samples import (
+    CHARTS,
+    PASS,
+    UNKNOWN,
+    UNREACHABLE,
+    every_outcome,
+    finding,
+    report,
+    server_down,
+    verdict,
+    with_charts,
+)
 from tests.reports.schemas import valid_page
 from tests.reports.test_hostile import HOSTILE, filled
 
@@ -34,7 +45,7 @@ def test_a_page_is_valid_and_refers_to_nothing(made: Report) -> None:
 
 
 @pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
-@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.SKIP])
+@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.UNKNOWN, Outcome.SKIP])
 def test_nothing_from_outside_becomes_part_of_the_page(text: str, outcome: Outcome) -> None:
     """Whatever the names are, the elements are those of harmless names, less a label that has no room."""
     root = refers_to_nothing(page(filled(text, outcome)))
@@ -68,7 +79,7 @@ def test_the_page_says_all_that_the_report_does() -> None:
     text = said(root)
     assert root.findtext(".//h1") == "✘ not fit"
     assert "dynocheck 0.1.0, 2026-03-01T12:00:00.000Z, 2.1 s" in text
-    assert [heading.text for heading in root.iter("h2")] == [
+    assert [(heading.text or "").strip() for heading in root.iter("h2")] == [
         *("storage", "recipe", "nodes", "fabric"),
         "What each variant asks for",
     ]
@@ -87,6 +98,18 @@ def test_fixes_are_there_to_be_copied_each_once() -> None:
     every = {finding.fix for each in shown.verdicts for finding in each.findings if finding.fix}
     assert set(fixes) == every
     assert len(fixes) == len(every)
+
+
+def test_a_reason_of_many_checks_is_said_once() -> None:
+    down = server_down()
+    verdicts = tuple(
+        msgspec.structs.replace(each, findings=(finding(UNKNOWN, UNREACHABLE, fix="start it"),))
+        for each in down.verdicts
+    )
+    text = said(valid_page(page(msgspec.structs.replace(down, verdicts=verdicts))).find(".//main"))
+    assert text.count(UNREACHABLE) == text.count("start it") == 1
+    assert f"16 checks could not look: {UNREACHABLE}" in text
+    assert [each.check for each in down.verdicts if f"{each.check} {each.title}" not in text] == []
 
 
 def test_what_does_not_count_is_folded_and_counted() -> None:

@@ -16,6 +16,7 @@ from tests.reports.samples import (
     FAIL,
     PASS,
     SKIP,
+    UNREACHABLE,
     every_outcome,
     finding,
     report,
@@ -88,7 +89,7 @@ def test_tables_and_charts_are_folded() -> None:
 
 
 @pytest.mark.parametrize("said", SHORT.values(), ids=SHORT)
-@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.SKIP])
+@pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.UNKNOWN, Outcome.SKIP])
 def test_nothing_from_outside_is_markup(said: str, outcome: Outcome) -> None:
     """Whatever the names are, the elements are those of harmless names, and the text is there."""
     root = rendered(text_of(filled(said, outcome), "markdown"))
@@ -134,6 +135,13 @@ def test_a_fix_with_fences_in_it_stays_one_block() -> None:
     root = rendered(text_of(report(verdict(FAIL, "a.b", "m", finding(FAIL, "m", fix=fix))), "markdown"))
     (block,) = root.iter("pre")
     assert text(block) == fix
+
+
+def test_a_reason_of_many_checks_is_a_row() -> None:
+    root = rendered(text_of(server_down(), "markdown"))
+    assert [text(cell) for cell in root.iter("td")] == ["? unknown", "16 checks", UNREACHABLE]
+    assert [text(each) for each in root.iter("summary")] == ["? unknown 16 checks could not look"]
+    assert len(list(root.iter("li"))) == 16
 
 
 @pytest.mark.parametrize("many", [30, 3000])
