@@ -4,19 +4,35 @@ The names below are all that a check of your own needs, besides the facts it rea
 """
 
 from dynocheck.facts import Unavailable
-from dynocheck.outcomes import Finding, Location, Row, Skip, Subject, fail, unknown, warn
-from dynocheck.registry import check, probe, table
+from dynocheck.outcomes import (
+    Finding,
+    Location,
+    Mark,
+    Panel,
+    Row,
+    Series,
+    Skip,
+    Subject,
+    fail,
+    unknown,
+    warn,
+)
+from dynocheck.registry import chart, check, probe, table
 
 __version__ = "0.1.0"
 
 __all__ = [
     "Finding",
     "Location",
+    "Mark",
+    "Panel",
     "Row",
+    "Series",
     "Skip",
     "Subject",
     "Unavailable",
     "__version__",
+    "chart",
     "check",
     "fail",
     "probe",

@@ -60,7 +60,8 @@ _output = _options(
         "outputs",
         multiple=True,
         metavar="FORMAT[=FILE]",
-        help="table, json, junit, sarif or github, to standard output or a file. May be given several times.",
+        help="table, json, junit, sarif, github, markdown or html, to standard output or a file. "
+        "May be given several times.",
     ),
     click.option("--strict", is_flag=True, help="Warnings make the exit code 1."),
 )

@@ -114,6 +114,67 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None = None
 
 
+_MOST = 1e15
+
+
+class Series(msgspec.Struct, frozen=True, kw_only=True):
+    """Values `y` along `x`: at each of its places, or between each two of them where it has one more.
+
+    `labels` names the places.
+
+    :raises ValueError: they do not go together, or one is beyond all that can be measured.
+    """
+
+    name: str = ""
+    x: tuple[float, ...]
+    y: tuple[float, ...]
+    labels: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        if len(self.x) - len(self.y) not in (0, 1) or len(self.labels) not in (0, len(self.y)):
+            raise ValueError(f"{len(self.y)} values for {len(self.x)} places and {len(self.labels)} labels")
+        if not all(abs(value) <= _MOST for value in (*self.x, *self.y)):
+            raise ValueError("a value is not a number that can be drawn")
+
+
+class Mark(msgspec.Struct, frozen=True):
+    """A place along x that is worth knowing, such as a median."""
+
+    name: str
+    at: float
+
+
+class Panel(msgspec.Struct, frozen=True, kw_only=True):
+    """One of the pictures of a chart.
+
+    `x` and `y` say what is along and up, with their units. `log`: x is shown by its logarithm, all of it is
+    above 0. `note` is what else there is to know, such as how many values it shows.
+    """
+
+    title: str
+    x: str
+    y: str
+    series: tuple[Series, ...]
+    marks: tuple[Mark, ...] = ()
+    log: bool = False
+    note: str | None = None
+
+
+class Chart(msgspec.Struct, frozen=True, kw_only=True):
+    """What was seen, drawn for people; it judges nothing.
+
+    Its panels are of one kind. `histogram`: how many are between each two places of x, in one series.
+    `timeline`: what happened between each two moments, in one series. `curve`: several series of places
+    joined by lines.
+    """
+
+    id: str
+    title: str
+    kind: Literal["histogram", "timeline", "curve"]
+    panels: tuple[Panel, ...] = ()
+    note: str | None = None
+
+
 class Tool(msgspec.Struct, frozen=True):
     name: str
     version: str
@@ -131,6 +192,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
     summary: dict[Outcome, int]
     verdicts: tuple[Verdict, ...]
     tables: tuple[Table, ...] = ()
+    charts: tuple[Chart, ...] = ()
 
 
 class Skip(Exception):

@@ -14,17 +14,19 @@ from fnmatch import fnmatchcase
 from functools import cached_property, partial
 from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from dynocheck.errors import UsageError
 from dynocheck.facts import Access, Fact
-from dynocheck.outcomes import Finding, Row
+from dynocheck.outcomes import Finding, Panel, Row
 
 CHECKS_GROUP = "dynocheck.checks"
 PROBES_GROUP = "dynocheck.probes"
 
 CheckFunction = Callable[..., Iterable[Finding] | None]
 TableFunction = Callable[..., Iterable[Row]]
+ChartFunction = Callable[..., Iterable[Panel]]
+Kind = Literal["histogram", "timeline", "curve"]
 R = TypeVar("R", bound="Reader")
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
 
@@ -44,7 +46,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Reader:
-    """What is made of facts by a function: a check, or a table."""
+    """What is made of facts by a function: a check, a table, or a chart."""
 
     id: str
     title: str
@@ -94,6 +96,18 @@ class TableMaker(Reader):
 
 
 @dataclass(frozen=True)
+class ChartMaker(Reader):
+    """Facts drawn for people, a panel for each that its function yields."""
+
+    kind: Kind = "histogram"
+    note: str | None = None
+
+    def __call__(self, *facts: Any, **named: Any) -> Iterable[Panel]:
+        panels: Iterable[Panel] = self.function(*facts, **named)
+        return panels
+
+
+@dataclass(frozen=True)
 class Probe:
     """Gathers one kind of fact: what its function takes and returns says from what, and which.
 
@@ -131,9 +145,11 @@ class Probe:
 
 @dataclass(frozen=True)
 class Registry:
+    """All that was found; `tables` has the charts too."""
+
     checks: tuple[Check, ...]
     probes: tuple[Probe, ...]
-    tables: tuple[TableMaker, ...] = ()
+    tables: tuple[TableMaker | ChartMaker, ...] = ()
     by_id: dict[str, Check] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -201,6 +217,29 @@ def table(
     return make
 
 
+def chart(
+    id: str,  # noqa: A002
+    *,
+    title: str,
+    kind: Kind,
+    note: str | None = None,
+) -> Callable[[ChartFunction], ChartMaker]:
+    """Make a chart of a function that takes facts and yields panels. Without panels there is no chart.
+
+    :param id: `area.kebab-name`; `--select` and `--skip` mean it as they mean a table.
+    :param title: what its panels show.
+    :param kind: of what kind they are; `dynocheck.outcomes.Chart` describes each.
+    :param note: a line below it.
+    :raises RegistryError: the id is not of that form.
+    """
+    _well_formed(id)
+
+    def make(panels: ChartFunction) -> ChartMaker:
+        return ChartMaker(id, title, panels, kind=kind, note=note)
+
+    return make
+
+
 def _well_formed(id: str) -> None:  # noqa: A002
     if not _ID.fullmatch(id):
         raise RegistryError(f"check id {id!r} is not of the form area.kebab-name")
@@ -239,7 +278,7 @@ def load(checks_dirs: Iterable[Path] = ()) -> Registry:
     return Registry(
         checks=tuple(sorted((c for c in found if isinstance(c, Check)), key=lambda c: c.id)),
         probes=tuple(p for p in found if isinstance(p, Probe)),
-        tables=tuple(t for t in found if isinstance(t, TableMaker)),
+        tables=tuple(t for t in found if isinstance(t, (TableMaker, ChartMaker))),
     )
 
 

@@ -10,6 +10,7 @@ import dynocheck
 from dynocheck.facts import Access, Fact, RequiredAccess
 from dynocheck.gathering import Knowledge, Missing, Progress, crash, gather
 from dynocheck.outcomes import (
+    Chart,
     Finding,
     Outcome,
     Report,
@@ -21,7 +22,7 @@ from dynocheck.outcomes import (
     summarize,
     worst,
 )
-from dynocheck.registry import Check, Probe, Reader, TableMaker
+from dynocheck.registry import ChartMaker, Check, Probe, Reader, TableMaker
 
 __all__ = ["Knowledge", "Levels", "Missing", "Plan", "Progress", "crash", "gather"]  # those of gathering too
 
@@ -30,13 +31,13 @@ Levels = Mapping[str, Outcome]  # by check id: what its warnings and failures co
 
 @dataclass(frozen=True)
 class Plan:
-    """The checks that the sources at hand can serve, the probes that those need, and the tables that come
-    with what those learn: no probe looks for the sake of a table.
+    """The checks that the sources at hand can serve, the probes that those need, and the tables and charts
+    that come with what those learn: no probe looks for the sake of a table.
     """
 
     checks: tuple[Check, ...]
     probes: tuple[Probe, ...]
-    tables: tuple[TableMaker, ...] = ()
+    tables: tuple[TableMaker | ChartMaker, ...] = ()
 
     @property
     def access(self) -> tuple[Access, ...]:
@@ -48,7 +49,7 @@ def plan(
     probes: Iterable[Probe],
     sources: Iterable[type],
     known: Iterable[type[Fact]] = (),
-    tables: Iterable[TableMaker] = (),
+    tables: Iterable[TableMaker | ChartMaker] = (),
 ) -> Plan:
     """What can be judged, and by which probes.
 
@@ -87,12 +88,12 @@ def judge(checks: Iterable[Check], knowledge: Knowledge, levels: Levels | None =
     return tuple(_verdict(check, knowledge, (levels or {}).get(check.id)) for check in checks)
 
 
-def tabulate(tables: Iterable[TableMaker], knowledge: Knowledge) -> tuple[Table, ...]:
-    """The tables that have rows, or a note on why one has none. One whose facts could not be had is left
-    out: the checks that need them say why.
+def tabulate(tables: Iterable[TableMaker | ChartMaker], knowledge: Knowledge) -> tuple[Table | Chart, ...]:
+    """The tables that have rows and the charts that have panels, or a note on why one has none. One whose
+    facts could not be had is left out: the checks that need them say why.
     """
-    made = (_table(table, knowledge) for table in tables)
-    return tuple(table for table in made if table is not None)
+    made = (_made(table, knowledge) for table in tables)
+    return tuple(each for each in made if each is not None)
 
 
 def report(
@@ -100,7 +101,7 @@ def report(
     target: Mapping[str, Any],
     verdicts: Sequence[Verdict],
     started: float,
-    tables: Sequence[Table] = (),
+    shown: Sequence[Table | Chart] = (),
 ) -> Report:
     """The report of a run that started at this time of `time.time()`."""
     began = datetime.datetime.fromtimestamp(started, datetime.UTC)
@@ -112,18 +113,30 @@ def report(
         target=dict(target),
         summary=summarize(verdicts),
         verdicts=tuple(verdicts),
-        tables=tuple(tables),
+        tables=tuple(each for each in shown if isinstance(each, Table)),
+        charts=tuple(each for each in shown if isinstance(each, Chart)),
     )
 
 
-def _table(table: TableMaker, knowledge: Knowledge) -> Table | None:
-    facts, lacking = _arguments(table, knowledge)
+def _made(maker: TableMaker | ChartMaker, knowledge: Knowledge) -> Table | Chart | None:
+    facts, lacking = _arguments(maker, knowledge)
     if lacking:
         return None
     try:
-        rows = [dict(row) for row in table(**facts) or ()]
+        return _chart(maker, facts) if isinstance(maker, ChartMaker) else _table(maker, facts)
     except Exception as error:
-        return Table(id=table.id, title=table.title, note=crash(error))
+        return Table(id=maker.id, title=maker.title, note=crash(error))
+
+
+def _chart(chart: ChartMaker, facts: Mapping[str, Any]) -> Chart | None:
+    panels = tuple(chart(**facts) or ())
+    if not panels:
+        return None
+    return Chart(id=chart.id, title=chart.title, kind=chart.kind, panels=panels, note=chart.note)
+
+
+def _table(table: TableMaker, facts: Mapping[str, Any]) -> Table | None:
+    rows = [dict(row) for row in table(**facts) or ()]
     known = dict.fromkeys(column for row in rows for column in row)
     columns = tuple(c for c in known if any(row.get(c) not in (None, "", ()) for row in rows))
     if not columns:

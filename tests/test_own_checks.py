@@ -281,3 +281,52 @@ def test_junit_may_show_unknown_as_skipped(own: Path, tmp_path: Path) -> None:
     assert "<skipped" in ended.out
     assert "<error" not in ended.out
     assert ended.code == 3, "the exit code stays"
+
+
+CHART = """
+from collections.abc import Iterator
+from dynocheck import Mark, Panel, Series, chart
+from dynocheck.facts import Recipes
+
+@chart("house.sizes", title="How large graphs are", kind="histogram", note="by GPUs")
+def sizes(recipes: Recipes) -> Iterator[Panel]:
+    yield Panel(
+        title="graphs",
+        x="GPUs",
+        y="graphs",
+        series=(Series(x=(1, 2, 4), y=(3, 1)),),
+        marks=(Mark("p50", 1.5),),
+    )
+
+@chart("house.none", title="Nothing", kind="curve")
+def none(recipes: Recipes) -> Iterator[Panel]:
+    return iter(())
+
+@chart("house.infinite", title="Too much", kind="timeline")
+def infinite(recipes: Recipes) -> Iterator[Panel]:
+    yield Panel(title="t", x="s", y="n", series=(Series(x=(0, 1), y=(float("inf"),)),))
+"""
+
+
+def test_a_chart_of_ones_own(tmp_path: Path) -> None:
+    folder = tmp_path / "charts"
+    folder.mkdir()
+    (folder / "charts.py").write_text(CHART)
+    page = tmp_path / "report.html"
+    ended = dynocheck("recipe", RECIPE, "--checks-dir", folder, "-o", "json", "-o", f"html={page}")
+    assert ended.code == 0, "a chart judges nothing"
+    (chart,) = ended.report["charts"]
+    assert (chart["id"], chart["kind"], chart["note"]) == ("house.sizes", "histogram", "by GPUs")
+    assert chart["panels"][0]["series"][0] == {
+        "name": "",
+        "x": [1.0, 2.0, 4.0],
+        "y": [3.0, 1.0],
+        "labels": [],
+    }
+    (crashed,) = [table for table in ended.report["tables"] if table["id"] == "house.infinite"]
+    assert crashed["note"].startswith("crashed: ValueError")
+    assert "How large graphs are" in page.read_text()
+    shown = dynocheck("recipe", RECIPE, "--checks-dir", folder).out
+    assert "How large graphs are" in shown
+    hidden = dynocheck("recipe", RECIPE, "--checks-dir", folder, "--skip", "house.sizes").out
+    assert "How large graphs are" not in hidden

@@ -51,6 +51,7 @@ def test_it_holds_what_it_should(wheel: Path) -> None:
         "dynocheck/probes/storage.py",
         "dynocheck/data/schemas.json",
         "dynocheck/data/demo.json",
+        "dynocheck/reports/page.css",
         "dynocheck/recipes/deepseek-r1/sglang/disagg-8gpu/deploy.yaml",
     ):
         assert names.count(wanted) == 1, wanted

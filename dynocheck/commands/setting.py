@@ -10,7 +10,7 @@ from dynocheck.facts import ClusterFact, Fact, RecipeFact
 from dynocheck.facts.endpoint import EndpointFact
 from dynocheck.facts.load import LoadFact
 from dynocheck.outcomes import Outcome
-from dynocheck.registry import Check, R, Reader, Registry, TableMaker, load, matching, select
+from dynocheck.registry import ChartMaker, Check, R, Reader, Registry, TableMaker, load, matching, select
 
 Scope = type[Fact] | tuple[type[Fact], ...]  # a verb's: of these facts its checks need one
 _SCOPES = (ClusterFact, RecipeFact, EndpointFact, LoadFact)
@@ -70,8 +70,8 @@ class Setting:
             left = matching(inside, self.configuration.select, self.configuration.skip)
         return matching(left, (), choices.skip)
 
-    def tables(self, choices: Choices, scope: Scope) -> tuple[TableMaker, ...]:
-        """The tables of this scope; where checks are selected, those that the same patterns match."""
+    def tables(self, choices: Choices, scope: Scope) -> tuple[TableMaker | ChartMaker, ...]:
+        """The tables and charts of this scope; where checks are selected, those that the patterns match."""
         inside = _inside(self.registry.tables, scope)
         if not choices.select:
             inside = matching(inside, self.configuration.select, self.configuration.skip)

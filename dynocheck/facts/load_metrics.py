@@ -34,6 +34,11 @@ def bucket_of(duration_s: float) -> int:
     return int(math.log(duration_s / _UNIT_S) / _RATIO) if duration_s >= _UNIT_S else -1
 
 
+def bound_of(bucket: int) -> float:
+    """The shortest duration that a bucket holds in seconds, as if bucket -1 were 1 % wide like the others."""
+    return _UNIT_S * math.exp(bucket * _RATIO)
+
+
 def middle_of(bucket: int) -> float:
     """What a bucket stands for, in seconds."""
     return _UNIT_S * math.exp((bucket + 0.5) * _RATIO) if bucket >= 0 else 0.0

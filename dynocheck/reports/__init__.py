@@ -21,6 +21,8 @@ _MODULES = {
     "junit": "junit",
     "sarif": "sarif",
     "github": "github",
+    "html": "html",
+    "markdown": "markdown",
 }
 
 FORMATS: tuple[str, ...] = tuple(_MODULES)

@@ -6,7 +6,8 @@ from itertools import zip_longest
 
 from rich.cells import cell_len, chop_cells
 
-from dynocheck.outcomes import Cell, Scalar, Table
+from dynocheck.outcomes import Table
+from dynocheck.reports.cells import is_number, parts, words
 
 Column = Sequence[list[str]]  # a cell for each row, and in it a text for each of its values
 
@@ -23,10 +24,10 @@ def laid_out(table: Table, width: int, show: Callable[[str], str]) -> Iterator[s
     :param width: in cells of the terminal.
     :param show: makes foreign text harmless.
     """
-    rows = [[[show(_words(part)) for part in _parts(cell)] for cell in row] for row in table.rows]
+    rows = [[[show(words(part)) for part in parts(cell)] for cell in row] for row in table.rows]
     texts = [[[show(column)] for column in table.columns], *rows]
     columns = list(zip(*texts, strict=True))
-    right = [all(_is_number(cell) for cell in column) for column in zip(*table.rows, strict=True)]
+    right = [all(is_number(cell) for cell in column) for column in zip(*table.rows, strict=True)]
     if sum(_widest(column) for column in columns) + _GAP * (len(columns) - 1) <= width:
         heads = len(columns)
     else:
@@ -55,23 +56,6 @@ def _longest_word(column: Column) -> int:
     return max((cell_len(word) for cell in column for part in cell for word in part.split()), default=1)
 
 
-def _parts(cell: Cell) -> tuple[Scalar, ...]:
-    return (cell or ("",)) if isinstance(cell, tuple) else (cell,)
-
-
-def _words(part: Scalar) -> str:
-    match part:
-        case None:
-            return ""
-        case bool():
-            return "yes" if part else "no"
-    return str(part)
-
-
-def _is_number(cell: Cell) -> bool:
-    return all(isinstance(part, int | float | None) and not isinstance(part, bool) for part in _parts(cell))
-
-
 def _widths(columns: Sequence[Column], width: int) -> list[int]:
     """The widths that fit, taken from the widest column first, and from words only in the end."""
     widths = [_widest(column) for column in columns]
@@ -85,7 +69,7 @@ def _widths(columns: Sequence[Column], width: int) -> list[int]:
 
 def _wrapped_cells(row: Sequence[list[str]], widths: list[int]) -> list[list[str]]:
     """The lines of each cell. The parts of cells that have several begin on the same lines."""
-    cells = [[_wrapped(part, room) for part in cell] for cell, room in zip(row, widths, strict=True)]
+    cells = [[wrapped(part, room) for part in cell] for cell, room in zip(row, widths, strict=True)]
     several = [cell for cell in cells if len(cell) > 1]
     heights = [max(map(len, parts)) for parts in zip_longest(*several, fillvalue=())]
     return [_stacked(cell, heights) if len(cell) > 1 else cell[0] for cell in cells]
@@ -98,7 +82,7 @@ def _stacked(parts: list[list[str]], heights: list[int]) -> list[str]:
     return lines
 
 
-def _wrapped(said: str, room: int) -> list[str]:
+def wrapped(said: str, room: int) -> list[str]:
     """Lines of whole words; a word longer than the room is broken, behind a slash or hyphen if it has one."""
     lines = [""]
     for word in said.split():

@@ -1,27 +1,30 @@
 """What people read in a terminal or in the log of a CI job."""
 
-from collections import Counter
 from collections.abc import Iterator
 from itertools import groupby
-from typing import Any, NamedTuple
+from typing import Any
 
 import click
 from rich.cells import cell_len, set_cell_size
 
-from dynocheck.outcomes import Finding, Outcome, Report, Table, Verdict, counted, exit_code
+from dynocheck.outcomes import Chart, Finding, Outcome, Report, Table, Verdict, counted, exit_code
+from dynocheck.reports.blocks import drawn
 from dynocheck.reports.columns import laid_out
 from dynocheck.reports.options import Options
-from dynocheck.reports.wording import by_area, meaning, pairs, statement, visible, where
+from dynocheck.reports.reasons import Reason, reason_of, shared
+from dynocheck.reports.wording import (
+    MARKS,
+    by_area,
+    decided,
+    meaning,
+    pairs,
+    shortened,
+    statement,
+    visible,
+    where,
+)
 
-_MARKS = {
-    Outcome.PASS: "✔",
-    Outcome.WARN: "!",
-    Outcome.FAIL: "✘",
-    Outcome.UNKNOWN: "?",
-    Outcome.SKIP: "-",
-    Outcome.ERROR: "*",
-}
-_ASCII_MARKS = _MARKS | {Outcome.PASS: "+", Outcome.FAIL: "x"}
+_ASCII_MARKS = MARKS | {Outcome.PASS: "+", Outcome.FAIL: "x"}
 
 _STYLES: dict[Outcome, dict[str, Any]] = {
     Outcome.PASS: {"fg": "green"},
@@ -37,7 +40,6 @@ _NARROWEST = 40
 _NARROWEST_COLUMN = 28
 _NARROW_INDENT = 4
 _TABLE_INDENT = 2
-_LONGEST = 2000
 
 
 def text(report: Report, options: Options) -> str:
@@ -45,33 +47,16 @@ def text(report: Report, options: Options) -> str:
     return "".join(f"{line.rstrip()}\n" for line in _Table(report, options).lines())
 
 
-class _Reason(NamedTuple):
-    """Why a check could not judge. Many checks may share one, which is then said once."""
-
-    outcome: Outcome
-    said: str
-    fixes: tuple[str, ...]
-
-
-def _reason(verdict: Verdict) -> _Reason | None:
-    if verdict.outcome not in (Outcome.UNKNOWN, Outcome.ERROR):
-        return None
-    said = "; ".join(statement(finding, verdict) for finding in verdict.findings) or verdict.message
-    fixes = dict.fromkeys(finding.fix for finding in verdict.findings if finding.fix)
-    return _Reason(verdict.outcome, said, tuple(fixes))
-
-
 class _Table:
     def __init__(self, report: Report, options: Options) -> None:
         self.report = report
         self.options = options
         self.width = max(options.width or 80, _NARROWEST)
-        self.marks = _MARKS if self._show("✔✘") == "✔✘" else _ASCII_MARKS
+        self.marks = MARKS if self._show("✔✘") == "✔✘" else _ASCII_MARKS
         self.word_width = max((len(verdict.outcome) for verdict in report.verdicts), default=0)
         ids = (cell_len(self._show(verdict.check)) for verdict in report.verdicts)
         self.id_width = min(max(ids, default=0), self.width * 2 // 5)
-        reasons = Counter(_reason(verdict) for verdict in report.verdicts)
-        self.shared = {reason: count for reason, count in reasons.items() if reason and count > 1}
+        self.shared = shared(report)
 
     def lines(self) -> Iterator[str]:
         for area, verdicts in by_area(self.report).items():
@@ -85,6 +70,10 @@ class _Table:
         for table in self.report.tables:
             yield from self._laid_out(table)
             yield ""
+        for chart in self.report.charts:
+            if lines := list(drawn(chart, self.width - _TABLE_INDENT, self._show)):
+                yield from self._drawn(chart, lines)
+                yield ""
         yield from self._summary()
 
     def _laid_out(self, table: Table) -> Iterator[str]:
@@ -94,8 +83,15 @@ class _Table:
         if table.note:
             yield from self._paragraph(table.note, " " * _TABLE_INDENT)
 
+    def _drawn(self, chart: Chart, lines: list[str]) -> Iterator[str]:
+        yield self._paint(self._show(chart.title), bold=True)
+        for line in lines:
+            yield " " * _TABLE_INDENT + line
+        if chart.note:
+            yield from self._paragraph(chart.note, " " * _TABLE_INDENT)
+
     def _verdict(self, verdict: Verdict) -> Iterator[str]:
-        reason = _reason(verdict)
+        reason = reason_of(verdict)
         if reason in self.shared:
             footnote = self._footnote(reason)
             yield from self._headline(verdict, f"{verdict.title} {footnote}")
@@ -156,13 +152,12 @@ class _Table:
         if fix:
             yield f"{indent}{self._paint('fix:', fg='cyan')} {visible(fix, self.options.encoding)}"
 
-    def _footnote(self, reason: _Reason | None) -> str:
+    def _footnote(self, reason: Reason | None) -> str:
         return f"[{list(self.shared).index(reason) + 1}] " if reason and len(self.shared) > 1 else ""
 
-    def _shared_reason(self, reason: _Reason, count: int) -> Iterator[str]:
-        what = "could not look" if reason.outcome is Outcome.UNKNOWN else "could not judge"
+    def _shared_reason(self, reason: Reason, count: int) -> Iterator[str]:
         yield from self._marked(
-            reason.outcome, f"{self._footnote(reason)}{count} checks {what}: {reason.said}"
+            reason.outcome, f"{self._footnote(reason)}{count} checks {reason.what}: {reason.said}"
         )
         for fix in reason.fixes:
             yield from self._fix(fix, "  ")
@@ -172,12 +167,11 @@ class _Table:
         target = "; ".join(f"{name} {value}" for name, value in pairs(report.target))
         yield from self._paragraph(f"{report.command}: {target}" if target else report.command, "")
         code = exit_code(report, strict=strict)
-        deciding = {0: Outcome.PASS, 1: Outcome.FAIL}.get(code, Outcome.UNKNOWN)
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.summary.items() if count)
         aside = sum(len(verdict.suppressed) for verdict in report.verdicts)
         counts += f"; {aside} finding{'s' if aside > 1 else ''} put aside" if aside else ""
         said = f"{meaning(report, strict=strict)} (exit {code}): {counts or 'no checks'}"
-        yield from self._marked(deciding, f"{said} in {report.duration_s:.1f} s")
+        yield from self._marked(decided(report, strict=strict), f"{said} in {report.duration_s:.1f} s")
 
     def _marked(self, outcome: Outcome, said: str) -> Iterator[str]:
         """A paragraph that is not of one check, its lead in the outcome's style."""
@@ -198,9 +192,7 @@ class _Table:
 
     def _show(self, said: str) -> str:
         """Harmless, and cut where nobody reads on."""
-        if len(said) > _LONGEST:
-            said = f"{said[:_LONGEST]}... ({len(said) - _LONGEST} characters more in -o json)"
-        return visible(said, self.options.encoding)
+        return visible(shortened(said), self.options.encoding)
 
     def _wrapped(self, said: str, column: int, hang: int = 0) -> Iterator[str]:
         """Lines of whole words, the first to begin at this column and the others to hang further in.

@@ -7,6 +7,16 @@ import msgspec
 
 from dynocheck.outcomes import Finding, Outcome, Report, Subject, Verdict, exit_code
 
+MARKS = {
+    Outcome.PASS: "✔",
+    Outcome.WARN: "!",
+    Outcome.FAIL: "✘",
+    Outcome.UNKNOWN: "?",
+    Outcome.SKIP: "-",
+    Outcome.ERROR: "*",
+}
+_LONGEST = 2000
+
 
 def visible(text: str, encoding: str = "utf-8") -> str:
     """The text on one line, with every character shown as its escape that could move the cursor, hide or
@@ -15,6 +25,13 @@ def visible(text: str, encoding: str = "utf-8") -> str:
     if not text.isprintable():
         text = "".join(char if char.isprintable() else _escaped(char) for char in text)
     return text.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def shortened(text: str) -> str:
+    """The text, cut where nobody reads on."""
+    if len(text) <= _LONGEST:
+        return text
+    return f"{text[:_LONGEST]}... ({len(text) - _LONGEST} characters more in -o json)"
 
 
 def _escaped(char: str) -> str:
@@ -75,6 +92,12 @@ def by_area(report: Report) -> dict[str, list[Verdict]]:
     for verdict in report.verdicts:
         areas.setdefault(verdict.area, []).append(verdict)
     return areas
+
+
+def decided(report: Report, *, strict: bool) -> Outcome:
+    """The outcome that the whole report is like."""
+    code = exit_code(report, strict=strict)
+    return {0: Outcome.PASS, 1: Outcome.FAIL}.get(code, Outcome.UNKNOWN)
 
 
 def meaning(report: Report, *, strict: bool) -> str:

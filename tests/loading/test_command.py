@@ -16,6 +16,7 @@ import pytest
 from dynocheck.cli import main
 from tests.command import ROOT, Ended, dynocheck, interruptible
 from tests.loading.engine import Engine, engine
+from tests.reports.schemas import valid_page
 
 KEY = "sesame-open-the-door-0123"
 SMALL = ["--osl", "4", "--isl", "20", "--requests", "12", "--warmup", "2"]
@@ -47,6 +48,12 @@ def test_a_run_is_judged_saved_and_read_again(server: Engine, tmp_path: Path) ->
     again = dynocheck("load", "--from", file, "-o", "json", "--limit", "error_rate=0")
     assert again.outcomes == first.outcomes
     assert again.report["tables"] == first.report["tables"]
+    page, comment = tmp_path / "load.html", tmp_path / "load.md"
+    drawn = dynocheck("load", "--from", file, "-o", f"html={page}", "-o", f"markdown={comment}", "-o", "json")
+    assert {chart["id"] for chart in drawn.report["charts"]} <= {"load.spread", "load.timeline"}
+    for chart in drawn.report["charts"]:
+        assert chart["title"] in [heading.text for heading in valid_page(page.read_text()).iter("h2")]
+        assert f"<summary>{chart['title']}</summary>" in comment.read_text()
     other = dynocheck("load", "--from", file, "-o", "json", "--limit", "requests_per_s=100000")
     assert other.outcomes["load.limits"] in ("fail", "unknown")
 

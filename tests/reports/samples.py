@@ -2,7 +2,21 @@
 
 from typing import Any
 
-from dynocheck.outcomes import Finding, Location, Outcome, Report, Subject, Table, Tool, Verdict, summarize
+from dynocheck.outcomes import (
+    Chart,
+    Finding,
+    Location,
+    Mark,
+    Outcome,
+    Panel,
+    Report,
+    Series,
+    Subject,
+    Table,
+    Tool,
+    Verdict,
+    summarize,
+)
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
 UNKNOWN, SKIP, ERROR = Outcome.UNKNOWN, Outcome.SKIP, Outcome.ERROR
@@ -31,6 +45,7 @@ def report(
     target: dict[str, Any] | None = None,
     command: str = "preflight",
     tables: tuple[Table, ...] = (),
+    charts: tuple[Chart, ...] = (),
 ) -> Report:
     return Report(
         tool=Tool("dynocheck", "0.1.0"),
@@ -41,6 +56,7 @@ def report(
         summary=summarize(verdicts),
         verdicts=verdicts,
         tables=tables,
+        charts=charts,
     )
 
 
@@ -130,3 +146,60 @@ VARIANTS = Table(
 def with_table() -> Report:
     """A run that shows more than verdicts."""
     return report(verdict(PASS, "graph.frontend", "Every graph has a frontend"), tables=(VARIANTS,))
+
+
+CHARTS = (
+    Chart(
+        id="load.spread",
+        title="How latencies are spread",
+        kind="histogram",
+        panels=(
+            Panel(
+                title="ttft",
+                x="ms",
+                y="requests",
+                series=(Series(x=(10.0, 20.0, 40.0, 80.0, 160.0), y=(5, 10, 0, 1)),),
+                marks=(Mark("p50", 25.0), Mark("p90", 39.0)),
+                log=True,
+                note="n=16",
+            ),
+        ),
+        note="What the client blurred is not drawn.",
+    ),
+    Chart(
+        id="load.timeline",
+        title="What went on meanwhile",
+        kind="timeline",
+        panels=(
+            Panel(
+                title="requests in flight",
+                x="s",
+                y="requests in flight",
+                series=(Series(x=(0.0, 1.0, 2.0, 3.0), y=(4.0, 8.0, 2.0)),),
+            ),
+        ),
+    ),
+    Chart(
+        id="load.curve",
+        title="What more load costs",
+        kind="curve",
+        panels=(
+            Panel(
+                title="ttft by output tokens/s",
+                x="output tokens/s",
+                y="ms",
+                series=(
+                    Series(name="p50", x=(40.0, 90.0), y=(20.0, 45.0), labels=("1 at a time", "4 at a time")),
+                    Series(name="p90", x=(40.0, 90.0), y=(25.0, 80.0), labels=("1 at a time", "4 at a time")),
+                ),
+            ),
+        ),
+    ),
+)
+
+
+def with_charts() -> Report:
+    """A run that was drawn."""
+    return report(
+        verdict(PASS, "load.errors", "Every request is answered"), tables=(VARIANTS,), charts=CHARTS
+    )

@@ -5,8 +5,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
+import html5lib
 import jsonschema
 from lxml import etree
+
+_PAGES = html5lib.HTMLParser(tree=html5lib.getTreeBuilder("lxml"), strict=True, namespaceHTMLElements=False)
 
 _XSD = etree.XMLSchema(etree.parse(Path(__file__).with_name("junit.xsd")))
 
@@ -31,4 +34,10 @@ def valid_junit(text: str) -> "etree._Element":
     """The root of the document, which the XSD allows."""
     root = etree.fromstring(text.encode())
     _XSD.assertValid(root)
+    return root
+
+
+def valid_page(text: str) -> "etree._Element":
+    """The root of the page, in which the HTML standard's own parser finds no fault."""
+    root: etree._Element = _PAGES.parse(text).getroot()
     return root

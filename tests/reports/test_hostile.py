@@ -6,10 +6,14 @@ from typing import Any
 import pytest
 
 from dynocheck.outcomes import (
+    Chart,
     Finding,
     Location,
+    Mark,
     Outcome,
+    Panel,
     Report,
+    Series,
     Subject,
     Suppressed,
     Table,
@@ -24,6 +28,10 @@ HOSTILE = {
     "markup": "[red]x[/red][link=http://evil]",
     "escape": "\x1b[2J\x1b]0;title\x07\x9b31m",
     "newline": "a\n  ✔ pass  storage.fake  All is well\r\nb\x85\u2028c",
+    "script": """<script>alert(1)</script><img src=//e.x onerror=alert(1)>"'><svg onload=alert(1)>&lt;""",
+    "style": "</style></title></svg></pre></code></details><style>*{background:url(//e.x)}",
+    "markdown": "|`x`| @me #12 GH-1 <b>[l](http://e.x) ![p](//e.x) https://e.x www.e.x a@b.cd $T$ *a* _b_",
+    "fence": "```\n</details> ~~~ ```` \n---",
     "cdata": "]]>--><![CDATA[<failure/>&amp;&#27;",
     "rtl": "gpj.\u202egnp\u2066\u200f",
     "invisible": "admin\u200b\u00ad\ufeff",
@@ -70,7 +78,18 @@ def filled(text: str, outcome: Outcome = Outcome.FAIL) -> Report:
             Table(id=text, title=text, columns=(text, text), rows=((text, (text, 1)),), note=text),
             Table(id=text, title=text, note=text),
         ),
+        charts=(
+            Chart(id=text, title=text, kind="histogram", panels=(_panel(text, 1),), note=text),
+            Chart(id=text, title=text, kind="timeline", panels=(_panel(text, 1),), note=text),
+            Chart(id=text, title=text, kind="curve", panels=(_panel(text, 2),), note=text),
+        ),
     )
+
+
+def _panel(text: str, many: int) -> Panel:
+    """With so many values for two places."""
+    series = Series(name=text, x=(1.0, 2.0), y=(3.0, 1.0)[:many], labels=(text,) * many)
+    return Panel(title=text, x=text, y=text, series=(series,), marks=(Mark(text, 1.5),), note=text)
 
 
 @pytest.fixture(params=list(HOSTILE.values()), ids=list(HOSTILE))

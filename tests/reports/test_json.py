@@ -11,6 +11,7 @@ import pytest
 from dynocheck.outcomes import Report
 from dynocheck.reports import text_of
 from tests.reports.samples import (
+    CHARTS,
     FAIL,
     VARIANTS,
     every_outcome,
@@ -18,12 +19,13 @@ from tests.reports.samples import (
     report,
     server_down,
     verdict,
+    with_charts,
     with_table,
 )
 from tests.reports.schemas import valid_report, validator
 
 
-@pytest.mark.parametrize("made", [every_outcome(), server_down(), report(), with_table()])
+@pytest.mark.parametrize("made", [every_outcome(), server_down(), report(), with_table(), with_charts()])
 def test_a_report_validates_and_reads_back_the_same(made: Report) -> None:
     text = text_of(made, "json")
     valid_report(text)
@@ -44,6 +46,7 @@ def test_it_is_laid_out_as_the_contract() -> None:
         "summary",
         "verdicts",
         "tables",
+        "charts",
     ]
     assert list(parsed["summary"]) == ["pass", "warn", "fail", "unknown", "skip", "error"]
     fail = parsed["verdicts"][2]
@@ -68,9 +71,9 @@ def test_it_is_laid_out_as_the_contract() -> None:
     assert list(found["location"]) == ["file", "line", "column"]
 
 
-def test_a_report_of_a_version_without_tables_is_still_one() -> None:
+def test_a_report_of_a_version_without_tables_and_charts_is_still_one() -> None:
     parsed = json.loads(text_of(every_outcome(), "json"))
-    del parsed["tables"]
+    del parsed["tables"], parsed["charts"]
     valid_report(json.dumps(parsed))
     assert msgspec.json.decode(json.dumps(parsed), type=Report) == every_outcome()
 
@@ -97,7 +100,7 @@ def test_any_evidence_a_check_may_give_is_written() -> None:
 
 def _mutations() -> list[tuple[str, Any]]:
     def mutated(path: tuple[Any, ...], value: Any) -> Any:
-        whole = report(*every_outcome().verdicts, tables=(VARIANTS,))
+        whole = report(*every_outcome().verdicts, tables=(VARIANTS,), charts=CHARTS)
         broken = copy.deepcopy(json.loads(text_of(whole, "json")))
         at = broken
         for step in path[:-1]:
@@ -137,6 +140,11 @@ def _mutations() -> list[tuple[str, Any]]:
         (("tables", 0, "rows", 0), "x"),
         (("tables", 0, "rows", 0, 0), {}),
         (("tables", 0, "rows", 0, 0), [[]]),
+        (("charts", 0, "kind"), "pie"),
+        (("charts", 0, "more"), ""),
+        (("charts", 0, "panels", 0, "note"), ...),
+        (("charts", 0, "panels", 0, "marks", 0, "at"), "2"),
+        (("charts", 0, "panels", 0, "series", 0, "x"), [None]),
     ]
     return [(f"{'.'.join(map(str, path))}={value}", mutated(path, value)) for path, value in changes]
 

@@ -7,10 +7,14 @@ from hypothesis import strategies as st
 
 from dynocheck.outcomes import (
     Cell,
+    Chart,
     Finding,
     Location,
+    Mark,
     Outcome,
+    Panel,
     Report,
+    Series,
     Subject,
     Suppressed,
     Table,
@@ -20,7 +24,7 @@ from dynocheck.outcomes import (
 )
 from dynocheck.reports import FORMATS, Options, text_of
 from dynocheck.reports.wording import visible
-from tests.reports.schemas import valid_junit, valid_report
+from tests.reports.schemas import valid_junit, valid_page, valid_report
 from tests.reports.test_hostile import HOSTILE
 
 ODD = [text for text in HOSTILE.values() if len(text) < 1000]
@@ -74,6 +78,34 @@ def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
             note=st.none() | text,
         )
     )
+    places = st.floats(-1e15, 1e15)
+    series = st.tuples(st.integers(0, 4), st.integers(0, 1)).flatmap(
+        lambda size: st.builds(
+            Series,
+            name=text,
+            x=st.lists(places, min_size=sum(size), max_size=sum(size)).map(lambda x: tuple(sorted(x))),
+            y=st.tuples(*[places] * size[0]),
+            labels=st.just(()) | st.tuples(*[text] * size[0]),
+        )
+    )
+    panels = st.builds(
+        Panel,
+        title=text,
+        x=text,
+        y=text,
+        series=st.lists(series, max_size=2).map(tuple),
+        marks=st.lists(st.builds(Mark, text, places), max_size=2).map(tuple),
+        log=st.booleans(),
+        note=st.none() | text,
+    )
+    charts = st.builds(
+        Chart,
+        id=text,
+        title=text,
+        kind=st.sampled_from(["histogram", "timeline", "curve"]),
+        panels=st.lists(panels, max_size=2).map(tuple),
+        note=st.none() | text,
+    )
     return st.builds(
         lambda verdicts, **fields: Report(
             verdicts=tuple(verdicts), summary=summarize(verdicts), started="2026-03-01T12:00:00Z", **fields
@@ -84,6 +116,7 @@ def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
         duration_s=seconds,
         target=st.dictionaries(text, json, max_size=3),
         tables=st.lists(tables, max_size=2).map(tuple),
+        charts=st.lists(charts, max_size=2).map(tuple),
     )
 
 
@@ -108,6 +141,7 @@ def renders_everywhere(report: Report, options: Options) -> None:
     assert len(parsed["verdicts"]) == len(report.verdicts)
     root = valid_junit(texts["junit"])
     assert len(list(root.iter("testcase"))) == len(report.verdicts)
+    valid_page(texts["html"])
     texts["table"].encode(options.encoding)
     assert all(line == line.rstrip() for line in texts["table"].splitlines())
     assert [fix for fix in _shown_fixes(report, options.encoding) if fix not in texts["table"]] == []

@@ -1,0 +1,237 @@
+"""The charts of a report as SVG that stands in a page: no script, no reference, readable without the page's
+style.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from typing import NamedTuple
+from xml.etree.ElementTree import Element
+
+from dynocheck.outcomes import Chart, Panel, Series
+from dynocheck.reports.markup import tag
+from dynocheck.reports.wording import shortened
+
+_WIDTH, _HEIGHT = 440, 200
+_LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 30, 34
+_COLORS = ("#2166ac", "#b35806", "#1b7837", "#762a83")
+_DASHES = (None, "6 3", "2 2", "8 3 2 3")
+_LETTER = 6.0  # about as wide as one is
+
+
+class Scale(NamedTuple):
+    """Where the values between two ends are drawn."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+    log: bool = False
+
+    def __call__(self, value: float) -> float:
+        low, high = self._on(self.low), self._on(self.high)
+        share = (self._on(value) - low) / (high - low) if high > low else 0.5
+        return self.start + (self.end - self.start) * share
+
+    def _on(self, value: float) -> float:
+        return math.log(value) if self.log else value
+
+
+def drawn(chart: Chart) -> Iterator[Element]:
+    """A figure for each panel that has something to show."""
+    for panel in chart.panels:
+        if any(series.y for series in panel.series):
+            yield _figure(chart.kind, panel)
+
+
+def _figure(kind: str, panel: Panel) -> Element:
+    along, up = _scales(kind, panel)
+    inside = [*_grid(along, up, panel), *_values(kind, panel, along, up)]
+    if kind == "histogram":
+        inside += _marks(panel, along)
+    if kind == "curve":
+        inside += _named(panel.series[-1], along, up)
+    picture = tag(
+        "svg",
+        tag("title", _described(kind, panel)),
+        *inside,
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        width=_WIDTH,
+        height=_HEIGHT,
+        role="img",
+        class_=kind,
+        font_family="sans-serif",
+        font_size=10,
+    )
+    note = tag("span", f" {shortened(_noted(panel))}", class_="note")
+    caption = tag("figcaption", tag("b", shortened(panel.title)), note, *_legend(kind, panel))
+    return tag("figure", caption, picture)
+
+
+def _noted(panel: Panel) -> str:
+    marks = [f"{mark.name} {mark.at:.4g} {panel.x}" for mark in panel.marks]
+    return ", ".join(filter(None, [panel.note, *marks]))
+
+
+def _described(kind: str, panel: Panel) -> str:
+    """What there is to see, for those who hear it."""
+    values = [value for series in panel.series for value in series.y]
+    said = f"{kind} of {panel.title}: {panel.y}, from {min(values):.4g} to {max(values):.4g}, by {panel.x}"
+    marks = "".join(f"; {mark.name} {mark.at:.4g} {panel.x}" for mark in panel.marks)
+    return shortened(said + marks)
+
+
+def _scales(kind: str, panel: Panel) -> tuple[Scale, Scale]:
+    places = [x for series in panel.series for x in series.x]
+    values = [y for series in panel.series for y in series.y]
+    low, high = min(places), max(places)
+    if kind == "curve":
+        low = min(low, 0.0)
+    along = Scale(low, high, _LEFT, _WIDTH - _RIGHT, panel.log and low > 0)
+    return along, Scale(min(*values, 0.0), max(*values, 0.0) or 1.0, _HEIGHT - _BOTTOM, _TOP)
+
+
+def _grid(along: Scale, up: Scale, panel: Panel) -> Iterator[Element]:
+    for value in _round_values(up, 4):
+        y = up(value)
+        yield tag("path", d=f"M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}", class_="grid", stroke="#bbb", fill="none")
+        yield _text(f"{value:g}", _LEFT - 5, y + 3.5, "end")
+    for value in _round_values(along, 5):
+        yield _text(f"{value:g}", along(value), _HEIGHT - _BOTTOM + 14, "middle")
+    said = f"{panel.x} (log)" if along.log else panel.x
+    yield _text(shortened(said), (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 5, "middle")
+    if panel.y not in panel.title:
+        yield _text(shortened(panel.y), 4, 11, "start")
+
+
+def _text(said: str, x: float, y: float, anchor: str) -> Element:
+    return tag("text", said, x=round(x, 1), y=round(y, 1), text_anchor=anchor, fill="#555")
+
+
+def _round_values(scale: Scale, many: int) -> list[float]:
+    """About so many values that people like, between the ends of a scale."""
+    if scale.log and scale.high / scale.low >= 10:
+        powers = range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
+        digits = (1,) if len(powers) > 4 else (1, 3) if len(powers) > 3 else (1, 2, 5)
+        values = [digit * 10.0**power for power in powers for digit in digits]
+    else:
+        rough = (scale.high - scale.low) / many
+        if rough <= 1e-9 * max(abs(scale.low), abs(scale.high), 1e-9):
+            return [scale.low]
+        power = 10.0 ** math.floor(math.log10(rough))
+        step = next(power * digit for digit in (1, 2, 5, 10) if power * digit >= rough * 0.999)
+        first = math.ceil(scale.low / step)
+        values = [float(f"{(first + n) * step:.6g}") for n in range(many + 2)]
+    return [value for value in values if scale.low <= value <= scale.high]
+
+
+def _values(kind: str, panel: Panel, along: Scale, up: Scale) -> Iterator[Element]:
+    for number, series in enumerate(panel.series):
+        if kind == "histogram":
+            yield from _bars(series, panel, along, up)
+        elif kind == "timeline":
+            yield _area(series, along, up)
+        else:
+            yield from _line(series, panel, along, up, number)
+
+
+def _bars(series: Series, panel: Panel, along: Scale, up: Scale) -> Iterator[Element]:
+    """A bar between each two places; what it counts is told where it is pointed at."""
+    for (left, right), value in zip(pairwise(series.x), series.y, strict=False):
+        if value:
+            x, top = along(left), up(value)
+            said = f"{left:.4g} to {right:.4g} {panel.x}: {value:g} {panel.y}"
+            yield tag(
+                "rect",
+                tag("title", shortened(said)),
+                x=round(x, 1),
+                y=round(top, 1),
+                width=round(max(along(right) - x - 0.6, 0.8), 1),
+                height=round(max(up(0.0) - top, 0.8), 1),
+                class_="bar",
+                fill=_COLORS[0],
+            )
+
+
+def _area(series: Series, along: Scale, up: Scale) -> Element:
+    """Steps, filled down to zero."""
+    base = f"{up(0.0):.1f}"
+    steps = "".join(
+        f"L{along(left):.1f} {up(value):.1f}H{along(right):.1f}"
+        for (left, right), value in zip(pairwise(series.x), series.y, strict=False)
+    )
+    path = f"M{along(series.x[0]):.1f} {base}{steps}V{base}Z"
+    return tag("path", d=path, class_="area", fill=_COLORS[0], fill_opacity=0.5, stroke=_COLORS[0])
+
+
+def _line(series: Series, panel: Panel, along: Scale, up: Scale, number: int) -> Iterator[Element]:
+    places = [(along(x), up(y)) for x, y in zip(series.x, series.y, strict=False)]
+    path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
+    yield tag("path", d=path, class_=f"line s{number}", **_stroke(number))
+    labels: Sequence[str] = series.labels or [series.name] * len(series.y)
+    for (x, y), label, along_at, value in zip(places, labels, series.x, series.y, strict=False):
+        said = f"{series.name}, {label}: {value:g} {panel.y} at {along_at:g} {panel.x}"
+        yield tag(
+            "circle",
+            tag("title", shortened(said)),
+            cx=round(x, 1),
+            cy=round(y, 1),
+            r=3.5,
+            class_=f"dot s{number}",
+            fill=_COLORS[number % len(_COLORS)],
+        )
+
+
+def _named(series: Series, along: Scale, up: Scale) -> Iterator[Element]:
+    """The names of the places of a series, above them, where one is not over the one before it."""
+    free = 0.0
+    for label, x, y in sorted(zip(series.labels, series.x, series.y, strict=False), key=lambda each: each[1]):
+        wide = len(label) * _LETTER
+        left = min(along(x) - wide / 2, _WIDTH - wide)
+        if left >= free:
+            yield _text(shortened(label), left, up(y) - 7, "start")
+            free = left + wide + _LETTER
+
+
+def _stroke(number: int) -> dict[str, str | float | None]:
+    """How the line of a series is told from the others, by those too who do not see its colour."""
+    return {
+        "fill": "none",
+        "stroke": _COLORS[number % len(_COLORS)],
+        "stroke_width": 2,
+        "stroke_dasharray": _DASHES[number % len(_DASHES)],
+    }
+
+
+def _marks(panel: Panel, along: Scale) -> Iterator[Element]:
+    """A line at each mark, its name above, where it is not over the one before it."""
+    free = 0.0
+    for mark in sorted(panel.marks, key=lambda mark: mark.at):
+        if not along.low <= mark.at <= along.high:
+            continue
+        x = along(mark.at)
+        name = shortened(mark.name)
+        yield tag(
+            "path",
+            tag("title", shortened(f"{mark.name} {mark.at:.4g} {panel.x}")),
+            d=f"M{x:.1f} {_TOP - 2}V{_HEIGHT - _BOTTOM}",
+            class_="mark",
+            fill="none",
+            stroke="#000",
+            stroke_dasharray="3 2",
+        )
+        wide = len(name) * _LETTER
+        left = max(min(x - wide / 2, _WIDTH - _RIGHT - wide), free)
+        if left + wide <= _WIDTH:
+            yield _text(name, left, _TOP - 5, "start")
+            free = left + wide + _LETTER
+
+
+def _legend(kind: str, panel: Panel) -> Iterator[Element]:
+    """Which line is which, by colour and by its dashes."""
+    if kind != "curve":
+        return
+    for number, series in enumerate(panel.series):
+        line = tag("path", d="M0 5H24", class_=f"line s{number}", **_stroke(number))
+        key = tag("svg", line, viewBox="0 0 24 10", width=24, height=10, aria_hidden="true")
+        yield tag("span", key, f" {shortened(series.name)}", class_="key")
