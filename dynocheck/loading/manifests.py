@@ -15,7 +15,7 @@ _DROPPED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}
 
 
 def indexed(
-    plan: LoadPlan, *, name: str, namespace: str, image: str, secret: tuple[str, str] | None = None
+    plan: LoadPlan, *, name: str, namespace: str | None, image: str, secret: tuple[str, str] | None = None
 ) -> tuple[Manifest, Manifest]:
     """The Job and the headless Service by whose name its pods find the first of them.
 
@@ -44,9 +44,8 @@ def indexed(
     return job, _service(name, namespace)
 
 
-def run_job(name: str, namespace: str, container: Manifest, deadline_s: int) -> Manifest:
+def run_job(name: str, namespace: str | None, container: Manifest, deadline_s: int) -> Manifest:
     """A Job that runs a container once, without any privilege, and ends by the deadline."""
-    labels = {_LABEL: name}
     pod = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -56,12 +55,12 @@ def run_job(name: str, namespace: str, container: Manifest, deadline_s: int) -> 
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
+        "metadata": _meta(name, namespace),
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": deadline_s,
             "ttlSecondsAfterFinished": _KEPT_S,
-            "template": {"metadata": {"labels": labels}, "spec": pod},
+            "template": {"metadata": {"labels": {_LABEL: name}}, "spec": pod},
         },
     }
 
@@ -114,11 +113,11 @@ def _apart(name: str) -> Manifest:
     }
 
 
-def _service(name: str, namespace: str) -> Manifest:
+def _service(name: str, namespace: str | None) -> Manifest:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": {"name": name, "namespace": namespace, "labels": {_LABEL: name}},
+        "metadata": _meta(name, namespace),
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": True,  # they meet before anything says that they are ready
@@ -126,3 +125,9 @@ def _service(name: str, namespace: str) -> Manifest:
             "ports": [{"name": "meet", "port": _PORT}],
         },
     }
+
+
+def _meta(name: str, namespace: str | None) -> Manifest:
+    """Without a namespace it is made in that of whoever applies it."""
+    where = {"namespace": namespace} if namespace else {}
+    return {"name": name, **where, "labels": {_LABEL: name}}
