@@ -24,6 +24,16 @@ from tests.smoke.test_deployment import graph, own_address
 SMALL = ("--requests", "12", "--isl", "32", "--osl", "8", "--warmup", "2", "--concurrency", "6")
 IMAGE = ("--image", "registry.example/dynocheck:1")
 MODEL_ID = "Qwen/Qwen3-0.6B"
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "results"},
+    "spec": {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "fast",
+        "resources": {"requests": {"storage": "1Gi"}},
+    },
+}
 
 
 @pytest.fixture(scope="module")
@@ -190,7 +200,7 @@ def test_the_server_takes_it_as_it_stands(
 ) -> None:
     """Strictly, in a namespace of restricted pods; and beside a graph our own checks find nothing wrong."""
     more = IMAGE if way == "in-cluster" else ("--claim", "results", "--model", MODEL_ID)
-    (tmp_path / "deploy.yaml").write_text(written(graph("chat", namespace)))
+    (tmp_path / "deploy.yaml").write_text(written(graph("chat", namespace), CLAIM))
     file = tmp_path / "perf.yaml"
     url = ("--url", "http://chat-frontend:8000", "-n", namespace, "--api-key-secret", "keys/api")
     ended = inside("load", f"--{way}", *SMALL, *url, *more, "--manifest", file)
