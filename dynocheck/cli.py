@@ -226,11 +226,12 @@ def snapshot(file: str, recipes: tuple[str, ...], **given: Any) -> int:
 @cli.command()
 @_choosing
 @click.option("--smoke", is_flag=True, help="For a run of smoke on a deployment.")
-def rbac(smoke: bool, **given: Any) -> int:
+@click.option("--load", is_flag=True, help="For a load by pods: load DGD --in-cluster --apply.")
+def rbac(smoke: bool, load: bool, **given: Any) -> int:
     """Print the least roles for a run of preflight: one of the cluster, one of the namespace."""
     from dynocheck.commands import rbac
 
-    return rbac.run(_choices(**given), smoke=smoke)
+    return rbac.run(_choices(**given), smoke=smoke, load=load)
 
 
 @cli.command()
@@ -276,24 +277,54 @@ def rbac(smoke: bool, **given: Any) -> int:
     metavar="SECONDS",
     help="How long each request may take.",
 )
+@click.option("--in-cluster", is_flag=True, help="Write a Job whose pods share the load.")
+@click.option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="How many pods; 2 unless given.")
+@click.option("--apply", is_flag=True, help="Run that Job, report what it measured, and delete it.")
+@click.option("--as-aiperf", is_flag=True, help="Write the Job that makes the same load with AIPerf.")
+@click.option("--image", metavar="IMAGE", help="Of the Job: one that has dynocheck, or a Python for AIPerf.")
+@click.option("--api-key-secret", metavar="NAME/KEY", help="The key of a Secret that the Job's pods read.")
+@click.option("--tokenizer", metavar="NAME", help="AIPerf's, where the model's name is not that of one.")
+@click.option("--claim", metavar="NAME", help="The claim on which AIPerf's results are kept.")
+@click.option("--manifest", metavar="FILE", help="Write the Job there instead of to standard output.")
+@click.option("--worker", "place", hidden=True, metavar="I/N@HOST:PORT", help="Be one of the Job's pods.")
 @_output
 @_choosing
-def load(
-    outputs: tuple[str, ...],
-    strict: bool,
-    select: tuple[str, ...],
-    skip: tuple[str, ...],
-    config: str | None,
-    checks_dirs: tuple[str, ...],
-    **given: Any,
-) -> int:
-    """Put an endpoint under load, and say how it bears it."""
+@_kubeconfig
+@click.argument("words", nargs=-1, metavar="[DGD]")
+def load(words: tuple[str, ...], place: str | None, **given: Any) -> int:
+    """Put an endpoint under load, and say how it bears it.
+
+    DGD is the name of a DynamoGraphDeployment, which a Job in its cluster puts under load.
+    """
+    from dataclasses import fields
+
     from dynocheck.commands import load
 
-    chosen = _choices(
-        outputs=outputs, strict=strict, select=select, skip=skip, config=config, checks_dirs=checks_dirs
-    )
-    return load.run(chosen, load.Wanted(**given))
+    wanted = load.Wanted(**{each.name: given.pop(each.name) for each in fields(load.Wanted)})
+    if place is None and not (given["in_cluster"] or given["as_aiperf"]):
+        return _from_here(words, wanted, given)
+    from dynocheck.commands import load_jobs
+
+    if place is not None:
+        return load_jobs.worker(wanted, place)
+    if len(words) > 1:
+        raise UsageError(f"{' '.join(words)}: one DynamoGraphDeployment at a time")
+    names = {each.name for each in fields(load_jobs.Asked)} - {"deployment"}
+    asked = load_jobs.Asked(next(iter(words), None), **{name: given.pop(name) for name in names})
+    return load_jobs.run(_choices(**given), wanted, asked)
+
+
+_OF_A_JOB = ("parallelism", "apply", "image", "api_key_secret", "tokenizer", "claim", "manifest")
+
+
+def _from_here(words: tuple[str, ...], wanted: Any, given: dict[str, Any]) -> int:
+    from dynocheck.commands import load
+
+    odd = [f"--{name.replace('_', '-')}" for name in _OF_A_JOB if given.pop(name)]
+    if odd or words:
+        raise UsageError(f"{(odd or words)[0]}: only with --in-cluster or --as-aiperf")
+    del given["in_cluster"], given["as_aiperf"]
+    return load.run(_choices(**given), wanted)
 
 
 @cli.command()

@@ -3,6 +3,7 @@
 import asyncio
 import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,15 @@ from dynocheck.reports import progress
 from dynocheck.serving import Endpoint, Limits, key_from
 
 _MOST_WORKERS = 64
+Tell = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A way to make a load test; `look` is given who is to be told how far it is."""
+
+    look: Callable[[Tell], LoadRun]
+    target: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -54,9 +64,10 @@ class Wanted:
     request_s: float = 60.0
 
 
-def run(choices: Choices, wanted: Wanted) -> int:
+def run(choices: Choices, wanted: Wanted, measure: Measure | None = None) -> int:
     """Measure or read, judge, report.
 
+    :param measure: makes the load test, unless this machine puts it on a URL.
     :return: the exit code.
     :raises UsageError: what the user gave cannot be used.
     """
@@ -68,7 +79,10 @@ def run(choices: Choices, wanted: Wanted) -> int:
     earlier = _baseline(wanted)
     _must_be_writable(wanted.save)
 
-    known, target = _recorded(wanted.recorded) if wanted.recorded else _measured(plan_of(wanted))
+    if wanted.recorded:
+        known, target = _recorded(wanted.recorded)
+    else:
+        known, target = _measured(measure or from_here(plan_of(wanted)))
     unsaved = _save(wanted.save, known, target)
     known.facts[LoadLimits] = limits
     if earlier is not None:
@@ -138,24 +152,28 @@ def _sweep(text: str) -> tuple[int, ...]:
     return loads
 
 
-def _measured(plan: LoadPlan) -> tuple[runner.Knowledge, dict[str, Any]]:
-    """Measure, here and not on a probe's thread: so an interrupt leaves what was measured by then."""
+def from_here(plan: LoadPlan) -> Measure:
+    """The load test that this machine makes."""
     from dynocheck.probes.load import measured
 
+    return Measure(lambda tell: measured(plan, tell), {"url": plan.endpoint.url})
+
+
+def _measured(measure: Measure) -> tuple[runner.Knowledge, dict[str, Any]]:
+    """Measure, here and not on a probe's thread: so an interrupt leaves what was measured by then."""
     known = runner.Knowledge()
-    target: dict[str, Any] = {"url": plan.endpoint.url}
     with progress.live() as show:
         try:
-            found = measured(plan, lambda what: show([what]))
+            found = measure.look(lambda what: show([what]))
         except Unavailable as error:
             known.missing[LoadRun] = runner.Missing(str(error), error.fix)
-            return known, target
+            return known, measure.target
         except (asyncio.CancelledError, KeyboardInterrupt):
             known.missing[LoadRun] = runner.Missing("interrupted before anything was measured")
             known.interrupted = True
-            return known, target
+            return known, measure.target
     known.facts[LoadRun] = found
-    return known, {**target, **_described(found)}
+    return known, {**measure.target, **_described(found)}
 
 
 def _described(found: LoadRun) -> dict[str, Any]:
@@ -174,10 +192,30 @@ def _described(found: LoadRun) -> dict[str, Any]:
 
 
 def _recorded(file: str) -> tuple[runner.Knowledge, dict[str, Any]]:
+    if (logged := _logged(file)) is not None:
+        return logged, {"from": file}
     known, target = snapshot.read(Path(file), [LoadRun])
     if LoadRun not in known:
         raise UsageError(f"{file}: holds no load test")
     return known, {**target, "from": file}
+
+
+def _logged(file: str) -> runner.Knowledge | None:
+    """What a file holds that was written by `kubectl logs`; none when it is another."""
+    from dynocheck.loading.pods import folded, is_log
+
+    try:
+        text = Path(file).read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    if not is_log(text):
+        return None
+    known = runner.Knowledge()
+    try:
+        known.facts[LoadRun] = folded(text)
+    except Unavailable as error:
+        known.missing[LoadRun] = runner.Missing(str(error), error.fix)
+    return known
 
 
 def _baseline(wanted: Wanted) -> LoadBaseline | None:

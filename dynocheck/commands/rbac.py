@@ -9,20 +9,34 @@ import yaml
 
 from dynocheck import runner
 from dynocheck.commands.setting import Choices, Setting
+from dynocheck.errors import UsageError
 from dynocheck.facts import Access, ClusterFact, RecipePaths, Settings
 from dynocheck.facts.endpoint import EndpointFact
-from dynocheck.kube import Cluster
+from dynocheck.kube import Cluster, jobs
 from dynocheck.probes.asking import Target
-from dynocheck.probes.endpoint_address import Deployment
+from dynocheck.probes.endpoint_address import Deployment, address
 
 
-def run(choices: Choices, *, smoke: bool = False) -> int:
-    """Print the roles that the chosen checks need, as YAML; those of smoke instead of preflight's."""
+def run(choices: Choices, *, smoke: bool = False, load: bool = False) -> int:
+    """Print the roles that the chosen checks need, as YAML; those of smoke instead of preflight's.
+
+    :param load: instead, what a load by a Job's pods needs: it makes and deletes.
+    :raises UsageError: both are asked for.
+    """
+    if smoke and load:
+        raise UsageError("--smoke and --load: give one")
+    if load:
+        found = [right for right in address.access if right.resource != "services/proxy"]
+        return _print([*jobs.RIGHTS, *found])
     setting = Setting.of(choices)
     checks = setting.checks(choices, EndpointFact if smoke else ClusterFact)
     sources: set[type] = {Cluster, Deployment, Target} if smoke else {Cluster, RecipePaths}
     plan = runner.plan(checks, setting.registry.probes, sources, {Settings})
-    click.echo(yaml.safe_dump_all(roles(plan.access), sort_keys=False), nl=False)
+    return _print(plan.access)
+
+
+def _print(access: Iterable[Access]) -> int:
+    click.echo(yaml.safe_dump_all(roles(access), sort_keys=False), nl=False)
     return 0
 
 

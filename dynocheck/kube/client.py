@@ -76,8 +76,24 @@ class Cluster:
         answer = self._request("GET", path, query, Deadline(self.timeout_s), accept=accept)
         return self._decode(answer, kind, path)
 
+    def text(self, path: str, **query: str) -> str:
+        """The text at this path, such as a pod's log.
+
+        :raises KubeError: it cannot be had.
+        """
+        answer = self._request("GET", path, query, Deadline(self.timeout_s), accept="*/*")
+        return answer.body.decode(errors="replace")
+
+    def delete(self, path: str) -> None:
+        """Delete the object at this path, and what it owns after it.
+
+        :raises KubeError: it stays, or is not there.
+        """
+        query = {"propagationPolicy": "Background"}
+        self._request("DELETE", path, query, Deadline(self.timeout_s))
+
     def post(self, path: str, body: Mapping[str, Any], kind: type[T]) -> T:
-        """The answer to this body. Only reviews are posted, which change nothing.
+        """The answer to this body: a review, which changes nothing, or an object that the user wants made.
 
         :raises KubeError: there is none.
         """

@@ -8,7 +8,7 @@ what it measured. The end of its input, whoever closed it, stops it: then it pri
 import asyncio
 import sys
 from asyncio.subprocess import PIPE, Process
-from collections.abc import Sequence
+from collections.abc import Awaitable, Sequence
 from contextlib import suppress
 from dataclasses import asdict, replace
 from time import perf_counter
@@ -30,7 +30,7 @@ _LONGEST = 1 << 30
 _READY = b"ready\n"
 
 
-class _Said(msgspec.Struct):
+class Said(msgspec.Struct):
     """How a worker ended."""
 
     run: LoadRun | None = None
@@ -61,7 +61,7 @@ async def spread(plan: LoadPlan, progress: Progress | None = None) -> LoadRun:
                 with suppress(ProcessLookupError):
                     worker.kill()
             await worker.wait()
-    return merged([_run(said.get(worker, b"")) for worker in workers])
+    return merged([measured(said.get(worker, b"")) for worker in workers])
 
 
 async def _started(plan: LoadPlan, index: int) -> Process:
@@ -107,9 +107,14 @@ async def _stop(workers: Sequence[Process], said: dict[Process, bytes]) -> None:
                 said[worker] = line
 
 
-def _run(line: bytes) -> LoadRun:
+def measured(line: bytes) -> LoadRun:
+    """What a worker measured, of what it said in the end.
+
+    :raises UsageError: the prompts could not be read.
+    :raises Unavailable: it measured nothing, or died.
+    """
     try:
-        said = msgspec.json.decode(line, type=_Said)
+        said = msgspec.json.decode(line, type=Said)
     except msgspec.DecodeError:
         raise Unavailable("a worker of the load test died") from None
     if said.misused is not None:
@@ -165,14 +170,20 @@ async def _work() -> bytes:
 
     listening = asyncio.create_task(listen())
     try:
-        said = _Said(run=await run(plan, Share(index, plan.workers, gate)))
-    except UsageError as error:
-        said = _Said(misused=str(error))
-    except Unavailable as error:
-        said = _Said(unavailable=(str(error), error.fix))
+        return await ended(run(plan, Share(index, plan.workers, gate))) + b"\n"
     finally:
         listening.cancel()
-    return msgspec.json.encode(said) + b"\n"
+
+
+async def ended(running: Awaitable[LoadRun]) -> bytes:
+    """How a worker ended, for `measured`."""
+    try:
+        said = Said(run=await running)
+    except UsageError as error:
+        said = Said(misused=str(error))
+    except Unavailable as error:
+        said = Said(unavailable=(str(error), error.fix))
+    return msgspec.json.encode(said)
 
 
 if __name__ == "__main__":

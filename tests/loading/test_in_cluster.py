@@ -1,0 +1,218 @@
+"""`dynocheck load --in-cluster` against a real API server, its Job controller and a real Dynamo."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.checks.manifests import written
+from tests.clusters import platform
+from tests.command import ROOT, Ended, dynocheck, inside, interruptible
+from tests.controlplane.kubelet import Kubelet
+from tests.controlplane.server import ControlPlane
+from tests.dynamo.server import MODEL, Dynamo
+from tests.smoke.test_deployment import graph, own_address
+
+SMALL = ("--requests", "12", "--isl", "32", "--osl", "8", "--warmup", "2", "--concurrency", "6")
+IMAGE = ("--image", "registry.example/dynocheck:1")
+MODEL_ID = "Qwen/Qwen3-0.6B"
+CLAIM = {
+    "apiVersion": "v1",
+    "kind": "PersistentVolumeClaim",
+    "metadata": {"name": "results"},
+    "spec": {
+        "accessModes": ["ReadWriteOnce"],
+        "storageClassName": "fast",
+        "resources": {"requests": {"storage": "1Gi"}},
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
+    start = controlplane.snapshot()
+    controlplane.load_crds(*(crds / folder for folder in platform.CRDS))
+    controlplane.snapshot()
+    yield
+    controlplane.reset(start)
+
+
+@pytest.fixture
+def namespace(typed: None, cluster: ControlPlane, dynamo: Dynamo) -> str:
+    """One with a deployment, in a cluster that enforces the strictest of the standards for pods."""
+    made = cluster.namespace()
+    enforce = {"pod-security.kubernetes.io/enforce": "restricted"}
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": made, "labels": enforce}},
+        graph("chat", made),
+    )
+    return made
+
+
+def behind(cluster: ControlPlane, namespace: str, dynamo: Dynamo) -> None:
+    """A Service of the frontend, without the pod behind it, which would have to be as strict."""
+    meta = {"name": "chat-frontend", "namespace": namespace}
+    spec = {"ports": [{"name": "http", "port": 8000, "targetPort": dynamo.port}]}
+    ports = [{"name": "http", "port": dynamo.port}]
+    subsets = [{"addresses": [{"ip": own_address()}], "ports": ports}]
+    cluster.apply(
+        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec},
+        {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": subsets},
+    )
+
+
+def rules() -> list[dict[str, Any]]:
+    (role,) = yaml.safe_load_all(inside("rbac", "--load").out)
+    granted: list[dict[str, Any]] = role["rules"]
+    return granted
+
+
+def load(cluster: ControlPlane, namespace: str, *more: str | Path, config: Path | None = None) -> Ended:
+    reached = ("--kubeconfig", config or cluster.kubeconfig(), "-n", namespace)
+    return dynocheck("load", *reached, *SMALL, *IMAGE, "--in-cluster", *more)
+
+
+def left(cluster: ControlPlane, namespace: str) -> list[str]:
+    """The Jobs and Services that are still there."""
+    paths = (f"/apis/batch/v1/namespaces/{namespace}/jobs", f"/api/v1/namespaces/{namespace}/services")
+    names = [item["metadata"]["name"] for path in paths for item in cluster.get(path)["items"]]
+    return [name for name in names if name != "chat-frontend"]
+
+
+def test_pods_share_a_load_and_their_results_are_one_report(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo, tmp_path: Path
+) -> None:
+    behind(cluster, namespace, dynamo)
+    cluster.start_controller_manager()
+    saved = tmp_path / "run.json"
+    user = cluster.user("loader", rules=rules(), namespace=namespace)
+    with Kubelet(cluster, tmp_path) as kubelet:
+        ended = load(
+            *(cluster, namespace, "chat", "--apply", "--parallelism", "3", "--save", saved, "-o", "json"),
+            config=cluster.kubeconfig(user),
+        )
+    assert ended.outcomes["load.errors"] == "pass", ended.err
+    tables = {table["id"]: table for table in ended.report["tables"]}
+    requests = dict(zip(tables["load.requests"]["columns"], tables["load.requests"]["rows"][0], strict=True))
+    assert (requests["sent"], requests["ok"], requests["failed"]) == (12, 12, 0)
+    target = ended.report["target"]
+    assert (target["model"], target["way"]) == (MODEL, f"3 pods of namespace {namespace}")
+    assert target["url"] == f"http://chat-frontend.{namespace}.svc:8000"
+    assert len(kubelet.commands) == 3
+    assert left(cluster, namespace) == []
+    assert [line.partition(" ")[0] for line in ended.err.splitlines()] == [
+        "created",
+        "created",
+        "deleted",
+        "deleted",
+    ]
+    again = dynocheck("load", "--from", saved, "-o", "json")
+    assert again.report["tables"] == ended.report["tables"]
+
+
+def test_applied_by_hand_and_read_from_the_logs(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo, tmp_path: Path
+) -> None:
+    behind(cluster, namespace, dynamo)
+    file = tmp_path / "job.yaml"
+    assert load(cluster, namespace, "chat", "--manifest", file).code == 0
+    (job, _) = yaml.safe_load_all(file.read_text())
+    name = job["metadata"]["name"]
+    cluster.start_controller_manager()
+    with Kubelet(cluster, tmp_path):
+        applied = cluster.kubectl("apply", "-f", str(file))
+        assert applied.returncode == 0, applied.stderr
+        done = cluster.kubectl(
+            "-n", namespace, "wait", "--for=condition=Complete", f"job/{name}", "--timeout=60s"
+        )
+        assert done.returncode == 0, done.stderr
+        logs = cluster.kubectl("-n", namespace, "logs", "-l", f"job-name={name}", "--tail=-1", "--prefix")
+    (tmp_path / "logs").write_text(logs.stdout)
+    ended = dynocheck("load", "--from", tmp_path / "logs", "-o", "json")
+    assert ended.outcomes["load.errors"] == "pass"
+    lost = "\n".join(line for line in logs.stdout.splitlines() if " 1/2@" not in line)
+    (tmp_path / "logs").write_text(lost)
+    ended = dynocheck("load", "--from", tmp_path / "logs", "-o", "json")
+    assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
+    assert "of 2 workers 1 left no result" in ended.findings("load.errors")[0]["message"]
+
+
+def test_an_image_that_cannot_be_had(cluster: ControlPlane, namespace: str, tmp_path: Path) -> None:
+    cluster.start_controller_manager()
+    with Kubelet(cluster, tmp_path, refuse={IMAGE[1]: "InvalidImageName"}):
+        ended = load(cluster, namespace, "--url", "http://h:1", "--apply", "-o", "json")
+    assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
+    assert "InvalidImageName: no such image" in ended.findings("load.errors")[0]["message"]
+    assert left(cluster, namespace) == []
+
+
+def test_who_may_not_make_a_job_is_told_so(cluster: ControlPlane, namespace: str) -> None:
+    stranger = cluster.kubeconfig(cluster.user("stranger"))
+    ended = load(cluster, namespace, "--url", "http://h:1", "--apply", "-o", "json", config=stranger)
+    assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
+    assert "cannot create resource" in ended.findings("load.errors")[0]["message"]
+    ended = load(cluster, namespace, "chat", config=stranger)
+    assert (ended.code, "cannot list resource" in ended.err) == (2, True)
+
+
+def test_what_cannot_be_deleted_is_said(cluster: ControlPlane, namespace: str, tmp_path: Path) -> None:
+    makers = [{**rule, "verbs": [verb for verb in rule["verbs"] if verb != "delete"]} for rule in rules()]
+    user = cluster.user("maker", rules=makers, namespace=namespace)
+    cluster.start_controller_manager()
+    with Kubelet(cluster, tmp_path, refuse={IMAGE[1]: "InvalidImageName"}):
+        ended = load(cluster, namespace, "--url", "http://h:1", "--apply", config=cluster.kubeconfig(user))
+    (name,) = set(left(cluster, namespace))
+    assert f"kubectl -n {namespace} delete job {name}" in ended.err
+    assert f"kubectl -n {namespace} delete service {name}" in ended.err
+
+
+@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM])
+def test_ended_from_outside_it_takes_the_job_with_it(
+    cluster: ControlPlane, namespace: str, by: signal.Signals
+) -> None:
+    command = [sys.executable, "-m", "dynocheck", "load", "--kubeconfig", str(cluster.kubeconfig())]
+    command += ["-n", namespace, "--url", "http://h:1", "--in-cluster", "--apply", *IMAGE, "-o", "json"]
+    with subprocess.Popen(
+        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible
+    ) as process:
+        deadline = time.monotonic() + 30
+        while len(left(cluster, namespace)) < 2:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+        process.send_signal(by)
+        _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert "Traceback" not in err
+    assert left(cluster, namespace) == []
+
+
+@pytest.mark.parametrize("way", ["in-cluster", "as-aiperf"])
+def test_the_server_takes_it_as_it_stands(
+    cluster: ControlPlane, namespace: str, tmp_path: Path, way: str
+) -> None:
+    """Strictly, in a namespace of restricted pods; and beside a graph our own checks find nothing wrong."""
+    more = IMAGE if way == "in-cluster" else ("--claim", "results", "--model", MODEL_ID)
+    (tmp_path / "deploy.yaml").write_text(written(graph("chat", namespace), CLAIM))
+    file = tmp_path / "perf.yaml"
+    url = ("--url", "http://chat-frontend:8000", "-n", namespace, "--api-key-secret", "keys/api")
+    ended = inside("load", f"--{way}", *SMALL, *url, *more, "--manifest", file)
+    assert (ended.code, ended.err) == (0, "")
+    dry = cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(file))
+    assert (dry.returncode, dry.stderr) == (0, "")
+
+    report = inside("recipe", tmp_path, "-o", "json")
+    assert report.outcomes["manifest.schema"] == "pass"
+    if way == "as-aiperf":
+        kept = ("perf.bounded", "perf.tool-pinned", "perf.artifacts")
+        assert [report.outcomes[check] for check in kept] == ["pass", "pass", "pass"]
+    found = [finding for verdict in report.report["verdicts"] for finding in verdict["findings"]]
+    wrong = [each for each in found if each["outcome"] in ("fail", "warn")]
+    assert [each for each in wrong if (each["location"] or {}).get("file", "").endswith("perf.yaml")] == []
