@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable
 
-from dynocheck.recipe.syntax import NotUnderstood, Opaque, Parameter, Part, Text, Word
+from dynocheck.recipe.shell.syntax import NotUnderstood, Opaque, Parameter, Part, Text, Word
 
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 OPERATORS = frozenset(" \t\n;&|<>()")

@@ -3,9 +3,9 @@
 import re
 from functools import lru_cache
 
-from dynocheck.recipe.compounds import COMPOUNDS, COMPOUNDS_OF_BASH, parentheses
-from dynocheck.recipe.lexer import MAX_DEPTH, OPERATORS, Lexer
-from dynocheck.recipe.syntax import (
+from dynocheck.recipe.shell.compounds import COMPOUNDS, COMPOUNDS_OF_BASH, parentheses
+from dynocheck.recipe.shell.lexer import MAX_DEPTH, OPERATORS, Lexer
+from dynocheck.recipe.shell.syntax import (
     Apart,
     Assignment,
     Chain,

@@ -4,11 +4,20 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from dynocheck.recipe.lexer import NAME, sets_in_arithmetic
-from dynocheck.recipe.syntax import Branches, Function, Loop, NotUnderstood, Sequence, Statement, Unread, Word
+from dynocheck.recipe.shell.lexer import NAME, sets_in_arithmetic
+from dynocheck.recipe.shell.syntax import (
+    Branches,
+    Function,
+    Loop,
+    NotUnderstood,
+    Sequence,
+    Statement,
+    Unread,
+    Word,
+)
 
 if TYPE_CHECKING:
-    from dynocheck.recipe.parser import Parser
+    from dynocheck.recipe.shell.parser import Parser
 
 _NOTHING: frozenset[str] = frozenset()
 _TEST_END = re.compile(r"\]\](?=[\s;&|)]|\Z)")

@@ -10,8 +10,8 @@ from enum import Enum
 from typing import NamedTuple
 
 from dynocheck.recipe.references import UNKNOWN
-from dynocheck.recipe.syntax import Opaque, Parameter, Part, Text, Word
-from dynocheck.recipe.variables import Variables, set_in
+from dynocheck.recipe.shell.syntax import Opaque, Parameter, Part, Text, Word
+from dynocheck.recipe.shell.variables import Variables, set_in
 
 _PATTERN = re.compile(r"[*?\[]")
 _TILDE = re.compile(r"(^|[:=])~")

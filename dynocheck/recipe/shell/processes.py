@@ -6,13 +6,20 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from typing import NamedTuple
 
-from dynocheck.recipe import syntax
-from dynocheck.recipe.parser import parse
 from dynocheck.recipe.references import Environment, expand, expand_in_script
-from dynocheck.recipe.syntax import Assignment, Simple, Statement, Word, below
-from dynocheck.recipe.variables import Unset, Variables, assigned, set_by_assignment, set_by_command, set_in
-from dynocheck.recipe.words import expand as expand_words
-from dynocheck.recipe.words import value
+from dynocheck.recipe.shell import syntax
+from dynocheck.recipe.shell.parser import parse
+from dynocheck.recipe.shell.syntax import Assignment, Simple, Statement, Word, below
+from dynocheck.recipe.shell.variables import (
+    Unset,
+    Variables,
+    assigned,
+    set_by_assignment,
+    set_by_command,
+    set_in,
+)
+from dynocheck.recipe.shell.words import expand as expand_words
+from dynocheck.recipe.shell.words import value
 
 _SHELLS = ("sh", "bash", "dash", "ash")
 _MAX_SCRIPT = 128 * 1024  # Linux runs nothing with a longer argument

@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
-from dynocheck.recipe.lexer import NAME
 from dynocheck.recipe.references import Environment, is_injected
-from dynocheck.recipe.syntax import (
+from dynocheck.recipe.shell.lexer import NAME
+from dynocheck.recipe.shell.syntax import (
     Assignment,
     Loop,
     Opaque,
