@@ -14,7 +14,12 @@ from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 
 NEEDY = ROOT / "tests/recipes/needy"
-PROBES = {probe.name: probe for probe in load().probes if Cluster in probe.sources.values()}
+_OF_PREFLIGHT = {Cluster, RecipePaths, RequiredAccess}
+PROBES = {
+    probe.name: probe
+    for probe in load().probes
+    if Cluster in probe.sources.values() and _OF_PREFLIGHT.issuperset(probe.sources.values())
+}
 
 
 def reach(

@@ -98,6 +98,8 @@ def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(
             seen = definitions(reach(cluster, less)).named("unserved.example.com")  # type: ignore[attr-defined]
             assert "may not be looked at" in seen.reason
             assert seen.reason not in str(everything)
+        elif probe.name == "served_kinds":
+            assert f"cannot {missing.verb} resource" in ask(probe, reach(cluster, less)).reason
         elif (probe.name, missing.resource) == ("inference_pools", "configmaps"):
             (pool,) = look(probe.name, cluster, less)
             assert 'cannot get resource "configmaps"' in pool.picker.configs[0].unread
