@@ -32,14 +32,14 @@ def drawn(chart: Chart, width: int, show: Callable[[str], str]) -> Iterator[str]
     column = max(map(cell_len, titles), default=0) + _GAP
     for panel, title in zip(panels, titles, strict=True):
         tail = show(_tail(chart.kind, panel))
-        room = width - column - cell_len(tail) - _GAP
+        beside = f"{title}{' ' * (column - cell_len(title))}", f"{' ' * _GAP}{tail}"
+        room = width - sum(map(cell_len, beside))
         if room < _NARROWEST:
             yield from wrapped(f"{title}: {tail}", width)
-            title, room, tail = "", width - _GAP, ""
-        indent = column if room < width - _GAP else _GAP
+            beside, room = (" " * _GAP, ""), width - _GAP
         *above, last = _columns(panel, chart.kind, min(room, _WIDTH), _lines(chart, panel), levels)
-        yield from (" " * indent + line for line in above)
-        yield f"{title}{' ' * (indent - cell_len(title))}{last}{' ' * _GAP}{tail}"
+        yield from (" " * cell_len(beside[0]) + line for line in above)
+        yield last.join(beside)
 
 
 def _lines(chart: Chart, panel: Panel) -> int:

@@ -127,6 +127,8 @@ def _round_values(scale: Scale, many: int) -> list[float]:
 
 def _values(kind: str, panel: Panel, along: Scale, up: Scale) -> Iterator[Element]:
     for number, series in enumerate(panel.series):
+        if not series.y:
+            continue
         if kind == "histogram":
             yield from _bars(series, panel, along, up)
         elif kind == "timeline":

@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from lxml import etree
 
-from dynocheck.outcomes import Outcome, Report, Series
+from dynocheck.outcomes import Chart, Outcome, Report, Series
 from dynocheck.reports import Options, text_of
 from tests.reports.samples import (
     CHARTS,
@@ -163,3 +163,16 @@ def test_a_chart_of_nothing_is_left_out() -> None:
     nothing = msgspec.structs.replace(CHARTS[0], panels=(bare, none))
     for format in ("html", "table", "markdown"):  # noqa: A001
         assert CHARTS[0].title not in text_of(report(charts=(nothing,)), format)
+
+
+@pytest.mark.parametrize("chart", CHARTS, ids=[chart.kind for chart in CHARTS])
+def test_a_series_of_nothing_beside_another_is_left_out(chart: Chart) -> None:
+    panel = chart.panels[0]
+    beside = msgspec.structs.replace(panel, series=(*panel.series, Series(x=(), y=())))
+    with_nothing = valid_page(page(report(charts=(msgspec.structs.replace(chart, panels=(beside,)),))))
+    without = valid_page(page(report(charts=(chart,))))
+    drawn = [[str(each.tag) for each in root.find(".//figure").iter()] for root in (with_nothing, without)]  # type: ignore[union-attr]
+    assert drawn[0].count("{http://www.w3.org/2000/svg}rect") == drawn[1].count(
+        "{http://www.w3.org/2000/svg}rect"
+    )
+    assert len(drawn[0]) >= len(drawn[1]) > 10
