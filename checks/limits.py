@@ -23,7 +23,7 @@ _SIDES = ("requests", "limits")
 Resources = dict[str, dict[str, str]]  # quantities by resource, of requests and of limits
 
 
-@check("platform.quota", title="The recipe's pods state what the namespace's quotas count")
+@check("platform.quota", title="The pods of a recipe besides its graphs state what quotas count")
 def quota(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
     """A namespace whose quota counts cpu or memory refuses pods of which a container does not state them,
     unless a LimitRange fills them in. Whether the quota has enough left is another question, and so are the
