@@ -159,6 +159,14 @@ def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert said(memory.kv_cache, given) == []  # a cache of unknown precision is not counted
 
 
+@pytest.mark.parametrize("name", ["house/own-70b-AWQ", "/models/own-70b.w4a16", "house/own-70b-nvfp4"])
+def test_a_name_that_says_more_than_its_config(tmp_path: Path, name: str) -> None:
+    files = {"deploy.yaml": own(name=name), "config.json": LLAMA_70B}
+    assert "not known here" in skipped(memory.weights_fit, judged(tmp_path, files))
+    whole = judged(tmp_path, {**files, "model.safetensors.index.json": index(141_107_412_992)})
+    assert [outcome for outcome, _ in said(memory.weights_fit, whole)] == ["fail"]
+
+
 def test_an_index_much_smaller_than_the_config_says(tmp_path: Path) -> None:
     """Some quantized checkpoints say so nowhere in their config."""
     given = judged(
