@@ -23,10 +23,11 @@ _SIDES = ("requests", "limits")
 Resources = dict[str, dict[str, str]]  # quantities by resource, of requests and of limits
 
 
-@check("platform.quota", title="The recipe's pods state what the namespace's quotas count")
+@check("platform.quota", title="The pods of a recipe besides its graphs state what quotas count")
 def quota(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
     """A namespace whose quota counts cpu or memory refuses pods of which a container does not state them,
-    unless a LimitRange fills them in. Whether the quota has enough left is another question.
+    unless a LimitRange fills them in. Whether the quota has enough left is another question, and so are the
+    pods of graphs, which the operator completes: capacity.quota-fits looks at both.
 
     Fix: state requests and limits for cpu and memory in every container, or add a LimitRange with defaults.
     """
@@ -39,7 +40,10 @@ def quota(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
     }
     if not counted:
         raise Skip("no quota of the namespace counts cpu or memory of every pod")
-    for template in _pods(recipes):
+    pods = [template for template in _pods(recipes) if not template.of_graph]
+    if not pods:
+        raise Skip("no pod besides those of graphs, which capacity.quota-fits looks at")
+    for template in pods:
         for container in template.containers:
             states = _filled(_resources(template, container), limits)
             lacks = {need: each for need, each in counted.items() if need[1] not in states[need[0]]}
@@ -49,11 +53,9 @@ def quota(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
 
 def _unstated(template: PodTemplate, container: Value, lacks: dict[tuple[str, str], Quota]) -> Finding:
     wants = ", ".join(f"{side}.{resource}" for side, resource in sorted(lacks))
-    say = warn if template.of_graph else fail
-    unless = ", unless the operator adds it" if template.of_graph else ""
-    return say(
-        f"{template.owner}, container {_name(container)}, states no {wants}, which the quota makes pods state"
-        + unless,
+    return fail(
+        f"{template.owner}, container {_name(container)}, states no {wants}, "
+        "which the quota makes pods state",
         fix="add it to the container's resources",
         subject=Subject("ResourceQuota", next(iter(lacks.values())).name),
         location=Location(template.manifest.file, container.line, container.column),

@@ -1,5 +1,6 @@
 """What models are made of, as far as their weights and their KV cache go."""
 
+import re
 from collections.abc import Mapping
 from functools import cache
 from typing import Annotated, Any
@@ -12,6 +13,9 @@ from dynocheck.data import text
 # NVFP4.
 BITS = {"bf16": 16.0, "fp8": 8.0, "mxfp4": 4.25, "nvfp4": 4.5}
 _MUCH = 0.9  # of what a configuration says: a checkpoint that is smaller is stored in less
+_QUANTIZED = re.compile(
+    r"(?<![a-z])(awq|gptq|gguf|fp8|(nv|mx)?fp4|int[48]|w\d+a\d+|[48]-?bits?)(?![a-z])", re.I
+)
 
 Size = Annotated[int, msgspec.Meta(ge=0, le=2**50)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**50)]
@@ -151,6 +155,8 @@ def of_config(
         found = msgspec.structs.replace(found, opaque=True, cache="unknown")  # and its config does not say so
     if found.opaque and (not checkpoint or found.drafting):
         return None
+    if not checkpoint and not config.get("quantization_config") and _QUANTIZED.search(name):
+        return None  # its name says more than its configuration
     return msgspec.structs.replace(found, checkpoint=checkpoint or 0)
 
 

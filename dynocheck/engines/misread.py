@@ -30,7 +30,7 @@ def misread(launch: Launch, image: str) -> bool:
     """
     release = dynamo_release(image)
     parsers = options(launch.module, release) if release else ()
-    return bool(parsers) and any(_splits(each) and _refused(each) for each in written(launch, parsers))
+    return bool(parsers) and any(_refused(each) and _splits(each) for each in written(launch, parsers))
 
 
 def _splits(given: Written) -> bool:

@@ -4,6 +4,7 @@ What the files say: https://huggingface.co/docs/transformers/main_classes/config
 `model.safetensors.index.json` https://huggingface.co/docs/safetensors/metadata_parsing.
 """
 
+import errno
 import json
 from collections.abc import Callable, Collection
 from pathlib import Path
@@ -91,9 +92,11 @@ def _mapping(path: Path, text: Text) -> tuple[dict[str, Any], Problem | None]:
     except RecursionError:
         return {}, Problem("nested too deep")
     except OSError as error:
+        if path.name == INDEX and error.errno == errno.EFBIG:
+            return {}, None  # as that of a model of very many experts is
         return {}, Problem(error.strerror or type(error).__name__)
     if not isinstance(found, dict):
-        return {}, Problem("not a JSON object", 1, 1)
+        return {}, None if path.name == CONFIG else Problem("not a JSON object", 1, 1)
     if path.name != INDEX and _depth(found) > _DEEPEST:
         return {}, Problem("nested too deep")
     return found, None

@@ -11,7 +11,7 @@ import pytest
 
 from dynocheck.checks import graph_probes, memory, model, splits, storage_claims
 from dynocheck.facts import Recipes, Settings
-from dynocheck.recipe.discover import load
+from dynocheck.recipe.discover import MAX_BYTES, load
 from tests.checks.judging import said, skipped
 from tests.checks.manifests import engine, graph, written
 
@@ -159,6 +159,14 @@ def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:
     assert said(memory.kv_cache, given) == []  # a cache of unknown precision is not counted
 
 
+@pytest.mark.parametrize("name", ["house/own-70b-AWQ", "/models/own-70b.w4a16", "house/own-70b-nvfp4"])
+def test_a_name_that_says_more_than_its_config(tmp_path: Path, name: str) -> None:
+    files = {"deploy.yaml": own(name=name), "config.json": LLAMA_70B}
+    assert "not known here" in skipped(memory.weights_fit, judged(tmp_path, files))
+    whole = judged(tmp_path, {**files, "model.safetensors.index.json": index(141_107_412_992)})
+    assert [outcome for outcome, _ in said(memory.weights_fit, whole)] == ["fail"]
+
+
 def test_an_index_much_smaller_than_the_config_says(tmp_path: Path) -> None:
     """Some quantized checkpoints say so nowhere in their config."""
     given = judged(
@@ -188,7 +196,6 @@ def test_claims_and_startup_go_by_it_too(tmp_path: Path) -> None:
     ("text", "says"),
     [
         ("{", "not JSON: Expecting property name enclosed in double quotes"),
-        ("[]", "not a JSON object"),
         ("[" * 100_000, "nested too deep"),
         ('{"a":' * 60 + "1" + "}" * 60, "nested too deep"),
         ("", "not JSON: Expecting value"),
@@ -206,9 +213,24 @@ def test_a_broken_file_is_told_with_its_place(tmp_path: Path, name: str, text: s
     assert skipped(memory.weights_fit, given)
 
 
+def test_an_index_too_large_to_read_says_nothing(tmp_path: Path) -> None:
+    large = json.dumps(index(40e9)) + " " * MAX_BYTES
+    files = {"deploy.yaml": own(), "config.json": LLAMA_70B | AWQ, "model.safetensors.index.json": large}
+    given = judged(tmp_path, files)
+    assert said(model.config, given) == []
+    assert "not known here" in skipped(memory.weights_fit, given)
+
+
 def test_an_empty_file_is_told_once(tmp_path: Path) -> None:
     given = judged(tmp_path, {"deploy.yaml": own(), "config.json": ""})
     assert said(model.config, given) == []
+
+
+def test_what_is_beside_a_config_is_an_object(tmp_path: Path) -> None:
+    given = judged(tmp_path, {"deploy.yaml": own(), "config.json": LLAMA_70B, "hf_quant_config.json": []})
+    assert said(model.config, given) == [("warn", "not a JSON object")]
+    other = judged(tmp_path / "other", {"deploy.yaml": own(), "config.json": []})
+    assert "no config.json" in skipped(model.config, other)
 
 
 def test_a_config_of_another_program_is_none(tmp_path: Path) -> None:

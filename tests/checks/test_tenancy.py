@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dynocheck.checks import limits, planes, podsecurity, policies, secrets
+from dynocheck.checks import quota as quotas
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
-from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota
+from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota, RunningPods
 from dynocheck.facts.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
 from dynocheck.facts.pods import secret_references
 from dynocheck.facts.quantity import quantity
@@ -135,9 +137,11 @@ def test_a_quota_of_other_things_wants_nothing(tmp_path: Path) -> None:
     assert skipped(limits.quota, NamespaceLimits("default", (scoped,)), silent)
 
 
-def test_what_the_operator_completes_is_a_warning(tmp_path: Path) -> None:
+def test_what_the_operator_completes_is_told_once(tmp_path: Path) -> None:
     graph = recipes(tmp_path, a=GRAPH + worker())
-    assert [outcome for outcome, _ in said(limits.quota, COUNTED, graph)] == ["warn"]
+    assert "capacity.quota-fits" in skipped(limits.quota, COUNTED, graph)
+    used = NamespaceLimits("default", (msgspec.structs.replace(MEMORY, used={"limits.memory": "0"}),))
+    assert [outcome for outcome, _ in said(quotas.quota_fits, graph, used, RunningPods())] == ["fail"]
 
 
 @pytest.mark.parametrize(

@@ -363,7 +363,7 @@ SITUATIONS = [
     Situation(
         "a quota that counts memory",
         applied(of_default("ResourceQuota", "team", hard={"limits.memory": "4Ti", "pods": "50"})),
-        {"platform.quota": "pass", "capacity.quota-fits": "warn"},
+        {"capacity.quota-fits": "warn"},
         recipe=NEEDY,
     ),
     Situation(
