@@ -89,7 +89,7 @@ def _choices(
     baseline: str | None = None, write_baseline: str | None = None, diff: str | None = None, **given: Any
 ) -> Any:
     from dynocheck.commands.aside import Wanted
-    from dynocheck.commands.judging import Choices
+    from dynocheck.commands.setting import Choices
 
     return Choices(aside=Wanted(baseline, write_baseline, diff), **given)
 

@@ -6,7 +6,7 @@ import shutil
 import click
 import msgspec
 
-from dynocheck.commands.judging import Choices, Setting
+from dynocheck.commands.setting import Choices, Setting
 from dynocheck.errors import UsageError
 from dynocheck.registry import Check
 

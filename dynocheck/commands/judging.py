@@ -6,95 +6,22 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-from dynocheck import config, reports, runner, snapshot
-from dynocheck.commands.aside import Aside, Wanted, noted
+from dynocheck import runner, snapshot
+from dynocheck.commands.aside import Aside, noted
+from dynocheck.commands.setting import Choices, Scope, Setting
+from dynocheck.commands.sinks import sinks, told
 from dynocheck.commands.variants import weighed
 from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
-from dynocheck.facts.endpoint import EndpointFact
-from dynocheck.facts.load import LoadFact
 from dynocheck.facts.recipe import IgnoreUses
 from dynocheck.kube import Cluster
-from dynocheck.outcomes import Outcome, Report, exit_code
-from dynocheck.registry import Check, Probe, R, Reader, Registry, TableMaker, load, matching, select
+from dynocheck.outcomes import Report, exit_code
+from dynocheck.registry import Check, Probe
 from dynocheck.reports import progress
 
 INTERRUPTED = 130
-Scope = type[Fact] | tuple[type[Fact], ...]  # a verb's: of these facts its checks need one
-_SCOPES = (ClusterFact, RecipeFact, EndpointFact, LoadFact)
-
-
-@dataclass(frozen=True)
-class Choices:
-    """What the command line says that all judging verbs share; `timeout_s` is in seconds for each probe."""
-
-    outputs: tuple[str, ...] = ()
-    select: tuple[str, ...] = ()
-    skip: tuple[str, ...] = ()
-    strict: bool = False
-    config: str | None = None
-    checks_dirs: tuple[str, ...] = ()
-    timeout_s: float = 10.0
-    snapshot: str | None = None
-    kubeconfig: str | None = None
-    context: str | None = None
-    namespace: str | None = None
-    aside: Wanted = field(default_factory=Wanted)
-
-
-@dataclass(frozen=True)
-class Setting:
-    """The registry and the configuration that the choices lead to."""
-
-    configuration: config.Configuration
-    registry: Registry
-
-    @classmethod
-    def of(cls, choices: Choices) -> "Setting":
-        """Read the configuration and load every check and probe.
-
-        :raises UsageError: the one or the other cannot be used.
-        """
-        configuration = config.find(choices.config)
-        folders = (*configuration.checks_dirs, *choices.checks_dirs)
-        return cls(configuration, load(Path(folder) for folder in folders))
-
-    def checks(self, choices: Choices, scope: Scope | None = None) -> tuple[Check, ...]:
-        """The checks of this scope that configuration and command line leave.
-
-        :raises UsageError: an id or glob matches nothing: in the file no check at all, on the command line
-            none that this verb can judge.
-        """
-        everything, tables = self.registry.checks, self.registry.tables
-        select(everything, self.configuration.select, ())
-        select((*everything, *tables), (), self.configuration.skip)
-        for pattern in self.configuration.levels:
-            select(everything, (pattern,), ())
-        inside = _inside(everything, scope)
-        select((*inside, *_inside(tables, scope)), (), choices.skip)
-        if choices.select:  # what is asked for now counts more than what was decided once
-            left = select(inside, choices.select, ())
-        else:
-            left = matching(inside, self.configuration.select, self.configuration.skip)
-        return matching(left, (), choices.skip)
-
-    def tables(self, choices: Choices, scope: Scope) -> tuple[TableMaker, ...]:
-        """The tables of this scope; where checks are selected, those that the same patterns match."""
-        inside = _inside(self.registry.tables, scope)
-        if not choices.select:
-            inside = matching(inside, self.configuration.select, self.configuration.skip)
-        return matching(inside, choices.select, choices.skip)
-
-    @property
-    def levels(self) -> dict[str, Outcome]:
-        """What the findings of a check count as, by its id; the last pattern that matches decides."""
-        return {
-            found.id: Outcome(level)
-            for pattern, level in self.configuration.levels.items()
-            for found in matching(self.registry.checks, (pattern,), ())
-        }
 
 
 @dataclass(frozen=True)
@@ -196,28 +123,6 @@ def concluded(
     return runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
 
 
-def sinks(choices: Choices) -> "list[Sink]":
-    """Where the reports go.
-
-    :raises UsageError: they cannot go there.
-    """
-    made = [_sink(output) for output in choices.outputs or ("table",)]
-    if sum(sink.path is None for sink in made) > 1:
-        raise UsageError("two formats for one standard output; give one a file: -o FORMAT=FILE")
-    return made
-
-
-def told(report: Report, outputs: "Sequence[Sink]", setting: Setting, choices: Choices) -> None:
-    """Write the report to each of them.
-
-    :raises UsageError: one could not be written; the others are.
-    """
-    shown = reports.Options(strict=choices.strict, junit_unknown=setting.configuration.junit_unknown)
-    failed = [error for sink in outputs if (error := sink.write(report, shown)) is not None]
-    if failed:
-        raise UsageError("; ".join(failed))
-
-
 def sources_of(choices: Choices, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:
     """What probes can look at in this run.
 
@@ -261,17 +166,6 @@ def look(
     return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show, known=known)
 
 
-def _inside(candidates: Sequence[R], scope: Scope | None) -> tuple[R, ...]:
-    return tuple(each for each in candidates if scope is None or _in_scope(each, scope))
-
-
-def _in_scope(candidate: Reader, scope: Scope) -> bool:
-    """Whether it needs a fact of this scope; what needs none of any scope belongs to every scope."""
-    facts = [need.fact for need in candidate.needs]
-    scoped = [fact for fact in facts if issubclass(fact, _SCOPES)]
-    return not scoped or any(issubclass(fact, scope) for fact in scoped)
-
-
 def _recorded(
     file: str | None, probes: Sequence[Probe], recipes: Sequence[str]
 ) -> tuple[runner.Knowledge, dict[str, Any]]:
@@ -291,29 +185,3 @@ def _recorded(
 
 def _more(command: str) -> str:
     return {"recipe": "add --cluster", "preflight": "add --recipe DIR"}.get(command, "a cluster")
-
-
-class Sink(NamedTuple):
-    format: str
-    path: Path | None
-
-    def write(self, report: Any, options: reports.Options) -> str | None:
-        """Write; say what went wrong, so that one full disk does not keep the other reports back."""
-        try:
-            reports.write(report, self.format, self.path, options)
-        except BrokenPipeError:
-            raise
-        except OSError as error:
-            return f"cannot write {self.path or 'to standard output'}: {error.strerror}"
-        return None
-
-
-def _sink(output: str) -> Sink:
-    name, equals, path = output.partition("=")
-    if name not in reports.FORMATS:
-        raise UsageError(f"-o {output}: no such format; there are {', '.join(reports.FORMATS)}")
-    if equals and not path:
-        raise UsageError(f"-o {output}: no file after the =")
-    if path and not Path(path).absolute().parent.is_dir():
-        raise UsageError(f"-o {output}: no folder {Path(path).parent}")
-    return Sink(name, Path(path) if path else None)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from dynocheck import runner, snapshot
-from dynocheck.commands import judging
-from dynocheck.commands.judging import INTERRUPTED, Choices, Setting
+from dynocheck.commands.judging import INTERRUPTED, concluded
+from dynocheck.commands.setting import Choices, Setting
+from dynocheck.commands.sinks import sinks, told
 from dynocheck.errors import UsageError
 from dynocheck.facts import Unavailable
 from dynocheck.facts.load import LoadBaseline, LoadFact, LoadLimits, LoadRun
@@ -72,7 +73,7 @@ def run(choices: Choices, wanted: Wanted, measure: Measure | None = None) -> int
     """
     started = time.time()
     setting = Setting.of(choices)
-    sinks = judging.sinks(choices)
+    outputs = sinks(choices)
     checks = setting.checks(choices, LoadFact)
     limits = LoadLimits(tuple(parsed(limit) for limit in wanted.limits))
     earlier = _baseline(wanted)
@@ -87,8 +88,8 @@ def run(choices: Choices, wanted: Wanted, measure: Measure | None = None) -> int
     if earlier is not None:
         known.facts[LoadBaseline] = earlier
         target["baseline"] = earlier.file
-    report = judging.concluded("load", setting, choices, known, target, checks, LoadFact, started)
-    judging.told(report, sinks, setting, choices)
+    report = concluded("load", setting, choices, known, target, checks, LoadFact, started)
+    told(report, outputs, setting, choices)
     if unsaved is not None:
         raise UsageError(unsaved)
     found = known.facts.get(LoadRun)

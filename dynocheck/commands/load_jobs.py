@@ -14,8 +14,8 @@ import msgspec
 import yaml
 
 from dynocheck.commands import load
-from dynocheck.commands.judging import Choices
 from dynocheck.commands.load import Measure, Tell, Wanted
+from dynocheck.commands.setting import Choices
 from dynocheck.errors import UsageError
 from dynocheck.facts import Unavailable
 from dynocheck.facts.endpoint import Address

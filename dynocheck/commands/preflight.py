@@ -1,6 +1,7 @@
 """`dynocheck preflight`: judge a cluster, and with recipes whether those fit it."""
 
-from dynocheck.commands.judging import Choices, judge
+from dynocheck.commands.judging import judge
+from dynocheck.commands.setting import Choices
 from dynocheck.facts import ClusterFact
 
 

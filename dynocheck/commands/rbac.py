@@ -8,7 +8,7 @@ import click
 import yaml
 
 from dynocheck import runner
-from dynocheck.commands.judging import Choices, Setting
+from dynocheck.commands.setting import Choices, Setting
 from dynocheck.errors import UsageError
 from dynocheck.facts import Access, ClusterFact, RecipePaths, Settings
 from dynocheck.facts.endpoint import EndpointFact

@@ -1,6 +1,7 @@
 """`dynocheck recipe`: judge recipe folders, variants or manifests, offline unless a cluster is added."""
 
-from dynocheck.commands.judging import Choices, Scene, judge
+from dynocheck.commands.judging import Scene, judge
+from dynocheck.commands.setting import Choices
 from dynocheck.errors import UsageError
 from dynocheck.facts import RecipeFact
 from dynocheck.facts.definitions import DefinitionPaths

@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dynocheck.commands.judging import Choices, Scene, judge
+from dynocheck.commands.judging import Scene, judge
+from dynocheck.commands.setting import Choices
 from dynocheck.errors import UsageError
 from dynocheck.facts import Fact
 from dynocheck.facts.endpoint import SIMULATED, Address, EndpointFact, Readiness

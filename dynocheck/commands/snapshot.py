@@ -5,7 +5,8 @@ from pathlib import Path
 import click
 
 from dynocheck import runner, snapshot
-from dynocheck.commands.judging import INTERRUPTED, Choices, Setting, described, look, sources_of
+from dynocheck.commands.judging import INTERRUPTED, described, look, sources_of
+from dynocheck.commands.setting import Choices, Setting
 from dynocheck.errors import UsageError
 from dynocheck.facts import Fact, Recipes, Settings
 from dynocheck.reports import progress
