@@ -321,14 +321,16 @@ _OF_A_JOB = ("parallelism", "apply", "image", "api_key_secret", "tokenizer", "cl
 
 
 def _from_here(words: tuple[str, ...], wanted: Any, engine: str | None, given: dict[str, Any]) -> int:
-    from dynocheck.commands import load, load_engine
-
     odd = [f"--{name.replace('_', '-')}" for name in _OF_A_JOB if given.pop(name)]
     if odd or (words and engine is None):
         raise UsageError(f"{(odd or words)[0]}: only with --in-cluster or --as-aiperf")
     del given["in_cluster"], given["as_aiperf"]
     if engine is not None:
+        from dynocheck.commands import load_engine
+
         return load_engine.run(_choices(**given), wanted, engine, words)
+    from dynocheck.commands import load
+
     return load.run(_choices(**given), wanted)
 
 

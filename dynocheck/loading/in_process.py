@@ -3,7 +3,7 @@
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from importlib import metadata
 from importlib.util import find_spec
@@ -48,7 +48,7 @@ class Piece(NamedTuple):
 class Engine(Protocol):
     """An engine that has been started."""
 
-    def generate(self, prompt: str, tokens: int) -> AsyncIterator[Piece]:
+    def generate(self, prompt: str, tokens: int) -> AsyncGenerator[Piece, None]:
         """Generate so many tokens, whatever they are."""
 
     def stop(self) -> None:
@@ -170,7 +170,7 @@ class InProcess(Client):
     async def _read(self, asked: Completion, exchange: Exchange) -> None:
         assert isinstance(asked.prompt, str)
         tokens = 0
-        async with aclosing(_closable(self._engine.generate(asked.prompt, asked.max_tokens or 1))) as pieces:
+        async with aclosing(self._engine.generate(asked.prompt, asked.max_tokens or 1)) as pieces:
             async for piece in pieces:
                 if piece.tokens > tokens:
                     tokens = piece.tokens
@@ -182,11 +182,6 @@ class InProcess(Client):
         elif exchange.finish_reason is None:
             exchange.failure = Failure(Kind.TRUNCATED, "it ended without a finish reason")
         exchange.done = True
-
-
-async def _closable(pieces: AsyncIterator[Piece]) -> AsyncIterator[Piece]:
-    async for piece in pieces:
-        yield piece
 
 
 def _said(error: BaseException) -> str:

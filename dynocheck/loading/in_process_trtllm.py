@@ -4,7 +4,7 @@ Its flags are the fields of its `TorchLlmArgs`, spelled `--max-batch-size 8` or 
 is read as YAML, so that a field with fields of its own can be given as `--kv-cache-config '{...}'`.
 """
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from typing import Any
 
 import yaml
@@ -49,7 +49,7 @@ class _TrtLlm(Engine):
 
         self._engine = LLM(model=model, **fields)
 
-    async def generate(self, prompt: str, tokens: int) -> AsyncIterator[Piece]:
+    async def generate(self, prompt: str, tokens: int) -> AsyncGenerator[Piece, None]:
         from tensorrt_llm import SamplingParams
 
         asked = SamplingParams(max_tokens=tokens, ignore_eos=True)  # greedy, unless told otherwise

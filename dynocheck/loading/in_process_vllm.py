@@ -1,6 +1,6 @@
 """vLLM in this process: `AsyncLLM`, which its server asks too (vllm/v1/engine/async_llm.py of 0.32)."""
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from itertools import count
 from typing import Any, NoReturn
 
@@ -45,7 +45,7 @@ class _Vllm(Engine):
         self._engine = AsyncLLM.from_engine_args(arguments)
         self._numbers = count()
 
-    async def generate(self, prompt: str, tokens: int) -> AsyncIterator[Piece]:
+    async def generate(self, prompt: str, tokens: int) -> AsyncGenerator[Piece, None]:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
