@@ -18,6 +18,7 @@ from dynocheck.facts.load_metrics import (
 )
 
 _DIAGNOSE = "kubectl get pods; kubectl logs deploy/FRONTEND"
+_PRINTED = "read what the engine printed on standard error"
 _SPARE = "run it on a machine with a core to spare, or spread it: --workers N"
 
 
@@ -30,6 +31,7 @@ def errors(run: LoadRun, limits: LoadLimits | None) -> Iterator[Finding]:
 
     Fix: look into the logs of the frontend and the workers for the time of the run.
     """
+    diagnose = _PRINTED if run.path == "in-process" else _DIAGNOSE
     allowed = any(limit.metric == ERROR_RATE and limit.bound > 0 for limit in limits or ())
     for point in run.points:
         for failures in point.failures:
@@ -38,7 +40,7 @@ def errors(run: LoadRun, limits: LoadLimits | None) -> Iterator[Finding]:
             yield make(
                 f"{failures.count} of {len(point.samples)} requests failed, {point.load}: "
                 f"{failures.kind}: {failures.message}",
-                fix="ulimit -n 65536" if ours else _DIAGNOSE,
+                fix="ulimit -n 65536" if ours else diagnose,
                 evidence={"failed": failures.count, "sent": len(point.samples), "class": failures.kind},
             )
     if not any(point.samples for point in run.points):

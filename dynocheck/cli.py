@@ -286,12 +286,17 @@ def rbac(smoke: bool, load: bool, **given: Any) -> int:
 @click.option("--tokenizer", metavar="NAME", help="AIPerf's, where the model's name is not that of one.")
 @click.option("--claim", metavar="NAME", help="The claim on which AIPerf's results are kept.")
 @click.option("--manifest", metavar="FILE", help="Write the Job there instead of to standard output.")
+@click.option(
+    "--engine",
+    type=click.Choice(["vllm", "trtllm"]),
+    help="Instead of a URL: the engine, in this process, with --model DIR and its own flags after --.",
+)
 @click.option("--worker", "place", hidden=True, metavar="I/N@HOST:PORT", help="Be one of the Job's pods.")
 @_output
 @_choosing
 @_kubeconfig
-@click.argument("words", nargs=-1, metavar="[DGD]")
-def load(words: tuple[str, ...], place: str | None, **given: Any) -> int:
+@click.argument("words", nargs=-1, metavar="[DGD] [-- FLAG...]")
+def load(words: tuple[str, ...], place: str | None, engine: str | None, **given: Any) -> int:
     """Put an endpoint under load, and say how it bears it.
 
     DGD is the name of a DynamoGraphDeployment, which a Job in its cluster puts under load.
@@ -302,7 +307,9 @@ def load(words: tuple[str, ...], place: str | None, **given: Any) -> int:
 
     wanted = load.Wanted(**{each.name: given.pop(each.name) for each in fields(load.Wanted)})
     if place is None and not (given["in_cluster"] or given["as_aiperf"]):
-        return _from_here(words, wanted, given)
+        return _from_here(words, wanted, engine, given)
+    if engine is not None:
+        raise UsageError("--engine: runs here, and in no Job")
     from dynocheck.commands import load_jobs
 
     if place is not None:
@@ -317,13 +324,17 @@ def load(words: tuple[str, ...], place: str | None, **given: Any) -> int:
 _OF_A_JOB = ("parallelism", "apply", "image", "api_key_secret", "tokenizer", "claim", "manifest")
 
 
-def _from_here(words: tuple[str, ...], wanted: Any, given: dict[str, Any]) -> int:
-    from dynocheck.commands import load
-
+def _from_here(words: tuple[str, ...], wanted: Any, engine: str | None, given: dict[str, Any]) -> int:
     odd = [f"--{name.replace('_', '-')}" for name in _OF_A_JOB if given.pop(name)]
-    if odd or words:
+    if odd or (words and engine is None):
         raise UsageError(f"{(odd or words)[0]}: only with --in-cluster or --as-aiperf")
     del given["in_cluster"], given["as_aiperf"]
+    if engine is not None:
+        from dynocheck.commands import load_engine
+
+        return load_engine.run(_choices(**given), wanted, engine, words)
+    from dynocheck.commands import load
+
     return load.run(_choices(**given), wanted)
 
 

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, TypeVar
 
 import msgspec
 
@@ -21,10 +21,11 @@ RIGHTS = (
     Access("get", "pods/log", local=True),
 )
 _EVERY_S = 1.0
-_SILENT_S = 60.0  # for so long the API server may be away
+_SILENT_S = 60.0  # for so long the API server, or a kubelet behind it, may be away
 _HOPELESS = {"CreateContainerConfigError", "InvalidImageName", "ErrImageNeverPull"}  # no waiting mends them
 _INDEX = "batch.kubernetes.io/job-completion-index"
 
+T = TypeVar("T")
 Tell = Callable[[str], None]
 
 
@@ -137,24 +138,39 @@ def logs(cluster: Cluster, job: Mapping[str, Any], longest_s: float, tell: Tell)
     """
     pods = _ended(cluster, job, time.monotonic() + longest_s, tell)
     by_index = sorted((pod for pod in pods if pod.status.phase == "Succeeded"), key=lambda pod: pod.index)
-    return "\n".join(cluster.text(f"{_pods(job)}/{pod.metadata.name}/log") for pod in by_index)
+    return "\n".join(_log(cluster, job, pod) for pod in by_index)
+
+
+def _log(cluster: Cluster, job: Mapping[str, Any], pod: _Pod) -> str:
+    (container,) = job["spec"]["template"]["spec"]["containers"]  # a mesh may have added another
+    path = f"{_pods(job)}/{pod.metadata.name}/log"
+    return _patiently(lambda: cluster.text(path, container=container["name"]))
 
 
 def _ended(cluster: Cluster, job: Mapping[str, Any], deadline: float, tell: Tell) -> list[_Pod]:
-    answered = time.monotonic()
+    selector = f"job-name={job['metadata']['name']}"
+    while True:
+        found = _patiently(lambda: cluster.get(_path(job), _Job))
+        pods = _patiently(lambda: cluster.items(_pods(job), _Pod, labelSelector=selector))
+        if found.end is not None and found.end.type == "Complete":
+            return pods
+        _give_up(found.end, pods, time.monotonic() > deadline)
+        tell(_told(pods))
+        time.sleep(_EVERY_S)
+
+
+def _patiently(ask: Callable[[], T]) -> T:
+    """:raises KubeError: there is no answer, and none after a while."""
+    begun = time.monotonic()
     while True:
         try:
-            found = cluster.get(_path(job), _Job)
-            pods = cluster.items(_pods(job), _Pod, labelSelector=f"job-name={job['metadata']['name']}")
-        except (Unreachable, TimedOut):
-            if time.monotonic() - answered > _SILENT_S:
+            return ask()
+        except KubeError as error:
+            passing = isinstance(error, Unreachable | TimedOut) or (
+                isinstance(error, Refused) and error.status >= 500
+            )
+            if not passing or time.monotonic() - begun > _SILENT_S:
                 raise
-        else:
-            answered = time.monotonic()
-            if found.end is not None and found.end.type == "Complete":
-                return pods
-            _give_up(found.end, pods, answered > deadline)
-            tell(_told(pods))
         time.sleep(_EVERY_S)
 
 

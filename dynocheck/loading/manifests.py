@@ -40,7 +40,7 @@ def indexed(
     job = run_job(name, namespace, container, deadline_s)
     job["spec"] |= {"completionMode": "Indexed", "completions": plan.workers, "parallelism": plan.workers}
     pod = job["spec"]["template"]["spec"]
-    pod |= {"subdomain": name, "affinity": _apart(name)}
+    pod |= {"subdomain": name, "affinity": _apart(name), "terminationGracePeriodSeconds": 5}
     return job, _service(name, namespace)
 
 

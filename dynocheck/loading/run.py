@@ -39,14 +39,22 @@ class Share:
         return whole // self.of + (self.index < whole % self.of)
 
 
-async def run(plan: LoadPlan, share: Share | None = None, progress: Progress | None = None) -> LoadRun:
+async def run(
+    plan: LoadPlan,
+    share: Share | None = None,
+    progress: Progress | None = None,
+    client: Client | None = None,
+) -> LoadRun:
     """Make a load test, or this share of it. One that is cancelled gives what it has measured by then.
 
+    :param client: who asks; one that asks the plan's endpoint, unless given.
     :raises UsageError: the prompts cannot be read.
     :raises Unavailable: there is no model to ask.
     """
     _make_room()
-    return await _Run(plan, share or Share(), progress or (lambda _: None)).run()
+    return await _Run(plan, share or Share(), progress or (lambda _: None)).run(
+        client or Client(plan.endpoint)
+    )
 
 
 def _make_room() -> None:
@@ -88,8 +96,8 @@ class _Run:
             return "trace"
         return "closed" if self.plan.rate is None else "open"
 
-    async def run(self) -> LoadRun:
-        async with Client(self.plan.endpoint) as client:
+    async def run(self, asking: Client) -> LoadRun:
+        async with asking as client:
             self.model = await model_of(client, self.plan)
             try:
                 await self._measure(client)

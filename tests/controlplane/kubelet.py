@@ -34,10 +34,18 @@ class Kubelet:
     """One node and what runs on it, while a `with` block lasts.
 
     :param refuse: names of images that cannot be pulled, by the reason that a kubelet tells.
+    :param broken: an image whose processes end at once, with exit code 7.
     """
 
-    def __init__(self, cluster: ControlPlane, folder: Path, *, refuse: dict[str, str] | None = None) -> None:
-        self._cluster, self._folder, self._refuse = cluster, folder, refuse or {}
+    def __init__(
+        self,
+        cluster: ControlPlane,
+        folder: Path,
+        *,
+        refuse: dict[str, str] | None = None,
+        broken: str | None = None,
+    ) -> None:
+        self._cluster, self._folder, self._refuse, self._broken = cluster, folder, refuse or {}, broken
         self._running: dict[str, tuple[Object, subprocess.Popen[bytes]]] = {}
         self._over = threading.Event()
         self._ports: dict[str, int] = {}
@@ -106,7 +114,10 @@ class Kubelet:
         self.commands.append(words)
         with _log(self._folder, pod["metadata"]["namespace"], pod["metadata"]["name"]).open("wb") as log:
             return subprocess.Popen(
-                [sys.executable, "-m", *words],
+                [
+                    sys.executable,
+                    *(("-c", "exit(7)") if container["image"] == self._broken else ("-m", *words)),
+                ],
                 cwd=ROOT,
                 env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **env},
                 stdin=subprocess.DEVNULL,

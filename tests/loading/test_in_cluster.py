@@ -154,6 +154,15 @@ def test_an_image_that_cannot_be_had(cluster: ControlPlane, namespace: str, tmp_
     assert left(cluster, namespace) == []
 
 
+def test_pods_that_fail_are_no_measurement(cluster: ControlPlane, namespace: str, tmp_path: Path) -> None:
+    cluster.start_controller_manager()
+    with Kubelet(cluster, tmp_path, broken=IMAGE[1]):
+        ended = load(cluster, namespace, "--url", "http://h:1", "--apply", "-o", "json")
+    assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
+    assert "the Job failed: BackoffLimitExceeded" in ended.findings("load.errors")[0]["message"]
+    assert left(cluster, namespace) == []
+
+
 def test_who_may_not_make_a_job_is_told_so(cluster: ControlPlane, namespace: str) -> None:
     stranger = cluster.kubeconfig(cluster.user("stranger"))
     ended = load(cluster, namespace, "--url", "http://h:1", "--apply", "-o", "json", config=stranger)

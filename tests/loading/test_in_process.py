@@ -1,0 +1,95 @@
+"""`dynocheck load --engine`: engines that stand in for the real ones."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.command import ROOT, Ended, dynocheck, inside
+
+SMALL = ("--requests", "12", "--isl", "20", "--osl", "8", "--warmup", "2")
+ENGINES = Path(__file__).parent / "engines"
+
+
+def load(engine: str, *arguments: str | Path, model: str = "some-model") -> Ended:
+    beside = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ENGINES}"}
+    return dynocheck("load", "--engine", engine, "--model", model, *SMALL, *arguments, env=beside)
+
+
+def row(ended: Ended, table: str) -> dict[str, object]:
+    (found,) = [each for each in ended.report["tables"] if each["id"] == table]
+    return dict(zip(found["columns"], found["rows"][0], strict=True))
+
+
+@pytest.mark.parametrize(("engine", "chunks"), [("vllm", 8), ("trtllm", 4)])
+def test_the_same_words_without_a_server(engine: str, chunks: int, tmp_path: Path) -> None:
+    saved = tmp_path / "run.json"
+    ended = load(engine, "-o", "json", "--save", saved)
+    assert ended.outcomes["load.errors"] == "pass", ended.err
+    requests = row(ended, "load.requests")
+    assert (requests["sent"], requests["ok"], requests["failed"]) == (12, 12, 0)
+    assert ended.report["target"]["way"] == "in-process"
+    held = json.loads(saved.read_text())["facts"]["LoadRun"]
+    assert (held["path"], held["url"], held["model"]) == ("in-process", "in-process", "some-model")
+    start_s, _, first_s, last_s, *_ = sample = held["points"][0]["samples"][0]
+    assert 0.005 < first_s < last_s
+    assert start_s >= 0
+    assert sample[5:8] == [chunks, 20, 8]
+
+
+def test_what_the_engine_prints_is_not_in_the_report() -> None:
+    ended = load("vllm", "-o", "json")
+    assert "an engine that talks" in ended.err
+    assert "an engine that says goodbye" in ended.err
+    assert ended.report["command"] == "load"
+
+
+def test_its_own_parser_judges_its_flags_first() -> None:
+    good = load("vllm", "-o", "json", "--", "--max-model-len", "64", "--dtype", "bfloat16")
+    assert good.outcomes["load.errors"] == "pass"
+    for wrong in (["--dtype", "int3"], ["--no-such-flag"]):
+        ended = load("vllm", "--", *wrong)
+        assert (ended.code, ended.out) == (2, "")
+        assert "vLLM's own parser" in ended.err
+        assert wrong[0] in ended.err
+        assert "an engine that talks" not in ended.err
+    good = load("trtllm", "-o", "json", "--", "--max-batch-size", "8", "--kv-cache-config={max_tokens: 9}")
+    assert good.outcomes["load.errors"] == "pass"
+    for refused in (["--max-batch-size", "many"], ["--no-such-field", "1"], ["--max-batch-size"]):
+        ended = load("trtllm", "--", *refused)
+        assert (ended.code, ended.out) == (2, "")
+        assert "TensorRT-LLM" in ended.err
+
+
+def test_an_engine_that_does_not_start() -> None:
+    ended = load("vllm", "-o", "json", model="no-such-model")
+    assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
+    message = ended.findings("load.errors")[0]["message"]
+    assert "the engine does not start: OSError: no-such-model is not a local folder" in message
+
+
+def test_an_engine_that_refuses_or_dies_fails_the_run() -> None:
+    refused = load("vllm", "-o", "json", "--", "--max-model-len", "3")
+    died = load("vllm", "-o", "json", "--osl", "13")
+    for ended, said in ((refused, "longer than 3 tokens"), (died, "the engine is dead")):
+        assert (ended.code, ended.outcomes["load.errors"]) == (1, "fail")
+        (finding, *_) = ended.findings("load.errors")
+        assert said in finding["message"]
+        assert "standard error" in finding["fix"]
+
+
+def test_wrong_usage() -> None:
+    for engine, extra in (("vllm", "dynocheck[vllm]"), ("trtllm", "dynocheck[trtllm]")):
+        absent = inside("load", "--engine", engine, "--model", "m")
+        if absent.code != 2:
+            pytest.skip(f"{engine} is installed here")
+        assert len(absent.err.splitlines()) == 1
+        assert extra in absent.err
+    assert "--model DIR" in inside("load", "--engine", "vllm").err
+    for odd in (["--url", "http://h"], ["--workers", "2"], ["--insecure"], ["--from", "x"], ["--in-cluster"]):
+        ended = inside("load", "--engine", "vllm", "--model", "m", *odd)
+        assert (ended.code, ended.out) == (2, "")
+        assert "--engine" in ended.err

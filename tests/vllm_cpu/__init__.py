@@ -1,0 +1,1 @@
+"""The real vLLM, on CPUs, for `make verify`."""
