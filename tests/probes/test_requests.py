@@ -23,6 +23,7 @@ from tests.probes.looking import PROBES, ask, look, reach, rules, sources_of, wi
 from tests.probes.test_probes import definition
 
 REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
+DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 ALL = tuple(sorted({access for probe in PROBES.values() for access in probe.access}))
 
 
@@ -46,6 +47,7 @@ def test_a_run_reads_each_thing_once_and_changes_nothing(fit_cluster: ControlPla
     paths = Counter(urlsplit(asking.split()[1]).path for asking in asked)
     assert paths.pop("/api/v1/pods") == 3  # once by each label of the operator, once all that run
     assert paths.pop(f"/api/v1/namespaces/{gaie.SERVING}/pods") == 2  # of a pool, and of its picker
+    assert paths.pop(DEFINITIONS) == 2  # for what there is, and for the kinds of a recipe
     assert set(paths.values()) == {1}
     assert {"/version", "/apis"} <= set(paths)
     used = {access for event in events if (access := used_by(event)) is not None}
