@@ -288,3 +288,16 @@ def test_it_dies_with_its_parent(end: signal.Signals) -> None:
         parent.send_signal(end)
         assert eventually(lambda: not listens(url) and not Path(folder).exists())
     assert parent.returncode == -end
+
+
+def test_a_server_that_keeps_what_is_gone_starts_anew(
+    cluster: ControlPlane, crds: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.controlplane.server.FORGETTING", -1.0)
+    before, kinds, discover = cluster.url, cluster.discover(), cluster.discover
+    cluster.load_crds(crds / "gaie/v1.2.1")
+    stale = iter([cluster.discover()])
+    monkeypatch.setattr(cluster, "discover", lambda: next(stale, None) or discover())
+    cluster.reset()
+    assert cluster.url != before
+    assert discover() == kinds
