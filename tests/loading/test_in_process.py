@@ -84,6 +84,14 @@ def test_an_engine_that_refuses_or_dies_fails_the_run() -> None:
         assert "standard error" in finding["fix"]
 
 
+def test_messages_need_a_server(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"messages": [{"role": "user", "content": "hello"}]}\n')
+    ended = load("vllm", "-o", "json", "--prompts", file)
+    assert ended.outcomes["load.errors"] == "fail"
+    assert "messages of a chat need a server" in ended.findings("load.errors")[0]["message"]
+
+
 def test_ctrl_c_reports_what_was_measured() -> None:
     command = [sys.executable, "-m", "dynocheck", "load", "--engine", "vllm", "--model", "m", "-o", "json"]
     with subprocess.Popen(
