@@ -55,6 +55,8 @@ def run(choices: Choices, wanted: Wanted, asked: Asked) -> int:
     :raises UsageError: what the user gave does not go together, or cannot be used.
     """
     _together(wanted, asked)
+    if not asked.apply and (choices.outputs or wanted.limits or wanted.baseline or wanted.save):
+        raise UsageError("-o, --limit, --baseline, --save: with --apply, or later with --from and the logs")
     needed = asked.deployment is not None or asked.apply
     connection = find(choices.kubeconfig, choices.context, choices.namespace) if needed else None
     plan = _plan(choices, wanted, asked, connection)

@@ -168,7 +168,8 @@ class InProcess(Client):
         return exchange
 
     async def _read(self, asked: Completion, exchange: Exchange) -> None:
-        assert isinstance(asked.prompt, str)
+        if not isinstance(asked.prompt, str):
+            raise ValueError("messages of a chat need a server, which has the template for them")
         tokens = 0
         async with aclosing(self._engine.generate(asked.prompt, asked.max_tokens or 1)) as pieces:
             async for piece in pieces:

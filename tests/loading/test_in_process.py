@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT, Ended, dynocheck, inside
+from tests.command import ROOT, Ended, dynocheck, inside, interruptible
 
 SMALL = ("--requests", "12", "--isl", "20", "--osl", "8", "--warmup", "2")
 ENGINES = Path(__file__).parent / "engines"
@@ -79,6 +82,37 @@ def test_an_engine_that_refuses_or_dies_fails_the_run() -> None:
         (finding, *_) = ended.findings("load.errors")
         assert said in finding["message"]
         assert "standard error" in finding["fix"]
+
+
+def test_messages_need_a_server(tmp_path: Path) -> None:
+    file = tmp_path / "prompts.jsonl"
+    file.write_text('{"messages": [{"role": "user", "content": "hello"}]}\n')
+    ended = load("vllm", "-o", "json", "--prompts", file)
+    assert ended.outcomes["load.errors"] == "fail"
+    assert "messages of a chat need a server" in ended.findings("load.errors")[0]["message"]
+
+
+def test_ctrl_c_reports_what_was_measured() -> None:
+    command = [sys.executable, "-m", "dynocheck", "load", "--engine", "vllm", "--model", "m", "-o", "json"]
+    with subprocess.Popen(
+        [*command, "--duration", "60", "--osl", "4"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT}{os.pathsep}{ENGINES}"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=interruptible,
+    ) as process:
+        assert process.stderr is not None
+        while "request 40" not in process.stderr.readline():  # well past the warm-up
+            assert process.poll() is None
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=30)
+    ended = Ended(process.returncode, out, err)
+    assert (ended.code, "Traceback" in err) == (130, False)
+    requests = row(ended, "load.requests")
+    assert requests["failed"] == 0
+    assert requests["ok"]
 
 
 def test_wrong_usage() -> None:

@@ -120,6 +120,8 @@ def test_aiperf_has_no_words_for_it() -> None:
         ((*URL, "--in-cluster", *IMAGE, "--manifest", "/no/such/folder/f"), "No such file"),
         ((*URL, "--in-cluster", *IMAGE, "--from", "f"), "give one"),
         ((*URL, "--in-cluster", *IMAGE, "chat"), "give one"),
+        ((*URL, "--in-cluster", *IMAGE, "--limit", "error_rate=0"), "with --apply"),
+        ((*URL, "--in-cluster", *IMAGE, "-o", "json"), "with --apply"),
         ((*URL, "--in-cluster", *IMAGE, "chat", "code"), "one DynamoGraphDeployment"),
         ((*URL, "--as-aiperf", "--model", "m"), "--claim NAME"),
         ((*URL, "--as-aiperf", "--claim", "c"), "--model NAME"),

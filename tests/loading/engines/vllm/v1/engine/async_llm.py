@@ -27,6 +27,7 @@ class AsyncLLM:
     async def generate(
         self, prompt: dict[str, str], asked: SamplingParams, number: str
     ) -> AsyncIterator[SimpleNamespace]:
+        print(f"request {number}", flush=True)
         ids = prompt["prompt"].split()
         if len(ids) > self.longest:
             raise ValueError(f"the prompt is longer than {self.longest} tokens")
