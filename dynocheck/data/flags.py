@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 import msgspec
 
@@ -59,6 +59,7 @@ class Options(msgspec.Struct, frozen=True):
         return list(dict.fromkeys(longer))
 
 
+@lru_cache(1024)
 def dynamo_release(image: str) -> str | None:
     """The release of Dynamo in one of its images, or None when the tag does not tell."""
     reference = images.parse(image)
