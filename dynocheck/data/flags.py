@@ -16,8 +16,9 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     """An option with all its spellings.
 
     `kind` is value, optional (a value or none), many (several), switch (none), negatable (none, and `--no-`
-    before it), or unknown. A value is one of `choices`, where there are any, or a number of the `type` int
-    or float within the bounds. `releases` are the places of those that have it so, None for all.
+    before it), or unknown. A value is one of `choices`, where there are any, or a number of the `type` int,
+    float or units (a whole number, or one such as 32k) within the bounds. `releases` are the places of those
+    that have it so, None for all.
     """
 
     names: tuple[str, ...]

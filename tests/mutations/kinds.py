@@ -223,7 +223,7 @@ KINDS = (
     Kind(
         "text for a number",
         "engine.values",
-        flag("--(?:block-size|tensor-parallel-size)", r"(\d+)"),
+        flag("--(?:block-size|tensor-parallel-size|max-model-len)", r"(\d+)"),
         r"\1many\3",
     ),
     Kind(
