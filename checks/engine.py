@@ -13,6 +13,9 @@ from dynocheck.facts import Recipes
 from dynocheck.facts.engines import Ruling, Rulings
 from dynocheck.facts.recipe import Component, Graph, Launch
 
+# As vLLM reads them (human_readable_int in its arg_utils): fractions only of powers of ten.
+_UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
+_WITH_UNIT = re.compile(r"(\d+|\d+\.\d+(?=[kmgt]))([kmgtKMGT])")
 _OF_FLAGS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
 
 
@@ -199,9 +202,9 @@ def _unfit(value: str, flag: Flag) -> str | None:
     if not flag.type:
         return None
     try:
-        number: float = int(value) if flag.type == "int" else float(value)
-    except ValueError:
-        return f"is {value}, which is no {'whole ' if flag.type == 'int' else ''}number"
+        number = _number(value, flag.type)
+    except (ValueError, OverflowError):
+        return f"is {value}, which is no {'' if flag.type == 'float' else 'whole '}number"
     bounds = (
         (flag.gt, "above", operator.gt),
         (flag.ge, "at least", operator.ge),
@@ -212,3 +215,16 @@ def _unfit(value: str, flag: Flag) -> str | None:
         f"{word} {bound:g}" for bound, word, holds in bounds if bound is not None and not holds(number, bound)
     ]
     return f"is {value}, and has to be {' and '.join(missed)}" if missed else None
+
+
+def _number(value: str, kind: str) -> float:
+    """The number that a parser makes of a value.
+
+    :raises ValueError: it makes none.
+    """
+    if kind == "float":
+        return float(value)
+    if kind == "units" and value.strip().lower() == "auto":
+        return -1
+    match = _WITH_UNIT.fullmatch(value.strip()) if kind == "units" else None
+    return float(match[1]) * _UNITS[match[2]] if match else int(value)

@@ -111,6 +111,10 @@ _CLUSTER_WIDE = (
 )
 
 
+# What pods name objects by that have to stand in their own namespace.
+_REFERENCES = ("name", "claimName", "secretName", "envFromSecret", "serviceAccountName")
+
+
 def _placed(manifest: Manifest) -> _Placed | None:
     if manifest.kind in _CLUSTER_WIDE or not manifest.kind:
         return None
@@ -145,11 +149,30 @@ def _apart(group: list[_Placed]) -> Iterator[Finding]:
                     f"{first.manifest.kind} {first.manifest.name} to {first.namespace}",
                 )
     elif named and nowhere:
-        for placed in [p for p in (graphs or group) if p.namespace]:
-            other = nowhere[0].manifest
-            yield _warned(
-                placed, f"names namespace {placed.namespace}, {other.kind} {other.name} with it names none"
-            )
+        needed = _needed(graphs)
+        for placed in [p for p in group if p.namespace]:
+            by_itself = not graphs or placed.manifest.kind == "DynamoGraphDeployment"
+            other = nowhere[0] if by_itself else needed.get(placed.manifest.name)
+            if other is not None:
+                yield _warned(
+                    placed,
+                    f"names namespace {placed.namespace}, "
+                    f"{other.manifest.kind} {other.manifest.name} with it names none",
+                )
+
+
+def _needed(graphs: list[_Placed]) -> dict[str, _Placed]:
+    """What graphs that name no namespace refer to, by name. Anything else, such as a dashboard or a monitor,
+    may stand where it is looked for.
+    """
+    specs = [(graph, graph.manifest.root.get("spec")) for graph in graphs if not graph.namespace]
+    return {
+        value.text: graph
+        for graph, spec in specs
+        for key in _REFERENCES
+        for value in (spec.every(key) if spec else ())
+        if value.text
+    }
 
 
 def _warned(placed: _Placed, says: str) -> Finding:

@@ -176,3 +176,19 @@ def _frameworks(graph: Graph) -> set[str]:
 
 def _placed(graph: Graph, says: str, fix: str) -> Finding:
     return warn(says, fix=fix, location=Location(graph.file, graph.line, graph.column))
+
+
+@check("structure.read-whole", title="Every part of the files was read")
+def read_whole(recipes: Recipes) -> Iterator[Finding]:
+    """Of scripts, comments and pages that are far longer than people write them only the beginning is read,
+    so that judging ends soon. What nobody has read may be wrong, whatever the other checks say.
+
+    Fix: put a long script into the image or a file of its own, and split a file of many objects
+    """
+    for recipe in recipes:
+        for part in recipe.unread:
+            yield warn(
+                f"not read: {part.what}",
+                fix="make it shorter, or put it into a file of its own",
+                location=Location(part.file, part.line, part.column),
+            )

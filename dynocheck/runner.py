@@ -2,6 +2,7 @@
 
 import datetime
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -25,6 +26,8 @@ from dynocheck.outcomes import (
 from dynocheck.registry import ChartMaker, Check, Probe, Reader, TableMaker
 
 __all__ = ["Knowledge", "Levels", "Missing", "Plan", "Progress", "crash", "gather"]  # those of gathering too
+
+MOST = 1000  # findings of one check that are told one by one
 
 Levels = Mapping[str, Outcome]  # by check id: what its warnings and failures count as
 
@@ -164,6 +167,7 @@ def _verdict(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdi
     else:
         outcome = worst(finding.outcome for finding in findings)
         message = deciding(findings, outcome) if findings else check.title
+    findings = _bounded(findings)
     return Verdict(
         check=check.id,
         title=check.title,
@@ -173,6 +177,16 @@ def _verdict(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdi
         duration_s=round(time.perf_counter() - start, 6),
         findings=tuple(findings),
     )
+
+
+def _bounded(findings: list[Finding]) -> list[Finding]:
+    """The findings up to MOST, the worst first where there are more, and the others counted by outcome."""
+    if len(findings) <= MOST:
+        return findings
+    findings = sorted(findings, key=lambda finding: -finding.outcome.severity)
+    others = Counter(finding.outcome for finding in findings[MOST:])
+    counted = [Finding(outcome=outcome, message=f"and {n} more like these") for outcome, n in others.items()]
+    return findings[:MOST] + counted
 
 
 _REPORT_IT = "this is a fault of the check itself: report it with the message above"

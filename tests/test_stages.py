@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck import Finding, Unavailable, check, fail, probe, runner
+from dynocheck import Finding, Unavailable, check, fail, probe, runner, warn
 from dynocheck.errors import UsageError
 from dynocheck.facts import Access, Fact
 from dynocheck.outcomes import Outcome
@@ -190,3 +190,20 @@ def test_only_probes_that_look_are_told_of() -> None:
 
     gathered(garden, hall, slow, house=house, progress=progress)
     assert ["slow"] in told
+
+
+def test_more_findings_than_anybody_reads_are_counted() -> None:
+    @check("house.rows", title="Every row is watered")
+    def rows(garden: Garden) -> Iterator[Finding]:
+        yield from (warn("dry") for _ in range(runner.MOST))
+        yield fail("on fire")
+
+    known = runner.Knowledge(facts={Garden: Garden(3)})
+    (verdict,) = runner.judge([rows], known)
+    assert (verdict.outcome, verdict.message) == (Outcome.FAIL, "on fire")
+    assert len(verdict.findings) == runner.MOST + 1
+    assert verdict.findings[0].message == "on fire"
+    assert (verdict.findings[-1].outcome, verdict.findings[-1].message) == (
+        Outcome.WARN,
+        "and 1 more like these",
+    )

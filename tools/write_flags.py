@@ -40,6 +40,8 @@ ENGINES = {"vllm": "vllm/", "sglang": "sglang/srt/"}
 _OWN = ("args", "backend_args", "frontend_args", "main", "_compat")
 _GROUP = re.compile(r"from (dynamo\.common\.configuration\.groups\.\w+) import")
 _PIN = re.compile(r"^Requires-Dist: (vllm|sglang|tensorrt-llm)(?:\[[^\]]*\])?==([^;\s]+)", re.MULTILINE)
+# What vLLM's human_readable_int reads: 32k, 1M.
+_WITH_UNITS = ("max_model_len", "max_num_batched_tokens", "kv_cache_memory_bytes")
 _BOUNDS = ("gt", "ge", "lt", "le")
 
 Flag = dict[str, Any]
@@ -307,7 +309,8 @@ def _fields(
                 given = {k.arg: _literal(k.value) for k in node.value.keywords}
                 kind |= {key: given[key] for key in _BOUNDS if isinstance(given.get(key), int | float)}
             if node.target.id in readable:
-                kind.pop("type", None)  # 16k is a number too
+                kind.pop("type", None)
+                kind |= {"type": "units"} if node.target.id in _WITH_UNITS else {}
             yield node.target.id, kind
 
 

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from functools import cache
+from functools import cache, lru_cache
 
 import msgspec
 
@@ -16,8 +16,9 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     """An option with all its spellings.
 
     `kind` is value, optional (a value or none), many (several), switch (none), negatable (none, and `--no-`
-    before it), or unknown. A value is one of `choices`, where there are any, or a number of the `type` int
-    or float within the bounds. `releases` are the places of those that have it so, None for all.
+    before it), or unknown. A value is one of `choices`, where there are any, or a number of the `type` int,
+    float or units (a whole number, or one such as 32k) within the bounds. `releases` are the places of those
+    that have it so, None for all.
     """
 
     names: tuple[str, ...]
@@ -59,6 +60,7 @@ class Options(msgspec.Struct, frozen=True):
         return list(dict.fromkeys(longer))
 
 
+@lru_cache(1024)
 def dynamo_release(image: str) -> str | None:
     """The release of Dynamo in one of its images, or None when the tag does not tell."""
     reference = images.parse(image)

@@ -2,8 +2,11 @@
 
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from dynocheck.engines.arguments import Argument
@@ -27,6 +30,10 @@ class Spellings:
     underscores: bool = False
     dotted: bool = False
 
+    @cached_property
+    def _sorted(self) -> list[str]:
+        return sorted(self.options)
+
     def normal(self, spelled: str) -> str:
         if not (self.underscores and spelled.startswith("--")):
             return spelled
@@ -37,7 +44,8 @@ class Spellings:
         """The name of an option, its own where it is none of these; None when it could be several."""
         if spelled in self.options:
             return self.options[spelled]
-        longer = [option for option in self.options if option.startswith(spelled)]
+        start = bisect_left(self._sorted, spelled)
+        longer = list(takewhile(lambda option: option.startswith(spelled), self._sorted[start:]))
         if not longer:
             return spelled.lstrip("-")
         names = {self.options[option] for option in longer}

@@ -398,6 +398,15 @@ class Hollow(msgspec.Struct, frozen=True):
     why: str
 
 
+class Unread(msgspec.Struct, frozen=True):
+    """What is too much to be read: what it is, why, and where it begins. No check knows what it says."""
+
+    what: str
+    file: str
+    line: int
+    column: int
+
+
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     """What one path given by the user holds: a model's folder, a variant of it, or manifests.
 
@@ -416,6 +425,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     ignores: tuple[Ignore, ...] = ()
     hollow: tuple[Hollow, ...] = ()
     configs: tuple[ModelConfig, ...] = ()
+    unread: tuple[Unread, ...] = ()
 
     @property
     def judged(self) -> Iterator[SourceFile]:

@@ -10,13 +10,13 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.errors import UsageError
-from dynocheck.facts.recipe import Hollow, Manifest, ModelConfig, Problem, Recipe, Role, SourceFile
+from dynocheck.facts.recipe import Hollow, Manifest, ModelConfig, Problem, Recipe, Role, SourceFile, Unread
 from dynocheck.recipe.configs import model_config
 from dynocheck.recipe.documents import read
 from dynocheck.recipe.graphs import created_claims, graph, is_graph
 from dynocheck.recipe.hollow import hollow_files
-from dynocheck.recipe.ignores import in_markdown, in_yaml
-from dynocheck.recipe.pages import is_page, page
+from dynocheck.recipe.ignores import bounded, in_markdown, in_yaml
+from dynocheck.recipe.pages import MAX_CHARACTERS, is_page, page
 from dynocheck.recipe.pods import Reader
 from dynocheck.recipe.secrets import withhold
 from dynocheck.recipe.workloads import benchmarks, claims, downloads
@@ -26,6 +26,7 @@ CACHE_FOLDER = "model-cache"
 MAX_BYTES = 10 * 1024 * 1024
 _SUFFIXES = (".yaml", ".yml")
 _KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
+_LONG_PAGE = f"a page: it has more than {MAX_CHARACTERS} characters"
 _ANCESTORS = 6  # model/framework/mode is 3; the deepest seen upstream is 6
 
 
@@ -140,12 +141,17 @@ def _folder(path: Path) -> Recipe:
     context = _context(path) if shape == "variant" else []
     recipe = _recipe(path, shape, [*reads, *context], folders)
     texts = [(found, text) for found in pages if (text := _readable(found)) is not None]
+    long = [found for found, text in texts if len(text) > MAX_CHARACTERS]
+    unread = [Unread(_LONG_PAGE, shown(found), 1, 1) for found in long]
+    short = [(shown(found), text) for found, text in texts if found not in long]
+    comments = [c for name, text in short for c in bounded(in_markdown(name, text), unread)]
     return msgspec.structs.replace(
         recipe,
-        ignores=(*recipe.ignores, *(i for found, text in texts for i in in_markdown(shown(found), text))),
+        ignores=(*recipe.ignores, *comments),
         pages=tuple(page(text, found, path, shown(found)) for found, text in texts),
         hollow=tuple(hollow),
         configs=tuple(configs),
+        unread=(*recipe.unread, *unread),
     )
 
 
@@ -209,12 +215,13 @@ def _text(path: Path) -> str:
 def _recipe(path: Path, shape: str, reads: list[_Read], folders: Iterable[str] = ()) -> Recipe:
     files = tuple(read.file for read in reads)
     recipe = Recipe(path=shown(path), shape=shape, files=files, folders=tuple(folders))
+    unread: list[Unread] = []
     built: dict[str, list[Any]] = {
         "claims": [],
         "graphs": [],
         "downloads": [],
         "benchmarks": [],
-        "ignores": [ignore for file, text in reads for ignore in in_yaml(file.path, text)],
+        "ignores": [c for file, text in reads for c in bounded(in_yaml(file.path, text), unread)],
     }
     lines = {file.path: text.splitlines() for file, text in reads}
     for file, _ in reads:
@@ -229,6 +236,9 @@ def _recipe(path: Path, shape: str, reads: list[_Read], folders: Iterable[str] =
                 if is_graph(manifest):
                     built["graphs"].append(graph(manifest, reader))
                     built["claims"].extend(created_claims(manifest))
+        if file.role is Role.MANIFEST:
+            unread.extend(dict.fromkeys(reader.unread))
+    built["unread"] = unread
     return msgspec.structs.replace(recipe, **{name: tuple(found) for name, found in built.items()})
 
 

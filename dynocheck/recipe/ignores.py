@@ -6,13 +6,16 @@ YAML or Markdown takes for a comment is one: the text of a string, of a script o
 
 import re
 from bisect import bisect
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import yaml
 
 from dynocheck.facts.ignores import Ignore
+from dynocheck.facts.recipe import Unread
 from dynocheck.secrets import hide
+
+MAX_IDS = 1000  # that the comments of one file name
 
 _CALL = "dynocheck:"
 _IN_YAML = re.compile(r"(?:^|(?<=\s))#\s*dynocheck:")
@@ -27,6 +30,21 @@ class _Span(NamedTuple):
     start: tuple[int, int]
     end: tuple[int, int]
     block: bool
+
+
+def bounded(comments: Iterable[Ignore], unread: list[Unread]) -> Iterator[Ignore]:
+    """The comments of a file as long as they name no more than MAX_IDS checks.
+
+    :param unread: gets the first one that is left out.
+    """
+    ids = 0
+    for comment in comments:
+        ids += max(1, len(comment.patterns))
+        if ids > MAX_IDS:
+            what = f"comments for dynocheck: those of this file name more than {MAX_IDS} checks"
+            unread.append(Unread(what, comment.file, comment.line, comment.column))
+            return
+        yield comment
 
 
 def in_yaml(file: str, text: str) -> Iterator[Ignore]:

@@ -1,13 +1,22 @@
 """The containers of a pod: what they run, with which variables, and what is mounted where."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from itertools import islice
 from typing import NamedTuple
 
-from dynocheck.facts.recipe import ConfigFile, Container, EnvVar, Launch, Manifest, Mount, Value, Word
+from dynocheck.facts.recipe import (
+    ConfigFile,
+    Container,
+    EnvVar,
+    Launch,
+    Manifest,
+    Mount,
+    Unread,
+    Value,
+    Word,
+)
 from dynocheck.recipe import references
 from dynocheck.recipe.documents import is_literal, read_within
-from dynocheck.recipe.shell import Token, processes
+from dynocheck.recipe.shell import MAX_SCRIPT, Token, processes
 
 NOTHING = Value(None, 1, 1)
 
@@ -15,7 +24,7 @@ _MODULES = ("dynamo.", "vllm.", "sglang.", "tensorrt_llm.")
 _SAYING = ("echo", "printf", "cat", ":")
 _SEARCH_LINES = 200
 _MAX_LAUNCHES = 100  # of one container
-_MAX_SCRIPTS = 384 * 1024  # characters of commands and args that are read of one file
+_MAX_SCRIPTS = 256 * 1024  # characters of commands and args that are read of one file
 _MAX_VALUES = 1024 * 1024  # characters of the variables of one file, once their references are replaced
 _SOURCES = {
     "persistentVolumeClaim": ("claim", "claimName"),
@@ -45,7 +54,7 @@ class Volume(NamedTuple):
 
 
 class Reader:
-    """Reads the pods of one file.
+    """Reads the pods of one file. What is too much to be read is noted in `unread`.
 
     :param file: its path.
     :param lines: the lines of each file of the recipe, to say where in a text something stands.
@@ -60,6 +69,8 @@ class Reader:
         self._config_maps = config_maps
         self._room = _MAX_VALUES
         self._scripts = _MAX_SCRIPTS
+        self._counted: set[tuple[int, int]] = set()
+        self.unread: list[Unread] = []
         self._followed: dict[tuple[int, int], tuple[tuple[Word, ...], ...]] = {}
 
     def container(
@@ -87,7 +98,7 @@ class Reader:
             image=text(source, "image") or None,
             env=tuple(env.values()),
             mounts=(*mounts, *(mount for mount, _ in _mounts(source, volumes))),
-            launches=tuple(islice(self._launches(source, env, defaults or Defaults()), _MAX_LAUNCHES)),
+            launches=tuple(self._launches(source, env, defaults or Defaults())),
             files=tuple(self._files(source, volumes)),
             line=source.line,
             column=source.column,
@@ -112,8 +123,7 @@ class Reader:
             args = args or [Value(text, source.line, source.column) for text in defaults.args]
             command = [Value(text, source.line, source.column) for text in defaults.command]
         elements = [*command, *args]
-        self._scripts -= sum(len(element.text or "") for element in elements)
-        if self._scripts < 0:
+        if not self._has_room(source, elements):
             return
         cursors = [(element.line, element.column) for element in elements]
         for process in processes([e.text for e in elements], known, is_open=self._is_open(source)):
@@ -125,10 +135,33 @@ class Reader:
                 words.append(Word(token.text, *place))
             yield tuple(words), process.variables
 
+    def _has_room(self, source: Value, elements: Sequence[Value]) -> bool:
+        """Whether the commands of a container are read, which count once however often they are."""
+        lengths = [len(element.text or "") for element in elements]
+        if (source.line, source.column) not in self._counted:
+            self._counted.add((source.line, source.column))
+            self._scripts -= sum(lengths)
+        if self._scripts < 0:
+            self._not_read(
+                f"commands of a container: those of this file are more than {_MAX_SCRIPTS} characters", source
+            )
+        for element, length in zip(elements, lengths, strict=True):
+            if length > MAX_SCRIPT:
+                self._not_read(f"the end of a script: it has more than {MAX_SCRIPT} characters", element)
+        return self._scripts >= 0
+
+    def _not_read(self, what: str, place: Value | Launch) -> None:
+        self.unread.append(Unread(what, self._file, place.line, place.column))
+
     def _launches(self, source: Value, env: Mapping[str, EnvVar], defaults: Defaults) -> Iterator[Launch]:
+        count = 0
         for words, given in self._processes(source, {v.name: v.value for v in env.values()}, defaults):
             launch = _launch(words, given)
+            if launch is not None and count == _MAX_LAUNCHES:
+                self._not_read(f"what a container starts after the first {count} programs", launch)
+                return
             if launch is not None:
+                count += 1
                 yield launch
 
     def _is_open(self, source: Value) -> bool:

@@ -162,6 +162,40 @@ def test_a_claim_that_the_pods_do_not_find(tmp_path: Path) -> None:
     ]
 
 
+CONFIG = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: engine}\ndata: {a: b}\n"
+MOUNTS = (
+    GRAPH
+    + """  - name: w
+    podTemplate:
+      spec:
+        containers: [{name: main, volumeMounts: [{name: c, mountPath: /c}]}]
+        volumes: [{name: c, configMap: {name: engine}}]
+"""
+)
+
+
+def test_a_config_map_that_the_pods_do_not_find(tmp_path: Path) -> None:
+    given = recipes(tmp_path, vllm__agg__deploy=MOUNTS + at(CONFIG, "llm"))
+    (finding,) = found(objects.namespaces, given)
+    message = "ConfigMap engine names namespace llm, DynamoGraphDeployment g with it names none"
+    assert finding.message == message
+    assert finding.location is not None
+    assert finding.location.line == 15
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        at(MOUNTS, "llm") + at(CONFIG, "llm"),
+        MOUNTS + CONFIG,
+        MOUNTS + CONFIG + at(CONFIG.replace("engine", "dashboard"), "monitoring"),
+        MOUNTS + "---\n" + at(JOB.replace("Job", "PodMonitor").replace("batch", "monitoring"), "monitoring"),
+    ],
+)
+def test_what_the_pods_find_or_do_not_need(tmp_path: Path, text: str) -> None:
+    assert said(objects.namespaces, recipes(tmp_path, vllm__agg__deploy=text)) == []
+
+
 def test_what_stands_in_no_namespace_does_not_count(tmp_path: Path) -> None:
     storage = "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: a}\nprovisioner: a.b/c\n"
     assert "no object" in skipped(objects.namespaces, recipes(tmp_path / "a", storage=storage))

@@ -154,3 +154,55 @@ def test_files_that_are_meant_to_be_empty(tmp_path: Path, name: str) -> None:
 def test_a_file_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
     given = recipes(tmp_path, **CACHE, vllm__agg__deploy="a: [\n")
     assert said(structure.files, given) == []
+
+
+# structure.read-whole
+
+
+def launching(script: str) -> str:
+    """A graph whose worker runs this script."""
+    command = f"        - {{name: main, image: x:1, command: [bash, -c, {script!r}]}}\n"
+    return f"{GRAPH}  - name: w\n    podTemplate:\n      spec:\n        containers:\n{command}"
+
+
+def test_what_people_write_is_read(tmp_path: Path) -> None:
+    script = "x; " * 5_000 + "python3 -m dynamo.vllm & " * 100
+    recipes(tmp_path, **CACHE, vllm__agg__deploy=launching(script))
+    (tmp_path / "README.md").write_text("# dynocheck\n" * 1_000)
+    assert said(structure.read_whole, Recipes(load([str(tmp_path)]))) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        (launching("x" * 131_073), 11, "the end of a script: it has more than 131072 characters"),
+        (
+            launching("python3 -m dynamo.vllm & " * 101),
+            11,
+            "what a container starts after the first 100 programs",
+        ),
+        (
+            "---".join([launching("x" * 100_000)] * 3),
+            33,
+            "commands of a container: those of this file are more than 262144 characters",
+        ),
+        (
+            "# dynocheck: ignore[a] r\n" * 1_001 + CLAIM,
+            1_001,
+            "comments for dynocheck: those of this file name more than 1000 checks",
+        ),
+    ],
+)
+def test_what_is_too_much_to_be_read(tmp_path: Path, text: str, line: int, message: str) -> None:
+    (finding,) = found(structure.read_whole, recipes(tmp_path, **CACHE, vllm__agg__deploy=text))
+    assert (str(finding.outcome), finding.message) == ("warn", f"not read: {message}")
+    assert finding.location is not None
+    assert finding.location.line == line
+
+
+def test_a_page_that_is_too_long(tmp_path: Path) -> None:
+    recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
+    (tmp_path / "README.md").write_text("dynocheck: [" * 10_000)
+    assert said(structure.read_whole, Recipes(load([str(tmp_path)]))) == [
+        ("warn", "not read: a page: it has more than 65536 characters")
+    ]

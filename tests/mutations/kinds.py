@@ -14,8 +14,9 @@ class Kind(NamedTuple):
 
     `old` and `new` are an expression and what takes its place, at one place of a file at a time. `files` and
     `needs` say where it is one: in files of this name that hold this. The finding must stand on a line that
-    the edit changed, on the nearest one above or below it that `at` is found in, or on any of the recipe that
-    `elsewhere` is found in: where two places differ, either may be the wrong one.
+    the edit changed, on the nearest one above or below it that `at` is found in, or on one of the same
+    document that `within` is found in. Where two files differ either may be the wrong one: then it may stand
+    on a line of another one that `elsewhere` is found in.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Kind(NamedTuple):
     at: str = ""
     files: str = r"\.yaml$"
     needs: str = ""
+    within: str = ""
     elsewhere: str = ""
 
 
@@ -109,9 +111,9 @@ KINDS = (
     Kind(
         "a name too long",
         "manifest.names",
-        r"(?<=\nmetadata:\n)(  name: \S+)$",
+        r"(?<=kind: DynamoGraphDeployment\nmetadata:\n)(  name: \S+)$",
         r"\1-" + "x" * 45,
-        elsewhere=COMPONENT,
+        within=COMPONENT,
         files=DEPLOY,
     ),
     Kind(
@@ -169,7 +171,7 @@ KINDS = (
             .replace("type: frontend", "type: planner")
             .replace("componentType: frontend", "componentType: planner")
         ),
-        elsewhere="^  name:",
+        within="^  name:",
         files=DEPLOY,
         needs=without("epp") + r"(?s:.*)dynamo\.frontend",
     ),
@@ -185,7 +187,7 @@ KINDS = (
         "graph.both-sides",
         flag("--disaggregation-mode", "decode"),
         r"\1prefill\2",
-        elsewhere="--disaggregation-mode",
+        within="--disaggregation-mode",
         needs=r"dynamo\.sglang",
     ),
     Kind(
@@ -223,7 +225,7 @@ KINDS = (
     Kind(
         "text for a number",
         "engine.values",
-        flag("--(?:block-size|tensor-parallel-size)", r"(\d+)"),
+        flag("--(?:block-size|tensor-parallel-size|max-model-len)", r"(\d+)"),
         r"\1many\3",
     ),
     Kind(
@@ -255,7 +257,7 @@ KINDS = (
         "engine.kv-router",
         r'(- prefill\n(?:(?! +- name: main).*\n)*?.*"enable_kv_cache_events": ?)true',
         r"\1false",
-        elsewhere="--kv-events-config",
+        within="--kv-events-config",
         needs=r"--router-mode\n +- kv",
     ),
     Kind(
@@ -314,7 +316,6 @@ KINDS = (
         r'(- name: (?:TARGET_MODEL|MODEL_NAME)\n +value: "?[^"\s]+)("?)$',
         r"\1-Instruct\2",
         files=PERF,
-        elsewhere="model",
     ),
     Kind(
         "another model to download",
@@ -322,7 +323,8 @@ KINDS = (
         r'(- name: MODEL(?:_NAME)?\n +value: "?[^"\s]+)("?)$',
         r"\1-Base\2",
         files=DOWNLOAD,
-        elsewhere=r"--model|MODEL|dynamo\.|served-model-name",
+        within=r"hf download|snapshot_download",
+        elsewhere=r"--model|dynamo\.(vllm|sglang|trtllm)",
     ),
     Kind(
         "a revision nobody loads",
@@ -337,7 +339,6 @@ KINDS = (
         r"(?<=name: )hf-token-secret$",
         "hf-secret",
         files=r"llama.*\.yaml$",
-        elsewhere="secret",
     ),
     Kind(
         "weights that do not fit",
@@ -364,7 +365,7 @@ KINDS = (
         r"\A((?:.*\n)*?[^#\n]*)ReadWriteMany",
         r"\1ReadWriteOnce",
         files=CACHE,
-        elsewhere="accessModes",
+        within="accessModes",
     ),
     Kind("a claim too small", "storage.size", r"\A((?s:.*?)storage: )\d+Gi$", r"\g<1>2Gi", files=CACHE),
     Kind(

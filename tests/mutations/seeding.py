@@ -69,7 +69,8 @@ def edited(kind: Kind, text: str, start: int) -> tuple[str, set[int]]:
     changed = text[:start] + new + text[match.end() :]
     after = changed.splitlines()
     written = _written(text.splitlines(), after) | {text.count("\n", 0, start) + 1}
-    return changed, written | set(_nearest(kind.at, after, min(written), max(written)))
+    near = _nearest(kind.at, after, min(written), max(written))
+    return changed, written | set(near) | set(_within(kind.within, after, max(written)))
 
 
 def _written(before: Sequence[str], after: Sequence[str]) -> set[int]:
@@ -84,6 +85,15 @@ def _nearest(expression: str, lines: Sequence[str], first: int, last: int) -> It
         found = [i for i, line in enumerate(lines, 1) if re.search(expression, line)]
         yield from sorted(i for i in found if i < first)[-1:]
         yield from sorted(i for i in found if i > last)[:1]
+
+
+def _within(expression: str, lines: Sequence[str], inside: int) -> Iterator[int]:
+    """The lines of the document around this one that hold an expression."""
+    if expression:
+        ends = [0, *(i for i, line in enumerate(lines, 1) if line.startswith("---")), len(lines) + 1]
+        start = max(end for end in ends if end < inside)
+        end = min(end for end in ends if end >= inside)
+        yield from (i for i in range(start + 1, end) if re.search(expression, lines[i - 1]))
 
 
 class Bench:
@@ -112,7 +122,7 @@ class Bench:
             if (told[0], told[1]) not in known or (told not in before and told[2] in lines)
         ]
         noticed = any(
-            (Path(file) == model / site.file and line in lines) or _stands(kind.elsewhere, Path(file), line)
+            line in lines if Path(file) == model / site.file else _stands(kind.elsewhere, Path(file), line)
             for file, _, line in new
         )
         told = tuple(f"{Path(file).name}:{line} {message}" for file, message, line in new)
@@ -130,9 +140,7 @@ class Bench:
 
 
 def _stands(expression: str, file: Path, line: int | None) -> bool:
-    return bool(expression and line) and bool(
-        re.search(expression, file.read_text().splitlines()[(line or 1) - 1])
-    )
+    return bool(expression and line and re.search(expression, file.read_text().splitlines()[line - 1]))
 
 
 def seeded(folder: Path, seed: str, most: int) -> list[Seeded]:

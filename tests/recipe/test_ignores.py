@@ -112,3 +112,10 @@ def test_a_recipe_has_the_comments_of_all_its_files(tmp_path: Path) -> None:
     (tmp_path / "vllm" / "agg" / "README.md").symlink_to(tmp_path / "nowhere")
     (recipe,) = load([str(tmp_path)])
     assert [ignore.patterns for ignore in recipe.ignores] == [("x",), ("y",)]
+
+
+def test_more_comments_than_anybody_reads_are_told_and_left_out(tmp_path: Path) -> None:
+    (tmp_path / "x.yaml").write_text("# dynocheck: ignore[a, b] r\n" * 501 + "kind: A\n")
+    (recipe,) = load([str(tmp_path)])
+    assert len(recipe.ignores) == 500
+    assert [(part.line, part.column) for part in recipe.unread] == [(501, 1)]

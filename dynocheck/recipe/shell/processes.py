@@ -22,7 +22,7 @@ from dynocheck.recipe.shell.words import expand as expand_words
 from dynocheck.recipe.shell.words import value
 
 _SHELLS = ("sh", "bash", "dash", "ash")
-_MAX_SCRIPT = 128 * 1024  # Linux runs nothing with a longer argument
+MAX_SCRIPT = 128 * 1024  # characters that are read: Linux takes no longer argument
 _LAUNCH = re.compile(r"-m\s+([a-z]\w*\.[\w.]+)")
 _SPECIAL = {":", ".", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "trap", "unset"}
 
@@ -64,7 +64,7 @@ def processes(argv: Sequence[str | None], environment: Environment, *, is_open: 
     raw = argv[at]
     if raw is not None:
         shell = next(name for text in texts[:at] if (name := _base(text)) in _SHELLS)
-        script = expand_in_script(raw, environment, is_open=is_open)[:_MAX_SCRIPT]
+        script = expand_in_script(raw, environment, is_open=is_open)[:MAX_SCRIPT]
         lines, rest = parse(script, bash=shell == "bash")
         yield from _Script(script, at, lines, Variables(environment, is_open=is_open)).commands()
         for launch in _LAUNCH.finditer(rest):  # what follows it in there is not understood
