@@ -7,7 +7,7 @@ from uuid import uuid4
 from dynocheck import probe
 from dynocheck.facts.endpoint import Address, Cancellation, Prefix, Readiness, Reply, Served, Spread
 from dynocheck.probes.asking import Target, prompt, question, reply
-from dynocheck.probes.metrics import Metrics, parse
+from dynocheck.serving.metrics import Metrics, parse
 
 if TYPE_CHECKING:
     from dynocheck.serving import Client

@@ -5,8 +5,8 @@ from collections.abc import Mapping
 
 from dynocheck.facts.load import Counter
 from dynocheck.serving import Client
+from dynocheck.serving.metrics import parse
 
-_LINE = re.compile(r"([a-zA-Z_:][a-zA-Z0-9_:]*)(\{.*\})?\s+(\S+)(\s+-?\d+)?\s*")
 _OURS = re.compile(r"(dynamo|vllm|sglang|trtllm|nv|tgi|llamacpp)[_:].*_total")
 _SHOWN = 24
 
@@ -20,15 +20,9 @@ async def counters(client: Client) -> Mapping[str, float]:
 def parsed(text: str) -> dict[str, float]:
     """The counters in a text of Prometheus' format."""
     found: dict[str, float] = {}
-    for line in text.splitlines():
-        matched = _LINE.fullmatch(line)
-        if matched is None or not _OURS.fullmatch(matched[1]):
-            continue
-        try:
-            value = float(matched[3])
-        except ValueError:
-            continue
-        found[matched[1]] = found.get(matched[1], 0.0) + value
+    for sample in parse(text).samples:
+        if _OURS.fullmatch(sample.name):
+            found[sample.name] = found.get(sample.name, 0.0) + sample.value
     return found
 
 

@@ -12,7 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
-from dynocheck.probes.metrics import parse
+from dynocheck.serving.metrics import parse
 from tests.command import ROOT
 from tests.dynamo.build import Home
 from tests.dynamo.server import CONTEXT, MODEL, Dynamo
