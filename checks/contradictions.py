@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.engines.arguments import Argument
-from dynocheck.engines.workers import Worker, workers
+from dynocheck.engines.running import Running, running
 from dynocheck.facts import Recipes
 
 _PARTS = {"free-gpu-memory-fraction": ("kv-cache-config", "free_gpu_memory_fraction")}
@@ -22,7 +22,7 @@ def cli_vs_yaml(recipes: Recipes) -> Iterator[Finding]:
     judged = False
     for recipe in recipes:
         for graph in recipe.graphs:
-            for worker in workers(graph):
+            for worker in running(graph):
                 judged = True
                 for lost, won in (*worker.given.overruled, *_in_parts(worker)):
                     yield warn(
@@ -35,7 +35,7 @@ def cli_vs_yaml(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no engine")
 
 
-def _in_parts(worker: Worker) -> Iterator[tuple[Argument, Argument]]:
+def _in_parts(worker: Running) -> Iterator[tuple[Argument, Argument]]:
     """Flags of TensorRT-LLM's worker that are a part of a larger key in its file."""
     if worker.engine.name != "trtllm":
         return

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.flags import dynamo_release
 from dynocheck.data.models import find
-from dynocheck.engines.workers import Worker, workers
+from dynocheck.engines.running import Running, running
 from dynocheck.facts import Recipes
 
 _KNOWN_ISSUES = "https://docs.nvidia.com/dynamo/backends/tensor-rt-llm/known-issues-and-mitigations"
@@ -67,21 +67,21 @@ def trtllm_buffer(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no TensorRT-LLM workers that name a transfer buffer and the longest prompt")
 
 
-def _pairs(recipes: Recipes) -> Iterator[tuple[Worker, Worker]]:
+def _pairs(recipes: Recipes) -> Iterator[tuple[Running, Running]]:
     """Every prefill worker with every decode worker of its graph and engine that serves the same name.
 
     Arguments that are not all known make no pair.
     """
     for recipe in recipes:
         for graph in recipe.graphs:
-            known = [worker for worker in workers(graph) if worker.given.complete]
-            for prefill in (worker for worker in known if worker.mode == "prefill"):
-                for decode in (worker for worker in known if worker.mode == "decode"):
+            known = [worker for worker in running(graph) if worker.given.complete]
+            for prefill in (worker for worker in known if worker.side == "prefill"):
+                for decode in (worker for worker in known if worker.side == "decode"):
                     if prefill.engine is decode.engine and prefill.served == decode.served:
                         yield prefill, decode
 
 
-def _connected(prefill: Worker, decode: Worker) -> Iterator[Finding]:
+def _connected(prefill: Running, decode: Running) -> Iterator[Finding]:
     if prefill.engine.name != "vllm":
         return
     first, second = _connectors(prefill), _connectors(decode)
@@ -106,7 +106,7 @@ def _connected(prefill: Worker, decode: Worker) -> Iterator[Finding]:
         )
 
 
-def _connectors(worker: Worker) -> frozenset[str] | None:
+def _connectors(worker: Running) -> frozenset[str] | None:
     """The KV connectors, those inside of others too; none where none is given, None where it is not known."""
     given = worker.given.get("kv-transfer-config")
     if given is None:
@@ -123,17 +123,17 @@ def _connectors(worker: Worker) -> frozenset[str] | None:
     return frozenset(str(name) for name in (inner or [outer]) if name) or None
 
 
-def _cache_precision(worker: Worker) -> str | None:
+def _cache_precision(worker: Running) -> str | None:
     return _resolved(worker, worker.given.text("kv-cache-dtype", "auto"))
 
 
-def _trtllm_precision(worker: Worker) -> str | None:
+def _trtllm_precision(worker: Running) -> str | None:
     if worker.given.get("override-engine-args") or worker.given.starting("trtllm."):
         return None
     return _resolved(worker, str(worker.part("kv-cache-config", "dtype") or "auto"))
 
 
-def _resolved(worker: Worker, precision: str | None) -> str | None:
+def _resolved(worker: Running, precision: str | None) -> str | None:
     """A precision by its full name; "auto" is what the model's checkpoint asks for, None when not known."""
     if precision == "auto":
         model = find(worker.engine.model(worker.given) or "")
@@ -141,11 +141,11 @@ def _resolved(worker: Worker, precision: str | None) -> str | None:
     return {"fp8": "fp8_e4m3", "bf16": "bfloat16"}.get(precision or "", precision)
 
 
-def _sglang_backend(worker: Worker) -> str | None:
+def _sglang_backend(worker: Running) -> str | None:
     return worker.given.text("disaggregation-transfer-backend", "mooncake")
 
 
-def _trtllm_backend(worker: Worker) -> str | None:
+def _trtllm_backend(worker: Running) -> str | None:
     found = worker.part("cache-transceiver-config", "backend")
     return found if isinstance(found, str) and found != "DEFAULT" else None
 
@@ -167,13 +167,13 @@ _AGREEMENTS = {
 }
 
 
-def _copies_none(worker: Worker, buffer: int) -> bool:
+def _copies_none(worker: Running, buffer: int) -> bool:
     """Whether it transfers without a buffer, from the cache itself."""
     zero_copy = worker.container.variable("TRTLLM_TRY_ZCOPY_FOR_KVCACHE_TRANSFER")
     return not buffer or (zero_copy is not None and zero_copy.value != "0")
 
 
-def _longest_prompt(worker: Worker) -> int | None:
+def _longest_prompt(worker: Running) -> int | None:
     sequence, tokens = worker.number("max-seq-len"), worker.number("max-num-tokens")
     chunks = worker.given.on("enable-chunked-prefill") is not False
     if sequence is None or tokens is None or chunks:
@@ -181,5 +181,5 @@ def _longest_prompt(worker: Worker) -> int | None:
     return min(sequence, tokens)
 
 
-def _place(worker: Worker, *names: str) -> Location:
+def _place(worker: Running, *names: str) -> Location:
     return Location(*worker.where(*names))

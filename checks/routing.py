@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.data.flags import dynamo_release
-from dynocheck.engines.workers import Worker, workers
+from dynocheck.engines.running import Running, running
 from dynocheck.engines.written import flag_values
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe import Container, Graph, Launch
@@ -37,7 +37,7 @@ def kv_router(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for graph in (graph for recipe in recipes for graph in recipe.graphs):
-        computing = [worker for worker in workers(graph) if worker.mode != "decode"]
+        computing = [worker for worker in running(graph) if worker.side != "decode"]
         for router in _routers(graph):
             judged = judged or bool(computing)
             for worker in computing:
@@ -46,7 +46,7 @@ def kv_router(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no frontend that routes by the KV cache, before workers that compute prompts")
 
 
-def _followed(router: _Router, worker: Worker) -> Iterator[Finding]:
+def _followed(router: _Router, worker: Running) -> Iterator[Finding]:
     silence = _silence(worker) if router.listens else None
     if silence is not None:
         yield warn(
@@ -98,7 +98,7 @@ def _whole(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdecimal() and len(text) < 10 else None
 
 
-def _silence(worker: Worker) -> str | None:
+def _silence(worker: Running) -> str | None:
     """Why a worker publishes no events, None when it does or when that cannot be known."""
     given = worker.given
     if not given.complete:
@@ -115,7 +115,7 @@ def _silence(worker: Worker) -> str | None:
     return "publishes to nobody: its --kv-events-config names no publisher" if quiet else None
 
 
-def _vllm_silence(worker: Worker) -> str | None:
+def _vllm_silence(worker: Running) -> str | None:
     given, release = worker.given, dynamo_release(worker.container.image or "")
     caching = given.get("enable-prefix-caching")
     if caching is not None and caching.on is False:
@@ -128,5 +128,5 @@ def _vllm_silence(worker: Worker) -> str | None:
     return None if enabled else "does not enable_kv_cache_events in its --kv-events-config"
 
 
-def _place(worker: Worker, *names: str) -> Location:
+def _place(worker: Running, *names: str) -> Location:
     return Location(*worker.where(*names))

@@ -3,7 +3,7 @@
 import posixpath
 
 from dynocheck.data.models import Model, find, of_config
-from dynocheck.engines.workers import workers
+from dynocheck.engines.running import running
 from dynocheck.facts.recipe import Graph, ModelConfig, Recipe
 
 
@@ -56,7 +56,7 @@ def _named(recipe: Recipe, model: str) -> ModelConfig | None:
 
 
 def _models(graph: Graph) -> set[str | None]:
-    return {worker.engine.model(worker.given) for worker in workers(graph)}
+    return {worker.engine.model(worker.given) for worker in running(graph)}
 
 
 def _below(file: str, folder: str) -> bool:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 from dynocheck.engines.arguments import Argument, Arguments
 from dynocheck.engines.base import Engine, engine_of
@@ -27,6 +28,32 @@ class Running:
         """The model that it loads: a hub id or a path, None when it is not given or not known."""
         return self.engine.model(self.given)
 
+    @property
+    def served(self) -> str | None:
+        """The name that it serves its model by, None where it is not known."""
+        return self.engine.served_name(self.given)
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+    def where(self, *names: str) -> tuple[str, int, int]:
+        """File, line and column of the first of these arguments that is given, else of the launch."""
+        found = self.given.get(*names)
+        if found is None:
+            return self.graph.file, self.launch.line, self.launch.column
+        return found.file, found.line, found.column
+
+    def number(self, name: str) -> int | None:
+        """An argument as a whole number, None where it is not given or none."""
+        found = self.given.get(name)
+        return found.integer if found is not None else None
+
+    def part(self, section: str, key: str) -> Any:
+        """A value inside an argument that is a mapping or JSON, None where there is none."""
+        found = self.given.get(section)
+        return (found.entries or {}).get(key) if found is not None else None
+
     def variable(self, name: str) -> EnvVar | None:
         """A variable as the engine sees it: its script's, else its container's."""
         own = next((each for each in self.launch.env if each.name == name), None)
@@ -51,6 +78,14 @@ class Running:
             if self.given.on(f"is-{part}-worker") or self._set(f"{prefix}IS_{part.upper()}_WORKER"):
                 return part
         return "agg" if self.given.complete else None
+
+    @property
+    def side(self) -> str:
+        """What it does, as it is told or else by its component: prefill, decode, worker or another."""
+        mode = self.mode
+        if mode is not None and (mode != "agg" or isinstance(self.told, Argument)):
+            return mode
+        return "worker" if self.component.role == "main" else self.component.role
 
     @property
     def told(self) -> Argument | Launch:
