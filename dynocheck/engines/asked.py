@@ -14,11 +14,12 @@ import sys
 from typing import NoReturn
 
 
-class _Refused(Exception):
-    pass
+class Refused(Exception):
+    """What an engine's parser says to a command line that it does not take."""
 
 
-def _vllm() -> argparse.ArgumentParser:
+def vllm_parser() -> argparse.ArgumentParser:
+    """The installed vLLM's own; instead of ending the program it raises `Refused`."""
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     try:
@@ -28,20 +29,20 @@ def _vllm() -> argparse.ArgumentParser:
 
     class Parser(FlexibleArgumentParser):  # type: ignore[misc]
         def error(self, message: str) -> NoReturn:
-            raise _Refused(message)
+            raise Refused(message)
 
     parser: argparse.ArgumentParser = Parser(add_help=False)
-    AsyncEngineArgs.add_cli_args(parser, async_args_only=False)
+    AsyncEngineArgs.add_cli_args(parser)
     return parser
 
 
-PARSERS = {"vllm": _vllm}
+PARSERS = {"vllm": vllm_parser}
 
 
 def _ruling(parser: argparse.ArgumentParser, words: list[str]) -> str | None:
     try:
         parser.parse_args(words)
-    except (_Refused, ValueError, TypeError) as error:
+    except (Refused, ValueError, TypeError) as error:
         return " ".join(str(error).split())
     except SystemExit as end:
         return "the parser ends" if end.code else None

@@ -2,8 +2,9 @@
 
 from collections.abc import AsyncGenerator, Sequence
 from itertools import count
-from typing import Any, NoReturn
+from typing import Any
 
+from dynocheck.engines.asked import Refused, vllm_parser
 from dynocheck.errors import UsageError
 from dynocheck.loading.in_process import Engine, Piece, Start
 
@@ -16,26 +17,11 @@ def prepare(model: str, flags: Sequence[str]) -> Start:
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     try:
-        given = _parser().parse_args(["--model", model, *flags])
+        given = vllm_parser().parse_args(["--model", model, *flags])
         arguments = AsyncEngineArgs.from_cli_args(given)
-    except (ValueError, TypeError) as error:
+    except (Refused, ValueError, TypeError) as error:
         raise UsageError(f"vLLM's own parser: {' '.join(str(error).split())[:500]}") from None
     return lambda: _Vllm(arguments)
-
-
-def _parser() -> Any:
-    from vllm.engine.arg_utils import AsyncEngineArgs
-
-    try:
-        from vllm.utils.argparse_utils import FlexibleArgumentParser
-    except ImportError:  # before 0.12
-        from vllm.utils import FlexibleArgumentParser
-
-    class Parser(FlexibleArgumentParser):  # type: ignore[misc]
-        def error(self, message: str) -> NoReturn:
-            raise ValueError(message)
-
-    return AsyncEngineArgs.add_cli_args(Parser(add_help=False))
 
 
 class _Vllm(Engine):
