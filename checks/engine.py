@@ -76,9 +76,9 @@ def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
         yield from _refused(program, of_flags=True)
         for given in program.written:
             if len(given.meant) > 1:
-                names = sorted(
-                    name for flag in given.meant for name in flag.names if name.startswith(given.spelled)
-                )
+                start = given.spelled.partition(".")[0].replace("_", "-")  # vLLM's --a_b.c is the c of --a-b
+                every = sorted(name for flag in given.meant for name in flag.names)
+                names = [name for name in every if name.startswith(start)] or every
                 yield fail(
                     f"{program.component.name}: {given.spelled} could be {' or '.join(names[:4])}",
                     fix=f"write {names[0]} in full, or whichever is meant",

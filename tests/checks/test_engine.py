@@ -62,6 +62,8 @@ def test_vllm_knows_its_flags_in_every_spelling(tmp_path: Path, args: list[str])
         (["--disaggregation_mode", "prefill"], "has no --disaggregation_mode", "write --disaggregation-mode"),
         (["--disaggregation-mo", "prefill"], "has no --disaggregation-mo", "write --disaggregation-mode"),
         (["--enable-e", "x"], "--enable-e could be --enable-elastic-ep or", None),
+        (["--max_num", "x"], "--max_num could be --max-num-batched-tokens or", None),
+        (["--kv.a", "x"], "--kv.a could be --kv-cache-dtype or", None),
         (["--typo.mode", "3"], "has no --typo.mode", None),
     ],
 )

@@ -2,7 +2,8 @@
 
     python -m tests.fuzz.measure PATH...
 
-The children are forks of a process that has imported everything, so a thousand paths take seconds.
+The children are forks of a process that has judged a recipe, with all that it imports, so a thousand paths
+take seconds.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from typing import NamedTuple
 
 from tests.command import ROOT
 
+_SOUND = ROOT / "recipes" / "deepseek-r1" / "vllm" / "disagg" / "deploy.yaml"
 _MOST = 2 * 1024**3
 
 
@@ -70,9 +72,9 @@ def _run(path: str) -> int:
 
 
 if __name__ == "__main__":
-    from dynocheck.registry import load
+    from dynocheck.cli import main
 
-    load()
     with tempfile.TemporaryDirectory() as folder:
+        main(["recipe", f"-otable={folder}/report", str(_SOUND)])
         for each in sys.argv[1:]:
             print(json.dumps(_judge(each, Path(folder, "out"), Path(folder, "err"))), flush=True)

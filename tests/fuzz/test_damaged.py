@@ -102,7 +102,7 @@ def told(bad: Sequence[Bad]) -> str:
 
 
 def test_damaged_recipes_are_judged() -> None:
-    _, bad = chunk("sample", 0, 200)
+    _, bad = chunk("sample", 0, 150)
     assert not bad, told(bad)
 
 
