@@ -68,17 +68,14 @@ def _ms(seconds: float | None) -> float | None:
 
 @table(
     "load.throughput",
-    title="Throughput and sizes",
+    title="Throughput",
     note="Observed over the whole window, ramp and tail included. Goodput is of requests within every limit.",
 )
 def throughput(run: LoadRun, limits: LoadLimits | None) -> Iterator[Row]:
-    """What came out each second, and how long questions and answers really were."""
+    """What came out each second."""
     best = knee(run)
     for point in run.points:
         bound = client_bound(point) is not None
-        inputs = [s.input_tokens for s in point.good if s.input_tokens is not None]
-        outputs = [(s.output_tokens, s.chunks) for s in point.good if s.output_tokens is not None]
-        chunks = sum(chunks for _, chunks in outputs)
         yield {
             **_load(run, point),
             "output tokens/s": None if bound else _rounded(rate(point, "output_tokens_per_s")),
@@ -86,12 +83,24 @@ def throughput(run: LoadRun, limits: LoadLimits | None) -> Iterator[Row]:
             "goodput/s": _rounded(rate(point, "goodput", limits))
             if limits and limits.items and not bound
             else None,
-            "input tokens": _range(inputs),
-            "output tokens": _range([tokens for tokens, _ in outputs]),
-            "tokens per chunk": _rounded(sum(tokens for tokens, _ in outputs) / chunks) if chunks else None,
+            "knee": "knee" if point is best else None,
+        }
+
+
+@table("load.sizes", title="Tokens of a request", note="As the server counted them: the least and the most.")
+def sizes(run: LoadRun) -> Iterator[Row]:
+    """How long questions and answers really were."""
+    for point in run.points:
+        inputs = [s.input_tokens for s in point.good if s.input_tokens is not None]
+        outputs = [(s.output_tokens, s.chunks) for s in point.good if s.output_tokens is not None]
+        chunks = sum(chunks for _, chunks in outputs)
+        yield {
+            **_load(run, point),
+            "in": _range(inputs),
+            "out": _range([tokens for tokens, _ in outputs]),
+            "a chunk": _rounded(sum(tokens for tokens, _ in outputs) / chunks) if chunks else None,
             "usage is not chunks": sum(tokens != chunks for tokens, chunks in outputs),
             "no usage": len(point.good) - len(outputs) or None,
-            "knee": "knee" if point is best else None,
         }
 
 
