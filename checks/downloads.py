@@ -9,7 +9,7 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.storage_recipes import home_of
 from dynocheck.engines.given import downloaded
 from dynocheck.facts import Recipes
-from dynocheck.facts.pods import PodTemplate, templates
+from dynocheck.facts.pods import PodTemplate, by_place
 from dynocheck.facts.recipe import Container, Download, Mount, Recipe, Value
 from dynocheck.scheduling.quantities import quantity
 
@@ -131,11 +131,7 @@ def memory(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _fetches(recipe: Recipe) -> Iterator[_Fetch]:
-    pods = {
-        (template.manifest.file, container.line, container.column): (template, container)
-        for template in templates(recipe)
-        for container in template.containers
-    }
+    pods = by_place(recipe)
     for each in recipe.downloads:
         found = pods.get((each.file, each.container.line, each.container.column))
         if found is not None:

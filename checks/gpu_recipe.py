@@ -7,7 +7,7 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.data.gpus import Precision, capability, gpu_type, precision
 from dynocheck.data.images import find, parse
-from dynocheck.engines import engine_of
+from dynocheck.engines.running import started_by
 from dynocheck.facts import Nodes, Recipes, ResourceSlices
 from dynocheck.facts.gpu import GpuNode, gpu_nodes
 from dynocheck.facts.placement import Placement, placements
@@ -187,23 +187,18 @@ def _written(compute: tuple[int, int]) -> str:
 
 def _engines(graph: Graph, component: Component) -> Iterator[_Engine]:
     seen = set()
-    for container in component.containers:
-        for launch in container.launches:
-            engine = engine_of(launch)
-            if engine is None:
-                continue
-            given = engine.arguments(container, launch, graph.file)
-            flag = given.get("quantization")
-            stated = str(flag.value) if flag is not None and flag.known else ""
-            model = engine.model(given) or ""
-            found = (
-                _Engine(engine.name, _TOKENS[stated.lower().replace("_", "-")], f"--quantization {stated}")
-                if stated.lower().replace("_", "-") in _TOKENS
-                else _Engine(engine.name, _of_model(model), f"by the name {model}")
-            )
-            if found not in seen:
-                seen.add(found)
-                yield found
+    for each in started_by(graph, component):
+        flag = each.given.get("quantization")
+        stated = str(flag.value) if flag is not None and flag.known else ""
+        model = each.model or ""
+        found = (
+            _Engine(each.engine.name, _TOKENS[stated.lower().replace("_", "-")], f"--quantization {stated}")
+            if stated.lower().replace("_", "-") in _TOKENS
+            else _Engine(each.engine.name, _of_model(model), f"by the name {model}")
+        )
+        if found not in seen:
+            seen.add(found)
+            yield found
 
 
 def _of_model(model: str) -> str | None:

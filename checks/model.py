@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.model_pages import misnamed
-from dynocheck.engines import engine_of
+from dynocheck.engines import running
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe import Benchmark, Component, Container, Download, Graph, Launch, Recipe
 
@@ -78,14 +78,8 @@ def config(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _served(graph: Graph) -> Iterator[_Served]:
-    for component in graph.components:
-        for container in component.containers:
-            for launch in container.launches:
-                engine = engine_of(launch)
-                if engine is not None:
-                    given = engine.arguments(container, launch, graph.file)
-                    model, name = engine.model(given), engine.served_name(given)
-                    yield _Served(graph, component, container, launch, model, name)
+    for each in running(graph):
+        yield _Served(graph, each.component, each.container, each.launch, each.model, each.served)
 
 
 def _agree(workers: Sequence[_Served]) -> Iterator[Finding]:

@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from dynocheck import Finding, Location, warn
-from dynocheck.engines import engine_of
+from dynocheck.engines import running
 from dynocheck.facts.recipe import Graph, Page, Recipe, Word
 
 _BODY = re.compile(r"\"model\"\s*:\s*\"([^\"\\]+)\"")
@@ -45,13 +45,7 @@ def _beside(page: Page, graph: Graph) -> bool:
 
 
 def _served(graph: Graph) -> Iterator[str]:
-    for component in graph.components:
-        for container in component.containers:
-            for launch in container.launches:
-                engine = engine_of(launch)
-                if engine is not None:
-                    name = engine.served_name(engine.arguments(container, launch, graph.file))
-                    yield name or ""
+    return (engine.served or "" for engine in running(graph))
 
 
 def _names(graphs: Iterable[Graph]) -> set[str] | None:

@@ -9,7 +9,7 @@ from dynocheck.checks.storage_recipes import home_of
 from dynocheck.data.gated import gated
 from dynocheck.engines import Argument, Running, running
 from dynocheck.facts import Recipes
-from dynocheck.facts.pods import PodTemplate, templates
+from dynocheck.facts.pods import PodTemplate, by_place, templates
 from dynocheck.facts.recipe import Container, Download, Recipe, Value
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -139,11 +139,7 @@ def token(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _needy(recipe: Recipe) -> Iterator[_Needy]:
-    containers = {
-        (template.manifest.file, container.line, container.column): (template, container)
-        for template in templates(recipe)
-        for container in template.containers
-    }
+    containers = by_place(recipe)
 
     def of(what: str, model: str, file: str, container: Container, place: Location) -> Iterator[_Needy]:
         found = containers.get((file, container.line, container.column))

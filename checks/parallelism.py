@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.engines import Parallelism, engine_of
+from dynocheck.engines import Parallelism
 from dynocheck.engines.misread import misread
+from dynocheck.engines.running import started_by
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe import Component, Graph
 
@@ -34,11 +35,9 @@ def gpus_match(recipes: Recipes) -> Iterator[Finding]:
 
 def _splits(graph: Graph, component: Component) -> Iterator[Parallelism | None]:
     """How each engine that a component starts is split, where it starts at all."""
-    for container in component.containers:
-        for launch in container.launches:
-            engine = engine_of(launch)
-            if engine is not None and not misread(launch, container.image or ""):
-                yield engine.parallelism(engine.arguments(container, launch, graph.file))
+    for each in started_by(graph, component):
+        if not misread(each.launch, each.container.image or ""):
+            yield each.engine.parallelism(each.given)
 
 
 def _compare(

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.facts import Recipes
-from dynocheck.facts.pods import PodTemplate, templates
+from dynocheck.facts.pods import PodTemplate, by_place
 from dynocheck.facts.recipe import Benchmark, Recipe, Value, Word
 
 _TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
@@ -43,11 +43,7 @@ def _runs(recipes: Recipes) -> list[_Run]:
 
 
 def _of_recipe(recipe: Recipe) -> Iterator[_Run]:
-    containers = {
-        (template.manifest.file, container.line, container.column): (template, container)
-        for template in templates(recipe)
-        for container in template.containers
-    }
+    containers = by_place(recipe)
     for benchmark in recipe.benchmarks:
         found = containers.get((benchmark.file, benchmark.line, benchmark.column))
         if found is not None:

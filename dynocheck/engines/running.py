@@ -100,9 +100,14 @@ class Running:
 def running(graph: Graph) -> Iterator[Running]:
     """Every engine that the components of a graph start."""
     for component in graph.components:
-        for container in component.containers:
-            for launch in container.launches:
-                engine = engine_of(launch)
-                if engine is not None:
-                    given = engine.arguments(container, launch, graph.file)
-                    yield Running(graph, component, container, launch, engine, given)
+        yield from started_by(graph, component)
+
+
+def started_by(graph: Graph, component: Component) -> Iterator[Running]:
+    """Every engine that one component of a graph starts."""
+    for container in component.containers:
+        for launch in container.launches:
+            engine = engine_of(launch)
+            if engine is not None:
+                given = engine.arguments(container, launch, graph.file)
+                yield Running(graph, component, container, launch, engine, given)

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from dynocheck.data import gpus
 from dynocheck.data.models import Model
 from dynocheck.engines.arguments import Arguments
-from dynocheck.engines.base import Engine, engine_of
+from dynocheck.engines.base import Engine
 from dynocheck.engines.given import model_of
 from dynocheck.engines.memory import GIB, Budget, Room, room
 from dynocheck.engines.misread import misread
+from dynocheck.engines.running import started_by
 from dynocheck.facts.placement import Placement, placements
 from dynocheck.facts.recipe import Component, Graph, Launch, Mount, Recipe
 
@@ -56,40 +57,36 @@ def sized(recipes: Iterable[Recipe]) -> Iterator[Sized]:
 
 def _engines(recipe: Recipe, graph: Graph, component: Component, placement: Placement) -> Iterator[Sized]:
     product, memory = _memory(placement)
-    for container in component.containers:
-        for launch in container.launches:
-            engine = engine_of(launch)
-            if engine is None:
-                continue
-            given = engine.arguments(container, launch, graph.file)
-            told = engine.model(given)
-            name = model_id(recipe, (*container.mounts, *component.claims), told)
-            model = model_of(recipe, graph, told, name) if told else None
-            budget = None if misread(launch, container.image or "") else engine.budget(given)
-            left = None
-            if (
-                model is not None
-                and budget is not None
-                and memory is not None
-                and _as_stored(model, budget.quantization)
-            ):
-                left = room(model, budget, memory)
-            yield Sized(
-                recipe=recipe,
-                graph=graph,
-                component=component,
-                launch=launch,
-                image=container.image or "",
-                engine=engine,
-                told=told,
-                name=name or (told if model is not None else None),
-                model=model,
-                arguments=given,
-                budget=budget,
-                product=product,
-                memory=memory,
-                room=left,
-            )
+    for each in started_by(graph, component):
+        container, launch, engine, given = each.container, each.launch, each.engine, each.given
+        told = each.model
+        name = model_id(recipe, (*container.mounts, *component.claims), told)
+        model = model_of(recipe, graph, told, name) if told else None
+        budget = None if misread(launch, container.image or "") else engine.budget(given)
+        left = None
+        if (
+            model is not None
+            and budget is not None
+            and memory is not None
+            and _as_stored(model, budget.quantization)
+        ):
+            left = room(model, budget, memory)
+        yield Sized(
+            recipe=recipe,
+            graph=graph,
+            component=component,
+            launch=launch,
+            image=container.image or "",
+            engine=engine,
+            told=told,
+            name=name or (told if model is not None else None),
+            model=model,
+            arguments=given,
+            budget=budget,
+            product=product,
+            memory=memory,
+            room=left,
+        )
 
 
 def model_id(recipe: Recipe, mounts: Iterable[Mount], model: str | None) -> str | None:

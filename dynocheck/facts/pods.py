@@ -61,6 +61,15 @@ def templates(recipe: Recipe) -> Iterator[PodTemplate]:
         yield from _templates(manifest)
 
 
+def by_place(recipe: Recipe) -> dict[tuple[str, int, int], tuple[PodTemplate, Value]]:
+    """Every container of a recipe with its pod, by the file, line and column where it stands."""
+    return {
+        (template.manifest.file, container.line, container.column): (template, container)
+        for template in templates(recipe)
+        for container in template.containers
+    }
+
+
 def _templates(manifest: Manifest) -> Iterator[PodTemplate]:
     if manifest.kind == "DynamoGraphDeployment":
         yield from _of_graph(manifest)
