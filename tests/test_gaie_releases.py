@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ import pytest
 import yaml
 
 from dynocheck.cli import main
-from tests import clusters
 from tests.controlplane.objects import crds_dir
 from tests.controlplane.server import ControlPlane
 
@@ -54,16 +52,6 @@ def install(cluster: ControlPlane, states: dict[str, Any], crds: Path, folder: s
     cluster.reset(states[folder])
 
 
-def remove(cluster: ControlPlane, name: str) -> None:
-    """Delete a definition and see it gone."""
-    definition = clusters.crd(name)
-    cluster.delete(definition)
-    deadline = time.monotonic() + 10
-    while cluster.http.get(cluster.resource(definition).url(definition["metadata"])).is_success:
-        assert time.monotonic() < deadline, name
-        time.sleep(0.02)
-
-
 def verdict(cluster: ControlPlane, folder: Path, check: str) -> dict[str, Any]:
     report = folder / "report.json"
     config = str(cluster.kubeconfig())
@@ -97,7 +85,7 @@ def test_an_inference_extension_without_one_of_its_types_fails(
     cluster: ControlPlane, installed: dict[str, Any], crds: Path, tmp_path: Path, release: str, name: str
 ) -> None:
     install(cluster, installed, crds, f"gaie/{release}")
-    remove(cluster, name)
+    cluster.remove_crds(name)
     found = verdict(cluster, tmp_path, "gaie.crds")
     assert (found["outcome"], subjects(found)) == ("fail", [name])
     assert found["message"] == f"bundle {release} brings it, and it does not exist"
@@ -118,7 +106,7 @@ def test_a_gateway_api_needs_what_dynamo_routes_through_and_no_more(
     cluster: ControlPlane, installed: dict[str, Any], crds: Path, tmp_path: Path, release: str, name: str
 ) -> None:
     install(cluster, installed, crds, f"gateway-api/{release}")
-    remove(cluster, name)
+    cluster.remove_crds(name)
     found = verdict(cluster, tmp_path, "gaie.gateway-crds")
     if name.partition(".")[0] not in NEEDED:
         assert (found["outcome"], found["findings"]) == ("pass", [])

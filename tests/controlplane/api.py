@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -15,6 +16,7 @@ Object = dict[str, Any]
 MANAGER = "dynocheck-tests"
 AGGREGATED = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 PATIENCE = 5.0  # seconds that a kind may take from its definition to its being served
+SETTLING = 120.0  # seconds for the API server to follow; milliseconds on a quiet machine
 
 
 class ApiError(Exception):
@@ -134,3 +136,13 @@ class Api:
         if "status" in item and resource.has_status:
             return self.patch_status(item)
         return made
+
+
+def wait(holds: Callable[[], bool], what: str, limit_s: float = SETTLING) -> None:
+    """Wait until `holds`. Raises TimeoutError, which says what the API server should have done."""
+    deadline, pause = time.monotonic() + limit_s, 0.005
+    while not holds():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"the API server took over {limit_s:.0f} s to {what}")
+        time.sleep(pause)
+        pause = min(2 * pause, 0.25)  # asking costs it time too

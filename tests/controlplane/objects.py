@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 import os
 import secrets
-import time
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,12 +12,12 @@ from typing import Any
 
 import yaml
 
-from tests.controlplane.api import Api, Object
+from tests.controlplane.api import Api, Object, wait
 
 CRD = "CustomResourceDefinition"
+CRD_VERSION = "apiextensions.k8s.io/v1"
 GPU = "nvidia.com/gpu"
 WORKERS = 8
-PATIENCE = 20.0  # seconds that CRDs may take to be served
 
 
 def crds_dir() -> Path | None:
@@ -128,22 +127,23 @@ class Objects(Api):
         found = {crd["metadata"]["name"]: crd for file in files for crd in _crds(file)}
         self.apply(*found.values(), workers=WORKERS)
         wanted = {kind for crd in found.values() for kind in _kinds(crd)}
-        deadline = time.monotonic() + PATIENCE
-        while missing := wanted - (kinds := self.discover()).keys():
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"not served after {PATIENCE:.0f} s: {sorted(missing)}")
-            time.sleep(0.02)
+        wait(lambda: wanted <= self.discover().keys(), f"serve {sorted(wanted)}")
+        kinds = self.discover()
         with ThreadPoolExecutor(WORKERS) as pool:
             list(pool.map(self._warm, [kinds[kind].path for kind in wanted]))
         return sorted(found)
 
+    def remove_crds(self, *names: str) -> None:
+        """Delete definitions with all their objects, and wait until they are gone. Raises TimeoutError."""
+        for name in names:
+            definition: Object = {"apiVersion": CRD_VERSION, "kind": CRD, "metadata": {"name": name}}
+            self.delete(definition)
+            url = self.resource(definition).url(definition["metadata"])
+            wait(lambda: self.http.get(url).status_code == 404, f"let {name} go")  # noqa: B023
+
     def _warm(self, path: str) -> None:
         # Its storage starts with the first request, which is told to come again.
-        deadline = time.monotonic() + PATIENCE
-        while self.http.get(path).status_code == 429:
-            if time.monotonic() > deadline:
-                raise TimeoutError(f"{path} is not served after {PATIENCE:.0f} s")
-            time.sleep(0.02)
+        wait(lambda: self.http.get(path).status_code != 429, f"serve {path}")
 
     def _make(self, item: Object) -> Object:
         return self.apply(item)[0]

@@ -14,7 +14,7 @@ import json
 import shutil
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
@@ -24,7 +24,7 @@ import httpx2
 
 from tests.controlplane import access, build
 from tests.controlplane.access import User
-from tests.controlplane.api import Object, Resource
+from tests.controlplane.api import Object, Resource, wait
 from tests.controlplane.certs import Authority, private_key
 from tests.controlplane.objects import Objects
 from tests.controlplane.processes import Processes
@@ -32,7 +32,6 @@ from tests.controlplane.store import MAX_OPERATIONS, State, Store
 
 HOST = "127.0.0.1"
 ISSUER = "https://kubernetes.default.svc"
-SETTLING = 120.0  # seconds for the caches of the API server to follow; milliseconds on a quiet machine
 FORGETTING = 20.0  # seconds after which it is taken to be stuck
 
 
@@ -179,7 +178,7 @@ class ControlPlane(Objects):
             self._serve_as_before()
             shutil.rmtree(self._kubectl_cache, ignore_errors=True)
         for question in self._granted:
-            _wait(lambda: not self._allowed(question), "take rights back")  # noqa: B023
+            wait(lambda: not self._allowed(question), "take rights back")  # noqa: B023
         self._granted.clear()
         if self._audit:
             self._audit_start = self._audit_log.stat().st_size
@@ -190,12 +189,12 @@ class ControlPlane(Objects):
         """
         served = self._base.kinds
         try:
-            _wait(lambda: self.discover() == served, "serve the kinds it served before", FORGETTING)
+            wait(lambda: self.discover() == served, "serve the kinds it served before", FORGETTING)
         except TimeoutError:
             self._processes.stop("kube-apiserver")
             self._start_api_server()
             self._admin_kubeconfig = self.kubeconfig()
-            _wait(lambda: self.discover() == served, "serve the kinds it served before")
+            wait(lambda: self.discover() == served, "serve the kinds it served before")
         self._kinds = served
 
     def audit_events(self, user: User | None = None) -> list[Object]:
@@ -209,7 +208,9 @@ class ControlPlane(Objects):
             # Arrival is recorded before a request is served, its completion maybe after the answer.
             requests: dict[str, Object] = {}
             with self._audit_log.open("rb") as log:
-                log.seek(self._audit_start)
+                log.seek(max(self._audit_start - 1, 0))
+                if self._audit_start:
+                    log.readline()  # what was being written at the reset, else the end of the line before
                 for line in log.read().splitlines(keepends=True):
                     if line.endswith(b"\n"):
                         event: Object = json.loads(line)
@@ -258,7 +259,7 @@ class ControlPlane(Objects):
         self._admin_kubeconfig = self.kubeconfig()
         self._kubectl_cache = self.folder / "kubectl"
         # The last objects that a fresh API server makes by itself.
-        _wait(lambda: self._exists("/api/v1/namespaces/default/services/kubernetes"), "settle")
+        wait(lambda: self._exists("/api/v1/namespaces/default/services/kubernetes"), "settle")
         self.snapshot()
 
     def _start_etcd(self) -> None:
@@ -346,7 +347,7 @@ class ControlPlane(Objects):
             self.apply(*access.grant(user, list(rules), namespace))
             question = access.review(user, rules[0], namespace)
             self._granted.append(question)
-            _wait(lambda: self._allowed(question), f"give {user.name} its rights")
+            wait(lambda: self._allowed(question), f"give {user.name} its rights")
 
     def _allowed(self, question: Object) -> bool:
         path = "/apis/authorization.k8s.io/v1/subjectaccessreviews"
@@ -368,12 +369,3 @@ class ControlPlane(Objects):
 def _counts(event: Object, user: User | None) -> bool:
     name = event["user"].get("username")
     return bool(name == user.name if user else name != "system:apiserver")
-
-
-def _wait(holds: Callable[[], bool], what: str, limit_s: float = SETTLING) -> None:
-    deadline, pause = time.monotonic() + limit_s, 0.005
-    while not holds():
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"the API server took over {limit_s:.0f} s to {what}")
-        time.sleep(pause)
-        pause = min(2 * pause, 0.25)  # asking costs it time too

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import time
-
-from tests import clusters
 from tests.clusters import gaie
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
@@ -25,26 +22,20 @@ GKE = "networking.gke.io/gateway"
 
 
 def half_of_gaie(cluster: ControlPlane) -> None:
-    cluster.delete(clusters.crd("inferenceobjectives.inference.networking.x-k8s.io"))
+    cluster.remove_crds("inferenceobjectives.inference.networking.x-k8s.io")
 
 
 def no_pools(cluster: ControlPlane) -> None:
-    """Gone with all pools, which takes the API server a moment."""
-    pools = clusters.crd("inferencepools.inference.networking.k8s.io")
-    cluster.delete(pools)
-    deadline = time.monotonic() + 10
-    while cluster.http.get(cluster.resource(pools).url(pools["metadata"])).is_success:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    cluster.remove_crds("inferencepools.inference.networking.k8s.io")
 
 
 def no_grants(cluster: ControlPlane) -> None:
-    cluster.delete(clusters.crd("referencegrants.gateway.networking.k8s.io"))
+    cluster.remove_crds("referencegrants.gateway.networking.k8s.io")
 
 
 def a_subset_of_the_gateway_api(cluster: ControlPlane) -> None:
     for plural in ("backendtlspolicies", "listenersets", "tlsroutes", "grpcroutes"):
-        cluster.delete(clusters.crd(f"{plural}.gateway.networking.k8s.io"))
+        cluster.remove_crds(f"{plural}.gateway.networking.k8s.io")
 
 
 # Other controllers
@@ -241,7 +232,7 @@ def no_gateway(cluster: ControlPlane) -> None:
 def nothing_of_the_gateway_api(cluster: ControlPlane) -> None:
     no_gateway(cluster)
     for name in ("gateways", "gatewayclasses", "httproutes", "referencegrants"):
-        cluster.delete(clusters.crd(f"{name}.gateway.networking.k8s.io"))
+        cluster.remove_crds(f"{name}.gateway.networking.k8s.io")
 
 
 RECIPE = "recipes/llama-3-70b/vllm/agg/gaie"

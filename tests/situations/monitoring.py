@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import time
 from typing import Any
 
-from tests import clusters
 from tests.clusters import gpu, monitoring
+from tests.controlplane.api import wait
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
@@ -56,11 +55,9 @@ def no_pod_monitor(cluster: ControlPlane) -> None:
 
 def no_prometheus_operator(cluster: ControlPlane) -> None:
     for plural in ("podmonitors", "prometheuses", "servicemonitors", "prometheusrules"):
-        cluster.delete(clusters.crd(f"{plural}.{monitoring.GROUP}"))
-    deadline = time.monotonic() + 10
-    while cluster.http.get(f"/apis/{monitoring.GROUP}/v1/podmonitors").is_success:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+        cluster.remove_crds(f"{plural}.{monitoring.GROUP}")
+    served = f"/apis/{monitoring.GROUP}/v1/podmonitors"
+    wait(lambda: cluster.http.get(served).status_code == 404, "serve no monitors")
 
 
 def exporter_not_ready(cluster: ControlPlane) -> None:

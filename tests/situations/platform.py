@@ -32,19 +32,19 @@ PULL = "nvcr-pull"
 
 
 def no_graphs(cluster: ControlPlane) -> None:
-    cluster.delete(clusters.crd("dynamographdeployments.nvidia.com"))
+    cluster.remove_crds("dynamographdeployments.nvidia.com")
 
 
 def no_components(cluster: ControlPlane) -> None:
-    cluster.delete(clusters.crd("dynamocomponentdeployments.nvidia.com"))
+    cluster.remove_crds("dynamocomponentdeployments.nvidia.com")
 
 
 def no_discovery(cluster: ControlPlane) -> None:
-    cluster.delete(clusters.crd("dynamoworkermetadatas.nvidia.com"))
+    cluster.remove_crds("dynamoworkermetadatas.nvidia.com")
 
 
 def no_models(cluster: ControlPlane) -> None:
-    cluster.delete(clusters.crd("dynamomodels.nvidia.com"))
+    cluster.remove_crds("dynamomodels.nvidia.com")
 
 
 def applied(*objects: Object) -> Any:
