@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import itertools
 import json
 import os
@@ -47,6 +48,22 @@ def test_every_request_is_counted_and_the_warm_up_is_not() -> None:
     assert seen["at_once"] == 4
     assert {sample.output_tokens for sample in point.samples} == {4}
     assert {sample.chunks for sample in point.samples} == {4}
+
+
+def test_a_long_load_leaves_no_garbage_behind() -> None:
+    """The command line looks for no cycles, of which every request that fails leaves some."""
+    with engine(fail=tuple(range(3, 10_000))) as server:
+        gc.collect()
+        gc.disable()
+        try:
+            point = only(load(server.url, requests=2000, concurrencies=(16,), output_tokens=1))
+            left = gc.collect()
+            collects = gc.isenabled()
+        finally:
+            gc.enable()
+    assert point.failed == 2000
+    assert not collects
+    assert left < 5 * point.failed
 
 
 def test_no_two_prompts_begin_alike() -> None:
