@@ -20,6 +20,7 @@ from tests.controlplane.access import User
 from tests.controlplane.certs import Authority, Pair
 
 TOKEN = "not-to-be-told-0123456789"
+SLACK = 5.0  # seconds that a busy machine may add to a time limit; servers stall for longer
 SOMEBODY = User("somebody", token=TOKEN)
 
 

@@ -18,7 +18,7 @@ import pytest
 from dynocheck.kube import Cluster, CredentialsFailed, KubeError, TimedOut, config, find, together
 from tests.controlplane.access import User
 from tests.controlplane.server import ControlPlane
-from tests.kube.servers import Request, items, reply, serving
+from tests.kube.servers import SLACK, Request, items, reply, serving
 
 V1 = "client.authentication.k8s.io/v1"
 SECRET = "not-to-be-told-0123456789"
@@ -340,7 +340,7 @@ def test_a_plugin_that_hangs_is_ended(login: Login, tmp_path: Path, text: str) -
     kubeconfig = login(text.format(pid=pid))
     start = time.monotonic()
     error = failing(kubeconfig, TimedOut, timeout_s=0.6)
-    assert time.monotonic() - start < 1.1
+    assert time.monotonic() - start < 0.6 + SLACK
     assert "did not finish within 0.6 s" in str(error)
     assert gone(int(pid.read_text()))
 
@@ -376,7 +376,7 @@ def test_all_who_wait_for_a_plugin_that_hangs_end_in_time(login: Login) -> None:
 
     start = time.monotonic()
     assert len(together([attempt] * 10)) == 10
-    assert time.monotonic() - start < 1.5
+    assert time.monotonic() - start < 1 + SLACK
 
 
 def test_what_has_expired_is_made_anew(account: User, login: Login, tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ from dynocheck.kube import (
 )
 from tests.controlplane import certs
 from tests.controlplane.certs import Authority
-from tests.kube.servers import TOKEN, Handler, Request, Server, items, reply, serving, tls, trusted
+from tests.kube.servers import SLACK, TOKEN, Handler, Request, Server, items, reply, serving, tls, trusted
 
 TIMEOUT = 1.0
 PATH = "/apis/example.com/v1/things"
@@ -46,12 +46,12 @@ class Thing(msgspec.Struct):
 
 
 @contextmanager
-def refused(kind: type[KubeError], says: str, within: float = TIMEOUT + 0.5) -> Iterator[None]:
+def refused(kind: type[KubeError], says: str, within: float = TIMEOUT) -> Iterator[None]:
     """What is inside fails with this class and text, in one line, in time, and tells no token."""
     start = time.monotonic()
     with pytest.raises(KubeError) as raised:
         yield
-    assert time.monotonic() - start < within
+    assert time.monotonic() - start < within + SLACK
     assert type(raised.value) is kind
     text = str(raised.value)
     assert says in text
@@ -84,7 +84,7 @@ def test_nobody_listens(tmp_path: Path) -> None:
 
 def test_no_such_host(tmp_path: Path) -> None:
     cluster = Server("https://nowhere.invalid", b"").cluster(tmp_path, certificate_authority_data=None)
-    with refused(Unreachable, "cannot reach https://nowhere.invalid: ", within=30):
+    with refused(Unreachable, "cannot reach https://nowhere.invalid: ", within=25):
         cluster.items(PATH, Thing)
 
 
@@ -113,12 +113,12 @@ def test_one_byte_at_a_time(tmp_path: Path, secured: bool, part: str) -> None:
 
     def drip(request: Request, connection: socket.socket) -> None:
         connection.sendall(starts[part])
-        for _ in range(40):
+        for _ in range(300):
             connection.sendall(b"1\r\nx\r\n" if part == "chunks" else b"x")
             time.sleep(0.1)
 
     context, authority = trusted(tmp_path) if secured else (None, b"")
-    with serving(drip, context, authority) as server, refused(TimedOut, server.url, within=0.9):
+    with serving(drip, context, authority) as server, refused(TimedOut, server.url):
         server.cluster(tmp_path, timeout_s=0.5).items(PATH, Thing)
 
 
@@ -299,14 +299,14 @@ def test_a_huge_answer_is_given_up(tmp_path: Path) -> None:
         while True:
             connection.sendall(block)
 
-    with serving(flood) as server, refused(Garbled, "an answer of more than 128 MiB", within=6):
+    with serving(flood) as server, refused(Garbled, "an answer of more than 128 MiB", within=1):
         server.cluster(tmp_path, timeout_s=5).items(PATH, Thing)
 
 
 def test_a_huge_answer_in_a_small_one_is_given_up(tmp_path: Path) -> None:
     bomb = gzip.compress(b" " * (200 << 20), 1)
     answer = reply(200, bomb, Content_Encoding="gzip")
-    with serving(answering(answer)) as server, refused(Garbled, "an answer of more than 128 MiB", within=6):
+    with serving(answering(answer)) as server, refused(Garbled, "an answer of more than 128 MiB", within=1):
         server.cluster(tmp_path, timeout_s=5).items(PATH, Thing)
 
 
@@ -391,14 +391,14 @@ def test_retry_after_is_honoured(tmp_path: Path, status: int) -> None:
     with serving(answering(lambda request: answers.pop(0))) as server:
         start = time.monotonic()
         assert server.cluster(tmp_path, timeout_s=3).items(PATH, Thing) == [Thing("x")]
-        assert 1 <= time.monotonic() - start < 2
+        assert time.monotonic() - start >= 1
 
 
 @pytest.mark.parametrize("after", ["1", "60", "99999999999999999999", "-1", "soon", "²", "1e9", "nan"])
 def test_retry_after_is_bounded(tmp_path: Path, after: str) -> None:
     answer = reply(429, {"message": "busy"}, Retry_After=after)
     with serving(answering(answer)) as server:
-        with refused(Refused, "answered 429: busy", within=0.5):
+        with refused(Refused, "answered 429: busy", within=0):
             server.cluster(tmp_path, timeout_s=0.8).items(PATH, Thing)
         assert len(server.requests) == 1
 
