@@ -85,7 +85,7 @@ def worker(wanted: Wanted, place: str) -> int:
 def _together(wanted: Wanted, asked: Asked) -> None:
     """:raises UsageError: what was given does not go together."""
     here = {
-        "--api-key-env and --api-key-file": wanted.api_key_env or wanted.api_key_file,
+        "--api-key-env and --api-key-file": wanted.has_key,
         "--ca-file": wanted.ca_file,
         "--prompts": wanted.prompts,
     }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dynocheck.commands.judging import Scene, judge
+from dynocheck.commands.served import Served
 from dynocheck.commands.setting import Choices
 from dynocheck.errors import UsageError
 from dynocheck.facts import Fact
@@ -16,24 +17,18 @@ from dynocheck.kube.lending import lend
 from dynocheck.loading.limits import parsed
 from dynocheck.probes.asking import Target
 from dynocheck.probes.endpoint_address import BY_PROXY, Deployment
-from dynocheck.serving import Endpoint, Secret, key_from
+from dynocheck.serving import Endpoint, Secret
 
 
-@dataclass(frozen=True)
-class Asked:
+@dataclass(frozen=True, kw_only=True)
+class Asked(Served):
     """What the command line says of the endpoint; the times are in seconds."""
 
     deployment: str | None = None
-    url: str | None = None
     via: str | None = None
-    model: str | None = None
     budget_s: float = 300.0
     request_s: float = 60.0
     requests: int = 24
-    api_key_env: str | None = None
-    api_key_file: str | None = None
-    ca_file: str | None = None
-    insecure: bool = False
     tools: bool = False
     structured: bool = False
     limits: tuple[str, ...] = ()
@@ -55,7 +50,7 @@ def run(choices: Choices, asked: Asked) -> int:
 
 
 def _named(asked: Asked) -> Scene:
-    endpoint = _endpoint(asked, asked.url or "", {})
+    endpoint = asked.endpoint(asked.url or "")
     target = _target(asked, lambda _: endpoint)
     shown = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.base}"
     return Scene(
@@ -71,12 +66,11 @@ def _found(choices: Choices, asked: Asked) -> Scene:
 
     connection = kube.find(choices.kubeconfig, choices.context, choices.namespace)
     cluster = Cluster(connection, timeout_s=choices.timeout_s)
-    has_key = bool(asked.api_key_env or asked.api_key_file)
 
     def reach(address: Address) -> Endpoint:
         if address.way != BY_PROXY:
-            return _endpoint(asked, address.url, address.headers)
-        if has_key:
+            return asked.endpoint(address.url, headers=address.headers)
+        if asked.has_key:
             raise UsageError(
                 "a key goes no further than the API server, whose proxy takes it out: "
                 "say --via gateway, or kubectl port-forward and --url"
@@ -101,11 +95,6 @@ def _target(asked: Asked, reach: Any) -> Target:
         tools=asked.tools,
         structured=asked.structured,
     )
-
-
-def _endpoint(asked: Asked, url: str, headers: dict[str, str]) -> Endpoint:
-    key = key_from(asked.api_key_env, asked.api_key_file)
-    return Endpoint(url, key=key, headers=headers, ca_file=asked.ca_file, insecure=asked.insecure)
 
 
 def _described(facts: Mapping[type[Fact], Any]) -> dict[str, Any]:
