@@ -46,7 +46,10 @@ class Scene:
 
 @dataclass(frozen=True)
 class Run:
-    """A judging verb that has begun: what it was told, and what it can use of that."""
+    """A judging verb that has begun: what it was told, and what it can use of that.
+
+    `scope` is the base of the facts of which a check must need one to be part of this verb.
+    """
 
     command: str
     choices: Choices
@@ -90,9 +93,7 @@ class Run:
 
 
 def judge(
-    command: str,
-    choices: Choices,
-    scope: Scope,
+    run: Run,
     *,
     recipes: Sequence[str] = (),
     cluster: bool = False,
@@ -100,15 +101,13 @@ def judge(
 ) -> int:
     """Judge and report.
 
-    :param scope: the base of the facts of which a check must need one to be part of this verb.
     :param recipes: paths to look at.
     :param cluster: whether to look at a cluster, unless the choices name a recording of one.
     :param scene: what else there is to look at.
     :return: the exit code.
     :raises UsageError: what the user gave cannot be used.
     """
-    run = Run.begun(command, choices, scope)
-    setting, checks = run.setting, run.checks
+    choices, setting, checks = run.choices, run.setting, run.checks
     aside = Aside(choices.aside, recipes)
 
     known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
@@ -118,13 +117,13 @@ def judge(
     sources = {**sources_of(choices, recipes, cluster=cluster and choices.snapshot is None), **scene.sources}
     target |= described(sources)
 
-    tables = setting.tables(choices, scope)
+    tables = setting.tables(choices, run.scope)
     given: set[type[Fact]] = {*known.facts, *known.missing, IgnoreUses}
     plan = runner.plan(checks, setting.registry.probes, sources, given, tables)
     for pattern in choices.select:
         chosen = [check for check in checks if check.matches(pattern)]
         if chosen and not any(check in plan.checks for check in chosen):
-            raise UsageError(f"{pattern} needs more to look at: {_more(command)}")
+            raise UsageError(f"{pattern} needs more to look at: {_more(run.command)}")
     with progress.live() as show:
         seen = look(plan, sources, choices.timeout_s, lambda names: show(scene.waiting(names)), known)
     known.facts |= seen.facts
@@ -133,7 +132,7 @@ def judge(
     target |= scene.describe(known.facts)
     verdicts = aside.judged(plan.checks, known, partial(noted, setting.registry.checks, setting.levels))
     read = known.facts.get(Recipes)
-    if scope is ClusterFact and isinstance(read, Recipes):
+    if run.scope is ClusterFact and isinstance(read, Recipes):
         verdicts = weighed(verdicts, read)
     shown = (*runner.tabulate(plan.tables, known), *aside.tables(verdicts))
     code = run.told(target, verdicts, shown)

@@ -3,7 +3,7 @@
 import asyncio
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,6 @@ from dynocheck.commands.setting import Choices
 from dynocheck.errors import UsageError
 from dynocheck.facts import Unavailable
 from dynocheck.facts.load import LoadBaseline, LoadFact, LoadLimits, LoadRun
-from dynocheck.loading.limits import parsed
 from dynocheck.loading.plan import LoadPlan
 from dynocheck.reports import progress
 from dynocheck.serving import Limits
@@ -25,10 +24,14 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Measure:
-    """A way to make a load test; `look` is given who is to be told how far it is."""
+    """A way to make a load test; `look` is given who is to be told how far it is.
+
+    `limits` are those that what it asks brings itself.
+    """
 
     look: Callable[[Tell], LoadRun]
     target: dict[str, Any]
+    limits: LoadLimits = field(default_factory=LoadLimits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +51,6 @@ class Wanted(Served):
     sweep: str | None = None
     workers: int = 1
     completions: bool = False
-    limits: tuple[str, ...] = ()
     baseline: str | None = None
     tolerance: float = 0.1
     save: str | None = None
@@ -64,7 +66,7 @@ def run(choices: Choices, wanted: Wanted, measure: Measure | None = None) -> int
     :raises UsageError: what the user gave cannot be used.
     """
     run = Run.begun("load", choices, LoadFact)
-    limits = LoadLimits(tuple(parsed(limit) for limit in wanted.limits))
+    limits = wanted.promised(run.setting).over(measure.limits if measure else LoadLimits())
     earlier = _baseline(wanted)
     _must_be_writable(wanted.save)
 
@@ -74,6 +76,7 @@ def run(choices: Choices, wanted: Wanted, measure: Measure | None = None) -> int
         known, target = _measured(measure or from_here(plan_of(wanted)))
     unsaved = _save(wanted.save, known, target)
     known.facts[LoadLimits] = limits
+    target |= {"limits": limits.told} if limits.items else {}
     if earlier is not None:
         known.facts[LoadBaseline] = earlier
         target["baseline"] = earlier.file

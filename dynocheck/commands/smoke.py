@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dynocheck.commands.judging import Scene, judge
+from dynocheck.commands.judging import Run, Scene, judge
 from dynocheck.commands.served import Served
 from dynocheck.commands.setting import Choices
 from dynocheck.errors import UsageError
@@ -14,9 +14,9 @@ from dynocheck.facts.endpoint import SIMULATED, Address, EndpointFact, Readiness
 from dynocheck.facts.load import LoadFact, LoadLimits
 from dynocheck.kube import Cluster
 from dynocheck.kube.lending import lend
-from dynocheck.loading.limits import parsed
 from dynocheck.probes.asking import Target
 from dynocheck.probes.endpoint_address import BY_PROXY, Deployment
+from dynocheck.probes.load import Promised
 from dynocheck.serving import Endpoint, Secret
 
 
@@ -31,7 +31,6 @@ class Asked(Served):
     requests: int = 24
     tools: bool = False
     structured: bool = False
-    limits: tuple[str, ...] = ()
 
 
 def run(choices: Choices, asked: Asked) -> int:
@@ -41,12 +40,14 @@ def run(choices: Choices, asked: Asked) -> int:
     """
     if asked.url and (asked.deployment or asked.via):
         raise UsageError("--url says where the endpoint is: leave out the deployment and --via")
-    limits = LoadLimits(tuple(parsed(limit) for limit in asked.limits))
-    scene = _named(asked) if asked.url else _found(choices, asked)
-    scene = replace(scene, facts={**scene.facts, LoadLimits: limits})
-    if not (choices.select or limits.items):  # nothing hangs on a number: the tables say which are none
+    if asked.recipe and not asked.url:
+        raise UsageError("--recipe: only with --url; a live graph says itself what it must keep")
+    if not choices.select:  # what hangs on a number is load.limits, which says itself where there is none
         choices = replace(choices, skip=(*choices.skip, "load.client"))
-    return judge("smoke", choices, (EndpointFact, LoadFact), scene=scene)
+    run = Run.begun("smoke", choices, (EndpointFact, LoadFact))
+    scene = _named(asked) if asked.url else _found(choices, asked)
+    promised = Promised(asked.promised(run.setting))
+    return judge(run, scene=replace(scene, sources={**scene.sources, Promised: promised}))
 
 
 def _named(asked: Asked) -> Scene:
@@ -101,6 +102,7 @@ def _described(facts: Mapping[type[Fact], Any]) -> dict[str, Any]:
     """The way that was taken is said: numbers that were measured on it are of it too."""
     address: Address | None = facts.get(Address)
     readiness: Readiness | None = facts.get(Readiness)
+    limits: LoadLimits | None = facts.get(LoadLimits)
     found: dict[str, Any] = {}
     if address is not None:
         found |= {"deployment": address.deployment} if address.deployment else {}
@@ -109,6 +111,8 @@ def _described(facts: Mapping[type[Fact], Any]) -> dict[str, Any]:
         found["model"] = readiness.model
     if readiness is not None and readiness.owner == SIMULATED:
         found["engine"] = "simulated: no model, no GPU"
+    if limits is not None and limits.items:
+        found["limits"] = limits.told
     return found
 
 

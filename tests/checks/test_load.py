@@ -9,6 +9,7 @@ import pytest
 from dynocheck.checks import load, load_tables
 from dynocheck.facts.load import Counter, LoadBaseline, LoadRun
 from dynocheck.facts.load_comparison import compared, incomparable
+from dynocheck.facts.load_limits import annotated
 from tests.checks.judging import found, said, skipped
 from tests.loading.making import bad, good, limits, point, run
 
@@ -72,6 +73,16 @@ def test_limits_that_are_kept_and_broken() -> None:
 
 def test_without_limits_there_is_nothing_to_keep() -> None:
     assert "no limit is given" in skipped(load.limits, run(point(MANY)), limits())
+
+
+def test_what_cannot_be_understood_is_unknown_and_the_rest_is_judged() -> None:
+    bounds = limits("ttft.p50=50ms").over(annotated("e2e.p50=soon ttft.p50=never", "graph g"))
+    findings = found(load.limits, run(point(MANY)), bounds)
+    assert [(f.outcome, f.message) for f in findings] == [
+        ("unknown", "graph g: e2e.p50=soon: not of the form ttft.p95=500ms or error_rate=1%"),
+        ("fail", "ttft.p50=50ms, 4 at a time: it was 100.0 ms"),
+    ]
+    assert findings[1].evidence["source"] == "--limit"
 
 
 def test_a_limit_on_too_few_samples_is_unknown() -> None:
