@@ -10,7 +10,7 @@ from dynocheck.facts.load_metrics import (
     LATENCIES,
     RATES,
     blurred,
-    client_bound,
+    bound_by_client,
     error_rate,
     fewest,
     latency,
@@ -90,7 +90,7 @@ def limits(run: LoadRun, bounds: LoadLimits) -> Iterator[Finding]:
 
 
 def _kept(point: Point, limit: Limit, bounds: LoadLimits) -> Iterator[Finding]:
-    if (reason := _bound(point, limit)) is not None:
+    if (reason := bound_by_client(point, limit.metric, bounds)) is not None:
         said = f"{limit.text}, {point.load}: client-bound: {reason}"
         yield unknown(said, fix=_SPARE, evidence={"source": limit.source})
         return
@@ -111,12 +111,6 @@ def _kept(point: Point, limit: Limit, bounds: LoadLimits) -> Iterator[Finding]:
                 "source": limit.source,
             },
         )
-
-
-def _bound(point: Point, limit: Limit) -> str | None:
-    if limit.metric == ERROR_RATE:
-        return None
-    return blurred(point, limit.metric) if limit.metric in LATENCIES else client_bound(point)
 
 
 def _measured(point: Point, limit: Limit, bounds: LoadLimits) -> tuple[float | None, str]:

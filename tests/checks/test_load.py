@@ -103,6 +103,9 @@ def test_a_client_that_was_late_leaves_only_what_it_can_tell() -> None:
     assert "client-bound" in finding.message
     assert [o for o, _ in said(load.limits, measured, limits("e2e.p50=1s"))] == ["fail"]
     assert [o for o, _ in said(load.client, measured)] == ["unknown"]
+    counted = limits("ttft.p50=10ms", "goodput=5")
+    assert [o for o, _ in said(load.limits, measured, counted)] == ["unknown", "unknown"]
+    assert [o for o, _ in said(load.limits, measured, limits("e2e.p50=1s", "goodput=5"))] == ["fail", "fail"]
     starved = run(point([*MANY, bad()], cpu=0.99))
     assert [o for o, _ in said(load.limits, starved, limits("requests_per_s=99"))] == ["unknown"]
     assert [o for o, _ in said(load.limits, starved, limits("error_rate=0"))] == ["fail"]
