@@ -97,8 +97,7 @@ def _together(wanted: Wanted, asked: Asked) -> None:
     wrong = {
         "--in-cluster and --as-aiperf: give one": asked.in_cluster and asked.as_aiperf,
         "a DynamoGraphDeployment and --url: give one": asked.deployment and wanted.url,
-        "a DynamoGraphDeployment and --recipe: the live graph says itself what it must keep": asked.deployment
-        and wanted.recipe,
+        "a DynamoGraphDeployment and --recipe: give one": asked.deployment and wanted.recipe,
         "--apply: only with --in-cluster": asked.apply and asked.as_aiperf,
         "--apply and --manifest: give one": asked.apply and asked.manifest,
         "--workers: with --in-cluster it is --parallelism": wanted.workers > 1,
