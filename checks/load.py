@@ -10,7 +10,7 @@ from dynocheck.facts.load_metrics import (
     LATENCIES,
     RATES,
     blurred,
-    client_bound,
+    bound_by_client,
     error_rate,
     fewest,
     latency,
@@ -71,39 +71,46 @@ def client(run: LoadRun) -> Iterator[Finding]:
 def limits(run: LoadRun, bounds: LoadLimits) -> Iterator[Finding]:
     """A limit is what the users of a deployment were promised: a latency at most, a throughput at least.
 
+    Of one name counts what the command line says (--limit) over the configuration over the recipe, which is
+    an annotation of the graph. What cannot be understood there is unknown, for nobody can tell whether it
+    is kept.
+
     A percentile needs enough samples to be more than the slowest of them: p99 needs 100. Where the client
     was the bottleneck a latency cannot be judged.
 
     Fix: less load on each worker, by more replicas or fewer requests at a time.
     """
-    if not bounds.items:
+    if not (bounds.items or bounds.misread):
         raise Skip("no limit is given (--limit ttft.p95=500ms)")
+    for misread in bounds.misread:
+        yield unknown(str(misread), fix="mend it there, or give that limit with --limit")
     for point in run.points:
         for limit in bounds:
             yield from _kept(point, limit, bounds)
 
 
 def _kept(point: Point, limit: Limit, bounds: LoadLimits) -> Iterator[Finding]:
-    if (reason := _bound(point, limit)) is not None:
-        yield unknown(f"{limit.text}, {point.load}: client-bound: {reason}", fix=_SPARE)
+    if (reason := bound_by_client(point, limit.metric, bounds)) is not None:
+        said = f"{limit.text}, {point.load}: client-bound: {reason}"
+        yield unknown(said, fix=_SPARE, evidence={"source": limit.source})
         return
     value, lacking = _measured(point, limit, bounds)
     if value is None:
-        yield unknown(f"{limit.text}, {point.load}: {lacking}", fix=_more(limit))
+        said = f"{limit.text}, {point.load}: {lacking}"
+        yield unknown(said, fix=_more(limit), evidence={"source": limit.source})
         return
     over = value < limit.bound if limit.metric in RATES else value > limit.bound
     if over:
         yield fail(
             f"{limit.text}, {point.load}: it was {_shown(limit.metric, value)}",
             fix="less load, or more replicas",
-            evidence={"measured": value, "limit": limit.bound, "samples": len(point.samples)},
+            evidence={
+                "measured": value,
+                "limit": limit.bound,
+                "samples": len(point.samples),
+                "source": limit.source,
+            },
         )
-
-
-def _bound(point: Point, limit: Limit) -> str | None:
-    if limit.metric == ERROR_RATE:
-        return None
-    return blurred(point, limit.metric) if limit.metric in LATENCIES else client_bound(point)
 
 
 def _measured(point: Point, limit: Limit, bounds: LoadLimits) -> tuple[float | None, str]:

@@ -5,7 +5,16 @@ from collections.abc import Iterator
 from dynocheck import Row, table
 from dynocheck.facts.load import LoadBaseline, LoadLimits, LoadRun, Point
 from dynocheck.facts.load_comparison import compared, incomparable
-from dynocheck.facts.load_metrics import LATENCIES, Summary, blurred, client_bound, latency, rate, summary
+from dynocheck.facts.load_metrics import (
+    LATENCIES,
+    Summary,
+    blurred,
+    bound_by_client,
+    client_bound,
+    latency,
+    rate,
+    summary,
+)
 
 _NO_QUICKACK = "no TCP_QUICKACK here: up to 40 ms of a ttft may be the kernel's"
 _HOW = (
@@ -80,11 +89,13 @@ def throughput(run: LoadRun, limits: LoadLimits | None) -> Iterator[Row]:
             **_load(run, point),
             "output tokens/s": None if bound else _rounded(rate(point, "output_tokens_per_s")),
             "requests/s": None if bound else _rounded(rate(point, "requests_per_s")),
-            "goodput/s": _rounded(rate(point, "goodput", limits))
-            if limits and limits.items and not bound
-            else None,
+            "goodput/s": _goodput(point, limits) if limits and limits.items else None,
             "knee": "knee" if point is best else None,
         }
+
+
+def _goodput(point: Point, limits: LoadLimits) -> float | None:
+    return None if bound_by_client(point, "goodput", limits) else _rounded(rate(point, "goodput", limits))
 
 
 @table("load.sizes", title="Tokens of a request", note="As the server counted them: the least and the most.")

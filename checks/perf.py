@@ -7,6 +7,7 @@ from urllib.parse import urlsplit
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.engines import running
 from dynocheck.facts import Recipes
+from dynocheck.facts.load_limits import ANNOTATION, annotated
 from dynocheck.facts.quantity import whole
 from dynocheck.facts.recipe import Benchmark, EnvVar, Graph, Recipe, Word
 
@@ -62,6 +63,26 @@ def _judge(benchmark: Benchmark, target: EnvVar, value: str, services: list[str]
             fix=fix,
             location=place,
         )
+
+
+@check("perf.limits", title="The limits that graphs promise can be understood")
+def limits(recipes: Recipes) -> Iterator[Finding]:
+    """The annotation `dynocheck.dev/limits` of a DynamoGraphDeployment says what its users are promised, in
+    the words of `--limit`. `dynocheck smoke` and `dynocheck load` hold the deployment to it; of what they
+    cannot understand nobody can say whether it is kept.
+
+    Fix: dynocheck.dev/limits: ttft.p95=500ms, error_rate=0
+    """
+    promises = [(graph, graph.limits) for recipe in recipes for graph in recipe.graphs if graph.limits]
+    if not promises:
+        raise Skip(f"no graph has the annotation {ANNOTATION}")
+    for graph, word in promises:
+        for misread in annotated(word.text or "", ANNOTATION).misread:
+            yield fail(
+                f"graph {graph.name}: {misread}",
+                fix="write it like ttft.p95=500ms or error_rate=0",
+                location=Location(graph.file, word.line, word.column),
+            )
 
 
 _GPU_COUNTS = ("DEPLOYMENT_GPU_COUNT", "GPU_COUNT", "NUM_GPUS", "TOTAL_GPUS")

@@ -80,6 +80,14 @@ _serving = _options(
     click.option("--api-key-file", metavar="FILE", help="The file that holds the key."),
     click.option("--ca-file", metavar="FILE", help="Certificates to trust, in PEM."),
     click.option("--insecure", is_flag=True, help="Take any certificate."),
+    click.option(
+        "--limit",
+        "limits",
+        multiple=True,
+        metavar="LIMIT",
+        help="What a load must keep, such as ttft.p95=500ms or error_rate=0.",
+    ),
+    click.option("--recipe", metavar="PATH", help="The recipe whose graph says what a load must keep."),
 )
 _recipe = click.option(
     "--recipe", "recipes", multiple=True, metavar="DIR", help="A recipe that is to run here."
@@ -170,9 +178,6 @@ def recipe(
 )
 @click.option("--tools", is_flag=True, help="The model must call a tool.")
 @click.option("--structured", is_flag=True, help="The model must answer in JSON of a schema.")
-@click.option(
-    "--limit", "limits", multiple=True, metavar="LIMIT", help="Of the load, such as ttft.p90=500ms."
-)
 @_output
 @_choosing
 @_kubeconfig
@@ -255,9 +260,6 @@ def rbac(smoke: bool, load: bool, **given: Any) -> int:
 @click.option("--prompts", metavar="FILE", help="Text, JSON lines or a mooncake trace, instead of made ones.")
 @click.option("--completions", is_flag=True, help="Ask /v1/completions instead of the chat.")
 @click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes that share the load.")
-@click.option(
-    "--limit", "limits", multiple=True, metavar="LIMIT", help="Such as ttft.p95=500ms or error_rate=0."
-)
 @click.option("--baseline", metavar="FILE", help="An earlier run to compare with.")
 @click.option(
     "--tolerance",

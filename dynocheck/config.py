@@ -17,7 +17,8 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
 
     `select` and `skip` are ids or globs. `levels` says by id or glob what a check's findings count as,
     `thresholds` moves the settings that checks read, `checks_dirs` are folders of checks of its own, from
-    where the file lies. `junit_unknown` shows what could not be looked at as an error or as skipped.
+    where the file lies. `limits` are what a load test is held to. `junit_unknown` shows what could not be
+    looked at as an error or as skipped.
     """
 
     select: tuple[str, ...] = ()
@@ -25,24 +26,25 @@ class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, ren
     levels: dict[str, Literal["warn", "fail"]] = {}
     thresholds: Settings = Settings()
     checks_dirs: tuple[str, ...] = ()
+    limits: tuple[str, ...] = ()
     junit_unknown: Literal["error", "skipped"] = "error"
 
 
-def find(given: str | None = None) -> Configuration:
-    """The configuration of this run.
+def find(given: str | None = None) -> Path | None:
+    """Where the configuration of this run is, if there is one.
 
-    :param given: a file that the user named; else that of the current folder, if there is one.
-    :raises UsageError: the file cannot be read, is not TOML, or holds what means nothing here.
+    :param given: a file that the user named; else it is that of the current folder.
     """
     if given is not None:
-        return _read(Path(given))
-    own, shared = Path(_OWN), Path(_SHARED)
-    if own.exists():
-        return _read(own)
-    return _read(shared) if shared.exists() else Configuration()
+        return Path(given)
+    return next((path for path in (Path(_OWN), Path(_SHARED)) if path.exists()), None)
 
 
-def _read(path: Path) -> Configuration:
+def read(path: Path) -> Configuration:
+    """What a file says.
+
+    :raises UsageError: it cannot be read, is not TOML, or holds what means nothing here.
+    """
     import tomllib
 
     try:

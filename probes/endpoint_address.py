@@ -11,6 +11,8 @@ from dynocheck import probe
 from dynocheck.errors import UsageError
 from dynocheck.facts import Access
 from dynocheck.facts.endpoint import Address
+from dynocheck.facts.load import LoadLimits
+from dynocheck.facts.load_limits import ANNOTATION, annotated
 from dynocheck.kube import Cluster, NotFound
 from dynocheck.probes.endpoint_gateway import by_gateway
 from dynocheck.probes.wire import Meta
@@ -90,6 +92,7 @@ def address(deployment: Deployment, cluster: Cluster) -> Address:
         url="",
         deployment=f"{namespace}/{graph.metadata.name}",
         roles=tuple(sorted({*roles.values()})),
+        limits=_limits(graph.metadata),
     )
     frontend = next((name for name, role in roles.items() if role == "frontend"), None)
     if deployment.via == GATEWAY:
@@ -127,6 +130,11 @@ def _graph(cluster: Cluster, name: str | None) -> _Graph:
     there = ", ".join(graph.metadata.name for graph in graphs) or "none"
     what = f"no DynamoGraphDeployment {name}" if name else "which DynamoGraphDeployment?"
     raise UsageError(f"namespace {namespace}: {what}; there is {there}")
+
+
+def _limits(graph: Meta) -> LoadLimits:
+    source = f"{ANNOTATION} of DynamoGraphDeployment {graph.namespace}/{graph.name}"
+    return annotated((graph.annotations or {}).get(ANNOTATION, ""), source)
 
 
 def _port(service: _Service) -> int:

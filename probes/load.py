@@ -1,17 +1,24 @@
 """How an endpoint bears a load, by putting it under one."""
 
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dynocheck import Unavailable, probe
 from dynocheck.facts.endpoint import Address, Prefix, Readiness
-from dynocheck.facts.load import LoadRun
+from dynocheck.facts.load import LoadLimits, LoadRun
 from dynocheck.probes.asking import Target
 
 if TYPE_CHECKING:
     from dynocheck.loading.plan import LoadPlan
     from dynocheck.loading.run import Progress
+
+
+@dataclass(frozen=True)
+class Promised:
+    """The limits that the user holds a load to, besides what a live graph says itself."""
+
+    limits: LoadLimits
 
 
 def measured(plan: "LoadPlan", progress: "Progress | None" = None) -> LoadRun:
@@ -26,6 +33,12 @@ def measured(plan: "LoadPlan", progress: "Progress | None" = None) -> LoadRun:
     from dynocheck.loading.workers import spread
 
     return asyncio.run(run(plan, progress=progress) if plan.workers == 1 else spread(plan, progress))
+
+
+@probe()
+def limits(promised: Promised, address: Address) -> LoadLimits:
+    """The user's limits over those of the graph."""
+    return promised.limits.over(address.limits)
 
 
 @probe(limit=lambda target, address, readiness, prefix: _small(target, address, readiness).longest_s)

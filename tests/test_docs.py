@@ -37,6 +37,7 @@ def test_the_configuration_page_names_every_key() -> None:
         "levels",
         "thresholds",
         "checks-dirs",
+        "limits",
         "junit-unknown",
         "kubernetes-version",
     ):

@@ -258,6 +258,7 @@ def test_a_warning_counts_where_strict(own: Path) -> None:
         ("thresholds = { read-gigabytes = 0 }", "Expected `float` > 0"),
         ("thresholds = { read-gigabytes = nan }", "Expected `float`"),
         ("select = 'graph'", "Expected `array`, got `str`"),
+        ("limits = ['error_rate=0', 5]", "Expected `str`, got `int` - at `$.limits[1]`"),
         ("levels = { 'graph.frontend' = 'loud' }", "Invalid enum value 'loud'"),
         ("select = ['no.such']", "no check here matches 'no.such'"),
         ("levels = { 'no.such' = 'warn' }", "no check here matches 'no.such'"),

@@ -11,13 +11,13 @@ from typing import Any
 from dynocheck import runner, snapshot
 from dynocheck.commands.aside import Aside, noted
 from dynocheck.commands.setting import Choices, Scope, Setting
-from dynocheck.commands.sinks import sinks, told
+from dynocheck.commands.sinks import Sink, sinks, told
 from dynocheck.commands.variants import weighed
 from dynocheck.errors import UsageError
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
 from dynocheck.facts.recipe import IgnoreUses
 from dynocheck.kube import Cluster
-from dynocheck.outcomes import Report, exit_code
+from dynocheck.outcomes import Chart, Table, Verdict, exit_code
 from dynocheck.registry import Check, Probe
 from dynocheck.reports import progress
 
@@ -44,10 +44,56 @@ class Scene:
         return [*names, *filter(None, [self.doing()])]
 
 
+@dataclass(frozen=True)
+class Run:
+    """A judging verb that has begun: what it was told, and what it can use of that.
+
+    `scope` is the base of the facts of which a check must need one to be part of this verb.
+    """
+
+    command: str
+    choices: Choices
+    scope: Scope
+    setting: Setting
+    outputs: Sequence[Sink]
+    checks: tuple[Check, ...]
+    started: float
+
+    @classmethod
+    def begun(cls, command: str, choices: Choices, scope: Scope) -> "Run":
+        """:raises UsageError: the choices or the configuration cannot be used."""
+        started = time.time()
+        setting = Setting.of(choices)
+        outputs = sinks(choices)
+        return cls(command, choices, scope, setting, outputs, setting.checks(choices, scope), started)
+
+    def concluded(self, known: runner.Knowledge, target: Mapping[str, Any]) -> int:
+        """Judge what is known, without looking any further, and report.
+
+        :return: the exit code.
+        :raises UsageError: a report could not be written.
+        """
+        known.facts[Settings] = self.setting.configuration.thresholds
+        tables = self.setting.tables(self.choices, self.scope)
+        plan = runner.plan(self.checks, (), (), {*known.facts, *known.missing}, tables)
+        verdicts = runner.judge(plan.checks, known, self.setting.levels)
+        return self.told(target, verdicts, runner.tabulate(plan.tables, known))
+
+    def told(
+        self, target: Mapping[str, Any], verdicts: Sequence[Verdict], shown: Sequence[Table | Chart]
+    ) -> int:
+        """Report.
+
+        :return: the exit code.
+        :raises UsageError: a report could not be written.
+        """
+        report = runner.report(self.command, target, verdicts, self.started, shown)
+        told(report, self.outputs, self.setting, self.choices)
+        return exit_code(report, strict=self.choices.strict)
+
+
 def judge(
-    command: str,
-    choices: Choices,
-    scope: Scope,
+    run: Run,
     *,
     recipes: Sequence[str] = (),
     cluster: bool = False,
@@ -55,17 +101,13 @@ def judge(
 ) -> int:
     """Judge and report.
 
-    :param scope: the base of the facts of which a check must need one to be part of this verb.
     :param recipes: paths to look at.
     :param cluster: whether to look at a cluster, unless the choices name a recording of one.
     :param scene: what else there is to look at.
     :return: the exit code.
     :raises UsageError: what the user gave cannot be used.
     """
-    started = time.time()
-    setting = Setting.of(choices)
-    outputs = sinks(choices)
-    checks = setting.checks(choices, scope)
+    choices, setting, checks = run.choices, run.setting, run.checks
     aside = Aside(choices.aside, recipes)
 
     known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
@@ -75,13 +117,13 @@ def judge(
     sources = {**sources_of(choices, recipes, cluster=cluster and choices.snapshot is None), **scene.sources}
     target |= described(sources)
 
-    tables = setting.tables(choices, scope)
+    tables = setting.tables(choices, run.scope)
     given: set[type[Fact]] = {*known.facts, *known.missing, IgnoreUses}
     plan = runner.plan(checks, setting.registry.probes, sources, given, tables)
     for pattern in choices.select:
         chosen = [check for check in checks if check.matches(pattern)]
         if chosen and not any(check in plan.checks for check in chosen):
-            raise UsageError(f"{pattern} needs more to look at: {_more(command)}")
+            raise UsageError(f"{pattern} needs more to look at: {_more(run.command)}")
     with progress.live() as show:
         seen = look(plan, sources, choices.timeout_s, lambda names: show(scene.waiting(names)), known)
     known.facts |= seen.facts
@@ -90,37 +132,14 @@ def judge(
     target |= scene.describe(known.facts)
     verdicts = aside.judged(plan.checks, known, partial(noted, setting.registry.checks, setting.levels))
     read = known.facts.get(Recipes)
-    if scope is ClusterFact and isinstance(read, Recipes):
+    if run.scope is ClusterFact and isinstance(read, Recipes):
         verdicts = weighed(verdicts, read)
     shown = (*runner.tabulate(plan.tables, known), *aside.tables(verdicts))
-    report = runner.report(command, target, verdicts, started, shown)
-
-    told(report, outputs, setting, choices)
+    code = run.told(target, verdicts, shown)
     if seen.interrupted:
         print("interrupted: what was not seen by then is unknown", file=sys.stderr)
         return INTERRUPTED
-    return exit_code(report, strict=choices.strict)
-
-
-def concluded(
-    command: str,
-    setting: Setting,
-    choices: Choices,
-    known: runner.Knowledge,
-    target: dict[str, Any],
-    checks: Sequence[Check],
-    scope: Scope,
-    started: float,
-) -> Report:
-    """The report on what is known, without looking any further.
-
-    :raises UsageError: what was selected needs more than that.
-    """
-    known.facts[Settings] = setting.configuration.thresholds
-    tables = setting.tables(choices, scope)
-    plan = runner.plan(checks, (), (), {*known.facts, *known.missing}, tables)
-    verdicts = runner.judge(plan.checks, known, setting.levels)
-    return runner.report(command, target, verdicts, started, runner.tabulate(plan.tables, known))
+    return code
 
 
 def sources_of(choices: Choices, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:

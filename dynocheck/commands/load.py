@@ -2,24 +2,21 @@
 
 import asyncio
 import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dynocheck import runner, snapshot
-from dynocheck.commands.judging import INTERRUPTED, concluded
-from dynocheck.commands.setting import Choices, Setting
-from dynocheck.commands.sinks import sinks, told
+from dynocheck.commands.judging import INTERRUPTED, Run
+from dynocheck.commands.served import Served
+from dynocheck.commands.setting import Choices
 from dynocheck.errors import UsageError
 from dynocheck.facts import Unavailable
 from dynocheck.facts.load import LoadBaseline, LoadFact, LoadLimits, LoadRun
-from dynocheck.loading.limits import parsed
 from dynocheck.loading.plan import LoadPlan
-from dynocheck.outcomes import exit_code
 from dynocheck.reports import progress
-from dynocheck.serving import Endpoint, Limits, key_from
+from dynocheck.serving import Limits
 
 _MOST_WORKERS = 64
 Tell = Callable[[str], None]
@@ -27,18 +24,20 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Measure:
-    """A way to make a load test; `look` is given who is to be told how far it is."""
+    """A way to make a load test; `look` is given who is to be told how far it is.
+
+    `limits` are those that what it asks brings itself.
+    """
 
     look: Callable[[Tell], LoadRun]
     target: dict[str, Any]
+    limits: LoadLimits = field(default_factory=LoadLimits)
 
 
-@dataclass(frozen=True)
-class Wanted:
+@dataclass(frozen=True, kw_only=True)
+class Wanted(Served):
     """What the command line says of the load; times are in seconds."""
 
-    url: str | None = None
-    model: str | None = None
     concurrency: int | None = None
     rate: float | None = None
     arrivals: str = "poisson"
@@ -52,15 +51,10 @@ class Wanted:
     sweep: str | None = None
     workers: int = 1
     completions: bool = False
-    limits: tuple[str, ...] = ()
     baseline: str | None = None
     tolerance: float = 0.1
     save: str | None = None
     recorded: str | None = None
-    api_key_env: str | None = None
-    api_key_file: str | None = None
-    ca_file: str | None = None
-    insecure: bool = False
     request_s: float = 60.0
 
 
@@ -71,11 +65,8 @@ def run(choices: Choices, wanted: Wanted, measure: Measure | None = None) -> int
     :return: the exit code.
     :raises UsageError: what the user gave cannot be used.
     """
-    started = time.time()
-    setting = Setting.of(choices)
-    outputs = sinks(choices)
-    checks = setting.checks(choices, LoadFact)
-    limits = LoadLimits(tuple(parsed(limit) for limit in wanted.limits))
+    run = Run.begun("load", choices, LoadFact)
+    limits = wanted.promised(run.setting).over(measure.limits if measure else LoadLimits())
     earlier = _baseline(wanted)
     _must_be_writable(wanted.save)
 
@@ -85,18 +76,18 @@ def run(choices: Choices, wanted: Wanted, measure: Measure | None = None) -> int
         known, target = _measured(measure or from_here(plan_of(wanted)))
     unsaved = _save(wanted.save, known, target)
     known.facts[LoadLimits] = limits
+    target |= {"limits": limits.told} if limits.items else {}
     if earlier is not None:
         known.facts[LoadBaseline] = earlier
         target["baseline"] = earlier.file
-    report = concluded("load", setting, choices, known, target, checks, LoadFact, started)
-    told(report, outputs, setting, choices)
+    code = run.concluded(known, target)
     if unsaved is not None:
         raise UsageError(unsaved)
     found = known.facts.get(LoadRun)
     if known.interrupted or (isinstance(found, LoadRun) and found.interrupted and not wanted.recorded):
         print("interrupted: the report tells what was measured by then", file=sys.stderr)
         return INTERRUPTED
-    return exit_code(report, strict=choices.strict)
+    return code
 
 
 def plan_of(wanted: Wanted) -> LoadPlan:
@@ -114,13 +105,8 @@ def plan_of(wanted: Wanted) -> LoadPlan:
     concurrencies = _sweep(wanted.sweep) if wanted.sweep else (wanted.concurrency or 4,)
     if wanted.workers > _MOST_WORKERS or (wanted.rate is None and wanted.workers > min(concurrencies)):
         raise UsageError(f"--workers {wanted.workers}: more than there are requests at a time, or than 64")
-    endpoint = Endpoint(
-        wanted.url,
-        key=key_from(wanted.api_key_env, wanted.api_key_file),
-        ca_file=wanted.ca_file,
-        insecure=wanted.insecure,
-        limits=Limits(first_byte_s=wanted.request_s, idle_s=wanted.request_s, total_s=wanted.request_s),
-    )
+    patience = Limits(first_byte_s=wanted.request_s, idle_s=wanted.request_s, total_s=wanted.request_s)
+    endpoint = wanted.endpoint(wanted.url, limits=patience)
     requests = None if wanted.duration_s else wanted.requests
     if requests is None and not wanted.duration_s and not wanted.prompts:
         requests = max(32, 8 * max(concurrencies)) if wanted.sweep else 32

@@ -19,7 +19,7 @@ from dynocheck.commands.setting import Choices
 from dynocheck.errors import UsageError
 from dynocheck.facts import Unavailable
 from dynocheck.facts.endpoint import Address
-from dynocheck.facts.load import LoadRun
+from dynocheck.facts.load import LoadLimits, LoadRun
 from dynocheck.kube import Cluster, Connection, find, jobs
 from dynocheck.loading import aiperf, manifests
 from dynocheck.loading.manifests import Manifest
@@ -55,11 +55,15 @@ def run(choices: Choices, wanted: Wanted, asked: Asked) -> int:
     :raises UsageError: what the user gave does not go together, or cannot be used.
     """
     _together(wanted, asked)
-    if not asked.apply and (choices.outputs or wanted.limits or wanted.baseline or wanted.save):
-        raise UsageError("-o, --limit, --baseline, --save: with --apply, or later with --from and the logs")
+    if not asked.apply and (
+        choices.outputs or wanted.limits or wanted.recipe or wanted.baseline or wanted.save
+    ):
+        judging = "-o, --limit, --recipe, --baseline, --save"
+        raise UsageError(f"{judging}: with --apply, or later with --from and the logs")
     needed = asked.deployment is not None or asked.apply
     connection = find(choices.kubeconfig, choices.context, choices.namespace) if needed else None
-    plan = _plan(choices, wanted, asked, connection)
+    address = _address(choices, asked.deployment, connection) if asked.deployment and connection else None
+    plan = _plan(replace(wanted, url=address.url) if address else wanted, asked)
     namespace = connection.namespace if connection else choices.namespace
     made = _manifests(plan, asked, namespace)
     if not asked.apply:
@@ -70,6 +74,7 @@ def run(choices: Choices, wanted: Wanted, asked: Asked) -> int:
     measure = Measure(
         lambda tell: _applied(cluster, job, service, plan, tell),
         {"url": plan.endpoint.url, "way": f"{plan.workers} pods of namespace {namespace}"},
+        address.limits if address else LoadLimits(),
     )
     return load.run(choices, wanted, measure)
 
@@ -85,13 +90,14 @@ def worker(wanted: Wanted, place: str) -> int:
 def _together(wanted: Wanted, asked: Asked) -> None:
     """:raises UsageError: what was given does not go together."""
     here = {
-        "--api-key-env and --api-key-file": wanted.api_key_env or wanted.api_key_file,
+        "--api-key-env and --api-key-file": wanted.has_key,
         "--ca-file": wanted.ca_file,
         "--prompts": wanted.prompts,
     }
     wrong = {
         "--in-cluster and --as-aiperf: give one": asked.in_cluster and asked.as_aiperf,
         "a DynamoGraphDeployment and --url: give one": asked.deployment and wanted.url,
+        "a DynamoGraphDeployment and --recipe: give one": asked.deployment and wanted.recipe,
         "--apply: only with --in-cluster": asked.apply and asked.as_aiperf,
         "--apply and --manifest: give one": asked.apply and asked.manifest,
         "--workers: with --in-cluster it is --parallelism": wanted.workers > 1,
@@ -109,9 +115,7 @@ def _together(wanted: Wanted, asked: Asked) -> None:
             raise UsageError(f"{what}: of this machine, which no pod sees{key}")
 
 
-def _plan(choices: Choices, wanted: Wanted, asked: Asked, connection: Connection | None) -> LoadPlan:
-    if asked.deployment is not None and connection is not None:
-        wanted = replace(wanted, url=_address(choices, asked.deployment, connection))
+def _plan(wanted: Wanted, asked: Asked) -> LoadPlan:
     plan = load.plan_of(replace(wanted, workers=1))
     if _loopback(plan.endpoint.host):
         raise UsageError(f"--url {plan.endpoint.url}: in a pod that is the pod itself")
@@ -121,8 +125,8 @@ def _plan(choices: Choices, wanted: Wanted, asked: Asked, connection: Connection
     return replace(plan, workers=parallelism)
 
 
-def _address(choices: Choices, name: str, connection: Connection) -> str:
-    """The URL of a deployment's frontend, as pods know it."""
+def _address(choices: Choices, name: str, connection: Connection) -> Address:
+    """Where a deployment's frontend is, as pods know it, and what its graph says of it."""
     from dynocheck.probes.endpoint_address import DNS, Deployment, address
 
     try:
@@ -132,7 +136,7 @@ def _address(choices: Choices, name: str, connection: Connection) -> str:
     assert isinstance(found, Address)
     if found.missing:
         raise UsageError(f"{name}: {found.missing}")
-    return found.url
+    return found
 
 
 def _loopback(host: str) -> bool:

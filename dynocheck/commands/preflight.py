@@ -1,9 +1,9 @@
 """`dynocheck preflight`: judge a cluster, and with recipes whether those fit it."""
 
-from dynocheck.commands.judging import judge
+from dynocheck.commands.judging import Run, judge
 from dynocheck.commands.setting import Choices
 from dynocheck.facts import ClusterFact
 
 
 def run(choices: Choices, recipes: tuple[str, ...]) -> int:
-    return judge("preflight", choices, ClusterFact, recipes=recipes, cluster=True)
+    return judge(Run.begun("preflight", choices, ClusterFact), recipes=recipes, cluster=True)

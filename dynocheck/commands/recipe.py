@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dynocheck.commands.judging import Scene, judge
+from dynocheck.commands.judging import Run, Scene, judge
 from dynocheck.commands.setting import Choices
 from dynocheck.errors import UsageError
 from dynocheck.facts import RecipeFact
@@ -23,4 +23,4 @@ def run(
     sources: dict[type, Any] = {DefinitionPaths: DefinitionPaths(crds)} if crds else {}
     sources |= {EngineParsers: EngineParsers(("vllm",))} if engine_parser else {}
     scene = Scene(sources=sources)
-    return judge("recipe", choices, RecipeFact, recipes=paths, cluster=cluster, scene=scene)
+    return judge(Run.begun("recipe", choices, RecipeFact), recipes=paths, cluster=cluster, scene=scene)

@@ -6,9 +6,10 @@ from pathlib import Path
 
 from dynocheck import config
 from dynocheck.commands.aside import Wanted
-from dynocheck.facts import ClusterFact, Fact, RecipeFact
+from dynocheck.errors import UsageError
+from dynocheck.facts import ClusterFact, Fact, RecipeFact, load_limits
 from dynocheck.facts.endpoint import EndpointFact
-from dynocheck.facts.load import LoadFact
+from dynocheck.facts.load import LoadFact, LoadLimits
 from dynocheck.outcomes import Outcome
 from dynocheck.registry import ChartMaker, Check, R, Reader, Registry, TableMaker, load, matching, select
 
@@ -36,10 +37,11 @@ class Choices:
 
 @dataclass(frozen=True)
 class Setting:
-    """The registry and the configuration that the choices lead to."""
+    """The registry and the configuration that the choices lead to; `limits` are those of its file."""
 
     configuration: config.Configuration
     registry: Registry
+    limits: LoadLimits
 
     @classmethod
     def of(cls, choices: Choices) -> "Setting":
@@ -47,9 +49,11 @@ class Setting:
 
         :raises UsageError: the one or the other cannot be used.
         """
-        configuration = config.find(choices.config)
+        file = config.find(choices.config)
+        configuration = config.read(file) if file is not None else config.Configuration()
+        limits = understood(load_limits.limits(configuration.limits, f"limits of {file}"))
         folders = (*configuration.checks_dirs, *choices.checks_dirs)
-        return cls(configuration, load(Path(folder) for folder in folders))
+        return cls(configuration, load(Path(folder) for folder in folders), limits)
 
     def checks(self, choices: Choices, scope: Scope | None = None) -> tuple[Check, ...]:
         """The checks of this scope that configuration and command line leave.
@@ -85,6 +89,16 @@ class Setting:
             for pattern, level in self.configuration.levels.items()
             for found in matching(self.registry.checks, (pattern,), ())
         }
+
+
+def understood(limits: LoadLimits) -> LoadLimits:
+    """The limits, all of which the user can mend here and now.
+
+    :raises UsageError: one cannot be understood.
+    """
+    for misread in limits.misread:
+        raise UsageError(str(misread))
+    return limits
 
 
 def _inside(candidates: Sequence[R], scope: Scope | None) -> tuple[R, ...]:

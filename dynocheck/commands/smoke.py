@@ -5,7 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dynocheck.commands.judging import Scene, judge
+from dynocheck.commands.judging import Run, Scene, judge
+from dynocheck.commands.served import Served
 from dynocheck.commands.setting import Choices
 from dynocheck.errors import UsageError
 from dynocheck.facts import Fact
@@ -13,30 +14,23 @@ from dynocheck.facts.endpoint import SIMULATED, Address, EndpointFact, Readiness
 from dynocheck.facts.load import LoadFact, LoadLimits
 from dynocheck.kube import Cluster
 from dynocheck.kube.lending import lend
-from dynocheck.loading.limits import parsed
 from dynocheck.probes.asking import Target
 from dynocheck.probes.endpoint_address import BY_PROXY, Deployment
-from dynocheck.serving import Endpoint, Secret, key_from
+from dynocheck.probes.load import Promised
+from dynocheck.serving import Endpoint, Secret
 
 
-@dataclass(frozen=True)
-class Asked:
+@dataclass(frozen=True, kw_only=True)
+class Asked(Served):
     """What the command line says of the endpoint; the times are in seconds."""
 
     deployment: str | None = None
-    url: str | None = None
     via: str | None = None
-    model: str | None = None
     budget_s: float = 300.0
     request_s: float = 60.0
     requests: int = 24
-    api_key_env: str | None = None
-    api_key_file: str | None = None
-    ca_file: str | None = None
-    insecure: bool = False
     tools: bool = False
     structured: bool = False
-    limits: tuple[str, ...] = ()
 
 
 def run(choices: Choices, asked: Asked) -> int:
@@ -46,16 +40,18 @@ def run(choices: Choices, asked: Asked) -> int:
     """
     if asked.url and (asked.deployment or asked.via):
         raise UsageError("--url says where the endpoint is: leave out the deployment and --via")
-    limits = LoadLimits(tuple(parsed(limit) for limit in asked.limits))
-    scene = _named(asked) if asked.url else _found(choices, asked)
-    scene = replace(scene, facts={**scene.facts, LoadLimits: limits})
-    if not (choices.select or limits.items):  # nothing hangs on a number: the tables say which are none
+    if asked.recipe and not asked.url:
+        raise UsageError("--recipe: only with --url; a live graph says itself what it must keep")
+    if not choices.select:  # what hangs on a number is load.limits, which says itself where there is none
         choices = replace(choices, skip=(*choices.skip, "load.client"))
-    return judge("smoke", choices, (EndpointFact, LoadFact), scene=scene)
+    run = Run.begun("smoke", choices, (EndpointFact, LoadFact))
+    scene = _named(asked) if asked.url else _found(choices, asked)
+    promised = Promised(asked.promised(run.setting))
+    return judge(run, scene=replace(scene, sources={**scene.sources, Promised: promised}))
 
 
 def _named(asked: Asked) -> Scene:
-    endpoint = _endpoint(asked, asked.url or "", {})
+    endpoint = asked.endpoint(asked.url or "")
     target = _target(asked, lambda _: endpoint)
     shown = f"{'https' if endpoint.secure else 'http'}://{endpoint.authority}{endpoint.base}"
     return Scene(
@@ -71,12 +67,11 @@ def _found(choices: Choices, asked: Asked) -> Scene:
 
     connection = kube.find(choices.kubeconfig, choices.context, choices.namespace)
     cluster = Cluster(connection, timeout_s=choices.timeout_s)
-    has_key = bool(asked.api_key_env or asked.api_key_file)
 
     def reach(address: Address) -> Endpoint:
         if address.way != BY_PROXY:
-            return _endpoint(asked, address.url, address.headers)
-        if has_key:
+            return asked.endpoint(address.url, headers=address.headers)
+        if asked.has_key:
             raise UsageError(
                 "a key goes no further than the API server, whose proxy takes it out: "
                 "say --via gateway, or kubectl port-forward and --url"
@@ -103,15 +98,11 @@ def _target(asked: Asked, reach: Any) -> Target:
     )
 
 
-def _endpoint(asked: Asked, url: str, headers: dict[str, str]) -> Endpoint:
-    key = key_from(asked.api_key_env, asked.api_key_file)
-    return Endpoint(url, key=key, headers=headers, ca_file=asked.ca_file, insecure=asked.insecure)
-
-
 def _described(facts: Mapping[type[Fact], Any]) -> dict[str, Any]:
     """The way that was taken is said: numbers that were measured on it are of it too."""
     address: Address | None = facts.get(Address)
     readiness: Readiness | None = facts.get(Readiness)
+    limits: LoadLimits | None = facts.get(LoadLimits)
     found: dict[str, Any] = {}
     if address is not None:
         found |= {"deployment": address.deployment} if address.deployment else {}
@@ -120,6 +111,8 @@ def _described(facts: Mapping[type[Fact], Any]) -> dict[str, Any]:
         found["model"] = readiness.model
     if readiness is not None and readiness.owner == SIMULATED:
         found["engine"] = "simulated: no model, no GPU"
+    if limits is not None and limits.items:
+        found["limits"] = limits.told
     return found
 
 

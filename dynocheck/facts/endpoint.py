@@ -3,6 +3,7 @@
 import msgspec
 
 from dynocheck.facts.base import Fact, Many
+from dynocheck.facts.load import LoadLimits
 
 SIMULATED = "dynocheck-simulated"  # who owns a model that is none, by /v1/models
 
@@ -62,7 +63,7 @@ class Address(EndpointFact, frozen=True, kw_only=True):
 
     `deployment` is its DynamoGraphDeployment as namespace/name, when that is what was named, and `roles` the
     types of that graph's components. `missing` says why there is no URL. `headers` are those by which a
-    route knows it.
+    route knows it. `limits` are those that the graph's annotation promises.
     """
 
     url: str
@@ -71,6 +72,7 @@ class Address(EndpointFact, frozen=True, kw_only=True):
     roles: tuple[str, ...] = ()
     missing: str = ""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
+    limits: LoadLimits = LoadLimits()
 
 
 class Adapter(msgspec.Struct, frozen=True):

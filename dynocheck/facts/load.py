@@ -145,22 +145,57 @@ class LoadRun(LoadFact, frozen=True, kw_only=True):
 class Limit(msgspec.Struct, frozen=True):
     """A bound that a metric must keep: `stat` of a latency in seconds, or a rate that has none.
 
-    A bound on a throughput is its least value, every other one its greatest.
+    A bound on a throughput is its least value, every other one its greatest. `text` is as it was given, and
+    `source` says who gave it.
     """
 
     metric: str
     stat: str | None
     bound: float
-    text: str  # as it was given
+    text: str
+    source: str
+
+    @property
+    def name(self) -> str:
+        return f"{self.metric}.{self.stat}" if self.stat else self.metric
+
+
+class Misread(msgspec.Struct, frozen=True):
+    """What was given as a limit and means none, and why."""
+
+    text: str
+    reason: str
+    source: str
+
+    @property
+    def name(self) -> str:
+        return self.text.partition("=")[0].strip()
+
+    def __str__(self) -> str:
+        return f"{self.source}: {self.text}: {self.reason}"
 
 
 class LoadLimits(LoadFact, frozen=True):
-    """The limits that a load test is held to."""
+    """The limits that a load test is held to, and what was to be one and cannot be understood."""
 
     items: tuple[Limit, ...] = ()
+    misread: tuple[Misread, ...] = ()
 
     def __iter__(self) -> Iterator[Limit]:
         return iter(self.items)
+
+    @property
+    def told(self) -> list[str]:
+        """Each and who gave it."""
+        return [f"{each.text} ({each.source})" for each in self.items]
+
+    def over(self, others: "LoadLimits") -> "LoadLimits":
+        """These, and those of the others on what these do not name."""
+        named = {each.name for each in self.items} | {each.name for each in self.misread}
+        return LoadLimits(
+            (*self.items, *(each for each in others.items if each.name not in named)),
+            (*self.misread, *(each for each in others.misread if each.name not in named)),
+        )
 
 
 class LoadBaseline(LoadFact, frozen=True):

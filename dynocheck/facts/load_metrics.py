@@ -18,6 +18,7 @@ import msgspec
 
 from dynocheck.facts.load import Histogram, Limit, Point, Sample
 
+OF_A_REQUEST = ("ttft", "tpot", "e2e")
 LATENCIES = ("ttft", "tpot", "chunk_gap", "e2e")
 RATES = ("output_tokens_per_s", "requests_per_s", "goodput")
 ERROR_RATE = "error_rate"
@@ -149,7 +150,7 @@ def rate(point: Point, metric: str, limits: Iterable[Limit] = ()) -> float | Non
             return sum(known) / point.window_s if len(known) == len(counted) else None
         case "requests_per_s":
             return len(point.good) / point.window_s
-    bounds = [limit for limit in limits if limit.metric in ("ttft", "tpot", "e2e")]
+    bounds = [limit for limit in limits if limit.metric in OF_A_REQUEST]
     return sum(_within(sample, bounds) for sample in point.good) / point.window_s
 
 
@@ -184,6 +185,19 @@ def blurred(point: Point, metric: str) -> str | None:
     if late > bearable and metric != "chunk_gap":
         return f"it began requests {late * 1000:.1f} ms late, more than {bearable * 1000:.1f} ms"
     return None
+
+
+def bound_by_client(point: Point, metric: str, limits: Iterable[Limit] = ()) -> str | None:
+    """Why a metric of any kind is the client's as much as the server's, if it is.
+
+    Goodput is where a latency is by whose limit it counts. Whether requests failed can always be told.
+    """
+    if metric == ERROR_RATE:
+        return None
+    if metric in LATENCIES:
+        return blurred(point, metric)
+    counted = [limit.metric for limit in limits if limit.metric in OF_A_REQUEST and metric == "goodput"]
+    return next(filter(None, (blurred(point, each) for each in counted)), client_bound(point))
 
 
 def _usual_worst(values: Summary) -> float:

@@ -281,13 +281,14 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    """A DynamoGraphDeployment."""
+    """A DynamoGraphDeployment. `limits` is its annotation of that name; its text is None where it is none."""
 
     file: str
     name: str
     api_version: str
     framework: str | None
     components: tuple[Component, ...]
+    limits: Word | None = None
     line: int
     column: int
 

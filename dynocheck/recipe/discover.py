@@ -102,13 +102,20 @@ def _models(path: Path) -> list[Path]:
 
 def _single(path: Path) -> Recipe:
     read = _file(path, Role.MANIFEST)
-    fatal = next((problem for problem in read.file.problems if problem.fatal), None)
-    if fatal is not None:
-        place = ":".join(str(part) for part in (read.file.path, fatal.line, fatal.column) if part)
-        raise NotARecipe(f"{place}: {'not YAML: ' if fatal.line else ''}{fatal.message}")
+    if (reason := broken(read.file)) is not None:
+        raise NotARecipe(reason)
     if not any(read.file.manifests):
         raise NotARecipe(f"{read.file.path}: no Kubernetes object in it")
     return _recipe(path, "manifests", [read, *_context(path.parent, but=path)])
+
+
+def broken(file: SourceFile) -> str | None:
+    """Where and why a file, or the rest of one, could not be read; none when all of it was."""
+    fatal = next((problem for problem in file.problems if problem.fatal), None)
+    if fatal is None:
+        return None
+    place = ":".join(str(part) for part in (file.path, fatal.line, fatal.column) if part)
+    return f"{place}: {'not YAML: ' if fatal.line else ''}{fatal.message}"
 
 
 def _folder(path: Path) -> Recipe:

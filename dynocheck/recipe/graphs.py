@@ -9,7 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from dynocheck.facts.recipe import Claim, Component, Graph, Manifest, Mount, Value
+from dynocheck.facts.load_limits import ANNOTATION
+from dynocheck.facts.recipe import Claim, Component, Graph, Manifest, Mount, Value, Word
 from dynocheck.recipe.pods import NOTHING, Defaults, Reader, items, text, volumes
 
 # What the operator has the main container of a component run.
@@ -28,6 +29,7 @@ def graph(manifest: Manifest, reader: Reader) -> Graph:
     spec = manifest.root.get("spec") or NOTHING
     name = manifest.root.get("metadata", "name") or manifest.root
     legacy = manifest.api_version.endswith("/v1alpha1")
+    limits = manifest.root.get("metadata", "annotations", ANNOTATION)
     components = _services(spec, reader) if legacy else _components(spec, reader)
     return Graph(
         file=manifest.file,
@@ -35,6 +37,7 @@ def graph(manifest: Manifest, reader: Reader) -> Graph:
         api_version=manifest.api_version,
         framework=text(spec, "backendFramework") or None,
         components=tuple(components),
+        limits=Word(limits.text, limits.line, limits.column) if limits is not None else None,
         line=name.line,
         column=name.column,
     )

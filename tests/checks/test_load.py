@@ -9,6 +9,7 @@ import pytest
 from dynocheck.checks import load, load_tables
 from dynocheck.facts.load import Counter, LoadBaseline, LoadRun
 from dynocheck.facts.load_comparison import compared, incomparable
+from dynocheck.facts.load_limits import annotated
 from tests.checks.judging import found, said, skipped
 from tests.loading.making import bad, good, limits, point, run
 
@@ -74,6 +75,16 @@ def test_without_limits_there_is_nothing_to_keep() -> None:
     assert "no limit is given" in skipped(load.limits, run(point(MANY)), limits())
 
 
+def test_what_cannot_be_understood_is_unknown_and_the_rest_is_judged() -> None:
+    bounds = limits("ttft.p50=50ms").over(annotated("e2e.p50=soon ttft.p50=never", "graph g"))
+    findings = found(load.limits, run(point(MANY)), bounds)
+    assert [(f.outcome, f.message) for f in findings] == [
+        ("unknown", "graph g: e2e.p50=soon: not of the form ttft.p95=500ms or error_rate=1%"),
+        ("fail", "ttft.p50=50ms, 4 at a time: it was 100.0 ms"),
+    ]
+    assert findings[1].evidence["source"] == "--limit"
+
+
 def test_a_limit_on_too_few_samples_is_unknown() -> None:
     outcomes = said(load.limits, run(point([good()] * 99)), limits("ttft.p99=1ms"))
     assert outcomes == [("unknown", "ttft.p99=1ms, 4 at a time: 99 samples, and it takes 100")]
@@ -92,6 +103,9 @@ def test_a_client_that_was_late_leaves_only_what_it_can_tell() -> None:
     assert "client-bound" in finding.message
     assert [o for o, _ in said(load.limits, measured, limits("e2e.p50=1s"))] == ["fail"]
     assert [o for o, _ in said(load.client, measured)] == ["unknown"]
+    counted = limits("ttft.p50=10ms", "goodput=5")
+    assert [o for o, _ in said(load.limits, measured, counted)] == ["unknown", "unknown"]
+    assert [o for o, _ in said(load.limits, measured, limits("e2e.p50=1s", "goodput=5"))] == ["fail", "fail"]
     starved = run(point([*MANY, bad()], cpu=0.99))
     assert [o for o, _ in said(load.limits, starved, limits("requests_per_s=99"))] == ["unknown"]
     assert [o for o, _ in said(load.limits, starved, limits("error_rate=0"))] == ["fail"]

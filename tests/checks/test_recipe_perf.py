@@ -105,6 +105,44 @@ def test_tokenizer(tmp_path: Path, tokenizer: str, download: str, expected: list
         assert [outcome for outcome, _ in said(perf.tokenizer, given)] == expected
 
 
+# perf.limits
+
+
+@pytest.mark.parametrize(
+    ("promise", "expected"),
+    [
+        ("ttft.p95=500ms, error_rate=0", []),
+        ("ttft.p95 = 500ms\nerror_rate =0\n", []),
+        ("", []),
+        (
+            "ttft.p95=500ms, error_rate=2",
+            ["dynocheck.dev/limits: error_rate=2: it takes a share, such as 0 or 1%"],
+        ),
+        ("ttft.p95=500", ["dynocheck.dev/limits: ttft.p95=500: it takes a time with its unit: s, ms or us"]),
+        (
+            "itl.p95=9ms speed=1",
+            ["dynocheck.dev/limits: itl.p95=9ms: no such", "dynocheck.dev/limits: speed=1: no such"],
+        ),
+    ],
+)
+@pytest.mark.parametrize("version", ["v1alpha1", "v1beta1"])
+def test_limits(tmp_path: Path, version: str, promise: str, expected: list[str]) -> None:
+    made = graph(engine())
+    made["apiVersion"] = f"nvidia.com/{version}"
+    made["metadata"]["annotations"] = {"team": "chat", "dynocheck.dev/limits": promise}
+    text = written(made)
+    findings = found(perf.limits, recipes(tmp_path, deploy=text))
+    assert [f.outcome for f in findings] == ["fail"] * len(expected)
+    for finding, start in zip(findings, expected, strict=True):
+        assert finding.message.startswith(f"graph g: {start}")
+        assert finding.location is not None
+        assert "dynocheck.dev/limits: " in text.splitlines()[(finding.location.line or 0) - 1]
+
+
+def test_no_limit_is_promised(tmp_path: Path) -> None:
+    assert "no graph has" in skipped(perf.limits, recipes(tmp_path, deploy=written(graph(engine()))))
+
+
 # perf.bounded
 
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from dynocheck.facts import load_limits
 from dynocheck.facts.load import ClientLoad, Failures, Histogram, LoadLimits, LoadRun, Point, Sample
 from dynocheck.loading.histograms import Recorder
-from dynocheck.loading.limits import parsed
 
 
 def good(first_s: float = 0.1, last_s: float = 0.5, tokens: int | None = 21, **more: Any) -> Sample:
@@ -55,4 +55,4 @@ def run(*points: Point, **more: Any) -> LoadRun:
 
 
 def limits(*texts: str) -> LoadLimits:
-    return LoadLimits(tuple(parsed(text) for text in texts))
+    return load_limits.limits(texts, "--limit")

@@ -90,6 +90,7 @@ def left(cluster: ControlPlane, namespace: str) -> list[str]:
 def test_pods_share_a_load_and_their_results_are_one_report(
     cluster: ControlPlane, namespace: str, dynamo: Dynamo, tmp_path: Path
 ) -> None:
+    cluster.apply(graph("chat", namespace, limits="error_rate=0, requests_per_s=few"))
     behind(cluster, namespace, dynamo)
     cluster.start_controller_manager()
     saved = tmp_path / "run.json"
@@ -114,8 +115,13 @@ def test_pods_share_a_load_and_their_results_are_one_report(
         "deleted",
         "deleted",
     ]
-    again = dynocheck("load", "--from", saved, "-o", "json")
+    who = f"dynocheck.dev/limits of DynamoGraphDeployment {namespace}/chat"
+    assert target["limits"] == [f"error_rate=0 ({who})"]
+    assert ended.outcomes["load.limits"] == "unknown"
+    assert f"{who}: requests_per_s=few: " in ended.findings("load.limits")[0]["message"]
+    again = dynocheck("load", "--from", saved, "-o", "json", "--limit", "error_rate=0")
     assert again.report["tables"] == ended.report["tables"]
+    assert again.report["target"]["limits"] == ["error_rate=0 (--limit)"]
 
 
 def test_applied_by_hand_and_read_from_the_logs(

@@ -9,7 +9,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynocheck.errors import UsageError
 from dynocheck.facts.load import Sample
 from dynocheck.facts.load_metrics import (
     Summary,
@@ -21,7 +20,6 @@ from dynocheck.facts.load_metrics import (
     rate,
     summary,
 )
-from dynocheck.loading.limits import parsed
 from tests.loading.making import bad, good, histogram, limits, point
 
 SECONDS = st.floats(1e-6, 1e4)
@@ -131,20 +129,32 @@ def test_requests_that_begin_late_are_the_clients_fault() -> None:
         ("error_rate=0", "error_rate", None, 0.0),
         ("error_rate=1%", "error_rate", None, 0.01),
         ("output_tokens_per_s=1000", "output_tokens_per_s", None, 1000.0),
+        (" ttft.p95.0 = 1.5s ", "ttft", "p95", 1.5),
     ],
 )
 def test_limits(text: str, metric: str, stat: str | None, bound: float) -> None:
-    found = parsed(text)
+    (found,) = limits(text)
     assert (found.metric, found.stat, found.bound) == (metric, stat, bound)
 
 
 @pytest.mark.parametrize(
     "text",
     [
-        *("", "ttft", "ttft=1s", "ttft.p95", "ttft.p95=fast", "ttft.p95=500", "ttft.p100=1s", "ttft.p0=1s"),
+        *(
+            "",
+            "ttft",
+            "ttft=1s",
+            "ttft.p95",
+            "ttft.p95=fast",
+            "ttft.p95=500",
+            "ttft.p100=1s",
+            "ttft.p0=1s",
+            "ttft.p00.0=1s",
+        ),
         *("itl.p50=1ms", "error_rate=2", "error_rate.p50=0", "goodput=1s", "goodput.mean=1", "e2e.p95=-1s"),
     ],
 )
-def test_what_is_no_limit_is_wrong_usage(text: str) -> None:
-    with pytest.raises(UsageError, match="--limit"):
-        parsed(text)
+def test_what_is_no_limit_is_told(text: str) -> None:
+    found = limits(text)
+    assert found.items == ()
+    assert [str(each).partition(f"--limit: {text}: ")[0] for each in found.misread] == [""]

@@ -427,6 +427,7 @@ KINDS = (
         at="--tokenizer",
         files=PERF,
     ),
+    Kind("a limit without its unit", "perf.limits", r"(ttft\.p90=)(\d+)m?s", r"\1\2", files=DEPLOY),
     Kind("any release of the tool", "perf.tool-pinned", r"aiperf==[\d.]+", "aiperf", files=PERF),
     Kind(
         "a wait without an end",

@@ -47,7 +47,7 @@ def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     controlplane.reset(start)
 
 
-def graph(name: str, namespace: str, *, frontend: bool = True) -> dict[str, Any]:
+def graph(name: str, namespace: str, *, frontend: bool = True, limits: str = "") -> dict[str, Any]:
     def component(name: str, kind: str) -> dict[str, Any]:
         container = {"name": "main", "image": "registry.example/runtime:1.6.1"}
         return {"name": name, "type": kind, "podTemplate": {"spec": {"containers": [container]}}}
@@ -58,7 +58,11 @@ def graph(name: str, namespace: str, *, frontend: bool = True) -> dict[str, Any]
     return {
         "apiVersion": "nvidia.com/v1beta1",
         "kind": "DynamoGraphDeployment",
-        "metadata": {"name": name, "namespace": namespace},
+        "metadata": {
+            "name": name,
+            "namespace": namespace,
+            "annotations": {"dynocheck.dev/limits": limits} if limits else {},
+        },
         "spec": {"components": components},
     }
 
@@ -178,6 +182,30 @@ def test_a_key_cannot_be_sent_through_the_api_server(cluster: ControlPlane, name
     ended = smoke(cluster, namespace, "--api-key-env", "USER", env={"USER": "somebody"})
     assert ended.code == 2
     assert "a key goes no further than the API server" in ended.err
+
+
+def test_the_graph_says_what_it_must_keep(cluster: ControlPlane, namespace: str, dynamo: Dynamo) -> None:
+    cluster.apply(graph("chat", namespace, limits="error_rate=1%\nrequests_per_s=0"))
+    serve(cluster, "chat-frontend", namespace, dynamo.port)
+    ended = smoke(cluster, namespace, "--select", "load.errors", "--select", "load.limits")
+    assert (ended.code, set(ended.outcomes.values())) == (0, {"pass"})
+    who = f"dynocheck.dev/limits of DynamoGraphDeployment {namespace}/chat"
+    assert ended.report["target"]["limits"] == [f"error_rate=1% ({who})", f"requests_per_s=0 ({who})"]
+
+
+def test_what_a_graph_says_and_nobody_understands_is_unknown(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo
+) -> None:
+    """And nothing else is."""
+    cluster.apply(graph("chat", namespace, limits="error_rate=few, requests_per_s=0"))
+    serve(cluster, "chat-frontend", namespace, dynamo.port)
+    ended = smoke(cluster, namespace)
+    assert (ended.code, bad(ended)) == (3, {"endpoint.too-long": "warn", "load.limits": "unknown"})
+    (finding,) = ended.findings("load.limits")
+    who = f"dynocheck.dev/limits of DynamoGraphDeployment {namespace}/chat"
+    assert finding["message"] == f"{who}: error_rate=few: not of the form ttft.p95=500ms or error_rate=1%"
+    ended = smoke(cluster, namespace, "--select", "load.limits", "--limit", "error_rate=0")
+    assert ended.outcomes == {"load.limits": "pass"}, "what is given here sets it aside"
 
 
 # By a Gateway
