@@ -1,18 +1,15 @@
 """Whether the claims that are there already serve the pods that will mount them."""
 
-import re
 from collections.abc import Iterator
-from decimal import Decimal
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.checks.storage import declared_claims, mounted_claims
 from dynocheck.facts import Recipes, StorageClass, StorageClasses
+from dynocheck.facts.quantity import quantity
 from dynocheck.facts.recipe import Manifest, Recipe
 from dynocheck.facts.storage import PersistentVolumeClaim, PersistentVolumeClaims
 
 _CLAIM = "PersistentVolumeClaim"
-_QUANTITY = re.compile(r"(\d+\.?\d*|\.\d+)([KMGTPE]i|[mkMGTPE]|[eE][-+]?\d{1,2})?", re.ASCII)
-_UNITS = {"": 0, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
 
 def _elsewhere(manifest: Manifest, namespace: str) -> bool:
@@ -184,24 +181,13 @@ def _differences(
 
 
 def _resized(size: str, there: PersistentVolumeClaim, found: StorageClass | None) -> Iterator[str]:
-    wanted, has = _bytes(size), _bytes(there.requested)
+    wanted, has = quantity(size), quantity(there.requested)
     if wanted is None or has is None or wanted == has:
         return
     asks = f"it asks for {size}, and the one that is there for {there.requested}"
     if there.phase != "Bound":
         yield f"{asks}: a claim that is not bound cannot change"
-    elif wanted < min(has, _bytes(there.capacity) or has):
+    elif wanted < min(has, quantity(there.capacity) or has):
         yield f"{asks}: a claim does not shrink"
     elif wanted > has and found is not None and not found.allows_expansion:
         yield f"{asks}: class {found.name} lets no claim grow"
-
-
-def _bytes(quantity: str) -> Decimal | None:
-    """What a quantity such as 100Gi comes to, or None when it is none that is understood."""
-    parts = _QUANTITY.fullmatch(quantity.strip())
-    if parts is None:
-        return None
-    number, unit = Decimal(parts[1]), parts[2] or ""
-    if unit.endswith("i"):
-        return number * Decimal(1024) ** (_UNITS[unit[0].replace("K", "k")] // 3)
-    return number.scaleb(_UNITS[unit] if unit in _UNITS else int(unit[1:]))

@@ -10,7 +10,7 @@ from dynocheck.facts.capacity import NamespaceLimits, Quota, RunningPod, Running
 from dynocheck.facts.recipe import Graph, Recipe
 from dynocheck.scheduling.graphs import Group, groups, namespace_of
 from dynocheck.scheduling.limits import charge, counts, defaults_of, unstated, violations
-from dynocheck.scheduling.quantities import CPU, amount, quantity, shown, total
+from dynocheck.scheduling.quantities import CPU, amount, exactly, shown, total
 from dynocheck.scheduling.shapes import Defaults
 
 
@@ -96,7 +96,7 @@ def _over(
                 subject=subject,
             )
             continue
-        left = quantity(hard) - quantity(quota.used[resource]) + _own_use(own, resource)
+        left = exactly(hard) - exactly(quota.used[resource]) + _own_use(own, resource)
         if need > left:
             yield fail(
                 f"graph {graph.name} needs {_plain(resource, need)} {resource}, "

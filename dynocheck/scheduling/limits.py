@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 
 from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota
-from dynocheck.scheduling.quantities import CPU, MEMORY, STORAGE, quantity
+from dynocheck.scheduling.quantities import CPU, MEMORY, STORAGE, exactly
 from dynocheck.scheduling.shapes import (
     Defaults,
     Quantities,
@@ -25,7 +25,7 @@ def defaults_of(limits: NamespaceLimits) -> dict[str, dict[str, Fraction]]:
         if limit.type == "Container":
             for name, values in (("default", limit.default), ("defaultRequest", limit.default_request)):
                 for resource, value in values.items():
-                    found[name].setdefault(resource, quantity(value))
+                    found[name].setdefault(resource, exactly(value))
     return found
 
 
@@ -131,14 +131,14 @@ def _outside(
     for resource, bound in limit.min.items():
         if resource not in requests:
             yield f"{what} states no {resource}, of which at least {bound} is demanded"
-        elif min(requests[resource], limits.get(resource, requests[resource])) < quantity(bound):
+        elif min(requests[resource], limits.get(resource, requests[resource])) < exactly(bound):
             yield f"{what} has less {resource} than the minimum {bound}"
     for resource, bound in limit.max.items():
         if resource not in limits:
             yield f"{what} states no limit of {resource}, of which at most {bound} is allowed"
-        elif max(limits[resource], requests.get(resource, limits[resource])) > quantity(bound):
+        elif max(limits[resource], requests.get(resource, limits[resource])) > exactly(bound):
             yield f"{what} has more {resource} than the maximum {bound}"
     for resource, bound in limit.ratio.items():
         request, most = requests.get(resource), limits.get(resource)
-        if not request or not most or most / request > quantity(bound):
+        if not request or not most or most / request > exactly(bound):
             yield f"{what} has a limit of {resource} over {bound} times its request, or lacks either"

@@ -13,7 +13,6 @@ from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions,
 from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota, RunningPods
 from dynocheck.facts.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
 from dynocheck.facts.pods import secret_references
-from dynocheck.facts.quantity import quantity
 from dynocheck.facts.tenancy import (
     Block,
     Expression,
@@ -172,14 +171,6 @@ def test_a_limit_range_and_what_v1alpha1_keeps_around_its_pod(tmp_path: Path) ->
     assert skipped(
         limits.limit_range, NamespaceLimits("default", limits=(Limit(range="p", type="Pod"),)), mine
     )
-
-
-@pytest.mark.parametrize(
-    ("text", "number"), [("500m", 0.5), ("8", 8), ("16Gi", 2**34), ("1e3", 1000), ("2k", 2000), (".5", 0.5)]
-)
-def test_quantities(text: str, number: float) -> None:
-    assert quantity(text) == number
-    assert quantity(f"x{text}") is None
 
 
 # platform.network-policy
