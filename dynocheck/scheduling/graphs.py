@@ -10,7 +10,8 @@ from typing import Any
 import msgspec
 
 from dynocheck.facts.recipe import Component, Graph, Manifest, Recipe, Value
-from dynocheck.scheduling.shapes import Defaults, Shape, needs_namespace_labels, shape
+from dynocheck.scheduling.selectors import Labels
+from dynocheck.scheduling.shapes import Defaults, Shape, Spec, needs_namespace_labels, shape
 
 GPU = "nvidia.com/gpu"
 GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
@@ -77,7 +78,7 @@ def _source(manifest: Manifest, component: Component) -> Value:
 def _group(
     graph: Graph, component: Component, source: Value, namespace: str, defaults: Defaults | None
 ) -> Group:
-    plain = _pruned(source.plain) or {}
+    plain = stored(source.plain) or {}
     if graph.api_version.endswith("/v1alpha1"):
         spec, metadata = _service_pod(plain), plain.get("extraPodMetadata") or {}
         stated = {**(plain.get("labels") or {}), **(metadata.get("labels") or {})}
@@ -85,12 +86,8 @@ def _group(
         template = plain.get("podTemplate") or {}
         spec, stated = template.get("spec") or {}, (template.get("metadata") or {}).get("labels") or {}
     labels = {**_labels(graph, component, plain, namespace), **stated}
-    unjudged, found = _claims(spec, plain), None
-    try:
-        found = shape(spec, namespace, labels, defaults)
-    except (ValueError, TypeError, AttributeError) as error:
-        # The schema's checks say what is wrong with the manifest.
-        unjudged = str(error) if isinstance(error, ValueError) else "its manifest does not fit the schema"
+    found, problem = shaped(spec, namespace, labels, defaults)
+    unjudged = problem or _claims(spec, plain)
     if found and needs_namespace_labels((*found.affinity, *found.anti_affinity)):
         found, unjudged = None, "its pod affinity selects namespaces by labels, which are not looked at"
     return Group(
@@ -104,6 +101,18 @@ def _group(
         unjudged=unjudged,
         priority_class=spec.get("priorityClassName") or "",
     )
+
+
+def shaped(
+    spec: Spec, namespace: str, labels: Labels | None = None, defaults: Defaults | None = None
+) -> tuple[Shape | None, str]:
+    """The shape of a pod as a manifest writes it, or why it has none."""
+    try:
+        return shape(spec, namespace, labels, defaults), ""
+    except ValueError as error:
+        return None, str(error)
+    except (TypeError, AttributeError):  # the schema's checks say where
+        return None, "its manifest does not fit the schema"
 
 
 def _service_pod(service: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,8 +163,8 @@ def _labels(graph: Graph, component: Component, plain: Mapping[str, Any], namesp
     return labels
 
 
-def _pruned(data: Any) -> Any:
+def stored(data: Any) -> Any:
     """Without explicit nulls, as the API server stores it."""
     if isinstance(data, dict):
-        return {key: _pruned(value) for key, value in data.items() if value is not None}
-    return [_pruned(value) for value in data] if isinstance(data, list) else data
+        return {key: stored(value) for key, value in data.items() if value is not None}
+    return [stored(value) for value in data] if isinstance(data, list) else data
