@@ -220,7 +220,7 @@ def snapshot(file: str, recipes: tuple[str, ...], **given: Any) -> int:
     """Record what can be seen of a cluster, to FILE or standard output, for --snapshot.
 
     Without --recipe it holds what any recipe may be judged by later: among other things the name, labels,
-    node and requests of every pod that runs in the cluster. Values of secrets are never read.
+    node and requests of every pod that runs in the cluster. It holds no value of a secret.
     """
     from dynocheck.commands import snapshot
 
