@@ -10,7 +10,8 @@ from collections.abc import Iterable, Iterator, Sequence
 import msgspec
 
 from dynocheck.facts.recipe import Claim, Component, Graph, Manifest, Mount, Value
-from dynocheck.recipe.pods import NOTHING, Defaults, Reader, items, text, volumes
+from dynocheck.recipe.pods import NOTHING, Defaults, Reader
+from dynocheck.recipe.volumes import items, text, volumes
 
 # What the operator has the main container of a component run.
 _FRONTEND = Defaults(("python3",), ("-m", "dynamo.frontend"))
