@@ -22,10 +22,11 @@ from dynocheck.scheduling.shapes import Spec, container_resources
 
 
 class _Pod(NamedTuple):
-    """A pod to be, with its spec as it reaches the API server."""
+    """A pod to be, with its spec as it reaches the API server, or why that cannot be read."""
 
     template: PodTemplate
     spec: Spec
+    problem: str
 
     def named(self, container: str | None) -> str:
         """What to call a container, or None the pod."""
@@ -151,8 +152,11 @@ def _pods(limits: NamespaceLimits, recipes: Recipes) -> Iterator[_Pod | Finding]
     if not found:
         raise Skip(f"no pod of the recipe goes to namespace {limits.namespace}")
     for pod in found:
-        _, problem = shaped(pod.spec, limits.namespace)
-        yield warn(f"{pod.named(None)}: not judged: {problem}", location=pod.place()) if problem else pod
+        yield (
+            warn(f"{pod.named(None)}: not judged: {pod.problem}", location=pod.place())
+            if pod.problem
+            else pod
+        )
 
 
 def _of_recipe(recipe: Recipe, namespace: str) -> Iterator[_Pod]:
@@ -163,9 +167,10 @@ def _of_recipe(recipe: Recipe, namespace: str) -> Iterator[_Pod]:
     }
     for template in templates(recipe):
         if not template.of_graph:
-            yield _Pod(template, stored(template.spec.plain))
+            spec = stored(template.spec.plain)
+            yield _Pod(template, spec, shaped(spec, namespace)[1])
             continue
         around = template.around
         group = made.get((template.manifest.file, around.line, around.column))
         if group is not None and group.pods:
-            yield _Pod(template, group.spec)
+            yield _Pod(template, group.spec, "" if group.shape else group.unjudged)

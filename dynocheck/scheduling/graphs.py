@@ -5,6 +5,7 @@ own. A v1alpha1 component's `resources` win over those of its main container, ke
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
@@ -17,6 +18,7 @@ GPU = "nvidia.com/gpu"
 GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
 _WORKERS = {"worker", "prefill", "decode"}
 _NOTHING = Value(None, 1, 1)
+_UNFIT = "its manifest does not fit the schema"  # whose checks say where
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -78,16 +80,12 @@ def _source(manifest: Manifest, component: Component) -> Value:
 def _group(
     graph: Graph, component: Component, source: Value, namespace: str, defaults: Defaults | None
 ) -> Group:
-    plain = stored(source.plain) or {}
-    if graph.api_version.endswith("/v1alpha1"):
-        spec, metadata = _service_pod(plain), plain.get("extraPodMetadata") or {}
-        stated = {**(plain.get("labels") or {}), **(metadata.get("labels") or {})}
-    else:
-        template = plain.get("podTemplate") or {}
-        spec, stated = template.get("spec") or {}, (template.get("metadata") or {}).get("labels") or {}
-    labels = {**_labels(graph, component, plain, namespace), **stated}
-    found, problem = shaped(spec, namespace, labels, defaults)
-    unjudged = problem or _claims(spec, plain)
+    spec: Spec = {}
+    found, unjudged = None, _UNFIT
+    with suppress(TypeError, AttributeError, ValueError):
+        spec, labels, claims = _pod(graph, component, stored(source.plain) or {}, namespace)
+        found, problem = shaped(spec, namespace, labels, defaults)
+        unjudged = problem or claims
     if found and needs_namespace_labels((*found.affinity, *found.anti_affinity)):
         found, unjudged = None, "its pod affinity selects namespaces by labels, which are not looked at"
     return Group(
@@ -99,8 +97,21 @@ def _group(
         column=component.column,
         spec=spec,
         unjudged=unjudged,
-        priority_class=spec.get("priorityClassName") or "",
+        priority_class=spec.get("priorityClassName") or "" if found else "",
     )
+
+
+def _pod(
+    graph: Graph, component: Component, plain: Mapping[str, Any], namespace: str
+) -> tuple[Spec, Labels, str]:
+    """The spec and the labels of a component's pods, and what claims of devices leave unjudged."""
+    if graph.api_version.endswith("/v1alpha1"):
+        spec, metadata = _service_pod(plain), plain.get("extraPodMetadata") or {}
+        stated = {**(plain.get("labels") or {}), **(metadata.get("labels") or {})}
+    else:
+        template = plain.get("podTemplate") or {}
+        spec, stated = template.get("spec") or {}, (template.get("metadata") or {}).get("labels") or {}
+    return spec, {**_labels(graph, component, plain, namespace), **stated}, _claims(spec, plain)
 
 
 def shaped(
@@ -111,8 +122,8 @@ def shaped(
         return shape(spec, namespace, labels, defaults), ""
     except ValueError as error:
         return None, str(error)
-    except (TypeError, AttributeError):  # the schema's checks say where
-        return None, "its manifest does not fit the schema"
+    except (TypeError, AttributeError):
+        return None, _UNFIT
 
 
 def _service_pod(service: Mapping[str, Any]) -> dict[str, Any]:

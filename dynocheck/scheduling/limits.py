@@ -116,7 +116,7 @@ def unstated(quota: Quota, spec: Spec, defaults: Defaults | None) -> dict[str, l
     missing = {}
     for container in _containers(spec):
         stated = _charged(*container_resources(container, defaults))
-        missing[container.get("name") or ""] = sorted(demanded(quota) - stated.keys())
+        missing[_name(container)] = sorted(demanded(quota) - stated.keys())
     return {name: keys for name, keys in missing.items() if keys}
 
 
@@ -134,7 +134,7 @@ def violations(limit: Limit, spec: Spec, defaults: Defaults | None) -> Iterator[
         for container in _containers(spec):
             resources = container_resources(container, defaults)
             for resource, text in _outside(limit, *resources):
-                yield Violation(container.get("name") or "", resource, text)
+                yield Violation(_name(container), resource, text)
     elif limit.type == "Pod":
         whole = pod_requests(spec, defaults=defaults), pod_limits(spec, defaults)
         for resource, text in _outside(limit, *whole):
@@ -148,12 +148,17 @@ def undercut(spec: Spec, defaults: Defaults) -> Iterator[Violation]:
         for resource, given in defaults["default"].items():
             if resource not in limits and (asked := requests.get(resource)) is not None and given < asked:
                 text = f"is given a limit of {_shown(resource, given)} {resource}, below its request of"
-                yield Violation(container.get("name") or "", resource, f"{text} {_shown(resource, asked)}")
+                yield Violation(_name(container), resource, f"{text} {_shown(resource, asked)}")
 
 
 def _containers(spec: Spec) -> Iterator[Spec]:
     yield from spec.get("containers") or ()
     yield from spec.get("initContainers") or ()
+
+
+def _name(container: Spec) -> str:
+    name = container.get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _outside(

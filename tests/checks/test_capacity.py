@@ -188,6 +188,16 @@ def test_a_quantity_that_is_none_is_not_judged(tmp_path: Path) -> None:
     assert told(fits(recipe, [node("a")])) == [("warn", "w: not judged whole: '${GPUS}' is no quantity")]
 
 
+@pytest.mark.parametrize(
+    "wrong", ["podTemplate: text", "podTemplate: {spec: [text]}", "podTemplate: {metadata: 1}"]
+)
+def test_a_component_that_does_not_fit_the_schema_is_not_judged(tmp_path: Path, wrong: str) -> None:
+    recipe = recipes(tmp_path, deploy=f"{GRAPH}  - {{name: w, type: worker, {wrong}}}\n")
+    said_so = [("warn", "w: not judged whole: its manifest does not fit the schema")]
+    assert told(fits(recipe, [node("a")])) == said_so
+    assert refused(recipe, quotas=gpus_left("1")) == said_so
+
+
 def test_nothing_to_judge(tmp_path: Path) -> None:
     recipe = recipes(tmp_path, c="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n")
     with pytest.raises(Skip, match="no DynamoGraphDeployment"):

@@ -180,6 +180,15 @@ def test_limit_ranges(
     assert [o for o, _ in said(limits.limit_range, container(**entry), mine)] == outcomes
 
 
+def test_a_component_that_does_not_fit_the_schema_is_not_judged(tmp_path: Path) -> None:
+    wrong = recipes(tmp_path, a=LEGACY.replace("mainContainer: {image: ", "mainContainer: text  # {image: "))
+    allowed = container(MEMORY, max={"memory": "32Gi"})
+    for check in (limits.quota, limits.limit_range):
+        assert said(check, allowed, wrong) == [
+            ("warn", "component Worker: not judged: its manifest does not fit the schema")
+        ]
+
+
 @pytest.mark.parametrize(
     ("limit", "says"),
     [
