@@ -135,7 +135,7 @@ def _part(part: _Part) -> Iterator[_Refusal]:
 def _newer(part: _Part) -> Iterator[_Refusal]:
     """What only v1beta1 spells so."""
     size = part.get("sharedMemorySize")
-    if size is not None and (quantity(str(size.data)) or 0) < 0:
+    if size is not None and (quantity(size.data) or 0) < 0:
         yield _Refusal(size, f"{part.name}: sharedMemorySize is negative", "give it a size such as 16Gi")
     sidecar = part.get("frontendSidecar")
     names = [_text(container.get("name")) for container in _containers(part.pod)]

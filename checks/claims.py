@@ -1,18 +1,15 @@
 """Whether the claims that are there already serve the pods that will mount them."""
 
-import re
 from collections.abc import Iterator
-from decimal import Decimal
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.checks.storage import declared_claims, mounted_claims
 from dynocheck.facts import Recipes, StorageClass, StorageClasses
+from dynocheck.facts.quantity import quantity
 from dynocheck.facts.recipe import Manifest, Recipe
 from dynocheck.facts.storage import PersistentVolumeClaim, PersistentVolumeClaims
 
 _CLAIM = "PersistentVolumeClaim"
-_QUANTITY = re.compile(r"(\d+\.?\d*|\.\d+)([KMGTPE]i|[mkMGTPE]|[eE][-+]?\d{1,2})?", re.ASCII)
-_UNITS = {"": 0, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}
 
 
 def _elsewhere(manifest: Manifest, namespace: str) -> bool:
@@ -140,9 +137,10 @@ def claim_matches(
     claims: PersistentVolumeClaims, classes: StorageClasses, recipes: Recipes
 ) -> Iterator[Finding]:
     """A claim cannot be changed once it is made: the API server refuses to apply one with another class or
-    other access modes, a smaller size, or a bigger one where the class does not allow volumes to grow.
+    other access modes, a smaller size, or a bigger one unless its class allows volumes to grow.
 
-    A claim that names no class leaves the class as it is, unless `kubectl apply` wrote that class.
+    A claim that names no class leaves the class as it is, unless `kubectl apply` wrote that class. What
+    becomes of a claim's weights when it is deleted, the table storage.weights tells.
 
     Fix: declare the claim as it is, or choose another name, or delete the claim and what it holds.
     """
@@ -154,11 +152,12 @@ def claim_matches(
                 continue
             judged = True
             found = next((each for each in classes if each.name == there.storage_class), None)
-            for difference in _differences(manifest, there, found):
+            as_it_is = f"kubectl get pvc {there.name} -n {claims.namespace} -o yaml   # and declare it so"
+            for difference, fix in _differences(manifest, there, found):
                 place = manifest.root.get("metadata", "name") or manifest.root
                 yield fail(
                     f"claim {there.name} cannot be applied: {difference}",
-                    fix=f"kubectl get pvc {there.name} -n {claims.namespace} -o yaml   # and declare it so",
+                    fix=fix or as_it_is,
                     subject=_subject(there, claims),
                     location=Location(manifest.file, place.line, place.column),
                 )
@@ -168,40 +167,40 @@ def claim_matches(
 
 def _differences(
     manifest: Manifest, there: PersistentVolumeClaim, found: StorageClass | None
-) -> Iterator[str]:
+) -> Iterator[tuple[str, str]]:
+    """What would have to change and cannot, with what to do where that is more than to look."""
     named = manifest.root.get("spec", "storageClassName")
     if named is None and there.class_applied:
-        yield f"it names no class, and the one that is there was applied with {there.storage_class!r}"
+        yield f"it names no class, and the one that is there was applied with {there.storage_class!r}", ""
     elif named is not None and there.storage_class is not None and named.text != there.storage_class:
-        yield f"it names class {named.text!r}, and the one that is there has {there.storage_class!r}"
+        yield f"it names class {named.text!r}, and the one that is there has {there.storage_class!r}", ""
     declared = manifest.root.get("spec", "accessModes")
     modes = tuple(str(mode.plain) for mode in declared.sequence) if declared else ()
     if modes and modes != there.access_modes:
-        yield f"it asks for {', '.join(modes)}, and the one that is there has {', '.join(there.access_modes)}"
+        has = ", ".join(there.access_modes)
+        yield f"it asks for {', '.join(modes)}, and the one that is there has {has}", ""
     size = manifest.root.get("spec", "resources", "requests", "storage")
     if size is not None:
         yield from _resized(str(size.plain), there, found)
 
 
-def _resized(size: str, there: PersistentVolumeClaim, found: StorageClass | None) -> Iterator[str]:
-    wanted, has = _bytes(size), _bytes(there.requested)
+def _resized(
+    size: str, there: PersistentVolumeClaim, found: StorageClass | None
+) -> Iterator[tuple[str, str]]:
+    wanted, has = quantity(size), quantity(there.requested)
     if wanted is None or has is None or wanted == has:
         return
     asks = f"it asks for {size}, and the one that is there for {there.requested}"
+    keep = f"declare {there.requested}, or a claim of another name"
     if there.phase != "Bound":
-        yield f"{asks}: a claim that is not bound cannot change"
-    elif wanted < min(has, _bytes(there.capacity) or has):
-        yield f"{asks}: a claim does not shrink"
+        yield f"{asks}: a claim that is not bound cannot change", keep
+    elif wanted < min(has, quantity(there.capacity) or has):
+        yield f"{asks}: a claim does not shrink", keep
+    elif wanted > has and found is None:
+        yield f"{asks}: without a class no claim grows", f"it cannot be expanded: {keep}"
     elif wanted > has and found is not None and not found.allows_expansion:
-        yield f"{asks}: class {found.name} lets no claim grow"
-
-
-def _bytes(quantity: str) -> Decimal | None:
-    """What a quantity such as 100Gi comes to, or None when it is none that is understood."""
-    parts = _QUANTITY.fullmatch(quantity.strip())
-    if parts is None:
-        return None
-    number, unit = Decimal(parts[1]), parts[2] or ""
-    if unit.endswith("i"):
-        return number * Decimal(1024) ** (_UNITS[unit[0].replace("K", "k")] // 3)
-    return number.scaleb(_UNITS[unit] if unit in _UNITS else int(unit[1:]))
+        allow = f"kubectl patch storageclass {found.name} -p '{{\"allowVolumeExpansion\": true}}'"
+        yield (
+            f"{asks}: class {found.name} lets no claim grow",
+            f"it cannot be expanded: {keep}; or, if {found.provisioner} can expand volumes: {allow}",
+        )

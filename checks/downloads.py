@@ -10,8 +10,8 @@ from dynocheck.checks.storage_recipes import home_of
 from dynocheck.engines.given import downloaded
 from dynocheck.facts import Recipes
 from dynocheck.facts.pods import PodTemplate, by_place
+from dynocheck.facts.quantity import quantity
 from dynocheck.facts.recipe import Container, Download, Mount, Recipe, Value
-from dynocheck.scheduling.quantities import quantity
 
 _LASTING = ("claim", "other")  # of the sources of a mount: other are folders of the node, NFS and the like
 _ENDING = ("Job", "CronJob")
@@ -210,12 +210,9 @@ def _is_on(container: Container, name: str) -> bool:
 
 
 def _amount(value: Value | None) -> tuple[Fraction, Value] | None:
-    if value is None:
+    if value is None or (found := quantity(value.data)) is None:
         return None
-    try:
-        return quantity(value.data), value
-    except ValueError:
-        return None
+    return found, value
 
 
 def _text(value: Value, key: str) -> str | None:

@@ -1,172 +1,176 @@
-"""Whether the namespace's quotas and limit ranges let the recipe's pods in."""
+"""Whether the namespace's rules for a single pod let the recipe's pods be made."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.facts import Recipes
-from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota
+from dynocheck.facts.capacity import Limit, NamespaceLimits
 from dynocheck.facts.pods import PodTemplate, templates
-from dynocheck.facts.quantity import quantity
-from dynocheck.facts.recipe import Value
-
-# What a quota on the key makes every container state.
-_DEMANDS = {
-    "cpu": ("requests", "cpu"),
-    "memory": ("requests", "memory"),
-    "requests.cpu": ("requests", "cpu"),
-    "requests.memory": ("requests", "memory"),
-    "limits.cpu": ("limits", "cpu"),
-    "limits.memory": ("limits", "memory"),
-}
-_SIDES = ("requests", "limits")
-
-Resources = dict[str, dict[str, str]]  # quantities by resource, of requests and of limits
+from dynocheck.facts.recipe import Recipe
+from dynocheck.scheduling.graphs import groups, shaped, stored
+from dynocheck.scheduling.limits import (
+    Violation,
+    counts,
+    defaults_of,
+    demanded,
+    undercut,
+    unstated,
+    violations,
+)
+from dynocheck.scheduling.shapes import Spec, container_resources
 
 
-@check("platform.quota", title="The pods of a recipe besides its graphs state what quotas count")
+class _Pod(NamedTuple):
+    """A pod to be, with its spec as it reaches the API server, or why that cannot be read."""
+
+    template: PodTemplate
+    spec: Spec
+    problem: str
+
+    def named(self, container: str | None) -> str:
+        """What to call a container, or None the pod."""
+        owner = self.template.owner
+        return owner if container is None else f"{owner}, container {container or '?'}"
+
+    def place(self, container: str | None = None) -> Location:
+        """Where a container is declared, else the pod."""
+        template = self.template
+        own = template.around if template.of_graph else template.spec
+        main = template.spec.get("mainContainer") if container == "main" else None
+        named = (c for c in template.containers if (name := c.get("name")) and name.text == container)
+        found = main or next(named, own)
+        return Location(template.manifest.file, found.line, found.column)
+
+
+@check("platform.quota", title="The recipe's pods state what quotas count")
 def quota(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
     """A namespace whose quota counts cpu or memory refuses pods of which a container does not state them,
-    unless a LimitRange fills them in. Whether the quota has enough left is another question, and so are the
-    pods of graphs, which the operator completes: capacity.quota-fits looks at both.
+    unless a LimitRange fills them in. Whether the quota has enough left is another question:
+    capacity.quota-fits answers it.
 
     Fix: state requests and limits for cpu and memory in every container, or add a LimitRange with defaults.
     """
-    counted = {
-        _DEMANDS[key]: each
-        for each in limits.quotas
-        if not (each.scopes or each.scope_selector)  # those count only some pods
-        for key in each.hard
-        if key in _DEMANDS
-    }
-    if not counted:
-        raise Skip("no quota of the namespace counts cpu or memory of every pod")
-    pods = [template for template in _pods(recipes) if not template.of_graph]
-    if not pods:
-        raise Skip("no pod besides those of graphs, which capacity.quota-fits looks at")
-    for template in pods:
-        for container in template.containers:
-            states = _filled(_resources(template, container), limits)
-            lacks = {need: each for need, each in counted.items() if need[1] not in states[need[0]]}
-            if lacks:
-                yield _unstated(template, container, lacks)
+    counting = [each for each in limits.quotas if demanded(each)]
+    if not counting:
+        raise Skip("no quota of the namespace counts cpu or memory")
+    defaults = defaults_of(limits)
+    for pod in _pods(limits, recipes):
+        if isinstance(pod, Finding):
+            yield pod
+            continue
+        for each in (each for each in counting if counts(each, pod.spec)):
+            for container, lacks in unstated(each, pod.spec, defaults).items():
+                yield fail(
+                    f"{pod.named(container)}, states no {', '.join(lacks)}, "
+                    f"which quota {each.name} demands of every container",
+                    fix="add it to the container's resources",
+                    subject=Subject("ResourceQuota", each.name, limits.namespace),
+                    location=pod.place(container),
+                )
 
 
-def _unstated(template: PodTemplate, container: Value, lacks: dict[tuple[str, str], Quota]) -> Finding:
-    wants = ", ".join(f"{side}.{resource}" for side, resource in sorted(lacks))
-    return fail(
-        f"{template.owner}, container {_name(container)}, states no {wants}, "
-        "which the quota makes pods state",
-        fix="add it to the container's resources",
-        subject=Subject("ResourceQuota", next(iter(lacks.values())).name),
-        location=Location(template.manifest.file, container.line, container.column),
-    )
-
-
-@check("platform.limit-range", title="The namespace's limit ranges let the recipe's containers be")
+@check("platform.limit-range", title="The namespace's limit ranges let the recipe's pods be")
 def limit_range(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
-    """A LimitRange refuses containers above its maximum or below its minimum, and gives those that state no
-    limit its default: a default below the container's own request makes the pod invalid, and a small default
-    of memory kills an engine that loads a model.
+    """A LimitRange refuses pods and containers above its maximum or below its minimum, and gives containers
+    that state no limit its default: a default below the container's own request makes the pod invalid, and a
+    small default of memory kills an engine that loads a model.
+
+    A pod that is refused is not Pending: there is none, and only the events of its owner say so.
 
     Fix: kubectl edit limitrange NAME -n NAMESPACE
     """
-    entries = _of_containers(limits)
-    if not entries:
-        raise Skip("no LimitRange of the namespace limits containers")
-    for template in _pods(recipes):
-        for container in template.containers:
-            states = _resources(template, container)
-            for entry in entries:
-                where = (entry, template, container)
-                yield from _outside(where, _filled(states, limits))
-                yield from _defaulted(where, states)
+    if not any(limit.type in ("Container", "Pod") for limit in limits.limits):
+        raise Skip("no LimitRange of the namespace limits pods or containers")
+    for pod in _pods(limits, recipes):
+        if isinstance(pod, Finding):
+            yield pod
+        else:
+            yield from _bounded(limits, pod)
 
 
-def _of_containers(limits: NamespaceLimits) -> list[Limit]:
-    return [entry for entry in limits.limits if entry.type == "Container"]
+def _bounded(limits: NamespaceLimits, pod: _Pod) -> Iterator[Finding]:
+    defaults, told = defaults_of(limits), set()
+    for limit in limits.limits:
+        for violation in violations(limit, pod.spec, defaults):
+            told.add((violation.container, violation.resource))
+            yield _refused(limits, limit, pod, violation)
+    for violation in undercut(pod.spec, defaults):
+        if (violation.container, violation.resource) not in told:
+            yield _refused(limits, _giver(limits, violation.resource), pod, violation)
+    if "memory" in defaults["default"]:
+        yield from _starved(limits, _giver(limits, "memory"), pod)
 
 
-_Where = tuple[Limit, PodTemplate, Value]
+def _giver(limits: NamespaceLimits, resource: str) -> Limit:
+    """Whose default limit containers get: the first."""
+    return next(limit for limit in limits.limits if limit.type == "Container" and resource in limit.default)
 
 
-def _outside(where: _Where, states: Resources) -> Iterator[Finding]:
-    for resource, bound in where[0].max.items():
-        for side in ("limits", "requests"):
-            given = states[side].get(resource)
-            if _less(bound, given):
-                yield _finding(where, f"{side}.{resource} {given} is more than the {bound} it allows")
-                break
-    for resource, bound in where[0].min.items():
-        given = states["requests"].get(resource)
-        if _less(given, bound):
-            yield _finding(where, f"requests.{resource} {given} is less than the {bound} it asks for")
-
-
-def _defaulted(where: _Where, states: Resources) -> Iterator[Finding]:
-    for resource, default in where[0].default.items():
-        if resource in states["limits"]:
-            continue
-        given = states["requests"].get(resource)
-        if _less(default, given):
-            yield _finding(
-                where, f"it gets limits.{resource} {default} by default, below its request of {given}"
-            )
-        elif resource == "memory" and given is None and _gpus(states):
-            yield _finding(where, f"its engine gets a memory limit of {default} by default", sure=False)
-
-
-def _finding(where: _Where, what: str, *, sure: bool = True) -> Finding:
-    entry, template, container = where
-    return (fail if sure else warn)(
-        f"{template.owner}, container {_name(container)}: {what}",
-        fix=f"kubectl edit limitrange {entry.range}",
-        subject=Subject("LimitRange", entry.range),
-        location=Location(template.manifest.file, container.line, container.column),
+def _refused(limits: NamespaceLimits, limit: Limit, pod: _Pod, violation: Violation) -> Finding:
+    return fail(
+        f"{pod.named(violation.container)}: {violation.text}",
+        fix=_edit(limits, limit),
+        subject=_subject(limits, limit),
+        location=pod.place(violation.container),
     )
 
 
-def _pods(recipes: Recipes) -> Iterator[PodTemplate]:
-    return (template for recipe in recipes for template in templates(recipe))
+def _starved(limits: NamespaceLimits, limit: Limit, pod: _Pod) -> Iterator[Finding]:
+    """Engines that state no memory."""
+    for container in pod.spec.get("containers") or ():
+        requests, most = container_resources(container)
+        if "memory" not in requests and any(resource.startswith("nvidia.com/") for resource in most):
+            name = container.get("name") or ""
+            yield warn(
+                f"{pod.named(name)}: its engine gets a memory limit of {limit.default['memory']} by default",
+                fix=_edit(limits, limit),
+                subject=_subject(limits, limit),
+                location=pod.place(name),
+            )
 
 
-def _resources(template: PodTemplate, container: Value) -> Resources:
-    """What a container states; one without a request for what it limits requests the limit."""
-    holders = [container.get("resources")]
-    if template.containers and container is template.containers[0]:
-        holders.append(template.around.get("resources"))
-    states: Resources = {
-        side: {
-            "nvidia.com/gpu" if resource == "gpu" else resource: str(amount.data)
-            for holder in holders
-            if holder is not None and (found := holder.get(side)) is not None
-            for resource, amount in found.mapping.items()
-            if isinstance(amount.data, (str, int, float))
-        }
-        for side in _SIDES
+def _edit(limits: NamespaceLimits, limit: Limit) -> str:
+    return f"kubectl edit limitrange {limit.range} -n {limits.namespace}"
+
+
+def _subject(limits: NamespaceLimits, limit: Limit) -> Subject:
+    return Subject("LimitRange", limit.range, limits.namespace)
+
+
+def _pods(limits: NamespaceLimits, recipes: Recipes) -> Iterator[_Pod | Finding]:
+    """The pods of the recipes that go to the namespace of the run, or that they cannot be read.
+
+    :raises Skip: there are none.
+    """
+    found = [
+        pod
+        for recipe in recipes
+        for pod in _of_recipe(recipe, limits.namespace)
+        if pod.template.namespace in (None, limits.namespace)
+    ]
+    if not found:
+        raise Skip(f"no pod of the recipe goes to namespace {limits.namespace}")
+    for pod in found:
+        yield (
+            warn(f"{pod.named(None)}: not judged: {pod.problem}", location=pod.place())
+            if pod.problem
+            else pod
+        )
+
+
+def _of_recipe(recipe: Recipe, namespace: str) -> Iterator[_Pod]:
+    made = {
+        (graph.file, group.line, group.column): group
+        for graph in recipe.graphs
+        for group in groups(recipe, graph, namespace)
     }
-    return {**states, "requests": {**states["limits"], **states["requests"]}}
-
-
-def _filled(states: Resources, limits_of: NamespaceLimits) -> Resources:
-    """The same with what limit ranges would fill in; a stored one has a default wherever it has a maximum."""
-    entries = _of_containers(limits_of)
-    limits = {resource: amount for entry in entries for resource, amount in entry.default.items()}
-    requests = {resource: amount for entry in entries for resource, amount in entry.default_request.items()}
-    return {
-        "limits": {**limits, **states["limits"]},
-        "requests": {**requests, **states["limits"], **states["requests"]},
-    }
-
-
-def _gpus(states: Resources) -> bool:
-    return any(name.startswith("nvidia.com/") for name in states["limits"])
-
-
-def _less(small: str | None, large: str | None) -> bool:
-    one, other = quantity(small or ""), quantity(large or "")
-    return one is not None and other is not None and one < other
-
-
-def _name(container: Value) -> str:
-    name = container.get("name")
-    return (name.text if name else None) or "main"
+    for template in templates(recipe):
+        if not template.of_graph:
+            spec = stored(template.spec.plain)
+            yield _Pod(template, spec, shaped(spec, namespace)[1])
+            continue
+        around = template.around
+        group = made.get((template.manifest.file, around.line, around.column))
+        if group is not None and group.pods:
+            yield _Pod(template, group.spec, "" if group.shape else group.unjudged)

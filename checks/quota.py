@@ -1,4 +1,4 @@
-"""Whether the namespace lets a recipe's pods be made."""
+"""Whether the namespace has room for a recipe's pods."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -9,24 +9,25 @@ from dynocheck.facts import Recipes
 from dynocheck.facts.capacity import NamespaceLimits, Quota, RunningPod, RunningPods
 from dynocheck.facts.recipe import Graph, Recipe
 from dynocheck.scheduling.graphs import Group, groups, namespace_of
-from dynocheck.scheduling.limits import charge, counts, defaults_of, unstated, violations
-from dynocheck.scheduling.quantities import CPU, amount, quantity, shown, total
+from dynocheck.scheduling.limits import charge, counts, defaults_of
+from dynocheck.scheduling.quantities import CPU, amount, exactly, shown, total
 from dynocheck.scheduling.shapes import Defaults
 
 
-@check("capacity.quota-fits", title="The namespace allows all pods of the recipe")
+@check("capacity.quota-fits", title="The namespace's quotas have room for the recipe")
 def quota_fits(recipes: Recipes, limits: NamespaceLimits, running: RunningPods) -> Iterator[Finding]:
-    """A pod over a ResourceQuota or outside a LimitRange is refused when it is made: no pod is Pending, there
-    is none, and only the events of its owner say so.
+    """A pod over a ResourceQuota is refused when it is made: no pod is Pending, there is none, and only the
+    events of its owner say so.
 
-    All pods of a graph are added up, after LimitRanges gave their defaults. A quota on CPU or memory
-    also demands that every container states them. What pods of the same graph use already is not counted
-    twice. Several graphs of a recipe are alternatives. Claims and other objects are not looked at.
+    All pods of a graph are added up, after LimitRanges gave their defaults. What pods of the same graph use
+    already is not counted twice. Several graphs of a recipe are alternatives. Claims and other objects are
+    not looked at. What a quota or a LimitRange makes each pod state is told by platform.quota and
+    platform.limit-range.
 
-    Fix: kubectl describe quota,limits -n NAMESPACE
+    Fix: kubectl describe quota -n NAMESPACE
     """
-    if not limits.quotas and not limits.limits:
-        raise Skip(f"namespace {limits.namespace} has no ResourceQuota and no LimitRange")
+    if not limits.quotas:
+        raise Skip(f"namespace {limits.namespace} has no ResourceQuota")
     yield from of_each_graph(recipes, lambda recipe, graph: _refused(limits, running, recipe, graph))
 
 
@@ -37,7 +38,7 @@ def _refused(
     location = Location(graph.file, graph.line, graph.column)
     if place != limits.namespace:
         yield warn(
-            f"graph {graph.name} goes to namespace {place}, whose limits were not looked at",
+            f"graph {graph.name} goes to namespace {place}, whose quotas were not looked at",
             fix=f"add -n {place}",
             location=location,
         )
@@ -45,8 +46,6 @@ def _refused(
     defaults = defaults_of(limits)
     found = [group for group in groups(recipe, graph, place, defaults) if group.pods]
     judged = [group for group in found if group.shape is not None]
-    for group in judged:
-        yield from _outside(limits, graph, group, defaults)
     own = [pod for pod in running if is_own(pod, graph, place)]
     for quota in limits.quotas:
         counted = [group for group in judged if counts(quota, group.spec)]
@@ -55,31 +54,11 @@ def _refused(
     yield from not_judged(graph, [group for group in found if group.shape is None])
 
 
-def _outside(limits: NamespaceLimits, graph: Graph, group: Group, defaults: Defaults) -> Iterator[Finding]:
-    for limit in limits.limits:
-        for violation in violations(limit, group.spec, defaults):
-            yield fail(
-                f"{group.name}: {violation} (LimitRange {limit.range})",
-                fix=f"kubectl describe limits {limit.range} -n {limits.namespace}",
-                subject=Subject("LimitRange", limit.range, limits.namespace),
-                location=Location(graph.file, group.line, group.column),
-            )
-
-
 def _over(
     quota: Quota, graph: Graph, counted: list[Group], own: list[RunningPod], place: str, defaults: Defaults
 ) -> Iterator[Finding]:
     subject = Subject("ResourceQuota", quota.name, place)
     fix = f"kubectl describe quota {quota.name} -n {place}"
-    for group in counted:
-        for resource, containers in unstated(quota, group.spec, defaults).items():
-            yield fail(
-                f"{group.name}: quota {quota.name} demands {resource} of every container: "
-                f"{', '.join(containers)} states none",
-                fix=f"state {resource} in the recipe, or give the namespace a LimitRange with defaults",
-                subject=subject,
-                location=Location(graph.file, group.line, group.column),
-            )
     needs = total(
         {name: value * group.pods for name, value in charge(group.spec, defaults).items()}
         for group in counted
@@ -96,7 +75,7 @@ def _over(
                 subject=subject,
             )
             continue
-        left = quantity(hard) - quantity(quota.used[resource]) + _own_use(own, resource)
+        left = exactly(hard) - exactly(quota.used[resource]) + _own_use(own, resource)
         if need > left:
             yield fail(
                 f"graph {graph.name} needs {_plain(resource, need)} {resource}, "

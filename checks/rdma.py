@@ -7,7 +7,8 @@ from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.data.rdma import rdma_plugin, rdma_resource
 from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
 from dynocheck.facts.gpu import gpu_nodes
-from dynocheck.facts.rdma import NicPolicies, NicPolicy, amount
+from dynocheck.facts.quantity import devices
+from dynocheck.facts.rdma import NicPolicies, NicPolicy
 from dynocheck.facts.workloads import Workloads
 
 _KINDS = (
@@ -37,8 +38,8 @@ def offered(
     for node in nodes:
         amounts = node.capacity if capacity else node.allocatable
         found[node.name] = {
-            name: amount(quantity) or 0
-            for name, quantity in amounts.items()
+            name: devices(amount) or 0
+            for name, amount in amounts.items()
             if name in named or rdma_resource(name) is not None
         }
         if claimed[node.name]:

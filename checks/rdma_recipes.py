@@ -10,7 +10,8 @@ from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import CustomResourceDefinitions, Node, Nodes, Recipes, ResourceSlices
 from dynocheck.facts.gpu import gpu_nodes
 from dynocheck.facts.placement import Placement, placements
-from dynocheck.facts.rdma import NicPolicies, amount
+from dynocheck.facts.quantity import devices
+from dynocheck.facts.rdma import NicPolicies
 from dynocheck.facts.recipe import Component, Graph, Value
 from dynocheck.facts.workloads import Workloads
 
@@ -109,8 +110,8 @@ def required_by_recipe(
 def _asked(component: Component, policies: NicPolicies) -> dict[str, int]:
     named = {name for policy in policies for name in policy.resources}
     return {
-        name: amount(quantity) or 0
-        for name, quantity in component.resources.items()
+        name: devices(amount) or 0
+        for name, amount in component.resources.items()
         if name in named or rdma_resource(name) is not None
     }
 

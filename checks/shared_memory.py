@@ -1,13 +1,12 @@
 """Whether ranks of an engine in one pod have memory to share."""
 
 from collections.abc import Iterator
-from fractions import Fraction
 
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.engines import engine_of
 from dynocheck.facts import Recipes
+from dynocheck.facts.quantity import quantity
 from dynocheck.facts.recipe import Component, Graph, Manifest, Value
-from dynocheck.scheduling.quantities import quantity
 
 _LEAST = 2**30  # below which Dynamo's own sanity check warns
 _SHM = "/dev/shm"  # noqa: S108
@@ -67,7 +66,7 @@ def _judge(graph: Graph, component: Component, entry: Value) -> Iterator[Finding
     size, place = (own.get("sizeLimit"), own) if own is not None else _told(entry)
     if own is None and place is not None and size is None:
         yield _short(graph, component, place, f"{component.gpus} GPUs share 64 MiB of {_SHM}")
-    elif size is not None and (bytes_ := _bytes(size)) is not None and bytes_ < _LEAST:
+    elif size is not None and (found := quantity(size.data)) is not None and found < _LEAST:
         yield _short(graph, component, size, f"{component.gpus} GPUs share {size.data} of {_SHM}")
 
 
@@ -75,7 +74,7 @@ def _told(entry: Value) -> tuple[Value | None, Value | None]:
     """The size that is set and its place; no size where there is to be no volume, neither for the default."""
     new, old = entry.get("sharedMemorySize"), entry.get("sharedMemory")
     if new is not None:
-        return (None, new) if _bytes(new) == 0 else (new, new)
+        return (None, new) if quantity(new.data) == 0 else (new, new)
     if old is not None:
         off = old.get("disabled")
         return (None, old) if off is not None and off.data is True else (old.get("size"), old.get("size"))
@@ -105,13 +104,6 @@ def _listed(value: Value, key: str) -> list[Value]:
 def _at(value: Value, key: str) -> str | None:
     found = value.get(key)
     return found.text if found is not None else None
-
-
-def _bytes(size: Value) -> Fraction | None:
-    try:
-        return quantity(size.data)
-    except ValueError:
-        return None
 
 
 def _short(graph: Graph, component: Component, place: Value, problem: str, fix: str = "") -> Finding:

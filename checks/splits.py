@@ -8,8 +8,8 @@ from dynocheck.data.flags import dynamo_release, pins
 from dynocheck.engines.sizing import PRODUCT_LABELS, Sized, sized
 from dynocheck.facts import Recipes
 from dynocheck.facts.placement import placements
+from dynocheck.facts.quantity import quantity
 from dynocheck.facts.recipe import Manifest, Value
-from dynocheck.scheduling.quantities import quantity
 
 _LARGEST_NODE = 16  # GPUs, of any node that is made
 # Whose Fp8MoEMethod refuses to load broken blocks; later ones no longer do so there.
@@ -224,7 +224,5 @@ def _devices(amounts: Value | None) -> dict[str, Value]:
 
 
 def _differ(request: Value, limit: Value) -> bool:
-    try:
-        return quantity(request.data) != quantity(limit.data)
-    except ValueError:
-        return False  # the schema says it
+    asked, most = quantity(request.data), quantity(limit.data)
+    return asked != most and None not in (asked, most)  # the schema says what is none

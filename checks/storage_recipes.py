@@ -39,7 +39,7 @@ def read_only(recipes: Recipes) -> Iterator[Finding]:
         for engine in (engine for graph in recipe.graphs for engine in running(graph)):
             home, model = home_of(engine.container), engine.model
             found = engine.container.mount_of(home) if home else None
-            if found is None or model is None or not _is_hub_id(model):
+            if found is None or model is None or not is_hub_id(model):
                 continue
             judged = True
             if found.read_only and fetched and None not in fetched and model not in fetched:
@@ -53,7 +53,8 @@ def read_only(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("nothing is downloaded to a claim")
 
 
-def _is_hub_id(model: str) -> bool:
+def is_hub_id(model: str) -> bool:
+    """Whether an engine would take this for a model of the hub."""
     return model.count("/") == 1 and not model.startswith(("/", ".", "~"))
 
 
@@ -91,7 +92,7 @@ def _located(recipe: Recipe, engine: Running, model: str) -> Iterator[Finding]:
     if model.startswith("/"):
         named = engine.given.get(*engine.engine.model_flags) or engine.launch
         yield from _on_path(recipe, engine, model, Location(engine.graph.file, named.line, named.column))
-    elif _is_hub_id(model):
+    elif is_hub_id(model):
         said = engine.container.variable("HF_HUB_CACHE") or engine.container.variable("HF_HOME")
         place = said or engine.launch
         yield from _in_cache(recipe, engine, model, Location(engine.graph.file, place.line, place.column))

@@ -3,6 +3,7 @@
 The names below are all that a check of your own needs, besides the facts it reads (`dynocheck.facts`).
 """
 
+from dynocheck.declaring import chart, check, probe, table
 from dynocheck.facts import Unavailable
 from dynocheck.outcomes import (
     Finding,
@@ -17,7 +18,6 @@ from dynocheck.outcomes import (
     unknown,
     warn,
 )
-from dynocheck.registry import chart, check, probe, table
 
 __version__ = "0.1.0"
 

@@ -222,7 +222,11 @@ def explain(id: str, **given: Any) -> int:  # noqa: A002
 @_choosing
 @_reaching
 def snapshot(file: str, recipes: tuple[str, ...], **given: Any) -> int:
-    """Record what can be seen of a cluster, to FILE or standard output, for --snapshot."""
+    """Record what can be seen of a cluster, to FILE or standard output, for --snapshot.
+
+    Without --recipe it holds what any recipe may be judged by later: among other things the name, labels,
+    node and requests of every pod that runs in the cluster. It holds no value of a secret.
+    """
     from dynocheck.commands import snapshot
 
     return snapshot.run(_choices(**given), file, recipes)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Any
 
@@ -58,6 +59,8 @@ def sized(size: str) -> Object:
         ({}, "Bound", sized("200Gi"), True),
         ({"storageClassName": "grows"}, "Bound", {"storageClassName": "grows", **sized("200Gi")}, False),
         ({"storageClassName": "grows"}, "Bound", {"storageClassName": "grows", **sized("50Gi")}, True),
+        ({"storageClassName": ""}, "Bound", {"storageClassName": "", **sized("200Gi")}, True),
+        ({"storageClassName": "gone"}, "Bound", {"storageClassName": "gone", **sized("200Gi")}, True),
         ({}, "Pending", {}, False),
         ({}, "Pending", sized("200Gi"), True),
         ({}, "Pending", sized("50Gi"), True),
@@ -84,3 +87,21 @@ def test_what_is_said_to_be_refused_is_refused(
     tried = cluster.kubectl("apply", "-f", str(tmp_path / "recipe"))
     assert (tried.returncode != 0) is refused, tried.stderr
     assert said == (["fail"] if refused else []), tried.stderr
+
+
+def test_a_claim_grows_once_its_class_is_patched_as_the_fix_says(
+    cluster: ControlPlane, tmp_path: Path
+) -> None:
+    cluster.apply(clusters.storage_class())
+    cluster.apply(manifest())
+    status = {"phase": "Bound", "capacity": {"storage": "100Gi"}}
+    cluster.patch_status({**storage.claim("cache"), "status": status})
+    recipe = recipes(tmp_path, claim=yaml.safe_dump(manifest(**sized("200Gi"))))
+    seen = reach(cluster)
+    (finding,) = found(checks.claim_matches, claims(seen), storage_classes(seen), recipe)
+    assert finding.fix is not None
+    assert finding.fix.startswith("it cannot be expanded: declare 100Gi, or a claim of another name; or,")
+    command = shlex.split(finding.fix.partition("can expand volumes: ")[2])
+    patched = cluster.kubectl(*command[1:])
+    assert patched.returncode == 0, patched.stderr
+    assert found(checks.claim_matches, claims(seen), storage_classes(seen), recipe) == []

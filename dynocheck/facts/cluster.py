@@ -87,10 +87,12 @@ class Taint(msgspec.Struct, frozen=True):
 
 
 def _gpus(amounts: dict[str, str]) -> dict[str, int]:
+    from dynocheck.facts.quantity import devices  # fractions are read only here
+
     return {
-        name: int(amount)
+        name: count
         for name, amount in amounts.items()
-        if name.startswith(("nvidia.com/gpu", "nvidia.com/mig-")) and amount.isdecimal()
+        if name.startswith(("nvidia.com/gpu", "nvidia.com/mig-")) and (count := devices(amount)) is not None
     }
 
 

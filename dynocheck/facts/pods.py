@@ -32,6 +32,11 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
     of_graph: bool = False
 
     @property
+    def namespace(self) -> str | None:
+        """The namespace that its manifest names."""
+        return _text(self.manifest.root, "metadata", "namespace") or None
+
+    @property
     def containers(self) -> list[Value]:
         """Every container, the one that v1alpha1 keeps apart first."""
         main = self.spec.get("mainContainer")
@@ -130,7 +135,7 @@ def _reference(
     optional = source.get("optional")
     yield SecretReference(
         name=name.text,
-        namespace=_text(template.manifest.root, "metadata", "namespace") or None,
+        namespace=template.namespace,
         key=_text(source, "key") or None,
         optional=optional is not None and optional.data is True,
         pull=pull,

@@ -5,18 +5,6 @@ import msgspec
 from dynocheck.facts.base import Many
 from dynocheck.facts.cluster import ClusterFact
 
-_FACTORS = {"": 1, "k": 10**3, "M": 10**6, "Ki": 2**10, "Mi": 2**20}
-
-
-def amount(quantity: str) -> int | None:
-    """How many devices a quantity says, or None when it says no whole number.
-
-    The API server writes 1000 as `1k`, which shared device plugins do offer.
-    """
-    number = quantity.rstrip("kKMi")
-    factor = _FACTORS.get(quantity[len(number) :])
-    return int(number) * factor if number.isdecimal() and factor is not None else None
-
 
 class AppliedState(msgspec.Struct, frozen=True):
     """How far the Network Operator is with one component: ready, notReady, ignore or error."""

@@ -1,17 +1,49 @@
-"""Facts about recipe folders: their files as YAML values with positions, and the graphs those describe.
+"""Facts about recipe folders: the graphs that they describe, and what belongs to those.
 
-Lines and columns count from 1 everywhere.
+Their files are `dynocheck.facts.documents`, and what runs in them `dynocheck.facts.containers`: the names of
+both are here too. Lines and columns count from 1 everywhere.
 """
 
-import enum
-import posixpath
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
 from dynocheck.facts.base import Fact, Many
+from dynocheck.facts.containers import ConfigFile, Container, EnvVar, Launch, Mount, Word
+from dynocheck.facts.documents import Manifest, Problem, Role, SourceFile, Value
 from dynocheck.facts.ignores import Ignore
+
+__all__ = [
+    "Benchmark",
+    "Claim",
+    "Component",
+    "ConfigFile",
+    "Container",
+    "Download",
+    "EnvVar",
+    "Graph",
+    "Hollow",
+    "IgnoreUse",
+    "IgnoreUses",
+    "Launch",
+    "Manifest",
+    "Mention",
+    "ModelConfig",
+    "Mount",
+    "Page",
+    "Problem",
+    "Recipe",
+    "RecipeFact",
+    "RecipePaths",
+    "Recipes",
+    "Role",
+    "Row",
+    "SourceFile",
+    "Unread",
+    "Value",
+    "Word",
+]
 
 
 class RecipeFact(Fact, frozen=True):
@@ -22,217 +54,6 @@ class RecipePaths(NamedTuple):
     """The paths to recipes that the user named: what the probe of recipes looks at."""
 
     items: tuple[str, ...]
-
-
-class Value(msgspec.Struct, frozen=True, array_like=True):
-    """A YAML value and where it stands: its own place, or its key's when it is a block below the key."""
-
-    data: bool | int | float | str | list["Value"] | dict[str, "Value"] | None
-    line: int
-    column: int
-
-    @property
-    def mapping(self) -> dict[str, "Value"]:
-        """Its entries, explicit nulls left out as the API server prunes them; empty when it is no mapping."""
-        if not isinstance(self.data, dict):
-            return {}
-        return {key: value for key, value in self.data.items() if value.data is not None}
-
-    @property
-    def sequence(self) -> list["Value"]:
-        """Its elements, or none when it is no sequence."""
-        return self.data if isinstance(self.data, list) else []
-
-    @property
-    def text(self) -> str | None:
-        """Its string, or None when it is something else."""
-        return self.data if isinstance(self.data, str) else None
-
-    @property
-    def plain(self) -> Any:
-        """The same data without positions."""
-        if isinstance(self.data, dict):
-            return {key: value.plain for key, value in self.data.items()}
-        if isinstance(self.data, list):
-            return [value.plain for value in self.data]
-        return self.data
-
-    def every(self, key: str) -> Iterator["Value"]:
-        """Each value that stands under this key, at any depth."""
-        pending = [self]
-        while pending:
-            for name, value in pending.pop()._entries():
-                if name == key:
-                    yield value
-                pending.append(value)
-
-    def _entries(self) -> Iterable[tuple[str, "Value"]]:
-        return self.mapping.items() or (("", element) for element in self.sequence)
-
-    def get(self, *path: str) -> "Value | None":
-        """The value under these keys, or None where one is missing, null or no mapping."""
-        value = self
-        for key in path:
-            found = value.data.get(key) if isinstance(value.data, dict) else None
-            if found is None or found.data is None:
-                return None
-            value = found
-        return value
-
-
-class Problem(msgspec.Struct, frozen=True):
-    """What is wrong with a file as YAML. A `fatal` one means that what follows it was not read."""
-
-    message: str
-    line: int | None = None
-    column: int | None = None
-    fatal: bool = True
-
-
-class Manifest(msgspec.Struct, frozen=True):
-    """One YAML document that has the shape of an object: its file and its root."""
-
-    file: str
-    root: Value
-
-    @property
-    def kind(self) -> str:
-        return self._string("kind")
-
-    @property
-    def api_version(self) -> str:
-        return self._string("apiVersion")
-
-    @property
-    def group(self) -> str:
-        """The API group, empty for the core group."""
-        return self.api_version.rpartition("/")[0]
-
-    @property
-    def name(self) -> str:
-        return self._string("metadata", "name")
-
-    def _string(self, *path: str) -> str:
-        value = self.root.get(*path)
-        return (value.text if value else None) or ""
-
-
-class Role(enum.StrEnum):
-    """What a file is read for."""
-
-    MANIFEST = "manifest"  # applied as it stands
-    KUSTOMIZE = "kustomize"  # an input of kustomize: rendered, never applied as it stands
-    CONTEXT = "context"  # part of the model around what the user named: understood, not judged
-
-
-class SourceFile(msgspec.Struct, frozen=True):
-    """A file of a recipe: its path as the user would write it, its documents, and what is wrong with it."""
-
-    path: str
-    documents: tuple[Value, ...] = ()
-    problems: tuple[Problem, ...] = ()
-    role: Role = Role.MANIFEST
-
-    @property
-    def folder(self) -> str:
-        return self.path.rpartition("/")[0]
-
-    @property
-    def manifests(self) -> Iterator[Manifest]:
-        """Its objects; those of a List each by itself, as kubectl takes them."""
-        for root in self.documents:
-            items = root.get("items") if Manifest(self.path, root).kind == "List" else None
-            for value in items.sequence if items is not None else [root]:
-                if isinstance(value.data, dict):
-                    yield Manifest(self.path, value)
-
-
-class Word(msgspec.Struct, frozen=True):
-    """A word of a command line; `text` is None when only the running container could know it."""
-
-    text: str | None
-    line: int
-    column: int
-
-
-class Launch(msgspec.Struct, frozen=True):
-    """A Python module started by a container, such as `dynamo.vllm`, with the words that follow it.
-
-    `env` are the variables that the script around it sets for it, over those of its container.
-    """
-
-    module: str
-    words: tuple[Word, ...]
-    line: int
-    column: int
-    env: tuple["EnvVar", ...] = ()
-
-
-class EnvVar(msgspec.Struct, frozen=True):
-    """An environment variable; `value` is None when it comes from a Secret, a field or outside the recipe."""
-
-    name: str
-    value: str | None
-    line: int
-    column: int
-
-
-class Mount(msgspec.Struct, frozen=True):
-    """A volume in a container: `source` is claim, configmap, secret, empty or other.
-
-    `sub_path` is the folder of the volume that is mounted, empty for the whole.
-    """
-
-    path: str
-    source: str
-    name: str
-    line: int
-    column: int
-    sub_path: str = ""
-    read_only: bool = False
-
-
-class ConfigFile(msgspec.Struct, frozen=True):
-    """A file that a ConfigMap of the recipe puts into a container: its path there and what it says as YAML.
-
-    The positions in `root` are those in the recipe's own `file`.
-    """
-
-    path: str
-    file: str
-    root: Value | None
-
-
-class Container(msgspec.Struct, frozen=True):
-    """A container of a pod. `image_line` and `image_column` are its own where it names no image."""
-
-    name: str
-    image: str | None
-    env: tuple[EnvVar, ...]
-    mounts: tuple[Mount, ...]
-    launches: tuple[Launch, ...]
-    files: tuple[ConfigFile, ...]
-    line: int
-    column: int
-    image_line: int = 1
-    image_column: int = 1
-
-    def variable(self, name: str) -> EnvVar | None:
-        return next((var for var in self.env if var.name == name), None)
-
-    def mount_of(self, path: str) -> Mount | None:
-        """The volume that an absolute path lies on, or None when it lies in the image."""
-        path = posixpath.normpath(path)
-        above = [m for m in self.mounts if m.path and f"{path}/".startswith(f"{m.path.rstrip('/')}/")]
-        return max(above, key=lambda m: len(m.path.rstrip("/")), default=None)
-
-    def on_claim(self, path: str) -> str | None:
-        """A path relative to the claim it lies on, as `claim:path`; None when it is on none."""
-        mount = self.mount_of(path)
-        if mount is None or mount.source != "claim":
-            return None
-        inside = posixpath.join(mount.sub_path, posixpath.relpath(posixpath.normpath(path), mount.path))
-        return f"{mount.name}:{posixpath.normpath(inside)}"
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):

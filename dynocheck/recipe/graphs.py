@@ -11,7 +11,8 @@ import msgspec
 
 from dynocheck.facts.load_limits import ANNOTATION
 from dynocheck.facts.recipe import Claim, Component, Graph, Manifest, Mount, Value, Word
-from dynocheck.recipe.pods import NOTHING, Defaults, Reader, items, text, volumes
+from dynocheck.recipe.pods import NOTHING, Defaults, Reader
+from dynocheck.recipe.volumes import items, text, volumes
 
 # What the operator has the main container of a component run.
 _FRONTEND = Defaults(("python3",), ("-m", "dynamo.frontend"))

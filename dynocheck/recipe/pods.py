@@ -1,4 +1,4 @@
-"""The containers of a pod: what they run, with which variables, and what is mounted where."""
+"""The containers of a pod: what they run, with which variables, and with which files."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
@@ -17,6 +17,7 @@ from dynocheck.facts.recipe import (
 from dynocheck.recipe import references
 from dynocheck.recipe.documents import is_literal, read_within
 from dynocheck.recipe.shell import MAX_SCRIPT, Token, processes
+from dynocheck.recipe.volumes import Volume, files_of, items, mounted, path_in, text
 
 NOTHING = Value(None, 1, 1)
 
@@ -26,12 +27,6 @@ _SEARCH_LINES = 200
 _MAX_LAUNCHES = 100  # of one container
 _MAX_SCRIPTS = 256 * 1024  # characters of commands and args that are read of one file
 _MAX_VALUES = 1024 * 1024  # characters of the variables of one file, once their references are replaced
-_SOURCES = {
-    "persistentVolumeClaim": ("claim", "claimName"),
-    "configMap": ("configmap", "name"),
-    "secret": ("secret", "secretName"),
-    "emptyDir": ("empty", ""),
-}
 
 
 class Defaults(NamedTuple):
@@ -39,18 +34,6 @@ class Defaults(NamedTuple):
 
     command: tuple[str, ...] = ()
     args: tuple[str, ...] = ()
-
-
-class Volume(NamedTuple):
-    """A volume of a pod: as a mount that has no path yet, and as it is written."""
-
-    mount: Mount
-    source: Value
-
-    @property
-    def read_only(self) -> Value | None:
-        """Whether a claim is mounted to be read only, wherever it is."""
-        return self.source.get("persistentVolumeClaim", "readOnly")
 
 
 class Reader:
@@ -97,7 +80,7 @@ class Reader:
             name=text(source, "name") or name,
             image=text(source, "image") or None,
             env=tuple(env.values()),
-            mounts=(*mounts, *(mount for mount, _ in _mounts(source, volumes))),
+            mounts=(*mounts, *(mount for mount, _ in mounted(source, volumes))),
             launches=tuple(self._launches(source, env, defaults or Defaults())),
             files=tuple(self._files(source, volumes)),
             line=source.line,
@@ -225,7 +208,7 @@ class Reader:
         return data.mapping if data else {}
 
     def _files(self, container: Value, volumes: Mapping[str, Volume]) -> Iterator[ConfigFile]:
-        for mount, entry in _mounts(container, volumes):
+        for mount, entry in mounted(container, volumes):
             volume = volumes[text(entry, "name")].source
             projected = [source.get("configMap") for source in items(volume, "projected", "sources")]
             for source in [volume.get("configMap"), *projected]:
@@ -233,8 +216,8 @@ class Reader:
                 if source is None or name not in self._config_maps or entry.get("subPathExpr") is not None:
                     continue
                 file = self._config_maps[name].file
-                for path, value in _files_of(source, self._data(name)):
-                    placed = _placed(path, mount.path, mount.sub_path)
+                for path, value in files_of(source, self._data(name)):
+                    placed = path_in(path, mount.path, mount.sub_path)
                     if placed is not None:
                         yield ConfigFile(placed, file, read_within(value, self._lines.get(file, ())))
 
@@ -261,62 +244,6 @@ class Reader:
             if found >= 0:
                 return (number, found + 1), (number, found + 1 + len(fragment))
         return (line, column), cursor
-
-
-def text(value: Value, *path: str) -> str:
-    """The string at this path, or an empty one."""
-    found = value.get(*path)
-    return (found.text if found else None) or ""
-
-
-def items(value: Value, *path: str) -> list[Value]:
-    """The objects and strings of the list at this path, or none."""
-    found = value.get(*path)
-    return [item for item in found.sequence if isinstance(item.data, (dict, str))] if found else []
-
-
-def volumes(pod: Value) -> dict[str, Volume]:
-    """The volumes of a pod by name."""
-    return {text(volume, "name"): Volume(_volume(volume), volume) for volume in items(pod, "volumes")}
-
-
-def _volume(volume: Value) -> Mount:
-    for kind, (source, key) in _SOURCES.items():
-        found = volume.get(kind)
-        if found is not None:
-            place = (found.get(key) if key else None) or found
-            return Mount("", source, place.text or "", place.line, place.column)
-    return Mount("", "other", "", volume.line, volume.column)
-
-
-def _mounts(container: Value, volumes: Mapping[str, Volume]) -> Iterator[tuple[Mount, Value]]:
-    for entry in items(container, "volumeMounts"):
-        volume = volumes.get(text(entry, "name"))
-        if volume is not None:
-            path = entry.get("mountPath") or entry
-            sub_path = text(entry, "subPath").strip("/")
-            source, name = volume.mount.source, volume.mount.name
-            fixed = any(v is not None and v.data is True for v in (entry.get("readOnly"), volume.read_only))
-            yield Mount(path.text or "", source, name, path.line, path.column, sub_path, fixed), entry
-
-
-def _files_of(config_map: Value, data: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
-    """The files of a volume that is a ConfigMap: its keys, or the paths that it gives some of them."""
-    chosen = config_map.get("items")
-    if chosen is None:
-        yield from data.items()
-        return
-    for item in items(config_map, "items"):
-        if text(item, "key") in data:
-            yield text(item, "path"), data[text(item, "key")]
-
-
-def _placed(path: str, mount_path: str, sub_path: str) -> str | None:
-    """Where a file of a volume is in the container, or None when the mount leaves it out."""
-    mount_path = mount_path.rstrip("/")
-    if not sub_path or path == sub_path:
-        return mount_path if path == sub_path else f"{mount_path}/{path}"
-    return f"{mount_path}/{path.removeprefix(sub_path + '/')}" if path.startswith(sub_path + "/") else None
 
 
 def _elements(source: Value, key: str) -> list[Value]:

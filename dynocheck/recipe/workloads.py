@@ -5,7 +5,8 @@ from collections.abc import Iterator
 
 from dynocheck.facts.recipe import Benchmark, Claim, Container, Download, Manifest, Value
 from dynocheck.recipe.fetching import Fetched, by_command, by_library
-from dynocheck.recipe.pods import Reader, items, volumes
+from dynocheck.recipe.pods import Reader
+from dynocheck.recipe.volumes import items, volumes
 
 _POD_PATHS = {
     "Pod": ("spec",),

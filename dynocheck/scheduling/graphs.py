@@ -5,17 +5,20 @@ own. A v1alpha1 component's `resources` win over those of its main container, ke
 """
 
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from typing import Any
 
 import msgspec
 
 from dynocheck.facts.recipe import Component, Graph, Manifest, Recipe, Value
-from dynocheck.scheduling.shapes import Defaults, Shape, needs_namespace_labels, shape
+from dynocheck.scheduling.selectors import Labels
+from dynocheck.scheduling.shapes import Defaults, Shape, Spec, needs_namespace_labels, shape
 
 GPU = "nvidia.com/gpu"
 GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
 _WORKERS = {"worker", "prefill", "decode"}
 _NOTHING = Value(None, 1, 1)
+_UNFIT = "its manifest does not fit the schema"  # whose checks say where
 
 
 class Group(msgspec.Struct, frozen=True):
@@ -77,20 +80,12 @@ def _source(manifest: Manifest, component: Component) -> Value:
 def _group(
     graph: Graph, component: Component, source: Value, namespace: str, defaults: Defaults | None
 ) -> Group:
-    plain = _pruned(source.plain) or {}
-    if graph.api_version.endswith("/v1alpha1"):
-        spec, metadata = _service_pod(plain), plain.get("extraPodMetadata") or {}
-        stated = {**(plain.get("labels") or {}), **(metadata.get("labels") or {})}
-    else:
-        template = plain.get("podTemplate") or {}
-        spec, stated = template.get("spec") or {}, (template.get("metadata") or {}).get("labels") or {}
-    labels = {**_labels(graph, component, plain, namespace), **stated}
-    unjudged, found = _claims(spec, plain), None
-    try:
-        found = shape(spec, namespace, labels, defaults)
-    except (ValueError, TypeError, AttributeError) as error:
-        # The schema's checks say what is wrong with the manifest.
-        unjudged = str(error) if isinstance(error, ValueError) else "its manifest does not fit the schema"
+    spec: Spec = {}
+    found, unjudged = None, _UNFIT
+    with suppress(TypeError, AttributeError, ValueError):
+        spec, labels, claims = _pod(graph, component, stored(source.plain) or {}, namespace)
+        found, problem = shaped(spec, namespace, labels, defaults)
+        unjudged = problem or claims
     if found and needs_namespace_labels((*found.affinity, *found.anti_affinity)):
         found, unjudged = None, "its pod affinity selects namespaces by labels, which are not looked at"
     return Group(
@@ -102,8 +97,33 @@ def _group(
         column=component.column,
         spec=spec,
         unjudged=unjudged,
-        priority_class=spec.get("priorityClassName") or "",
+        priority_class=spec.get("priorityClassName") or "" if found else "",
     )
+
+
+def _pod(
+    graph: Graph, component: Component, plain: Mapping[str, Any], namespace: str
+) -> tuple[Spec, Labels, str]:
+    """The spec and the labels of a component's pods, and what claims of devices leave unjudged."""
+    if graph.api_version.endswith("/v1alpha1"):
+        spec, metadata = _service_pod(plain), plain.get("extraPodMetadata") or {}
+        stated = {**(plain.get("labels") or {}), **(metadata.get("labels") or {})}
+    else:
+        template = plain.get("podTemplate") or {}
+        spec, stated = template.get("spec") or {}, (template.get("metadata") or {}).get("labels") or {}
+    return spec, {**_labels(graph, component, plain, namespace), **stated}, _claims(spec, plain)
+
+
+def shaped(
+    spec: Spec, namespace: str, labels: Labels | None = None, defaults: Defaults | None = None
+) -> tuple[Shape | None, str]:
+    """The shape of a pod as a manifest writes it, or why it has none."""
+    try:
+        return shape(spec, namespace, labels, defaults), ""
+    except ValueError as error:
+        return None, str(error)
+    except (TypeError, AttributeError):
+        return None, _UNFIT
 
 
 def _service_pod(service: Mapping[str, Any]) -> dict[str, Any]:
@@ -154,8 +174,8 @@ def _labels(graph: Graph, component: Component, plain: Mapping[str, Any], namesp
     return labels
 
 
-def _pruned(data: Any) -> Any:
+def stored(data: Any) -> Any:
     """Without explicit nulls, as the API server stores it."""
     if isinstance(data, dict):
-        return {key: _pruned(value) for key, value in data.items() if value is not None}
-    return [_pruned(value) for value in data] if isinstance(data, list) else data
+        return {key: stored(value) for key, value in data.items() if value is not None}
+    return [stored(value) for value in data] if isinstance(data, list) else data

@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
+from typing import NamedTuple
 
 from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota
-from dynocheck.scheduling.quantities import CPU, MEMORY, STORAGE, quantity
+from dynocheck.scheduling.quantities import CPU, MEMORY, STORAGE, amount, exactly, shown
 from dynocheck.scheduling.shapes import (
     Defaults,
     Quantities,
@@ -25,7 +26,7 @@ def defaults_of(limits: NamespaceLimits) -> dict[str, dict[str, Fraction]]:
         if limit.type == "Container":
             for name, values in (("default", limit.default), ("defaultRequest", limit.default_request)):
                 for resource, value in values.items():
-                    found[name].setdefault(resource, quantity(value))
+                    found[name].setdefault(resource, exactly(value))
     return found
 
 
@@ -84,8 +85,7 @@ def _of_class(scope: Mapping[str, object], name: str) -> bool:
 
 
 def _best_effort(spec: Spec) -> bool:
-    containers = (*(spec.get("containers") or ()), *(spec.get("initContainers") or ()))
-    resources = [container_resources(container) for container in containers]
+    resources = [container_resources(container) for container in _containers(spec)]
     return not any(
         value for pair in resources for side in pair for r, value in side.items() if r in _BOTH[:2]
     )
@@ -103,42 +103,82 @@ def _looks_abroad(spec: Spec) -> bool:
     return False
 
 
+def demanded(quota: Quota) -> set[str]:
+    """The keys of a quota that it makes every container state."""
+    return _COMPUTE & quota.hard.keys()
+
+
 def unstated(quota: Quota, spec: Spec, defaults: Defaults | None) -> dict[str, list[str]]:
-    """The containers that do not state what a quota demands of each: CPU and memory, where it counts them."""
-    missing: dict[str, list[str]] = {}
-    if (spec.get("resources") or {}).get("requests") or (spec.get("resources") or {}).get("limits"):
-        return missing
-    for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
+    """What a quota demands and a container does not state, by the names of the containers."""
+    whole = spec.get("resources") or {}
+    if whole.get("requests") or whole.get("limits"):
+        return {}
+    missing = {}
+    for container in _containers(spec):
         stated = _charged(*container_resources(container, defaults))
-        for resource in sorted(_COMPUTE & quota.hard.keys() - stated.keys()):
-            missing.setdefault(resource, []).append(container.get("name") or "?")
-    return missing
+        missing[_name(container)] = sorted(demanded(quota) - stated.keys())
+    return {name: keys for name, keys in missing.items() if keys}
 
 
-def violations(limit: Limit, spec: Spec, defaults: Defaults | None) -> Iterator[str]:
+class Violation(NamedTuple):
+    """What a LimitRange forbids of a pod: which container, None for the pod as a whole, of which resource."""
+
+    container: str | None
+    resource: str
+    text: str
+
+
+def violations(limit: Limit, spec: Spec, defaults: Defaults | None) -> Iterator[Violation]:
     """What a LimitRange forbids of such a pod."""
     if limit.type == "Container":
-        for container in (*(spec.get("containers") or ()), *(spec.get("initContainers") or ())):
-            requests, limits = container_resources(container, defaults)
-            yield from _outside(limit, f"container {container.get('name') or '?'}", requests, limits)
+        for container in _containers(spec):
+            resources = container_resources(container, defaults)
+            for resource, text in _outside(limit, *resources):
+                yield Violation(_name(container), resource, text)
     elif limit.type == "Pod":
-        yield from _outside(limit, "a pod", pod_requests(spec, defaults=defaults), pod_limits(spec, defaults))
+        whole = pod_requests(spec, defaults=defaults), pod_limits(spec, defaults)
+        for resource, text in _outside(limit, *whole):
+            yield Violation(None, resource, text)
+
+
+def undercut(spec: Spec, defaults: Defaults) -> Iterator[Violation]:
+    """The containers that are given a limit below their own request, which no pod may have."""
+    for container in _containers(spec):
+        requests, limits = container_resources(container)
+        for resource, given in defaults["default"].items():
+            if resource not in limits and (asked := requests.get(resource)) is not None and given < asked:
+                text = f"is given a limit of {_shown(resource, given)} {resource}, below its request of"
+                yield Violation(_name(container), resource, f"{text} {_shown(resource, asked)}")
+
+
+def _containers(spec: Spec) -> Iterator[Spec]:
+    yield from spec.get("containers") or ()
+    yield from spec.get("initContainers") or ()
+
+
+def _name(container: Spec) -> str:
+    name = container.get("name")
+    return name if isinstance(name, str) else ""
 
 
 def _outside(
-    limit: Limit, what: str, requests: Mapping[str, Fraction], limits: Mapping[str, Fraction]
-) -> Iterator[str]:
+    limit: Limit, requests: Mapping[str, Fraction], limits: Mapping[str, Fraction]
+) -> Iterator[tuple[str, str]]:
     for resource, bound in limit.min.items():
         if resource not in requests:
-            yield f"{what} states no {resource}, of which at least {bound} is demanded"
-        elif min(requests[resource], limits.get(resource, requests[resource])) < quantity(bound):
-            yield f"{what} has less {resource} than the minimum {bound}"
+            yield resource, f"states no {resource}, of which at least {bound} is demanded"
+        elif (least := min(requests[resource], limits.get(resource, requests[resource]))) < exactly(bound):
+            yield resource, f"has {_shown(resource, least)} {resource}, less than the minimum {bound}"
     for resource, bound in limit.max.items():
         if resource not in limits:
-            yield f"{what} states no limit of {resource}, of which at most {bound} is allowed"
-        elif max(limits[resource], requests.get(resource, limits[resource])) > quantity(bound):
-            yield f"{what} has more {resource} than the maximum {bound}"
+            yield resource, f"states no limit of {resource}, of which at most {bound} is allowed"
+        elif (most := max(limits[resource], requests.get(resource, limits[resource]))) > exactly(bound):
+            yield resource, f"has {_shown(resource, most)} {resource}, more than the maximum {bound}"
     for resource, bound in limit.ratio.items():
-        request, most = requests.get(resource), limits.get(resource)
-        if not request or not most or most / request > quantity(bound):
-            yield f"{what} has a limit of {resource} over {bound} times its request, or lacks either"
+        request, limited = requests.get(resource), limits.get(resource)
+        if not request or not limited or limited / request > exactly(bound):
+            yield resource, f"has a limit of {resource} over {bound} times its request, or lacks either"
+
+
+def _shown(resource: str, value: Fraction) -> str:
+    return shown(resource, amount(resource, value))

@@ -1,10 +1,10 @@
-"""Kubernetes quantities, exactly: `100m`, `1.5Gi`, `2e3`. Amounts are whole, as the scheduler counts."""
+"""Resources as the scheduler counts them: added up exactly, and compared as whole amounts."""
 
-import re
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
-from functools import lru_cache
 from math import ceil
+
+from dynocheck.facts.quantity import quantity
 
 Amounts = dict[str, int]
 
@@ -13,38 +13,18 @@ MEMORY = "memory"
 STORAGE = "ephemeral-storage"
 PODS = "pods"
 
-_BINARY: dict[str, int | Fraction] = {f"{letter}i": 1024**power for power, letter in enumerate("KMGTPE", 1)}
-_DECIMAL: dict[str, int | Fraction] = {
-    "n": Fraction(1, 10**9),
-    "u": Fraction(1, 10**6),
-    "m": Fraction(1, 1000),
-    "": 1,
-}
-_LARGE: dict[str, int | Fraction] = {letter: 1000**power for power, letter in enumerate("kMGTPE", 1)}
-_SCALES = {**_BINARY, **_DECIMAL, **_LARGE}
-_FORM = re.compile(r"([+-]?)(\d+\.?\d*|\.\d+)([KMGTPE]i|[numkMGTPE]|[eE][+-]?\d{1,3}|)", re.ASCII)
-_NANO = 10**9
+_BINARY = tuple((f"{letter}i", 1024**power) for power, letter in enumerate("KMGTPE", 1))
 
 
-def quantity(text: object) -> Fraction:
-    """The number that a quantity means; what is finer than a billionth is rounded up, as Kubernetes does.
+def exactly(written: object) -> Fraction:
+    """The number that a quantity means.
 
     :raises ValueError: it is none.
     """
-    if isinstance(text, bool) or not isinstance(text, (str, int, float)):
-        raise ValueError(f"{text!r} is no quantity")
-    return _parsed(str(text))
-
-
-@lru_cache(maxsize=4096)
-def _parsed(text: str) -> Fraction:
-    found = _FORM.fullmatch(text)
-    if found is None:
-        raise ValueError(f"{text!r} is no quantity")
-    sign, digits, suffix = found.groups()
-    scale = _SCALES[suffix] if suffix in _SCALES else Fraction(10) ** int(suffix[1:])
-    value = Fraction(ceil(Fraction(digits.rstrip(".")) * scale * _NANO), _NANO)
-    return -value if sign == "-" else value
+    value = quantity(written)
+    if value is None:
+        raise ValueError(f"{written!r} is no quantity")
+    return value
 
 
 def amount(resource: str, value: Fraction) -> int:
@@ -57,7 +37,7 @@ def amounts(values: Mapping[str, object]) -> Amounts:
 
     :raises ValueError: a value is no quantity.
     """
-    return {resource: amount(resource, quantity(value)) for resource, value in values.items()}
+    return {resource: amount(resource, exactly(value)) for resource, value in values.items()}
 
 
 def shown(resource: str, value: int) -> str:
@@ -65,8 +45,7 @@ def shown(resource: str, value: int) -> str:
     if resource == CPU:
         return str(value // 1000) if value % 1000 == 0 else f"{value}m"
     if resource in (MEMORY, STORAGE) or resource.startswith("hugepages-"):
-        for power, suffix in reversed(tuple(enumerate(_BINARY, 1))):
-            scale = 1024**power
+        for suffix, scale in reversed(_BINARY):
             if abs(value) >= scale:
                 tenths = value * 10 // scale
                 whole, rest = divmod(tenths, 10)

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dynocheck.scheduling.quantities import CPU, MEMORY, Amounts, amount, largest, quantity, total
+from dynocheck.scheduling.quantities import CPU, MEMORY, Amounts, amount, exactly, largest, total
 from dynocheck.scheduling.selectors import NAME_LABEL, Labels, Selector, is_empty, matches
 
 HOSTNAME = "kubernetes.io/hostname"
@@ -161,11 +161,11 @@ def _of_pod(spec: Spec, side: str, asked: Callable[[Spec], Quantities]) -> Quant
             starting = largest(starting, total((beside, amounts)))
     whole = (spec.get("resources") or {}).get(side) or {}
     stated = {
-        name: quantity(value)
+        name: exactly(value)
         for name, value in whole.items()
         if name in _POD_LEVEL or name.startswith("hugepages-")
     }
-    overhead = {name: quantity(value) for name, value in (spec.get("overhead") or {}).items()}
+    overhead = {name: exactly(value) for name, value in (spec.get("overhead") or {}).items()}
     return total(({**largest(running, starting), **stated}, overhead))
 
 
@@ -175,8 +175,8 @@ def container_resources(container: Spec, defaults: Defaults | None = None) -> tu
     :raises ValueError: a quantity is none.
     """
     resources = container.get("resources") or {}
-    limits = {name: quantity(v) for name, v in (resources.get("limits") or {}).items() if v is not None}
-    stated = {name: quantity(v) for name, v in (resources.get("requests") or {}).items() if v is not None}
+    limits = {name: exactly(v) for name, v in (resources.get("limits") or {}).items() if v is not None}
+    stated = {name: exactly(v) for name, v in (resources.get("requests") or {}).items() if v is not None}
     requests = {**limits, **stated}
     if defaults:
         limits = {**defaults.get("default", {}), **limits}

@@ -5,6 +5,8 @@ import re
 from collections.abc import Callable
 from datetime import date
 
+from dynocheck.facts.quantity import FORM as QUANTITY
+
 _ALNUM = "[A-Za-z0-9]"
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DNS_LABEL = re.compile(_LABEL)
@@ -13,11 +15,6 @@ _WORD = re.compile(f"{_ALNUM}([-A-Za-z0-9_.]*{_ALNUM})?")
 _PORT_NAME = re.compile("(?=.*[a-z])[a-z0-9]+(-[a-z0-9]+)*")
 _RESOURCES = ("cpu", "memory", "ephemeral-storage")
 _CONFIG_KEY = re.compile(r"[-._a-zA-Z0-9]+")
-# The server reads a quantity by hand: digits may be missing on both sides of the point, or altogether.
-# An exponent of more digits is not refused, it hangs the server.
-_QUANTITY = re.compile(
-    r" *(?=[^ ])[-+]?[0-9]*(\.[0-9]*)?([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,6})? *", re.ASCII
-)
 _TIME = re.compile(
     r"(?P<date>\d{4}-\d\d-\d\d)T([01]?\d|2[0-3]):[0-5]\d:[0-5]\d(?P<fraction>[.,]\d+)?"
     r"(Z|[-+]([01]\d|2[0-4]):[0-5]\d)",
@@ -134,7 +131,7 @@ _RULES: dict[str, tuple[Callable[[str], bool], str]] = {
         "cpu, memory, ephemeral-storage or a resource with a domain such as nvidia.com/gpu",
     ),
     "quantity": (
-        lambda text: _QUANTITY.fullmatch(text) is not None,
+        lambda text: QUANTITY.fullmatch(text) is not None,
         "a quantity such as 500m, 8 or 16Gi",
     ),
 }

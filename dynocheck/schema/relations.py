@@ -1,7 +1,7 @@
 """What the API server refuses in Kubernetes' own kinds because two places of an object disagree."""
 
 from collections.abc import Iterator
-from decimal import Decimal
+from fractions import Fraction
 
 from dynocheck.facts.pods import TEMPLATES
 from dynocheck.facts.quantity import quantity
@@ -74,9 +74,9 @@ def _entries(container: Value, field: str) -> dict[str, Value]:
     return found.data if found is not None and isinstance(found.data, dict) else {}
 
 
-def _amount(value: Value) -> Decimal:
-    """A quantity that fits its schema; null is none, and what has no digits counts as none."""
-    return quantity(str(value.data)) or Decimal(0)
+def _amount(value: Value) -> Fraction:
+    """A quantity that fits its schema; null counts as 0."""
+    return quantity(value.data) or Fraction(0)
 
 
 def _list(value: Value, field: str) -> list[Value]:

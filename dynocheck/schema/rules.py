@@ -31,6 +31,8 @@ _FUNCTIONS = frozenset(
     startsWith string substring timestamp trim type uint upperAscii value""".split()  # noqa: SIM905
 )
 
+_MOST = 2**64  # of a quantity: what is larger makes no difference to a rule
+
 Broken = tuple[Value, str, str]  # where, its path, what is wrong
 
 
@@ -148,7 +150,7 @@ def _environment() -> Any:
         return_type=number,
         parameters=[text],
         is_member=False,
-        impl=lambda written: float(quantity(written) or 0),
+        impl=lambda written: float(min(quantity(written) or 0, _MOST)),
     )
     greater = cel.Overload(
         "quantity_greater",

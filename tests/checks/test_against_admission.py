@@ -97,6 +97,10 @@ RANGES: list[dict[str, Any]] = [
     {"min": {"memory": "1Gi"}},
     {"default": {"memory": "512Mi", "cpu": "1"}},
     {"default": {"memory": "4Gi", "cpu": "4"}, "defaultRequest": {"memory": "1Gi", "cpu": "1"}},
+    {"maxLimitRequestRatio": {"cpu": "2"}},
+    {"min": {"cpu": "250m"}, "max": {"cpu": "1"}, "default": {"cpu": "500m"}},
+    {"type": "Pod", "max": {"memory": "4Gi"}},
+    {"type": "Pod", "min": {"cpu": "1"}, "maxLimitRequestRatio": {"memory": "2"}},
 ]
 RESOURCES: list[dict[str, Any]] = [
     {},
@@ -105,6 +109,7 @@ RESOURCES: list[dict[str, Any]] = [
     {"requests": {"memory": "512Mi"}},
     {"requests": {"memory": "2Gi", "cpu": "500m"}},
     {"requests": {"cpu": "1"}, "limits": {"cpu": "1", "memory": "1Gi"}},
+    {"requests": {"cpu": "500m", "memory": "1Gi"}, "limits": {"cpu": "2", "memory": "4Gi"}},
 ]
 
 

@@ -188,6 +188,16 @@ def test_a_quantity_that_is_none_is_not_judged(tmp_path: Path) -> None:
     assert told(fits(recipe, [node("a")])) == [("warn", "w: not judged whole: '${GPUS}' is no quantity")]
 
 
+@pytest.mark.parametrize(
+    "wrong", ["podTemplate: text", "podTemplate: {spec: [text]}", "podTemplate: {metadata: 1}"]
+)
+def test_a_component_that_does_not_fit_the_schema_is_not_judged(tmp_path: Path, wrong: str) -> None:
+    recipe = recipes(tmp_path, deploy=f"{GRAPH}  - {{name: w, type: worker, {wrong}}}\n")
+    said_so = [("warn", "w: not judged whole: its manifest does not fit the schema")]
+    assert told(fits(recipe, [node("a")])) == said_so
+    assert refused(recipe, quotas=gpus_left("1")) == said_so
+
+
 def test_nothing_to_judge(tmp_path: Path) -> None:
     recipe = recipes(tmp_path, c="apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\n")
     with pytest.raises(Skip, match="no DynamoGraphDeployment"):
@@ -311,46 +321,15 @@ def test_a_quota_counts_only_pods_of_its_scopes(tmp_path: Path, scope: Any, coun
     assert bool(refused(recipe, quotas=gpus_left("1", **scope))) is counted
 
 
-def test_a_quota_on_compute_demands_a_statement_of_every_container(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path, deploy=GRAPH + replicas(1))
-    hard = {"limits.memory": "1Ti"}
-    quotas = (Quota(name="team", hard=hard, used={"limits.memory": "0"}),)
-    ((outcome, message),) = refused(recipe, quotas=quotas)
-    assert outcome == "fail"
-    assert message == "decode: quota team demands limits.memory of every container: main states none"
-    default = Limit(range="d", type="Container", default={"memory": "64Gi"})
-    assert refused(recipe, quotas=quotas, limits=(default,)) == []
-
-
-@pytest.mark.parametrize(
-    ("limit", "says"),
-    [
-        (Limit(range="r", type="Container", max={GPU: "4"}), "container main has more nvidia.com/gpu"),
-        (Limit(range="r", type="Container", max={"cpu": "4"}), "container main states no limit of cpu"),
-        (Limit(range="r", type="Container", min={GPU: "9"}), "container main has less nvidia.com/gpu"),
-        (Limit(range="r", type="Container", min={"cpu": "1"}), "container main states no cpu"),
-        (Limit(range="r", type="Pod", max={GPU: "4"}), "a pod has more nvidia.com/gpu"),
-        (Limit(range="r", type="Container", ratio={"cpu": "2"}), "or lacks either"),
-        (Limit(range="r", type="Container", ratio={GPU: "2"}), None),
-        (Limit(range="r", type="PersistentVolumeClaim", max={"storage": "1Gi"}), None),
-    ],
-)
-def test_a_limit_range_refuses(tmp_path: Path, limit: Limit, says: str | None) -> None:
-    recipe = recipes(tmp_path, deploy=GRAPH + replicas(1))
-    messages = refused(recipe, limits=(limit,))
-    assert [outcome for outcome, _ in messages] == (["fail"] if says else [])
-    assert says is None or says in messages[0][1]
-
-
 def test_a_graph_for_another_namespace_is_not_judged_here(tmp_path: Path) -> None:
     recipe = recipes(tmp_path, deploy=LEGACY)
     ((outcome, message),) = refused(recipe, quotas=gpus_left("1"))
     assert outcome == "warn"
-    assert message == "graph g goes to namespace team, whose limits were not looked at"
+    assert message == "graph g goes to namespace team, whose quotas were not looked at"
 
 
 def test_a_namespace_without_limits(tmp_path: Path) -> None:
     recipe = recipes(tmp_path, deploy=GRAPH + replicas(1))
     assert skipped(quota.quota_fits, recipe, NamespaceLimits(namespace="here"), RunningPods()) == (
-        "namespace here has no ResourceQuota and no LimitRange"
+        "namespace here has no ResourceQuota"
     )

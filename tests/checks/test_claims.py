@@ -1,12 +1,10 @@
 from __future__ import annotations
 
-from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
 from dynocheck.checks import claims
-from dynocheck.checks.claims import _bytes
 from dynocheck.facts import StorageClass, StorageClasses
 from dynocheck.facts.storage import ClaimEvent, PersistentVolumeClaim, PersistentVolumeClaims
 from tests.checks.judging import found, recipes, said, skipped
@@ -124,23 +122,3 @@ def test_an_expansion_that_failed_may_be_taken_back(tmp_path: Path) -> None:
         "models",
     )
     assert said(claims.claim_matches, seen, CLASSES, recipes(tmp_path, c=claim())) == []
-
-
-@pytest.mark.parametrize(
-    ("text", "amount"),
-    [
-        ("100Gi", 100 * 2**30),
-        ("1Ki", 1024),
-        ("1.5Ti", 1536 * 2**30),
-        ("100G", 10**11),
-        ("5e9", 5 * 10**9),
-        ("500m", Decimal("0.5")),
-        ("107374182400", 100 * 2**30),
-        ("banana", None),
-        ("", None),
-        ("-1Gi", None),
-        ("1e999", None),
-    ],
-)
-def test_quantities(text: str, amount: Decimal | int | None) -> None:
-    assert _bytes(text) == amount

@@ -29,7 +29,8 @@ def using(folder: Path, image: str, more: str = "") -> Recipes:
     ("version", "product", "image", "outcomes"),
     [
         ("580.65.06", H200, "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", []),
-        ("590.44.01", H200, "vllm-runtime:1.5.1", []),
+        ("590.44.01", H200, "vllm-runtime:1.6.0", []),
+        ("575.57.08", H200, "sglang-runtime:1.6.0", ["warn"]),
         ("575.57.08", H200, "tensorrtllm-runtime:1.5.0", ["warn"]),
         ("575.57.08", H200, "vllm-runtime:1.3.0", ["warn"]),
         ("575.57.08", GEFORCE, "vllm-runtime:1.3.0", ["fail"]),
@@ -106,7 +107,7 @@ def test_without_a_recipe(version: str, product: str, outcomes: list[str]) -> No
 
 def test_the_newest_release_that_a_driver_runs() -> None:
     ((_, message),) = said(driver.cuda_matrix, Nodes((node("575.57.08"),)), NO_SLICES, None)
-    assert message == "its driver 575.57.08 runs Dynamo up to 1.2.1; 1.5.1 asks for 580"
+    assert message == "its driver 575.57.08 runs Dynamo up to 1.2.1; 1.6.0 asks for 580"
 
 
 def test_a_node_that_tells_no_driver() -> None:

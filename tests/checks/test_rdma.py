@@ -19,7 +19,7 @@ from dynocheck.facts import (
     Taint,
 )
 from dynocheck.facts.gpu import DriverSettings, OperatorResource, OperatorResources
-from dynocheck.facts.rdma import AppliedState, NicPolicies, NicPolicy, amount
+from dynocheck.facts.rdma import AppliedState, NicPolicies, NicPolicy
 from dynocheck.facts.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
 
@@ -41,7 +41,7 @@ def resources(*nodes: Node, slices: ResourceSlices = NO_SLICES, policies: NicPol
     return said(rdma.resources, Nodes(nodes), slices, policies)
 
 
-# Names and amounts
+# Names
 
 
 @pytest.mark.parametrize(
@@ -64,16 +64,6 @@ def resources(*nodes: Node, slices: ResourceSlices = NO_SLICES, policies: NicPol
 )
 def test_rdma_goes_by_many_names(name: str, known: bool) -> None:
     assert (rdma_resource(name) is not None) is known
-
-
-def test_amounts_are_quantities() -> None:
-    assert [amount(text) for text in ("8", "1k", "1Ki", "0", "", "8.5", "100m", "x")] == [
-        8,
-        1000,
-        1024,
-        0,
-        *[None] * 4,
-    ]
 
 
 def test_every_row_has_its_source() -> None:

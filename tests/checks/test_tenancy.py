@@ -13,7 +13,6 @@ from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions,
 from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota, RunningPods
 from dynocheck.facts.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
 from dynocheck.facts.pods import secret_references
-from dynocheck.facts.quantity import quantity
 from dynocheck.facts.tenancy import (
     Block,
     Expression,
@@ -29,6 +28,7 @@ from dynocheck.facts.tenancy import (
 )
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
+GPU = "nvidia.com/gpu"
 HERE = Namespace("default", labels={"kubernetes.io/metadata.name": "default"})
 JOB = """
 apiVersion: batch/v1
@@ -133,15 +133,28 @@ def test_a_quota_of_other_things_wants_nothing(tmp_path: Path) -> None:
     silent = job(tmp_path, "command: [sleep]")
     gpus = Quota(name="gpus", hard={"requests.nvidia.com/gpu": "8", "pods": "10"})
     assert skipped(limits.quota, NamespaceLimits("default", (gpus,)), silent)
-    scoped = counting("BestEffort", limits_memory="1Ti")
-    assert skipped(limits.quota, NamespaceLimits("default", (scoped,)), silent)
+    scoped = NamespaceLimits("default", (counting("NotBestEffort", limits_memory="1Ti"),))
+    assert said(limits.quota, scoped, silent) == []
+    half = job(tmp_path / "half", "resources: {requests: {cpu: '1'}}")
+    assert [outcome for outcome, _ in said(limits.quota, scoped, half)] == ["fail"]
 
 
-def test_what_the_operator_completes_is_told_once(tmp_path: Path) -> None:
+def test_what_a_quota_demands_is_told_once(tmp_path: Path) -> None:
     graph = recipes(tmp_path, a=GRAPH + worker())
-    assert "capacity.quota-fits" in skipped(limits.quota, COUNTED, graph)
     used = NamespaceLimits("default", (msgspec.structs.replace(MEMORY, used={"limits.memory": "0"}),))
-    assert [outcome for outcome, _ in said(quotas.quota_fits, graph, used, RunningPods())] == ["fail"]
+    assert said(limits.quota, used, graph) == [
+        (
+            "fail",
+            "component w, container main, states no limits.memory, "
+            "which quota team demands of every container",
+        )
+    ]
+    assert said(quotas.quota_fits, graph, used, RunningPods()) == []
+
+
+def test_pods_for_another_namespace_are_not_held_against_this_one(tmp_path: Path) -> None:
+    elsewhere = recipes(tmp_path, job=JOB.replace("fetch", "fetch, namespace: other") % "command: [sleep]")
+    assert skipped(limits.quota, COUNTED, elsewhere) == "no pod of the recipe goes to namespace default"
 
 
 @pytest.mark.parametrize(
@@ -149,13 +162,15 @@ def test_what_the_operator_completes_is_told_once(tmp_path: Path) -> None:
     [
         ({"max": {"memory": "32Gi"}}, "{limits: {memory: 64Gi}}", ["fail"]),
         ({"max": {"memory": "64Gi"}}, "{limits: {memory: 64Gi}}", []),
-        ({"max": {"cpu": "4"}}, "{requests: {cpu: 4500m}}", ["fail"]),
+        ({"max": {"cpu": "4"}, "default": {"cpu": "4"}}, "{requests: {cpu: 4500m}}", ["fail"]),
         ({"min": {"cpu": "2"}}, "{requests: {cpu: '1'}}", ["fail"]),
         ({"default": {"memory": "512Mi"}}, "{requests: {memory: 1Gi}}", ["fail"]),
         ({"default": {"memory": "512Mi"}}, "{limits: {nvidia.com/gpu: 1}}", ["warn"]),
         ({"default": {"memory": "512Mi"}}, "{limits: {nvidia.com/gpu: 1, memory: 64Gi}}", []),
         ({"default": {"memory": "512Mi"}}, "{}", []),
         ({"max": {"nvidia.com/gpu": "4"}}, "{limits: {nvidia.com/gpu: '8'}}", ["fail"]),
+        ({"max": {"memory": "32Gi"}}, "{limits: {memory: lots}}", ["warn"]),
+        ({"max": {"memory": "32Gi"}}, "[1]", ["warn"]),
     ],
 )
 def test_limit_ranges(
@@ -165,21 +180,42 @@ def test_limit_ranges(
     assert [o for o, _ in said(limits.limit_range, container(**entry), mine)] == outcomes
 
 
-def test_a_limit_range_and_what_v1alpha1_keeps_around_its_pod(tmp_path: Path) -> None:
-    mine = recipes(tmp_path, a=LEGACY)
-    ((outcome, message),) = said(limits.limit_range, container(max={"memory": "32Gi"}), mine)
-    assert (outcome, "limits.memory 64Gi is more" in message) == ("fail", True)
-    assert skipped(
-        limits.limit_range, NamespaceLimits("default", limits=(Limit(range="p", type="Pod"),)), mine
-    )
+def test_a_component_that_does_not_fit_the_schema_is_not_judged(tmp_path: Path) -> None:
+    wrong = recipes(tmp_path, a=LEGACY.replace("mainContainer: {image: ", "mainContainer: text  # {image: "))
+    allowed = container(MEMORY, max={"memory": "32Gi"})
+    for check in (limits.quota, limits.limit_range):
+        assert said(check, allowed, wrong) == [
+            ("warn", "component Worker: not judged: its manifest does not fit the schema")
+        ]
 
 
 @pytest.mark.parametrize(
-    ("text", "number"), [("500m", 0.5), ("8", 8), ("16Gi", 2**34), ("1e3", 1000), ("2k", 2000), (".5", 0.5)]
+    ("limit", "says"),
+    [
+        (Limit(range="r", type="Container", max={GPU: "4"}), ", container main: has 8 nvidia.com/gpu, more"),
+        (Limit(range="r", type="Container", max={"cpu": "4"}), ", container main: states no limit of cpu"),
+        (Limit(range="r", type="Container", min={GPU: "9"}), ", container main: has 8 nvidia.com/gpu, less"),
+        (Limit(range="r", type="Container", min={"cpu": "1"}), ", container main: states no cpu"),
+        (Limit(range="r", type="Pod", max={GPU: "4"}), ": has 8 nvidia.com/gpu, more than the maximum 4"),
+        (Limit(range="r", type="Container", ratio={"cpu": "2"}), "or lacks either"),
+        (Limit(range="r", type="Container", ratio={GPU: "2"}), None),
+    ],
 )
-def test_quantities(text: str, number: float) -> None:
-    assert quantity(text) == number
-    assert quantity(f"x{text}") is None
+def test_a_limit_range_and_a_graph(tmp_path: Path, limit: Limit, says: str | None) -> None:
+    graph = recipes(tmp_path, a=GRAPH + worker(gpus='"8"'))
+    findings = found(limits.limit_range, NamespaceLimits("default", limits=(limit,)), graph)
+    assert [str(finding.outcome) for finding in findings] == (["fail"] if says else [])
+    assert says is None or says in findings[0].message.removeprefix("component w")
+
+
+def test_a_limit_range_and_what_v1alpha1_keeps_around_its_pod(tmp_path: Path) -> None:
+    mine = recipes(tmp_path, a=LEGACY)
+    (finding,) = found(limits.limit_range, container(max={"memory": "32Gi"}), mine)
+    assert finding.message == "component Worker, container main: has 64Gi memory, more than the maximum 32Gi"
+    assert finding.location is not None
+    assert finding.location.line == 1 + LEGACY[: LEGACY.index("{image:")].count("\n")
+    claims = NamespaceLimits("default", limits=(Limit(range="p", type="PersistentVolumeClaim"),))
+    assert skipped(limits.limit_range, claims, mine)
 
 
 # platform.network-policy

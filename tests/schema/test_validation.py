@@ -3,7 +3,7 @@
 import pytest
 
 from dynocheck.schema import validate
-from dynocheck.schema.validation import MOST
+from dynocheck.schema.judging import MOST
 from tests.schema.samples import (
     POOL,
     STORAGE,

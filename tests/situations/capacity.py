@@ -90,17 +90,17 @@ SITUATIONS = [
     Situation(
         "quota of limits",
         quota_of_limits,
-        {"capacity.quota-fits": "fail", "platform.quota": "fail"},
+        {"capacity.quota-fits": "pass", "platform.quota": "fail"},
         "team",
-        says="demands limits.cpu of every container",
+        says="states no limits.cpu, which quota team demands of every container",
         recipe=RECIPE,
     ),
     Situation(
         "a limit range for small containers",
         small_containers_only,
-        {"capacity.quota-fits": "fail", "platform.limit-range": "fail"},
+        {"platform.limit-range": "fail"},
         "small",
-        says="has more nvidia.com/gpu than the maximum 1",
+        says="has 2 nvidia.com/gpu, more than the maximum 1",
         recipe=RECIPE,
     ),
 ]

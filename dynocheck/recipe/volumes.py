@@ -1,0 +1,82 @@
+"""The volumes of pods: where containers mount them, and which files they put there."""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+from dynocheck.facts.recipe import Mount, Value
+
+_SOURCES = {
+    "persistentVolumeClaim": ("claim", "claimName"),
+    "configMap": ("configmap", "name"),
+    "secret": ("secret", "secretName"),
+    "emptyDir": ("empty", ""),
+}
+
+
+class Volume(NamedTuple):
+    """A volume of a pod: as a mount that has no path yet, and as it is written."""
+
+    mount: Mount
+    source: Value
+
+    @property
+    def read_only(self) -> Value | None:
+        """Whether a claim is mounted to be read only, wherever it is."""
+        return self.source.get("persistentVolumeClaim", "readOnly")
+
+
+def text(value: Value, *path: str) -> str:
+    """The string at this path, or an empty one."""
+    found = value.get(*path)
+    return (found.text if found else None) or ""
+
+
+def items(value: Value, *path: str) -> list[Value]:
+    """The objects and strings of the list at this path, or none."""
+    found = value.get(*path)
+    return [item for item in found.sequence if isinstance(item.data, (dict, str))] if found else []
+
+
+def volumes(pod: Value) -> dict[str, Volume]:
+    """The volumes of a pod by name."""
+    return {text(volume, "name"): Volume(_volume(volume), volume) for volume in items(pod, "volumes")}
+
+
+def _volume(volume: Value) -> Mount:
+    for kind, (source, key) in _SOURCES.items():
+        found = volume.get(kind)
+        if found is not None:
+            place = (found.get(key) if key else None) or found
+            return Mount("", source, place.text or "", place.line, place.column)
+    return Mount("", "other", "", volume.line, volume.column)
+
+
+def mounted(container: Value, volumes: Mapping[str, Volume]) -> Iterator[tuple[Mount, Value]]:
+    """What a container mounts of these volumes, each with how it is written."""
+    for entry in items(container, "volumeMounts"):
+        volume = volumes.get(text(entry, "name"))
+        if volume is not None:
+            path = entry.get("mountPath") or entry
+            sub_path = text(entry, "subPath").strip("/")
+            source, name = volume.mount.source, volume.mount.name
+            fixed = any(v is not None and v.data is True for v in (entry.get("readOnly"), volume.read_only))
+            yield Mount(path.text or "", source, name, path.line, path.column, sub_path, fixed), entry
+
+
+def files_of(config_map: Value, data: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
+    """The files of a volume that is a ConfigMap: its keys, or the paths that it gives some of them."""
+    chosen = config_map.get("items")
+    if chosen is None:
+        yield from data.items()
+        return
+    for item in items(config_map, "items"):
+        if text(item, "key") in data:
+            yield text(item, "path"), data[text(item, "key")]
+
+
+def path_in(path: str, mount_path: str, sub_path: str) -> str | None:
+    """Where a file of a volume is in the container, or None when the mount leaves it out."""
+    mount_path = mount_path.rstrip("/")
+    if not sub_path or path == sub_path:
+        return mount_path if path == sub_path else f"{mount_path}/{path}"
+    return f"{mount_path}/{path.removeprefix(sub_path + '/')}" if path.startswith(sub_path + "/") else None
