@@ -198,7 +198,8 @@ class _Builder:
             return
         if name in parent.written and len(self._problems) < MAX_REPEATED:
             message = f'key "{name}" stands here and on line {parent.written[name]}'
-            self._problems.append(Problem(message, at.line, at.column, fatal=False))
+            fix = "keep the one that is meant"
+            self._problems.append(Problem(message, at.line, at.column, fatal=False, fix=fix))
         entries[name] = value
         parent.written[name] = at.line
 
