@@ -1,9 +1,10 @@
 """Whether a recipe folder is laid out so that people and tools find what they look for."""
 
 import difflib
+import posixpath
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
 from dynocheck.engines import engine_of
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe import Graph, Recipe, Role, SourceFile
@@ -12,6 +13,7 @@ _CACHE = "model-cache"
 _FRAMEWORKS = ("vllm", "sglang", "trtllm")
 _OTHER_SPELLINGS = {"tensorrt-llm": "trtllm", "tensorrtllm": "trtllm", "trt-llm": "trtllm", "sgl": "sglang"}
 _DEPLOYED = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "Deployment", "StatefulSet", "Pod")
+_SERVING = {*_DEPLOYED, "DynamoComponentDeployment", "DaemonSet", "LeaderWorkerSet"}
 # What a file is there for by the beginning of its name, and the kinds of which it then holds one.
 _PROMISES = {
     "deploy": ("a graph", _DEPLOYED),
@@ -25,6 +27,7 @@ _HOLLOW = {
     "dangling": ("is a link to what is not there", "commit what it links to, or take the link out"),
     "empty": ("is empty", "write what it is there for, or take it out"),
 }
+_RENDER = "kubectl kustomize OVERLAY > rendered.yaml && dynocheck recipe rendered.yaml"
 _MAY_BE_EMPTY = ("__init__.py", "py.typed")
 
 
@@ -33,8 +36,8 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
     """A model's folder holds `model-cache/`, with the claim and the Job that fills it, and one folder per
     variant (`<framework>/<mode>/`) with a DynamoGraphDeployment in it.
 
-    A folder in which nothing is ever deployed is no recipe. A model without a cache works, and downloads
-    its weights again in every pod.
+    A model's folder in which nothing is ever deployed is no recipe; another one may be a part. A model without a cache works, and downloads
+    its weights again in every pod. Where kustomize makes the graph, only what it renders can be judged.
 
     Fix: put the graph in <framework>/<mode>/deploy.yaml, claim and download Job in model-cache/
     """
@@ -50,10 +53,18 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
 def _deploys(recipe: Recipe) -> Iterator[Finding]:
     if any(file.problems for file in recipe.judged):
         return  # what cannot be read may be the graph that is missing
-    kinds = {manifest.kind for manifest in recipe.manifests}
-    served = {"DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "Deployment", "StatefulSet"}
-    if not kinds & served:
-        yield fail(
+    if {manifest.kind for manifest in recipe.manifests} & _SERVING:
+        return
+    if any(file.role is Role.KUSTOMIZE for file in recipe.judged):
+        yield unknown(
+            "what kustomize renders from it was not judged, and nothing else in it is deployed",
+            fix=_RENDER,
+            location=Location(recipe.path),
+        )
+        return
+    part = recipe.shape == "variant" and any(recipe.manifests)  # of a model, perhaps, that was named alone
+    if not (part and recipe.path.rpartition("/")[2] == _CACHE):
+        yield (warn if part else fail)(
             "nothing in it is deployed: no DynamoGraphDeployment in any of its files",
             fix="add a deploy.yaml in <framework>/<mode>/",
             location=Location(recipe.path),
@@ -181,7 +192,8 @@ def _placed(graph: Graph, says: str, fix: str) -> Finding:
 @check("structure.read-whole", title="Every part of the files was read")
 def read_whole(recipes: Recipes) -> Iterator[Finding]:
     """Of scripts, comments and pages that are far longer than people write them only the beginning is read,
-    so that judging ends soon. What nobody has read may be wrong, whatever the other checks say.
+    so that judging ends soon. What nobody has read may be wrong, whatever the other checks say. A graph that
+    kustomize changes is judged by what it renders, where that lies in a folder above it.
 
     Fix: put a long script into the image or a file of its own, and split a file of many objects
     """
@@ -192,3 +204,29 @@ def read_whole(recipes: Recipes) -> Iterator[Finding]:
                 fix="make it shorter, or put it into a file of its own",
                 location=Location(part.file, part.line, part.column),
             )
+        if recipe.graphs:  # else structure.layout tells
+            yield from _unrendered(recipe)
+
+
+def _unrendered(recipe: Recipe) -> Iterator[Finding]:
+    """Each graph that is a resource of kustomize, and of which nothing rendered lies in a folder above it."""
+    rendered = {graph.file.rpartition("/")[0] for graph in recipe.graphs}
+    inputs = [file for file in recipe.judged if file.role is Role.KUSTOMIZE]
+    resources = {path for file in inputs for path in _resources(file)}
+    for file in inputs:
+        graph = next((m for m in file.manifests if m.kind == "DynamoGraphDeployment"), None)
+        above = {file.folder[:end] for end, char in enumerate(file.folder) if char == "/"} | {""}
+        if graph is not None and file.path in resources and not rendered & above:
+            yield warn(
+                f"not read: graph {graph.name}, which kustomize changes before it is applied",
+                fix=_RENDER,
+                location=Location(file.path, graph.root.line, graph.root.column),
+            )
+
+
+def _resources(file: SourceFile) -> Iterator[str]:
+    """The paths that a kustomization names as its resources, as those of files are written."""
+    for root in file.documents:
+        named = root.get("resources")
+        for resource in named.sequence if named is not None else ():
+            yield posixpath.normpath(posixpath.join(file.folder, resource.text or ""))

@@ -54,6 +54,51 @@ def test_an_underscore_in_a_name_is_as_good(tmp_path: Path) -> None:
     assert said(structure.files, Recipes(load([str(tmp_path)]))) == []
 
 
+KUSTOMIZATION = "kind: Kustomization\nresources: [./deploy.yaml]\nnamePrefix: a-\n"
+NOT_DEPLOYED = "nothing in it is deployed: no DynamoGraphDeployment in any of its files"
+
+
+@pytest.mark.parametrize(
+    ("files", "outcomes"),
+    [
+        ({"vllm__agg__perf": JOB, **CACHE}, [("fail", NOT_DEPLOYED)]),
+        ({"perf": JOB}, [("warn", NOT_DEPLOYED)]),
+        ({"deploy": DEPLOY}, []),
+        (
+            {"base__deploy": DEPLOY, "base__kustomization": KUSTOMIZATION},
+            [
+                (
+                    "unknown",
+                    "what kustomize renders from it was not judged, and nothing else in it is deployed",
+                )
+            ],
+        ),
+    ],
+)
+def test_a_folder_with_and_without_a_graph(
+    tmp_path: Path, files: dict[str, str], outcomes: list[tuple[str, str]]
+) -> None:
+    assert said(structure.layout, recipes(tmp_path, **files)) == outcomes
+
+
+def test_the_cache_alone_is_a_part_of_a_model(tmp_path: Path) -> None:
+    recipes(tmp_path, **CACHE)
+    assert said(structure.layout, Recipes(load([str(tmp_path / "model-cache")]))) == []
+
+
+@pytest.mark.parametrize(
+    ("folder", "messages"),
+    [
+        ("disagg", ["not read: graph g, which kustomize changes before it is applied"]),
+        ("agg__kustomize__base", []),  # what it renders lies above it
+    ],
+)
+def test_a_graph_that_kustomize_changes(tmp_path: Path, folder: str, messages: list[str]) -> None:
+    base = {f"vllm__{folder}__deploy": DEPLOY, f"vllm__{folder}__kustomization": KUSTOMIZATION}
+    given = recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY, **base)
+    assert said(structure.read_whole, given) == [("warn", message) for message in messages]
+
+
 # structure.framework
 
 
