@@ -36,8 +36,9 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
     """A model's folder holds `model-cache/`, with the claim and the Job that fills it, and one folder per
     variant (`<framework>/<mode>/`) with a DynamoGraphDeployment in it.
 
-    A model's folder in which nothing is ever deployed is no recipe; another one may be a part. A model without a cache works, and downloads
-    its weights again in every pod. Where kustomize makes the graph, only what it renders can be judged.
+    A model's folder in which nothing is ever deployed is no recipe; another one may be a part. A model
+    without a cache works, and downloads its weights again in every pod. Where kustomize makes the graph,
+    only what it renders can be judged.
 
     Fix: put the graph in <framework>/<mode>/deploy.yaml, claim and download Job in model-cache/
     """
