@@ -36,9 +36,9 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
     """A model's folder holds `model-cache/`, with the claim and the Job that fills it, and one folder per
     variant (`<framework>/<mode>/`) with a DynamoGraphDeployment in it.
 
-    A model's folder in which nothing is ever deployed is no recipe; another one may be a part. A model
-    without a cache works, and downloads its weights again in every pod. Where kustomize makes the graph,
-    only what it renders can be judged.
+    A folder in which nothing is ever deployed is no recipe, but for a model-cache that is named by itself. A
+    model without a cache works, and downloads its weights again in every pod. Where kustomize makes the
+    graph, only what it renders can be judged.
 
     Fix: put the graph in <framework>/<mode>/deploy.yaml, claim and download Job in model-cache/
     """
@@ -63,9 +63,8 @@ def _deploys(recipe: Recipe) -> Iterator[Finding]:
             location=Location(recipe.path),
         )
         return
-    part = recipe.shape == "variant" and any(recipe.manifests)  # of a model, perhaps, that was named alone
-    if not (part and recipe.path.rpartition("/")[2] == _CACHE):
-        yield (warn if part else fail)(
+    if recipe.path.rpartition("/")[2] != _CACHE or not any(recipe.manifests):  # a part that was named alone
+        yield fail(
             "nothing in it is deployed: no DynamoGraphDeployment in any of its files",
             fix="add a deploy.yaml in <framework>/<mode>/",
             location=Location(recipe.path),

@@ -62,7 +62,7 @@ NOT_DEPLOYED = "nothing in it is deployed: no DynamoGraphDeployment in any of it
     ("files", "outcomes"),
     [
         ({"vllm__agg__perf": JOB, **CACHE}, [("fail", NOT_DEPLOYED)]),
-        ({"perf": JOB}, [("warn", NOT_DEPLOYED)]),
+        ({"perf": JOB}, [("fail", NOT_DEPLOYED)]),
         ({"deploy": DEPLOY}, []),
         (
             {"base__deploy": DEPLOY, "base__kustomization": KUSTOMIZATION},
