@@ -329,7 +329,8 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
 class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
     """A workload that puts load on a service: where it sends it and the model it asks for, where told.
 
-    `commands` are the processes that its container runs, word by word.
+    Each is called by the variable, or the flag, that tells it. `commands` are the processes that its
+    container runs, word by word.
     """
 
     file: str
