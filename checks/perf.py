@@ -42,7 +42,7 @@ def _services(graph: Graph) -> list[str]:
 
 
 def _gates(recipe: Recipe) -> set[str]:
-    """The names of Services and Gateways that may lead to a graph too; Istio adds its class to a Gateway's."""
+    """The names of Services and Gateways that may lead to a graph; Istio adds its class to a Gateway's."""
     brought = {m.name for m in recipe.manifests if m.kind in ("Service", "Gateway")}
     parents = {
         parent.text or ""

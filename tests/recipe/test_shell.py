@@ -81,6 +81,19 @@ SCRIPTS: list[tuple[str, dict[str, str], list[Words]]] = [
     ("# python3 -m dynamo.vllm no\n{} x#y # z", {}, [["x#y"]]),
     ('if [ -n "$A" ] && [ ! -d /none ]; then :; fi; {} $A', {"A": "a"}, [["a"]]),
     (". /venv/bin/activate || true; {} $A", {"A": "a"}, [["a"]]),
+    ("sh -c '{} a b'", {}, [["a", "b"]]),
+    ('X=1; export Y=2; sh -ec "{} $X \\$X \\$Y"', {"X": "0"}, [["1", "1", "2"]]),
+    ("X=1; sh -c '{} ${X:-9}'", {}, [["9"]]),
+    ("X=1 sh -c '{} $X'; {} $X", {"X": "0"}, [["1"], ["0"]]),
+    ("timeout 9 sh -c '\nset -e\n{} \\\n  a\n'", {}, [["a"]]),
+    ("sh -c \"sh -c '{} a'\"", {}, [["a"]]),
+    ('CMD="{} --tp 2"; eval "$CMD"', {}, [["--tp", "2"]]),
+    ("X=1; eval {} \\$X", {}, [["1"]]),
+    ("echo sh -c '{} a'", {}, []),
+    ("eval {} a $(echo b)", {}, [["a", None]]),
+    ('eval "{} a $(echo b)"', {}, [[None]]),
+    ("sh -c '{} $1' x y", {}, [[None]]),
+    ('sh -c "{} $(echo a)"', {}, [[None]]),
     # Not known: what depends on a command's outcome or output, on files, on the shell's own state.
     ('if [ -z "$TP" ]; then TP=8; fi; {} --tp $TP', {}, [["--tp", None]]),
     ("false && X=1; {} $X", {"X": "0"}, [[None]]),
@@ -188,6 +201,13 @@ def test_a_long_script_takes_no_long_time(text: str) -> None:
     started = time.process_time()  # a busy machine slows no test down
     list(processes(["bash", "-c", text], {"A": "a"}))
     expand(text, {})
+    assert time.process_time() - started < 10
+
+
+def test_scripts_that_run_each_other_end_soon() -> None:
+    values = {name: f'export X="$X"; sh -c "${below}";' * 1000 for name, below in ("AB", "BC", "CD", "DA")}
+    started = time.process_time()
+    list(processes(["sh", "-c", 'sh -c "$A";' * 1000], values))
     assert time.process_time() - started < 10
 
 

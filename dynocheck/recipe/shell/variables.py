@@ -44,7 +44,7 @@ class Variables:
         self.locked: set[str] = set()  # by `readonly`: what is assigned afterwards fails
         self.opaque = False  # code that is not here ran
         self.splits = True  # at blanks, as IFS says at the start
-        self._room = _MAX_EXPANDED
+        self.room = _MAX_EXPANDED
 
     def get(self, name: str) -> str | Unset | None:
         if self.opaque or name in self.frozen or _OWN.fullmatch(name):
@@ -56,8 +56,8 @@ class Variables:
         found = self.get(name)
         if not isinstance(found, str):
             return found
-        self._room -= len(found)
-        return found if self._room >= 0 else None
+        self.room -= len(found)
+        return found if self.room >= 0 else None
 
     def put(self, name: str, value: str | None) -> None:
         self._values[name] = None if name in self.locked else value
@@ -70,6 +70,12 @@ class Variables:
 
     def forget(self, names: Iterable[str]) -> None:
         self._values.update(dict.fromkeys(names))
+
+    def inner(self, environment: Environment) -> "Variables":
+        """Those of a script that this one runs, which shares its room."""
+        found = Variables(environment, is_open=self._is_open)
+        found.frozen, found.opaque, found.room = set(self.frozen), self.opaque, self.room
+        return found
 
     def copy(self) -> dict[str, str | None]:
         return dict(self._values)
