@@ -184,6 +184,26 @@ def test_a_benchmark_asks_for_what_is_served(tmp_path: Path) -> None:
     assert message == "perf asks for Qwen/Qwen3-0.6B, the graph it measures serves small"
 
 
+@pytest.mark.parametrize(
+    ("image", "command", "outcomes"),
+    [
+        ("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", "[bash, /scripts/run.sh]", ["warn"]),
+        ("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", "[python3, -m, vllm.entrypoints.api_server]", None),
+        ("registry.example/mine:1.3.0", "[bash, /scripts/run.sh]", None),
+    ],
+)
+def test_a_worker_whose_engine_nobody_sees(
+    tmp_path: Path, image: str, command: str, outcomes: list[str] | None
+) -> None:
+    text = worker().replace("registry.example/vllm-runtime:1.3.0", image)
+    text = text.replace("[python3, -m, dynamo.vllm]", command)
+    given = recipes(tmp_path, deploy=GRAPH + FRONTEND + text)
+    if outcomes is None:
+        assert "no engine" in skipped(parallelism.gpus_match, given)
+    else:
+        assert [outcome for outcome, _ in said(parallelism.gpus_match, given)] == outcomes
+
+
 # perf.endpoint
 
 
