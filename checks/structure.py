@@ -2,11 +2,13 @@
 
 import difflib
 import posixpath
+import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
 from dynocheck.engines import engine_of
 from dynocheck.facts import Recipes
+from dynocheck.facts.pods import PodTemplate, templates
 from dynocheck.facts.recipe import Graph, Recipe, Role, SourceFile
 
 _CACHE = "model-cache"
@@ -27,6 +29,10 @@ _HOLLOW = {
     "dangling": ("is a link to what is not there", "commit what it links to, or take the link out"),
     "empty": ("is empty", "write what it is there for, or take it out"),
 }
+_FETCHES = re.compile(
+    r"\b(aws|az|azcopy|curl|git|gsutil|gcloud|huggingface_hub|mc|modelexpress|modelscope|ngc|oras|rclone|rsync|s5cmd"
+    r"|tar|wget)\b"
+)
 _RENDER = "kubectl kustomize OVERLAY > rendered.yaml && dynocheck recipe rendered.yaml"
 _MAY_BE_EMPTY = ("__init__.py", "py.typed")
 
@@ -83,12 +89,20 @@ def _cache(recipe: Recipe) -> Iterator[Finding]:
     cache = Location(f"{recipe.path}/{_CACHE}")
     if not recipe.claims:
         yield warn(f"no PersistentVolumeClaim in {_CACHE}/", fix="add model-cache.yaml", location=cache)
-    if not recipe.downloads:
+    if not (recipe.downloads or any(_fills(template, recipe) for template in templates(recipe))):
         yield warn(
             f"no Job in {_CACHE}/ is seen to download a model",
             fix="add model-download.yaml",
             location=cache,
         )
+
+
+def _fills(template: PodTemplate, recipe: Recipe) -> bool:
+    """Whether a workload beside the claim gets a model from elsewhere than the hub."""
+    beside = template.manifest.file.rpartition("/")[0] == f"{recipe.path}/{_CACHE}"
+    scripts = (each.get(key) for each in template.containers for key in ("command", "args"))
+    said = " ".join(word.text or "" for script in scripts if script is not None for word in script.sequence)
+    return beside and _FETCHES.search(said) is not None
 
 
 @check("structure.framework", title="A graph lies in the folder of the framework that it runs")

@@ -87,6 +87,20 @@ def test_the_cache_alone_is_a_part_of_a_model(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("command", "messages"),
+    [
+        ("[aws, s3, sync, 's3://bucket/model', /models]", []),
+        ("[git, clone, 'https://huggingface.co/org/model']", []),
+        ("[sleep, '1']", ["no Job in model-cache/ is seen to download a model"]),
+    ],
+)
+def test_a_cache_that_is_filled_from_elsewhere(tmp_path: Path, command: str, messages: list[str]) -> None:
+    job = JOB.replace("[hf, download, Qwen/Qwen3-0.6B]", command)
+    given = recipes(tmp_path, vllm__agg__deploy=DEPLOY, model_cache__cache=CLAIM, model_cache__fill=job)
+    assert said(structure.layout, given) == [("warn", message) for message in messages]
+
+
+@pytest.mark.parametrize(
     ("folder", "messages"),
     [
         ("disagg", ["not read: graph g, which kustomize changes before it is applied"]),
