@@ -10,7 +10,6 @@ from dynocheck.engines.running import started_by
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe import Component, Graph
 
-
 _START = "start it by the container's command: [python3, -m, dynamo.vllm]"
 _SPLIT = "write the parallel sizes as flags, or keep the engine's configuration file in the recipe"
 
@@ -22,8 +21,9 @@ def gpus_match(recipes: Recipes) -> Iterator[Finding]:
 
     With fewer GPUs than ranks the engine does not start. More than that stand idle and are paid for.
     Arguments count wherever the engine reads them: flags, variables, engine YAML. An engine that ends over a
-    flag that was to split it is judged once engine.flags-known and engine.values have nothing to say. A worker
-    in one of Dynamo's images that starts no engine as far as can be read is a warning: no check knows it.
+    flag that was to split it is judged once engine.flags-known and engine.values have nothing to say. A
+    worker in one of Dynamo's images that starts no engine, as far as can be read, is a warning: no check
+    knows it.
 
     Fix: make nvidia.com/gpu times the nodes of a replica equal the product of the parallel sizes
     """
