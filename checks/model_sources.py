@@ -163,7 +163,7 @@ def _needy(recipe: Recipe) -> Iterator[_Needy]:
             if engine.model in fetched:
                 continue  # workers find what was downloaded; storage.model-path tells where they do not
             place = Location(graph.file, engine.launch.line, engine.launch.column)
-            name, home = engine.component.name, home_of(engine.container)
+            name, home = engine.component.name, home_of(engine)
             if home is not None and engine.container.on_claim(home):
                 continue  # which may hold it already
             yield from of(name, engine.model or "", graph.file, engine.container, place)

@@ -312,7 +312,7 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     `folder` is relative to the claim it lies on, so that it compares across mounts; None when none is named.
     `cached` says that none is, and the model goes to the cache of the Hugging Face hub. `revision` is the
     one that is asked for, None when it is the hub's main one or cannot be told. `path` is the folder as the
-    container knows it, where one is named.
+    container knows it, where one is named. The variables of `container` are those that its command has.
     """
 
     file: str

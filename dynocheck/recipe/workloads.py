@@ -3,6 +3,8 @@
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
+import msgspec
+
 from dynocheck.facts.recipe import Benchmark, Claim, Container, Download, EnvVar, Manifest, Value, Word
 from dynocheck.recipe.fetching import Fetched, by_command, by_library
 from dynocheck.recipe.pods import Reader, items, volumes
@@ -26,11 +28,14 @@ _NAME_FLAGS = ("--served-model-name", "--model", "--model-names", "-m")
 def downloads(manifest: Manifest, reader: Reader) -> Iterator[Download]:
     """The models that a workload fetches from a hub."""
     for source, container in _containers(manifest, reader):
-        for words in reader.commands(source, container):
+        for words, given in reader.runs(source, container):
             fetched = by_command([word.text for word in words])
             if fetched is not None:
                 place = words[fetched.at].line, words[fetched.at].column
-                yield _download(manifest.file, container, fetched, place)
+                own = {name: EnvVar(name, value, *place) for name, value in given.items()}
+                env = {**{variable.name: variable for variable in container.env}, **own}
+                within = msgspec.structs.replace(container, env=tuple(env.values()))
+                yield _download(manifest.file, within, fetched, place)
         environment = {variable.name: variable.value for variable in container.env}
         for element in [*items(source, "command"), *items(source, "args")]:
             code = element.text or ""
