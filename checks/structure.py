@@ -33,6 +33,7 @@ _FETCHES = re.compile(
     r"\b(aws|az|azcopy|curl|git|gsutil|gcloud|huggingface_hub|mc|modelexpress|modelscope|ngc|oras|rclone|rsync|s5cmd"
     r"|tar|wget)\b"
 )
+_TEMPLATE = "helm template CHART > rendered.yaml && dynocheck recipe rendered.yaml"
 _RENDER = "kubectl kustomize OVERLAY > rendered.yaml && dynocheck recipe rendered.yaml"
 _MAY_BE_EMPTY = ("__init__.py", "py.typed")
 
@@ -43,8 +44,8 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
     variant (`<framework>/<mode>/`) with a DynamoGraphDeployment in it.
 
     A folder in which nothing is ever deployed is no recipe, but for a model-cache that is named by itself. A
-    model without a cache works, and downloads its weights again in every pod. Where kustomize makes the
-    graph, only what it renders can be judged.
+    model without a cache works, and downloads its weights again in every pod. Where kustomize or Helm makes
+    the graph, only what it renders can be judged.
 
     Fix: put the graph in <framework>/<mode>/deploy.yaml, claim and download Job in model-cache/
     """
@@ -62,10 +63,12 @@ def _deploys(recipe: Recipe) -> Iterator[Finding]:
         return  # what cannot be read may be the graph that is missing
     if {manifest.kind for manifest in recipe.manifests} & _SERVING:
         return
-    if any(file.role is Role.KUSTOMIZE for file in recipe.judged):
+    helm = any(part.chart for part in recipe.unread)
+    if helm or any(file.role is Role.KUSTOMIZE for file in recipe.judged):
         yield unknown(
-            "what kustomize renders from it was not judged, and nothing else in it is deployed",
-            fix=_RENDER,
+            f"what {'Helm' if helm else 'kustomize'} renders from it was not judged, "
+            "and nothing else in it is deployed",
+            fix=_TEMPLATE if helm else _RENDER,
             location=Location(recipe.path),
         )
         return
@@ -206,16 +209,19 @@ def _placed(graph: Graph, says: str, fix: str) -> Finding:
 @check("structure.read-whole", title="Every part of the files was read")
 def read_whole(recipes: Recipes) -> Iterator[Finding]:
     """Of scripts, comments and pages that are far longer than people write them only the beginning is read,
-    so that judging ends soon. What nobody has read may be wrong, whatever the other checks say. A graph that
-    kustomize changes is judged by what it renders, where that lies in a folder above it.
+    so that judging ends soon, and of charts nothing. What nobody has read may be wrong, whatever the other
+    checks say. A graph that kustomize changes is judged by what it renders, where that lies in a folder
+    above it.
 
     Fix: put a long script into the image or a file of its own, and split a file of many objects
     """
     for recipe in recipes:
         for part in recipe.unread:
+            if part.chart and not recipe.graphs:
+                continue  # structure.layout tells
             yield warn(
                 f"not read: {part.what}",
-                fix="make it shorter, or put it into a file of its own",
+                fix=_TEMPLATE if part.chart else "make it shorter, or put it into a file of its own",
                 location=Location(part.file, part.line, part.column),
             )
         if recipe.graphs:  # else structure.layout tells

@@ -404,12 +404,16 @@ class Hollow(msgspec.Struct, frozen=True):
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """What is too much to be read: what it is, why, and where it begins. No check knows what it says."""
+    """What is not read: what it is, why, and where it begins. No check knows what it says.
+
+    `chart` says that it is one of Helm, and not too much to be read.
+    """
 
     what: str
     file: str
     line: int
     column: int
+    chart: bool = False
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):

@@ -34,6 +34,8 @@ _NO_PATHS = {
     "-": "standard input is not read: write it to a file and name that (helm template ... > graph.yaml)",
 }
 _KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
+_CHART = "Chart.yaml"
+_RENDERED = "a chart of Helm: only what it renders is applied"
 _LONG_PAGE = f"a page: it has more than {MAX_CHARACTERS} characters"
 _ANCESTORS = 6  # model/framework/mode is 3; the deepest seen upstream is 6
 
@@ -137,6 +139,7 @@ def _folder(path: Path) -> Recipe:
     pages: list[Path] = []
     hollow: list[Hollow] = []
     configs: list[ModelConfig] = []
+    charts: list[Unread] = []
 
     def unreadable(error: OSError) -> None:
         problem = Problem(_reason(error))
@@ -145,6 +148,10 @@ def _folder(path: Path) -> Recipe:
     for root, names, leaves in os.walk(path, onerror=unreadable, followlinks=True):
         names[:] = [n for n in sorted(names) if n[0] != "." and _first_time(Path(root, n), seen)]
         folder = Path(root)
+        if _CHART in leaves:
+            charts.append(Unread(_RENDERED, shown(folder / _CHART), 1, 1, chart=True))
+            names[:] = [n for n in names if n not in ("templates", "charts")]
+            leaves = [leaf for leaf in leaves if leaf != _CHART]
         here = folder.relative_to(path)
         folders.extend(shown(here / name) for name in names)
         if "kustomize" in here.parts or folder.parent in rendered or not _KUSTOMIZATIONS.isdisjoint(leaves):
@@ -169,7 +176,7 @@ def _folder(path: Path) -> Recipe:
         pages=tuple(page(text, found, path, shown(found)) for found, text in texts),
         hollow=tuple(hollow),
         configs=tuple(configs),
-        unread=(*recipe.unread, *unread),
+        unread=(*recipe.unread, *unread, *charts),
     )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import structure
+from dynocheck.checks import manifest, structure
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
@@ -84,6 +84,25 @@ def test_a_folder_with_and_without_a_graph(
 def test_the_cache_alone_is_a_part_of_a_model(tmp_path: Path) -> None:
     recipes(tmp_path, **CACHE)
     assert said(structure.layout, Recipes(load([str(tmp_path / "model-cache")]))) == []
+
+
+def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
+    recipes(
+        tmp_path,
+        chart__templates__graph="spec:\n{{- if .Values.x }}\n  a: b\n{{- end }}\n",
+        chart__values="a: b",
+    )
+    (tmp_path / "chart" / "Chart.yaml").write_text("apiVersion: v2\nname: c\nversion: 1.0.0\n")
+    alone = Recipes(load([str(tmp_path / "chart")]))
+    says = "what Helm renders from it was not judged, and nothing else in it is deployed"
+    assert said(structure.layout, alone) == [("unknown", says)]
+    for check in (structure.read_whole, structure.files, manifest.yaml):
+        assert said(check, alone) == [], check.id
+    assert "no manifest" in skipped(manifest.schema, alone)
+    beside = recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
+    assert said(structure.layout, beside) == []
+    says = "not read: a chart of Helm: only what it renders is applied"
+    assert said(structure.read_whole, beside) == [("warn", says)]
 
 
 @pytest.mark.parametrize(
