@@ -14,8 +14,9 @@ from dynocheck.facts.recipe import Graph, Recipe, Role, SourceFile
 _CACHE = "model-cache"
 _FRAMEWORKS = ("vllm", "sglang", "trtllm")
 _OTHER_SPELLINGS = {"tensorrt-llm": "trtllm", "tensorrtllm": "trtllm", "trt-llm": "trtllm", "sgl": "sglang"}
-_DEPLOYED = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "Deployment", "StatefulSet", "Pod")
-_SERVING = {*_DEPLOYED, "DynamoComponentDeployment", "DaemonSet", "LeaderWorkerSet"}
+_DYNAMO = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoComponentDeployment")
+_DEPLOYED = (*_DYNAMO, "Deployment", "StatefulSet", "Pod")
+_SERVING = {*_DEPLOYED, "DaemonSet", "LeaderWorkerSet"}
 # What a file is there for by the beginning of its name, and the kinds of which it then holds one.
 _PROMISES = {
     "deploy": ("a graph", _DEPLOYED),

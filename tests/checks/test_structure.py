@@ -64,6 +64,7 @@ NOT_DEPLOYED = "nothing in it is deployed: no DynamoGraphDeployment in any of it
         ({"vllm__agg__perf": JOB, **CACHE}, [("fail", NOT_DEPLOYED)]),
         ({"perf": JOB}, [("fail", NOT_DEPLOYED)]),
         ({"deploy": DEPLOY}, []),
+        ({"deploy": DEPLOY.replace("DynamoGraphDeployment", "DynamoComponentDeployment")}, []),
         (
             {"base__deploy": DEPLOY, "base__kustomization": KUSTOMIZATION},
             [
@@ -78,7 +79,9 @@ NOT_DEPLOYED = "nothing in it is deployed: no DynamoGraphDeployment in any of it
 def test_a_folder_with_and_without_a_graph(
     tmp_path: Path, files: dict[str, str], outcomes: list[tuple[str, str]]
 ) -> None:
-    assert said(structure.layout, recipes(tmp_path, **files)) == outcomes
+    given = recipes(tmp_path, **files)
+    assert said(structure.layout, given) == outcomes
+    assert said(structure.files, given) == []
 
 
 def test_the_cache_alone_is_a_part_of_a_model(tmp_path: Path) -> None:
