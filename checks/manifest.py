@@ -89,4 +89,8 @@ def _manifests(recipes: Recipes) -> Iterator[Manifest]:
     for recipe in recipes:
         for file in recipe.judged:
             if file.role is Role.MANIFEST:
-                yield from (m for m in file.manifests if m.kind or m.api_version)
+                yield from (m for m in file.manifests if m.kind or m.api_version or _claims_to_be_one(m))
+
+
+def _claims_to_be_one(manifest: Manifest) -> bool:
+    return all(manifest.root.get(key) is not None for key in ("apiVersion", "kind"))

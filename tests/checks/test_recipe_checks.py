@@ -282,6 +282,11 @@ def test_schema_mistakes_are_placed(tmp_path: Path) -> None:
     ]
 
 
+def test_a_kind_that_is_a_number_is_none(tmp_path: Path) -> None:
+    given = recipes(tmp_path, deploy="apiVersion: 1\nkind: 5\nmetadata: {name: a}\n", values="kind: {a: b}\n")
+    assert said(manifest.schema, given) == [("fail", "an object without kind")]
+
+
 def test_rules_that_nothing_evaluates_are_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     twice = GRAPH + FRONTEND + FRONTEND.replace("Frontend", "frontend")
     given = recipes(tmp_path, deploy=twice)
