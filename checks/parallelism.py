@@ -8,7 +8,8 @@ from dynocheck.engines import Parallelism
 from dynocheck.engines.misread import misread
 from dynocheck.engines.running import started_by
 from dynocheck.facts import Recipes
-from dynocheck.facts.recipe import Component, Graph
+from dynocheck.facts.pods import by_place
+from dynocheck.facts.recipe import Component, Graph, Recipe
 
 _START = "start it by the container's command: [python3, -m, dynamo.vllm]"
 _SPLIT = "write the parallel sizes as flags, or keep the engine's configuration file in the recipe"
@@ -35,7 +36,7 @@ def gpus_match(recipes: Recipes) -> Iterator[Finding]:
                 if splits and component.gpus is not None:
                     judged = True
                     yield from _compare(graph, component, component.gpus * component.nodes, splits)
-                elif _hides_its_engine(component):
+                elif _hides_its_engine(component) and _is_command(recipe, graph, component):
                     judged = True
                     yield _unread(graph, component, "which engine it starts", _START)
     if not judged:
@@ -55,6 +56,15 @@ def _hides_its_engine(component: Component) -> bool:
     works = component.role in ("worker", "main", "prefill", "decode") and component.gpus != 0
     launches = any(container.launches for container in component.containers)
     return works and main is not None and bool(parse(main.image or "").ours) and not launches
+
+
+def _is_command(recipe: Recipe, graph: Graph, component: Component) -> bool:
+    """Whether its main container's command and args are lists of text; manifest.schema tells where not."""
+    main = component.main
+    found = by_place(recipe).get((graph.file, main.line, main.column)) if main is not None else None
+    given = [found[1].get(key) for key in ("command", "args")] if found is not None else []
+    lists = [value for value in given if value is not None]
+    return all(value.sequence and all(each.text is not None for each in value.sequence) for value in lists)
 
 
 def _unread(graph: Graph, component: Component, what: str, fix: str) -> Finding:

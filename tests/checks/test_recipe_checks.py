@@ -190,6 +190,8 @@ def test_a_benchmark_asks_for_what_is_served(tmp_path: Path) -> None:
         ("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", "[bash, /scripts/run.sh]", ["warn"]),
         ("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", "[python3, -m, vllm.entrypoints.api_server]", None),
         ("registry.example/mine:1.3.0", "[bash, /scripts/run.sh]", None),
+        ("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", "bash run.sh", None),  # manifest.schema tells
+        ("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", "[bash, 1]", None),
     ],
 )
 def test_a_worker_whose_engine_nobody_sees(
