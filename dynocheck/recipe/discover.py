@@ -55,7 +55,9 @@ def load(paths: Iterable[str]) -> tuple[Recipe, ...]:
     :param paths: model folders, folders of models, variants or manifest files.
     :raises NotARecipe: a path is missing, unreadable, not YAML or has no manifest.
     """
-    return tuple(_distinct([recipe for path in paths for recipe in _load(path)]))
+    named = [list(_load(path)) for path in paths]
+    found = [recipe for recipes in named for recipe in recipes]
+    return tuple(_distinct(found) if len(named) > 1 else found)
 
 
 def _distinct(recipes: list[Recipe]) -> Iterator[Recipe]:
