@@ -276,9 +276,15 @@ class _Script:
         return given
 
     def _assign(self, assignment: Assignment) -> None:
+        before = self._variables.array(assignment.name) if assignment.appends else []
         found = self._value(assignment)
+        elements = expand_words(assignment.elements or (), self._variables)
         self._variables.forget(set(set_by_assignment(assignment)) - {assignment.name})
-        self._variables.put(assignment.name, found)
+        if assignment.elements is not None and before is not None:
+            added = [each for fields in elements for each in fields]
+            self._variables.put_array(assignment.name, [*before, *added])
+        else:
+            self._variables.put(assignment.name, found)
 
     def _value(self, assignment: Assignment, *, declared: bool = False) -> str | None:
         if assignment.value is None:

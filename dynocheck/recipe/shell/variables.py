@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
-from dynocheck.recipe.references import Environment, is_injected
+from dynocheck.recipe.references import UNKNOWN, Environment, is_injected
 from dynocheck.recipe.shell.lexer import NAME
 from dynocheck.recipe.shell.syntax import (
     Assignment,
@@ -27,6 +27,7 @@ _OWN = re.compile(
 )
 
 
+_ELEMENTS, _BEFORE = "[@]", "\0"  # an array is kept beside its name, each element behind a mark
 _MAX_EXPANDED = 1024 * 1024  # characters that the variables of one script may bring in
 
 
@@ -59,17 +60,36 @@ class Variables:
         self.room -= len(found)
         return found if self.room >= 0 else None
 
+    def array(self, name: str) -> list[str | None] | None:
+        """The elements of an array, None for each that is not known, or for the whole."""
+        known = not (self.opaque or name in self.frozen or _OWN.fullmatch(name))
+        found = self._values.get(f"{name}{_ELEMENTS}") if known else None
+        self.room -= len(found or "")
+        if found is None or self.room < 0:
+            return None
+        return [None if UNKNOWN in each else each for each in found.split(_BEFORE)[1:]]
+
+    def put_array(self, name: str, elements: Iterable[str | None]) -> None:
+        self.put(name, None)  # which is its first element
+        if name not in self.locked:
+            texts = (UNKNOWN if each is None else each for each in elements)
+            self._values[f"{name}{_ELEMENTS}"] = "".join(_BEFORE + text for text in texts)
+
     def put(self, name: str, value: str | None) -> None:
         self._values[name] = None if name in self.locked else value
+        self._values.pop(f"{name}{_ELEMENTS}", None)
 
     def unset(self, name: str) -> None:
         if name in self.locked:
             self._values[name] = None
         else:
             self._values.pop(name, None)
+        self._values.pop(f"{name}{_ELEMENTS}", None)
 
     def forget(self, names: Iterable[str]) -> None:
-        self._values.update(dict.fromkeys(names))
+        for name in names:
+            self._values[name] = None
+            self._values.pop(f"{name}{_ELEMENTS}", None)
 
     def inner(self, environment: Environment) -> "Variables":
         """Those of a script that this one runs, which shares its room."""
@@ -113,8 +133,8 @@ def _set_by(statement: Statement) -> Iterator[str]:
 
 def set_by_assignment(assignment: Assignment) -> Iterator[str]:
     yield assignment.name
-    if assignment.value is not None:
-        yield from set_in(assignment.value)
+    for word in (*(assignment.elements or ()), *([assignment.value] if assignment.value else [])):
+        yield from set_in(word)
 
 
 def set_by_command(command: Simple) -> Iterator[str]:
