@@ -181,9 +181,7 @@ class _Script:
         """Run or not: what it changes is not known afterwards."""
         before = self._variables.copy()
         yield from self._follow(statement)
-        changed = self._variables.changed_since(before)
-        self._variables.restore(before)
-        self._variables.forget(changed)
+        self._variables.doubt(before)
 
     def _chain(self, parts: Sequence[tuple[str, Statement]]) -> _Commands:
         """What a part sets is sure for those that run only after its success, and for nothing afterwards."""
@@ -195,7 +193,7 @@ class _Script:
                 yield from self._maybe(part)
             else:
                 yield from self._follow(part)
-        self._variables.forget(self._variables.changed_since(before))
+        self._variables.doubt(before)
 
     def _simple(self, command: Simple) -> _Commands:
         if not command.words:

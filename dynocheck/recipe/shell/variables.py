@@ -67,7 +67,7 @@ class Variables:
         self.room -= len(found or "")
         if found is None or self.room < 0:
             return None
-        return [None if UNKNOWN in each else each for each in found.split(_BEFORE)[1:]]
+        return _elements(found)
 
     def put_array(self, name: str, elements: Iterable[str | None]) -> None:
         self.put(name, None)  # which is its first element
@@ -103,9 +103,27 @@ class Variables:
     def restore(self, values: dict[str, str | None]) -> None:
         self._values = dict(values)
 
+    def doubt(self, before: dict[str, str | None]) -> None:
+        """Forget what has changed since; of an array that became longer only what was added."""
+        now, changed = self._values, self.changed_since(before)
+        longer = {
+            name.removesuffix(_ELEMENTS): old
+            for name in changed
+            if name.endswith(_ELEMENTS)
+            and (old := before.get(name)) is not None
+            and (now.get(name) or "").startswith(old + _BEFORE)
+        }
+        self.forget(changed)
+        for name, old in longer.items():
+            self.put_array(name, [*_elements(old), None])
+
     def changed_since(self, before: dict[str, str | None]) -> set[str]:
         names = before.keys() | self._values.keys()
         return {n for n in names if before.get(n, Unset.UNSET) != self._values.get(n, Unset.UNSET)}
+
+
+def _elements(written: str) -> list[str | None]:
+    return [None if UNKNOWN in each else each for each in written.split(_BEFORE)[1:]]
 
 
 def assigned(statement: Statement) -> set[str]:
