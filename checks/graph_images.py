@@ -8,6 +8,7 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.images import Reference, find, parse
 from dynocheck.engines import running
 from dynocheck.facts import Recipes
+from dynocheck.facts.pods import templates
 from dynocheck.facts.recipe import Component, Container, Graph
 
 # The image that carries an engine, whatever registry it is in.
@@ -108,17 +109,13 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     Fix: name a release's tag, with its digest for what must never change
     """
     overridden = _overridden(recipes)
+    yield from _before(recipes)
     for graph in _graphs(recipes):
         for used in _used(graph):
             tag, pinned = used.reference.tag, "@" in used.image
             named = f"{used.component.name} runs {used.image}"
             if not pinned and tag in ("", *_MOVING):
-                yield warn(
-                    f"{named}, {'whose tag moves' if tag else 'which has no tag'}: "
-                    "each node may pull another image",
-                    fix="name a release's tag, such as 1.3.0",
-                    location=used.place,
-                )
+                yield _moves(named, tag, used.place)
             elif (
                 used.container is used.component.main
                 and used.component.role not in _TOLERATED
@@ -131,6 +128,26 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
                     fix="set runtimeVersionOverride to the release in the image, or use a release's tag",
                     location=used.place,
                 )
+
+
+def _before(recipes: Recipes) -> Iterator[Finding]:
+    """Images that move, of the containers that run before those of a component."""
+    for template in (t for recipe in recipes for t in templates(recipe) if t.of_graph):
+        started = template.spec.get("initContainers")
+        for container in started.sequence if started is not None else ():
+            image = container.get("image") or container
+            named, tag = image.text or "", parse(image.text or "").tag
+            if named and not _UNFILLED.search(named) and "@" not in named and tag in ("", *_MOVING):
+                place = Location(template.manifest.file, image.line, image.column)
+                yield _moves(f"{template.owner.removeprefix('component ')} runs {named} first", tag, place)
+
+
+def _moves(named: str, tag: str, place: Location) -> Finding:
+    return warn(
+        f"{named}, {'whose tag moves' if tag else 'which has no tag'}: each node may pull another image",
+        fix="name a release's tag, such as 1.3.0",
+        location=place,
+    )
 
 
 def _overridden(recipes: Recipes) -> set[tuple[str, int]]:

@@ -10,7 +10,7 @@ from dynocheck.engines.sizing import model_id
 from dynocheck.facts import Recipes, Settings
 from dynocheck.facts.pods import PodTemplate, templates
 from dynocheck.facts.quantity import whole
-from dynocheck.facts.recipe import Component, Container, Graph, Recipe, Value
+from dynocheck.facts.recipe import Component, Container, Graph, Launch, Recipe, Value
 
 _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 _SYSTEM = 9090  # what the operator has the status server of every component listen on
@@ -51,14 +51,23 @@ def probes(recipes: Recipes) -> Iterator[Finding]:
     A worker of Dynamo answers `/live` and `/health` on port 9090, or the one that DYN_SYSTEM_PORT names; a
     frontend on port 8000 too, or the one of `--http-port` or DYN_HTTP_PORT. Named ports, ports that
     the container declares for something else, and containers that start nothing of Dynamo are not judged,
-    nor paths where variables may move them.
+    nor paths where variables may move them. A number in quotes is no port: the API server takes it for a
+    name, and refuses the pod.
 
     Fix: httpGet: {path: /live, port: 9090}
     """
     judged = False
     for probe in _brought(recipes):
         answers = _answers(probe.component)
-        if answers:
+        if (port := _in_quotes(probe)) is not None:
+            judged = True
+            yield fail(
+                f'{probe.component.name}: its {probe.name} asks port "{port.data}", which in quotes is a '
+                "name, and a name has a letter: its pods are refused",
+                fix=f"set port: {port.data}",
+                location=Location(probe.graph.file, port.line, port.column),
+            )
+        elif answers:
             judged = True
             yield from _asked(probe, answers)
     if not judged:
@@ -133,14 +142,15 @@ def _answers(component: Component) -> dict[int, tuple[str, ...]]:
     main = component.main
     if main is None:
         return {}
-    system = _number(main, "DYN_SYSTEM_PORT", _SYSTEM)
+    engines = [launch for launch in main.launches if engine_of(launch)]
     frontends = [launch for launch in main.launches if launch.module == "dynamo.frontend"]
-    if any(engine_of(launch) for launch in main.launches):
-        return {system: _SYSTEM_PATHS} if system else {}
-    if not frontends:
+    if not (engines or frontends):
         return {}
+    system = _number(main, (engines or frontends)[0], "DYN_SYSTEM_PORT", _SYSTEM)
+    if engines:
+        return {system: _SYSTEM_PATHS} if system else {}
     words = [word.text for word in frontends[0].words]
-    http = _number(main, "DYN_HTTP_PORT", _HTTP)
+    http = _number(main, frontends[0], "DYN_HTTP_PORT", _HTTP)
     for i, text in enumerate(words):
         name, equals, value = (text or "").partition("=")
         if name == "--http-port":
@@ -150,11 +160,11 @@ def _answers(component: Component) -> dict[int, tuple[str, ...]]:
     return {system: _SYSTEM_PATHS, http: _HTTP_PATHS} if system and http and None not in words else {}
 
 
-def _number(container: Container, name: str, default: int) -> int | None:
-    found = container.variable(name)
-    if found is None:
-        return default
-    return whole(found.value)
+def _number(container: Container, launch: Launch, name: str, default: int) -> int | None:
+    """The number that a variable gives a program, by its script or else its container."""
+    own = next((each for each in launch.env if each.name == name), None)
+    found = own or container.variable(name)
+    return default if found is None else whole(found.value)
 
 
 def _main(template: PodTemplate) -> Value | None:
@@ -170,6 +180,12 @@ def _probes(template: PodTemplate) -> Iterator[tuple[str, Value]]:
             probe = holder.get(name) if holder is not None else None
             if probe is not None:
                 yield name, probe
+
+
+def _in_quotes(probe: _Probe) -> Value | None:
+    """The port of a probe, where it is a number that is written as text."""
+    found = (probe.value.get(how, "port") for how in ("httpGet", "tcpSocket"))
+    return next((port for port in found if port is not None and (port.text or "").isdecimal()), None)
 
 
 def _asked(probe: _Probe, answers: dict[int, tuple[str, ...]]) -> Iterator[Finding]:

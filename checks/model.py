@@ -27,7 +27,8 @@ class _Served:
 
     @property
     def offline(self) -> bool:
-        variable = self.container.variable("HF_HUB_OFFLINE")
+        own = next((each for each in self.launch.env if each.name == "HF_HUB_OFFLINE"), None)
+        variable = own or self.container.variable("HF_HUB_OFFLINE")
         return variable is not None and variable.value in ("1", "true", "True", "yes", "on")
 
 

@@ -14,8 +14,9 @@ from dynocheck.facts.recipe import Container, Download, Recipe, Value
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN_PATH")
+_SOURCES = {*_TOKENS, "HF_ENDPOINT"}
 _ON = ("1", "true", "yes", "on")
-_SPOKEN = re.compile(r"token|\blogin\b", re.IGNORECASE)
+_SPOKEN = re.compile(r"token(?!s|i[zs])|\blogin\b", re.IGNORECASE)  # none of those that a model reads
 _LIKELY = re.compile(r"(^|[-_.])(hf|hugging-?face)([-_.]|$)", re.IGNORECASE)
 
 
@@ -99,6 +100,7 @@ class _Needy(NamedTuple):
     container: Value
     place: Location
     source: str
+    without: frozenset[str]  # the ConfigMaps of the recipe that hold no token
 
 
 @check("model.token", title="Whoever fetches a gated model has a token, the same everywhere")
@@ -108,8 +110,9 @@ def token(recipes: Recipes) -> Iterator[Finding]:
 
     Which models are gated is a table of prefixes (`dynocheck/data/gated.json`) with a source per row; others
     are not judged. A Secret that all of a container's variables come from (`envFrom`) counts as a token, as
-    does a script that speaks of one; a mirror of the hub (HF_ENDPOINT) may ask for none. Two names for the
-    Secret of the token in one recipe mean one more to create, or one forgotten.
+    does a ConfigMap that the recipe does not hold, and a script that speaks of one; a mirror of the hub
+    (HF_ENDPOINT) may ask for none. Two names for the Secret of the token in one recipe mean one more to
+    create, or one forgotten.
 
     Fix: envFrom: [{secretRef: {name: hf-token-secret}}]
     """
@@ -140,23 +143,27 @@ def token(recipes: Recipes) -> Iterator[Finding]:
 
 def _needy(recipe: Recipe) -> Iterator[_Needy]:
     containers = by_place(recipe)
+    maps = [(m.name, m.root.get("data")) for m in recipe.manifests if m.kind == "ConfigMap"]
+    without = frozenset(name for name, data in maps if data is None or not _SOURCES & data.mapping.keys())
 
     def of(what: str, model: str, file: str, container: Container, place: Location) -> Iterator[_Needy]:
         found = containers.get((file, container.line, container.column))
         row = gated(model)
         if found is not None and row is not None:
-            yield _Needy(what, model, *found, place, row.source)
+            yield _Needy(what, model, *found, place, row.source, without)
 
     for download in recipe.downloads:
         place = Location(download.file, download.line, download.column)
         yield from of("the download", download.model or "", download.file, download.container, place)
     fetched = {download.model for download in recipe.downloads}
-    if fetched:
-        return  # workers find what was downloaded; storage.model-path tells where they do not
+    if None in fetched:
+        return
     for graph in recipe.graphs:
         for engine in running(graph):
+            if engine.model in fetched:
+                continue  # workers find what was downloaded; storage.model-path tells where they do not
             place = Location(graph.file, engine.launch.line, engine.launch.column)
-            name, home = engine.component.name, home_of(engine.container)
+            name, home = engine.component.name, home_of(engine)
             if home is not None and engine.container.on_claim(home):
                 continue  # which may hold it already
             yield from of(name, engine.model or "", graph.file, engine.container, place)
@@ -166,13 +173,21 @@ def _has_token(needy: _Needy) -> bool:
     around, container = needy.template.around, needy.container
     outer = [*_items(around, "envs"), *_items(needy.template.manifest.root, "spec", "env")]
     outer += _items(needy.template.manifest.root, "spec", "envs")
-    names = {_text(each, "name") for each in [*_items(container, "env"), *outer]}
+    given = [*_items(container, "env"), *outer]
+    names = {_text(each, "name") for each in given if _text(each, "value") or each.get("valueFrom")}
     whole = [
-        each for each in _items(container, "envFrom") if each.get("secretRef") or each.get("configMapRef")
+        each
+        for each in _items(container, "envFrom")
+        if each.get("secretRef") or _name_of_map(each) not in {None, *needy.without}
     ]
     scripts = (found for key in ("command", "args") if (found := container.get(key)) is not None)
     spoken = any(_SPOKEN.search(each.text or "") for script in scripts for each in script.sequence)
-    return bool(names & {*_TOKENS, "HF_ENDPOINT"} or whole or around.get("envFromSecret") or spoken)
+    return bool(names & _SOURCES or whole or around.get("envFromSecret") or spoken)
+
+
+def _name_of_map(source: Value) -> str | None:
+    found = source.get("configMapRef", "name")
+    return found.text if found is not None else None
 
 
 def _secrets(recipe: Recipe) -> dict[str, list[Location]]:

@@ -115,7 +115,9 @@ def transport(recipes: Recipes) -> Iterator[Finding]:
 
 def _contradicting(component: Component, main: Container, names: list[str]) -> Iterator[EnvVar]:
     efa = all(name == "vpc.amazonaws.com/efa" for name in names)  # which UCX is not used for
-    for variable in main.env:
+    own = [each for launch in main.launches for each in launch.env]  # of a script, over its container's
+    outer = [each for each in main.env if each.name not in {variable.name for variable in own}]
+    for variable in dict.fromkeys((*outer, *own)):
         off = variable.value in _OFF.get(variable.name, ())
         if (off and component.nodes > 1) or (
             variable.name == "UCX_TLS" and not efa and variable.value and not _has_rdma(variable.value)

@@ -3,11 +3,16 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.data.images import parse
 from dynocheck.engines import Parallelism
 from dynocheck.engines.misread import misread
 from dynocheck.engines.running import started_by
 from dynocheck.facts import Recipes
-from dynocheck.facts.recipe import Component, Graph
+from dynocheck.facts.pods import by_place
+from dynocheck.facts.recipe import Component, Graph, Recipe
+
+_START = "start it by the container's command: [python3, -m, dynamo.vllm]"
+_SPLIT = "write the parallel sizes as flags, or keep the engine's configuration file in the recipe"
 
 
 @check("parallelism.gpus-match", title="Every engine is given as many GPUs as it is split over")
@@ -17,7 +22,9 @@ def gpus_match(recipes: Recipes) -> Iterator[Finding]:
 
     With fewer GPUs than ranks the engine does not start. More than that stand idle and are paid for.
     Arguments count wherever the engine reads them: flags, variables, engine YAML. An engine that ends over a
-    flag that was to split it is judged once engine.flags-known and engine.values have nothing to say.
+    flag that was to split it is judged once engine.flags-known and engine.values have nothing to say. A
+    worker in one of Dynamo's images that starts no engine, as far as can be read, is a warning: no check
+    knows it.
 
     Fix: make nvidia.com/gpu times the nodes of a replica equal the product of the parallel sizes
     """
@@ -29,6 +36,9 @@ def gpus_match(recipes: Recipes) -> Iterator[Finding]:
                 if splits and component.gpus is not None:
                     judged = True
                     yield from _compare(graph, component, component.gpus * component.nodes, splits)
+                elif _hides_its_engine(component) and _is_command(recipe, graph, component):
+                    judged = True
+                    yield _unread(graph, component, "which engine it starts", _START)
     if not judged:
         raise Skip("no engine whose GPUs are counted by the manifest")
 
@@ -40,17 +50,38 @@ def _splits(graph: Graph, component: Component) -> Iterator[Parallelism | None]:
             yield each.engine.parallelism(each.given)
 
 
+def _hides_its_engine(component: Component) -> bool:
+    """Whether it is a worker with GPUs that runs Dynamo's image, and nothing that is known to serve."""
+    main = component.main
+    works = component.role in ("worker", "main", "prefill", "decode") and component.gpus != 0
+    launches = any(container.launches for container in component.containers)
+    return works and main is not None and bool(parse(main.image or "").ours) and not launches
+
+
+def _is_command(recipe: Recipe, graph: Graph, component: Component) -> bool:
+    """Whether its main container's command and args are lists of text; manifest.schema tells where not."""
+    main = component.main
+    found = by_place(recipe).get((graph.file, main.line, main.column)) if main is not None else None
+    given = [found[1].get(key) for key in ("command", "args")] if found is not None else []
+    lists = [value for value in given if value is not None]
+    return all(value.sequence and all(each.text is not None for each in value.sequence) for value in lists)
+
+
+def _unread(graph: Graph, component: Component, what: str, fix: str) -> Finding:
+    return warn(
+        f"{component.name}: {what} cannot be read from the manifest",
+        fix=fix,
+        location=Location(graph.file, component.line, component.column),
+    )
+
+
 def _compare(
     graph: Graph, component: Component, given: int, splits: list[Parallelism | None]
 ) -> Iterator[Finding]:
     place = Location(graph.file, component.line, component.column)
     known = [split for split in splits if split is not None]
     if len(known) < len(splits):
-        yield warn(
-            f"{component.name}: how its engine is split cannot be read from the manifest",
-            fix="write the parallel sizes as flags, or keep the engine's configuration file in the recipe",
-            location=place,
-        )
+        yield _unread(graph, component, "how its engine is split", _SPLIT)
         return
     largest = max(known, key=lambda split: split.gpus)
     together = sum(split.gpus for split in known)  # several launches: beside each other, or either one

@@ -19,7 +19,9 @@ def endpoint(recipes: Recipes) -> Iterator[Finding]:
     """The operator names a frontend's Service `<graph>-<component>`, in lower case, and gives it port 8000.
 
     It measures the graph of its own folder, or one of the recipe where its folder has none. A benchmark
-    that names another service waits until its deadline, or measures somebody else's service.
+    that names another service waits until its deadline, or measures somebody else's service. Services and
+    Gateways that the recipe brings or names are as good; of a host outside of the cluster it is not known
+    what is behind it.
 
     Fix: set the endpoint to <graph>-<component>:8000
     """
@@ -31,7 +33,7 @@ def endpoint(recipes: Recipes) -> Iterator[Finding]:
             target = benchmark.endpoint
             if services and target is not None and target.value:
                 judged = True
-                yield from _judge(benchmark, target, target.value, services)
+                yield from _judge(benchmark, target, target.value, services, _gates(recipe))
     if not judged:
         raise Skip("no benchmark that names its endpoint, or no graph with a frontend")
 
@@ -40,7 +42,30 @@ def _services(graph: Graph) -> list[str]:
     return [f"{graph.name}-{c.name.lower()}" for c in graph.components if c.role == "frontend"]
 
 
-def _judge(benchmark: Benchmark, target: EnvVar, value: str, services: list[str]) -> Iterator[Finding]:
+def _gates(recipe: Recipe) -> set[str]:
+    """The names of Services and Gateways that may lead to a graph; Istio adds its class to a Gateway's."""
+    brought = {m.name for m in recipe.manifests if m.kind in ("Service", "Gateway")}
+    parents = {
+        parent.text or ""
+        for m in recipe.manifests
+        if m.kind == "HTTPRoute"
+        for named in m.root.every("parentRefs")
+        for reference in named.sequence
+        if (parent := reference.get("name")) is not None
+    }
+    return brought | parents | {f"{gateway}-istio" for gateway in brought | parents}
+
+
+def _is_outside(host: str) -> bool:
+    """Whether an address is none of a cluster's Services: what is behind it only its owner knows."""
+    labels = host.split(".")
+    local = host.startswith("127.") or (len(labels) > 2 and labels[2] == "svc")
+    return not local and (len(labels) > 2 or ":" in host)
+
+
+def _judge(
+    benchmark: Benchmark, target: EnvVar, value: str, services: list[str], gates: set[str]
+) -> Iterator[Finding]:
     place = Location(benchmark.file, target.line, target.column)
     fix = f"set {target.name} to {services[0]}:{_PORT}"
     try:
@@ -50,6 +75,8 @@ def _judge(benchmark: Benchmark, target: EnvVar, value: str, services: list[str]
         yield fail(
             f"{benchmark.name} sends its load to {value!r}, which is no address", fix=fix, location=place
         )
+        return
+    if host.partition(".")[0] in gates or _is_outside(host):
         return
     if host.partition(".")[0] not in services:
         yield fail(

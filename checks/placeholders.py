@@ -15,6 +15,7 @@ _WORDS = (
 )
 _WHOLE = re.compile(rf"<[A-Za-z][\w ./:-]*>|{_WORDS}", re.IGNORECASE)
 _WITHIN_IMAGE = re.compile(rf"<[A-Za-z][\w ./-]*>|(?<![\w.-])(?:{_WORDS})(?=[/:@]|$)", re.IGNORECASE)
+_TEMPLATE = re.compile(r"\{\{.*?\}\}")
 _VARIABLE = re.compile(r"\$\{\w+(?::?-[^}]*)?\}")
 _FREE_TEXT = ("data", "stringData", "binaryData", "annotations", "description")
 _SCRIPTS = ("command", "args", "script")
@@ -38,7 +39,9 @@ class _Text(NamedTuple):
 def placeholders(recipes: Recipes) -> Iterator[Finding]:
     """`<your-registry>/image:tag` is no image, and a pod waits for ever on the StorageClass
     `your-storage-class`. A `${NAME}` in a manifest stays as it is written: kubectl replaces nothing, and the
-    kubelet only `$(NAME)`. Where a README of the recipe has its reader run envsubst, it is meant so.
+    kubelet only `$(NAME)`. Where a README of the recipe has its reader run envsubst, it is meant so. Of a
+    chart that Helm renders, with its `{{ }}`, what it renders is to be judged; in kinds that are neither
+    Dynamo's nor Kubernetes' own those may mean something else.
 
     A StorageClass is the cluster's own, and every reader has to choose one: that is a warning, as is a
     variable, whose reader may know better. Comments, scripts and the contents of ConfigMaps do not count.
@@ -47,7 +50,7 @@ def placeholders(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        expanded = _is_expanded(recipe)
+        expanded = is_expanded(recipe)
         for manifest in _applied(recipe):
             judged = True
             for text in _texts(manifest.root):
@@ -65,7 +68,14 @@ def _applied(recipe: Recipe) -> Iterator[Manifest]:
 def _left(manifest: Manifest, text: _Text, *, expanded: bool) -> Iterator[Finding]:
     place = Location(manifest.file, text.value.line, text.value.column)
     hint = _hint(text)
-    if hint:
+    rendered = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
+    if rendered and not text.in_command and (template := _TEMPLATE.search(text.text)):
+        yield fail(
+            f"{text.key}: nothing replaces {template[0]}",
+            fix="helm template CHART > rendered.yaml && dynocheck recipe rendered.yaml",
+            location=place,
+        )
+    elif hint:
         soft = text.key in _OF_CLUSTER or text.in_variable
         yield (warn if soft else fail)(
             f"{text.key}: {hint} is left to be filled in",
@@ -119,7 +129,7 @@ def _entries(data: dict[str, Value]) -> Iterator[_Text]:
             yield _Text(entry, name, in_command=key in _SCRIPTS, in_variable=of_variable)
 
 
-def _is_expanded(recipe: Recipe) -> bool:
+def is_expanded(recipe: Recipe) -> bool:
     """Whether a README has its reader run what replaces variables."""
     return any(
         word.text == "envsubst" for page in recipe.pages for command in page.commands for word in command[:1]

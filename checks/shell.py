@@ -4,7 +4,8 @@ import json
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail
+from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.checks.placeholders import is_expanded
 from dynocheck.engines.written import Written, written
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe import Container, Graph, Launch, Manifest, Recipe, Value, Word
@@ -23,6 +24,8 @@ _JSON = (
     "--json-model-override-args",
     "--kv-events-config",
     "--kv-transfer-config",
+    "--limit-mm-per-prompt",
+    "--mm-processor-kwargs",
     "--model-loader-extra-config",
     "--override-engine-args",
     "--speculative-config",
@@ -34,7 +37,8 @@ def shell_quoting(recipes: Recipes) -> Iterator[Finding]:
     """Four slips that look right and start something else: words after the script of `sh -c`, which are no
     part of it; a flag and its value in one word, which no parser takes apart; $VAR where no shell reads it,
     in a list of arguments or in single quotes, and $(VAR) that is not defined; JSON whose quotes the shell
-    has taken away.
+    has taken away. A $VAR that the container does not define is a warning, where it is all of an argument
+    and no README has its reader run envsubst.
 
     Fix: write the script as one string, flag and value as two words, $(VAR) in lists, JSON in single quotes
     """
@@ -42,10 +46,11 @@ def shell_quoting(recipes: Recipes) -> Iterator[Finding]:
     for recipe in recipes:
         for manifest in recipe.manifests:
             yield from _left_over(manifest)
+        replaced = is_expanded(recipe)
         for graph, container, launch in _launches(recipe):
             judged = True
             for word in launch.words:
-                yield from _misread(graph, container, launch, word)
+                yield from _misread(graph, container, launch, word, replaced=replaced)
             for given in written(launch, ()):
                 yield from _no_json(graph, given)
     if not judged:
@@ -78,8 +83,9 @@ def _left_over(manifest: Manifest) -> Iterator[Finding]:
 
 
 def _containers(root: Value) -> Iterator[Value]:
-    """The containers of a graph, a Job, a Deployment or a Pod."""
+    """The containers of a graph, a Job, a CronJob, a Deployment or a Pod."""
     pods = [root.get("spec"), root.get("spec", "template", "spec")]
+    pods.append(root.get("spec", "jobTemplate", "spec", "template", "spec"))
     components, services = root.get("spec", "components"), root.get("spec", "services")
     pods += [each.get("podTemplate", "spec") for each in (components.sequence if components else ())]
     pods += [each.get("extraPodSpec") for each in (services.mapping.values() if services else ())]
@@ -96,7 +102,9 @@ def _words(container: Value, key: str) -> list[Value]:
     return found.sequence if found is not None else []
 
 
-def _misread(graph: Graph, container: Container, launch: Launch, word: Word) -> Iterator[Finding]:
+def _misread(
+    graph: Graph, container: Container, launch: Launch, word: Word, *, replaced: bool
+) -> Iterator[Finding]:
     place = Location(graph.file, word.line, word.column)
     glued = _GLUED.fullmatch(word.text or "")
     if glued and "=" not in glued[1]:
@@ -113,10 +121,18 @@ def _misread(graph: Graph, container: Container, launch: Launch, word: Word) -> 
         )
     known = {each.name for each in (*container.env, *launch.env)}
     names = {match[1] or match[2] for match in _VARIABLE.finditer(word.text or "")}
+    whole = _VARIABLE.fullmatch(word.text or "")
     for name in sorted(names & known):
         yield fail(
             f"${name} reaches {launch.module} as it is written: no shell reads it there",
             fix=f"write $({name}) in a list of arguments, in a script double quotes in place of single ones",
+            location=place,
+        )
+    if whole and not names & known and not replaced:
+        yield warn(
+            f"{whole[0]} reaches {launch.module} as it is written: no shell reads it there, "
+            "and the container has no such variable",
+            fix="write what is meant, or tell the reader to run envsubst < FILE | kubectl apply -f -",
             location=place,
         )
 

@@ -37,7 +37,7 @@ def read_only(recipes: Recipes) -> Iterator[Finding]:
                     )
         fetched = {download.model for download in recipe.downloads}
         for engine in (engine for graph in recipe.graphs for engine in running(graph)):
-            home, model = home_of(engine.container), engine.model
+            home, model = home_of(engine), engine.model
             found = engine.container.mount_of(home) if home else None
             if found is None or model is None or not is_hub_id(model):
                 continue
@@ -58,9 +58,11 @@ def is_hub_id(model: str) -> bool:
     return model.count("/") == 1 and not model.startswith(("/", ".", "~"))
 
 
-def home_of(container: Container) -> str | None:
-    """The folder of the Hugging Face cache, as its variables say; None when none says or it is not known."""
-    hub, home = container.variable("HF_HUB_CACHE"), container.variable("HF_HOME")
+def home_of(where: Container | Running) -> str | None:
+    """The folder of the Hugging Face cache, as the variables of a container say, or those of a script around
+    an engine; None when none says or it is not known.
+    """
+    hub, home = where.variable("HF_HUB_CACHE"), where.variable("HF_HOME")
     if hub is not None:
         return posixpath.dirname(hub.value.rstrip("/")) if hub.value else None
     return home.value if home is not None and (home.value or "").startswith("/") else None
@@ -93,7 +95,7 @@ def _located(recipe: Recipe, engine: Running, model: str) -> Iterator[Finding]:
         named = engine.given.get(*engine.engine.model_flags) or engine.launch
         yield from _on_path(recipe, engine, model, Location(engine.graph.file, named.line, named.column))
     elif is_hub_id(model):
-        said = engine.container.variable("HF_HUB_CACHE") or engine.container.variable("HF_HOME")
+        said = engine.variable("HF_HUB_CACHE") or engine.variable("HF_HOME")
         place = said or engine.launch
         yield from _in_cache(recipe, engine, model, Location(engine.graph.file, place.line, place.column))
 
@@ -182,7 +184,7 @@ def _within(path: str, target: str) -> bool:
 
 def _in_cache(recipe: Recipe, engine: Running, model: str, place: Location) -> Iterator[Finding]:
     fetched = [d for d in recipe.downloads if d.model == model]
-    home = home_of(engine.container)
+    home = home_of(engine)
     elsewhere = engine.given.get("download-dir") or engine.variable("MODEL_EXPRESS_URL")
     if not fetched or home is None or elsewhere is not None:
         return

@@ -1,17 +1,22 @@
 """Whether a recipe folder is laid out so that people and tools find what they look for."""
 
 import difflib
+import posixpath
+import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
 from dynocheck.engines import engine_of
 from dynocheck.facts import Recipes
+from dynocheck.facts.pods import PodTemplate, templates
 from dynocheck.facts.recipe import Graph, Recipe, Role, SourceFile
 
 _CACHE = "model-cache"
 _FRAMEWORKS = ("vllm", "sglang", "trtllm")
 _OTHER_SPELLINGS = {"tensorrt-llm": "trtllm", "tensorrtllm": "trtllm", "trt-llm": "trtllm", "sgl": "sglang"}
-_DEPLOYED = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "Deployment", "StatefulSet", "Pod")
+_DYNAMO = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoComponentDeployment")
+_DEPLOYED = (*_DYNAMO, "Deployment", "StatefulSet", "Pod")
+_SERVING = {*_DEPLOYED, "DaemonSet", "LeaderWorkerSet"}
 # What a file is there for by the beginning of its name, and the kinds of which it then holds one.
 _PROMISES = {
     "deploy": ("a graph", _DEPLOYED),
@@ -25,6 +30,12 @@ _HOLLOW = {
     "dangling": ("is a link to what is not there", "commit what it links to, or take the link out"),
     "empty": ("is empty", "write what it is there for, or take it out"),
 }
+_FETCHES = re.compile(
+    r"\b(aws|az|azcopy|curl|git|gsutil|gcloud|huggingface_hub|mc|modelexpress|modelscope|ngc|oras|rclone|rsync|s5cmd"
+    r"|tar|wget)\b"
+)
+_TEMPLATE = "helm template CHART > rendered.yaml && dynocheck recipe rendered.yaml"
+_RENDER = "kubectl kustomize OVERLAY > rendered.yaml && dynocheck recipe rendered.yaml"
 _MAY_BE_EMPTY = ("__init__.py", "py.typed")
 
 
@@ -33,8 +44,9 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
     """A model's folder holds `model-cache/`, with the claim and the Job that fills it, and one folder per
     variant (`<framework>/<mode>/`) with a DynamoGraphDeployment in it.
 
-    A folder in which nothing is ever deployed is no recipe. A model without a cache works, and downloads
-    its weights again in every pod.
+    A folder in which nothing is ever deployed is no recipe, but for a model-cache that is named by itself. A
+    model without a cache works, and downloads its weights again in every pod. Where kustomize or Helm makes
+    the graph, only what it renders can be judged.
 
     Fix: put the graph in <framework>/<mode>/deploy.yaml, claim and download Job in model-cache/
     """
@@ -50,9 +62,18 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
 def _deploys(recipe: Recipe) -> Iterator[Finding]:
     if any(file.problems for file in recipe.judged):
         return  # what cannot be read may be the graph that is missing
-    kinds = {manifest.kind for manifest in recipe.manifests}
-    served = {"DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "Deployment", "StatefulSet"}
-    if not kinds & served:
+    if {manifest.kind for manifest in recipe.manifests} & _SERVING:
+        return
+    helm = any(part.chart for part in recipe.unread)
+    if helm or any(file.role is Role.KUSTOMIZE for file in recipe.judged):
+        yield unknown(
+            f"what {'Helm' if helm else 'kustomize'} renders from it was not judged, "
+            "and nothing else in it is deployed",
+            fix=_TEMPLATE if helm else _RENDER,
+            location=Location(recipe.path),
+        )
+        return
+    if recipe.path.rpartition("/")[2] != _CACHE or not any(recipe.manifests):  # a part that was named alone
         yield fail(
             "nothing in it is deployed: no DynamoGraphDeployment in any of its files",
             fix="add a deploy.yaml in <framework>/<mode>/",
@@ -72,12 +93,20 @@ def _cache(recipe: Recipe) -> Iterator[Finding]:
     cache = Location(f"{recipe.path}/{_CACHE}")
     if not recipe.claims:
         yield warn(f"no PersistentVolumeClaim in {_CACHE}/", fix="add model-cache.yaml", location=cache)
-    if not recipe.downloads:
+    if not (recipe.downloads or any(_fills(template, recipe) for template in templates(recipe))):
         yield warn(
             f"no Job in {_CACHE}/ is seen to download a model",
             fix="add model-download.yaml",
             location=cache,
         )
+
+
+def _fills(template: PodTemplate, recipe: Recipe) -> bool:
+    """Whether a workload beside the claim gets a model from elsewhere than the hub."""
+    beside = template.manifest.file.rpartition("/")[0] == f"{recipe.path}/{_CACHE}"
+    scripts = (each.get(key) for each in template.containers for key in ("command", "args"))
+    said = " ".join(word.text or "" for script in scripts if script is not None for word in script.sequence)
+    return beside and _FETCHES.search(said) is not None
 
 
 @check("structure.framework", title="A graph lies in the folder of the framework that it runs")
@@ -181,14 +210,44 @@ def _placed(graph: Graph, says: str, fix: str) -> Finding:
 @check("structure.read-whole", title="Every part of the files was read")
 def read_whole(recipes: Recipes) -> Iterator[Finding]:
     """Of scripts, comments and pages that are far longer than people write them only the beginning is read,
-    so that judging ends soon. What nobody has read may be wrong, whatever the other checks say.
+    so that judging ends soon, and of charts nothing. What nobody has read may be wrong, whatever the other
+    checks say. A graph that kustomize changes is judged by what it renders, where that lies in a folder
+    above it.
 
     Fix: put a long script into the image or a file of its own, and split a file of many objects
     """
     for recipe in recipes:
         for part in recipe.unread:
+            if part.chart and not recipe.graphs:
+                continue  # structure.layout tells
             yield warn(
                 f"not read: {part.what}",
-                fix="make it shorter, or put it into a file of its own",
+                fix=_TEMPLATE if part.chart else "make it shorter, or put it into a file of its own",
                 location=Location(part.file, part.line, part.column),
             )
+        if recipe.graphs:  # else structure.layout tells
+            yield from _unrendered(recipe)
+
+
+def _unrendered(recipe: Recipe) -> Iterator[Finding]:
+    """Each graph that is a resource of kustomize, and of which nothing rendered lies in a folder above it."""
+    rendered = {graph.file.rpartition("/")[0] for graph in recipe.graphs}
+    inputs = [file for file in recipe.judged if file.role is Role.KUSTOMIZE]
+    resources = {path for file in inputs for path in _resources(file)}
+    for file in inputs:
+        graph = next((m for m in file.manifests if m.kind == "DynamoGraphDeployment"), None)
+        above = {file.folder[:end] for end, char in enumerate(file.folder) if char == "/"} | {""}
+        if graph is not None and file.path in resources and not rendered & above:
+            yield warn(
+                f"not read: graph {graph.name}, which kustomize changes before it is applied",
+                fix=_RENDER,
+                location=Location(file.path, graph.root.line, graph.root.column),
+            )
+
+
+def _resources(file: SourceFile) -> Iterator[str]:
+    """The paths that a kustomization names as its resources, as those of files are written."""
+    for root in file.documents:
+        named = root.get("resources")
+        for resource in named.sequence if named is not None else ():
+            yield posixpath.normpath(posixpath.join(file.folder, resource.text or ""))

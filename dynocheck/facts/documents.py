@@ -64,12 +64,16 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What is wrong with a file as YAML. A `fatal` one means that what follows it was not read."""
+    """What is wrong with a file as YAML. A `fatal` one means that what follows it was not read.
+
+    `fix` says what to do about one that is not.
+    """
 
     message: str
     line: int | None = None
     column: int | None = None
     fatal: bool = True
+    fix: str = ""
 
 
 class Manifest(msgspec.Struct, frozen=True):
@@ -122,9 +126,9 @@ class SourceFile(msgspec.Struct, frozen=True):
 
     @property
     def manifests(self) -> Iterator[Manifest]:
-        """Its objects; those of a List each by itself, as kubectl takes them."""
+        """Its objects; those of a List, or of a kind's own list, each by itself, as kubectl takes them."""
         for root in self.documents:
-            items = root.get("items") if Manifest(self.path, root).kind == "List" else None
+            items = root.get("items") if Manifest(self.path, root).kind.endswith("List") else None
             for value in items.sequence if items is not None else [root]:
                 if isinstance(value.data, dict):
                     yield Manifest(self.path, value)

@@ -130,7 +130,7 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
     `folder` is relative to the claim it lies on, so that it compares across mounts; None when none is named.
     `cached` says that none is, and the model goes to the cache of the Hugging Face hub. `revision` is the
     one that is asked for, None when it is the hub's main one or cannot be told. `path` is the folder as the
-    container knows it, where one is named.
+    container knows it, where one is named. The variables of `container` are those that its command has.
     """
 
     file: str
@@ -147,7 +147,8 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
 class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
     """A workload that puts load on a service: where it sends it and the model it asks for, where told.
 
-    `commands` are the processes that its container runs, word by word.
+    Each is called by the variable, or the flag, that tells it. `commands` are the processes that its
+    container runs, word by word.
     """
 
     file: str
@@ -221,12 +222,16 @@ class Hollow(msgspec.Struct, frozen=True):
 
 
 class Unread(msgspec.Struct, frozen=True):
-    """What is too much to be read: what it is, why, and where it begins. No check knows what it says."""
+    """What is not read: what it is, why, and where it begins. No check knows what it says.
+
+    `chart` says that it is one of Helm, and not too much to be read.
+    """
 
     what: str
     file: str
     line: int
     column: int
+    chart: bool = False
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,5 +1,6 @@
 """Paths that a user names to recipes: which folder is a model, which a variant, and what files count."""
 
+import codecs
 import errno
 import os
 import stat
@@ -25,7 +26,16 @@ FRAMEWORKS = ("vllm", "sglang", "trtllm", "tokenspeed")
 CACHE_FOLDER = "model-cache"
 MAX_BYTES = 10 * 1024 * 1024
 _SUFFIXES = (".yaml", ".yml")
+_PEEK = 4096  # bytes in which a manifest in JSON says its apiVersion, which other files do not
+_SAVE = "save it as UTF-8"
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_NO_PATHS = {
+    "": "an empty path: is a variable in the command line not set?",
+    "-": "standard input is not read: write it to a file and name that (helm template ... > graph.yaml)",
+}
 _KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
+_CHART = "Chart.yaml"
+_RENDERED = "a chart of Helm: only what it renders is applied"
 _LONG_PAGE = f"a page: it has more than {MAX_CHARACTERS} characters"
 _ANCESTORS = 6  # model/framework/mode is 3; the deepest seen upstream is 6
 
@@ -45,10 +55,22 @@ def load(paths: Iterable[str]) -> tuple[Recipe, ...]:
     :param paths: model folders, folders of models, variants or manifest files.
     :raises NotARecipe: a path is missing, unreadable, not YAML or has no manifest.
     """
-    return tuple(recipe for path in paths for recipe in _load(path))
+    named = [list(_load(path)) for path in paths]
+    found = [recipe for recipes in named for recipe in recipes]
+    return tuple(_distinct(found) if len(named) > 1 else found)
+
+
+def _distinct(recipes: list[Recipe]) -> Iterator[Recipe]:
+    """Each recipe but those whose every file another one has too: paths overlap, as those of a hook do."""
+    own = [{(os.path.realpath(file.path), file.role) for file in recipe.judged} for recipe in recipes]
+    for i, (recipe, files) in enumerate(zip(recipes, own, strict=True)):
+        if not any(files < other or (files == other and j < i) for j, other in enumerate(own) if j != i):
+            yield recipe
 
 
 def _load(given: str) -> Iterator[Recipe]:
+    if given in _NO_PATHS:
+        raise NotARecipe(_NO_PATHS[given])
     path = Path(given)
     try:
         mode = path.stat().st_mode
@@ -61,7 +83,7 @@ def _load(given: str) -> Iterator[Recipe]:
     recipes = [recipe for recipe in map(_folder, models) if any(recipe.judged)]
     yield from recipes
     if not recipes:
-        raise NotARecipe(f"{shown(path)}: no recipe in it: not one YAML manifest (*.yaml, *.yml)")
+        raise NotARecipe(f"{shown(path)}: no recipe in it: not one manifest (*.yaml, *.yml, *.json)")
 
 
 def shown(path: Path) -> str:
@@ -126,6 +148,7 @@ def _folder(path: Path) -> Recipe:
     pages: list[Path] = []
     hollow: list[Hollow] = []
     configs: list[ModelConfig] = []
+    charts: list[Unread] = []
 
     def unreadable(error: OSError) -> None:
         problem = Problem(_reason(error))
@@ -134,12 +157,16 @@ def _folder(path: Path) -> Recipe:
     for root, names, leaves in os.walk(path, onerror=unreadable, followlinks=True):
         names[:] = [n for n in sorted(names) if n[0] != "." and _first_time(Path(root, n), seen)]
         folder = Path(root)
+        if _CHART in leaves:
+            charts.append(Unread(_RENDERED, shown(folder / _CHART), 1, 1, chart=True))
+            names[:] = [n for n in names if n not in ("templates", "charts")]
+            leaves = [leaf for leaf in leaves if leaf != _CHART]
         here = folder.relative_to(path)
         folders.extend(shown(here / name) for name in names)
         if "kustomize" in here.parts or folder.parent in rendered or not _KUSTOMIZATIONS.isdisjoint(leaves):
             rendered.add(folder)
         role = Role.KUSTOMIZE if folder in rendered else Role.MANIFEST
-        reads.extend(_file(folder / leaf, role) for leaf in sorted(leaves) if leaf.endswith(_SUFFIXES))
+        reads.extend(_file(folder / leaf, role) for leaf in sorted(leaves) if _is_manifest(folder / leaf))
         pages.extend(folder / leaf for leaf in sorted(leaves) if is_page(leaf))
         above = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
         configs.extend(filter(None, [model_config(folder, leaves, shown(above), _text, shown)]))
@@ -158,7 +185,7 @@ def _folder(path: Path) -> Recipe:
         pages=tuple(page(text, found, path, shown(found)) for found, text in texts),
         hollow=tuple(hollow),
         configs=tuple(configs),
-        unread=(*recipe.unread, *unread),
+        unread=(*recipe.unread, *unread, *charts),
     )
 
 
@@ -186,18 +213,30 @@ def _context(folder: Path, but: Path | None = None) -> list[_Read]:
         cache = ancestor / CACHE_FOLDER
         if os.path.isdir(cache):  # noqa: PTH112 - never raises
             relative = Path(os.path.relpath(cache))
-            names = [leaf.name for leaf in _entries(cache) if leaf.suffix in _SUFFIXES]
-            files = [relative / name for name in names]
+            files = [relative / leaf.name for leaf in _entries(cache) if _is_manifest(leaf)]
             own = os.path.realpath(but) if but is not None else None
             return [_file(file, Role.CONTEXT) for file in files if os.path.realpath(file) != own]
     return []
+
+
+def _is_manifest(path: Path) -> bool:
+    """Whether kubectl applies it with its folder; of JSON, which much else is too, what has an apiVersion."""
+    if path.suffix != ".json":
+        return path.name.endswith(_SUFFIXES)
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            return False
+        with path.open("rb") as stream:
+            return b'"apiVersion"' in stream.read(_PEEK)
+    except OSError:
+        return False
 
 
 def _file(path: Path, role: Role) -> _Read:
     name = shown(path)
     problems: list[Problem] = []
     try:
-        text = _text(path)
+        text = _as_kubectl(_content(path), problems)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return _Read(SourceFile(name, problems=(Problem("not UTF-8 text", line),), role=role), "")
@@ -209,14 +248,40 @@ def _file(path: Path, role: Role) -> _Read:
     return _Read(SourceFile(name, tuple(documents), tuple(problems), role), text)
 
 
+def _as_kubectl(content: bytes, problems: list[Problem]) -> str:
+    """A manifest's text as kubectl reads it (FileVisitor of cli-runtime): UTF-16 where a mark says so, with
+    a replacement for bytes that are no UTF-8.
+
+    :raises UnicodeDecodeError: it is no text at all.
+    """
+    marked = content.startswith(_UTF16) and not content.startswith(codecs.BOM_UTF32_LE)
+    try:
+        text = content.decode("utf-16" if marked else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        if marked or b"\0" in content:
+            raise
+        line = content.count(b"\n", 0, error.start) + 1
+        message = "not UTF-8 text: kubectl puts \ufffd in its place"
+        problems.append(Problem(message, line, fatal=False, fix=_SAVE))
+        return content.decode("utf-8-sig", "replace")
+    if marked:
+        message = "UTF-16: kubectl reads it, most other tools do not"
+        problems.append(Problem(message, 1, 1, fatal=False, fix=_SAVE))
+    return text
+
+
 def _text(path: Path) -> str:
+    return _content(path).decode("utf-8-sig")
+
+
+def _content(path: Path) -> bytes:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     with path.open("rb") as stream:
         content = stream.read(MAX_BYTES + 1)
     if len(content) > MAX_BYTES:
         raise OSError(errno.EFBIG, f"larger than {MAX_BYTES // 1024 // 1024} MiB: not a manifest")
-    return content.decode("utf-8-sig")
+    return content
 
 
 def _recipe(path: Path, shape: str, reads: list[_Read], folders: Iterable[str] = ()) -> Recipe:

@@ -5,8 +5,10 @@ reads goes through Python's yaml. Events are taken from libyaml; the tree is bui
 because neither a composer nor a constructor of PyYAML bounds depth or aliases, and both lose the positions.
 """
 
+import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import pairwise
 from typing import Any
 
 import yaml
@@ -15,6 +17,7 @@ from dynocheck.facts.recipe import Problem, Value
 from dynocheck.recipe import scalars
 
 MAX_DEPTH = 200
+MAX_OBJECTS = 10_000  # of JSON in one file
 MAX_REPEATED = 100  # keys of one file that are told to stand twice
 MAX_VALUES = 500_000  # after aliases are expanded: a bomb multiplies, a manifest does not
 
@@ -24,6 +27,10 @@ _TEXT_AFTER_SEPARATOR = re.compile(r"^---[^\S\n]*[^\s#]", re.MULTILINE)
 _INNER_MARK = re.compile("^(---.*\n)\ufeff", re.MULTILINE)  # files joined together keep each its own
 _JSON_SLASH = re.compile(r"(?<!\\)(?:\\\\)*\\/")
 _LITERAL = re.compile(r"(?:[&!]\S*\s+)*\|")
+_BLANKS = re.compile(r"[ \t\r\n]*")
+_OBJECT = re.compile(r"[ \t\r\n]*\{")
+_NEXT_OBJECT = re.compile(r"\}\s*\{")
+_JSON = json.JSONDecoder()
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
@@ -61,7 +68,46 @@ def read(text: str, problems: list[Problem]) -> list[Value]:
         line = text.count("\n", 0, separator.start()) + 1
         problems.append(Problem("text after --- on its line: kubectl refuses it", line, 4))
         text = text[: separator.start()]
+    starts = _objects(text)
+    if starts:
+        return list(_each_object(text, starts, problems))
     return _read(_INNER_MARK.sub(r"\1", text), problems, lambda mark: (mark.line + 1, mark.column + 1))
+
+
+def _objects(text: str) -> list[int]:
+    """Where the objects of JSON begin that follow each other with nothing between them, as jq writes them and
+    kubectl reads them; none where there are fewer than two, or there is something else.
+    """
+    starts: list[int] = []
+    if not (_OBJECT.match(text) and _NEXT_OBJECT.search(text)):
+        return starts
+    end = _blank(text, 0)
+    while end < len(text) and len(starts) < MAX_OBJECTS:
+        starts.append(end)
+        try:
+            _, end = _JSON.raw_decode(text, end)
+        except (ValueError, RecursionError):
+            return []
+        end = _blank(text, end)
+    return starts if len(starts) > 1 and end == len(text) else []
+
+
+def _blank(text: str, start: int) -> int:
+    """Where what follows the blanks at a place begins."""
+    found = _BLANKS.match(text, start)
+    return found.end() if found else start
+
+
+def _each_object(text: str, starts: Sequence[int], problems: list[Problem]) -> Iterator[Value]:
+    line, row, before = 1, -1, 0
+    for start, end in pairwise([*starts, len(text)]):
+        line, row = line + text.count("\n", before, start), max(row, text.rfind("\n", before, start))
+        before = start
+        yield from _read(text[start:end], problems, _places_from(line, start - row))
+
+
+def _places_from(line: int, column: int) -> _Place:
+    return lambda mark: (line + mark.line, mark.column + (1 if mark.line else column))
 
 
 def read_within(value: Value, lines: Sequence[str]) -> Value | None:
@@ -198,7 +244,8 @@ class _Builder:
             return
         if name in parent.written and len(self._problems) < MAX_REPEATED:
             message = f'key "{name}" stands here and on line {parent.written[name]}'
-            self._problems.append(Problem(message, at.line, at.column, fatal=False))
+            fix = "keep the one that is meant"
+            self._problems.append(Problem(message, at.line, at.column, fatal=False, fix=fix))
         entries[name] = value
         parent.written[name] = at.line
 

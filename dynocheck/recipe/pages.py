@@ -232,7 +232,7 @@ def _plain(cell: "Token") -> str:
 
 
 def _folders(cells: Sequence["Token"], folder: Path, root: Path) -> Iterator[str]:
-    """The folders of the recipe that a row names, as a link or as code."""
+    """The folders of the recipe that a row names, as a link or as code, or by a manifest in them."""
     whole = root.resolve()
     for cell in cells:
         for child in cell.children or ():
@@ -241,6 +241,7 @@ def _folders(cells: Sequence["Token"], folder: Path, root: Path) -> Iterator[str
                 continue
             try:
                 meant = (folder / unquote(name)).resolve()
+                meant = meant.parent if meant.suffix in (".yaml", ".yml") and meant.is_file() else meant
                 if meant.is_dir() and meant.is_relative_to(whole) and meant != whole:
                     yield meant.relative_to(whole).as_posix()
             except (OSError, ValueError):

@@ -36,6 +36,9 @@ class Defaults(NamedTuple):
     args: tuple[str, ...] = ()
 
 
+_Run = tuple[tuple[Word, ...], Mapping[str, str | None]]  # a command's words, and its own variables
+
+
 class Reader:
     """Reads the pods of one file. What is too much to be read is noted in `unread`.
 
@@ -54,7 +57,7 @@ class Reader:
         self._scripts = _MAX_SCRIPTS
         self._counted: set[tuple[int, int]] = set()
         self.unread: list[Unread] = []
-        self._followed: dict[tuple[int, int], tuple[tuple[Word, ...], ...]] = {}
+        self._followed: dict[tuple[int, int], tuple[_Run, ...]] = {}
 
     def container(
         self,
@@ -90,17 +93,18 @@ class Reader:
         )
 
     def commands(self, source: Value, container: Container) -> tuple[tuple[Word, ...], ...]:
-        """The commands that a container runs, word by word. A long script is followed once."""
+        """The commands that a container runs, word by word."""
+        return tuple(words for words, _ in self.runs(source, container))
+
+    def runs(self, source: Value, container: Container) -> tuple[_Run, ...]:
+        """The same, each with the variables that its script gives it. A long script is followed once."""
         place = source.line, source.column
         if place not in self._followed:
             environment = {variable.name: variable.value for variable in container.env}
-            found = self._processes(source, environment, Defaults())
-            self._followed[place] = tuple(words for words, _ in found)
+            self._followed[place] = tuple(self._processes(source, environment, Defaults()))
         return self._followed[place]
 
-    def _processes(
-        self, source: Value, known: references.Environment, defaults: Defaults
-    ) -> Iterator[tuple[tuple[Word, ...], Mapping[str, str | None]]]:
+    def _processes(self, source: Value, known: references.Environment, defaults: Defaults) -> Iterator[_Run]:
         command, args = _elements(source, "command"), _elements(source, "args")
         if not command:
             args = args or [Value(text, source.line, source.column) for text in defaults.args]

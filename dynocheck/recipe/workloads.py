@@ -1,9 +1,11 @@
 """What a recipe's Jobs and Pods are for: fetching a model, or putting load on a service."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 
-from dynocheck.facts.recipe import Benchmark, Claim, Container, Download, Manifest, Value
+import msgspec
+
+from dynocheck.facts.recipe import Benchmark, Claim, Container, Download, EnvVar, Manifest, Value, Word
 from dynocheck.recipe.fetching import Fetched, by_command, by_library
 from dynocheck.recipe.pods import Reader
 from dynocheck.recipe.volumes import items, volumes
@@ -19,16 +21,22 @@ _BENCHMARKS = re.compile(
 )
 _ENDPOINTS = ("ENDPOINT", "FRONTEND", "FRONTEND_URL", "SERVICE_URL", "BASE_URL", "URL")
 _MODELS = ("TARGET_MODEL", "MODEL_NAME", "SERVED_MODEL_NAME", "MODEL")
+_TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf", "bench", "bench_serving", "benchmark_serving")
+_URL_FLAGS = ("--url", "-u", "--base-url", "--target")
+_NAME_FLAGS = ("--served-model-name", "--model", "--model-names", "-m")
 
 
 def downloads(manifest: Manifest, reader: Reader) -> Iterator[Download]:
     """The models that a workload fetches from a hub."""
     for source, container in _containers(manifest, reader):
-        for words in reader.commands(source, container):
+        for words, given in reader.runs(source, container):
             fetched = by_command([word.text for word in words])
             if fetched is not None:
                 place = words[fetched.at].line, words[fetched.at].column
-                yield _download(manifest.file, container, fetched, place)
+                own = {name: EnvVar(name, value, *place) for name, value in given.items()}
+                env = {**{variable.name: variable for variable in container.env}, **own}
+                within = msgspec.structs.replace(container, env=tuple(env.values()))
+                yield _download(manifest.file, within, fetched, place)
         environment = {variable.name: variable.value for variable in container.env}
         for element in [*items(source, "command"), *items(source, "args")]:
             code = element.text or ""
@@ -56,16 +64,47 @@ def benchmarks(manifest: Manifest, reader: Reader) -> Iterator[Benchmark]:
     for source, container in _containers(manifest, reader):
         script = " ".join(e.text or "" for e in [*items(source, "command"), *items(source, "args")])
         if _BENCHMARKS.search(script):
+            commands = reader.commands(source, container)
             yield Benchmark(
                 file=manifest.file,
                 name=manifest.name,
-                endpoint=next((v for n in _ENDPOINTS if (v := container.variable(n))), None),
-                model=next((v for n in _MODELS if (v := container.variable(n))), None),
+                endpoint=_told(commands, _URL_FLAGS, container, _ENDPOINTS),
+                model=_told(commands, _NAME_FLAGS, container, _MODELS),
                 container=container,
-                commands=reader.commands(source, container),
+                commands=commands,
                 line=source.line,
                 column=source.column,
             )
+
+
+def _told(
+    commands: Iterable[Sequence[Word]], flags: Sequence[str], container: Container, names: Sequence[str]
+) -> EnvVar | None:
+    """What a load generator is told by one of these flags; by the variable that it takes it from, where one
+    is named so. A path says nothing of the name that is asked for.
+    """
+    variable = next((v for n in names if (v := container.variable(n))), None)
+    given = next((v for words in commands for flag in flags for v in _values(words, flag)), None)
+    if given is None or given.value is None or given.value.startswith(("/", ".")):
+        return variable
+    return variable if variable is not None and (variable.value or "?") in given.value else given
+
+
+def _values(words: Sequence[Word], flag: str) -> Iterator[EnvVar]:
+    """The values of a flag of a load generator, called by what they are told with."""
+    start = next((i for i, word in enumerate(words) if _is_tool(word.text or "")), len(words))
+    if any(word.text in ("install", "pip") for word in words):
+        return
+    for word, following in zip(words[start:], [*words[start + 1 :], None], strict=False):
+        name, equals, inline = (word.text or "").partition("=")
+        if name == flag and equals:
+            yield EnvVar(flag, inline, word.line, word.column)
+        elif name == flag and following is not None:
+            yield EnvVar(flag, following.text, following.line, following.column)
+
+
+def _is_tool(word: str) -> bool:
+    return word.rpartition("/")[2].rpartition(".")[2] in _TOOLS or word.endswith("_serving.py")
 
 
 def claims(manifest: Manifest) -> Iterator[Claim]:

@@ -134,6 +134,7 @@ def table(header: str, *cells: str) -> str:
         (table("GPUs total", "`vllm/agg` | 16"), "GPUs total"),
         (table("GPUs", "[**vllm/agg**](vllm/agg/) | 4x H100/H200"), "GPUs"),
         (table("# GPUs", "[agg](vllm/agg/) | 16 GPUs"), "# GPUs"),
+        (table("GPUs", "[agg](./vllm/agg/deploy.yaml) | 16"), "GPUs"),
         ("| GPUs | Total GPUs | of |\n|---|---|---|\n| 8 | 16 | `vllm/agg` |", "Total GPUs"),
     ],
 )

@@ -38,6 +38,7 @@ def variable(text: str, name: str = "SIZE") -> str:
         (image("nvcr.io/x/vllm-runtime:<IMAGE_TAG>"), "fail", "image: <IMAGE_TAG> is left to be filled in"),
         (image("nvcr.io/x/vllm-runtime-xpu:my-tag"), "fail", "image: my-tag is left to be filled in"),
         (image("your-registry/vllm:1.3.0"), "fail", "image: your-registry is left to be filled in"),
+        (image("{{ .Values.image }}"), "fail", "image: nothing replaces {{ .Values.image }}"),
         (image("${VLLM_IMAGE}"), "fail", "image: nothing replaces ${VLLM_IMAGE}"),
         (claim("your-storage-class"), "warn", "storageClassName: your-storage-class is left to be filled in"),
         (claim("<class>"), "warn", "storageClassName: <class> is left to be filled in"),

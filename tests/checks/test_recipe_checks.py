@@ -184,6 +184,28 @@ def test_a_benchmark_asks_for_what_is_served(tmp_path: Path) -> None:
     assert message == "perf asks for Qwen/Qwen3-0.6B, the graph it measures serves small"
 
 
+@pytest.mark.parametrize(
+    ("image", "command", "outcomes"),
+    [
+        ("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", "[bash, /scripts/run.sh]", ["warn"]),
+        ("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", "[python3, -m, vllm.entrypoints.api_server]", None),
+        ("registry.example/mine:1.3.0", "[bash, /scripts/run.sh]", None),
+        ("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", "bash run.sh", None),  # manifest.schema tells
+        ("nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", "[bash, 1]", None),
+    ],
+)
+def test_a_worker_whose_engine_nobody_sees(
+    tmp_path: Path, image: str, command: str, outcomes: list[str] | None
+) -> None:
+    text = worker().replace("registry.example/vllm-runtime:1.3.0", image)
+    text = text.replace("[python3, -m, dynamo.vllm]", command)
+    given = recipes(tmp_path, deploy=GRAPH + FRONTEND + text)
+    if outcomes is None:
+        assert "no engine" in skipped(parallelism.gpus_match, given)
+    else:
+        assert [outcome for outcome, _ in said(parallelism.gpus_match, given)] == outcomes
+
+
 # perf.endpoint
 
 
@@ -260,6 +282,11 @@ def test_schema_mistakes_are_placed(tmp_path: Path) -> None:
     assert said(manifest.schema, recipes(tmp_path / "b", deploy=half)) == [
         ("fail", "an object without apiVersion")
     ]
+
+
+def test_a_kind_that_is_a_number_is_none(tmp_path: Path) -> None:
+    given = recipes(tmp_path, deploy="apiVersion: 1\nkind: 5\nmetadata: {name: a}\n", values="kind: {a: b}\n")
+    assert said(manifest.schema, given) == [("fail", "an object without kind")]
 
 
 def test_rules_that_nothing_evaluates_are_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -172,6 +172,12 @@ def test_a_sidecar_needs_no_version_but_a_tag(tmp_path: Path) -> None:
     assert outcomes(graph_images.images_pinned, tmp_path / "b", beside("r/tool:latest")) == ["warn"]
 
 
+def test_what_runs_before_a_component_needs_a_tag(tmp_path: Path) -> None:
+    for number, (image, expected) in enumerate([("busybox:1.36", []), ("busybox", ["warn"])]):
+        first = engine(pod={"initContainers": [{"name": "first", "image": image}]})
+        assert outcomes(graph_images.images_pinned, tmp_path / str(number), graph(first)) == expected
+
+
 @pytest.mark.parametrize(
     ("images", "expected"),
     [
@@ -194,6 +200,10 @@ def probed(port: Any, path: str = "/live", env: dict[str, str] | None = None, **
     return engine(env=env, main={"startupProbe": probe, **main})
 
 
+def scripted(line: str) -> dict[str, Any]:
+    return {"command": ["bash", "-c"], "args": [f"{line}\nexec python3 -m dynamo.vllm --model m\n"]}
+
+
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
@@ -201,6 +211,9 @@ def probed(port: Any, path: str = "/live", env: dict[str, str] | None = None, **
         (probed(9090, "/health"), []),
         (probed(8000), ["fail"]),
         (probed("system"), []),
+        (probed("9090"), ["fail"]),
+        (probed(8081, **scripted("export DYN_SYSTEM_PORT=8081")), []),
+        (probed(9090, **scripted("export DYN_SYSTEM_PORT=8081")), ["fail"]),
         (probed(8081, env={"DYN_SYSTEM_PORT": "8081"}), []),
         (probed(9090, env={"DYN_SYSTEM_PORT": "8081"}), ["fail"]),
         (probed(7000, ports=[{"name": "side", "containerPort": 7000}]), []),

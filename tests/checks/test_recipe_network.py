@@ -98,6 +98,13 @@ def test_transport(tmp_path: Path, env: dict[str, str], expected: list[str]) -> 
     assert outcomes(network.transport, tmp_path, spanning(limits=RDMA, env=env)) == expected
 
 
+@pytest.mark.parametrize(("transports", "expected"), [("tcp", ["warn"]), ("rc,cuda_copy", [])])
+def test_a_script_has_the_last_word(tmp_path: Path, transports: str, expected: list[str]) -> None:
+    script = f"export UCX_TLS={transports}; exec python3 -m dynamo.vllm --model m"
+    told = spanning(limits=RDMA, env={"UCX_TLS": "tcp"}, main={"command": ["sh", "-c"], "args": [script]})
+    assert outcomes(network.transport, tmp_path, told) == expected
+
+
 def test_collectives_within_a_node_need_no_network(tmp_path: Path) -> None:
     alone = engine(limits=RDMA, env={"NCCL_IB_DISABLE": "1"})
     assert outcomes(network.transport, tmp_path, alone) == []

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks import perf, perf_runs
+from dynocheck.checks import model, perf, perf_runs
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.manifests import MODEL, engine, graph, job, written
 
@@ -17,6 +17,49 @@ TARGET = {"ENDPOINT": "g-frontend:8000", "TARGET_MODEL": MODEL}
 
 def outcomes(check: Any, folder: Path, *objects: dict[str, Any]) -> list[str]:
     return [outcome for outcome, _ in said(check, recipes(folder, deploy=written(*objects)))]
+
+
+# perf.endpoint, model.same-everywhere: what a command line says by itself
+
+SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "edge"}, "spec": {}}
+
+
+@pytest.mark.parametrize(
+    ("script", "env", "expected"),
+    [
+        ("aiperf profile --url http://g-frontend.ns.svc:8000", {}, []),
+        ("aiperf profile --url http://other-frontend:8000", {}, ["fail"]),
+        ("genai-perf profile -u=g-frontend:8080", {}, ["fail"]),
+        ("vllm bench serve --base-url http://other:8000", {}, ["fail"]),
+        ("timeout 60 python3 -m sglang.bench_serving --base-url http://other:8000", {}, ["fail"]),
+        ("guidellm benchmark --target http://localhost:8000", {}, ["fail"]),
+        ("HOST=other\naiperf profile --url http://$HOST:8000", {}, ["fail"]),
+        ("aiperf profile --url http://other:8000", {"ENDPOINT": "g-frontend:8000"}, ["fail"]),
+        ("aiperf profile --url http://$ENDPOINT", {"ENDPOINT": "g-frontend:8000"}, []),
+        ("aiperf profile --url http://edge:8000", {}, []),
+        ("aiperf profile --url https://llm.example.com/v1", {}, []),
+        ("aiperf profile --url http://10.1.2.3:8000", {}, []),
+    ],
+)
+def test_endpoint(tmp_path: Path, script: str, env: dict[str, str], expected: list[str]) -> None:
+    objects = graph(engine()), SERVICE, job(script, env=env)
+    assert outcomes(perf.endpoint, tmp_path, *objects) == expected
+
+
+@pytest.mark.parametrize(
+    ("script", "expected"),
+    [
+        (f"aiperf profile -m {MODEL}", []),
+        ("aiperf profile -m org/other", ["fail"]),
+        ("python3 -m aiperf profile --model=org/other", ["fail"]),
+        (f"vllm bench serve --model org/other --served-model-name {MODEL}", []),
+        ("vllm bench serve --model org/other", ["fail"]),
+        ("vllm bench serve --model /models/mine", []),
+        ("python3 -m pip install aiperf==0.10.0; aiperf --version", []),
+    ],
+)
+def test_the_model_that_is_asked_for(tmp_path: Path, script: str, expected: list[str]) -> None:
+    assert outcomes(model.same_everywhere, tmp_path, graph(engine()), job(script)) == expected
 
 
 # perf.gpu-count

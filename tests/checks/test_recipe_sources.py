@@ -96,6 +96,35 @@ def test_workers_that_fetch_for_themselves_need_one(tmp_path: Path) -> None:
     assert said(model_sources.token, recipes(tmp_path / "c", deploy=fetched)) == []
 
 
+EMPTY = {"env": [{"name": "HF_TOKEN", "value": ""}]}
+SETTINGS = {"envFrom": [{"configMapRef": {"name": "settings"}}]}
+
+
+@pytest.mark.parametrize(
+    ("args", "main", "data", "expected"),
+    [
+        (["--max-num-batched-tokens", "8192", "--tokenizer", GATED], {}, {}, ["fail"]),
+        ([], EMPTY, {}, ["fail"]),
+        ([], SETTINGS, {}, ["fail"]),
+        ([], SETTINGS, {"HF_ENDPOINT": "http://mirror"}, []),
+        ([], SETTINGS, None, []),  # which may hold one
+        (["--hf-token", "$(TOKEN)"], {}, {}, []),
+    ],
+)
+def test_what_is_no_token(
+    tmp_path: Path, args: list[str], main: dict[str, Any], data: dict[str, str] | None, expected: list[str]
+) -> None:
+    settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": data}
+    objects = [graph(engine(*args, model=GATED, main=main)), *([settings] if data is not None else [])]
+    given = recipes(tmp_path, deploy=written(*objects))
+    assert [outcome for outcome, _ in said(model_sources.token, given)] == expected
+
+
+def test_a_worker_of_another_model_than_the_download_needs_one(tmp_path: Path) -> None:
+    given = recipes(tmp_path, deploy=written(graph(engine(model=GATED)), fetch()))
+    assert [outcome for outcome, _ in said(model_sources.token, given)] == ["fail"]
+
+
 def test_a_claim_that_may_hold_the_model_already_needs_none(tmp_path: Path) -> None:
     mounts = {"volumeMounts": [{"name": "cache", "mountPath": "/cache"}]}
     kept = engine(model=GATED, env={"HF_HOME": "/cache"}, main=mounts, pod={"volumes": [CLAIM]})

@@ -71,6 +71,32 @@ def test_model_path(
     assert outcomes(storage_recipes.model_path, tmp_path, graph(worker), fetch) == expected
 
 
+def scripted(home: str, container: str | None) -> dict[str, Any]:
+    script = f"export HF_HOME={home}\nexec python3 -m dynamo.vllm --model {MODEL}"
+    one = loading(home=container)
+    main = one["podTemplate"]["spec"]["containers"][0]
+    return {**one, "podTemplate": {"spec": {"volumes": [CLAIM], "containers": [{**main, **shell(script)}]}}}
+
+
+def shell(script: str) -> dict[str, Any]:
+    return {"command": ["bash", "-c"], "args": [script]}
+
+
+@pytest.mark.parametrize(
+    ("worker", "fetch", "expected"),
+    [
+        (scripted("/cache", "/root/hf"), download(), []),
+        (scripted("/cache/other", None), download(), ["warn"]),
+        (loading(home="/cache/hf"), download(main=shell(f"HF_HOME=/models/hf hf download {MODEL}")), []),
+        (loading(), download(main=shell(f"export HF_HOME=/models/hf\nhf download {MODEL}")), ["warn"]),
+    ],
+)
+def test_a_script_says_where_its_cache_is(
+    tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
+) -> None:
+    assert outcomes(storage_recipes.model_path, tmp_path, graph(worker), fetch) == expected
+
+
 def test_without_a_download_there_is_nothing_to_compare(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=written(graph(loading())))
     assert "no Job downloads" in skipped(storage_recipes.model_path, given)

@@ -8,6 +8,7 @@ import pytest
 
 from dynocheck.checks import contradictions, shell
 from dynocheck.facts import Recipes
+from dynocheck.recipe.discover import load
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
 
 
@@ -84,6 +85,7 @@ def test_what_is_meant(tmp_path: Path, command: str, args: str) -> None:
             "--kv-transfer-config is no JSON when it arrives: {kv_connector:NixlConnector}",
         ),
         (VLLM, """[--kv-events-config, "{'publisher': 'zmq'}"]""", "--kv-events-config is no JSON"),
+        (VLLM, "['--limit-mm-per-prompt={image:2}']", "--limit-mm-per-prompt is no JSON"),
     ],
 )
 def test_what_looks_right_and_is_not(tmp_path: Path, command: str, args: str, message: str) -> None:
@@ -94,8 +96,14 @@ def test_what_looks_right_and_is_not(tmp_path: Path, command: str, args: str, me
     assert finding.location.line
 
 
-def test_a_variable_of_elsewhere_is_not_judged(tmp_path: Path) -> None:
-    assert said(shell.shell_quoting, started(tmp_path, VLLM, "[--served-model-name, $OTHER]", MODEL)) == []
+@pytest.mark.parametrize(
+    ("word", "outcomes"), [("$OTHER", ["warn"]), ("${OTHER}", ["warn"]), ("a-$OTHER", []), ("a$", [])]
+)
+def test_a_variable_that_the_container_has_not(tmp_path: Path, word: str, outcomes: list[str]) -> None:
+    given = started(tmp_path, VLLM, f"[--served-model-name, '{word}']", MODEL)
+    assert [outcome for outcome, _ in said(shell.shell_quoting, given)] == outcomes
+    (tmp_path / "README.md").write_text("```sh\nenvsubst < deploy.yaml | kubectl apply -f -\n```\n")
+    assert said(shell.shell_quoting, Recipes(load([str(tmp_path)]))) == []
 
 
 def test_jobs_have_shells_too(tmp_path: Path) -> None:
@@ -109,7 +117,12 @@ spec:
       restartPolicy: Never
       containers: [{name: c, image: i, command: [sh, -c, aiperf profile], args: [--url, x]}]
 """
-    given = recipes(tmp_path, job=job, deploy=GRAPH + FRONTEND)
+    spec = job.partition("spec:\n")[2]
+    nightly = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\nspec:\n  jobTemplate:\n    spec:\n"
+    nightly += "".join(f"    {line}\n" for line in spec.splitlines())
+    alone = recipes(tmp_path / "nightly", job=nightly, deploy=GRAPH + FRONTEND)
+    assert [outcome for outcome, _ in said(shell.shell_quoting, alone)] == ["fail"]
+    given = recipes(tmp_path / "once", job=job, deploy=GRAPH + FRONTEND)
     assert [outcome for outcome, _ in said(shell.shell_quoting, given)] == ["fail"]
 
 

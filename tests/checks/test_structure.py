@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import structure
+from dynocheck.checks import manifest, structure
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
@@ -52,6 +52,87 @@ def test_an_underscore_in_a_name_is_as_good(tmp_path: Path) -> None:
     recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
     (tmp_path / "vllm" / "agg" / "deploy.yaml").rename(tmp_path / "vllm" / "agg" / "deploy_hopper_16gpu.yaml")
     assert said(structure.files, Recipes(load([str(tmp_path)]))) == []
+
+
+KUSTOMIZATION = "kind: Kustomization\nresources: [./deploy.yaml]\nnamePrefix: a-\n"
+NOT_DEPLOYED = "nothing in it is deployed: no DynamoGraphDeployment in any of its files"
+
+
+@pytest.mark.parametrize(
+    ("files", "outcomes"),
+    [
+        ({"vllm__agg__perf": JOB, **CACHE}, [("fail", NOT_DEPLOYED)]),
+        ({"perf": JOB}, [("fail", NOT_DEPLOYED)]),
+        ({"deploy": DEPLOY}, []),
+        ({"deploy": DEPLOY.replace("DynamoGraphDeployment", "DynamoComponentDeployment")}, []),
+        (
+            {"base__deploy": DEPLOY, "base__kustomization": KUSTOMIZATION},
+            [
+                (
+                    "unknown",
+                    "what kustomize renders from it was not judged, and nothing else in it is deployed",
+                )
+            ],
+        ),
+    ],
+)
+def test_a_folder_with_and_without_a_graph(
+    tmp_path: Path, files: dict[str, str], outcomes: list[tuple[str, str]]
+) -> None:
+    given = recipes(tmp_path, **files)
+    assert said(structure.layout, given) == outcomes
+    assert said(structure.files, given) == []
+
+
+def test_the_cache_alone_is_a_part_of_a_model(tmp_path: Path) -> None:
+    recipes(tmp_path, **CACHE)
+    assert said(structure.layout, Recipes(load([str(tmp_path / "model-cache")]))) == []
+
+
+def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
+    recipes(
+        tmp_path,
+        chart__templates__graph="spec:\n{{- if .Values.x }}\n  a: b\n{{- end }}\n",
+        chart__values="a: b",
+    )
+    (tmp_path / "chart" / "Chart.yaml").write_text("apiVersion: v2\nname: c\nversion: 1.0.0\n")
+    alone = Recipes(load([str(tmp_path / "chart")]))
+    says = "what Helm renders from it was not judged, and nothing else in it is deployed"
+    assert said(structure.layout, alone) == [("unknown", says)]
+    for check in (structure.read_whole, structure.files, manifest.yaml):
+        assert said(check, alone) == [], check.id
+    assert "no manifest" in skipped(manifest.schema, alone)
+    beside = recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
+    assert said(structure.layout, beside) == []
+    says = "not read: a chart of Helm: only what it renders is applied"
+    assert said(structure.read_whole, beside) == [("warn", says)]
+
+
+@pytest.mark.parametrize(
+    ("command", "messages"),
+    [
+        ("[aws, s3, sync, 's3://bucket/model', /models]", []),
+        ("[git, clone, 'https://huggingface.co/org/model']", []),
+        ("[sleep, '1']", ["no Job in model-cache/ is seen to download a model"]),
+    ],
+)
+def test_a_cache_that_is_filled_from_elsewhere(tmp_path: Path, command: str, messages: list[str]) -> None:
+    job = JOB.replace("[hf, download, Qwen/Qwen3-0.6B]", command)
+    given = recipes(tmp_path, vllm__agg__deploy=DEPLOY, model_cache__cache=CLAIM, model_cache__fill=job)
+    assert said(structure.layout, given) == [("warn", message) for message in messages]
+
+
+@pytest.mark.parametrize(
+    ("folder", "messages"),
+    [
+        ("disagg", ["not read: graph g, which kustomize changes before it is applied"]),
+        ("agg__kustomize__base", []),  # what it renders lies above it
+    ],
+)
+def test_a_graph_that_kustomize_changes(tmp_path: Path, folder: str, messages: list[str]) -> None:
+    base = {f"vllm__{folder}__deploy": DEPLOY, f"vllm__{folder}__kustomization": KUSTOMIZATION}
+    given = recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY, **base)
+    assert said(structure.read_whole, given) == [("warn", message) for message in messages]
 
 
 # structure.framework

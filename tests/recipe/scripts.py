@@ -89,7 +89,19 @@ _DEFAULT = st.sampled_from(
 )
 _OPERATOR = st.sampled_from([":-", ":-", "-", ":=", "=", ":+", "+", ":?", "%", "//", "#"])
 _SPECIAL = st.sampled_from(
-    ["$((1+2))", "$((A=5))", "$(echo s)", "`echo s`", "$1", '"$@"', "${#A}", "$'q\\n'"]
+    [
+        '"${A[@]}"',
+        "${B[@]}",
+        '"${A[@]}"',
+        "$((1+2))",
+        "$((A=5))",
+        "$(echo s)",
+        "`echo s`",
+        "$1",
+        '"$@"',
+        "${#A}",
+        "$'q\\n'",
+    ]
 )
 _IN_QUOTES = st.sampled_from([" ", "  ", "'", "\n", "\\\n", '\\"', "\\$", "\\a", "*", "~", "{a,b}", "$"])
 _IN_SINGLE = st.text('ab "$\\é\n`{*~', max_size=5)
@@ -180,7 +192,7 @@ def _words(draw: st.DrawFn) -> str:
 
 @st.composite
 def _statements(draw: st.DrawFn) -> str:
-    kind = draw(st.integers(0, 5))
+    kind = draw(st.integers(0, 6))
     if kind <= 2:
         parts = [draw(_PREFIX), PYTHON]
         for _ in range(draw(st.integers(0, 4))):
@@ -190,6 +202,9 @@ def _statements(draw: st.DrawFn) -> str:
         return draw(_STATEMENT)
     if kind == 4:
         return f": {draw(_words())}"
+    if kind == 5:
+        elements = " ".join(draw(_words()) for _ in range(draw(st.integers(0, 3))))
+        return f"{draw(_DECLARING)}{draw(_NAME)}{draw(st.sampled_from(['=', '=', '+=']))}({elements})"
     names = [f"{draw(_NAME)}{draw(st.sampled_from(['=', '=', '=', '+=']))}{draw(_words())}"]
     names += [f"{draw(_NAME)}={draw(_words())}"] if draw(st.booleans()) else []
     return draw(_DECLARING) + " ".join(names)

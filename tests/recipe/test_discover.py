@@ -185,9 +185,66 @@ def test_a_file_that_is_no_manifest(
     assert refused(name) == message
 
 
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (GRAPH.encode("utf-16"), ("UTF-16: kubectl reads it, most other tools do not", 1)),
+        (b"\xfe\xff" + GRAPH.encode("utf-16-be"), ("UTF-16: kubectl reads it, most other tools do not", 1)),
+        (GRAPH.encode() + b"# caf\xe9\n", ("not UTF-8 text: kubectl puts \ufffd in its place", 5)),
+    ],
+)
+def test_text_that_only_kubectl_reads(models: Path, content: bytes, problem: tuple[str, int]) -> None:
+    write(models / "odd.yaml", content)
+    (recipe,) = load(["odd.yaml"])
+    assert [graph.name for graph in recipe.graphs] == ["g"]
+    assert [(p.message, p.line) for file in recipe.files for p in file.problems] == [problem]
+
+
+@pytest.mark.parametrize("content", [GRAPH.encode("utf-32"), GRAPH.encode("utf-16-le"), b"\xff\xfea"])
+def test_text_that_kubectl_does_not_read(models: Path, content: bytes) -> None:
+    write(models / "odd.yaml", content)
+    assert "not YAML" in refused("odd.yaml")
+
+
+def test_a_manifest_in_json_counts_in_a_folder(models: Path) -> None:
+    graph = '{"apiVersion": "nvidia.com/v1beta1", "kind": "DynamoGraphDeployment", "metadata": {"name": "j"}}'
+    write(models / "one" / "vllm" / "json" / "deploy.json", graph)
+    write(models / "one" / "vllm" / "json" / "config.json", '{"architectures": ["LlamaForCausalLM"]}')
+    os.mkfifo(models / "one" / "vllm" / "json" / "pipe.json")
+    (recipe,) = load(["one"])
+    assert sorted(graph.name for graph in recipe.graphs) == ["g", "j"]
+    assert [path for path in paths(recipe) if path.endswith(".json")] == ["one/vllm/json/deploy.json"]
+
+
+def test_a_list_of_a_kind_is_a_list(models: Path) -> None:
+    items = "".join(f"- {GRAPH.replace(chr(10), chr(10) + '  ').rstrip()}\n" for _ in range(2))
+    text = f"apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeploymentList\nitems:\n{items}"
+    (recipe,) = load([str(write(models / "list.yaml", text))])
+    assert [(graph.name, graph.line) for graph in recipe.graphs] == [("g", 6), ("g", 10)]
+
+
+@pytest.mark.parametrize(
+    "named",
+    [
+        ["one", "one"],
+        ["one", "./one/"],
+        ["one", "one/vllm/agg", "one/vllm/agg/deploy.yaml"],
+        ["one/vllm/agg/deploy.yaml", "one"],
+    ],
+)
+def test_paths_that_overlap_are_judged_once(models: Path, named: list[str]) -> None:
+    (recipe,) = load(named)
+    assert recipe.shape == "model"
+
+
+@pytest.mark.parametrize(("path", "says"), [("", "an empty path"), ("-", "standard input is not read")])
+def test_what_is_no_path(models: Path, path: str, says: str) -> None:
+    assert refused(path).startswith(says)
+
+
 def test_a_folder_without_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    nothing = ": no recipe in it: not one YAML manifest (*.yaml, *.yml)"
+    nothing = ": no recipe in it: not one manifest (*.yaml, *.yml, *.json)"
     assert refused(".") == f".{nothing}"
     write(tmp_path / "docs" / "README.md", "hi")
     (tmp_path / "vllm").mkdir()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,9 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from dynocheck.facts.recipe import Problem, Value
-from dynocheck.recipe.documents import MAX_DEPTH, MAX_VALUES, read, read_within
+from dynocheck.facts.recipe import Problem, Recipe, Value
+from dynocheck.recipe.discover import load
+from dynocheck.recipe.documents import MAX_DEPTH, MAX_OBJECTS, MAX_VALUES, read, read_within
 from tests.recipe.conftest import Kubectl
 
 HEAD = "apiVersion: test/v1\nkind: Test\nmetadata: {name: test}\nspec:"
@@ -217,6 +219,9 @@ FILES = {
     "a separator in a text": A + "data: |\n ---\n b\n---\n" + B,
     "tabs between": "apiVersion:\ttest/v1\nkind: Test\t# why\nmetadata: {name: a}\n",
     "JSON": '{\n\t"apiVersion": "test/v1",\n\t"kind": "Test",\n\t"metadata": {"name": "a"},"u": "\\/"}',
+    "objects of JSON": '{"apiVersion": "test/v1", "kind": "Test", "metadata": {"name": "a}{"}}\n'
+    '  {"apiVersion": "test/v1",\n "kind": "Test"}{"apiVersion": "test/v1", "kind": "Test"}\n',
+    "JSON and a separator": '{"apiVersion": "a/v1", "kind": "A"}\n---\n{"kind": "A", "apiVersion": "v1"}',
     "a long key": A + "? " + "x" * 2000 + "\n: 1\n",
 }
 
@@ -229,6 +234,34 @@ def test_files_hold_the_documents_that_kubectl_finds(kubectl: Kubectl, text: str
     ours = [labelled(document.plain) for document in read(text, problems)]
     assert problems == []
     assert same(ours, theirs)
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
+def test_other_text_is_read_as_kubectl_reads_it(
+    kubectl: Kubectl, written: Callable[..., Recipe], encoding: str
+) -> None:
+    text = A + "data: {x: 'é'}  # ü\n"
+    content = text.encode(encoding)
+    written(A)
+    Path("deploy.yaml").write_bytes(content)
+    (file,) = load(["deploy.yaml"])[0].files
+    assert [labelled(document.plain) for document in file.documents] == kubectl(content)
+
+
+def test_objects_of_json_have_their_places() -> None:
+    problems: list[Problem] = []
+    first, second, third = read('{"a": 1} {"b":\n 2}\n{"c": 3}', problems)
+    assert problems == []
+    assert [(root.line, root.column) for root in (first, second, third)] == [(1, 1), (1, 10), (3, 1)]
+    assert [value.line for root in (first, second, third) for value in root.mapping.values()] == [1, 2, 3]
+    assert fatal('{"a": 1}\n{"b": [}\n').line == 2
+
+
+def test_many_objects_of_json_take_no_long_time() -> None:
+    started = time.process_time()
+    assert len(read('{"a": 1}' * MAX_OBJECTS, [])) == MAX_OBJECTS
+    assert len(read('{"a": 1}' * 500_000, [])) == 1
+    assert time.process_time() - started < 20
 
 
 def labelled(document: Any) -> Any:

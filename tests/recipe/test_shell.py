@@ -81,6 +81,19 @@ SCRIPTS: list[tuple[str, dict[str, str], list[Words]]] = [
     ("# python3 -m dynamo.vllm no\n{} x#y # z", {}, [["x#y"]]),
     ('if [ -n "$A" ] && [ ! -d /none ]; then :; fi; {} $A', {"A": "a"}, [["a"]]),
     (". /venv/bin/activate || true; {} $A", {"A": "a"}, [["a"]]),
+    ("sh -c '{} a b'", {}, [["a", "b"]]),
+    ('X=1; export Y=2; sh -ec "{} $X \\$X \\$Y"', {"X": "0"}, [["1", "1", "2"]]),
+    ("X=1; sh -c '{} ${X:-9}'", {}, [["9"]]),
+    ("X=1 sh -c '{} $X'; {} $X", {"X": "0"}, [["1"], ["0"]]),
+    ("timeout 9 sh -c '\nset -e\n{} \\\n  a\n'", {}, [["a"]]),
+    ("sh -c \"sh -c '{} a'\"", {}, [["a"]]),
+    ('CMD="{} --tp 2"; eval "$CMD"', {}, [["--tp", "2"]]),
+    ("X=1; eval {} \\$X", {}, [["1"]]),
+    ("echo sh -c '{} a'", {}, []),
+    ("eval {} a $(echo b)", {}, [["a", None]]),
+    ('eval "{} a $(echo b)"', {}, [[None]]),
+    ("sh -c '{} $1' x y", {}, [[None]]),
+    ('sh -c "{} $(echo a)"', {}, [[None]]),
     # Not known: what depends on a command's outcome or output, on files, on the shell's own state.
     ('if [ -z "$TP" ]; then TP=8; fi; {} --tp $TP', {}, [["--tp", None]]),
     ("false && X=1; {} $X", {"X": "0"}, [[None]]),
@@ -113,7 +126,32 @@ SCRIPTS_OF_BASH: list[tuple[str, dict[str, str], list[Words]]] = [
     ('{} $"x y" > >(cat) 2>&1', {}, [["x y"]]),
     ("for ((i=0; i<2; i++)); do {} x; done; {} $i", {}, [["x"], [None]]),
     ("i=1; ((i++)); {} $i", {}, [[None]]),
-    ('ARGS=(--tp 8); ARGS+=(x); {} "${ARGS[@]}" $ARGS', {}, [[None, None]]),
+    ('ARGS=(--tp 8); ARGS+=(x); {} "${ARGS[@]}" $ARGS', {}, [["--tp", "8", "x", None]]),
+    (
+        'A=(\n  --a "b c"  # d\n  "$X" $X ${X:-e}\n)\n{} "${A[@]}"',
+        {"X": "y z"},
+        [["--a", "b c", "y z", *"yzyz"]],
+    ),
+    ('A=(); {} "${A[@]}" x; A+=("" y); {} "${A[@]}"', {}, [["x"], ["", "y"]]),
+    ("A=(b c); {} ${A[@]}; A=('d e'); {} ${A[@]}", {}, [["b", "c"], [None]]),
+    ('A=(b c); B=("${A[@]}" d); {} "${B[@]}"', {}, [["b", "c", "d"]]),
+    ('A=(b); if [ -n "$X" ]; then A+=(c d); fi; {} "${A[@]}" e', {}, [["b", None, "e"]]),
+    ('A=(b); [ -n "$X" ] && A+=(c); A+=(d); {} "${A[@]}"', {}, [["b", None, "d"]]),
+    ('A=(b); if [ -n "$X" ]; then A=(bc); fi; {} "${A[@]}"', {}, [[None]]),
+    ('A=(b); for i in 1 2; do A+=(c); done; {} "${A[@]}"', {}, [[None]]),
+    ('A=(b); f() { A=(c); }; f; {} "${A[@]}"', {}, [[None]]),
+    ('A=(b c); A[0]=d; {} "${A[@]}"', {}, [[None]]),
+    ('A=(b c); A=d; {} "${A[@]}"', {}, [[None]]),
+    ('A=([1]=b c); {} "${A[@]}"', {}, [[None]]),
+    ('A=(b c); unset A; {} "${A[@]}"', {}, [[None]]),
+    ('A=($(echo b) c); {} "${A[@]}"', {}, [[None, "c"]]),
+    ('A=(b c); {} "x${A[@]}" "${A[*]}" "${A[1]}" ${#A[@]}', {}, [[None, None, None, None]]),
+    ('A=x; A+=(y); {} "${A[@]}"', {}, [[None]]),
+    ('{} "${A[@]}"', {"A": "v"}, [[None]]),
+    ('A=(${X:=b}); {} $X "${A[@]}"', {}, [[None, "b"]]),
+    ('A=(b); (A=(c); {} "${A[@]}"); {} "${A[@]}"', {}, [["c"], ["b"]]),
+    ('readonly A=(b); A=(c); {} "${A[@]}"', {}, [[None]]),
+    ('A=(sh -c "{} x"); "${A[@]}"', {}, [["x"]]),
     ("declare -i N=2*3; {} $N", {}, [[None]]),
     ("printf -v X %s 9; {} $X", {"X": "1"}, [[None]]),
     ("{} {a,b} --x={1..3} $'a\\tb'", {}, [[None, None, None]]),
@@ -188,6 +226,13 @@ def test_a_long_script_takes_no_long_time(text: str) -> None:
     started = time.process_time()  # a busy machine slows no test down
     list(processes(["bash", "-c", text], {"A": "a"}))
     expand(text, {})
+    assert time.process_time() - started < 10
+
+
+def test_scripts_that_run_each_other_end_soon() -> None:
+    values = {name: f'export X="$X"; sh -c "${below}";' * 1000 for name, below in ("AB", "BC", "CD", "DA")}
+    started = time.process_time()
+    list(processes(["sh", "-c", 'sh -c "$A";' * 1000], values))
     assert time.process_time() - started < 10
 
 

@@ -209,6 +209,8 @@ class Lexer:
             self.need("}")
             return Opaque()
         self.at = name.end()
+        if self.bash and self.take("[@]}"):
+            return Parameter(name.group(), "[@]", (), quoted)
         operator = _DEFAULTS.match(self.text, self.at)
         if operator is not None:
             self.at = operator.end()

@@ -197,10 +197,13 @@ class Parser:
         name, appends = found.group(1), bool(found.group(3))
         if lexer.bash and lexer.take("("):
             lexer.lines()
+            elements = []
+            placed = False
             while not lexer.take(")"):
-                self.word()
+                placed = placed or lexer.sees("[")
+                elements.append(self.word())
                 lexer.lines()
-            return Assignment(name, None, appends)
+            return Assignment(name, None, appends, None if placed or found.group(2) else tuple(elements))
         value = self.word() if self.at_word() else Word((), lexer.at, lexer.at)
         return Assignment(name, None if found.group(2) else value, appends)
 

@@ -24,6 +24,15 @@ from dynocheck.recipe.shell.words import value
 _SHELLS = ("sh", "bash", "dash", "ash")
 MAX_SCRIPT = 128 * 1024  # characters that are read: Linux takes no longer argument
 _LAUNCH = re.compile(r"-m\s+([a-z]\w*\.[\w.]+)")
+_MAX_DEPTH = 3  # of scripts that run each other
+_ELSEWHERE = {
+    "echo",
+    "printf",
+    "kubectl",
+    "ssh",
+    "docker",
+    "srun",
+}  # say a command, or have another host run it
 _SPECIAL = {":", ".", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "trap", "unset"}
 
 
@@ -63,14 +72,27 @@ def processes(argv: Sequence[str | None], environment: Environment, *, is_open: 
         return
     raw = argv[at]
     if raw is not None:
-        shell = next(name for text in texts[:at] if (name := _base(text)) in _SHELLS)
         script = expand_in_script(raw, environment, is_open=is_open)[:MAX_SCRIPT]
-        lines, rest = parse(script, bash=shell == "bash")
-        yield from _Script(script, at, lines, Variables(environment, is_open=is_open)).commands()
-        for launch in _LAUNCH.finditer(rest):  # what follows it in there is not understood
-            line = script.count("\n", 0, len(script) - len(rest) + launch.start())
-            words = ("-m", "-m"), (launch.group(1), launch.group(1)), (None, "")
-            yield Process(tuple(Token(text, spelled, at, line) for text, spelled in words))
+        yield from _run(script, at, Variables(environment, is_open=is_open), bash=_is_bash(texts[:at]))
+
+
+def _run(script: str, source: int, variables: Variables, *, bash: bool, depth: int = 0) -> _Commands:
+    """The commands of a script; of those inside the parts that are not understood what starts a module."""
+    lines, rest = parse(script, bash=bash)
+    yield from _Script(script, source, lines, variables, bash=bash, depth=depth).commands()
+    yield from _launches(rest, source, script.count("\n", 0, len(script) - len(rest)))
+
+
+def _launches(text: str, source: int, line: int) -> _Commands:
+    """What starts a module in a text that is not understood, and is followed by what is not known."""
+    for launch in _LAUNCH.finditer(text):
+        words = ("-m", "-m"), (launch.group(1), launch.group(1)), (None, "")
+        at = line + text.count("\n", 0, launch.start())
+        yield Process(tuple(Token(text, spelled, source, at) for text, spelled in words))
+
+
+def _is_bash(texts: Iterable[str | None]) -> bool:
+    return next((name for text in texts if (name := _base(text)) in _SHELLS), "") == "bash"
 
 
 def _base(text: str | None) -> str:
@@ -92,8 +114,19 @@ def _script(texts: Sequence[str | None]) -> int | None:
 class _Script:
     """Follows a script from its top to its bottom and keeps what each variable is known to be."""
 
-    def __init__(self, text: str, source: int, lines: Sequence[Statement], variables: Variables) -> None:
+    def __init__(
+        self,
+        text: str,
+        source: int,
+        lines: Sequence[Statement],
+        variables: Variables,
+        *,
+        bash: bool,
+        depth: int,
+    ) -> None:
         self._text = text
+        self._bash = bash
+        self._depth = depth
         self._line_ends = [match.start() for match in re.finditer("\n", text)]
         self._source = source
         self._lines = lines
@@ -148,9 +181,7 @@ class _Script:
         """Run or not: what it changes is not known afterwards."""
         before = self._variables.copy()
         yield from self._follow(statement)
-        changed = self._variables.changed_since(before)
-        self._variables.restore(before)
-        self._variables.forget(changed)
+        self._variables.doubt(before)
 
     def _chain(self, parts: Sequence[tuple[str, Statement]]) -> _Commands:
         """What a part sets is sure for those that run only after its success, and for nothing afterwards."""
@@ -162,7 +193,7 @@ class _Script:
                 yield from self._maybe(part)
             else:
                 yield from self._follow(part)
-        self._variables.forget(self._variables.changed_since(before))
+        self._variables.doubt(before)
 
     def _simple(self, command: Simple) -> _Commands:
         if not command.words:
@@ -175,8 +206,34 @@ class _Script:
         elif command.declares or command.name == "unset":
             self._declare(command)
         else:
-            yield self._call(command)
+            before = self._variables.inner(self._variables.copy()) if command.name == "eval" else None
+            yield from self._within(command.name, self._call(command), before)
         self._variables.forget(name for word in command.aside for name in set_in(word))
+
+    def _within(self, name: str | None, process: Process, before: Variables | None) -> _Commands:
+        """What a command runs, were it itself a script: of `eval` or `sh -c`.
+
+        :param before: of `eval`, what variables were known to be.
+        """
+        words = process.words
+        texts = [word.text for word in words]
+        at = None if name in _ELSEWHERE else _script(texts) if before is None else 1
+        if at is None or at >= len(words) or self._depth >= _MAX_DEPTH:
+            yield process
+            return
+        token, parts = words[at], texts[at : None if before else at + 1]
+        if None in parts:
+            yield process
+            yield from _launches(token.spelled, token.source, token.line)
+            return
+        script = " ".join(map(str, parts))
+        inner = before or self._variables.inner({**self._environment, **process.variables})
+        inner.room = self._variables.room
+        bash = self._bash if before else _is_bash(texts[:at])
+        for each in _run(script, token.source, inner, bash=bash, depth=self._depth + 1):
+            moved = tuple(word._replace(line=token.line + word.line) for word in each.words)
+            yield Process(moved, {**process.variables, **each.variables})
+        self._variables.room = inner.room
 
     def _call(self, command: Simple) -> Process:
         words = [word for word in command.words if isinstance(word, Word)]
@@ -217,9 +274,15 @@ class _Script:
         return given
 
     def _assign(self, assignment: Assignment) -> None:
+        before = self._variables.array(assignment.name) if assignment.appends else []
         found = self._value(assignment)
+        elements = expand_words(assignment.elements or (), self._variables)
         self._variables.forget(set(set_by_assignment(assignment)) - {assignment.name})
-        self._variables.put(assignment.name, found)
+        if assignment.elements is not None and before is not None:
+            added = [each for fields in elements for each in fields]
+            self._variables.put_array(assignment.name, [*before, *added])
+        else:
+            self._variables.put(assignment.name, found)
 
     def _value(self, assignment: Assignment, *, declared: bool = False) -> str | None:
         if assignment.value is None:

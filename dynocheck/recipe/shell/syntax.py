@@ -20,7 +20,7 @@ class Text(NamedTuple):
 
 
 class Parameter(NamedTuple):
-    """`$NAME` or `${NAME:-default}`."""
+    """`$NAME` or `${NAME:-default}`; the operator `[@]` is bash's `${NAME[@]}`."""
 
     name: str
     operator: str
@@ -50,11 +50,15 @@ class Word(NamedTuple):
 
 
 class Assignment(NamedTuple):
-    """`NAME=value`; the value is None when it is an array, or the name is an element of one."""
+    """`NAME=value`; the value is None when it is an array, or the name is an element of one.
+
+    `elements` are those of an array, None where it is none or says at which place each stands.
+    """
 
     name: str
     value: Word | None
     appends: bool
+    elements: tuple[Word, ...] | None = None
 
 
 class Simple(NamedTuple):

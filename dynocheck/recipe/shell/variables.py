@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from enum import Enum
 
-from dynocheck.recipe.references import Environment, is_injected
+from dynocheck.recipe.references import UNKNOWN, Environment, is_injected
 from dynocheck.recipe.shell.lexer import NAME
 from dynocheck.recipe.shell.syntax import (
     Assignment,
@@ -27,6 +27,7 @@ _OWN = re.compile(
 )
 
 
+_ELEMENTS, _BEFORE = "[@]", "\0"  # an array is kept beside its name, each element behind a mark
 _MAX_EXPANDED = 1024 * 1024  # characters that the variables of one script may bring in
 
 
@@ -44,7 +45,7 @@ class Variables:
         self.locked: set[str] = set()  # by `readonly`: what is assigned afterwards fails
         self.opaque = False  # code that is not here ran
         self.splits = True  # at blanks, as IFS says at the start
-        self._room = _MAX_EXPANDED
+        self.room = _MAX_EXPANDED
 
     def get(self, name: str) -> str | Unset | None:
         if self.opaque or name in self.frozen or _OWN.fullmatch(name):
@@ -56,20 +57,45 @@ class Variables:
         found = self.get(name)
         if not isinstance(found, str):
             return found
-        self._room -= len(found)
-        return found if self._room >= 0 else None
+        self.room -= len(found)
+        return found if self.room >= 0 else None
+
+    def array(self, name: str) -> list[str | None] | None:
+        """The elements of an array, None for each that is not known, or for the whole."""
+        known = not (self.opaque or name in self.frozen or _OWN.fullmatch(name))
+        found = self._values.get(f"{name}{_ELEMENTS}") if known else None
+        self.room -= len(found or "")
+        if found is None or self.room < 0:
+            return None
+        return _elements(found)
+
+    def put_array(self, name: str, elements: Iterable[str | None]) -> None:
+        self.put(name, None)  # which is its first element
+        if name not in self.locked:
+            texts = (UNKNOWN if each is None else each for each in elements)
+            self._values[f"{name}{_ELEMENTS}"] = "".join(_BEFORE + text for text in texts)
 
     def put(self, name: str, value: str | None) -> None:
         self._values[name] = None if name in self.locked else value
+        self._values.pop(f"{name}{_ELEMENTS}", None)
 
     def unset(self, name: str) -> None:
         if name in self.locked:
             self._values[name] = None
         else:
             self._values.pop(name, None)
+        self._values.pop(f"{name}{_ELEMENTS}", None)
 
     def forget(self, names: Iterable[str]) -> None:
-        self._values.update(dict.fromkeys(names))
+        for name in names:
+            self._values[name] = None
+            self._values.pop(f"{name}{_ELEMENTS}", None)
+
+    def inner(self, environment: Environment) -> "Variables":
+        """Those of a script that this one runs, which shares its room."""
+        found = Variables(environment, is_open=self._is_open)
+        found.frozen, found.opaque, found.room = set(self.frozen), self.opaque, self.room
+        return found
 
     def copy(self) -> dict[str, str | None]:
         return dict(self._values)
@@ -77,9 +103,27 @@ class Variables:
     def restore(self, values: dict[str, str | None]) -> None:
         self._values = dict(values)
 
+    def doubt(self, before: dict[str, str | None]) -> None:
+        """Forget what has changed since; of an array that became longer only what was added."""
+        now, changed = self._values, self.changed_since(before)
+        longer = {
+            name.removesuffix(_ELEMENTS): old
+            for name in changed
+            if name.endswith(_ELEMENTS)
+            and (old := before.get(name)) is not None
+            and (now.get(name) or "").startswith(old + _BEFORE)
+        }
+        self.forget(changed)
+        for name, old in longer.items():
+            self.put_array(name, [*_elements(old), None])
+
     def changed_since(self, before: dict[str, str | None]) -> set[str]:
         names = before.keys() | self._values.keys()
         return {n for n in names if before.get(n, Unset.UNSET) != self._values.get(n, Unset.UNSET)}
+
+
+def _elements(written: str) -> list[str | None]:
+    return [None if UNKNOWN in each else each for each in written.split(_BEFORE)[1:]]
 
 
 def assigned(statement: Statement) -> set[str]:
@@ -107,8 +151,8 @@ def _set_by(statement: Statement) -> Iterator[str]:
 
 def set_by_assignment(assignment: Assignment) -> Iterator[str]:
     yield assignment.name
-    if assignment.value is not None:
-        yield from set_in(assignment.value)
+    for word in (*(assignment.elements or ()), *([assignment.value] if assignment.value else [])):
+        yield from set_in(word)
 
 
 def set_by_command(command: Simple) -> Iterator[str]:

@@ -1,7 +1,8 @@
 """The words of a shell command, expanded as far as that can be known without running it.
 
-Not known are: command substitution, arithmetic, arrays, positional and special parameters, `$'...'`, a tilde,
-patterns that files of the container could match, braces, every operator of `${...}` but those for defaults.
+Not known are: command substitution, arithmetic, parts of arrays, positional and special parameters,
+`$'...'`, a tilde, patterns that files of the container could match, braces, every operator of `${...}` but
+those for defaults.
 """
 
 import re
@@ -15,6 +16,7 @@ from dynocheck.recipe.shell.variables import Variables, set_in
 
 _PATTERN = re.compile(r"[*?\[]")
 _TILDE = re.compile(r"(^|[:=])~")
+_AROUND = len('"${[@]}"')  # what stands around the name of an array that is a word by itself
 _BLANKS = re.compile(r"[ \t\n]+")
 
 
@@ -36,7 +38,19 @@ def expand(words: Sequence[Word], variables: Variables) -> list[list[str | None]
     """
     nested = {name for word in words for part in word.parts for name in _set_deeper(part)}
     variables.forget(nested)
-    return [_fields(list(_pieces(word.parts, variables)), splits=variables.splits) for word in words]
+    return [_expanded(word, variables) for word in words]
+
+
+def _expanded(word: Word, variables: Variables) -> list[str | None]:
+    """What one word becomes. An array without quotes is split again, so only one without blanks is known."""
+    whole = next((part for part in word.parts if isinstance(part, Parameter)), None)
+    if whole is None or whole.operator != "[@]" or word.end - word.start > len(whole.name) + _AROUND:
+        return _fields(list(_pieces(word.parts, variables)), splits=variables.splits)
+    elements = variables.array(whole.name)
+    if elements is None or whole.quoted:
+        return [None] if elements is None else elements
+    plain = variables.splits and all(each and not _is_split(each) for each in elements)
+    return elements if plain else [None]
 
 
 def value(word: Word, variables: Variables, *, declared: bool = False) -> str | None:
@@ -72,6 +86,8 @@ def _pieces(parts: Sequence[Part], variables: Variables) -> Iterator[_Piece]:
 
 def _parameter(part: Parameter, variables: Variables) -> list[_Piece]:
     kind = _Kind.QUOTED if part.quoted else _Kind.SPLIT
+    if part.operator == "[@]":
+        return [_Piece(None, kind)]
     found = variables.expanded(part.name)
     known = found if isinstance(found, str) else None
     operator = part.operator[-1:]
