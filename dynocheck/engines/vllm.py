@@ -11,7 +11,7 @@ from dynocheck.engines import flags
 from dynocheck.engines.arguments import Arguments, config_file, from_entries
 from dynocheck.engines.base import Engine, Parallelism, share
 from dynocheck.engines.memory import Budget, Sharding
-from dynocheck.facts.recipe import Container, Launch
+from dynocheck.facts.recipe import ConfigFile, Container, Launch
 
 _SHORT = {
     "tensor-parallel-size": "-tp",
@@ -71,9 +71,9 @@ def arguments(container: Container, launch: Launch, file: str) -> Arguments:
         path = given.found.get(option)
         if path is None:
             continue
-        config = config_file(container, path)
-        root = config.root if config is not None else None
-        where = config.file if config is not None else file
+        found = config_file(container, path)
+        root = found.root if found is not None else None
+        where = found.file if found is not None else file
         words = flags.of_entries(root) if option == "config" else None
         if words is not None:
             sources.insert(0, flags.read(words, where, _SPELLINGS).found)
@@ -82,6 +82,11 @@ def arguments(container: Container, launch: Launch, file: str) -> Arguments:
             sources.insert(0, entries or {})
             complete = complete and entries is not None
     return Arguments(*sources, complete=complete)
+
+
+def config(container: Container, launch: Launch) -> ConfigFile | None:
+    path = flags.read(launch.words, "", _SPELLINGS).found.get("config")
+    return config_file(container, path) if path is not None else None
 
 
 def parallelism(given: Arguments) -> Parallelism | None:
@@ -136,4 +141,4 @@ def _length(value: object) -> int | None:
     return length if length > 0 else None
 
 
-ENGINE = Engine("vllm", "dynamo.vllm", arguments, parallelism, budget, ("model",))
+ENGINE = Engine("vllm", "dynamo.vllm", arguments, parallelism, budget, config, ("model",))
