@@ -46,13 +46,19 @@ def entries(container: Container, launch: Launch, engine: Options) -> Iterator[E
     if config is None or config.root is None or not isinstance(config.root.data, dict):
         return
     for key, value in config.root.data.items():
-        meant = tuple(meant_by(launch.module, f"--{key}", engine))
+        meant = tuple(meant_by(launch.module, _flag(launch.module, key, value), engine))
         texts = _texts(launch.module, value.plain, [flag.kind for flag in meant])
         words = tuple(Word(text, value.line, value.column) for text in texts or ())
         flag = Word(f"--{key}", value.line, value.column)
         yield Entry(
             config.file, key, value, Written(flag, f"--{key}", None, words, meant), silent=texts is None
         )
+
+
+def _flag(module: str, key: str, value: Value) -> str:
+    """The flag by which a key is looked up: SGLang finds a switch that is off by underscores too."""
+    off = module == "dynamo.sglang" and value.data is False
+    return f"--{key.replace('_', '-') if off else key}"
 
 
 def _texts(module: str, plain: Any, kinds: list[str]) -> list[str] | None:

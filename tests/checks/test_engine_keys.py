@@ -46,7 +46,7 @@ def launched(folder: Path, program: tuple[str, str], *args: str, file: str = "")
         (
             SGLANG,
             CONFIG,
-            "tp-size: 2\nmodel-path: m\nenable-dp-attention: true\ntrust-remote-code: false\ntp: 2",
+            "tp-size: 2\nmodel-path: m\nenable-dp-attention: true\ntrust_remote_code: false\ntp: 2",
         ),
         (SGLANG, ["--disagg-config", CONFIG[1], "--disagg-config-key", "p"], "p: {tp: 2}\ndecode: {typo: 3}"),
         (
