@@ -8,7 +8,7 @@ from dynocheck.checks.engine_programs import Program, programs
 from dynocheck.data.flags import having, having_key
 from dynocheck.engines.base import engine_of
 from dynocheck.engines.configured import Entry, Stranger, strangers, told
-from dynocheck.engines.written import written
+from dynocheck.engines.written import Written, written
 from dynocheck.facts import Recipes
 from dynocheck.facts.engines import Rulings
 from dynocheck.facts.recipe import Value
@@ -23,28 +23,50 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
 
     Judged are the keys of the file that --config names, or SGLang's --disagg-config, where a ConfigMap of the
     recipe holds it, and those of the JSON that vLLM takes: --kv-transfer-config, --compilation-config,
-    --speculative-config and their like, nested ones too. In SGLang's file they are spelled with hyphens.
+    --speculative-config and their like, nested ones too. In SGLang's file they are spelled with hyphens. Both
+    read that file only where --config and its path are two words.
 
     The keys of TensorRT-LLM's file are not judged: what each of its releases takes is not known here.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
-    judged, unread = False, set()
+    judged = unread = False
     for program in programs(recipes, rulings):
+        engine = engine_of(program.launch)
         for entry in program.entries:
             judged = True
             yield from _of_file(program, entry)
         for given in written(program.launch, program.parsers):
             mapping = given.meant[0].keys if len(given.meant) == 1 else ""
-            if mapping and not _refused(program):
-                judged = True
-                for stranger in strangers(told(given), mapping, _mappings(program)):
-                    yield _strange(program, stranger, given.spelled.partition(".")[0], program.place(given))
-        engine = engine_of(program.launch)
-        if engine is not None and program.engine is None and engine.config(program.container, program.launch):
-            unread.add("the keys of TensorRT-LLM's file are not known, release by release")
+            judged = judged or bool(mapping) or _unread(program, given)
+            yield from _of_flag(program, given, mapping)
+        if program.engine is None and engine is not None:
+            unread = unread or engine.config(program.container, program.launch) is not None
+    if not judged and unread:
+        raise Skip("the keys of TensorRT-LLM's file are not known, release by release")
     if not judged:
-        raise Skip(min(unread) if unread else "no engine is given a file or JSON whose keys are known")
+        raise Skip("no engine is given a file or JSON whose keys are known")
+
+
+def _unread(program: Program, given: Written) -> bool:
+    """Whether it names a file in the one way that no engine looks for."""
+    return program.engine is not None and given.spelled == "--config" and given.inline is not None
+
+
+def _of_flag(program: Program, given: Written, mapping: str) -> Iterator[Finding]:
+    """What is wrong with a flag that names a file, or is given JSON with the keys of a mapping."""
+    if program.engine is not None and _unread(program, given):
+        takes = (
+            program.launch.module == "dynamo.vllm"
+        )  # it for --config-format, and then knows no such format
+        yield (fail if takes else warn)(
+            f"{program.component.name}: {program.engine.title} reads no file for {given.word.text}",
+            fix=f"write --config and {given.inline} as two words",
+            location=program.place(given),
+        )
+    if mapping and not _refused(program):
+        for stranger in strangers(told(given), mapping, _mappings(program)):
+            yield _strange(program, stranger, given.spelled.partition(".")[0], program.place(given))
 
 
 def _refused(program: Program) -> bool:

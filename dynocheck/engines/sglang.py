@@ -62,7 +62,7 @@ def arguments(container: Container, launch: Launch, file: str) -> Arguments:
     return Arguments(below.found, given, complete=complete and below.complete)
 
 
-def config(container: Container, launch: Launch) -> ConfigFile | None:
+def file_of_keys(container: Container, launch: Launch) -> ConfigFile | None:
     return _file(container, _given(container, launch, "").found)
 
 
@@ -70,7 +70,7 @@ def _given(container: Container, launch: Launch, file: str) -> flags.CommandLine
     section = ("disagg-config", "disagg-config-key")
     variables = from_environment((*container.env, *launch.env), file, section, "DYN_SGL_")
     found, complete = flags.read(launch.words, file, _SPELLINGS)
-    return flags.CommandLine(variables | found, complete)
+    return flags.CommandLine(variables | flags.without_unread(found, launch.words), complete)
 
 
 def _path(given: Mapping[str, Argument]) -> Argument | None:
@@ -122,4 +122,4 @@ def budget(given: Arguments) -> Budget | None:
     )
 
 
-ENGINE = Engine("sglang", "dynamo.sglang", arguments, parallelism, budget, config, ("model-path",))
+ENGINE = Engine("sglang", "dynamo.sglang", arguments, parallelism, budget, file_of_keys, ("model-path",))

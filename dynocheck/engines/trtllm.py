@@ -58,7 +58,7 @@ def arguments(container: Container, launch: Launch, file: str) -> Arguments:
     return Arguments(given, told, complete=complete)
 
 
-def config(container: Container, launch: Launch) -> ConfigFile | None:
+def file_of_keys(container: Container, launch: Launch) -> ConfigFile | None:
     path = _given(container, launch, "").found.get("extra-engine-args")
     return config_file(container, path) if path is not None else None
 
@@ -130,4 +130,4 @@ def _placed(given: Argument, name: str, value: object) -> Argument:
     return Argument(name, value, given.file, given.line, given.column, given.known)
 
 
-ENGINE = Engine("trtllm", "dynamo.trtllm", arguments, parallelism, budget, config, ("model",))
+ENGINE = Engine("trtllm", "dynamo.trtllm", arguments, parallelism, budget, file_of_keys, ("model",))

@@ -64,16 +64,16 @@ _SPELLINGS = flags.Spellings(
 
 
 def arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    given = flags.read(launch.words, file, _SPELLINGS)
-    sources = [given.found]
-    complete = given.complete
+    found, complete = flags.read(launch.words, file, _SPELLINGS)
+    given = flags.without_unread(found, launch.words)
+    sources = [given]
     for option in ("config", "engine-config-json"):
-        path = given.found.get(option)
+        path = given.get(option)
         if path is None:
             continue
-        found = config_file(container, path)
-        root = found.root if found is not None else None
-        where = found.file if found is not None else file
+        config = config_file(container, path)
+        root = config.root if config is not None else None
+        where = config.file if config is not None else file
         words = flags.of_entries(root) if option == "config" else None
         if words is not None:
             sources.insert(0, flags.read(words, where, _SPELLINGS).found)
@@ -84,8 +84,8 @@ def arguments(container: Container, launch: Launch, file: str) -> Arguments:
     return Arguments(*sources, complete=complete)
 
 
-def config(container: Container, launch: Launch) -> ConfigFile | None:
-    path = flags.read(launch.words, "", _SPELLINGS).found.get("config")
+def file_of_keys(container: Container, launch: Launch) -> ConfigFile | None:
+    path = flags.without_unread(flags.read(launch.words, "", _SPELLINGS).found, launch.words).get("config")
     return config_file(container, path) if path is not None else None
 
 
@@ -141,4 +141,4 @@ def _length(value: object) -> int | None:
     return length if length > 0 else None
 
 
-ENGINE = Engine("vllm", "dynamo.vllm", arguments, parallelism, budget, config, ("model",))
+ENGINE = Engine("vllm", "dynamo.vllm", arguments, parallelism, budget, file_of_keys, ("model",))

@@ -151,6 +151,14 @@ def test_keys_in_json(tmp_path: Path, args: list[str], message: str, fix: str | 
     assert finding.location.file.endswith("deploy.yaml")
 
 
+@pytest.mark.parametrize(("program", "expected"), [(SGLANG, "warn"), (VLLM, "fail")])
+def test_a_file_that_no_engine_reads(tmp_path: Path, program: tuple[str, str], expected: str) -> None:
+    given = launched(tmp_path, program, f"--config={CONFIG[1]}", file="typo: 1")
+    ((outcome, message),) = said(engine_keys.config_keys, given)
+    assert outcome == expected
+    assert "reads no file for --config=/etc/engine/worker.yaml" in message
+
+
 def test_keys_are_those_of_the_release(tmp_path: Path) -> None:
     for release, message in {
         "1.0.0": None,
