@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.engine_programs import Program, programs
-from dynocheck.data.flags import having, having_key
+from dynocheck.data.flags import Options, having, having_key
 from dynocheck.engines.base import engine_of
 from dynocheck.engines.configured import Entry, Stranger, strangers, told
 from dynocheck.engines.written import Written, written
@@ -32,90 +32,85 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
     """
     judged = unread = False
     for program in programs(recipes, rulings):
-        engine = engine_of(program.launch)
+        if program.engine is None:
+            unread = unread or _names_a_file(program)
+            continue
         for entry in program.entries:
             judged = True
-            yield from _of_file(program, entry)
+            yield from _of_file(program, program.engine, entry)
         for given in written(program.launch, program.parsers):
             mapping = given.meant[0].keys if len(given.meant) == 1 else ""
-            judged = judged or bool(mapping) or _unread(program, given)
-            yield from _of_flag(program, given, mapping)
-        if program.engine is None and engine is not None:
-            unread = unread or engine.config(program.container, program.launch) is not None
+            judged = judged or bool(mapping) or _misses_its_file(given)
+            yield from _of_flag(program, program.engine, given, mapping)
     if not judged and unread:
         raise Skip("the keys of TensorRT-LLM's file are not known, release by release")
     if not judged:
         raise Skip("no engine is given a file or JSON whose keys are known")
 
 
-def _unread(program: Program, given: Written) -> bool:
+def _names_a_file(program: Program) -> bool:
+    engine = engine_of(program.launch)
+    return engine is not None and engine.config(program.container, program.launch) is not None
+
+
+def _misses_its_file(given: Written) -> bool:
     """Whether it names a file in the one way that no engine looks for."""
-    return program.engine is not None and given.spelled == "--config" and given.inline is not None
+    return given.spelled == "--config" and given.inline is not None
 
 
-def _of_flag(program: Program, given: Written, mapping: str) -> Iterator[Finding]:
+def _of_flag(program: Program, engine: Options, given: Written, mapping: str) -> Iterator[Finding]:
     """What is wrong with a flag that names a file, or is given JSON with the keys of a mapping."""
-    if program.engine is not None and _unread(program, given):
+    place = program.place(given)
+    if _misses_its_file(given):
         takes = (
             program.launch.module == "dynamo.vllm"
         )  # it for --config-format, and then knows no such format
         yield (fail if takes else warn)(
-            f"{program.component.name}: {program.engine.title} reads no file for {given.word.text}",
+            f"{program.component.name}: {engine.title} reads no file for {given.word.text}",
             fix=f"write --config and {given.inline} as two words",
-            location=program.place(given),
+            location=place,
         )
-    if mapping and not _refused(program):
-        for stranger in strangers(told(given), mapping, _mappings(program)):
-            yield _strange(program, stranger, given.spelled.partition(".")[0], program.place(given))
+    refused = program.ruling is not None and program.ruling.error is not None  # by the engine's own parser
+    if mapping and not refused:
+        flag = given.spelled.partition(".")[0]
+        for stranger in strangers(told(given), mapping, engine.mappings):
+            yield _strange(program, engine, stranger, flag, place)
 
 
-def _refused(program: Program) -> bool:
-    """Whether the engine's own parser has refused the command line, and said why."""
-    return program.ruling is not None and program.ruling.error is not None
-
-
-def _mappings(program: Program) -> dict[str, dict[str, str]]:
-    known = program.engine.mappings if program.engine is not None else {}
-    return {name: dict(keys) for name, keys in known.items()}
-
-
-def _of_file(program: Program, entry: Entry) -> Iterator[Finding]:
+def _of_file(program: Program, engine: Options, entry: Entry) -> Iterator[Finding]:
     """What is wrong with a key of a file, or with those below it."""
-    title = program.engine.title if program.engine is not None else ""
     place = Location(entry.file, entry.value.line, entry.value.column)
     if not entry.given.meant:
-        known = [name.lstrip("-") for name in (program.engine.by_name if program.engine else ())]
+        known = [name.lstrip("-") for name in engine.by_name]
         elsewhere = having(program.launch.module, f"--{entry.key}")
+        unsaid = ", and says nothing of it" if entry.silent else ""
         yield (warn if entry.silent else fail)(
-            f"{program.component.name}: {title} has no {entry.key}"
-            + (", and says nothing of it" if entry.silent else "")
-            + _since(elsewhere),
+            f"{program.component.name}: {engine.title} has no {entry.key}{unsaid}{_since(elsewhere)}",
             fix=_instead(entry.key, entry.key.replace("_", "-"), known),
-            evidence={"source": program.engine.source if program.engine else ""},
+            evidence={"source": engine.source},
             location=place,
         )
     elif len(entry.given.meant) > 1:
-        names = sorted(name for flag in entry.given.meant for name in flag.names)
+        names = sorted(name.lstrip("-") for flag in entry.given.meant for name in flag.names)
         yield fail(
-            f"{program.component.name}: {entry.key} could be {' or '.join(n.lstrip('-') for n in names[:4])}",
-            fix=f"write {names[0].lstrip('-')} in full, or whichever is meant",
+            f"{program.component.name}: {entry.key} could be {' or '.join(names[:4])}",
+            fix=f"write {names[0]} in full, or whichever is meant",
             location=place,
         )
     else:
-        for stranger in strangers(told(entry.given), entry.given.meant[0].keys, _mappings(program)):
-            yield _strange(program, stranger, entry.key, _within(entry, stranger.path))
+        for stranger in strangers(told(entry.given), entry.given.meant[0].keys, engine.mappings):
+            yield _strange(program, engine, stranger, entry.key, _within(entry, stranger.path))
 
 
-def _strange(program: Program, stranger: Stranger, flag: str, place: Location) -> Finding:
+def _strange(program: Program, engine: Options, stranger: Stranger, flag: str, place: Location) -> Finding:
     """A key that a mapping does not have."""
-    engine = program.launch.module.removeprefix("dynamo.")
-    title = program.engine.title if program.engine is not None else ""
     key = stranger.path[-1]
-    elsewhere = having_key(engine, stranger.mapping, key)
+    elsewhere = having_key(program.launch.module.removeprefix("dynamo."), stranger.mapping, key)
     return fail(
-        f"{program.component.name}: {title} knows no {'.'.join(stranger.path)} in {flag}{_since(elsewhere)}",
-        fix=_instead(key, key, _mappings(program)[stranger.mapping]),
-        evidence={"class": stranger.mapping, "source": program.engine.source if program.engine else ""},
+        f"{program.component.name}: {engine.title} knows no {'.'.join(stranger.path)} in {flag}"
+        f"{_since(elsewhere)}",
+        fix=_instead(key, key, engine.mappings[stranger.mapping]),
+        evidence={"class": stranger.mapping, "source": engine.source},
         location=place,
     )
 
