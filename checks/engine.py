@@ -4,53 +4,18 @@ import difflib
 import operator
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from dynocheck import Finding, Location, Skip, check, fail, unknown
-from dynocheck.data.flags import Flag, Options, dynamo_release, having, options
+from dynocheck import Finding, Location, check, fail, unknown
+from dynocheck.checks.engine_programs import Program, programs
+from dynocheck.data.flags import Flag, having
 from dynocheck.engines.written import Written, written
 from dynocheck.facts import Recipes
-from dynocheck.facts.engines import Ruling, Rulings
-from dynocheck.facts.recipe import Component, Graph, Launch
+from dynocheck.facts.engines import Rulings
 
 # As vLLM reads them (human_readable_int in its arg_utils): fractions only of powers of ten.
 _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _WITH_UNIT = re.compile(r"(\d+|\d+\.\d+(?=[kmgt]))([kmgtKMGT])")
 _OF_FLAGS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
-
-
-@dataclass(frozen=True)
-class _Program:
-    """A program that a component starts, with the options of the release in its image.
-
-    `ruling` is what the engine's own parser says to it, which counts more than a table of its options.
-    """
-
-    graph: Graph
-    component: Component
-    launch: Launch
-    parsers: tuple[Options, ...]
-    chat: bool
-    ruling: Ruling | None = None
-
-    @property
-    def hands_on(self) -> bool:
-        """Whether it is a frontend that gives what it does not know to an engine's chat processor."""
-        chosen = any((word.text or "").startswith("--dyn-chat") for word in self.launch.words)
-        return self.launch.module == "dynamo.frontend" and (chosen or self.chat)
-
-    @property
-    def title(self) -> str:
-        return " and ".join(each.title for each in self.parsers)
-
-    @property
-    def written(self) -> Iterator[Written]:
-        """Its flags, without those that the engine's own parser has judged."""
-        own = self.parsers[0].by_name
-        return (w for w in written(self.launch, self.parsers) if self.ruling is None or w.spelled in own)
-
-    def place(self, given: Written) -> Location:
-        return Location(self.graph.file, given.word.line, given.word.column)
 
 
 @check("engine.flags-known", title="Every flag exists in the release that the image carries")
@@ -72,7 +37,7 @@ def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
             f"no engine's own parser was asked: {rulings.reason}",
             fix="pip install vllm==RELEASE beside dynocheck",
         )
-    for program in _programs(recipes, rulings):
+    for program in programs(recipes, rulings):
         yield from _refused(program, of_flags=True)
         for given in program.written:
             if len(given.meant) > 1:
@@ -94,14 +59,15 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding
     """A parser ends a program over a value that is no number where one is due, out of its bounds or none of
     its choices, over a flag without its value, and over a switch that is given one: `--enforce-eager true`.
 
-    Judged is what the parsers of the release in the image say; what only the running container could know
-    is not. With --engine-parser it is vLLM's own parser that judges, as for engine.flags-known.
+    Judged is what the parsers of the release in the image say, of a file that --config names too; what only
+    the running container could know is not. With --engine-parser it is vLLM's own parser that judges, as for
+    engine.flags-known.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
-    for program in _programs(recipes, rulings):
+    for program in programs(recipes, rulings):
         yield from _refused(program, of_flags=False)
-        for given in program.written:
+        for given, file in _told(program):
             if len(given.meant) == 1:
                 problem = _problem(given, given.meant[0])
                 if problem is not None:
@@ -109,11 +75,17 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding
                         f"{program.component.name}: {given.spelled} {problem}",
                         fix=f"see python3 -m {program.launch.module} --help in its image",
                         evidence={"release": program.title},
-                        location=program.place(given),
+                        location=program.place(given, file),
                     )
 
 
-def _refused(program: _Program, *, of_flags: bool) -> Iterator[Finding]:
+def _told(program: Program) -> Iterator[tuple[Written, str]]:
+    """Its flags, and those that its engine makes of a file, each with the file that it stands in."""
+    yield from ((given, program.graph.file) for given in program.written)
+    yield from ((entry.given, entry.file) for entry in program.entries if not entry.silent)
+
+
+def _refused(program: Program, *, of_flags: bool) -> Iterator[Finding]:
     """What the engine's own parser refuses: a flag, or the value of one."""
     ruling = program.ruling
     if ruling is None or ruling.error is None or ruling.error.startswith(_OF_FLAGS) is not of_flags:
@@ -133,34 +105,7 @@ def _names(error: str, spelled: str) -> bool:
     return spelled.replace("_", "-") in re.split(r"[\s/:=,]+", error)
 
 
-def _programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[_Program]:
-    """Every program whose flags are known.
-
-    :raises Skip: there is none.
-    """
-    judged, others = False, set()
-    ruled = {(ruling.file, ruling.line, ruling.column): ruling for ruling in rulings or ()}
-    for recipe in recipes:
-        for graph in recipe.graphs:
-            for component in graph.components:
-                for container in component.containers:
-                    release = dynamo_release(container.image or "")
-                    for launch in container.launches:
-                        parsers = options(launch.module, release) if release else ()
-                        if parsers:
-                            judged = True
-                            chat = container.variable("DYN_CHAT_PROCESSOR") is not None
-                            ruling = ruled.get((graph.file, launch.line, launch.column))
-                            yield _Program(graph, component, launch, parsers, chat, ruling)
-                        else:
-                            others.add(f"{launch.module} in {container.image or 'no image'}")
-    if not judged:
-        raise Skip(
-            f"not a release whose flags are known: {min(others)}" if others else "no program of Dynamo's"
-        )
-
-
-def _unknown(program: _Program, given: Written) -> Finding:
+def _unknown(program: Program, given: Written) -> Finding:
     known = sorted({name for each in program.parsers for name in each.by_name})
     close = difflib.get_close_matches(given.spelled.replace("_", "-"), known, n=1, cutoff=0.75)
     elsewhere = having(program.launch.module, given.spelled)

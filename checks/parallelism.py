@@ -46,7 +46,7 @@ def gpus_match(recipes: Recipes) -> Iterator[Finding]:
 def _splits(graph: Graph, component: Component) -> Iterator[Parallelism | None]:
     """How each engine that a component starts is split, where it starts at all."""
     for each in started_by(graph, component):
-        if not misread(each.launch, each.container.image or ""):
+        if not misread(each.container, each.launch):
             yield each.engine.parallelism(each.given)
 
 

@@ -158,8 +158,9 @@ def artifacts(recipes: Recipes) -> Iterator[Finding]:
     """What is written to the container's own disk, or to an emptyDir, is gone with its pod: an hour of load
     leaves a few lines of log.
 
-    The folder counts that the tool is told, or else the one that a variable named like it gives. One that
-    only the running container could tell is not judged, nor a container that copies files elsewhere.
+    The folder counts that the tool is told, of its last run where not all are known, or else the one
+    that a variable named like it gives. One that only the running container could tell is not judged, nor a
+    container that copies files elsewhere.
 
     Fix: write to a folder on a mounted claim (--artifact-dir)
     """
@@ -195,6 +196,8 @@ def _folder(run: _Run) -> Word | None:
     told = [word for command in tools for word in _values(command)]
     if told and all(word.text is not None for word in told):
         return next((word for word in told if not (word.text or "").startswith("/")), told[0])
+    if told and (told[-1].text or "").startswith("/"):
+        return told[-1]  # those before it may be warm-ups
     named = (v for v in run.benchmark.container.env if "ARTIFACT" in v.name)
     found = next((v for v in named if (v.value or "").startswith("/")), None)
     return Word(found.value, found.line, found.column) if found is not None else None

@@ -7,7 +7,8 @@ import ast
 import pytest
 
 from dynocheck.data.flags import dynamo_release, options, pins
-from tools.write_flags import annotated, calls, typed
+from tools.config_classes import config_classes
+from tools.write_flags import annotated, calls, mappings_of, typed, vllm_flags
 
 RELEASES = [f"1.{minor}" for minor in range(7)]
 
@@ -96,6 +97,11 @@ def test_an_annotated_field_is_read(annotation: str, flag: dict[str, object] | N
         ("bool | str | None", {"kind": "optional"}),
         ("CacheDType", {"choices": ["auto", "fp8"]}),
         ("CacheDType | str", {}),
+        ("CacheDType | torch.dtype | None", {"choices": ["auto", "fp8"]}),
+        ("Literal['a', CacheDType]", {"choices": ["a", "auto", "fp8"]}),
+        ("Literal['a', Unknown]", {}),
+        ("dict[str, list[int]] | None", {}),
+        ("SkipValidation[int]", {"type": "int"}),
         ("list[int] | None", {"kind": "many"}),
         ("int | None", {"type": "int"}),
         ("int | float", {}),
@@ -117,3 +123,103 @@ def test_every_release_has_its_tables(module: str) -> None:
         below = module.removeprefix("dynamo.") in pins(release)
         assert len(parsers) == 1 + below
         assert all(len(each.by_name) > 20 for each in parsers)
+
+
+@pytest.mark.parametrize(
+    ("field", "keys"),
+    [
+        ("a: int", {"a": ""}),
+        ("a: B | None = None", {"a": "B"}),
+        ("a: 'Optional[B]' = None", {"a": "B"}),
+        ("a: B | dict[str, int]", {"a": ""}),
+        ("a: Other", {"a": ""}),
+        ("a: SkipValidation[B]", {"a": ""}),
+        ("a: ClassVar[int] = 1", {}),
+        ("a: int = field(default=1, init=False)", {}),
+        ("a: int = Field(1, validation_alias=AliasChoices('a', 'old'))", {"a": "", "old": ""}),
+    ],
+)
+def test_the_keys_of_a_class_are_read(field: str, keys: dict[str, str]) -> None:
+    assert classes(f"@config\nclass A:\n    {field}\n@config\nclass B:\n    b: int")["A"] == keys
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "@dataclass\nclass A:\n    a: int",
+        "@config(config=ConfigDict(extra='allow'))\nclass A:\n    a: int",
+        "@config\nclass A(Elsewhere):\n    a: int",
+        "@config\nclass A:\n    @model_validator(mode='before')\n    def renamed(cls, data): ...",
+    ],
+)
+def test_a_class_that_may_take_other_keys_is_left_out(source: str) -> None:
+    assert classes(source) == {}
+
+
+def test_a_base_lends_its_keys() -> None:
+    assert classes("@config\nclass A:\n    a: int\n@config\nclass B(A):\n    b: int")["B"] == {
+        "a": "",
+        "b": "",
+    }
+
+
+def classes(source: str) -> dict[str, dict[str, str]]:
+    return config_classes(
+        {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
+    )
+
+
+ENGINE_ARGS = """
+class EngineArgs:
+    @staticmethod
+    def add_cli_args(parser):
+        own = get_kwargs(Config)
+        own["taken_away"]["choices"].remove("x")
+        own["read_freely"]["type"] = json.loads
+        own["made_later"]["type"] = json.loads
+        parser.add_argument("--chosen", **own["chosen"])
+        parser.add_argument("--taken-away", **own["taken_away"])
+        parser.add_argument("--held", **own["held"])
+        parser.add_argument("--read-freely", **own["read_freely"])
+        parser.add_argument("--made-later", **own["made_later"])
+
+    def create(self):
+        return Held(**self.made_later)
+"""
+CONFIG = """
+Some = Literal["x", "y"]
+More: TypeAlias = Literal["auto", Some]
+
+@config
+class Held:
+    key: int = 1
+    below: Below | None = None
+
+@config
+class Below:
+    deep: int = 1
+
+@config
+class Config:
+    chosen: More | torch.dtype = "auto"
+    taken_away: Some = "x"
+    held: Held | None = None
+    read_freely: Held | None = None
+    made_later: Held | None = None
+"""
+
+
+def test_vllm_is_read_from_its_configuration_classes() -> None:
+    sources = {"vllm/engine/arg_utils.py": ENGINE_ARGS, "vllm/config/a.py": CONFIG}
+    flags = list(vllm_flags(sources))
+    assert flags == [
+        {"names": ["--chosen"], "choices": ["auto", "x", "y"]},
+        {"names": ["--taken-away"]},
+        {"names": ["--held"], "keys": "Held"},
+        {"names": ["--read-freely"]},
+        {"names": ["--made-later"], "keys": "Held"},
+    ]
+    assert list(mappings_of(sources, flags)) == [
+        {"name": "Held", "keys": {"key": "", "below": "Below"}},
+        {"name": "Below", "keys": {"deep": ""}},
+    ]

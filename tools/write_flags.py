@@ -2,18 +2,20 @@
 
     python -m tools.write_flags
 
-The argument parsers are read from the source in the published wheels, never run. TensorRT-LLM has no parser
-of its own here: `dynamo.trtllm` names every flag it takes.
+The argument parsers are read from the source in the published wheels, never run, and so are the classes that
+the JSON of vLLM's flags becomes. TensorRT-LLM has no parser of its own here: `dynamo.trtllm` names every flag
+that it takes; what its own file may say is in no package that PyPI has.
 """
 
 import ast
 import json
 import re
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from tools.config_classes import Keys, called, config_classes, members, told
 from tools.packages import wheel
 
 TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "flags.json"
@@ -44,11 +46,14 @@ _PIN = re.compile(r"^Requires-Dist: (vllm|sglang|tensorrt-llm)(?:\[[^\]]*\])?==(
 _WITH_UNITS = ("max_model_len", "max_num_batched_tokens", "kv_cache_memory_bytes")
 _BOUNDS = ("gt", "ge", "lt", "le")
 
+_MANY = ("list", "List", "tuple", "Tuple", "Sequence", "set", "Set")
+
 Flag = dict[str, Any]
 
 
 def main() -> None:
     tables: dict[str, dict[str, list[Flag]]] = {}
+    mappings: dict[str, dict[str, list[dict[str, Any]]]] = {}
     engines: dict[str, dict[str, str]] = {}
     for release, version in DYNAMO.items():
         package = wheel(f"ai-dynamo=={version}")
@@ -58,16 +63,25 @@ def main() -> None:
             tables.setdefault(f"dynamo.{program}", {})[release] = list(_dynamo_flags(package, program))
     for engine, folder in ENGINES.items():
         for version in sorted({pins[engine] for pins in engines.values()}, key=_numbers):
-            read = _vllm_flags if engine == "vllm" else _sglang_flags
             package = wheel(f"{engine}=={version}")
-            sources = {
-                name: package.read(name).decode()
-                for name in package.namelist()
-                if name.startswith(folder) and name.endswith(".py") and _parses(name)
-            }
-            tables.setdefault(engine, {})[version] = list(read(sources))
-    rows = {program: _compact(releases) for program, releases in tables.items()}
+            sources = {name: package.read(name).decode() for name in parsing(package.namelist(), folder)}
+            flags = list(vllm_flags(sources) if engine == "vllm" else _sglang_flags(sources))
+            tables.setdefault(engine, {})[version] = flags
+            mappings.setdefault(engine, {})[version] = list(mappings_of(sources, flags))
+    rows = {
+        program: {
+            "releases": list(releases),
+            "flags": sorted(_compact(releases), key=lambda flag: flag["names"]),
+            "mappings": sorted(_compact(mappings.get(program, {})), key=json.dumps),
+        }
+        for program, releases in tables.items()
+    }
     TARGET.write_text(json.dumps({"engines": engines, "programs": rows}, indent=0, sort_keys=True) + "\n")
+
+
+def parsing(names: Iterable[str], folder: str) -> list[str]:
+    """Of the files of an engine's package, the modules below a folder that define arguments."""
+    return [name for name in names if name.startswith(folder) and name.endswith(".py") and _parses(name)]
 
 
 def _numbers(version: str) -> list[int]:
@@ -80,18 +94,15 @@ def _parses(name: str) -> bool:
     return name in own or name.startswith(("vllm/config/", "sglang/srt/arg_groups/"))
 
 
-def _compact(releases: dict[str, list[Flag]]) -> dict[str, Any]:
-    """Each flag once with the releases that have it so, by their place in the list."""
-    names = list(releases)
-    seen: dict[str, tuple[Flag, list[int]]] = {}
-    for i, release in enumerate(names):
-        for flag in releases[release]:
-            seen.setdefault(json.dumps(flag, sort_keys=True), (flag, []))[1].append(i)
-    flags = [
-        flag | ({} if len(set(where)) == len(names) else {"in": sorted(set(where))})
-        for flag, where in seen.values()
+def _compact(releases: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
+    """Each row once with the releases that have it so, by their place in the list."""
+    seen: dict[str, tuple[dict[str, Any], set[int]]] = {}
+    for i, rows in enumerate(releases.values()):
+        for row in rows:
+            seen.setdefault(json.dumps(row, sort_keys=True), (row, set()))[1].add(i)
+    return [
+        row | ({} if len(where) == len(releases) else {"in": sorted(where)}) for row, where in seen.values()
     ]
-    return {"releases": names, "flags": sorted(flags, key=lambda flag: flag["names"])}
 
 
 def _dynamo_flags(package: zipfile.ZipFile, program: str) -> Iterator[Flag]:
@@ -106,16 +117,12 @@ def _dynamo_flags(package: zipfile.ZipFile, program: str) -> Iterator[Flag]:
             yield from calls(ast.parse(text), {})
 
 
-def _vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
+def vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
     """EngineArgs takes type and choices of a flag from the field of a configuration class."""
     trees = {name: ast.parse(text) for name, text in sources.items()}
     aliases = _literals(trees.values())
-    classes = {
-        node.name: node
-        for tree in trees.values()
-        for node in ast.walk(tree)
-        if isinstance(node, ast.ClassDef)
-    }
+    classes = _classes(trees.values())
+    closed = config_classes(classes)
     tree = trees["vllm/engine/arg_utils.py"]
     readable = {
         text.value
@@ -134,9 +141,50 @@ def _vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
                 and isinstance(node.targets[0], ast.Name)
             ):
                 config = classes.get(ast.unparse(call.args[0]))
-                for name, field in _fields(config, classes, aliases, readable):
+                for name, field in _fields(config, classes, aliases, readable, closed):
                     fields[f"{node.targets[0].id}.{name}"] = field
+    _change(fields, tree)
     yield from calls(tree, fields)
+
+
+def _classes(trees: Iterable[ast.Module]) -> dict[str, ast.ClassDef]:
+    return {node.name: node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
+
+
+def _change(fields: dict[str, Flag], tree: ast.Module) -> None:
+    """Take out what the parser's own code makes of a field: it adds choices, removes some, reads JSON freely.
+
+    JSON that it reads freely is held to a class all the same where a method makes one of it in the end.
+    """
+    made = {
+        ast.unparse(keyword.value): ast.unparse(node.func)
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Call)
+        for keyword in node.keywords
+        if keyword.arg is None
+    }
+    for node in ast.walk(tree):
+        match node:
+            case ast.Subscript(
+                ast.Subscript(ast.Name(group), ast.Constant(str(field))), ast.Constant(str(what))
+            ) if f"{group}.{field}" in fields:
+                kind = fields[f"{group}.{field}"]
+                if what == "choices":
+                    kind.pop("choices", None)
+                elif what == "type" and made.get(f"self.{field}") != kind.get("keys"):
+                    kind.pop("keys", None)
+
+
+def mappings_of(sources: dict[str, str], flags: list[Flag]) -> Iterator[dict[str, Any]]:
+    """The classes that JSON becomes, and those that its parts become."""
+    closed = config_classes(_classes(map(ast.parse, sources.values())))
+    pending, done = [flag["keys"] for flag in flags if "keys" in flag], set()
+    while pending:
+        name = pending.pop()
+        if name and name not in done:
+            done.add(name)
+            pending += closed[name].values()
+            yield {"name": name, "keys": closed[name]}
 
 
 def _sglang_flags(sources: dict[str, str]) -> Iterator[Flag]:
@@ -296,15 +344,18 @@ def _fields(
     classes: dict[str, ast.ClassDef],
     aliases: dict[str, list[str]],
     readable: set[str],
+    closed: Mapping[str, Keys],
 ) -> Iterator[tuple[str, Flag]]:
     """The fields of a configuration class, those of its bases before them."""
     if config is None:
         return
     for base in config.bases:
-        yield from _fields(classes.get(ast.unparse(base)), classes, aliases, readable)
+        yield from _fields(classes.get(ast.unparse(base)), classes, aliases, readable, closed)
     for node in config.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
             kind = typed(ast.unparse(node.annotation), aliases)
+            held = told(node.annotation, closed)
+            kind |= {"keys": held} if held else {}
             if isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith("Field"):
                 given = {k.arg: _literal(k.value) for k in node.value.keywords}
                 kind |= {key: given[key] for key in _BOUNDS if isinstance(given.get(key), int | float)}
@@ -316,42 +367,56 @@ def _fields(
 
 def typed(annotation: str, aliases: dict[str, list[str]]) -> Flag:
     """What an annotation tells of a flag: `list[int] | None` takes many, `bool` none."""
-    words = set(re.findall(r"[A-Za-z_]\w*", re.sub(r"'[^']*'|\"[^\"]*\"", "", annotation)))
-    named = [aliases[word] for word in sorted(words) if word in aliases]
-    plain = {word for word in words if word not in ("None", "Optional", "Union", "SkipValidation", "typing")}
-    if "bool" in plain:
-        return {"kind": "optional"} if "str" in plain else {"kind": "negatable"}
-    if plain & {"list", "List", "tuple", "Sequence", "set", "Set", "Tuple"}:
+    types = list(members(ast.parse(annotation, mode="eval").body))
+    names = {called(each) for each in types}
+    written = [_written(each, aliases) for each in types]
+    if "bool" in names:
+        return {"kind": "optional"} if "str" in names else {"kind": "negatable"}
+    if "str" not in names and any(written):
+        return {"choices": [value for values in written for value in values]}
+    if names & set(_MANY):
         return {"kind": "many"}
-    if "Literal" in plain and plain == {"Literal"}:
-        return {
-            "choices": [
-                value
-                for text in re.findall(r"Literal\[(.*?)\]", annotation)
-                for value in map(str, _tuple(text))
-            ]
-        }
-    if named and len(plain) == 1:
-        return {"choices": named[0]}
-    if plain in ({"int"}, {"float"}):
-        return {"type": plain.pop()}
+    if names in ({"int"}, {"float"}):
+        return {"type": names.pop()}
     return {}
 
 
-def _tuple(text: str) -> list[Any]:
-    value = ast.literal_eval(f"[{text}]")
-    assert isinstance(value, list)
-    return value
+def _written(node: ast.expr, aliases: dict[str, list[str]]) -> list[str]:
+    """The values of a set of literals, by its name or as it is written out; none of another type."""
+    if called(node) != "Literal":
+        return aliases.get(ast.unparse(node), [])
+    return _values(node, aliases) or []
 
 
-def _literals(trees: Any) -> dict[str, list[str]]:
-    """Names for a set of literals: `CacheDType = Literal["auto", ...]`."""
-    found = {}
+def _values(node: ast.expr, aliases: Mapping[str, list[str]]) -> list[str] | None:
+    """What `Literal["auto", Others]` holds, None where a part of it is not known."""
+    assert isinstance(node, ast.Subscript)
+    found: list[str] = []
+    for part in node.slice.elts if isinstance(node.slice, ast.Tuple) else [node.slice]:
+        if isinstance(part, ast.Constant):
+            found.append(str(part.value))
+        elif ast.unparse(part) in aliases:
+            found += aliases[ast.unparse(part)]
+        else:
+            return None
+    return found
+
+
+def _literals(trees: Iterable[ast.Module]) -> dict[str, list[str]]:
+    """Names for a set of literals: `CacheDType = Literal["auto", ...]`, which may hold others of them."""
+    named: dict[str, ast.expr] = {}
     for node in (node for tree in trees for node in ast.walk(tree)):
         match node:
-            case ast.Assign([ast.Name(name)], ast.Subscript(ast.Name("Literal"), values)):
-                value = _literal(values)
-                found[name] = [str(each) for each in (value if isinstance(value, tuple) else [value])]
+            case ast.Assign([ast.Name(name)], ast.Subscript() as value):
+                named[name] = value
+            case ast.AnnAssign(ast.Name(name), _, ast.Subscript() as value):
+                named[name] = value
+    literal = {name: value for name, value in named.items() if called(value) == "Literal"}
+    found: dict[str, list[str]] = {}
+    for _ in literal:
+        found |= {
+            name: values for name, node in literal.items() if (values := _values(node, found)) is not None
+        }
     return found
 
 

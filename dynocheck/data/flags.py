@@ -17,14 +17,15 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
 
     `kind` is value, optional (a value or none), many (several), switch (none), negatable (none, and `--no-`
     before it), or unknown. A value is one of `choices`, where there are any, or a number of the `type` int,
-    float or units (a whole number, or one such as 32k) within the bounds. `releases` are the places of those
-    that have it so, None for all.
+    float or units (a whole number, or one such as 32k) within the bounds, or JSON with the `keys` of the
+    mapping of this name. `releases` are the places of those that have it so, None for all.
     """
 
     names: tuple[str, ...]
     kind: str = "value"
     type: str = ""
     choices: tuple[str, ...] = ()
+    keys: str = ""
     gt: float | None = None
     ge: float | None = None
     lt: float | None = None
@@ -32,9 +33,18 @@ class Flag(msgspec.Struct, frozen=True, rename={"releases": "in"}):
     releases: tuple[int, ...] | None = None
 
 
+class _Mapping(msgspec.Struct, frozen=True, rename={"releases": "in"}):
+    """The keys that a mapping has and no others, each with the mapping that its value is, or nothing."""
+
+    name: str
+    keys: dict[str, str]
+    releases: tuple[int, ...] | None = None
+
+
 class _Program(msgspec.Struct, frozen=True):
     releases: tuple[str, ...]
     flags: tuple[Flag, ...]
+    mappings: tuple[_Mapping, ...]
 
 
 class _Table(msgspec.Struct, frozen=True):
@@ -43,11 +53,16 @@ class _Table(msgspec.Struct, frozen=True):
 
 
 class Options(msgspec.Struct, frozen=True):
-    """The options of one release of a program by every spelling; `source` is the package that names them."""
+    """The options of one release of a program by every spelling; `source` is the package that names them.
+
+    `mappings` are those that it makes of JSON: by name the keys that each has, and no others, with the name
+    of the mapping that the value of a key is, empty where that is anything.
+    """
 
     title: str
     source: str
     by_name: Mapping[str, Flag]
+    mappings: Mapping[str, Mapping[str, str]]
 
     def all(self, spelled: str) -> list[Flag]:
         """What argparse takes this for: the option of that name, or every one that it abbreviates."""
@@ -98,6 +113,16 @@ def having(module: str, spelled: str) -> list[str]:
     ]
 
 
+def having_key(program: str, mapping: str, key: str) -> list[str]:
+    """The releases of an engine, oldest first, whose mapping of this name has this key."""
+    known = _table().programs[program]
+    return [
+        f"{_title(program)} {release}"
+        for release in known.releases
+        if key in _mappings(program, release).get(mapping, ())
+    ]
+
+
 @cache
 def _options(program: str, release: str) -> Options | None:
     known = _table().programs.get(program)
@@ -105,7 +130,8 @@ def _options(program: str, release: str) -> Options | None:
         return None
     package = "ai-dynamo" if program.startswith("dynamo.") else program
     source = f"https://pypi.org/project/{package}/{release}/"
-    return Options(f"{_title(program)} {release}", source, _by_name(program, release))
+    title = f"{_title(program)} {release}"
+    return Options(title, source, _by_name(program, release), _mappings(program, release))
 
 
 @cache
@@ -118,6 +144,13 @@ def _by_name(program: str, release: str) -> dict[str, Flag]:
             negated = [f"--no-{name[2:]}" for name in flag.names if flag.kind in ("negatable", "unknown")]
             found |= dict.fromkeys((*flag.names, *negated), flag)
     return found
+
+
+@cache
+def _mappings(program: str, release: str) -> dict[str, dict[str, str]]:
+    known = _table().programs[program]
+    at = known.releases.index(release)
+    return {row.name: row.keys for row in known.mappings if row.releases is None or at in row.releases}
 
 
 def _title(program: str) -> str:

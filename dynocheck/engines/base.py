@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dynocheck.engines.arguments import Argument, Arguments
 from dynocheck.engines.memory import Budget
-from dynocheck.facts.recipe import Container, Launch
+from dynocheck.facts.recipe import ConfigFile, Container, Launch
 
 
 @dataclass(frozen=True)
@@ -51,7 +51,8 @@ class Engine:
 
     `arguments` reads them from every place the engine reads them from, given the container, the launch
     and the file that it stands in. `parallelism` and `budget` are None when a number in them cannot be known,
-    or when an argument changes what is loaded.
+    or when an argument changes what is loaded. `config` is the file of keys that the launch names, its root
+    the part that is meant; None when it names none, or one that is not in the recipe.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Engine:
     arguments: Callable[[Container, Launch, str], Arguments]
     parallelism: Callable[[Arguments], Parallelism | None]
     budget: Callable[[Arguments], Budget | None]
+    config: Callable[[Container, Launch], ConfigFile | None]
     model_flags: tuple[str, ...]
 
     def model(self, arguments: Arguments) -> str | None:

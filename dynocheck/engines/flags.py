@@ -98,6 +98,14 @@ def read(words: Sequence[Word], file: str, spellings: Spellings) -> CommandLine:
     return CommandLine(found | dotted, complete)
 
 
+def without_unread(found: Mapping[str, Argument], words: Sequence[Word]) -> dict[str, Argument]:
+    """The flags but `--config` where it is no word by itself: vLLM and SGLang look for that word before they
+    parse, and read no file for `--config=FILE`.
+    """
+    apart = any(word.text == "--config" for word in words)
+    return {name: argument for name, argument in found.items() if apart or name != "config"}
+
+
 def is_flag(text: str) -> bool:
     """Whether a parser takes a word for an option, not for a value."""
     head = text.partition("=")[0]

@@ -1,11 +1,12 @@
-"""Command lines that end their engine before it is split: engine.flags-known and engine.values tell those."""
+"""Arguments that end their engine before it is split: checks of flags, of values and of keys tell those."""
 
 import difflib
 import re
 
 from dynocheck.data.flags import dynamo_release, options
+from dynocheck.engines.configured import entries
 from dynocheck.engines.written import Written, written
-from dynocheck.facts.recipe import Launch
+from dynocheck.facts.recipe import Container, Launch
 
 _SPLITTING = (
     "--tensor-parallel-size",
@@ -23,14 +24,18 @@ _SHORT = re.compile(r"--?[a-z]{0,2}[dept]p{1,2}([-_]s\w*)?")  # --tp, --tpp, --p
 _LIKE = 0.75
 
 
-def misread(launch: Launch, image: str) -> bool:
-    """Whether the parser of its release refuses a flag that was to say how the engine is split.
+def misread(container: Container, launch: Launch) -> bool:
+    """Whether the parser of its release refuses a flag, or a key of a file, that was to say how the engine is
+    split.
 
     What it would do without that flag says nothing of what was meant.
     """
-    release = dynamo_release(image)
+    release = dynamo_release(container.image or "")
     parsers = options(launch.module, release) if release else ()
-    return bool(parsers) and any(_refused(each) and _splits(each) for each in written(launch, parsers))
+    given = list(written(launch, parsers)) if parsers else []
+    for engine in parsers[1:]:
+        given += [entry.given for entry in entries(container, launch, engine) if not entry.silent]
+    return any(_refused(each) and _splits(each) for each in given)
 
 
 def _splits(given: Written) -> bool:

@@ -6,11 +6,15 @@ that `--disagg-config-key` names, which takes the place of that file. With `--en
 parallel ranks are the tensor parallel ones; without it each is a server of its own, with GPUs of its own.
 """
 
+from collections.abc import Mapping
+
+import msgspec
+
 from dynocheck.engines import flags
 from dynocheck.engines.arguments import Argument, Arguments, config_file, from_environment
 from dynocheck.engines.base import Engine, Parallelism, share
 from dynocheck.engines.memory import Budget, Sharding
-from dynocheck.facts.recipe import Container, Launch, Value
+from dynocheck.facts.recipe import ConfigFile, Container, Launch, Value
 
 _OPTIONS = {
     "tensor-parallel-size": ("--tensor-parallel-size", "--tp-size"),
@@ -46,23 +50,41 @@ _SPELLINGS = flags.Spellings({spelled: name for name, all_ in _OPTIONS.items() f
 
 
 def arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    command_line = flags.read(launch.words, file, _SPELLINGS)
-    section = ("disagg-config", "disagg-config-key")
-    given = from_environment((*container.env, *launch.env), file, section, "DYN_SGL_") | command_line.found
-    path = given.get("disagg-config") if "disagg-config-key" in given else None
-    path = path or given.get("config")
-    if path is None:
-        return Arguments(given, complete=command_line.complete)
-    config = config_file(container, path)
-    root = config.root if config is not None else None
-    if path.name == "disagg-config":
-        root = _section(root, given["disagg-config-key"])
-    words = flags.of_entries(root)
-    if words is None or config is None:
+    given, complete = _given(container, launch, file)
+    if _path(given) is None:
+        return Arguments(given, complete=complete)
+    found = _file(container, given)
+    words = flags.of_entries(found.root) if found is not None else None
+    if words is None or found is None:
         return Arguments(given, complete=False)
     # Its keys are options by the parser's own names for them, which have underscores.
-    below = flags.read(words, config.file, flags.Spellings(_SPELLINGS.options, underscores=True))
-    return Arguments(below.found, given, complete=command_line.complete and below.complete)
+    below = flags.read(words, found.file, flags.Spellings(_SPELLINGS.options, underscores=True))
+    return Arguments(below.found, given, complete=complete and below.complete)
+
+
+def file_of_keys(container: Container, launch: Launch) -> ConfigFile | None:
+    return _file(container, _given(container, launch, "").found)
+
+
+def _given(container: Container, launch: Launch, file: str) -> flags.CommandLine:
+    section = ("disagg-config", "disagg-config-key")
+    variables = from_environment((*container.env, *launch.env), file, section, "DYN_SGL_")
+    found, complete = flags.read(launch.words, file, _SPELLINGS)
+    return flags.CommandLine(variables | flags.without_unread(found, launch.words), complete)
+
+
+def _path(given: Mapping[str, Argument]) -> Argument | None:
+    path = given.get("disagg-config") if "disagg-config-key" in given else None
+    return path or given.get("config")
+
+
+def _file(container: Container, given: Mapping[str, Argument]) -> ConfigFile | None:
+    """The file of keys, its root the section of it that counts."""
+    path = _path(given)
+    found = config_file(container, path) if path is not None else None
+    if path is None or found is None or path.name != "disagg-config":
+        return found
+    return msgspec.structs.replace(found, root=_section(found.root, given["disagg-config-key"]))
 
 
 def _section(root: Value | None, key: Argument) -> Value | None:
@@ -100,4 +122,4 @@ def budget(given: Arguments) -> Budget | None:
     )
 
 
-ENGINE = Engine("sglang", "dynamo.sglang", arguments, parallelism, budget, ("model-path",))
+ENGINE = Engine("sglang", "dynamo.sglang", arguments, parallelism, budget, file_of_keys, ("model-path",))

@@ -62,7 +62,7 @@ def _engines(recipe: Recipe, graph: Graph, component: Component, placement: Plac
         told = each.model
         name = model_id(recipe, (*container.mounts, *component.claims), told)
         model = model_of(recipe, graph, told, name) if told else None
-        budget = None if misread(launch, container.image or "") else engine.budget(given)
+        budget = None if misread(container, launch) else engine.budget(given)
         left = None
         if (
             model is not None

@@ -10,7 +10,7 @@ from dynocheck.engines import flags
 from dynocheck.engines.arguments import Argument, Arguments, config_file, from_entries, from_environment
 from dynocheck.engines.base import Engine, Parallelism, share
 from dynocheck.engines.memory import Budget, Sharding
-from dynocheck.facts.recipe import Container, Launch
+from dynocheck.facts.recipe import ConfigFile, Container, Launch
 
 _NAMES = (
     "model",
@@ -44,20 +44,29 @@ _ALTERING = ("quant-config", "model-kwargs", "load-format", "override-engine-arg
 
 
 def arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    command_line = flags.read(launch.words, file, _SPELLINGS)
-    given = from_environment((*container.env, *launch.env), file, _NAMES, "DYN_TRTLLM_") | command_line.found
-    complete = command_line.complete
+    given, complete = _given(container, launch, file)
     engine_yaml: dict[str, Argument] | None = {}
     path = given.get("extra-engine-args")
     if path is not None and path.value != "":
-        config = config_file(container, path)
-        engine_yaml = from_entries(config.root, config.file, _KEYS) if config is not None else None
+        found = config_file(container, path)
+        engine_yaml = from_entries(found.root, found.file, _KEYS) if found is not None else None
         complete = complete and engine_yaml is not None
     overrides = _overrides(given.get("override-engine-args"))
     complete = complete and overrides is not None
-    engine = {**(engine_yaml or {}), **(overrides or {}), **_dynamic(command_line.found)}
+    engine = {**(engine_yaml or {}), **(overrides or {}), **_dynamic(given)}
     told = {name: argument for name, argument in engine.items() if name not in _MODEL_NAMES}
     return Arguments(given, told, complete=complete)
+
+
+def file_of_keys(container: Container, launch: Launch) -> ConfigFile | None:
+    path = _given(container, launch, "").found.get("extra-engine-args")
+    return config_file(container, path) if path is not None else None
+
+
+def _given(container: Container, launch: Launch, file: str) -> flags.CommandLine:
+    variables = from_environment((*container.env, *launch.env), file, _NAMES, "DYN_TRTLLM_")
+    found, complete = flags.read(launch.words, file, _SPELLINGS)
+    return flags.CommandLine(variables | found, complete)
 
 
 def parallelism(given: Arguments) -> Parallelism | None:
@@ -121,4 +130,4 @@ def _placed(given: Argument, name: str, value: object) -> Argument:
     return Argument(name, value, given.file, given.line, given.column, given.known)
 
 
-ENGINE = Engine("trtllm", "dynamo.trtllm", arguments, parallelism, budget, ("model",))
+ENGINE = Engine("trtllm", "dynamo.trtllm", arguments, parallelism, budget, file_of_keys, ("model",))

@@ -11,7 +11,7 @@ from dynocheck.engines import flags
 from dynocheck.engines.arguments import Arguments, config_file, from_entries
 from dynocheck.engines.base import Engine, Parallelism, share
 from dynocheck.engines.memory import Budget, Sharding
-from dynocheck.facts.recipe import Container, Launch
+from dynocheck.facts.recipe import ConfigFile, Container, Launch
 
 _SHORT = {
     "tensor-parallel-size": "-tp",
@@ -64,11 +64,11 @@ _SPELLINGS = flags.Spellings(
 
 
 def arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    given = flags.read(launch.words, file, _SPELLINGS)
-    sources = [given.found]
-    complete = given.complete
+    found, complete = flags.read(launch.words, file, _SPELLINGS)
+    given = flags.without_unread(found, launch.words)
+    sources = [given]
     for option in ("config", "engine-config-json"):
-        path = given.found.get(option)
+        path = given.get(option)
         if path is None:
             continue
         config = config_file(container, path)
@@ -82,6 +82,11 @@ def arguments(container: Container, launch: Launch, file: str) -> Arguments:
             sources.insert(0, entries or {})
             complete = complete and entries is not None
     return Arguments(*sources, complete=complete)
+
+
+def file_of_keys(container: Container, launch: Launch) -> ConfigFile | None:
+    path = flags.without_unread(flags.read(launch.words, "", _SPELLINGS).found, launch.words).get("config")
+    return config_file(container, path) if path is not None else None
 
 
 def parallelism(given: Arguments) -> Parallelism | None:
@@ -136,4 +141,4 @@ def _length(value: object) -> int | None:
     return length if length > 0 else None
 
 
-ENGINE = Engine("vllm", "dynamo.vllm", arguments, parallelism, budget, ("model",))
+ENGINE = Engine("vllm", "dynamo.vllm", arguments, parallelism, budget, file_of_keys, ("model",))

@@ -61,8 +61,15 @@ def _meant(module: str, spelled: str, parsers: Sequence[Options]) -> list[Flag]:
     own, *engine = parsers
     if spelled in own.by_name:
         return [own.by_name[spelled]]
-    if engine and spelled.startswith("-O"):
+    return meant_by(module, spelled, engine[0]) if engine else []
+
+
+def meant_by(module: str, spelled: str, engine: Options) -> list[Flag]:
+    """What the parser of the engine below one of Dynamo's workers takes a flag for."""
+    if module != "dynamo.vllm":
+        return engine.all(spelled)
+    if spelled.startswith("-O"):
         return [Flag((spelled,), "unknown")]
     head, dot, _ = spelled.removesuffix("+").partition(".")
-    found = engine[0].all(head.replace("_", "-") if head.startswith("--") else head) if engine else []
-    return [Flag(flag.names, "unknown") for flag in found] if dot else found
+    found = engine.all(head.replace("_", "-") if head.startswith("--") else head)
+    return [Flag(flag.names, "unknown", keys=flag.keys) for flag in found] if dot else found

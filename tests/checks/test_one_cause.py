@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks import engine as engines
-from dynocheck.checks import memory, parallelism, splits, storage, storage_recipes
+from dynocheck.checks import engine_keys, memory, parallelism, splits, storage, storage_recipes
 from dynocheck.facts import Recipes
 from dynocheck.outcomes import Skip
 from tests.checks.judging import found, recipes
@@ -21,7 +21,7 @@ SPLIT = (
     splits.experts_divide,
     splits.heads_divide,
 )
-FLAGS = (engines.flags_known, engines.values)
+FLAGS = (engines.flags_known, engines.values, engine_keys.config_keys)
 LARGE = "meta-llama/Llama-3.1-405B-Instruct"
 
 
@@ -60,6 +60,30 @@ def test_a_flag_that_is_misspelt(tmp_path: Path, args: list[str], teller: str) -
 def test_the_same_of_sglang(tmp_path: Path) -> None:
     given = worker(tmp_path, "--tpp", "8", "--ep-size", "8", module="dynamo.sglang")
     assert tellers((*FLAGS, *SPLIT), given) == ["engine.flags-known"]
+
+
+@pytest.mark.parametrize(
+    ("text", "tells"),
+    [
+        ("tensor-paralel-size: 8", ["engine.config-keys"]),
+        ("tp_size: 8", ["engine.config-keys"]),
+        ("tp-size: eight", ["engine.values"]),
+        ("tp-size: 8\nmax-runing-requests: 4", ["engine.config-keys"]),
+        ("tp-size: 8", []),
+        ("tp-size: 4", ["parallelism.gpus-match"]),
+    ],
+)
+def test_a_key_of_a_file_that_is_misspelt(tmp_path: Path, text: str, tells: list[str]) -> None:
+    config = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "c"}, "data": {"c.yaml": text}}
+    mounted = {"volumeMounts": [{"name": "c", "mountPath": "/etc/c"}]}
+    volumes = {"volumes": [{"name": "c", "configMap": {"name": "c"}}]}
+    image = "nvcr.io/nvidia/ai-dynamo/sglang-runtime:1.3.0"
+    told = ("--config", "/etc/c/c.yaml")
+    worker = engine(
+        *told, gpus=8, model=LARGE, image=image, module="dynamo.sglang", main=mounted, pod=volumes
+    )
+    given = recipes(tmp_path, deploy=written(graph(worker), config))
+    assert tellers((*FLAGS, parallelism.gpus_match), given) == tells
 
 
 @pytest.mark.parametrize("args", [[], ["--enforce-eagr"], ["--seed", "x"], ["--tensor-parallel-size", "4"]])

@@ -274,6 +274,9 @@ FIXED = {"main": {"volumeMounts": [{"name": "cache", "mountPath": "/models", "re
         (f"{RUN} --artifact-dir $ROOT_ARTIFACT_DIR/$(date)", {"ROOT_ARTIFACT_DIR": "/models/p"}, {}, []),
         (f"{RUN} --artifact-dir $ROOT_ARTIFACT_DIR/$(date)", {"ROOT_ARTIFACT_DIR": "/tmp/p"}, {}, ["warn"]),
         (f"{RUN} --artifact-dir $(mktemp)", {}, {}, None),
+        (f"{RUN} --artifact-dir $(mktemp)\n{RUN} --artifact-dir /tmp/perf", {}, {}, ["warn"]),
+        (f"{RUN} --artifact-dir $(mktemp)\n{RUN} --artifact-dir /models/perf", {}, {}, []),
+        (f"{RUN} --artifact-dir /tmp/warm\n{RUN} --artifact-dir $(mktemp)", {}, {}, None),
         (RUN, {}, {}, None),
     ],
 )

@@ -92,6 +92,7 @@ def test_vllm(line: list[str | None], expected: int | None) -> None:
     [
         (["--config", CONFIG], "tensor-parallel-size: 4\npipeline_parallel_size: 2\n", 8),
         (["--config", CONFIG, "-tp", "2"], "tensor-parallel-size: 4\npipeline-parallel-size: 2\n", 4),
+        (["-tp", "2", f"--config={CONFIG}"], "pipeline-parallel-size: 2\n", 2),
         (["-tp", "2", "--config", CONFIG], "tensor-parallel-size: 4\n", 2),
         (
             ["--config", CONFIG],
@@ -149,6 +150,7 @@ SECTIONS = "prefill:\n  tp-size: 4\ndecode:\n  tp-size: 16\n  dp-size: 16\n  ena
         (["--config", CONFIG], "tp_size: 4\nenable_dp_attention: true\ndp_size: 4\n", {}, 4),
         (["--config", CONFIG], "tp: 4\nenable-dp-attention: false\ndp: 2\n", {}, 8),
         (["--tp", "8", "--config", CONFIG], "tensor-parallel-size: 4\n", {}, 8),
+        (["--tp", "8", f"--config={CONFIG}"], "pipeline-parallel-size: 2\n", {}, 8),
         (["--config", CONFIG], "[1]\n", {}, None),
         (["--disagg-config", CONFIG, "--disagg-config-key", "decode"], SECTIONS, {}, 16),
         (["--disagg-config", CONFIG, "--disagg-config-key", "prefill", "--config", "/none"], SECTIONS, {}, 4),

@@ -36,7 +36,9 @@ NEW = r"nvidia\.com/v1beta1"
 RUNS = r"(perf|download[^/]*)\.yaml$"
 RELEASE = r"(?<=-runtime:)1\.\d+\.\d+\b"
 ENTRY = r"^\s*- (name|type): "  # of a component or container
-COMPONENT = r"^  - name: |^    (?!podTemplate|multinode|eppConfig)[\w-]+:$"  # of either version
+COMPONENT = r"^  (  )?- name: |^    (?!podTemplate|multinode|eppConfig)[\w-]+:$"  # of either version
+PAIR = r"--disaggregation-mode(\n +- |[ =])\W?prefill|[tT]ype: prefill$"
+SEVERAL = r"(?=\n(?:(?!  - name: ).*\n)*?.*gpu: .?[2-9])"  # GPUs in a pod of the component
 SHA = "0123456789abcdef0123456789abcdef01234567"
 ON_WORKERS = r"dynamo\.(vllm|sglang|trtllm)"
 
@@ -211,7 +213,7 @@ KINDS = (
     Kind("a probe of another port", "graph.probes", r"(?<=port: )9090$", "9091"),
     Kind("a probe of another path", "graph.probes", r"(?<=path: /)(live|health)$", "alive"),
     Kind(
-        "no time to start", "graph.startup-budget", r"(?<=failureThreshold: )\d{3,}$", "2", at="startupProbe"
+        "no time to start", "graph.startup-budget", r"(?<=failureThreshold: )\d{3,}$", "1", at="startupProbe"
     ),
     Kind("a misspelt flag", "engine.flags-known", r"--tensor-parallel-size\b", "--tensor-paralel-size"),
     Kind("a flag there is not", "engine.flags-known", r"^( +)(- --model(-path)?)$", r"\1- --max-speed\n\1\2"),
@@ -229,12 +231,27 @@ KINDS = (
         r"\1many\3",
     ),
     Kind(
+        "a misspelt key in JSON",
+        "engine.config-keys",
+        r"""(kv_)connector(?=": ?"NixlConnector")""",
+        r"\1conector",
+        at="--kv-transfer-config",
+    ),
+    Kind(
+        "another block size than the picker's",
+        "engine.kv-router",
+        flag("--block-size", r"(\d+)"),
+        r"\g<1>32\3",
+        at="--block-size",
+        needs=r"DYN_KV_CACHE_BLOCK_SIZE",
+    ),
+    Kind(
         "another block size",
         "engine.pair-agrees",
         flag("--block-size", r"(\d+)"),
         r"\g<1>32\3",
         at="--block-size",
-        needs="prefill",
+        needs=PAIR,
     ),
     Kind(
         "another cache type",
@@ -242,15 +259,15 @@ KINDS = (
         flag("--kv-cache-dtype", "auto"),
         r"\1fp8\2",
         at="--kv-cache-dtype",
-        needs="prefill",
+        needs=PAIR,
     ),
     Kind(
         "another connector",
         "engine.pair-agrees",
         "NixlConnector",
         "P2pNcclConnector",
-        at="--kv-transfer-config",
-        needs="prefill",
+        within="--kv-transfer-config",
+        needs=PAIR,
     ),
     Kind(
         "no events for the router",
@@ -356,7 +373,11 @@ KINDS = (
         at=ENTRY,
     ),
     Kind(
-        "little shared memory", "memory.shared-memory", r"(?<=sharedMemorySize: )\d+Gi$", "1Mi", at=COMPONENT
+        "little shared memory",
+        "memory.shared-memory",
+        r"(?<=sharedMemorySize: )\d+Gi$" + SEVERAL,
+        "1Mi",
+        at=COMPONENT,
     ),
     Kind("a claim of another name", "storage.claim-declared", r"(?<=claimName: )model-cache$", "model-cash"),
     Kind(
@@ -440,7 +461,7 @@ KINDS = (
     Kind(
         "results that are lost",
         "perf.artifacts",
-        r"(?<=--artifact-dir )\S+(?= |$)",
+        r"(?<=--artifact-dir )(?!\S*WARMUP)\S+(?= |$)",
         "/tmp/perf",
         files=PERF,
         needs=without("tmux"),

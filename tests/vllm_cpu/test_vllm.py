@@ -11,23 +11,12 @@ from pathlib import Path
 import pytest
 
 from tests.command import ROOT, Ended
-from tests.controlplane.build import Unavailable
-from tests.controlplane.plugin import missing
 from tests.controlplane.processes import free_port
 from tests.dynamo.build import Home
-from tests.vllm_cpu.build import ENVIRONMENT, python
+from tests.vllm_cpu.build import ENVIRONMENT
 
 pytestmark = [pytest.mark.verify, pytest.mark.timeout(1800)]
 FLAGS = ("--load-format", "dummy", "--dtype", "bfloat16", "--enforce-eager", "--max-model-len", "512")
-
-
-@pytest.fixture(scope="module")
-def vllm() -> Path:
-    """A Python that has it."""
-    try:
-        return python()
-    except Unavailable as error:
-        missing(str(error))
 
 
 @pytest.fixture(scope="module")

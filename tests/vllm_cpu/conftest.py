@@ -1,0 +1,20 @@
+"""The Python that has vLLM."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.controlplane.build import Unavailable
+from tests.controlplane.plugin import missing
+from tests.vllm_cpu.build import python
+
+
+@pytest.fixture(scope="session")
+def vllm() -> Path:
+    """A Python that has it."""
+    try:
+        return python()
+    except Unavailable as error:
+        missing(str(error))
