@@ -39,6 +39,9 @@ class Waiting:
     def __init__(self) -> None:
         self.text = ""
 
+    def show(self, text: str) -> None:
+        self.text = text
+
 
 @dataclass(frozen=True)
 class Target:

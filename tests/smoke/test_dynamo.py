@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -13,7 +14,7 @@ import urllib.request
 from collections.abc import Callable
 
 from dynocheck.serving.metrics import parse
-from tests.command import ROOT
+from tests.command import ROOT, interruptible
 from tests.dynamo.build import Home
 from tests.dynamo.server import CONTEXT, MODEL, Dynamo
 from tests.smoke.asking import bad, failure, skipped, smoke
@@ -207,6 +208,45 @@ def test_a_worker_of_two_is_killed_while_requests_come_in(dynamo_home: Home) -> 
     assert ended.code == 1
     findings = ended.findings("endpoint.steady")
     assert {finding["evidence"]["class"] for finding in findings} <= {"http-5xx", "in-stream-error"}
+
+
+def test_ctrl_c_while_its_load_runs_leaves_what_was_measured(dynamo_home: Home) -> None:
+    """As many requests as all stages before the load make, and a few more: the load is under way."""
+    with Dynamo(speedup=0.3) as server:
+        smoke(server.url, "--skip", "load")
+        before_the_load = started(server)
+        command = [sys.executable, "-m", "dynocheck", "smoke", "--url", server.url, "-o", "json"]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
+        ) as run:
+            until(lambda: started(server) > 2 * before_the_load + 14, 60)
+            run.send_signal(signal.SIGINT)
+            out, err = run.communicate(timeout=30)
+    assert (run.returncode, b"interrupted" in err, b"Traceback" in err) == (130, True, False)
+    report = json.loads(out)
+    outcomes = {verdict["check"]: verdict["outcome"] for verdict in report["verdicts"]}
+    assert (outcomes["endpoint.ready"], outcomes["load.errors"]) == ("pass", "pass")
+    assert "unknown" not in outcomes.values()
+    (table,) = [table for table in report["tables"] if table["id"] == "load.requests"]
+    row = dict(zip(table["columns"], table["rows"][0], strict=True))
+    assert 0 < row["ok"] < 32
+    assert row["failed"] == 0
+
+
+def test_ctrl_c_before_the_load_leaves_the_load_unknown(dynamo_home: Home) -> None:
+    with Dynamo(workers=0) as server:
+        command = [sys.executable, "-m", "dynocheck", "smoke", "--url", server.url, "-o", "json"]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
+        ) as run:
+            assert run.stderr is not None
+            said = run.stderr.readline()  # comes in a log once it has waited a while
+            run.send_signal(signal.SIGINT)
+            out, err = run.communicate(timeout=30)
+    assert said.endswith(b"waiting for: readiness, no model is listed: no worker is registered\n")
+    assert (run.returncode, b"interrupted" in err, b"Traceback" in err) == (130, True, False)
+    outcomes = {verdict["check"]: verdict["outcome"] for verdict in json.loads(out)["verdicts"]}
+    assert (outcomes["endpoint.ready"], outcomes["load.errors"]) == ("unknown", "unknown")
 
 
 def test_a_name_with_a_slash(dynamo_home: Home) -> None:
