@@ -11,7 +11,6 @@ import pytest
 
 from dynocheck.reports.progress import live
 
-
 _MARK = "\x00"
 
 
