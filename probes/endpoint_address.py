@@ -11,7 +11,8 @@ from dynocheck import probe
 from dynocheck.errors import UsageError
 from dynocheck.facts import Access
 from dynocheck.facts.endpoint import Address
-from dynocheck.kube import Cluster, NotFound
+from dynocheck.kube import Cluster, Forbidden, NotFound
+from dynocheck.probes.endpoint_gateway import RIGHTS as _OF_A_GATEWAY
 from dynocheck.probes.endpoint_gateway import by_gateway
 from dynocheck.probes.wire import Meta
 
@@ -21,6 +22,19 @@ _PORT = 8000
 
 PROXY, DNS, GATEWAY = "proxy", "dns", "gateway"
 BY_PROXY = "the API server's proxy"
+_GRAPHS = Access("list", "dynamographdeployments", _GROUP, local=True)
+_SERVICE = Access("get", "services", local=True)
+RIGHTS = {
+    PROXY: (
+        _GRAPHS,
+        _SERVICE,
+        Access("get", "services/proxy", local=True),
+        Access("create", "services/proxy", local=True),
+    ),
+    DNS: (_GRAPHS, _SERVICE),
+    GATEWAY: (_GRAPHS, *_OF_A_GATEWAY),
+}
+"""What each way takes."""
 
 
 @dataclass(frozen=True)
@@ -73,17 +87,20 @@ class _Service(msgspec.Struct):
     spec: _ServiceSpec = msgspec.field(default_factory=_ServiceSpec)
 
 
-@probe(
-    access=[
-        Access("list", "dynamographdeployments", _GROUP, local=True),
-        Access("get", "services", local=True),
-        Access("get", "services/proxy", local=True),
-        Access("create", "services/proxy", local=True),
-    ]
-)
+@probe(access=sorted({right for rights in RIGHTS.values() for right in rights}))
 def address(deployment: Deployment, cluster: Cluster) -> Address:
     """:raises UsageError: there is no such deployment in the namespace."""
-    graph = _graph(cluster, deployment.name)
+    via = deployment.via or (DNS if _in_cluster() else PROXY)
+    try:
+        return _address(cluster, deployment.name, via)
+    except Forbidden as error:
+        apply = f"kubectl apply -n {cluster.connection.namespace} -f -"
+        error.fix = f"dynocheck rbac --smoke --via {via} | {apply}   # by an administrator, who binds it too"
+        raise
+
+
+def _address(cluster: Cluster, name: str | None, via: str) -> Address:
+    graph = _graph(cluster, name)
     roles = graph.spec.roles
     namespace = graph.metadata.namespace
     found = Address(
@@ -91,20 +108,19 @@ def address(deployment: Deployment, cluster: Cluster) -> Address:
         deployment=f"{namespace}/{graph.metadata.name}",
         roles=tuple(sorted({*roles.values()})),
     )
-    frontend = next((name for name, role in roles.items() if role == "frontend"), None)
-    if deployment.via == GATEWAY:
+    frontend = next((component for component, role in roles.items() if role == "frontend"), None)
+    if via == GATEWAY:
         return by_gateway(cluster, graph.metadata, frontend, found)
     if frontend is None:
         return replace(found, missing="the graph has no frontend; behind a Gateway, say --via gateway")
-    name = f"{graph.metadata.name}-{frontend.lower()}"
+    service = f"{graph.metadata.name}-{frontend.lower()}"
     try:
-        service = cluster.get(f"/api/v1/namespaces/{namespace}/services/{name}", _Service)
+        port = _port(cluster.get(f"/api/v1/namespaces/{namespace}/services/{service}", _Service))
     except NotFound:
-        return replace(found, missing=f"its frontend has no Service {name}")
-    port = _port(service)
-    if (deployment.via or (DNS if _in_cluster() else PROXY)) == DNS:
-        return replace(found, url=f"http://{name}.{namespace}.svc:{port}", way="the cluster's DNS")
-    path = f"/api/v1/namespaces/{namespace}/services/http:{name}:{port}/proxy"
+        return replace(found, missing=f"its frontend has no Service {service}")
+    if via == DNS:
+        return replace(found, url=f"http://{service}.{namespace}.svc:{port}", way="the cluster's DNS")
+    path = f"/api/v1/namespaces/{namespace}/services/http:{service}:{port}/proxy"
     return replace(found, url=cluster.connection.server + path, way=BY_PROXY)
 
 

@@ -19,11 +19,10 @@ from tests.smoke.asking import bad
 READY = ("--select", "endpoint.ready", "--select", "endpoint.discovered")
 
 
-def rules() -> list[dict[str, Any]]:
-    """The rights that `dynocheck rbac` says are enough."""
-    (role,) = yaml.safe_load_all(dynocheck("rbac", "--smoke").out)
-    assert role["kind"] == "Role"
-    granted: list[dict[str, Any]] = role["rules"]
+def rules(kind: str = "Role", *more: str) -> list[dict[str, Any]]:
+    """The rights that `dynocheck rbac` says are enough: in the namespace, or those of a ClusterRole."""
+    printed = {role["kind"]: role for role in yaml.safe_load_all(dynocheck("rbac", "--smoke", *more).out)}
+    granted: list[dict[str, Any]] = printed[kind]["rules"]
     return granted
 
 
@@ -197,14 +196,16 @@ def route(namespace: str, backend: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def gateway(cluster: ControlPlane, namespace: str, port: int, address: str | None) -> None:
+def gateway(
+    cluster: ControlPlane, namespace: str, port: int, address: str | None, *others: dict[str, Any]
+) -> None:
     listener = {"name": "http", "port": port, "protocol": "HTTP"}
     (made,) = cluster.apply(
         {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "Gateway",
             "metadata": {"name": "front", "namespace": namespace},
-            "spec": {"gatewayClassName": "any", "listeners": [listener]},
+            "spec": {"gatewayClassName": "any", "listeners": [*others, listener]},
         }
     )
     if address:
@@ -224,6 +225,71 @@ def test_by_the_gateway_that_its_route_is_for(
     assert (ended.code, set(ended.outcomes.values())) == (0, {"pass"})
     assert ended.report["target"]["way"] == f"Gateway {namespace}/front"
     assert ended.report["target"]["url"] == dynamo.url
+
+
+@pytest.mark.parametrize("via", [(), ("--via", "gateway")])
+def test_the_printed_roles_are_enough_for_the_way_by_a_gateway(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo, via: tuple[str, ...]
+) -> None:
+    cluster.apply(graph("chat", namespace), route(namespace, POOL))
+    gateway(cluster, namespace, dynamo.port, "127.0.0.1")
+    name = f"router{len(via)}"
+    cluster.user(name, rules=rules("Role", *via), namespace=namespace)
+    router = cluster.user(name, rules=rules("ClusterRole", *via))
+    ended = smoke(cluster, namespace, "chat", "--via", "gateway", config=cluster.kubeconfig(router))
+    assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
+    assert ended.outcomes["endpoint.discovered"] == "pass"
+
+
+def test_the_printed_roles_are_those_of_one_way() -> None:
+    assert dynocheck("rbac", "--via", "gateway").code == 2
+    (only,) = yaml.safe_load_all(dynocheck("rbac", "--smoke", "--via", "dns").out)
+    assert {resource for rule in only["rules"] for resource in rule["resources"]} == {
+        "dynamographdeployments",
+        "services",
+    }
+
+
+def test_who_may_not_read_routes_is_told_which_role_to_ask_for(cluster: ControlPlane, namespace: str) -> None:
+    cluster.apply(graph("chat", namespace))
+    local = cluster.user("local", rules=rules(), namespace=namespace)
+    ended = smoke(cluster, namespace, "--via", "gateway", *READY, config=cluster.kubeconfig(local))
+    assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
+    (finding,) = ended.findings("endpoint.discovered")
+    assert "cannot list resource" in finding["message"]
+    assert finding["fix"].startswith(f"dynocheck rbac --smoke --via gateway | kubectl apply -n {namespace} ")
+
+
+EXACT = {"path": {"type": "Exact", "value": "/v1/chat/completions"}}
+BY_EXPRESSION = {"path": {"type": "RegularExpression", "value": "/v1/.*"}}
+BELOW = {"path": {"type": "PathPrefix", "value": "/chat/v1"}}
+
+
+@pytest.mark.parametrize(("match", "base"), [(EXACT, ""), (BY_EXPRESSION, ""), (BELOW, "/chat")])
+def test_the_url_by_a_gateway_is_what_stands_before_v1(
+    cluster: ControlPlane, namespace: str, match: dict[str, Any], base: str
+) -> None:
+    made = route(namespace, POOL)
+    made["spec"]["rules"][0]["matches"] = [match]
+    cluster.apply(graph("chat", namespace), made)
+    gateway(cluster, namespace, 9, "127.0.0.1")
+    ended = smoke(cluster, namespace, "--via", "gateway", "--timeout", "1", *READY)
+    assert ended.report["target"]["url"] == f"http://127.0.0.1:9{base}"
+
+
+def test_a_route_names_the_listener_that_it_is_for(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo
+) -> None:
+    """Another listener comes first, and another route leads to a Gateway that has no address."""
+    elsewhere, here = route(namespace, POOL), route(namespace, POOL)
+    elsewhere["metadata"]["name"] = "a-first"
+    elsewhere["spec"]["parentRefs"] = [{"name": "nowhere"}]
+    here["spec"]["parentRefs"] = [{"name": "front", "sectionName": "http"}]
+    cluster.apply(graph("chat", namespace), elsewhere, here)
+    other = {"name": "admin", "port": 9, "protocol": "HTTP"}
+    gateway(cluster, namespace, dynamo.port, "127.0.0.1", other)
+    ended = smoke(cluster, namespace, "--via", "gateway", *READY)
+    assert (ended.code, ended.report["target"]["url"]) == (0, dynamo.url)
 
 
 def test_a_gateway_without_an_address_and_a_graph_without_a_route(
