@@ -4,6 +4,9 @@ from typing import TYPE_CHECKING
 
 from dynocheck import probe
 from dynocheck.facts.endpoint import (
+    CAPITAL,
+    PLACE,
+    TOOL,
     AdapterReplies,
     AdapterReply,
     Address,
@@ -24,25 +27,8 @@ _LONG = 400  # tokens of an answer that is broken off
 _BREAK_AFTER = 2  # chunks
 _LONGEST = 1 << 18  # tokens of a context that is tried to the full: who takes them after all computes them
 _NO_MODEL = "dynocheck-no-such-model"
-_WEATHER = {
-    "type": "function",
-    "function": {
-        "name": "get_weather",
-        "description": "The weather in a city now",
-        "parameters": {
-            "type": "object",
-            "properties": {"city": {"type": "string"}},
-            "required": ["city"],
-            "additionalProperties": False,
-        },
-    },
-}
-SCHEMA = {
-    "type": "object",
-    "properties": {"city": {"type": "string"}, "population": {"type": "integer"}},
-    "required": ["city", "population"],
-    "additionalProperties": False,
-}
+_THOUGHTS = 1024  # tokens in which a model that thinks first comes to its answer
+_REFUSED = (400, 422)
 
 
 @probe(limit=lambda target, address, readiness: target.several(4))
@@ -129,28 +115,37 @@ def adapter_replies(target: Target, address: Address, readiness: Readiness) -> A
     return target.ask_ready(address, readiness, ask)
 
 
-@probe(limit=lambda target, address, readiness: target.several(2))
+@probe(limit=lambda target, address, readiness: target.several(3))
 def skills(target: Target, address: Address, readiness: Readiness) -> Skills:
+    most = min(_THOUGHTS, (readiness.context or 4 * _THOUGHTS) // 2)
+
     async def ask(client: "Client") -> Skills:
         async def once(text: str, **more: object) -> Reply:
             asked = question(
                 readiness.model,
                 "",
                 prompt=text,
-                max_tokens=_LONG,
+                max_tokens=most,
                 stream=False,
                 keep_text=True,
                 more={"temperature": 0, **more},
             )
             return reply(await client.complete(asked, limits=target.limits))
 
-        schema = {"name": "city", "strict": True, "schema": SCHEMA}
+        async def call() -> Reply:
+            """Strict, so that the engine holds the model to it; not every server knows the word."""
+            asked = "What is the weather in Paris?"
+            strict = await once(asked, tools=[_tool(strict=True)], tool_choice="required")
+            if strict.status not in _REFUSED:
+                return strict
+            return await once(asked, tools=[_tool()], tool_choice="required")
+
+        schema = {"name": "capital", "strict": True, "schema": CAPITAL}
         return Skills(
-            tool=await once("What is the weather in Paris?", tools=[_WEATHER], tool_choice="required")
-            if target.tools
-            else None,
+            asked_tokens=most,
+            tool=await call() if target.tools else None,
             structured=await once(
-                "Name the capital of France and how many people live there, as JSON.",
+                "Name the capital of France, as JSON.",
                 response_format={"type": "json_schema", "json_schema": schema},
             )
             if target.structured
@@ -158,3 +153,8 @@ def skills(target: Target, address: Address, readiness: Readiness) -> Skills:
         )
 
     return target.ask_ready(address, readiness, ask)
+
+
+def _tool(**more: object) -> dict[str, object]:
+    function = {"name": TOOL, "description": "The weather in a city now", "parameters": PLACE, **more}
+    return {"type": "function", "function": function}

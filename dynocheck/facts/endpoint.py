@@ -4,6 +4,24 @@ import msgspec
 
 from dynocheck.facts.base import Fact, Many
 
+# What a model is asked for by a schema. Every value is one of a few, so that who is held to it comes to an
+# end, and no model would name the fields of the second so by itself.
+TOOL = "get_weather"
+PLACE = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "enum": ["London", "Paris", "Rome"]}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+CAPITAL = {
+    "type": "object",
+    "properties": {
+        "seat_of_state": {"type": "string", "enum": ["Lyon", "Paris", "Toulouse"]},
+        "lies_at_a_river": {"type": "boolean"},
+    },
+    "required": ["seat_of_state", "lies_at_a_river"],
+    "additionalProperties": False,
+}
 SIMULATED = "dynocheck-simulated"  # who owns a model that is none, by /v1/models
 
 
@@ -178,8 +196,12 @@ class AdapterReplies(EndpointFact, Many[AdapterReply], frozen=True):
 
 
 class Skills(EndpointFact, frozen=True, kw_only=True):
-    """What was asked for on the command line beyond plain text: a tool call, an answer in JSON."""
+    """What was asked for on the command line beyond plain text: a tool call, an answer in JSON.
 
+    `asked_tokens` is the most tokens that each was to have.
+    """
+
+    asked_tokens: int = 0
     tool: Reply | None = None
     structured: Reply | None = None
 

@@ -215,35 +215,57 @@ def test_an_adapter_that_is_listed_and_fails() -> None:
 # Tools and structure, which are asked for
 
 
-def skilled(arguments: str, answer: str) -> Callable[[Call], None]:
+def skilled(
+    arguments: str, answer: str, finish: str = "stop", *, knows_strict: bool = True
+) -> Callable[[Call], None]:
     def answered(call: Call) -> None:
         said: dict[str, Any] = {"role": "assistant", "content": answer}
         if call.asked.get("tools"):
+            if "strict" in call.asked["tools"][0]["function"] and not knows_strict:
+                call.status, call.body = 422, b'{"detail": "Extra inputs are not permitted"}'
+                return
             function = {"name": "get_weather", "arguments": arguments}
             call_of = {"id": "1", "type": "function", "index": 0, "function": function}
             said = {"role": "assistant", "content": answer} | ({"tool_calls": [call_of]} if arguments else {})
         elif not call.asked.get("response_format"):
             return
-        choice = {"index": 0, "message": said, "finish_reason": "stop"}
+        choice = {"index": 0, "message": said, "finish_reason": finish}
         call.status, call.body = 200, json.dumps({"model": "m", "choices": [choice]}).encode()
 
     return answered
 
 
+GOOD_CALL, GOOD_ANSWER = '{"city": "Paris"}', '{"seat_of_state": "Paris", "lies_at_a_river": true}'
+
+
+def skills_of(change: Callable[[Call], None]) -> tuple[str, str]:
+    with lying(change) as url:
+        wanted = ("--select", "endpoint.tool-call", "--select", "endpoint.structured")
+        ended = smoke(url, "--tools", "--structured", *wanted)
+    return ended.outcomes["endpoint.tool-call"], ended.outcomes["endpoint.structured"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "answer", "outcomes"),
     [
-        ('{"city": "Paris"}', '{"city": "Paris", "population": 2100000}', ("pass", "pass")),
-        ('{"town": "Paris"}', '{"city": "Paris"}', ("fail", "fail")),
+        (GOOD_CALL, GOOD_ANSWER, ("pass", "pass")),
+        ('{"town": "Paris"}', '{"seat_of_state": "Paris"}', ("fail", "fail")),
         ("", "Paris has two million people.", ("fail", "fail")),
-        ("{", '{"city": "Paris", "population": "many"}', ("fail", "fail")),
+        ("{", '{"seat_of_state": "Paris", "lies_at_a_river": "yes"}', ("fail", "fail")),
+        ('{"city": "Oslo"}', '{"capital": "Paris"}', ("fail", "fail")),  # as by a server that ignores it
     ],
 )
 def test_tools_and_structure(arguments: str, answer: str, outcomes: tuple[str, str]) -> None:
-    with lying(skilled(arguments, answer)) as url:
-        wanted = ("--select", "endpoint.tool-call", "--select", "endpoint.structured")
-        ended = smoke(url, "--tools", "--structured", *wanted)
-    assert (ended.outcomes["endpoint.tool-call"], ended.outcomes["endpoint.structured"]) == outcomes
+    assert skills_of(skilled(arguments, answer)) == outcomes
+
+
+def test_a_server_that_knows_no_strict_tools_is_asked_without() -> None:
+    assert skills_of(skilled(GOOD_CALL, GOOD_ANSWER, knows_strict=False)) == ("pass", "pass")
+
+
+def test_an_answer_that_was_cut_tells_nothing_of_the_server() -> None:
+    assert skills_of(skilled("", '{"seat_of', "length")) == ("unknown", "unknown")
+    assert skills_of(skilled(GOOD_CALL, GOOD_ANSWER, "length")) == ("pass", "pass")
 
 
 # Ways in
