@@ -5,6 +5,8 @@ from collections.abc import Iterator
 from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
 from dynocheck.facts.endpoint import AdapterReplies, Address, Answers, Readiness, Reply
 
+_NO_CHAT = (400, 404, 405, 501)
+_ENOUGH = 8  # characters
 _COLD_S = 30.0  # the client libraries people use give up after one minute or less
 
 _NEXT = {
@@ -110,28 +112,51 @@ def cold_start(readiness: Readiness) -> Iterator[Finding]:
 def answered(answers: Answers) -> Iterator[Finding]:
     """An answer is good when it comes with a status of 200, generates something, says why it ended
     (`finish_reason`), and, as a stream, is well-formed and ends with `[DONE]`. An error inside a stream is
-    a failure, whatever the status was: a worker that dies half-way looks like that.
+    a failure, whatever the status was: a worker that dies half-way looks like that. One character over and
+    over is what a model says whose numbers have overflowed.
 
     Fix: look at the logs of the workers for the time of the failure.
     """
+    only_text = any(reply is not None and reply.ok for reply in (answers.text, answers.text_stream))
     for name, reply in answers.by_name.items():
-        if reply.trouble is not None:
+        if reply.trouble is None:
+            yield from _said(name, reply)
+        elif only_text and "chat" in name and reply.status in _NO_CHAT:
+            yield warn(
+                f"{name}: only text completions are answered: {reply.trouble}",
+                fix="give the model a template: --chat-template FILE, or --endpoint-types chat,completions",
+            )
+        elif "completion" in name and reply.trouble.kind == "empty":
+            yield warn(
+                f"{name}: the model ends its answer at once: {reply.trouble}",
+                fix="none, where nobody asks for text completions: a model that learnt to chat may do so",
+            )
+        else:
             yield fail(
                 f"{name}: {reply.trouble}",
                 fix=_NEXT["answer"],
                 evidence={"class": reply.trouble.kind, "chunks": reply.chunks},
             )
-        elif not (reply.content or reply.reasoning or reply.calls):
-            yield warn(
-                f"{name}: {reply.completion_tokens} tokens were generated and none was shown",
-                fix="is it a reasoning model without --reasoning-parser, or a tokenizer of another model?",
-            )
+
+
+def _said(name: str, reply: Reply) -> Iterator[Finding]:
+    text = reply.opening.strip()
+    if not (reply.content or reply.reasoning or reply.calls):
+        yield warn(
+            f"{name}: {reply.completion_tokens} tokens were generated and none was shown",
+            fix="is it a reasoning model without --reasoning-parser, or a tokenizer of another model?",
+        )
+    elif len(text) >= _ENOUGH and len({*text}) == 1:
+        yield warn(
+            f"{name}: the answer is one character over and over: {text[:_ENOUGH]}",
+            fix="try weights and caches (--kv-cache-dtype) of another precision: do theirs overflow?",
+        )
 
 
 @check("endpoint.streams", title="A stream comes in pieces")
 def streams(answers: Answers) -> Iterator[Finding]:
-    """A gateway or proxy that buffers makes of a stream one piece at its end: the first token then takes as
-    long as the last.
+    """A gateway or proxy that buffers passes a stream on at its end, all its chunks at one moment: the first
+    token then takes as long as the last.
 
     Fix: switch buffering off for text/event-stream on the way (nginx: proxy_buffering off).
     """
@@ -140,7 +165,7 @@ def streams(answers: Answers) -> Iterator[Finding]:
         if not reply.ok or "stream" not in name or (reply.completion_tokens or 0) < 4:
             continue
         judged = True
-        if reply.chunks == 1:
+        if reply.pieces == 1:
             yield warn(
                 f"{name}: {reply.completion_tokens} tokens came in one piece",
                 fix="switch buffering off on the way to the frontend",

@@ -105,7 +105,7 @@ def tool_call(skills: Skills) -> Iterator[Finding]:
     reply = skills.tool
     if reply is None:
         raise Skip("asked with --tools")
-    fix = "--dyn-tool-call-parser NAME, of the model's family"
+    fix = "--dyn-tool-call-parser NAME, of the model's family; --tool-call-parser where there is no Dynamo"
     if reply.trouble is not None:
         yield fail(f"a request with a tool: {reply.trouble}", fix=fix)
     elif reply.calls:

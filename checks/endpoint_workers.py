@@ -40,22 +40,31 @@ def every_worker(readiness: Readiness, spread: Spread) -> Iterator[Finding]:
     """
     if spread.metrics:
         raise Skip(f"the frontend's metrics do not tell: {spread.metrics}")
-    serving = {kind: count for kind, count in readiness.workers.items() if kind != "prefill"}
-    known = sum(serving.values())
-    if not known:
+    known = {
+        "prefill": readiness.workers.get("prefill", 0),
+        "": sum(readiness.workers.get(kind, 0) for kind in ("aggregated", "decode")),
+    }
+    if not any(known.values()):
         raise Skip("the frontend does not say how many workers it knows")
-    answered = {each.worker for each in spread.served if each.type != "prefill"}
-    if known == 1:
-        raise Skip("there is one worker")
-    if len(answered) >= known:
-        return
+    if max(known.values()) == 1:
+        raise Skip("there is one worker" if sum(known.values()) == 1 else "there is one worker of each type")
+    answered: dict[str, set[str]] = {"prefill": set(), "": set()}
+    for each in spread.served:
+        answered["prefill" if each.type == "prefill" else ""].add(each.worker)
+    if not any(answered[kind] for kind in known if known[kind] > 1):
+        raise Skip("the frontend's metrics do not tell which worker answered")
+    for kind, workers in answered.items():
+        if workers and len(workers) < known[kind]:
+            yield from _left_out(kind, workers, known[kind], spread)
+
+
+def _left_out(kind: str, answered: set[str], known: int, spread: Spread) -> Iterator[Finding]:
+    who = f"{kind} workers".strip()
+    said = f"{len(answered)} of {known} {who} answered {len(spread.replies)} requests"
     if len(spread.replies) < _EACH * known:
-        raise Skip(
-            f"{len(answered)} of {known} workers answered {len(spread.replies)} requests, which are too few "
-            f"to tell: --requests {_EACH * known}"
-        )
+        raise Skip(f"{said}, which are too few to tell: --requests {_EACH * known}")
     yield fail(
-        f"{len(answered)} of {known} workers answered {len(spread.replies)} requests",
+        said,
         fix="kubectl logs -l nvidia.com/dynamo-component-class=worker --prefix",
         evidence={"answered": sorted(answered)},
     )
@@ -93,8 +102,8 @@ def kv_routing(spread: Spread, prefix: Prefix) -> Iterator[Finding]:
     Fix: let the workers publish events (--kv-events-config), with one --block-size and PYTHONHASHSEED on
     all.
     """
-    if spread.metrics:
-        raise Skip(f"the frontend's metrics do not tell: {spread.metrics}")
+    if spread.metrics or prefix.metrics:
+        raise Skip(f"the frontend's metrics do not tell: {spread.metrics or prefix.metrics}")
     if not spread.kv_routed:
         raise Skip("the frontend does not route by caches")
     prompt_tokens = prefix.first.prompt_tokens or 0

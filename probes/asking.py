@@ -134,6 +134,7 @@ def reply(exchange: "Exchange") -> Reply:
         completion_tokens=usage.completion if usage else None,
         cached_tokens=usage.cached if usage else None,
         chunks=len(times.chunks),
+        pieces=len({*times.chunks}),
         content=exchange.content_chars,
         reasoning=exchange.reasoning_chars,
         opening=exchange.text[:_OPENING],
@@ -159,6 +160,11 @@ def prompt(seed: str, words: int = 12) -> str:
     lead = (_WORDS[(number >> 4 * place) % len(_WORDS)] for place in range(min(words, 8)))
     rest = (_WORDS[place % len(_WORDS)] for place in range(max(words - 8, 0)))
     return " ".join((*lead, *rest))
+
+
+def usual(readiness: Readiness, seed: str, **more: Any) -> "Completion":
+    """A question to the model, in the way in which it answers."""
+    return question(readiness.model, seed, **{"chat": readiness.chat, **more})
 
 
 def question(model: str, seed: str, **more: Any) -> "Completion":

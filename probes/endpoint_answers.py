@@ -17,7 +17,7 @@ from dynocheck.facts.endpoint import (
     Reply,
     Skills,
 )
-from dynocheck.probes.asking import Target, prompt, question, refusal, reply
+from dynocheck.probes.asking import Target, prompt, question, refusal, reply, usual
 
 if TYPE_CHECKING:
     from dynocheck.serving import Client
@@ -35,7 +35,9 @@ _REFUSED = (400, 422)
 def answers(target: Target, address: Address, readiness: Readiness) -> Answers:
     async def ask(client: "Client") -> Answers:
         async def once(*, chat: bool, stream: bool) -> Reply:
-            asked = question(readiness.model, "answers", max_tokens=_TOKENS, chat=chat, stream=stream)
+            asked = question(
+                readiness.model, "answers", max_tokens=_TOKENS, chat=chat, stream=stream, keep_text=True
+            )
             return reply(await client.complete(asked, limits=target.limits))
 
         chat = await once(chat=True, stream=False)
@@ -66,16 +68,17 @@ def refusals(target: Target, address: Address, readiness: Readiness, answers: An
 
     async def ask(client: "Client") -> Refusals:
         async def wrong(stream: bool) -> Reply:
-            asked = question(_NO_MODEL, "refused", stream=stream)
+            asked = question(_NO_MODEL, "refused", stream=stream, chat=readiness.chat)
             return reply(await client.complete(asked, limits=target.limits))
 
         async def long(stream: bool) -> Reply:
             text = prompt("too long", words)
-            asked = question(readiness.model, "", prompt=text, max_tokens=1, stream=stream)
+            asked = usual(readiness, "", prompt=text, max_tokens=1, stream=stream)
             return reply(await client.complete(asked, limits=target.limits))
 
         words = 0 if untried else (context or 0) + 64
-        broken = await client.post("/v1/chat/completions", b'{"model": ', limits=target.limits)
+        path = usual(readiness, "").path
+        broken = await client.post(path, b'{"model": ', limits=target.limits)
         return Refusals(
             unknown_model=await wrong(stream=False),
             unknown_model_stream=await wrong(stream=True),
@@ -84,7 +87,7 @@ def refusals(target: Target, address: Address, readiness: Readiness, answers: An
             too_long_stream=await long(stream=True) if words else None,
             words=words,
             untried=untried,
-            after=reply(await client.complete(question(readiness.model, "refused"), limits=target.limits)),
+            after=reply(await client.complete(usual(readiness, "refused"), limits=target.limits)),
         )
 
     return target.ask_ready(address, readiness, ask)
@@ -93,9 +96,9 @@ def refusals(target: Target, address: Address, readiness: Readiness, answers: An
 @probe(limit=lambda target, address, readiness, refusals: target.several(2))
 def cancellation(target: Target, address: Address, readiness: Readiness, refusals: Refusals) -> Cancellation:
     async def ask(client: "Client") -> Cancellation:
-        long = question(readiness.model, "cancelled", prompt="Tell me a very long story.", max_tokens=_LONG)
+        long = usual(readiness, "cancelled", prompt="Tell me a very long story.", max_tokens=_LONG)
         broken = await client.complete(long, cancel_after_chunks=_BREAK_AFTER, limits=target.limits)
-        after = await client.complete(question(readiness.model, "after"), limits=target.limits)
+        after = await client.complete(usual(readiness, "after"), limits=target.limits)
         return Cancellation(stopped=broken.cancelled, broken=reply(broken), after=reply(after))
 
     return target.ask_ready(address, readiness, ask)
@@ -106,7 +109,7 @@ def adapter_replies(target: Target, address: Address, readiness: Readiness) -> A
     async def ask(client: "Client") -> AdapterReplies:
         found = []
         for adapter in readiness.adapters:
-            asked = question(adapter.name, adapter.name, stream=False)
+            asked = question(adapter.name, adapter.name, stream=False, chat=readiness.chat)
             found.append(
                 AdapterReply(adapter.name, reply(await client.complete(asked, limits=target.limits)))
             )

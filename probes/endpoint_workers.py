@@ -6,7 +6,7 @@ from uuid import uuid4
 
 from dynocheck import probe
 from dynocheck.facts.endpoint import Address, Cancellation, Prefix, Readiness, Reply, Served, Spread
-from dynocheck.probes.asking import Target, prompt, question, reply
+from dynocheck.probes.asking import Target, prompt, reply, usual
 from dynocheck.serving.metrics import Metrics, parse
 
 if TYPE_CHECKING:
@@ -20,7 +20,12 @@ _PREFIX_WORDS = 600
 _TOKENS_A_WORD = 8  # no tokenizer makes more of a word of ours
 _SETTLE_S = 0.5  # events of a cache reach the router a moment after the answer
 
-_LAST = "dynamo_frontend_worker_last_time_to_first_token_seconds"
+_STARTED = ("dynamo_frontend_requests_started_total", "dynamo_frontend_requests_total")
+# Where prefill is apart, the first token is that worker's and the others are those of the one that decodes.
+_LAST = (
+    "dynamo_frontend_worker_last_time_to_first_token_seconds",
+    "dynamo_frontend_worker_last_inter_token_latency_seconds",
+)
 _ROUTED = "dynamo_component_router_input_sequence_tokens_count"
 _HIT_RATE = "dynamo_component_router_kv_hit_rate"
 _EVENTS = "dynamo_component_kv_cache_events_applied"
@@ -38,7 +43,7 @@ def spread(target: Target, address: Address, readiness: Readiness, cancellation:
 
     async def ask(client: "Client") -> Spread:
         async def once(number: int) -> Reply:
-            asked = question(readiness.model, f"{run} {number}", stream=bool(number % 2))
+            asked = usual(readiness, f"{run} {number}", stream=bool(number % 2))
             return reply(await client.complete(asked, limits=target.limits))
 
         before, _ = await _metrics(client, target)
@@ -46,8 +51,7 @@ def spread(target: Target, address: Address, readiness: Readiness, cancellation:
         after, why = await _metrics(client, target)
         return Spread(
             replies=tuple(replies),
-            metrics=why
-            or ("" if any(n.startswith("dynamo_") for n in after.names) else "they are not Dynamo's"),
+            metrics=why or _others(before, after, len(replies)),
             served=tuple(_served(before, after)),
             phases=_phases(before, after),
             kv_routed=round(after.total(_HIT_RATE + "_count") - before.total(_HIT_RATE + "_count")),
@@ -65,16 +69,17 @@ def prefix(target: Target, address: Address, readiness: Readiness, spread: Sprea
     async def ask(client: "Client") -> Prefix:
         import asyncio
 
-        asked = question(readiness.model, "", prompt=text)
+        asked = usual(readiness, "", prompt=text)
         first = reply(await client.complete(asked, limits=target.limits))
         await asyncio.sleep(_SETTLE_S)
         before, _ = await _metrics(client, target)
         again = [reply(await client.complete(asked, limits=target.limits)) for _ in range(_REPEATS)]
-        after, _ = await _metrics(client, target)
+        after, why = await _metrics(client, target)
         block = after.total(_BLOCK) if after.has(_BLOCK) else None
         return Prefix(
             first=first,
             again=tuple(again),
+            metrics=why or _others(before, after, len(again)),
             hit_rate=_hit_rate(before, after),
             kv_events=_events(after) if after.has(_EVENTS) else None,
             block=round(block) if block else None,
@@ -91,6 +96,18 @@ async def _metrics(client: "Client", target: Target) -> tuple[Metrics, str]:
     return parse(answer.body.decode("utf-8", "replace")), ""
 
 
+def _others(before: Metrics, after: Metrics, sent: int) -> str:
+    """Why these are not the metrics of so many requests between them, if they are not."""
+    if not any(name.startswith("dynamo_") for name in after.names):
+        return "they are not Dynamo's"
+    counted = [name for name in _STARTED if after.has(name)]
+    if not counted:
+        return "they do not count requests"
+    if max(after.total(name) - before.total(name) for name in counted) < sent:
+        return "they are of one of several frontends, which has not seen all requests"
+    return ""
+
+
 async def _together(calls: Iterable[Callable[[], Awaitable[Reply]]]) -> list[Reply]:
     import asyncio
 
@@ -104,13 +121,15 @@ async def _together(calls: Iterable[Callable[[], Awaitable[Reply]]]) -> list[Rep
 
 
 def _served(before: Metrics, after: Metrics) -> Iterable[Served]:
-    """The workers whose last time to first token is another than before: they have answered since."""
-    earlier = {tuple(sorted(s.labels.items())): s.value for s in before.named(_LAST)}
-    changed = {
-        (sample.labels.get("worker_id", ""), sample.labels.get("worker_type", ""))
-        for sample in after.named(_LAST)
-        if earlier.get(tuple(sorted(sample.labels.items()))) != sample.value
-    }
+    """The workers whose last times are others than before: they have answered since."""
+    changed: set[tuple[str, str]] = set()
+    for name in _LAST:
+        earlier = {tuple(sorted(sample.labels.items())): sample.value for sample in before.named(name)}
+        changed |= {
+            (sample.labels.get("worker_id", ""), sample.labels.get("worker_type", ""))
+            for sample in after.named(name)
+            if earlier.get(tuple(sorted(sample.labels.items()))) != sample.value
+        }
     return (Served(*each) for each in sorted(changed))
 
 

@@ -70,5 +70,6 @@ def _small(target: Target, address: Address, readiness: Readiness) -> "LoadPlan"
         input_tokens=min(128, room),
         output_tokens=min(64, room),
         seed=time.time_ns() % 1_000_000,  # no cache knows its prompts
+        chat=readiness.chat,
         path=address.way,
     )

@@ -51,8 +51,8 @@ class Trouble(msgspec.Struct, frozen=True, omit_defaults=True):
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a request for a completion came to. Times are in seconds from its start, lengths in characters.
 
-    `chunks` counts those with content, `cached` the prompt's tokens that came from a cache, `opening` is
-    the beginning of what was generated.
+    `chunks` counts those with content, `pieces` at how many moments they came, `cached` the prompt's tokens
+    that came from a cache, `opening` is the beginning of what was generated.
     """
 
     seconds: float
@@ -65,6 +65,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     completion_tokens: int | None = None
     cached_tokens: int | None = None
     chunks: int = 0
+    pieces: int = 0
     content: int = 0
     reasoning: int = 0
     opening: str = ""
@@ -105,8 +106,8 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
     `model` the one that is asked for, `listed` what the server lists. `stated` is what the server itself
     says of its readiness, `workers` how many of each type it knows of, where it says so. `health` is the
     status of /health, and `instances` how many Dynamo counts there. `first_s` is how long the first
-    completion that succeeded took, `usual_s` the third. `context` is the most tokens that prompt and answer
-    may have together.
+    completion that succeeded took, `usual_s` the third. `chat` is false where only text completions are
+    answered. `context` is the most tokens that prompt and answer may have together.
     """
 
     stage: str
@@ -124,6 +125,7 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
     attempts: int = 0
     first_s: float | None = None
     usual_s: float | None = None
+    chat: bool = True
     context: int | None = None
     owner: str = ""
 
@@ -229,13 +231,15 @@ class Spread(EndpointFact, frozen=True, kw_only=True):
 
 
 class Prefix(EndpointFact, frozen=True, kw_only=True):
-    """A long prompt, asked once and then again. `hit_rate` is what the router saw of the repetitions, from
+    """A long prompt, asked once and then again. `metrics` says why there are none of these requests, and is
+    empty where they are. `hit_rate` is what the router saw of the repetitions, from
     0 to 1; `kv_events` how many events of the workers' caches it has taken in, None where it counts none;
     `block` how many tokens those caches keep together.
     """
 
     first: Reply
     again: tuple[Reply, ...]
+    metrics: str = ""
     hit_rate: float | None = None
     kv_events: int | None = None
     block: int | None = None

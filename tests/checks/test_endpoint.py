@@ -62,6 +62,25 @@ def test_prefill_workers_are_not_expected_to_decode() -> None:
     assert said(endpoint_workers.every_worker, split, spread("a", "b")) == []
 
 
+def test_an_encoder_answers_no_request() -> None:
+    assert "one worker of each" in skipped(
+        endpoint_workers.every_worker,
+        ready(workers={"encode": 1, "prefill": 1, "aggregated": 1}),
+        spread("a"),
+    )
+
+
+def test_every_prefill_worker_must_answer_where_the_metrics_tell() -> None:
+    split = ready(workers={"prefill": 2, "decode": 2})
+    served = (Served("a", "decode"), Served("b", "decode"), Served("p", "prefill"))
+    (finding,) = found(endpoint_workers.every_worker, split, Spread(replies=(GOOD,) * 48, served=served))
+    assert finding.message == "1 of 2 prefill workers answered 48 requests"
+
+
+def test_metrics_that_name_no_worker_tell_nothing() -> None:
+    assert "do not tell which" in skipped(endpoint_workers.every_worker, FOUR, spread())
+
+
 # endpoint.disaggregated
 
 SPLIT = ready(workers={"prefill": 1, "decode": 1})

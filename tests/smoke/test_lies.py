@@ -147,6 +147,34 @@ def dies_of_it(call: Call) -> None:
         call.status, call.body = 503, b'{"error": "engine is dead"}'
 
 
+def ended_as(reason: str) -> Callable[[dict[str, Any]], None]:
+    def end(content: dict[str, Any]) -> None:
+        for choice in content["choices"]:
+            choice["finish_reason"] = choice["finish_reason"] and reason
+
+    return end
+
+
+def overflown(content: dict[str, Any]) -> None:
+    for choice in content["choices"]:
+        for said in ("message", "delta"):
+            if (choice.get(said) or {}).get("content"):
+                choice[said]["content"] = "!" * len(choice[said]["content"])
+
+
+def silent(call: Call) -> None:
+    """Ends each text completion at once, as a model may that learnt to chat."""
+    if call.path == "/v1/completions" and call.status == 200:
+        whole = {"model": call.asked["model"], "choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}
+        whole["usage"] = {"prompt_tokens": 12, "completion_tokens": 1}
+        body = json.dumps(whole).encode()
+        call.body = b"data: " + body + b"\n\ndata: [DONE]\n\n" if call.streamed else body
+
+
+def nothing(call: Call) -> None:
+    """Passes everything on, each stream at its end."""
+
+
 LIES: dict[str, tuple[Callable[[Call], None], str, str, str]] = {
     "another name": (edited(renamed), "endpoint.model-name", "warn", "answered as somebody-else"),
     "no usage": (edited(uncounted), "endpoint.usage", "warn", "no usage"),
@@ -157,6 +185,10 @@ LIES: dict[str, tuple[Callable[[Call], None], str, str, str]] = {
     "no end": (streams(no_done), "endpoint.answers", "fail", "streamed chat: truncated"),
     "error inside": (streams(broken_inside), "endpoint.answers", "fail", "worker lost"),
     "in one piece": (streams(at_once), "endpoint.streams", "warn", "tokens came in one piece"),
+    "passed on at its end": (nothing, "endpoint.streams", "warn", "tokens came in one piece"),
+    "broken off": (edited(ended_as("abort")), "endpoint.ready", "fail", "broken off (abort)"),
+    "overflown": (edited(overflown), "endpoint.answers", "warn", "one character over and over: !!!!!!!!"),
+    "silent in text": (silent, "endpoint.answers", "warn", "completion: the model ends its answer at once"),
     "now and then 404": (now_and_then, "endpoint.steady", "fail", "requests: HTTP 404: Model not found"),
     "any name": (any_name, "endpoint.unknown-model", "warn", "as llama.cpp does"),
     "a prompt is cut": (cuts, "endpoint.too-long", "fail", "it was cut"),
@@ -169,7 +201,7 @@ LIES: dict[str, tuple[Callable[[Call], None], str, str, str]] = {
 def test_a_lie_is_found_by_its_own_check(lie: str) -> None:
     change, check, outcome, message = LIES[lie]
     with lying(change) as url:
-        ended = smoke(url, "--select", check)
+        ended = smoke(url, "--select", check, "--timeout", "5")
     assert ended.outcomes == {check: outcome}
     assert message in ended.findings(check)[0]["message"]
 
@@ -182,6 +214,41 @@ def test_a_server_of_whole_answers_only_is_not_judged_by_its_text_completions() 
     with lying(chat_only) as url:
         ended = smoke(url, "--select", "endpoint.answers")
     assert ended.outcomes == {"endpoint.answers": "pass"}
+
+
+def test_a_model_that_has_no_chat_is_asked_for_text() -> None:
+    def no_chat(call: Call) -> None:
+        if call.path == "/v1/chat/completions":
+            call.status, call.body = 404, b'{"message": "Model not found", "code": 404}'
+
+    with lying(no_chat) as url:
+        ended = smoke(url, "--skip", "endpoint.streams", "--timeout", "20")
+    assert (ended.code, bad(ended)) == (0, {"endpoint.answers": "warn"})
+    chat, streamed = ended.findings("endpoint.answers")
+    assert chat["message"] == "chat: only text completions are answered: HTTP 404: Model not found (404)"
+    assert streamed["message"].startswith("streamed chat: only text")
+    assert ended.outcomes["load.errors"] == "pass"
+
+
+def test_a_gateway_that_has_no_route_for_the_list_of_models() -> None:
+    def completions_only(call: Call) -> None:
+        if not call.path.endswith("completions"):
+            call.status, call.body = 404, b"not found"
+
+    with lying(completions_only) as url:
+        named = smoke(url, "--model", "simulated-model", "--skip", "endpoint.streams", "--timeout", "20")
+        assert (named.code, bad(named)) == (0, {"endpoint.listed": "warn"})
+        check, finding = failure(smoke(url, "--timeout", "1"))
+    assert (check, finding["message"].endswith("/v1/models: HTTP 404: not found")) == ("endpoint.ready", True)
+
+
+def test_a_model_that_is_listed_twice_is_one() -> None:
+    def twice(call: Call) -> None:
+        if call.path == "/v1/models":
+            call.edit(lambda listing: listing["data"].append(listing["data"][0]))
+
+    with lying(twice) as url:
+        assert smoke(url, "--select", "endpoint.ready").outcomes == {"endpoint.ready": "pass"}
 
 
 # LoRA adapters
