@@ -18,8 +18,10 @@ _MOST = 512
 _REPEATS = 3
 _PREFIX_WORDS = 600
 _TOKENS_A_WORD = 8  # no tokenizer makes more of a word of ours
+_LOOKS = 3
 _SETTLE_S = 0.5  # events of a cache reach the router a moment after the answer
 
+_SEVERAL = "they are of one of several frontends, which has not seen all requests"
 _STARTED = ("dynamo_frontend_requests_started_total", "dynamo_frontend_requests_total")
 # Where prefill is apart, the first token is that worker's and the others are those of the one that decodes.
 _LAST = (
@@ -46,12 +48,12 @@ def spread(target: Target, address: Address, readiness: Readiness, cancellation:
             asked = usual(readiness, f"{run} {number}", stream=bool(number % 2))
             return reply(await client.complete(asked, limits=target.limits))
 
-        before, _ = await _metrics(client, target)
+        before, blind = await _metrics(client, target)
         replies = await _together([lambda n=n: once(n) for n in range(_count(target, readiness))])  # type: ignore[misc]
         after, why = await _metrics(client, target)
         return Spread(
             replies=tuple(replies),
-            metrics=why or _others(before, after, len(replies)),
+            metrics=blind or why or _others(before, after, len(replies)),
             served=tuple(_served(before, after)),
             phases=_phases(before, after),
             kv_routed=round(after.total(_HIT_RATE + "_count") - before.total(_HIT_RATE + "_count")),
@@ -72,14 +74,14 @@ def prefix(target: Target, address: Address, readiness: Readiness, spread: Sprea
         asked = usual(readiness, "", prompt=text)
         first = reply(await client.complete(asked, limits=target.limits))
         await asyncio.sleep(_SETTLE_S)
-        before, _ = await _metrics(client, target)
+        before, blind = await _metrics(client, target)
         again = [reply(await client.complete(asked, limits=target.limits)) for _ in range(_REPEATS)]
         after, why = await _metrics(client, target)
         block = after.total(_BLOCK) if after.has(_BLOCK) else None
         return Prefix(
             first=first,
             again=tuple(again),
-            metrics=why or _others(before, after, len(again)),
+            metrics=blind or why or _others(before, after, len(again)),
             hit_rate=_hit_rate(before, after),
             kv_events=_events(after) if after.has(_EVENTS) else None,
             block=round(block) if block else None,
@@ -89,23 +91,28 @@ def prefix(target: Target, address: Address, readiness: Readiness, spread: Sprea
 
 
 async def _metrics(client: "Client", target: Target) -> tuple[Metrics, str]:
-    """The frontend's metrics, or why there are none."""
-    answer = await client.get("/metrics", limits=target.limits)
-    if answer.failure is not None:
-        return Metrics(), f"/metrics: {answer.failure.message}"
-    return parse(answer.body.decode("utf-8", "replace")), ""
+    """The frontend's metrics, or why they do not tell. Several looks, for each may be at another frontend."""
+    counted: list[float] = []
+    metrics = Metrics()
+    for _ in range(_LOOKS):
+        answer = await client.get("/metrics", limits=target.limits)
+        if answer.failure is not None:
+            return Metrics(), f"/metrics: {answer.failure.message}"
+        metrics = parse(answer.body.decode("utf-8", "replace"))
+        counted.append(_started(metrics))
+    if not any(name.startswith("dynamo_") for name in metrics.names):
+        return metrics, "they are not Dynamo's"
+    return metrics, "" if counted == sorted(counted) else _SEVERAL
 
 
 def _others(before: Metrics, after: Metrics, sent: int) -> str:
     """Why these are not the metrics of so many requests between them, if they are not."""
-    if not any(name.startswith("dynamo_") for name in after.names):
-        return "they are not Dynamo's"
-    counted = [name for name in _STARTED if after.has(name)]
-    if not counted:
-        return "they do not count requests"
-    if max(after.total(name) - before.total(name) for name in counted) < sent:
-        return "they are of one of several frontends, which has not seen all requests"
-    return ""
+    return _SEVERAL if _started(after) - _started(before) < sent else ""
+
+
+def _started(metrics: Metrics) -> float:
+    """How many requests the frontend has begun with, or ended in releases that do not count the former."""
+    return metrics.total(next((name for name in _STARTED if metrics.has(name)), ""))
 
 
 async def _together(calls: Iterable[Callable[[], Awaitable[Reply]]]) -> list[Reply]:

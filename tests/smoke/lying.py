@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from itertools import cycle
@@ -79,6 +79,10 @@ def _handler(honest: Iterator[str], change: Callable[[Call], None]) -> type[Base
         protocol_version = "HTTP/1.1"
         completions = 0
         lock = threading.Lock()
+
+        def handle(self) -> None:
+            with suppress(ConnectionResetError):  # who asks may hang up
+                super().handle()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             pass

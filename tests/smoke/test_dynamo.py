@@ -18,6 +18,7 @@ from tests.command import ROOT, interruptible
 from tests.dynamo.build import Home
 from tests.dynamo.server import CONTEXT, MODEL, Dynamo
 from tests.smoke.asking import bad, failure, skipped, smoke
+from tests.smoke.lying import before
 
 _STARTED = "dynamo_frontend_requests_started_total"
 
@@ -68,6 +69,26 @@ def test_prefill_and_decode_apart(dynamo_split: Dynamo) -> None:
     ended = smoke(dynamo_split.url)
     assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
     assert skipped(ended) == {"endpoint.every-worker", "endpoint.kv-routing", "endpoint.prefix-cache"}
+
+
+def test_two_workers_for_prefill_and_two_for_decode(dynamo_home: Home) -> None:
+    with Dynamo(workers=0, prefill=2, decode=2) as server:
+        ended = smoke(server.url, "--select", "endpoint.every-worker", "--select", "endpoint.disaggregated")
+    assert ended.outcomes == {"endpoint.every-worker": "pass", "endpoint.disaggregated": "pass"}
+
+
+def test_one_frontends_metrics_tell_nothing_of_what_another_answered(dynamo_home: Home) -> None:
+    """Each request goes to another of two frontends, as through an API server or a gateway. The first has a
+    past, so that the counters fall from one look to the next.
+    """
+    with Dynamo(workers=0, prefill=1, decode=1, router="kv") as server:
+        smoke(server.url, "--skip", "load")
+        with before(server.url, server.add_frontend()) as url:
+            ended = smoke(url, "--skip", "load", "--skip", "endpoint.streams")
+    assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
+    for check in ("endpoint.disaggregated", "endpoint.kv-routing"):
+        (verdict,) = [verdict for verdict in ended.report["verdicts"] if verdict["check"] == check]
+        assert (verdict["outcome"], "one of several frontends" in verdict["message"]) == ("skip", True)
 
 
 def test_a_prompt_over_the_context_is_refused_as_a_failure_of_the_server(dynamo: Dynamo) -> None:
