@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -62,13 +63,17 @@ def lying(change: Callable[[Call], None], engine: Engine | None = None) -> Itera
 
 
 @contextmanager
-def before(*honest: str, change: Callable[[Call], None] = lambda call: None) -> Iterator[str]:
+def before(
+    *honest: str, change: Callable[[Call], None] = lambda call: None, tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
     """Stand before servers as a proxy that asks each of them in turn, and passes on an answer as a whole."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(cycle(honest), change))
     server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
     try:
-        yield f"http://127.0.0.1:{server.server_port}"
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()

@@ -12,9 +12,12 @@ import yaml
 
 from tests.clusters import gaie, platform
 from tests.command import Ended, dynocheck
+from tests.controlplane.certs import Authority
 from tests.controlplane.server import ControlPlane
 from tests.dynamo.server import MODEL, Dynamo
+from tests.kube.servers import tls
 from tests.smoke.asking import bad
+from tests.smoke.lying import before
 
 READY = ("--select", "endpoint.ready", "--select", "endpoint.discovered")
 
@@ -197,9 +200,15 @@ def route(namespace: str, backend: dict[str, Any]) -> dict[str, Any]:
 
 
 def gateway(
-    cluster: ControlPlane, namespace: str, port: int, address: str | None, *others: dict[str, Any]
+    cluster: ControlPlane,
+    namespace: str,
+    port: int,
+    address: str | None,
+    *others: dict[str, Any],
+    tls: dict[str, Any] | None = None,
 ) -> None:
-    listener = {"name": "http", "port": port, "protocol": "HTTP"}
+    listener = {"name": "http", "port": port, "protocol": "HTTPS" if tls else "HTTP"}
+    listener |= {"tls": tls} if tls else {}
     (made,) = cluster.apply(
         {
             "apiVersion": "gateway.networking.k8s.io/v1",
@@ -290,6 +299,23 @@ def test_a_route_names_the_listener_that_it_is_for(
     gateway(cluster, namespace, dynamo.port, "127.0.0.1", other)
     ended = smoke(cluster, namespace, "--via", "gateway", *READY)
     assert (ended.code, ended.report["target"]["url"]) == (0, dynamo.url)
+
+
+def test_a_gateway_with_tls_is_asked_by_the_name_of_the_route(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo, tmp_path: Path
+) -> None:
+    """Its certificate is for that name, and the Gateway has an address of numbers."""
+    authority = Authority()
+    (tmp_path / "ca.pem").write_bytes(authority.certificate)
+    secret = {"certificateRefs": [{"name": "any"}]}
+    cluster.apply(graph("chat", namespace), route(namespace, POOL))
+    with before(dynamo.url, tls=tls(authority.issue("server", hosts=["chat.example"]), tmp_path)) as url:
+        gateway(cluster, namespace, int(url.rpartition(":")[2]), "127.0.0.1", tls=secret)
+        trusting = ("--ca-file", str(tmp_path / "ca.pem"))
+        ended = smoke(cluster, namespace, "--via", "gateway", *trusting, *READY)
+        assert (ended.code, ended.report["target"]["url"]) == (0, url)
+        ended = smoke(cluster, namespace, "--via", "gateway", "--timeout", "5", *READY)
+    assert "not trusted" in ended.findings("endpoint.ready")[0]["message"]
 
 
 def test_a_gateway_without_an_address_and_a_graph_without_a_route(
