@@ -1,12 +1,15 @@
 """Whether an endpoint serves its model, and answers as the API has it."""
 
+import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
-from dynocheck.facts.endpoint import AdapterReplies, Address, Answers, Readiness, Reply
+from dynocheck.facts.endpoint import AdapterReplies, Address, Answers, Cancellation, Readiness, Reply
 
 _NO_CHAT = (400, 404, 405, 501)
+_FLUSHED_S = 0.5  # an API server's proxy passes on what it has five times a second
 _ENOUGH = 8  # characters
+_MARKER = re.compile(r"<\|\w{1,30}\|>|</s>|\[/INST\]|<(end|start)_of_turn>")  # of turns and channels
 _COLD_S = 30.0  # the client libraries people use give up after one minute or less
 
 _NEXT = {
@@ -113,7 +116,8 @@ def answered(answers: Answers) -> Iterator[Finding]:
     """An answer is good when it comes with a status of 200, generates something, says why it ended
     (`finish_reason`), and, as a stream, is well-formed and ends with `[DONE]`. An error inside a stream is
     a failure, whatever the status was: a worker that dies half-way looks like that. One character over and
-    over is what a model says whose numbers have overflowed.
+    over is what a model says whose numbers have overflowed; a model's own markers of turns and channels are
+    seen where its template or its parser is another's.
 
     Fix: look at the logs of the workers for the time of the failure.
     """
@@ -151,12 +155,18 @@ def _said(name: str, reply: Reply) -> Iterator[Finding]:
             f"{name}: the answer is one character over and over: {text[:_ENOUGH]}",
             fix="try weights and caches (--kv-cache-dtype) of another precision: do theirs overflow?",
         )
+    elif (marker := _MARKER.search(text)) is not None and "chat" in name:
+        yield warn(
+            f"{name}: the answer shows a marker of the model's own: {marker[0]}",
+            fix="the model's own template, and --dyn-reasoning-parser of its family",
+        )
 
 
 @check("endpoint.streams", title="A stream comes in pieces")
-def streams(answers: Answers) -> Iterator[Finding]:
-    """A gateway or proxy that buffers passes a stream on at its end, all its chunks at one moment: the first
-    token then takes as long as the last.
+def streams(answers: Answers, cancellation: Cancellation) -> Iterator[Finding]:
+    """A gateway or proxy that buffers passes a stream on at its end: the first token then takes as long as
+    the last. It shows when a short answer comes at one moment, and the first token of a long one much later.
+    Short answers of fast engines come at one moment too, through proxies that flush now and then.
 
     Fix: switch buffering off for text/event-stream on the way (nginx: proxy_buffering off).
     """
@@ -165,7 +175,7 @@ def streams(answers: Answers) -> Iterator[Finding]:
         if not reply.ok or "stream" not in name or (reply.completion_tokens or 0) < 4:
             continue
         judged = True
-        if reply.pieces == 1:
+        if reply.chunks == 1:
             yield warn(
                 f"{name}: {reply.completion_tokens} tokens came in one piece",
                 fix="switch buffering off on the way to the frontend",
@@ -173,6 +183,13 @@ def streams(answers: Answers) -> Iterator[Finding]:
             )
     if not judged:
         raise Skip("no stream of known length was answered")
+    short, long = answers.chat_stream, cancellation.broken
+    if short.pieces == 1 < short.chunks and (long.first_s or 0.0) > 4 * short.seconds + _FLUSHED_S:
+        yield warn(
+            f"streams are held back until their end: the first token of a long answer came after "
+            f"{long.first_s:.1f} s, all {short.chunks} of a short one at {short.seconds:.1f} s",
+            fix="switch buffering off on the way to the frontend",
+        )
 
 
 @check("endpoint.model-name", title="Answers name the model that was asked for")

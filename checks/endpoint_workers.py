@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from dynocheck import Finding, Row, Skip, check, fail, table, warn
+from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
 from dynocheck.facts.endpoint import Address, Prefix, Readiness, Spread
 
 _FEW = 0.25  # of the tokens that could come from the cache
@@ -70,6 +70,35 @@ def _left_out(kind: str, answered: set[str], known: int, spread: Spread) -> Iter
     )
 
 
+@check("endpoint.replicas", title="The frontend knows as many workers as the graph asks for")
+def replicas(address: Address, readiness: Readiness) -> Iterator[Finding]:
+    """A replica that crashes, or is not up yet, is asked by nobody: every request is answered, by fewer
+    workers than there should be.
+
+    Fix: kubectl get pods -l nvidia.com/dynamo-graph-deployment-name=NAME
+    """
+    if address.deployment is None:
+        raise Skip("its URL was given")
+    if not readiness.workers:
+        raise Skip("the frontend does not say how many workers it knows")
+    if len({*readiness.listed} - {adapter.name for adapter in readiness.adapters}) > 1:
+        raise Skip("the frontend serves several models")
+    namespace, _, graph = address.deployment.partition("/")
+    prefill = readiness.workers.get("prefill", 0)
+    others = sum(readiness.workers.values()) - prefill
+    serving = sum(address.replicas.get(role, 0) for role in ("worker", "decode"))
+    for kind, asked, known in (
+        ("prefill workers", address.replicas.get("prefill", 0), prefill),
+        ("workers", serving, others),
+    ):
+        if known < asked:
+            yield warn(
+                f"the graph asks for {asked} {kind}, and the frontend knows {known}",
+                fix=f"kubectl -n {namespace} get pods -l nvidia.com/dynamo-graph-deployment-name={graph}",
+                subject=Subject("DynamoGraphDeployment", graph, namespace),
+            )
+
+
 @check("endpoint.disaggregated", title="In a disaggregated graph prefill and decode both serve")
 def disaggregated(address: Address, readiness: Readiness, spread: Spread) -> Iterator[Finding]:
     """Where the prefill workers cannot be used, Dynamo's decode workers may do all the work themselves:
@@ -77,7 +106,7 @@ def disaggregated(address: Address, readiness: Readiness, spread: Spread) -> Ite
 
     Fix: look at the logs of the prefill workers, and at what carries the cache from them to decode.
     """
-    types = {*readiness.workers, *address.roles}
+    types = {*readiness.workers, *address.replicas}
     if "prefill" not in types:
         raise Skip("no prefill worker is known")
     if spread.metrics or not spread.phases:

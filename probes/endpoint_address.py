@@ -1,6 +1,7 @@
 """Finds the endpoint of a DynamoGraphDeployment, and the way to it."""
 
 import os
+from collections import Counter
 from dataclasses import dataclass
 from urllib.parse import quote
 
@@ -50,6 +51,7 @@ class _Component(msgspec.Struct, rename="camel"):
     type: str = ""
     component_type: str = ""
     sub_component_type: str | None = None
+    replicas: int | None = None
 
     @property
     def role(self) -> str:
@@ -62,10 +64,9 @@ class _Spec(msgspec.Struct):
     services: dict[str, _Component] | None = None
 
     @property
-    def roles(self) -> dict[str, str]:
-        """The role of each component, by name; v1alpha1 has a map of them, v1beta1 a list."""
-        listed = {component.name: component.role for component in self.components or ()}
-        return listed | {name: component.role for name, component in (self.services or {}).items()}
+    def by_name(self) -> dict[str, _Component]:
+        """The components; v1alpha1 has a map of them, v1beta1 a list."""
+        return {component.name: component for component in self.components or ()} | (self.services or {})
 
 
 class _Graph(msgspec.Struct):
@@ -101,14 +102,17 @@ def address(deployment: Deployment, cluster: Cluster) -> Address:
 
 def _address(cluster: Cluster, name: str | None, via: str) -> Address:
     graph = _graph(cluster, name)
-    roles = graph.spec.roles
+    components = graph.spec.by_name
+    replicas: Counter[str] = Counter()
+    for component in components.values():
+        replicas[component.role] += 1 if component.replicas is None else component.replicas
     namespace = graph.metadata.namespace
     found = Address(
         url="",
         deployment=f"{namespace}/{graph.metadata.name}",
-        roles=tuple(sorted({*roles.values()})),
+        replicas=dict(replicas),
     )
-    frontend = next((component for component, role in roles.items() if role == "frontend"), None)
+    frontend = next((each for each, component in components.items() if component.role == "frontend"), None)
     if via == GATEWAY:
         return by_gateway(cluster, graph.metadata, frontend, found)
     if frontend is None:

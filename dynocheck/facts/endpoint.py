@@ -79,15 +79,15 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Address(EndpointFact, frozen=True, kw_only=True):
     """Where the endpoint is, and by which way it is asked.
 
-    `deployment` is its DynamoGraphDeployment as namespace/name, when that is what was named, and `roles` the
-    types of that graph's components. `missing` says why there is no URL. `headers` are those by which a
-    route knows it.
+    `deployment` is its DynamoGraphDeployment as namespace/name, when that is what was named, and `replicas`
+    how many that graph asks for of each type of component. `missing` says why there is no URL. `headers` are
+    those by which a route knows it.
     """
 
     url: str
     way: str = "direct"
     deployment: str | None = None
-    roles: tuple[str, ...] = ()
+    replicas: dict[str, int] = msgspec.field(default_factory=dict)
     missing: str = ""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
 

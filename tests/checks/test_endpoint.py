@@ -81,6 +81,35 @@ def test_metrics_that_name_no_worker_tell_nothing() -> None:
     assert "do not tell which" in skipped(endpoint_workers.every_worker, FOUR, spread())
 
 
+# endpoint.replicas
+
+
+def asking(**replicas: int) -> Address:
+    return Address(url="http://x", deployment="ns/g", replicas=replicas)
+
+
+def test_fewer_workers_than_the_graph_asks_for() -> None:
+    def judged(address: Address, **workers: int) -> list[str]:
+        return [message for _, message in said(endpoint_workers.replicas, address, ready(workers=workers))]
+
+    assert judged(asking(frontend=2, worker=4), aggregated=4) == []
+    assert judged(asking(worker=4), aggregated=6) == []  # others share its namespace
+    assert judged(asking(worker=4), aggregated=1) == [
+        "the graph asks for 4 workers, and the frontend knows 1"
+    ]
+    assert judged(asking(prefill=2, decode=1), prefill=1, decode=1) == [
+        "the graph asks for 2 prefill workers, and the frontend knows 1"
+    ]
+    assert judged(asking(worker=2), aggregated=1, encode=1) == []  # v1beta1 has no type for encoders
+
+
+def test_what_the_frontend_does_not_say_is_not_missed() -> None:
+    assert "URL" in skipped(endpoint_workers.replicas, URL, FOUR)
+    assert "does not say" in skipped(endpoint_workers.replicas, asking(worker=2), ready())
+    two = ready(workers={"aggregated": 1}, listed=("m", "other"))
+    assert "several models" in skipped(endpoint_workers.replicas, asking(worker=2), two)
+
+
 # endpoint.disaggregated
 
 SPLIT = ready(workers={"prefill": 1, "decode": 1})
@@ -102,7 +131,7 @@ def test_prefill_and_decode_both_serve(phases: dict[str, int], idle: list[str]) 
 
 
 def test_a_graph_that_has_a_prefill_worker_expects_it_to_serve() -> None:
-    graph = Address(url="http://x", deployment="ns/g", roles=("decode", "frontend", "prefill"))
+    graph = Address(url="http://x", deployment="ns/g", replicas={"decode": 1, "frontend": 1, "prefill": 1})
     findings = found(endpoint_workers.disaggregated, graph, ready(), spread(phases={"aggregated": 9}))
     assert len(findings) == 1
 

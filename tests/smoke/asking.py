@@ -11,6 +11,7 @@ from tests.command import Ended, dynocheck
 NEVER = {
     "endpoint.adapters",
     "endpoint.discovered",
+    "endpoint.replicas",
     "endpoint.structured",
     "endpoint.tool-call",
     "load.limits",

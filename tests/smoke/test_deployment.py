@@ -49,12 +49,12 @@ def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     controlplane.reset(start)
 
 
-def graph(name: str, namespace: str, *, frontend: bool = True) -> dict[str, Any]:
+def graph(name: str, namespace: str, *, frontend: bool = True, replicas: int = 1) -> dict[str, Any]:
     def component(name: str, kind: str) -> dict[str, Any]:
         container = {"name": "main", "image": "registry.example/runtime:1.6.1"}
         return {"name": name, "type": kind, "podTemplate": {"spec": {"containers": [container]}}}
 
-    components = [component("VllmWorker", "worker")]
+    components = [component("VllmWorker", "worker") | {"replicas": replicas}]
     if frontend:
         components.insert(0, component("Frontend", "frontend"))
     return {
@@ -151,6 +151,17 @@ def test_a_frontend_without_a_service(cluster: ControlPlane, namespace: str) -> 
     (finding,) = ended.findings("endpoint.discovered")
     assert finding["message"] == "its frontend has no Service chat-frontend"
     assert finding["subject"] == {"kind": "DynamoGraphDeployment", "name": "chat", "namespace": namespace}
+
+
+def test_a_replica_that_has_not_come_up_is_missed(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo
+) -> None:
+    cluster.apply(graph("chat", namespace, replicas=3))
+    serve(cluster, "chat-frontend", namespace, dynamo.port)
+    ended = smoke(cluster, namespace, *READY, "--select", "endpoint.replicas")
+    assert (ended.code, bad(ended)) == (0, {"endpoint.replicas": "warn"})
+    (finding,) = ended.findings("endpoint.replicas")
+    assert finding["message"] == "the graph asks for 3 workers, and the frontend knows 1"
 
 
 def test_the_deployment_must_be_clear(cluster: ControlPlane, namespace: str) -> None:

@@ -84,7 +84,7 @@ def test_one_frontends_metrics_tell_nothing_of_what_another_answered(dynamo_home
     with Dynamo(workers=0, prefill=1, decode=1, router="kv") as server:
         smoke(server.url, "--skip", "load")
         with before(server.url, server.add_frontend()) as url:
-            ended = smoke(url, "--skip", "load", "--skip", "endpoint.streams")
+            ended = smoke(url, "--skip", "load")
     assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
     for check in ("endpoint.disaggregated", "endpoint.kv-routing"):
         (verdict,) = [verdict for verdict in ended.report["verdicts"] if verdict["check"] == check]

@@ -17,7 +17,7 @@ import pytest
 from dynocheck.simulated import Engine, serving
 from tests.command import ROOT, dynocheck, interruptible
 from tests.smoke.asking import bad, failure, smoke
-from tests.smoke.lying import Call, lying
+from tests.smoke.lying import Call, before, lying
 
 
 def test_the_honest_engine_is_fit_and_named_as_simulated() -> None:
@@ -162,6 +162,12 @@ def overflown(content: dict[str, Any]) -> None:
                 choice[said]["content"] = "!" * len(choice[said]["content"])
 
 
+def marked(content: dict[str, Any]) -> None:
+    for choice in content["choices"]:
+        if "message" in choice:
+            choice["message"]["content"] = "<|channel|>analysis<|message|>The user wants"
+
+
 def silent(call: Call) -> None:
     """Ends each text completion at once, as a model may that learnt to chat."""
     if call.path == "/v1/completions" and call.status == 200:
@@ -169,10 +175,6 @@ def silent(call: Call) -> None:
         whole["usage"] = {"prompt_tokens": 12, "completion_tokens": 1}
         body = json.dumps(whole).encode()
         call.body = b"data: " + body + b"\n\ndata: [DONE]\n\n" if call.streamed else body
-
-
-def nothing(call: Call) -> None:
-    """Passes everything on, each stream at its end."""
 
 
 LIES: dict[str, tuple[Callable[[Call], None], str, str, str]] = {
@@ -185,9 +187,9 @@ LIES: dict[str, tuple[Callable[[Call], None], str, str, str]] = {
     "no end": (streams(no_done), "endpoint.answers", "fail", "streamed chat: truncated"),
     "error inside": (streams(broken_inside), "endpoint.answers", "fail", "worker lost"),
     "in one piece": (streams(at_once), "endpoint.streams", "warn", "tokens came in one piece"),
-    "passed on at its end": (nothing, "endpoint.streams", "warn", "tokens came in one piece"),
     "broken off": (edited(ended_as("abort")), "endpoint.ready", "fail", "broken off (abort)"),
     "overflown": (edited(overflown), "endpoint.answers", "warn", "one character over and over: !!!!!!!!"),
+    "marked": (edited(marked), "endpoint.answers", "warn", "a marker of the model's own: <|channel|>"),
     "silent in text": (silent, "endpoint.answers", "warn", "completion: the model ends its answer at once"),
     "now and then 404": (now_and_then, "endpoint.steady", "fail", "requests: HTTP 404: Model not found"),
     "any name": (any_name, "endpoint.unknown-model", "warn", "as llama.cpp does"),
@@ -216,13 +218,22 @@ def test_a_server_of_whole_answers_only_is_not_judged_by_its_text_completions() 
     assert ended.outcomes == {"endpoint.answers": "pass"}
 
 
+def test_a_proxy_that_holds_streams_back() -> None:
+    """This one passes on every chunk as it was, all of them at the end."""
+    with serving(Engine(token_s=0.01, prefill_s=0.0)) as url, before(url) as proxied:
+        ended = smoke(proxied, "--select", "endpoint.streams")
+        assert ended.outcomes == {"endpoint.streams": "warn"}
+        assert "held back until their end" in ended.findings("endpoint.streams")[0]["message"]
+        assert smoke(url, "--select", "endpoint.streams").outcomes == {"endpoint.streams": "pass"}
+
+
 def test_a_model_that_has_no_chat_is_asked_for_text() -> None:
     def no_chat(call: Call) -> None:
         if call.path == "/v1/chat/completions":
             call.status, call.body = 404, b'{"message": "Model not found", "code": 404}'
 
     with lying(no_chat) as url:
-        ended = smoke(url, "--skip", "endpoint.streams", "--timeout", "20")
+        ended = smoke(url, "--timeout", "20")
     assert (ended.code, bad(ended)) == (0, {"endpoint.answers": "warn"})
     chat, streamed = ended.findings("endpoint.answers")
     assert chat["message"] == "chat: only text completions are answered: HTTP 404: Model not found (404)"
@@ -236,7 +247,7 @@ def test_a_gateway_that_has_no_route_for_the_list_of_models() -> None:
             call.status, call.body = 404, b"not found"
 
     with lying(completions_only) as url:
-        named = smoke(url, "--model", "simulated-model", "--skip", "endpoint.streams", "--timeout", "20")
+        named = smoke(url, "--model", "simulated-model", "--timeout", "20")
         assert (named.code, bad(named)) == (0, {"endpoint.listed": "warn"})
         check, finding = failure(smoke(url, "--timeout", "1"))
     assert (check, finding["message"].endswith("/v1/models: HTTP 404: not found")) == ("endpoint.ready", True)
