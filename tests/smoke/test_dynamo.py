@@ -77,6 +77,14 @@ def test_two_workers_for_prefill_and_two_for_decode(dynamo_home: Home) -> None:
     assert ended.outcomes == {"endpoint.every-worker": "pass", "endpoint.disaggregated": "pass"}
 
 
+def test_a_prefill_worker_of_two_that_hangs_costs_no_answer_and_is_found(dynamo_home: Home) -> None:
+    with Dynamo(workers=0, prefill=2, decode=1) as server:
+        server.freeze(next(name for name in server.status_ports if name.startswith("prefill")))
+        ended = smoke(server.url, "--select", "endpoint.every-worker", "--select", "endpoint.ready")
+    check, finding = failure(ended)
+    assert (check, finding["message"][:23]) == ("endpoint.every-worker", "1 of 2 prefill workers ")
+
+
 def test_one_frontends_metrics_tell_nothing_of_what_another_answered(dynamo_home: Home) -> None:
     """Each request goes to another of two frontends, as through an API server or a gateway. The first has a
     past, so that the counters fall from one look to the next.
