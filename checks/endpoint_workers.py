@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
-from dynocheck.facts.endpoint import Address, Prefix, Readiness, Spread
+from dynocheck.facts.endpoint import Address, Brim, Prefix, Readiness, Spread
 
 _FEW = 0.25  # of the tokens that could come from the cache
 _EACH = 10  # requests for each worker, so that one which is left out is no chance of the router's
@@ -177,6 +177,25 @@ def prefix_cache(readiness: Readiness, prefix: Prefix) -> Iterator[Finding]:
             f"{max(cached)} came from the cache at most",
             fix="enable prefix caching; with several workers, route by caches (--router-mode kv)",
             evidence=_speed(prefix),
+        )
+
+
+@check("endpoint.kv-room", title="A worker's cache has room for a prompt within the context")
+def kv_room(readiness: Readiness, brim: Brim) -> Iterator[Finding]:
+    """With a cache that is smaller than the context the longest prompts are refused, or never answered,
+    while all others go well.
+
+    Fix: less --max-model-len, or more memory for the cache (vLLM: --gpu-memory-utilization; TensorRT-LLM:
+    free_gpu_memory_fraction).
+    """
+    if brim.room is None or readiness.context is None:
+        raise Skip("the frontend does not say how large context and caches are")
+    if brim.reply is not None and brim.reply.trouble is not None:
+        yield fail(
+            f"a prompt of about {brim.tokens} tokens, of a context of {readiness.context}: "
+            f"{brim.reply.trouble}; the cache has room for {brim.room}",
+            fix=f"--max-model-len {brim.room}, or more memory for the cache",
+            evidence={"class": brim.reply.trouble.kind},
         )
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # with asyncio they take 60 ms, which a run that asks no endp
 
 T = TypeVar("T")
 
+LONGEST = 1 << 18  # tokens of a prompt that is tried: who takes them after all computes them
 _OPENING = 1000  # characters of an answer that are kept
 _WORDS = [
     "amber",

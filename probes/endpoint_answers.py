@@ -17,7 +17,7 @@ from dynocheck.facts.endpoint import (
     Reply,
     Skills,
 )
-from dynocheck.probes.asking import Target, prompt, question, refusal, reply, usual
+from dynocheck.probes.asking import LONGEST, Target, prompt, question, refusal, reply, usual
 
 if TYPE_CHECKING:
     from dynocheck.serving import Client
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 _TOKENS = 16
 _LONG = 400  # tokens of an answer that is broken off
 _BREAK_AFTER = 2  # chunks
-_LONGEST = 1 << 18  # tokens of a context that is tried to the full: who takes them after all computes them
 _NO_MODEL = "dynocheck-no-such-model"
 _THOUGHTS = 1024  # tokens in which a model that thinks first comes to its answer
 _REFUSED = (400, 422)
@@ -63,7 +62,7 @@ def refusals(target: Target, address: Address, readiness: Readiness, answers: An
     untried = ""
     if context is None:
         untried = "the server does not say how long its context is"
-    elif context > _LONGEST:
+    elif context > LONGEST:
         untried = f"its context of {context} tokens is too long to be filled for a test"
 
     async def ask(client: "Client") -> Refusals:

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from dynocheck import probe
-from dynocheck.facts.endpoint import Address, Cancellation, Prefix, Readiness, Reply, Served, Spread
-from dynocheck.probes.asking import Target, prompt, reply, usual
+from dynocheck.facts.endpoint import Address, Brim, Cancellation, Prefix, Readiness, Reply, Served, Spread
+from dynocheck.probes.asking import LONGEST, Target, prompt, reply, usual
 from dynocheck.serving.metrics import Metrics, parse
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _ROUTED = "dynamo_component_router_input_sequence_tokens_count"
 _HIT_RATE = "dynamo_component_router_kv_hit_rate"
 _EVENTS = "dynamo_component_kv_cache_events_applied"
 _BLOCK = "dynamo_frontend_model_kv_cache_block_size"
+_BLOCKS = "dynamo_frontend_model_total_kv_blocks"
 
 
 def _count(target: Target, readiness: Readiness) -> int:
@@ -77,17 +78,36 @@ def prefix(target: Target, address: Address, readiness: Readiness, spread: Sprea
         before, blind = await _metrics(client, target)
         again = [reply(await client.complete(asked, limits=target.limits)) for _ in range(_REPEATS)]
         after, why = await _metrics(client, target)
-        block = after.total(_BLOCK) if after.has(_BLOCK) else None
         return Prefix(
             first=first,
             again=tuple(again),
             metrics=blind or why or _others(before, after, len(again)),
             hit_rate=_hit_rate(before, after),
             kv_events=_events(after) if after.has(_EVENTS) else None,
-            block=round(block) if block else None,
+            block=_of(after, readiness.model, _BLOCK),
+            blocks=_of(after, readiness.model, _BLOCKS),
+            words=words,
         )
 
     return target.ask_ready(address, readiness, ask)
+
+
+@probe(limit=lambda target, address, readiness, prefix: target.several(1))
+def brim(target: Target, address: Address, readiness: Readiness, prefix: Prefix) -> Brim:
+    """Nothing is asked where a cache has room for the whole context, or nobody says how large it is."""
+    if prefix.block is None or prefix.blocks is None or readiness.context is None:
+        return Brim()
+    room = prefix.block * prefix.blocks
+    tokens = (room + readiness.context) // 2
+    if not (room < readiness.context <= LONGEST and prefix.first.prompt_tokens):
+        return Brim(room=room)
+    text = prompt(uuid4().hex, tokens * prefix.words // prefix.first.prompt_tokens)
+
+    async def ask(client: "Client") -> Reply:
+        asked = usual(readiness, "", prompt=text, max_tokens=1, stream=False)
+        return reply(await client.complete(asked, limits=target.limits))
+
+    return Brim(room=room, tokens=tokens, reply=target.ask_ready(address, readiness, ask))
 
 
 async def _metrics(client: "Client", target: Target) -> tuple[Metrics, str]:
@@ -146,6 +166,12 @@ def _phases(before: Metrics, after: Metrics) -> dict[str, int]:
         p: round(after.total(_ROUTED, phase=p) - before.total(_ROUTED, phase=p)) for p in sorted(phases)
     }
     return {phase: count for phase, count in counts.items() if count > 0}
+
+
+def _of(metrics: Metrics, model: str, name: str) -> int | None:
+    """What the frontend says of this model, whose name it may write in small letters."""
+    said = {s.value for s in metrics.named(name) if s.labels.get("model", "").lower() == model.lower()}
+    return round(said.pop()) or None if len(said) == 1 else None
 
 
 def _events(metrics: Metrics) -> int:

@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from dynocheck import Unavailable, probe
-from dynocheck.facts.endpoint import Address, Prefix, Readiness
+from dynocheck.facts.endpoint import Address, Brim, Readiness
 from dynocheck.facts.load import LoadRun
 from dynocheck.interruption import Interruption
 from dynocheck.probes.asking import Target
@@ -31,7 +31,7 @@ def measured(plan: "LoadPlan", progress: "Progress | None" = None) -> LoadRun:
 
 @probe(limit=lambda target, address, readiness, **_: _small(target, address, readiness).longest_s)
 def load(
-    target: Target, address: Address, readiness: Readiness, prefix: Prefix, interruption: Interruption
+    target: Target, address: Address, readiness: Readiness, brim: Brim, interruption: Interruption
 ) -> LoadRun:
     """A small one, of an endpoint that is ready, after all that would disturb it."""
     if not readiness.ready:

@@ -234,7 +234,8 @@ class Prefix(EndpointFact, frozen=True, kw_only=True):
     """A long prompt, asked once and then again. `metrics` says why there are none of these requests, and is
     empty where they are. `hit_rate` is what the router saw of the repetitions, from
     0 to 1; `kv_events` how many events of the workers' caches it has taken in, None where it counts none;
-    `block` how many tokens those caches keep together.
+    `block` how many tokens those caches keep together, and `blocks` how many such blocks a worker has.
+    `words` is the length of the prompt.
     """
 
     first: Reply
@@ -243,3 +244,17 @@ class Prefix(EndpointFact, frozen=True, kw_only=True):
     hit_rate: float | None = None
     kv_events: int | None = None
     block: int | None = None
+    blocks: int | None = None
+    words: int = 0
+
+
+class Brim(EndpointFact, frozen=True, kw_only=True):
+    """A prompt that is within the context, and for which a worker's cache has no room.
+
+    `room` is how many tokens a cache takes, None where the frontend does not say. The prompt is asked only
+    where that is less than the context; `tokens` is about its length.
+    """
+
+    room: int | None = None
+    tokens: int = 0
+    reply: Reply | None = None

@@ -10,6 +10,7 @@ from dynocheck.checks import endpoint, endpoint_refusals, endpoint_workers
 from dynocheck.facts.endpoint import (
     Address,
     Answers,
+    Brim,
     Cancellation,
     Prefix,
     Readiness,
@@ -169,6 +170,18 @@ def test_a_repeated_prompt_comes_from_the_cache() -> None:
     assert (outcome, "16 came from the cache at most" in message) == ("warn", True)
     assert "does not say" in skipped(endpoint_workers.prefix_cache, ready(), prefix(None, None))
     assert "prefill is apart" in skipped(endpoint_workers.prefix_cache, SPLIT, prefix(0, 0))
+
+
+# endpoint.kv-room
+
+
+def test_only_a_prompt_that_failed_tells_of_too_little_room() -> None:
+    held = ready(context=2048)
+    assert said(endpoint_workers.kv_room, held, Brim(room=4096)) == []
+    assert said(endpoint_workers.kv_room, held, Brim(room=1280, tokens=1664, reply=GOOD)) == []
+    ((outcome, message),) = said(endpoint_workers.kv_room, held, Brim(room=1280, tokens=1664, reply=LOST))
+    assert (outcome, "room for 1280" in message) == ("fail", True)
+    assert "how large" in skipped(endpoint_workers.kv_room, held, Brim())
 
 
 # endpoint.ready and its like

@@ -85,6 +85,19 @@ def test_a_prefill_worker_of_two_that_hangs_costs_no_answer_and_is_found(dynamo_
     assert (check, finding["message"][:23]) == ("endpoint.every-worker", "1 of 2 prefill workers ")
 
 
+def test_a_cache_that_is_smaller_than_the_context(dynamo_home: Home) -> None:
+    """Every short request is answered, and none of more than 1280 tokens."""
+    with Dynamo(worker=["--num-gpu-blocks-override", "20"]) as server:
+        ended = smoke(server.url)
+    check, finding = failure(ended)
+    assert check == "endpoint.kv-room"
+    assert finding["message"].startswith(
+        f"a prompt of about 1664 tokens, of a context of {CONTEXT}: HTTP 500"
+    )
+    assert finding["message"].endswith("the cache has room for 1280")
+    assert ended.outcomes["load.errors"] == "pass"
+
+
 def test_one_frontends_metrics_tell_nothing_of_what_another_answered(dynamo_home: Home) -> None:
     """Each request goes to another of two frontends, as through an API server or a gateway. The first has a
     past, so that the counters fall from one look to the next.
