@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
-from dynocheck.facts.endpoint import AdapterReplies, Address, Answers, Cancellation, Readiness, Reply
+from dynocheck.facts.endpoint import AdapterReplies, Address, Answers, Cancellation, Readiness, Reply, Rollout
 
 _NO_CHAT = (400, 404, 405, 501)
 _FLUSHED_S = 0.5  # an API server's proxy passes on what it has five times a second
@@ -36,6 +36,26 @@ def discovered(address: Address) -> Iterator[Finding]:
             fix=f"kubectl -n {namespace} describe dynamographdeployment {name}",
             subject=Subject("DynamoGraphDeployment", name, namespace),
         )
+
+
+@check("endpoint.rolled-out", title="The operator has carried out the graph as it is now")
+def rolled_out(rollout: Rollout) -> Iterator[Finding]:
+    """While a change cannot be carried out, what was there before it serves on: all is answered, by a version
+    that is not the one that was deployed.
+
+    Fix: kubectl describe dynamographdeployment NAME
+    """
+    if not rollout.state:
+        raise Skip("the operator has said nothing of it")
+    subject = Subject("DynamoGraphDeployment", rollout.name, rollout.namespace)
+    fix = f"kubectl -n {rollout.namespace} describe dynamographdeployment {rollout.name}"
+    why = f": {rollout.reason}" if rollout.reason else ""
+    if not rollout.seen:
+        yield warn("the operator has not seen its last change yet", fix=fix, subject=subject)
+    elif rollout.state == "failed":
+        yield fail(f"the operator cannot carry it out{why}", fix=fix, subject=subject)
+    elif rollout.state != "successful":
+        yield warn(f"the operator is not done with it ({rollout.state}){why}", fix=fix, subject=subject)
 
 
 @check("endpoint.ready", title="The model is listed, ready, and answers three times in a row")

@@ -2,76 +2,35 @@
 
 import os
 from collections import Counter
-from dataclasses import dataclass
-from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
 
 from dynocheck import probe
-from dynocheck.errors import UsageError
 from dynocheck.facts import Access
 from dynocheck.facts.endpoint import Address
 from dynocheck.kube import Cluster, Forbidden, NotFound
 from dynocheck.probes.endpoint_gateway import RIGHTS as _OF_A_GATEWAY
 from dynocheck.probes.endpoint_gateway import by_gateway
+from dynocheck.probes.endpoint_graph import READING, Deployment, graph_of
 from dynocheck.probes.wire import Meta
 
-_GROUP = "nvidia.com"
-_VERSIONS = ("v1beta1", "v1alpha1")
 _PORT = 8000
 
 PROXY, DNS, GATEWAY = "proxy", "dns", "gateway"
 BY_PROXY = "the API server's proxy"
-_GRAPHS = Access("list", "dynamographdeployments", _GROUP, local=True)
 _SERVICE = Access("get", "services", local=True)
 RIGHTS = {
     PROXY: (
-        _GRAPHS,
+        READING,
         _SERVICE,
         Access("get", "services/proxy", local=True),
         Access("create", "services/proxy", local=True),
     ),
-    DNS: (_GRAPHS, _SERVICE),
-    GATEWAY: (_GRAPHS, *_OF_A_GATEWAY),
+    DNS: (READING, _SERVICE),
+    GATEWAY: (READING, *_OF_A_GATEWAY),
 }
 """What each way takes."""
-
-
-@dataclass(frozen=True)
-class Deployment:
-    """What the user named. No name means the only one of the namespace, `via` none the way that is open."""
-
-    name: str | None = None
-    via: str | None = None
-
-
-class _Component(msgspec.Struct, rename="camel"):
-    name: str = ""
-    type: str = ""
-    component_type: str = ""
-    sub_component_type: str | None = None
-    replicas: int | None = None
-
-    @property
-    def role(self) -> str:
-        """v1alpha1 spells a prefill worker as a worker of the sub-type prefill."""
-        return self.sub_component_type or self.type or self.component_type
-
-
-class _Spec(msgspec.Struct):
-    components: list[_Component] | None = None
-    services: dict[str, _Component] | None = None
-
-    @property
-    def by_name(self) -> dict[str, _Component]:
-        """The components; v1alpha1 has a map of them, v1beta1 a list."""
-        return {component.name: component for component in self.components or ()} | (self.services or {})
-
-
-class _Graph(msgspec.Struct):
-    metadata: Meta
-    spec: _Spec = msgspec.field(default_factory=_Spec)
 
 
 class _ServicePort(msgspec.Struct):
@@ -101,7 +60,7 @@ def address(deployment: Deployment, cluster: Cluster) -> Address:
 
 
 def _address(cluster: Cluster, name: str | None, via: str) -> Address:
-    graph = _graph(cluster, name)
+    graph = graph_of(cluster, name)
     components = graph.spec.by_name
     replicas: Counter[str] = Counter()
     for component in components.values():
@@ -126,27 +85,6 @@ def _address(cluster: Cluster, name: str | None, via: str) -> Address:
         return replace(found, url=f"http://{service}.{namespace}.svc:{port}", way="the cluster's DNS")
     path = f"/api/v1/namespaces/{namespace}/services/http:{service}:{port}/proxy"
     return replace(found, url=cluster.connection.server + path, way=BY_PROXY)
-
-
-def _graph(cluster: Cluster, name: str | None) -> _Graph:
-    namespace = cluster.connection.namespace
-    for version in _VERSIONS:
-        path = f"/apis/{_GROUP}/{version}/namespaces/{quote(namespace)}/dynamographdeployments"
-        try:
-            graphs = cluster.items(path, _Graph)
-            break
-        except NotFound:
-            continue
-    else:
-        raise UsageError(
-            "the cluster has no DynamoGraphDeployments: Dynamo's resource types are not installed"
-        )
-    chosen = [graph for graph in graphs if name in (None, graph.metadata.name)]
-    if len(chosen) == 1:
-        return chosen[0]
-    there = ", ".join(graph.metadata.name for graph in graphs) or "none"
-    what = f"no DynamoGraphDeployment {name}" if name else "which DynamoGraphDeployment?"
-    raise UsageError(f"namespace {namespace}: {what}; there is {there}")
 
 
 def _port(service: _Service) -> int:

@@ -123,7 +123,8 @@ def _plan(choices: Choices, wanted: Wanted, asked: Asked, connection: Connection
 
 def _address(choices: Choices, name: str, connection: Connection) -> str:
     """The URL of a deployment's frontend, as pods know it."""
-    from dynocheck.probes.endpoint_address import DNS, Deployment, address
+    from dynocheck.probes.endpoint_address import DNS, address
+    from dynocheck.probes.endpoint_graph import Deployment
 
     try:
         found = address.look(Deployment(name, DNS), Cluster(connection, timeout_s=choices.timeout_s))

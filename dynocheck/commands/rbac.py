@@ -14,7 +14,8 @@ from dynocheck.facts import Access, ClusterFact, RecipePaths, Settings
 from dynocheck.facts.endpoint import EndpointFact
 from dynocheck.kube import Cluster, jobs
 from dynocheck.probes.asking import Target
-from dynocheck.probes.endpoint_address import DNS, RIGHTS, Deployment, address
+from dynocheck.probes.endpoint_address import DNS, RIGHTS, address
+from dynocheck.probes.endpoint_graph import Deployment
 
 
 def run(choices: Choices, *, smoke: bool = False, load: bool = False, via: str | None = None) -> int:

@@ -15,7 +15,8 @@ from dynocheck.kube import Cluster
 from dynocheck.kube.lending import lend
 from dynocheck.loading.limits import parsed
 from dynocheck.probes.asking import Target
-from dynocheck.probes.endpoint_address import BY_PROXY, Deployment
+from dynocheck.probes.endpoint_address import BY_PROXY
+from dynocheck.probes.endpoint_graph import Deployment
 from dynocheck.serving import Endpoint, Secret, key_from
 
 

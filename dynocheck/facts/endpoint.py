@@ -92,6 +92,18 @@ class Address(EndpointFact, frozen=True, kw_only=True):
     headers: dict[str, str] = msgspec.field(default_factory=dict)
 
 
+class Rollout(EndpointFact, frozen=True, kw_only=True):
+    """How far the operator is with a graph, by its status: its state, empty where there is none, whether that
+    is of the graph as it is now, and why it is not ready.
+    """
+
+    name: str
+    namespace: str
+    state: str = ""
+    seen: bool = True
+    reason: str = ""
+
+
 class Adapter(msgspec.Struct, frozen=True):
     """A LoRA adapter that is listed beside its base model."""
 

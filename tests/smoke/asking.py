@@ -12,6 +12,7 @@ NEVER = {
     "endpoint.adapters",
     "endpoint.discovered",
     "endpoint.replicas",
+    "endpoint.rolled-out",
     "endpoint.structured",
     "endpoint.tool-call",
     "load.limits",

@@ -164,6 +164,51 @@ def test_a_replica_that_has_not_come_up_is_missed(
     assert finding["message"] == "the graph asks for 3 workers, and the frontend knows 1"
 
 
+def status(state: str, observed: int, reason: str) -> dict[str, Any]:
+    said = {"type": "Ready", "status": "False", "reason": reason, "message": "1 of 2"}
+    changed = {**said, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    return {"state": state, "observedGeneration": observed, "conditions": [changed]}
+
+
+@pytest.mark.parametrize(
+    ("state", "observed", "outcome", "message"),
+    [
+        ("successful", 1, "pass", None),
+        ("pending", 1, "warn", "the operator is not done with it (pending): pods_not_ready: 1 of 2"),
+        ("failed", 1, "fail", "the operator cannot carry it out: pods_not_ready: 1 of 2"),
+        ("successful", 0, "pass", None),  # written by an operator that counts no generations
+    ],
+)
+def test_what_serves_is_the_version_that_was_deployed(
+    cluster: ControlPlane,
+    namespace: str,
+    dynamo: Dynamo,
+    state: str,
+    observed: int,
+    outcome: str,
+    message: str | None,
+) -> None:
+    (made,) = cluster.apply(graph("chat", namespace))
+    cluster.patch_status({**made, "status": status(state, observed, "pods_not_ready")})
+    serve(cluster, "chat-frontend", namespace, dynamo.port)
+    ended = smoke(cluster, namespace, "--select", "endpoint.rolled-out")
+    assert ended.outcomes == {"endpoint.rolled-out": outcome}
+    assert [finding["message"] for finding in ended.findings("endpoint.rolled-out")] == (
+        [message] if message else []
+    )
+
+
+def test_a_change_that_the_operator_has_not_seen(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo
+) -> None:
+    (made,) = cluster.apply(graph("chat", namespace))
+    cluster.patch_status({**made, "status": status("successful", 1, "all_resources_are_ready")})
+    cluster.apply(graph("chat", namespace, replicas=2))
+    serve(cluster, "chat-frontend", namespace, dynamo.port)
+    ended = smoke(cluster, namespace, "--select", "endpoint.rolled-out")
+    assert ended.outcomes == {"endpoint.rolled-out": "warn"}
+
+
 def test_the_deployment_must_be_clear(cluster: ControlPlane, namespace: str) -> None:
     ended = smoke(cluster, namespace)
     assert ended.code == 2
