@@ -1,10 +1,15 @@
 """Whether an endpoint serves its model, and answers as the API has it."""
 
+import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
-from dynocheck.facts.endpoint import AdapterReplies, Address, Answers, Readiness, Reply
+from dynocheck.facts.endpoint import AdapterReplies, Address, Answers, Cancellation, Readiness, Reply, Rollout
 
+_NO_CHAT = (400, 404, 405, 501)
+_FLUSHED_S = 0.5  # an API server's proxy passes on what it has five times a second
+_ENOUGH = 8  # characters
+_MARKER = re.compile(r"<\|\w{1,30}\|>|</s>|\[/INST\]|<(end|start)_of_turn>")  # of turns and channels
 _COLD_S = 30.0  # the client libraries people use give up after one minute or less
 
 _NEXT = {
@@ -31,6 +36,26 @@ def discovered(address: Address) -> Iterator[Finding]:
             fix=f"kubectl -n {namespace} describe dynamographdeployment {name}",
             subject=Subject("DynamoGraphDeployment", name, namespace),
         )
+
+
+@check("endpoint.rolled-out", title="The operator has carried out the graph as it is now")
+def rolled_out(rollout: Rollout) -> Iterator[Finding]:
+    """While a change cannot be carried out, what was there before it serves on: all is answered, by a version
+    that is not the one that was deployed.
+
+    Fix: kubectl describe dynamographdeployment NAME
+    """
+    if not rollout.state:
+        raise Skip("the operator has said nothing of it")
+    subject = Subject("DynamoGraphDeployment", rollout.name, rollout.namespace)
+    fix = f"kubectl -n {rollout.namespace} describe dynamographdeployment {rollout.name}"
+    why = f": {rollout.reason}" if rollout.reason else ""
+    if not rollout.seen:
+        yield warn("the operator has not seen its last change yet", fix=fix, subject=subject)
+    elif rollout.state == "failed":
+        yield fail(f"the operator cannot carry it out{why}", fix=fix, subject=subject)
+    elif rollout.state != "successful":
+        yield warn(f"the operator is not done with it ({rollout.state}){why}", fix=fix, subject=subject)
 
 
 @check("endpoint.ready", title="The model is listed, ready, and answers three times in a row")
@@ -110,28 +135,58 @@ def cold_start(readiness: Readiness) -> Iterator[Finding]:
 def answered(answers: Answers) -> Iterator[Finding]:
     """An answer is good when it comes with a status of 200, generates something, says why it ended
     (`finish_reason`), and, as a stream, is well-formed and ends with `[DONE]`. An error inside a stream is
-    a failure, whatever the status was: a worker that dies half-way looks like that.
+    a failure, whatever the status was: a worker that dies half-way looks like that. One character over and
+    over is what a model says whose numbers have overflowed; a model's own markers of turns and channels are
+    seen where its template or its parser is another's.
 
     Fix: look at the logs of the workers for the time of the failure.
     """
+    only_text = any(reply is not None and reply.ok for reply in (answers.text, answers.text_stream))
     for name, reply in answers.by_name.items():
-        if reply.trouble is not None:
+        if reply.trouble is None:
+            yield from _said(name, reply)
+        elif only_text and "chat" in name and reply.status in _NO_CHAT:
+            yield warn(
+                f"{name}: only text completions are answered: {reply.trouble}",
+                fix="give the model a template: --chat-template FILE, or --endpoint-types chat,completions",
+            )
+        elif "completion" in name and reply.trouble.kind == "empty":
+            yield warn(
+                f"{name}: the model ends its answer at once: {reply.trouble}",
+                fix="none, where nobody asks for text completions: a model that learnt to chat may do so",
+            )
+        else:
             yield fail(
                 f"{name}: {reply.trouble}",
                 fix=_NEXT["answer"],
                 evidence={"class": reply.trouble.kind, "chunks": reply.chunks},
             )
-        elif not (reply.content or reply.reasoning or reply.calls):
-            yield warn(
-                f"{name}: {reply.completion_tokens} tokens were generated and none was shown",
-                fix="is it a reasoning model without --reasoning-parser, or a tokenizer of another model?",
-            )
+
+
+def _said(name: str, reply: Reply) -> Iterator[Finding]:
+    text = reply.opening.strip()
+    if not (reply.content or reply.reasoning or reply.calls):
+        yield warn(
+            f"{name}: {reply.completion_tokens} tokens were generated and none was shown",
+            fix="is it a reasoning model without --reasoning-parser, or a tokenizer of another model?",
+        )
+    elif len(text) >= _ENOUGH and len({*text}) == 1:
+        yield warn(
+            f"{name}: the answer is one character over and over: {text[:_ENOUGH]}",
+            fix="try weights and caches (--kv-cache-dtype) of another precision: do theirs overflow?",
+        )
+    elif (marker := _MARKER.search(text)) is not None and "chat" in name:
+        yield warn(
+            f"{name}: the answer shows a marker of the model's own: {marker[0]}",
+            fix="the model's own template, and --dyn-reasoning-parser of its family",
+        )
 
 
 @check("endpoint.streams", title="A stream comes in pieces")
-def streams(answers: Answers) -> Iterator[Finding]:
-    """A gateway or proxy that buffers makes of a stream one piece at its end: the first token then takes as
-    long as the last.
+def streams(answers: Answers, cancellation: Cancellation) -> Iterator[Finding]:
+    """A gateway or proxy that buffers passes a stream on at its end: the first token then takes as long as
+    the last. It shows when a short answer comes at one moment, and the first token of a long one much later.
+    Short answers of fast engines come at one moment too, through proxies that flush now and then.
 
     Fix: switch buffering off for text/event-stream on the way (nginx: proxy_buffering off).
     """
@@ -148,6 +203,13 @@ def streams(answers: Answers) -> Iterator[Finding]:
             )
     if not judged:
         raise Skip("no stream of known length was answered")
+    short, long = answers.chat_stream, cancellation.broken
+    if short.pieces == 1 < short.chunks and (long.first_s or 0.0) > 4 * short.seconds + _FLUSHED_S:
+        yield warn(
+            f"streams are held back until their end: the first token of a long answer came after "
+            f"{long.first_s:.1f} s, all {short.chunks} of a short one at {short.seconds:.1f} s",
+            fix="switch buffering off on the way to the frontend",
+        )
 
 
 @check("endpoint.model-name", title="Answers name the model that was asked for")

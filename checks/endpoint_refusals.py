@@ -1,11 +1,12 @@
 """Whether an endpoint refuses what it cannot serve, and serves on after it."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 
-from dynocheck import Finding, Skip, check, fail, warn
-from dynocheck.facts.endpoint import Cancellation, Refusals, Reply, Skills
+from dynocheck import Finding, Skip, check, fail, unknown, warn
+from dynocheck.facts.endpoint import CAPITAL, PLACE, TOOL, Cancellation, Refusals, Reply, Skills
 
 _LOGS = "kubectl logs -l nvidia.com/dynamo-component-type=frontend"
 
@@ -101,31 +102,28 @@ def tool_call(skills: Skills) -> Iterator[Finding]:
 
     Fix: give the worker --tool-call-parser, or in Dynamo --dyn-tool-call-parser, of the model's family.
     """
-    if skills.tool is None:
+    reply = skills.tool
+    if reply is None:
         raise Skip("asked with --tools")
-    fix = "--dyn-tool-call-parser NAME, of the model's family"
-    if skills.tool.trouble is not None:
-        yield fail(f"a request with a tool: {skills.tool.trouble}", fix=fix)
-    elif not skills.tool.calls:
+    fix = "--dyn-tool-call-parser NAME, of the model's family; --tool-call-parser where there is no Dynamo"
+    if reply.trouble is not None:
+        yield fail(f"a request with a tool: {reply.trouble}", fix=fix)
+    elif reply.calls:
+        yield from _called(*reply.calls[0])
+    elif reply.finish_reason == "length":
+        yield _cut(skills.asked_tokens, "it called the tool", reply)
+    else:
         yield fail(
             "the tool that must be called is not: the answer is text",
             fix=fix,
-            evidence={"answer": skills.tool.opening},
+            evidence={"answer": reply.opening},
         )
-    else:
-        yield from _arguments(skills.tool.calls[0])
 
 
-def _arguments(call: tuple[str, str]) -> Iterator[Finding]:
-    name, arguments = call
-    if name != "get_weather":
+def _called(name: str, arguments: str) -> Iterator[Finding]:
+    if name != TOOL:
         yield fail(f"a tool named {name!r} is called, which was not offered")
-        return
-    try:
-        found = msgspec.json.decode(arguments)
-    except (msgspec.MsgspecError, RecursionError):
-        found = None
-    if not isinstance(found, dict) or not isinstance(found.get("city"), str):
+    elif not _follows(PLACE, arguments):
         yield fail(
             "the tool is called with arguments that do not follow its schema",
             evidence={"arguments": arguments[:200]},
@@ -135,7 +133,7 @@ def _arguments(call: tuple[str, str]) -> Iterator[Finding]:
 @check("endpoint.structured", title="An answer follows the JSON schema that was asked for")
 def structured(skills: Skills) -> Iterator[Finding]:
     """With `response_format: json_schema` programs parse the answer. Some servers take the field and ignore
-    it.
+    it. So the schema has names that no model would choose by itself.
 
     Fix: start the engine with a backend for guided decoding (vLLM: --structured-outputs-config).
     """
@@ -144,17 +142,41 @@ def structured(skills: Skills) -> Iterator[Finding]:
         raise Skip("asked with --structured")
     if reply.trouble is not None:
         yield fail(f"a request with a JSON schema: {reply.trouble}")
+    elif _follows(CAPITAL, reply.opening):
         return
-    try:
-        found = msgspec.json.decode(reply.opening)
-    except (msgspec.MsgspecError, RecursionError):
-        found = None
-    good = isinstance(found, dict) and found.keys() == {"city", "population"}
-    if not (good and isinstance(found["city"], str) and isinstance(found["population"], int)):
+    elif reply.finish_reason == "length":
+        yield _cut(skills.asked_tokens, "its JSON was complete", reply)
+    else:
         yield fail(
             "the answer does not follow the JSON schema that was asked for",
             evidence={"answer": reply.opening},
         )
+
+
+def _follows(schema: dict[str, Any], text: str) -> bool:
+    """Whether this is JSON of one of our schemas: an object of fields that are all required."""
+    try:
+        found = msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError):
+        return False
+    fields = schema["properties"]
+    return (
+        isinstance(found, dict)
+        and found.keys() == fields.keys()
+        and all(
+            found[name] in field["enum"] if "enum" in field else isinstance(found[name], bool)
+            for name, field in fields.items()
+        )
+    )
+
+
+def _cut(tokens: int, before: str, reply: Reply) -> Finding:
+    """A model that thinks for long, or that is at a loss: no fault of the server is seen."""
+    return unknown(
+        f"the answer was cut after {tokens} tokens, before {before}",
+        fix="is it a model that thinks first? ask it yourself, with more tokens",
+        evidence={"answer": reply.opening, "thoughts": reply.reasoning},
+    )
 
 
 def _refused(what: str, reply: Reply) -> Iterator[Finding]:

@@ -3,8 +3,8 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from dynocheck import Finding, Row, Skip, check, fail, table, warn
-from dynocheck.facts.endpoint import Address, Prefix, Readiness, Spread
+from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
+from dynocheck.facts.endpoint import Address, Brim, Prefix, Readiness, Spread
 
 _FEW = 0.25  # of the tokens that could come from the cache
 _EACH = 10  # requests for each worker, so that one which is left out is no chance of the router's
@@ -40,25 +40,63 @@ def every_worker(readiness: Readiness, spread: Spread) -> Iterator[Finding]:
     """
     if spread.metrics:
         raise Skip(f"the frontend's metrics do not tell: {spread.metrics}")
-    serving = {kind: count for kind, count in readiness.workers.items() if kind != "prefill"}
-    known = sum(serving.values())
-    if not known:
+    known = {
+        "prefill": readiness.workers.get("prefill", 0),
+        "": sum(readiness.workers.get(kind, 0) for kind in ("aggregated", "decode")),
+    }
+    if not any(known.values()):
         raise Skip("the frontend does not say how many workers it knows")
-    answered = {each.worker for each in spread.served if each.type != "prefill"}
-    if known == 1:
-        raise Skip("there is one worker")
-    if len(answered) >= known:
-        return
+    if max(known.values()) == 1:
+        raise Skip("there is one worker" if sum(known.values()) == 1 else "there is one worker of each type")
+    answered: dict[str, set[str]] = {"prefill": set(), "": set()}
+    for each in spread.served:
+        answered["prefill" if each.type == "prefill" else ""].add(each.worker)
+    if not any(answered[kind] for kind in known if known[kind] > 1):
+        raise Skip("the frontend's metrics do not tell which worker answered")
+    for kind, workers in answered.items():
+        if workers and len(workers) < known[kind]:
+            yield from _left_out(kind, workers, known[kind], spread)
+
+
+def _left_out(kind: str, answered: set[str], known: int, spread: Spread) -> Iterator[Finding]:
+    who = f"{kind} workers".strip()
+    said = f"{len(answered)} of {known} {who} answered {len(spread.replies)} requests"
     if len(spread.replies) < _EACH * known:
-        raise Skip(
-            f"{len(answered)} of {known} workers answered {len(spread.replies)} requests, which are too few "
-            f"to tell: --requests {_EACH * known}"
-        )
+        raise Skip(f"{said}, which are too few to tell: --requests {_EACH * known}")
     yield fail(
-        f"{len(answered)} of {known} workers answered {len(spread.replies)} requests",
+        said,
         fix="kubectl logs -l nvidia.com/dynamo-component-class=worker --prefix",
         evidence={"answered": sorted(answered)},
     )
+
+
+@check("endpoint.replicas", title="The frontend knows as many workers as the graph asks for")
+def replicas(address: Address, readiness: Readiness) -> Iterator[Finding]:
+    """A replica that crashes, or is not up yet, is asked by nobody: every request is answered, by fewer
+    workers than there should be.
+
+    Fix: kubectl get pods -l nvidia.com/dynamo-graph-deployment-name=NAME
+    """
+    if address.deployment is None:
+        raise Skip("its URL was given")
+    if not readiness.workers:
+        raise Skip("the frontend does not say how many workers it knows")
+    if len({*readiness.listed} - {adapter.name for adapter in readiness.adapters}) > 1:
+        raise Skip("the frontend serves several models")
+    namespace, _, graph = address.deployment.partition("/")
+    prefill = readiness.workers.get("prefill", 0)
+    others = sum(readiness.workers.values()) - prefill
+    serving = sum(address.replicas.get(role, 0) for role in ("worker", "decode"))
+    for kind, asked, known in (
+        ("prefill workers", address.replicas.get("prefill", 0), prefill),
+        ("workers", serving, others),
+    ):
+        if known < asked:
+            yield warn(
+                f"the graph asks for {asked} {kind}, and the frontend knows {known}",
+                fix=f"kubectl -n {namespace} get pods -l nvidia.com/dynamo-graph-deployment-name={graph}",
+                subject=Subject("DynamoGraphDeployment", graph, namespace),
+            )
 
 
 @check("endpoint.disaggregated", title="In a disaggregated graph prefill and decode both serve")
@@ -68,7 +106,7 @@ def disaggregated(address: Address, readiness: Readiness, spread: Spread) -> Ite
 
     Fix: look at the logs of the prefill workers, and at what carries the cache from them to decode.
     """
-    types = {*readiness.workers, *address.roles}
+    types = {*readiness.workers, *address.replicas}
     if "prefill" not in types:
         raise Skip("no prefill worker is known")
     if spread.metrics or not spread.phases:
@@ -93,8 +131,8 @@ def kv_routing(spread: Spread, prefix: Prefix) -> Iterator[Finding]:
     Fix: let the workers publish events (--kv-events-config), with one --block-size and PYTHONHASHSEED on
     all.
     """
-    if spread.metrics:
-        raise Skip(f"the frontend's metrics do not tell: {spread.metrics}")
+    if spread.metrics or prefix.metrics:
+        raise Skip(f"the frontend's metrics do not tell: {spread.metrics or prefix.metrics}")
     if not spread.kv_routed:
         raise Skip("the frontend does not route by caches")
     prompt_tokens = prefix.first.prompt_tokens or 0
@@ -139,6 +177,25 @@ def prefix_cache(readiness: Readiness, prefix: Prefix) -> Iterator[Finding]:
             f"{max(cached)} came from the cache at most",
             fix="enable prefix caching; with several workers, route by caches (--router-mode kv)",
             evidence=_speed(prefix),
+        )
+
+
+@check("endpoint.kv-room", title="A worker's cache has room for a prompt within the context")
+def kv_room(readiness: Readiness, brim: Brim) -> Iterator[Finding]:
+    """With a cache that is smaller than the context the longest prompts are refused, or never answered,
+    while all others go well.
+
+    Fix: less --max-model-len, or more memory for the cache (vLLM: --gpu-memory-utilization; TensorRT-LLM:
+    free_gpu_memory_fraction).
+    """
+    if brim.room is None or readiness.context is None:
+        raise Skip("the frontend does not say how large context and caches are")
+    if brim.reply is not None and brim.reply.trouble is not None:
+        yield fail(
+            f"a prompt of about {brim.tokens} tokens, of a context of {readiness.context}: "
+            f"{brim.reply.trouble}; the cache has room for {brim.room}",
+            fix=f"--max-model-len {brim.room}, or more memory for the cache",
+            evidence={"class": brim.reply.trouble.kind},
         )
 
 

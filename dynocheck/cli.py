@@ -51,6 +51,7 @@ _reaching = _options(
         help="How long each look at the cluster may take.",
     ),
 )
+_WAY = click.Choice(["proxy", "dns", "gateway"])
 _COUNT = click.IntRange(min=1)
 _POSITIVE = click.FloatRange(min=0, min_open=True)
 _output = _options(
@@ -150,7 +151,7 @@ def recipe(
 @cli.command()
 @click.argument("deployment", required=False, metavar="[DGD]")
 @_serving
-@click.option("--via", type=click.Choice(["proxy", "dns", "gateway"]), help="The way to a deployment.")
+@click.option("--via", type=_WAY, help="The way to a deployment.")
 @click.option(
     "--timeout",
     "budget_s",
@@ -235,12 +236,13 @@ def snapshot(file: str, recipes: tuple[str, ...], **given: Any) -> int:
 @cli.command()
 @_choosing
 @click.option("--smoke", is_flag=True, help="For a run of smoke on a deployment.")
+@click.option("--via", type=_WAY, help="With --smoke: by this way to it, instead of any.")
 @click.option("--load", is_flag=True, help="For a load by pods: load DGD --in-cluster --apply.")
-def rbac(smoke: bool, load: bool, **given: Any) -> int:
+def rbac(smoke: bool, via: str | None, load: bool, **given: Any) -> int:
     """Print the least roles for a run of preflight: one of the cluster, one of the namespace."""
     from dynocheck.commands import rbac
 
-    return rbac.run(_choices(**given), smoke=smoke, load=load)
+    return rbac.run(_choices(**given), smoke=smoke, load=load, via=via)
 
 
 @cli.command()

@@ -3,19 +3,22 @@
 import threading
 import time
 import traceback
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from dynocheck.errors import UsageError
 from dynocheck.facts import Fact, Unavailable
+from dynocheck.interruption import Interruption
 from dynocheck.registry import Probe
 
 Progress = Callable[[Sequence[str]], None]  # the names of the probes still looking
 
 _TICK_S = 0.1
 _GRACE_S = 0.5  # a probe that keeps to the limit itself says better what was late
+_LAST_S = 5.0  # for those who heed an interrupt to give what they have by then
 
 
 @dataclass(frozen=True)
@@ -54,13 +57,16 @@ def gather(
         later is missing, and with it all that is looked at with its help.
     :param progress: called about ten times a second with the probes still looking.
     :param known: facts that no probe of these gives.
-    :return: what was learnt, also when the user interrupts.
+    :return: what was learnt, also when the user interrupts: a probe that looks at `Interruption` is told,
+        and may give then what it has.
     :raises UsageError: a probe found that what the user named cannot be used.
     """
     before = known or Knowledge()
+    interruption = Interruption()
+    given = {Interruption: interruption, **sources, **before.facts}
     looks: dict[type, _Look] = {}
     for each in probes:
-        looks[each.provides] = _Look(each, {**sources, **before.facts}, before.missing, looks, timeout_s)
+        looks[each.provides] = _Look(each, given, before.missing, looks, timeout_s)
     knowledge = Knowledge()
     try:
         for look in looks.values():
@@ -68,6 +74,8 @@ def gather(
         _wait([*looks.values()], progress)
     except KeyboardInterrupt:
         knowledge.interrupted = True
+        with suppress(KeyboardInterrupt):  # a second one is not patient
+            _end(looks.values(), interruption)
     for fact, look in looks.items():
         look.settle(Missing(f"{look.probe.name}: interrupted"))
         match look.result:
@@ -90,6 +98,15 @@ def _wait(looks: "Sequence[_Look]", progress: Progress | None) -> None:
         if progress is not None:
             progress([look.probe.name for look in waiting if look.looking])
         waiting[0].done.wait(_TICK_S)
+
+
+def _end(looks: "Iterable[_Look]", interruption: Interruption) -> None:
+    """Let those end by themselves that heed the interrupt."""
+    interruption.come()
+    end = time.monotonic() + _LAST_S
+    for look in looks:
+        if look.looking and Interruption in look.probe.sources.values():
+            look.done.wait(max(end - time.monotonic(), 0.0))
 
 
 class _Look:

@@ -10,6 +10,7 @@ from typing import Any
 import dynocheck
 from dynocheck.facts import Access, Fact, RequiredAccess
 from dynocheck.gathering import Knowledge, Missing, Progress, crash, gather
+from dynocheck.interruption import Interruption
 from dynocheck.outcomes import (
     Chart,
     Finding,
@@ -59,7 +60,7 @@ def plan(
     :param sources: the types of source that this run has.
     :param known: facts that need no probe, because a recording or the configuration holds them.
     """
-    given = {*sources, RequiredAccess, *known}
+    given = {*sources, RequiredAccess, Interruption, *known}
     able = _able(probes, given)
     kept = tuple(check for check in checks if _served(check, {*able, *given}))
     wanted = {need.fact for check in kept for need in check.needs}

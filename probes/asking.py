@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # with asyncio they take 60 ms, which a run that asks no endp
 
 T = TypeVar("T")
 
+LONGEST = 1 << 18  # tokens of a prompt that is tried: who takes them after all computes them
 _OPENING = 1000  # characters of an answer that are kept
 _WORDS = [
     "amber",
@@ -38,6 +39,9 @@ class Waiting:
 
     def __init__(self) -> None:
         self.text = ""
+
+    def show(self, text: str) -> None:
+        self.text = text
 
 
 @dataclass(frozen=True)
@@ -131,6 +135,7 @@ def reply(exchange: "Exchange") -> Reply:
         completion_tokens=usage.completion if usage else None,
         cached_tokens=usage.cached if usage else None,
         chunks=len(times.chunks),
+        pieces=len({*times.chunks}),
         content=exchange.content_chars,
         reasoning=exchange.reasoning_chars,
         opening=exchange.text[:_OPENING],
@@ -156,6 +161,11 @@ def prompt(seed: str, words: int = 12) -> str:
     lead = (_WORDS[(number >> 4 * place) % len(_WORDS)] for place in range(min(words, 8)))
     rest = (_WORDS[place % len(_WORDS)] for place in range(max(words - 8, 0)))
     return " ".join((*lead, *rest))
+
+
+def usual(readiness: Readiness, seed: str, **more: Any) -> "Completion":
+    """A question to the model, in the way in which it answers."""
+    return question(readiness.model, seed, **{"chat": readiness.chat, **more})
 
 
 def question(model: str, seed: str, **more: Any) -> "Completion":

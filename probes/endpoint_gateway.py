@@ -1,22 +1,28 @@
 """The way to a graph by the Gateway before it."""
 
-from typing import TypeVar
+from urllib.parse import quote
 
 import msgspec
 from msgspec.structs import replace
 
+from dynocheck.facts import Access
 from dynocheck.facts.endpoint import Address
 from dynocheck.facts.gaie import GATEWAY_API
 from dynocheck.kube import Cluster, NotFound
 from dynocheck.probes.wire import Meta
-
-T = TypeVar("T")
 
 
 class _Reference(msgspec.Struct):
     name: str = ""
     namespace: str = ""
     kind: str = ""
+
+
+class _Parent(msgspec.Struct, rename="camel"):
+    name: str = ""
+    namespace: str = ""
+    section_name: str = ""
+    port: int | None = None
 
 
 class _Match(msgspec.Struct):
@@ -30,7 +36,7 @@ class _Rule(msgspec.Struct, rename="camel"):
 
 
 class _RouteSpec(msgspec.Struct, rename="camel"):
-    parent_refs: list[_Reference] | None = None
+    parent_refs: list[_Parent] | None = None
     hostnames: list[str] | None = None
     rules: list[_Rule] | None = None
 
@@ -41,6 +47,7 @@ class _Route(msgspec.Struct):
 
 
 class _Listener(msgspec.Struct):
+    name: str = ""
     port: int = 80
     protocol: str = "HTTP"
 
@@ -54,52 +61,99 @@ class _GatewayStatus(msgspec.Struct):
 
 
 class _Gateway(msgspec.Struct):
-    metadata: Meta
     spec: _GatewaySpec = msgspec.field(default_factory=_GatewaySpec)
     status: _GatewayStatus = msgspec.field(default_factory=_GatewayStatus)
 
 
+RIGHTS = (Access("list", "httproutes", GATEWAY_API), Access("get", "gateways", GATEWAY_API))
+
+
 def by_gateway(cluster: Cluster, graph: Meta, frontend: str | None, found: Address) -> Address:
-    """By the first HTTPRoute that leads to the graph's pool or frontend, and the Gateway that it is for."""
+    """By the first HTTPRoute that leads to the graph's pool or frontend, and whose Gateway has an address."""
     backends = {("InferencePool", f"{graph.name}-pool")}
     if frontend is not None:
         backends.add(("Service", f"{graph.name}-{frontend.lower()}"))
-    for route in _items(cluster, "httproutes", _Route):
-        for rule in route.spec.rules or ():
-            for backend in rule.backend_refs or ():
-                where = backend.namespace or route.metadata.namespace
-                if (backend.kind or "Service", backend.name) in backends and where == graph.namespace:
-                    return _routed(cluster, route, rule, found)
-    return replace(found, missing=f"no HTTPRoute leads to {graph.name}")
+    missing = f"no HTTPRoute leads to {graph.name}"
+    for route in _routes(cluster):
+        rule = _rule(route, backends, graph.namespace)
+        if rule is not None:
+            routed = _routed(cluster, route, rule, found)
+            if routed is not None:
+                return routed
+            missing = (
+                f"no Gateway of HTTPRoute {route.metadata.namespace}/{route.metadata.name} has an address"
+            )
+    return replace(found, missing=missing)
 
 
-def _routed(cluster: Cluster, route: _Route, rule: _Rule, found: Address) -> Address:
-    parents = {(p.namespace or route.metadata.namespace, p.name) for p in route.spec.parent_refs or ()}
-    for gateway in _items(cluster, "gateways", _Gateway):
-        listeners = gateway.spec.listeners or []
-        addresses = gateway.status.addresses or []
-        if (gateway.metadata.namespace, gateway.metadata.name) in parents and listeners and addresses:
+def _rule(route: _Route, backends: set[tuple[str, str]], namespace: str) -> _Rule | None:
+    """The first that leads to one of these backends of a namespace."""
+    for rule in route.spec.rules or ():
+        for backend in rule.backend_refs or ():
+            where = backend.namespace or route.metadata.namespace
+            if (backend.kind or "Service", backend.name) in backends and where == namespace:
+                return rule
+    return None
+
+
+def _routed(cluster: Cluster, route: _Route, rule: _Rule, found: Address) -> Address | None:
+    for parent in route.spec.parent_refs or ():
+        namespace = parent.namespace or route.metadata.namespace
+        gateway = _gateway(cluster, namespace, parent.name)
+        listener = gateway and _listener(gateway, parent)
+        if gateway and listener and gateway.status.addresses:
             match = (rule.matches or [_Match()])[0]
-            headers = {
-                h["name"]: h["value"] for h in match.headers or () if h.get("type", "Exact") == "Exact"
-            }
-            if route.spec.hostnames:
-                headers["Host"] = route.spec.hostnames[0].replace("*", "dynocheck")
-            prefix = (match.path or {}).get("value", "/").rstrip("/").removesuffix("/v1")
-            scheme = "https" if listeners[0].protocol in ("HTTPS", "TLS") else "http"
-            host = addresses[0].get("value", "")
+            scheme = "https" if listener.protocol == "HTTPS" else "http"
+            host = gateway.status.addresses[0].get("value", "")
+            authority = f"{f'[{host}]' if ':' in host else host}:{listener.port}"
             return replace(
                 found,
-                url=f"{scheme}://{f'[{host}]' if ':' in host else host}:{listeners[0].port}{prefix}",
-                way=f"Gateway {gateway.metadata.namespace}/{gateway.metadata.name}",
-                headers=headers,
+                url=f"{scheme}://{authority}{_base(match.path or {})}",
+                way=f"Gateway {namespace}/{parent.name}",
+                headers=_headers(route, match),
             )
-    named = f"{route.metadata.namespace}/{route.metadata.name}"
-    return replace(found, missing=f"no Gateway of HTTPRoute {named} has an address")
+    return None
 
 
-def _items(cluster: Cluster, resource: str, kind: type[T]) -> list[T]:
+def _listener(gateway: _Gateway, parent: _Parent) -> _Listener | None:
+    """The first of those that the route is for."""
+    return next(
+        (
+            listener
+            for listener in gateway.spec.listeners or ()
+            if parent.section_name in ("", listener.name) and parent.port in (None, listener.port)
+        ),
+        None,
+    )
+
+
+def _base(path: dict[str, str]) -> str:
+    """What stands before /v1 in the requests that a match takes; nothing where that cannot be told."""
+    value = path.get("value", "/")
+    if path.get("type") == "RegularExpression":
+        return ""
+    base, below, _ = f"{value}/".partition("/v1/")
+    base = base.rstrip("/")
+    return base if below or path.get("type") != "Exact" else ""
+
+
+def _headers(route: _Route, match: _Match) -> dict[str, str]:
+    headers = {h["name"]: h["value"] for h in match.headers or () if h.get("type", "Exact") == "Exact"}
+    if route.spec.hostnames:
+        headers["Host"] = route.spec.hostnames[0].replace("*", "dynocheck")
+    return headers
+
+
+def _routes(cluster: Cluster) -> list[_Route]:
     try:
-        return cluster.items(f"/apis/{GATEWAY_API}/v1/{resource}", kind)
+        return cluster.items(f"/apis/{GATEWAY_API}/v1/httproutes", _Route)
     except NotFound:
         return []
+
+
+def _gateway(cluster: Cluster, namespace: str, name: str) -> _Gateway | None:
+    path = f"/apis/{GATEWAY_API}/v1/namespaces/{quote(namespace)}/gateways/{quote(name)}"
+    try:
+        return cluster.get(path, _Gateway)
+    except NotFound:
+        return None

@@ -8,7 +8,7 @@ import msgspec
 
 from dynocheck import Unavailable, probe
 from dynocheck.errors import UsageError
-from dynocheck.facts.endpoint import Adapter, Address, Readiness, Trouble
+from dynocheck.facts.endpoint import Adapter, Address, Readiness, Reply, Trouble
 from dynocheck.probes.asking import Target, limits, question, reply, trouble
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ _PAUSES_S = (0.2, 0.5, 1.0, 2.0)
 # Waiting mends none of these: somebody has to change something first.
 _LASTING = {"tls", "redirect", "not-http"}
 _LASTING_STATUS = {401, 403}
+_NO_LIST = {404, 405, 501}  # as of a gateway that has a route for completions only
+_NO_CHAT = {400, 404, 405, 501}  # as of a model without a template for chats
 
 
 class _Model(msgspec.Struct):
@@ -112,6 +114,9 @@ class _Wait:
         """How far it came, what stood in the way, and why."""
         answer = await client.get("/v1/models", limits=limits(min(self.left_s, _LOOK_S)))
         last = trouble(answer.failure)
+        if last is not None and self.target.model and last.status in _NO_LIST:
+            self.seen |= {"listed": (), "adapters": ()}
+            return await self._complete(client, self.target.model)
         if last is not None:
             return "connect" if last.status is None else "list", f"/v1/models: {last}", last
         try:
@@ -129,10 +134,10 @@ class _Wait:
     def _choose(self, answer: "Answer") -> str | None:
         """The model to ask for: the named one, listed or not where nothing is listed, or the only one."""
         models = msgspec.json.decode(answer.body, type=_Models).data or []
-        bases = [model for model in models if model.parent is None]
+        bases = {model.id for model in models if model.parent is None}
         adapters = tuple(Adapter(m.id, m.parent) for m in models if m.parent is not None)
         self.seen |= {"listed": tuple(model.id for model in models), "adapters": adapters}
-        wanted = self.target.model or (bases[0].id if len(bases) == 1 else None)
+        wanted = self.target.model or (min(bases) if len(bases) == 1 else None)
         entry = next((model for model in models if model.id == wanted), None)
         if entry is None:
             # `transformers serve` lists nothing of a local path, and serves it.
@@ -175,9 +180,7 @@ class _Wait:
         for number in range(_IN_A_ROW):
             self.attempts += 1
             self.target.waiting.text = f"the answer to request {number + 1} of {_IN_A_ROW} in a row"
-            asked = question(model, f"ready {self.attempts}", stream=False)
-            exchange = await client.complete(asked, limits=limits(min(self.left_s, _FIRST_S)))
-            found = reply(exchange)
+            found = await self._answer(client, model)
             if found.trouble is not None:
                 return (
                     "answer",
@@ -187,6 +190,18 @@ class _Wait:
             self.seen.setdefault("first_s", found.seconds)
             self.seen["usual_s"] = found.seconds
         return "done", "", None
+
+    async def _answer(self, client: "Client", model: str) -> Reply:
+        """Of a chat; or of a text completion, where the model answers that and no chat."""
+
+        async def once(*, chat: bool) -> Reply:
+            asked = question(model, f"ready {self.attempts}", stream=False, chat=chat)
+            return reply(await client.complete(asked, limits=limits(min(self.left_s, _FIRST_S))))
+
+        said = await once(chat=True)
+        text = await once(chat=False) if said.status in _NO_CHAT else None
+        self.seen["chat"] = text is None or not text.ok
+        return text if text is not None and text.ok else said
 
     async def _look_at_health(self, client: "Client") -> None:
         answer = await client.get("/health", limits=limits(_LOOK_S / 2))

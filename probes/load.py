@@ -5,13 +5,14 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from dynocheck import Unavailable, probe
-from dynocheck.facts.endpoint import Address, Prefix, Readiness
+from dynocheck.facts.endpoint import Address, Brim, Readiness
 from dynocheck.facts.load import LoadLimits, LoadRun
+from dynocheck.interruption import Interruption
 from dynocheck.probes.asking import Target
 
 if TYPE_CHECKING:
     from dynocheck.loading.plan import LoadPlan
-    from dynocheck.loading.run import Progress
+    from dynocheck.loading.telling import Progress
 
 
 @dataclass(frozen=True)
@@ -41,12 +42,34 @@ def limits(promised: Promised, address: Address) -> LoadLimits:
     return promised.limits.over(address.limits)
 
 
-@probe(limit=lambda target, address, readiness, prefix: _small(target, address, readiness).longest_s)
-def load(target: Target, address: Address, readiness: Readiness, prefix: Prefix) -> LoadRun:
+@probe(limit=lambda target, address, readiness, **_: _small(target, address, readiness).longest_s)
+def load(
+    target: Target, address: Address, readiness: Readiness, brim: Brim, interruption: Interruption
+) -> LoadRun:
     """A small one, of an endpoint that is ready, after all that would disturb it."""
     if not readiness.ready:
         raise Unavailable(f"not asked, for it never became ready: {readiness.said}")
-    return measured(_small(target, address, readiness))
+    return _until(interruption, _small(target, address, readiness), target.waiting.show)
+
+
+def _until(interruption: Interruption, plan: "LoadPlan", progress: "Progress") -> LoadRun:
+    """What is measured on this thread, which hears of Ctrl-C by the interruption alone."""
+    import asyncio
+
+    from dynocheck.loading.run import run
+
+    async def interruptible() -> LoadRun:
+        task = asyncio.current_task()
+        assert task is not None
+        loop = asyncio.get_running_loop()
+
+        def stop() -> None:
+            loop.call_soon_threadsafe(task.cancel)
+
+        with interruption.heeded(stop):
+            return await run(plan, progress=progress)
+
+    return asyncio.run(interruptible())
 
 
 def _small(target: Target, address: Address, readiness: Readiness) -> "LoadPlan":
@@ -60,5 +83,6 @@ def _small(target: Target, address: Address, readiness: Readiness) -> "LoadPlan"
         input_tokens=min(128, room),
         output_tokens=min(64, room),
         seed=time.time_ns() % 1_000_000,  # no cache knows its prompts
+        chat=readiness.chat,
         path=address.way,
     )

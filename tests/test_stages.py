@@ -12,6 +12,7 @@ import pytest
 from dynocheck import Finding, Unavailable, check, fail, probe, runner, warn
 from dynocheck.errors import UsageError
 from dynocheck.facts import Access, Fact
+from dynocheck.interruption import Interruption
 from dynocheck.outcomes import Outcome
 from dynocheck.registry import Probe
 
@@ -172,6 +173,35 @@ def test_an_interrupted_run_keeps_what_was_learnt() -> None:
     assert all("interrupted" in missing.reason for missing in seen.missing.values())
     house.closed.set()
     assert "garden" not in house.looked
+
+
+def test_a_probe_that_heeds_an_interrupt_gives_what_it_has() -> None:
+    house = House()
+
+    @probe()
+    def heeding(house: House, door: Door, interruption: Interruption) -> Hall:
+        with interruption.heeded(house.closed.set):
+            house.looked.append("heeding")
+            house.closed.wait()
+        return Hall(7)
+
+    def progress(names: Any) -> None:
+        if "heeding" in house.looked:
+            raise KeyboardInterrupt
+
+    seen = gathered(heeding, door, house=house, progress=progress)
+    assert seen.interrupted
+    assert seen.facts == {Door: Door(True), Hall: Hall(7)}
+
+
+def test_an_interrupt_that_came_first_is_heeded_too() -> None:
+    interruption = Interruption()
+    interruption.come()
+    told: list[str] = []
+    with interruption.heeded(lambda: told.append("now")):
+        assert told == ["now"]
+    interruption.come()
+    assert told == ["now"]
 
 
 def test_only_probes_that_look_are_told_of() -> None:

@@ -127,7 +127,8 @@ def _plan(wanted: Wanted, asked: Asked) -> LoadPlan:
 
 def _address(choices: Choices, name: str, connection: Connection) -> Address:
     """Where a deployment's frontend is, as pods know it, and what its graph says of it."""
-    from dynocheck.probes.endpoint_address import DNS, Deployment, address
+    from dynocheck.probes.endpoint_address import DNS, address
+    from dynocheck.probes.endpoint_graph import Deployment
 
     try:
         found = address.look(Deployment(name, DNS), Cluster(connection, timeout_s=choices.timeout_s))

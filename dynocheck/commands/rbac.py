@@ -14,25 +14,29 @@ from dynocheck.facts import Access, ClusterFact, RecipePaths, Settings
 from dynocheck.facts.endpoint import EndpointFact
 from dynocheck.kube import Cluster, jobs
 from dynocheck.probes.asking import Target
-from dynocheck.probes.endpoint_address import Deployment, address
+from dynocheck.probes.endpoint_address import DNS, RIGHTS, address
+from dynocheck.probes.endpoint_graph import Deployment
 
 
-def run(choices: Choices, *, smoke: bool = False, load: bool = False) -> int:
+def run(choices: Choices, *, smoke: bool = False, load: bool = False, via: str | None = None) -> int:
     """Print the roles that the chosen checks need, as YAML; those of smoke instead of preflight's.
 
     :param load: instead, what a load by a Job's pods needs: it makes and deletes.
-    :raises UsageError: both are asked for.
+    :param via: the way to the deployment that smoke is to take; any, unless given.
+    :raises UsageError: what is asked for does not go together.
     """
     if smoke and load:
         raise UsageError("--smoke and --load: give one")
+    if via and not smoke:
+        raise UsageError("--via: only with --smoke")
     if load:
-        found = [right for right in address.access if right.resource != "services/proxy"]
-        return _print([*jobs.RIGHTS, *found])
+        return _print([*jobs.RIGHTS, *RIGHTS[DNS]])
     setting = Setting.of(choices)
     checks = setting.checks(choices, EndpointFact if smoke else ClusterFact)
     sources: set[type] = {Cluster, Deployment, Target} if smoke else {Cluster, RecipePaths}
     plan = runner.plan(checks, setting.registry.probes, sources, {Settings})
-    return _print(plan.access)
+    others = {*address.access} - {*RIGHTS[via]} if via else set()
+    return _print(right for right in plan.access if right not in others)
 
 
 def _print(access: Iterable[Access]) -> int:

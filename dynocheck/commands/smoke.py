@@ -15,7 +15,8 @@ from dynocheck.facts.load import LoadFact, LoadLimits
 from dynocheck.kube import Cluster
 from dynocheck.kube.lending import lend
 from dynocheck.probes.asking import Target
-from dynocheck.probes.endpoint_address import BY_PROXY, Deployment
+from dynocheck.probes.endpoint_address import BY_PROXY
+from dynocheck.probes.endpoint_graph import Deployment
 from dynocheck.probes.load import Promised
 from dynocheck.serving import Endpoint, Secret
 

@@ -5,6 +5,24 @@ import msgspec
 from dynocheck.facts.base import Fact, Many
 from dynocheck.facts.load import LoadLimits
 
+# What a model is asked for by a schema. Every value is one of a few, so that who is held to it comes to an
+# end, and no model would name the fields of the second so by itself.
+TOOL = "get_weather"
+PLACE = {
+    "type": "object",
+    "properties": {"city": {"type": "string", "enum": ["London", "Paris", "Rome"]}},
+    "required": ["city"],
+    "additionalProperties": False,
+}
+CAPITAL = {
+    "type": "object",
+    "properties": {
+        "seat_of_state": {"type": "string", "enum": ["Lyon", "Paris", "Toulouse"]},
+        "lies_at_a_river": {"type": "boolean"},
+    },
+    "required": ["seat_of_state", "lies_at_a_river"],
+    "additionalProperties": False,
+}
 SIMULATED = "dynocheck-simulated"  # who owns a model that is none, by /v1/models
 
 
@@ -34,8 +52,8 @@ class Trouble(msgspec.Struct, frozen=True, omit_defaults=True):
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """What a request for a completion came to. Times are in seconds from its start, lengths in characters.
 
-    `chunks` counts those with content, `cached` the prompt's tokens that came from a cache, `opening` is
-    the beginning of what was generated.
+    `chunks` counts those with content, `pieces` at how many moments they came, `cached` the prompt's tokens
+    that came from a cache, `opening` is the beginning of what was generated.
     """
 
     seconds: float
@@ -48,6 +66,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     completion_tokens: int | None = None
     cached_tokens: int | None = None
     chunks: int = 0
+    pieces: int = 0
     content: int = 0
     reasoning: int = 0
     opening: str = ""
@@ -61,18 +80,30 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 class Address(EndpointFact, frozen=True, kw_only=True):
     """Where the endpoint is, and by which way it is asked.
 
-    `deployment` is its DynamoGraphDeployment as namespace/name, when that is what was named, and `roles` the
-    types of that graph's components. `missing` says why there is no URL. `headers` are those by which a
-    route knows it. `limits` are those that the graph's annotation promises.
+    `deployment` is its DynamoGraphDeployment as namespace/name, when that is what was named, and `replicas`
+    how many that graph asks for of each type of component. `missing` says why there is no URL. `headers` are
+    those by which a route knows it. `limits` are those that the graph's annotation promises.
     """
 
     url: str
     way: str = "direct"
     deployment: str | None = None
-    roles: tuple[str, ...] = ()
+    replicas: dict[str, int] = msgspec.field(default_factory=dict)
     missing: str = ""
     headers: dict[str, str] = msgspec.field(default_factory=dict)
     limits: LoadLimits = LoadLimits()
+
+
+class Rollout(EndpointFact, frozen=True, kw_only=True):
+    """How far the operator is with a graph, by its status: its state, empty where there is none, whether that
+    is of the graph as it is now, and why it is not ready.
+    """
+
+    name: str
+    namespace: str
+    state: str = ""
+    seen: bool = True
+    reason: str = ""
 
 
 class Adapter(msgspec.Struct, frozen=True):
@@ -89,8 +120,8 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
     `model` the one that is asked for, `listed` what the server lists. `stated` is what the server itself
     says of its readiness, `workers` how many of each type it knows of, where it says so. `health` is the
     status of /health, and `instances` how many Dynamo counts there. `first_s` is how long the first
-    completion that succeeded took, `usual_s` the third. `context` is the most tokens that prompt and answer
-    may have together.
+    completion that succeeded took, `usual_s` the third. `chat` is false where only text completions are
+    answered. `context` is the most tokens that prompt and answer may have together.
     """
 
     stage: str
@@ -108,6 +139,7 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
     attempts: int = 0
     first_s: float | None = None
     usual_s: float | None = None
+    chat: bool = True
     context: int | None = None
     owner: str = ""
 
@@ -180,8 +212,12 @@ class AdapterReplies(EndpointFact, Many[AdapterReply], frozen=True):
 
 
 class Skills(EndpointFact, frozen=True, kw_only=True):
-    """What was asked for on the command line beyond plain text: a tool call, an answer in JSON."""
+    """What was asked for on the command line beyond plain text: a tool call, an answer in JSON.
 
+    `asked_tokens` is the most tokens that each was to have.
+    """
+
+    asked_tokens: int = 0
     tool: Reply | None = None
     structured: Reply | None = None
 
@@ -209,13 +245,30 @@ class Spread(EndpointFact, frozen=True, kw_only=True):
 
 
 class Prefix(EndpointFact, frozen=True, kw_only=True):
-    """A long prompt, asked once and then again. `hit_rate` is what the router saw of the repetitions, from
+    """A long prompt, asked once and then again. `metrics` says why there are none of these requests, and is
+    empty where they are. `hit_rate` is what the router saw of the repetitions, from
     0 to 1; `kv_events` how many events of the workers' caches it has taken in, None where it counts none;
-    `block` how many tokens those caches keep together.
+    `block` how many tokens those caches keep together, and `blocks` how many such blocks a worker has.
+    `words` is the length of the prompt.
     """
 
     first: Reply
     again: tuple[Reply, ...]
+    metrics: str = ""
     hit_rate: float | None = None
     kv_events: int | None = None
     block: int | None = None
+    blocks: int | None = None
+    words: int = 0
+
+
+class Brim(EndpointFact, frozen=True, kw_only=True):
+    """A prompt that is within the context, and for which a worker's cache has no room.
+
+    `room` is how many tokens a cache takes, None where the frontend does not say. The prompt is asked only
+    where that is less than the context; `tokens` is about its length.
+    """
+
+    room: int | None = None
+    tokens: int = 0
+    reply: Reply | None = None

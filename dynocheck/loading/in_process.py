@@ -17,7 +17,8 @@ from dynocheck.errors import UsageError
 from dynocheck.facts import Unavailable
 from dynocheck.facts.load import LoadRun
 from dynocheck.loading.plan import LoadPlan
-from dynocheck.loading.run import Progress, run
+from dynocheck.loading.run import run
+from dynocheck.loading.telling import Progress
 from dynocheck.serving import (
     Answer,
     Client,

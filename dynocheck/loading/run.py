@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractAsyncContextManager, suppress
 from dataclasses import dataclass
 from itertools import count, islice
 from time import perf_counter
@@ -16,11 +16,11 @@ from dynocheck.loading.agreeing import Terms, agree, may_pass, model_of
 from dynocheck.loading.driver import Recording, arrivals, closed_loop, open_loop, recording
 from dynocheck.loading.metrics import counters, growth
 from dynocheck.loading.plan import LoadPlan
+from dynocheck.loading.telling import Progress, telling
 from dynocheck.serving import Client, Exchange
 
 _DESCRIPTORS = 1 << 16
 _APART = 10_000_000  # numbers of prompts between one measurement and the next
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -126,9 +126,9 @@ class _Run:
         )
 
     async def _measure(self, client: Client) -> None:
-        self.progress("the first answer")
         begun = perf_counter()
-        terms, first = await agree(client, self.plan, self.model, self.prompts, -1 - self.share.index)
+        async with telling(self.progress, lambda: "the first answer"):
+            terms, first = await agree(client, self.plan, self.model, self.prompts, -1 - self.share.index)
         self.cold_s = round((first.times.ended or begun) - begun, 6)
         self.notes += terms.notes
         if not may_pass(first):
@@ -176,10 +176,9 @@ class _Run:
         self.points[-1] = msgspec.structs.replace(self.points[-1], counters=grown)
 
     async def _warm_up(self, ask: Callable[..., Awaitable[Exchange]], number: int, at_once: int) -> None:
-        self.progress("the warm-up")
         first = -(number + 1) * _APART
         which = islice(range(first, first + self.plan.warmup), self.share.index, None, self.share.of)
-        async with recording() as ignored:
+        async with recording() as ignored, telling(self.progress, lambda: "the warm-up"):
             await closed_loop(ask, ignored, which, max(at_once, 1), None)
 
     async def _counters(self, client: Client) -> Mapping[str, float]:
@@ -200,25 +199,9 @@ class _Run:
             due = (self.prompts(each, 1.0).due_s or 0.0 for each in range(self.most or 0))
         return islice(zip(count(number * _APART), due, strict=False), self.share.index, None, self.share.of)
 
-    def _shown(self, record: Recording, number: int) -> "_Shown":
-        return _Shown(record, self.progress, number + 1, len(self.plan.concurrencies))
-
-
-class _Shown:
-    """Tells now and then how far a measurement is."""
-
-    def __init__(self, record: Recording, progress: Progress, number: int, of: int) -> None:
-        self.record, self.progress = record, progress
-        self.which = f"load {number} of {of}, " if of > 1 else ""
-
-    async def __aenter__(self) -> None:
-        self.task = asyncio.create_task(self._tell())
-
-    async def __aexit__(self, *_: object) -> None:
-        self.task.cancel()
-
-    async def _tell(self) -> None:
-        while True:
-            record = self.record
-            self.progress(f"{self.which}{len(record.samples)} answered, {record.under_way} under way")
-            await asyncio.sleep(0.2)
+    def _shown(self, record: Recording, number: int) -> AbstractAsyncContextManager[None]:
+        many = len(self.plan.concurrencies)
+        which = f"load {number + 1} of {many}, " if many > 1 else ""
+        return telling(
+            self.progress, lambda: f"{which}{len(record.samples)} answered, {record.under_way} under way"
+        )

@@ -21,7 +21,8 @@ from dynocheck.facts import Unavailable
 from dynocheck.facts.load import LoadRun
 from dynocheck.loading.merging import merged
 from dynocheck.loading.plan import LoadPlan
-from dynocheck.loading.run import Progress, Share, run
+from dynocheck.loading.run import Share, run
+from dynocheck.loading.telling import Progress, telling
 from dynocheck.serving import Endpoint, Limits, Secret
 
 _AHEAD_S = 0.05  # from the word to the start: long enough for every worker to have read it
@@ -45,11 +46,10 @@ async def spread(plan: LoadPlan, progress: Progress | None = None) -> LoadRun:
     :raises Unavailable: there is no model to ask, or a worker died.
     """
     workers = [await _started(plan, index) for index in range(plan.workers)]
-    if progress is not None:
-        progress(f"{plan.workers} workers")
     said: dict[Process, bytes] = {}
     try:
-        await _conduct(workers, said)
+        async with telling(progress or (lambda _: None), lambda: f"{plan.workers} workers"):
+            await _conduct(workers, said)
     except asyncio.CancelledError:
         await _stop([worker for worker in workers if worker not in said], said)
         task = asyncio.current_task()

@@ -1,42 +1,62 @@
-"""A line on a terminal that says what is still being looked at, and then is gone."""
+"""What is still being looked at: on a terminal a line that is gone in the end, in a log one now and then."""
 
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import TextIO
+from typing import Protocol, TextIO
 
 from dynocheck.reports.wording import visible
 
+_LOG_AFTER_S = 5.0
+_NEWS_S = 2.0  # between one line of a log and the next, whatever happens
+_AGAIN_S = 15.0  # until what a log has is said again: who watches it may think that nothing moves
+_COUNTED = re.compile(r"\S*\d\S*")
+
 
 @contextmanager
-def live(stream: TextIO | None = None, *, after_s: float = 0.5) -> Iterator[Callable[[Sequence[str]], None]]:
+def live(
+    stream: TextIO | None = None, *, after_s: float = 0.5, clock: Callable[[], float] = time.monotonic
+) -> Iterator[Callable[[Sequence[str]], None]]:
     """Give a callback to be called, again and again, with the names of the probes still looking.
 
-    :param stream: where the line appears if it is a terminal; standard error when not given.
-    :param after_s: seconds of work without a line, so that quick runs show none.
+    A terminal shows the last ones on one line. Any other stream is a log: it gets a line when what is waited
+    for is new, other numbers apart, and one every 15 seconds.
+
+    :param stream: where it is said; standard error when not given.
+    :param after_s: seconds of work without a line on a terminal, so that quick runs show none; a log has
+        none for 5 seconds.
+    :param clock: gives the time in seconds.
     """
-    line = _Line(sys.stderr if stream is None else stream, after_s)
+    chosen = sys.stderr if stream is None else stream
+    said: _Said = _Line(chosen, after_s, clock) if chosen.isatty() else _Log(chosen, clock)
     try:
-        yield line.show
+        yield said.show
     finally:
-        line.clear()
+        said.clear()
+
+
+class _Said(Protocol):
+    def show(self, names: Sequence[str]) -> None: ...
+    def clear(self) -> None: ...
 
 
 class _Line:
-    def __init__(self, stream: TextIO, after_s: float) -> None:
+    def __init__(self, stream: TextIO, after_s: float, clock: Callable[[], float]) -> None:
         self.stream = stream
-        self.start = time.monotonic()
-        self.after_s = after_s if stream.isatty() else float("inf")
+        self.clock = clock
+        self.start = clock()
+        self.after_s = after_s
         self.shown = 0
 
     def show(self, names: Sequence[str]) -> None:
-        passed = time.monotonic() - self.start
+        passed = self.clock() - self.start
         if passed < self.after_s:
             return
         room = _columns(self.stream) - 1
-        said = visible(f"looking for {passed:.0f} s, waiting for: {', '.join(names)}", "ascii")
+        said = _wording(passed, names)
         if len(said) > room:
             said = f"{said[: max(room - 3, 0)]}..."
         self.stream.write(f"\r{said:<{self.shown}}")
@@ -47,6 +67,37 @@ class _Line:
         if self.shown:
             self.stream.write(f"\r{'':<{self.shown}}\r")
             self.stream.flush()
+
+
+class _Log:
+    def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
+        self.stream = stream
+        self.clock = clock
+        self.start = clock()
+        self.due = _LOG_AFTER_S  # seconds from the start until something new may be said
+        self.known: set[str] = set()
+
+    def show(self, names: Sequence[str]) -> None:
+        passed = self.clock() - self.start
+        if passed < self.due:
+            return
+        kind = _COUNTED.sub("", ", ".join(names))
+        if kind in self.known and passed < self.due - _NEWS_S + _AGAIN_S:
+            return
+        self.known.add(kind)
+        self.due = passed + _NEWS_S
+        try:
+            self.stream.write(f"{_wording(passed, names)}\n")
+            self.stream.flush()
+        except OSError:  # who read it has gone, and the report goes elsewhere
+            self.due = float("inf")
+
+    def clear(self) -> None:
+        """A log keeps what it has."""
+
+
+def _wording(passed: float, names: Sequence[str]) -> str:
+    return visible(f"looking for {passed:.0f} s, waiting for: {', '.join(names)}", "ascii")
 
 
 def _columns(stream: TextIO) -> int:

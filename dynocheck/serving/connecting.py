@@ -45,7 +45,7 @@ async def _secure(connection: Connection, endpoint: Endpoint, context: ssl.SSLCo
     try:
         async with asyncio.timeout(limit):
             transport = await asyncio.get_running_loop().start_tls(
-                connection.transport, connection, context, server_hostname=endpoint.host
+                connection.transport, connection, context, server_hostname=endpoint.certified
             )
     except TimeoutError:
         connection.close()

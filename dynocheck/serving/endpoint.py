@@ -113,6 +113,13 @@ class Endpoint:
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
 
+    @property
+    def certified(self) -> str:
+        """The name that TLS asks for and the certificate must have: that of the Host header, where one is
+        given, for a gateway knows its routes by it.
+        """
+        return urlsplit(f"//{self.headers.get('Host', '')}").hostname or self.host
+
     @cached_property
     def all_headers(self) -> dict[str, str]:
         """What is sent with every request, the key among it."""

@@ -12,6 +12,7 @@ from dynocheck.serving.sse import Event, Oversized, Parser
 
 _DONE = b"[DONE]"
 _ERROR_BODY = 64 << 10  # bytes of an error answer that are read for its message
+_BROKEN_OFF = {"abort", "aborted", "cancelled", "error"}  # vLLM and SGLang say abort, Dynamo error
 _NAME = 200  # characters of a name that are kept
 
 
@@ -157,6 +158,8 @@ class Reading:
                 raise failed(Kind.TRUNCATED, "the stream ended without [DONE]")
         if exchange.finish_reason is None:
             raise failed(Kind.TRUNCATED, "the answer ended without a finish reason")
+        if exchange.finish_reason in _BROKEN_OFF:
+            raise failed(Kind.IN_STREAM_ERROR, f"the answer was broken off ({exchange.finish_reason})")
         hidden = exchange.finish_reason == "length" and exchange.usage and exchange.usage.completion
         if not (exchange.content_chars or exchange.reasoning_chars or exchange.tool_chars or hidden):
             raise failed(Kind.EMPTY, f"nothing was generated (finish reason {clean(exchange.finish_reason)})")

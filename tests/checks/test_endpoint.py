@@ -10,6 +10,7 @@ from dynocheck.checks import endpoint, endpoint_refusals, endpoint_workers
 from dynocheck.facts.endpoint import (
     Address,
     Answers,
+    Brim,
     Cancellation,
     Prefix,
     Readiness,
@@ -62,6 +63,54 @@ def test_prefill_workers_are_not_expected_to_decode() -> None:
     assert said(endpoint_workers.every_worker, split, spread("a", "b")) == []
 
 
+def test_an_encoder_answers_no_request() -> None:
+    assert "one worker of each" in skipped(
+        endpoint_workers.every_worker,
+        ready(workers={"encode": 1, "prefill": 1, "aggregated": 1}),
+        spread("a"),
+    )
+
+
+def test_every_prefill_worker_must_answer_where_the_metrics_tell() -> None:
+    split = ready(workers={"prefill": 2, "decode": 2})
+    served = (Served("a", "decode"), Served("b", "decode"), Served("p", "prefill"))
+    (finding,) = found(endpoint_workers.every_worker, split, Spread(replies=(GOOD,) * 48, served=served))
+    assert finding.message == "1 of 2 prefill workers answered 48 requests"
+
+
+def test_metrics_that_name_no_worker_tell_nothing() -> None:
+    assert "do not tell which" in skipped(endpoint_workers.every_worker, FOUR, spread())
+
+
+# endpoint.replicas
+
+
+def asking(**replicas: int) -> Address:
+    return Address(url="http://x", deployment="ns/g", replicas=replicas)
+
+
+def test_fewer_workers_than_the_graph_asks_for() -> None:
+    def judged(address: Address, **workers: int) -> list[str]:
+        return [message for _, message in said(endpoint_workers.replicas, address, ready(workers=workers))]
+
+    assert judged(asking(frontend=2, worker=4), aggregated=4) == []
+    assert judged(asking(worker=4), aggregated=6) == []  # others share its namespace
+    assert judged(asking(worker=4), aggregated=1) == [
+        "the graph asks for 4 workers, and the frontend knows 1"
+    ]
+    assert judged(asking(prefill=2, decode=1), prefill=1, decode=1) == [
+        "the graph asks for 2 prefill workers, and the frontend knows 1"
+    ]
+    assert judged(asking(worker=2), aggregated=1, encode=1) == []  # v1beta1 has no type for encoders
+
+
+def test_what_the_frontend_does_not_say_is_not_missed() -> None:
+    assert "URL" in skipped(endpoint_workers.replicas, URL, FOUR)
+    assert "does not say" in skipped(endpoint_workers.replicas, asking(worker=2), ready())
+    two = ready(workers={"aggregated": 1}, listed=("m", "other"))
+    assert "several models" in skipped(endpoint_workers.replicas, asking(worker=2), two)
+
+
 # endpoint.disaggregated
 
 SPLIT = ready(workers={"prefill": 1, "decode": 1})
@@ -83,7 +132,7 @@ def test_prefill_and_decode_both_serve(phases: dict[str, int], idle: list[str]) 
 
 
 def test_a_graph_that_has_a_prefill_worker_expects_it_to_serve() -> None:
-    graph = Address(url="http://x", deployment="ns/g", roles=("decode", "frontend", "prefill"))
+    graph = Address(url="http://x", deployment="ns/g", replicas={"decode": 1, "frontend": 1, "prefill": 1})
     findings = found(endpoint_workers.disaggregated, graph, ready(), spread(phases={"aggregated": 9}))
     assert len(findings) == 1
 
@@ -121,6 +170,18 @@ def test_a_repeated_prompt_comes_from_the_cache() -> None:
     assert (outcome, "16 came from the cache at most" in message) == ("warn", True)
     assert "does not say" in skipped(endpoint_workers.prefix_cache, ready(), prefix(None, None))
     assert "prefill is apart" in skipped(endpoint_workers.prefix_cache, SPLIT, prefix(0, 0))
+
+
+# endpoint.kv-room
+
+
+def test_only_a_prompt_that_failed_tells_of_too_little_room() -> None:
+    held = ready(context=2048)
+    assert said(endpoint_workers.kv_room, held, Brim(room=4096)) == []
+    assert said(endpoint_workers.kv_room, held, Brim(room=1280, tokens=1664, reply=GOOD)) == []
+    ((outcome, message),) = said(endpoint_workers.kv_room, held, Brim(room=1280, tokens=1664, reply=LOST))
+    assert (outcome, "room for 1280" in message) == ("fail", True)
+    assert "how large" in skipped(endpoint_workers.kv_room, held, Brim())
 
 
 # endpoint.ready and its like

@@ -86,6 +86,14 @@ class Dynamo:
         self._processes.until("frontend", self._complete)
         return name
 
+    def add_frontend(self) -> str:
+        """Start another frontend for the same workers, wait until it knows them, and return its URL."""
+        name = f"frontend-{next(self._numbers)}"
+        port = self._processes.serve(name, self._serving, _answers)
+        url = f"http://127.0.0.1:{port}"
+        self._processes.until(name, partial(self._complete, url))
+        return url
+
     def kill(self, name: str) -> None:
         """End a worker, or the frontend, without a goodbye."""
         self._processes.stop(name)
@@ -99,9 +107,9 @@ class Dynamo:
         """Give the file that holds everything a process said."""
         return self._processes.log(name)
 
-    def get(self, path: str) -> Any:
-        """Give the frontend's JSON answer."""
-        with urllib.request.urlopen(self.url + path, timeout=10) as answer:
+    def get(self, path: str, url: str | None = None) -> Any:
+        """Give the JSON answer of the frontend, or of the one at another URL."""
+        with urllib.request.urlopen((url or self.url) + path, timeout=10) as answer:
             return json.load(answer)
 
     def _serving(self, port: int) -> list[str]:
@@ -140,11 +148,11 @@ class Dynamo:
         self.status_ports[name] = self._processes.serve(name, command, _answers, pick=_status_port)
         return name
 
-    def _complete(self) -> bool:
+    def _complete(self, url: str | None = None) -> bool:
         """Whether the frontend serves, and knows every worker that runs."""
         wanted = Counter(_TYPES[name.partition("-")[0]] for name in self.status_ports)
         try:
-            state = self.get(f"/v1/models/{self.model}/ready")
+            state = self.get(f"/v1/models/{self.model}/ready", url)
         except OSError:
             return False
         have: Counter[str] = Counter()

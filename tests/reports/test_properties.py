@@ -178,6 +178,7 @@ def test_any_report_that_json_can_carry_reads_back_the_same(report: Report) -> N
 
 
 @pytest.mark.verify
+@pytest.mark.timeout(1800)
 @given(reports(anything), options)
 @many
 def test_many_reports_render_in_every_format(report: Report, options: Options) -> None:
@@ -185,6 +186,7 @@ def test_many_reports_render_in_every_format(report: Report, options: Options) -
 
 
 @pytest.mark.verify
+@pytest.mark.timeout(1800)
 @given(reports(encodable))
 @many
 def test_many_reports_read_back_the_same(report: Report) -> None:

@@ -11,6 +11,8 @@ from tests.command import Ended, dynocheck
 NEVER = {
     "endpoint.adapters",
     "endpoint.discovered",
+    "endpoint.replicas",
+    "endpoint.rolled-out",
     "endpoint.structured",
     "endpoint.tool-call",
     "load.limits",

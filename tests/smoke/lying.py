@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import cycle
 from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
@@ -53,22 +55,39 @@ class Call:
 @contextmanager
 def lying(change: Callable[[Call], None], engine: Engine | None = None) -> Iterator[str]:
     """Serve an honest engine through a change, which edits each call's answer."""
-    with serving(engine or Engine(token_s=0.0, prefill_s=0.0)) as honest:
-        server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(honest, change))
-        server.daemon_threads = True
-        threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
-        try:
-            yield f"http://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-            server.server_close()
+    with (
+        serving(engine or Engine(token_s=0.0, prefill_s=0.0)) as honest,
+        before(honest, change=change) as url,
+    ):
+        yield url
 
 
-def _handler(honest: str, change: Callable[[Call], None]) -> type[BaseHTTPRequestHandler]:
+@contextmanager
+def before(
+    *honest: str, change: Callable[[Call], None] = lambda call: None, tls: ssl.SSLContext | None = None
+) -> Iterator[str]:
+    """Stand before servers as a proxy that asks each of them in turn, and passes on an answer as a whole."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(cycle(honest), change))
+    server.daemon_threads = True
+    if tls is not None:
+        server.socket = tls.wrap_socket(server.socket, server_side=True)
+    threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True).start()
+    try:
+        yield f"http{'s' if tls else ''}://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def _handler(honest: Iterator[str], change: Callable[[Call], None]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         completions = 0
         lock = threading.Lock()
+
+        def handle(self) -> None:
+            with suppress(ConnectionResetError):  # who asks may hang up
+                super().handle()
 
         def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
             pass
@@ -85,7 +104,7 @@ def _handler(honest: str, change: Callable[[Call], None]) -> type[BaseHTTPReques
                 with Handler.lock:
                     Handler.completions += 1
                     call.number = Handler.completions
-            call.status, call.kind, call.body = _forward(honest + self.path, sent)
+            call.status, call.kind, call.body = _forward(next(honest) + self.path, sent)
             change(call)
             self.send_response(call.status)
             self.send_header("Content-Type", call.kind)

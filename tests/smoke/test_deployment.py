@@ -12,18 +12,20 @@ import yaml
 
 from tests.clusters import gaie, platform
 from tests.command import Ended, dynocheck
+from tests.controlplane.certs import Authority
 from tests.controlplane.server import ControlPlane
 from tests.dynamo.server import MODEL, Dynamo
+from tests.kube.servers import tls
 from tests.smoke.asking import bad
+from tests.smoke.lying import before
 
 READY = ("--select", "endpoint.ready", "--select", "endpoint.discovered")
 
 
-def rules() -> list[dict[str, Any]]:
-    """The rights that `dynocheck rbac` says are enough."""
-    (role,) = yaml.safe_load_all(dynocheck("rbac", "--smoke").out)
-    assert role["kind"] == "Role"
-    granted: list[dict[str, Any]] = role["rules"]
+def rules(kind: str = "Role", *more: str) -> list[dict[str, Any]]:
+    """The rights that `dynocheck rbac` says are enough: in the namespace, or those of a ClusterRole."""
+    printed = {role["kind"]: role for role in yaml.safe_load_all(dynocheck("rbac", "--smoke", *more).out)}
+    granted: list[dict[str, Any]] = printed[kind]["rules"]
     return granted
 
 
@@ -47,12 +49,14 @@ def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     controlplane.reset(start)
 
 
-def graph(name: str, namespace: str, *, frontend: bool = True, limits: str = "") -> dict[str, Any]:
+def graph(
+    name: str, namespace: str, *, frontend: bool = True, limits: str = "", replicas: int = 1
+) -> dict[str, Any]:
     def component(name: str, kind: str) -> dict[str, Any]:
         container = {"name": "main", "image": "registry.example/runtime:1.6.1"}
         return {"name": name, "type": kind, "podTemplate": {"spec": {"containers": [container]}}}
 
-    components = [component("VllmWorker", "worker")]
+    components = [component("VllmWorker", "worker") | {"replicas": replicas}]
     if frontend:
         components.insert(0, component("Frontend", "frontend"))
     return {
@@ -155,6 +159,62 @@ def test_a_frontend_without_a_service(cluster: ControlPlane, namespace: str) -> 
     assert finding["subject"] == {"kind": "DynamoGraphDeployment", "name": "chat", "namespace": namespace}
 
 
+def test_a_replica_that_has_not_come_up_is_missed(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo
+) -> None:
+    cluster.apply(graph("chat", namespace, replicas=3))
+    serve(cluster, "chat-frontend", namespace, dynamo.port)
+    ended = smoke(cluster, namespace, *READY, "--select", "endpoint.replicas")
+    assert (ended.code, bad(ended)) == (0, {"endpoint.replicas": "warn"})
+    (finding,) = ended.findings("endpoint.replicas")
+    assert finding["message"] == "the graph asks for 3 workers, and the frontend knows 1"
+
+
+def status(state: str, observed: int, reason: str) -> dict[str, Any]:
+    said = {"type": "Ready", "status": "False", "reason": reason, "message": "1 of 2"}
+    changed = {**said, "lastTransitionTime": "2026-01-01T00:00:00Z"}
+    return {"state": state, "observedGeneration": observed, "conditions": [changed]}
+
+
+@pytest.mark.parametrize(
+    ("state", "observed", "outcome", "message"),
+    [
+        ("successful", 1, "pass", None),
+        ("pending", 1, "warn", "the operator is not done with it (pending): pods_not_ready: 1 of 2"),
+        ("failed", 1, "fail", "the operator cannot carry it out: pods_not_ready: 1 of 2"),
+        ("successful", 0, "pass", None),  # written by an operator that counts no generations
+    ],
+)
+def test_what_serves_is_the_version_that_was_deployed(
+    cluster: ControlPlane,
+    namespace: str,
+    dynamo: Dynamo,
+    state: str,
+    observed: int,
+    outcome: str,
+    message: str | None,
+) -> None:
+    (made,) = cluster.apply(graph("chat", namespace))
+    cluster.patch_status({**made, "status": status(state, observed, "pods_not_ready")})
+    serve(cluster, "chat-frontend", namespace, dynamo.port)
+    ended = smoke(cluster, namespace, "--select", "endpoint.rolled-out")
+    assert ended.outcomes == {"endpoint.rolled-out": outcome}
+    assert [finding["message"] for finding in ended.findings("endpoint.rolled-out")] == (
+        [message] if message else []
+    )
+
+
+def test_a_change_that_the_operator_has_not_seen(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo
+) -> None:
+    (made,) = cluster.apply(graph("chat", namespace))
+    cluster.patch_status({**made, "status": status("successful", 1, "all_resources_are_ready")})
+    cluster.apply(graph("chat", namespace, replicas=2))
+    serve(cluster, "chat-frontend", namespace, dynamo.port)
+    ended = smoke(cluster, namespace, "--select", "endpoint.rolled-out")
+    assert ended.outcomes == {"endpoint.rolled-out": "warn"}
+
+
 def test_the_deployment_must_be_clear(cluster: ControlPlane, namespace: str) -> None:
     ended = smoke(cluster, namespace)
     assert ended.code == 2
@@ -225,14 +285,22 @@ def route(namespace: str, backend: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def gateway(cluster: ControlPlane, namespace: str, port: int, address: str | None) -> None:
-    listener = {"name": "http", "port": port, "protocol": "HTTP"}
+def gateway(
+    cluster: ControlPlane,
+    namespace: str,
+    port: int,
+    address: str | None,
+    *others: dict[str, Any],
+    tls: dict[str, Any] | None = None,
+) -> None:
+    listener = {"name": "http", "port": port, "protocol": "HTTPS" if tls else "HTTP"}
+    listener |= {"tls": tls} if tls else {}
     (made,) = cluster.apply(
         {
             "apiVersion": "gateway.networking.k8s.io/v1",
             "kind": "Gateway",
             "metadata": {"name": "front", "namespace": namespace},
-            "spec": {"gatewayClassName": "any", "listeners": [listener]},
+            "spec": {"gatewayClassName": "any", "listeners": [*others, listener]},
         }
     )
     if address:
@@ -252,6 +320,88 @@ def test_by_the_gateway_that_its_route_is_for(
     assert (ended.code, set(ended.outcomes.values())) == (0, {"pass"})
     assert ended.report["target"]["way"] == f"Gateway {namespace}/front"
     assert ended.report["target"]["url"] == dynamo.url
+
+
+@pytest.mark.parametrize("via", [(), ("--via", "gateway")])
+def test_the_printed_roles_are_enough_for_the_way_by_a_gateway(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo, via: tuple[str, ...]
+) -> None:
+    cluster.apply(graph("chat", namespace), route(namespace, POOL))
+    gateway(cluster, namespace, dynamo.port, "127.0.0.1")
+    name = f"router{len(via)}"
+    cluster.user(name, rules=rules("Role", *via), namespace=namespace)
+    router = cluster.user(name, rules=rules("ClusterRole", *via))
+    ended = smoke(cluster, namespace, "chat", "--via", "gateway", config=cluster.kubeconfig(router))
+    assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
+    assert ended.outcomes["endpoint.discovered"] == "pass"
+
+
+def test_the_printed_roles_are_those_of_one_way() -> None:
+    assert dynocheck("rbac", "--via", "gateway").code == 2
+    (only,) = yaml.safe_load_all(dynocheck("rbac", "--smoke", "--via", "dns").out)
+    assert {resource for rule in only["rules"] for resource in rule["resources"]} == {
+        "dynamographdeployments",
+        "services",
+    }
+
+
+def test_who_may_not_read_routes_is_told_which_role_to_ask_for(cluster: ControlPlane, namespace: str) -> None:
+    cluster.apply(graph("chat", namespace))
+    local = cluster.user("local", rules=rules(), namespace=namespace)
+    ended = smoke(cluster, namespace, "--via", "gateway", *READY, config=cluster.kubeconfig(local))
+    assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
+    (finding,) = ended.findings("endpoint.discovered")
+    assert "cannot list resource" in finding["message"]
+    assert finding["fix"].startswith(f"dynocheck rbac --smoke --via gateway | kubectl apply -n {namespace} ")
+
+
+EXACT = {"path": {"type": "Exact", "value": "/v1/chat/completions"}}
+BY_EXPRESSION = {"path": {"type": "RegularExpression", "value": "/v1/.*"}}
+BELOW = {"path": {"type": "PathPrefix", "value": "/chat/v1"}}
+
+
+@pytest.mark.parametrize(("match", "base"), [(EXACT, ""), (BY_EXPRESSION, ""), (BELOW, "/chat")])
+def test_the_url_by_a_gateway_is_what_stands_before_v1(
+    cluster: ControlPlane, namespace: str, match: dict[str, Any], base: str
+) -> None:
+    made = route(namespace, POOL)
+    made["spec"]["rules"][0]["matches"] = [match]
+    cluster.apply(graph("chat", namespace), made)
+    gateway(cluster, namespace, 9, "127.0.0.1")
+    ended = smoke(cluster, namespace, "--via", "gateway", "--timeout", "1", *READY)
+    assert ended.report["target"]["url"] == f"http://127.0.0.1:9{base}"
+
+
+def test_a_route_names_the_listener_that_it_is_for(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo
+) -> None:
+    """Another listener comes first, and another route leads to a Gateway that has no address."""
+    elsewhere, here = route(namespace, POOL), route(namespace, POOL)
+    elsewhere["metadata"]["name"] = "a-first"
+    elsewhere["spec"]["parentRefs"] = [{"name": "nowhere"}]
+    here["spec"]["parentRefs"] = [{"name": "front", "sectionName": "http"}]
+    cluster.apply(graph("chat", namespace), elsewhere, here)
+    other = {"name": "admin", "port": 9, "protocol": "HTTP"}
+    gateway(cluster, namespace, dynamo.port, "127.0.0.1", other)
+    ended = smoke(cluster, namespace, "--via", "gateway", *READY)
+    assert (ended.code, ended.report["target"]["url"]) == (0, dynamo.url)
+
+
+def test_a_gateway_with_tls_is_asked_by_the_name_of_the_route(
+    cluster: ControlPlane, namespace: str, dynamo: Dynamo, tmp_path: Path
+) -> None:
+    """Its certificate is for that name, and the Gateway has an address of numbers."""
+    authority = Authority()
+    (tmp_path / "ca.pem").write_bytes(authority.certificate)
+    secret = {"certificateRefs": [{"name": "any"}]}
+    cluster.apply(graph("chat", namespace), route(namespace, POOL))
+    with before(dynamo.url, tls=tls(authority.issue("server", hosts=["chat.example"]), tmp_path)) as url:
+        gateway(cluster, namespace, int(url.rpartition(":")[2]), "127.0.0.1", tls=secret)
+        trusting = ("--ca-file", str(tmp_path / "ca.pem"))
+        ended = smoke(cluster, namespace, "--via", "gateway", *trusting, *READY)
+        assert (ended.code, ended.report["target"]["url"]) == (0, url)
+        ended = smoke(cluster, namespace, "--via", "gateway", "--timeout", "5", *READY)
+    assert "not trusted" in ended.findings("endpoint.ready")[0]["message"]
 
 
 def test_a_gateway_without_an_address_and_a_graph_without_a_route(

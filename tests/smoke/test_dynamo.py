@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import signal
 import subprocess
 import sys
 import threading
@@ -13,10 +14,11 @@ import urllib.request
 from collections.abc import Callable
 
 from dynocheck.serving.metrics import parse
-from tests.command import ROOT
+from tests.command import ROOT, interruptible
 from tests.dynamo.build import Home
 from tests.dynamo.server import CONTEXT, MODEL, Dynamo
 from tests.smoke.asking import bad, failure, skipped, smoke
+from tests.smoke.lying import before
 
 _STARTED = "dynamo_frontend_requests_started_total"
 
@@ -67,6 +69,47 @@ def test_prefill_and_decode_apart(dynamo_split: Dynamo) -> None:
     ended = smoke(dynamo_split.url)
     assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
     assert skipped(ended) == {"endpoint.every-worker", "endpoint.kv-routing", "endpoint.prefix-cache"}
+
+
+def test_two_workers_for_prefill_and_two_for_decode(dynamo_home: Home) -> None:
+    with Dynamo(workers=0, prefill=2, decode=2) as server:
+        ended = smoke(server.url, "--select", "endpoint.every-worker", "--select", "endpoint.disaggregated")
+    assert ended.outcomes == {"endpoint.every-worker": "pass", "endpoint.disaggregated": "pass"}
+
+
+def test_a_prefill_worker_of_two_that_hangs_costs_no_answer_and_is_found(dynamo_home: Home) -> None:
+    with Dynamo(workers=0, prefill=2, decode=1) as server:
+        server.freeze(next(name for name in server.status_ports if name.startswith("prefill")))
+        ended = smoke(server.url, "--select", "endpoint.every-worker", "--select", "endpoint.ready")
+    check, finding = failure(ended)
+    assert (check, finding["message"][:23]) == ("endpoint.every-worker", "1 of 2 prefill workers ")
+
+
+def test_a_cache_that_is_smaller_than_the_context(dynamo_home: Home) -> None:
+    """Every short request is answered, and none of more than 1280 tokens."""
+    with Dynamo(worker=["--num-gpu-blocks-override", "20"]) as server:
+        ended = smoke(server.url)
+    check, finding = failure(ended)
+    assert check == "endpoint.kv-room"
+    assert finding["message"].startswith(
+        f"a prompt of about 1664 tokens, of a context of {CONTEXT}: HTTP 500"
+    )
+    assert finding["message"].endswith("the cache has room for 1280")
+    assert ended.outcomes["load.errors"] == "pass"
+
+
+def test_one_frontends_metrics_tell_nothing_of_what_another_answered(dynamo_home: Home) -> None:
+    """Each request goes to another of two frontends, as through an API server or a gateway. The first has a
+    past, so that the counters fall from one look to the next.
+    """
+    with Dynamo(workers=0, prefill=1, decode=1, router="kv") as server:
+        smoke(server.url, "--skip", "load")
+        with before(server.url, server.add_frontend()) as url:
+            ended = smoke(url, "--skip", "load")
+    assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
+    for check in ("endpoint.disaggregated", "endpoint.kv-routing"):
+        (verdict,) = [verdict for verdict in ended.report["verdicts"] if verdict["check"] == check]
+        assert (verdict["outcome"], "one of several frontends" in verdict["message"]) == ("skip", True)
 
 
 def test_a_prompt_over_the_context_is_refused_as_a_failure_of_the_server(dynamo: Dynamo) -> None:
@@ -207,6 +250,45 @@ def test_a_worker_of_two_is_killed_while_requests_come_in(dynamo_home: Home) -> 
     assert ended.code == 1
     findings = ended.findings("endpoint.steady")
     assert {finding["evidence"]["class"] for finding in findings} <= {"http-5xx", "in-stream-error"}
+
+
+def test_ctrl_c_while_its_load_runs_leaves_what_was_measured(dynamo_home: Home) -> None:
+    """As many requests as all stages before the load make, and a few more: the load is under way."""
+    with Dynamo(speedup=0.3) as server:
+        smoke(server.url, "--skip", "load")
+        before_the_load = started(server)
+        command = [sys.executable, "-m", "dynocheck", "smoke", "--url", server.url, "-o", "json"]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
+        ) as run:
+            until(lambda: started(server) > 2 * before_the_load + 14, 60)
+            run.send_signal(signal.SIGINT)
+            out, err = run.communicate(timeout=30)
+    assert (run.returncode, b"interrupted" in err, b"Traceback" in err) == (130, True, False)
+    report = json.loads(out)
+    outcomes = {verdict["check"]: verdict["outcome"] for verdict in report["verdicts"]}
+    assert (outcomes["endpoint.ready"], outcomes["load.errors"]) == ("pass", "pass")
+    assert "unknown" not in outcomes.values()
+    (table,) = [table for table in report["tables"] if table["id"] == "load.requests"]
+    row = dict(zip(table["columns"], table["rows"][0], strict=True))
+    assert 0 < row["ok"] < 32
+    assert row["failed"] == 0
+
+
+def test_ctrl_c_before_the_load_leaves_the_load_unknown(dynamo_home: Home) -> None:
+    with Dynamo(workers=0) as server:
+        command = [sys.executable, "-m", "dynocheck", "smoke", "--url", server.url, "-o", "json"]
+        with subprocess.Popen(
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
+        ) as run:
+            assert run.stderr is not None
+            said = run.stderr.readline()  # comes in a log once it has waited a while
+            run.send_signal(signal.SIGINT)
+            out, err = run.communicate(timeout=30)
+    assert said.endswith(b"waiting for: readiness, no model is listed: no worker is registered\n")
+    assert (run.returncode, b"interrupted" in err, b"Traceback" in err) == (130, True, False)
+    outcomes = {verdict["check"]: verdict["outcome"] for verdict in json.loads(out)["verdicts"]}
+    assert (outcomes["endpoint.ready"], outcomes["load.errors"]) == ("unknown", "unknown")
 
 
 def test_a_name_with_a_slash(dynamo_home: Home) -> None:

@@ -17,7 +17,7 @@ import pytest
 from dynocheck.simulated import Engine, serving
 from tests.command import ROOT, dynocheck, interruptible
 from tests.smoke.asking import bad, failure, smoke
-from tests.smoke.lying import Call, lying
+from tests.smoke.lying import Call, before, lying
 
 
 def test_the_honest_engine_is_fit_and_named_as_simulated() -> None:
@@ -147,6 +147,36 @@ def dies_of_it(call: Call) -> None:
         call.status, call.body = 503, b'{"error": "engine is dead"}'
 
 
+def ended_as(reason: str) -> Callable[[dict[str, Any]], None]:
+    def end(content: dict[str, Any]) -> None:
+        for choice in content["choices"]:
+            choice["finish_reason"] = choice["finish_reason"] and reason
+
+    return end
+
+
+def overflown(content: dict[str, Any]) -> None:
+    for choice in content["choices"]:
+        for said in ("message", "delta"):
+            if (choice.get(said) or {}).get("content"):
+                choice[said]["content"] = "!" * len(choice[said]["content"])
+
+
+def marked(content: dict[str, Any]) -> None:
+    for choice in content["choices"]:
+        if "message" in choice:
+            choice["message"]["content"] = "<|channel|>analysis<|message|>The user wants"
+
+
+def silent(call: Call) -> None:
+    """Ends each text completion at once, as a model may that learnt to chat."""
+    if call.path == "/v1/completions" and call.status == 200:
+        whole = {"model": call.asked["model"], "choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}
+        whole["usage"] = {"prompt_tokens": 12, "completion_tokens": 1}
+        body = json.dumps(whole).encode()
+        call.body = b"data: " + body + b"\n\ndata: [DONE]\n\n" if call.streamed else body
+
+
 LIES: dict[str, tuple[Callable[[Call], None], str, str, str]] = {
     "another name": (edited(renamed), "endpoint.model-name", "warn", "answered as somebody-else"),
     "no usage": (edited(uncounted), "endpoint.usage", "warn", "no usage"),
@@ -157,6 +187,10 @@ LIES: dict[str, tuple[Callable[[Call], None], str, str, str]] = {
     "no end": (streams(no_done), "endpoint.answers", "fail", "streamed chat: truncated"),
     "error inside": (streams(broken_inside), "endpoint.answers", "fail", "worker lost"),
     "in one piece": (streams(at_once), "endpoint.streams", "warn", "tokens came in one piece"),
+    "broken off": (edited(ended_as("abort")), "endpoint.ready", "fail", "broken off (abort)"),
+    "overflown": (edited(overflown), "endpoint.answers", "warn", "one character over and over: !!!!!!!!"),
+    "marked": (edited(marked), "endpoint.answers", "warn", "a marker of the model's own: <|channel|>"),
+    "silent in text": (silent, "endpoint.answers", "warn", "completion: the model ends its answer at once"),
     "now and then 404": (now_and_then, "endpoint.steady", "fail", "requests: HTTP 404: Model not found"),
     "any name": (any_name, "endpoint.unknown-model", "warn", "as llama.cpp does"),
     "a prompt is cut": (cuts, "endpoint.too-long", "fail", "it was cut"),
@@ -169,7 +203,7 @@ LIES: dict[str, tuple[Callable[[Call], None], str, str, str]] = {
 def test_a_lie_is_found_by_its_own_check(lie: str) -> None:
     change, check, outcome, message = LIES[lie]
     with lying(change) as url:
-        ended = smoke(url, "--select", check)
+        ended = smoke(url, "--select", check, "--timeout", "5")
     assert ended.outcomes == {check: outcome}
     assert message in ended.findings(check)[0]["message"]
 
@@ -182,6 +216,50 @@ def test_a_server_of_whole_answers_only_is_not_judged_by_its_text_completions() 
     with lying(chat_only) as url:
         ended = smoke(url, "--select", "endpoint.answers")
     assert ended.outcomes == {"endpoint.answers": "pass"}
+
+
+def test_a_proxy_that_holds_streams_back() -> None:
+    """This one passes on every chunk as it was, all of them at the end."""
+    with serving(Engine(token_s=0.01, prefill_s=0.0)) as url, before(url) as proxied:
+        ended = smoke(proxied, "--select", "endpoint.streams")
+        assert ended.outcomes == {"endpoint.streams": "warn"}
+        assert "held back until their end" in ended.findings("endpoint.streams")[0]["message"]
+        assert smoke(url, "--select", "endpoint.streams").outcomes == {"endpoint.streams": "pass"}
+
+
+def test_a_model_that_has_no_chat_is_asked_for_text() -> None:
+    def no_chat(call: Call) -> None:
+        if call.path == "/v1/chat/completions":
+            call.status, call.body = 404, b'{"message": "Model not found", "code": 404}'
+
+    with lying(no_chat) as url:
+        ended = smoke(url, "--timeout", "20")
+    assert (ended.code, bad(ended)) == (0, {"endpoint.answers": "warn"})
+    chat, streamed = ended.findings("endpoint.answers")
+    assert chat["message"] == "chat: only text completions are answered: HTTP 404: Model not found (404)"
+    assert streamed["message"].startswith("streamed chat: only text")
+    assert ended.outcomes["load.errors"] == "pass"
+
+
+def test_a_gateway_that_has_no_route_for_the_list_of_models() -> None:
+    def completions_only(call: Call) -> None:
+        if not call.path.endswith("completions"):
+            call.status, call.body = 404, b"not found"
+
+    with lying(completions_only) as url:
+        named = smoke(url, "--model", "simulated-model", "--timeout", "20")
+        assert (named.code, bad(named)) == (0, {"endpoint.listed": "warn"})
+        check, finding = failure(smoke(url, "--timeout", "1"))
+    assert (check, finding["message"].endswith("/v1/models: HTTP 404: not found")) == ("endpoint.ready", True)
+
+
+def test_a_model_that_is_listed_twice_is_one() -> None:
+    def twice(call: Call) -> None:
+        if call.path == "/v1/models":
+            call.edit(lambda listing: listing["data"].append(listing["data"][0]))
+
+    with lying(twice) as url:
+        assert smoke(url, "--select", "endpoint.ready").outcomes == {"endpoint.ready": "pass"}
 
 
 # LoRA adapters
@@ -215,35 +293,57 @@ def test_an_adapter_that_is_listed_and_fails() -> None:
 # Tools and structure, which are asked for
 
 
-def skilled(arguments: str, answer: str) -> Callable[[Call], None]:
+def skilled(
+    arguments: str, answer: str, finish: str = "stop", *, knows_strict: bool = True
+) -> Callable[[Call], None]:
     def answered(call: Call) -> None:
         said: dict[str, Any] = {"role": "assistant", "content": answer}
         if call.asked.get("tools"):
+            if "strict" in call.asked["tools"][0]["function"] and not knows_strict:
+                call.status, call.body = 422, b'{"detail": "Extra inputs are not permitted"}'
+                return
             function = {"name": "get_weather", "arguments": arguments}
             call_of = {"id": "1", "type": "function", "index": 0, "function": function}
             said = {"role": "assistant", "content": answer} | ({"tool_calls": [call_of]} if arguments else {})
         elif not call.asked.get("response_format"):
             return
-        choice = {"index": 0, "message": said, "finish_reason": "stop"}
+        choice = {"index": 0, "message": said, "finish_reason": finish}
         call.status, call.body = 200, json.dumps({"model": "m", "choices": [choice]}).encode()
 
     return answered
 
 
+GOOD_CALL, GOOD_ANSWER = '{"city": "Paris"}', '{"seat_of_state": "Paris", "lies_at_a_river": true}'
+
+
+def skills_of(change: Callable[[Call], None]) -> tuple[str, str]:
+    with lying(change) as url:
+        wanted = ("--select", "endpoint.tool-call", "--select", "endpoint.structured")
+        ended = smoke(url, "--tools", "--structured", *wanted)
+    return ended.outcomes["endpoint.tool-call"], ended.outcomes["endpoint.structured"]
+
+
 @pytest.mark.parametrize(
     ("arguments", "answer", "outcomes"),
     [
-        ('{"city": "Paris"}', '{"city": "Paris", "population": 2100000}', ("pass", "pass")),
-        ('{"town": "Paris"}', '{"city": "Paris"}', ("fail", "fail")),
+        (GOOD_CALL, GOOD_ANSWER, ("pass", "pass")),
+        ('{"town": "Paris"}', '{"seat_of_state": "Paris"}', ("fail", "fail")),
         ("", "Paris has two million people.", ("fail", "fail")),
-        ("{", '{"city": "Paris", "population": "many"}', ("fail", "fail")),
+        ("{", '{"seat_of_state": "Paris", "lies_at_a_river": "yes"}', ("fail", "fail")),
+        ('{"city": "Oslo"}', '{"capital": "Paris"}', ("fail", "fail")),  # as by a server that ignores it
     ],
 )
 def test_tools_and_structure(arguments: str, answer: str, outcomes: tuple[str, str]) -> None:
-    with lying(skilled(arguments, answer)) as url:
-        wanted = ("--select", "endpoint.tool-call", "--select", "endpoint.structured")
-        ended = smoke(url, "--tools", "--structured", *wanted)
-    assert (ended.outcomes["endpoint.tool-call"], ended.outcomes["endpoint.structured"]) == outcomes
+    assert skills_of(skilled(arguments, answer)) == outcomes
+
+
+def test_a_server_that_knows_no_strict_tools_is_asked_without() -> None:
+    assert skills_of(skilled(GOOD_CALL, GOOD_ANSWER, knows_strict=False)) == ("pass", "pass")
+
+
+def test_an_answer_that_was_cut_tells_nothing_of_the_server() -> None:
+    assert skills_of(skilled("", '{"seat_of', "length")) == ("unknown", "unknown")
+    assert skills_of(skilled(GOOD_CALL, GOOD_ANSWER, "length")) == ("pass", "pass")
 
 
 # Ways in

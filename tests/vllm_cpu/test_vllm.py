@@ -6,6 +6,8 @@ import json
 import os
 import shutil
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -54,21 +56,73 @@ def test_in_process(vllm: Path, model: Path) -> None:
     assert (refused.code, "vLLM's own parser: argument --dtype" in refused.err) == (2, True)
 
 
-def test_as_a_server(vllm: Path, model: Path, tmp_path: Path) -> None:
-    """From its start on: smoke waits for it."""
+@contextmanager
+def server(python: Path, model: Path, log: Path, *flags: str) -> Iterator[str]:
+    """VLLM's own, from its start on: who asks waits for it."""
     port = str(free_port())
-    serve = [str(vllm), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", port]
-    serve += ["--served-model-name", "tiny", *FLAGS]
+    serve = [str(python), "-m", "vllm.entrypoints.openai.api_server", "--model", str(model), "--port", port]
+    serve += ["--served-model-name", "tiny", *flags]
     with (
-        (tmp_path / "log").open("wb") as log,
-        subprocess.Popen(serve, env={**os.environ, **ENVIRONMENT}, stdout=log, stderr=log) as server,
+        log.open("wb") as out,
+        subprocess.Popen(serve, env={**os.environ, **ENVIRONMENT}, stdout=out, stderr=out) as process,
     ):
         try:
-            url = f"http://127.0.0.1:{port}"
-            ended = dynocheck(vllm, "smoke", "--url", url, "--timeout", "600", "-o", "json")
+            yield f"http://127.0.0.1:{port}"
         finally:
-            server.terminate()
+            process.terminate()
+
+
+def test_as_a_server(vllm: Path, model: Path, tmp_path: Path) -> None:
+    with server(vllm, model, tmp_path / "log", *FLAGS) as url:
+        ended = dynocheck(vllm, "smoke", "--url", url, "--timeout", "600", "-o", "json")
     bad = {check: outcome for check, outcome in ended.outcomes.items() if outcome in ("fail", "error")}
     assert bad == {}, (tmp_path / "log").read_text()[-2000:]
     for check in ("endpoint.ready", "endpoint.steady", "load.errors"):
         assert ended.outcomes[check] == "pass"
+
+
+# Tool calls and structured output. The engine's grammar makes any model follow a schema, and not come to an
+# end: one of random weights writes white space for ever where a schema lets it.
+
+PARSER = ("--enable-auto-tool-choice", "--tool-call-parser", "hermes")
+TOOL, STRUCTURE = "endpoint.tool-call", "endpoint.structured"
+
+
+@pytest.fixture(scope="module")
+def brief(vllm: Path, dynamo_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model with weights, that takes the shortest way through a grammar."""
+    folder = tmp_path_factory.mktemp("vllm") / "brief"
+    shutil.copytree(dynamo_home.model, folder)
+    subprocess.run([vllm, Path(__file__).with_name("model.py"), folder], check=True)
+    return folder
+
+
+def skills(python: Path, url: str) -> Ended:
+    wanted = ("--select", "endpoint.ready", "--select", TOOL, "--select", STRUCTURE)
+    ended = dynocheck(
+        python, "smoke", "--url", url, "--tools", "--structured", *wanted, "--timeout", "600", "-o", "json"
+    )
+    assert ended.outcomes["endpoint.ready"] == "pass"
+    return ended
+
+
+def test_tools_and_structure(vllm: Path, brief: Path, tmp_path: Path) -> None:
+    with server(vllm, brief, tmp_path / "log", "--enforce-eager", "--max-model-len", "512", *PARSER) as url:
+        ended = skills(vllm, url)
+    assert (ended.outcomes[TOOL], ended.outcomes[STRUCTURE]) == ("pass", "pass"), ended.out
+
+
+def test_tools_without_a_parser(vllm: Path, brief: Path, tmp_path: Path) -> None:
+    with server(vllm, brief, tmp_path / "log", "--enforce-eager", "--max-model-len", "512") as url:
+        ended = skills(vllm, url)
+    assert (ended.outcomes[TOOL], ended.outcomes[STRUCTURE]) == ("fail", "pass"), ended.out
+    (finding,) = ended.findings(TOOL)
+    assert "HTTP 400" in finding["message"]
+    assert "--tool-call-parser" in finding["message"]
+
+
+def test_a_model_that_never_ends_tells_nothing_of_either(vllm: Path, model: Path, tmp_path: Path) -> None:
+    with server(vllm, model, tmp_path / "log", *FLAGS, *PARSER) as url:
+        ended = skills(vllm, url)
+    assert (ended.outcomes[TOOL], ended.outcomes[STRUCTURE]) == ("unknown", "unknown"), ended.out
+    assert "was cut after 256 tokens" in ended.findings(TOOL)[0]["message"]
