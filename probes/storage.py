@@ -69,7 +69,7 @@ def storage_classes(cluster: Cluster) -> StorageClasses:
                 is_default=any(
                     (found.metadata.annotations or {}).get(key) == "true" for key in _DEFAULT_ANNOTATIONS
                 ),
-                created=found.metadata.creation_timestamp,
+                created=found.metadata.creation_timestamp or "",
                 parameters=found.parameters or {},
                 binding_mode=found.volume_binding_mode,
                 reclaim_policy=found.reclaim_policy,

@@ -11,6 +11,7 @@ import msgspec
 from dynocheck.kube.config import Connection
 from dynocheck.kube.credentials import identify
 from dynocheck.kube.deadline import Deadline
+from dynocheck.kube.decoding import decode
 from dynocheck.kube.errors import (
     Forbidden,
     Garbled,
@@ -150,7 +151,7 @@ class Cluster:
 
     def _decode(self, answer: "Answer", kind: type[T], path: str) -> T:
         try:
-            return msgspec.json.decode(answer.body, type=kind)
+            return decode(answer.body, kind)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             said = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if said not in ("", JSON):
