@@ -143,7 +143,7 @@ def operator(
 
     Fix: kubectl get nicclusterpolicies,nicnodepolicies -o yaml
     """
-    judged = [*_plugins(workloads)]
+    judged = [*_plugins(workloads, sum(_is_down(node) for node in nodes))]
     for policy in policies:
         yield from _policy(policy)
     yield from (finding for _, finding in judged if finding is not None)
@@ -194,8 +194,14 @@ def _policy(policy: NicPolicy) -> Iterator[Finding]:
         yield warn("has no state: the operator has not looked at it", fix=look, subject=subject)
 
 
-def _plugins(workloads: Workloads) -> Iterator[tuple[str, Finding | None]]:
-    """The device plugins by image. One that is wanted on no node has nothing to be ready."""
+def _is_down(node: Node) -> bool:
+    return any(condition.type == "Ready" and condition.status != "True" for condition in node.conditions)
+
+
+def _plugins(workloads: Workloads, down: int) -> Iterator[tuple[str, Finding | None]]:
+    """The device plugins by image. One that is wanted on no node has nothing to be ready, and where no more
+    are missing than nodes are down, that is told elsewhere.
+    """
     for each in workloads:
         row = rdma_plugin(each.images) if each.kind == "DaemonSet" else None
         if row is None:
@@ -203,10 +209,13 @@ def _plugins(workloads: Workloads) -> Iterator[tuple[str, Finding | None]]:
         if each.desired == 0 or each.is_ready:
             yield row.image, None
             continue
+        missing = each.desired - each.ready
+        excused = 0 < missing <= down
         yield (
             row.image,
-            fail(
-                f"{row.image} is ready on {each.ready} of {each.desired} nodes",
+            (warn if excused else fail)(
+                f"{row.image} is ready on {each.ready} of {each.desired} nodes"
+                + (", as many as are NotReady are missing" if excused else ""),
                 fix=f"kubectl describe daemonset -n {each.namespace} {each.name}",
                 subject=Subject("DaemonSet", each.name, each.namespace),
             ),

@@ -128,6 +128,10 @@ def test_the_topology_type_that_a_release_expects(wide: Recipes) -> None:
 CLOUD = Nodes((Node("n", labels={"cloud.google.com/gke-nodepool": "a"}),))
 
 
+AUTO = Nodes((Node("i-1", labels={"eks.amazonaws.com/compute-type": "auto"}),))
+EKS = Nodes((Node("i-2", labels={"eks.amazonaws.com/compute-type": "hybrid"}),))
+
+
 @pytest.mark.parametrize(
     ("ready", "nodes", "outcomes"),
     [
@@ -138,6 +142,8 @@ CLOUD = Nodes((Node("n", labels={"cloud.google.com/gke-nodepool": "a"}),))
         ({"kube-system/kube-dns": 0}, Nodes(), ["fail"]),
         ({"kube-system/kube-dns": 0}, CLOUD, ["warn"]),
         ({}, CLOUD, ["warn"]),
+        ({"kube-system/kube-dns": 0}, AUTO, ["warn"]),
+        ({"kube-system/kube-dns": 0}, EKS, ["fail"]),
         ({}, Nodes(), ["warn"]),
     ],
 )

@@ -9,8 +9,6 @@ from dynocheck.checks import rdma, rdma_gpudirect, rdma_recipes, rdma_topology
 from dynocheck.data.rdma import levels, rdma_resource
 from dynocheck.facts import (
     Condition,
-    CustomResourceDefinition,
-    CustomResourceDefinitions,
     Node,
     Nodes,
     Recipes,
@@ -19,6 +17,7 @@ from dynocheck.facts import (
     Taint,
 )
 from dynocheck.facts.gpu import DriverSettings, OperatorResource, OperatorResources
+from dynocheck.facts.growing import Autoscalers
 from dynocheck.facts.rdma import AppliedState, NicPolicies, NicPolicy, amount
 from dynocheck.facts.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
@@ -26,7 +25,6 @@ from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
 NO_SLICES = ResourceSlices(served=False)
 NO_POLICIES = NicPolicies(served=False)
 NO_WORKLOADS = Workloads()
-NO_TYPES = CustomResourceDefinitions()
 ZONE = "topology.kubernetes.io/zone"
 
 
@@ -205,6 +203,15 @@ def test_device_plugins_that_stand_alone(image: str) -> None:
     assert (outcome, message.endswith("is ready on 2 of 3 nodes")) == ("fail", True)
 
 
+def test_a_plugin_is_missing_where_nodes_are_down() -> None:
+    image = "ghcr.io/mellanox/k8s-rdma-shared-dev-plugin:v1"
+    down = Nodes((Node("cpu", conditions=(Condition("Ready", "Unknown"),)),))
+    for ready, outcome in [(2, "warn"), (1, "fail")]:
+        workloads = Workloads((daemon(image, ready),))
+        ((said_of_it, _),) = said(rdma.operator, NO_POLICIES, workloads, down, NO_SLICES, None)
+        assert said_of_it == outcome
+
+
 def test_without_operator_and_plugin(tmp_path: Path) -> None:
     managed = Nodes((gpu_node("a", {"networking.gke.io.networks/rdma-0": "1"}),))
     assert "without the Network Operator" in skipped(
@@ -307,15 +314,13 @@ def graph(folder: Path, *workers: str) -> Recipes:
     return recipes(folder, deploy=GRAPH + FRONTEND + "".join(workers))
 
 
-def needed(facts: Recipes, nodes: Nodes = NODES, types: CustomResourceDefinitions = NO_TYPES) -> Any:
-    return said(rdma_recipes.required_by_recipe, facts, nodes, NO_SLICES, NO_POLICIES, types, NO_WORKLOADS)
+def needed(facts: Recipes, nodes: Nodes = NODES, autoscalers: Autoscalers | None = None) -> Any:
+    return said(rdma_recipes.required_by_recipe, facts, nodes, NO_SLICES, NO_POLICIES, autoscalers)
 
 
 def test_a_recipe_that_needs_none(tmp_path: Path) -> None:
     facts = graph(tmp_path, rdma_worker(gpus=1))
-    reason = skipped(
-        rdma_recipes.required_by_recipe, facts, NODES, NO_SLICES, NO_POLICIES, NO_TYPES, NO_WORKLOADS
-    )
+    reason = skipped(rdma_recipes.required_by_recipe, facts, NODES, NO_SLICES, NO_POLICIES, None)
     assert reason == "no recipe asks for RDMA, and none needs it"
 
 
@@ -326,9 +331,7 @@ def test_what_is_asked_for_must_be_offered(tmp_path: Path) -> None:
         ("fail", "w asks for 1 rdma/shared_ib, which no GPU node offers; they offer rdma/ib")
     ]
     efa = graph(tmp_path, rdma_worker(limits="vpc.amazonaws.com/efa: 16"))
-    (finding,) = found(
-        rdma_recipes.required_by_recipe, efa, NODES, NO_SLICES, NO_POLICIES, NO_TYPES, NO_WORKLOADS
-    )
+    (finding,) = found(rdma_recipes.required_by_recipe, efa, NODES, NO_SLICES, NO_POLICIES, None)
     assert finding.fix == "take the variant of the recipe that is for rdma/ib"
     much = graph(tmp_path, rdma_worker(limits="rdma/ib: 9"))
     assert [outcome for outcome, _ in needed(much)] == ["fail"]
@@ -351,9 +354,8 @@ spec:
 
 
 def test_nodes_that_may_still_come(tmp_path: Path) -> None:
-    pools = CustomResourceDefinition("nodepools.karpenter.sh", "karpenter.sh", ("v1",), established=True)
     wrong = graph(tmp_path, rdma_worker(limits="vpc.amazonaws.com/efa: 16"))
-    assert [outcome for outcome, _ in needed(wrong, BARE, CustomResourceDefinitions((pools,)))] == ["warn"]
+    assert [outcome for outcome, _ in needed(wrong, BARE, Autoscalers(("Karpenter",)))] == ["warn"]
 
 
 def test_a_worker_that_spans_nodes_and_asks_for_none(tmp_path: Path) -> None:

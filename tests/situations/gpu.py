@@ -96,6 +96,29 @@ def no_gpu_anywhere(cluster: ControlPlane) -> None:
     cluster.node("cpu-1")
 
 
+def scaled_to_nothing(cluster: ControlPlane) -> None:
+    """GKE or AKS, whose Cluster Autoscaler runs out of sight and tells its status."""
+    no_gpu_anywhere(cluster)
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "cluster-autoscaler-status", "namespace": "kube-system"},
+            "data": {"status": "autoscalerStatus: Running"},
+        }
+    )
+
+
+def driver_not_installed(cluster: ControlPlane) -> None:
+    """A node of AKS that lacks the device plugin."""
+    cluster.node("aks-1", labels={"kubernetes.azure.com/accelerator": "nvidia"})
+
+
+def being_removed(cluster: ControlPlane) -> None:
+    taint = {"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}
+    cluster.node("gpu-2", gpus=8, labels=clusters.GPU_LABELS, taints=[taint])
+
+
 def managed_gpus(cluster: ControlPlane) -> None:
     operator_gone(cluster)
     no_policy(cluster)
@@ -185,6 +208,28 @@ SITUATIONS = [
             "rdma.resources": "skip",
         },
         says="none of 1 nodes has a GPU label",
+    ),
+    Situation(
+        "no GPU until a pod asks",
+        scaled_to_nothing,
+        {
+            "gpu.nodes-present": "warn",
+            "gpu.allocatable": "skip",
+            "gpu.nodes-ready": "skip",
+            "gpu.homogeneous": "skip",
+            "driver.cuda-matrix": "skip",
+            "rdma.resources": "skip",
+        },
+        says="Cluster Autoscaler (kube-system) may add some when a pod asks",
+    ),
+    Situation(
+        "a node that Karpenter removes", being_removed, {"gpu.nodes-ready": "warn"}, "gpu-2", "Karpenter"
+    ),
+    Situation(
+        "a cloud's GPU node without a device plugin",
+        driver_not_installed,
+        {"gpu.allocatable": "fail", "driver.cuda-matrix": "warn"},
+        "aks-1",
     ),
     Situation(
         "managed GPUs without an operator",
