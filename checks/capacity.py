@@ -59,7 +59,7 @@ def fits(
     nodes: Nodes,
     running: RunningPods,
     limits: NamespaceLimits,
-    autoscalers: Autoscalers | None,
+    autoscalers: Autoscalers,
     slices: ResourceSlices,
 ) -> Iterator[Finding]:
     """A pod that finds no node stays Pending, and a graph that lacks one worker may never serve.
@@ -76,7 +76,7 @@ def fits(
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
     by_claim = any(s.driver == _DRA_DRIVER and s.devices for s in slices)
-    cluster = _Cluster(nodes, running, limits, str(autoscalers or ""), by_claim)
+    cluster = _Cluster(nodes, running, limits, str(autoscalers), by_claim)
     yield from of_each_graph(recipes, lambda recipe, graph: _misfits(cluster, recipe, graph))
 
 

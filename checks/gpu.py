@@ -31,7 +31,7 @@ def _node(name: str) -> Subject:
 
 
 @check("gpu.nodes-present", title="The cluster has nodes with NVIDIA GPUs")
-def nodes_present(nodes: Nodes, slices: ResourceSlices, autoscalers: Autoscalers | None) -> Iterator[Finding]:
+def nodes_present(nodes: Nodes, slices: ResourceSlices, autoscalers: Autoscalers) -> Iterator[Finding]:
     """A node counts when it is labelled, when its kubelet reports GPUs or MIG slices, or when the DRA driver
     offers some: managed clusters have the second without the first.
 
@@ -50,7 +50,7 @@ def nodes_present(nodes: Nodes, slices: ResourceSlices, autoscalers: Autoscalers
     evidence = {"nodes": [node.name for node in nodes]}
     if autoscalers:
         yield warn(f"{seen}; {autoscalers} may add some when a pod asks", fix=fix, evidence=evidence)
-    elif autoscalers is not None and autoscalers.unseen:
+    elif autoscalers.unseen:
         said = f"{seen}, and whether an autoscaler may add some was not seen: {autoscalers.unseen}"
         yield unknown(said, fix=fix, evidence=evidence)
     else:

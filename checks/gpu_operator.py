@@ -40,7 +40,7 @@ def operator(
     resources: OperatorResources,
     nodes: Nodes,
     slices: ResourceSlices,
-    autoscalers: Autoscalers | None,
+    autoscalers: Autoscalers,
 ) -> Iterator[Finding]:
     """The operator installs drivers, the container toolkit and the device plugin, and heals them.
 

@@ -79,7 +79,7 @@ def required_by_recipe(
     nodes: Nodes,
     slices: ResourceSlices,
     policies: NicPolicies,
-    autoscalers: Autoscalers | None,
+    autoscalers: Autoscalers,
 ) -> Iterator[Finding]:
     """A pod that asks for a resource which no node offers stays Pending. One that should ask and does not is
     given no device, and its traffic falls back to TCP without an error.

@@ -77,3 +77,18 @@ class PersistentVolumeClaims(ClusterFact, Many[PersistentVolumeClaim], frozen=Tr
     def named(self, name: str) -> PersistentVolumeClaim | None:
         """The claim of this name."""
         return next((claim for claim in self.items if claim.name == name), None)
+
+
+class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume: the class it says it is of, which need not exist, and its claim by `namespace/name`."""
+
+    name: str
+    storage_class: str = ""
+    access_modes: tuple[str, ...] = ()
+    capacity: str = ""
+    phase: str = ""
+    claim: str = ""
+
+
+class PersistentVolumes(ClusterFact, Many[PersistentVolume], frozen=True):
+    """Every volume of the cluster."""

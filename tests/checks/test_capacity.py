@@ -23,6 +23,7 @@ from dynocheck.scheduling.graphs import Group, groups
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 GPU = "nvidia.com/gpu"
+NO_SCALERS = Autoscalers()
 OWN = {"nvidia.com/dynamo-graph-deployment-name": "g"}
 
 
@@ -40,7 +41,7 @@ def fits(
     nodes: list[Node],
     *running: RunningPod,
     limits: NamespaceLimits | None = None,
-    autoscalers: Autoscalers | None = None,
+    autoscalers: Autoscalers = NO_SCALERS,
     slices: ResourceSlices | None = None,
 ) -> list[Finding]:
     return found(
@@ -132,7 +133,7 @@ def test_where_nodes_are_added_a_lack_is_a_warning(tmp_path: Path) -> None:
     ((outcome, message),) = told(fits(recipe, [], autoscalers=Autoscalers(("Karpenter",))))
     assert outcome == "warn"
     assert message.endswith("; Karpenter may add a node")
-    assert [outcome for outcome, _ in told(fits(recipe, [], autoscalers=Autoscalers()))] == ["fail"]
+    assert [outcome for outcome, _ in told(fits(recipe, [], autoscalers=NO_SCALERS))] == ["fail"]
 
 
 USUAL = Taint(GPU, "NoSchedule", "present")

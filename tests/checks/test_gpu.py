@@ -14,6 +14,7 @@ from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped,
 PRESENT = {"nvidia.com/gpu.present": "true"}
 DEPLOYED = {**PRESENT, "nvidia.com/gpu.deploy.driver": "true"}
 NO_SLICES = ResourceSlices(served=False)
+NO_SCALERS = Autoscalers()
 CPU = Node("cpu")
 POLICY = OperatorResources((OperatorResource("ClusterPolicy", "cluster-policy", "ready"),))
 NO_POLICY = OperatorResources()
@@ -36,7 +37,7 @@ def test_gpus_are_seen_by_label_by_amount_and_by_slice() -> None:
         (Nodes((CPU, Node("a", allocatable={"nvidia.com/mig-1g.10gb": "7"}))), NO_SLICES),
         (Nodes((CPU, Node("a"))), offered("a")),
     ]:
-        assert said(gpu.nodes_present, nodes, slices, None) == []
+        assert said(gpu.nodes_present, nodes, slices, NO_SCALERS) == []
 
 
 def test_no_gpus() -> None:
@@ -50,7 +51,7 @@ def test_no_gpus() -> None:
             NO_SLICES,
         ),
     ]:
-        assert [outcome for outcome, _ in said(gpu.nodes_present, nodes, slices, None)] == ["fail"]
+        assert [outcome for outcome, _ in said(gpu.nodes_present, nodes, slices, NO_SCALERS)] == ["fail"]
 
 
 @pytest.mark.parametrize(
@@ -67,7 +68,7 @@ def test_clouds_tell_which_machines_have_gpus(label: str, value: str) -> None:
     nodes = Nodes((gpus("good"), bare, other, CPU))
     (finding,) = found(gpu.allocatable, nodes, NO_SLICES)
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("fail", "bare")
-    assert said(gpu.nodes_present, Nodes((bare,)), NO_SLICES, None) == []
+    assert said(gpu.nodes_present, Nodes((bare,)), NO_SLICES, NO_SCALERS) == []
 
 
 def test_gpus_may_come_where_nodes_are_added() -> None:
@@ -78,9 +79,9 @@ def test_gpus_may_come_where_nodes_are_added() -> None:
     assert "Karpenter" in skipped(
         gpu_operator.operator, nobody, NO_POLICY, Nodes((CPU,)), NO_SLICES, Autoscalers(("Karpenter",))
     )
-    assert [o for o, _ in said(gpu_operator.operator, nobody, NO_POLICY, Nodes((CPU,)), NO_SLICES, None)] == [
-        "fail"
-    ]
+    assert [
+        o for o, _ in said(gpu_operator.operator, nobody, NO_POLICY, Nodes((CPU,)), NO_SLICES, NO_SCALERS)
+    ] == ["fail"]
 
 
 def test_whether_nodes_are_added_may_not_be_seen() -> None:
@@ -125,10 +126,10 @@ def test_the_operator_is_judged_by_ready() -> None:
     good = Pod("gpu-operator", "good", "Running", ready=True)
     bad = Pod("other", "bad", "Running", ready=False, waiting=("CrashLoopBackOff",))
     done = Pod("gpu-operator", "upgrade-hook", "Succeeded")
-    assert said(gpu_operator.operator, OperatorPods((good, done)), POLICY, nodes, NO_SLICES, None) == []
-    (finding,) = found(gpu_operator.operator, OperatorPods((bad, done)), POLICY, nodes, NO_SLICES, None)
+    assert said(gpu_operator.operator, OperatorPods((good, done)), POLICY, nodes, NO_SLICES, NO_SCALERS) == []
+    (finding,) = found(gpu_operator.operator, OperatorPods((bad, done)), POLICY, nodes, NO_SLICES, NO_SCALERS)
     assert (finding.outcome, finding.message) == ("fail", "not Ready: CrashLoopBackOff")
-    (finding,) = found(gpu_operator.operator, OperatorPods((good, bad)), POLICY, nodes, NO_SLICES, None)
+    (finding,) = found(gpu_operator.operator, OperatorPods((good, bad)), POLICY, nodes, NO_SLICES, NO_SCALERS)
     assert (finding.outcome, finding.message) == ("warn", "not Ready: CrashLoopBackOff")
     assert finding.subject is not None
     assert (finding.subject.namespace, finding.subject.name) == ("other", "bad")
@@ -139,9 +140,9 @@ def test_pods_that_have_ended_are_not_the_operator() -> None:
     good = Pod("gpu-operator", "good", "Running", ready=True)
     evicted, hook = Pod("gpu-operator", "evicted", "Failed"), Pod("gpu-operator", "hook", "Succeeded")
     pods = OperatorPods((evicted, good, hook))
-    assert said(gpu_operator.operator, pods, POLICY, nodes, NO_SLICES, None) == []
+    assert said(gpu_operator.operator, pods, POLICY, nodes, NO_SLICES, NO_SCALERS) == []
     pods = OperatorPods((evicted, hook))
-    ((outcome, message),) = said(gpu_operator.operator, pods, POLICY, nodes, NO_SLICES, None)
+    ((outcome, message),) = said(gpu_operator.operator, pods, POLICY, nodes, NO_SLICES, NO_SCALERS)
     assert (outcome, "none of its pods is there" in message) == ("warn", True)
 
 
@@ -163,7 +164,8 @@ def test_no_operator() -> None:
         == without
     )
     assert (
-        skipped(gpu_operator.operator, nobody, NO_POLICY, Nodes((Node("a"),)), offered("a"), None) == without
+        skipped(gpu_operator.operator, nobody, NO_POLICY, Nodes((Node("a"),)), offered("a"), NO_SCALERS)
+        == without
     )
 
 
@@ -175,15 +177,20 @@ def test_the_operator_says_why_it_is_not_ready() -> None:
     nodes, pods = Nodes((gpus("a", labels=DEPLOYED),)), OperatorPods((Pod("g", "g", "Running", ready=True),))
     error = Condition("Error", "True", "OperandNotReady", "states not ready: [state-driver]")
     ready = Condition("Ready", "False", "Error")
-    (finding,) = found(gpu_operator.operator, pods, policy("notReady", ready, error), nodes, NO_SLICES, None)
+    (finding,) = found(
+        gpu_operator.operator, pods, policy("notReady", ready, error), nodes, NO_SLICES, NO_SCALERS
+    )
     assert (str(finding.outcome), finding.message) == (
         "fail",
         "is notReady: states not ready: [state-driver]",
     )
     for state, outcomes in [("ready", []), ("disabled", []), ("ignored", ["warn"]), ("", ["warn"])]:
-        given = said(gpu_operator.operator, pods, policy(state), nodes, NO_SLICES, None)
+        given = said(gpu_operator.operator, pods, policy(state), nodes, NO_SLICES, NO_SCALERS)
         assert [outcome for outcome, _ in given] == outcomes, state
-    assert said(gpu_operator.operator, pods, policy("ready", kind="GPUCluster"), nodes, NO_SLICES, None) == []
+    assert (
+        said(gpu_operator.operator, pods, policy("ready", kind="GPUCluster"), nodes, NO_SLICES, NO_SCALERS)
+        == []
+    )
     assert said(
         gpu_operator.operator, pods, policy("ready", kind="NVIDIADriver"), nodes, NO_SLICES, None
     ) == [("warn", "runs, but no ClusterPolicy or GPUCluster tells it what to install")]

@@ -25,6 +25,7 @@ from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
 NO_SLICES = ResourceSlices(served=False)
 NO_POLICIES = NicPolicies(served=False)
 NO_WORKLOADS = Workloads()
+NO_SCALERS = Autoscalers()
 ZONE = "topology.kubernetes.io/zone"
 
 
@@ -314,13 +315,13 @@ def graph(folder: Path, *workers: str) -> Recipes:
     return recipes(folder, deploy=GRAPH + FRONTEND + "".join(workers))
 
 
-def needed(facts: Recipes, nodes: Nodes = NODES, autoscalers: Autoscalers | None = None) -> Any:
+def needed(facts: Recipes, nodes: Nodes = NODES, autoscalers: Autoscalers = NO_SCALERS) -> Any:
     return said(rdma_recipes.required_by_recipe, facts, nodes, NO_SLICES, NO_POLICIES, autoscalers)
 
 
 def test_a_recipe_that_needs_none(tmp_path: Path) -> None:
     facts = graph(tmp_path, rdma_worker(gpus=1))
-    reason = skipped(rdma_recipes.required_by_recipe, facts, NODES, NO_SLICES, NO_POLICIES, None)
+    reason = skipped(rdma_recipes.required_by_recipe, facts, NODES, NO_SLICES, NO_POLICIES, NO_SCALERS)
     assert reason == "no recipe asks for RDMA, and none needs it"
 
 
@@ -331,7 +332,7 @@ def test_what_is_asked_for_must_be_offered(tmp_path: Path) -> None:
         ("fail", "w asks for 1 rdma/shared_ib, which no GPU node offers; they offer rdma/ib")
     ]
     efa = graph(tmp_path, rdma_worker(limits="vpc.amazonaws.com/efa: 16"))
-    (finding,) = found(rdma_recipes.required_by_recipe, efa, NODES, NO_SLICES, NO_POLICIES, None)
+    (finding,) = found(rdma_recipes.required_by_recipe, efa, NODES, NO_SLICES, NO_POLICIES, NO_SCALERS)
     assert finding.fix == "take the variant of the recipe that is for rdma/ib"
     much = graph(tmp_path, rdma_worker(limits="rdma/ib: 9"))
     assert [outcome for outcome, _ in needed(much)] == ["fail"]
