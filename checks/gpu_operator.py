@@ -49,7 +49,8 @@ def operator(
     it, as on managed clusters or with a bare device plugin, nothing is missing. Where an autoscaler is seen
     and no node has GPUs yet, what its nodes bring is not known.
 
-    Fix: kubectl get pods -A -l app.kubernetes.io/name=gpu-operator; kubectl describe clusterpolicy
+    Fix: kubectl get pods -A -l app.kubernetes.io/name=gpu-operator;
+    kubectl describe clusterpolicies.nvidia.com
     """
     running = [pod for pod in pods if pod.phase not in _ENDED]
     if running:
@@ -58,7 +59,9 @@ def operator(
             if not pod.ready:
                 yield say(
                     f"not Ready: {', '.join(pod.waiting) or pod.phase or 'no status yet'}",
-                    fix=f"kubectl logs -n {pod.namespace} {pod.name} --previous",
+                    fix=f"kubectl logs -n {pod.namespace} {pod.name} --previous"
+                    if "CrashLoopBackOff" in pod.waiting
+                    else f"kubectl describe pod -n {pod.namespace} {pod.name}",
                     subject=Subject("Pod", pod.name, pod.namespace),
                 )
         yield from _states(resources)
@@ -89,12 +92,12 @@ def _states(resources: OperatorResources) -> Iterator[Finding]:
     if not policies:
         yield warn(
             "runs, but no ClusterPolicy or GPUCluster tells it what to install",
-            fix="kubectl get clusterpolicies,gpuclusters",
+            fix="kubectl get clusterpolicies.nvidia.com",
             subject=_OPERATOR,
         )
     for resource in resources:
         subject = Subject(resource.kind, resource.name)
-        fix = f"kubectl describe {resource.kind.lower()} {resource.name}"
+        fix = f"kubectl describe {resource.kind.lower()}.nvidia.com {resource.name}"
         if resource.state == "notReady":
             why = _reason(resource)
             yield fail(f"is notReady{': ' + why if why else ''}", fix=fix, subject=subject)

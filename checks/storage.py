@@ -103,7 +103,8 @@ def default_class(
     elif len(defaults) > 1:
         yield warn(
             f"{len(defaults)} classes are default; a claim that names none gets {chosen.name}, the newest",
-            fix="kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class-",
+            fix=f"kubectl annotate storageclass {' '.join(name for name in defaults if name != chosen.name)} "
+            "storageclass.kubernetes.io/is-default-class-",
             evidence={"defaults": defaults},
             subject=Subject("StorageClass", chosen.name),
         )

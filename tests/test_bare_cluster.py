@@ -46,6 +46,7 @@ def test_a_bare_cluster_is_told_what_it_lacks(cluster: ControlPlane) -> None:
         "platform.crd-migration": "skip",
         "platform.crds": "fail",
         "platform.dns": "warn",
+        "platform.namespace": "pass",
         "platform.etcd-nats": "skip",
         "platform.network-policy": "skip",
         "platform.operator": "skip",

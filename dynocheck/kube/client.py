@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -36,7 +37,7 @@ _RETRIED = {429, 503}
 _MAX_RETRY_S = 10.0
 _MIN_RETRY_S = 0.1
 _MAX_RESTARTS = 1
-_GRANT = "dynocheck rbac | kubectl apply -f -   # as an administrator, then bind the role to this user"
+_GRANT = "   # as an administrator, then bind the role to this user"
 
 
 class _ListMeta(msgspec.Struct, rename={"token": "continue"}):
@@ -220,7 +221,8 @@ class Cluster:
             case 401:
                 return Unauthorized(f"{server}: {self._unknown()}", status, fix="kubectl auth whoami")
             case 403:
-                return Forbidden(f"{server}: {said or path + ' is forbidden'} (403)", status, fix=_GRANT)
+                grant = f"dynocheck rbac | kubectl apply -n {quote(self.connection.namespace)} -f -{_GRANT}"
+                return Forbidden(f"{server}: {said or path + ' is forbidden'} (403)", status, fix=grant)
             case 404:
                 return NotFound(f"{server}{path}: not found (404){': ' + said if said else ''}", status)
             case 410:

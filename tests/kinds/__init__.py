@@ -38,6 +38,7 @@ ALWAYS = {
     "platform.crds": "pass",
     "platform.dns": "pass",
     "platform.etcd-nats": "skip",
+    "platform.namespace": "pass",
     "platform.network-policy": "skip",
     "platform.operator": "pass",
     "platform.second-operator": "pass",
