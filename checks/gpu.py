@@ -18,6 +18,7 @@ _LEAVING = {  # taints of nodes that are taken away
     "ToBeDeletedByClusterAutoscaler": "the Cluster Autoscaler",
 }
 _STARTING = ("-not-ready", "/uninitialized", "/unregistered")  # ends of taints that go once somebody is ready
+_UPGRADE = "nvidia.com/gpu-driver-upgrade-state"
 _OTHERS = (
     "amd.com/gpu",
     "gpu.intel.com/",
@@ -108,11 +109,22 @@ def nodes_ready(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
         node = each.node
         yield from _conditions(node)
         if node.unschedulable:
-            yield warn("is cordoned", fix=f"kubectl uncordon {node.name}", subject=_node(node.name))
+            yield _cordoned(node)
         for taint in node.taints:
             if _keeps_off(taint) and not any(placed.tolerates(taint) for placed in workers):
                 whose = "no worker of the recipe tolerates" if workers else "a worker must tolerate"
                 yield _tainted(node, taint, whose)
+
+
+def _cordoned(node: Node) -> Finding:
+    state = node.labels.get(_UPGRADE, "")
+    if state in ("", "unknown", "upgrade-done"):
+        return warn("is cordoned", fix=f"kubectl uncordon {node.name}", subject=_node(node.name))
+    return warn(
+        f"is cordoned, for the GPU Operator upgrades its driver ({state})",
+        fix=f"kubectl get node {node.name} -L {_UPGRADE}",
+        subject=_node(node.name),
+    )
 
 
 def _tainted(node: Node, taint: Taint, whose: str) -> Finding:

@@ -218,6 +218,23 @@ def tainted(*taints: Taint) -> Nodes:
     return Nodes((Node("a", labels=PRESENT, conditions=READY, taints=taints),))
 
 
+@pytest.mark.parametrize(
+    ("state", "fix"),
+    [
+        ("", "kubectl uncordon a"),
+        ("upgrade-done", "kubectl uncordon a"),
+        ("drain-required", "kubectl get node a -L nvidia.com/gpu-driver-upgrade-state"),
+        ("upgrade-failed", "kubectl get node a -L nvidia.com/gpu-driver-upgrade-state"),
+    ],
+)
+def test_a_node_whose_driver_is_upgraded_is_left_to_the_operator(state: str, fix: str) -> None:
+    labels = {**PRESENT, "nvidia.com/gpu-driver-upgrade-state": state}
+    node = gpus("a", labels=labels, conditions=READY, unschedulable=True)  # type: ignore[arg-type]
+    (finding,) = found(gpu.nodes_ready, Nodes((node,)), NO_SLICES, None)
+    assert (str(finding.outcome), finding.fix) == ("warn", fix)
+    assert state in finding.message or fix.startswith("kubectl uncordon")
+
+
 def test_taints_that_nobody_should_tolerate() -> None:
     for key, says in [
         ("karpenter.sh/disrupted", "is being taken away by Karpenter"),
