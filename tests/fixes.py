@@ -13,7 +13,7 @@ _CHANGES = {"annotate", "create", "delete", "label", "patch", "scale", "taint"} 
 _PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b")
 # Every command but kubectl is left out; of kubectl the words are told, as the shell makes them.
 _SHELL = """
-kubectl() { printf '%s\\0' "$@" >&2; printf '\\n' >&2; }
+kubectl() { local IFS=$'\\037'; printf '%s\\n' "$*" >&2; }
 command_not_found_handle() { return 0; }
 """
 
@@ -35,8 +35,8 @@ def commands(fix: str) -> Iterator[list[str]]:
     told = [line for line in ran.stderr.split("\n") if line]
     assert told, f"no command for a shell: {fix}"
     for line in told:
-        assert "\0" in line, f"a shell says of {fix}: {line}"
-        yield line.split("\0")[:-1]
+        assert "\037" in line, f"a shell says of {fix}: {line}"
+        yield line.split("\037")
 
 
 def faults(fix: str, cluster: ControlPlane) -> list[str]:
@@ -45,7 +45,8 @@ def faults(fix: str, cluster: ControlPlane) -> list[str]:
 
 
 def _fault(command: list[str], cluster: ControlPlane) -> str:
-    parsed = cluster.kubectl(*command, "--help")
+    own = command.index("--") if "--" in command else len(command)  # what follows is another command's
+    parsed = cluster.kubectl(*command[:own], "--help")
     if parsed.returncode:
         return f"{command}: {parsed.stderr}"
     told = any(_PLACEHOLDER.search(word) for word in command) or "-w" in command
@@ -53,4 +54,5 @@ def _fault(command: list[str], cluster: ControlPlane) -> str:
         return ""
     tried = [*command, "--dry-run=server"] if command[0] in _CHANGES else command
     ran = cluster.kubectl(*tried)
-    return f"{tried}: {ran.stderr}" if ran.returncode else ""
+    answered = not ran.returncode or "doesn't have a resource type" in ran.stderr  # which is an answer too
+    return "" if answered else f"{tried}: {ran.stderr}"

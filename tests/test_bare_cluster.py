@@ -35,6 +35,7 @@ def test_a_bare_cluster_is_told_what_it_lacks(cluster: ControlPlane) -> None:
         "gpu.nodes-ready": "skip",
         "gpu.operands": "skip",
         "gpu.operator": "fail",
+        "gpu.sharing": "skip",
         "monitoring.dcgm-exporter": "skip",
         "monitoring.prometheus": "skip",
         "rdma.gpudirect": "skip",

@@ -34,6 +34,7 @@ ALWAYS = {
     "gpu.nodes-present": "pass",
     "gpu.nodes-ready": "pass",
     "gpu.operands": "pass",
+    "gpu.sharing": "skip",
     "platform.crd-migration": "pass",
     "platform.crds": "pass",
     "platform.dns": "pass",

@@ -18,6 +18,7 @@ HEALTHY = {
     "gpu.nodes-ready": "pass",
     "gpu.operands": "pass",
     "gpu.operator": "pass",
+    "gpu.sharing": "skip",
 }
 FP4 = "recipes/deepseek-r1/trtllm/disagg/wide_ep/gb200"
 FP8 = "recipes/qwen3-32b-fp8/trtllm/agg"
@@ -269,6 +270,13 @@ SITUATIONS = [
         relabelled(mig__config="all-1g.18gb", mig__config__state="pending"),
         {"gpu.mig": "warn"},
         "gpu-2",
+    ),
+    Situation(
+        "a node that slices its GPUs by time",
+        relabelled(gpu__sharing_strategy="time-slicing", gpu__replicas="4"),
+        {"gpu.sharing": "warn"},
+        "gpu-2",
+        "hands out each GPU 4 times (time-slicing)",
     ),
     Situation("GPUs by claim", gpus_by_claim, {"gpu.allocatable": "skip", "gpu.dra": "pass"}),
     Situation("a class without devices", idle_class, {"gpu.dra": "warn"}, "gpu.nvidia.com"),
