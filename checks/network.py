@@ -27,12 +27,14 @@ _OUTSIDE = {
 def dns(services: ServiceEndpoints, workloads: Workloads, nodes: Nodes) -> Iterator[Finding]:
     """Frontends, workers and the operator's webhooks are found by names that only the cluster's DNS knows.
 
-    It is found by the Services that distributions use, not by the name of a Deployment. Clusters of GKE may
-    have Cloud DNS answer instead, outside of the cluster, and nodes of EKS Auto Mode answer themselves.
+    It is found by the Services that distributions use or by their label, not by the name of a Deployment.
+    Clusters of GKE may have Cloud DNS answer instead, outside of the cluster, and nodes of EKS Auto Mode
+    answer themselves.
 
     Fix: kubectl get deploy,service,endpointslice -n kube-system -l k8s-app=kube-dns
     """
-    there = {name: services.ready[name] for name in _DNS if name in services.ready}
+    names = dict.fromkeys((*_DNS, *services.dns))
+    there = {name: services.ready[name] for name in names if name in services.ready}
     if any(there.values()):
         return
     outside = next((who for node in nodes if (who := _outside(node))), "")

@@ -226,7 +226,7 @@ def _controller(workloads: Workloads) -> Iterator[Finding]:
     found = [each for each in workloads if each.kind == "Deployment" and _is_controller(each.images)]
     for each in found:
         if not each.is_ready:
-            yield fail(
+            yield (warn if each.ready else fail)(
                 f"the Network Operator is ready in {each.ready} of {each.desired} pods",
                 fix=f"kubectl describe deployment -n {each.namespace} {each.name}",
                 subject=Subject("Deployment", each.name, each.namespace),

@@ -3,6 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dynocheck.checks import rdma, rdma_gpudirect, rdma_recipes, rdma_topology
@@ -187,6 +188,13 @@ def test_a_policy_is_ready_or_says_what_is_not() -> None:
     assert [outcome for outcome, _ in operator(policy(""), CONTROLLER)] == ["warn"]
     assert [outcome for outcome, _ in operator(policy("ignore", "other"), CONTROLLER)] == ["warn"]
     assert [outcome for outcome, _ in operator(policy())] == ["warn"], "nobody looks after it"
+
+
+def test_one_controller_of_two_is_enough_for_now() -> None:
+    two = msgspec.structs.replace(CONTROLLER, desired=2)
+    assert [outcome for outcome, _ in operator(policy(), two)] == ["warn"]
+    none = msgspec.structs.replace(CONTROLLER, ready=0)
+    assert [outcome for outcome, _ in operator(policy(), none)] == ["fail"]
 
 
 @pytest.mark.parametrize(

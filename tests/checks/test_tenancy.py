@@ -81,6 +81,23 @@ def test_which_secrets_a_recipe_names(tmp_path: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "maker",
+    [
+        "kind: SealedSecret\nmetadata: {name: tok}",
+        "kind: ExternalSecret\nmetadata: {name: tok}\nspec: {target: {creationPolicy: Owner}}",
+        "kind: ExternalSecret\nmetadata: {name: other}\nspec: {target: {name: tok}}",
+        "kind: VaultStaticSecret\nmetadata: {name: other}\nspec: {destination: {name: tok, create: true}}",
+        "kind: Certificate\nmetadata: {name: other}\nspec: {secretName: tok}",
+    ],
+)
+def test_secrets_that_operators_make_of_the_recipe(tmp_path: Path, maker: str) -> None:
+    text = JOB % "envFrom: [{secretRef: {name: tok}}]"
+    mine = recipes(tmp_path, job=text, maker=f"apiVersion: example.com/v1\n{maker}\n")
+    assert secret_references(mine) == ()
+    assert len(secret_references(recipes(tmp_path / "alone", job=text))) == 1
+
+
 def test_secrets_that_are_there_and_are_not(tmp_path: Path) -> None:
     mine = recipes(tmp_path, a=LEGACY)
     token = NamedSecret("default", "hf-token-secret", type="Opaque", keys=("HF_TOKEN",))
