@@ -177,9 +177,12 @@ class Cluster:
         target = f"{path}?{urlencode(query)}" if query else path
         headers = {"Accept": accept, **({"Content-Type": JSON} if body else {})}
         while True:
-            answer = self._connected(deadline).send(method, target, headers, body, deadline)
+            transport = self._connected(deadline)
+            answer = transport.send(method, target, headers, body, deadline)
             if answer.status < 300:
                 return answer
+            if answer.status == 401 and self._renewed(transport, deadline):
+                continue
             wait_s = _retry_after(answer.headers) if answer.status in _RETRIED else None
             if wait_s is None or wait_s > deadline.left():
                 raise self._refused(path, answer)
@@ -204,6 +207,19 @@ class Cluster:
             raise
         finally:
             self._lock.release()
+
+    def _renewed(self, used: "Transport", deadline: Deadline) -> bool:
+        """Whether there are other credentials by now: the kubelet renews the token file of a pod."""
+        chosen = self.connection.chosen
+        if not chosen.user.token_file:
+            return False
+        with self._lock:
+            if self._transport is used:
+                identity = identify(chosen.user, chosen.server, deadline)
+                if identity.headers == used.identity.headers:
+                    return False
+                self._transport = type(used)(self.connection.server, chosen.server, identity)
+            return True
 
     def _clean(self, text: str) -> str:
         return self._transport.identity.clean(text) if self._transport is not None else text
