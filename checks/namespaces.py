@@ -16,7 +16,7 @@ def namespace(found: Namespace, recipes: Recipes | None) -> Iterator[Finding]:
 
     It is the namespace of the run (`-n`, or the context's). One that a recipe at hand brings may be missing.
 
-    Fix: kubectl create namespace NAME, or name the right one with -n
+    Fix: kubectl create namespace NAME
     """
     subject = Subject("Namespace", found.name)
     if found.deleting:

@@ -13,7 +13,7 @@ _CHANGES = {"annotate", "create", "delete", "label", "patch", "scale", "taint"} 
 _PLACEHOLDER = re.compile(r"\b[A-Z]{3,}\b")
 # Every command but kubectl is left out; of kubectl the words are told, as the shell makes them.
 _SHELL = """
-kubectl() { local IFS=$'\\037'; printf '%s\\n' "$*" >&2; }
+kubectl() { local IFS=$'\\037'; printf '\\037%s\\n' "$*" >&2; }
 command_not_found_handle() { return 0; }
 """
 
@@ -35,8 +35,8 @@ def commands(fix: str) -> Iterator[list[str]]:
     told = [line for line in ran.stderr.split("\n") if line]
     assert told, f"no command for a shell: {fix}"
     for line in told:
-        assert "\037" in line, f"a shell says of {fix}: {line}"
-        yield line.split("\037")
+        assert line.startswith("\037"), f"a shell says of {fix}: {line}"
+        yield line.split("\037")[1:]
 
 
 def faults(fix: str, cluster: ControlPlane) -> list[str]:
@@ -44,11 +44,16 @@ def faults(fix: str, cluster: ControlPlane) -> list[str]:
     return [said for command in commands(fix) if (said := _fault(command, cluster))]
 
 
-def _fault(command: list[str], cluster: ControlPlane) -> str:
+def misread(command: list[str], cluster: ControlPlane) -> str:
+    """What kubectl's parser says against a command."""
     own = command.index("--") if "--" in command else len(command)  # what follows is another command's
     parsed = cluster.kubectl(*command[:own], "--help")
-    if parsed.returncode:
-        return f"{command}: {parsed.stderr}"
+    return f"{command}: {parsed.stderr}" if parsed.returncode else ""
+
+
+def _fault(command: list[str], cluster: ControlPlane) -> str:
+    if said := misread(command, cluster):
+        return said
     told = any(_PLACEHOLDER.search(word) for word in command) or "-w" in command
     if told or command[0] not in _READS | _CHANGES:
         return ""
