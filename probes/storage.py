@@ -64,11 +64,20 @@ class _Claim(msgspec.Struct):
     namespace: str = ""
 
 
+class _Terms(msgspec.Struct, rename="camel"):
+    node_selector_terms: list[dict[str, Any]] | None = None
+
+
+class _Affinity(msgspec.Struct):
+    required: _Terms | None = None
+
+
 class _VolumeSpec(msgspec.Struct, rename="camel"):
     storage_class_name: str = ""
     access_modes: list[str] | None = None
     capacity: dict[str, str] | None = None
     claim_ref: _Claim | None = None
+    node_affinity: _Affinity | None = None
 
 
 class _VolumeStatus(msgspec.Struct):
@@ -127,6 +136,7 @@ def persistent_volumes(cluster: Cluster) -> PersistentVolumes:
 
 def _volume(found: _Volume) -> PersistentVolume:
     spec, claim = found.spec, found.spec.claim_ref
+    required = spec.node_affinity.required if spec.node_affinity else None
     return PersistentVolume(
         name=found.metadata.name,
         storage_class=spec.storage_class_name,
@@ -134,4 +144,5 @@ def _volume(found: _Volume) -> PersistentVolume:
         capacity=(spec.capacity or {}).get("storage", ""),
         phase=found.status.phase,
         claim=f"{claim.namespace}/{claim.name}" if claim else "",
+        node_terms=tuple((required.node_selector_terms if required else None) or ()),
     )

@@ -1,5 +1,7 @@
 """Facts about volumes: the drivers that make them, and the claims of the run's namespace."""
 
+from typing import Any
+
 import msgspec
 
 from dynocheck.facts.base import Many
@@ -80,7 +82,10 @@ class PersistentVolumeClaims(ClusterFact, Many[PersistentVolumeClaim], frozen=Tr
 
 
 class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True):
-    """A volume: the class it says it is of, which need not exist, and its claim by `namespace/name`."""
+    """A volume: the class it says it is of, which need not exist, and its claim by `namespace/name`.
+
+    `node_terms` say which nodes reach it, as terms of a node selector; without any all do.
+    """
 
     name: str
     storage_class: str = ""
@@ -88,6 +93,7 @@ class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True):
     capacity: str = ""
     phase: str = ""
     claim: str = ""
+    node_terms: tuple[dict[str, Any], ...] = ()
 
 
 class PersistentVolumes(ClusterFact, Many[PersistentVolume], frozen=True):
