@@ -6,6 +6,7 @@ from dynocheck import Finding, Skip, check, fail, unknown, warn
 from dynocheck.data import numbers
 from dynocheck.facts import ApiServer, Permissions, Recipes, Settings
 from dynocheck.facts.credentials import Credentials
+from dynocheck.facts.namespaces import RunNamespace
 from dynocheck.facts.placement import placements
 
 _DRA_STABLE, _DRA_BETA = (1, 34), (1, 32)
@@ -56,17 +57,18 @@ def kubernetes_version(server: ApiServer, settings: Settings, recipes: Recipes |
 
 
 @check("access.permissions", title="The user may read all that this run looks at")
-def permissions(reviews: Permissions) -> Iterator[Finding]:
+def permissions(reviews: Permissions, namespace: RunNamespace) -> Iterator[Finding]:
     """What may not be read cannot be judged, and is reported as unknown, never as missing.
 
-    Fix: dynocheck rbac | kubectl apply -f -
+    Fix: dynocheck rbac | kubectl apply -n NAMESPACE -f -
     """
     for review in reviews:
         if not review.allowed:
             access = review.access
+            where = f"-n {namespace.name}" if access.local else "--all-namespaces"
             yield unknown(
                 f"may not {access}{' in this namespace' if access.local else ''}",
-                fix=f"kubectl auth can-i {access}{'' if access.local else ' --all-namespaces'}",
+                fix=f"kubectl auth can-i {access} {where}",
                 evidence={"reason": review.reason} if review.reason else {},
             )
 

@@ -4,20 +4,26 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 
+import msgspec
+
 from dynocheck import Finding, Location, Skip, check, warn
-from dynocheck.facts import CustomResourceDefinitions, Nodes, Recipes, ResourceSlices
+from dynocheck.facts import Nodes, Recipes, ResourceSlices
 from dynocheck.facts.capacity import NamespaceLimits, RunningPod, RunningPods
+from dynocheck.facts.growing import Autoscalers
 from dynocheck.facts.recipe import Graph, Recipe
-from dynocheck.facts.workloads import Workloads
 from dynocheck.outcomes import Outcome
 from dynocheck.scheduling.board import Board
 from dynocheck.scheduling.fit import Batch, Table
 from dynocheck.scheduling.graphs import GPU, GRAPH_LABEL, Group, groups, namespace_of
 from dynocheck.scheduling.limits import defaults_of
+from dynocheck.scheduling.shapes import tolerating
 from dynocheck.scheduling.why import Reason, reason
 
-_AUTOSCALERS = {"cluster-autoscaler", "aws-cluster-autoscaler", "karpenter"}
-_NODE_POOLS = "nodepools.karpenter.sh"
+# Clouds whose API servers add tolerations of taints that are named like resources, by their nodes' labels:
+# https://learn.microsoft.com/azure/aks/faq, https://docs.aws.amazon.com/eks/latest/userguide/platform-versions.html,
+# https://cloud.google.com/kubernetes-engine/docs/how-to/gpus
+_TOLERATING = ("cloud.google.com/gke-", "eks.amazonaws.com/", "kubernetes.azure.com/")
+_PLUGIN = "ExtendedResourceToleration"
 _DRA_DRIVER = "gpu.nvidia.com"
 _LOOK = "kubectl get pods -A -o wide --field-selector spec.nodeName={node}"
 
@@ -36,6 +42,11 @@ class _Cluster:
     def board(self) -> Board:
         return Board(self.nodes, self.running)
 
+    @cached_property
+    def tolerates(self) -> bool:
+        """Whether pods are known to be given tolerations of taints that are named like their resources."""
+        return any(label.startswith(_TOLERATING) for node in self.nodes for label in node.labels)
+
     def without(self, gone: Callable[[RunningPod], bool]) -> Board:
         """The same without these pods."""
         staying = [pod for pod in self.running if not gone(pod)]
@@ -48,8 +59,7 @@ def fits(
     nodes: Nodes,
     running: RunningPods,
     limits: NamespaceLimits,
-    workloads: Workloads,
-    definitions: CustomResourceDefinitions,
+    autoscalers: Autoscalers,
     slices: ResourceSlices,
 ) -> Iterator[Finding]:
     """A pod that finds no node stays Pending, and a graph that lacks one worker may never serve.
@@ -66,7 +76,7 @@ def fits(
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
     by_claim = any(s.driver == _DRA_DRIVER and s.devices for s in slices)
-    cluster = _Cluster(nodes, running, limits, _autoscaler(workloads, definitions), by_claim)
+    cluster = _Cluster(nodes, running, limits, str(autoscalers), by_claim)
     yield from of_each_graph(recipes, lambda recipe, graph: _misfits(cluster, recipe, graph))
 
 
@@ -82,40 +92,52 @@ def of_each_graph(recipes: Recipes, judge: Callable[[Recipe, Graph], Iterator[Fi
             yield from judge(recipe, graph)
 
 
-def _autoscaler(workloads: Workloads, definitions: CustomResourceDefinitions) -> str:
-    """What may add nodes when pods find none."""
-    for workload in workloads:
-        name = workload.labels.get("app.kubernetes.io/name", workload.name)
-        if {name, workload.name} & _AUTOSCALERS:
-            return f"{workload.namespace}/{workload.name}"
-    found = definitions.named(_NODE_POOLS)
-    return "karpenter" if found is not None and found.established else ""
-
-
 def _misfits(cluster: _Cluster, recipe: Recipe, graph: Graph) -> Iterator[Finding]:
     """What of one graph finds no node."""
     place = namespace_of(recipe, graph, cluster.limits.namespace)
     defaults = defaults_of(cluster.limits) if place == cluster.limits.namespace else None
     all_groups = list(groups(recipe, graph, cluster.limits.namespace, defaults))
     judged = [group for group in all_groups if group.shape is not None]
-    table = _table(cluster.without(lambda pod: is_own(pod, graph, place)), judged)
+    if cluster.tolerates:
+        judged = _tolerating(judged)
+    board = cluster.without(lambda pod: is_own(pod, graph, place))
+    table = _table(board, judged)
     throws = list(table.throws())
     failed = [throw for throw in throws if not throw.complete]
     if not failed:
         yield from not_judged(graph, all_groups)
         return
     sometimes = len(failed) < len(throws) or table.packed().complete
-    evicting = any(pod.priority < 0 for pod in cluster.running) and any(
-        throw.complete
-        for throw in _table(
-            cluster.without(lambda pod: pod.priority < 0 or is_own(pod, graph, place)), judged
-        ).throws()
+    evicting = any(pod.priority < 0 for pod in cluster.running) and _fit(
+        _table(cluster.without(lambda pod: pod.priority < 0 or is_own(pod, graph, place)), judged)
     )
+    tolerated = _named_like_resources(cluster.nodes, judged) and _fit(_table(board, _tolerating(judged)))
     for kind, group in enumerate(judged):
         lack = failed[0].lacking[kind]
         if lack:
             why = reason(table, kind, failed[0])
-            yield _misfit(cluster, graph, group, lack, why, sometimes=sometimes, evicting=evicting)
+            yield _misfit(
+                cluster, graph, group, lack, why, sometimes=sometimes, evicting=evicting, tolerated=tolerated
+            )
+
+
+def _named_like_resources(nodes: Nodes, judged: list[Group]) -> bool:
+    """Whether nodes have taints that are named like resources which the pods ask for."""
+    resources = {name for group in judged if group.shape for name in group.shape.requests}
+    return any(taint.key in resources for node in nodes for taint in node.taints)
+
+
+def _fit(table: Table) -> bool:
+    return any(throw.complete for throw in table.throws())
+
+
+def _tolerating(found: list[Group]) -> list[Group]:
+    """The groups as an API server makes them that adds tolerations."""
+    return [
+        msgspec.structs.replace(group, shape=tolerating(group.shape))
+        for group in found
+        if group.shape is not None
+    ]
 
 
 def is_own(pod: RunningPod, graph: Graph, namespace: str) -> bool:
@@ -147,6 +169,7 @@ def _misfit(
     *,
     sometimes: bool,
     evicting: bool,
+    tolerated: bool,
 ) -> Finding:
     short = -(-lack // group.nodes)
     having = "has" if short == 1 else "have"
@@ -157,6 +180,9 @@ def _misfit(
         text = (
             f"{group.name}: whether it fits depends on the order of placing, else {text.partition(': ')[2]}"
         )
+        outcome = Outcome.WARN
+    elif tolerated:
+        text = f"{text}, unless the API server adds the toleration (admission plugin {_PLUGIN})"
         outcome = Outcome.WARN
     elif evicting:
         text, outcome = f"{text}, unless pods of negative priority are evicted for it", Outcome.WARN

@@ -283,7 +283,7 @@ def max_tokens(answers: Answers) -> Iterator[Finding]:
 def adapters(replies: AdapterReplies) -> Iterator[Finding]:
     """An adapter may be listed and fail to load with the first request, or answer as its base model.
 
-    Fix: kubectl logs of the workers; the adapter's rank may exceed --max-lora-rank.
+    Fix: read the workers' logs; the adapter's rank may exceed --max-lora-rank.
     """
     if not replies.items:
         raise Skip("no LoRA adapter is listed")

@@ -156,8 +156,8 @@ def _complete(found: list[CustomResourceDefinition]) -> Iterator[Finding]:
     if release == (0, 0):
         yield warn(
             "no definition states the bundle version it belongs to, so the set cannot be told to be whole",
-            fix="kubectl get crd -o custom-columns="
-            "NAME:.metadata.name,BUNDLE:.metadata.annotations.inference\\.networking\\.k8s\\.io/bundle-version",
+            fix="kubectl get crd -o custom-columns='"
+            "NAME:.metadata.name,BUNDLE:.metadata.annotations.inference\\.networking\\.k8s\\.io/bundle-version'",
             evidence={"definitions": sorted(bundles)},
         )
     elif release > NEWEST_GAIE:

@@ -16,10 +16,10 @@ from dynocheck.checks.gaie_scope import (
 )
 from dynocheck.data.gateways import Controller
 from dynocheck.facts import Recipes
-from dynocheck.facts.gaie import Gateway, GatewayClass, GatewayClasses, Gateways, InferenceRoutes
+from dynocheck.facts.gaie import GATEWAY_API, Gateway, GatewayClass, GatewayClasses, Gateways, InferenceRoutes
 from dynocheck.facts.workloads import Workload, Workloads
 
-_LIST = "kubectl get gateways -A"
+_LIST = f"kubectl get gateways.{GATEWAY_API} -A"  # Istio has a Gateway of its own
 
 
 @check("gaie.controller", title="The controllers of the Gateways that serve inference are ready")
@@ -130,7 +130,7 @@ def gateway(
     It is looked for where inference routes or the recipe say it is, in any namespace. A recipe that routes
     through a pool and names no Gateway needs at least one that can.
 
-    Fix: kubectl describe gateway -n NAMESPACE NAME
+    Fix: kubectl describe gateways.gateway.networking.k8s.io -n NAMESPACE NAME
     """
     used = used_gateways(gateways, classes, routes, recipes)
     missing = list(_missing(gateways, recipes))
@@ -169,7 +169,7 @@ def _homes(parent: RecipeParent, gateways: Gateways) -> list[str]:
 
 
 def _broken(found: Gateway) -> Iterator[Finding]:
-    fix = f"kubectl describe gateway -n {found.namespace} {found.name}"
+    fix = f"kubectl describe gateways.{GATEWAY_API} -n {found.namespace} {found.name}"
     if (message := wrong(found.conditions, "Programmed")) is not None:
         yield fail(message, fix=fix, evidence={"class": found.class_name}, subject=_subject(found))
         return

@@ -3,14 +3,22 @@
 from collections import Counter
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Skip, Subject, check, fail, unknown, warn
 from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices, Taint
 from dynocheck.facts.gpu import GpuNode, by_claim, gpu_nodes, has_gpus
+from dynocheck.facts.growing import Autoscalers
 from dynocheck.facts.placement import placements
 
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 _USUAL_TAINTS = ("nvidia.com/gpu",)
 _TOLD_OTHERWISE = "node.kubernetes.io/"  # taints that Kubernetes sets for conditions and for cordoning
+_LEAVING = {  # taints of nodes that are taken away
+    "karpenter.sh/disrupted": "Karpenter",
+    "karpenter.sh/disruption": "Karpenter",
+    "ToBeDeletedByClusterAutoscaler": "the Cluster Autoscaler",
+}
+_STARTING = ("-not-ready", "/uninitialized", "/unregistered")  # ends of taints that go once somebody is ready
+_UPGRADE = "nvidia.com/gpu-driver-upgrade-state"
 _OTHERS = (
     "amd.com/gpu",
     "gpu.intel.com/",
@@ -24,11 +32,12 @@ def _node(name: str) -> Subject:
 
 
 @check("gpu.nodes-present", title="The cluster has nodes with NVIDIA GPUs")
-def nodes_present(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
+def nodes_present(nodes: Nodes, slices: ResourceSlices, autoscalers: Autoscalers) -> Iterator[Finding]:
     """A node counts when it is labelled, when its kubelet reports GPUs or MIG slices, or when the DRA driver
     offers some: managed clusters have the second without the first.
 
-    GPUs of other makers, for which Dynamo has images too, are seen and not judged.
+    Where an autoscaler is seen, none is a warning: pools of GPU nodes may be scaled to nothing until a pod
+    asks for them. GPUs of other makers, for which Dynamo has images too, are seen and not judged.
 
     Fix: add GPU nodes, or install what makes theirs known (the GPU Operator or a device plugin).
     """
@@ -37,11 +46,16 @@ def nodes_present(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
     offered = {name for node in nodes for name, amount in node.allocatable.items() if amount != "0"}
     if others := sorted(name for name in offered if name.startswith(_OTHERS)):
         raise Skip(f"the nodes offer GPUs of another maker: {', '.join(others)}")
-    yield fail(
-        f"none of {len(nodes)} nodes has a GPU label, GPUs to allocate or GPUs offered through DRA",
-        fix="kubectl get nodes -L nvidia.com/gpu.present,nvidia.com/gpu.product",
-        evidence={"nodes": [node.name for node in nodes]},
-    )
+    seen = f"none of {len(nodes)} nodes has a GPU label, GPUs to allocate or GPUs offered through DRA"
+    fix = "kubectl get nodes -L nvidia.com/gpu.present,nvidia.com/gpu.product"
+    evidence = {"nodes": [node.name for node in nodes]}
+    if autoscalers:
+        yield warn(f"{seen}; {autoscalers} may add some when a pod asks", fix=fix, evidence=evidence)
+    elif autoscalers.unseen:
+        said = f"{seen}, and whether an autoscaler may add some was not seen: {autoscalers.unseen}"
+        yield unknown(said, fix=fix, evidence=evidence)
+    else:
+        yield fail(seen, fix=fix, evidence=evidence)
 
 
 @check("gpu.allocatable", title="Every GPU node has GPUs that pods can be given")
@@ -83,7 +97,7 @@ def nodes_ready(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
 
     The taint nvidia.com/gpu is usual and left alone: clusters add its toleration by themselves or recipes
     carry it. So is any taint that a recipe at hand tolerates. A cordoned node is a warning, since somebody
-    meant it.
+    meant it, and so is one that an autoscaler takes away or that waits for an agent to be ready.
 
     Fix: kubectl describe node NODE
     """
@@ -95,16 +109,38 @@ def nodes_ready(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
         node = each.node
         yield from _conditions(node)
         if node.unschedulable:
-            yield warn("is cordoned", fix=f"kubectl uncordon {node.name}", subject=_node(node.name))
+            yield _cordoned(node)
         for taint in node.taints:
             if _keeps_off(taint) and not any(placed.tolerates(taint) for placed in workers):
                 whose = "no worker of the recipe tolerates" if workers else "a worker must tolerate"
-                yield warn(
-                    f"has the taint {_written(taint)}, which {whose}",
-                    fix=f"add a toleration of {_written(taint)} to the workers, or: "
-                    f"kubectl taint node {node.name} {taint.key}:{taint.effect}-",
-                    subject=_node(node.name),
-                )
+                yield _tainted(node, taint, whose)
+
+
+def _cordoned(node: Node) -> Finding:
+    state = node.labels.get(_UPGRADE, "")
+    if state in ("", "unknown", "upgrade-done"):
+        return warn("is cordoned", fix=f"kubectl uncordon {node.name}", subject=_node(node.name))
+    return warn(
+        f"is cordoned, for the GPU Operator upgrades its driver ({state})",
+        fix=f"kubectl get node {node.name} -L {_UPGRADE}",
+        subject=_node(node.name),
+    )
+
+
+def _tainted(node: Node, taint: Taint, whose: str) -> Finding:
+    if taint.key in _LEAVING:
+        seen = f"is being taken away by {_LEAVING[taint.key]} (taint {_written(taint)})"
+        fix = f"kubectl describe node {node.name}"
+    elif taint.key.endswith(_STARTING):
+        seen = f"has the taint {_written(taint)}, until the agent that it is named after is ready there"
+        fix = f"kubectl get pods -A -o wide --field-selector spec.nodeName={node.name}"
+    else:
+        seen = f"has the taint {_written(taint)}, which {whose}"
+        fix = (
+            f"add a toleration of {_written(taint)} to the workers, or: "
+            f"kubectl taint node {node.name} {taint.key}:{taint.effect}-"
+        )
+    return warn(seen, fix=fix, subject=_node(node.name))
 
 
 def _conditions(node: Node) -> Iterator[Finding]:

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.facts import Node, Nodes, OperatorPods, ResourceSlices
 from dynocheck.facts.gpu import OperatorResource, OperatorResources, by_claim, gpu_nodes
+from dynocheck.facts.growing import Autoscalers
 from dynocheck.facts.workloads import Workload, Workloads
 
 _DEPLOY = "nvidia.com/gpu.deploy."
@@ -29,32 +30,44 @@ _BARE = {
     "gpu-feature-discovery": "gpu-feature-discovery",
     "dcgm-exporter": "dcgm-exporter",
 }
+_ENDED = ("Succeeded", "Failed")  # pods of hooks, and those that were evicted, stay behind
 _NAME_LABELS = ("app.kubernetes.io/name", "k8s-app", "name", "app")
 
 
 @check("gpu.operator", title="The GPU Operator is ready, where GPUs come through it")
 def operator(
-    pods: OperatorPods, resources: OperatorResources, nodes: Nodes, slices: ResourceSlices
+    pods: OperatorPods,
+    resources: OperatorResources,
+    nodes: Nodes,
+    slices: ResourceSlices,
+    autoscalers: Autoscalers,
 ) -> Iterator[Finding]:
     """The operator installs drivers, the container toolkit and the device plugin, and heals them.
 
     It is found by its labels in any namespace, from Helm or from OLM, and judged by Ready, not by Running,
     and by the state of its ClusterPolicy, GPUCluster and NVIDIADriver. Where GPUs are allocatable without
-    it, as on managed clusters or with a bare device plugin, nothing is missing.
+    it, as on managed clusters or with a bare device plugin, nothing is missing. Where an autoscaler is seen
+    and no node has GPUs yet, what its nodes bring is not known.
 
-    Fix: kubectl get pods -A -l app.kubernetes.io/name=gpu-operator; kubectl describe clusterpolicy
+    Fix: kubectl get pods -A -l app.kubernetes.io/name=gpu-operator;
+    kubectl describe clusterpolicies.nvidia.com
     """
-    if len(pods):
-        say = warn if any(pod.ready for pod in pods) else fail
-        for pod in pods:
-            if pod.phase != "Succeeded" and not pod.ready:
+    running = [pod for pod in pods if pod.phase not in _ENDED]
+    if running:
+        say = warn if any(pod.ready for pod in running) else fail
+        for pod in running:
+            if not pod.ready:
                 yield say(
                     f"not Ready: {', '.join(pod.waiting) or pod.phase or 'no status yet'}",
-                    fix=f"kubectl logs -n {pod.namespace} {pod.name} --previous",
+                    fix=f"kubectl logs -n {pod.namespace} {pod.name} --previous"
+                    if "CrashLoopBackOff" in pod.waiting
+                    else f"kubectl describe pod -n {pod.namespace} {pod.name}",
                     subject=Subject("Pod", pod.name, pod.namespace),
                 )
         yield from _states(resources)
         return
+    if autoscalers and not gpu_nodes(nodes, slices):
+        raise Skip(f"no node has GPUs yet, and what those bring that {autoscalers} adds is not known")
     managed = [node for node in nodes if any(label.startswith(_DEPLOY) for label in node.labels)]
     if not any(node.gpus for node in nodes) and not by_claim(slices):
         yield fail(
@@ -79,12 +92,12 @@ def _states(resources: OperatorResources) -> Iterator[Finding]:
     if not policies:
         yield warn(
             "runs, but no ClusterPolicy or GPUCluster tells it what to install",
-            fix="kubectl get clusterpolicies,gpuclusters",
+            fix="kubectl get clusterpolicies.nvidia.com",
             subject=_OPERATOR,
         )
     for resource in resources:
         subject = Subject(resource.kind, resource.name)
-        fix = f"kubectl describe {resource.kind.lower()} {resource.name}"
+        fix = f"kubectl describe {resource.kind.lower()}.nvidia.com {resource.name}"
         if resource.state == "notReady":
             why = _reason(resource)
             yield fail(f"is notReady{': ' + why if why else ''}", fix=fix, subject=subject)

@@ -64,7 +64,8 @@ def _layout(each: GpuNode) -> Iterator[Finding]:
     layout = labels.get("nvidia.com/mig.config", "")
     state = labels.get("nvidia.com/mig.config.state", "success")
     evidence = {"mig.config": layout, "mig.config.state": state}
-    logs = "kubectl logs -A -l app=nvidia-mig-manager --tail=100"
+    manager = f"kubectl get pods -A -l app=nvidia-mig-manager --field-selector spec.nodeName={each.name}"
+    logs = f"{manager}   # and look at its logs"
     if state == "failed":
         yield fail(
             f"MIG manager could not apply the layout {layout or 'that was asked for'}",
@@ -94,7 +95,7 @@ def _offer(each: GpuNode) -> Iterator[Finding]:
     labels, subject = each.node.labels, Subject("Node", each.name)
     strategy = labels.get("nvidia.com/mig.strategy", "")
     layout = labels.get("nvidia.com/mig.config", "all-disabled")
-    fix = "kubectl get clusterpolicy -o jsonpath='{.items[*].spec.mig.strategy}'"
+    fix = "kubectl get clusterpolicies.nvidia.com -o jsonpath='{.items[*].spec.mig.strategy}'"
     offered = {name: amount for name, amount in _slices(each) if amount}
     if offered and strategy == "single":
         yield warn(
@@ -106,7 +107,7 @@ def _offer(each: GpuNode) -> Iterator[Finding]:
     if not offered and strategy == "none" and layout != "all-disabled":
         yield warn(
             f"has the MIG layout {layout}, and its strategy none offers no slice of it",
-            fix="kubectl patch clusterpolicy cluster-policy --type merge "
+            fix="kubectl patch clusterpolicies.nvidia.com cluster-policy --type merge "
             """-p '{"spec":{"mig":{"strategy":"mixed"}}}'""",
             evidence={"strategy": strategy},
             subject=subject,

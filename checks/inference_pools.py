@@ -89,7 +89,7 @@ def _service(each: InferencePool) -> Iterator[Finding]:
     if picker is None or (picker.reference.group, picker.reference.kind) != ("", "Service"):
         return
     name, port = picker.reference.name, picker.reference.port
-    get = f"kubectl get service -n {each.namespace} {name}"
+    get = f"kubectl get services -n {each.namespace}"
     if picker.ports is None:
         yield fail(
             f"its endpoint picker's Service {name} does not exist in {each.namespace}",
@@ -99,7 +99,7 @@ def _service(each: InferencePool) -> Iterator[Finding]:
     elif port not in picker.ports:
         yield fail(
             f"it asks its endpoint picker on port {port}, which Service {name} does not have",
-            fix=f"{get} -o yaml   # and set endpointPickerRef.port.number to its gRPC port",
+            fix=f"{get} {name} -o yaml   # and set endpointPickerRef.port.number to its gRPC port",
             evidence={"ports": list(picker.ports)},
             subject=_subject(each),
         )
@@ -187,7 +187,7 @@ def _runs(each: InferencePool, picker: EndpointPicker, behind: list[Workload]) -
 
 def _config(each: InferencePool, config: PickerConfig) -> Iterator[Finding]:
     subject = Subject("ConfigMap", config.config_map, each.namespace)
-    fix = f"kubectl get configmap -n {each.namespace} {config.config_map} -o yaml"
+    fix = f"kubectl get configmaps -n {each.namespace} {config.config_map} -o yaml"
     if config.unread:
         yield unknown(
             f"the endpoint picker's configuration: {config.unread}",
@@ -198,7 +198,7 @@ def _config(each: InferencePool, config: PickerConfig) -> Iterator[Finding]:
     if config.text is None:
         yield fail(
             f"the endpoint picker starts from its key {config.key}, which does not exist",
-            fix=fix,
+            fix=f"kubectl get configmaps -n {each.namespace}   # {config.config_map} is to have {config.key}",
             subject=subject,
         )
         return

@@ -17,6 +17,7 @@ from dynocheck.checks.gaie_scope import (
 from dynocheck.facts import Recipes
 from dynocheck.facts.gaie import (
     GAIE,
+    GATEWAY_API,
     Gateway,
     GatewayClasses,
     Gateways,
@@ -143,7 +144,9 @@ def _attached(
         yield fail(
             f"its Gateway {parent.name} does not exist in namespace {parent.namespace}"
             + (f"; one of that name is in {', '.join(elsewhere)}" if elsewhere else ""),
-            fix=f"set namespace: {elsewhere[0]} in the parentRef" if elsewhere else "kubectl get gateways -A",
+            fix=f"set namespace: {elsewhere[0]} in the parentRef"
+            if elsewhere
+            else f"kubectl get gateways.{GATEWAY_API} -A",
             evidence={"gateways": [f"{g.namespace}/{g.name}" for g in gateways]},
             subject=_subject(each),
         )
@@ -151,7 +154,7 @@ def _attached(
     if (refusal := _refusal(each, parent, gateway)) is not None:
         yield fail(
             refusal,
-            fix=f"kubectl edit gateway -n {gateway.namespace} {gateway.name}   "
+            fix=f"kubectl edit gateways.{GATEWAY_API} -n {gateway.namespace} {gateway.name}   "
             "# listeners[].allowedRoutes.namespaces.from: All, or a Selector that matches " + each.namespace,
             evidence={listener.name: listener.routes_from for listener in gateway.listeners},
             subject=_subject(each),

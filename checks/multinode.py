@@ -140,7 +140,7 @@ def _ready(found: list[Workload], what: str, definition: str) -> Iterator[Findin
         )
     for each in found:
         if not each.is_ready:
-            yield fail(
+            yield (warn if each.ready else fail)(
                 f"{what} is not ready: {each.ready} of {each.desired}",
                 fix=f"kubectl describe -n {each.namespace} deploy/{each.name}",
                 subject=Subject(each.kind, each.name, each.namespace),

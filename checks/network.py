@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Subject, check, fail, warn
-from dynocheck.facts import Nodes
+from dynocheck.facts import Node, Nodes
 from dynocheck.facts.platform import ServiceEndpoints
 from dynocheck.facts.workloads import Workloads
 
@@ -14,22 +14,30 @@ _DNS = (
     "kube-system/rke2-coredns-rke2-coredns",
     "openshift-dns/dns-default",
 )
-_GKE = "cloud.google.com/gke-nodepool"
+# Who may answer outside of the cluster's Services, by a label of the nodes and its value:
+# https://cloud.google.com/kubernetes-engine/docs/how-to/cloud-dns
+# https://docs.aws.amazon.com/eks/latest/userguide/auto-networking.html
+_OUTSIDE = {
+    "cloud.google.com/gke-nodepool": ("", "Cloud DNS"),
+    "eks.amazonaws.com/compute-type": ("auto", "the nodes of EKS Auto Mode"),
+}
 
 
 @check("platform.dns", title="The cluster's DNS answers")
 def dns(services: ServiceEndpoints, workloads: Workloads, nodes: Nodes) -> Iterator[Finding]:
     """Frontends, workers and the operator's webhooks are found by names that only the cluster's DNS knows.
 
-    It is found by the Services that distributions use, not by the name of a Deployment. Clusters of GKE may
-    have Cloud DNS answer instead, outside of the cluster.
+    It is found by the Services that distributions use or by their label, not by the name of a Deployment.
+    Clusters of GKE may have Cloud DNS answer instead, outside of the cluster, and nodes of EKS Auto Mode
+    answer themselves.
 
     Fix: kubectl get deploy,service,endpointslice -n kube-system -l k8s-app=kube-dns
     """
-    there = {name: services.ready[name] for name in _DNS if name in services.ready}
+    names = dict.fromkeys((*_DNS, *services.dns))
+    there = {name: services.ready[name] for name in names if name in services.ready}
     if any(there.values()):
         return
-    outside = any(_GKE in node.labels for node in nodes)
+    outside = next((who for node in nodes if (who := _outside(node))), "")
     if there and not outside:
         name = next(iter(there))
         namespace, _, service = name.partition("/")
@@ -43,7 +51,15 @@ def dns(services: ServiceEndpoints, workloads: Workloads, nodes: Nodes) -> Itera
         return
     yield warn(
         "no DNS Service with ready endpoints was found under the names that distributions use"
-        + (": Cloud DNS may answer instead" if outside else ""),
+        + (f": {outside} may answer instead" if outside else ""),
         fix="kubectl run -it --rm --restart=Never --image=busybox:1.36 dns -- nslookup kubernetes.default",
         evidence={"looked for": list(_DNS)},
     )
+
+
+def _outside(node: Node) -> str:
+    """Who may answer there without a Service."""
+    for label, (value, who) in _OUTSIDE.items():
+        if label in node.labels and value in ("", node.labels[label]):
+            return who
+    return ""

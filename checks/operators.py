@@ -69,8 +69,8 @@ def second_operator(
         if lease.until + _GRACE_S < leases.looked and left:
             yield warn(
                 f"the operator of namespace {lease.namespace} is gone, and its webhooks are still called",
-                fix="kubectl delete validatingwebhookconfigurations,mutatingwebhookconfigurations "
-                + " ".join(left),
+                fix="kubectl delete --ignore-not-found "
+                "validatingwebhookconfigurations,mutatingwebhookconfigurations " + " ".join(left),
                 evidence={"configurations": left},
                 subject=Subject("Lease", "dynamo-operator-namespace-scope", lease.namespace),
             )

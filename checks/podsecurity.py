@@ -10,32 +10,42 @@ from dynocheck.data.podsecurity import (
     RESTRICTED_VOLUMES,
     SECCOMP,
 )
-from dynocheck.facts import Recipes
+from dynocheck.facts import CustomResourceDefinitions, Recipes
 from dynocheck.facts.pods import PodTemplate, templates
 from dynocheck.facts.recipe import Value
 from dynocheck.facts.tenancy import Namespace
 
 _ENFORCE = "pod-security.kubernetes.io/enforce"
+_CONSTRAINTS = "securitycontextconstraints.security.openshift.io"
 
 
 @check("platform.pod-security", title="The namespace's pod security level admits the recipe's pods")
-def pod_security(namespace: Namespace, recipes: Recipes) -> Iterator[Finding]:
+def pod_security(
+    namespace: Namespace, definitions: CustomResourceDefinitions, recipes: Recipes
+) -> Iterator[Finding]:
     """A namespace that enforces a Pod Security Standard refuses pods that ask for more. RDMA and shared
     memory make workers ask for IPC_LOCK, hostIPC or host paths, which `baseline` already refuses.
 
     Only what a manifest says is judged. What `restricted` wants said and is not is a warning for pods of a
-    graph, which the operator completes. Whom an administrator exempted is not to be seen.
+    graph, which the operator completes. Whom an administrator exempted is not to be seen. On OpenShift what
+    its constraint restricted-v2 refuses is a warning: which others a service account may use is not seen.
 
     Fix: kubectl label namespace NAMESPACE pod-security.kubernetes.io/enforce=privileged --overwrite
     """
     level = namespace.labels.get(_ENFORCE, "privileged")
-    if level not in ("baseline", "restricted"):
+    constrained = definitions.named(_CONSTRAINTS) is not None
+    enforced = level in ("baseline", "restricted")
+    if not enforced and not constrained:
         raise Skip("the namespace enforces no level that refuses anything")
     for recipe in recipes:
         for template in templates(recipe):
             place = template.manifest.root.get("metadata", "namespace")
-            if place is None or place.text == namespace.name:
+            if place is not None and place.text != namespace.name:
+                continue
+            if enforced:
                 yield from _refused(template, namespace.name, level)
+            if constrained:
+                yield from _constrained(template, namespace.name)
 
 
 def _refused(template: PodTemplate, name: str, level: str) -> Iterator[Finding]:
@@ -60,6 +70,28 @@ def _refused(template: PodTemplate, name: str, level: str) -> Iterator[Finding]:
             subject=Subject("Namespace", name),
             location=where,
         )
+
+
+def _constrained(template: PodTemplate, name: str) -> Iterator[Finding]:
+    asked = [*_beyond(template, "restricted"), *_users(template)]
+    if asked:
+        account = template.spec.get("serviceAccountName")
+        who = (account.text if account else None) or "SERVICEACCOUNT"
+        yield warn(
+            f"{template.owner} has {', '.join(dict.fromkeys(asked))}, which OpenShift refuses unless its "
+            "service account may use more than the constraint restricted-v2",
+            fix=f"oc adm policy add-scc-to-user privileged -z {who} -n {name}",
+            subject=Subject("Namespace", name),
+            location=Location(template.manifest.file, template.spec.line, template.spec.column),
+        )
+
+
+def _users(template: PodTemplate) -> Iterator[str]:
+    """The users that a pod names: OpenShift gives each namespace a range of its own."""
+    for holder in (template.spec, *template.containers):
+        user = holder.get("securityContext", "runAsUser")
+        if user is not None and user.data not in (None, 0):
+            yield f"runAsUser {user.plain}"
 
 
 def _beyond(template: PodTemplate, level: str) -> Iterator[str]:

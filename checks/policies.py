@@ -16,8 +16,13 @@ _OTHERS = (
     "ciliumclusterwidenetworkpolicies.cilium.io",
     "adminnetworkpolicies.policy.networking.k8s.io",
     "clusternetworkpolicies.policy.networking.k8s.io",
+    "clusternetworkpolicies.networking.k8s.aws",
+    "clusternetworkpolicies.crd.antrea.io",
+    "networkpolicies.crd.antrea.io",
     "globalnetworkpolicies.crd.projectcalico.org",
     "networkpolicies.crd.projectcalico.org",
+    "globalnetworkpolicies.projectcalico.org",
+    "networkpolicies.projectcalico.org",
 )
 _DNS_NAMESPACES = ("kube-system", "openshift-dns")
 _DNS_PORTS = (53, 5353, 8053)  # a Service's port is translated before policies see it

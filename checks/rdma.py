@@ -144,7 +144,7 @@ def operator(
 
     Fix: kubectl get nicclusterpolicies,nicnodepolicies -o yaml
     """
-    judged = [*_plugins(workloads)]
+    judged = [*_plugins(workloads, sum(_is_down(node) for node in nodes))]
     for policy in policies:
         yield from _policy(policy)
     yield from (finding for _, finding in judged if finding is not None)
@@ -195,8 +195,14 @@ def _policy(policy: NicPolicy) -> Iterator[Finding]:
         yield warn("has no state: the operator has not looked at it", fix=look, subject=subject)
 
 
-def _plugins(workloads: Workloads) -> Iterator[tuple[str, Finding | None]]:
-    """The device plugins by image. One that is wanted on no node has nothing to be ready."""
+def _is_down(node: Node) -> bool:
+    return any(condition.type == "Ready" and condition.status != "True" for condition in node.conditions)
+
+
+def _plugins(workloads: Workloads, down: int) -> Iterator[tuple[str, Finding | None]]:
+    """The device plugins by image. One that is wanted on no node has nothing to be ready, and where no more
+    are missing than nodes are down, that is told elsewhere.
+    """
     for each in workloads:
         row = rdma_plugin(each.images) if each.kind == "DaemonSet" else None
         if row is None:
@@ -204,10 +210,13 @@ def _plugins(workloads: Workloads) -> Iterator[tuple[str, Finding | None]]:
         if each.desired == 0 or each.is_ready:
             yield row.image, None
             continue
+        missing = each.desired - each.ready
+        excused = 0 < missing <= down
         yield (
             row.image,
-            fail(
-                f"{row.image} is ready on {each.ready} of {each.desired} nodes",
+            (warn if excused else fail)(
+                f"{row.image} is ready on {each.ready} of {each.desired} nodes"
+                + (", as many as are NotReady are missing" if excused else ""),
                 fix=f"kubectl describe daemonset -n {each.namespace} {each.name}",
                 subject=Subject("DaemonSet", each.name, each.namespace),
             ),
@@ -218,7 +227,7 @@ def _controller(workloads: Workloads) -> Iterator[Finding]:
     found = [each for each in workloads if each.kind == "Deployment" and _is_controller(each.images)]
     for each in found:
         if not each.is_ready:
-            yield fail(
+            yield (warn if each.ready else fail)(
                 f"the Network Operator is ready in {each.ready} of {each.desired} pods",
                 fix=f"kubectl describe deployment -n {each.namespace} {each.name}",
                 subject=Subject("Deployment", each.name, each.namespace),

@@ -84,7 +84,8 @@ def _direct(
 
 def _patch(resource: OperatorResource, field: str) -> str:
     spec = f'"driver":{{{field}}}' if resource.kind == "ClusterPolicy" else field
-    return f"kubectl patch {resource.kind.lower()} {resource.name} --type merge -p '{{\"spec\":{{{spec}}}}}'"
+    what = f"{resource.kind.lower()}.nvidia.com {resource.name}"
+    return f"kubectl patch {what} --type merge -p '{{\"spec\":{{{spec}}}}}'"
 
 
 def _hindrance(gpu: GpuNode, driver: DriverSettings) -> str | None:

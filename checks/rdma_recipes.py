@@ -7,13 +7,13 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.rdma import offered
 from dynocheck.data.rdma import rdma_resource
-from dynocheck.facts import CustomResourceDefinitions, Node, Nodes, Recipes, ResourceSlices
+from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
 from dynocheck.facts.gpu import gpu_nodes
+from dynocheck.facts.growing import Autoscalers
 from dynocheck.facts.placement import Placement, placements
 from dynocheck.facts.quantity import devices
 from dynocheck.facts.rdma import NicPolicies
 from dynocheck.facts.recipe import Component, Graph, Value
-from dynocheck.facts.workloads import Workloads
 
 HOSTNAME = "kubernetes.io/hostname"
 _SLOW = "what crosses nodes goes over TCP"
@@ -80,8 +80,7 @@ def required_by_recipe(
     nodes: Nodes,
     slices: ResourceSlices,
     policies: NicPolicies,
-    definitions: CustomResourceDefinitions,
-    workloads: Workloads,
+    autoscalers: Autoscalers,
 ) -> Iterator[Finding]:
     """A pod that asks for a resource which no node offers stays Pending. One that should ask and does not is
     given no device, and its traffic falls back to TCP without an error.
@@ -99,7 +98,7 @@ def required_by_recipe(
         raise Skip("no recipe asks for RDMA, and none needs it")
     if not here:
         raise Skip("no node has GPUs, so what GPU nodes offer cannot be seen")
-    cluster = _Cluster(here, offered(here, policies, slices), _grows(definitions, workloads))
+    cluster = _Cluster(here, offered(here, policies, slices), bool(autoscalers))
     for worker in found:
         wanted = _asked(worker.component, policies)
         yield from _offered(worker, wanted, cluster)
@@ -114,15 +113,6 @@ def _asked(component: Component, policies: NicPolicies) -> dict[str, int]:
         for name, amount in component.resources.items()
         if name in named or rdma_resource(name) is not None
     }
-
-
-def _grows(definitions: CustomResourceDefinitions, workloads: Workloads) -> bool:
-    """Whether an autoscaler is seen that may add nodes of another kind."""
-    pools = definitions.named("nodepools.karpenter.sh")
-    scalers = ("cluster-autoscaler", "/karpenter")
-    return (pools is not None and pools.established) or any(
-        scaler in image for each in workloads for image in each.images for scaler in scalers
-    )
 
 
 def _offered(worker: Worker, wanted: dict[str, int], cluster: _Cluster) -> Iterator[Finding]:

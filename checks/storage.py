@@ -5,7 +5,9 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.data import provisioner
 from dynocheck.facts import Recipes, StorageClass, StorageClasses
+from dynocheck.facts.quantity import quantity
 from dynocheck.facts.recipe import Claim, Recipe
+from dynocheck.facts.storage import PersistentVolume, PersistentVolumeClaims, PersistentVolumes
 
 _MANY = "ReadWriteMany"
 _LIST = "kubectl get storageclass"
@@ -51,16 +53,25 @@ def relied_on(classes: StorageClasses, recipes: Recipes | None) -> list[StorageC
     return list(found.values())
 
 
+def _bound(claim: Claim, claims: PersistentVolumeClaims) -> bool:
+    """Whether it has a volume already, so that nothing needs to be made of a class."""
+    there = claims.named(claim.name)
+    return there is not None and there.phase == "Bound"
+
+
 def _only(classes: StorageClasses) -> Subject | None:
     return Subject("StorageClass", classes.items[0].name) if len(classes) == 1 else None
 
 
 @check("storage.default-class", title="Exactly one StorageClass is the default")
-def default_class(classes: StorageClasses, recipes: Recipes | None) -> Iterator[Finding]:
+def default_class(
+    classes: StorageClasses, recipes: Recipes | None, claims: PersistentVolumeClaims
+) -> Iterator[Finding]:
     """A claim that names no class stays Pending when no class is the default.
 
     With several defaults Kubernetes takes the newest, so what a claim gets changes when a class is
-    made anew. It is a failure only where a recipe at hand has a claim that names no class.
+    made anew. It is a failure only where a recipe at hand has a claim that names no class and is not bound
+    already.
 
     Fix: kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class=true
     """
@@ -70,7 +81,11 @@ def default_class(classes: StorageClasses, recipes: Recipes | None) -> Iterator[
         name = classes.items[0].name if len(classes) == 1 else "NAME"
         fix = f"kubectl annotate storageclass {name} storageclass.kubernetes.io/is-default-class=true"
         evidence = {"classes": [c.name for c in classes]}
-        relying = [claim for claim in declared_claims(recipes) if claim.storage_class is None]
+        relying = [
+            claim
+            for claim in declared_claims(recipes)
+            if claim.storage_class is None and not _bound(claim, claims)
+        ]
         for claim in relying:
             yield fail(
                 f"claim {claim.name} names no class, and no StorageClass is the default",
@@ -88,7 +103,8 @@ def default_class(classes: StorageClasses, recipes: Recipes | None) -> Iterator[
     elif len(defaults) > 1:
         yield warn(
             f"{len(defaults)} classes are default; a claim that names none gets {chosen.name}, the newest",
-            fix="kubectl annotate storageclass NAME storageclass.kubernetes.io/is-default-class-",
+            fix=f"kubectl annotate storageclass {' '.join(name for name in defaults if name != chosen.name)} "
+            "storageclass.kubernetes.io/is-default-class-",
             evidence={"defaults": defaults},
             subject=Subject("StorageClass", chosen.name),
         )
@@ -161,8 +177,11 @@ def _of_claim(claim: Claim, chosen: StorageClass) -> Iterator[Finding]:
 
 
 @check("storage.class-exists", title="Every StorageClass that a claim names exists")
-def class_exists(classes: StorageClasses, recipes: Recipes) -> Iterator[Finding]:
-    """A claim that names a class which the cluster does not have stays Pending for ever.
+def class_exists(
+    classes: StorageClasses, recipes: Recipes, claims: PersistentVolumeClaims, volumes: PersistentVolumes
+) -> Iterator[Finding]:
+    """A claim that names a class which the cluster does not have stays Pending for ever, unless somebody made
+    a volume that says it is of that class: there the name is only a name.
 
     Fix: name one of the classes that `kubectl get storageclass` lists.
     """
@@ -171,13 +190,28 @@ def class_exists(classes: StorageClasses, recipes: Recipes) -> Iterator[Finding]
         raise Skip("no claim of the recipe names a class")
     have = sorted(c.name for c in classes)
     for claim in naming:
-        if claim.storage_class not in have:
-            yield fail(
-                f"claim {claim.name} names StorageClass {claim.storage_class}, which does not exist",
-                fix=f"name one of: {', '.join(have)}" if have else _LIST,
-                evidence={"classes": have},
-                location=place(claim),
-            )
+        if claim.storage_class in have or _bound(claim, claims):
+            continue
+        made = [volume for volume in volumes if volume.storage_class == claim.storage_class]
+        if any(_fits(claim, volume, claims.namespace) for volume in made):
+            continue
+        but = (
+            f", and none of the {len(made)} volumes that say they are of it is free and fits" if made else ""
+        )
+        yield fail(
+            f"claim {claim.name} names StorageClass {claim.storage_class}, which does not exist{but}",
+            fix=f"name one of: {', '.join(have)}" if have else f"{_LIST},pv",
+            evidence={"classes": have} | ({"volumes": [volume.name for volume in made]} if made else {}),
+            location=place(claim),
+        )
+
+
+def _fits(claim: Claim, volume: PersistentVolume, namespace: str) -> bool:
+    """Whether Kubernetes may bind a claim to a volume of the class that it names."""
+    wanted, has = quantity(claim.size or "0"), quantity(volume.capacity)
+    free = volume.phase == "Available" and volume.claim in ("", f"{namespace}/{claim.name}")
+    large = wanted is None or has is None or has >= wanted
+    return free and large and set(claim.access_modes) <= set(volume.access_modes)
 
 
 @check("storage.claim-declared", title="Every claim that is mounted is declared by the recipe")

@@ -71,7 +71,7 @@ class _Event(msgspec.Struct, rename="camel"):
     def last(self) -> str:
         """When it last happened, by whichever field its reporter filled in."""
         series = self.series.last_observed_time if self.series else None
-        return series or self.last_timestamp or self.event_time or self.metadata.creation_timestamp
+        return series or self.last_timestamp or self.event_time or self.metadata.creation_timestamp or ""
 
 
 @probe(access=[Access("list", each, local=True) for each in ("persistentvolumeclaims", "events")])

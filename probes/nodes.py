@@ -64,8 +64,14 @@ class _Device(_Attributed):
         return any(_RDMA in (name, f"dra.net/{name}") and each.holds for name, each in self.given.items())
 
 
+class _Pool(msgspec.Struct):
+    name: str = ""
+    generation: int = 0
+
+
 class _SliceSpec(msgspec.Struct, rename="camel"):
     driver: str = ""
+    pool: _Pool = msgspec.field(default_factory=_Pool)
     node_name: str | None = None
     devices: list[_Device] | None = None
 
@@ -98,14 +104,25 @@ def _node(found: _Node) -> Node:
 
 @probe(access=[Access("list", "resourceslices", "resource.k8s.io")])
 def resource_slices(cluster: Cluster) -> ResourceSlices:
-    """What is read of a slice differs little between versions of the API, stable since Kubernetes 1.34."""
+    """What is read of a slice differs little between versions of the API, stable since Kubernetes 1.34.
+
+    Of a pool whose slices a driver is just replacing, the newest generation is what there is.
+    """
     for version in ("v1", "v1beta2", "v1beta1"):
         try:
             found = cluster.items(f"/apis/resource.k8s.io/{version}/resourceslices", _Slice)
         except NotFound:
             continue
-        return ResourceSlices(tuple(_slice(each) for each in found))
+        return ResourceSlices(tuple(_slice(each) for each in _newest(found)))
     return ResourceSlices(served=False)
+
+
+def _newest(found: list[_Slice]) -> list[_Slice]:
+    generations: dict[tuple[str, str], int] = {}
+    for each in found:
+        pool = each.spec.driver, each.spec.pool.name
+        generations[pool] = max(each.spec.pool.generation, generations.get(pool, 0))
+    return [s for s in found if s.spec.pool.generation == generations[s.spec.driver, s.spec.pool.name]]
 
 
 def _slice(found: _Slice) -> Slice:

@@ -11,6 +11,7 @@ from dynocheck.kube import Cluster
 from dynocheck.probes.wire import Meta
 
 _SERVICE = "kubernetes.io/service-name"
+_DNS = ("k8s-app", "kube-dns")  # on the Service, whose labels its slices repeat
 
 
 class _Conditions(msgspec.Struct):
@@ -31,10 +32,15 @@ class _EndpointSlice(msgspec.Struct):
 def service_endpoints(cluster: Cluster) -> ServiceEndpoints:
     """An endpoint that does not say is ready, as the API has it. Dual stack counts an endpoint twice."""
     ready: dict[str, int] = defaultdict(int)
+    dns = set()
     for found in cluster.items("/apis/discovery.k8s.io/v1/endpointslices", _EndpointSlice):
-        service = (found.metadata.labels or {}).get(_SERVICE)
+        labels = found.metadata.labels or {}
+        service = labels.get(_SERVICE)
         if service:
             endpoints = found.endpoints or ()
             count = sum(each.conditions.ready is not False for each in endpoints if each.addresses)
-            ready[f"{found.metadata.namespace}/{service}"] += count
-    return ServiceEndpoints(dict(ready))
+            name = f"{found.metadata.namespace}/{service}"
+            ready[name] += count
+            if _DNS in labels.items():
+                dns.add(name)
+    return ServiceEndpoints(dict(ready), tuple(sorted(dns)))

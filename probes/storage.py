@@ -7,7 +7,7 @@ import msgspec
 
 from dynocheck import probe
 from dynocheck.facts import Access, StorageClass, StorageClasses
-from dynocheck.facts.storage import CsiDrivers, CsiNode, NodeDriver
+from dynocheck.facts.storage import CsiDrivers, CsiNode, NodeDriver, PersistentVolume, PersistentVolumes
 from dynocheck.kube import Cluster, together
 from dynocheck.probes.wire import METADATA, Meta
 
@@ -59,6 +59,37 @@ class _Driver(msgspec.Struct):
     metadata: Meta
 
 
+class _Claim(msgspec.Struct):
+    name: str = ""
+    namespace: str = ""
+
+
+class _Terms(msgspec.Struct, rename="camel"):
+    node_selector_terms: list[dict[str, Any]] | None = None
+
+
+class _Affinity(msgspec.Struct):
+    required: _Terms | None = None
+
+
+class _VolumeSpec(msgspec.Struct, rename="camel"):
+    storage_class_name: str = ""
+    access_modes: list[str] | None = None
+    capacity: dict[str, str] | None = None
+    claim_ref: _Claim | None = None
+    node_affinity: _Affinity | None = None
+
+
+class _VolumeStatus(msgspec.Struct):
+    phase: str = ""
+
+
+class _Volume(msgspec.Struct):
+    metadata: Meta
+    spec: _VolumeSpec
+    status: _VolumeStatus = msgspec.field(default_factory=_VolumeStatus)
+
+
 @probe(access=[Access("list", "storageclasses", "storage.k8s.io")])
 def storage_classes(cluster: Cluster) -> StorageClasses:
     return StorageClasses(
@@ -69,7 +100,7 @@ def storage_classes(cluster: Cluster) -> StorageClasses:
                 is_default=any(
                     (found.metadata.annotations or {}).get(key) == "true" for key in _DEFAULT_ANNOTATIONS
                 ),
-                created=found.metadata.creation_timestamp,
+                created=found.metadata.creation_timestamp or "",
                 parameters=found.parameters or {},
                 binding_mode=found.volume_binding_mode,
                 reclaim_policy=found.reclaim_policy,
@@ -96,3 +127,22 @@ def csi_drivers(cluster: Cluster) -> CsiDrivers:
 
 def _drivers(found: _Node) -> tuple[NodeDriver, ...]:
     return tuple(NodeDriver(d.name, tuple(d.topology_keys or ())) for d in found.spec.drivers or ())
+
+
+@probe(access=[Access("list", "persistentvolumes")])
+def persistent_volumes(cluster: Cluster) -> PersistentVolumes:
+    return PersistentVolumes(tuple(cluster.condensed("/api/v1/persistentvolumes", _Volume, _volume)))
+
+
+def _volume(found: _Volume) -> PersistentVolume:
+    spec, claim = found.spec, found.spec.claim_ref
+    required = spec.node_affinity.required if spec.node_affinity else None
+    return PersistentVolume(
+        name=found.metadata.name,
+        storage_class=spec.storage_class_name,
+        access_modes=tuple(spec.access_modes or ()),
+        capacity=(spec.capacity or {}).get("storage", ""),
+        phase=found.status.phase,
+        claim=f"{claim.namespace}/{claim.name}" if claim else "",
+        node_terms=tuple((required.node_selector_terms if required else None) or ()),
+    )

@@ -1,5 +1,7 @@
 """The namespace of the run, and the policies in it."""
 
+from functools import partial
+
 import msgspec
 
 from dynocheck import probe
@@ -9,12 +11,13 @@ from dynocheck.facts.tenancy import (
     NetworkPolicies,
     NetworkPolicy,
     Peer,
+    PodClasses,
     Port,
     Rule,
     Selector,
 )
-from dynocheck.kube import Cluster, NotFound
-from dynocheck.probes.wire import Meta
+from dynocheck.kube import Cluster, NotFound, together
+from dynocheck.probes.wire import METADATA, Meta
 
 
 class _Named(msgspec.Struct):
@@ -28,7 +31,21 @@ def namespace(cluster: Cluster) -> Namespace:
         found = cluster.get(f"/api/v1/namespaces/{name}", _Named)
     except NotFound:
         return Namespace(name, exists=False)
-    return Namespace(name, labels=found.metadata.labels or {})
+    meta = found.metadata
+    return Namespace(name, labels=meta.labels or {}, deleting=bool(meta.deletion_timestamp))
+
+
+@probe(
+    access=[
+        Access("list", "priorityclasses", "scheduling.k8s.io"),
+        Access("list", "runtimeclasses", "node.k8s.io"),
+    ]
+)
+def pod_classes(cluster: Cluster) -> PodClasses:
+    paths = ("/apis/scheduling.k8s.io/v1/priorityclasses", "/apis/node.k8s.io/v1/runtimeclasses")
+    lists = together([partial(cluster.items, path, _Named, accept=METADATA) for path in paths])
+    priorities, runtimes = (tuple(sorted(each.metadata.name for each in found)) for found in lists)
+    return PodClasses(priorities, runtimes)
 
 
 class _Rule(msgspec.Struct, rename={"sources": "from", "targets": "to"}):

@@ -6,11 +6,13 @@ METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"  #
 
 
 class Meta(msgspec.Struct, rename="camel"):
+    """`creation_timestamp` is null in pod templates of API servers before 1.34."""
+
     name: str = ""
     namespace: str = ""
     labels: dict[str, str] | None = None
     annotations: dict[str, str] | None = None
-    creation_timestamp: str = ""
+    creation_timestamp: str | None = None
     deletion_timestamp: str = ""
     generation: int = 0
 

@@ -117,7 +117,7 @@ def test_a_user_without_rights_learns_nothing_false(fit_cluster: ControlPlane) -
     denied = [f["message"] for f in ended.findings("access.permissions")]
     assert "may not list nodes" in denied
     assert "may not list storageclasses.storage.k8s.io" in denied
-    (finding,) = ended.findings("storage.default-class")
+    (finding,) = ended.findings("storage.rwx-class")
     assert 'User "nobody" cannot list resource "storageclasses"' in finding["message"]
     assert "dynocheck rbac" in finding["fix"]
 

@@ -41,8 +41,8 @@ def test_what_could_not_be_seen_stays_unknown(fit_cluster: ControlPlane, tmp_pat
     assert taken.code == 3
     assert "not recorded: StorageClasses: " in taken.err
     ended = dynocheck("preflight", "-o", "json", "--snapshot", path)
-    assert ended.outcomes["storage.default-class"] == "unknown"
-    (finding,) = ended.findings("storage.default-class")
+    assert ended.outcomes["storage.rwx-class"] == "unknown"
+    (finding,) = ended.findings("storage.rwx-class")
     assert finding["message"].startswith("when the snapshot was taken: ")
     assert "storageclasses.storage.k8s.io is forbidden" in finding["message"]
 

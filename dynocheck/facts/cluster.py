@@ -96,6 +96,16 @@ def _gpus(amounts: dict[str, str]) -> dict[str, int]:
     }
 
 
+# What says that a node has GPUs of NVIDIA: GPU Feature Discovery, and clouds of the machines that they give.
+_SAYS_GPU = {
+    "nvidia.com/gpu.present": "true",
+    "cloud.google.com/gke-accelerator": "nvidia-",  # the start of the product's name
+    "eks.amazonaws.com/instance-gpu-manufacturer": "nvidia",
+    "karpenter.k8s.aws/instance-gpu-manufacturer": "nvidia",
+    "kubernetes.azure.com/accelerator": "nvidia",
+}
+
+
 class Node(msgspec.Struct, frozen=True):
     name: str
     labels: dict[str, str] = {}
@@ -124,8 +134,8 @@ class Node(msgspec.Struct, frozen=True):
 
     @property
     def labelled_gpu(self) -> bool:
-        """Whether the GPU Operator or GPU Feature Discovery says that this node has GPUs."""
-        return self.labels.get("nvidia.com/gpu.present") == "true"
+        """Whether the GPU Operator, GPU Feature Discovery or a cloud says that this node has GPUs."""
+        return any(self.labels.get(label, "").startswith(value) for label, value in _SAYS_GPU.items())
 
 
 class Nodes(ClusterFact, Many[Node], frozen=True):

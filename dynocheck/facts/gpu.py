@@ -13,6 +13,8 @@ _WORKLOAD = "nvidia.com/gpu.workload.config"
 _VM_WORKLOADS = {"vm-passthrough", "vm-vgpu"}
 _PRODUCT = ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator")
 _DRIVER = ("nvidia.com/cuda.driver-version", "nvidia.com/cuda.driver")  # the second is the older spelling
+_STRATEGY = ("nvidia.com/gpu.sharing-strategy", "cloud.google.com/gke-gpu-sharing-strategy")
+_CLIENTS = ("nvidia.com/gpu.replicas", "cloud.google.com/gke-max-shared-clients-per-gpu")
 _SUFFIX = re.compile(r"(-MIG-(INVALID|[0-9]+g\.[0-9]+gb.*?))?(-SHARED)?$", re.IGNORECASE)
 
 
@@ -111,6 +113,18 @@ class GpuNode(msgspec.Struct, frozen=True):
         """How many GPUs or MIG slices there are, by label or else by capacity."""
         labelled = self._number("nvidia.com/gpu.count")
         return self.node.gpu_capacity.get("nvidia.com/gpu") if labelled is None else labelled
+
+    @property
+    def strategy(self) -> str:
+        """How its GPUs are shared, such as `time-slicing` or `mps`; empty or `none` where they are not."""
+        return next((self.node.labels[key] for key in _STRATEGY if self.node.labels.get(key)), "")
+
+    @property
+    def clients(self) -> int:
+        """To how many each GPU is handed out."""
+        if self.strategy in ("", "none"):
+            return 1
+        return next((number for key in _CLIENTS if (number := self._number(key))), 1)
 
     def _number(self, key: str) -> int | None:
         value = self.node.labels.get(key, "")

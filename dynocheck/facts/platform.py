@@ -107,9 +107,13 @@ class OperatorLeases(ClusterFact, Many[OperatorLease], frozen=True):
 
 
 class ServiceEndpoints(ClusterFact, frozen=True):
-    """How many ready endpoints each Service has, by `namespace/name`. One without slices is not there."""
+    """How many ready endpoints each Service has, by `namespace/name`. One without slices is not there.
+
+    `dns` are those that are labelled as the cluster's DNS.
+    """
 
     ready: dict[str, int] = msgspec.field(default_factory=dict)
+    dns: tuple[str, ...] = ()
 
 
 def operators(workloads: Workloads) -> tuple[Workload, ...]:

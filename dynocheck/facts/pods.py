@@ -15,6 +15,16 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
 """Where each of Kubernetes' own kinds keeps its pod."""
+# What becomes a Secret, and where it says the Secret's name, if not by its own.
+_MAKERS: dict[str, tuple[str, ...]] = {
+    "Secret": ("metadata", "name"),
+    "Certificate": ("spec", "secretName"),
+    "ExternalSecret": ("spec", "target", "name"),
+    "OnePasswordItem": ("metadata", "name"),
+    "SealedSecret": ("spec", "template", "metadata", "name"),
+    "VaultDynamicSecret": ("spec", "destination", "name"),
+    "VaultStaticSecret": ("spec", "destination", "name"),
+}
 _NOTHING = Value({}, 1, 1)
 
 
@@ -100,10 +110,12 @@ def _of_graph(manifest: Manifest) -> Iterator[PodTemplate]:
 
 
 def secret_references(recipes: Recipes) -> tuple[SecretReference, ...]:
-    """Every Secret that a recipe's pods name and the recipe does not bring, once for each place."""
+    """Every Secret that a recipe's pods name and the recipe does not bring, once for each place. It brings
+    those too that an operator makes of its objects, such as an ExternalSecret.
+    """
     found = []
     for recipe in recipes:
-        brought = {m.name for m in recipe.manifests if m.kind == "Secret"}
+        brought = {_text(m.root, *_MAKERS[m.kind]) or m.name for m in recipe.manifests if m.kind in _MAKERS}
         references = (r for template in templates(recipe) for r in _references(template))
         found += [reference for reference in references if reference.name not in brought]
     return tuple(dict.fromkeys(found))

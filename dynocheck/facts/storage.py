@@ -1,5 +1,7 @@
 """Facts about volumes: the drivers that make them, and the claims of the run's namespace."""
 
+from typing import Any
+
 import msgspec
 
 from dynocheck.facts.base import Many
@@ -77,3 +79,22 @@ class PersistentVolumeClaims(ClusterFact, Many[PersistentVolumeClaim], frozen=Tr
     def named(self, name: str) -> PersistentVolumeClaim | None:
         """The claim of this name."""
         return next((claim for claim in self.items if claim.name == name), None)
+
+
+class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True):
+    """A volume: the class it says it is of, which need not exist, and its claim by `namespace/name`.
+
+    `node_terms` say which nodes reach it, as terms of a node selector; without any all do.
+    """
+
+    name: str
+    storage_class: str = ""
+    access_modes: tuple[str, ...] = ()
+    capacity: str = ""
+    phase: str = ""
+    claim: str = ""
+    node_terms: tuple[dict[str, Any], ...] = ()
+
+
+class PersistentVolumes(ClusterFact, Many[PersistentVolume], frozen=True):
+    """Every volume of the cluster."""

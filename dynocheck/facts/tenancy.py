@@ -7,11 +7,21 @@ from dynocheck.facts.cluster import ClusterFact
 
 
 class Namespace(ClusterFact, frozen=True):
-    """The namespace that the run is for; `exists` is false where nobody made it yet."""
+    """The namespace that the run is for; `exists` is false where nobody made it yet, `deleting` true where it
+    goes and takes nothing new.
+    """
 
     name: str
     exists: bool = True
     labels: dict[str, str] = msgspec.field(default_factory=dict)
+    deleting: bool = False
+
+
+class PodClasses(ClusterFact, frozen=True):
+    """The names of all PriorityClasses and RuntimeClasses."""
+
+    priorities: tuple[str, ...] = ()
+    runtimes: tuple[str, ...] = ()
 
 
 class Expression(msgspec.Struct, frozen=True):

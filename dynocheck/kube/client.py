@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
+from shlex import quote
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
@@ -11,6 +12,7 @@ import msgspec
 from dynocheck.kube.config import Connection
 from dynocheck.kube.credentials import identify
 from dynocheck.kube.deadline import Deadline
+from dynocheck.kube.decoding import decode
 from dynocheck.kube.errors import (
     Forbidden,
     Garbled,
@@ -35,7 +37,7 @@ _RETRIED = {429, 503}
 _MAX_RETRY_S = 10.0
 _MIN_RETRY_S = 0.1
 _MAX_RESTARTS = 1
-_GRANT = "dynocheck rbac | kubectl apply -f -   # as an administrator, then bind the role to this user"
+_GRANT = "   # as an administrator, then bind the role to this user"
 
 
 class _ListMeta(msgspec.Struct, rename={"token": "continue"}):
@@ -150,7 +152,7 @@ class Cluster:
 
     def _decode(self, answer: "Answer", kind: type[T], path: str) -> T:
         try:
-            return msgspec.json.decode(answer.body, type=kind)
+            return decode(answer.body, kind)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             said = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if said not in ("", JSON):
@@ -175,9 +177,12 @@ class Cluster:
         target = f"{path}?{urlencode(query)}" if query else path
         headers = {"Accept": accept, **({"Content-Type": JSON} if body else {})}
         while True:
-            answer = self._connected(deadline).send(method, target, headers, body, deadline)
+            transport = self._connected(deadline)
+            answer = transport.send(method, target, headers, body, deadline)
             if answer.status < 300:
                 return answer
+            if answer.status == 401 and self._renewed(transport, deadline):
+                continue
             wait_s = _retry_after(answer.headers) if answer.status in _RETRIED else None
             if wait_s is None or wait_s > deadline.left():
                 raise self._refused(path, answer)
@@ -203,6 +208,19 @@ class Cluster:
         finally:
             self._lock.release()
 
+    def _renewed(self, used: "Transport", deadline: Deadline) -> bool:
+        """Whether there are other credentials by now: the kubelet renews the token file of a pod."""
+        chosen = self.connection.chosen
+        if not chosen.user.token_file:
+            return False
+        with self._lock:
+            if self._transport is used:
+                identity = identify(chosen.user, chosen.server, deadline)
+                if identity.headers == used.identity.headers:
+                    return False
+                self._transport = type(used)(self.connection.server, chosen.server, identity)
+            return True
+
     def _clean(self, text: str) -> str:
         return self._transport.identity.clean(text) if self._transport is not None else text
 
@@ -219,7 +237,8 @@ class Cluster:
             case 401:
                 return Unauthorized(f"{server}: {self._unknown()}", status, fix="kubectl auth whoami")
             case 403:
-                return Forbidden(f"{server}: {said or path + ' is forbidden'} (403)", status, fix=_GRANT)
+                grant = f"dynocheck rbac | kubectl apply -n {quote(self.connection.namespace)} -f -{_GRANT}"
+                return Forbidden(f"{server}: {said or path + ' is forbidden'} (403)", status, fix=grant)
             case 404:
                 return NotFound(f"{server}{path}: not found (404){': ' + said if said else ''}", status)
             case 410:

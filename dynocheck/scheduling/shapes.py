@@ -129,6 +129,15 @@ def shape(
     )
 
 
+def tolerating(found: Shape) -> Shape:
+    """The shape with what the admission plugin ExtendedResourceToleration adds: a toleration of the taint
+    that is named like a resource which the pod asks for.
+    """
+    extended = [name for name in found.requests if "/" in name and "kubernetes.io/" not in name]
+    added = ({"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in extended)
+    return msgspec.structs.replace(found, tolerations=(*found.tolerations, *added))
+
+
 def pod_requests(
     spec: Spec, *, defaults: Defaults | None = None, assumed: Mapping[str, Fraction] | None = None
 ) -> Quantities:

@@ -7,7 +7,8 @@ import pytest
 from dynocheck.checks import access
 from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, Settings
 from dynocheck.facts.credentials import Credential, Credentials
-from tests.checks.judging import FRONTEND, GRAPH, recipes, said, skipped, worker
+from dynocheck.facts.namespaces import RunNamespace
+from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 
 @pytest.mark.parametrize(
@@ -44,7 +45,21 @@ def test_each_missing_right_is_named() -> None:
             AccessReview(Access("list", "storageclasses", "storage.k8s.io"), allowed=False),
         )
     )
-    assert said(access.permissions, reviews) == [("unknown", "may not list storageclasses.storage.k8s.io")]
+    limits = AccessReview(Access("list", "resourcequotas", local=True), allowed=False)
+    reviews = Permissions((*reviews.items, limits))
+    missing = found(access.permissions, reviews, RunNamespace("models"))
+    assert [(str(each.outcome), each.message, each.fix) for each in missing] == [
+        (
+            "unknown",
+            "may not list storageclasses.storage.k8s.io",
+            "kubectl auth can-i list storageclasses.storage.k8s.io --all-namespaces",
+        ),
+        (
+            "unknown",
+            "may not list resourcequotas in this namespace",
+            "kubectl auth can-i list resourcequotas -n models",
+        ),
+    ]
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import yaml
 
 from dynocheck import Skip
 from dynocheck.checks import limits, podsecurity
+from dynocheck.facts import CustomResourceDefinitions
 from dynocheck.facts.tenancy import Namespace
 from dynocheck.outcomes import Outcome
 from tests.checks.judging import found, recipes
@@ -83,7 +84,9 @@ def test_pod_security(cluster: ControlPlane, tmp_path: Path, level: str) -> None
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     for number, body in enumerate(PODS):
         mine = recipes(tmp_path / str(number), pod=yaml.safe_dump(body))
-        said = found(podsecurity.pod_security, Namespace(name, labels=labels), mine)
+        said = found(
+            podsecurity.pod_security, Namespace(name, labels=labels), CustomResourceDefinitions(), mine
+        )
         assert (not said) == admitted(cluster, name, body), (level, body["spec"], said)
 
 

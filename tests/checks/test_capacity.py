@@ -3,26 +3,27 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dynocheck import Finding, Skip
 from dynocheck.checks import capacity, quota
 from dynocheck.facts import (
-    CustomResourceDefinition,
-    CustomResourceDefinitions,
     Node,
     Nodes,
     Recipes,
     ResourceSlices,
     Slice,
+    Taint,
 )
 from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota, RunningPod, RunningPods
-from dynocheck.facts.workloads import Workload, Workloads
+from dynocheck.facts.growing import Autoscalers
 from dynocheck.recipe.discover import load
 from dynocheck.scheduling.graphs import Group, groups
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 GPU = "nvidia.com/gpu"
+NO_SCALERS = Autoscalers()
 OWN = {"nvidia.com/dynamo-graph-deployment-name": "g"}
 
 
@@ -40,8 +41,7 @@ def fits(
     nodes: list[Node],
     *running: RunningPod,
     limits: NamespaceLimits | None = None,
-    workloads: Workloads | None = None,
-    definitions: CustomResourceDefinitions | None = None,
+    autoscalers: Autoscalers = NO_SCALERS,
     slices: ResourceSlices | None = None,
 ) -> list[Finding]:
     return found(
@@ -50,8 +50,7 @@ def fits(
         Nodes(tuple(nodes)),
         RunningPods(running),
         limits or NamespaceLimits(namespace="here"),
-        workloads or Workloads(),
-        definitions or CustomResourceDefinitions(),
+        autoscalers,
         slices or ResourceSlices(),
     )
 
@@ -129,37 +128,37 @@ def test_pods_that_exist_to_be_evicted_are_no_failure(tmp_path: Path) -> None:
     assert message.endswith("unless pods of negative priority are evicted for it")
 
 
+def test_where_nodes_are_added_a_lack_is_a_warning(tmp_path: Path) -> None:
+    recipe = recipes(tmp_path, deploy=GRAPH + replicas(1))
+    ((outcome, message),) = told(fits(recipe, [], autoscalers=Autoscalers(("Karpenter",))))
+    assert outcome == "warn"
+    assert message.endswith("; Karpenter may add a node")
+    assert [outcome for outcome, _ in told(fits(recipe, [], autoscalers=NO_SCALERS))] == ["fail"]
+
+
+USUAL = Taint(GPU, "NoSchedule", "present")
+
+
 @pytest.mark.parametrize(
-    ("workloads", "definitions"),
+    ("label", "outcomes"),
     [
-        (
-            Workloads(
-                (
-                    Workload(
-                        kind="Deployment",
-                        namespace="kube-system",
-                        name="ca",
-                        labels={"app.kubernetes.io/name": "cluster-autoscaler"},
-                    ),
-                )
-            ),
-            CustomResourceDefinitions(),
-        ),
-        (
-            Workloads(),
-            CustomResourceDefinitions(
-                (CustomResourceDefinition("nodepools.karpenter.sh", "karpenter.sh", ("v1",), True),)
-            ),
-        ),
+        ("cloud.google.com/gke-nodepool", []),
+        ("eks.amazonaws.com/nodegroup", []),
+        ("kubernetes.azure.com/agentpool", []),
+        ("node.example/pool", ["warn"]),
     ],
 )
-def test_where_nodes_are_added_a_lack_is_a_warning(
-    tmp_path: Path, workloads: Workloads, definitions: CustomResourceDefinitions
-) -> None:
+def test_the_taint_that_is_named_like_gpus(tmp_path: Path, label: str, outcomes: list[str]) -> None:
+    """Clouds have their API servers add its toleration; of others it is not known."""
     recipe = recipes(tmp_path, deploy=GRAPH + replicas(1))
-    ((outcome, message),) = told(fits(recipe, [], workloads=workloads, definitions=definitions))
-    assert outcome == "warn"
-    assert message.endswith("may add a node")
+    tainted = msgspec.structs.replace(node("a"), labels={label: "gpus"}, taints=(USUAL,))
+    judged = told(fits(recipe, [tainted]))
+    assert [outcome for outcome, _ in judged] == outcomes
+    assert all("unless the API server adds the toleration" in message for _, message in judged)
+    own = msgspec.structs.replace(tainted, taints=(USUAL, Taint("team", "NoSchedule", "b")))
+    assert [outcome for outcome, _ in told(fits(recipe, [own]))] == ["fail"]
+    full = holding("a", 8)
+    assert [outcome for outcome, _ in told(fits(recipe, [tainted], full))] == ["fail"]
 
 
 def test_devices_by_claim_are_not_judged(tmp_path: Path) -> None:

@@ -2,15 +2,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from dynocheck.checks import gpu, gpu_operator
 from dynocheck.facts import Condition, Node, Nodes, OperatorPods, Pod, ResourceSlices, Slice, Taint
 from dynocheck.facts.gpu import GpuNode, OperatorResource, OperatorResources
+from dynocheck.facts.growing import Autoscalers
 from dynocheck.facts.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 PRESENT = {"nvidia.com/gpu.present": "true"}
 DEPLOYED = {**PRESENT, "nvidia.com/gpu.deploy.driver": "true"}
 NO_SLICES = ResourceSlices(served=False)
+NO_SCALERS = Autoscalers()
 CPU = Node("cpu")
 POLICY = OperatorResources((OperatorResource("ClusterPolicy", "cluster-policy", "ready"),))
 NO_POLICY = OperatorResources()
@@ -33,7 +37,7 @@ def test_gpus_are_seen_by_label_by_amount_and_by_slice() -> None:
         (Nodes((CPU, Node("a", allocatable={"nvidia.com/mig-1g.10gb": "7"}))), NO_SLICES),
         (Nodes((CPU, Node("a"))), offered("a")),
     ]:
-        assert said(gpu.nodes_present, nodes, slices) == []
+        assert said(gpu.nodes_present, nodes, slices, NO_SCALERS) == []
 
 
 def test_no_gpus() -> None:
@@ -47,7 +51,45 @@ def test_no_gpus() -> None:
             NO_SLICES,
         ),
     ]:
-        assert [outcome for outcome, _ in said(gpu.nodes_present, nodes, slices)] == ["fail"]
+        assert [outcome for outcome, _ in said(gpu.nodes_present, nodes, slices, NO_SCALERS)] == ["fail"]
+
+
+@pytest.mark.parametrize(
+    ("label", "value"),
+    [
+        ("cloud.google.com/gke-accelerator", "nvidia-h200-141gb"),
+        ("eks.amazonaws.com/instance-gpu-manufacturer", "nvidia"),
+        ("karpenter.k8s.aws/instance-gpu-manufacturer", "nvidia"),
+        ("kubernetes.azure.com/accelerator", "nvidia"),
+    ],
+)
+def test_clouds_tell_which_machines_have_gpus(label: str, value: str) -> None:
+    bare, other = Node("bare", labels={label: value}), Node("other", labels={label: "amd"})
+    nodes = Nodes((gpus("good"), bare, other, CPU))
+    (finding,) = found(gpu.allocatable, nodes, NO_SLICES)
+    assert (str(finding.outcome), finding.subject and finding.subject.name) == ("fail", "bare")
+    assert said(gpu.nodes_present, Nodes((bare,)), NO_SLICES, NO_SCALERS) == []
+
+
+def test_gpus_may_come_where_nodes_are_added() -> None:
+    (finding,) = found(gpu.nodes_present, Nodes((CPU,)), NO_SLICES, Autoscalers(("Karpenter",)))
+    assert finding.outcome == "warn"
+    assert finding.message.endswith("; Karpenter may add some when a pod asks")
+    nobody = OperatorPods()
+    assert "Karpenter" in skipped(
+        gpu_operator.operator, nobody, NO_POLICY, Nodes((CPU,)), NO_SLICES, Autoscalers(("Karpenter",))
+    )
+    assert [
+        o for o, _ in said(gpu_operator.operator, nobody, NO_POLICY, Nodes((CPU,)), NO_SLICES, NO_SCALERS)
+    ] == ["fail"]
+
+
+def test_whether_nodes_are_added_may_not_be_seen() -> None:
+    blind = Autoscalers(unseen="configmaps is forbidden (403)")
+    (finding,) = found(gpu.nodes_present, Nodes((CPU,)), NO_SLICES, blind)
+    assert finding.outcome == "unknown"
+    assert "configmaps is forbidden" in finding.message
+    assert said(gpu.nodes_present, Nodes((gpus("a"),)), NO_SLICES, blind) == []
 
 
 def test_a_labelled_node_needs_something_to_allocate() -> None:
@@ -84,27 +126,47 @@ def test_the_operator_is_judged_by_ready() -> None:
     good = Pod("gpu-operator", "good", "Running", ready=True)
     bad = Pod("other", "bad", "Running", ready=False, waiting=("CrashLoopBackOff",))
     done = Pod("gpu-operator", "upgrade-hook", "Succeeded")
-    assert said(gpu_operator.operator, OperatorPods((good, done)), POLICY, nodes, NO_SLICES) == []
-    (finding,) = found(gpu_operator.operator, OperatorPods((bad, done)), POLICY, nodes, NO_SLICES)
+    assert said(gpu_operator.operator, OperatorPods((good, done)), POLICY, nodes, NO_SLICES, NO_SCALERS) == []
+    (finding,) = found(gpu_operator.operator, OperatorPods((bad, done)), POLICY, nodes, NO_SLICES, NO_SCALERS)
     assert (finding.outcome, finding.message) == ("fail", "not Ready: CrashLoopBackOff")
-    (finding,) = found(gpu_operator.operator, OperatorPods((good, bad)), POLICY, nodes, NO_SLICES)
+    (finding,) = found(gpu_operator.operator, OperatorPods((good, bad)), POLICY, nodes, NO_SLICES, NO_SCALERS)
     assert (finding.outcome, finding.message) == ("warn", "not Ready: CrashLoopBackOff")
     assert finding.subject is not None
     assert (finding.subject.namespace, finding.subject.name) == ("other", "bad")
 
 
+def test_pods_that_have_ended_are_not_the_operator() -> None:
+    nodes = Nodes((gpus("a", labels=DEPLOYED),))
+    good = Pod("gpu-operator", "good", "Running", ready=True)
+    evicted, hook = Pod("gpu-operator", "evicted", "Failed"), Pod("gpu-operator", "hook", "Succeeded")
+    pods = OperatorPods((evicted, good, hook))
+    assert said(gpu_operator.operator, pods, POLICY, nodes, NO_SLICES, NO_SCALERS) == []
+    pods = OperatorPods((evicted, hook))
+    ((outcome, message),) = said(gpu_operator.operator, pods, POLICY, nodes, NO_SLICES, NO_SCALERS)
+    assert (outcome, "none of its pods is there" in message) == ("warn", True)
+
+
 def test_no_operator() -> None:
     nobody = OperatorPods()
-    left = said(gpu_operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=DEPLOYED),)), NO_SLICES)
+    left = said(
+        gpu_operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=DEPLOYED),)), NO_SLICES, None
+    )
     assert [outcome for outcome, _ in left] == ["warn"]
-    broken = said(gpu_operator.operator, nobody, NO_POLICY, Nodes((Node("a", labels=DEPLOYED),)), NO_SLICES)
+    broken = said(
+        gpu_operator.operator, nobody, NO_POLICY, Nodes((Node("a", labels=DEPLOYED),)), NO_SLICES, None
+    )
     assert [outcome for outcome, _ in broken] == ["fail"]
     without = "GPUs are allocatable without the GPU Operator"
     assert (
-        skipped(gpu_operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=PRESENT),)), NO_SLICES)
+        skipped(
+            gpu_operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=PRESENT),)), NO_SLICES, None
+        )
         == without
     )
-    assert skipped(gpu_operator.operator, nobody, NO_POLICY, Nodes((Node("a"),)), offered("a")) == without
+    assert (
+        skipped(gpu_operator.operator, nobody, NO_POLICY, Nodes((Node("a"),)), offered("a"), NO_SCALERS)
+        == without
+    )
 
 
 def policy(state: str, *conditions: Condition, kind: str = "ClusterPolicy") -> OperatorResources:
@@ -115,18 +177,23 @@ def test_the_operator_says_why_it_is_not_ready() -> None:
     nodes, pods = Nodes((gpus("a", labels=DEPLOYED),)), OperatorPods((Pod("g", "g", "Running", ready=True),))
     error = Condition("Error", "True", "OperandNotReady", "states not ready: [state-driver]")
     ready = Condition("Ready", "False", "Error")
-    (finding,) = found(gpu_operator.operator, pods, policy("notReady", ready, error), nodes, NO_SLICES)
+    (finding,) = found(
+        gpu_operator.operator, pods, policy("notReady", ready, error), nodes, NO_SLICES, NO_SCALERS
+    )
     assert (str(finding.outcome), finding.message) == (
         "fail",
         "is notReady: states not ready: [state-driver]",
     )
     for state, outcomes in [("ready", []), ("disabled", []), ("ignored", ["warn"]), ("", ["warn"])]:
-        given = said(gpu_operator.operator, pods, policy(state), nodes, NO_SLICES)
+        given = said(gpu_operator.operator, pods, policy(state), nodes, NO_SLICES, NO_SCALERS)
         assert [outcome for outcome, _ in given] == outcomes, state
-    assert said(gpu_operator.operator, pods, policy("ready", kind="GPUCluster"), nodes, NO_SLICES) == []
-    assert said(gpu_operator.operator, pods, policy("ready", kind="NVIDIADriver"), nodes, NO_SLICES) == [
-        ("warn", "runs, but no ClusterPolicy or GPUCluster tells it what to install")
-    ]
+    assert (
+        said(gpu_operator.operator, pods, policy("ready", kind="GPUCluster"), nodes, NO_SLICES, NO_SCALERS)
+        == []
+    )
+    assert said(
+        gpu_operator.operator, pods, policy("ready", kind="NVIDIADriver"), nodes, NO_SLICES, None
+    ) == [("warn", "runs, but no ClusterPolicy or GPUCluster tells it what to install")]
 
 
 # nodes-ready
@@ -149,6 +216,36 @@ def test_a_node_that_takes_no_pods() -> None:
 
 def tainted(*taints: Taint) -> Nodes:
     return Nodes((Node("a", labels=PRESENT, conditions=READY, taints=taints),))
+
+
+@pytest.mark.parametrize(
+    ("state", "fix"),
+    [
+        ("", "kubectl uncordon a"),
+        ("upgrade-done", "kubectl uncordon a"),
+        ("drain-required", "kubectl get node a -L nvidia.com/gpu-driver-upgrade-state"),
+        ("upgrade-failed", "kubectl get node a -L nvidia.com/gpu-driver-upgrade-state"),
+    ],
+)
+def test_a_node_whose_driver_is_upgraded_is_left_to_the_operator(state: str, fix: str) -> None:
+    labels = {**PRESENT, "nvidia.com/gpu-driver-upgrade-state": state}
+    node = gpus("a", labels=labels, conditions=READY, unschedulable=True)  # type: ignore[arg-type]
+    (finding,) = found(gpu.nodes_ready, Nodes((node,)), NO_SLICES, None)
+    assert (str(finding.outcome), finding.fix) == ("warn", fix)
+    assert state in finding.message or fix.startswith("kubectl uncordon")
+
+
+def test_taints_that_nobody_should_tolerate() -> None:
+    for key, says in [
+        ("karpenter.sh/disrupted", "is being taken away by Karpenter"),
+        ("ToBeDeletedByClusterAutoscaler", "is being taken away by the Cluster Autoscaler"),
+        ("ebs.csi.aws.com/agent-not-ready", "until the agent that it is named after is ready"),
+        ("node.cloudprovider.kubernetes.io/uninitialized", "until the agent"),
+    ]:
+        (finding,) = found(gpu.nodes_ready, tainted(Taint(key, "NoSchedule")), NO_SLICES, None)
+        assert finding.outcome == "warn"
+        assert says in finding.message
+        assert "toleration" not in (finding.fix or ""), key
 
 
 def test_taints_that_somebody_tolerates(tmp_path: Path) -> None:

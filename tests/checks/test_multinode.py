@@ -2,13 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from dynocheck.checks import multinode, network
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Node, Nodes, Recipes
 from dynocheck.facts.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
 from dynocheck.facts.workloads import Workload, Workloads
-from tests.checks.judging import FRONTEND, GRAPH, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, found, said, skipped, worker
 from tests.checks.judging import recipes as written
 from tests.checks.test_operator import operator
 
@@ -60,6 +61,8 @@ def test_grove_with_kai(wide: Recipes) -> None:
     assert finding.startswith("warn KAI Scheduler is not there")
     (finding,) = judged(wide, GROVE + KAI, grove(ready=False))
     assert finding == "fail Grove is not ready: 0 of 1"
+    one_of_two = msgspec.structs.replace(grove(), desired=2)
+    assert judged(wide, GROVE + KAI, one_of_two) == ["warn Grove is not ready: 1 of 2"], "one leads anyway"
     (finding,) = judged(wide, GROVE + KAI)
     assert finding.startswith("warn Grove has its types, and none of its Deployments was recognized")
 
@@ -128,6 +131,10 @@ def test_the_topology_type_that_a_release_expects(wide: Recipes) -> None:
 CLOUD = Nodes((Node("n", labels={"cloud.google.com/gke-nodepool": "a"}),))
 
 
+AUTO = Nodes((Node("i-1", labels={"eks.amazonaws.com/compute-type": "auto"}),))
+EKS = Nodes((Node("i-2", labels={"eks.amazonaws.com/compute-type": "hybrid"}),))
+
+
 @pytest.mark.parametrize(
     ("ready", "nodes", "outcomes"),
     [
@@ -138,9 +145,19 @@ CLOUD = Nodes((Node("n", labels={"cloud.google.com/gke-nodepool": "a"}),))
         ({"kube-system/kube-dns": 0}, Nodes(), ["fail"]),
         ({"kube-system/kube-dns": 0}, CLOUD, ["warn"]),
         ({}, CLOUD, ["warn"]),
+        ({"kube-system/kube-dns": 0}, AUTO, ["warn"]),
+        ({"kube-system/kube-dns": 0}, EKS, ["fail"]),
         ({}, Nodes(), ["warn"]),
     ],
 )
 def test_dns(ready: dict[str, int], nodes: Nodes, outcomes: list[str]) -> None:
     judged = said(network.dns, ServiceEndpoints(ready), Workloads(), nodes)
     assert [outcome for outcome, _ in judged] == outcomes
+
+
+def test_dns_under_another_name() -> None:
+    """Helm names CoreDNS after its release."""
+    name = "dns/mine-coredns"
+    assert said(network.dns, ServiceEndpoints({name: 2}, (name,)), Workloads(), Nodes()) == []
+    (finding,) = found(network.dns, ServiceEndpoints({name: 0}, (name,)), Workloads(), Nodes())
+    assert (str(finding.outcome), str(finding.subject)) == ("fail", "Service dns/mine-coredns")

@@ -3,14 +3,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from dynocheck.checks import rdma, rdma_gpudirect, rdma_recipes, rdma_topology
 from dynocheck.data.rdma import levels, rdma_resource
 from dynocheck.facts import (
     Condition,
-    CustomResourceDefinition,
-    CustomResourceDefinitions,
     Node,
     Nodes,
     Recipes,
@@ -19,6 +18,7 @@ from dynocheck.facts import (
     Taint,
 )
 from dynocheck.facts.gpu import DriverSettings, OperatorResource, OperatorResources
+from dynocheck.facts.growing import Autoscalers
 from dynocheck.facts.rdma import AppliedState, NicPolicies, NicPolicy
 from dynocheck.facts.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
@@ -26,7 +26,7 @@ from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
 NO_SLICES = ResourceSlices(served=False)
 NO_POLICIES = NicPolicies(served=False)
 NO_WORKLOADS = Workloads()
-NO_TYPES = CustomResourceDefinitions()
+NO_SCALERS = Autoscalers()
 ZONE = "topology.kubernetes.io/zone"
 
 
@@ -180,6 +180,13 @@ def test_a_policy_is_ready_or_says_what_is_not() -> None:
     assert [outcome for outcome, _ in operator(policy())] == ["warn"], "nobody looks after it"
 
 
+def test_one_controller_of_two_is_enough_for_now() -> None:
+    two = msgspec.structs.replace(CONTROLLER, desired=2)
+    assert [outcome for outcome, _ in operator(policy(), two)] == ["warn"]
+    none = msgspec.structs.replace(CONTROLLER, ready=0)
+    assert [outcome for outcome, _ in operator(policy(), none)] == ["fail"]
+
+
 @pytest.mark.parametrize(
     "image",
     [
@@ -193,6 +200,15 @@ def test_device_plugins_that_stand_alone(image: str) -> None:
     assert operator(NO_POLICIES, daemon(image, 0, 0)) == []
     ((outcome, message),) = operator(NO_POLICIES, daemon(image, 2))
     assert (outcome, message.endswith("is ready on 2 of 3 nodes")) == ("fail", True)
+
+
+def test_a_plugin_is_missing_where_nodes_are_down() -> None:
+    image = "ghcr.io/mellanox/k8s-rdma-shared-dev-plugin:v1"
+    down = Nodes((Node("cpu", conditions=(Condition("Ready", "Unknown"),)),))
+    for ready, outcome in [(2, "warn"), (1, "fail")]:
+        workloads = Workloads((daemon(image, ready),))
+        ((said_of_it, _),) = said(rdma.operator, NO_POLICIES, workloads, down, NO_SLICES, None)
+        assert said_of_it == outcome
 
 
 def test_without_operator_and_plugin(tmp_path: Path) -> None:
@@ -297,15 +313,13 @@ def graph(folder: Path, *workers: str) -> Recipes:
     return recipes(folder, deploy=GRAPH + FRONTEND + "".join(workers))
 
 
-def needed(facts: Recipes, nodes: Nodes = NODES, types: CustomResourceDefinitions = NO_TYPES) -> Any:
-    return said(rdma_recipes.required_by_recipe, facts, nodes, NO_SLICES, NO_POLICIES, types, NO_WORKLOADS)
+def needed(facts: Recipes, nodes: Nodes = NODES, autoscalers: Autoscalers = NO_SCALERS) -> Any:
+    return said(rdma_recipes.required_by_recipe, facts, nodes, NO_SLICES, NO_POLICIES, autoscalers)
 
 
 def test_a_recipe_that_needs_none(tmp_path: Path) -> None:
     facts = graph(tmp_path, rdma_worker(gpus=1))
-    reason = skipped(
-        rdma_recipes.required_by_recipe, facts, NODES, NO_SLICES, NO_POLICIES, NO_TYPES, NO_WORKLOADS
-    )
+    reason = skipped(rdma_recipes.required_by_recipe, facts, NODES, NO_SLICES, NO_POLICIES, NO_SCALERS)
     assert reason == "no recipe asks for RDMA, and none needs it"
 
 
@@ -316,9 +330,7 @@ def test_what_is_asked_for_must_be_offered(tmp_path: Path) -> None:
         ("fail", "w asks for 1 rdma/shared_ib, which no GPU node offers; they offer rdma/ib")
     ]
     efa = graph(tmp_path, rdma_worker(limits="vpc.amazonaws.com/efa: 16"))
-    (finding,) = found(
-        rdma_recipes.required_by_recipe, efa, NODES, NO_SLICES, NO_POLICIES, NO_TYPES, NO_WORKLOADS
-    )
+    (finding,) = found(rdma_recipes.required_by_recipe, efa, NODES, NO_SLICES, NO_POLICIES, NO_SCALERS)
     assert finding.fix == "take the variant of the recipe that is for rdma/ib"
     much = graph(tmp_path, rdma_worker(limits="rdma/ib: 9"))
     assert [outcome for outcome, _ in needed(much)] == ["fail"]
@@ -341,9 +353,8 @@ spec:
 
 
 def test_nodes_that_may_still_come(tmp_path: Path) -> None:
-    pools = CustomResourceDefinition("nodepools.karpenter.sh", "karpenter.sh", ("v1",), established=True)
     wrong = graph(tmp_path, rdma_worker(limits="vpc.amazonaws.com/efa: 16"))
-    assert [outcome for outcome, _ in needed(wrong, BARE, CustomResourceDefinitions((pools,)))] == ["warn"]
+    assert [outcome for outcome, _ in needed(wrong, BARE, Autoscalers(("Karpenter",)))] == ["warn"]
 
 
 def test_a_worker_that_spans_nodes_and_asks_for_none(tmp_path: Path) -> None:

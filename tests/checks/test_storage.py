@@ -3,12 +3,20 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from dynocheck.checks import storage
 from dynocheck.data import provisioner
 from dynocheck.facts import StorageClass, StorageClasses
+from dynocheck.facts.storage import (
+    PersistentVolume,
+    PersistentVolumeClaim,
+    PersistentVolumeClaims,
+    PersistentVolumes,
+)
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
+NO_CLAIMS, NO_VOLUMES = PersistentVolumeClaims(), PersistentVolumes()
 NFS = StorageClass("nfs", "nfs.csi.k8s.io")
 EBS = StorageClass("gp3", "ebs.csi.aws.com", is_default=True, created="2026-01-01T00:00:00Z")
 
@@ -35,22 +43,26 @@ def mounting(name: str) -> str:
 
 def test_the_newest_default_wins() -> None:
     newer = StorageClass("newer", "nfs.csi.k8s.io", is_default=True, created="2026-06-01T00:00:00Z")
-    (finding,) = found(storage.default_class, StorageClasses((newer, EBS)), None)
+    (finding,) = found(storage.default_class, StorageClasses((newer, EBS)), None, NO_CLAIMS)
     assert finding.message == "2 classes are default; a claim that names none gets newer, the newest"
 
 
 def test_no_default_is_a_failure_for_a_claim_that_names_no_class(tmp_path: Path) -> None:
     classes = StorageClasses((NFS,))
-    assert [outcome for outcome, _ in said(storage.default_class, classes, None)] == ["warn"]
+    assert [outcome for outcome, _ in said(storage.default_class, classes, None, NO_CLAIMS)] == ["warn"]
     naming = recipes(tmp_path / "a", claim=claim(storage_class="nfs"))
-    assert [outcome for outcome, _ in said(storage.default_class, classes, naming)] == ["warn"]
+    assert [outcome for outcome, _ in said(storage.default_class, classes, naming, NO_CLAIMS)] == ["warn"]
     relying = recipes(tmp_path / "b", claim=claim())
-    (finding,) = found(storage.default_class, classes, relying)
+    (finding,) = found(storage.default_class, classes, relying, NO_CLAIMS)
     assert str(finding.outcome) == "fail"
     assert finding.location is not None
     assert finding.location.line == 4
     assert finding.fix is not None
     assert finding.fix.startswith("kubectl annotate storageclass nfs ")
+    bound = PersistentVolumeClaims((PersistentVolumeClaim(name="model-cache", phase="Bound"),))
+    assert [outcome for outcome, _ in said(storage.default_class, classes, relying, bound)] == ["warn"]
+    waiting = PersistentVolumeClaims((PersistentVolumeClaim(name="model-cache", phase="Pending"),))
+    assert [outcome for outcome, _ in said(storage.default_class, classes, relying, waiting)] == ["fail"]
 
 
 # rwx-class
@@ -112,10 +124,41 @@ def test_a_name_that_only_ends_alike_is_not_known() -> None:
 
 def test_a_class_that_is_named_must_exist(tmp_path: Path) -> None:
     named = recipes(tmp_path / "a", c=claim(storage_class="your-storage-class-name"))
-    (finding,) = found(storage.class_exists, StorageClasses((EBS, NFS)), named)
+    (finding,) = found(storage.class_exists, StorageClasses((EBS, NFS)), named, NO_CLAIMS, NO_VOLUMES)
     assert (str(finding.outcome), finding.fix) == ("fail", "name one of: gp3, nfs")
     unnamed = recipes(tmp_path / "b", c=claim())
-    assert skipped(storage.class_exists, StorageClasses((EBS,)), unnamed)
+    assert skipped(storage.class_exists, StorageClasses((EBS,)), unnamed, NO_CLAIMS, NO_VOLUMES)
+
+
+VOLUME = PersistentVolume(
+    name="lustre", storage_class="fsx", access_modes=("ReadWriteMany",), capacity="1200Gi", phase="Available"
+)
+
+
+def bound_to(claim_name: str, phase: str) -> PersistentVolumeClaims:
+    return PersistentVolumeClaims((PersistentVolumeClaim(name=claim_name, phase=phase),), "models")
+
+
+@pytest.mark.parametrize(
+    ("volume", "claims", "outcomes"),
+    [
+        (VOLUME, NO_CLAIMS, []),
+        (replace(VOLUME, claim="models/model-cache"), bound_to("model-cache", "Pending"), []),
+        (replace(VOLUME, claim="other/model-cache"), bound_to("model-cache", "Pending"), ["fail"]),
+        (replace(VOLUME, phase="Bound", claim="models/model-cache"), bound_to("model-cache", "Bound"), []),
+        (replace(VOLUME, phase="Released"), NO_CLAIMS, ["fail"]),
+        (replace(VOLUME, capacity="10Gi"), NO_CLAIMS, ["fail"]),
+        (replace(VOLUME, access_modes=("ReadWriteOnce",)), NO_CLAIMS, ["fail"]),
+        (replace(VOLUME, storage_class="other"), NO_CLAIMS, ["fail"]),
+    ],
+)
+def test_a_class_may_be_no_more_than_a_name(
+    tmp_path: Path, volume: PersistentVolume, claims: PersistentVolumeClaims, outcomes: list[str]
+) -> None:
+    named = recipes(tmp_path, c=claim(storage_class="fsx"))
+    volumes = PersistentVolumes((volume,))
+    judged = said(storage.class_exists, StorageClasses((EBS,)), named, claims, volumes)
+    assert [outcome for outcome, _ in judged] == outcomes
 
 
 # claim-declared

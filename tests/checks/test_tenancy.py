@@ -29,6 +29,7 @@ from dynocheck.facts.tenancy import (
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 GPU = "nvidia.com/gpu"
+NO_TYPES = CustomResourceDefinitions()
 HERE = Namespace("default", labels={"kubernetes.io/metadata.name": "default"})
 JOB = """
 apiVersion: batch/v1
@@ -78,6 +79,23 @@ def test_which_secrets_a_recipe_names(tmp_path: Path) -> None:
         ("tok", "K", True, False),
         ("all", None, False, False),
     }
+
+
+@pytest.mark.parametrize(
+    "maker",
+    [
+        "kind: SealedSecret\nmetadata: {name: tok}",
+        "kind: ExternalSecret\nmetadata: {name: tok}\nspec: {target: {creationPolicy: Owner}}",
+        "kind: ExternalSecret\nmetadata: {name: other}\nspec: {target: {name: tok}}",
+        "kind: VaultStaticSecret\nmetadata: {name: other}\nspec: {destination: {name: tok, create: true}}",
+        "kind: Certificate\nmetadata: {name: other}\nspec: {secretName: tok}",
+    ],
+)
+def test_secrets_that_operators_make_of_the_recipe(tmp_path: Path, maker: str) -> None:
+    text = JOB % "envFrom: [{secretRef: {name: tok}}]"
+    mine = recipes(tmp_path, job=text, maker=f"apiVersion: example.com/v1\n{maker}\n")
+    assert secret_references(mine) == ()
+    assert len(secret_references(recipes(tmp_path / "alone", job=text))) == 1
 
 
 def test_secrets_that_are_there_and_are_not(tmp_path: Path) -> None:
@@ -346,10 +364,36 @@ def test_what_a_recipe_names(tmp_path: Path) -> None:
 
 def test_a_namespace_that_refuses_nothing(graph: Recipes) -> None:
     for labels in ({}, {"pod-security.kubernetes.io/enforce": "privileged"}):
-        assert skipped(podsecurity.pod_security, Namespace("default", labels=labels), graph)
+        assert skipped(podsecurity.pod_security, Namespace("default", labels=labels), NO_TYPES, graph)
 
 
 def test_a_graph_in_a_restricted_namespace_is_a_warning(graph: Recipes) -> None:
     restricted = Namespace("default", labels={"pod-security.kubernetes.io/enforce": "restricted"})
-    judged = said(podsecurity.pod_security, restricted, graph)
+    judged = said(podsecurity.pod_security, restricted, NO_TYPES, graph)
     assert {outcome for outcome, _ in judged} == {"warn"}
+
+
+OPENSHIFT = CustomResourceDefinitions(
+    (
+        CustomResourceDefinition(
+            "securitycontextconstraints.security.openshift.io", "security.openshift.io", ("v1",), True
+        ),
+    )
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "says"),
+    [
+        ("hostIPC: true", "hostIPC"),
+        ("securityContext: {runAsUser: 0}", "runAsUser 0"),
+        ("securityContext: {runAsUser: 1000}", "runAsUser 1000"),
+        ("volumes: [{name: v, hostPath: {path: /models}}]", "a hostPath volume"),
+        ("serviceAccountName: workers", ""),
+    ],
+)
+def test_what_openshift_refuses(tmp_path: Path, field: str, says: str) -> None:
+    text = GRAPH + FRONTEND + worker().replace("      spec:\n", f"      spec:\n        {field}\n")
+    judged = found(podsecurity.pod_security, Namespace("models"), OPENSHIFT, recipes(tmp_path, deploy=text))
+    assert [str(finding.outcome) for finding in judged] == (["warn"] if says else [])
+    assert all(f"component w has {says}, which OpenShift refuses" in finding.message for finding in judged)

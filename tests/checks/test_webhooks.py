@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dynocheck.checks import webhooks
+from dynocheck.facts.namespaces import RunNamespace
 from dynocheck.facts.platform import (
     AdmissionWebhooks,
     Certificates,
@@ -17,6 +18,7 @@ from tests.checks.judging import found, said, skipped
 NOW = 1_000_000
 GOOD = Certificates(1, (NOW + 1,))
 SERVICE = ServiceName("dynamo-system", "webhook-service")
+HERE = RunNamespace("models")
 UP = ServiceEndpoints({str(SERVICE): 1})
 
 
@@ -26,17 +28,26 @@ def webhook(
     blocking: bool = True,
     service: ServiceName | None = SERVICE,
     kind: str = "ValidatingWebhookConfiguration",
+    namespaces: tuple[str, ...] = (),
 ) -> Webhook:
-    return Webhook(kind=kind, configuration="c", name="v", service=service, bundle=bundle, blocking=blocking)
+    return Webhook(
+        kind=kind,
+        configuration="c",
+        name="v",
+        service=service,
+        bundle=bundle,
+        blocking=blocking,
+        namespaces=namespaces,
+    )
 
 
 def judged(*given: Webhook, services: ServiceEndpoints = UP) -> list[tuple[str, str]]:
-    return said(webhooks.webhook, AdmissionWebhooks(given, looked=NOW), PlatformTypes(), services)
+    return said(webhooks.webhook, AdmissionWebhooks(given, looked=NOW), PlatformTypes(), services, HERE)
 
 
 def test_a_webhook_that_can_be_called() -> None:
     assert judged(webhook()) == []
-    assert skipped(webhooks.webhook, AdmissionWebhooks(), PlatformTypes(), UP)
+    assert skipped(webhooks.webhook, AdmissionWebhooks(), PlatformTypes(), UP, HERE)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +90,9 @@ def test_a_service_without_endpoints_is_one_finding() -> None:
 def test_a_type_that_nobody_converts() -> None:
     def ask(*served: str, converter: Webhook | None = None) -> list[tuple[str, str]]:
         made = PlatformType(name="dynamographdeployments.nvidia.com", served=served, converter=converter)
-        return said(webhooks.webhook, AdmissionWebhooks((webhook(),), looked=NOW), PlatformTypes((made,)), UP)
+        return said(
+            webhooks.webhook, AdmissionWebhooks((webhook(),), looked=NOW), PlatformTypes((made,)), UP, HERE
+        )
 
     assert ask("v1alpha1", "v1beta1", converter=webhook(kind="CustomResourceDefinition")) == []
     assert ask("v1alpha1") == []
@@ -91,5 +104,16 @@ def test_a_type_that_nobody_converts() -> None:
 def test_one_bad_bundle_everywhere_is_one_finding() -> None:
     bad = Certificates(1, (NOW - 1,))
     two = AdmissionWebhooks((webhook(bad), webhook(bad, kind="MutatingWebhookConfiguration")), looked=NOW)
-    (finding,) = found(webhooks.webhook, two, PlatformTypes(), UP)
+    (finding,) = found(webhooks.webhook, two, PlatformTypes(), UP, HERE)
     assert finding.evidence == {"in": ["c"]}
+
+
+def test_a_webhook_for_another_namespace_stops_nobody_here() -> None:
+    down = ServiceEndpoints({str(SERVICE): 0})
+    for namespaces, outcome in [(("models",), "fail"), (("other",), "warn"), (("other", "models"), "fail")]:
+        ((said_of_service, message),) = judged(webhook(namespaces=namespaces), services=down)
+        assert said_of_service == outcome
+        assert f"requests for Dynamo's objects in {', '.join(sorted(namespaces))} are refused" in message
+        assert [o for o, _ in judged(webhook(None, namespaces=namespaces))] == [outcome]
+    ((outcome, message),) = judged(webhook(namespaces=("other",)), webhook(), services=down)
+    assert (outcome, message.endswith("requests for Dynamo's objects are refused")) == ("fail", True)

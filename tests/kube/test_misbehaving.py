@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -446,3 +447,24 @@ def test_an_encrypted_key_asks_no_terminal_for_its_password(tmp_path: Path) -> N
         cluster = server.cluster(tmp_path, client_certificate="user.crt", client_key="user.key")
         with refused(CredentialsFailed, "not a pair in PEM, or encrypted"):
             cluster.items(PATH, Thing)
+
+
+def test_a_token_file_that_is_renewed_is_read_again(tmp_path: Path) -> None:
+    token = tmp_path / "token"
+    token.write_text("the-first-one")
+    accepted = ["the-first-one"]
+
+    def answer(request: Request) -> bytes:
+        known = request.headers["authorization"] == f"Bearer {accepted[-1]}"
+        return reply(200, items({"name": "a"})) if known else reply(401, {"message": "no"})
+
+    with serving(answering(answer)) as server:
+        cluster = server.cluster(tmp_path, token=None, tokenFile=str(token))
+        assert cluster.items(PATH, Thing) == [Thing("a")]
+        accepted.append("the-second-one")
+        with refused(Unauthorized, "not accepted (401)"):
+            cluster.items(PATH, Thing)
+        asked = len(server.requests)
+        token.write_text(accepted[-1])
+        assert together([partial(cluster.items, PATH, Thing)] * 4) == [[Thing("a")]] * 4
+        assert 5 <= len(server.requests) - asked <= 8, "nobody asks a third time"

@@ -113,6 +113,13 @@ def test_endpoints_are_counted_by_service(cluster: ControlPlane) -> None:
     assert {name: seen[f"default/{name}"] for name in "abc"} == {"a": 1, "b": 2, "c": 0}
 
 
+def test_the_dns_is_known_by_its_label(cluster: ControlPlane) -> None:
+    mine = platform.endpoints("mine-coredns", "default")
+    mine["metadata"]["labels"]["k8s-app"] = "kube-dns"
+    cluster.apply(mine, platform.endpoints("other", "default"))
+    assert look("service_endpoints", cluster).dns == ("default/mine-coredns",)
+
+
 def test_the_namespace_of_the_run(cluster: ControlPlane) -> None:
     name = cluster.namespace()
     seen = ask(PROBES["namespace"], reach(cluster, namespace=name))

@@ -199,6 +199,19 @@ def test_resource_slices(cluster: ControlPlane) -> None:
     )
 
 
+def test_of_a_pool_the_newest_generation_counts(cluster: ControlPlane) -> None:
+    """A driver that makes its slices anew deletes the old ones last."""
+
+    def made(name: str, generation: int, devices: int, pool: str = "n") -> Object:
+        told = {"name": pool, "generation": generation, "resourceSliceCount": 1}
+        return resource_slice(
+            name, nodeName="n", pool=told, devices=[{"name": f"gpu-{i}"} for i in range(devices)]
+        )
+
+    cluster.apply(made("old", 1, 8), made("new", 2, 7), made("other", 1, 4, pool="second"))
+    assert {each.name: each.devices for each in look("resource_slices", cluster)} == {"new": 7, "other": 4}
+
+
 @pytest.mark.parametrize("version", ["v1beta2", "v1beta1"])
 def test_resource_slices_of_older_servers(tmp_path: Path, version: str) -> None:
     told: Object = {"attributes": {"gpu.nvidia.com/cudaComputeCapability": {"version": "9.0.0"}}}

@@ -46,6 +46,7 @@ def test_a_run_reads_each_thing_once_and_changes_nothing(fit_cluster: ControlPla
     assert {asking for asking, times in asked.items() if times != 1} == set()
     paths = Counter(urlsplit(asking.split()[1]).path for asking in asked)
     assert paths.pop("/api/v1/pods") == 3  # once by each label of the operator, once all that run
+    assert paths.pop("/api/v1/configmaps") == 2  # of operators by label, of an autoscaler by name
     assert paths.pop(f"/api/v1/namespaces/{gaie.SERVING}/pods") == 2  # of a pool, and of its picker
     assert {path for path, times in paths.items() if times != 1} == set()
     assert {"/version", "/apis"} <= set(paths)
@@ -101,6 +102,8 @@ def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(
             assert seen.reason not in str(everything)
         elif probe.name == "served_kinds":
             assert f"cannot {missing.verb} resource" in ask(probe, reach(cluster, less)).reason
+        elif probe.name == "autoscalers":
+            assert 'cannot list resource "configmaps"' in ask(probe, reach(cluster, less)).unseen
         elif (probe.name, missing.resource) == ("inference_pools", "configmaps"):
             (pool,) = look(probe.name, cluster, less)
             assert 'cannot get resource "configmaps"' in pool.picker.configs[0].unread

@@ -39,6 +39,31 @@ def test_the_drivers_of_nodes(cluster: ControlPlane) -> None:
     assert seen.topology_keys("ebs.csi.aws.com") == {"topology.ebs.csi.aws.com/zone"}
 
 
+def test_volumes_say_their_class_and_claim(cluster: ControlPlane) -> None:
+    spec = {
+        "storageClassName": "fsx",
+        "accessModes": ["ReadWriteMany"],
+        "capacity": {"storage": "1200Gi"},
+        "nfs": {"server": "files.example", "path": "/models"},
+    }
+    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a"]}
+    terms = [{"matchExpressions": [zone]}]
+    spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": terms}}
+    reserved = {**spec, "claimRef": {"namespace": "models", "name": "cache"}, "storageClassName": ""}
+    for name, each in {"free": spec, "reserved": reserved}.items():
+        cluster.apply(
+            {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": each}
+        )
+    assert {str(v.node_terms) for v in look("persistent_volumes", cluster)} == {str(tuple(terms))}
+    assert {
+        (v.name, v.storage_class, v.access_modes, v.capacity, v.claim)
+        for v in look("persistent_volumes", cluster)
+    } == {
+        ("free", "fsx", ("ReadWriteMany",), "1200Gi", ""),
+        ("reserved", "", ("ReadWriteMany",), "1200Gi", "models/cache"),
+    }
+
+
 def test_the_zones_of_a_class(cluster: ControlPlane) -> None:
     labels = [
         {"key": "topology.gke.io/zone", "values": ["a", "b"]},

@@ -18,6 +18,7 @@ HEALTHY = {
     "gpu.nodes-ready": "pass",
     "gpu.operands": "pass",
     "gpu.operator": "pass",
+    "gpu.sharing": "skip",
 }
 FP4 = "recipes/deepseek-r1/trtllm/disagg/wide_ep/gb200"
 FP8 = "recipes/qwen3-32b-fp8/trtllm/agg"
@@ -94,6 +95,29 @@ def no_gpu_anywhere(cluster: ControlPlane) -> None:
     for name in clusters.GPU_NODES:
         cluster.delete(clusters.node(name))
     cluster.node("cpu-1")
+
+
+def scaled_to_nothing(cluster: ControlPlane) -> None:
+    """GKE or AKS, whose Cluster Autoscaler runs out of sight and tells its status."""
+    no_gpu_anywhere(cluster)
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "ConfigMap",
+            "metadata": {"name": "cluster-autoscaler-status", "namespace": "kube-system"},
+            "data": {"status": "autoscalerStatus: Running"},
+        }
+    )
+
+
+def driver_not_installed(cluster: ControlPlane) -> None:
+    """A node of AKS that lacks the device plugin."""
+    cluster.node("aks-1", labels={"kubernetes.azure.com/accelerator": "nvidia"})
+
+
+def being_removed(cluster: ControlPlane) -> None:
+    taint = {"key": "karpenter.sh/disrupted", "effect": "NoSchedule"}
+    cluster.node("gpu-2", gpus=8, labels=clusters.GPU_LABELS, taints=[taint])
 
 
 def managed_gpus(cluster: ControlPlane) -> None:
@@ -187,6 +211,28 @@ SITUATIONS = [
         says="none of 1 nodes has a GPU label",
     ),
     Situation(
+        "no GPU until a pod asks",
+        scaled_to_nothing,
+        {
+            "gpu.nodes-present": "warn",
+            "gpu.allocatable": "skip",
+            "gpu.nodes-ready": "skip",
+            "gpu.homogeneous": "skip",
+            "driver.cuda-matrix": "skip",
+            "rdma.resources": "skip",
+        },
+        says="Cluster Autoscaler (kube-system) may add some when a pod asks",
+    ),
+    Situation(
+        "a node that Karpenter removes", being_removed, {"gpu.nodes-ready": "warn"}, "gpu-2", "Karpenter"
+    ),
+    Situation(
+        "a cloud's GPU node without a device plugin",
+        driver_not_installed,
+        {"gpu.allocatable": "fail", "driver.cuda-matrix": "warn"},
+        "aks-1",
+    ),
+    Situation(
         "managed GPUs without an operator",
         managed_gpus,
         {
@@ -224,6 +270,13 @@ SITUATIONS = [
         relabelled(mig__config="all-1g.18gb", mig__config__state="pending"),
         {"gpu.mig": "warn"},
         "gpu-2",
+    ),
+    Situation(
+        "a node that slices its GPUs by time",
+        relabelled(gpu__sharing_strategy="time-slicing", gpu__replicas="4"),
+        {"gpu.sharing": "warn"},
+        "gpu-2",
+        "hands out each GPU 4 times (time-slicing)",
     ),
     Situation("GPUs by claim", gpus_by_claim, {"gpu.allocatable": "skip", "gpu.dra": "pass"}),
     Situation("a class without devices", idle_class, {"gpu.dra": "warn"}, "gpu.nvidia.com"),

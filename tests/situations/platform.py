@@ -18,6 +18,7 @@ HEALTHY = {
     "platform.crd-migration": "pass",
     "platform.dns": "pass",
     "platform.etcd-nats": "skip",
+    "platform.namespace": "pass",
     "platform.network-policy": "skip",
     "platform.operator": "pass",
     "platform.second-operator": "pass",

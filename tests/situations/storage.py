@@ -128,6 +128,32 @@ def cache_with_other_modes(cluster: ControlPlane) -> None:
     cluster.apply(storage.claim("model-cache", mode="ReadWriteOnce", size="150Gi"))
 
 
+def cache_without_a_default(cluster: ControlPlane) -> None:
+    cache_is_there(cluster)
+    no_default_class(cluster)
+
+
+def cache_in_another_zone(cluster: ControlPlane) -> None:
+    cache_is_there(cluster)
+    in_zones(cluster, "a", "b", "b", "b")
+    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a"]}
+    cluster.apply(
+        {
+            "apiVersion": "v1",
+            "kind": "PersistentVolume",
+            "metadata": {"name": "pvc-model-cache"},
+            "spec": {
+                "accessModes": ["ReadWriteMany"],
+                "capacity": {"storage": "150Gi"},
+                "claimRef": {"namespace": "default", "name": "model-cache"},
+                "csi": {"driver": "disks.csi.example", "volumeHandle": "1"},
+                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}},
+            },
+            "status": {"phase": "Bound"},
+        }
+    )
+
+
 NO_DEFAULT = {
     "storage.binding-mode": "skip",
     "storage.csi-driver": "skip",
@@ -200,6 +226,25 @@ SITUATIONS = [
         "cache is there",
         cache_is_there,
         {"storage.claim-matches": "pass", "storage.claims-bound": "pass"},
+        recipe=RECIPE,
+    ),
+    Situation(
+        "cache is there, and no default class",
+        cache_without_a_default,
+        {**NO_DEFAULT, "storage.claim-matches": "pass", "storage.claims-bound": "pass"},
+        recipe=RECIPE,
+    ),
+    Situation(
+        "cache on a disk in another zone",
+        cache_in_another_zone,
+        {
+            "storage.claim-matches": "pass",
+            "storage.claims-bound": "pass",
+            "storage.claim-reach": "fail",
+            "rdma.topology": "pass",  # nodes tell their zones now
+        },
+        "pvc-model-cache",
+        says="topology.kubernetes.io/zone=a, and none of the 3 nodes that it may use is one",
         recipe=RECIPE,
     ),
     Situation(

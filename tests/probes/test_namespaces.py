@@ -1,0 +1,43 @@
+"""The namespace of a run, and the classes that pods name."""
+
+from __future__ import annotations
+
+from dynocheck.facts.tenancy import Namespace, PodClasses
+from dynocheck.probes.tenancy import namespace, pod_classes
+from tests.controlplane.server import ControlPlane
+from tests.probes.looking import reach
+
+
+def test_a_namespace_is_there_or_goes_or_is_not(cluster: ControlPlane) -> None:
+    name = cluster.namespace()
+    here = reach(cluster, namespace=name)
+    found = namespace(here)
+    assert isinstance(found, Namespace)
+    assert (found.exists, found.deleting) == (True, False)
+    # It stays, for nobody on the control plane takes its finalizer away.
+    cluster.delete({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    found = namespace(here)
+    assert isinstance(found, Namespace)
+    assert (found.exists, found.deleting) == (True, True)
+    assert namespace(reach(cluster, namespace="tpyo")) == Namespace("tpyo", exists=False)
+
+
+def test_the_classes_that_pods_may_name(cluster: ControlPlane) -> None:
+    cluster.apply(
+        {
+            "apiVersion": "scheduling.k8s.io/v1",
+            "kind": "PriorityClass",
+            "metadata": {"name": "urgent"},
+            "value": 10,
+        },
+        {
+            "apiVersion": "node.k8s.io/v1",
+            "kind": "RuntimeClass",
+            "metadata": {"name": "nvidia"},
+            "handler": "nvidia",
+        },
+    )
+    found = pod_classes(reach(cluster))
+    assert isinstance(found, PodClasses)
+    assert "urgent" in found.priorities
+    assert found.runtimes == ("nvidia",)
