@@ -108,9 +108,13 @@ class Dynamo:
         return self._processes.log(name)
 
     def get(self, path: str, url: str | None = None) -> Any:
-        """Give the JSON answer of the frontend, or of the one at another URL."""
-        with urllib.request.urlopen((url or self.url) + path, timeout=10) as answer:
-            return json.load(answer)
+        """Give the JSON answer of the frontend, or of the one at another URL. Raises OSError for none."""
+        try:
+            with urllib.request.urlopen((url or self.url) + path, timeout=10) as answer:
+                return json.load(answer)
+        except urllib.error.HTTPError as error:
+            error.close()
+            raise
 
     def _serving(self, port: int) -> list[str]:
         module = ["-m", "dynamo.frontend", "--http-port", str(port)]
@@ -168,6 +172,9 @@ def _answers(port: int) -> bool:
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
             return True
+    except urllib.error.HTTPError as error:
+        error.close()
+        return False
     except OSError:
         return False
 

@@ -151,13 +151,17 @@ def test_bad_text() -> None:
     assert kind(streaming(events({"choices": "none"}))) is Kind.BAD_JSON
 
 
-def test_json_of_many_levels() -> None:
-    deep = "[" * 10_000 + "]" * 10_000
+@pytest.mark.parametrize("levels", [10_000, 100_000])
+def test_json_of_many_levels(levels: int) -> None:
+    deep = "[" * levels + "]" * levels
     assert kind(streaming(events(f'{{"error": {deep}}}'))) in (Kind.BAD_JSON, Kind.IN_STREAM_ERROR)
     assert kind(streaming(events(deep))) is Kind.BAD_JSON
     assert kind(always(200, deep), WHOLE) is Kind.BAD_JSON
     assert kind(always(500, deep), WHOLE) is Kind.HTTP_5XX
-    with serving(always(200, deep)) as server:
+
+
+def test_json_deeper_than_the_interpreter_goes() -> None:
+    with serving(always(200, "[" * 100_000 + "]" * 100_000)) as server:
         answer = got(server.url)
     with pytest.raises(Exception, match="bad-json"):
         answer.json()

@@ -41,6 +41,8 @@ def send(server: Dynamo, text: str, tokens: int) -> None:
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             answer.read()
+    except urllib.error.HTTPError as error:
+        error.close()
     except (OSError, http.client.HTTPException):
         pass
 
@@ -206,7 +208,8 @@ def overloaded(server: Dynamo) -> bool:
         with urllib.request.urlopen(request, timeout=10):
             return False
     except urllib.error.HTTPError as error:
-        return error.code == 529
+        with error:
+            return error.code == 529
 
 
 def started(server: Dynamo, kind: str = "") -> int:
