@@ -151,9 +151,8 @@ def test_bad_text() -> None:
     assert kind(streaming(events({"choices": "none"}))) is Kind.BAD_JSON
 
 
-@pytest.mark.parametrize("levels", [10_000, 100_000])
-def test_json_of_many_levels(levels: int) -> None:
-    deep = "[" * levels + "]" * levels
+def test_json_of_many_levels() -> None:
+    deep = "[" * 10_000 + "]" * 10_000
     assert kind(streaming(events(f'{{"error": {deep}}}'))) in (Kind.BAD_JSON, Kind.IN_STREAM_ERROR)
     assert kind(streaming(events(deep))) is Kind.BAD_JSON
     assert kind(always(200, deep), WHOLE) is Kind.BAD_JSON
