@@ -12,6 +12,7 @@ from dynocheck.facts.rdma import NicPolicies
 _OLD_GPUS = ("maxwell", "pascal", "volta")
 _OPEN_BRANCH = 560  # from here on the open kernel modules are the default
 _DMA_BUF_KERNEL = (5, 12)
+_ON_THE_NODE = "on the node, modinfo -F license nvidia says MIT of open ones, and lsmod lists nvidia_peermem"
 _SLOW = "transfers go through the host's memory"
 
 
@@ -34,11 +35,11 @@ def gpudirect(
         raise Skip("no GPU node offers RDMA devices that need DMA-BUF or nvidia-peermem")
     active = _active(operator)
     if not active:
-        raise Skip("the GPU Operator does not install the driver: only the node tells (dynocheck node)")
+        raise Skip(f"the GPU Operator does not install the driver: {_ON_THE_NODE}")
     found = [finding for resource, driver in active for finding in _direct(resource, driver, judged)]
     yield from (finding for finding in found if finding is not None)
     if all(finding is None for finding in found) and found:
-        raise Skip("labels do not tell which kernel modules run: only the node does (dynocheck node)")
+        raise Skip(f"labels do not tell which kernel modules run: {_ON_THE_NODE}")
 
 
 def _mlx(devices: dict[str, int]) -> bool:
