@@ -56,7 +56,8 @@ def _of_recipe(path: str | None) -> LoadLimits:
 
 
 def _graph(path: str) -> Graph:
-    from dynocheck.recipe.discover import broken, load
+    from dynocheck.recipe.discover import load
+    from dynocheck.recipe.files import broken
 
     recipes = load([path])
     for file in (file for recipe in recipes for file in recipe.files if file.role is Role.MANIFEST):

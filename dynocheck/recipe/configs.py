@@ -6,11 +6,12 @@ What the files say: https://huggingface.co/docs/transformers/main_classes/config
 
 import errno
 import json
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
 from dynocheck.facts.recipe import ModelConfig, Problem
+from dynocheck.recipe.files import shown, text_of
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -18,29 +19,22 @@ QUANTIZED = "hf_quant_config.json"  # what ModelOpt writes beside the configurat
 _DEEPEST = 50
 _LARGEST = 2**50  # bytes: no checkpoint is
 
-Text = Callable[[Path], str]
-Named = Callable[[Path], str]
 
-
-def model_config(
-    folder: Path, leaves: Collection[str], scope: str, text: Text, named: Named
-) -> ModelConfig | None:
+def model_config(folder: Path, leaves: Collection[str], scope: str) -> ModelConfig | None:
     """The model that a folder describes, or None when no file of it does.
 
     A file of that name which says neither an architecture nor a type of model is another program's.
 
     :param leaves: the names of its files.
     :param scope: the folder whose graphs may mean it.
-    :param text: reads a file.
-    :param named: a path as it is told.
     """
     if CONFIG not in leaves:
         return None
     problems: list[tuple[str, Problem]] = []
 
     def read(name: str) -> dict[str, Any]:
-        found, problem = _mapping(folder / name, text) if name in leaves else ({}, None)
-        problems.extend([(named(folder / name), problem)] if problem is not None else [])
+        found, problem = _mapping(folder / name) if name in leaves else ({}, None)
+        problems.extend([(shown(folder / name), problem)] if problem is not None else [])
         return found
 
     config = read(CONFIG)
@@ -52,7 +46,7 @@ def model_config(
     metadata = read(INDEX).get("metadata")
     size = _size(metadata.get("total_size")) if isinstance(metadata, dict) else None
     return ModelConfig(
-        file=named(folder / CONFIG),
+        file=shown(folder / CONFIG),
         scope=scope,
         config=config,
         checkpoint=size,
@@ -81,10 +75,10 @@ def _size(number: object) -> int | None:
     return int(number) if 0 < number < _LARGEST else None
 
 
-def _mapping(path: Path, text: Text) -> tuple[dict[str, Any], Problem | None]:
+def _mapping(path: Path) -> tuple[dict[str, Any], Problem | None]:
     """What a file says, or what is wrong with it."""
     try:
-        found = json.loads(text(path), parse_int=_number)
+        found = json.loads(text_of(path), parse_int=_number)
     except json.JSONDecodeError as error:
         return {}, Problem(f"not JSON: {error.msg}", error.lineno, error.colno)
     except UnicodeDecodeError:

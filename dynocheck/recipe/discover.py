@@ -1,34 +1,35 @@
-"""Paths that a user names to recipes: which folder is a model, which a variant, and what files count."""
+"""Paths that a user names to recipes: which folder is a model, which a variant, and what of it is judged."""
 
-import codecs
-import errno
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import msgspec
 
 from dynocheck.errors import UsageError
 from dynocheck.facts.recipe import Hollow, Manifest, ModelConfig, Problem, Recipe, Role, SourceFile, Unread
 from dynocheck.recipe.configs import model_config
-from dynocheck.recipe.documents import read
+from dynocheck.recipe.files import (
+    YAML,
+    Read,
+    broken,
+    is_manifest,
+    read_file,
+    readable,
+    reason,
+    shown,
+)
 from dynocheck.recipe.graphs import created_claims, graph, is_graph
 from dynocheck.recipe.hollow import hollow_files
 from dynocheck.recipe.ignores import bounded, in_markdown, in_yaml
 from dynocheck.recipe.pages import MAX_CHARACTERS, is_page, page
 from dynocheck.recipe.pods import Reader
-from dynocheck.recipe.secrets import withhold
 from dynocheck.recipe.workloads import benchmarks, claims, downloads
 
 FRAMEWORKS = ("vllm", "sglang", "trtllm", "tokenspeed")
 CACHE_FOLDER = "model-cache"
-MAX_BYTES = 10 * 1024 * 1024
-_SUFFIXES = (".yaml", ".yml")
-_PEEK = 4096  # bytes in which a manifest in JSON says its apiVersion, which other files do not
-_SAVE = "save it as UTF-8"
-_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _NO_PATHS = {
     "": "an empty path: is a variable in the command line not set?",
     "-": "standard input is not read: write it to a file and name that (helm template ... > graph.yaml)",
@@ -42,11 +43,6 @@ _ANCESTORS = 6  # model/framework/mode is 3; the deepest seen upstream is 6
 
 class NotARecipe(UsageError):
     """A path that the user named holds nothing to judge."""
-
-
-class _Read(NamedTuple):
-    file: SourceFile
-    text: str
 
 
 def load(paths: Iterable[str]) -> tuple[Recipe, ...]:
@@ -75,7 +71,7 @@ def _load(given: str) -> Iterator[Recipe]:
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
-        raise NotARecipe(f"{shown(path)}: {_reason(error)}") from None
+        raise NotARecipe(f"{shown(path)}: {reason(error)}") from None
     if not stat.S_ISDIR(mode):
         yield _single(path)
         return
@@ -86,21 +82,11 @@ def _load(given: str) -> Iterator[Recipe]:
         raise NotARecipe(f"{shown(path)}: no recipe in it: not one manifest (*.yaml, *.yml, *.json)")
 
 
-def shown(path: Path) -> str:
-    """A path as text that any output can carry: bytes that are no text, and control characters, escaped."""
-    name = os.fsencode(path.as_posix()).decode(errors="backslashreplace")
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
-
-
-def _reason(error: OSError | ValueError) -> str:
-    return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
-
-
 def _entries(path: Path) -> list[Path]:
     try:
         return sorted(child for child in path.iterdir() if child.name[0] != ".")
     except OSError as error:
-        raise NotARecipe(f"{shown(path)}: {_reason(error)}") from None
+        raise NotARecipe(f"{shown(path)}: {reason(error)}") from None
 
 
 def _children(path: Path) -> list[Path]:
@@ -113,7 +99,7 @@ def _is_model(path: Path) -> bool:
 
 def _is_variant(path: Path) -> bool:
     folders = _children(path)
-    return any(entry.suffix in _SUFFIXES for entry in _entries(path) if entry not in folders)
+    return any(entry.suffix in YAML for entry in _entries(path) if entry not in folders)
 
 
 def _models(path: Path) -> list[Path]:
@@ -123,7 +109,7 @@ def _models(path: Path) -> list[Path]:
 
 
 def _single(path: Path) -> Recipe:
-    read = _file(path, Role.MANIFEST)
+    read = read_file(path, Role.MANIFEST)
     if (reason := broken(read.file)) is not None:
         raise NotARecipe(reason)
     if not any(read.file.manifests):
@@ -131,17 +117,8 @@ def _single(path: Path) -> Recipe:
     return _recipe(path, "manifests", [read, *_context(path.parent, but=path)])
 
 
-def broken(file: SourceFile) -> str | None:
-    """Where and why a file, or the rest of one, could not be read; none when all of it was."""
-    fatal = next((problem for problem in file.problems if problem.fatal), None)
-    if fatal is None:
-        return None
-    place = ":".join(str(part) for part in (file.path, fatal.line, fatal.column) if part)
-    return f"{place}: {'not YAML: ' if fatal.line else ''}{fatal.message}"
-
-
 def _folder(path: Path) -> Recipe:
-    reads: list[_Read] = []
+    reads: list[Read] = []
     folders: list[str] = []
     seen = {os.path.realpath(path)}
     rendered: set[Path] = set()
@@ -151,8 +128,8 @@ def _folder(path: Path) -> Recipe:
     charts: list[Unread] = []
 
     def unreadable(error: OSError) -> None:
-        problem = Problem(_reason(error))
-        reads.append(_Read(SourceFile(shown(Path(error.filename)), problems=(problem,)), ""))
+        problem = Problem(reason(error))
+        reads.append(Read(SourceFile(shown(Path(error.filename)), problems=(problem,)), ""))
 
     for root, names, leaves in os.walk(path, onerror=unreadable, followlinks=True):
         names[:] = [n for n in sorted(names) if n[0] != "." and _first_time(Path(root, n), seen)]
@@ -166,15 +143,15 @@ def _folder(path: Path) -> Recipe:
         if "kustomize" in here.parts or folder.parent in rendered or not _KUSTOMIZATIONS.isdisjoint(leaves):
             rendered.add(folder)
         role = Role.KUSTOMIZE if folder in rendered else Role.MANIFEST
-        reads.extend(_file(folder / leaf, role) for leaf in sorted(leaves) if _is_manifest(folder / leaf))
+        reads.extend(read_file(folder / leaf, role) for leaf in sorted(leaves) if is_manifest(folder / leaf))
         pages.extend(folder / leaf for leaf in sorted(leaves) if is_page(leaf))
         above = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
-        configs.extend(filter(None, [model_config(folder, leaves, shown(above), _text, shown)]))
+        configs.extend(filter(None, [model_config(folder, leaves, shown(above))]))
         hollow.extend(Hollow(shown(folder / leaf), why) for leaf, why in hollow_files(folder, sorted(leaves)))
     shape = "model" if _is_model(path) else "variant"
     context = _context(path) if shape == "variant" else []
     recipe = _recipe(path, shape, [*reads, *context], folders)
-    texts = [(found, text) for found in pages if (text := _readable(found)) is not None]
+    texts = [(found, text) for found in pages if (text := readable(found)) is not None]
     long = [found for found, text in texts if len(text) > MAX_CHARACTERS]
     unread = [Unread(_LONG_PAGE, shown(found), 1, 1) for found in long]
     short = [(shown(found), text) for found, text in texts if found not in long]
@@ -189,14 +166,6 @@ def _folder(path: Path) -> Recipe:
     )
 
 
-def _readable(path: Path) -> str | None:
-    """What a page says; one that cannot be read says nothing."""
-    try:
-        return _text(path)
-    except (OSError, UnicodeDecodeError):
-        return None
-
-
 def _first_time(folder: Path, seen: set[str]) -> bool:
     """False for a folder that a link has already led to: a link loop ends here."""
     real = os.path.realpath(folder)
@@ -206,85 +175,20 @@ def _first_time(folder: Path, seen: set[str]) -> bool:
     return True
 
 
-def _context(folder: Path, but: Path | None = None) -> list[_Read]:
+def _context(folder: Path, but: Path | None = None) -> list[Read]:
     """The claims and downloads of the model that this folder is a part of."""
     real = Path(os.path.realpath(folder))
     for ancestor in [real, *real.parents][:_ANCESTORS]:
         cache = ancestor / CACHE_FOLDER
         if os.path.isdir(cache):  # noqa: PTH112 - never raises
             relative = Path(os.path.relpath(cache))
-            files = [relative / leaf.name for leaf in _entries(cache) if _is_manifest(leaf)]
+            files = [relative / leaf.name for leaf in _entries(cache) if is_manifest(leaf)]
             own = os.path.realpath(but) if but is not None else None
-            return [_file(file, Role.CONTEXT) for file in files if os.path.realpath(file) != own]
+            return [read_file(file, Role.CONTEXT) for file in files if os.path.realpath(file) != own]
     return []
 
 
-def _is_manifest(path: Path) -> bool:
-    """Whether kubectl applies it with its folder; of JSON, which much else is too, what has an apiVersion."""
-    if path.suffix != ".json":
-        return path.name.endswith(_SUFFIXES)
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):
-            return False
-        with path.open("rb") as stream:
-            return b'"apiVersion"' in stream.read(_PEEK)
-    except OSError:
-        return False
-
-
-def _file(path: Path, role: Role) -> _Read:
-    name = shown(path)
-    problems: list[Problem] = []
-    try:
-        text = _as_kubectl(_content(path), problems)
-    except UnicodeDecodeError as error:
-        line = error.object[: error.start].count(b"\n") + 1
-        return _Read(SourceFile(name, problems=(Problem("not UTF-8 text", line),), role=role), "")
-    except OSError as error:
-        return _Read(SourceFile(name, problems=(Problem(_reason(error)),), role=role), "")
-    documents = [withhold(document) for document in read(text, problems)]
-    if any(Manifest(name, root).group == "kustomize.config.k8s.io" for root in documents):
-        role = Role.KUSTOMIZE
-    return _Read(SourceFile(name, tuple(documents), tuple(problems), role), text)
-
-
-def _as_kubectl(content: bytes, problems: list[Problem]) -> str:
-    """A manifest's text as kubectl reads it (FileVisitor of cli-runtime): UTF-16 where a mark says so, with
-    a replacement for bytes that are no UTF-8.
-
-    :raises UnicodeDecodeError: it is no text at all.
-    """
-    marked = content.startswith(_UTF16) and not content.startswith(codecs.BOM_UTF32_LE)
-    try:
-        text = content.decode("utf-16" if marked else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        if marked or b"\0" in content:
-            raise
-        line = content.count(b"\n", 0, error.start) + 1
-        message = "not UTF-8 text: kubectl puts \ufffd in its place"
-        problems.append(Problem(message, line, fatal=False, fix=_SAVE))
-        return content.decode("utf-8-sig", "replace")
-    if marked:
-        message = "UTF-16: kubectl reads it, most other tools do not"
-        problems.append(Problem(message, 1, 1, fatal=False, fix=_SAVE))
-    return text
-
-
-def _text(path: Path) -> str:
-    return _content(path).decode("utf-8-sig")
-
-
-def _content(path: Path) -> bytes:
-    if not stat.S_ISREG(path.stat().st_mode):
-        raise OSError(errno.EINVAL, "not a regular file")
-    with path.open("rb") as stream:
-        content = stream.read(MAX_BYTES + 1)
-    if len(content) > MAX_BYTES:
-        raise OSError(errno.EFBIG, f"larger than {MAX_BYTES // 1024 // 1024} MiB: not a manifest")
-    return content
-
-
-def _recipe(path: Path, shape: str, reads: list[_Read], folders: Iterable[str] = ()) -> Recipe:
+def _recipe(path: Path, shape: str, reads: list[Read], folders: Iterable[str] = ()) -> Recipe:
     files = tuple(read.file for read in reads)
     recipe = Recipe(path=shown(path), shape=shape, files=files, folders=tuple(folders))
     unread: list[Unread] = []

@@ -11,7 +11,8 @@ import pytest
 
 from dynocheck.checks import graph_probes, memory, model, splits, storage_claims
 from dynocheck.facts import Recipes, Settings
-from dynocheck.recipe.discover import MAX_BYTES, load
+from dynocheck.recipe.discover import load
+from dynocheck.recipe.files import MAX_BYTES
 from tests.checks.judging import said, skipped
 from tests.checks.manifests import engine, graph, written
 

@@ -9,7 +9,8 @@ import msgspec
 import pytest
 
 from dynocheck.facts.recipe import Recipe, Role
-from dynocheck.recipe.discover import MAX_BYTES, NotARecipe, load
+from dynocheck.recipe.discover import NotARecipe, load
+from dynocheck.recipe.files import MAX_BYTES
 
 GRAPH = "apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeployment\nmetadata: {name: g}\nspec: {}\n"
 CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\nspec: {}\n"
