@@ -11,16 +11,7 @@ import msgspec
 from dynocheck.errors import UsageError
 from dynocheck.facts.recipe import Hollow, Manifest, ModelConfig, Problem, Recipe, Role, SourceFile, Unread
 from dynocheck.recipe.configs import model_config
-from dynocheck.recipe.files import (
-    YAML,
-    Read,
-    broken,
-    is_manifest,
-    read_file,
-    readable,
-    reason,
-    shown,
-)
+from dynocheck.recipe.files import YAML, Read, broken, is_manifest, read_file, readable, reason, shown
 from dynocheck.recipe.graphs import created_claims, graph, is_graph
 from dynocheck.recipe.hollow import hollow_files
 from dynocheck.recipe.ignores import bounded, in_markdown, in_yaml
