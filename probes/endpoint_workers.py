@@ -7,7 +7,7 @@ from uuid import uuid4
 from dynocheck import probe
 from dynocheck.facts.endpoint import Address, Brim, Cancellation, Prefix, Readiness, Reply, Served, Spread
 from dynocheck.probes.asking import LONGEST, Target, prompt, reply, usual
-from dynocheck.serving.metrics import Metrics, parse
+from dynocheck.prometheus import Metrics, parse
 
 if TYPE_CHECKING:
     from dynocheck.serving import Client

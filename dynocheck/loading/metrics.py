@@ -4,8 +4,8 @@ import re
 from collections.abc import Mapping
 
 from dynocheck.facts.load import Counter
+from dynocheck.prometheus import parse
 from dynocheck.serving import Client
-from dynocheck.serving.metrics import parse
 
 _OURS = re.compile(r"(dynamo|vllm|sglang|trtllm|nv|tgi|llamacpp)[_:].*_total")
 _SHOWN = 24
