@@ -70,8 +70,9 @@ def load(checks_dirs: Iterable[Path] = ()) -> Registry:
     :raises RegistryError: a module cannot be imported, or two things have one name.
     """
     modules = [*_package("dynocheck.checks"), *_package("dynocheck.probes")]
+    installed = entry_points()
     for group in (CHECKS_GROUP, PROBES_GROUP):
-        for entry in entry_points(group=group):
+        for entry in installed.select(group=group):
             loaded = _guarded(entry.load, f"entry point {entry.name} of {group}")
             modules.extend(_package(loaded.__name__) if hasattr(loaded, "__path__") else [loaded])
     for folder in checks_dirs:

@@ -1,15 +1,13 @@
 """The claims of the run's namespace, with what happened to them."""
 
 from collections import defaultdict
-from functools import partial
-from typing import Any
 
 import msgspec
 
 from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.storage import ClaimEvent, PersistentVolumeClaim, PersistentVolumeClaims
-from dynocheck.kube import Cluster, together
+from dynocheck.kube import Cluster
 from dynocheck.probes.wire import Meta
 
 _SELECTED_NODE = "volume.kubernetes.io/selected-node"
@@ -78,20 +76,22 @@ class _Event(msgspec.Struct, rename="camel"):
 def claims(cluster: Cluster) -> PersistentVolumeClaims:
     namespace = cluster.connection.namespace
     path = f"/api/v1/namespaces/{namespace}"
-    about_claims = "involvedObject.kind=PersistentVolumeClaim"
-    calls: list[Any] = [
-        partial(cluster.items, f"{path}/persistentvolumeclaims", _Claim),
-        partial(cluster.items, f"{path}/events", _Event, fieldSelector=about_claims),
-    ]
-    found, happened = together(calls)
-    # By uid, since a claim may have had a namesake before it.
+    found = cluster.items(f"{path}/persistentvolumeclaims", _Claim)
+    pending = any(each.status.phase == "Pending" for each in found)
+    events = _events(cluster, path) if pending else {}
+    return PersistentVolumeClaims(
+        tuple(_claim(each, tuple(events.get(each.metadata.uid, ()))) for each in found), namespace
+    )
+
+
+def _events(cluster: Cluster, path: str) -> dict[str, list[ClaimEvent]]:
+    """What happened to claims, by their uid, since one may have had a namesake before it."""
+    found = cluster.items(f"{path}/events", _Event, fieldSelector="involvedObject.kind=PersistentVolumeClaim")
     events: dict[str, list[ClaimEvent]] = defaultdict(list)
-    for event in sorted(happened, key=lambda event: event.last):
+    for event in sorted(found, key=lambda event: event.last):
         made = ClaimEvent(event.type, event.reason, event.message, event.last)
         events[event.involved_object.uid].append(made)
-    return PersistentVolumeClaims(
-        tuple(_claim(each, tuple(events[each.metadata.uid])) for each in found), namespace
-    )
+    return events
 
 
 def _claim(found: _Claim, events: tuple[ClaimEvent, ...]) -> PersistentVolumeClaim:

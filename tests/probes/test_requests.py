@@ -14,7 +14,7 @@ from dynocheck.facts import Access, Fact, Permissions, RequiredAccess
 from dynocheck.kube import Forbidden
 from dynocheck.probes.definitions import definitions
 from dynocheck.registry import Probe
-from tests.clusters import gaie
+from tests.clusters import gaie, storage
 from tests.controlplane.access import User
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
@@ -36,6 +36,7 @@ def gather(cluster: ControlPlane, user: User) -> dict[type[Fact], Fact]:
 
 
 def test_a_run_reads_each_thing_once_and_changes_nothing(fit_cluster: ControlPlane) -> None:
+    fit_cluster.apply(storage.claim("waiting", phase="Pending"))  # of which events may tell why
     reader = fit_cluster.user("reader", rules=rules(ALL))
     facts = gather(fit_cluster, reader)
     assert all(len(fact) for kind, fact in facts.items() if kind.__name__ in ("Nodes", "OperatorPods"))  # type: ignore[arg-type]
@@ -80,6 +81,8 @@ def used_by(event: Object) -> Access | None:
 def prepare(cluster: ControlPlane, probe: Probe, crds: Path) -> None:
     """Give a probe whose further questions depend on what it finds something to find."""
     match probe.name:
+        case "claims":
+            cluster.apply(storage.claim("waiting", phase="Pending"))
         case "definitions":
             cluster.apply(definition("unserved", served=(False,)))
         case "inference_pools":
