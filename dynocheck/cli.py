@@ -361,6 +361,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return _run(arguments)
     finally:
+        if arguments is None:
+            gc.freeze()  # the process ends here; Python would look through all of it once more, in 40 ms
         if collecting:
             gc.enable()
 
