@@ -78,7 +78,7 @@ def _state(
 def _pending(
     claim: PersistentVolumeClaim, subject: Subject, describe: str, classes: StorageClasses
 ) -> Finding | None:
-    found = next((each for each in classes if each.name == claim.storage_class), None)
+    found = classes.named(claim.storage_class)
     evidence = {"class": claim.storage_class}
     if claim.events:
         last = claim.events[-1]
@@ -151,7 +151,7 @@ def claim_matches(
             if there is None or _elsewhere(manifest, claims.namespace):
                 continue
             judged = True
-            found = next((each for each in classes if each.name == there.storage_class), None)
+            found = classes.named(there.storage_class)
             as_it_is = f"kubectl get pvc {there.name} -n {claims.namespace} -o yaml   # and declare it so"
             for difference, fix in _differences(manifest, there, found):
                 place = manifest.root.get("metadata", "name") or manifest.root

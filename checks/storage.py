@@ -33,7 +33,7 @@ def class_of(claim: Claim, classes: StorageClasses) -> StorageClass | None:
     """The class that a claim gets; None when it is not there, or the claim asks for none."""
     if claim.storage_class is None:
         return default_of(classes)
-    return next((found for found in classes if found.name == claim.storage_class), None)
+    return classes.named(claim.storage_class)
 
 
 def relied_on(classes: StorageClasses, recipes: Recipes | None) -> list[StorageClass]:

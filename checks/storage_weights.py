@@ -7,7 +7,7 @@ from dynocheck.checks.storage import class_of
 from dynocheck.checks.storage_recipes import home_of, is_hub_id, place_of
 from dynocheck.engines import running
 from dynocheck.engines.given import downloaded
-from dynocheck.facts import Recipes, StorageClass, StorageClasses
+from dynocheck.facts import Recipes, StorageClasses
 from dynocheck.facts.recipe import Claim, Recipe
 from dynocheck.facts.storage import PersistentVolumeClaim, PersistentVolumeClaims
 
@@ -40,7 +40,7 @@ def _row(
 ) -> Row:
     """What is known of a claim: as it is in the namespace, else as the recipe declares it."""
     if there is not None:
-        size, found = there.capacity or there.requested, _named(there.storage_class, classes)
+        size, found = there.capacity or there.requested, classes.named(there.storage_class)
     elif declared is not None:
         size, found = declared.size or "", class_of(declared, classes)
     else:
@@ -55,10 +55,6 @@ def _row(
     }
 
 
-def _named(name: str | None, classes: StorageClasses) -> StorageClass | None:
-    return next((found for found in classes if found.name == name), None)
-
-
 def _held(recipe: Recipe) -> dict[str, set[str]]:
     """By claim, the models that are downloaded to it, each with what it takes where that is known."""
     found: dict[str, set[str]] = {}
@@ -67,7 +63,7 @@ def _held(recipe: Recipe) -> dict[str, set[str]]:
             model = _sized(recipe, download.model) if download.model else "a model"
             found.setdefault(target.partition(":")[0], set()).add(model)
     for engine in (engine for graph in recipe.graphs for engine in running(graph)):
-        home, name = home_of(engine.container), engine.model
+        home, name = home_of(engine), engine.model
         there = engine.container.on_claim(home) if home else None
         if there is not None and name is not None and is_hub_id(name):
             found.setdefault(there.partition(":")[0], set()).add(_sized(recipe, name))

@@ -70,6 +70,10 @@ class StorageClass(msgspec.Struct, frozen=True):
 class StorageClasses(ClusterFact, Many[StorageClass], frozen=True):
     """Every StorageClass. A class is default by the annotation in use or by its beta spelling."""
 
+    def named(self, name: str | None) -> StorageClass | None:
+        """The class of this name."""
+        return next((each for each in self.items if each.name == name), None)
+
 
 class Condition(msgspec.Struct, frozen=True):
     """A status condition; `status` is True, False or Unknown."""

@@ -64,3 +64,12 @@ def test_recipes_alike_are_told_once_and_others_not_at_all(tmp_path: Path) -> No
     for name in ("a", "b"):
         recipes(tmp_path / "two" / name, deploy=written(claim("ReadWriteMany", size="200Gi"), DOWNLOAD))
     assert len(rows(recipes(tmp_path / "two"))) == 1
+
+
+def test_a_cache_that_the_script_around_the_engine_names(tmp_path: Path) -> None:
+    script = f"export HF_HOME=/cache; exec python3 -m dynamo.vllm --model {MODEL}"
+    mounts = [{"name": "cache", "mountPath": "/cache"}]
+    started = {"command": ["sh", "-c", script], "args": [], "volumeMounts": mounts}
+    relying = graph(engine(env={"HF_HOME": "/tmp"}, main=started, pod={"volumes": [CLAIM]}))
+    (row,) = rows(recipes(tmp_path, deploy=written(relying)))
+    assert (row["claim"], row["holds"]) == ("model-cache", (f"{MODEL} 61Gi",))
