@@ -9,14 +9,9 @@ from dynocheck import probe
 from dynocheck.facts import Access, RecipePaths
 from dynocheck.facts.definitions import CustomKind, CustomVersion, DefinitionPaths, GivenKinds, ServedKinds
 from dynocheck.kube import Cluster, KubeError, NotFound, together
-from dynocheck.probes.wire import Meta
+from dynocheck.probes.wire import METADATA, Meta, Named
 
 _PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
-
-
-class _Partial(msgspec.Struct):
-    metadata: Meta
 
 
 class _Names(msgspec.Struct):
@@ -63,7 +58,7 @@ def served_kinds(paths: RecipePaths, cluster: Cluster) -> ServedKinds:
 
     groups = {manifest.group for recipe in load(paths.items) for manifest in recipe.manifests} - {""}
     try:
-        names = [each.metadata.name for each in cluster.items(_PATH, _Partial, accept=_METADATA)]
+        names = [each.metadata.name for each in cluster.items(_PATH, Named, accept=METADATA)]
         wanted = [name for name in names if name.partition(".")[2] in groups]
         found = together([partial(_definition, cluster, name) for name in wanted])
     except KubeError as error:

@@ -14,16 +14,11 @@ import msgspec
 from dynocheck import Unavailable, probe
 from dynocheck.facts import Access, CustomResourceDefinition, CustomResourceDefinitions
 from dynocheck.kube import Cluster, Forbidden, Garbled, NotFound, together
-from dynocheck.probes.wire import Condition, Meta
+from dynocheck.probes.wire import METADATA, Condition, Meta, Named
 
 _PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-_METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _DISCOVERY = "application/json;g=apidiscovery.k8s.io;v=v2;as=APIGroupDiscoveryList"
 _KEPT_ANNOTATIONS = {"bundle-version", "channel", "observed-generation"}
-
-
-class _Partial(msgspec.Struct):
-    metadata: Meta
 
 
 class _Resource(msgspec.Struct):
@@ -79,7 +74,7 @@ class _Standing(NamedTuple):
 def definitions(cluster: Cluster) -> CustomResourceDefinitions:
     """Without the right to get one, only the reason of one that is not served stays unknown."""
     calls: list[Callable[[], Any]] = [
-        partial(cluster.items, _PATH, _Partial, accept=_METADATA),
+        partial(cluster.items, _PATH, Named, accept=METADATA),
         partial(_served, cluster),
     ]
     found, served = together(calls)

@@ -6,13 +6,9 @@ from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.gpu import DeviceClasses
 from dynocheck.kube import Cluster, NotFound
-from dynocheck.probes.wire import Meta
+from dynocheck.probes.wire import Named
 
 _GROUP = "/apis/resource.k8s.io"
-
-
-class _Class(msgspec.Struct):
-    metadata: Meta
 
 
 class _Version(msgspec.Struct):
@@ -32,7 +28,7 @@ def device_classes(cluster: Cluster) -> DeviceClasses:
     versions = tuple(each.version for each in group.versions or ())
     for version in versions:
         try:
-            found = cluster.items(f"{_GROUP}/{version}/deviceclasses", _Class)
+            found = cluster.items(f"{_GROUP}/{version}/deviceclasses", Named)
         except NotFound:
             continue
         return DeviceClasses(tuple(sorted(each.metadata.name for each in found)), versions)

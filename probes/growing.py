@@ -10,7 +10,7 @@ from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.growing import Autoscalers
 from dynocheck.kube import Cluster, Forbidden, NotFound
-from dynocheck.probes.wire import METADATA, Meta
+from dynocheck.probes.wire import METADATA, Named
 
 _KARPENTER = "/apis/karpenter.sh"
 _STATUS = "metadata.name=cluster-autoscaler-status"
@@ -20,16 +20,12 @@ class _Group(msgspec.Struct):
     kind: str
 
 
-class _Named(msgspec.Struct):
-    metadata: Meta
-
-
 @probe(access=[Access("list", "configmaps")])
 def autoscalers(cluster: Cluster) -> Autoscalers:
     """Without the right to list ConfigMaps, whether there is a Cluster Autoscaler is not known."""
     found = ["Karpenter"] if _has_karpenter(cluster) else []
     try:
-        told = cluster.items("/api/v1/configmaps", _Named, accept=METADATA, fieldSelector=_STATUS)
+        told = cluster.items("/api/v1/configmaps", Named, accept=METADATA, fieldSelector=_STATUS)
     except Forbidden as error:
         return Autoscalers(tuple(found), unseen=str(error))
     found += [f"Cluster Autoscaler ({each.metadata.namespace})" for each in told]

@@ -1,21 +1,15 @@
 """Namespaces, by their metadata."""
 
-import msgspec
-
 from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.namespaces import Namespace, Namespaces, RunNamespace
 from dynocheck.kube import Cluster
-from dynocheck.probes.wire import METADATA, Meta
-
-
-class _Namespace(msgspec.Struct):
-    metadata: Meta
+from dynocheck.probes.wire import METADATA, Named
 
 
 @probe(access=[Access("list", "namespaces")])
 def namespaces(cluster: Cluster) -> Namespaces:
-    found = cluster.items("/api/v1/namespaces", _Namespace, accept=METADATA)
+    found = cluster.items("/api/v1/namespaces", Named, accept=METADATA)
     return Namespaces(tuple(Namespace(n.metadata.name, n.metadata.labels or {}) for n in found))
 
 

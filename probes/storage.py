@@ -9,7 +9,7 @@ from dynocheck import probe
 from dynocheck.facts import Access, StorageClass, StorageClasses
 from dynocheck.facts.storage import CsiDrivers, CsiNode, NodeDriver, PersistentVolume, PersistentVolumes
 from dynocheck.kube import Cluster, together
-from dynocheck.probes.wire import METADATA, Meta
+from dynocheck.probes.wire import METADATA, Meta, Named
 
 _DEFAULT_ANNOTATIONS = (
     "storageclass.kubernetes.io/is-default-class",
@@ -53,10 +53,6 @@ class _NodeSpec(msgspec.Struct):
 class _Node(msgspec.Struct):
     metadata: Meta
     spec: _NodeSpec
-
-
-class _Driver(msgspec.Struct):
-    metadata: Meta
 
 
 class _Claim(msgspec.Struct):
@@ -115,7 +111,7 @@ def storage_classes(cluster: Cluster) -> StorageClasses:
 @probe(access=[Access("list", "csidrivers", "storage.k8s.io"), Access("list", "csinodes", "storage.k8s.io")])
 def csi_drivers(cluster: Cluster) -> CsiDrivers:
     calls: list[Any] = [
-        partial(cluster.items, "/apis/storage.k8s.io/v1/csidrivers", _Driver, accept=METADATA),
+        partial(cluster.items, "/apis/storage.k8s.io/v1/csidrivers", Named, accept=METADATA),
         partial(cluster.items, "/apis/storage.k8s.io/v1/csinodes", _Node),
     ]
     drivers, nodes = together(calls)

@@ -17,18 +17,14 @@ from dynocheck.facts.tenancy import (
     Selector,
 )
 from dynocheck.kube import Cluster, NotFound, together
-from dynocheck.probes.wire import METADATA, Meta
-
-
-class _Named(msgspec.Struct):
-    metadata: Meta
+from dynocheck.probes.wire import METADATA, Meta, Named
 
 
 @probe(access=[Access("get", "namespaces", local=True)])
 def namespace(cluster: Cluster) -> Namespace:
     name = cluster.connection.namespace
     try:
-        found = cluster.get(f"/api/v1/namespaces/{name}", _Named)
+        found = cluster.get(f"/api/v1/namespaces/{name}", Named)
     except NotFound:
         return Namespace(name, exists=False)
     meta = found.metadata
@@ -43,7 +39,7 @@ def namespace(cluster: Cluster) -> Namespace:
 )
 def pod_classes(cluster: Cluster) -> PodClasses:
     paths = ("/apis/scheduling.k8s.io/v1/priorityclasses", "/apis/node.k8s.io/v1/runtimeclasses")
-    lists = together([partial(cluster.items, path, _Named, accept=METADATA) for path in paths])
+    lists = together([partial(cluster.items, path, Named, accept=METADATA) for path in paths])
     priorities, runtimes = (tuple(sorted(each.metadata.name for each in found)) for found in lists)
     return PodClasses(priorities, runtimes)
 

@@ -17,6 +17,12 @@ class Meta(msgspec.Struct, rename="camel"):
     generation: int = 0
 
 
+class Named(msgspec.Struct):
+    """An object of which no more than its metadata is read."""
+
+    metadata: Meta
+
+
 class Condition(msgspec.Struct):
     type: str = ""
     status: str = ""
