@@ -1,12 +1,11 @@
 """Whether engines understand what they are told."""
 
-import difflib
 import operator
 import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, check, fail, unknown
-from dynocheck.checks.engine_programs import Program, programs
+from dynocheck.checks.engine_programs import Program, instead, programs, since
 from dynocheck.data.flags import Flag, having
 from dynocheck.engines.written import Written, written
 from dynocheck.facts import Recipes
@@ -107,12 +106,10 @@ def _names(error: str, spelled: str) -> bool:
 
 def _unknown(program: Program, given: Written) -> Finding:
     known = sorted({name for each in program.parsers for name in each.by_name})
-    close = difflib.get_close_matches(given.spelled.replace("_", "-"), known, n=1, cutoff=0.75)
     elsewhere = having(program.launch.module, given.spelled)
-    since = f"; {elsewhere[0]} to {elsewhere[-1]} have it" if len(elsewhere) > 1 else ""
     return fail(
-        f"{program.component.name}: {program.title} has no {given.spelled}{since}",
-        fix=f"write {close[0]}" if close else f"leave {given.spelled} out, or take an image that has it",
+        f"{program.component.name}: {program.title} has no {given.spelled}{since(elsewhere)}",
+        fix=instead(given.spelled, given.spelled.replace("_", "-"), known),
         evidence={"sources": [each.source for each in program.parsers]},
         location=program.place(given),
     )

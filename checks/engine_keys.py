@@ -1,10 +1,9 @@
 """Whether engines know the keys of what they are given in files and in JSON."""
 
-import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.checks.engine_programs import Program, programs
+from dynocheck.checks.engine_programs import Program, instead, programs, since
 from dynocheck.data.flags import Options, having, having_key
 from dynocheck.engines.base import engine_of
 from dynocheck.engines.configured import Entry, Stranger, strangers, told
@@ -12,8 +11,6 @@ from dynocheck.engines.written import Written, written
 from dynocheck.facts import Recipes
 from dynocheck.facts.engines import Rulings
 from dynocheck.facts.recipe import Value
-
-_LIKE = 0.75  # of difflib: one slip in a word of usual length
 
 
 @check("engine.config-keys", title="Every key of an engine's configuration exists in its release")
@@ -62,10 +59,8 @@ def _of_flag(program: Program, engine: Options, given: Written, mapping: str) ->
     """What is wrong with a flag that names a file, or is given JSON with the keys of a mapping."""
     place = program.place(given)
     if _misses_its_file(given):
-        takes = (
-            program.launch.module == "dynamo.vllm"
-        )  # it for --config-format, and then knows no such format
-        yield (fail if takes else warn)(
+        # vLLM takes it for --config-format, and then knows no such format.
+        yield (fail if program.launch.module == "dynamo.vllm" else warn)(
             f"{program.component.name}: {engine.title} reads no file for {given.word.text}",
             fix=f"write --config and {given.inline} as two words",
             location=place,
@@ -85,8 +80,8 @@ def _of_file(program: Program, engine: Options, entry: Entry) -> Iterator[Findin
         elsewhere = having(program.launch.module, f"--{entry.key}")
         unsaid = ", and says nothing of it" if entry.silent else ""
         yield (warn if entry.silent else fail)(
-            f"{program.component.name}: {engine.title} has no {entry.key}{unsaid}{_since(elsewhere)}",
-            fix=_instead(entry.key, entry.key.replace("_", "-"), known),
+            f"{program.component.name}: {engine.title} has no {entry.key}{unsaid}{since(elsewhere)}",
+            fix=instead(entry.key, entry.key.replace("_", "-"), known),
             evidence={"source": engine.source},
             location=place,
         )
@@ -108,20 +103,11 @@ def _strange(program: Program, engine: Options, stranger: Stranger, flag: str, p
     elsewhere = having_key(program.launch.module.removeprefix("dynamo."), stranger.mapping, key)
     return fail(
         f"{program.component.name}: {engine.title} knows no {'.'.join(stranger.path)} in {flag}"
-        f"{_since(elsewhere)}",
-        fix=_instead(key, key, engine.mappings[stranger.mapping]),
+        f"{since(elsewhere)}",
+        fix=instead(key, key, engine.mappings[stranger.mapping]),
         evidence={"class": stranger.mapping, "source": engine.source},
         location=place,
     )
-
-
-def _since(releases: list[str]) -> str:
-    return f"; {releases[0]} to {releases[-1]} have it" if len(releases) > 1 else ""
-
-
-def _instead(key: str, likely: str, known: Iterable[str]) -> str:
-    close = difflib.get_close_matches(likely, list(known), n=1, cutoff=_LIKE)
-    return f"write {close[0]}" if close else f"leave {key} out, or take an image that has it"
 
 
 def _within(entry: Entry, path: tuple[str, ...]) -> Location:

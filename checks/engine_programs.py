@@ -1,6 +1,7 @@
-"""The programs whose flags are known: what each is told, and by which parsers it is read."""
+"""The programs whose flags are known: what each is told, by which parsers it is read, and what they take."""
 
-from collections.abc import Iterator
+import difflib
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dynocheck import Location, Skip
@@ -10,6 +11,8 @@ from dynocheck.engines.written import Written, written
 from dynocheck.facts import Recipes
 from dynocheck.facts.engines import Ruling, Rulings
 from dynocheck.facts.recipe import Component, Container, Graph, Launch
+
+_LIKE = 0.75  # of difflib: one slip in a word of usual length
 
 
 @dataclass(frozen=True)
@@ -82,3 +85,17 @@ def programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Program]:
         raise Skip(
             f"not a release whose flags are known: {min(others)}" if others else "no program of Dynamo's"
         )
+
+
+def since(releases: Sequence[str]) -> str:
+    """Which releases have what this one has not, at the end of a message; nothing of fewer than two."""
+    return f"; {releases[0]} to {releases[-1]} have it" if len(releases) > 1 else ""
+
+
+def instead(spelled: str, likely: str, known: Iterable[str]) -> str:
+    """What to do about a name that is not known.
+
+    :param likely: the name in the spelling of those that are known.
+    """
+    close = difflib.get_close_matches(likely, list(known), n=1, cutoff=_LIKE)
+    return f"write {close[0]}" if close else f"leave {spelled} out, or take an image that has it"
