@@ -4,9 +4,17 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
-from dynocheck.facts.endpoint import AdapterReplies, Address, Answers, Cancellation, Readiness, Reply, Rollout
+from dynocheck.facts.endpoint import (
+    NO_CHAT,
+    AdapterReplies,
+    Address,
+    Answers,
+    Cancellation,
+    Readiness,
+    Reply,
+    Rollout,
+)
 
-_NO_CHAT = (400, 404, 405, 501)
 _FLUSHED_S = 0.5  # an API server's proxy passes on what it has five times a second
 _ENOUGH = 8  # characters
 _MARKER = re.compile(r"<\|\w{1,30}\|>|</s>|\[/INST\]|<(end|start)_of_turn>")  # of turns and channels
@@ -145,7 +153,7 @@ def answered(answers: Answers) -> Iterator[Finding]:
     for name, reply in answers.by_name.items():
         if reply.trouble is None:
             yield from _said(name, reply)
-        elif only_text and "chat" in name and reply.status in _NO_CHAT:
+        elif only_text and "chat" in name and reply.status in NO_CHAT:
             yield warn(
                 f"{name}: only text completions are answered: {reply.trouble}",
                 fix="give the model a template: --chat-template FILE, or --endpoint-types chat,completions",

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 from dynocheck import probe
 from dynocheck.facts.endpoint import (
     CAPITAL,
+    NOT_THERE,
     PLACE,
     TOOL,
     AdapterReplies,
@@ -42,7 +43,7 @@ def answers(target: Target, address: Address, readiness: Readiness) -> Answers:
         chat = await once(chat=True, stream=False)
         streamed = await once(chat=True, stream=True)
         text = await once(chat=False, stream=False)
-        absent = text.status in (404, 405, 501)
+        absent = text.status in NOT_THERE
         return Answers(
             model=readiness.model,
             asked_tokens=_TOKENS,

@@ -8,7 +8,7 @@ import msgspec
 
 from dynocheck import Unavailable, probe
 from dynocheck.errors import UsageError
-from dynocheck.facts.endpoint import Adapter, Address, Readiness, Reply, Trouble
+from dynocheck.facts.endpoint import NO_CHAT, NOT_THERE, Adapter, Address, Readiness, Reply, Trouble
 from dynocheck.probes.asking import Target, limits, question, reply, trouble
 
 if TYPE_CHECKING:
@@ -21,8 +21,6 @@ _PAUSES_S = (0.2, 0.5, 1.0, 2.0)
 # Waiting mends none of these: somebody has to change something first.
 _LASTING = {"tls", "redirect", "not-http"}
 _LASTING_STATUS = {401, 403}
-_NO_LIST = {404, 405, 501}  # as of a gateway that has a route for completions only
-_NO_CHAT = {400, 404, 405, 501}  # as of a model without a template for chats
 
 
 class _Model(msgspec.Struct):
@@ -114,7 +112,7 @@ class _Wait:
         """How far it came, what stood in the way, and why."""
         answer = await client.get("/v1/models", limits=limits(min(self.left_s, _LOOK_S)))
         last = trouble(answer.failure)
-        if last is not None and self.target.model and last.status in _NO_LIST:
+        if last is not None and self.target.model and last.status in NOT_THERE:  # as of a gateway
             self.seen |= {"listed": (), "adapters": ()}
             return await self._complete(client, self.target.model)
         if last is not None:
@@ -199,7 +197,7 @@ class _Wait:
             return reply(await client.complete(asked, limits=limits(min(self.left_s, _FIRST_S))))
 
         said = await once(chat=True)
-        text = await once(chat=False) if said.status in _NO_CHAT else None
+        text = await once(chat=False) if said.status in NO_CHAT else None
         self.seen["chat"] = text is None or not text.ok
         return text if text is not None and text.ok else said
 

@@ -23,6 +23,8 @@ CAPITAL = {
     "required": ["seat_of_state", "lies_at_a_river"],
     "additionalProperties": False,
 }
+NOT_THERE = (404, 405, 501)  # statuses of a path that a server does not have
+NO_CHAT = (400, *NOT_THERE)  # of a chat, where the model has no template for one
 SIMULATED = "dynocheck-simulated"  # who owns a model that is none, by /v1/models
 
 
