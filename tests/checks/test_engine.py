@@ -9,28 +9,15 @@ import pytest
 from dynocheck.checks import engine
 from dynocheck.data import flags, images
 from dynocheck.facts import Recipes
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
+from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, started
 
 
 def launched(
     folder: Path, *args: str, module: str = "dynamo.vllm", image: str = "vllm-runtime:1.3.0", script: str = ""
 ) -> Recipes:
     """The recipe of a worker that is started with these arguments, or by a script."""
-    quoted = ", ".join(f"'{arg}'" for arg in args)
-    command = f"[sh, -c, '{script}']" if script else f"[python3, -m, {module}]"
-    text = f"""
-  - name: w
-    type: worker
-    podTemplate:
-      spec:
-        containers:
-        - name: main
-          image: nvcr.io/nvidia/ai-dynamo/{image}
-          command: {command}
-          args: [{quoted}]
-          resources: {{limits: {{nvidia.com/gpu: "1"}}}}
-"""
-    return recipes(folder, deploy=GRAPH + FRONTEND + text)
+    component = started(*args, module=module, image=image, script=script)
+    return recipes(folder, deploy=GRAPH + FRONTEND + component)
 
 
 # engine.flags-known

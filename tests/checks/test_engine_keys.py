@@ -8,36 +8,27 @@ import pytest
 
 from dynocheck.checks import engine, engine_keys
 from dynocheck.facts import Recipes
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
+from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, started
 
 SGLANG = ("dynamo.sglang", "sglang-runtime:1.3.0")
 VLLM = ("dynamo.vllm", "vllm-runtime:1.3.0")
 TRTLLM = ("dynamo.trtllm", "tensorrtllm-runtime:1.3.0")
 CONFIG = ("--config", "/etc/engine/worker.yaml")
+_MOUNTED = """\
+          volumeMounts: [{name: engine, mountPath: /etc/engine}]
+        volumes: [{name: engine, configMap: {name: engine}}]
+"""
 
 
 def launched(folder: Path, program: tuple[str, str], *args: str, file: str = "") -> Recipes:
     """The recipe of a worker that is started with these arguments, and a file that it may read."""
-    quoted = ", ".join(f"'{arg}'" for arg in args)
     indented = "".join(f"    {line}\n" for line in file.splitlines())
-    text = f"""
-  - name: w
-    type: worker
-    podTemplate:
-      spec:
-        containers:
-        - name: main
-          image: nvcr.io/nvidia/ai-dynamo/{program[1]}
-          command: [python3, -m, {program[0]}]
-          args: [{quoted}]
-          resources: {{limits: {{nvidia.com/gpu: "1"}}}}
-          volumeMounts: [{{name: engine, mountPath: /etc/engine}}]
-        volumes: [{{name: engine, configMap: {{name: engine}}}}]
-"""
+    module, image = program
+    component = started(*args, module=module, image=image, more=_MOUNTED)
     config = (
         f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: engine\ndata:\n  worker.yaml: |\n{indented}"
     )
-    return recipes(folder, deploy=GRAPH + FRONTEND + text, config=config)
+    return recipes(folder, deploy=GRAPH + FRONTEND + component, config=config)
 
 
 @pytest.mark.parametrize(

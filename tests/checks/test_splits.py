@@ -8,7 +8,7 @@ import pytest
 
 from dynocheck.checks import splits
 from dynocheck.facts import Recipes
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, started, worker
 
 QWEN = "Qwen/Qwen3-235B-A22B-FP8"
 
@@ -18,20 +18,8 @@ def split(
 ) -> Recipes:
     """The recipe of a worker that loads a model with these arguments."""
     flag = "--model-path" if module == "dynamo.sglang" else "--model"
-    quoted = ", ".join(f"'{arg}'" for arg in (flag, model, *args))
-    text = f"""
-  - name: w
-    type: worker
-    podTemplate:
-      spec:
-        containers:
-        - name: main
-          image: nvcr.io/nvidia/ai-dynamo/{image}
-          command: [python3, -m, {module}]
-          args: [{quoted}]
-          resources: {{limits: {{nvidia.com/gpu: "1"}}}}
-"""
-    return recipes(folder, deploy=GRAPH + FRONTEND + text)
+    component = started(flag, model, *args, module=module, image=image)
+    return recipes(folder, deploy=GRAPH + FRONTEND + component)
 
 
 # parallelism.requests-equal-limits

@@ -176,6 +176,20 @@ def watch(process: subprocess.Popen[bytes], name: str, started: float) -> int:
         raise
 
 
+def install(what: str, step: str, *command: str) -> None:
+    """Run one step of an installation, telling how long it takes.
+
+    :raises Unavailable: it failed; with the last lines that it said.
+    """
+    # A PYTHONPATH that is meant for the tests would mix their packages into the installation's.
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    with tempfile.TemporaryFile("w+") as log:
+        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
+        if watch(process, step, time.monotonic()):
+            log.seek(0)
+            raise Unavailable(f"{what} cannot be installed: {step} failed:\n{tail(log.read(), 5)}")
+
+
 @contextmanager
 def lock(path: Path) -> Iterator[None]:
     """Let one process at a time make `path`; the others wait and then find it made."""

