@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.peers import Sizes, aiperf, aiperf_ttft, environment, guidellm, guidellm_ttft
-from dynocheck.facts.load_metrics import summary
+from dynocheck.loadtest.stats.metrics import summary
 from tests.dynamo.build import home
 from tests.loading.engine import Engine, engine
 

@@ -3,9 +3,9 @@
 The names below are all that a check of your own needs, besides the facts it reads (`dynocheck.facts`).
 """
 
-from dynocheck.declaring import chart, check, probe, table
-from dynocheck.facts import Unavailable
-from dynocheck.outcomes import (
+from dynocheck._version import __version__
+from dynocheck.core.declarations import chart, check, probe, table
+from dynocheck.core.outcomes import (
     Finding,
     Location,
     Mark,
@@ -18,8 +18,7 @@ from dynocheck.outcomes import (
     unknown,
     warn,
 )
-
-__version__ = "0.1.0"
+from dynocheck.facts import Unavailable
 
 __all__ = [
     "Finding",

@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
-from dynocheck import __version__
-from dynocheck.errors import UsageError
+from dynocheck._version import __version__
+from dynocheck.core.errors import UsageError
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -98,8 +98,8 @@ _recipe = click.option(
 def _choices(
     baseline: str | None = None, write_baseline: str | None = None, diff: str | None = None, **given: Any
 ) -> Any:
-    from dynocheck.commands.aside import Wanted
-    from dynocheck.commands.setting import Choices
+    from dynocheck.commands._settings import Choices
+    from dynocheck.suppression.pipeline import Wanted
 
     return Choices(aside=Wanted(baseline, write_baseline, diff), **given)
 
@@ -318,15 +318,15 @@ def load(words: tuple[str, ...], place: str | None, engine: str | None, **given:
         return _from_here(words, wanted, engine, given)
     if engine is not None:
         raise UsageError("--engine: runs here, and in no Job")
-    from dynocheck.commands import load_jobs
+    from dynocheck.commands import _load_jobs
 
     if place is not None:
-        return load_jobs.worker(wanted, place)
+        return _load_jobs.worker(wanted, place)
     if len(words) > 1:
         raise UsageError(f"{' '.join(words)}: one DynamoGraphDeployment at a time")
-    names = {each.name for each in fields(load_jobs.Asked)} - {"deployment"}
-    asked = load_jobs.Asked(next(iter(words), None), **{name: given.pop(name) for name in names})
-    return load_jobs.run(_choices(**given), wanted, asked)
+    names = {each.name for each in fields(_load_jobs.Asked)} - {"deployment"}
+    asked = _load_jobs.Asked(next(iter(words), None), **{name: given.pop(name) for name in names})
+    return _load_jobs.run(_choices(**given), wanted, asked)
 
 
 _OF_A_JOB = ("parallelism", "apply", "image", "api_key_secret", "tokenizer", "claim", "manifest")
@@ -338,9 +338,9 @@ def _from_here(words: tuple[str, ...], wanted: Any, engine: str | None, given: d
         raise UsageError(f"{(odd or words)[0]}: only with --in-cluster or --as-aiperf")
     del given["in_cluster"], given["as_aiperf"]
     if engine is not None:
-        from dynocheck.commands import load_engine
+        from dynocheck.commands import _load_engine
 
-        return load_engine.run(_choices(**given), wanted, engine, words)
+        return _load_engine.run(_choices(**given), wanted, engine, words)
     from dynocheck.commands import load
 
     return load.run(_choices(**given), wanted)
@@ -386,14 +386,14 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
-        from dynocheck.runner import crash
+        from dynocheck.core.runner import crash
 
         return _complain(f"{crash(error)}: a fault of ours; {_DEBUG}=1 shows where", _CRASH)
     return code or 0
 
 
 def _complain(message: str, code: int) -> int:
-    from dynocheck.reports.wording import visible
+    from dynocheck.reports._text import visible
 
     click.echo(f"error: {visible(' '.join(message.split()))}", err=True)
     return code

@@ -141,8 +141,14 @@ def test_no_secret_gets_into_it(house: Path) -> None:
         ("", "old.json: not a baseline: "),
         ("[]", "old.json: not a baseline: "),
         ("[" * 100_000, "old.json: not a baseline: "),
-        ('{"schema": "dynocheck.baseline/v2", "findings": []}', "this version reads dynocheck.baseline/v1"),
-        ('{"schema": "dynocheck.baseline/v1", "findings": [{"check": 1}]}', "not a baseline: Expected `str`"),
+        (
+            '{"schema": "dynocheck.baseline/v2", "findings": []}',
+            "this version reads dynocheck.baseline/v1",
+        ),
+        (
+            '{"schema": "dynocheck.baseline/v1", "findings": [{"check": 1}]}',
+            "not a baseline: Expected `str`",
+        ),
         (
             '{"schema": "dynocheck.baseline/v1", "findings": [{"check": "a", "message": "b", "count": 0}]}',
             "not a baseline: Expected `int` >= 1",

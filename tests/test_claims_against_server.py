@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 import yaml
 
-from dynocheck.checks import claims as checks
-from dynocheck.probes.claims import claims
-from dynocheck.probes.storage import storage_classes
+from dynocheck.checks.storage import live_claims as checks
+from dynocheck.probes.storage.claims import claims
+from dynocheck.probes.storage.classes import storage_classes
 from tests import clusters
 from tests.checks.judging import found, recipes
 from tests.clusters import storage

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from dynocheck.registry import load
+from dynocheck.core.registry import load
 from tests.command import ROOT
 from tools import write_docs
 

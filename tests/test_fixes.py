@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from dynocheck.registry import Check, load
+from dynocheck.core.registry import Check, load
 from tests.controlplane.server import ControlPlane
 from tests.fixes import commands, misread
 

@@ -7,7 +7,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynocheck.prometheus import parse
+from dynocheck.serving.prometheus import parse
 
 TEXT = """# HELP requests Requests.
 # TYPE requests counter

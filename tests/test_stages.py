@@ -9,12 +9,13 @@ from typing import Any
 
 import pytest
 
-from dynocheck import Finding, Unavailable, check, fail, probe, runner, warn
-from dynocheck.errors import UsageError
+from dynocheck import Finding, Unavailable, check, fail, probe, warn
+from dynocheck.core import runner
+from dynocheck.core.cancellation import Interruption
+from dynocheck.core.errors import UsageError
+from dynocheck.core.outcomes import Outcome
+from dynocheck.core.registry import Probe
 from dynocheck.facts import Access, Fact
-from dynocheck.interruption import Interruption
-from dynocheck.outcomes import Outcome
-from dynocheck.registry import Probe
 
 
 class House:

@@ -9,7 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dynocheck.registry import Check, load
+from dynocheck.core.registry import Check, load
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "docs" / "checks.md"

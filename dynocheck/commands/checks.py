@@ -6,9 +6,9 @@ import shutil
 import click
 import msgspec
 
-from dynocheck.commands.setting import Choices, Setting
-from dynocheck.errors import UsageError
-from dynocheck.registry import Check
+from dynocheck.commands._settings import Choices, Setting
+from dynocheck.core.errors import UsageError
+from dynocheck.core.registry import Check
 
 
 def listing(choices: Choices, output: str) -> int:

@@ -8,7 +8,7 @@ from importlib.resources import as_file, files
 import click
 
 from dynocheck.commands import preflight, recipe, smoke
-from dynocheck.commands.setting import Choices
+from dynocheck.commands._settings import Choices
 from dynocheck.simulated import apart
 
 _RECIPE = "deepseek-r1"

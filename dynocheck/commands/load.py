@@ -7,14 +7,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dynocheck import runner, snapshot
-from dynocheck.commands.judging import INTERRUPTED, Run
-from dynocheck.commands.served import Served
-from dynocheck.commands.setting import Choices
-from dynocheck.errors import UsageError
+from dynocheck.commands._endpoint_options import Served
+from dynocheck.commands._pipeline import INTERRUPTED, Run
+from dynocheck.commands._settings import Choices
+from dynocheck.core import runner, snapshot
+from dynocheck.core.errors import UsageError
 from dynocheck.facts import Unavailable
-from dynocheck.facts.load import LoadBaseline, LoadFact, LoadLimits, LoadRun
-from dynocheck.loading.plan import LoadPlan
+from dynocheck.facts.load.run import LoadBaseline, LoadFact, LoadLimits, LoadRun
+from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.reports import progress
 from dynocheck.serving import Limits
 
@@ -140,7 +140,7 @@ def _sweep(text: str) -> tuple[int, ...]:
 
 def from_here(plan: LoadPlan) -> Measure:
     """The load test that this machine makes."""
-    from dynocheck.probes.load import measured
+    from dynocheck.probes.load.run import measured
 
     return Measure(lambda tell: measured(plan, tell), {"url": plan.endpoint.url})
 
@@ -188,7 +188,7 @@ def _recorded(file: str) -> tuple[runner.Knowledge, dict[str, Any]]:
 
 def _logged(file: str) -> runner.Knowledge | None:
     """What a file holds that was written by `kubectl logs`; none when it is another."""
-    from dynocheck.loading.pods import folded, is_log
+    from dynocheck.loadtest.pods import folded, is_log
 
     try:
         text = Path(file).read_text(encoding="utf-8")

@@ -1,7 +1,7 @@
 """`dynocheck preflight`: judge a cluster, and with recipes whether those fit it."""
 
-from dynocheck.commands.judging import Run, judge
-from dynocheck.commands.setting import Choices
+from dynocheck.commands._pipeline import Run, judge
+from dynocheck.commands._settings import Choices
 from dynocheck.facts import ClusterFact
 
 

@@ -7,15 +7,15 @@ from typing import Any
 import click
 import yaml
 
-from dynocheck import runner
-from dynocheck.commands.setting import Choices, Setting
-from dynocheck.errors import UsageError
+from dynocheck.commands._settings import Choices, Setting
+from dynocheck.core import runner
+from dynocheck.core.errors import UsageError
 from dynocheck.facts import Access, ClusterFact, RecipePaths, Settings
-from dynocheck.facts.endpoint import EndpointFact
+from dynocheck.facts.endpoint.answers import EndpointFact
 from dynocheck.kube import Cluster, jobs
-from dynocheck.probes.asking import Target
-from dynocheck.probes.endpoint_address import DNS, RIGHTS, address
-from dynocheck.probes.endpoint_graph import Deployment
+from dynocheck.probes.endpoint._client import Target
+from dynocheck.probes.endpoint.address import DNS, RIGHTS, address
+from dynocheck.probes.endpoint.graph import Deployment
 
 
 def run(choices: Choices, *, smoke: bool = False, load: bool = False, via: str | None = None) -> int:

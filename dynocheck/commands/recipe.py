@@ -2,12 +2,12 @@
 
 from typing import Any
 
-from dynocheck.commands.judging import Run, Scene, judge
-from dynocheck.commands.setting import Choices
-from dynocheck.errors import UsageError
+from dynocheck.commands._pipeline import Run, Scene, judge
+from dynocheck.commands._settings import Choices
+from dynocheck.core.errors import UsageError
 from dynocheck.facts import RecipeFact
-from dynocheck.facts.definitions import DefinitionPaths
-from dynocheck.facts.engines import EngineParsers
+from dynocheck.facts.k8s.definitions import DefinitionPaths
+from dynocheck.facts.recipe.engines import EngineParsers
 
 
 def run(

@@ -5,19 +5,19 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from dynocheck.commands.judging import Run, Scene, judge
-from dynocheck.commands.served import Served
-from dynocheck.commands.setting import Choices
-from dynocheck.errors import UsageError
+from dynocheck.commands._endpoint_options import Served
+from dynocheck.commands._pipeline import Run, Scene, judge
+from dynocheck.commands._settings import Choices
+from dynocheck.core.errors import UsageError
 from dynocheck.facts import Fact
-from dynocheck.facts.endpoint import SIMULATED, Address, EndpointFact, Readiness
-from dynocheck.facts.load import LoadFact, LoadLimits
+from dynocheck.facts.endpoint.answers import SIMULATED, Address, EndpointFact, Readiness
+from dynocheck.facts.load.run import LoadFact, LoadLimits
 from dynocheck.kube import Cluster
-from dynocheck.kube.lending import lend
-from dynocheck.probes.asking import Target
-from dynocheck.probes.endpoint_address import BY_PROXY
-from dynocheck.probes.endpoint_graph import Deployment
-from dynocheck.probes.load import Promised
+from dynocheck.kube.auth_export import lend
+from dynocheck.probes.endpoint._client import Target
+from dynocheck.probes.endpoint.address import BY_PROXY
+from dynocheck.probes.endpoint.graph import Deployment
+from dynocheck.probes.load.run import Promised
 from dynocheck.serving import Endpoint, Secret
 
 

@@ -4,13 +4,13 @@ from pathlib import Path
 
 import click
 
-from dynocheck import runner, snapshot
-from dynocheck.commands.judging import INTERRUPTED, described, look, sources_of
-from dynocheck.commands.setting import Choices, Setting
-from dynocheck.errors import UsageError
+from dynocheck.commands._pipeline import INTERRUPTED, described, look, sources_of
+from dynocheck.commands._settings import Choices, Setting
+from dynocheck.core import runner, snapshot
+from dynocheck.core.errors import UsageError
 from dynocheck.facts import Fact, Recipes, Settings
 from dynocheck.reports import progress
-from dynocheck.reports.wording import visible
+from dynocheck.reports._text import visible
 
 
 def run(choices: Choices, file: str, recipes: tuple[str, ...]) -> int:

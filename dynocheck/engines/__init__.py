@@ -2,6 +2,6 @@
 
 from dynocheck.engines.arguments import Argument, Arguments
 from dynocheck.engines.base import Engine, Parallelism, engine_of
-from dynocheck.engines.running import Running, running
+from dynocheck.engines.instances import Running, running
 
 __all__ = ["Argument", "Arguments", "Engine", "Parallelism", "Running", "engine_of", "running"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from dynocheck.facts.recipe import ConfigFile, Container, EnvVar, Value
+from dynocheck.facts.recipe.recipes import ConfigFile, Container, EnvVar, Value
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dynocheck.engines.arguments import Argument, Arguments
 from dynocheck.engines.memory import Budget
-from dynocheck.facts.recipe import ConfigFile, Container, Launch
+from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch
 
 
 @dataclass(frozen=True)

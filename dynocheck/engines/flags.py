@@ -10,7 +10,7 @@ from itertools import takewhile
 from typing import Any, NamedTuple
 
 from dynocheck.engines.arguments import Argument
-from dynocheck.facts.recipe import Value, Word
+from dynocheck.facts.recipe.recipes import Value, Word
 
 _NEGATIVE = re.compile(r"-\d+|-\d*\.\d+")
 _FIRST_WORD = re.compile(r"^-+[^-]+")

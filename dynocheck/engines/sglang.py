@@ -14,7 +14,7 @@ from dynocheck.engines import flags
 from dynocheck.engines.arguments import Argument, Arguments, config_file, from_environment
 from dynocheck.engines.base import Engine, Parallelism, share
 from dynocheck.engines.memory import Budget, Sharding
-from dynocheck.facts.recipe import ConfigFile, Container, Launch, Value
+from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch, Value
 
 _OPTIONS = {
     "tensor-parallel-size": ("--tensor-parallel-size", "--tp-size"),

@@ -10,7 +10,7 @@ from dynocheck.engines import flags
 from dynocheck.engines.arguments import Argument, Arguments, config_file, from_entries, from_environment
 from dynocheck.engines.base import Engine, Parallelism, share
 from dynocheck.engines.memory import Budget, Sharding
-from dynocheck.facts.recipe import ConfigFile, Container, Launch
+from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch
 
 _NAMES = (
     "model",

@@ -11,7 +11,7 @@ from dynocheck.engines import flags
 from dynocheck.engines.arguments import Arguments, config_file, from_entries
 from dynocheck.engines.base import Engine, Parallelism, share
 from dynocheck.engines.memory import Budget, Sharding
-from dynocheck.facts.recipe import ConfigFile, Container, Launch
+from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch
 
 _SHORT = {
     "tensor-parallel-size": "-tp",

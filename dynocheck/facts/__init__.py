@@ -1,7 +1,7 @@
 """What can be known: small, typed, immutable values that can be written to a file and read back."""
 
 from dynocheck.facts.base import Fact, Many, Settings, Unavailable
-from dynocheck.facts.cluster import (
+from dynocheck.facts.k8s.cluster import (
     Access,
     AccessReview,
     ApiServer,
@@ -21,7 +21,7 @@ from dynocheck.facts.cluster import (
     StorageClasses,
     Taint,
 )
-from dynocheck.facts.recipe import RecipeFact, RecipePaths, Recipes
+from dynocheck.facts.recipe.recipes import RecipeFact, RecipePaths, Recipes
 
 __all__ = [
     "Access",

@@ -13,7 +13,7 @@ from dynocheck.kube.errors import (
     Unauthorized,
     Unreachable,
 )
-from dynocheck.kube.together import together
+from dynocheck.kube.parallel import together
 
 __all__ = [
     "Cluster",

@@ -9,8 +9,8 @@ from urllib.parse import urlencode
 
 import msgspec
 
+from dynocheck.kube.auth import identify
 from dynocheck.kube.config import Connection
-from dynocheck.kube.credentials import identify
 from dynocheck.kube.deadline import Deadline
 from dynocheck.kube.decoding import decode
 from dynocheck.kube.errors import (

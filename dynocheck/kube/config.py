@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit, urlunsplit
 
-from dynocheck.errors import UsageError
+from dynocheck.core.errors import UsageError
 from dynocheck.kube import kubeconfig as files
 from dynocheck.kube.kubeconfig import Chosen, Server, User
 

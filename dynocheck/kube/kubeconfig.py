@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 import msgspec
 import yaml
 
-from dynocheck.errors import UsageError
+from dynocheck.core.errors import UsageError
 
 T = TypeVar("T", "Server", "User", "Context")
 

@@ -4,7 +4,7 @@ import ssl
 import tempfile
 from collections.abc import Iterable
 
-from dynocheck.kube.credentials import Identity, material
+from dynocheck.kube.auth import Identity, material
 from dynocheck.kube.deadline import BoundedTLSSocket
 from dynocheck.kube.errors import CredentialsFailed
 from dynocheck.kube.kubeconfig import Server

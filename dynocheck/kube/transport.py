@@ -22,13 +22,13 @@ from urllib3.exceptions import (
     SSLError,
 )
 
-from dynocheck import __version__
+from dynocheck._version import __version__
 from dynocheck.kube import tls
-from dynocheck.kube.credentials import Identity
+from dynocheck.kube.auth import Identity
 from dynocheck.kube.deadline import BoundedSocket, Deadline, connect
 from dynocheck.kube.errors import CredentialsFailed, Garbled, KubeError, TimedOut, Unreachable
 from dynocheck.kube.kubeconfig import Server
-from dynocheck.kube.proxies import proxy_of
+from dynocheck.kube.proxy_env import proxy_of
 
 LIMIT = 128 << 20  # bytes of one answer; a page of 500 pods has 10 MB
 

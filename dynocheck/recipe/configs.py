@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from dynocheck.facts.recipe import ModelConfig, Problem
+from dynocheck.facts.recipe.recipes import ModelConfig, Problem
 from dynocheck.recipe.files import shown, text_of
 
 CONFIG = "config.json"

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from dynocheck.errors import UsageError
-from dynocheck.facts.definitions import CustomKind, CustomVersion
-from dynocheck.facts.recipe import Problem, SourceFile, Value
-from dynocheck.recipe.documents import read
+from dynocheck.core.errors import UsageError
+from dynocheck.facts.k8s.definitions import CustomKind, CustomVersion
+from dynocheck.facts.recipe.recipes import Problem, SourceFile, Value
+from dynocheck.recipe.yaml_loader import read
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _API_VERSION = "apiextensions.k8s.io/v1"

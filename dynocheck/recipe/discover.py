@@ -8,14 +8,23 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.errors import UsageError
-from dynocheck.facts.recipe import Hollow, Manifest, ModelConfig, Problem, Recipe, Role, SourceFile, Unread
+from dynocheck.core.errors import UsageError
+from dynocheck.facts.recipe.recipes import (
+    Hollow,
+    Manifest,
+    ModelConfig,
+    Problem,
+    Recipe,
+    Role,
+    SourceFile,
+    Unread,
+)
 from dynocheck.recipe.configs import model_config
 from dynocheck.recipe.files import YAML, Read, broken, is_manifest, read_file, readable, reason, shown
 from dynocheck.recipe.graphs import created_claims, graph, is_graph
-from dynocheck.recipe.hollow import hollow_files
-from dynocheck.recipe.ignores import bounded, in_markdown, in_yaml
-from dynocheck.recipe.pages import MAX_CHARACTERS, is_page, page
+from dynocheck.recipe.ignore_comments import bounded, in_markdown, in_yaml
+from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, page
+from dynocheck.recipe.placeholder_files import hollow_files
 from dynocheck.recipe.pods import Reader
 from dynocheck.recipe.workloads import benchmarks, claims, downloads
 

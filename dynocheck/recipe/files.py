@@ -7,9 +7,9 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from dynocheck.facts.recipe import Manifest, Problem, Role, SourceFile
-from dynocheck.recipe.documents import read
+from dynocheck.facts.recipe.recipes import Manifest, Problem, Role, SourceFile
 from dynocheck.recipe.secrets import withhold
+from dynocheck.recipe.yaml_loader import read
 
 MAX_BYTES = 10 * 1024 * 1024
 YAML = (".yaml", ".yml")

@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from dynocheck.facts.load_limits import ANNOTATION
-from dynocheck.facts.recipe import Claim, Component, Graph, Manifest, Mount, Value, Word
+from dynocheck.facts.load.limits import ANNOTATION
+from dynocheck.facts.recipe.recipes import Claim, Component, Graph, Manifest, Mount, Value, Word
 from dynocheck.recipe.pods import NOTHING, Defaults, Reader
 from dynocheck.recipe.volumes import items, text, volumes
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from dynocheck.facts.recipe import (
+from dynocheck.facts.recipe.recipes import (
     ConfigFile,
     Container,
     EnvVar,
@@ -15,9 +15,9 @@ from dynocheck.facts.recipe import (
     Word,
 )
 from dynocheck.recipe import references
-from dynocheck.recipe.documents import is_literal, read_within
 from dynocheck.recipe.shell import MAX_SCRIPT, Token, processes
 from dynocheck.recipe.volumes import Volume, files_of, items, mounted, path_in, text
+from dynocheck.recipe.yaml_loader import is_literal, read_within
 
 NOTHING = Value(None, 1, 1)
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.facts.recipe import Value
+from dynocheck.facts.recipe.recipes import Value
 from dynocheck.secrets import HIDDEN, hide, names_secret, stands_in
 
 _ENCODED = base64.b64encode(HIDDEN.encode()).decode()  # so that a Secret keeps the shape of one

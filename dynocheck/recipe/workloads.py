@@ -5,7 +5,16 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from dynocheck.facts.recipe import Benchmark, Claim, Container, Download, EnvVar, Manifest, Value, Word
+from dynocheck.facts.recipe.recipes import (
+    Benchmark,
+    Claim,
+    Container,
+    Download,
+    EnvVar,
+    Manifest,
+    Value,
+    Word,
+)
 from dynocheck.recipe.fetching import Fetched, by_command, by_library
 from dynocheck.recipe.pods import Reader
 from dynocheck.recipe.volumes import items, volumes

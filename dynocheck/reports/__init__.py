@@ -10,7 +10,7 @@ from pathlib import Path
 
 import click
 
-from dynocheck.outcomes import Report
+from dynocheck.core.outcomes import Report
 from dynocheck.reports.options import Options
 
 __all__ = ["FORMATS", "Options", "text_of", "write"]

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.outcomes import Report
+from dynocheck.core.outcomes import Report
+from dynocheck.reports._text import plain
 from dynocheck.reports.options import Options
-from dynocheck.reports.wording import plain
 
 _BEYOND_ASCII = re.compile(r"[^\n -~]")
 

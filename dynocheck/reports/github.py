@@ -1,8 +1,8 @@
 """Workflow commands of GitHub Actions, which show each finding on its line of a pull request."""
 
-from dynocheck.outcomes import Finding, Outcome, Report, Verdict
+from dynocheck.core.outcomes import Finding, Outcome, Report, Verdict
+from dynocheck.reports._text import visible
 from dynocheck.reports.options import Options
-from dynocheck.reports.wording import visible
 
 _COMMANDS = {
     Outcome.FAIL: "error",

@@ -5,13 +5,13 @@ from importlib.resources import files
 from itertools import groupby
 from xml.etree.ElementTree import Element
 
-from dynocheck.outcomes import Cell, Chart, Finding, Outcome, Report, Table, Verdict, summarize
+from dynocheck.core.outcomes import Cell, Chart, Finding, Outcome, Report, Table, Verdict, summarize
 from dynocheck.reports import svg
-from dynocheck.reports.cells import is_number, parts, words
-from dynocheck.reports.markup import Content, tag, written
+from dynocheck.reports._cells import is_number, parts, words
+from dynocheck.reports._text import MARKS, by_area, decided, meaning, pairs, shortened, where
+from dynocheck.reports._unknown_reasons import Reason, reason_of, shared
+from dynocheck.reports._xml import Content, tag, written
 from dynocheck.reports.options import Options
-from dynocheck.reports.reasons import Reason, reason_of, shared
-from dynocheck.reports.wording import MARKS, by_area, decided, meaning, pairs, shortened, where
 
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from dynocheck.outcomes import Finding, Outcome, Report, Verdict, counted
+from dynocheck.core.outcomes import Finding, Outcome, Report, Verdict, counted
+from dynocheck.reports._text import by_area, pairs, statement, visible
 from dynocheck.reports.options import Options
-from dynocheck.reports.wording import by_area, pairs, statement, visible
 
 
 def text(report: Report, options: Options) -> str:

@@ -5,12 +5,12 @@ from collections.abc import Iterable, Iterator
 from html import escape
 from itertools import groupby
 
-from dynocheck.outcomes import Cell, Finding, Outcome, Report, Table, Verdict, counted
-from dynocheck.reports.blocks import drawn
-from dynocheck.reports.cells import parts, words
+from dynocheck.core.outcomes import Cell, Finding, Outcome, Report, Table, Verdict, counted
+from dynocheck.reports._cells import parts, words
+from dynocheck.reports._sparkline import drawn
+from dynocheck.reports._text import MARKS, decided, meaning, pairs, shortened, visible, where
+from dynocheck.reports._unknown_reasons import Reason, reason_of, shared
 from dynocheck.reports.options import Options
-from dynocheck.reports.reasons import Reason, reason_of, shared
-from dynocheck.reports.wording import MARKS, decided, meaning, pairs, shortened, visible, where
 
 _ROOM = 60_000  # characters: GitHub takes 65,536 in a comment
 _MOST_ROWS = 50

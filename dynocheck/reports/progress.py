@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
-from dynocheck.reports.wording import visible
+from dynocheck.reports._text import visible
 
 _LOG_AFTER_S = 5.0
 _NEWS_S = 2.0  # between one line of a log and the next, whatever happens

@@ -4,10 +4,10 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from dynocheck.outcomes import Finding, Outcome, Report, Suppressed, Verdict
+from dynocheck.core.outcomes import Finding, Outcome, Report, Suppressed, Verdict
+from dynocheck.reports._text import visible
 from dynocheck.reports.as_json import dumped
 from dynocheck.reports.options import Options
-from dynocheck.reports.wording import visible
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {Outcome.FAIL: "error", Outcome.WARN: "warning"}

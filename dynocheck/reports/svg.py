@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
-from dynocheck.outcomes import Chart, Panel, Series
-from dynocheck.reports.markup import tag
-from dynocheck.reports.wording import shortened
+from dynocheck.core.outcomes import Chart, Panel, Series
+from dynocheck.reports._text import shortened
+from dynocheck.reports._xml import tag
 
 _WIDTH, _HEIGHT = 440, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 30, 34

@@ -7,12 +7,9 @@ from typing import Any
 import click
 from rich.cells import cell_len, set_cell_size
 
-from dynocheck.outcomes import Chart, Finding, Outcome, Report, Table, Verdict, counted, exit_code
-from dynocheck.reports.blocks import drawn
-from dynocheck.reports.columns import laid_out
-from dynocheck.reports.options import Options
-from dynocheck.reports.reasons import Reason, reason_of, shared
-from dynocheck.reports.wording import (
+from dynocheck.core.outcomes import Chart, Finding, Outcome, Report, Table, Verdict, counted, exit_code
+from dynocheck.reports._sparkline import drawn
+from dynocheck.reports._text import (
     MARKS,
     by_area,
     decided,
@@ -23,6 +20,9 @@ from dynocheck.reports.wording import (
     visible,
     where,
 )
+from dynocheck.reports._unknown_reasons import Reason, reason_of, shared
+from dynocheck.reports._wrapping import laid_out
+from dynocheck.reports.options import Options
 
 _ASCII_MARKS = MARKS | {Outcome.PASS: "+", Outcome.FAIL: "x"}
 

@@ -10,9 +10,9 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.facts.recipe import Component, Graph, Manifest, Recipe, Value
+from dynocheck.facts.recipe.recipes import Component, Graph, Manifest, Recipe, Value
+from dynocheck.scheduling.pod_spec_model import Defaults, Shape, Spec, needs_namespace_labels, shape
 from dynocheck.scheduling.selectors import Labels
-from dynocheck.scheduling.shapes import Defaults, Shape, Spec, needs_namespace_labels, shape
 
 GPU = "nvidia.com/gpu"
 GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"

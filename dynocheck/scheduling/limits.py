@@ -4,9 +4,8 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
-from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota
-from dynocheck.scheduling.quantities import CPU, MEMORY, STORAGE, amount, exactly, shown
-from dynocheck.scheduling.shapes import (
+from dynocheck.facts.k8s.capacity import Limit, NamespaceLimits, Quota
+from dynocheck.scheduling.pod_spec_model import (
     Defaults,
     Quantities,
     Spec,
@@ -14,6 +13,7 @@ from dynocheck.scheduling.shapes import (
     pod_limits,
     pod_requests,
 )
+from dynocheck.scheduling.quantities import CPU, MEMORY, STORAGE, amount, exactly, shown
 
 _COMPUTE = {f"{side}{resource}" for side in ("", "requests.", "limits.") for resource in (CPU, MEMORY)}
 _BOTH = (CPU, MEMORY, STORAGE)

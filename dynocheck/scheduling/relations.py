@@ -9,10 +9,10 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from dynocheck.facts.capacity import RunningPod
-from dynocheck.scheduling.board import Board
+from dynocheck.facts.k8s.capacity import RunningPod
+from dynocheck.scheduling.node_state import Board
+from dynocheck.scheduling.pod_spec_model import Shape, Spread, Term
 from dynocheck.scheduling.selectors import matches, repelled, taints, term_matches
-from dynocheck.scheduling.shapes import Shape, Spread, Term
 
 Counts = Counter[tuple[str, str]]
 

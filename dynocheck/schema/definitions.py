@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
-from dynocheck.facts.definitions import CustomKind
+from dynocheck.facts.k8s.definitions import CustomKind
 from dynocheck.schema import rules
 from dynocheck.schema.kinds import Kind
 

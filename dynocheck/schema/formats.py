@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import date
 
-from dynocheck.facts.quantity import FORM as QUANTITY
+from dynocheck.facts.k8s.quantity import FORM as QUANTITY
 
 _ALNUM = "[A-Za-z0-9]"
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dynocheck.schema.enforced import ENFORCED, NOT_REQUIRED, REPLACED, Schema
+from dynocheck.schema.apiserver_rules import ENFORCED, NOT_REQUIRED, REPLACED, Schema
 
 _PREFIX = "io.k8s."
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)-local-strict")

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
-from dynocheck.facts.pods import TEMPLATES
-from dynocheck.facts.quantity import quantity
-from dynocheck.facts.recipe import Manifest, Value
+from dynocheck.facts.k8s.pods import TEMPLATES
+from dynocheck.facts.k8s.quantity import quantity
+from dynocheck.facts.recipe.recipes import Manifest, Value
+from dynocheck.schema.messages import joined, quoted
 from dynocheck.schema.rules import Broken
-from dynocheck.schema.wording import joined, quoted
 
 _OVERCOMMITTED = ("cpu", "memory", "ephemeral-storage")
 

@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.facts.quantity import quantity
-from dynocheck.facts.recipe import Value
-from dynocheck.schema.enforced import Schema
-from dynocheck.schema.wording import joined
+from dynocheck.facts.k8s.quantity import quantity
+from dynocheck.facts.recipe.recipes import Value
+from dynocheck.schema.apiserver_rules import Schema
+from dynocheck.schema.messages import joined
 
 RULES = "x-kubernetes-validations"
 # Words of CEL that a property may be called too, which a rule then writes as __word__.

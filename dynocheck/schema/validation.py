@@ -12,14 +12,14 @@ Go types, and is of the wrong type for custom ones.
 
 from collections.abc import Iterable
 
-from dynocheck.facts.definitions import CustomKind
-from dynocheck.facts.recipe import Manifest, Value
+from dynocheck.facts.k8s.definitions import CustomKind
+from dynocheck.facts.recipe.recipes import Manifest, Value
 from dynocheck.schema import kinds, relations, rules
+from dynocheck.schema.apiserver_rules import ANY_NAME, NAMES, Schema
 from dynocheck.schema.definitions import Definitions
-from dynocheck.schema.enforced import ANY_NAME, NAMES, Schema
 from dynocheck.schema.formats import complaint
-from dynocheck.schema.judging import Judge, Violation, check_metadata
-from dynocheck.schema.wording import quoted
+from dynocheck.schema.messages import quoted
+from dynocheck.schema.validator import Judge, Violation, check_metadata
 
 _ANYTHING: Schema = {"x-kubernetes-preserve-unknown-fields": True}
 _JUDGED_APART = dict.fromkeys(("apiVersion", "kind", "metadata"), _ANYTHING)

@@ -13,15 +13,15 @@ from typing import Any, Self
 
 import msgspec
 
-from dynocheck import __version__
-from dynocheck.serving.arriving import Receiver
+from dynocheck._version import __version__
+from dynocheck.serving.completion_reader import Cancelled, Reading
 from dynocheck.serving.completions import Completion, Exchange, Times
-from dynocheck.serving.connecting import connect
 from dynocheck.serving.connection import Clock, Connection
+from dynocheck.serving.connector import connect
 from dynocheck.serving.endpoint import Endpoint, Limits
-from dynocheck.serving.errors import refuse
+from dynocheck.serving.error_body import refuse
 from dynocheck.serving.failures import Failed, Failure, Kind, failed, told
-from dynocheck.serving.reading import Cancelled, Reading
+from dynocheck.serving.response_parser import Receiver
 
 _IDLE_S = 1.0
 _AT_ONCE = 16

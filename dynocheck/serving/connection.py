@@ -11,8 +11,8 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
-from dynocheck.serving.arriving import Arriving, Receiver
 from dynocheck.serving.endpoint import Limits
+from dynocheck.serving.response_parser import Arriving, Receiver
 
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 _BUFFER = 32 << 10

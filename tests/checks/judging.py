@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from dynocheck import Finding, Skip
+from dynocheck.core.registry import Check
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
 from dynocheck.recipe.discover import load
-from dynocheck.registry import Check
 
 GRAPH = """
 apiVersion: nvidia.com/v1beta1

@@ -7,7 +7,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from dynocheck.facts import Pod
-from dynocheck.facts.gaie import (
+from dynocheck.facts.k8s.gaie import (
     GAIE,
     GATEWAY_API,
     EndpointPicker,
@@ -24,7 +24,7 @@ from dynocheck.facts.gaie import (
     Route,
     RouteParent,
 )
-from dynocheck.facts.workloads import Workload, Workloads
+from dynocheck.facts.k8s.workloads import Workload, Workloads
 
 CONTROLLER = "agentgateway.dev/agentgateway"
 HOME = "gateways"

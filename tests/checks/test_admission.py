@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import admission
+from dynocheck.checks.manifest import admission
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 IMAGE = "registry.example/frontend:1.3.0"

@@ -9,10 +9,10 @@ import pytest
 import yaml
 
 from dynocheck import Skip
-from dynocheck.checks import limits, podsecurity
+from dynocheck.checks.platform import limit_ranges, pod_security
+from dynocheck.core.outcomes import Outcome
 from dynocheck.facts import CustomResourceDefinitions
-from dynocheck.facts.tenancy import Namespace
-from dynocheck.outcomes import Outcome
+from dynocheck.facts.k8s.namespace_policy import Namespace
 from tests.checks.judging import found, recipes
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import PROBES, ask, reach
@@ -85,7 +85,7 @@ def test_pod_security(cluster: ControlPlane, tmp_path: Path, level: str) -> None
     for number, body in enumerate(PODS):
         mine = recipes(tmp_path / str(number), pod=yaml.safe_dump(body))
         said = found(
-            podsecurity.pod_security, Namespace(name, labels=labels), CustomResourceDefinitions(), mine
+            pod_security.pod_security, Namespace(name, labels=labels), CustomResourceDefinitions(), mine
         )
         assert (not said) == admitted(cluster, name, body), (level, body["spec"], said)
 
@@ -139,7 +139,7 @@ def test_quotas_and_limit_ranges(cluster: ControlPlane, tmp_path: Path, spec: tu
 
 def judge_all(allowed: Any, mine: Any) -> list[Any]:
     said = []
-    for check in (limits.quota, limits.limit_range):
+    for check in (limit_ranges.quota, limit_ranges.limit_range):
         try:
             said += [f for f in found(check, allowed, mine) if f.outcome is Outcome.FAIL]
         except Skip:

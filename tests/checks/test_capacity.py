@@ -7,7 +7,7 @@ import msgspec
 import pytest
 
 from dynocheck import Finding, Skip
-from dynocheck.checks import capacity, quota
+from dynocheck.checks.capacity import quota, scheduling
 from dynocheck.facts import (
     Node,
     Nodes,
@@ -16,8 +16,8 @@ from dynocheck.facts import (
     Slice,
     Taint,
 )
-from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota, RunningPod, RunningPods
-from dynocheck.facts.growing import Autoscalers
+from dynocheck.facts.k8s.autoscaling import Autoscalers
+from dynocheck.facts.k8s.capacity import Limit, NamespaceLimits, Quota, RunningPod, RunningPods
 from dynocheck.recipe.discover import load
 from dynocheck.scheduling.graphs import Group, groups
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
@@ -45,7 +45,7 @@ def fits(
     slices: ResourceSlices | None = None,
 ) -> list[Finding]:
     return found(
-        capacity.fits,
+        scheduling.fits,
         recipe,
         Nodes(tuple(nodes)),
         RunningPods(running),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks import downloads
+from dynocheck.checks.storage import downloads
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.manifests import MODEL, job, written
 

@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks import endpoint, endpoint_refusals, endpoint_workers
-from dynocheck.facts.endpoint import (
+from dynocheck.checks.endpoint import error_handling, serving
+from dynocheck.checks.endpoint import workers as endpoint_workers
+from dynocheck.facts.endpoint.answers import (
     Address,
     Answers,
     Brim,
@@ -188,25 +189,25 @@ def test_only_a_prompt_that_failed_tells_of_too_little_room() -> None:
 
 
 def test_a_slow_first_request_is_warned_of() -> None:
-    assert said(endpoint.cold_start, ready(first_s=29.0, usual_s=1.0)) == []
-    ((outcome, message),) = said(endpoint.cold_start, ready(first_s=42.0, usual_s=0.5))
+    assert said(serving.cold_start, ready(first_s=29.0, usual_s=1.0)) == []
+    ((outcome, message),) = said(serving.cold_start, ready(first_s=42.0, usual_s=0.5))
     assert (outcome, message) == ("warn", "the first answer took 42 s, the third 0.5 s")
-    assert skipped(endpoint.cold_start, ready(stage="list"))
+    assert skipped(serving.cold_start, ready(stage="list"))
 
 
 def test_a_model_that_answers_and_is_not_listed() -> None:
-    assert said(endpoint.listed, ready(first_s=1.0)) == []
-    assert said(endpoint.listed, ready(first_s=1.0, listed=()))[0][0] == "warn"
-    assert skipped(endpoint.listed, ready(stage="list", listed=()))
+    assert said(serving.listed, ready(first_s=1.0)) == []
+    assert said(serving.listed, ready(first_s=1.0, listed=()))[0][0] == "warn"
+    assert skipped(serving.listed, ready(stage="list", listed=()))
 
 
 def test_what_waiting_cannot_mend_is_told_without_the_time() -> None:
     refused = Trouble("http-4xx", "HTTP 401: who are you?", status=401)
     waited = ready(stage="list", waited_s=0.1, said="/v1/models: HTTP 401: who are you?", trouble=refused)
-    (finding,) = found(endpoint.ready, waited)
+    (finding,) = found(serving.ready, waited)
     assert finding.message == "/v1/models: HTTP 401: who are you?"
     tls = ready(stage="connect", waited_s=0.1, trouble=Trouble("tls", "self-signed certificate"))
-    assert found(endpoint.ready, tls)[0].fix == "trust its authority: --ca-file FILE"
+    assert found(serving.ready, tls)[0].fix == "trust its authority: --ca-file FILE"
 
 
 # endpoint.too-long, endpoint.cancelled, endpoint.answers
@@ -220,30 +221,30 @@ def refused(**more: Any) -> Refusals:
 
 def test_a_context_that_is_longer_than_it_says_is_no_lie() -> None:
     held = refused(too_long=GOOD, too_long_stream=GOOD, words=900)
-    assert said(endpoint_refusals.too_long, held) == []
+    assert said(error_handling.too_long, held) == []
     cut = refused(too_long=GOOD, too_long_stream=GOOD, words=2000)
-    assert [outcome for outcome, _ in said(endpoint_refusals.too_long, cut)] == ["fail", "fail"]
-    assert skipped(endpoint_refusals.too_long, refused(untried="not known")) == "not known"
+    assert [outcome for outcome, _ in said(error_handling.too_long, cut)] == ["fail", "fail"]
+    assert skipped(error_handling.too_long, refused(untried="not known")) == "not known"
 
 
 def test_a_prompt_that_is_never_answered_is_not_refused() -> None:
     hangs = Reply(seconds=60, trouble=Trouble("timeout", "nothing for 60 s", "first-byte"))
     ((outcome, message), _) = said(
-        endpoint_refusals.too_long, refused(too_long=hangs, too_long_stream=hangs, words=900)
+        error_handling.too_long, refused(too_long=hangs, too_long_stream=hangs, words=900)
     )
     assert (outcome, "never answered" in message) == ("fail", True)
 
 
 def test_a_server_that_a_broken_stream_costs() -> None:
     held = Cancellation(stopped=True, broken=GOOD, after=GOOD)
-    assert said(endpoint_refusals.cancelled, held) == []
+    assert said(error_handling.cancelled, held) == []
     lost = Cancellation(stopped=True, broken=GOOD, after=LOST)
-    assert said(endpoint_refusals.cancelled, lost)[0][0] == "fail"
+    assert said(error_handling.cancelled, lost)[0][0] == "fail"
     over = Cancellation(stopped=False, broken=GOOD, after=GOOD)
-    assert "before it could be broken off" in skipped(endpoint_refusals.cancelled, over)
+    assert "before it could be broken off" in skipped(error_handling.cancelled, over)
 
 
 def test_reasoning_is_an_answer_too() -> None:
     thinking = Reply(seconds=1, model="m", completion_tokens=16, reasoning=80, chunks=16)
     answers = Answers(model="m", asked_tokens=16, chat=thinking, chat_stream=thinking)
-    assert said(endpoint.answered, answers) == []
+    assert said(serving.answered, answers) == []

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import engine
+from dynocheck.checks.engine import flags as engine
 from dynocheck.data import flags, images
 from dynocheck.facts import Recipes
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, started

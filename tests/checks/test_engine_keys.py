@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import engine, engine_keys
+from dynocheck.checks.engine import config_keys, flags
 from dynocheck.facts import Recipes
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, started
 
@@ -64,8 +64,8 @@ def launched(folder: Path, program: tuple[str, str], *args: str, file: str = "")
 )
 def test_keys_that_engines_take(tmp_path: Path, program: tuple[str, str], args: list[str], file: str) -> None:
     given = launched(tmp_path, program, *args, file=file)
-    assert said(engine_keys.config_keys, given) == []
-    assert said(engine.values, given) == []
+    assert said(config_keys.config_keys, given) == []
+    assert said(flags.values, given) == []
 
 
 @pytest.mark.parametrize(
@@ -103,7 +103,7 @@ def test_keys_that_engines_take(tmp_path: Path, program: tuple[str, str], args: 
 def test_keys_that_end_an_engine(
     tmp_path: Path, program: tuple[str, str], file: str, message: str, fix: str | None
 ) -> None:
-    (finding,) = found(engine_keys.config_keys, launched(tmp_path, program, *CONFIG, file=file))
+    (finding,) = found(config_keys.config_keys, launched(tmp_path, program, *CONFIG, file=file))
     assert str(finding.outcome) == "fail"
     assert finding.message.startswith(f"w: {message}")
     assert fix is None or finding.fix == f"write {fix}"
@@ -114,7 +114,7 @@ def test_keys_that_end_an_engine(
 
 def test_a_key_that_an_engine_does_not_even_mention(tmp_path: Path) -> None:
     given = launched(tmp_path, VLLM, *CONFIG, file="enforce-eagre: false")
-    ((outcome, message),) = said(engine_keys.config_keys, given)
+    ((outcome, message),) = said(config_keys.config_keys, given)
     assert outcome == "warn"
     assert message == "w: vLLM 0.23.0 has no enforce-eagre, and says nothing of it"
 
@@ -134,7 +134,7 @@ def test_a_key_that_an_engine_does_not_even_mention(tmp_path: Path) -> None:
     ],
 )
 def test_keys_in_json(tmp_path: Path, args: list[str], message: str, fix: str | None) -> None:
-    (finding,) = found(engine_keys.config_keys, launched(tmp_path, VLLM, *args))
+    (finding,) = found(config_keys.config_keys, launched(tmp_path, VLLM, *args))
     assert str(finding.outcome) == "fail"
     assert message in finding.message
     assert fix is None or finding.fix == fix
@@ -145,7 +145,7 @@ def test_keys_in_json(tmp_path: Path, args: list[str], message: str, fix: str | 
 @pytest.mark.parametrize(("program", "expected"), [(SGLANG, "warn"), (VLLM, "fail")])
 def test_a_file_that_no_engine_reads(tmp_path: Path, program: tuple[str, str], expected: str) -> None:
     given = launched(tmp_path, program, f"--config={CONFIG[1]}", file="typo: 1")
-    ((outcome, message),) = said(engine_keys.config_keys, given)
+    ((outcome, message),) = said(config_keys.config_keys, given)
     assert outcome == expected
     assert "reads no file for --config=/etc/engine/worker.yaml" in message
 
@@ -161,7 +161,7 @@ def test_keys_are_those_of_the_release(tmp_path: Path) -> None:
         gone = ["--compilation-config", '{"level": 3}'] if release != "1.6.1" else []
         tree = ["--speculative-config", '{"speculative_token_tree": "[(0,)]"}']
         given = launched(tmp_path / release, program, *gone, *tree)
-        assert said(engine_keys.config_keys, given) == ([("fail", message)] if message else [])
+        assert said(config_keys.config_keys, given) == ([("fail", message)] if message else [])
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_keys_are_those_of_the_release(tmp_path: Path) -> None:
     ],
 )
 def test_values_in_a_file(tmp_path: Path, program: tuple[str, str], file: str, problem: str) -> None:
-    (finding,) = found(engine.values, launched(tmp_path, program, *CONFIG, file=file))
+    (finding,) = found(flags.values, launched(tmp_path, program, *CONFIG, file=file))
     assert problem in finding.message
     assert finding.location is not None
     assert finding.location.file.endswith("config.yaml")
@@ -189,9 +189,9 @@ def test_values_in_a_file(tmp_path: Path, program: tuple[str, str], file: str, p
 
 def test_what_is_not_judged(tmp_path: Path) -> None:
     trtllm = launched(tmp_path / "a", TRTLLM, "--extra-engine-args", CONFIG[1], file="typo: 1")
-    assert "TensorRT-LLM's file are not known" in skipped(engine_keys.config_keys, trtllm)
+    assert "TensorRT-LLM's file are not known" in skipped(config_keys.config_keys, trtllm)
     elsewhere = launched(tmp_path / "b", VLLM, "--config", "/elsewhere.yaml", file="typo: 1")
-    assert "no engine is given a file or JSON" in skipped(engine_keys.config_keys, elsewhere)
+    assert "no engine is given a file or JSON" in skipped(config_keys.config_keys, elsewhere)
     for name, file in (("c", "- a"), ("d", "a: ["), ("e", "")):
         broken = launched(tmp_path / name, VLLM, *CONFIG, file=file)
-        assert "no engine is given" in skipped(engine_keys.config_keys, broken)
+        assert "no engine is given" in skipped(config_keys.config_keys, broken)

@@ -7,15 +7,26 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import contradictions, engine, handover, memory, routing, shared_memory, shell, splits
-from dynocheck.outcomes import Skip
+from dynocheck.checks.engine import conflicting_args, flags, kv_router, kv_transfer, shell_quoting
+from dynocheck.checks.memory import gpu_memory, shared_memory
+from dynocheck.checks.parallelism import divisibility
+from dynocheck.core.outcomes import Skip
+from dynocheck.core.registry import Check
 from dynocheck.recipe.discover import load
-from dynocheck.registry import Check
 from tests.checks.judging import FRONTEND, GRAPH, recipes
 
 CHECKS = [
     value
-    for module in (contradictions, engine, handover, memory, routing, shared_memory, shell, splits)
+    for module in (
+        conflicting_args,
+        flags,
+        kv_transfer,
+        gpu_memory,
+        kv_router,
+        shared_memory,
+        shell_quoting,
+        divisibility,
+    )
     for value in vars(module).values()
     if isinstance(value, Check)
 ]

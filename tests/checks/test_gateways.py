@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from dynocheck.checks.gateways import controller, gateway, gateway_class
+from dynocheck.checks.gaie.gateways import controller, gateway, gateway_class
 from dynocheck.data.gateways import controller as row
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.routing import (

@@ -4,11 +4,12 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import gpu, gpu_operator
+from dynocheck.checks.gpu import nodes as gpu
+from dynocheck.checks.gpu import operator
 from dynocheck.facts import Condition, Node, Nodes, OperatorPods, Pod, ResourceSlices, Slice, Taint
-from dynocheck.facts.gpu import GpuNode, OperatorResource, OperatorResources
-from dynocheck.facts.growing import Autoscalers
-from dynocheck.facts.workloads import Workload, Workloads
+from dynocheck.facts.k8s.autoscaling import Autoscalers
+from dynocheck.facts.k8s.gpu import GpuNode, OperatorResource, OperatorResources
+from dynocheck.facts.k8s.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 PRESENT = {"nvidia.com/gpu.present": "true"}
@@ -77,10 +78,10 @@ def test_gpus_may_come_where_nodes_are_added() -> None:
     assert finding.message.endswith("; Karpenter may add some when a pod asks")
     nobody = OperatorPods()
     assert "Karpenter" in skipped(
-        gpu_operator.operator, nobody, NO_POLICY, Nodes((CPU,)), NO_SLICES, Autoscalers(("Karpenter",))
+        operator.operator, nobody, NO_POLICY, Nodes((CPU,)), NO_SLICES, Autoscalers(("Karpenter",))
     )
     assert [
-        o for o, _ in said(gpu_operator.operator, nobody, NO_POLICY, Nodes((CPU,)), NO_SLICES, NO_SCALERS)
+        o for o, _ in said(operator.operator, nobody, NO_POLICY, Nodes((CPU,)), NO_SLICES, NO_SCALERS)
     ] == ["fail"]
 
 
@@ -126,10 +127,10 @@ def test_the_operator_is_judged_by_ready() -> None:
     good = Pod("gpu-operator", "good", "Running", ready=True)
     bad = Pod("other", "bad", "Running", ready=False, waiting=("CrashLoopBackOff",))
     done = Pod("gpu-operator", "upgrade-hook", "Succeeded")
-    assert said(gpu_operator.operator, OperatorPods((good, done)), POLICY, nodes, NO_SLICES, NO_SCALERS) == []
-    (finding,) = found(gpu_operator.operator, OperatorPods((bad, done)), POLICY, nodes, NO_SLICES, NO_SCALERS)
+    assert said(operator.operator, OperatorPods((good, done)), POLICY, nodes, NO_SLICES, NO_SCALERS) == []
+    (finding,) = found(operator.operator, OperatorPods((bad, done)), POLICY, nodes, NO_SLICES, NO_SCALERS)
     assert (finding.outcome, finding.message) == ("fail", "not Ready: CrashLoopBackOff")
-    (finding,) = found(gpu_operator.operator, OperatorPods((good, bad)), POLICY, nodes, NO_SLICES, NO_SCALERS)
+    (finding,) = found(operator.operator, OperatorPods((good, bad)), POLICY, nodes, NO_SLICES, NO_SCALERS)
     assert (finding.outcome, finding.message) == ("warn", "not Ready: CrashLoopBackOff")
     assert finding.subject is not None
     assert (finding.subject.namespace, finding.subject.name) == ("other", "bad")
@@ -140,31 +141,25 @@ def test_pods_that_have_ended_are_not_the_operator() -> None:
     good = Pod("gpu-operator", "good", "Running", ready=True)
     evicted, hook = Pod("gpu-operator", "evicted", "Failed"), Pod("gpu-operator", "hook", "Succeeded")
     pods = OperatorPods((evicted, good, hook))
-    assert said(gpu_operator.operator, pods, POLICY, nodes, NO_SLICES, NO_SCALERS) == []
+    assert said(operator.operator, pods, POLICY, nodes, NO_SLICES, NO_SCALERS) == []
     pods = OperatorPods((evicted, hook))
-    ((outcome, message),) = said(gpu_operator.operator, pods, POLICY, nodes, NO_SLICES, NO_SCALERS)
+    ((outcome, message),) = said(operator.operator, pods, POLICY, nodes, NO_SLICES, NO_SCALERS)
     assert (outcome, "none of its pods is there" in message) == ("warn", True)
 
 
 def test_no_operator() -> None:
     nobody = OperatorPods()
-    left = said(
-        gpu_operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=DEPLOYED),)), NO_SLICES, None
-    )
+    left = said(operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=DEPLOYED),)), NO_SLICES, None)
     assert [outcome for outcome, _ in left] == ["warn"]
-    broken = said(
-        gpu_operator.operator, nobody, NO_POLICY, Nodes((Node("a", labels=DEPLOYED),)), NO_SLICES, None
-    )
+    broken = said(operator.operator, nobody, NO_POLICY, Nodes((Node("a", labels=DEPLOYED),)), NO_SLICES, None)
     assert [outcome for outcome, _ in broken] == ["fail"]
     without = "GPUs are allocatable without the GPU Operator"
     assert (
-        skipped(
-            gpu_operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=PRESENT),)), NO_SLICES, None
-        )
+        skipped(operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=PRESENT),)), NO_SLICES, None)
         == without
     )
     assert (
-        skipped(gpu_operator.operator, nobody, NO_POLICY, Nodes((Node("a"),)), offered("a"), NO_SCALERS)
+        skipped(operator.operator, nobody, NO_POLICY, Nodes((Node("a"),)), offered("a"), NO_SCALERS)
         == without
     )
 
@@ -178,22 +173,21 @@ def test_the_operator_says_why_it_is_not_ready() -> None:
     error = Condition("Error", "True", "OperandNotReady", "states not ready: [state-driver]")
     ready = Condition("Ready", "False", "Error")
     (finding,) = found(
-        gpu_operator.operator, pods, policy("notReady", ready, error), nodes, NO_SLICES, NO_SCALERS
+        operator.operator, pods, policy("notReady", ready, error), nodes, NO_SLICES, NO_SCALERS
     )
     assert (str(finding.outcome), finding.message) == (
         "fail",
         "is notReady: states not ready: [state-driver]",
     )
     for state, outcomes in [("ready", []), ("disabled", []), ("ignored", ["warn"]), ("", ["warn"])]:
-        given = said(gpu_operator.operator, pods, policy(state), nodes, NO_SLICES, NO_SCALERS)
+        given = said(operator.operator, pods, policy(state), nodes, NO_SLICES, NO_SCALERS)
         assert [outcome for outcome, _ in given] == outcomes, state
     assert (
-        said(gpu_operator.operator, pods, policy("ready", kind="GPUCluster"), nodes, NO_SLICES, NO_SCALERS)
-        == []
+        said(operator.operator, pods, policy("ready", kind="GPUCluster"), nodes, NO_SLICES, NO_SCALERS) == []
     )
-    assert said(
-        gpu_operator.operator, pods, policy("ready", kind="NVIDIADriver"), nodes, NO_SLICES, None
-    ) == [("warn", "runs, but no ClusterPolicy or GPUCluster tells it what to install")]
+    assert said(operator.operator, pods, policy("ready", kind="NVIDIADriver"), nodes, NO_SLICES, None) == [
+        ("warn", "runs, but no ClusterPolicy or GPUCluster tells it what to install")
+    ]
 
 
 # nodes-ready
@@ -320,18 +314,18 @@ def test_an_operand_is_known_by_what_it_selects() -> None:
         (daemon("x", ready=2, operator_validator="true"), "fail"),
         (daemon("x", ready=3, observed=False, driver="true"), "warn"),
     ]:
-        given = said(gpu_operator.operands, Workloads((workload,)), nodes, NO_SLICES)
+        given = said(operator.operands, Workloads((workload,)), nodes, NO_SLICES)
         assert [o for o, _ in given] == [outcome], workload.name
     fine = (daemon("x", driver="true"), daemon("d", 0, 0, driver="true"), daemon("other", ready=0))
-    assert said(gpu_operator.operands, Workloads(fine), nodes, NO_SLICES) == []
-    assert skipped(gpu_operator.operands, Workloads((daemon("other"),)), nodes, NO_SLICES)
-    assert skipped(gpu_operator.operands, Workloads((daemon("d", 0, 0, driver="true"),)), nodes, NO_SLICES)
+    assert said(operator.operands, Workloads(fine), nodes, NO_SLICES) == []
+    assert skipped(operator.operands, Workloads((daemon("other"),)), nodes, NO_SLICES)
+    assert skipped(operator.operands, Workloads((daemon("d", 0, 0, driver="true"),)), nodes, NO_SLICES)
 
 
 def test_what_a_node_that_is_down_misses_is_not_the_operands_fault() -> None:
     down = Node("a", labels=PRESENT, conditions=(Condition("Ready", "False"),))
     ((outcome, message),) = said(
-        gpu_operator.operands, Workloads((daemon("x", ready=2, driver="true"),)), Nodes((down,)), NO_SLICES
+        operator.operands, Workloads((daemon("x", ready=2, driver="true"),)), Nodes((down,)), NO_SLICES
     )
     assert outcome == "warn"
     assert "as many as are NotReady" in message

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 from msgspec.structs import replace
 
-from dynocheck.checks.inference_pools import epp, pool
+from dynocheck.checks.gaie.inference_pools import epp, pool
 from dynocheck.facts import Pod
-from dynocheck.facts.gaie import EndpointPicker, InferencePool, PickerConfig, Reference, RouteParent
+from dynocheck.facts.k8s.gaie import EndpointPicker, InferencePool, PickerConfig, Reference, RouteParent
 from tests.checks.judging import found, said, skipped
 from tests.checks.routing import (
     DEPLOYMENT,

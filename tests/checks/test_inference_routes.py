@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from dynocheck.checks.inference_routes import route
-from dynocheck.facts.gaie import GAIE, GAIE_EXPERIMENTAL, Listener, Reference, RouteParent
-from dynocheck.facts.namespaces import RunNamespace
+from dynocheck.checks.gaie.inference_routes import route
+from dynocheck.facts.k8s.gaie import GAIE, GAIE_EXPERIMENTAL, Listener, Reference, RouteParent
+from dynocheck.facts.k8s.namespaces import RunNamespace
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.routing import (
     BACKEND,

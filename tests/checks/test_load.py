@@ -6,10 +6,11 @@ import random
 
 import pytest
 
-from dynocheck.checks import load, load_tables
-from dynocheck.facts.load import Counter, LoadBaseline, LoadRun
-from dynocheck.facts.load_comparison import compared, incomparable
-from dynocheck.facts.load_limits import annotated
+from dynocheck.checks.load import slo as load
+from dynocheck.checks.load import tables
+from dynocheck.facts.load.limits import annotated
+from dynocheck.facts.load.run import Counter, LoadBaseline, LoadRun
+from dynocheck.loadtest.stats.comparison import compared, incomparable
 from tests.checks.judging import found, said, skipped
 from tests.loading.making import bad, good, limits, point, run
 
@@ -142,7 +143,7 @@ def test_too_few_samples_say_neither() -> None:
 @pytest.mark.parametrize("share", [0.5, 0.9])
 def test_the_interval_is_that_of_drawing_anew(share: float) -> None:
     """The shortcut by which a draw costs one random number, beside drawing all values."""
-    from dynocheck.facts.load_comparison import _drawn
+    from dynocheck.loadtest.stats.comparison import _drawn
 
     chance = random.Random(5)
     values = sorted(chance.gauss(10, 1) for _ in range(60))
@@ -173,23 +174,23 @@ def test_a_late_client_is_not_compared() -> None:
 def test_the_tables() -> None:
     samples = [*[good(fresh=False)] * 99, good(0.2, 0.6), bad()]
     measured = run(point(samples, counters=(Counter("vllm:x_total", 3.0),), stopped=2))
-    (requests,) = load_tables.requests(measured)
+    (requests,) = tables.requests(measured)
     assert (requests["sent"], requests["ok"], requests["failed"]) == (103, 100, 1)
-    rows = {(row["metric"], row.get("over")): row for row in load_tables.latencies(measured)}
+    rows = {(row["metric"], row.get("over")): row for row in tables.latencies(measured)}
     assert rows["ttft", None]["p50"] == 100.0
     assert rows["ttft", None]["p99"] is not None
     assert rows["ttft", "new connection"]["max"] == 200.0
     assert rows["chunk_gap", None]["p99"] is None  # 50 of them
-    (rates,) = load_tables.throughput(measured, limits("ttft.p50=150ms"))
+    (rates,) = tables.throughput(measured, limits("ttft.p50=150ms"))
     assert (rates["requests/s"], rates["goodput/s"]) == (10.0, 9.9)
-    (sizes,) = load_tables.sizes(measured)
+    (sizes,) = tables.sizes(measured)
     assert sizes["usage is not chunks"] == 0
-    assert [row["counter"] for row in load_tables.server(measured)] == ["vllm:x_total"]
-    assert next(iter(load_tables.client(measured)))["core"] == "10%"
+    assert [row["counter"] for row in tables.server(measured)] == ["vllm:x_total"]
+    assert next(iter(tables.client(measured)))["core"] == "10%"
 
 
 def test_a_late_clients_numbers_are_not_shown() -> None:
-    for row in load_tables.latencies(run(point([good(0.02, 0.04)] * 100, lag_s=0.05))):
+    for row in tables.latencies(run(point([good(0.02, 0.04)] * 100, lag_s=0.05))):
         assert row["unknown"] == "client-bound"
         assert all(row[name] is None for name in ("mean", "p50", "p90", "p99", "max"))
 
@@ -197,7 +198,7 @@ def test_a_late_clients_numbers_are_not_shown() -> None:
 def test_the_knee_of_a_sweep() -> None:
     loads = {1: 20.0, 2: 11.0, 4: 10.0, 8: 10.0}  # seconds for the same hundred requests
     swept = run(*(point(MANY, concurrency=load, window_s=s) for load, s in loads.items()))
-    best = load_tables.knee(swept)
+    best = tables.knee(swept)
     assert best is not None
     assert best.concurrency == 2
-    assert load_tables.knee(run(point(MANY))) is None
+    assert tables.knee(run(point(MANY))) is None

@@ -7,13 +7,13 @@ from itertools import pairwise
 
 import pytest
 
-from dynocheck.checks import load_charts, load_tables
-from dynocheck.facts.load import LoadRun, Point, Sample
-from dynocheck.facts.load_metrics import LATENCIES
-from dynocheck.outcomes import Panel
-from dynocheck.registry import ChartMaker
+from dynocheck.checks.load import charts as load_charts
+from dynocheck.checks.load import tables
+from dynocheck.core.outcomes import Panel
+from dynocheck.core.registry import ChartMaker
+from dynocheck.core.runner import Knowledge, report, tabulate
+from dynocheck.facts.load.run import LATENCIES, LoadRun, Point, Sample
 from dynocheck.reports import text_of
-from dynocheck.runner import Knowledge, report, tabulate
 from tests.loading.making import bad, good, histogram, point, run
 
 
@@ -47,7 +47,7 @@ def test_every_value_is_in_one_bin(n: int) -> None:
 
 def test_percentiles_are_marked_as_the_table_has_them() -> None:
     measured = run(scattered(100))
-    rows = {row["metric"]: row for row in load_tables.latencies(measured)}
+    rows = {row["metric"]: row for row in tables.latencies(measured)}
     for metric, panel in panels(load_charts.latencies, measured).items():
         assert [mark.name for mark in panel.marks] == ["p50", "p90", "p99"]
         for mark in panel.marks:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import model
+from dynocheck.checks.model import names
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load
 from tests.checks.judging import found, said
@@ -56,7 +56,7 @@ def judged(folder: Path, text: str, at: str = "README.md", **more: str) -> Recip
     ],
 )
 def test_a_name_that_is_served_or_cannot_be_told(tmp_path: Path, command: str) -> None:
-    assert said(model.same_everywhere, judged(tmp_path, page(command))) == []
+    assert said(names.same_everywhere, judged(tmp_path, page(command))) == []
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_name_that_is_served_or_cannot_be_told(tmp_path: Path, command: str) -
     ],
 )
 def test_a_name_that_nobody_serves(tmp_path: Path, command: str) -> None:
-    (finding,) = found(model.same_everywhere, judged(tmp_path, page(command)))
+    (finding,) = found(names.same_everywhere, judged(tmp_path, page(command)))
     assert str(finding.outcome) == "warn"
     assert finding.message == f"the README asks for Qwen/Qwen3-32b, its graphs serve {SMALL}, big"
     assert finding.location is not None
@@ -79,7 +79,7 @@ def test_a_name_that_nobody_serves(tmp_path: Path, command: str) -> None:
 
 
 def test_a_page_of_a_variant_is_about_that_variant(tmp_path: Path) -> None:
-    ((_, message),) = said(model.same_everywhere, judged(tmp_path, page(ASK % SMALL), "vllm/large/README.md"))
+    ((_, message),) = said(names.same_everywhere, judged(tmp_path, page(ASK % SMALL), "vllm/large/README.md"))
     assert message == f"the README asks for {SMALL}, its graphs serve big"
 
 
@@ -88,10 +88,10 @@ def test_what_may_serve_something_else(tmp_path: Path) -> None:
         "apiVersion: nvidia.com/v1alpha1\nkind: DynamoModel\nmetadata: {name: a}\nspec: {modelName: a}\n"
     )
     given = judged(tmp_path, page(ASK % "a"), **{"vllm/small/adapter.yaml": adapter})
-    assert said(model.same_everywhere, given) == []
+    assert said(names.same_everywhere, given) == []
 
 
 def test_a_worker_whose_model_is_not_known(tmp_path: Path) -> None:
     other = written(graph(engine(model=None, env={"ARGS": "x"}), name="i"))
     given = judged(tmp_path, page(ASK % "x"), **{"vllm/other/deploy.yaml": other})
-    assert said(model.same_everywhere, given) == []
+    assert said(names.same_everywhere, given) == []

@@ -5,10 +5,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dynocheck.checks import multinode, network
+from dynocheck.checks.platform import dns, multinode
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Node, Nodes, Recipes
-from dynocheck.facts.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
-from dynocheck.facts.workloads import Workload, Workloads
+from dynocheck.facts.k8s.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
+from dynocheck.facts.k8s.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, found, said, skipped, worker
 from tests.checks.judging import recipes as written
 from tests.checks.test_operator import operator
@@ -151,13 +151,13 @@ EKS = Nodes((Node("i-2", labels={"eks.amazonaws.com/compute-type": "hybrid"}),))
     ],
 )
 def test_dns(ready: dict[str, int], nodes: Nodes, outcomes: list[str]) -> None:
-    judged = said(network.dns, ServiceEndpoints(ready), Workloads(), nodes)
+    judged = said(dns.dns, ServiceEndpoints(ready), Workloads(), nodes)
     assert [outcome for outcome, _ in judged] == outcomes
 
 
 def test_dns_under_another_name() -> None:
     """Helm names CoreDNS after its release."""
     name = "dns/mine-coredns"
-    assert said(network.dns, ServiceEndpoints({name: 2}, (name,)), Workloads(), Nodes()) == []
-    (finding,) = found(network.dns, ServiceEndpoints({name: 0}, (name,)), Workloads(), Nodes())
+    assert said(dns.dns, ServiceEndpoints({name: 2}, (name,)), Workloads(), Nodes()) == []
+    (finding,) = found(dns.dns, ServiceEndpoints({name: 0}, (name,)), Workloads(), Nodes())
     assert (str(finding.outcome), str(finding.subject)) == ("fail", "Service dns/mine-coredns")

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import namespaces
-from dynocheck.facts.tenancy import Namespace, PodClasses
+from dynocheck.checks.platform import namespaces
+from dynocheck.facts.k8s.namespace_policy import Namespace, PodClasses
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 CLASSES = PodClasses(("system-cluster-critical", "urgent"), ("nvidia",))

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import objects, versions
+from dynocheck.checks.manifest import objects, versions
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\n"

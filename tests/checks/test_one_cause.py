@@ -7,21 +7,24 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks import engine as engines
-from dynocheck.checks import engine_keys, memory, parallelism, splits, storage, storage_recipes
+from dynocheck.checks.engine import config_keys
+from dynocheck.checks.engine import flags as engines
+from dynocheck.checks.memory import gpu_memory
+from dynocheck.checks.parallelism import divisibility, gpu_counts
+from dynocheck.checks.storage import classes, weight_paths
+from dynocheck.core.outcomes import Skip
 from dynocheck.facts import Recipes
-from dynocheck.outcomes import Skip
 from tests.checks.judging import found, recipes
 from tests.checks.manifests import CLAIM, claim, engine, graph, job, written
 
 SPLIT = (
-    parallelism.gpus_match,
-    memory.weights_fit,
-    memory.kv_cache,
-    splits.experts_divide,
-    splits.heads_divide,
+    gpu_counts.gpus_match,
+    gpu_memory.weights_fit,
+    gpu_memory.kv_cache,
+    divisibility.experts_divide,
+    divisibility.heads_divide,
 )
-FLAGS = (engines.flags_known, engines.values, engine_keys.config_keys)
+FLAGS = (engines.flags_known, engines.values, config_keys.config_keys)
 LARGE = "meta-llama/Llama-3.1-405B-Instruct"
 
 
@@ -83,7 +86,7 @@ def test_a_key_of_a_file_that_is_misspelt(tmp_path: Path, text: str, tells: list
         *told, gpus=8, model=LARGE, image=image, module="dynamo.sglang", main=mounted, pod=volumes
     )
     given = recipes(tmp_path, deploy=written(graph(worker), config))
-    assert tellers((*FLAGS, parallelism.gpus_match), given) == tells
+    assert tellers((*FLAGS, gpu_counts.gpus_match), given) == tells
 
 
 @pytest.mark.parametrize("args", [[], ["--enforce-eagr"], ["--seed", "x"], ["--tensor-parallel-size", "4"]])
@@ -111,4 +114,4 @@ def test_a_claim_that_is_misspelt(tmp_path: Path, name: str, tells: list[str]) -
     get = job("hf download Qwen/Qwen3-32B", env={"HF_HOME": "/models"}, pod={"volumes": [volume]})
     claims = claim("ReadWriteMany"), claim("ReadWriteMany", name="other")
     given = recipes(tmp_path, deploy=written(graph(loading), get, *claims))
-    assert tellers((storage.claim_declared, storage_recipes.model_path), given) == tells
+    assert tellers((classes.claim_declared, weight_paths.model_path), given) == tells

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import operators, platform
+from dynocheck.checks.platform import installation, operators
 from dynocheck.data.platform import precedence
 from dynocheck.facts import Condition, CustomResourceDefinition, CustomResourceDefinitions
-from dynocheck.facts.platform import (
+from dynocheck.facts.k8s.namespace_policy import Namespace
+from dynocheck.facts.k8s.platform import (
     AdmissionWebhooks,
     OperatorConfig,
     OperatorConfigs,
@@ -19,8 +20,7 @@ from dynocheck.facts.platform import (
     PlatformTypes,
     Webhook,
 )
-from dynocheck.facts.tenancy import Namespace
-from dynocheck.facts.workloads import Workload, Workloads
+from dynocheck.facts.k8s.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 GRAPHS = "dynamographdeployments.nvidia.com"
@@ -74,7 +74,7 @@ def types(*served: str) -> CustomResourceDefinitions:
 
 
 def judged(workloads: Workloads, configs: OperatorConfigs = UNTOLD) -> list[tuple[str, str]]:
-    return said(platform.operator, workloads, types("v1beta1"), configs, HERE, None)
+    return said(installation.operator, workloads, types("v1beta1"), configs, HERE, None)
 
 
 # platform.operator
@@ -93,7 +93,9 @@ def test_no_operator() -> None:
     ((outcome, message),) = judged(running(other))
     assert outcome == "fail"
     assert "no operator runs in any namespace" in message
-    assert skipped(platform.operator, running(), CustomResourceDefinitions(), OperatorConfigs(), HERE, None)
+    assert skipped(
+        installation.operator, running(), CustomResourceDefinitions(), OperatorConfigs(), HERE, None
+    )
 
 
 def test_an_operator_that_is_not_available() -> None:
@@ -119,7 +121,7 @@ def test_an_operator_that_serves_another_namespace(tmp_path: Path) -> None:
     ((outcome, message),) = judged(running(operator()), configs)
     assert outcome == "warn"
     assert "is restricted to namespace lab" in message
-    with_recipe = said(platform.operator, running(operator()), types("v1"), configs, HERE, mine)
+    with_recipe = said(installation.operator, running(operator()), types("v1"), configs, HERE, mine)
     assert [o for o, _ in with_recipe] == ["fail"]
     assert judged(running(operator()), OperatorConfigs((config("default"),))) == []
 
@@ -235,11 +237,13 @@ def stored(*versions: str, migrated: str = "3") -> PlatformTypes:
 
 
 def test_stored_versions() -> None:
-    assert said(platform.crd_migration, stored("v1beta1")) == []
-    assert said(platform.crd_migration, stored("v1beta1", migrated="")) == [], "before 1.5 nobody annotates"
-    ((outcome, message),) = said(platform.crd_migration, stored("v1alpha1", "v1beta1"))
+    assert said(installation.crd_migration, stored("v1beta1")) == []
+    assert said(installation.crd_migration, stored("v1beta1", migrated="")) == [], (
+        "before 1.5 nobody annotates"
+    )
+    ((outcome, message),) = said(installation.crd_migration, stored("v1alpha1", "v1beta1"))
     assert outcome == "warn"
     assert message == "objects may still be stored as v1alpha1, and not as v1beta1"
-    ((_, message),) = said(platform.crd_migration, stored("v1alpha1", "v1beta1", migrated="2"))
+    ((_, message),) = said(installation.crd_migration, stored("v1alpha1", "v1beta1", migrated="2"))
     assert message.endswith("the operator has not seen this definition's latest change")
-    assert skipped(platform.crd_migration, PlatformTypes())
+    assert skipped(installation.crd_migration, PlatformTypes())

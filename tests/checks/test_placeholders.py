@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import placeholders
+from dynocheck.checks.manifest import placeholders
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load
 from tests.checks.judging import GRAPH, found, recipes, said, skipped, worker

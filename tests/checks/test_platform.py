@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dynocheck.checks import platform
+from dynocheck.checks.platform import installation
 from dynocheck.facts import CustomResourceDefinition
 from tests.checks.judging import crd, found, known, said
 
@@ -20,27 +20,29 @@ ALL = (
 
 
 def test_the_platform_of_today() -> None:
-    assert said(platform.crds, known(*dynamo(*ALL))) == []
-    assert [o for o, _ in said(platform.crds, known(*dynamo(*ALL[:3])))] == ["warn"] * 3
+    assert said(installation.crds, known(*dynamo(*ALL))) == []
+    assert [o for o, _ in said(installation.crds, known(*dynamo(*ALL[:3])))] == ["warn"] * 3
 
 
 def test_an_older_platform_has_no_worker_metadata() -> None:
     older = dynamo("graphdeployments", "componentdeployments", *ALL[3:], version="v1alpha1")
-    assert said(platform.crds, known(*older)) == []
+    assert said(installation.crds, known(*older)) == []
     assert [
         o
-        for o, _ in said(platform.crds, known(*dynamo("graphdeployments", "componentdeployments", *ALL[3:])))
+        for o, _ in said(
+            installation.crds, known(*dynamo("graphdeployments", "componentdeployments", *ALL[3:]))
+        )
     ] == ["fail"]
 
 
 def test_nothing_of_the_platform() -> None:
-    assert [o for o, _ in said(platform.crds, known())] == ["fail", "fail"]
+    assert [o for o, _ in said(installation.crds, known())] == ["fail", "fail"]
 
 
 def test_a_definition_that_is_not_established() -> None:
     bad = crd("dynamomodels.nvidia.com", established=False, reason="NamesAccepted is False: taken")
-    (finding,) = found(platform.crds, known(*dynamo(*ALL[:-1]), bad))
+    (finding,) = found(installation.crds, known(*dynamo(*ALL[:-1]), bad))
     assert str(finding.outcome) == "warn"
     assert finding.message.startswith("exists but is not established: NamesAccepted is False: taken")
     bad = crd("dynamographdeployments.nvidia.com", established=False, reason="being deleted")
-    assert [o for o, _ in said(platform.crds, known(*dynamo(*ALL[1:]), bad))] == ["fail"]
+    assert [o for o, _ in said(installation.crds, known(*dynamo(*ALL[1:]), bad))] == ["fail"]

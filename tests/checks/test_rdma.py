@@ -6,7 +6,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from dynocheck.checks import rdma, rdma_gpudirect, rdma_recipes, rdma_topology
+from dynocheck.checks.rdma import gpudirect, topology
+from dynocheck.checks.rdma import nodes as rdma
+from dynocheck.checks.rdma import recipes as rdma_recipes
 from dynocheck.data.rdma import levels, rdma_resource
 from dynocheck.facts import (
     Condition,
@@ -17,10 +19,10 @@ from dynocheck.facts import (
     Slice,
     Taint,
 )
-from dynocheck.facts.gpu import DriverSettings, OperatorResource, OperatorResources
-from dynocheck.facts.growing import Autoscalers
-from dynocheck.facts.rdma import AppliedState, NicPolicies, NicPolicy
-from dynocheck.facts.workloads import Workload, Workloads
+from dynocheck.facts.k8s.autoscaling import Autoscalers
+from dynocheck.facts.k8s.gpu import DriverSettings, OperatorResource, OperatorResources
+from dynocheck.facts.k8s.rdma import AppliedState, NicPolicies, NicPolicy
+from dynocheck.facts.k8s.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
 
 NO_SLICES = ResourceSlices(served=False)
@@ -227,12 +229,12 @@ def test_without_operator_and_plugin(tmp_path: Path) -> None:
 
 def direct(driver: OperatorResource, **node: Any) -> list[tuple[str, str]]:
     return said(
-        rdma_gpudirect.gpudirect, OperatorResources((driver,)), NO_POLICIES, Nodes((ib(**node),)), NO_SLICES
+        gpudirect.gpudirect, OperatorResources((driver,)), NO_POLICIES, Nodes((ib(**node),)), NO_SLICES
     )
 
 
 def undecided(drivers: OperatorResources, **node: Any) -> str:
-    return skipped(rdma_gpudirect.gpudirect, drivers, NO_POLICIES, Nodes((ib(**node),)), NO_SLICES)
+    return skipped(gpudirect.gpudirect, drivers, NO_POLICIES, Nodes((ib(**node),)), NO_SLICES)
 
 
 def ib(**more: Any) -> Node:
@@ -273,12 +275,12 @@ def test_what_labels_and_policies_do_not_tell() -> None:
 
 def test_driver_objects_take_over() -> None:
     drivers = OperatorResources((driver(elsewhere=True), driver("NVIDIADriver", peermem=True)))
-    assert said(rdma_gpudirect.gpudirect, drivers, NO_POLICIES, Nodes((ib(),)), NO_SLICES) == []
+    assert said(gpudirect.gpudirect, drivers, NO_POLICIES, Nodes((ib(),)), NO_SLICES) == []
 
 
 def test_efa_has_its_own_way() -> None:
     nodes = Nodes((gpu_node("a", {"vpc.amazonaws.com/efa": "32"}),))
-    reason = skipped(rdma_gpudirect.gpudirect, OperatorResources(), NO_POLICIES, nodes, NO_SLICES)
+    reason = skipped(gpudirect.gpudirect, OperatorResources(), NO_POLICIES, nodes, NO_SLICES)
     assert "no GPU node offers" in reason
 
 
@@ -420,7 +422,7 @@ def zoned(*zones: str, label: str = ZONE, **more: Any) -> Nodes:
 
 
 def near(facts: Recipes, nodes: Nodes) -> list[tuple[str, str]]:
-    return said(rdma_topology.topology, facts, nodes, NO_SLICES)
+    return said(topology.topology, facts, nodes, NO_SLICES)
 
 
 def test_nodes_of_one_domain_and_of_two(tmp_path: Path) -> None:
@@ -432,11 +434,11 @@ def test_nodes_of_one_domain_and_of_two(tmp_path: Path) -> None:
 
 def test_no_worker_or_no_label_or_no_node(tmp_path: Path) -> None:
     one = graph(tmp_path, rdma_worker())
-    assert "no worker" in skipped(rdma_topology.topology, one, zoned("a", "b"), NO_SLICES)
+    assert "no worker" in skipped(topology.topology, one, zoned("a", "b"), NO_SLICES)
     facts = graph(tmp_path, rdma_worker(more=TWO_NODES))
     for nodes in (BARE, zoned("0", "1"), Nodes((*zoned("a").items, gpu_node("unlabelled")))):
-        assert "no label" in skipped(rdma_topology.topology, facts, nodes, NO_SLICES)
-    assert "no node" in skipped(rdma_topology.topology, facts, Nodes(()), NO_SLICES)
+        assert "no label" in skipped(topology.topology, facts, nodes, NO_SLICES)
+    assert "no node" in skipped(topology.topology, facts, Nodes(()), NO_SLICES)
 
 
 @pytest.mark.parametrize(
@@ -476,7 +478,7 @@ def test_the_sides_of_a_disaggregated_graph_need_one_zone(tmp_path: Path) -> Non
     ((outcome, message),) = near(facts, zoned("a", "b"))
     assert (outcome, message.startswith("prefill and decode exchange KV blocks, and")) == ("warn", True)
     block = zoned("a", "b", label="cloud.google.com/gce-topology-block")
-    assert "no label" in skipped(rdma_topology.topology, facts, block, NO_SLICES)
+    assert "no label" in skipped(topology.topology, facts, block, NO_SLICES)
     assert near(graph(tmp_path, *sides(AFFINITY)), zoned("a", "b")) == []
 
 
@@ -490,6 +492,6 @@ def test_cliques_matter_where_nvlink_crosses_nodes(tmp_path: Path) -> None:
     cliques = zoned("cluster.1", "cluster.2", label="nvidia.com/gpu.clique")
     claim = "resourceClaims: [{name: compute-domain-channel, resourceClaimTemplateName: c}]"
     assert "no label" in skipped(
-        rdma_topology.topology, graph(tmp_path, rdma_worker(more=TWO_NODES)), cliques, NO_SLICES
+        topology.topology, graph(tmp_path, rdma_worker(more=TWO_NODES)), cliques, NO_SLICES
     )
     assert len(near(graph(tmp_path, rdma_worker(more=TWO_NODES, pod=claim)), cliques)) == 1

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks import gaie_pickers, gaie_recipes
+from dynocheck.checks.gaie import endpoint_pickers, recipe_routes
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.manifests import MODEL, engine, graph, written
 
@@ -74,11 +74,13 @@ def matching(model: str, kind: str = "Exact", header: str = "X-Gateway-Model-Nam
 )
 def test_route(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
     picked = graph(picker(), engine(frontendSidecar="s"))
-    assert outcomes(gaie_recipes.recipe_route, tmp_path, picked, one) == expected
+    assert outcomes(recipe_routes.recipe_route, tmp_path, picked, one) == expected
 
 
 def test_a_graph_without_a_picker_has_no_pool(tmp_path: Path) -> None:
-    (finding,) = found(gaie_recipes.recipe_route, recipes(tmp_path, deploy=written(graph(engine()), route())))
+    (finding,) = found(
+        recipe_routes.recipe_route, recipes(tmp_path, deploy=written(graph(engine()), route()))
+    )
     assert finding.message == (
         "route r leads to pool g-pool, and its graph has no endpoint picker: "
         "the operator makes no pool for it"
@@ -87,20 +89,20 @@ def test_a_graph_without_a_picker_has_no_pool(tmp_path: Path) -> None:
 
 def test_adapters_have_names_of_their_own(tmp_path: Path) -> None:
     picked = graph(picker(), engine("--enable-lora", frontendSidecar="s"))
-    assert outcomes(gaie_recipes.recipe_route, tmp_path, picked, route(**matching("my-adapter"))) == []
+    assert outcomes(recipe_routes.recipe_route, tmp_path, picked, route(**matching("my-adapter"))) == []
 
 
 def test_pools_of_others_are_not_judged(tmp_path: Path) -> None:
     pool = {"apiVersion": f"{GAIE}/v1", "kind": "InferencePool", "metadata": {"name": "mine"}}
     picked = graph(picker(), engine(frontendSidecar="s"))
-    assert outcomes(gaie_recipes.recipe_route, tmp_path / "a", picked, pool, route("mine")) == []
-    assert outcomes(gaie_recipes.recipe_route, tmp_path / "b", route("elsewhere")) == []
+    assert outcomes(recipe_routes.recipe_route, tmp_path / "a", picked, pool, route("mine")) == []
+    assert outcomes(recipe_routes.recipe_route, tmp_path / "b", route("elsewhere")) == []
 
 
 def test_a_route_to_a_service_is_no_inference_route(tmp_path: Path) -> None:
     plain = route()
     plain["spec"]["rules"][0]["backendRefs"] = [{"name": "g-frontend", "port": 8000}]
-    assert "no HTTPRoute" in skipped(gaie_recipes.recipe_route, recipes(tmp_path, deploy=written(plain)))
+    assert "no HTTPRoute" in skipped(recipe_routes.recipe_route, recipes(tmp_path, deploy=written(plain)))
 
 
 @pytest.mark.parametrize(
@@ -122,7 +124,7 @@ def test_the_gateway_that_the_recipe_brings(
     place = {"namespace": home} if home else {}
     gateway = {"apiVersion": "gateway.networking.k8s.io/v1", "kind": "Gateway"}
     brought = {**gateway, "metadata": {"name": "gw", **place}}
-    assert outcomes(gaie_recipes.recipe_route, tmp_path, one, brought) == expected
+    assert outcomes(recipe_routes.recipe_route, tmp_path, one, brought) == expected
 
 
 # gaie.picker
@@ -152,7 +154,7 @@ def configured(*refs: str, valid: str = "worker", lax: bool = False) -> dict[str
 )
 def test_plugins(tmp_path: Path, config: dict[str, Any], role: str, expected: list[str]) -> None:
     one = graph(picker(config), engine(role=role, frontendSidecar="s"))
-    assert outcomes(gaie_pickers.picker, tmp_path, one) == expected
+    assert outcomes(endpoint_pickers.picker, tmp_path, one) == expected
 
 
 @pytest.mark.parametrize(
@@ -170,9 +172,9 @@ def test_plugins(tmp_path: Path, config: dict[str, Any], role: str, expected: li
 )
 def test_variables(tmp_path: Path, env: dict[str, str], args: tuple[str, ...], expected: list[str]) -> None:
     one = graph(picker(None, **env), engine(*args, frontendSidecar="s"))
-    assert outcomes(gaie_pickers.picker, tmp_path, one) == expected
+    assert outcomes(endpoint_pickers.picker, tmp_path, one) == expected
 
 
 def test_a_graph_without_one(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=written(graph(engine())))
-    assert "no graph has" in skipped(gaie_pickers.picker, given)
+    assert "no graph has" in skipped(endpoint_pickers.picker, given)

@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks import graph as graphs
-from dynocheck.checks import graph_images, graph_placement, graph_probes
+from dynocheck.checks.graph import components as graphs
+from dynocheck.checks.graph import images as graph_images
+from dynocheck.checks.graph import placement, probes
 from dynocheck.facts import Settings
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.manifests import FRONTEND, engine, graph, job, written
@@ -222,7 +223,7 @@ def scripted(line: str) -> dict[str, Any]:
     ],
 )
 def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
-    assert outcomes(graph_probes.probes, tmp_path, graph(one)) == expected
+    assert outcomes(probes.probes, tmp_path, graph(one)) == expected
 
 
 @pytest.mark.parametrize(
@@ -241,12 +242,12 @@ def test_a_frontend_answers_on_two_ports(
     probe = {"httpGet": {"path": "/health", "port": port}}
     main = {"name": "main", "command": ["python3", "-m", "dynamo.frontend", *args], "readinessProbe": probe}
     front = {**FRONTEND, "podTemplate": {"spec": {"containers": [main]}}}
-    assert outcomes(graph_probes.probes, tmp_path, graph(front, engine())) == expected
+    assert outcomes(probes.probes, tmp_path, graph(front, engine())) == expected
 
 
 def test_a_container_that_starts_something_else_is_not_judged(tmp_path: Path) -> None:
     other = probed(1234, command=["./start.sh"], args=[])
-    assert "no component" in skipped(graph_probes.probes, recipes(tmp_path, deploy=written(graph(other))))
+    assert "no component" in skipped(probes.probes, recipes(tmp_path, deploy=written(graph(other))))
 
 
 @pytest.mark.parametrize(
@@ -264,7 +265,7 @@ def test_time_to_start(tmp_path: Path, probe: dict[str, int], nodes: int, expect
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, **probe}}
     more: dict[str, Any] = {"multinode": {"nodeCount": nodes}} if nodes > 1 else {}
     given = recipes(tmp_path, deploy=written(graph(engine(main=held, **more))))
-    assert [outcome for outcome, _ in said(graph_probes.startup_budget, given, Settings())] == expected
+    assert [outcome for outcome, _ in said(probes.startup_budget, given, Settings())] == expected
 
 
 @pytest.mark.parametrize(
@@ -280,14 +281,14 @@ def test_a_site_says_how_fast_its_pods_read(
 ) -> None:
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, "failureThreshold": 6}}
     given = recipes(tmp_path, deploy=written(graph(engine(main=held, multinode={"nodeCount": nodes}))))
-    messages = [m for _, m in said(graph_probes.startup_budget, given, Settings(read_gigabytes=speed))]
+    messages = [m for _, m in said(probes.startup_budget, given, Settings(read_gigabytes=speed))]
     assert [says is not None and says in message for message in messages] == ([True] if says else [])
 
 
 def test_the_time_of_a_model_that_is_not_known_is_not_guessed(tmp_path: Path) -> None:
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}}}
     given = recipes(tmp_path, deploy=written(graph(engine(main=held, model="org/unheard-of"))))
-    assert "weights are known" in skipped(graph_probes.startup_budget, given, Settings())
+    assert "weights are known" in skipped(probes.startup_budget, given, Settings())
 
 
 # graph.placement
@@ -329,15 +330,15 @@ NAME = "graph-deployment-name"
 def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str] | None) -> None:
     given = recipes(tmp_path, deploy=written(graph(engine(pod=pod))))
     if expected is None:
-        assert "no pod is placed" in skipped(graph_placement.placement, given)
+        assert "no pod is placed" in skipped(placement.placement, given)
     else:
-        assert [outcome for outcome, _ in said(graph_placement.placement, given)] == expected
+        assert [outcome for outcome, _ in said(placement.placement, given)] == expected
 
 
 def test_workers_beside_an_endpoint_picker_have_a_class(tmp_path: Path) -> None:
     near = ruled("podAffinity", "required", {NAME: "g", "component-class": "worker"})
     picker = {"name": "Epp", "type": "epp"}
-    assert outcomes(graph_placement.placement, tmp_path, graph(picker, engine(pod=near))) == []
+    assert outcomes(placement.placement, tmp_path, graph(picker, engine(pod=near))) == []
 
 
 def test_a_worker_of_the_old_api_may_have_either_type(tmp_path: Path) -> None:
@@ -349,7 +350,7 @@ def test_a_worker_of_the_old_api_may_have_either_type(tmp_path: Path) -> None:
         "extraPodSpec": {**near, "mainContainer": main},
     }
     old = graph(name="g") | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": {"P": service}}}
-    assert outcomes(graph_placement.placement, tmp_path, old) == []
+    assert outcomes(placement.placement, tmp_path, old) == []
 
 
 def test_expressions_are_read_as_kubernetes_reads_them(tmp_path: Path) -> None:
@@ -366,7 +367,7 @@ def test_expressions_are_read_as_kubernetes_reads_them(tmp_path: Path) -> None:
         ("Exists", [], []),
     ]:
         one = graph(engine(pod=rule(operator, *values)))
-        assert outcomes(graph_placement.placement, tmp_path / operator / str(len(values)), one) == expected
+        assert outcomes(placement.placement, tmp_path / operator / str(len(values)), one) == expected
 
 
 def test_a_benchmark_beside_its_frontend(tmp_path: Path) -> None:
@@ -374,12 +375,10 @@ def test_a_benchmark_beside_its_frontend(tmp_path: Path) -> None:
     away = ruled("podAffinity", "required", {NAME: "g", "component-type": "planner"})
     for pod, expected in [(near, []), (away, ["fail"])]:
         folder = tmp_path / str(len(expected))
-        assert (
-            outcomes(graph_placement.placement, folder, graph(engine()), job("aiperf", pod=pod)) == expected
-        )
+        assert outcomes(placement.placement, folder, graph(engine()), job("aiperf", pod=pod)) == expected
 
 
 def test_a_benchmark_alone_is_not_judged_by_graphs_it_does_not_see(tmp_path: Path) -> None:
     near = ruled("podAffinity", "required", {NAME: "g", "component-type": "frontend"})
     given = recipes(tmp_path, perf=written(job("aiperf", pod=near)))
-    assert "no pod is placed" in skipped(graph_placement.placement, given)
+    assert "no pod is placed" in skipped(placement.placement, given)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks import network_recipes as network
+from dynocheck.checks.network import transport as network
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.manifests import engine, graph, written
 

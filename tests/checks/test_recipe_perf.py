@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks import model, perf, perf_runs
+from dynocheck.checks.model import names
+from dynocheck.checks.perf import runs, targets
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.manifests import MODEL, engine, graph, job, written
 
@@ -43,7 +44,7 @@ SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "edge"}, 
 )
 def test_endpoint(tmp_path: Path, script: str, env: dict[str, str], expected: list[str]) -> None:
     objects = graph(engine()), SERVICE, job(script, env=env)
-    assert outcomes(perf.endpoint, tmp_path, *objects) == expected
+    assert outcomes(targets.endpoint, tmp_path, *objects) == expected
 
 
 @pytest.mark.parametrize(
@@ -59,7 +60,7 @@ def test_endpoint(tmp_path: Path, script: str, env: dict[str, str], expected: li
     ],
 )
 def test_the_model_that_is_asked_for(tmp_path: Path, script: str, expected: list[str]) -> None:
-    assert outcomes(model.same_everywhere, tmp_path, graph(engine()), job(script)) == expected
+    assert outcomes(names.same_everywhere, tmp_path, graph(engine()), job(script)) == expected
 
 
 # perf.gpu-count
@@ -82,15 +83,15 @@ def counting(count: str, **env: str) -> dict[str, Any]:
 def test_gpu_count(tmp_path: Path, count: str, more: dict[str, str], expected: list[str]) -> None:
     """The graph has 1 x 2 nodes x 1 GPU and 4 x 1 GPU."""
     one = graph(engine(name="a", multinode={"nodeCount": 2}), engine(name="b", replicas=4))
-    assert outcomes(perf.gpu_count, tmp_path, one, counting(count, **more)) == expected
+    assert outcomes(targets.gpu_count, tmp_path, one, counting(count, **more)) == expected
 
 
 def test_the_graph_is_the_one_that_is_asked(tmp_path: Path) -> None:
     both = graph(engine()), graph(engine(gpus=8), name="h")
-    assert outcomes(perf.gpu_count, tmp_path / "a", *both, counting("1")) == []
-    assert outcomes(perf.gpu_count, tmp_path / "b", *both, counting("8")) == ["warn"]
+    assert outcomes(targets.gpu_count, tmp_path / "a", *both, counting("1")) == []
+    assert outcomes(targets.gpu_count, tmp_path / "b", *both, counting("8")) == ["warn"]
     other = counting("8", ENDPOINT="http://h-frontend.ns.svc:8000")
-    assert outcomes(perf.gpu_count, tmp_path / "c", *both, other) == []
+    assert outcomes(targets.gpu_count, tmp_path / "c", *both, other) == []
 
 
 def test_gpus_are_not_counted_where_they_are_not_known(tmp_path: Path) -> None:
@@ -100,12 +101,12 @@ def test_gpus_are_not_counted_where_they_are_not_known(tmp_path: Path) -> None:
     elsewhere = counting("9", ENDPOINT="other-frontend:8000")
     for number, objects in enumerate([(graph(by_claim), counting("9")), (graph(engine()), elsewhere)]):
         given = recipes(tmp_path / str(number), deploy=written(*objects))
-        assert "no benchmark" in skipped(perf.gpu_count, given)
+        assert "no benchmark" in skipped(targets.gpu_count, given)
 
 
 def test_the_number_is_where_it_is_written(tmp_path: Path) -> None:
     text = written(graph(engine()), counting("8"))
-    (finding,) = found(perf.gpu_count, recipes(tmp_path, deploy=text))
+    (finding,) = found(targets.gpu_count, recipes(tmp_path, deploy=text))
     assert (finding.message, finding.fix) == (
         "perf counts 8 GPUs, graph g has 1",
         'set DEPLOYMENT_GPU_COUNT to "1"',
@@ -143,9 +144,9 @@ def test_tokenizer(tmp_path: Path, tokenizer: str, download: str, expected: list
     objects += [job(download, name="get")] if download else []
     given = recipes(tmp_path, deploy=written(*objects))
     if expected is None:
-        assert "no benchmark" in skipped(perf.tokenizer, given)
+        assert "no benchmark" in skipped(targets.tokenizer, given)
     else:
-        assert [outcome for outcome, _ in said(perf.tokenizer, given)] == expected
+        assert [outcome for outcome, _ in said(targets.tokenizer, given)] == expected
 
 
 # perf.limits
@@ -174,7 +175,7 @@ def test_limits(tmp_path: Path, version: str, promise: str, expected: list[str])
     made["apiVersion"] = f"nvidia.com/{version}"
     made["metadata"]["annotations"] = {"team": "chat", "dynocheck.dev/limits": promise}
     text = written(made)
-    findings = found(perf.limits, recipes(tmp_path, deploy=text))
+    findings = found(targets.limits, recipes(tmp_path, deploy=text))
     assert [f.outcome for f in findings] == ["fail"] * len(expected)
     for finding, start in zip(findings, expected, strict=True):
         assert finding.message.startswith(f"graph g: {start}")
@@ -183,7 +184,7 @@ def test_limits(tmp_path: Path, version: str, promise: str, expected: list[str])
 
 
 def test_no_limit_is_promised(tmp_path: Path) -> None:
-    assert "no graph has" in skipped(perf.limits, recipes(tmp_path, deploy=written(graph(engine()))))
+    assert "no graph has" in skipped(targets.limits, recipes(tmp_path, deploy=written(graph(engine()))))
 
 
 # perf.bounded
@@ -216,12 +217,12 @@ done
 def test_bounded(
     tmp_path: Path, script: str, spec: dict[str, Any], pod: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(perf_runs.bounded, tmp_path, job(script, env=TARGET, pod=pod, **spec)) == expected
+    assert outcomes(runs.bounded, tmp_path, job(script, env=TARGET, pod=pod, **spec)) == expected
 
 
 def test_the_wait_is_told_where_it_asks(tmp_path: Path) -> None:
     text = written(job(FOREVER + RUN, env=TARGET))
-    (finding,) = found(perf_runs.bounded, recipes(tmp_path, deploy=text))
+    (finding,) = found(runs.bounded, recipes(tmp_path, deploy=text))
     assert finding.location is not None
     assert "until curl" in text.splitlines()[(finding.location.line or 0) - 1]
 
@@ -248,7 +249,7 @@ def test_the_wait_is_told_where_it_asks(tmp_path: Path) -> None:
     ],
 )
 def test_tool_pinned(tmp_path: Path, install: str, expected: list[str]) -> None:
-    assert outcomes(perf_runs.tool_pinned, tmp_path, job(f"{install}\n{RUN}", env=TARGET)) == expected
+    assert outcomes(runs.tool_pinned, tmp_path, job(f"{install}\n{RUN}", env=TARGET)) == expected
 
 
 # perf.artifacts
@@ -285,12 +286,12 @@ def test_artifacts(
 ) -> None:
     given = recipes(tmp_path, deploy=written(job(run, env={**TARGET, **env}, **more)))
     if expected is None:
-        assert "known only when they run" in skipped(perf_runs.artifacts, given)
+        assert "known only when they run" in skipped(runs.artifacts, given)
     else:
-        assert [outcome for outcome, _ in said(perf_runs.artifacts, given)] == expected
+        assert [outcome for outcome, _ in said(runs.artifacts, given)] == expected
 
 
 def test_a_job_that_makes_no_load_is_no_benchmark(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=written(job(FOREVER)))
-    for check in (perf_runs.bounded, perf_runs.tool_pinned, perf_runs.artifacts):
+    for check in (runs.bounded, runs.tool_pinned, runs.artifacts):
         assert skipped(check, given) == "no benchmark"

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks import storage_claims, storage_recipes
+from dynocheck.checks.storage import recipe_claims, weight_paths
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.manifests import CLAIM, MODEL, claim, engine, graph, job, written
 
@@ -68,7 +68,7 @@ def download(
 def test_model_path(
     tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(storage_recipes.model_path, tmp_path, graph(worker), fetch) == expected
+    assert outcomes(weight_paths.model_path, tmp_path, graph(worker), fetch) == expected
 
 
 def scripted(home: str, container: str | None) -> dict[str, Any]:
@@ -94,26 +94,26 @@ def shell(script: str) -> dict[str, Any]:
 def test_a_script_says_where_its_cache_is(
     tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(storage_recipes.model_path, tmp_path, graph(worker), fetch) == expected
+    assert outcomes(weight_paths.model_path, tmp_path, graph(worker), fetch) == expected
 
 
 def test_without_a_download_there_is_nothing_to_compare(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=written(graph(loading())))
-    assert "no Job downloads" in skipped(storage_recipes.model_path, given)
+    assert "no Job downloads" in skipped(weight_paths.model_path, given)
 
 
 def test_what_others_write_is_not_judged(tmp_path: Path) -> None:
     elsewhere = graph(loading("/cache/made"))
     moves = job(f"hf download {MODEL}; mv /models/hub/x /models/made", name="get", env={"HF_HOME": "/models"})
     convert = job("python3 convert.py", name="convert")
-    assert outcomes(storage_recipes.model_path, tmp_path / "a", elsewhere, moves) == []
+    assert outcomes(weight_paths.model_path, tmp_path / "a", elsewhere, moves) == []
     given = recipes(
         tmp_path / "b",
         deploy=written(elsewhere),
         get=written(download()),
         convert=written(convert),
     )
-    assert said(storage_recipes.model_path, given) == []
+    assert said(weight_paths.model_path, given) == []
 
 
 def test_a_cache_that_is_told_otherwise_is_not_judged(tmp_path: Path) -> None:
@@ -121,34 +121,34 @@ def test_a_cache_that_is_told_otherwise_is_not_judged(tmp_path: Path) -> None:
     server = engine(env={"HF_HOME": "/root/hf", "MODEL_EXPRESS_URL": "http://mx:8001"})
     for number, one in enumerate((told, server)):
         folder = tmp_path / str(number)
-        assert outcomes(storage_recipes.model_path, folder, graph(one), download()) == []
+        assert outcomes(weight_paths.model_path, folder, graph(one), download()) == []
 
 
 def test_a_worker_may_fetch_its_own_model(tmp_path: Path) -> None:
     script = f"hf download {MODEL} --local-dir /tmp/m && python3 -m dynamo.vllm --model /tmp/m"
     own = engine(main={"command": ["sh", "-c"], "args": [script]})
-    assert outcomes(storage_recipes.model_path, tmp_path / "a", graph(own)) == []
+    assert outcomes(weight_paths.model_path, tmp_path / "a", graph(own)) == []
     lacking = engine(main={"command": ["sh", "-c"], "args": ["python3 -m dynamo.vllm --model /tmp/m"]})
-    assert outcomes(storage_recipes.model_path, tmp_path / "b", graph(lacking)) == ["fail"]
+    assert outcomes(weight_paths.model_path, tmp_path / "b", graph(lacking)) == ["fail"]
 
 
 def test_another_claim_may_be_read_only(tmp_path: Path) -> None:
     both = [{"name": "cache", "mountPath": "/models"}, {"name": "x", "mountPath": "/x", "readOnly": True}]
     volumes = [CLAIM, {"name": "x", "persistentVolumeClaim": {"claimName": "other"}}]
     fetch = download(main={"volumeMounts": both}, pod={"volumes": volumes})
-    assert outcomes(storage_recipes.read_only, tmp_path, fetch) == []
+    assert outcomes(weight_paths.read_only, tmp_path, fetch) == []
 
 
 def test_sub_paths_are_folders_of_the_claim(tmp_path: Path) -> None:
     apart = loading(mount={"subPath": "team"})
-    assert outcomes(storage_recipes.model_path, tmp_path / "a", graph(apart), download()) == ["warn"]
+    assert outcomes(weight_paths.model_path, tmp_path / "a", graph(apart), download()) == ["warn"]
     same = download(main={"volumeMounts": [{"name": "cache", "mountPath": "/models", "subPath": "team"}]})
-    assert outcomes(storage_recipes.model_path, tmp_path / "b", graph(apart), same) == []
+    assert outcomes(weight_paths.model_path, tmp_path / "b", graph(apart), same) == []
 
 
 def test_both_places_are_told(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=written(graph(loading(home="/cache/hf")), download()))
-    (finding,) = found(storage_recipes.model_path, given)
+    (finding,) = found(weight_paths.model_path, given)
     assert finding.message == (
         f"w loads {MODEL}, and its hub cache is model-cache:hf; the recipe downloads it to model-cache:.: "
         "each pod fetches its own"
@@ -177,7 +177,7 @@ FIXED_CLAIM = {"name": "cache", "persistentVolumeClaim": {"claimName": "model-ca
 def test_read_only(
     tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(storage_recipes.read_only, tmp_path, graph(worker), fetch) == expected
+    assert outcomes(weight_paths.read_only, tmp_path, graph(worker), fetch) == expected
 
 
 # storage.access-mode
@@ -198,24 +198,24 @@ def test_read_only(
 def test_access_mode(
     tmp_path: Path, modes: tuple[str, ...], worker: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(storage_claims.access_mode, tmp_path, graph(worker), claim(*modes)) == expected
+    assert outcomes(recipe_claims.access_mode, tmp_path, graph(worker), claim(*modes)) == expected
 
 
 def test_pods_that_must_share_a_node_share_a_volume(tmp_path: Path) -> None:
     rule = [{"topologyKey": NODE, "labelSelector": {}}]
     near = {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": rule}}}
     together = graph(loading(replicas=4, pod=near))
-    assert outcomes(storage_claims.access_mode, tmp_path, together, claim("ReadWriteOnce")) == []
+    assert outcomes(recipe_claims.access_mode, tmp_path, together, claim("ReadWriteOnce")) == []
 
 
 def test_a_claim_that_nobody_may_write_is_not_filled(tmp_path: Path) -> None:
     fixed = claim("ReadOnlyMany")
-    assert outcomes(storage_claims.access_mode, tmp_path, graph(loading()), fixed, download()) == ["fail"]
+    assert outcomes(recipe_claims.access_mode, tmp_path, graph(loading()), fixed, download()) == ["fail"]
 
 
 def test_claims_of_others_are_not_judged(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=written(graph(loading(replicas=4))))
-    assert "no graph mounts" in skipped(storage_claims.access_mode, given)
+    assert "no graph mounts" in skipped(recipe_claims.access_mode, given)
 
 
 # storage.size
@@ -239,9 +239,9 @@ def test_size(tmp_path: Path, size: str, script: str, expected: list[str] | None
     objects = claim("ReadWriteMany", size=size), job(script, name="get", env=home)
     given = recipes(tmp_path, deploy=written(*objects))
     if expected is None:
-        assert "no model of known size" in skipped(storage_claims.size, given)
+        assert "no model of known size" in skipped(recipe_claims.size, given)
     else:
-        assert [outcome for outcome, _ in said(storage_claims.size, given)] == expected
+        assert [outcome for outcome, _ in said(recipe_claims.size, given)] == expected
 
 
 def test_files_that_download_are_alternatives(tmp_path: Path) -> None:
@@ -251,4 +251,4 @@ def test_files_that_download_are_alternatives(tmp_path: Path) -> None:
         one=written(download()),
         other=written(download(model="openai/gpt-oss-120b")),
     )
-    assert said(storage_claims.size, given) == []
+    assert said(recipe_claims.size, given) == []

@@ -9,20 +9,12 @@ from typing import Any, NamedTuple
 import pytest
 
 from dynocheck import Skip
-from dynocheck.checks import (
-    gaie_pickers,
-    gaie_recipes,
-    graph,
-    graph_images,
-    graph_placement,
-    graph_probes,
-    model_sources,
-    network_recipes,
-    perf,
-    perf_runs,
-    storage_claims,
-    storage_recipes,
-)
+from dynocheck.checks.gaie import endpoint_pickers, recipe_routes
+from dynocheck.checks.graph import components, images, placement, probes
+from dynocheck.checks.model import sources
+from dynocheck.checks.network import transport
+from dynocheck.checks.perf import runs, targets
+from dynocheck.checks.storage import recipe_claims, weight_paths
 from dynocheck.facts import Recipes, Settings
 from dynocheck.recipe.discover import load
 
@@ -52,98 +44,110 @@ NAME = "nvidia.com/dynamo-graph-deployment-name: llama3-70b-disagg-sn"
 
 SEEDS = [
     Seed(
-        graph.roles, MULTI, f"{FLAG}          - prefill\n", f"{FLAG}          - decode\n", "--disaggregation"
+        components.roles,
+        MULTI,
+        f"{FLAG}          - prefill\n",
+        f"{FLAG}          - decode\n",
+        "--disaggregation",
     ),
-    Seed(graph.roles, MULTI, f"{FLAG}          - prefill\n", "", "dynamo.vllm"),
-    Seed(graph.roles, SGL, f"{FLAG}          - decode\n", f"{FLAG}          - prefill\n", "--disaggregation"),
-    Seed(graph.roles, TRT, f"{FLAG}          - decode\n", "", "dynamo.trtllm"),
-    Seed(graph.both_sides, SGL, f"{FLAG}          - decode\n", f"{FLAG}          - prefill\n", "--disagg"),
-    Seed(graph_images.engine_agrees, AGG, "backendFramework: vllm", "backendFramework: trtllm", "trtllm"),
-    Seed(graph_images.engine_agrees, AGG, "- dynamo.vllm", "- dynamo.sglang", "vllm"),
-    Seed(graph_images.engine_agrees, SGL, "sglang-runtime", "vllm-runtime", "vllm-runtime"),
-    Seed(graph_images.images_pinned, AGG, IMAGE, "vllm-runtime", "image:"),
-    Seed(graph_images.images_pinned, AGG, IMAGE, "vllm-runtime:latest", ":latest"),
-    Seed(graph_images.images_pinned, AGG, IMAGE, "vllm-runtime:mine", ":mine"),
-    Seed(graph_images.one_release, GAIE, "dynamo-frontend:1.3.0", "dynamo-frontend:1.1.1", "image:"),
-    Seed(graph_probes.probes, MULTI, "port: 9090", "port: 8000", "port: 8000"),
-    Seed(graph_probes.probes, MULTI, "path: /live", "path: /alive", "path: /alive"),
-    Seed(graph_probes.startup_budget, MULTI, "failureThreshold: 180", "failureThreshold: 3", "Threshold: 3"),
-    Seed(graph_placement.placement, SINGLE, NAME, f"{NAME}-prefill", "labelSelector"),
+    Seed(components.roles, MULTI, f"{FLAG}          - prefill\n", "", "dynamo.vllm"),
     Seed(
-        graph_placement.placement,
+        components.roles,
+        SGL,
+        f"{FLAG}          - decode\n",
+        f"{FLAG}          - prefill\n",
+        "--disaggregation",
+    ),
+    Seed(components.roles, TRT, f"{FLAG}          - decode\n", "", "dynamo.trtllm"),
+    Seed(
+        components.both_sides, SGL, f"{FLAG}          - decode\n", f"{FLAG}          - prefill\n", "--disagg"
+    ),
+    Seed(images.engine_agrees, AGG, "backendFramework: vllm", "backendFramework: trtllm", "trtllm"),
+    Seed(images.engine_agrees, AGG, "- dynamo.vllm", "- dynamo.sglang", "vllm"),
+    Seed(images.engine_agrees, SGL, "sglang-runtime", "vllm-runtime", "vllm-runtime"),
+    Seed(images.images_pinned, AGG, IMAGE, "vllm-runtime", "image:"),
+    Seed(images.images_pinned, AGG, IMAGE, "vllm-runtime:latest", ":latest"),
+    Seed(images.images_pinned, AGG, IMAGE, "vllm-runtime:mine", ":mine"),
+    Seed(images.one_release, GAIE, "dynamo-frontend:1.3.0", "dynamo-frontend:1.1.1", "image:"),
+    Seed(probes.probes, MULTI, "port: 9090", "port: 8000", "port: 8000"),
+    Seed(probes.probes, MULTI, "path: /live", "path: /alive", "path: /alive"),
+    Seed(probes.startup_budget, MULTI, "failureThreshold: 180", "failureThreshold: 3", "Threshold: 3"),
+    Seed(placement.placement, SINGLE, NAME, f"{NAME}-prefill", "labelSelector"),
+    Seed(
+        placement.placement,
         SINGLE,
         "                  - prefill\n                  - decode\n",
         "                  - prefil\n",
         "labelSelector",
     ),
-    Seed(network_recipes.rdma_requested, SGL, 'rdma/ib: "8"', 'cpu: "8"', "name: "),
-    Seed(network_recipes.ipc_lock, MULTI, "- IPC_LOCK", "- SYS_PTRACE", "name: "),
+    Seed(transport.rdma_requested, SGL, 'rdma/ib: "8"', 'cpu: "8"', "name: "),
+    Seed(transport.ipc_lock, MULTI, "- IPC_LOCK", "- SYS_PTRACE", "name: "),
     Seed(
-        network_recipes.transport,
+        transport.transport,
         MULTI,
         "          - name: HF_HOME\n",
         "          - {name: UCX_TLS, value: tcp}\n          - name: HF_HOME\n",
         "UCX_TLS",
     ),
     Seed(
-        network_recipes.transport,
+        transport.transport,
         SGL,
         "          env:\n",
         "          env:\n          - {name: NCCL_IB_DISABLE, value: '1'}\n",
         "NCCL_IB_DISABLE",
     ),
-    Seed(perf.gpu_count, PERF, 'value: "4"', 'value: "8"', 'value: "8"'),
+    Seed(targets.gpu_count, PERF, 'value: "4"', 'value: "8"', 'value: "8"'),
     Seed(
-        perf.tokenizer,
+        targets.tokenizer,
         PERF,
         "- name: TOKENIZER\n          value: RedHatAI/Llama-3.3",
         "- name: TOKENIZER\n          value: RedHatAI/Llama-3.1",
         "--tokenizer",
     ),
-    Seed(perf.tokenizer, PERF, '"$TOKENIZER"', "/tokenizers/llama", "/tokenizers/llama"),
-    Seed(perf_runs.tool_pinned, PERF, "aiperf==0.10.0", "aiperf", "pip install"),
-    Seed(perf_runs.artifacts, PERF, '"$HF_HOME/perf/$POD_NAME"', "/tmp/perf", "/tmp/perf"),
-    Seed(perf_runs.bounded, PERF, "set -eu", "until curl $ENDPOINT; do sleep 5; done", "until curl"),
-    Seed(gaie_recipes.recipe_route, ROUTE, "llama3-70b-gaie-pool", "llama3-70b-pool", "llama3-70b-pool"),
+    Seed(targets.tokenizer, PERF, '"$TOKENIZER"', "/tokenizers/llama", "/tokenizers/llama"),
+    Seed(runs.tool_pinned, PERF, "aiperf==0.10.0", "aiperf", "pip install"),
+    Seed(runs.artifacts, PERF, '"$HF_HOME/perf/$POD_NAME"', "/tmp/perf", "/tmp/perf"),
+    Seed(runs.bounded, PERF, "set -eu", "until curl $ENDPOINT; do sleep 5; done", "until curl"),
+    Seed(recipe_routes.recipe_route, ROUTE, "llama3-70b-gaie-pool", "llama3-70b-pool", "llama3-70b-pool"),
     Seed(
-        gaie_recipes.recipe_route,
+        recipe_routes.recipe_route,
         ROUTE,
         "inference.networking.k8s.io",
         "inference.networking.x-k8s.io",
         "x-k8s.io",
     ),
-    Seed(gaie_recipes.recipe_route, ROUTE, "port: 8000", "port: 9002", "port: 9002"),
-    Seed(gaie_recipes.recipe_route, ROUTE, "    timeouts:\n      request: 300s\n", "", "matches:"),
-    Seed(gaie_recipes.recipe_route, ROUTE, "request: 300s", "request: 10s", "request: 10s"),
-    Seed(gaie_pickers.picker, GAIE, "pluginRef: best", "pluginRef: better", "pluginRef: better"),
-    Seed(gaie_pickers.picker, GAIE, "            - worker\n", "            - decode\n", "validValues"),
-    Seed(gaie_pickers.picker, GAIE, 'value: "128"', 'value: "64"', 'value: "64"'),
+    Seed(recipe_routes.recipe_route, ROUTE, "port: 8000", "port: 9002", "port: 9002"),
+    Seed(recipe_routes.recipe_route, ROUTE, "    timeouts:\n      request: 300s\n", "", "matches:"),
+    Seed(recipe_routes.recipe_route, ROUTE, "request: 300s", "request: 10s", "request: 10s"),
+    Seed(endpoint_pickers.picker, GAIE, "pluginRef: best", "pluginRef: better", "pluginRef: better"),
+    Seed(endpoint_pickers.picker, GAIE, "            - worker\n", "            - decode\n", "validValues"),
+    Seed(endpoint_pickers.picker, GAIE, 'value: "128"', 'value: "64"', 'value: "64"'),
     Seed(
-        gaie_pickers.picker,
+        endpoint_pickers.picker,
         GAIE,
         "DYN_MODEL_NAME\n            value: RedHatAI/Llama-3.3",
         "DYN_MODEL_NAME\n            value: RedHatAI/Llama-3.1",
         "Llama-3.1",
     ),
-    Seed(storage_claims.access_mode, CACHE, "ReadWriteMany", "ReadWriteOnce", "accessModes"),
-    Seed(storage_claims.size, CACHE, "storage: 150Gi", "storage: 20Gi", "storage: 20Gi"),
-    Seed(storage_recipes.model_path, MULTI, "value: /opt/models", "value: /root/models", "/root/models"),
-    Seed(storage_recipes.model_path, TRT, "- nvidia/DeepSeek-R1-FP4", "- /models/r1", "--model-path"),
+    Seed(recipe_claims.access_mode, CACHE, "ReadWriteMany", "ReadWriteOnce", "accessModes"),
+    Seed(recipe_claims.size, CACHE, "storage: 150Gi", "storage: 20Gi", "storage: 20Gi"),
+    Seed(weight_paths.model_path, MULTI, "value: /opt/models", "value: /root/models", "/root/models"),
+    Seed(weight_paths.model_path, TRT, "- nvidia/DeepSeek-R1-FP4", "- /models/r1", "--model-path"),
     Seed(
-        storage_recipes.read_only,
+        weight_paths.read_only,
         FETCH,
         "mountPath: /opt/models",
         "mountPath: /opt/models\n          readOnly: true",
         "mountPath: /opt/models",
     ),
     Seed(
-        model_sources.revision,
+        sources.revision,
         FETCH,
         'hf download "$MODEL"',
         f'hf download "$MODEL" --revision {SHA}',
         "hf download",
     ),
-    Seed(model_sources.token, FETCH, "name: hf-token-secret", "name: hf-secret", "hf-"),
+    Seed(sources.token, FETCH, "name: hf-token-secret", "name: hf-secret", "hf-"),
 ]
 
 
@@ -170,7 +174,7 @@ def _without_end(text: str) -> str:
     return text.replace("activeDeadlineSeconds", "# activeDeadlineSeconds")
 
 
-ALSO = {perf_runs.bounded: _without_end}
+ALSO = {runs.bounded: _without_end}
 
 
 @pytest.mark.parametrize("check", {seed.check.id: seed.check for seed in SEEDS}.values(), ids=lambda c: c.id)

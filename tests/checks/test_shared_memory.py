@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks.shared_memory import shared_memory
+from dynocheck.checks.memory.shared_memory import shared_memory
 from tests.checks.judging import FRONTEND, GRAPH, recipes, said, skipped, worker
 
 OLD = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks import splits
+from dynocheck.checks.parallelism import divisibility
 from dynocheck.facts import Recipes
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, started, worker
 
@@ -41,7 +41,10 @@ def split(
 def test_devices_cannot_be_overcommitted(tmp_path: Path, resources: str, problems: int) -> None:
     text = worker().replace('{limits: {nvidia.com/gpu: "1"}}', resources)
     outcomes = [
-        o for o, _ in said(splits.requests_equal_limits, recipes(tmp_path, deploy=GRAPH + FRONTEND + text))
+        o
+        for o, _ in said(
+            divisibility.requests_equal_limits, recipes(tmp_path, deploy=GRAPH + FRONTEND + text)
+        )
     ]
     assert outcomes == ["fail"] * problems
 
@@ -58,7 +61,7 @@ spec:
         requests: {gpu: "2", custom: {rdma/ib: "1"}}
         limits: {gpu: "4", custom: {rdma/ib: "2"}}
 """
-    findings = found(splits.requests_equal_limits, recipes(tmp_path, deploy=text))
+    findings = found(divisibility.requests_equal_limits, recipes(tmp_path, deploy=text))
     assert [f.message for f in findings] == [
         "requests 2 of gpu and is limited to 4",
         "requests 1 of rdma/ib and is limited to 2",
@@ -87,12 +90,14 @@ def test_a_pod_lies_on_one_node(tmp_path: Path, gpus: str, product: str, message
     if product:
         selector = f"      spec:\n        nodeSelector: {{nvidia.com/gpu.product: {product}}}\n"
         text = text.replace("      spec:\n", selector)
-    outcomes = said(splits.fits_node, recipes(tmp_path, deploy=GRAPH + FRONTEND + text))
+    outcomes = said(divisibility.fits_node, recipes(tmp_path, deploy=GRAPH + FRONTEND + text))
     assert [said for _, said in outcomes] == ([message] if message else [])
 
 
 def test_the_fix_spreads_it_over_nodes(tmp_path: Path) -> None:
-    (finding,) = found(splits.fits_node, recipes(tmp_path, deploy=GRAPH + FRONTEND + worker(gpus='"40"')))
+    (finding,) = found(
+        divisibility.fits_node, recipes(tmp_path, deploy=GRAPH + FRONTEND + worker(gpus='"40"'))
+    )
     assert finding.fix == "set nvidia.com/gpu to 16 and multinode.nodeCount to 3"
 
 
@@ -125,14 +130,16 @@ def test_the_fix_spreads_it_over_nodes(tmp_path: Path) -> None:
     ],
 )
 def test_heads_divide(tmp_path: Path, module: str, model: str, args: list[str], problem: str | None) -> None:
-    outcomes = said(splits.heads_divide, split(tmp_path, model, *args, module=module))
+    outcomes = said(divisibility.heads_divide, split(tmp_path, model, *args, module=module))
     assert [outcome for outcome, _ in outcomes] == ([] if problem is None else ["fail"])
     assert problem is None or problem in outcomes[0][1]
 
 
 def test_other_models_are_not_judged(tmp_path: Path) -> None:
-    assert skipped(splits.heads_divide, split(tmp_path / "a", "own/model", "-tp", "6"))
-    assert skipped(splits.experts_divide, recipes(tmp_path / "b", deploy=GRAPH + FRONTEND)) == "no engine"
+    assert skipped(divisibility.heads_divide, split(tmp_path / "a", "own/model", "-tp", "6"))
+    assert (
+        skipped(divisibility.experts_divide, recipes(tmp_path / "b", deploy=GRAPH + FRONTEND)) == "no engine"
+    )
 
 
 # parallelism.experts-divide
@@ -171,11 +178,11 @@ def test_other_models_are_not_judged(tmp_path: Path) -> None:
 def test_experts_divide(
     tmp_path: Path, module: str, model: str, args: list[str], problem: str | None
 ) -> None:
-    outcomes = said(splits.experts_divide, split(tmp_path, model, *args, module=module))
+    outcomes = said(divisibility.experts_divide, split(tmp_path, model, *args, module=module))
     assert [outcome for outcome, _ in outcomes] == ([] if problem is None else ["fail"])
     assert problem is None or problem in outcomes[0][1]
 
 
 @pytest.mark.parametrize("image", ["vllm-runtime:1.6.1", "vllm-runtime:latest", "my-vllm:1.3.0"])
 def test_releases_that_are_not_known_to_refuse_are_not_judged(tmp_path: Path, image: str) -> None:
-    assert said(splits.experts_divide, split(tmp_path, QWEN, "-tp", "8", image=image)) == []
+    assert said(divisibility.experts_divide, split(tmp_path, QWEN, "-tp", "8", image=image)) == []

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
-from dynocheck.checks import storage
+from dynocheck.checks.storage import classes as storage
 from dynocheck.data import provisioner
 from dynocheck.facts import StorageClass, StorageClasses
-from dynocheck.facts.storage import (
+from dynocheck.facts.k8s.storage import (
     PersistentVolume,
     PersistentVolumeClaim,
     PersistentVolumeClaims,

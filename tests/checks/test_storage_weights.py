@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dynocheck.checks.storage_weights import weights
+from dynocheck.checks.storage.weights_table import weights
 from dynocheck.facts import Recipes, StorageClass, StorageClasses
-from dynocheck.facts.storage import PersistentVolumeClaim, PersistentVolumeClaims
+from dynocheck.facts.k8s.storage import PersistentVolumeClaim, PersistentVolumeClaims
 from tests.checks.judging import recipes
 from tests.checks.manifests import CLAIM, MODEL, claim, engine, graph, job, written
 

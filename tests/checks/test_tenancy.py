@@ -7,13 +7,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dynocheck.checks import limits, planes, podsecurity, policies, secrets
-from dynocheck.checks import quota as quotas
+from dynocheck.checks.capacity import quota as quotas
+from dynocheck.checks.platform import etcd_nats, limit_ranges, network_policies, pod_security, secrets
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
-from dynocheck.facts.capacity import Limit, NamespaceLimits, Quota, RunningPods
-from dynocheck.facts.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
-from dynocheck.facts.pods import secret_references
-from dynocheck.facts.tenancy import (
+from dynocheck.facts.k8s.capacity import Limit, NamespaceLimits, Quota, RunningPods
+from dynocheck.facts.k8s.namespace_policy import (
     Block,
     Expression,
     NamedSecret,
@@ -26,6 +24,8 @@ from dynocheck.facts.tenancy import (
     Rule,
     Selector,
 )
+from dynocheck.facts.k8s.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
+from dynocheck.facts.k8s.pods import secret_references
 from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
 
 GPU = "nvidia.com/gpu"
@@ -136,31 +136,31 @@ COUNTED = NamespaceLimits("default", (MEMORY,))
 
 def test_a_quota_wants_amounts_stated(tmp_path: Path) -> None:
     silent = job(tmp_path, "command: [sleep]")
-    ((outcome, message),) = said(limits.quota, COUNTED, silent)
+    ((outcome, message),) = said(limit_ranges.quota, COUNTED, silent)
     assert outcome == "fail"
     assert "states no limits.memory" in message
     filled = container(MEMORY, default={"memory": "4Gi"}, default_request={"memory": "4Gi"})
-    assert said(limits.quota, filled, silent) == []
-    assert said(limits.quota, COUNTED, job(tmp_path, "resources: {limits: {memory: 1Gi}}")) == []
+    assert said(limit_ranges.quota, filled, silent) == []
+    assert said(limit_ranges.quota, COUNTED, job(tmp_path, "resources: {limits: {memory: 1Gi}}")) == []
     counts_requests = NamespaceLimits("default", (counting(requests_memory="1Ti"),))
     by_limit = job(tmp_path, "resources: {limits: {memory: 1Gi}}")
-    assert said(limits.quota, counts_requests, by_limit) == []
+    assert said(limit_ranges.quota, counts_requests, by_limit) == []
 
 
 def test_a_quota_of_other_things_wants_nothing(tmp_path: Path) -> None:
     silent = job(tmp_path, "command: [sleep]")
     gpus = Quota(name="gpus", hard={"requests.nvidia.com/gpu": "8", "pods": "10"})
-    assert skipped(limits.quota, NamespaceLimits("default", (gpus,)), silent)
+    assert skipped(limit_ranges.quota, NamespaceLimits("default", (gpus,)), silent)
     scoped = NamespaceLimits("default", (counting("NotBestEffort", limits_memory="1Ti"),))
-    assert said(limits.quota, scoped, silent) == []
+    assert said(limit_ranges.quota, scoped, silent) == []
     half = job(tmp_path / "half", "resources: {requests: {cpu: '1'}}")
-    assert [outcome for outcome, _ in said(limits.quota, scoped, half)] == ["fail"]
+    assert [outcome for outcome, _ in said(limit_ranges.quota, scoped, half)] == ["fail"]
 
 
 def test_what_a_quota_demands_is_told_once(tmp_path: Path) -> None:
     graph = recipes(tmp_path, a=GRAPH + worker())
     used = NamespaceLimits("default", (msgspec.structs.replace(MEMORY, used={"limits.memory": "0"}),))
-    assert said(limits.quota, used, graph) == [
+    assert said(limit_ranges.quota, used, graph) == [
         (
             "fail",
             "component w, container main, states no limits.memory, "
@@ -172,7 +172,7 @@ def test_what_a_quota_demands_is_told_once(tmp_path: Path) -> None:
 
 def test_pods_for_another_namespace_are_not_held_against_this_one(tmp_path: Path) -> None:
     elsewhere = recipes(tmp_path, job=JOB.replace("fetch", "fetch, namespace: other") % "command: [sleep]")
-    assert skipped(limits.quota, COUNTED, elsewhere) == "no pod of the recipe goes to namespace default"
+    assert skipped(limit_ranges.quota, COUNTED, elsewhere) == "no pod of the recipe goes to namespace default"
 
 
 @pytest.mark.parametrize(
@@ -195,13 +195,13 @@ def test_limit_ranges(
     tmp_path: Path, entry: dict[str, dict[str, str]], resources: str, outcomes: list[str]
 ) -> None:
     mine = job(tmp_path, f"resources: {resources}")
-    assert [o for o, _ in said(limits.limit_range, container(**entry), mine)] == outcomes
+    assert [o for o, _ in said(limit_ranges.limit_range, container(**entry), mine)] == outcomes
 
 
 def test_a_component_that_does_not_fit_the_schema_is_not_judged(tmp_path: Path) -> None:
     wrong = recipes(tmp_path, a=LEGACY.replace("mainContainer: {image: ", "mainContainer: text  # {image: "))
     allowed = container(MEMORY, max={"memory": "32Gi"})
-    for check in (limits.quota, limits.limit_range):
+    for check in (limit_ranges.quota, limit_ranges.limit_range):
         assert said(check, allowed, wrong) == [
             ("warn", "component Worker: not judged: its manifest does not fit the schema")
         ]
@@ -221,19 +221,19 @@ def test_a_component_that_does_not_fit_the_schema_is_not_judged(tmp_path: Path) 
 )
 def test_a_limit_range_and_a_graph(tmp_path: Path, limit: Limit, says: str | None) -> None:
     graph = recipes(tmp_path, a=GRAPH + worker(gpus='"8"'))
-    findings = found(limits.limit_range, NamespaceLimits("default", limits=(limit,)), graph)
+    findings = found(limit_ranges.limit_range, NamespaceLimits("default", limits=(limit,)), graph)
     assert [str(finding.outcome) for finding in findings] == (["fail"] if says else [])
     assert says is None or says in findings[0].message.removeprefix("component w")
 
 
 def test_a_limit_range_and_what_v1alpha1_keeps_around_its_pod(tmp_path: Path) -> None:
     mine = recipes(tmp_path, a=LEGACY)
-    (finding,) = found(limits.limit_range, container(max={"memory": "32Gi"}), mine)
+    (finding,) = found(limit_ranges.limit_range, container(max={"memory": "32Gi"}), mine)
     assert finding.message == "component Worker, container main: has 64Gi memory, more than the maximum 32Gi"
     assert finding.location is not None
     assert finding.location.line == 1 + LEGACY[: LEGACY.index("{image:")].count("\n")
     claims = NamespaceLimits("default", limits=(Limit(range="p", type="PersistentVolumeClaim"),))
-    assert skipped(limits.limit_range, claims, mine)
+    assert skipped(limit_ranges.limit_range, claims, mine)
 
 
 # platform.network-policy
@@ -246,7 +246,7 @@ NOTHING_DEFINED = CustomResourceDefinitions()
 def stopped(
     mine: Recipes, *given: NetworkPolicy, defined: CustomResourceDefinitions = NOTHING_DEFINED
 ) -> set[str]:
-    findings = found(policies.network_policy, NetworkPolicies(given), HERE, defined, mine)
+    findings = found(network_policies.network_policy, NetworkPolicies(given), HERE, defined, mine)
     return {f"{f.outcome} {f.message.partition(' allows ')[2]}" for f in findings}
 
 
@@ -262,7 +262,7 @@ def test_a_policy_that_stops_everything(graph: Recipes) -> None:
         "fail egress for the API server, for discovery",
     }
     assert stopped(graph, NetworkPolicy(name="in", ingress=())) == {"fail ingress for frontends to workers"}
-    assert skipped(policies.network_policy, NetworkPolicies(), HERE, NOTHING_DEFINED, graph)
+    assert skipped(network_policies.network_policy, NetworkPolicies(), HERE, NOTHING_DEFINED, graph)
 
 
 def test_policies_of_other_kinds_may_let_it_through(graph: Recipes) -> None:
@@ -337,16 +337,16 @@ NATS = "nats://n.sys.svc.cluster.local:4222"
 )
 def test_what_an_operator_was_told_to_use(address: str, ready: dict[str, int], outcomes: list[str]) -> None:
     configs = OperatorConfigs((OperatorConfig(namespace="sys", name="c", nats=address),))
-    judged = said(planes.etcd_nats, configs, ServiceEndpoints(ready), HERE, None)
+    judged = said(etcd_nats.etcd_nats, configs, ServiceEndpoints(ready), HERE, None)
     assert [o for o, _ in judged] == outcomes
 
 
 def test_neither_is_needed_and_others_are_not_looked_at(graph: Recipes) -> None:
-    assert skipped(planes.etcd_nats, OperatorConfigs(), ServiceEndpoints(), HERE, graph)
+    assert skipped(etcd_nats.etcd_nats, OperatorConfigs(), ServiceEndpoints(), HERE, graph)
     outside = OperatorConfigs(
         (OperatorConfig(namespace="sys", name="c", etcd="http://etcd.example.com:2379"),)
     )
-    assert skipped(planes.etcd_nats, outside, ServiceEndpoints(), HERE, None)
+    assert skipped(etcd_nats.etcd_nats, outside, ServiceEndpoints(), HERE, None)
 
 
 def test_what_a_recipe_names(tmp_path: Path) -> None:
@@ -354,7 +354,7 @@ def test_what_a_recipe_names(tmp_path: Path) -> None:
         "resources:", f"env: [{{name: NATS_SERVER, value: '{NATS}'}}]\n          resources:"
     )
     mine = recipes(tmp_path, a=GRAPH + named)
-    (finding,) = found(planes.etcd_nats, OperatorConfigs(), ServiceEndpoints({"sys/n": 0}), HERE, mine)
+    (finding,) = found(etcd_nats.etcd_nats, OperatorConfigs(), ServiceEndpoints({"sys/n": 0}), HERE, mine)
     assert finding.message == "has no ready endpoint, and w (NATS_SERVER) uses it"
     assert finding.location is not None
 
@@ -364,12 +364,12 @@ def test_what_a_recipe_names(tmp_path: Path) -> None:
 
 def test_a_namespace_that_refuses_nothing(graph: Recipes) -> None:
     for labels in ({}, {"pod-security.kubernetes.io/enforce": "privileged"}):
-        assert skipped(podsecurity.pod_security, Namespace("default", labels=labels), NO_TYPES, graph)
+        assert skipped(pod_security.pod_security, Namespace("default", labels=labels), NO_TYPES, graph)
 
 
 def test_a_graph_in_a_restricted_namespace_is_a_warning(graph: Recipes) -> None:
     restricted = Namespace("default", labels={"pod-security.kubernetes.io/enforce": "restricted"})
-    judged = said(podsecurity.pod_security, restricted, NO_TYPES, graph)
+    judged = said(pod_security.pod_security, restricted, NO_TYPES, graph)
     assert {outcome for outcome, _ in judged} == {"warn"}
 
 
@@ -394,6 +394,6 @@ OPENSHIFT = CustomResourceDefinitions(
 )
 def test_what_openshift_refuses(tmp_path: Path, field: str, says: str) -> None:
     text = GRAPH + FRONTEND + worker().replace("      spec:\n", f"      spec:\n        {field}\n")
-    judged = found(podsecurity.pod_security, Namespace("models"), OPENSHIFT, recipes(tmp_path, deploy=text))
+    judged = found(pod_security.pod_security, Namespace("models"), OPENSHIFT, recipes(tmp_path, deploy=text))
     assert [str(finding.outcome) for finding in judged] == (["warn"] if says else [])
     assert all(f"component w has {says}, which OpenShift refuses" in finding.message for finding in judged)

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks.variants import variants
+from dynocheck.checks.graph.variants import variants
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load
 from tests.checks.judging import FRONTEND, GRAPH, recipes, worker

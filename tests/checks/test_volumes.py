@@ -5,11 +5,11 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dynocheck.checks import volumes
+from dynocheck.checks.storage import provisioning
 from dynocheck.data.volumes import driver_of
 from dynocheck.data.volumes import volumes as row
 from dynocheck.facts import Condition, Node, Nodes, StorageClass, StorageClasses, Taint
-from dynocheck.facts.storage import CsiDrivers, CsiNode, NodeDriver
+from dynocheck.facts.k8s.storage import CsiDrivers, CsiNode, NodeDriver
 from tests.checks.judging import found, recipes, said, skipped
 from tests.checks.test_storage import claim
 
@@ -41,7 +41,7 @@ SPREAD = Nodes((node("cpu", "a", gpus=0), node("gpu-1", "b"), node("gpu-2", "b")
 
 
 def test_a_zone_without_gpus() -> None:
-    (finding,) = found(volumes.binding_mode, one(EBS), NONE, SPREAD, None)
+    (finding,) = found(provisioning.binding_mode, one(EBS), NONE, SPREAD, None)
     assert str(finding.outcome) == "warn"
     assert finding.message == "binds at once: a volume may be made in a, where no GPU node is"
     assert finding.evidence["zones with GPUs"] == ["b"]
@@ -51,7 +51,7 @@ def test_a_zone_without_gpus() -> None:
 
 def test_gpus_in_every_zone() -> None:
     nodes = Nodes((node("gpu-1", "a"), node("gpu-2", "b")))
-    ((_, message),) = said(volumes.binding_mode, one(EBS), NONE, nodes, None)
+    ((_, message),) = said(provisioning.binding_mode, one(EBS), NONE, nodes, None)
     assert message == "binds at once: it is left to chance to which of 2 zones a volume ties its pods"
 
 
@@ -77,7 +77,7 @@ def test_gpus_in_every_zone() -> None:
     ],
 )
 def test_where_binding_at_once_does_no_harm(classes: StorageClasses, nodes: Nodes) -> None:
-    assert said(volumes.binding_mode, classes, NONE, nodes, None) == []
+    assert said(provisioning.binding_mode, classes, NONE, nodes, None) == []
 
 
 @pytest.mark.parametrize(
@@ -91,31 +91,33 @@ def test_where_binding_at_once_does_no_harm(classes: StorageClasses, nodes: Node
     ],
 )
 def test_where_it_does(classes: StorageClasses) -> None:
-    assert [o for o, _ in said(volumes.binding_mode, classes, NONE, SPREAD, None)] == ["warn"]
+    assert [o for o, _ in said(provisioning.binding_mode, classes, NONE, SPREAD, None)] == ["warn"]
 
 
 @pytest.mark.parametrize("driver", ["csi.unheard.example", "cinder.csi.openstack.org"])
 def test_a_driver_that_tells_of_zones(driver: str) -> None:
     drivers = CsiDrivers(nodes=(CsiNode("gpu-1", (NodeDriver(driver, ("topology.example/zone",)),)),))
     unheard = one(EBS, provisioner=driver)
-    assert [o for o, _ in said(volumes.binding_mode, unheard, drivers, SPREAD, None)] == ["warn"]
+    assert [o for o, _ in said(provisioning.binding_mode, unheard, drivers, SPREAD, None)] == ["warn"]
     shared = CsiDrivers(
         nodes=(CsiNode("gpu-1", (NodeDriver("filestore.csi.storage.gke.io", ("gke/zone",)),)),)
     )
     filestore = one(EBS, provisioner="filestore.csi.storage.gke.io")
-    assert said(volumes.binding_mode, filestore, shared, SPREAD, None) == []
+    assert said(provisioning.binding_mode, filestore, shared, SPREAD, None) == []
 
 
 def test_only_classes_that_are_relied_on(tmp_path: Path) -> None:
     classes = StorageClasses((EBS, msgspec.structs.replace(NFS, is_default=False)))
     assert (
-        said(volumes.binding_mode, classes, NONE, SPREAD, recipes(tmp_path, c=claim(storage_class="nfs")))
+        said(
+            provisioning.binding_mode, classes, NONE, SPREAD, recipes(tmp_path, c=claim(storage_class="nfs"))
+        )
         == []
     )
     none = StorageClasses((msgspec.structs.replace(EBS, is_default=False),))
-    assert skipped(volumes.binding_mode, none, NONE, SPREAD, None) == "no StorageClass is the default"
+    assert skipped(provisioning.binding_mode, none, NONE, SPREAD, None) == "no StorageClass is the default"
     assert skipped(
-        volumes.binding_mode, classes, NONE, SPREAD, recipes(tmp_path / "b", c=claim(storage_class="x"))
+        provisioning.binding_mode, classes, NONE, SPREAD, recipes(tmp_path / "b", c=claim(storage_class="x"))
     )
 
 
@@ -147,7 +149,7 @@ def drivers(*names: str, **nodes: str) -> CsiDrivers:
 )
 def test_a_driver_is_there_or_not(provisioner: str, there: CsiDrivers, outcomes: list[str]) -> None:
     classes = one(NFS, provisioner=provisioner)
-    assert [o for o, _ in said(volumes.csi_driver, classes, there, SPREAD, None)] == outcomes
+    assert [o for o, _ in said(provisioning.csi_driver, classes, there, SPREAD, None)] == outcomes
 
 
 @pytest.mark.parametrize(
@@ -163,26 +165,26 @@ def test_a_driver_is_there_or_not(provisioner: str, there: CsiDrivers, outcomes:
 )
 def test_what_registers_nothing_is_not_judged(provisioner: str) -> None:
     classes = one(NFS, provisioner=provisioner)
-    assert skipped(volumes.csi_driver, classes, drivers(cpu=""), SPREAD, None)
+    assert skipped(provisioning.csi_driver, classes, drivers(cpu=""), SPREAD, None)
 
 
 def test_a_virtual_cluster_shows_no_drivers() -> None:
-    assert "virtual cluster" in skipped(volumes.csi_driver, one(NFS), NONE, SPREAD, None)
+    assert "virtual cluster" in skipped(provisioning.csi_driver, one(NFS), NONE, SPREAD, None)
 
 
 def test_a_driver_that_some_gpu_nodes_lack(tmp_path: Path) -> None:
     there = drivers("nfs.csi.k8s.io", cpu="", gpu_1="nfs.csi.k8s.io", gpu_2="")
-    (finding,) = found(volumes.csi_driver, one(NFS), there, SPREAD, None)
+    (finding,) = found(provisioning.csi_driver, one(NFS), there, SPREAD, None)
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("warn", "gpu-2")
     assert finding.evidence["taints"] == ["nvidia.com/gpu:NoSchedule"]
     relying = recipes(tmp_path, c=claim())
-    assert [o for o, _ in said(volumes.csi_driver, one(NFS), there, SPREAD, relying)] == ["fail"]
+    assert [o for o, _ in said(provisioning.csi_driver, one(NFS), there, SPREAD, relying)] == ["fail"]
 
 
 def test_nodes_that_are_not_in_use_are_left_alone() -> None:
     there = drivers("nfs.csi.k8s.io", new="", down="", cordoned="")
     nodes = Nodes((node("down", ready="False"), node("cordoned", cordoned=True), node("no-kubelet-yet")))
-    assert said(volumes.csi_driver, one(NFS), there, nodes, None) == []
+    assert said(provisioning.csi_driver, one(NFS), there, nodes, None) == []
 
 
 @pytest.mark.parametrize(

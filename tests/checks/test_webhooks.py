@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from dynocheck.checks import webhooks
-from dynocheck.facts.namespaces import RunNamespace
-from dynocheck.facts.platform import (
+from dynocheck.checks.platform import webhooks
+from dynocheck.facts.k8s.namespaces import RunNamespace
+from dynocheck.facts.k8s.platform import (
     AdmissionWebhooks,
     Certificates,
     PlatformType,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dynocheck.facts.recipe import ConfigFile, Container, EnvVar, Launch, Value, Word
-from dynocheck.recipe.documents import read_within
+from dynocheck.facts.recipe.recipes import ConfigFile, Container, EnvVar, Launch, Value, Word
+from dynocheck.recipe.yaml_loader import read_within
 
 
 def words(*texts: str | None) -> tuple[Word, ...]:

@@ -12,8 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynocheck.engines.flags import Spellings, of_entries, read
-from dynocheck.facts.recipe import Value
-from dynocheck.recipe.documents import read_within
+from dynocheck.facts.recipe.recipes import Value
+from dynocheck.recipe.yaml_loader import read_within
 from tests.engines.launches import words
 
 # An option that takes a value by each of its spellings, and switches.

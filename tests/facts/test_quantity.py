@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from dynocheck.facts import Node
-from dynocheck.facts.quantity import devices, quantity
+from dynocheck.facts.k8s.quantity import devices, quantity
 from tests.controlplane.api import ApiError, Object
 from tests.controlplane.server import ControlPlane
 from tests.kinds.claimed import slice_of

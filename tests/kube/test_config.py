@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import yaml
 
-from dynocheck.errors import UsageError
+from dynocheck.core.errors import UsageError
 from dynocheck.kube import Connection, config, find
 from tests.controlplane import build
 from tests.controlplane.server import ControlPlane

@@ -18,8 +18,8 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dynocheck.kube.credential_expiry import anonymous, lasting, not_after, rfc3339, token_expiry
 from dynocheck.kube.errors import CredentialsFailed
-from dynocheck.kube.expiry import anonymous, lasting, not_after, rfc3339, token_expiry
 from dynocheck.kube.kubeconfig import Chosen, Plugin, Provider, Server, User
 
 KEY = ec.generate_private_key(ec.SECP256R1())

@@ -8,9 +8,9 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dynocheck.facts.workloads import Workloads
+from dynocheck.facts.k8s.workloads import Workloads
 from dynocheck.kube import Garbled
-from dynocheck.probes.workloads import workloads
+from dynocheck.probes.platform.workloads import workloads
 from tests.kube.servers import Handler, Request, items, reply, serving
 
 PATH = "/apis/example.com/v1/things"

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 
 from dynocheck.kube import Cluster, CredentialsFailed, Unreachable, find
-from dynocheck.kube.proxies import proxy_of
+from dynocheck.kube.proxy_env import proxy_of
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import Request, Server, items, reply, serving, trusted
 

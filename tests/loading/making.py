@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dynocheck.facts import load_limits
-from dynocheck.facts.load import ClientLoad, Failures, Histogram, LoadLimits, LoadRun, Point, Sample
-from dynocheck.loading.histograms import Recorder
+from dynocheck.facts.load import limits as load_limits
+from dynocheck.facts.load.run import ClientLoad, Failures, Histogram, LoadLimits, LoadRun, Point, Sample
+from dynocheck.loadtest.histograms import Recorder
 
 
 def good(first_s: float = 0.1, last_s: float = 0.5, tokens: int | None = 21, **more: Any) -> Sample:

@@ -8,9 +8,9 @@ from time import perf_counter
 
 import pytest
 
-from dynocheck.facts.load import Point
-from dynocheck.facts.load_metrics import Summary, blurred, latency, summary
-from dynocheck.loading.driver import closed_loop, recording
+from dynocheck.facts.load.run import Point
+from dynocheck.loadtest.load_generator import closed_loop, recording
+from dynocheck.loadtest.stats.metrics import Summary, blurred, latency, summary
 from dynocheck.serving import Client, Completion, Endpoint, Exchange
 from tests.loading.engine import Engine, engine
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import threading
 
-from dynocheck.facts.load_metrics import latency
-from dynocheck.loading.plan import LoadPlan
-from dynocheck.probes.load import measured
+from dynocheck.loadtest.plan import LoadPlan
+from dynocheck.loadtest.stats.metrics import latency
+from dynocheck.probes.load.run import measured
 from dynocheck.serving import Endpoint
 from tests.dynamo import build
 from tests.dynamo.server import CONTEXT, Dynamo

@@ -11,9 +11,9 @@ import yaml
 
 from dynocheck import cli
 from dynocheck.commands.load import Wanted, plan_of
-from dynocheck.errors import UsageError
-from dynocheck.loading import aiperf
-from dynocheck.loading.manifests import arguments
+from dynocheck.core.errors import UsageError
+from dynocheck.loadtest import aiperf
+from dynocheck.loadtest.manifests import arguments
 from tests.command import Ended, inside
 
 URL = ("--url", "http://chat-frontend:8000")

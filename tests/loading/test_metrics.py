@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynocheck.facts.load import Sample
-from dynocheck.facts.load_metrics import (
+from dynocheck.facts.load.run import Sample
+from dynocheck.loadtest.stats.metrics import (
     Summary,
     added,
     blurred,

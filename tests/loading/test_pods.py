@@ -7,11 +7,11 @@ import socket
 
 import pytest
 
-from dynocheck.errors import UsageError
+from dynocheck.core.errors import UsageError
 from dynocheck.facts import Unavailable
-from dynocheck.loading.meeting import Meeting, Place
-from dynocheck.loading.plan import LoadPlan
-from dynocheck.loading.pods import folded, is_log, work
+from dynocheck.loadtest.plan import LoadPlan
+from dynocheck.loadtest.pods import folded, is_log, work
+from dynocheck.loadtest.start_barrier import Meeting, Place
 from dynocheck.serving import Endpoint
 from tests.controlplane.processes import free_port
 from tests.loading.engine import engine

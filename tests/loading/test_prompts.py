@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from dynocheck.errors import UsageError
-from dynocheck.loading.prompts import made, read
+from dynocheck.core.errors import UsageError
+from dynocheck.loadtest.prompts import made, read
 
 
 def test_made_prompts_begin_unlike_and_are_the_same_again() -> None:

@@ -14,12 +14,12 @@ from typing import Any
 import pytest
 
 from dynocheck.facts import Unavailable
-from dynocheck.facts.load import LoadRun, Point
-from dynocheck.facts.load_metrics import latency
-from dynocheck.loading.driver import arrivals
-from dynocheck.loading.plan import LoadPlan
-from dynocheck.loading.run import run
-from dynocheck.probes.load import measured
+from dynocheck.facts.load.run import LoadRun, Point
+from dynocheck.loadtest.load_generator import arrivals
+from dynocheck.loadtest.plan import LoadPlan
+from dynocheck.loadtest.run import run
+from dynocheck.loadtest.stats.metrics import latency
+from dynocheck.probes.load.run import measured
 from dynocheck.serving import Endpoint, Limits, Secret
 from tests.loading.engine import engine
 
@@ -238,7 +238,7 @@ def test_the_key_reaches_the_workers_and_nobody_else() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_was_measured_before_an_interrupt_is_kept(workers: int) -> None:
-    from dynocheck.loading.workers import spread
+    from dynocheck.loadtest.workers import spread
 
     async def interrupted(url: str) -> LoadRun:
         plan = LoadPlan(

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from dynocheck.core.registry import Probe, load
 from dynocheck.facts import Access, RecipePaths, RequiredAccess
 from dynocheck.kube import Cluster, find
-from dynocheck.registry import Probe, load
 from tests.command import ROOT
 from tests.controlplane.access import User
 from tests.controlplane.api import Object

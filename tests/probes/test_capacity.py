@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynocheck.facts.capacity import Limit, Quota, RunningPod
+from dynocheck.facts.k8s.capacity import Limit, Quota, RunningPod
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
 

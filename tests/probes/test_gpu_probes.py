@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from dynocheck.facts import Condition
-from dynocheck.facts.gpu import DeviceClasses, OperatorResources
-from dynocheck.probes.dra import device_classes
+from dynocheck.facts.k8s.gpu import DeviceClasses, OperatorResources
+from dynocheck.probes.gpu.dra import device_classes
 from tests.clusters import gpu
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.facts.growing import Autoscalers
-from dynocheck.probes.growing import autoscalers
+from dynocheck.facts.k8s.autoscaling import Autoscalers
+from dynocheck.probes.capacity.autoscaling import autoscalers
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import Request, items, reply, serving
 from tests.probes.looking import look

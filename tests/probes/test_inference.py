@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts.gaie import (
+from dynocheck.facts.k8s.gaie import (
     GAIE,
     GAIE_EXPERIMENTAL,
     GatewayClasses,

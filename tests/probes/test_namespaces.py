@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from dynocheck.facts.tenancy import Namespace, PodClasses
-from dynocheck.probes.tenancy import namespace, pod_classes
+from dynocheck.facts.k8s.namespace_policy import Namespace, PodClasses
+from dynocheck.probes.platform.namespace_policy import namespace, pod_classes
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import reach
 

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts.platform import OperatorConfig, ServiceName
-from dynocheck.facts.tenancy import NamedSecret, Namespace, Port, Rule
+from dynocheck.facts.k8s.namespace_policy import NamedSecret, Namespace, Port, Rule
+from dynocheck.facts.k8s.platform import OperatorConfig, ServiceName
 from dynocheck.kube import Forbidden
 from tests.clusters import platform
 from tests.controlplane.server import ControlPlane
@@ -61,7 +61,7 @@ def test_a_webhook_of_one_namespace(cluster: ControlPlane, selector: dict[str, A
 
 
 def test_a_bundle_that_is_none() -> None:
-    from dynocheck.probes.platform import _certificates
+    from dynocheck.probes.platform.installation import _certificates
 
     for text in (b"nothing", b"\xff\xfe", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
         found = _certificates(base64.b64encode(text).decode())

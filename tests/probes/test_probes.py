@@ -23,9 +23,9 @@ from dynocheck.facts import (
     Unavailable,
 )
 from dynocheck.kube import Garbled
-from dynocheck.probes.api_server import permissions
-from dynocheck.probes.definitions import definitions
-from dynocheck.probes.nodes import resource_slices
+from dynocheck.probes.access.api_server import permissions
+from dynocheck.probes.gpu.nodes import resource_slices
+from dynocheck.probes.platform.definitions import definitions
 from tests import clusters
 from tests.controlplane import build
 from tests.controlplane.api import Object

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from dynocheck.facts import ResourceSlices, Slice
-from dynocheck.facts.gpu import DriverSettings
-from dynocheck.facts.rdma import AppliedState, NicPolicies, NicPolicy
-from dynocheck.probes.nodes import resource_slices
+from dynocheck.facts.k8s.gpu import DriverSettings
+from dynocheck.facts.k8s.rdma import AppliedState, NicPolicies, NicPolicy
+from dynocheck.probes.gpu.nodes import resource_slices
 from tests.clusters import gpu, rdma
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import Request, items, reply, serving

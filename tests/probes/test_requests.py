@@ -9,11 +9,11 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dynocheck import runner
+from dynocheck.core import runner
+from dynocheck.core.registry import Probe
 from dynocheck.facts import Access, Fact, Permissions, RequiredAccess
 from dynocheck.kube import Forbidden
-from dynocheck.probes.definitions import definitions
-from dynocheck.registry import Probe
+from dynocheck.probes.platform.definitions import definitions
 from tests.clusters import gaie, storage
 from tests.controlplane.access import User
 from tests.controlplane.api import Object

@@ -9,11 +9,11 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts.monitoring import LabelSelector, PodMonitors, Requirement
-from dynocheck.facts.storage import ClaimEvent, CsiNode, NodeDriver
+from dynocheck.facts.k8s.monitoring import LabelSelector, PodMonitors, Requirement
+from dynocheck.facts.k8s.storage import ClaimEvent, CsiNode, NodeDriver
 from dynocheck.kube import Cluster, CredentialsFailed, find
-from dynocheck.probes.claims import claims
-from dynocheck.probes.credentials import credentials
+from dynocheck.probes.access.credentials import credentials
+from dynocheck.probes.storage.claims import claims
 from tests import clusters
 from tests.clusters import monitoring, storage
 from tests.controlplane.certs import LIFE

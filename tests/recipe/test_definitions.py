@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from dynocheck.errors import UsageError
+from dynocheck.core.errors import UsageError
 from dynocheck.recipe.definitions import load
 from tests.recipe.widgets import WIDGET
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dynocheck.facts.recipe import Recipe, Role
+from dynocheck.facts.recipe.recipes import Recipe, Role
 from dynocheck.recipe.discover import NotARecipe, load
 from dynocheck.recipe.files import MAX_BYTES
 

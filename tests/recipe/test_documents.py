@@ -13,9 +13,9 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from dynocheck.facts.recipe import Problem, Recipe, Value
+from dynocheck.facts.recipe.recipes import Problem, Recipe, Value
 from dynocheck.recipe.discover import load
-from dynocheck.recipe.documents import MAX_DEPTH, MAX_OBJECTS, MAX_VALUES, read, read_within
+from dynocheck.recipe.yaml_loader import MAX_DEPTH, MAX_OBJECTS, MAX_VALUES, read, read_within
 from tests.recipe.conftest import Kubectl
 
 HEAD = "apiVersion: test/v1\nkind: Test\nmetadata: {name: test}\nspec:"

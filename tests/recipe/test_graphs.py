@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dynocheck.engines import engine_of
-from dynocheck.facts.recipe import Component, Container, Graph
+from dynocheck.facts.recipe.recipes import Component, Container, Graph
 from dynocheck.recipe.discover import NotARecipe, load
 from tests.recipe.conftest import Written
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.facts.ignores import Ignore
+from dynocheck.facts.recipe.inline_suppressions import Ignore
 from dynocheck.recipe.discover import load
-from dynocheck.recipe.ignores import in_markdown, in_yaml
+from dynocheck.recipe.ignore_comments import in_markdown, in_yaml
 
 
 def lines(text: str) -> dict[str, tuple[int, int | None]]:

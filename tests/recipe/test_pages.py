@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynocheck.recipe.pages import MAX_CHARACTERS, is_page, page
+from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, page
 from dynocheck.secrets import stands_in
 
 LETTERS = "`#|[]()<>-$\\'\"{}\n \0kubectl apply -f x.yaml ```bash cd"

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from dynocheck.outcomes import (
+from dynocheck.core.outcomes import (
     Chart,
     Finding,
     Location,

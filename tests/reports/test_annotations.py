@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from dynocheck.outcomes import Location, Outcome, Report, Subject
+from dynocheck.core.outcomes import Location, Outcome, Report, Subject
 from dynocheck.reports import text_of
 from tests.reports.samples import FAIL, PASS, SKIP, UNKNOWN, WARN, every_outcome, finding, report, verdict
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from rich.cells import cell_len
 
-from dynocheck.outcomes import Chart, Panel, Series
+from dynocheck.core.outcomes import Chart, Panel, Series
 from dynocheck.reports import Options, text_of
 from tests.reports.samples import CHARTS, report
 

@@ -3,7 +3,7 @@
 import pytest
 from rich.cells import cell_len
 
-from dynocheck.outcomes import Cell, Table
+from dynocheck.core.outcomes import Cell, Table
 from dynocheck.reports import Options, text_of
 from tests.reports.samples import VARIANTS, report, with_table
 

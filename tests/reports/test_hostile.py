@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.outcomes import (
+from dynocheck.core.outcomes import (
     Chart,
     Finding,
     Location,

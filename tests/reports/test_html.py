@@ -8,7 +8,7 @@ import msgspec
 import pytest
 from lxml import etree
 
-from dynocheck.outcomes import Chart, Outcome, Report, Series
+from dynocheck.core.outcomes import Chart, Outcome, Report, Series
 from dynocheck.reports import Options, text_of
 from tests.reports.samples import (
     CHARTS,

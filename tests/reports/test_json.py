@@ -8,7 +8,7 @@ import jsonschema
 import msgspec
 import pytest
 
-from dynocheck.outcomes import Report
+from dynocheck.core.outcomes import Report
 from dynocheck.reports import text_of
 from tests.reports.samples import (
     CHARTS,

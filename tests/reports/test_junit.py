@@ -5,7 +5,7 @@ import junitparser
 import msgspec
 import pytest
 
-from dynocheck.outcomes import Outcome
+from dynocheck.core.outcomes import Outcome
 from dynocheck.reports import Options, text_of
 from tests.reports.samples import (
     FAIL,

@@ -9,9 +9,9 @@ from lxml import etree
 from lxml import html as lxml_html
 from markdown_it import MarkdownIt
 
-from dynocheck.outcomes import Outcome, Report
+from dynocheck.core.outcomes import Outcome, Report
 from dynocheck.reports import text_of
-from dynocheck.reports.wording import visible
+from dynocheck.reports._text import visible
 from tests.reports.samples import (
     FAIL,
     PASS,

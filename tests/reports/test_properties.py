@@ -5,7 +5,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dynocheck.outcomes import (
+from dynocheck.core.outcomes import (
     Cell,
     Chart,
     Finding,
@@ -23,7 +23,7 @@ from dynocheck.outcomes import (
     summarize,
 )
 from dynocheck.reports import FORMATS, Options, text_of
-from dynocheck.reports.wording import visible
+from dynocheck.reports._text import visible
 from tests.reports.schemas import valid_junit, valid_page, valid_report
 from tests.reports.test_hostile import HOSTILE
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from rich.cells import cell_len
 
-from dynocheck.outcomes import Location, Report, Subject
+from dynocheck.core.outcomes import Location, Report, Subject
 from dynocheck.reports import Options, text_of
 from tests.reports.samples import (
     ERROR,

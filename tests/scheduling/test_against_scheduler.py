@@ -12,10 +12,10 @@ from random import Random
 import pytest
 
 from dynocheck.facts import Nodes
-from dynocheck.facts.capacity import RunningPods
-from dynocheck.scheduling.board import Board
-from dynocheck.scheduling.fit import Batch, Table
-from dynocheck.scheduling.shapes import shape
+from dynocheck.facts.k8s.capacity import RunningPods
+from dynocheck.scheduling.first_fit import Batch, Table
+from dynocheck.scheduling.node_state import Board
+from dynocheck.scheduling.pod_spec_model import shape
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look

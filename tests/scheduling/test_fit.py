@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 from dynocheck.facts import Condition, Node, Taint
-from dynocheck.facts.capacity import RunningPod
-from dynocheck.scheduling.board import Board, refusal
-from dynocheck.scheduling.fit import Batch, Table
+from dynocheck.facts.k8s.capacity import RunningPod
+from dynocheck.scheduling.diagnosis import reason
+from dynocheck.scheduling.first_fit import Batch, Table
+from dynocheck.scheduling.node_state import Board, refusal
+from dynocheck.scheduling.pod_spec_model import Shape, clash, pod_requests, shape
 from dynocheck.scheduling.selectors import matches, term_matches
-from dynocheck.scheduling.shapes import Shape, clash, pod_requests, shape
-from dynocheck.scheduling.why import reason
 
 GPU = "nvidia.com/gpu"
 HOST = "kubernetes.io/hostname"

@@ -1,7 +1,7 @@
 """Manifests in short, and what is said of them."""
 
-from dynocheck.facts.recipe import Manifest, Problem
-from dynocheck.recipe.documents import read
+from dynocheck.facts.recipe.recipes import Manifest, Problem
+from dynocheck.recipe.yaml_loader import read
 from dynocheck.schema import Violation, validate
 
 

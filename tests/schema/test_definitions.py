@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 import yaml
 
+from dynocheck.core.registry import load as load_registry
 from dynocheck.facts import RecipePaths
-from dynocheck.facts.definitions import ServedKinds
+from dynocheck.facts.k8s.definitions import ServedKinds
 from dynocheck.recipe.definitions import load
 from dynocheck.recipe.discover import load as load_recipes
-from dynocheck.registry import load as load_registry
 from dynocheck.schema import Definitions, validate
 from tests.checks.judging import FRONTEND, GRAPH, worker
 from tests.command import ROOT, Ended, dynocheck

@@ -3,7 +3,7 @@
 import pytest
 
 from dynocheck.schema import validate
-from dynocheck.schema.judging import MOST
+from dynocheck.schema.validator import MOST
 from tests.schema.samples import (
     POOL,
     STORAGE,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.errors import UsageError
+from dynocheck.core.errors import UsageError
 from dynocheck.serving import Client, Completion, Endpoint, Exchange, Kind, Limits, Secret, key_from
 from tests.kube.servers import Request, reply, serving, trusted
 from tests.serving.asking import (

@@ -13,7 +13,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
-from dynocheck.prometheus import parse
+from dynocheck.serving.prometheus import parse
 from tests.command import ROOT, interruptible
 from tests.dynamo.build import Home
 from tests.dynamo.server import CONTEXT, MODEL, Dynamo

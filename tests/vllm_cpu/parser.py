@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from dynocheck.engines.asked import vllm_parser
+from dynocheck.engines.parser_subprocess import vllm_parser
 
 TEXTS = ("x1", "1", "1.5", "32k")
 STRANGER = "no_such_key"

@@ -1,0 +1,1 @@
+"""Checks of the API server, its version and what the user may do."""

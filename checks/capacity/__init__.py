@@ -1,0 +1,1 @@
+"""Checks of whether what is asked for fits the nodes and quotas."""

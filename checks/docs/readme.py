@@ -1,0 +1,188 @@
+"""Whether a README tells its reader what is so."""
+
+import re
+from collections.abc import Iterator, Mapping
+
+from dynocheck import Finding, Location, Skip, check, warn
+from dynocheck.facts import Recipes
+from dynocheck.facts.recipe.recipes import Page, Recipe, Word
+
+# The kinds whose objects a recipe brings itself, by what kubectl calls them.
+_KINDS = {
+    "dgd": "DynamoGraphDeployment",
+    "dynamographdeployment": "DynamoGraphDeployment",
+    "job": "Job",
+    "pvc": "PersistentVolumeClaim",
+    "persistentvolumeclaim": "PersistentVolumeClaim",
+    "svc": "Service",
+    "service": "Service",
+    "httproute": "HTTPRoute",
+}
+_VERBS = ("get", "wait", "describe", "logs", "delete", "port-forward", "rollout", "scale", "patch", "edit")
+_VALUED = re.compile(r"-[nlopc]|--(namespace|selector|output|context|kubeconfig|timeout|for|tail|patch|type)")
+_LONGEST_CELL = 60  # characters
+_TOTAL = re.compile(r"(total )?(number of )?#? ?(gpus?)( total| count)?", re.IGNORECASE)
+_COUNT = re.compile(r"(\d+)(?:\s*[x\u00d7]\s*[\w/ -]+| GPUs?)?", re.IGNORECASE)
+
+
+@check("docs.commands", title="The commands of a README name files and objects that there are")
+def commands(recipes: Recipes) -> Iterator[Finding]:
+    """Who follows a README pastes its commands. A file is looked for from the README's own folder, from each
+    folder above it, and from where `cd` leads; an object among those that the recipe brings, the Services
+    that the operator makes (GRAPH-COMPONENT) and what the README itself creates. What only the reader knows,
+    such as `<pod>` or a variable that the page does not set, is passed over.
+
+    Fix: correct the name in the README, or rename the file
+    """
+    pages = [(recipe, page) for recipe in recipes for page in recipe.pages if page.commands]
+    if not pages:
+        raise Skip("no README with commands")
+    for recipe, page in pages:
+        for mention in page.files:
+            if mention.found is False:
+                yield warn(
+                    f"there is no {mention.text}",
+                    fix="correct the path, relative to the README or to the folder of recipes",
+                    location=Location(page.path, mention.line, mention.column),
+                )
+        known = _known(recipe, page)
+        for command in page.commands:
+            yield from _unknown_objects(page, command, known)
+
+
+@check("docs.gpus", title="The GPU numbers of a README are those of its graphs")
+def gpus(recipes: Recipes) -> Iterator[Finding]:
+    """Who plans capacity by a README that says 8 GPUs waits for pods that ask for 16. A row of a table counts
+    when it names the folder of one variant, and has a column of GPUs; what it says is held against replicas
+    times nodes times GPUs, over all components.
+
+    Fix: write the number that is computed
+    """
+    judged = False
+    for recipe in recipes:
+        totals = _totals(recipe)
+        for page in recipe.pages:
+            for row in page.rows:
+                named = {totals[folder] for folder in row.folders if folder in totals}
+                said = _said(row.cells)
+                if len(named) != 1 or said is None:
+                    continue
+                judged = True
+                (total,) = named
+                if said[1] != total:
+                    yield warn(
+                        f"the README says {said[1]} GPUs, the graph asks for {total}",
+                        fix=f"write {total} in the column {said[0]}, or say that it counts something else",
+                        evidence={"folder": row.folders[0], "said": said[1], "computed": total},
+                        location=Location(page.path, row.line),
+                    )
+    if not judged:
+        raise Skip("no README has a table of variants and their GPUs")
+
+
+@check("docs.links", title="The links of a README lead somewhere")
+def links(recipes: Recipes) -> Iterator[Finding]:
+    """A link to a file or heading that was renamed leaves the reader where he was. Links within the recipe's
+    folder are followed, others are not.
+
+    Fix: correct the link
+    """
+    pages = [page for recipe in recipes for page in recipe.pages]
+    if not any(mention.found is not None for page in pages for mention in page.links):
+        raise Skip("no README with a link within its recipe")
+    for page in pages:
+        for mention in page.links:
+            if mention.found is False:
+                yield warn(
+                    f"the link to {mention.text} leads nowhere",
+                    fix="correct the link, or take it out",
+                    location=Location(page.path, mention.line, mention.column),
+                )
+
+
+def _known(recipe: Recipe, page: Page) -> dict[str, set[str]]:
+    """The names of the objects that there will be, by kind."""
+    known: dict[str, set[str]] = {kind: set() for kind in _KINDS.values()}
+    for file in recipe.files:
+        for manifest in file.manifests:
+            known.setdefault(manifest.kind, set()).add(manifest.name)
+    for graph in recipe.graphs:
+        known["Service"] |= {f"{graph.name}-{component.name.lower()}" for component in graph.components}
+    known["PersistentVolumeClaim"] |= {claim.name for claim in recipe.claims}
+    for command in page.commands:
+        texts = [word.text for word in command]
+        if texts[:2] == ["kubectl", "create"] and len(texts) > 3:
+            known.setdefault(_KINDS.get(texts[2] or "", ""), set()).add(texts[3] or "")
+    return known
+
+
+def _unknown_objects(
+    page: Page, command: tuple[Word, ...], known: Mapping[str, set[str]]
+) -> Iterator[Finding]:
+    for kind, name in _objects(command):
+        # A recipe that has none of a kind may wait for what something else brings, as it does for Services.
+        another = kind == "Service" and not name.endswith("-frontend")
+        if known[kind] and name not in known[kind] and not another:
+            yield warn(
+                f"the recipe has no {kind} {name}",
+                fix=f"write one of {', '.join(sorted(known[kind]))}",
+                location=Location(page.path, command[0].line),
+            )
+
+
+def _objects(command: tuple[Word, ...]) -> Iterator[tuple[str, str]]:
+    """Each object that a kubectl command names, as kind and name."""
+    words = list(_arguments([word.text for word in command]))
+    if not words or words[0] != "kubectl" or len(words) < 2 or words[1] not in _VERBS:
+        return
+    rest = words[3:] if words[1] == "rollout" else words[2:]
+    typed = [word for word in rest if word is not None and "/" in word]
+    for word in typed:
+        kind, _, name = word.partition("/")
+        if (meant := _kind(kind)) and name:
+            yield meant, name
+    if rest and not typed and (meant := _kind(rest[0] or "")) and words[1] not in ("logs", "port-forward"):
+        yield from ((meant, name) for name in rest[1:] if name is not None)
+
+
+def _kind(word: str) -> str | None:
+    name = word.lower().partition(".")[0]
+    return _KINDS.get(name) or _KINDS.get(name.removesuffix("s"))
+
+
+def _arguments(texts: list[str | None]) -> Iterator[str | None]:
+    """The words that are no flags, up to a redirection or `--`."""
+    skip = False
+    for text in texts:
+        if text is not None and (text == "--" or set(text) <= set("<>")):
+            return
+        if skip:
+            skip = False
+        elif text is not None and text.startswith("-"):
+            skip = "=" not in text and _VALUED.fullmatch(text) is not None
+        else:
+            yield text
+
+
+def _totals(recipe: Recipe) -> dict[str, int]:
+    """The GPUs of each folder whose graphs agree on them, by its path in the recipe."""
+    found: dict[str, set[int | None]] = {}
+    for graph in recipe.graphs:
+        folder = graph.file.rpartition("/")[0].removeprefix(recipe.path).strip("/")
+        found.setdefault(folder, set()).add(graph.gpus)
+    return {
+        folder: total
+        for folder, totals in found.items()
+        if len(totals) == 1 and (total := next(iter(totals))) is not None
+    }
+
+
+def _said(cells: Mapping[str, str]) -> tuple[str, int] | None:
+    """The column that tells the GPUs of the whole, and its number."""
+    columns = [header for header in cells if _TOTAL.fullmatch(header)]
+    columns.sort(key=lambda header: "total" not in header.lower())
+    for header in columns:
+        match = _COUNT.fullmatch(cells[header][:_LONGEST_CELL])
+        if match:
+            return header, int(match.group(1))
+    return None

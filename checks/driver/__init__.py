@@ -1,0 +1,1 @@
+"""Checks of NVIDIA drivers and CUDA."""

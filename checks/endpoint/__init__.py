@@ -1,0 +1,1 @@
+"""Checks of a served model, by real requests."""

@@ -1,0 +1,1 @@
+"""Checks of command lines and configuration of the inference engines."""

@@ -1,0 +1,54 @@
+"""Whether an engine is told one thing, in one place or in several."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, Skip, check, warn
+from dynocheck.engines.arguments import Argument
+from dynocheck.engines.instances import Running, running
+from dynocheck.facts import Recipes
+
+_PARTS = {"free-gpu-memory-fraction": ("kv-cache-config", "free_gpu_memory_fraction")}
+
+
+@check("engine.cli-vs-yaml", title="Command line and engine file do not contradict each other")
+def cli_vs_yaml(recipes: Recipes) -> Iterator[Finding]:
+    """Who reads the one and does not know the other is misled. For TensorRT-LLM the file of
+    --extra-engine-args wins over the command line, and --override-engine-args over both; for SGLang the
+    command line wins over the file of --config; for vLLM the command line over --config, and that over
+    --engine-config-json.
+
+    Fix: leave out the one that is overruled
+    """
+    judged = False
+    for recipe in recipes:
+        for graph in recipe.graphs:
+            for worker in running(graph):
+                judged = True
+                for lost, won in (*worker.given.overruled, *_in_parts(worker)):
+                    yield warn(
+                        f"{worker.name}: {lost.name} is {_shown(lost.value)} here and {_shown(won.value)} at "
+                        f"{_where(won, lost)}, which wins",
+                        fix=f"leave {lost.name} out here, or write {_shown(won.value)}",
+                        location=Location(lost.file, lost.line, lost.column),
+                    )
+    if not judged:
+        raise Skip("no engine")
+
+
+def _in_parts(worker: Running) -> Iterator[tuple[Argument, Argument]]:
+    """Flags of TensorRT-LLM's worker that are a part of a larger key in its file."""
+    if worker.engine.name != "trtllm":
+        return
+    for flag, (section, key) in _PARTS.items():
+        lost, won, value = worker.given.get(flag), worker.given.get(section), worker.part(section, key)
+        if lost is not None and won is not None and value is not None and lost.known and not lost.says(value):
+            yield lost, Argument(flag, value, won.file, won.line, won.column)
+
+
+def _shown(value: object) -> str:
+    text = str(value)
+    return text if len(text) <= 40 else f"{text[:39]}…"
+
+
+def _where(won: Argument, lost: Argument) -> str:
+    return f"line {won.line}" if won.file == lost.file else f"{won.file}:{won.line}"

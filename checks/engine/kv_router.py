@@ -1,0 +1,132 @@
+"""Whether a router that follows the KV cache hears of it."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from dynocheck import Finding, Location, Skip, check, warn
+from dynocheck.data.flags import dynamo_release
+from dynocheck.engines.command_line import flag_values
+from dynocheck.engines.instances import Running, running
+from dynocheck.facts import Recipes
+from dynocheck.facts.recipe.recipes import Container, Graph, Launch
+
+_PUBLISHES_BY_ITSELF = "1.0."  # releases in which Dynamo's vLLM worker needs no --kv-events-config
+_OLD_VARIABLE = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"
+_OFF = ("0", "false", "no", "off")
+_BLOCKS = {"vllm": "block-size", "sglang": "page-size", "trtllm": "kv-block-size"}
+
+
+@dataclass(frozen=True)
+class _Router:
+    """Who chooses workers by what they have cached: whether it listens to events, and its size of blocks."""
+
+    name: str
+    listens: bool
+    block: int | None
+
+
+@check("engine.kv-router", title="A router that follows the KV cache hears of it, in blocks of its size")
+def kv_router(recipes: Recipes) -> Iterator[Finding]:
+    """A frontend with --router-mode kv sends a request to the worker that has most of its prefix. It knows
+    that from events that workers publish: vLLM does with prefix caching and a --kv-events-config that
+    enables them (by itself up to Dynamo 1.0), SGLang with a --kv-events-config, TensorRT-LLM with
+    --publish-kv-events. Without them, or when the frontend counts in blocks of another size, no prefix is
+    ever found: the router balances load and nothing more.
+
+    Fix: --kv-events-config '{"enable_kv_cache_events": true, "publisher": "zmq", "endpoint": "tcp://*:20080"}'
+    """
+    judged = False
+    for graph in (graph for recipe in recipes for graph in recipe.graphs):
+        computing = [worker for worker in running(graph) if worker.side != "decode"]
+        for router in _routers(graph):
+            judged = judged or bool(computing)
+            for worker in computing:
+                yield from _followed(router, worker)
+    if not judged:
+        raise Skip("no frontend that routes by the KV cache, before workers that compute prompts")
+
+
+def _followed(router: _Router, worker: Running) -> Iterator[Finding]:
+    silence = _silence(worker) if router.listens else None
+    if silence is not None:
+        yield warn(
+            f"the {router.name} follows the KV cache, and {worker.name} {silence}",
+            fix="publish KV events, or route in another way",
+            location=_place(worker, "kv-events-config", "enable-prefix-caching"),
+        )
+    block = worker.number(_BLOCKS[worker.engine.name])
+    if router.block is not None and block is not None and router.block != block:
+        yield warn(
+            f"the {router.name} counts in blocks of {router.block} tokens, {worker.name} caches in {block}",
+            fix="give both the same block size",
+            evidence={"router": router.block, "worker": block},
+            location=_place(worker, _BLOCKS[worker.engine.name]),
+        )
+
+
+def _routers(graph: Graph) -> Iterator[_Router]:
+    """The frontends of a graph that route by the KV cache, and its endpoint picker."""
+    for component in graph.components:
+        for container in component.containers:
+            if component.role == "epp" and container is component.main:
+                told = _variables(container)
+                events = (told.get("DYN_USE_KV_EVENTS") or "false").lower() not in _OFF
+                yield _Router("endpoint picker", events, _whole(told.get("DYN_KV_CACHE_BLOCK_SIZE")))
+            for launch in container.launches:
+                if launch.module == "dynamo.frontend":
+                    yield from _frontend(container, launch)
+
+
+def _frontend(container: Container, launch: Launch) -> Iterator[_Router]:
+    """A frontend, when it is told to route by the KV cache: by flags, else by the variables behind them."""
+    variables = _variables(container, launch)
+    flags = flag_values(launch)
+    if flags.get("--router-mode", variables.get("DYN_ROUTER_MODE")) != "kv":
+        return
+    deaf = bool({"--no-router-kv-events", "--no-kv-events"} & set(flags))
+    events = (variables.get("DYN_ROUTER_USE_KV_EVENTS") or "true").lower() not in _OFF
+    told = bool({"--router-kv-events", "--kv-events"} & set(flags)) or events
+    block = flags.get("--kv-cache-block-size", variables.get("DYN_KV_CACHE_BLOCK_SIZE"))
+    yield _Router("router", told and not deaf, _whole(block))
+
+
+def _variables(container: Container, launch: Launch | None = None) -> dict[str, str | None]:
+    return {each.name: each.value for each in (*container.env, *(launch.env if launch else ()))}
+
+
+def _whole(text: str | None) -> int | None:
+    return int(text) if text is not None and text.isdecimal() and len(text) < 10 else None
+
+
+def _silence(worker: Running) -> str | None:
+    """Why a worker publishes no events, None when it does or when that cannot be known."""
+    given = worker.given
+    if not given.complete:
+        return None
+    if worker.engine.name == "vllm":
+        return _vllm_silence(worker)
+    if worker.engine.name == "trtllm":
+        told = given.on("publish-kv-events") is not False or worker.container.variable(_OLD_VARIABLE)
+        return None if told else "is not told to --publish-kv-events"
+    events = given.get("kv-events-config")
+    if events is None:
+        return "has no --kv-events-config"
+    quiet = events.entries is not None and events.entries.get("publisher", "null") == "null"
+    return "publishes to nobody: its --kv-events-config names no publisher" if quiet else None
+
+
+def _vllm_silence(worker: Running) -> str | None:
+    given, release = worker.given, dynamo_release(worker.container.image or "")
+    caching = given.get("enable-prefix-caching")
+    if caching is not None and caching.on is False:
+        return "has prefix caching switched off"
+    events = given.get("kv-events-config")
+    if events is None:
+        explicit = release is not None and not release.startswith(_PUBLISHES_BY_ITSELF)
+        return "has no --kv-events-config, without which it publishes nothing" if explicit else None
+    enabled = events.entries is None or events.entries.get("enable_kv_cache_events") not in (None, False)
+    return None if enabled else "does not enable_kv_cache_events in its --kv-events-config"
+
+
+def _place(worker: Running, *names: str) -> Location:
+    return Location(*worker.where(*names))

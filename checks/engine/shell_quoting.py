@@ -1,0 +1,155 @@
+"""Whether command lines mean what they look like."""
+
+import json
+import re
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.checks.manifest.placeholders import is_expanded
+from dynocheck.engines.command_line import Written, written
+from dynocheck.facts import Recipes
+from dynocheck.facts.recipe.recipes import Container, Graph, Launch, Manifest, Recipe, Value, Word
+
+_SHELL = re.compile(r"(.*/)?(ba|da|a|z|k)?sh")
+_SCRIPT_NEXT = re.compile(r"-[a-z]*c")
+_TAKES_WORDS = re.compile(r"\$[@*0-9]|\$\{[@*0-9]")
+_GLUED = re.compile(r"(--[a-z][\w.-]*)[ \t]+(\S.*)", re.DOTALL)
+_VARIABLE = re.compile(r"\$(\w+)|\$\{(\w+)\}")
+_UNITS = re.compile(r"(\d)[kmgtKMGT]\b(?=[\s,}\]])")  # vLLM takes 16k for a number in JSON too
+_REFERENCE = re.compile(r"\$\(([A-Za-z_][\w.-]*)\)")
+_JSON = (
+    "--compilation-config",
+    "--eplb-config",
+    "--hf-overrides",
+    "--json-model-override-args",
+    "--kv-events-config",
+    "--kv-transfer-config",
+    "--limit-mm-per-prompt",
+    "--mm-processor-kwargs",
+    "--model-loader-extra-config",
+    "--override-engine-args",
+    "--speculative-config",
+)
+
+
+@check("engine.shell-quoting", title="Command lines mean what they look like")
+def shell_quoting(recipes: Recipes) -> Iterator[Finding]:
+    """Four slips that look right and start something else: words after the script of `sh -c`, which are no
+    part of it; a flag and its value in one word, which no parser takes apart; $VAR where no shell reads it,
+    in a list of arguments or in single quotes, and $(VAR) that is not defined; JSON whose quotes the shell
+    has taken away. A $VAR that the container does not define is a warning, where it is all of an argument
+    and no README has its reader run envsubst.
+
+    Fix: write the script as one string, flag and value as two words, $(VAR) in lists, JSON in single quotes
+    """
+    judged = False
+    for recipe in recipes:
+        for manifest in recipe.manifests:
+            yield from _left_over(manifest)
+        replaced = is_expanded(recipe)
+        for graph, container, launch in _launches(recipe):
+            judged = True
+            for word in launch.words:
+                yield from _misread(graph, container, launch, word, replaced=replaced)
+            for given in written(launch, ()):
+                yield from _no_json(graph, given)
+    if not judged:
+        raise Skip("no command line of Dynamo's programs")
+
+
+def _launches(recipe: Recipe) -> Iterator[tuple[Graph, Container, Launch]]:
+    for graph in recipe.graphs:
+        for component in graph.components:
+            for container in component.containers:
+                for launch in container.launches:
+                    yield graph, container, launch
+
+
+def _left_over(manifest: Manifest) -> Iterator[Finding]:
+    """Words behind the script of a shell, which get the names $0, $1 and so on, and nothing asks for them."""
+    for container in _containers(manifest.root):
+        words = [*_words(container, "command"), *_words(container, "args")]
+        if not words or not _SHELL.fullmatch(words[0].text or ""):
+            continue
+        at = next((i for i, word in enumerate(words) if _SCRIPT_NEXT.fullmatch(word.text or "")), None)
+        if at is None or len(words) <= at + 2 or _TAKES_WORDS.search(words[at + 1].text or ""):
+            continue
+        first = words[at + 2]
+        yield fail(
+            f"{first.text or 'a word'} and what follows are not part of the script of {words[0].text} -c",
+            fix="write the whole command as one string behind -c",
+            location=Location(manifest.file, first.line, first.column),
+        )
+
+
+def _containers(root: Value) -> Iterator[Value]:
+    """The containers of a graph, a Job, a CronJob, a Deployment or a Pod."""
+    pods = [root.get("spec"), root.get("spec", "template", "spec")]
+    pods.append(root.get("spec", "jobTemplate", "spec", "template", "spec"))
+    components, services = root.get("spec", "components"), root.get("spec", "services")
+    pods += [each.get("podTemplate", "spec") for each in (components.sequence if components else ())]
+    pods += [each.get("extraPodSpec") for each in (services.mapping.values() if services else ())]
+    for pod in pods:
+        for key in ("containers", "initContainers"):
+            listed = pod.get(key) if pod is not None else None
+            yield from listed.sequence if listed is not None else ()
+        main = pod.get("mainContainer") if pod is not None else None
+        yield from (main,) if main is not None else ()
+
+
+def _words(container: Value, key: str) -> list[Value]:
+    found = container.get(key)
+    return found.sequence if found is not None else []
+
+
+def _misread(
+    graph: Graph, container: Container, launch: Launch, word: Word, *, replaced: bool
+) -> Iterator[Finding]:
+    place = Location(graph.file, word.line, word.column)
+    glued = _GLUED.fullmatch(word.text or "")
+    if glued and "=" not in glued[1]:
+        yield fail(
+            f"{glued[1]} and what follows it are one word, which {launch.module} does not know",
+            fix=f"write {glued[1]} and its value as two words, or as {glued[1]}=VALUE",
+            location=place,
+        )
+    for name in sorted({match[1] for match in _REFERENCE.finditer(word.text or "")}):
+        yield fail(
+            f"$({name}) reaches {launch.module} as it is written: the container has no such variable",
+            fix=f"define {name} in the container's env, or write what is meant",
+            location=place,
+        )
+    known = {each.name for each in (*container.env, *launch.env)}
+    names = {match[1] or match[2] for match in _VARIABLE.finditer(word.text or "")}
+    whole = _VARIABLE.fullmatch(word.text or "")
+    for name in sorted(names & known):
+        yield fail(
+            f"${name} reaches {launch.module} as it is written: no shell reads it there",
+            fix=f"write $({name}) in a list of arguments, in a script double quotes in place of single ones",
+            location=place,
+        )
+    if whole and not names & known and not replaced:
+        yield warn(
+            f"{whole[0]} reaches {launch.module} as it is written: no shell reads it there, "
+            "and the container has no such variable",
+            fix="write what is meant, or tell the reader to run envsubst < FILE | kubectl apply -f -",
+            location=place,
+        )
+
+
+def _no_json(graph: Graph, given: Written) -> Iterator[Finding]:
+    first = given.inline if given.inline is not None else next((word.text for word in given.following), None)
+    if given.spelled.replace("_", "-") not in _JSON or not (first or "").startswith("{"):
+        return
+    try:
+        json.loads(_UNITS.sub(r"\1", first or ""))
+    except (ValueError, RecursionError):
+        yield fail(
+            f"{given.spelled} is no JSON when it arrives: {_shown(first or '')}",
+            fix=f'put it in single quotes: {given.spelled} \'{{"key": "value"}}\'',
+            location=Location(graph.file, given.word.line, given.word.column),
+        )
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"

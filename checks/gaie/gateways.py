@@ -1,0 +1,196 @@
+"""Whether a request gets from a Gateway to an inference pool."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Skip, Subject, check, fail, warn
+from dynocheck.checks.gaie._scope import (
+    RecipeParent,
+    controllers,
+    no_gateway,
+    recipe_parents,
+    row_of,
+    used_classes,
+    used_gateways,
+    wanted,
+    wrong,
+)
+from dynocheck.data.gateways import Controller
+from dynocheck.facts import Recipes
+from dynocheck.facts.k8s.gaie import (
+    GATEWAY_API,
+    Gateway,
+    GatewayClass,
+    GatewayClasses,
+    Gateways,
+    InferenceRoutes,
+)
+from dynocheck.facts.k8s.workloads import Workload, Workloads
+
+_LIST = f"kubectl get gateways.{GATEWAY_API} -A"  # Istio has a Gateway of its own
+
+
+@check("gaie.controller", title="The controllers of the Gateways that serve inference are ready")
+def controller(
+    classes: GatewayClasses,
+    gateways: Gateways,
+    routes: InferenceRoutes,
+    workloads: Workloads,
+    recipes: Recipes | None,
+) -> Iterator[Finding]:
+    """Without its controller a Gateway keeps what it had, and takes up no new route or pool.
+
+    The controller is found by the `controllerName` of the class, through a table
+    (`dynocheck/data/gateways.json`) that knows agentgateway, kgateway, Istio, Envoy Gateway, NGINX Gateway
+    Fabric and GKE; one outside the table is not judged. GKE's runs where no user sees it, and Istio's may
+    run outside the cluster. Classes that no inference route uses are left out.
+
+    Fix: kubectl get deployments -A | grep -i -e gateway -e istiod
+    """
+    judged_gateways = used_gateways(gateways, classes, routes, recipes)
+    used = used_classes(judged_gateways, classes)
+    if not used:
+        raise Skip(_NO_CLASS if judged_gateways else no_gateway(routes, recipes))
+    rows = {found.name: row_of(found) for found in used}
+    judged = [(found, row) for found in used if (row := rows[found.name]) is not None and not row.managed]
+    if not judged:
+        raise Skip("; ".join(_unseen(found, rows[found.name]) for found in used))
+    for found, row in judged:
+        yield from _running(found, row, list(controllers(row, workloads)))
+
+
+_NO_CLASS = "no Gateway that serves inference is of a class that exists, which gaie.class tells more of"
+
+
+def _unseen(found: GatewayClass, row: Controller | None) -> str:
+    if row is None:
+        return f"how to find controller {found.controller} of class {found.name} is not in the table"
+    return f"{row.product} runs outside the cluster: class {found.name} and its Gateways tell how it is"
+
+
+def _running(found: GatewayClass, row: Controller, running: list[Workload]) -> Iterator[Finding]:
+    subject = Subject("GatewayClass", found.name)
+    if not running:
+        evidence = {"controller": found.controller, "labels": [dict(labels) for labels in row.labels]}
+        if row.outside and wrong(found.conditions, "Accepted") is None:
+            yield warn(
+                f"no workload of its controller, {row.product}, is in this cluster: does it run in another?",
+                fix="kubectl get deployments -A --show-labels",
+                evidence=evidence,
+                subject=subject,
+            )
+        else:
+            yield fail(
+                f"no workload of its controller, {row.product}, exists in any namespace",
+                fix=f"install {row.product}, see {row.source}",
+                evidence=evidence,
+                subject=subject,
+            )
+        return
+    none = not any(each.is_ready or each.ready for each in running)
+    for each in running:
+        if not each.is_ready:
+            yield (fail if none else warn)(
+                f"{each.ready} of {each.desired} pods of {row.product} are ready",
+                fix=f"kubectl describe {each.kind.lower()} -n {each.namespace} {each.name}",
+                evidence={"class": found.name, "controller": found.controller},
+                subject=Subject(each.kind, each.name, each.namespace),
+            )
+
+
+@check("gaie.class", title="The GatewayClasses that serve inference are accepted")
+def gateway_class(
+    classes: GatewayClasses, gateways: Gateways, routes: InferenceRoutes, recipes: Recipes | None
+) -> Iterator[Finding]:
+    """A class that no controller accepts has Gateways that nothing runs.
+
+    Only classes of Gateways that inference routes or the recipe use are judged.
+
+    Fix: kubectl describe gatewayclass NAME
+    """
+    used = used_gateways(gateways, classes, routes, recipes)
+    if not used:
+        raise Skip(no_gateway(routes, recipes))
+    for each in used:
+        if classes.named(each.class_name) is None:
+            yield fail(
+                f"names GatewayClass {each.class_name}, which does not exist",
+                fix="kubectl get gatewayclasses",
+                evidence={"classes": [found.name for found in classes]},
+                subject=_subject(each),
+            )
+    for found in used_classes(used, classes):
+        if (message := wrong(found.conditions, "Accepted")) is not None:
+            yield fail(
+                message,
+                fix=f"kubectl describe gatewayclass {found.name}",
+                evidence={"controller": found.controller},
+                subject=Subject("GatewayClass", found.name),
+            )
+
+
+@check("gaie.gateway", title="The Gateways that serve inference are programmed")
+def gateway(
+    classes: GatewayClasses, gateways: Gateways, routes: InferenceRoutes, recipes: Recipes | None
+) -> Iterator[Finding]:
+    """A Gateway takes requests once its controller says that it is Programmed, for its present generation.
+
+    It is looked for where inference routes or the recipe say it is, in any namespace. A recipe that routes
+    through a pool and names no Gateway needs at least one that can.
+
+    Fix: kubectl describe gateways.gateway.networking.k8s.io -n NAMESPACE NAME
+    """
+    used = used_gateways(gateways, classes, routes, recipes)
+    missing = list(_missing(gateways, recipes))
+    yield from missing
+    if not used and not missing:
+        if not wanted(recipes):
+            raise Skip(no_gateway(routes, recipes))
+        yield fail(
+            "the recipe routes through an inference pool, and there is no Gateway that could lead to it",
+            fix="create a Gateway of a class that serves inference pools, then: " + _LIST,
+            evidence={"gateways": [f"{g.namespace}/{g.name}" for g in gateways]},
+        )
+    for found in used:
+        yield from _broken(found)
+
+
+def _missing(gateways: Gateways, recipes: Recipes | None) -> Iterator[Finding]:
+    for parent in recipe_parents(recipes):
+        if not _homes(parent, gateways):
+            where = f"in namespace {parent.namespace}" if parent.namespace else "in any namespace"
+            others = [f"{g.namespace}/{g.name}" for g in gateways]
+            yield fail(
+                f"the route names Gateway {parent.name}, which does not exist {where}",
+                fix=f"create Gateway {parent.name}, of a class that serves inference pools"
+                + (f", or name one of: {', '.join(others)}" if others else ""),
+                evidence={"gateways": others},
+                location=parent.location,
+            )
+
+
+def _homes(parent: RecipeParent, gateways: Gateways) -> list[str]:
+    """The namespaces in which a Gateway is that the route may mean."""
+    return [
+        g.namespace for g in gateways if g.name == parent.name and parent.namespace in (None, g.namespace)
+    ]
+
+
+def _broken(found: Gateway) -> Iterator[Finding]:
+    fix = f"kubectl describe gateways.{GATEWAY_API} -n {found.namespace} {found.name}"
+    if (message := wrong(found.conditions, "Programmed")) is not None:
+        yield fail(message, fix=fix, evidence={"class": found.class_name}, subject=_subject(found))
+        return
+    for listener in found.listeners:
+        bad = [
+            c for c in listener.conditions if c.type in ("Accepted", "ResolvedRefs") and c.status == "False"
+        ]
+        for condition in bad:
+            yield warn(
+                f"listener {listener.name}: {wrong([condition], condition.type)}",
+                fix=fix,
+                subject=_subject(found),
+            )
+
+
+def _subject(found: Gateway) -> Subject:
+    return Subject("Gateway", found.name, found.namespace)

@@ -1,0 +1,1 @@
+"""Checks of results of a load test."""

@@ -1,0 +1,179 @@
+"""What a load test measured, laid out: what failed first, then how long things took, then how much."""
+
+from collections.abc import Iterator
+
+from dynocheck import Row, table
+from dynocheck.facts.load.run import LATENCIES, LoadBaseline, LoadLimits, LoadRun, Point
+from dynocheck.loadtest.stats.comparison import compared, incomparable
+from dynocheck.loadtest.stats.metrics import (
+    Summary,
+    blurred,
+    bound_by_client,
+    client_bound,
+    latency,
+    rate,
+    summary,
+)
+
+_NO_QUICKACK = "no TCP_QUICKACK here: up to 40 ms of a ttft may be the kernel's"
+_HOW = (
+    "Percentiles lie between the nearest two values, in proportion; p90 from 10 samples on, p99 from 100. "
+    "Failed requests are in no row. Those of chunk_gap are within 0.5 %."
+)
+
+
+@table("load.requests", title="Requests")
+def requests(run: LoadRun) -> Iterator[Row]:
+    """What was sent, and what became of it, by class."""
+    for point in run.points:
+        yield {
+            "load": point.load,
+            "sent": len(point.samples) + point.stopped,
+            "ok": len(point.good),
+            "failed": point.failed,
+            "classes": tuple(f"{each.count} {each.kind}" for each in point.failures) or None,
+            "stopped": point.stopped or None,
+            "window s": round(point.window_s, 2),
+        }
+
+
+@table("load.latency", title="Latencies in milliseconds", note=_HOW)
+def latencies(run: LoadRun) -> Iterator[Row]:
+    """ttft, tpot, chunk_gap and e2e; ttft also by kind of connection where there were both."""
+    for point in run.points:
+        for metric in LATENCIES:
+            bound = blurred(point, metric) is not None
+            row = {**_load(run, point), "metric": metric}
+            yield {**row, **_stats(latency(point, metric), bound)}
+            if metric == "ttft":
+                yield from ({**row, **each, **_stats(values, bound)} for each, values in _connections(point))
+
+
+def _load(run: LoadRun, point: Point) -> Row:
+    """The load of a row, where there are several."""
+    if len(run.points) == 1:
+        return {}
+    return {"at a time": point.concurrency, "a second": point.rate}
+
+
+def _connections(point: Point) -> Iterator[tuple[Row, Summary]]:
+    """The ttft of new and of kept connections, where there were both."""
+    for name, fresh in (("new connection", True), ("kept connection", False)):
+        values = [s.first_s for s in point.good if s.fresh is fresh and s.first_s is not None]
+        if 0 < len(values) < len(point.good):
+            yield {"over": name}, summary(values)
+
+
+def _stats(values: Summary, bound: bool) -> Row:
+    stats = {"mean": values.mean, **{f"p{each}": values.percentile(each) for each in (50, 90, 99)}}
+    shown = {name: None if bound else _ms(value) for name, value in {**stats, "max": values.longest}.items()}
+    return {"n": values.n, **shown, "unknown": "client-bound" if bound else None}
+
+
+def _ms(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds * 1000, 2)
+
+
+@table(
+    "load.throughput",
+    title="Throughput",
+    note="Observed over the whole window, ramp and tail included. Goodput is of requests within every limit.",
+)
+def throughput(run: LoadRun, limits: LoadLimits | None) -> Iterator[Row]:
+    """What came out each second."""
+    best = knee(run)
+    for point in run.points:
+        bound = client_bound(point) is not None
+        yield {
+            **_load(run, point),
+            "output tokens/s": None if bound else _rounded(rate(point, "output_tokens_per_s")),
+            "requests/s": None if bound else _rounded(rate(point, "requests_per_s")),
+            "goodput/s": _goodput(point, limits) if limits and limits.items else None,
+            "knee": "knee" if point is best else None,
+        }
+
+
+def _goodput(point: Point, limits: LoadLimits) -> float | None:
+    return None if bound_by_client(point, "goodput", limits) else _rounded(rate(point, "goodput", limits))
+
+
+@table("load.sizes", title="Tokens of a request", note="As the server counted them: the least and the most.")
+def sizes(run: LoadRun) -> Iterator[Row]:
+    """How long questions and answers really were."""
+    for point in run.points:
+        inputs = [s.input_tokens for s in point.good if s.input_tokens is not None]
+        outputs = [(s.output_tokens, s.chunks) for s in point.good if s.output_tokens is not None]
+        chunks = sum(chunks for _, chunks in outputs)
+        yield {
+            **_load(run, point),
+            "in": _range(inputs),
+            "out": _range([tokens for tokens, _ in outputs]),
+            "a chunk": _rounded(sum(tokens for tokens, _ in outputs) / chunks) if chunks else None,
+            "usage is not chunks": sum(tokens != chunks for tokens, chunks in outputs),
+            "no usage": len(point.good) - len(outputs) or None,
+        }
+
+
+def knee(run: LoadRun) -> Point | None:
+    """The least load of a sweep that gives nine tenths of the most output tokens a second."""
+    rates = [(point, rate(point, "output_tokens_per_s") or 0.0) for point in run.points]
+    if len(rates) < 2 or any(client_bound(point) for point, _ in rates):
+        return None
+    most = max(tokens for _, tokens in rates)
+    return next((point for point, tokens in rates if most and tokens >= 0.9 * most), None)
+
+
+def _range(values: list[int]) -> str | None:
+    if not values:
+        return None
+    low, high = min(values), max(values)
+    return str(low) if low == high else f"{low} to {high}"
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 2)
+
+
+@table("load.lag", title="The client itself")
+def client(run: LoadRun) -> Iterator[Row]:
+    """How late it was, and what it did: what says whether the numbers above are the server's."""
+    for point in run.points:
+        lag = Summary(buckets=point.client.lag)
+        late = summary(sample.late_s for sample in point.samples)
+        yield {
+            **_load(run, point),
+            "loop lag p99 ms": _ms(lag.percentile(99)),
+            "max ms": _ms(lag.longest),
+            "late start max ms": _ms(late.longest),
+            "core": f"{point.client.cpu:.0%}",
+            "workers": point.client.workers,
+            "path": run.path,
+            "but": None if point.client.quickack else _NO_QUICKACK,
+        }
+
+
+@table("load.server", title="The server's own counters over the same window")
+def server(run: LoadRun) -> Iterator[Row]:
+    """What its /metrics say grew meanwhile, whoever caused it."""
+    for point in run.points:
+        for counter in point.counters:
+            yield {**_load(run, point), "counter": counter.name, "grew by": round(counter.grew, 3)}
+
+
+@table(
+    "load.comparison", title="Beside the baseline", note="Ratio with its 95 % bootstrap confidence interval."
+)
+def comparison(run: LoadRun, before: LoadBaseline) -> Iterator[Row]:
+    """Each percentile beside that of the baseline."""
+    if incomparable(run, before.run) is not None:
+        return
+    for each in compared(run, before.run, before.tolerance):
+        yield {
+            "load": each.load if len(run.points) > 1 else None,
+            "metric": each.metric,
+            "now ms": _ms(each.now),
+            "before ms": _ms(each.before),
+            "from": None if each.low is None else f"{each.low:.2f}",
+            "to": None if each.high is None else f"{each.high:.2f}",
+            "judged": each.judgement,
+        }

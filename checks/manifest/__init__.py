@@ -1,0 +1,1 @@
+"""Checks of manifests as the API server reads them."""

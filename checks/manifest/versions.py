@@ -1,0 +1,113 @@
+"""Whether the objects of a recipe are of versions that are served."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.facts import Recipes
+from dynocheck.facts.recipe.recipes import Manifest, Role, Value
+
+_GROUP = "nvidia.com"
+_KINDS = {
+    "DynamoGraphDeployment": ("v1beta1", "v1alpha1"),
+    "DynamoGraphDeploymentRequest": ("v1beta1", "v1alpha1"),
+    "DynamoComponentDeployment": ("v1beta1", "v1alpha1"),
+    "DynamoGraphDeploymentScalingAdapter": ("v1beta1", "v1alpha1"),
+    "DynamoModel": ("v1alpha1",),
+    "DynamoCheckpoint": ("v1alpha1",),
+}
+_DEPRECATED = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoComponentDeployment")
+# What v1beta1 has for a field of v1alpha1 that it has not: the schemas of both, side by side.
+_GRAPH_CHANGES = {
+    "services": "components, a list whose items have a name",
+    "envs": "env",
+    "pvcs": "volumes with a persistentVolumeClaim in podTemplate.spec",
+}
+_COMPONENT_CHANGES = {
+    "componentType": "type",
+    "subComponentType": "type: prefill or decode",
+    "extraPodSpec": "podTemplate.spec, its mainContainer the container called main",
+    "extraPodMetadata": "podTemplate.metadata",
+    "annotations": "podTemplate.metadata.annotations",
+    "labels": "podTemplate.metadata.labels",
+    "resources": "resources of the container main, gpu as nvidia.com/gpu, custom ones beside it",
+    "envs": "env of the container main",
+    "envFromSecret": "envFrom of the container main, with a secretRef",
+    "volumeMounts": "volumeMounts of the container main, mountPoint as mountPath",
+    "sharedMemory": "sharedMemorySize",
+    "livenessProbe": "livenessProbe of the container main",
+    "readinessProbe": "readinessProbe of the container main",
+    "gpuMemoryService": "experimental.gpuMemoryService",
+    "checkpoint": "experimental.checkpoint",
+    "failover": "experimental.failover",
+}
+
+
+@check("manifest.api-version", title="Every object is of a version that is served and has a future")
+def api_version(recipes: Recipes) -> Iterator[Finding]:
+    """Of an apiVersion that the server does not have, nothing is created. nvidia.com/v1alpha1 is served and
+    deprecated: v1beta1 is not the same under another name, but has other fields, which are told here.
+
+    Kinds of Dynamo and of Kubernetes itself are looked at; which versions of others are served depends on
+    what is installed.
+
+    Fix: kubectl explain KIND --api-version=GROUP/VERSION
+    """
+    manifests = [
+        manifest
+        for recipe in recipes
+        for file in recipe.judged
+        if file.role is Role.MANIFEST
+        for manifest in file.manifests
+        if manifest.api_version
+    ]
+    if not manifests:
+        raise Skip("no manifest that is applied as it stands")
+    for manifest in manifests:
+        at = manifest.root.get("apiVersion") or manifest.root
+        place = Location(manifest.file, at.line, at.column)
+        if manifest.kind in _KINDS:
+            yield from _of_dynamo(manifest, place)
+        elif served := _right_versions(manifest):
+            yield fail(
+                f"there is no {manifest.kind} in {manifest.api_version}",
+                fix=f"apiVersion: {served[0]}",
+                evidence={"served": list(served)},
+                location=place,
+            )
+
+
+def _of_dynamo(manifest: Manifest, place: Location) -> Iterator[Finding]:
+    served = [f"{_GROUP}/{version}" for version in _KINDS[manifest.kind]]
+    if manifest.api_version not in served:
+        yield fail(
+            f"there is no {manifest.kind} in {manifest.api_version}",
+            fix=f"apiVersion: {served[0]}",
+            evidence={"served": served},
+            location=place,
+        )
+    elif manifest.kind in _DEPRECATED and manifest.api_version == f"{_GROUP}/v1alpha1":
+        yield warn(
+            f"{manifest.kind} {manifest.name}: {manifest.api_version} is deprecated",
+            fix=f"apiVersion: {served[0]}; what each field becomes is in the evidence (-o json)",
+            evidence={"changes": _changes(manifest.root.get("spec"))},
+            location=place,
+        )
+
+
+def _changes(spec: Value | None) -> dict[str, str]:
+    """What becomes of the fields that a graph of v1alpha1 uses."""
+    if spec is None:
+        return {}
+    services = spec.get("services")
+    used = {key for service in (services.mapping.values() if services else ()) for key in service.mapping}
+    graph = {f"spec.{key}": becomes for key, becomes in _GRAPH_CHANGES.items() if spec.get(key) is not None}
+    return graph | {f"service.{key}": becomes for key, becomes in _COMPONENT_CHANGES.items() if key in used}
+
+
+def _right_versions(manifest: Manifest) -> tuple[str, ...]:
+    """Where Kubernetes has this kind, when the manifest names a group of Kubernetes that has it not."""
+    from dynocheck.schema import served  # schemas are read only here
+
+    versions = served(manifest.kind)
+    own = "." not in manifest.group or any(v.startswith(f"{manifest.group}/") for v in versions)
+    return versions if own and manifest.api_version not in versions else ()

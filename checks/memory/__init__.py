@@ -1,0 +1,1 @@
+"""Checks of GPU memory and shared memory."""

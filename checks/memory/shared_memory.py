@@ -1,0 +1,114 @@
+"""Whether ranks of an engine in one pod have memory to share."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, Skip, check, warn
+from dynocheck.engines import engine_of
+from dynocheck.facts import Recipes
+from dynocheck.facts.k8s.quantity import quantity
+from dynocheck.facts.recipe.recipes import Component, Graph, Manifest, Value
+
+_LEAST = 2**30  # below which Dynamo's own sanity check warns
+_SHM = "/dev/shm"  # noqa: S108
+
+
+@check("memory.shared-memory", title="Ranks in one pod have memory to share")
+def shared_memory(recipes: Recipes) -> Iterator[Finding]:
+    """The ranks of an engine that lie in one pod talk through /dev/shm. Dynamo's operator mounts 8 GiB there
+    unless it is told otherwise; a container left without has 64 MiB, and NCCL or the engine ends with a bus
+    error or "No space left on device". A volume on disk works, and slowly.
+
+    Judged are pods that are given more than one GPU.
+
+    Fix: leave sharedMemory out, or set sharedMemorySize: 16Gi (v1alpha1: sharedMemory: {size: 16Gi})
+    """
+    judged = False
+    for recipe in recipes:
+        entries = {(m.file, m.name): dict(_entries(m)) for m in recipe.manifests if m.kind == _GRAPH}
+        for graph in recipe.graphs:
+            known = entries.get((graph.file, graph.name), {})
+            for component in graph.components:
+                entry = known.get((component.line, component.column))
+                if entry is not None and _shares(component):
+                    judged = True
+                    yield from _judge(graph, component, entry)
+    if not judged:
+        raise Skip("no engine with several GPUs in a pod")
+
+
+_GRAPH = "DynamoGraphDeployment"
+
+
+def _shares(component: Component) -> bool:
+    starts = any(engine_of(launch) for container in component.containers for launch in container.launches)
+    return starts and component.gpus is not None and component.gpus > 1
+
+
+def _entries(manifest: Manifest) -> Iterator[tuple[tuple[int, int], Value]]:
+    """The components of a graph by their place, in either API version."""
+    services = manifest.root.get("spec", "services")
+    older = list(services.mapping.values()) if services is not None else []
+    for entry in (*_listed(manifest.root.get("spec") or Value(None, 1, 1), "components"), *older):
+        yield (entry.line, entry.column), entry
+
+
+def _judge(graph: Graph, component: Component, entry: Value) -> Iterator[Finding]:
+    pod = entry.get("podTemplate", "spec") or entry.get("extraPodSpec")
+    own = _own_volume(pod)
+    host = pod.get("hostIPC") if pod is not None else None
+    if host is not None and host.data is True:
+        return
+    if own is not None:
+        medium = own.get("medium")
+        if medium is None or medium.data != "Memory":
+            yield _short(graph, component, own, f"{_SHM} is a volume on disk", "set medium: Memory")
+            return
+    size, place = (own.get("sizeLimit"), own) if own is not None else _told(entry)
+    if own is None and place is not None and size is None:
+        yield _short(graph, component, place, f"{component.gpus} GPUs share 64 MiB of {_SHM}")
+    elif size is not None and (found := quantity(size.data)) is not None and found < _LEAST:
+        yield _short(graph, component, size, f"{component.gpus} GPUs share {size.data} of {_SHM}")
+
+
+def _told(entry: Value) -> tuple[Value | None, Value | None]:
+    """The size that is set and its place; no size where there is to be no volume, neither for the default."""
+    new, old = entry.get("sharedMemorySize"), entry.get("sharedMemory")
+    if new is not None:
+        return (None, new) if quantity(new.data) == 0 else (new, new)
+    if old is not None:
+        off = old.get("disabled")
+        return (None, old) if off is not None and off.data is True else (old.get("size"), old.get("size"))
+    return None, None
+
+
+def _own_volume(pod: Value | None) -> Value | None:
+    """The emptyDir that a container mounts at /dev/shm."""
+    if pod is None:
+        return None
+    names = {_at(mount, "name") for mount in _mounts(pod) if str(_at(mount, "mountPath")).rstrip("/") == _SHM}
+    volumes = (volume for volume in _listed(pod, "volumes") if _at(volume, "name") in names)
+    return next((empty for volume in volumes if (empty := volume.get("emptyDir")) is not None), None)
+
+
+def _mounts(pod: Value) -> Iterator[Value]:
+    main = pod.get("mainContainer")
+    for container in (*_listed(pod, "containers"), *([main] if main is not None else [])):
+        yield from _listed(container, "volumeMounts")
+
+
+def _listed(value: Value, key: str) -> list[Value]:
+    found = value.get(key)
+    return found.sequence if found is not None else []
+
+
+def _at(value: Value, key: str) -> str | None:
+    found = value.get(key)
+    return found.text if found is not None else None
+
+
+def _short(graph: Graph, component: Component, place: Value, problem: str, fix: str = "") -> Finding:
+    return warn(
+        f"{component.name}: {problem}",
+        fix=fix or f"give {_SHM} a gigabyte or more",
+        location=Location(graph.file, place.line, place.column),
+    )

@@ -1,0 +1,1 @@
+"""Checks of which model, of which revision, from where."""

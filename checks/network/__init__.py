@@ -1,0 +1,1 @@
+"""Checks of transport between workers."""

@@ -1,0 +1,163 @@
+"""Whether the workers of a recipe are told to talk to each other the fast way."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, Skip, check, warn
+from dynocheck.checks.rdma.recipes import Worker, workers
+from dynocheck.data.rdma import rdma_resource
+from dynocheck.facts import Recipes
+from dynocheck.facts.recipe.recipes import Component, Container, EnvVar, Value
+
+_LARGEST = 8  # GPUs of the largest node in use; a graph with more has to cross nodes
+_NEAR = "kubernetes.io/hostname"
+# What UCX calls the transports that cross nodes by RDMA, and what stands for all:
+# https://openucx.readthedocs.io/en/master/faq.html#which-transports-does-ucx-use
+_UCX_RDMA = ("all", "ib", "rc", "rc_v", "rc_x", "rc_verbs", "rc_mlx5", "dc", "dc_x", "dc_mlx5", "gga")
+_UCX_SLOW = ("ud", "ud_v", "ud_x", "ud_verbs", "ud_mlx5", "srd")  # RDMA too, of datagrams
+_OFF = {"NCCL_IB_DISABLE": ("1",), "NCCL_NET": ("Socket", "socket"), "NVSHMEM_REMOTE_TRANSPORT": ("none",)}
+
+
+@check("network.rdma-requested", title="What must cross nodes asks for RDMA")
+def rdma_requested(recipes: Recipes) -> Iterator[Finding]:
+    """A pod that asks for no RDMA device is given none: its traffic falls back to TCP without an error, and
+    KV blocks or the engine's collectives crawl.
+
+    Judged are engines that span nodes, and graphs split into prefill and decode whose GPUs no single node
+    holds. What may run on one node is judged against a cluster alone (`dynocheck preflight --recipe`), and
+    so is the name of the resource. A pod in the host's network, a privileged one, one with the host's
+    devices or with a resource claim gets its devices otherwise.
+
+    Fix: name what the nodes offer, such as rdma/ib, in the limits of the worker's main container
+    """
+    across = [worker for worker in workers(recipes) if _crosses(worker)]
+    if not across:
+        raise Skip("no worker of a recipe has to talk across nodes")
+    for worker in across:
+        if not _asked(worker.component) and not _otherwise(worker):
+            component = worker.component
+            why = worker.across if component.nodes > 1 else _split(worker)
+            yield warn(
+                f"{component.name} {why}, and asks for no RDMA: what crosses nodes goes over TCP",
+                fix=f'add rdma/ib: "{component.gpus or 1}", or what the nodes call it, to its limits',
+                location=worker.place,
+            )
+
+
+def _crosses(worker: Worker) -> bool:
+    if worker.component.nodes > 1:
+        return True
+    total = worker.graph.gpus
+    return worker.exchanges and total is not None and total > _LARGEST and not _kept_together(worker)
+
+
+def _kept_together(worker: Worker) -> bool:
+    affinity = worker.placement.pod.get("affinity", "podAffinity")
+    required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") if affinity else None
+    near = required.every("topologyKey") if required else ()
+    return _NEAR in worker.placement.selector or any(key.text == _NEAR for key in near)
+
+
+def _split(worker: Worker) -> str:
+    return f"exchanges KV blocks with workers on other nodes: its graph has {worker.graph.gpus} GPUs"
+
+
+def _asked(component: Component) -> list[str]:
+    return [name for name in component.resources if rdma_resource(name) is not None]
+
+
+def _true(pod: Value, key: str) -> bool:
+    return any(value.data is True for value in pod.every(key))
+
+
+def _otherwise(worker: Worker) -> bool:
+    """Whether its pods reach devices of the network, or NVLink across nodes, by other means."""
+    pod = worker.placement.pod
+    paths = (path.text or "" for volume in pod.every("hostPath") if (path := volume.get("path")))
+    return (
+        _true(pod, "hostNetwork")
+        or _true(pod, "privileged")
+        or any(path.startswith("/dev/infiniband") for path in paths)
+        or worker.placement.by_claim
+        or worker.component.gpus is None
+        or any(not name.endswith(".IP") for name in worker.component.resources)
+    )
+
+
+@check("network.transport", title="No variable turns off the network that a worker asks for")
+def transport(recipes: Recipes) -> Iterator[Finding]:
+    """A worker that asks for RDMA devices and tells UCX or NCCL not to use them pays for them and runs over
+    TCP.
+
+    `UCX_TLS` lists the transports that NIXL may take: without `rc`, `dc` or `ib`, or with `^` before them,
+    none of RDMA's is left. `NCCL_IB_DISABLE=1` and `NCCL_NET=Socket` do the same for collectives, which
+    matters where an engine spans nodes.
+
+    Fix: add rc to UCX_TLS, or leave the variable out
+    """
+    judged = False
+    for worker in workers(recipes):
+        names = _asked(worker.component)
+        main = worker.component.main
+        if not names or main is None:
+            continue
+        judged = True
+        for variable in _contradicting(worker.component, main, names):
+            yield warn(
+                f"{worker.component.name} asks for {', '.join(names)}, and {variable.name}={variable.value} "
+                "keeps off it",
+                fix=f"leave {variable.name} out"
+                + (", or add rc to it" if variable.name == "UCX_TLS" else ""),
+                location=Location(worker.graph.file, variable.line, variable.column),
+            )
+    if not judged:
+        raise Skip("no worker asks for RDMA")
+
+
+def _contradicting(component: Component, main: Container, names: list[str]) -> Iterator[EnvVar]:
+    efa = all(name == "vpc.amazonaws.com/efa" for name in names)  # which UCX is not used for
+    own = [each for launch in main.launches for each in launch.env]  # of a script, over its container's
+    outer = [each for each in main.env if each.name not in {variable.name for variable in own}]
+    for variable in dict.fromkeys((*outer, *own)):
+        off = variable.value in _OFF.get(variable.name, ())
+        if (off and component.nodes > 1) or (
+            variable.name == "UCX_TLS" and not efa and variable.value and not _has_rdma(variable.value)
+        ):
+            yield variable
+
+
+def _has_rdma(transports: str) -> bool:
+    """Whether a value of UCX_TLS leaves a transport of RDMA."""
+    listed = {each.strip().partition(":")[0].lstrip("\\") for each in transports.lstrip("^").split(",")}
+    known = {*_UCX_RDMA, *_UCX_SLOW}
+    if transports.startswith("^"):
+        return not ({"ib"} & listed or {"rc", "dc", "ud"} <= listed)
+    return bool(known & listed)
+
+
+@check("network.ipc-lock", title="Workers with RDMA devices may lock memory")
+def ipc_lock(recipes: Recipes) -> Iterator[Finding]:
+    """Memory that a network device reads must be locked. A container has the node's limit of locked memory,
+    64 KiB to 8 MiB on many, which the capability IPC_LOCK lifts: without it registering the KV cache
+    fails with ENOMEM on such nodes.
+
+    A privileged container has every capability. EFA and GKE's networks are judged the same way.
+
+    Fix: securityContext: {capabilities: {add: [IPC_LOCK]}}
+    """
+    judged = False
+    for worker in workers(recipes):
+        names = _asked(worker.component)
+        if not names:
+            continue
+        judged = True
+        pod = worker.placement.pod
+        added = {each.text for value in pod.every("add") for each in value.sequence}
+        if not added & {"IPC_LOCK", "CAP_IPC_LOCK", "ALL"} and not _true(pod, "privileged"):
+            yield warn(
+                f"{worker.component.name} asks for {', '.join(names)} without the capability IPC_LOCK: "
+                "registering memory fails where the node limits locked memory",
+                fix="add securityContext: {capabilities: {add: [IPC_LOCK]}} to its main container",
+                location=worker.place,
+            )
+    if not judged:
+        raise Skip("no worker asks for RDMA")

@@ -1,0 +1,1 @@
+"""Checks of GPUs, heads and experts among ranks."""

@@ -1,0 +1,223 @@
+"""Whether a benchmark ends, measures with a known tool, and keeps what it measured."""
+
+import re
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
+
+from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.facts import Recipes
+from dynocheck.facts.k8s.pods import PodTemplate, by_place
+from dynocheck.facts.recipe.recipes import Benchmark, Recipe, Value, Word
+
+_TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
+_PINNED = re.compile(r"===?|@")
+_OUTPUT = ("--artifact-dir", "--output-artifact-dir", "--artifact-directory", "--output-dir", "--result-dir")
+_CARRIERS = {"aws", "az", "azcopy", "gsutil", "gcloud", "rclone", "s5cmd", "mc", "kubectl", "scp", "rsync"}
+_WAIT = re.compile(
+    r"\b(?:until|while)\b(?P<test>[^\n]{0,200}\b(?:curl|wget|nc|kubectl)\b.{0,1000}?)"
+    r"\bdo\b(?P<body>.{0,2000}?)\bdone\b",
+    re.S,
+)
+_MAX_SCRIPT = 32 * 1024
+_ENDS = re.compile(r"\b(exit|break|return|timeout)\b")
+_DEADLINE = "activeDeadlineSeconds"
+
+
+class _Run(NamedTuple):
+    """A benchmark, the pod it runs in and the container that runs it, as they are written."""
+
+    benchmark: Benchmark
+    template: PodTemplate
+    container: Value
+
+    @property
+    def place(self) -> Location:
+        return Location(self.benchmark.file, self.benchmark.line, self.benchmark.column)
+
+
+def _runs(recipes: Recipes) -> list[_Run]:
+    found = [run for recipe in recipes for run in _of_recipe(recipe)]
+    if not found:
+        raise Skip("no benchmark")
+    return found
+
+
+def _of_recipe(recipe: Recipe) -> Iterator[_Run]:
+    containers = by_place(recipe)
+    for benchmark in recipe.benchmarks:
+        found = containers.get((benchmark.file, benchmark.line, benchmark.column))
+        if found is not None:
+            yield _Run(benchmark, *found)
+
+
+def _scripts(container: Value) -> Iterator[Value]:
+    for key in ("command", "args"):
+        found = container.get(key)
+        yield from (element for element in (found.sequence if found else ()) if element.text)
+
+
+@check("perf.bounded", title="Every benchmark gives up when nothing answers")
+def bounded(recipes: Recipes) -> Iterator[Finding]:
+    """A benchmark that waits for the model without an end holds its node, its claim and the pipeline behind
+    it for ever when the model never comes, and says nothing.
+
+    A deadline ends it (`activeDeadlineSeconds` of the Job or its pod), as does a wait that counts its
+    attempts. Loops of a shell around curl, wget, nc or kubectl are judged.
+
+    Fix: spec: {activeDeadlineSeconds: 7200}
+    """
+    for run in _runs(recipes):
+        holders = (run.template.spec, run.template.manifest.root.get("spec"))
+        if any(holder is not None and holder.get(_DEADLINE) is not None for holder in holders):
+            continue
+        endless = any(_waits(element.text or "") for element in _scripts(run.container))
+        if endless:
+            yield warn(
+                f"{run.benchmark.name} waits for its service without an end, and has no {_DEADLINE}",
+                fix=f"add {_DEADLINE}: 7200 to the {run.template.manifest.kind}'s spec",
+                location=_asking(run),
+            )
+
+
+def _asking(run: _Run) -> Location:
+    """Where it first asks for something over the network, or else where its container stands."""
+    for command in run.benchmark.commands:
+        if command and (command[0].text or "").rpartition("/")[2] in ("curl", "wget", "nc", "kubectl"):
+            return Location(run.benchmark.file, command[0].line, command[0].column)
+    return run.place
+
+
+def _waits(script: str) -> bool:
+    """Whether a loop waits for something over the network with nothing to end it."""
+    for loop in _WAIT.finditer(script[:_MAX_SCRIPT]):
+        before = script[script.rfind("\n", 0, loop.start()) + 1 : loop.start()]
+        counted = re.search(r"-(lt|le|gt|ge)\b|\(\(", loop["test"])
+        if not counted and not _ENDS.search(loop["body"]) and "timeout" not in before:
+            return True
+    return False
+
+
+@check("perf.tool-pinned", title="Every benchmark installs a fixed release of its tool")
+def tool_pinned(recipes: Recipes) -> Iterator[Finding]:
+    """Load generators change defaults and metrics between releases: numbers of two versions do not compare,
+    and next month's may not start.
+
+    `pip install` and `uv pip install` of a load generator are judged, and of a Git repository without a
+    revision.
+
+    Fix: pip install aiperf==0.10.0
+    """
+    for run in _runs(recipes):
+        for word in (word for command in run.benchmark.commands for word in _installed(command)):
+            text = word.text or ""
+            if _floats(text):
+                yield warn(
+                    f"{run.benchmark.name} installs {text}, whatever release that is by then",
+                    fix=f"install {text.split('>')[0].split('<')[0].split('~')[0]}==RELEASE"
+                    if not text.startswith("git+")
+                    else f"install {text}@REVISION",
+                    location=Location(run.benchmark.file, word.line, word.column),
+                )
+
+
+def _installed(command: Sequence[Word]) -> Iterator[Word]:
+    """The requirements that a command installs."""
+    texts = [word.text for word in command]
+    if "install" not in texts or not any(
+        (text or "").rpartition("/")[2].rstrip("0123456789.") in ("pip", "uv") for text in texts
+    ):
+        return
+    takes = False
+    for word in command[texts.index("install") + 1 :]:
+        text = word.text or ""
+        if not takes and text and not text.startswith("-"):
+            yield word
+        takes = text in (
+            "-r",
+            "--requirement",
+            "-c",
+            "--constraint",
+            "-i",
+            "--index-url",
+            "--extra-index-url",
+        )
+
+
+def _floats(requirement: str) -> bool:
+    """Whether another day may install another release of it."""
+    _, git, repository = requirement.partition("git+")
+    if git:
+        path = repository.partition("#")[0].partition("://")[2].partition("/")[2]
+        return "@" not in path
+    name = re.split(r"[\[<>=!~;@ ]", requirement, maxsplit=1)[0].lower().replace("_", "-")
+    return name in _TOOLS and not _PINNED.search(requirement)
+
+
+@check("perf.artifacts", title="Every benchmark keeps what it measured")
+def artifacts(recipes: Recipes) -> Iterator[Finding]:
+    """What is written to the container's own disk, or to an emptyDir, is gone with its pod: an hour of load
+    leaves a few lines of log.
+
+    The folder counts that the tool is told, of its last run where not all are known, or else the one
+    that a variable named like it gives. One that only the running container could tell is not judged, nor a
+    container that copies files elsewhere.
+
+    Fix: write to a folder on a mounted claim (--artifact-dir)
+    """
+    judged = False
+    for run in _runs(recipes):
+        told = _folder(run)
+        if told is None or _carried(run):
+            continue
+        judged = True
+        folder, container = told.text or "", run.benchmark.container
+        place = Location(run.benchmark.file, told.line, told.column)
+        mount = container.mount_of(folder) if folder.startswith("/") else None
+        if mount is not None and mount.read_only:
+            yield fail(
+                f"{run.benchmark.name} writes to {folder}, which is mounted read-only",
+                fix="mount the claim without readOnly",
+                location=place,
+            )
+        elif mount is None or mount.source == "empty":
+            yield warn(
+                f"{run.benchmark.name} writes its results to {folder}, which is gone with its pod",
+                fix="write to a folder on a mounted claim",
+                evidence={"mounts": sorted(each.path for each in container.mounts)},
+                location=place,
+            )
+    if not judged:
+        raise Skip("where the benchmarks write is known only when they run")
+
+
+def _folder(run: _Run) -> Word | None:
+    """Where a benchmark writes, None when that is not known."""
+    tools = [command for command in run.benchmark.commands if command and _is_tool(command[0].text)]
+    told = [word for command in tools for word in _values(command)]
+    if told and all(word.text is not None for word in told):
+        return next((word for word in told if not (word.text or "").startswith("/")), told[0])
+    if told and (told[-1].text or "").startswith("/"):
+        return told[-1]  # those before it may be warm-ups
+    named = (v for v in run.benchmark.container.env if "ARTIFACT" in v.name)
+    found = next((v for v in named if (v.value or "").startswith("/")), None)
+    return Word(found.value, found.line, found.column) if found is not None else None
+
+
+def _is_tool(text: str | None) -> bool:
+    return (text or "").rpartition("/")[2] in _TOOLS
+
+
+def _values(command: Sequence[Word]) -> Iterator[Word]:
+    """The folders that a command is told."""
+    for i, word in enumerate(command):
+        name, equals, value = (word.text or "").partition("=")
+        if name in _OUTPUT and equals:
+            yield Word(value, word.line, word.column)
+        elif name in _OUTPUT and i + 1 < len(command):
+            yield command[i + 1]
+
+
+def _carried(run: _Run) -> bool:
+    """Whether something in its script takes files elsewhere."""
+    programs = {(command[0].text or "").rpartition("/")[2] for command in run.benchmark.commands if command}
+    return bool(programs & _CARRIERS)

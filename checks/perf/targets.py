@@ -1,0 +1,238 @@
+"""Whether benchmarks reach what they are meant to measure."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.engines import running
+from dynocheck.facts import Recipes
+from dynocheck.facts.k8s.quantity import whole
+from dynocheck.facts.load.limits import ANNOTATION, annotated
+from dynocheck.facts.recipe.recipes import Benchmark, EnvVar, Graph, Recipe, Word
+
+_PORT = 8000  # what the operator's Service of a frontend listens on
+
+
+@check("perf.endpoint", title="Every benchmark sends its load to a graph of the recipe")
+def endpoint(recipes: Recipes) -> Iterator[Finding]:
+    """The operator names a frontend's Service `<graph>-<component>`, in lower case, and gives it port 8000.
+
+    It measures the graph of its own folder, or one of the recipe where its folder has none. A benchmark
+    that names another service waits until its deadline, or measures somebody else's service. Services and
+    Gateways that the recipe brings or names are as good; of a host outside of the cluster it is not known
+    what is behind it.
+
+    Fix: set the endpoint to <graph>-<component>:8000
+    """
+    judged = False
+    for recipe in recipes:
+        for benchmark in recipe.benchmarks:
+            graphs = [g for g in recipe.graphs if benchmark.beside(g)] or recipe.graphs
+            services = [name for graph in graphs for name in _services(graph)]
+            target = benchmark.endpoint
+            if services and target is not None and target.value:
+                judged = True
+                yield from _judge(benchmark, target, target.value, services, _gates(recipe))
+    if not judged:
+        raise Skip("no benchmark that names its endpoint, or no graph with a frontend")
+
+
+def _services(graph: Graph) -> list[str]:
+    return [f"{graph.name}-{c.name.lower()}" for c in graph.components if c.role == "frontend"]
+
+
+def _gates(recipe: Recipe) -> set[str]:
+    """The names of Services and Gateways that may lead to a graph; Istio adds its class to a Gateway's."""
+    brought = {m.name for m in recipe.manifests if m.kind in ("Service", "Gateway")}
+    parents = {
+        parent.text or ""
+        for m in recipe.manifests
+        if m.kind == "HTTPRoute"
+        for named in m.root.every("parentRefs")
+        for reference in named.sequence
+        if (parent := reference.get("name")) is not None
+    }
+    return brought | parents | {f"{gateway}-istio" for gateway in brought | parents}
+
+
+def _is_outside(host: str) -> bool:
+    """Whether an address is none of a cluster's Services: what is behind it only its owner knows."""
+    labels = host.split(".")
+    local = host.startswith("127.") or (len(labels) > 2 and labels[2] == "svc")
+    return not local and (len(labels) > 2 or ":" in host)
+
+
+def _judge(
+    benchmark: Benchmark, target: EnvVar, value: str, services: list[str], gates: set[str]
+) -> Iterator[Finding]:
+    place = Location(benchmark.file, target.line, target.column)
+    fix = f"set {target.name} to {services[0]}:{_PORT}"
+    try:
+        url = urlsplit(value if "://" in value else f"//{value}")
+        host, port = url.hostname or "", url.port
+    except ValueError:
+        yield fail(
+            f"{benchmark.name} sends its load to {value!r}, which is no address", fix=fix, location=place
+        )
+        return
+    if host.partition(".")[0] in gates or _is_outside(host):
+        return
+    if host.partition(".")[0] not in services:
+        yield fail(
+            f"{benchmark.name} sends its load to {host}, the graph answers at {' or '.join(services)}",
+            fix=fix,
+            location=place,
+        )
+    elif port is not None and port != _PORT:
+        yield fail(
+            f"{benchmark.name} sends its load to port {port}, the Service of a frontend listens on {_PORT}",
+            fix=fix,
+            location=place,
+        )
+
+
+@check("perf.limits", title="The limits that graphs promise can be understood")
+def limits(recipes: Recipes) -> Iterator[Finding]:
+    """The annotation `dynocheck.dev/limits` of a DynamoGraphDeployment says what its users are promised, in
+    the words of `--limit`. `dynocheck smoke` and `dynocheck load` hold the deployment to it; of what they
+    cannot understand nobody can say whether it is kept.
+
+    Fix: dynocheck.dev/limits: ttft.p95=500ms, error_rate=0
+    """
+    promises = [(graph, graph.limits) for recipe in recipes for graph in recipe.graphs if graph.limits]
+    if not promises:
+        raise Skip(f"no graph has the annotation {ANNOTATION}")
+    for graph, word in promises:
+        for misread in annotated(word.text or "", ANNOTATION).misread:
+            yield fail(
+                f"graph {graph.name}: {misread}",
+                fix="write it like ttft.p95=500ms or error_rate=0",
+                location=Location(graph.file, word.line, word.column),
+            )
+
+
+_GPU_COUNTS = ("DEPLOYMENT_GPU_COUNT", "GPU_COUNT", "NUM_GPUS", "TOTAL_GPUS")
+_TOTALS = ("TOTAL_CONCURRENCY", "CONCURRENCY")
+_PER_GPU = "CONCURRENCY_PER_GPU"
+
+
+@check("perf.gpu-count", title="Benchmarks count the GPUs that their graph has")
+def gpu_count(recipes: Recipes) -> Iterator[Finding]:
+    """A benchmark multiplies its concurrency by the number of GPUs, and divides throughput by it. With a
+    wrong number it drives the graph too hard or too softly, and every result per GPU is off.
+
+    The number is that of the graph it sends its load to: replicas times nodes times GPUs, over all
+    components. Where that or the graph cannot be told, it is not judged.
+
+    Fix: set DEPLOYMENT_GPU_COUNT to the GPUs of the graph
+    """
+    judged = False
+    for recipe in recipes:
+        for benchmark in recipe.benchmarks:
+            graph = _measured(recipe, benchmark)
+            told = next((v for n in _GPU_COUNTS if (v := benchmark.container.variable(n))), None)
+            number = whole(told.value) if told is not None else None
+            if graph is None or graph.gpus is None or told is None or number is None:
+                continue
+            judged = True
+            yield from _counted(benchmark, graph, told, number)
+    if not judged:
+        raise Skip("no benchmark that counts the GPUs of a graph")
+
+
+def _measured(recipe: Recipe, benchmark: Benchmark) -> Graph | None:
+    """The graph that it sends its load to, by its endpoint, or else the only one of its folder."""
+    beside = [graph for graph in recipe.graphs if benchmark.beside(graph)]
+    host = (benchmark.endpoint.value or "") if benchmark.endpoint else ""
+    name = re.sub(r"^\w+://", "", host).partition(":")[0].partition("/")[0].partition(".")[0]
+    named = [graph for graph in beside or recipe.graphs if name in _services(graph)]
+    found = named or (beside if not name else [])
+    sizes = {graph.gpus for graph in found}
+    return found[0] if found and len(sizes) == 1 else None
+
+
+def _counted(benchmark: Benchmark, graph: Graph, told: EnvVar, number: int) -> Iterator[Finding]:
+    if number != graph.gpus:
+        parts = {c.name: c.replicas * c.nodes * (c.gpus or 0) for c in graph.components if c.gpus}
+        yield warn(
+            f"{benchmark.name} counts {number} GPUs, graph {graph.name} has {graph.gpus}",
+            fix=f'set {told.name} to "{graph.gpus}"',
+            evidence=parts,
+            location=Location(benchmark.file, told.line, told.column),
+        )
+    each = benchmark.container.variable(_PER_GPU)
+    total = next((v for n in _TOTALS if (v := benchmark.container.variable(n))), None)
+    factor, product = (whole(v.value) if v is not None else None for v in (each, total))
+    if total is not None and factor is not None and product is not None and product != factor * number:
+        yield warn(
+            f"{benchmark.name} says {total.name}={product}, and {_PER_GPU}={factor} "
+            f"times {number} GPUs is {factor * number}",
+            fix=f"leave {total.name} out, or make it their product",
+            location=Location(benchmark.file, total.line, total.column),
+        )
+
+
+_MAX_PATH = 4096
+_CACHED = re.compile(r"(?:^|/)models--([^/]+)--([^/]+)(?:/snapshots/([^/]+))?")
+
+
+@check("perf.tokenizer", title="Benchmarks count tokens with the tokenizer of their model")
+def tokenizer(recipes: Recipes) -> Iterator[Finding]:
+    """A load generator makes prompts of so many tokens, and counts those of answers, by a tokenizer of its
+    own. That of another model counts otherwise; one that is not there ends the run before it starts.
+
+    Its hub id is compared with what the workers load and what the recipe downloads; of a path in a hub's
+    cache the id, the revision and the mount are.
+
+    Fix: --tokenizer MODEL
+    """
+    judged = False
+    for recipe in recipes:
+        known = {d.model for d in recipe.downloads if d.model}
+        known |= {model for graph in recipe.graphs for engine in running(graph) if (model := engine.model)}
+        for benchmark in recipe.benchmarks:
+            for word in (word for command in benchmark.commands for word in _tokenizers(command)):
+                if word.text and known:
+                    judged = True
+                    yield from _tokenized(recipe, benchmark, word, word.text, known)
+    if not judged:
+        raise Skip("no benchmark that names its tokenizer")
+
+
+def _tokenizers(command: tuple[Word, ...]) -> Iterator[Word]:
+    for i, word in enumerate(command):
+        name, equals, value = (word.text or "").partition("=")
+        if name == "--tokenizer" and equals:
+            yield Word(value, word.line, word.column)
+        elif name == "--tokenizer" and i + 1 < len(command):
+            yield command[i + 1]
+
+
+def _tokenized(
+    recipe: Recipe, benchmark: Benchmark, word: Word, text: str, known: set[str]
+) -> Iterator[Finding]:
+    place = Location(benchmark.file, word.line, word.column)
+    cached = _CACHED.search(text[:_MAX_PATH])
+    model = f"{cached[1]}/{cached[2]}" if cached else text
+    if text.startswith("/") and benchmark.container.mount_of(text) is None:
+        yield fail(
+            f"{benchmark.name} reads its tokenizer from {text}, where nothing is mounted",
+            fix="mount the claim that holds it, or name the model's hub id",
+            location=place,
+        )
+    elif model.count("/") == 1 and not model.startswith(("/", ".")) and model not in known:
+        yield warn(
+            f"{benchmark.name} counts tokens with {model}, the recipe serves {', '.join(sorted(known))}",
+            fix=f"--tokenizer {sorted(known)[0]}",
+            location=place,
+        )
+    elif cached and cached[3]:
+        pinned = {d.revision for d in recipe.downloads if d.model == model}
+        if pinned and None not in pinned and cached[3] not in pinned:
+            yield fail(
+                f"{benchmark.name} reads its tokenizer from revision {cached[3]}, "
+                f"the recipe downloads {', '.join(sorted(map(str, pinned)))}",
+                fix=f"--tokenizer {model}",
+                location=place,
+            )

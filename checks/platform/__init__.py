@@ -1,0 +1,1 @@
+"""Checks of the Dynamo platform and its namespace."""

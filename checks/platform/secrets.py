@@ -1,0 +1,95 @@
+"""Whether the Secrets that a recipe names are in its namespace."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, Skip, Subject, check, fail, unknown, warn
+from dynocheck.facts import Recipes
+from dynocheck.facts.k8s.namespace_policy import NamedSecret, NamedSecrets, Namespace
+from dynocheck.facts.k8s.pods import SecretReference, secret_references
+
+_PULL_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
+
+
+@check("platform.secrets", title="Every Secret that the recipe's pods need is there, with the key they need")
+def secrets(found: NamedSecrets, namespace: Namespace, recipes: Recipes) -> Iterator[Finding]:
+    """A container whose Secret or key is missing waits in CreateContainerConfigError, unless it says
+    `optional: true`.
+
+    A missing pull secret is only a warning: images are then pulled without credentials, which public ones
+    allow. Of a Secret only its keys are looked at, never its values.
+
+    Fix: kubectl create secret generic hf-token-secret --from-literal=HF_TOKEN=TOKEN -n NAMESPACE
+    """
+    references = secret_references(recipes)
+    if not references:
+        raise Skip("the recipe names no Secret that it does not bring")
+    told: set[tuple[str, str]] = set()
+    for reference in references:
+        where = reference.namespace or namespace.name
+        secret = found.find(where, reference.name)
+        if secret is None:
+            finding: Finding | None = unknown(
+                f"Secret {reference.name} was not looked at when the snapshot was taken",
+                fix="dynocheck snapshot FILE --recipe DIR",
+                location=_place(reference),
+            )
+        else:
+            finding = _pull(reference, secret) if reference.pull else _value(reference, secret)
+        if finding is not None and (reference.name, finding.message) not in told:
+            told.add((reference.name, finding.message))
+            yield finding
+
+
+def _subject(secret: NamedSecret) -> Subject:
+    return Subject("Secret", secret.name, secret.namespace)
+
+
+def _place(reference: SecretReference) -> Location:
+    return Location(reference.file, reference.line, reference.column)
+
+
+def _value(reference: SecretReference, secret: NamedSecret) -> Finding | None:
+    if reference.optional:
+        return None
+    create = (
+        f"kubectl create secret generic {secret.name} -n {secret.namespace} "
+        f"--from-literal={reference.key or 'HF_TOKEN'}=VALUE"
+    )
+    if not secret.exists:
+        return fail(
+            "does not exist, and a container needs it to start",
+            fix=create,
+            subject=_subject(secret),
+            location=_place(reference),
+        )
+    if reference.key is not None and reference.key not in secret.keys:
+        return fail(
+            f"has no key {reference.key}, which a container needs to start",
+            fix=f"{create} --dry-run=client -o yaml | kubectl apply -f -",
+            evidence={"keys": list(secret.keys)},
+            subject=_subject(secret),
+            location=_place(reference),
+        )
+    return None
+
+
+def _pull(reference: SecretReference, secret: NamedSecret) -> Finding | None:
+    create = (
+        f"kubectl create secret docker-registry {secret.name} -n {secret.namespace} "
+        "--docker-server=nvcr.io --docker-username='$oauthtoken' --docker-password=KEY"
+    )
+    if not secret.exists:
+        return warn(
+            "does not exist, so images are pulled without credentials",
+            fix=create,
+            subject=_subject(secret),
+            location=_place(reference),
+        )
+    if secret.type not in _PULL_TYPES:
+        return warn(
+            f"is of type {secret.type}, which is not used for pulling images",
+            fix=f"kubectl delete secret {secret.name} -n {secret.namespace} && {create}",
+            subject=_subject(secret),
+            location=_place(reference),
+        )
+    return None

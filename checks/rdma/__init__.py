@@ -1,0 +1,1 @@
+"""Checks of RDMA devices of nodes and recipes."""

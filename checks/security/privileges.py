@@ -1,0 +1,198 @@
+"""Whether a recipe gives away secrets, or its pods power over their nodes that they do not need."""
+
+import re
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.data.rdma import rdma_resource
+from dynocheck.facts import Recipes
+from dynocheck.facts.k8s.pods import PodTemplate, templates
+from dynocheck.facts.recipe.recipes import Manifest, Recipe, Role, Value
+from dynocheck.secrets import HIDDEN
+
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+_NEEDS_PRIVILEGE = re.compile(r"\b(mount|modprobe|insmod|nsenter|iptables|ip link|tc qdisc|ethtool|dmesg)\b")
+_SYSCTL = re.compile(r"\bsysctl\s+(?:-\w+\s+)*(\S+?)=")
+# https://kubernetes.io/docs/tasks/administer-cluster/sysctl-cluster/#safe-and-unsafe-sysctls
+_SAFE_SYSCTLS = frozenset(
+    (
+        "kernel.shm_rmid_forced",
+        "net.ipv4.ip_local_port_range",
+        "net.ipv4.ip_local_reserved_ports",
+        "net.ipv4.ip_unprivileged_port_start",
+        "net.ipv4.ping_group_range",
+        "net.ipv4.tcp_fin_timeout",
+        "net.ipv4.tcp_keepalive_intvl",
+        "net.ipv4.tcp_keepalive_probes",
+        "net.ipv4.tcp_keepalive_time",
+        "net.ipv4.tcp_rmem",
+        "net.ipv4.tcp_syncookies",
+        "net.ipv4.tcp_wmem",
+    )
+)
+# Who writes here, or talks to the socket here, is root on the node.
+_POWERFUL = re.compile(
+    r"/|/(etc|root|proc|boot|usr|var|var/lib|var/lib/kubelet|home|run|var/run)/?"
+    r"|(/var)?/run/(docker\.sock|containerd(/.*)?|crio(/.*)?)|/(etc|root|proc|boot|var/lib/kubelet)/.*"
+)
+
+
+@check("security.secrets", title="No manifest spells out a secret")
+def secrets(recipes: Recipes) -> Iterator[Finding]:
+    """A token in a manifest is read by everyone who may read the repository, the object or a pod's
+    description, and stays in the history when it is removed. What counts as one is the value of a variable or
+    key that is named like a secret, and text of the form that an issuer gives its tokens. It is never shown.
+
+    Fix: revoke it, then kubectl create secret generic NAME --from-literal=KEY=NEW and take it by secretKeyRef
+    """
+    judged = [manifest for recipe in recipes for manifest in _judged(recipe)]
+    if not judged:
+        raise Skip("no manifest that is applied as it stands")
+    for manifest in judged:
+        for name, value in _spelled_out(manifest.root):
+            place = Location(manifest.file, value.line, value.column)
+            if name == _APPLIED:
+                continue
+            if manifest.kind == "Secret" and not manifest.group:
+                yield warn(
+                    f"Secret {manifest.name}: its content stands in the file",
+                    fix="create it by kubectl, or keep it sealed or in a secret store",
+                    location=place,
+                )
+                break
+            yield (warn if "PASSW" in name.upper() else fail)(
+                f"{name} is a secret, and spelled out" if name else "a secret is spelled out",
+                fix="revoke it, keep the new one in a Secret, and take it by valueFrom.secretKeyRef",
+                location=place,
+            )
+
+
+@check("security.privileges", title="No pod has more power over its node than it needs")
+def privileges(recipes: Recipes) -> Iterator[Finding]:
+    """A privileged container, or one that can write where the node keeps its own, is root on the node, for
+    whoever gets into it. A pod in the node's network or process space meets the ports and processes of all
+    others. Namespaces that enforce a Pod Security Standard refuse all of these.
+
+    RDMA needs no privileges but IPC_LOCK where a device plugin offers the device. An engine that talks to
+    others may reach a device that no plugin offers by being privileged, and is not warned of.
+
+    Fix: take `privileged: true` out, and add capabilities one by one (IPC_LOCK for RDMA)
+    """
+    judged = False
+    for recipe in recipes:
+        own = {manifest.file for manifest in _judged(recipe)}
+        for template in templates(recipe):
+            if template.manifest.file in own:
+                judged = True
+                yield from _excess(template)
+    if not judged:
+        raise Skip("no pods")
+
+
+def _judged(recipe: Recipe) -> Iterator[Manifest]:
+    for file in recipe.judged:
+        if file.role is Role.MANIFEST:
+            yield from file.manifests
+
+
+def _spelled_out(root: Value) -> list[tuple[str, Value]]:
+    """Every text that was withheld when the file was read, with the name it is the value of."""
+    found: list[tuple[str, Value]] = []
+    pending = [("", root)]
+    while pending:
+        name, value = pending.pop()
+        data = value.data
+        if isinstance(data, str):
+            if HIDDEN in data:
+                found.append((name, value))
+        elif isinstance(data, list):
+            pending += [(name, element) for element in data]
+        elif isinstance(data, dict):
+            called = data.get("name")
+            variable = called.text if called is not None else None
+            pending += [(variable or key if key == "value" else key, entry) for key, entry in data.items()]
+    return sorted(found, key=lambda each: (each[1].line, each[1].column))
+
+
+def _excess(template: PodTemplate) -> Iterator[Finding]:
+    for container in template.containers:
+        flag = container.get("securityContext", "privileged")
+        if _true(flag) and (why := _needless(template, container)):
+            yield _warning(template, flag, f"is privileged{why[0]}", why[1])
+    flag = template.spec.get("hostPID")
+    if _true(flag):
+        yield _warning(template, flag, "sees every process of its node: hostPID", "take hostPID out")
+    flag = template.spec.get("hostNetwork")
+    if _true(flag) and not _on_network(template):
+        says = "has its node's network, and its ports meet those of the next pod there: hostNetwork"
+        yield _warning(template, flag, says, "take hostNetwork out")
+    for volume in _list(template.spec, "volumes"):
+        path = volume.get("hostPath", "path")
+        if path is not None and _POWERFUL.fullmatch(path.text or ""):
+            yield _warning(
+                template, path, f"mounts {path.text} of its node", "mount only the folder it needs"
+            )
+
+
+def _warning(template: PodTemplate, at: Value | None, says: str, fix: str) -> Finding:
+    place = at or template.spec
+    where = Location(template.manifest.file, place.line, place.column)
+    return warn(f"{template.owner} {says}", fix=fix, location=where)
+
+
+def _true(value: Value | None) -> bool:
+    return value is not None and value.data is True
+
+
+def _needless(template: PodTemplate, container: Value) -> tuple[str, str] | None:
+    """Why a container need not be privileged, and what to do instead; None where it may have to be."""
+    script = "\n".join(
+        element.text or ""
+        for field in ("command", "args")
+        if (given := container.get(field)) is not None
+        for element in (given.sequence or [given])
+    )
+    if _NEEDS_PRIVILEGE.search(script) or _takes_devices(template):
+        return None
+    sysctls = {name.strip("\"'") for name in _SYSCTL.findall(script)}
+    if sysctls - _SAFE_SYSCTLS or (not sysctls and re.search(r"\bsysctl\b", script)):
+        return None
+    if sysctls:
+        return (
+            f" for {', '.join(sorted(sysctls))} alone, which a pod may set without",
+            "set it by securityContext.sysctls of the pod, and take privileged out",
+        )
+    return ", and nothing it says needs that", "take privileged out; for RDMA add the capability IPC_LOCK"
+
+
+def _takes_devices(template: PodTemplate) -> bool:
+    """Whether a pod may take devices of its node in another way than by a device plugin."""
+    if any(volume.get("hostPath") for volume in _list(template.spec, "volumes")):
+        return True
+    root = template.manifest.root
+    engines = [limits for limits in root.every("limits") if limits.get("nvidia.com/gpu") or limits.get("gpu")]
+    talks = len(engines) > 1 or any(root.every("multinode"))
+    return template.of_graph and talks
+
+
+def _on_network(template: PodTemplate) -> bool:
+    """Whether a pod may have to be in its node's network."""
+    return template.of_graph or _asks_rdma(template)
+
+
+def _asks_rdma(template: PodTemplate) -> bool:
+    holders = (*template.containers, template.around)
+    return any(rdma_resource(name) for holder in holders for name in _resources(holder))
+
+
+def _resources(container: Value) -> Iterator[str]:
+    for field in ("limits", "requests"):
+        found = container.get("resources", field)
+        yield from found.mapping if found is not None else ()
+        custom = found.get("custom") if found is not None else None
+        yield from custom.mapping if custom is not None else ()
+
+
+def _list(value: Value, field: str) -> list[Value]:
+    found = value.get(field)
+    return [item for item in found.sequence if isinstance(item.data, dict)] if found is not None else []

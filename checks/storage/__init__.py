@@ -1,0 +1,1 @@
+"""Checks of StorageClasses, claims and model weights."""

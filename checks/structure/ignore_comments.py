@@ -1,0 +1,71 @@
+"""Whether the comments that put findings aside are still right."""
+
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, Skip, check, warn
+from dynocheck.facts import Recipes
+from dynocheck.facts.recipe.inline_suppressions import Ignore
+from dynocheck.facts.recipe.recipes import IgnoreUse, IgnoreUses, Role
+
+
+@check(
+    "structure.ignore-comments",
+    title="Comments that ignore findings say which and why, and are needed",
+)
+def ignore_comments(recipes: Recipes, uses: IgnoreUses) -> Iterator[Finding]:
+    """A comment `# dynocheck: ignore[id] reason` that is misspelt ignores nothing. One without a reason
+    cannot be weighed by who reads it next, and one that outlives its finding hides the next one.
+
+    Whether it is needed is told of folders only: what a single manifest is for, the rest of its folder says.
+
+    Fix: write `# dynocheck: ignore[graph.frontend] why it is right here`, or delete the comment
+    """
+    ignores = dict.fromkeys(ignore for recipe in recipes for ignore in recipe.ignores)
+    if not ignores:
+        raise Skip("no comment that ignores a finding")
+    partly = _read_in_part(recipes)
+    for ignore in ignores:
+        yield from _written(ignore)
+    for use in uses:
+        yield from _used(use, whole=use.ignore.file not in partly)
+
+
+def _written(ignore: Ignore) -> Iterator[Finding]:
+    if not ignore.patterns:
+        yield warn(
+            "a comment for dynocheck that says nothing it understands",
+            fix="# dynocheck: ignore[id] reason",
+            location=_place(ignore),
+        )
+    elif not ignore.reason:
+        yield warn(
+            f"ignores {', '.join(ignore.patterns)} without a reason",
+            fix=f"# dynocheck: ignore[{', '.join(ignore.patterns)}] reason",
+            location=_place(ignore),
+        )
+
+
+def _used(use: IgnoreUse, *, whole: bool) -> Iterator[Finding]:
+    if not use.known:
+        yield warn(f"{use.pattern} names no check", fix="dynocheck checks", location=_place(use.ignore))
+    elif use.used is False and whole:
+        where = "in this file" if use.ignore.last is None else "here"
+        yield warn(
+            f"{use.pattern} finds nothing to ignore {where}",
+            fix="delete the comment",
+            location=_place(use.ignore),
+        )
+
+
+def _read_in_part(recipes: Recipes) -> set[str]:
+    """Files whose surroundings are not judged with them."""
+    return {
+        file.path
+        for recipe in recipes
+        for file in recipe.files
+        if recipe.shape == "manifests" or file.role is Role.CONTEXT
+    }
+
+
+def _place(ignore: Ignore) -> Location:
+    return Location(ignore.file, ignore.line, ignore.column)

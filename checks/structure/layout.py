@@ -1,0 +1,253 @@
+"""Whether a recipe folder is laid out so that people and tools find what they look for."""
+
+import difflib
+import posixpath
+import re
+from collections.abc import Iterator
+
+from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
+from dynocheck.engines import engine_of
+from dynocheck.facts import Recipes
+from dynocheck.facts.k8s.pods import PodTemplate, templates
+from dynocheck.facts.recipe.recipes import Graph, Recipe, Role, SourceFile
+
+_CACHE = "model-cache"
+_FRAMEWORKS = ("vllm", "sglang", "trtllm")
+_OTHER_SPELLINGS = {"tensorrt-llm": "trtllm", "tensorrtllm": "trtllm", "trt-llm": "trtllm", "sgl": "sglang"}
+_DYNAMO = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoComponentDeployment")
+_DEPLOYED = (*_DYNAMO, "Deployment", "StatefulSet", "Pod")
+_SERVING = {*_DEPLOYED, "DaemonSet", "LeaderWorkerSet"}
+# What a file is there for by the beginning of its name, and the kinds of which it then holds one.
+_PROMISES = {
+    "deploy": ("a graph", _DEPLOYED),
+    "perf": ("a load test", ("Job", "CronJob", "Pod", "Deployment", "ConfigMap")),
+    "model-download": ("a download Job", ("Job", "CronJob", "Pod")),
+    "model-cache": ("a claim", ("PersistentVolumeClaim", "PersistentVolume")),
+    "cache": ("a claim", ("PersistentVolumeClaim", "PersistentVolume")),
+}
+_HOLLOW = {
+    "pointer": ("is a pointer of Git LFS, its content was not fetched", "git lfs pull"),
+    "dangling": ("is a link to what is not there", "commit what it links to, or take the link out"),
+    "empty": ("is empty", "write what it is there for, or take it out"),
+}
+_FETCHES = re.compile(
+    r"\b(aws|az|azcopy|curl|git|gsutil|gcloud|huggingface_hub|mc|modelexpress|modelscope|ngc|oras|rclone|rsync|s5cmd"
+    r"|tar|wget)\b"
+)
+_TEMPLATE = "helm template CHART > rendered.yaml && dynocheck recipe rendered.yaml"
+_RENDER = "kubectl kustomize OVERLAY > rendered.yaml && dynocheck recipe rendered.yaml"
+_MAY_BE_EMPTY = ("__init__.py", "py.typed")
+
+
+@check("structure.layout", title="The folder is laid out as a recipe")
+def layout(recipes: Recipes) -> Iterator[Finding]:
+    """A model's folder holds `model-cache/`, with the claim and the Job that fills it, and one folder per
+    variant (`<framework>/<mode>/`) with a DynamoGraphDeployment in it.
+
+    A folder in which nothing is ever deployed is no recipe, but for a model-cache that is named by itself. A
+    model without a cache works, and downloads its weights again in every pod. Where kustomize or Helm makes
+    the graph, only what it renders can be judged.
+
+    Fix: put the graph in <framework>/<mode>/deploy.yaml, claim and download Job in model-cache/
+    """
+    folders = [recipe for recipe in recipes if recipe.shape != "manifests"]
+    if not folders:
+        raise Skip("single manifests have no layout")
+    for recipe in folders:
+        yield from _deploys(recipe)
+        if recipe.shape == "model":
+            yield from _cache(recipe)
+
+
+def _deploys(recipe: Recipe) -> Iterator[Finding]:
+    if any(file.problems for file in recipe.judged):
+        return  # what cannot be read may be the graph that is missing
+    if {manifest.kind for manifest in recipe.manifests} & _SERVING:
+        return
+    helm = any(part.chart for part in recipe.unread)
+    if helm or any(file.role is Role.KUSTOMIZE for file in recipe.judged):
+        yield unknown(
+            f"what {'Helm' if helm else 'kustomize'} renders from it was not judged, "
+            "and nothing else in it is deployed",
+            fix=_TEMPLATE if helm else _RENDER,
+            location=Location(recipe.path),
+        )
+        return
+    if recipe.path.rpartition("/")[2] != _CACHE or not any(recipe.manifests):  # a part that was named alone
+        yield fail(
+            "nothing in it is deployed: no DynamoGraphDeployment in any of its files",
+            fix="add a deploy.yaml in <framework>/<mode>/",
+            location=Location(recipe.path),
+        )
+
+
+def _cache(recipe: Recipe) -> Iterator[Finding]:
+    here = Location(recipe.path)
+    if _CACHE not in recipe.folders:
+        yield warn(
+            f"no {_CACHE}/: every pod downloads the weights for itself",
+            fix=f"add {_CACHE}/ with a PersistentVolumeClaim and a download Job",
+            location=here,
+        )
+        return
+    cache = Location(f"{recipe.path}/{_CACHE}")
+    if not recipe.claims:
+        yield warn(f"no PersistentVolumeClaim in {_CACHE}/", fix="add model-cache.yaml", location=cache)
+    if not (recipe.downloads or any(_fills(template, recipe) for template in templates(recipe))):
+        yield warn(
+            f"no Job in {_CACHE}/ is seen to download a model",
+            fix="add model-download.yaml",
+            location=cache,
+        )
+
+
+def _fills(template: PodTemplate, recipe: Recipe) -> bool:
+    """Whether a workload beside the claim gets a model from elsewhere than the hub."""
+    beside = template.manifest.file.rpartition("/")[0] == f"{recipe.path}/{_CACHE}"
+    scripts = (each.get(key) for each in template.containers for key in ("command", "args"))
+    said = " ".join(word.text or "" for script in scripts if script is not None for word in script.sequence)
+    return beside and _FETCHES.search(said) is not None
+
+
+@check("structure.framework", title="A graph lies in the folder of the framework that it runs")
+def framework(recipes: Recipes) -> Iterator[Finding]:
+    """People and scripts choose a variant by its path, `<framework>/<mode>/`. A graph of SGLang under `vllm/`
+    is measured and reported as the other one, and a folder whose framework is misspelt is passed over.
+
+    Other layouts, without a framework in the path, are taken as they are.
+
+    Fix: git mv the folder
+    """
+    judged = False
+    for recipe in recipes:
+        for graph in recipe.graphs:
+            folders = graph.file.removeprefix(recipe.path).strip("/").split("/")[:-1]
+            named = next((folder for folder in folders if folder in _FRAMEWORKS), None)
+            meant = None if named else next(filter(None, map(_meant, folders)), None)
+            judged = judged or bool(named or meant)
+            if meant:
+                yield _placed(graph, f"{meant[0]} is no framework's folder", f"call it {meant[1]}")
+            run = _frameworks(graph)
+            if named and run and named not in run:
+                ran = " and ".join(sorted(run))
+                yield _placed(
+                    graph, f"in the folder {named} lies a graph that runs {ran}", f"move it to {ran}/"
+                )
+    if not judged:
+        raise Skip("no graph in a folder that names a framework")
+
+
+@check("structure.files", title="Every file holds what it is there for")
+def files(recipes: Recipes) -> Iterator[Finding]:
+    """A pointer of Git LFS where a trace should be, a link whose target was not committed, a deploy.yaml
+    without a graph: the files are there, and nothing works with them.
+
+    Of manifests those count whose name says what is in them: deploy*.yaml, perf*.yaml, model-download*.yaml,
+    model-cache.yaml.
+
+    Fix: git lfs pull, or commit what is missing
+    """
+    folders = [recipe for recipe in recipes if recipe.shape != "manifests"]
+    if not folders:
+        raise Skip("single manifests have no folder")
+    for recipe in folders:
+        for hollow in recipe.hollow:
+            name = hollow.path.rpartition("/")[2]
+            if name not in _MAY_BE_EMPTY and not (hollow.why == "dangling" and _is_manifest(name)):
+                says, fix = _HOLLOW[hollow.why]
+                tell = fail if _is_manifest(name) else warn
+                yield tell(says, fix=fix, location=Location(hollow.path))
+        hollow_paths = {hollow.path for hollow in recipe.hollow}
+        for file in recipe.judged:
+            if file.path not in hollow_paths:
+                yield from _broken_promise(file)
+
+
+def _is_manifest(name: str) -> bool:
+    return name.endswith((".yaml", ".yml"))
+
+
+def _broken_promise(file: SourceFile) -> Iterator[Finding]:
+    name = file.path.rpartition("/")[2].partition(".")[0].replace("_", "-")
+    promise = next(
+        (p for start, p in _PROMISES.items() if name == start or name.startswith(f"{start}-")), None
+    )
+    if promise is None or file.problems or file.role is not Role.MANIFEST:
+        return
+    what, kinds = promise
+    if not any(manifest.kind in kinds for manifest in file.manifests):
+        yield warn(
+            f"is called {name} and holds no {what.partition(' ')[2]}",
+            fix=f"add {what}, or give the file another name",
+            location=Location(file.path),
+        )
+
+
+def _meant(folder: str) -> tuple[str, str] | None:
+    """A folder's name and the framework that it misspells."""
+    name = folder.lower()
+    if name in _OTHER_SPELLINGS:
+        return folder, _OTHER_SPELLINGS[name]
+    if name not in _FRAMEWORKS and name.startswith(_FRAMEWORKS):  # vllm-fp8 and the like say what they are
+        return None
+    close = difflib.get_close_matches(name, _FRAMEWORKS, n=1, cutoff=0.8)
+    return (folder, close[0]) if close else None
+
+
+def _frameworks(graph: Graph) -> set[str]:
+    """What the engines of a graph are, by the modules that are started."""
+    launches = [
+        launch for c in graph.components for container in c.containers for launch in container.launches
+    ]
+    engines = [engine for launch in launches if (engine := engine_of(launch)) is not None]
+    return {engine.module.rpartition(".")[2] for engine in engines}
+
+
+def _placed(graph: Graph, says: str, fix: str) -> Finding:
+    return warn(says, fix=fix, location=Location(graph.file, graph.line, graph.column))
+
+
+@check("structure.read-whole", title="Every part of the files was read")
+def read_whole(recipes: Recipes) -> Iterator[Finding]:
+    """Of scripts, comments and pages that are far longer than people write them only the beginning is read,
+    so that judging ends soon, and of charts nothing. What nobody has read may be wrong, whatever the other
+    checks say. A graph that kustomize changes is judged by what it renders, where that lies in a folder
+    above it.
+
+    Fix: put a long script into the image or a file of its own, and split a file of many objects
+    """
+    for recipe in recipes:
+        for part in recipe.unread:
+            if part.chart and not recipe.graphs:
+                continue  # structure.layout tells
+            yield warn(
+                f"not read: {part.what}",
+                fix=_TEMPLATE if part.chart else "make it shorter, or put it into a file of its own",
+                location=Location(part.file, part.line, part.column),
+            )
+        if recipe.graphs:  # else structure.layout tells
+            yield from _unrendered(recipe)
+
+
+def _unrendered(recipe: Recipe) -> Iterator[Finding]:
+    """Each graph that is a resource of kustomize, and of which nothing rendered lies in a folder above it."""
+    rendered = {graph.file.rpartition("/")[0] for graph in recipe.graphs}
+    inputs = [file for file in recipe.judged if file.role is Role.KUSTOMIZE]
+    resources = {path for file in inputs for path in _resources(file)}
+    for file in inputs:
+        graph = next((m for m in file.manifests if m.kind == "DynamoGraphDeployment"), None)
+        above = {file.folder[:end] for end, char in enumerate(file.folder) if char == "/"} | {""}
+        if graph is not None and file.path in resources and not rendered & above:
+            yield warn(
+                f"not read: graph {graph.name}, which kustomize changes before it is applied",
+                fix=_RENDER,
+                location=Location(file.path, graph.root.line, graph.root.column),
+            )
+
+
+def _resources(file: SourceFile) -> Iterator[str]:
+    """The paths that a kustomization names as its resources, as those of files are written."""
+    for root in file.documents:
+        named = root.get("resources")
+        for resource in named.sequence if named is not None else ():
+            yield posixpath.normpath(posixpath.join(file.folder, resource.text or ""))

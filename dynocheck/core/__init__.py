@@ -1,0 +1,1 @@
+"""The pipeline from facts to a verdict: declarations, registry, probing, judging."""

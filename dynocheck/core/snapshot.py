@@ -1,0 +1,75 @@
+"""A recording of what was seen, to be judged elsewhere or later: the contract `dynocheck.snapshot/v1`."""
+
+import datetime
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dynocheck._version import __version__
+from dynocheck.core.errors import UsageError
+from dynocheck.core.outcomes import Tool
+from dynocheck.core.runner import Knowledge, Missing
+from dynocheck.facts import Fact
+from dynocheck.secrets import hide
+
+SCHEMA = "dynocheck.snapshot/v1"
+
+
+class _Missing(msgspec.Struct, frozen=True):
+    reason: str
+    fix: str | None = None
+
+
+class _Snapshot(msgspec.Struct, frozen=True, kw_only=True):
+    schema: str
+    tool: Tool
+    taken: str
+    target: dict[str, Any]
+    facts: dict[str, msgspec.Raw]
+    missing: dict[str, _Missing]
+
+
+def encode(knowledge: Knowledge, target: Mapping[str, Any]) -> bytes:
+    """The recording of what is known and of what could not be had, as JSON. Tokens are taken out."""
+    now = datetime.datetime.now(datetime.UTC)
+    document = {
+        "schema": SCHEMA,
+        "tool": Tool("dynocheck", __version__),
+        "taken": now.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "target": dict(target),
+        "facts": {kind.__name__: fact for kind, fact in knowledge.facts.items()},
+        "missing": {kind.__name__: _Missing(m.reason, m.fix) for kind, m in knowledge.missing.items()},
+    }
+    clean = hide(msgspec.to_builtins(document))
+    return msgspec.json.format(msgspec.json.encode(clean), indent=1) + b"\n"
+
+
+def read(path: Path, kinds: Iterable[type[Fact]]) -> tuple[Knowledge, dict[str, Any]]:
+    """What a recording holds, and the target it was taken of.
+
+    :param kinds: the facts that can be read back. What the file holds besides them is left unread; what
+        it lacks of them is missing.
+    :raises UsageError: the file cannot be read, or is no recording.
+    """
+    try:
+        found = msgspec.json.decode(path.read_bytes(), type=_Snapshot)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path}: not a snapshot: {error}") from None
+    if found.schema != SCHEMA:
+        raise UsageError(f"{path}: a snapshot of schema {found.schema!r}, this version reads {SCHEMA}")
+    knowledge = Knowledge()
+    for kind in kinds:
+        name = kind.__name__
+        if name in found.facts:
+            try:
+                knowledge.facts[kind] = msgspec.json.decode(found.facts[name], type=kind)
+            except (msgspec.MsgspecError, RecursionError) as error:
+                raise UsageError(f"{path}: fact {name}: {error}") from None
+        elif name in found.missing:
+            gap = found.missing[name]
+            knowledge.missing[kind] = Missing(f"when the snapshot was taken: {gap.reason}", gap.fix)
+    return knowledge, found.target

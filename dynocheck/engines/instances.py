@@ -1,0 +1,113 @@
+"""The engines that a graph starts, each with where it is started and what it is told."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from dynocheck.engines.arguments import Argument, Arguments
+from dynocheck.engines.base import Engine, engine_of
+from dynocheck.facts.recipe.recipes import Component, Container, EnvVar, Graph, Launch
+
+_WHOLE = ("agg", "pd", "prefill_and_decode", "null", "")
+_ON = ("true", "1", "yes", "on")
+
+
+@dataclass(frozen=True)
+class Running:
+    """An engine, the component and container that start it, and its arguments."""
+
+    graph: Graph
+    component: Component
+    container: Container
+    launch: Launch
+    engine: Engine
+    given: Arguments
+
+    @property
+    def model(self) -> str | None:
+        """The model that it loads: a hub id or a path, None when it is not given or not known."""
+        return self.engine.model(self.given)
+
+    @property
+    def served(self) -> str | None:
+        """The name that it serves its model by, None where it is not known."""
+        return self.engine.served_name(self.given)
+
+    @property
+    def name(self) -> str:
+        return self.component.name
+
+    def where(self, *names: str) -> tuple[str, int, int]:
+        """File, line and column of the first of these arguments that is given, else of the launch."""
+        found = self.given.get(*names)
+        if found is None:
+            return self.graph.file, self.launch.line, self.launch.column
+        return found.file, found.line, found.column
+
+    def number(self, name: str) -> int | None:
+        """An argument as a whole number, None where it is not given or none."""
+        found = self.given.get(name)
+        return found.integer if found is not None else None
+
+    def part(self, section: str, key: str) -> Any:
+        """A value inside an argument that is a mapping or JSON, None where there is none."""
+        found = self.given.get(section)
+        return (found.entries or {}).get(key) if found is not None else None
+
+    def variable(self, name: str) -> EnvVar | None:
+        """A variable as the engine sees it: its script's, else its container's."""
+        own = next((each for each in self.launch.env if each.name == name), None)
+        return own or self.container.variable(name)
+
+    @property
+    def mode(self) -> str | None:
+        """What part of a request it does: agg, prefill, decode, encode; None when that is not known.
+
+        Dynamo up to 0.9 has vLLM told by `--is-prefill-worker`, 1.0 to 1.3 by that or
+        `--disaggregation-mode`, later ones by the latter alone (`dynamo/vllm/backend_args.py` of the
+        package ai-dynamo); SGLang and TensorRT-LLM have only known the latter. A variable stands in for
+        either.
+        """
+        found = self.given.get("disaggregation-mode")
+        prefix = f"DYN_{self.engine.name.upper()}_"
+        variable = self.variable(f"{prefix}DISAGGREGATION_MODE")
+        if found is not None or variable is not None:
+            value = found.value if found is not None else variable.value if variable else None
+            return None if value is None else "agg" if value in _WHOLE else str(value)
+        for part in ("prefill", "decode"):
+            if self.given.on(f"is-{part}-worker") or self._set(f"{prefix}IS_{part.upper()}_WORKER"):
+                return part
+        return "agg" if self.given.complete else None
+
+    @property
+    def side(self) -> str:
+        """What it does, as it is told or else by its component: prefill, decode, worker or another."""
+        mode = self.mode
+        if mode is not None and (mode != "agg" or isinstance(self.told, Argument)):
+            return mode
+        return "worker" if self.component.role == "main" else self.component.role
+
+    @property
+    def told(self) -> Argument | Launch:
+        """Where it is told its mode, or else where it is started."""
+        return self.given.get("disaggregation-mode", "is-prefill-worker", "is-decode-worker") or self.launch
+
+    def _set(self, name: str) -> bool:
+        variable = self.variable(name)
+        return variable is not None and (variable.value or "").lower() in _ON
+
+
+def running(graph: Graph) -> Iterator[Running]:
+    """Every engine that the components of a graph start."""
+    for component in graph.components:
+        yield from started_by(graph, component)
+
+
+def started_by(graph: Graph, component: Component) -> Iterator[Running]:
+    """Every engine that one component of a graph starts."""
+    for container in component.containers:
+        for launch in container.launches:
+            engine = engine_of(launch)
+            if engine is not None:
+                given = engine.arguments(container, launch, graph.file)
+                yield Running(graph, component, container, launch, engine, given)

@@ -1,0 +1,87 @@
+"""The parsers of the engines that are installed here, asked in a process of their own.
+
+To import an engine takes ten seconds and more, prints, and may end the process.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from importlib import metadata
+
+from dynocheck.data.flags import Options
+from dynocheck.engines import parser_subprocess
+from dynocheck.engines.command_line import written
+from dynocheck.facts.recipe.recipes import Launch, Word
+
+ENGINES = tuple(parser_subprocess.PARSERS)
+_QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
+_LAST_WORDS = 200  # characters of what a failed engine printed
+
+
+class NoAnswer(Exception):
+    """The parser could not be asked; the text says why."""
+
+
+def version(engine: str) -> str | None:
+    """The release that is installed, without what is local to its build (`+cu129`); None where none is."""
+    try:
+        return metadata.version(engine).partition("+")[0]
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def rulings(engine: str, lines: Sequence[Sequence[str]], timeout_s: float) -> list[str | None]:
+    """What the parser of an engine says to each of these command lines: None, or its error.
+
+    :param engine: one of ENGINES.
+    :param lines: the words that the engine itself is given, without Dynamo's own options.
+    :raises NoAnswer: it cannot be imported here, or not in this time.
+    """
+    try:
+        done = subprocess.run(  # noqa: S603  (the words of a recipe go in as JSON, to no shell)
+            [
+                sys.executable,
+                "-P",
+                parser_subprocess.__file__,
+            ],  # -P, for beside that file lies a vllm.py of ours
+            input=json.dumps({"engine": engine, "lines": [list(line) for line in lines]}),
+            env={**os.environ, **_QUIET},
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=timeout_s,
+            check=False,
+        )
+    except subprocess.TimeoutExpired:
+        raise NoAnswer(f"{engine} was not imported in {timeout_s:g} s") from None
+    try:
+        answers: list[str | None] = json.loads(done.stdout)
+    except ValueError:
+        said = " ".join(done.stderr.split())[-_LAST_WORDS:]
+        raise NoAnswer(
+            f"the parser of {engine} cannot be asked: {said or f'exit code {done.returncode}'}"
+        ) from None
+    return answers
+
+
+def engine_words(launch: Launch, own: Options) -> list[str] | None:
+    """The words of a launch that Dynamo's own parser leaves to the engine's; None when that cannot be told.
+
+    :param own: the options of Dynamo's parser.
+    """
+    taken: list[Word] = []
+    for given in written(launch, [own]):
+        flag = own.by_name.get(given.spelled)
+        if flag is None:
+            continue
+        if flag.kind == "unknown":
+            return None
+        values = {"switch": 0, "negatable": 0, "many": len(given.following)}.get(flag.kind, 1)
+        taken += [given.word, *(() if given.inline is not None else given.following[:values])]
+    left = [word.text for word in launch.words if not any(word is each for each in taken)]
+    # A file in the container, and what only the container knows.
+    if None in left or any(text in ("--", "--config") for text in left):
+        return None
+    return [text for text in left if text is not None]

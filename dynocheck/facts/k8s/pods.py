@@ -1,0 +1,171 @@
+"""The pods that a recipe's manifests lead to, and what those name."""
+
+from collections.abc import Iterator
+
+import msgspec
+
+from dynocheck.facts.recipe.recipes import Manifest, Recipe, Recipes, Value
+
+TEMPLATES: dict[str, tuple[str, ...]] = {
+    "Pod": (),
+    "Job": ("spec", "template"),
+    "Deployment": ("spec", "template"),
+    "StatefulSet": ("spec", "template"),
+    "DaemonSet": ("spec", "template"),
+    "CronJob": ("spec", "jobTemplate", "spec", "template"),
+}
+"""Where each of Kubernetes' own kinds keeps its pod."""
+# What becomes a Secret, and where it says the Secret's name, if not by its own.
+_MAKERS: dict[str, tuple[str, ...]] = {
+    "Secret": ("metadata", "name"),
+    "Certificate": ("spec", "secretName"),
+    "ExternalSecret": ("spec", "target", "name"),
+    "OnePasswordItem": ("metadata", "name"),
+    "SealedSecret": ("spec", "template", "metadata", "name"),
+    "VaultDynamicSecret": ("spec", "destination", "name"),
+    "VaultStaticSecret": ("spec", "destination", "name"),
+}
+_NOTHING = Value({}, 1, 1)
+
+
+class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
+    """A pod to be. One of a graph is completed by the operator, so what it lacks here it may get there.
+
+    `spec` is empty where the manifest says nothing of it. `around` is the component that a pod of a graph is
+    of; v1alpha1 spells resources and secrets there.
+    """
+
+    manifest: Manifest
+    owner: str
+    spec: Value
+    around: Value = _NOTHING
+    of_graph: bool = False
+
+    @property
+    def namespace(self) -> str | None:
+        """The namespace that its manifest names."""
+        return _text(self.manifest.root, "metadata", "namespace") or None
+
+    @property
+    def containers(self) -> list[Value]:
+        """Every container, the one that v1alpha1 keeps apart first."""
+        main = self.spec.get("mainContainer")
+        return [
+            *([main] if main else []),
+            *_items(self.spec, "initContainers"),
+            *_items(self.spec, "containers"),
+        ]
+
+
+class SecretReference(msgspec.Struct, frozen=True, kw_only=True):
+    """A Secret that a pod names: `key` where it wants a certain one, `pull` where it is for images."""
+
+    name: str
+    namespace: str | None
+    key: str | None = None
+    optional: bool = False
+    pull: bool = False
+    file: str
+    line: int
+    column: int
+
+
+def templates(recipe: Recipe) -> Iterator[PodTemplate]:
+    """Every pod that applying a recipe leads to."""
+    for manifest in recipe.manifests:
+        yield from _templates(manifest)
+
+
+def by_place(recipe: Recipe) -> dict[tuple[str, int, int], tuple[PodTemplate, Value]]:
+    """Every container of a recipe with its pod, by the file, line and column where it stands."""
+    return {
+        (template.manifest.file, container.line, container.column): (template, container)
+        for template in templates(recipe)
+        for container in template.containers
+    }
+
+
+def _templates(manifest: Manifest) -> Iterator[PodTemplate]:
+    if manifest.kind == "DynamoGraphDeployment":
+        yield from _of_graph(manifest)
+    elif manifest.kind in TEMPLATES:
+        spec = manifest.root.get(*TEMPLATES[manifest.kind], "spec")
+        if spec is not None:
+            yield PodTemplate(manifest=manifest, owner=f"{manifest.kind} {manifest.name}", spec=spec)
+
+
+def _of_graph(manifest: Manifest) -> Iterator[PodTemplate]:
+    services = manifest.root.get("spec", "services")
+    for name, service in services.mapping.items() if services else ():
+        spec = service.get("extraPodSpec") or _empty(service)
+        yield PodTemplate(
+            manifest=manifest, owner=f"component {name}", spec=spec, around=service, of_graph=True
+        )
+    for component in _items(manifest.root, "spec", "components"):
+        spec = component.get("podTemplate", "spec") or _empty(component)
+        name = _text(component, "name")
+        yield PodTemplate(
+            manifest=manifest, owner=f"component {name}", spec=spec, around=component, of_graph=True
+        )
+
+
+def secret_references(recipes: Recipes) -> tuple[SecretReference, ...]:
+    """Every Secret that a recipe's pods name and the recipe does not bring, once for each place. It brings
+    those too that an operator makes of its objects, such as an ExternalSecret.
+    """
+    found = []
+    for recipe in recipes:
+        brought = {_text(m.root, *_MAKERS[m.kind]) or m.name for m in recipe.manifests if m.kind in _MAKERS}
+        references = (r for template in templates(recipe) for r in _references(template))
+        found += [reference for reference in references if reference.name not in brought]
+    return tuple(dict.fromkeys(found))
+
+
+def _references(template: PodTemplate) -> Iterator[SecretReference]:
+    for entry in _items(template.spec, "imagePullSecrets"):
+        yield from _reference(template, entry.get("name"), entry, pull=True)
+    yield from _reference(template, template.around.get("envFromSecret"), template.around)
+    for source in _sources(template):
+        yield from _reference(template, source.get("secretName") or source.get("name"), source)
+
+
+def _sources(template: PodTemplate) -> Iterator[Value]:
+    """What names a Secret to take values or files from."""
+    volumes = (volume.get("secret") for volume in _items(template.spec, "volumes"))
+    variables = [e for c in template.containers for e in _items(c, "env")]
+    variables += _items(template.around, "envs")
+    singles = (entry.get("valueFrom", "secretKeyRef") for entry in variables)
+    wholes = (e.get("secretRef") for c in template.containers for e in _items(c, "envFrom"))
+    yield from (source for source in (*volumes, *singles, *wholes) if source is not None)
+
+
+def _reference(
+    template: PodTemplate, name: Value | None, source: Value, *, pull: bool = False
+) -> Iterator[SecretReference]:
+    if name is None or not name.text:
+        return
+    optional = source.get("optional")
+    yield SecretReference(
+        name=name.text,
+        namespace=template.namespace,
+        key=_text(source, "key") or None,
+        optional=optional is not None and optional.data is True,
+        pull=pull,
+        file=template.manifest.file,
+        line=name.line,
+        column=name.column,
+    )
+
+
+def _empty(place: Value) -> Value:
+    return Value({}, place.line, place.column)
+
+
+def _items(value: Value, *path: str) -> list[Value]:
+    found = value.get(*path)
+    return [item for item in found.sequence if isinstance(item.data, dict)] if found else []
+
+
+def _text(value: Value, *path: str) -> str:
+    found = value.get(*path)
+    return (found.text if found else None) or ""

@@ -1,0 +1,1 @@
+"""Facts about recipes: files, graphs, components, containers."""

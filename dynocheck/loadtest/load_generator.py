@@ -1,0 +1,193 @@
+"""Sends the requests of one measurement and writes down what came of each.
+
+The closed loop keeps so many requests under way: the next begins when one ends. The open loop begins each
+when it is due, whatever became of the others.
+"""
+
+import asyncio
+import gc
+import random
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from itertools import count
+from time import perf_counter
+
+from dynocheck.facts.load.run import ClientLoad, Failures, Point, Sample
+from dynocheck.loadtest.histograms import Recorder
+from dynocheck.serving import Exchange
+
+_TICK_S = 0.005
+_MOST_AT_ONCE = 2000  # requests of an open loop under way; what is due beyond that begins late, and says so
+
+Ask = Callable[[int, float | None], Awaitable[Exchange]]
+"""Makes the request of this number, due at this time of `perf_counter` or now."""
+
+
+@dataclass
+class Recording:
+    """What is measured under one load, while it is measured."""
+
+    started: float
+    under_way: int = 0
+    samples: list[Sample] = field(default_factory=list)
+    gaps: Recorder = field(default_factory=Recorder)
+    lag: Recorder = field(default_factory=Recorder)
+    failures: dict[str, tuple[int, str]] = field(default_factory=dict)
+    quickack: bool = True
+    ended: float = 0.0
+    cpu: float = 0.0
+
+    def add(self, exchange: Exchange) -> None:
+        """Write down one request and forget the rest of it."""
+        times = exchange.times
+        self.ended = max(self.ended, times.ended or 0.0)
+        self.quickack = self.quickack and exchange.quickack
+        self.samples.append(self._sample(exchange))
+        if exchange.failure is not None:
+            kind = str(exchange.failure).partition(":")[0]
+            many, said = self.failures.get(kind, (0, exchange.failure.message))
+            self.failures[kind] = (many + 1, said)
+        else:
+            for before, after in zip(times.chunks, times.chunks[1:], strict=False):
+                self.gaps.add(after - before)
+
+    def _sample(self, exchange: Exchange) -> Sample:
+        times, usage = exchange.times, exchange.usage
+        due = times.scheduled
+
+        def since(moment: float | None) -> float | None:
+            return None if moment is None else round(moment - due, 7)
+
+        return Sample(
+            start_s=round(due - self.started, 7),
+            sent_s=since(times.sent),
+            first_s=since(times.first_content),
+            last_s=since(times.last_content),
+            end_s=since(times.ended) or 0.0,
+            chunks=len(times.chunks),
+            input_tokens=usage.prompt if usage else None,
+            output_tokens=usage.completion if usage else None,
+            cached_tokens=usage.cached if usage else None,
+            failure=str(exchange.failure).partition(":")[0] if exchange.failure else None,
+            fresh=exchange.fresh,
+            late_s=round(times.started - due, 7),
+        )
+
+    def point(self, concurrency: int | None, rate: float | None) -> Point:
+        """What was measured."""
+        return Point(
+            concurrency=concurrency,
+            rate=rate,
+            window_s=max(self.ended - self.started, 0.0),
+            samples=tuple(self.samples),
+            gaps=self.gaps.histogram(),
+            failures=tuple(Failures(kind, *said) for kind, said in sorted(self.failures.items())),
+            stopped=self.under_way,
+            client=ClientLoad(self.lag.histogram(), self.cpu, self.quickack),
+        )
+
+
+@asynccontextmanager
+async def recording(started: float | None = None) -> AsyncIterator[Recording]:
+    """Record, from a moment of `perf_counter` or from now on; meanwhile watch how late this process is."""
+    made = Recording(perf_counter() if started is None else started)
+    began = time.process_time()
+    watch = asyncio.create_task(_watch(made.lag))
+    try:
+        with _collecting():
+            yield made
+    finally:
+        watch.cancel()
+        made.ended = max(made.ended, made.started)
+        if (wall := perf_counter() - made.started) > 0:
+            made.cpu = round((time.process_time() - began) / wall, 4)
+
+
+@contextmanager
+def _collecting() -> Iterator[None]:
+    """Every request leaves cycles behind, which fill the memory of a long run. The command line, whose other
+    runs are short, does not look for them. What is there already is left out, so that looking takes no time.
+    """
+    before = gc.isenabled()
+    gc.freeze()
+    gc.enable()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
+        if not before:
+            gc.disable()
+
+
+async def _watch(lag: Recorder) -> None:
+    """How long after it was due a timer is served: as late as anything that arrives just then is seen.
+
+    Up to one of these milliseconds is epoll's, which waits whole ones: it errs on the careful side.
+    """
+    due = perf_counter() + _TICK_S
+    while True:
+        await asyncio.sleep(max(due - perf_counter(), 0.0))
+        now = perf_counter()
+        while due <= now:  # a long delay is met by all that arrive in it, not only by the first
+            lag.add(now - due)
+            due += _TICK_S
+
+
+async def closed_loop(
+    ask: Ask, record: Recording, numbers: Iterator[int], concurrency: int, until: float | None
+) -> None:
+    """So many requests at a time, until the numbers or the time are over."""
+
+    async def stream() -> None:
+        for number in numbers:
+            if until is not None and perf_counter() >= until:
+                return
+            await _one(ask, record, number, None)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(concurrency):
+            group.create_task(stream())
+
+
+async def open_loop(ask: Ask, record: Recording, due: Iterator[tuple[int, float]]) -> None:
+    """Each request when it is due, in seconds from the start of the recording."""
+    room = asyncio.Semaphore(_MOST_AT_ONCE)
+
+    async def one(number: int, when: float) -> None:
+        try:
+            await _one(ask, record, number, when)
+        finally:
+            room.release()
+
+    async with asyncio.TaskGroup() as group:
+        for number, after in due:
+            when = record.started + after
+            if (early := when - perf_counter()) > 0:
+                await asyncio.sleep(early)
+            await room.acquire()
+            group.create_task(one(number, when))
+
+
+async def _one(ask: Ask, record: Recording, number: int, due: float | None) -> None:
+    record.under_way += 1
+    exchange = await ask(number, due)
+    record.under_way -= 1
+    record.add(exchange)
+
+
+def arrivals(
+    rate: float, pattern: str, seed: int, most: int | None, until_s: float | None
+) -> Iterator[float]:
+    """When the requests of an open loop are due, in seconds from its start.
+
+    :param pattern: `poisson`: as independent users come; `constant`: evenly spaced.
+    """
+    chance = random.Random(seed)  # noqa: S311  (no secret is made of it)
+    after = 0.0
+    for number in count():
+        if (most is not None and number >= most) or (until_s is not None and after >= until_s):
+            return
+        yield after
+        after += chance.expovariate(rate) if pattern == "poisson" else 1 / rate

@@ -1,0 +1,103 @@
+"""What server and client can agree on, found by one request before the load: it also wakes a cold server."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import msgspec
+
+from dynocheck.facts import Unavailable
+from dynocheck.loadtest.plan import LoadPlan
+from dynocheck.loadtest.prompts import Prompt, Prompts
+from dynocheck.serving import Client, Completion, Exchange, Kind
+
+_COLD = 2  # times as long as others a first request may take: it may have to wait for compilations
+_REFUSED = {400, 422}
+_BUSY = {Kind.HTTP_429, Kind.HTTP_5XX, Kind.HTTP_529, Kind.IN_STREAM_ERROR, Kind.TRUNCATED, Kind.EMPTY}
+
+
+@dataclass(frozen=True)
+class Terms:
+    """How to ask: fields that the server takes, and how many tokens it makes of a word."""
+
+    model: str
+    more: Mapping[str, Any]
+    usage: bool = True
+    per_word: float = 1.0
+    notes: tuple[str, ...] = ()
+
+    def asked(self, prompt: Prompt, plan: LoadPlan) -> Completion:
+        return Completion(
+            model=self.model,
+            prompt=prompt.content,
+            max_tokens=prompt.max_tokens or plan.output_tokens,
+            chat=plan.chat,
+            usage=self.usage,
+            more=self.more,
+        )
+
+
+async def model_of(client: Client, plan: LoadPlan) -> str:
+    """The model to ask.
+
+    :raises Unavailable: none is named, and not exactly one is served.
+    """
+    if plan.model is not None:
+        return plan.model
+    answer = await client.get("/v1/models")
+    if answer.failure is not None:
+        raise Unavailable(f"which models are served: {answer.failure}", fix="name the model: --model NAME")
+    served = _names(answer.body)
+    if len(served) == 1:
+        return served[0]
+    found = f"{len(served)} models are served ({', '.join(served[:8])})" if served else "no model is served"
+    raise Unavailable(found, fix="name the model: --model NAME")
+
+
+def _names(body: bytes) -> list[str]:
+    try:
+        listed = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return []
+    entries = listed.get("data") if isinstance(listed, dict) else None
+    names = (entry.get("id") for entry in entries or () if isinstance(entry, dict))
+    return [name[:200] for name in names if isinstance(name, str)]
+
+
+async def agree(
+    client: Client, plan: LoadPlan, model: str, prompts: Prompts, number: int
+) -> tuple[Terms, Exchange]:
+    """Ask once, with less when more is refused: the terms, and what came of the request.
+
+    Answers of a fixed length need `ignore_eos`, and counted tokens the usage of a stream; some servers refuse
+    the one or the other.
+    """
+    usual = {"temperature": 0, **plan.more}
+    full = Terms(model, {**usual, "ignore_eos": True})
+    shorter = replace(
+        full,
+        more=usual,
+        notes=("the server refuses ignore_eos: answers are as long as the model makes them",),
+    )
+    bare = replace(
+        shorter, usage=False, notes=(*shorter.notes, "the server refuses to count the tokens of a stream")
+    )
+    limits = client.endpoint.limits
+    patient = replace(limits, first_byte_s=_COLD * limits.first_byte_s, total_s=_COLD * limits.total_s)
+    prompt = prompts(number, 1.0)
+    for terms in (full, shorter, bare):
+        exchange = await client.complete(terms.asked(prompt, plan), limits=patient)
+        if exchange.status not in _REFUSED:
+            break
+    return replace(terms, per_word=_per_word(prompt, exchange)), exchange
+
+
+def may_pass(exchange: Exchange) -> bool:
+    """Whether to go on after this first request: it was good, or its failure may have been chance."""
+    return exchange.failure is None or exchange.failure.kind in _BUSY
+
+
+def _per_word(prompt: Prompt, exchange: Exchange) -> float:
+    if exchange.usage is None or not isinstance(prompt.content, str) or exchange.usage.prompt < 1:
+        return 1.0
+    return max(exchange.usage.prompt / len(prompt.content.split()), 0.01)

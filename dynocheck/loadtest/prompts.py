@@ -1,0 +1,153 @@
+"""What is asked in a load test: made from a seed, or read from a file."""
+
+import random
+from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from dynocheck.core.errors import UsageError
+
+# Short and frequent words, most of which are one token to every tokenizer trained on English.
+_WORDS = """the of and to in is that for it as was with be by on not he his but at are this have from or had
+an they which one you were her all she there would their we him been has when who will more no if out
+so said what up its about into than them can only other new some could time these two may then do
+first any my now such like our over man me even most made after also did many before must through
+back years where much your way well down should because each just those people how too little state
+good very make world still own see men work long get here between both life being under never day
+same another know while last might us great old year off come since against go came right used take
+three""".split()  # noqa: SIM905  (lines of words are read more easily)
+
+_HEAD = 16  # words that tell one prompt from every other
+_BLOCK = 512  # tokens that a hash of a mooncake trace stands for
+_LONGEST = 1 << 22  # tokens of one request
+_MOST = 1 << 28  # bytes of a file of prompts
+
+
+class Prompt(msgspec.Struct, frozen=True):
+    """What one request asks: a text or messages, how many tokens at most, and when it is due in a trace."""
+
+    content: str | list[dict[str, Any]]
+    max_tokens: int | None = None
+    due_s: float | None = None
+
+
+Prompts = Callable[[int, float], Prompt]
+"""Gives the prompt of a number, for a tokenizer that makes so many tokens of a word."""
+
+
+def made(seed: int, tokens: int) -> Prompts:
+    """Prompts of about so many tokens. No two begin alike, so that no cache of prefixes helps; what follows
+    is the same in all of them, so that making them costs the loop next to nothing.
+    """
+
+    def made_of(number: int, per_word: float) -> Prompt:
+        words = _words(tokens, per_word)
+        head = _text(f"{seed}:{number}", min(words, _HEAD))
+        return Prompt(f"{head} {_rest(seed, words - _HEAD)}".rstrip())
+
+    return made_of
+
+
+def read(path: str, seed: int) -> tuple[Prompts, int, bool]:
+    """The prompts of a file, how many there are, and whether it is a trace that says when each is due.
+
+    A file of text has one on each line. JSON lines have a `prompt`, a `text` or `messages`, and perhaps
+    `max_tokens`; or they are a mooncake trace: `timestamp` in milliseconds, `input_length`,
+    `output_length` and `hash_ids`, of which each stands for 512 tokens that are the same wherever it comes.
+
+    :raises UsageError: the file cannot be read, or holds no prompt.
+    """
+    file = Path(path)
+    try:
+        if file.stat().st_size > _MOST:
+            raise UsageError(f"{path}: more than {_MOST >> 20} MiB of prompts")
+        lines = [line for line in file.read_text(encoding="utf-8").splitlines() if line.strip()]
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise UsageError(f"{path}: not text in UTF-8") from None
+    if not lines:
+        raise UsageError(f"{path}: holds no prompt")
+    if not lines[0].lstrip().startswith("{"):
+        return (lambda number, _: Prompt(lines[number % len(lines)])), len(lines), False
+    rows = [_row(path, number, line) for number, line in enumerate(lines, 1)]
+    traced = _is_trace(rows[0])
+    if any(_is_trace(row) is not traced for row in rows):
+        raise UsageError(f"{path}: both a trace and not one")
+    if traced:
+        rows.sort(key=lambda row: float(row["timestamp"]))
+    begin = float(rows[0]["timestamp"]) if traced else 0.0
+    return (lambda number, per_word: _of(rows[number % len(rows)], per_word, seed, begin)), len(rows), traced
+
+
+def _row(path: str, number: int, line: str) -> dict[str, Any]:
+    try:
+        row = msgspec.json.decode(line)
+    except (msgspec.DecodeError, RecursionError):
+        raise UsageError(f"{path}, line {number}: not JSON") from None
+    if isinstance(row, dict) and (_is_trace(row) or _is_prompt(row)):
+        return row
+    raise UsageError(
+        f"{path}, line {number}: neither a prompt, text or messages, nor a timestamp, input_length, "
+        "output_length and hash_ids"
+    )
+
+
+def _is_trace(row: Mapping[str, Any]) -> bool:
+    hashes = row.get("hash_ids")
+    return (
+        isinstance(row.get("timestamp"), int | float)
+        and all(
+            isinstance(row.get(key), int) and 0 < row[key] < _LONGEST
+            for key in ("input_length", "output_length")
+        )
+        and isinstance(hashes, list)
+    )
+
+
+def _is_prompt(row: Mapping[str, Any]) -> bool:
+    most = row.get("max_tokens")
+    return (most is None or (isinstance(most, int) and most > 0)) and (
+        isinstance(row.get("prompt"), str)
+        or isinstance(row.get("text"), str)
+        or (isinstance(row.get("messages"), list) and all(isinstance(m, dict) for m in row["messages"]))
+    )
+
+
+def _of(row: Mapping[str, Any], per_word: float, seed: int, begin: float) -> Prompt:
+    if not _is_trace(row):
+        return Prompt(row.get("messages") or row.get("prompt") or row.get("text", ""), row.get("max_tokens"))
+    return Prompt(
+        " ".join(_blocks(row["hash_ids"], row["input_length"], per_word, seed)),
+        row["output_length"],
+        (float(row["timestamp"]) - begin) / 1000,
+    )
+
+
+def _blocks(hashes: list[Any], tokens: int, per_word: float, seed: int) -> Iterator[str]:
+    left = tokens
+    for number, each in enumerate(hashes):
+        last = number == len(hashes) - 1
+        size = left if last else min(_BLOCK, left)
+        if size > 0:
+            yield _text(f"{seed}:{each}", _words(size, per_word))
+        left -= size
+    if not hashes:
+        yield _text(f"{seed}", _words(tokens, per_word))
+
+
+def _words(tokens: int, per_word: float) -> int:
+    return max(1, round(tokens / per_word))
+
+
+@lru_cache(maxsize=4)
+def _rest(seed: int, words: int) -> str:
+    return _text(str(seed), max(words, 0))
+
+
+def _text(seed: str, words: int) -> str:
+    chosen = random.Random(seed)  # noqa: S311  (no secret is made of it)
+    return " ".join(chosen.choices(_WORDS, k=words))

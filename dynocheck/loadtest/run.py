@@ -1,0 +1,207 @@
+"""A load test from its plan: agree with the server, warm up, measure at each load."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
+from dataclasses import dataclass
+from itertools import count, islice
+from time import perf_counter
+from typing import Literal
+
+import msgspec
+
+from dynocheck.facts.load.run import LoadRun, Point
+from dynocheck.loadtest import prompts as prompting
+from dynocheck.loadtest.load_generator import Recording, arrivals, closed_loop, open_loop, recording
+from dynocheck.loadtest.metrics import counters, growth
+from dynocheck.loadtest.negotiation import Terms, agree, may_pass, model_of
+from dynocheck.loadtest.plan import LoadPlan
+from dynocheck.loadtest.progress import Progress, telling
+from dynocheck.serving import Client, Exchange
+
+_DESCRIPTORS = 1 << 16
+_APART = 10_000_000  # numbers of prompts between one measurement and the next
+
+
+@dataclass(frozen=True)
+class Share:
+    """Which part of a load test a worker has: each request whose number is its own modulo `of`.
+
+    `gate` is waited at between the warm-up and the measurement, and gives the common start in seconds of
+    `perf_counter`.
+    """
+
+    index: int = 0
+    of: int = 1
+    gate: Callable[[], Awaitable[float]] | None = None
+
+    def concurrency(self, whole: int) -> int:
+        return whole // self.of + (self.index < whole % self.of)
+
+
+async def run(
+    plan: LoadPlan,
+    share: Share | None = None,
+    progress: Progress | None = None,
+    client: Client | None = None,
+) -> LoadRun:
+    """Make a load test, or this share of it. One that is cancelled gives what it has measured by then.
+
+    :param client: who asks; one that asks the plan's endpoint, unless given.
+    :raises UsageError: the prompts cannot be read.
+    :raises Unavailable: there is no model to ask.
+    """
+    _make_room()
+    return await _Run(plan, share or Share(), progress or (lambda _: None)).run(
+        client or Client(plan.endpoint)
+    )
+
+
+def _make_room() -> None:
+    """Allow as many connections as the system lets us."""
+    with suppress(ImportError, ValueError, OSError):
+        import resource
+
+        has, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, _DESCRIPTORS)
+        if has < wanted:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+
+
+class _Run:
+    def __init__(self, plan: LoadPlan, share: Share, progress: Progress) -> None:
+        self.plan, self.share, self.progress = plan, share, progress
+        self.traced = False
+        self.prompts = prompting.made(plan.seed, plan.input_tokens)
+        self.most = plan.requests
+        self.notes: tuple[str, ...] = ()
+        if plan.prompts is not None:
+            self._read(plan.prompts)
+        self.points: list[Point] = []
+        self.interrupted = False
+        self.cold_s: float | None = None
+        self.model = plan.model or ""
+
+    def _read(self, file: str) -> None:
+        self.prompts, many, traced = prompting.read(file, self.plan.seed)
+        self.traced = traced and self.plan.rate is None
+        if self.traced:
+            self.most = min(self.most or many, many)
+        elif self.most is None or self.most > many:
+            self.notes = (f"{file} has {many} prompts, which come again: a cache of prefixes may help",)
+
+    @property
+    def mode(self) -> Literal["closed", "open", "trace"]:
+        if self.traced:
+            return "trace"
+        return "closed" if self.plan.rate is None else "open"
+
+    async def run(self, asking: Client) -> LoadRun:
+        async with asking as client:
+            self.model = await model_of(client, self.plan)
+            try:
+                await self._measure(client)
+            except asyncio.CancelledError:
+                self.interrupted = True
+                task = asyncio.current_task()
+                assert task is not None
+                task.uncancel()
+        plan = self.plan
+        return LoadRun(
+            url=plan.endpoint.url,
+            model=self.model,
+            mode=self.mode,
+            arrivals=plan.arrivals if self.mode == "open" else None,
+            api="chat" if plan.chat else "completions",
+            input_tokens=None if plan.prompts else plan.input_tokens,
+            output_tokens=plan.output_tokens,
+            seed=plan.seed,
+            prompts=plan.prompts,
+            warmup=plan.warmup,
+            cold_s=self.cold_s,
+            path=plan.path,
+            notes=self.notes,
+            points=tuple(self.points),
+            interrupted=self.interrupted,
+        )
+
+    async def _measure(self, client: Client) -> None:
+        begun = perf_counter()
+        async with telling(self.progress, lambda: "the first answer"):
+            terms, first = await agree(client, self.plan, self.model, self.prompts, -1 - self.share.index)
+        self.cold_s = round((first.times.ended or begun) - begun, 6)
+        self.notes += terms.notes
+        if not may_pass(first):
+            self._only(first)
+            return
+        loads: tuple[int | None, ...] = self.plan.concurrencies if self.mode == "closed" else (None,)
+        for number, concurrency in enumerate(loads):
+            await self._point(client, terms, number, concurrency)
+
+    def _only(self, first: Exchange) -> None:
+        """The first request failed in a way that the others would too: they are not even sent."""
+        record = Recording(started=first.times.scheduled)
+        record.add(first)
+        closed = self.mode == "closed"
+        self.points.append(record.point(1 if closed else None, None if closed else self.plan.rate or 0.0))
+        self.notes += ("the first request failed, so no other was sent",)
+
+    async def _point(self, client: Client, terms: Terms, number: int, concurrency: int | None) -> None:
+        mine = self.share.concurrency(concurrency) if concurrency else 4
+
+        async def ask(which: int, due: float | None) -> Exchange:
+            prompt = self.prompts(which, terms.per_word)
+            return await client.complete(terms.asked(prompt, self.plan), scheduled=due)
+
+        await self._warm_up(ask, number, mine)
+        before = await self._counters(client)
+        if concurrency is not None:
+            await client.prepare(mine)
+        started = await self.share.gate() if self.share.gate else perf_counter()
+        if (early := started - perf_counter()) > 0:
+            await asyncio.sleep(early)
+        record: Recording | None = None
+        try:
+            async with recording(started) as record, self._shown(record, number):
+                if concurrency is not None:
+                    until = started + self.plan.duration_s if self.plan.duration_s else None
+                    await closed_loop(ask, record, self._numbers(number), mine, until)
+                else:
+                    await open_loop(ask, record, self._due(number))
+        finally:
+            if record is not None:
+                rate = None if concurrency else self.plan.rate or 0.0
+                self.points.append(record.point(concurrency, rate))
+        grown = growth(before, await self._counters(client))
+        self.points[-1] = msgspec.structs.replace(self.points[-1], counters=grown)
+
+    async def _warm_up(self, ask: Callable[..., Awaitable[Exchange]], number: int, at_once: int) -> None:
+        first = -(number + 1) * _APART
+        which = islice(range(first, first + self.plan.warmup), self.share.index, None, self.share.of)
+        async with recording() as ignored, telling(self.progress, lambda: "the warm-up"):
+            await closed_loop(ask, ignored, which, max(at_once, 1), None)
+
+    async def _counters(self, client: Client) -> Mapping[str, float]:
+        return await counters(client) if self.share.index == 0 else {}
+
+    def _numbers(self, number: int) -> Iterator[int]:
+        """The numbers of this share's requests, in one measurement."""
+        first = number * _APART
+        every = count(first) if self.most is None else range(first, first + self.most)
+        return islice(every, self.share.index, None, self.share.of)
+
+    def _due(self, number: int) -> Iterator[tuple[int, float]]:
+        """When each of them is due, in an open loop."""
+        plan = self.plan
+        if plan.rate is not None:
+            due = arrivals(plan.rate, plan.arrivals, plan.seed, self.most, plan.duration_s)
+        else:
+            due = (self.prompts(each, 1.0).due_s or 0.0 for each in range(self.most or 0))
+        return islice(zip(count(number * _APART), due, strict=False), self.share.index, None, self.share.of)
+
+    def _shown(self, record: Recording, number: int) -> AbstractAsyncContextManager[None]:
+        many = len(self.plan.concurrencies)
+        which = f"load {number + 1} of {many}, " if many > 1 else ""
+        return telling(
+            self.progress, lambda: f"{which}{len(record.samples)} answered, {record.under_way} under way"
+        )

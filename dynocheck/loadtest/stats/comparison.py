@@ -1,0 +1,124 @@
+"""One load test beside another: better, same, worse, or too few samples to say.
+
+The ratio of a percentile to that of the baseline has a 95 % confidence interval by the bootstrap: both runs
+are drawn anew 2,000 times, with replacement, from a fixed seed. What a draw of n values has as its k-th
+smallest is distributed as the value at the place that a Beta(k, n - k + 1) variate names, so that each draw
+costs one random number instead of n. Worse: the whole interval is above one plus the tolerance. Same or
+better: none of it is; and better when all of it is below one. In between, the samples are too few.
+"""
+
+import math
+import random
+from collections.abc import Sequence
+from typing import Literal
+
+import msgspec
+
+from dynocheck.facts.load.run import LoadRun, Point
+from dynocheck.loadtest.stats.metrics import Summary, blurred, latency
+
+COMPARED = (("ttft", 50), ("ttft", 90), ("tpot", 50), ("tpot", 90), ("e2e", 50), ("e2e", 90))
+_DRAWS = 2000
+_FEWEST = 10
+_WORK = ("mode", "arrivals", "api", "model", "input_tokens", "output_tokens", "prompts", "path")
+_ALIKE = 0.05  # by which share the answers' length may differ
+
+Judgement = Literal["better", "same", "worse", "too few samples"]
+
+
+class Comparison(msgspec.Struct, frozen=True):
+    """A percentile, in seconds, beside the baseline's; the interval is that of their ratio."""
+
+    load: str
+    metric: str
+    now: float | None
+    before: float | None
+    low: float | None
+    high: float | None
+    judgement: Judgement
+    samples: tuple[int, int]
+
+
+def incomparable(run: LoadRun, before: LoadRun) -> str | None:
+    """Why two runs measured different work, if they did."""
+    for name in _WORK:
+        ours, theirs = getattr(run, name), getattr(before, name)
+        if ours != theirs:
+            return f"{name.replace('_', ' ')} is {ours}, and was {theirs}"
+    pairs = _pairs(run, before)
+    if not pairs:
+        return "no load is the same in both"
+    for now, then in pairs:
+        ours, theirs = _answer_length(now), _answer_length(then)
+        if ours and theirs and abs(ours / theirs - 1) > _ALIKE:
+            return f"answers were {ours:.0f} tokens long, {now.load}, and had been {theirs:.0f}"
+    return None
+
+
+def _pairs(run: LoadRun, before: LoadRun) -> list[tuple[Point, Point]]:
+    """The measurements of both at the same load."""
+    earlier = {point.load: point for point in before.points}
+    return [(point, earlier[point.load]) for point in run.points if point.load in earlier]
+
+
+def _answer_length(point: Point) -> float | None:
+    """The mean of the output tokens that were counted."""
+    counted = [sample.output_tokens for sample in point.good if sample.output_tokens is not None]
+    return sum(counted) / len(counted) if counted else None
+
+
+def compared(run: LoadRun, before: LoadRun, tolerance: float) -> tuple[Comparison, ...]:
+    """Each percentile at each load that both runs measured."""
+    return tuple(
+        _comparison(now, then, metric, percent, tolerance)
+        for now, then in _pairs(run, before)
+        for metric, percent in COMPARED
+    )
+
+
+def _comparison(now: Point, then: Point, metric: str, percent: int, tolerance: float) -> Comparison:
+    ours, theirs = latency(now, metric), latency(then, metric)
+    low = high = None
+    judgement: Judgement = "too few samples"
+    if min(ours.n, theirs.n) >= _FEWEST and not (blurred(now, metric) or blurred(then, metric)):
+        low, high = _interval(ours.values, theirs.values, percent / 100)
+        judgement = _judged(low, high, tolerance)
+    return Comparison(
+        load=now.load,
+        metric=f"{metric}.p{percent}",
+        now=_value(ours, percent),
+        before=_value(theirs, percent),
+        low=low,
+        high=high,
+        judgement=judgement,
+        samples=(ours.n, theirs.n),
+    )
+
+
+def _value(values: Summary, percent: int) -> float | None:
+    return values.percentile(percent)
+
+
+def _judged(low: float, high: float, tolerance: float) -> Judgement:
+    if low > 1 + tolerance:
+        return "worse"
+    if high > 1 + tolerance:
+        return "too few samples"
+    return "better" if high < 1 else "same"
+
+
+def _interval(now: Sequence[float], then: Sequence[float], share: float) -> tuple[float, float]:
+    chance = random.Random(0)  # noqa: S311  (no secret is made of it)
+    ratios = sorted(_ratio(_drawn(now, share, chance), _drawn(then, share, chance)) for _ in range(_DRAWS))
+    return ratios[int(_DRAWS * 0.025)], ratios[int(_DRAWS * 0.975) - 1]
+
+
+def _ratio(now: float, then: float) -> float:
+    return now / then if then > 0 else math.inf if now > 0 else 1.0
+
+
+def _drawn(values: Sequence[float], share: float, chance: random.Random) -> float:
+    """A percentile of as many values drawn from these with replacement."""
+    n = len(values)
+    k = min(max(math.ceil(share * n), 1), n)
+    return values[min(int(chance.betavariate(k, n - k + 1) * n), n - 1)]

@@ -1,0 +1,132 @@
+"""Comments by which people say that a finding is to be ignored: where they stand, what they mean.
+
+`# dynocheck: ignore[id, glob] reason` in YAML, `<!-- dynocheck: ignore[id] reason -->` in Markdown. Only what
+YAML or Markdown takes for a comment is one: the text of a string, of a script or of a fence is not.
+"""
+
+import re
+from bisect import bisect
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple
+
+import yaml
+
+from dynocheck.facts.recipe.inline_suppressions import Ignore
+from dynocheck.facts.recipe.recipes import Unread
+from dynocheck.secrets import hide
+
+MAX_IDS = 1000  # that the comments of one file name
+
+_CALL = "dynocheck:"
+_IN_YAML = re.compile(r"(?:^|(?<=\s))#\s*dynocheck:")
+_LINE_BREAK = re.compile("\r\n|[\r\n\x85\u2028\u2029]")  # as libyaml counts lines
+_IN_MARKDOWN = re.compile(r"<!--\s*dynocheck:(.*?)-->")
+_WORDS = re.compile(r"\s*(ignore|ignore-file)\[([^\]]*)\]\s*(.*)")
+
+
+class _Span(NamedTuple):
+    """A scalar: the places from `start` on, up to but without `end`; lines and columns from 0."""
+
+    start: tuple[int, int]
+    end: tuple[int, int]
+    block: bool
+
+
+def bounded(comments: Iterable[Ignore], unread: list[Unread]) -> Iterator[Ignore]:
+    """The comments of a file as long as they name no more than MAX_IDS checks.
+
+    :param unread: gets the first one that is left out.
+    """
+    ids = 0
+    for comment in comments:
+        ids += max(1, len(comment.patterns))
+        if ids > MAX_IDS:
+            what = f"comments for dynocheck: those of this file name more than {MAX_IDS} checks"
+            unread.append(Unread(what, comment.file, comment.line, comment.column))
+            return
+        yield comment
+
+
+def in_yaml(file: str, text: str) -> Iterator[Ignore]:
+    """The comments of a YAML file; those before what the scanner cannot read, when there is such a place."""
+    if _CALL not in text:
+        return
+    lines = _LINE_BREAK.split(text)
+    below = _below(lines, "#")
+    spans, end = _scalars(text)
+    starts = [span.start for span in spans]
+    blocks = {span.start[0]: span.end[0] for span in spans if span.block}
+    for number, line in enumerate(lines):
+        for match in _IN_YAML.finditer(line):
+            place = (number, match.start())
+            before = bisect(starts, place)
+            if place < end and not (before and _within(place, spans[before - 1])):
+                about = number if line[: match.start()].strip() else below[number]
+                yield _ignore(file, place, line[match.end() :], (about, blocks.get(about, about + 1) - 1))
+                break
+
+
+def in_markdown(file: str, text: str) -> Iterator[Ignore]:
+    """The comments of a Markdown file, each on one line."""
+    if _CALL not in text:
+        return
+    from markdown_it import MarkdownIt
+
+    lines = re.split("\r\n|[\r\n]", text)
+    below = _below(lines, "<!--")
+    for token in MarkdownIt().parse(text):
+        parts = token.children or [token]
+        html = "".join(part.content for part in parts if part.type in ("html_block", "html_inline"))
+        if html and token.map is not None:
+            for number in range(token.map[0], min(token.map[1], len(lines))):
+                yield from _in_html(file, lines[number], number, below[number], html)
+
+
+def _in_html(file: str, line: str, number: int, below: int, html: str) -> Iterator[Ignore]:
+    for match in _IN_MARKDOWN.finditer(line):
+        if match[0] in html:
+            about = below if line.strip() == match[0] else number
+            yield _ignore(file, (number, match.start()), match[1], (about, about))
+
+
+def _ignore(file: str, place: tuple[int, int], said: str, lines: tuple[int, int]) -> Ignore:
+    words = _WORDS.fullmatch(said.rstrip())
+    verb, ids, reason = words.groups() if words else ("", "", "")
+    patterns = tuple(pattern for part in ids.split(",") if (pattern := part.strip()))
+    first, last = (1, None) if verb == "ignore-file" else (lines[0] + 1, lines[1] + 1)
+    return Ignore(file, place[0] + 1, place[1] + 1, patterns, hide(reason.strip()), first, last)
+
+
+def _scalars(text: str) -> tuple[list[_Span], tuple[int, int]]:
+    """Every scalar, and the place up to which the text could be read."""
+    spans = []
+    reached = (0, 0)
+    try:
+        for token in yaml.scan(text, Loader=yaml.CSafeLoader):
+            start, reached = _place(token.start_mark), _place(token.end_mark)
+            if isinstance(token, yaml.ScalarToken):
+                spans.append(_Span(start, reached, token.style in ("|", ">")))
+    except yaml.YAMLError:
+        return spans, reached
+    return spans, (len(text), 0)
+
+
+def _place(mark: yaml.Mark) -> tuple[int, int]:
+    return mark.line, mark.column
+
+
+def _within(place: tuple[int, int], span: _Span) -> bool:
+    """Whether it is a scalar's own text; what follows the `|` of a block is not."""
+    return span.start <= place < span.end and not (span.block and place[0] == span.start[0])
+
+
+def _below(lines: Sequence[str], comment: str) -> list[int]:
+    """For each line the next one that is neither empty nor a comment, or itself when there is none."""
+    below: list[int] = []
+    found = None
+    for number in reversed(range(len(lines))):
+        below.append(number if found is None else found)
+        line = lines[number].strip()
+        if line and not line.startswith(comment):
+            found = number
+    return below[::-1]

@@ -1,0 +1,248 @@
+"""A README as what it tells its reader to do: commands, files, links, tables.
+
+Commands are read as people paste them: `$ ` before them is left out, `<...>` and variables that the page does
+not set make a word unknown, and what a shell could not read either is passed over.
+"""
+
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import unquote
+
+from dynocheck.facts.recipe.recipes import Mention, Page, Row, Word
+from dynocheck.secrets import hide
+
+if TYPE_CHECKING:
+    from markdown_it.token import Token
+
+_SHELLS = ("sh", "bash", "shell", "console", "zsh", "shell-session")
+_UNKNOWN = "\ue000"
+_HINT = re.compile(r"<[A-Za-z][^<>\n]*>|\.\.\.|…")
+_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
+_OTHER_EXPANSION = re.compile(r"\$\(|`|\$\{|\$[@*#?$!-]")
+_PATTERN = re.compile(r"\*|\{[^}]*,")
+_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
+_SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//")
+_HTML_ANCHOR = re.compile(r"""<a\s+(?:name|id)=["']([^"']+)["']""")
+_ANCESTORS = 6  # commands may be meant from the recipe, the folder of recipes or the repository around it
+_LONGEST = 40  # lines of one command, quoted JSON included
+MAX_CHARACTERS = 64 * 1024  # of a page: reading Markdown can take the square of its length
+_MOST = 5000  # lines that are read for the commands of a page: a quote that is never closed makes many
+_FILE_FLAGS = ("-f", "--filename", "-k", "--kustomize")
+_FILE_VERBS = ("apply", "create", "delete", "replace", "diff")
+
+
+def is_page(name: str) -> bool:
+    """Whether a file of this name is read as a page."""
+    return name.lower().startswith("readme") and name.lower().endswith(".md")
+
+
+def page(text: str, path: Path, root: Path, shown: str) -> Page:
+    """What a README says.
+
+    :param text: its Markdown; one longer than MAX_CHARACTERS says nothing.
+    :param path: where it lies, for what it names relative to itself.
+    :param root: the recipe's folder.
+    :param shown: its path as it is told.
+    """
+    from markdown_it import MarkdownIt  # a recipe without a README needs none
+
+    if len(text) > MAX_CHARACTERS:
+        return Page(path=shown)
+    tokens = MarkdownIt("commonmark").enable("table").parse(text)
+    commands: list[tuple[Word, ...]] = []
+    files: list[Mention] = []
+    variables: dict[str, str] = {}
+    for token in tokens:
+        if token.type == "fence" and token.map and token.info.split(" ")[0].lower() in _SHELLS:
+            block = list(_commands(token.content.splitlines(), token.map[0] + 2, variables))
+            commands += block
+            files += _files(block, path.parent)
+    return Page(
+        path=shown,
+        commands=tuple(commands),
+        files=tuple(files),
+        links=tuple(_links(tokens, text, path, root)),
+        rows=tuple(_rows(tokens, path.parent, root)),
+    )
+
+
+def _commands(lines: Sequence[str], first: int, variables: dict[str, str]) -> Iterator[tuple[Word, ...]]:
+    """The commands of a block whose first line is this one of the page; assignments are kept."""
+    at = read = 0
+    while at < len(lines) and read < _MOST:
+        taken, words = _logical(lines[at : at + _LONGEST])
+        line = first + at
+        at += taken
+        read += taken if words else _LONGEST
+        for command in _split(words):
+            rest = list(_assigned(command, variables))
+            if rest:
+                yield tuple(Word(_known(word, variables), line, 1) for word in rest)
+
+
+def _logical(lines: Sequence[str]) -> tuple[int, list[str]]:
+    """How many lines the first command takes, and its words; none when no shell could read it."""
+    for count in range(1, len(lines) + 1):
+        text = "\n".join(lines[:count]).removeprefix("$ ")
+        if text.endswith("\\"):
+            continue
+        lexer = shlex.shlex(hide(_HINT.sub(_UNKNOWN, text)), posix=True, punctuation_chars=True)
+        lexer.whitespace_split = True
+        try:
+            return count, list(lexer)
+        except ValueError:
+            continue
+    return 1, []
+
+
+def _split(words: Iterable[str]) -> Iterator[list[str]]:
+    command: list[str] = []
+    for word in words:
+        if word and set(word) <= set(";&|()"):
+            yield command
+            command = []
+        elif word not in ("then", "do", "else", "!", "sudo", "time"):
+            command.append(word)
+    yield command
+
+
+def _assigned(command: Sequence[str], variables: dict[str, str]) -> Iterator[str]:
+    """The words after the assignments at the beginning, which set the page's variables."""
+    leading = True
+    for word in command:
+        match = _ASSIGNMENT.fullmatch(word)
+        if leading and match:
+            value = _known(match.group(2), variables)
+            variables.pop(match.group(1), None)
+            if value is not None:
+                variables[match.group(1)] = value
+        elif not (leading and word in ("export", "readonly", "local")):
+            leading = False
+            yield word
+
+
+def _known(word: str, variables: dict[str, str]) -> str | None:
+    """A word with the page's variables in it; None when only its reader knows it."""
+    if _UNKNOWN in word:
+        return None
+    full = _VARIABLE.sub(lambda found: variables.get(found[1] or found[2], _UNKNOWN), word)
+    pattern = '"' not in full and _PATTERN.search(
+        full
+    )  # JSON was quoted, or a shell would not keep its quotes
+    return None if _UNKNOWN in full or pattern or _OTHER_EXPANSION.search(full) else full
+
+
+def _files(commands: Iterable[tuple[Word, ...]], folder: Path) -> Iterator[Mention]:
+    """The files that kubectl is given, looked for from every folder that the commands may be meant from."""
+    here = folder.resolve()
+    bases = [here, *here.parents[:_ANCESTORS]]
+    moved: list[str | None] = []
+    for command in commands:
+        texts = [word.text for word in command]
+        if texts[0] in ("cd", "pushd"):
+            moved.append(texts[1] if len(texts) > 1 else None)
+        if texts[0] != "kubectl" or not any(verb in texts[1:4] for verb in _FILE_VERBS) or None in moved:
+            continue
+        within = Path(*(step for step in moved if step is not None))
+        for name, word in _given(command):
+            if not (name == "-" or _SCHEME.match(name)):
+                found = any(_exists(base / way / name) for base in bases for way in (Path(), within))
+                yield Mention(name, found, word.line, word.column)
+
+
+def _given(command: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:
+    """The names after -f, --filename, -k and the like."""
+    for flag, word in zip(command, (*command[1:], None), strict=True):
+        name, equals, value = (flag.text or "").partition("=")
+        if name in _FILE_FLAGS and equals:
+            yield from ((part, flag) for part in value.split(","))
+        elif flag.text in _FILE_FLAGS and word is not None and word.text:
+            yield from ((part, word) for part in word.text.split(","))
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except (OSError, ValueError):
+        return False
+
+
+def _links(tokens: Sequence["Token"], text: str, path: Path, root: Path) -> Iterator[Mention]:
+    anchors = {path.resolve(): _anchors(tokens, text)}
+    for token in tokens:
+        line = token.map[0] + 1 if token.map else 1
+        for child in token.children or ():
+            line += child.type in ("softbreak", "hardbreak")
+            target = str(child.attrGet("href" if child.type == "link_open" else "src") or "")
+            if target and not _SCHEME.match(target) and not target.startswith("/"):
+                yield Mention(target, _resolves(target, path, root, anchors), line, 1)
+
+
+def _resolves(target: str, path: Path, root: Path, anchors: dict[Path, set[str]]) -> bool | None:
+    name, _, anchor = unquote(target).partition("#")
+    try:
+        meant = (path.parent / name.partition("?")[0]).resolve() if name else path.resolve()
+        if not meant.is_relative_to(root.resolve()):
+            return None
+        if not meant.exists():
+            return False
+    except (OSError, ValueError):
+        return None
+    return anchor.lower() in anchors[meant] if anchor and meant in anchors else True
+
+
+def _anchors(tokens: Sequence["Token"], text: str) -> set[str]:
+    """What can be linked to in a page: its headings as GitHub spells them, and anchors in HTML."""
+    found: dict[str, int] = {}
+    slugs: set[str] = {anchor.lower() for anchor in _HTML_ANCHOR.findall(text)}
+    for opened, inline in pairwise(tokens):
+        if opened.type == "heading_open":
+            words = "".join(c.content for c in inline.children or () if c.type in ("text", "code_inline"))
+            slug = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
+            times = found.setdefault(slug, 0)
+            found[slug] += 1
+            slugs.add(f"{slug}-{times}" if times else slug)
+    return slugs
+
+
+def _rows(tokens: Sequence["Token"], folder: Path, root: Path) -> Iterator[Row]:
+    headers: list[str] = []
+    cells: list[Token] = []
+    for token in tokens:
+        if token.type == "table_open":
+            headers = []
+        elif token.type == "tr_open":
+            cells = []
+        elif token.type == "inline":
+            cells.append(token)
+        elif token.type == "tr_close" and not headers:
+            headers = [_plain(cell) for cell in cells]
+        elif token.type == "tr_close" and cells:
+            line = cells[0].map[0] + 1 if cells[0].map else 1
+            named = dict(zip(headers, map(_plain, cells), strict=False))
+            yield Row(named, tuple(_folders(cells, folder, root)), line)
+
+
+def _plain(cell: "Token") -> str:
+    return "".join(c.content for c in cell.children or () if c.type in ("text", "code_inline")).strip()
+
+
+def _folders(cells: Sequence["Token"], folder: Path, root: Path) -> Iterator[str]:
+    """The folders of the recipe that a row names, as a link or as code, or by a manifest in them."""
+    whole = root.resolve()
+    for cell in cells:
+        for child in cell.children or ():
+            name = str(child.attrGet("href") or (child.content if child.type == "code_inline" else ""))
+            if not name or _SCHEME.match(name):
+                continue
+            try:
+                meant = (folder / unquote(name)).resolve()
+                meant = meant.parent if meant.suffix in (".yaml", ".yml") and meant.is_file() else meant
+                if meant.is_dir() and meant.is_relative_to(whole) and meant != whole:
+                    yield meant.relative_to(whole).as_posix()
+            except (OSError, ValueError):
+                continue

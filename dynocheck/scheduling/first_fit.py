@@ -1,0 +1,219 @@
+"""Whether pods find nodes: kube-scheduler's filters and scores, pod after pod.
+
+A score decides among the nodes that fit, and chance among equals, so the same pods may fit or not. That is
+why they are placed several times: in several orders, with several throws.
+"""
+
+import random
+from collections.abc import Iterator, Mapping, Sequence
+from math import log
+
+import msgspec
+
+from dynocheck.scheduling.node_state import Board, Place, dislike, port_taken, refusal, score
+from dynocheck.scheduling.pod_spec_model import HOSTNAME, Shape, clash
+from dynocheck.scheduling.quantities import PODS, Amounts
+from dynocheck.scheduling.relations import Counted, Relations
+
+_WORK = 150_000  # nodes looked at in all throws together: keeps large clusters well under a second
+_THROWS = 36
+
+
+class Batch(msgspec.Struct, frozen=True):
+    """So many pods of one shape."""
+
+    shape: Shape
+    pods: int
+
+
+class Placing(msgspec.Struct, frozen=True):
+    """Where pods went in one throw: for each batch the nodes of those that found one."""
+
+    nodes: tuple[tuple[int, ...], ...]
+    lacking: tuple[int, ...]
+    counted: Sequence[Counted]
+    used: Mapping[int, Mapping[str, int]]
+
+    @property
+    def complete(self) -> bool:
+        return not any(self.lacking)
+
+
+class Table:
+    """A cluster and the pods that are to be put on it."""
+
+    def __init__(self, board: Board, batches: Sequence[Batch]) -> None:
+        self.board = board
+        self.batches = batches
+        self.shapes = [batch.shape for batch in batches]
+        self.relations = Relations(board, self.shapes)
+        self.allowed: list[list[int]] = []
+        self.prefers: list[dict[int, tuple[int, int]]] = []
+        self._open: list[dict[int, int]] = []
+        for shape in self.shapes:
+            allowed = [i for i, place in enumerate(board.places) if not refusal(shape, place.node)]
+            liking = {i: dislike(shape, board.places[i].node) for i in allowed}
+            self.allowed.append(allowed)
+            self.prefers.append(liking if any(any(pair) for pair in liking.values()) else {})
+            places = {i: board.places[i] for i in allowed}
+            self._open.append(
+                {
+                    i: score(place.allocatable, place.held, place.assumed, shape)
+                    for i, place in places.items()
+                    if _has_room(shape.requests, place) and not port_taken(shape, place)
+                }
+            )
+
+    def throws(self) -> Iterator[Placing]:
+        """The pods placed as the scheduler might, in this order and others."""
+        kinds = [kind for kind, batch in enumerate(self.batches) for _ in range(batch.pods)]
+        orders = [kinds, _interleaved(kinds), kinds[::-1]]
+        work = max(1, len(kinds) * max((len(each) for each in self._open), default=1))
+        for number in range(max(len(orders), min(_THROWS, _WORK // work))):
+            yield self.throw(orders[number % len(orders)], random.Random(number))  # noqa: S311
+
+    def packed(self) -> Placing:
+        """The pods placed by one who plans ahead: the large first, each where least is left over."""
+        scarce = sorted({r for shape in self.shapes for r in shape.requests if "/" in r})
+
+        def size(kind: int) -> tuple[int, ...]:
+            requests = self.shapes[kind].requests
+            return (*(requests.get(r, 0) for r in scarce), requests.get("cpu", 0), requests.get("memory", 0))
+
+        kinds = [kind for kind, batch in enumerate(self.batches) for _ in range(batch.pods)]
+        kinds.sort(key=size, reverse=True)
+        return self.throw(kinds, random.Random(0), tightly=scarce)  # noqa: S311
+
+    def throw(
+        self, kinds: Sequence[int], chance: random.Random, *, tightly: Sequence[str] | None = None
+    ) -> Placing:
+        """Place one pod after another; those that find no node try again once others have found theirs."""
+        run = _Run(self, chance, tightly)
+        waiting = list(kinds)
+        while waiting:
+            left = [kind for kind in waiting if not run.place(kind)]
+            if len(left) == len(waiting):
+                break
+            waiting = left if any(self.relations.matter[kind] for kind in left) else []
+        nodes = tuple(tuple(each) for each in run.nodes)
+        lacking = tuple(batch.pods - len(n) for batch, n in zip(self.batches, nodes, strict=True))
+        return Placing(nodes, lacking, run.counted, run.used)
+
+    def start(self) -> list[dict[int, int]]:
+        """For each batch the nodes that have room for one now, with their scores."""
+        return [dict(each) for each in self._open]
+
+
+class _Run:
+    """One throw."""
+
+    def __init__(self, table: Table, chance: random.Random, tightly: Sequence[str] | None) -> None:
+        self.table = table
+        self.chance = chance
+        self.tightly = tightly
+        self.open = table.start()
+        self.counted = [each.copy() for each in table.relations.start]
+        self.nodes: list[list[int]] = [[] for _ in table.batches]
+        self.used: dict[int, dict[str, int]] = {}
+        self._assumed: dict[int, tuple[int, int]] = {}
+
+    def place(self, kind: int) -> bool:
+        node = self._choose(kind)
+        if node is None:
+            return False
+        self.nodes[kind].append(node)
+        self._take(kind, node)
+        self.table.relations.place(self.counted, kind, node)
+        return True
+
+    def _choose(self, kind: int) -> int | None:
+        table, found = self.table, self.open[kind]
+        if table.relations.matter[kind]:
+            refused = table.relations.refusal
+            counted = self.counted[kind]
+            found = {i: s for i, s in found.items() if not refused(counted, kind, i)}
+        if not found:
+            return None
+        if self.tightly is not None:
+            return min(found, key=lambda i: (*(self._free(i, r) for r in self.tightly or ()), found[i], i))
+        if table.prefers[kind] or self.counted[kind].liking or any(s.soft for s in table.shapes[kind].spread):
+            found = self._weighed(kind, found)
+        best = max(found.values())
+        return self.chance.choice([i for i, value in found.items() if value == best])
+
+    def _weighed(self, kind: int, found: Mapping[int, int]) -> dict[int, int]:
+        """Scores with everything that is compared among the nodes at hand, each in its weight."""
+        total = dict(found)
+        prefers = self.table.prefers[kind]
+        if prefers:
+            worst = max(prefers[i][0] for i in found)
+            most = max(prefers[i][1] for i in found)
+            for i in found:
+                bad, good = prefers[i]
+                total[i] += 3 * (100 - 100 * bad // worst if worst else 100)
+                total[i] += 2 * (100 * good // most if most else 0)
+        liking, labels = self.counted[kind].liking, self.table.relations.labels
+        if liking:
+            keys = {key for key, _ in liking}
+            liked = {i: sum(liking[k, labels[i][k]] for k in keys if k in labels[i]) for i in found}
+            low, high = min(liked.values()), max(liked.values())
+            for i in found:
+                total[i] += 2 * (int(100 * ((liked[i] - low) / (high - low))) if high > low else 0)
+        for i, value in self._evenness(kind, list(found)).items():
+            total[i] += 2 * value
+        return total
+
+    def _evenness(self, kind: int, found: Sequence[int]) -> dict[int, int]:
+        """How even the soft constraints of a pod would leave each node, of 100."""
+        soft = [(n, s) for n, s in enumerate(self.table.shapes[kind].spread) if s.soft]
+        labels = self.table.relations.labels
+        scored = [i for i in found if all(s.key in labels[i] for _, s in soft)]
+        if not soft or not scored:
+            return {}
+        crowd = dict.fromkeys(scored, 0.0)
+        for number, spread in soft:
+            values = {labels[i][spread.key] for i in scored}
+            weight = log((len(scored) if spread.key == HOSTNAME else len(values)) + 2)
+            counts = self.counted[kind].spread[number]
+            for i in scored:
+                crowd[i] += counts[spread.key, labels[i][spread.key]] * weight + spread.skew - 1
+        rounded = {i: int(value + 0.5) for i, value in crowd.items()}
+        low, high = min(rounded.values()), max(rounded.values())
+        return {i: 100 * (high + low - v) // high if high else 100 for i, v in rounded.items()}
+
+    def _free(self, node: int, resource: str) -> int:
+        return self.table.board.places[node].free(resource) - self.used.get(node, {}).get(resource, 0)
+
+    def _take(self, kind: int, node: int) -> None:
+        shape = self.table.shapes[kind]
+        used = self.used.setdefault(node, {PODS: 0})
+        used[PODS] += 1
+        for resource, value in shape.requests.items():
+            used[resource] = used.get(resource, 0) + value
+        place = self.table.board.places[node]
+        before = self._assumed.get(node, place.assumed)
+        self._assumed[node] = before[0] + shape.assumed[0], before[1] + shape.assumed[1]
+        held = {r: place.held.get(r, 0) + value for r, value in used.items()}
+        for other, nodes in zip(self.table.shapes, self.open, strict=True):
+            if node not in nodes:
+                continue
+            full = any(value > self._free(node, r) for r, value in other.requests.items())
+            taken = any(clash(one, two) for one in other.ports for two in shape.ports)
+            if full or taken or self._free(node, PODS) < 1:
+                del nodes[node]
+            else:
+                nodes[node] = score(place.allocatable, held, self._assumed[node], other)
+
+
+def _has_room(requests: Amounts, place: Place) -> bool:
+    return place.free(PODS) >= 1 and all(value <= place.free(name) for name, value in requests.items())
+
+
+def _interleaved(kinds: Sequence[int]) -> list[int]:
+    """One of each in turn, as when all controllers create at once."""
+    seen: dict[int, int] = {}
+    ranked = []
+    for kind in kinds:
+        seen[kind] = seen.get(kind, 0) + 1
+        ranked.append((seen[kind], kind))
+    return [kind for _, kind in sorted(ranked)]

@@ -1,0 +1,125 @@
+"""Findings that a site has agreed to live with for now: the contract `dynocheck.baseline/v1`.
+
+A finding is told from others by its check, its file, its object and its message, not by its line: it stays
+the same when the text above it moves.
+"""
+
+import os
+import re
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, NamedTuple
+
+import msgspec
+
+from dynocheck.core.errors import UsageError
+from dynocheck.core.outcomes import Finding, Outcome, Suppressed, Verdict
+from dynocheck.secrets import hide
+
+SCHEMA = "dynocheck.baseline/v1"
+
+_COUNTED = (Outcome.WARN, Outcome.FAIL)
+_COULD_NOT_JUDGE = (Outcome.UNKNOWN, Outcome.ERROR)
+_LINE = re.compile(r"\bline \d+")
+
+
+class Print(NamedTuple):
+    """What a finding is told by."""
+
+    check: str
+    file: str
+    subject: str
+    message: str
+
+
+def fingerprint(check: str, finding: Finding, root: str) -> Print:
+    """What this finding is told by, its file as seen from the folder `root`."""
+    place, subject = finding.location, finding.subject
+    message = hide(_LINE.sub("line", finding.message)).encode(errors="backslashreplace").decode()
+    file = os.path.relpath(os.path.realpath(place.file), os.path.realpath(root)) if place else ""
+    return Print(check, Path(file).as_posix() if file else "", str(subject) if subject else "", message)
+
+
+class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    check: str
+    message: str
+    file: str = ""
+    subject: str = ""
+    count: Annotated[int, msgspec.Meta(ge=1)] = 1
+
+
+class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    schema: str
+    findings: tuple[_Entry, ...]
+
+
+class Baseline:
+    """The findings of a file, each as often as it may be found."""
+
+    def __init__(self, path: Path, findings: Iterable[_Entry]) -> None:
+        self._path = path
+        self._left: Counter[Print] = Counter()
+        for entry in findings:
+            self._left[Print(entry.check, entry.file, entry.subject, entry.message)] += entry.count
+
+    def why(self, verdict: Verdict, finding: Finding) -> Suppressed | None:
+        """Puts a finding aside that the file holds, once for each time that it holds it."""
+        found = fingerprint(verdict.check, finding, _folder(self._path))
+        if self._left[found] < 1:
+            return None
+        self._left[found] -= 1
+        return Suppressed(by="baseline", reason=self._path.as_posix(), finding=finding)
+
+    def gone(self, verdicts: Iterable[Verdict], paths: Collection[str]) -> Iterator[tuple[str, str, str]]:
+        """What the file holds and this run, which judged it, did not find: check, place and message.
+
+        :param paths: the files and folders that were judged.
+        """
+        judged = {verdict.check for verdict in verdicts if verdict.outcome not in _COULD_NOT_JUDGE}
+        roots = [os.path.realpath(path) for path in paths]
+        for entry in sorted(+self._left):
+            place = os.path.realpath(Path(_folder(self._path), entry.file))
+            seen = not entry.file or any(place == root or place.startswith(f"{root}/") for root in roots)
+            if entry.check in judged and seen:
+                about = ": ".join(part for part in (entry.file, entry.subject) if part)
+                yield entry.check, about, entry.message
+
+
+def read(path: Path) -> Baseline:
+    """The baseline that a file holds.
+
+    :raises UsageError: it cannot be read, or is no baseline.
+    """
+    try:
+        document = msgspec.json.decode(path.read_bytes(), type=_Document)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path}: not a baseline: {error}") from None
+    if document.schema != SCHEMA:
+        raise UsageError(f"{path}: a baseline of schema {document.schema!r}, this version reads {SCHEMA}")
+    return Baseline(path, document.findings)
+
+
+def write(path: Path, verdicts: Iterable[Verdict]) -> None:
+    """Make the findings that count the baseline.
+
+    :raises UsageError: the file cannot be written.
+    """
+    found = Counter(
+        fingerprint(verdict.check, finding, _folder(path))
+        for verdict in verdicts
+        for finding in verdict.findings
+        if finding.outcome in _COUNTED
+    )
+    entries = tuple(_Entry(p.check, p.message, p.file, p.subject, found[p]) for p in sorted(found))
+    encoded = msgspec.json.encode(_Document(SCHEMA, entries))
+    try:
+        path.write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+
+
+def _folder(path: Path) -> str:
+    return str(path.resolve().parent)

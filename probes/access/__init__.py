@@ -1,0 +1,1 @@
+"""Probes of the API server, its version and what the user may do."""

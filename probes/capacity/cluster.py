@@ -1,0 +1,167 @@
+"""What is taken on the nodes, and what the namespace may take."""
+
+from collections.abc import Callable
+from functools import lru_cache, partial
+from typing import Any
+
+import msgspec
+
+from dynocheck import probe
+from dynocheck.facts import Access
+from dynocheck.facts.k8s.capacity import Limit, NamespaceLimits, Quota, RunningPod, RunningPods
+from dynocheck.kube import Cluster, together
+from dynocheck.probes._k8s_types import Meta
+from dynocheck.scheduling.pod_spec_model import Shape, shape
+
+_UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
+
+
+class _Resources(msgspec.Struct, omit_defaults=True):
+    requests: dict[str, str] = {}
+    limits: dict[str, str] = {}
+
+
+class _Port(msgspec.Struct, rename="camel", omit_defaults=True):
+    host_port: int = 0
+    container_port: int = 0
+    protocol: str = "TCP"
+    host_ip: str = msgspec.field(default="", name="hostIP")
+
+
+class _Container(msgspec.Struct, rename="camel", omit_defaults=True):
+    resources: _Resources = msgspec.field(default_factory=_Resources)
+    restart_policy: str | None = None
+    ports: list[_Port] | None = None
+
+
+class _Affinity(msgspec.Struct, rename="camel", omit_defaults=True):
+    pod_affinity: dict[str, Any] = {}
+    pod_anti_affinity: dict[str, Any] = {}
+
+
+class _Spec(msgspec.Struct, rename="camel", omit_defaults=True):
+    node_name: str = ""
+    priority: int | None = None
+    host_network: bool = False
+    affinity: _Affinity | None = None
+    overhead: dict[str, str] | None = None
+    resources: _Resources | None = None
+    containers: list[_Container] | None = None
+    init_containers: list[_Container] | None = None
+
+
+class _Pod(msgspec.Struct):
+    metadata: Meta
+    spec: _Spec
+
+
+class _ScopeSelector(msgspec.Struct, rename="camel"):
+    match_expressions: list[dict[str, Any]] | None = None
+
+
+class _QuotaSpec(msgspec.Struct, rename="camel"):
+    hard: dict[str, str] | None = None
+    scopes: list[str] | None = None
+    scope_selector: _ScopeSelector | None = None
+
+
+class _QuotaStatus(msgspec.Struct):
+    used: dict[str, str] | None = None
+
+
+class _Quota(msgspec.Struct):
+    metadata: Meta
+    spec: _QuotaSpec = msgspec.field(default_factory=_QuotaSpec)
+    status: _QuotaStatus = msgspec.field(default_factory=_QuotaStatus)
+
+
+class _Item(msgspec.Struct, rename="camel"):
+    type: str
+    default: dict[str, str] | None = None
+    default_request: dict[str, str] | None = None
+    max: dict[str, str] | None = None
+    min: dict[str, str] | None = None
+    max_limit_request_ratio: dict[str, str] | None = None
+
+
+class _RangeSpec(msgspec.Struct):
+    limits: list[_Item] | None = None
+
+
+class _Range(msgspec.Struct):
+    metadata: Meta
+    spec: _RangeSpec = msgspec.field(default_factory=_RangeSpec)
+
+
+@probe(access=[Access("list", "pods")])
+def running_pods(cluster: Cluster) -> RunningPods:
+    """Finished pods are left out by the server, pods without a node here: neither holds anything."""
+    pods = cluster.condensed("/api/v1/pods", _Pod, _running, fieldSelector=_UNFINISHED)
+    return RunningPods(tuple(pod for pod in pods if pod is not None))
+
+
+def _running(found: _Pod) -> RunningPod | None:
+    spec, meta = found.spec, found.metadata
+    if not spec.node_name:
+        return None
+    bare = msgspec.structs.replace(spec, node_name="", affinity=None, priority=None)
+    seen = _needs(msgspec.json.encode(bare))
+    return RunningPod(
+        namespace=meta.namespace,
+        name=meta.name,
+        node=spec.node_name,
+        labels=meta.labels or {},
+        requests=seen.requests,
+        assumed=seen.assumed,
+        priority=spec.priority or 0,
+        terminating=bool(meta.deletion_timestamp),
+        affinity=msgspec.to_builtins(spec.affinity) if spec.affinity else {},
+        ports=seen.ports,
+    )
+
+
+@lru_cache(maxsize=4096)
+def _needs(spec: bytes) -> Shape:
+    """What such a pod takes: the replicas of a workload are alike, and adding up exactly is slow."""
+    return shape(msgspec.json.decode(spec), "")
+
+
+@probe(access=[Access("list", each, local=True) for each in ("resourcequotas", "limitranges")])
+def namespace_limits(cluster: Cluster) -> NamespaceLimits:
+    namespace = cluster.connection.namespace
+    base = f"/api/v1/namespaces/{namespace}"
+    calls: list[Callable[[], Any]] = [
+        partial(cluster.items, f"{base}/resourcequotas", _Quota),
+        partial(cluster.items, f"{base}/limitranges", _Range),
+    ]
+    quotas, ranges = together(calls)
+    return NamespaceLimits(
+        namespace=namespace,
+        quotas=tuple(_quota(found) for found in quotas),
+        limits=tuple(
+            _limit(found.metadata.name, item) for found in ranges for item in found.spec.limits or ()
+        ),
+    )
+
+
+def _quota(found: _Quota) -> Quota:
+    selector = found.spec.scope_selector
+    return Quota(
+        name=found.metadata.name,
+        hard=found.spec.hard or {},
+        used=found.status.used or {},
+        scopes=tuple(found.spec.scopes or ()),
+        scope_selector=tuple((selector.match_expressions if selector else None) or ()),
+    )
+
+
+def _limit(name: str, item: _Item) -> Limit:
+    return Limit(
+        range=name,
+        type=item.type,
+        default=item.default or {},
+        default_request=item.default_request or {},
+        max=item.max or {},
+        min=item.min or {},
+        ratio=item.max_limit_request_ratio or {},
+    )

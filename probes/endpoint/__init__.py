@@ -1,0 +1,1 @@
+"""Probes of a served model, by real requests."""

@@ -1,0 +1,104 @@
+"""Finds the endpoint of a DynamoGraphDeployment, and the way to it."""
+
+import os
+from collections import Counter
+
+import msgspec
+from msgspec.structs import replace
+
+from dynocheck import probe
+from dynocheck.facts import Access
+from dynocheck.facts.endpoint.answers import Address
+from dynocheck.facts.load.limits import ANNOTATION, annotated
+from dynocheck.facts.load.run import LoadLimits
+from dynocheck.kube import Cluster, Forbidden, NotFound
+from dynocheck.probes._k8s_types import Meta
+from dynocheck.probes.endpoint.gateway import RIGHTS as _OF_A_GATEWAY
+from dynocheck.probes.endpoint.gateway import by_gateway
+from dynocheck.probes.endpoint.graph import READING, Deployment, graph_of
+
+_PORT = 8000
+
+PROXY, DNS, GATEWAY = "proxy", "dns", "gateway"
+BY_PROXY = "the API server's proxy"
+_SERVICE = Access("get", "services", local=True)
+RIGHTS = {
+    PROXY: (
+        READING,
+        _SERVICE,
+        Access("get", "services/proxy", local=True),
+        Access("create", "services/proxy", local=True),
+    ),
+    DNS: (READING, _SERVICE),
+    GATEWAY: (READING, *_OF_A_GATEWAY),
+}
+"""What each way takes."""
+
+
+class _ServicePort(msgspec.Struct):
+    port: int
+    name: str = ""
+
+
+class _ServiceSpec(msgspec.Struct):
+    ports: list[_ServicePort] | None = None
+
+
+class _Service(msgspec.Struct):
+    metadata: Meta
+    spec: _ServiceSpec = msgspec.field(default_factory=_ServiceSpec)
+
+
+@probe(access=sorted({right for rights in RIGHTS.values() for right in rights}))
+def address(deployment: Deployment, cluster: Cluster) -> Address:
+    """:raises UsageError: there is no such deployment in the namespace."""
+    via = deployment.via or (DNS if _in_cluster() else PROXY)
+    try:
+        return _address(cluster, deployment.name, via)
+    except Forbidden as error:
+        apply = f"kubectl apply -n {cluster.connection.namespace} -f -"
+        error.fix = f"dynocheck rbac --smoke --via {via} | {apply}   # by an administrator, who binds it too"
+        raise
+
+
+def _address(cluster: Cluster, name: str | None, via: str) -> Address:
+    graph = graph_of(cluster, name)
+    components = graph.spec.by_name
+    replicas: Counter[str] = Counter()
+    for component in components.values():
+        replicas[component.role] += 1 if component.replicas is None else component.replicas
+    namespace = graph.metadata.namespace
+    found = Address(
+        url="",
+        deployment=f"{namespace}/{graph.metadata.name}",
+        replicas=dict(replicas),
+        limits=_limits(graph.metadata),
+    )
+    frontend = next((each for each, component in components.items() if component.role == "frontend"), None)
+    if via == GATEWAY:
+        return by_gateway(cluster, graph.metadata, frontend, found)
+    if frontend is None:
+        return replace(found, missing="the graph has no frontend; behind a Gateway, say --via gateway")
+    service = f"{graph.metadata.name}-{frontend.lower()}"
+    try:
+        port = _port(cluster.get(f"/api/v1/namespaces/{namespace}/services/{service}", _Service))
+    except NotFound:
+        return replace(found, missing=f"its frontend has no Service {service}")
+    if via == DNS:
+        return replace(found, url=f"http://{service}.{namespace}.svc:{port}", way="the cluster's DNS")
+    path = f"/api/v1/namespaces/{namespace}/services/http:{service}:{port}/proxy"
+    return replace(found, url=cluster.connection.server + path, way=BY_PROXY)
+
+
+def _limits(graph: Meta) -> LoadLimits:
+    source = f"{ANNOTATION} of DynamoGraphDeployment {graph.namespace}/{graph.name}"
+    return annotated((graph.annotations or {}).get(ANNOTATION, ""), source)
+
+
+def _port(service: _Service) -> int:
+    ports = service.spec.ports or []
+    return next((p.port for p in ports if p.name == "http"), ports[0].port if ports else _PORT)
+
+
+def _in_cluster() -> bool:
+    return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))

@@ -1,0 +1,159 @@
+"""The way to a graph by the Gateway before it."""
+
+from urllib.parse import quote
+
+import msgspec
+from msgspec.structs import replace
+
+from dynocheck.facts import Access
+from dynocheck.facts.endpoint.answers import Address
+from dynocheck.facts.k8s.gaie import GATEWAY_API
+from dynocheck.kube import Cluster, NotFound
+from dynocheck.probes._k8s_types import Meta
+
+
+class _Reference(msgspec.Struct):
+    name: str = ""
+    namespace: str = ""
+    kind: str = ""
+
+
+class _Parent(msgspec.Struct, rename="camel"):
+    name: str = ""
+    namespace: str = ""
+    section_name: str = ""
+    port: int | None = None
+
+
+class _Match(msgspec.Struct):
+    path: dict[str, str] | None = None
+    headers: list[dict[str, str]] | None = None
+
+
+class _Rule(msgspec.Struct, rename="camel"):
+    backend_refs: list[_Reference] | None = None
+    matches: list[_Match] | None = None
+
+
+class _RouteSpec(msgspec.Struct, rename="camel"):
+    parent_refs: list[_Parent] | None = None
+    hostnames: list[str] | None = None
+    rules: list[_Rule] | None = None
+
+
+class _Route(msgspec.Struct):
+    metadata: Meta
+    spec: _RouteSpec = msgspec.field(default_factory=_RouteSpec)
+
+
+class _Listener(msgspec.Struct):
+    name: str = ""
+    port: int = 80
+    protocol: str = "HTTP"
+
+
+class _GatewaySpec(msgspec.Struct):
+    listeners: list[_Listener] | None = None
+
+
+class _GatewayStatus(msgspec.Struct):
+    addresses: list[dict[str, str]] | None = None
+
+
+class _Gateway(msgspec.Struct):
+    spec: _GatewaySpec = msgspec.field(default_factory=_GatewaySpec)
+    status: _GatewayStatus = msgspec.field(default_factory=_GatewayStatus)
+
+
+RIGHTS = (Access("list", "httproutes", GATEWAY_API), Access("get", "gateways", GATEWAY_API))
+
+
+def by_gateway(cluster: Cluster, graph: Meta, frontend: str | None, found: Address) -> Address:
+    """By the first HTTPRoute that leads to the graph's pool or frontend, and whose Gateway has an address."""
+    backends = {("InferencePool", f"{graph.name}-pool")}
+    if frontend is not None:
+        backends.add(("Service", f"{graph.name}-{frontend.lower()}"))
+    missing = f"no HTTPRoute leads to {graph.name}"
+    for route in _routes(cluster):
+        rule = _rule(route, backends, graph.namespace)
+        if rule is not None:
+            routed = _routed(cluster, route, rule, found)
+            if routed is not None:
+                return routed
+            missing = (
+                f"no Gateway of HTTPRoute {route.metadata.namespace}/{route.metadata.name} has an address"
+            )
+    return replace(found, missing=missing)
+
+
+def _rule(route: _Route, backends: set[tuple[str, str]], namespace: str) -> _Rule | None:
+    """The first that leads to one of these backends of a namespace."""
+    for rule in route.spec.rules or ():
+        for backend in rule.backend_refs or ():
+            where = backend.namespace or route.metadata.namespace
+            if (backend.kind or "Service", backend.name) in backends and where == namespace:
+                return rule
+    return None
+
+
+def _routed(cluster: Cluster, route: _Route, rule: _Rule, found: Address) -> Address | None:
+    for parent in route.spec.parent_refs or ():
+        namespace = parent.namespace or route.metadata.namespace
+        gateway = _gateway(cluster, namespace, parent.name)
+        listener = gateway and _listener(gateway, parent)
+        if gateway and listener and gateway.status.addresses:
+            match = (rule.matches or [_Match()])[0]
+            scheme = "https" if listener.protocol == "HTTPS" else "http"
+            host = gateway.status.addresses[0].get("value", "")
+            authority = f"{f'[{host}]' if ':' in host else host}:{listener.port}"
+            return replace(
+                found,
+                url=f"{scheme}://{authority}{_base(match.path or {})}",
+                way=f"Gateway {namespace}/{parent.name}",
+                headers=_headers(route, match),
+            )
+    return None
+
+
+def _listener(gateway: _Gateway, parent: _Parent) -> _Listener | None:
+    """The first of those that the route is for."""
+    return next(
+        (
+            listener
+            for listener in gateway.spec.listeners or ()
+            if parent.section_name in ("", listener.name) and parent.port in (None, listener.port)
+        ),
+        None,
+    )
+
+
+def _base(path: dict[str, str]) -> str:
+    """What stands before /v1 in the requests that a match takes; nothing where that cannot be told."""
+    value = path.get("value", "/")
+    if path.get("type") == "RegularExpression":
+        return ""
+    base, below, _ = f"{value}/".partition("/v1/")
+    base = base.rstrip("/")
+    return base if below or path.get("type") != "Exact" else ""
+
+
+def _headers(route: _Route, match: _Match) -> dict[str, str]:
+    headers = {h["name"]: h["value"] for h in match.headers or () if h.get("type", "Exact") == "Exact"}
+    if route.spec.hostnames:
+        headers["Host"] = route.spec.hostnames[0].replace("*", "dynocheck")
+    return headers
+
+
+def _routes(cluster: Cluster) -> list[_Route]:
+    try:
+        return cluster.items(f"/apis/{GATEWAY_API}/v1/httproutes", _Route)
+    except NotFound:
+        return []
+
+
+def _gateway(cluster: Cluster, namespace: str, name: str) -> _Gateway | None:
+    path = f"/apis/{GATEWAY_API}/v1/namespaces/{quote(namespace)}/gateways/{quote(name)}"
+    try:
+        return cluster.get(path, _Gateway)
+    except NotFound:
+        return None

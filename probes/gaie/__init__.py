@@ -1,0 +1,1 @@
+"""Probes of the Gateway API Inference Extension."""

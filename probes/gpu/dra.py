@@ -1,0 +1,35 @@
+"""The classes of devices that Dynamic Resource Allocation offers."""
+
+import msgspec
+
+from dynocheck import probe
+from dynocheck.facts import Access
+from dynocheck.facts.k8s.gpu import DeviceClasses
+from dynocheck.kube import Cluster, NotFound
+from dynocheck.probes._k8s_types import Named
+
+_GROUP = "/apis/resource.k8s.io"
+
+
+class _Version(msgspec.Struct):
+    version: str
+
+
+class _Group(msgspec.Struct):
+    versions: list[_Version] | None = None
+
+
+@probe(access=[Access("list", "deviceclasses", "resource.k8s.io")])
+def device_classes(cluster: Cluster) -> DeviceClasses:
+    try:
+        group = cluster.get(_GROUP, _Group)
+    except NotFound:
+        return DeviceClasses()
+    versions = tuple(each.version for each in group.versions or ())
+    for version in versions:
+        try:
+            found = cluster.items(f"{_GROUP}/{version}/deviceclasses", Named)
+        except NotFound:
+            continue
+        return DeviceClasses(tuple(sorted(each.metadata.name for each in found)), versions)
+    return DeviceClasses(versions=versions)

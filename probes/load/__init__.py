@@ -1,0 +1,1 @@
+"""Probes of results of a load test."""

@@ -1,0 +1,1 @@
+"""Probes of Prometheus and GPU metrics."""

@@ -1,0 +1,1 @@
+"""Probes of the Dynamo platform and its namespace."""

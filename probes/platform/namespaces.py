@@ -1,0 +1,18 @@
+"""Namespaces, by their metadata."""
+
+from dynocheck import probe
+from dynocheck.facts import Access
+from dynocheck.facts.k8s.namespaces import Namespace, Namespaces, RunNamespace
+from dynocheck.kube import Cluster
+from dynocheck.probes._k8s_types import METADATA, Named
+
+
+@probe(access=[Access("list", "namespaces")])
+def namespaces(cluster: Cluster) -> Namespaces:
+    found = cluster.items("/api/v1/namespaces", Named, accept=METADATA)
+    return Namespaces(tuple(Namespace(n.metadata.name, n.metadata.labels or {}) for n in found))
+
+
+@probe()
+def run_namespace(cluster: Cluster) -> RunNamespace:
+    return RunNamespace(cluster.connection.namespace)

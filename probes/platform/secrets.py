@@ -1,0 +1,37 @@
+"""The Secrets that a recipe names: that they are there, of which type and with which keys."""
+
+from functools import partial
+
+import msgspec
+
+from dynocheck import probe
+from dynocheck.facts import Access, RecipePaths, Recipes
+from dynocheck.facts.k8s.namespace_policy import NamedSecret, NamedSecrets
+from dynocheck.facts.k8s.pods import secret_references
+from dynocheck.kube import Cluster, NotFound, together
+
+
+class _Secret(msgspec.Struct):
+    """The values stay undecoded, and go with this: only their keys are taken."""
+
+    type: str = ""
+    data: dict[str, msgspec.Raw] | None = None
+
+
+@probe(access=[Access("get", "secrets", local=True)])
+def named_secrets(cluster: Cluster, paths: RecipePaths) -> NamedSecrets:
+    """Metadata alone has no keys, so each is asked for by its name; lists of Secrets are never read."""
+    from dynocheck.recipe.discover import load  # the reading of YAML, which no cluster needs
+
+    here = cluster.connection.namespace
+    references = secret_references(Recipes(load(paths.items)))
+    names = sorted({(r.namespace or here, r.name) for r in references})
+    return NamedSecrets(tuple(together([partial(_look, cluster, *each) for each in names])))
+
+
+def _look(cluster: Cluster, namespace: str, name: str) -> NamedSecret:
+    try:
+        found = cluster.get(f"/api/v1/namespaces/{namespace}/secrets/{name}", _Secret)
+    except NotFound:
+        return NamedSecret(namespace, name, exists=False)
+    return NamedSecret(namespace, name, type=found.type, keys=tuple(sorted(found.data or {})))

@@ -1,0 +1,84 @@
+"""Deployments, DaemonSets and StatefulSets."""
+
+from collections.abc import Iterator
+from functools import partial
+
+import msgspec
+
+from dynocheck import probe
+from dynocheck.facts import Access, Condition
+from dynocheck.facts.k8s.workloads import Workload, Workloads
+from dynocheck.kube import Cluster, together
+from dynocheck.probes._k8s_types import Condition as WireCondition
+from dynocheck.probes._k8s_types import Meta
+
+_KINDS = {"Deployment": "deployments", "DaemonSet": "daemonsets", "StatefulSet": "statefulsets"}
+
+
+class _Container(msgspec.Struct):
+    image: str = ""
+
+
+class _PodSpec(msgspec.Struct, rename="camel"):
+    init_containers: list[_Container] | None = None
+    containers: list[_Container] | None = None
+    node_selector: dict[str, str] | None = None
+
+
+class _Template(msgspec.Struct):
+    metadata: Meta = msgspec.field(default_factory=Meta)
+    spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
+
+
+class _Spec(msgspec.Struct):
+    replicas: int | None = None
+    template: _Template = msgspec.field(default_factory=_Template)
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    observed_generation: int = 0
+    ready_replicas: int = 0
+    updated_replicas: int = 0
+    desired_number_scheduled: int = 0
+    number_ready: int = 0
+    updated_number_scheduled: int = 0
+    conditions: list[WireCondition] | None = None
+
+
+class _Workload(msgspec.Struct):
+    metadata: Meta
+    spec: _Spec = msgspec.field(default_factory=_Spec)
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+@probe(access=[Access("list", plural, "apps") for plural in _KINDS.values()])
+def workloads(cluster: Cluster) -> Workloads:
+    def listed(kind: str, plural: str) -> list[Workload]:
+        return [_workload(kind, found) for found in cluster.items(f"/apis/apps/v1/{plural}", _Workload)]
+
+    lists = together([partial(listed, kind, plural) for kind, plural in _KINDS.items()])
+    return Workloads(tuple(each for found in lists for each in found))
+
+
+def _workload(kind: str, found: _Workload) -> Workload:
+    meta, spec, status = found.metadata, found.spec, found.status
+    daemon = kind == "DaemonSet"
+    return Workload(
+        kind=kind,
+        namespace=meta.namespace,
+        name=meta.name,
+        labels=meta.labels or {},
+        pod_labels=spec.template.metadata.labels or {},
+        images=tuple(_images(spec.template.spec)),
+        node_selector=spec.template.spec.node_selector or {},
+        desired=status.desired_number_scheduled if daemon else 1 if spec.replicas is None else spec.replicas,
+        ready=status.number_ready if daemon else status.ready_replicas,
+        updated=status.updated_number_scheduled if daemon else status.updated_replicas,
+        observed=status.observed_generation >= meta.generation,
+        conditions=tuple(Condition(c.type, c.status, c.reason, c.message) for c in status.conditions or ()),
+    )
+
+
+def _images(pod: _PodSpec) -> Iterator[str]:
+    for container in (*(pod.init_containers or ()), *(pod.containers or ())):
+        yield container.image

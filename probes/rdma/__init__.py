@@ -1,0 +1,1 @@
+"""Probes of RDMA devices of nodes and recipes."""

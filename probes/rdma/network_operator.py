@@ -1,0 +1,100 @@
+"""The policies of the NVIDIA Network Operator."""
+
+from typing import Any, TypeVar
+
+import msgspec
+
+from dynocheck import probe
+from dynocheck.facts import Access
+from dynocheck.facts.k8s.rdma import AppliedState, NicPolicies, NicPolicy
+from dynocheck.kube import Cluster, NotFound
+from dynocheck.probes._k8s_types import Meta
+
+T = TypeVar("T")
+
+_GROUP = "mellanox.com"
+_KINDS = {"NicClusterPolicy": "nicclusterpolicies", "NicNodePolicy": "nicnodepolicies"}
+
+
+class _Applied(msgspec.Struct):
+    name: str
+    state: str = ""
+    message: str = ""
+
+
+class _Status(msgspec.Struct, rename="camel"):
+    state: str = ""
+    applied_states: list[_Applied] | None = None
+
+
+class _Policy(msgspec.Struct):
+    metadata: Meta
+    spec: dict[str, Any] = msgspec.field(default_factory=dict)
+    status: _Status = msgspec.field(default_factory=_Status)
+
+
+class _Selectors(msgspec.Struct, rename="camel"):
+    is_rdma: bool = False
+
+
+class _Pool(msgspec.Struct, rename="camel"):
+    resource_name: str = ""
+    resource_prefix: str = ""
+    selectors: _Selectors | list[_Selectors] | None = None
+
+
+class _Shared(msgspec.Struct, rename="camel"):
+    config_list: list[_Pool] | None = None
+
+
+class _Sriov(msgspec.Struct, rename="camel"):
+    resource_list: list[_Pool] | None = None
+
+
+@probe(access=[Access("list", plural, _GROUP) for plural in _KINDS.values()])
+def nic_policies(cluster: Cluster) -> NicPolicies:
+    """Releases before 26.4 have no NicNodePolicy."""
+    found: list[NicPolicy] = []
+    served = False
+    for kind, plural in _KINDS.items():
+        try:
+            listed = cluster.items(f"/apis/{_GROUP}/v1alpha1/{plural}", _Policy)
+        except NotFound:
+            continue
+        served = True
+        found.extend(_policy(kind, each) for each in listed)
+    return NicPolicies(tuple(found), served=served)
+
+
+def _policy(kind: str, found: _Policy) -> NicPolicy:
+    return NicPolicy(
+        kind=kind,
+        name=found.metadata.name,
+        state=found.status.state,
+        states=tuple(AppliedState(s.name, s.state, s.message) for s in found.status.applied_states or ()),
+        components=tuple(sorted(key for key, value in found.spec.items() if isinstance(value, dict))),
+        resources=tuple(_resources(found.spec)),
+    )
+
+
+def _resources(spec: dict[str, Any]) -> list[str]:
+    """The names in the configurations of the device plugins; of SR-IOV pools those that are for RDMA."""
+    names = []
+    shared = _config(spec.get("rdmaSharedDevicePlugin"), _Shared)
+    for pool in (shared.config_list if shared else None) or ():
+        names.append(f"{pool.resource_prefix or 'rdma'}/{pool.resource_name}")
+    sriov = _config(spec.get("sriovDevicePlugin"), _Sriov)
+    for pool in (sriov.resource_list if sriov else None) or ():
+        selectors = pool.selectors if isinstance(pool.selectors, list) else [pool.selectors]
+        if any(each is not None and each.is_rdma for each in selectors):
+            names.append(f"{pool.resource_prefix or 'nvidia.com'}/{pool.resource_name}")
+    return names
+
+
+def _config(plugin: Any, kind: type[T]) -> T | None:
+    """A plugin's configuration, which is JSON inside the policy; None when it is not written as such."""
+    text = plugin.get("config") if isinstance(plugin, dict) else None
+    try:
+        return msgspec.json.decode(text, type=kind) if isinstance(text, str) else None
+    except msgspec.MsgspecError:
+        return None

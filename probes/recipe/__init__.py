@@ -1,0 +1,1 @@
+"""Probes of recipe folders and installed engines."""

@@ -1,0 +1,1 @@
+"""Probes of StorageClasses, claims and model weights."""

@@ -1,0 +1,144 @@
+"""StorageClasses, and the CSI drivers behind them."""
+
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from dynocheck import probe
+from dynocheck.facts import Access, StorageClass, StorageClasses
+from dynocheck.facts.k8s.storage import CsiDrivers, CsiNode, NodeDriver, PersistentVolume, PersistentVolumes
+from dynocheck.kube import Cluster, together
+from dynocheck.probes._k8s_types import METADATA, Meta, Named
+
+_DEFAULT_ANNOTATIONS = (
+    "storageclass.kubernetes.io/is-default-class",
+    "storageclass.beta.kubernetes.io/is-default-class",
+)
+
+
+class _Labels(msgspec.Struct):
+    key: str = ""
+    values: list[str] | None = None
+
+
+class _Topology(msgspec.Struct, rename="camel"):
+    match_label_expressions: list[_Labels] | None = None
+
+
+class _Class(msgspec.Struct, rename="camel"):
+    metadata: Meta
+    provisioner: str
+    parameters: dict[str, str] | None = None
+    volume_binding_mode: str = "Immediate"
+    reclaim_policy: str = "Delete"
+    allow_volume_expansion: bool = False
+    allowed_topologies: list[_Topology] | None = None
+
+    @property
+    def zones(self) -> tuple[str, ...]:
+        labels = (label for t in self.allowed_topologies or () for label in t.match_label_expressions or ())
+        return tuple(value for label in labels if label.key.endswith("zone") for value in label.values or ())
+
+
+class _NodeDriver(msgspec.Struct, rename="camel"):
+    name: str
+    topology_keys: list[str] | None = None
+
+
+class _NodeSpec(msgspec.Struct):
+    drivers: list[_NodeDriver] | None = None
+
+
+class _Node(msgspec.Struct):
+    metadata: Meta
+    spec: _NodeSpec
+
+
+class _Claim(msgspec.Struct):
+    name: str = ""
+    namespace: str = ""
+
+
+class _Terms(msgspec.Struct, rename="camel"):
+    node_selector_terms: list[dict[str, Any]] | None = None
+
+
+class _Affinity(msgspec.Struct):
+    required: _Terms | None = None
+
+
+class _VolumeSpec(msgspec.Struct, rename="camel"):
+    storage_class_name: str = ""
+    access_modes: list[str] | None = None
+    capacity: dict[str, str] | None = None
+    claim_ref: _Claim | None = None
+    node_affinity: _Affinity | None = None
+
+
+class _VolumeStatus(msgspec.Struct):
+    phase: str = ""
+
+
+class _Volume(msgspec.Struct):
+    metadata: Meta
+    spec: _VolumeSpec
+    status: _VolumeStatus = msgspec.field(default_factory=_VolumeStatus)
+
+
+@probe(access=[Access("list", "storageclasses", "storage.k8s.io")])
+def storage_classes(cluster: Cluster) -> StorageClasses:
+    return StorageClasses(
+        tuple(
+            StorageClass(
+                name=found.metadata.name,
+                provisioner=found.provisioner,
+                is_default=any(
+                    (found.metadata.annotations or {}).get(key) == "true" for key in _DEFAULT_ANNOTATIONS
+                ),
+                created=found.metadata.creation_timestamp or "",
+                parameters=found.parameters or {},
+                binding_mode=found.volume_binding_mode,
+                reclaim_policy=found.reclaim_policy,
+                allows_expansion=found.allow_volume_expansion,
+                zones=found.zones,
+            )
+            for found in cluster.items("/apis/storage.k8s.io/v1/storageclasses", _Class)
+        )
+    )
+
+
+@probe(access=[Access("list", "csidrivers", "storage.k8s.io"), Access("list", "csinodes", "storage.k8s.io")])
+def csi_drivers(cluster: Cluster) -> CsiDrivers:
+    calls: list[Any] = [
+        partial(cluster.items, "/apis/storage.k8s.io/v1/csidrivers", Named, accept=METADATA),
+        partial(cluster.items, "/apis/storage.k8s.io/v1/csinodes", _Node),
+    ]
+    drivers, nodes = together(calls)
+    return CsiDrivers(
+        names=tuple(found.metadata.name for found in drivers),
+        nodes=tuple(CsiNode(found.metadata.name, _drivers(found)) for found in nodes),
+    )
+
+
+def _drivers(found: _Node) -> tuple[NodeDriver, ...]:
+    return tuple(NodeDriver(d.name, tuple(d.topology_keys or ())) for d in found.spec.drivers or ())
+
+
+@probe(access=[Access("list", "persistentvolumes")])
+def persistent_volumes(cluster: Cluster) -> PersistentVolumes:
+    return PersistentVolumes(tuple(cluster.condensed("/api/v1/persistentvolumes", _Volume, _volume)))
+
+
+def _volume(found: _Volume) -> PersistentVolume:
+    spec, claim = found.spec, found.spec.claim_ref
+    required = spec.node_affinity.required if spec.node_affinity else None
+    return PersistentVolume(
+        name=found.metadata.name,
+        storage_class=spec.storage_class_name,
+        access_modes=tuple(spec.access_modes or ()),
+        capacity=(spec.capacity or {}).get("storage", ""),
+        phase=found.status.phase,
+        claim=f"{claim.namespace}/{claim.name}" if claim else "",
+        node_terms=tuple((required.node_selector_terms if required else None) or ()),
+    )
