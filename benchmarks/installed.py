@@ -11,7 +11,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @contextmanager
-def environment() -> Iterator[Path]:
+def create_environment() -> Iterator[Path]:
     """Give the `bin` folder of such an environment, which lasts as long as the block.
 
     :raises subprocess.CalledProcessError: the wheel cannot be made or installed.

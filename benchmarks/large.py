@@ -24,7 +24,7 @@ _PEAK = "import resource, subprocess, sys; code = subprocess.call(sys.argv[1:], 
 _PEAK += "print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss); sys.exit(code)"
 
 
-def padded(item: Object, size: int) -> Object:
+def pad(item: Object, size: int) -> Object:
     """The object with annotations that make it as big as real ones are."""
     metadata = {
         **item["metadata"],
@@ -56,7 +56,7 @@ def fill(cluster: ControlPlane, nodes: int, pods: int) -> None:
         for i in range(pods)
     ]
     sizes = {"Node": NODE_BYTES, "Pod": POD_BYTES}
-    cluster.apply(*(padded(item, sizes[item["kind"]]) for item in made), workers=WORKERS)
+    cluster.apply(*(pad(item, sizes[item["kind"]]) for item in made), workers=WORKERS)
 
 
 def measure(name: str, command: list[str]) -> float:
@@ -72,7 +72,7 @@ def measure(name: str, command: list[str]) -> float:
     return seconds
 
 
-def pages(cluster: ControlPlane) -> list[str]:
+def list_pages(cluster: ControlPlane) -> list[str]:
     """The URLs of every page of both lists."""
     urls = []
     for path in ("/api/v1/nodes", "/api/v1/pods"):
@@ -90,7 +90,7 @@ def main(nodes: int = 1000, pods: int = 10_000) -> None:
     crds = crds_dir()
     assert crds is not None, "DYNOCHECK_CRDS names no folder of CRDs"
     kubectl = str(build.assets("kubectl") / "kubectl")
-    with installed.environment() as bin_, ControlPlane() as cluster:
+    with installed.create_environment() as bin_, ControlPlane() as cluster:
         clusters.define(cluster, crds)
         clusters.furnish(cluster)
         print(f"filling the API server with {nodes} nodes and {pods} pods ...", flush=True)
@@ -108,7 +108,7 @@ def main(nodes: int = 1000, pods: int = 10_000) -> None:
             "kubectl get nodes,pods -A -o json", [kubectl, *config, "get", "nodes,pods", "-A", "-o", "json"]
         )
         curl = ["curl", "--silent", "--fail", "--cacert", str(cluster.ca_file), "--cert", str(certificate)]
-        limit = measure("curl, the same lists", [*curl, *pages(cluster)])
+        limit = measure("curl, the same lists", [*curl, *list_pages(cluster)])
         print(f"  with a recipe: {ours / theirs:.2f} times kubectl, {ours / limit:.2f} times curl")
 
 

@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from benchmarks.peers import Sizes, aiperf, environment, guidellm
+from benchmarks.peers import Sizes, aiperf, guidellm, make_environment
 from tests.dynamo.build import home
 from tests.dynamo.server import MODEL, Dynamo
 
@@ -38,20 +38,20 @@ class Cost(NamedTuple):
     memory_mb: float
 
 
-def cost(*command: str | Path, env: dict[str, str] | None = None) -> Cost:
+def measure_cost(*command: str | Path, env: dict[str, str] | None = None) -> Cost:
     """Run a command and say what it took."""
     arguments = [sys.executable, "-c", _MEASURE, *map(str, command)]
     done = subprocess.run(arguments, capture_output=True, text=True, check=True, env=env)
     return Cost(*json.loads(done.stdout))
 
 
-def dynocheck(url: str, folder: Path) -> tuple[Cost, float]:
+def run_dynocheck(url: str, folder: Path) -> tuple[Cost, float]:
     """Our cost, and the seconds that the requests themselves took."""
     saved = folder / "run.json"
     load = ["load", "--url", url, "--requests", str(SIZES.requests)]
     sizes = ["--isl", str(SIZES.input), "--osl", str(SIZES.output), "--save", str(saved)]
     load += ["--concurrency", str(SIZES.concurrency)]
-    taken = cost(sys.executable, "-m", "dynocheck", *load, *sizes)
+    taken = measure_cost(sys.executable, "-m", "dynocheck", *load, *sizes)
     run: dict[str, Any] = json.loads(saved.read_text())["facts"]["LoadRun"]
     return taken, run["points"][0]["window_s"]
 
@@ -65,14 +65,14 @@ def main(venvs: list[str]) -> None:
     """Print what each took, and what is promised of ours."""
     with tempfile.TemporaryDirectory() as name, Dynamo(speedup=1.0) as server:
         folder = Path(name)
-        dynocheck(server.url, folder)  # the server warms up
-        ours, pure_s = dynocheck(server.url, folder)
+        run_dynocheck(server.url, folder)  # the server warms up
+        ours, pure_s = run_dynocheck(server.url, folder)
         print(f"{SIZES.requests} requests, {SIZES.concurrency} at a time: {pure_s:.2f} s of pure load")
         show("dynocheck", ours)
         peers = []
         for command, venv in zip((aiperf, guidellm), venvs, strict=False):
             made = command(Path(venv), server.url, MODEL, home().model, SIZES, folder)
-            peers.append(cost(*made, env=environment()))
+            peers.append(measure_cost(*made, env=make_environment()))
             show(command.__name__, peers[-1])
     print(f"  over the pure load {ours.wall_s - pure_s:.2f} s, at most {OURS_S}")
     print(f"  peak memory {ours.memory_mb:.0f} MB, at most {OURS_MB}")

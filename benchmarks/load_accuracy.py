@@ -12,23 +12,23 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks.peers import Sizes, aiperf, aiperf_ttft, environment, guidellm, guidellm_ttft
-from dynocheck.loadtest.stats.metrics import summary
+from benchmarks.peers import Sizes, aiperf, guidellm, make_environment, read_aiperf_ttft, read_guidellm_ttft
+from dynocheck.loadtest.stats.metrics import summarize_values
 from tests.dynamo.build import home
-from tests.loading.engine import Engine, engine
+from tests.loading.engine import FakeEngine, engine
 
 STREAMS = (1, 8, 64, 256)
 PERCENTILES = ("p50", "p90", "p99")
 
 
-def true_ttft(server: Engine, requests: int) -> dict[str, float]:
+def compute_true_ttft(server: FakeEngine, requests: int) -> dict[str, float]:
     """Of the last so many requests, in milliseconds: those before them were a warm-up."""
     seen = [request for request in server.log()["requests"] if request["writes"]][-requests:]
-    found = summary((request["writes"][0] - request["at"]) * 1000 for request in seen)
+    found = summarize_values((request["writes"][0] - request["at"]) * 1000 for request in seen)
     return {name: found.stat(name) or found.longest or 0.0 for name in PERCENTILES}
 
 
-def ours(url: str, sizes: Sizes) -> tuple[dict[str, float | None], str]:
+def measure_ours(url: str, sizes: Sizes) -> tuple[dict[str, float | None], str]:
     """What we report, and whether we called ourselves the bottleneck."""
     load = ["--url", url, "--requests", sizes.requests, "--concurrency", sizes.concurrency]
     lengths = ["--isl", sizes.input, "--osl", sizes.output, "-o", "json"]
@@ -59,14 +59,14 @@ def main(venvs: list[str]) -> None:
 
 def _compare(sizes: Sizes, venvs: list[str], folder: Path) -> None:
     with engine(pace_s=0.02) as server:
-        told, note = ours(server.url, sizes)
-        show("dynocheck", told, true_ttft(server, sizes.requests), note)
-    peers = ((aiperf, aiperf_ttft), (guidellm, guidellm_ttft))
+        told, note = measure_ours(server.url, sizes)
+        show("dynocheck", told, compute_true_ttft(server, sizes.requests), note)
+    peers = ((aiperf, read_aiperf_ttft), (guidellm, read_guidellm_ttft))
     for (command, reported), venv in zip(peers, venvs, strict=False):
         with engine(pace_s=0.02) as server:
             made = command(Path(venv), server.url, "m", home().model, sizes, folder)
-            subprocess.run(made, capture_output=True, check=True, env=environment())
-            show(command.__name__, {**reported(folder)}, true_ttft(server, sizes.requests))
+            subprocess.run(made, capture_output=True, check=True, env=make_environment())
+            show(command.__name__, {**reported(folder)}, compute_true_ttft(server, sizes.requests))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ class Sizes(NamedTuple):
     output: int
 
 
-def environment() -> dict[str, str]:
+def make_environment() -> dict[str, str]:
     """Of this process, but free to look for the tokenizer where it is."""
     return {name: value for name, value in os.environ.items() if name != "HF_HUB_OFFLINE"}
 
@@ -43,13 +43,13 @@ def guidellm(venv: Path, url: str, model: str, tokenizer: Path, sizes: Sizes, fo
     return [str(venv / "bin" / "guidellm"), "run", *options, "--disable-console"]
 
 
-def aiperf_ttft(folder: Path) -> dict[str, float]:
+def read_aiperf_ttft(folder: Path) -> dict[str, float]:
     """Milliseconds by percentile, as aiperf reported them."""
     found: dict[str, Any] = json.loads((folder / "aiperf" / "profile_export_aiperf.json").read_text())
     return {name: found["time_to_first_token"][name] for name in ("p50", "p90", "p99")}
 
 
-def guidellm_ttft(folder: Path) -> dict[str, float]:
+def read_guidellm_ttft(folder: Path) -> dict[str, float]:
     """Milliseconds by percentile, as guidellm reported them."""
     found: dict[str, Any] = json.loads((folder / "guidellm.json").read_text())
     ttft = found["benchmarks"][0]["metrics"]["time_to_first_token_ms"]["successful"]["percentiles"]

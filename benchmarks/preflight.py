@@ -45,7 +45,7 @@ GAIE = [
 ]
 
 
-def pre_deployment(kubectl: Command) -> list[Command]:
+def list_pre_deployment_calls(kubectl: Command) -> list[Command]:
     """The calls of the first script."""
     return [
         [*kubectl, "cluster-info"],
@@ -56,7 +56,7 @@ def pre_deployment(kubectl: Command) -> list[Command]:
     ]
 
 
-def gaie(kubectl: Command) -> list[Command]:
+def list_gaie_calls(kubectl: Command) -> list[Command]:
     """The calls of the second script: does a definition exist, is it established; then who serves it."""
     definitions = [
         call
@@ -71,7 +71,7 @@ def gaie(kubectl: Command) -> list[Command]:
 
 
 @contextmanager
-def later(cluster: ControlPlane, delay_ms: int) -> Iterator[Path]:
+def delay_answers(cluster: ControlPlane, delay_ms: int) -> Iterator[Path]:
     """Give a kubeconfig by which every answer of the cluster comes later."""
     port = urlsplit(cluster.url).port
     command = [sys.executable, "-m", "benchmarks.relay", str(port), str(delay_ms)]
@@ -87,14 +87,14 @@ def measure(dynocheck: Path, kubeconfig: Path, *, rounds: int) -> None:
     """Print how long each takes with this kubeconfig."""
     config = ["--kubeconfig", str(kubeconfig)]
     kubectl = [str(build.assets("kubectl") / "kubectl"), *config]
-    first = pre_deployment(kubectl)
+    first = list_pre_deployment_calls(kubectl)
     preflight = [str(dynocheck), "preflight", *config]
     medians = compare(
         {
             OURS: [preflight],
             SAME: [[*preflight, *(f"--select={check}" for check in CHECKS)]],
             SMALL: first,
-            BOTH: [*first, *gaie(kubectl)],
+            BOTH: [*first, *list_gaie_calls(kubectl)],
         },
         rounds=rounds,
     )
@@ -106,13 +106,13 @@ def measure(dynocheck: Path, kubeconfig: Path, *, rounds: int) -> None:
 def main() -> None:
     crds = crds_dir()
     assert crds is not None, "DYNOCHECK_CRDS names no folder of CRDs"
-    with installed.environment() as bin_, ControlPlane() as cluster:
+    with installed.create_environment() as bin_, ControlPlane() as cluster:
         dynocheck = bin_ / "dynocheck"
         clusters.define(cluster, crds)
         clusters.furnish(cluster)
         print("as it is")
         measure(dynocheck, cluster.kubeconfig(), rounds=15)
-        with later(cluster, 50) as kubeconfig:
+        with delay_answers(cluster, 50) as kubeconfig:
             print("every answer 50 ms later")
             measure(dynocheck, kubeconfig, rounds=5)
 

@@ -31,7 +31,7 @@ _REFERENCE = "#/components/schemas/"
 _RESULTS = ("valid", "invalid", "errors", "skipped")
 
 
-def kubeconform(folder: Path) -> Path:
+def build_kubeconform(folder: Path) -> Path:
     """Build it in this folder.
 
     :raises subprocess.CalledProcessError: its source or that of a module it needs cannot be had.
@@ -50,12 +50,12 @@ def write_schemas(cluster: ControlPlane, folder: Path) -> None:
             for kind in schema.get("x-kubernetes-group-version-kind", ()):
                 group = kind["group"] or kind["version"]  # which kubeconform takes for the core group
                 file = f"{kind['kind'].lower()}-{group}-{kind['version']}.json"
-                needed = {each: closed(definitions[each]) for each in reachable(name, definitions)}
+                needed = {each: close_schema(definitions[each]) for each in find_reachable(name, definitions)}
                 whole = {"$ref": _REFERENCE + name, "components": {"schemas": needed}}
                 (folder / file).write_text(json.dumps(whole))
 
 
-def reachable(name: str, definitions: dict[str, Any]) -> set[str]:
+def find_reachable(name: str, definitions: dict[str, Any]) -> set[str]:
     """A definition and those that it refers to."""
     found: set[str] = set()
     pending = [name]
@@ -63,73 +63,72 @@ def reachable(name: str, definitions: dict[str, Any]) -> set[str]:
         current = pending.pop()
         if current not in found:
             found.add(current)
-            pending.extend(references(definitions[current]))
+            pending.extend(find_references(definitions[current]))
     return found
 
 
-def references(schema: Any) -> Iterator[str]:
+def find_references(schema: Any) -> Iterator[str]:
     for key, value in schema.items() if isinstance(schema, dict) else enumerate(schema):
         if key == "$ref" and isinstance(value, str):
             yield value.removeprefix(_REFERENCE)
         elif isinstance(value, (dict, list)):
-            yield from references(value)
+            yield from find_references(value)
 
 
-def closed(schema: Any) -> Any:
+def close_schema(schema: Any) -> Any:
     """The schema with no room for unknown fields where it names the known ones, and without defaults."""
     if isinstance(schema, list):
-        return [closed(each) for each in schema]
+        return [close_schema(each) for each in schema]
     if not isinstance(schema, dict):
         return schema
-    own = {key: closed(value) for key, value in schema.items() if key != "default"}
+    own = {key: close_schema(value) for key, value in schema.items() if key != "default"}
     opened = own.get("x-kubernetes-preserve-unknown-fields") or "additionalProperties" in own
     if isinstance(own.get("properties"), dict) and "type" in own and not opened:
         own["additionalProperties"] = False
     return own
 
 
-def verdicts(ours: list[str], theirs: list[str]) -> None:
+def print_verdicts(ours: list[str], theirs: list[str]) -> None:
     """Print what each says of the files."""
     report = json.loads(subprocess.run([*ours, "-ojson"], capture_output=True, check=False).stdout)
     findings = [finding for verdict in report["verdicts"] for finding in verdict["findings"]]
     told = {o: sum(f["outcome"] == o for f in findings) for o in ("fail", "warn", "unknown")}
-    print(f"  dynocheck: {len(report['verdicts'])} checks; {counted(told)}")
+    print(f"  dynocheck: {len(report['verdicts'])} checks; {format_counts(told)}")
     done = subprocess.run(
         [theirs[0], "-summary", "-output", "json", *theirs[1:]], capture_output=True, check=False
     )
     result = json.loads(done.stdout)
     unknown = [r for r in result["resources"] if "could not find schema" in r["msg"]]
     summary = {name: result["summary"][name] for name in _RESULTS}
-    print(f"  kubeconform: {counted(summary)}; {len(unknown)} without a schema")
+    print(f"  kubeconform: {format_counts(summary)}; {len(unknown)} without a schema")
     for resource in result["resources"]:
-        print(
-            f"    {resource['status']} {resource['filename']} {resource['kind']}: {reason(resource['msg'])}"
-        )
+        reason = shorten_reason(resource["msg"])
+        print(f"    {resource['status']} {resource['filename']} {resource['kind']}: {reason}")
 
 
-def reason(message: str) -> str:
+def shorten_reason(message: str) -> str:
     """What is wrong, without the path of the schema and what follows the first mistake."""
     return message.partition("\n- ")[2].partition("\n")[0] or message
 
 
-def counted(amounts: dict[str, int]) -> str:
+def format_counts(amounts: dict[str, int]) -> str:
     return ", ".join(f"{amount} {name}" for name, amount in amounts.items())
 
 
 def main(target: str = str(installed.ROOT / "recipes")) -> None:
     crds = crds_dir()
     assert crds is not None, "DYNOCHECK_CRDS names no folder of CRDs"
-    with installed.environment() as bin_, tempfile.TemporaryDirectory() as scratch:
+    with installed.create_environment() as bin_, tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with ControlPlane() as cluster:
             clusters.define(cluster, crds)
             write_schemas(cluster, folder)
         ours = [str(bin_ / "dynocheck"), "recipe", target]
-        theirs = [str(kubeconform(folder)), "-strict", "-schema-location", str(folder / _TEMPLATE)]
+        theirs = [str(build_kubeconform(folder)), "-strict", "-schema-location", str(folder / _TEMPLATE)]
         theirs += ["-ignore-filename-pattern", r"\.md$", target]
         files = sum(1 for _ in Path(target).rglob("*.yaml"))
         print(f"{files} files of {target}")
-        verdicts(ours, theirs)
+        print_verdicts(ours, theirs)
         either = (0, 1)  # neither is asked whether the recipes are sound, but how long it takes to tell
         contenders = {OURS: [ours], SCHEMAS: [[*ours, "--select=manifest.schema"]], THEIRS: [theirs]}
         medians = compare(contenders, codes=either)

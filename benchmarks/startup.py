@@ -9,7 +9,7 @@ from benchmarks.timing import compare, show
 
 def main() -> None:
     ours, peer = "dynocheck --version", "python -c 'import click'"
-    with installed.environment() as bin_:
+    with installed.create_environment() as bin_:
         medians = compare(
             {
                 ours: [[str(bin_ / "dynocheck"), "--version"]],

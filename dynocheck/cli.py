@@ -19,7 +19,7 @@ _INTERRUPTED = 130
 _DEBUG = "DYNOCHECK_DEBUG"
 
 
-def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
+def _combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
     def apply(function: F) -> F:
         for option in reversed(options):
             function = option(function)
@@ -28,19 +28,19 @@ def _options(*options: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
-_choosing = _options(
+_check_options = _combine_options(
     click.option("--select", multiple=True, metavar="ID", help="Only these checks; ids or globs."),
     click.option("--skip", multiple=True, metavar="ID", help="Not these checks; ids or globs."),
     click.option("--config", metavar="FILE", help="Instead of dynocheck.toml or pyproject.toml."),
     click.option("--checks-dir", "checks_dirs", multiple=True, metavar="DIR", help="A folder of own checks."),
 )
-_kubeconfig = _options(
+_kubeconfig_options = _combine_options(
     click.option("--kubeconfig", metavar="FILE", help="Instead of $KUBECONFIG or ~/.kube/config."),
     click.option("--context", metavar="NAME", help="A context of the kubeconfig."),
     click.option("-n", "--namespace", metavar="NAME", help="Instead of the namespace of the context."),
 )
-_reaching = _options(
-    _kubeconfig,
+_cluster_options = _combine_options(
+    _kubeconfig_options,
     click.option(
         "--timeout",
         "timeout_s",
@@ -51,10 +51,10 @@ _reaching = _options(
         help="How long each look at the cluster may take.",
     ),
 )
-_WAY = click.Choice(["proxy", "dns", "gateway"])
+_VIA = click.Choice(["proxy", "dns", "gateway"])
 _COUNT = click.IntRange(min=1)
 _POSITIVE = click.FloatRange(min=0, min_open=True)
-_output = _options(
+_output_options = _combine_options(
     click.option(
         "-o",
         "--output",
@@ -66,15 +66,15 @@ _output = _options(
     ),
     click.option("--strict", is_flag=True, help="Warnings make the exit code 1."),
 )
-_reporting = _options(
-    _output,
+_report_options = _combine_options(
+    _output_options,
     click.option("--snapshot", metavar="FILE", help="Judge a recording instead of a live cluster."),
 )
-_baselines = _options(
+_baseline_options = _combine_options(
     click.option("--baseline", metavar="FILE", help="Findings that this file holds do not count."),
     click.option("--write-baseline", metavar="FILE", help="Make all findings of this run the baseline."),
 )
-_serving = _options(
+_endpoint_options = _combine_options(
     click.option("--url", metavar="URL", help="Where it serves, with or without /v1."),
     click.option("--model", metavar="NAME", help="Which model, where several are served."),
     click.option("--api-key-env", metavar="NAME", help="The variable of the environment that holds the key."),
@@ -90,18 +90,18 @@ _serving = _options(
     ),
     click.option("--recipe", metavar="PATH", help="The recipe whose graph says what a load must keep."),
 )
-_recipe = click.option(
+_recipe_option = click.option(
     "--recipe", "recipes", multiple=True, metavar="DIR", help="A recipe that is to run here."
 )
 
 
-def _choices(
+def _make_common_options(
     baseline: str | None = None, write_baseline: str | None = None, diff: str | None = None, **given: Any
 ) -> Any:
-    from dynocheck.commands._settings import Choices
-    from dynocheck.suppression.pipeline import Wanted
+    from dynocheck.commands._settings import CommonOptions
+    from dynocheck.suppression.pipeline import SuppressionOptions
 
-    return Choices(aside=Wanted(baseline, write_baseline, diff), **given)
+    return CommonOptions(aside=SuppressionOptions(baseline, write_baseline, diff), **given)
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
@@ -117,16 +117,16 @@ def cli(context: click.Context) -> None:
 
 
 @cli.command()
-@_recipe
-@_reporting
-@_baselines
-@_choosing
-@_reaching
+@_recipe_option
+@_report_options
+@_baseline_options
+@_check_options
+@_cluster_options
 def preflight(recipes: tuple[str, ...], **given: Any) -> int:
     """Judge a cluster, before anything is deployed on it."""
     from dynocheck.commands import preflight
 
-    return preflight.run(_choices(**given), recipes)
+    return preflight.run(_make_common_options(**given), recipes)
 
 
 @cli.command()
@@ -135,23 +135,25 @@ def preflight(recipes: tuple[str, ...], **given: Any) -> int:
 @click.option("--crds", multiple=True, metavar="DIR", help="Definitions that judge custom objects exactly.")
 @click.option("--engine-parser", is_flag=True, help="Flags are judged by vLLM itself, as installed here.")
 @click.option("--diff", metavar="REV", help="Only what is not as it was at this git revision counts.")
-@_reporting
-@_baselines
-@_choosing
-@_reaching
+@_report_options
+@_baseline_options
+@_check_options
+@_cluster_options
 def recipe(
     paths: tuple[str, ...], cluster: bool, crds: tuple[str, ...], engine_parser: bool, **given: Any
 ) -> int:
     """Judge recipe folders, variants, manifests, or a folder of models; offline."""
     from dynocheck.commands import recipe
 
-    return recipe.run(_choices(**given), paths, cluster=cluster, crds=crds, engine_parser=engine_parser)
+    return recipe.run(
+        _make_common_options(**given), paths, cluster=cluster, crds=crds, engine_parser=engine_parser
+    )
 
 
 @cli.command()
 @click.argument("deployment", required=False, metavar="[DGD]")
-@_serving
-@click.option("--via", type=_WAY, help="The way to a deployment.")
+@_endpoint_options
+@click.option("--via", type=_VIA, help="The way to a deployment.")
 @click.option(
     "--timeout",
     "budget_s",
@@ -179,9 +181,9 @@ def recipe(
 )
 @click.option("--tools", is_flag=True, help="The model must call a tool.")
 @click.option("--structured", is_flag=True, help="The model must answer in JSON of a schema.")
-@_output
-@_choosing
-@_kubeconfig
+@_output_options
+@_check_options
+@_kubeconfig_options
 def smoke(**given: Any) -> int:
     """Ask a deployment, or a URL: is it ready, does it answer rightly and steadily, by every worker, and
     how does it bear a small load.
@@ -192,18 +194,18 @@ def smoke(**given: Any) -> int:
 
     from dynocheck.commands import smoke
 
-    asked = {field.name: given.pop(field.name) for field in fields(smoke.Asked)}
-    return smoke.run(_choices(**given), smoke.Asked(**asked))
+    asked = {field.name: given.pop(field.name) for field in fields(smoke.SmokeOptions)}
+    return smoke.run(_make_common_options(**given), smoke.SmokeOptions(**asked))
 
 
 @cli.command()
-@_choosing
+@_check_options
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def checks(output: str, **given: Any) -> int:
     """List every check."""
     from dynocheck.commands import checks
 
-    return checks.listing(_choices(**given), output)
+    return checks.list_checks(_make_common_options(**given), output)
 
 
 @cli.command()
@@ -214,14 +216,14 @@ def explain(id: str, **given: Any) -> int:  # noqa: A002
     """Say of one check why it matters and what mends it."""
     from dynocheck.commands import checks
 
-    return checks.explain(_choices(**given), id)
+    return checks.explain(_make_common_options(**given), id)
 
 
 @cli.command()
 @click.argument("file", default="-")
-@_recipe
-@_choosing
-@_reaching
+@_recipe_option
+@_check_options
+@_cluster_options
 def snapshot(file: str, recipes: tuple[str, ...], **given: Any) -> int:
     """Record what can be seen of a cluster, to FILE or standard output, for --snapshot.
 
@@ -230,23 +232,23 @@ def snapshot(file: str, recipes: tuple[str, ...], **given: Any) -> int:
     """
     from dynocheck.commands import snapshot
 
-    return snapshot.run(_choices(**given), file, recipes)
+    return snapshot.run(_make_common_options(**given), file, recipes)
 
 
 @cli.command()
-@_choosing
+@_check_options
 @click.option("--smoke", is_flag=True, help="For a run of smoke on a deployment.")
-@click.option("--via", type=_WAY, help="With --smoke: by this way to it, instead of any.")
+@click.option("--via", type=_VIA, help="With --smoke: by this way to it, instead of any.")
 @click.option("--load", is_flag=True, help="For a load by pods: load DGD --in-cluster --apply.")
 def rbac(smoke: bool, via: str | None, load: bool, **given: Any) -> int:
     """Print the least roles for a run of preflight: one of the cluster, one of the namespace."""
     from dynocheck.commands import rbac
 
-    return rbac.run(_choices(**given), smoke=smoke, load=load, via=via)
+    return rbac.run(_make_common_options(**given), smoke=smoke, load=load, via=via)
 
 
 @cli.command()
-@_serving
+@_endpoint_options
 @click.option("--concurrency", type=_COUNT, metavar="N", help="So many requests at a time; 4 unless given.")
 @click.option(
     "--rate", type=_POSITIVE, metavar="R", help="Instead: so many requests a second, as they are due."
@@ -300,9 +302,9 @@ def rbac(smoke: bool, via: str | None, load: bool, **given: Any) -> int:
     help="Instead of a URL: the engine, in this process, with --model DIR and its own flags after --.",
 )
 @click.option("--worker", "place", hidden=True, metavar="I/N@HOST:PORT", help="Be one of the Job's pods.")
-@_output
-@_choosing
-@_kubeconfig
+@_output_options
+@_check_options
+@_kubeconfig_options
 @click.argument("words", nargs=-1, metavar="[DGD] [-- FLAG...]")
 def load(words: tuple[str, ...], place: str | None, engine: str | None, **given: Any) -> int:
     """Put an endpoint under load, and say how it bears it.
@@ -313,37 +315,37 @@ def load(words: tuple[str, ...], place: str | None, engine: str | None, **given:
 
     from dynocheck.commands import load
 
-    wanted = load.Wanted(**{each.name: given.pop(each.name) for each in fields(load.Wanted)})
+    wanted = load.LoadOptions(**{each.name: given.pop(each.name) for each in fields(load.LoadOptions)})
     if place is None and not (given["in_cluster"] or given["as_aiperf"]):
-        return _from_here(words, wanted, engine, given)
+        return _run_local_load(words, wanted, engine, given)
     if engine is not None:
         raise UsageError("--engine: runs here, and in no Job")
     from dynocheck.commands import _load_jobs
 
     if place is not None:
-        return _load_jobs.worker(wanted, place)
+        return _load_jobs.run_worker(wanted, place)
     if len(words) > 1:
         raise UsageError(f"{' '.join(words)}: one DynamoGraphDeployment at a time")
-    names = {each.name for each in fields(_load_jobs.Asked)} - {"deployment"}
-    asked = _load_jobs.Asked(next(iter(words), None), **{name: given.pop(name) for name in names})
-    return _load_jobs.run(_choices(**given), wanted, asked)
+    names = {each.name for each in fields(_load_jobs.LoadJobOptions)} - {"deployment"}
+    asked = _load_jobs.LoadJobOptions(next(iter(words), None), **{name: given.pop(name) for name in names})
+    return _load_jobs.run(_make_common_options(**given), wanted, asked)
 
 
-_OF_A_JOB = ("parallelism", "apply", "image", "api_key_secret", "tokenizer", "claim", "manifest")
+_JOB_OPTIONS = ("parallelism", "apply", "image", "api_key_secret", "tokenizer", "claim", "manifest")
 
 
-def _from_here(words: tuple[str, ...], wanted: Any, engine: str | None, given: dict[str, Any]) -> int:
-    odd = [f"--{name.replace('_', '-')}" for name in _OF_A_JOB if given.pop(name)]
+def _run_local_load(words: tuple[str, ...], wanted: Any, engine: str | None, given: dict[str, Any]) -> int:
+    odd = [f"--{name.replace('_', '-')}" for name in _JOB_OPTIONS if given.pop(name)]
     if odd or (words and engine is None):
         raise UsageError(f"{(odd or words)[0]}: only with --in-cluster or --as-aiperf")
     del given["in_cluster"], given["as_aiperf"]
     if engine is not None:
         from dynocheck.commands import _load_engine
 
-        return _load_engine.run(_choices(**given), wanted, engine, words)
+        return _load_engine.run(_make_common_options(**given), wanted, engine, words)
     from dynocheck.commands import load
 
-    return load.run(_choices(**given), wanted)
+    return load.run(_make_common_options(**given), wanted)
 
 
 @cli.command()
@@ -372,13 +374,13 @@ def _run(arguments: Sequence[str] | None) -> int:
         code = cli.main(arguments, prog_name="dynocheck", standalone_mode=False)
         sys.stdout.flush()
     except UsageError as error:
-        return _complain(str(error), _USAGE)
+        return _print_error(str(error), _USAGE)
     except click.exceptions.Exit as done:
         return done.exit_code
     except click.ClickException as error:
-        return _complain(error.format_message(), _USAGE)
+        return _print_error(error.format_message(), _USAGE)
     except (KeyboardInterrupt, click.Abort):
-        return _complain("interrupted", _INTERRUPTED)
+        return _print_error("interrupted", _INTERRUPTED)
     except BrokenPipeError:
         # The reader has gone, as head does. Nothing is left to flush into the closed pipe at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -386,14 +388,14 @@ def _run(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
-        from dynocheck.core.runner import crash
+        from dynocheck.core.runner import describe_crash
 
-        return _complain(f"{crash(error)}: a fault of ours; {_DEBUG}=1 shows where", _CRASH)
+        return _print_error(f"{describe_crash(error)}: a fault of ours; {_DEBUG}=1 shows where", _CRASH)
     return code or 0
 
 
-def _complain(message: str, code: int) -> int:
-    from dynocheck.reports._text import visible
+def _print_error(message: str, code: int) -> int:
+    from dynocheck.reports._text import sanitize
 
-    click.echo(f"error: {visible(' '.join(message.split()))}", err=True)
+    click.echo(f"error: {sanitize(' '.join(message.split()))}", err=True)
     return code

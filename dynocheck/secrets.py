@@ -31,12 +31,12 @@ _STAND_IN = re.compile(
 )
 
 
-def names_secret(name: str) -> bool:
+def is_secret_name(name: str) -> bool:
     """Whether a variable of this name holds a secret, by what people call them."""
     return bool(_NAME.search(name)) and not _HARMLESS.search(name)
 
 
-def stands_in(text: str) -> bool:
+def is_placeholder(text: str) -> bool:
     """Whether the value of a variable that is named like a secret is none yet."""
     return _STAND_IN.fullmatch(text) is not None
 

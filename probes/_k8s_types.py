@@ -5,7 +5,7 @@ import msgspec
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"  # to be accepted for a list
 
 
-class Meta(msgspec.Struct, rename="camel"):
+class ObjectMeta(msgspec.Struct, rename="camel"):
     """`creation_timestamp` is null in pod templates of API servers before 1.34."""
 
     name: str = ""
@@ -17,13 +17,13 @@ class Meta(msgspec.Struct, rename="camel"):
     generation: int = 0
 
 
-class Named(msgspec.Struct):
+class PartialObject(msgspec.Struct):
     """An object of which no more than its metadata is read."""
 
-    metadata: Meta
+    metadata: ObjectMeta
 
 
-class Condition(msgspec.Struct):
+class StatusCondition(msgspec.Struct):
     type: str = ""
     status: str = ""
     reason: str = ""

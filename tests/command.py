@@ -21,7 +21,7 @@ ROOT = Path(__file__).parent.parent
 
 
 @dataclass(frozen=True)
-class Ended:
+class CommandResult:
     """How a command ended; `report` is what it printed as JSON."""
 
     code: int
@@ -44,20 +44,22 @@ class Ended:
         return found
 
 
-def interruptible() -> None:
+def restore_sigint() -> None:
     """Heed Ctrl-C, to which the children of a shell's background jobs are born deaf."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-def inside(*arguments: str | Path, cwd: Path | None = None) -> Ended:
+def run_inside(*arguments: str | Path, cwd: Path | None = None) -> CommandResult:
     """Run a command line in this process: quick, for what needs no process of its own."""
     out, err = io.StringIO(), io.StringIO()
     with contextlib.chdir(cwd or ROOT), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([str(argument) for argument in arguments])
-    return Ended(code, out.getvalue(), err.getvalue())
+    return CommandResult(code, out.getvalue(), err.getvalue())
 
 
-def dynocheck(*arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None) -> Ended:
+def dynocheck(
+    *arguments: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None
+) -> CommandResult:
     """Run a command line, in the repository unless told otherwise, and wait for its end."""
     done = subprocess.run(
         [sys.executable, "-m", "dynocheck", *map(str, arguments)],
@@ -69,4 +71,4 @@ def dynocheck(*arguments: str | Path, cwd: Path | None = None, env: Mapping[str,
         timeout=60,
         check=False,
     )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return CommandResult(done.returncode, done.stdout, done.stderr)

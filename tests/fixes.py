@@ -39,20 +39,20 @@ def commands(fix: str) -> Iterator[list[str]]:
         yield line.split("\037")[1:]
 
 
-def faults(fix: str, cluster: ControlPlane) -> list[str]:
+def find_faults(fix: str, cluster: ControlPlane) -> list[str]:
     """What kubectl says against the commands of a fix."""
-    return [said for command in commands(fix) if (said := _fault(command, cluster))]
+    return [said for command in commands(fix) if (said := _find_fault(command, cluster))]
 
 
-def misread(command: list[str], cluster: ControlPlane) -> str:
+def find_misreading(command: list[str], cluster: ControlPlane) -> str:
     """What kubectl's parser says against a command."""
     own = command.index("--") if "--" in command else len(command)  # what follows is another command's
     parsed = cluster.kubectl(*command[:own], "--help")
     return f"{command}: {parsed.stderr}" if parsed.returncode else ""
 
 
-def _fault(command: list[str], cluster: ControlPlane) -> str:
-    if said := misread(command, cluster):
+def _find_fault(command: list[str], cluster: ControlPlane) -> str:
+    if said := find_misreading(command, cluster):
         return said
     told = any(_PLACEHOLDER.search(word) for word in command) or "-w" in command
     if told or command[0] not in _READS | _CHANGES:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.checks.judging import FRONTEND, GRAPH, worker
-from tests.command import Ended, inside
+from tests.command import CommandResult, run_inside
 
 FOUR = '--tensor-parallel-size, "4"'
 BAD = GRAPH + FRONTEND + worker(args=FOUR)
@@ -30,18 +30,18 @@ def put(house: Path, text: str) -> None:
     (house / "m" / "vllm" / "deploy.yaml").write_text(text)
 
 
-def run(house: Path, *arguments: str | Path) -> Ended:
-    return inside("recipe", "m", "-o", "json", *JUDGED, *arguments, cwd=house)
+def run(house: Path, *arguments: str | Path) -> CommandResult:
+    return run_inside("recipe", "m", "-o", "json", *JUDGED, *arguments, cwd=house)
 
 
-def gone(ended: Ended) -> list[Any]:
+def gone(ended: CommandResult) -> list[Any]:
     """The rows of the table of what is gone."""
     return [
         row for table in ended.report["tables"] if table["id"] == "baseline.gone" for row in table["rows"]
     ]
 
 
-def verdict(ended: Ended) -> dict[str, Any]:
+def verdict(ended: CommandResult) -> dict[str, Any]:
     (found,) = [v for v in ended.report["verdicts"] if v["check"] == CHECK]
     return dict(found)
 
@@ -72,7 +72,7 @@ def test_what_is_old_does_not_block(house: Path) -> None:
 def test_it_stays_old_when_it_moves_and_wherever_it_is_seen_from(house: Path) -> None:
     put(house, f"# a line\n# another\n{BAD}")
     assert run(house, "--baseline", "old.json").code == 0
-    absolute = inside("recipe", house / "m", "--baseline", house / "old.json", *JUDGED)
+    absolute = run_inside("recipe", house / "m", "--baseline", house / "old.json", *JUDGED)
     assert absolute.code == 0
     (house / "m" / "vllm" / "deploy.yaml").rename(house / "m" / "vllm" / "deploy-b.yaml")
     assert run(house, "--baseline", "old.json").code == 1, "another file"
@@ -107,22 +107,22 @@ def test_what_is_gone_is_told(house: Path) -> None:
     assert gone(other) == [], "it was not judged"
     (house / "n" / "vllm").mkdir(parents=True)
     (house / "n" / "vllm" / "deploy.yaml").write_text(GRAPH + FRONTEND + worker())
-    beside = inside("recipe", "n", "-o", "json", "--baseline", "old.json", *JUDGED, cwd=house)
+    beside = run_inside("recipe", "n", "-o", "json", "--baseline", "old.json", *JUDGED, cwd=house)
     assert gone(beside) == [], "its file was not judged"
 
 
 def test_sarif_calls_it_suppressed(house: Path) -> None:
-    ended = inside("recipe", "m", "-o", "sarif", "--baseline", "old.json", "--select", CHECK, cwd=house)
+    ended = run_inside("recipe", "m", "-o", "sarif", "--baseline", "old.json", "--select", CHECK, cwd=house)
     (result,) = json.loads(ended.out)["runs"][0]["results"]
     assert result["suppressions"] == [{"kind": "external", "justification": "in the baseline old.json"}]
 
 
 def test_findings_about_a_cluster_have_one_too(tmp_path: Path) -> None:
     demo = ("preflight", "--snapshot", "dynocheck/data/demo.json", "-o", "json")
-    assert inside(*demo).code == 1
+    assert run_inside(*demo).code == 1
     file = tmp_path / "old.json"
-    assert inside(*demo, "--write-baseline", file).code == 0
-    ended = inside(*demo, "--baseline", file)
+    assert run_inside(*demo, "--write-baseline", file).code == 0
+    ended = run_inside(*demo, "--baseline", file)
     assert (ended.code, ended.outcomes["gpu.allocatable"]) == (0, "skip")
     subjects = {entry.get("subject") for entry in json.loads(file.read_text())["findings"]}
     assert "Node gpu-3" in subjects

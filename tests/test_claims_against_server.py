@@ -13,7 +13,7 @@ from dynocheck.checks.storage import live_claims as checks
 from dynocheck.probes.storage.claims import claims
 from dynocheck.probes.storage.classes import storage_classes
 from tests import clusters
-from tests.checks.judging import found, recipes
+from tests.checks.judging import recipes, run_check
 from tests.clusters import storage
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
@@ -83,7 +83,9 @@ def test_what_is_said_to_be_refused_is_refused(
 
     recipe = recipes(tmp_path / "recipe", claim=yaml.safe_dump(manifest(**declared)))
     seen = reach(cluster)
-    said = [str(f.outcome) for f in found(checks.claim_matches, claims(seen), storage_classes(seen), recipe)]
+    said = [
+        str(f.outcome) for f in run_check(checks.claim_matches, claims(seen), storage_classes(seen), recipe)
+    ]
     tried = cluster.kubectl("apply", "-f", str(tmp_path / "recipe"))
     assert (tried.returncode != 0) is refused, tried.stderr
     assert said == (["fail"] if refused else []), tried.stderr
@@ -98,10 +100,10 @@ def test_a_claim_grows_once_its_class_is_patched_as_the_fix_says(
     cluster.patch_status({**storage.claim("cache"), "status": status})
     recipe = recipes(tmp_path, claim=yaml.safe_dump(manifest(**sized("200Gi"))))
     seen = reach(cluster)
-    (finding,) = found(checks.claim_matches, claims(seen), storage_classes(seen), recipe)
+    (finding,) = run_check(checks.claim_matches, claims(seen), storage_classes(seen), recipe)
     assert finding.fix is not None
     assert finding.fix.startswith("it cannot be expanded: declare 100Gi, or a claim of another name; or,")
     command = shlex.split(finding.fix.partition("can expand volumes: ")[2])
     patched = cluster.kubectl(*command[1:])
     assert patched.returncode == 0, patched.stderr
-    assert found(checks.claim_matches, claims(seen), storage_classes(seen), recipe) == []
+    assert run_check(checks.claim_matches, claims(seen), storage_classes(seen), recipe) == []

@@ -231,7 +231,8 @@ def test_demo_judges_a_cluster_a_recipe_and_an_engine() -> None:
 
 def test_a_crash_of_ours_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import dynocheck.runner as r\ndef broken(*a, **k): raise RuntimeError('hf_secretsecretsecret')\n"
+        "import dynocheck.core.runner as r\n"
+        "def broken(*a, **k): raise RuntimeError('hf_secretsecretsecret')\n"
         "r.plan = broken\n"
     )
     env = {"PYTHONPATH": os.pathsep.join([str(tmp_path), str(ROOT)])}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.checks.judging import FRONTEND, GRAPH, worker
-from tests.command import Ended, dynocheck, inside
+from tests.command import CommandResult, dynocheck, run_inside
 
 FOUR = '--tensor-parallel-size, "4"'
 BAD = GRAPH + FRONTEND + worker("a", args=FOUR) + worker("b", args=FOUR)
@@ -42,16 +42,16 @@ def commit(house: Path) -> None:
     git(house, "commit", "-q", "-m", "x")
 
 
-def run(house: Path, *arguments: str | Path, since: str = "HEAD", path: str | Path = "m") -> Ended:
+def run(house: Path, *arguments: str | Path, since: str = "HEAD", path: str | Path = "m") -> CommandResult:
     judged = ("--select", CHECK, "--select", "graph.frontend")
-    return inside("recipe", path, "-o", "json", "--diff", since, *judged, *arguments, cwd=house)
+    return run_inside("recipe", path, "-o", "json", "--diff", since, *judged, *arguments, cwd=house)
 
 
-def messages(ended: Ended) -> list[str]:
+def messages(ended: CommandResult) -> list[str]:
     return [finding["message"] for finding in ended.findings(CHECK)]
 
 
-def verdict(ended: Ended) -> dict[str, Any]:
+def verdict(ended: CommandResult) -> dict[str, Any]:
     (found,) = [v for v in ended.report["verdicts"] if v["check"] == CHECK]
     return dict(found)
 
@@ -149,6 +149,6 @@ def test_no_git(house: Path) -> None:
 
 
 def test_no_path(house: Path) -> None:
-    ended = inside("recipe", "none", "--diff", "HEAD", cwd=house)
+    ended = run_inside("recipe", "none", "--diff", "HEAD", cwd=house)
     assert ended.code == 2
     assert "none: No such file or directory" in ended.err

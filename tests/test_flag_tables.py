@@ -6,15 +6,15 @@ import ast
 
 import pytest
 
-from dynocheck.data.flags import dynamo_release, options, pins
-from tools.config_classes import config_classes
-from tools.write_flags import annotated, calls, mappings_of, typed, vllm_flags
+from dynocheck.data.flags import dynamo_release, engine_versions, flag_tables
+from tools.config_classes import find_config_classes
+from tools.write_flags import list_mappings, parse_type, read_annotated_field, read_calls, read_vllm_flags
 
 RELEASES = [f"1.{minor}" for minor in range(7)]
 
 
 def read(source: str) -> list[dict[str, object]]:
-    return list(calls(ast.parse(source), {"kwargs.eager": {"kind": "negatable"}, "kwargs.model": {}}))
+    return list(read_calls(ast.parse(source), {"kwargs.eager": {"kind": "negatable"}, "kwargs.model": {}}))
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_name_that_is_not_understood_stops_the_tool() -> None:
     ],
 )
 def test_an_annotated_field_is_read(annotation: str, flag: dict[str, object] | None) -> None:
-    assert annotated("a_b", ast.parse(annotation, mode="eval").body, {}) == flag
+    assert read_annotated_field("a_b", ast.parse(annotation, mode="eval").body, {}) == flag
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_an_annotated_field_is_read(annotation: str, flag: dict[str, object] | N
     ],
 )
 def test_a_type_tells_what_a_flag_takes(annotation: str, found: dict[str, object]) -> None:
-    assert typed(annotation, {"CacheDType": ["auto", "fp8"]}) == found
+    assert parse_type(annotation, {"CacheDType": ["auto", "fp8"]}) == found
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_every_release_has_its_tables(module: str) -> None:
     for minor in RELEASES:
         release = dynamo_release(f"vllm-runtime:{minor}.0")
         assert release is not None
-        parsers = options(module, release)
-        below = module.removeprefix("dynamo.") in pins(release)
+        parsers = flag_tables(module, release)
+        below = module.removeprefix("dynamo.") in engine_versions(release)
         assert len(parsers) == 1 + below
         assert all(len(each.by_name) > 20 for each in parsers)
 
@@ -164,7 +164,7 @@ def test_a_base_lends_its_keys() -> None:
 
 
 def classes(source: str) -> dict[str, dict[str, str]]:
-    return config_classes(
+    return find_config_classes(
         {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
     )
 
@@ -211,7 +211,7 @@ class Config:
 
 def test_vllm_is_read_from_its_configuration_classes() -> None:
     sources = {"vllm/engine/arg_utils.py": ENGINE_ARGS, "vllm/config/a.py": CONFIG}
-    flags = list(vllm_flags(sources))
+    flags = list(read_vllm_flags(sources))
     assert flags == [
         {"names": ["--chosen"], "choices": ["auto", "x", "y"]},
         {"names": ["--taken-away"]},
@@ -219,7 +219,7 @@ def test_vllm_is_read_from_its_configuration_classes() -> None:
         {"names": ["--read-freely"]},
         {"names": ["--made-later"], "keys": "Held"},
     ]
-    assert list(mappings_of(sources, flags)) == [
+    assert list(list_mappings(sources, flags)) == [
         {"name": "Held", "keys": {"key": "", "below": "Below"}},
         {"name": "Below", "keys": {"deep": ""}},
     ]

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from tests.checks.judging import FRONTEND, GRAPH, worker
-from tests.command import Ended, inside
+from tests.command import CommandResult, run_inside
 from tests.reports.schemas import valid_report
 
 GOOD = GRAPH + FRONTEND + worker()
@@ -20,24 +20,24 @@ COMMENTS = "structure.ignore-comments"
 JUDGED = ("graph.frontend", "parallelism", COMMENTS)
 
 
-def judge(folder: Path, text: str, *arguments: str, name: str = "deploy.yaml") -> Ended:
+def judge(folder: Path, text: str, *arguments: str, name: str = "deploy.yaml") -> CommandResult:
     (folder / "vllm").mkdir(exist_ok=True)
     (folder / "vllm" / name).write_text(text)
     given = arguments or ("-o", "json", *(part for check in JUDGED for part in ("--select", check)))
-    return inside("recipe", folder, *given)
+    return run_inside("recipe", folder, *given)
 
 
 def noted(comment: str, text: str = BAD) -> str:
     return text.replace(NAMED, f"{NAMED}  # dynocheck: {comment}")
 
 
-def verdict(ended: Ended, check: str) -> dict[str, Any]:
+def verdict(ended: CommandResult, check: str) -> dict[str, Any]:
     (found,) = [v for v in ended.report["verdicts"] if v["check"] == check]
     valid_report(ended.out)
     return dict(found)
 
 
-def said(ended: Ended) -> list[str]:
+def said(ended: CommandResult) -> list[str]:
     return [finding["message"] for finding in ended.findings(COMMENTS)]
 
 
@@ -113,9 +113,9 @@ def test_a_comment_is_right_and_needed(tmp_path: Path, text: str, messages: list
 def test_a_comment_on_what_was_not_judged_may_be_needed(tmp_path: Path) -> None:
     text = noted(f"ignore[{CHECK}] r", GOOD)
     judge(tmp_path, text)
-    ended = inside("recipe", tmp_path, "-o", "json", "--select", "graph", "--select", COMMENTS)
+    ended = run_inside("recipe", tmp_path, "-o", "json", "--select", "graph", "--select", COMMENTS)
     assert ended.findings(COMMENTS) == []
-    alone = inside("recipe", tmp_path / "vllm" / "deploy.yaml", "-o", "json")
+    alone = run_inside("recipe", tmp_path / "vllm" / "deploy.yaml", "-o", "json")
     assert alone.findings(COMMENTS) == [], "the rest of its folder is not judged"
 
 

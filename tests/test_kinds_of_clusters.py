@@ -9,7 +9,7 @@ import pytest
 
 from tests.clusters import gpu, platform, rdma, storage
 from tests.controlplane.server import ControlPlane
-from tests.kinds import Kind, claimed, managed, operated
+from tests.kinds import ClusterKind, claimed, managed, operated
 from tests.situations.test_situations import preflight
 
 KINDS = [*operated.KINDS, *managed.KINDS, *claimed.KINDS]
@@ -37,7 +37,7 @@ def register_drivers(cluster: ControlPlane) -> None:
 
 @pytest.mark.parametrize("kind", KINDS, ids=str)
 def test_a_healthy_cluster_is_found_healthy(
-    types: None, cluster: ControlPlane, tmp_path: Path, kind: Kind
+    types: None, cluster: ControlPlane, tmp_path: Path, kind: ClusterKind
 ) -> None:
     kind.build(cluster)
     register_drivers(cluster)

@@ -12,7 +12,7 @@ from pathlib import Path
 from tests import clusters
 from tests.checks.judging import FRONTEND, GRAPH, worker
 from tests.clusters import storage
-from tests.command import ROOT, Ended, dynocheck, interruptible
+from tests.command import ROOT, CommandResult, dynocheck, restore_sigint
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import SLACK
 from tests.situations.test_situations import HEALTHY
@@ -22,7 +22,7 @@ SEEN_OFFLINE = {"access.credentials"}
 SEEN_BY_ALL = {"access.api-reachable", "access.kubernetes-version"} | SEEN_OFFLINE
 
 
-def preflight(cluster: ControlPlane, *arguments: str | Path, kubeconfig: Path | None = None) -> Ended:
+def preflight(cluster: ControlPlane, *arguments: str | Path, kubeconfig: Path | None = None) -> CommandResult:
     config = kubeconfig or cluster.kubeconfig()
     return dynocheck("preflight", "--kubeconfig", config, "-o", "json", *arguments)
 
@@ -180,12 +180,12 @@ def test_an_interrupt_reports_what_was_learnt(cluster: ControlPlane, tmp_path: P
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=interruptible,
+        preexec_fn=restore_sigint,
     ) as running:
         time.sleep(2)
         running.send_signal(signal.SIGINT)
         out, err = running.communicate(timeout=10)
-    ended = Ended(running.returncode, out, err)
+    ended = CommandResult(running.returncode, out, err)
     assert ended.code == 130
     assert {check for check, outcome in ended.outcomes.items() if outcome != "unknown"} == SEEN_OFFLINE
     assert "interrupted" in ended.err

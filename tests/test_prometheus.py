@@ -25,9 +25,9 @@ def test_samples_have_names_labels_and_values() -> None:
     assert found.names == {"requests", "up", "late", "odd"}
     assert found.total("requests") == 107
     assert found.total("requests", phase="decode") == 104
-    assert [s.labels["model"] for s in found.named("requests", model='b, "quoted" {x}\n')] != []
+    assert [s.labels["model"] for s in found.select("requests", model='b, "quoted" {x}\n')] != []
     assert found.total("up") == 1
-    assert next(found.named("late")).value == math.inf
+    assert next(found.select("late")).value == math.inf
 
 
 def test_what_is_not_there_counts_nothing() -> None:

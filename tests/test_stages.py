@@ -102,7 +102,7 @@ def test_what_is_missing_is_missing_to_all_above() -> None:
         raise Unavailable("the door is locked", fix="ring")
 
     seen = gathered(garden, hall, locked)
-    missing = runner.Missing("the door is locked", "ring")
+    missing = runner.MissingFact("the door is locked", "ring")
     assert seen.missing == dict.fromkeys((Door, Hall, Garden), missing)
     verdicts = runner.judge([trees, lamps], seen)
     assert [(v.outcome, v.message) for v in verdicts] == [(Outcome.UNKNOWN, "the door is locked")] * 2
@@ -181,7 +181,7 @@ def test_a_probe_that_heeds_an_interrupt_gives_what_it_has() -> None:
 
     @probe()
     def heeding(house: House, door: Door, interruption: Interruption) -> Hall:
-        with interruption.heeded(house.closed.set):
+        with interruption.on_interrupt(house.closed.set):
             house.looked.append("heeding")
             house.closed.wait()
         return Hall(7)
@@ -197,11 +197,11 @@ def test_a_probe_that_heeds_an_interrupt_gives_what_it_has() -> None:
 
 def test_an_interrupt_that_came_first_is_heeded_too() -> None:
     interruption = Interruption()
-    interruption.come()
+    interruption.trigger()
     told: list[str] = []
-    with interruption.heeded(lambda: told.append("now")):
+    with interruption.on_interrupt(lambda: told.append("now")):
         assert told == ["now"]
-    interruption.come()
+    interruption.trigger()
     assert told == ["now"]
 
 
@@ -226,13 +226,13 @@ def test_only_probes_that_look_are_told_of() -> None:
 def test_more_findings_than_anybody_reads_are_counted() -> None:
     @check("house.rows", title="Every row is watered")
     def rows(garden: Garden) -> Iterator[Finding]:
-        yield from (warn("dry") for _ in range(runner.MOST))
+        yield from (warn("dry") for _ in range(runner.MAX_FINDINGS))
         yield fail("on fire")
 
     known = runner.Knowledge(facts={Garden: Garden(3)})
     (verdict,) = runner.judge([rows], known)
     assert (verdict.outcome, verdict.message) == (Outcome.FAIL, "on fire")
-    assert len(verdict.findings) == runner.MOST + 1
+    assert len(verdict.findings) == runner.MAX_FINDINGS + 1
     assert verdict.findings[0].message == "on fire"
     assert (verdict.findings[-1].outcome, verdict.findings[-1].message) == (
         Outcome.WARN,

@@ -21,13 +21,13 @@ TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "schemas.json"
 SMALL = 120  # characters: a subtree shorter than a reference is worth is written in place
 
 
-def share(schema: Any, shared: dict[str, Any]) -> Any:
+def extract_shared(schema: Any, shared: dict[str, Any]) -> Any:
     """The same schema, its larger subtrees moved to `shared`."""
     if isinstance(schema, list):
-        return [share(item, shared) for item in schema]
+        return [extract_shared(item, shared) for item in schema]
     if not isinstance(schema, dict):
         return schema
-    small = {key: share(value, shared) for key, value in schema.items()}
+    small = {key: extract_shared(value, shared) for key, value in schema.items()}
     text = json.dumps(small, sort_keys=True)
     if "type" not in small or len(text) < SMALL:
         return small
@@ -51,7 +51,7 @@ def main(arguments: list[str]) -> None:
                     key = f"{spec['group']}/{version['name']}/{spec['names']['kind']}"
                     schema = compact(version["schema"]["openAPIV3Schema"])
                     schema["properties"].pop("status", None)
-                    kinds[key] = share(schema, shared)
+                    kinds[key] = extract_shared(schema, shared)
                     sources[key] = source
     document = {"sources": sources, "kinds": kinds, "$defs": shared}
     TARGET.write_text(json.dumps(document, sort_keys=True, separators=(",", ":")) + "\n")

@@ -15,7 +15,7 @@ _BUFFER = 1 << 20
 _DRY = ("install", "--dry-run", "--no-deps", "--ignore-installed", "--quiet")
 
 
-def wheel(requirement: str) -> zipfile.ZipFile:
+def open_wheel(requirement: str) -> zipfile.ZipFile:
     """The wheel that pip would install for `name==version`, read piece by piece over HTTP."""
     with tempfile.TemporaryDirectory() as folder:
         report = Path(folder) / "report.json"
@@ -24,10 +24,10 @@ def wheel(requirement: str) -> zipfile.ZipFile:
             check=True,
         )
         url = json.loads(report.read_text())["install"][0]["download_info"]["url"]
-    return zipfile.ZipFile(io.BufferedReader(_Remote(url), _BUFFER))
+    return zipfile.ZipFile(io.BufferedReader(_RemoteFile(url), _BUFFER))
 
 
-class _Remote(io.RawIOBase):
+class _RemoteFile(io.RawIOBase):
     """A file behind a URL, by range requests."""
 
     def __init__(self, url: str) -> None:

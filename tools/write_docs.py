@@ -21,7 +21,7 @@ One section a check; `dynocheck explain ID` shows the same. This page is made by
 """
 
 
-def text() -> str:
+def render_checks() -> str:
     """The page as it should be."""
     parts = [_HEAD]
     area = ""
@@ -29,13 +29,13 @@ def text() -> str:
         if check.area != area:
             area = check.area
             parts.append(f"## {area}\n")
-        parts.append(_section(check))
+        parts.append(_render_section(check))
     return "\n".join(parts)
 
 
-def _section(check: Check) -> str:
+def _render_section(check: Check) -> str:
     facts = ", ".join(f"`{need.fact.__name__}`" for need in check.needs)
-    why, _, fix = check.page.partition("\nFix: ")
+    why, _, fix = check.documentation.partition("\nFix: ")
     parts = [
         f"### {check.id}",
         f"**{check.title}.** {why.strip()}",
@@ -46,7 +46,7 @@ def _section(check: Check) -> str:
     return "\n\n".join(parts)
 
 
-def table() -> str:
+def render_table() -> str:
     """What preflight says of the recorded cluster, 100 columns wide."""
     command = [sys.executable, "-m", "dynocheck", "preflight", "--snapshot", "dynocheck/data/demo.json"]
     environment = {**os.environ, "COLUMNS": "100"}
@@ -55,8 +55,10 @@ def table() -> str:
 
 
 def main() -> None:
-    TARGET.write_text(text(), encoding="utf-8")
-    README.write_text(TABLE.sub(lambda _: table(), README.read_text(encoding="utf-8")), encoding="utf-8")
+    TARGET.write_text(render_checks(), encoding="utf-8")
+    README.write_text(
+        TABLE.sub(lambda _: render_table(), README.read_text(encoding="utf-8")), encoding="utf-8"
+    )
     print(TARGET, README)
 
 

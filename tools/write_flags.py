@@ -15,8 +15,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from tools.config_classes import Keys, called, config_classes, members, told
-from tools.packages import wheel
+from tools.config_classes import Keys, find_config_classes, find_held_class, get_short_name, list_members
+from tools.packages import open_wheel
 
 TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "flags.json"
 DYNAMO = {
@@ -56,18 +56,21 @@ def main() -> None:
     mappings: dict[str, dict[str, list[dict[str, Any]]]] = {}
     engines: dict[str, dict[str, str]] = {}
     for release, version in DYNAMO.items():
-        package = wheel(f"ai-dynamo=={version}")
+        package = open_wheel(f"ai-dynamo=={version}")
         metadata = next(name for name in package.namelist() if name.endswith(".dist-info/METADATA"))
         engines[release] = dict(_PIN.findall(package.read(metadata).decode()))
         for program in PROGRAMS:
-            tables.setdefault(f"dynamo.{program}", {})[release] = list(_dynamo_flags(package, program))
+            tables.setdefault(f"dynamo.{program}", {})[release] = list(_read_dynamo_flags(package, program))
     for engine, folder in ENGINES.items():
-        for version in sorted({pins[engine] for pins in engines.values()}, key=_numbers):
-            package = wheel(f"{engine}=={version}")
-            sources = {name: package.read(name).decode() for name in parsing(package.namelist(), folder)}
-            flags = list(vllm_flags(sources) if engine == "vllm" else _sglang_flags(sources))
+        for version in sorted({pins[engine] for pins in engines.values()}, key=_parse_version):
+            package = open_wheel(f"{engine}=={version}")
+            sources = {
+                name: package.read(name).decode()
+                for name in select_parser_modules(package.namelist(), folder)
+            }
+            flags = list(read_vllm_flags(sources) if engine == "vllm" else _read_sglang_flags(sources))
             tables.setdefault(engine, {})[version] = flags
-            mappings.setdefault(engine, {})[version] = list(mappings_of(sources, flags))
+            mappings.setdefault(engine, {})[version] = list(list_mappings(sources, flags))
     rows = {
         program: {
             "releases": list(releases),
@@ -79,16 +82,20 @@ def main() -> None:
     TARGET.write_text(json.dumps({"engines": engines, "programs": rows}, indent=0, sort_keys=True) + "\n")
 
 
-def parsing(names: Iterable[str], folder: str) -> list[str]:
+def select_parser_modules(names: Iterable[str], folder: str) -> list[str]:
     """Of the files of an engine's package, the modules below a folder that define arguments."""
-    return [name for name in names if name.startswith(folder) and name.endswith(".py") and _parses(name)]
+    return [
+        name
+        for name in names
+        if name.startswith(folder) and name.endswith(".py") and _defines_arguments(name)
+    ]
 
 
-def _numbers(version: str) -> list[int]:
+def _parse_version(version: str) -> list[int]:
     return [int(number) for number in re.findall(r"[0-9]+", version)]
 
 
-def _parses(name: str) -> bool:
+def _defines_arguments(name: str) -> bool:
     """Whether a module of an engine defines arguments."""
     own = ("vllm/engine/arg_utils.py", "sglang/srt/server_args.py")
     return name in own or name.startswith(("vllm/config/", "sglang/srt/arg_groups/"))
@@ -105,7 +112,7 @@ def _compact(releases: dict[str, list[dict[str, Any]]]) -> list[dict[str, Any]]:
     ]
 
 
-def _dynamo_flags(package: zipfile.ZipFile, program: str) -> Iterator[Flag]:
+def _read_dynamo_flags(package: zipfile.ZipFile, program: str) -> Iterator[Flag]:
     pending = [f"dynamo/{program}/{name}.py" for name in _OWN]
     there, done = set(package.namelist()), set()
     while pending:
@@ -114,15 +121,15 @@ def _dynamo_flags(package: zipfile.ZipFile, program: str) -> Iterator[Flag]:
             done.add(name)
             text = package.read(name).decode()
             pending += [f"{group.replace('.', '/')}.py" for group in _GROUP.findall(text)]
-            yield from calls(ast.parse(text), {})
+            yield from read_calls(ast.parse(text), {})
 
 
-def vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
+def read_vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
     """EngineArgs takes type and choices of a flag from the field of a configuration class."""
     trees = {name: ast.parse(text) for name, text in sources.items()}
-    aliases = _literals(trees.values())
-    classes = _classes(trees.values())
-    closed = config_classes(classes)
+    aliases = _find_literals(trees.values())
+    classes = _find_classes(trees.values())
+    closed = find_config_classes(classes)
     tree = trees["vllm/engine/arg_utils.py"]
     readable = {
         text.value
@@ -141,17 +148,17 @@ def vllm_flags(sources: dict[str, str]) -> Iterator[Flag]:
                 and isinstance(node.targets[0], ast.Name)
             ):
                 config = classes.get(ast.unparse(call.args[0]))
-                for name, field in _fields(config, classes, aliases, readable, closed):
+                for name, field in _list_fields(config, classes, aliases, readable, closed):
                     fields[f"{node.targets[0].id}.{name}"] = field
-    _change(fields, tree)
-    yield from calls(tree, fields)
+    _drop_overridden(fields, tree)
+    yield from read_calls(tree, fields)
 
 
-def _classes(trees: Iterable[ast.Module]) -> dict[str, ast.ClassDef]:
+def _find_classes(trees: Iterable[ast.Module]) -> dict[str, ast.ClassDef]:
     return {node.name: node for tree in trees for node in ast.walk(tree) if isinstance(node, ast.ClassDef)}
 
 
-def _change(fields: dict[str, Flag], tree: ast.Module) -> None:
+def _drop_overridden(fields: dict[str, Flag], tree: ast.Module) -> None:
     """Take out what the parser's own code makes of a field: it adds choices, removes some, reads JSON freely.
 
     JSON that it reads freely is held to a class all the same where a method makes one of it in the end.
@@ -175,9 +182,9 @@ def _change(fields: dict[str, Flag], tree: ast.Module) -> None:
                     kind.pop("keys", None)
 
 
-def mappings_of(sources: dict[str, str], flags: list[Flag]) -> Iterator[dict[str, Any]]:
+def list_mappings(sources: dict[str, str], flags: list[Flag]) -> Iterator[dict[str, Any]]:
     """The classes that JSON becomes, and those that its parts become."""
-    closed = config_classes(_classes(map(ast.parse, sources.values())))
+    closed = find_config_classes(_find_classes(map(ast.parse, sources.values())))
     pending, done = [flag["keys"] for flag in flags if "keys" in flag], set()
     while pending:
         name = pending.pop()
@@ -187,20 +194,20 @@ def mappings_of(sources: dict[str, str], flags: list[Flag]) -> Iterator[dict[str
             yield {"name": name, "keys": closed[name]}
 
 
-def _sglang_flags(sources: dict[str, str]) -> Iterator[Flag]:
+def _read_sglang_flags(sources: dict[str, str]) -> Iterator[Flag]:
     """ServerArgs annotates its fields with what the parser needs, or calls the parser, by release."""
     trees = [ast.parse(text) for text in sources.values()]
-    aliases = _literals(trees)
+    aliases = _find_literals(trees)
     for tree in trees:
-        yield from calls(tree, {})
+        yield from read_calls(tree, {})
         for node in ast.walk(tree):
             if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-                flag = annotated(node.target.id, node.annotation, aliases)
+                flag = read_annotated_field(node.target.id, node.annotation, aliases)
                 if flag is not None:
                     yield flag
 
 
-def annotated(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) -> Flag | None:
+def read_annotated_field(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) -> Flag | None:
     if not (isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value) == "A"):
         return None
     parts = annotation.slice.elts if isinstance(annotation.slice, ast.Tuple) else []
@@ -208,52 +215,52 @@ def annotated(name: str, annotation: ast.expr, aliases: dict[str, list[str]]) ->
         return None
     given = parts[1] if isinstance(parts[1], ast.Call) else None
     keywords = {k.arg: k.value for k in given.keywords if k.arg} if given else {}
-    if _literal(keywords.get("no_cli")) is True:
+    if _evaluate_literal(keywords.get("no_cli")) is True:
         return None
-    spelled = _literal(keywords.get("cli_name")) or "--" + name.replace("_", "-")
-    flag = {"names": [spelled, *(_literal(keywords.get("aliases")) or [])]}
+    spelled = _evaluate_literal(keywords.get("cli_name")) or "--" + name.replace("_", "-")
+    flag = {"names": [spelled, *(_evaluate_literal(keywords.get("aliases")) or [])]}
     if "action" in keywords:
-        return flag | _action(ast.unparse(keywords["action"]))
-    kind = typed(ast.unparse(parts[0]), aliases)
+        return flag | _parse_action(ast.unparse(keywords["action"]))
+    kind = parse_type(ast.unparse(parts[0]), aliases)
     if kind.get("kind") == "negatable":
         kind = {"kind": "switch"}
-    choices = _choices(keywords.get("choices"))
+    choices = _parse_choices(keywords.get("choices"))
     if "choices" in keywords:
         kind.pop("choices", None)
         kind |= {"choices": choices} if choices else {}
     if "type_parser" in keywords:
         kind = {}
-    nargs = _literal(keywords.get("nargs"))
+    nargs = _evaluate_literal(keywords.get("nargs"))
     return flag | kind | ({"kind": "optional" if nargs == "?" else "many"} if nargs else {})
 
 
-def calls(tree: ast.AST, fields: dict[str, Flag]) -> Iterator[Flag]:
+def read_calls(tree: ast.AST, fields: dict[str, Flag]) -> Iterator[Flag]:
     """The flags of every call that adds an argument to a parser.
 
     :raises ValueError: the name of one is computed in a way that is not understood.
     """
-    for node, scope in _unrolled(tree):
+    for node, scope in _unroll_calls(tree):
         called = ast.unparse(node.func).rpartition(".")[2]
         if called not in ("add_argument", "add_negatable_bool_argument"):
             continue
         keywords = {k.arg: k.value for k in node.keywords if k.arg}
         spelled = [*node.args, *(keywords[key] for key in ("flag_name", "obsolete_flag") if key in keywords)]
-        texts = [_text(each, scope) for each in spelled]
+        texts = [_evaluate_text(each, scope) for each in spelled]
         names = [text for text in texts if text is not None and text.startswith("-")]
         if names:
-            yield {"names": names} | _spec(node, called, keywords, fields)
+            yield {"names": names} | _read_spec(node, called, keywords, fields)
         elif not any(isinstance(each, ast.Starred | ast.Name) for each in spelled):
             raise ValueError(f"which flag is {ast.unparse(node)}?")
 
 
-def _unrolled(tree: ast.AST) -> Iterator[tuple[ast.Call, dict[str, str]]]:
+def _unroll_calls(tree: ast.AST) -> Iterator[tuple[ast.Call, dict[str, str]]]:
     """Every call, those in a loop over written values once for each, with the texts of the loop's names."""
     in_loops = set()
     for loop in (node for node in ast.walk(tree) if isinstance(node, ast.For)):
-        for scope in _scopes(loop, tree):
+        for scope in _list_scopes(loop, tree):
             for node in (inner for each in loop.body for inner in ast.walk(each)):
                 if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
-                    text = _text(node.value, scope)
+                    text = _evaluate_text(node.value, scope)
                     scope |= {node.targets[0].id: text} if text is not None else {}
                 elif isinstance(node, ast.Call):
                     in_loops.add(node)
@@ -261,7 +268,7 @@ def _unrolled(tree: ast.AST) -> Iterator[tuple[ast.Call, dict[str, str]]]:
     yield from ((node, {}) for node in ast.walk(tree) if isinstance(node, ast.Call) and node not in in_loops)
 
 
-def _scopes(loop: ast.For, tree: ast.AST) -> Iterator[dict[str, str]]:
+def _list_scopes(loop: ast.For, tree: ast.AST) -> Iterator[dict[str, str]]:
     """What the names of a loop are in each of its rounds."""
     over = loop.iter
     items = isinstance(over, ast.Call) and ast.unparse(over.func).endswith(".items")
@@ -279,10 +286,14 @@ def _scopes(loop: ast.For, tree: ast.AST) -> Iterator[dict[str, str]]:
         targets = loop.target.elts if isinstance(loop.target, ast.Tuple) else [loop.target]
         values = row.elts if isinstance(row, ast.Tuple) and isinstance(loop.target, ast.Tuple) else [row]
         pairs = zip(targets, values, strict=False)
-        yield {ast.unparse(target): text for target, value in pairs if (text := _text(value, {})) is not None}
+        yield {
+            ast.unparse(target): text
+            for target, value in pairs
+            if (text := _evaluate_text(value, {})) is not None
+        }
 
 
-def _text(node: ast.expr, scope: dict[str, str]) -> str | None:
+def _evaluate_text(node: ast.expr, scope: dict[str, str]) -> str | None:
     """What an expression is as text: a constant, a name, those put together, or `.replace` on one."""
     match node:
         case ast.Constant(str(value)):
@@ -290,29 +301,31 @@ def _text(node: ast.expr, scope: dict[str, str]) -> str | None:
         case ast.Name(name):
             return scope.get(name)
         case ast.BinOp(left, ast.Add(), right):
-            parts = [_text(left, scope), _text(right, scope)]
+            parts = [_evaluate_text(left, scope), _evaluate_text(right, scope)]
         case ast.JoinedStr(values):
-            parts = [_text(v.value if isinstance(v, ast.FormattedValue) else v, scope) for v in values]
+            parts = [
+                _evaluate_text(v.value if isinstance(v, ast.FormattedValue) else v, scope) for v in values
+            ]
         case ast.Call(ast.Attribute(value, "replace"), [ast.Constant(str(old)), ast.Constant(str(new))]):
-            text = _text(value, scope)
+            text = _evaluate_text(value, scope)
             return text.replace(old, new) if text is not None else None
         case _:
             return None
     return None if None in parts else "".join(part for part in parts if part is not None)
 
 
-def _spec(node: ast.Call, called: str, keywords: dict[str, ast.expr], fields: dict[str, Flag]) -> Flag:
+def _read_spec(node: ast.Call, called: str, keywords: dict[str, ast.expr], fields: dict[str, Flag]) -> Flag:
     if called.startswith("add_negatable"):
         return {"kind": "negatable"}
     found: Flag = {}
     for spread in (keyword.value for keyword in node.keywords if keyword.arg is None):
         inner = spread.values[0] if isinstance(spread, ast.Dict) and None in spread.keys else spread
-        name = _literal(inner.slice) if isinstance(inner, ast.Subscript) else None
+        name = _evaluate_literal(inner.slice) if isinstance(inner, ast.Subscript) else None
         field = fields.get(f"{ast.unparse(inner.value)}.{name}") if isinstance(inner, ast.Subscript) else None
         found = dict({"type": "unknown"} if field is None else field)
     if "action" in keywords:
-        return _action(ast.unparse(keywords["action"]))
-    nargs = _literal(keywords.get("nargs"))
+        return _parse_action(ast.unparse(keywords["action"]))
+    nargs = _evaluate_literal(keywords.get("nargs"))
     if nargs:
         found["kind"] = "optional" if nargs == "?" else "many"
     typed = keywords.get("type", keywords.get("arg_type"))
@@ -321,14 +334,14 @@ def _spec(node: ast.Call, called: str, keywords: dict[str, ast.expr], fields: di
         found |= {"type": name} if (name := ast.unparse(typed)) in ("int", "float") else {}
     own = typed is not None and ast.unparse(typed) not in ("int", "float", "str", "None")
     if "choices" in keywords and not own:
-        choices = _choices(keywords["choices"])
+        choices = _parse_choices(keywords["choices"])
         found |= {"choices": choices} if choices else {}
     if found.get("type") == "unknown":
         found = {"kind": found.get("kind", "unknown")}
     return found
 
 
-def _action(written: str) -> Flag:
+def _parse_action(written: str) -> Flag:
     if "BooleanOptional" in written:
         return {"kind": "negatable"}
     if any(
@@ -339,7 +352,7 @@ def _action(written: str) -> Flag:
     return {"kind": "value"} if "append" in written or written == "'store'" else {"kind": "unknown"}
 
 
-def _fields(
+def _list_fields(
     config: ast.ClassDef | None,
     classes: dict[str, ast.ClassDef],
     aliases: dict[str, list[str]],
@@ -350,14 +363,14 @@ def _fields(
     if config is None:
         return
     for base in config.bases:
-        yield from _fields(classes.get(ast.unparse(base)), classes, aliases, readable, closed)
+        yield from _list_fields(classes.get(ast.unparse(base)), classes, aliases, readable, closed)
     for node in config.body:
         if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name):
-            kind = typed(ast.unparse(node.annotation), aliases)
-            held = told(node.annotation, closed)
+            kind = parse_type(ast.unparse(node.annotation), aliases)
+            held = find_held_class(node.annotation, closed)
             kind |= {"keys": held} if held else {}
             if isinstance(node.value, ast.Call) and ast.unparse(node.value.func).endswith("Field"):
-                given = {k.arg: _literal(k.value) for k in node.value.keywords}
+                given = {k.arg: _evaluate_literal(k.value) for k in node.value.keywords}
                 kind |= {key: given[key] for key in _BOUNDS if isinstance(given.get(key), int | float)}
             if node.target.id in readable:
                 kind.pop("type", None)
@@ -365,11 +378,11 @@ def _fields(
             yield node.target.id, kind
 
 
-def typed(annotation: str, aliases: dict[str, list[str]]) -> Flag:
+def parse_type(annotation: str, aliases: dict[str, list[str]]) -> Flag:
     """What an annotation tells of a flag: `list[int] | None` takes many, `bool` none."""
-    types = list(members(ast.parse(annotation, mode="eval").body))
-    names = {called(each) for each in types}
-    written = [_written(each, aliases) for each in types]
+    types = list(list_members(ast.parse(annotation, mode="eval").body))
+    names = {get_short_name(each) for each in types}
+    written = [_list_values(each, aliases) for each in types]
     if "bool" in names:
         return {"kind": "optional"} if "str" in names else {"kind": "negatable"}
     if "str" not in names and any(written):
@@ -381,14 +394,14 @@ def typed(annotation: str, aliases: dict[str, list[str]]) -> Flag:
     return {}
 
 
-def _written(node: ast.expr, aliases: dict[str, list[str]]) -> list[str]:
+def _list_values(node: ast.expr, aliases: dict[str, list[str]]) -> list[str]:
     """The values of a set of literals, by its name or as it is written out; none of another type."""
-    if called(node) != "Literal":
+    if get_short_name(node) != "Literal":
         return aliases.get(ast.unparse(node), [])
-    return _values(node, aliases) or []
+    return _expand_literal(node, aliases) or []
 
 
-def _values(node: ast.expr, aliases: Mapping[str, list[str]]) -> list[str] | None:
+def _expand_literal(node: ast.expr, aliases: Mapping[str, list[str]]) -> list[str] | None:
     """What `Literal["auto", Others]` holds, None where a part of it is not known."""
     assert isinstance(node, ast.Subscript)
     found: list[str] = []
@@ -402,7 +415,7 @@ def _values(node: ast.expr, aliases: Mapping[str, list[str]]) -> list[str] | Non
     return found
 
 
-def _literals(trees: Iterable[ast.Module]) -> dict[str, list[str]]:
+def _find_literals(trees: Iterable[ast.Module]) -> dict[str, list[str]]:
     """Names for a set of literals: `CacheDType = Literal["auto", ...]`, which may hold others of them."""
     named: dict[str, ast.expr] = {}
     for node in (node for tree in trees for node in ast.walk(tree)):
@@ -411,24 +424,26 @@ def _literals(trees: Iterable[ast.Module]) -> dict[str, list[str]]:
                 named[name] = value
             case ast.AnnAssign(ast.Name(name), _, ast.Subscript() as value):
                 named[name] = value
-    literal = {name: value for name, value in named.items() if called(value) == "Literal"}
+    literal = {name: value for name, value in named.items() if get_short_name(value) == "Literal"}
     found: dict[str, list[str]] = {}
     for _ in literal:
         found |= {
-            name: values for name, node in literal.items() if (values := _values(node, found)) is not None
+            name: values
+            for name, node in literal.items()
+            if (values := _expand_literal(node, found)) is not None
         }
     return found
 
 
-def _choices(node: ast.expr | None) -> list[str] | None:
+def _parse_choices(node: ast.expr | None) -> list[str] | None:
     """Only what is written out: a named list may be added to by a plug-in."""
-    value = _literal(node)
+    value = _evaluate_literal(node)
     if isinstance(value, list | tuple | set):
         return sorted(map(str, value))
     return None
 
 
-def _literal(node: ast.expr | None) -> Any:
+def _evaluate_literal(node: ast.expr | None) -> Any:
     try:
         return ast.literal_eval(node) if node is not None else None
     except (ValueError, TypeError):

@@ -11,8 +11,8 @@ from pathlib import Path
 
 import msgspec
 
-from dynocheck.data.models import Model, Precisions, of_config
-from tools.packages import wheel
+from dynocheck.data.models import Model, WeightPrecisions, parse_model_config
+from tools.packages import open_wheel
 
 PACKAGE = "aiconfigurator-core==0.12.0"
 TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "models.json"
@@ -48,20 +48,20 @@ MODELS = {
 }
 
 # Other checkpoints of those: what is stored in less, the cache that they ask for, and who says so.
-_ALL_FP8 = Precisions("fp8", "fp8", "fp8")
+_ALL_FP8 = WeightPrecisions("fp8", "fp8", "fp8")
 QUANTIZED = {
     "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic": ("meta-llama/Meta-Llama-3.1-70B", _ALL_FP8, "bf16", HUB),
     "nvidia/Llama-3.1-70B-Instruct-FP8": ("meta-llama/Meta-Llama-3.1-70B", _ALL_FP8, "fp8", SOURCE),
     "nvidia/Qwen3-235B-A22B-NVFP4": (
         "Qwen/Qwen3-235B-A22B",
-        Precisions("nvfp4", "nvfp4", "nvfp4"),
+        WeightPrecisions("nvfp4", "nvfp4", "nvfp4"),
         "fp8",
         SOURCE,
     ),
     # The card of its second version says that only that one has an attention weight in FP4.
     "nvidia/DeepSeek-R1-FP4": (
         "deepseek-ai/DeepSeek-R1",
-        Precisions("bf16", "nvfp4", "nvfp4"),
+        WeightPrecisions("bf16", "nvfp4", "nvfp4"),
         "bf16",
         HUB + "nvidia/DeepSeek-R1-0528-FP4-v2",
     ),
@@ -69,12 +69,12 @@ QUANTIZED = {
 
 
 def main() -> None:
-    package = wheel(PACKAGE)
+    package = open_wheel(PACKAGE)
     rows = {}
     for name, others in MODELS.items():
         file = name.replace("/", "--")
         config = json.loads(package.read(f"aiconfigurator_core/model_configs/{file}_config.json"))
-        row = of_config(config, name, SOURCE.format(file))
+        row = parse_model_config(config, name, SOURCE.format(file))
         assert row is not None, name
         rows[name] = msgspec.structs.replace(row, names=(name, *others))
     for name, (base, stored, cached, source) in QUANTIZED.items():
@@ -82,10 +82,10 @@ def main() -> None:
         rows[name] = msgspec.structs.replace(
             rows[base], names=(name,), stored=stored, block=0, cache=cached, source=where
         )
-    TARGET.write_text("[\n" + ",\n".join(f"  {_row(row)}" for row in rows.values()) + "\n]\n")
+    TARGET.write_text("[\n" + ",\n".join(f"  {_format_row(row)}" for row in rows.values()) + "\n]\n")
 
 
-def _row(model: Model) -> str:
+def _format_row(model: Model) -> str:
     defaults = {f.name: f.default for f in msgspec.structs.fields(Model)}
     kept = {k: v for k, v in msgspec.structs.asdict(model).items() if v != defaults[k]}
     return json.dumps(msgspec.to_builtins(kept))

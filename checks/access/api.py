@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, check, fail, unknown, warn
-from dynocheck.data import numbers
+from dynocheck.data import parse_version
 from dynocheck.facts import ApiServer, Permissions, Recipes, Settings
 from dynocheck.facts.k8s.credentials import Credentials
 from dynocheck.facts.k8s.namespaces import RunNamespace
-from dynocheck.facts.k8s.scheduling_constraints import placements
+from dynocheck.facts.k8s.scheduling_constraints import list_placements
 
 _DRA_STABLE, _DRA_BETA = (1, 34), (1, 32)
 
@@ -34,20 +34,22 @@ def kubernetes_version(server: ApiServer, settings: Settings, recipes: Recipes |
     Fix: upgrade the control plane, then the nodes.
     """
     try:
-        has = numbers(server.version)
+        has = parse_version(server.version)
     except ValueError:
         yield warn(
             f"the server calls its version {server.version!r}, which cannot be compared",
             fix="kubectl version",
         )
         return
-    if has < numbers(settings.kubernetes_version):
+    if has < parse_version(settings.kubernetes_version):
         yield fail(
             f"Kubernetes {server.version} is older than {settings.kubernetes_version}",
             fix="upgrade the control plane, then the nodes",
             evidence={"version": server.version, "wanted": settings.kubernetes_version},
         )
-    elif has < _DRA_STABLE and any(placed.by_claim for _, _, placed in placements(recipes or ())):
+    elif has < _DRA_STABLE and any(
+        placed.has_resource_claims for _, _, placed in list_placements(recipes or ())
+    ):
         beta = "is beta there and off by default" if has >= _DRA_BETA else "is not in it"
         yield (warn if has >= _DRA_BETA else fail)(
             f"the recipe claims devices, and DRA {beta}: Kubernetes {server.version}",

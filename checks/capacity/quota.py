@@ -4,14 +4,14 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.checks.capacity.scheduling import is_own, not_judged, of_each_graph
+from dynocheck.checks.capacity.scheduling import check_each_graph, is_own, warn_unjudged
 from dynocheck.facts import Recipes
 from dynocheck.facts.k8s.capacity import NamespaceLimits, Quota, RunningPod, RunningPods
 from dynocheck.facts.recipe.recipes import Graph, Recipe
-from dynocheck.scheduling.graphs import Group, groups, namespace_of
-from dynocheck.scheduling.limits import charge, counts, defaults_of
+from dynocheck.scheduling.graphs import ComponentPods, list_component_pods, resolve_namespace
+from dynocheck.scheduling.limits import charge, collect_defaults, is_counted
 from dynocheck.scheduling.pod_spec_model import Defaults
-from dynocheck.scheduling.quantities import CPU, amount, exactly, shown, total
+from dynocheck.scheduling.quantities import CPU, format_amount, parse_exact, scale_amount, sum_resources
 
 
 @check("capacity.quota-fits", title="The namespace's quotas have room for the recipe")
@@ -28,13 +28,13 @@ def quota_fits(recipes: Recipes, limits: NamespaceLimits, running: RunningPods) 
     """
     if not limits.quotas:
         raise Skip(f"namespace {limits.namespace} has no ResourceQuota")
-    yield from of_each_graph(recipes, lambda recipe, graph: _refused(limits, running, recipe, graph))
+    yield from check_each_graph(recipes, lambda recipe, graph: _check_graph(limits, running, recipe, graph))
 
 
-def _refused(
+def _check_graph(
     limits: NamespaceLimits, running: RunningPods, recipe: Recipe, graph: Graph
 ) -> Iterator[Finding]:
-    place = namespace_of(recipe, graph, limits.namespace)
+    place = resolve_namespace(recipe, graph, limits.namespace)
     location = Location(graph.file, graph.line, graph.column)
     if place != limits.namespace:
         yield warn(
@@ -43,23 +43,28 @@ def _refused(
             location=location,
         )
         return
-    defaults = defaults_of(limits)
-    found = [group for group in groups(recipe, graph, place, defaults) if group.pods]
+    defaults = collect_defaults(limits)
+    found = [group for group in list_component_pods(recipe, graph, place, defaults) if group.pods]
     judged = [group for group in found if group.shape is not None]
     own = [pod for pod in running if is_own(pod, graph, place)]
     for quota in limits.quotas:
-        counted = [group for group in judged if counts(quota, group.spec)]
+        counted = [group for group in judged if is_counted(quota, group.spec)]
         if counted:
-            yield from _over(quota, graph, counted, own, place, defaults)
-    yield from not_judged(graph, [group for group in found if group.shape is None])
+            yield from _check_quota(quota, graph, counted, own, place, defaults)
+    yield from warn_unjudged(graph, [group for group in found if group.shape is None])
 
 
-def _over(
-    quota: Quota, graph: Graph, counted: list[Group], own: list[RunningPod], place: str, defaults: Defaults
+def _check_quota(
+    quota: Quota,
+    graph: Graph,
+    counted: list[ComponentPods],
+    own: list[RunningPod],
+    place: str,
+    defaults: Defaults,
 ) -> Iterator[Finding]:
     subject = Subject("ResourceQuota", quota.name, place)
     fix = f"kubectl describe quota {quota.name} -n {place}"
-    needs = total(
+    needs = sum_resources(
         {name: value * group.pods for name, value in charge(group.spec, defaults).items()}
         for group in counted
     )
@@ -75,11 +80,11 @@ def _over(
                 subject=subject,
             )
             continue
-        left = exactly(hard) - exactly(quota.used[resource]) + _own_use(own, resource)
+        left = parse_exact(hard) - parse_exact(quota.used[resource]) + _sum_own_use(own, resource)
         if need > left:
             yield fail(
-                f"graph {graph.name} needs {_plain(resource, need)} {resource}, "
-                f"{_plain(resource, max(left, Fraction(0)))} of {hard} are left",
+                f"graph {graph.name} needs {_format_quantity(resource, need)} {resource}, "
+                f"{_format_quantity(resource, max(left, Fraction(0)))} of {hard} are left",
                 fix=fix,
                 evidence={"hard": hard, "used": quota.used[resource]},
                 subject=subject,
@@ -87,7 +92,7 @@ def _over(
             )
 
 
-def _own_use(own: list[RunningPod], resource: str) -> Fraction:
+def _sum_own_use(own: list[RunningPod], resource: str) -> Fraction:
     """What pods of the graph that run already take of a quota, their limits taken as their requests."""
     if resource in ("pods", "count/pods"):
         return Fraction(len(own))
@@ -95,6 +100,6 @@ def _own_use(own: list[RunningPod], resource: str) -> Fraction:
     return Fraction(sum(pod.requests.get(name, 0) for pod in own), 1000 if name == CPU else 1)
 
 
-def _plain(resource: str, value: Fraction) -> str:
+def _format_quantity(resource: str, value: Fraction) -> str:
     name = resource.removeprefix("requests.").removeprefix("limits.")
-    return shown(name, amount(name, value))
+    return format_amount(name, scale_amount(name, value))

@@ -12,12 +12,18 @@ from dynocheck.facts import Nodes, Recipes, ResourceSlices
 from dynocheck.facts.k8s.autoscaling import Autoscalers
 from dynocheck.facts.k8s.capacity import NamespaceLimits, RunningPod, RunningPods
 from dynocheck.facts.recipe.recipes import Graph, Recipe
-from dynocheck.scheduling.diagnosis import Reason, reason
-from dynocheck.scheduling.first_fit import Batch, Table
-from dynocheck.scheduling.graphs import GPU, GRAPH_LABEL, Group, groups, namespace_of
-from dynocheck.scheduling.limits import defaults_of
-from dynocheck.scheduling.node_state import Board
-from dynocheck.scheduling.pod_spec_model import tolerating
+from dynocheck.scheduling.diagnosis import Diagnosis, diagnose
+from dynocheck.scheduling.first_fit import Batch, Scheduler
+from dynocheck.scheduling.graphs import (
+    GPU,
+    GRAPH_LABEL,
+    ComponentPods,
+    list_component_pods,
+    resolve_namespace,
+)
+from dynocheck.scheduling.limits import collect_defaults
+from dynocheck.scheduling.node_state import ClusterState
+from dynocheck.scheduling.pod_spec_model import add_tolerations
 
 # Clouds whose API servers add tolerations of taints that are named like resources, by their nodes' labels:
 # https://learn.microsoft.com/azure/aks/faq, https://docs.aws.amazon.com/eks/latest/userguide/platform-versions.html,
@@ -25,11 +31,11 @@ from dynocheck.scheduling.pod_spec_model import tolerating
 _TOLERATING = ("cloud.google.com/gke-", "eks.amazonaws.com/", "kubernetes.azure.com/")
 _PLUGIN = "ExtendedResourceToleration"
 _DRA_DRIVER = "gpu.nvidia.com"
-_LOOK = "kubectl get pods -A -o wide --field-selector spec.nodeName={node}"
+_LIST_PODS = "kubectl get pods -A -o wide --field-selector spec.nodeName={node}"
 
 
 @dataclass(frozen=True)
-class _Cluster:
+class _FitInputs:
     """What the pods are put on."""
 
     nodes: Nodes
@@ -39,18 +45,18 @@ class _Cluster:
     gpus_by_claim: bool
 
     @cached_property
-    def board(self) -> Board:
-        return Board(self.nodes, self.running)
+    def board(self) -> ClusterState:
+        return ClusterState(self.nodes, self.running)
 
     @cached_property
-    def tolerates(self) -> bool:
+    def adds_tolerations(self) -> bool:
         """Whether pods are known to be given tolerations of taints that are named like their resources."""
         return any(label.startswith(_TOLERATING) for node in self.nodes for label in node.labels)
 
-    def without(self, gone: Callable[[RunningPod], bool]) -> Board:
+    def exclude(self, gone: Callable[[RunningPod], bool]) -> ClusterState:
         """The same without these pods."""
         staying = [pod for pod in self.running if not gone(pod)]
-        return self.board if len(staying) == len(self.running) else Board(self.nodes, staying)
+        return self.board if len(staying) == len(self.running) else ClusterState(self.nodes, staying)
 
 
 @check("capacity.fits", title="Every pod of the recipe finds a node now")
@@ -76,11 +82,13 @@ def fits(
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
     by_claim = any(s.driver == _DRA_DRIVER and s.devices for s in slices)
-    cluster = _Cluster(nodes, running, limits, str(autoscalers), by_claim)
-    yield from of_each_graph(recipes, lambda recipe, graph: _misfits(cluster, recipe, graph))
+    cluster = _FitInputs(nodes, running, limits, str(autoscalers), by_claim)
+    yield from check_each_graph(recipes, lambda recipe, graph: _check_graph(cluster, recipe, graph))
 
 
-def of_each_graph(recipes: Recipes, judge: Callable[[Recipe, Graph], Iterator[Finding]]) -> Iterator[Finding]:
+def check_each_graph(
+    recipes: Recipes, judge: Callable[[Recipe, Graph], Iterator[Finding]]
+) -> Iterator[Finding]:
     """What is said of each graph by itself: those of a recipe are alternatives.
 
     :raises Skip: there is no graph.
@@ -92,49 +100,51 @@ def of_each_graph(recipes: Recipes, judge: Callable[[Recipe, Graph], Iterator[Fi
             yield from judge(recipe, graph)
 
 
-def _misfits(cluster: _Cluster, recipe: Recipe, graph: Graph) -> Iterator[Finding]:
+def _check_graph(cluster: _FitInputs, recipe: Recipe, graph: Graph) -> Iterator[Finding]:
     """What of one graph finds no node."""
-    place = namespace_of(recipe, graph, cluster.limits.namespace)
-    defaults = defaults_of(cluster.limits) if place == cluster.limits.namespace else None
-    all_groups = list(groups(recipe, graph, cluster.limits.namespace, defaults))
+    place = resolve_namespace(recipe, graph, cluster.limits.namespace)
+    defaults = collect_defaults(cluster.limits) if place == cluster.limits.namespace else None
+    all_groups = list(list_component_pods(recipe, graph, cluster.limits.namespace, defaults))
     judged = [group for group in all_groups if group.shape is not None]
-    if cluster.tolerates:
-        judged = _tolerating(judged)
-    board = cluster.without(lambda pod: is_own(pod, graph, place))
-    table = _table(board, judged)
-    throws = list(table.throws())
-    failed = [throw for throw in throws if not throw.complete]
+    if cluster.adds_tolerations:
+        judged = _tolerate_all(judged)
+    board = cluster.exclude(lambda pod: is_own(pod, graph, place))
+    table = _make_scheduler(board, judged)
+    throws = list(table.simulate())
+    failed = [throw for throw in throws if not throw.is_complete]
     if not failed:
-        yield from not_judged(graph, all_groups)
+        yield from warn_unjudged(graph, all_groups)
         return
-    sometimes = len(failed) < len(throws) or table.packed().complete
-    evicting = any(pod.priority < 0 for pod in cluster.running) and _fit(
-        _table(cluster.without(lambda pod: pod.priority < 0 or is_own(pod, graph, place)), judged)
+    sometimes = len(failed) < len(throws) or table.pack().is_complete
+    evicting = any(pod.priority < 0 for pod in cluster.running) and _can_fit(
+        _make_scheduler(cluster.exclude(lambda pod: pod.priority < 0 or is_own(pod, graph, place)), judged)
     )
-    tolerated = _named_like_resources(cluster.nodes, judged) and _fit(_table(board, _tolerating(judged)))
+    tolerated = _have_resource_taints(cluster.nodes, judged) and _can_fit(
+        _make_scheduler(board, _tolerate_all(judged))
+    )
     for kind, group in enumerate(judged):
         lack = failed[0].lacking[kind]
         if lack:
-            why = reason(table, kind, failed[0])
-            yield _misfit(
+            why = diagnose(table, kind, failed[0])
+            yield _report_misfit(
                 cluster, graph, group, lack, why, sometimes=sometimes, evicting=evicting, tolerated=tolerated
             )
 
 
-def _named_like_resources(nodes: Nodes, judged: list[Group]) -> bool:
+def _have_resource_taints(nodes: Nodes, judged: list[ComponentPods]) -> bool:
     """Whether nodes have taints that are named like resources which the pods ask for."""
     resources = {name for group in judged if group.shape for name in group.shape.requests}
     return any(taint.key in resources for node in nodes for taint in node.taints)
 
 
-def _fit(table: Table) -> bool:
-    return any(throw.complete for throw in table.throws())
+def _can_fit(table: Scheduler) -> bool:
+    return any(throw.is_complete for throw in table.simulate())
 
 
-def _tolerating(found: list[Group]) -> list[Group]:
+def _tolerate_all(found: list[ComponentPods]) -> list[ComponentPods]:
     """The groups as an API server makes them that adds tolerations."""
     return [
-        msgspec.structs.replace(group, shape=tolerating(group.shape))
+        msgspec.structs.replace(group, shape=add_tolerations(group.shape))
         for group in found
         if group.shape is not None
     ]
@@ -145,11 +155,11 @@ def is_own(pod: RunningPod, graph: Graph, namespace: str) -> bool:
     return pod.namespace == namespace and pod.labels.get(GRAPH_LABEL) == graph.name
 
 
-def _table(board: Board, judged: list[Group]) -> Table:
-    return Table(board, [Batch(group.shape, group.pods) for group in judged if group.shape is not None])
+def _make_scheduler(board: ClusterState, judged: list[ComponentPods]) -> Scheduler:
+    return Scheduler(board, [Batch(group.shape, group.pods) for group in judged if group.shape is not None])
 
 
-def not_judged(graph: Graph, found: list[Group]) -> Iterator[Finding]:
+def warn_unjudged(graph: Graph, found: list[ComponentPods]) -> Iterator[Finding]:
     """What keeps a graph whose pods find nodes from being said to fit."""
     for group in found:
         if group.unjudged and group.pods:
@@ -160,12 +170,12 @@ def not_judged(graph: Graph, found: list[Group]) -> Iterator[Finding]:
             )
 
 
-def _misfit(
-    cluster: _Cluster,
+def _report_misfit(
+    cluster: _FitInputs,
     graph: Graph,
-    group: Group,
+    group: ComponentPods,
     lack: int,
-    why: Reason,
+    why: Diagnosis,
     *,
     sometimes: bool,
     evicting: bool,
@@ -174,7 +184,7 @@ def _misfit(
     short = -(-lack // group.nodes)
     having = "has" if short == 1 else "have"
     spans = f" ({group.nodes} pods each)" if group.nodes > 1 else ""
-    text = f"{group.name}: {short} of {_count(group.replicas)}{spans} {having} no node: {why.text}"
+    text = f"{group.name}: {short} of {_format_replicas(group.replicas)}{spans} {having} no node: {why.text}"
     outcome = Outcome.FAIL
     if sometimes:
         text = (
@@ -201,17 +211,17 @@ def _misfit(
     return Finding(
         outcome=outcome,
         message=text,
-        fix=_fix(why),
+        fix=_suggest_fix(why),
         evidence={name: value for name, value in evidence.items() if value},
         location=Location(graph.file, group.line, group.column),
     )
 
 
-def _count(replicas: int) -> str:
+def _format_replicas(replicas: int) -> str:
     return "1 replica" if replicas == 1 else f"{replicas} replicas"
 
 
-def _fix(why: Reason) -> str:
+def _suggest_fix(why: Diagnosis) -> str:
     if why.ever and why.node:
-        return _LOOK.format(node=why.node)
+        return _LIST_PODS.format(node=why.node)
     return "choose a variant for the hardware that is there, or add nodes that hold it"

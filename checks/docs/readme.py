@@ -19,7 +19,9 @@ _KINDS = {
     "httproute": "HTTPRoute",
 }
 _VERBS = ("get", "wait", "describe", "logs", "delete", "port-forward", "rollout", "scale", "patch", "edit")
-_VALUED = re.compile(r"-[nlopc]|--(namespace|selector|output|context|kubeconfig|timeout|for|tail|patch|type)")
+_VALUE_FLAGS = re.compile(
+    r"-[nlopc]|--(namespace|selector|output|context|kubeconfig|timeout|for|tail|patch|type)"
+)
 _LONGEST_CELL = 60  # characters
 _TOTAL = re.compile(r"(total )?(number of )?#? ?(gpus?)( total| count)?", re.IGNORECASE)
 _COUNT = re.compile(r"(\d+)(?:\s*[x\u00d7]\s*[\w/ -]+| GPUs?)?", re.IGNORECASE)
@@ -45,9 +47,9 @@ def commands(recipes: Recipes) -> Iterator[Finding]:
                     fix="correct the path, relative to the README or to the folder of recipes",
                     location=Location(page.path, mention.line, mention.column),
                 )
-        known = _known(recipe, page)
+        known = _collect_names(recipe, page)
         for command in page.commands:
-            yield from _unknown_objects(page, command, known)
+            yield from _check_objects(page, command, known)
 
 
 @check("docs.gpus", title="The GPU numbers of a README are those of its graphs")
@@ -60,11 +62,11 @@ def gpus(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        totals = _totals(recipe)
+        totals = _count_gpus(recipe)
         for page in recipe.pages:
             for row in page.rows:
                 named = {totals[folder] for folder in row.folders if folder in totals}
-                said = _said(row.cells)
+                said = _find_gpu_cell(row.cells)
                 if len(named) != 1 or said is None:
                     continue
                 judged = True
@@ -100,7 +102,7 @@ def links(recipes: Recipes) -> Iterator[Finding]:
                 )
 
 
-def _known(recipe: Recipe, page: Page) -> dict[str, set[str]]:
+def _collect_names(recipe: Recipe, page: Page) -> dict[str, set[str]]:
     """The names of the objects that there will be, by kind."""
     known: dict[str, set[str]] = {kind: set() for kind in _KINDS.values()}
     for file in recipe.files:
@@ -116,10 +118,8 @@ def _known(recipe: Recipe, page: Page) -> dict[str, set[str]]:
     return known
 
 
-def _unknown_objects(
-    page: Page, command: tuple[Word, ...], known: Mapping[str, set[str]]
-) -> Iterator[Finding]:
-    for kind, name in _objects(command):
+def _check_objects(page: Page, command: tuple[Word, ...], known: Mapping[str, set[str]]) -> Iterator[Finding]:
+    for kind, name in _parse_objects(command):
         # A recipe that has none of a kind may wait for what something else brings, as it does for Services.
         another = kind == "Service" and not name.endswith("-frontend")
         if known[kind] and name not in known[kind] and not another:
@@ -130,27 +130,32 @@ def _unknown_objects(
             )
 
 
-def _objects(command: tuple[Word, ...]) -> Iterator[tuple[str, str]]:
+def _parse_objects(command: tuple[Word, ...]) -> Iterator[tuple[str, str]]:
     """Each object that a kubectl command names, as kind and name."""
-    words = list(_arguments([word.text for word in command]))
+    words = list(_drop_flags([word.text for word in command]))
     if not words or words[0] != "kubectl" or len(words) < 2 or words[1] not in _VERBS:
         return
     rest = words[3:] if words[1] == "rollout" else words[2:]
     typed = [word for word in rest if word is not None and "/" in word]
     for word in typed:
         kind, _, name = word.partition("/")
-        if (meant := _kind(kind)) and name:
+        if (meant := _parse_kind(kind)) and name:
             yield meant, name
-    if rest and not typed and (meant := _kind(rest[0] or "")) and words[1] not in ("logs", "port-forward"):
+    if (
+        rest
+        and not typed
+        and (meant := _parse_kind(rest[0] or ""))
+        and words[1] not in ("logs", "port-forward")
+    ):
         yield from ((meant, name) for name in rest[1:] if name is not None)
 
 
-def _kind(word: str) -> str | None:
+def _parse_kind(word: str) -> str | None:
     name = word.lower().partition(".")[0]
     return _KINDS.get(name) or _KINDS.get(name.removesuffix("s"))
 
 
-def _arguments(texts: list[str | None]) -> Iterator[str | None]:
+def _drop_flags(texts: list[str | None]) -> Iterator[str | None]:
     """The words that are no flags, up to a redirection or `--`."""
     skip = False
     for text in texts:
@@ -159,12 +164,12 @@ def _arguments(texts: list[str | None]) -> Iterator[str | None]:
         if skip:
             skip = False
         elif text is not None and text.startswith("-"):
-            skip = "=" not in text and _VALUED.fullmatch(text) is not None
+            skip = "=" not in text and _VALUE_FLAGS.fullmatch(text) is not None
         else:
             yield text
 
 
-def _totals(recipe: Recipe) -> dict[str, int]:
+def _count_gpus(recipe: Recipe) -> dict[str, int]:
     """The GPUs of each folder whose graphs agree on them, by its path in the recipe."""
     found: dict[str, set[int | None]] = {}
     for graph in recipe.graphs:
@@ -177,7 +182,7 @@ def _totals(recipe: Recipe) -> dict[str, int]:
     }
 
 
-def _said(cells: Mapping[str, str]) -> tuple[str, int] | None:
+def _find_gpu_cell(cells: Mapping[str, str]) -> tuple[str, int] | None:
     """The column that tells the GPUs of the whole, and its number."""
     columns = [header for header in cells if _TOTAL.fullmatch(header)]
     columns.sort(key=lambda header: "total" not in header.lower())

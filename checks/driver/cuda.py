@@ -5,10 +5,17 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.data.gpus import gpu_type
-from dynocheck.data.images import Image, cuda, find, images, newest_release, parse
+from dynocheck.data.images import (
+    DynamoImage,
+    cuda_toolkit,
+    engine_images,
+    find_image,
+    find_newest_release,
+    parse_image,
+)
 from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import GpuNode, gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import Placement, placements
+from dynocheck.facts.k8s.gpu import GpuNode, list_gpu_nodes
+from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
 from dynocheck.facts.recipe.recipes import Container
 
 _LABEL = "nvidia.com/cuda.driver-version.full"
@@ -16,7 +23,7 @@ _MINOR = "CUDA's minor version compatibility may let it run, with limits"
 _FORWARD = "only CUDA's forward compatibility package in the image may let it run, on data-center GPUs"
 
 
-class _Use(NamedTuple):
+class _GpuContainer(NamedTuple):
     """A container that runs on GPUs."""
 
     file: str
@@ -41,13 +48,13 @@ def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
 
     Fix: upgrade the driver (spec.driver.version of the ClusterPolicy), or take an image that it runs
     """
-    judged = gpu_nodes(nodes, slices)
+    judged = list_gpu_nodes(nodes, slices)
     if not judged:
         raise Skip("no node says that it has GPUs")
     told = [node for node in judged if node.driver_branch is not None]
     if not told:
         raise Skip(f"no GPU node tells its driver: GPU Feature Discovery would, by the label {_LABEL}")
-    uses = list(_uses(recipes))
+    uses = list(_find_gpu_containers(recipes))
     if uses and not any(use.placement.selects(node.node) for use in uses for node in told):
         raise Skip("the recipe's workers may run on none of the GPU nodes that tell their driver")
     for node in judged:
@@ -57,23 +64,23 @@ def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
                 fix=f"run GPU Feature Discovery, which sets {_LABEL}",
                 subject=Subject("Node", node.name),
             )
-    yield from _by_images(told, uses) if uses else _by_release(told)
+    yield from _check_images(told, uses) if uses else _check_releases(told)
 
 
-def _uses(recipes: Recipes | None) -> Iterator[_Use]:
-    for graph, component, placement in placements(recipes or ()):
+def _find_gpu_containers(recipes: Recipes | None) -> Iterator[_GpuContainer]:
+    for graph, component, placement in list_placements(recipes or ()):
         if component.gpus != 0:
             for container in component.containers:
-                if container is component.main or parse(container.image or "").ours:
-                    yield _Use(graph.file, container, placement)
+                if container is component.main or parse_image(container.image or "").dynamo_name:
+                    yield _GpuContainer(graph.file, container, placement)
 
 
-def _by_images(nodes: list[GpuNode], uses: list[_Use]) -> Iterator[Finding]:
+def _check_images(nodes: list[GpuNode], uses: list[_GpuContainer]) -> Iterator[Finding]:
     """Each image once on each node that it may come to."""
     seen: set[tuple[str | None, str]] = set()
     for use in uses:
         name = use.container.image
-        row = find(parse(name)) if name else None
+        row = find_image(parse_image(name)) if name else None
         if row is None and (name, "") not in seen:
             seen.add((name, ""))
             yield warn(
@@ -85,13 +92,13 @@ def _by_images(nodes: list[GpuNode], uses: list[_Use]) -> Iterator[Finding]:
             if row is None or (name, node.name) in seen or not use.placement.selects(node.node):
                 continue
             seen.add((name, node.name))
-            yield from _judge(node, row, use.place)
+            yield from _check_node(node, row, use.place)
 
 
-def _judge(node: GpuNode, row: Image, place: Location) -> Iterator[Finding]:
-    way = _way(node, row)
+def _check_node(node: GpuNode, row: DynamoImage, place: Location) -> Iterator[Finding]:
+    way = _find_compatibility(node, row)
     if way is not None:
-        able = newest_release(row.image, node.driver_branch)
+        able = find_newest_release(row.image, node.driver_branch)
         said = f"its driver {node.driver} is older than {row.driver}, which {row.image}:{row.tag} asks for"
         yield (warn if way else fail)(
             f"{said} (CUDA {row.cuda}){': ' + way if way else ''}",
@@ -103,9 +110,9 @@ def _judge(node: GpuNode, row: Image, place: Location) -> Iterator[Finding]:
         )
 
 
-def _way(node: GpuNode, row: Image) -> str | None:
+def _find_compatibility(node: GpuNode, row: DynamoImage) -> str | None:
     """None when the driver is new enough; else how the image may run on it all the same, or nothing."""
-    branch, toolkit = node.driver_branch or 0, cuda(row.cuda)
+    branch, toolkit = node.driver_branch or 0, cuda_toolkit(row.cuda)
     if branch >= row.driver:
         return None
     if toolkit is not None and branch >= toolkit.minor:
@@ -116,12 +123,12 @@ def _way(node: GpuNode, row: Image) -> str | None:
     return ""
 
 
-def _by_release(nodes: list[GpuNode]) -> Iterator[Finding]:
-    newest = newest_release()
-    wanted = min(row.driver for row in images() if row.release == newest)
+def _check_releases(nodes: list[GpuNode]) -> Iterator[Finding]:
+    newest = find_newest_release()
+    wanted = min(row.driver for row in engine_images() if row.release == newest)
     for node in nodes:
-        ways = {way for row in images() if (way := _way(node, row)) is not None}
-        able = newest_release(branch=node.driver_branch)
+        ways = {way for row in engine_images() if (way := _find_compatibility(node, row)) is not None}
+        able = find_newest_release(branch=node.driver_branch)
         if able == newest:
             continue
         said = f"its driver {node.driver} runs Dynamo up to {able}; {newest} asks for {wanted}"

@@ -6,7 +6,15 @@ from typing import Any
 import msgspec
 
 from dynocheck import Finding, Skip, check, fail, unknown, warn
-from dynocheck.facts.endpoint.answers import CAPITAL, PLACE, TOOL, Cancellation, Refusals, Reply, Skills
+from dynocheck.facts.endpoint.answers import (
+    CAPITAL_SCHEMA,
+    CITY_SCHEMA,
+    TOOL_NAME,
+    Cancellation,
+    Refusals,
+    Reply,
+    Skills,
+)
 
 _LOGS = "kubectl logs -l nvidia.com/dynamo-component-type=frontend"
 
@@ -26,7 +34,7 @@ def unknown_model(refusals: Refusals) -> Iterator[Finding]:
                 fix="let a gateway check the names of models",
             )
         else:
-            yield from _refused(name, reply)
+            yield from _check_refusal(name, reply)
 
 
 @check("endpoint.bad-request", title="A request that is no JSON is refused")
@@ -39,7 +47,7 @@ def bad_request(refusals: Refusals) -> Iterator[Finding]:
     if refusals.bad_json.ok:
         yield fail("half a JSON object is answered with 200", fix=_LOGS)
     else:
-        yield from _refused("half a JSON object", refusals.bad_json)
+        yield from _check_refusal("half a JSON object", refusals.bad_json)
 
 
 @check("endpoint.too-long", title="A prompt that is longer than the context is refused")
@@ -54,7 +62,7 @@ def too_long(refusals: Refusals) -> Iterator[Finding]:
         raise Skip(refusals.untried or "not tried")
     for name, reply in (("chat", refusals.too_long), ("streamed chat", refusals.too_long_stream)):
         if not reply.ok:
-            yield from _refused(f"{name} of {refusals.words} words", reply)
+            yield from _check_refusal(f"{name} of {refusals.words} words", reply)
         elif reply.prompt_tokens is not None and reply.prompt_tokens >= refusals.words:
             continue  # its context is longer than it says
         else:
@@ -109,9 +117,9 @@ def tool_call(skills: Skills) -> Iterator[Finding]:
     if reply.trouble is not None:
         yield fail(f"a request with a tool: {reply.trouble}", fix=fix)
     elif reply.calls:
-        yield from _called(*reply.calls[0])
+        yield from _check_call(*reply.calls[0])
     elif reply.finish_reason == "length":
-        yield _cut(skills.asked_tokens, "it called the tool", reply)
+        yield _report_cut(skills.asked_tokens, "it called the tool", reply)
     else:
         yield fail(
             "the tool that must be called is not: the answer is text",
@@ -120,10 +128,10 @@ def tool_call(skills: Skills) -> Iterator[Finding]:
         )
 
 
-def _called(name: str, arguments: str) -> Iterator[Finding]:
-    if name != TOOL:
+def _check_call(name: str, arguments: str) -> Iterator[Finding]:
+    if name != TOOL_NAME:
         yield fail(f"a tool named {name!r} is called, which was not offered")
-    elif not _follows(PLACE, arguments):
+    elif not _matches_schema(CITY_SCHEMA, arguments):
         yield fail(
             "the tool is called with arguments that do not follow its schema",
             evidence={"arguments": arguments[:200]},
@@ -142,10 +150,10 @@ def structured(skills: Skills) -> Iterator[Finding]:
         raise Skip("asked with --structured")
     if reply.trouble is not None:
         yield fail(f"a request with a JSON schema: {reply.trouble}")
-    elif _follows(CAPITAL, reply.opening):
+    elif _matches_schema(CAPITAL_SCHEMA, reply.opening):
         return
     elif reply.finish_reason == "length":
-        yield _cut(skills.asked_tokens, "its JSON was complete", reply)
+        yield _report_cut(skills.asked_tokens, "its JSON was complete", reply)
     else:
         yield fail(
             "the answer does not follow the JSON schema that was asked for",
@@ -153,7 +161,7 @@ def structured(skills: Skills) -> Iterator[Finding]:
         )
 
 
-def _follows(schema: dict[str, Any], text: str) -> bool:
+def _matches_schema(schema: dict[str, Any], text: str) -> bool:
     """Whether this is JSON of one of our schemas: an object of fields that are all required."""
     try:
         found = msgspec.json.decode(text)
@@ -170,7 +178,7 @@ def _follows(schema: dict[str, Any], text: str) -> bool:
     )
 
 
-def _cut(tokens: int, before: str, reply: Reply) -> Finding:
+def _report_cut(tokens: int, before: str, reply: Reply) -> Finding:
     """A model that thinks for long, or that is at a loss: no fault of the server is seen."""
     return unknown(
         f"the answer was cut after {tokens} tokens, before {before}",
@@ -179,7 +187,7 @@ def _cut(tokens: int, before: str, reply: Reply) -> Finding:
     )
 
 
-def _refused(what: str, reply: Reply) -> Iterator[Finding]:
+def _check_refusal(what: str, reply: Reply) -> Iterator[Finding]:
     """How clean a refusal is."""
     trouble = reply.trouble
     assert trouble is not None
@@ -193,7 +201,7 @@ def _refused(what: str, reply: Reply) -> Iterator[Finding]:
             fix="let clients not try again; check requests before the server",
             evidence=seen,
         )
-    elif trouble.busy:
+    elif trouble.is_busy:
         yield warn(f"{what}: the server is overloaded: {trouble.message}", evidence=seen)
     else:
         yield fail(f"{what}: not refused: {trouble}", fix=_LOGS, evidence=seen)

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
 from dynocheck.facts.endpoint.answers import (
-    NO_CHAT,
+    NO_CHAT_STATUSES,
     AdapterReplies,
     Address,
     Answers,
@@ -15,12 +15,12 @@ from dynocheck.facts.endpoint.answers import (
     Rollout,
 )
 
-_FLUSHED_S = 0.5  # an API server's proxy passes on what it has five times a second
-_ENOUGH = 8  # characters
+_MAX_FLUSH_S = 0.5  # an API server's proxy passes on what it has five times a second
+_MIN_REPEATS = 8  # characters
 _MARKER = re.compile(r"<\|\w{1,30}\|>|</s>|\[/INST\]|<(end|start)_of_turn>")  # of turns and channels
-_COLD_S = 30.0  # the client libraries people use give up after one minute or less
+_MAX_COLD_START_S = 30.0  # the client libraries people use give up after one minute or less
 
-_NEXT = {
+_FIX_BY_STAGE = {
     "connect": "kubectl get pods,services   # is the frontend running, and is this its address?",
     "list": "kubectl logs -l nvidia.com/dynamo-component-class=worker   # why does no worker register?",
     "ready": "kubectl get pods -l nvidia.com/dynamo-component-class=worker   # which type is missing?",
@@ -86,16 +86,16 @@ def ready(readiness: Readiness) -> Iterator[Finding]:
         "instances": readiness.instances,
     }
     message = readiness.said
-    if readiness.trouble is not None and readiness.trouble.busy:
+    if readiness.trouble is not None and readiness.trouble.is_busy:
         message = f"{message}: the server is overloaded"
     if readiness.waited_s >= readiness.budget_s / 2:
         message = f"not ready after {readiness.waited_s:.0f} s: {message}"
     if readiness.stage == "list" and readiness.health == 200:
         message += "; /health says 200 all the same"
-    yield fail(message, fix=_fix(readiness), evidence=evidence)
+    yield fail(message, fix=_suggest_fix(readiness), evidence=evidence)
 
 
-def _fix(readiness: Readiness) -> str:
+def _suggest_fix(readiness: Readiness) -> str:
     trouble = readiness.trouble
     if trouble is not None and trouble.status in (401, 403):
         return "give the key: --api-key-env NAME or --api-key-file FILE"
@@ -103,7 +103,7 @@ def _fix(readiness: Readiness) -> str:
         return "trust its authority: --ca-file FILE"
     if readiness.stage == "list" and readiness.listed:
         return f"--model {readiness.listed[0]}"
-    return _NEXT[readiness.stage]
+    return _FIX_BY_STAGE[readiness.stage]
 
 
 @check("endpoint.listed", title="The model that answers is listed")
@@ -132,7 +132,7 @@ def cold_start(readiness: Readiness) -> Iterator[Finding]:
     """
     if readiness.first_s is None:
         raise Skip("no request has been answered")
-    if readiness.first_s > _COLD_S:
+    if readiness.first_s > _MAX_COLD_START_S:
         yield warn(
             f"the first answer took {readiness.first_s:.0f} s, the third {readiness.usual_s:.1f} s",
             fix="warm each worker up before it takes traffic",
@@ -140,7 +140,7 @@ def cold_start(readiness: Readiness) -> Iterator[Finding]:
 
 
 @check("endpoint.answers", title="Chat and text completions are answered, as a whole and as streams")
-def answered(answers: Answers) -> Iterator[Finding]:
+def endpoint_answers(answers: Answers) -> Iterator[Finding]:
     """An answer is good when it comes with a status of 200, generates something, says why it ended
     (`finish_reason`), and, as a stream, is well-formed and ends with `[DONE]`. An error inside a stream is
     a failure, whatever the status was: a worker that dies half-way looks like that. One character over and
@@ -152,8 +152,8 @@ def answered(answers: Answers) -> Iterator[Finding]:
     only_text = any(reply is not None and reply.ok for reply in (answers.text, answers.text_stream))
     for name, reply in answers.by_name.items():
         if reply.trouble is None:
-            yield from _said(name, reply)
-        elif only_text and "chat" in name and reply.status in NO_CHAT:
+            yield from _check_text(name, reply)
+        elif only_text and "chat" in name and reply.status in NO_CHAT_STATUSES:
             yield warn(
                 f"{name}: only text completions are answered: {reply.trouble}",
                 fix="give the model a template: --chat-template FILE, or --endpoint-types chat,completions",
@@ -166,21 +166,21 @@ def answered(answers: Answers) -> Iterator[Finding]:
         else:
             yield fail(
                 f"{name}: {reply.trouble}",
-                fix=_NEXT["answer"],
+                fix=_FIX_BY_STAGE["answer"],
                 evidence={"class": reply.trouble.kind, "chunks": reply.chunks},
             )
 
 
-def _said(name: str, reply: Reply) -> Iterator[Finding]:
+def _check_text(name: str, reply: Reply) -> Iterator[Finding]:
     text = reply.opening.strip()
     if not (reply.content or reply.reasoning or reply.calls):
         yield warn(
             f"{name}: {reply.completion_tokens} tokens were generated and none was shown",
             fix="is it a reasoning model without --reasoning-parser, or a tokenizer of another model?",
         )
-    elif len(text) >= _ENOUGH and len({*text}) == 1:
+    elif len(text) >= _MIN_REPEATS and len({*text}) == 1:
         yield warn(
-            f"{name}: the answer is one character over and over: {text[:_ENOUGH]}",
+            f"{name}: the answer is one character over and over: {text[:_MIN_REPEATS]}",
             fix="try weights and caches (--kv-cache-dtype) of another precision: do theirs overflow?",
         )
     elif (marker := _MARKER.search(text)) is not None and "chat" in name:
@@ -212,7 +212,7 @@ def streams(answers: Answers, cancellation: Cancellation) -> Iterator[Finding]:
     if not judged:
         raise Skip("no stream of known length was answered")
     short, long = answers.chat_stream, cancellation.broken
-    if short.pieces == 1 < short.chunks and (long.first_s or 0.0) > 4 * short.seconds + _FLUSHED_S:
+    if short.pieces == 1 < short.chunks and (long.first_s or 0.0) > 4 * short.seconds + _MAX_FLUSH_S:
         yield warn(
             f"streams are held back until their end: the first token of a long answer came after "
             f"{long.first_s:.1f} s, all {short.chunks} of a short one at {short.seconds:.1f} s",
@@ -257,10 +257,10 @@ def usage(answers: Answers) -> Iterator[Finding]:
         elif "stream" in name and reply.chunks > reply.completion_tokens + 1:
             yield warn(f"{name}: more pieces with text than tokens counted", evidence=seen)
     for whole, stream in (("chat", "streamed chat"), ("completion", "streamed completion")):
-        yield from _same_prompt(good, whole, stream)
+        yield from _compare_prompt_tokens(good, whole, stream)
 
 
-def _same_prompt(good: dict[str, Reply], whole: str, stream: str) -> Iterator[Finding]:
+def _compare_prompt_tokens(good: dict[str, Reply], whole: str, stream: str) -> Iterator[Finding]:
     if whole in good and stream in good:
         counts = good[whole].prompt_tokens, good[stream].prompt_tokens
         if None not in counts and counts[0] != counts[1]:
@@ -298,26 +298,26 @@ def adapters(replies: AdapterReplies) -> Iterator[Finding]:
     for each in replies:
         reply = each.reply
         if reply.trouble is not None:
-            yield fail(f"{each.name}: {reply.trouble}", fix=_NEXT["answer"])
+            yield fail(f"{each.name}: {reply.trouble}", fix=_FIX_BY_STAGE["answer"])
         elif reply.model != each.name:
-            yield warn(f"{each.name}: answered as {reply.model or 'no model'}", fix=_NEXT["answer"])
+            yield warn(f"{each.name}: answered as {reply.model or 'no model'}", fix=_FIX_BY_STAGE["answer"])
 
 
 @table("endpoint.measured", title="What single requests took")
 def measured(address: Address, readiness: Readiness, answers: Answers) -> Iterator[Row]:
     """For orientation: single requests on this way say nothing of a server under load."""
     if readiness.first_s is not None:
-        yield {"request": "first of all", "way": address.way, "seconds": _rounded(readiness.first_s)}
+        yield {"request": "first of all", "way": address.way, "seconds": _round(readiness.first_s)}
     for name, reply in answers.by_name.items():
         if reply.ok:
             yield {
                 "request": name,
                 "way": address.way,
-                "seconds": _rounded(reply.seconds),
-                "to first token": _rounded(reply.first_s) if "stream" in name else None,
+                "seconds": _round(reply.seconds),
+                "to first token": _round(reply.first_s) if "stream" in name else None,
                 "tokens": reply.completion_tokens,
             }
 
 
-def _rounded(seconds: float | None) -> float | None:
+def _round(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds, 3)

@@ -22,7 +22,7 @@ def steady(spread: Spread, prefix: Prefix) -> Iterator[Finding]:
     kinds = Counter(trouble.kind for trouble in failed)
     for kind, count in kinds.most_common():
         example = next(trouble for trouble in failed if trouble.kind == kind)
-        overloaded = ": the server is overloaded" if example.busy else ""
+        overloaded = ": the server is overloaded" if example.is_busy else ""
         yield fail(
             f"{count} of {len(replies)} requests: {example}{overloaded}",
             fix="kubectl get pods -l nvidia.com/dynamo-component-class=worker   # restarts, readiness",
@@ -55,10 +55,10 @@ def every_worker(readiness: Readiness, spread: Spread) -> Iterator[Finding]:
         raise Skip("the frontend's metrics do not tell which worker answered")
     for kind, workers in answered.items():
         if workers and len(workers) < known[kind]:
-            yield from _left_out(kind, workers, known[kind], spread)
+            yield from _report_silent_workers(kind, workers, known[kind], spread)
 
 
-def _left_out(kind: str, answered: set[str], known: int, spread: Spread) -> Iterator[Finding]:
+def _report_silent_workers(kind: str, answered: set[str], known: int, spread: Spread) -> Iterator[Finding]:
     who = f"{kind} workers".strip()
     said = f"{len(answered)} of {known} {who} answered {len(spread.replies)} requests"
     if len(spread.replies) < _EACH * known:
@@ -176,7 +176,7 @@ def prefix_cache(readiness: Readiness, prefix: Prefix) -> Iterator[Finding]:
             f"of a prompt of {prompt_tokens} tokens that was repeated {len(cached)} times, "
             f"{max(cached)} came from the cache at most",
             fix="enable prefix caching; with several workers, route by caches (--router-mode kv)",
-            evidence=_speed(prefix),
+            evidence=_summarize_latency(prefix),
         )
 
 
@@ -199,7 +199,7 @@ def kv_room(readiness: Readiness, brim: Brim) -> Iterator[Finding]:
         )
 
 
-def _speed(prefix: Prefix) -> dict[str, float | None]:
+def _summarize_latency(prefix: Prefix) -> dict[str, float | None]:
     """Seconds to the first token, of the first and the best of the others."""
     again = [reply.first_s for reply in prefix.again if reply.first_s is not None]
     return {"first_s": prefix.first.first_s, "again_s": min(again, default=None)}

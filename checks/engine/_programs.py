@@ -5,14 +5,14 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from dynocheck import Location, Skip
-from dynocheck.data.flags import Options, dynamo_release, options
-from dynocheck.engines.command_line import Written, written
-from dynocheck.engines.config_file import Entry, entries
+from dynocheck.data.flags import FlagTable, dynamo_release, flag_tables
+from dynocheck.engines.command_line import FlagOccurrence, parse_flags
+from dynocheck.engines.config_file import ConfigEntry, read_config_entries
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.engines import Ruling, Rulings
 from dynocheck.facts.recipe.recipes import Component, Container, Graph, Launch
 
-_LIKE = 0.75  # of difflib: one slip in a word of usual length
+_MIN_SIMILARITY = 0.75  # of difflib: one slip in a word of usual length
 
 
 @dataclass(frozen=True)
@@ -27,14 +27,14 @@ class Program:
     component: Component
     container: Container
     launch: Launch
-    parsers: tuple[Options, ...]
+    parsers: tuple[FlagTable, ...]
     ruling: Ruling | None = None
 
     @property
-    def hands_on(self) -> bool:
+    def forwards_unknown_flags(self) -> bool:
         """Whether it is a frontend that gives what it does not know to an engine's chat processor."""
         chosen = any((word.text or "").startswith("--dyn-chat") for word in self.launch.words)
-        chat = self.container.variable("DYN_CHAT_PROCESSOR") is not None
+        chat = self.container.find_variable("DYN_CHAT_PROCESSOR") is not None
         return self.launch.module == "dynamo.frontend" and (chosen or chat)
 
     @property
@@ -42,26 +42,30 @@ class Program:
         return " and ".join(each.title for each in self.parsers)
 
     @property
-    def engine(self) -> Options | None:
+    def engine(self) -> FlagTable | None:
         """The options of the engine itself, None where it has none of its own or they are not known."""
         return self.parsers[1] if len(self.parsers) > 1 else None
 
     @property
-    def written(self) -> Iterator[Written]:
+    def flags(self) -> Iterator[FlagOccurrence]:
         """Its flags, without those that the engine's own parser has judged."""
         own = self.parsers[0].by_name
-        return (w for w in written(self.launch, self.parsers) if self.ruling is None or w.spelled in own)
+        return (w for w in parse_flags(self.launch, self.parsers) if self.ruling is None or w.spelled in own)
 
     @property
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[ConfigEntry]:
         """The keys of the file that its engine reads, where that is in the recipe."""
-        return entries(self.container, self.launch, self.engine) if self.engine is not None else iter(())
+        return (
+            read_config_entries(self.container, self.launch, self.engine)
+            if self.engine is not None
+            else iter(())
+        )
 
-    def place(self, given: Written, file: str = "") -> Location:
+    def locate(self, given: FlagOccurrence, file: str = "") -> Location:
         return Location(file or self.graph.file, given.word.line, given.word.column)
 
 
-def programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Program]:
+def find_programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Program]:
     """Every program whose flags are known.
 
     :raises Skip: there is none.
@@ -74,7 +78,7 @@ def programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Program]:
                 for container in component.containers:
                     release = dynamo_release(container.image or "")
                     for launch in container.launches:
-                        parsers = options(launch.module, release) if release else ()
+                        parsers = flag_tables(launch.module, release) if release else ()
                         if parsers:
                             judged = True
                             ruling = ruled.get((graph.file, launch.line, launch.column))
@@ -87,15 +91,15 @@ def programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Program]:
         )
 
 
-def since(releases: Sequence[str]) -> str:
+def describe_releases(releases: Sequence[str]) -> str:
     """Which releases have what this one has not, at the end of a message; nothing of fewer than two."""
     return f"; {releases[0]} to {releases[-1]} have it" if len(releases) > 1 else ""
 
 
-def instead(spelled: str, likely: str, known: Iterable[str]) -> str:
+def suggest_name(spelled: str, likely: str, known: Iterable[str]) -> str:
     """What to do about a name that is not known.
 
     :param likely: the name in the spelling of those that are known.
     """
-    close = difflib.get_close_matches(likely, list(known), n=1, cutoff=_LIKE)
+    close = difflib.get_close_matches(likely, list(known), n=1, cutoff=_MIN_SIMILARITY)
     return f"write {close[0]}" if close else f"leave {spelled} out, or take an image that has it"

@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.checks.engine._programs import Program, instead, programs, since
-from dynocheck.data.flags import Options, having, having_key
-from dynocheck.engines.base import engine_of
-from dynocheck.engines.command_line import Written, written
-from dynocheck.engines.config_file import Entry, Stranger, strangers, told
+from dynocheck.checks.engine._programs import Program, describe_releases, find_programs, suggest_name
+from dynocheck.data.flags import FlagTable, find_flag_releases, find_key_releases
+from dynocheck.engines.base import detect_engine
+from dynocheck.engines.command_line import FlagOccurrence, parse_flags
+from dynocheck.engines.config_file import ConfigEntry, UnknownKey, find_unknown_keys, parse_flag_json
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.engines import Rulings
 from dynocheck.facts.recipe.recipes import Value
@@ -28,37 +28,39 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
     judged = unread = False
-    for program in programs(recipes, rulings):
+    for program in find_programs(recipes, rulings):
         if program.engine is None:
-            unread = unread or _names_a_file(program)
+            unread = unread or _has_config_file(program)
             continue
         for entry in program.entries:
             judged = True
-            yield from _of_file(program, program.engine, entry)
-        for given in written(program.launch, program.parsers):
-            mapping = given.meant[0].keys if len(given.meant) == 1 else ""
-            judged = judged or bool(mapping) or _misses_its_file(given)
-            yield from _of_flag(program, program.engine, given, mapping)
+            yield from _check_entry(program, program.engine, entry)
+        for given in parse_flags(program.launch, program.parsers):
+            mapping = given.candidates[0].keys if len(given.candidates) == 1 else ""
+            judged = judged or bool(mapping) or _is_inline_config(given)
+            yield from _check_flag(program, program.engine, given, mapping)
     if not judged and unread:
         raise Skip("the keys of TensorRT-LLM's file are not known, release by release")
     if not judged:
         raise Skip("no engine is given a file or JSON whose keys are known")
 
 
-def _names_a_file(program: Program) -> bool:
-    engine = engine_of(program.launch)
+def _has_config_file(program: Program) -> bool:
+    engine = detect_engine(program.launch)
     return engine is not None and engine.config(program.container, program.launch) is not None
 
 
-def _misses_its_file(given: Written) -> bool:
+def _is_inline_config(given: FlagOccurrence) -> bool:
     """Whether it names a file in the one way that no engine looks for."""
     return given.spelled == "--config" and given.inline is not None
 
 
-def _of_flag(program: Program, engine: Options, given: Written, mapping: str) -> Iterator[Finding]:
+def _check_flag(
+    program: Program, engine: FlagTable, given: FlagOccurrence, mapping: str
+) -> Iterator[Finding]:
     """What is wrong with a flag that names a file, or is given JSON with the keys of a mapping."""
-    place = program.place(given)
-    if _misses_its_file(given):
+    place = program.locate(given)
+    if _is_inline_config(given):
         # vLLM takes it for --config-format, and then knows no such format.
         yield (fail if program.launch.module == "dynamo.vllm" else warn)(
             f"{program.component.name}: {engine.title} reads no file for {given.word.text}",
@@ -68,49 +70,54 @@ def _of_flag(program: Program, engine: Options, given: Written, mapping: str) ->
     refused = program.ruling is not None and program.ruling.error is not None  # by the engine's own parser
     if mapping and not refused:
         flag = given.spelled.partition(".")[0]
-        for stranger in strangers(told(given), mapping, engine.mappings):
-            yield _strange(program, engine, stranger, flag, place)
+        for stranger in find_unknown_keys(parse_flag_json(given), mapping, engine.mappings):
+            yield _report_unknown_key(program, engine, stranger, flag, place)
 
 
-def _of_file(program: Program, engine: Options, entry: Entry) -> Iterator[Finding]:
+def _check_entry(program: Program, engine: FlagTable, entry: ConfigEntry) -> Iterator[Finding]:
     """What is wrong with a key of a file, or with those below it."""
     place = Location(entry.file, entry.value.line, entry.value.column)
-    if not entry.given.meant:
+    if not entry.given.candidates:
         known = [name.lstrip("-") for name in engine.by_name]
-        elsewhere = having(program.launch.module, f"--{entry.key}")
+        elsewhere = find_flag_releases(program.launch.module, f"--{entry.key}")
         unsaid = ", and says nothing of it" if entry.silent else ""
         yield (warn if entry.silent else fail)(
-            f"{program.component.name}: {engine.title} has no {entry.key}{unsaid}{since(elsewhere)}",
-            fix=instead(entry.key, entry.key.replace("_", "-"), known),
+            f"{program.component.name}: {engine.title} has no {entry.key}{unsaid}"
+            f"{describe_releases(elsewhere)}",
+            fix=suggest_name(entry.key, entry.key.replace("_", "-"), known),
             evidence={"source": engine.source},
             location=place,
         )
-    elif len(entry.given.meant) > 1:
-        names = sorted(name.lstrip("-") for flag in entry.given.meant for name in flag.names)
+    elif len(entry.given.candidates) > 1:
+        names = sorted(name.lstrip("-") for flag in entry.given.candidates for name in flag.names)
         yield fail(
             f"{program.component.name}: {entry.key} could be {' or '.join(names[:4])}",
             fix=f"write {names[0]} in full, or whichever is meant",
             location=place,
         )
     else:
-        for stranger in strangers(told(entry.given), entry.given.meant[0].keys, engine.mappings):
-            yield _strange(program, engine, stranger, entry.key, _within(entry, stranger.path))
+        for stranger in find_unknown_keys(
+            parse_flag_json(entry.given), entry.given.candidates[0].keys, engine.mappings
+        ):
+            yield _report_unknown_key(program, engine, stranger, entry.key, _locate_key(entry, stranger.path))
 
 
-def _strange(program: Program, engine: Options, stranger: Stranger, flag: str, place: Location) -> Finding:
+def _report_unknown_key(
+    program: Program, engine: FlagTable, stranger: UnknownKey, flag: str, place: Location
+) -> Finding:
     """A key that a mapping does not have."""
     key = stranger.path[-1]
-    elsewhere = having_key(program.launch.module.removeprefix("dynamo."), stranger.mapping, key)
+    elsewhere = find_key_releases(program.launch.module.removeprefix("dynamo."), stranger.mapping, key)
     return fail(
         f"{program.component.name}: {engine.title} knows no {'.'.join(stranger.path)} in {flag}"
-        f"{since(elsewhere)}",
-        fix=instead(key, key, engine.mappings[stranger.mapping]),
+        f"{describe_releases(elsewhere)}",
+        fix=suggest_name(key, key, engine.mappings[stranger.mapping]),
         evidence={"class": stranger.mapping, "source": engine.source},
         location=place,
     )
 
 
-def _within(entry: Entry, path: tuple[str, ...]) -> Location:
+def _locate_key(entry: ConfigEntry, path: tuple[str, ...]) -> Location:
     """Where the value of a nested key stands."""
     value: Value = entry.value
     for key in path:

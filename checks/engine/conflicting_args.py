@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.engines.arguments import Argument
-from dynocheck.engines.instances import Running, running
+from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Recipes
 
-_PARTS = {"free-gpu-memory-fraction": ("kv-cache-config", "free_gpu_memory_fraction")}
+_NESTED_KEYS = {"free-gpu-memory-fraction": ("kv-cache-config", "free_gpu_memory_fraction")}
 
 
 @check("engine.cli-vs-yaml", title="Command line and engine file do not contradict each other")
@@ -22,33 +22,39 @@ def cli_vs_yaml(recipes: Recipes) -> Iterator[Finding]:
     judged = False
     for recipe in recipes:
         for graph in recipe.graphs:
-            for worker in running(graph):
+            for worker in find_instances(graph):
                 judged = True
-                for lost, won in (*worker.given.overruled, *_in_parts(worker)):
+                for lost, won in (*worker.given.conflicts, *_find_nested_conflicts(worker)):
                     yield warn(
-                        f"{worker.name}: {lost.name} is {_shown(lost.value)} here and {_shown(won.value)} at "
-                        f"{_where(won, lost)}, which wins",
-                        fix=f"leave {lost.name} out here, or write {_shown(won.value)}",
+                        f"{worker.name}: {lost.name} is {_shorten(lost.value)} here and "
+                        f"{_shorten(won.value)} at {_describe_place(won, lost)}, which wins",
+                        fix=f"leave {lost.name} out here, or write {_shorten(won.value)}",
                         location=Location(lost.file, lost.line, lost.column),
                     )
     if not judged:
         raise Skip("no engine")
 
 
-def _in_parts(worker: Running) -> Iterator[tuple[Argument, Argument]]:
+def _find_nested_conflicts(worker: EngineInstance) -> Iterator[tuple[Argument, Argument]]:
     """Flags of TensorRT-LLM's worker that are a part of a larger key in its file."""
     if worker.engine.name != "trtllm":
         return
-    for flag, (section, key) in _PARTS.items():
-        lost, won, value = worker.given.get(flag), worker.given.get(section), worker.part(section, key)
-        if lost is not None and won is not None and value is not None and lost.known and not lost.says(value):
+    for flag, (section, key) in _NESTED_KEYS.items():
+        lost, won, value = worker.given.get(flag), worker.given.get(section), worker.get_nested(section, key)
+        if (
+            lost is not None
+            and won is not None
+            and value is not None
+            and lost.known
+            and not lost.equals(value)
+        ):
             yield lost, Argument(flag, value, won.file, won.line, won.column)
 
 
-def _shown(value: object) -> str:
+def _shorten(value: object) -> str:
     text = str(value)
     return text if len(text) <= 40 else f"{text[:39]}…"
 
 
-def _where(won: Argument, lost: Argument) -> str:
+def _describe_place(won: Argument, lost: Argument) -> str:
     return f"line {won.line}" if won.file == lost.file else f"{won.file}:{won.line}"

@@ -5,16 +5,16 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, check, fail, unknown
-from dynocheck.checks.engine._programs import Program, instead, programs, since
-from dynocheck.data.flags import Flag, having
-from dynocheck.engines.command_line import Written, written
+from dynocheck.checks.engine._programs import Program, describe_releases, find_programs, suggest_name
+from dynocheck.data.flags import Flag, find_flag_releases
+from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.engines import Rulings
 
 # As vLLM reads them (human_readable_int in its arg_utils): fractions only of powers of ten.
 _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
 _WITH_UNIT = re.compile(r"(\d+|\d+\.\d+(?=[kmgt]))([kmgtKMGT])")
-_OF_FLAGS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
+_FLAG_ERRORS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
 
 
 @check("engine.flags-known", title="Every flag exists in the release that the image carries")
@@ -36,21 +36,21 @@ def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
             f"no engine's own parser was asked: {rulings.reason}",
             fix="pip install vllm==RELEASE beside dynocheck",
         )
-    for program in programs(recipes, rulings):
-        yield from _refused(program, of_flags=True)
-        for given in program.written:
-            if len(given.meant) > 1:
+    for program in find_programs(recipes, rulings):
+        yield from _report_ruling(program, of_flags=True)
+        for given in program.flags:
+            if len(given.candidates) > 1:
                 start = given.spelled.partition(".")[0].replace("_", "-")  # vLLM's --a_b.c is the c of --a-b
-                every = sorted(name for flag in given.meant for name in flag.names)
+                every = sorted(name for flag in given.candidates for name in flag.names)
                 names = [name for name in every if name.startswith(start)] or every
                 yield fail(
                     f"{program.component.name}: {given.spelled} could be {' or '.join(names[:4])}",
                     fix=f"write {names[0]} in full, or whichever is meant",
                     evidence={"release": program.title},
-                    location=program.place(given),
+                    location=program.locate(given),
                 )
-            elif not given.meant and not program.hands_on:
-                yield _unknown(program, given)
+            elif not given.candidates and not program.forwards_unknown_flags:
+                yield _report_unknown(program, given)
 
 
 @check("engine.values", title="Every flag has a value that it takes")
@@ -64,33 +64,33 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
-    for program in programs(recipes, rulings):
-        yield from _refused(program, of_flags=False)
-        for given, file in _told(program):
-            if len(given.meant) == 1:
-                problem = _problem(given, given.meant[0])
+    for program in find_programs(recipes, rulings):
+        yield from _report_ruling(program, of_flags=False)
+        for given, file in _list_flags(program):
+            if len(given.candidates) == 1:
+                problem = _find_problem(given, given.candidates[0])
                 if problem is not None:
                     yield fail(
                         f"{program.component.name}: {given.spelled} {problem}",
                         fix=f"see python3 -m {program.launch.module} --help in its image",
                         evidence={"release": program.title},
-                        location=program.place(given, file),
+                        location=program.locate(given, file),
                     )
 
 
-def _told(program: Program) -> Iterator[tuple[Written, str]]:
+def _list_flags(program: Program) -> Iterator[tuple[FlagOccurrence, str]]:
     """Its flags, and those that its engine makes of a file, each with the file that it stands in."""
-    yield from ((given, program.graph.file) for given in program.written)
+    yield from ((given, program.graph.file) for given in program.flags)
     yield from ((entry.given, entry.file) for entry in program.entries if not entry.silent)
 
 
-def _refused(program: Program, *, of_flags: bool) -> Iterator[Finding]:
+def _report_ruling(program: Program, *, of_flags: bool) -> Iterator[Finding]:
     """What the engine's own parser refuses: a flag, or the value of one."""
     ruling = program.ruling
-    if ruling is None or ruling.error is None or ruling.error.startswith(_OF_FLAGS) is not of_flags:
+    if ruling is None or ruling.error is None or ruling.error.startswith(_FLAG_ERRORS) is not of_flags:
         return
-    named = [w for w in written(program.launch, program.parsers) if _names(ruling.error, w.spelled)]
-    place = program.place(named[0]) if named else Location(ruling.file, ruling.line, ruling.column)
+    named = [w for w in parse_flags(program.launch, program.parsers) if _mentions(ruling.error, w.spelled)]
+    place = program.locate(named[0]) if named else Location(ruling.file, ruling.line, ruling.column)
     yield fail(
         f"{program.component.name}: {ruling.error}",
         fix=f"see python3 -m {program.launch.module} --help in its image",
@@ -99,44 +99,44 @@ def _refused(program: Program, *, of_flags: bool) -> Iterator[Finding]:
     )
 
 
-def _names(error: str, spelled: str) -> bool:
+def _mentions(error: str, spelled: str) -> bool:
     """Whether a parser's error is about a flag: `argument --a/-b: ...`, `unrecognized arguments: --c 1`."""
     return spelled.replace("_", "-") in re.split(r"[\s/:=,]+", error)
 
 
-def _unknown(program: Program, given: Written) -> Finding:
+def _report_unknown(program: Program, given: FlagOccurrence) -> Finding:
     known = sorted({name for each in program.parsers for name in each.by_name})
-    elsewhere = having(program.launch.module, given.spelled)
+    elsewhere = find_flag_releases(program.launch.module, given.spelled)
     return fail(
-        f"{program.component.name}: {program.title} has no {given.spelled}{since(elsewhere)}",
-        fix=instead(given.spelled, given.spelled.replace("_", "-"), known),
+        f"{program.component.name}: {program.title} has no {given.spelled}{describe_releases(elsewhere)}",
+        fix=suggest_name(given.spelled, given.spelled.replace("_", "-"), known),
         evidence={"sources": [each.source for each in program.parsers]},
-        location=program.place(given),
+        location=program.locate(given),
     )
 
 
-def _problem(given: Written, flag: Flag) -> str | None:
+def _find_problem(given: FlagOccurrence, flag: Flag) -> str | None:
     """What a parser would say against what follows a flag; None when nothing, or when it cannot be told."""
     texts = [given.inline] if given.inline is not None else [word.text for word in given.following]
     if flag.kind in ("switch", "negatable"):
-        return _needless(given)
+        return _find_needless_value(given)
     if flag.kind != "value" or len(given.spelled) == 2:
         return None
     if not texts:
         return "has no value"
     if given.inline is None and len(texts) > 1 and None not in texts:
         return f"takes one value, and is followed by {' '.join(map(str, texts))}"
-    return _unfit(texts[0], flag) if texts[0] is not None else None
+    return _find_bad_value(texts[0], flag) if texts[0] is not None else None
 
 
-def _needless(given: Written) -> str | None:
+def _find_needless_value(given: FlagOccurrence) -> str | None:
     if given.inline is not None:
         return f"takes no value, and is given {given.inline}"
     stray = next((word.text for word in given.following if word.text is not None), None)
     return f"takes no value, and is followed by {stray}" if stray is not None else None
 
 
-def _unfit(value: str, flag: Flag) -> str | None:
+def _find_bad_value(value: str, flag: Flag) -> str | None:
     if value in ("None", "") or "$" in value:  # engine.shell-quoting says why it is written so
         return None
     if flag.choices:
@@ -144,7 +144,7 @@ def _unfit(value: str, flag: Flag) -> str | None:
     if not flag.type:
         return None
     try:
-        number = _number(value, flag.type)
+        number = _parse_number(value, flag.type)
     except (ValueError, OverflowError):
         return f"is {value}, which is no {'' if flag.type == 'float' else 'whole '}number"
     bounds = (
@@ -159,7 +159,7 @@ def _unfit(value: str, flag: Flag) -> str | None:
     return f"is {value}, and has to be {' and '.join(missed)}" if missed else None
 
 
-def _number(value: str, kind: str) -> float:
+def _parse_number(value: str, kind: str) -> float:
     """The number that a parser makes of a value.
 
     :raises ValueError: it makes none.

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.data.flags import dynamo_release
-from dynocheck.engines.command_line import flag_values
-from dynocheck.engines.instances import Running, running
+from dynocheck.engines.command_line import parse_flag_values
+from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.recipes import Container, Graph, Launch
 
@@ -37,22 +37,22 @@ def kv_router(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for graph in (graph for recipe in recipes for graph in recipe.graphs):
-        computing = [worker for worker in running(graph) if worker.side != "decode"]
-        for router in _routers(graph):
+        computing = [worker for worker in find_instances(graph) if worker.side != "decode"]
+        for router in _find_routers(graph):
             judged = judged or bool(computing)
             for worker in computing:
-                yield from _followed(router, worker)
+                yield from _check_worker(router, worker)
     if not judged:
         raise Skip("no frontend that routes by the KV cache, before workers that compute prompts")
 
 
-def _followed(router: _Router, worker: Running) -> Iterator[Finding]:
-    silence = _silence(worker) if router.listens else None
+def _check_worker(router: _Router, worker: EngineInstance) -> Iterator[Finding]:
+    silence = _explain_silence(worker) if router.listens else None
     if silence is not None:
         yield warn(
             f"the {router.name} follows the KV cache, and {worker.name} {silence}",
             fix="publish KV events, or route in another way",
-            location=_place(worker, "kv-events-config", "enable-prefix-caching"),
+            location=_locate(worker, "kv-events-config", "enable-prefix-caching"),
         )
     block = worker.number(_BLOCKS[worker.engine.name])
     if router.block is not None and block is not None and router.block != block:
@@ -60,53 +60,55 @@ def _followed(router: _Router, worker: Running) -> Iterator[Finding]:
             f"the {router.name} counts in blocks of {router.block} tokens, {worker.name} caches in {block}",
             fix="give both the same block size",
             evidence={"router": router.block, "worker": block},
-            location=_place(worker, _BLOCKS[worker.engine.name]),
+            location=_locate(worker, _BLOCKS[worker.engine.name]),
         )
 
 
-def _routers(graph: Graph) -> Iterator[_Router]:
+def _find_routers(graph: Graph) -> Iterator[_Router]:
     """The frontends of a graph that route by the KV cache, and its endpoint picker."""
     for component in graph.components:
         for container in component.containers:
             if component.role == "epp" and container is component.main:
-                told = _variables(container)
+                told = _collect_variables(container)
                 events = (told.get("DYN_USE_KV_EVENTS") or "false").lower() not in _OFF
-                yield _Router("endpoint picker", events, _whole(told.get("DYN_KV_CACHE_BLOCK_SIZE")))
+                yield _Router("endpoint picker", events, _parse_int(told.get("DYN_KV_CACHE_BLOCK_SIZE")))
             for launch in container.launches:
                 if launch.module == "dynamo.frontend":
-                    yield from _frontend(container, launch)
+                    yield from _read_frontend(container, launch)
 
 
-def _frontend(container: Container, launch: Launch) -> Iterator[_Router]:
+def _read_frontend(container: Container, launch: Launch) -> Iterator[_Router]:
     """A frontend, when it is told to route by the KV cache: by flags, else by the variables behind them."""
-    variables = _variables(container, launch)
-    flags = flag_values(launch)
+    variables = _collect_variables(container, launch)
+    flags = parse_flag_values(launch)
     if flags.get("--router-mode", variables.get("DYN_ROUTER_MODE")) != "kv":
         return
     deaf = bool({"--no-router-kv-events", "--no-kv-events"} & set(flags))
     events = (variables.get("DYN_ROUTER_USE_KV_EVENTS") or "true").lower() not in _OFF
     told = bool({"--router-kv-events", "--kv-events"} & set(flags)) or events
     block = flags.get("--kv-cache-block-size", variables.get("DYN_KV_CACHE_BLOCK_SIZE"))
-    yield _Router("router", told and not deaf, _whole(block))
+    yield _Router("router", told and not deaf, _parse_int(block))
 
 
-def _variables(container: Container, launch: Launch | None = None) -> dict[str, str | None]:
+def _collect_variables(container: Container, launch: Launch | None = None) -> dict[str, str | None]:
     return {each.name: each.value for each in (*container.env, *(launch.env if launch else ()))}
 
 
-def _whole(text: str | None) -> int | None:
+def _parse_int(text: str | None) -> int | None:
     return int(text) if text is not None and text.isdecimal() and len(text) < 10 else None
 
 
-def _silence(worker: Running) -> str | None:
+def _explain_silence(worker: EngineInstance) -> str | None:
     """Why a worker publishes no events, None when it does or when that cannot be known."""
     given = worker.given
     if not given.complete:
         return None
     if worker.engine.name == "vllm":
-        return _vllm_silence(worker)
+        return _explain_vllm_silence(worker)
     if worker.engine.name == "trtllm":
-        told = given.on("publish-kv-events") is not False or worker.container.variable(_OLD_VARIABLE)
+        told = given.is_enabled("publish-kv-events") is not False or worker.container.find_variable(
+            _OLD_VARIABLE
+        )
         return None if told else "is not told to --publish-kv-events"
     events = given.get("kv-events-config")
     if events is None:
@@ -115,10 +117,10 @@ def _silence(worker: Running) -> str | None:
     return "publishes to nobody: its --kv-events-config names no publisher" if quiet else None
 
 
-def _vllm_silence(worker: Running) -> str | None:
+def _explain_vllm_silence(worker: EngineInstance) -> str | None:
     given, release = worker.given, dynamo_release(worker.container.image or "")
     caching = given.get("enable-prefix-caching")
-    if caching is not None and caching.on is False:
+    if caching is not None and caching.enabled is False:
         return "has prefix caching switched off"
     events = given.get("kv-events-config")
     if events is None:
@@ -128,5 +130,5 @@ def _vllm_silence(worker: Running) -> str | None:
     return None if enabled else "does not enable_kv_cache_events in its --kv-events-config"
 
 
-def _place(worker: Running, *names: str) -> Location:
-    return Location(*worker.where(*names))
+def _locate(worker: EngineInstance, *names: str) -> Location:
+    return Location(*worker.locate(*names))

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.flags import dynamo_release
-from dynocheck.data.models import find
-from dynocheck.engines.instances import Running, running
+from dynocheck.data.models import find_model
+from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Recipes
 
 _KNOWN_ISSUES = "https://docs.nvidia.com/dynamo/backends/tensor-rt-llm/known-issues-and-mitigations"
@@ -23,16 +23,16 @@ def pair_agrees(recipes: Recipes) -> Iterator[Finding]:
     Fix: give prefill and decode workers the same connector, --kv-cache-dtype and block size
     """
     judged = False
-    for prefill, decode in _pairs(recipes):
+    for prefill, decode in _find_pairs(recipes):
         judged = True
-        yield from _connected(prefill, decode)
+        yield from _check_connectors(prefill, decode)
         for told, fatal, argument, what in _AGREEMENTS.get(prefill.engine.name, ()):
             first, second = told(prefill), told(decode)
             if first is not None and second is not None and first != second:
                 yield (fail if fatal else warn)(
                     f"{prefill.name} has {what} {first}, {decode.name} has {second}",
                     fix=f"give both the same {what}",
-                    location=_place(decode, argument),
+                    location=_locate(decode, argument),
                 )
     if not judged:
         raise Skip("no prefill and decode workers of one engine")
@@ -49,11 +49,11 @@ def trtllm_buffer(recipes: Recipes) -> Iterator[Finding]:
     Fix: set cache_transceiver_config.max_tokens_in_buffer to max_seq_len or more, for prefill and decode
     """
     judged = False
-    for prefill, decode in _pairs(recipes):
-        longest = _longest_prompt(prefill) if prefill.engine.name == "trtllm" else None
+    for prefill, decode in _find_pairs(recipes):
+        longest = _find_longest_prompt(prefill) if prefill.engine.name == "trtllm" else None
         for worker in (prefill, decode):
-            buffer = worker.part("cache-transceiver-config", "max_tokens_in_buffer")
-            if longest is None or not isinstance(buffer, int) or _copies_none(worker, buffer):
+            buffer = worker.get_nested("cache-transceiver-config", "max_tokens_in_buffer")
+            if longest is None or not isinstance(buffer, int) or _is_zero_copy(worker, buffer):
                 continue
             judged = True
             if buffer < longest:
@@ -61,56 +61,56 @@ def trtllm_buffer(recipes: Recipes) -> Iterator[Finding]:
                     f"{worker.name} hands over through {buffer} tokens of buffer, prompts may have {longest}",
                     fix=f"set max_tokens_in_buffer to {longest} or more",
                     evidence={"source": _KNOWN_ISSUES},
-                    location=_place(worker, "cache-transceiver-config"),
+                    location=_locate(worker, "cache-transceiver-config"),
                 )
     if not judged:
         raise Skip("no TensorRT-LLM workers that name a transfer buffer and the longest prompt")
 
 
-def _pairs(recipes: Recipes) -> Iterator[tuple[Running, Running]]:
+def _find_pairs(recipes: Recipes) -> Iterator[tuple[EngineInstance, EngineInstance]]:
     """Every prefill worker with every decode worker of its graph and engine that serves the same name.
 
     Arguments that are not all known make no pair.
     """
     for recipe in recipes:
         for graph in recipe.graphs:
-            known = [worker for worker in running(graph) if worker.given.complete]
+            known = [worker for worker in find_instances(graph) if worker.given.complete]
             for prefill in (worker for worker in known if worker.side == "prefill"):
                 for decode in (worker for worker in known if worker.side == "decode"):
-                    if prefill.engine is decode.engine and prefill.served == decode.served:
+                    if prefill.engine is decode.engine and prefill.served_name == decode.served_name:
                         yield prefill, decode
 
 
-def _connected(prefill: Running, decode: Running) -> Iterator[Finding]:
+def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:
     if prefill.engine.name != "vllm":
         return
-    first, second = _connectors(prefill), _connectors(decode)
+    first, second = _find_connectors(prefill), _find_connectors(decode)
     if first == frozenset():
         yield fail(
             f"{prefill.name} prefills and has no --kv-transfer-config",
             fix="""--kv-transfer-config '{"kv_connector": "NixlConnector", "kv_role": "kv_both"}'""",
-            location=_place(prefill),
+            location=_locate(prefill),
         )
     elif first and second == frozenset():
         yield warn(
             f"{decode.name} decodes and has no --kv-transfer-config: it computes every prompt again",
             fix=f"give it the connector of {prefill.name}: {', '.join(sorted(first))}",
-            location=_place(decode),
+            location=_locate(decode),
         )
     elif first and second and not first & second:
         yield fail(
             f"{prefill.name} hands over by {', '.join(sorted(first))}, {decode.name} takes by "
             f"{', '.join(sorted(second))}",
             fix="give both the same kv_connector",
-            location=_place(decode, "kv-transfer-config"),
+            location=_locate(decode, "kv-transfer-config"),
         )
 
 
-def _connectors(worker: Running) -> frozenset[str] | None:
+def _find_connectors(worker: EngineInstance) -> frozenset[str] | None:
     """The KV connectors, those inside of others too; none where none is given, None where it is not known."""
     given = worker.given.get("kv-transfer-config")
     if given is None:
-        older = worker.given.get("connector") or worker.container.variable("DYN_CONNECTOR")
+        older = worker.given.get("connector") or worker.container.find_variable("DYN_CONNECTOR")
         explicit = dynamo_release(worker.container.image or "") is not None and not older
         return frozenset() if explicit else None
     if given.entries is None:
@@ -123,63 +123,63 @@ def _connectors(worker: Running) -> frozenset[str] | None:
     return frozenset(str(name) for name in (inner or [outer]) if name) or None
 
 
-def _cache_precision(worker: Running) -> str | None:
-    return _resolved(worker, worker.given.text("kv-cache-dtype", "auto"))
+def _find_cache_precision(worker: EngineInstance) -> str | None:
+    return _resolve_precision(worker, worker.given.text("kv-cache-dtype", "auto"))
 
 
-def _trtllm_precision(worker: Running) -> str | None:
-    if worker.given.get("override-engine-args") or worker.given.starting("trtllm."):
+def _find_trtllm_precision(worker: EngineInstance) -> str | None:
+    if worker.given.get("override-engine-args") or worker.given.has_prefix("trtllm."):
         return None
-    return _resolved(worker, str(worker.part("kv-cache-config", "dtype") or "auto"))
+    return _resolve_precision(worker, str(worker.get_nested("kv-cache-config", "dtype") or "auto"))
 
 
-def _resolved(worker: Running, precision: str | None) -> str | None:
+def _resolve_precision(worker: EngineInstance, precision: str | None) -> str | None:
     """A precision by its full name; "auto" is what the model's checkpoint asks for, None when not known."""
     if precision == "auto":
-        model = find(worker.engine.model(worker.given) or "")
+        model = find_model(worker.engine.model(worker.given) or "")
         precision = model.cache if model is not None else None
     return {"fp8": "fp8_e4m3", "bf16": "bfloat16"}.get(precision or "", precision)
 
 
-def _sglang_backend(worker: Running) -> str | None:
+def _find_sglang_backend(worker: EngineInstance) -> str | None:
     return worker.given.text("disaggregation-transfer-backend", "mooncake")
 
 
-def _trtllm_backend(worker: Running) -> str | None:
-    found = worker.part("cache-transceiver-config", "backend")
+def _find_trtllm_backend(worker: EngineInstance) -> str | None:
+    found = worker.get_nested("cache-transceiver-config", "backend")
     return found if isinstance(found, str) and found != "DEFAULT" else None
 
 
 _AGREEMENTS = {
     "vllm": (
-        (_cache_precision, True, "kv-cache-dtype", "--kv-cache-dtype"),
+        (_find_cache_precision, True, "kv-cache-dtype", "--kv-cache-dtype"),
         (lambda worker: worker.number("block-size"), False, "block-size", "--block-size"),
     ),
     "sglang": (
-        (_cache_precision, True, "kv-cache-dtype", "--kv-cache-dtype"),
-        (_sglang_backend, True, "disaggregation-transfer-backend", "transfer backend"),
+        (_find_cache_precision, True, "kv-cache-dtype", "--kv-cache-dtype"),
+        (_find_sglang_backend, True, "disaggregation-transfer-backend", "transfer backend"),
         (lambda worker: worker.number("page-size"), False, "page-size", "--page-size"),
     ),
     "trtllm": (
-        (_trtllm_precision, True, "kv-cache-config", "kv_cache_config.dtype"),
-        (_trtllm_backend, True, "cache-transceiver-config", "cache_transceiver_config.backend"),
+        (_find_trtllm_precision, True, "kv-cache-config", "kv_cache_config.dtype"),
+        (_find_trtllm_backend, True, "cache-transceiver-config", "cache_transceiver_config.backend"),
     ),
 }
 
 
-def _copies_none(worker: Running, buffer: int) -> bool:
+def _is_zero_copy(worker: EngineInstance, buffer: int) -> bool:
     """Whether it transfers without a buffer, from the cache itself."""
-    zero_copy = worker.container.variable("TRTLLM_TRY_ZCOPY_FOR_KVCACHE_TRANSFER")
+    zero_copy = worker.container.find_variable("TRTLLM_TRY_ZCOPY_FOR_KVCACHE_TRANSFER")
     return not buffer or (zero_copy is not None and zero_copy.value != "0")
 
 
-def _longest_prompt(worker: Running) -> int | None:
+def _find_longest_prompt(worker: EngineInstance) -> int | None:
     sequence, tokens = worker.number("max-seq-len"), worker.number("max-num-tokens")
-    chunks = worker.given.on("enable-chunked-prefill") is not False
+    chunks = worker.given.is_enabled("enable-chunked-prefill") is not False
     if sequence is None or tokens is None or chunks:
         return sequence
     return min(sequence, tokens)
 
 
-def _place(worker: Running, *names: str) -> Location:
-    return Location(*worker.where(*names))
+def _locate(worker: EngineInstance, *names: str) -> Location:
+    return Location(*worker.locate(*names))

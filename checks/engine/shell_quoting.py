@@ -5,8 +5,8 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.checks.manifest.placeholders import is_expanded
-from dynocheck.engines.command_line import Written, written
+from dynocheck.checks.manifest.placeholders import runs_envsubst
+from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.recipes import Container, Graph, Launch, Manifest, Recipe, Value, Word
 
@@ -45,19 +45,19 @@ def shell_quoting(recipes: Recipes) -> Iterator[Finding]:
     judged = False
     for recipe in recipes:
         for manifest in recipe.manifests:
-            yield from _left_over(manifest)
-        replaced = is_expanded(recipe)
-        for graph, container, launch in _launches(recipe):
+            yield from _check_leftovers(manifest)
+        replaced = runs_envsubst(recipe)
+        for graph, container, launch in _list_launches(recipe):
             judged = True
             for word in launch.words:
-                yield from _misread(graph, container, launch, word, replaced=replaced)
-            for given in written(launch, ()):
-                yield from _no_json(graph, given)
+                yield from _check_word(graph, container, launch, word, replaced=replaced)
+            for given in parse_flags(launch, ()):
+                yield from _check_json(graph, given)
     if not judged:
         raise Skip("no command line of Dynamo's programs")
 
 
-def _launches(recipe: Recipe) -> Iterator[tuple[Graph, Container, Launch]]:
+def _list_launches(recipe: Recipe) -> Iterator[tuple[Graph, Container, Launch]]:
     for graph in recipe.graphs:
         for component in graph.components:
             for container in component.containers:
@@ -65,10 +65,10 @@ def _launches(recipe: Recipe) -> Iterator[tuple[Graph, Container, Launch]]:
                     yield graph, container, launch
 
 
-def _left_over(manifest: Manifest) -> Iterator[Finding]:
+def _check_leftovers(manifest: Manifest) -> Iterator[Finding]:
     """Words behind the script of a shell, which get the names $0, $1 and so on, and nothing asks for them."""
-    for container in _containers(manifest.root):
-        words = [*_words(container, "command"), *_words(container, "args")]
+    for container in _list_containers(manifest.root):
+        words = [*_list_words(container, "command"), *_list_words(container, "args")]
         if not words or not _SHELL.fullmatch(words[0].text or ""):
             continue
         at = next((i for i, word in enumerate(words) if _SCRIPT_NEXT.fullmatch(word.text or "")), None)
@@ -82,7 +82,7 @@ def _left_over(manifest: Manifest) -> Iterator[Finding]:
         )
 
 
-def _containers(root: Value) -> Iterator[Value]:
+def _list_containers(root: Value) -> Iterator[Value]:
     """The containers of a graph, a Job, a CronJob, a Deployment or a Pod."""
     pods = [root.get("spec"), root.get("spec", "template", "spec")]
     pods.append(root.get("spec", "jobTemplate", "spec", "template", "spec"))
@@ -97,12 +97,12 @@ def _containers(root: Value) -> Iterator[Value]:
         yield from (main,) if main is not None else ()
 
 
-def _words(container: Value, key: str) -> list[Value]:
+def _list_words(container: Value, key: str) -> list[Value]:
     found = container.get(key)
     return found.sequence if found is not None else []
 
 
-def _misread(
+def _check_word(
     graph: Graph, container: Container, launch: Launch, word: Word, *, replaced: bool
 ) -> Iterator[Finding]:
     place = Location(graph.file, word.line, word.column)
@@ -137,7 +137,7 @@ def _misread(
         )
 
 
-def _no_json(graph: Graph, given: Written) -> Iterator[Finding]:
+def _check_json(graph: Graph, given: FlagOccurrence) -> Iterator[Finding]:
     first = given.inline if given.inline is not None else next((word.text for word in given.following), None)
     if given.spelled.replace("_", "-") not in _JSON or not (first or "").startswith("{"):
         return
@@ -145,11 +145,11 @@ def _no_json(graph: Graph, given: Written) -> Iterator[Finding]:
         json.loads(_UNITS.sub(r"\1", first or ""))
     except (ValueError, RecursionError):
         yield fail(
-            f"{given.spelled} is no JSON when it arrives: {_shown(first or '')}",
+            f"{given.spelled} is no JSON when it arrives: {_shorten(first or '')}",
             fix=f'put it in single quotes: {given.spelled} \'{{"key": "value"}}\'',
             location=Location(graph.file, given.word.line, given.word.column),
         )
 
 
-def _shown(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= 60 else f"{text[:59]}…"

@@ -4,15 +4,15 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.checks.gaie._scope import text
-from dynocheck.engines import Running, running
+from dynocheck.checks.gaie._scope import get_text
+from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.labels import LabelledPod, labelled
-from dynocheck.facts.k8s.quantity import whole
+from dynocheck.facts.k8s.labels import LabelledPod, label_pods
+from dynocheck.facts.k8s.quantity import parse_count
 from dynocheck.facts.recipe.recipes import Component, Graph, Recipe, Value
 
 
-class _Picker(NamedTuple):
+class _RecipePicker(NamedTuple):
     """An endpoint picker, its graph, and its configuration where the manifest spells it out."""
 
     recipe: Recipe
@@ -32,74 +32,74 @@ def picker(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: DYN_KV_CACHE_BLOCK_SIZE and DYN_MODEL_NAME as the workers' --block-size and model
     """
-    found = [each for recipe in recipes for each in _pickers(recipe)]
+    found = [each for recipe in recipes for each in _find_pickers(recipe)]
     if not found:
         raise Skip("no graph has an endpoint picker")
     for each in found:
-        engines = list(running(each.graph))
+        engines = list(find_instances(each.graph))
         if each.config is not None:
-            yield from _plugins(each, each.config)
-            yield from _filters(each, each.config)
-        yield from _variables(each, engines)
+            yield from _check_plugins(each, each.config)
+            yield from _check_filters(each, each.config)
+        yield from _check_variables(each, engines)
 
 
-def _items(value: Value, *path: str) -> Sequence[Value]:
+def _get_items(value: Value, *path: str) -> Sequence[Value]:
     found = value.get(*path)
     return found.sequence if found else []
 
 
-def _pickers(recipe: Recipe) -> Iterator[_Picker]:
+def _find_pickers(recipe: Recipe) -> Iterator[_RecipePicker]:
     configs = {
         (pod.template.manifest.file, pod.template.around.line): pod.template.around.get("eppConfig", "config")
-        for pod in labelled(recipe)
+        for pod in label_pods(recipe)
         if pod.template.of_graph
     }
     for graph in recipe.graphs:
         for component in graph.components:
             if component.role == "epp":
-                yield _Picker(recipe, graph, component, configs.get((graph.file, component.line)))
+                yield _RecipePicker(recipe, graph, component, configs.get((graph.file, component.line)))
 
 
-def _named(plugin: Value) -> str:
-    return text(plugin, "name") or text(plugin, "type")
+def _get_name(plugin: Value) -> str:
+    return get_text(plugin, "name") or get_text(plugin, "type")
 
 
-def _plugins(each: _Picker, config: Value) -> Iterator[Finding]:
-    listed = {_named(plugin) for plugin in _items(config, "plugins")}
-    for profile in _items(config, "schedulingProfiles"):
-        for plugin in _items(profile, "plugins"):
-            name = text(plugin, "pluginRef")
+def _check_plugins(each: _RecipePicker, config: Value) -> Iterator[Finding]:
+    listed = {_get_name(plugin) for plugin in _get_items(config, "plugins")}
+    for profile in _get_items(config, "schedulingProfiles"):
+        for plugin in _get_items(profile, "plugins"):
+            name = get_text(plugin, "pluginRef")
             if name not in listed:
                 yield fail(
-                    f"profile {text(profile, 'name')} of {each.component.name} uses plugin {name}, "
+                    f"profile {get_text(profile, 'name')} of {each.component.name} uses plugin {name}, "
                     "which its configuration does not list",
                     fix=f"use one of: {', '.join(sorted(listed))}" if listed else "list it under plugins",
                     location=Location(each.graph.file, plugin.line, plugin.column),
                 )
 
 
-def _filters(each: _Picker, config: Value) -> Iterator[Finding]:
+def _check_filters(each: _RecipePicker, config: Value) -> Iterator[Finding]:
     workers = [
         pod
-        for pod in labelled(each.recipe)
+        for pod in label_pods(each.recipe)
         if pod.template.of_graph
         and pod.template.manifest.file == each.graph.file
         and pod.template.manifest.name == each.graph.name
     ]
-    for plugin in _items(config, "plugins"):
-        label, allowed = text(plugin, "parameters", "label"), plugin.get("parameters", "allowsNoLabel")
+    for plugin in _get_items(config, "plugins"):
+        label, allowed = get_text(plugin, "parameters", "label"), plugin.get("parameters", "allowsNoLabel")
         lax = allowed is not None and allowed.data is True
         if (
-            text(plugin, "type") != "label-filter"
+            get_text(plugin, "type") != "label-filter"
             or lax
             or not label.startswith("nvidia.com/dynamo-component")
         ):
             continue
-        values = {value.text or "" for value in _items(plugin, "parameters", "validValues")}
+        values = {value.text or "" for value in _get_items(plugin, "parameters", "validValues")}
         place = plugin.get("parameters", "validValues") or plugin
-        if values and not any(_has(pod, label, values) for pod in workers):
+        if values and not any(_has_label(pod, label, values) for pod in workers):
             yield fail(
-                f"filter {_named(plugin)} of {each.component.name} lets through pods with {label} "
+                f"filter {_get_name(plugin)} of {each.component.name} lets through pods with {label} "
                 f"{' or '.join(sorted(values))}, and no component of its graph is one",
                 fix="name the types of the graph's workers in validValues",
                 evidence={"components": {c.name: c.role for c in each.graph.components}},
@@ -107,18 +107,18 @@ def _filters(each: _Picker, config: Value) -> Iterator[Finding]:
             )
 
 
-def _has(pod: LabelledPod, label: str, values: set[str]) -> bool:
+def _has_label(pod: LabelledPod, label: str, values: set[str]) -> bool:
     return bool(pod.labels.get(label, frozenset()) & values)
 
 
-def _variables(each: _Picker, engines: list[Running]) -> Iterator[Finding]:
+def _check_variables(each: _RecipePicker, engines: list[EngineInstance]) -> Iterator[Finding]:
     main = each.component.main
-    size = main.variable("DYN_KV_CACHE_BLOCK_SIZE") if main else None
-    model = main.variable("DYN_MODEL_NAME") if main else None
+    size = main.find_variable("DYN_KV_CACHE_BLOCK_SIZE") if main else None
+    model = main.find_variable("DYN_MODEL_NAME") if main else None
     for engine in engines:
         given = engine.given.get("block-size", "page-size", "kv-block-size")
         tokens = given.integer if given is not None else None
-        wanted = whole(size.value) if size is not None else None
+        wanted = parse_count(size.value) if size is not None else None
         if size is None or tokens is None or wanted is None or wanted == tokens:
             continue
         yield warn(

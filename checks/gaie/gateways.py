@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.checks.gaie._scope import (
     RecipeParent,
-    controllers,
-    no_gateway,
-    recipe_parents,
-    row_of,
-    used_classes,
-    used_gateways,
-    wanted,
-    wrong,
+    explain_condition,
+    explain_no_gateway,
+    find_controller_workloads,
+    find_known_controller,
+    find_recipe_parents,
+    find_used_classes,
+    find_used_gateways,
+    uses_inference_pool,
 )
-from dynocheck.data.gateways import Controller
+from dynocheck.data.gateways import GatewayController
 from dynocheck.facts import Recipes
 from dynocheck.facts.k8s.gaie import (
     GATEWAY_API,
@@ -46,32 +46,34 @@ def controller(
 
     Fix: kubectl get deployments -A | grep -i -e gateway -e istiod
     """
-    judged_gateways = used_gateways(gateways, classes, routes, recipes)
-    used = used_classes(judged_gateways, classes)
+    judged_gateways = find_used_gateways(gateways, classes, routes, recipes)
+    used = find_used_classes(judged_gateways, classes)
     if not used:
-        raise Skip(_NO_CLASS if judged_gateways else no_gateway(routes, recipes))
-    rows = {found.name: row_of(found) for found in used}
+        raise Skip(_NO_CLASS if judged_gateways else explain_no_gateway(routes, recipes))
+    rows = {found.name: find_known_controller(found) for found in used}
     judged = [(found, row) for found in used if (row := rows[found.name]) is not None and not row.managed]
     if not judged:
-        raise Skip("; ".join(_unseen(found, rows[found.name]) for found in used))
+        raise Skip("; ".join(_explain_unseen(found, rows[found.name]) for found in used))
     for found, row in judged:
-        yield from _running(found, row, list(controllers(row, workloads)))
+        yield from _check_workloads(found, row, list(find_controller_workloads(row, workloads)))
 
 
 _NO_CLASS = "no Gateway that serves inference is of a class that exists, which gaie.class tells more of"
 
 
-def _unseen(found: GatewayClass, row: Controller | None) -> str:
+def _explain_unseen(found: GatewayClass, row: GatewayController | None) -> str:
     if row is None:
         return f"how to find controller {found.controller} of class {found.name} is not in the table"
     return f"{row.product} runs outside the cluster: class {found.name} and its Gateways tell how it is"
 
 
-def _running(found: GatewayClass, row: Controller, running: list[Workload]) -> Iterator[Finding]:
+def _check_workloads(
+    found: GatewayClass, row: GatewayController, running: list[Workload]
+) -> Iterator[Finding]:
     subject = Subject("GatewayClass", found.name)
     if not running:
         evidence = {"controller": found.controller, "labels": [dict(labels) for labels in row.labels]}
-        if row.outside and wrong(found.conditions, "Accepted") is None:
+        if row.outside and explain_condition(found.conditions, "Accepted") is None:
             yield warn(
                 f"no workload of its controller, {row.product}, is in this cluster: does it run in another?",
                 fix="kubectl get deployments -A --show-labels",
@@ -107,19 +109,19 @@ def gateway_class(
 
     Fix: kubectl describe gatewayclass NAME
     """
-    used = used_gateways(gateways, classes, routes, recipes)
+    used = find_used_gateways(gateways, classes, routes, recipes)
     if not used:
-        raise Skip(no_gateway(routes, recipes))
+        raise Skip(explain_no_gateway(routes, recipes))
     for each in used:
-        if classes.named(each.class_name) is None:
+        if classes.find(each.class_name) is None:
             yield fail(
                 f"names GatewayClass {each.class_name}, which does not exist",
                 fix="kubectl get gatewayclasses",
                 evidence={"classes": [found.name for found in classes]},
-                subject=_subject(each),
+                subject=_make_subject(each),
             )
-    for found in used_classes(used, classes):
-        if (message := wrong(found.conditions, "Accepted")) is not None:
+    for found in find_used_classes(used, classes):
+        if (message := explain_condition(found.conditions, "Accepted")) is not None:
             yield fail(
                 message,
                 fix=f"kubectl describe gatewayclass {found.name}",
@@ -139,24 +141,24 @@ def gateway(
 
     Fix: kubectl describe gateways.gateway.networking.k8s.io -n NAMESPACE NAME
     """
-    used = used_gateways(gateways, classes, routes, recipes)
-    missing = list(_missing(gateways, recipes))
+    used = find_used_gateways(gateways, classes, routes, recipes)
+    missing = list(_report_missing(gateways, recipes))
     yield from missing
     if not used and not missing:
-        if not wanted(recipes):
-            raise Skip(no_gateway(routes, recipes))
+        if not uses_inference_pool(recipes):
+            raise Skip(explain_no_gateway(routes, recipes))
         yield fail(
             "the recipe routes through an inference pool, and there is no Gateway that could lead to it",
             fix="create a Gateway of a class that serves inference pools, then: " + _LIST,
             evidence={"gateways": [f"{g.namespace}/{g.name}" for g in gateways]},
         )
     for found in used:
-        yield from _broken(found)
+        yield from _check_conditions(found)
 
 
-def _missing(gateways: Gateways, recipes: Recipes | None) -> Iterator[Finding]:
-    for parent in recipe_parents(recipes):
-        if not _homes(parent, gateways):
+def _report_missing(gateways: Gateways, recipes: Recipes | None) -> Iterator[Finding]:
+    for parent in find_recipe_parents(recipes):
+        if not _find_namespaces(parent, gateways):
             where = f"in namespace {parent.namespace}" if parent.namespace else "in any namespace"
             others = [f"{g.namespace}/{g.name}" for g in gateways]
             yield fail(
@@ -168,17 +170,17 @@ def _missing(gateways: Gateways, recipes: Recipes | None) -> Iterator[Finding]:
             )
 
 
-def _homes(parent: RecipeParent, gateways: Gateways) -> list[str]:
+def _find_namespaces(parent: RecipeParent, gateways: Gateways) -> list[str]:
     """The namespaces in which a Gateway is that the route may mean."""
     return [
         g.namespace for g in gateways if g.name == parent.name and parent.namespace in (None, g.namespace)
     ]
 
 
-def _broken(found: Gateway) -> Iterator[Finding]:
+def _check_conditions(found: Gateway) -> Iterator[Finding]:
     fix = f"kubectl describe gateways.{GATEWAY_API} -n {found.namespace} {found.name}"
-    if (message := wrong(found.conditions, "Programmed")) is not None:
-        yield fail(message, fix=fix, evidence={"class": found.class_name}, subject=_subject(found))
+    if (message := explain_condition(found.conditions, "Programmed")) is not None:
+        yield fail(message, fix=fix, evidence={"class": found.class_name}, subject=_make_subject(found))
         return
     for listener in found.listeners:
         bad = [
@@ -186,11 +188,11 @@ def _broken(found: Gateway) -> Iterator[Finding]:
         ]
         for condition in bad:
             yield warn(
-                f"listener {listener.name}: {wrong([condition], condition.type)}",
+                f"listener {listener.name}: {explain_condition([condition], condition.type)}",
                 fix=fix,
-                subject=_subject(found),
+                subject=_make_subject(found),
             )
 
 
-def _subject(found: Gateway) -> Subject:
+def _make_subject(found: Gateway) -> Subject:
     return Subject("Gateway", found.name, found.namespace)

@@ -6,7 +6,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from dynocheck import Finding, Skip, Subject, check, fail, unknown, warn
-from dynocheck.checks.gaie._scope import NOTHING, wanted, wrong
+from dynocheck.checks.gaie._scope import NOTHING, explain_condition, uses_inference_pool
 from dynocheck.core.outcomes import Outcome
 from dynocheck.facts import Recipes
 from dynocheck.facts.k8s.gaie import (
@@ -23,9 +23,9 @@ _CONFIG_GROUPS = ("inference.networking.x-k8s.io", "llm-d.ai")
 _NO_POOL = "there is no InferencePool yet; Dynamo's operator makes one for each graph with an endpoint picker"
 
 
-def _pools(pools: InferencePools, recipes: Recipes | None) -> InferencePools:
+def _require_pools(pools: InferencePools, recipes: Recipes | None) -> InferencePools:
     if not len(pools):
-        raise Skip(_NO_POOL if wanted(recipes) else f"there is no InferencePool: {NOTHING}")
+        raise Skip(_NO_POOL if uses_inference_pool(recipes) else f"there is no InferencePool: {NOTHING}")
     return pools
 
 
@@ -40,13 +40,15 @@ def pool(pools: InferencePools, routes: InferenceRoutes, recipes: Recipes | None
 
     Fix: kubectl describe inferencepool -n NAMESPACE NAME
     """
-    for each in _pools(pools, recipes):
-        service = list(_service(each))
-        refused = [] if service else _refused(each)  # why a controller refuses it has been told
-        yield from _weighed([*_members(each), *service, *refused], each, routes)
+    for each in _require_pools(pools, recipes):
+        service = list(_check_service(each))
+        refused = [] if service else _report_refusals(each)  # why a controller refuses it has been told
+        yield from _downgrade_unused([*_check_members(each), *service, *refused], each, routes)
 
 
-def _weighed(findings: Iterable[Finding], each: InferencePool, routes: InferenceRoutes) -> Iterator[Finding]:
+def _downgrade_unused(
+    findings: Iterable[Finding], each: InferencePool, routes: InferenceRoutes
+) -> Iterator[Finding]:
     """Findings, of which a failure is a warning where nobody is sent to the pool."""
     led_to = {(p.namespace, p.name) for route in routes for p in route.pools}
     at_stake = each.dynamo or (each.namespace, each.name) in led_to
@@ -57,21 +59,21 @@ def _weighed(findings: Iterable[Finding], each: InferencePool, routes: Inference
             yield finding
 
 
-def _refused(each: InferencePool) -> Iterator[Finding]:
+def _report_refusals(each: InferencePool) -> Iterator[Finding]:
     for status in each.statuses:
         for condition in status.conditions:
             bad = condition.status == "False" and condition.current
             if bad and condition.type in ("Accepted", "ResolvedRefs"):
                 yield fail(
                     f"at {status.parent.kind} {status.parent.namespace}/{status.parent.name}: "
-                    f"{wrong([condition], condition.type)}",
+                    f"{explain_condition([condition], condition.type)}",
                     fix=f"kubectl describe inferencepools.{each.group} -n {each.namespace} {each.name}",
                     evidence={"controller": status.controller} if status.controller else {},
-                    subject=_subject(each),
+                    subject=_make_subject(each),
                 )
 
 
-def _members(each: InferencePool) -> Iterator[Finding]:
+def _check_members(each: InferencePool) -> Iterator[Finding]:
     labels = ",".join(f"{key}={value}" for key, value in sorted(each.selector.items()))
     fix = f"kubectl get pods -n {each.namespace} -l {labels}" if labels else "give it a selector"
     if not each.pods:
@@ -79,18 +81,18 @@ def _members(each: InferencePool) -> Iterator[Finding]:
             f"its selector matches no pod of namespace {each.namespace}",
             fix=fix,
             evidence={"selector": each.selector},
-            subject=_subject(each),
+            subject=_make_subject(each),
         )
     elif not any(member.ready for member in each.pods):
         yield fail(
             f"none of the {len(each.pods)} pods that its selector matches is Ready",
             fix=fix,
             evidence={member.name: ", ".join(member.waiting) or member.phase for member in each.pods},
-            subject=_subject(each),
+            subject=_make_subject(each),
         )
 
 
-def _service(each: InferencePool) -> Iterator[Finding]:
+def _check_service(each: InferencePool) -> Iterator[Finding]:
     picker = each.picker
     if picker is None or (picker.reference.group, picker.reference.kind) != ("", "Service"):
         return
@@ -100,14 +102,14 @@ def _service(each: InferencePool) -> Iterator[Finding]:
         yield fail(
             f"its endpoint picker's Service {name} does not exist in {each.namespace}",
             fix=get,
-            subject=_subject(each),
+            subject=_make_subject(each),
         )
     elif port not in picker.ports:
         yield fail(
             f"it asks its endpoint picker on port {port}, which Service {name} does not have",
             fix=f"{get} {name} -o yaml   # and set endpointPickerRef.port.number to its gRPC port",
             evidence={"ports": list(picker.ports)},
-            subject=_subject(each),
+            subject=_make_subject(each),
         )
 
 
@@ -125,17 +127,17 @@ def epp(
     Fix: kubectl logs -n NAMESPACE deployment/NAME
     """
     judged = False
-    for each in _pools(pools, recipes):
+    for each in _require_pools(pools, recipes):
         if each.picker is not None and each.picker.ports is not None:
             judged = True
-            behind = _behind(each, each.picker, workloads)
-            read = (finding for config in each.picker.configs for finding in _config(each, config))
-            yield from _weighed([*_runs(each, each.picker, behind), *read], each, routes)
+            behind = _find_workloads(each, each.picker, workloads)
+            read = (finding for config in each.picker.configs for finding in _check_config(each, config))
+            yield from _downgrade_unused([*_check_running(each, each.picker, behind), *read], each, routes)
     if not judged:
         raise Skip("no endpoint picker is behind a Service that exists, which gaie.pool tells more of")
 
 
-def _behind(each: InferencePool, picker: EndpointPicker, workloads: Workloads) -> list[Workload]:
+def _find_workloads(each: InferencePool, picker: EndpointPicker, workloads: Workloads) -> list[Workload]:
     """What runs the pods that the picker's Service selects. Grove's pods have no Deployment."""
     return [
         workload
@@ -146,7 +148,7 @@ def _behind(each: InferencePool, picker: EndpointPicker, workloads: Workloads) -
     ]
 
 
-def _runs(each: InferencePool, picker: EndpointPicker, behind: list[Workload]) -> Iterator[Finding]:
+def _check_running(each: InferencePool, picker: EndpointPicker, behind: list[Workload]) -> Iterator[Finding]:
     service = Subject("Service", picker.reference.name, each.namespace)
     if not picker.selector:
         yield warn(
@@ -191,7 +193,7 @@ def _runs(each: InferencePool, picker: EndpointPicker, behind: list[Workload]) -
         )
 
 
-def _config(each: InferencePool, config: PickerConfig) -> Iterator[Finding]:
+def _check_config(each: InferencePool, config: PickerConfig) -> Iterator[Finding]:
     subject = Subject("ConfigMap", config.config_map, each.namespace)
     fix = f"kubectl get configmaps -n {each.namespace} {config.config_map} -o yaml"
     if config.unread:
@@ -217,7 +219,7 @@ def _config(each: InferencePool, config: PickerConfig) -> Iterator[Finding]:
         place = f" (line {where.line + 1})" if where is not None else ""
         yield fail(f"its key {config.key} is no YAML{place}", fix=fix, subject=subject)
         return
-    for message in _faults(found):
+    for message in _find_faults(found):
         yield fail(f"its key {config.key}: {message}", fix=fix, subject=subject)
     group = str(found.get("apiVersion", "")).partition("/")[0] if isinstance(found, dict) else ""
     if group and group not in _CONFIG_GROUPS:
@@ -228,27 +230,27 @@ def _config(each: InferencePool, config: PickerConfig) -> Iterator[Finding]:
         )
 
 
-def _faults(found: Any) -> Iterator[str]:
+def _find_faults(found: Any) -> Iterator[str]:
     """What keeps the endpoint picker from starting with this configuration."""
     if not isinstance(found, dict) or found.get("kind") != _CONFIG_KIND:
         yield f"it is no {_CONFIG_KIND}"
         return
     if not found.get("apiVersion"):
         yield "it has no apiVersion"
-    plugins = [plugin for plugin in _list(found.get("plugins")) if isinstance(plugin, dict)]
+    plugins = [plugin for plugin in _to_list(found.get("plugins")) if isinstance(plugin, dict)]
     names = [plugin.get("name") or plugin.get("type") for plugin in plugins]
     if any(not plugin.get("type") for plugin in plugins):
         yield "a plugin has no type"
-    for profile in _list(found.get("schedulingProfiles")):
-        for plugin in _list(profile.get("plugins")) if isinstance(profile, dict) else ():
+    for profile in _to_list(found.get("schedulingProfiles")):
+        for plugin in _to_list(profile.get("plugins")) if isinstance(profile, dict) else ():
             reference = plugin.get("pluginRef") if isinstance(plugin, dict) else None
             if reference not in names:
                 yield f"profile {profile.get('name')} refers to {reference}, which is none of its plugins"
 
 
-def _list(value: Any) -> list[Any]:
+def _to_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
 
 
-def _subject(each: InferencePool) -> Subject:
+def _make_subject(each: InferencePool) -> Subject:
     return Subject("InferencePool", each.name, each.namespace)

@@ -6,13 +6,13 @@ from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.checks.gaie._scope import (
     GROUPS,
     NOTHING,
+    explain_condition,
+    find_known_controller,
+    find_pool_backends,
+    find_recipe_parents,
+    get_text,
     is_gateway,
-    pool_backends,
-    recipe_parents,
-    row_of,
-    text,
-    wanted,
-    wrong,
+    uses_inference_pool,
 )
 from dynocheck.facts import Recipes
 from dynocheck.facts.k8s.gaie import (
@@ -24,7 +24,7 @@ from dynocheck.facts.k8s.gaie import (
     InferencePools,
     InferenceRoutes,
     Listener,
-    Reference,
+    ObjectReference,
     Route,
     RouteParent,
 )
@@ -50,22 +50,26 @@ def route(
 
     Fix: kubectl describe httproute -n NAMESPACE NAME
     """
-    planned = [*_homeless(gateways, here, recipes), *_planned_backends(recipes)]
+    planned = [*_check_gateway_namespaces(gateways, here, recipes), *_check_recipe_backends(recipes)]
     yield from planned
     if not len(routes) and not len(pools):
         if not planned:
-            raise Skip("no HTTPRoute leads to a pool yet" if wanted(recipes) else NOTHING)
+            raise Skip("no HTTPRoute leads to a pool yet" if uses_inference_pool(recipes) else NOTHING)
         return
     for each in routes:
-        backends = list(_backends(each, pools))
+        backends = list(_check_backends(each, pools))
         yield from backends
         if not each.parents:
-            yield fail("names no parent, so no Gateway serves it", fix=_look(each), subject=_subject(each))
+            yield fail(
+                "names no parent, so no Gateway serves it",
+                fix=_suggest_describe(each),
+                subject=_make_subject(each),
+            )
         for parent in each.parents:
             if is_gateway(parent):
-                yield from _attached(each, parent, gateways, classes, pool_known=not backends)
+                yield from _check_parent(each, parent, gateways, classes, pool_known=not backends)
             else:
-                yield from _reported(each, parent, None, "", pool_known=not backends)
+                yield from _check_statuses(each, parent, None, "", pool_known=not backends)
     led_to = {(p.group, p.namespace, p.name) for each in routes for p in each.pools}
     named = {(namespace, name) for _, namespace, name in led_to}
     for pool in pools:
@@ -77,9 +81,11 @@ def route(
             )
 
 
-def _homeless(gateways: Gateways, here: RunNamespace, recipes: Recipes | None) -> Iterator[Finding]:
+def _check_gateway_namespaces(
+    gateways: Gateways, here: RunNamespace, recipes: Recipes | None
+) -> Iterator[Finding]:
     """Routes of recipes that look for their Gateway beside themselves, and it is elsewhere."""
-    for parent in recipe_parents(recipes):
+    for parent in find_recipe_parents(recipes):
         homes = [g.namespace for g in gateways if g.name == parent.name]
         if parent.namespace is None and homes and here.name not in homes:
             yield warn(
@@ -90,13 +96,13 @@ def _homeless(gateways: Gateways, here: RunNamespace, recipes: Recipes | None) -
             )
 
 
-def _planned_backends(recipes: Recipes | None) -> Iterator[Finding]:
+def _check_recipe_backends(recipes: Recipes | None) -> Iterator[Finding]:
     """Backends of the routes of recipes that cannot be pools, or not those that Dynamo's operator makes."""
     for recipe in recipes or ():
         made = {f"{graph.name}-pool" for graph in recipe.graphs}
         for manifest in recipe.manifests:
-            for backend in pool_backends(manifest):
-                group, name = text(backend, "group"), text(backend, "name")
+            for backend in find_pool_backends(manifest):
+                group, name = get_text(backend, "group"), get_text(backend, "name")
                 if group not in GROUPS or (group != GAIE and name in made):
                     yield fail(
                         f"its backend {name} is of group {group or '(core)'}, "
@@ -106,7 +112,7 @@ def _planned_backends(recipes: Recipes | None) -> Iterator[Finding]:
                     )
 
 
-def _backends(each: Route, pools: InferencePools) -> Iterator[Finding]:
+def _check_backends(each: Route, pools: InferencePools) -> Iterator[Finding]:
     known = {(pool.group, pool.namespace, pool.name) for pool in pools}
     for backend in each.pools:
         if (backend.group, backend.namespace, backend.name) in known:
@@ -117,28 +123,28 @@ def _backends(each: Route, pools: InferencePools) -> Iterator[Finding]:
                 f"its backend {backend.name} is of group {backend.group or '(core)'}, "
                 f"the InferencePool of that name is of {of_group[0]}",
                 fix=f"set group: {of_group[0]} in the backendRef",
-                subject=_subject(each),
+                subject=_make_subject(each),
             )
         elif backend.group not in GROUPS:
             yield fail(
                 f"its backend {backend.name} is an InferencePool of group {backend.group or '(core)'}, "
                 "which has no such kind",
                 fix=f"set group: {GAIE} in the backendRef",
-                subject=_subject(each),
+                subject=_make_subject(each),
             )
         else:
             yield fail(
                 f"leads to InferencePool {backend.name}, which does not exist in {backend.namespace}",
                 fix=f"kubectl get inferencepools.{backend.group} -n {backend.namespace}",
                 evidence={"pools": [f"{p.namespace}/{p.name}" for p in pools]},
-                subject=_subject(each),
+                subject=_make_subject(each),
             )
 
 
-def _attached(
-    each: Route, parent: Reference, gateways: Gateways, classes: GatewayClasses, *, pool_known: bool
+def _check_parent(
+    each: Route, parent: ObjectReference, gateways: Gateways, classes: GatewayClasses, *, pool_known: bool
 ) -> Iterator[Finding]:
-    gateway = gateways.at(parent.namespace, parent.name)
+    gateway = gateways.find(parent.namespace, parent.name)
     if gateway is None:
         elsewhere = [g.namespace for g in gateways if g.name == parent.name]
         yield fail(
@@ -148,25 +154,27 @@ def _attached(
             if elsewhere
             else f"kubectl get gateways.{GATEWAY_API} -A",
             evidence={"gateways": [f"{g.namespace}/{g.name}" for g in gateways]},
-            subject=_subject(each),
+            subject=_make_subject(each),
         )
         return
-    if (refusal := _refusal(each, parent, gateway)) is not None:
+    if (refusal := _explain_refusal(each, parent, gateway)) is not None:
         yield fail(
             refusal,
             fix=f"kubectl edit gateways.{GATEWAY_API} -n {gateway.namespace} {gateway.name}   "
             "# listeners[].allowedRoutes.namespaces.from: All, or a Selector that matches " + each.namespace,
             evidence={listener.name: listener.routes_from for listener in gateway.listeners},
-            subject=_subject(each),
+            subject=_make_subject(each),
         )
         return
-    found = classes.named(gateway.class_name)
-    row = row_of(found)
+    found = classes.find(gateway.class_name)
+    row = find_known_controller(found)
     enable = row.enable if row else ""
-    yield from _reported(each, parent, found.controller if found else None, enable, pool_known=pool_known)
+    yield from _check_statuses(
+        each, parent, found.controller if found else None, enable, pool_known=pool_known
+    )
 
 
-def _refusal(each: Route, parent: Reference, gateway: Gateway) -> str | None:
+def _explain_refusal(each: Route, parent: ObjectReference, gateway: Gateway) -> str | None:
     """Why no listener takes the route, as far as its own words tell.
 
     Whether a Selector matches is left to the controller, which knows the labels of namespaces.
@@ -195,24 +203,26 @@ def _admits(listener: Listener, each: Route, gateway: Gateway) -> bool:
     return listener.routes_from in ("All", "Selector")
 
 
-def _reported(
-    each: Route, parent: Reference, controller: str | None, enable: str, *, pool_known: bool
+def _check_statuses(
+    each: Route, parent: ObjectReference, controller: str | None, enable: str, *, pool_known: bool
 ) -> Iterator[Finding]:
     """What the controller says; others may write a status too, which is not theirs to judge by."""
-    told = [s for s in each.statuses if _same(s.parent, parent) and controller in (None, s.controller)]
+    told = [
+        s for s in each.statuses if _is_same_parent(s.parent, parent) and controller in (None, s.controller)
+    ]
     where = f"at {parent.kind} {parent.namespace}/{parent.name}"
     if not told:
         yield fail(
             f"{where}: no status, so no controller has taken it up",
-            fix=_look(each),
+            fix=_suggest_describe(each),
             evidence={"controller": controller} if controller else {},
-            subject=_subject(each),
+            subject=_make_subject(each),
         )
     for status in told:
-        yield from _status(each, status, where, enable, pool_known=pool_known)
+        yield from _check_status(each, status, where, enable, pool_known=pool_known)
 
 
-def _same(told: Reference, parent: Reference) -> bool:
+def _is_same_parent(told: ObjectReference, parent: ObjectReference) -> bool:
     """Whether a status is about this parent; controllers may leave out the listener."""
     return (
         (told.group, told.kind, told.namespace, told.name)
@@ -222,7 +232,7 @@ def _same(told: Reference, parent: Reference) -> bool:
     )
 
 
-def _status(
+def _check_status(
     each: Route, status: RouteParent, where: str, enable: str, *, pool_known: bool
 ) -> Iterator[Finding]:
     evidence = {"controller": status.controller}
@@ -232,27 +242,27 @@ def _status(
     if "Reconciled" in told and told["Reconciled"].status == "False":
         kinds.append("Reconciled")
     for kind in kinds:
-        if (message := wrong(status.conditions, kind)) is not None:
+        if (message := explain_condition(status.conditions, kind)) is not None:
             unsupported = kind in told and told[kind].reason == "InvalidKind"
             yield fail(
                 f"{where}: {message}",
-                fix=enable if unsupported and enable else _look(each),
+                fix=enable if unsupported and enable else _suggest_describe(each),
                 evidence=evidence,
-                subject=_subject(each),
+                subject=_make_subject(each),
             )
             return
     if "PartiallyInvalid" in told and told["PartiallyInvalid"].status == "True":
         yield warn(
             f"{where}: a part of it is left out: {told['PartiallyInvalid'].message}",
-            fix=_look(each),
+            fix=_suggest_describe(each),
             evidence=evidence,
-            subject=_subject(each),
+            subject=_make_subject(each),
         )
 
 
-def _look(each: Route) -> str:
+def _suggest_describe(each: Route) -> str:
     return f"kubectl describe httproute -n {each.namespace} {each.name}"
 
 
-def _subject(each: Route) -> Subject:
+def _make_subject(each: Route) -> Subject:
     return Subject("HTTPRoute", each.name, each.namespace)

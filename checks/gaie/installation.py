@@ -5,17 +5,17 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.checks.gaie._scope import (
     GROUPS,
-    controllers,
-    no_gateway,
-    pool_backends,
-    row_of,
-    text,
-    used_classes,
-    used_gateways,
-    wanted,
+    explain_no_gateway,
+    find_controller_workloads,
+    find_known_controller,
+    find_pool_backends,
+    find_used_classes,
+    find_used_gateways,
+    get_text,
+    uses_inference_pool,
 )
-from dynocheck.data import NEWEST_GAIE, gaie_definitions, numbers
-from dynocheck.data.gateways import Controller
+from dynocheck.data import NEWEST_GAIE, gaie_crds, parse_version
+from dynocheck.data.gateways import GatewayController
 from dynocheck.facts import ApiServer, CustomResourceDefinition, CustomResourceDefinitions, Recipes
 from dynocheck.facts.k8s.gaie import (
     GAIE,
@@ -40,11 +40,11 @@ _PICKER_LOOKS_FIRST = (1, 3)  # from here on it watches only the types that ther
 _NO_APP_PROTOCOL = (1, 2)  # the newest release known to drop InferencePool's appProtocol without a word
 
 
-def _install(release: str) -> str:
+def _suggest_install(release: str) -> str:
     return f"kubectl apply -f {_MANIFESTS}/{release}/manifests.yaml"
 
 
-def _install_gateway_api(release: str, channel: str = "standard") -> str:
+def _suggest_gateway_api(release: str, channel: str = "standard") -> str:
     return f"kubectl apply -f {_GATEWAY_MANIFESTS}/{release}/{channel}-install.yaml"
 
 
@@ -59,47 +59,47 @@ def gateway_crds(definitions: CustomResourceDefinitions, recipes: Recipes | None
     Fix: kubectl apply -f https://github.com/kubernetes-sigs/gateway-api/releases/download/VERSION/standard-install.yaml
     """
     found = [d for d in definitions if d.group == GATEWAY_API]
-    asked = wanted(recipes)
+    asked = uses_inference_pool(recipes)
     if not found and not asked:
         raise Skip("no type of the Gateway API is installed, and nothing asks for one")
     if not found:
-        yield fail("no type of the Gateway API is installed", fix=_install_gateway_api("v1.5.1"))
+        yield fail("no type of the Gateway API is installed", fix=_suggest_gateway_api("v1.5.1"))
         return
     bundles = {d.name: d.annotations.get(_GATEWAY_BUNDLE, "") for d in found}
-    stated = bundles.get(f"gateways.{GATEWAY_API}") or max(bundles.values(), key=_release, default="")
+    stated = bundles.get(f"gateways.{GATEWAY_API}") or max(bundles.values(), key=_parse_release, default="")
     channels = {d.name: d.annotations.get(_CHANNEL, "standard") for d in found}
     channel = channels.get(f"gateways.{GATEWAY_API}", "standard")
-    fix = _install_gateway_api(stated or "v1.5.1", channel)
+    fix = _suggest_gateway_api(stated or "v1.5.1", channel)
     broken = fail if asked or any(d.group in GROUPS for d in definitions) else warn
     for plural, version in _NEEDED.items():
         name = f"{plural}.{GATEWAY_API}"
-        definition = definitions.named(name)
+        definition = definitions.find(name)
         if definition is None:
-            yield broken("does not exist", fix=fix, subject=_subject(name))
+            yield broken("does not exist", fix=fix, subject=_make_subject(name))
         elif not definition.established:
             yield broken(
                 f"exists but is not established: {definition.reason}",
                 fix=f"kubectl describe crd {name}",
-                subject=_subject(name),
+                subject=_make_subject(name),
             )
         elif version and version not in definition.served:
             yield broken(
                 f"is served as {', '.join(definition.served)}, not as {version}",
                 fix=fix,
                 evidence={"bundle": bundles[name]},
-                subject=_subject(name),
+                subject=_make_subject(name),
             )
         elif bundles[name] != stated:
             yield warn(
                 f"is of bundle {bundles[name] or 'unknown'}, Gateway is of {stated}: an unfinished upgrade",
                 fix=fix,
-                subject=_subject(name),
+                subject=_make_subject(name),
             )
         elif channels[name] != channel:
             yield warn(
                 f"is of the {channels[name]} channel, Gateway is of the {channel} one",
                 fix=fix,
-                subject=_subject(name),
+                subject=_make_subject(name),
             )
 
 
@@ -118,41 +118,43 @@ def crds(
     """
     found = [d for d in definitions if d.group in GROUPS]
     if not found:
-        if not wanted(recipes):
+        if not uses_inference_pool(recipes):
             raise Skip(
                 "no type of the Gateway API Inference Extension is installed, and nothing asks for one"
             )
-        yield fail("no type of the Gateway API Inference Extension is installed", fix=_install("v1.2.1"))
+        yield fail(
+            "no type of the Gateway API Inference Extension is installed", fix=_suggest_install("v1.2.1")
+        )
         return
     for definition in found:
         if not definition.established:
             yield fail(
                 f"exists but is not established: {definition.reason}",
                 fix=f"kubectl describe crd {definition.name}",
-                subject=_subject(definition.name),
+                subject=_make_subject(definition.name),
             )
     if "-gke." in server.version and [definition.name for definition in found] == [_POOL]:
-        yield from _of_gke(found[0])
+        yield from _check_gke(found[0])
     else:
-        yield from _complete(found)
+        yield from _check_bundle(found)
 
 
-def _of_gke(pool: CustomResourceDefinition) -> Iterator[Finding]:
+def _check_gke(pool: CustomResourceDefinition) -> Iterator[Finding]:
     bundle = pool.annotations.get(_BUNDLE, "")
-    if _release(bundle) < _PICKER_LOOKS_FIRST:
+    if _parse_release(bundle) < _PICKER_LOOKS_FIRST:
         yield warn(
             f"GKE brings InferencePool alone, of bundle {bundle or 'unknown'}: an endpoint picker before 1.3 "
             "does not start without InferenceObjective",
-            fix=_install(bundle or "v1.2.1"),
+            fix=_suggest_install(bundle or "v1.2.1"),
             evidence={"source": f"{_ISSUES}/1737"},
-            subject=_subject(pool.name),
+            subject=_make_subject(pool.name),
         )
 
 
-def _complete(found: list[CustomResourceDefinition]) -> Iterator[Finding]:
+def _check_bundle(found: list[CustomResourceDefinition]) -> Iterator[Finding]:
     bundles = {definition.name: definition.annotations.get(_BUNDLE, "") for definition in found}
-    stated = bundles.get(_POOL) or max(bundles.values(), key=_release)
-    release = _release(stated)
+    stated = bundles.get(_POOL) or max(bundles.values(), key=_parse_release)
+    release = _parse_release(stated)
     if release == (0, 0):
         yield warn(
             "no definition states the bundle version it belongs to, so the set cannot be told to be whole",
@@ -165,27 +167,27 @@ def _complete(found: list[CustomResourceDefinition]) -> Iterator[Finding]:
             f"bundle {stated} is newer than the releases this version of dynocheck knows the sets of",
             fix="pip install --upgrade dynocheck",
         )
-    wanted = [row.definition for row in gaie_definitions() if row.brought_by(release)] or [_POOL]
+    wanted = [row.definition for row in gaie_crds() if row.ships_in(release)] or [_POOL]
     for name in wanted:
         if name not in bundles:
             missing = f"bundle {stated} brings it, and it does not exist" if stated else "does not exist"
-            yield fail(missing, fix=_install(stated or "v1.2.1"), subject=_subject(name))
+            yield fail(missing, fix=_suggest_install(stated or "v1.2.1"), subject=_make_subject(name))
         elif bundles[name] != stated and release != (0, 0):
             yield warn(
                 f"is of bundle {bundles[name] or 'unknown'}, others are of {stated}: an unfinished upgrade",
-                fix=_install(stated),
-                subject=_subject(name),
+                fix=_suggest_install(stated),
+                subject=_make_subject(name),
             )
 
 
-def _release(bundle: str) -> tuple[int, int]:
+def _parse_release(bundle: str) -> tuple[int, int]:
     try:
-        return numbers(bundle)
+        return parse_version(bundle)
     except ValueError:
         return 0, 0
 
 
-def _subject(name: str) -> Subject:
+def _make_subject(name: str) -> Subject:
     return Subject("CustomResourceDefinition", name)
 
 
@@ -207,31 +209,33 @@ def compatible(
 
     Fix: upgrade the controller, or the inference extension's definitions.
     """
-    pool = definitions.named(_POOL)
-    used = used_classes(used_gateways(gateways, classes, routes, recipes), classes)
-    known = [(found, row) for found in used if (row := row_of(found)) is not None and row.since]
+    pool = definitions.find(_POOL)
+    used = find_used_classes(find_used_gateways(gateways, classes, routes, recipes), classes)
+    known = [
+        (found, row) for found in used if (row := find_known_controller(found)) is not None and row.since
+    ]
     compared = [
         (row, workload, version)
         for _, row in known
-        for workload in controllers(row, workloads)
-        if (version := _version(workload)) is not None
+        for workload in find_controller_workloads(row, workloads)
+        if (version := _find_version(workload)) is not None
     ]
     if pool is None or not pool.established:
         raise Skip(f"{_POOL} is not installed")
-    if not compared and not wanted(recipes):
+    if not compared and not uses_inference_pool(recipes):
         raise Skip(
             "no controller to be seen says a version that is in the table"
             if used
-            else no_gateway(routes, recipes)
+            else explain_no_gateway(routes, recipes)
         )
     for row, workload, version in compared:
-        yield from _fits(row, workload, version)
+        yield from _check_version(row, workload, version)
     bundle = pool.annotations.get(_BUNDLE, "")
-    experimental = definitions.named(f"inferencepools.{GAIE_EXPERIMENTAL}")
+    experimental = definitions.find(f"inferencepools.{GAIE_EXPERIMENTAL}")
     for recipe in recipes or ():
         for manifest in recipe.manifests:
             place = Location(manifest.file, manifest.root.line, manifest.root.column)
-            groups = {text(backend, "group") for backend in pool_backends(manifest)}
+            groups = {get_text(backend, "group") for backend in find_pool_backends(manifest)}
             if manifest.kind == "InferencePool":
                 groups.add(manifest.group)
             if GAIE_EXPERIMENTAL in groups and experimental is None:
@@ -240,26 +244,29 @@ def compatible(
                     fix=f"use {GAIE}",
                     location=place,
                 )
-            if text(manifest.root, "spec", "appProtocol") and (0, 0) < _release(bundle) <= _NO_APP_PROTOCOL:
+            if (
+                get_text(manifest.root, "spec", "appProtocol")
+                and (0, 0) < _parse_release(bundle) <= _NO_APP_PROTOCOL
+            ):
                 yield warn(
                     f"sets appProtocol, which bundle {bundle} drops without a word: pods get HTTP/1.1",
-                    fix=_install("v1.5.0"),
+                    fix=_suggest_install("v1.5.0"),
                     location=place,
                 )
 
 
-def _version(workload: Workload) -> tuple[int, int] | None:
+def _find_version(workload: Workload) -> tuple[int, int] | None:
     """Of a controller: its image's tag, or the label that its chart sets."""
     tags = [image.partition("@")[0].rpartition("/")[2].partition(":")[2] for image in workload.images]
     for text_of_it in (*tags, workload.labels.get("app.kubernetes.io/version", "")):
-        if (version := _release(text_of_it)) != (0, 0):
+        if (version := _parse_release(text_of_it)) != (0, 0):
             return version
     return None
 
 
-def _fits(row: Controller, workload: Workload, version: tuple[int, int]) -> Iterator[Finding]:
+def _check_version(row: GatewayController, workload: Workload, version: tuple[int, int]) -> Iterator[Finding]:
     assert row.since is not None
-    if version < numbers(row.since):
+    if version < parse_version(row.since):
         yield fail(
             f"{row.product} {version[0]}.{version[1]} does not serve pools of {GAIE}/v1, which it does "
             f"from {row.since} on",

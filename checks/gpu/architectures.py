@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.gpus import gpu_type
-from dynocheck.data.images import find, parse
+from dynocheck.data.images import find_image, parse_image
 from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import GpuNode, gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import Placement, placements
+from dynocheck.facts.k8s.gpu import GpuNode, list_gpu_nodes
+from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
 from dynocheck.facts.recipe.recipes import Component, Container, Graph
 
 _ARCH = "kubernetes.io/arch"
@@ -23,42 +23,42 @@ def image_arch(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iterat
 
     Fix: docker manifest inspect IMAGE, and take a multi-architecture one or pin kubernetes.io/arch
     """
-    judged = gpu_nodes(nodes, slices)
+    judged = list_gpu_nodes(nodes, slices)
     if not judged:
         raise Skip("no node says that it has GPUs")
-    if all(_host(node) == "amd64" for node in judged) and not _pinned(recipes):
+    if all(_find_arch(node) == "amd64" for node in judged) and not _selects_arch(recipes):
         raise Skip("every GPU node is amd64, which every image of Dynamo is made for")
     seen: set[tuple[str, tuple[str, ...]]] = set()
     findings: list[Finding] = []
-    for graph, component, placement in placements(recipes):
+    for graph, component, placement in list_placements(recipes):
         if component.gpus == 0:
             continue
-        hosts = {host for node in judged if placement.selects(node.node) and (host := _host(node))}
-        findings += _reached(graph, component, placement, judged)
+        hosts = {host for node in judged if placement.selects(node.node) and (host := _find_arch(node))}
+        findings += _check_selector(graph, component, placement, judged)
         for container in component.containers if hosts else ():
             key = (container.image or "", tuple(sorted(hosts)))
             if container.image and key not in seen:
                 seen.add(key)
-                findings += _images(graph, container, hosts)
+                findings += _check_image(graph, container, hosts)
     if not findings and not seen:
         raise Skip("no worker of the recipe may run on a GPU node of this cluster that tells its CPU")
     yield from findings
 
 
-def _host(node: GpuNode) -> str:
+def _find_arch(node: GpuNode) -> str:
     kind = gpu_type(node.product)
     return node.node.architecture or node.node.labels.get(_ARCH, "") or (kind.host if kind else None) or ""
 
 
-def _pinned(recipes: Recipes) -> bool:
-    return any(_ARCH in placed.selector for _, _, placed in placements(recipes))
+def _selects_arch(recipes: Recipes) -> bool:
+    return any(_ARCH in placed.selector for _, _, placed in list_placements(recipes))
 
 
-def _reached(
+def _check_selector(
     graph: Graph, component: Component, placement: Placement, judged: list[GpuNode]
 ) -> Iterator[Finding]:
     wanted = placement.selector.get(_ARCH)
-    hosts = {_host(node) for node in judged}
+    hosts = {_find_arch(node) for node in judged}
     if wanted and wanted not in hosts and "" not in hosts:
         yield fail(
             f"{component.name} selects {_ARCH}={wanted}, and the GPU nodes are {', '.join(sorted(hosts))}",
@@ -67,8 +67,8 @@ def _reached(
         )
 
 
-def _images(graph: Graph, container: Container, hosts: set[str]) -> Iterator[Finding]:
-    row = find(parse(container.image or ""))
+def _check_image(graph: Graph, container: Container, hosts: set[str]) -> Iterator[Finding]:
+    row = find_image(parse_image(container.image or ""))
     place = Location(graph.file, container.line, container.column)
     fix = f"docker manifest inspect {container.image} | grep architecture"
     if row is not None and row.architectures:

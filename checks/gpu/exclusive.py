@@ -4,8 +4,8 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import GpuNode, gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import placements
+from dynocheck.facts.k8s.gpu import GpuNode, list_gpu_nodes
+from dynocheck.facts.k8s.scheduling_constraints import list_placements
 
 _GPU = "nvidia.com/gpu"
 
@@ -20,7 +20,7 @@ def sharing(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -> It
 
     Fix: kubectl get nodes -L nvidia.com/gpu.sharing-strategy,nvidia.com/gpu.replicas
     """
-    judged = [node for node in gpu_nodes(nodes, slices) if node.node.gpu_resources.get(_GPU)]
+    judged = [node for node in list_gpu_nodes(nodes, slices) if node.node.gpu_resources.get(_GPU)]
     shared = [node for node in judged if node.clients > 1]
     if not shared:
         raise Skip("no GPU node says that it hands out its GPUs more than once")
@@ -32,12 +32,12 @@ def sharing(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -> It
             evidence={"offered": node.node.gpu_resources[_GPU], "product": node.label},
             subject=Subject("Node", node.name),
         )
-    yield from _several(judged, recipes)
+    yield from _check_multi_gpu(judged, recipes)
 
 
-def _several(judged: list[GpuNode], recipes: Recipes | None) -> Iterator[Finding]:
+def _check_multi_gpu(judged: list[GpuNode], recipes: Recipes | None) -> Iterator[Finding]:
     """The workers that need several GPUs and can come to none that is whole."""
-    for graph, component, placed in placements(recipes or ()):
+    for graph, component, placed in list_placements(recipes or ()):
         usable = [node for node in judged if placed.selects(node.node)]
         if (component.gpus or 0) > 1 and usable and all(node.clients > 1 for node in usable):
             yield fail(

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import DRA_DRIVER, DeviceClasses, GpuNode, gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import placements
+from dynocheck.facts.k8s.gpu import DRA_DRIVER, DeviceClasses, GpuNode, list_gpu_nodes
+from dynocheck.facts.k8s.scheduling_constraints import list_placements
 from dynocheck.facts.recipe.recipes import Manifest, Recipe
 
 _GROUP = "resource.k8s.io"
@@ -37,29 +37,29 @@ def mig(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
 
     Fix: kubectl get nodes -L nvidia.com/mig.strategy,nvidia.com/mig.config,nvidia.com/mig.config.state
     """
-    judged = [node for node in gpu_nodes(nodes, slices) if _uses_mig(node)]
+    judged = [node for node in list_gpu_nodes(nodes, slices) if _uses_mig(node)]
     if not judged:
         raise Skip("no GPU node uses MIG")
     for each in judged:
-        yield from _layout(each)
-        yield from _offer(each)
+        yield from _check_layout(each)
+        yield from _check_offer(each)
 
 
 def _uses_mig(each: GpuNode) -> bool:
     labels = each.node.labels
     layout = labels.get("nvidia.com/mig.config", "all-disabled")
     state = labels.get("nvidia.com/mig.config.state", "success")
-    sliced = "-MIG-" in each.label or any(amount for _, amount in _slices(each))
+    sliced = "-MIG-" in each.label or any(amount for _, amount in _list_slices(each))
     return layout != "all-disabled" or state != "success" or sliced
 
 
-def _slices(each: GpuNode) -> list[tuple[str, int]]:
+def _list_slices(each: GpuNode) -> list[tuple[str, int]]:
     """The MIG resources that the node has, with their amounts."""
     amounts = each.node.gpu_capacity.items()
     return [(name.removesuffix(".shared"), amount) for name, amount in amounts if _SLICE.fullmatch(name)]
 
 
-def _layout(each: GpuNode) -> Iterator[Finding]:
+def _check_layout(each: GpuNode) -> Iterator[Finding]:
     labels, subject = each.node.labels, Subject("Node", each.name)
     layout = labels.get("nvidia.com/mig.config", "")
     state = labels.get("nvidia.com/mig.config.state", "success")
@@ -91,12 +91,12 @@ def _layout(each: GpuNode) -> Iterator[Finding]:
         )
 
 
-def _offer(each: GpuNode) -> Iterator[Finding]:
+def _check_offer(each: GpuNode) -> Iterator[Finding]:
     labels, subject = each.node.labels, Subject("Node", each.name)
     strategy = labels.get("nvidia.com/mig.strategy", "")
     layout = labels.get("nvidia.com/mig.config", "all-disabled")
     fix = "kubectl get clusterpolicies.nvidia.com -o jsonpath='{.items[*].spec.mig.strategy}'"
-    offered = {name: amount for name, amount in _slices(each) if amount}
+    offered = {name: amount for name, amount in _list_slices(each) if amount}
     if offered and strategy == "single":
         yield warn(
             "offers MIG resources of their own, while its labels say strategy single",
@@ -113,7 +113,7 @@ def _offer(each: GpuNode) -> Iterator[Finding]:
             subject=subject,
         )
     if strategy == "mixed":
-        counted = {key.removesuffix(".count") for key in labels if _counted(key)}
+        counted = {key.removesuffix(".count") for key in labels if _is_slice_count(key)}
         for name in sorted(counted | offered.keys()):
             labelled, there = labels.get(f"{name}.count", "0"), offered.get(name, 0)
             shared = labels.get(f"{name}.replicas", "1")
@@ -127,7 +127,7 @@ def _offer(each: GpuNode) -> Iterator[Finding]:
                 )
 
 
-def _counted(key: str) -> bool:
+def _is_slice_count(key: str) -> bool:
     return key.endswith(".count") and _SLICE.fullmatch(key.removesuffix(".count")) is not None
 
 
@@ -141,8 +141,8 @@ def dra(classes: DeviceClasses, slices: ResourceSlices, recipes: Recipes | None)
 
     Fix: kubectl get deviceclasses; kubectl get resourceslices
     """
-    asked = [found for recipe in recipes or () for found in _asked(recipe)]
-    foreign = list(_foreign(recipes))
+    asked = [found for recipe in recipes or () for found in _find_device_classes(recipe)]
+    foreign = list(_find_foreign_claims(recipes))
     relevant = sorted(set(_DRIVERS) & set(classes))
     offered = {s.driver for s in slices if s.devices}
     if not asked and not foreign and not relevant and not offered & set(_DRIVERS.values()):
@@ -177,10 +177,10 @@ def dra(classes: DeviceClasses, slices: ResourceSlices, recipes: Recipes | None)
             location=place,
         )
     if not asked:
-        yield from _idle(relevant, offered)
+        yield from _report_idle(relevant, offered)
 
 
-def _idle(relevant: list[str], offered: set[str]) -> Iterator[Finding]:
+def _report_idle(relevant: list[str], offered: set[str]) -> Iterator[Finding]:
     for driver in sorted({_DRIVERS[name] for name in relevant} - offered):
         name = next(each for each in relevant if _DRIVERS[each] == driver)
         yield warn(
@@ -196,27 +196,27 @@ def _idle(relevant: list[str], offered: set[str]) -> Iterator[Finding]:
         )
 
 
-def _asked(recipe: Recipe) -> Iterator[tuple[str, Location]]:
+def _find_device_classes(recipe: Recipe) -> Iterator[tuple[str, Location]]:
     """The DeviceClasses that a recipe's claims name, each with its place."""
     for manifest in recipe.manifests:
         if manifest.group == _GROUP and manifest.kind in ("ResourceClaim", "ResourceClaimTemplate"):
-            for value in manifest.root.every("deviceClassName"):
+            for value in manifest.root.find_all("deviceClassName"):
                 if value.text:
                     yield value.text, Location(manifest.file, value.line, value.column)
         elif manifest.kind == "ComputeDomain":
-            yield _DOMAIN_CLASS, _place(manifest)
+            yield _DOMAIN_CLASS, _locate(manifest)
 
 
-def _foreign(recipes: Recipes | None) -> Iterator[tuple[str, Location]]:
+def _find_foreign_claims(recipes: Recipes | None) -> Iterator[tuple[str, Location]]:
     """The claims of pods that no manifest of the recipe declares, each with the place of its component."""
-    declared = {name for recipe in recipes or () for name in _declared(recipe)}
-    for graph, component, placed in placements(recipes or ()):
+    declared = {name for recipe in recipes or () for name in _find_declared_claims(recipe)}
+    for graph, component, placed in list_placements(recipes or ()):
         for name in placed.claims:
             if name not in declared:
                 yield name, Location(graph.file, component.line, component.column)
 
 
-def _declared(recipe: Recipe) -> Iterator[str]:
+def _find_declared_claims(recipe: Recipe) -> Iterator[str]:
     """The claims and templates that a recipe brings, or has a ComputeDomain bring."""
     for manifest in recipe.manifests:
         if manifest.group == _GROUP:
@@ -226,5 +226,5 @@ def _declared(recipe: Recipe) -> Iterator[str]:
             yield (made.text if made else None) or ""
 
 
-def _place(manifest: Manifest) -> Location:
+def _locate(manifest: Manifest) -> Location:
     return Location(manifest.file, manifest.root.line, manifest.root.column)

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from dynocheck import Finding, Skip, Subject, check, fail, unknown, warn
 from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices, Taint
 from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.gpu import GpuNode, by_claim, gpu_nodes, has_gpus
-from dynocheck.facts.k8s.scheduling_constraints import placements
+from dynocheck.facts.k8s.gpu import GpuNode, find_dra_nodes, has_gpus, list_gpu_nodes
+from dynocheck.facts.k8s.scheduling_constraints import list_placements
 
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 _USUAL_TAINTS = ("nvidia.com/gpu",)
-_TOLD_OTHERWISE = "node.kubernetes.io/"  # taints that Kubernetes sets for conditions and for cordoning
+_CONDITION_TAINTS = "node.kubernetes.io/"  # taints that Kubernetes sets for conditions and for cordoning
 _LEAVING = {  # taints of nodes that are taken away
     "karpenter.sh/disrupted": "Karpenter",
     "karpenter.sh/disruption": "Karpenter",
@@ -19,7 +19,7 @@ _LEAVING = {  # taints of nodes that are taken away
 }
 _STARTING = ("-not-ready", "/uninitialized", "/unregistered")  # ends of taints that go once somebody is ready
 _UPGRADE = "nvidia.com/gpu-driver-upgrade-state"
-_OTHERS = (
+_OTHER_VENDORS = (
     "amd.com/gpu",
     "gpu.intel.com/",
     "habana.ai/gaudi",
@@ -27,7 +27,7 @@ _OTHERS = (
 _MEMORY_TOLERANCE = 0.05  # drivers differ in how much they keep for themselves
 
 
-def _node(name: str) -> Subject:
+def _make_subject(name: str) -> Subject:
     return Subject("Node", name)
 
 
@@ -41,10 +41,10 @@ def nodes_present(nodes: Nodes, slices: ResourceSlices, autoscalers: Autoscalers
 
     Fix: add GPU nodes, or install what makes theirs known (the GPU Operator or a device plugin).
     """
-    if gpu_nodes(nodes, slices):
+    if list_gpu_nodes(nodes, slices):
         return
     offered = {name for node in nodes for name, amount in node.allocatable.items() if amount != "0"}
-    if others := sorted(name for name in offered if name.startswith(_OTHERS)):
+    if others := sorted(name for name in offered if name.startswith(_OTHER_VENDORS)):
         raise Skip(f"the nodes offer GPUs of another maker: {', '.join(others)}")
     seen = f"none of {len(nodes)} nodes has a GPU label, GPUs to allocate or GPUs offered through DRA"
     fix = "kubectl get nodes -L nvidia.com/gpu.present,nvidia.com/gpu.product"
@@ -66,7 +66,7 @@ def allocatable(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
 
     Fix: kubectl get pods -A -o wide --field-selector spec.nodeName=NODE | grep -e device-plugin -e driver
     """
-    claimable = by_claim(slices)
+    claimable = find_dra_nodes(slices)
     judged = [node for node in nodes if has_gpus(node) and node.name not in claimable]
     if not judged:
         raise Skip("GPUs are offered through DRA" if claimable else "no node says that it has GPUs")
@@ -78,7 +78,7 @@ def allocatable(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
                 "has GPUs by its labels or capacity, and none to allocate",
                 fix=f"kubectl get pods -A -o wide --field-selector spec.nodeName={node.name}",
                 evidence=amounts,
-                subject=_node(node.name),
+                subject=_make_subject(node.name),
             )
         # A resource with none left is what a node offered before its MIG layout changed.
         elif short := [name for name, amount in usable.items() if 0 < amount < there.get(name, 0)]:
@@ -86,7 +86,7 @@ def allocatable(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
                 f"{usable[short[0]]} of {there[short[0]]} {short[0]} are allocatable: the rest is unhealthy",
                 fix=f"kubectl describe node {node.name}",
                 evidence=amounts,
-                subject=_node(node.name),
+                subject=_make_subject(node.name),
             )
 
 
@@ -101,73 +101,75 @@ def nodes_ready(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
 
     Fix: kubectl describe node NODE
     """
-    judged = gpu_nodes(nodes, slices)
+    judged = list_gpu_nodes(nodes, slices)
     if not judged:
         raise Skip("no node says that it has GPUs")
-    workers = [placed for _, component, placed in placements(recipes or ()) if component.gpus != 0]
+    workers = [placed for _, component, placed in list_placements(recipes or ()) if component.gpus != 0]
     for each in judged:
         node = each.node
-        yield from _conditions(node)
+        yield from _check_conditions(node)
         if node.unschedulable:
-            yield _cordoned(node)
+            yield _report_cordoned(node)
         for taint in node.taints:
             if _keeps_off(taint) and not any(placed.tolerates(taint) for placed in workers):
                 whose = "no worker of the recipe tolerates" if workers else "a worker must tolerate"
-                yield _tainted(node, taint, whose)
+                yield _report_taint(node, taint, whose)
 
 
-def _cordoned(node: Node) -> Finding:
+def _report_cordoned(node: Node) -> Finding:
     state = node.labels.get(_UPGRADE, "")
     if state in ("", "unknown", "upgrade-done"):
-        return warn("is cordoned", fix=f"kubectl uncordon {node.name}", subject=_node(node.name))
+        return warn("is cordoned", fix=f"kubectl uncordon {node.name}", subject=_make_subject(node.name))
     return warn(
         f"is cordoned, for the GPU Operator upgrades its driver ({state})",
         fix=f"kubectl get node {node.name} -L {_UPGRADE}",
-        subject=_node(node.name),
+        subject=_make_subject(node.name),
     )
 
 
-def _tainted(node: Node, taint: Taint, whose: str) -> Finding:
+def _report_taint(node: Node, taint: Taint, whose: str) -> Finding:
     if taint.key in _LEAVING:
-        seen = f"is being taken away by {_LEAVING[taint.key]} (taint {_written(taint)})"
+        seen = f"is being taken away by {_LEAVING[taint.key]} (taint {_format_taint(taint)})"
         fix = f"kubectl describe node {node.name}"
     elif taint.key.endswith(_STARTING):
-        seen = f"has the taint {_written(taint)}, until the agent that it is named after is ready there"
+        seen = f"has the taint {_format_taint(taint)}, until the agent that it is named after is ready there"
         fix = f"kubectl get pods -A -o wide --field-selector spec.nodeName={node.name}"
     else:
-        seen = f"has the taint {_written(taint)}, which {whose}"
+        seen = f"has the taint {_format_taint(taint)}, which {whose}"
         fix = (
-            f"add a toleration of {_written(taint)} to the workers, or: "
+            f"add a toleration of {_format_taint(taint)} to the workers, or: "
             f"kubectl taint node {node.name} {taint.key}:{taint.effect}-"
         )
-    return warn(seen, fix=fix, subject=_node(node.name))
+    return warn(seen, fix=fix, subject=_make_subject(node.name))
 
 
-def _conditions(node: Node) -> Iterator[Finding]:
+def _check_conditions(node: Node) -> Iterator[Finding]:
     conditions = {condition.type: condition for condition in node.conditions}
     ready = conditions.get("Ready")
     fix = f"kubectl describe node {node.name}"
     if ready is None:
-        yield fail("its kubelet has not reported yet whether it is Ready", fix=fix, subject=_node(node.name))
+        yield fail(
+            "its kubelet has not reported yet whether it is Ready", fix=fix, subject=_make_subject(node.name)
+        )
     elif ready.status != "True":
         why = ready.message or ready.reason
-        yield fail(f"is NotReady{': ' + why if why else ''}", fix=fix, subject=_node(node.name))
+        yield fail(f"is NotReady{': ' + why if why else ''}", fix=fix, subject=_make_subject(node.name))
     for name in _PRESSURES:
         found = conditions.get(name)
         if found is not None and found.status == "True":
             why = found.message or found.reason
-            yield fail(f"has {name}{': ' + why if why else ''}", fix=fix, subject=_node(node.name))
+            yield fail(f"has {name}{': ' + why if why else ''}", fix=fix, subject=_make_subject(node.name))
 
 
 def _keeps_off(taint: Taint) -> bool:
     return (
         taint.effect in ("NoSchedule", "NoExecute")
         and taint.key not in _USUAL_TAINTS
-        and not taint.key.startswith(_TOLD_OTHERWISE)
+        and not taint.key.startswith(_CONDITION_TAINTS)
     )
 
 
-def _written(taint: Taint) -> str:
+def _format_taint(taint: Taint) -> str:
     return f"{taint.key}{'=' + taint.value if taint.value else ''}:{taint.effect}"
 
 
@@ -181,18 +183,22 @@ def homogeneous(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
 
     Fix: kubectl get nodes -L nvidia.com/gpu.product,nvidia.com/cuda.driver-version.full,nvidia.com/gpu.count
     """
-    judged = [node for node in gpu_nodes(nodes, slices) if node.label]
+    judged = [node for node in list_gpu_nodes(nodes, slices) if node.label]
     if len(judged) < 2:
         raise Skip("fewer than two GPU nodes tell their product")
-    yield from _odd(judged, "product", {node.name: node.product for node in judged}, alone=True)
+    yield from _report_odd_nodes(judged, "product", {node.name: node.product for node in judged}, alone=True)
     for label in sorted({node.label for node in judged}):
         kind = [node for node in judged if node.label == label]
-        yield from _odd(kind, "driver", {n.name: n.driver for n in kind if n.driver})
-        yield from _odd(kind, "number of GPUs", {n.name: str(n.count) for n in kind if n.count is not None})
-        yield from _odd(kind, "memory in MiB", _rounded({n.name: n.memory for n in kind if n.memory}))
+        yield from _report_odd_nodes(kind, "driver", {n.name: n.driver for n in kind if n.driver})
+        yield from _report_odd_nodes(
+            kind, "number of GPUs", {n.name: str(n.count) for n in kind if n.count is not None}
+        )
+        yield from _report_odd_nodes(
+            kind, "memory in MiB", _round_memory({n.name: n.memory for n in kind if n.memory})
+        )
 
 
-def _odd(
+def _report_odd_nodes(
     nodes: list[GpuNode], what: str, values: dict[str, str], *, alone: bool = False
 ) -> Iterator[Finding]:
     """The nodes that have another value than most have."""
@@ -210,11 +216,11 @@ def _odd(
                 fix="kubectl get nodes -L nvidia.com/gpu.product,nvidia.com/cuda.driver-version.full,"
                 "nvidia.com/gpu.count,nvidia.com/gpu.memory",
                 evidence={what: value, "usual": usual},
-                subject=_node(node.name),
+                subject=_make_subject(node.name),
             )
 
 
-def _rounded(memory: dict[str, int | None]) -> dict[str, str]:
+def _round_memory(memory: dict[str, int | None]) -> dict[str, str]:
     """Amounts that differ by little made equal."""
     known = {name: amount for name, amount in memory.items() if amount}
     usual = Counter(known.values()).most_common(1)[0][0] if known else 0

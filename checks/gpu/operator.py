@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.facts import Node, Nodes, OperatorPods, ResourceSlices
 from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.gpu import OperatorResource, OperatorResources, by_claim, gpu_nodes
+from dynocheck.facts.k8s.gpu import OperatorResource, OperatorResources, find_dra_nodes, list_gpu_nodes
 from dynocheck.facts.k8s.workloads import Workload, Workloads
 
 _DEPLOY = "nvidia.com/gpu.deploy."
@@ -64,12 +64,12 @@ def operator(
                     else f"kubectl describe pod -n {pod.namespace} {pod.name}",
                     subject=Subject("Pod", pod.name, pod.namespace),
                 )
-        yield from _states(resources)
+        yield from _check_states(resources)
         return
-    if autoscalers and not gpu_nodes(nodes, slices):
+    if autoscalers and not list_gpu_nodes(nodes, slices):
         raise Skip(f"no node has GPUs yet, and what those bring that {autoscalers} adds is not known")
     managed = [node for node in nodes if any(label.startswith(_DEPLOY) for label in node.labels)]
-    if not any(node.gpus for node in nodes) and not by_claim(slices):
+    if not any(node.gpus for node in nodes) and not find_dra_nodes(slices):
         yield fail(
             "no pod of it in any namespace, and no GPU is allocatable without it",
             fix=_INSTALL,
@@ -87,7 +87,7 @@ def operator(
         raise Skip("GPUs are allocatable without the GPU Operator")
 
 
-def _states(resources: OperatorResources) -> Iterator[Finding]:
+def _check_states(resources: OperatorResources) -> Iterator[Finding]:
     policies = [r for r in resources if r.kind in ("ClusterPolicy", "GPUCluster")]
     if not policies:
         yield warn(
@@ -99,7 +99,7 @@ def _states(resources: OperatorResources) -> Iterator[Finding]:
         subject = Subject(resource.kind, resource.name)
         fix = f"kubectl describe {resource.kind.lower()}.nvidia.com {resource.name}"
         if resource.state == "notReady":
-            why = _reason(resource)
+            why = _find_reason(resource)
             yield fail(f"is notReady{': ' + why if why else ''}", fix=fix, subject=subject)
         elif resource.state == "ignored":
             yield warn("is ignored: the operator heeds another one", fix=fix, subject=subject)
@@ -107,7 +107,7 @@ def _states(resources: OperatorResources) -> Iterator[Finding]:
             yield warn(f"its state is {resource.state or 'not told yet'}", fix=fix, subject=subject)
 
 
-def _reason(resource: OperatorResource) -> str:
+def _find_reason(resource: OperatorResource) -> str:
     """What the conditions give as the reason: those that say an error, then those that deny being ready."""
     errors = [c for c in resource.conditions if c.type == "Error" and c.status == "True"]
     denials = [c for c in resource.conditions if c.type == "Ready" and c.status != "True"]
@@ -126,10 +126,10 @@ def operands(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) -> Iter
 
     Fix: kubectl get pods -A -o wide | grep nvidia
     """
-    judged = [(name, each) for each in workloads if (name := _operand(each))]
+    judged = [(name, each) for each in workloads if (name := _identify_operand(each))]
     if not any(each.desired for _, each in judged):
         raise Skip("no DaemonSet of the GPU Operator, nor of a bare device plugin, wants to run on a node")
-    down = sum(_is_down(node.node) for node in gpu_nodes(nodes, slices))
+    down = sum(_is_down(node.node) for node in list_gpu_nodes(nodes, slices))
     for name, each in judged:
         missing = each.desired - each.ready
         if missing <= 0 and each.observed:
@@ -149,7 +149,7 @@ def operands(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) -> Iter
         )
 
 
-def _operand(workload: Workload) -> str:
+def _identify_operand(workload: Workload) -> str:
     """What a DaemonSet brings to GPU nodes, or an empty string."""
     if workload.kind != "DaemonSet":
         return ""

@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.data.gpus import Precision, capability, gpu_type, precision
-from dynocheck.data.images import find, parse
-from dynocheck.engines.instances import started_by
+from dynocheck.data.gpus import PrecisionSupport, gpu_type, parse_capability, precision_support
+from dynocheck.data.images import find_image, parse_image
+from dynocheck.engines.instances import find_component_instances
 from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import GpuNode, gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import Placement, placements
+from dynocheck.facts.k8s.gpu import GpuNode, list_gpu_nodes
+from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
 from dynocheck.facts.recipe.recipes import Component, Graph
 
 _SHOW = (
@@ -33,7 +33,7 @@ _MODELS = {"openai/gpt-oss": "mxfp4", "deepseek-ai/deepseek-r1": "fp8", "deepsee
 _DISTILLED = "distill"  # made of other models, in other precisions
 
 
-class _Engine(NamedTuple):
+class _EnginePrecision(NamedTuple):
     """An engine that a component starts, and the precision of what it computes with, where that is told."""
 
     name: str
@@ -53,21 +53,21 @@ def architecture(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iter
 
     Fix: kubectl get nodes -L nvidia.com/gpu.product, and pin the workers to a product by a nodeSelector
     """
-    judged = gpu_nodes(nodes, slices)
+    judged = list_gpu_nodes(nodes, slices)
     if not judged:
         raise Skip("no node says that it has GPUs")
-    placed = [entry for entry in placements(recipes) if entry[1].gpus != 0]
+    placed = [entry for entry in list_placements(recipes) if entry[1].gpus != 0]
     if not placed:
         raise Skip("no component of the recipe asks for GPUs")
-    computing = {node.name: found for node in judged if (found := _compute(node)) is not None}
+    computing = {node.name: found for node in judged if (found := _find_capability(node)) is not None}
     findings: list[Finding] = []
     reached = False
     for graph, component, placement in placed:
-        findings += _selected(graph, component, placement, judged)
+        findings += _check_selector(graph, component, placement, judged)
         mine = [node.name for node in judged if placement.selects(node.node) and node.name in computing]
-        if mine and any(True for _ in _engines(graph, component)):
+        if mine and any(True for _ in _find_precisions(graph, component)):
             reached = True
-            findings += _computes(graph, component, {name: computing[name] for name in mine})
+            findings += _check_component(graph, component, {name: computing[name] for name in mine})
     if not findings and not reached:
         products = ", ".join(sorted({node.label or "no product label" for node in judged}))
         raise Skip(
@@ -85,16 +85,16 @@ def architecture(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iter
             )
 
 
-def _compute(node: GpuNode) -> tuple[int, int] | None:
+def _find_capability(node: GpuNode) -> tuple[int, int] | None:
     kind = gpu_type(node.product)
     return node.compute or (kind.capability if kind else None)
 
 
-def _place(graph: Graph, component: Component) -> Location:
+def _locate(graph: Graph, component: Component) -> Location:
     return Location(graph.file, component.line, component.column)
 
 
-def _selected(
+def _check_selector(
     graph: Graph, component: Component, placement: Placement, judged: list[GpuNode]
 ) -> Iterator[Finding]:
     """A selector for a GPU that no node has."""
@@ -105,12 +105,14 @@ def _selected(
             f"{component.name} selects nodes by {said}, and no node has that",
             fix=_SHOW,
             evidence={"products": sorted({node.label for node in judged})},
-            location=_place(graph, component),
+            location=_locate(graph, component),
         )
 
 
-def _computes(graph: Graph, component: Component, nodes: dict[str, tuple[int, int]]) -> Iterator[Finding]:
-    place = _place(graph, component)
+def _check_component(
+    graph: Graph, component: Component, nodes: dict[str, tuple[int, int]]
+) -> Iterator[Finding]:
+    place = _locate(graph, component)
     too_old = [name for name, found in nodes.items() if found < _OLDEST]
     if too_old:
         yield warn(
@@ -119,21 +121,25 @@ def _computes(graph: Graph, component: Component, nodes: dict[str, tuple[int, in
             evidence={"nodes": too_old},
             location=place,
         )
-    yield from _blackwell_ultra(component, nodes, place)
-    for engine in _engines(graph, component):
-        row = precision(engine.precision, engine.name) if engine.precision else None
+    yield from _check_blackwell_ultra(component, nodes, place)
+    for engine in _find_precisions(graph, component):
+        row = precision_support(engine.precision, engine.name) if engine.precision else None
         if row is not None:
-            yield from _precise(component, engine, row, nodes, place)
+            yield from _check_precision(component, engine, row, nodes, place)
 
 
-def _precise(
-    component: Component, engine: _Engine, row: Precision, nodes: dict[str, tuple[int, int]], place: Location
+def _check_precision(
+    component: Component,
+    engine: _EnginePrecision,
+    row: PrecisionSupport,
+    nodes: dict[str, tuple[int, int]],
+    place: Location,
 ) -> Iterator[Finding]:
-    native = [name for name, found in nodes.items() if found >= capability(row.native)]
+    native = [name for name, found in nodes.items() if found >= parse_capability(row.native)]
     weights = [
         name
         for name, found in nodes.items()
-        if name not in native and row.weights_only and found >= capability(row.weights_only)
+        if name not in native and row.weights_only and found >= parse_capability(row.weights_only)
     ]
     unable = [name for name in nodes if name not in native and name not in weights]
     what = f"{row.precision.upper()} ({engine.by})"
@@ -145,15 +151,21 @@ def _precise(
         yield (warn if native or weights else fail)(
             f"{component.name}: {engine.name} needs {from_on} for {what}, and {some} have less",
             fix=_PIN,
-            evidence={"nodes": {name: _written(nodes[name]) for name in unable}, "source": row.source},
+            evidence={
+                "nodes": {name: _format_capability(nodes[name]) for name in unable},
+                "source": row.source,
+            },
             location=place,
         )
-    partly = [name for name, found in nodes.items() if _written(found) in row.partly]
+    partly = [name for name, found in nodes.items() if _format_capability(found) in row.partly]
     if partly:
         yield warn(
             f"{component.name}: {engine.name} may not do {what} on some of these GPUs: {row.note}",
             fix=_PIN,
-            evidence={"nodes": {name: _written(nodes[name]) for name in partly}, "source": row.source},
+            evidence={
+                "nodes": {name: _format_capability(nodes[name]) for name in partly},
+                "source": row.source,
+            },
             location=place,
         )
     if weights:
@@ -162,16 +174,19 @@ def _precise(
             f"{component.name}: below {from_on} {engine.name} loads {what} weights and computes in a wider "
             f"precision{hedge}",
             fix=_PIN,
-            evidence={"nodes": {name: _written(nodes[name]) for name in weights}, "source": row.source},
+            evidence={
+                "nodes": {name: _format_capability(nodes[name]) for name in weights},
+                "source": row.source,
+            },
             location=place,
         )
 
 
-def _blackwell_ultra(
+def _check_blackwell_ultra(
     component: Component, nodes: dict[str, tuple[int, int]], place: Location
 ) -> Iterator[Finding]:
     ultra = [name for name, found in nodes.items() if found == _CUDA_13]
-    row = find(parse(component.main.image)) if component.main and component.main.image else None
+    row = find_image(parse_image(component.main.image)) if component.main and component.main.image else None
     if ultra and row is not None and row.cuda.startswith("12."):
         yield (fail if len(ultra) == len(nodes) else warn)(
             f"{component.name}: B300 and GB300 need CUDA 13, and {row.image}:{row.tag} has {row.cuda}",
@@ -181,27 +196,29 @@ def _blackwell_ultra(
         )
 
 
-def _written(compute: tuple[int, int]) -> str:
+def _format_capability(compute: tuple[int, int]) -> str:
     return f"{compute[0]}.{compute[1]}"
 
 
-def _engines(graph: Graph, component: Component) -> Iterator[_Engine]:
+def _find_precisions(graph: Graph, component: Component) -> Iterator[_EnginePrecision]:
     seen = set()
-    for each in started_by(graph, component):
+    for each in find_component_instances(graph, component):
         flag = each.given.get("quantization")
         stated = str(flag.value) if flag is not None and flag.known else ""
         model = each.model or ""
         found = (
-            _Engine(each.engine.name, _TOKENS[stated.lower().replace("_", "-")], f"--quantization {stated}")
+            _EnginePrecision(
+                each.engine.name, _TOKENS[stated.lower().replace("_", "-")], f"--quantization {stated}"
+            )
             if stated.lower().replace("_", "-") in _TOKENS
-            else _Engine(each.engine.name, _of_model(model), f"by the name {model}")
+            else _EnginePrecision(each.engine.name, _guess_precision(model), f"by the name {model}")
         )
         if found not in seen:
             seen.add(found)
             yield found
 
 
-def _of_model(model: str) -> str | None:
+def _guess_precision(model: str) -> str | None:
     """The precision that the last part of a model's name states, or that its publisher is known for."""
     name = model.rstrip("/").rpartition("/")[2].lower()
     for token in re.split(r"[-_.]", name):

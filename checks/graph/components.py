@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.engines import Running, running
+from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.recipes import Component, Graph
 
@@ -36,7 +36,7 @@ def frontend(recipes: Recipes) -> Iterator[Finding]:
             continue
         place = Location(graph.file, graph.line, graph.column)
         if any(component.role == "epp" for component in graph.components):
-            yield from _sidecars(graph)
+            yield from _check_sidecars(graph)
         else:
             yield fail(
                 f"graph {graph.name} has no frontend: nothing takes its requests",
@@ -46,7 +46,7 @@ def frontend(recipes: Recipes) -> Iterator[Finding]:
             )
 
 
-def _sidecars(graph: Graph) -> Iterator[Finding]:
+def _check_sidecars(graph: Graph) -> Iterator[Finding]:
     for component in graph.components:
         if component.role in ("worker", "decode") and not component.sidecar:
             yield fail(
@@ -56,7 +56,7 @@ def _sidecars(graph: Graph) -> Iterator[Finding]:
             )
 
 
-_ENDS = ("prefill", "decode")
+_SIDES = ("prefill", "decode")
 
 
 @check("graph.roles", title="A worker's type and the mode of its engine agree")
@@ -70,14 +70,14 @@ def roles(recipes: Recipes) -> Iterator[Finding]:
     Fix: --disaggregation-mode prefill, or decode
     """
     judged = False
-    for engine in _engines(recipes):
+    for engine in _list_engines(recipes):
         role, mode = engine.component.role, engine.mode
-        if role not in _ENDS or mode is None:
+        if role not in _SIDES or mode is None:
             continue
         judged = True
-        place = Location(engine.graph.file, engine.told.line, engine.told.column)
+        place = Location(engine.graph.file, engine.mode_source.line, engine.mode_source.column)
         flag = "--disaggregation-mode"
-        if mode in _ENDS and mode != role:
+        if mode in _SIDES and mode != role:
             yield fail(
                 f"{engine.component.name} is of type {role}, and its engine is told to {mode}",
                 fix=f"make the component's type {mode}, or set {flag} {role}",
@@ -106,40 +106,40 @@ def both_sides(recipes: Recipes) -> Iterator[Finding]:
     Fix: add the missing side, or run the engine without --disaggregation-mode
     """
     judged = False
-    shared = set(_shared(recipes))
+    shared = set(_find_shared(recipes))
     for graph in (graph for recipe in recipes for graph in recipe.graphs):
         if (graph.file, graph.name) in shared:
             continue
-        engines = list(running(graph))
-        sides = {part: found for part in _ENDS if (found := list(_of_side(engines, part)))}
+        engines = list(find_instances(graph))
+        sides = {part: found for part in _SIDES if (found := list(_select_side(engines, part)))}
         judged = judged or bool(sides)
-        others = [engine for engine in engines if engine.mode not in _ENDS] if sides else []
-        if "prefill" in sides and "decode" not in sides and not _may_decode(others):
-            yield _lonely(graph, sides["prefill"][0], "prefills", "decodes", fail)
+        others = [engine for engine in engines if engine.mode not in _SIDES] if sides else []
+        if "prefill" in sides and "decode" not in sides and not _can_decode(others):
+            yield _report_missing_side(graph, sides["prefill"][0], "prefills", "decodes", fail)
         elif "decode" in sides and "prefill" not in sides and not others:
             told = [engine for engine in sides["decode"] if engine.mode == "decode"]
             if told:
                 report = warn if told[0].engine.name == "vllm" else fail
-                yield _lonely(graph, told[0], "decodes", "prefills", report)
+                yield _report_missing_side(graph, told[0], "decodes", "prefills", report)
     if not judged:
         raise Skip("no graph splits prefill from decode")
 
 
-def _shared(recipes: Recipes) -> Iterator[tuple[str, str]]:
+def _find_shared(recipes: Recipes) -> Iterator[tuple[str, str]]:
     """The graphs that share the global namespace, by file and name."""
     for manifest in (manifest for recipe in recipes for manifest in recipe.manifests):
-        if any(value.data is True for value in manifest.root.every("globalDynamoNamespace")):
+        if any(value.data is True for value in manifest.root.find_all("globalDynamoNamespace")):
             yield manifest.file, manifest.name
 
 
-def _of_side(engines: Iterable[Running], part: str) -> Iterator[Running]:
+def _select_side(engines: Iterable[EngineInstance], part: str) -> Iterator[EngineInstance]:
     for engine in engines:
         mode = engine.mode
         if mode == part or (mode in (None, "agg") and engine.component.role == part):
             yield engine
 
 
-def _may_decode(others: list[Running]) -> bool:
+def _can_decode(others: list[EngineInstance]) -> bool:
     """Whether one of these goes on with what was prefilled: an engine whose mode is not known, or vLLM's."""
     return any(
         engine.component.role != "prefill" and (engine.mode is None or engine.engine.name == "vllm")
@@ -147,16 +147,18 @@ def _may_decode(others: list[Running]) -> bool:
     )
 
 
-def _lonely(graph: Graph, one: Running, does: str, missing: str, report: Callable[..., Finding]) -> Finding:
+def _report_missing_side(
+    graph: Graph, one: EngineInstance, does: str, missing: str, report: Callable[..., Finding]
+) -> Finding:
     return report(
         f"{one.component.name} only {does}, and nothing in graph {graph.name} {missing}",
         fix=f"add a worker that {missing}, or drop --disaggregation-mode",
         evidence={"components": {c.name: c.role for c in graph.components}},
-        location=Location(graph.file, one.told.line, one.told.column),
+        location=Location(graph.file, one.mode_source.line, one.mode_source.column),
     )
 
 
-def _engines(recipes: Recipes) -> Iterator[Running]:
+def _list_engines(recipes: Recipes) -> Iterator[EngineInstance]:
     for recipe in recipes:
         for graph in recipe.graphs:
-            yield from running(graph)
+            yield from find_instances(graph)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.data.images import Reference, find, parse
-from dynocheck.engines import running
+from dynocheck.data.images import ImageReference, find_image, parse_image
+from dynocheck.engines import find_instances
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import templates
+from dynocheck.facts.k8s.pods import list_pod_templates
 from dynocheck.facts.recipe.recipes import Component, Container, Graph
 
 # The image that carries an engine, whatever registry it is in.
@@ -24,7 +24,7 @@ _MOVING = ("latest", "main", "nightly", "dev", "edge", "stable")
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 
-class _Used(NamedTuple):
+class _ContainerImage(NamedTuple):
     """An image of a component's container."""
 
     graph: Graph
@@ -33,22 +33,22 @@ class _Used(NamedTuple):
     image: str
 
     @property
-    def reference(self) -> Reference:
-        return parse(self.image)
+    def reference(self) -> ImageReference:
+        return parse_image(self.image)
 
     @property
     def place(self) -> Location:
         return Location(self.graph.file, self.container.image_line, self.container.image_column)
 
 
-def _used(graph: Graph) -> Iterator[_Used]:
+def _list_images(graph: Graph) -> Iterator[_ContainerImage]:
     for component in graph.components:
         for container in component.containers:
             if container.image and not _UNFILLED.search(container.image):
-                yield _Used(graph, component, container, container.image)
+                yield _ContainerImage(graph, component, container, container.image)
 
 
-def _graphs(recipes: Recipes) -> list[Graph]:
+def _list_graphs(recipes: Recipes) -> list[Graph]:
     found = [graph for recipe in recipes for graph in recipe.graphs]
     if not found:
         raise Skip("no DynamoGraphDeployment")
@@ -65,11 +65,11 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: name the image, the module and the framework of one engine
     """
-    for graph in _graphs(recipes):
-        engines = list(running(graph))
+    for graph in _list_graphs(recipes):
+        engines = list(find_instances(graph))
         for engine in engines:
             name, container = engine.engine.name, engine.container
-            carried = _ENGINES.get(parse(container.image or "").ours)
+            carried = _ENGINES.get(parse_image(container.image or "").dynamo_name)
             if carried is not None and carried != name:
                 yield fail(
                     f"{engine.component.name} starts {engine.launch.module} from an image of {carried}",
@@ -85,11 +85,11 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
                 f"{', '.join(modules)}",
                 fix=f"set backendFramework: {others[0].engine.name}",
                 evidence={each.component.name: each.launch.module for each in others},
-                location=_framework(recipes, graph),
+                location=_locate_framework(recipes, graph),
             )
 
 
-def _framework(recipes: Recipes, graph: Graph) -> Location:
+def _locate_framework(recipes: Recipes, graph: Graph) -> Location:
     """Where a graph says its framework."""
     manifests = (m for recipe in recipes for m in recipe.manifests)
     same = (m.root for m in manifests if (m.file, m.name) == (graph.file, graph.name))
@@ -108,14 +108,14 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: name a release's tag, with its digest for what must never change
     """
-    overridden = _overridden(recipes)
-    yield from _before(recipes)
-    for graph in _graphs(recipes):
-        for used in _used(graph):
+    overridden = _find_overrides(recipes)
+    yield from _check_init_images(recipes)
+    for graph in _list_graphs(recipes):
+        for used in _list_images(graph):
             tag, pinned = used.reference.tag, "@" in used.image
             named = f"{used.component.name} runs {used.image}"
             if not pinned and tag in ("", *_MOVING):
-                yield _moves(named, tag, used.place)
+                yield _warn_moving_tag(named, tag, used.place)
             elif (
                 used.container is used.component.main
                 and used.component.role not in _TOLERATED
@@ -130,19 +130,21 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
                 )
 
 
-def _before(recipes: Recipes) -> Iterator[Finding]:
+def _check_init_images(recipes: Recipes) -> Iterator[Finding]:
     """Images that move, of the containers that run before those of a component."""
-    for template in (t for recipe in recipes for t in templates(recipe) if t.of_graph):
+    for template in (t for recipe in recipes for t in list_pod_templates(recipe) if t.of_graph):
         started = template.spec.get("initContainers")
         for container in started.sequence if started is not None else ():
             image = container.get("image") or container
-            named, tag = image.text or "", parse(image.text or "").tag
+            named, tag = image.text or "", parse_image(image.text or "").tag
             if named and not _UNFILLED.search(named) and "@" not in named and tag in ("", *_MOVING):
                 place = Location(template.manifest.file, image.line, image.column)
-                yield _moves(f"{template.owner.removeprefix('component ')} runs {named} first", tag, place)
+                yield _warn_moving_tag(
+                    f"{template.owner.removeprefix('component ')} runs {named} first", tag, place
+                )
 
 
-def _moves(named: str, tag: str, place: Location) -> Finding:
+def _warn_moving_tag(named: str, tag: str, place: Location) -> Finding:
     return warn(
         f"{named}, {'whose tag moves' if tag else 'which has no tag'}: each node may pull another image",
         fix="name a release's tag, such as 1.3.0",
@@ -150,7 +152,7 @@ def _moves(named: str, tag: str, place: Location) -> Finding:
     )
 
 
-def _overridden(recipes: Recipes) -> set[tuple[str, int]]:
+def _find_overrides(recipes: Recipes) -> set[tuple[str, int]]:
     """The components that say which release they run, by file and line."""
     graphs = (m for r in recipes for m in r.manifests if m.kind == "DynamoGraphDeployment")
     return {
@@ -173,10 +175,10 @@ def one_release(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: give all images of a graph the same release
     """
-    for graph in _graphs(recipes):
-        releases: dict[str, _Used] = {}
-        for used in _used(graph):
-            release = _release(used.reference)
+    for graph in _list_graphs(recipes):
+        releases: dict[str, _ContainerImage] = {}
+        for used in _list_images(graph):
+            release = _parse_release(used.reference)
             if release:
                 releases.setdefault(release, used)
         if len(releases) > 1:
@@ -189,10 +191,10 @@ def one_release(recipes: Recipes) -> Iterator[Finding]:
             )
 
 
-def _release(reference: Reference) -> str:
+def _parse_release(reference: ImageReference) -> str:
     """The minor release of one of Dynamo's images, empty when it is none or its tag does not tell."""
-    if not reference.ours:
+    if not reference.dynamo_name:
         return ""
-    row = find(reference)
+    row = find_image(reference)
     found = _RELEASE.match(row.release if row is not None else reference.tag)
     return f"{found[1]}.{found[2]}" if found else ""

@@ -12,7 +12,7 @@ from dynocheck.facts.k8s.labels import (
     SUBTYPE,
     TYPE,
     LabelledPod,
-    labelled,
+    label_pods,
     may_match,
 )
 from dynocheck.facts.recipe.recipes import Recipe, Value
@@ -21,11 +21,11 @@ _SIDES = {"podAffinity": "wants to be near", "podAntiAffinity": "keeps away from
 _RULE = "DuringSchedulingIgnoredDuringExecution"
 
 
-def _text(value: Value | None) -> str:
+def _get_text(value: Value | None) -> str:
     return (value.text if value else None) or ""
 
 
-class _Term(NamedTuple):
+class _AffinityRule(NamedTuple):
     """A rule that places a pod near others or away from them."""
 
     pod: LabelledPod
@@ -41,7 +41,9 @@ class _Term(NamedTuple):
         for each in expressions.sequence if expressions else ():
             key, operator, values = each.get("key"), each.get("operator"), each.get("values")
             named = ", ".join(value.text or "" for value in values.sequence) if values else ""
-            parts.append(" ".join(filter(None, [_text(key), _text(operator), f"[{named}]" if named else ""])))
+            parts.append(
+                " ".join(filter(None, [_get_text(key), _get_text(operator), f"[{named}]" if named else ""]))
+            )
         return ", ".join(parts)
 
     @property
@@ -52,7 +54,7 @@ class _Term(NamedTuple):
         for each in expressions.sequence if expressions else ():
             key, values = each.get("key"), each.get("values")
             named = {value.text or "" for value in values.sequence} if values else set()
-            found.setdefault(_text(key), set()).update(named)
+            found.setdefault(_get_text(key), set()).update(named)
         return found
 
 
@@ -70,16 +72,16 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        pods = list(labelled(recipe)) if recipe.graphs else []
-        for term in (term for pod in pods for term in _terms(pod)):
+        pods = list(label_pods(recipe)) if recipe.graphs else []
+        for term in (term for pod in pods for term in _find_terms(pod)):
             judged = True
             if not any(may_match(term.selector, pod.labels) for pod in pods):
-                yield from _idle(recipe, term)
+                yield from _report_idle(recipe, term)
     if not judged:
         raise Skip("no pod is placed by the labels that Dynamo's operator gives")
 
 
-def _terms(pod: LabelledPod) -> Iterator[_Term]:
+def _find_terms(pod: LabelledPod) -> Iterator[_AffinityRule]:
     affinity = pod.template.spec.get("affinity")
     for side in _SIDES:
         for word in ("required", "preferred"):
@@ -89,12 +91,12 @@ def _terms(pod: LabelledPod) -> Iterator[_Term]:
                 selector = term.get("labelSelector")
                 elsewhere = term.get("namespaces") or term.get("namespaceSelector")
                 if selector is not None and elsewhere is None:
-                    found = _Term(pod, side, word == "required", selector)
+                    found = _AffinityRule(pod, side, word == "required", selector)
                     if found.keys and set(found.keys) <= {GRAPH, COMPONENT, TYPE, SUBTYPE, CLASS}:
                         yield found
 
 
-def _idle(recipe: Recipe, term: _Term) -> Iterator[Finding]:
+def _report_idle(recipe: Recipe, term: _AffinityRule) -> Iterator[Finding]:
     graphs = sorted(graph.name for graph in recipe.graphs)
     named = term.keys.get(GRAPH, set())
     meant = [graph for graph in graphs if any(name.startswith(f"{graph}-") for name in named)]

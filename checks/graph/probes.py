@@ -4,12 +4,12 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.engines import engine_of, running
-from dynocheck.engines.memory_budget import model_id
-from dynocheck.engines.model_lookup import model_of
+from dynocheck.engines import detect_engine, find_instances
+from dynocheck.engines.memory_budget import resolve_model_id
+from dynocheck.engines.model_lookup import resolve_model
 from dynocheck.facts import Recipes, Settings
-from dynocheck.facts.k8s.pods import PodTemplate, templates
-from dynocheck.facts.k8s.quantity import whole
+from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
+from dynocheck.facts.k8s.quantity import parse_count
 from dynocheck.facts.recipe.recipes import Component, Container, Graph, Launch, Recipe, Value
 
 _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
@@ -31,15 +31,19 @@ class _Probe(NamedTuple):
     value: Value
 
 
-def _brought(recipes: Recipes) -> Iterator[_Probe]:
+def _find_own_probes(recipes: Recipes) -> Iterator[_Probe]:
     for recipe in recipes:
-        pods = {(t.manifest.file, t.around.line, t.around.column): t for t in templates(recipe) if t.of_graph}
+        pods = {
+            (t.manifest.file, t.around.line, t.around.column): t
+            for t in list_pod_templates(recipe)
+            if t.of_graph
+        }
         for graph in recipe.graphs:
             for component in graph.components:
                 template = pods.get((graph.file, component.line, component.column))
                 if template is None:
                     continue
-                for name, value in _probes(template):
+                for name, value in _list_probes(template):
                     yield _Probe(recipe, graph, component, template, name, value)
 
 
@@ -57,9 +61,9 @@ def probes(recipes: Recipes) -> Iterator[Finding]:
     Fix: httpGet: {path: /live, port: 9090}
     """
     judged = False
-    for probe in _brought(recipes):
-        answers = _answers(probe.component)
-        if (port := _in_quotes(probe)) is not None:
+    for probe in _find_own_probes(recipes):
+        answers = _find_paths(probe.component)
+        if (port := _find_quoted_port(probe)) is not None:
             judged = True
             yield fail(
                 f'{probe.component.name}: its {probe.name} asks port "{port.data}", which in quotes is a '
@@ -69,7 +73,7 @@ def probes(recipes: Recipes) -> Iterator[Finding]:
             )
         elif answers:
             judged = True
-            yield from _asked(probe, answers)
+            yield from _check_target(probe, answers)
     if not judged:
         raise Skip("no component of a graph brings a probe of its own")
 
@@ -88,93 +92,93 @@ def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Finding]:
     Fix: startupProbe: {httpGet: {path: /live, port: 9090}, periodSeconds: 10, failureThreshold: 360}
     """
     judged = False
-    for probe in _brought(recipes):
-        size = _weights(probe) if probe.name == "startupProbe" else None
+    for probe in _find_own_probes(recipes):
+        size = _find_weight_bytes(probe) if probe.name == "startupProbe" else None
         if size is None:
             continue
         judged = True
         speed = settings.read_gigabytes
-        given, needed = _budget(probe.value), round(size / 1e9 / speed / probe.component.nodes)
+        given, needed = _compute_budget(probe.value), round(size / 1e9 / speed / probe.component.nodes)
         if given < needed:
             yield warn(
                 f"{probe.component.name} has {given} s to start, and {size / 1e9:.0f} GB of weights to read, "
-                f"which take {needed} s at {speed:g} GB/s{_nodes(probe.component)}",
-                fix=f"set failureThreshold: {-(-2 * needed // _number_of(probe.value, 'periodSeconds'))}, "
+                f"which take {needed} s at {speed:g} GB/s{_describe_nodes(probe.component)}",
+                fix=f"set failureThreshold: {-(-2 * needed // _read_seconds(probe.value, 'periodSeconds'))}, "
                 "or set read-gigabytes to what a pod reads there a second",
-                location=_threshold(probe),
+                location=_locate_threshold(probe),
             )
     if not judged:
         raise Skip("no startup probe of its own for an engine whose weights are known")
 
 
-def _nodes(component: Component) -> str:
+def _describe_nodes(component: Component) -> str:
     return f" on each of {component.nodes} nodes" if component.nodes > 1 else ""
 
 
-def _threshold(probe: _Probe) -> Location:
+def _locate_threshold(probe: _Probe) -> Location:
     value = probe.value.get("failureThreshold") or probe.value
     return Location(probe.graph.file, value.line, value.column)
 
 
-def _weights(probe: _Probe) -> float | None:
+def _find_weight_bytes(probe: _Probe) -> float | None:
     """The bytes that the engine of a component reads, None when they are not known."""
-    for engine in running(probe.graph):
+    for engine in find_instances(probe.graph):
         if engine.component is probe.component and engine.container is probe.component.main:
-            name = model_id(probe.recipe, engine.container.mounts, engine.model)
-            row = model_of(probe.recipe, probe.graph, engine.model, name) if engine.model else None
+            name = resolve_model_id(probe.recipe, engine.container.mounts, engine.model)
+            row = resolve_model(probe.recipe, probe.graph, engine.model, name) if engine.model else None
             return row.weight_bytes if row is not None else None
     return None
 
 
-def _number_of(probe: Value, key: str) -> int:
+def _read_seconds(probe: Value, key: str) -> int:
     found = probe.get(key)
     given = found.data if found is not None else None
     return given if isinstance(given, int) and given > 0 else _SECONDS[key]
 
 
-def _budget(probe: Value) -> int:
-    each = _number_of(probe, "periodSeconds") * _number_of(probe, "failureThreshold")
-    return _number_of(probe, "initialDelaySeconds") + each
+def _compute_budget(probe: Value) -> int:
+    each = _read_seconds(probe, "periodSeconds") * _read_seconds(probe, "failureThreshold")
+    return _read_seconds(probe, "initialDelaySeconds") + each
 
 
-def _answers(component: Component) -> dict[int, tuple[str, ...]]:
+def _find_paths(component: Component) -> dict[int, tuple[str, ...]]:
     """The paths that its main container answers, by port; none when that is not known."""
     main = component.main
     if main is None:
         return {}
-    engines = [launch for launch in main.launches if engine_of(launch)]
+    engines = [launch for launch in main.launches if detect_engine(launch)]
     frontends = [launch for launch in main.launches if launch.module == "dynamo.frontend"]
     if not (engines or frontends):
         return {}
-    system = _number(main, (engines or frontends)[0], "DYN_SYSTEM_PORT", _SYSTEM)
+    system = _read_variable(main, (engines or frontends)[0], "DYN_SYSTEM_PORT", _SYSTEM)
     if engines:
         return {system: _SYSTEM_PATHS} if system else {}
     words = [word.text for word in frontends[0].words]
-    http = _number(main, frontends[0], "DYN_HTTP_PORT", _HTTP)
+    http = _read_variable(main, frontends[0], "DYN_HTTP_PORT", _HTTP)
     for i, text in enumerate(words):
         name, equals, value = (text or "").partition("=")
         if name == "--http-port":
             following = words[i + 1] if i + 1 < len(words) else None
             given = value if equals else following or ""
-            http = whole(given)
+            http = parse_count(given)
     return {system: _SYSTEM_PATHS, http: _HTTP_PATHS} if system and http and None not in words else {}
 
 
-def _number(container: Container, launch: Launch, name: str, default: int) -> int | None:
+def _read_variable(container: Container, launch: Launch, name: str, default: int) -> int | None:
     """The number that a variable gives a program, by its script or else its container."""
     own = next((each for each in launch.env if each.name == name), None)
-    found = own or container.variable(name)
-    return default if found is None else whole(found.value)
+    found = own or container.find_variable(name)
+    return default if found is None else parse_count(found.value)
 
 
-def _main(template: PodTemplate) -> Value | None:
+def _find_main(template: PodTemplate) -> Value | None:
     main = template.spec.get("mainContainer")
     named = [c for c in template.containers if (name := c.get("name")) is not None and name.text == "main"]
     return main or next(iter(named or template.containers), None)
 
 
-def _probes(template: PodTemplate) -> Iterator[tuple[str, Value]]:
-    main = _main(template)
+def _list_probes(template: PodTemplate) -> Iterator[tuple[str, Value]]:
+    main = _find_main(template)
     for holder in (template.around, main):
         for name in _PROBES:
             probe = holder.get(name) if holder is not None else None
@@ -182,17 +186,17 @@ def _probes(template: PodTemplate) -> Iterator[tuple[str, Value]]:
                 yield name, probe
 
 
-def _in_quotes(probe: _Probe) -> Value | None:
+def _find_quoted_port(probe: _Probe) -> Value | None:
     """The port of a probe, where it is a number that is written as text."""
     found = (probe.value.get(how, "port") for how in ("httpGet", "tcpSocket"))
     return next((port for port in found if port is not None and (port.text or "").isdecimal()), None)
 
 
-def _asked(probe: _Probe, answers: dict[int, tuple[str, ...]]) -> Iterator[Finding]:
+def _check_target(probe: _Probe, answers: dict[int, tuple[str, ...]]) -> Iterator[Finding]:
     component, template = probe.component, probe.template
     asked = probe.value.get("httpGet") or probe.value.get("tcpSocket")
     port = asked.get("port") if asked else None
-    if asked is None or port is None or not isinstance(port.data, int) or port.data in _declared(template):
+    if asked is None or port is None or not isinstance(port.data, int) or port.data in _list_ports(template):
         return
     place = Location(template.manifest.file, port.line, port.column)
     if port.data not in answers:
@@ -215,9 +219,9 @@ def _asked(probe: _Probe, answers: dict[int, tuple[str, ...]]) -> Iterator[Findi
         )
 
 
-def _declared(template: PodTemplate) -> set[int]:
+def _list_ports(template: PodTemplate) -> set[int]:
     """The ports that its main container declares."""
-    main = _main(template)
+    main = _find_main(template)
     ports = main.get("ports") if main is not None else None
     numbers = (port.get("containerPort") for port in (ports.sequence if ports else ()))
     return {number.data for number in numbers if number is not None and isinstance(number.data, int)}

@@ -3,9 +3,15 @@
 from collections.abc import Iterator
 
 from dynocheck import Mark, Panel, Series, chart
-from dynocheck.facts.load.run import LATENCIES, LoadRun, Point
-from dynocheck.loadtest.stats.histograms import Bins, moments, spread
-from dynocheck.loadtest.stats.metrics import Summary, blurred, client_bound, latency, rate
+from dynocheck.facts.load.run import LATENCIES, LoadPoint, LoadRun
+from dynocheck.loadtest.stats.histograms import Bins, build_bins, build_moments
+from dynocheck.loadtest.stats.metrics import (
+    Summary,
+    compute_rate,
+    explain_client_bottleneck,
+    explain_client_latency,
+    summarize_latency,
+)
 
 _PERCENTILES = (50, 90, 99)
 
@@ -16,24 +22,24 @@ _PERCENTILES = (50, 90, 99)
     kind="histogram",
     note="What the client blurred is not drawn.",
 )
-def latencies(run: LoadRun) -> Iterator[Panel]:
+def latency_spread(run: LoadRun) -> Iterator[Panel]:
     """How often each of the four latencies was how long."""
     for point in run.points:
         for metric in LATENCIES:
-            values = latency(point, metric)
-            bins = spread(values)
-            if bins is not None and blurred(point, metric) is None:
-                yield _histogram(_title(run, point, metric), metric, values, bins)
+            values = summarize_latency(point, metric)
+            bins = build_bins(values)
+            if bins is not None and explain_client_latency(point, metric) is None:
+                yield _make_histogram(_format_title(run, point, metric), metric, values, bins)
 
 
-def _histogram(title: str, metric: str, values: Summary, bins: Bins) -> Panel:
+def _make_histogram(title: str, metric: str, values: Summary, bins: Bins) -> Panel:
     marks = ((f"p{each}", values.percentile(each)) for each in _PERCENTILES)
     return Panel(
         title=title,
         x="ms",
         y="chunks" if metric == "chunk_gap" else "requests",
-        series=(Series(x=tuple(_ms(edge) for edge in bins.edges), y=bins.counts),),
-        marks=tuple(Mark(name, _ms(at)) for name, at in marks if at is not None),
+        series=(Series(x=tuple(_to_ms(edge) for edge in bins.edges), y=bins.counts),),
+        marks=tuple(Mark(name, _to_ms(at)) for name, at in marks if at is not None),
         log=bins.log,
         note=f"n={values.n}",
     )
@@ -45,11 +51,11 @@ def _histogram(title: str, metric: str, values: Summary, bins: Bins) -> Panel:
     kind="timeline",
     note="Averages of each moment. A request's tokens are spread evenly from its first chunk to its last.",
 )
-def meanwhile(run: LoadRun) -> Iterator[Panel]:
+def timeline(run: LoadRun) -> Iterator[Panel]:
     """Requests under way, and what came out, from the first request to the end of the last."""
     for point in run.points:
-        seen = moments(point)
-        if seen is None or client_bound(point) is not None:
+        seen = build_moments(point)
+        if seen is None or explain_client_bottleneck(point) is not None:
             continue
         for what, values in (
             ("requests in flight", seen.in_flight),
@@ -58,8 +64,8 @@ def meanwhile(run: LoadRun) -> Iterator[Panel]:
             ("failed requests/s", seen.failed),
         ):
             if values is not None and any(values):
-                series = Series(x=tuple(map(_short, seen.times)), y=tuple(map(_short, values)))
-                yield Panel(title=_title(run, point, what), x="s", y=what, series=(series,))
+                series = Series(x=tuple(map(_round, seen.times)), y=tuple(map(_round, values)))
+                yield Panel(title=_format_title(run, point, what), x="s", y=what, series=(series,))
 
 
 @chart(
@@ -71,24 +77,28 @@ def meanwhile(run: LoadRun) -> Iterator[Panel]:
 def curve(run: LoadRun) -> Iterator[Panel]:
     """Latency by throughput, over the loads of a sweep."""
     metric = "output_tokens_per_s"
-    if any(rate(point, metric) is None for point in run.points):
+    if any(compute_rate(point, metric) is None for point in run.points):
         metric = "requests_per_s"
     for name in ("ttft", "tpot", "e2e"):
-        places = [point for point in run.points if rate(point, metric) and blurred(point, name) is None]
-        series = tuple(_along(places, metric, name, percent) for percent in (50, 90))
+        places = [
+            point
+            for point in run.points
+            if compute_rate(point, metric) and explain_client_latency(point, name) is None
+        ]
+        series = tuple(_make_series(places, metric, name, percent) for percent in (50, 90))
         shown = tuple(each for each in series if len(each.x) > 1)
         if shown:
             along = metric.removesuffix("_per_s").replace("_", " ")
             yield Panel(title=f"{name} by {along}/s", x=f"{along}/s", y="ms", series=shown)
 
 
-def _along(points: list[Point], throughput: str, name: str, percent: int) -> Series:
+def _make_series(points: list[LoadPoint], throughput: str, name: str, percent: int) -> Series:
     """One percentile at each load that has it."""
     places = [
-        (_short(given), _ms(value), point.load)
+        (_round(given), _to_ms(value), point.load)
         for point in points
-        if (given := rate(point, throughput)) is not None
-        and (value := latency(point, name).percentile(percent)) is not None
+        if (given := compute_rate(point, throughput)) is not None
+        and (value := summarize_latency(point, name).percentile(percent)) is not None
     ]
     return Series(
         name=f"p{percent}",
@@ -98,14 +108,14 @@ def _along(points: list[Point], throughput: str, name: str, percent: int) -> Ser
     )
 
 
-def _title(run: LoadRun, point: Point, what: str) -> str:
+def _format_title(run: LoadRun, point: LoadPoint, what: str) -> str:
     return what if len(run.points) == 1 else f"{what}, {point.load}"
 
 
-def _ms(seconds: float) -> float:
-    return _short(seconds * 1000)
+def _to_ms(seconds: float) -> float:
+    return _round(seconds * 1000)
 
 
-def _short(value: float) -> float:
+def _round(value: float) -> float:
     """As many digits as a picture can show."""
     return float(f"{value:.6g}")

@@ -7,14 +7,21 @@ from dynocheck.facts.load.run import (
     ERROR_RATE,
     LATENCIES,
     RATES,
-    Limit,
     LoadBaseline,
+    LoadLimit,
     LoadLimits,
+    LoadPoint,
     LoadRun,
-    Point,
 )
-from dynocheck.loadtest.stats.comparison import Comparison, compared, incomparable
-from dynocheck.loadtest.stats.metrics import blurred, bound_by_client, error_rate, fewest, latency, rate
+from dynocheck.loadtest.stats.comparison import Comparison, compare_runs, find_mismatch
+from dynocheck.loadtest.stats.metrics import (
+    compute_error_rate,
+    compute_rate,
+    count_required,
+    explain_client_influence,
+    explain_client_latency,
+    summarize_latency,
+)
 
 _DIAGNOSE = "kubectl get pods; kubectl logs deploy/FRONTEND"
 _PRINTED = "read what the engine printed on standard error"
@@ -60,7 +67,7 @@ def client(run: LoadRun) -> Iterator[Finding]:
     for point in run.points:
         by_reason: dict[str, list[str]] = {}
         for metric in LATENCIES:
-            if (reason := blurred(point, metric)) is not None:
+            if (reason := explain_client_latency(point, metric)) is not None:
                 by_reason.setdefault(reason, []).append(metric)
         for reason, metrics in by_reason.items():
             yield unknown(f"client-bound, {point.load}: {reason}: no {', '.join(metrics)}", fix=_SPARE)
@@ -85,23 +92,23 @@ def limits(run: LoadRun, bounds: LoadLimits) -> Iterator[Finding]:
         yield unknown(str(misread), fix="mend it there, or give that limit with --limit")
     for point in run.points:
         for limit in bounds:
-            yield from _kept(point, limit, bounds)
+            yield from _check_limit(point, limit, bounds)
 
 
-def _kept(point: Point, limit: Limit, bounds: LoadLimits) -> Iterator[Finding]:
-    if (reason := bound_by_client(point, limit.metric, bounds)) is not None:
+def _check_limit(point: LoadPoint, limit: LoadLimit, bounds: LoadLimits) -> Iterator[Finding]:
+    if (reason := explain_client_influence(point, limit.metric, bounds)) is not None:
         said = f"{limit.text}, {point.load}: client-bound: {reason}"
         yield unknown(said, fix=_SPARE, evidence={"source": limit.source})
         return
-    value, lacking = _measured(point, limit, bounds)
+    value, lacking = _measure(point, limit, bounds)
     if value is None:
         said = f"{limit.text}, {point.load}: {lacking}"
-        yield unknown(said, fix=_more(limit), evidence={"source": limit.source})
+        yield unknown(said, fix=_suggest_more(limit), evidence={"source": limit.source})
         return
     over = value < limit.bound if limit.metric in RATES else value > limit.bound
     if over:
         yield fail(
-            f"{limit.text}, {point.load}: it was {_shown(limit.metric, value)}",
+            f"{limit.text}, {point.load}: it was {_format_value(limit.metric, value)}",
             fix="less load, or more replicas",
             evidence={
                 "measured": value,
@@ -112,22 +119,22 @@ def _kept(point: Point, limit: Limit, bounds: LoadLimits) -> Iterator[Finding]:
         )
 
 
-def _measured(point: Point, limit: Limit, bounds: LoadLimits) -> tuple[float | None, str]:
+def _measure(point: LoadPoint, limit: LoadLimit, bounds: LoadLimits) -> tuple[float | None, str]:
     """What was measured, or why it says nothing."""
     if limit.metric == ERROR_RATE:
-        return error_rate(point), "no request was sent"
+        return compute_error_rate(point), "no request was sent"
     if limit.metric in LATENCIES:
-        values = latency(point, limit.metric)
-        need = fewest(float(limit.stat[1:])) if limit.stat and limit.stat[0] == "p" else 1
+        values = summarize_latency(point, limit.metric)
+        need = count_required(float(limit.stat[1:])) if limit.stat and limit.stat[0] == "p" else 1
         return values.stat(limit.stat or "max"), f"{values.n} samples, and it takes {need}"
-    return rate(point, limit.metric, bounds), "the server does not count tokens"
+    return compute_rate(point, limit.metric, bounds), "the server does not count tokens"
 
 
-def _more(limit: Limit) -> str | None:
+def _suggest_more(limit: LoadLimit) -> str | None:
     return "measure more requests: --requests N" if limit.metric in LATENCIES else None
 
 
-def _shown(metric: str, value: float) -> str:
+def _format_value(metric: str, value: float) -> str:
     if metric in LATENCIES:
         return f"{value * 1000:.1f} ms"
     return f"{value:.2%}" if metric == ERROR_RATE else f"{value:.1f}"
@@ -143,14 +150,16 @@ def baseline(run: LoadRun, before: LoadBaseline) -> Iterator[Finding]:
 
     Fix: measure again with more requests where they were too few; else look at what changed.
     """
-    if (reason := incomparable(run, before.run)) is not None:
+    if (reason := find_mismatch(run, before.run)) is not None:
         yield unknown(f"it is no baseline for this run: {reason}", fix="measure with the same options")
         return
-    found = [_regression(each, before.tolerance) for each in compared(run, before.run, before.tolerance)]
+    found = [
+        _check_regression(each, before.tolerance) for each in compare_runs(run, before.run, before.tolerance)
+    ]
     yield from (finding for finding in found if finding is not None)
 
 
-def _regression(each: Comparison, tolerance: float) -> Finding | None:
+def _check_regression(each: Comparison, tolerance: float) -> Finding | None:
     make: dict[str, Callable[..., Finding]] = {"worse": fail, "too few samples": unknown}
     if each.judgement not in make:
         return None
@@ -160,14 +169,14 @@ def _regression(each: Comparison, tolerance: float) -> Finding | None:
         return unknown(said, fix="measure more requests: --requests N")
     interval = f"{each.low - 1:+.0%} to {each.high - 1:+.0%}"
     if each.judgement == "worse":
-        return fail(f"{each.metric}, {each.load}: worse by {interval}", evidence=_values(each))
+        return fail(f"{each.metric}, {each.load}: worse by {interval}", evidence=_make_evidence(each))
     return unknown(
         f"{each.metric}, {each.load}: too few samples to tell: {interval}, and {tolerance:.0%} is tolerated",
         fix="measure more requests: --requests N",
-        evidence=_values(each),
+        evidence=_make_evidence(each),
     )
 
 
-def _values(each: Comparison) -> dict[str, float]:
+def _make_evidence(each: Comparison) -> dict[str, float]:
     values = {"now": each.now, "before": each.before}
     return {name: round(value, 6) for name, value in values.items() if value is not None}

@@ -3,16 +3,16 @@
 from collections.abc import Iterator
 
 from dynocheck import Row, table
-from dynocheck.facts.load.run import LATENCIES, LoadBaseline, LoadLimits, LoadRun, Point
-from dynocheck.loadtest.stats.comparison import compared, incomparable
+from dynocheck.facts.load.run import LATENCIES, LoadBaseline, LoadLimits, LoadPoint, LoadRun
+from dynocheck.loadtest.stats.comparison import compare_runs, find_mismatch
 from dynocheck.loadtest.stats.metrics import (
     Summary,
-    blurred,
-    bound_by_client,
-    client_bound,
-    latency,
-    rate,
-    summary,
+    compute_rate,
+    explain_client_bottleneck,
+    explain_client_influence,
+    explain_client_latency,
+    summarize_latency,
+    summarize_values,
 )
 
 _NO_QUICKACK = "no TCP_QUICKACK here: up to 40 ms of a ttft may be the kernel's"
@@ -38,39 +38,44 @@ def requests(run: LoadRun) -> Iterator[Row]:
 
 
 @table("load.latency", title="Latencies in milliseconds", note=_HOW)
-def latencies(run: LoadRun) -> Iterator[Row]:
+def latency_table(run: LoadRun) -> Iterator[Row]:
     """ttft, tpot, chunk_gap and e2e; ttft also by kind of connection where there were both."""
     for point in run.points:
         for metric in LATENCIES:
-            bound = blurred(point, metric) is not None
-            row = {**_load(run, point), "metric": metric}
-            yield {**row, **_stats(latency(point, metric), bound)}
+            bound = explain_client_latency(point, metric) is not None
+            row = {**_get_load(run, point), "metric": metric}
+            yield {**row, **_summarize(summarize_latency(point, metric), bound)}
             if metric == "ttft":
-                yield from ({**row, **each, **_stats(values, bound)} for each, values in _connections(point))
+                yield from (
+                    {**row, **each, **_summarize(values, bound)}
+                    for each, values in _split_by_connection(point)
+                )
 
 
-def _load(run: LoadRun, point: Point) -> Row:
+def _get_load(run: LoadRun, point: LoadPoint) -> Row:
     """The load of a row, where there are several."""
     if len(run.points) == 1:
         return {}
     return {"at a time": point.concurrency, "a second": point.rate}
 
 
-def _connections(point: Point) -> Iterator[tuple[Row, Summary]]:
+def _split_by_connection(point: LoadPoint) -> Iterator[tuple[Row, Summary]]:
     """The ttft of new and of kept connections, where there were both."""
     for name, fresh in (("new connection", True), ("kept connection", False)):
         values = [s.first_s for s in point.good if s.fresh is fresh and s.first_s is not None]
         if 0 < len(values) < len(point.good):
-            yield {"over": name}, summary(values)
+            yield {"over": name}, summarize_values(values)
 
 
-def _stats(values: Summary, bound: bool) -> Row:
+def _summarize(values: Summary, bound: bool) -> Row:
     stats = {"mean": values.mean, **{f"p{each}": values.percentile(each) for each in (50, 90, 99)}}
-    shown = {name: None if bound else _ms(value) for name, value in {**stats, "max": values.longest}.items()}
+    shown = {
+        name: None if bound else _to_ms(value) for name, value in {**stats, "max": values.longest}.items()
+    }
     return {"n": values.n, **shown, "unknown": "client-bound" if bound else None}
 
 
-def _ms(seconds: float | None) -> float | None:
+def _to_ms(seconds: float | None) -> float | None:
     return None if seconds is None else round(seconds * 1000, 2)
 
 
@@ -81,20 +86,24 @@ def _ms(seconds: float | None) -> float | None:
 )
 def throughput(run: LoadRun, limits: LoadLimits | None) -> Iterator[Row]:
     """What came out each second."""
-    best = knee(run)
+    best = find_knee(run)
     for point in run.points:
-        bound = client_bound(point) is not None
+        bound = explain_client_bottleneck(point) is not None
         yield {
-            **_load(run, point),
-            "output tokens/s": None if bound else _rounded(rate(point, "output_tokens_per_s")),
-            "requests/s": None if bound else _rounded(rate(point, "requests_per_s")),
-            "goodput/s": _goodput(point, limits) if limits and limits.items else None,
+            **_get_load(run, point),
+            "output tokens/s": None if bound else _round(compute_rate(point, "output_tokens_per_s")),
+            "requests/s": None if bound else _round(compute_rate(point, "requests_per_s")),
+            "goodput/s": _compute_goodput(point, limits) if limits and limits.items else None,
             "knee": "knee" if point is best else None,
         }
 
 
-def _goodput(point: Point, limits: LoadLimits) -> float | None:
-    return None if bound_by_client(point, "goodput", limits) else _rounded(rate(point, "goodput", limits))
+def _compute_goodput(point: LoadPoint, limits: LoadLimits) -> float | None:
+    return (
+        None
+        if explain_client_influence(point, "goodput", limits)
+        else _round(compute_rate(point, "goodput", limits))
+    )
 
 
 @table("load.sizes", title="Tokens of a request", note="As the server counted them: the least and the most.")
@@ -105,46 +114,46 @@ def sizes(run: LoadRun) -> Iterator[Row]:
         outputs = [(s.output_tokens, s.chunks) for s in point.good if s.output_tokens is not None]
         chunks = sum(chunks for _, chunks in outputs)
         yield {
-            **_load(run, point),
-            "in": _range(inputs),
-            "out": _range([tokens for tokens, _ in outputs]),
-            "a chunk": _rounded(sum(tokens for tokens, _ in outputs) / chunks) if chunks else None,
+            **_get_load(run, point),
+            "in": _format_range(inputs),
+            "out": _format_range([tokens for tokens, _ in outputs]),
+            "a chunk": _round(sum(tokens for tokens, _ in outputs) / chunks) if chunks else None,
             "usage is not chunks": sum(tokens != chunks for tokens, chunks in outputs),
             "no usage": len(point.good) - len(outputs) or None,
         }
 
 
-def knee(run: LoadRun) -> Point | None:
+def find_knee(run: LoadRun) -> LoadPoint | None:
     """The least load of a sweep that gives nine tenths of the most output tokens a second."""
-    rates = [(point, rate(point, "output_tokens_per_s") or 0.0) for point in run.points]
-    if len(rates) < 2 or any(client_bound(point) for point, _ in rates):
+    rates = [(point, compute_rate(point, "output_tokens_per_s") or 0.0) for point in run.points]
+    if len(rates) < 2 or any(explain_client_bottleneck(point) for point, _ in rates):
         return None
     most = max(tokens for _, tokens in rates)
     return next((point for point, tokens in rates if most and tokens >= 0.9 * most), None)
 
 
-def _range(values: list[int]) -> str | None:
+def _format_range(values: list[int]) -> str | None:
     if not values:
         return None
     low, high = min(values), max(values)
     return str(low) if low == high else f"{low} to {high}"
 
 
-def _rounded(value: float | None) -> float | None:
+def _round(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
 @table("load.lag", title="The client itself")
-def client(run: LoadRun) -> Iterator[Row]:
+def client_lag(run: LoadRun) -> Iterator[Row]:
     """How late it was, and what it did: what says whether the numbers above are the server's."""
     for point in run.points:
         lag = Summary(buckets=point.client.lag)
-        late = summary(sample.late_s for sample in point.samples)
+        late = summarize_values(sample.late_s for sample in point.samples)
         yield {
-            **_load(run, point),
-            "loop lag p99 ms": _ms(lag.percentile(99)),
-            "max ms": _ms(lag.longest),
-            "late start max ms": _ms(late.longest),
+            **_get_load(run, point),
+            "loop lag p99 ms": _to_ms(lag.percentile(99)),
+            "max ms": _to_ms(lag.longest),
+            "late start max ms": _to_ms(late.longest),
             "core": f"{point.client.cpu:.0%}",
             "workers": point.client.workers,
             "path": run.path,
@@ -157,7 +166,7 @@ def server(run: LoadRun) -> Iterator[Row]:
     """What its /metrics say grew meanwhile, whoever caused it."""
     for point in run.points:
         for counter in point.counters:
-            yield {**_load(run, point), "counter": counter.name, "grew by": round(counter.grew, 3)}
+            yield {**_get_load(run, point), "counter": counter.name, "grew by": round(counter.grew, 3)}
 
 
 @table(
@@ -165,14 +174,14 @@ def server(run: LoadRun) -> Iterator[Row]:
 )
 def comparison(run: LoadRun, before: LoadBaseline) -> Iterator[Row]:
     """Each percentile beside that of the baseline."""
-    if incomparable(run, before.run) is not None:
+    if find_mismatch(run, before.run) is not None:
         return
-    for each in compared(run, before.run, before.tolerance):
+    for each in compare_runs(run, before.run, before.tolerance):
         yield {
             "load": each.load if len(run.points) > 1 else None,
             "metric": each.metric,
-            "now ms": _ms(each.now),
-            "before ms": _ms(each.before),
+            "now ms": _to_ms(each.now),
+            "before ms": _to_ms(each.before),
             "from": None if each.low is None else f"{each.low:.2f}",
             "to": None if each.high is None else f"{each.high:.2f}",
             "judged": each.judgement,

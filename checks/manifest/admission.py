@@ -4,9 +4,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail
-from dynocheck.data.images import parse
+from dynocheck.data.images import parse_image
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.quantity import quantity
+from dynocheck.facts.k8s.quantity import parse_quantity
 from dynocheck.facts.recipe.recipes import Manifest, Role, Value
 
 _BACKEND = "nvidia.com/vllm-distributed-executor-backend"
@@ -14,7 +14,7 @@ _CHOICES = {
     "nvidia.com/dynamo-kube-discovery-mode": ("pod", "container"),
     "nvidia.com/grove-update-strategy": ("RollingRecreate", "OnDelete"),
 }
-_INJECTED = "sidecar-frontend"  # the container that the operator adds for v1alpha1's frontendSidecar
+_SIDECAR_NAME = "sidecar-frontend"  # the container that the operator adds for v1alpha1's frontendSidecar
 _NATIVE_PICKER = (1, 5)  # from this release on the endpoint picker is Dynamo's own, and takes no eppConfig
 
 
@@ -24,7 +24,7 @@ class _Refusal(NamedTuple):
     fix: str
 
 
-class _Part(NamedTuple):
+class _ComponentSpec(NamedTuple):
     """A component: `pod` is its pod spec, None where it has none; `image` is that of its main container."""
 
     name: str
@@ -52,7 +52,7 @@ def admission(recipes: Recipes) -> Iterator[Finding]:
     graphs = [
         manifest
         for recipe in recipes
-        for file in recipe.judged
+        for file in recipe.own_files
         if file.role is Role.MANIFEST
         for manifest in file.manifests
         if manifest.kind == "DynamoGraphDeployment" and manifest.group == "nvidia.com"
@@ -60,56 +60,58 @@ def admission(recipes: Recipes) -> Iterator[Finding]:
     if not graphs:
         raise Skip("no DynamoGraphDeployment")
     for manifest in graphs:
-        for refusal in _refusals(manifest):
+        for refusal in _find_refusals(manifest):
             place = Location(manifest.file, refusal.at.line, refusal.at.column)
             yield fail(refusal.message, fix=refusal.fix, location=place)
 
 
-def _refusals(manifest: Manifest) -> Iterator[_Refusal]:
-    parts = list(_parts(manifest))
+def _find_refusals(manifest: Manifest) -> Iterator[_Refusal]:
+    parts = list(_read_components(manifest))
     if not parts:
         at = manifest.root.get("spec") or manifest.root
         yield _Refusal(at, "the graph has no component", "add a frontend and a worker")
-    yield from _annotations(manifest.root)
-    yield from _topology(manifest.root, parts)
+    yield from _check_annotations(manifest.root)
+    yield from _check_topology(manifest.root, parts)
     for part in parts:
-        yield from _part(part)
-        yield from _older(part) if part.older else _newer(part)
+        yield from _check_image(part)
+        yield from _check_v1alpha1(part) if part.older else _check_v1beta1(part)
         if part.role == "epp":
-            yield from _picker(part)
+            yield from _check_picker(part)
 
 
-def _parts(manifest: Manifest) -> Iterator[_Part]:
+def _read_components(manifest: Manifest) -> Iterator[_ComponentSpec]:
     services = manifest.root.get("spec", "services")
     for name, value in services.mapping.items() if services is not None else ():
         pod = value.get("extraPodSpec")
         image = value.get("extraPodSpec", "mainContainer", "image")
-        role = _text(value.get("componentType"))
-        yield _Part(name, value, role, pod, _text(image), older=True)
+        role = _get_text(value.get("componentType"))
+        yield _ComponentSpec(name, value, role, pod, _get_text(image), older=True)
     components = manifest.root.get("spec", "components")
     for value in components.sequence if components is not None else ():
         pod = value.get("podTemplate", "spec")
-        main = next((c for c in _containers(pod) if _text(c.get("name")) == "main"), None)
-        name, role = _text(value.get("name")), _text(value.get("type"))
-        yield _Part(name, value, role, pod, _text(main.get("image")) if main else "", older=False)
+        main = next((c for c in _list_containers(pod) if _get_text(c.get("name")) == "main"), None)
+        name, role = _get_text(value.get("name")), _get_text(value.get("type"))
+        yield _ComponentSpec(
+            name, value, role, pod, _get_text(main.get("image")) if main else "", older=False
+        )
 
 
-def _annotations(root: Value) -> Iterator[_Refusal]:
+def _check_annotations(root: Value) -> Iterator[_Refusal]:
     annotations = root.get("metadata", "annotations")
     for key, value in annotations.mapping.items() if annotations is not None else ():
         choices = _CHOICES.get(key)
         if choices and value.text not in choices:
             yield _Refusal(value, f"{key} must be {' or '.join(choices)}", f"set it to {choices[0]}")
         elif key == _BACKEND:
-            yield from _executor(key, value)
+            yield from _check_executor(key, value)
 
 
-def _executor(key: str, value: Value) -> Iterator[_Refusal]:
-    if _text(value).lower() not in ("mp", "ray"):
+def _check_executor(key: str, value: Value) -> Iterator[_Refusal]:
+    if _get_text(value).lower() not in ("mp", "ray"):
         yield _Refusal(value, f"{key} must be mp or ray", "set it to mp or ray")
 
 
-def _topology(root: Value, parts: list[_Part]) -> Iterator[_Refusal]:
+def _check_topology(root: Value, parts: list[_ComponentSpec]) -> Iterator[_Refusal]:
     whole = root.get("spec", "topologyConstraint")
     narrowed = next((found for part in parts if (found := part.get("topologyConstraint"))), None)
     if whole is None and narrowed is not None:
@@ -118,13 +120,13 @@ def _topology(root: Value, parts: list[_Part]) -> Iterator[_Refusal]:
             "a component has a topologyConstraint, the graph has none",
             "add spec.topologyConstraint, which names the topology",
         )
-    elif whole is not None and narrowed is None and not _text(whole.get("packDomain")):
+    elif whole is not None and narrowed is None and not _get_text(whole.get("packDomain")):
         yield _Refusal(
             whole, "topologyConstraint has no packDomain, nor has a component one", "add packDomain"
         )
 
 
-def _part(part: _Part) -> Iterator[_Refusal]:
+def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
     if not part.image:
         where = "extraPodSpec.mainContainer" if part.older else "the container called main in its podTemplate"
         yield _Refusal(
@@ -132,13 +134,13 @@ def _part(part: _Part) -> Iterator[_Refusal]:
         )
 
 
-def _newer(part: _Part) -> Iterator[_Refusal]:
+def _check_v1beta1(part: _ComponentSpec) -> Iterator[_Refusal]:
     """What only v1beta1 spells so."""
     size = part.get("sharedMemorySize")
-    if size is not None and (quantity(size.data) or 0) < 0:
+    if size is not None and (parse_quantity(size.data) or 0) < 0:
         yield _Refusal(size, f"{part.name}: sharedMemorySize is negative", "give it a size such as 16Gi")
     sidecar = part.get("frontendSidecar")
-    names = [_text(container.get("name")) for container in _containers(part.pod)]
+    names = [_get_text(container.get("name")) for container in _list_containers(part.pod)]
     if sidecar is not None and sidecar.text not in names:
         yield _Refusal(
             sidecar,
@@ -147,55 +149,57 @@ def _newer(part: _Part) -> Iterator[_Refusal]:
         )
 
 
-def _older(part: _Part) -> Iterator[_Refusal]:
+def _check_v1alpha1(part: _ComponentSpec) -> Iterator[_Refusal]:
     """What only v1alpha1 spells so."""
     annotations = part.get("annotations")
     if annotations is not None and (backend := annotations.get(_BACKEND)) is not None:
-        yield from _executor(_BACKEND, backend)
+        yield from _check_executor(_BACKEND, backend)
     mounts = part.get("volumeMounts")
     for mount in mounts.sequence if mounts is not None else ():
         as_cache = mount.get("useAsCompilationCache")
-        if not _text(mount.get("mountPoint")) and not (as_cache is not None and as_cache.data is True):
+        if not _get_text(mount.get("mountPoint")) and not (as_cache is not None and as_cache.data is True):
             yield _Refusal(mount, f"{part.name}: a volumeMount without mountPoint", "add mountPoint")
     enabled = part.get("ingress", "enabled")
-    if enabled is not None and enabled.data is True and not _text(part.get("ingress", "host")):
+    if enabled is not None and enabled.data is True and not _get_text(part.get("ingress", "host")):
         yield _Refusal(enabled, f"{part.name}: an ingress without host", "add ingress.host")
     sidecar = part.get("frontendSidecar")
-    if sidecar is not None and any(_text(c.get("name")) == _INJECTED for c in _containers(part.pod)):
+    if sidecar is not None and any(
+        _get_text(c.get("name")) == _SIDECAR_NAME for c in _list_containers(part.pod)
+    ):
         yield _Refusal(
             sidecar,
-            f"{part.name}: a container is called {_INJECTED}, as the frontendSidecar will be",
+            f"{part.name}: a container is called {_SIDECAR_NAME}, as the frontendSidecar will be",
             "rename the container, or take frontendSidecar out",
         )
 
 
-def _picker(part: _Part) -> Iterator[_Refusal]:
+def _check_picker(part: _ComponentSpec) -> Iterator[_Refusal]:
     nodes, replicas = part.get("multinode"), part.get("replicas")
     if nodes is not None:
         yield _Refusal(nodes, f"{part.name}: an endpoint picker cannot span nodes", "take multinode out")
     if replicas is not None and replicas.data != 1:
         yield _Refusal(replicas, f"{part.name}: an endpoint picker has exactly 1 replica", "set replicas: 1")
-    release, config = _release(part), part.get("eppConfig")
+    release, config = _find_release(part), part.get("eppConfig")
     if release is None:
         return
     if release < _NATIVE_PICKER and config is None:
         yield _Refusal(part.value, f"{part.name}: an endpoint picker needs eppConfig", "add eppConfig")
 
 
-def _release(part: _Part) -> tuple[int, int] | None:
+def _find_release(part: _ComponentSpec) -> tuple[int, int] | None:
     """The release of Dynamo that a component runs, as the webhook tells it."""
-    override = _text(part.get("runtimeVersionOverride"))
-    tag = (override or parse(part.image).tag).removeprefix("v")
+    override = _get_text(part.get("runtimeVersionOverride"))
+    tag = (override or parse_image(part.image).tag).removeprefix("v")
     numbers = tag.partition("-")[0].split(".")
     if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
         return None
     return int(numbers[0]), int(numbers[1])
 
 
-def _containers(pod: Value | None) -> list[Value]:
+def _list_containers(pod: Value | None) -> list[Value]:
     found = pod.get("containers") if pod is not None else None
     return found.sequence if found is not None else []
 
 
-def _text(value: Value | None) -> str:
+def _get_text(value: Value | None) -> str:
     return (value.text if value is not None else None) or ""

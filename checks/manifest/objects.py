@@ -8,10 +8,10 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.recipes import Component, Graph, Manifest, Recipe, Role, SourceFile, Value
 
-_ONE_AT_A_TIME = ("deploy", "perf", "model-download", "bench")
-_SERVICE_NAME = 63  # a Service is called by a DNS label
-_GROVE_NAMES = 45  # what Grove leaves for the names that a pod's name is made of
-_SHORTEST_SET = 8  # the operator shortens a graph's name to no less
+_ALTERNATIVES = ("deploy", "perf", "model-download", "bench")
+_MAX_SERVICE_NAME = 63  # a Service is called by a DNS label
+_MAX_GROVE_NAMES = 45  # what Grove leaves for the names that a pod's name is made of
+_MIN_SET_NAME = 8  # the operator shortens a graph's name to no less
 
 
 @check("manifest.names", title="The names of a graph leave room for those that are made of them")
@@ -35,35 +35,35 @@ def names(recipes: Recipes) -> Iterator[Finding]:
                 fix=f"call it {graph.name.replace('.', '-')}",
                 location=Location(graph.file, graph.line, graph.column),
             )
-        yield from _too_long(graph)
+        yield from _check_lengths(graph)
 
 
-def _too_long(graph: Graph) -> Iterator[Finding]:
-    lengths = [_grove_length(component) for component in graph.components]
+def _check_lengths(graph: Graph) -> Iterator[Finding]:
+    lengths = [_measure_grove_name(component) for component in graph.components]
     budget = max(lengths, default=0)
-    shortened = min(len(graph.name), max(_GROVE_NAMES - budget, _SHORTEST_SET))
+    shortened = min(len(graph.name), max(_MAX_GROVE_NAMES - budget, _MIN_SET_NAME))
     for component, length in zip(graph.components, lengths, strict=True):
         place = Location(graph.file, component.line, component.column)
         service = f"{graph.name}-{component.name.lower()}"
-        if len(service) > _SERVICE_NAME:
+        if len(service) > _MAX_SERVICE_NAME:
             yield warn(
                 f"{component.name}: a Service would be called {service}, "
-                f"of {len(service)} characters; at most {_SERVICE_NAME} are allowed",
+                f"of {len(service)} characters; at most {_MAX_SERVICE_NAME} are allowed",
                 fix="shorten the name of the graph or of the component",
                 location=place,
             )
-        elif shortened + length > _GROVE_NAMES:
+        elif shortened + length > _MAX_GROVE_NAMES:
             times = 2 if component.nodes > 1 else 1
-            most = len(component.name) - -(-(shortened + length - _GROVE_NAMES) // times)
+            most = len(component.name) - -(-(shortened + length - _MAX_GROVE_NAMES) // times)
             yield warn(
                 f"{component.name}: in a pod of Grove its names and the graph's have {shortened + length} "
-                f"characters; at most {_GROVE_NAMES} are allowed",
+                f"characters; at most {_MAX_GROVE_NAMES} are allowed",
                 fix=f"give the component a name of at most {most} characters",
                 location=place,
             )
 
 
-def _grove_length(component: Component) -> int:
+def _measure_grove_name(component: Component) -> int:
     """How many characters of a pod's name are a component's: where it spans nodes, its leader's too."""
     length = len(component.name)
     return length if component.nodes == 1 else 2 * length + len("-ldr")
@@ -80,15 +80,15 @@ def namespaces(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        placed = [p for p in map(_placed, _objects(recipe)) if p is not None]
+        placed = [p for p in map(_read_namespace, _list_objects(recipe)) if p is not None]
         judged = judged or bool(placed)
-        for group in _applied_together(recipe, placed):
-            yield from _apart(group)
+        for group in _group_applied(recipe, placed):
+            yield from _check_group(group)
     if not judged:
         raise Skip("no object that stands in a namespace")
 
 
-class _Placed(NamedTuple):
+class _NamespacedObject(NamedTuple):
     """An object and the namespace that it names, empty for none."""
 
     manifest: Manifest
@@ -115,27 +115,27 @@ _CLUSTER_WIDE = (
 _REFERENCES = ("name", "claimName", "secretName", "envFromSecret", "serviceAccountName")
 
 
-def _placed(manifest: Manifest) -> _Placed | None:
+def _read_namespace(manifest: Manifest) -> _NamespacedObject | None:
     if manifest.kind in _CLUSTER_WIDE or not manifest.kind:
         return None
     named = manifest.root.get("metadata", "namespace")
     at = named or manifest.root.get("metadata", "name") or manifest.root
-    return _Placed(manifest, (named.text or "") if named is not None else "", at)
+    return _NamespacedObject(manifest, (named.text or "") if named is not None else "", at)
 
 
-def _applied_together(recipe: Recipe, placed: list[_Placed]) -> Iterator[list[_Placed]]:
+def _group_applied(recipe: Recipe, placed: list[_NamespacedObject]) -> Iterator[list[_NamespacedObject]]:
     """The objects of each variant, each with those of the cache that it uses."""
-    cache = [p for p in placed if _folder(p).endswith("model-cache")]
-    rest = sorted((p for p in placed if p not in cache), key=_folder)
-    folders = [list(group) for _, group in groupby(rest, _folder)]
+    cache = [p for p in placed if _get_folder(p).endswith("model-cache")]
+    rest = sorted((p for p in placed if p not in cache), key=_get_folder)
+    folders = [list(group) for _, group in groupby(rest, _get_folder)]
     yield from ([*cache, *folder] for folder in folders or [[]])
 
 
-def _folder(placed: _Placed) -> str:
+def _get_folder(placed: _NamespacedObject) -> str:
     return placed.manifest.file.rpartition("/")[0]
 
 
-def _apart(group: list[_Placed]) -> Iterator[Finding]:
+def _check_group(group: list[_NamespacedObject]) -> Iterator[Finding]:
     named = sorted({placed.namespace for placed in group if placed.namespace})
     graphs = [p for p in group if p.manifest.kind == "DynamoGraphDeployment"]
     nowhere = [p for p in group if not p.namespace]
@@ -143,25 +143,25 @@ def _apart(group: list[_Placed]) -> Iterator[Finding]:
         first = next(p for p in group if p.namespace)
         for placed in group:
             if placed.namespace and placed.namespace != first.namespace:
-                yield _warned(
+                yield _warn(
                     placed,
                     f"goes to namespace {placed.namespace}, "
                     f"{first.manifest.kind} {first.manifest.name} to {first.namespace}",
                 )
     elif named and nowhere:
-        needed = _needed(graphs)
+        needed = _find_referenced(graphs)
         for placed in [p for p in group if p.namespace]:
             by_itself = not graphs or placed.manifest.kind == "DynamoGraphDeployment"
             other = nowhere[0] if by_itself else needed.get(placed.manifest.name)
             if other is not None:
-                yield _warned(
+                yield _warn(
                     placed,
                     f"names namespace {placed.namespace}, "
                     f"{other.manifest.kind} {other.manifest.name} with it names none",
                 )
 
 
-def _needed(graphs: list[_Placed]) -> dict[str, _Placed]:
+def _find_referenced(graphs: list[_NamespacedObject]) -> dict[str, _NamespacedObject]:
     """What graphs that name no namespace refer to, by name. Anything else, such as a dashboard or a monitor,
     may stand where it is looked for.
     """
@@ -170,12 +170,12 @@ def _needed(graphs: list[_Placed]) -> dict[str, _Placed]:
         value.text: graph
         for graph, spec in specs
         for key in _REFERENCES
-        for value in (spec.every(key) if spec else ())
+        for value in (spec.find_all(key) if spec else ())
         if value.text
     }
 
 
-def _warned(placed: _Placed, says: str) -> Finding:
+def _warn(placed: _NamespacedObject, says: str) -> Finding:
     return warn(
         f"{placed.manifest.kind} {placed.manifest.name} {says}",
         fix="leave metadata.namespace out, and apply with -n NAMESPACE",
@@ -191,33 +191,33 @@ def duplicates(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: rename one of them, or take it out
     """
-    files = _files(recipes)
+    files = _list_files(recipes)
     if not any(any(file.manifests) for file in files):
         raise Skip("no manifest that is applied as it stands")
     for _, folder in groupby(sorted(files, key=lambda file: file.folder), lambda file: file.folder):
-        yield from _repeated(list(folder))
+        yield from _check_repeats(list(folder))
 
 
-def _repeated(files: list[SourceFile]) -> Iterator[Finding]:
+def _check_repeats(files: list[SourceFile]) -> Iterator[Finding]:
     graphs = sum(any(m.kind == "DynamoGraphDeployment" for m in file.manifests) for file in files)
     first: dict[tuple[str, ...], Manifest] = {}
     for file in files:
-        scope = file.path if graphs > 1 else _alternative(file)
+        scope = file.path if graphs > 1 else _find_alternative(file)
         for manifest in file.manifests:
             named = manifest.root.get("metadata", "namespace")
             namespace = (named.text or "") if named is not None else ""
             key = (manifest.group, manifest.kind, namespace, manifest.name)
-            if manifest.name and (other := _first(first, key, scope, file.path, manifest)) is not None:
-                yield _same(manifest, other)
+            if manifest.name and (other := _find_earlier(first, key, scope, file.path, manifest)) is not None:
+                yield _report_duplicate(manifest, other)
 
 
-def _alternative(file: SourceFile) -> str:
+def _find_alternative(file: SourceFile) -> str:
     """What a file is one of several for, by the beginning of its name; empty when it is the only one."""
     name = file.path.rpartition("/")[2]
-    return next((start for start in _ONE_AT_A_TIME if name.startswith(start)), "")
+    return next((start for start in _ALTERNATIVES if name.startswith(start)), "")
 
 
-def _first(
+def _find_earlier(
     first: dict[tuple[str, ...], Manifest], key: tuple[str, ...], scope: str, path: str, manifest: Manifest
 ) -> Manifest | None:
     """The object that has this key already, in what is applied together with this one."""
@@ -230,7 +230,7 @@ def _first(
     return None if other is manifest else other
 
 
-def _same(manifest: Manifest, other: Manifest) -> Finding:
+def _report_duplicate(manifest: Manifest, other: Manifest) -> Finding:
     at = manifest.root.get("metadata", "name") or manifest.root
     where = "" if other.file == manifest.file else f"{other.file.rpartition('/')[2]}:"
     line = (other.root.get("metadata", "name") or other.root).line
@@ -243,11 +243,11 @@ def _same(manifest: Manifest, other: Manifest) -> Finding:
     )
 
 
-def _files(recipes: Iterable[Recipe]) -> list[SourceFile]:
-    return [file for recipe in recipes for file in recipe.judged if file.role is Role.MANIFEST]
+def _list_files(recipes: Iterable[Recipe]) -> list[SourceFile]:
+    return [file for recipe in recipes for file in recipe.own_files if file.role is Role.MANIFEST]
 
 
-def _objects(recipe: Recipe) -> Iterator[Manifest]:
-    for file in recipe.judged:
+def _list_objects(recipe: Recipe) -> Iterator[Manifest]:
+    for file in recipe.own_files:
         if file.role is Role.MANIFEST:
             yield from file.manifests

@@ -22,7 +22,7 @@ _SCRIPTS = ("command", "args", "script")
 _OF_CLUSTER = ("storageClassName", "storageClass")
 
 
-class _Text(NamedTuple):
+class _ManifestText(NamedTuple):
     """A text of a manifest, the key that it is the value of, and whether that is an element of a command."""
 
     value: Value
@@ -50,24 +50,24 @@ def placeholders(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        expanded = is_expanded(recipe)
-        for manifest in _applied(recipe):
+        expanded = runs_envsubst(recipe)
+        for manifest in _list_manifests(recipe):
             judged = True
-            for text in _texts(manifest.root):
-                yield from _left(manifest, text, expanded=expanded)
+            for text in _collect_texts(manifest.root):
+                yield from _check_text(manifest, text, expanded=expanded)
     if not judged:
         raise Skip("no manifest that is applied as it stands")
 
 
-def _applied(recipe: Recipe) -> Iterator[Manifest]:
-    for file in recipe.judged:
+def _list_manifests(recipe: Recipe) -> Iterator[Manifest]:
+    for file in recipe.own_files:
         if file.role is Role.MANIFEST:
             yield from (manifest for manifest in file.manifests if manifest.kind)
 
 
-def _left(manifest: Manifest, text: _Text, *, expanded: bool) -> Iterator[Finding]:
+def _check_text(manifest: Manifest, text: _ManifestText, *, expanded: bool) -> Iterator[Finding]:
     place = Location(manifest.file, text.value.line, text.value.column)
-    hint = _hint(text)
+    hint = _find_placeholder(text)
     rendered = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
     if rendered and not text.in_command and (template := _TEMPLATE.search(text.text)):
         yield fail(
@@ -85,27 +85,27 @@ def _left(manifest: Manifest, text: _Text, *, expanded: bool) -> Iterator[Findin
     elif not (expanded or text.in_command) and (variable := _VARIABLE.search(text.text)):
         yield (warn if text.in_variable else fail)(
             f"{text.key}: nothing replaces {variable[0]}",
-            fix=_replacement(text, variable[0]),
+            fix=_suggest_fix(text, variable[0]),
             location=place,
         )
 
 
-def _hint(text: _Text) -> str | None:
+def _find_placeholder(text: _ManifestText) -> str | None:
     pattern = _WITHIN_IMAGE.search if text.key == "image" else _WHOLE.fullmatch
     found = pattern(text.text.strip())
     return found[0] if found else None
 
 
-def _replacement(text: _Text, variable: str) -> str:
+def _suggest_fix(text: _ManifestText, variable: str) -> str:
     if text.in_variable:
         return f"write $({variable[2:-1]}), which the kubelet replaces, or tell the reader to run envsubst"
     return "write the value, or tell the reader to run envsubst < FILE | kubectl apply -f -"
 
 
-def _texts(root: Value) -> list[_Text]:
+def _collect_texts(root: Value) -> list[_ManifestText]:
     """The texts in which a placeholder would be one, each with its key."""
-    found: list[_Text] = []
-    pending = [_Text(root, "", in_command=False, in_variable=False)]
+    found: list[_ManifestText] = []
+    pending = [_ManifestText(root, "", in_command=False, in_variable=False)]
     while pending:
         each = pending.pop()
         data = each.value.data
@@ -115,21 +115,21 @@ def _texts(root: Value) -> list[_Text]:
         elif isinstance(data, list):
             pending += [each._replace(value=element) for element in data]
         elif isinstance(data, dict):
-            pending += _entries(data)
+            pending += _list_entries(data)
     return sorted(found, key=lambda text: (text.value.line, text.value.column))
 
 
-def _entries(data: dict[str, Value]) -> Iterator[_Text]:
+def _list_entries(data: dict[str, Value]) -> Iterator[_ManifestText]:
     called = data.get("name")
     variable = called.text if called is not None else None
     for key, entry in data.items():
         of_variable = key == "value" and bool(variable)
         name = variable if of_variable and variable else key
         if key not in _FREE_TEXT:
-            yield _Text(entry, name, in_command=key in _SCRIPTS, in_variable=of_variable)
+            yield _ManifestText(entry, name, in_command=key in _SCRIPTS, in_variable=of_variable)
 
 
-def is_expanded(recipe: Recipe) -> bool:
+def runs_envsubst(recipe: Recipe) -> bool:
     """Whether a README has its reader run what replaces variables."""
     return any(
         word.text == "envsubst" for page in recipe.pages for command in page.commands for word in command[:1]

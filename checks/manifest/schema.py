@@ -17,7 +17,7 @@ def yaml(recipes: Recipes) -> Iterator[Finding]:
     Fix: kubectl apply --dry-run=server -f FILE
     """
     for recipe in recipes:
-        for file in recipe.judged:
+        for file in recipe.own_files:
             for problem in file.problems:
                 place = Location(file.path, problem.line, problem.column)
                 if problem.fatal:
@@ -54,7 +54,7 @@ def schema(
             f"the cluster's own definitions could not be read: {served.reason}", fix="dynocheck rbac"
         )
     judged = False
-    for manifest in _manifests(recipes):
+    for manifest in _list_manifests(recipes):
         judged = True
         place = Location(manifest.file, manifest.root.line, manifest.root.column)
         if not (manifest.kind and manifest.api_version):
@@ -82,15 +82,15 @@ def schema(
         )
 
 
-def _manifests(recipes: Recipes) -> Iterator[Manifest]:
+def _list_manifests(recipes: Recipes) -> Iterator[Manifest]:
     """Every object that is applied as it stands. A mapping with neither kind nor apiVersion is another
     tool's file, such as a list of values.
     """
     for recipe in recipes:
-        for file in recipe.judged:
+        for file in recipe.own_files:
             if file.role is Role.MANIFEST:
-                yield from (m for m in file.manifests if m.kind or m.api_version or _claims_to_be_one(m))
+                yield from (m for m in file.manifests if m.kind or m.api_version or _has_type_keys(m))
 
 
-def _claims_to_be_one(manifest: Manifest) -> bool:
+def _has_type_keys(manifest: Manifest) -> bool:
     return all(manifest.root.get(key) is not None for key in ("apiVersion", "kind"))

@@ -55,7 +55,7 @@ def api_version(recipes: Recipes) -> Iterator[Finding]:
     manifests = [
         manifest
         for recipe in recipes
-        for file in recipe.judged
+        for file in recipe.own_files
         if file.role is Role.MANIFEST
         for manifest in file.manifests
         if manifest.api_version
@@ -66,8 +66,8 @@ def api_version(recipes: Recipes) -> Iterator[Finding]:
         at = manifest.root.get("apiVersion") or manifest.root
         place = Location(manifest.file, at.line, at.column)
         if manifest.kind in _KINDS:
-            yield from _of_dynamo(manifest, place)
-        elif served := _right_versions(manifest):
+            yield from _check_dynamo(manifest, place)
+        elif served := _find_versions(manifest):
             yield fail(
                 f"there is no {manifest.kind} in {manifest.api_version}",
                 fix=f"apiVersion: {served[0]}",
@@ -76,7 +76,7 @@ def api_version(recipes: Recipes) -> Iterator[Finding]:
             )
 
 
-def _of_dynamo(manifest: Manifest, place: Location) -> Iterator[Finding]:
+def _check_dynamo(manifest: Manifest, place: Location) -> Iterator[Finding]:
     served = [f"{_GROUP}/{version}" for version in _KINDS[manifest.kind]]
     if manifest.api_version not in served:
         yield fail(
@@ -89,12 +89,12 @@ def _of_dynamo(manifest: Manifest, place: Location) -> Iterator[Finding]:
         yield warn(
             f"{manifest.kind} {manifest.name}: {manifest.api_version} is deprecated",
             fix=f"apiVersion: {served[0]}; what each field becomes is in the evidence (-o json)",
-            evidence={"changes": _changes(manifest.root.get("spec"))},
+            evidence={"changes": _list_changes(manifest.root.get("spec"))},
             location=place,
         )
 
 
-def _changes(spec: Value | None) -> dict[str, str]:
+def _list_changes(spec: Value | None) -> dict[str, str]:
     """What becomes of the fields that a graph of v1alpha1 uses."""
     if spec is None:
         return {}
@@ -104,10 +104,10 @@ def _changes(spec: Value | None) -> dict[str, str]:
     return graph | {f"service.{key}": becomes for key, becomes in _COMPONENT_CHANGES.items() if key in used}
 
 
-def _right_versions(manifest: Manifest) -> tuple[str, ...]:
+def _find_versions(manifest: Manifest) -> tuple[str, ...]:
     """Where Kubernetes has this kind, when the manifest names a group of Kubernetes that has it not."""
-    from dynocheck.schema import served  # schemas are read only here
+    from dynocheck.schema import served_versions  # schemas are read only here
 
-    versions = served(manifest.kind)
+    versions = served_versions(manifest.kind)
     own = "." not in manifest.group or any(v.startswith(f"{manifest.group}/") for v in versions)
     return versions if own and manifest.api_version not in versions else ()

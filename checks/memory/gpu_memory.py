@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.engines.memory import GIB, Room
-from dynocheck.engines.memory_budget import Sized, sized
-from dynocheck.engines.model_lookup import described
+from dynocheck.engines.memory import GIB, MemoryEstimate
+from dynocheck.engines.memory_budget import SizedEngine, size_engines
+from dynocheck.engines.model_lookup import find_model_config
 from dynocheck.facts import Recipes
 
 
@@ -23,14 +23,15 @@ def weights_fit(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: raise the tensor parallel size and nvidia.com/gpu, or take a checkpoint in a smaller precision
     """
-    for each, room in _judged(recipes):
+    for each, room in _estimate_engines(recipes):
         if not room.fits:
             yield fail(
-                f"{each.component.name}: {each.name} puts at least {_gib(room.weights)} of weights on a GPU, "
-                f"which has {_gib(each.memory)}{_usable(each, room)} ({_gpu(each)})",
+                f"{each.component.name}: {each.name} puts at least {_format_gib(room.weights)} of weights "
+                f"on a GPU, which has {_format_gib(each.memory)}{_describe_usable(each, room)} "
+                f"({_describe_gpu(each)})",
                 fix="split it over more GPUs, or take a checkpoint in a smaller precision",
-                evidence=_evidence(each, room),
-                location=_place(each, "tensor-parallel-size"),
+                evidence=_collect_evidence(each, room),
+                location=_locate(each, "tensor-parallel-size"),
             )
 
 
@@ -43,33 +44,33 @@ def kv_cache(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: set --max-model-len (SGLang: --context-length, TensorRT-LLM: max_seq_len) to what the traffic needs
     """
-    for each, room in _judged(recipes):
+    for each, room in _estimate_engines(recipes):
         short = room.sequences is not None and room.sequences < 1
         if room.fits and short and each.budget is not None and not each.budget.adapts:
             yield warn(
                 f"{each.component.name}: the KV cache has room for at most {room.tokens} tokens, "
-                f"and a sequence of {each.name} may have {room.longest} ({_gpu(each)})",
+                f"and a sequence of {each.name} may have {room.longest} ({_describe_gpu(each)})",
                 fix="limit sequences to what fits, store the cache in FP8, or split it over more GPUs",
-                evidence=_evidence(each, room),
-                location=_place(each, "max-model-len", "context-length", "max-seq-len"),
+                evidence=_collect_evidence(each, room),
+                location=_locate(each, "max-model-len", "context-length", "max-seq-len"),
             )
 
 
-def _judged(recipes: Recipes) -> Iterator[tuple[Sized, Room]]:
+def _estimate_engines(recipes: Recipes) -> Iterator[tuple[SizedEngine, MemoryEstimate]]:
     """Every engine that can be judged, with what it leaves of a GPU.
 
     :raises Skip: there is none.
     """
-    engines = list(sized(recipes))
+    engines = list(size_engines(recipes))
     judged = [(each, each.room) for each in engines if each.room is not None]
     if not judged:
-        raise Skip(_reason(engines[0]) if engines else "no engine that runs on GPUs")
+        raise Skip(_explain_skip(engines[0]) if engines else "no engine that runs on GPUs")
     yield from judged
 
 
-def _reason(each: Sized) -> str:
+def _explain_skip(each: SizedEngine) -> str:
     if each.model is None:
-        found = described(each.recipe, each.graph, each.told or "")
+        found = find_model_config(each.recipe, each.graph, each.told or "")
         if found is not None:
             how = "which cannot be read" if found.problems else "in a way not known here"
             return f"{each.name or each.told} is described by {found.file}, {how}"
@@ -85,19 +86,19 @@ def _reason(each: Sized) -> str:
     return f"how {each.component.name} loads {each.name} cannot be told from its arguments"
 
 
-def _usable(each: Sized, room: Room) -> str:
-    return f", {_gib(room.limit)} of them for the engine" if room.limit < (each.memory or 0) else ""
+def _describe_usable(each: SizedEngine, room: MemoryEstimate) -> str:
+    return f", {_format_gib(room.limit)} of them for the engine" if room.limit < (each.memory or 0) else ""
 
 
-def _gpu(each: Sized) -> str:
+def _describe_gpu(each: SizedEngine) -> str:
     return each.product or "the largest GPU known here; the recipe names none"
 
 
-def _gib(size: float | None) -> str:
+def _format_gib(size: float | None) -> str:
     return f"{(size or 0) / GIB:.1f} GiB"
 
 
-def _evidence(each: Sized, room: Room) -> dict[str, object]:
+def _collect_evidence(each: SizedEngine, room: MemoryEstimate) -> dict[str, object]:
     return {
         "weights_gib": round(room.weights / GIB, 1),
         "kv_bytes_per_token": room.token and round(room.token),
@@ -106,7 +107,7 @@ def _evidence(each: Sized, room: Room) -> dict[str, object]:
     }
 
 
-def _place(each: Sized, *names: str) -> Location:
+def _locate(each: SizedEngine, *names: str) -> Location:
     """Of the first of these arguments that is given, else of the launch."""
     found = each.arguments.get(*names)
     if found is None:

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, warn
-from dynocheck.engines import engine_of
+from dynocheck.engines import detect_engine
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.quantity import quantity
+from dynocheck.facts.k8s.quantity import parse_quantity
 from dynocheck.facts.recipe.recipes import Component, Graph, Manifest, Value
 
 _LEAST = 2**30  # below which Dynamo's own sanity check warns
@@ -24,14 +24,14 @@ def shared_memory(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        entries = {(m.file, m.name): dict(_entries(m)) for m in recipe.manifests if m.kind == _GRAPH}
+        entries = {(m.file, m.name): dict(_list_components(m)) for m in recipe.manifests if m.kind == _GRAPH}
         for graph in recipe.graphs:
             known = entries.get((graph.file, graph.name), {})
             for component in graph.components:
                 entry = known.get((component.line, component.column))
-                if entry is not None and _shares(component):
+                if entry is not None and _shares_memory(component):
                     judged = True
-                    yield from _judge(graph, component, entry)
+                    yield from _check_component(graph, component, entry)
     if not judged:
         raise Skip("no engine with several GPUs in a pod")
 
@@ -39,74 +39,78 @@ def shared_memory(recipes: Recipes) -> Iterator[Finding]:
 _GRAPH = "DynamoGraphDeployment"
 
 
-def _shares(component: Component) -> bool:
-    starts = any(engine_of(launch) for container in component.containers for launch in container.launches)
+def _shares_memory(component: Component) -> bool:
+    starts = any(detect_engine(launch) for container in component.containers for launch in container.launches)
     return starts and component.gpus is not None and component.gpus > 1
 
 
-def _entries(manifest: Manifest) -> Iterator[tuple[tuple[int, int], Value]]:
+def _list_components(manifest: Manifest) -> Iterator[tuple[tuple[int, int], Value]]:
     """The components of a graph by their place, in either API version."""
     services = manifest.root.get("spec", "services")
     older = list(services.mapping.values()) if services is not None else []
-    for entry in (*_listed(manifest.root.get("spec") or Value(None, 1, 1), "components"), *older):
+    for entry in (*_get_items(manifest.root.get("spec") or Value(None, 1, 1), "components"), *older):
         yield (entry.line, entry.column), entry
 
 
-def _judge(graph: Graph, component: Component, entry: Value) -> Iterator[Finding]:
+def _check_component(graph: Graph, component: Component, entry: Value) -> Iterator[Finding]:
     pod = entry.get("podTemplate", "spec") or entry.get("extraPodSpec")
-    own = _own_volume(pod)
+    own = _find_own_volume(pod)
     host = pod.get("hostIPC") if pod is not None else None
     if host is not None and host.data is True:
         return
     if own is not None:
         medium = own.get("medium")
         if medium is None or medium.data != "Memory":
-            yield _short(graph, component, own, f"{_SHM} is a volume on disk", "set medium: Memory")
+            yield _warn(graph, component, own, f"{_SHM} is a volume on disk", "set medium: Memory")
             return
-    size, place = (own.get("sizeLimit"), own) if own is not None else _told(entry)
+    size, place = (own.get("sizeLimit"), own) if own is not None else _read_size(entry)
     if own is None and place is not None and size is None:
-        yield _short(graph, component, place, f"{component.gpus} GPUs share 64 MiB of {_SHM}")
-    elif size is not None and (found := quantity(size.data)) is not None and found < _LEAST:
-        yield _short(graph, component, size, f"{component.gpus} GPUs share {size.data} of {_SHM}")
+        yield _warn(graph, component, place, f"{component.gpus} GPUs share 64 MiB of {_SHM}")
+    elif size is not None and (found := parse_quantity(size.data)) is not None and found < _LEAST:
+        yield _warn(graph, component, size, f"{component.gpus} GPUs share {size.data} of {_SHM}")
 
 
-def _told(entry: Value) -> tuple[Value | None, Value | None]:
+def _read_size(entry: Value) -> tuple[Value | None, Value | None]:
     """The size that is set and its place; no size where there is to be no volume, neither for the default."""
     new, old = entry.get("sharedMemorySize"), entry.get("sharedMemory")
     if new is not None:
-        return (None, new) if quantity(new.data) == 0 else (new, new)
+        return (None, new) if parse_quantity(new.data) == 0 else (new, new)
     if old is not None:
         off = old.get("disabled")
         return (None, old) if off is not None and off.data is True else (old.get("size"), old.get("size"))
     return None, None
 
 
-def _own_volume(pod: Value | None) -> Value | None:
+def _find_own_volume(pod: Value | None) -> Value | None:
     """The emptyDir that a container mounts at /dev/shm."""
     if pod is None:
         return None
-    names = {_at(mount, "name") for mount in _mounts(pod) if str(_at(mount, "mountPath")).rstrip("/") == _SHM}
-    volumes = (volume for volume in _listed(pod, "volumes") if _at(volume, "name") in names)
+    names = {
+        _get_text(mount, "name")
+        for mount in _list_mounts(pod)
+        if str(_get_text(mount, "mountPath")).rstrip("/") == _SHM
+    }
+    volumes = (volume for volume in _get_items(pod, "volumes") if _get_text(volume, "name") in names)
     return next((empty for volume in volumes if (empty := volume.get("emptyDir")) is not None), None)
 
 
-def _mounts(pod: Value) -> Iterator[Value]:
+def _list_mounts(pod: Value) -> Iterator[Value]:
     main = pod.get("mainContainer")
-    for container in (*_listed(pod, "containers"), *([main] if main is not None else [])):
-        yield from _listed(container, "volumeMounts")
+    for container in (*_get_items(pod, "containers"), *([main] if main is not None else [])):
+        yield from _get_items(container, "volumeMounts")
 
 
-def _listed(value: Value, key: str) -> list[Value]:
+def _get_items(value: Value, key: str) -> list[Value]:
     found = value.get(key)
     return found.sequence if found is not None else []
 
 
-def _at(value: Value, key: str) -> str | None:
+def _get_text(value: Value, key: str) -> str | None:
     found = value.get(key)
     return found.text if found is not None else None
 
 
-def _short(graph: Graph, component: Component, place: Value, problem: str, fix: str = "") -> Finding:
+def _warn(graph: Graph, component: Component, place: Value, problem: str, fix: str = "") -> Finding:
     return warn(
         f"{component.name}: {problem}",
         fix=fix or f"give {_SHM} a gigabyte or more",

@@ -4,12 +4,18 @@ import re
 from collections.abc import Iterable, Iterator
 
 from dynocheck import Finding, Location, warn
-from dynocheck.engines import running
+from dynocheck.engines import find_instances
 from dynocheck.facts.recipe.recipes import Graph, Page, Recipe, Word
 
 _BODY = re.compile(r"\"model\"\s*:\s*\"([^\"\\]+)\"")
 _MODEL_FLAGS = ("--model", "--model-name", "--model-names")
-_ASKING = ("aiperf", "genai-perf", "guidellm", "inference-perf", "dynocheck")  # whose --model is asked for
+_LOAD_TOOLS = (
+    "aiperf",
+    "genai-perf",
+    "guidellm",
+    "inference-perf",
+    "dynocheck",
+)  # whose --model is asked for
 _PLACEHOLDER = re.compile(
     r"(your|my|some)[-_ ].*|.*\bmodel[-_ ]?(name|id)|model|[A-Z_]+|.*[$<>{}].*", re.IGNORECASE
 )
@@ -17,7 +23,7 @@ _PUBLIC = re.compile(r"https?://[^/]*\.(com|ai|org)\b")
 _OTHER_MODELS = ("DynamoModel", "DynamoGraphDeploymentRequest", "Deployment", "StatefulSet")
 
 
-def misnamed(recipe: Recipe) -> Iterator[Finding]:
+def check_readme_models(recipe: Recipe) -> Iterator[Finding]:
     """Each request of a README for a model that no graph below its folder serves.
 
     A name counts as served where any argument of an engine says it, were it an adapter's or a second name.
@@ -26,12 +32,12 @@ def misnamed(recipe: Recipe) -> Iterator[Finding]:
     if any(manifest.kind in _OTHER_MODELS for manifest in recipe.manifests):
         return
     for page in recipe.pages:
-        graphs = [graph for graph in recipe.graphs if _beside(page, graph)] or list(recipe.graphs)
-        known = _names(graphs)
-        if known is None or _speaks_of_adapters(page):
+        graphs = [graph for graph in recipe.graphs if _is_beside(page, graph)] or list(recipe.graphs)
+        known = _collect_names(graphs)
+        if known is None or _mentions_adapters(page):
             continue
-        served = sorted({name for graph in graphs for name in _served(graph)})
-        for name, word in _asked(page.commands):
+        served = sorted({name for graph in graphs for name in _list_served(graph)})
+        for name, word in _find_requested(page.commands):
             if name not in known and not _PLACEHOLDER.fullmatch(name):
                 yield warn(
                     f"the README asks for {name}, its graphs serve {', '.join(served)}",
@@ -40,19 +46,19 @@ def misnamed(recipe: Recipe) -> Iterator[Finding]:
                 )
 
 
-def _beside(page: Page, graph: Graph) -> bool:
+def _is_beside(page: Page, graph: Graph) -> bool:
     return graph.file.startswith(f"{page.path.rpartition('/')[0]}/")
 
 
-def _served(graph: Graph) -> Iterator[str]:
-    return (engine.served or "" for engine in running(graph))
+def _list_served(graph: Graph) -> Iterator[str]:
+    return (engine.served_name or "" for engine in find_instances(graph))
 
 
-def _names(graphs: Iterable[Graph]) -> set[str] | None:
+def _collect_names(graphs: Iterable[Graph]) -> set[str] | None:
     """Every name that an argument of these graphs could serve a model by; None when not all are known."""
     found: set[str] = set()
     for graph in graphs:
-        served = set(_served(graph))
+        served = set(_list_served(graph))
         if not served or "" in served:
             return None
         containers = [container for component in graph.components for container in component.containers]
@@ -62,11 +68,11 @@ def _names(graphs: Iterable[Graph]) -> set[str] | None:
     return found or None
 
 
-def _speaks_of_adapters(page: Page) -> bool:
+def _mentions_adapters(page: Page) -> bool:
     return any("lora" in (word.text or "").lower() for command in page.commands for word in command)
 
 
-def _asked(commands: Iterable[tuple[Word, ...]]) -> Iterator[tuple[str, Word]]:
+def _find_requested(commands: Iterable[tuple[Word, ...]]) -> Iterator[tuple[str, Word]]:
     """The models that requests and load tests of a page name."""
     for command in commands:
         texts = [word.text or "" for word in command]
@@ -75,11 +81,11 @@ def _asked(commands: Iterable[tuple[Word, ...]]) -> Iterator[tuple[str, Word]]:
             continue
         if "curl" in programs:
             yield from ((name, word) for word in command for name in _BODY.findall(word.text or ""))
-        elif not programs.isdisjoint(_ASKING):
-            yield from _flagged(command)
+        elif not programs.isdisjoint(_LOAD_TOOLS):
+            yield from _find_model_flags(command)
 
 
-def _flagged(command: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:
+def _find_model_flags(command: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:
     for flag, value in zip(command, (*command[1:], None), strict=True):
         name, equals, inline = (flag.text or "").partition("=")
         if name in _MODEL_FLAGS:

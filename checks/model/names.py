@@ -4,14 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.checks.model._readmes import misnamed
-from dynocheck.engines import running
+from dynocheck.checks.model._readmes import check_readme_models
+from dynocheck.engines import find_instances
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.recipes import Benchmark, Component, Container, Download, Graph, Launch, Recipe
 
 
 @dataclass(frozen=True)
-class _Served:
+class _ServedModel:
     """What one worker loads and the name it serves it by; None where the manifest does not tell."""
 
     graph: Graph
@@ -26,9 +26,9 @@ class _Served:
         return Location(self.graph.file, self.launch.line, self.launch.column)
 
     @property
-    def offline(self) -> bool:
+    def is_offline(self) -> bool:
         own = next((each for each in self.launch.env if each.name == "HF_HUB_OFFLINE"), None)
-        variable = own or self.container.variable("HF_HUB_OFFLINE")
+        variable = own or self.container.find_variable("HF_HUB_OFFLINE")
         return variable is not None and variable.value in ("1", "true", "True", "yes", "on")
 
 
@@ -44,14 +44,14 @@ def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        served = [found for graph in recipe.graphs for found in _served(graph)]
+        served = [found for graph in recipe.graphs for found in _list_served(graph)]
         judged = judged or bool(served)
         for graph in recipe.graphs:
-            yield from _agree([s for s in served if s.graph is graph])
-        yield from _downloaded(recipe, served)
+            yield from _check_agreement([s for s in served if s.graph is graph])
+        yield from _check_downloads(recipe, served)
         for benchmark in recipe.benchmarks:
-            yield from _asked(benchmark, served)
-        yield from misnamed(recipe)
+            yield from _check_benchmark(benchmark, served)
+        yield from check_readme_models(recipe)
     if not judged:
         raise Skip("no worker that loads a model")
 
@@ -78,12 +78,12 @@ def config(recipes: Recipes) -> Iterator[Finding]:
                 )
 
 
-def _served(graph: Graph) -> Iterator[_Served]:
-    for each in running(graph):
-        yield _Served(graph, each.component, each.container, each.launch, each.model, each.served)
+def _list_served(graph: Graph) -> Iterator[_ServedModel]:
+    for each in find_instances(graph):
+        yield _ServedModel(graph, each.component, each.container, each.launch, each.model, each.served_name)
 
 
-def _agree(workers: Sequence[_Served]) -> Iterator[Finding]:
+def _check_agreement(workers: Sequence[_ServedModel]) -> Iterator[Finding]:
     """What prefill workers compute, decode workers of the same model go on with."""
     others = [worker for worker in workers if worker.component.role != "prefill"]
     names = sorted({worker.name or "" for worker in others})
@@ -101,7 +101,7 @@ def _is_hub_id(model: str) -> bool:
     return model.count("/") == 1 and not model.startswith(("/", ".", "~"))
 
 
-def _downloaded(recipe: Recipe, workers: Sequence[_Served]) -> Iterator[Finding]:
+def _check_downloads(recipe: Recipe, workers: Sequence[_ServedModel]) -> Iterator[Finding]:
     """Models that workers load by their hub id, and that nothing downloads."""
     fetched = {download.model for download in recipe.downloads}
     loaded = {worker.model for worker in workers if worker.model and _is_hub_id(worker.model)}
@@ -109,22 +109,22 @@ def _downloaded(recipe: Recipe, workers: Sequence[_Served]) -> Iterator[Finding]
         return
     agreed = len(loaded) == 1 and all(worker.model in loaded for worker in workers)
     if agreed and len(recipe.downloads) == 1 and len(workers) > 1:
-        yield _downloads_another(recipe.downloads[0], workers)  # one against all: it is the Job
+        yield _report_wrong_download(recipe.downloads[0], workers)  # one against all: it is the Job
         return
     names = ", ".join(sorted(name for name in fetched if name))
     for worker in workers:
         if worker.model in loaded - fetched:
             message = f"{worker.component.name} loads {worker.model}, the recipe downloads {names}"
             fix = f"download {worker.model} in model-cache/, or load what is downloaded"
-            if worker.offline:
+            if worker.is_offline:
                 yield fail(f"{message}, and HF_HUB_OFFLINE is set", fix=fix, location=worker.place)
             else:
                 yield warn(f"{message}: each pod fetches its own", fix=fix, location=worker.place)
 
 
-def _downloads_another(download: Download, workers: Sequence[_Served]) -> Finding:
+def _report_wrong_download(download: Download, workers: Sequence[_ServedModel]) -> Finding:
     """The only download, of what none of several workers loads."""
-    offline = [worker for worker in workers if worker.offline]
+    offline = [worker for worker in workers if worker.is_offline]
     message = f"downloads {download.model}, every worker loads {workers[0].model}"
     say, ends = (fail, ", and HF_HUB_OFFLINE is set") if offline else (warn, ": each pod fetches its own")
     return say(
@@ -135,9 +135,9 @@ def _downloads_another(download: Download, workers: Sequence[_Served]) -> Findin
     )
 
 
-def _asked(benchmark: Benchmark, served: Sequence[_Served]) -> Iterator[Finding]:
+def _check_benchmark(benchmark: Benchmark, served: Sequence[_ServedModel]) -> Iterator[Finding]:
     """A benchmark asks for a name that a graph of its folder serves, or of the recipe if its has none."""
-    beside = [worker for worker in served if benchmark.beside(worker.graph)] or served
+    beside = [worker for worker in served if benchmark.is_beside(worker.graph)] or served
     names = sorted({worker.name or "" for worker in beside})
     asked = benchmark.model.value if benchmark.model else None
     if benchmark.model is None or asked is None or not names or "" in names:

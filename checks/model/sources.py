@@ -5,19 +5,19 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.checks.storage.weight_paths import home_of
-from dynocheck.data.gated import gated
-from dynocheck.engines import Argument, Running, running
+from dynocheck.checks.storage.weight_paths import find_hf_home
+from dynocheck.data.gated import gated_models
+from dynocheck.engines import Argument, EngineInstance, find_instances
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, by_place, templates
+from dynocheck.facts.k8s.pods import PodTemplate, index_containers, list_pod_templates
 from dynocheck.facts.recipe.recipes import Container, Download, Recipe, Value
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN_PATH")
 _SOURCES = {*_TOKENS, "HF_ENDPOINT"}
 _ON = ("1", "true", "yes", "on")
-_SPOKEN = re.compile(r"token(?!s|i[zs])|\blogin\b", re.IGNORECASE)  # none of those that a model reads
-_LIKELY = re.compile(r"(^|[-_.])(hf|hugging-?face)([-_.]|$)", re.IGNORECASE)
+_TOKEN_MENTION = re.compile(r"token(?!s|i[zs])|\blogin\b", re.IGNORECASE)  # none of those that a model reads
+_TOKEN_SECRET = re.compile(r"(^|[-_.])(hf|hugging-?face)([-_.]|$)", re.IGNORECASE)
 
 
 @check("model.revision", title="Workers load the revision that was downloaded")
@@ -33,24 +33,26 @@ def revision(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        for model, downloads in _pinned(recipe).items():
-            engines = [e for g in recipe.graphs for e in running(g) if e.model == model and e.given.complete]
+        for model, downloads in _group_pinned(recipe).items():
+            engines = [
+                e for g in recipe.graphs for e in find_instances(g) if e.model == model and e.given.complete
+            ]
             judged = judged or bool(engines)
             fetched = sorted({download.revision or "" for download in downloads})
             adrift = []
             for engine in engines:
                 asked = engine.given.get("revision")
-                if asked is None and not _offline(engine):
+                if asked is None and not _is_offline(engine):
                     adrift.append(engine)
                 elif asked is None or asked.value not in fetched:
-                    yield from _misses(engine, asked, fetched)
+                    yield from _report_missing(engine, asked, fetched)
             if adrift and all(_COMMIT.fullmatch(revision) for revision in fetched):
-                yield _drifts(downloads[0], adrift)
+                yield _report_drift(downloads[0], adrift)
     if not judged:
         raise Skip("no worker loads by its hub id a model that is downloaded by a revision")
 
 
-def _pinned(recipe: Recipe) -> dict[str, list[Download]]:
+def _group_pinned(recipe: Recipe) -> dict[str, list[Download]]:
     """The models that go to a hub cache, each by a revision alone, with their downloads."""
     found: dict[str, list[Download]] = {}
     for download in recipe.downloads:
@@ -59,12 +61,12 @@ def _pinned(recipe: Recipe) -> dict[str, list[Download]]:
     return {model: each for model, each in found.items() if all(d.revision for d in each)}
 
 
-def _offline(engine: Running) -> bool:
-    variable = engine.variable("HF_HUB_OFFLINE")
+def _is_offline(engine: EngineInstance) -> bool:
+    variable = engine.find_variable("HF_HUB_OFFLINE")
     return variable is not None and (variable.value or "").lower() in _ON
 
 
-def _misses(engine: Running, asked: Argument | None, fetched: list[str]) -> Iterator[Finding]:
+def _report_missing(engine: EngineInstance, asked: Argument | None, fetched: list[str]) -> Iterator[Finding]:
     """A worker that asks for what was not downloaded."""
     commits = all(_COMMIT.fullmatch(revision) for revision in fetched)
     if (asked is not None and not asked.known) or (asked is None and not commits):
@@ -73,13 +75,13 @@ def _misses(engine: Running, asked: Argument | None, fetched: list[str]) -> Iter
     message = f"{engine.component.name} loads {told} of {engine.model}, the recipe downloads {fetched[0]}"
     place = Location(engine.graph.file, engine.launch.line, engine.launch.column)
     fix = f"make it --revision {fetched[0]} (revision: in TensorRT-LLM's YAML)"
-    if _offline(engine):
+    if _is_offline(engine):
         yield fail(f"{message}, and HF_HUB_OFFLINE is set: it finds nothing", fix=fix, location=place)
     else:
         yield warn(f"{message}: each pod fetches its own", fix=fix, location=place)
 
 
-def _drifts(download: Download, engines: list[Running]) -> Finding:
+def _report_drift(download: Download, engines: list[EngineInstance]) -> Finding:
     graphs = sorted({engine.graph.name for engine in engines})
     return warn(
         f"{download.model} is downloaded at {download.revision}, and workers of {', '.join(graphs)} "
@@ -91,7 +93,7 @@ def _drifts(download: Download, engines: list[Running]) -> Finding:
     )
 
 
-class _Needy(NamedTuple):
+class _GatedFetch(NamedTuple):
     """A container that fetches a model from the hub, and the pod it is in."""
 
     what: str
@@ -118,7 +120,7 @@ def token(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        for needy in _needy(recipe):
+        for needy in _find_gated_fetches(recipe):
             judged = True
             if not _has_token(needy):
                 yield fail(
@@ -127,7 +129,7 @@ def token(recipes: Recipes) -> Iterator[Finding]:
                     evidence={"source": needy.source},
                     location=needy.place,
                 )
-        secrets = _secrets(recipe)
+        secrets = _find_secrets(recipe)
         judged = judged or bool(secrets)
         if len(secrets) > 1:
             names = sorted(secrets)
@@ -141,16 +143,16 @@ def token(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("nothing fetches a gated model, and nothing names a token")
 
 
-def _needy(recipe: Recipe) -> Iterator[_Needy]:
-    containers = by_place(recipe)
+def _find_gated_fetches(recipe: Recipe) -> Iterator[_GatedFetch]:
+    containers = index_containers(recipe)
     maps = [(m.name, m.root.get("data")) for m in recipe.manifests if m.kind == "ConfigMap"]
     without = frozenset(name for name, data in maps if data is None or not _SOURCES & data.mapping.keys())
 
-    def of(what: str, model: str, file: str, container: Container, place: Location) -> Iterator[_Needy]:
+    def of(what: str, model: str, file: str, container: Container, place: Location) -> Iterator[_GatedFetch]:
         found = containers.get((file, container.line, container.column))
-        row = gated(model)
+        row = gated_models(model)
         if found is not None and row is not None:
-            yield _Needy(what, model, *found, place, row.source, without)
+            yield _GatedFetch(what, model, *found, place, row.source, without)
 
     for download in recipe.downloads:
         place = Location(download.file, download.line, download.column)
@@ -159,67 +161,67 @@ def _needy(recipe: Recipe) -> Iterator[_Needy]:
     if None in fetched:
         return
     for graph in recipe.graphs:
-        for engine in running(graph):
+        for engine in find_instances(graph):
             if engine.model in fetched:
                 continue  # workers find what was downloaded; storage.model-path tells where they do not
             place = Location(graph.file, engine.launch.line, engine.launch.column)
-            name, home = engine.component.name, home_of(engine)
-            if home is not None and engine.container.on_claim(home):
+            name, home = engine.component.name, find_hf_home(engine)
+            if home is not None and engine.container.resolve_on_claim(home):
                 continue  # which may hold it already
             yield from of(name, engine.model or "", graph.file, engine.container, place)
 
 
-def _has_token(needy: _Needy) -> bool:
+def _has_token(needy: _GatedFetch) -> bool:
     around, container = needy.template.around, needy.container
-    outer = [*_items(around, "envs"), *_items(needy.template.manifest.root, "spec", "env")]
-    outer += _items(needy.template.manifest.root, "spec", "envs")
-    given = [*_items(container, "env"), *outer]
-    names = {_text(each, "name") for each in given if _text(each, "value") or each.get("valueFrom")}
+    outer = [*_get_items(around, "envs"), *_get_items(needy.template.manifest.root, "spec", "env")]
+    outer += _get_items(needy.template.manifest.root, "spec", "envs")
+    given = [*_get_items(container, "env"), *outer]
+    names = {_get_text(each, "name") for each in given if _get_text(each, "value") or each.get("valueFrom")}
     whole = [
         each
-        for each in _items(container, "envFrom")
-        if each.get("secretRef") or _name_of_map(each) not in {None, *needy.without}
+        for each in _get_items(container, "envFrom")
+        if each.get("secretRef") or _read_map_name(each) not in {None, *needy.without}
     ]
     scripts = (found for key in ("command", "args") if (found := container.get(key)) is not None)
-    spoken = any(_SPOKEN.search(each.text or "") for script in scripts for each in script.sequence)
+    spoken = any(_TOKEN_MENTION.search(each.text or "") for script in scripts for each in script.sequence)
     return bool(names & _SOURCES or whole or around.get("envFromSecret") or spoken)
 
 
-def _name_of_map(source: Value) -> str | None:
+def _read_map_name(source: Value) -> str | None:
     found = source.get("configMapRef", "name")
     return found.text if found is not None else None
 
 
-def _secrets(recipe: Recipe) -> dict[str, list[Location]]:
+def _find_secrets(recipe: Recipe) -> dict[str, list[Location]]:
     """The Secrets that tokens of the hub come from, and where each is named."""
     found: dict[str, list[Location]] = {}
-    for template in templates(recipe):
-        for name in _named(template):
+    for template in list_pod_templates(recipe):
+        for name in _list_secret_names(template):
             place = Location(template.manifest.file, name.line, name.column)
             found.setdefault(name.text or "", []).append(place)
     return found
 
 
-def _named(template: PodTemplate) -> Iterator[Value]:
+def _list_secret_names(template: PodTemplate) -> Iterator[Value]:
     whole = template.around.get("envFromSecret")
-    if whole is not None and _LIKELY.search(whole.text or ""):
+    if whole is not None and _TOKEN_SECRET.search(whole.text or ""):
         yield whole
     for container in template.containers:
-        for source in _items(container, "envFrom"):
+        for source in _get_items(container, "envFrom"):
             name = source.get("secretRef", "name")
-            if name is not None and _LIKELY.search(name.text or ""):
+            if name is not None and _TOKEN_SECRET.search(name.text or ""):
                 yield name
-        for variable in _items(container, "env"):
+        for variable in _get_items(container, "env"):
             name = variable.get("valueFrom", "secretKeyRef", "name")
-            if name is not None and _text(variable, "name") in _TOKENS:
+            if name is not None and _get_text(variable, "name") in _TOKENS:
                 yield name
 
 
-def _items(value: Value, *path: str) -> list[Value]:
+def _get_items(value: Value, *path: str) -> list[Value]:
     found = value.get(*path)
     return [item for item in found.sequence if isinstance(item.data, dict)] if found else []
 
 
-def _text(value: Value, key: str) -> str:
+def _get_text(value: Value, key: str) -> str:
     found = value.get(key)
     return (found.text if found else None) or ""

@@ -21,7 +21,7 @@ _ESCAPED_DOT = "\\."
 _LOST = "what they would collect is lost, unless it is collected otherwise"
 
 
-def _planners(recipes: Recipes | None) -> list[str]:
+def _find_planners(recipes: Recipes | None) -> list[str]:
     """The graphs that have a planner, which decides by these metrics."""
     return [
         graph.name
@@ -49,7 +49,7 @@ def prometheus(
     Fix: helm upgrade prometheus kube-prometheus-stack --reuse-values
     --set prometheus.prometheusSpec.podMonitorSelectorNilUsesHelmValues=false
     """
-    planners = _planners(recipes)
+    planners = _find_planners(recipes)
     if not monitors.served:
         if not planners:
             raise Skip("the Prometheus operator is not installed, and serving does not need it")
@@ -60,7 +60,7 @@ def prometheus(
             evidence={"graphs": planners},
         )
         return
-    graphs = definitions.named(_GRAPHS)
+    graphs = definitions.find(_GRAPHS)
     if not monitors.items:
         if graphs is None:
             raise Skip("Dynamo is not installed")
@@ -78,15 +78,15 @@ def prometheus(
         if not readers:
             unread[monitor.namespace, *sorted(f"{k}={v}" for k, v in monitor.labels.items())].append(monitor)
     for alike in unread.values():
-        yield _unread(alike, monitors, namespaces)
-    yield from _down(monitors, namespaces)
+        yield _report_unread(alike, monitors, namespaces)
+    yield from _report_down(monitors, namespaces)
 
 
 def _selects(collector: Collector, monitor: PodMonitor, namespaces: Namespaces) -> bool:
-    return not _refusals(collector, monitor, namespaces)
+    return not _find_refusals(collector, monitor, namespaces)
 
 
-def _refusals(collector: Collector, monitor: PodMonitor, namespaces: Namespaces) -> dict[str, str]:
+def _find_refusals(collector: Collector, monitor: PodMonitor, namespaces: Namespaces) -> dict[str, str]:
     """The selectors of a collector that leave a monitor out, and what they want."""
     refusals = {}
     if collector.monitors is None:
@@ -96,47 +96,48 @@ def _refusals(collector: Collector, monitor: PodMonitor, namespaces: Namespaces)
     if collector.namespaces is None:
         if collector.namespace != monitor.namespace:
             refusals["podMonitorNamespaceSelector"] = f"only {collector.namespace}"
-    elif not collector.namespaces.matches(namespaces.labels(monitor.namespace)):
+    elif not collector.namespaces.matches(namespaces.find_labels(monitor.namespace)):
         refusals["podMonitorNamespaceSelector"] = str(collector.namespaces)
     return refusals
 
 
-def _unread(alike: list[PodMonitor], monitors: PodMonitors, namespaces: Namespaces) -> Finding:
+def _report_unread(alike: list[PodMonitor], monitors: PodMonitors, namespaces: Namespaces) -> Finding:
     """Monitors of one namespace and with the same labels, which nobody selects."""
     names = ", ".join(monitor.name for monitor in alike)
     subject = Subject("PodMonitor", alike[0].name, alike[0].namespace)
     if not monitors.collectors:
         return warn(f"there is no Prometheus to read {names}: {_LOST}", fix=_INSTALL, subject=subject)
     refusals = {
-        f"{c.kind} {c.namespace}/{c.name}": _refusals(c, alike[0], namespaces) for c in monitors.collectors
+        f"{c.kind} {c.namespace}/{c.name}": _find_refusals(c, alike[0], namespaces)
+        for c in monitors.collectors
     }
     return warn(
         f"no Prometheus selects {names}: {_LOST}",
-        fix=_relabelled(alike, monitors, namespaces),
+        fix=_suggest_relabel(alike, monitors, namespaces),
         evidence=refusals,
         subject=subject,
     )
 
 
-def _relabelled(alike: list[PodMonitor], monitors: PodMonitors, namespaces: Namespaces) -> str:
+def _suggest_relabel(alike: list[PodMonitor], monitors: PodMonitors, namespaces: Namespaces) -> str:
     """The labels that one Prometheus asks for, where labels are all that it wants."""
     for collector in monitors.collectors:
         wanted = collector.monitors
-        lacks = _refusals(collector, alike[0], namespaces).keys() - {"podMonitorSelector"}
+        lacks = _find_refusals(collector, alike[0], namespaces).keys() - {"podMonitorSelector"}
         if not lacks and wanted is not None and wanted.labels and not wanted.expressions:
-            settings = " ".join(f"--set {_setting(*label)}" for label in wanted.labels.items())
+            settings = " ".join(f"--set {_format_setting(*label)}" for label in wanted.labels.items())
             return f"helm upgrade dynamo-platform CHART --reuse-values {settings}"
     first = monitors.collectors[0]
     return f"kubectl edit {first.kind.lower()} {first.name} -n {first.namespace}   # its podMonitor selectors"
 
 
-def _setting(key: str, value: str) -> str:
+def _format_setting(key: str, value: str) -> str:
     """What gives Dynamo's PodMonitors this label; Helm takes a dot for a step down unless it is escaped."""
     path = "dynamo-operator.dynamo.metrics.podMonitors.labels"
     return shlex.quote(f"{path}.{key.replace('.', _ESCAPED_DOT)}={value}")
 
 
-def _down(monitors: PodMonitors, namespaces: Namespaces) -> Iterator[Finding]:
+def _report_down(monitors: PodMonitors, namespaces: Namespaces) -> Iterator[Finding]:
     """Each Prometheus that reads Dynamo's monitors and says of itself that it is not available."""
     for collector in monitors.collectors:
         reads = any(_selects(collector, monitor, namespaces) for monitor in monitors.items)
@@ -157,9 +158,9 @@ def dcgm_exporter(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) ->
 
     Fix: kubectl describe daemonset NAME
     """
-    with_gpus = {node.name for node in nodes if node.labelled_gpu or node.gpus}
+    with_gpus = {node.name for node in nodes if node.has_gpu_label or node.gpus}
     with_gpus |= {each.node for each in slices if each.driver == "gpu.nvidia.com" and each.node is not None}
-    exporters = [each for each in workloads if each.kind == "DaemonSet" and _exports(each)]
+    exporters = [each for each in workloads if each.kind == "DaemonSet" and _is_exporter(each)]
     if not exporters:
         raise Skip("no dcgm-exporter is installed, and Dynamo serves without it")
     running = [each for each in exporters if each.desired]
@@ -167,10 +168,10 @@ def dcgm_exporter(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) ->
         raise Skip("no node has GPUs")
     for exporter in running or exporters:
         if not exporter.is_ready:
-            yield _not_ready(exporter, len(with_gpus))
+            yield _report_not_ready(exporter, len(with_gpus))
 
 
-def _not_ready(exporter: Workload, gpu_nodes: int) -> Finding:
+def _report_not_ready(exporter: Workload, gpu_nodes: int) -> Finding:
     if not exporter.desired:
         seen = f"is to run on no node, though {gpu_nodes} have GPUs"
     elif exporter.ready < exporter.desired:
@@ -185,6 +186,6 @@ def _not_ready(exporter: Workload, gpu_nodes: int) -> Finding:
     )
 
 
-def _exports(workload: Workload) -> bool:
+def _is_exporter(workload: Workload) -> bool:
     """Whether a container of it is the exporter, from whichever registry."""
     return any(_EXPORTER in image.partition("@")[0].rpartition("/")[2] for image in workload.images)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, warn
-from dynocheck.checks.rdma.recipes import Worker, workers
+from dynocheck.checks.rdma.recipes import Worker, list_workers
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.recipes import Component, Container, EnvVar, Value
@@ -29,13 +29,13 @@ def rdma_requested(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: name what the nodes offer, such as rdma/ib, in the limits of the worker's main container
     """
-    across = [worker for worker in workers(recipes) if _crosses(worker)]
+    across = [worker for worker in list_workers(recipes) if _crosses_nodes(worker)]
     if not across:
         raise Skip("no worker of a recipe has to talk across nodes")
     for worker in across:
-        if not _asked(worker.component) and not _otherwise(worker):
+        if not _list_rdma(worker.component) and not _has_other_access(worker):
             component = worker.component
-            why = worker.across if component.nodes > 1 else _split(worker)
+            why = worker.cross_node_reason if component.nodes > 1 else _describe_split(worker)
             yield warn(
                 f"{component.name} {why}, and asks for no RDMA: what crosses nodes goes over TCP",
                 fix=f'add rdma/ib: "{component.gpus or 1}", or what the nodes call it, to its limits',
@@ -43,41 +43,41 @@ def rdma_requested(recipes: Recipes) -> Iterator[Finding]:
             )
 
 
-def _crosses(worker: Worker) -> bool:
+def _crosses_nodes(worker: Worker) -> bool:
     if worker.component.nodes > 1:
         return True
     total = worker.graph.gpus
-    return worker.exchanges and total is not None and total > _LARGEST and not _kept_together(worker)
+    return worker.is_disaggregated and total is not None and total > _LARGEST and not _is_colocated(worker)
 
 
-def _kept_together(worker: Worker) -> bool:
+def _is_colocated(worker: Worker) -> bool:
     affinity = worker.placement.pod.get("affinity", "podAffinity")
     required = affinity.get("requiredDuringSchedulingIgnoredDuringExecution") if affinity else None
-    near = required.every("topologyKey") if required else ()
+    near = required.find_all("topologyKey") if required else ()
     return _NEAR in worker.placement.selector or any(key.text == _NEAR for key in near)
 
 
-def _split(worker: Worker) -> str:
+def _describe_split(worker: Worker) -> str:
     return f"exchanges KV blocks with workers on other nodes: its graph has {worker.graph.gpus} GPUs"
 
 
-def _asked(component: Component) -> list[str]:
+def _list_rdma(component: Component) -> list[str]:
     return [name for name in component.resources if rdma_resource(name) is not None]
 
 
-def _true(pod: Value, key: str) -> bool:
-    return any(value.data is True for value in pod.every(key))
+def _has_true(pod: Value, key: str) -> bool:
+    return any(value.data is True for value in pod.find_all(key))
 
 
-def _otherwise(worker: Worker) -> bool:
+def _has_other_access(worker: Worker) -> bool:
     """Whether its pods reach devices of the network, or NVLink across nodes, by other means."""
     pod = worker.placement.pod
-    paths = (path.text or "" for volume in pod.every("hostPath") if (path := volume.get("path")))
+    paths = (path.text or "" for volume in pod.find_all("hostPath") if (path := volume.get("path")))
     return (
-        _true(pod, "hostNetwork")
-        or _true(pod, "privileged")
+        _has_true(pod, "hostNetwork")
+        or _has_true(pod, "privileged")
         or any(path.startswith("/dev/infiniband") for path in paths)
-        or worker.placement.by_claim
+        or worker.placement.has_resource_claims
         or worker.component.gpus is None
         or any(not name.endswith(".IP") for name in worker.component.resources)
     )
@@ -95,13 +95,13 @@ def transport(recipes: Recipes) -> Iterator[Finding]:
     Fix: add rc to UCX_TLS, or leave the variable out
     """
     judged = False
-    for worker in workers(recipes):
-        names = _asked(worker.component)
+    for worker in list_workers(recipes):
+        names = _list_rdma(worker.component)
         main = worker.component.main
         if not names or main is None:
             continue
         judged = True
-        for variable in _contradicting(worker.component, main, names):
+        for variable in _find_contradictions(worker.component, main, names):
             yield warn(
                 f"{worker.component.name} asks for {', '.join(names)}, and {variable.name}={variable.value} "
                 "keeps off it",
@@ -113,7 +113,7 @@ def transport(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no worker asks for RDMA")
 
 
-def _contradicting(component: Component, main: Container, names: list[str]) -> Iterator[EnvVar]:
+def _find_contradictions(component: Component, main: Container, names: list[str]) -> Iterator[EnvVar]:
     efa = all(name == "vpc.amazonaws.com/efa" for name in names)  # which UCX is not used for
     own = [each for launch in main.launches for each in launch.env]  # of a script, over its container's
     outer = [each for each in main.env if each.name not in {variable.name for variable in own}]
@@ -145,14 +145,14 @@ def ipc_lock(recipes: Recipes) -> Iterator[Finding]:
     Fix: securityContext: {capabilities: {add: [IPC_LOCK]}}
     """
     judged = False
-    for worker in workers(recipes):
-        names = _asked(worker.component)
+    for worker in list_workers(recipes):
+        names = _list_rdma(worker.component)
         if not names:
             continue
         judged = True
         pod = worker.placement.pod
-        added = {each.text for value in pod.every("add") for each in value.sequence}
-        if not added & {"IPC_LOCK", "CAP_IPC_LOCK", "ALL"} and not _true(pod, "privileged"):
+        added = {each.text for value in pod.find_all("add") for each in value.sequence}
+        if not added & {"IPC_LOCK", "CAP_IPC_LOCK", "ALL"} and not _has_true(pod, "privileged"):
             yield warn(
                 f"{worker.component.name} asks for {', '.join(names)} without the capability IPC_LOCK: "
                 "registering memory fails where the node limits locked memory",

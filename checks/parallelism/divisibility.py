@@ -4,11 +4,11 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail
 from dynocheck.data import gpus
-from dynocheck.data.flags import dynamo_release, pins
-from dynocheck.engines.memory_budget import PRODUCT_LABELS, Sized, sized
+from dynocheck.data.flags import dynamo_release, engine_versions
+from dynocheck.engines.memory_budget import PRODUCT_LABELS, SizedEngine, size_engines
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.quantity import quantity
-from dynocheck.facts.k8s.scheduling_constraints import placements
+from dynocheck.facts.k8s.quantity import parse_quantity
+from dynocheck.facts.k8s.scheduling_constraints import list_placements
 from dynocheck.facts.recipe.recipes import Manifest, Value
 
 _LARGEST_NODE = 16  # GPUs, of any node that is made
@@ -26,11 +26,16 @@ def requests_equal_limits(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: give limits and requests the same number, or leave the request out
     """
-    asked = [entry for recipe in recipes for manifest in recipe.manifests for entry in _resources(manifest)]
+    asked = [
+        entry for recipe in recipes for manifest in recipe.manifests for entry in _list_resources(manifest)
+    ]
     if not asked:
         raise Skip("no graph asks for resources")
     for manifest, resources in asked:
-        requests, limits = _devices(resources.get("requests")), _devices(resources.get("limits"))
+        requests, limits = (
+            _select_devices(resources.get("requests")),
+            _select_devices(resources.get("limits")),
+        )
         for name, request in requests.items():
             limit = limits.get(name)
             if limit is None and name != "gpu":
@@ -57,12 +62,12 @@ def fits_node(recipes: Recipes) -> Iterator[Finding]:
     Fix: set multinode.nodeCount, and nvidia.com/gpu to what one node has
     """
     judged = False
-    for graph, component, placement in placements(recipes):
+    for graph, component, placement in list_placements(recipes):
         if not component.gpus:
             continue
         judged = True
-        products = placement.values(*PRODUCT_LABELS) or frozenset()
-        most = gpus.per_node(products) or _LARGEST_NODE
+        products = placement.find_required_values(*PRODUCT_LABELS) or frozenset()
+        most = gpus.max_per_node(products) or _LARGEST_NODE
         if component.gpus > most:
             node = (
                 f"a node of {' or '.join(sorted(products))}" if most < _LARGEST_NODE else "the largest node"
@@ -84,15 +89,17 @@ def heads_divide(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: choose a tensor parallel size that divides the model's num_attention_heads
     """
-    for each in _known(recipes):
+    for each in _list_known(recipes):
         model, budget = each.model, each.budget
         if model is None or budget is None:
             continue
         ranks = budget.sharding.attention
         if model.heads % ranks:
-            yield _undivided(each, f"{model.heads} attention heads cannot be divided by {ranks} ranks")
-        elif not model.latent and each.engine.name != "trtllm" and _uneven(model.kv_heads, ranks):
-            yield _undivided(each, f"{model.kv_heads} key-value heads do not go evenly on {ranks} ranks")
+            yield _report_undivided(each, f"{model.heads} attention heads cannot be divided by {ranks} ranks")
+        elif not model.latent and each.engine.name != "trtllm" and _is_uneven(model.kv_heads, ranks):
+            yield _report_undivided(
+                each, f"{model.kv_heads} key-value heads do not go evenly on {ranks} ranks"
+            )
 
 
 @check("parallelism.experts-divide", title="Experts go evenly on the ranks that share them")
@@ -106,40 +113,40 @@ def experts_divide(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: set the expert parallel size to the tensor parallel size, or a divisor of it
     """
-    for each in _known(recipes):
-        problem = _vllm_experts(each) if each.engine.name == "vllm" else _told_experts(each)
+    for each in _list_known(recipes):
+        problem = _check_vllm_experts(each) if each.engine.name == "vllm" else _check_other_experts(each)
         if problem is not None:
             argument = "enable-expert-parallel" if each.engine.name == "vllm" else "expert-parallel-size"
             known = argument if each.arguments.get(argument) else "tensor-parallel-size"
-            yield _undivided(each, problem, argument=known)
+            yield _report_undivided(each, problem, argument=known)
 
 
-def _known(recipes: Recipes) -> Iterator[Sized]:
+def _list_known(recipes: Recipes) -> Iterator[SizedEngine]:
     """Every engine whose model and arguments are known.
 
     :raises Skip: there is none.
     """
-    engines = list(sized(recipes))
+    engines = list(size_engines(recipes))
     known = [each for each in engines if each.model is not None and each.budget is not None]
     if not known:
         raise Skip("no engine of a model in the table whose arguments are known" if engines else "no engine")
     yield from known
 
 
-def _vllm_experts(each: Sized) -> str | None:
+def _check_vllm_experts(each: SizedEngine) -> str | None:
     if each.model is None or each.budget is None:
         return None
-    enabled = each.arguments.on("enable-expert-parallel")
+    enabled = each.arguments.is_enabled("enable-expert-parallel")
     release = dynamo_release(each.image)
-    version = pins(release)["vllm"] if release else ""
+    version = engine_versions(release)["vllm"] if release else ""
     if enabled and not each.model.experts:
         return f"--enable-expert-parallel is set, and {each.name} has no experts"
     if enabled is not False or version not in _VLLM_OF_WHOLE_BLOCKS:
         return None
-    return _broken_blocks(each, each.budget.sharding.experts)
+    return _check_blocks(each, each.budget.sharding.experts)
 
 
-def _told_experts(each: Sized) -> str | None:
+def _check_other_experts(each: SizedEngine) -> str | None:
     """SGLang and TensorRT-LLM, which are told a size; what takes part in it beside that is not judged."""
     given, tensor = each.arguments, each.arguments.size("tensor-parallel-size")
     experts, columns = given.size("expert-parallel-size"), given.get("moe-tensor-parallel-size")
@@ -157,14 +164,14 @@ def _told_experts(each: Sized) -> str | None:
             else None
         )
     data = given.size("data-parallel-size")
-    if given.on("enable-dp-attention") and data is not None and tensor % data:
+    if given.is_enabled("enable-dp-attention") and data is not None and tensor % data:
         return f"attention data parallel size {data} does not divide tensor parallel size {tensor}"
-    if given.starting("moe-a2a-backend") or given.starting("enable-deepep"):
+    if given.has_prefix("moe-a2a-backend") or given.has_prefix("enable-deepep"):
         return None  # those set the expert parallel size themselves
-    return _broken_blocks(each, tensor // experts)
+    return _check_blocks(each, tensor // experts)
 
 
-def _broken_blocks(each: Sized, columns: int) -> str | None:
+def _check_blocks(each: SizedEngine, columns: int) -> str | None:
     model = each.model
     if model is None or not model.experts or not model.block:
         return None
@@ -177,20 +184,20 @@ def _broken_blocks(each: Sized, columns: int) -> str | None:
     )
 
 
-def _uneven(heads: int, ranks: int) -> bool:
+def _is_uneven(heads: int, ranks: int) -> bool:
     return bool(ranks % heads) if ranks > heads else bool(heads % ranks)
 
 
-def _undivided(each: Sized, problem: str, *, argument: str = "tensor-parallel-size") -> Finding:
+def _report_undivided(each: SizedEngine, problem: str, *, argument: str = "tensor-parallel-size") -> Finding:
     return fail(
         f"{each.component.name}: {problem}",
         fix="choose parallel sizes that divide them",
         evidence={"model": each.name, "source": each.model.source if each.model else ""},
-        location=_place(each, argument),
+        location=_locate(each, argument),
     )
 
 
-def _place(each: Sized, name: str) -> Location:
+def _locate(each: SizedEngine, name: str) -> Location:
     """Of an argument, or of the launch where it is not given."""
     found = each.arguments.get(name)
     if found is None:
@@ -198,7 +205,7 @@ def _place(each: Sized, name: str) -> Location:
     return Location(found.file, found.line, found.column)
 
 
-def _resources(manifest: Manifest) -> Iterator[tuple[Manifest, Value]]:
+def _list_resources(manifest: Manifest) -> Iterator[tuple[Manifest, Value]]:
     """What the containers of a graph ask for, in either API version."""
     if manifest.kind != "DynamoGraphDeployment":
         return
@@ -214,7 +221,7 @@ def _resources(manifest: Manifest) -> Iterator[tuple[Manifest, Value]]:
                 yield manifest, found
 
 
-def _devices(amounts: Value | None) -> dict[str, Value]:
+def _select_devices(amounts: Value | None) -> dict[str, Value]:
     """Resources that cannot be overcommitted: those with a domain, and `gpu` of the older API."""
     if amounts is None:
         return {}
@@ -224,5 +231,5 @@ def _devices(amounts: Value | None) -> dict[str, Value]:
 
 
 def _differ(request: Value, limit: Value) -> bool:
-    asked, most = quantity(request.data), quantity(limit.data)
+    asked, most = parse_quantity(request.data), parse_quantity(limit.data)
     return asked != most and None not in (asked, most)  # the schema says what is none

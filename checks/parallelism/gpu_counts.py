@@ -3,12 +3,12 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.data.images import parse
+from dynocheck.data.images import parse_image
 from dynocheck.engines import Parallelism
-from dynocheck.engines.instances import started_by
-from dynocheck.engines.rejected_parallel_args import misread
+from dynocheck.engines.instances import find_component_instances
+from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import by_place
+from dynocheck.facts.k8s.pods import index_containers
 from dynocheck.facts.recipe.recipes import Component, Graph, Recipe
 
 _START = "start it by the container's command: [python3, -m, dynamo.vllm]"
@@ -32,42 +32,42 @@ def gpus_match(recipes: Recipes) -> Iterator[Finding]:
     for recipe in recipes:
         for graph in recipe.graphs:
             for component in graph.components:
-                splits = list(_splits(graph, component))
+                splits = list(_find_splits(graph, component))
                 if splits and component.gpus is not None:
                     judged = True
-                    yield from _compare(graph, component, component.gpus * component.nodes, splits)
-                elif _hides_its_engine(component) and _is_command(recipe, graph, component):
+                    yield from _compare_gpus(graph, component, component.gpus * component.nodes, splits)
+                elif _hides_engine(component) and _is_command(recipe, graph, component):
                     judged = True
-                    yield _unread(graph, component, "which engine it starts", _START)
+                    yield _warn_unread(graph, component, "which engine it starts", _START)
     if not judged:
         raise Skip("no engine whose GPUs are counted by the manifest")
 
 
-def _splits(graph: Graph, component: Component) -> Iterator[Parallelism | None]:
+def _find_splits(graph: Graph, component: Component) -> Iterator[Parallelism | None]:
     """How each engine that a component starts is split, where it starts at all."""
-    for each in started_by(graph, component):
-        if not misread(each.container, each.launch):
+    for each in find_component_instances(graph, component):
+        if not has_rejected_parallel_args(each.container, each.launch):
             yield each.engine.parallelism(each.given)
 
 
-def _hides_its_engine(component: Component) -> bool:
+def _hides_engine(component: Component) -> bool:
     """Whether it is a worker with GPUs that runs Dynamo's image, and nothing that is known to serve."""
     main = component.main
     works = component.role in ("worker", "main", "prefill", "decode") and component.gpus != 0
     launches = any(container.launches for container in component.containers)
-    return works and main is not None and bool(parse(main.image or "").ours) and not launches
+    return works and main is not None and bool(parse_image(main.image or "").dynamo_name) and not launches
 
 
 def _is_command(recipe: Recipe, graph: Graph, component: Component) -> bool:
     """Whether its main container's command and args are lists of text; manifest.schema tells where not."""
     main = component.main
-    found = by_place(recipe).get((graph.file, main.line, main.column)) if main is not None else None
+    found = index_containers(recipe).get((graph.file, main.line, main.column)) if main is not None else None
     given = [found[1].get(key) for key in ("command", "args")] if found is not None else []
     lists = [value for value in given if value is not None]
     return all(value.sequence and all(each.text is not None for each in value.sequence) for value in lists)
 
 
-def _unread(graph: Graph, component: Component, what: str, fix: str) -> Finding:
+def _warn_unread(graph: Graph, component: Component, what: str, fix: str) -> Finding:
     return warn(
         f"{component.name}: {what} cannot be read from the manifest",
         fix=fix,
@@ -75,13 +75,13 @@ def _unread(graph: Graph, component: Component, what: str, fix: str) -> Finding:
     )
 
 
-def _compare(
+def _compare_gpus(
     graph: Graph, component: Component, given: int, splits: list[Parallelism | None]
 ) -> Iterator[Finding]:
     place = Location(graph.file, component.line, component.column)
     known = [split for split in splits if split is not None]
     if len(known) < len(splits):
-        yield _unread(graph, component, "how its engine is split", _SPLIT)
+        yield _warn_unread(graph, component, "how its engine is split", _SPLIT)
         return
     largest = max(known, key=lambda split: split.gpus)
     together = sum(split.gpus for split in known)  # several launches: beside each other, or either one
@@ -89,20 +89,20 @@ def _compare(
     if given < largest.gpus:
         yield fail(
             f"{component.name}: {largest} needs {largest.gpus} GPUs, a replica is given {given}",
-            fix=_fix(component, largest.gpus),
+            fix=_suggest_fix(component, largest.gpus),
             evidence=evidence,
             location=place,
         )
     elif given > together:
         yield warn(
             f"{component.name}: {largest} uses {together} GPUs, a replica is given {given}",
-            fix=_fix(component, together),
+            fix=_suggest_fix(component, together),
             evidence=evidence,
             location=place,
         )
 
 
-def _fix(component: Component, wanted: int) -> str:
+def _suggest_fix(component: Component, wanted: int) -> str:
     each, rest = divmod(wanted, component.nodes)
     if rest:
         return f"ask for GPUs that make {wanted} over {component.nodes} nodes"

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, by_place
+from dynocheck.facts.k8s.pods import PodTemplate, index_containers
 from dynocheck.facts.recipe.recipes import Benchmark, Recipe, Value, Word
 
 _TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
@@ -23,7 +23,7 @@ _ENDS = re.compile(r"\b(exit|break|return|timeout)\b")
 _DEADLINE = "activeDeadlineSeconds"
 
 
-class _Run(NamedTuple):
+class _BenchmarkRun(NamedTuple):
     """A benchmark, the pod it runs in and the container that runs it, as they are written."""
 
     benchmark: Benchmark
@@ -35,22 +35,22 @@ class _Run(NamedTuple):
         return Location(self.benchmark.file, self.benchmark.line, self.benchmark.column)
 
 
-def _runs(recipes: Recipes) -> list[_Run]:
-    found = [run for recipe in recipes for run in _of_recipe(recipe)]
+def _find_runs(recipes: Recipes) -> list[_BenchmarkRun]:
+    found = [run for recipe in recipes for run in _find_recipe_runs(recipe)]
     if not found:
         raise Skip("no benchmark")
     return found
 
 
-def _of_recipe(recipe: Recipe) -> Iterator[_Run]:
-    containers = by_place(recipe)
+def _find_recipe_runs(recipe: Recipe) -> Iterator[_BenchmarkRun]:
+    containers = index_containers(recipe)
     for benchmark in recipe.benchmarks:
         found = containers.get((benchmark.file, benchmark.line, benchmark.column))
         if found is not None:
-            yield _Run(benchmark, *found)
+            yield _BenchmarkRun(benchmark, *found)
 
 
-def _scripts(container: Value) -> Iterator[Value]:
+def _list_scripts(container: Value) -> Iterator[Value]:
     for key in ("command", "args"):
         found = container.get(key)
         yield from (element for element in (found.sequence if found else ()) if element.text)
@@ -66,20 +66,20 @@ def bounded(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: spec: {activeDeadlineSeconds: 7200}
     """
-    for run in _runs(recipes):
+    for run in _find_runs(recipes):
         holders = (run.template.spec, run.template.manifest.root.get("spec"))
         if any(holder is not None and holder.get(_DEADLINE) is not None for holder in holders):
             continue
-        endless = any(_waits(element.text or "") for element in _scripts(run.container))
+        endless = any(_waits_forever(element.text or "") for element in _list_scripts(run.container))
         if endless:
             yield warn(
                 f"{run.benchmark.name} waits for its service without an end, and has no {_DEADLINE}",
                 fix=f"add {_DEADLINE}: 7200 to the {run.template.manifest.kind}'s spec",
-                location=_asking(run),
+                location=_locate_request(run),
             )
 
 
-def _asking(run: _Run) -> Location:
+def _locate_request(run: _BenchmarkRun) -> Location:
     """Where it first asks for something over the network, or else where its container stands."""
     for command in run.benchmark.commands:
         if command and (command[0].text or "").rpartition("/")[2] in ("curl", "wget", "nc", "kubectl"):
@@ -87,7 +87,7 @@ def _asking(run: _Run) -> Location:
     return run.place
 
 
-def _waits(script: str) -> bool:
+def _waits_forever(script: str) -> bool:
     """Whether a loop waits for something over the network with nothing to end it."""
     for loop in _WAIT.finditer(script[:_MAX_SCRIPT]):
         before = script[script.rfind("\n", 0, loop.start()) + 1 : loop.start()]
@@ -107,10 +107,10 @@ def tool_pinned(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: pip install aiperf==0.10.0
     """
-    for run in _runs(recipes):
-        for word in (word for command in run.benchmark.commands for word in _installed(command)):
+    for run in _find_runs(recipes):
+        for word in (word for command in run.benchmark.commands for word in _find_requirements(command)):
             text = word.text or ""
-            if _floats(text):
+            if _is_unpinned(text):
                 yield warn(
                     f"{run.benchmark.name} installs {text}, whatever release that is by then",
                     fix=f"install {text.split('>')[0].split('<')[0].split('~')[0]}==RELEASE"
@@ -120,7 +120,7 @@ def tool_pinned(recipes: Recipes) -> Iterator[Finding]:
                 )
 
 
-def _installed(command: Sequence[Word]) -> Iterator[Word]:
+def _find_requirements(command: Sequence[Word]) -> Iterator[Word]:
     """The requirements that a command installs."""
     texts = [word.text for word in command]
     if "install" not in texts or not any(
@@ -143,7 +143,7 @@ def _installed(command: Sequence[Word]) -> Iterator[Word]:
         )
 
 
-def _floats(requirement: str) -> bool:
+def _is_unpinned(requirement: str) -> bool:
     """Whether another day may install another release of it."""
     _, git, repository = requirement.partition("git+")
     if git:
@@ -165,14 +165,14 @@ def artifacts(recipes: Recipes) -> Iterator[Finding]:
     Fix: write to a folder on a mounted claim (--artifact-dir)
     """
     judged = False
-    for run in _runs(recipes):
-        told = _folder(run)
-        if told is None or _carried(run):
+    for run in _find_runs(recipes):
+        told = _find_output(run)
+        if told is None or _copies_elsewhere(run):
             continue
         judged = True
         folder, container = told.text or "", run.benchmark.container
         place = Location(run.benchmark.file, told.line, told.column)
-        mount = container.mount_of(folder) if folder.startswith("/") else None
+        mount = container.find_mount(folder) if folder.startswith("/") else None
         if mount is not None and mount.read_only:
             yield fail(
                 f"{run.benchmark.name} writes to {folder}, which is mounted read-only",
@@ -190,10 +190,10 @@ def artifacts(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("where the benchmarks write is known only when they run")
 
 
-def _folder(run: _Run) -> Word | None:
+def _find_output(run: _BenchmarkRun) -> Word | None:
     """Where a benchmark writes, None when that is not known."""
     tools = [command for command in run.benchmark.commands if command and _is_tool(command[0].text)]
-    told = [word for command in tools for word in _values(command)]
+    told = [word for command in tools for word in _list_outputs(command)]
     if told and all(word.text is not None for word in told):
         return next((word for word in told if not (word.text or "").startswith("/")), told[0])
     if told and (told[-1].text or "").startswith("/"):
@@ -207,7 +207,7 @@ def _is_tool(text: str | None) -> bool:
     return (text or "").rpartition("/")[2] in _TOOLS
 
 
-def _values(command: Sequence[Word]) -> Iterator[Word]:
+def _list_outputs(command: Sequence[Word]) -> Iterator[Word]:
     """The folders that a command is told."""
     for i, word in enumerate(command):
         name, equals, value = (word.text or "").partition("=")
@@ -217,7 +217,7 @@ def _values(command: Sequence[Word]) -> Iterator[Word]:
             yield command[i + 1]
 
 
-def _carried(run: _Run) -> bool:
+def _copies_elsewhere(run: _BenchmarkRun) -> bool:
     """Whether something in its script takes files elsewhere."""
     programs = {(command[0].text or "").rpartition("/")[2] for command in run.benchmark.commands if command}
     return bool(programs & _CARRIERS)

@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.engines import running
+from dynocheck.engines import find_instances
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.quantity import whole
-from dynocheck.facts.load.limits import ANNOTATION, annotated
+from dynocheck.facts.k8s.quantity import parse_count
+from dynocheck.facts.load.limits import ANNOTATION, parse_annotation
 from dynocheck.facts.recipe.recipes import Benchmark, EnvVar, Graph, Recipe, Word
 
 _PORT = 8000  # what the operator's Service of a frontend listens on
@@ -28,28 +28,28 @@ def endpoint(recipes: Recipes) -> Iterator[Finding]:
     judged = False
     for recipe in recipes:
         for benchmark in recipe.benchmarks:
-            graphs = [g for g in recipe.graphs if benchmark.beside(g)] or recipe.graphs
-            services = [name for graph in graphs for name in _services(graph)]
+            graphs = [g for g in recipe.graphs if benchmark.is_beside(g)] or recipe.graphs
+            services = [name for graph in graphs for name in _list_services(graph)]
             target = benchmark.endpoint
             if services and target is not None and target.value:
                 judged = True
-                yield from _judge(benchmark, target, target.value, services, _gates(recipe))
+                yield from _check_target(benchmark, target, target.value, services, _find_gateways(recipe))
     if not judged:
         raise Skip("no benchmark that names its endpoint, or no graph with a frontend")
 
 
-def _services(graph: Graph) -> list[str]:
+def _list_services(graph: Graph) -> list[str]:
     return [f"{graph.name}-{c.name.lower()}" for c in graph.components if c.role == "frontend"]
 
 
-def _gates(recipe: Recipe) -> set[str]:
+def _find_gateways(recipe: Recipe) -> set[str]:
     """The names of Services and Gateways that may lead to a graph; Istio adds its class to a Gateway's."""
     brought = {m.name for m in recipe.manifests if m.kind in ("Service", "Gateway")}
     parents = {
         parent.text or ""
         for m in recipe.manifests
         if m.kind == "HTTPRoute"
-        for named in m.root.every("parentRefs")
+        for named in m.root.find_all("parentRefs")
         for reference in named.sequence
         if (parent := reference.get("name")) is not None
     }
@@ -63,7 +63,7 @@ def _is_outside(host: str) -> bool:
     return not local and (len(labels) > 2 or ":" in host)
 
 
-def _judge(
+def _check_target(
     benchmark: Benchmark, target: EnvVar, value: str, services: list[str], gates: set[str]
 ) -> Iterator[Finding]:
     place = Location(benchmark.file, target.line, target.column)
@@ -104,7 +104,7 @@ def limits(recipes: Recipes) -> Iterator[Finding]:
     if not promises:
         raise Skip(f"no graph has the annotation {ANNOTATION}")
     for graph, word in promises:
-        for misread in annotated(word.text or "", ANNOTATION).misread:
+        for misread in parse_annotation(word.text or "", ANNOTATION).misread:
             yield fail(
                 f"graph {graph.name}: {misread}",
                 fix="write it like ttft.p95=500ms or error_rate=0",
@@ -130,29 +130,29 @@ def gpu_count(recipes: Recipes) -> Iterator[Finding]:
     judged = False
     for recipe in recipes:
         for benchmark in recipe.benchmarks:
-            graph = _measured(recipe, benchmark)
-            told = next((v for n in _GPU_COUNTS if (v := benchmark.container.variable(n))), None)
-            number = whole(told.value) if told is not None else None
+            graph = _find_graph(recipe, benchmark)
+            told = next((v for n in _GPU_COUNTS if (v := benchmark.container.find_variable(n))), None)
+            number = parse_count(told.value) if told is not None else None
             if graph is None or graph.gpus is None or told is None or number is None:
                 continue
             judged = True
-            yield from _counted(benchmark, graph, told, number)
+            yield from _check_count(benchmark, graph, told, number)
     if not judged:
         raise Skip("no benchmark that counts the GPUs of a graph")
 
 
-def _measured(recipe: Recipe, benchmark: Benchmark) -> Graph | None:
+def _find_graph(recipe: Recipe, benchmark: Benchmark) -> Graph | None:
     """The graph that it sends its load to, by its endpoint, or else the only one of its folder."""
-    beside = [graph for graph in recipe.graphs if benchmark.beside(graph)]
+    beside = [graph for graph in recipe.graphs if benchmark.is_beside(graph)]
     host = (benchmark.endpoint.value or "") if benchmark.endpoint else ""
     name = re.sub(r"^\w+://", "", host).partition(":")[0].partition("/")[0].partition(".")[0]
-    named = [graph for graph in beside or recipe.graphs if name in _services(graph)]
+    named = [graph for graph in beside or recipe.graphs if name in _list_services(graph)]
     found = named or (beside if not name else [])
     sizes = {graph.gpus for graph in found}
     return found[0] if found and len(sizes) == 1 else None
 
 
-def _counted(benchmark: Benchmark, graph: Graph, told: EnvVar, number: int) -> Iterator[Finding]:
+def _check_count(benchmark: Benchmark, graph: Graph, told: EnvVar, number: int) -> Iterator[Finding]:
     if number != graph.gpus:
         parts = {c.name: c.replicas * c.nodes * (c.gpus or 0) for c in graph.components if c.gpus}
         yield warn(
@@ -161,9 +161,9 @@ def _counted(benchmark: Benchmark, graph: Graph, told: EnvVar, number: int) -> I
             evidence=parts,
             location=Location(benchmark.file, told.line, told.column),
         )
-    each = benchmark.container.variable(_PER_GPU)
-    total = next((v for n in _TOTALS if (v := benchmark.container.variable(n))), None)
-    factor, product = (whole(v.value) if v is not None else None for v in (each, total))
+    each = benchmark.container.find_variable(_PER_GPU)
+    total = next((v for n in _TOTALS if (v := benchmark.container.find_variable(n))), None)
+    factor, product = (parse_count(v.value) if v is not None else None for v in (each, total))
     if total is not None and factor is not None and product is not None and product != factor * number:
         yield warn(
             f"{benchmark.name} says {total.name}={product}, and {_PER_GPU}={factor} "
@@ -190,17 +190,19 @@ def tokenizer(recipes: Recipes) -> Iterator[Finding]:
     judged = False
     for recipe in recipes:
         known = {d.model for d in recipe.downloads if d.model}
-        known |= {model for graph in recipe.graphs for engine in running(graph) if (model := engine.model)}
+        known |= {
+            model for graph in recipe.graphs for engine in find_instances(graph) if (model := engine.model)
+        }
         for benchmark in recipe.benchmarks:
-            for word in (word for command in benchmark.commands for word in _tokenizers(command)):
+            for word in (word for command in benchmark.commands for word in _find_tokenizers(command)):
                 if word.text and known:
                     judged = True
-                    yield from _tokenized(recipe, benchmark, word, word.text, known)
+                    yield from _check_tokenizer(recipe, benchmark, word, word.text, known)
     if not judged:
         raise Skip("no benchmark that names its tokenizer")
 
 
-def _tokenizers(command: tuple[Word, ...]) -> Iterator[Word]:
+def _find_tokenizers(command: tuple[Word, ...]) -> Iterator[Word]:
     for i, word in enumerate(command):
         name, equals, value = (word.text or "").partition("=")
         if name == "--tokenizer" and equals:
@@ -209,13 +211,13 @@ def _tokenizers(command: tuple[Word, ...]) -> Iterator[Word]:
             yield command[i + 1]
 
 
-def _tokenized(
+def _check_tokenizer(
     recipe: Recipe, benchmark: Benchmark, word: Word, text: str, known: set[str]
 ) -> Iterator[Finding]:
     place = Location(benchmark.file, word.line, word.column)
     cached = _CACHED.search(text[:_MAX_PATH])
     model = f"{cached[1]}/{cached[2]}" if cached else text
-    if text.startswith("/") and benchmark.container.mount_of(text) is None:
+    if text.startswith("/") and benchmark.container.find_mount(text) is None:
         yield fail(
             f"{benchmark.name} reads its tokenizer from {text}, where nothing is mounted",
             fix="mount the claim that holds it, or name the model's hub id",

@@ -37,7 +37,7 @@ def dns(services: ServiceEndpoints, workloads: Workloads, nodes: Nodes) -> Itera
     there = {name: services.ready[name] for name in names if name in services.ready}
     if any(there.values()):
         return
-    outside = next((who for node in nodes if (who := _outside(node))), "")
+    outside = next((who for node in nodes if (who := _find_outside_dns(node))), "")
     if there and not outside:
         name = next(iter(there))
         namespace, _, service = name.partition("/")
@@ -57,7 +57,7 @@ def dns(services: ServiceEndpoints, workloads: Workloads, nodes: Nodes) -> Itera
     )
 
 
-def _outside(node: Node) -> str:
+def _find_outside_dns(node: Node) -> str:
     """Who may answer there without a Service."""
     for label, (value, who) in _OUTSIDE.items():
         if label in node.labels and value in ("", node.labels[label]):

@@ -13,7 +13,7 @@ _VARIABLES = ("NATS_SERVER", "ETCD_ENDPOINTS")
 _HOST = re.compile(r"(?:[a-z]+://)?(?:[^/@]*@)?([A-Za-z0-9.-]+)")
 
 
-class _Told(NamedTuple):
+class _AddressReference(NamedTuple):
     """An address, who names it, and the namespace in which a bare name is looked up."""
 
     address: str
@@ -33,19 +33,21 @@ def etcd_nats(
 
     Fix: kubectl get service,endpointslice -A | grep -e etcd -e nats
     """
-    told = [*_by_operators(configs), *_by_recipes(recipes, namespace.name)]
+    told = [*_list_operator_addresses(configs), *_list_recipe_addresses(recipes, namespace.name)]
     if not told:
         raise Skip("nothing names an etcd or a NATS")
     judged = False
     for each in told:
-        for service in _services(each):
+        for service in _find_services(each):
             judged = True
-            yield from _missing(each, service, services)
+            yield from _report_missing(each, service, services)
     if not judged:
         raise Skip("the etcd or NATS that is named is no Service of the cluster")
 
 
-def _missing(told: _Told, service: ServiceName, services: ServiceEndpoints) -> Iterator[Finding]:
+def _report_missing(
+    told: _AddressReference, service: ServiceName, services: ServiceEndpoints
+) -> Iterator[Finding]:
     ready = services.ready.get(str(service))
     if ready:
         return
@@ -60,26 +62,28 @@ def _missing(told: _Told, service: ServiceName, services: ServiceEndpoints) -> I
     )
 
 
-def _by_operators(configs: OperatorConfigs) -> Iterator[_Told]:
+def _list_operator_addresses(configs: OperatorConfigs) -> Iterator[_AddressReference]:
     for config in configs:
         for address in (config.nats, config.etcd):
             if address:
-                yield _Told(address, f"operator configuration {config.name}", config.namespace)
+                yield _AddressReference(address, f"operator configuration {config.name}", config.namespace)
 
 
-def _by_recipes(recipes: Recipes | None, namespace: str) -> Iterator[_Told]:
+def _list_recipe_addresses(recipes: Recipes | None, namespace: str) -> Iterator[_AddressReference]:
     for recipe in recipes or ():
         for graph in recipe.graphs:
             for component in graph.components:
                 for container in component.containers:
                     for name in _VARIABLES:
-                        found = container.variable(name)
+                        found = container.find_variable(name)
                         if found is not None and found.value:
                             place = Location(graph.file, found.line, found.column)
-                            yield _Told(found.value, f"{component.name} ({name})", namespace, place)
+                            yield _AddressReference(
+                                found.value, f"{component.name} ({name})", namespace, place
+                            )
 
 
-def _services(told: _Told) -> Iterator[ServiceName]:
+def _find_services(told: _AddressReference) -> Iterator[ServiceName]:
     """The Services of the cluster that an address means, where that is sure."""
     for part in told.address.split(","):
         match = _HOST.match(part.strip())

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.facts import CustomResourceDefinitions, Recipes
 from dynocheck.facts.k8s.namespace_policy import Namespace
-from dynocheck.facts.k8s.platform import OperatorConfigs, PlatformTypes, operators
+from dynocheck.facts.k8s.platform import OperatorConfigs, PlatformTypes, find_operators
 from dynocheck.facts.k8s.workloads import Workload, Workloads
 
 _GROUP = "nvidia.com"
@@ -34,12 +34,12 @@ def crds(definitions: CustomResourceDefinitions) -> Iterator[Finding]:
 
     Fix: helm upgrade --install dynamo-platform CHART --namespace dynamo-system --create-namespace
     """
-    graphs = definitions.named(_GRAPHS)
+    graphs = definitions.find(_GRAPHS)
     needed = [_GRAPHS, _COMPONENTS]
     if graphs is not None and "v1beta1" in graphs.served:
         needed.append(_DISCOVERY)
     for name in (*needed, *_OTHERS):
-        found = definitions.named(name)
+        found = definitions.find(name)
         subject = Subject(_DEFINITION, name)
         if found is not None and found.established:
             continue
@@ -95,9 +95,9 @@ def operator(
 
     Fix: kubectl get deploy -A -l app.kubernetes.io/name=dynamo-operator
     """
-    found = operators(workloads)
+    found = find_operators(workloads)
     if not found:
-        if definitions.named(_GRAPHS) is None:
+        if definitions.find(_GRAPHS) is None:
             raise Skip("Dynamo's types are not defined")
         yield fail(
             "Dynamo's types are defined, and no operator runs in any namespace",
@@ -106,23 +106,23 @@ def operator(
         )
         return
     for each in found:
-        yield from _health(each)
-    limits = {each.namespace: config.restricted if (config := configs.of(each)) else "" for each in found}
+        yield from _check_health(each)
+    limits = {each.namespace: config.restricted if (config := configs.find(each)) else "" for each in found}
     if all(limits.values()) and namespace.name not in limits.values():
         served = ", ".join(sorted(set(limits.values())))
         say = fail if recipes else warn
         yield say(
             f"is restricted to namespace {served}, and this run is for {namespace.name}",
             fix=f"dynocheck preflight -n {served.partition(',')[0]}",
-            subject=_subject(found[0]),
+            subject=_make_subject(found[0]),
         )
 
 
-def _subject(found: Workload) -> Subject:
+def _make_subject(found: Workload) -> Subject:
     return Subject(found.kind, found.name, found.namespace)
 
 
-def _health(found: Workload) -> Iterator[Finding]:
+def _check_health(found: Workload) -> Iterator[Finding]:
     conditions = {c.type: c for c in found.conditions}
     available = conditions.get("Available")
     seen = {"desired": found.desired, "ready": found.ready}
@@ -130,7 +130,7 @@ def _health(found: Workload) -> Iterator[Finding]:
         yield fail(
             "is scaled to nothing",
             fix=f"kubectl scale -n {found.namespace} deploy/{found.name} --replicas=1",
-            subject=_subject(found),
+            subject=_make_subject(found),
         )
     elif available is None or available.status != "True":
         progressing = conditions.get("Progressing")
@@ -142,12 +142,12 @@ def _health(found: Workload) -> Iterator[Finding]:
             fix=f"kubectl describe -n {found.namespace} deploy/{found.name} && "
             f"kubectl logs -n {found.namespace} deploy/{found.name} -c manager --previous",
             evidence=seen,
-            subject=_subject(found),
+            subject=_make_subject(found),
         )
     elif not found.observed:
         yield warn(
             "was changed a moment ago, and its condition is older than that",
             fix=f"kubectl rollout status -n {found.namespace} deploy/{found.name}",
             evidence=seen,
-            subject=_subject(found),
+            subject=_make_subject(found),
         )

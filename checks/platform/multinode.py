@@ -4,9 +4,9 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.data.platform import LWS_FLOOR, Orchestrators, orchestrators, precedence
+from dynocheck.data.platform import LWS_FLOOR, Orchestrators, orchestrators, parse_semver
 from dynocheck.facts import CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.platform import OperatorConfigs, operators
+from dynocheck.facts.k8s.platform import OperatorConfigs, find_operators
 from dynocheck.facts.k8s.workloads import Workload, Workloads
 
 _NAME = "app.kubernetes.io/name"
@@ -37,18 +37,18 @@ def multinode(
     ]
     if not spanning:
         raise Skip("no component of the recipe spans nodes")
-    told = [config for each in operators(workloads) if (config := configs.of(each)) is not None]
+    told = [config for each in find_operators(workloads) if (config := configs.find(each)) is not None]
     groups = {d.group for d in definitions if d.established}
     grove = "grove.io" in groups
     lws = {"leaderworkerset.x-k8s.io", "scheduling.volcano.sh"} <= groups
     grove_off = any(config.grove is False for config in told)
     lws_off = any(config.lws is False for config in told)
     if grove and not grove_off:
-        yield from _grove(workloads, definitions, "scheduling.run.ai" in groups)
+        yield from _check_grove(workloads, definitions, "scheduling.run.ai" in groups)
     elif lws and not lws_off:
-        yield from _lws(workloads)
+        yield from _check_lws(workloads)
     else:
-        why, fix = _missing(grove, groups, grove_off)
+        why, fix = _explain_missing(grove, groups, grove_off)
         for graph, component in spanning:
             yield fail(
                 f"{component.name} spans {component.nodes} nodes, and {why}",
@@ -58,7 +58,7 @@ def multinode(
             )
 
 
-def _missing(grove: bool, groups: set[str], grove_off: bool) -> tuple[str, str]:
+def _explain_missing(grove: bool, groups: set[str], grove_off: bool) -> tuple[str, str]:
     if grove and grove_off:
         return "Grove is there, but the operator is told not to use it", _ENABLE
     if "leaderworkerset.x-k8s.io" in groups and "scheduling.volcano.sh" not in groups:
@@ -70,14 +70,18 @@ def _missing(grove: bool, groups: set[str], grove_off: bool) -> tuple[str, str]:
     return "neither Grove nor LeaderWorkerSet with Volcano is there to start it", _INSTALL
 
 
-def _grove(workloads: Workloads, definitions: CustomResourceDefinitions, kai: bool) -> Iterator[Finding]:
+def _check_grove(
+    workloads: Workloads, definitions: CustomResourceDefinitions, kai: bool
+) -> Iterator[Finding]:
     found = [w for w in workloads if w.kind == "Deployment" and w.labels.get(_NAME) == "grove-operator"]
-    yield from _ready(found, "Grove", "podcliquesets.grove.io")
-    row = next((row for each in operators(workloads) if (row := _row(each)) is not None), None)
+    yield from _check_ready(found, "Grove", "podcliquesets.grove.io")
+    row = next(
+        (row for each in find_operators(workloads) if (row := _find_orchestrators(each)) is not None), None
+    )
     if row is not None:
         for each in found:
-            yield from _goes_with(each, row)
-        if row.topology and definitions.named(row.topology) is None:
+            yield from _check_grove_version(each, row)
+        if row.topology and definitions.find(row.topology) is None:
             yield warn(
                 f"does not exist; release {row.dynamo} of the operator expects it for topology constraints",
                 fix=f"see {row.source}",
@@ -91,16 +95,18 @@ def _grove(workloads: Workloads, definitions: CustomResourceDefinitions, kai: bo
         )
 
 
-def _row(operator: Workload) -> Orchestrators | None:
-    version = next((v for image in operator.images if "operator" in image and (v := _version(image))), None)
-    parsed = precedence(version) if version else None
+def _find_orchestrators(operator: Workload) -> Orchestrators | None:
+    version = next(
+        (v for image in operator.images if "operator" in image and (v := _parse_version(image))), None
+    )
+    parsed = parse_semver(version) if version else None
     return orchestrators(parsed[:2]) if parsed else None
 
 
-def _goes_with(found: Workload, row: Orchestrators) -> Iterator[Finding]:
-    version = next((v for image in found.images if "grove" in image and (v := _version(image))), "")
-    has, least = precedence(version), precedence(row.grove)
-    below = precedence(row.grove_below) if row.grove_below else None
+def _check_grove_version(found: Workload, row: Orchestrators) -> Iterator[Finding]:
+    version = next((v for image in found.images if "grove" in image and (v := _parse_version(image))), "")
+    has, least = parse_semver(version), parse_semver(row.grove)
+    below = parse_semver(row.grove_below) if row.grove_below else None
     if has is None or least is None:
         return
     if has < least or (below is not None and has >= below):
@@ -113,16 +119,18 @@ def _goes_with(found: Workload, row: Orchestrators) -> Iterator[Finding]:
         )
 
 
-def _lws(workloads: Workloads) -> Iterator[Finding]:
+def _check_lws(workloads: Workloads) -> Iterator[Finding]:
     def runs(name: str) -> list[Workload]:
-        return [w for w in workloads if w.kind == "Deployment" and any(_is(i, name) for i in w.images)]
+        return [w for w in workloads if w.kind == "Deployment" and any(_is_image(i, name) for i in w.images)]
 
     found = runs("lws")
-    yield from _ready(found, "LeaderWorkerSet", "leaderworkersets.leaderworkerset.x-k8s.io")
-    yield from _ready(runs("vc-scheduler"), "Volcano's scheduler", "podgroups.scheduling.volcano.sh")
+    yield from _check_ready(found, "LeaderWorkerSet", "leaderworkersets.leaderworkerset.x-k8s.io")
+    yield from _check_ready(runs("vc-scheduler"), "Volcano's scheduler", "podgroups.scheduling.volcano.sh")
     for each in found:
-        version = next((v for image in each.images if _is(image, "lws") and (v := _version(image))), "")
-        has, least = precedence(version), precedence(LWS_FLOOR)
+        version = next(
+            (v for image in each.images if _is_image(image, "lws") and (v := _parse_version(image))), ""
+        )
+        has, least = parse_semver(version), parse_semver(LWS_FLOOR)
         if has is not None and least is not None and has < least:
             yield warn(
                 f"is LeaderWorkerSet {version}; Dynamo asks for {LWS_FLOOR} or later",
@@ -131,7 +139,7 @@ def _lws(workloads: Workloads) -> Iterator[Finding]:
             )
 
 
-def _ready(found: list[Workload], what: str, definition: str) -> Iterator[Finding]:
+def _check_ready(found: list[Workload], what: str, definition: str) -> Iterator[Finding]:
     if not found:
         yield warn(
             f"{what} has its types, and none of its Deployments was recognized: whether it runs is not known",
@@ -147,10 +155,10 @@ def _ready(found: list[Workload], what: str, definition: str) -> Iterator[Findin
             )
 
 
-def _is(image: str, name: str) -> bool:
+def _is_image(image: str, name: str) -> bool:
     return image.partition("@")[0].rpartition("/")[2].partition(":")[0] == name
 
 
-def _version(image: str) -> str | None:
+def _parse_version(image: str) -> str | None:
     match = _TAG.search(image)
     return match[1] if match else None

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.facts import Recipes
 from dynocheck.facts.k8s.namespace_policy import Namespace, PodClasses
-from dynocheck.facts.k8s.pods import PodTemplate, templates
+from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
 from dynocheck.facts.recipe.recipes import Recipe, Value
 
 
@@ -50,7 +50,7 @@ def pod_classes(found: PodClasses, recipes: Recipes) -> Iterator[Finding]:
     named = [
         (kind, recipe, template, value, names)
         for recipe in recipes
-        for template in templates(recipe)
+        for template in list_pod_templates(recipe)
         for kind, (field, names) in have.items()
         if (value := template.spec.get(field)) is not None and value.text
     ]
@@ -58,10 +58,10 @@ def pod_classes(found: PodClasses, recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no pod of the recipe names a priority or runtime class")
     for kind, recipe, template, value, names in named:
         if value.text not in names and not _brings(recipe, kind, value.text or ""):
-            yield _absent(kind, template, value, names)
+            yield _report_absent(kind, template, value, names)
 
 
-def _absent(kind: str, template: PodTemplate, value: Value, names: tuple[str, ...]) -> Finding:
+def _report_absent(kind: str, template: PodTemplate, value: Value, names: tuple[str, ...]) -> Finding:
     one_of = f"name one of: {', '.join(names)}, or none" if names else "name none"
     return fail(
         f"{template.owner} names {kind} {value.text}, which does not exist: its pods are refused",

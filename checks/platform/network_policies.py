@@ -6,8 +6,13 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.facts import CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.label_selectors import every, selects
-from dynocheck.facts.k8s.namespace_policy import Namespace, NetworkPolicies, Peer, Rule
+from dynocheck.facts.k8s.label_selectors import all_hold, selects
+from dynocheck.facts.k8s.namespace_policy import (
+    Namespace,
+    NetworkPolicies,
+    NetworkPolicyPeer,
+    NetworkPolicyRule,
+)
 from dynocheck.facts.recipe.recipes import Graph
 
 # Policies of these kinds may let through what a NetworkPolicy does not, and are not looked at.
@@ -38,7 +43,7 @@ class _Flow(NamedTuple):
     what: str
     ingress: bool
     labels: Labels
-    admits: Callable[[Rule], bool]
+    admits: Callable[[NetworkPolicyRule], bool]
 
 
 @check("platform.network-policy", title="Network policies let Dynamo's pods reach what they need")
@@ -61,10 +66,10 @@ def network_policy(
         raise Skip("the namespace has no NetworkPolicy")
     if recipes is not None and not any(recipe.graphs for recipe in recipes):
         raise Skip("the recipe has no graph")
-    other = next((name for name in _OTHERS if definitions.named(name) is not None), None)
+    other = next((name for name in _OTHERS if definitions.find(name) is not None), None)
     told = set()
-    for flow in _flows(namespace, recipes):
-        stopping = _stopping(policies, flow)
+    for flow in _list_flows(namespace, recipes):
+        stopping = _find_blocking(policies, flow)
         if not stopping or flow.what in told:
             continue
         told.add(flow.what)
@@ -78,7 +83,7 @@ def network_policy(
         )
 
 
-def _stopping(policies: NetworkPolicies, flow: _Flow) -> list[str]:
+def _find_blocking(policies: NetworkPolicies, flow: _Flow) -> list[str]:
     """The policies that stop a flow; none when it may get through."""
     isolating = []
     for policy in policies:
@@ -93,23 +98,23 @@ def _stopping(policies: NetworkPolicies, flow: _Flow) -> list[str]:
     return isolating
 
 
-def _flows(namespace: Namespace, recipes: Recipes | None) -> Iterator[_Flow]:
+def _list_flows(namespace: Namespace, recipes: Recipes | None) -> Iterator[_Flow]:
     """What pods of the recipe say to whom, or, without one, pods of which nothing is known."""
     graphs: list[list[tuple[str, Labels]]] = [[("frontend", {}), ("worker", {})]]
     if recipes is not None:
-        graphs = [_pods(graph) for recipe in recipes for graph in recipe.graphs]
+        graphs = [_list_pods(graph) for recipe in recipes for graph in recipe.graphs]
     for ends in graphs:
         for (caller, source), (called, target) in product(ends, ends):
-            what = _what(caller, called)
+            what = _describe_flow(caller, called)
             if what is not None:
-                yield _Flow(what, False, source, _to_pods(namespace, target))
-                yield _Flow(what, True, target, _to_pods(namespace, source))
+                yield _Flow(what, False, source, _make_pod_matcher(namespace, target))
+                yield _Flow(what, True, target, _make_pod_matcher(namespace, source))
         for _, labels in ends:
-            yield _Flow("the cluster's DNS (port 53)", False, labels, _to_dns)
-            yield _Flow("the API server, for discovery", False, labels, _to_api)
+            yield _Flow("the cluster's DNS (port 53)", False, labels, _allows_dns)
+            yield _Flow("the API server, for discovery", False, labels, _allows_api)
 
 
-def _what(caller: str, called: str) -> str | None:
+def _describe_flow(caller: str, called: str) -> str | None:
     if caller == "frontend" and called not in _NO_WORKERS:
         return "frontends to workers"
     if {caller, called} == {"prefill", "decode"}:
@@ -117,7 +122,7 @@ def _what(caller: str, called: str) -> str | None:
     return None
 
 
-def _pods(graph: Graph) -> list[tuple[str, Labels]]:
+def _list_pods(graph: Graph) -> list[tuple[str, Labels]]:
     """The components of a graph and what is known of their pods' labels in both API versions."""
     name = {f"{_PREFIX}-graph-deployment-name": graph.name}
     return [
@@ -126,22 +131,22 @@ def _pods(graph: Graph) -> list[tuple[str, Labels]]:
     ]
 
 
-def _to_pods(namespace: Namespace, labels: Labels) -> Callable[[Rule], bool]:
+def _make_pod_matcher(namespace: Namespace, labels: Labels) -> Callable[[NetworkPolicyRule], bool]:
     """Whether a rule may let through pods of this namespace with these labels, at some port."""
 
-    def matches(peer: Peer) -> bool:
+    def matches(peer: NetworkPolicyPeer) -> bool:
         if peer.ip_block is not None:
             return True
         there = peer.namespace_selector
         own = True if there is None else selects(there, namespace.labels, complete=True)
         pods = True if peer.pod_selector is None else selects(peer.pod_selector, labels)
-        return every((own, pods)) is not False
+        return all_hold((own, pods)) is not False
 
     return lambda rule: not rule.peers or any(matches(peer) for peer in rule.peers)
 
 
-def _to_dns(rule: Rule) -> bool:
-    def matches(peer: Peer) -> bool:
+def _allows_dns(rule: NetworkPolicyRule) -> bool:
+    def matches(peer: NetworkPolicyPeer) -> bool:
         if peer.namespace_selector is None:
             return peer.ip_block is not None
         return any(
@@ -158,6 +163,6 @@ def _to_dns(rule: Rule) -> bool:
     return at and (not rule.peers or any(matches(peer) for peer in rule.peers))
 
 
-def _to_api(rule: Rule) -> bool:
+def _allows_api(rule: NetworkPolicyRule) -> bool:
     """It is no pod, so only a rule for anybody or for addresses lets it through."""
     return not rule.peers or any(peer.ip_block is not None for peer in rule.peers)

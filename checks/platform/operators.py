@@ -4,10 +4,10 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.data import numbers
+from dynocheck.data import parse_version
 from dynocheck.data.platform import V1BETA1
 from dynocheck.facts import CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.platform import AdmissionWebhooks, OperatorConfigs, OperatorLeases, operators
+from dynocheck.facts.k8s.platform import AdmissionWebhooks, OperatorConfigs, OperatorLeases, find_operators
 from dynocheck.facts.k8s.workloads import Workload, Workloads
 
 _GRAPHS = "dynamographdeployments.nvidia.com"
@@ -29,10 +29,10 @@ def second_operator(
 
     Fix: helm list -A --filter dynamo && helm uninstall RELEASE -n NAMESPACE
     """
-    found = operators(workloads)
+    found = find_operators(workloads)
     if not found and not len(leases):
         raise Skip("no operator runs")
-    told = [(each, configs.of(each)) for each in found]
+    told = [(each, configs.find(each)) for each in found]
     wide = [each for each, config in told if config is not None and not config.restricted]
     limited = {config.restricted: each for each, config in told if config is not None and config.restricted}
     unclear = [each for each, config in told if config is None]
@@ -42,7 +42,7 @@ def second_operator(
                 f"is a second cluster-wide operator beside {wide[0].namespace}/{wide[0].name}: "
                 "both answer for the same objects",
                 fix=f"helm uninstall {each.labels.get(_INSTANCE, 'RELEASE')} -n {each.namespace}",
-                subject=_subject(each),
+                subject=_make_subject(each),
             )
     if unclear and len(found) > 1:
         yield warn(
@@ -50,14 +50,14 @@ def second_operator(
             f"{unclear[0].namespace}/{unclear[0].name} keeps its configuration in no ConfigMap of the chart",
             fix="helm list -A --filter dynamo",
             evidence={"operators": [f"{each.namespace}/{each.name}" for each in found]},
-            subject=_subject(unclear[0]),
+            subject=_make_subject(unclear[0]),
         )
     for namespace, each in limited.items():
         beside = " beside a cluster-wide one" if wide else ""
         yield warn(
             f"is restricted to namespace {namespace}{beside}, which is for development and tests only",
             fix="helm list -A --filter dynamo",
-            subject=_subject(each),
+            subject=_make_subject(each),
         )
     for lease in leases:
         left = sorted({w.configuration for w in admission if lease.namespace in w.namespaces})
@@ -83,10 +83,12 @@ def version_skew(
 
     Fix: helm upgrade dynamo-platform CHART --namespace dynamo-system --set dynamo-operator.upgradeCRD=true
     """
-    releases = [(each, release) for each in operators(workloads) if (release := _release(each)) is not None]
+    releases = [
+        (each, release) for each in find_operators(workloads) if (release := _find_release(each)) is not None
+    ]
     if not releases:
         raise Skip("no operator runs whose image or labels state a release")
-    graphs = definitions.named(_GRAPHS)
+    graphs = definitions.find(_GRAPHS)
     for each, release in releases:
         if graphs is None or not graphs.served:
             continue  # platform.crds says so
@@ -99,7 +101,7 @@ def version_skew(
                 fix="helm upgrade dynamo-platform CHART --set dynamo-operator.upgradeCRD=true "
                 f"--namespace {each.namespace}",
                 evidence={"served": list(graphs.served)},
-                subject=_subject(each),
+                subject=_make_subject(each),
             )
         elif release < V1BETA1 and beta:
             yield warn(
@@ -107,7 +109,7 @@ def version_skew(
                 "the types are newer",
                 fix=f"helm upgrade dynamo-platform CHART --namespace {each.namespace}",
                 evidence={"served": list(graphs.served)},
-                subject=_subject(each),
+                subject=_make_subject(each),
             )
     newest = max(release for _, release in releases)
     for recipe in recipes or ():
@@ -115,7 +117,7 @@ def version_skew(
             for component in graph.components:
                 image = component.main.image if component.main else None
                 stated = _IMAGE.search(image or "")
-                if image and stated and numbers(stated[1]) > newest:
+                if image and stated and parse_version(stated[1]) > newest:
                     yield warn(
                         f"{component.name} runs {image}, newer than the operator's release "
                         f"{newest[0]}.{newest[1]}",
@@ -125,14 +127,14 @@ def version_skew(
                     )
 
 
-def _subject(found: Workload) -> Subject:
+def _make_subject(found: Workload) -> Subject:
     return Subject(found.kind, found.name, found.namespace)
 
 
-def _release(found: Workload) -> tuple[int, int] | None:
+def _find_release(found: Workload) -> tuple[int, int] | None:
     """The release of an operator, by its image before its labels: a chart may set another image."""
     tags = [image.rpartition(":")[2] for image in found.images if "operator" in image.rpartition("/")[2]]
     for stated in (*tags, found.labels.get("app.kubernetes.io/version", "")):
         if re.match(r"v?\d+\.\d+", stated):
-            return numbers(stated)
+            return parse_version(stated)
     return None

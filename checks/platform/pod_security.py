@@ -12,7 +12,7 @@ from dynocheck.data.podsecurity import (
 )
 from dynocheck.facts import CustomResourceDefinitions, Recipes
 from dynocheck.facts.k8s.namespace_policy import Namespace
-from dynocheck.facts.k8s.pods import PodTemplate, templates
+from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
 from dynocheck.facts.recipe.recipes import Value
 
 _ENFORCE = "pod-security.kubernetes.io/enforce"
@@ -33,24 +33,24 @@ def pod_security(
     Fix: kubectl label namespace NAMESPACE pod-security.kubernetes.io/enforce=privileged --overwrite
     """
     level = namespace.labels.get(_ENFORCE, "privileged")
-    constrained = definitions.named(_CONSTRAINTS) is not None
+    constrained = definitions.find(_CONSTRAINTS) is not None
     enforced = level in ("baseline", "restricted")
     if not enforced and not constrained:
         raise Skip("the namespace enforces no level that refuses anything")
     for recipe in recipes:
-        for template in templates(recipe):
+        for template in list_pod_templates(recipe):
             place = template.manifest.root.get("metadata", "namespace")
             if place is not None and place.text != namespace.name:
                 continue
             if enforced:
-                yield from _refused(template, namespace.name, level)
+                yield from _check_standard(template, namespace.name, level)
             if constrained:
-                yield from _constrained(template, namespace.name)
+                yield from _check_constraints(template, namespace.name)
 
 
-def _refused(template: PodTemplate, name: str, level: str) -> Iterator[Finding]:
-    asked = list(dict.fromkeys(_beyond(template, level)))
-    unsaid = list(dict.fromkeys(_unsaid(template))) if level == "restricted" else []
+def _check_standard(template: PodTemplate, name: str, level: str) -> Iterator[Finding]:
+    asked = list(dict.fromkeys(_list_forbidden(template, level)))
+    unsaid = list(dict.fromkeys(_list_missing(template))) if level == "restricted" else []
     fix = f"kubectl label namespace {name} {_ENFORCE}=privileged --overwrite"
     where = Location(template.manifest.file, template.spec.line, template.spec.column)
     if asked or (unsaid and not template.of_graph):
@@ -72,8 +72,8 @@ def _refused(template: PodTemplate, name: str, level: str) -> Iterator[Finding]:
         )
 
 
-def _constrained(template: PodTemplate, name: str) -> Iterator[Finding]:
-    asked = [*_beyond(template, "restricted"), *_users(template)]
+def _check_constraints(template: PodTemplate, name: str) -> Iterator[Finding]:
+    asked = [*_list_forbidden(template, "restricted"), *_list_users(template)]
     if asked:
         account = template.spec.get("serviceAccountName")
         who = (account.text if account else None) or "SERVICEACCOUNT"
@@ -86,7 +86,7 @@ def _constrained(template: PodTemplate, name: str) -> Iterator[Finding]:
         )
 
 
-def _users(template: PodTemplate) -> Iterator[str]:
+def _list_users(template: PodTemplate) -> Iterator[str]:
     """The users that a pod names: OpenShift gives each namespace a range of its own."""
     for holder in (template.spec, *template.containers):
         user = holder.get("securityContext", "runAsUser")
@@ -94,38 +94,38 @@ def _users(template: PodTemplate) -> Iterator[str]:
             yield f"runAsUser {user.plain}"
 
 
-def _beyond(template: PodTemplate, level: str) -> Iterator[str]:
+def _list_forbidden(template: PodTemplate, level: str) -> Iterator[str]:
     """What a pod says that the level forbids."""
     spec = template.spec
-    yield from (name for name in HOST_NAMESPACES if _true(spec.get(name)))
-    for volume in _list(spec, "volumes"):
+    yield from (name for name in HOST_NAMESPACES if _is_true(spec.get(name)))
+    for volume in _get_items(spec, "volumes"):
         kinds = [kind for kind in volume.mapping if kind != "name"]
         if "hostPath" in kinds:
             yield "a hostPath volume"
         elif level == "restricted":
             yield from (f"a volume of kind {kind}" for kind in kinds if kind not in RESTRICTED_VOLUMES)
     for holder in (spec, *template.containers):
-        yield from _context(holder, level)
+        yield from _check_context(holder, level)
     for container in template.containers:
-        if any(_port(port) for port in _list(container, "ports")):
+        if any(_is_host_port(port) for port in _get_items(container, "ports")):
             yield "a hostPort"
 
 
-def _context(holder: Value, level: str) -> Iterator[str]:
+def _check_context(holder: Value, level: str) -> Iterator[str]:
     """What the security context of a pod or a container says that the level forbids."""
     context = holder.get("securityContext")
     if context is None:
         return
-    if _true(context.get("privileged")):
+    if _is_true(context.get("privileged")):
         yield "a privileged container"
     allowed = RESTRICTED_CAPABILITIES if level == "restricted" else BASELINE_CAPABILITIES
-    added = [each.text for each in _list(context, "capabilities", "add")]
+    added = [each.text for each in _get_items(context, "capabilities", "add")]
     yield from (f"capability {name}" for name in added if name not in allowed)
     profile = context.get("seccompProfile", "type")
     if profile is not None and profile.text == "Unconfined":
         yield "seccompProfile Unconfined"
     if level == "restricted":
-        if _true(context.get("allowPrivilegeEscalation")):
+        if _is_true(context.get("allowPrivilegeEscalation")):
             yield "allowPrivilegeEscalation"
         any_user = context.get("runAsNonRoot")
         if any_user is not None and any_user.data is False:
@@ -135,17 +135,17 @@ def _context(holder: Value, level: str) -> Iterator[str]:
             yield "runAsUser 0"
 
 
-def _unsaid(template: PodTemplate) -> Iterator[str]:
+def _list_missing(template: PodTemplate) -> Iterator[str]:
     """What `restricted` wants a pod to say and it does not."""
     outer = template.spec.get("securityContext")
     for container in template.containers:
         own = container.get("securityContext")
-        if not any(_true(context.get("runAsNonRoot")) for context in (own, outer) if context):
+        if not any(_is_true(context.get("runAsNonRoot")) for context in (own, outer) if context):
             yield "no runAsNonRoot"
         escalation = own.get("allowPrivilegeEscalation") if own else None
         if escalation is None:
             yield "no allowPrivilegeEscalation: false"
-        dropped = [each.text for each in _list(own, "capabilities", "drop")] if own else []
+        dropped = [each.text for each in _get_items(own, "capabilities", "drop")] if own else []
         if "ALL" not in dropped:
             yield "capabilities not dropped"
         kinds = [
@@ -157,15 +157,15 @@ def _unsaid(template: PodTemplate) -> Iterator[str]:
             yield "no seccompProfile"
 
 
-def _true(value: Value | None) -> bool:
+def _is_true(value: Value | None) -> bool:
     return value is not None and value.data is True
 
 
-def _port(port: Value) -> bool:
+def _is_host_port(port: Value) -> bool:
     host = port.get("hostPort")
     return host is not None and host.data != 0
 
 
-def _list(value: Value, *path: str) -> list[Value]:
+def _get_items(value: Value, *path: str) -> list[Value]:
     found = value.get(*path)
     return found.sequence if found else []

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, Subject, check, fail, unknown, warn
 from dynocheck.facts import Recipes
 from dynocheck.facts.k8s.namespace_policy import NamedSecret, NamedSecrets, Namespace
-from dynocheck.facts.k8s.pods import SecretReference, secret_references
+from dynocheck.facts.k8s.pods import SecretReference, find_secret_references
 
 _PULL_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
 
@@ -20,7 +20,7 @@ def secrets(found: NamedSecrets, namespace: Namespace, recipes: Recipes) -> Iter
 
     Fix: kubectl create secret generic hf-token-secret --from-literal=HF_TOKEN=TOKEN -n NAMESPACE
     """
-    references = secret_references(recipes)
+    references = find_secret_references(recipes)
     if not references:
         raise Skip("the recipe names no Secret that it does not bring")
     told: set[tuple[str, str]] = set()
@@ -31,24 +31,26 @@ def secrets(found: NamedSecrets, namespace: Namespace, recipes: Recipes) -> Iter
             finding: Finding | None = unknown(
                 f"Secret {reference.name} was not looked at when the snapshot was taken",
                 fix="dynocheck snapshot FILE --recipe DIR",
-                location=_place(reference),
+                location=_locate(reference),
             )
         else:
-            finding = _pull(reference, secret) if reference.pull else _value(reference, secret)
+            finding = (
+                _check_pull_secret(reference, secret) if reference.pull else _check_value(reference, secret)
+            )
         if finding is not None and (reference.name, finding.message) not in told:
             told.add((reference.name, finding.message))
             yield finding
 
 
-def _subject(secret: NamedSecret) -> Subject:
+def _make_subject(secret: NamedSecret) -> Subject:
     return Subject("Secret", secret.name, secret.namespace)
 
 
-def _place(reference: SecretReference) -> Location:
+def _locate(reference: SecretReference) -> Location:
     return Location(reference.file, reference.line, reference.column)
 
 
-def _value(reference: SecretReference, secret: NamedSecret) -> Finding | None:
+def _check_value(reference: SecretReference, secret: NamedSecret) -> Finding | None:
     if reference.optional:
         return None
     create = (
@@ -59,21 +61,21 @@ def _value(reference: SecretReference, secret: NamedSecret) -> Finding | None:
         return fail(
             "does not exist, and a container needs it to start",
             fix=create,
-            subject=_subject(secret),
-            location=_place(reference),
+            subject=_make_subject(secret),
+            location=_locate(reference),
         )
     if reference.key is not None and reference.key not in secret.keys:
         return fail(
             f"has no key {reference.key}, which a container needs to start",
             fix=f"{create} --dry-run=client -o yaml | kubectl apply -f -",
             evidence={"keys": list(secret.keys)},
-            subject=_subject(secret),
-            location=_place(reference),
+            subject=_make_subject(secret),
+            location=_locate(reference),
         )
     return None
 
 
-def _pull(reference: SecretReference, secret: NamedSecret) -> Finding | None:
+def _check_pull_secret(reference: SecretReference, secret: NamedSecret) -> Finding | None:
     create = (
         f"kubectl create secret docker-registry {secret.name} -n {secret.namespace} "
         "--docker-server=nvcr.io --docker-username='$oauthtoken' --docker-password=KEY"
@@ -82,14 +84,14 @@ def _pull(reference: SecretReference, secret: NamedSecret) -> Finding | None:
         return warn(
             "does not exist, so images are pulled without credentials",
             fix=create,
-            subject=_subject(secret),
-            location=_place(reference),
+            subject=_make_subject(secret),
+            location=_locate(reference),
         )
     if secret.type not in _PULL_TYPES:
         return warn(
             f"is of type {secret.type}, which is not used for pulling images",
             fix=f"kubectl delete secret {secret.name} -n {secret.namespace} && {create}",
-            subject=_subject(secret),
-            location=_place(reference),
+            subject=_make_subject(secret),
+            location=_locate(reference),
         )
     return None

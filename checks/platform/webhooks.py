@@ -32,8 +32,8 @@ def webhook(
     unconverted = [each for each in types if each.converter is None and len(each.served) > 1]
     if not webhooks and not unconverted:
         raise Skip("no webhook for Dynamo's types is configured")
-    yield from _unreachable(webhooks, services, namespace.name)
-    yield from _untrusted(
+    yield from _report_unreachable(webhooks, services, namespace.name)
+    yield from _report_untrusted(
         [*((each, admission.looked) for each in admission), *((each, types.looked) for each in converters)],
         namespace.name,
     )
@@ -50,7 +50,9 @@ def _blocks(found: Webhook, namespace: str) -> bool:
     return found.blocking and (not found.namespaces or namespace in found.namespaces)
 
 
-def _unreachable(webhooks: list[Webhook], services: ServiceEndpoints, namespace: str) -> Iterator[Finding]:
+def _report_unreachable(
+    webhooks: list[Webhook], services: ServiceEndpoints, namespace: str
+) -> Iterator[Finding]:
     callers: dict[ServiceName, list[Webhook]] = {}
     for each in webhooks:
         if each.service is not None:
@@ -73,10 +75,10 @@ def _unreachable(webhooks: list[Webhook], services: ServiceEndpoints, namespace:
         )
 
 
-def _untrusted(seen: list[tuple[Webhook, float]], namespace: str) -> Iterator[Finding]:
+def _report_untrusted(seen: list[tuple[Webhook, float]], namespace: str) -> Iterator[Finding]:
     causes: dict[tuple[ServiceName | None, str], list[Webhook]] = {}
     for each, looked in seen:
-        problem = _distrust(each, looked)
+        problem = _explain_distrust(each, looked)
         if problem is not None:
             causes.setdefault((each.service, problem), []).append(each)
     for (_, problem), sharing in causes.items():
@@ -90,7 +92,7 @@ def _untrusted(seen: list[tuple[Webhook, float]], namespace: str) -> Iterator[Fi
         )
 
 
-def _distrust(found: Webhook, looked: float) -> str | None:
+def _explain_distrust(found: Webhook, looked: float) -> str | None:
     """Why the API server would not trust whoever answers, or None."""
     if found.bundle is None:
         # One that is called by a URL may well have a certificate of a public authority.

@@ -3,10 +3,16 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, warn
-from dynocheck.checks.rdma.nodes import CLAIMED, offered
+from dynocheck.checks.rdma.nodes import CLAIMED, count_rdma_devices
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import Nodes, ResourceSlices
-from dynocheck.facts.k8s.gpu import DriverSettings, GpuNode, OperatorResource, OperatorResources, gpu_nodes
+from dynocheck.facts.k8s.gpu import (
+    DriverSettings,
+    GpuNode,
+    OperatorResource,
+    OperatorResources,
+    list_gpu_nodes,
+)
 from dynocheck.facts.k8s.rdma import NicPolicies
 
 _OLD_GPUS = ("maxwell", "pascal", "volta")
@@ -29,26 +35,26 @@ def gpudirect(
 
     Fix: set driver.kernelModuleType to open, or driver.rdma.enabled to true, in the ClusterPolicy.
     """
-    devices = offered(nodes, policies, slices)
-    judged = [gpu for gpu in gpu_nodes(nodes, slices) if _mlx(devices[gpu.name])]
+    devices = count_rdma_devices(nodes, policies, slices)
+    judged = [gpu for gpu in list_gpu_nodes(nodes, slices) if _uses_mlx(devices[gpu.name])]
     if not judged:
         raise Skip("no GPU node offers RDMA devices that need DMA-BUF or nvidia-peermem")
-    active = _active(operator)
+    active = _find_active(operator)
     if not active:
         raise Skip(f"the GPU Operator does not install the driver: {_ON_THE_NODE}")
-    found = [finding for resource, driver in active for finding in _direct(resource, driver, judged)]
+    found = [finding for resource, driver in active for finding in _check_driver(resource, driver, judged)]
     yield from (finding for finding in found if finding is not None)
     if all(finding is None for finding in found) and found:
         raise Skip(f"labels do not tell which kernel modules run: {_ON_THE_NODE}")
 
 
-def _mlx(devices: dict[str, int]) -> bool:
+def _uses_mlx(devices: dict[str, int]) -> bool:
     """Whether some of a node's devices are of the driver mlx5; what only a NIC policy names, is."""
     rows = [rdma_resource(name) for name, whole in devices.items() if whole and name != CLAIMED]
     return any(row is None or row.mlx for row in rows)
 
 
-def _active(operator: OperatorResources) -> list[tuple[OperatorResource, DriverSettings]]:
+def _find_active(operator: OperatorResources) -> list[tuple[OperatorResource, DriverSettings]]:
     """What is in force: a ClusterPolicy, or the NVIDIADriver objects that it leaves the driver to."""
     told = [(each, each.driver) for each in operator if each.driver and each.state != "ignored"]
     policies = [driver for each, driver in told if each.kind == "ClusterPolicy"]
@@ -58,7 +64,7 @@ def _active(operator: OperatorResources) -> list[tuple[OperatorResource, DriverS
     return [(each, driver) for each, driver in told if each.kind == kind]
 
 
-def _direct(
+def _check_driver(
     resource: OperatorResource, driver: DriverSettings, nodes: list[GpuNode]
 ) -> Iterator[Finding | None]:
     """A finding for what stands in the way, None for a node that does not tell."""
@@ -67,48 +73,48 @@ def _direct(
     if driver.modules == "proprietary":
         yield warn(
             f"proprietary kernel modules without nvidia-peermem: {_SLOW}",
-            fix=_patch(resource, '"kernelModuleType":"open"'),
+            fix=_suggest_patch(resource, '"kernelModuleType":"open"'),
             subject=Subject(resource.kind, resource.name),
         )
         return
     for node in nodes:
-        told = _hindrance(node, driver)
+        told = _explain_hindrance(node, driver)
         if told is None:
             yield None
         elif told:
             yield warn(
                 f"{told}, and nvidia-peermem is not loaded: {_SLOW}",
-                fix=_patch(resource, '"rdma":{"enabled":true}'),
+                fix=_suggest_patch(resource, '"rdma":{"enabled":true}'),
                 subject=Subject("Node", node.name),
             )
 
 
-def _patch(resource: OperatorResource, field: str) -> str:
+def _suggest_patch(resource: OperatorResource, field: str) -> str:
     spec = f'"driver":{{{field}}}' if resource.kind == "ClusterPolicy" else field
     what = f"{resource.kind.lower()}.nvidia.com {resource.name}"
     return f"kubectl patch {what} --type merge -p '{{\"spec\":{{{spec}}}}}'"
 
 
-def _hindrance(gpu: GpuNode, driver: DriverSettings) -> str | None:
+def _explain_hindrance(gpu: GpuNode, driver: DriverSettings) -> str | None:
     """What keeps a node from DMA-BUF, an empty text when nothing does, None when it cannot be told."""
     family = gpu.node.labels.get("nvidia.com/gpu.family", "")
-    kernel = _kernel(gpu.node.kernel)
+    kernel = _parse_kernel(gpu.node.kernel)
     if family in _OLD_GPUS:
         return f"its GPUs ({family}) have no open kernel modules, so no DMA-BUF"
     if kernel is not None and kernel < _DMA_BUF_KERNEL:
         return f"Linux {gpu.node.kernel} has no DMA-BUF for RDMA"
     if kernel is None:
         return None
-    return "" if driver.modules == "open" or _open_by_default(gpu) else None
+    return "" if driver.modules == "open" or _is_open_by_default(gpu) else None
 
 
-def _open_by_default(gpu: GpuNode) -> bool:
+def _is_open_by_default(gpu: GpuNode) -> bool:
     """Whether `auto` means the open modules here: by the driver's branch, on GPUs that have them."""
     known = gpu.node.labels.get("nvidia.com/gpu.family", "") not in ("", "undefined")
     return known and gpu.driver_branch is not None and gpu.driver_branch >= _OPEN_BRANCH
 
 
-def _kernel(version: str) -> tuple[int, int] | None:
+def _parse_kernel(version: str) -> tuple[int, int] | None:
     major, _, rest = version.partition(".")
     minor = rest.partition(".")[0].partition("-")[0]
     return (int(major), int(minor)) if major.isdecimal() and minor.isdecimal() else None

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Iterator
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.data.rdma import rdma_plugin, rdma_resource
 from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import gpu_nodes
-from dynocheck.facts.k8s.quantity import devices
+from dynocheck.facts.k8s.gpu import list_gpu_nodes
+from dynocheck.facts.k8s.quantity import parse_device_count
 from dynocheck.facts.k8s.rdma import NicPolicies, NicPolicy
 from dynocheck.facts.k8s.workloads import Workloads
 
@@ -26,7 +26,7 @@ _INSTALL = (
 )
 
 
-def offered(
+def count_rdma_devices(
     nodes: Iterable[Node], policies: NicPolicies, slices: ResourceSlices, *, capacity: bool = False
 ) -> dict[str, dict[str, int]]:
     """By node, how much of which RDMA resource pods can be given there, or how much it has in all."""
@@ -38,7 +38,7 @@ def offered(
     for node in nodes:
         amounts = node.capacity if capacity else node.allocatable
         found[node.name] = {
-            name: devices(amount) or 0
+            name: parse_device_count(amount) or 0
             for name, amount in amounts.items()
             if name in named or rdma_resource(name) is not None
         }
@@ -47,7 +47,7 @@ def offered(
     return found
 
 
-def _kind(node: Node) -> tuple[str, ...]:
+def _get_machine_type(node: Node) -> tuple[str, ...]:
     """What makes nodes alike: their machine and its GPU by label, else their size."""
     labels = tuple(node.labels.get(key, "") for key in _KINDS)
     size = node.capacity.get("cpu", ""), str(sum(node.gpu_capacity.values()))
@@ -66,20 +66,20 @@ def resources(nodes: Nodes, slices: ResourceSlices, policies: NicPolicies) -> It
 
     Fix: kubectl get pods -A -o wide --field-selector spec.nodeName=NODE | grep -e rdma -e sriov -e efa
     """
-    usable = offered(nodes, policies, slices)
-    there = offered(nodes, policies, slices, capacity=True)
+    usable = count_rdma_devices(nodes, policies, slices)
+    there = count_rdma_devices(nodes, policies, slices, capacity=True)
     if not any(any(have.values()) for have in there.values()):
         raise Skip("no node offers a resource that is known as RDMA")
     for node in nodes:
-        yield from _lost(node, usable[node.name], there[node.name])
+        yield from _report_lost(node, usable[node.name], there[node.name])
     kinds: dict[tuple[str, ...], list[Node]] = defaultdict(list)
-    for gpu in gpu_nodes(nodes, slices):
-        kinds[_kind(gpu.node)].append(gpu.node)
+    for gpu in list_gpu_nodes(nodes, slices):
+        kinds[_get_machine_type(gpu.node)].append(gpu.node)
     for alike in kinds.values():
-        yield from _odd_ones(alike, there)
+        yield from _report_odd_nodes(alike, there)
 
 
-def _lost(node: Node, usable: dict[str, int], there: dict[str, int]) -> Iterator[Finding]:
+def _report_lost(node: Node, usable: dict[str, int], there: dict[str, int]) -> Iterator[Finding]:
     """Devices that a node has, and that no pod can be given."""
     where = f"kubectl get pods -A -o wide --field-selector spec.nodeName={node.name}"
     for name, whole in there.items():
@@ -98,7 +98,7 @@ def _lost(node: Node, usable: dict[str, int], there: dict[str, int]) -> Iterator
             )
 
 
-def _odd_ones(alike: list[Node], there: dict[str, dict[str, int]]) -> Iterator[Finding]:
+def _report_odd_nodes(alike: list[Node], there: dict[str, dict[str, int]]) -> Iterator[Finding]:
     for name in sorted({name for node in alike for name, whole in there[node.name].items() if whole}):
         usual = Counter(there[node.name].get(name, 0) for node in alike)
         most = max(usual, key=lambda number: (usual[number], number))
@@ -115,7 +115,7 @@ def _odd_ones(alike: list[Node], there: dict[str, dict[str, int]]) -> Iterator[F
                 )
 
 
-def asked(recipes: Recipes | None) -> set[str]:
+def find_requested(recipes: Recipes | None) -> set[str]:
     """The RDMA resources that recipes ask for."""
     return {
         name
@@ -144,18 +144,18 @@ def operator(
 
     Fix: kubectl get nicclusterpolicies,nicnodepolicies -o yaml
     """
-    judged = [*_plugins(workloads, sum(_is_down(node) for node in nodes))]
+    judged = [*_check_plugins(workloads, sum(_is_down(node) for node in nodes))]
     for policy in policies:
-        yield from _policy(policy)
+        yield from _check_policy(policy)
     yield from (finding for _, finding in judged if finding is not None)
     if len(policies):
-        yield from _controller(workloads)
+        yield from _check_controller(workloads)
         return
     if judged:
         return
-    devices = offered(nodes, policies, slices).values()
+    devices = count_rdma_devices(nodes, policies, slices).values()
     have = {name for each in devices for name, whole in each.items() if whole}
-    wanted = asked(recipes)
+    wanted = find_requested(recipes)
     if have:
         raise Skip(f"nodes offer {', '.join(sorted(have))} without the Network Operator or a known plugin")
     if not wanted:
@@ -165,19 +165,19 @@ def operator(
     plugins = sorted({row.plugin for name in wanted if (row := rdma_resource(name)) and row.plugin})
     yield fail(
         f"nothing in the cluster offers RDMA, and a recipe asks for {', '.join(sorted(wanted))}",
-        fix=_INSTALL if any("efa" not in plugin for plugin in plugins) else _install_efa(),
+        fix=_INSTALL if any("efa" not in plugin for plugin in plugins) else _suggest_efa(),
         evidence={"plugins": plugins},
     )
 
 
-def _install_efa() -> str:
+def _suggest_efa() -> str:
     return (
         "helm upgrade --install aws-efa-k8s-device-plugin aws-efa-k8s-device-plugin "
         "--repo https://aws.github.io/eks-charts --namespace kube-system"
     )
 
 
-def _policy(policy: NicPolicy) -> Iterator[Finding]:
+def _check_policy(policy: NicPolicy) -> Iterator[Finding]:
     subject = Subject(policy.kind, policy.name)
     look = f"kubectl get {policy.kind.lower()} {policy.name} -o yaml"
     if policy.kind == "NicClusterPolicy" and policy.name != _POLICY_NAME:
@@ -199,7 +199,7 @@ def _is_down(node: Node) -> bool:
     return any(condition.type == "Ready" and condition.status != "True" for condition in node.conditions)
 
 
-def _plugins(workloads: Workloads, down: int) -> Iterator[tuple[str, Finding | None]]:
+def _check_plugins(workloads: Workloads, down: int) -> Iterator[tuple[str, Finding | None]]:
     """The device plugins by image. One that is wanted on no node has nothing to be ready, and where no more
     are missing than nodes are down, that is told elsewhere.
     """
@@ -223,7 +223,7 @@ def _plugins(workloads: Workloads, down: int) -> Iterator[tuple[str, Finding | N
         )
 
 
-def _controller(workloads: Workloads) -> Iterator[Finding]:
+def _check_controller(workloads: Workloads) -> Iterator[Finding]:
     found = [each for each in workloads if each.kind == "Deployment" and _is_controller(each.images)]
     for each in found:
         if not each.is_ready:

@@ -5,14 +5,14 @@ from itertools import pairwise
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.checks.rdma.nodes import offered
+from dynocheck.checks.rdma.nodes import count_rdma_devices
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
 from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.gpu import gpu_nodes
-from dynocheck.facts.k8s.quantity import devices
+from dynocheck.facts.k8s.gpu import list_gpu_nodes
+from dynocheck.facts.k8s.quantity import parse_device_count
 from dynocheck.facts.k8s.rdma import NicPolicies
-from dynocheck.facts.k8s.scheduling_constraints import Placement, placements
+from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
 from dynocheck.facts.recipe.recipes import Component, Graph, Value
 
 HOSTNAME = "kubernetes.io/hostname"
@@ -31,22 +31,22 @@ class Worker(NamedTuple):
         return Location(self.graph.file, self.component.line, self.component.column)
 
     @property
-    def exchanges(self) -> bool:
+    def is_disaggregated(self) -> bool:
         """Whether its graph has both workers that prefill and workers that decode."""
-        return len({_prefills(each) for each in self.graph.components if each.gpus != 0}) == 2
+        return len({_is_prefill(each) for each in self.graph.components if each.gpus != 0}) == 2
 
     @property
-    def across(self) -> str:
+    def cross_node_reason(self) -> str:
         """Why its pods talk across nodes, empty when they do not have to."""
         if self.component.nodes > 1:
             return f"spans {self.component.nodes} nodes"
-        if self.exchanges:
-            other = "decode" if _prefills(self.component) else "prefill"
+        if self.is_disaggregated:
+            other = "decode" if _is_prefill(self.component) else "prefill"
             return f"exchanges KV blocks with {other} workers, which may run on other nodes"
         return ""
 
 
-def _prefills(component: Component) -> bool:
+def _is_prefill(component: Component) -> bool:
     """Whether it only prefills, by its type or by its engine's flag."""
     main = component.main
     words = [word.text for launch in (main.launches if main else ()) for word in launch.words]
@@ -54,12 +54,12 @@ def _prefills(component: Component) -> bool:
     return component.role == "prefill" or flagged or "--disaggregation-mode=prefill" in words
 
 
-def workers(recipes: Recipes) -> list[Worker]:
+def list_workers(recipes: Recipes) -> list[Worker]:
     """Every component with GPUs of every graph."""
-    return [Worker(*found) for found in placements(recipes) if found[1].gpus != 0]
+    return [Worker(*found) for found in list_placements(recipes) if found[1].gpus != 0]
 
 
-class _Cluster(NamedTuple):
+class _RdmaNodes(NamedTuple):
     """The GPU nodes, what each offers, and whether more may come that offer something else."""
 
     nodes: list[Node]
@@ -70,7 +70,7 @@ class _Cluster(NamedTuple):
     def names(self) -> list[str]:
         return sorted({name for have in self.devices.values() for name, whole in have.items() if whole})
 
-    def most(self, name: str, nodes: Iterable[Node]) -> int:
+    def find_most(self, name: str, nodes: Iterable[Node]) -> int:
         return max((self.devices[node.name].get(name, 0) for node in nodes), default=0)
 
 
@@ -92,42 +92,47 @@ def required_by_recipe(
 
     Fix: name the resource that the nodes offer in the limits of the worker's main container.
     """
-    found = workers(recipes)
-    here = [gpu.node for gpu in gpu_nodes(nodes, slices)]
-    if not any(each.across or _asked(each.component, policies) for each in found):
+    found = list_workers(recipes)
+    here = [gpu.node for gpu in list_gpu_nodes(nodes, slices)]
+    if not any(each.cross_node_reason or _count_requested(each.component, policies) for each in found):
         raise Skip("no recipe asks for RDMA, and none needs it")
     if not here:
         raise Skip("no node has GPUs, so what GPU nodes offer cannot be seen")
-    cluster = _Cluster(here, offered(here, policies, slices), bool(autoscalers))
+    cluster = _RdmaNodes(here, count_rdma_devices(here, policies, slices), bool(autoscalers))
     for worker in found:
-        wanted = _asked(worker.component, policies)
-        yield from _offered(worker, wanted, cluster)
-        if not wanted and worker.across and not _served_otherwise(worker) and not _together(worker, cluster):
-            yield _forgotten(worker, cluster)
+        wanted = _count_requested(worker.component, policies)
+        yield from _check_offered(worker, wanted, cluster)
+        if (
+            not wanted
+            and worker.cross_node_reason
+            and not _has_direct_access(worker)
+            and not _runs_on_one_node(worker, cluster)
+        ):
+            yield _report_no_rdma(worker, cluster)
 
 
-def _asked(component: Component, policies: NicPolicies) -> dict[str, int]:
+def _count_requested(component: Component, policies: NicPolicies) -> dict[str, int]:
     named = {name for policy in policies for name in policy.resources}
     return {
-        name: devices(amount) or 0
+        name: parse_device_count(amount) or 0
         for name, amount in component.resources.items()
         if name in named or rdma_resource(name) is not None
     }
 
 
-def _offered(worker: Worker, wanted: dict[str, int], cluster: _Cluster) -> Iterator[Finding]:
+def _check_offered(worker: Worker, wanted: dict[str, int], cluster: _RdmaNodes) -> Iterator[Finding]:
     """What no node offers, and what no node that the worker fits on offers enough of."""
     component = worker.component
     report, later = (warn, "; an autoscaler may add nodes that do") if cluster.grows else (fail, "")
     evidence = {node.name: cluster.devices[node.name] for node in cluster.nodes[:8]}
-    absent = [name for name in wanted if not cluster.most(name, cluster.nodes)]
+    absent = [name for name in wanted if not cluster.find_most(name, cluster.nodes)]
     if absent:
         others = [name for name in cluster.names if name not in wanted]
         near = f"; they offer {', '.join(others)}" if others else ""
         asks = ", ".join(f"{wanted[name]} {name}" for name in absent)
         yield report(
             f"{component.name} asks for {asks}, which no GPU node offers{near}{later}",
-            fix=_instead(absent[0], others),
+            fix=_suggest_substitute(absent[0], others),
             evidence=evidence,
             location=worker.place,
         )
@@ -137,7 +142,7 @@ def _offered(worker: Worker, wanted: dict[str, int], cluster: _Cluster) -> Itera
         if worker.placement.selects(node) and (component.gpus is None or node.gpus >= component.gpus)
     ]
     for name, count in wanted.items():
-        best = cluster.most(name, fitting)
+        best = cluster.find_most(name, fitting)
         if fitting and name not in absent and best < count:
             yield report(
                 f"{component.name} asks for {count} {name} on one node; "
@@ -148,7 +153,7 @@ def _offered(worker: Worker, wanted: dict[str, int], cluster: _Cluster) -> Itera
             )
 
 
-def _instead(absent: str, others: list[str]) -> str:
+def _suggest_substitute(absent: str, others: list[str]) -> str:
     """The same kind of device under another name, else what would offer this one."""
     row = rdma_resource(absent)
     for name in others:
@@ -160,25 +165,27 @@ def _instead(absent: str, others: list[str]) -> str:
     return f"install {row.plugin}" if row and row.plugin else f"add nodes that offer {absent}"
 
 
-def _served_otherwise(worker: Worker) -> bool:
+def _has_direct_access(worker: Worker) -> bool:
     """Whether its pods reach the network's devices, or NVLink across nodes, without asking for a resource.
 
     A resource that is not in the table may be RDMA under a name of the site's own.
     """
     pod = worker.placement.pod
-    paths = (path.text or "" for volume in pod.every("hostPath") if (path := volume.get("path")) is not None)
+    paths = (
+        path.text or "" for volume in pod.find_all("hostPath") if (path := volume.get("path")) is not None
+    )
     host = pod.get("hostNetwork")
     return (
         (host is not None and host.data is True)
-        or any(value.data is True for value in pod.every("privileged"))
+        or any(value.data is True for value in pod.find_all("privileged"))
         or any(path.startswith("/dev/infiniband") for path in paths)
-        or worker.placement.by_claim
+        or worker.placement.has_resource_claims
         or worker.component.gpus is None
         or any(not name.endswith(".IP") for name in worker.component.resources)
     )
 
 
-def _together(worker: Worker, cluster: _Cluster) -> bool:
+def _runs_on_one_node(worker: Worker, cluster: _RdmaNodes) -> bool:
     """Whether the two sides of a disaggregated graph run on one node: told to, or where there is one only.
 
     What is only preferred holds when all of it has room on a node.
@@ -188,21 +195,27 @@ def _together(worker: Worker, cluster: _Cluster) -> bool:
     if len(cluster.nodes) == 1 and not cluster.grows:
         return True
     affinity = worker.placement.pod.get("affinity", "podAffinity")
-    if HOSTNAME in worker.placement.selector or HOSTNAME in _keys(affinity, "requiredDuringScheduling"):
+    if HOSTNAME in worker.placement.selector or HOSTNAME in _get_topology_keys(
+        affinity, "requiredDuringScheduling"
+    ):
         return True
     total = worker.graph.gpus
     roomy = max(node.gpus for node in cluster.nodes)
-    return HOSTNAME in _keys(affinity, "preferredDuringScheduling") and total is not None and total <= roomy
+    return (
+        HOSTNAME in _get_topology_keys(affinity, "preferredDuringScheduling")
+        and total is not None
+        and total <= roomy
+    )
 
 
-def _keys(affinity: Value | None, side: str) -> set[str]:
+def _get_topology_keys(affinity: Value | None, side: str) -> set[str]:
     """The topology keys of one side of a pod's affinity."""
     terms = affinity.get(f"{side}IgnoredDuringExecution") if affinity else None
-    return {key.text or "" for key in terms.every("topologyKey")} if terms else set()
+    return {key.text or "" for key in terms.find_all("topologyKey")} if terms else set()
 
 
-def _forgotten(worker: Worker, cluster: _Cluster) -> Finding:
-    name, why = worker.component.name, worker.across
+def _report_no_rdma(worker: Worker, cluster: _RdmaNodes) -> Finding:
+    name, why = worker.component.name, worker.cross_node_reason
     if cluster.names:
         return warn(
             f"{name} {why}, and asks for no RDMA, which nodes offer as {', '.join(cluster.names)}: {_SLOW}",

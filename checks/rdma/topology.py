@@ -5,10 +5,10 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Skip, check, warn
-from dynocheck.checks.rdma.recipes import HOSTNAME, Worker, workers
-from dynocheck.data.rdma import Level, levels
+from dynocheck.checks.rdma.recipes import HOSTNAME, Worker, list_workers
+from dynocheck.data.rdma import TopologyLevel, topology_levels
 from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import gpu_nodes
+from dynocheck.facts.k8s.gpu import list_gpu_nodes
 from dynocheck.facts.recipe.recipes import Recipe
 
 _COMPUTE_DOMAIN = "compute-domain"
@@ -33,19 +33,19 @@ def topology(recipes: Recipes, nodes: Nodes, slices: ResourceSlices) -> Iterator
 
     Fix: add spec.topologyConstraint with a packDomain, or a nodeAffinity on the label.
     """
-    groups = [group for recipe in recipes for group in _groups(recipe)]
+    groups = [group for recipe in recipes for group in _list_groups(recipe)]
     if not groups:
         raise Skip("no worker of the recipe talks across nodes")
-    here = [gpu.node for gpu in gpu_nodes(nodes, slices)]
+    here = [gpu.node for gpu in list_gpu_nodes(nodes, slices)]
     told = found = False
     for group in groups:
-        candidates = [node for node in here if any(_fits(worker, node) for worker in group.workers)]
+        candidates = [node for node in here if any(_can_run(worker, node) for worker in group.workers)]
         found = found or bool(candidates)
-        for level in _levels(group):
-            domains = _domains(level, candidates)
+        for level in _select_levels(group):
+            domains = _group_by_domain(level, candidates)
             told = told or bool(domains)
             if len(domains) > 1 and not group.together:
-                yield _spread(group, level, domains)
+                yield _report_spread(group, level, domains)
                 break
     if not found:
         raise Skip("no node is there that a worker which talks across nodes may get")
@@ -56,7 +56,7 @@ def topology(recipes: Recipes, nodes: Nodes, slices: ResourceSlices) -> Iterator
         )
 
 
-class _Group(NamedTuple):
+class _WorkerGroup(NamedTuple):
     """Workers whose pods exchange data: one that spans nodes, or the two sides of a disaggregated graph."""
 
     workers: list[Worker]
@@ -67,18 +67,18 @@ class _Group(NamedTuple):
         return len(self.workers) == 1
 
 
-def _groups(recipe: Recipe) -> Iterator[_Group]:
-    found = workers(Recipes((recipe,)))
+def _list_groups(recipe: Recipe) -> Iterator[_WorkerGroup]:
+    found = list_workers(Recipes((recipe,)))
     for worker in found:
         if worker.component.nodes > 1:
-            yield _Group([worker], _kept_together(recipe, [worker]))
+            yield _WorkerGroup([worker], _is_kept_together(recipe, [worker]))
     for graph in recipe.graphs:
-        sides = [each for each in found if each.graph is graph and each.exchanges]
+        sides = [each for each in found if each.graph is graph and each.is_disaggregated]
         if sides:
-            yield _Group(sides, _kept_together(recipe, sides))
+            yield _WorkerGroup(sides, _is_kept_together(recipe, sides))
 
 
-def _fits(worker: Worker, node: Node) -> bool:
+def _can_run(worker: Worker, node: Node) -> bool:
     """Whether the scheduler may put a pod of it there, room aside.
 
     Taints named as a resource are tolerated for pods that ask for it, by an admission plugin on many clouds.
@@ -100,15 +100,17 @@ def _fits(worker: Worker, node: Node) -> bool:
     )
 
 
-def _levels(group: _Group) -> Iterable[Level]:
+def _select_levels(group: _WorkerGroup) -> Iterable[TopologyLevel]:
     """The labels that matter: those of NVLink only to a worker that uses NVLink across nodes."""
     claims = group.workers[0].placement.pod.get("resourceClaims")
-    nvlink = any(_COMPUTE_DOMAIN in (value.text or "") for value in (claims.every("name") if claims else ()))
+    nvlink = any(
+        _COMPUTE_DOMAIN in (value.text or "") for value in (claims.find_all("name") if claims else ())
+    )
     kinds = {"apart", "far", "nvlink"} if nvlink else {"apart", "far"}
-    return [level for level in levels() if level.kind in (kinds if group.spans else {"apart"})]
+    return [level for level in topology_levels() if level.kind in (kinds if group.spans else {"apart"})]
 
 
-def _domains(level: Level, candidates: list[Node]) -> dict[str, list[str]]:
+def _group_by_domain(level: TopologyLevel, candidates: list[Node]) -> dict[str, list[str]]:
     """The candidates by domain; nothing when one of them does not tell its own."""
     found: dict[str, list[str]] = defaultdict(list)
     for node in candidates:
@@ -119,25 +121,25 @@ def _domains(level: Level, candidates: list[Node]) -> dict[str, list[str]]:
     return dict(found)
 
 
-def _kept_together(recipe: Recipe, found: list[Worker]) -> bool:
+def _is_kept_together(recipe: Recipe, found: list[Worker]) -> bool:
     """Whether the recipe keeps their pods in one domain; a worker that spans nodes cannot stay on one."""
     alone = {HOSTNAME} if len(found) == 1 else set()
     for worker in found:
         required = worker.placement.pod.get(
             "affinity", "podAffinity", "requiredDuringSchedulingIgnoredDuringExecution"
         )
-        if required and {key.text for key in required.every("topologyKey")} - alone:
+        if required and {key.text for key in required.find_all("topologyKey")} - alone:
             return True
     graph = found[0].graph
     for manifest in recipe.manifests:
         if (manifest.file, manifest.name) == (graph.file, graph.name):
             return any(
-                constraint.get("packDomain") for constraint in manifest.root.every("topologyConstraint")
+                constraint.get("packDomain") for constraint in manifest.root.find_all("topologyConstraint")
             )
     return False
 
 
-def _spread(group: _Group, level: Level, domains: dict[str, list[str]]) -> Finding:
+def _report_spread(group: _WorkerGroup, level: TopologyLevel, domains: dict[str, list[str]]) -> Finding:
     first = group.workers[0].component
     names = " and ".join(each.component.name for each in group.workers)
     talk = f"{names} spans {first.nodes} nodes" if group.spans else f"{names} exchange KV blocks"

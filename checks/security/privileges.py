@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, templates
+from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
 from dynocheck.facts.recipe.recipes import Manifest, Recipe, Role, Value
 from dynocheck.secrets import HIDDEN
 
@@ -31,7 +31,7 @@ _SAFE_SYSCTLS = frozenset(
     )
 )
 # Who writes here, or talks to the socket here, is root on the node.
-_POWERFUL = re.compile(
+_SENSITIVE_PATHS = re.compile(
     r"/|/(etc|root|proc|boot|usr|var|var/lib|var/lib/kubelet|home|run|var/run)/?"
     r"|(/var)?/run/(docker\.sock|containerd(/.*)?|crio(/.*)?)|/(etc|root|proc|boot|var/lib/kubelet)/.*"
 )
@@ -45,11 +45,11 @@ def secrets(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: revoke it, then kubectl create secret generic NAME --from-literal=KEY=NEW and take it by secretKeyRef
     """
-    judged = [manifest for recipe in recipes for manifest in _judged(recipe)]
+    judged = [manifest for recipe in recipes for manifest in _list_manifests(recipe)]
     if not judged:
         raise Skip("no manifest that is applied as it stands")
     for manifest in judged:
-        for name, value in _spelled_out(manifest.root):
+        for name, value in _find_secrets(manifest.root):
             place = Location(manifest.file, value.line, value.column)
             if name == _APPLIED:
                 continue
@@ -80,22 +80,22 @@ def privileges(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        own = {manifest.file for manifest in _judged(recipe)}
-        for template in templates(recipe):
+        own = {manifest.file for manifest in _list_manifests(recipe)}
+        for template in list_pod_templates(recipe):
             if template.manifest.file in own:
                 judged = True
-                yield from _excess(template)
+                yield from _check_privileges(template)
     if not judged:
         raise Skip("no pods")
 
 
-def _judged(recipe: Recipe) -> Iterator[Manifest]:
-    for file in recipe.judged:
+def _list_manifests(recipe: Recipe) -> Iterator[Manifest]:
+    for file in recipe.own_files:
         if file.role is Role.MANIFEST:
             yield from file.manifests
 
 
-def _spelled_out(root: Value) -> list[tuple[str, Value]]:
+def _find_secrets(root: Value) -> list[tuple[str, Value]]:
     """Every text that was withheld when the file was read, with the name it is the value of."""
     found: list[tuple[str, Value]] = []
     pending = [("", root)]
@@ -114,37 +114,35 @@ def _spelled_out(root: Value) -> list[tuple[str, Value]]:
     return sorted(found, key=lambda each: (each[1].line, each[1].column))
 
 
-def _excess(template: PodTemplate) -> Iterator[Finding]:
+def _check_privileges(template: PodTemplate) -> Iterator[Finding]:
     for container in template.containers:
         flag = container.get("securityContext", "privileged")
-        if _true(flag) and (why := _needless(template, container)):
-            yield _warning(template, flag, f"is privileged{why[0]}", why[1])
+        if _is_true(flag) and (why := _explain_needless(template, container)):
+            yield _warn(template, flag, f"is privileged{why[0]}", why[1])
     flag = template.spec.get("hostPID")
-    if _true(flag):
-        yield _warning(template, flag, "sees every process of its node: hostPID", "take hostPID out")
+    if _is_true(flag):
+        yield _warn(template, flag, "sees every process of its node: hostPID", "take hostPID out")
     flag = template.spec.get("hostNetwork")
-    if _true(flag) and not _on_network(template):
+    if _is_true(flag) and not _needs_host_network(template):
         says = "has its node's network, and its ports meet those of the next pod there: hostNetwork"
-        yield _warning(template, flag, says, "take hostNetwork out")
-    for volume in _list(template.spec, "volumes"):
+        yield _warn(template, flag, says, "take hostNetwork out")
+    for volume in _get_items(template.spec, "volumes"):
         path = volume.get("hostPath", "path")
-        if path is not None and _POWERFUL.fullmatch(path.text or ""):
-            yield _warning(
-                template, path, f"mounts {path.text} of its node", "mount only the folder it needs"
-            )
+        if path is not None and _SENSITIVE_PATHS.fullmatch(path.text or ""):
+            yield _warn(template, path, f"mounts {path.text} of its node", "mount only the folder it needs")
 
 
-def _warning(template: PodTemplate, at: Value | None, says: str, fix: str) -> Finding:
+def _warn(template: PodTemplate, at: Value | None, says: str, fix: str) -> Finding:
     place = at or template.spec
     where = Location(template.manifest.file, place.line, place.column)
     return warn(f"{template.owner} {says}", fix=fix, location=where)
 
 
-def _true(value: Value | None) -> bool:
+def _is_true(value: Value | None) -> bool:
     return value is not None and value.data is True
 
 
-def _needless(template: PodTemplate, container: Value) -> tuple[str, str] | None:
+def _explain_needless(template: PodTemplate, container: Value) -> tuple[str, str] | None:
     """Why a container need not be privileged, and what to do instead; None where it may have to be."""
     script = "\n".join(
         element.text or ""
@@ -167,25 +165,27 @@ def _needless(template: PodTemplate, container: Value) -> tuple[str, str] | None
 
 def _takes_devices(template: PodTemplate) -> bool:
     """Whether a pod may take devices of its node in another way than by a device plugin."""
-    if any(volume.get("hostPath") for volume in _list(template.spec, "volumes")):
+    if any(volume.get("hostPath") for volume in _get_items(template.spec, "volumes")):
         return True
     root = template.manifest.root
-    engines = [limits for limits in root.every("limits") if limits.get("nvidia.com/gpu") or limits.get("gpu")]
-    talks = len(engines) > 1 or any(root.every("multinode"))
+    engines = [
+        limits for limits in root.find_all("limits") if limits.get("nvidia.com/gpu") or limits.get("gpu")
+    ]
+    talks = len(engines) > 1 or any(root.find_all("multinode"))
     return template.of_graph and talks
 
 
-def _on_network(template: PodTemplate) -> bool:
+def _needs_host_network(template: PodTemplate) -> bool:
     """Whether a pod may have to be in its node's network."""
-    return template.of_graph or _asks_rdma(template)
+    return template.of_graph or _requests_rdma(template)
 
 
-def _asks_rdma(template: PodTemplate) -> bool:
+def _requests_rdma(template: PodTemplate) -> bool:
     holders = (*template.containers, template.around)
-    return any(rdma_resource(name) for holder in holders for name in _resources(holder))
+    return any(rdma_resource(name) for holder in holders for name in _list_resources(holder))
 
 
-def _resources(container: Value) -> Iterator[str]:
+def _list_resources(container: Value) -> Iterator[str]:
     for field in ("limits", "requests"):
         found = container.get("resources", field)
         yield from found.mapping if found is not None else ()
@@ -193,6 +193,6 @@ def _resources(container: Value) -> Iterator[str]:
         yield from custom.mapping if custom is not None else ()
 
 
-def _list(value: Value, field: str) -> list[Value]:
+def _get_items(value: Value, field: str) -> list[Value]:
     found = value.get(field)
     return [item for item in found.sequence if isinstance(item.data, dict)] if found is not None else []

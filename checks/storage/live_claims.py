@@ -3,28 +3,28 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.checks.storage.classes import declared_claims, mounted_claims
+from dynocheck.checks.storage.classes import list_declared_claims, list_mounted_claims
 from dynocheck.facts import Recipes, StorageClass, StorageClasses
-from dynocheck.facts.k8s.quantity import quantity
+from dynocheck.facts.k8s.quantity import parse_quantity
 from dynocheck.facts.k8s.storage import PersistentVolumeClaim, PersistentVolumeClaims
 from dynocheck.facts.recipe.recipes import Manifest, Recipe
 
 _CLAIM = "PersistentVolumeClaim"
 
 
-def _elsewhere(manifest: Manifest, namespace: str) -> bool:
+def _is_elsewhere(manifest: Manifest, namespace: str) -> bool:
     """Whether an object says that it goes to another namespace than this."""
     named = manifest.root.get("metadata", "namespace")
     return named is not None and named.text != namespace
 
 
-def _mounted(recipe: Recipe, namespace: str) -> Iterator[tuple[str, Location]]:
+def _find_mounted_claims(recipe: Recipe, namespace: str) -> Iterator[tuple[str, Location]]:
     """The claims that pods of a recipe mount in this namespace."""
-    others = {manifest.file for manifest in recipe.manifests if _elsewhere(manifest, namespace)}
-    return ((name, where) for name, where in mounted_claims(recipe) if where.file not in others)
+    others = {manifest.file for manifest in recipe.manifests if _is_elsewhere(manifest, namespace)}
+    return ((name, where) for name, where in list_mounted_claims(recipe) if where.file not in others)
 
 
-def _subject(claim: PersistentVolumeClaim, claims: PersistentVolumeClaims) -> Subject:
+def _make_subject(claim: PersistentVolumeClaim, claims: PersistentVolumeClaims) -> Subject:
     return Subject(_CLAIM, claim.name, claims.namespace)
 
 
@@ -41,21 +41,21 @@ def claims_bound(
     """
     wanted = None
     if recipes is not None:
-        wanted = {claim.name for claim in declared_claims(recipes)}
-        wanted |= {name for recipe in recipes for name, _ in _mounted(recipe, claims.namespace)}
+        wanted = {claim.name for claim in list_declared_claims(recipes)}
+        wanted |= {name for recipe in recipes for name, _ in _find_mounted_claims(recipe, claims.namespace)}
     judged = [claim for claim in claims if wanted is None or claim.name in wanted]
     if not judged:
         which = "claim" if wanted is None else "claim of the recipe"
         raise Skip(f"no {which} is in namespace {claims.namespace} yet")
     for claim in judged:
-        if (finding := _state(claim, claims, classes)) is not None:
+        if (finding := _check_state(claim, claims, classes)) is not None:
             yield finding
 
 
-def _state(
+def _check_state(
     claim: PersistentVolumeClaim, claims: PersistentVolumeClaims, classes: StorageClasses
 ) -> Finding | None:
-    subject = _subject(claim, claims)
+    subject = _make_subject(claim, claims)
     describe = f"kubectl describe pvc {claim.name} -n {claims.namespace}"
     if claim.deleting:
         return warn(
@@ -71,14 +71,14 @@ def _state(
                 subject=subject,
             )
         case "Pending":
-            return _pending(claim, subject, describe, classes)
+            return _check_pending(claim, subject, describe, classes)
     return None
 
 
-def _pending(
+def _check_pending(
     claim: PersistentVolumeClaim, subject: Subject, describe: str, classes: StorageClasses
 ) -> Finding | None:
-    found = classes.named(claim.storage_class)
+    found = classes.find(claim.storage_class)
     evidence = {"class": claim.storage_class}
     if claim.events:
         last = claim.events[-1]
@@ -117,11 +117,11 @@ def claim_exists(claims: PersistentVolumeClaims, recipes: Recipes) -> Iterator[F
     relied = False
     for recipe in recipes:
         declared = {claim.name for claim in recipe.claims}
-        for name, where in _mounted(recipe, claims.namespace):
+        for name, where in _find_mounted_claims(recipe, claims.namespace):
             if name in declared:
                 continue
             relied = True
-            if claims.named(name) is None:
+            if claims.find(name) is None:
                 yield fail(
                     f"claim {name} is mounted, not declared, and not in namespace {claims.namespace}",
                     fix=f"kubectl get pvc -A --field-selector metadata.name={name}",
@@ -147,25 +147,25 @@ def claim_matches(
     judged = False
     for recipe in recipes:
         for manifest in recipe.manifests:
-            there = claims.named(manifest.name) if manifest.kind == _CLAIM else None
-            if there is None or _elsewhere(manifest, claims.namespace):
+            there = claims.find(manifest.name) if manifest.kind == _CLAIM else None
+            if there is None or _is_elsewhere(manifest, claims.namespace):
                 continue
             judged = True
-            found = classes.named(there.storage_class)
+            found = classes.find(there.storage_class)
             as_it_is = f"kubectl get pvc {there.name} -n {claims.namespace} -o yaml   # and declare it so"
-            for difference, fix in _differences(manifest, there, found):
+            for difference, fix in _find_differences(manifest, there, found):
                 place = manifest.root.get("metadata", "name") or manifest.root
                 yield fail(
                     f"claim {there.name} cannot be applied: {difference}",
                     fix=fix or as_it_is,
-                    subject=_subject(there, claims),
+                    subject=_make_subject(there, claims),
                     location=Location(manifest.file, place.line, place.column),
                 )
     if not judged:
         raise Skip(f"no claim that the recipe declares is in namespace {claims.namespace} yet")
 
 
-def _differences(
+def _find_differences(
     manifest: Manifest, there: PersistentVolumeClaim, found: StorageClass | None
 ) -> Iterator[tuple[str, str]]:
     """What would have to change and cannot, with what to do where that is more than to look."""
@@ -181,20 +181,20 @@ def _differences(
         yield f"it asks for {', '.join(modes)}, and the one that is there has {has}", ""
     size = manifest.root.get("spec", "resources", "requests", "storage")
     if size is not None:
-        yield from _resized(str(size.plain), there, found)
+        yield from _compare_sizes(str(size.plain), there, found)
 
 
-def _resized(
+def _compare_sizes(
     size: str, there: PersistentVolumeClaim, found: StorageClass | None
 ) -> Iterator[tuple[str, str]]:
-    wanted, has = quantity(size), quantity(there.requested)
+    wanted, has = parse_quantity(size), parse_quantity(there.requested)
     if wanted is None or has is None or wanted == has:
         return
     asks = f"it asks for {size}, and the one that is there for {there.requested}"
     keep = f"declare {there.requested}, or a claim of another name"
     if there.phase != "Bound":
         yield f"{asks}: a claim that is not bound cannot change", keep
-    elif wanted < min(has, quantity(there.capacity) or has):
+    elif wanted < min(has, parse_quantity(there.capacity) or has):
         yield f"{asks}: a claim does not shrink", keep
     elif wanted > has and found is None:
         yield f"{asks}: without a class no claim grows", f"it cannot be expanded: {keep}"

@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
-from dynocheck.checks.storage.classes import relied_on
+from dynocheck.checks.storage.classes import list_claimed_classes
 from dynocheck.data import provisioner
-from dynocheck.data.volumes import driver_of, known_driver, volumes
+from dynocheck.data.volumes import find_csi_driver, is_known_driver, volume_reach
 from dynocheck.facts import Node, Nodes, Recipes, StorageClass, StorageClasses
 from dynocheck.facts.k8s.storage import CsiDrivers
 
@@ -13,14 +13,14 @@ _IMMEDIATE = "Immediate"
 _ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 
 
-def _zone(node: Node) -> str | None:
+def _get_zone(node: Node) -> str | None:
     """The zone of a node. A bare number is a fault domain of a node in no zone, as AKS has it."""
     named = next((node.labels[label] for label in _ZONES if node.labels.get(label)), None)
     return None if named is None or named.isdecimal() else named
 
 
 def _has_gpus(node: Node) -> bool:
-    return node.labelled_gpu or bool(node.gpu_resources)
+    return node.has_gpu_label or bool(node.gpu_resources)
 
 
 @check("storage.binding-mode", title="A volume is made where the pod that uses it can run")
@@ -37,8 +37,11 @@ def binding_mode(
     Fix: kubectl get storageclass NAME -o yaml | sed 's/: Immediate$/: WaitForFirstConsumer/' |
     kubectl replace --force -f -
     """
-    for found in relied_on(classes, recipes):
-        if found.binding_mode == _IMMEDIATE and (wrong := _misplaced(found, drivers, nodes)) is not None:
+    for found in list_claimed_classes(classes, recipes):
+        if (
+            found.binding_mode == _IMMEDIATE
+            and (wrong := _explain_misplacement(found, drivers, nodes)) is not None
+        ):
             message, evidence = wrong
             yield warn(
                 f"binds at once: {message}",
@@ -49,25 +52,25 @@ def binding_mode(
             )
 
 
-def _misplaced(
+def _explain_misplacement(
     found: StorageClass, drivers: CsiDrivers, nodes: Nodes
 ) -> tuple[str, dict[str, list[str]]] | None:
     """How a volume of this class may come to lie where its pod cannot run."""
-    match _reach(found, drivers):
+    match _find_reach(found, drivers):
         case "node":
             usable = [node.name for node in nodes if not node.unschedulable]
             if len(usable) < 2:
                 return None
             return f"its volumes lie on one of {len(usable)} nodes, and no pod has been placed yet", {}
         case "zone":
-            return _in_the_wrong_zone(found, nodes)
+            return _compare_zones(found, nodes)
     return None
 
 
-def _in_the_wrong_zone(found: StorageClass, nodes: Nodes) -> tuple[str, dict[str, list[str]]] | None:
-    everywhere = {zone for node in nodes if (zone := _zone(node)) is not None}
+def _compare_zones(found: StorageClass, nodes: Nodes) -> tuple[str, dict[str, list[str]]] | None:
+    everywhere = {zone for node in nodes if (zone := _get_zone(node)) is not None}
     possible = set(found.zones) or everywhere
-    with_gpus = {zone for node in nodes if _has_gpus(node) and (zone := _zone(node)) is not None}
+    with_gpus = {zone for node in nodes if _has_gpus(node) and (zone := _get_zone(node)) is not None}
     evidence = {"zones": sorted(possible), "zones with GPUs": sorted(with_gpus)}
     if not everywhere or not with_gpus:
         return None
@@ -78,15 +81,15 @@ def _in_the_wrong_zone(found: StorageClass, nodes: Nodes) -> tuple[str, dict[str
     return None
 
 
-def _reach(found: StorageClass, drivers: CsiDrivers) -> str | None:
+def _find_reach(found: StorageClass, drivers: CsiDrivers) -> str | None:
     """What a volume of this class is bound to, by the table, or by what its driver tells the nodes."""
-    row, known = volumes(found.provisioner), provisioner(found.provisioner)
+    row, known = volume_reach(found.provisioner), provisioner(found.provisioner)
     if row is not None and row.reach is not None:
-        return row.reach_with(found.parameters)
-    driver = driver_of(found.provisioner)
+        return row.find_reach(found.parameters)
+    driver = find_csi_driver(found.provisioner)
     if driver is None or (known is not None and known.rwx == "yes"):  # a share is reached from everywhere
         return None
-    return "zone" if any(key.endswith("zone") for key in drivers.topology_keys(driver)) else None
+    return "zone" if any(key.endswith("zone") for key in drivers.find_topology_keys(driver)) else None
 
 
 @check("storage.csi-driver", title="The driver of every StorageClass that is relied on is there")
@@ -102,22 +105,24 @@ def csi_driver(
 
     Fix: install the driver, and let its DaemonSet tolerate the taints of GPU nodes.
     """
-    judged = {found.name: driver_of(found.provisioner) for found in relied_on(classes, recipes)}
+    judged = {
+        found.name: find_csi_driver(found.provisioner) for found in list_claimed_classes(classes, recipes)
+    }
     if not any(judged.values()):
         raise Skip("no CSI driver stands behind the classes, and other provisioners register nothing")
     if not drivers.names and not drivers.nodes:
         raise Skip("the cluster shows no CSI driver and no CSINode at all, as a virtual cluster may")
     for name, driver in judged.items():
-        if driver is not None and not drivers.registered(driver):
-            yield _missing(name, driver, drivers)
+        if driver is not None and not drivers.is_registered(driver):
+            yield _report_missing(name, driver, drivers)
         elif driver is not None:
-            yield from _not_on_nodes(name, driver, drivers, nodes, needed=recipes is not None)
+            yield from _report_unregistered(name, driver, drivers, nodes, needed=recipes is not None)
 
 
-def _missing(name: str, driver: str, drivers: CsiDrivers) -> Finding:
+def _report_missing(name: str, driver: str, drivers: CsiDrivers) -> Finding:
     evidence = {"driver": driver, "drivers": sorted(drivers.names)}
     subject = Subject("StorageClass", name)
-    if known_driver(driver):
+    if is_known_driver(driver):
         return fail(
             f"its CSI driver {driver} is not installed: claims of this class stay Pending",
             fix=f"install {driver}, or use another class (kubectl get storageclass)",
@@ -132,13 +137,13 @@ def _missing(name: str, driver: str, drivers: CsiDrivers) -> Finding:
     )
 
 
-def _not_on_nodes(
+def _report_unregistered(
     name: str, driver: str, drivers: CsiDrivers, nodes: Nodes, *, needed: bool
 ) -> Iterator[Finding]:
     kubelets = {node.name: node for node in drivers.nodes}
     for node in nodes:
         kubelet = kubelets.get(node.name)  # its kubelet makes it; without one it has told nothing yet
-        if kubelet is None or kubelet.has(driver) or not _has_gpus(node) or not _in_use(node):
+        if kubelet is None or kubelet.has(driver) or not _has_gpus(node) or not _is_schedulable(node):
             continue
         yield (fail if needed else warn)(
             f"CSI driver {driver} is not registered here: pods cannot mount volumes of class {name}",
@@ -151,6 +156,6 @@ def _not_on_nodes(
         )
 
 
-def _in_use(node: Node) -> bool:
+def _is_schedulable(node: Node) -> bool:
     ready = any(c.type == "Ready" and c.status == "True" for c in node.conditions)
     return ready and not node.unschedulable

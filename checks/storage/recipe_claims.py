@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.checks.storage.weight_paths import place_of
-from dynocheck.engines.model_lookup import downloaded
+from dynocheck.checks.storage.weight_paths import find_download_target
+from dynocheck.engines.model_lookup import resolve_downloaded
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import templates
-from dynocheck.facts.k8s.quantity import quantity
+from dynocheck.facts.k8s.pods import list_pod_templates
+from dynocheck.facts.k8s.quantity import parse_quantity
 from dynocheck.facts.recipe.recipes import Claim, Component, Graph, Recipe, Value
 
 _ONE_NODE = {"ReadWriteOnce", "ReadWriteOncePod"}
@@ -32,24 +32,24 @@ def access_mode(recipes: Recipes) -> Iterator[Finding]:
                 users = [c for c in graph.components if any(m.name == claim.name for m in c.claims)]
                 if users:
                     judged = True
-                    yield from _shared(recipe, claim, graph, users)
-            yield from _filled(recipe, claim)
+                    yield from _check_shared(recipe, claim, graph, users)
+            yield from _check_download_target(recipe, claim)
     if not judged:
         raise Skip("no graph mounts a claim that its recipe declares")
 
 
-def _said(recipe: Recipe, claim: Claim, *path: str) -> Location:
+def _locate(recipe: Recipe, claim: Claim, *path: str) -> Location:
     """Where a claim says something of its spec, or else where it is named."""
     same = (m.root for m in recipe.manifests if (m.file, m.name) == (claim.file, claim.name))
     value = next((value for root in same if (value := root.get("spec", *path))), claim)
     return Location(claim.file, value.line, value.column)
 
 
-def _shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Component]) -> Iterator[Finding]:
+def _check_shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Component]) -> Iterator[Finding]:
     modes = set(claim.access_modes)
     if not modes or not modes <= _ONE_NODE:
         return
-    place = _said(recipe, claim, "accessModes")
+    place = _locate(recipe, claim, "accessModes")
     spanning = next((c for c in users if c.nodes > 1), None)
     pods = sum(c.replicas * c.nodes for c in users)
     fix = "set accessModes: [ReadWriteMany], and a class that gives it"
@@ -68,7 +68,7 @@ def _shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Component]) 
             evidence=evidence,
             location=place,
         )
-    elif pods > 1 and not _on_one_node(recipe, graph, users):
+    elif pods > 1 and not _runs_on_one_node(recipe, graph, users):
         yield warn(
             f"claim {claim.name} is ReadWriteOnce, and {pods} pods of graph {graph.name} mount it: "
             "those on another node than the first wait for ever",
@@ -78,23 +78,25 @@ def _shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Component]) 
         )
 
 
-def _on_one_node(recipe: Recipe, graph: Graph, users: list[Component]) -> bool:
+def _runs_on_one_node(recipe: Recipe, graph: Graph, users: list[Component]) -> bool:
     """Whether all pods of these components are bound to one node."""
     specs = {
-        (t.manifest.file, t.around.line, t.around.column): t.spec for t in templates(recipe) if t.of_graph
+        (t.manifest.file, t.around.line, t.around.column): t.spec
+        for t in list_pod_templates(recipe)
+        if t.of_graph
     }
     found = [specs.get((graph.file, user.line, user.column)) for user in users]
-    return all(spec is not None and _binds(spec) for spec in found)
+    return all(spec is not None and _is_pinned(spec) for spec in found)
 
 
-def _binds(spec: Value) -> bool:
+def _is_pinned(spec: Value) -> bool:
     selector = spec.get("nodeSelector")
     near = spec.get("affinity", "podAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
-    keys = near.every("topologyKey") if near is not None else ()
+    keys = near.find_all("topologyKey") if near is not None else ()
     return (selector is not None and _HOST in selector.mapping) or any(key.text == _HOST for key in keys)
 
 
-def _filled(recipe: Recipe, claim: Claim) -> Iterator[Finding]:
+def _check_download_target(recipe: Recipe, claim: Claim) -> Iterator[Finding]:
     """A claim that nobody may write to, and that a Job is to fill."""
     if not claim.access_modes or set(claim.access_modes) != {"ReadOnlyMany"}:
         return
@@ -103,7 +105,7 @@ def _filled(recipe: Recipe, claim: Claim) -> Iterator[Finding]:
             yield fail(
                 f"claim {claim.name} is ReadOnlyMany, and {download.model or 'a model'} is downloaded to it",
                 fix="set accessModes: [ReadWriteMany]",
-                location=_said(recipe, claim, "accessModes"),
+                location=_locate(recipe, claim, "accessModes"),
             )
             return
 
@@ -120,8 +122,8 @@ def size(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        sizes = {claim.name: (claim, quantity(claim.size)) for claim in recipe.claims if claim.size}
-        for (file, name), models in _weights(recipe).items():
+        sizes = {claim.name: (claim, parse_quantity(claim.size)) for claim in recipe.claims if claim.size}
+        for (file, name), models in _collect_weights(recipe).items():
             claim, given = sizes.get(name, (None, None))
             if claim is None or given is None:
                 continue
@@ -133,17 +135,20 @@ def size(recipes: Recipes) -> Iterator[Finding]:
                     f"{needed / 2**30:.0f}Gi on disk",
                     fix=f"ask for {-(-int(needed * 1.1) // 2**30)}Gi or more",
                     evidence={"downloaded by": file},
-                    location=_said(recipe, claim, "resources", "requests", "storage"),
+                    location=_locate(recipe, claim, "resources", "requests", "storage"),
                 )
     if not judged:
         raise Skip("no model of known size is downloaded to a claim of the recipe")
 
 
-def _weights(recipe: Recipe) -> dict[tuple[str, str], dict[str, float]]:
+def _collect_weights(recipe: Recipe) -> dict[tuple[str, str], dict[str, float]]:
     """The bytes of each model that a file downloads to a claim."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for download in recipe.downloads:
-        target, row = place_of(download), downloaded(recipe, download.model) if download.model else None
+        target, row = (
+            find_download_target(download),
+            resolve_downloaded(recipe, download.model) if download.model else None,
+        )
         if target is not None and row is not None and download.model is not None:
             claim = target.partition(":")[0]
             found.setdefault((download.file, claim), {})[download.model] = row.disk_bytes

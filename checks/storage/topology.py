@@ -5,12 +5,12 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
 from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.gpu import gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import Placement, placements
+from dynocheck.facts.k8s.gpu import list_gpu_nodes
+from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
 from dynocheck.facts.k8s.storage import PersistentVolume, PersistentVolumeClaims, PersistentVolumes
 from dynocheck.facts.recipe.recipes import Component, Graph, Recipe
-from dynocheck.scheduling.graphs import namespace_of
-from dynocheck.scheduling.node_state import affinity_text
+from dynocheck.scheduling.graphs import resolve_namespace
+from dynocheck.scheduling.node_state import format_affinity
 from dynocheck.scheduling.selectors import term_matches
 
 
@@ -32,31 +32,31 @@ def claim_reach(
 
     Fix: kubectl get pv NAME -o yaml
     """
-    with_gpus = [each.node for each in gpu_nodes(nodes, slices)]
+    with_gpus = [each.node for each in list_gpu_nodes(nodes, slices)]
     judged = False
     for recipe in recipes:
-        for graph, component, placed, volume in _mounted(recipe, claims, volumes):
+        for graph, component, placed, volume in _find_mounts(recipe, claims, volumes):
             judged = True
-            usable = _usable(placed, with_gpus if component.gpus != 0 else nodes)
+            usable = _filter_usable(placed, with_gpus if component.gpus != 0 else nodes)
             if usable and not any(_reaches(volume, node) for node in usable):
-                yield _unreached(graph, component, volume, usable, str(autoscalers))
+                yield _report_unreached(graph, component, volume, usable, str(autoscalers))
     if not judged:
         raise Skip("no claim that the recipe mounts is bound to a volume that only some nodes reach")
 
 
-def _mounted(
+def _find_mounts(
     recipe: Recipe, claims: PersistentVolumeClaims, volumes: PersistentVolumes
 ) -> Iterator[tuple[Graph, Component, Placement, PersistentVolume]]:
     """Each component with each volume that it mounts and that is not reached from everywhere."""
     bound = {volume.claim: volume for volume in volumes if volume.node_terms and volume.phase == "Bound"}
-    for graph, component, placed in placements([recipe]):
-        if namespace_of(recipe, graph, claims.namespace) == claims.namespace:
+    for graph, component, placed in list_placements([recipe]):
+        if resolve_namespace(recipe, graph, claims.namespace) == claims.namespace:
             for name in dict.fromkeys(mount.name for mount in component.claims):
                 if (volume := bound.get(f"{claims.namespace}/{name}")) is not None:
                     yield graph, component, placed, volume
 
 
-def _usable(placed: Placement, nodes: Nodes | list[Node]) -> list[Node]:
+def _filter_usable(placed: Placement, nodes: Nodes | list[Node]) -> list[Node]:
     return [node for node in nodes if placed.selects(node)]
 
 
@@ -64,13 +64,13 @@ def _reaches(volume: PersistentVolume, node: Node) -> bool:
     return any(term_matches(term, node) for term in volume.node_terms)
 
 
-def _unreached(
+def _report_unreached(
     graph: Graph, component: Component, volume: PersistentVolume, usable: list[Node], grows: str
 ) -> Finding:
     mount = next(m for m in component.claims if volume.claim.endswith(f"/{m.name}"))
     return (warn if grows else fail)(
         f"{component.name} mounts claim {mount.name}, whose volume is reached from nodes with "
-        f"{affinity_text(volume.node_terms)}, and none of the {len(usable)} nodes that it may use is one"
+        f"{format_affinity(volume.node_terms)}, and none of the {len(usable)} nodes that it may use is one"
         + (f"; {grows} may add one" if grows else ""),
         fix=f"kubectl get pv {volume.name} -o yaml   # take a shared file system, or add nodes there",
         evidence={"nodes": [node.name for node in usable]},

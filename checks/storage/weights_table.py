@@ -3,10 +3,10 @@
 from collections.abc import Iterable
 
 from dynocheck import Row, table
-from dynocheck.checks.storage.classes import class_of
-from dynocheck.checks.storage.weight_paths import home_of, is_hub_id, place_of
-from dynocheck.engines import running
-from dynocheck.engines.model_lookup import downloaded
+from dynocheck.checks.storage.classes import resolve_class
+from dynocheck.checks.storage.weight_paths import find_download_target, find_hf_home, is_hub_id
+from dynocheck.engines import find_instances
+from dynocheck.engines.model_lookup import resolve_downloaded
 from dynocheck.facts import Recipes, StorageClasses
 from dynocheck.facts.k8s.storage import PersistentVolumeClaim, PersistentVolumeClaims
 from dynocheck.facts.recipe.recipes import Claim, Recipe
@@ -24,14 +24,14 @@ def weights(recipes: Recipes, classes: StorageClasses, claims: PersistentVolumeC
     rows: list[Row] = []
     for recipe in recipes:
         declared = {claim.name: claim for claim in recipe.claims}
-        for name, models in _held(recipe).items():
-            row = _row(name, models, declared.get(name), claims.named(name), classes)
+        for name, models in _collect_models(recipe).items():
+            row = _make_row(name, models, declared.get(name), claims.find(name), classes)
             if row not in rows:
                 rows.append(row)
     return rows
 
 
-def _row(
+def _make_row(
     name: str,
     models: set[str],
     declared: Claim | None,
@@ -40,9 +40,9 @@ def _row(
 ) -> Row:
     """What is known of a claim: as it is in the namespace, else as the recipe declares it."""
     if there is not None:
-        size, found = there.capacity or there.requested, classes.named(there.storage_class)
+        size, found = there.capacity or there.requested, classes.find(there.storage_class)
     elif declared is not None:
-        size, found = declared.size or "", class_of(declared, classes)
+        size, found = declared.size or "", resolve_class(declared, classes)
     else:
         size, found = "", None
     return {
@@ -55,21 +55,21 @@ def _row(
     }
 
 
-def _held(recipe: Recipe) -> dict[str, set[str]]:
+def _collect_models(recipe: Recipe) -> dict[str, set[str]]:
     """By claim, the models that are downloaded to it, each with what it takes where that is known."""
     found: dict[str, set[str]] = {}
     for download in recipe.downloads:
-        if (target := place_of(download)) is not None:
-            model = _sized(recipe, download.model) if download.model else "a model"
+        if (target := find_download_target(download)) is not None:
+            model = _format_model(recipe, download.model) if download.model else "a model"
             found.setdefault(target.partition(":")[0], set()).add(model)
-    for engine in (engine for graph in recipe.graphs for engine in running(graph)):
-        home, name = home_of(engine), engine.model
-        there = engine.container.on_claim(home) if home else None
+    for engine in (engine for graph in recipe.graphs for engine in find_instances(graph)):
+        home, name = find_hf_home(engine), engine.model
+        there = engine.container.resolve_on_claim(home) if home else None
         if there is not None and name is not None and is_hub_id(name):
-            found.setdefault(there.partition(":")[0], set()).add(_sized(recipe, name))
+            found.setdefault(there.partition(":")[0], set()).add(_format_model(recipe, name))
     return found
 
 
-def _sized(recipe: Recipe, model: str) -> str:
-    row = downloaded(recipe, model)
+def _format_model(recipe: Recipe, model: str) -> str:
+    row = resolve_downloaded(recipe, model)
     return f"{model} {row.disk_bytes / 2**30:.0f}Gi" if row is not None else model

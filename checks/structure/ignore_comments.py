@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.inline_suppressions import Ignore
+from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
 from dynocheck.facts.recipe.recipes import IgnoreUse, IgnoreUses, Role
 
 
@@ -23,41 +23,41 @@ def ignore_comments(recipes: Recipes, uses: IgnoreUses) -> Iterator[Finding]:
     ignores = dict.fromkeys(ignore for recipe in recipes for ignore in recipe.ignores)
     if not ignores:
         raise Skip("no comment that ignores a finding")
-    partly = _read_in_part(recipes)
+    partly = _find_partial_files(recipes)
     for ignore in ignores:
-        yield from _written(ignore)
+        yield from _check_comment(ignore)
     for use in uses:
-        yield from _used(use, whole=use.ignore.file not in partly)
+        yield from _check_use(use, whole=use.ignore.file not in partly)
 
 
-def _written(ignore: Ignore) -> Iterator[Finding]:
+def _check_comment(ignore: IgnoreComment) -> Iterator[Finding]:
     if not ignore.patterns:
         yield warn(
             "a comment for dynocheck that says nothing it understands",
             fix="# dynocheck: ignore[id] reason",
-            location=_place(ignore),
+            location=_locate(ignore),
         )
     elif not ignore.reason:
         yield warn(
             f"ignores {', '.join(ignore.patterns)} without a reason",
             fix=f"# dynocheck: ignore[{', '.join(ignore.patterns)}] reason",
-            location=_place(ignore),
+            location=_locate(ignore),
         )
 
 
-def _used(use: IgnoreUse, *, whole: bool) -> Iterator[Finding]:
+def _check_use(use: IgnoreUse, *, whole: bool) -> Iterator[Finding]:
     if not use.known:
-        yield warn(f"{use.pattern} names no check", fix="dynocheck checks", location=_place(use.ignore))
+        yield warn(f"{use.pattern} names no check", fix="dynocheck checks", location=_locate(use.ignore))
     elif use.used is False and whole:
         where = "in this file" if use.ignore.last is None else "here"
         yield warn(
             f"{use.pattern} finds nothing to ignore {where}",
             fix="delete the comment",
-            location=_place(use.ignore),
+            location=_locate(use.ignore),
         )
 
 
-def _read_in_part(recipes: Recipes) -> set[str]:
+def _find_partial_files(recipes: Recipes) -> set[str]:
     """Files whose surroundings are not judged with them."""
     return {
         file.path
@@ -67,5 +67,5 @@ def _read_in_part(recipes: Recipes) -> set[str]:
     }
 
 
-def _place(ignore: Ignore) -> Location:
+def _locate(ignore: IgnoreComment) -> Location:
     return Location(ignore.file, ignore.line, ignore.column)

@@ -6,9 +6,9 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
-from dynocheck.engines import engine_of
+from dynocheck.engines import detect_engine
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, templates
+from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
 from dynocheck.facts.recipe.recipes import Graph, Recipe, Role, SourceFile
 
 _CACHE = "model-cache"
@@ -54,18 +54,18 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
     if not folders:
         raise Skip("single manifests have no layout")
     for recipe in folders:
-        yield from _deploys(recipe)
+        yield from _check_deployment(recipe)
         if recipe.shape == "model":
-            yield from _cache(recipe)
+            yield from _check_cache(recipe)
 
 
-def _deploys(recipe: Recipe) -> Iterator[Finding]:
-    if any(file.problems for file in recipe.judged):
+def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
+    if any(file.problems for file in recipe.own_files):
         return  # what cannot be read may be the graph that is missing
     if {manifest.kind for manifest in recipe.manifests} & _SERVING:
         return
     helm = any(part.chart for part in recipe.unread)
-    if helm or any(file.role is Role.KUSTOMIZE for file in recipe.judged):
+    if helm or any(file.role is Role.KUSTOMIZE for file in recipe.own_files):
         yield unknown(
             f"what {'Helm' if helm else 'kustomize'} renders from it was not judged, "
             "and nothing else in it is deployed",
@@ -81,7 +81,7 @@ def _deploys(recipe: Recipe) -> Iterator[Finding]:
         )
 
 
-def _cache(recipe: Recipe) -> Iterator[Finding]:
+def _check_cache(recipe: Recipe) -> Iterator[Finding]:
     here = Location(recipe.path)
     if _CACHE not in recipe.folders:
         yield warn(
@@ -93,7 +93,9 @@ def _cache(recipe: Recipe) -> Iterator[Finding]:
     cache = Location(f"{recipe.path}/{_CACHE}")
     if not recipe.claims:
         yield warn(f"no PersistentVolumeClaim in {_CACHE}/", fix="add model-cache.yaml", location=cache)
-    if not (recipe.downloads or any(_fills(template, recipe) for template in templates(recipe))):
+    if not (
+        recipe.downloads or any(_fills_cache(template, recipe) for template in list_pod_templates(recipe))
+    ):
         yield warn(
             f"no Job in {_CACHE}/ is seen to download a model",
             fix="add model-download.yaml",
@@ -101,7 +103,7 @@ def _cache(recipe: Recipe) -> Iterator[Finding]:
         )
 
 
-def _fills(template: PodTemplate, recipe: Recipe) -> bool:
+def _fills_cache(template: PodTemplate, recipe: Recipe) -> bool:
     """Whether a workload beside the claim gets a model from elsewhere than the hub."""
     beside = template.manifest.file.rpartition("/")[0] == f"{recipe.path}/{_CACHE}"
     scripts = (each.get(key) for each in template.containers for key in ("command", "args"))
@@ -123,14 +125,14 @@ def framework(recipes: Recipes) -> Iterator[Finding]:
         for graph in recipe.graphs:
             folders = graph.file.removeprefix(recipe.path).strip("/").split("/")[:-1]
             named = next((folder for folder in folders if folder in _FRAMEWORKS), None)
-            meant = None if named else next(filter(None, map(_meant, folders)), None)
+            meant = None if named else next(filter(None, map(_guess_framework, folders)), None)
             judged = judged or bool(named or meant)
             if meant:
-                yield _placed(graph, f"{meant[0]} is no framework's folder", f"call it {meant[1]}")
-            run = _frameworks(graph)
+                yield _warn(graph, f"{meant[0]} is no framework's folder", f"call it {meant[1]}")
+            run = _find_frameworks(graph)
             if named and run and named not in run:
                 ran = " and ".join(sorted(run))
-                yield _placed(
+                yield _warn(
                     graph, f"in the folder {named} lies a graph that runs {ran}", f"move it to {ran}/"
                 )
     if not judged:
@@ -158,16 +160,16 @@ def files(recipes: Recipes) -> Iterator[Finding]:
                 tell = fail if _is_manifest(name) else warn
                 yield tell(says, fix=fix, location=Location(hollow.path))
         hollow_paths = {hollow.path for hollow in recipe.hollow}
-        for file in recipe.judged:
+        for file in recipe.own_files:
             if file.path not in hollow_paths:
-                yield from _broken_promise(file)
+                yield from _check_promise(file)
 
 
 def _is_manifest(name: str) -> bool:
     return name.endswith((".yaml", ".yml"))
 
 
-def _broken_promise(file: SourceFile) -> Iterator[Finding]:
+def _check_promise(file: SourceFile) -> Iterator[Finding]:
     name = file.path.rpartition("/")[2].partition(".")[0].replace("_", "-")
     promise = next(
         (p for start, p in _PROMISES.items() if name == start or name.startswith(f"{start}-")), None
@@ -183,7 +185,7 @@ def _broken_promise(file: SourceFile) -> Iterator[Finding]:
         )
 
 
-def _meant(folder: str) -> tuple[str, str] | None:
+def _guess_framework(folder: str) -> tuple[str, str] | None:
     """A folder's name and the framework that it misspells."""
     name = folder.lower()
     if name in _OTHER_SPELLINGS:
@@ -194,16 +196,16 @@ def _meant(folder: str) -> tuple[str, str] | None:
     return (folder, close[0]) if close else None
 
 
-def _frameworks(graph: Graph) -> set[str]:
+def _find_frameworks(graph: Graph) -> set[str]:
     """What the engines of a graph are, by the modules that are started."""
     launches = [
         launch for c in graph.components for container in c.containers for launch in container.launches
     ]
-    engines = [engine for launch in launches if (engine := engine_of(launch)) is not None]
+    engines = [engine for launch in launches if (engine := detect_engine(launch)) is not None]
     return {engine.module.rpartition(".")[2] for engine in engines}
 
 
-def _placed(graph: Graph, says: str, fix: str) -> Finding:
+def _warn(graph: Graph, says: str, fix: str) -> Finding:
     return warn(says, fix=fix, location=Location(graph.file, graph.line, graph.column))
 
 
@@ -226,14 +228,14 @@ def read_whole(recipes: Recipes) -> Iterator[Finding]:
                 location=Location(part.file, part.line, part.column),
             )
         if recipe.graphs:  # else structure.layout tells
-            yield from _unrendered(recipe)
+            yield from _check_unrendered(recipe)
 
 
-def _unrendered(recipe: Recipe) -> Iterator[Finding]:
+def _check_unrendered(recipe: Recipe) -> Iterator[Finding]:
     """Each graph that is a resource of kustomize, and of which nothing rendered lies in a folder above it."""
     rendered = {graph.file.rpartition("/")[0] for graph in recipe.graphs}
-    inputs = [file for file in recipe.judged if file.role is Role.KUSTOMIZE]
-    resources = {path for file in inputs for path in _resources(file)}
+    inputs = [file for file in recipe.own_files if file.role is Role.KUSTOMIZE]
+    resources = {path for file in inputs for path in _list_resources(file)}
     for file in inputs:
         graph = next((m for m in file.manifests if m.kind == "DynamoGraphDeployment"), None)
         above = {file.folder[:end] for end, char in enumerate(file.folder) if char == "/"} | {""}
@@ -245,7 +247,7 @@ def _unrendered(recipe: Recipe) -> Iterator[Finding]:
             )
 
 
-def _resources(file: SourceFile) -> Iterator[str]:
+def _list_resources(file: SourceFile) -> Iterator[str]:
     """The paths that a kustomization names as its resources, as those of files are written."""
     for root in file.documents:
         named = root.get("resources")

@@ -4,29 +4,29 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dynocheck.commands import load
-from dynocheck.commands._settings import Choices
-from dynocheck.commands.load import Measure, Wanted
+from dynocheck.commands._settings import CommonOptions
+from dynocheck.commands.load import LoadOptions, LoadRunner
 from dynocheck.core.errors import UsageError
-from dynocheck.loadtest.in_process import NOWHERE, PATH, measured, prepared
+from dynocheck.loadtest.in_process import NOWHERE, PATH, measure_engine, prepare_engine
 
 
-def run(choices: Choices, wanted: Wanted, engine: str, flags: Sequence[str]) -> int:
+def run(choices: CommonOptions, wanted: LoadOptions, engine: str, flags: Sequence[str]) -> int:
     """Start the engine, measure and judge.
 
     :param flags: the engine's own.
     :return: the exit code.
     :raises UsageError: the engine is not installed, or what the user gave cannot be used.
     """
-    _together(wanted)
+    _reject_server_options(wanted)
     if wanted.model is None:
         raise UsageError(f"--engine {engine}: --model DIR says what it is to load")
-    plan = load.plan_of(replace(wanted, url=NOWHERE, completions=True))
-    title, start = prepared(engine, wanted.model, flags)
+    plan = load.make_plan(replace(wanted, url=NOWHERE, completions=True))
+    title, start = prepare_engine(engine, wanted.model, flags)
     target = {"engine": title, "way": PATH, "flags": " ".join(flags)}
-    return load.run(choices, wanted, Measure(lambda tell: measured(plan, start, tell), target))
+    return load.run(choices, wanted, LoadRunner(lambda tell: measure_engine(plan, start, tell), target))
 
 
-def _together(wanted: Wanted) -> None:
+def _reject_server_options(wanted: LoadOptions) -> None:
     """:raises UsageError: something is given that only a server has."""
     odd = {
         "--url": wanted.url,

@@ -14,18 +14,18 @@ import msgspec
 import yaml
 
 from dynocheck.commands import load
-from dynocheck.commands._settings import Choices
-from dynocheck.commands.load import Measure, Tell, Wanted
+from dynocheck.commands._settings import CommonOptions
+from dynocheck.commands.load import LoadOptions, LoadRunner, Notify
 from dynocheck.core.errors import UsageError
 from dynocheck.facts import Unavailable
 from dynocheck.facts.endpoint.answers import Address
 from dynocheck.facts.load.run import LoadLimits, LoadRun
-from dynocheck.kube import Cluster, Connection, find, jobs
+from dynocheck.kube import Cluster, ClusterConnection, find_connection, jobs
 from dynocheck.loadtest import aiperf, manifests
-from dynocheck.loadtest.manifests import Manifest
+from dynocheck.loadtest.manifests import KubeObject
 from dynocheck.loadtest.plan import LoadPlan
-from dynocheck.loadtest.pods import folded, work
-from dynocheck.loadtest.start_barrier import Place
+from dynocheck.loadtest.pods import measure_share, merge_logs
+from dynocheck.loadtest.start_barrier import WorkerRank
 
 _UNPUBLISHED = "--image IMAGE: one that has dynocheck installed; none is published, and three lines build it"
 _LOG_S = 60.0  # for the log of a pod, which may be long
@@ -33,7 +33,7 @@ _SLACK_S = 120.0  # from a Job's deadline to its being told
 
 
 @dataclass(frozen=True)
-class Asked:
+class LoadJobOptions:
     """What the command line says of a load from inside a cluster."""
 
     deployment: str | None = None
@@ -48,46 +48,48 @@ class Asked:
     apply: bool = False
 
 
-def run(choices: Choices, wanted: Wanted, asked: Asked) -> int:
+def run(choices: CommonOptions, wanted: LoadOptions, asked: LoadJobOptions) -> int:
     """Write the Job, or run it and judge what it measured.
 
     :return: the exit code.
     :raises UsageError: what the user gave does not go together, or cannot be used.
     """
-    _together(wanted, asked)
+    _check_options(wanted, asked)
     if not asked.apply and (
         choices.outputs or wanted.limits or wanted.recipe or wanted.baseline or wanted.save
     ):
         judging = "-o, --limit, --recipe, --baseline, --save"
         raise UsageError(f"{judging}: with --apply, or later with --from and the logs")
     needed = asked.deployment is not None or asked.apply
-    connection = find(choices.kubeconfig, choices.context, choices.namespace) if needed else None
-    address = _address(choices, asked.deployment, connection) if asked.deployment and connection else None
-    plan = _plan(replace(wanted, url=address.url) if address else wanted, asked)
+    connection = find_connection(choices.kubeconfig, choices.context, choices.namespace) if needed else None
+    address = (
+        _find_address(choices, asked.deployment, connection) if asked.deployment and connection else None
+    )
+    plan = _make_plan(replace(wanted, url=address.url) if address else wanted, asked)
     namespace = connection.namespace if connection else choices.namespace
-    made = _manifests(plan, asked, namespace)
+    made = _make_manifests(plan, asked, namespace)
     if not asked.apply:
-        return _written(made, asked.manifest)
+        return _write_manifests(made, asked.manifest)
     assert connection is not None
     cluster = Cluster(connection, timeout_s=_LOG_S)
     job, service = made
-    measure = Measure(
-        lambda tell: _applied(cluster, job, service, plan, tell),
+    measure = LoadRunner(
+        lambda tell: _apply_job(cluster, job, service, plan, tell),
         {"url": plan.endpoint.url, "way": f"{plan.workers} pods of namespace {namespace}"},
         address.limits if address else LoadLimits(),
     )
     return load.run(choices, wanted, measure)
 
 
-def worker(wanted: Wanted, place: str) -> int:
+def run_worker(wanted: LoadOptions, place: str) -> int:
     """Be one of the pods: make its share, and leave what was measured in the log."""
-    found = Place.parsed(place)
-    plan = replace(load.plan_of(wanted), workers=found.of, path="from inside the cluster")
-    click.echo(asyncio.run(work(plan, found)))
+    found = WorkerRank.parse(place)
+    plan = replace(load.make_plan(wanted), workers=found.of, path="from inside the cluster")
+    click.echo(asyncio.run(measure_share(plan, found)))
     return 0  # also when it could not measure: a failed pod would take the others' results with it
 
 
-def _together(wanted: Wanted, asked: Asked) -> None:
+def _check_options(wanted: LoadOptions, asked: LoadJobOptions) -> None:
     """:raises UsageError: what was given does not go together."""
     here = {
         "--api-key-env and --api-key-file": wanted.has_key,
@@ -115,9 +117,9 @@ def _together(wanted: Wanted, asked: Asked) -> None:
             raise UsageError(f"{what}: of this machine, which no pod sees{key}")
 
 
-def _plan(wanted: Wanted, asked: Asked) -> LoadPlan:
-    plan = load.plan_of(replace(wanted, workers=1))
-    if _loopback(plan.endpoint.host):
+def _make_plan(wanted: LoadOptions, asked: LoadJobOptions) -> LoadPlan:
+    plan = load.make_plan(replace(wanted, workers=1))
+    if _is_loopback(plan.endpoint.host):
         raise UsageError(f"--url {plan.endpoint.url}: in a pod that is the pod itself")
     parallelism = (asked.parallelism or 2) if asked.in_cluster else 1
     if plan.rate is None and parallelism > min(plan.concurrencies):
@@ -125,13 +127,13 @@ def _plan(wanted: Wanted, asked: Asked) -> LoadPlan:
     return replace(plan, workers=parallelism)
 
 
-def _address(choices: Choices, name: str, connection: Connection) -> Address:
+def _find_address(choices: CommonOptions, name: str, connection: ClusterConnection) -> Address:
     """Where a deployment's frontend is, as pods know it, and what its graph says of it."""
     from dynocheck.probes.endpoint.address import DNS, address
-    from dynocheck.probes.endpoint.graph import Deployment
+    from dynocheck.probes.endpoint.graph import DeploymentRef
 
     try:
-        found = address.look(Deployment(name, DNS), Cluster(connection, timeout_s=choices.timeout_s))
+        found = address.look(DeploymentRef(name, DNS), Cluster(connection, timeout_s=choices.timeout_s))
     except Unavailable as error:
         raise UsageError(f"where {name} serves: {error}") from None
     assert isinstance(found, Address)
@@ -140,24 +142,26 @@ def _address(choices: Choices, name: str, connection: Connection) -> Address:
     return found
 
 
-def _loopback(host: str) -> bool:
+def _is_loopback(host: str) -> bool:
     try:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _manifests(plan: LoadPlan, asked: Asked, namespace: str | None) -> tuple[Manifest, ...]:
-    secret = _secret(asked.api_key_secret) if asked.api_key_secret else None
+def _make_manifests(plan: LoadPlan, asked: LoadJobOptions, namespace: str | None) -> tuple[KubeObject, ...]:
+    secret = _parse_secret(asked.api_key_secret) if asked.api_key_secret else None
     name = f"dynocheck-load-{secrets.token_hex(3)}"
     if asked.in_cluster:
         if asked.image is None:
             raise UsageError(_UNPUBLISHED)
-        return manifests.indexed(plan, name=name, namespace=namespace, image=asked.image, secret=secret)
+        return manifests.make_indexed_job(
+            plan, name=name, namespace=namespace, image=asked.image, secret=secret
+        )
     if asked.claim is None:
         raise UsageError("--claim NAME: the PersistentVolumeClaim that AIPerf's results are kept on")
     return (
-        aiperf.job(
+        aiperf.make_load_job(
             plan,
             name=name,
             namespace=namespace,
@@ -169,7 +173,7 @@ def _manifests(plan: LoadPlan, asked: Asked, namespace: str | None) -> tuple[Man
     )
 
 
-def _secret(text: str) -> tuple[str, str]:
+def _parse_secret(text: str) -> tuple[str, str]:
     name, _, key = text.partition("/")
     if not name or not key or "/" in key:
         raise UsageError(f"--api-key-secret {text}: not of the form NAME/KEY")
@@ -180,14 +184,14 @@ class _Dumper(yaml.SafeDumper):
     """Writes scripts line by line."""
 
 
-def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
+def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style="|" if "\n" in text else None)
 
 
-_Dumper.add_representer(str, _text)
+_Dumper.add_representer(str, _represent_text)
 
 
-def _written(made: Sequence[Manifest], file: str | None) -> int:
+def _write_manifests(made: Sequence[KubeObject], file: str | None) -> int:
     text = yaml.dump_all(made, Dumper=_Dumper, sort_keys=False, width=200)
     if file is None or file == "-":
         click.echo(text, nl=False)
@@ -199,16 +203,18 @@ def _written(made: Sequence[Manifest], file: str | None) -> int:
     return 0
 
 
-def _applied(cluster: Cluster, job: Manifest, service: Manifest, plan: LoadPlan, tell: Tell) -> LoadRun:
+def _apply_job(
+    cluster: Cluster, job: KubeObject, service: KubeObject, plan: LoadPlan, tell: Notify
+) -> LoadRun:
     """Run it to its end, and fold what its pods measured. Ended from outside, it takes the Job with it."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     longest_s = job["spec"]["activeDeadlineSeconds"] + _SLACK_S
-    with jobs.made(cluster, job, service, _say):
-        found = folded(jobs.logs(cluster, job, longest_s, tell), plan.workers)
+    with jobs.create_job(cluster, job, service, _print_notice):
+        found = merge_logs(jobs.collect_logs(cluster, job, longest_s, tell), plan.workers)
     return msgspec.structs.replace(found, path=f"from {plan.workers} pods of the cluster")
 
 
-def _say(what: str) -> None:
+def _print_notice(what: str) -> None:
     """On standard error, over the line that shows progress."""
     over = "\r\x1b[K" if sys.stderr.isatty() else ""
     click.echo(f"{over}{what}", err=True)

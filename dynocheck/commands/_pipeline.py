@@ -8,24 +8,24 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dynocheck.commands._outputs import Sink, sinks, told
-from dynocheck.commands._settings import Choices, Scope, Setting
+from dynocheck.commands._outputs import Sink, parse_outputs, write_reports
+from dynocheck.commands._settings import CommonOptions, FactScope, RunSettings
 from dynocheck.core import runner, snapshot
-from dynocheck.core.alternatives import weighed
+from dynocheck.core.alternatives import downgrade_alternatives
 from dynocheck.core.errors import UsageError
-from dynocheck.core.outcomes import Chart, Table, Verdict, exit_code
+from dynocheck.core.outcomes import Chart, Table, Verdict, compute_exit_code
 from dynocheck.core.registry import Check, Probe
 from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
 from dynocheck.facts.recipe.recipes import IgnoreUses
 from dynocheck.kube import Cluster
 from dynocheck.reports import progress
-from dynocheck.suppression.pipeline import Aside, noted
+from dynocheck.suppression.pipeline import SuppressionPipeline, judge_with_comments
 
 INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
-class Scene:
+class RunContext:
     """What a verb brings besides a cluster and recipes.
 
     :param sources: for probes to look at, by type.
@@ -39,7 +39,7 @@ class Scene:
     describe: Callable[[Mapping[type[Fact], Any]], dict[str, Any]] = lambda facts: {}
     doing: Callable[[], str] = lambda: ""
 
-    def waiting(self, names: Sequence[str]) -> list[str]:
+    def describe_waiting(self, names: Sequence[str]) -> list[str]:
         """What a run waits for: the probes that look, and what the slow one of them waits for itself."""
         return [*names, *filter(None, [self.doing()])]
 
@@ -52,34 +52,34 @@ class Run:
     """
 
     command: str
-    choices: Choices
-    scope: Scope
-    setting: Setting
+    choices: CommonOptions
+    scope: FactScope
+    setting: RunSettings
     outputs: Sequence[Sink]
     checks: tuple[Check, ...]
     started: float
 
     @classmethod
-    def begun(cls, command: str, choices: Choices, scope: Scope) -> "Run":
+    def begin(cls, command: str, choices: CommonOptions, scope: FactScope) -> "Run":
         """:raises UsageError: the choices or the configuration cannot be used."""
         started = time.time()
-        setting = Setting.of(choices)
-        outputs = sinks(choices)
-        return cls(command, choices, scope, setting, outputs, setting.checks(choices, scope), started)
+        setting = RunSettings.resolve(choices)
+        outputs = parse_outputs(choices)
+        return cls(command, choices, scope, setting, outputs, setting.select_checks(choices, scope), started)
 
-    def concluded(self, known: runner.Knowledge, target: Mapping[str, Any]) -> int:
+    def conclude(self, known: runner.Knowledge, target: Mapping[str, Any]) -> int:
         """Judge what is known, without looking any further, and report.
 
         :return: the exit code.
         :raises UsageError: a report could not be written.
         """
         known.facts[Settings] = self.setting.configuration.thresholds
-        tables = self.setting.tables(self.choices, self.scope)
+        tables = self.setting.select_tables(self.choices, self.scope)
         plan = runner.plan(self.checks, (), (), {*known.facts, *known.missing}, tables)
         verdicts = runner.judge(plan.checks, known, self.setting.levels)
-        return self.told(target, verdicts, runner.tabulate(plan.tables, known))
+        return self.report_verdicts(target, verdicts, runner.tabulate(plan.tables, known))
 
-    def told(
+    def report_verdicts(
         self, target: Mapping[str, Any], verdicts: Sequence[Verdict], shown: Sequence[Table | Chart]
     ) -> int:
         """Report.
@@ -87,9 +87,9 @@ class Run:
         :return: the exit code.
         :raises UsageError: a report could not be written.
         """
-        report = runner.report(self.command, target, verdicts, self.started, shown)
-        told(report, self.outputs, self.setting, self.choices)
-        return exit_code(report, strict=self.choices.strict)
+        report = runner.build_report(self.command, target, verdicts, self.started, shown)
+        write_reports(report, self.outputs, self.setting, self.choices)
+        return compute_exit_code(report, strict=self.choices.strict)
 
 
 def judge(
@@ -97,7 +97,7 @@ def judge(
     *,
     recipes: Sequence[str] = (),
     cluster: bool = False,
-    scene: Scene | None = None,
+    scene: RunContext | None = None,
 ) -> int:
     """Judge and report.
 
@@ -108,41 +108,48 @@ def judge(
     :raises UsageError: what the user gave cannot be used.
     """
     choices, setting, checks = run.choices, run.setting, run.checks
-    aside = Aside(choices.aside, recipes)
+    aside = SuppressionPipeline(choices.aside, recipes)
 
-    known, target = _recorded(choices.snapshot, setting.registry.probes, recipes)
+    known, target = _read_snapshot(choices.snapshot, setting.registry.probes, recipes)
     known.facts[Settings] = setting.configuration.thresholds
-    scene = scene or Scene()
+    scene = scene or RunContext()
     known.facts |= scene.facts
-    sources = {**sources_of(choices, recipes, cluster=cluster and choices.snapshot is None), **scene.sources}
-    target |= described(sources)
+    sources = {
+        **collect_sources(choices, recipes, cluster=cluster and choices.snapshot is None),
+        **scene.sources,
+    }
+    target |= describe_target(sources)
 
-    tables = setting.tables(choices, run.scope)
+    tables = setting.select_tables(choices, run.scope)
     given: set[type[Fact]] = {*known.facts, *known.missing, IgnoreUses}
     plan = runner.plan(checks, setting.registry.probes, sources, given, tables)
     for pattern in choices.select:
         chosen = [check for check in checks if check.matches(pattern)]
         if chosen and not any(check in plan.checks for check in chosen):
-            raise UsageError(f"{pattern} needs more to look at: {_more(run.command)}")
-    with progress.live() as show:
-        seen = look(plan, sources, choices.timeout_s, lambda names: show(scene.waiting(names)), known)
+            raise UsageError(f"{pattern} needs more to look at: {_suggest_input(run.command)}")
+    with progress.show_progress() as show:
+        seen = run_probes(
+            plan, sources, choices.timeout_s, lambda names: show(scene.describe_waiting(names)), known
+        )
     known.facts |= seen.facts
     known.missing |= seen.missing
     known.interrupted = seen.interrupted
     target |= scene.describe(known.facts)
-    verdicts = aside.judged(plan.checks, known, partial(noted, setting.registry.checks, setting.levels))
+    verdicts = aside.evaluate(
+        plan.checks, known, partial(judge_with_comments, setting.registry.checks, setting.levels)
+    )
     read = known.facts.get(Recipes)
     if run.scope is ClusterFact and isinstance(read, Recipes):
-        verdicts = weighed(verdicts, read)
-    shown = (*runner.tabulate(plan.tables, known), *aside.tables(verdicts))
-    code = run.told(target, verdicts, shown)
+        verdicts = downgrade_alternatives(verdicts, read)
+    shown = (*runner.tabulate(plan.tables, known), *aside.build_tables(verdicts))
+    code = run.report_verdicts(target, verdicts, shown)
     if seen.interrupted:
         print("interrupted: what was not seen by then is unknown", file=sys.stderr)
         return INTERRUPTED
     return code
 
 
-def sources_of(choices: Choices, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:
+def collect_sources(choices: CommonOptions, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:
     """What probes can look at in this run.
 
     :raises UsageError: there is no such cluster in the kubeconfig.
@@ -153,12 +160,12 @@ def sources_of(choices: Choices, recipes: Sequence[str], *, cluster: bool) -> di
     if cluster:
         from dynocheck import kube
 
-        connection = kube.find(choices.kubeconfig, choices.context, choices.namespace)
+        connection = kube.find_connection(choices.kubeconfig, choices.context, choices.namespace)
         sources[Cluster] = Cluster(connection, timeout_s=choices.timeout_s)
     return sources
 
 
-def described(sources: dict[type, Any]) -> dict[str, Any]:
+def describe_target(sources: dict[type, Any]) -> dict[str, Any]:
     """What a report says of what was looked at."""
     target: dict[str, Any] = {}
     if Cluster in sources:
@@ -170,7 +177,7 @@ def described(sources: dict[type, Any]) -> dict[str, Any]:
     return target
 
 
-def look(
+def run_probes(
     plan: runner.Plan,
     sources: dict[type, Any],
     timeout_s: float,
@@ -185,7 +192,7 @@ def look(
     return runner.gather(plan.probes, complete, timeout_s=timeout_s, progress=show, known=known)
 
 
-def _recorded(
+def _read_snapshot(
     file: str | None, probes: Sequence[Probe], recipes: Sequence[str]
 ) -> tuple[runner.Knowledge, dict[str, Any]]:
     """What a recording holds, if there is one, and what it was taken of. Named recipes replace its own.
@@ -198,9 +205,9 @@ def _recorded(
     known, target = snapshot.read(Path(file), kinds)
     for kind in kinds:
         if issubclass(kind, ClusterFact) and kind not in known:
-            known.missing[kind] = runner.Missing(f"the snapshot holds no {kind.__name__}")
+            known.missing[kind] = runner.MissingFact(f"the snapshot holds no {kind.__name__}")
     return known, {**target, "snapshot": file}
 
 
-def _more(command: str) -> str:
+def _suggest_input(command: str) -> str:
     return {"recipe": "add --cluster", "preflight": "add --recipe DIR"}.get(command, "a cluster")

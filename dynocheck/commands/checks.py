@@ -6,14 +6,14 @@ import shutil
 import click
 import msgspec
 
-from dynocheck.commands._settings import Choices, Setting
+from dynocheck.commands._settings import CommonOptions, RunSettings
 from dynocheck.core.errors import UsageError
 from dynocheck.core.registry import Check
 
 
-def listing(choices: Choices, output: str) -> int:
+def list_checks(choices: CommonOptions, output: str) -> int:
     """List the checks as a table or as JSON, which is a list of {id, title, area}."""
-    checks = Setting.of(choices).checks(choices)
+    checks = RunSettings.resolve(choices).select_checks(choices)
     if output == "json":
         rows = [{"id": check.id, "title": check.title, "area": check.area} for check in checks]
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
@@ -24,28 +24,28 @@ def listing(choices: Choices, output: str) -> int:
     return 0
 
 
-def explain(choices: Choices, id: str) -> int:  # noqa: A002  (the user's word)
+def explain(choices: CommonOptions, id: str) -> int:  # noqa: A002  (the user's word)
     """Print the page of one check.
 
     :raises UsageError: there is no such check.
     """
-    by_id = Setting.of(choices).registry.by_id
+    by_id = RunSettings.resolve(choices).registry.by_id
     if id not in by_id:
         close = difflib.get_close_matches(id, by_id, n=1)
         hint = f"did you mean {close[0]}?" if close else "`dynocheck checks` lists them all"
         raise UsageError(f"no check {id!r}; {hint}")
-    click.echo(page(by_id[id]))
+    click.echo(format_page(by_id[id]))
     return 0
 
 
-def page(check: Check) -> str:
+def format_page(check: Check) -> str:
     """What a user may know of a check: its title, why it matters, what mends it, what it looks at."""
     needs = ", ".join(
         f"{need.fact.__name__}{' (where there is one)' if need.optional else ''}" for need in check.needs
     )
     width = min(shutil.get_terminal_size().columns, 100)
     lines = [check.id, "=" * min(len(check.id), width), check.title, ""]
-    lines += [check.page, ""] if check.page else []
+    lines += [check.documentation, ""] if check.documentation else []
     lines.append(f"Looks at: {needs}")
     if check.aliases:
         lines.append(f"Formerly: {', '.join(check.aliases)}")

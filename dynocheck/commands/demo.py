@@ -8,8 +8,8 @@ from importlib.resources import as_file, files
 import click
 
 from dynocheck.commands import preflight, recipe, smoke
-from dynocheck.commands._settings import Choices
-from dynocheck.simulated import apart
+from dynocheck.commands._settings import CommonOptions
+from dynocheck.simulated import serve_in_subprocess
 
 _RECIPE = "deepseek-r1"
 
@@ -25,13 +25,13 @@ def run() -> int:
         as_file(package / "recipes" / _RECIPE) as folder,
     ):
         click.echo("$ dynocheck preflight --snapshot demo.json      # a recorded cluster\n")
-        cluster_code = preflight.run(Choices(snapshot=os.path.relpath(recording)), ())
+        cluster_code = preflight.run(CommonOptions(snapshot=os.path.relpath(recording)), ())
         click.echo(
             f"exit code {cluster_code}\n\n$ dynocheck recipe recipes/{_RECIPE}      # a reference recipe\n"
         )
-        recipe_code = recipe.run(Choices(), (os.path.relpath(folder),), cluster=False)
-    with apart() as url:
+        recipe_code = recipe.run(CommonOptions(), (os.path.relpath(folder),), cluster=False)
+    with serve_in_subprocess() as url:
         click.echo(f"exit code {recipe_code}\n\n$ dynocheck smoke --url {url}      # a simulated engine\n")
-        smoke_code = smoke.run(Choices(), smoke.Asked(url=url))
+        smoke_code = smoke.run(CommonOptions(), smoke.SmokeOptions(url=url))
     click.echo(f"exit code {smoke_code}\n\nOn a cluster of your own: dynocheck preflight")
     return max((code for code in (cluster_code, recipe_code, smoke_code) if code > 1), default=0)

@@ -7,35 +7,35 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dynocheck.commands._endpoint_options import Served
+from dynocheck.commands._endpoint_options import EndpointOptions
 from dynocheck.commands._pipeline import INTERRUPTED, Run
-from dynocheck.commands._settings import Choices
+from dynocheck.commands._settings import CommonOptions
 from dynocheck.core import runner, snapshot
 from dynocheck.core.errors import UsageError
 from dynocheck.facts import Unavailable
 from dynocheck.facts.load.run import LoadBaseline, LoadFact, LoadLimits, LoadRun
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.reports import progress
-from dynocheck.serving import Limits
+from dynocheck.serving import ExchangeLimits
 
 _MOST_WORKERS = 64
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Measure:
+class LoadRunner:
     """A way to make a load test; `look` is given who is to be told how far it is.
 
     `limits` are those that what it asks brings itself.
     """
 
-    look: Callable[[Tell], LoadRun]
+    look: Callable[[Notify], LoadRun]
     target: dict[str, Any]
     limits: LoadLimits = field(default_factory=LoadLimits)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Wanted(Served):
+class LoadOptions(EndpointOptions):
     """What the command line says of the load; times are in seconds."""
 
     concurrency: int | None = None
@@ -58,29 +58,29 @@ class Wanted(Served):
     request_s: float = 60.0
 
 
-def run(choices: Choices, wanted: Wanted, measure: Measure | None = None) -> int:
+def run(choices: CommonOptions, wanted: LoadOptions, measure: LoadRunner | None = None) -> int:
     """Measure or read, judge, report.
 
     :param measure: makes the load test, unless this machine puts it on a URL.
     :return: the exit code.
     :raises UsageError: what the user gave cannot be used.
     """
-    run = Run.begun("load", choices, LoadFact)
-    limits = wanted.promised(run.setting).over(measure.limits if measure else LoadLimits())
-    earlier = _baseline(wanted)
-    _must_be_writable(wanted.save)
+    run = Run.begin("load", choices, LoadFact)
+    limits = wanted.resolve_limits(run.setting).with_defaults(measure.limits if measure else LoadLimits())
+    earlier = _read_baseline(wanted)
+    _check_writable(wanted.save)
 
     if wanted.recorded:
-        known, target = _recorded(wanted.recorded)
+        known, target = _read_saved_run(wanted.recorded)
     else:
-        known, target = _measured(measure or from_here(plan_of(wanted)))
+        known, target = _measure_load(measure or make_local_runner(make_plan(wanted)))
     unsaved = _save(wanted.save, known, target)
     known.facts[LoadLimits] = limits
-    target |= {"limits": limits.told} if limits.items else {}
+    target |= {"limits": limits.descriptions} if limits.items else {}
     if earlier is not None:
         known.facts[LoadBaseline] = earlier
         target["baseline"] = earlier.file
-    code = run.concluded(known, target)
+    code = run.conclude(known, target)
     if unsaved is not None:
         raise UsageError(unsaved)
     found = known.facts.get(LoadRun)
@@ -90,7 +90,7 @@ def run(choices: Choices, wanted: Wanted, measure: Measure | None = None) -> int
     return code
 
 
-def plan_of(wanted: Wanted) -> LoadPlan:
+def make_plan(wanted: LoadOptions) -> LoadPlan:
     """The load test that is wanted.
 
     :raises UsageError: what is wanted does not go together.
@@ -102,11 +102,13 @@ def plan_of(wanted: Wanted) -> LoadPlan:
         raise UsageError(f"--{loads[0]} and --{loads[1]}: give one")
     if wanted.requests is not None and wanted.duration_s is not None:
         raise UsageError("--requests and --duration: give one")
-    concurrencies = _sweep(wanted.sweep) if wanted.sweep else (wanted.concurrency or 4,)
+    concurrencies = _parse_sweep(wanted.sweep) if wanted.sweep else (wanted.concurrency or 4,)
     if wanted.workers > _MOST_WORKERS or (wanted.rate is None and wanted.workers > min(concurrencies)):
         raise UsageError(f"--workers {wanted.workers}: more than there are requests at a time, or than 64")
-    patience = Limits(first_byte_s=wanted.request_s, idle_s=wanted.request_s, total_s=wanted.request_s)
-    endpoint = wanted.endpoint(wanted.url, limits=patience)
+    patience = ExchangeLimits(
+        first_byte_s=wanted.request_s, idle_s=wanted.request_s, total_s=wanted.request_s
+    )
+    endpoint = wanted.make_endpoint(wanted.url, limits=patience)
     requests = None if wanted.duration_s else wanted.requests
     if requests is None and not wanted.duration_s and not wanted.prompts:
         requests = max(32, 8 * max(concurrencies)) if wanted.sweep else 32
@@ -128,7 +130,7 @@ def plan_of(wanted: Wanted) -> LoadPlan:
     )
 
 
-def _sweep(text: str) -> tuple[int, ...]:
+def _parse_sweep(text: str) -> tuple[int, ...]:
     try:
         loads = tuple(int(each) for each in text.split(","))
     except ValueError:
@@ -138,31 +140,31 @@ def _sweep(text: str) -> tuple[int, ...]:
     return loads
 
 
-def from_here(plan: LoadPlan) -> Measure:
+def make_local_runner(plan: LoadPlan) -> LoadRunner:
     """The load test that this machine makes."""
-    from dynocheck.probes.load.run import measured
+    from dynocheck.probes.load.run import measure_load
 
-    return Measure(lambda tell: measured(plan, tell), {"url": plan.endpoint.url})
+    return LoadRunner(lambda tell: measure_load(plan, tell), {"url": plan.endpoint.url})
 
 
-def _measured(measure: Measure) -> tuple[runner.Knowledge, dict[str, Any]]:
+def _measure_load(measure: LoadRunner) -> tuple[runner.Knowledge, dict[str, Any]]:
     """Measure, here and not on a probe's thread: so an interrupt leaves what was measured by then."""
     known = runner.Knowledge()
-    with progress.live() as show:
+    with progress.show_progress() as show:
         try:
             found = measure.look(lambda what: show([what]))
         except Unavailable as error:
-            known.missing[LoadRun] = runner.Missing(str(error), error.fix)
+            known.missing[LoadRun] = runner.MissingFact(str(error), error.fix)
             return known, measure.target
         except (asyncio.CancelledError, KeyboardInterrupt):
-            known.missing[LoadRun] = runner.Missing("interrupted before anything was measured")
+            known.missing[LoadRun] = runner.MissingFact("interrupted before anything was measured")
             known.interrupted = True
             return known, measure.target
     known.facts[LoadRun] = found
-    return known, {**measure.target, **_described(found)}
+    return known, {**measure.target, **_describe_load(found)}
 
 
-def _described(found: LoadRun) -> dict[str, Any]:
+def _describe_load(found: LoadRun) -> dict[str, Any]:
     """What a report says of the load."""
     loads = ", ".join(point.load for point in found.points)
     sizes = f"{found.input_tokens} in, {found.output_tokens} out" if found.input_tokens else None
@@ -177,8 +179,8 @@ def _described(found: LoadRun) -> dict[str, Any]:
     }
 
 
-def _recorded(file: str) -> tuple[runner.Knowledge, dict[str, Any]]:
-    if (logged := _logged(file)) is not None:
+def _read_saved_run(file: str) -> tuple[runner.Knowledge, dict[str, Any]]:
+    if (logged := _read_pod_logs(file)) is not None:
         return logged, {"from": file}
     known, target = snapshot.read(Path(file), [LoadRun])
     if LoadRun not in known:
@@ -186,9 +188,9 @@ def _recorded(file: str) -> tuple[runner.Knowledge, dict[str, Any]]:
     return known, {**target, "from": file}
 
 
-def _logged(file: str) -> runner.Knowledge | None:
+def _read_pod_logs(file: str) -> runner.Knowledge | None:
     """What a file holds that was written by `kubectl logs`; none when it is another."""
-    from dynocheck.loadtest.pods import folded, is_log
+    from dynocheck.loadtest.pods import is_log, merge_logs
 
     try:
         text = Path(file).read_text(encoding="utf-8")
@@ -198,22 +200,22 @@ def _logged(file: str) -> runner.Knowledge | None:
         return None
     known = runner.Knowledge()
     try:
-        known.facts[LoadRun] = folded(text)
+        known.facts[LoadRun] = merge_logs(text)
     except Unavailable as error:
-        known.missing[LoadRun] = runner.Missing(str(error), error.fix)
+        known.missing[LoadRun] = runner.MissingFact(str(error), error.fix)
     return known
 
 
-def _baseline(wanted: Wanted) -> LoadBaseline | None:
+def _read_baseline(wanted: LoadOptions) -> LoadBaseline | None:
     if wanted.baseline is None:
         return None
-    found = _recorded(wanted.baseline)[0].facts.get(LoadRun)
+    found = _read_saved_run(wanted.baseline)[0].facts.get(LoadRun)
     if not isinstance(found, LoadRun):
         raise UsageError(f"{wanted.baseline}: its load test could not be made")
     return LoadBaseline(found, wanted.tolerance, wanted.baseline)
 
 
-def _must_be_writable(save: str | None) -> None:
+def _check_writable(save: str | None) -> None:
     """Said before the load, not after it."""
     if save is not None and (not Path(save).absolute().parent.is_dir() or Path(save).is_dir()):
         raise UsageError(f"--save {save}: no such folder, or a folder itself")

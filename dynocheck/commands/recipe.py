@@ -2,8 +2,8 @@
 
 from typing import Any
 
-from dynocheck.commands._pipeline import Run, Scene, judge
-from dynocheck.commands._settings import Choices
+from dynocheck.commands._pipeline import Run, RunContext, judge
+from dynocheck.commands._settings import CommonOptions
 from dynocheck.core.errors import UsageError
 from dynocheck.facts import RecipeFact
 from dynocheck.facts.k8s.definitions import DefinitionPaths
@@ -11,7 +11,7 @@ from dynocheck.facts.recipe.engines import EngineParsers
 
 
 def run(
-    choices: Choices,
+    choices: CommonOptions,
     paths: tuple[str, ...],
     *,
     cluster: bool,
@@ -22,5 +22,5 @@ def run(
         raise UsageError("no recipe named: dynocheck recipe PATH...")
     sources: dict[type, Any] = {DefinitionPaths: DefinitionPaths(crds)} if crds else {}
     sources |= {EngineParsers: EngineParsers(("vllm",))} if engine_parser else {}
-    scene = Scene(sources=sources)
-    return judge(Run.begun("recipe", choices, RecipeFact), recipes=paths, cluster=cluster, scene=scene)
+    scene = RunContext(sources=sources)
+    return judge(Run.begin("recipe", choices, RecipeFact), recipes=paths, cluster=cluster, scene=scene)

@@ -14,7 +14,7 @@ class Interruption:
         self._acts: list[Callable[[], None]] = []
 
     @contextmanager
-    def heeded(self, act: Callable[[], None]) -> Iterator[None]:
+    def on_interrupt(self, act: Callable[[], None]) -> Iterator[None]:
         """Have this done when it comes inside the block, or at once when it has come already.
 
         :param act: is quick, raises nothing, and may be called by another thread.
@@ -29,7 +29,7 @@ class Interruption:
             with self._lock:
                 self._acts.remove(act)
 
-    def come(self) -> None:
+    def trigger(self) -> None:
         """Tell those who heed it."""
         with self._lock:
             self._come = True

@@ -12,7 +12,7 @@ _OWN = "dynocheck.toml"
 _SHARED = "pyproject.toml"
 
 
-class Configuration(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
+class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     """A site's decisions.
 
     `select` and `skip` are ids or globs. `levels` says by id or glob what a check's findings count as,
@@ -40,7 +40,7 @@ def find(given: str | None = None) -> Path | None:
     return next((path for path in (Path(_OWN), Path(_SHARED)) if path.exists()), None)
 
 
-def read(path: Path) -> Configuration:
+def read(path: Path) -> SiteConfig:
     """What a file says.
 
     :raises UsageError: it cannot be read, is not TOML, or holds what means nothing here.
@@ -57,7 +57,7 @@ def read(path: Path) -> Configuration:
         tools = content.get("tool")
         content = tools.get("dynocheck", {}) if isinstance(tools, dict) else {}
     try:
-        found = msgspec.convert(content, Configuration)
+        found = msgspec.convert(content, SiteConfig)
     except msgspec.ValidationError as error:
         raise UsageError(f"{path}: {error}") from None
     folders = tuple(str(path.parent / folder) for folder in found.checks_dirs)

@@ -17,7 +17,7 @@ from dynocheck.facts import Access, Fact
 CheckFunction = Callable[..., Iterable[Finding] | None]
 TableFunction = Callable[..., Iterable[Row]]
 ChartFunction = Callable[..., Iterable[Panel]]
-Kind = Literal["histogram", "timeline", "curve"]
+ChartKind = Literal["histogram", "timeline", "curve"]
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
 
 
@@ -35,7 +35,7 @@ class Need:
 
 
 @dataclass(frozen=True)
-class Reader:
+class Declaration:
     """What is made of facts by a function: a check, a table, or a chart."""
 
     id: str
@@ -48,7 +48,7 @@ class Reader:
         return self.id.partition(".")[0]
 
     @property
-    def page(self) -> str:
+    def documentation(self) -> str:
         """Why it matters and what mends it."""
         return inspect.cleandoc(self.function.__doc__ or "")
 
@@ -58,7 +58,7 @@ class Reader:
 
         :raises RegistryError: a parameter's type is no fact.
         """
-        return tuple(_needs(self))
+        return tuple(_resolve_needs(self))
 
     def matches(self, pattern: str) -> bool:
         """Whether this id or glob means it: by its id, its area or an id it had before."""
@@ -66,7 +66,7 @@ class Reader:
 
 
 @dataclass(frozen=True)
-class Check(Reader):
+class Check(Declaration):
     """One thing that must hold, stated by its title and judged by its function."""
 
     def __call__(self, *facts: Any, **named: Any) -> Iterable[Finding] | None:
@@ -75,7 +75,7 @@ class Check(Reader):
 
 
 @dataclass(frozen=True)
-class TableMaker(Reader):
+class TableMaker(Declaration):
     """Facts laid out for people, a row for each that its function yields."""
 
     note: str | None = None
@@ -86,10 +86,10 @@ class TableMaker(Reader):
 
 
 @dataclass(frozen=True)
-class ChartMaker(Reader):
+class ChartMaker(Declaration):
     """Facts drawn for people, a panel for each that its function yields."""
 
-    kind: Kind = "histogram"
+    kind: ChartKind = "histogram"
     note: str | None = None
 
     def __call__(self, *facts: Any, **named: Any) -> Iterable[Panel]:
@@ -115,7 +115,7 @@ class Probe:
 
         :raises RegistryError: the function does not say which fact it returns.
         """
-        fact = _hints(self.look, self.name).get("return")
+        fact = _resolve_hints(self.look, self.name).get("return")
         if not (isinstance(fact, type) and issubclass(fact, Fact)):
             raise RegistryError(f"probe {self.name}: its return type is not a fact")
         return fact
@@ -123,7 +123,7 @@ class Probe:
     @cached_property
     def sources(self) -> dict[str, type]:
         """What it looks at, by parameter name."""
-        return {name: t for name, t in _hints(self.look, self.name).items() if name != "return"}
+        return {name: t for name, t in _resolve_hints(self.look, self.name).items() if name != "return"}
 
     def limit_s(self, usual: float, **named: Any) -> float:
         """The seconds that it may take when it looks at these."""
@@ -146,7 +146,7 @@ def check(
     :param aliases: ids that the check had before.
     :raises RegistryError: the id is not of that form.
     """
-    _well_formed(id)
+    _validate_id(id)
 
     def make(judge: CheckFunction) -> Check:
         return Check(id, title, judge, tuple(aliases))
@@ -170,7 +170,7 @@ def table(
     :param note: a line below it.
     :raises RegistryError: the id is not of that form.
     """
-    _well_formed(id)
+    _validate_id(id)
 
     def make(rows: TableFunction) -> TableMaker:
         return TableMaker(id, title, rows, note=note)
@@ -182,7 +182,7 @@ def chart(
     id: str,  # noqa: A002
     *,
     title: str,
-    kind: Kind,
+    kind: ChartKind,
     note: str | None = None,
 ) -> Callable[[ChartFunction], ChartMaker]:
     """Make a chart of a function that takes facts and yields panels. Without panels there is no chart.
@@ -193,7 +193,7 @@ def chart(
     :param note: a line below it.
     :raises RegistryError: the id is not of that form.
     """
-    _well_formed(id)
+    _validate_id(id)
 
     def make(panels: ChartFunction) -> ChartMaker:
         return ChartMaker(id, title, panels, kind=kind, note=note)
@@ -201,7 +201,7 @@ def chart(
     return make
 
 
-def _well_formed(id: str) -> None:  # noqa: A002
+def _validate_id(id: str) -> None:  # noqa: A002
     if not _ID.fullmatch(id):
         raise RegistryError(f"check id {id!r} is not of the form area.kebab-name")
 
@@ -222,15 +222,15 @@ def probe(
     return make
 
 
-def _hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
+def _resolve_hints(function: Callable[..., Any], name: str) -> dict[str, Any]:
     try:
         return typing.get_type_hints(function)
     except NameError as error:
         raise RegistryError(f"{name}: {error}") from error
 
 
-def _needs(owner: Reader) -> Iterator[Need]:
-    hints = _hints(owner.function, owner.id)
+def _resolve_needs(owner: Declaration) -> Iterator[Need]:
+    hints = _resolve_hints(owner.function, owner.id)
     for parameter in inspect.signature(owner.function).parameters:
         hint = hints.get(parameter)
         options = typing.get_args(hint) if isinstance(hint, types.UnionType) else (hint,)

@@ -60,7 +60,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     location: Location | None = None
 
 
-class Suppressed(msgspec.Struct, frozen=True, kw_only=True):
+class SuppressedFinding(msgspec.Struct, frozen=True, kw_only=True):
     """A finding that does not count: a comment says so, a baseline has it, or it was there before a change.
 
     `reason` is what the comment says, the file of the baseline, or the revision that was changed.
@@ -71,7 +71,7 @@ class Suppressed(msgspec.Struct, frozen=True, kw_only=True):
     finding: Finding
 
     @property
-    def how(self) -> str:
+    def description(self) -> str:
         """In words, to follow "a finding"."""
         match self.by:
             case "comment":
@@ -92,7 +92,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     message: str
     duration_s: float
     findings: tuple[Finding, ...] = ()
-    suppressed: tuple[Suppressed, ...] = ()
+    suppressed: tuple[SuppressedFinding, ...] = ()
 
 
 Scalar = str | int | float | bool | None
@@ -199,7 +199,7 @@ class Skip(Exception):
     """Raised by a check that has nothing to judge here; its text is the reason."""
 
 
-def _finding(
+def _make_finding(
     outcome: Outcome,
     message: str,
     fix: str | None,
@@ -226,7 +226,7 @@ def fail(
     location: Location | None = None,
 ) -> Finding:
     """It will break, or is broken."""
-    return _finding(Outcome.FAIL, message, fix, evidence, subject, location)
+    return _make_finding(Outcome.FAIL, message, fix, evidence, subject, location)
 
 
 def warn(
@@ -238,7 +238,7 @@ def warn(
     location: Location | None = None,
 ) -> Finding:
     """It holds, but will hurt."""
-    return _finding(Outcome.WARN, message, fix, evidence, subject, location)
+    return _make_finding(Outcome.WARN, message, fix, evidence, subject, location)
 
 
 def unknown(
@@ -250,27 +250,27 @@ def unknown(
     location: Location | None = None,
 ) -> Finding:
     """It could not be looked at."""
-    return _finding(Outcome.UNKNOWN, message, fix, evidence, subject, location)
+    return _make_finding(Outcome.UNKNOWN, message, fix, evidence, subject, location)
 
 
-def worst(outcomes: Iterable[Outcome]) -> Outcome:
+def find_worst(outcomes: Iterable[Outcome]) -> Outcome:
     """The outcome that decides; a pass when there is none to decide."""
     return max(outcomes, key=lambda outcome: outcome.severity, default=Outcome.PASS)
 
 
-def deciding(findings: Iterable[Finding], outcome: Outcome) -> str:
+def summarize_findings(findings: Iterable[Finding], outcome: Outcome) -> str:
     """The first message of this outcome, and how many more there are."""
     first, *others = [finding.message for finding in findings if finding.outcome is outcome]
     return f"{first} (and {len(others)} more)" if others else first
 
 
-def counted(suppressed: Iterable[Suppressed]) -> Iterator[str]:
+def describe_suppressed(suppressed: Iterable[SuppressedFinding]) -> Iterator[str]:
     """How many findings do not count, and why, a line for each why."""
-    for how, many in Counter(each.how for each in suppressed).items():
+    for how, many in Counter(each.description for each in suppressed).items():
         yield f"{many} finding{'s' if many > 1 else ''} {how}"
 
 
-def summarize(verdicts: Iterable[Verdict]) -> dict[Outcome, int]:
+def count_outcomes(verdicts: Iterable[Verdict]) -> dict[Outcome, int]:
     """How many verdicts ended in each outcome, every outcome named."""
     counts = dict.fromkeys(
         (Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.UNKNOWN, Outcome.SKIP, Outcome.ERROR), 0
@@ -280,7 +280,7 @@ def summarize(verdicts: Iterable[Verdict]) -> dict[Outcome, int]:
     return counts
 
 
-def exit_code(report: Report, *, strict: bool = False) -> int:
+def compute_exit_code(report: Report, *, strict: bool = False) -> int:
     """0 fit, 1 not fit, 3 could not tell. `strict` counts a warning as not fit.
 
     A run in which nothing was judged could not tell. What was judged and found only what does not count, was.

@@ -12,27 +12,27 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dynocheck.core.declarations import ChartMaker, Check, Probe, Reader, RegistryError, TableMaker
+from dynocheck.core.declarations import ChartMaker, Check, Declaration, Probe, RegistryError, TableMaker
 from dynocheck.facts import Fact
 
 __all__ = [
     "ChartMaker",
     "Check",
+    "Declaration",
+    "DeclarationT",
     "Probe",
-    "R",
-    "Reader",
     "Registry",
     "RegistryError",
     "TableMaker",
+    "filter_matching",
     "load",
-    "matching",
     "select",
 ]
 
 CHECKS_GROUP = "dynocheck.checks"
 PROBES_GROUP = "dynocheck.probes"
 
-R = TypeVar("R", bound=Reader)
+DeclarationT = TypeVar("DeclarationT", bound=Declaration)
 
 
 @dataclass(frozen=True)
@@ -69,16 +69,16 @@ def load(checks_dirs: Iterable[Path] = ()) -> Registry:
 
     :raises RegistryError: a module cannot be imported, or two things have one name.
     """
-    modules = [*_package("dynocheck.checks"), *_package("dynocheck.probes")]
+    modules = [*_import_package("dynocheck.checks"), *_import_package("dynocheck.probes")]
     installed = entry_points()
     for group in (CHECKS_GROUP, PROBES_GROUP):
         for entry in installed.select(group=group):
-            loaded = _guarded(entry.load, f"entry point {entry.name} of {group}")
-            modules.extend(_package(loaded.__name__) if hasattr(loaded, "__path__") else [loaded])
+            loaded = _load_guarded(entry.load, f"entry point {entry.name} of {group}")
+            modules.extend(_import_package(loaded.__name__) if hasattr(loaded, "__path__") else [loaded])
     for folder in checks_dirs:
-        modules.extend(_folder(folder))
+        modules.extend(_import_folder(folder))
     things = (thing for module in modules for thing in vars(module).values())
-    found = list(dict.fromkeys(thing for thing in things if isinstance(thing, (Reader, Probe))))
+    found = list(dict.fromkeys(thing for thing in things if isinstance(thing, (Declaration, Probe))))
     return Registry(
         checks=tuple(sorted((c for c in found if isinstance(c, Check)), key=lambda c: c.id)),
         probes=tuple(p for p in found if isinstance(p, Probe)),
@@ -86,13 +86,17 @@ def load(checks_dirs: Iterable[Path] = ()) -> Registry:
     )
 
 
-def matching(checks: Sequence[R], only: Sequence[str], without: Sequence[str]) -> tuple[R, ...]:
+def filter_matching(
+    checks: Sequence[DeclarationT], only: Sequence[str], without: Sequence[str]
+) -> tuple[DeclarationT, ...]:
     """The checks or tables that match one of `only`, or all when it is empty, and none of `without`."""
     kept = (c for c in checks if not only or any(c.matches(pattern) for pattern in only))
     return tuple(c for c in kept if not any(c.matches(pattern) for pattern in without))
 
 
-def select(checks: Sequence[R], only: Sequence[str], without: Sequence[str]) -> tuple[R, ...]:
+def select(
+    checks: Sequence[DeclarationT], only: Sequence[str], without: Sequence[str]
+) -> tuple[DeclarationT, ...]:
     """The same, of patterns that must each mean something.
 
     :raises RegistryError: an id or glob matches no check.
@@ -100,21 +104,21 @@ def select(checks: Sequence[R], only: Sequence[str], without: Sequence[str]) -> 
     for pattern in (*only, *without):
         if not any(c.matches(pattern) for c in checks):
             raise RegistryError(f"no check here matches {pattern!r}; `dynocheck checks` lists them all")
-    return matching(checks, only, without)
+    return filter_matching(checks, only, without)
 
 
-def _package(name: str) -> list[types.ModuleType]:
+def _import_package(name: str) -> list[types.ModuleType]:
     """A package and all its public modules; a name that begins with _ is a helper's."""
     package = importlib.import_module(name)
     modules = [package]
     for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
         if not info.name.startswith("_"):
             full = f"{name}.{info.name}"
-            modules.extend(_package(full) if info.ispkg else [importlib.import_module(full)])
+            modules.extend(_import_package(full) if info.ispkg else [importlib.import_module(full)])
     return modules
 
 
-def _folder(folder: Path) -> Iterator[types.ModuleType]:
+def _import_folder(folder: Path) -> Iterator[types.ModuleType]:
     if not folder.is_dir():
         raise RegistryError(f"{folder}: no such folder of checks")
     for path in sorted(folder.glob("*.py")):
@@ -122,11 +126,11 @@ def _folder(folder: Path) -> Iterator[types.ModuleType]:
         assert spec is not None and spec.loader is not None  # noqa: PT018  (it has the .py suffix)
         module = importlib.util.module_from_spec(spec)
         sys.modules[spec.name] = module
-        _guarded(partial(spec.loader.exec_module, module), str(path))
+        _load_guarded(partial(spec.loader.exec_module, module), str(path))
         yield module
 
 
-def _guarded(load_it: Callable[[], Any], what: str) -> Any:
+def _load_guarded(load_it: Callable[[], Any], what: str) -> Any:
     try:
         return load_it()
     except Exception as error:

@@ -10,7 +10,7 @@ import msgspec
 from dynocheck._version import __version__
 from dynocheck.core.errors import UsageError
 from dynocheck.core.outcomes import Tool
-from dynocheck.core.runner import Knowledge, Missing
+from dynocheck.core.runner import Knowledge, MissingFact
 from dynocheck.facts import Fact
 from dynocheck.secrets import hide
 
@@ -71,5 +71,5 @@ def read(path: Path, kinds: Iterable[type[Fact]]) -> tuple[Knowledge, dict[str, 
                 raise UsageError(f"{path}: fact {name}: {error}") from None
         elif name in found.missing:
             gap = found.missing[name]
-            knowledge.missing[kind] = Missing(f"when the snapshot was taken: {gap.reason}", gap.fix)
+            knowledge.missing[kind] = MissingFact(f"when the snapshot was taken: {gap.reason}", gap.fix)
     return knowledge, found.target

@@ -18,7 +18,7 @@ class Provisioner(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-class Definition(msgspec.Struct, frozen=True):
+class GaieCrd(msgspec.Struct, frozen=True):
     """A CustomResourceDefinition of the Gateway API Inference Extension and the releases that bring it."""
 
     definition: str
@@ -26,12 +26,14 @@ class Definition(msgspec.Struct, frozen=True):
     until: str | None
     source: str
 
-    def brought_by(self, release: tuple[int, int]) -> bool:
+    def ships_in(self, release: tuple[int, int]) -> bool:
         """Whether this release, as major and minor, brings it."""
-        return numbers(self.since) <= release and (self.until is None or release <= numbers(self.until))
+        return parse_version(self.since) <= release and (
+            self.until is None or release <= parse_version(self.until)
+        )
 
 
-def numbers(version: str) -> tuple[int, int]:
+def parse_version(version: str) -> tuple[int, int]:
     """Major and minor of a version such as `1.30`, `v1.36.3+k3s1` or `1.30-gke.1`.
 
     :raises ValueError: it is no such version.
@@ -56,17 +58,17 @@ def provisioner(name: str) -> Provisioner | None:
 
 
 @cache
-def gaie_definitions() -> tuple[Definition, ...]:
+def gaie_crds() -> tuple[GaieCrd, ...]:
     """Every definition that a release of the Gateway API Inference Extension brings."""
-    return msgspec.json.decode(text("gaie.json"), type=tuple[Definition, ...])
+    return msgspec.json.decode(read_table("gaie.json"), type=tuple[GaieCrd, ...])
 
 
 @cache
 def _provisioners() -> dict[str, Provisioner]:
-    rows = msgspec.json.decode(text("provisioners.json"), type=list[Provisioner])
+    rows = msgspec.json.decode(read_table("provisioners.json"), type=list[Provisioner])
     return {row.provisioner: row for row in rows}
 
 
-def text(name: str) -> bytes:
+def read_table(name: str) -> bytes:
     """A table's file."""
     return (files(__name__) / name).read_bytes()

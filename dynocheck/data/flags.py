@@ -6,7 +6,7 @@ from functools import cache, lru_cache
 
 import msgspec
 
-from dynocheck.data import images, text
+from dynocheck.data import images, read_table
 
 _TAG = re.compile(r"(\d+\.\d+\.\d+)(\.post\d+)?(-(cuda13|efa|amd64|enterprise))*")
 _ENGINES = {"vLLM": "vllm", "SGLang": "sglang"}
@@ -52,7 +52,7 @@ class _Table(msgspec.Struct, frozen=True):
     programs: dict[str, _Program]
 
 
-class Options(msgspec.Struct, frozen=True):
+class FlagTable(msgspec.Struct, frozen=True):
     """The options of one release of a program by every spelling; `source` is the package that names them.
 
     `mappings` are those that it makes of JSON: by name the keys that each has, and no others, with the name
@@ -64,7 +64,7 @@ class Options(msgspec.Struct, frozen=True):
     by_name: Mapping[str, Flag]
     mappings: Mapping[str, Mapping[str, str]]
 
-    def all(self, spelled: str) -> list[Flag]:
+    def find_matches(self, spelled: str) -> list[Flag]:
         """What argparse takes this for: the option of that name, or every one that it abbreviates."""
         if spelled in self.by_name:
             return [self.by_name[spelled]]
@@ -78,64 +78,64 @@ class Options(msgspec.Struct, frozen=True):
 @lru_cache(1024)
 def dynamo_release(image: str) -> str | None:
     """The release of Dynamo in one of its images, or None when the tag does not tell."""
-    reference = images.parse(image)
-    row = images.find(reference)
-    tag = _TAG.fullmatch(reference.tag) if reference.ours else None
+    reference = images.parse_image(image)
+    row = images.find_image(reference)
+    tag = _TAG.fullmatch(reference.tag) if reference.dynamo_name else None
     release = row.release if row is not None else tag[1] if tag else ""
     return release if release in _table().engines else None
 
 
-def pins(release: str) -> Mapping[str, str]:
+def engine_versions(release: str) -> Mapping[str, str]:
     """The versions of the engines that a release of Dynamo is made with, by their package."""
     return _table().engines[release]
 
 
-def options(module: str, release: str) -> tuple[Options, ...]:
+def flag_tables(module: str, release: str) -> tuple[FlagTable, ...]:
     """The options of a program of this Dynamo release, and after them those of the engine below it.
 
     :param module: such as `dynamo.vllm`; nothing is known of others than Dynamo's own programs.
     """
     engine = module.removeprefix("dynamo.")
     below = _table().engines[release].get(engine)
-    found = [_options(module, release), _options(engine, below) if below else None]
+    found = [_flag_table(module, release), _flag_table(engine, below) if below else None]
     return tuple(each for each in found if each is not None)
 
 
-def having(module: str, spelled: str) -> list[str]:
+def find_flag_releases(module: str, spelled: str) -> list[str]:
     """The releases, oldest first, that have an option of exactly this spelling, such as `vLLM 0.19.0`."""
     programs = (module, module.removeprefix("dynamo."))
     return [
-        f"{_title(name)} {release}"
+        f"{_program_title(name)} {release}"
         for name in programs
         if name in _table().programs
         for release in _table().programs[name].releases
-        if spelled in _by_name(name, release)
+        if spelled in _flags_by_name(name, release)
     ]
 
 
-def having_key(program: str, mapping: str, key: str) -> list[str]:
+def find_key_releases(program: str, mapping: str, key: str) -> list[str]:
     """The releases of an engine, oldest first, whose mapping of this name has this key."""
     known = _table().programs[program]
     return [
-        f"{_title(program)} {release}"
+        f"{_program_title(program)} {release}"
         for release in known.releases
         if key in _mappings(program, release).get(mapping, ())
     ]
 
 
 @cache
-def _options(program: str, release: str) -> Options | None:
+def _flag_table(program: str, release: str) -> FlagTable | None:
     known = _table().programs.get(program)
     if known is None or release not in known.releases:
         return None
     package = "ai-dynamo" if program.startswith("dynamo.") else program
     source = f"https://pypi.org/project/{package}/{release}/"
-    title = f"{_title(program)} {release}"
-    return Options(title, source, _by_name(program, release), _mappings(program, release))
+    title = f"{_program_title(program)} {release}"
+    return FlagTable(title, source, _flags_by_name(program, release), _mappings(program, release))
 
 
 @cache
-def _by_name(program: str, release: str) -> dict[str, Flag]:
+def _flags_by_name(program: str, release: str) -> dict[str, Flag]:
     known = _table().programs[program]
     at = known.releases.index(release)
     found = {"--help": Flag(("--help",), "switch"), "-h": Flag(("-h",), "switch")}
@@ -153,10 +153,10 @@ def _mappings(program: str, release: str) -> dict[str, dict[str, str]]:
     return {row.name: row.keys for row in known.mappings if row.releases is None or at in row.releases}
 
 
-def _title(program: str) -> str:
+def _program_title(program: str) -> str:
     return next((title for title, name in _ENGINES.items() if name == program), program)
 
 
 @cache
 def _table() -> _Table:
-    return msgspec.json.decode(text("flags.json"), type=_Table)
+    return msgspec.json.decode(read_table("flags.json"), type=_Table)

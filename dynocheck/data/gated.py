@@ -5,10 +5,10 @@ from functools import cache
 
 import msgspec
 
-from dynocheck.data import text
+from dynocheck.data import read_table
 
 
-class Gated(msgspec.Struct, frozen=True):
+class GatedModels(msgspec.Struct, frozen=True):
     """Models of this pattern are gated by their owner, as their page says."""
 
     pattern: str
@@ -16,11 +16,11 @@ class Gated(msgspec.Struct, frozen=True):
     source: str
 
 
-def gated(model: str) -> Gated | None:
+def gated_models(model: str) -> GatedModels | None:
     """The row of a model by its hub id, or None when the table does not have it: it may be gated or not."""
     return next((row for row in _rows() if fnmatchcase(model, row.pattern)), None)
 
 
 @cache
-def _rows() -> tuple[Gated, ...]:
-    return msgspec.json.decode(text("gated.json"), type=tuple[Gated, ...])
+def _rows() -> tuple[GatedModels, ...]:
+    return msgspec.json.decode(read_table("gated.json"), type=tuple[GatedModels, ...])

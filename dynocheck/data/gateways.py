@@ -6,7 +6,7 @@ from importlib.resources import files
 import msgspec
 
 
-class Controller(msgspec.Struct, frozen=True):
+class GatewayController(msgspec.Struct, frozen=True):
     """A controller, by the name that its GatewayClasses give.
 
     Its pods carry one of these sets of `labels`, or where none does, those of `fallback`. A `managed` one
@@ -26,7 +26,7 @@ class Controller(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-def controller(name: str) -> Controller | None:
+def gateway_controller(name: str) -> GatewayController | None:
     """The row of a GatewayClass's controller, or None when the table does not have it.
 
     Where several of one kind run on a cluster, each has a suffix: `agentgateway.dev/agentgateway-tenant-b`.
@@ -36,7 +36,7 @@ def controller(name: str) -> Controller | None:
 
 
 @cache
-def _rows() -> tuple[Controller, ...]:
+def _rows() -> tuple[GatewayController, ...]:
     return msgspec.json.decode(
-        (files("dynocheck.data") / "gateways.json").read_bytes(), type=tuple[Controller, ...]
+        (files("dynocheck.data") / "gateways.json").read_bytes(), type=tuple[GatewayController, ...]
     )

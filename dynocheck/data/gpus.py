@@ -28,10 +28,10 @@ class GpuType(msgspec.Struct, frozen=True):
 
     @property
     def capability(self) -> tuple[int, int]:
-        return capability(self.compute)
+        return parse_capability(self.compute)
 
 
-class Precision(msgspec.Struct, frozen=True):
+class PrecisionSupport(msgspec.Struct, frozen=True):
     """From which compute capability on an engine computes in a precision.
 
     `weights_only` is from where it at least loads such weights and computes in a wider one, None where
@@ -47,7 +47,7 @@ class Precision(msgspec.Struct, frozen=True):
     partly: tuple[str, ...] = ()
 
 
-def capability(version: str) -> tuple[int, int]:
+def parse_capability(version: str) -> tuple[int, int]:
     """A compute capability such as `9.0` as numbers."""
     major, _, minor = version.partition(".")
     return int(major), int(minor)
@@ -58,26 +58,26 @@ def gpu_type(product: str) -> GpuType | None:
     return _types().get(product)
 
 
-def memory_gb(products: Iterable[str]) -> int | None:
+def max_memory_gb(products: Iterable[str]) -> int | None:
     """The memory of the largest of these products, or None when the table does not have that of each."""
     found = [row.memory_gb if (row := gpu_type(product)) else None for product in products]
     known = [memory for memory in found if memory is not None]
     return max(known) if known and len(known) == len(found) else None
 
 
-def per_node(products: Iterable[str]) -> int | None:
+def max_per_node(products: Iterable[str]) -> int | None:
     """The most of these GPUs that one node has, or None when the table does not have that of each product."""
     found = [row.per_node if (row := gpu_type(product)) else None for product in products]
     known = [number for number in found if number is not None]
     return max(known) if known and len(known) == len(found) else None
 
 
-def largest() -> GpuType:
+def largest_gpu() -> GpuType:
     """The product with the most memory."""
     return max(_types().values(), key=lambda row: row.memory_gb or 0)
 
 
-def precision(name: str, engine: str) -> Precision | None:
+def precision_support(name: str, engine: str) -> PrecisionSupport | None:
     """What an engine needs for this precision, or None when the table does not say."""
     return _precisions().get((name, engine))
 
@@ -89,6 +89,8 @@ def _types() -> dict[str, GpuType]:
 
 
 @cache
-def _precisions() -> dict[tuple[str, str], Precision]:
-    rows = msgspec.json.decode((files(__package__) / "precisions.json").read_bytes(), type=list[Precision])
+def _precisions() -> dict[tuple[str, str], PrecisionSupport]:
+    rows = msgspec.json.decode(
+        (files(__package__) / "precisions.json").read_bytes(), type=list[PrecisionSupport]
+    )
     return {(row.precision, row.engine): row for row in rows}

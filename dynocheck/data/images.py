@@ -9,7 +9,7 @@ import msgspec
 _POST = re.compile(r"^([0-9]+\.[0-9]+\.[0-9]+)\.post[0-9]+")
 
 
-class Image(msgspec.Struct, frozen=True):
+class DynamoImage(msgspec.Struct, frozen=True):
     """An image of a release: its engine, its CUDA and the driver branch that its release asks for.
 
     Engine, CUDA and driver are empty and 0 for an image that runs on CPUs; `architectures` is empty where it
@@ -27,7 +27,7 @@ class Image(msgspec.Struct, frozen=True):
     note: str = ""
 
 
-class Cuda(msgspec.Struct, frozen=True):
+class CudaToolkit(msgspec.Struct, frozen=True):
     """A CUDA toolkit: how it runs on drivers older than its own.
 
     From the branch `minor` on CUDA's minor version compatibility holds, with limits; on the branches
@@ -40,70 +40,72 @@ class Cuda(msgspec.Struct, frozen=True):
     source: str
 
 
-class Reference(msgspec.Struct, frozen=True):
+class ImageReference(msgspec.Struct, frozen=True):
     """An image as a manifest names it."""
 
     name: str
     tag: str
 
     @property
-    def ours(self) -> str:
+    def dynamo_name(self) -> str:
         """Its short name when it is one of Dynamo's images, in whatever registry; else empty."""
         short = self.name.rpartition("/")[2].removesuffix("-enterprise")
-        return short if short in _names() else ""
+        return short if short in _image_names() else ""
 
 
-def parse(image: str) -> Reference:
+def parse_image(image: str) -> ImageReference:
     """The name and the tag of an image; its digest is left out."""
     name = image.partition("@")[0]
     head, colon, tag = name.rpartition(":")
-    return Reference(head, tag) if colon and "/" not in tag else Reference(name, "")
+    return ImageReference(head, tag) if colon and "/" not in tag else ImageReference(name, "")
 
 
-def find(reference: Reference) -> Image | None:
+def find_image(reference: ImageReference) -> DynamoImage | None:
     """The row of an image, or None when the table does not have it.
 
     A post release of a backend has the CUDA of the release that it patches, and an enterprise image is the
     same as the one without that name.
     """
     tag = _POST.sub(r"\1", reference.tag.removesuffix("-enterprise"))
-    return _images().get((reference.ours, tag))
+    return _images().get((reference.dynamo_name, tag))
 
 
-def cuda(version: str) -> Cuda | None:
+def cuda_toolkit(version: str) -> CudaToolkit | None:
     """The row of a CUDA version, or None when the table does not have it."""
     return next((row for row in _toolkits() if row.cuda == version), None)
 
 
-def images() -> tuple[Image, ...]:
+def engine_images() -> tuple[DynamoImage, ...]:
     """Every image with an engine."""
     return tuple(row for row in _images().values() if row.engine)
 
 
-def newest_release(image: str | None = None, branch: int | None = None) -> str | None:
+def find_newest_release(image: str | None = None, branch: int | None = None) -> str | None:
     """The newest release that has such an image, for a driver of this branch where one is given."""
     able = {
         row.release
-        for row in images()
+        for row in engine_images()
         if image in (None, row.image) and (branch is None or row.driver <= branch)
     }
-    return max(able, key=_numbers, default=None)
+    return max(able, key=_parse_release, default=None)
 
 
-def _numbers(release: str) -> tuple[int, ...]:
+def _parse_release(release: str) -> tuple[int, ...]:
     return tuple(int(part) for part in release.split("."))
 
 
-def _names() -> set[str]:
+def _image_names() -> set[str]:
     return {image for image, _ in _images()}
 
 
 @cache
-def _images() -> dict[tuple[str, str], Image]:
-    rows = msgspec.json.decode((files(__package__) / "dynamo_images.json").read_bytes(), type=list[Image])
+def _images() -> dict[tuple[str, str], DynamoImage]:
+    rows = msgspec.json.decode(
+        (files(__package__) / "dynamo_images.json").read_bytes(), type=list[DynamoImage]
+    )
     return {(row.image, row.tag): row for row in rows}
 
 
 @cache
-def _toolkits() -> tuple[Cuda, ...]:
-    return msgspec.json.decode((files(__package__) / "cuda.json").read_bytes(), type=tuple[Cuda, ...])
+def _toolkits() -> tuple[CudaToolkit, ...]:
+    return msgspec.json.decode((files(__package__) / "cuda.json").read_bytes(), type=tuple[CudaToolkit, ...])

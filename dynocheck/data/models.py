@@ -7,12 +7,12 @@ from typing import Annotated, Any
 
 import msgspec
 
-from dynocheck.data import text
+from dynocheck.data import read_table
 
 # Bits a weight takes, with the scales that belong to it: one of 8 bits for 32 weights in MXFP4, for 16 in
 # NVFP4.
 BITS = {"bf16": 16.0, "fp8": 8.0, "mxfp4": 4.25, "nvfp4": 4.5}
-_MUCH = 0.9  # of what a configuration says: a checkpoint that is smaller is stored in less
+_MIN_CHECKPOINT_SHARE = 0.9  # of what a configuration says: a checkpoint that is smaller is stored in less
 _QUANTIZED = re.compile(
     r"(?<![a-z])(awq|gptq|gguf|fp8|(nv|mx)?fp4|int[48]|w\d+a\d+|[48]-?bits?)(?![a-z])", re.I
 )
@@ -21,7 +21,7 @@ Size = Annotated[int, msgspec.Meta(ge=0, le=2**50)]
 Count = Annotated[int, msgspec.Meta(ge=1, le=2**50)]
 
 
-class Precisions(msgspec.Struct, frozen=True):
+class WeightPrecisions(msgspec.Struct, frozen=True):
     """In what each kind of weight is stored. Embeddings and routers are BF16 in every model here."""
 
     attention: str = "bf16"
@@ -64,7 +64,7 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
     value_size: Size = 0
     window: Size = 0
     windowed: Size = 0
-    stored: Precisions = Precisions()
+    stored: WeightPrecisions = WeightPrecisions()
     block: Size = 0
     cache: str = "bf16"
     checkpoint: Size = 0
@@ -131,12 +131,12 @@ class Model(msgspec.Struct, frozen=True, kw_only=True):
         return 3 * self.hidden * self.expert_intermediate * self.experts * BITS[self.stored.experts] / 8
 
 
-def find(name: str) -> Model | None:
+def find_model(name: str) -> Model | None:
     """The row of a model by its hub id in any case, or None when the table does not have it."""
     return _models().get(name.lower())
 
 
-def of_config(
+def parse_model_config(
     config: Mapping[str, Any], name: str, source: str, checkpoint: int | None = None
 ) -> Model | None:
     """What a `config.json` of the Hugging Face hub describes, or None when it is not of a kind known here.
@@ -148,10 +148,10 @@ def of_config(
     try:
         kind = (config.get("architectures") or [None])[0]
         named = {"names": [name], "source": source}
-        found = msgspec.convert(_KINDS[kind](config) | _stored(config) | named, Model)
+        found = msgspec.convert(_ARCHITECTURES[kind](config) | _parse_precisions(config) | named, Model)
     except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError):
         return None
-    if checkpoint and checkpoint < _MUCH * found.disk_bytes and not found.opaque:
+    if checkpoint and checkpoint < _MIN_CHECKPOINT_SHARE * found.disk_bytes and not found.opaque:
         found = msgspec.structs.replace(found, opaque=True, cache="unknown")  # and its config does not say so
     if found.opaque and (not checkpoint or found.drafting):
         return None
@@ -160,7 +160,7 @@ def of_config(
     return msgspec.structs.replace(found, checkpoint=checkpoint or 0)
 
 
-def _dense(config: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_dense(config: Mapping[str, Any]) -> dict[str, Any]:
     heads = config["num_attention_heads"]
     return {
         "layers": config["num_hidden_layers"],
@@ -175,43 +175,43 @@ def _dense(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _qwen(config: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_qwen(config: Mapping[str, Any]) -> dict[str, Any]:
     if config.get("use_sliding_window"):
         raise KeyError("layers of two kinds")
-    return _dense(config)
+    return _parse_dense(config)
 
 
-def _mistral(config: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_mistral(config: Mapping[str, Any]) -> dict[str, Any]:
     if config["sliding_window"] is not None:
         raise KeyError("a window in every layer")
-    return _dense(config)
+    return _parse_dense(config)
 
 
-def _mixtral(config: Mapping[str, Any]) -> dict[str, Any]:
-    return _dense(config) | {
+def _parse_mixtral(config: Mapping[str, Any]) -> dict[str, Any]:
+    return _parse_dense(config) | {
         "experts": config["num_local_experts"],
         "expert_intermediate": config["intermediate_size"],
     }
 
 
-def _qwen_moe(config: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_qwen_moe(config: Mapping[str, Any]) -> dict[str, Any]:
     if config.get("decoder_sparse_step", 1) != 1 or config.get("mlp_only_layers"):
         raise KeyError("layers of two kinds")
-    return _qwen(config) | {
+    return _parse_qwen(config) | {
         "experts": config["num_experts"],
         "expert_intermediate": config["moe_intermediate_size"],
     }
 
 
-def _gpt_oss(config: Mapping[str, Any]) -> dict[str, Any]:
-    return _mixtral(config) | {
+def _parse_gpt_oss(config: Mapping[str, Any]) -> dict[str, Any]:
+    return _parse_mixtral(config) | {
         "window": config["sliding_window"],
         "windowed": config["layer_types"].count("sliding_attention"),
     }
 
 
-def _deepseek(config: Mapping[str, Any]) -> dict[str, Any]:
-    return _dense(config) | {
+def _parse_deepseek(config: Mapping[str, Any]) -> dict[str, Any]:
+    return _parse_dense(config) | {
         "head_size": config["qk_nope_head_dim"],
         "dense": config["first_k_dense_replace"],
         "experts": config["n_routed_experts"],
@@ -225,19 +225,19 @@ def _deepseek(config: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-_KINDS = {
-    "LlamaForCausalLM": _dense,
-    "MistralForCausalLM": _mistral,
-    "Qwen2ForCausalLM": _qwen,
-    "Qwen3ForCausalLM": _qwen,
-    "MixtralForCausalLM": _mixtral,
-    "Qwen3MoeForCausalLM": _qwen_moe,
-    "GptOssForCausalLM": _gpt_oss,
-    "DeepseekV3ForCausalLM": _deepseek,
+_ARCHITECTURES = {
+    "LlamaForCausalLM": _parse_dense,
+    "MistralForCausalLM": _parse_mistral,
+    "Qwen2ForCausalLM": _parse_qwen,
+    "Qwen3ForCausalLM": _parse_qwen,
+    "MixtralForCausalLM": _parse_mixtral,
+    "Qwen3MoeForCausalLM": _parse_qwen_moe,
+    "GptOssForCausalLM": _parse_gpt_oss,
+    "DeepseekV3ForCausalLM": _parse_deepseek,
 }
 
 
-def _stored(config: Mapping[str, Any]) -> dict[str, Any]:
+def _parse_precisions(config: Mapping[str, Any]) -> dict[str, Any]:
     """The precisions of its weights.
 
     :raises ValueError: it does not say them, or it is not loaded as it is stored.
@@ -253,10 +253,10 @@ def _stored(config: Mapping[str, Any]) -> dict[str, Any]:
     if quantized.get("quant_method") == "fp8":
         block = quantized.get("weight_block_size") or [0]
         return {"stored": dict.fromkeys(("attention", "mlp", "experts"), "fp8"), "block": block[0]}
-    return {"opaque": True, "cache": "unknown" if _says(quantized, "kv_cache") else "bf16"}
+    return {"opaque": True, "cache": "unknown" if _has_key(quantized, "kv_cache") else "bf16"}
 
 
-def _says(quantized: Mapping[str, Any], word: str) -> bool:
+def _has_key(quantized: Mapping[str, Any], word: str) -> bool:
     """Whether a quantization has something of this name in it, here or a level below."""
     levels = [quantized, *(below for below in quantized.values() if isinstance(below, dict))]
     return any(word in key and value for level in levels for key, value in level.items())
@@ -264,5 +264,5 @@ def _says(quantized: Mapping[str, Any], word: str) -> bool:
 
 @cache
 def _models() -> dict[str, Model]:
-    rows = msgspec.json.decode(text("models.json"), type=list[Model])
+    rows = msgspec.json.decode(read_table("models.json"), type=list[Model])
     return {name.lower(): row for row in rows for name in row.names}

@@ -5,7 +5,7 @@ from functools import cache
 
 import msgspec
 
-from dynocheck.data import numbers, text
+from dynocheck.data import parse_version, read_table
 
 # First served in 1.2.0: https://docs.nvidia.com/dynamo/dev/reference/releases
 V1BETA1 = (1, 2)
@@ -28,15 +28,15 @@ class Orchestrators(msgspec.Struct, frozen=True):
 
 def orchestrators(release: tuple[int, int]) -> Orchestrators | None:
     """The row of a release, or None when the table does not have it."""
-    return next((row for row in _orchestrators() if numbers(row.dynamo) == release), None)
+    return next((row for row in _orchestrators() if parse_version(row.dynamo) == release), None)
 
 
 @cache
 def _orchestrators() -> tuple[Orchestrators, ...]:
-    return msgspec.json.decode(text("orchestrators.json"), type=tuple[Orchestrators, ...])
+    return msgspec.json.decode(read_table("orchestrators.json"), type=tuple[Orchestrators, ...])
 
 
-def precedence(version: str) -> tuple[int, int, int, tuple[tuple[int, int, str], ...]] | None:
+def parse_semver(version: str) -> tuple[int, int, int, tuple[tuple[int, int, str], ...]] | None:
     """What a semantic version sorts by, or None when it is none. Any suffix is a prerelease."""
     match = _PARTS.fullmatch(version.partition("+")[0])
     if match is None:

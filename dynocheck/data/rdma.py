@@ -21,14 +21,14 @@ class RdmaResource(msgspec.Struct, frozen=True):
     source: str
 
 
-class Plugin(msgspec.Struct, frozen=True):
+class RdmaPlugin(msgspec.Struct, frozen=True):
     """A device plugin for RDMA, by a part of its image's name."""
 
     image: str
     source: str
 
 
-class Level(msgspec.Struct, frozen=True):
+class TopologyLevel(msgspec.Struct, frozen=True):
     """A node label that tells a network domain, and what it means to cross from one domain to another.
 
     `apart`: RDMA does not reach across. `far`: it does, through the top of the network. `nvlink`: the
@@ -43,7 +43,7 @@ class Level(msgspec.Struct, frozen=True):
 
 class _Tables(msgspec.Struct, frozen=True):
     resources: tuple[RdmaResource, ...]
-    plugins: tuple[Plugin, ...]
+    plugins: tuple[RdmaPlugin, ...]
 
 
 def rdma_resource(name: str) -> RdmaResource | None:
@@ -56,21 +56,21 @@ def rdma_resource(name: str) -> RdmaResource | None:
     return next((row for row in _tables().resources if fnmatchcase(name, row.pattern)), None)
 
 
-def rdma_plugin(images: tuple[str, ...]) -> Plugin | None:
+def rdma_plugin(images: tuple[str, ...]) -> RdmaPlugin | None:
     """The row of the RDMA device plugin that one of these images is."""
     return next((row for row in _tables().plugins if any(row.image in image for image in images)), None)
 
 
 @cache
-def levels() -> tuple[Level, ...]:
+def topology_levels() -> tuple[TopologyLevel, ...]:
     """The labels that tell a network domain, from the coarsest."""
-    return msgspec.json.decode(_text("topology.json"), type=tuple[Level, ...])
+    return msgspec.json.decode(_read_table("topology.json"), type=tuple[TopologyLevel, ...])
 
 
 @cache
 def _tables() -> _Tables:
-    return msgspec.json.decode(_text("rdma.json"), type=_Tables)
+    return msgspec.json.decode(_read_table("rdma.json"), type=_Tables)
 
 
-def _text(name: str) -> bytes:
+def _read_table(name: str) -> bytes:
     return (files("dynocheck.data") / name).read_bytes()

@@ -10,7 +10,7 @@ import msgspec
 from dynocheck.data import provisioner
 
 
-class Volumes(msgspec.Struct, frozen=True):
+class VolumeReach(msgspec.Struct, frozen=True):
     """The volumes of a provisioner can be reached from one zone, from one node or, without `reach`, not told.
 
     `driver` is the CSI driver that does the work of a provisioner which Kubernetes once had built in.
@@ -23,39 +23,39 @@ class Volumes(msgspec.Struct, frozen=True):
     driver: str | None = None
     anywhere: dict[str, str] = {}
 
-    def reach_with(self, parameters: Mapping[str, str]) -> Literal["zone", "node"] | None:
+    def find_reach(self, parameters: Mapping[str, str]) -> Literal["zone", "node"] | None:
         """The reach of volumes of a class with these parameters."""
         given = {name.lower(): value.lower() for name, value in parameters.items()}
         free = any(given.get(name, "").endswith(end.lower()) for name, end in self.anywhere.items())
         return None if free else self.reach
 
 
-def volumes(name: str) -> Volumes | None:
+def volume_reach(name: str) -> VolumeReach | None:
     """The row of a StorageClass's provisioner, or None when the table does not have it."""
     return _rows().get(name)
 
 
-def driver_of(name: str) -> str | None:
+def find_csi_driver(name: str) -> str | None:
     """The CSI driver that a StorageClass's provisioner is or stands for, or None when it is none.
 
     The name of a CSI driver has the form of a domain, so one with a slash is an external provisioner
     (`rancher.io/local-path`) or was part of Kubernetes.
     """
-    row = volumes(name)
+    row = volume_reach(name)
     if row is not None and row.driver is not None:
         return row.driver
     return None if "/" in name or name in _EXTERNAL else name
 
 
-def known_driver(name: str) -> bool:
+def is_known_driver(name: str) -> bool:
     """Whether a CSI driver of this name is known to exist."""
-    return provisioner(name) is not None or volumes(name) is not None or ".csi." in f".{name}."
+    return provisioner(name) is not None or volume_reach(name) is not None or ".csi." in f".{name}."
 
 
 _EXTERNAL = {"nfs-subdir-external-provisioner"}
 
 
 @cache
-def _rows() -> dict[str, Volumes]:
+def _rows() -> dict[str, VolumeReach]:
     text = (files("dynocheck.data") / "volumes.json").read_bytes()
-    return {row.provisioner: row for row in msgspec.json.decode(text, type=list[Volumes])}
+    return {row.provisioner: row for row in msgspec.json.decode(text, type=list[VolumeReach])}

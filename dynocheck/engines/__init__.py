@@ -1,7 +1,15 @@
 """vLLM, SGLang and TensorRT-LLM: how each is told what to do."""
 
 from dynocheck.engines.arguments import Argument, Arguments
-from dynocheck.engines.base import Engine, Parallelism, engine_of
-from dynocheck.engines.instances import Running, running
+from dynocheck.engines.base import Engine, Parallelism, detect_engine
+from dynocheck.engines.instances import EngineInstance, find_instances
 
-__all__ = ["Argument", "Arguments", "Engine", "Parallelism", "Running", "engine_of", "running"]
+__all__ = [
+    "Argument",
+    "Arguments",
+    "Engine",
+    "EngineInstance",
+    "Parallelism",
+    "detect_engine",
+    "find_instances",
+]

@@ -34,7 +34,7 @@ class Argument:
         except ValueError:
             return None
 
-    def says(self, value: Any) -> bool:
+    def equals(self, value: Any) -> bool:
         """Whether it means this value, however the two are written: `1` and `"1"`, `0.90` and `0.9`."""
         if isinstance(self.value, bool) or isinstance(value, bool):
             return str(self.value).lower() == str(value).lower()
@@ -46,7 +46,7 @@ class Argument:
             return str(self.value) == str(value)
 
     @property
-    def on(self) -> bool | None:
+    def enabled(self) -> bool | None:
         """Whether it switches something on; None when that is not known."""
         if not self.known:
             return None
@@ -75,16 +75,18 @@ class Arguments:
 
     def __init__(self, *sources: Mapping[str, Argument], complete: bool = True) -> None:
         self._found: dict[str, Argument] = {}
-        self.overruled: list[tuple[Argument, Argument]] = []
+        self.conflicts: list[tuple[Argument, Argument]] = []
         for source in sources:
-            self.overruled += [(old, new) for name, new in source.items() if (old := self._lost(name, new))]
+            self.conflicts += [
+                (old, new) for name, new in source.items() if (old := self._find_conflict(name, new))
+            ]
             self._found.update(source)
         self.complete = complete
 
-    def _lost(self, name: str, new: Argument) -> Argument | None:
+    def _find_conflict(self, name: str, new: Argument) -> Argument | None:
         """What was given under this name before and says something else."""
         old = self._found.get(name)
-        return old if old is not None and old.known and new.known and not old.says(new.value) else None
+        return old if old is not None and old.known and new.known and not old.equals(new.value) else None
 
     def get(self, *names: str) -> Argument | None:
         """The argument of the first of these names that is given."""
@@ -103,17 +105,17 @@ class Arguments:
             return default
         return str(found.value) if found.known else None
 
-    def starting(self, prefix: str) -> bool:
+    def has_prefix(self, prefix: str) -> bool:
         """Whether an argument's name begins with this."""
         return any(name.startswith(prefix) for name in self._found)
 
-    def on(self, *names: str) -> bool | None:
+    def is_enabled(self, *names: str) -> bool | None:
         """Whether one of these switches is given and not negated; None when that is not known."""
         found = self.get(*names)
-        return False if found is None else found.on
+        return False if found is None else found.enabled
 
 
-def from_entries(root: Value | None, file: str, names: Mapping[str, str]) -> dict[str, Argument] | None:
+def parse_config_keys(root: Value | None, file: str, names: Mapping[str, str]) -> dict[str, Argument] | None:
     """The top-level keys of an engine's file, as keyword arguments; None when it has no such thing.
 
     :param names: the engine's name for each key that it takes by another one.
@@ -127,7 +129,7 @@ def from_entries(root: Value | None, file: str, names: Mapping[str, str]) -> dic
     return found
 
 
-def from_environment(
+def parse_environment(
     variables: Sequence[EnvVar], file: str, names: Iterable[str], prefix: str
 ) -> dict[str, Argument]:
     """The variables that stand in for flags: `PREFIX_FLAG_NAME`; the last of a name counts."""
@@ -141,7 +143,7 @@ def from_environment(
     return found
 
 
-def config_file(container: Container, path: Argument) -> ConfigFile | None:
+def find_config_file(container: Container, path: Argument) -> ConfigFile | None:
     """The recipe's own file behind a path in the container, or None when the recipe does not hold it."""
     if not isinstance(path.value, str):
         return None

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from dynocheck.engines.arguments import Argument, Arguments
-from dynocheck.engines.memory import Budget
+from dynocheck.engines.memory import MemoryBudget
 from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch
 
 
@@ -34,7 +34,7 @@ class Parallelism:
         return " x ".join(parts)
 
 
-def share(found: Argument | None, default: float) -> float | None:
+def parse_share(found: Argument | None, default: float) -> float | None:
     """A share of the GPU's memory: the default when it is not given, None when it is not known or not one."""
     if found is None:
         return default
@@ -59,7 +59,7 @@ class Engine:
     module: str
     arguments: Callable[[Container, Launch, str], Arguments]
     parallelism: Callable[[Arguments], Parallelism | None]
-    budget: Callable[[Arguments], Budget | None]
+    budget: Callable[[Arguments], MemoryBudget | None]
     config: Callable[[Container, Launch], ConfigFile | None]
     model_flags: tuple[str, ...]
 
@@ -77,7 +77,7 @@ class Engine:
         return first if isinstance(first, str) else None
 
 
-def engine_of(launch: Launch) -> Engine | None:
+def detect_engine(launch: Launch) -> Engine | None:
     """The engine that this launch starts, or None when it starts something else, such as a frontend."""
     from dynocheck.engines import sglang, trtllm, vllm
 

@@ -18,7 +18,7 @@ _SWITCH = re.compile(r"--(no|enable|disable|trust|enforce|skip)-.+|--headless") 
 
 
 @dataclass(frozen=True)
-class Spellings:
+class FlagSpellings:
     """The options of an engine that matter here, and those that are easily taken for them.
 
     :param options: each spelling with its one name.
@@ -34,13 +34,13 @@ class Spellings:
     def _sorted(self) -> list[str]:
         return sorted(self.options)
 
-    def normal(self, spelled: str) -> str:
+    def normalize(self, spelled: str) -> str:
         if not (self.underscores and spelled.startswith("--")):
             return spelled
         head, dot, rest = spelled.partition(".")
         return head.replace("_", "-") + dot + rest
 
-    def name(self, spelled: str) -> str | None:
+    def resolve(self, spelled: str) -> str | None:
         """The name of an option, its own where it is none of these; None when it could be several."""
         if spelled in self.options:
             return self.options[spelled]
@@ -54,14 +54,14 @@ class Spellings:
         return names.pop() if len(names) == 1 and distinct else None
 
 
-class CommandLine(NamedTuple):
+class ParsedFlags(NamedTuple):
     """The flags by name, the last of each, and whether every word is accounted for."""
 
     found: dict[str, Argument]
     complete: bool
 
 
-def read(words: Sequence[Word], file: str, spellings: Spellings) -> CommandLine:
+def parse_command_line(words: Sequence[Word], file: str, spellings: FlagSpellings) -> ParsedFlags:
     """Read a command line: `--a 1`, `--a=1`, `--no-a`, an abbreviation of a name that is the only one.
 
     :param words: what follows the module.
@@ -78,13 +78,13 @@ def read(words: Sequence[Word], file: str, spellings: Spellings) -> CommandLine:
             complete = complete and word.text is not None
             continue
         spelled, equals, inline = word.text.partition("=")
-        spelled = spellings.normal(spelled)
+        spelled = spellings.normalize(spelled)
         value: Any = inline if equals else True
         if not equals and at < len(words) and _is_value(words[at], spelled):
             value = words[at].text
             at += 1
         negates = spelled.startswith("--no-") and value is True
-        name = spellings.name(f"--{spelled[5:]}" if negates else spelled)
+        name = spellings.resolve(f"--{spelled[5:]}" if negates else spelled)
         if name is None:
             complete = False
             continue
@@ -92,13 +92,13 @@ def read(words: Sequence[Word], file: str, spellings: Spellings) -> CommandLine:
             name, False if negates else value, file, word.line, word.column, value is not None
         )
         if spellings.dotted and spelled.startswith("--") and "." in name:
-            _enter(dotted, argument)
+            _merge_dotted(dotted, argument)
         else:
             found[name] = argument
-    return CommandLine(found | dotted, complete)
+    return ParsedFlags(found | dotted, complete)
 
 
-def without_unread(found: Mapping[str, Argument], words: Sequence[Word]) -> dict[str, Argument]:
+def drop_unread_config(found: Mapping[str, Argument], words: Sequence[Word]) -> dict[str, Argument]:
     """The flags but `--config` where it is no word by itself: vLLM and SGLang look for that word before they
     parse, and read no file for `--config=FILE`.
     """
@@ -117,7 +117,7 @@ def _is_value(word: Word, flag: str) -> bool:
     return not _SWITCH.fullmatch(flag) if word.text is None else not is_flag(word.text)
 
 
-def _enter(dotted: dict[str, Argument], argument: Argument) -> None:
+def _merge_dotted(dotted: dict[str, Argument], argument: Argument) -> None:
     """Merge `a.b.c 1` into the mapping `a`."""
     name, *keys = argument.name.split(".")
     known = dotted[name].known if name in dotted else True
@@ -126,19 +126,19 @@ def _enter(dotted: dict[str, Argument], argument: Argument) -> None:
     for key in keys[:-1]:
         below = inner.get(key)
         inner[key] = inner = dict(below) if isinstance(below, dict) else {}
-    inner[keys[-1]] = _typed(argument.value)
+    inner[keys[-1]] = _parse_value(argument.value)
     place = argument.file, argument.line, argument.column
     dotted[name] = Argument(name, mapping, *place, known=known and argument.known)
 
 
-def _typed(value: Any) -> Any:
+def _parse_value(value: Any) -> Any:
     try:
         return json.loads(value) if isinstance(value, str) else value
     except (ValueError, RecursionError):
         return value
 
 
-def of_entries(root: Value | None) -> list[Word] | None:
+def expand_config(root: Value | None) -> list[Word] | None:
     """The words that a parser makes of a YAML file whose keys are options; None when it has no such thing."""
     if root is None or not isinstance(root.data, dict):
         return None

@@ -5,15 +5,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynocheck.engines.arguments import Argument, Arguments
-from dynocheck.engines.base import Engine, engine_of
+from dynocheck.engines.base import Engine, detect_engine
 from dynocheck.facts.recipe.recipes import Component, Container, EnvVar, Graph, Launch
 
-_WHOLE = ("agg", "pd", "prefill_and_decode", "null", "")
+_AGGREGATED = ("agg", "pd", "prefill_and_decode", "null", "")
 _ON = ("true", "1", "yes", "on")
 
 
 @dataclass(frozen=True)
-class Running:
+class EngineInstance:
     """An engine, the component and container that start it, and its arguments."""
 
     graph: Graph
@@ -29,7 +29,7 @@ class Running:
         return self.engine.model(self.given)
 
     @property
-    def served(self) -> str | None:
+    def served_name(self) -> str | None:
         """The name that it serves its model by, None where it is not known."""
         return self.engine.served_name(self.given)
 
@@ -37,7 +37,7 @@ class Running:
     def name(self) -> str:
         return self.component.name
 
-    def where(self, *names: str) -> tuple[str, int, int]:
+    def locate(self, *names: str) -> tuple[str, int, int]:
         """File, line and column of the first of these arguments that is given, else of the launch."""
         found = self.given.get(*names)
         if found is None:
@@ -49,15 +49,15 @@ class Running:
         found = self.given.get(name)
         return found.integer if found is not None else None
 
-    def part(self, section: str, key: str) -> Any:
+    def get_nested(self, section: str, key: str) -> Any:
         """A value inside an argument that is a mapping or JSON, None where there is none."""
         found = self.given.get(section)
         return (found.entries or {}).get(key) if found is not None else None
 
-    def variable(self, name: str) -> EnvVar | None:
+    def find_variable(self, name: str) -> EnvVar | None:
         """A variable as the engine sees it: its script's, else its container's."""
         own = next((each for each in self.launch.env if each.name == name), None)
-        return own or self.container.variable(name)
+        return own or self.container.find_variable(name)
 
     @property
     def mode(self) -> str | None:
@@ -70,12 +70,14 @@ class Running:
         """
         found = self.given.get("disaggregation-mode")
         prefix = f"DYN_{self.engine.name.upper()}_"
-        variable = self.variable(f"{prefix}DISAGGREGATION_MODE")
+        variable = self.find_variable(f"{prefix}DISAGGREGATION_MODE")
         if found is not None or variable is not None:
             value = found.value if found is not None else variable.value if variable else None
-            return None if value is None else "agg" if value in _WHOLE else str(value)
+            return None if value is None else "agg" if value in _AGGREGATED else str(value)
         for part in ("prefill", "decode"):
-            if self.given.on(f"is-{part}-worker") or self._set(f"{prefix}IS_{part.upper()}_WORKER"):
+            if self.given.is_enabled(f"is-{part}-worker") or self._is_set(
+                f"{prefix}IS_{part.upper()}_WORKER"
+            ):
                 return part
         return "agg" if self.given.complete else None
 
@@ -83,31 +85,31 @@ class Running:
     def side(self) -> str:
         """What it does, as it is told or else by its component: prefill, decode, worker or another."""
         mode = self.mode
-        if mode is not None and (mode != "agg" or isinstance(self.told, Argument)):
+        if mode is not None and (mode != "agg" or isinstance(self.mode_source, Argument)):
             return mode
         return "worker" if self.component.role == "main" else self.component.role
 
     @property
-    def told(self) -> Argument | Launch:
+    def mode_source(self) -> Argument | Launch:
         """Where it is told its mode, or else where it is started."""
         return self.given.get("disaggregation-mode", "is-prefill-worker", "is-decode-worker") or self.launch
 
-    def _set(self, name: str) -> bool:
-        variable = self.variable(name)
+    def _is_set(self, name: str) -> bool:
+        variable = self.find_variable(name)
         return variable is not None and (variable.value or "").lower() in _ON
 
 
-def running(graph: Graph) -> Iterator[Running]:
+def find_instances(graph: Graph) -> Iterator[EngineInstance]:
     """Every engine that the components of a graph start."""
     for component in graph.components:
-        yield from started_by(graph, component)
+        yield from find_component_instances(graph, component)
 
 
-def started_by(graph: Graph, component: Component) -> Iterator[Running]:
+def find_component_instances(graph: Graph, component: Component) -> Iterator[EngineInstance]:
     """Every engine that one component of a graph starts."""
     for container in component.containers:
         for launch in container.launches:
-            engine = engine_of(launch)
+            engine = detect_engine(launch)
             if engine is not None:
                 given = engine.arguments(container, launch, graph.file)
-                yield Running(graph, component, container, launch, engine, given)
+                yield EngineInstance(graph, component, container, launch, engine, given)

@@ -10,21 +10,21 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-from dynocheck.data.flags import Options
+from dynocheck.data.flags import FlagTable
 from dynocheck.engines import parser_subprocess
-from dynocheck.engines.command_line import written
+from dynocheck.engines.command_line import parse_flags
 from dynocheck.facts.recipe.recipes import Launch, Word
 
 ENGINES = tuple(parser_subprocess.PARSERS)
 _QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
-_LAST_WORDS = 200  # characters of what a failed engine printed
+_STDERR_TAIL = 200  # characters of what a failed engine printed
 
 
-class NoAnswer(Exception):
+class ParserUnavailable(Exception):
     """The parser could not be asked; the text says why."""
 
 
-def version(engine: str) -> str | None:
+def find_version(engine: str) -> str | None:
     """The release that is installed, without what is local to its build (`+cu129`); None where none is."""
     try:
         return metadata.version(engine).partition("+")[0]
@@ -32,7 +32,7 @@ def version(engine: str) -> str | None:
         return None
 
 
-def rulings(engine: str, lines: Sequence[Sequence[str]], timeout_s: float) -> list[str | None]:
+def check_command_lines(engine: str, lines: Sequence[Sequence[str]], timeout_s: float) -> list[str | None]:
     """What the parser of an engine says to each of these command lines: None, or its error.
 
     :param engine: one of ENGINES.
@@ -55,24 +55,24 @@ def rulings(engine: str, lines: Sequence[Sequence[str]], timeout_s: float) -> li
             check=False,
         )
     except subprocess.TimeoutExpired:
-        raise NoAnswer(f"{engine} was not imported in {timeout_s:g} s") from None
+        raise ParserUnavailable(f"{engine} was not imported in {timeout_s:g} s") from None
     try:
         answers: list[str | None] = json.loads(done.stdout)
     except ValueError:
-        said = " ".join(done.stderr.split())[-_LAST_WORDS:]
-        raise NoAnswer(
+        said = " ".join(done.stderr.split())[-_STDERR_TAIL:]
+        raise ParserUnavailable(
             f"the parser of {engine} cannot be asked: {said or f'exit code {done.returncode}'}"
         ) from None
     return answers
 
 
-def engine_words(launch: Launch, own: Options) -> list[str] | None:
+def select_engine_words(launch: Launch, own: FlagTable) -> list[str] | None:
     """The words of a launch that Dynamo's own parser leaves to the engine's; None when that cannot be told.
 
     :param own: the options of Dynamo's parser.
     """
     taken: list[Word] = []
-    for given in written(launch, [own]):
+    for given in parse_flags(launch, [own]):
         flag = own.by_name.get(given.spelled)
         if flag is None:
             continue

@@ -36,7 +36,7 @@ class Sharding:
 
 
 @dataclass(frozen=True)
-class Budget:
+class MemoryBudget:
     """What an engine may use of a GPU, as shares of its memory.
 
     `static` is what weights and KV cache may take together, `free` what the cache takes of what the weights
@@ -55,7 +55,7 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Room:
+class MemoryEstimate:
     """What one GPU holds, in bytes, and what that makes for a sequence on its ranks.
 
     `tokens` and `sequences` are None where the precision of the cache is not known.
@@ -74,7 +74,7 @@ class Room:
         return self.weights < self.limit
 
 
-def weights(model: Model, sharding: Sharding) -> float:
+def compute_weight_bytes(model: Model, sharding: Sharding) -> float:
     """Bytes of weights on one GPU, at least."""
     if model.opaque:
         ranks = max(sharding.tensor, sharding.experts if model.experts else 1)
@@ -89,7 +89,7 @@ def weights(model: Model, sharding: Sharding) -> float:
     return parts / sharding.pipeline
 
 
-def cache_bits(model: Model, asked: str) -> float | None:
+def find_cache_bits(model: Model, asked: str) -> float | None:
     """Bits of a number in the KV cache for the flag's value; None for one not known here."""
     kind = model.cache if asked == "auto" else asked
     if kind.startswith("fp8"):
@@ -97,39 +97,41 @@ def cache_bits(model: Model, asked: str) -> float | None:
     return {"bf16": 16.0, "bfloat16": 16.0, "float16": 16.0, "half": 16.0}.get(kind)
 
 
-def token_bytes(model: Model, sharding: Sharding, bits: float) -> float:
+def compute_token_bytes(model: Model, sharding: Sharding, bits: float) -> float:
     """Bytes of KV cache that one more token of a long sequence takes on one GPU.
 
     Layers with a sliding window have all they need by then.
     """
     layers = (model.layers - model.windowed) / sharding.pipeline
-    return layers * _layer_token(model, sharding, bits) / sharding.cache
+    return layers * _compute_layer_bytes(model, sharding, bits) / sharding.cache
 
 
-def sequence_bytes(model: Model, sharding: Sharding, bits: float, length: int) -> float:
+def compute_sequence_bytes(model: Model, sharding: Sharding, bits: float, length: int) -> float:
     """Bytes of KV cache of one sequence of this many tokens on one GPU."""
     windowed = model.windowed / sharding.pipeline * min(length, model.window)
-    return length * token_bytes(model, sharding, bits) + windowed * _layer_token(model, sharding, bits)
+    return length * compute_token_bytes(model, sharding, bits) + windowed * _compute_layer_bytes(
+        model, sharding, bits
+    )
 
 
-def room(model: Model, budget: Budget, memory: float) -> Room:
+def estimate_memory(model: Model, budget: MemoryBudget, memory: float) -> MemoryEstimate:
     """What is left on a GPU of this many bytes.
 
     :return: the most there can be: what the engine itself takes is not known.
     """
-    held = weights(model, budget.sharding)
+    held = compute_weight_bytes(model, budget.sharding)
     limit = budget.static * memory
-    bits = None if budget.cache is None else cache_bits(model, budget.cache)
+    bits = None if budget.cache is None else find_cache_bits(model, budget.cache)
     longest = budget.longest or model.context
     if bits is None:
-        return Room(held, limit, None, None, longest, None)
+        return MemoryEstimate(held, limit, None, None, longest, None)
     left = max(0.0, (limit - held) * budget.free)
-    token = token_bytes(model, budget.sharding, bits)
-    sequence = sequence_bytes(model, budget.sharding, bits, longest)
-    return Room(held, limit, token, math.floor(left / token), longest, left / sequence)
+    token = compute_token_bytes(model, budget.sharding, bits)
+    sequence = compute_sequence_bytes(model, budget.sharding, bits, longest)
+    return MemoryEstimate(held, limit, token, math.floor(left / token), longest, left / sequence)
 
 
-def _layer_token(model: Model, sharding: Sharding, bits: float) -> float:
+def _compute_layer_bytes(model: Model, sharding: Sharding, bits: float) -> float:
     if model.latent:
         return (model.latent + model.rope) * bits / 8
     heads = max(1.0, model.kv_heads / sharding.attention)

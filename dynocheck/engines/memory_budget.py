@@ -9,11 +9,11 @@ from dynocheck.data import gpus
 from dynocheck.data.models import Model
 from dynocheck.engines.arguments import Arguments
 from dynocheck.engines.base import Engine
-from dynocheck.engines.instances import started_by
-from dynocheck.engines.memory import GIB, Budget, Room, room
-from dynocheck.engines.model_lookup import model_of
-from dynocheck.engines.rejected_parallel_args import misread
-from dynocheck.facts.k8s.scheduling_constraints import Placement, placements
+from dynocheck.engines.instances import find_component_instances
+from dynocheck.engines.memory import GIB, MemoryBudget, MemoryEstimate, estimate_memory
+from dynocheck.engines.model_lookup import resolve_model
+from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
+from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
 from dynocheck.facts.recipe.recipes import Component, Graph, Launch, Mount, Recipe
 
 PRODUCT_LABELS = ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator")
@@ -21,7 +21,7 @@ _CACHED = re.compile(r"/models--([^/]+?)--([^/]+)(/|$)")  # a folder of the hub'
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sized:
+class SizedEngine:
     """An engine, the model that it loads and what of that a GPU holds.
 
     `told` is the model as the engine is told it, `name` its hub id, or the same where only the recipe
@@ -41,37 +41,39 @@ class Sized:
     name: str | None
     model: Model | None
     arguments: Arguments
-    budget: Budget | None
+    budget: MemoryBudget | None
     product: str | None
     memory: float | None
-    room: Room | None
+    room: MemoryEstimate | None
 
 
-def sized(recipes: Iterable[Recipe]) -> Iterator[Sized]:
+def size_engines(recipes: Iterable[Recipe]) -> Iterator[SizedEngine]:
     """Every engine that a component of a recipe starts on GPUs."""
     for recipe in recipes:
-        for graph, component, placement in placements([recipe]):
+        for graph, component, placement in list_placements([recipe]):
             if component.gpus != 0:
-                yield from _engines(recipe, graph, component, placement)
+                yield from _size_component(recipe, graph, component, placement)
 
 
-def _engines(recipe: Recipe, graph: Graph, component: Component, placement: Placement) -> Iterator[Sized]:
-    product, memory = _memory(placement)
-    for each in started_by(graph, component):
+def _size_component(
+    recipe: Recipe, graph: Graph, component: Component, placement: Placement
+) -> Iterator[SizedEngine]:
+    product, memory = _find_gpu_memory(placement)
+    for each in find_component_instances(graph, component):
         container, launch, engine, given = each.container, each.launch, each.engine, each.given
         told = each.model
-        name = model_id(recipe, (*container.mounts, *component.claims), told)
-        model = model_of(recipe, graph, told, name) if told else None
-        budget = None if misread(container, launch) else engine.budget(given)
+        name = resolve_model_id(recipe, (*container.mounts, *component.claims), told)
+        model = resolve_model(recipe, graph, told, name) if told else None
+        budget = None if has_rejected_parallel_args(container, launch) else engine.budget(given)
         left = None
         if (
             model is not None
             and budget is not None
             and memory is not None
-            and _as_stored(model, budget.quantization)
+            and _loads_as_stored(model, budget.quantization)
         ):
-            left = room(model, budget, memory)
-        yield Sized(
+            left = estimate_memory(model, budget, memory)
+        yield SizedEngine(
             recipe=recipe,
             graph=graph,
             component=component,
@@ -89,7 +91,7 @@ def _engines(recipe: Recipe, graph: Graph, component: Component, placement: Plac
         )
 
 
-def model_id(recipe: Recipe, mounts: Iterable[Mount], model: str | None) -> str | None:
+def resolve_model_id(recipe: Recipe, mounts: Iterable[Mount], model: str | None) -> str | None:
     """The hub id of what an engine loads, also by a path that the recipe downloads it to; None if unknown.
 
     :param mounts: those of its container.
@@ -101,12 +103,12 @@ def model_id(recipe: Recipe, mounts: Iterable[Mount], model: str | None) -> str 
     cached = _CACHED.search(model)
     if cached:
         return f"{cached[1]}/{cached[2]}"
-    places = {_on_claim(model, mount) for mount in mounts if mount.source == "claim"} - {None}
+    places = {_resolve_claim_path(model, mount) for mount in mounts if mount.source == "claim"} - {None}
     fetched = {download.model for download in recipe.downloads if download.folder in places}
     return fetched.pop() if len(fetched) == 1 else None
 
 
-def _on_claim(path: str, mount: Mount) -> str | None:
+def _resolve_claim_path(path: str, mount: Mount) -> str | None:
     """A path in a container as downloads name their folders, or None when it is not on this claim."""
     if not (path.startswith("/") and mount.path.startswith("/")):
         return None
@@ -116,19 +118,19 @@ def _on_claim(path: str, mount: Mount) -> str | None:
     return f"{mount.name}:{posixpath.normpath(posixpath.join(mount.sub_path, inside))}"
 
 
-def _memory(placement: Placement) -> tuple[str | None, float | None]:
+def _find_gpu_memory(placement: Placement) -> tuple[str | None, float | None]:
     """The product that pods must run on and the bytes of one, else the bytes of the largest known here.
 
     The bytes are None when the table does not have them.
     """
-    products = placement.values(*PRODUCT_LABELS)
+    products = placement.find_required_values(*PRODUCT_LABELS)
     if products is None:
-        return None, (gpus.largest().memory_gb or 0) * GIB
-    memory = gpus.memory_gb(products)
+        return None, (gpus.largest_gpu().memory_gb or 0) * GIB
+    memory = gpus.max_memory_gb(products)
     return ", ".join(sorted(products)), None if memory is None else memory * GIB
 
 
-def _as_stored(model: Model, quantization: str | None) -> bool:
+def _loads_as_stored(model: Model, quantization: str | None) -> bool:
     """Whether the weights are loaded as they lie on disk: no flag, or one that says what they are."""
     if quantization is None:
         return False

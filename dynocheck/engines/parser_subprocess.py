@@ -14,11 +14,11 @@ import sys
 from typing import NoReturn
 
 
-class Refused(Exception):
+class EngineParserError(Exception):
     """What an engine's parser says to a command line that it does not take."""
 
 
-def vllm_parser() -> argparse.ArgumentParser:
+def create_vllm_parser() -> argparse.ArgumentParser:
     """The installed vLLM's own; instead of ending the program it raises `Refused`."""
     from vllm.engine.arg_utils import AsyncEngineArgs
 
@@ -29,20 +29,20 @@ def vllm_parser() -> argparse.ArgumentParser:
 
     class Parser(FlexibleArgumentParser):  # type: ignore[misc]
         def error(self, message: str) -> NoReturn:
-            raise Refused(message)
+            raise EngineParserError(message)
 
     parser: argparse.ArgumentParser = Parser(add_help=False)
     AsyncEngineArgs.add_cli_args(parser)
     return parser
 
 
-PARSERS = {"vllm": vllm_parser}
+PARSERS = {"vllm": create_vllm_parser}
 
 
-def _ruling(parser: argparse.ArgumentParser, words: list[str]) -> str | None:
+def _find_error(parser: argparse.ArgumentParser, words: list[str]) -> str | None:
     try:
         parser.parse_args(words)
-    except (Refused, ValueError, TypeError) as error:
+    except (EngineParserError, ValueError, TypeError) as error:
         return " ".join(str(error).split())
     except SystemExit as end:
         return "the parser ends" if end.code else None
@@ -55,7 +55,7 @@ def main() -> None:
     asked = json.load(sys.stdin)
     parser = PARSERS[asked["engine"]]()
     with answers:
-        json.dump([_ruling(parser, words) for words in asked["lines"]], answers)
+        json.dump([_find_error(parser, words) for words in asked["lines"]], answers)
 
 
 if __name__ == "__main__":

@@ -3,9 +3,9 @@
 import difflib
 import re
 
-from dynocheck.data.flags import dynamo_release, options
-from dynocheck.engines.command_line import Written, written
-from dynocheck.engines.config_file import entries
+from dynocheck.data.flags import dynamo_release, flag_tables
+from dynocheck.engines.command_line import FlagOccurrence, parse_flags
+from dynocheck.engines.config_file import read_config_entries
 from dynocheck.facts.recipe.recipes import Container, Launch
 
 _SPLITTING = (
@@ -21,32 +21,34 @@ _SPLITTING = (
     "--nnodes",
 )
 _SHORT = re.compile(r"--?[a-z]{0,2}[dept]p{1,2}([-_]s\w*)?")  # --tp, --tpp, --pp-size and the like
-_LIKE = 0.75
+_MIN_SIMILARITY = 0.75
 
 
-def misread(container: Container, launch: Launch) -> bool:
+def has_rejected_parallel_args(container: Container, launch: Launch) -> bool:
     """Whether the parser of its release refuses a flag, or a key of a file, that was to say how the engine is
     split.
 
     What it would do without that flag says nothing of what was meant.
     """
     release = dynamo_release(container.image or "")
-    parsers = options(launch.module, release) if release else ()
-    given = list(written(launch, parsers)) if parsers else []
+    parsers = flag_tables(launch.module, release) if release else ()
+    given = list(parse_flags(launch, parsers)) if parsers else []
     for engine in parsers[1:]:
-        given += [entry.given for entry in entries(container, launch, engine) if not entry.silent]
-    return any(_refused(each) and _splits(each) for each in given)
+        given += [entry.given for entry in read_config_entries(container, launch, engine) if not entry.silent]
+    return any(_is_rejected(each) and _is_parallel_flag(each) for each in given)
 
 
-def _splits(given: Written) -> bool:
+def _is_parallel_flag(given: FlagOccurrence) -> bool:
     spelled = given.spelled.replace("_", "-")
-    return bool(_SHORT.fullmatch(spelled) or difflib.get_close_matches(spelled, _SPLITTING, 1, _LIKE))
+    return bool(
+        _SHORT.fullmatch(spelled) or difflib.get_close_matches(spelled, _SPLITTING, 1, _MIN_SIMILARITY)
+    )
 
 
-def _refused(given: Written) -> bool:
+def _is_rejected(given: FlagOccurrence) -> bool:
     """Whether it is unknown, could be several, or has a value that is no number."""
-    if len(given.meant) != 1:
+    if len(given.candidates) != 1:
         return True
     value = given.inline if given.inline is not None else given.following[0].text if given.following else None
-    number = given.meant[0].type == "int" and given.meant[0].kind == "value"
+    number = given.candidates[0].type == "int" and given.candidates[0].kind == "value"
     return number and value is not None and "$" not in value and not re.fullmatch(r"[+-]?\d+", value)

@@ -11,9 +11,9 @@ from collections.abc import Mapping
 import msgspec
 
 from dynocheck.engines import flags
-from dynocheck.engines.arguments import Argument, Arguments, config_file, from_environment
-from dynocheck.engines.base import Engine, Parallelism, share
-from dynocheck.engines.memory import Budget, Sharding
+from dynocheck.engines.arguments import Argument, Arguments, find_config_file, parse_environment
+from dynocheck.engines.base import Engine, Parallelism, parse_share
+from dynocheck.engines.memory import MemoryBudget, Sharding
 from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch, Value
 
 _OPTIONS = {
@@ -46,56 +46,58 @@ _OPTIONS = {
     "disagg-config-key": ("--disagg-config-key",),
 }
 _ALTERING = ("cpu-offload-gb", "json-model-override-args", "load-format", "torchao-config")
-_SPELLINGS = flags.Spellings({spelled: name for name, all_ in _OPTIONS.items() for spelled in all_})
+_SPELLINGS = flags.FlagSpellings({spelled: name for name, all_ in _OPTIONS.items() for spelled in all_})
 
 
-def arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    given, complete = _given(container, launch, file)
-    if _path(given) is None:
+def read_arguments(container: Container, launch: Launch, file: str) -> Arguments:
+    given, complete = _read_flags(container, launch, file)
+    if _find_path(given) is None:
         return Arguments(given, complete=complete)
-    found = _file(container, given)
-    words = flags.of_entries(found.root) if found is not None else None
+    found = _find_keys_file(container, given)
+    words = flags.expand_config(found.root) if found is not None else None
     if words is None or found is None:
         return Arguments(given, complete=False)
     # Its keys are options by the parser's own names for them, which have underscores.
-    below = flags.read(words, found.file, flags.Spellings(_SPELLINGS.options, underscores=True))
+    below = flags.parse_command_line(
+        words, found.file, flags.FlagSpellings(_SPELLINGS.options, underscores=True)
+    )
     return Arguments(below.found, given, complete=complete and below.complete)
 
 
-def file_of_keys(container: Container, launch: Launch) -> ConfigFile | None:
-    return _file(container, _given(container, launch, "").found)
+def find_keys_file(container: Container, launch: Launch) -> ConfigFile | None:
+    return _find_keys_file(container, _read_flags(container, launch, "").found)
 
 
-def _given(container: Container, launch: Launch, file: str) -> flags.CommandLine:
+def _read_flags(container: Container, launch: Launch, file: str) -> flags.ParsedFlags:
     section = ("disagg-config", "disagg-config-key")
-    variables = from_environment((*container.env, *launch.env), file, section, "DYN_SGL_")
-    found, complete = flags.read(launch.words, file, _SPELLINGS)
-    return flags.CommandLine(variables | flags.without_unread(found, launch.words), complete)
+    variables = parse_environment((*container.env, *launch.env), file, section, "DYN_SGL_")
+    found, complete = flags.parse_command_line(launch.words, file, _SPELLINGS)
+    return flags.ParsedFlags(variables | flags.drop_unread_config(found, launch.words), complete)
 
 
-def _path(given: Mapping[str, Argument]) -> Argument | None:
+def _find_path(given: Mapping[str, Argument]) -> Argument | None:
     path = given.get("disagg-config") if "disagg-config-key" in given else None
     return path or given.get("config")
 
 
-def _file(container: Container, given: Mapping[str, Argument]) -> ConfigFile | None:
+def _find_keys_file(container: Container, given: Mapping[str, Argument]) -> ConfigFile | None:
     """The file of keys, its root the section of it that counts."""
-    path = _path(given)
-    found = config_file(container, path) if path is not None else None
+    path = _find_path(given)
+    found = find_config_file(container, path) if path is not None else None
     if path is None or found is None or path.name != "disagg-config":
         return found
-    return msgspec.structs.replace(found, root=_section(found.root, given["disagg-config-key"]))
+    return msgspec.structs.replace(found, root=_select_section(found.root, given["disagg-config-key"]))
 
 
-def _section(root: Value | None, key: Argument) -> Value | None:
+def _select_section(root: Value | None, key: Argument) -> Value | None:
     return root.get(key.value) if root is not None and isinstance(key.value, str) else None
 
 
-def parallelism(given: Arguments) -> Parallelism | None:
+def compute_parallelism(given: Arguments) -> Parallelism | None:
     tensor = given.size("tensor-parallel-size")
     pipeline = given.size("pipeline-parallel-size")
     data = given.size("data-parallel-size")
-    shares = given.on("enable-dp-attention")
+    shares = given.is_enabled("enable-dp-attention")
     if tensor is None or pipeline is None or data is None or shares is None or not given.complete:
         return None
     if given.size("nnodes") != 1:
@@ -103,17 +105,17 @@ def parallelism(given: Arguments) -> Parallelism | None:
     return Parallelism(tensor, pipeline, data, spread=not shares)
 
 
-def budget(given: Arguments) -> Budget | None:
+def compute_budget(given: Arguments) -> MemoryBudget | None:
     tensor, pipeline = given.size("tensor-parallel-size"), given.size("pipeline-parallel-size")
-    data, shares = given.size("data-parallel-size"), given.on("enable-dp-attention")
-    static = share(given.get("mem-fraction-static"), 1.0)  # it chooses one by itself
+    data, shares = given.size("data-parallel-size"), given.is_enabled("enable-dp-attention")
+    static = parse_share(given.get("mem-fraction-static"), 1.0)  # it chooses one by itself
     longest = given.get("context-length")
     if tensor is None or pipeline is None or data is None or shares is None or static is None:
         return None
     if given.get(*_ALTERING) or not given.complete:
         return None
     attention = max(1, tensor // data) if shares else tensor
-    return Budget(
+    return MemoryBudget(
         Sharding(tensor, attention, tensor, pipeline),
         static=static,
         cache=given.text("kv-cache-dtype", "auto"),
@@ -122,4 +124,12 @@ def budget(given: Arguments) -> Budget | None:
     )
 
 
-ENGINE = Engine("sglang", "dynamo.sglang", arguments, parallelism, budget, file_of_keys, ("model-path",))
+ENGINE = Engine(
+    "sglang",
+    "dynamo.sglang",
+    read_arguments,
+    compute_parallelism,
+    compute_budget,
+    find_keys_file,
+    ("model-path",),
+)

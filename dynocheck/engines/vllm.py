@@ -8,9 +8,9 @@ external, when each pod holds a single rank.
 """
 
 from dynocheck.engines import flags
-from dynocheck.engines.arguments import Arguments, config_file, from_entries
-from dynocheck.engines.base import Engine, Parallelism, share
-from dynocheck.engines.memory import Budget, Sharding
+from dynocheck.engines.arguments import Arguments, find_config_file, parse_config_keys
+from dynocheck.engines.base import Engine, Parallelism, parse_share
+from dynocheck.engines.memory import MemoryBudget, Sharding
 from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch
 
 _SHORT = {
@@ -56,49 +56,53 @@ _HIGHEST_DEFAULT = 0.92  # of gpu-memory-utilization: 0.9 before vLLM 0.20
 _ALTERING = ("cpu-offload-gb", "kv-cache-memory-bytes", "load-format")
 _POSITIONS = {"rope_scaling", "rope_parameters", "rope_theta", "max_position_embeddings"}
 _UNITS = {"k": 10**3, "m": 10**6, "K": 2**10, "M": 2**20}
-_SPELLINGS = flags.Spellings(
+_SPELLINGS = flags.FlagSpellings(
     {f"--{name}": name for name in (*_SHORT, *_LONG)} | {short: name for name, short in _SHORT.items()},
     underscores=True,
     dotted=True,
 )
 
 
-def arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    found, complete = flags.read(launch.words, file, _SPELLINGS)
-    given = flags.without_unread(found, launch.words)
+def read_arguments(container: Container, launch: Launch, file: str) -> Arguments:
+    found, complete = flags.parse_command_line(launch.words, file, _SPELLINGS)
+    given = flags.drop_unread_config(found, launch.words)
     sources = [given]
     for option in ("config", "engine-config-json"):
         path = given.get(option)
         if path is None:
             continue
-        config = config_file(container, path)
+        config = find_config_file(container, path)
         root = config.root if config is not None else None
         where = config.file if config is not None else file
-        words = flags.of_entries(root) if option == "config" else None
+        words = flags.expand_config(root) if option == "config" else None
         if words is not None:
-            sources.insert(0, flags.read(words, where, _SPELLINGS).found)
+            sources.insert(0, flags.parse_command_line(words, where, _SPELLINGS).found)
         else:
-            entries = from_entries(root, where, {}) if option != "config" else None
+            entries = parse_config_keys(root, where, {}) if option != "config" else None
             sources.insert(0, entries or {})
             complete = complete and entries is not None
     return Arguments(*sources, complete=complete)
 
 
-def file_of_keys(container: Container, launch: Launch) -> ConfigFile | None:
-    path = flags.without_unread(flags.read(launch.words, "", _SPELLINGS).found, launch.words).get("config")
-    return config_file(container, path) if path is not None else None
+def find_keys_file(container: Container, launch: Launch) -> ConfigFile | None:
+    path = flags.drop_unread_config(
+        flags.parse_command_line(launch.words, "", _SPELLINGS).found, launch.words
+    ).get("config")
+    return find_config_file(container, path) if path is not None else None
 
 
-def parallelism(given: Arguments) -> Parallelism | None:
+def compute_parallelism(given: Arguments) -> Parallelism | None:
     tensor = given.size("tensor-parallel-size")
     pipeline = given.size("pipeline-parallel-size")
     data = given.size("data-parallel-size")
     context = given.size("prefill-context-parallel-size")
     local = given.get("data-parallel-size-local")
-    external = given.on("data-parallel-external-lb")
+    external = given.is_enabled("data-parallel-external-lb")
     alone = external or given.get("data-parallel-rank") is not None
     part = local is not None and local.integer != data  # the other ranks run in pods of other components
-    elsewhere = given.size("nnodes") != 1 or given.on("data-parallel-multi-port-external-lb") is not False
+    elsewhere = (
+        given.size("nnodes") != 1 or given.is_enabled("data-parallel-multi-port-external-lb") is not False
+    )
     if tensor is None or pipeline is None or data is None or context is None or not given.complete:
         return None
     if external is None or elsewhere or (part and not alone):
@@ -106,11 +110,11 @@ def parallelism(given: Arguments) -> Parallelism | None:
     return Parallelism(tensor, pipeline, data, context, spread=not alone)
 
 
-def budget(given: Arguments) -> Budget | None:
+def compute_budget(given: Arguments) -> MemoryBudget | None:
     tensor, pipeline = given.size("tensor-parallel-size"), given.size("pipeline-parallel-size")
     data, context = given.size("data-parallel-size"), given.size("prefill-context-parallel-size")
     decode = given.size("decode-context-parallel-size")
-    static = share(given.get("gpu-memory-utilization"), _HIGHEST_DEFAULT)
+    static = parse_share(given.get("gpu-memory-utilization"), _HIGHEST_DEFAULT)
     longest = given.get("max-model-len")
     overrides = given.get("hf-overrides")
     if tensor is None or pipeline is None or data is None or context is None or decode is None:
@@ -119,17 +123,17 @@ def budget(given: Arguments) -> Budget | None:
         return None
     if overrides is not None and (longest is None or not set(overrides.entries or {"?": 0}) <= _POSITIONS):
         return None
-    return Budget(
+    return MemoryBudget(
         Sharding(tensor, tensor, tensor * context * data, pipeline, decode),
         static=static,
         cache=given.text("kv-cache-dtype", "auto"),
-        longest=_length(longest.value) if longest else None,
+        longest=_parse_length(longest.value) if longest else None,
         adapts=longest is not None and str(longest.value) in ("-1", "auto"),
         quantization=given.text("quantization", ""),
     )
 
 
-def _length(value: object) -> int | None:
+def _parse_length(value: object) -> int | None:
     """A number of tokens, also as `16k` or `16K`."""
     text = str(value)
     unit = _UNITS.get(text[-1:], 1)
@@ -141,4 +145,6 @@ def _length(value: object) -> int | None:
     return length if length > 0 else None
 
 
-ENGINE = Engine("vllm", "dynamo.vllm", arguments, parallelism, budget, file_of_keys, ("model",))
+ENGINE = Engine(
+    "vllm", "dynamo.vllm", read_arguments, compute_parallelism, compute_budget, find_keys_file, ("model",)
+)

@@ -1,6 +1,6 @@
 """What can be known: small, typed, immutable values that can be written to a file and read back."""
 
-from dynocheck.facts.base import Fact, Many, Settings, Unavailable
+from dynocheck.facts.base import Fact, FactList, Settings, Unavailable
 from dynocheck.facts.k8s.cluster import (
     Access,
     AccessReview,
@@ -15,8 +15,8 @@ from dynocheck.facts.k8s.cluster import (
     Permissions,
     Pod,
     RequiredAccess,
+    ResourceSlice,
     ResourceSlices,
-    Slice,
     StorageClass,
     StorageClasses,
     Taint,
@@ -32,7 +32,7 @@ __all__ = [
     "CustomResourceDefinition",
     "CustomResourceDefinitions",
     "Fact",
-    "Many",
+    "FactList",
     "Node",
     "Nodes",
     "OperatorPods",
@@ -42,9 +42,9 @@ __all__ = [
     "RecipePaths",
     "Recipes",
     "RequiredAccess",
+    "ResourceSlice",
     "ResourceSlices",
     "Settings",
-    "Slice",
     "StorageClass",
     "StorageClasses",
     "Taint",

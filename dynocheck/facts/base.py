@@ -12,7 +12,7 @@ class Fact(msgspec.Struct, frozen=True):
     """A value that checks may ask for by its type. Its class name is its name in a snapshot."""
 
 
-class Many(Fact, Generic[T], frozen=True):
+class FactList(Fact, Generic[T], frozen=True):
     """A fact that is a list of things."""
 
     items: tuple[T, ...] = ()

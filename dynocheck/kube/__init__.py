@@ -1,32 +1,32 @@
 """Reaching a cluster: credentials as kubectl has them, lists by pages, errors told apart."""
 
 from dynocheck.kube.client import Cluster
-from dynocheck.kube.config import Connection, find
+from dynocheck.kube.config import ClusterConnection, find_connection
 from dynocheck.kube.errors import (
     CredentialsFailed,
     Forbidden,
-    Garbled,
+    InvalidResponse,
     KubeError,
     NotFound,
-    Refused,
+    StatusError,
     TimedOut,
     Unauthorized,
     Unreachable,
 )
-from dynocheck.kube.parallel import together
+from dynocheck.kube.parallel import run_parallel
 
 __all__ = [
     "Cluster",
-    "Connection",
+    "ClusterConnection",
     "CredentialsFailed",
     "Forbidden",
-    "Garbled",
+    "InvalidResponse",
     "KubeError",
     "NotFound",
-    "Refused",
+    "StatusError",
     "TimedOut",
     "Unauthorized",
     "Unreachable",
-    "find",
-    "together",
+    "find_connection",
+    "run_parallel",
 ]

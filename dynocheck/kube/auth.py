@@ -12,7 +12,7 @@ from urllib.parse import quote, unquote, urlsplit
 from dynocheck.kube import exec_plugin
 from dynocheck.kube.deadline import Deadline
 from dynocheck.kube.errors import CredentialsFailed
-from dynocheck.kube.kubeconfig import Provider, Server, User
+from dynocheck.kube.kubeconfig import AuthProvider, ClusterEntry, UserEntry
 from dynocheck.secrets import HIDDEN, hide
 
 _OIDC_EARLY_S = 10  # what kubectl leaves
@@ -40,7 +40,7 @@ class Identity:
     def anonymous(self) -> bool:
         return not self.headers and self.certificate is None
 
-    def clean(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """One printable line of what a server says, without the credentials it may have sent back."""
         for secret in self.secrets:
             text = text.replace(secret, HIDDEN)
@@ -48,16 +48,18 @@ class Identity:
         return str(hide(" ".join(printable.split())))[:500]
 
 
-def identify(user: User, server: Server, deadline: Deadline) -> Identity:
+def authenticate(user: UserEntry, server: ClusterEntry, deadline: Deadline) -> Identity:
     """Make the credentials of this user for this server. May run a plugin.
 
     :raises CredentialsFailed: they cannot be had.
     :raises TimedOut: a plugin is not done by the deadline.
     """
-    certificate = material(user.client_certificate_data, user.client_certificate, "client-certificate")
-    key = material(user.client_key_data, user.client_key, "client-key")
-    bearer, expires = _token(user), None
-    login = _login(user, server)
+    certificate = read_data_or_file(
+        user.client_certificate_data, user.client_certificate, "client-certificate"
+    )
+    key = read_data_or_file(user.client_key_data, user.client_key, "client-key")
+    bearer, expires = _read_token(user), None
+    login = _find_login(user, server)
     if not bearer and login is None and user.plugin is not None:
         made = exec_plugin.run(user.plugin, server, deadline)
         bearer = made.token
@@ -66,7 +68,7 @@ def identify(user: User, server: Server, deadline: Deadline) -> Identity:
         if made.expiration_timestamp is not None:
             expires = made.expiration_timestamp.timestamp()
     elif not bearer and login is None and user.auth_provider is not None:
-        bearer = _provided(user.auth_provider)
+        bearer = _read_oidc_token(user.auth_provider)
     secrets = [bearer] if bearer else []
     headers = []
     if bearer:
@@ -75,14 +77,14 @@ def identify(user: User, server: Server, deadline: Deadline) -> Identity:
         basic = base64.b64encode(":".join(login).encode()).decode()
         headers.append(("Authorization", f"Basic {basic}"))
         secrets += [basic, *login[1:]]
-    headers += _impersonation(user)
+    headers += _make_impersonation_headers(user)
     for name, value in headers:
         if not (value.isascii() and value.isprintable()):
             raise CredentialsFailed(f"the value of {name} holds characters that no header can carry")
     return Identity(tuple(headers), certificate, key, expires, tuple(s for s in secrets if len(s) > 3))
 
 
-def _token(user: User) -> str:
+def _read_token(user: UserEntry) -> str:
     """The token. That of the file wins, because it is the one that gets renewed."""
     if user.token_file:
         try:
@@ -94,7 +96,7 @@ def _token(user: User) -> str:
     return user.token
 
 
-def _login(user: User, server: Server) -> tuple[str, str] | None:
+def _find_login(user: UserEntry, server: ClusterEntry) -> tuple[str, str] | None:
     if user.username or user.password:
         return user.username, user.password
     parts = urlsplit(server.server)
@@ -103,7 +105,7 @@ def _login(user: User, server: Server) -> tuple[str, str] | None:
     return unquote(parts.username), unquote(parts.password or "")
 
 
-def _provided(provider: Provider) -> str:
+def _read_oidc_token(provider: AuthProvider) -> str:
     """The id token of an OpenID Connect provider.
 
     One that has expired is not renewed: that may use up the refresh token that kubectl has on file.
@@ -112,7 +114,7 @@ def _provided(provider: Provider) -> str:
         fix = _REMOVED.get(provider.name, "kubectl config view --minify")
         raise CredentialsFailed(f"auth-provider {provider.name!r} is not supported", fix=fix)
     token = provider.config.get("id-token", "")
-    expires = _expiry(token) if token else 0.0
+    expires = _read_expiry(token) if token else 0.0
     if expires is not None and expires - _OIDC_EARLY_S <= time.time():
         what = "has expired" if token else "is missing"
         renew = "kubectl auth whoami   # kubectl renews it and writes it to the kubeconfig"
@@ -120,7 +122,7 @@ def _provided(provider: Provider) -> str:
     return token
 
 
-def _expiry(token: str) -> float | None:
+def _read_expiry(token: str) -> float | None:
     """When a JSON Web Token expires, if it says so."""
     try:
         claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
@@ -129,7 +131,7 @@ def _expiry(token: str) -> float | None:
         return None
 
 
-def _impersonation(user: User) -> Iterator[tuple[str, str]]:
+def _make_impersonation_headers(user: UserEntry) -> Iterator[tuple[str, str]]:
     if user.impersonate:
         yield "Impersonate-User", user.impersonate
     if user.as_uid:
@@ -141,7 +143,7 @@ def _impersonation(user: User) -> Iterator[tuple[str, str]]:
             yield f"Impersonate-Extra-{quote(name.lower(), safe='!#$&*+-.^_`|~')}", value
 
 
-def material(data: str, path: str, what: str) -> bytes | None:
+def read_data_or_file(data: str, path: str, what: str) -> bytes | None:
     """The bytes of a field of a kubeconfig that is either given as data or as a file, or neither.
 
     :raises CredentialsFailed: they cannot be read.

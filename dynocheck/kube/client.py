@@ -9,23 +9,23 @@ from urllib.parse import urlencode
 
 import msgspec
 
-from dynocheck.kube.auth import identify
-from dynocheck.kube.config import Connection
+from dynocheck.kube.auth import authenticate
+from dynocheck.kube.config import ClusterConnection
 from dynocheck.kube.deadline import Deadline
 from dynocheck.kube.decoding import decode
 from dynocheck.kube.errors import (
     Forbidden,
-    Garbled,
+    InvalidResponse,
     KubeError,
     NotFound,
-    Refused,
+    StatusError,
     TimedOut,
     Unauthorized,
     Unreachable,
 )
 
 if TYPE_CHECKING:  # urllib3 takes 50 ms that a run without a cluster does not pay
-    from dynocheck.kube.transport import Answer, Transport
+    from dynocheck.kube.transport import ApiResponse, Transport
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -63,7 +63,7 @@ class Cluster:
         of the last page.
     """
 
-    def __init__(self, connection: Connection, *, timeout_s: float) -> None:
+    def __init__(self, connection: ClusterConnection, *, timeout_s: float) -> None:
         self.connection = connection
         self.timeout_s = timeout_s
         self._lock = threading.Lock()
@@ -78,7 +78,7 @@ class Cluster:
         answer = self._request("GET", path, query, Deadline(self.timeout_s), accept=accept)
         return self._decode(answer, kind, path)
 
-    def text(self, path: str, **query: str) -> str:
+    def get_text(self, path: str, **query: str) -> str:
         """The text at this path, such as a pod's log.
 
         :raises KubeError: it cannot be had.
@@ -110,9 +110,9 @@ class Cluster:
 
         :raises KubeError: it cannot be had, or not to its end.
         """
-        return self.condensed(path, kind, _as_it_is, accept=accept, **query)
+        return self.list_mapped(path, kind, _return_unchanged, accept=accept, **query)
 
-    def condensed(
+    def list_mapped(
         self, path: str, kind: type[T], keep: Callable[[T], U], *, accept: str = JSON, **query: str
     ) -> list[U]:
         """Of each object of a collection what is kept of it, page by page, so that long lists stay small.
@@ -122,13 +122,13 @@ class Cluster:
         deadline = Deadline(self.timeout_s)
         for restart in range(_MAX_RESTARTS + 1):
             try:
-                return self._pages(path, kind, keep, accept, query, deadline)
-            except Refused as error:
+                return self._list_pages(path, kind, keep, accept, query, deadline)
+            except StatusError as error:
                 if error.status != 410 or restart == _MAX_RESTARTS:
                     raise
         raise AssertionError("unreachable")
 
-    def _pages(
+    def _list_pages(
         self,
         path: str,
         kind: type[T],
@@ -144,25 +144,25 @@ class Cluster:
             answer = self._request("GET", path, paged, deadline, accept=accept)
             page = self._decode(answer, _Page[kind], path)  # type: ignore[valid-type]
             if not page.kind.endswith("List"):
-                raise self._garbled(path, "no list")
+                raise self._make_invalid_response(path, "no list")
             found.extend(map(keep, page.items or ()))
             token = page.metadata.token
             if not token:
                 return found
 
-    def _decode(self, answer: "Answer", kind: type[T], path: str) -> T:
+    def _decode(self, answer: "ApiResponse", kind: type[T], path: str) -> T:
         try:
             return decode(answer.body, kind)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
             said = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
             if said not in ("", JSON):
-                raise self._garbled(path, said) from None
+                raise self._make_invalid_response(path, said) from None
             why = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
-            raise self._garbled(path, why) from None
+            raise self._make_invalid_response(path, why) from None
 
-    def _garbled(self, path: str, what: str) -> Garbled:
+    def _make_invalid_response(self, path: str, what: str) -> InvalidResponse:
         where = f"{self.connection.server}{path}"
-        return Garbled(f"{where}: not what an API server answers: {self._clean(what)}")
+        return InvalidResponse(f"{where}: not what an API server answers: {self._redact(what)}")
 
     def _request(
         self,
@@ -173,24 +173,24 @@ class Cluster:
         *,
         body: bytes | None = None,
         accept: str = JSON,
-    ) -> "Answer":
+    ) -> "ApiResponse":
         target = f"{path}?{urlencode(query)}" if query else path
         headers = {"Accept": accept, **({"Content-Type": JSON} if body else {})}
         while True:
-            transport = self._connected(deadline)
+            transport = self._connect(deadline)
             answer = transport.send(method, target, headers, body, deadline)
             if answer.status < 300:
                 return answer
-            if answer.status == 401 and self._renewed(transport, deadline):
+            if answer.status == 401 and self._renew_credentials(transport, deadline):
                 continue
-            wait_s = _retry_after(answer.headers) if answer.status in _RETRIED else None
-            if wait_s is None or wait_s > deadline.left():
-                raise self._refused(path, answer)
+            wait_s = _parse_retry_after(answer.headers) if answer.status in _RETRIED else None
+            if wait_s is None or wait_s > deadline.remaining():
+                raise self._make_error(path, answer)
             time.sleep(wait_s)
 
-    def _connected(self, deadline: Deadline) -> "Transport":
+    def _connect(self, deadline: Deadline) -> "Transport":
         """The connections as who we are; made by the first that asks, and anew when that has expired."""
-        if not self._lock.acquire(timeout=deadline.left()):
+        if not self._lock.acquire(timeout=deadline.remaining()):
             raise TimedOut(f"{self.connection.server}: no credentials within {self.timeout_s:g} s")
         try:
             if self._failure is not None:
@@ -199,7 +199,7 @@ class Cluster:
                 from dynocheck.kube.transport import Transport
 
                 chosen = self.connection.chosen
-                identity = identify(chosen.user, chosen.server, deadline)
+                identity = authenticate(chosen.user, chosen.server, deadline)
                 self._transport = Transport(self.connection.server, chosen.server, identity)
             return self._transport
         except KubeError as error:
@@ -208,56 +208,58 @@ class Cluster:
         finally:
             self._lock.release()
 
-    def _renewed(self, used: "Transport", deadline: Deadline) -> bool:
+    def _renew_credentials(self, used: "Transport", deadline: Deadline) -> bool:
         """Whether there are other credentials by now: the kubelet renews the token file of a pod."""
         chosen = self.connection.chosen
         if not chosen.user.token_file:
             return False
         with self._lock:
             if self._transport is used:
-                identity = identify(chosen.user, chosen.server, deadline)
+                identity = authenticate(chosen.user, chosen.server, deadline)
                 if identity.headers == used.identity.headers:
                     return False
                 self._transport = type(used)(self.connection.server, chosen.server, identity)
             return True
 
-    def _clean(self, text: str) -> str:
-        return self._transport.identity.clean(text) if self._transport is not None else text
+    def _redact(self, text: str) -> str:
+        return self._transport.identity.redact(text) if self._transport is not None else text
 
-    def _refused(self, path: str, answer: "Answer") -> KubeError:
+    def _make_error(self, path: str, answer: "ApiResponse") -> KubeError:
         server = self.connection.server
         status = answer.status
         try:
-            said = self._clean(msgspec.json.decode(answer.body, type=_Status).message)
+            said = self._redact(msgspec.json.decode(answer.body, type=_Status).message)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             said = ""
         match status:
             case 400 if answer.body.startswith(b"Client sent an HTTP request to an HTTPS server"):
                 return Unreachable(f"cannot reach {server}: it speaks TLS, and its URL says http")
             case 401:
-                return Unauthorized(f"{server}: {self._unknown()}", status, fix="kubectl auth whoami")
+                return Unauthorized(
+                    f"{server}: {self._explain_unauthorized()}", status, fix="kubectl auth whoami"
+                )
             case 403:
                 grant = f"dynocheck rbac | kubectl apply -n {quote(self.connection.namespace)} -f -{_GRANT}"
                 return Forbidden(f"{server}: {said or path + ' is forbidden'} (403)", status, fix=grant)
             case 404:
                 return NotFound(f"{server}{path}: not found (404){': ' + said if said else ''}", status)
             case 410:
-                return Refused(f"{server}{path}: the list expired while it was read (410)", status)
+                return StatusError(f"{server}{path}: the list expired while it was read (410)", status)
         if 300 <= status < 400:
-            return Refused(f"{server}{path}: sends us elsewhere ({status}); is it a login page?", status)
-        return Refused(f"{server}{path}: answered {status}{': ' + said if said else ''}", status)
+            return StatusError(f"{server}{path}: sends us elsewhere ({status}); is it a login page?", status)
+        return StatusError(f"{server}{path}: answered {status}{': ' + said if said else ''}", status)
 
-    def _unknown(self) -> str:
+    def _explain_unauthorized(self) -> str:
         if self._transport is not None and self._transport.identity.anonymous:
             return "the kubeconfig has no credentials for it (401)"
         return "the credentials are not accepted (401): expired or wrong"
 
 
-def _as_it_is(found: T) -> T:
+def _return_unchanged(found: T) -> T:
     return found
 
 
-def _retry_after(headers: Mapping[str, str]) -> float | None:
+def _parse_retry_after(headers: Mapping[str, str]) -> float | None:
     """Seconds that the server asks us to wait, where it asks for a bearable number."""
     text = headers.get("Retry-After", "")
     if not (text.isdecimal() and len(text) < 9):

@@ -11,24 +11,24 @@ from urllib.parse import urlsplit, urlunsplit
 
 from dynocheck.core.errors import UsageError
 from dynocheck.kube import kubeconfig as files
-from dynocheck.kube.kubeconfig import Chosen, Server, User
+from dynocheck.kube.kubeconfig import ClusterEntry, ResolvedContext, UserEntry
 
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 @dataclass(frozen=True)
-class Connection:
+class ClusterConnection:
     """A cluster that can be asked; no credential has been made yet. `server` shows no password."""
 
     server: str
     context: str | None
     namespace: str
-    chosen: Chosen = field(repr=False)
+    chosen: ResolvedContext = field(repr=False)
 
 
-def find(
+def find_connection(
     kubeconfig: str | None = None, context: str | None = None, namespace: str | None = None
-) -> Connection:
+) -> ClusterConnection:
     """The connection that kubectl would use.
 
     :param kubeconfig: a file, instead of $KUBECONFIG or ~/.kube/config.
@@ -37,12 +37,12 @@ def find(
     :raises UsageError: the file cannot be read or does not have that context, or there is no file
         and this is no pod.
     """
-    paths = _paths(kubeconfig)
-    existing = [path for path in paths if _is_there(path)]
+    paths = _list_paths(kubeconfig)
+    existing = [path for path in paths if _exists(path)]
     if existing:
-        chosen = files.read(existing).choose(context)
-        return Connection(
-            server=_shown(chosen.server),
+        chosen = files.read(existing).resolve_context(context)
+        return ClusterConnection(
+            server=_strip_credentials(chosen.server),
             context=chosen.context,
             namespace=namespace or chosen.namespace or "default",
             chosen=chosen,
@@ -53,10 +53,10 @@ def find(
         raise UsageError(f"no kubeconfig at {named}; name one with --kubeconfig or $KUBECONFIG")
     if not (_ACCOUNT / "token").exists():
         raise UsageError(f"no kubeconfig at {named}, and this pod has no service account's token")
-    return _in_cluster(namespace)
+    return _load_in_cluster(namespace)
 
 
-def _paths(kubeconfig: str | None) -> list[Path]:
+def _list_paths(kubeconfig: str | None) -> list[Path]:
     if kubeconfig:
         return [Path(kubeconfig)]
     if listed := os.environ.get("KUBECONFIG"):
@@ -67,7 +67,7 @@ def _paths(kubeconfig: str | None) -> list[Path]:
         return []
 
 
-def _is_there(path: Path) -> bool:
+def _exists(path: Path) -> bool:
     try:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
@@ -77,20 +77,20 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _in_cluster(namespace: str | None) -> Connection:
+def _load_in_cluster(namespace: str | None) -> ClusterConnection:
     host, port = os.environ["KUBERNETES_SERVICE_HOST"], os.environ.get("KUBERNETES_SERVICE_PORT") or "443"
     url = f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
-    server = Server(server=url, certificate_authority=str(_ACCOUNT / "ca.crt"))
-    user = User(token_file=str(_ACCOUNT / "token"))
+    server = ClusterEntry(server=url, certificate_authority=str(_ACCOUNT / "ca.crt"))
+    user = UserEntry(token_file=str(_ACCOUNT / "token"))
     try:
         own = (_ACCOUNT / "namespace").read_text().strip()
     except OSError:
         own = ""
     own = os.environ.get("POD_NAMESPACE") or own or "default"
-    return Connection(url, None, namespace or own, Chosen("", own, server, user))
+    return ClusterConnection(url, None, namespace or own, ResolvedContext("", own, server, user))
 
 
-def _shown(server: Server) -> str:
+def _strip_credentials(server: ClusterEntry) -> str:
     """The URL to send requests to, without the credentials it may hold."""
     url = server.server
     if "://" not in url:

@@ -10,21 +10,21 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from dynocheck.kube.auth import material
+from dynocheck.kube.auth import read_data_or_file
 from dynocheck.kube.errors import CredentialsFailed
-from dynocheck.kube.kubeconfig import Chosen, User
+from dynocheck.kube.kubeconfig import ResolvedContext, UserEntry
 
 _SEQUENCE, _EXPLICIT_VERSION, _SHORT_TIME, _LONG_TIME = 0x30, 0xA0, 0x17, 0x18
 
 
-class Lasting(NamedTuple):
+class CredentialExpiry(NamedTuple):
     """A kind of credential and the `time.time()` at which it ends."""
 
     kind: str
     expires: float
 
 
-def anonymous(chosen: Chosen) -> bool:
+def has_no_credentials(chosen: ResolvedContext) -> bool:
     """Whether a context names no credentials at all."""
     user = chosen.user
     named = user.client_certificate or user.client_certificate_data or user.token or user.token_file
@@ -32,7 +32,7 @@ def anonymous(chosen: Chosen) -> bool:
     return not (named or made or user.username or user.password or urlsplit(chosen.server.server).username)
 
 
-def lasting(user: User) -> Iterator[Lasting]:
+def list_expiries(user: UserEntry) -> Iterator[CredentialExpiry]:
     """The credentials of this user that end and are not renewed by whoever made them.
 
     A plugin makes new ones, a token file is one that gets renewed, and a provider with a refresh token
@@ -40,19 +40,21 @@ def lasting(user: User) -> Iterator[Lasting]:
 
     :raises CredentialsFailed: the client certificate cannot be read.
     """
-    certificate = material(user.client_certificate_data, user.client_certificate, "client-certificate")
+    certificate = read_data_or_file(
+        user.client_certificate_data, user.client_certificate, "client-certificate"
+    )
     if certificate is not None:
-        yield Lasting("client certificate", not_after(certificate))
-    if user.token and not user.token_file and (expires := token_expiry(user.token)) is not None:
-        yield Lasting("token", expires)
+        yield CredentialExpiry("client certificate", read_not_after(certificate))
+    if user.token and not user.token_file and (expires := read_token_expiry(user.token)) is not None:
+        yield CredentialExpiry("token", expires)
     provider = user.auth_provider
     if provider is not None and provider.name == "oidc" and not provider.config.get("refresh-token"):
-        expires = token_expiry(provider.config.get("id-token", ""))
+        expires = read_token_expiry(provider.config.get("id-token", ""))
         if expires is not None:
-            yield Lasting("id-token", expires)
+            yield CredentialExpiry("id-token", expires)
 
 
-def token_expiry(token: str) -> float | None:
+def read_token_expiry(token: str) -> float | None:
     """When a JSON Web Token says that it expires; its signature is the server's to look at."""
     try:
         payload = token.split(".")[1]
@@ -63,7 +65,7 @@ def token_expiry(token: str) -> float | None:
     return expires if math.isfinite(expires) else None
 
 
-def not_after(pem: bytes) -> float:
+def read_not_after(pem: bytes) -> float:
     """When the first certificate of a PEM file ends, as `time.time()`.
 
     :raises CredentialsFailed: it holds no certificate.
@@ -71,12 +73,12 @@ def not_after(pem: bytes) -> float:
     try:
         text = pem.decode("ascii", "ignore")
         start, end = text.index(ssl.PEM_HEADER), text.index(ssl.PEM_FOOTER)
-        return _not_after(ssl.PEM_cert_to_DER_cert(text[start : end + len(ssl.PEM_FOOTER)]))
+        return _parse_not_after(ssl.PEM_cert_to_DER_cert(text[start : end + len(ssl.PEM_FOOTER)]))
     except (ValueError, LookupError, StopIteration):
         raise CredentialsFailed("client-certificate of the kubeconfig: not a certificate in PEM") from None
 
 
-def rfc3339(when: float) -> str:
+def format_rfc3339(when: float) -> str:
     """A time of `time.time()` as people read it; one beyond the calendar is its last second."""
     try:
         return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -84,20 +86,20 @@ def rfc3339(when: float) -> str:
         return "9999-12-31T23:59:59Z" if when > 0 else "0001-01-01T00:00:00Z"
 
 
-def seconds_left(when: float) -> int:
+def count_seconds_left(when: float) -> int:
     """Whole seconds from now until then."""
     return int(when - time.time())
 
 
-def _not_after(der: bytes) -> float:
+def _parse_not_after(der: bytes) -> float:
     """`Certificate.tbsCertificate.validity.notAfter` of X.509, by RFC 5280."""
-    fields = list(_elements(_inside(_inside(der, _SEQUENCE), _SEQUENCE)))
+    fields = list(_iter_elements(_unwrap(_unwrap(der, _SEQUENCE), _SEQUENCE)))
     if fields[0][0] == _EXPLICIT_VERSION:
         del fields[0]
     kind, validity = fields[3]  # after serial number, signature algorithm and issuer
     if kind != _SEQUENCE:
         raise ValueError("no validity")
-    kind, text = list(_elements(validity))[1]
+    kind, text = list(_iter_elements(validity))[1]
     form = {_SHORT_TIME: "%y%m%d%H%M%SZ", _LONG_TIME: "%Y%m%d%H%M%SZ"}[kind]
     found = datetime.strptime(text.decode("ascii"), form).replace(tzinfo=UTC)
     if kind == _SHORT_TIME and found.year >= 2050:  # RFC 5280: two digits from 50 on are of the last century
@@ -105,14 +107,14 @@ def _not_after(der: bytes) -> float:
     return found.timestamp()
 
 
-def _inside(der: bytes, wanted: int) -> bytes:
-    kind, content = next(_elements(der))
+def _unwrap(der: bytes, wanted: int) -> bytes:
+    kind, content = next(_iter_elements(der))
     if kind != wanted:
         raise ValueError("not the element that stands here")
     return content
 
 
-def _elements(der: bytes) -> Iterator[tuple[int, bytes]]:
+def _iter_elements(der: bytes) -> Iterator[tuple[int, bytes]]:
     """The tag and the content of each element of a DER sequence's content."""
     at = 0
     while at < len(der):

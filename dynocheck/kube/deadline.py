@@ -21,12 +21,12 @@ class Deadline:
         self.limit_s = limit_s
         self._end = time.monotonic() + limit_s
 
-    def left(self) -> float:
+    def remaining(self) -> float:
         """The seconds that remain, never less than 0."""
         return max(self._end - time.monotonic(), 0.0)
 
     @contextmanager
-    def kept(self) -> Iterator[None]:
+    def enforce(self) -> Iterator[None]:
         """Have every socket of this module that this thread reads inside the block end by then."""
         token = _current.set(self)
         try:
@@ -39,11 +39,11 @@ class BoundedSocket(socket.socket):
     """A socket whose waits end with the deadline of the exchange."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        _shorten(self)
+        _apply_deadline(self)
         return super().recv_into(*args, **kwargs)
 
     def recv(self, *args: Any, **kwargs: Any) -> bytes:
-        _shorten(self)
+        _apply_deadline(self)
         return super().recv(*args, **kwargs)
 
 
@@ -51,11 +51,11 @@ class BoundedTLSSocket(ssl.SSLSocket):
     """The same over TLS: what `SSLContext.sslsocket_class` is for."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        _shorten(self)
+        _apply_deadline(self)
         return super().recv_into(*args, **kwargs)
 
     def recv(self, *args: Any, **kwargs: Any) -> bytes:
-        _shorten(self)
+        _apply_deadline(self)
         return super().recv(*args, **kwargs)
 
 
@@ -82,9 +82,9 @@ def connect(host: str, port: int, timeout_s: float) -> BoundedSocket:
     raise OSError("no address")
 
 
-def _shorten(opened: socket.socket) -> None:
+def _apply_deadline(opened: socket.socket) -> None:
     deadline = _current.get()
     if deadline is not None:
-        if not (left := deadline.left()):
+        if not (left := deadline.remaining()):
             raise TimeoutError
         opened.settimeout(left)

@@ -18,19 +18,19 @@ def decode(body: bytes, kind: type[T]) -> T:
     except msgspec.ValidationError:
         if b"null" not in body:
             raise
-        said = _without_nulls(msgspec.json.decode(body))
+        said = _drop_nulls(msgspec.json.decode(body))
         return msgspec.json.decode(msgspec.json.encode(said), type=kind)
 
 
-def _without_nulls(document: Any) -> Any:
+def _drop_nulls(document: Any) -> Any:
     """The same without what is null, but for the items of a list, which an empty one may have as null."""
     if not isinstance(document, dict):
         return document
     kept = {"items": None} if "items" in document else {}
-    return {**kept, **_pruned(document)}
+    return {**kept, **_prune(document)}
 
 
-def _pruned(node: Any) -> Any:
+def _prune(node: Any) -> Any:
     if isinstance(node, dict):
-        return {key: _pruned(value) for key, value in node.items() if value is not None}
-    return [_pruned(each) for each in node] if isinstance(node, list) else node
+        return {key: _prune(value) for key, value in node.items() if value is not None}
+    return [_prune(each) for each in node] if isinstance(node, list) else node

@@ -30,11 +30,11 @@ class TimedOut(KubeError):
     pass
 
 
-class Garbled(KubeError):
+class InvalidResponse(KubeError):
     pass
 
 
-class Refused(KubeError):
+class StatusError(KubeError):
     """The server answered with an error status."""
 
     def __init__(self, reason: str, status: int, *, fix: str | None = None) -> None:
@@ -42,13 +42,13 @@ class Refused(KubeError):
         self.status = status
 
 
-class Unauthorized(Refused):
+class Unauthorized(StatusError):
     pass
 
 
-class Forbidden(Refused):
+class Forbidden(StatusError):
     pass
 
 
-class NotFound(Refused):
+class NotFound(StatusError):
     pass

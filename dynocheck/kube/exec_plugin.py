@@ -18,14 +18,14 @@ import msgspec
 
 from dynocheck.kube.deadline import Deadline
 from dynocheck.kube.errors import CredentialsFailed, TimedOut
-from dynocheck.kube.kubeconfig import Plugin, Server
+from dynocheck.kube.kubeconfig import ClusterEntry, ExecPlugin
 
 _VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _LIMIT = 1 << 20
 _BY_HAND = "kubectl auth whoami   # runs the same plugin and shows what it says"
 
 
-class Made(msgspec.Struct, rename="camel", frozen=True):
+class PluginCredential(msgspec.Struct, rename="camel", frozen=True):
     """What a plugin made: a token, a client certificate, or both."""
 
     token: str = ""
@@ -37,13 +37,13 @@ class Made(msgspec.Struct, rename="camel", frozen=True):
         return "Made(...)"
 
 
-class _Credential(msgspec.Struct, rename="camel"):
+class _ExecCredential(msgspec.Struct, rename="camel"):
     api_version: str
     kind: str
-    status: Made | None = None
+    status: PluginCredential | None = None
 
 
-def run(plugin: Plugin, server: Server, deadline: Deadline) -> Made:
+def run(plugin: ExecPlugin, server: ClusterEntry, deadline: Deadline) -> PluginCredential:
     """What this plugin makes for this server.
 
     :raises CredentialsFailed: it cannot be run, fails, or makes no credential.
@@ -56,17 +56,17 @@ def run(plugin: Plugin, server: Server, deadline: Deadline) -> Made:
         raise CredentialsFailed(f"{what} is to speak {plugin.api_version!r}, not {_VERSIONS[0]}")
     if plugin.interactive_mode == "Always":
         raise CredentialsFailed(f"{what} wants a terminal (interactiveMode: Always)", fix=_BY_HAND)
-    code, output = _execute(plugin, what, _told(plugin, server), deadline)
+    code, output = _execute(plugin, what, _make_exec_info(plugin, server), deadline)
     if code != 0:
         raise CredentialsFailed(f"{what} ended with {code}", fix=_BY_HAND)
     try:
-        made = msgspec.json.decode(output, type=_Credential)
+        made = msgspec.json.decode(output, type=_ExecCredential)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         why = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
         raise CredentialsFailed(f"{what} printed no ExecCredential: {why}", fix=_BY_HAND) from None
     if made.kind != "ExecCredential" or made.api_version != plugin.api_version:
         raise CredentialsFailed(f"{what} printed no ExecCredential of {plugin.api_version}", fix=_BY_HAND)
-    status = made.status or Made()
+    status = made.status or PluginCredential()
     if bool(status.client_certificate_data) != bool(status.client_key_data):
         raise CredentialsFailed(f"{what} printed only one of client certificate and key", fix=_BY_HAND)
     if not (status.token or status.client_key_data):
@@ -74,7 +74,7 @@ def run(plugin: Plugin, server: Server, deadline: Deadline) -> Made:
     return status
 
 
-def _told(plugin: Plugin, server: Server) -> str:
+def _make_exec_info(plugin: ExecPlugin, server: ClusterEntry) -> str:
     """What a plugin reads from $KUBERNETES_EXEC_INFO."""
     spec: dict[str, Any] = {"interactive": False}
     if plugin.provide_cluster_info:
@@ -101,7 +101,7 @@ def _told(plugin: Plugin, server: Server) -> str:
 _EXTENSION = "client.authentication.k8s.io/exec"
 
 
-def _execute(plugin: Plugin, what: str, info: str, deadline: Deadline) -> tuple[int, bytes]:
+def _execute(plugin: ExecPlugin, what: str, info: str, deadline: Deadline) -> tuple[int, bytes]:
     environment = {**os.environ, **{v.name: v.value for v in plugin.env}, "KUBERNETES_EXEC_INFO": info}
     try:
         process = subprocess.Popen(  # noqa: S603  (running what the kubeconfig says is the point)
@@ -132,9 +132,9 @@ def _execute(plugin: Plugin, what: str, info: str, deadline: Deadline) -> tuple[
         assert process.stdout is not None
         with process.stdout:
             output = b""
-            while select.select([process.stdout], [], [], deadline.left())[0]:
+            while select.select([process.stdout], [], [], deadline.remaining())[0]:
                 if not (more := os.read(process.stdout.fileno(), 1 << 16)):
-                    return process.wait(max(deadline.left(), 0.001)), output
+                    return process.wait(max(deadline.remaining(), 0.001)), output
                 output += more
                 if len(output) > _LIMIT:
                     give_up(CredentialsFailed(f"{what} printed more than a credential", fix=_BY_HAND))

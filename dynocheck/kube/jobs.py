@@ -9,7 +9,7 @@ import msgspec
 
 from dynocheck.facts import Access, Unavailable
 from dynocheck.kube.client import Cluster
-from dynocheck.kube.errors import KubeError, Refused, TimedOut, Unreachable
+from dynocheck.kube.errors import KubeError, StatusError, TimedOut, Unreachable
 
 RIGHTS = (
     Access("create", "jobs", "batch", local=True),
@@ -26,7 +26,7 @@ _HOPELESS = {"CreateContainerConfigError", "InvalidImageName", "ErrImageNeverPul
 _INDEX = "batch.kubernetes.io/job-completion-index"
 
 T = TypeVar("T")
-Tell = Callable[[str], None]
+Notify = Callable[[str], None]
 
 
 class _Meta(msgspec.Struct):
@@ -35,7 +35,7 @@ class _Meta(msgspec.Struct):
     annotations: dict[str, str] | None = None
 
 
-class _Made(msgspec.Struct):
+class _Created(msgspec.Struct):
     metadata: _Meta
 
 
@@ -60,15 +60,15 @@ class _Job(msgspec.Struct):
         return next((c for c in found if c.type in ("Complete", "Failed")), None)
 
 
-class _Because(msgspec.Struct, rename="camel"):
+class _Cause(msgspec.Struct, rename="camel"):
     reason: str = ""
     message: str = ""
     exit_code: int = 0
 
 
 class _State(msgspec.Struct):
-    waiting: _Because | None = None
-    terminated: _Because | None = None
+    waiting: _Cause | None = None
+    terminated: _Cause | None = None
 
 
 class _Container(msgspec.Struct):
@@ -91,7 +91,7 @@ class _Pod(msgspec.Struct):
         return int(told) if told.isdecimal() and len(told) < 9 else -1
 
     @property
-    def trouble(self) -> _Because | None:
+    def trouble(self) -> _Cause | None:
         """What it waits for or has failed of; none while it is well."""
         for container in self.status.container_statuses or ():
             state = container.state
@@ -101,7 +101,7 @@ class _Pod(msgspec.Struct):
                 return state.terminated
         for condition in self.status.conditions or ():
             if condition.type == "PodScheduled" and condition.status == "False":
-                return _Because(condition.reason, condition.message)
+                return _Cause(condition.reason, condition.message)
         return None
 
     def __str__(self) -> str:
@@ -111,55 +111,57 @@ class _Pod(msgspec.Struct):
 
 
 @contextmanager
-def made(cluster: Cluster, job: Mapping[str, Any], service: Mapping[str, Any], tell: Tell) -> Iterator[None]:
+def create_job(
+    cluster: Cluster, job: Mapping[str, Any], service: Mapping[str, Any], tell: Notify
+) -> Iterator[None]:
     """Have a Job, and a Service that it owns, while the block lasts.
 
     :param tell: is told what is made, and what is left.
     :raises KubeError: one cannot be made.
     """
-    owner = _posted(cluster, job)
-    tell(f"created {_named(job)}")
+    owner = _create(cluster, job)
+    tell(f"created {_format_name(job)}")
     try:
         reference = {"apiVersion": "batch/v1", "kind": "Job", "name": owner.name, "uid": owner.uid}
-        _posted(cluster, {**service, "metadata": {**service["metadata"], "ownerReferences": [reference]}})
-        tell(f"created {_named(service)}")
+        _create(cluster, {**service, "metadata": {**service["metadata"], "ownerReferences": [reference]}})
+        tell(f"created {_format_name(service)}")
         yield
     finally:
         for item in (service, job):
             _delete(cluster, item, tell)
 
 
-def logs(cluster: Cluster, job: Mapping[str, Any], longest_s: float, tell: Tell) -> str:
+def collect_logs(cluster: Cluster, job: Mapping[str, Any], longest_s: float, tell: Notify) -> str:
     """What all pods of a Job said, when it is complete.
 
     :param longest_s: seconds to wait for that.
     :param tell: is told, again and again, how far it is.
     :raises Unavailable: it fails, or does not end, or its logs cannot be had.
     """
-    pods = _ended(cluster, job, time.monotonic() + longest_s, tell)
+    pods = _wait_for_end(cluster, job, time.monotonic() + longest_s, tell)
     by_index = sorted((pod for pod in pods if pod.status.phase == "Succeeded"), key=lambda pod: pod.index)
-    return "\n".join(_log(cluster, job, pod) for pod in by_index)
+    return "\n".join(_read_log(cluster, job, pod) for pod in by_index)
 
 
-def _log(cluster: Cluster, job: Mapping[str, Any], pod: _Pod) -> str:
+def _read_log(cluster: Cluster, job: Mapping[str, Any], pod: _Pod) -> str:
     (container,) = job["spec"]["template"]["spec"]["containers"]  # a mesh may have added another
-    path = f"{_pods(job)}/{pod.metadata.name}/log"
-    return _patiently(lambda: cluster.text(path, container=container["name"]))
+    path = f"{_make_pods_path(job)}/{pod.metadata.name}/log"
+    return _retry(lambda: cluster.get_text(path, container=container["name"]))
 
 
-def _ended(cluster: Cluster, job: Mapping[str, Any], deadline: float, tell: Tell) -> list[_Pod]:
+def _wait_for_end(cluster: Cluster, job: Mapping[str, Any], deadline: float, tell: Notify) -> list[_Pod]:
     selector = f"job-name={job['metadata']['name']}"
     while True:
-        found = _patiently(lambda: cluster.get(_path(job), _Job))
-        pods = _patiently(lambda: cluster.items(_pods(job), _Pod, labelSelector=selector))
+        found = _retry(lambda: cluster.get(_make_path(job), _Job))
+        pods = _retry(lambda: cluster.items(_make_pods_path(job), _Pod, labelSelector=selector))
         if found.end is not None and found.end.type == "Complete":
             return pods
-        _give_up(found.end, pods, time.monotonic() > deadline)
-        tell(_told(pods))
+        _raise_if_hopeless(found.end, pods, time.monotonic() > deadline)
+        tell(_describe_pods(pods))
         time.sleep(_EVERY_S)
 
 
-def _patiently(ask: Callable[[], T]) -> T:
+def _retry(ask: Callable[[], T]) -> T:
     """:raises KubeError: there is no answer, and none after a while."""
     begun = time.monotonic()
     while True:
@@ -167,14 +169,14 @@ def _patiently(ask: Callable[[], T]) -> T:
             return ask()
         except KubeError as error:
             passing = isinstance(error, Unreachable | TimedOut) or (
-                isinstance(error, Refused) and error.status >= 500
+                isinstance(error, StatusError) and error.status >= 500
             )
             if not passing or time.monotonic() - begun > _SILENT_S:
                 raise
         time.sleep(_EVERY_S)
 
 
-def _give_up(end: _Condition | None, pods: list[_Pod], late: bool) -> None:
+def _raise_if_hopeless(end: _Condition | None, pods: list[_Pod], late: bool) -> None:
     """:raises Unavailable: there is nothing to wait for."""
     troubled = [pod for pod in pods if pod.trouble]
     hopeless = any(pod.trouble and pod.trouble.reason in _HOPELESS for pod in pods)
@@ -184,44 +186,44 @@ def _give_up(end: _Condition | None, pods: list[_Pod], late: bool) -> None:
     raise Unavailable("; ".join([why.rstrip(": "), *map(str, troubled[:3])]))
 
 
-def _told(pods: list[_Pod]) -> str:
+def _describe_pods(pods: list[_Pod]) -> str:
     phases = [pod.status.phase for pod in pods]
     running = sum(phase in ("Running", "Succeeded") for phase in phases)
     trouble = next((f", {pod}" for pod in pods if pod.trouble), "")
     return f"{running} of {len(pods)} pods run{trouble}"
 
 
-def _posted(cluster: Cluster, item: Mapping[str, Any]) -> _Meta:
+def _create(cluster: Cluster, item: Mapping[str, Any]) -> _Meta:
     try:
-        return cluster.post(_path(item).rpartition("/")[0], item, _Made).metadata
-    except Refused as error:
+        return cluster.post(_make_path(item).rpartition("/")[0], item, _Created).metadata
+    except StatusError as error:
         if error.status != 409:
             raise
         # Sent twice, for the connection broke under the first: its name is of this run alone.
-        return cluster.get(_path(item), _Made).metadata
+        return cluster.get(_make_path(item), _Created).metadata
 
 
-def _delete(cluster: Cluster, item: Mapping[str, Any], tell: Tell) -> None:
+def _delete(cluster: Cluster, item: Mapping[str, Any], tell: Notify) -> None:
     try:
-        cluster.delete(_path(item))
-        tell(f"deleted {_named(item)}")
+        cluster.delete(_make_path(item))
+        tell(f"deleted {_format_name(item)}")
     except KubeError as error:
-        if not (isinstance(error, Refused) and error.status == 404):
+        if not (isinstance(error, StatusError) and error.status == 404):
             namespace, name = item["metadata"]["namespace"], item["metadata"]["name"]
             command = f"kubectl -n {namespace} delete {item['kind'].lower()} {name}"
-            tell(f"left {_named(item)}: {error}; {command}")
+            tell(f"left {_format_name(item)}: {error}; {command}")
 
 
-def _named(item: Mapping[str, Any]) -> str:
+def _format_name(item: Mapping[str, Any]) -> str:
     return f"{item['kind']} {item['metadata']['namespace']}/{item['metadata']['name']}"
 
 
-def _path(item: Mapping[str, Any]) -> str:
+def _make_path(item: Mapping[str, Any]) -> str:
     version = item["apiVersion"]
     root = f"/apis/{version}" if "/" in version else f"/api/{version}"
     plural = f"{item['kind'].lower()}s"
     return f"{root}/namespaces/{item['metadata']['namespace']}/{plural}/{item['metadata']['name']}"
 
 
-def _pods(job: Mapping[str, Any]) -> str:
+def _make_pods_path(job: Mapping[str, Any]) -> str:
     return f"/api/v1/namespaces/{job['metadata']['namespace']}/pods"

@@ -15,7 +15,7 @@ import yaml
 
 from dynocheck.core.errors import UsageError
 
-T = TypeVar("T", "Server", "User", "Context")
+T = TypeVar("T", "ClusterEntry", "UserEntry", "ContextEntry")
 
 _SHOWN = 8
 
@@ -25,7 +25,7 @@ class Extension(msgspec.Struct):
     extension: Any = None
 
 
-class Server(msgspec.Struct, rename="kebab", frozen=True):
+class ClusterEntry(msgspec.Struct, rename="kebab", frozen=True):
     """A `cluster` entry. Paths are absolute."""
 
     server: str = ""
@@ -43,7 +43,7 @@ class Variable(msgspec.Struct, frozen=True):
     value: str = ""
 
 
-class Plugin(msgspec.Struct, rename="camel", frozen=True):
+class ExecPlugin(msgspec.Struct, rename="camel", frozen=True):
     """The `exec` part of a user: a command that makes credentials."""
 
     command: str = ""
@@ -55,14 +55,14 @@ class Plugin(msgspec.Struct, rename="camel", frozen=True):
     interactive_mode: str = "IfAvailable"
 
 
-class Provider(msgspec.Struct, frozen=True):
+class AuthProvider(msgspec.Struct, frozen=True):
     """The `auth-provider` part of a user."""
 
     name: str = ""
     config: dict[str, str] = {}
 
 
-class User(msgspec.Struct, rename="kebab", frozen=True):
+class UserEntry(msgspec.Struct, rename="kebab", frozen=True):
     """A `user` entry. Paths are absolute."""
 
     client_certificate: str = ""
@@ -77,14 +77,14 @@ class User(msgspec.Struct, rename="kebab", frozen=True):
     as_uid: str = ""
     as_groups: tuple[str, ...] = ()
     as_user_extra: dict[str, tuple[str, ...]] = {}
-    plugin: Plugin | None = msgspec.field(default=None, name="exec")
-    auth_provider: Provider | None = None
+    plugin: ExecPlugin | None = msgspec.field(default=None, name="exec")
+    auth_provider: AuthProvider | None = None
 
     def __repr__(self) -> str:
         return "User(...)"  # it ends up in tracebacks
 
 
-class Context(msgspec.Struct, frozen=True):
+class ContextEntry(msgspec.Struct, frozen=True):
     cluster: str = ""
     user: str = ""
     namespace: str = ""
@@ -92,17 +92,17 @@ class Context(msgspec.Struct, frozen=True):
 
 class _NamedServer(msgspec.Struct):
     name: str
-    cluster: Server = Server()
+    cluster: ClusterEntry = ClusterEntry()
 
 
 class _NamedUser(msgspec.Struct):
     name: str
-    user: User = User()
+    user: UserEntry = UserEntry()
 
 
 class _NamedContext(msgspec.Struct):
     name: str
-    context: Context = Context()
+    context: ContextEntry = ContextEntry()
 
 
 class _File(msgspec.Struct, rename="kebab"):
@@ -113,13 +113,13 @@ class _File(msgspec.Struct, rename="kebab"):
 
 
 @dataclass(frozen=True)
-class Chosen:
+class ResolvedContext:
     """What a context means."""
 
     context: str
     namespace: str
-    server: Server
-    user: User
+    server: ClusterEntry
+    user: UserEntry
 
 
 @dataclass
@@ -128,11 +128,11 @@ class Kubeconfig:
 
     origin: str
     current: str = ""
-    servers: dict[str, Server] = field(default_factory=dict)
-    users: dict[str, User] = field(default_factory=dict)
-    contexts: dict[str, Context] = field(default_factory=dict)
+    servers: dict[str, ClusterEntry] = field(default_factory=dict)
+    users: dict[str, UserEntry] = field(default_factory=dict)
+    contexts: dict[str, ContextEntry] = field(default_factory=dict)
 
-    def choose(self, name: str | None) -> Chosen:
+    def resolve_context(self, name: str | None) -> ResolvedContext:
         """The context of this name, or the current one, with the cluster and the user that it names.
 
         :raises UsageError: one of them does not exist, or contradicts itself.
@@ -140,22 +140,24 @@ class Kubeconfig:
         where = self.origin
         if not (name := name or self.current):
             raise UsageError(
-                f"{where}: no current-context; choose one with --context: {_some(self.contexts)}"
+                f"{where}: no current-context; choose one with --context: {_list_some(self.contexts)}"
             )
         if name not in self.contexts:
-            raise UsageError(f"{where}: no context {name!r}; there is {_some(self.contexts)}")
+            raise UsageError(f"{where}: no context {name!r}; there is {_list_some(self.contexts)}")
         context = self.contexts[name]
         for kind, wanted, have in (
             ("cluster", context.cluster, self.servers),
             ("user", context.user, self.users),
         ):
             if wanted not in have and (wanted or kind == "cluster"):
-                raise UsageError(f"{where}: context {name!r} names {kind} {wanted!r}; there is {_some(have)}")
-        server, user = self.servers[context.cluster], self.users.get(context.user, User())
-        for fault in (_fault_of_server(server), _fault_of_user(user)):
+                raise UsageError(
+                    f"{where}: context {name!r} names {kind} {wanted!r}; there is {_list_some(have)}"
+                )
+        server, user = self.servers[context.cluster], self.users.get(context.user, UserEntry())
+        for fault in (_find_cluster_fault(server), _find_user_fault(user)):
             if fault:
                 raise UsageError(f"{where}: context {name!r}: {fault}")
-        return Chosen(name, context.namespace, server, user)
+        return ResolvedContext(name, context.namespace, server, user)
 
 
 def read(paths: Sequence[Path]) -> Kubeconfig:
@@ -168,13 +170,16 @@ def read(paths: Sequence[Path]) -> Kubeconfig:
         found = _read(path)
         merged.current = merged.current or found.current_context
         folder = path.absolute().parent
-        servers = {s.name: _absolute(s.cluster, folder, "certificate_authority") for s in found.clusters}
+        servers = {s.name: _make_absolute(s.cluster, folder, "certificate_authority") for s in found.clusters}
         users = {
-            u.name: _absolute(u.user, folder, "client_certificate", "client_key", "token_file")
+            u.name: _make_absolute(u.user, folder, "client_certificate", "client_key", "token_file")
             for u in found.users
         }
         merged.servers = {**servers, **merged.servers}
-        merged.users = {**{name: _located(user, folder) for name, user in users.items()}, **merged.users}
+        merged.users = {
+            **{name: _resolve_command(user, folder) for name, user in users.items()},
+            **merged.users,
+        }
         merged.contexts = {**{c.name: c.context for c in found.contexts}, **merged.contexts}
     if not (merged.contexts or merged.servers):
         raise UsageError(f"{merged.origin}: an empty kubeconfig")
@@ -185,11 +190,11 @@ def _read(path: Path) -> _File:
     try:
         with path.open("rb") as file:
             document = yaml.load(file, yaml.CSafeLoader)
-        found = msgspec.convert(_without_nulls(document) or {}, _File)
+        found = msgspec.convert(_drop_nulls(document) or {}, _File)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:
-        raise UsageError(f"{path}: not a kubeconfig: not YAML: {_place(error)}") from None
+        raise UsageError(f"{path}: not a kubeconfig: not YAML: {_describe_position(error)}") from None
     except (msgspec.ValidationError, UnicodeError, RecursionError, ValueError) as error:
         # Only msgspec is known to name no value, and a value may be a secret.
         why = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
@@ -201,28 +206,28 @@ def _read(path: Path) -> _File:
     return found
 
 
-def _place(error: yaml.YAMLError) -> str:
+def _describe_position(error: yaml.YAMLError) -> str:
     """Where and what, without the text of the line, which may hold a secret."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     where = f"line {mark.line + 1}: " if mark is not None else ""
     return where + (problem or "characters that no YAML has")
 
 
-def _without_nulls(node: Any) -> Any:
+def _drop_nulls(node: Any) -> Any:
     """The same with nothing where null is said: kubectl takes the one for the other."""
     if isinstance(node, dict):
-        return {key: _without_nulls(value) for key, value in node.items() if value is not None}
+        return {key: _drop_nulls(value) for key, value in node.items() if value is not None}
     if isinstance(node, list):
-        return [_without_nulls(value) for value in node]
+        return [_drop_nulls(value) for value in node]
     return node
 
 
-def _absolute(entry: T, folder: Path, *fields: str) -> T:
+def _make_absolute(entry: T, folder: Path, *fields: str) -> T:
     changes = {name: str(folder / value) for name in fields if (value := getattr(entry, name))}
     return msgspec.structs.replace(entry, **changes)
 
 
-def _located(user: User, folder: Path) -> User:
+def _resolve_command(user: UserEntry, folder: Path) -> UserEntry:
     """A command with a slash is relative to the kubeconfig, any other is looked for in $PATH."""
     plugin = user.plugin
     if plugin is None or "/" not in plugin.command:
@@ -232,7 +237,7 @@ def _located(user: User, folder: Path) -> User:
     )
 
 
-def _fault_of_server(server: Server) -> str | None:
+def _find_cluster_fault(server: ClusterEntry) -> str | None:
     if not server.server:
         return "its cluster has no server"
     try:
@@ -249,7 +254,7 @@ def _fault_of_server(server: Server) -> str | None:
     return None
 
 
-def _fault_of_user(user: User) -> str | None:
+def _find_user_fault(user: UserEntry) -> str | None:
     certificate = user.client_certificate or user.client_certificate_data
     key = user.client_key or user.client_key_data
     if bool(certificate) != bool(key):
@@ -264,7 +269,7 @@ def _fault_of_user(user: User) -> str | None:
     return None
 
 
-def _some(names: Mapping[str, object] | Iterable[str]) -> str:
+def _list_some(names: Mapping[str, object] | Iterable[str]) -> str:
     listed = sorted(names)
     more = f" and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
     return (", ".join(listed[:_SHOWN]) or "none") + more

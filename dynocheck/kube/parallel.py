@@ -9,7 +9,7 @@ T = TypeVar("T")
 _AT_ONCE = 16
 
 
-def together(calls: Sequence[Callable[[], T]]) -> list[T]:
+def run_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
     """The results of these calls, made side by side, in their order.
 
     Their threads are daemons: a server that never answers cannot keep the process alive.

@@ -5,7 +5,7 @@ from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 
-def proxy_of(url: str, named: str) -> str | None:
+def find_proxy(url: str, named: str) -> str | None:
     """The URL of the proxy to reach this URL through, if there is one.
 
     :param named: that of the kubeconfig, which wins over the environment's.
@@ -24,10 +24,10 @@ def _is_direct(url: str, exempt: str) -> bool:
     host, port = parts.hostname or "", str(parts.port or {"http": 80, "https": 443}[parts.scheme])
     if host == "localhost" or _is_inside(host, "127.0.0.0/8") or _is_inside(host, "::1/128"):
         return True
-    return any(_exempts(entry.strip().lower(), host, port) for entry in exempt.split(","))
+    return any(_is_exempt(entry.strip().lower(), host, port) for entry in exempt.split(","))
 
 
-def _exempts(entry: str, host: str, port: str) -> bool:
+def _is_exempt(entry: str, host: str, port: str) -> bool:
     if entry == "*":
         return True
     if _is_inside(host, entry):

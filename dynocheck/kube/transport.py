@@ -26,9 +26,9 @@ from dynocheck._version import __version__
 from dynocheck.kube import tls
 from dynocheck.kube.auth import Identity
 from dynocheck.kube.deadline import BoundedSocket, Deadline, connect
-from dynocheck.kube.errors import CredentialsFailed, Garbled, KubeError, TimedOut, Unreachable
-from dynocheck.kube.kubeconfig import Server
-from dynocheck.kube.proxy_env import proxy_of
+from dynocheck.kube.errors import CredentialsFailed, InvalidResponse, KubeError, TimedOut, Unreachable
+from dynocheck.kube.kubeconfig import ClusterEntry
+from dynocheck.kube.proxy_env import find_proxy
 
 LIMIT = 128 << 20  # bytes of one answer; a page of 500 pods has 10 MB
 
@@ -41,7 +41,7 @@ _NO_HANDSHAKE = "it takes the connection, but no TLS handshake follows"
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 
 
-class Answer(NamedTuple):
+class ApiResponse(NamedTuple):
     status: int
     headers: Mapping[str, str]
     body: bytes
@@ -53,18 +53,18 @@ class Transport:
     :raises CredentialsFailed: a certificate cannot be used.
     """
 
-    def __init__(self, url: str, server: Server, identity: Identity) -> None:
+    def __init__(self, url: str, server: ClusterEntry, identity: Identity) -> None:
         self.url = url
         self.identity = identity
         self._server = server
-        self._pool = _pool(url, server, identity)
+        self._pool = _make_pool(url, server, identity)
         self._turns = threading.Semaphore(_AT_ONCE)
         self._answered = False
         self._given_up: str | None = None
 
     def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: Deadline
-    ) -> Answer:
+    ) -> ApiResponse:
         """The answer, whatever its status. A redirect is an answer too: credentials go nowhere else.
 
         :raises Unreachable: there is none.
@@ -77,8 +77,8 @@ class Transport:
             try:
                 answer = self._send(method, target, headers, body, deadline)
             except HTTPError as error:
-                if last or not _may_pass(error):
-                    unreachable = self._unreachable(error)
+                if last or not _is_transient(error):
+                    unreachable = self._make_unreachable(error)
                     if not self._answered:  # who never answered is asked no further
                         self._given_up = str(unreachable)
                     raise unreachable from None
@@ -89,20 +89,20 @@ class Transport:
 
     def _send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: Deadline
-    ) -> Answer:
+    ) -> ApiResponse:
         path = target.partition("?")[0]
         try:
             with (
-                self._turn(),
-                deadline.kept(),
+                self._take_turn(),
+                deadline.enforce(),
                 self._open(method, target, headers, body, deadline) as response,
             ):
-                return Answer(response.status, response.headers, self._read(response, path))
+                return ApiResponse(response.status, response.headers, self._read(response, path))
         except ReadTimeoutError:
             raise TimedOut(f"{self.url}{path}: no complete answer within {deadline.limit_s:g} s") from None
 
     @contextmanager
-    def _turn(self) -> Iterator[None]:
+    def _take_turn(self) -> Iterator[None]:
         mine = self._turns.acquire(timeout=_QUEUED_S)
         try:
             yield
@@ -119,7 +119,7 @@ class Transport:
             sent["Accept-Encoding"] = "gzip"
         for name, value in self.identity.headers:
             sent.add(name, value)
-        left = max(deadline.left(), 0.001)
+        left = max(deadline.remaining(), 0.001)
         return self._pool.urlopen(
             method,
             self.url + target,
@@ -139,15 +139,15 @@ class Transport:
             for chunk in response.stream(_CHUNK, decode_content=False):
                 body += gunzip.decompress(chunk, LIMIT + 1) if gunzip else chunk
                 if len(body) > LIMIT:
-                    raise Garbled(f"{self.url}{path}: an answer of more than {LIMIT >> 20} MiB")
+                    raise InvalidResponse(f"{self.url}{path}: an answer of more than {LIMIT >> 20} MiB")
         except zlib.error:
             packing = "broken"
         if packing not in ("identity", "gzip") or (gunzip and body and not gunzip.eof):
-            raise Garbled(f"{self.url}{path}: its answer is compressed and cannot be unpacked")
+            raise InvalidResponse(f"{self.url}{path}: its answer is compressed and cannot be unpacked")
         return bytes(body)
 
-    def _unreachable(self, error: HTTPError) -> KubeError:
-        why = self.identity.clean(_reason(error))
+    def _make_unreachable(self, error: HTTPError) -> KubeError:
+        why = self.identity.redact(_find_reason(error))
         match error:
             case ProxyError():
                 return Unreachable(f"cannot reach {self.url} through its proxy: {why}")
@@ -158,31 +158,31 @@ class Transport:
         return Unreachable(f"cannot reach {self.url}: the connection broke: {why}")
 
 
-def _pool(url: str, server: Server, identity: Identity) -> urllib3.PoolManager:
+def _make_pool(url: str, server: ClusterEntry, identity: Identity) -> urllib3.PoolManager:
     options: dict[str, Any] = {"maxsize": _CONNECTIONS}
     if url.startswith("https:"):
-        options["ssl_context"] = tls.context(server, identity)
+        options["ssl_context"] = tls.make_context(server, identity)
         if server.tls_server_name:
             options["server_hostname"] = server.tls_server_name
         if server.insecure_skip_tls_verify:  # the user has said so, and need not be told each time
             urllib3.disable_warnings(InsecureRequestWarning)
-    proxy = proxy_of(url, server.proxy_url)
+    proxy = find_proxy(url, server.proxy_url)
     if proxy is None:
         pool = urllib3.PoolManager(**options)
     elif proxy.startswith("socks"):
-        return _socks(proxy, options)
+        return _make_socks_pool(proxy, options)
     else:
-        pool = _proxied(proxy, options)
+        pool = _make_proxy_pool(proxy, options)
     pool.pool_classes_by_scheme = {"http": _Pool, "https": _TLSPool}
     return pool
 
 
-def _proxied(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
+def _make_proxy_pool(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
     parts = urlsplit(proxy)
     if parts.scheme not in ("http", "https") or not parts.hostname:
         raise CredentialsFailed("the proxy is no http, https or socks5 URL")
     login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
-    trusting = tls.bare()
+    trusting = tls.make_base_context()
     trusting.load_default_certs()
     return urllib3.ProxyManager(
         urlunsplit(parts._replace(netloc=parts.netloc.rpartition("@")[2])),
@@ -192,7 +192,7 @@ def _proxied(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
     )
 
 
-def _socks(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
+def _make_socks_pool(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
     if find_spec("socks") is None:
         fix = "pip install 'urllib3[socks]'"
         raise CredentialsFailed("the proxy speaks SOCKS, for which PySocks is missing", fix=fix)
@@ -238,15 +238,15 @@ def _connect(connection: HTTPConnection) -> BoundedSocket:
         raise ConnectTimeoutError(error.strerror or "no such host") from None
 
 
-def _may_pass(error: HTTPError) -> bool:
+def _is_transient(error: HTTPError) -> bool:
     """Whether a second attempt is worth it: a connection that broke, but no distrust and no wrong address."""
     distrusted = isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
     return isinstance(error, (ProtocolError, SSLError)) and not distrusted
 
 
-def _reason(error: BaseException) -> str:
+def _find_reason(error: BaseException) -> str:
     """The deepest reason, without the request it belongs to."""
-    while (inner := _inner(error)) is not None:
+    while (inner := _find_inner(error)) is not None:
         error = inner
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message.rstrip(".")
@@ -255,7 +255,7 @@ def _reason(error: BaseException) -> str:
     return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 
-def _inner(error: BaseException) -> BaseException | None:
+def _find_inner(error: BaseException) -> BaseException | None:
     reason = getattr(error, "reason", None)
     if isinstance(reason, BaseException):
         return reason

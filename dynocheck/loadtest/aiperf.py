@@ -6,7 +6,7 @@ The flags are those of `aiperf profile` in the release below.
 from shlex import quote
 
 from dynocheck.core.errors import UsageError
-from dynocheck.loadtest.manifests import KEY, Manifest, from_secret, run_job
+from dynocheck.loadtest.manifests import KEY, KubeObject, make_job, make_secret_variable
 from dynocheck.loadtest.plan import LoadPlan
 
 VERSION = "0.13.0"
@@ -19,7 +19,7 @@ _RESULTS = "/results"
 _SCRATCH = "/scratch"
 
 
-def job(
+def make_load_job(
     plan: LoadPlan,
     *,
     name: str,
@@ -28,14 +28,14 @@ def job(
     image: str = IMAGE,
     tokenizer: str | None = None,
     secret: tuple[str, str] | None = None,
-) -> Manifest:
+) -> KubeObject:
     """A Job that installs AIPerf, waits for the model, makes the load and keeps the results on a claim.
 
     :param claim: a PersistentVolumeClaim; each Job has a folder of its own in it.
     :param tokenizer: what counts the tokens, where it is not that of the model's name.
     :raises UsageError: AIPerf has no words for it.
     """
-    command = arguments(plan, f"{_RESULTS}/{name}", tokenizer)
+    command = make_arguments(plan, f"{_RESULTS}/{name}", tokenizer)
     key = f' --api-key "${KEY}"' if secret else ""
     script = "\n".join(
         (
@@ -53,7 +53,7 @@ def job(
         "env": [
             {"name": "HOME", "value": _SCRATCH},
             {"name": "TMPDIR", "value": _SCRATCH},
-            *([from_secret(KEY, secret)] if secret else ()),
+            *([make_secret_variable(KEY, secret)] if secret else ()),
         ],
         "resources": {"requests": {"cpu": "4", "memory": "4Gi"}, "limits": {"memory": "8Gi"}},
         "securityContext": {
@@ -66,7 +66,7 @@ def job(
             {"name": "scratch", "mountPath": _SCRATCH},
         ],
     }
-    made = run_job(name, namespace, container, int(_INSTALL_S + _WAIT_S + plan.longest_s) + 1)
+    made = make_job(name, namespace, container, int(_INSTALL_S + _WAIT_S + plan.longest_s) + 1)
     pod = made["spec"]["template"]["spec"]
     pod["securityContext"] |= {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
     pod["volumes"] = [
@@ -76,7 +76,7 @@ def job(
     return made
 
 
-def arguments(plan: LoadPlan, folder: str, tokenizer: str | None = None) -> list[str]:
+def make_arguments(plan: LoadPlan, folder: str, tokenizer: str | None = None) -> list[str]:
     """The plan as the arguments of `aiperf`, without its key.
 
     :param folder: where the results go.
@@ -91,7 +91,7 @@ def arguments(plan: LoadPlan, folder: str, tokenizer: str | None = None) -> list
         "--tokenizer": tokenizer,
         "--url": plan.endpoint.url,
         "--endpoint-type": "chat" if plan.chat else "completions",
-        **_load(plan),
+        **_make_load_arguments(plan),
         "--warmup-request-count": plan.warmup or None,
         "--isl": plan.input_tokens,
         "--isl-stddev": 0,
@@ -108,7 +108,7 @@ def arguments(plan: LoadPlan, folder: str, tokenizer: str | None = None) -> list
     return ["profile", *words, "--streaming", "--extra-inputs", "ignore_eos:true", "temperature:0"]
 
 
-def _load(plan: LoadPlan) -> dict[str, object]:
+def _make_load_arguments(plan: LoadPlan) -> dict[str, object]:
     many = {"--request-count": plan.requests} if plan.requests else {}
     long = {"--benchmark-duration": f"{plan.duration_s:.12g}"} if plan.duration_s else {}
     if plan.rate is not None:

@@ -1,7 +1,7 @@
 """Durations in buckets, while they come: a million of them in a few kilobytes."""
 
 from dynocheck.facts.load.run import Histogram
-from dynocheck.loadtest.stats.metrics import bucket_of
+from dynocheck.loadtest.stats.metrics import find_bucket
 
 
 class Recorder:
@@ -13,7 +13,7 @@ class Recorder:
         self._total = 0.0
 
     def add(self, duration_s: float) -> None:
-        bucket = bucket_of(duration_s)
+        bucket = find_bucket(duration_s)
         self._counts[bucket] = self._counts.get(bucket, 0) + 1
         self._total += duration_s
         self._longest = max(self._longest, duration_s)

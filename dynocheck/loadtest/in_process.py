@@ -20,14 +20,14 @@ from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.progress import Progress
 from dynocheck.loadtest.run import run
 from dynocheck.serving import (
-    Answer,
     Client,
-    Completion,
+    CompletionRequest,
     Endpoint,
+    EndpointResponse,
     Exchange,
+    ExchangeLimits,
     Failure,
-    Kind,
-    Limits,
+    FailureKind,
     Times,
     Usage,
 )
@@ -37,7 +37,7 @@ PATH = "in-process"
 NOWHERE = "http://in-process"  # a plan has an endpoint, and this one is never asked
 
 
-class Piece(NamedTuple):
+class GenerationStep(NamedTuple):
     """How far an engine is with a request: tokens as it counts them, all so far."""
 
     tokens: int
@@ -46,20 +46,20 @@ class Piece(NamedTuple):
     finish: str | None
 
 
-class Engine(Protocol):
+class InProcessEngine(Protocol):
     """An engine that has been started."""
 
-    def generate(self, prompt: str, tokens: int) -> AsyncGenerator[Piece, None]:
+    def generate(self, prompt: str, tokens: int) -> AsyncGenerator[GenerationStep, None]:
         """Generate so many tokens, whatever they are."""
 
     def stop(self) -> None:
         """Give back what it holds."""
 
 
-Start = Callable[[], Engine]
+StartEngine = Callable[[], InProcessEngine]
 
 
-class Known(NamedTuple):
+class EnginePackage(NamedTuple):
     """An engine that can be run, and where it is when it is installed."""
 
     title: str
@@ -68,12 +68,12 @@ class Known(NamedTuple):
 
 
 ENGINES = {
-    "vllm": Known("vLLM", "vllm", "vllm"),
-    "trtllm": Known("TensorRT-LLM", "tensorrt_llm", "tensorrt-llm"),
+    "vllm": EnginePackage("vLLM", "vllm", "vllm"),
+    "trtllm": EnginePackage("TensorRT-LLM", "tensorrt_llm", "tensorrt-llm"),
 }
 
 
-def prepared(name: str, model: str, flags: Sequence[str]) -> tuple[str, Start]:
+def prepare_engine(name: str, model: str, flags: Sequence[str]) -> tuple[str, StartEngine]:
     """The engine's name with its release, and how to start it with flags that its own parser has taken.
 
     :raises UsageError: it is not installed here, or refuses the flags.
@@ -83,17 +83,19 @@ def prepared(name: str, model: str, flags: Sequence[str]) -> tuple[str, Start]:
         fix = f"pip install 'dynocheck[{name}]'"
         raise UsageError(f"--engine {name}: {engine.title} is not installed here: {fix}")
     try:
-        with quiet():
-            start = _start(name, model, flags)
+        with redirect_output():
+            start = _prepare_start(name, model, flags)
     except ImportError as error:
-        raise UsageError(f"--engine {name}: {engine.title} cannot be imported: {_said(error)}") from None
+        raise UsageError(
+            f"--engine {name}: {engine.title} cannot be imported: {_format_error(error)}"
+        ) from None
     try:
         return f"{engine.title} {metadata.version(engine.distribution)}", start
     except metadata.PackageNotFoundError:
         return engine.title, start
 
 
-def _start(name: str, model: str, flags: Sequence[str]) -> Start:
+def _prepare_start(name: str, model: str, flags: Sequence[str]) -> StartEngine:
     if name == "vllm":
         from dynocheck.loadtest.in_process_vllm import prepare
     else:
@@ -101,33 +103,33 @@ def _start(name: str, model: str, flags: Sequence[str]) -> Start:
     return prepare(model, flags)
 
 
-def measured(plan: LoadPlan, start: Start, progress: Progress | None = None) -> LoadRun:
+def measure_engine(plan: LoadPlan, start: StartEngine, progress: Progress | None = None) -> LoadRun:
     """What a load test measures of an engine; on Ctrl-C what it has measured by then.
 
     :raises Unavailable: the engine does not start.
     """
     if progress is not None:
         progress("the engine, which starts")
-    with quiet():
-        found = asyncio.run(_measured(plan, start, progress))
+    with redirect_output():
+        found = asyncio.run(_measure_engine(plan, start, progress))
     return msgspec.structs.replace(found, url=PATH, path=PATH)
 
 
-async def _measured(plan: LoadPlan, start: Start, progress: Progress | None) -> LoadRun:
-    return await run(plan, progress=progress, client=InProcess(plan.endpoint, _started(start)))
+async def _measure_engine(plan: LoadPlan, start: StartEngine, progress: Progress | None) -> LoadRun:
+    return await run(plan, progress=progress, client=InProcessClient(plan.endpoint, _start_engine(start)))
 
 
-def _started(start: Start) -> Engine:
+def _start_engine(start: StartEngine) -> InProcessEngine:
     try:
         return start()
     except (Exception, SystemExit) as error:  # an engine fails in its own ways: no GPU, no weights, no memory
-        raise Unavailable(f"the engine does not start: {_said(error)}") from None
+        raise Unavailable(f"the engine does not start: {_format_error(error)}") from None
 
 
-class InProcess(Client):
+class InProcessClient(Client):
     """Asks an engine as it would ask an endpoint. A chunk is what brings new tokens."""
 
-    def __init__(self, endpoint: Endpoint, engine: Engine) -> None:
+    def __init__(self, endpoint: Endpoint, engine: InProcessEngine) -> None:
         super().__init__(endpoint)
         self._engine = engine
 
@@ -143,16 +145,16 @@ class InProcess(Client):
     async def prepare(self, connections: int) -> None:
         """There are none to make."""
 
-    async def get(self, path: str, *, limits: Limits | None = None) -> Answer:
-        return Answer(failure=Failure(Kind.CONNECT, "there is no server"))
+    async def get(self, path: str, *, limits: ExchangeLimits | None = None) -> EndpointResponse:
+        return EndpointResponse(failure=Failure(FailureKind.CONNECT, "there is no server"))
 
     async def complete(
         self,
-        asked: Completion,
+        asked: CompletionRequest,
         *,
         scheduled: float | None = None,
         cancel_after_chunks: int | None = None,
-        limits: Limits | None = None,
+        limits: ExchangeLimits | None = None,
     ) -> Exchange:
         now = perf_counter()
         times = Times(now if scheduled is None else scheduled, now, connected=now, sent=now)
@@ -162,13 +164,13 @@ class InProcess(Client):
             async with asyncio.timeout(longest_s):
                 await self._read(asked, exchange)
         except TimeoutError:
-            exchange.failure = Failure(Kind.TIMEOUT, f"no complete answer within {longest_s:g} s")
+            exchange.failure = Failure(FailureKind.TIMEOUT, f"no complete answer within {longest_s:g} s")
         except Exception as error:
-            exchange.failure = Failure(Kind.IN_STREAM_ERROR, _said(error))
+            exchange.failure = Failure(FailureKind.IN_STREAM_ERROR, _format_error(error))
         times.ended = perf_counter()
         return exchange
 
-    async def _read(self, asked: Completion, exchange: Exchange) -> None:
+    async def _read(self, asked: CompletionRequest, exchange: Exchange) -> None:
         if not isinstance(asked.prompt, str):
             raise ValueError("messages of a chat need a server, which has the template for them")
         tokens = 0
@@ -180,19 +182,19 @@ class InProcess(Client):
                 exchange.finish_reason = piece.finish
                 exchange.usage = Usage(piece.prompt or 0, tokens, piece.cached)
         if not tokens:
-            exchange.failure = Failure(Kind.EMPTY, "a complete answer that generated nothing")
+            exchange.failure = Failure(FailureKind.EMPTY, "a complete answer that generated nothing")
         elif exchange.finish_reason is None:
-            exchange.failure = Failure(Kind.TRUNCATED, "it ended without a finish reason")
+            exchange.failure = Failure(FailureKind.TRUNCATED, "it ended without a finish reason")
         exchange.done = True
 
 
-def _said(error: BaseException) -> str:
+def _format_error(error: BaseException) -> str:
     text = f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
     return clean(text)[:300]
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
+def redirect_output() -> Iterator[None]:
     """What engines print goes to standard error: standard output is the report's."""
     sys.stdout.flush()
     kept = os.dup(1)

@@ -10,25 +10,25 @@ from typing import Any
 import yaml
 
 from dynocheck.core.errors import UsageError
-from dynocheck.loadtest.in_process import Engine, Piece, Start
+from dynocheck.loadtest.in_process import GenerationStep, InProcessEngine, StartEngine
 
 
-def prepare(model: str, flags: Sequence[str]) -> Start:
+def prepare(model: str, flags: Sequence[str]) -> StartEngine:
     """How to start it.
 
     :raises UsageError: it refuses the flags.
     """
     from tensorrt_llm.llmapi.llm_args import TorchLlmArgs
 
-    fields = _fields(flags)
+    fields = _parse_fields(flags)
     try:
         TorchLlmArgs(model=model, **fields)
     except (ValueError, TypeError) as error:
         raise UsageError(f"TensorRT-LLM's own arguments: {' '.join(str(error).split())[:500]}") from None
-    return lambda: _TrtLlm(model, fields)
+    return lambda: _TrtLlmEngine(model, fields)
 
 
-def _fields(flags: Sequence[str]) -> dict[str, Any]:
+def _parse_fields(flags: Sequence[str]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     words = iter(flags)
     for word in words:
@@ -43,19 +43,21 @@ def _fields(flags: Sequence[str]) -> dict[str, Any]:
     return found
 
 
-class _TrtLlm(Engine):
+class _TrtLlmEngine(InProcessEngine):
     def __init__(self, model: str, fields: dict[str, Any]) -> None:
         from tensorrt_llm import LLM
 
         self._engine = LLM(model=model, **fields)
 
-    async def generate(self, prompt: str, tokens: int) -> AsyncGenerator[Piece, None]:
+    async def generate(self, prompt: str, tokens: int) -> AsyncGenerator[GenerationStep, None]:
         from tensorrt_llm import SamplingParams
 
         asked = SamplingParams(max_tokens=tokens, ignore_eos=True)  # greedy, unless told otherwise
         async for output in self._engine.generate_async(prompt, sampling_params=asked, streaming=True):
             made = output.outputs[0]
-            yield Piece(len(made.token_ids), len(output.prompt_token_ids or ()), None, made.finish_reason)
+            yield GenerationStep(
+                len(made.token_ids), len(output.prompt_token_ids or ()), None, made.finish_reason
+            )
 
     def stop(self) -> None:
         self._engine.shutdown()

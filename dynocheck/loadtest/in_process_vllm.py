@@ -5,11 +5,11 @@ from itertools import count
 from typing import Any
 
 from dynocheck.core.errors import UsageError
-from dynocheck.engines.parser_subprocess import Refused, vllm_parser
-from dynocheck.loadtest.in_process import Engine, Piece, Start
+from dynocheck.engines.parser_subprocess import EngineParserError, create_vllm_parser
+from dynocheck.loadtest.in_process import GenerationStep, InProcessEngine, StartEngine
 
 
-def prepare(model: str, flags: Sequence[str]) -> Start:
+def prepare(model: str, flags: Sequence[str]) -> StartEngine:
     """How to start it.
 
     :raises UsageError: its parser refuses the flags.
@@ -17,21 +17,21 @@ def prepare(model: str, flags: Sequence[str]) -> Start:
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     try:
-        given = vllm_parser().parse_args(["--model", model, *flags])
+        given = create_vllm_parser().parse_args(["--model", model, *flags])
         arguments = AsyncEngineArgs.from_cli_args(given)
-    except (Refused, ValueError, TypeError) as error:
+    except (EngineParserError, ValueError, TypeError) as error:
         raise UsageError(f"vLLM's own parser: {' '.join(str(error).split())[:500]}") from None
-    return lambda: _Vllm(arguments)
+    return lambda: _VllmEngine(arguments)
 
 
-class _Vllm(Engine):
+class _VllmEngine(InProcessEngine):
     def __init__(self, arguments: Any) -> None:
         from vllm.v1.engine.async_llm import AsyncLLM
 
         self._engine = AsyncLLM.from_engine_args(arguments)
         self._numbers = count()
 
-    async def generate(self, prompt: str, tokens: int) -> AsyncGenerator[Piece, None]:
+    async def generate(self, prompt: str, tokens: int) -> AsyncGenerator[GenerationStep, None]:
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -42,7 +42,7 @@ class _Vllm(Engine):
         async for output in self._engine.generate({"prompt": prompt}, asked, str(next(self._numbers))):
             made = output.outputs[0]
             so_far += len(made.token_ids)
-            yield Piece(
+            yield GenerationStep(
                 so_far, len(output.prompt_token_ids or ()), output.num_cached_tokens, made.finish_reason
             )
 

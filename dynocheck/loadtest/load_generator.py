@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from time import perf_counter
 
-from dynocheck.facts.load.run import ClientLoad, Failures, Point, Sample
+from dynocheck.facts.load.run import ClientLoad, FailureCount, LoadPoint, Sample
 from dynocheck.loadtest.histograms import Recorder
 from dynocheck.serving import Exchange
 
@@ -26,7 +26,7 @@ Ask = Callable[[int, float | None], Awaitable[Exchange]]
 
 
 @dataclass
-class Recording:
+class LoadRecording:
     """What is measured under one load, while it is measured."""
 
     started: float
@@ -44,7 +44,7 @@ class Recording:
         times = exchange.times
         self.ended = max(self.ended, times.ended or 0.0)
         self.quickack = self.quickack and exchange.quickack
-        self.samples.append(self._sample(exchange))
+        self.samples.append(self._make_sample(exchange))
         if exchange.failure is not None:
             kind = str(exchange.failure).partition(":")[0]
             many, said = self.failures.get(kind, (0, exchange.failure.message))
@@ -53,7 +53,7 @@ class Recording:
             for before, after in zip(times.chunks, times.chunks[1:], strict=False):
                 self.gaps.add(after - before)
 
-    def _sample(self, exchange: Exchange) -> Sample:
+    def _make_sample(self, exchange: Exchange) -> Sample:
         times, usage = exchange.times, exchange.usage
         due = times.scheduled
 
@@ -75,28 +75,28 @@ class Recording:
             late_s=round(times.started - due, 7),
         )
 
-    def point(self, concurrency: int | None, rate: float | None) -> Point:
+    def make_point(self, concurrency: int | None, rate: float | None) -> LoadPoint:
         """What was measured."""
-        return Point(
+        return LoadPoint(
             concurrency=concurrency,
             rate=rate,
             window_s=max(self.ended - self.started, 0.0),
             samples=tuple(self.samples),
             gaps=self.gaps.histogram(),
-            failures=tuple(Failures(kind, *said) for kind, said in sorted(self.failures.items())),
+            failures=tuple(FailureCount(kind, *said) for kind, said in sorted(self.failures.items())),
             stopped=self.under_way,
             client=ClientLoad(self.lag.histogram(), self.cpu, self.quickack),
         )
 
 
 @asynccontextmanager
-async def recording(started: float | None = None) -> AsyncIterator[Recording]:
+async def start_recording(started: float | None = None) -> AsyncIterator[LoadRecording]:
     """Record, from a moment of `perf_counter` or from now on; meanwhile watch how late this process is."""
-    made = Recording(perf_counter() if started is None else started)
+    made = LoadRecording(perf_counter() if started is None else started)
     began = time.process_time()
-    watch = asyncio.create_task(_watch(made.lag))
+    watch = asyncio.create_task(_watch_lag(made.lag))
     try:
-        with _collecting():
+        with _collect_garbage():
             yield made
     finally:
         watch.cancel()
@@ -106,7 +106,7 @@ async def recording(started: float | None = None) -> AsyncIterator[Recording]:
 
 
 @contextmanager
-def _collecting() -> Iterator[None]:
+def _collect_garbage() -> Iterator[None]:
     """Every request leaves cycles behind, which fill the memory of a long run. The command line, whose other
     runs are short, does not look for them. What is there already is left out, so that looking takes no time.
     """
@@ -121,7 +121,7 @@ def _collecting() -> Iterator[None]:
             gc.disable()
 
 
-async def _watch(lag: Recorder) -> None:
+async def _watch_lag(lag: Recorder) -> None:
     """How long after it was due a timer is served: as late as anything that arrives just then is seen.
 
     Up to one of these milliseconds is epoll's, which waits whole ones: it errs on the careful side.
@@ -135,8 +135,8 @@ async def _watch(lag: Recorder) -> None:
             due += _TICK_S
 
 
-async def closed_loop(
-    ask: Ask, record: Recording, numbers: Iterator[int], concurrency: int, until: float | None
+async def run_closed_loop(
+    ask: Ask, record: LoadRecording, numbers: Iterator[int], concurrency: int, until: float | None
 ) -> None:
     """So many requests at a time, until the numbers or the time are over."""
 
@@ -144,20 +144,20 @@ async def closed_loop(
         for number in numbers:
             if until is not None and perf_counter() >= until:
                 return
-            await _one(ask, record, number, None)
+            await _send_one(ask, record, number, None)
 
     async with asyncio.TaskGroup() as group:
         for _ in range(concurrency):
             group.create_task(stream())
 
 
-async def open_loop(ask: Ask, record: Recording, due: Iterator[tuple[int, float]]) -> None:
+async def run_open_loop(ask: Ask, record: LoadRecording, due: Iterator[tuple[int, float]]) -> None:
     """Each request when it is due, in seconds from the start of the recording."""
     room = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def one(number: int, when: float) -> None:
         try:
-            await _one(ask, record, number, when)
+            await _send_one(ask, record, number, when)
         finally:
             room.release()
 
@@ -170,14 +170,14 @@ async def open_loop(ask: Ask, record: Recording, due: Iterator[tuple[int, float]
             group.create_task(one(number, when))
 
 
-async def _one(ask: Ask, record: Recording, number: int, due: float | None) -> None:
+async def _send_one(ask: Ask, record: LoadRecording, number: int, due: float | None) -> None:
     record.under_way += 1
     exchange = await ask(number, due)
     record.under_way -= 1
     record.add(exchange)
 
 
-def arrivals(
+def schedule_arrivals(
     rate: float, pattern: str, seed: int, most: int | None, until_s: float | None
 ) -> Iterator[float]:
     """When the requests of an open loop are due, in seconds from its start.

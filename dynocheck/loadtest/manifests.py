@@ -5,7 +5,7 @@ from typing import Any
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.start_barrier import PATIENCE_S
 
-Manifest = dict[str, Any]
+KubeObject = dict[str, Any]
 
 KEY = "DYNOCHECK_API_KEY"
 _PORT = 7201
@@ -14,9 +14,9 @@ _LABEL = "app.kubernetes.io/name"
 _DROPPED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
 
-def indexed(
+def make_indexed_job(
     plan: LoadPlan, *, name: str, namespace: str | None, image: str, secret: tuple[str, str] | None = None
-) -> tuple[Manifest, Manifest]:
+) -> tuple[KubeObject, KubeObject]:
     """The Job and the headless Service by whose name its pods find the first of them.
 
     :param image: one that has dynocheck installed.
@@ -29,22 +29,22 @@ def indexed(
         "name": "load",
         "image": image,
         "command": ["dynocheck", "load"],
-        "args": [*arguments(plan), *asking, "--worker", worker],
+        "args": [*make_arguments(plan), *asking, "--worker", worker],
         "ports": [{"name": "meet", "containerPort": _PORT}],
         "resources": {"requests": {"cpu": "1", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": {**_DROPPED, "readOnlyRootFilesystem": True},
     }
     if secret:
-        container["env"] = [from_secret(KEY, secret)]
+        container["env"] = [make_secret_variable(KEY, secret)]
     deadline_s = int(PATIENCE_S + plan.longest_s) + 1
-    job = run_job(name, namespace, container, deadline_s)
+    job = make_job(name, namespace, container, deadline_s)
     job["spec"] |= {"completionMode": "Indexed", "completions": plan.workers, "parallelism": plan.workers}
     pod = job["spec"]["template"]["spec"]
-    pod |= {"subdomain": name, "affinity": _apart(name), "terminationGracePeriodSeconds": 5}
-    return job, _service(name, namespace)
+    pod |= {"subdomain": name, "affinity": _make_anti_affinity(name), "terminationGracePeriodSeconds": 5}
+    return job, _make_service(name, namespace)
 
 
-def run_job(name: str, namespace: str | None, container: Manifest, deadline_s: int) -> Manifest:
+def make_job(name: str, namespace: str | None, container: KubeObject, deadline_s: int) -> KubeObject:
     """A Job that runs a container once, without any privilege, and ends by the deadline."""
     pod = {
         "restartPolicy": "Never",
@@ -55,7 +55,7 @@ def run_job(name: str, namespace: str | None, container: Manifest, deadline_s: i
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": _meta(name, namespace),
+        "metadata": _make_metadata(name, namespace),
         "spec": {
             "backoffLimit": 0,
             "activeDeadlineSeconds": deadline_s,
@@ -65,19 +65,19 @@ def run_job(name: str, namespace: str | None, container: Manifest, deadline_s: i
     }
 
 
-def from_secret(variable: str, secret: tuple[str, str]) -> Manifest:
+def make_secret_variable(variable: str, secret: tuple[str, str]) -> KubeObject:
     """A variable of the environment that holds a key of a Secret."""
     name, key = secret
     return {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
 
 
-def arguments(plan: LoadPlan) -> list[str]:
+def make_arguments(plan: LoadPlan) -> list[str]:
     """The plan in the words of the command line, without its key."""
     endpoint = plan.endpoint
     given: dict[str, object] = {
         "--url": endpoint.url,
         "--model": plan.model,
-        **_load(plan),
+        **_make_load_arguments(plan),
         "--requests": plan.requests,
         "--duration": plan.duration_s,
         "--isl": plan.input_tokens,
@@ -87,11 +87,13 @@ def arguments(plan: LoadPlan) -> list[str]:
         "--timeout": endpoint.limits.total_s,
     }
     switches = {"--completions": not plan.chat, "--insecure": endpoint.insecure}
-    words = [word for name, value in given.items() if value is not None for word in (name, _word(value))]
+    words = [
+        word for name, value in given.items() if value is not None for word in (name, _format_value(value))
+    ]
     return [*words, *(name for name, on in switches.items() if on)]
 
 
-def _load(plan: LoadPlan) -> dict[str, object]:
+def _make_load_arguments(plan: LoadPlan) -> dict[str, object]:
     if plan.rate is not None:
         return {"--rate": plan.rate, "--arrivals": plan.arrivals}
     if len(plan.concurrencies) > 1:
@@ -99,11 +101,11 @@ def _load(plan: LoadPlan) -> dict[str, object]:
     return {"--concurrency": plan.concurrencies[0]}
 
 
-def _word(value: object) -> str:
+def _format_value(value: object) -> str:
     return f"{value:.12g}" if isinstance(value, float) else str(value)
 
 
-def _apart(name: str) -> Manifest:
+def _make_anti_affinity(name: str) -> KubeObject:
     """On nodes of their own where there are enough: they share a network card otherwise."""
     term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {_LABEL: name}}}
     return {
@@ -113,11 +115,11 @@ def _apart(name: str) -> Manifest:
     }
 
 
-def _service(name: str, namespace: str | None) -> Manifest:
+def _make_service(name: str, namespace: str | None) -> KubeObject:
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _meta(name, namespace),
+        "metadata": _make_metadata(name, namespace),
         "spec": {
             "clusterIP": "None",
             "publishNotReadyAddresses": True,  # they meet before anything says that they are ready
@@ -127,7 +129,7 @@ def _service(name: str, namespace: str | None) -> Manifest:
     }
 
 
-def _meta(name: str, namespace: str | None) -> Manifest:
+def _make_metadata(name: str, namespace: str | None) -> KubeObject:
     """Without a namespace it is made in that of whoever applies it."""
     where = {"namespace": namespace} if namespace else {}
     return {"name": name, **where, "labels": {_LABEL: name}}

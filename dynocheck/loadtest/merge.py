@@ -5,34 +5,34 @@ from itertools import zip_longest
 
 import msgspec
 
-from dynocheck.facts.load.run import ClientLoad, Failures, LoadRun, Point
-from dynocheck.loadtest.stats.metrics import added
+from dynocheck.facts.load.run import ClientLoad, FailureCount, LoadPoint, LoadRun
+from dynocheck.loadtest.stats.metrics import merge_histograms
 
 
-def merged(runs: Sequence[LoadRun]) -> LoadRun:
+def merge_runs(runs: Sequence[LoadRun]) -> LoadRun:
     """One run: nothing is averaged, every sample is kept and every bucket added."""
     if len(runs) == 1:
         return runs[0]
     points = (tuple(p for p in each if p is not None) for each in zip_longest(*(run.points for run in runs)))
     return msgspec.structs.replace(
         runs[0],
-        points=tuple(_point(each) for each in points),
+        points=tuple(_merge_points(each) for each in points),
         notes=tuple(dict.fromkeys(note for run in runs for note in run.notes)),
         cold_s=max((run.cold_s for run in runs if run.cold_s is not None), default=None),
         interrupted=any(run.interrupted for run in runs),
     )
 
 
-def _point(points: Sequence[Point]) -> Point:
+def _merge_points(points: Sequence[LoadPoint]) -> LoadPoint:
     return msgspec.structs.replace(
         points[0],
         window_s=max(point.window_s for point in points),
         samples=tuple(sorted((s for point in points for s in point.samples), key=lambda s: s.start_s)),
-        gaps=added(point.gaps for point in points),
-        failures=_failures(failure for point in points for failure in point.failures),
+        gaps=merge_histograms(point.gaps for point in points),
+        failures=_merge_failures(failure for point in points for failure in point.failures),
         stopped=sum(point.stopped for point in points),
         client=ClientLoad(
-            lag=added(point.client.lag for point in points),
+            lag=merge_histograms(point.client.lag for point in points),
             cpu=max(point.client.cpu for point in points),
             quickack=all(point.client.quickack for point in points),
             workers=len(points),
@@ -41,8 +41,8 @@ def _point(points: Sequence[Point]) -> Point:
     )
 
 
-def _failures(found: Iterable[Failures]) -> tuple[Failures, ...]:
-    by_kind: dict[str, Failures] = {}
+def _merge_failures(found: Iterable[FailureCount]) -> tuple[FailureCount, ...]:
+    by_kind: dict[str, FailureCount] = {}
     for each in found:
         known = by_kind.get(each.kind)
         many = each.count + (known.count if known else 0)

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from dynocheck.facts.load.run import Counter
+from dynocheck.facts.load.run import CounterGrowth
 from dynocheck.serving import Client
 from dynocheck.serving.prometheus import parse
 
@@ -11,13 +11,13 @@ _OURS = re.compile(r"(dynamo|vllm|sglang|trtllm|nv|tgi|llamacpp)[_:].*_total")
 _SHOWN = 24
 
 
-async def counters(client: Client) -> Mapping[str, float]:
+async def fetch_counters(client: Client) -> Mapping[str, float]:
     """The counters of a serving engine, summed over their labels; none where there is no /metrics."""
     answer = await client.get("/metrics")
-    return parsed(answer.body.decode("utf-8", "replace")) if answer.ok else {}
+    return parse_counters(answer.body.decode("utf-8", "replace")) if answer.ok else {}
 
 
-def parsed(text: str) -> dict[str, float]:
+def parse_counters(text: str) -> dict[str, float]:
     """The counters in a text of Prometheus' format."""
     found: dict[str, float] = {}
     for sample in parse(text).samples:
@@ -26,7 +26,7 @@ def parsed(text: str) -> dict[str, float]:
     return found
 
 
-def growth(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[Counter, ...]:
+def compute_growth(before: Mapping[str, float], after: Mapping[str, float]) -> tuple[CounterGrowth, ...]:
     """What grew. A counter that was not there began at nothing; one that shrank was reset meanwhile."""
     grown = {name: value - before.get(name, 0.0) for name, value in sorted(after.items())}
-    return tuple(Counter(name, by) for name, by in grown.items() if 0 < by < float("inf"))[:_SHOWN]
+    return tuple(CounterGrowth(name, by) for name, by in grown.items() if 0 < by < float("inf"))[:_SHOWN]

@@ -9,15 +9,22 @@ import msgspec
 from dynocheck.facts import Unavailable
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.prompts import Prompt, Prompts
-from dynocheck.serving import Client, Completion, Exchange, Kind
+from dynocheck.serving import Client, CompletionRequest, Exchange, FailureKind
 
 _COLD = 2  # times as long as others a first request may take: it may have to wait for compilations
 _REFUSED = {400, 422}
-_BUSY = {Kind.HTTP_429, Kind.HTTP_5XX, Kind.HTTP_529, Kind.IN_STREAM_ERROR, Kind.TRUNCATED, Kind.EMPTY}
+_BUSY = {
+    FailureKind.HTTP_429,
+    FailureKind.HTTP_5XX,
+    FailureKind.HTTP_529,
+    FailureKind.IN_STREAM_ERROR,
+    FailureKind.TRUNCATED,
+    FailureKind.EMPTY,
+}
 
 
 @dataclass(frozen=True)
-class Terms:
+class RequestProfile:
     """How to ask: fields that the server takes, and how many tokens it makes of a word."""
 
     model: str
@@ -26,8 +33,8 @@ class Terms:
     per_word: float = 1.0
     notes: tuple[str, ...] = ()
 
-    def asked(self, prompt: Prompt, plan: LoadPlan) -> Completion:
-        return Completion(
+    def make_completion(self, prompt: Prompt, plan: LoadPlan) -> CompletionRequest:
+        return CompletionRequest(
             model=self.model,
             prompt=prompt.content,
             max_tokens=prompt.max_tokens or plan.output_tokens,
@@ -37,7 +44,7 @@ class Terms:
         )
 
 
-async def model_of(client: Client, plan: LoadPlan) -> str:
+async def find_model(client: Client, plan: LoadPlan) -> str:
     """The model to ask.
 
     :raises Unavailable: none is named, and not exactly one is served.
@@ -47,14 +54,14 @@ async def model_of(client: Client, plan: LoadPlan) -> str:
     answer = await client.get("/v1/models")
     if answer.failure is not None:
         raise Unavailable(f"which models are served: {answer.failure}", fix="name the model: --model NAME")
-    served = _names(answer.body)
+    served = _parse_names(answer.body)
     if len(served) == 1:
         return served[0]
     found = f"{len(served)} models are served ({', '.join(served[:8])})" if served else "no model is served"
     raise Unavailable(found, fix="name the model: --model NAME")
 
 
-def _names(body: bytes) -> list[str]:
+def _parse_names(body: bytes) -> list[str]:
     try:
         listed = msgspec.json.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
@@ -64,16 +71,16 @@ def _names(body: bytes) -> list[str]:
     return [name[:200] for name in names if isinstance(name, str)]
 
 
-async def agree(
+async def negotiate(
     client: Client, plan: LoadPlan, model: str, prompts: Prompts, number: int
-) -> tuple[Terms, Exchange]:
+) -> tuple[RequestProfile, Exchange]:
     """Ask once, with less when more is refused: the terms, and what came of the request.
 
     Answers of a fixed length need `ignore_eos`, and counted tokens the usage of a stream; some servers refuse
     the one or the other.
     """
     usual = {"temperature": 0, **plan.more}
-    full = Terms(model, {**usual, "ignore_eos": True})
+    full = RequestProfile(model, {**usual, "ignore_eos": True})
     shorter = replace(
         full,
         more=usual,
@@ -86,18 +93,18 @@ async def agree(
     patient = replace(limits, first_byte_s=_COLD * limits.first_byte_s, total_s=_COLD * limits.total_s)
     prompt = prompts(number, 1.0)
     for terms in (full, shorter, bare):
-        exchange = await client.complete(terms.asked(prompt, plan), limits=patient)
+        exchange = await client.complete(terms.make_completion(prompt, plan), limits=patient)
         if exchange.status not in _REFUSED:
             break
-    return replace(terms, per_word=_per_word(prompt, exchange)), exchange
+    return replace(terms, per_word=_measure_tokens_per_word(prompt, exchange)), exchange
 
 
-def may_pass(exchange: Exchange) -> bool:
+def can_continue(exchange: Exchange) -> bool:
     """Whether to go on after this first request: it was good, or its failure may have been chance."""
     return exchange.failure is None or exchange.failure.kind in _BUSY
 
 
-def _per_word(prompt: Prompt, exchange: Exchange) -> float:
+def _measure_tokens_per_word(prompt: Prompt, exchange: Exchange) -> float:
     if exchange.usage is None or not isinstance(prompt.content, str) or exchange.usage.prompt < 1:
         return 1.0
     return max(exchange.usage.prompt / len(prompt.content.split()), 0.01)

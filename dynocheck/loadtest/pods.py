@@ -7,26 +7,26 @@ import zlib
 from dynocheck.core.errors import UsageError
 from dynocheck.facts import Unavailable
 from dynocheck.facts.load.run import LoadRun
-from dynocheck.loadtest.merge import merged
+from dynocheck.loadtest.merge import merge_runs
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.run import Share, run
-from dynocheck.loadtest.start_barrier import Meeting, Place
-from dynocheck.loadtest.workers import ended, measured
+from dynocheck.loadtest.start_barrier import Barrier, WorkerRank
+from dynocheck.loadtest.workers import decode_result, encode_result
 
 _MARK = "dynocheck-load-result"
 _LINE = re.compile(rf"\b{_MARK} (\S{{1,300}}) ([\w+/=]+)\s*$", re.ASCII | re.MULTILINE)
 _MOST = 1 << 28  # bytes of what one worker says
 
 
-async def work(plan: LoadPlan, place: Place) -> str:
+async def measure_share(plan: LoadPlan, place: WorkerRank) -> str:
     """Make the share of a load test that a pod has, and give the line for its log."""
 
     async def share() -> LoadRun:
-        async with Meeting(place) as meeting:
-            await meeting.come()
-            return await run(plan, Share(place.index, place.of, meeting.gate))
+        async with Barrier(place) as meeting:
+            await meeting.join()
+            return await run(plan, Share(place.index, place.of, meeting.wait))
 
-    packed = base64.b64encode(zlib.compress(await ended(share()))).decode()
+    packed = base64.b64encode(zlib.compress(await encode_result(share()))).decode()
     return f"{_MARK} {place} {packed}"
 
 
@@ -35,7 +35,7 @@ def is_log(text: str) -> bool:
     return _LINE.search(text) is not None
 
 
-def folded(logs: str, of: int | None = None) -> LoadRun:
+def merge_logs(logs: str, of: int | None = None) -> LoadRun:
     """One run of what the pods of a Job left in their logs, which may stand in one text in any order.
 
     :param of: how many there must be, where that is known.
@@ -44,7 +44,7 @@ def folded(logs: str, of: int | None = None) -> LoadRun:
     """
     found: dict[int, str] = {}
     meetings: set[tuple[int, str, int]] = set()
-    for place, packed in ((Place.parsed(each[1]), each[2]) for each in _LINE.finditer(logs)):
+    for place, packed in ((WorkerRank.parse(each[1]), each[2]) for each in _LINE.finditer(logs)):
         found[place.index] = packed
         meetings.add((place.of, place.host, place.port))
     if len(meetings) > 1:
@@ -52,10 +52,10 @@ def folded(logs: str, of: int | None = None) -> LoadRun:
     whole = of or next(iter(meetings), (0,))[0]
     if missing := [str(index) for index in range(whole) if index not in found]:
         raise Unavailable(f"of {whole} workers {', '.join(missing[:8])} left no result")
-    return merged([measured(_unpacked(found[index])) for index in range(whole)])
+    return merge_runs([decode_result(_unpack(found[index])) for index in range(whole)])
 
 
-def _unpacked(packed: str) -> bytes:
+def _unpack(packed: str) -> bytes:
     unpack = zlib.decompressobj()
     try:
         said = unpack.decompress(base64.b64decode(packed, validate=True), _MOST)

@@ -9,7 +9,7 @@ Progress = Callable[[str], None]
 
 
 @asynccontextmanager
-async def telling(progress: Progress, doing: Callable[[], str]) -> AsyncIterator[None]:
+async def report_progress(progress: Progress, doing: Callable[[], str]) -> AsyncIterator[None]:
     """Tell now and then, inside the block, what is being done."""
 
     async def tell() -> None:

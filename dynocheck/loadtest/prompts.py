@@ -38,15 +38,15 @@ Prompts = Callable[[int, float], Prompt]
 """Gives the prompt of a number, for a tokenizer that makes so many tokens of a word."""
 
 
-def made(seed: int, tokens: int) -> Prompts:
+def generate_prompts(seed: int, tokens: int) -> Prompts:
     """Prompts of about so many tokens. No two begin alike, so that no cache of prefixes helps; what follows
     is the same in all of them, so that making them costs the loop next to nothing.
     """
 
     def made_of(number: int, per_word: float) -> Prompt:
-        words = _words(tokens, per_word)
-        head = _text(f"{seed}:{number}", min(words, _HEAD))
-        return Prompt(f"{head} {_rest(seed, words - _HEAD)}".rstrip())
+        words = _count_words(tokens, per_word)
+        head = _generate_text(f"{seed}:{number}", min(words, _HEAD))
+        return Prompt(f"{head} {_generate_rest(seed, words - _HEAD)}".rstrip())
 
     return made_of
 
@@ -73,17 +73,21 @@ def read(path: str, seed: int) -> tuple[Prompts, int, bool]:
         raise UsageError(f"{path}: holds no prompt")
     if not lines[0].lstrip().startswith("{"):
         return (lambda number, _: Prompt(lines[number % len(lines)])), len(lines), False
-    rows = [_row(path, number, line) for number, line in enumerate(lines, 1)]
+    rows = [_parse_row(path, number, line) for number, line in enumerate(lines, 1)]
     traced = _is_trace(rows[0])
     if any(_is_trace(row) is not traced for row in rows):
         raise UsageError(f"{path}: both a trace and not one")
     if traced:
         rows.sort(key=lambda row: float(row["timestamp"]))
     begin = float(rows[0]["timestamp"]) if traced else 0.0
-    return (lambda number, per_word: _of(rows[number % len(rows)], per_word, seed, begin)), len(rows), traced
+    return (
+        (lambda number, per_word: _make_prompt(rows[number % len(rows)], per_word, seed, begin)),
+        len(rows),
+        traced,
+    )
 
 
-def _row(path: str, number: int, line: str) -> dict[str, Any]:
+def _parse_row(path: str, number: int, line: str) -> dict[str, Any]:
     try:
         row = msgspec.json.decode(line)
     except (msgspec.DecodeError, RecursionError):
@@ -117,37 +121,37 @@ def _is_prompt(row: Mapping[str, Any]) -> bool:
     )
 
 
-def _of(row: Mapping[str, Any], per_word: float, seed: int, begin: float) -> Prompt:
+def _make_prompt(row: Mapping[str, Any], per_word: float, seed: int, begin: float) -> Prompt:
     if not _is_trace(row):
         return Prompt(row.get("messages") or row.get("prompt") or row.get("text", ""), row.get("max_tokens"))
     return Prompt(
-        " ".join(_blocks(row["hash_ids"], row["input_length"], per_word, seed)),
+        " ".join(_generate_blocks(row["hash_ids"], row["input_length"], per_word, seed)),
         row["output_length"],
         (float(row["timestamp"]) - begin) / 1000,
     )
 
 
-def _blocks(hashes: list[Any], tokens: int, per_word: float, seed: int) -> Iterator[str]:
+def _generate_blocks(hashes: list[Any], tokens: int, per_word: float, seed: int) -> Iterator[str]:
     left = tokens
     for number, each in enumerate(hashes):
         last = number == len(hashes) - 1
         size = left if last else min(_BLOCK, left)
         if size > 0:
-            yield _text(f"{seed}:{each}", _words(size, per_word))
+            yield _generate_text(f"{seed}:{each}", _count_words(size, per_word))
         left -= size
     if not hashes:
-        yield _text(f"{seed}", _words(tokens, per_word))
+        yield _generate_text(f"{seed}", _count_words(tokens, per_word))
 
 
-def _words(tokens: int, per_word: float) -> int:
+def _count_words(tokens: int, per_word: float) -> int:
     return max(1, round(tokens / per_word))
 
 
 @lru_cache(maxsize=4)
-def _rest(seed: int, words: int) -> str:
-    return _text(str(seed), max(words, 0))
+def _generate_rest(seed: int, words: int) -> str:
+    return _generate_text(str(seed), max(words, 0))
 
 
-def _text(seed: str, words: int) -> str:
+def _generate_text(seed: str, words: int) -> str:
     chosen = random.Random(seed)  # noqa: S311  (no secret is made of it)
     return " ".join(chosen.choices(_WORDS, k=words))

@@ -10,13 +10,19 @@ from typing import Literal
 
 import msgspec
 
-from dynocheck.facts.load.run import LoadRun, Point
+from dynocheck.facts.load.run import LoadPoint, LoadRun
 from dynocheck.loadtest import prompts as prompting
-from dynocheck.loadtest.load_generator import Recording, arrivals, closed_loop, open_loop, recording
-from dynocheck.loadtest.metrics import counters, growth
-from dynocheck.loadtest.negotiation import Terms, agree, may_pass, model_of
+from dynocheck.loadtest.load_generator import (
+    LoadRecording,
+    run_closed_loop,
+    run_open_loop,
+    schedule_arrivals,
+    start_recording,
+)
+from dynocheck.loadtest.metrics import compute_growth, fetch_counters
+from dynocheck.loadtest.negotiation import RequestProfile, can_continue, find_model, negotiate
 from dynocheck.loadtest.plan import LoadPlan
-from dynocheck.loadtest.progress import Progress, telling
+from dynocheck.loadtest.progress import Progress, report_progress
 from dynocheck.serving import Client, Exchange
 
 _DESCRIPTORS = 1 << 16
@@ -51,13 +57,13 @@ async def run(
     :raises UsageError: the prompts cannot be read.
     :raises Unavailable: there is no model to ask.
     """
-    _make_room()
-    return await _Run(plan, share or Share(), progress or (lambda _: None)).run(
+    _raise_descriptor_limit()
+    return await _LoadTest(plan, share or Share(), progress or (lambda _: None)).run(
         client or Client(plan.endpoint)
     )
 
 
-def _make_room() -> None:
+def _raise_descriptor_limit() -> None:
     """Allow as many connections as the system lets us."""
     with suppress(ImportError, ValueError, OSError):
         import resource
@@ -68,16 +74,16 @@ def _make_room() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
 
 
-class _Run:
+class _LoadTest:
     def __init__(self, plan: LoadPlan, share: Share, progress: Progress) -> None:
         self.plan, self.share, self.progress = plan, share, progress
         self.traced = False
-        self.prompts = prompting.made(plan.seed, plan.input_tokens)
+        self.prompts = prompting.generate_prompts(plan.seed, plan.input_tokens)
         self.most = plan.requests
         self.notes: tuple[str, ...] = ()
         if plan.prompts is not None:
             self._read(plan.prompts)
-        self.points: list[Point] = []
+        self.points: list[LoadPoint] = []
         self.interrupted = False
         self.cold_s: float | None = None
         self.model = plan.model or ""
@@ -98,7 +104,7 @@ class _Run:
 
     async def run(self, asking: Client) -> LoadRun:
         async with asking as client:
-            self.model = await model_of(client, self.plan)
+            self.model = await find_model(client, self.plan)
             try:
                 await self._measure(client)
             except asyncio.CancelledError:
@@ -127,81 +133,85 @@ class _Run:
 
     async def _measure(self, client: Client) -> None:
         begun = perf_counter()
-        async with telling(self.progress, lambda: "the first answer"):
-            terms, first = await agree(client, self.plan, self.model, self.prompts, -1 - self.share.index)
+        async with report_progress(self.progress, lambda: "the first answer"):
+            terms, first = await negotiate(client, self.plan, self.model, self.prompts, -1 - self.share.index)
         self.cold_s = round((first.times.ended or begun) - begun, 6)
         self.notes += terms.notes
-        if not may_pass(first):
-            self._only(first)
+        if not can_continue(first):
+            self._record_failed_start(first)
             return
         loads: tuple[int | None, ...] = self.plan.concurrencies if self.mode == "closed" else (None,)
         for number, concurrency in enumerate(loads):
-            await self._point(client, terms, number, concurrency)
+            await self._measure_point(client, terms, number, concurrency)
 
-    def _only(self, first: Exchange) -> None:
+    def _record_failed_start(self, first: Exchange) -> None:
         """The first request failed in a way that the others would too: they are not even sent."""
-        record = Recording(started=first.times.scheduled)
+        record = LoadRecording(started=first.times.scheduled)
         record.add(first)
         closed = self.mode == "closed"
-        self.points.append(record.point(1 if closed else None, None if closed else self.plan.rate or 0.0))
+        self.points.append(
+            record.make_point(1 if closed else None, None if closed else self.plan.rate or 0.0)
+        )
         self.notes += ("the first request failed, so no other was sent",)
 
-    async def _point(self, client: Client, terms: Terms, number: int, concurrency: int | None) -> None:
+    async def _measure_point(
+        self, client: Client, terms: RequestProfile, number: int, concurrency: int | None
+    ) -> None:
         mine = self.share.concurrency(concurrency) if concurrency else 4
 
         async def ask(which: int, due: float | None) -> Exchange:
             prompt = self.prompts(which, terms.per_word)
-            return await client.complete(terms.asked(prompt, self.plan), scheduled=due)
+            return await client.complete(terms.make_completion(prompt, self.plan), scheduled=due)
 
         await self._warm_up(ask, number, mine)
-        before = await self._counters(client)
+        before = await self._fetch_counters(client)
         if concurrency is not None:
             await client.prepare(mine)
         started = await self.share.gate() if self.share.gate else perf_counter()
         if (early := started - perf_counter()) > 0:
             await asyncio.sleep(early)
-        record: Recording | None = None
+        record: LoadRecording | None = None
         try:
-            async with recording(started) as record, self._shown(record, number):
+            async with start_recording(started) as record, self._show_progress(record, number):
                 if concurrency is not None:
                     until = started + self.plan.duration_s if self.plan.duration_s else None
-                    await closed_loop(ask, record, self._numbers(number), mine, until)
+                    await run_closed_loop(ask, record, self._list_numbers(number), mine, until)
                 else:
-                    await open_loop(ask, record, self._due(number))
+                    await run_open_loop(ask, record, self._schedule_requests(number))
         finally:
             if record is not None:
                 rate = None if concurrency else self.plan.rate or 0.0
-                self.points.append(record.point(concurrency, rate))
-        grown = growth(before, await self._counters(client))
+                self.points.append(record.make_point(concurrency, rate))
+        grown = compute_growth(before, await self._fetch_counters(client))
         self.points[-1] = msgspec.structs.replace(self.points[-1], counters=grown)
 
     async def _warm_up(self, ask: Callable[..., Awaitable[Exchange]], number: int, at_once: int) -> None:
         first = -(number + 1) * _APART
         which = islice(range(first, first + self.plan.warmup), self.share.index, None, self.share.of)
-        async with recording() as ignored, telling(self.progress, lambda: "the warm-up"):
-            await closed_loop(ask, ignored, which, max(at_once, 1), None)
+        async with start_recording() as ignored, report_progress(self.progress, lambda: "the warm-up"):
+            await run_closed_loop(ask, ignored, which, max(at_once, 1), None)
 
-    async def _counters(self, client: Client) -> Mapping[str, float]:
-        return await counters(client) if self.share.index == 0 else {}
+    async def _fetch_counters(self, client: Client) -> Mapping[str, float]:
+        return await fetch_counters(client) if self.share.index == 0 else {}
 
-    def _numbers(self, number: int) -> Iterator[int]:
+    def _list_numbers(self, number: int) -> Iterator[int]:
         """The numbers of this share's requests, in one measurement."""
         first = number * _APART
         every = count(first) if self.most is None else range(first, first + self.most)
         return islice(every, self.share.index, None, self.share.of)
 
-    def _due(self, number: int) -> Iterator[tuple[int, float]]:
+    def _schedule_requests(self, number: int) -> Iterator[tuple[int, float]]:
         """When each of them is due, in an open loop."""
         plan = self.plan
         if plan.rate is not None:
-            due = arrivals(plan.rate, plan.arrivals, plan.seed, self.most, plan.duration_s)
+            due = schedule_arrivals(plan.rate, plan.arrivals, plan.seed, self.most, plan.duration_s)
         else:
             due = (self.prompts(each, 1.0).due_s or 0.0 for each in range(self.most or 0))
         return islice(zip(count(number * _APART), due, strict=False), self.share.index, None, self.share.of)
 
-    def _shown(self, record: Recording, number: int) -> AbstractAsyncContextManager[None]:
+    def _show_progress(self, record: LoadRecording, number: int) -> AbstractAsyncContextManager[None]:
         many = len(self.plan.concurrencies)
         which = f"load {number + 1} of {many}, " if many > 1 else ""
-        return telling(
+        return report_progress(
             self.progress, lambda: f"{which}{len(record.samples)} answered, {record.under_way} under way"
         )

@@ -25,7 +25,7 @@ _PLACE = re.compile(r"(\d{1,4})/(\d{1,4})@([\w.-]{1,250}):(\d{1,5})", re.ASCII)
 
 
 @dataclass(frozen=True)
-class Place:
+class WorkerRank:
     """Which worker this is, of how many, and at which host and port they meet."""
 
     index: int
@@ -37,7 +37,7 @@ class Place:
         return f"{self.index}/{self.of}@{self.host}:{self.port}"
 
     @classmethod
-    def parsed(cls, text: str) -> Self:
+    def parse(cls, text: str) -> Self:
         """:raises UsageError: it is not of the form 0/4@host:7201."""
         found = _PLACE.fullmatch(text)
         if found is None or int(found[1]) >= int(found[2]) or not 0 < int(found[4]) < 1 << 16:
@@ -45,20 +45,20 @@ class Place:
         return cls(int(found[1]), int(found[2]), found[3], int(found[4]))
 
 
-class Meeting:
+class Barrier:
     """A worker's side of it, while a `with` block lasts.
 
     :param patience_s: seconds that the last worker may take to come.
     """
 
-    def __init__(self, place: Place, patience_s: float = PATIENCE_S) -> None:
+    def __init__(self, place: WorkerRank, patience_s: float = PATIENCE_S) -> None:
         self.place, self.patience_s = place, patience_s
-        self._host: _Host | None = None
+        self._host: _BarrierHost | None = None
         self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
 
     async def __aenter__(self) -> Self:
         if self.place.index == 0:
-            self._host = _Host(self.place.of, self.patience_s)
+            self._host = _BarrierHost(self.place.of, self.patience_s)
             await self._host.open(self.place.port)
         return self
 
@@ -70,19 +70,19 @@ class Meeting:
         if self._host is not None:
             await self._host.close()
 
-    async def come(self) -> None:
+    async def join(self) -> None:
         """Tell the first worker that this one is there.
 
         :raises Unavailable: it cannot be reached.
         """
         try:
             async with asyncio.timeout(self.patience_s):
-                self._streams = await self._connected()
+                self._streams = await self._connect()
         except TimeoutError:
             raise Unavailable(f"the first worker cannot be reached at {self.place.host}") from None
         self._streams[1].write(f"{self.place.index}\n".encode())
 
-    async def gate(self) -> float:
+    async def wait(self) -> float:
         """Wait for the common start, and give it in seconds of `perf_counter`.
 
         :raises Unavailable: there will be none.
@@ -98,7 +98,7 @@ class Meeting:
             raise Unavailable(said or "the first worker has gone")
         return perf_counter() + _AHEAD_S
 
-    async def _connected(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         host = "127.0.0.1" if self.place.index == 0 else self.place.host
         while True:
             with suppress(OSError):  # its name is not known before its pod runs
@@ -106,7 +106,7 @@ class Meeting:
             await asyncio.sleep(_AGAIN_S)
 
 
-class _Host:
+class _BarrierHost:
     """Gives the start whenever all are ready that have not left."""
 
     def __init__(self, of: int, patience_s: float) -> None:
@@ -118,7 +118,7 @@ class _Host:
         self.over = asyncio.Event()
 
     async def open(self, port: int) -> None:
-        self._server = await asyncio.start_server(self._talk, port=port)
+        self._server = await asyncio.start_server(self._serve_worker, port=port)
         self._late = asyncio.get_running_loop().call_later(self.patience_s, self._refuse)
 
     async def close(self) -> None:
@@ -129,7 +129,7 @@ class _Host:
         self._late.cancel()
         self._server.close()
 
-    async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _serve_worker(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         index: int | None = None
         with suppress(ConnectionError, ValueError):  # whoever else finds the port may say anything
             if (told := int(await reader.readline())) in set(range(self.of)) - self.came:
@@ -137,14 +137,14 @@ class _Host:
                 self.came.add(index)
                 while await reader.readline():
                     self.ready[index] = writer
-                    self._tell()
+                    self._release()
         writer.close()
         if index is not None:
             self.left.add(index)
             self.ready.pop(index, None)
-            self._tell()
+            self._release()
 
-    def _tell(self) -> None:
+    def _release(self) -> None:
         if self.refusal or len(self.ready) + len(self.left) == self.of:
             for writer in self.ready.values():
                 writer.write(f"{self.refusal or _START}\n".encode())
@@ -155,4 +155,4 @@ class _Host:
     def _refuse(self) -> None:
         if len(self.came) < self.of:
             self.refusal = f"{len(self.came)} of {self.of} workers came within {self.patience_s:g} s"
-            self._tell()
+            self._release()

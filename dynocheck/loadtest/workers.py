@@ -19,11 +19,11 @@ import msgspec
 from dynocheck.core.errors import UsageError
 from dynocheck.facts import Unavailable
 from dynocheck.facts.load.run import LoadRun
-from dynocheck.loadtest.merge import merged
+from dynocheck.loadtest.merge import merge_runs
 from dynocheck.loadtest.plan import LoadPlan
-from dynocheck.loadtest.progress import Progress, telling
+from dynocheck.loadtest.progress import Progress, report_progress
 from dynocheck.loadtest.run import Share, run
-from dynocheck.serving import Endpoint, Limits, Secret
+from dynocheck.serving import Endpoint, ExchangeLimits, SecretValue
 
 _AHEAD_S = 0.05  # from the word to the start: long enough for every worker to have read it
 _LAST_S = 10.0  # for a worker that was stopped to print what it has
@@ -31,7 +31,7 @@ _LONGEST = 1 << 30
 _READY = b"ready\n"
 
 
-class Said(msgspec.Struct):
+class WorkerResult(msgspec.Struct):
     """How a worker ended."""
 
     run: LoadRun | None = None
@@ -39,16 +39,16 @@ class Said(msgspec.Struct):
     misused: str | None = None
 
 
-async def spread(plan: LoadPlan, progress: Progress | None = None) -> LoadRun:
+async def run_workers(plan: LoadPlan, progress: Progress | None = None) -> LoadRun:
     """Make a load test with the plan's number of processes, and merge what they measured.
 
     :raises UsageError: the prompts cannot be read.
     :raises Unavailable: there is no model to ask, or a worker died.
     """
-    workers = [await _started(plan, index) for index in range(plan.workers)]
+    workers = [await _start_worker(plan, index) for index in range(plan.workers)]
     said: dict[Process, bytes] = {}
     try:
-        async with telling(progress or (lambda _: None), lambda: f"{plan.workers} workers"):
+        async with report_progress(progress or (lambda _: None), lambda: f"{plan.workers} workers"):
             await _conduct(workers, said)
     except asyncio.CancelledError:
         await _stop([worker for worker in workers if worker not in said], said)
@@ -61,10 +61,10 @@ async def spread(plan: LoadPlan, progress: Progress | None = None) -> LoadRun:
                 with suppress(ProcessLookupError):
                     worker.kill()
             await worker.wait()
-    return merged([measured(said.get(worker, b"")) for worker in workers])
+    return merge_runs([decode_result(said.get(worker, b"")) for worker in workers])
 
 
-async def _started(plan: LoadPlan, index: int) -> Process:
+async def _start_worker(plan: LoadPlan, index: int) -> Process:
     worker = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "dynocheck.loadtest.workers"),
         stdin=PIPE,
@@ -73,14 +73,14 @@ async def _started(plan: LoadPlan, index: int) -> Process:
         start_new_session=True,  # Ctrl-C is for us to pass on
     )
     assert worker.stdin is not None
-    worker.stdin.write(_packed(plan, index) + b"\n")
+    worker.stdin.write(_pack_plan(plan, index) + b"\n")
     return worker
 
 
 async def _conduct(workers: Sequence[Process], said: dict[Process, bytes]) -> None:
     """Give the start whenever all that are left are ready, until each has ended."""
     while left := [worker for worker in workers if worker not in said]:
-        lines = await asyncio.gather(*(_line(worker) for worker in left))
+        lines = await asyncio.gather(*(_read_line(worker) for worker in left))
         start = f"{perf_counter() + _AHEAD_S!r}\n".encode()
         for worker, line in zip(left, lines, strict=True):
             if line == _READY:
@@ -90,7 +90,7 @@ async def _conduct(workers: Sequence[Process], said: dict[Process, bytes]) -> No
                 said[worker] = line
 
 
-async def _line(worker: Process) -> bytes:
+async def _read_line(worker: Process) -> bytes:
     assert worker.stdout is not None
     return await worker.stdout.readline()
 
@@ -102,19 +102,19 @@ async def _stop(workers: Sequence[Process], said: dict[Process, bytes]) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(_LAST_S):
             for worker in workers:
-                while (line := await _line(worker)) == _READY:
+                while (line := await _read_line(worker)) == _READY:
                     pass
                 said[worker] = line
 
 
-def measured(line: bytes) -> LoadRun:
+def decode_result(line: bytes) -> LoadRun:
     """What a worker measured, of what it said in the end.
 
     :raises UsageError: the prompts could not be read.
     :raises Unavailable: it measured nothing, or died.
     """
     try:
-        said = msgspec.json.decode(line, type=Said)
+        said = msgspec.json.decode(line, type=WorkerResult)
     except msgspec.DecodeError:
         raise Unavailable("a worker of the load test died") from None
     if said.misused is not None:
@@ -125,7 +125,7 @@ def measured(line: bytes) -> LoadRun:
     return said.run
 
 
-def _packed(plan: LoadPlan, index: int) -> bytes:
+def _pack_plan(plan: LoadPlan, index: int) -> bytes:
     """The plan as JSON, with the key, which only the pipe to the worker sees."""
     endpoint = plan.endpoint
     fields = {name: value for name, value in vars(plan).items() if name != "endpoint"}
@@ -140,11 +140,11 @@ def _packed(plan: LoadPlan, index: int) -> bytes:
     return msgspec.json.encode({"index": index, "plan": fields, "endpoint": reached})
 
 
-def _unpacked(line: bytes) -> tuple[LoadPlan, int]:
+def _unpack_plan(line: bytes) -> tuple[LoadPlan, int]:
     given: dict[str, Any] = msgspec.json.decode(line)
     reached = given["endpoint"]
-    key = Secret(reached.pop("key")) if reached["key"] else reached.pop("key")
-    endpoint = Endpoint(**{**reached, "key": key, "limits": Limits(**reached["limits"])})
+    key = SecretValue(reached.pop("key")) if reached["key"] else reached.pop("key")
+    endpoint = Endpoint(**{**reached, "key": key, "limits": ExchangeLimits(**reached["limits"])})
     plan = LoadPlan(endpoint=endpoint, **given["plan"])
     return replace(plan, concurrencies=tuple(plan.concurrencies)), given["index"]
 
@@ -154,7 +154,7 @@ async def _work() -> bytes:
     await asyncio.get_running_loop().connect_read_pipe(
         lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
     )
-    plan, index = _unpacked(await reader.readline())
+    plan, index = _unpack_plan(await reader.readline())
     starts: asyncio.Queue[float] = asyncio.Queue()
     measuring = asyncio.current_task()
     assert measuring is not None
@@ -170,19 +170,19 @@ async def _work() -> bytes:
 
     listening = asyncio.create_task(listen())
     try:
-        return await ended(run(plan, Share(index, plan.workers, gate))) + b"\n"
+        return await encode_result(run(plan, Share(index, plan.workers, gate))) + b"\n"
     finally:
         listening.cancel()
 
 
-async def ended(running: Awaitable[LoadRun]) -> bytes:
+async def encode_result(running: Awaitable[LoadRun]) -> bytes:
     """How a worker ended, for `measured`."""
     try:
-        said = Said(run=await running)
+        said = WorkerResult(run=await running)
     except UsageError as error:
-        said = Said(misused=str(error))
+        said = WorkerResult(misused=str(error))
     except Unavailable as error:
-        said = Said(unavailable=(str(error), error.fix))
+        said = WorkerResult(unavailable=(str(error), error.fix))
     return msgspec.json.encode(said)
 
 

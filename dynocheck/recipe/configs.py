@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from dynocheck.facts.recipe.recipes import ModelConfig, Problem
-from dynocheck.recipe.files import shown, text_of
+from dynocheck.recipe.files import escape_path, read_text
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
@@ -20,7 +20,7 @@ _DEEPEST = 50
 _LARGEST = 2**50  # bytes: no checkpoint is
 
 
-def model_config(folder: Path, leaves: Collection[str], scope: str) -> ModelConfig | None:
+def read_model_config(folder: Path, leaves: Collection[str], scope: str) -> ModelConfig | None:
     """The model that a folder describes, or None when no file of it does.
 
     A file of that name which says neither an architecture nor a type of model is another program's.
@@ -33,8 +33,8 @@ def model_config(folder: Path, leaves: Collection[str], scope: str) -> ModelConf
     problems: list[tuple[str, Problem]] = []
 
     def read(name: str) -> dict[str, Any]:
-        found, problem = _mapping(folder / name) if name in leaves else ({}, None)
-        problems.extend([(shown(folder / name), problem)] if problem is not None else [])
+        found, problem = _read_mapping(folder / name) if name in leaves else ({}, None)
+        problems.extend([(escape_path(folder / name), problem)] if problem is not None else [])
         return found
 
     config = read(CONFIG)
@@ -44,9 +44,9 @@ def model_config(folder: Path, leaves: Collection[str], scope: str) -> ModelConf
     if isinstance(quantized, dict) and not config.get("quantization_config"):
         config["quantization_config"] = {"quant_method": "modelopt", **quantized}
     metadata = read(INDEX).get("metadata")
-    size = _size(metadata.get("total_size")) if isinstance(metadata, dict) else None
+    size = _parse_size(metadata.get("total_size")) if isinstance(metadata, dict) else None
     return ModelConfig(
-        file=shown(folder / CONFIG),
+        file=escape_path(folder / CONFIG),
         scope=scope,
         config=config,
         checkpoint=size,
@@ -54,12 +54,12 @@ def model_config(folder: Path, leaves: Collection[str], scope: str) -> ModelConf
     )
 
 
-def _number(digits: str) -> int | float:
+def _parse_number(digits: str) -> int | float:
     """An integer, as a float where it has more digits than a recording can hold."""
     return int(digits) if len(digits) < 19 else float(digits)
 
 
-def _depth(value: Any) -> int:
+def _measure_depth(value: Any) -> int:
     depth, level = 0, [value]
     while level and depth <= _DEEPEST:
         inner = (v.values() if isinstance(v, dict) else v for v in level if isinstance(v, (dict, list)))
@@ -68,17 +68,17 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _size(number: object) -> int | None:
+def _parse_size(number: object) -> int | None:
     """A number of bytes, None when it is none."""
     if not isinstance(number, (int, float)) or isinstance(number, bool):
         return None
     return int(number) if 0 < number < _LARGEST else None
 
 
-def _mapping(path: Path) -> tuple[dict[str, Any], Problem | None]:
+def _read_mapping(path: Path) -> tuple[dict[str, Any], Problem | None]:
     """What a file says, or what is wrong with it."""
     try:
-        found = json.loads(text_of(path), parse_int=_number)
+        found = json.loads(read_text(path), parse_int=_parse_number)
     except json.JSONDecodeError as error:
         return {}, Problem(f"not JSON: {error.msg}", error.lineno, error.colno)
     except UnicodeDecodeError:
@@ -91,6 +91,6 @@ def _mapping(path: Path) -> tuple[dict[str, Any], Problem | None]:
         return {}, Problem(error.strerror or type(error).__name__)
     if not isinstance(found, dict):
         return {}, None if path.name == CONFIG else Problem("not a JSON object", 1, 1)
-    if path.name != INDEX and _depth(found) > _DEEPEST:
+    if path.name != INDEX and _measure_depth(found) > _DEEPEST:
         return {}, Problem("nested too deep")
     return found, None

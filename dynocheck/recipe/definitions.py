@@ -8,7 +8,7 @@ from typing import Any
 from dynocheck.core.errors import UsageError
 from dynocheck.facts.k8s.definitions import CustomKind, CustomVersion
 from dynocheck.facts.recipe.recipes import Problem, SourceFile, Value
-from dynocheck.recipe.yaml_loader import read
+from dynocheck.recipe.yaml_loader import read_documents
 
 _SUFFIXES = (".yaml", ".yml", ".json")
 _API_VERSION = "apiextensions.k8s.io/v1"
@@ -30,7 +30,7 @@ _FORMS: dict[str, type | tuple[type, ...]] = {
 }
 
 
-def load(paths: tuple[str, ...]) -> tuple[CustomKind, ...]:
+def load_definitions(paths: tuple[str, ...]) -> tuple[CustomKind, ...]:
     """What the definitions in these files and folders define. Of a Helm chart its folder `crds` is read.
 
     :raises UsageError: a file cannot be read, is not YAML, or holds a definition that is none; one kind is
@@ -38,7 +38,7 @@ def load(paths: tuple[str, ...]) -> tuple[CustomKind, ...]:
     """
     found: dict[tuple[str, str], CustomKind] = {}
     for path in paths:
-        kinds = [kind for file in _files(Path(path)) for kind in _kinds(file)]
+        kinds = [kind for file in _find_files(Path(path)) for kind in _read_kinds(file)]
         if not kinds:
             raise UsageError(f"{path}: no CustomResourceDefinition in it")
         for kind in kinds:
@@ -50,7 +50,7 @@ def load(paths: tuple[str, ...]) -> tuple[CustomKind, ...]:
     return tuple(found.values())
 
 
-def _files(path: Path) -> Iterator[Path]:
+def _find_files(path: Path) -> Iterator[Path]:
     if not path.is_dir():
         yield path
         return
@@ -61,22 +61,22 @@ def _files(path: Path) -> Iterator[Path]:
         yield from (Path(folder, leaf) for leaf in sorted(leaves) if leaf.endswith(_SUFFIXES))
 
 
-def _kinds(path: Path) -> Iterator[CustomKind]:
+def _read_kinds(path: Path) -> Iterator[CustomKind]:
     problems: list[Problem] = []
-    file = SourceFile(path.as_posix(), tuple(read(_text(path), problems)))
+    file = SourceFile(path.as_posix(), tuple(read_documents(_read_text(path), problems)))
     for problem in problems:
         if problem.fatal:
-            raise _wrong(path, problem.line or 1, f"not YAML: {problem.message}")
+            raise _make_error(path, problem.line or 1, f"not YAML: {problem.message}")
     for manifest in file.manifests:
         if manifest.kind == "CustomResourceDefinition":
             if manifest.api_version != _API_VERSION:
-                raise _wrong(
+                raise _make_error(
                     path, manifest.root.line, f"a definition of {manifest.api_version}, not {_API_VERSION}"
                 )
-            yield _kind(path, manifest.root)
+            yield _parse_kind(path, manifest.root)
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         if path.exists() and not path.is_file():
             raise UsageError(f"{path}: not a file")
@@ -89,70 +89,72 @@ def _text(path: Path) -> str:
         raise UsageError(f"{path}: not UTF-8 text") from None
 
 
-def _kind(path: Path, root: Value) -> CustomKind:
-    group, kind = (_string(path, root, *keys) for keys in (("spec", "group"), ("spec", "names", "kind")))
+def _parse_kind(path: Path, root: Value) -> CustomKind:
+    group, kind = (_read_string(path, root, *keys) for keys in (("spec", "group"), ("spec", "names", "kind")))
     versions = root.get("spec", "versions")
     if versions is None or not versions.sequence:
-        raise _wrong(path, root.line, "a definition without spec.versions")
+        raise _make_error(path, root.line, "a definition without spec.versions")
     return CustomKind(
         group=group,
         kind=kind,
-        versions=tuple(_version(path, version) for version in versions.sequence),
+        versions=tuple(_parse_version(path, version) for version in versions.sequence),
         source=f"{path.as_posix()}:{root.line}",
     )
 
 
-def _version(path: Path, version: Value) -> CustomVersion:
+def _parse_version(path: Path, version: Value) -> CustomVersion:
     served = version.get("served")
     schema = version.get("schema", "openAPIV3Schema")
     if schema is not None:
-        _sound(path, schema)
+        _validate_schema(path, schema)
     return CustomVersion(
-        name=_string(path, version, "name"),
+        name=_read_string(path, version, "name"),
         served=served is not None and served.data is True,
-        schema=_plain(schema) if schema is not None else None,
+        schema=_strip_positions(schema) if schema is not None else None,
     )
 
 
-def _plain(value: Value) -> Any:
+def _strip_positions(value: Value) -> Any:
     """The data without positions, and without nulls, which the server drops."""
     if isinstance(value.data, dict):
-        return {key: _plain(entry) for key, entry in value.mapping.items()}
-    return [_plain(element) for element in value.data] if isinstance(value.data, list) else value.data
+        return {key: _strip_positions(entry) for key, entry in value.mapping.items()}
+    return (
+        [_strip_positions(element) for element in value.data] if isinstance(value.data, list) else value.data
+    )
 
 
-def _sound(path: Path, schema: Value) -> None:
+def _validate_schema(path: Path, schema: Value) -> None:
     """Whether what makes up a schema has the form of one.
 
     :raises UsageError: something has not.
     """
     if not isinstance(schema.data, dict):
-        raise _wrong(path, schema.line, "a schema that is no mapping")
+        raise _make_error(path, schema.line, "a schema that is no mapping")
     inner = [found for key in _SCHEMAS if (found := schema.get(key))]
     others = schema.get("additionalProperties")
     inner += [others] if others is not None and not isinstance(others.data, bool) else []
     for key, wanted in _FORMS.items():
         found = schema.get(key)
         if found is not None and not isinstance(found.data, wanted):
-            raise _wrong(path, found.line, f"a schema whose {key} has the wrong type")
+            raise _make_error(path, found.line, f"a schema whose {key} has the wrong type")
     kind = schema.get("type")
     if kind is not None and kind.data not in _TYPES:
-        raise _wrong(path, kind.line, f"a schema whose type is none of {', '.join(_TYPES)}")
+        raise _make_error(path, kind.line, f"a schema whose type is none of {', '.join(_TYPES)}")
     inner += (schema.get("properties") or Value({}, 1, 1)).mapping.values()
     for key in _LISTS:
         inner += (schema.get(key) or Value([], 1, 1)).sequence
     for rule in (schema.get("x-kubernetes-validations") or Value([], 1, 1)).sequence:
-        _string(path, rule, "rule")
+        _read_string(path, rule, "rule")
     for each in inner:
-        _sound(path, each)
+        _validate_schema(path, each)
 
 
-def _string(path: Path, root: Value, *keys: str) -> str:
+def _read_string(path: Path, root: Value, *keys: str) -> str:
     found = root.get(*keys)
     if found is None or not found.text:
-        raise _wrong(path, (found or root).line, f"a definition without {'.'.join(keys)}")
+        raise _make_error(path, (found or root).line, f"a definition without {'.'.join(keys)}")
     return found.text
 
 
-def _wrong(path: Path, line: int, message: str) -> UsageError:
+def _make_error(path: Path, line: int, message: str) -> UsageError:
     return UsageError(f"{path}:{line}: {message}")

@@ -25,7 +25,7 @@ _QUOTED = re.compile(r"""([\"'])([^\"'\\]*)\1""")
 _VARIABLE = re.compile(r"os\.(?:environ(?:\.get\(|\[)|getenv\()\s*[\"'](\w+)[\"']")
 
 
-class Fetched(NamedTuple):
+class FetchedModel(NamedTuple):
     """A model by its hub id, None when it cannot be told, and the folder that it goes to, where named.
 
     `cached` says that no folder is named, were it one that cannot be told. `revision` is the one that is
@@ -40,7 +40,7 @@ class Fetched(NamedTuple):
     revision: str | None = None
 
 
-def by_command(words: Sequence[str | None]) -> Fetched | None:
+def parse_download_command(words: Sequence[str | None]) -> FetchedModel | None:
     """What `hf download MODEL` fetches, or its older name `huggingface-cli download`."""
     start = next(
         (
@@ -53,7 +53,7 @@ def by_command(words: Sequence[str | None]) -> Fetched | None:
     if start is None:
         return None
     rest = words[start:]
-    if _option(rest, "--repo-type") not in (None, "model"):
+    if _find_option(rest, "--repo-type") not in (None, "model"):
         return None
     at = 0
     while at < len(rest) and (rest[at] or "").startswith("-"):
@@ -62,11 +62,11 @@ def by_command(words: Sequence[str | None]) -> Fetched | None:
     if at >= len(rest):
         return None
     cached = not any((word or "").startswith(_FOLDERS) for word in rest)
-    folder, revision = _option(rest, "--local-dir"), _option(rest, "--revision")
-    return Fetched(rest[at], folder, start + at, cached, revision)
+    folder, revision = _find_option(rest, "--local-dir"), _find_option(rest, "--revision")
+    return FetchedModel(rest[at], folder, start + at, cached, revision)
 
 
-def _option(words: Sequence[str | None], name: str) -> str | None:
+def _find_option(words: Sequence[str | None], name: str) -> str | None:
     found = None
     for i, word in enumerate(words):
         if word == name and i + 1 < len(words):
@@ -76,7 +76,7 @@ def _option(words: Sequence[str | None], name: str) -> str | None:
     return found
 
 
-def by_library(code: str, environment: dict[str, str | None]) -> Iterator[Fetched]:
+def find_library_downloads(code: str, environment: dict[str, str | None]) -> Iterator[FetchedModel]:
     """What calls of `snapshot_download` fetch, under whatever name it is imported."""
     names = {alias.group(1) or "snapshot_download" for alias in _ALIASES.finditer(code)}
     if not names:
@@ -85,20 +85,20 @@ def by_library(code: str, environment: dict[str, str | None]) -> Iterator[Fetche
     called = False
     for match in islice(call.finditer(code), _MAX_CALLS):
         called = True
-        arguments = _arguments(code[match.end() : match.end() + _MAX_ARGUMENTS])
-        if _keyword(arguments, "repo_type") not in (None, "'model'", '"model"'):
+        arguments = _split_arguments(code[match.end() : match.end() + _MAX_ARGUMENTS])
+        if _find_keyword(arguments, "repo_type") not in (None, "'model'", '"model"'):
             continue
-        written = _keyword(arguments, "repo_id") or (arguments[0] if arguments else "")
-        folder = _QUOTED.fullmatch(_keyword(arguments, "local_dir") or "")
-        (revision,) = _models(_keyword(arguments, "revision") or "", code, environment)[:1]
-        cached = all(_keyword(arguments, name) is None for name in ("local_dir", "cache_dir"))
-        for model in _models(written, code, environment):
-            yield Fetched(model, folder.group(2) if folder else None, match.start(), cached, revision)
+        written = _find_keyword(arguments, "repo_id") or (arguments[0] if arguments else "")
+        folder = _QUOTED.fullmatch(_find_keyword(arguments, "local_dir") or "")
+        (revision,) = _resolve_argument(_find_keyword(arguments, "revision") or "", code, environment)[:1]
+        cached = all(_find_keyword(arguments, name) is None for name in ("local_dir", "cache_dir"))
+        for model in _resolve_argument(written, code, environment):
+            yield FetchedModel(model, folder.group(2) if folder else None, match.start(), cached, revision)
     if not called:
-        yield Fetched(None, None, code.index("snapshot_download"))
+        yield FetchedModel(None, None, code.index("snapshot_download"))
 
 
-def _arguments(code: str) -> list[str]:
+def _split_arguments(code: str) -> list[str]:
     """The arguments of a call, from behind its parenthesis."""
     found, current, depth, quote = [], "", 0, ""
     for char in code:
@@ -118,12 +118,12 @@ def _arguments(code: str) -> list[str]:
     return [*found, *([current.strip()] if current.strip() else [])]
 
 
-def _keyword(arguments: Sequence[str], name: str) -> str | None:
+def _find_keyword(arguments: Sequence[str], name: str) -> str | None:
     values = (re.fullmatch(rf"{name}\s*=\s*(.*)", argument, re.DOTALL) for argument in arguments)
     return next((match.group(1) for match in values if match), None)
 
 
-def _models(written: str, code: str, environment: dict[str, str | None]) -> list[str | None]:
+def _resolve_argument(written: str, code: str, environment: dict[str, str | None]) -> list[str | None]:
     """What an argument is: a text, a variable of the environment, or a name that the code gives either."""
     quoted, variable = _QUOTED.fullmatch(written), _VARIABLE.match(written)
     if quoted:
@@ -138,4 +138,4 @@ def _models(written: str, code: str, environment: dict[str, str | None]) -> list
     given = re.findall(rf"^\s*{written}\s*=\s*(.+?)\s*;?\s*$", code, re.MULTILINE)
     if len(given) != 1 or given[0].isidentifier():
         return [None]
-    return _models(given[0], code, environment)
+    return _resolve_argument(given[0], code, environment)

@@ -9,34 +9,34 @@ from typing import NamedTuple
 
 from dynocheck.facts.recipe.recipes import Manifest, Problem, Role, SourceFile
 from dynocheck.recipe.secrets import withhold
-from dynocheck.recipe.yaml_loader import read
+from dynocheck.recipe.yaml_loader import read_documents
 
 MAX_BYTES = 10 * 1024 * 1024
-YAML = (".yaml", ".yml")
+YAML_SUFFIXES = (".yaml", ".yml")
 _PEEK = 4096  # bytes in which a manifest in JSON says its apiVersion, which other files do not
 _SAVE = "save it as UTF-8"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
-class Read(NamedTuple):
+class LoadedFile(NamedTuple):
     """A file with the text that it was read from, empty where it is none."""
 
     file: SourceFile
     text: str
 
 
-def shown(path: Path) -> str:
+def escape_path(path: Path) -> str:
     """A path as text that any output can carry: bytes that are no text, and control characters, escaped."""
     name = os.fsencode(path.as_posix()).decode(errors="backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
-def reason(error: OSError | ValueError) -> str:
+def explain_error(error: OSError | ValueError) -> str:
     """Why a path cannot be used, without the path."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
-def broken(file: SourceFile) -> str | None:
+def describe_fatal(file: SourceFile) -> str | None:
     """Where and why a file, or the rest of one, could not be read; none when all of it was."""
     fatal = next((problem for problem in file.problems if problem.fatal), None)
     if fatal is None:
@@ -45,10 +45,10 @@ def broken(file: SourceFile) -> str | None:
     return f"{place}: {'not YAML: ' if fatal.line else ''}{fatal.message}"
 
 
-def readable(path: Path) -> str | None:
+def try_read_text(path: Path) -> str | None:
     """What a page says; one that cannot be read says nothing."""
     try:
-        return text_of(path)
+        return read_text(path)
     except (OSError, UnicodeDecodeError):
         return None
 
@@ -56,7 +56,7 @@ def readable(path: Path) -> str | None:
 def is_manifest(path: Path) -> bool:
     """Whether kubectl applies it with its folder; of JSON, which much else is too, what has an apiVersion."""
     if path.suffix != ".json":
-        return path.name.endswith(YAML)
+        return path.name.endswith(YAML_SUFFIXES)
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return False
@@ -66,24 +66,24 @@ def is_manifest(path: Path) -> bool:
         return False
 
 
-def read_file(path: Path, role: Role) -> Read:
+def read_file(path: Path, role: Role) -> LoadedFile:
     """A manifest file as it stands, with what is wrong with it as YAML."""
-    name = shown(path)
+    name = escape_path(path)
     problems: list[Problem] = []
     try:
-        text = _as_kubectl(_content(path), problems)
+        text = _decode_as_kubectl(_read_bytes(path), problems)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
-        return Read(SourceFile(name, problems=(Problem("not UTF-8 text", line),), role=role), "")
+        return LoadedFile(SourceFile(name, problems=(Problem("not UTF-8 text", line),), role=role), "")
     except OSError as error:
-        return Read(SourceFile(name, problems=(Problem(reason(error)),), role=role), "")
-    documents = [withhold(document) for document in read(text, problems)]
+        return LoadedFile(SourceFile(name, problems=(Problem(explain_error(error)),), role=role), "")
+    documents = [withhold(document) for document in read_documents(text, problems)]
     if any(Manifest(name, root).group == "kustomize.config.k8s.io" for root in documents):
         role = Role.KUSTOMIZE
-    return Read(SourceFile(name, tuple(documents), tuple(problems), role), text)
+    return LoadedFile(SourceFile(name, tuple(documents), tuple(problems), role), text)
 
 
-def _as_kubectl(content: bytes, problems: list[Problem]) -> str:
+def _decode_as_kubectl(content: bytes, problems: list[Problem]) -> str:
     """A manifest's text as kubectl reads it (FileVisitor of cli-runtime): UTF-16 where a mark says so, with
     a replacement for bytes that are no UTF-8.
 
@@ -105,16 +105,16 @@ def _as_kubectl(content: bytes, problems: list[Problem]) -> str:
     return text
 
 
-def text_of(path: Path) -> str:
+def read_text(path: Path) -> str:
     """What a file says.
 
     :raises OSError: it cannot be read, is no regular file or too large.
     :raises UnicodeDecodeError: it is not UTF-8.
     """
-    return _content(path).decode("utf-8-sig")
+    return _read_bytes(path).decode("utf-8-sig")
 
 
-def _content(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     if not stat.S_ISREG(path.stat().st_mode):
         raise OSError(errno.EINVAL, "not a regular file")
     with path.open("rb") as stream:

@@ -11,13 +11,13 @@ import msgspec
 
 from dynocheck.facts.load.limits import ANNOTATION
 from dynocheck.facts.recipe.recipes import Claim, Component, Graph, Manifest, Mount, Value, Word
-from dynocheck.recipe.pods import NOTHING, Defaults, Reader
-from dynocheck.recipe.volumes import items, text, volumes
+from dynocheck.recipe.pods import NOTHING, DefaultCommand, PodReader
+from dynocheck.recipe.volumes import read_items, read_string, read_volumes
 
 # What the operator has the main container of a component run.
-_FRONTEND = Defaults(("python3",), ("-m", "dynamo.frontend"))
-_WORKER = Defaults(("/bin/sh", "-c"))
-_DEFAULTS = {"frontend": _FRONTEND, "planner": Defaults(), "epp": Defaults()}
+_FRONTEND = DefaultCommand(("python3",), ("-m", "dynamo.frontend"))
+_WORKER = DefaultCommand(("/bin/sh", "-c"))
+_DEFAULTS = {"frontend": _FRONTEND, "planner": DefaultCommand(), "epp": DefaultCommand()}
 _NVIDIA = "nvidia.com/gpu"
 
 
@@ -25,18 +25,18 @@ def is_graph(manifest: Manifest) -> bool:
     return manifest.kind == "DynamoGraphDeployment" and manifest.group == "nvidia.com"
 
 
-def graph(manifest: Manifest, reader: Reader) -> Graph:
+def build_graph(manifest: Manifest, reader: PodReader) -> Graph:
     """The typed model of a graph's manifest."""
     spec = manifest.root.get("spec") or NOTHING
     name = manifest.root.get("metadata", "name") or manifest.root
     legacy = manifest.api_version.endswith("/v1alpha1")
     limits = manifest.root.get("metadata", "annotations", ANNOTATION)
-    components = _services(spec, reader) if legacy else _components(spec, reader)
+    components = _read_services(spec, reader) if legacy else _read_components(spec, reader)
     return Graph(
         file=manifest.file,
         name=manifest.name,
         api_version=manifest.api_version,
-        framework=text(spec, "backendFramework") or None,
+        framework=read_string(spec, "backendFramework") or None,
         components=tuple(components),
         limits=Word(limits.text, limits.line, limits.column) if limits is not None else None,
         line=name.line,
@@ -44,81 +44,85 @@ def graph(manifest: Manifest, reader: Reader) -> Graph:
     )
 
 
-def _services(spec: Value, reader: Reader) -> Iterator[Component]:
+def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
     """v1alpha1."""
     services = spec.get("services")
     for name, service in services.mapping.items() if services else ():
         pod = service.get("extraPodSpec") or NOTHING
         main = pod.get("mainContainer") or Value({}, service.line, service.column)
-        role = text(service, "componentType")
-        if role == "worker" and text(service, "subComponentType") in ("prefill", "decode"):
-            role = text(service, "subComponentType")
-        mountable = volumes(pod)
-        claims = [_claim_mount(entry) for entry in items(service, "volumeMounts")]
-        container = reader.container(
+        role = read_string(service, "componentType")
+        if role == "worker" and read_string(service, "subComponentType") in ("prefill", "decode"):
+            role = read_string(service, "subComponentType")
+        mountable = read_volumes(pod)
+        claims = [_build_claim_mount(entry) for entry in read_items(service, "volumeMounts")]
+        container = reader.read_container(
             main,
             mountable,
-            outer=[*items(spec, "envs"), *items(service, "envs")],
+            outer=[*read_items(spec, "envs"), *read_items(service, "envs")],
             mounts=claims,
             name="main",
             defaults=_DEFAULTS.get(role, _WORKER),
         )
-        sidecars = [c for c in items(pod, "containers") if text(c, "name") != "main"]
+        sidecars = [c for c in read_items(pod, "containers") if read_string(c, "name") != "main"]
         asked = [[service.get("resources"), main.get("resources")]]
         yield Component(
             name=name,
             role=role,
-            replicas=_integer(service.get("replicas"), 1),
-            nodes=_nodes(service),
-            gpus=_gpus([*asked, *([c.get("resources")] for c in sidecars)], items(pod, "resourceClaims")),
-            containers=(container, *(reader.container(sidecar, mountable) for sidecar in sidecars)),
-            claims=_claims([*claims, *(volume.mount for volume in mountable.values())]),
+            replicas=_read_integer(service.get("replicas"), 1),
+            nodes=_count_nodes(service),
+            gpus=_count_gpus(
+                [*asked, *([c.get("resources")] for c in sidecars)], read_items(pod, "resourceClaims")
+            ),
+            containers=(container, *(reader.read_container(sidecar, mountable) for sidecar in sidecars)),
+            claims=_deduplicate_claims([*claims, *(volume.mount for volume in mountable.values())]),
             sidecar=service.get("frontendSidecar") is not None,
-            resources=_extended([service.get("resources"), main.get("resources")]),
+            resources=_collect_extended([service.get("resources"), main.get("resources")]),
             line=service.line,
             column=service.column,
         )
 
 
-def _components(spec: Value, reader: Reader) -> Iterator[Component]:
+def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
     """v1beta1."""
-    for component in items(spec, "components"):
+    for component in read_items(spec, "components"):
         pod = component.get("podTemplate", "spec") or NOTHING
-        role = text(component, "type")
-        mountable = volumes(pod)
-        sources = items(pod, "containers") or [Value({}, component.line, component.column)]
-        main = next((c for c in sources if text(c, "name") == "main"), sources[0])
-        container = reader.container(
-            main, mountable, outer=items(spec, "env"), name="main", defaults=_DEFAULTS.get(role, _WORKER)
+        role = read_string(component, "type")
+        mountable = read_volumes(pod)
+        sources = read_items(pod, "containers") or [Value({}, component.line, component.column)]
+        main = next((c for c in sources if read_string(c, "name") == "main"), sources[0])
+        container = reader.read_container(
+            main, mountable, outer=read_items(spec, "env"), name="main", defaults=_DEFAULTS.get(role, _WORKER)
         )
         cache = component.get("compilationCache", "pvcName")
         cached = [Mount("", "claim", cache.text or "", cache.line, cache.column)] if cache else []
         yield Component(
-            name=text(component, "name"),
+            name=read_string(component, "name"),
             role=role,
-            replicas=_integer(component.get("replicas"), 1),
-            nodes=_nodes(component),
-            gpus=_gpus([[c.get("resources")] for c in sources], items(pod, "resourceClaims")),
-            containers=tuple(container if c is main else reader.container(c, mountable) for c in sources),
-            claims=_claims([*(volume.mount for volume in mountable.values()), *cached]),
+            replicas=_read_integer(component.get("replicas"), 1),
+            nodes=_count_nodes(component),
+            gpus=_count_gpus([[c.get("resources")] for c in sources], read_items(pod, "resourceClaims")),
+            containers=tuple(
+                container if c is main else reader.read_container(c, mountable) for c in sources
+            ),
+            claims=_deduplicate_claims([*(volume.mount for volume in mountable.values()), *cached]),
             sidecar=component.get("frontendSidecar") is not None,
-            resources=_extended([main.get("resources") if main else None]),
+            resources=_collect_extended([main.get("resources") if main else None]),
             line=component.line,
             column=component.column,
         )
 
 
-def _nodes(component: Value) -> int:
+def _count_nodes(component: Value) -> int:
     multinode = component.get("multinode")
-    return _integer(multinode.get("nodeCount"), 2) if multinode is not None else 1
+    return _read_integer(multinode.get("nodeCount"), 2) if multinode is not None else 1
 
 
-def _integer(value: Value | None, default: int) -> int:
-    found = _amount(value) if value is not None else None
+def _read_integer(value: Value | None, default: int) -> int:
+    found = _parse_amount(value) if value is not None else None
     return default if found is None else found
 
 
-def _amount(value: Value) -> int | None:
+def _parse_amount(value: Value) -> int | None:
     """A whole number, given as one or in quotes; None when it is none."""
     if isinstance(value.data, str):
         digits = value.data.strip()
@@ -126,36 +130,36 @@ def _amount(value: Value) -> int | None:
     return value.data if isinstance(value.data, int) and not isinstance(value.data, bool) else None
 
 
-def _gpus(containers: Iterable[Sequence[Value | None]], claims: Iterable[Value]) -> int | None:
+def _count_gpus(containers: Iterable[Sequence[Value | None]], claims: Iterable[Value]) -> int | None:
     """GPUs of a pod, by whatever key they are asked; None when they come by a resource claim or no number.
 
     The channel of a ComputeDomain is a claim too, but brings no GPU.
 
     :param containers: what each asks for, where it is said twice the winning one last.
     """
-    asked = [amount for resources in containers for amount in _asked(resources)]
-    amounts = [_amount(value) for value in asked]
+    asked = [amount for resources in containers for amount in _find_gpu_amounts(resources)]
+    amounts = [_parse_amount(value) for value in asked]
     if None in amounts or (not asked and any(map(_brings_gpus, claims))):
         return None
     return sum(amount for amount in amounts if amount is not None)
 
 
-def _asked(resources: Sequence[Value | None]) -> list[Value]:
+def _find_gpu_amounts(resources: Sequence[Value | None]) -> list[Value]:
     for side in ("limits", "requests"):
         found: dict[str, Value] = {}
         for resource in resources:
             amounts = resource.get(side) if resource is not None else None
-            found.update(_by_resource(amounts) if amounts is not None else {})
+            found.update(_select_gpus(amounts) if amounts is not None else {})
         if found:
             return list(found.values())
     return []
 
 
-def _by_resource(amounts: Value) -> dict[str, Value]:
+def _select_gpus(amounts: Value) -> dict[str, Value]:
     """The GPUs among some amounts by the name of the resource, which v1alpha1 shortens to `gpu`."""
     custom = amounts.get("custom")
     entries = {**amounts.mapping, **(custom.mapping if custom else {})}
-    short = text(amounts, "gpuType") or _NVIDIA
+    short = read_string(amounts, "gpuType") or _NVIDIA
     named = {short if key == "gpu" else key: amount for key, amount in entries.items()}
     return {
         key: amount for key, amount in named.items() if _is_gpu(key) or (key == short and "gpu" in entries)
@@ -169,11 +173,11 @@ def _is_gpu(resource: str) -> bool:
 
 
 def _brings_gpus(claim: Value) -> bool:
-    names = (text(claim, key) for key in ("name", "resourceClaimTemplateName", "resourceClaimName"))
+    names = (read_string(claim, key) for key in ("name", "resourceClaimTemplateName", "resourceClaimName"))
     return not any("compute-domain" in name for name in names)
 
 
-def _extended(resources: Iterable[Value | None]) -> dict[str, str]:
+def _collect_extended(resources: Iterable[Value | None]) -> dict[str, str]:
     """Extended resources but GPUs, the first that is said of each; v1alpha1 may say them under `custom`."""
     found: dict[str, str] = {}
     for resource in resources:
@@ -187,13 +191,13 @@ def _extended(resources: Iterable[Value | None]) -> dict[str, str]:
     return found
 
 
-def _claim_mount(entry: Value) -> Mount:
+def _build_claim_mount(entry: Value) -> Mount:
     """An entry of a v1alpha1 component's `volumeMounts`: its name is the claim's."""
     name = entry.get("name") or entry
-    return Mount(text(entry, "mountPoint"), "claim", name.text or "", name.line, name.column)
+    return Mount(read_string(entry, "mountPoint"), "claim", name.text or "", name.line, name.column)
 
 
-def _claims(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
+def _deduplicate_claims(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
     """Each claim once, wherever it is mounted."""
     unique: dict[str, Mount] = {}
     for mount in mounts:
@@ -202,17 +206,17 @@ def _claims(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
     return tuple(unique.values())
 
 
-def created_claims(manifest: Manifest) -> Iterator[Claim]:
+def find_created_claims(manifest: Manifest) -> Iterator[Claim]:
     """The claims that a v1alpha1 graph has the operator create."""
-    for entry in items(manifest.root, "spec", "pvcs"):
+    for entry in read_items(manifest.root, "spec", "pvcs"):
         create = entry.get("create")
         if create is not None and create.data is True:
             yield Claim(
                 file=manifest.file,
-                name=text(entry, "name"),
-                storage_class=text(entry, "storageClass") or None,
-                access_modes=tuple(filter(None, [text(entry, "volumeAccessMode")])),
-                size=text(entry, "size") or None,
+                name=read_string(entry, "name"),
+                storage_class=read_string(entry, "storageClass") or None,
+                access_modes=tuple(filter(None, [read_string(entry, "volumeAccessMode")])),
+                size=read_string(entry, "size") or None,
                 line=entry.line,
                 column=entry.column,
             )

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import yaml
 
-from dynocheck.facts.recipe.inline_suppressions import Ignore
-from dynocheck.facts.recipe.recipes import Unread
+from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
+from dynocheck.facts.recipe.recipes import UnreadPart
 from dynocheck.secrets import hide
 
 MAX_IDS = 1000  # that the comments of one file name
@@ -32,7 +32,7 @@ class _Span(NamedTuple):
     block: bool
 
 
-def bounded(comments: Iterable[Ignore], unread: list[Unread]) -> Iterator[Ignore]:
+def limit_comments(comments: Iterable[IgnoreComment], unread: list[UnreadPart]) -> Iterator[IgnoreComment]:
     """The comments of a file as long as they name no more than MAX_IDS checks.
 
     :param unread: gets the first one that is left out.
@@ -42,68 +42,70 @@ def bounded(comments: Iterable[Ignore], unread: list[Unread]) -> Iterator[Ignore
         ids += max(1, len(comment.patterns))
         if ids > MAX_IDS:
             what = f"comments for dynocheck: those of this file name more than {MAX_IDS} checks"
-            unread.append(Unread(what, comment.file, comment.line, comment.column))
+            unread.append(UnreadPart(what, comment.file, comment.line, comment.column))
             return
         yield comment
 
 
-def in_yaml(file: str, text: str) -> Iterator[Ignore]:
+def find_in_yaml(file: str, text: str) -> Iterator[IgnoreComment]:
     """The comments of a YAML file; those before what the scanner cannot read, when there is such a place."""
     if _CALL not in text:
         return
     lines = _LINE_BREAK.split(text)
-    below = _below(lines, "#")
-    spans, end = _scalars(text)
+    below = _find_next_lines(lines, "#")
+    spans, end = _scan_scalars(text)
     starts = [span.start for span in spans]
     blocks = {span.start[0]: span.end[0] for span in spans if span.block}
     for number, line in enumerate(lines):
         for match in _IN_YAML.finditer(line):
             place = (number, match.start())
             before = bisect(starts, place)
-            if place < end and not (before and _within(place, spans[before - 1])):
+            if place < end and not (before and _is_inside(place, spans[before - 1])):
                 about = number if line[: match.start()].strip() else below[number]
-                yield _ignore(file, place, line[match.end() :], (about, blocks.get(about, about + 1) - 1))
+                yield _parse_comment(
+                    file, place, line[match.end() :], (about, blocks.get(about, about + 1) - 1)
+                )
                 break
 
 
-def in_markdown(file: str, text: str) -> Iterator[Ignore]:
+def find_in_markdown(file: str, text: str) -> Iterator[IgnoreComment]:
     """The comments of a Markdown file, each on one line."""
     if _CALL not in text:
         return
     from markdown_it import MarkdownIt
 
     lines = re.split("\r\n|[\r\n]", text)
-    below = _below(lines, "<!--")
+    below = _find_next_lines(lines, "<!--")
     for token in MarkdownIt().parse(text):
         parts = token.children or [token]
         html = "".join(part.content for part in parts if part.type in ("html_block", "html_inline"))
         if html and token.map is not None:
             for number in range(token.map[0], min(token.map[1], len(lines))):
-                yield from _in_html(file, lines[number], number, below[number], html)
+                yield from _find_in_html(file, lines[number], number, below[number], html)
 
 
-def _in_html(file: str, line: str, number: int, below: int, html: str) -> Iterator[Ignore]:
+def _find_in_html(file: str, line: str, number: int, below: int, html: str) -> Iterator[IgnoreComment]:
     for match in _IN_MARKDOWN.finditer(line):
         if match[0] in html:
             about = below if line.strip() == match[0] else number
-            yield _ignore(file, (number, match.start()), match[1], (about, about))
+            yield _parse_comment(file, (number, match.start()), match[1], (about, about))
 
 
-def _ignore(file: str, place: tuple[int, int], said: str, lines: tuple[int, int]) -> Ignore:
+def _parse_comment(file: str, place: tuple[int, int], said: str, lines: tuple[int, int]) -> IgnoreComment:
     words = _WORDS.fullmatch(said.rstrip())
     verb, ids, reason = words.groups() if words else ("", "", "")
     patterns = tuple(pattern for part in ids.split(",") if (pattern := part.strip()))
     first, last = (1, None) if verb == "ignore-file" else (lines[0] + 1, lines[1] + 1)
-    return Ignore(file, place[0] + 1, place[1] + 1, patterns, hide(reason.strip()), first, last)
+    return IgnoreComment(file, place[0] + 1, place[1] + 1, patterns, hide(reason.strip()), first, last)
 
 
-def _scalars(text: str) -> tuple[list[_Span], tuple[int, int]]:
+def _scan_scalars(text: str) -> tuple[list[_Span], tuple[int, int]]:
     """Every scalar, and the place up to which the text could be read."""
     spans = []
     reached = (0, 0)
     try:
         for token in yaml.scan(text, Loader=yaml.CSafeLoader):
-            start, reached = _place(token.start_mark), _place(token.end_mark)
+            start, reached = _to_place(token.start_mark), _to_place(token.end_mark)
             if isinstance(token, yaml.ScalarToken):
                 spans.append(_Span(start, reached, token.style in ("|", ">")))
     except yaml.YAMLError:
@@ -111,16 +113,16 @@ def _scalars(text: str) -> tuple[list[_Span], tuple[int, int]]:
     return spans, (len(text), 0)
 
 
-def _place(mark: yaml.Mark) -> tuple[int, int]:
+def _to_place(mark: yaml.Mark) -> tuple[int, int]:
     return mark.line, mark.column
 
 
-def _within(place: tuple[int, int], span: _Span) -> bool:
+def _is_inside(place: tuple[int, int], span: _Span) -> bool:
     """Whether it is a scalar's own text; what follows the `|` of a block is not."""
     return span.start <= place < span.end and not (span.block and place[0] == span.start[0])
 
 
-def _below(lines: Sequence[str], comment: str) -> list[int]:
+def _find_next_lines(lines: Sequence[str], comment: str) -> list[int]:
     """For each line the next one that is neither empty nor a comment, or itself when there is none."""
     below: list[int] = []
     found = None

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from dynocheck.facts.recipe.recipes import Mention, Page, Row, Word
+from dynocheck.facts.recipe.recipes import Mention, Page, ReadmeRow, Word
 from dynocheck.secrets import hide
 
 if TYPE_CHECKING:
@@ -40,7 +40,7 @@ def is_page(name: str) -> bool:
     return name.lower().startswith("readme") and name.lower().endswith(".md")
 
 
-def page(text: str, path: Path, root: Path, shown: str) -> Page:
+def parse_page(text: str, path: Path, root: Path, shown: str) -> Page:
     """What a README says.
 
     :param text: its Markdown; one longer than MAX_CHARACTERS says nothing.
@@ -58,33 +58,33 @@ def page(text: str, path: Path, root: Path, shown: str) -> Page:
     variables: dict[str, str] = {}
     for token in tokens:
         if token.type == "fence" and token.map and token.info.split(" ")[0].lower() in _SHELLS:
-            block = list(_commands(token.content.splitlines(), token.map[0] + 2, variables))
+            block = list(_read_commands(token.content.splitlines(), token.map[0] + 2, variables))
             commands += block
-            files += _files(block, path.parent)
+            files += _find_files(block, path.parent)
     return Page(
         path=shown,
         commands=tuple(commands),
         files=tuple(files),
-        links=tuple(_links(tokens, text, path, root)),
-        rows=tuple(_rows(tokens, path.parent, root)),
+        links=tuple(_find_links(tokens, text, path, root)),
+        rows=tuple(_read_rows(tokens, path.parent, root)),
     )
 
 
-def _commands(lines: Sequence[str], first: int, variables: dict[str, str]) -> Iterator[tuple[Word, ...]]:
+def _read_commands(lines: Sequence[str], first: int, variables: dict[str, str]) -> Iterator[tuple[Word, ...]]:
     """The commands of a block whose first line is this one of the page; assignments are kept."""
     at = read = 0
     while at < len(lines) and read < _MOST:
-        taken, words = _logical(lines[at : at + _LONGEST])
+        taken, words = _split_first_command(lines[at : at + _LONGEST])
         line = first + at
         at += taken
         read += taken if words else _LONGEST
-        for command in _split(words):
-            rest = list(_assigned(command, variables))
+        for command in _split_commands(words):
+            rest = list(_strip_assignments(command, variables))
             if rest:
-                yield tuple(Word(_known(word, variables), line, 1) for word in rest)
+                yield tuple(Word(_substitute(word, variables), line, 1) for word in rest)
 
 
-def _logical(lines: Sequence[str]) -> tuple[int, list[str]]:
+def _split_first_command(lines: Sequence[str]) -> tuple[int, list[str]]:
     """How many lines the first command takes, and its words; none when no shell could read it."""
     for count in range(1, len(lines) + 1):
         text = "\n".join(lines[:count]).removeprefix("$ ")
@@ -99,7 +99,7 @@ def _logical(lines: Sequence[str]) -> tuple[int, list[str]]:
     return 1, []
 
 
-def _split(words: Iterable[str]) -> Iterator[list[str]]:
+def _split_commands(words: Iterable[str]) -> Iterator[list[str]]:
     command: list[str] = []
     for word in words:
         if word and set(word) <= set(";&|()"):
@@ -110,13 +110,13 @@ def _split(words: Iterable[str]) -> Iterator[list[str]]:
     yield command
 
 
-def _assigned(command: Sequence[str], variables: dict[str, str]) -> Iterator[str]:
+def _strip_assignments(command: Sequence[str], variables: dict[str, str]) -> Iterator[str]:
     """The words after the assignments at the beginning, which set the page's variables."""
     leading = True
     for word in command:
         match = _ASSIGNMENT.fullmatch(word)
         if leading and match:
-            value = _known(match.group(2), variables)
+            value = _substitute(match.group(2), variables)
             variables.pop(match.group(1), None)
             if value is not None:
                 variables[match.group(1)] = value
@@ -125,7 +125,7 @@ def _assigned(command: Sequence[str], variables: dict[str, str]) -> Iterator[str
             yield word
 
 
-def _known(word: str, variables: dict[str, str]) -> str | None:
+def _substitute(word: str, variables: dict[str, str]) -> str | None:
     """A word with the page's variables in it; None when only its reader knows it."""
     if _UNKNOWN in word:
         return None
@@ -136,7 +136,7 @@ def _known(word: str, variables: dict[str, str]) -> str | None:
     return None if _UNKNOWN in full or pattern or _OTHER_EXPANSION.search(full) else full
 
 
-def _files(commands: Iterable[tuple[Word, ...]], folder: Path) -> Iterator[Mention]:
+def _find_files(commands: Iterable[tuple[Word, ...]], folder: Path) -> Iterator[Mention]:
     """The files that kubectl is given, looked for from every folder that the commands may be meant from."""
     here = folder.resolve()
     bases = [here, *here.parents[:_ANCESTORS]]
@@ -148,13 +148,13 @@ def _files(commands: Iterable[tuple[Word, ...]], folder: Path) -> Iterator[Menti
         if texts[0] != "kubectl" or not any(verb in texts[1:4] for verb in _FILE_VERBS) or None in moved:
             continue
         within = Path(*(step for step in moved if step is not None))
-        for name, word in _given(command):
+        for name, word in _find_file_arguments(command):
             if not (name == "-" or _SCHEME.match(name)):
                 found = any(_exists(base / way / name) for base in bases for way in (Path(), within))
                 yield Mention(name, found, word.line, word.column)
 
 
-def _given(command: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:
+def _find_file_arguments(command: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:
     """The names after -f, --filename, -k and the like."""
     for flag, word in zip(command, (*command[1:], None), strict=True):
         name, equals, value = (flag.text or "").partition("=")
@@ -171,8 +171,8 @@ def _exists(path: Path) -> bool:
         return False
 
 
-def _links(tokens: Sequence["Token"], text: str, path: Path, root: Path) -> Iterator[Mention]:
-    anchors = {path.resolve(): _anchors(tokens, text)}
+def _find_links(tokens: Sequence["Token"], text: str, path: Path, root: Path) -> Iterator[Mention]:
+    anchors = {path.resolve(): _collect_anchors(tokens, text)}
     for token in tokens:
         line = token.map[0] + 1 if token.map else 1
         for child in token.children or ():
@@ -195,7 +195,7 @@ def _resolves(target: str, path: Path, root: Path, anchors: dict[Path, set[str]]
     return anchor.lower() in anchors[meant] if anchor and meant in anchors else True
 
 
-def _anchors(tokens: Sequence["Token"], text: str) -> set[str]:
+def _collect_anchors(tokens: Sequence["Token"], text: str) -> set[str]:
     """What can be linked to in a page: its headings as GitHub spells them, and anchors in HTML."""
     found: dict[str, int] = {}
     slugs: set[str] = {anchor.lower() for anchor in _HTML_ANCHOR.findall(text)}
@@ -209,7 +209,7 @@ def _anchors(tokens: Sequence["Token"], text: str) -> set[str]:
     return slugs
 
 
-def _rows(tokens: Sequence["Token"], folder: Path, root: Path) -> Iterator[Row]:
+def _read_rows(tokens: Sequence["Token"], folder: Path, root: Path) -> Iterator[ReadmeRow]:
     headers: list[str] = []
     cells: list[Token] = []
     for token in tokens:
@@ -220,18 +220,18 @@ def _rows(tokens: Sequence["Token"], folder: Path, root: Path) -> Iterator[Row]:
         elif token.type == "inline":
             cells.append(token)
         elif token.type == "tr_close" and not headers:
-            headers = [_plain(cell) for cell in cells]
+            headers = [_read_cell(cell) for cell in cells]
         elif token.type == "tr_close" and cells:
             line = cells[0].map[0] + 1 if cells[0].map else 1
-            named = dict(zip(headers, map(_plain, cells), strict=False))
-            yield Row(named, tuple(_folders(cells, folder, root)), line)
+            named = dict(zip(headers, map(_read_cell, cells), strict=False))
+            yield ReadmeRow(named, tuple(_find_folders(cells, folder, root)), line)
 
 
-def _plain(cell: "Token") -> str:
+def _read_cell(cell: "Token") -> str:
     return "".join(c.content for c in cell.children or () if c.type in ("text", "code_inline")).strip()
 
 
-def _folders(cells: Sequence["Token"], folder: Path, root: Path) -> Iterator[str]:
+def _find_folders(cells: Sequence["Token"], folder: Path, root: Path) -> Iterator[str]:
     """The folders of the recipe that a row names, as a link or as code, or by a manifest in them."""
     whole = root.resolve()
     for cell in cells:

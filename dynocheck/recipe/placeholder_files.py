@@ -10,17 +10,17 @@ from pathlib import Path
 _POINTER = b"version https://git-lfs.github.com/spec/v1"
 
 
-def hollow_files(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, str]]:
+def find_placeholder_files(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, str]]:
     """Each file of a folder that is hollow, with the reason: pointer, dangling or empty.
 
     Hidden files may be empty; what cannot be read at all is told elsewhere.
     """
     for name in names:
-        if name[0] != "." and (why := _why(folder / name)):
+        if name[0] != "." and (why := _classify(folder / name)):
             yield name, why
 
 
-def _why(path: Path) -> str | None:
+def _classify(path: Path) -> str | None:
     try:
         if not stat.S_ISREG(path.stat().st_mode):
             return None

@@ -10,14 +10,21 @@ from dynocheck.facts.recipe.recipes import (
     Launch,
     Manifest,
     Mount,
-    Unread,
+    UnreadPart,
     Value,
     Word,
 )
 from dynocheck.recipe import references
-from dynocheck.recipe.shell import MAX_SCRIPT, Token, processes
-from dynocheck.recipe.volumes import Volume, files_of, items, mounted, path_in, text
-from dynocheck.recipe.yaml_loader import is_literal, read_within
+from dynocheck.recipe.shell import MAX_SCRIPT, Token, find_processes
+from dynocheck.recipe.volumes import (
+    Volume,
+    list_config_map_files,
+    read_items,
+    read_mounts,
+    read_string,
+    resolve_mounted_path,
+)
+from dynocheck.recipe.yaml_loader import is_literal, read_embedded
 
 NOTHING = Value(None, 1, 1)
 
@@ -29,7 +36,7 @@ _MAX_SCRIPTS = 256 * 1024  # characters of commands and args that are read of on
 _MAX_VALUES = 1024 * 1024  # characters of the variables of one file, once their references are replaced
 
 
-class Defaults(NamedTuple):
+class DefaultCommand(NamedTuple):
     """What a container runs where it does not say."""
 
     command: tuple[str, ...] = ()
@@ -39,7 +46,7 @@ class Defaults(NamedTuple):
 _Run = tuple[tuple[Word, ...], Mapping[str, str | None]]  # a command's words, and its own variables
 
 
-class Reader:
+class PodReader:
     """Reads the pods of one file. What is too much to be read is noted in `unread`.
 
     :param file: its path.
@@ -56,10 +63,10 @@ class Reader:
         self._room = _MAX_VALUES
         self._scripts = _MAX_SCRIPTS
         self._counted: set[tuple[int, int]] = set()
-        self.unread: list[Unread] = []
+        self.unread: list[UnreadPart] = []
         self._followed: dict[tuple[int, int], tuple[_Run, ...]] = {}
 
-    def container(
+    def read_container(
         self,
         source: Value,
         volumes: Mapping[str, Volume],
@@ -67,7 +74,7 @@ class Reader:
         outer: Sequence[Value] = (),
         mounts: Iterable[Mount] = (),
         name: str = "",
-        defaults: Defaults | None = None,
+        defaults: DefaultCommand | None = None,
     ) -> Container:
         """One container.
 
@@ -76,36 +83,38 @@ class Reader:
         :param name: what it is called when it does not say.
         :param defaults: what the operator has it run. None for a container that it leaves as it is.
         """
-        entries = [*outer, *items(source, "env")]
-        env = self._environment(entries, source, merged=defaults is not None)
+        entries = [*outer, *read_items(source, "env")]
+        env = self._build_environment(entries, source, merged=defaults is not None)
         image = source.get("image") or source
         return Container(
-            name=text(source, "name") or name,
-            image=text(source, "image") or None,
+            name=read_string(source, "name") or name,
+            image=read_string(source, "image") or None,
             env=tuple(env.values()),
-            mounts=(*mounts, *(mount for mount, _ in mounted(source, volumes))),
-            launches=tuple(self._launches(source, env, defaults or Defaults())),
-            files=tuple(self._files(source, volumes)),
+            mounts=(*mounts, *(mount for mount, _ in read_mounts(source, volumes))),
+            launches=tuple(self._find_launches(source, env, defaults or DefaultCommand())),
+            files=tuple(self._read_config_files(source, volumes)),
             line=source.line,
             column=source.column,
             image_line=image.line,
             image_column=image.column,
         )
 
-    def commands(self, source: Value, container: Container) -> tuple[tuple[Word, ...], ...]:
+    def read_commands(self, source: Value, container: Container) -> tuple[tuple[Word, ...], ...]:
         """The commands that a container runs, word by word."""
-        return tuple(words for words, _ in self.runs(source, container))
+        return tuple(words for words, _ in self.read_runs(source, container))
 
-    def runs(self, source: Value, container: Container) -> tuple[_Run, ...]:
+    def read_runs(self, source: Value, container: Container) -> tuple[_Run, ...]:
         """The same, each with the variables that its script gives it. A long script is followed once."""
         place = source.line, source.column
         if place not in self._followed:
             environment = {variable.name: variable.value for variable in container.env}
-            self._followed[place] = tuple(self._processes(source, environment, Defaults()))
+            self._followed[place] = tuple(self._read_processes(source, environment, DefaultCommand()))
         return self._followed[place]
 
-    def _processes(self, source: Value, known: references.Environment, defaults: Defaults) -> Iterator[_Run]:
-        command, args = _elements(source, "command"), _elements(source, "args")
+    def _read_processes(
+        self, source: Value, known: references.Environment, defaults: DefaultCommand
+    ) -> Iterator[_Run]:
+        command, args = _read_elements(source, "command"), _read_elements(source, "args")
         if not command:
             args = args or [Value(text, source.line, source.column) for text in defaults.args]
             command = [Value(text, source.line, source.column) for text in defaults.command]
@@ -113,7 +122,7 @@ class Reader:
         if not self._has_room(source, elements):
             return
         cursors = [(element.line, element.column) for element in elements]
-        for process in processes([e.text for e in elements], known, is_open=self._is_open(source)):
+        for process in find_processes([e.text for e in elements], known, is_open=self._is_open(source)):
             words = []
             for token in process.words:
                 place, cursors[token.source] = self._find(
@@ -129,23 +138,25 @@ class Reader:
             self._counted.add((source.line, source.column))
             self._scripts -= sum(lengths)
         if self._scripts < 0:
-            self._not_read(
+            self._note_unread(
                 f"commands of a container: those of this file are more than {_MAX_SCRIPTS} characters", source
             )
         for element, length in zip(elements, lengths, strict=True):
             if length > MAX_SCRIPT:
-                self._not_read(f"the end of a script: it has more than {MAX_SCRIPT} characters", element)
+                self._note_unread(f"the end of a script: it has more than {MAX_SCRIPT} characters", element)
         return self._scripts >= 0
 
-    def _not_read(self, what: str, place: Value | Launch) -> None:
-        self.unread.append(Unread(what, self._file, place.line, place.column))
+    def _note_unread(self, what: str, place: Value | Launch) -> None:
+        self.unread.append(UnreadPart(what, self._file, place.line, place.column))
 
-    def _launches(self, source: Value, env: Mapping[str, EnvVar], defaults: Defaults) -> Iterator[Launch]:
+    def _find_launches(
+        self, source: Value, env: Mapping[str, EnvVar], defaults: DefaultCommand
+    ) -> Iterator[Launch]:
         count = 0
-        for words, given in self._processes(source, {v.name: v.value for v in env.values()}, defaults):
-            launch = _launch(words, given)
+        for words, given in self._read_processes(source, {v.name: v.value for v in env.values()}, defaults):
+            launch = _parse_launch(words, given)
             if launch is not None and count == _MAX_LAUNCHES:
-                self._not_read(f"what a container starts after the first {count} programs", launch)
+                self._note_unread(f"what a container starts after the first {count} programs", launch)
                 return
             if launch is not None:
                 count += 1
@@ -153,79 +164,83 @@ class Reader:
 
     def _is_open(self, source: Value) -> bool:
         """Whether variables come from a ConfigMap that the recipe does not hold."""
-        names = (entry.get("configMapRef", "name") for entry in items(source, "envFrom"))
+        names = (entry.get("configMapRef", "name") for entry in read_items(source, "envFrom"))
         return any(name is not None and (name.text or "") not in self._config_maps for name in names)
 
-    def _environment(self, entries: Sequence[Value], container: Value, *, merged: bool) -> dict[str, EnvVar]:
+    def _build_environment(
+        self, entries: Sequence[Value], container: Value, *, merged: bool
+    ) -> dict[str, EnvVar]:
         """The variables of a container.
 
         :param merged: whether the operator merges the entries, after which they are in the order of their
             names, or of the manifest: a value that depends on which is not known.
         """
         env: dict[str, EnvVar] = {}
-        for source in items(container, "envFrom"):
-            prefix = text(source, "prefix")
-            for key, value in self._data(text(source, "configMapRef", "name")).items():
+        for source in read_items(container, "envFrom"):
+            prefix = read_string(source, "prefix")
+            for key, value in self._read_data(read_string(source, "configMapRef", "name")).items():
                 env[prefix + key] = EnvVar(prefix + key, value.text, source.line, source.column)
         given = {variable.name: variable.value for variable in env.values()}
         is_open = self._is_open(container)
         if merged:
-            entries = list({text(entry, "name"): entry for entry in entries}.values())
-        values = self._values(entries, given, is_open=is_open)
+            entries = list({read_string(entry, "name"): entry for entry in entries}.values())
+        values = self._resolve_values(entries, given, is_open=is_open)
         if merged:
-            by_name = self._values(sorted(entries, key=lambda e: text(e, "name")), given, is_open=is_open)
+            by_name = self._resolve_values(
+                sorted(entries, key=lambda e: read_string(e, "name")), given, is_open=is_open
+            )
             values = {name: value if by_name[name] == value else None for name, value in values.items()}
         for entry in entries:
-            name, place = text(entry, "name"), entry.get("value") or entry
+            name, place = read_string(entry, "name"), entry.get("value") or entry
             env[name] = EnvVar(name, values[name], place.line, place.column)
         return env
 
-    def _values(
+    def _resolve_values(
         self, entries: Iterable[Value], given: references.Environment, *, is_open: bool
     ) -> dict[str, str | None]:
         known = dict(given)
         for entry in entries:
-            name, value = text(entry, "name"), entry.get("value")
+            name, value = read_string(entry, "name"), entry.get("value")
             if value is None or value.data == "":
-                known[name] = self._referenced(entry) if entry.get("valueFrom") is not None else ""
+                known[name] = self._resolve_reference(entry) if entry.get("valueFrom") is not None else ""
             elif value.text is None:
                 known[name] = None
             else:
-                known[name] = self._expanded(value.text, known, is_open=is_open)
+                known[name] = self._expand(value.text, known, is_open=is_open)
         return known
 
-    def _expanded(self, text: str, known: references.Environment, *, is_open: bool) -> str | None:
+    def _expand(self, text: str, known: references.Environment, *, is_open: bool) -> str | None:
         """The text with its references replaced, and not known where values multiply without end."""
         found = references.expand(text, known, is_open=is_open) if self._room > 0 else None
         self._room -= max(0, len(found or "") - len(text))
         return found
 
-    def _referenced(self, entry: Value) -> str | None:
-        data = self._data(text(entry, "valueFrom", "configMapKeyRef", "name"))
-        value = data.get(text(entry, "valueFrom", "configMapKeyRef", "key"))
+    def _resolve_reference(self, entry: Value) -> str | None:
+        data = self._read_data(read_string(entry, "valueFrom", "configMapKeyRef", "name"))
+        value = data.get(read_string(entry, "valueFrom", "configMapKeyRef", "key"))
         return value.text if value else None
 
-    def _data(self, name: str) -> dict[str, Value]:
+    def _read_data(self, name: str) -> dict[str, Value]:
         """The entries of a ConfigMap of the recipe; none when it is not there."""
         config_map = self._config_maps.get(name)
         data = config_map.root.get("data") if config_map else None
         return data.mapping if data else {}
 
-    def _files(self, container: Value, volumes: Mapping[str, Volume]) -> Iterator[ConfigFile]:
-        for mount, entry in mounted(container, volumes):
-            volume = volumes[text(entry, "name")].source
-            projected = [source.get("configMap") for source in items(volume, "projected", "sources")]
+    def _read_config_files(self, container: Value, volumes: Mapping[str, Volume]) -> Iterator[ConfigFile]:
+        for mount, entry in read_mounts(container, volumes):
+            volume = volumes[read_string(entry, "name")].source
+            projected = [source.get("configMap") for source in read_items(volume, "projected", "sources")]
             for source in [volume.get("configMap"), *projected]:
-                name = text(source, "name") if source is not None else ""
+                name = read_string(source, "name") if source is not None else ""
                 if source is None or name not in self._config_maps or entry.get("subPathExpr") is not None:
                     continue
                 file = self._config_maps[name].file
-                for path, value in files_of(source, self._data(name)):
-                    placed = path_in(path, mount.path, mount.sub_path)
+                for path, value in list_config_map_files(source, self._read_data(name)):
+                    placed = resolve_mounted_path(path, mount.path, mount.sub_path)
                     if placed is not None:
-                        yield ConfigFile(placed, file, read_within(value, self._lines.get(file, ())))
+                        yield ConfigFile(placed, file, read_embedded(value, self._lines.get(file, ())))
 
-    def place(self, element: Value, line: int) -> tuple[int, int]:
+    def locate_line(self, element: Value, line: int) -> tuple[int, int]:
         """Where a line of a text stands, or the text when it is not written line by line."""
         lines = self._lines.get(self._file, ())
         if not is_literal(element, lines) or element.line + line >= len(lines):
@@ -242,7 +257,7 @@ class Reader:
         """
         lines = self._lines.get(self._file, ())
         fragment = token.spelled.partition("\n")[0]
-        line, column = max(cursor, self.place(element, token.line))
+        line, column = max(cursor, self.locate_line(element, token.line))
         for number in range(line, min(line + _SEARCH_LINES, len(lines) + 1)) if fragment else ():
             found = lines[number - 1].find(fragment, column - 1 if number == line else 0)
             if found >= 0:
@@ -250,12 +265,12 @@ class Reader:
         return (line, column), cursor
 
 
-def _elements(source: Value, key: str) -> list[Value]:
+def _read_elements(source: Value, key: str) -> list[Value]:
     found = source.get(key)
     return found.sequence if found is not None else []
 
 
-def _launch(words: Sequence[Word], given: Mapping[str, str | None]) -> Launch | None:
+def _parse_launch(words: Sequence[Word], given: Mapping[str, str | None]) -> Launch | None:
     """The Python module that a command starts, were it wrapped in other commands."""
     if words and (words[0].text or "").rpartition("/")[2] in _SAYING:
         return None

@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from dynocheck.facts.recipe.recipes import Value
-from dynocheck.secrets import HIDDEN, hide, names_secret, stands_in
+from dynocheck.secrets import HIDDEN, hide, is_placeholder, is_secret_name
 
 _ENCODED = base64.b64encode(HIDDEN.encode()).decode()  # so that a Secret keeps the shape of one
 _CONTENTS = {"data": _ENCODED, "stringData": HIDDEN}
@@ -20,15 +20,15 @@ def withhold(document: Value) -> Value:
     """The same document without the contents of Secrets, without the values of variables that are named like
     a secret, whether an entry of `env`, a key or a line of a script, and without what looks like a token.
     """
-    return _without(document, in_data=False)
+    return _strip_secrets(document, in_data=False)
 
 
-def _without(value: Value, *, in_data: bool) -> Value:
+def _strip_secrets(value: Value, *, in_data: bool) -> Value:
     """A value without secrets; the keys of a ConfigMap's `data` are names of variables too."""
     if isinstance(value.data, str):
-        return _replaced(value, hide(_ASSIGNED.sub(_unassigned, value.data)))
+        return _replace_data(value, hide(_ASSIGNED.sub(_hide_assignment, value.data)))
     if isinstance(value.data, list):
-        return _replaced(value, [_without(element, in_data=False) for element in value.data])
+        return _replace_data(value, [_strip_secrets(element, in_data=False) for element in value.data])
     if not isinstance(value.data, dict):
         return value
     kind, name = value.data.get("kind"), value.data.get("name")
@@ -38,27 +38,27 @@ def _without(value: Value, *, in_data: bool) -> Value:
         named = name.text if key == "value" and name is not None else key
         is_name = key == "value" or in_data or _VARIABLE.fullmatch(key)
         if of_secret and key in _CONTENTS:
-            entries[key] = _replaced(
-                entry, {k: _emptied(v, _CONTENTS[key]) for k, v in entry.mapping.items()}
+            entries[key] = _replace_data(
+                entry, {k: _blank_out(v, _CONTENTS[key]) for k, v in entry.mapping.items()}
             )
-        elif key == _APPLIED or (named and is_name and names_secret(named)):
-            entries[key] = _emptied(entry, HIDDEN)
+        elif key == _APPLIED or (named and is_name and is_secret_name(named)):
+            entries[key] = _blank_out(entry, HIDDEN)
         else:
-            entries[key] = _without(entry, in_data=key in _CONTENTS)
-    return _replaced(value, entries)
+            entries[key] = _strip_secrets(entry, in_data=key in _CONTENTS)
+    return _replace_data(value, entries)
 
 
-def _unassigned(match: re.Match[str]) -> str:
+def _hide_assignment(match: re.Match[str]) -> str:
     name, sign, value = match.groups()
-    return f"{name}{sign}{HIDDEN}" if names_secret(name) and not stands_in(value) else match.group()
+    return f"{name}{sign}{HIDDEN}" if is_secret_name(name) and not is_placeholder(value) else match.group()
 
 
-def _emptied(value: Value, text: str) -> Value:
+def _blank_out(value: Value, text: str) -> Value:
     """A value of the same type that says nothing, or the same when it stands in for what is to come."""
     if isinstance(value.data, str):
-        return value if stands_in(value.data) else _replaced(value, text)
-    return value if value.data is None else _replaced(value, type(value.data)())
+        return value if is_placeholder(value.data) else _replace_data(value, text)
+    return value if value.data is None else _replace_data(value, type(value.data)())
 
 
-def _replaced(value: Value, data: Any) -> Value:
+def _replace_data(value: Value, data: Any) -> Value:
     return msgspec.structs.replace(value, data=data)

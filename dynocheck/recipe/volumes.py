@@ -25,24 +25,27 @@ class Volume(NamedTuple):
         return self.source.get("persistentVolumeClaim", "readOnly")
 
 
-def text(value: Value, *path: str) -> str:
+def read_string(value: Value, *path: str) -> str:
     """The string at this path, or an empty one."""
     found = value.get(*path)
     return (found.text if found else None) or ""
 
 
-def items(value: Value, *path: str) -> list[Value]:
+def read_items(value: Value, *path: str) -> list[Value]:
     """The objects and strings of the list at this path, or none."""
     found = value.get(*path)
     return [item for item in found.sequence if isinstance(item.data, (dict, str))] if found else []
 
 
-def volumes(pod: Value) -> dict[str, Volume]:
+def read_volumes(pod: Value) -> dict[str, Volume]:
     """The volumes of a pod by name."""
-    return {text(volume, "name"): Volume(_volume(volume), volume) for volume in items(pod, "volumes")}
+    return {
+        read_string(volume, "name"): Volume(_build_mount(volume), volume)
+        for volume in read_items(pod, "volumes")
+    }
 
 
-def _volume(volume: Value) -> Mount:
+def _build_mount(volume: Value) -> Mount:
     for kind, (source, key) in _SOURCES.items():
         found = volume.get(kind)
         if found is not None:
@@ -51,30 +54,30 @@ def _volume(volume: Value) -> Mount:
     return Mount("", "other", "", volume.line, volume.column)
 
 
-def mounted(container: Value, volumes: Mapping[str, Volume]) -> Iterator[tuple[Mount, Value]]:
+def read_mounts(container: Value, volumes: Mapping[str, Volume]) -> Iterator[tuple[Mount, Value]]:
     """What a container mounts of these volumes, each with how it is written."""
-    for entry in items(container, "volumeMounts"):
-        volume = volumes.get(text(entry, "name"))
+    for entry in read_items(container, "volumeMounts"):
+        volume = volumes.get(read_string(entry, "name"))
         if volume is not None:
             path = entry.get("mountPath") or entry
-            sub_path = text(entry, "subPath").strip("/")
+            sub_path = read_string(entry, "subPath").strip("/")
             source, name = volume.mount.source, volume.mount.name
             fixed = any(v is not None and v.data is True for v in (entry.get("readOnly"), volume.read_only))
             yield Mount(path.text or "", source, name, path.line, path.column, sub_path, fixed), entry
 
 
-def files_of(config_map: Value, data: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
+def list_config_map_files(config_map: Value, data: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
     """The files of a volume that is a ConfigMap: its keys, or the paths that it gives some of them."""
     chosen = config_map.get("items")
     if chosen is None:
         yield from data.items()
         return
-    for item in items(config_map, "items"):
-        if text(item, "key") in data:
-            yield text(item, "path"), data[text(item, "key")]
+    for item in read_items(config_map, "items"):
+        if read_string(item, "key") in data:
+            yield read_string(item, "path"), data[read_string(item, "key")]
 
 
-def path_in(path: str, mount_path: str, sub_path: str) -> str | None:
+def resolve_mounted_path(path: str, mount_path: str, sub_path: str) -> str | None:
     """Where a file of a volume is in the container, or None when the mount leaves it out."""
     mount_path = mount_path.rstrip("/")
     if not sub_path or path == sub_path:

@@ -15,9 +15,9 @@ from dynocheck.facts.recipe.recipes import (
     Value,
     Word,
 )
-from dynocheck.recipe.fetching import Fetched, by_command, by_library
-from dynocheck.recipe.pods import Reader
-from dynocheck.recipe.volumes import items, volumes
+from dynocheck.recipe.fetching import FetchedModel, find_library_downloads, parse_download_command
+from dynocheck.recipe.pods import PodReader
+from dynocheck.recipe.volumes import read_items, read_volumes
 
 _POD_PATHS = {
     "Pod": ("spec",),
@@ -35,30 +35,32 @@ _URL_FLAGS = ("--url", "-u", "--base-url", "--target")
 _NAME_FLAGS = ("--served-model-name", "--model", "--model-names", "-m")
 
 
-def downloads(manifest: Manifest, reader: Reader) -> Iterator[Download]:
+def find_downloads(manifest: Manifest, reader: PodReader) -> Iterator[Download]:
     """The models that a workload fetches from a hub."""
-    for source, container in _containers(manifest, reader):
-        for words, given in reader.runs(source, container):
-            fetched = by_command([word.text for word in words])
+    for source, container in _read_containers(manifest, reader):
+        for words, given in reader.read_runs(source, container):
+            fetched = parse_download_command([word.text for word in words])
             if fetched is not None:
                 place = words[fetched.at].line, words[fetched.at].column
                 own = {name: EnvVar(name, value, *place) for name, value in given.items()}
                 env = {**{variable.name: variable for variable in container.env}, **own}
                 within = msgspec.structs.replace(container, env=tuple(env.values()))
-                yield _download(manifest.file, within, fetched, place)
+                yield _build_download(manifest.file, within, fetched, place)
         environment = {variable.name: variable.value for variable in container.env}
-        for element in [*items(source, "command"), *items(source, "args")]:
+        for element in [*read_items(source, "command"), *read_items(source, "args")]:
             code = element.text or ""
-            for fetched in by_library(code, environment):
-                place = reader.place(element, code.count("\n", 0, fetched.at))
-                yield _download(manifest.file, container, fetched, place)
+            for fetched in find_library_downloads(code, environment):
+                place = reader.locate_line(element, code.count("\n", 0, fetched.at))
+                yield _build_download(manifest.file, container, fetched, place)
 
 
-def _download(file: str, container: Container, fetched: Fetched, place: tuple[int, int]) -> Download:
+def _build_download(
+    file: str, container: Container, fetched: FetchedModel, place: tuple[int, int]
+) -> Download:
     return Download(
         file=file,
         model=fetched.model,
-        folder=container.on_claim(fetched.folder) if fetched.folder else None,
+        folder=container.resolve_on_claim(fetched.folder) if fetched.folder else None,
         cached=fetched.cached,
         revision=fetched.revision,
         path=fetched.folder,
@@ -68,17 +70,17 @@ def _download(file: str, container: Container, fetched: Fetched, place: tuple[in
     )
 
 
-def benchmarks(manifest: Manifest, reader: Reader) -> Iterator[Benchmark]:
+def find_benchmarks(manifest: Manifest, reader: PodReader) -> Iterator[Benchmark]:
     """The workload itself, when one of its containers runs a load generator."""
-    for source, container in _containers(manifest, reader):
-        script = " ".join(e.text or "" for e in [*items(source, "command"), *items(source, "args")])
+    for source, container in _read_containers(manifest, reader):
+        script = " ".join(e.text or "" for e in [*read_items(source, "command"), *read_items(source, "args")])
         if _BENCHMARKS.search(script):
-            commands = reader.commands(source, container)
+            commands = reader.read_commands(source, container)
             yield Benchmark(
                 file=manifest.file,
                 name=manifest.name,
-                endpoint=_told(commands, _URL_FLAGS, container, _ENDPOINTS),
-                model=_told(commands, _NAME_FLAGS, container, _MODELS),
+                endpoint=_find_target(commands, _URL_FLAGS, container, _ENDPOINTS),
+                model=_find_target(commands, _NAME_FLAGS, container, _MODELS),
                 container=container,
                 commands=commands,
                 line=source.line,
@@ -86,20 +88,20 @@ def benchmarks(manifest: Manifest, reader: Reader) -> Iterator[Benchmark]:
             )
 
 
-def _told(
+def _find_target(
     commands: Iterable[Sequence[Word]], flags: Sequence[str], container: Container, names: Sequence[str]
 ) -> EnvVar | None:
     """What a load generator is told by one of these flags; by the variable that it takes it from, where one
     is named so. A path says nothing of the name that is asked for.
     """
-    variable = next((v for n in names if (v := container.variable(n))), None)
-    given = next((v for words in commands for flag in flags for v in _values(words, flag)), None)
+    variable = next((v for n in names if (v := container.find_variable(n))), None)
+    given = next((v for words in commands for flag in flags for v in _find_flag_values(words, flag)), None)
     if given is None or given.value is None or given.value.startswith(("/", ".")):
         return variable
     return variable if variable is not None and (variable.value or "?") in given.value else given
 
 
-def _values(words: Sequence[Word], flag: str) -> Iterator[EnvVar]:
+def _find_flag_values(words: Sequence[Word], flag: str) -> Iterator[EnvVar]:
     """The values of a flag of a load generator, called by what they are told with."""
     start = next((i for i, word in enumerate(words) if _is_tool(word.text or "")), len(words))
     if any(word.text in ("install", "pip") for word in words):
@@ -116,7 +118,7 @@ def _is_tool(word: str) -> bool:
     return word.rpartition("/")[2].rpartition(".")[2] in _TOOLS or word.endswith("_serving.py")
 
 
-def claims(manifest: Manifest) -> Iterator[Claim]:
+def read_claims(manifest: Manifest) -> Iterator[Claim]:
     """The claim that a manifest is, if it is one."""
     if manifest.kind != "PersistentVolumeClaim":
         return
@@ -128,17 +130,17 @@ def claims(manifest: Manifest) -> Iterator[Claim]:
         file=manifest.file,
         name=manifest.name,
         storage_class=storage_class.text if storage_class else None,
-        access_modes=tuple(mode.text or "" for mode in items(root, "spec", "accessModes")),
+        access_modes=tuple(mode.text or "" for mode in read_items(root, "spec", "accessModes")),
         size=str(size.plain) if size else None,
         line=place.line,
         column=place.column,
     )
 
 
-def _containers(manifest: Manifest, reader: Reader) -> Iterator[tuple[Value, Container]]:
+def _read_containers(manifest: Manifest, reader: PodReader) -> Iterator[tuple[Value, Container]]:
     path = _POD_PATHS.get(manifest.kind)
     pod = manifest.root.get(*path) if path else None
     if pod is not None:
-        mountable = volumes(pod)
-        for source in [*items(pod, "initContainers"), *items(pod, "containers")]:
-            yield source, reader.container(source, mountable)
+        mountable = read_volumes(pod)
+        for source in [*read_items(pod, "initContainers"), *read_items(pod, "containers")]:
+            yield source, reader.read_container(source, mountable)

@@ -34,14 +34,14 @@ _JSON = json.JSONDecoder()
 _MERGE_TAG = "tag:yaml.org,2002:merge"
 
 
-class _Broken(Exception):
+class _InvalidYaml(Exception):
     def __init__(self, message: str, mark: yaml.Mark) -> None:
         super().__init__(message)
         self.message = message
         self.mark = mark
 
 
-class _Open:
+class _OpenCollection:
     """A collection whose end has not come yet."""
 
     def __init__(self, place: tuple[int, int], anchor: str | None, *, is_mapping: bool) -> None:
@@ -57,7 +57,7 @@ class _Open:
         return Value(self.elements if self.entries is None else self.entries, *self.place)
 
 
-def read(text: str, problems: list[Problem]) -> list[Value]:
+def read_documents(text: str, problems: list[Problem]) -> list[Value]:
     """The documents of a file that is applied, up to the first fatal problem.
 
     :param text: what the file holds.
@@ -68,49 +68,51 @@ def read(text: str, problems: list[Problem]) -> list[Value]:
         line = text.count("\n", 0, separator.start()) + 1
         problems.append(Problem("text after --- on its line: kubectl refuses it", line, 4))
         text = text[: separator.start()]
-    starts = _objects(text)
+    starts = _find_json_objects(text)
     if starts:
-        return list(_each_object(text, starts, problems))
-    return _read(_INNER_MARK.sub(r"\1", text), problems, lambda mark: (mark.line + 1, mark.column + 1))
+        return list(_read_json_objects(text, starts, problems))
+    return _parse_documents(
+        _INNER_MARK.sub(r"\1", text), problems, lambda mark: (mark.line + 1, mark.column + 1)
+    )
 
 
-def _objects(text: str) -> list[int]:
+def _find_json_objects(text: str) -> list[int]:
     """Where the objects of JSON begin that follow each other with nothing between them, as jq writes them and
     kubectl reads them; none where there are fewer than two, or there is something else.
     """
     starts: list[int] = []
     if not (_OBJECT.match(text) and _NEXT_OBJECT.search(text)):
         return starts
-    end = _blank(text, 0)
+    end = _skip_blanks(text, 0)
     while end < len(text) and len(starts) < MAX_OBJECTS:
         starts.append(end)
         try:
             _, end = _JSON.raw_decode(text, end)
         except (ValueError, RecursionError):
             return []
-        end = _blank(text, end)
+        end = _skip_blanks(text, end)
     return starts if len(starts) > 1 and end == len(text) else []
 
 
-def _blank(text: str, start: int) -> int:
+def _skip_blanks(text: str, start: int) -> int:
     """Where what follows the blanks at a place begins."""
     found = _BLANKS.match(text, start)
     return found.end() if found else start
 
 
-def _each_object(text: str, starts: Sequence[int], problems: list[Problem]) -> Iterator[Value]:
+def _read_json_objects(text: str, starts: Sequence[int], problems: list[Problem]) -> Iterator[Value]:
     line, row, before = 1, -1, 0
     for start, end in pairwise([*starts, len(text)]):
         line, row = line + text.count("\n", before, start), max(row, text.rfind("\n", before, start))
         before = start
-        yield from _read(text[start:end], problems, _places_from(line, start - row))
+        yield from _parse_documents(text[start:end], problems, _offset_places(line, start - row))
 
 
-def _places_from(line: int, column: int) -> _Place:
+def _offset_places(line: int, column: int) -> _Place:
     return lambda mark: (line + mark.line, mark.column + (1 if mark.line else column))
 
 
-def read_within(value: Value, lines: Sequence[str]) -> Value | None:
+def read_embedded(value: Value, lines: Sequence[str]) -> Value | None:
     """The YAML that a string of a file holds, as an engine reads it; None when it cannot be read.
 
     :param value: the string. In a literal block each value has its own place, else that of the string.
@@ -118,7 +120,7 @@ def read_within(value: Value, lines: Sequence[str]) -> Value | None:
     """
     text = value.text or ""
     problems: list[Problem] = []
-    documents = _read(text, problems, _places_within(value, lines), applied=False)
+    documents = _parse_documents(text, problems, _locate_within(value, lines), applied=False)
     return documents[0] if len(documents) == 1 and not any(p.fatal for p in problems) else None
 
 
@@ -127,8 +129,8 @@ def is_literal(value: Value, lines: Sequence[str]) -> bool:
     return value.line <= len(lines) and bool(_LITERAL.match(lines[value.line - 1], value.column - 1))
 
 
-def _places_within(value: Value, lines: Sequence[str]) -> _Place:
-    indent = _indent(value.text or "", lines[value.line :]) if is_literal(value, lines) else None
+def _locate_within(value: Value, lines: Sequence[str]) -> _Place:
+    indent = _measure_indent(value.text or "", lines[value.line :]) if is_literal(value, lines) else None
     if indent is None:
         return lambda _: (value.line, value.column)
     below = value.line + 1
@@ -136,7 +138,7 @@ def _places_within(value: Value, lines: Sequence[str]) -> _Place:
     return lambda mark: (below + mark.line, column + mark.column)
 
 
-def _indent(text: str, rows: Sequence[str]) -> int | None:
+def _measure_indent(text: str, rows: Sequence[str]) -> int | None:
     """How far a literal block is indented: what its first line has more in the file than in the text."""
     for line, row in zip(text.splitlines(), rows, strict=False):
         if line.strip():
@@ -144,12 +146,14 @@ def _indent(text: str, rows: Sequence[str]) -> int | None:
     return None
 
 
-def _read(text: str, problems: list[Problem], place: _Place, *, applied: bool = True) -> list[Value]:
+def _parse_documents(
+    text: str, problems: list[Problem], place: _Place, *, applied: bool = True
+) -> list[Value]:
     builder = _Builder(text, problems, place, applied=applied)
     try:
         for event in yaml.parse(text, Loader=yaml.CSafeLoader):
             builder.take(event)
-    except _Broken as broken:
+    except _InvalidYaml as broken:
         problems.append(Problem(broken.message, *place(broken.mark)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
@@ -174,14 +178,14 @@ class _Builder:
         self._applied = applied
         self._is_json = text.lstrip().startswith("{")
         self._anchors: dict[str, tuple[Value, int]] = {}
-        self._stack: list[_Open] = []
+        self._stack: list[_OpenCollection] = []
         self._size = 0
 
     def take(self, event: Any) -> None:
         mark: Any = event.start_mark
         match event:
             case yaml.ScalarEvent():
-                value = Value(self._scalar(event), *self._place(mark))
+                value = Value(self._read_scalar(event), *self._place(mark))
                 self._complete(value, 1, event, event.anchor)
             case yaml.MappingStartEvent() | yaml.SequenceStartEvent():
                 self._open(event)
@@ -190,21 +194,23 @@ class _Builder:
                 self._complete(done.close(), done.size, event, done.anchor)
             case yaml.AliasEvent():
                 if event.anchor not in self._anchors:
-                    raise _Broken(f"alias *{event.anchor} has no anchor before it", mark)
+                    raise _InvalidYaml(f"alias *{event.anchor} has no anchor before it", mark)
                 self._complete(*self._anchors[event.anchor], event, None)
             case yaml.DocumentStartEvent():
                 self._anchors.clear()
                 if self._applied and (event.version or event.tags):
-                    raise _Broken("a directive (%...): kubectl reads none", mark)
+                    raise _InvalidYaml("a directive (%...): kubectl reads none", mark)
 
     def _open(self, event: Any) -> None:
         if len(self._stack) >= MAX_DEPTH:
-            raise _Broken(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+            raise _InvalidYaml(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
         key = self._stack[-1].key if self._stack else None
         place = self._place(event.start_mark)
         if key is not None and not event.flow_style:
             place = (key[1].line, key[1].column)  # what stands below its key is found at the key
-        self._stack.append(_Open(place, event.anchor, is_mapping=isinstance(event, yaml.MappingStartEvent)))
+        self._stack.append(
+            _OpenCollection(place, event.anchor, is_mapping=isinstance(event, yaml.MappingStartEvent))
+        )
 
     def _complete(self, value: Value, size: int, event: Any, anchor: str | None) -> None:
         if anchor:
@@ -212,7 +218,7 @@ class _Builder:
         parent = self._stack[-1] if self._stack else None
         total = (self._size if parent is None else parent.size) + size
         if total > MAX_VALUES:
-            raise _Broken(f"more than {MAX_VALUES} values once aliases are expanded", event.start_mark)
+            raise _InvalidYaml(f"more than {MAX_VALUES} values once aliases are expanded", event.start_mark)
         if parent is None:
             self._size = total
             if value.data is not None:
@@ -222,21 +228,23 @@ class _Builder:
         if parent.entries is None:
             parent.elements.append(value)
         elif parent.key is None:
-            parent.key = (self._key(value, event), value)
+            parent.key = (self._read_key(value, event), value)
         else:
-            self._enter(parent, parent.entries, value, event)
+            self._add_entry(parent, parent.entries, value, event)
             parent.key = None
 
-    def _key(self, value: Value, event: Any) -> str | None:
+    def _read_key(self, value: Value, event: Any) -> str | None:
         """A key's name, or None when it is the one that merges."""
         if isinstance(value.data, (dict, list)) or value.data is None:
-            raise _Broken("a key must be a string", event.start_mark)
+            raise _InvalidYaml("a key must be a string", event.start_mark)
         if isinstance(event, yaml.ScalarEvent):
             merges = event.value == "<<" and (event.implicit[0] or event.tag == _MERGE_TAG)
-            return None if merges else yaml_scalars.key_text(value.data, event.value)
-        return yaml_scalars.key_text(value.data, str(value.data))
+            return None if merges else yaml_scalars.format_key(value.data, event.value)
+        return yaml_scalars.format_key(value.data, str(value.data))
 
-    def _enter(self, parent: _Open, entries: dict[str, Value], value: Value, event: Any) -> None:
+    def _add_entry(
+        self, parent: _OpenCollection, entries: dict[str, Value], value: Value, event: Any
+    ) -> None:
         assert parent.key is not None
         name, at = parent.key
         if name is None:
@@ -249,27 +257,27 @@ class _Builder:
         entries[name] = value
         parent.written[name] = at.line
 
-    def _merge(self, parent: _Open, entries: dict[str, Value], value: Value, event: Any) -> None:
+    def _merge(self, parent: _OpenCollection, entries: dict[str, Value], value: Value, event: Any) -> None:
         """`<<`: for go-yaml it replaces the keys before it, for Python no key that stands here."""
         merged = value.data if isinstance(value.data, list) else [value]
         for mapping in reversed(merged):
             if not isinstance(mapping.data, dict):
-                raise _Broken("<< takes a mapping or a list of them", event.start_mark)
+                raise _InvalidYaml("<< takes a mapping or a list of them", event.start_mark)
             kept = () if self._applied else parent.written
             entries.update((k, v) for k, v in mapping.data.items() if k not in kept)
 
-    def _scalar(self, event: Any) -> yaml_scalars.Scalar:
+    def _read_scalar(self, event: Any) -> yaml_scalars.YamlScalar:
         text: str = event.value
         if_plain, if_quoted = event.implicit
         if not self._applied:
-            return text if if_quoted else yaml_scalars.python(text, None if if_plain else event.tag)
+            return text if if_quoted else yaml_scalars.parse_as_python(text, None if if_plain else event.tag)
         if event.style == '"' and "/" in text and not self._is_json:
             written = self._text[event.start_mark.index : event.end_mark.index]
             if _JSON_SLASH.search(written):
-                raise _Broken(r"\/ is an escape of JSON: kubectl reads none in YAML", event.start_mark)
+                raise _InvalidYaml(r"\/ is an escape of JSON: kubectl reads none in YAML", event.start_mark)
         try:
             if if_plain:
-                return text if event.tag == "!" else yaml_scalars.kubernetes(text)
-            return text if if_quoted else yaml_scalars.tagged(event.tag, text)
-        except yaml_scalars.Refused as refused:
-            raise _Broken(str(refused), event.start_mark) from None
+                return text if event.tag == "!" else yaml_scalars.parse_as_kubectl(text)
+            return text if if_quoted else yaml_scalars.parse_tagged(event.tag, text)
+        except yaml_scalars.ScalarError as refused:
+            raise _InvalidYaml(str(refused), event.start_mark) from None

@@ -8,7 +8,7 @@ from decimal import Decimal
 
 import yaml
 
-Scalar = bool | int | float | str | None
+YamlScalar = bool | int | float | str | None
 
 _WORDS: dict[str, bool | None] = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
@@ -24,11 +24,11 @@ _INT64 = range(-(2**63), 2**63)
 _TAG = "tag:yaml.org,2002:"
 
 
-class Refused(ValueError):
+class ScalarError(ValueError):
     """A scalar that its reader does not take; says why."""
 
 
-def kubernetes(text: str) -> Scalar:
+def parse_as_kubectl(text: str) -> YamlScalar:
     """A plain scalar as kubectl types it: go-yaml, then JSON, where every number is a 64-bit one."""
     if len(text) <= 5 and text in _WORDS:
         return _WORDS[text]
@@ -38,16 +38,16 @@ def kubernetes(text: str) -> Scalar:
     if text[0] == "." and _LOOSE_UNDERSCORE.search(text):
         return text
     if len(digits) < _MAX_DIGITS:
-        if _INTEGER.fullmatch(digits) and (integer := _integer(digits)) in range(-(2**63), 2**64):
+        if _INTEGER.fullmatch(digits) and (integer := _parse_integer(digits)) in range(-(2**63), 2**64):
             return integer if integer in _INT64 else float(integer)
         if _FLOAT.fullmatch(digits) and math.isfinite(number := float(digits)):
-            return _whole(number)
+            return _normalize_number(number)
     if _FLOAT_WORDS.fullmatch(text):
-        raise Refused(f"{text} has no form in JSON: kubectl refuses it")
+        raise ScalarError(f"{text} has no form in JSON: kubectl refuses it")
     return text
 
 
-def _integer(digits: str) -> int:
+def _parse_integer(digits: str) -> int:
     if digits[2:3] in ("-", "+"):
         return int(digits[2:], 2)
     unsigned = digits.lstrip("+-")
@@ -56,13 +56,13 @@ def _integer(digits: str) -> int:
     return int(digits, 0)
 
 
-def _whole(number: float) -> int | float:
+def _normalize_number(number: float) -> int | float:
     """JSON writes 1.0 as 1, and reads that as an integer."""
     whole = number.is_integer() and abs(number) < 2**63
     return int(Decimal(repr(number))) if whole else number
 
 
-def tagged(tag: str, text: str) -> Scalar:
+def parse_tagged(tag: str, text: str) -> YamlScalar:
     """A scalar under an explicit tag, as kubectl types it.
 
     :raises Refused: the tag says something else than the text is.
@@ -72,10 +72,10 @@ def tagged(tag: str, text: str) -> Scalar:
         try:
             return base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True).decode(errors="replace")
         except binascii.Error:
-            raise Refused("!!binary that is not base64: kubectl refuses it") from None
+            raise ScalarError("!!binary that is not base64: kubectl refuses it") from None
     if tag == name or name not in ("bool", "int", "float", "null"):
         return text
-    value = kubernetes(text)
+    value = parse_as_kubectl(text)
     fits = {
         "bool": isinstance(value, bool),
         "int": bool(_INTEGER.fullmatch(text.replace("_", ""))),
@@ -83,11 +83,11 @@ def tagged(tag: str, text: str) -> Scalar:
         "null": value is None,
     }
     if not fits[name]:
-        raise Refused(f"!!{name} on a value that is none: kubectl refuses it")
+        raise ScalarError(f"!!{name} on a value that is none: kubectl refuses it")
     return value
 
 
-def python(text: str, tag: str | None = None) -> Scalar:
+def parse_as_python(text: str, tag: str | None = None) -> YamlScalar:
     """A scalar as Python's yaml.safe_load types it, a date left as it is written."""
     loader = yaml.SafeLoader("")
     resolved = tag or loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
@@ -98,7 +98,7 @@ def python(text: str, tag: str | None = None) -> Scalar:
     return value if isinstance(value, bool | int | float | str | None) else text
 
 
-def key_text(value: Scalar, written: str) -> str:
+def format_key(value: YamlScalar, written: str) -> str:
     """The name that a mapping's key gets in JSON."""
     if isinstance(value, bool):
         return "true" if value else "false"

@@ -1,6 +1,6 @@
 """One format a file; each makes its text from the same Report.
 
-A format is a module here with `text(report, options) -> str`, and its line in `_MODULES`. It is imported
+A format is a module here with `render(report, options) -> str`, and its line in `_MODULES`. It is imported
 when it is asked for.
 """
 
@@ -11,9 +11,9 @@ from pathlib import Path
 import click
 
 from dynocheck.core.outcomes import Report
-from dynocheck.reports.options import Options
+from dynocheck.reports.options import ReportOptions
 
-__all__ = ["FORMATS", "Options", "text_of", "write"]
+__all__ = ["FORMATS", "ReportOptions", "render_report", "write"]
 
 _MODULES = {
     "table": "table",
@@ -27,16 +27,16 @@ _MODULES = {
 
 FORMATS: tuple[str, ...] = tuple(_MODULES)
 
-_DEFAULTS = Options()
+_DEFAULTS = ReportOptions()
 
 
-def text_of(report: Report, format: str, options: Options = _DEFAULTS) -> str:  # noqa: A002  (the user's word)
+def render_report(report: Report, format: str, options: ReportOptions = _DEFAULTS) -> str:  # noqa: A002  (the user's word)
     """The report in one of FORMATS, ending in a newline.
 
     :raises KeyError: there is no such format.
     """
     module = import_module(f"{__name__}.{_MODULES[format]}")
-    text: str = module.text(report, options)
+    text: str = module.render(report, options)
     return text
 
 
@@ -44,7 +44,7 @@ def write(
     report: Report,
     format: str,  # noqa: A002
     path: Path | None = None,
-    options: Options = _DEFAULTS,
+    options: ReportOptions = _DEFAULTS,
 ) -> None:
     """Write the report to a file, or to standard output when none is given.
 
@@ -55,12 +55,12 @@ def write(
     :raises KeyError: there is no such format.
     """
     if path is not None:
-        path.write_text(text_of(report, format, options), encoding="utf-8", newline="\n")
+        path.write_text(render_report(report, format, options), encoding="utf-8", newline="\n")
     elif format == "table":
-        options = options.fitted_to(sys.stdout)
-        click.echo(text_of(report, format, options), nl=False, color=options.color)
+        options = options.fit_to(sys.stdout)
+        click.echo(render_report(report, format, options), nl=False, color=options.color)
     else:
-        _echo_utf8(text_of(report, format, options))
+        _echo_utf8(render_report(report, format, options))
 
 
 def _echo_utf8(text: str) -> None:

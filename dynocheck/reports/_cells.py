@@ -3,12 +3,12 @@
 from dynocheck.core.outcomes import Cell, Scalar
 
 
-def parts(cell: Cell) -> tuple[Scalar, ...]:
+def split_cell(cell: Cell) -> tuple[Scalar, ...]:
     """The values of a cell; an empty one has an empty text."""
     return (cell or ("",)) if isinstance(cell, tuple) else (cell,)
 
 
-def words(part: Scalar) -> str:
+def format_value(part: Scalar) -> str:
     """A value as people read it."""
     match part:
         case None:
@@ -20,4 +20,6 @@ def words(part: Scalar) -> str:
 
 def is_number(cell: Cell) -> bool:
     """Whether there is nothing but numbers in a cell, or nothing at all."""
-    return all(isinstance(part, int | float | None) and not isinstance(part, bool) for part in parts(cell))
+    return all(
+        isinstance(part, int | float | None) and not isinstance(part, bool) for part in split_cell(cell)
+    )

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from rich.cells import cell_len
 
 from dynocheck.core.outcomes import Chart, Panel
-from dynocheck.reports._wrapping import wrapped
+from dynocheck.reports._wrapping import wrap
 
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 _ASCII = " ..::||##"
@@ -18,7 +18,7 @@ _NARROWEST = 20
 _GAP = 2
 
 
-def drawn(chart: Chart, width: int, show: Callable[[str], str]) -> Iterator[str]:
+def draw_lines(chart: Chart, width: int, show: Callable[[str], str]) -> Iterator[str]:
     """Its panels as lines that the width holds; nothing of a curve, which a line of text cannot show.
 
     :param width: in cells of the terminal.
@@ -31,24 +31,26 @@ def drawn(chart: Chart, width: int, show: Callable[[str], str]) -> Iterator[str]
     titles = [show(panel.title) for panel in panels]
     column = max(map(cell_len, titles), default=0) + _GAP
     for panel, title in zip(panels, titles, strict=True):
-        tail = show(_tail(chart.kind, panel))
+        tail = show(_describe_axis(chart.kind, panel))
         beside = f"{title}{' ' * (column - cell_len(title))}", f"{' ' * _GAP}{tail}"
         room = width - sum(map(cell_len, beside))
         if room < _NARROWEST:
-            yield from wrapped(f"{title}: {tail}", width)
+            yield from wrap(f"{title}: {tail}", width)
             beside, room = (" " * _GAP, ""), width - _GAP
-        *above, last = _columns(panel, chart.kind, min(room, _WIDTH), _lines(chart, panel), levels)
+        *above, last = _draw_columns(
+            panel, chart.kind, min(room, _WIDTH), _choose_height(chart, panel), levels
+        )
         yield from (" " * cell_len(beside[0]) + line for line in above)
         yield last.join(beside)
 
 
-def _lines(chart: Chart, panel: Panel) -> int:
+def _choose_height(chart: Chart, panel: Panel) -> int:
     """How many lines high a panel is: several where there is a shape to see, and not too many of them."""
     shaped = chart.kind == "histogram" and len(panel.series[0].y) >= _SHAPE
     return _HIGH if shaped and len(chart.panels) <= _FEW else 1
 
 
-def _tail(kind: str, panel: Panel) -> str:
+def _describe_axis(kind: str, panel: Panel) -> str:
     """What is along a line of blocks, in numbers."""
     series = panel.series[0]
     if kind == "timeline":
@@ -58,9 +60,9 @@ def _tail(kind: str, panel: Panel) -> str:
     return f"{along}, log" if panel.log else along
 
 
-def _columns(panel: Panel, kind: str, room: int, high: int, levels: str) -> list[str]:
+def _draw_columns(panel: Panel, kind: str, room: int, high: int, levels: str) -> list[str]:
     """The values as columns of blocks, so many lines high; the highest fills them all."""
-    values = _fitted(panel.series[0].y, room, mean=kind == "timeline")
+    values = _fit_values(panel.series[0].y, room, mean=kind == "timeline")
     top = max(values)
     eighths = [math.ceil(value / top * 8 * high) if top > 0 < value else 0 for value in values]
     return [
@@ -68,7 +70,7 @@ def _columns(panel: Panel, kind: str, room: int, high: int, levels: str) -> list
     ]
 
 
-def _fitted(values: Sequence[float], room: int, *, mean: bool) -> list[float]:
+def _fit_values(values: Sequence[float], room: int, *, mean: bool) -> list[float]:
     """Neighbours put together where there is no room for each, or drawn wider where there is for more."""
     together = math.ceil(len(values) / room)
     groups = [values[start : start + together] for start in range(0, len(values), together)]

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.core.outcomes import Finding, Outcome, Report, Subject, Verdict, exit_code
+from dynocheck.core.outcomes import Finding, Outcome, Report, Subject, Verdict, compute_exit_code
 
 MARKS = {
     Outcome.PASS: "✔",
@@ -18,75 +18,75 @@ MARKS = {
 _LONGEST = 2000
 
 
-def visible(text: str, encoding: str = "utf-8") -> str:
+def sanitize(text: str, encoding: str = "utf-8") -> str:
     """The text on one line, with every character shown as its escape that could move the cursor, hide or
     reorder text, that XML forbids, or that the encoding lacks.
     """
     if not text.isprintable():
-        text = "".join(char if char.isprintable() else _escaped(char) for char in text)
+        text = "".join(char if char.isprintable() else _escape_char(char) for char in text)
     return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
-def shortened(text: str) -> str:
+def shorten(text: str) -> str:
     """The text, cut where nobody reads on."""
     if len(text) <= _LONGEST:
         return text
     return f"{text[:_LONGEST]}... ({len(text) - _LONGEST} characters more in -o json)"
 
 
-def _escaped(char: str) -> str:
+def _escape_char(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
 
 
-def plain(value: Any) -> Any:
+def to_plain(value: Any) -> Any:
     """The value in the types and the text that JSON has, whatever a check put into its evidence."""
     match value:
         case Subject():
-            return plain({"kind": value.kind, "namespace": value.namespace, "name": value.name})
+            return to_plain({"kind": value.kind, "namespace": value.namespace, "name": value.name})
         case msgspec.Struct():
-            return {name: plain(getattr(value, name)) for name in value.__struct_fields__}
+            return {name: to_plain(getattr(value, name)) for name in value.__struct_fields__}
         case str():
             return value.encode("utf-8", "backslashreplace").decode("utf-8")
         case None | bool() | int() | float():
             return value
         case Mapping():
-            return {plain(str(key)): plain(item) for key, item in value.items()}
+            return {to_plain(str(key)): to_plain(item) for key, item in value.items()}
         case list() | tuple() | set() | frozenset():
-            return [plain(item) for item in value]
-    return plain(str(value))
+            return [to_plain(item) for item in value]
+    return to_plain(str(value))
 
 
-def pairs(data: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
+def flatten(data: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
     """Nested data as dotted names, each with its value in words; what is empty is left out."""
     for key, value in data.items():
         match value:
             case None | "" | [] | ():
                 continue
             case Mapping():
-                yield from pairs(value, f"{prefix}{key}.")
+                yield from flatten(value, f"{prefix}{key}.")
             case list() | tuple():
-                yield f"{prefix}{key}", ", ".join(_words(item) for item in value)
+                yield f"{prefix}{key}", ", ".join(_format_value(item) for item in value)
             case _:
-                yield f"{prefix}{key}", _words(value)
+                yield f"{prefix}{key}", _format_value(value)
 
 
-def _words(value: Any) -> str:
-    value = plain(value)
+def _format_value(value: Any) -> str:
+    value = to_plain(value)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
-def where(finding: Finding) -> str:
+def format_place(finding: Finding) -> str:
     """The place and the object that a finding is about; empty when it is about neither."""
     return ": ".join(str(about) for about in (finding.location, finding.subject) if about is not None)
 
 
-def statement(finding: Finding, verdict: Verdict) -> str:
+def format_finding(finding: Finding, verdict: Verdict) -> str:
     """A finding in a line: what it is about, what was seen, and its outcome unless the verdict has that."""
     outcome = None if finding.outcome is verdict.outcome else str(finding.outcome)
-    return ": ".join(part for part in (outcome, where(finding), finding.message) if part)
+    return ": ".join(part for part in (outcome, format_place(finding), finding.message) if part)
 
 
-def by_area(report: Report) -> dict[str, list[Verdict]]:
+def group_by_area(report: Report) -> dict[str, list[Verdict]]:
     """The verdicts of each area, areas and verdicts in the report's order."""
     areas: dict[str, list[Verdict]] = {}
     for verdict in report.verdicts:
@@ -94,15 +94,15 @@ def by_area(report: Report) -> dict[str, list[Verdict]]:
     return areas
 
 
-def decided(report: Report, *, strict: bool) -> Outcome:
+def decide_outcome(report: Report, *, strict: bool) -> Outcome:
     """The outcome that the whole report is like."""
-    code = exit_code(report, strict=strict)
+    code = compute_exit_code(report, strict=strict)
     return {0: Outcome.PASS, 1: Outcome.FAIL}.get(code, Outcome.UNKNOWN)
 
 
-def meaning(report: Report, *, strict: bool) -> str:
+def describe_result(report: Report, *, strict: bool) -> str:
     """What the exit code says, in words."""
-    match exit_code(report, strict=strict):
+    match compute_exit_code(report, strict=strict):
         case 0:
             return "fit"
         case 1 if report.summary.get(Outcome.FAIL):

@@ -4,10 +4,10 @@ from collections import Counter
 from typing import NamedTuple
 
 from dynocheck.core.outcomes import Outcome, Report, Verdict
-from dynocheck.reports._text import statement
+from dynocheck.reports._text import format_finding
 
 
-class Reason(NamedTuple):
+class UnknownReason(NamedTuple):
     """What stood in the way, and what mends it."""
 
     outcome: Outcome
@@ -19,16 +19,16 @@ class Reason(NamedTuple):
         return "could not look" if self.outcome is Outcome.UNKNOWN else "could not judge"
 
 
-def reason_of(verdict: Verdict) -> Reason | None:
+def find_reason(verdict: Verdict) -> UnknownReason | None:
     """Why it could not judge, if so."""
     if verdict.outcome not in (Outcome.UNKNOWN, Outcome.ERROR):
         return None
-    said = "; ".join(statement(finding, verdict) for finding in verdict.findings) or verdict.message
+    said = "; ".join(format_finding(finding, verdict) for finding in verdict.findings) or verdict.message
     fixes = dict.fromkeys(finding.fix for finding in verdict.findings if finding.fix)
-    return Reason(verdict.outcome, said, tuple(fixes))
+    return UnknownReason(verdict.outcome, said, tuple(fixes))
 
 
-def shared(report: Report) -> dict[Reason, int]:
+def count_shared(report: Report) -> dict[UnknownReason, int]:
     """The reasons of several checks, and of how many."""
-    reasons = Counter(reason_of(verdict) for verdict in report.verdicts)
+    reasons = Counter(find_reason(verdict) for verdict in report.verdicts)
     return {reason: count for reason, count in reasons.items() if reason and count > 1}

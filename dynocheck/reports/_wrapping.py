@@ -7,7 +7,7 @@ from itertools import zip_longest
 from rich.cells import cell_len, chop_cells
 
 from dynocheck.core.outcomes import Table
-from dynocheck.reports._cells import is_number, parts, words
+from dynocheck.reports._cells import format_value, is_number, split_cell
 
 Column = Sequence[list[str]]  # a cell for each row, and in it a text for each of its values
 
@@ -15,7 +15,7 @@ _GAP = 2
 _SEAM = re.compile(r"(?<=[/-])")
 
 
-def laid_out(table: Table, width: int, show: Callable[[str], str]) -> Iterator[str]:
+def lay_out(table: Table, width: int, show: Callable[[str], str]) -> Iterator[str]:
     """Its header and rows as lines that the width holds.
 
     In a table that is too wide the first columns, up to one whose cells have several values, stand above the
@@ -24,65 +24,65 @@ def laid_out(table: Table, width: int, show: Callable[[str], str]) -> Iterator[s
     :param width: in cells of the terminal.
     :param show: makes foreign text harmless.
     """
-    rows = [[[show(words(part)) for part in parts(cell)] for cell in row] for row in table.rows]
+    rows = [[[show(format_value(part)) for part in split_cell(cell)] for cell in row] for row in table.rows]
     texts = [[[show(column)] for column in table.columns], *rows]
     columns = list(zip(*texts, strict=True))
     right = [all(is_number(cell) for cell in column) for column in zip(*table.rows, strict=True)]
-    if sum(_widest(column) for column in columns) + _GAP * (len(columns) - 1) <= width:
+    if sum(_measure_widest(column) for column in columns) + _GAP * (len(columns) - 1) <= width:
         heads = len(columns)
     else:
         single = [all(len(cell) == 1 for cell in column) for column in columns]
         heads = 1 if all(single) else max(single.index(False), 1)
-    above = _lines(columns[:heads], right[:heads], width)
-    below = _lines(columns[heads:], right[heads:], width - _GAP)
+    above = _lay_out_rows(columns[:heads], right[:heads], width)
+    below = _lay_out_rows(columns[heads:], right[heads:], width - _GAP)
     for head, rest in zip_longest(above, below, fillvalue=()):
         yield from head
         yield from (f"{' ' * _GAP}{line}" for line in rest)
 
 
-def _lines(columns: Sequence[Column], right: list[bool], width: int) -> Iterator[list[str]]:
+def _lay_out_rows(columns: Sequence[Column], right: list[bool], width: int) -> Iterator[list[str]]:
     """The lines of each row of these columns."""
-    widths = _widths(columns, width)
+    widths = _fit_widths(columns, width)
     for row in zip(*columns, strict=True):
-        lines = zip_longest(*_wrapped_cells(row, widths), fillvalue="")
-        yield [(" " * _GAP).join(map(_padded, line, widths, right)).rstrip() for line in lines]
+        lines = zip_longest(*_wrap_cells(row, widths), fillvalue="")
+        yield [(" " * _GAP).join(map(_pad, line, widths, right)).rstrip() for line in lines]
 
 
-def _widest(column: Column) -> int:
+def _measure_widest(column: Column) -> int:
     return max(cell_len(part) for cell in column for part in cell)
 
 
-def _longest_word(column: Column) -> int:
+def _measure_longest_word(column: Column) -> int:
     return max((cell_len(word) for cell in column for part in cell for word in part.split()), default=1)
 
 
-def _widths(columns: Sequence[Column], width: int) -> list[int]:
+def _fit_widths(columns: Sequence[Column], width: int) -> list[int]:
     """The widths that fit, taken from the widest column first, and from words only in the end."""
-    widths = [_widest(column) for column in columns]
+    widths = [_measure_widest(column) for column in columns]
     over = sum(widths) + _GAP * (len(widths) - 1) - width
-    for least in ([_longest_word(column) for column in columns], [1 for _ in columns]):
+    for least in ([_measure_longest_word(column) for column in columns], [1 for _ in columns]):
         while over > 0 and (wide := [n for n, size in enumerate(widths) if size > least[n]]):
             widths[max(wide, key=lambda n: widths[n])] -= 1
             over -= 1
     return widths
 
 
-def _wrapped_cells(row: Sequence[list[str]], widths: list[int]) -> list[list[str]]:
+def _wrap_cells(row: Sequence[list[str]], widths: list[int]) -> list[list[str]]:
     """The lines of each cell. The parts of cells that have several begin on the same lines."""
-    cells = [[wrapped(part, room) for part in cell] for cell, room in zip(row, widths, strict=True)]
+    cells = [[wrap(part, room) for part in cell] for cell, room in zip(row, widths, strict=True)]
     several = [cell for cell in cells if len(cell) > 1]
     heights = [max(map(len, parts)) for parts in zip_longest(*several, fillvalue=())]
-    return [_stacked(cell, heights) if len(cell) > 1 else cell[0] for cell in cells]
+    return [_stack(cell, heights) if len(cell) > 1 else cell[0] for cell in cells]
 
 
-def _stacked(parts: list[list[str]], heights: list[int]) -> list[str]:
+def _stack(parts: list[list[str]], heights: list[int]) -> list[str]:
     lines = []
     for part, height in zip(parts, heights, strict=False):
         lines += part + [""] * (height - len(part))
     return lines
 
 
-def wrapped(said: str, room: int) -> list[str]:
+def wrap(said: str, room: int) -> list[str]:
     """Lines of whole words; a word longer than the room is broken, behind a slash or hyphen if it has one."""
     lines = [""]
     for word in said.split():
@@ -90,7 +90,7 @@ def wrapped(said: str, room: int) -> list[str]:
             lines[-1] += f" {word}"
             continue
         lines.append("")
-        for piece in _pieces(word, room):
+        for piece in _break_word(word, room):
             if cell_len(lines[-1] + piece) <= room:
                 lines[-1] += piece
             else:
@@ -98,7 +98,7 @@ def wrapped(said: str, room: int) -> list[str]:
     return lines[1:] or lines
 
 
-def _pieces(word: str, room: int) -> Iterator[str]:
+def _break_word(word: str, room: int) -> Iterator[str]:
     if cell_len(word) <= room:
         yield word
         return
@@ -106,6 +106,6 @@ def _pieces(word: str, room: int) -> Iterator[str]:
         yield from chop_cells(part, max(room, 1))
 
 
-def _padded(said: str, width: int, right: bool) -> str:
+def _pad(said: str, width: int, right: bool) -> str:
     padding = " " * (width - cell_len(said))
     return padding + said if right else said + padding

@@ -3,12 +3,12 @@
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element, tostring
 
-from dynocheck.reports._text import visible
+from dynocheck.reports._text import sanitize
 
 Content = Element | str | None
 
 
-def tag(name: str, /, *content: Content, **attributes: str | float | None) -> Element:
+def make_element(name: str, /, *content: Content, **attributes: str | float | None) -> Element:
     """An element with this content, less what is None, and these attributes.
 
     An underscore at the end of an attribute's name is left out, any other one becomes a hyphen. Numbers are
@@ -18,16 +18,16 @@ def tag(name: str, /, *content: Content, **attributes: str | float | None) -> El
     for key, value in attributes.items():
         if value is not None:
             said = value if isinstance(value, str) else f"{value:.6g}"
-            made.set(key.rstrip("_").replace("_", "-"), visible(said))
-    filled(made, content)
+            made.set(key.rstrip("_").replace("_", "-"), sanitize(said))
+    fill(made, content)
     return made
 
 
-def filled(element: Element, content: Iterable[Content]) -> None:
+def fill(element: Element, content: Iterable[Content]) -> None:
     """Put elements and text into an element, in this order."""
     for each in content:
         if isinstance(each, str):
-            said = visible(each)
+            said = sanitize(each)
             if len(element):
                 element[-1].tail = (element[-1].tail or "") + said
             else:
@@ -36,6 +36,6 @@ def filled(element: Element, content: Iterable[Content]) -> None:
             element.append(each)
 
 
-def written(element: Element) -> str:
+def to_html(element: Element) -> str:
     """The element as HTML."""
     return tostring(element, encoding="unicode", method="html")

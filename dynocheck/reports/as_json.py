@@ -7,27 +7,27 @@ from typing import Any
 import msgspec
 
 from dynocheck.core.outcomes import Report
-from dynocheck.reports._text import plain
-from dynocheck.reports.options import Options
+from dynocheck.reports._text import to_plain
+from dynocheck.reports.options import ReportOptions
 
 _BEYOND_ASCII = re.compile(r"[^\n -~]")
 
 
-def text(report: Report, _: Options) -> str:
+def render(report: Report, _: ReportOptions) -> str:
     """The report as JSON, indented by two.
 
     What could play tricks on a terminal is written as a JSON escape, so it reads back unchanged. A lone
     surrogate, which JSON cannot carry, becomes the text of its escape.
     """
-    return dumped(report)
+    return dump_json(report)
 
 
-def dumped(value: Any) -> str:
+def dump_json(value: Any) -> str:
     """Any data as JSON of that manner."""
-    encoded = msgspec.json.format(msgspec.json.encode(plain(value)), indent=2).decode()
-    return _BEYOND_ASCII.sub(_harmless, encoded) + "\n"
+    encoded = msgspec.json.format(msgspec.json.encode(to_plain(value)), indent=2).decode()
+    return _BEYOND_ASCII.sub(_escape_char, encoded) + "\n"
 
 
-def _harmless(match: re.Match[str]) -> str:
+def _escape_char(match: re.Match[str]) -> str:
     char = match[0]
     return char if char.isprintable() else json.dumps(char)[1:-1]

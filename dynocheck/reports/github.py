@@ -1,8 +1,8 @@
 """Workflow commands of GitHub Actions, which show each finding on its line of a pull request."""
 
 from dynocheck.core.outcomes import Finding, Outcome, Report, Verdict
-from dynocheck.reports._text import visible
-from dynocheck.reports.options import Options
+from dynocheck.reports._text import sanitize
+from dynocheck.reports.options import ReportOptions
 
 _COMMANDS = {
     Outcome.FAIL: "error",
@@ -12,10 +12,10 @@ _COMMANDS = {
 }
 
 
-def text(report: Report, _: Options) -> str:
+def render(report: Report, _: ReportOptions) -> str:
     """A command a finding; nothing where all is well."""
     lines = [
-        _command(verdict, finding)
+        _format_command(verdict, finding)
         for verdict in report.verdicts
         for finding in verdict.findings
         if finding.outcome in _COMMANDS
@@ -23,25 +23,25 @@ def text(report: Report, _: Options) -> str:
     return "".join(f"{line}\n" for line in lines)
 
 
-def _command(verdict: Verdict, finding: Finding) -> str:
+def _format_command(verdict: Verdict, finding: Finding) -> str:
     properties = {"title": f"{verdict.check}: {finding.outcome}"}
     place = finding.location
     if place is not None:
         properties["file"] = place.file
         properties |= {"line": str(place.line)} if place.line is not None else {}
         properties |= {"col": str(place.column)} if place.column is not None else {}
-    said = ",".join(f"{name}={_property(value)}" for name, value in properties.items())
+    said = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
     about = f"{finding.subject}: " if finding.subject else ""
-    message = visible(about + finding.message)
+    message = sanitize(about + finding.message)
     if finding.fix:
-        message += f"\nfix: {visible(finding.fix)}"
-    return f"::{_COMMANDS[finding.outcome]} {said}::{_data(message)}"
+        message += f"\nfix: {sanitize(finding.fix)}"
+    return f"::{_COMMANDS[finding.outcome]} {said}::{_escape_data(message)}"
 
 
-def _data(text: str) -> str:
+def _escape_data(text: str) -> str:
     """What follows the second `::`, escaped as the runner unescapes it."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
-def _property(text: str) -> str:
-    return _data(visible(text)).replace(":", "%3A").replace(",", "%2C")
+def _escape_property(text: str) -> str:
+    return _escape_data(sanitize(text)).replace(":", "%3A").replace(",", "%2C")

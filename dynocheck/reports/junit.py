@@ -5,20 +5,20 @@ from collections.abc import Iterator
 
 from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from dynocheck.core.outcomes import Finding, Outcome, Report, Verdict, counted
-from dynocheck.reports._text import by_area, pairs, statement, visible
-from dynocheck.reports.options import Options
+from dynocheck.core.outcomes import Finding, Outcome, Report, Verdict, describe_suppressed
+from dynocheck.reports._text import flatten, format_finding, group_by_area, sanitize
+from dynocheck.reports.options import ReportOptions
 
 
-def text(report: Report, options: Options) -> str:
+def render(report: Report, options: ReportOptions) -> str:
     """The report as one XML document. A warning is a passed case that says so in its `system-out`."""
-    document = JUnitXml(visible(f"{report.tool.name} {report.command}"))
-    for area, verdicts in by_area(report).items():
-        suite = TestSuite(visible(area))
-        suite.timestamp = visible(report.started)
-        for name, value in _properties(report):
-            suite.add_property(visible(name), visible(value))
-        suite.add_testcases([_case(verdict, options) for verdict in verdicts])
+    document = JUnitXml(sanitize(f"{report.tool.name} {report.command}"))
+    for area, verdicts in group_by_area(report).items():
+        suite = TestSuite(sanitize(area))
+        suite.timestamp = sanitize(report.started)
+        for name, value in _list_properties(report):
+            suite.add_property(sanitize(name), sanitize(value))
+        suite.add_testcases([_build_case(verdict, options) for verdict in verdicts])
         document.add_testsuite(suite)
     document.update_statistics()  # type: ignore[no-untyped-call]
     document.time = round(report.duration_s, 3)
@@ -27,24 +27,24 @@ def text(report: Report, options: Options) -> str:
     return written.getvalue().decode()
 
 
-def _properties(report: Report) -> Iterator[tuple[str, str]]:
+def _list_properties(report: Report) -> Iterator[tuple[str, str]]:
     yield "tool.name", report.tool.name
     yield "tool.version", report.tool.version
     yield "command", report.command
-    yield from pairs(report.target)
+    yield from flatten(report.target)
 
 
-def _case(verdict: Verdict, options: Options) -> TestCase:
+def _build_case(verdict: Verdict, options: ReportOptions) -> TestCase:
     # Four digits: below that Python writes an exponent, which strict readers take for no number.
     case = TestCase(
-        visible(verdict.check), visible(f"dynocheck.{verdict.area}"), round(verdict.duration_s, 4)
+        sanitize(verdict.check), sanitize(f"dynocheck.{verdict.area}"), round(verdict.duration_s, 4)
     )
-    message = visible(verdict.message)
+    message = sanitize(verdict.message)
     match verdict.outcome:
         case Outcome.PASS:
             return case
         case Outcome.WARN:
-            case.system_out = _told(verdict)
+            case.system_out = _format_verdict(verdict)
             return case
         case Outcome.SKIP:
             result: Failure | Error | Skipped = Skipped(message)
@@ -56,22 +56,22 @@ def _case(verdict: Verdict, options: Options) -> TestCase:
             result = Error(message, "unknown")
         case Outcome.ERROR:
             result = Error(message, "crash")
-    result.text = _told(verdict)
+    result.text = _format_verdict(verdict)
     case.result = result
     return case
 
 
-def _told(verdict: Verdict) -> str:
+def _format_verdict(verdict: Verdict) -> str:
     """The title, which says what should hold, and every finding."""
     lines = [verdict.title]
     for finding in verdict.findings:
-        lines += [statement(finding, verdict), *_details(finding)]
-    lines += counted(verdict.suppressed)
-    return "\n".join(visible(line) for line in lines)
+        lines += [format_finding(finding, verdict), *_format_details(finding)]
+    lines += describe_suppressed(verdict.suppressed)
+    return "\n".join(sanitize(line) for line in lines)
 
 
-def _details(finding: Finding) -> Iterator[str]:
+def _format_details(finding: Finding) -> Iterator[str]:
     if finding.fix:
         yield f"    fix: {finding.fix}"
-    for name, value in pairs(finding.evidence):
+    for name, value in flatten(finding.evidence):
         yield f"    seen: {name}={value}"

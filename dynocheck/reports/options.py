@@ -7,7 +7,7 @@ from typing import Literal, TextIO
 import msgspec
 
 
-class Options(msgspec.Struct, frozen=True, kw_only=True):
+class ReportOptions(msgspec.Struct, frozen=True, kw_only=True):
     """How to show a report; each format heeds what concerns it.
 
     `strict`: warnings count as not fit. `junit_unknown`: the element for a check that could not look.
@@ -21,7 +21,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     color: bool | None = None
     encoding: str = "utf-8"
 
-    def fitted_to(self, stream: TextIO) -> "Options":
+    def fit_to(self, stream: TextIO) -> "ReportOptions":
         """The same choices, with all that was left open taken from the stream and the environment."""
         return msgspec.structs.replace(
             self,

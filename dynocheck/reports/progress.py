@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Protocol, TextIO
 
-from dynocheck.reports._text import visible
+from dynocheck.reports._text import sanitize
 
 _LOG_AFTER_S = 5.0
 _NEWS_S = 2.0  # between one line of a log and the next, whatever happens
@@ -17,7 +17,7 @@ _COUNTED = re.compile(r"\S*\d\S*")
 
 
 @contextmanager
-def live(
+def show_progress(
     stream: TextIO | None = None, *, after_s: float = 0.5, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[Sequence[str]], None]]:
     """Give a callback to be called, again and again, with the names of the probes still looking.
@@ -31,19 +31,21 @@ def live(
     :param clock: gives the time in seconds.
     """
     chosen = sys.stderr if stream is None else stream
-    said: _Said = _Line(chosen, after_s, clock) if chosen.isatty() else _Log(chosen, clock)
+    said: _ProgressDisplay = (
+        _StatusLine(chosen, after_s, clock) if chosen.isatty() else _ProgressLog(chosen, clock)
+    )
     try:
         yield said.show
     finally:
         said.clear()
 
 
-class _Said(Protocol):
+class _ProgressDisplay(Protocol):
     def show(self, names: Sequence[str]) -> None: ...
     def clear(self) -> None: ...
 
 
-class _Line:
+class _StatusLine:
     def __init__(self, stream: TextIO, after_s: float, clock: Callable[[], float]) -> None:
         self.stream = stream
         self.clock = clock
@@ -55,8 +57,8 @@ class _Line:
         passed = self.clock() - self.start
         if passed < self.after_s:
             return
-        room = _columns(self.stream) - 1
-        said = _wording(passed, names)
+        room = _measure_width(self.stream) - 1
+        said = _format_progress(passed, names)
         if len(said) > room:
             said = f"{said[: max(room - 3, 0)]}..."
         self.stream.write(f"\r{said:<{self.shown}}")
@@ -69,7 +71,7 @@ class _Line:
             self.stream.flush()
 
 
-class _Log:
+class _ProgressLog:
     def __init__(self, stream: TextIO, clock: Callable[[], float]) -> None:
         self.stream = stream
         self.clock = clock
@@ -87,7 +89,7 @@ class _Log:
         self.known.add(kind)
         self.due = passed + _NEWS_S
         try:
-            self.stream.write(f"{_wording(passed, names)}\n")
+            self.stream.write(f"{_format_progress(passed, names)}\n")
             self.stream.flush()
         except OSError:  # who read it has gone, and the report goes elsewhere
             self.due = float("inf")
@@ -96,11 +98,11 @@ class _Log:
         """A log keeps what it has."""
 
 
-def _wording(passed: float, names: Sequence[str]) -> str:
-    return visible(f"looking for {passed:.0f} s, waiting for: {', '.join(names)}", "ascii")
+def _format_progress(passed: float, names: Sequence[str]) -> str:
+    return sanitize(f"looking for {passed:.0f} s, waiting for: {', '.join(names)}", "ascii")
 
 
-def _columns(stream: TextIO) -> int:
+def _measure_width(stream: TextIO) -> int:
     try:
         return os.get_terminal_size(stream.fileno()).columns or 80
     except OSError:

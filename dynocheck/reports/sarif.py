@@ -4,29 +4,29 @@ from collections.abc import Iterator
 from typing import Any
 from urllib.parse import quote
 
-from dynocheck.core.outcomes import Finding, Outcome, Report, Suppressed, Verdict
-from dynocheck.reports._text import visible
-from dynocheck.reports.as_json import dumped
-from dynocheck.reports.options import Options
+from dynocheck.core.outcomes import Finding, Outcome, Report, SuppressedFinding, Verdict
+from dynocheck.reports._text import sanitize
+from dynocheck.reports.as_json import dump_json
+from dynocheck.reports.options import ReportOptions
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {Outcome.FAIL: "error", Outcome.WARN: "warning"}
 _NOT_LOOKED = (Outcome.UNKNOWN, Outcome.ERROR)
 
 
-def text(report: Report, _: Options) -> str:
+def render(report: Report, _: ReportOptions) -> str:
     """The report as one SARIF log.
 
     Failures and warnings are results, suppressed where they do not count. What could not be looked at is no
     result but a notification of the run, which then was no success.
     """
-    log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [_run(report)]}
-    return dumped(log)
+    log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [_build_run(report)]}
+    return dump_json(log)
 
 
-def _run(report: Report) -> dict[str, Any]:
+def _build_run(report: Report) -> dict[str, Any]:
     indices = {verdict.check: i for i, verdict in enumerate(report.verdicts)}
-    notifications = [_notification(v, f) for v, f in _findings(report) if f.outcome in _NOT_LOOKED]
+    notifications = [_build_notification(v, f) for v, f in _list_findings(report) if f.outcome in _NOT_LOOKED]
     return {
         "tool": {
             "driver": {
@@ -43,12 +43,13 @@ def _run(report: Report) -> dict[str, Any]:
             }
         ],
         "results": [
-            _result(verdict, finding, indices[verdict.check])
-            for verdict, finding in _findings(report)
+            _build_result(verdict, finding, indices[verdict.check])
+            for verdict, finding in _list_findings(report)
             if finding.outcome in _LEVELS
         ]
         + [
-            _result(verdict, aside.finding, indices[verdict.check]) | {"suppressions": [_suppression(aside)]}
+            _build_result(verdict, aside.finding, indices[verdict.check])
+            | {"suppressions": [_build_suppression(aside)]}
             for verdict in report.verdicts
             for aside in verdict.suppressed
             if aside.finding.outcome in _LEVELS
@@ -56,56 +57,56 @@ def _run(report: Report) -> dict[str, Any]:
     }
 
 
-def _findings(report: Report) -> Iterator[tuple[Verdict, Finding]]:
+def _list_findings(report: Report) -> Iterator[tuple[Verdict, Finding]]:
     for verdict in report.verdicts:
         for finding in verdict.findings:
             yield verdict, finding
 
 
-def _result(verdict: Verdict, finding: Finding, index: int) -> dict[str, Any]:
+def _build_result(verdict: Verdict, finding: Finding, index: int) -> dict[str, Any]:
     return {
         "ruleId": verdict.check,
         "ruleIndex": index,
         "level": _LEVELS[finding.outcome],
-        "message": {"text": _message(finding)},
-        "locations": list(_locations(finding)),
+        "message": {"text": _format_message(finding)},
+        "locations": list(_build_locations(finding)),
     }
 
 
-def _suppression(aside: Suppressed) -> dict[str, Any]:
+def _build_suppression(aside: SuppressedFinding) -> dict[str, Any]:
     kind = "inSource" if aside.by == "comment" else "external"
-    justification = aside.reason if aside.by == "comment" else aside.how
-    return {"kind": kind, "justification": visible(justification)}
+    justification = aside.reason if aside.by == "comment" else aside.description
+    return {"kind": kind, "justification": sanitize(justification)}
 
 
-def _notification(verdict: Verdict, finding: Finding) -> dict[str, Any]:
+def _build_notification(verdict: Verdict, finding: Finding) -> dict[str, Any]:
     return {
         "associatedRule": {"id": verdict.check},
         "level": "error",
-        "message": {"text": _message(finding)},
+        "message": {"text": _format_message(finding)},
     }
 
 
-def _message(finding: Finding) -> str:
+def _format_message(finding: Finding) -> str:
     about = f"{finding.subject}: " if finding.subject else ""
-    fix = f"\nFix: {visible(finding.fix)}" if finding.fix else ""
-    return visible(about + finding.message) + fix
+    fix = f"\nFix: {sanitize(finding.fix)}" if finding.fix else ""
+    return sanitize(about + finding.message) + fix
 
 
-def _locations(finding: Finding) -> Iterator[dict[str, Any]]:
+def _build_locations(finding: Finding) -> Iterator[dict[str, Any]]:
     place = finding.location
     if place is not None:
         region = {"startLine": place.line, "startColumn": place.column}
-        physical: dict[str, Any] = {"artifactLocation": {"uri": _uri(place.file)}}
+        physical: dict[str, Any] = {"artifactLocation": {"uri": _to_uri(place.file)}}
         if place.line is not None:
             physical["region"] = {key: value for key, value in region.items() if value is not None}
         yield {"physicalLocation": physical}
     elif finding.subject is not None:
         yield {
-            "logicalLocations": [{"fullyQualifiedName": visible(str(finding.subject)), "kind": "resource"}]
+            "logicalLocations": [{"fullyQualifiedName": sanitize(str(finding.subject)), "kind": "resource"}]
         }
 
 
-def _uri(path: str) -> str:
+def _to_uri(path: str) -> str:
     """A path as the relative or absolute URI reference that it is."""
     return quote(path.removeprefix("./"), errors="backslashreplace")

@@ -9,8 +9,8 @@ from typing import NamedTuple
 from xml.etree.ElementTree import Element
 
 from dynocheck.core.outcomes import Chart, Panel, Series
-from dynocheck.reports._text import shortened
-from dynocheck.reports._xml import tag
+from dynocheck.reports._text import shorten
+from dynocheck.reports._xml import make_element
 
 _WIDTH, _HEIGHT = 440, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 30, 34
@@ -29,31 +29,31 @@ class Scale(NamedTuple):
     log: bool = False
 
     def __call__(self, value: float) -> float:
-        low, high = self._on(self.low), self._on(self.high)
-        share = (self._on(value) - low) / (high - low) if high > low else 0.5
+        low, high = self._transform(self.low), self._transform(self.high)
+        share = (self._transform(value) - low) / (high - low) if high > low else 0.5
         return self.start + (self.end - self.start) * share
 
-    def _on(self, value: float) -> float:
+    def _transform(self, value: float) -> float:
         return math.log(value) if self.log else value
 
 
-def drawn(chart: Chart) -> Iterator[Element]:
+def draw_figures(chart: Chart) -> Iterator[Element]:
     """A figure for each panel that has something to show."""
     for panel in chart.panels:
         if any(series.y for series in panel.series):
-            yield _figure(chart.kind, panel)
+            yield _draw_figure(chart.kind, panel)
 
 
-def _figure(kind: str, panel: Panel) -> Element:
-    along, up = _scales(kind, panel)
-    inside = [*_grid(along, up, panel), *_values(kind, panel, along, up)]
+def _draw_figure(kind: str, panel: Panel) -> Element:
+    along, up = _make_scales(kind, panel)
+    inside = [*_draw_grid(along, up, panel), *_draw_values(kind, panel, along, up)]
     if kind == "histogram":
-        inside += _marks(panel, along)
+        inside += _draw_marks(panel, along)
     if kind == "curve":
-        inside += _named(panel.series[-1], along, up)
-    picture = tag(
+        inside += _draw_labels(panel.series[-1], along, up)
+    picture = make_element(
         "svg",
-        tag("title", _described(kind, panel)),
+        make_element("title", _describe_panel(kind, panel)),
         *inside,
         viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
         width=_WIDTH,
@@ -63,25 +63,27 @@ def _figure(kind: str, panel: Panel) -> Element:
         font_family="sans-serif",
         font_size=10,
     )
-    note = tag("span", f" {shortened(_noted(panel))}", class_="note")
-    caption = tag("figcaption", tag("b", shortened(panel.title)), note, *_legend(kind, panel))
-    return tag("figure", caption, picture)
+    note = make_element("span", f" {shorten(_format_note(panel))}", class_="note")
+    caption = make_element(
+        "figcaption", make_element("b", shorten(panel.title)), note, *_draw_legend(kind, panel)
+    )
+    return make_element("figure", caption, picture)
 
 
-def _noted(panel: Panel) -> str:
+def _format_note(panel: Panel) -> str:
     marks = [f"{mark.name} {mark.at:.4g} {panel.x}" for mark in panel.marks]
     return ", ".join(filter(None, [panel.note, *marks]))
 
 
-def _described(kind: str, panel: Panel) -> str:
+def _describe_panel(kind: str, panel: Panel) -> str:
     """What there is to see, for those who hear it."""
     values = [value for series in panel.series for value in series.y]
     said = f"{kind} of {panel.title}: {panel.y}, from {min(values):.4g} to {max(values):.4g}, by {panel.x}"
     marks = "".join(f"; {mark.name} {mark.at:.4g} {panel.x}" for mark in panel.marks)
-    return shortened(said + marks)
+    return shorten(said + marks)
 
 
-def _scales(kind: str, panel: Panel) -> tuple[Scale, Scale]:
+def _make_scales(kind: str, panel: Panel) -> tuple[Scale, Scale]:
     places = [x for series in panel.series for x in series.x]
     values = [y for series in panel.series for y in series.y]
     low, high = min(places), max(places)
@@ -91,24 +93,26 @@ def _scales(kind: str, panel: Panel) -> tuple[Scale, Scale]:
     return along, Scale(min(*values, 0.0), max(*values, 0.0) or 1.0, _HEIGHT - _BOTTOM, _TOP)
 
 
-def _grid(along: Scale, up: Scale, panel: Panel) -> Iterator[Element]:
-    for value in _round_values(up, 4):
+def _draw_grid(along: Scale, up: Scale, panel: Panel) -> Iterator[Element]:
+    for value in _choose_ticks(up, 4):
         y = up(value)
-        yield tag("path", d=f"M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}", class_="grid", stroke="#bbb", fill="none")
-        yield _text(f"{value:g}", _LEFT - 5, y + 3.5, "end")
-    for value in _round_values(along, 5):
-        yield _text(f"{value:g}", along(value), _HEIGHT - _BOTTOM + 14, "middle")
+        yield make_element(
+            "path", d=f"M{_LEFT} {y:.1f}H{_WIDTH - _RIGHT}", class_="grid", stroke="#bbb", fill="none"
+        )
+        yield _draw_text(f"{value:g}", _LEFT - 5, y + 3.5, "end")
+    for value in _choose_ticks(along, 5):
+        yield _draw_text(f"{value:g}", along(value), _HEIGHT - _BOTTOM + 14, "middle")
     said = f"{panel.x} (log)" if along.log else panel.x
-    yield _text(shortened(said), (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 5, "middle")
+    yield _draw_text(shorten(said), (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 5, "middle")
     if panel.y not in panel.title:
-        yield _text(shortened(panel.y), 4, 11, "start")
+        yield _draw_text(shorten(panel.y), 4, 11, "start")
 
 
-def _text(said: str, x: float, y: float, anchor: str) -> Element:
-    return tag("text", said, x=round(x, 1), y=round(y, 1), text_anchor=anchor, fill="#555")
+def _draw_text(said: str, x: float, y: float, anchor: str) -> Element:
+    return make_element("text", said, x=round(x, 1), y=round(y, 1), text_anchor=anchor, fill="#555")
 
 
-def _round_values(scale: Scale, many: int) -> list[float]:
+def _choose_ticks(scale: Scale, many: int) -> list[float]:
     """About so many values that people like, between the ends of a scale."""
     if scale.log and scale.high / scale.low >= 10:
         powers = range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
@@ -125,27 +129,27 @@ def _round_values(scale: Scale, many: int) -> list[float]:
     return [value for value in values if scale.low <= value <= scale.high]
 
 
-def _values(kind: str, panel: Panel, along: Scale, up: Scale) -> Iterator[Element]:
+def _draw_values(kind: str, panel: Panel, along: Scale, up: Scale) -> Iterator[Element]:
     for number, series in enumerate(panel.series):
         if not series.y:
             continue
         if kind == "histogram":
-            yield from _bars(series, panel, along, up)
+            yield from _draw_bars(series, panel, along, up)
         elif kind == "timeline":
-            yield _area(series, along, up)
+            yield _draw_area(series, along, up)
         else:
-            yield from _line(series, panel, along, up, number)
+            yield from _draw_line(series, panel, along, up, number)
 
 
-def _bars(series: Series, panel: Panel, along: Scale, up: Scale) -> Iterator[Element]:
+def _draw_bars(series: Series, panel: Panel, along: Scale, up: Scale) -> Iterator[Element]:
     """A bar between each two places; what it counts is told where it is pointed at."""
     for (left, right), value in zip(pairwise(series.x), series.y, strict=False):
         if value:
             x, top = along(left), up(value)
             said = f"{left:.4g} to {right:.4g} {panel.x}: {value:g} {panel.y}"
-            yield tag(
+            yield make_element(
                 "rect",
-                tag("title", shortened(said)),
+                make_element("title", shorten(said)),
                 x=round(x, 1),
                 y=round(top, 1),
                 width=round(max(along(right) - x - 0.6, 0.8), 1),
@@ -155,7 +159,7 @@ def _bars(series: Series, panel: Panel, along: Scale, up: Scale) -> Iterator[Ele
             )
 
 
-def _area(series: Series, along: Scale, up: Scale) -> Element:
+def _draw_area(series: Series, along: Scale, up: Scale) -> Element:
     """Steps, filled down to zero."""
     base = f"{up(0.0):.1f}"
     steps = "".join(
@@ -163,19 +167,19 @@ def _area(series: Series, along: Scale, up: Scale) -> Element:
         for (left, right), value in zip(pairwise(series.x), series.y, strict=False)
     )
     path = f"M{along(series.x[0]):.1f} {base}{steps}V{base}Z"
-    return tag("path", d=path, class_="area", fill=_COLORS[0], fill_opacity=0.5, stroke=_COLORS[0])
+    return make_element("path", d=path, class_="area", fill=_COLORS[0], fill_opacity=0.5, stroke=_COLORS[0])
 
 
-def _line(series: Series, panel: Panel, along: Scale, up: Scale, number: int) -> Iterator[Element]:
+def _draw_line(series: Series, panel: Panel, along: Scale, up: Scale, number: int) -> Iterator[Element]:
     places = [(along(x), up(y)) for x, y in zip(series.x, series.y, strict=False)]
     path = "M" + "L".join(f"{x:.1f} {y:.1f}" for x, y in places)
-    yield tag("path", d=path, class_=f"line s{number}", **_stroke(number))
+    yield make_element("path", d=path, class_=f"line s{number}", **_choose_stroke(number))
     labels: Sequence[str] = series.labels or [series.name] * len(series.y)
     for (x, y), label, along_at, value in zip(places, labels, series.x, series.y, strict=False):
         said = f"{series.name}, {label}: {value:g} {panel.y} at {along_at:g} {panel.x}"
-        yield tag(
+        yield make_element(
             "circle",
-            tag("title", shortened(said)),
+            make_element("title", shorten(said)),
             cx=round(x, 1),
             cy=round(y, 1),
             r=3.5,
@@ -184,18 +188,18 @@ def _line(series: Series, panel: Panel, along: Scale, up: Scale, number: int) ->
         )
 
 
-def _named(series: Series, along: Scale, up: Scale) -> Iterator[Element]:
+def _draw_labels(series: Series, along: Scale, up: Scale) -> Iterator[Element]:
     """The names of the places of a series, above them, where one is not over the one before it."""
     free = 0.0
     for label, x, y in sorted(zip(series.labels, series.x, series.y, strict=False), key=lambda each: each[1]):
         wide = len(label) * _LETTER
         left = min(along(x) - wide / 2, _WIDTH - wide)
         if left >= free:
-            yield _text(shortened(label), left, up(y) - 7, "start")
+            yield _draw_text(shorten(label), left, up(y) - 7, "start")
             free = left + wide + _LETTER
 
 
-def _stroke(number: int) -> dict[str, str | float | None]:
+def _choose_stroke(number: int) -> dict[str, str | float | None]:
     """How the line of a series is told from the others, by those too who do not see its colour."""
     return {
         "fill": "none",
@@ -205,17 +209,17 @@ def _stroke(number: int) -> dict[str, str | float | None]:
     }
 
 
-def _marks(panel: Panel, along: Scale) -> Iterator[Element]:
+def _draw_marks(panel: Panel, along: Scale) -> Iterator[Element]:
     """A line at each mark, its name above, where it is not over the one before it."""
     free = 0.0
     for mark in sorted(panel.marks, key=lambda mark: mark.at):
         if not along.low <= mark.at <= along.high:
             continue
         x = along(mark.at)
-        name = shortened(mark.name)
-        yield tag(
+        name = shorten(mark.name)
+        yield make_element(
             "path",
-            tag("title", shortened(f"{mark.name} {mark.at:.4g} {panel.x}")),
+            make_element("title", shorten(f"{mark.name} {mark.at:.4g} {panel.x}")),
             d=f"M{x:.1f} {_TOP - 2}V{_HEIGHT - _BOTTOM}",
             class_="mark",
             fill="none",
@@ -225,15 +229,15 @@ def _marks(panel: Panel, along: Scale) -> Iterator[Element]:
         wide = len(name) * _LETTER
         left = max(min(x - wide / 2, _WIDTH - _RIGHT - wide), free)
         if left + wide <= _WIDTH:
-            yield _text(name, left, _TOP - 5, "start")
+            yield _draw_text(name, left, _TOP - 5, "start")
             free = left + wide + _LETTER
 
 
-def _legend(kind: str, panel: Panel) -> Iterator[Element]:
+def _draw_legend(kind: str, panel: Panel) -> Iterator[Element]:
     """Which line is which, by colour and by its dashes."""
     if kind != "curve":
         return
     for number, series in enumerate(panel.series):
-        line = tag("path", d="M0 5H24", class_=f"line s{number}", **_stroke(number))
-        key = tag("svg", line, viewBox="0 0 24 10", width=24, height=10, aria_hidden="true")
-        yield tag("span", key, f" {shortened(series.name)}", class_="key")
+        line = make_element("path", d="M0 5H24", class_=f"line s{number}", **_choose_stroke(number))
+        key = make_element("svg", line, viewBox="0 0 24 10", width=24, height=10, aria_hidden="true")
+        yield make_element("span", key, f" {shorten(series.name)}", class_="key")

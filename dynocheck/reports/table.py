@@ -7,22 +7,31 @@ from typing import Any
 import click
 from rich.cells import cell_len, set_cell_size
 
-from dynocheck.core.outcomes import Chart, Finding, Outcome, Report, Table, Verdict, counted, exit_code
-from dynocheck.reports._sparkline import drawn
+from dynocheck.core.outcomes import (
+    Chart,
+    Finding,
+    Outcome,
+    Report,
+    Table,
+    Verdict,
+    compute_exit_code,
+    describe_suppressed,
+)
+from dynocheck.reports._sparkline import draw_lines
 from dynocheck.reports._text import (
     MARKS,
-    by_area,
-    decided,
-    meaning,
-    pairs,
-    shortened,
-    statement,
-    visible,
-    where,
+    decide_outcome,
+    describe_result,
+    flatten,
+    format_finding,
+    format_place,
+    group_by_area,
+    sanitize,
+    shorten,
 )
-from dynocheck.reports._unknown_reasons import Reason, reason_of, shared
-from dynocheck.reports._wrapping import laid_out
-from dynocheck.reports.options import Options
+from dynocheck.reports._unknown_reasons import UnknownReason, count_shared, find_reason
+from dynocheck.reports._wrapping import lay_out
+from dynocheck.reports.options import ReportOptions
 
 _ASCII_MARKS = MARKS | {Outcome.PASS: "+", Outcome.FAIL: "x"}
 
@@ -42,165 +51,167 @@ _NARROW_INDENT = 4
 _TABLE_INDENT = 2
 
 
-def text(report: Report, options: Options) -> str:
+def render(report: Report, options: ReportOptions) -> str:
     """The report by area, a line a check, with what to do under all that does not hold."""
-    return "".join(f"{line.rstrip()}\n" for line in _Table(report, options).lines())
+    return "".join(f"{line.rstrip()}\n" for line in _TextReport(report, options).render_lines())
 
 
-class _Table:
-    def __init__(self, report: Report, options: Options) -> None:
+class _TextReport:
+    def __init__(self, report: Report, options: ReportOptions) -> None:
         self.report = report
         self.options = options
         self.width = max(options.width or 80, _NARROWEST)
-        self.marks = MARKS if self._show("✔✘") == "✔✘" else _ASCII_MARKS
+        self.marks = MARKS if self._sanitize("✔✘") == "✔✘" else _ASCII_MARKS
         self.word_width = max((len(verdict.outcome) for verdict in report.verdicts), default=0)
-        ids = (cell_len(self._show(verdict.check)) for verdict in report.verdicts)
+        ids = (cell_len(self._sanitize(verdict.check)) for verdict in report.verdicts)
         self.id_width = min(max(ids, default=0), self.width * 2 // 5)
-        self.shared = shared(report)
+        self.shared = count_shared(report)
 
-    def lines(self) -> Iterator[str]:
-        for area, verdicts in by_area(self.report).items():
-            yield self._paint(self._show(area), bold=True)
+    def render_lines(self) -> Iterator[str]:
+        for area, verdicts in group_by_area(self.report).items():
+            yield self._paint(self._sanitize(area), bold=True)
             for verdict in verdicts:
-                yield from self._verdict(verdict)
+                yield from self._render_verdict(verdict)
             yield ""
         for reason, count in self.shared.items():
-            yield from self._shared_reason(reason, count)
+            yield from self._render_reason(reason, count)
             yield ""
         for table in self.report.tables:
-            yield from self._laid_out(table)
+            yield from self._render_table(table)
             yield ""
         for chart in self.report.charts:
-            if lines := list(drawn(chart, self.width - _TABLE_INDENT, self._show)):
-                yield from self._drawn(chart, lines)
+            if lines := list(draw_lines(chart, self.width - _TABLE_INDENT, self._sanitize)):
+                yield from self._render_chart(chart, lines)
                 yield ""
-        yield from self._summary()
+        yield from self._render_summary()
 
-    def _laid_out(self, table: Table) -> Iterator[str]:
-        yield self._paint(self._show(table.title), bold=True)
-        for line in laid_out(table, self.width - _TABLE_INDENT, self._show):
+    def _render_table(self, table: Table) -> Iterator[str]:
+        yield self._paint(self._sanitize(table.title), bold=True)
+        for line in lay_out(table, self.width - _TABLE_INDENT, self._sanitize):
             yield " " * _TABLE_INDENT + line
         if table.note:
-            yield from self._paragraph(table.note, " " * _TABLE_INDENT)
+            yield from self._render_paragraph(table.note, " " * _TABLE_INDENT)
 
-    def _drawn(self, chart: Chart, lines: list[str]) -> Iterator[str]:
-        yield self._paint(self._show(chart.title), bold=True)
+    def _render_chart(self, chart: Chart, lines: list[str]) -> Iterator[str]:
+        yield self._paint(self._sanitize(chart.title), bold=True)
         for line in lines:
             yield " " * _TABLE_INDENT + line
         if chart.note:
-            yield from self._paragraph(chart.note, " " * _TABLE_INDENT)
+            yield from self._render_paragraph(chart.note, " " * _TABLE_INDENT)
 
-    def _verdict(self, verdict: Verdict) -> Iterator[str]:
-        reason = reason_of(verdict)
+    def _render_verdict(self, verdict: Verdict) -> Iterator[str]:
+        reason = find_reason(verdict)
         if reason in self.shared:
-            footnote = self._footnote(reason)
-            yield from self._headline(verdict, f"{verdict.title} {footnote}")
+            footnote = self._format_footnote(reason)
+            yield from self._render_headline(verdict, f"{verdict.title} {footnote}")
         elif verdict.outcome is Outcome.PASS:
-            yield from self._headline(verdict, verdict.title)
+            yield from self._render_headline(verdict, verdict.title)
         else:
-            yield from self._headline(verdict, verdict.message)
+            yield from self._render_headline(verdict, verdict.message)
             if verdict.outcome is not Outcome.SKIP:
-                yield from self._findings(verdict)
-        yield from self._aside(verdict)
+                yield from self._render_findings(verdict)
+        yield from self._render_suppressed(verdict)
 
-    def _aside(self, verdict: Verdict) -> Iterator[str]:
+    def _render_suppressed(self, verdict: Verdict) -> Iterator[str]:
         """What it found that does not count, unless the headline says that already."""
         if verdict.outcome is not Outcome.SKIP:
-            for said in counted(verdict.suppressed):
-                yield from self._paragraph(said, " " * _INDENT)
+            for said in describe_suppressed(verdict.suppressed):
+                yield from self._render_paragraph(said, " " * _INDENT)
 
-    def _headline(self, verdict: Verdict, said: str) -> Iterator[str]:
+    def _render_headline(self, verdict: Verdict, said: str) -> Iterator[str]:
         """Mark, outcome and id, with what is said beside them; below them where there is no room."""
-        check = self._show(verdict.check)
+        check = self._sanitize(verdict.check)
         marked = f"{self.marks[verdict.outcome]} {verdict.outcome:<{self.word_width}}"
         start = f"  {self._paint(marked, **_STYLES[verdict.outcome])}  {check}"
         padding = " " * (self.id_width - cell_len(check))
         column = 2 + len(marked) + 2 + self.id_width + 2
         if self.width - column >= _NARROWEST_COLUMN and cell_len(check) <= self.id_width:
-            lines = self._wrapped(said, column)
-            yield f"{start}{padding}  {self._toned(verdict, next(lines, ''))}"
+            lines = self._wrap(said, column)
+            yield f"{start}{padding}  {self._dim_skipped(verdict, next(lines, ''))}"
         else:
             column = _NARROW_INDENT
-            lines = self._wrapped(said, column)
+            lines = self._wrap(said, column)
             yield start
         for line in lines:
-            yield " " * column + self._toned(verdict, line)
+            yield " " * column + self._dim_skipped(verdict, line)
 
-    def _findings(self, verdict: Verdict) -> Iterator[str]:
+    def _render_findings(self, verdict: Verdict) -> Iterator[str]:
         """Each finding; a fix that several in a row share is said once, after the last of them."""
         said_above = len(verdict.findings) == 1 and verdict.findings[0].message == verdict.message
         for fix, findings in groupby(verdict.findings, key=lambda finding: finding.fix):
             for finding in findings:
-                said = where(finding) if said_above else statement(finding, verdict)
-                yield from self._paragraph(said, " " * _INDENT)
-                yield from self._evidence(finding)
-            yield from self._fix(fix, " " * _INDENT)
+                said = format_place(finding) if said_above else format_finding(finding, verdict)
+                yield from self._render_paragraph(said, " " * _INDENT)
+                yield from self._render_evidence(finding)
+            yield from self._render_fix(fix, " " * _INDENT)
 
-    def _evidence(self, finding: Finding) -> Iterator[str]:
+    def _render_evidence(self, finding: Finding) -> Iterator[str]:
         """One line of what was seen and is not said already."""
-        told = f"{finding.message} {where(finding)} {finding.fix}"
-        seen = "; ".join(f"{name}={value}" for name, value in pairs(finding.evidence) if value not in told)
+        told = f"{finding.message} {format_place(finding)} {finding.fix}"
+        seen = "; ".join(f"{name}={value}" for name, value in flatten(finding.evidence) if value not in told)
         if seen:
-            line = f"seen: {self._show(seen)}"
+            line = f"seen: {self._sanitize(seen)}"
             room = self.width - _INDENT
             if cell_len(line) > room:
                 line = f"{set_cell_size(line, room - 3)}..."
             yield " " * _INDENT + self._paint(line, dim=True)
 
-    def _fix(self, fix: str | None, indent: str) -> Iterator[str]:
+    def _render_fix(self, fix: str | None, indent: str) -> Iterator[str]:
         """Never wrapped and never cut: it is there to be copied."""
         if fix:
-            yield f"{indent}{self._paint('fix:', fg='cyan')} {visible(fix, self.options.encoding)}"
+            yield f"{indent}{self._paint('fix:', fg='cyan')} {sanitize(fix, self.options.encoding)}"
 
-    def _footnote(self, reason: Reason | None) -> str:
+    def _format_footnote(self, reason: UnknownReason | None) -> str:
         return f"[{list(self.shared).index(reason) + 1}] " if reason and len(self.shared) > 1 else ""
 
-    def _shared_reason(self, reason: Reason, count: int) -> Iterator[str]:
-        yield from self._marked(
-            reason.outcome, f"{self._footnote(reason)}{count} checks {reason.what}: {reason.said}"
+    def _render_reason(self, reason: UnknownReason, count: int) -> Iterator[str]:
+        yield from self._render_marked(
+            reason.outcome, f"{self._format_footnote(reason)}{count} checks {reason.what}: {reason.said}"
         )
         for fix in reason.fixes:
-            yield from self._fix(fix, "  ")
+            yield from self._render_fix(fix, "  ")
 
-    def _summary(self) -> Iterator[str]:
+    def _render_summary(self) -> Iterator[str]:
         report, strict = self.report, self.options.strict
-        target = "; ".join(f"{name} {value}" for name, value in pairs(report.target))
-        yield from self._paragraph(f"{report.command}: {target}" if target else report.command, "")
-        code = exit_code(report, strict=strict)
+        target = "; ".join(f"{name} {value}" for name, value in flatten(report.target))
+        yield from self._render_paragraph(f"{report.command}: {target}" if target else report.command, "")
+        code = compute_exit_code(report, strict=strict)
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.summary.items() if count)
         aside = sum(len(verdict.suppressed) for verdict in report.verdicts)
         counts += f"; {aside} finding{'s' if aside > 1 else ''} put aside" if aside else ""
-        said = f"{meaning(report, strict=strict)} (exit {code}): {counts or 'no checks'}"
-        yield from self._marked(decided(report, strict=strict), f"{said} in {report.duration_s:.1f} s")
+        said = f"{describe_result(report, strict=strict)} (exit {code}): {counts or 'no checks'}"
+        yield from self._render_marked(
+            decide_outcome(report, strict=strict), f"{said} in {report.duration_s:.1f} s"
+        )
 
-    def _marked(self, outcome: Outcome, said: str) -> Iterator[str]:
+    def _render_marked(self, outcome: Outcome, said: str) -> Iterator[str]:
         """A paragraph that is not of one check, its lead in the outcome's style."""
-        first, *rest = self._paragraph(f"{self.marks[outcome]} {said}", "")
+        first, *rest = self._render_paragraph(f"{self.marks[outcome]} {said}", "")
         lead, colon, tail = first.partition(":")
         yield self._paint(lead + colon, **_STYLES[outcome]) + tail
         yield from rest
 
-    def _paragraph(self, said: str, indent: str) -> Iterator[str]:
-        for number, line in enumerate(self._wrapped(said, len(indent), hang=2)):
+    def _render_paragraph(self, said: str, indent: str) -> Iterator[str]:
+        for number, line in enumerate(self._wrap(said, len(indent), hang=2)):
             yield f"{indent}{'  ' if number else ''}{line}"
 
-    def _toned(self, verdict: Verdict, said: str) -> str:
+    def _dim_skipped(self, verdict: Verdict, said: str) -> str:
         return self._paint(said, dim=True) if verdict.outcome is Outcome.SKIP else said
 
     def _paint(self, said: str, **style: Any) -> str:
         return click.style(said, **style) if self.options.color and said else said
 
-    def _show(self, said: str) -> str:
+    def _sanitize(self, said: str) -> str:
         """Harmless, and cut where nobody reads on."""
-        return visible(shortened(said), self.options.encoding)
+        return sanitize(shorten(said), self.options.encoding)
 
-    def _wrapped(self, said: str, column: int, hang: int = 0) -> Iterator[str]:
+    def _wrap(self, said: str, column: int, hang: int = 0) -> Iterator[str]:
         """Lines of whole words, the first to begin at this column and the others to hang further in.
 
         A long path or image stays in one piece, to be found and copied.
         """
         line, used = "", column
-        for word in self._show(said).split():
+        for word in self._sanitize(said).split():
             size = cell_len(word)
             if line and used + 1 + size > self.width:
                 yield line

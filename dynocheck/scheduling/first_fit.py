@@ -10,13 +10,20 @@ from math import log
 
 import msgspec
 
-from dynocheck.scheduling.node_state import Board, Place, dislike, port_taken, refusal, score
-from dynocheck.scheduling.pod_spec_model import HOSTNAME, Shape, clash
+from dynocheck.scheduling.node_state import (
+    ClusterState,
+    NodeState,
+    explain_refusal,
+    find_port_conflict,
+    rate_preferences,
+    score,
+)
+from dynocheck.scheduling.pod_spec_model import HOSTNAME, Shape, ports_conflict
 from dynocheck.scheduling.quantities import PODS, Amounts
-from dynocheck.scheduling.relations import Counted, Relations
+from dynocheck.scheduling.relations import DomainCounts, Relations
 
-_WORK = 150_000  # nodes looked at in all throws together: keeps large clusters well under a second
-_THROWS = 36
+_MAX_WORK = 150_000  # nodes looked at in all throws together: keeps large clusters well under a second
+_MAX_RUNS = 36
 
 
 class Batch(msgspec.Struct, frozen=True):
@@ -26,23 +33,23 @@ class Batch(msgspec.Struct, frozen=True):
     pods: int
 
 
-class Placing(msgspec.Struct, frozen=True):
+class SchedulingResult(msgspec.Struct, frozen=True):
     """Where pods went in one throw: for each batch the nodes of those that found one."""
 
     nodes: tuple[tuple[int, ...], ...]
     lacking: tuple[int, ...]
-    counted: Sequence[Counted]
+    counted: Sequence[DomainCounts]
     used: Mapping[int, Mapping[str, int]]
 
     @property
-    def complete(self) -> bool:
+    def is_complete(self) -> bool:
         return not any(self.lacking)
 
 
-class Table:
+class Scheduler:
     """A cluster and the pods that are to be put on it."""
 
-    def __init__(self, board: Board, batches: Sequence[Batch]) -> None:
+    def __init__(self, board: ClusterState, batches: Sequence[Batch]) -> None:
         self.board = board
         self.batches = batches
         self.shapes = [batch.shape for batch in batches]
@@ -51,8 +58,8 @@ class Table:
         self.prefers: list[dict[int, tuple[int, int]]] = []
         self._open: list[dict[int, int]] = []
         for shape in self.shapes:
-            allowed = [i for i, place in enumerate(board.places) if not refusal(shape, place.node)]
-            liking = {i: dislike(shape, board.places[i].node) for i in allowed}
+            allowed = [i for i, place in enumerate(board.places) if not explain_refusal(shape, place.node)]
+            liking = {i: rate_preferences(shape, board.places[i].node) for i in allowed}
             self.allowed.append(allowed)
             self.prefers.append(liking if any(any(pair) for pair in liking.values()) else {})
             places = {i: board.places[i] for i in allowed}
@@ -60,19 +67,19 @@ class Table:
                 {
                     i: score(place.allocatable, place.held, place.assumed, shape)
                     for i, place in places.items()
-                    if _has_room(shape.requests, place) and not port_taken(shape, place)
+                    if _has_room(shape.requests, place) and not find_port_conflict(shape, place)
                 }
             )
 
-    def throws(self) -> Iterator[Placing]:
+    def simulate(self) -> Iterator[SchedulingResult]:
         """The pods placed as the scheduler might, in this order and others."""
         kinds = [kind for kind, batch in enumerate(self.batches) for _ in range(batch.pods)]
-        orders = [kinds, _interleaved(kinds), kinds[::-1]]
+        orders = [kinds, _interleave(kinds), kinds[::-1]]
         work = max(1, len(kinds) * max((len(each) for each in self._open), default=1))
-        for number in range(max(len(orders), min(_THROWS, _WORK // work))):
-            yield self.throw(orders[number % len(orders)], random.Random(number))  # noqa: S311
+        for number in range(max(len(orders), min(_MAX_RUNS, _MAX_WORK // work))):
+            yield self.run_once(orders[number % len(orders)], random.Random(number))  # noqa: S311
 
-    def packed(self) -> Placing:
+    def pack(self) -> SchedulingResult:
         """The pods placed by one who plans ahead: the large first, each where least is left over."""
         scarce = sorted({r for shape in self.shapes for r in shape.requests if "/" in r})
 
@@ -82,13 +89,13 @@ class Table:
 
         kinds = [kind for kind, batch in enumerate(self.batches) for _ in range(batch.pods)]
         kinds.sort(key=size, reverse=True)
-        return self.throw(kinds, random.Random(0), tightly=scarce)  # noqa: S311
+        return self.run_once(kinds, random.Random(0), tightly=scarce)  # noqa: S311
 
-    def throw(
+    def run_once(
         self, kinds: Sequence[int], chance: random.Random, *, tightly: Sequence[str] | None = None
-    ) -> Placing:
+    ) -> SchedulingResult:
         """Place one pod after another; those that find no node try again once others have found theirs."""
-        run = _Run(self, chance, tightly)
+        run = _SchedulingRun(self, chance, tightly)
         waiting = list(kinds)
         while waiting:
             left = [kind for kind in waiting if not run.place(kind)]
@@ -97,21 +104,21 @@ class Table:
             waiting = left if any(self.relations.matter[kind] for kind in left) else []
         nodes = tuple(tuple(each) for each in run.nodes)
         lacking = tuple(batch.pods - len(n) for batch, n in zip(self.batches, nodes, strict=True))
-        return Placing(nodes, lacking, run.counted, run.used)
+        return SchedulingResult(nodes, lacking, run.counted, run.used)
 
-    def start(self) -> list[dict[int, int]]:
+    def copy_scores(self) -> list[dict[int, int]]:
         """For each batch the nodes that have room for one now, with their scores."""
         return [dict(each) for each in self._open]
 
 
-class _Run:
+class _SchedulingRun:
     """One throw."""
 
-    def __init__(self, table: Table, chance: random.Random, tightly: Sequence[str] | None) -> None:
+    def __init__(self, table: Scheduler, chance: random.Random, tightly: Sequence[str] | None) -> None:
         self.table = table
         self.chance = chance
         self.tightly = tightly
-        self.open = table.start()
+        self.open = table.copy_scores()
         self.counted = [each.copy() for each in table.relations.start]
         self.nodes: list[list[int]] = [[] for _ in table.batches]
         self.used: dict[int, dict[str, int]] = {}
@@ -129,19 +136,21 @@ class _Run:
     def _choose(self, kind: int) -> int | None:
         table, found = self.table, self.open[kind]
         if table.relations.matter[kind]:
-            refused = table.relations.refusal
+            refused = table.relations.explain_refusal
             counted = self.counted[kind]
             found = {i: s for i, s in found.items() if not refused(counted, kind, i)}
         if not found:
             return None
         if self.tightly is not None:
-            return min(found, key=lambda i: (*(self._free(i, r) for r in self.tightly or ()), found[i], i))
+            return min(
+                found, key=lambda i: (*(self._get_free(i, r) for r in self.tightly or ()), found[i], i)
+            )
         if table.prefers[kind] or self.counted[kind].liking or any(s.soft for s in table.shapes[kind].spread):
-            found = self._weighed(kind, found)
+            found = self._weigh(kind, found)
         best = max(found.values())
         return self.chance.choice([i for i, value in found.items() if value == best])
 
-    def _weighed(self, kind: int, found: Mapping[int, int]) -> dict[int, int]:
+    def _weigh(self, kind: int, found: Mapping[int, int]) -> dict[int, int]:
         """Scores with everything that is compared among the nodes at hand, each in its weight."""
         total = dict(found)
         prefers = self.table.prefers[kind]
@@ -159,11 +168,11 @@ class _Run:
             low, high = min(liked.values()), max(liked.values())
             for i in found:
                 total[i] += 2 * (int(100 * ((liked[i] - low) / (high - low))) if high > low else 0)
-        for i, value in self._evenness(kind, list(found)).items():
+        for i, value in self._score_evenness(kind, list(found)).items():
             total[i] += 2 * value
         return total
 
-    def _evenness(self, kind: int, found: Sequence[int]) -> dict[int, int]:
+    def _score_evenness(self, kind: int, found: Sequence[int]) -> dict[int, int]:
         """How even the soft constraints of a pod would leave each node, of 100."""
         soft = [(n, s) for n, s in enumerate(self.table.shapes[kind].spread) if s.soft]
         labels = self.table.relations.labels
@@ -181,8 +190,8 @@ class _Run:
         low, high = min(rounded.values()), max(rounded.values())
         return {i: 100 * (high + low - v) // high if high else 100 for i, v in rounded.items()}
 
-    def _free(self, node: int, resource: str) -> int:
-        return self.table.board.places[node].free(resource) - self.used.get(node, {}).get(resource, 0)
+    def _get_free(self, node: int, resource: str) -> int:
+        return self.table.board.places[node].get_free(resource) - self.used.get(node, {}).get(resource, 0)
 
     def _take(self, kind: int, node: int) -> None:
         shape = self.table.shapes[kind]
@@ -197,19 +206,21 @@ class _Run:
         for other, nodes in zip(self.table.shapes, self.open, strict=True):
             if node not in nodes:
                 continue
-            full = any(value > self._free(node, r) for r, value in other.requests.items())
-            taken = any(clash(one, two) for one in other.ports for two in shape.ports)
-            if full or taken or self._free(node, PODS) < 1:
+            full = any(value > self._get_free(node, r) for r, value in other.requests.items())
+            taken = any(ports_conflict(one, two) for one in other.ports for two in shape.ports)
+            if full or taken or self._get_free(node, PODS) < 1:
                 del nodes[node]
             else:
                 nodes[node] = score(place.allocatable, held, self._assumed[node], other)
 
 
-def _has_room(requests: Amounts, place: Place) -> bool:
-    return place.free(PODS) >= 1 and all(value <= place.free(name) for name, value in requests.items())
+def _has_room(requests: Amounts, place: NodeState) -> bool:
+    return place.get_free(PODS) >= 1 and all(
+        value <= place.get_free(name) for name, value in requests.items()
+    )
 
 
-def _interleaved(kinds: Sequence[int]) -> list[int]:
+def _interleave(kinds: Sequence[int]) -> list[int]:
     """One of each in turn, as when all controllers create at once."""
     seen: dict[int, int] = {}
     ranked = []

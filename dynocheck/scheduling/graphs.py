@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 
 from dynocheck.facts.recipe.recipes import Component, Graph, Manifest, Recipe, Value
-from dynocheck.scheduling.pod_spec_model import Defaults, Shape, Spec, needs_namespace_labels, shape
+from dynocheck.scheduling.pod_spec_model import Defaults, Shape, Spec, needs_namespace_labels, parse_shape
 from dynocheck.scheduling.selectors import Labels
 
 GPU = "nvidia.com/gpu"
@@ -21,7 +21,7 @@ _NOTHING = Value(None, 1, 1)
 _UNFIT = "its manifest does not fit the schema"  # whose checks say where
 
 
-class Group(msgspec.Struct, frozen=True):
+class ComponentPods(msgspec.Struct, frozen=True):
     """A component of a graph as pods: `replicas` times as many as one spans nodes, all of one shape.
 
     `spec` is the pod's. `unjudged` is what keeps the verdict from being whole; `shape` is None when nothing
@@ -43,24 +43,26 @@ class Group(msgspec.Struct, frozen=True):
         return self.replicas * self.nodes
 
 
-def groups(recipe: Recipe, graph: Graph, namespace: str, defaults: Defaults | None = None) -> Iterator[Group]:
+def list_component_pods(
+    recipe: Recipe, graph: Graph, namespace: str, defaults: Defaults | None = None
+) -> Iterator[ComponentPods]:
     """The pods of each component.
 
     :param namespace: where the graph goes when it does not say.
     """
-    manifest = _manifest(recipe, graph)
-    place = namespace_of(recipe, graph, namespace)
+    manifest = _find_manifest(recipe, graph)
+    place = resolve_namespace(recipe, graph, namespace)
     for component in graph.components:
-        yield _group(graph, component, _source(manifest, component), place, defaults)
+        yield _make_component_pods(graph, component, _find_source(manifest, component), place, defaults)
 
 
-def namespace_of(recipe: Recipe, graph: Graph, namespace: str) -> str:
+def resolve_namespace(recipe: Recipe, graph: Graph, namespace: str) -> str:
     """The namespace that a graph names, or this one."""
-    named = _manifest(recipe, graph).root.get("metadata", "namespace")
+    named = _find_manifest(recipe, graph).root.get("metadata", "namespace")
     return (named.text if named else None) or namespace
 
 
-def _manifest(recipe: Recipe, graph: Graph) -> Manifest:
+def _find_manifest(recipe: Recipe, graph: Graph) -> Manifest:
     for manifest in recipe.manifests:
         if manifest.file == graph.file and manifest.kind == "DynamoGraphDeployment":
             name = manifest.root.get("metadata", "name") or manifest.root
@@ -69,7 +71,7 @@ def _manifest(recipe: Recipe, graph: Graph) -> Manifest:
     raise LookupError(f"{graph.file}: no manifest of graph {graph.name}")
 
 
-def _source(manifest: Manifest, component: Component) -> Value:
+def _find_source(manifest: Manifest, component: Component) -> Value:
     services = manifest.root.get("spec", "services")
     components = manifest.root.get("spec", "components")
     found = services.mapping.values() if services else components.sequence if components else []
@@ -77,18 +79,18 @@ def _source(manifest: Manifest, component: Component) -> Value:
     return next((each for each in found if (each.line, each.column) == place), _NOTHING)
 
 
-def _group(
+def _make_component_pods(
     graph: Graph, component: Component, source: Value, namespace: str, defaults: Defaults | None
-) -> Group:
+) -> ComponentPods:
     spec: Spec = {}
     found, unjudged = None, _UNFIT
     with suppress(TypeError, AttributeError, ValueError):
-        spec, labels, claims = _pod(graph, component, stored(source.plain) or {}, namespace)
-        found, problem = shaped(spec, namespace, labels, defaults)
+        spec, labels, claims = _build_pod(graph, component, drop_nulls(source.plain) or {}, namespace)
+        found, problem = try_parse_shape(spec, namespace, labels, defaults)
         unjudged = problem or claims
     if found and needs_namespace_labels((*found.affinity, *found.anti_affinity)):
         found, unjudged = None, "its pod affinity selects namespaces by labels, which are not looked at"
-    return Group(
+    return ComponentPods(
         name=component.name,
         replicas=component.replicas,
         nodes=component.nodes,
@@ -101,45 +103,49 @@ def _group(
     )
 
 
-def _pod(
+def _build_pod(
     graph: Graph, component: Component, plain: Mapping[str, Any], namespace: str
 ) -> tuple[Spec, Labels, str]:
     """The spec and the labels of a component's pods, and what claims of devices leave unjudged."""
     if graph.api_version.endswith("/v1alpha1"):
-        spec, metadata = _service_pod(plain), plain.get("extraPodMetadata") or {}
+        spec, metadata = _convert_service(plain), plain.get("extraPodMetadata") or {}
         stated = {**(plain.get("labels") or {}), **(metadata.get("labels") or {})}
     else:
         template = plain.get("podTemplate") or {}
         spec, stated = template.get("spec") or {}, (template.get("metadata") or {}).get("labels") or {}
-    return spec, {**_labels(graph, component, plain, namespace), **stated}, _claims(spec, plain)
+    return (
+        spec,
+        {**_make_labels(graph, component, plain, namespace), **stated},
+        _explain_unjudged(spec, plain),
+    )
 
 
-def shaped(
+def try_parse_shape(
     spec: Spec, namespace: str, labels: Labels | None = None, defaults: Defaults | None = None
 ) -> tuple[Shape | None, str]:
     """The shape of a pod as a manifest writes it, or why it has none."""
     try:
-        return shape(spec, namespace, labels, defaults), ""
+        return parse_shape(spec, namespace, labels, defaults), ""
     except ValueError as error:
         return None, str(error)
     except (TypeError, AttributeError):
         return None, _UNFIT
 
 
-def _service_pod(service: Mapping[str, Any]) -> dict[str, Any]:
+def _convert_service(service: Mapping[str, Any]) -> dict[str, Any]:
     """The pod spec of a v1alpha1 component."""
     extra = dict(service.get("extraPodSpec") or {})
     main = dict(extra.pop("mainContainer", None) or {})
     inner, outer = main.get("resources") or {}, service.get("resources") or {}
     main["name"] = "main"
     main["resources"] = {
-        side: {**(inner.get(side) or {}), **_amounts(outer.get(side) or {})}
+        side: {**(inner.get(side) or {}), **_convert_resources(outer.get(side) or {})}
         for side in ("limits", "requests")
     } | {"claims": [*(inner.get("claims") or ()), *(outer.get("claims") or ())]}
     return {**extra, "containers": [main, *(extra.get("containers") or ())]}
 
 
-def _amounts(side: Mapping[str, Any]) -> dict[str, Any]:
+def _convert_resources(side: Mapping[str, Any]) -> dict[str, Any]:
     """A v1alpha1 list of resources in Kubernetes' spelling."""
     stated = {name: side[name] for name in ("cpu", "memory") if side.get(name) not in (None, "")}
     if side.get("gpu") not in (None, ""):
@@ -147,7 +153,7 @@ def _amounts(side: Mapping[str, Any]) -> dict[str, Any]:
     return {**stated, **(side.get("custom") or {})}
 
 
-def _claims(spec: Mapping[str, Any], component: Mapping[str, Any]) -> str:
+def _explain_unjudged(spec: Mapping[str, Any], component: Mapping[str, Any]) -> str:
     """Why a component that gets its devices by claim is not judged."""
     if spec.get("resourceClaims"):
         return "its devices come by resource claim (DRA), which is not modelled"
@@ -158,7 +164,9 @@ def _claims(spec: Mapping[str, Any], component: Mapping[str, Any]) -> str:
     return ""
 
 
-def _labels(graph: Graph, component: Component, plain: Mapping[str, Any], namespace: str) -> dict[str, str]:
+def _make_labels(
+    graph: Graph, component: Component, plain: Mapping[str, Any], namespace: str
+) -> dict[str, str]:
     """The labels that the operator puts on the pods, as far as they follow from the manifest."""
     prefix = "nvidia.com/dynamo"
     labels = {GRAPH_LABEL: graph.name, f"{prefix}-component": component.name}
@@ -174,8 +182,8 @@ def _labels(graph: Graph, component: Component, plain: Mapping[str, Any], namesp
     return labels
 
 
-def stored(data: Any) -> Any:
+def drop_nulls(data: Any) -> Any:
     """Without explicit nulls, as the API server stores it."""
     if isinstance(data, dict):
-        return {key: stored(value) for key, value in data.items() if value is not None}
-    return [stored(value) for value in data] if isinstance(data, list) else data
+        return {key: drop_nulls(value) for key, value in data.items() if value is not None}
+    return [drop_nulls(value) for value in data] if isinstance(data, list) else data

@@ -4,39 +4,39 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
-from dynocheck.facts.k8s.capacity import Limit, NamespaceLimits, Quota
+from dynocheck.facts.k8s.capacity import LimitRangeItem, NamespaceLimits, Quota
 from dynocheck.scheduling.pod_spec_model import (
     Defaults,
     Quantities,
     Spec,
-    container_resources,
-    pod_limits,
-    pod_requests,
+    parse_resources,
+    sum_pod_limits,
+    sum_pod_requests,
 )
-from dynocheck.scheduling.quantities import CPU, MEMORY, STORAGE, amount, exactly, shown
+from dynocheck.scheduling.quantities import CPU, MEMORY, STORAGE, format_amount, parse_exact, scale_amount
 
 _COMPUTE = {f"{side}{resource}" for side in ("", "requests.", "limits.") for resource in (CPU, MEMORY)}
 _BOTH = (CPU, MEMORY, STORAGE)
 
 
-def defaults_of(limits: NamespaceLimits) -> dict[str, dict[str, Fraction]]:
+def collect_defaults(limits: NamespaceLimits) -> dict[str, dict[str, Fraction]]:
     """The limits and requests that containers get that state none; the first LimitRange wins."""
     found: dict[str, dict[str, Fraction]] = {"default": {}, "defaultRequest": {}}
     for limit in limits.limits:
         if limit.type == "Container":
             for name, values in (("default", limit.default), ("defaultRequest", limit.default_request)):
                 for resource, value in values.items():
-                    found[name].setdefault(resource, exactly(value))
+                    found[name].setdefault(resource, parse_exact(value))
     return found
 
 
 def charge(spec: Spec, defaults: Defaults | None) -> Quantities:
     """What one such pod takes of each resource that a quota may count."""
-    found = _charged(pod_requests(spec, defaults=defaults), pod_limits(spec, defaults))
+    found = _charge_resources(sum_pod_requests(spec, defaults=defaults), sum_pod_limits(spec, defaults))
     return {**found, "pods": Fraction(1), "count/pods": Fraction(1)}
 
 
-def _charged(requests: Mapping[str, Fraction], limits: Mapping[str, Fraction]) -> Quantities:
+def _charge_resources(requests: Mapping[str, Fraction], limits: Mapping[str, Fraction]) -> Quantities:
     found: Quantities = {}
     for resource, value in requests.items():
         found[f"requests.{resource}"] = value
@@ -46,13 +46,13 @@ def _charged(requests: Mapping[str, Fraction], limits: Mapping[str, Fraction]) -
     return found
 
 
-def counts(quota: Quota, spec: Spec) -> bool:
+def is_counted(quota: Quota, spec: Spec) -> bool:
     """Whether a quota counts such a pod: all of its scopes must mean it."""
     wanted = [{"scopeName": scope, "operator": "Exists"} for scope in quota.scopes]
-    return all(_in_scope(scope, spec) for scope in (*wanted, *quota.scope_selector))
+    return all(_is_in_scope(scope, spec) for scope in (*wanted, *quota.scope_selector))
 
 
-def _in_scope(scope: Mapping[str, object], spec: Spec) -> bool:
+def _is_in_scope(scope: Mapping[str, object], spec: Spec) -> bool:
     ends = spec.get("activeDeadlineSeconds") is not None
     match scope.get("scopeName"):
         case "Terminating":
@@ -60,17 +60,17 @@ def _in_scope(scope: Mapping[str, object], spec: Spec) -> bool:
         case "NotTerminating":
             return not ends
         case "BestEffort":
-            return _best_effort(spec)
+            return _is_best_effort(spec)
         case "NotBestEffort":
-            return not _best_effort(spec)
+            return not _is_best_effort(spec)
         case "PriorityClass":
-            return _of_class(scope, spec.get("priorityClassName") or "")
+            return _matches_class(scope, spec.get("priorityClassName") or "")
         case "CrossNamespacePodAffinity":
-            return _looks_abroad(spec)
+            return _selects_other_namespaces(spec)
     return False
 
 
-def _of_class(scope: Mapping[str, object], name: str) -> bool:
+def _matches_class(scope: Mapping[str, object], name: str) -> bool:
     values = scope.get("values") or ()
     match scope.get("operator"):
         case "Exists":
@@ -84,14 +84,14 @@ def _of_class(scope: Mapping[str, object], name: str) -> bool:
     return False
 
 
-def _best_effort(spec: Spec) -> bool:
-    resources = [container_resources(container) for container in _containers(spec)]
+def _is_best_effort(spec: Spec) -> bool:
+    resources = [parse_resources(container) for container in _list_containers(spec)]
     return not any(
         value for pair in resources for side in pair for r, value in side.items() if r in _BOTH[:2]
     )
 
 
-def _looks_abroad(spec: Spec) -> bool:
+def _selects_other_namespaces(spec: Spec) -> bool:
     affinity = spec.get("affinity") or {}
     for side in ("podAffinity", "podAntiAffinity"):
         found = affinity.get(side) or {}
@@ -103,24 +103,24 @@ def _looks_abroad(spec: Spec) -> bool:
     return False
 
 
-def demanded(quota: Quota) -> set[str]:
+def get_required_keys(quota: Quota) -> set[str]:
     """The keys of a quota that it makes every container state."""
     return _COMPUTE & quota.hard.keys()
 
 
-def unstated(quota: Quota, spec: Spec, defaults: Defaults | None) -> dict[str, list[str]]:
+def find_unstated(quota: Quota, spec: Spec, defaults: Defaults | None) -> dict[str, list[str]]:
     """What a quota demands and a container does not state, by the names of the containers."""
     whole = spec.get("resources") or {}
     if whole.get("requests") or whole.get("limits"):
         return {}
     missing = {}
-    for container in _containers(spec):
-        stated = _charged(*container_resources(container, defaults))
-        missing[_name(container)] = sorted(demanded(quota) - stated.keys())
+    for container in _list_containers(spec):
+        stated = _charge_resources(*parse_resources(container, defaults))
+        missing[_get_name(container)] = sorted(get_required_keys(quota) - stated.keys())
     return {name: keys for name, keys in missing.items() if keys}
 
 
-class Violation(NamedTuple):
+class LimitViolation(NamedTuple):
     """What a LimitRange forbids of a pod: which container, None for the pod as a whole, of which resource."""
 
     container: str | None
@@ -128,57 +128,68 @@ class Violation(NamedTuple):
     text: str
 
 
-def violations(limit: Limit, spec: Spec, defaults: Defaults | None) -> Iterator[Violation]:
+def find_violations(limit: LimitRangeItem, spec: Spec, defaults: Defaults | None) -> Iterator[LimitViolation]:
     """What a LimitRange forbids of such a pod."""
     if limit.type == "Container":
-        for container in _containers(spec):
-            resources = container_resources(container, defaults)
-            for resource, text in _outside(limit, *resources):
-                yield Violation(_name(container), resource, text)
+        for container in _list_containers(spec):
+            resources = parse_resources(container, defaults)
+            for resource, text in _compare_bounds(limit, *resources):
+                yield LimitViolation(_get_name(container), resource, text)
     elif limit.type == "Pod":
-        whole = pod_requests(spec, defaults=defaults), pod_limits(spec, defaults)
-        for resource, text in _outside(limit, *whole):
-            yield Violation(None, resource, text)
+        whole = sum_pod_requests(spec, defaults=defaults), sum_pod_limits(spec, defaults)
+        for resource, text in _compare_bounds(limit, *whole):
+            yield LimitViolation(None, resource, text)
 
 
-def undercut(spec: Spec, defaults: Defaults) -> Iterator[Violation]:
+def find_undercut(spec: Spec, defaults: Defaults) -> Iterator[LimitViolation]:
     """The containers that are given a limit below their own request, which no pod may have."""
-    for container in _containers(spec):
-        requests, limits = container_resources(container)
+    for container in _list_containers(spec):
+        requests, limits = parse_resources(container)
         for resource, given in defaults["default"].items():
             if resource not in limits and (asked := requests.get(resource)) is not None and given < asked:
-                text = f"is given a limit of {_shown(resource, given)} {resource}, below its request of"
-                yield Violation(_name(container), resource, f"{text} {_shown(resource, asked)}")
+                limit = _format_quantity(resource, given)
+                text = f"is given a limit of {limit} {resource}, below its request of"
+                yield LimitViolation(
+                    _get_name(container), resource, f"{text} {_format_quantity(resource, asked)}"
+                )
 
 
-def _containers(spec: Spec) -> Iterator[Spec]:
+def _list_containers(spec: Spec) -> Iterator[Spec]:
     yield from spec.get("containers") or ()
     yield from spec.get("initContainers") or ()
 
 
-def _name(container: Spec) -> str:
+def _get_name(container: Spec) -> str:
     name = container.get("name")
     return name if isinstance(name, str) else ""
 
 
-def _outside(
-    limit: Limit, requests: Mapping[str, Fraction], limits: Mapping[str, Fraction]
+def _compare_bounds(
+    limit: LimitRangeItem, requests: Mapping[str, Fraction], limits: Mapping[str, Fraction]
 ) -> Iterator[tuple[str, str]]:
     for resource, bound in limit.min.items():
         if resource not in requests:
             yield resource, f"states no {resource}, of which at least {bound} is demanded"
-        elif (least := min(requests[resource], limits.get(resource, requests[resource]))) < exactly(bound):
-            yield resource, f"has {_shown(resource, least)} {resource}, less than the minimum {bound}"
+        elif (least := min(requests[resource], limits.get(resource, requests[resource]))) < parse_exact(
+            bound
+        ):
+            yield (
+                resource,
+                f"has {_format_quantity(resource, least)} {resource}, less than the minimum {bound}",
+            )
     for resource, bound in limit.max.items():
         if resource not in limits:
             yield resource, f"states no limit of {resource}, of which at most {bound} is allowed"
-        elif (most := max(limits[resource], requests.get(resource, limits[resource]))) > exactly(bound):
-            yield resource, f"has {_shown(resource, most)} {resource}, more than the maximum {bound}"
+        elif (most := max(limits[resource], requests.get(resource, limits[resource]))) > parse_exact(bound):
+            yield (
+                resource,
+                f"has {_format_quantity(resource, most)} {resource}, more than the maximum {bound}",
+            )
     for resource, bound in limit.ratio.items():
         request, limited = requests.get(resource), limits.get(resource)
-        if not request or not limited or limited / request > exactly(bound):
+        if not request or not limited or limited / request > parse_exact(bound):
             yield resource, f"has a limit of {resource} over {bound} times its request, or lacks either"
 
 
-def _shown(resource: str, value: Fraction) -> str:
-    return shown(resource, amount(resource, value))
+def _format_quantity(resource: str, value: Fraction) -> str:
+    return format_amount(resource, scale_amount(resource, value))

@@ -7,14 +7,20 @@ import msgspec
 
 from dynocheck.facts import Node
 from dynocheck.facts.k8s.capacity import RunningPod
-from dynocheck.scheduling.pod_spec_model import Company, Port, Shape, Term, clash
-from dynocheck.scheduling.quantities import CPU, MEMORY, PODS, Amounts, amounts
-from dynocheck.scheduling.selectors import disliked, expression_text, repelled, taints, term_matches
+from dynocheck.scheduling.pod_spec_model import AffinityTerm, PodAffinityTerms, Port, Shape, ports_conflict
+from dynocheck.scheduling.quantities import CPU, MEMORY, PODS, Amounts, parse_amounts
+from dynocheck.scheduling.selectors import (
+    count_disliked_taints,
+    find_repelling_taint,
+    format_expression,
+    get_taints,
+    term_matches,
+)
 
 Pair = tuple[str, str]  # a topology key and the value that a node has there
 
 
-class Place(msgspec.Struct, frozen=True):
+class NodeState(msgspec.Struct, frozen=True):
     """A node and what pods hold of it."""
 
     number: int
@@ -25,40 +31,42 @@ class Place(msgspec.Struct, frozen=True):
     pods: int
     ports: tuple[Port, ...]
 
-    def free(self, resource: str) -> int:
+    def get_free(self, resource: str) -> int:
         """How much of a resource further pods can be given."""
         if resource == PODS:
             return self.allocatable.get(PODS, 0) - self.pods
         return self.allocatable.get(resource, 0) - self.held.get(resource, 0)
 
 
-class Board:
+class ClusterState:
     """A cluster as a scheduler finds it."""
 
     def __init__(self, nodes: Iterable[Node], running: Iterable[RunningPod]) -> None:
         by_node: dict[str, list[RunningPod]] = defaultdict(list)
         for pod in running:
             by_node[pod.node].append(pod)
-        self.places = [_place(i, node, by_node.get(node.name, [])) for i, node in enumerate(nodes)]
+        self.places = [_make_node_state(i, node, by_node.get(node.name, [])) for i, node in enumerate(nodes)]
         self.running = [(p.number, pod) for p in self.places for pod in by_node.get(p.node.name, ())]
-        self.repelling: list[tuple[int, Term]] = []  # terms of anti-affinity of pods on that node
-        self.liking: list[tuple[int, int, Term]] = []  # what they would rather have beside them, weighted
+        self.repelling: list[tuple[int, AffinityTerm]] = []  # terms of anti-affinity of pods on that node
+        self.liking: list[
+            tuple[int, int, AffinityTerm]
+        ] = []  # what they would rather have beside them, weighted
         for i, pod in self.running:
             if pod.affinity:
-                company = Company.of(pod.affinity, pod.namespace, pod.labels)
+                company = PodAffinityTerms.parse(pod.affinity, pod.namespace, pod.labels)
                 self.repelling += [(i, term) for term in company.far]
                 self.liking += [(i, 1, term) for term in company.near]
                 self.liking += [(i, weight, term) for weight, term in company.preferences]
 
 
-def _place(number: int, node: Node, pods: Sequence[RunningPod]) -> Place:
+def _make_node_state(number: int, node: Node, pods: Sequence[RunningPod]) -> NodeState:
     held: Counter[str] = Counter()
     for pod in pods:
         held.update(pod.requests)
-    return Place(
+    return NodeState(
         number=number,
         node=node,
-        allocatable=amounts(node.allocatable),
+        allocatable=parse_amounts(node.allocatable),
         held=held,
         assumed=(sum(pod.assumed[0] for pod in pods), sum(pod.assumed[1] for pod in pods)),
         pods=len(pods),
@@ -66,7 +74,7 @@ def _place(number: int, node: Node, pods: Sequence[RunningPod]) -> Place:
     )
 
 
-def refusal(shape: Shape, node: Node) -> str:
+def explain_refusal(shape: Shape, node: Node) -> str:
     """Why a node is no place for such a pod, however empty; nothing when it could be."""
     if shape.node_name and shape.node_name != node.name:
         return f"is not {shape.node_name}"
@@ -76,26 +84,26 @@ def refusal(shape: Shape, node: Node) -> str:
         if node.labels.get(key) != value:
             return f"does not match nodeSelector {key}={value}"
     if shape.node_terms is not None and not any(term_matches(term, node) for term in shape.node_terms):
-        return f"does not match node affinity {affinity_text(shape.node_terms)}"
-    if node.unschedulable and repelled(taints(node), shape.tolerations):
+        return f"does not match node affinity {format_affinity(shape.node_terms)}"
+    if node.unschedulable and find_repelling_taint(get_taints(node), shape.tolerations):
         return "is cordoned"
-    taint = repelled(taints(node), shape.tolerations)
+    taint = find_repelling_taint(get_taints(node), shape.tolerations)
     if taint is not None:
         value = f"={taint.value}" if taint.value else ""
         return f"has taint {taint.key}{value}:{taint.effect}, which is not tolerated"
     return ""
 
 
-def affinity_text(found: Iterable[Mapping[str, object]]) -> str:
+def format_affinity(found: Iterable[Mapping[str, object]]) -> str:
     """A required node affinity in one line."""
     texts = []
     for term in found:
         each = [*(term.get("matchExpressions") or ()), *(term.get("matchFields") or ())]  # type: ignore[misc]
-        texts.append(",".join(expression_text(expression) for expression in each))
+        texts.append(",".join(format_expression(expression) for expression in each))
     return " or ".join(texts)
 
 
-def lacking(shape: Shape, place: Place) -> list[str]:
+def find_lacking(shape: Shape, place: NodeState) -> list[str]:
     """The resources that a node has too little of, even with nothing on it."""
     return [
         resource
@@ -104,15 +112,15 @@ def lacking(shape: Shape, place: Place) -> list[str]:
     ]
 
 
-def port_taken(shape: Shape, place: Place) -> Port | None:
+def find_port_conflict(shape: Shape, place: NodeState) -> Port | None:
     """A port of the node that the pod wants and another has."""
-    return next((port for port in shape.ports for other in place.ports if clash(port, other)), None)
+    return next((port for port in shape.ports for other in place.ports if ports_conflict(port, other)), None)
 
 
-def dislike(shape: Shape, node: Node) -> tuple[int, int]:
+def rate_preferences(shape: Shape, node: Node) -> tuple[int, int]:
     """How little the scheduler likes a node for its taints, and how much for its labels."""
     liked = sum(weight for weight, term in shape.node_preferences if term_matches(term, node))
-    return disliked(node.taints, shape.tolerations), liked
+    return count_disliked_taints(node.taints, shape.tolerations), liked
 
 
 def score(place_allocatable: Amounts, held: Mapping[str, int], assumed: tuple[int, int], shape: Shape) -> int:
@@ -129,11 +137,11 @@ def score(place_allocatable: Amounts, held: Mapping[str, int], assumed: tuple[in
     if not wanted_cpu and not wanted_memory:
         return least
     before_cpu, before_memory = held.get(CPU, 0), held.get(MEMORY, 0)
-    after = _balance((before_cpu + wanted_cpu, before_memory + wanted_memory), capacity)
-    return least + 50 + (50 + after - _balance((before_cpu, before_memory), capacity)) // 2
+    after = _score_balance((before_cpu + wanted_cpu, before_memory + wanted_memory), capacity)
+    return least + 50 + (50 + after - _score_balance((before_cpu, before_memory), capacity)) // 2
 
 
-def _balance(used: tuple[int, int], capacity: tuple[int, int]) -> int:
+def _score_balance(used: tuple[int, int], capacity: tuple[int, int]) -> int:
     if not all(capacity):
         return 100
     one, other = (min(u / c, 1.0) for u, c in zip(used, capacity, strict=True))

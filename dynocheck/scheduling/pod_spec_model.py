@@ -6,7 +6,15 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dynocheck.scheduling.quantities import CPU, MEMORY, Amounts, amount, exactly, largest, total
+from dynocheck.scheduling.quantities import (
+    CPU,
+    MEMORY,
+    Amounts,
+    merge_largest,
+    parse_exact,
+    scale_amount,
+    sum_resources,
+)
 from dynocheck.scheduling.selectors import NAME_LABEL, Labels, Selector, is_empty, matches
 
 HOSTNAME = "kubernetes.io/hostname"
@@ -24,7 +32,7 @@ Defaults = Mapping[str, Mapping[str, Fraction]]
 Port = tuple[str, str, int]
 
 
-class Term(msgspec.Struct, frozen=True):
+class AffinityTerm(msgspec.Struct, frozen=True):
     """A term of pod affinity or anti-affinity."""
 
     key: str
@@ -33,7 +41,7 @@ class Term(msgspec.Struct, frozen=True):
     every_namespace: bool = False
     namespace_selector: Selector = None
 
-    def means(self, namespace: str, labels: Labels) -> bool:
+    def selects(self, namespace: str, labels: Labels) -> bool:
         """Whether a pod with these labels in this namespace is one that the term is about."""
         inside = self.every_namespace or namespace in self.namespaces
         if not inside and self.namespace_selector is not None:
@@ -41,24 +49,27 @@ class Term(msgspec.Struct, frozen=True):
         return inside and matches(self.selector, labels)
 
 
-class Company(NamedTuple):
+class PodAffinityTerms(NamedTuple):
     """What a pod says of others: those it must be near, must be far from, and would rather be near or not."""
 
-    near: tuple[Term, ...]
-    far: tuple[Term, ...]
-    preferences: tuple[tuple[int, Term], ...]
+    near: tuple[AffinityTerm, ...]
+    far: tuple[AffinityTerm, ...]
+    preferences: tuple[tuple[int, AffinityTerm], ...]
 
     @classmethod
-    def of(cls, affinity: "Spec", namespace: str, labels: Labels) -> "Company":
+    def parse(cls, affinity: "Spec", namespace: str, labels: Labels) -> "PodAffinityTerms":
         near, far = affinity.get("podAffinity") or {}, affinity.get("podAntiAffinity") or {}
         return cls(
-            tuple(_terms(near.get(_REQUIRED), namespace, labels)),
-            tuple(_terms(far.get(_REQUIRED), namespace, labels)),
-            (*_weighted(near, namespace, labels, 1), *_weighted(far, namespace, labels, -1)),
+            tuple(_parse_terms(near.get(_REQUIRED), namespace, labels)),
+            tuple(_parse_terms(far.get(_REQUIRED), namespace, labels)),
+            (
+                *_parse_weighted_terms(near, namespace, labels, 1),
+                *_parse_weighted_terms(far, namespace, labels, -1),
+            ),
         )
 
 
-class Spread(msgspec.Struct, frozen=True):
+class SpreadConstraint(msgspec.Struct, frozen=True):
     """A topology spread constraint; `soft` when it is only preferred."""
 
     key: str
@@ -84,16 +95,16 @@ class Shape(msgspec.Struct, frozen=True):
     node_selector: Labels = {}
     node_terms: tuple[Spec, ...] | None = None
     node_preferences: tuple[tuple[int, Spec], ...] = ()
-    affinity: tuple[Term, ...] = ()
-    anti_affinity: tuple[Term, ...] = ()
-    preferences: tuple[tuple[int, Term], ...] = ()
+    affinity: tuple[AffinityTerm, ...] = ()
+    anti_affinity: tuple[AffinityTerm, ...] = ()
+    preferences: tuple[tuple[int, AffinityTerm], ...] = ()
     tolerations: tuple[Spec, ...] = ()
-    spread: tuple[Spread, ...] = ()
+    spread: tuple[SpreadConstraint, ...] = ()
     ports: tuple[Port, ...] = ()
     node_name: str = ""
 
 
-def shape(
+def parse_shape(
     spec: Spec, namespace: str, labels: Labels | None = None, defaults: Defaults | None = None
 ) -> Shape:
     """The shape of a pod's spec.
@@ -105,14 +116,17 @@ def shape(
     affinity = spec.get("affinity") or {}
     of_node = affinity.get("nodeAffinity") or {}
     required = of_node.get(_REQUIRED)
-    requests = pod_requests(spec, defaults=defaults)
-    scored = pod_requests(spec, defaults=defaults, assumed=_ASSUMED)
-    company = Company.of(affinity, namespace, labels)
+    requests = sum_pod_requests(spec, defaults=defaults)
+    scored = sum_pod_requests(spec, defaults=defaults, assumed=_ASSUMED)
+    company = PodAffinityTerms.parse(affinity, namespace, labels)
     return Shape(
         namespace=namespace,
         labels=labels,
-        requests={name: amount(name, value) for name, value in requests.items() if value},
-        assumed=(amount(CPU, scored.get(CPU, Fraction(0))), amount(MEMORY, scored.get(MEMORY, Fraction(0)))),
+        requests={name: scale_amount(name, value) for name, value in requests.items() if value},
+        assumed=(
+            scale_amount(CPU, scored.get(CPU, Fraction(0))),
+            scale_amount(MEMORY, scored.get(MEMORY, Fraction(0))),
+        ),
         node_selector=spec.get("nodeSelector") or {},
         node_terms=tuple(required.get("nodeSelectorTerms") or ()) if required is not None else None,
         node_preferences=tuple(
@@ -123,13 +137,13 @@ def shape(
         anti_affinity=company.far,
         preferences=company.preferences,
         tolerations=tuple(spec.get("tolerations") or ()),
-        spread=tuple(_spreads(spec, labels)),
-        ports=tuple(host_ports(spec)),
+        spread=tuple(_parse_spreads(spec, labels)),
+        ports=tuple(list_host_ports(spec)),
         node_name=spec.get("nodeName") or "",
     )
 
 
-def tolerating(found: Shape) -> Shape:
+def add_tolerations(found: Shape) -> Shape:
     """The shape with what the admission plugin ExtendedResourceToleration adds: a toleration of the taint
     that is named like a resource which the pod asks for.
     """
@@ -138,7 +152,7 @@ def tolerating(found: Shape) -> Shape:
     return msgspec.structs.replace(found, tolerations=(*found.tolerations, *added))
 
 
-def pod_requests(
+def sum_pod_requests(
     spec: Spec, *, defaults: Defaults | None = None, assumed: Mapping[str, Fraction] | None = None
 ) -> Quantities:
     """What a pod asks for: its containers together, or more while it starts, and its overhead.
@@ -146,46 +160,46 @@ def pod_requests(
     :param assumed: what a container counts for that asks for none.
     :raises ValueError: a quantity is none.
     """
-    return _of_pod(spec, "requests", lambda c: {**(assumed or {}), **container_resources(c, defaults)[0]})
+    return _sum_pod(spec, "requests", lambda c: {**(assumed or {}), **parse_resources(c, defaults)[0]})
 
 
-def pod_limits(spec: Spec, defaults: Defaults | None = None) -> Quantities:
+def sum_pod_limits(spec: Spec, defaults: Defaults | None = None) -> Quantities:
     """What a pod may use at most, added up in the same way.
 
     :raises ValueError: a quantity is none.
     """
-    return _of_pod(spec, "limits", lambda container: container_resources(container, defaults)[1])
+    return _sum_pod(spec, "limits", lambda container: parse_resources(container, defaults)[1])
 
 
-def _of_pod(spec: Spec, side: str, asked: Callable[[Spec], Quantities]) -> Quantities:
-    running = total(asked(container) for container in spec.get("containers") or ())
+def _sum_pod(spec: Spec, side: str, asked: Callable[[Spec], Quantities]) -> Quantities:
+    running = sum_resources(asked(container) for container in spec.get("containers") or ())
     beside: Quantities = {}
     starting: Quantities = {}
     for container in spec.get("initContainers") or ():
         amounts = asked(container)
         if container.get("restartPolicy") == "Always":
-            running, beside = total((running, amounts)), total((beside, amounts))
-            starting = largest(starting, beside)
+            running, beside = sum_resources((running, amounts)), sum_resources((beside, amounts))
+            starting = merge_largest(starting, beside)
         else:
-            starting = largest(starting, total((beside, amounts)))
+            starting = merge_largest(starting, sum_resources((beside, amounts)))
     whole = (spec.get("resources") or {}).get(side) or {}
     stated = {
-        name: exactly(value)
+        name: parse_exact(value)
         for name, value in whole.items()
         if name in _POD_LEVEL or name.startswith("hugepages-")
     }
-    overhead = {name: exactly(value) for name, value in (spec.get("overhead") or {}).items()}
-    return total(({**largest(running, starting), **stated}, overhead))
+    overhead = {name: parse_exact(value) for name, value in (spec.get("overhead") or {}).items()}
+    return sum_resources(({**merge_largest(running, starting), **stated}, overhead))
 
 
-def container_resources(container: Spec, defaults: Defaults | None = None) -> tuple[Quantities, Quantities]:
+def parse_resources(container: Spec, defaults: Defaults | None = None) -> tuple[Quantities, Quantities]:
     """A container's requests and limits: a limit is the request of what has none, then defaults fill in.
 
     :raises ValueError: a quantity is none.
     """
     resources = container.get("resources") or {}
-    limits = {name: exactly(v) for name, v in (resources.get("limits") or {}).items() if v is not None}
-    stated = {name: exactly(v) for name, v in (resources.get("requests") or {}).items() if v is not None}
+    limits = {name: parse_exact(v) for name, v in (resources.get("limits") or {}).items() if v is not None}
+    stated = {name: parse_exact(v) for name, v in (resources.get("requests") or {}).items() if v is not None}
     requests = {**limits, **stated}
     if defaults:
         limits = {**defaults.get("default", {}), **limits}
@@ -193,21 +207,21 @@ def container_resources(container: Spec, defaults: Defaults | None = None) -> tu
     return requests, limits
 
 
-def _terms(found: Sequence[Spec] | None, namespace: str, labels: Labels) -> Iterable[Term]:
+def _parse_terms(found: Sequence[Spec] | None, namespace: str, labels: Labels) -> Iterable[AffinityTerm]:
     """The terms of an affinity of a pod in this namespace with these labels."""
     for each in found or ():
         selected = each.get("namespaceSelector")
         names = each.get("namespaces") or ([] if selected is not None else [namespace])
-        yield Term(
+        yield AffinityTerm(
             key=each.get("topologyKey") or "",
-            selector=_with_keys(each, labels),
+            selector=_add_label_keys(each, labels),
             namespaces=frozenset(names),
             every_namespace=is_empty(selected),
             namespace_selector=selected,
         )
 
 
-def needs_namespace_labels(found: Iterable[Term]) -> bool:
+def needs_namespace_labels(found: Iterable[AffinityTerm]) -> bool:
     """Whether a term asks for labels of namespaces beyond the one that each has by itself."""
     for term in found:
         if term.namespace_selector is not None and not term.every_namespace:
@@ -218,7 +232,7 @@ def needs_namespace_labels(found: Iterable[Term]) -> bool:
     return False
 
 
-def host_ports(spec: Spec) -> Iterable[Port]:
+def list_host_ports(spec: Spec) -> Iterable[Port]:
     """The ports of the node that a pod takes: protocol, address and number."""
     on_host = bool(spec.get("hostNetwork"))
     sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
@@ -229,7 +243,7 @@ def host_ports(spec: Spec) -> Iterable[Port]:
                 yield port.get("protocol") or "TCP", port.get("hostIP") or "0.0.0.0", number  # noqa: S104
 
 
-def clash(one: Port, other: Port) -> bool:
+def ports_conflict(one: Port, other: Port) -> bool:
     """Whether two pods of one node cannot both have these ports."""
     anywhere = "0.0.0.0"  # noqa: S104
     return (
@@ -237,17 +251,19 @@ def clash(one: Port, other: Port) -> bool:
     )
 
 
-def _weighted(side: Spec, namespace: str, labels: Labels, sign: int) -> Iterable[tuple[int, Term]]:
+def _parse_weighted_terms(
+    side: Spec, namespace: str, labels: Labels, sign: int
+) -> Iterable[tuple[int, AffinityTerm]]:
     for each in side.get(_PREFERRED) or ():
-        for term in _terms([each.get("podAffinityTerm") or {}], namespace, labels):
+        for term in _parse_terms([each.get("podAffinityTerm") or {}], namespace, labels):
             yield sign * int(each.get("weight") or 0), term
 
 
-def _spreads(spec: Spec, labels: Labels) -> Iterable[Spread]:
+def _parse_spreads(spec: Spec, labels: Labels) -> Iterable[SpreadConstraint]:
     for each in spec.get("topologySpreadConstraints") or ():
-        yield Spread(
+        yield SpreadConstraint(
             key=each.get("topologyKey") or "",
-            selector=_with_keys(each, labels),
+            selector=_add_label_keys(each, labels),
             skew=int(each.get("maxSkew") or 1),
             domains=int(each.get("minDomains") or 1),
             soft=each.get("whenUnsatisfiable") == "ScheduleAnyway",
@@ -256,7 +272,7 @@ def _spreads(spec: Spec, labels: Labels) -> Iterable[Spread]:
         )
 
 
-def _with_keys(owner: Spec, labels: Labels) -> Selector:
+def _add_label_keys(owner: Spec, labels: Labels) -> Selector:
     """Its label selector, with what `matchLabelKeys` take over from the pod's own labels."""
     selector: Selector = owner.get("labelSelector")
     extra = [

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from math import ceil
 
-from dynocheck.facts.k8s.quantity import quantity
+from dynocheck.facts.k8s.quantity import parse_quantity
 
 Amounts = dict[str, int]
 
@@ -16,31 +16,31 @@ PODS = "pods"
 _BINARY = tuple((f"{letter}i", 1024**power) for power, letter in enumerate("KMGTPE", 1))
 
 
-def exactly(written: object) -> Fraction:
+def parse_exact(written: object) -> Fraction:
     """The number that a quantity means.
 
     :raises ValueError: it is none.
     """
-    value = quantity(written)
+    value = parse_quantity(written)
     if value is None:
         raise ValueError(f"{written!r} is no quantity")
     return value
 
 
-def amount(resource: str, value: Fraction) -> int:
+def scale_amount(resource: str, value: Fraction) -> int:
     """The whole number that the scheduler compares: thousandths of a CPU, units of everything else."""
     return ceil(value * 1000) if resource == CPU else ceil(value)
 
 
-def amounts(values: Mapping[str, object]) -> Amounts:
+def parse_amounts(values: Mapping[str, object]) -> Amounts:
     """The amounts of a resource list.
 
     :raises ValueError: a value is no quantity.
     """
-    return {resource: amount(resource, exactly(value)) for resource, value in values.items()}
+    return {resource: scale_amount(resource, parse_exact(value)) for resource, value in values.items()}
 
 
-def shown(resource: str, value: int) -> str:
+def format_amount(resource: str, value: int) -> str:
     """An amount as people write it."""
     if resource == CPU:
         return str(value // 1000) if value % 1000 == 0 else f"{value}m"
@@ -53,7 +53,7 @@ def shown(resource: str, value: int) -> str:
     return str(value)
 
 
-def total(lists: Iterable[Mapping[str, Fraction]]) -> dict[str, Fraction]:
+def sum_resources(lists: Iterable[Mapping[str, Fraction]]) -> dict[str, Fraction]:
     """The sum of resource lists."""
     result: dict[str, Fraction] = {}
     for each in lists:
@@ -62,7 +62,7 @@ def total(lists: Iterable[Mapping[str, Fraction]]) -> dict[str, Fraction]:
     return result
 
 
-def largest(*lists: Mapping[str, Fraction]) -> dict[str, Fraction]:
+def merge_largest(*lists: Mapping[str, Fraction]) -> dict[str, Fraction]:
     """Of each resource the most that one of the lists has."""
     result: dict[str, Fraction] = {}
     for each in lists:

@@ -10,14 +10,14 @@ from collections.abc import Mapping, Sequence
 import msgspec
 
 from dynocheck.facts.k8s.capacity import RunningPod
-from dynocheck.scheduling.node_state import Board
-from dynocheck.scheduling.pod_spec_model import Shape, Spread, Term
-from dynocheck.scheduling.selectors import matches, repelled, taints, term_matches
+from dynocheck.scheduling.node_state import ClusterState
+from dynocheck.scheduling.pod_spec_model import AffinityTerm, Shape, SpreadConstraint
+from dynocheck.scheduling.selectors import find_repelling_taint, get_taints, matches, term_matches
 
 Counts = Counter[tuple[str, str]]
 
 
-class Counted(msgspec.Struct):
+class DomainCounts(msgspec.Struct):
     """The counts that decide where pods of one kind may stand."""
 
     near: Counts = msgspec.field(default_factory=Counter)  # pods that match all its affinity terms
@@ -26,8 +26,8 @@ class Counted(msgspec.Struct):
     liking: Counts = msgspec.field(default_factory=Counter)  # weights of preferences, its own and others'
     spread: list[Counts] = []  # pods that each of its constraints counts
 
-    def copy(self) -> "Counted":
-        return Counted(
+    def copy(self) -> "DomainCounts":
+        return DomainCounts(
             Counter(self.near),
             Counter(self.far),
             Counter(self.repelling),
@@ -49,16 +49,16 @@ class _Effect(msgspec.Struct, frozen=True):
 class Relations:
     """The counts at the start for each kind of pod, and what placing one does to them."""
 
-    def __init__(self, board: Board, shapes: Sequence[Shape]) -> None:
+    def __init__(self, board: ClusterState, shapes: Sequence[Shape]) -> None:
         self.board = board
         self.shapes = shapes
         self.labels = [place.node.labels for place in board.places]
-        self.eligible = [[self._eligible(shape, each) for each in shape.spread] for shape in shapes]
-        self._effects = [self._effects_of(placed) for placed in shapes]
-        self.start = [self._start(kind) for kind in range(len(shapes))]
+        self.eligible = [[self._find_eligible(shape, each) for each in shape.spread] for shape in shapes]
+        self._effects = [self._find_effects(placed) for placed in shapes]
+        self.start = [self._count_initial(kind) for kind in range(len(shapes))]
         self.matter = [self._matters(kind) for kind in range(len(shapes))]
 
-    def place(self, counted: Sequence[Counted], kind: int, node: int) -> None:
+    def place(self, counted: Sequence[DomainCounts], kind: int, node: int) -> None:
         """Count a pod of this kind that was put on this node."""
         labels = self.labels[node]
         for effect in self._effects[kind]:
@@ -72,7 +72,7 @@ class Relations:
             else:
                 getattr(target, effect.part)[effect.key, value] += effect.weight
 
-    def refusal(self, counted: Counted, kind: int, node: int) -> str:
+    def explain_refusal(self, counted: DomainCounts, kind: int, node: int) -> str:
         """Why a pod of this kind may not stand on this node for the sake of others; nothing when it may."""
         shape, labels = self.shapes[kind], self.labels[node]
         for term in shape.anti_affinity:
@@ -87,15 +87,15 @@ class Relations:
                 return f"its topology spread over {spread.key}"
         return ""
 
-    def _is_near(self, counted: Counted, shape: Shape, labels: Mapping[str, str]) -> bool:
+    def _is_near(self, counted: DomainCounts, shape: Shape, labels: Mapping[str, str]) -> bool:
         if any(term.key not in labels for term in shape.affinity):
             return False
         if all(counted.near[term.key, labels[term.key]] > 0 for term in shape.affinity):
             return True
         # The first of a set that wants its own company may stand anywhere.
-        return not any(counted.near.values()) and _means_all(shape.affinity, shape)
+        return not any(counted.near.values()) and _matches_all_terms(shape.affinity, shape)
 
-    def _is_even(self, counted: Counted, kind: int, number: int, node: int) -> bool:
+    def _is_even(self, counted: DomainCounts, kind: int, number: int, node: int) -> bool:
         shape = self.shapes[kind]
         spread, labels = shape.spread[number], self.labels[node]
         if spread.key not in labels:
@@ -105,49 +105,55 @@ class Relations:
         itself = 1 if _counts_itself(spread, shape) else 0
         return counts[spread.key, labels[spread.key]] + itself - fewest <= spread.skew
 
-    def _start(self, kind: int) -> Counted:
+    def _count_initial(self, kind: int) -> DomainCounts:
         shape, labels = self.shapes[kind], self.labels
-        found = Counted()
+        found = DomainCounts()
         for number, spread in enumerate(shape.spread):
             nodes = self.eligible[kind][number]
             found.spread.append(Counter({(spread.key, labels[i][spread.key]): 0 for i in nodes}))
         for i, term in self.board.repelling:
-            if term.means(shape.namespace, shape.labels):
+            if term.selects(shape.namespace, shape.labels):
                 _add(found.repelling, term.key, labels[i])
         for i, weight, term in self.board.liking:
-            if term.means(shape.namespace, shape.labels):
+            if term.selects(shape.namespace, shape.labels):
                 _add(found.liking, term.key, labels[i], weight)
         if shape.affinity or shape.anti_affinity or shape.preferences or shape.spread:
             for i, pod in self.board.running:
                 self._count(found, kind, i, pod)
         return found
 
-    def _count(self, found: Counted, kind: int, node: int, pod: RunningPod) -> None:
+    def _count(self, found: DomainCounts, kind: int, node: int, pod: RunningPod) -> None:
         shape, labels = self.shapes[kind], self.labels[node]
-        if all(term.means(pod.namespace, pod.labels) for term in shape.affinity):
+        if all(term.selects(pod.namespace, pod.labels) for term in shape.affinity):
             for term in shape.affinity:
                 _add(found.near, term.key, labels)
         for term in shape.anti_affinity:
-            if term.means(pod.namespace, pod.labels):
+            if term.selects(pod.namespace, pod.labels):
                 _add(found.far, term.key, labels)
         for weight, term in shape.preferences:
-            if term.means(pod.namespace, pod.labels):
+            if term.selects(pod.namespace, pod.labels):
                 _add(found.liking, term.key, labels, weight)
         if pod.namespace == shape.namespace and not pod.terminating:
             for number, spread in enumerate(shape.spread):
                 if node in self.eligible[kind][number] and spread.counts(pod.labels):
                     _add(found.spread[number], spread.key, labels)
 
-    def _effects_of(self, placed: Shape) -> list[_Effect]:
+    def _find_effects(self, placed: Shape) -> list[_Effect]:
         effects = []
         for kind, shape in enumerate(self.shapes):
-            if shape.affinity and _means_all(shape.affinity, placed):
+            if shape.affinity and _matches_all_terms(shape.affinity, placed):
                 effects += [_Effect(kind, "near", term.key) for term in shape.affinity]
-            effects += [_Effect(kind, "far", t.key) for t in shape.anti_affinity if _means(t, placed)]
-            effects += [_Effect(kind, "repelling", t.key) for t in placed.anti_affinity if _means(t, shape)]
-            effects += [_Effect(kind, "liking", t.key, w) for w, t in shape.preferences if _means(t, placed)]
-            effects += [_Effect(kind, "liking", t.key, w) for w, t in placed.preferences if _means(t, shape)]
-            effects += [_Effect(kind, "liking", t.key) for t in placed.affinity if _means(t, shape)]
+            effects += [_Effect(kind, "far", t.key) for t in shape.anti_affinity if _matches_term(t, placed)]
+            effects += [
+                _Effect(kind, "repelling", t.key) for t in placed.anti_affinity if _matches_term(t, shape)
+            ]
+            effects += [
+                _Effect(kind, "liking", t.key, w) for w, t in shape.preferences if _matches_term(t, placed)
+            ]
+            effects += [
+                _Effect(kind, "liking", t.key, w) for w, t in placed.preferences if _matches_term(t, shape)
+            ]
+            effects += [_Effect(kind, "liking", t.key) for t in placed.affinity if _matches_term(t, shape)]
             if shape.namespace == placed.namespace:
                 effects += [
                     _Effect(kind, "spread", spread.key, constraint=number)
@@ -156,7 +162,7 @@ class Relations:
                 ]
         return effects
 
-    def _eligible(self, shape: Shape, spread: Spread) -> frozenset[int]:
+    def _find_eligible(self, shape: Shape, spread: SpreadConstraint) -> frozenset[int]:
         """The nodes whose pods a constraint counts."""
         keys = {other.key for other in shape.spread if other.soft == spread.soft}
         found = []
@@ -164,9 +170,9 @@ class Relations:
             node = place.node
             if not keys <= node.labels.keys():
                 continue
-            if spread.honors_affinity and not _wanted(shape, i, self.board):
+            if spread.honors_affinity and not _matches_node(shape, i, self.board):
                 continue
-            if spread.honors_taints and repelled(taints(node), shape.tolerations):
+            if spread.honors_taints and find_repelling_taint(get_taints(node), shape.tolerations):
                 continue
             found.append(i)
         return frozenset(found)
@@ -188,20 +194,20 @@ def _add(counts: Counts, key: str, labels: Mapping[str, str], weight: int = 1) -
         counts[key, labels[key]] += weight
 
 
-def _counts_itself(spread: Spread, shape: Shape) -> bool:
+def _counts_itself(spread: SpreadConstraint, shape: Shape) -> bool:
     """Whether a pod counts for its own constraint."""
     return matches(spread.selector, shape.labels)
 
 
-def _means(term: Term, shape: Shape) -> bool:
-    return term.means(shape.namespace, shape.labels)
+def _matches_term(term: AffinityTerm, shape: Shape) -> bool:
+    return term.selects(shape.namespace, shape.labels)
 
 
-def _means_all(terms: Sequence[Term], shape: Shape) -> bool:
-    return bool(terms) and all(_means(term, shape) for term in terms)
+def _matches_all_terms(terms: Sequence[AffinityTerm], shape: Shape) -> bool:
+    return bool(terms) and all(_matches_term(term, shape) for term in terms)
 
 
-def _wanted(shape: Shape, node: int, board: Board) -> bool:
+def _matches_node(shape: Shape, node: int, board: ClusterState) -> bool:
     """Whether a node is one that the pod's node selector and affinity mean."""
     found = board.places[node].node
     if any(found.labels.get(key) != value for key, value in shape.node_selector.items()):

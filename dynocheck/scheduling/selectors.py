@@ -30,7 +30,7 @@ def matches(selector: Selector, labels: Labels) -> bool:
     wanted = selector.get("matchLabels") or {}
     if any(labels.get(key) != value for key, value in wanted.items()):
         return False
-    return all(_requires(expression, labels) for expression in selector.get("matchExpressions") or ())
+    return all(_is_met(expression, labels) for expression in selector.get("matchExpressions") or ())
 
 
 def is_empty(selector: Selector) -> bool:
@@ -44,12 +44,12 @@ def term_matches(term: Mapping[str, Any], node: Node) -> bool:
     if not expressions and not fields:
         return False
     about = {"metadata.name": node.name}
-    return all(_requires(each, node.labels) for each in expressions) and all(
-        _requires(each, about) for each in fields
+    return all(_is_met(each, node.labels) for each in expressions) and all(
+        _is_met(each, about) for each in fields
     )
 
 
-def _requires(expression: Mapping[str, Any], labels: Labels) -> bool:
+def _is_met(expression: Mapping[str, Any], labels: Labels) -> bool:
     value = labels.get(expression.get("key", ""))
     values: Sequence[str] = expression.get("values") or ()
     match expression.get("operator"):
@@ -62,11 +62,11 @@ def _requires(expression: Mapping[str, Any], labels: Labels) -> bool:
         case "DoesNotExist":
             return value is None
         case "Gt" | "Lt" as operator:
-            return _compares(operator, value, values)
+            return _compare_numbers(operator, value, values)
     return False
 
 
-def _compares(operator: str, value: str | None, values: Sequence[str]) -> bool:
+def _compare_numbers(operator: str, value: str | None, values: Sequence[str]) -> bool:
     try:
         have, bound = int(value or ""), int(values[0])
     except (ValueError, TypeError, IndexError):
@@ -74,7 +74,7 @@ def _compares(operator: str, value: str | None, values: Sequence[str]) -> bool:
     return have > bound if operator == "Gt" else have < bound
 
 
-def expression_text(expression: Mapping[str, Any]) -> str:
+def format_expression(expression: Mapping[str, Any]) -> str:
     """A requirement as kubectl writes it."""
     key: str = expression.get("key", "")
     values: Sequence[str] = expression.get("values") or ()
@@ -92,7 +92,7 @@ def expression_text(expression: Mapping[str, Any]) -> str:
     return " ".join(map(str, (key, expression.get("operator"), *values)))
 
 
-def taints(node: Node) -> tuple[Taint, ...]:
+def get_taints(node: Node) -> tuple[Taint, ...]:
     """A node's taints, with those that its state brings and its controller may not have written yet."""
     brought = [UNSCHEDULABLE] if node.unschedulable else []
     for condition in node.conditions:
@@ -104,7 +104,9 @@ def taints(node: Node) -> tuple[Taint, ...]:
     return (*node.taints, *(taint for taint in brought if (taint.key, taint.effect) not in written))
 
 
-def repelled(node_taints: Iterable[Taint], tolerations: Iterable[Mapping[str, Any]]) -> Taint | None:
+def find_repelling_taint(
+    node_taints: Iterable[Taint], tolerations: Iterable[Mapping[str, Any]]
+) -> Taint | None:
     """The first taint that keeps such a pod off, if any."""
     bearing = tuple(tolerations)
     for taint in node_taints:
@@ -113,7 +115,7 @@ def repelled(node_taints: Iterable[Taint], tolerations: Iterable[Mapping[str, An
     return None
 
 
-def disliked(node_taints: Iterable[Taint], tolerations: Iterable[Mapping[str, Any]]) -> int:
+def count_disliked_taints(node_taints: Iterable[Taint], tolerations: Iterable[Mapping[str, Any]]) -> int:
     """How many taints make the scheduler prefer another node."""
     bearing = [each for each in tolerations if not each.get("effect") or each["effect"] == "PreferNoSchedule"]
     return sum(

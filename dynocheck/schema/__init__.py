@@ -1,9 +1,9 @@
 """What the API server takes and refuses, told without one."""
 
 from dynocheck.schema.definitions import Definitions
-from dynocheck.schema.kinds import served
-from dynocheck.schema.rules import available as evaluates_rules
+from dynocheck.schema.kinds import served_versions
+from dynocheck.schema.rules import can_evaluate_rules as evaluates_rules
 from dynocheck.schema.validation import validate
-from dynocheck.schema.validator import Violation
+from dynocheck.schema.validator import SchemaViolation
 
-__all__ = ["Definitions", "Violation", "evaluates_rules", "served", "validate"]
+__all__ = ["Definitions", "SchemaViolation", "evaluates_rules", "served_versions", "validate"]

@@ -15,31 +15,31 @@ def _one_of(*values: str) -> Schema:
     return {"enum": list(values)}
 
 
-def _each(**properties: Schema) -> Schema:
+def _fields(**properties: Schema) -> Schema:
     return {"properties": properties}
 
 
-def _required(*names: str, **properties: Schema) -> Schema:
+def _require(*names: str, **properties: Schema) -> Schema:
     return {"required": list(names), "properties": properties}
 
 
-def _one_field_of(*names: str) -> Schema:
+def _require_one(*names: str) -> Schema:
     return {
         "anyOf": [{"required": [name]} for name in names],
         "x-says": f"needs one of {', '.join(names)}",
     }
 
 
-def _selects_by(*operators: str, **fields: Schema) -> Schema:
+def _select_by(*operators: str, **fields: Schema) -> Schema:
     alone = _one_of("Exists", "DoesNotExist")
     return {
-        **_each(operator=_one_of("In", "NotIn", "Exists", "DoesNotExist", *operators), **fields),
-        "anyOf": [_required("values"), _each(operator=alone)],
+        **_fields(operator=_one_of("In", "NotIn", "Exists", "DoesNotExist", *operators), **fields),
+        "anyOf": [_require("values"), _fields(operator=alone)],
         "x-says": "needs values",
     }
 
 
-def _unique(key: str) -> Schema:
+def _require_unique(key: str) -> Schema:
     return {"x-unique": [key]}
 
 
@@ -53,8 +53,8 @@ _DNS_LABEL = {"format": "dns-label"}
 _SUBDOMAIN = {"format": "dns-subdomain"}
 _LABELS = {"propertyNames": {"format": "label-key"}, "additionalProperties": {"format": "label-value"}}
 _CONFIG_KEYS = {"propertyNames": {"format": "config-key"}}
-_REFERENCE = _required("name", name=_SUBDOMAIN)
-_KEY_OF = _required("name", name=_SUBDOMAIN, key={"format": "config-key"})
+_REFERENCE = _require("name", name=_SUBDOMAIN)
+_KEY_OF = _require("name", name=_SUBDOMAIN, key={"format": "config-key"})
 _PROTOCOL = _one_of("TCP", "UDP", "SCTP")
 _ACCESS_MODES = {
     "items": {
@@ -67,28 +67,28 @@ _FIELD = (
     r"|spec\.(nodeName|serviceAccountName)|status\.(hostIPs?|podIPs?))$"
 )
 _LOCALITY = _one_of("Cluster", "Local")
-_RUNS_FOREVER = _each(
+_RUNS_FOREVER = _fields(
     selector={"minProperties": 1},
-    template=_each(spec=_each(restartPolicy=_one_of("Always"))),
+    template=_fields(spec=_fields(restartPolicy=_one_of("Always"))),
 )
-_RUNS_TO_ITS_END = _each(spec=_required("restartPolicy", restartPolicy=_one_of("OnFailure", "Never")))
+_RUNS_TO_ITS_END = _fields(spec=_require("restartPolicy", restartPolicy=_one_of("OnFailure", "Never")))
 
-_TEMPLATE_METADATA = _each(labels=_LABELS, annotations={"propertyNames": {"format": "annotation-key"}})
+_TEMPLATE_METADATA = _fields(labels=_LABELS, annotations={"propertyNames": {"format": "annotation-key"}})
 METADATA: Schema = {
     "allOf": [_TEMPLATE_METADATA],
-    **_each(ownerReferences={"items": _required("apiVersion", "kind", "name", "uid")}),
+    **_fields(ownerReferences={"items": _require("apiVersion", "kind", "name", "uid")}),
 }
 
 ENFORCED: dict[str, Schema] = {
     "api.apps.v1.DaemonSetSpec": _RUNS_FOREVER,
     "api.apps.v1.DeploymentSpec": _RUNS_FOREVER,
-    "api.apps.v1.DeploymentStrategy": _each(type=_one_of("Recreate", "RollingUpdate")),
+    "api.apps.v1.DeploymentStrategy": _fields(type=_one_of("Recreate", "RollingUpdate")),
     "api.apps.v1.ReplicaSetSpec": {**_RUNS_FOREVER, "required": ["template"]},
     "api.apps.v1.StatefulSetSpec": _RUNS_FOREVER,
-    "api.batch.v1.CronJobSpec": _each(concurrencyPolicy=_one_of("Allow", "Forbid", "Replace")),
-    "api.batch.v1.Job": _required("spec"),
+    "api.batch.v1.CronJobSpec": _fields(concurrencyPolicy=_one_of("Allow", "Forbid", "Replace")),
+    "api.batch.v1.Job": _require("spec"),
     "api.batch.v1.JobSpec": {
-        **_each(
+        **_fields(
             activeDeadlineSeconds=_NOT_NEGATIVE,
             backoffLimit=_NOT_NEGATIVE,
             completionMode=_one_of("NonIndexed", "Indexed"),
@@ -98,98 +98,98 @@ ENFORCED: dict[str, Schema] = {
             ttlSecondsAfterFinished=_NOT_NEGATIVE,
         ),
         "anyOf": [
-            _required("completions"),
-            _each(completionMode=_one_of("NonIndexed")),
+            _require("completions"),
+            _fields(completionMode=_one_of("NonIndexed")),
             {"not": {"required": ["parallelism"]}},
         ],
         "x-says": "needs completions when it is Indexed and says how many run in parallel",
     },
-    "api.batch.v1.JobTemplateSpec": _required("spec"),
-    "api.core.v1.ConfigMap": _each(data=_CONFIG_KEYS, binaryData=_CONFIG_KEYS),
+    "api.batch.v1.JobTemplateSpec": _require("spec"),
+    "api.core.v1.ConfigMap": _fields(data=_CONFIG_KEYS, binaryData=_CONFIG_KEYS),
     "api.core.v1.ConfigMapEnvSource": _REFERENCE,
     "api.core.v1.ConfigMapKeySelector": _KEY_OF,
-    "api.core.v1.ConfigMapProjection": _required("name"),
-    "api.core.v1.ConfigMapVolumeSource": _required("name", defaultMode=_MODE),
-    "api.core.v1.Container": _required(
+    "api.core.v1.ConfigMapProjection": _require("name"),
+    "api.core.v1.ConfigMapVolumeSource": _require("name", defaultMode=_MODE),
+    "api.core.v1.Container": _require(
         "image",
         name=_DNS_LABEL,
         imagePullPolicy=_one_of("Always", "IfNotPresent", "Never"),
         terminationMessagePolicy=_one_of("File", "FallbackToLogsOnError"),
-        volumeMounts=_unique("mountPath"),
+        volumeMounts=_require_unique("mountPath"),
     ),
-    "api.core.v1.ContainerPort": _each(
+    "api.core.v1.ContainerPort": _fields(
         containerPort=_PORT,
         hostPort={**_PORT, "minimum": 0},
         name={"format": "port-name"},
         protocol=_PROTOCOL,
     ),
-    "api.core.v1.EnvFromSource": _one_field_of("configMapRef", "secretRef"),
+    "api.core.v1.EnvFromSource": _require_one("configMapRef", "secretRef"),
     "api.core.v1.EnvVar": {
-        **_each(name={"pattern": "^[ -<>-~]*$"}),
+        **_fields(name={"pattern": "^[ -<>-~]*$"}),
         "not": {"required": ["value", "valueFrom"]},
         "x-says": "has both value and valueFrom",
     },
     "api.core.v1.EnvVarSource": {"minProperties": 1, "maxProperties": 1},
-    "api.core.v1.HTTPGetAction": _each(port=_PORT_OR_NAME, scheme=_one_of("HTTP", "HTTPS")),
-    "api.core.v1.HostPathVolumeSource": _each(
+    "api.core.v1.HTTPGetAction": _fields(port=_PORT_OR_NAME, scheme=_one_of("HTTP", "HTTPS")),
+    "api.core.v1.HostPathVolumeSource": _fields(
         type=_one_of(
             "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"
         )
     ),
-    "api.core.v1.KeyToPath": _each(mode=_MODE),
+    "api.core.v1.KeyToPath": _fields(mode=_MODE),
     "api.core.v1.LifecycleHandler": {"minProperties": 1, "maxProperties": 1},
-    "api.core.v1.NodeSelectorRequirement": _selects_by("Gt", "Lt"),
-    "api.core.v1.ObjectFieldSelector": _each(fieldPath={"pattern": _FIELD}),
-    "api.core.v1.PersistentVolume": _required("spec"),
-    "api.core.v1.PersistentVolumeClaim": _required("spec"),
-    "api.core.v1.PersistentVolumeClaimSpec": _required(
+    "api.core.v1.NodeSelectorRequirement": _select_by("Gt", "Lt"),
+    "api.core.v1.ObjectFieldSelector": _fields(fieldPath={"pattern": _FIELD}),
+    "api.core.v1.PersistentVolume": _require("spec"),
+    "api.core.v1.PersistentVolumeClaim": _require("spec"),
+    "api.core.v1.PersistentVolumeClaimSpec": _require(
         "accessModes",
         "resources",
         accessModes=_ACCESS_MODES,
-        resources=_required("requests", requests=_required("storage")),
+        resources=_require("requests", requests=_require("storage")),
         storageClassName=_SUBDOMAIN,
         volumeMode=_one_of("Filesystem", "Block"),
     ),
-    "api.core.v1.PersistentVolumeSpec": _required(
+    "api.core.v1.PersistentVolumeSpec": _require(
         "accessModes",
         "capacity",
         accessModes=_ACCESS_MODES,
         persistentVolumeReclaimPolicy=_one_of("Retain", "Delete", "Recycle"),
         storageClassName=_SUBDOMAIN,
     ),
-    "api.core.v1.Pod": _required("spec"),
-    "api.core.v1.PodAffinityTerm": _each(topologyKey={"format": "label-key"}),
-    "api.core.v1.PodSecurityContext": _each(
+    "api.core.v1.Pod": _require("spec"),
+    "api.core.v1.PodAffinityTerm": _fields(topologyKey={"format": "label-key"}),
+    "api.core.v1.PodSecurityContext": _fields(
         fsGroup=_USER,
         fsGroupChangePolicy=_one_of("Always", "OnRootMismatch"),
         runAsGroup=_USER,
         runAsUser=_USER,
     ),
-    "api.core.v1.PodSpec": _each(
-        containers=_unique("name"),
+    "api.core.v1.PodSpec": _fields(
+        containers=_require_unique("name"),
         dnsPolicy=_one_of("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
-        initContainers=_unique("name"),
+        initContainers=_require_unique("name"),
         nodeSelector=_LABELS,
         restartPolicy=_one_of("Always", "OnFailure", "Never"),
         serviceAccountName=_SUBDOMAIN,
-        volumes=_unique("name"),
+        volumes=_require_unique("name"),
     ),
-    "api.core.v1.PodTemplateSpec": _required("spec", metadata=_TEMPLATE_METADATA),
-    "api.core.v1.Probe": _one_field_of("httpGet", "exec", "tcpSocket", "grpc"),
-    "api.core.v1.ProjectedVolumeSource": _each(defaultMode=_MODE),
-    "api.core.v1.ResourceRequirements": _each(limits=_RESOURCES, requests=_RESOURCES),
-    "api.core.v1.Secret": _each(data=_CONFIG_KEYS, stringData=_CONFIG_KEYS),
+    "api.core.v1.PodTemplateSpec": _require("spec", metadata=_TEMPLATE_METADATA),
+    "api.core.v1.Probe": _require_one("httpGet", "exec", "tcpSocket", "grpc"),
+    "api.core.v1.ProjectedVolumeSource": _fields(defaultMode=_MODE),
+    "api.core.v1.ResourceRequirements": _fields(limits=_RESOURCES, requests=_RESOURCES),
+    "api.core.v1.Secret": _fields(data=_CONFIG_KEYS, stringData=_CONFIG_KEYS),
     "api.core.v1.SecretEnvSource": _REFERENCE,
     "api.core.v1.SecretKeySelector": _KEY_OF,
-    "api.core.v1.SecretProjection": _required("name"),
-    "api.core.v1.SecretVolumeSource": _required("secretName", defaultMode=_MODE),
-    "api.core.v1.SecurityContext": _each(runAsGroup=_USER, runAsUser=_USER),
-    "api.core.v1.Service": _required("spec"),
-    "api.core.v1.ServicePort": _each(
+    "api.core.v1.SecretProjection": _require("name"),
+    "api.core.v1.SecretVolumeSource": _require("secretName", defaultMode=_MODE),
+    "api.core.v1.SecurityContext": _fields(runAsGroup=_USER, runAsUser=_USER),
+    "api.core.v1.Service": _require("spec"),
+    "api.core.v1.ServicePort": _fields(
         port=_PORT, protocol=_PROTOCOL, targetPort={**_PORT_OR_NAME, "minimum": 0}
     ),
     "api.core.v1.ServiceSpec": {
-        **_each(
+        **_fields(
             externalTrafficPolicy=_LOCALITY,
             internalTrafficPolicy=_LOCALITY,
             ipFamilyPolicy=_one_of("SingleStack", "PreferDualStack", "RequireDualStack"),
@@ -198,45 +198,47 @@ ENFORCED: dict[str, Schema] = {
             type=_one_of("ClusterIP", "NodePort", "LoadBalancer", "ExternalName"),
         ),
         "anyOf": [
-            _required("ports"),
-            _required("clusterIP", clusterIP=_one_of("None")),
-            _required("type", type=_one_of("ExternalName")),
+            _require("ports"),
+            _require("clusterIP", clusterIP=_one_of("None")),
+            _require("type", type=_one_of("ExternalName")),
         ],
         "x-says": "needs ports, unless it is headless (clusterIP: None) or of type ExternalName",
     },
-    "api.core.v1.TCPSocketAction": _each(port=_PORT_OR_NAME),
-    "api.core.v1.Toleration": _each(
+    "api.core.v1.TCPSocketAction": _fields(port=_PORT_OR_NAME),
+    "api.core.v1.Toleration": _fields(
         effect=_one_of("NoSchedule", "PreferNoSchedule", "NoExecute"),
         operator=_one_of("Exists", "Equal", "Lt", "Gt"),
     ),
-    "api.core.v1.TopologySpreadConstraint": _each(
+    "api.core.v1.TopologySpreadConstraint": _fields(
         maxSkew={"minimum": 1}, whenUnsatisfiable=_one_of("DoNotSchedule", "ScheduleAnyway")
     ),
     "api.core.v1.TypedLocalObjectReference": {
-        "anyOf": [_required("name"), {"maxProperties": 0}],
+        "anyOf": [_require("name"), {"maxProperties": 0}],
         "x-says": "needs a name",
     },
     "api.core.v1.Volume": {
-        **_each(name=_DNS_LABEL),
+        **_fields(name=_DNS_LABEL),
         "maxProperties": 2,
         "x-says": "has more than one kind of source",
     },
-    "api.networking.v1.HTTPIngressPath": _each(pathType=_one_of("Exact", "Prefix", "ImplementationSpecific")),
+    "api.networking.v1.HTTPIngressPath": _fields(
+        pathType=_one_of("Exact", "Prefix", "ImplementationSpecific")
+    ),
     "api.rbac.v1.PolicyRule": {
-        "anyOf": [_required("apiGroups", "resources"), _required("nonResourceURLs")],
+        "anyOf": [_require("apiGroups", "resources"), _require("nonResourceURLs")],
         "x-says": "needs apiGroups and resources, or nonResourceURLs",
     },
-    "api.rbac.v1.RoleRef": _each(kind=_one_of("Role", "ClusterRole")),
-    "api.rbac.v1.Subject": _each(kind=_one_of("ServiceAccount", "User", "Group")),
-    "api.resource.v1.DeviceRequest": _one_field_of("exactly", "firstAvailable"),
-    "api.resource.v1.DeviceSelector": _required("cel"),
-    "api.resource.v1.ExactDeviceRequest": _each(allocationMode=_one_of("ExactCount", "All")),
-    "api.storage.v1.StorageClass": _each(
+    "api.rbac.v1.RoleRef": _fields(kind=_one_of("Role", "ClusterRole")),
+    "api.rbac.v1.Subject": _fields(kind=_one_of("ServiceAccount", "User", "Group")),
+    "api.resource.v1.DeviceRequest": _require_one("exactly", "firstAvailable"),
+    "api.resource.v1.DeviceSelector": _require("cel"),
+    "api.resource.v1.ExactDeviceRequest": _fields(allocationMode=_one_of("ExactCount", "All")),
+    "api.storage.v1.StorageClass": _fields(
         reclaimPolicy=_one_of("Delete", "Retain"),
         volumeBindingMode=_one_of("Immediate", "WaitForFirstConsumer"),
     ),
-    "apimachinery.pkg.apis.meta.v1.LabelSelector": _each(matchLabels=_LABELS),
-    "apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement": _selects_by(
+    "apimachinery.pkg.apis.meta.v1.LabelSelector": _fields(matchLabels=_LABELS),
+    "apimachinery.pkg.apis.meta.v1.LabelSelectorRequirement": _select_by(
         key={"format": "label-key"}, values={"items": {"format": "label-value"}}
     ),
 }

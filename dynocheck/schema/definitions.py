@@ -5,9 +5,9 @@ from typing import Any
 
 from dynocheck.facts.k8s.definitions import CustomKind
 from dynocheck.schema import rules
-from dynocheck.schema.kinds import Kind
+from dynocheck.schema.kinds import KindSchema
 
-_KEPT = (
+_KEPT_KEYWORDS = (
     "allOf",
     "format",
     "not",
@@ -45,40 +45,44 @@ class Definitions:
         self._kinds: dict[tuple[str, str], CustomKind] = {}
         for kind in kinds:
             self._kinds.setdefault((kind.group, kind.kind), kind)
-        self._schemas: dict[tuple[str, str, str], Kind] = {}
+        self._schemas: dict[tuple[str, str, str], KindSchema] = {}
 
-    def defined(self, group: str, kind: str) -> CustomKind | None:
+    def find_kind(self, group: str, kind: str) -> CustomKind | None:
         """What defines this kind, if something does."""
         return self._kinds.get((group, kind))
 
-    def find(self, found: CustomKind, version: str) -> Kind:
+    def find_schema(self, found: CustomKind, version: str) -> KindSchema:
         """The schema of a version that is served."""
         key = (found.group, found.kind, version)
         if key not in self._schemas:
             given = next((v.schema for v in found.versions if v.name == version), None)
-            schema = _evaluable(compact(given)) if given else {"x-kubernetes-preserve-unknown-fields": True}
+            schema = (
+                _drop_unsupported_rules(compact(given))
+                if given
+                else {"x-kubernetes-preserve-unknown-fields": True}
+            )
             schema.setdefault("properties", {})
-            self._schemas[key] = Kind(schema, {}, structural=True)
+            self._schemas[key] = KindSchema(schema, {}, structural=True)
         return self._schemas[key]
 
 
-def _evaluable(schema: Any) -> Any:
+def _drop_unsupported_rules(schema: Any) -> Any:
     """The same without rules that cannot be evaluated here: what they say is not judged."""
     if isinstance(schema, list):
-        return [_evaluable(item) for item in schema]
+        return [_drop_unsupported_rules(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {
-        key: [rule for rule in value if rules.evaluable(rule["rule"])]
+        key: [rule for rule in value if rules.is_evaluable(rule["rule"])]
         if key == rules.RULES and isinstance(value, list)
-        else _evaluable(value)
+        else _drop_unsupported_rules(value)
         for key, value in schema.items()
     }
 
 
 def compact(schema: dict[str, Any]) -> dict[str, Any]:
     """A schema without descriptions, examples, status and rules about changes."""
-    kept = {key: value for key, value in schema.items() if key in _KEPT}
+    kept = {key: value for key, value in schema.items() if key in _KEPT_KEYWORDS}
     if "properties" in kept:
         kept["properties"] = {name: compact(value) for name, value in sorted(kept["properties"].items())}
     for key in ("items", "additionalProperties", "not"):
@@ -89,12 +93,12 @@ def compact(schema: dict[str, Any]) -> dict[str, Any]:
             kept[key] = [compact(option) for option in kept[key]]
     if kept.get("x-kubernetes-list-type") == "atomic":
         del kept["x-kubernetes-list-type"]
-    if asked := [_compact_rule(rule) for rule in schema.get(rules.RULES, ()) if _judges_new(rule)]:
+    if asked := [_compact_rule(rule) for rule in schema.get(rules.RULES, ()) if _applies_on_create(rule)]:
         kept[rules.RULES] = asked
     return kept
 
 
-def _judges_new(rule: dict[str, Any]) -> bool:
+def _applies_on_create(rule: dict[str, Any]) -> bool:
     """Whether a rule holds for an object that is created: one about a change says so by naming oldSelf."""
     return "oldSelf" not in rule["rule"] or bool(rule.get("optionalOldSelf"))
 

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import date
 
-from dynocheck.facts.k8s.quantity import FORM as QUANTITY
+from dynocheck.facts.k8s.quantity import QUANTITY_PATTERN as QUANTITY
 
 _ALNUM = "[A-Za-z0-9]"
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
@@ -23,7 +23,7 @@ _TIME = re.compile(
 _BASE64 = re.compile("(?:[A-Za-z0-9+/]{4})*+([A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?")
 
 
-def complaint(form: str, text: str) -> str | None:
+def find_format_error(form: str, text: str) -> str | None:
     """What a text of this form must be and is not, or None when it is, or nobody enforces the form.
 
     An empty name is none, and right as far as its form goes.
@@ -89,7 +89,7 @@ def _is_micro_time(text: str) -> bool:
     return _is_time(text) and found is not None and len(found["fraction"] or "") == 7
 
 
-def _is_address(version: int) -> Callable[[str], bool]:
+def _make_address_test(version: int) -> Callable[[str], bool]:
     def holds(text: str) -> bool:
         try:
             return ipaddress.ip_address(text).version == version
@@ -113,8 +113,8 @@ _RULES: dict[str, tuple[Callable[[str], bool], str]] = {
         _is_subdomain,
         "at most 253 lower case letters, digits, '-' or '.', with a letter or digit at the ends of each part",
     ),
-    "ipv4": (_is_address(4), "an IPv4 address"),
-    "ipv6": (_is_address(6), "an IPv6 address"),
+    "ipv4": (_make_address_test(4), "an IPv4 address"),
+    "ipv6": (_make_address_test(6), "an IPv6 address"),
     "label-key": (_is_label_key, "a key such as example.com/name, its name at most 63 characters"),
     "label-value": (
         lambda text: not text or _is_word(text),

@@ -15,7 +15,7 @@ _PREFIX = "io.k8s."
 _VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)-local-strict")
 
 
-class Kind(NamedTuple):
+class KindSchema(NamedTuple):
     """A schema and the definitions that its references name.
 
     `structural` is true of a custom kind: its schema is one that the API server prunes and defaults by,
@@ -27,43 +27,43 @@ class Kind(NamedTuple):
     structural: bool
 
 
-def find(group: str, version: str, kind: str) -> Kind | None:
+def find_kind(group: str, version: str, kind: str) -> KindSchema | None:
     """The kind of this name, or None when it is not known or is no object of its own."""
-    custom = _custom()
+    custom = _custom_schemas()
     schema = custom["kinds"].get(f"{group}/{version}/{kind}")
     if schema is not None:
         shared = custom["$defs"]
         reference = schema.get("$ref", "").rpartition("/")[2]
-        return Kind(shared.get(reference, schema), shared, structural=True)
-    name = _names().get((group, version, kind))
-    return Kind(_builtin()[name], _builtin(), structural=False) if name else None
+        return KindSchema(shared.get(reference, schema), shared, structural=True)
+    name = _definition_names().get((group, version, kind))
+    return KindSchema(_builtin_schemas()[name], _builtin_schemas(), structural=False) if name else None
 
 
 @functools.cache
-def served(kind: str) -> tuple[str, ...]:
+def served_versions(kind: str) -> tuple[str, ...]:
     """The versions of Kubernetes' own API, the newest first, that have a kind of this name; none of a kind
     that only definitions bring.
     """
-    versions = [(group, version) for group, version, name in _names() if name == kind]
+    versions = [(group, version) for group, version, name in _definition_names() if name == kind]
     stable = sorted(versions, key=lambda found: ("alpha" in found[1], "beta" in found[1], found))
     return tuple(f"{group}/{version}" if group else version for group, version in stable)
 
 
-def object_meta() -> Kind:
+def object_meta() -> KindSchema:
     """The metadata of every object, custom or not."""
-    definitions = _builtin()
-    return Kind(definitions[f"{_PREFIX}apimachinery.pkg.apis.meta.v1.ObjectMeta"], definitions, False)
+    definitions = _builtin_schemas()
+    return KindSchema(definitions[f"{_PREFIX}apimachinery.pkg.apis.meta.v1.ObjectMeta"], definitions, False)
 
 
 @functools.cache
-def _custom() -> dict[str, Any]:
+def _custom_schemas() -> dict[str, Any]:
     text = (files("dynocheck.data") / "schemas.json").read_bytes()
     return msgspec.json.decode(text, type=dict[str, Any])
 
 
 @functools.cache
-def _builtin() -> dict[str, Schema]:
-    definitions: dict[str, Schema] = msgspec.json.decode(_newest().read_bytes())["$defs"]
+def _builtin_schemas() -> dict[str, Schema]:
+    definitions: dict[str, Schema] = msgspec.json.decode(_find_newest().read_bytes())["$defs"]
     for name, schema in REPLACED.items():
         definitions[_PREFIX + name] = schema
     for name, spared in NOT_REQUIRED.items():
@@ -75,16 +75,16 @@ def _builtin() -> dict[str, Schema]:
 
 
 @functools.cache
-def _names() -> dict[tuple[str, str, str], str]:
+def _definition_names() -> dict[tuple[str, str, str], str]:
     return {
         (kind["group"], kind["version"], kind["kind"]): name
-        for name, schema in _builtin().items()
+        for name, schema in _builtin_schemas().items()
         for kind in schema.get("x-kubernetes-group-version-kind", ())
         if schema.get("properties", {}).get("metadata", {}).get("$ref", "").endswith(".ObjectMeta")
     }
 
 
-def _newest() -> Path:
+def _find_newest() -> Path:
     """The published definitions of the newest Kubernetes; the package is read, not imported."""
     spec = find_spec("kubernetes_validate")
     assert spec is not None, "a dependency is not installed"

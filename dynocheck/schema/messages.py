@@ -7,10 +7,10 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-LONG = 60  # characters of a value or a key that are quoted
-MANY = 8  # names that are listed
+MAX_QUOTED = 60  # characters of a value or a key that are quoted
+MAX_NAMES = 8  # names that are listed
 
-_SPOKEN = {
+_TYPE_NAMES = {
     "array": "a list",
     "boolean": "a boolean",
     "integer": "an integer",
@@ -50,35 +50,35 @@ def fits_type(data: Any, name: str) -> bool:
     return _TYPES[name](data)
 
 
-def joined(path: str, key: str) -> str:
+def join_path(path: str, key: str) -> str:
     """The path of an entry, with keys that are no plain words in brackets: limits[nvidia.com/gpu]."""
-    if _PLAIN_KEY.fullmatch(key) and len(key) <= LONG:
+    if _PLAIN_KEY.fullmatch(key) and len(key) <= MAX_QUOTED:
         return f"{path}.{key}" if path else key
-    shown = quoted(key)
+    shown = quote(key)
     return f"{path}[{shown[1:-1] if _BARE_KEY.fullmatch(key) else shown}]"
 
 
-def quoted(data: Any) -> str:
+def quote(data: Any) -> str:
     """A value as JSON in one line, cut where it is long; a list or mapping by what it is."""
     if isinstance(data, list | dict):
-        return _SPOKEN["array" if isinstance(data, list) else "object"]
+        return _TYPE_NAMES["array" if isinstance(data, list) else "object"]
     if not isinstance(data, str):
         return json.dumps(data)
-    cut = data if len(data) <= LONG else data[: LONG - 1] + "…"
+    cut = data if len(data) <= MAX_QUOTED else data[: MAX_QUOTED - 1] + "…"
     return json.dumps(cut, ensure_ascii=not cut.isprintable())
 
 
-def mismatch(data: Any, wanted: list[str], *, quotes: bool = True) -> str:
+def describe_mismatch(data: Any, wanted: list[str], *, quotes: bool = True) -> str:
     """What is to be said of a value that has none of the types wanted."""
-    must = " or ".join(_SPOKEN[name] for name in wanted)
+    must = " or ".join(_TYPE_NAMES[name] for name in wanted)
     if data is None:
         return f"is null, must be {must}"
     actual = next((name for name, holds in _TYPES.items() if holds(data)), "number")
-    shown = f" ({quoted(data)})" if quotes and not isinstance(data, list | dict) else ""
-    return f"is {_SPOKEN[actual]}{shown}, must be {must}{_hint(data, wanted)}"
+    shown = f" ({quote(data)})" if quotes and not isinstance(data, list | dict) else ""
+    return f"is {_TYPE_NAMES[actual]}{shown}, must be {must}{_suggest_fix(data, wanted)}"
 
 
-def unknown(key: str, known: Iterable[str]) -> str:
+def describe_unknown(key: str, known: Iterable[str]) -> str:
     """What is to be said of a field that its schema does not have, with the name that was meant."""
     names = sorted(known)
     close = difflib.get_close_matches(key, names, n=1, cutoff=0.7)
@@ -86,19 +86,23 @@ def unknown(key: str, known: Iterable[str]) -> str:
         return f"is no known field, did you mean {close[0]}?"
     if not names:
         return "is no known field, none is allowed here"
-    return f"is no known field, known here: {', '.join(names)}" if len(names) <= MANY else "is no known field"
+    return (
+        f"is no known field, known here: {', '.join(names)}"
+        if len(names) <= MAX_NAMES
+        else "is no known field"
+    )
 
 
-def allowed(choices: list[Any]) -> str:
+def format_choices(choices: list[Any]) -> str:
     """The values of an enumeration, the first ones when there are many."""
-    shown = [quoted(choice) for choice in choices[:MANY]]
+    shown = [quote(choice) for choice in choices[:MAX_NAMES]]
     if len(choices) == 1:
         return shown[0]
-    more = f" or {len(choices) - MANY} more" if len(choices) > MANY else ""
+    more = f" or {len(choices) - MAX_NAMES} more" if len(choices) > MAX_NAMES else ""
     return f"one of {', '.join(shown)}{more}"
 
 
-def _hint(data: Any, wanted: list[str]) -> str:
+def _suggest_fix(data: Any, wanted: list[str]) -> str:
     if "string" in wanted and isinstance(data, bool | int | float):
         return ": put it in quotes"
     if isinstance(data, str) and any(

@@ -4,87 +4,87 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from dynocheck.facts.k8s.pods import TEMPLATES
-from dynocheck.facts.k8s.quantity import quantity
+from dynocheck.facts.k8s.quantity import parse_quantity
 from dynocheck.facts.recipe.recipes import Manifest, Value
-from dynocheck.schema.messages import joined, quoted
-from dynocheck.schema.rules import Broken
+from dynocheck.schema.messages import join_path, quote
+from dynocheck.schema.rules import RuleViolation
 
 _OVERCOMMITTED = ("cpu", "memory", "ephemeral-storage")
 
 
-def disagreeing(manifest: Manifest) -> Iterator[Broken]:
+def find_disagreements(manifest: Manifest) -> Iterator[RuleViolation]:
     """Each place of an object that fits its schema and not another place of it."""
     if manifest.group == "" and manifest.kind == "PersistentVolumeClaim":
-        yield from _size(manifest)
+        yield from _check_size(manifest)
     path = TEMPLATES.get(manifest.kind)
     spec = manifest.root.get(*path, "spec") if path is not None else None
     if spec is not None and path is not None:
-        claims = _names(manifest.root, "spec", "volumeClaimTemplates")
-        yield from _pod(spec, ".".join((*path, "spec")), claims)
+        claims = _collect_names(manifest.root, "spec", "volumeClaimTemplates")
+        yield from _check_pod(spec, ".".join((*path, "spec")), claims)
 
 
-def _size(manifest: Manifest) -> Iterator[Broken]:
+def _check_size(manifest: Manifest) -> Iterator[RuleViolation]:
     size = manifest.root.get("spec", "resources", "requests", "storage")
-    if size is not None and _amount(size) <= 0:
+    if size is not None and _parse_amount(size) <= 0:
         yield size, "spec.resources.requests.storage", "must be greater than zero"
 
 
-def _pod(spec: Value, path: str, claims: set[str]) -> Iterator[Broken]:
-    volumes = {volume.get("name") for volume in _list(spec, "volumes")}
+def _check_pod(spec: Value, path: str, claims: set[str]) -> Iterator[RuleViolation]:
+    volumes = {volume.get("name") for volume in _get_items(spec, "volumes")}
     known = claims | {name.text for name in volumes if name is not None and name.text}
     for field in ("initContainers", "containers"):
-        for index, container in enumerate(_list(spec, field)):
+        for index, container in enumerate(_get_items(spec, field)):
             here = f"{path}.{field}[{index}]"
-            yield from _mounts(container, here, known)
-            yield from _amounts(container, here)
+            yield from _check_mounts(container, here, known)
+            yield from _check_resources(container, here)
 
 
-def _mounts(container: Value, path: str, known: set[str]) -> Iterator[Broken]:
-    for index, mount in enumerate(_list(container, "volumeMounts")):
+def _check_mounts(container: Value, path: str, known: set[str]) -> Iterator[RuleViolation]:
+    for index, mount in enumerate(_get_items(container, "volumeMounts")):
         name = mount.get("name")
         if name is not None and name.text not in known:
-            yield name, f"{path}.volumeMounts[{index}].name", f"no volume is called {quoted(name.data)}"
+            yield name, f"{path}.volumeMounts[{index}].name", f"no volume is called {quote(name.data)}"
 
 
-def _amounts(container: Value, path: str) -> Iterator[Broken]:
+def _check_resources(container: Value, path: str) -> Iterator[RuleViolation]:
     """What is requested against its limit."""
-    given = {field: _entries(container, field) for field in ("limits", "requests")}
+    given = {field: _read_resources(container, field) for field in ("limits", "requests")}
     for field, entries in given.items():
         for name, value in entries.items():
-            if _amount(value) < 0:
-                yield value, joined(f"{path}.resources.{field}", name), "must not be negative"
+            if _parse_amount(value) < 0:
+                yield value, join_path(f"{path}.resources.{field}", name), "must not be negative"
     for name, asked in given["requests"].items():
-        if says := _refusal(name, asked, given["limits"].get(name)):
-            yield asked, joined(f"{path}.resources.requests", name), says
+        if says := _compare_to_limit(name, asked, given["limits"].get(name)):
+            yield asked, join_path(f"{path}.resources.requests", name), says
 
 
-def _refusal(name: str, asked: Value, limit: Value | None) -> str | None:
+def _compare_to_limit(name: str, asked: Value, limit: Value | None) -> str | None:
     shared = name in _OVERCOMMITTED
     if limit is None:
         return None if shared else "needs a limit too: it cannot be given to more than one"
-    if shared and _amount(asked) > _amount(limit):
-        return f"is {quoted(asked.data)}, more than its limit of {quoted(limit.data)}"
-    if not shared and _amount(asked) != _amount(limit):
-        return f"is {quoted(asked.data)}, must be its limit of {quoted(limit.data)}"
+    if shared and _parse_amount(asked) > _parse_amount(limit):
+        return f"is {quote(asked.data)}, more than its limit of {quote(limit.data)}"
+    if not shared and _parse_amount(asked) != _parse_amount(limit):
+        return f"is {quote(asked.data)}, must be its limit of {quote(limit.data)}"
     return None
 
 
-def _entries(container: Value, field: str) -> dict[str, Value]:
+def _read_resources(container: Value, field: str) -> dict[str, Value]:
     found = container.get("resources", field)
     return found.data if found is not None and isinstance(found.data, dict) else {}
 
 
-def _amount(value: Value) -> Fraction:
+def _parse_amount(value: Value) -> Fraction:
     """A quantity that fits its schema; null counts as 0."""
-    return quantity(value.data) or Fraction(0)
+    return parse_quantity(value.data) or Fraction(0)
 
 
-def _list(value: Value, field: str) -> list[Value]:
+def _get_items(value: Value, field: str) -> list[Value]:
     found = value.get(field)
     return found.sequence if found is not None else []
 
 
-def _names(root: Value, *path: str) -> set[str]:
+def _collect_names(root: Value, *path: str) -> set[str]:
     found = root.get(*path)
     names = [item.get("metadata", "name") for item in found.sequence] if found is not None else []
     return {name.text for name in names if name is not None and name.text}

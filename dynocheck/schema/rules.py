@@ -11,10 +11,10 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.facts.k8s.quantity import quantity
+from dynocheck.facts.k8s.quantity import parse_quantity
 from dynocheck.facts.recipe.recipes import Value
 from dynocheck.schema.apiserver_rules import Schema
-from dynocheck.schema.messages import joined
+from dynocheck.schema.messages import join_path
 
 RULES = "x-kubernetes-validations"
 # Words of CEL that a property may be called too, which a rule then writes as __word__.
@@ -31,12 +31,12 @@ _FUNCTIONS = frozenset(
     startsWith string substring timestamp trim type uint upperAscii value""".split()  # noqa: SIM905
 )
 
-_MOST = 2**64  # of a quantity: what is larger makes no difference to a rule
+_MAX_QUANTITY = 2**64  # of a quantity: what is larger makes no difference to a rule
 
-Broken = tuple[Value, str, str]  # where, its path, what is wrong
+RuleViolation = tuple[Value, str, str]  # where, its path, what is wrong
 
 
-def available() -> bool:
+def can_evaluate_rules() -> bool:
     """Whether rules can be evaluated: not every platform has a build of the interpreter of CEL."""
     try:
         import cel_expr_python.cel  # noqa: F401
@@ -45,87 +45,87 @@ def available() -> bool:
     return True
 
 
-def evaluable(rule: str) -> bool:
+def is_evaluable(rule: str) -> bool:
     """Whether all that a rule calls is known here, and it is CEL at all."""
     called = set(_CALL.findall(_TEXT.sub("", rule)))
-    if not called <= _FUNCTIONS or not available():
+    if not called <= _FUNCTIONS or not can_evaluate_rules():
         return False
     try:
-        _program(rule)
+        _compile_rule(rule)
     except RuntimeError:  # a mistake in it
         return False
     return True
 
 
-def broken(root: Value, schema: Schema, definitions: Mapping[str, Schema]) -> list[Broken]:
+def find_broken_rules(root: Value, schema: Schema, definitions: Mapping[str, Schema]) -> list[RuleViolation]:
     """Each place of a valid object that breaks a rule, and what the rule says.
 
     :param definitions: the schemas that references name.
     """
-    asked = _Asked(definitions)
-    asked.stored(root, schema, "")
-    return asked.broken
+    asked = _RuleEvaluator(definitions)
+    asked.evaluate(root, schema, "")
+    return asked.violations
 
 
-class _Asked:
+class _RuleEvaluator:
     """Walks an object, and asks each rule of what it stands at."""
 
     def __init__(self, definitions: Mapping[str, Schema]) -> None:
-        self.broken: list[Broken] = []
+        self.violations: list[RuleViolation] = []
         self._definitions = definitions
 
-    def stored(self, value: Value, schema: Schema, path: str) -> Any:
+    def evaluate(self, value: Value, schema: Schema, path: str) -> Any:
         """The value as the server would store it, in the names that rules use."""
-        schema = self._resolved(schema)
+        schema = self._resolve(schema)
         data: Any = value.data
         if isinstance(data, dict):
-            data = dict(self._entries(value, data, schema, path))
+            data = dict(self._evaluate_entries(value, data, schema, path))
         elif isinstance(data, list):
             items = schema.get("items", {})
-            data = [self.stored(element, items, f"{path}[{n}]") for n, element in enumerate(data)]
+            data = [self.evaluate(element, items, f"{path}[{n}]") for n, element in enumerate(data)]
         for rule in schema.get(RULES, ()):
-            if (wrong := _wrong(rule, data)) is not None:
-                self.broken.append((value, path, wrong))
+            if (wrong := _find_error(rule, data)) is not None:
+                self.violations.append((value, path, wrong))
         return data
 
-    def _entries(
+    def _evaluate_entries(
         self, value: Value, data: dict[str, Value], schema: Schema, path: str
     ) -> Iterator[tuple[str, Any]]:
-        properties = self._resolved(schema.get("properties", {}))
+        properties = self._resolve(schema.get("properties", {}))
         others = schema.get("additionalProperties")
         for key, entry in data.items():
-            rule = self._resolved(properties.get(key, others if isinstance(others, dict) else {}))
+            rule = self._resolve(properties.get(key, others if isinstance(others, dict) else {}))
             if entry.data is None and (not rule.get("nullable") or "default" in rule):
                 continue
-            yield _named(key, properties), self.stored(entry, rule, joined(path, key))
+            yield _escape_name(key, properties), self.evaluate(entry, rule, join_path(path, key))
         for key, inner in properties.items():
-            rule = self._resolved(inner)
+            rule = self._resolve(inner)
             if "default" in rule and value.get(key) is None:
-                filled = _placed(rule["default"], value)
-                yield _named(key, properties), self.stored(filled, rule, joined(path, key))
+                filled = _place_default(rule["default"], value)
+                yield _escape_name(key, properties), self.evaluate(filled, rule, join_path(path, key))
 
-    def _resolved(self, schema: Schema) -> Schema:
+    def _resolve(self, schema: Schema) -> Schema:
         while isinstance(reference := schema.get("$ref"), str):
             schema = self._definitions[reference.rpartition("/")[2]]
         return schema
 
 
-def _named(key: str, properties: Mapping[str, Schema]) -> str:
+def _escape_name(key: str, properties: Mapping[str, Schema]) -> str:
     return f"__{key}__" if key in _RESERVED and key in properties else key
 
 
-def _placed(data: Any, at: Value) -> Value:
+def _place_default(data: Any, at: Value) -> Value:
     """A default as a value that stands where it was left out."""
     if isinstance(data, dict):
-        data = {key: _placed(entry, at) for key, entry in data.items()}
+        data = {key: _place_default(entry, at) for key, entry in data.items()}
     elif isinstance(data, list):
-        data = [_placed(element, at) for element in data]
+        data = [_place_default(element, at) for element in data]
     return msgspec.structs.replace(at, data=data)
 
 
-def _wrong(rule: Mapping[str, str], data: Any) -> str | None:
+def _find_error(rule: Mapping[str, str], data: Any) -> str | None:
     """What a rule says of this, or None when it holds. One that cannot be evaluated refuses, too."""
-    result = _program(rule["rule"]).eval(data={"self": data})
+    result = _compile_rule(rule["rule"]).eval(data={"self": data})
     says = str(result.plain_value())
     if result.type().name() == "ERROR":
         return f"breaks the rule '{rule['message']}': {says.removeprefix('UNKNOWN: ')}"
@@ -133,13 +133,13 @@ def _wrong(rule: Mapping[str, str], data: Any) -> str | None:
 
 
 @functools.cache
-def _program(rule: str) -> Any:
+def _compile_rule(rule: str) -> Any:
     # What is created has no old self.
-    return _environment().compile(rule.replace("oldSelf", "optional.none()"), disable_check=True)
+    return _create_environment().compile(rule.replace("oldSelf", "optional.none()"), disable_check=True)
 
 
 @functools.cache
-def _environment() -> Any:
+def _create_environment() -> Any:
     """CEL with what Kubernetes adds to it and the known rules use."""
     from cel_expr_python import cel
     from cel_expr_python.ext import ext_optional, ext_strings
@@ -150,7 +150,7 @@ def _environment() -> Any:
         return_type=number,
         parameters=[text],
         is_member=False,
-        impl=lambda written: float(min(quantity(written) or 0, _MOST)),
+        impl=lambda written: float(min(parse_quantity(written) or 0, _MAX_QUANTITY)),
     )
     greater = cel.Overload(
         "quantity_greater",

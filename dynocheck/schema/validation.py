@@ -17,15 +17,15 @@ from dynocheck.facts.recipe.recipes import Manifest, Value
 from dynocheck.schema import kinds, relations, rules
 from dynocheck.schema.apiserver_rules import ANY_NAME, NAMES, Schema
 from dynocheck.schema.definitions import Definitions
-from dynocheck.schema.formats import complaint
-from dynocheck.schema.messages import quoted
-from dynocheck.schema.validator import Judge, Violation, check_metadata
+from dynocheck.schema.formats import find_format_error
+from dynocheck.schema.messages import quote
+from dynocheck.schema.validator import SchemaValidator, SchemaViolation, check_metadata
 
 _ANYTHING: Schema = {"x-kubernetes-preserve-unknown-fields": True}
-_JUDGED_APART = dict.fromkeys(("apiVersion", "kind", "metadata"), _ANYTHING)
+_CHECKED_SEPARATELY = dict.fromkeys(("apiVersion", "kind", "metadata"), _ANYTHING)
 
 
-def validate(manifest: Manifest, definitions: Definitions | None = None) -> list[Violation] | None:
+def validate(manifest: Manifest, definitions: Definitions | None = None) -> list[SchemaViolation] | None:
     """What the API server would refuse of this manifest, in the order of its lines, up to MOST violations.
 
     What a Secret holds is not quoted.
@@ -34,52 +34,56 @@ def validate(manifest: Manifest, definitions: Definitions | None = None) -> list
     :return: None when there is no schema for its apiVersion and kind.
     """
     version = manifest.api_version.rpartition("/")[2]
-    defined = definitions.defined(manifest.group, manifest.kind) if definitions is not None else None
+    defined = definitions.find_kind(manifest.group, manifest.kind) if definitions is not None else None
     if definitions is None or defined is None:
-        kind = kinds.find(manifest.group, version, manifest.kind)
-    elif version in defined.served:
-        kind = definitions.find(defined, version)
+        kind = kinds.find_kind(manifest.group, version, manifest.kind)
+    elif version in defined.served_versions:
+        kind = definitions.find_schema(defined, version)
     else:
-        return [_not_served(manifest, defined)]
+        return [_report_unserved(manifest, defined)]
     if kind is None:
         return None
-    properties = kind.schema["properties"] | _JUDGED_APART
+    properties = kind.schema["properties"] | _CHECKED_SEPARATELY
     if kind.structural or "status" in properties:
         properties["status"] = _ANYTHING
-    found: dict[str, Violation] = {}
+    found: dict[str, SchemaViolation] = {}
     secret = manifest.kind == "Secret" and not manifest.group
-    judge = Judge(found, kind.definitions, structural=kind.structural, quotes=not secret)
+    judge = SchemaValidator(found, kind.definitions, structural=kind.structural, quotes=not secret)
     whole = {**kind.schema, "properties": properties}
     judge.check(manifest.root, whole, "")
     metadata = manifest.root.get("metadata") or Value({}, manifest.root.line, manifest.root.column)
     check_metadata(found, metadata, "metadata")
     _check_name(found, metadata, NAMES.get((manifest.group, manifest.kind), ANY_NAME))
     if not found:  # as the server does, which looks for the rest only in what fits
-        for broken in _beyond(manifest, kind, whole):
+        for broken in _find_rule_violations(manifest, kind, whole):
             judge.report(*broken)
     return sorted(found.values(), key=lambda violation: (violation.line, violation.column))
 
 
-def _not_served(manifest: Manifest, defined: CustomKind) -> Violation:
+def _report_unserved(manifest: Manifest, defined: CustomKind) -> SchemaViolation:
     place = manifest.root.get("apiVersion") or manifest.root
-    served = ", ".join(defined.served) or "no version at all"
-    message = f"is {quoted(manifest.api_version)}, and {defined.source} serves {served}"
-    return Violation("apiVersion", message, place.line, place.column)
+    served = ", ".join(defined.served_versions) or "no version at all"
+    message = f"is {quote(manifest.api_version)}, and {defined.source} serves {served}"
+    return SchemaViolation("apiVersion", message, place.line, place.column)
 
 
-def _beyond(manifest: Manifest, kind: kinds.Kind, schema: Schema) -> Iterable[rules.Broken]:
+def _find_rule_violations(
+    manifest: Manifest, kind: kinds.KindSchema, schema: Schema
+) -> Iterable[rules.RuleViolation]:
     """What is wrong with an object that fits its schema."""
     if not kind.structural:
-        return relations.disagreeing(manifest)
-    return rules.broken(manifest.root, schema, kind.definitions) if rules.available() else ()
+        return relations.find_disagreements(manifest)
+    return (
+        rules.find_broken_rules(manifest.root, schema, kind.definitions) if rules.can_evaluate_rules() else ()
+    )
 
 
-def _check_name(found: dict[str, Violation], metadata: Value, rule: Schema) -> None:
-    judge = Judge(found, {}, structural=False)
+def _check_name(found: dict[str, SchemaViolation], metadata: Value, rule: Schema) -> None:
+    judge = SchemaValidator(found, {}, structural=False)
     name, prefix = metadata.get("name"), metadata.get("generateName")
     if name is not None and name.data != "":
         judge.check(name, rule, "metadata.name")
     elif prefix is None or prefix.data == "":
         judge.report(name or metadata, "metadata.name", "is required")
-    if prefix is not None and prefix.text and complaint(rule["format"], prefix.text + "x"):
-        judge.report(prefix, "metadata.generateName", f"is {quoted(prefix.data)}, which begins no valid name")
+    if prefix is not None and prefix.text and find_format_error(rule["format"], prefix.text + "x"):
+        judge.report(prefix, "metadata.generateName", f"is {quote(prefix.data)}, which begins no valid name")

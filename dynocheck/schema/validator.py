@@ -11,8 +11,15 @@ import msgspec
 from dynocheck.facts.recipe.documents import Value
 from dynocheck.schema import kinds
 from dynocheck.schema.apiserver_rules import METADATA, Schema
-from dynocheck.schema.formats import complaint
-from dynocheck.schema.messages import allowed, fits_type, joined, mismatch, quoted, unknown
+from dynocheck.schema.formats import find_format_error
+from dynocheck.schema.messages import (
+    describe_mismatch,
+    describe_unknown,
+    fits_type,
+    format_choices,
+    join_path,
+    quote,
+)
 
 _NAMED: Schema = {"type": "string", "minLength": 1}
 _EMBEDDED: Schema = {
@@ -21,11 +28,11 @@ _EMBEDDED: Schema = {
 }
 _ZERO: dict[str, Any] = {"object": {}, "array": [], "string": ""}
 _QUANTITY = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|"  # how every CRD that knows it begins it
-MOST = 200  # violations of one manifest that are told
-_LONG_TEXT = 4096  # characters: RE2 reads any text in linear time, Python does not, so more is not judged
+MAX_VIOLATIONS = 200  # violations of one manifest that are told
+_MAX_TEXT = 4096  # characters: RE2 reads any text in linear time, Python does not, so more is not judged
 
 
-class Violation(NamedTuple):
+class SchemaViolation(NamedTuple):
     """A field that is not as it must be: where it stands, and what would be right."""
 
     path: str
@@ -34,12 +41,12 @@ class Violation(NamedTuple):
     column: int
 
 
-class Judge:
+class SchemaValidator:
     """Holds values against schemas and keeps what is wrong, one violation for each path."""
 
     def __init__(
         self,
-        found: dict[str, Violation],
+        found: dict[str, SchemaViolation],
         definitions: Mapping[str, Schema],
         *,
         structural: bool,
@@ -52,20 +59,20 @@ class Judge:
 
     @property
     def _is_full(self) -> bool:
-        return len(self._found) >= MOST
+        return len(self._found) >= MAX_VIOLATIONS
 
     def report(self, value: Value, path: str, message: str) -> None:
         if not self._is_full:
-            self._found.setdefault(path, Violation(path, message, value.line, value.column))
+            self._found.setdefault(path, SchemaViolation(path, message, value.line, value.column))
 
     def check(self, value: Value, schema: Schema, path: str, *, closed: bool = True) -> None:
         """Report what a schema finds wrong. One that is not `closed` leaves unknown fields to another."""
-        schema = self._resolved(schema)
+        schema = self._resolve(schema)
         if value.data is None and schema.get("nullable"):
             return
-        wanted = _types(schema)
+        wanted = _list_types(schema)
         if wanted and not any(fits_type(value.data, name) for name in wanted):
-            self.report(value, path, mismatch(value.data, wanted, quotes=self._quotes))
+            self.report(value, path, describe_mismatch(value.data, wanted, quotes=self._quotes))
             return
         match value.data:
             case dict():
@@ -80,53 +87,53 @@ class Judge:
         for part in schema.get("allOf", ()):
             self.check(value, part, path, closed=False)
 
-    def _resolved(self, schema: Schema) -> Schema:
+    def _resolve(self, schema: Schema) -> Schema:
         while isinstance(reference := schema.get("$ref"), str):  # else it is a property of that name
             target = self._definitions[reference.rpartition("/")[2]]
             beside = {key: rule for key, rule in schema.items() if key not in ("$ref", "description")}
             schema = target | beside if beside else target
         return schema
 
-    def _properties(self, schema: Schema) -> dict[str, Schema]:
-        return self._resolved(schema.get("properties", {}))  # shared as a whole where several have the same
+    def _get_properties(self, schema: Schema) -> dict[str, Schema]:
+        return self._resolve(schema.get("properties", {}))  # shared as a whole where several have the same
 
     def _check_mapping(
         self, value: Value, data: dict[str, Value], schema: Schema, path: str, *, closed: bool
     ) -> None:
-        properties = self._properties(schema)
+        properties = self._get_properties(schema)
         others = schema.get("additionalProperties")
         key_form = schema.get("propertyNames", {}).get("format", "")
         for key, entry in data.items():
-            place = joined(path, key)
-            if must := complaint(key_form, key):
+            place = join_path(path, key)
+            if must := find_format_error(key_form, key):
                 self.report(entry, place, f"has a key that must be {must}")
             rule = properties.get(key, others if isinstance(others, dict) else None)
             if rule is not None:
-                if self._counts(entry, rule):
+                if self._is_present(entry, rule):
                     self.check(entry, rule, place, closed=closed)
             elif closed and self._is_closed(schema) and not self._is_full:
-                self.report(entry, place, unknown(key, properties))
+                self.report(entry, place, describe_unknown(key, properties))
         self._check_presence(value, data, schema, path)
         if schema.get("x-kubernetes-embedded-resource"):
             self.check(value, _EMBEDDED, path, closed=False)
             if metadata := value.get("metadata"):
-                check_metadata(self._found, metadata, joined(path, "metadata"))
+                check_metadata(self._found, metadata, join_path(path, "metadata"))
 
     def _check_presence(self, value: Value, data: dict[str, Value], schema: Schema, path: str) -> None:
-        properties = self._properties(schema)
-        present = {key for key, entry in data.items() if self._counts(entry, properties.get(key, {}))}
+        properties = self._get_properties(schema)
+        present = {key for key, entry in data.items() if self._is_present(entry, properties.get(key, {}))}
         if self._structural:
-            present.update(key for key, rule in properties.items() if "default" in self._resolved(rule))
+            present.update(key for key, rule in properties.items() if "default" in self._resolve(rule))
         for key in schema.get("required", ()):
             if key not in present:
                 null = ", and null does not count" if key in data else ""
-                self.report(data.get(key, value), joined(path, key), f"is required{null}")
+                self.report(data.get(key, value), join_path(path, key), f"is required{null}")
             elif not self._structural and data[key].data in ("", []):  # what Go cannot tell from absent
-                self.report(data[key], joined(path, key), "is required, and empty does not count")
+                self.report(data[key], join_path(path, key), "is required, and empty does not count")
         self._check_size(value, len(present), schema, path, "Properties", "fields")
 
-    def _counts(self, entry: Value, rule: Schema) -> bool:
-        return entry.data is not None or bool(self._resolved(rule).get("nullable"))
+    def _is_present(self, entry: Value, rule: Schema) -> bool:
+        return entry.data is not None or bool(self._resolve(rule).get("nullable"))
 
     def _is_closed(self, schema: Schema) -> bool:
         if self._structural:
@@ -137,8 +144,8 @@ class Judge:
     def _check_list(
         self, value: Value, data: list[Value], schema: Schema, path: str, *, closed: bool
     ) -> None:
-        rule = self._resolved(schema.get("items", {}))
-        zero = None if self._structural else _ZERO.get(next(iter(_types(rule)), "string"))
+        rule = self._resolve(schema.get("items", {}))
+        zero = None if self._structural else _ZERO.get(next(iter(_list_types(rule)), "string"))
         for index, element in enumerate(data):
             if element.data is None and not self._structural:
                 if zero is None:
@@ -158,7 +165,7 @@ class Judge:
         for index, element in enumerate(data):
             identity = element.plain
             if keys:
-                identity = [self._identifier(element, rule, key) for key in keys]
+                identity = [self._identify(element, rule, key) for key in keys]
                 if None in identity:
                     continue
             same = first.setdefault(json.dumps(identity, sort_keys=True), index)
@@ -166,11 +173,11 @@ class Judge:
                 what = " and ".join(keys) if keys else "value"
                 self.report(element, f"{path}[{index}]", f"has the same {what} as item {same}")
 
-    def _identifier(self, element: Value, rule: Schema, key: str) -> Any:
+    def _identify(self, element: Value, rule: Schema, key: str) -> Any:
         found = element.get(key)
         if found is not None:
             return found.plain if self._structural else found.plain or None
-        return self._resolved(self._properties(rule).get(key, {})).get("default")
+        return self._resolve(self._get_properties(rule).get(key, {})).get("default")
 
     def _check_size(self, value: Value, size: int, schema: Schema, path: str, of: str, unit: str) -> None:
         least, most = schema.get(f"min{of}", 0), schema.get(f"max{of}", size)
@@ -182,31 +189,35 @@ class Judge:
         self._check_size(value, len(text), schema, path, "Length", "characters")
         must = None
         if not self._structural or schema.get("format") in ("ipv4", "ipv6"):
-            must = complaint(schema.get("format", ""), text)
-        if (pattern := schema.get("pattern")) and len(text) <= _LONG_TEXT:
-            compiled = _compiled(pattern)
+            must = find_format_error(schema.get("format", ""), text)
+        if (pattern := schema.get("pattern")) and len(text) <= _MAX_TEXT:
+            compiled = _compile(pattern)
             if compiled is not None and not compiled.search(text):
-                must = complaint("quantity", "?") if pattern.startswith(_QUANTITY) else f"text like {pattern}"
+                must = (
+                    find_format_error("quantity", "?")
+                    if pattern.startswith(_QUANTITY)
+                    else f"text like {pattern}"
+                )
         if must is not None:
-            said = f"is {quoted(text)}, must be {must}" if self._quotes else f"must be {must}"
+            said = f"is {quote(text)}, must be {must}" if self._quotes else f"must be {must}"
             self.report(value, path, said)
 
     def _check_number(self, value: Value, number: float, schema: Schema, path: str) -> None:
-        if "integer" in _types(schema):
+        if "integer" in _list_types(schema):
             bits = 32 if schema.get("format") == "int32" else 64
             if not -(2 ** (bits - 1)) <= number < 2 ** (bits - 1):
-                self.report(value, path, f"is {quoted(number)}, must be an integer of {bits} bits")
+                self.report(value, path, f"is {quote(number)}, must be an integer of {bits} bits")
         least, most = schema.get("minimum"), schema.get("maximum")
         if least is not None and number < least:
-            self.report(value, path, f"is {quoted(number)}, must be at least {least}")
+            self.report(value, path, f"is {quote(number)}, must be at least {least}")
         if most is not None and number > most:
-            self.report(value, path, f"is {quoted(number)}, must be at most {most}")
+            self.report(value, path, f"is {quote(number)}, must be at most {most}")
 
     def _check_choices(self, value: Value, schema: Schema, path: str) -> None:
         choices = schema.get("enum")
         # Most of what Kubernetes' own kinds enumerate has a default, which empty stands for.
         if choices and value.data not in choices and (self._structural or value.data != ""):
-            self.report(value, path, f"is {quoted(value.plain)}, must be {allowed(choices)}")
+            self.report(value, path, f"is {quote(value.plain)}, must be {format_choices(choices)}")
         for options in (schema.get("anyOf"), schema.get("oneOf")):
             if options and not any(self._fits(value, option, path) for option in options):
                 self.report(value, path, schema.get("x-says", "fits none of the forms that are allowed here"))
@@ -214,20 +225,20 @@ class Judge:
             self.report(value, path, schema.get("x-says", "has a form that is not allowed here"))
 
     def _fits(self, value: Value, schema: Schema, path: str) -> bool:
-        found: dict[str, Violation] = {}
-        judge = Judge(found, self._definitions, structural=self._structural)
+        found: dict[str, SchemaViolation] = {}
+        judge = SchemaValidator(found, self._definitions, structural=self._structural)
         judge.check(value, schema, path, closed=False)
         return not found
 
 
-def check_metadata(found: dict[str, Violation], metadata: Value, path: str) -> None:
+def check_metadata(found: dict[str, SchemaViolation], metadata: Value, path: str) -> None:
     """Hold the metadata of an object against what every kind has."""
     meta = kinds.object_meta()
-    judge = Judge(found, meta.definitions, structural=meta.structural)
+    judge = SchemaValidator(found, meta.definitions, structural=meta.structural)
     judge.check(metadata, {**meta.schema, "allOf": [METADATA]}, path)
 
 
-def _types(schema: Schema) -> list[str]:
+def _list_types(schema: Schema) -> list[str]:
     if schema.get("x-kubernetes-int-or-string"):
         return ["integer", "string"]
     given = schema.get("type", ())
@@ -235,7 +246,7 @@ def _types(schema: Schema) -> list[str]:
 
 
 @functools.cache
-def _compiled(pattern: str) -> re.Pattern[str] | None:
+def _compile(pattern: str) -> re.Pattern[str] | None:
     """A pattern of RE2, where `$` is the very end and classes are ASCII; None where Python cannot say it."""
     if "[[:" in pattern:
         return None

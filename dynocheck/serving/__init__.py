@@ -8,25 +8,25 @@
 Neither call raises for what a server does: a `Failure` of a closed set of classes is in what it returns.
 """
 
-from dynocheck.serving.client import Answer, Client
-from dynocheck.serving.completions import Completion, Exchange, Times, ToolCall, Usage
-from dynocheck.serving.endpoint import Endpoint, Limits, Secret, key_from
-from dynocheck.serving.failures import Failed, Failure, Kind, Phase
+from dynocheck.serving.client import Client, EndpointResponse
+from dynocheck.serving.completions import CompletionRequest, Exchange, Times, ToolCall, Usage
+from dynocheck.serving.endpoint import Endpoint, ExchangeLimits, SecretValue, read_key
+from dynocheck.serving.failures import EndpointError, Failure, FailureKind, TimeoutPhase
 
 __all__ = [
-    "Answer",
     "Client",
-    "Completion",
+    "CompletionRequest",
     "Endpoint",
+    "EndpointError",
+    "EndpointResponse",
     "Exchange",
-    "Failed",
+    "ExchangeLimits",
     "Failure",
-    "Kind",
-    "Limits",
-    "Phase",
-    "Secret",
+    "FailureKind",
+    "SecretValue",
+    "TimeoutPhase",
     "Times",
     "ToolCall",
     "Usage",
-    "key_from",
+    "read_key",
 ]

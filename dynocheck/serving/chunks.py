@@ -7,17 +7,17 @@ from typing import Any
 import msgspec
 
 from dynocheck.serving.completions import Usage
-from dynocheck.serving.failures import Kind, failed
+from dynocheck.serving.failures import FailureKind, make_error
 
 
-class Call(msgspec.Struct):
+class FunctionDelta(msgspec.Struct):
     name: str | None = None
     arguments: Any = None
 
 
-class Tool(msgspec.Struct):
+class ToolCallDelta(msgspec.Struct):
     index: int | None = 0
-    function: Call | None = None
+    function: FunctionDelta | None = None
 
 
 class Delta(msgspec.Struct):
@@ -25,7 +25,7 @@ class Delta(msgspec.Struct):
     content: Any = None  # a text; a list of parts from some servers
     reasoning: str | None = None
     reasoning_content: str | None = None
-    tool_calls: list[Tool] | None = None
+    tool_calls: list[ToolCallDelta] | None = None
 
 
 class Choice(msgspec.Struct):
@@ -57,7 +57,7 @@ class Chunk(msgspec.Struct):
 _CHUNK = msgspec.json.Decoder(Chunk)
 
 
-def decoded(data: bytes) -> Chunk:
+def decode_chunk(data: bytes) -> Chunk:
     """What a server wrote.
 
     :raises Failed: it is no JSON, or not of this shape.
@@ -65,12 +65,12 @@ def decoded(data: bytes) -> Chunk:
     try:
         return _CHUNK.decode(data)
     except RecursionError:
-        raise failed(Kind.BAD_JSON, "JSON of too many levels") from None
+        raise make_error(FailureKind.BAD_JSON, "JSON of too many levels") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise failed(Kind.BAD_JSON, f"{error}: {data[:100].decode('utf-8', 'replace')}") from None
+        raise make_error(FailureKind.BAD_JSON, f"{error}: {data[:100].decode('utf-8', 'replace')}") from None
 
 
-def usage_of(found: _Usage) -> Usage | None:
+def convert_usage(found: _Usage) -> Usage | None:
     """The counts, when the server gave any."""
     if found.prompt_tokens is None:
         return None
@@ -78,7 +78,7 @@ def usage_of(found: _Usage) -> Usage | None:
     return Usage(found.prompt_tokens, found.completion_tokens or 0, cached)
 
 
-def texts_of(content: Any) -> str:
+def join_texts(content: Any) -> str:
     """The texts of a content that comes in parts."""
     if not isinstance(content, list):
         return ""

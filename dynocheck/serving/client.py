@@ -14,20 +14,20 @@ from typing import Any, Self
 import msgspec
 
 from dynocheck._version import __version__
-from dynocheck.serving.completion_reader import Cancelled, Reading
-from dynocheck.serving.completions import Completion, Exchange, Times
-from dynocheck.serving.connection import Clock, Connection
+from dynocheck.serving.completion_reader import CompletionReader, StreamCancelled
+from dynocheck.serving.completions import CompletionRequest, Exchange, Times
+from dynocheck.serving.connection import Clock, HttpConnection
 from dynocheck.serving.connector import connect
-from dynocheck.serving.endpoint import Endpoint, Limits
-from dynocheck.serving.error_body import refuse
-from dynocheck.serving.failures import Failed, Failure, Kind, failed, told
-from dynocheck.serving.response_parser import Receiver
+from dynocheck.serving.endpoint import Endpoint, ExchangeLimits
+from dynocheck.serving.error_body import raise_for_status
+from dynocheck.serving.failures import EndpointError, Failure, FailureKind, make_error, redact_failure
+from dynocheck.serving.response_parser import ResponseReceiver
 
 _IDLE_S = 1.0
 _AT_ONCE = 16
 
 
-class Answer(msgspec.Struct):
+class EndpointResponse(msgspec.Struct):
     """What a server answered to one request; `failure` when it did not answer well.
 
     Header names are in lower case. `seconds` is from the start to the last byte.
@@ -49,11 +49,11 @@ class Answer(msgspec.Struct):
         :raises Failed: it is not JSON, or there is none.
         """
         if self.failure is not None:
-            raise Failed(self.failure)
+            raise EndpointError(self.failure)
         try:
             return msgspec.json.decode(self.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-            raise failed(Kind.BAD_JSON, f"not JSON: {error}") from None
+            raise make_error(FailureKind.BAD_JSON, f"not JSON: {error}") from None
 
 
 class Client:
@@ -66,7 +66,7 @@ class Client:
         self.endpoint = endpoint
         self._keep_alive = keep_alive
         self._clock = Clock()
-        self._idle: list[tuple[float, Connection]] = []
+        self._idle: list[tuple[float, HttpConnection]] = []
 
     async def __aenter__(self) -> Self:
         return self
@@ -92,31 +92,31 @@ class Client:
                 *(connect(self.endpoint, self._clock) for _ in range(min(missing, _AT_ONCE))),
                 return_exceptions=True,
             )
-            good = [each for each in made if isinstance(each, Connection)]
+            good = [each for each in made if isinstance(each, HttpConnection)]
             self._idle += [(perf_counter(), connection) for connection in good]
             if len(good) < len(made):
                 break
         now = perf_counter()
         self._idle = [(now, connection) for _, connection in self._idle if connection.usable]
 
-    async def get(self, path: str, *, limits: Limits | None = None) -> Answer:
+    async def get(self, path: str, *, limits: ExchangeLimits | None = None) -> EndpointResponse:
         """Ask for a path below the endpoint's base, such as `/v1/models`."""
-        return await self._answer("GET", path, None, limits)
+        return await self._request("GET", path, None, limits)
 
     async def post(
-        self, path: str, body: bytes | Mapping[str, Any], *, limits: Limits | None = None
-    ) -> Answer:
+        self, path: str, body: bytes | Mapping[str, Any], *, limits: ExchangeLimits | None = None
+    ) -> EndpointResponse:
         """Send bytes as they are, or a mapping as JSON."""
         sent = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        return await self._answer("POST", path, sent, limits)
+        return await self._request("POST", path, sent, limits)
 
     async def complete(
         self,
-        asked: Completion,
+        asked: CompletionRequest,
         *,
         scheduled: float | None = None,
         cancel_after_chunks: int | None = None,
-        limits: Limits | None = None,
+        limits: ExchangeLimits | None = None,
     ) -> Exchange:
         """Have something completed.
 
@@ -126,28 +126,30 @@ class Client:
         started = perf_counter()
         exchange = Exchange(Times(started if scheduled is None else scheduled, started))
         limits = limits or self.endpoint.limits
-        reading = Reading(asked, exchange, limits.line, cancel_after_chunks)
+        reading = CompletionReader(asked, exchange, limits.line, cancel_after_chunks)
         try:
             await self._send("POST", asked.path, asked.body, reading, limits, exchange)
             reading.finish()
-        except Cancelled:
+        except StreamCancelled:
             exchange.cancelled = True
-        except Failed as failure:
+        except EndpointError as failure:
             exchange.failure = exchange.failure or failure.failure
-        exchange.failure = self._told(exchange.failure)
+        exchange.failure = self._redact(exchange.failure)
         exchange.times.ended = perf_counter()
         return exchange
 
-    async def _answer(self, method: str, path: str, body: bytes | None, limits: Limits | None) -> Answer:
+    async def _request(
+        self, method: str, path: str, body: bytes | None, limits: ExchangeLimits | None
+    ) -> EndpointResponse:
         started = perf_counter()
-        answer = Answer()
-        whole = _Whole(answer)
+        answer = EndpointResponse()
+        whole = _WholeResponse(answer)
         try:
             untold = Exchange(Times(started, started))
             await self._send(method, path, body, whole, limits or self.endpoint.limits, untold)
             whole.finish()
-        except Failed as failure:
-            answer.failure = self._told(failure.failure)
+        except EndpointError as failure:
+            answer.failure = self._redact(failure.failure)
         answer.seconds = perf_counter() - started
         return answer
 
@@ -156,18 +158,18 @@ class Client:
         method: str,
         path: str,
         body: bytes | None,
-        receiver: Receiver,
-        limits: Limits,
+        receiver: ResponseReceiver,
+        limits: ExchangeLimits,
         exchange: Exchange,
     ) -> None:
         times = exchange.times
-        connection = self._kept()
+        connection = self._take_idle()
         exchange.fresh = connection is None
         if connection is None:
             connection = await connect(self.endpoint, self._clock)
             times.connected = connection.connected
         try:
-            payload = self._payload(method, path, body)
+            payload = self._build_payload(method, path, body)
             times.sent = await connection.exchange(payload, receiver, limits, times.started)
         finally:
             exchange.quickack = connection.quickack
@@ -176,7 +178,7 @@ class Client:
         else:
             connection.close()
 
-    def _kept(self) -> Connection | None:
+    def _take_idle(self) -> HttpConnection | None:
         now = perf_counter()
         while self._idle:
             since, connection = self._idle.pop()
@@ -185,7 +187,7 @@ class Client:
             connection.close()
         return None
 
-    def _payload(self, method: str, path: str, body: bytes | None) -> bytes:
+    def _build_payload(self, method: str, path: str, body: bytes | None) -> bytes:
         headers = {
             **self.endpoint.all_headers,
             "User-Agent": f"dynocheck/{__version__}",
@@ -200,32 +202,35 @@ class Client:
             body = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body) if body else b"0\r\n\r\n"
         elif body is not None:
             headers["Content-Length"] = str(len(body))
-        lines = [f"{method} {self.endpoint.base}{path} HTTP/1.1", *(f"{k}: {v}" for k, v in headers.items())]
+        lines = [
+            f"{method} {self.endpoint.base_path}{path} HTTP/1.1",
+            *(f"{k}: {v}" for k, v in headers.items()),
+        ]
         return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (body or b"")
 
-    def _told(self, failure: Failure | None) -> Failure | None:
+    def _redact(self, failure: Failure | None) -> Failure | None:
         key = self.endpoint.key
-        return None if failure is None else told(failure, key.reveal() if key else None)
+        return None if failure is None else redact_failure(failure, key.reveal() if key else None)
 
 
-class _Whole:
+class _WholeResponse:
     """Takes an answer as a whole."""
 
-    def __init__(self, answer: Answer) -> None:
+    def __init__(self, answer: EndpointResponse) -> None:
         self._answer = answer
         self._body = bytearray()
 
-    def head(self, status: int, headers: Mapping[str, str], at: float) -> None:
+    def receive_head(self, status: int, headers: Mapping[str, str], at: float) -> None:
         self._answer.status = status
         self._answer.headers = headers
 
-    def body(self, data: bytes, at: float) -> None:
+    def receive_body(self, data: bytes, at: float) -> None:
         self._body += data
 
     def finish(self) -> None:
         self._answer.body = bytes(self._body)
         assert self._answer.status is not None
         headers = self._answer.headers
-        refuse(
+        raise_for_status(
             self._answer.status, headers.get("location", ""), headers.get("retry-after"), self._answer.body
         )

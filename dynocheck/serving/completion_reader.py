@@ -5,10 +5,18 @@ from collections.abc import Mapping
 import msgspec
 
 from dynocheck.serving import error_body
-from dynocheck.serving.chunks import Call, Choice, Delta, Tool, decoded, texts_of, usage_of
-from dynocheck.serving.completions import Completion, Exchange, ToolCall
-from dynocheck.serving.failures import Failed, Failure, Kind, clean, failed
-from dynocheck.serving.sse import Event, Oversized, Parser
+from dynocheck.serving.chunks import (
+    Choice,
+    Delta,
+    FunctionDelta,
+    ToolCallDelta,
+    convert_usage,
+    decode_chunk,
+    join_texts,
+)
+from dynocheck.serving.completions import CompletionRequest, Exchange, ToolCall
+from dynocheck.serving.failures import EndpointError, Failure, FailureKind, clean, make_error
+from dynocheck.serving.sse import Event, EventStreamParser, EventTooLarge
 
 _DONE = b"[DONE]"
 _ERROR_BODY = 64 << 10  # bytes of an error answer that are read for its message
@@ -16,18 +24,20 @@ _BROKEN_OFF = {"abort", "aborted", "cancelled", "error"}  # vLLM and SGLang say 
 _NAME = 200  # characters of a name that are kept
 
 
-class Cancelled(Exception):
+class StreamCancelled(Exception):
     """As many chunks came as were asked for."""
 
 
-class Reading:
+class CompletionReader:
     """Reads a completion's answer into an exchange while it arrives.
 
     :param limit: bytes of a line, and of the data of one event.
     :param cancel_after: chunks with content after which to break off.
     """
 
-    def __init__(self, asked: Completion, exchange: Exchange, limit: int, cancel_after: int | None) -> None:
+    def __init__(
+        self, asked: CompletionRequest, exchange: Exchange, limit: int, cancel_after: int | None
+    ) -> None:
         self._asked = asked
         self._exchange = exchange
         self._cancel_after = cancel_after
@@ -35,20 +45,20 @@ class Reading:
         self._retry_after: str | None = None
         self._location = ""
         self._whole = bytearray()
-        self._parser: Parser | None = None
+        self._parser: EventStreamParser | None = None
         self._limit = limit
         self._last = 0.0
 
-    def head(self, status: int, headers: Mapping[str, str], at: float) -> None:
+    def receive_head(self, status: int, headers: Mapping[str, str], at: float) -> None:
         self._exchange.status = status
         self._exchange.times.headers = at
         self._kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         self._retry_after = headers.get("retry-after")
         self._location = headers.get("location", "")
         if self._asked.stream and 200 <= status < 300 and self._kind != "application/json":
-            self._parser = Parser(self._limit)
+            self._parser = EventStreamParser(self._limit)
 
-    def body(self, data: bytes, at: float) -> None:
+    def receive_body(self, data: bytes, at: float) -> None:
         if self._parser is None:
             if self._exchange.status != 200 and len(self._whole) > _ERROR_BODY:
                 return
@@ -57,10 +67,12 @@ class Reading:
             return
         try:
             events = self._parser.feed(data)
-        except Oversized:
-            raise failed(Kind.TOO_LARGE, f"a line or event of more than {self._limit} bytes") from None
+        except EventTooLarge:
+            raise make_error(
+                FailureKind.TOO_LARGE, f"a line or event of more than {self._limit} bytes"
+            ) from None
         for event in events:
-            self._event(event, at)
+            self._read_event(event, at)
 
     def finish(self) -> None:
         """The answer has come to its end.
@@ -69,64 +81,64 @@ class Reading:
         """
         exchange = self._exchange
         assert exchange.status is not None
-        error_body.refuse(exchange.status, self._location, self._retry_after, bytes(self._whole))
+        error_body.raise_for_status(exchange.status, self._location, self._retry_after, bytes(self._whole))
         if self._parser is None and self._asked.stream:
-            self._no_stream()
+            self._reject_json()
         elif self._parser is None:
-            self._read(bytes(self._whole), self._last)
+            self._read_chunk(bytes(self._whole), self._last)
         self._whole.clear()
         if exchange.failure is None:
             self._judge()
 
-    def _no_stream(self) -> None:
+    def _reject_json(self) -> None:
         """JSON where a stream was asked for: an error, or a server that cannot stream."""
-        chunk = decoded(bytes(self._whole))
+        chunk = decode_chunk(bytes(self._whole))
         if chunk.error or chunk.object == "error":
-            raise failed(Kind.IN_STREAM_ERROR, error_body.message(bytes(self._whole)))
-        raise failed(Kind.BAD_SSE, "a stream was asked for, and a single JSON document came")
+            raise make_error(FailureKind.IN_STREAM_ERROR, error_body.extract_message(bytes(self._whole)))
+        raise make_error(FailureKind.BAD_SSE, "a stream was asked for, and a single JSON document came")
 
-    def _event(self, event: Event, at: float) -> None:
+    def _read_event(self, event: Event, at: float) -> None:
         self._exchange.events += 1
         if event.data.strip() == _DONE:
             self._exchange.done = True
         elif event.kind == "error":
-            self._told(event.data)
+            self._record_error(event.data)
         else:
-            self._read(event.data, at)
+            self._read_chunk(event.data, at)
 
-    def _read(self, data: bytes, at: float) -> None:
+    def _read_chunk(self, data: bytes, at: float) -> None:
         exchange = self._exchange
-        chunk = decoded(data)
+        chunk = decode_chunk(data)
         if chunk.error or chunk.object == "error":
-            self._told(data)
+            self._record_error(data)
             return
         exchange.model = (chunk.model or "")[:_NAME] or exchange.model
         if chunk.usage is not None:
-            exchange.usage = usage_of(chunk.usage) or exchange.usage
+            exchange.usage = convert_usage(chunk.usage) or exchange.usage
         generated = False
         for choice in chunk.choices or ():
-            generated = self._choice(choice) or generated
+            generated = self._read_choice(choice) or generated
         if generated:
             exchange.times.chunks.append(at)
             if len(exchange.times.chunks) == self._cancel_after:
-                raise Cancelled
+                raise StreamCancelled
         elif any(choice.delta and choice.delta.role for choice in chunk.choices or ()):
             exchange.role_only += 1
 
-    def _told(self, data: bytes) -> None:
+    def _record_error(self, data: bytes) -> None:
         """An error within an answer; what follows is still read, and the first error counts."""
         if self._exchange.failure is None:
-            self._exchange.failure = Failure(Kind.IN_STREAM_ERROR, error_body.message(data))
+            self._exchange.failure = Failure(FailureKind.IN_STREAM_ERROR, error_body.extract_message(data))
 
-    def _choice(self, choice: Choice) -> bool:
+    def _read_choice(self, choice: Choice) -> bool:
         """Count what a choice holds; whether it holds content."""
         exchange = self._exchange
         exchange.choices = max(exchange.choices, choice.index + 1)
         exchange.finish_reason = (choice.finish_reason or "")[:_NAME] or exchange.finish_reason
         delta = choice.delta or choice.message or Delta(content=choice.text)
-        content = delta.content if isinstance(delta.content, str) else texts_of(delta.content)
+        content = delta.content if isinstance(delta.content, str) else join_texts(delta.content)
         reasoning = delta.reasoning or delta.reasoning_content or ""
-        called = sum(self._tool(tool, choice.index) for tool in delta.tool_calls or ())
+        called = sum(self._read_tool_call(tool, choice.index) for tool in delta.tool_calls or ())
         exchange.content_chars += len(content)
         exchange.reasoning_chars += len(reasoning)
         exchange.tool_chars += called
@@ -135,8 +147,8 @@ class Reading:
             exchange.reasoning += reasoning
         return bool(content or reasoning or called)
 
-    def _tool(self, tool: Tool, choice: int) -> int:
-        function = tool.function or Call()
+    def _read_tool_call(self, tool: ToolCallDelta, choice: int) -> int:
+        function = tool.function or FunctionDelta()
         arguments = function.arguments if isinstance(function.arguments, str) else ""
         if function.arguments and not arguments:  # an object, from servers that take "arguments" for JSON
             arguments = msgspec.json.encode(function.arguments).decode()
@@ -153,20 +165,26 @@ class Reading:
         exchange = self._exchange
         if self._parser is not None:
             if exchange.events == 0:
-                raise self._eventless()
+                raise self._explain_no_event()
             if not exchange.done:
-                raise failed(Kind.TRUNCATED, "the stream ended without [DONE]")
+                raise make_error(FailureKind.TRUNCATED, "the stream ended without [DONE]")
         if exchange.finish_reason is None:
-            raise failed(Kind.TRUNCATED, "the answer ended without a finish reason")
+            raise make_error(FailureKind.TRUNCATED, "the answer ended without a finish reason")
         if exchange.finish_reason in _BROKEN_OFF:
-            raise failed(Kind.IN_STREAM_ERROR, f"the answer was broken off ({exchange.finish_reason})")
+            raise make_error(
+                FailureKind.IN_STREAM_ERROR, f"the answer was broken off ({exchange.finish_reason})"
+            )
         hidden = exchange.finish_reason == "length" and exchange.usage and exchange.usage.completion
         if not (exchange.content_chars or exchange.reasoning_chars or exchange.tool_chars or hidden):
-            raise failed(Kind.EMPTY, f"nothing was generated (finish reason {clean(exchange.finish_reason)})")
+            raise make_error(
+                FailureKind.EMPTY, f"nothing was generated (finish reason {clean(exchange.finish_reason)})"
+            )
 
-    def _eventless(self) -> Failed:
+    def _explain_no_event(self) -> EndpointError:
         assert self._parser is not None
         if self._kind != "text/event-stream" or self._parser.stray:
-            said = error_body.message(self._parser.stray or self._parser.pending)
-            return failed(Kind.BAD_SSE, f"no event in the answer ({self._kind or 'of no type'}): {said}")
-        return failed(Kind.TRUNCATED, "the stream ended before its first event")
+            said = error_body.extract_message(self._parser.stray or self._parser.pending)
+            return make_error(
+                FailureKind.BAD_SSE, f"no event in the answer ({self._kind or 'of no type'}): {said}"
+            )
+        return make_error(FailureKind.TRUNCATED, "the stream ended before its first event")

@@ -12,7 +12,7 @@ import msgspec
 from dynocheck.serving.failures import Failure
 
 
-class Completion(msgspec.Struct, frozen=True, kw_only=True):
+class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     """What is asked of a model.
 
     :param prompt: a text, or the messages of a chat as the API has them.

@@ -11,8 +11,8 @@ from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
-from dynocheck.serving.endpoint import Limits
-from dynocheck.serving.response_parser import Arriving, Receiver
+from dynocheck.serving.endpoint import ExchangeLimits
+from dynocheck.serving.response_parser import ResponseParser, ResponseReceiver
 
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
 _BUFFER = 32 << 10
@@ -32,14 +32,14 @@ class Clock:
         """The time of `perf_counter` at which this turn's reads began."""
         if self._now is None:
             self._now = perf_counter()
-            asyncio.get_running_loop().call_soon(self._turn)  # runs before the reads of the next turn
+            asyncio.get_running_loop().call_soon(self._end_turn)  # runs before the reads of the next turn
         return self._now
 
-    def _turn(self) -> None:
+    def _end_turn(self) -> None:
         self._now = None
 
 
-class Connection(asyncio.BufferedProtocol):
+class HttpConnection(asyncio.BufferedProtocol):
     """Carries one exchange at a time. It reads into a buffer of its own: to allocate one for each read costs
     more than to read.
     """
@@ -52,7 +52,7 @@ class Connection(asyncio.BufferedProtocol):
         self.quickack = False
         self.usable = False  # for one more exchange
         self._socket: Any = None
-        self._answer: Arriving | None = None
+        self._answer: ResponseParser | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -71,24 +71,26 @@ class Connection(asyncio.BufferedProtocol):
             except OSError:
                 self.quickack = False
 
-    async def exchange(self, payload: bytes, receiver: Receiver, limits: Limits, started: float) -> float:
+    async def exchange(
+        self, payload: bytes, receiver: ResponseReceiver, limits: ExchangeLimits, started: float
+    ) -> float:
         """Send a request and pass its answer on to the receiver, until it is complete.
 
         :param started: when the total time began.
         :return: when the request was handed to the kernel.
         :raises Failed: there is no complete answer.
         """
-        answer = self._answer = Arriving(receiver, limits, started, self.close)
+        answer = self._answer = ResponseParser(receiver, limits, started, self.close)
         self.transport.write(payload)
         answer.sent = perf_counter()
-        answer.watch()
+        answer.watch_timeouts()
         try:
             await answer.done
         except BaseException:
             self.close()
             raise
         finally:
-            answer.forget()
+            answer.cancel_timer()
             self._answer = None
         self.usable = answer.keep_alive and not self.transport.is_closing()
         if not self.usable:
@@ -108,12 +110,12 @@ class Connection(asyncio.BufferedProtocol):
 
     def eof_received(self) -> None:
         if self._answer is not None:
-            self._answer.ended()
+            self._answer.handle_close()
 
     def connection_lost(self, error: Exception | None) -> None:
         self.usable = False
         if self._answer is not None:
-            self._answer.ended(broken=error is not None)
+            self._answer.handle_close(broken=error is not None)
 
     def close(self) -> None:
         """At once: what the server still sends is not read."""

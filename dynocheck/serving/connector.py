@@ -8,15 +8,15 @@ import ssl
 from functools import partial
 from time import perf_counter
 
-from dynocheck.serving.connection import Clock, Connection
+from dynocheck.serving.connection import Clock, HttpConnection
 from dynocheck.serving.endpoint import Endpoint
-from dynocheck.serving.failures import Kind, Phase, failed
+from dynocheck.serving.failures import FailureKind, TimeoutPhase, make_error
 
 _HAPPY_EYEBALLS_S = 0.25  # RFC 8305
 _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, errno.ENOMEM}
 
 
-async def connect(endpoint: Endpoint, clock: Clock) -> Connection:
+async def connect(endpoint: Endpoint, clock: Clock) -> HttpConnection:
     """A new connection.
 
     :raises Failed: there is none, or no TLS over it.
@@ -25,43 +25,49 @@ async def connect(endpoint: Endpoint, clock: Clock) -> Connection:
     try:
         async with asyncio.timeout(limits.connect_s):
             _, connection = await loop.create_connection(
-                partial(Connection, clock),
+                partial(HttpConnection, clock),
                 endpoint.host,
                 endpoint.port,
                 happy_eyeballs_delay=_HAPPY_EYEBALLS_S,
             )
     except TimeoutError:
-        raise failed(Kind.TIMEOUT, f"no connection within {limits.connect_s:g} s", Phase.CONNECT) from None
+        raise make_error(
+            FailureKind.TIMEOUT, f"no connection within {limits.connect_s:g} s", TimeoutPhase.CONNECT
+        ) from None
     except (OSError, UnicodeError) as error:
-        raise failed(Kind.CLIENT if _is_ours(error) else Kind.CONNECT, _why(error)) from None
-    if endpoint.tls is not None:
-        await _secure(connection, endpoint, endpoint.tls)
+        raise make_error(
+            FailureKind.CLIENT if _is_local_error(error) else FailureKind.CONNECT, _explain_error(error)
+        ) from None
+    if endpoint.ssl_context is not None:
+        await _start_tls(connection, endpoint, endpoint.ssl_context)
     connection.connected = perf_counter()
     return connection
 
 
-async def _secure(connection: Connection, endpoint: Endpoint, context: ssl.SSLContext) -> None:
+async def _start_tls(connection: HttpConnection, endpoint: Endpoint, context: ssl.SSLContext) -> None:
     limit = endpoint.limits.tls_s
     try:
         async with asyncio.timeout(limit):
             transport = await asyncio.get_running_loop().start_tls(
-                connection.transport, connection, context, server_hostname=endpoint.certified
+                connection.transport, connection, context, server_hostname=endpoint.tls_server_name
             )
     except TimeoutError:
         connection.close()
-        raise failed(Kind.TIMEOUT, f"no TLS handshake within {limit:g} s", Phase.TLS) from None
+        raise make_error(
+            FailureKind.TIMEOUT, f"no TLS handshake within {limit:g} s", TimeoutPhase.TLS
+        ) from None
     except (OSError, ValueError) as error:  # SSLError is an OSError
         connection.close()
-        raise failed(Kind.TLS, _why(error)) from None
+        raise make_error(FailureKind.TLS, _explain_error(error)) from None
     assert transport is not None
     connection.transport = transport
 
 
-def _is_ours(error: Exception) -> bool:
+def _is_local_error(error: Exception) -> bool:
     return isinstance(error, OSError) and error.errno in _EXHAUSTED
 
 
-def _why(error: Exception) -> str:
+def _explain_error(error: Exception) -> str:
     match error:
         case ssl.SSLCertVerificationError():
             return f"its certificate is not trusted: {error.verify_message}"

@@ -16,7 +16,7 @@ _HEADER_VALUE = re.compile(r"[\x21-\x7e]([\x20-\x7e\t]*[\x21-\x7e])?|")
 _PATH = re.compile(r"[\x21-\x7e]*")
 
 
-class Secret:
+class SecretValue:
     """A value that never shows itself: neither in a traceback nor in a report."""
 
     def __init__(self, value: str) -> None:
@@ -30,7 +30,7 @@ class Secret:
 
 
 @dataclass(frozen=True)
-class Limits:
+class ExchangeLimits:
     """What a server may take: seconds in each phase, and bytes of each thing it sends.
 
     `first_byte_s` counts from the request's last byte, `idle_s` between two reads, `total_s` from the start.
@@ -62,21 +62,21 @@ class Endpoint:
     """
 
     url: str
-    key: Secret | None = None
+    key: SecretValue | None = None
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     ca_file: str | None = None
     insecure: bool = False
-    limits: Limits = Limits()
+    limits: ExchangeLimits = ExchangeLimits()
     chunked: bool = False
 
     def __post_init__(self) -> None:
         for name, value in self.all_headers.items():
             if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
                 raise UsageError(f"header {name!r}: its value cannot be sent in a header")
-        _ = self.tls
+        _ = self.ssl_context
 
     @cached_property
-    def _parts(self) -> tuple[str, str, int, str]:
+    def _split_url(self) -> tuple[str, str, int, str]:
         try:
             parts = urlsplit(self.url.strip())
             port = parts.port or {"http": 80, "https": 443}.get(parts.scheme, 0)
@@ -88,33 +88,33 @@ class Endpoint:
             raise UsageError(f"{self.url}: not a URL like http://host:8000")
         if parts.query or parts.fragment or not _PATH.fullmatch(parts.path):
             raise UsageError(f"{self.url}: not the base of an API: leave out what follows its path")
-        return parts.scheme, _ascii(parts.hostname), port, parts.path.rstrip("/").removesuffix("/v1")
+        return parts.scheme, _encode_host(parts.hostname), port, parts.path.rstrip("/").removesuffix("/v1")
 
     @property
-    def secure(self) -> bool:
-        return self._parts[0] == "https"
+    def is_secure(self) -> bool:
+        return self._split_url[0] == "https"
 
     @property
     def host(self) -> str:
-        return self._parts[1]
+        return self._split_url[1]
 
     @property
     def port(self) -> int:
-        return self._parts[2]
+        return self._split_url[2]
 
     @property
-    def base(self) -> str:
+    def base_path(self) -> str:
         """The path before `/v1`, without a final slash."""
-        return self._parts[3]
+        return self._split_url[3]
 
     @cached_property
     def authority(self) -> str:
         """Host and port as the Host header has them."""
         host = f"[{self.host}]" if ":" in self.host else self.host
-        return host if self.port == (443 if self.secure else 80) else f"{host}:{self.port}"
+        return host if self.port == (443 if self.is_secure else 80) else f"{host}:{self.port}"
 
     @property
-    def certified(self) -> str:
+    def tls_server_name(self) -> str:
         """The name that TLS asks for and the certificate must have: that of the Host header, where one is
         given, for a gateway knows its routes by it.
         """
@@ -127,9 +127,9 @@ class Endpoint:
         return {"Host": self.authority, **key, **self.headers}
 
     @cached_property
-    def tls(self) -> ssl.SSLContext | None:
+    def ssl_context(self) -> ssl.SSLContext | None:
         """How to check the server's certificate; none for plain HTTP."""
-        if not self.secure:
+        if not self.is_secure:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -149,14 +149,14 @@ class Endpoint:
         return context
 
 
-def _ascii(host: str) -> str:
+def _encode_host(host: str) -> str:
     try:
         return host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
         raise UsageError(f"{host}: not a name of a host") from None
 
 
-def key_from(environment: str | None, file: str | None) -> Secret | None:
+def read_key(environment: str | None, file: str | None) -> SecretValue | None:
     """The key that a variable of the environment or a file holds; none when neither is named.
 
     :raises UsageError: there is none.
@@ -180,4 +180,4 @@ def key_from(environment: str | None, file: str | None) -> Secret | None:
         raise UsageError(f"{where}: holds no key")
     if not _HEADER_VALUE.fullmatch(found):
         raise UsageError(f"{where}: what it holds cannot be sent in a header")
-    return Secret(found)
+    return SecretValue(found)

@@ -10,36 +10,36 @@ from urllib.parse import urlsplit
 
 import msgspec
 
-from dynocheck.serving.failures import Failed, Failure, Kind, clean
+from dynocheck.serving.failures import EndpointError, Failure, FailureKind, clean
 
 _TEXTS = ("message", "msg", "error", "detail", "errors")
 _CODES = ("code", "type", "error_type")
 
 
-def message(body: bytes) -> str:
+def extract_message(body: bytes) -> str:
     """What an error answer says, on one line, bounded and without tokens."""
     try:
-        said = _said(msgspec.json.decode(body))
+        said = _find_text(msgspec.json.decode(body))
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         said = None
     return clean(said or body[:4096].decode("utf-8", "replace")) or "an empty body"
 
 
-def _said(value: Any, depth: int = 0) -> str | None:
+def _find_text(value: Any, depth: int = 0) -> str | None:
     """The text, with a code when there is one and the text does not hold it."""
     match value:
         case str():
             return value
         case list() if value and depth < 4:
-            return "; ".join(said for item in value[:3] if (said := _said(item, depth + 1)))
+            return "; ".join(said for item in value[:3] if (said := _find_text(item, depth + 1)))
         case dict() if depth < 4:
-            text = next((said for key in _TEXTS if (said := _said(value.get(key), depth + 1))), None)
+            text = next((said for key in _TEXTS if (said := _find_text(value.get(key), depth + 1))), None)
             code = next((str(value[key]) for key in _CODES if isinstance(value.get(key), str | int)), None)
             return f"{text} ({code})" if text and code and code not in text else text or code
     return None
 
 
-def refuse(status: int, location: str, retry_after: str | None, body: bytes) -> None:
+def raise_for_status(status: int, location: str, retry_after: str | None, body: bytes) -> None:
     """Let a good status pass.
 
     :raises Failed: it is another.
@@ -47,14 +47,16 @@ def refuse(status: int, location: str, retry_after: str | None, body: bytes) -> 
     if 200 <= status < 300:
         return
     if status < 400:
-        raise Failed(Failure(Kind.REDIRECT, f"HTTP {status}, to {_target(location)}", status=status))
-    named = {429: Kind.HTTP_429, 529: Kind.HTTP_529}
-    kind = named.get(status, Kind.HTTP_4XX if status < 500 else Kind.HTTP_5XX)
-    said = f"HTTP {status}: {message(body)}"
-    raise Failed(Failure(kind, said, status=status, retry_after_s=_seconds(retry_after)))
+        raise EndpointError(
+            Failure(FailureKind.REDIRECT, f"HTTP {status}, to {_describe_target(location)}", status=status)
+        )
+    named = {429: FailureKind.HTTP_429, 529: FailureKind.HTTP_529}
+    kind = named.get(status, FailureKind.HTTP_4XX if status < 500 else FailureKind.HTTP_5XX)
+    said = f"HTTP {status}: {extract_message(body)}"
+    raise EndpointError(Failure(kind, said, status=status, retry_after_s=_parse_seconds(retry_after)))
 
 
-def _target(location: str) -> str:
+def _describe_target(location: str) -> str:
     """Where a redirect leads: its host, for the rest may hold a secret."""
     try:
         parts = urlsplit(location)
@@ -64,7 +66,7 @@ def _target(location: str) -> str:
     return clean(f"{parts.scheme}://{host}" if host else "a path of the same host")
 
 
-def _seconds(retry_after: str | None) -> float | None:
+def _parse_seconds(retry_after: str | None) -> float | None:
     try:
         return float(retry_after) if retry_after and retry_after.isascii() and retry_after.isdigit() else None
     except ValueError:

@@ -12,7 +12,7 @@ _KEPT = 4096
 _SPACE = re.compile(r"\s+")
 
 
-class Kind(enum.StrEnum):
+class FailureKind(enum.StrEnum):
     """The class of a failure.
 
     `truncated` is an answer that ended before it was complete: the connection closed early, or a stream
@@ -39,7 +39,7 @@ class Kind(enum.StrEnum):
     CLIENT = "client"
 
 
-class Phase(enum.StrEnum):
+class TimeoutPhase(enum.StrEnum):
     """Where a time limit struck."""
 
     CONNECT = "connect"
@@ -55,9 +55,9 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
     `retry_after_s` is what a server that is too busy asked for, in seconds.
     """
 
-    kind: Kind
+    kind: FailureKind
     message: str
-    phase: Phase | None = None
+    phase: TimeoutPhase | None = None
     status: int | None = None
     retry_after_s: float | None = None
 
@@ -66,7 +66,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
         return f"{self.kind}{where}: {self.message}"
 
 
-class Failed(Exception):
+class EndpointError(Exception):
     """Carries a failure to the one who asked."""
 
     def __init__(self, failure: Failure) -> None:
@@ -74,9 +74,9 @@ class Failed(Exception):
         self.failure = failure
 
 
-def failed(kind: Kind, message: str, phase: Phase | None = None) -> Failed:
+def make_error(kind: FailureKind, message: str, phase: TimeoutPhase | None = None) -> EndpointError:
     """The exception for a failure of this kind."""
-    return Failed(Failure(kind, clean(message), phase))
+    return EndpointError(Failure(kind, clean(message), phase))
 
 
 def clean(text: str) -> str:
@@ -84,7 +84,7 @@ def clean(text: str) -> str:
     return _SPACE.sub(" ", hide(text[:_KEPT])).strip()
 
 
-def told(failure: Failure, key: str | None) -> Failure:
+def redact_failure(failure: Failure, key: str | None) -> Failure:
     """The failure as it may be told: without the key, which a server may send back, and cut where nobody
     reads on. The cut comes last, or it could leave half of the key.
     """

@@ -8,23 +8,25 @@ from typing import Protocol
 
 import httptools
 
-from dynocheck.serving.endpoint import Limits
-from dynocheck.serving.failures import Kind, Phase, failed
+from dynocheck.serving.endpoint import ExchangeLimits
+from dynocheck.serving.failures import FailureKind, TimeoutPhase, make_error
 
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's names for the two
 
 
-class Receiver(Protocol):
+class ResponseReceiver(Protocol):
     """Takes an answer as it arrives; what it raises ends the exchange. Times are of `perf_counter`."""
 
-    def head(self, status: int, headers: Mapping[str, str], at: float) -> None: ...
-    def body(self, data: bytes, at: float) -> None: ...
+    def receive_head(self, status: int, headers: Mapping[str, str], at: float) -> None: ...
+    def receive_body(self, data: bytes, at: float) -> None: ...
 
 
-class Arriving:
+class ResponseParser:
     """An answer on its way: taken apart by httptools, timed, bounded."""
 
-    def __init__(self, receiver: Receiver, limits: Limits, started: float, close: Callable[[], None]) -> None:
+    def __init__(
+        self, receiver: ResponseReceiver, limits: ExchangeLimits, started: float, close: Callable[[], None]
+    ) -> None:
         self.done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self.keep_alive = False
         self.sent = started
@@ -78,18 +80,18 @@ class Arriving:
         try:
             self._parser.feed_data(data)
             if had_head:
-                self._count(0, len(data))
+                self._count_bytes(0, len(data))
             elif self._headed:
-                self._count(0, sum(map(len, self._body)))
-                self._head(now)
+                self._count_bytes(0, sum(map(len, self._body)))
+                self._pass_head(now)
             else:
-                self._count(len(data), 0)
+                self._count_bytes(len(data), 0)
             if self._body:
-                self._pass_on(now)
+                self._pass_body(now)
         except httptools.HttpParserUpgrade:
-            self._end(failed(Kind.NOT_HTTP, "it switches to another protocol"))
+            self._end(make_error(FailureKind.NOT_HTTP, "it switches to another protocol"))
         except httptools.HttpParserError as error:
-            self._end(failed(Kind.NOT_HTTP, f"what it sends is not HTTP/1: {error}"))
+            self._end(make_error(FailureKind.NOT_HTTP, f"what it sends is not HTTP/1: {error}"))
         except Exception as error:  # the receiver's word to stop, for the one who waits
             self._end(error)
         else:
@@ -97,7 +99,7 @@ class Arriving:
                 self.keep_alive = self.keep_alive and not self._surplus
                 self._end(None)
 
-    def ended(self, *, broken: bool = False) -> None:
+    def handle_close(self, *, broken: bool = False) -> None:
         """The connection has closed, which ends an answer without a length and without chunks."""
         if self.done.done():
             return
@@ -108,54 +110,60 @@ class Arriving:
             return
         when = "its answer was complete" if self._headed else "it answered"
         self._end(
-            failed(Kind.TRUNCATED, f"it {'broke' if broken else 'closed'} the connection before {when}")
+            make_error(
+                FailureKind.TRUNCATED, f"it {'broke' if broken else 'closed'} the connection before {when}"
+            )
         )
 
-    def watch(self) -> None:
+    def watch_timeouts(self) -> None:
         """Keep an eye on the clock; one timer serves all limits and is not touched when bytes come."""
-        due, phase, limit = self._due()
+        due, phase, limit = self._find_deadline()
         left = due - perf_counter()
         if left > 0:
-            self._timer = asyncio.get_running_loop().call_later(left, self.watch)
+            self._timer = asyncio.get_running_loop().call_later(left, self.watch_timeouts)
             return
-        what = {Phase.FIRST_BYTE: "no answer", Phase.IDLE: "nothing more"}.get(phase, "no complete answer")
-        self._end(failed(Kind.TIMEOUT, f"{what} within {limit:g} s", phase))
+        what = {TimeoutPhase.FIRST_BYTE: "no answer", TimeoutPhase.IDLE: "nothing more"}.get(
+            phase, "no complete answer"
+        )
+        self._end(make_error(FailureKind.TIMEOUT, f"{what} within {limit:g} s", phase))
 
-    def forget(self) -> None:
+    def cancel_timer(self) -> None:
         if self._timer is not None:
             self._timer.cancel()
 
-    def _due(self) -> tuple[float, Phase, float]:
+    def _find_deadline(self) -> tuple[float, TimeoutPhase, float]:
         limits = self._limits
-        total = (self._started + limits.total_s, Phase.TOTAL, limits.total_s)
+        total = (self._started + limits.total_s, TimeoutPhase.TOTAL, limits.total_s)
         if self._last is None:
-            return min(total, (self.sent + limits.first_byte_s, Phase.FIRST_BYTE, limits.first_byte_s))
-        return min(total, (self._last + limits.idle_s, Phase.IDLE, limits.idle_s))
+            return min(total, (self.sent + limits.first_byte_s, TimeoutPhase.FIRST_BYTE, limits.first_byte_s))
+        return min(total, (self._last + limits.idle_s, TimeoutPhase.IDLE, limits.idle_s))
 
-    def _count(self, head: int, body: int) -> None:
+    def _count_bytes(self, head: int, body: int) -> None:
         """Bytes over the wire; those of a body with what frames it, so that no trailer is endless."""
         self._head_bytes += head
         self._body_bytes += body
         if self._body_bytes > self._limits.body:
-            raise failed(Kind.TOO_LARGE, f"an answer of more than {self._limits.body} bytes")
+            raise make_error(FailureKind.TOO_LARGE, f"an answer of more than {self._limits.body} bytes")
         if self._head_bytes > self._limits.head:
-            raise failed(Kind.TOO_LARGE, f"headers of more than {self._limits.head} bytes")
+            raise make_error(FailureKind.TOO_LARGE, f"headers of more than {self._limits.head} bytes")
 
-    def _head(self, now: float) -> None:
+    def _pass_head(self, now: float) -> None:
         packing = self._headers.get("content-encoding", "identity").lower()
         if packing in _WINDOWS:
-            self._unpack = _unpacker(_WINDOWS[packing], self._limits.body)
+            self._unpack = _make_unpacker(_WINDOWS[packing], self._limits.body)
         elif packing not in ("", "identity"):
-            raise failed(Kind.NOT_HTTP, f"its answer is packed as {packing}, which was not asked for")
-        self._receiver.head(self._status, self._headers, now)
+            raise make_error(
+                FailureKind.NOT_HTTP, f"its answer is packed as {packing}, which was not asked for"
+            )
+        self._receiver.receive_head(self._status, self._headers, now)
 
-    def _pass_on(self, now: float) -> None:
+    def _pass_body(self, now: float) -> None:
         data = self._body[0] if len(self._body) == 1 else b"".join(self._body)
         self._body = []
         if self._unpack is not None:
             data = self._unpack(data)
         if data:
-            self._receiver.body(data, now)
+            self._receiver.receive_body(data, now)
 
     def _end(self, failure: Exception | None) -> None:
         if self.done.done():
@@ -167,7 +175,7 @@ class Arriving:
             self._close()
 
 
-def _unpacker(window: int, limit: int) -> Callable[[bytes], bytes]:
+def _make_unpacker(window: int, limit: int) -> Callable[[bytes], bytes]:
     """Unpacks a body in pieces, up to a limit: a few bytes can stand for gigabytes."""
     packed, size = zlib.decompressobj(window), 0
 
@@ -176,10 +184,12 @@ def _unpacker(window: int, limit: int) -> Callable[[bytes], bytes]:
         try:
             piece = packed.decompress(data, limit - size + 1)
         except zlib.error:
-            raise failed(Kind.NOT_HTTP, "its answer says that it is packed, and cannot be unpacked") from None
+            raise make_error(
+                FailureKind.NOT_HTTP, "its answer says that it is packed, and cannot be unpacked"
+            ) from None
         size += len(piece)
         if size > limit:
-            raise failed(Kind.TOO_LARGE, f"an answer that unpacks to more than {limit} bytes")
+            raise make_error(FailureKind.TOO_LARGE, f"an answer that unpacks to more than {limit} bytes")
         return piece
 
     return unpack

@@ -19,11 +19,11 @@ class Event(NamedTuple):
     data: bytes
 
 
-class Oversized(Exception):
+class EventTooLarge(Exception):
     """A line, or the data of one event, is longer than the limit."""
 
 
-class Parser:
+class EventStreamParser:
     """An event stream, fed in pieces of any size.
 
     :param limit: bytes that a line, and the data of an event, may have.
@@ -52,10 +52,10 @@ class Parser:
         if b"\n" not in data and b"\r" not in data:
             self._keep(data)
             return []
-        lines = self._unpended(data).splitlines(keepends=True)
+        lines = self._take_pending(data).splitlines(keepends=True)
         if not lines[-1].endswith((b"\n", b"\r")):
             self._keep(lines.pop())
-        return [event for line in lines if (event := self._line(line.rstrip(b"\r\n"))) is not None]
+        return [event for line in lines if (event := self._read_line(line.rstrip(b"\r\n"))) is not None]
 
     @property
     def pending(self) -> bytes:
@@ -65,10 +65,10 @@ class Parser:
     def _keep(self, data: bytes) -> None:
         self._waiting += len(data)
         if self._waiting > self._limit:
-            raise Oversized
+            raise EventTooLarge
         self._pending.append(data)
 
-    def _unpended(self, data: bytes) -> bytes:
+    def _take_pending(self, data: bytes) -> bytes:
         whole = b"".join((*self._pending, data)) if self._pending else data
         self._pending, self._waiting = [], 0
         if self._first:
@@ -76,33 +76,33 @@ class Parser:
             whole = whole.removeprefix(_BOM)
         return whole
 
-    def _line(self, line: bytes) -> Event | None:
+    def _read_line(self, line: bytes) -> Event | None:
         if not line:
             return self._dispatch()
         if len(line) > self._limit:
-            raise Oversized
+            raise EventTooLarge
         name, _, value = line.partition(b":")
         value = value[1:] if value[:1] == b" " else value
         match name:
             case b"data":
-                self._add(self._data, value)
+                self._add_line(self._data, value)
             case b"event":
                 self._kind = value
             case b"error":
                 self._kind = name
-                self._add(self._data, value)
+                self._add_line(self._data, value)
             case b"":
-                self._add(self._comments, value)
+                self._add_line(self._comments, value)
             case b"id" | b"retry":
                 pass
             case _:
                 self.stray = self.stray or line[:_FIRST]
         return None
 
-    def _add(self, lines: list[bytes], value: bytes) -> None:
+    def _add_line(self, lines: list[bytes], value: bytes) -> None:
         self._size += len(value)
         if self._size > self._limit:
-            raise Oversized
+            raise EventTooLarge
         lines.append(value)
 
     def _dispatch(self) -> Event | None:

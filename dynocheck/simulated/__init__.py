@@ -10,7 +10,7 @@ of it can be known beforehand.
         ...
 """
 
-from dynocheck.simulated.engine import Engine, Refused
-from dynocheck.simulated.server import apart, serving
+from dynocheck.simulated.engine import RequestError, SimulatedEngine
+from dynocheck.simulated.server import serve, serve_in_subprocess
 
-__all__ = ["Engine", "Refused", "apart", "serving"]
+__all__ = ["RequestError", "SimulatedEngine", "serve", "serve_in_subprocess"]

@@ -2,8 +2,8 @@
 
 import sys
 
-from dynocheck.simulated import Engine, serving
+from dynocheck.simulated import SimulatedEngine, serve
 
-with serving(Engine()) as url:
+with serve(SimulatedEngine()) as url:
     print(url, flush=True)
     sys.stdin.read()

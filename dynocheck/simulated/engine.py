@@ -14,7 +14,7 @@ _WORDS = tuple(_TEXT.split())
 _BLOCK = 16  # tokens that the cache keeps together
 
 
-class Refused(Exception):
+class RequestError(Exception):
     """A request that cannot be served: its status, and why."""
 
     def __init__(self, status: int, why: str) -> None:
@@ -23,7 +23,7 @@ class Refused(Exception):
 
 
 @dataclass
-class Engine:
+class SimulatedEngine:
     """A model whose tokens are words. Safe to use from several threads.
 
     :param model: its name.
@@ -41,41 +41,41 @@ class Engine:
     _cache: set[bytes] = field(default_factory=set)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def listing(self) -> dict[str, Any]:
+    def list_models(self) -> dict[str, Any]:
         """What /v1/models says."""
         entry = {"id": self.model, "object": "model", "owned_by": OWNER, "max_model_len": self.context}
         return {"object": "list", "data": [entry]}
 
-    def metrics(self) -> str:
+    def format_metrics(self) -> str:
         """Its counters, in Prometheus' text format."""
         counted = {"requests": self.requests, "output_tokens": self.tokens}
         return "".join(
             f"# TYPE simulated_{n}_total counter\nsimulated_{n}_total {v}\n" for n, v in counted.items()
         )
 
-    def accept(self, body: Any, *, chat: bool) -> "Job":
+    def accept(self, body: Any, *, chat: bool) -> "Generation":
         """The work that a request is.
 
         :raises Refused: it cannot be done.
         """
         if not isinstance(body, dict):
-            raise Refused(400, "the body is not a JSON object")
+            raise RequestError(400, "the body is not a JSON object")
         if body.get("model") != self.model:
-            raise Refused(404, f"the model {body.get('model')!r} does not exist")
+            raise RequestError(404, f"the model {body.get('model')!r} does not exist")
         if body.get("tools") or body.get("response_format"):
-            raise Refused(400, "tools and response formats are not simulated")
-        prompt = _prompt(body, chat=chat).split()
+            raise RequestError(400, "tools and response formats are not simulated")
+        prompt = _read_prompt(body, chat=chat).split()
         wanted = body.get("max_tokens") or self.context
         if not isinstance(wanted, int) or wanted < 1:
-            raise Refused(400, "max_tokens is not a positive number")
+            raise RequestError(400, "max_tokens is not a positive number")
         if len(prompt) >= self.context:
-            raise Refused(400, f"the context is {self.context} tokens, the prompt has {len(prompt)}")
+            raise RequestError(400, f"the context is {self.context} tokens, the prompt has {len(prompt)}")
         length = min(wanted, self.context - len(prompt))
         if not body.get("ignore_eos"):
             length = min(length, len(_WORDS) * 64)
-        return Job(self, prompt, length, wanted)
+        return Generation(self, prompt, length, wanted)
 
-    def cached(self, prompt: list[str]) -> int:
+    def count_cached(self, prompt: list[str]) -> int:
         """How many of the first tokens of a prompt are known; from now on all whole blocks of it are."""
         blocks: list[bytes] = []
         running = hashlib.sha256()
@@ -87,7 +87,7 @@ class Engine:
             self._cache.update(blocks)
         return known * _BLOCK
 
-    def count(self, tokens: int) -> None:
+    def record(self, tokens: int) -> None:
         """Take an answer of so many tokens into the counters."""
         with self._lock:
             self.requests += 1
@@ -95,10 +95,10 @@ class Engine:
 
 
 @dataclass
-class Job:
+class Generation:
     """One request: words to give, one after another, and what is told of them."""
 
-    engine: Engine
+    engine: SimulatedEngine
     prompt: list[str]
     length: int
     wanted: int
@@ -108,16 +108,16 @@ class Job:
     def finish_reason(self) -> str:
         return "length" if self.length == self.wanted else "stop"
 
-    def words(self) -> Iterator[str]:
+    def generate_words(self) -> Iterator[str]:
         """The answer, each token in its time."""
-        self.cached = self.engine.cached(self.prompt)
+        self.cached = self.engine.count_cached(self.prompt)
         time.sleep(self.engine.prefill_s * (len(self.prompt) - self.cached))
         for number in range(self.length):
             time.sleep(self.engine.token_s)
             yield f"{' ' if number else ''}{_WORDS[number % len(_WORDS)]}"
-        self.engine.count(self.length)
+        self.engine.record(self.length)
 
-    def usage(self) -> dict[str, Any]:
+    def build_usage(self) -> dict[str, Any]:
         return {
             "prompt_tokens": len(self.prompt),
             "completion_tokens": self.length,
@@ -126,17 +126,17 @@ class Job:
         }
 
 
-def _prompt(body: Mapping[str, Any], *, chat: bool) -> str:
+def _read_prompt(body: Mapping[str, Any], *, chat: bool) -> str:
     if not chat:
         prompt = body.get("prompt")
         if not isinstance(prompt, str):
-            raise Refused(400, "the prompt is not a text")
+            raise RequestError(400, "the prompt is not a text")
         return prompt
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
-        raise Refused(400, "there are no messages")
+        raise RequestError(400, "there are no messages")
     contents = [message.get("content") for message in messages if isinstance(message, dict)]
     texts = [content for content in contents if isinstance(content, str)]
     if len(texts) < len(messages):
-        raise Refused(400, "the content of a message is not a text")
+        raise RequestError(400, "the content of a message is not a text")
     return "\n".join(texts)

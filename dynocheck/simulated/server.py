@@ -12,14 +12,14 @@ from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
-from dynocheck.simulated.engine import OWNER, Engine, Job, Refused
+from dynocheck.simulated.engine import OWNER, Generation, RequestError, SimulatedEngine
 
 _LONGEST = 32 << 20  # bytes of a request
 _PATHS = {"/v1/chat/completions": True, "/v1/completions": False}
 
 
 @contextmanager
-def serving(engine: Engine) -> Iterator[str]:
+def serve(engine: SimulatedEngine) -> Iterator[str]:
     """Serve inside the block, and give the URL."""
     server = _Server(engine)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
@@ -32,7 +32,7 @@ def serving(engine: Engine) -> Iterator[str]:
 
 
 @contextmanager
-def apart() -> Iterator[str]:
+def serve_in_subprocess() -> Iterator[str]:
     """Serve from a process of its own inside the block, and give the URL: who shares a process with the one
     that measures it is late at each other's work. However this process ends, so does the other.
     """
@@ -50,7 +50,7 @@ class _Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: SimulatedEngine) -> None:
         self.engine = engine
         super().__init__(("127.0.0.1", 0), _Handler)
 
@@ -74,11 +74,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         match self.path:
             case "/v1/models":
-                self._answer(200, self.server.engine.listing())
+                self._send_json(200, self.server.engine.list_models())
             case "/health":
-                self._answer(200, {"status": "healthy", "engine": OWNER})
+                self._send_json(200, {"status": "healthy", "engine": OWNER})
             case "/metrics":
-                self._send(200, "text/plain; version=0.0.4", self.server.engine.metrics().encode())
+                self._send(200, "text/plain; version=0.0.4", self.server.engine.format_metrics().encode())
             case _:
                 self._refuse(404, f"there is no {self.path}")
 
@@ -98,30 +98,32 @@ class _Handler(BaseHTTPRequestHandler):
             job = self.server.engine.accept(asked, chat=chat)
         except (ValueError, RecursionError):
             self._refuse(400, "the body is not JSON")
-        except Refused as refused:
+        except RequestError as refused:
             self._refuse(refused.status, str(refused))
         else:
-            shape = _Shape(job, chat=chat)
-            self._stream(shape, asked) if asked.get("stream") else self._answer(200, shape.whole())
+            shape = _ResponseFormat(job, chat=chat)
+            self._stream(shape, asked) if asked.get("stream") else self._send_json(
+                200, shape.build_response()
+            )
 
-    def _stream(self, shape: "_Shape", asked: dict[str, Any]) -> None:
+    def _stream(self, shape: "_ResponseFormat", asked: dict[str, Any]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
         options = asked.get("stream_options") or {}
-        for piece in shape.pieces(usage=bool(options.get("include_usage"))):
-            self._chunk(f"data: {json.dumps(piece)}\n\n".encode())
-        self._chunk(b"data: [DONE]\n\n")
-        self._chunk(b"")
+        for piece in shape.build_chunks(usage=bool(options.get("include_usage"))):
+            self._send_chunk(f"data: {json.dumps(piece)}\n\n".encode())
+        self._send_chunk(b"data: [DONE]\n\n")
+        self._send_chunk(b"")
 
-    def _chunk(self, data: bytes) -> None:
+    def _send_chunk(self, data: bytes) -> None:
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
     def _refuse(self, status: int, why: str) -> None:
-        self._answer(status, {"error": {"message": why, "type": "invalid_request_error", "code": status}})
+        self._send_json(status, {"error": {"message": why, "type": "invalid_request_error", "code": status}})
 
-    def _answer(self, status: int, content: Any) -> None:
+    def _send_json(self, status: int, content: Any) -> None:
         self._send(status, "application/json", json.dumps(content).encode())
 
     def _send(self, status: int, kind: str, content: bytes) -> None:
@@ -132,10 +134,10 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(content)
 
 
-class _Shape:
+class _ResponseFormat:
     """A job in the words of the API, as a chat or as a text completion."""
 
-    def __init__(self, job: Job, *, chat: bool) -> None:
+    def __init__(self, job: Generation, *, chat: bool) -> None:
         self.job = job
         self.chat = chat
         self.frame = {
@@ -144,24 +146,24 @@ class _Shape:
             "model": job.engine.model,
         }
 
-    def whole(self) -> dict[str, Any]:
-        text = "".join(self.job.words())
+    def build_response(self) -> dict[str, Any]:
+        text = "".join(self.job.generate_words())
         said = {"message": {"role": "assistant", "content": text}} if self.chat else {"text": text}
         choice = {"index": 0, **said, "finish_reason": self.job.finish_reason}
         kind = "chat.completion" if self.chat else "text_completion"
-        return {**self.frame, "object": kind, "choices": [choice], "usage": self.job.usage()}
+        return {**self.frame, "object": kind, "choices": [choice], "usage": self.job.build_usage()}
 
-    def pieces(self, *, usage: bool) -> Iterator[dict[str, Any]]:
+    def build_chunks(self, *, usage: bool) -> Iterator[dict[str, Any]]:
         kind = "chat.completion.chunk" if self.chat else "text_completion"
         frame = {**self.frame, "object": kind}
         if self.chat:
-            yield {**frame, "choices": [self._choice({"role": "assistant", "content": ""})]}
-        for word in self.job.words():
-            yield {**frame, "choices": [self._choice({"content": word} if self.chat else word)]}
+            yield {**frame, "choices": [self._build_choice({"role": "assistant", "content": ""})]}
+        for word in self.job.generate_words():
+            yield {**frame, "choices": [self._build_choice({"content": word} if self.chat else word)]}
         last = {} if self.chat else ""
-        yield {**frame, "choices": [self._choice(last, self.job.finish_reason)]}
+        yield {**frame, "choices": [self._build_choice(last, self.job.finish_reason)]}
         if usage:
-            yield {**frame, "choices": [], "usage": self.job.usage()}
+            yield {**frame, "choices": [], "usage": self.job.build_usage()}
 
-    def _choice(self, said: Any, finish: str | None = None) -> dict[str, Any]:
+    def _build_choice(self, said: Any, finish: str | None = None) -> dict[str, Any]:
         return {"index": 0, "delta" if self.chat else "text": said, "finish_reason": finish}

@@ -14,17 +14,17 @@ from typing import Annotated, NamedTuple
 import msgspec
 
 from dynocheck.core.errors import UsageError
-from dynocheck.core.outcomes import Finding, Outcome, Suppressed, Verdict
+from dynocheck.core.outcomes import Finding, Outcome, SuppressedFinding, Verdict
 from dynocheck.secrets import hide
 
 SCHEMA = "dynocheck.baseline/v1"
 
-_COUNTED = (Outcome.WARN, Outcome.FAIL)
+_RECORDED_OUTCOMES = (Outcome.WARN, Outcome.FAIL)
 _COULD_NOT_JUDGE = (Outcome.UNKNOWN, Outcome.ERROR)
 _LINE = re.compile(r"\bline \d+")
 
 
-class Print(NamedTuple):
+class Fingerprint(NamedTuple):
     """What a finding is told by."""
 
     check: str
@@ -33,12 +33,12 @@ class Print(NamedTuple):
     message: str
 
 
-def fingerprint(check: str, finding: Finding, root: str) -> Print:
+def compute_fingerprint(check: str, finding: Finding, root: str) -> Fingerprint:
     """What this finding is told by, its file as seen from the folder `root`."""
     place, subject = finding.location, finding.subject
     message = hide(_LINE.sub("line", finding.message)).encode(errors="backslashreplace").decode()
     file = os.path.relpath(os.path.realpath(place.file), os.path.realpath(root)) if place else ""
-    return Print(check, Path(file).as_posix() if file else "", str(subject) if subject else "", message)
+    return Fingerprint(check, Path(file).as_posix() if file else "", str(subject) if subject else "", message)
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -59,19 +59,21 @@ class Baseline:
 
     def __init__(self, path: Path, findings: Iterable[_Entry]) -> None:
         self._path = path
-        self._left: Counter[Print] = Counter()
+        self._left: Counter[Fingerprint] = Counter()
         for entry in findings:
-            self._left[Print(entry.check, entry.file, entry.subject, entry.message)] += entry.count
+            self._left[Fingerprint(entry.check, entry.file, entry.subject, entry.message)] += entry.count
 
-    def why(self, verdict: Verdict, finding: Finding) -> Suppressed | None:
+    def suppress(self, verdict: Verdict, finding: Finding) -> SuppressedFinding | None:
         """Puts a finding aside that the file holds, once for each time that it holds it."""
-        found = fingerprint(verdict.check, finding, _folder(self._path))
+        found = compute_fingerprint(verdict.check, finding, _resolve_parent(self._path))
         if self._left[found] < 1:
             return None
         self._left[found] -= 1
-        return Suppressed(by="baseline", reason=self._path.as_posix(), finding=finding)
+        return SuppressedFinding(by="baseline", reason=self._path.as_posix(), finding=finding)
 
-    def gone(self, verdicts: Iterable[Verdict], paths: Collection[str]) -> Iterator[tuple[str, str, str]]:
+    def find_stale(
+        self, verdicts: Iterable[Verdict], paths: Collection[str]
+    ) -> Iterator[tuple[str, str, str]]:
         """What the file holds and this run, which judged it, did not find: check, place and message.
 
         :param paths: the files and folders that were judged.
@@ -79,7 +81,7 @@ class Baseline:
         judged = {verdict.check for verdict in verdicts if verdict.outcome not in _COULD_NOT_JUDGE}
         roots = [os.path.realpath(path) for path in paths]
         for entry in sorted(+self._left):
-            place = os.path.realpath(Path(_folder(self._path), entry.file))
+            place = os.path.realpath(Path(_resolve_parent(self._path), entry.file))
             seen = not entry.file or any(place == root or place.startswith(f"{root}/") for root in roots)
             if entry.check in judged and seen:
                 about = ": ".join(part for part in (entry.file, entry.subject) if part)
@@ -108,10 +110,10 @@ def write(path: Path, verdicts: Iterable[Verdict]) -> None:
     :raises UsageError: the file cannot be written.
     """
     found = Counter(
-        fingerprint(verdict.check, finding, _folder(path))
+        compute_fingerprint(verdict.check, finding, _resolve_parent(path))
         for verdict in verdicts
         for finding in verdict.findings
-        if finding.outcome in _COUNTED
+        if finding.outcome in _RECORDED_OUTCOMES
     )
     entries = tuple(_Entry(p.check, p.message, p.file, p.subject, found[p]) for p in sorted(found))
     encoded = msgspec.json.encode(_Document(SCHEMA, entries))
@@ -121,5 +123,5 @@ def write(path: Path, verdicts: Iterable[Verdict]) -> None:
         raise UsageError(f"{path}: {error.strerror}") from None
 
 
-def _folder(path: Path) -> str:
+def _resolve_parent(path: Path) -> str:
     return str(path.resolve().parent)

@@ -24,7 +24,7 @@ _DIFF = ("diff", "--no-renames", "--no-color", "--no-ext-diff", "--no-textconv",
 
 
 @dataclass(frozen=True)
-class Changes:
+class GitChanges:
     """What lies under these paths of a repository, compared with a commit.
 
     :param top: the folder of the repository.
@@ -43,12 +43,14 @@ class Changes:
 
         Where lines are gone, those around the gap have changed.
         """
-        names = _names(self._git(*_DIFF, "--name-only", "-z", self.commit, "--", *self.paths))
-        patches = _PATCH.split(self._git(*_DIFF, "-U0", self.commit, "--", *self.paths))[1:]
+        names = _split_names(self._run_git(*_DIFF, "--name-only", "-z", self.commit, "--", *self.paths))
+        patches = _PATCH.split(self._run_git(*_DIFF, "-U0", self.commit, "--", *self.paths))[1:]
         changed: dict[str, set[int] | None] = dict.fromkeys(names)
         if len(names) == len(patches):  # not so in the midst of a merge: then all of a file counts
-            changed = {name: _changed(patch) for name, patch in zip(names, patches, strict=True)}
-        new = _names(self._git("ls-files", "--others", "--exclude-standard", "-z", "--", *self.paths))
+            changed = {name: _parse_patch(patch) for name, patch in zip(names, patches, strict=True)}
+        new = _split_names(
+            self._run_git("ls-files", "--others", "--exclude-standard", "-z", "--", *self.paths)
+        )
         changed |= dict.fromkeys(new)
         return {os.path.realpath(self.top / name): lines for name, lines in changed.items()}
 
@@ -56,13 +58,19 @@ class Changes:
         """Write the files as they were at that commit, each to its place below a folder."""
         wanted = [path for path in (*self.paths, *self.surroundings) if path]
         everything = [] if "" in self.paths else wanted
-        listed = _names(self._git("ls-tree", "-r", "-l", "-z", "--full-tree", self.commit, "--", *everything))
+        listed = _split_names(
+            self._run_git("ls-tree", "-r", "-l", "-z", "--full-tree", self.commit, "--", *everything)
+        )
         entries = [match.groups() for line in listed if (match := _ENTRY.fullmatch(line))]
         kept = [
-            (mode, sha, name) for mode, sha, size, name in entries if int(size) <= _LARGEST and _safe(name)
+            (mode, sha, name)
+            for mode, sha, size, name in entries
+            if int(size) <= _LARGEST and _is_safe_name(name)
         ]
         kept.sort(key=lambda entry: entry[0] == _LINK)  # links last: nothing is written through them
-        for (mode, _, name), content in zip(kept, self._contents([sha for _, sha, _ in kept]), strict=True):
+        for (mode, _, name), content in zip(
+            kept, self._read_contents([sha for _, sha, _ in kept]), strict=True
+        ):
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
             if mode == _LINK:
@@ -70,8 +78,8 @@ class Changes:
             else:
                 target.write_bytes(content)
 
-    def _contents(self, shas: Sequence[str]) -> Iterator[bytes]:
-        said = self._git("cat-file", "--batch", given="".join(f"{sha}\n" for sha in shas).encode())
+    def _read_contents(self, shas: Sequence[str]) -> Iterator[bytes]:
+        said = self._run_git("cat-file", "--batch", given="".join(f"{sha}\n" for sha in shas).encode())
         start = 0
         for _ in shas:
             head = said.index(b"\n", start)
@@ -79,11 +87,11 @@ class Changes:
             yield said[head + 1 : head + 1 + size]
             start = head + 2 + size
 
-    def _git(self, *arguments: str, given: bytes = b"") -> bytes:
-        return _git(self.top, *arguments, given=given)
+    def _run_git(self, *arguments: str, given: bytes = b"") -> bytes:
+        return _run_git(self.top, *arguments, given=given)
 
 
-def since(revision: str, paths: Sequence[str], surroundings: str = "") -> Changes:
+def find_changes(revision: str, paths: Sequence[str], surroundings: str = "") -> GitChanges:
     """What changed under these paths since a revision.
 
     :param surroundings: the name of a folder that counts wherever it stands above one of the paths.
@@ -92,21 +100,21 @@ def since(revision: str, paths: Sequence[str], surroundings: str = "") -> Change
     if not paths:
         raise UsageError("--diff needs the paths that may have changed")
     real = [Path(os.path.realpath(path)) for path in paths]
-    tops = {_top(path, revision) for path in real}
+    tops = {_find_toplevel(path, revision) for path in real}
     if len(tops) > 1:
         raise UsageError(f"--diff {revision}: the paths lie in different git repositories")
     (top,) = tops
     inside = [path.relative_to(top).as_posix() for path in real]
     beside = {(parent / surroundings).as_posix() for path in inside for parent in PurePosixPath(path).parents}
-    return Changes(
+    return GitChanges(
         top=top,
-        commit=_commit(top, revision),
+        commit=_resolve_commit(top, revision),
         paths=tuple("" if path == "." else path for path in inside),
         surroundings=tuple(sorted(beside)) if surroundings else (),
     )
 
 
-def _changed(patch: bytes) -> set[int] | None:
+def _parse_patch(patch: bytes) -> set[int] | None:
     if re.search(rb"^(new file mode|Binary files)", patch.partition(b"\n@@")[0], re.MULTILINE):
         return None
     lines: set[int] = set()
@@ -116,30 +124,32 @@ def _changed(patch: bytes) -> set[int] | None:
     return lines
 
 
-def _top(path: Path, revision: str) -> Path:
+def _find_toplevel(path: Path, revision: str) -> Path:
     folder = next(parent for parent in (path, *path.parents) if parent.is_dir())
     try:
-        return Path(os.path.realpath(os.fsdecode(_git(folder, "rev-parse", "--show-toplevel").rstrip(b"\n"))))
-    except _Refused as refused:
+        return Path(
+            os.path.realpath(os.fsdecode(_run_git(folder, "rev-parse", "--show-toplevel").rstrip(b"\n")))
+        )
+    except _GitError as refused:
         raise UsageError(f"--diff {revision}: {folder}: {refused}") from None
 
 
-def _commit(top: Path, revision: str) -> str:
+def _resolve_commit(top: Path, revision: str) -> str:
     try:
         if revision.startswith("-"):  # the name of no revision does, and an option might
-            raise _Refused
-        return _git(top, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
-    except (_Refused, ValueError):
+            raise _GitError
+        return _run_git(top, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}").decode().strip()
+    except (_GitError, ValueError):
         raise UsageError(
             f"--diff {revision}: no such revision in {top}; where the clone is shallow, git fetch it first"
         ) from None
 
 
-class _Refused(UsageError):
+class _GitError(UsageError):
     """What git said against it."""
 
 
-def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
+def _run_git(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
     try:
         done = subprocess.run(  # noqa: S603
             ["git", "-C", str(folder), *arguments],  # noqa: S607  (the one of the user's own path)
@@ -152,15 +162,15 @@ def _git(folder: Path, *arguments: str, given: bytes = b"") -> bytes:
         raise UsageError(f"--diff needs the git command: {error.strerror}") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().partition("\n")[0]
-        raise _Refused(said.removeprefix("fatal: ") or f"git {arguments[0]} failed")
+        raise _GitError(said.removeprefix("fatal: ") or f"git {arguments[0]} failed")
     return done.stdout
 
 
-def _names(said: bytes) -> list[str]:
+def _split_names(said: bytes) -> list[str]:
     return [os.fsdecode(name) for name in said.split(b"\0") if name]
 
 
-def _safe(name: str) -> bool:
+def _is_safe_name(name: str) -> bool:
     """Whether a tree's name for a file stays below the folder it is written to."""
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts

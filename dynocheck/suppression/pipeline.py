@@ -13,17 +13,17 @@ from dynocheck.core.runner import Knowledge
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.recipes import IgnoreUses
 from dynocheck.suppression import baseline
-from dynocheck.suppression.inline import Comments
-from dynocheck.suppression.verdicts import without
+from dynocheck.suppression.inline import InlineSuppressions
+from dynocheck.suppression.verdicts import apply_suppression
 
 if TYPE_CHECKING:
-    from dynocheck.suppression.git_diff import Before
+    from dynocheck.suppression.git_diff import GitDiffFilter
 
-Judge = Callable[[Sequence[Check], Knowledge], tuple[Verdict, ...]]
+JudgeFunction = Callable[[Sequence[Check], Knowledge], tuple[Verdict, ...]]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class SuppressionOptions:
     """What the command line says of it: files of baselines to read or to write, and a revision."""
 
     read: str | None = None
@@ -31,22 +31,24 @@ class Wanted:
     since: str | None = None
 
 
-class Aside:
+class SuppressionPipeline:
     """What is put aside in one run, read before anything is looked at.
 
     :param paths: the recipes of the run.
     :raises UsageError: a baseline or a revision cannot be used.
     """
 
-    def __init__(self, wanted: Wanted, paths: Sequence[str]) -> None:
+    def __init__(self, wanted: SuppressionOptions, paths: Sequence[str]) -> None:
         if wanted.read and wanted.write:
             raise UsageError("--baseline reads a file and --write-baseline makes one: give one of them")
         self._wanted = wanted
         self._paths = paths
         self._baseline = baseline.read(Path(wanted.read)) if wanted.read else None
-        self._before = _before(wanted.since, paths) if wanted.since is not None else None
+        self._before = _load_git_diff(wanted.since, paths) if wanted.since is not None else None
 
-    def judged(self, checks: Sequence[Check], known: Knowledge, judge: Judge) -> tuple[Verdict, ...]:
+    def evaluate(
+        self, checks: Sequence[Check], known: Knowledge, judge: JudgeFunction
+    ) -> tuple[Verdict, ...]:
         """The verdicts on what counts. A baseline is not written of a run that was interrupted."""
         verdicts = judge(checks, known)
         if self._wanted.write and not known.interrupted:
@@ -54,15 +56,15 @@ class Aside:
             baseline.write(path, verdicts)
             self._baseline = baseline.read(path)
         if self._baseline:
-            verdicts = without(verdicts, self._baseline.why)
+            verdicts = apply_suppression(verdicts, self._baseline.suppress)
         if self._before:
-            self._before.learn(lambda recipes: judge(checks, _instead(known, recipes)))
-            verdicts = without(verdicts, self._before.why)
+            self._before.judge_old_recipes(lambda recipes: judge(checks, _replace_recipes(known, recipes)))
+            verdicts = apply_suppression(verdicts, self._before.suppress)
         return verdicts
 
-    def tables(self, verdicts: Iterable[Verdict]) -> tuple[Table, ...]:
+    def build_tables(self, verdicts: Iterable[Verdict]) -> tuple[Table, ...]:
         """What the baseline could do without, when there is such a thing."""
-        rows = list(self._baseline.gone(verdicts, self._paths)) if self._baseline else []
+        rows = list(self._baseline.find_stale(verdicts, self._paths)) if self._baseline else []
         if not rows:
             return ()
         columns = ("check", "where", "finding")
@@ -70,7 +72,7 @@ class Aside:
         return (Table(id="baseline.gone", title=title, columns=columns, rows=tuple(rows)),)
 
 
-def noted(
+def judge_with_comments(
     every: Sequence[Check], levels: runner.Levels, checks: Sequence[Check], known: Knowledge
 ) -> tuple[Verdict, ...]:
     """The verdicts in the order of the checks, without what comments put aside. What judges those comments
@@ -79,20 +81,20 @@ def noted(
     :param every: all checks that there are, by which a comment means something.
     """
     recipes = known.facts.get(Recipes)
-    comments = Comments(recipes if isinstance(recipes, Recipes) else None, every)
+    comments = InlineSuppressions(recipes if isinstance(recipes, Recipes) else None, every)
     last = [check for check in checks if any(need.fact is IgnoreUses for need in check.needs)]
     first = [check for check in checks if check not in last]
-    verdicts = without(runner.judge(first, known, levels), comments.why)
-    known.facts[IgnoreUses] = comments.uses(verdicts)
-    verdicts += without(runner.judge(last, known, levels), comments.why)
+    verdicts = apply_suppression(runner.judge(first, known, levels), comments.suppress)
+    known.facts[IgnoreUses] = comments.list_uses(verdicts)
+    verdicts += apply_suppression(runner.judge(last, known, levels), comments.suppress)
     return tuple(sorted(verdicts, key=lambda verdict: verdict.check))
 
 
-def _before(revision: str, paths: Sequence[str]) -> "Before":
-    from dynocheck.suppression.git_diff import Before  # git and what it needs, which few runs ask for
+def _load_git_diff(revision: str, paths: Sequence[str]) -> "GitDiffFilter":
+    from dynocheck.suppression.git_diff import GitDiffFilter  # git and what it needs, which few runs ask for
 
-    return Before(revision, paths)
+    return GitDiffFilter(revision, paths)
 
 
-def _instead(known: Knowledge, recipes: Recipes) -> Knowledge:
+def _replace_recipes(known: Knowledge, recipes: Recipes) -> Knowledge:
     return Knowledge({**known.facts, Recipes: recipes}, dict(known.missing))

@@ -4,19 +4,29 @@ from collections.abc import Callable, Iterable
 
 import msgspec
 
-from dynocheck.core.outcomes import Finding, Outcome, Suppressed, Verdict, counted, deciding, worst
+from dynocheck.core.outcomes import (
+    Finding,
+    Outcome,
+    SuppressedFinding,
+    Verdict,
+    describe_suppressed,
+    find_worst,
+    summarize_findings,
+)
 
-Why = Callable[[Verdict, Finding], Suppressed | None]  # why a finding of a verdict does not count
+Suppressor = Callable[
+    [Verdict, Finding], SuppressedFinding | None
+]  # why a finding of a verdict does not count
 
 _SUPPRESSIBLE = (Outcome.WARN, Outcome.FAIL)  # what could not be looked at stays unknown
 
 
-def without(verdicts: Iterable[Verdict], why: Why) -> tuple[Verdict, ...]:
+def apply_suppression(verdicts: Iterable[Verdict], why: Suppressor) -> tuple[Verdict, ...]:
     """The verdicts on what counts, with what does not put aside."""
-    return tuple(_without(verdict, why) for verdict in verdicts)
+    return tuple(_suppress_findings(verdict, why) for verdict in verdicts)
 
 
-def _without(verdict: Verdict, why: Why) -> Verdict:
+def _suppress_findings(verdict: Verdict, why: Suppressor) -> Verdict:
     kept: list[Finding] = []
     aside = list(verdict.suppressed)
     for finding in verdict.findings:
@@ -27,11 +37,11 @@ def _without(verdict: Verdict, why: Why) -> Verdict:
             aside.append(found)
     if len(kept) == len(verdict.findings):
         return verdict
-    outcome = worst(finding.outcome for finding in kept) if kept else Outcome.SKIP
+    outcome = find_worst(finding.outcome for finding in kept) if kept else Outcome.SKIP
     return msgspec.structs.replace(
         verdict,
         outcome=outcome,
-        message=deciding(kept, outcome) if kept else "; ".join(counted(aside)),
+        message=summarize_findings(kept, outcome) if kept else "; ".join(describe_suppressed(aside)),
         findings=tuple(kept),
         suppressed=tuple(aside),
     )

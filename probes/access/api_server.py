@@ -6,7 +6,7 @@ import msgspec
 
 from dynocheck import probe
 from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, RequiredAccess
-from dynocheck.kube import Cluster, together
+from dynocheck.kube import Cluster, run_parallel
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _EVERYTHING = Access("*", "*", "*")
@@ -41,7 +41,7 @@ def permissions(cluster: Cluster, required: RequiredAccess) -> Permissions:
     """
     if _review(cluster, _EVERYTHING).allowed:
         return Permissions(tuple(AccessReview(access, True) for access in required.items))
-    return Permissions(tuple(together([partial(_review, cluster, access) for access in required.items])))
+    return Permissions(tuple(run_parallel([partial(_review, cluster, access) for access in required.items])))
 
 
 def _review(cluster: Cluster, access: Access) -> AccessReview:

@@ -3,7 +3,12 @@
 from dynocheck import probe
 from dynocheck.facts.k8s.credentials import Credential, Credentials
 from dynocheck.kube import Cluster
-from dynocheck.kube.credential_expiry import anonymous, lasting, rfc3339, seconds_left
+from dynocheck.kube.credential_expiry import (
+    count_seconds_left,
+    format_rfc3339,
+    has_no_credentials,
+    list_expiries,
+)
 
 
 @probe()
@@ -12,8 +17,8 @@ def credentials(cluster: Cluster) -> Credentials:
     chosen = cluster.connection.chosen
     return Credentials(
         tuple(
-            Credential(found.kind, rfc3339(found.expires), seconds_left(found.expires))
-            for found in lasting(chosen.user)
+            Credential(found.kind, format_rfc3339(found.expires), count_seconds_left(found.expires))
+            for found in list_expiries(chosen.user)
         ),
-        anonymous=anonymous(chosen),
+        anonymous=has_no_credentials(chosen),
     )

@@ -10,7 +10,7 @@ from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.k8s.autoscaling import Autoscalers
 from dynocheck.kube import Cluster, Forbidden, NotFound
-from dynocheck.probes._k8s_types import METADATA, Named
+from dynocheck.probes._k8s_types import METADATA, PartialObject
 
 _KARPENTER = "/apis/karpenter.sh"
 _STATUS = "metadata.name=cluster-autoscaler-status"
@@ -25,7 +25,7 @@ def autoscalers(cluster: Cluster) -> Autoscalers:
     """Without the right to list ConfigMaps, whether there is a Cluster Autoscaler is not known."""
     found = ["Karpenter"] if _has_karpenter(cluster) else []
     try:
-        told = cluster.items("/api/v1/configmaps", Named, accept=METADATA, fieldSelector=_STATUS)
+        told = cluster.items("/api/v1/configmaps", PartialObject, accept=METADATA, fieldSelector=_STATUS)
     except Forbidden as error:
         return Autoscalers(tuple(found), unseen=str(error))
     found += [f"Cluster Autoscaler ({each.metadata.namespace})" for each in told]

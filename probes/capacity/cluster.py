@@ -8,10 +8,10 @@ import msgspec
 
 from dynocheck import probe
 from dynocheck.facts import Access
-from dynocheck.facts.k8s.capacity import Limit, NamespaceLimits, Quota, RunningPod, RunningPods
-from dynocheck.kube import Cluster, together
-from dynocheck.probes._k8s_types import Meta
-from dynocheck.scheduling.pod_spec_model import Shape, shape
+from dynocheck.facts.k8s.capacity import LimitRangeItem, NamespaceLimits, Quota, RunningPod, RunningPods
+from dynocheck.kube import Cluster, run_parallel
+from dynocheck.probes._k8s_types import ObjectMeta
+from dynocheck.scheduling.pod_spec_model import Shape, parse_shape
 
 _UNFINISHED = "status.phase!=Succeeded,status.phase!=Failed"
 
@@ -51,7 +51,7 @@ class _Spec(msgspec.Struct, rename="camel", omit_defaults=True):
 
 
 class _Pod(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _Spec
 
 
@@ -70,7 +70,7 @@ class _QuotaStatus(msgspec.Struct):
 
 
 class _Quota(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _QuotaSpec = msgspec.field(default_factory=_QuotaSpec)
     status: _QuotaStatus = msgspec.field(default_factory=_QuotaStatus)
 
@@ -89,23 +89,23 @@ class _RangeSpec(msgspec.Struct):
 
 
 class _Range(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _RangeSpec = msgspec.field(default_factory=_RangeSpec)
 
 
 @probe(access=[Access("list", "pods")])
 def running_pods(cluster: Cluster) -> RunningPods:
     """Finished pods are left out by the server, pods without a node here: neither holds anything."""
-    pods = cluster.condensed("/api/v1/pods", _Pod, _running, fieldSelector=_UNFINISHED)
+    pods = cluster.list_mapped("/api/v1/pods", _Pod, _convert_pod, fieldSelector=_UNFINISHED)
     return RunningPods(tuple(pod for pod in pods if pod is not None))
 
 
-def _running(found: _Pod) -> RunningPod | None:
+def _convert_pod(found: _Pod) -> RunningPod | None:
     spec, meta = found.spec, found.metadata
     if not spec.node_name:
         return None
     bare = msgspec.structs.replace(spec, node_name="", affinity=None, priority=None)
-    seen = _needs(msgspec.json.encode(bare))
+    seen = _parse_shape(msgspec.json.encode(bare))
     return RunningPod(
         namespace=meta.namespace,
         name=meta.name,
@@ -121,9 +121,9 @@ def _running(found: _Pod) -> RunningPod | None:
 
 
 @lru_cache(maxsize=4096)
-def _needs(spec: bytes) -> Shape:
+def _parse_shape(spec: bytes) -> Shape:
     """What such a pod takes: the replicas of a workload are alike, and adding up exactly is slow."""
-    return shape(msgspec.json.decode(spec), "")
+    return parse_shape(msgspec.json.decode(spec), "")
 
 
 @probe(access=[Access("list", each, local=True) for each in ("resourcequotas", "limitranges")])
@@ -134,17 +134,17 @@ def namespace_limits(cluster: Cluster) -> NamespaceLimits:
         partial(cluster.items, f"{base}/resourcequotas", _Quota),
         partial(cluster.items, f"{base}/limitranges", _Range),
     ]
-    quotas, ranges = together(calls)
+    quotas, ranges = run_parallel(calls)
     return NamespaceLimits(
         namespace=namespace,
-        quotas=tuple(_quota(found) for found in quotas),
+        quotas=tuple(_convert_quota(found) for found in quotas),
         limits=tuple(
-            _limit(found.metadata.name, item) for found in ranges for item in found.spec.limits or ()
+            _convert_limit(found.metadata.name, item) for found in ranges for item in found.spec.limits or ()
         ),
     )
 
 
-def _quota(found: _Quota) -> Quota:
+def _convert_quota(found: _Quota) -> Quota:
     selector = found.spec.scope_selector
     return Quota(
         name=found.metadata.name,
@@ -155,8 +155,8 @@ def _quota(found: _Quota) -> Quota:
     )
 
 
-def _limit(name: str, item: _Item) -> Limit:
-    return Limit(
+def _convert_limit(name: str, item: _Item) -> LimitRangeItem:
+    return LimitRangeItem(
         range=name,
         type=item.type,
         default=item.default or {},

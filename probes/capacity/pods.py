@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 import msgspec
 
 from dynocheck.facts import Pod
-from dynocheck.probes._k8s_types import Condition, Meta
+from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
 
 
 class _Waiting(msgspec.Struct):
@@ -22,7 +22,7 @@ class _ContainerStatus(msgspec.Struct):
 
 class _PodStatus(msgspec.Struct, rename="camel"):
     phase: str = ""
-    conditions: list[Condition] | None = None
+    conditions: list[StatusCondition] | None = None
     container_statuses: list[_ContainerStatus] | None = None
 
 
@@ -61,18 +61,18 @@ class _PodSpec(msgspec.Struct):
 class WirePod(msgspec.Struct):
     """A pod, with what tells how its containers are started and from which files."""
 
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
     status: _PodStatus = msgspec.field(default_factory=_PodStatus)
 
 
-def live(pods: Iterable[WirePod]) -> list[WirePod]:
+def filter_live(pods: Iterable[WirePod]) -> list[WirePod]:
     """Those that have not ended and are not being deleted."""
     ended = {"Succeeded", "Failed"}
     return [p for p in pods if p.status.phase not in ended and not p.metadata.deletion_timestamp]
 
 
-def pod(found: WirePod) -> Pod:
+def convert_pod(found: WirePod) -> Pod:
     """The fact that is made of a pod."""
     status = found.status
     return Pod(
@@ -88,29 +88,31 @@ def pod(found: WirePod) -> Pod:
     )
 
 
-def given(found: WirePod, flag: str) -> bool:
+def has_flag(found: WirePod, flag: str) -> bool:
     """Whether one of its containers is started with this flag."""
-    return any(True for each in found.spec.containers or () for _ in _values(list(_words(each)), flag))
+    return any(
+        True for each in found.spec.containers or () for _ in _find_values(list(_list_words(each)), flag)
+    )
 
 
-def mounted_files(found: WirePod, flag: str) -> Iterator[tuple[str, str]]:
+def find_mounted_files(found: WirePod, flag: str) -> Iterator[tuple[str, str]]:
     """ConfigMap and key of each file that a container names by this flag and that a ConfigMap brings."""
     volumes = {v.name: v.config_map for v in found.spec.volumes or () if v.config_map is not None}
     for container in found.spec.containers or ():
-        for path in _values(list(_words(container)), flag):
+        for path in _find_values(list(_list_words(container)), flag):
             for mount in container.volume_mounts or ():
                 config_map = volumes.get(mount.name)
-                inside = _inside(path, mount)
+                inside = _strip_mount(path, mount)
                 if config_map is not None and inside:
-                    yield config_map.name, _key(config_map, inside)
+                    yield config_map.name, _find_key(config_map, inside)
 
 
-def _words(container: _Container) -> Iterator[str]:
+def _list_words(container: _Container) -> Iterator[str]:
     yield from container.command or ()
     yield from container.args or ()
 
 
-def _values(words: list[str], flag: str) -> Iterator[str]:
+def _find_values(words: list[str], flag: str) -> Iterator[str]:
     """What follows the flag, which Go takes with one dash or two, and with `=` or a word of its own."""
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, equals, value = word.partition("=")
@@ -118,7 +120,7 @@ def _values(words: list[str], flag: str) -> Iterator[str]:
             yield value if equals else following
 
 
-def _inside(path: str, mount: _Mount) -> str:
+def _strip_mount(path: str, mount: _Mount) -> str:
     """The path within the volume, or nothing where it does not lie there."""
     if mount.sub_path:
         return mount.sub_path if path == mount.mount_path else ""
@@ -126,5 +128,5 @@ def _inside(path: str, mount: _Mount) -> str:
     return path.removeprefix(prefix) if path.startswith(prefix) else ""
 
 
-def _key(config_map: _ConfigMap, path: str) -> str:
+def _find_key(config_map: _ConfigMap, path: str) -> str:
     return next((item.key for item in config_map.items or () if item.path == path), path)

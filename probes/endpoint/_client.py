@@ -5,14 +5,22 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from dynocheck.facts import Unavailable
-from dynocheck.facts.endpoint.answers import Address, Readiness, Reply, Trouble
+from dynocheck.facts.endpoint.answers import Address, Readiness, Reply, RequestFailure
 
 if TYPE_CHECKING:  # with asyncio they take 60 ms, which a run that asks no endpoint does not pay
-    from dynocheck.serving import Answer, Client, Completion, Endpoint, Exchange, Failure, Limits
+    from dynocheck.serving import (
+        Client,
+        CompletionRequest,
+        Endpoint,
+        EndpointResponse,
+        Exchange,
+        ExchangeLimits,
+        Failure,
+    )
 
 T = TypeVar("T")
 
-LONGEST = 1 << 18  # tokens of a prompt that is tried: who takes them after all computes them
+MAX_PROMPT_TOKENS = 1 << 18  # tokens of a prompt that is tried: who takes them after all computes them
 _OPENING = 1000  # characters of an answer that are kept
 _WORDS = [
     "amber",
@@ -34,7 +42,7 @@ _WORDS = [
 ]
 
 
-class Waiting:
+class WaitStatus:
     """What a long wait is for, to be shown while it lasts."""
 
     def __init__(self) -> None:
@@ -64,9 +72,9 @@ class Target:
     requests: int = 24
     tools: bool = False
     structured: bool = False
-    waiting: Waiting = field(default_factory=Waiting, repr=False)
+    waiting: WaitStatus = field(default_factory=WaitStatus, repr=False)
 
-    def ask(self, address: Address, questions: "Callable[[Client], Awaitable[T]]") -> T:
+    def send(self, address: Address, questions: "Callable[[Client], Awaitable[T]]") -> T:
         """What comes of asking these questions."""
         import asyncio
 
@@ -78,7 +86,7 @@ class Target:
 
         return asyncio.run(asked())
 
-    def ask_ready(
+    def send_when_ready(
         self, address: Address, readiness: Readiness, questions: "Callable[[Client], Awaitable[T]]"
     ) -> T:
         """The same, of an endpoint that is ready.
@@ -87,22 +95,22 @@ class Target:
         """
         if not readiness.ready:
             raise Unavailable(f"not asked, for it never became ready: {readiness.said}")
-        return self.ask(address, questions)
+        return self.send(address, questions)
 
     @property
-    def limits(self) -> "Limits":
-        return limits(self.request_s)
+    def limits(self) -> "ExchangeLimits":
+        return make_limits(self.request_s)
 
-    def several(self, requests: int) -> float:
+    def estimate_seconds(self, requests: int) -> float:
         """The seconds that so many requests one after another may take."""
         return requests * self.request_s
 
 
-def limits(seconds: float) -> "Limits":
+def make_limits(seconds: float) -> "ExchangeLimits":
     """That no phase of a request takes longer than this."""
-    from dynocheck.serving import Limits
+    from dynocheck.serving import ExchangeLimits
 
-    return Limits(
+    return ExchangeLimits(
         connect_s=min(seconds, 5.0),
         tls_s=min(seconds, 5.0),
         first_byte_s=round(seconds, 2),
@@ -111,22 +119,22 @@ def limits(seconds: float) -> "Limits":
     )
 
 
-def trouble(failure: "Failure | None") -> Trouble | None:
+def make_trouble(failure: "Failure | None") -> RequestFailure | None:
     """The failure as a fact."""
     if failure is None:
         return None
-    return Trouble(
+    return RequestFailure(
         str(failure.kind), failure.message, str(failure.phase) if failure.phase else None, failure.status
     )
 
 
-def reply(exchange: "Exchange") -> Reply:
+def make_reply(exchange: "Exchange") -> Reply:
     """What is kept of a completion."""
     times, usage = exchange.times, exchange.usage
     first = times.first_content
     return Reply(
         seconds=round((times.ended or times.started) - times.started, 6),
-        trouble=trouble(exchange.failure),
+        trouble=make_trouble(exchange.failure),
         status=exchange.status,
         first_s=None if first is None else round(first - times.started, 6),
         model=exchange.model,
@@ -143,17 +151,17 @@ def reply(exchange: "Exchange") -> Reply:
     )
 
 
-def refusal(answer: "Answer") -> Reply:
+def make_refusal(answer: "EndpointResponse") -> Reply:
     """What is kept of an answer to a request that was no good."""
     return Reply(
         seconds=round(answer.seconds, 6),
-        trouble=trouble(answer.failure),
+        trouble=make_trouble(answer.failure),
         status=answer.status,
         opening=answer.body[:_OPENING].decode("utf-8", "replace"),
     )
 
 
-def prompt(seed: str, words: int = 12) -> str:
+def make_prompt(seed: str, words: int = 12) -> str:
     """Words of which a tokenizer makes a token each at least, whose first differ from seed to seed."""
     import hashlib
 
@@ -163,14 +171,14 @@ def prompt(seed: str, words: int = 12) -> str:
     return " ".join((*lead, *rest))
 
 
-def usual(readiness: Readiness, seed: str, **more: Any) -> "Completion":
+def make_completion(readiness: Readiness, seed: str, **more: Any) -> "CompletionRequest":
     """A question to the model, in the way in which it answers."""
-    return question(readiness.model, seed, **{"chat": readiness.chat, **more})
+    return make_question(readiness.model, seed, **{"chat": readiness.chat, **more})
 
 
-def question(model: str, seed: str, **more: Any) -> "Completion":
+def make_question(model: str, seed: str, **more: Any) -> "CompletionRequest":
     """A short one, that any model answers."""
-    from dynocheck.serving import Completion
+    from dynocheck.serving import CompletionRequest
 
-    given = {"prompt": f"Repeat after me: {prompt(seed)}", "max_tokens": 8, **more}
-    return Completion(model=model, **given)
+    given = {"prompt": f"Repeat after me: {make_prompt(seed)}", "max_tokens": 8, **more}
+    return CompletionRequest(model=model, **given)

@@ -9,13 +9,13 @@ from msgspec.structs import replace
 from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.endpoint.answers import Address
-from dynocheck.facts.load.limits import ANNOTATION, annotated
+from dynocheck.facts.load.limits import ANNOTATION, parse_annotation
 from dynocheck.facts.load.run import LoadLimits
 from dynocheck.kube import Cluster, Forbidden, NotFound
-from dynocheck.probes._k8s_types import Meta
+from dynocheck.probes._k8s_types import ObjectMeta
 from dynocheck.probes.endpoint.gateway import RIGHTS as _OF_A_GATEWAY
-from dynocheck.probes.endpoint.gateway import by_gateway
-from dynocheck.probes.endpoint.graph import READING, Deployment, graph_of
+from dynocheck.probes.endpoint.gateway import find_gateway_address
+from dynocheck.probes.endpoint.graph import READING, DeploymentRef, get_graph
 
 _PORT = 8000
 
@@ -45,24 +45,24 @@ class _ServiceSpec(msgspec.Struct):
 
 
 class _Service(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _ServiceSpec = msgspec.field(default_factory=_ServiceSpec)
 
 
 @probe(access=sorted({right for rights in RIGHTS.values() for right in rights}))
-def address(deployment: Deployment, cluster: Cluster) -> Address:
+def address(deployment: DeploymentRef, cluster: Cluster) -> Address:
     """:raises UsageError: there is no such deployment in the namespace."""
-    via = deployment.via or (DNS if _in_cluster() else PROXY)
+    via = deployment.via or (DNS if _is_in_cluster() else PROXY)
     try:
-        return _address(cluster, deployment.name, via)
+        return _find_address(cluster, deployment.name, via)
     except Forbidden as error:
         apply = f"kubectl apply -n {cluster.connection.namespace} -f -"
         error.fix = f"dynocheck rbac --smoke --via {via} | {apply}   # by an administrator, who binds it too"
         raise
 
 
-def _address(cluster: Cluster, name: str | None, via: str) -> Address:
-    graph = graph_of(cluster, name)
+def _find_address(cluster: Cluster, name: str | None, via: str) -> Address:
+    graph = get_graph(cluster, name)
     components = graph.spec.by_name
     replicas: Counter[str] = Counter()
     for component in components.values():
@@ -72,16 +72,16 @@ def _address(cluster: Cluster, name: str | None, via: str) -> Address:
         url="",
         deployment=f"{namespace}/{graph.metadata.name}",
         replicas=dict(replicas),
-        limits=_limits(graph.metadata),
+        limits=_read_limits(graph.metadata),
     )
     frontend = next((each for each, component in components.items() if component.role == "frontend"), None)
     if via == GATEWAY:
-        return by_gateway(cluster, graph.metadata, frontend, found)
+        return find_gateway_address(cluster, graph.metadata, frontend, found)
     if frontend is None:
         return replace(found, missing="the graph has no frontend; behind a Gateway, say --via gateway")
     service = f"{graph.metadata.name}-{frontend.lower()}"
     try:
-        port = _port(cluster.get(f"/api/v1/namespaces/{namespace}/services/{service}", _Service))
+        port = _find_port(cluster.get(f"/api/v1/namespaces/{namespace}/services/{service}", _Service))
     except NotFound:
         return replace(found, missing=f"its frontend has no Service {service}")
     if via == DNS:
@@ -90,15 +90,15 @@ def _address(cluster: Cluster, name: str | None, via: str) -> Address:
     return replace(found, url=cluster.connection.server + path, way=BY_PROXY)
 
 
-def _limits(graph: Meta) -> LoadLimits:
+def _read_limits(graph: ObjectMeta) -> LoadLimits:
     source = f"{ANNOTATION} of DynamoGraphDeployment {graph.namespace}/{graph.name}"
-    return annotated((graph.annotations or {}).get(ANNOTATION, ""), source)
+    return parse_annotation((graph.annotations or {}).get(ANNOTATION, ""), source)
 
 
-def _port(service: _Service) -> int:
+def _find_port(service: _Service) -> int:
     ports = service.spec.ports or []
     return next((p.port for p in ports if p.name == "http"), ports[0].port if ports else _PORT)
 
 
-def _in_cluster() -> bool:
+def _is_in_cluster() -> bool:
     return bool(os.environ.get("KUBERNETES_SERVICE_HOST"))

@@ -9,7 +9,7 @@ from dynocheck.facts import Access
 from dynocheck.facts.endpoint.answers import Address
 from dynocheck.facts.k8s.gaie import GATEWAY_API
 from dynocheck.kube import Cluster, NotFound
-from dynocheck.probes._k8s_types import Meta
+from dynocheck.probes._k8s_types import ObjectMeta
 
 
 class _Reference(msgspec.Struct):
@@ -42,7 +42,7 @@ class _RouteSpec(msgspec.Struct, rename="camel"):
 
 
 class _Route(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _RouteSpec = msgspec.field(default_factory=_RouteSpec)
 
 
@@ -68,16 +68,18 @@ class _Gateway(msgspec.Struct):
 RIGHTS = (Access("list", "httproutes", GATEWAY_API), Access("get", "gateways", GATEWAY_API))
 
 
-def by_gateway(cluster: Cluster, graph: Meta, frontend: str | None, found: Address) -> Address:
+def find_gateway_address(
+    cluster: Cluster, graph: ObjectMeta, frontend: str | None, found: Address
+) -> Address:
     """By the first HTTPRoute that leads to the graph's pool or frontend, and whose Gateway has an address."""
     backends = {("InferencePool", f"{graph.name}-pool")}
     if frontend is not None:
         backends.add(("Service", f"{graph.name}-{frontend.lower()}"))
     missing = f"no HTTPRoute leads to {graph.name}"
-    for route in _routes(cluster):
-        rule = _rule(route, backends, graph.namespace)
+    for route in _list_routes(cluster):
+        rule = _find_rule(route, backends, graph.namespace)
         if rule is not None:
-            routed = _routed(cluster, route, rule, found)
+            routed = _resolve_route(cluster, route, rule, found)
             if routed is not None:
                 return routed
             missing = (
@@ -86,7 +88,7 @@ def by_gateway(cluster: Cluster, graph: Meta, frontend: str | None, found: Addre
     return replace(found, missing=missing)
 
 
-def _rule(route: _Route, backends: set[tuple[str, str]], namespace: str) -> _Rule | None:
+def _find_rule(route: _Route, backends: set[tuple[str, str]], namespace: str) -> _Rule | None:
     """The first that leads to one of these backends of a namespace."""
     for rule in route.spec.rules or ():
         for backend in rule.backend_refs or ():
@@ -96,11 +98,11 @@ def _rule(route: _Route, backends: set[tuple[str, str]], namespace: str) -> _Rul
     return None
 
 
-def _routed(cluster: Cluster, route: _Route, rule: _Rule, found: Address) -> Address | None:
+def _resolve_route(cluster: Cluster, route: _Route, rule: _Rule, found: Address) -> Address | None:
     for parent in route.spec.parent_refs or ():
         namespace = parent.namespace or route.metadata.namespace
-        gateway = _gateway(cluster, namespace, parent.name)
-        listener = gateway and _listener(gateway, parent)
+        gateway = _get_gateway(cluster, namespace, parent.name)
+        listener = gateway and _find_listener(gateway, parent)
         if gateway and listener and gateway.status.addresses:
             match = (rule.matches or [_Match()])[0]
             scheme = "https" if listener.protocol == "HTTPS" else "http"
@@ -108,14 +110,14 @@ def _routed(cluster: Cluster, route: _Route, rule: _Rule, found: Address) -> Add
             authority = f"{f'[{host}]' if ':' in host else host}:{listener.port}"
             return replace(
                 found,
-                url=f"{scheme}://{authority}{_base(match.path or {})}",
+                url=f"{scheme}://{authority}{_find_base_path(match.path or {})}",
                 way=f"Gateway {namespace}/{parent.name}",
-                headers=_headers(route, match),
+                headers=_make_headers(route, match),
             )
     return None
 
 
-def _listener(gateway: _Gateway, parent: _Parent) -> _Listener | None:
+def _find_listener(gateway: _Gateway, parent: _Parent) -> _Listener | None:
     """The first of those that the route is for."""
     return next(
         (
@@ -127,7 +129,7 @@ def _listener(gateway: _Gateway, parent: _Parent) -> _Listener | None:
     )
 
 
-def _base(path: dict[str, str]) -> str:
+def _find_base_path(path: dict[str, str]) -> str:
     """What stands before /v1 in the requests that a match takes; nothing where that cannot be told."""
     value = path.get("value", "/")
     if path.get("type") == "RegularExpression":
@@ -137,21 +139,21 @@ def _base(path: dict[str, str]) -> str:
     return base if below or path.get("type") != "Exact" else ""
 
 
-def _headers(route: _Route, match: _Match) -> dict[str, str]:
+def _make_headers(route: _Route, match: _Match) -> dict[str, str]:
     headers = {h["name"]: h["value"] for h in match.headers or () if h.get("type", "Exact") == "Exact"}
     if route.spec.hostnames:
         headers["Host"] = route.spec.hostnames[0].replace("*", "dynocheck")
     return headers
 
 
-def _routes(cluster: Cluster) -> list[_Route]:
+def _list_routes(cluster: Cluster) -> list[_Route]:
     try:
         return cluster.items(f"/apis/{GATEWAY_API}/v1/httproutes", _Route)
     except NotFound:
         return []
 
 
-def _gateway(cluster: Cluster, namespace: str, name: str) -> _Gateway | None:
+def _get_gateway(cluster: Cluster, namespace: str, name: str) -> _Gateway | None:
     path = f"/apis/{GATEWAY_API}/v1/namespaces/{quote(namespace)}/gateways/{quote(name)}"
     try:
         return cluster.get(path, _Gateway)

@@ -10,7 +10,7 @@ from dynocheck.core.errors import UsageError
 from dynocheck.facts import Access
 from dynocheck.facts.endpoint.answers import Readiness, Rollout
 from dynocheck.kube import Cluster, NotFound
-from dynocheck.probes._k8s_types import Condition, Meta
+from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
 
 _GROUP = "nvidia.com"
 _VERSIONS = ("v1beta1", "v1alpha1")
@@ -18,7 +18,7 @@ READING = Access("list", "dynamographdeployments", _GROUP, local=True)
 
 
 @dataclass(frozen=True)
-class Deployment:
+class DeploymentRef:
     """What the user named. No name means the only one of the namespace, `via` none the way that is open."""
 
     name: str | None = None
@@ -51,23 +51,23 @@ class _Spec(msgspec.Struct):
 class _Status(msgspec.Struct, rename="camel"):
     state: str = ""
     observed_generation: int = 0
-    conditions: list[Condition] | None = None
+    conditions: list[StatusCondition] | None = None
 
 
-class Graph(msgspec.Struct):
-    metadata: Meta
+class WireGraph(msgspec.Struct):
+    metadata: ObjectMeta
     spec: _Spec = msgspec.field(default_factory=_Spec)
     status: _Status = msgspec.field(default_factory=_Status)
 
 
 @probe(access=[READING])
-def rollout(deployment: Deployment, cluster: Cluster, readiness: Readiness) -> Rollout:
+def rollout(deployment: DeploymentRef, cluster: Cluster, readiness: Readiness) -> Rollout:
     """After it was waited for, for which the operator has had the time as well."""
     try:
-        graph = graph_of(cluster, deployment.name)
+        graph = get_graph(cluster, deployment.name)
     except UsageError as error:  # it was there when its address was found
         raise Unavailable(f"while it was asked that changed: {error}") from None
-    ready = next((each for each in graph.status.conditions or () if each.type == "Ready"), Condition())
+    ready = next((each for each in graph.status.conditions or () if each.type == "Ready"), StatusCondition())
     return Rollout(
         name=graph.metadata.name,
         namespace=graph.metadata.namespace,
@@ -77,7 +77,7 @@ def rollout(deployment: Deployment, cluster: Cluster, readiness: Readiness) -> R
     )
 
 
-def graph_of(cluster: Cluster, name: str | None) -> Graph:
+def get_graph(cluster: Cluster, name: str | None) -> WireGraph:
     """The graph of the namespace that is named, or its only one.
 
     :raises UsageError: there is none, or there are several.
@@ -86,7 +86,7 @@ def graph_of(cluster: Cluster, name: str | None) -> Graph:
     for version in _VERSIONS:
         path = f"/apis/{_GROUP}/{version}/namespaces/{quote(namespace)}/dynamographdeployments"
         try:
-            graphs = cluster.items(path, Graph)
+            graphs = cluster.items(path, WireGraph)
             break
         except NotFound:
             continue

@@ -8,13 +8,21 @@ import msgspec
 
 from dynocheck import Unavailable, probe
 from dynocheck.core.errors import UsageError
-from dynocheck.facts.endpoint.answers import NO_CHAT, NOT_THERE, Adapter, Address, Readiness, Reply, Trouble
-from dynocheck.probes.endpoint._client import Target, limits, question, reply, trouble
+from dynocheck.facts.endpoint.answers import (
+    MISSING_PATH_STATUSES,
+    NO_CHAT_STATUSES,
+    Adapter,
+    Address,
+    Readiness,
+    Reply,
+    RequestFailure,
+)
+from dynocheck.probes.endpoint._client import Target, make_limits, make_question, make_reply, make_trouble
 
 if TYPE_CHECKING:
-    from dynocheck.serving import Answer, Client
+    from dynocheck.serving import Client, EndpointResponse
 
-_IN_A_ROW = 3
+_CONSECUTIVE = 3
 _FIRST_S = 120.0  # of the budget for one request: a first one may compile for a minute
 _LOOK_S = 10.0  # for what costs a server nothing
 _PAUSES_S = (0.2, 0.5, 1.0, 2.0)
@@ -64,10 +72,10 @@ def readiness(target: Target, address: Address) -> Readiness:
     """
     if address.missing:
         raise Unavailable(f"not asked: {address.missing}")
-    return target.ask(address, _Wait(target).until_ready)
+    return target.send(address, _ReadinessWait(target).wait)
 
 
-class _Wait:
+class _ReadinessWait:
     def __init__(self, target: Target) -> None:
         self.target = target
         self.start = time.monotonic()
@@ -82,13 +90,13 @@ class _Wait:
     def left_s(self) -> float:
         return max(self.target.budget_s - self.waited_s, 0.1)
 
-    async def until_ready(self, client: "Client") -> Readiness:
+    async def wait(self, client: "Client") -> Readiness:
         import asyncio
 
         stage, said, last = await self._attempt(client)
         pauses = iter(_PAUSES_S)
         pause_s = 0.0
-        while stage != "done" and not _lasts(last):
+        while stage != "done" and not _is_lasting(last):
             pause_s = next(pauses, _PAUSES_S[-1])
             if self.waited_s + pause_s >= self.target.budget_s:
                 break
@@ -97,7 +105,7 @@ class _Wait:
             stage, said, last = await self._attempt(client)
         self.target.waiting.text = ""
         if stage != "done":
-            await self._look_at_health(client)
+            await self._check_health(client)
         return Readiness(
             stage=stage,
             said=said,
@@ -108,28 +116,28 @@ class _Wait:
             **self.seen,
         )
 
-    async def _attempt(self, client: "Client") -> tuple[str, str, Trouble | None]:
+    async def _attempt(self, client: "Client") -> tuple[str, str, RequestFailure | None]:
         """How far it came, what stood in the way, and why."""
-        answer = await client.get("/v1/models", limits=limits(min(self.left_s, _LOOK_S)))
-        last = trouble(answer.failure)
-        if last is not None and self.target.model and last.status in NOT_THERE:  # as of a gateway
+        answer = await client.get("/v1/models", limits=make_limits(min(self.left_s, _LOOK_S)))
+        last = make_trouble(answer.failure)
+        if last is not None and self.target.model and last.status in MISSING_PATH_STATUSES:  # as of a gateway
             self.seen |= {"listed": (), "adapters": ()}
             return await self._complete(client, self.target.model)
         if last is not None:
             return "connect" if last.status is None else "list", f"/v1/models: {last}", last
         try:
-            model = self._choose(answer)
+            model = self._choose_model(answer)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return "list", "/v1/models: not a list of models", None
         if model is None:
-            stated = await self._stated(client, self.target.model) if self.target.model else ""
-            return "list", stated or self._unlisted(), None
-        stated = await self._stated(client, model)
+            stated = await self._explain_not_ready(client, self.target.model) if self.target.model else ""
+            return "list", stated or self._explain_unlisted(), None
+        stated = await self._explain_not_ready(client, model)
         if stated:
             return "ready", stated, None
         return await self._complete(client, model)
 
-    def _choose(self, answer: "Answer") -> str | None:
+    def _choose_model(self, answer: "EndpointResponse") -> str | None:
         """The model to ask for: the named one, listed or not where nothing is listed, or the only one."""
         models = msgspec.json.decode(answer.body, type=_Models).data or []
         bases = {model.id for model in models if model.parent is None}
@@ -144,7 +152,7 @@ class _Wait:
         self.seen |= {"model": entry.id, "context": context, "owner": entry.owned_by or ""}
         return entry.id
 
-    def _unlisted(self) -> str:
+    def _explain_unlisted(self) -> str:
         listed = self.seen["listed"]
         if not listed:
             return "no model is listed: no worker is registered"
@@ -152,10 +160,10 @@ class _Wait:
             raise UsageError(f"several models are listed: {', '.join(listed)}; name one with --model")
         return f"{self.target.model} is not listed; there is {', '.join(listed)}"
 
-    async def _stated(self, client: "Client", model: str) -> str:
+    async def _explain_not_ready(self, client: "Client", model: str) -> str:
         """What the server says stands in the way, where it says so."""
         path = f"/v1/models/{quote(model, safe='/')}/ready"
-        answer = await client.get(path, limits=limits(min(self.left_s, _LOOK_S)))
+        answer = await client.get(path, limits=make_limits(min(self.left_s, _LOOK_S)))
         try:
             said = msgspec.json.decode(answer.body, type=_Ready)
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -172,37 +180,37 @@ class _Wait:
         ]
         return f"the frontend says that {model} is not ready: {'; '.join(reasons)}"
 
-    async def _complete(self, client: "Client", model: str) -> tuple[str, str, Trouble | None]:
+    async def _complete(self, client: "Client", model: str) -> tuple[str, str, RequestFailure | None]:
         """Three completions in a row; the first that succeeds at all is the cold one."""
         self.seen["model"] = model
-        for number in range(_IN_A_ROW):
+        for number in range(_CONSECUTIVE):
             self.attempts += 1
-            self.target.waiting.text = f"the answer to request {number + 1} of {_IN_A_ROW} in a row"
-            found = await self._answer(client, model)
+            self.target.waiting.text = f"the answer to request {number + 1} of {_CONSECUTIVE} in a row"
+            found = await self._send_prompt(client, model)
             if found.trouble is not None:
                 return (
                     "answer",
-                    f"request {number + 1} of {_IN_A_ROW} in a row: {found.trouble}",
+                    f"request {number + 1} of {_CONSECUTIVE} in a row: {found.trouble}",
                     found.trouble,
                 )
             self.seen.setdefault("first_s", found.seconds)
             self.seen["usual_s"] = found.seconds
         return "done", "", None
 
-    async def _answer(self, client: "Client", model: str) -> Reply:
+    async def _send_prompt(self, client: "Client", model: str) -> Reply:
         """Of a chat; or of a text completion, where the model answers that and no chat."""
 
         async def once(*, chat: bool) -> Reply:
-            asked = question(model, f"ready {self.attempts}", stream=False, chat=chat)
-            return reply(await client.complete(asked, limits=limits(min(self.left_s, _FIRST_S))))
+            asked = make_question(model, f"ready {self.attempts}", stream=False, chat=chat)
+            return make_reply(await client.complete(asked, limits=make_limits(min(self.left_s, _FIRST_S))))
 
         said = await once(chat=True)
-        text = await once(chat=False) if said.status in NO_CHAT else None
+        text = await once(chat=False) if said.status in NO_CHAT_STATUSES else None
         self.seen["chat"] = text is None or not text.ok
         return text if text is not None and text.ok else said
 
-    async def _look_at_health(self, client: "Client") -> None:
-        answer = await client.get("/health", limits=limits(_LOOK_S / 2))
+    async def _check_health(self, client: "Client") -> None:
+        answer = await client.get("/health", limits=make_limits(_LOOK_S / 2))
         self.seen["health"] = answer.status
         try:
             found = msgspec.json.decode(answer.body)
@@ -212,5 +220,5 @@ class _Wait:
             self.seen["instances"] = len(found["instances"])
 
 
-def _lasts(last: Trouble | None) -> bool:
+def _is_lasting(last: RequestFailure | None) -> bool:
     return last is not None and (last.kind in _LASTING or last.status in _LASTING_STATUS)

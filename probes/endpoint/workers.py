@@ -1,6 +1,7 @@
 """Whether every worker behind a frontend serves, and whether caches are used: by the frontend's metrics."""
 
 from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
 from typing import TYPE_CHECKING
 from uuid import uuid4
 
@@ -12,18 +13,26 @@ from dynocheck.facts.endpoint.answers import (
     Prefix,
     Readiness,
     Reply,
-    Served,
+    ServingWorker,
     Spread,
 )
-from dynocheck.probes.endpoint._client import LONGEST, Target, prompt, reply, usual
+from dynocheck.probes.endpoint._client import (
+    MAX_PROMPT_TOKENS,
+    Target,
+    make_completion,
+    make_prompt,
+    make_reply,
+)
 from dynocheck.serving.prometheus import Metrics, parse
 
 if TYPE_CHECKING:
     from dynocheck.serving import Client
 
 _AT_ONCE = 4
-_EACH = 12  # requests for each worker: a router that draws lots leaves one of four out once in 40,000 runs
-_MOST = 512
+_PER_WORKER = (
+    12  # requests for each worker: a router that draws lots leaves one of four out once in 40,000 runs
+)
+_MAX_REQUESTS = 512
 _REPEATS = 3
 _PREFIX_WORDS = 600
 _TOKENS_A_WORD = 8  # no tokenizer makes more of a word of ours
@@ -44,82 +53,87 @@ _BLOCK = "dynamo_frontend_model_kv_cache_block_size"
 _BLOCKS = "dynamo_frontend_model_total_kv_blocks"
 
 
-def _count(target: Target, readiness: Readiness) -> int:
-    return max(target.requests, min(_EACH * sum(readiness.workers.values()), _MOST))
+def _count_requests(target: Target, readiness: Readiness) -> int:
+    return max(target.requests, min(_PER_WORKER * sum(readiness.workers.values()), _MAX_REQUESTS))
 
 
-@probe(limit=lambda target, address, readiness, cancellation: target.several(_count(target, readiness)))
+@probe(
+    limit=lambda target, address, readiness, cancellation: target.estimate_seconds(
+        _count_requests(target, readiness)
+    )
+)
 def spread(target: Target, address: Address, readiness: Readiness, cancellation: Cancellation) -> Spread:
     """Last of all that asks for itself, so that its requests are all that the metrics count."""
     run = uuid4().hex  # no cache knows these prompts, however often this is run
 
     async def ask(client: "Client") -> Spread:
         async def once(number: int) -> Reply:
-            asked = usual(readiness, f"{run} {number}", stream=bool(number % 2))
-            return reply(await client.complete(asked, limits=target.limits))
+            asked = make_completion(readiness, f"{run} {number}", stream=bool(number % 2))
+            return make_reply(await client.complete(asked, limits=target.limits))
 
-        before, blind = await _metrics(client, target)
-        replies = await _together([lambda n=n: once(n) for n in range(_count(target, readiness))])  # type: ignore[misc]
-        after, why = await _metrics(client, target)
+        before, blind = await _fetch_metrics(client, target)
+        numbers = range(_count_requests(target, readiness))
+        replies = await _gather_replies([partial(once, number) for number in numbers])
+        after, why = await _fetch_metrics(client, target)
         return Spread(
             replies=tuple(replies),
-            metrics=blind or why or _others(before, after, len(replies)),
-            served=tuple(_served(before, after)),
-            phases=_phases(before, after),
+            metrics=blind or why or _explain_undercount(before, after, len(replies)),
+            served=tuple(_find_served(before, after)),
+            phases=_count_phases(before, after),
             kv_routed=round(after.total(_HIT_RATE + "_count") - before.total(_HIT_RATE + "_count")),
         )
 
-    return target.ask_ready(address, readiness, ask)
+    return target.send_when_ready(address, readiness, ask)
 
 
-@probe(limit=lambda target, address, readiness, spread: target.several(1 + _REPEATS))
+@probe(limit=lambda target, address, readiness, spread: target.estimate_seconds(1 + _REPEATS))
 def prefix(target: Target, address: Address, readiness: Readiness, spread: Spread) -> Prefix:
     """After the others, so that only its own requests are in the numbers."""
     words = min(_PREFIX_WORDS, max((readiness.context or 4096) // _TOKENS_A_WORD, 16))
-    text = prompt(uuid4().hex, words)
+    text = make_prompt(uuid4().hex, words)
 
     async def ask(client: "Client") -> Prefix:
         import asyncio
 
-        asked = usual(readiness, "", prompt=text)
-        first = reply(await client.complete(asked, limits=target.limits))
+        asked = make_completion(readiness, "", prompt=text)
+        first = make_reply(await client.complete(asked, limits=target.limits))
         await asyncio.sleep(_SETTLE_S)
-        before, blind = await _metrics(client, target)
-        again = [reply(await client.complete(asked, limits=target.limits)) for _ in range(_REPEATS)]
-        after, why = await _metrics(client, target)
+        before, blind = await _fetch_metrics(client, target)
+        again = [make_reply(await client.complete(asked, limits=target.limits)) for _ in range(_REPEATS)]
+        after, why = await _fetch_metrics(client, target)
         return Prefix(
             first=first,
             again=tuple(again),
-            metrics=blind or why or _others(before, after, len(again)),
-            hit_rate=_hit_rate(before, after),
-            kv_events=_events(after) if after.has(_EVENTS) else None,
-            block=_of(after, readiness.model, _BLOCK),
-            blocks=_of(after, readiness.model, _BLOCKS),
+            metrics=blind or why or _explain_undercount(before, after, len(again)),
+            hit_rate=_compute_hit_rate(before, after),
+            kv_events=_count_events(after) if after.has(_EVENTS) else None,
+            block=_read_gauge(after, readiness.model, _BLOCK),
+            blocks=_read_gauge(after, readiness.model, _BLOCKS),
             words=words,
         )
 
-    return target.ask_ready(address, readiness, ask)
+    return target.send_when_ready(address, readiness, ask)
 
 
-@probe(limit=lambda target, address, readiness, prefix: target.several(1))
+@probe(limit=lambda target, address, readiness, prefix: target.estimate_seconds(1))
 def brim(target: Target, address: Address, readiness: Readiness, prefix: Prefix) -> Brim:
     """Nothing is asked where a cache has room for the whole context, or nobody says how large it is."""
     if prefix.block is None or prefix.blocks is None or readiness.context is None:
         return Brim()
     room = prefix.block * prefix.blocks
     tokens = (room + readiness.context) // 2
-    if not (room < readiness.context <= LONGEST and prefix.first.prompt_tokens):
+    if not (room < readiness.context <= MAX_PROMPT_TOKENS and prefix.first.prompt_tokens):
         return Brim(room=room)
-    text = prompt(uuid4().hex, tokens * prefix.words // prefix.first.prompt_tokens)
+    text = make_prompt(uuid4().hex, tokens * prefix.words // prefix.first.prompt_tokens)
 
     async def ask(client: "Client") -> Reply:
-        asked = usual(readiness, "", prompt=text, max_tokens=1, stream=False)
-        return reply(await client.complete(asked, limits=target.limits))
+        asked = make_completion(readiness, "", prompt=text, max_tokens=1, stream=False)
+        return make_reply(await client.complete(asked, limits=target.limits))
 
-    return Brim(room=room, tokens=tokens, reply=target.ask_ready(address, readiness, ask))
+    return Brim(room=room, tokens=tokens, reply=target.send_when_ready(address, readiness, ask))
 
 
-async def _metrics(client: "Client", target: Target) -> tuple[Metrics, str]:
+async def _fetch_metrics(client: "Client", target: Target) -> tuple[Metrics, str]:
     """The frontend's metrics, or why they do not tell. Several looks, for each may be at another frontend."""
     counted: list[float] = []
     metrics = Metrics()
@@ -128,23 +142,23 @@ async def _metrics(client: "Client", target: Target) -> tuple[Metrics, str]:
         if answer.failure is not None:
             return Metrics(), f"/metrics: {answer.failure.message}"
         metrics = parse(answer.body.decode("utf-8", "replace"))
-        counted.append(_started(metrics))
+        counted.append(_count_started(metrics))
     if not any(name.startswith("dynamo_") for name in metrics.names):
         return metrics, "they are not Dynamo's"
     return metrics, "" if counted == sorted(counted) else _SEVERAL
 
 
-def _others(before: Metrics, after: Metrics, sent: int) -> str:
+def _explain_undercount(before: Metrics, after: Metrics, sent: int) -> str:
     """Why these are not the metrics of so many requests between them, if they are not."""
-    return _SEVERAL if _started(after) - _started(before) < sent else ""
+    return _SEVERAL if _count_started(after) - _count_started(before) < sent else ""
 
 
-def _started(metrics: Metrics) -> float:
+def _count_started(metrics: Metrics) -> float:
     """How many requests the frontend has begun with, or ended in releases that do not count the former."""
     return metrics.total(next((name for name in _STARTED if metrics.has(name)), ""))
 
 
-async def _together(calls: Iterable[Callable[[], Awaitable[Reply]]]) -> list[Reply]:
+async def _gather_replies(calls: Iterable[Callable[[], Awaitable[Reply]]]) -> list[Reply]:
     import asyncio
 
     free = asyncio.Semaphore(_AT_ONCE)
@@ -156,38 +170,38 @@ async def _together(calls: Iterable[Callable[[], Awaitable[Reply]]]) -> list[Rep
     return await asyncio.gather(*(one(call) for call in calls))
 
 
-def _served(before: Metrics, after: Metrics) -> Iterable[Served]:
+def _find_served(before: Metrics, after: Metrics) -> Iterable[ServingWorker]:
     """The workers whose last times are others than before: they have answered since."""
     changed: set[tuple[str, str]] = set()
     for name in _LAST:
-        earlier = {tuple(sorted(sample.labels.items())): sample.value for sample in before.named(name)}
+        earlier = {tuple(sorted(sample.labels.items())): sample.value for sample in before.select(name)}
         changed |= {
             (sample.labels.get("worker_id", ""), sample.labels.get("worker_type", ""))
-            for sample in after.named(name)
+            for sample in after.select(name)
             if earlier.get(tuple(sorted(sample.labels.items()))) != sample.value
         }
-    return (Served(*each) for each in sorted(changed))
+    return (ServingWorker(*each) for each in sorted(changed))
 
 
-def _phases(before: Metrics, after: Metrics) -> dict[str, int]:
-    phases = {sample.labels.get("phase", "") for sample in after.named(_ROUTED)} - {""}
+def _count_phases(before: Metrics, after: Metrics) -> dict[str, int]:
+    phases = {sample.labels.get("phase", "") for sample in after.select(_ROUTED)} - {""}
     counts = {
         p: round(after.total(_ROUTED, phase=p) - before.total(_ROUTED, phase=p)) for p in sorted(phases)
     }
     return {phase: count for phase, count in counts.items() if count > 0}
 
 
-def _of(metrics: Metrics, model: str, name: str) -> int | None:
+def _read_gauge(metrics: Metrics, model: str, name: str) -> int | None:
     """What the frontend says of this model, whose name it may write in small letters."""
-    said = {s.value for s in metrics.named(name) if s.labels.get("model", "").lower() == model.lower()}
+    said = {s.value for s in metrics.select(name) if s.labels.get("model", "").lower() == model.lower()}
     return round(said.pop()) or None if len(said) == 1 else None
 
 
-def _events(metrics: Metrics) -> int:
+def _count_events(metrics: Metrics) -> int:
     return round(metrics.total(_EVENTS, event_type="stored", status="ok"))
 
 
-def _hit_rate(before: Metrics, after: Metrics) -> float | None:
+def _compute_hit_rate(before: Metrics, after: Metrics) -> float | None:
     """The mean of the requests between the two."""
     count = after.total(_HIT_RATE + "_count") - before.total(_HIT_RATE + "_count")
     share = after.total(_HIT_RATE + "_sum") - before.total(_HIT_RATE + "_sum")

@@ -9,26 +9,26 @@ from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.k8s.gaie import (
     GATEWAY_API,
+    ControllerCondition,
     Gateway,
     GatewayClass,
     GatewayClasses,
     Gateways,
     InferenceRoutes,
     Listener,
-    Reference,
-    Reported,
+    ObjectReference,
     Route,
     RouteParent,
 )
 from dynocheck.kube import Cluster, NotFound
-from dynocheck.probes._k8s_types import Condition, Meta
+from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
 
 T = TypeVar("T")
 
 _VERSIONS = ("v1", "v1beta1")
 
 
-class WireCondition(Condition, rename="camel"):
+class WireCondition(StatusCondition, rename="camel"):
     """A condition that may say which generation of its object it is about."""
 
     observed_generation: int = 0
@@ -62,7 +62,7 @@ class _Status(msgspec.Struct):
 
 
 class _Class(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _ClassSpec
     status: _Status = msgspec.field(default_factory=_Status)
 
@@ -103,7 +103,7 @@ class _GatewayStatus(msgspec.Struct):
 
 
 class _Gateway(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _GatewaySpec
     status: _GatewayStatus = msgspec.field(default_factory=_GatewayStatus)
 
@@ -130,7 +130,7 @@ class _RouteStatus(msgspec.Struct):
 
 
 class _Route(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _RouteSpec = msgspec.field(default_factory=_RouteSpec)
     status: _RouteStatus = msgspec.field(default_factory=_RouteStatus)
 
@@ -142,25 +142,25 @@ def gateway_classes(cluster: Cluster) -> GatewayClasses:
             GatewayClass(
                 found.metadata.name,
                 found.spec.controller_name,
-                reported(found.status.conditions, found.metadata),
+                convert_conditions(found.status.conditions, found.metadata),
             )
-            for found in _items(cluster, "gatewayclasses", _Class)
+            for found in _list_items(cluster, "gatewayclasses", _Class)
         )
     )
 
 
 @probe(access=[Access("list", "gateways", GATEWAY_API)])
 def gateways(cluster: Cluster) -> Gateways:
-    return Gateways(tuple(_gateway(found) for found in _items(cluster, "gateways", _Gateway)))
+    return Gateways(tuple(_convert_gateway(found) for found in _list_items(cluster, "gateways", _Gateway)))
 
 
 @probe(access=[Access("list", "httproutes", GATEWAY_API)])
 def inference_routes(cluster: Cluster) -> InferenceRoutes:
-    routes = (_route(found) for found in _items(cluster, "httproutes", _Route))
+    routes = (_convert_route(found) for found in _list_items(cluster, "httproutes", _Route))
     return InferenceRoutes(tuple(route for route in routes if route.pools))
 
 
-def _items(cluster: Cluster, resource: str, kind: type[T]) -> list[T]:
+def _list_items(cluster: Cluster, resource: str, kind: type[T]) -> list[T]:
     for version in _VERSIONS:
         try:
             return cluster.items(f"/apis/{GATEWAY_API}/{version}/{resource}", kind)
@@ -169,17 +169,21 @@ def _items(cluster: Cluster, resource: str, kind: type[T]) -> list[T]:
     return []
 
 
-def reported(conditions: Iterable[WireCondition] | None, meta: Meta) -> tuple[Reported, ...]:
+def convert_conditions(
+    conditions: Iterable[WireCondition] | None, meta: ObjectMeta
+) -> tuple[ControllerCondition, ...]:
     """Conditions, each told whether it is about the present generation of its object."""
     return tuple(
-        Reported(c.type, c.status, c.reason, c.message, not 0 < c.observed_generation < meta.generation)
+        ControllerCondition(
+            c.type, c.status, c.reason, c.message, not 0 < c.observed_generation < meta.generation
+        )
         for c in conditions or ()
     )
 
 
-def parent(found: WireParent, meta: Meta) -> Reference:
+def convert_parent(found: WireParent, meta: ObjectMeta) -> ObjectReference:
     """The parent that an object of this metadata points to."""
-    return Reference(
+    return ObjectReference(
         group=found.group,
         kind=found.kind,
         namespace=found.namespace or meta.namespace,
@@ -189,26 +193,30 @@ def parent(found: WireParent, meta: Meta) -> Reference:
     )
 
 
-def statuses(found: Iterable[WireParentStatus] | None, meta: Meta) -> tuple[RouteParent, ...]:
+def convert_statuses(found: Iterable[WireParentStatus] | None, meta: ObjectMeta) -> tuple[RouteParent, ...]:
     """What controllers report of an object at its parents."""
     return tuple(
-        RouteParent(parent(s.parent_ref, meta), s.controller_name, reported(s.conditions, meta))
+        RouteParent(
+            convert_parent(s.parent_ref, meta), s.controller_name, convert_conditions(s.conditions, meta)
+        )
         for s in found or ()
     )
 
 
-def _gateway(found: _Gateway) -> Gateway:
+def _convert_gateway(found: _Gateway) -> Gateway:
     told = {s.name: s.conditions for s in found.status.listeners or ()}
     return Gateway(
         namespace=found.metadata.namespace,
         name=found.metadata.name,
         class_name=found.spec.gateway_class_name,
-        listeners=tuple(_listener(each, told.get(each.name), found) for each in found.spec.listeners or ()),
-        conditions=reported(found.status.conditions, found.metadata),
+        listeners=tuple(
+            _convert_listener(each, told.get(each.name), found) for each in found.spec.listeners or ()
+        ),
+        conditions=convert_conditions(found.status.conditions, found.metadata),
     )
 
 
-def _listener(each: _Listener, conditions: list[WireCondition] | None, found: _Gateway) -> Listener:
+def _convert_listener(each: _Listener, conditions: list[WireCondition] | None, found: _Gateway) -> Listener:
     allowed = each.allowed_routes or _Allowed()
     return Listener(
         name=each.name,
@@ -216,15 +224,15 @@ def _listener(each: _Listener, conditions: list[WireCondition] | None, found: _G
         protocol=each.protocol,
         routes_from=(allowed.namespaces or _From()).source,
         kinds=tuple(kind.kind for kind in allowed.kinds or ()),
-        conditions=reported(conditions, found.metadata),
+        conditions=convert_conditions(conditions, found.metadata),
     )
 
 
-def _route(found: _Route) -> Route:
+def _convert_route(found: _Route) -> Route:
     meta = found.metadata
     backends = [backend for rule in found.spec.rules or () for backend in rule.backend_refs or ()]
     pools = (
-        Reference(
+        ObjectReference(
             group=backend.group,
             kind=backend.kind,
             namespace=backend.namespace or meta.namespace,
@@ -237,7 +245,7 @@ def _route(found: _Route) -> Route:
     return Route(
         namespace=meta.namespace,
         name=meta.name,
-        parents=tuple(parent(each, meta) for each in found.spec.parent_refs or ()),
+        parents=tuple(convert_parent(each, meta) for each in found.spec.parent_refs or ()),
         pools=tuple(dict.fromkeys(pools)),
-        statuses=statuses(found.status.parents, meta),
+        statuses=convert_statuses(found.status.parents, meta),
     )

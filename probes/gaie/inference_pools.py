@@ -13,13 +13,13 @@ from dynocheck.facts.k8s.gaie import (
     EndpointPicker,
     InferencePool,
     InferencePools,
+    ObjectReference,
     PickerConfig,
-    Reference,
 )
-from dynocheck.kube import Cluster, Forbidden, NotFound, together
-from dynocheck.probes._k8s_types import Meta
-from dynocheck.probes.capacity.pods import WirePod, given, live, mounted_files, pod
-from dynocheck.probes.gaie.gateways import WireParentStatus, statuses
+from dynocheck.kube import Cluster, Forbidden, NotFound, run_parallel
+from dynocheck.probes._k8s_types import ObjectMeta
+from dynocheck.probes.capacity.pods import WirePod, convert_pod, filter_live, find_mounted_files, has_flag
+from dynocheck.probes.gaie.gateways import WireParentStatus, convert_statuses
 
 _VERSIONS = {GAIE: "v1", GAIE_EXPERIMENTAL: "v1alpha2"}
 _DEFAULT_PORT = 9002  # what v1alpha2 says of an extension that names none
@@ -52,7 +52,7 @@ class _Status(msgspec.Struct, rename="camel"):
 
 
 class _Pool(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _Spec
     status: _Status = msgspec.field(default_factory=_Status)
 
@@ -67,7 +67,7 @@ class _ServiceSpec(msgspec.Struct):
 
 
 class _Service(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _ServiceSpec
 
 
@@ -89,36 +89,38 @@ def inference_pools(cluster: Cluster) -> InferencePools:
 
     Without the right to get ConfigMaps, only the configuration of endpoint pickers stays unknown.
     """
-    lists = together([partial(_listed, cluster, group) for group in _VERSIONS])
+    lists = run_parallel([partial(_list_pools, cluster, group) for group in _VERSIONS])
     found = [(group, each) for group, pools in zip(_VERSIONS, lists, strict=True) for each in pools]
-    return InferencePools(tuple(together([partial(_pool, cluster, group, each) for group, each in found])))
+    return InferencePools(
+        tuple(run_parallel([partial(_load_pool, cluster, group, each) for group, each in found]))
+    )
 
 
-def _listed(cluster: Cluster, group: str) -> list[_Pool]:
+def _list_pools(cluster: Cluster, group: str) -> list[_Pool]:
     try:
         return cluster.items(f"/apis/{group}/{_VERSIONS[group]}/inferencepools", _Pool)
     except NotFound:
         return []
 
 
-def _pool(cluster: Cluster, group: str, found: _Pool) -> InferencePool:
-    meta, selector = found.metadata, dict(_selector(found.spec))
+def _load_pool(cluster: Cluster, group: str, found: _Pool) -> InferencePool:
+    meta, selector = found.metadata, dict(_parse_selector(found.spec))
     reference = found.spec.endpoint_picker_ref or found.spec.extension_ref
-    picker = None if reference is None else _examined(cluster, reference, meta.namespace)
+    picker = None if reference is None else _examine_picker(cluster, reference, meta.namespace)
     labels = {**selector, **(meta.labels or {}), **(picker.selector if picker else {})}
     return InferencePool(
         group=group,
         namespace=meta.namespace,
         name=meta.name,
         selector=selector,
-        pods=tuple(pod(each) for each in _selected(cluster, meta.namespace, selector)),
+        pods=tuple(convert_pod(each) for each in _list_pods(cluster, meta.namespace, selector)),
         picker=picker,
-        statuses=statuses([*(found.status.parents or ()), *(found.status.parent or ())], meta),
+        statuses=convert_statuses([*(found.status.parents or ()), *(found.status.parent or ())], meta),
         dynamo=any(key.startswith(_DYNAMO) for key in labels),
     )
 
 
-def _selector(spec: _Spec) -> Iterator[tuple[str, str]]:
+def _parse_selector(spec: _Spec) -> Iterator[tuple[str, str]]:
     """v1 wraps the labels in `matchLabels`, v1alpha2 does not."""
     for key, value in (spec.selector or {}).items():
         if isinstance(value, str):
@@ -127,16 +129,16 @@ def _selector(spec: _Spec) -> Iterator[tuple[str, str]]:
             yield from value.items()
 
 
-def _selected(cluster: Cluster, namespace: str, selector: dict[str, str]) -> list[WirePod]:
+def _list_pods(cluster: Cluster, namespace: str, selector: dict[str, str]) -> list[WirePod]:
     if not selector:
         return []
     labels = ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
-    return live(cluster.items(f"/api/v1/namespaces/{namespace}/pods", WirePod, labelSelector=labels))
+    return filter_live(cluster.items(f"/api/v1/namespaces/{namespace}/pods", WirePod, labelSelector=labels))
 
 
-def _examined(cluster: Cluster, picker: _Picker, namespace: str) -> EndpointPicker:
+def _examine_picker(cluster: Cluster, picker: _Picker, namespace: str) -> EndpointPicker:
     port = picker.port.number if picker.port else picker.port_number
-    reference = Reference(
+    reference = ObjectReference(
         group=picker.group,
         kind=picker.kind,
         namespace=namespace,
@@ -150,20 +152,20 @@ def _examined(cluster: Cluster, picker: _Picker, namespace: str) -> EndpointPick
     except NotFound:
         return EndpointPicker(reference=reference)
     selector = service.spec.selector or {}
-    pods = _selected(cluster, namespace, selector)
+    pods = _list_pods(cluster, namespace, selector)
     return EndpointPicker(
         reference=reference,
         ports=tuple(each.port for each in service.spec.ports or ()),
         selector=selector,
-        pods=tuple(pod(each) for each in pods),
-        election=any(given(each, _ELECTION_FLAG) for each in pods),
-        configs=tuple(_configs(cluster, namespace, pods)),
+        pods=tuple(convert_pod(each) for each in pods),
+        election=any(has_flag(each, _ELECTION_FLAG) for each in pods),
+        configs=tuple(_read_configs(cluster, namespace, pods)),
     )
 
 
-def _configs(cluster: Cluster, namespace: str, pods: Iterable[WirePod]) -> Iterator[PickerConfig]:
+def _read_configs(cluster: Cluster, namespace: str, pods: Iterable[WirePod]) -> Iterator[PickerConfig]:
     """The file of each `--config-file` that a ConfigMap puts into the pod."""
-    places = {place for each in pods for place in mounted_files(each, _CONFIG_FLAG)}
+    places = {place for each in pods for place in find_mounted_files(each, _CONFIG_FLAG)}
     for name, key in sorted(places):
         try:
             found = cluster.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}", _ConfigMap)

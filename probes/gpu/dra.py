@@ -6,7 +6,7 @@ from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.k8s.gpu import DeviceClasses
 from dynocheck.kube import Cluster, NotFound
-from dynocheck.probes._k8s_types import Named
+from dynocheck.probes._k8s_types import PartialObject
 
 _GROUP = "/apis/resource.k8s.io"
 
@@ -28,7 +28,7 @@ def device_classes(cluster: Cluster) -> DeviceClasses:
     versions = tuple(each.version for each in group.versions or ())
     for version in versions:
         try:
-            found = cluster.items(f"{_GROUP}/{version}/deviceclasses", Named)
+            found = cluster.items(f"{_GROUP}/{version}/deviceclasses", PartialObject)
         except NotFound:
             continue
         return DeviceClasses(tuple(sorted(each.metadata.name for each in found)), versions)

@@ -3,10 +3,10 @@
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, Condition, Node, Nodes, ResourceSlices, Slice, Taint
+from dynocheck.facts import Access, Condition, Node, Nodes, ResourceSlice, ResourceSlices, Taint
 from dynocheck.kube import Cluster, NotFound
-from dynocheck.probes._k8s_types import Condition as WireCondition
-from dynocheck.probes._k8s_types import Meta
+from dynocheck.probes._k8s_types import ObjectMeta
+from dynocheck.probes._k8s_types import StatusCondition as WireCondition
 
 _KEPT_ATTRIBUTES = ("productName", "driverVersion", "cudaComputeCapability")
 _RDMA = "dra.net/rdma"
@@ -36,7 +36,7 @@ class _Status(msgspec.Struct, rename="camel"):
 
 
 class _Node(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _Spec = msgspec.field(default_factory=_Spec)
     status: _Status = msgspec.field(default_factory=_Status)
 
@@ -55,13 +55,15 @@ class _Device(_Attributed):
     basic: _Attributed | None = None  # where v1beta1 keeps them
 
     @property
-    def given(self) -> dict[str, _Attribute]:
+    def all_attributes(self) -> dict[str, _Attribute]:
         return self.attributes or (self.basic.attributes if self.basic else None) or {}
 
     @property
     def rdma(self) -> bool:
         """Whether DRANET says that it is an RDMA device; a driver may leave its own name out."""
-        return any(_RDMA in (name, f"dra.net/{name}") and each.holds for name, each in self.given.items())
+        return any(
+            _RDMA in (name, f"dra.net/{name}") and each.holds for name, each in self.all_attributes.items()
+        )
 
 
 class _Pool(msgspec.Struct):
@@ -77,16 +79,16 @@ class _SliceSpec(msgspec.Struct, rename="camel"):
 
 
 class _Slice(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _SliceSpec
 
 
 @probe(access=[Access("list", "nodes")])
 def nodes(cluster: Cluster) -> Nodes:
-    return Nodes(tuple(_node(found) for found in cluster.items("/api/v1/nodes", _Node)))
+    return Nodes(tuple(_convert_node(found) for found in cluster.items("/api/v1/nodes", _Node)))
 
 
-def _node(found: _Node) -> Node:
+def _convert_node(found: _Node) -> Node:
     return Node(
         name=found.metadata.name,
         labels=found.metadata.labels or {},
@@ -113,11 +115,11 @@ def resource_slices(cluster: Cluster) -> ResourceSlices:
             found = cluster.items(f"/apis/resource.k8s.io/{version}/resourceslices", _Slice)
         except NotFound:
             continue
-        return ResourceSlices(tuple(_slice(each) for each in _newest(found)))
+        return ResourceSlices(tuple(_convert_slice(each) for each in _filter_newest(found)))
     return ResourceSlices(served=False)
 
 
-def _newest(found: list[_Slice]) -> list[_Slice]:
+def _filter_newest(found: list[_Slice]) -> list[_Slice]:
     generations: dict[tuple[str, str], int] = {}
     for each in found:
         pool = each.spec.driver, each.spec.pool.name
@@ -125,10 +127,10 @@ def _newest(found: list[_Slice]) -> list[_Slice]:
     return [s for s in found if s.spec.pool.generation == generations[s.spec.driver, s.spec.pool.name]]
 
 
-def _slice(found: _Slice) -> Slice:
+def _convert_slice(found: _Slice) -> ResourceSlice:
     devices = found.spec.devices or []
-    attributes = (_attributes(device) for device in devices)
-    return Slice(
+    attributes = (_filter_attributes(device) for device in devices)
+    return ResourceSlice(
         name=found.metadata.name,
         driver=found.spec.driver,
         node=found.spec.node_name,
@@ -138,7 +140,7 @@ def _slice(found: _Slice) -> Slice:
     )
 
 
-def _attributes(device: _Device) -> dict[str, str]:
-    given = device.given.items()
+def _filter_attributes(device: _Device) -> dict[str, str]:
+    given = device.all_attributes.items()
     values = {name.rpartition("/")[2]: each.string or each.version or "" for name, each in given}
     return {name: values[name] for name in _KEPT_ATTRIBUTES if values.get(name)}

@@ -8,9 +8,9 @@ from dynocheck import probe
 from dynocheck.facts import Access, OperatorPods
 from dynocheck.facts import Condition as ConditionFact
 from dynocheck.facts.k8s.gpu import DriverSettings, OperatorResource, OperatorResources
-from dynocheck.kube import Cluster, NotFound, together
-from dynocheck.probes._k8s_types import Condition, Meta
-from dynocheck.probes.capacity.pods import WirePod, pod
+from dynocheck.kube import Cluster, NotFound, run_parallel
+from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
+from dynocheck.probes.capacity.pods import WirePod, convert_pod
 
 # Helm's chart sets the first, OLM's bundle and old charts the second.
 _SELECTORS = ("app.kubernetes.io/name=gpu-operator", "app=gpu-operator")
@@ -26,14 +26,14 @@ def gpu_operator_pods(cluster: Cluster) -> OperatorPods:
     def matching(selector: str) -> list[WirePod]:
         return cluster.items("/api/v1/pods", WirePod, labelSelector=selector)
 
-    lists = together([partial(matching, selector) for selector in _SELECTORS])
-    pods = (pod(found) for each in lists for found in each)
+    lists = run_parallel([partial(matching, selector) for selector in _SELECTORS])
+    pods = (convert_pod(found) for each in lists for found in each)
     return OperatorPods(tuple({(each.namespace, each.name): each for each in pods}.values()))
 
 
 class _ResourceStatus(msgspec.Struct):
     state: str = ""
-    conditions: list[Condition] | None = None
+    conditions: list[StatusCondition] | None = None
 
 
 class _Rdma(msgspec.Struct):
@@ -54,7 +54,7 @@ class _ResourceSpec(_Driver):
 
 
 class _Resource(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _ResourceSpec = msgspec.field(default_factory=_ResourceSpec)
     status: _ResourceStatus = msgspec.field(default_factory=_ResourceStatus)
 
@@ -68,13 +68,13 @@ def gpu_operator_resources(cluster: Cluster) -> OperatorResources:
             found = cluster.items(f"/apis/nvidia.com/{version}/{plural}", _Resource)
         except NotFound:
             return []
-        return [_resource(kind, each) for each in found]
+        return [_convert_resource(kind, each) for each in found]
 
-    lists = together([partial(listed, kind, *where) for kind, where in _RESOURCES.items()])
+    lists = run_parallel([partial(listed, kind, *where) for kind, where in _RESOURCES.items()])
     return OperatorResources(tuple(each for found in lists for each in found))
 
 
-def _resource(kind: str, found: _Resource) -> OperatorResource:
+def _convert_resource(kind: str, found: _Resource) -> OperatorResource:
     return OperatorResource(
         kind=kind,
         name=found.metadata.name,
@@ -82,13 +82,13 @@ def _resource(kind: str, found: _Resource) -> OperatorResource:
         conditions=tuple(
             ConditionFact(c.type, c.status, c.reason, c.message) for c in found.status.conditions or ()
         ),
-        driver=_settings(found.spec if kind == "NVIDIADriver" else found.spec.driver or _Driver())
+        driver=_convert_driver(found.spec if kind == "NVIDIADriver" else found.spec.driver or _Driver())
         if kind in ("ClusterPolicy", "NVIDIADriver")
         else None,
     )
 
 
-def _settings(driver: _Driver) -> DriverSettings:
+def _convert_driver(driver: _Driver) -> DriverSettings:
     return DriverSettings(
         installs=driver.enabled is not False,
         peermem=driver.rdma is not None and driver.rdma.enabled is True,

@@ -16,13 +16,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Promised:
+class UserLimits:
     """The limits that the user holds a load to, besides what a live graph says itself."""
 
     limits: LoadLimits
 
 
-def measured(plan: "LoadPlan", progress: "Progress | None" = None) -> LoadRun:
+def measure_load(plan: "LoadPlan", progress: "Progress | None" = None) -> LoadRun:
     """What a load test measures; on Ctrl-C, in the main thread, what it has measured by then.
 
     :raises UsageError: the prompts cannot be read.
@@ -31,28 +31,30 @@ def measured(plan: "LoadPlan", progress: "Progress | None" = None) -> LoadRun:
     import asyncio
 
     from dynocheck.loadtest.run import run
-    from dynocheck.loadtest.workers import spread
+    from dynocheck.loadtest.workers import run_workers
 
-    return asyncio.run(run(plan, progress=progress) if plan.workers == 1 else spread(plan, progress))
+    return asyncio.run(run(plan, progress=progress) if plan.workers == 1 else run_workers(plan, progress))
 
 
 @probe()
-def limits(promised: Promised, address: Address) -> LoadLimits:
+def limits(promised: UserLimits, address: Address) -> LoadLimits:
     """The user's limits over those of the graph."""
-    return promised.limits.over(address.limits)
+    return promised.limits.with_defaults(address.limits)
 
 
-@probe(limit=lambda target, address, readiness, **_: _small(target, address, readiness).longest_s)
+@probe(limit=lambda target, address, readiness, **_: _make_small_plan(target, address, readiness).longest_s)
 def load(
     target: Target, address: Address, readiness: Readiness, brim: Brim, interruption: Interruption
 ) -> LoadRun:
     """A small one, of an endpoint that is ready, after all that would disturb it."""
     if not readiness.ready:
         raise Unavailable(f"not asked, for it never became ready: {readiness.said}")
-    return _until(interruption, _small(target, address, readiness), target.waiting.show)
+    return _measure_interruptibly(
+        interruption, _make_small_plan(target, address, readiness), target.waiting.show
+    )
 
 
-def _until(interruption: Interruption, plan: "LoadPlan", progress: "Progress") -> LoadRun:
+def _measure_interruptibly(interruption: Interruption, plan: "LoadPlan", progress: "Progress") -> LoadRun:
     """What is measured on this thread, which hears of Ctrl-C by the interruption alone."""
     import asyncio
 
@@ -66,13 +68,13 @@ def _until(interruption: Interruption, plan: "LoadPlan", progress: "Progress") -
         def stop() -> None:
             loop.call_soon_threadsafe(task.cancel)
 
-        with interruption.heeded(stop):
+        with interruption.on_interrupt(stop):
             return await run(plan, progress=progress)
 
     return asyncio.run(interruptible())
 
 
-def _small(target: Target, address: Address, readiness: Readiness) -> "LoadPlan":
+def _make_small_plan(target: Target, address: Address, readiness: Readiness) -> "LoadPlan":
     """The plan's own sizes, as far as the context has room for them."""
     from dynocheck.loadtest.plan import LoadPlan
 

@@ -8,8 +8,8 @@ import msgspec
 from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.k8s.monitoring import Collector, LabelSelector, PodMonitor, PodMonitors, Requirement
-from dynocheck.kube import Cluster, NotFound, together
-from dynocheck.probes._k8s_types import Condition, Meta
+from dynocheck.kube import Cluster, NotFound, run_parallel
+from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
 
 _GROUP = "monitoring.coreos.com"
 _METRICS = "nvidia.com/metrics-enabled"  # the operator puts it on every pod that has metrics
@@ -35,11 +35,11 @@ class _CollectorSpec(msgspec.Struct, rename="camel"):
 
 
 class _Status(msgspec.Struct):
-    conditions: list[Condition] | None = None
+    conditions: list[StatusCondition] | None = None
 
 
 class _Collector(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _CollectorSpec = msgspec.field(default_factory=_CollectorSpec)
     status: _Status = msgspec.field(default_factory=_Status)
 
@@ -49,22 +49,22 @@ class _MonitorSpec(msgspec.Struct):
 
 
 class _Monitor(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _MonitorSpec = msgspec.field(default_factory=_MonitorSpec)
 
 
 @probe(access=[Access("list", each, _GROUP) for each in ("podmonitors", "prometheuses", "prometheusagents")])
 def pod_monitors(cluster: Cluster) -> PodMonitors:
     calls: list[Any] = [
-        partial(_served, cluster, "v1/podmonitors", _Monitor),
-        *(partial(_served, cluster, path, _Collector) for path in _COLLECTORS.values()),
+        partial(_list_if_served, cluster, "v1/podmonitors", _Monitor),
+        *(partial(_list_if_served, cluster, path, _Collector) for path in _COLLECTORS.values()),
     ]
-    monitors, *collectors = together(calls)
-    made = (_monitor(found) for found in monitors or ())
+    monitors, *collectors = run_parallel(calls)
+    made = (_convert_monitor(found) for found in monitors or ())
     return PodMonitors(
         items=tuple(monitor for monitor in made if _METRICS in monitor.pods.keys),
         collectors=tuple(
-            _collector(kind, found)
+            _convert_collector(kind, found)
             for kind, each in zip(_COLLECTORS, collectors, strict=True)
             for found in each or ()
         ),
@@ -73,7 +73,7 @@ def pod_monitors(cluster: Cluster) -> PodMonitors:
     )
 
 
-def _served(cluster: Cluster, path: str, kind: type[T]) -> list[T] | None:
+def _list_if_served(cluster: Cluster, path: str, kind: type[T]) -> list[T] | None:
     """The objects of a type, or None when the cluster does not have the type."""
     try:
         return cluster.items(f"/apis/{_GROUP}/{path}", kind)
@@ -81,30 +81,30 @@ def _served(cluster: Cluster, path: str, kind: type[T]) -> list[T] | None:
         return None
 
 
-def _monitor(found: _Monitor) -> PodMonitor:
+def _convert_monitor(found: _Monitor) -> PodMonitor:
     meta = found.metadata
     return PodMonitor(
         namespace=meta.namespace,
         name=meta.name,
         labels=meta.labels or {},
-        pods=_selector(found.spec.selector) or LabelSelector(),
+        pods=_convert_selector(found.spec.selector) or LabelSelector(),
     )
 
 
-def _collector(kind: str, found: _Collector) -> Collector:
+def _convert_collector(kind: str, found: _Collector) -> Collector:
     conditions = {c.type: c.status for c in found.status.conditions or ()}
     return Collector(
         kind=kind,
         namespace=found.metadata.namespace,
         name=found.metadata.name,
         labels=found.metadata.labels or {},
-        monitors=_selector(found.spec.pod_monitor_selector),
-        namespaces=_selector(found.spec.pod_monitor_namespace_selector),
+        monitors=_convert_selector(found.spec.pod_monitor_selector),
+        namespaces=_convert_selector(found.spec.pod_monitor_namespace_selector),
         available=conditions["Available"] != "False" if "Available" in conditions else None,
     )
 
 
-def _selector(found: _Selector | None) -> LabelSelector | None:
+def _convert_selector(found: _Selector | None) -> LabelSelector | None:
     if found is None:
         return None
     return LabelSelector(

@@ -14,8 +14,8 @@ from dynocheck.facts.k8s.definitions import (
     GivenKinds,
     ServedKinds,
 )
-from dynocheck.kube import Cluster, KubeError, NotFound, together
-from dynocheck.probes._k8s_types import METADATA, Meta, Named
+from dynocheck.kube import Cluster, KubeError, NotFound, run_parallel
+from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
 
 _PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 
@@ -41,15 +41,15 @@ class _Spec(msgspec.Struct):
 
 
 class _Definition(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _Spec
 
 
 @probe()
 def given_kinds(paths: DefinitionPaths) -> GivenKinds:
-    from dynocheck.recipe.definitions import load  # the reading of YAML, which few runs ask for
+    from dynocheck.recipe.definitions import load_definitions  # the reading of YAML, which few runs ask for
 
-    return GivenKinds(load(paths.items))
+    return GivenKinds(load_definitions(paths.items))
 
 
 @probe(
@@ -60,19 +60,19 @@ def given_kinds(paths: DefinitionPaths) -> GivenKinds:
 )
 def served_kinds(paths: RecipePaths, cluster: Cluster) -> ServedKinds:
     """Of the groups that the recipes use only: all schemas of a cluster run to megabytes."""
-    from dynocheck.recipe.discover import load
+    from dynocheck.recipe.discover import load_recipes
 
-    groups = {manifest.group for recipe in load(paths.items) for manifest in recipe.manifests} - {""}
+    groups = {manifest.group for recipe in load_recipes(paths.items) for manifest in recipe.manifests} - {""}
     try:
-        names = [each.metadata.name for each in cluster.items(_PATH, Named, accept=METADATA)]
+        names = [each.metadata.name for each in cluster.items(_PATH, PartialObject, accept=METADATA)]
         wanted = [name for name in names if name.partition(".")[2] in groups]
-        found = together([partial(_definition, cluster, name) for name in wanted])
+        found = run_parallel([partial(_get_kind, cluster, name) for name in wanted])
     except KubeError as error:
         return ServedKinds(reason=str(error))
     return ServedKinds(tuple(kind for kind in found if kind is not None))
 
 
-def _definition(cluster: Cluster, name: str) -> CustomKind | None:
+def _get_kind(cluster: Cluster, name: str) -> CustomKind | None:
     try:
         spec = cluster.get(f"{_PATH}/{name}", _Definition).spec
     except NotFound:

@@ -23,8 +23,8 @@ from dynocheck.facts.k8s.platform import (
     ServiceName,
     Webhook,
 )
-from dynocheck.kube import Cluster, NotFound, together
-from dynocheck.probes._k8s_types import Meta
+from dynocheck.kube import Cluster, NotFound, run_parallel
+from dynocheck.probes._k8s_types import ObjectMeta
 
 _ADMISSION = "/apis/admissionregistration.k8s.io/v1"
 _CONFIGURATIONS = {
@@ -80,7 +80,7 @@ class _Webhook(msgspec.Struct, rename="camel"):
 
 
 class _Configuration(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     webhooks: list[_Webhook] | None = None
 
 
@@ -88,37 +88,39 @@ class _Configuration(msgspec.Struct):
 def admission_webhooks(cluster: Cluster) -> AdmissionWebhooks:
     def listed(kind: str, plural: str) -> list[Webhook]:
         found = cluster.items(f"{_ADMISSION}/{plural}", _Configuration)
-        return [_webhook(kind, each.metadata.name, w) for each in found for w in _ours(each)]
+        return [
+            _convert_webhook(kind, each.metadata.name, w) for each in found for w in _select_webhooks(each)
+        ]
 
-    lists = together([partial(listed, kind, plural) for kind, plural in _CONFIGURATIONS.items()])
+    lists = run_parallel([partial(listed, kind, plural) for kind, plural in _CONFIGURATIONS.items()])
     return AdmissionWebhooks(tuple(each for found in lists for each in found), looked=time.time())
 
 
-def _ours(configuration: _Configuration) -> list[_Webhook]:
+def _select_webhooks(configuration: _Configuration) -> list[_Webhook]:
     webhooks = configuration.webhooks or []
-    return webhooks if any(_for_dynamo(rule) for each in webhooks for rule in each.rules or ()) else []
+    return webhooks if any(_is_for_dynamo(rule) for each in webhooks for rule in each.rules or ()) else []
 
 
-def _for_dynamo(rule: _Rule) -> bool:
+def _is_for_dynamo(rule: _Rule) -> bool:
     return "nvidia.com" in (rule.api_groups or ()) and any(
         resource.startswith("dynamo") for resource in rule.resources or ()
     )
 
 
-def _webhook(kind: str, configuration: str, found: _Webhook) -> Webhook:
+def _convert_webhook(kind: str, configuration: str, found: _Webhook) -> Webhook:
     client = found.client_config
     return Webhook(
         kind=kind,
         configuration=configuration,
         name=found.name,
         service=ServiceName(client.service.namespace, client.service.name) if client.service else None,
-        bundle=_certificates(client.ca_bundle),
+        bundle=_parse_certificates(client.ca_bundle),
         blocking=found.failure_policy == "Fail",
-        namespaces=_names(found.namespace_selector),
+        namespaces=_list_namespaces(found.namespace_selector),
     )
 
 
-def _names(selector: _Selector | None) -> tuple[str, ...]:
+def _list_namespaces(selector: _Selector | None) -> tuple[str, ...]:
     """The namespaces that a selector names, where it goes by their names."""
     if selector is None:
         return ()
@@ -132,7 +134,7 @@ def _names(selector: _Selector | None) -> tuple[str, ...]:
     )
 
 
-def _certificates(bundle: str) -> Certificates | None:
+def _parse_certificates(bundle: str) -> Certificates | None:
     """What a CA bundle holds, by the library that would use it to verify."""
     if not bundle:
         return None
@@ -173,7 +175,7 @@ class _Status(msgspec.Struct, rename="camel"):
 
 
 class _Definition(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _Spec
     status: _Status = msgspec.field(default_factory=_Status)
 
@@ -181,7 +183,7 @@ class _Definition(msgspec.Struct):
 @probe(access=[Access("get", "customresourcedefinitions", "apiextensions.k8s.io")])
 def platform_types(cluster: Cluster) -> PlatformTypes:
     """Whole definitions, schemas and all: nothing smaller says how a type is stored and converted."""
-    looks = together([partial(_examine, cluster, name) for name in _VERSIONED])
+    looks = run_parallel([partial(_examine, cluster, name) for name in _VERSIONED])
     return PlatformTypes(tuple(each for each in looks if each is not None), looked=time.time())
 
 
@@ -197,11 +199,11 @@ def _examine(cluster: Cluster, name: str) -> PlatformType | None:
         storage=next((v.name for v in found.spec.versions if v.storage), ""),
         stored=tuple(found.status.stored_versions or ()),
         served=tuple(v.name for v in found.spec.versions if v.served),
-        converter=_converter(name, found.spec.conversion),
+        converter=_convert_conversion(name, found.spec.conversion),
     )
 
 
-def _converter(name: str, conversion: _Conversion) -> Webhook | None:
+def _convert_conversion(name: str, conversion: _Conversion) -> Webhook | None:
     if conversion.strategy != "Webhook" or conversion.webhook is None:
         return None
     client = conversion.webhook.client_config or _Client()
@@ -210,12 +212,12 @@ def _converter(name: str, conversion: _Conversion) -> Webhook | None:
         configuration=name,
         name="conversion",
         service=ServiceName(client.service.namespace, client.service.name) if client.service else None,
-        bundle=_certificates(client.ca_bundle),
+        bundle=_parse_certificates(client.ca_bundle),
     )
 
 
 class _ConfigMap(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     data: dict[str, str] | None = None
 
 
@@ -225,10 +227,10 @@ def operator_configs(cluster: Cluster) -> OperatorConfigs:
     found = cluster.items(
         "/api/v1/configmaps", _ConfigMap, labelSelector="app.kubernetes.io/name=dynamo-operator"
     )
-    return OperatorConfigs(tuple(config for each in found for config in _configs(each)))
+    return OperatorConfigs(tuple(config for each in found for config in _parse_configs(each)))
 
 
-def _configs(found: _ConfigMap) -> Iterator[OperatorConfig]:
+def _parse_configs(found: _ConfigMap) -> Iterator[OperatorConfig]:
     import yaml  # takes longer than the rest of a start
 
     try:
@@ -241,28 +243,28 @@ def _configs(found: _ConfigMap) -> Iterator[OperatorConfig]:
         namespace=found.metadata.namespace,
         name=found.metadata.name,
         instance=(found.metadata.labels or {}).get("app.kubernetes.io/instance", ""),
-        restricted=_text(settings, "namespace", "restricted"),
-        grove=_flag(settings, "orchestrators", "grove", "enabled"),
-        lws=_flag(settings, "orchestrators", "lws", "enabled"),
-        nats=_text(settings, "infrastructure", "natsAddress"),
-        etcd=_text(settings, "infrastructure", "etcdAddress"),
-        discovery=_text(settings, "discovery", "backend"),
+        restricted=_get_text(settings, "namespace", "restricted"),
+        grove=_get_flag(settings, "orchestrators", "grove", "enabled"),
+        lws=_get_flag(settings, "orchestrators", "lws", "enabled"),
+        nats=_get_text(settings, "infrastructure", "natsAddress"),
+        etcd=_get_text(settings, "infrastructure", "etcdAddress"),
+        discovery=_get_text(settings, "discovery", "backend"),
     )
 
 
-def _at(settings: Any, *path: str) -> Any:
+def _get_value(settings: Any, *path: str) -> Any:
     for key in path:
         settings = settings.get(key) if isinstance(settings, dict) else None
     return settings
 
 
-def _text(settings: Any, *path: str) -> str:
-    value = _at(settings, *path)
+def _get_text(settings: Any, *path: str) -> str:
+    value = _get_value(settings, *path)
     return value if isinstance(value, str) else ""
 
 
-def _flag(settings: Any, *path: str) -> bool | None:
-    value = _at(settings, *path)
+def _get_flag(settings: Any, *path: str) -> bool | None:
+    value = _get_value(settings, *path)
     return value if isinstance(value, bool) else None
 
 
@@ -272,7 +274,7 @@ class _LeaseSpec(msgspec.Struct, rename="camel"):
 
 
 class _Lease(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _LeaseSpec = msgspec.field(default_factory=_LeaseSpec)
 
 
@@ -281,11 +283,11 @@ def operator_leases(cluster: Cluster) -> OperatorLeases:
     found = cluster.items(
         "/apis/coordination.k8s.io/v1/leases", _Lease, fieldSelector=f"metadata.name={_LEASE}"
     )
-    leases = (OperatorLease(each.metadata.namespace, _end(each.spec)) for each in found)
+    leases = (OperatorLease(each.metadata.namespace, _compute_expiry(each.spec)) for each in found)
     return OperatorLeases(tuple(leases), looked=time.time())
 
 
-def _end(spec: _LeaseSpec) -> float:
+def _compute_expiry(spec: _LeaseSpec) -> float:
     if not spec.renew_time:
         return 0
     renewed = datetime.datetime.fromisoformat(spec.renew_time.replace("Z", "+00:00"))

@@ -10,21 +10,21 @@ from dynocheck.facts.k8s.namespace_policy import (
     Namespace,
     NetworkPolicies,
     NetworkPolicy,
-    Peer,
+    NetworkPolicyPeer,
+    NetworkPolicyPort,
+    NetworkPolicyRule,
     PodClasses,
-    Port,
-    Rule,
     Selector,
 )
-from dynocheck.kube import Cluster, NotFound, together
-from dynocheck.probes._k8s_types import METADATA, Meta, Named
+from dynocheck.kube import Cluster, NotFound, run_parallel
+from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
 
 
 @probe(access=[Access("get", "namespaces", local=True)])
 def namespace(cluster: Cluster) -> Namespace:
     name = cluster.connection.namespace
     try:
-        found = cluster.get(f"/api/v1/namespaces/{name}", Named)
+        found = cluster.get(f"/api/v1/namespaces/{name}", PartialObject)
     except NotFound:
         return Namespace(name, exists=False)
     meta = found.metadata
@@ -39,15 +39,15 @@ def namespace(cluster: Cluster) -> Namespace:
 )
 def pod_classes(cluster: Cluster) -> PodClasses:
     paths = ("/apis/scheduling.k8s.io/v1/priorityclasses", "/apis/node.k8s.io/v1/runtimeclasses")
-    lists = together([partial(cluster.items, path, Named, accept=METADATA) for path in paths])
+    lists = run_parallel([partial(cluster.items, path, PartialObject, accept=METADATA) for path in paths])
     priorities, runtimes = (tuple(sorted(each.metadata.name for each in found)) for found in lists)
     return PodClasses(priorities, runtimes)
 
 
 class _Rule(msgspec.Struct, rename={"sources": "from", "targets": "to"}):
-    sources: list[Peer] | None = None
-    targets: list[Peer] | None = None
-    ports: list[Port] | None = None
+    sources: list[NetworkPolicyPeer] | None = None
+    targets: list[NetworkPolicyPeer] | None = None
+    ports: list[NetworkPolicyPort] | None = None
 
 
 class _PolicySpec(msgspec.Struct, rename="camel"):
@@ -58,7 +58,7 @@ class _PolicySpec(msgspec.Struct, rename="camel"):
 
 
 class _Policy(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _PolicySpec = msgspec.field(default_factory=_PolicySpec)
 
 
@@ -66,20 +66,21 @@ class _Policy(msgspec.Struct):
 def network_policies(cluster: Cluster) -> NetworkPolicies:
     """Stored policies always name their directions: the API server fills them in."""
     path = f"/apis/networking.k8s.io/v1/namespaces/{cluster.connection.namespace}/networkpolicies"
-    return NetworkPolicies(tuple(_policy(found) for found in cluster.items(path, _Policy)))
+    return NetworkPolicies(tuple(_convert_policy(found) for found in cluster.items(path, _Policy)))
 
 
-def _policy(found: _Policy) -> NetworkPolicy:
+def _convert_policy(found: _Policy) -> NetworkPolicy:
     spec, types = found.spec, found.spec.policy_types or ["Ingress"]
     return NetworkPolicy(
         name=found.metadata.name,
         selector=spec.pod_selector,
-        ingress=_rules(spec.ingress) if "Ingress" in types else None,
-        egress=_rules(spec.egress) if "Egress" in types else None,
+        ingress=_convert_rules(spec.ingress) if "Ingress" in types else None,
+        egress=_convert_rules(spec.egress) if "Egress" in types else None,
     )
 
 
-def _rules(found: list[_Rule] | None) -> tuple[Rule, ...]:
+def _convert_rules(found: list[_Rule] | None) -> tuple[NetworkPolicyRule, ...]:
     return tuple(
-        Rule(tuple(each.sources or each.targets or ()), tuple(each.ports or ())) for each in found or ()
+        NetworkPolicyRule(tuple(each.sources or each.targets or ()), tuple(each.ports or ()))
+        for each in found or ()
     )

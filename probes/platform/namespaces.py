@@ -2,15 +2,15 @@
 
 from dynocheck import probe
 from dynocheck.facts import Access
-from dynocheck.facts.k8s.namespaces import Namespace, Namespaces, RunNamespace
+from dynocheck.facts.k8s.namespaces import LabelledNamespace, Namespaces, RunNamespace
 from dynocheck.kube import Cluster
-from dynocheck.probes._k8s_types import METADATA, Named
+from dynocheck.probes._k8s_types import METADATA, PartialObject
 
 
 @probe(access=[Access("list", "namespaces")])
 def namespaces(cluster: Cluster) -> Namespaces:
-    found = cluster.items("/api/v1/namespaces", Named, accept=METADATA)
-    return Namespaces(tuple(Namespace(n.metadata.name, n.metadata.labels or {}) for n in found))
+    found = cluster.items("/api/v1/namespaces", PartialObject, accept=METADATA)
+    return Namespaces(tuple(LabelledNamespace(n.metadata.name, n.metadata.labels or {}) for n in found))
 
 
 @probe()

@@ -7,8 +7,8 @@ import msgspec
 from dynocheck import probe
 from dynocheck.facts import Access, RecipePaths, Recipes
 from dynocheck.facts.k8s.namespace_policy import NamedSecret, NamedSecrets
-from dynocheck.facts.k8s.pods import secret_references
-from dynocheck.kube import Cluster, NotFound, together
+from dynocheck.facts.k8s.pods import find_secret_references
+from dynocheck.kube import Cluster, NotFound, run_parallel
 
 
 class _Secret(msgspec.Struct):
@@ -21,15 +21,15 @@ class _Secret(msgspec.Struct):
 @probe(access=[Access("get", "secrets", local=True)])
 def named_secrets(cluster: Cluster, paths: RecipePaths) -> NamedSecrets:
     """Metadata alone has no keys, so each is asked for by its name; lists of Secrets are never read."""
-    from dynocheck.recipe.discover import load  # the reading of YAML, which no cluster needs
+    from dynocheck.recipe.discover import load_recipes  # the reading of YAML, which no cluster needs
 
     here = cluster.connection.namespace
-    references = secret_references(Recipes(load(paths.items)))
+    references = find_secret_references(Recipes(load_recipes(paths.items)))
     names = sorted({(r.namespace or here, r.name) for r in references})
-    return NamedSecrets(tuple(together([partial(_look, cluster, *each) for each in names])))
+    return NamedSecrets(tuple(run_parallel([partial(_get_secret, cluster, *each) for each in names])))
 
 
-def _look(cluster: Cluster, namespace: str, name: str) -> NamedSecret:
+def _get_secret(cluster: Cluster, namespace: str, name: str) -> NamedSecret:
     try:
         found = cluster.get(f"/api/v1/namespaces/{namespace}/secrets/{name}", _Secret)
     except NotFound:

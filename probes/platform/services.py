@@ -8,7 +8,7 @@ from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.k8s.platform import ServiceEndpoints
 from dynocheck.kube import Cluster
-from dynocheck.probes._k8s_types import Meta
+from dynocheck.probes._k8s_types import ObjectMeta
 
 _SERVICE = "kubernetes.io/service-name"
 _DNS = ("k8s-app", "kube-dns")  # on the Service, whose labels its slices repeat
@@ -24,7 +24,7 @@ class _Endpoint(msgspec.Struct):
 
 
 class _EndpointSlice(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     endpoints: list[_Endpoint] | None = None
 
 

@@ -8,9 +8,9 @@ import msgspec
 from dynocheck import probe
 from dynocheck.facts import Access, Condition
 from dynocheck.facts.k8s.workloads import Workload, Workloads
-from dynocheck.kube import Cluster, together
-from dynocheck.probes._k8s_types import Condition as WireCondition
-from dynocheck.probes._k8s_types import Meta
+from dynocheck.kube import Cluster, run_parallel
+from dynocheck.probes._k8s_types import ObjectMeta
+from dynocheck.probes._k8s_types import StatusCondition as WireCondition
 
 _KINDS = {"Deployment": "deployments", "DaemonSet": "daemonsets", "StatefulSet": "statefulsets"}
 
@@ -26,7 +26,7 @@ class _PodSpec(msgspec.Struct, rename="camel"):
 
 
 class _Template(msgspec.Struct):
-    metadata: Meta = msgspec.field(default_factory=Meta)
+    metadata: ObjectMeta = msgspec.field(default_factory=ObjectMeta)
     spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
 
 
@@ -46,7 +46,7 @@ class _Status(msgspec.Struct, rename="camel"):
 
 
 class _Workload(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _Spec = msgspec.field(default_factory=_Spec)
     status: _Status = msgspec.field(default_factory=_Status)
 
@@ -54,13 +54,15 @@ class _Workload(msgspec.Struct):
 @probe(access=[Access("list", plural, "apps") for plural in _KINDS.values()])
 def workloads(cluster: Cluster) -> Workloads:
     def listed(kind: str, plural: str) -> list[Workload]:
-        return [_workload(kind, found) for found in cluster.items(f"/apis/apps/v1/{plural}", _Workload)]
+        return [
+            _convert_workload(kind, found) for found in cluster.items(f"/apis/apps/v1/{plural}", _Workload)
+        ]
 
-    lists = together([partial(listed, kind, plural) for kind, plural in _KINDS.items()])
+    lists = run_parallel([partial(listed, kind, plural) for kind, plural in _KINDS.items()])
     return Workloads(tuple(each for found in lists for each in found))
 
 
-def _workload(kind: str, found: _Workload) -> Workload:
+def _convert_workload(kind: str, found: _Workload) -> Workload:
     meta, spec, status = found.metadata, found.spec, found.status
     daemon = kind == "DaemonSet"
     return Workload(
@@ -69,7 +71,7 @@ def _workload(kind: str, found: _Workload) -> Workload:
         name=meta.name,
         labels=meta.labels or {},
         pod_labels=spec.template.metadata.labels or {},
-        images=tuple(_images(spec.template.spec)),
+        images=tuple(_list_images(spec.template.spec)),
         node_selector=spec.template.spec.node_selector or {},
         desired=status.desired_number_scheduled if daemon else 1 if spec.replicas is None else spec.replicas,
         ready=status.number_ready if daemon else status.ready_replicas,
@@ -79,6 +81,6 @@ def _workload(kind: str, found: _Workload) -> Workload:
     )
 
 
-def _images(pod: _PodSpec) -> Iterator[str]:
+def _list_images(pod: _PodSpec) -> Iterator[str]:
     for container in (*(pod.init_containers or ()), *(pod.containers or ())):
         yield container.image

@@ -8,7 +8,7 @@ from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.k8s.rdma import AppliedState, NicPolicies, NicPolicy
 from dynocheck.kube import Cluster, NotFound
-from dynocheck.probes._k8s_types import Meta
+from dynocheck.probes._k8s_types import ObjectMeta
 
 T = TypeVar("T")
 
@@ -28,7 +28,7 @@ class _Status(msgspec.Struct, rename="camel"):
 
 
 class _Policy(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: dict[str, Any] = msgspec.field(default_factory=dict)
     status: _Status = msgspec.field(default_factory=_Status)
 
@@ -62,28 +62,28 @@ def nic_policies(cluster: Cluster) -> NicPolicies:
         except NotFound:
             continue
         served = True
-        found.extend(_policy(kind, each) for each in listed)
+        found.extend(_convert_policy(kind, each) for each in listed)
     return NicPolicies(tuple(found), served=served)
 
 
-def _policy(kind: str, found: _Policy) -> NicPolicy:
+def _convert_policy(kind: str, found: _Policy) -> NicPolicy:
     return NicPolicy(
         kind=kind,
         name=found.metadata.name,
         state=found.status.state,
         states=tuple(AppliedState(s.name, s.state, s.message) for s in found.status.applied_states or ()),
         components=tuple(sorted(key for key, value in found.spec.items() if isinstance(value, dict))),
-        resources=tuple(_resources(found.spec)),
+        resources=tuple(_list_resources(found.spec)),
     )
 
 
-def _resources(spec: dict[str, Any]) -> list[str]:
+def _list_resources(spec: dict[str, Any]) -> list[str]:
     """The names in the configurations of the device plugins; of SR-IOV pools those that are for RDMA."""
     names = []
-    shared = _config(spec.get("rdmaSharedDevicePlugin"), _Shared)
+    shared = _parse_config(spec.get("rdmaSharedDevicePlugin"), _Shared)
     for pool in (shared.config_list if shared else None) or ():
         names.append(f"{pool.resource_prefix or 'rdma'}/{pool.resource_name}")
-    sriov = _config(spec.get("sriovDevicePlugin"), _Sriov)
+    sriov = _parse_config(spec.get("sriovDevicePlugin"), _Sriov)
     for pool in (sriov.resource_list if sriov else None) or ():
         selectors = pool.selectors if isinstance(pool.selectors, list) else [pool.selectors]
         if any(each is not None and each.is_rdma for each in selectors):
@@ -91,7 +91,7 @@ def _resources(spec: dict[str, Any]) -> list[str]:
     return names
 
 
-def _config(plugin: Any, kind: type[T]) -> T | None:
+def _parse_config(plugin: Any, kind: type[T]) -> T | None:
     """A plugin's configuration, which is JSON inside the policy; None when it is not written as such."""
     text = plugin.get("config") if isinstance(plugin, dict) else None
     try:

@@ -6,6 +6,6 @@ from dynocheck.facts import RecipePaths, Recipes
 
 @probe()
 def recipes(paths: RecipePaths) -> Recipes:
-    from dynocheck.recipe.discover import load  # the reading of YAML, which no cluster needs
+    from dynocheck.recipe.discover import load_recipes  # the reading of YAML, which no cluster needs
 
-    return Recipes(load(paths.items))
+    return Recipes(load_recipes(paths.items))

@@ -8,13 +8,13 @@ from dynocheck import probe
 from dynocheck.facts import Access
 from dynocheck.facts.k8s.storage import ClaimEvent, PersistentVolumeClaim, PersistentVolumeClaims
 from dynocheck.kube import Cluster
-from dynocheck.probes._k8s_types import Meta
+from dynocheck.probes._k8s_types import ObjectMeta
 
 _SELECTED_NODE = "volume.kubernetes.io/selected-node"
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 
 
-class _Meta(Meta):
+class _Meta(ObjectMeta):
     uid: str = ""
 
 
@@ -56,7 +56,7 @@ class _Series(msgspec.Struct, rename="camel"):
 
 
 class _Event(msgspec.Struct, rename="camel"):
-    metadata: Meta
+    metadata: ObjectMeta
     involved_object: _Involved = msgspec.field(default_factory=_Involved)
     type: str = ""
     reason: str = ""
@@ -78,13 +78,13 @@ def claims(cluster: Cluster) -> PersistentVolumeClaims:
     path = f"/api/v1/namespaces/{namespace}"
     found = cluster.items(f"{path}/persistentvolumeclaims", _Claim)
     pending = any(each.status.phase == "Pending" for each in found)
-    events = _events(cluster, path) if pending else {}
+    events = _list_events(cluster, path) if pending else {}
     return PersistentVolumeClaims(
-        tuple(_claim(each, tuple(events.get(each.metadata.uid, ()))) for each in found), namespace
+        tuple(_convert_claim(each, tuple(events.get(each.metadata.uid, ()))) for each in found), namespace
     )
 
 
-def _events(cluster: Cluster, path: str) -> dict[str, list[ClaimEvent]]:
+def _list_events(cluster: Cluster, path: str) -> dict[str, list[ClaimEvent]]:
     """What happened to claims, by their uid, since one may have had a namesake before it."""
     found = cluster.items(f"{path}/events", _Event, fieldSelector="involvedObject.kind=PersistentVolumeClaim")
     events: dict[str, list[ClaimEvent]] = defaultdict(list)
@@ -94,7 +94,7 @@ def _events(cluster: Cluster, path: str) -> dict[str, list[ClaimEvent]]:
     return events
 
 
-def _claim(found: _Claim, events: tuple[ClaimEvent, ...]) -> PersistentVolumeClaim:
+def _convert_claim(found: _Claim, events: tuple[ClaimEvent, ...]) -> PersistentVolumeClaim:
     meta, spec, status = found.metadata, found.spec, found.status
     annotations = meta.annotations or {}
     return PersistentVolumeClaim(

@@ -8,8 +8,8 @@ import msgspec
 from dynocheck import probe
 from dynocheck.facts import Access, StorageClass, StorageClasses
 from dynocheck.facts.k8s.storage import CsiDrivers, CsiNode, NodeDriver, PersistentVolume, PersistentVolumes
-from dynocheck.kube import Cluster, together
-from dynocheck.probes._k8s_types import METADATA, Meta, Named
+from dynocheck.kube import Cluster, run_parallel
+from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
 
 _DEFAULT_ANNOTATIONS = (
     "storageclass.kubernetes.io/is-default-class",
@@ -27,7 +27,7 @@ class _Topology(msgspec.Struct, rename="camel"):
 
 
 class _Class(msgspec.Struct, rename="camel"):
-    metadata: Meta
+    metadata: ObjectMeta
     provisioner: str
     parameters: dict[str, str] | None = None
     volume_binding_mode: str = "Immediate"
@@ -51,7 +51,7 @@ class _NodeSpec(msgspec.Struct):
 
 
 class _Node(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _NodeSpec
 
 
@@ -81,7 +81,7 @@ class _VolumeStatus(msgspec.Struct):
 
 
 class _Volume(msgspec.Struct):
-    metadata: Meta
+    metadata: ObjectMeta
     spec: _VolumeSpec
     status: _VolumeStatus = msgspec.field(default_factory=_VolumeStatus)
 
@@ -111,26 +111,28 @@ def storage_classes(cluster: Cluster) -> StorageClasses:
 @probe(access=[Access("list", "csidrivers", "storage.k8s.io"), Access("list", "csinodes", "storage.k8s.io")])
 def csi_drivers(cluster: Cluster) -> CsiDrivers:
     calls: list[Any] = [
-        partial(cluster.items, "/apis/storage.k8s.io/v1/csidrivers", Named, accept=METADATA),
+        partial(cluster.items, "/apis/storage.k8s.io/v1/csidrivers", PartialObject, accept=METADATA),
         partial(cluster.items, "/apis/storage.k8s.io/v1/csinodes", _Node),
     ]
-    drivers, nodes = together(calls)
+    drivers, nodes = run_parallel(calls)
     return CsiDrivers(
         names=tuple(found.metadata.name for found in drivers),
-        nodes=tuple(CsiNode(found.metadata.name, _drivers(found)) for found in nodes),
+        nodes=tuple(CsiNode(found.metadata.name, _list_drivers(found)) for found in nodes),
     )
 
 
-def _drivers(found: _Node) -> tuple[NodeDriver, ...]:
+def _list_drivers(found: _Node) -> tuple[NodeDriver, ...]:
     return tuple(NodeDriver(d.name, tuple(d.topology_keys or ())) for d in found.spec.drivers or ())
 
 
 @probe(access=[Access("list", "persistentvolumes")])
 def persistent_volumes(cluster: Cluster) -> PersistentVolumes:
-    return PersistentVolumes(tuple(cluster.condensed("/api/v1/persistentvolumes", _Volume, _volume)))
+    return PersistentVolumes(
+        tuple(cluster.list_mapped("/api/v1/persistentvolumes", _Volume, _convert_volume))
+    )
 
 
-def _volume(found: _Volume) -> PersistentVolume:
+def _convert_volume(found: _Volume) -> PersistentVolume:
     spec, claim = found.spec, found.spec.claim_ref
     required = spec.node_affinity.required if spec.node_affinity else None
     return PersistentVolume(

@@ -10,7 +10,7 @@ import pytest
 from dynocheck import Finding, Skip
 from dynocheck.core.registry import Check
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
-from dynocheck.recipe.discover import load
+from dynocheck.recipe.discover import load_recipes
 
 GRAPH = """
 apiVersion: nvidia.com/v1beta1
@@ -27,19 +27,19 @@ BUNDLE = {
 FRONTEND = "  - {name: Frontend, type: frontend}\n"
 
 
-def said(check: Check, *facts: Any) -> list[tuple[str, str]]:
+def list_messages(check: Check, *facts: Any) -> list[tuple[str, str]]:
     """Each finding's outcome and message."""
-    return [(str(finding.outcome), finding.message) for finding in found(check, *facts)]
+    return [(str(finding.outcome), finding.message) for finding in run_check(check, *facts)]
 
 
-def found(check: Check, *facts: Any) -> list[Finding]:
+def run_check(check: Check, *facts: Any) -> list[Finding]:
     return list(check(*facts) or ())
 
 
-def skipped(check: Check, *facts: Any) -> str:
+def get_skip_reason(check: Check, *facts: Any) -> str:
     """The reason why a check has nothing to judge here."""
     with pytest.raises(Skip) as skip:
-        found(check, *facts)
+        run_check(check, *facts)
     return str(skip.value)
 
 
@@ -62,7 +62,7 @@ def worker(
 """
 
 
-def started(
+def make_component(
     *args: str,
     module: str = "dynamo.vllm",
     image: str = "vllm-runtime:1.3.0",
@@ -96,7 +96,7 @@ def recipes(folder: Path, **files: str) -> Recipes:
         path = folder / f"{name.replace('__', '/').replace('_', '-')}.yaml"
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
-    return Recipes(load([str(folder)]))
+    return Recipes(load_recipes([str(folder)]))
 
 
 def crd(
@@ -107,5 +107,5 @@ def crd(
     return CustomResourceDefinition(name, name.partition(".")[2], versions, established, kept, reason)
 
 
-def known(*definitions: CustomResourceDefinition) -> CustomResourceDefinitions:
+def make_definitions(*definitions: CustomResourceDefinition) -> CustomResourceDefinitions:
     return CustomResourceDefinitions(definitions)

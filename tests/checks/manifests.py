@@ -22,7 +22,7 @@ def _text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _text)
 
 
-def written(*objects: dict[str, Any]) -> str:
+def dump_objects(*objects: dict[str, Any]) -> str:
     """Objects as one file."""
     return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False)
 

@@ -10,6 +10,7 @@ from dynocheck.facts import Pod
 from dynocheck.facts.k8s.gaie import (
     GAIE,
     GATEWAY_API,
+    ControllerCondition,
     EndpointPicker,
     Gateway,
     GatewayClass,
@@ -19,8 +20,7 @@ from dynocheck.facts.k8s.gaie import (
     InferencePools,
     InferenceRoutes,
     Listener,
-    Reference,
-    Reported,
+    ObjectReference,
     Route,
     RouteParent,
 )
@@ -32,24 +32,26 @@ PLACE = "serving"
 PICKER = {"app": "epp"}
 
 
-def told(*kinds: str, status: str = "True", reason: str = "", current: bool = True) -> tuple[Reported, ...]:
-    return tuple(Reported(kind, status, reason, "", current) for kind in kinds)
+def make_conditions(
+    *kinds: str, status: str = "True", reason: str = "", current: bool = True
+) -> tuple[ControllerCondition, ...]:
+    return tuple(ControllerCondition(kind, status, reason, "", current) for kind in kinds)
 
 
-CLASS = GatewayClass("agw", CONTROLLER, told("Accepted"))
+CLASS = GatewayClass("agw", CONTROLLER, make_conditions("Accepted"))
 LISTENER = Listener(name="http", port=80, protocol="HTTP", routes_from="All")
 GATEWAY = Gateway(
     namespace=HOME,
     name="gw",
     class_name="agw",
     listeners=(LISTENER,),
-    conditions=told("Accepted", "Programmed"),
+    conditions=make_conditions("Accepted", "Programmed"),
 )
-PARENT = Reference(group=GATEWAY_API, kind="Gateway", namespace=HOME, name="gw")
-BACKEND = Reference(group=GAIE, kind="InferencePool", namespace=PLACE, name="pool", port=8000)
-STATUS = RouteParent(PARENT, CONTROLLER, told("Accepted", "ResolvedRefs"))
+PARENT = ObjectReference(group=GATEWAY_API, kind="Gateway", namespace=HOME, name="gw")
+BACKEND = ObjectReference(group=GAIE, kind="InferencePool", namespace=PLACE, name="pool", port=8000)
+STATUS = RouteParent(PARENT, CONTROLLER, make_conditions("Accepted", "ResolvedRefs"))
 ROUTE = Route(namespace=PLACE, name="route", parents=(PARENT,), pools=(BACKEND,), statuses=(STATUS,))
-SERVICE = Reference(group="", kind="Service", namespace=PLACE, name="epp", port=9002)
+SERVICE = ObjectReference(group="", kind="Service", namespace=PLACE, name="epp", port=9002)
 READY = Pod(PLACE, "epp-0", "Running", ready=True)
 EPP = EndpointPicker(reference=SERVICE, ports=(9002,), selector=PICKER, pods=(READY,))
 POOL = InferencePool(

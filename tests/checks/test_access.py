@@ -8,7 +8,7 @@ from dynocheck.checks.access import api
 from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, Settings
 from dynocheck.facts.k8s.credentials import Credential, Credentials
 from dynocheck.facts.k8s.namespaces import RunNamespace
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,14 @@ from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped,
 )
 def test_versions_are_compared_as_numbers(version: str, outcomes: list[str]) -> None:
     server = ApiServer("https://example", version)
-    assert [outcome for outcome, _ in said(api.kubernetes_version, server, Settings(), None)] == outcomes
+    assert [
+        outcome for outcome, _ in list_messages(api.kubernetes_version, server, Settings(), None)
+    ] == outcomes
 
 
 def test_a_site_may_ask_for_more() -> None:
     server = ApiServer("https://example", "v1.33.1")
-    assert said(api.kubernetes_version, server, Settings(kubernetes_version="1.34"), None) == [
+    assert list_messages(api.kubernetes_version, server, Settings(kubernetes_version="1.34"), None) == [
         ("fail", "Kubernetes v1.33.1 is older than 1.34")
     ]
 
@@ -47,7 +49,7 @@ def test_each_missing_right_is_named() -> None:
     )
     limits = AccessReview(Access("list", "resourcequotas", local=True), allowed=False)
     reviews = Permissions((*reviews.items, limits))
-    missing = found(api.permissions, reviews, RunNamespace("models"))
+    missing = run_check(api.permissions, reviews, RunNamespace("models"))
     assert [(str(each.outcome), each.message, each.fix) for each in missing] == [
         (
             "unknown",
@@ -71,9 +73,9 @@ def test_claims_take_a_newer_server(tmp_path: Path, version: str, outcomes: list
     claiming = text.replace("      spec:\n", "      spec:\n        resourceClaims: [{name: gpus}]\n")
     server = ApiServer("https://example", version)
     given = recipes(tmp_path / "a", deploy=claiming)
-    assert [o for o, _ in said(api.kubernetes_version, server, Settings(), given)] == outcomes
+    assert [o for o, _ in list_messages(api.kubernetes_version, server, Settings(), given)] == outcomes
     plain = recipes(tmp_path / "b", deploy=text)
-    assert said(api.kubernetes_version, server, Settings(), plain) == []
+    assert list_messages(api.kubernetes_version, server, Settings(), plain) == []
 
 
 @pytest.mark.parametrize(
@@ -90,12 +92,13 @@ def test_claims_take_a_newer_server(tmp_path: Path, version: str, outcomes: list
 )
 def test_credentials_that_end(left_s: int, says: str | None) -> None:
     held = Credentials((Credential("client certificate", "2026-11-21T00:00:00Z", left_s),))
-    assert said(api.credentials, held, Settings()) == ([("warn", says)] if says else [])
-    assert said(api.credentials, held, Settings(credentials_hours=26))
+    assert list_messages(api.credentials, held, Settings()) == ([("warn", says)] if says else [])
+    assert list_messages(api.credentials, held, Settings(credentials_hours=26))
 
 
 def test_credentials_that_do_not_say_when_they_end() -> None:
     assert (
-        skipped(api.credentials, Credentials(), Settings()) == "nothing in the kubeconfig says when it ends"
+        get_skip_reason(api.credentials, Credentials(), Settings())
+        == "nothing in the kubeconfig says when it ends"
     )
-    assert [o for o, _ in said(api.credentials, Credentials(anonymous=True), Settings())] == ["warn"]
+    assert [o for o, _ in list_messages(api.credentials, Credentials(anonymous=True), Settings())] == ["warn"]

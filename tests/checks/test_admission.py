@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.manifest import admission
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 IMAGE = "registry.example/frontend:1.3.0"
 OLDER = """
@@ -81,7 +81,7 @@ CONFIG = ", eppConfig: {configMapRef: {name: c, key: k}}"
     ],
 )
 def test_what_the_webhook_refuses(tmp_path: Path, text: str, message: str) -> None:
-    (finding,) = found(admission.admission, recipes(tmp_path, deploy=text))
+    (finding,) = run_check(admission.admission, recipes(tmp_path, deploy=text))
     assert (str(finding.outcome), finding.message) == ("fail", message)
     assert finding.fix
     assert finding.location is not None
@@ -110,13 +110,13 @@ def test_what_the_webhook_refuses(tmp_path: Path, text: str, message: str) -> No
     ],
 )
 def test_what_the_webhook_takes(tmp_path: Path, text: str) -> None:
-    assert said(admission.admission, recipes(tmp_path, deploy=text)) == []
+    assert list_messages(admission.admission, recipes(tmp_path, deploy=text)) == []
 
 
 def test_without_a_graph_there_is_nothing_to_judge(tmp_path: Path) -> None:
     claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: a}\n"
-    assert skipped(admission.admission, recipes(tmp_path, claim=claim)) == "no DynamoGraphDeployment"
-    assert said(admission.admission, recipes(tmp_path, deploy=GRAPH + worker())) == []
-    assert [m for _, m in said(admission.admission, recipes(tmp_path, deploy=GRAPH + FRONTEND))] == [
+    assert get_skip_reason(admission.admission, recipes(tmp_path, claim=claim)) == "no DynamoGraphDeployment"
+    assert list_messages(admission.admission, recipes(tmp_path, deploy=GRAPH + worker())) == []
+    assert [m for _, m in list_messages(admission.admission, recipes(tmp_path, deploy=GRAPH + FRONTEND))] == [
         "Frontend has no image for its main container"
     ]

@@ -13,7 +13,7 @@ from dynocheck.checks.platform import limit_ranges, pod_security
 from dynocheck.core.outcomes import Outcome
 from dynocheck.facts import CustomResourceDefinitions
 from dynocheck.facts.k8s.namespace_policy import Namespace
-from tests.checks.judging import found, recipes
+from tests.checks.judging import recipes, run_check
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import PROBES, ask, reach
 
@@ -84,7 +84,7 @@ def test_pod_security(cluster: ControlPlane, tmp_path: Path, level: str) -> None
     cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}})
     for number, body in enumerate(PODS):
         mine = recipes(tmp_path / str(number), pod=yaml.safe_dump(body))
-        said = found(
+        said = run_check(
             pod_security.pod_security, Namespace(name, labels=labels), CustomResourceDefinitions(), mine
         )
         assert (not said) == admitted(cluster, name, body), (level, body["spec"], said)
@@ -141,7 +141,7 @@ def judge_all(allowed: Any, mine: Any) -> list[Any]:
     said = []
     for check in (limit_ranges.quota, limit_ranges.limit_range):
         try:
-            said += [f for f in found(check, allowed, mine) if f.outcome is Outcome.FAIL]
+            said += [f for f in run_check(check, allowed, mine) if f.outcome is Outcome.FAIL]
         except Skip:
             continue
     return said

@@ -12,15 +12,15 @@ from dynocheck.facts import (
     Node,
     Nodes,
     Recipes,
+    ResourceSlice,
     ResourceSlices,
-    Slice,
     Taint,
 )
 from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.capacity import Limit, NamespaceLimits, Quota, RunningPod, RunningPods
-from dynocheck.recipe.discover import load
-from dynocheck.scheduling.graphs import Group, groups
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from dynocheck.facts.k8s.capacity import LimitRangeItem, NamespaceLimits, Quota, RunningPod, RunningPods
+from dynocheck.recipe.discover import load_recipes
+from dynocheck.scheduling.graphs import ComponentPods, list_component_pods
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 GPU = "nvidia.com/gpu"
 NO_SCALERS = Autoscalers()
@@ -44,7 +44,7 @@ def fits(
     autoscalers: Autoscalers = NO_SCALERS,
     slices: ResourceSlices | None = None,
 ) -> list[Finding]:
-    return found(
+    return run_check(
         scheduling.fits,
         recipe,
         Nodes(tuple(nodes)),
@@ -174,7 +174,7 @@ def test_devices_by_claim_are_not_judged(tmp_path: Path) -> None:
 
 def test_gpus_offered_through_dra_may_be_given_for_the_resource(tmp_path: Path) -> None:
     recipe = recipes(tmp_path, deploy=GRAPH + replicas(1))
-    offered = ResourceSlices((Slice("s", "gpu.nvidia.com", "a", 8),))
+    offered = ResourceSlices((ResourceSlice("s", "gpu.nvidia.com", "a", 8),))
     ((outcome, message),) = told(fits(recipe, [node("a", 0)], slices=offered))
     assert (outcome, message.rpartition("; ")[2]) == (
         "warn",
@@ -205,7 +205,7 @@ def test_nothing_to_judge(tmp_path: Path) -> None:
 
 def test_requests_that_a_limit_range_gives_count(tmp_path: Path) -> None:
     recipe = recipes(tmp_path, deploy=GRAPH + worker(gpus='"1"'))
-    given = Limit(range="d", type="Container", default_request={"cpu": "100"})
+    given = LimitRangeItem(range="d", type="Container", default_request={"cpu": "100"})
     limits = NamespaceLimits(namespace="here", limits=(given,))
     ((_, message),) = told(fits(recipe, [node("a")], limits=limits))
     assert "needs 100 cpu, the largest node it may use, a, has 64" in message
@@ -239,7 +239,7 @@ spec:
 
 def test_a_component_of_the_old_api(tmp_path: Path) -> None:
     (recipe,) = recipes(tmp_path, deploy=LEGACY)
-    (group,) = groups(recipe, recipe.graphs[0], "here")
+    (group,) = list_component_pods(recipe, recipe.graphs[0], "here")
     assert (group.name, group.replicas, group.nodes, group.pods) == ("Decode", 2, 3, 6)
     assert group.shape is not None
     assert group.shape.namespace == "team"
@@ -263,10 +263,10 @@ def test_a_component_of_the_old_api(tmp_path: Path) -> None:
 
 
 def test_every_component_of_the_reference_recipes_has_a_shape() -> None:
-    made: list[Group] = []
-    for recipe in load(["recipes"]):
+    made: list[ComponentPods] = []
+    for recipe in load_recipes(["recipes"]):
         for graph in recipe.graphs:
-            made += groups(recipe, graph, "here")
+            made += list_component_pods(recipe, graph, "here")
     assert len(made) > 30
     assert all(group.shape is not None for group in made)
     assert all(group.shape.requests for group in made if group.shape and group.name != "epp")
@@ -277,7 +277,7 @@ def test_every_component_of_the_reference_recipes_has_a_shape() -> None:
 
 def refused(recipe: Recipes, *running: RunningPod, **limits: Any) -> list[tuple[str, str]]:
     allowed = NamespaceLimits(namespace="here", **limits)
-    return said(quota.quota_fits, recipe, allowed, RunningPods(running))
+    return list_messages(quota.quota_fits, recipe, allowed, RunningPods(running))
 
 
 def gpus_left(hard: str, used: str = "0", **more: Any) -> tuple[Quota, ...]:
@@ -329,6 +329,6 @@ def test_a_graph_for_another_namespace_is_not_judged_here(tmp_path: Path) -> Non
 
 def test_a_namespace_without_limits(tmp_path: Path) -> None:
     recipe = recipes(tmp_path, deploy=GRAPH + replicas(1))
-    assert skipped(quota.quota_fits, recipe, NamespaceLimits(namespace="here"), RunningPods()) == (
+    assert get_skip_reason(quota.quota_fits, recipe, NamespaceLimits(namespace="here"), RunningPods()) == (
         "namespace here has no ResourceQuota"
     )

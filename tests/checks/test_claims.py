@@ -7,7 +7,7 @@ import pytest
 from dynocheck.checks.storage import live_claims
 from dynocheck.facts import StorageClass, StorageClasses
 from dynocheck.facts.k8s.storage import ClaimEvent, PersistentVolumeClaim, PersistentVolumeClaims
-from tests.checks.judging import found, recipes, said, skipped
+from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
 from tests.checks.test_storage import claim, mounting
 
 NOW = StorageClass("now", "nfs.csi.k8s.io", is_default=True)
@@ -44,7 +44,7 @@ def there(*events: ClaimEvent, name: str = "model-cache", **fields: object) -> P
     ],
 )
 def test_why_a_claim_has_no_volume(seen: PersistentVolumeClaims, outcome: str, says: str) -> None:
-    (finding,) = found(live_claims.claims_bound, seen, CLASSES, None)
+    (finding,) = run_check(live_claims.claims_bound, seen, CLASSES, None)
     assert str(finding.outcome) == outcome
     assert says in finding.message
     assert str(finding.subject) == "PersistentVolumeClaim models/model-cache"
@@ -54,19 +54,19 @@ def test_why_a_claim_has_no_volume(seen: PersistentVolumeClaims, outcome: str, s
     "seen", [there(phase="Bound"), there(storage_class="waits"), there(NORMAL, storage_class="waits")]
 )
 def test_what_is_bound_or_waits_for_its_pod_is_well(seen: PersistentVolumeClaims) -> None:
-    assert said(live_claims.claims_bound, seen, CLASSES, None) == []
+    assert list_messages(live_claims.claims_bound, seen, CLASSES, None) == []
 
 
 def test_with_a_recipe_only_its_claims_count(tmp_path: Path) -> None:
     seen = there(FAILED)
     for name, files in {"declared": claim(), "mounted": mounting("model-cache")}.items():
-        assert said(live_claims.claims_bound, seen, CLASSES, recipes(tmp_path / name, x=files))
+        assert list_messages(live_claims.claims_bound, seen, CLASSES, recipes(tmp_path / name, x=files))
     other = recipes(tmp_path / "other", x=claim("other"))
     assert (
-        skipped(live_claims.claims_bound, seen, CLASSES, other)
+        get_skip_reason(live_claims.claims_bound, seen, CLASSES, other)
         == "no claim of the recipe is in namespace models yet"
     )
-    assert skipped(live_claims.claims_bound, PersistentVolumeClaims((), "models"), CLASSES, None)
+    assert get_skip_reason(live_claims.claims_bound, PersistentVolumeClaims((), "models"), CLASSES, None)
 
 
 # claim-exists
@@ -74,18 +74,21 @@ def test_with_a_recipe_only_its_claims_count(tmp_path: Path) -> None:
 
 def test_a_claim_that_others_are_to_have_made(tmp_path: Path) -> None:
     relying = recipes(tmp_path / "a", deploy=mounting("model-cache"))
-    assert said(live_claims.claim_exists, there(phase="Bound"), relying) == []
-    (finding,) = found(live_claims.claim_exists, there(name="other"), relying)
+    assert list_messages(live_claims.claim_exists, there(phase="Bound"), relying) == []
+    (finding,) = run_check(live_claims.claim_exists, there(name="other"), relying)
     assert str(finding.outcome) == "fail"
     assert finding.message == "claim model-cache is mounted, not declared, and not in namespace models"
     assert finding.location is not None
     own = recipes(tmp_path / "b", deploy=mounting("model-cache"), cache=claim())
-    assert skipped(live_claims.claim_exists, there(), own) == "the recipe declares every claim that it mounts"
+    assert (
+        get_skip_reason(live_claims.claim_exists, there(), own)
+        == "the recipe declares every claim that it mounts"
+    )
 
 
 def test_a_graph_for_another_namespace_is_not_looked_for_here(tmp_path: Path) -> None:
     deploy = mounting("model-cache").replace("{name: g}", "{name: g, namespace: elsewhere}")
-    assert skipped(live_claims.claim_exists, there(name="other"), recipes(tmp_path, deploy=deploy))
+    assert get_skip_reason(live_claims.claim_exists, there(name="other"), recipes(tmp_path, deploy=deploy))
 
 
 # claim-matches
@@ -93,8 +96,8 @@ def test_a_graph_for_another_namespace_is_not_looked_for_here(tmp_path: Path) ->
 
 def test_a_claim_in_the_way(tmp_path: Path) -> None:
     recipe = recipes(tmp_path / "a", c=claim())
-    assert said(live_claims.claim_matches, there(phase="Bound"), CLASSES, recipe) == []
-    (finding,) = found(
+    assert list_messages(live_claims.claim_matches, there(phase="Bound"), CLASSES, recipe) == []
+    (finding,) = run_check(
         live_claims.claim_matches, there(phase="Bound", access_modes=("ReadWriteOnce",)), CLASSES, recipe
     )
     assert finding.location is not None
@@ -103,9 +106,9 @@ def test_a_claim_in_the_way(tmp_path: Path) -> None:
         "claim model-cache cannot be applied: it asks for ReadWriteMany, "
         "and the one that is there has ReadWriteOnce"
     )
-    assert skipped(live_claims.claim_matches, there(name="other"), CLASSES, recipe)
+    assert get_skip_reason(live_claims.claim_matches, there(name="other"), CLASSES, recipe)
     elsewhere = claim().replace("{name: model-cache}", "{name: model-cache, namespace: elsewhere}")
-    assert skipped(live_claims.claim_matches, there(), CLASSES, recipes(tmp_path / "b", c=elsewhere))
+    assert get_skip_reason(live_claims.claim_matches, there(), CLASSES, recipes(tmp_path / "b", c=elsewhere))
 
 
 def test_an_expansion_that_failed_may_be_taken_back(tmp_path: Path) -> None:
@@ -121,4 +124,4 @@ def test_an_expansion_that_failed_may_be_taken_back(tmp_path: Path) -> None:
         ),
         "models",
     )
-    assert said(live_claims.claim_matches, seen, CLASSES, recipes(tmp_path, c=claim())) == []
+    assert list_messages(live_claims.claim_matches, seen, CLASSES, recipes(tmp_path, c=claim())) == []

@@ -8,8 +8,8 @@ import pytest
 
 from dynocheck.checks.docs import readme
 from dynocheck.facts import Recipes
-from dynocheck.recipe.discover import load
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from dynocheck.recipe.discover import load_recipes
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 JOB = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: model-download}\n"
 CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\n"
@@ -25,7 +25,7 @@ def described(folder: Path, text: str, *, name: str = "README.md") -> Recipes:
         vllm__agg__deploy=GRAPH + FRONTEND + worker(gpus='"8"'),
     )
     (model / name).write_text(text)
-    return Recipes(load([str(model)]))
+    return Recipes(load_recipes([str(model)]))
 
 
 def shell(*lines: str, language: str = "bash") -> str:
@@ -53,7 +53,7 @@ def shell(*lines: str, language: str = "bash") -> str:
     ],
 )
 def test_a_command_that_names_what_there_is_not(tmp_path: Path, command: str, message: str) -> None:
-    (finding,) = found(readme.commands, described(tmp_path, shell("# first", command)))
+    (finding,) = run_check(readme.commands, described(tmp_path, shell("# first", command)))
     assert (str(finding.outcome), finding.message) == ("warn", message)
     assert finding.location is not None
     assert finding.location.file.endswith("qwen/README.md")
@@ -92,28 +92,30 @@ def test_a_command_that_names_what_there_is_not(tmp_path: Path, command: str, me
 )
 def test_a_command_that_holds_or_cannot_be_told(tmp_path: Path, command: str) -> None:
     text = shell("kubectl get nodes", *command.split("\n"))
-    assert said(readme.commands, described(tmp_path, text)) == []
+    assert list_messages(readme.commands, described(tmp_path, text)) == []
 
 
 def test_variables_that_the_page_sets_are_known(tmp_path: Path) -> None:
     text = shell("export MODE=agg", "SKU=h200") + shell("kubectl apply -f vllm/$MODE-${SKU}/deploy.yaml")
-    assert said(readme.commands, described(tmp_path, text)) == [
+    assert list_messages(readme.commands, described(tmp_path, text)) == [
         ("warn", "there is no vllm/agg-h200/deploy.yaml")
     ]
 
 
 def test_only_shell_is_read(tmp_path: Path) -> None:
     text = shell("kubectl apply -f gone.yaml", language="text")
-    assert "no README" in skipped(readme.commands, described(tmp_path / "a", text))
+    assert "no README" in get_skip_reason(readme.commands, described(tmp_path / "a", text))
     other = described(tmp_path / "b", shell("kubectl apply -f gone.yaml"), name="NOTES.md")
-    assert "no README" in skipped(readme.commands, other)
+    assert "no README" in get_skip_reason(readme.commands, other)
 
 
 def test_a_page_of_a_variant_is_read_from_there(tmp_path: Path) -> None:
     described(tmp_path, "")
     variant = tmp_path / "recipes" / "qwen" / "vllm" / "agg"
     (variant / "README.md").write_text(shell("kubectl apply -f deploy.yaml", "kubectl apply -f perf.yaml"))
-    assert said(readme.commands, Recipes(load([str(variant)]))) == [("warn", "there is no perf.yaml")]
+    assert list_messages(readme.commands, Recipes(load_recipes([str(variant)]))) == [
+        ("warn", "there is no perf.yaml")
+    ]
 
 
 def test_a_token_in_a_command_is_not_kept(tmp_path: Path) -> None:
@@ -139,7 +141,7 @@ def table(header: str, *cells: str) -> str:
     ],
 )
 def test_a_number_that_is_not_the_graphs(tmp_path: Path, text: str, column: str) -> None:
-    (finding,) = found(readme.gpus, described(tmp_path, text))
+    (finding,) = run_check(readme.gpus, described(tmp_path, text))
     assert str(finding.outcome) == "warn"
     assert finding.message.endswith("GPUs, the graph asks for 8")
     assert f"write 8 in the column {column}," in (finding.fix or "")
@@ -152,7 +154,7 @@ def test_a_number_that_is_not_the_graphs(tmp_path: Path, text: str, column: str)
     [table("GPUs total", "`vllm/agg` | 8"), table("GPUs", "[**vllm/agg**](vllm/agg/) | 8x H200")],
 )
 def test_a_number_that_is_the_graphs(tmp_path: Path, text: str) -> None:
-    assert said(readme.gpus, described(tmp_path, text)) == []
+    assert list_messages(readme.gpus, described(tmp_path, text)) == []
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_a_number_that_is_the_graphs(tmp_path: Path, text: str) -> None:
     ],
 )
 def test_a_row_that_may_mean_something_else(tmp_path: Path, text: str) -> None:
-    assert "no README has a table" in skipped(readme.gpus, described(tmp_path, text))
+    assert "no README has a table" in get_skip_reason(readme.gpus, described(tmp_path, text))
 
 
 # docs.links
@@ -182,7 +184,7 @@ def test_a_row_that_may_mean_something_else(tmp_path: Path, text: str) -> None:
     ],
 )
 def test_a_link_that_leads_nowhere(tmp_path: Path, text: str, message: str) -> None:
-    assert said(readme.links, described(tmp_path, text)) == [("warn", message)]
+    assert list_messages(readme.links, described(tmp_path, text)) == [("warn", message)]
 
 
 @pytest.mark.parametrize(
@@ -197,7 +199,7 @@ def test_a_link_that_leads_nowhere(tmp_path: Path, text: str, message: str) -> N
     ],
 )
 def test_a_link_that_leads_somewhere(tmp_path: Path, text: str) -> None:
-    assert said(readme.links, described(tmp_path, text)) == []
+    assert list_messages(readme.links, described(tmp_path, text)) == []
 
 
 @pytest.mark.parametrize(
@@ -205,10 +207,12 @@ def test_a_link_that_leads_somewhere(tmp_path: Path, text: str) -> None:
     ["[docs](../../docs/guide.md)", "[web](https://example.com)", "[mail](mailto:a@b.c)", "[root](/docs)"],
 )
 def test_a_link_out_of_the_recipe_is_not_followed(tmp_path: Path, text: str) -> None:
-    assert "no README with a link" in skipped(readme.links, described(tmp_path, text))
+    assert "no README with a link" in get_skip_reason(readme.links, described(tmp_path, text))
 
 
 def test_a_page_that_is_no_text_says_nothing(tmp_path: Path) -> None:
     described(tmp_path, "")
     (tmp_path / "recipes" / "qwen" / "README.md").write_bytes(b"\xff\xfe\x00[a](b)")
-    assert "no README" in skipped(readme.links, Recipes(load([str(tmp_path / "recipes" / "qwen")])))
+    assert "no README" in get_skip_reason(
+        readme.links, Recipes(load_recipes([str(tmp_path / "recipes" / "qwen")]))
+    )

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.storage import downloads
-from tests.checks.judging import found, recipes, said, skipped
-from tests.checks.manifests import MODEL, job, written
+from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
+from tests.checks.manifests import MODEL, dump_objects, job
 
 SCRATCH = {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}
 NOTHING: dict[str, Any] = {"volumeMounts": []}
@@ -25,7 +25,7 @@ def limited(**limits: str) -> dict[str, Any]:
 
 
 def outcomes(check: Any, folder: Path, one: dict[str, Any]) -> list[str]:
-    return [outcome for outcome, _ in said(check, recipes(folder, download=written(one)))]
+    return [outcome for outcome, _ in list_messages(check, recipes(folder, download=dump_objects(one)))]
 
 
 @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ def test_a_model_of_unknown_size_is_not_measured(tmp_path: Path) -> None:
     main = {**SCRATCH, **limited(**{"ephemeral-storage": "1Gi", "memory": "1Gi"})}
     one = job("hf download a/b --local-dir /scratch/x", main=main, pod=scratch(medium="Memory"))
     assert outcomes(downloads.download, tmp_path, one) == ["warn"]
-    assert skipped(downloads.memory, recipes(tmp_path))
+    assert get_skip_reason(downloads.memory_download, recipes(tmp_path))
 
 
 # memory.download
@@ -111,7 +111,7 @@ def test_a_model_of_unknown_size_is_not_measured(tmp_path: Path) -> None:
 def test_a_download_to_memory(tmp_path: Path, memory: str, expected: list[str]) -> None:
     main = {**SCRATCH, **limited(memory=memory)}
     one = job(f"{GET} --local-dir /scratch/x", main=main, pod=scratch(medium="Memory"))
-    assert outcomes(downloads.memory, tmp_path, one) == expected
+    assert outcomes(downloads.memory_download, tmp_path, one) == expected
 
 
 @pytest.mark.parametrize(
@@ -138,21 +138,23 @@ def test_buffers_of_a_fixed_size(
     tmp_path: Path, install: str, env: dict[str, str], memory: str, expected: list[str] | None
 ) -> None:
     one = job(f"{install}\n{GET}", env={"HF_HOME": "/models", **env}, main=limited(memory=memory))
-    given = recipes(tmp_path, download=written(one))
+    given = recipes(tmp_path, download=dump_objects(one))
     if expected is None:
-        assert "none that pins" in skipped(downloads.memory, given)
+        assert "none that pins" in get_skip_reason(downloads.memory_download, given)
     else:
-        assert [outcome for outcome, _ in said(downloads.memory, given)] == expected
+        assert [outcome for outcome, _ in list_messages(downloads.memory_download, given)] == expected
 
 
 def test_a_finding_stands_at_the_limit(tmp_path: Path) -> None:
     one = job(f"pip install hf_xet==1.5.2\n{GET}", main=limited(memory="4Gi"))
-    given = recipes(tmp_path, download=written(one))
-    (finding,) = found(downloads.memory, given)
+    given = recipes(tmp_path, download=dump_objects(one))
+    (finding,) = run_check(downloads.memory_download, given)
     lines = (tmp_path / "download.yaml").read_text().splitlines()
     assert finding.location is not None
     assert "memory: 4Gi" in lines[(finding.location.line or 0) - 1]
 
 
 def test_without_a_download_there_is_nothing_to_judge(tmp_path: Path) -> None:
-    assert "no workload" in skipped(downloads.download, recipes(tmp_path, perf=written(job("aiperf"))))
+    assert "no workload" in get_skip_reason(
+        downloads.download, recipes(tmp_path, perf=dump_objects(job("aiperf")))
+    )

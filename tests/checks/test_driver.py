@@ -6,8 +6,8 @@ import pytest
 
 from dynocheck.checks.driver import cuda
 from dynocheck.data import images
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices, Slice
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from dynocheck.facts import Node, Nodes, Recipes, ResourceSlice, ResourceSlices
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 NO_SLICES = ResourceSlices(served=False)
 H200, L40S, GEFORCE = "NVIDIA-H200", "NVIDIA-L40S", "NVIDIA-GeForce-RTX-4090"
@@ -54,13 +54,13 @@ def test_image_against_driver(
     tmp_path: Path, version: str, product: str, image: str, outcomes: list[str]
 ) -> None:
     nodes = Nodes((node(version, product),))
-    given = said(cuda.cuda_matrix, nodes, NO_SLICES, using(tmp_path, image))
+    given = list_messages(cuda.cuda_matrix, nodes, NO_SLICES, using(tmp_path, image))
     assert [outcome for outcome, _ in given] == outcomes, given
 
 
 def test_the_finding_says_what_would_run(tmp_path: Path) -> None:
     nodes = Nodes((node("575.57.08", GEFORCE),))
-    (finding,) = found(cuda.cuda_matrix, nodes, NO_SLICES, using(tmp_path, "vllm-runtime:1.3.0"))
+    (finding,) = run_check(cuda.cuda_matrix, nodes, NO_SLICES, using(tmp_path, "vllm-runtime:1.3.0"))
     assert finding.message == (
         "its driver 575.57.08 is older than 580, which vllm-runtime:1.3.0 asks for (CUDA 13.0)"
     )
@@ -72,11 +72,11 @@ def test_the_finding_says_what_would_run(tmp_path: Path) -> None:
 def test_only_nodes_that_a_worker_may_run_on_are_judged(tmp_path: Path) -> None:
     nodes = Nodes((node("580.65.06", name="a", pool="new"), node("560.35.03", name="b", pool="old")))
     pinned = using(tmp_path / "a", "vllm-runtime:1.3.0", "        nodeSelector: {pool: new}\n")
-    assert said(cuda.cuda_matrix, nodes, NO_SLICES, pinned) == []
+    assert list_messages(cuda.cuda_matrix, nodes, NO_SLICES, pinned) == []
     required = "requiredDuringSchedulingIgnoredDuringExecution"
     terms = "{nodeSelectorTerms: [{matchExpressions: [{key: pool, operator: NotIn, values: [new]}]}]}"
     affine = f"        affinity: {{nodeAffinity: {{{required}: {terms}}}}}\n"
-    (finding,) = found(
+    (finding,) = run_check(
         cuda.cuda_matrix, nodes, NO_SLICES, using(tmp_path / "b", "vllm-runtime:1.3.0", affine)
     )
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("fail", "b")
@@ -84,7 +84,7 @@ def test_only_nodes_that_a_worker_may_run_on_are_judged(tmp_path: Path) -> None:
 
 def test_workers_that_find_no_node_are_not_judged(tmp_path: Path) -> None:
     given = using(tmp_path, "vllm-runtime:1.3.0", "        nodeSelector: {pool: none}\n")
-    assert skipped(cuda.cuda_matrix, Nodes((node("560.35.03"),)), NO_SLICES, given)
+    assert get_skip_reason(cuda.cuda_matrix, Nodes((node("560.35.03"),)), NO_SLICES, given)
 
 
 @pytest.mark.parametrize(
@@ -101,35 +101,37 @@ def test_workers_that_find_no_node_are_not_judged(tmp_path: Path) -> None:
     ],
 )
 def test_without_a_recipe(version: str, product: str, outcomes: list[str]) -> None:
-    given = said(cuda.cuda_matrix, Nodes((node(version, product),)), NO_SLICES, None)
+    given = list_messages(cuda.cuda_matrix, Nodes((node(version, product),)), NO_SLICES, None)
     assert [outcome for outcome, _ in given] == outcomes, given
 
 
 def test_the_newest_release_that_a_driver_runs() -> None:
-    ((_, message),) = said(cuda.cuda_matrix, Nodes((node("575.57.08"),)), NO_SLICES, None)
+    ((_, message),) = list_messages(cuda.cuda_matrix, Nodes((node("575.57.08"),)), NO_SLICES, None)
     assert message == "its driver 575.57.08 runs Dynamo up to 1.2.1; 1.6.0 asks for 580"
 
 
 def test_a_node_that_tells_no_driver() -> None:
-    assert "no GPU node tells its driver" in skipped(cuda.cuda_matrix, Nodes((node(""),)), NO_SLICES, None)
+    assert "no GPU node tells its driver" in get_skip_reason(
+        cuda.cuda_matrix, Nodes((node(""),)), NO_SLICES, None
+    )
     both = Nodes((node("580.65.06"), node("", name="b")))
-    (finding,) = found(cuda.cuda_matrix, both, NO_SLICES, None)
+    (finding,) = run_check(cuda.cuda_matrix, both, NO_SLICES, None)
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("warn", "b")
-    assert skipped(cuda.cuda_matrix, Nodes((Node("cpu"),)), NO_SLICES, None)
+    assert get_skip_reason(cuda.cuda_matrix, Nodes((Node("cpu"),)), NO_SLICES, None)
 
 
 def test_the_dra_driver_tells_it_too() -> None:
     told = {"productName": "NVIDIA H200", "driverVersion": "575.57.8"}
-    slices = ResourceSlices((Slice("s", "gpu.nvidia.com", "a", 8, told),))
-    ((outcome, message),) = said(cuda.cuda_matrix, Nodes((Node("a"),)), slices, None)
+    slices = ResourceSlices((ResourceSlice("s", "gpu.nvidia.com", "a", 8, told),))
+    ((outcome, message),) = list_messages(cuda.cuda_matrix, Nodes((Node("a"),)), slices, None)
     assert outcome == "warn"
     assert "575.57.8 runs Dynamo up to 1.2.1" in message
 
 
 def test_every_row_has_its_source_and_its_toolkit() -> None:
-    for row in images.images():
+    for row in images.engine_images():
         assert row.source.startswith("https://"), row
-        toolkit = images.cuda(row.cuda)
+        toolkit = images.cuda_toolkit(row.cuda)
         assert toolkit is not None, row.cuda
         assert toolkit.source.startswith("https://")
         assert row.driver > toolkit.minor or row.cuda.startswith("13.")

@@ -9,14 +9,22 @@ import pytest
 from dynocheck.checks.engine import flags as engine
 from dynocheck.data import flags, images
 from dynocheck.facts import Recipes
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, started
+from tests.checks.judging import (
+    FRONTEND,
+    GRAPH,
+    get_skip_reason,
+    list_messages,
+    make_component,
+    recipes,
+    run_check,
+)
 
 
 def launched(
     folder: Path, *args: str, module: str = "dynamo.vllm", image: str = "vllm-runtime:1.3.0", script: str = ""
 ) -> Recipes:
     """The recipe of a worker that is started with these arguments, or by a script."""
-    component = started(*args, module=module, image=image, script=script)
+    component = make_component(*args, module=module, image=image, script=script)
     return recipes(folder, deploy=GRAPH + FRONTEND + component)
 
 
@@ -37,7 +45,7 @@ def launched(
     ],
 )
 def test_vllm_knows_its_flags_in_every_spelling(tmp_path: Path, args: list[str]) -> None:
-    assert said(engine.flags_known, launched(tmp_path, *args)) == []
+    assert list_messages(engine.flags_known, launched(tmp_path, *args)) == []
 
 
 @pytest.mark.parametrize(
@@ -57,7 +65,7 @@ def test_vllm_knows_its_flags_in_every_spelling(tmp_path: Path, args: list[str])
 def test_vllm_ends_over_what_it_does_not_know(
     tmp_path: Path, args: list[str], message: str, fix: str | None
 ) -> None:
-    (finding,) = found(engine.flags_known, launched(tmp_path, *args))
+    (finding,) = run_check(engine.flags_known, launched(tmp_path, *args))
     assert str(finding.outcome) == "fail"
     assert message in finding.message
     assert fix is None or finding.fix == fix
@@ -69,13 +77,13 @@ def test_flags_are_those_of_the_release(tmp_path: Path) -> None:
     gone = launched(
         tmp_path / "a", "--prefill-round-robin-balance", module="dynamo.sglang", image="sglang-runtime:1.6.1"
     )
-    ((_, message),) = said(engine.flags_known, gone)
+    ((_, message),) = list_messages(engine.flags_known, gone)
     assert "SGLang 0.5.21 has no --prefill-round-robin-balance" in message
     assert "SGLang 0.5.9 to SGLang 0.5.18 have it" in message
     there = launched(
         tmp_path / "b", "--prefill-round-robin-balance", module="dynamo.sglang", image="sglang-runtime:1.3.0"
     )
-    assert said(engine.flags_known, there) == []
+    assert list_messages(engine.flags_known, there) == []
 
 
 @pytest.mark.parametrize(
@@ -108,7 +116,7 @@ def test_every_program_is_judged(
     tmp_path: Path, module: str, image: str, args: list[str], known: bool
 ) -> None:
     given = launched(tmp_path, *args, module=module, image=image)
-    assert [outcome for outcome, _ in said(engine.flags_known, given)] == ([] if known else ["fail"])
+    assert [outcome for outcome, _ in list_messages(engine.flags_known, given)] == ([] if known else ["fail"])
 
 
 @pytest.mark.parametrize(
@@ -117,28 +125,30 @@ def test_every_program_is_judged(
 )
 def test_other_images_are_not_judged(tmp_path: Path, image: str) -> None:
     given = launched(tmp_path, "--typo", image=image)
-    assert "not a release whose flags are known" in skipped(engine.flags_known, given)
+    assert "not a release whose flags are known" in get_skip_reason(engine.flags_known, given)
 
 
 @pytest.mark.parametrize("tag", ["1.3.0-efa", "1.2.0-cuda13", "1.6.1", "1.6.1-efa", "1.3.0.post1"])
 def test_every_tag_of_a_release_is_judged(tmp_path: Path, tag: str) -> None:
-    assert len(said(engine.flags_known, launched(tmp_path, "--typo", image=f"vllm-runtime:{tag}"))) == 1
+    assert (
+        len(list_messages(engine.flags_known, launched(tmp_path, "--typo", image=f"vllm-runtime:{tag}"))) == 1
+    )
 
 
 def test_what_only_the_container_knows_is_not_judged(tmp_path: Path) -> None:
     script = 'python3 -m dynamo.vllm --model m $EXTRA "$@" --max-model-len $(cat /length)'
     given = launched(tmp_path, script=script)
-    assert said(engine.flags_known, given) == []
-    assert said(engine.values, given) == []
+    assert list_messages(engine.flags_known, given) == []
+    assert list_messages(engine.values, given) == []
 
 
 def test_images_and_packages_name_the_same_engines() -> None:
     names = {"vLLM": "vllm", "SGLang": "sglang", "TensorRT-LLM": "tensorrt-llm"}
-    for image in images.images():
+    for image in images.engine_images():
         engine_name, _, version = image.engine.partition(" ")
         release = flags.dynamo_release(f"{image.image}:{image.tag}")
         if release is not None and engine_name in names:
-            assert flags.pins(release)[names[engine_name]] == version, image
+            assert flags.engine_versions(release)[names[engine_name]] == version, image
 
 
 # engine.values
@@ -182,7 +192,7 @@ def test_images_and_packages_name_the_same_engines() -> None:
     ],
 )
 def test_values(tmp_path: Path, args: list[str], problem: str | None) -> None:
-    outcomes = said(engine.values, launched(tmp_path, *args))
+    outcomes = list_messages(engine.values, launched(tmp_path, *args))
     if problem is None:
         assert outcomes == []
     else:
@@ -193,7 +203,7 @@ def test_values(tmp_path: Path, args: list[str], problem: str | None) -> None:
 
 def test_values_of_the_frontend(tmp_path: Path) -> None:
     good = launched(tmp_path / "a", "--router-mode", "kv", module="dynamo.frontend")
-    assert said(engine.values, good) == []
+    assert list_messages(engine.values, good) == []
     bad = launched(tmp_path / "b", "--router-mode", "kv-aware", module="dynamo.frontend")
-    ((_, message),) = said(engine.values, bad)
+    ((_, message),) = list_messages(engine.values, bad)
     assert "is kv-aware, and takes" in message

@@ -8,7 +8,15 @@ import pytest
 
 from dynocheck.checks.engine import config_keys, flags
 from dynocheck.facts import Recipes
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, started
+from tests.checks.judging import (
+    FRONTEND,
+    GRAPH,
+    get_skip_reason,
+    list_messages,
+    make_component,
+    recipes,
+    run_check,
+)
 
 SGLANG = ("dynamo.sglang", "sglang-runtime:1.3.0")
 VLLM = ("dynamo.vllm", "vllm-runtime:1.3.0")
@@ -24,7 +32,7 @@ def launched(folder: Path, program: tuple[str, str], *args: str, file: str = "")
     """The recipe of a worker that is started with these arguments, and a file that it may read."""
     indented = "".join(f"    {line}\n" for line in file.splitlines())
     module, image = program
-    component = started(*args, module=module, image=image, more=_MOUNTED)
+    component = make_component(*args, module=module, image=image, more=_MOUNTED)
     config = (
         f"apiVersion: v1\nkind: ConfigMap\nmetadata:\n  name: engine\ndata:\n  worker.yaml: |\n{indented}"
     )
@@ -64,8 +72,8 @@ def launched(folder: Path, program: tuple[str, str], *args: str, file: str = "")
 )
 def test_keys_that_engines_take(tmp_path: Path, program: tuple[str, str], args: list[str], file: str) -> None:
     given = launched(tmp_path, program, *args, file=file)
-    assert said(config_keys.config_keys, given) == []
-    assert said(flags.values, given) == []
+    assert list_messages(config_keys.config_keys, given) == []
+    assert list_messages(flags.values, given) == []
 
 
 @pytest.mark.parametrize(
@@ -103,7 +111,7 @@ def test_keys_that_engines_take(tmp_path: Path, program: tuple[str, str], args: 
 def test_keys_that_end_an_engine(
     tmp_path: Path, program: tuple[str, str], file: str, message: str, fix: str | None
 ) -> None:
-    (finding,) = found(config_keys.config_keys, launched(tmp_path, program, *CONFIG, file=file))
+    (finding,) = run_check(config_keys.config_keys, launched(tmp_path, program, *CONFIG, file=file))
     assert str(finding.outcome) == "fail"
     assert finding.message.startswith(f"w: {message}")
     assert fix is None or finding.fix == f"write {fix}"
@@ -114,7 +122,7 @@ def test_keys_that_end_an_engine(
 
 def test_a_key_that_an_engine_does_not_even_mention(tmp_path: Path) -> None:
     given = launched(tmp_path, VLLM, *CONFIG, file="enforce-eagre: false")
-    ((outcome, message),) = said(config_keys.config_keys, given)
+    ((outcome, message),) = list_messages(config_keys.config_keys, given)
     assert outcome == "warn"
     assert message == "w: vLLM 0.23.0 has no enforce-eagre, and says nothing of it"
 
@@ -134,7 +142,7 @@ def test_a_key_that_an_engine_does_not_even_mention(tmp_path: Path) -> None:
     ],
 )
 def test_keys_in_json(tmp_path: Path, args: list[str], message: str, fix: str | None) -> None:
-    (finding,) = found(config_keys.config_keys, launched(tmp_path, VLLM, *args))
+    (finding,) = run_check(config_keys.config_keys, launched(tmp_path, VLLM, *args))
     assert str(finding.outcome) == "fail"
     assert message in finding.message
     assert fix is None or finding.fix == fix
@@ -145,7 +153,7 @@ def test_keys_in_json(tmp_path: Path, args: list[str], message: str, fix: str | 
 @pytest.mark.parametrize(("program", "expected"), [(SGLANG, "warn"), (VLLM, "fail")])
 def test_a_file_that_no_engine_reads(tmp_path: Path, program: tuple[str, str], expected: str) -> None:
     given = launched(tmp_path, program, f"--config={CONFIG[1]}", file="typo: 1")
-    ((outcome, message),) = said(config_keys.config_keys, given)
+    ((outcome, message),) = list_messages(config_keys.config_keys, given)
     assert outcome == expected
     assert "reads no file for --config=/etc/engine/worker.yaml" in message
 
@@ -161,7 +169,7 @@ def test_keys_are_those_of_the_release(tmp_path: Path) -> None:
         gone = ["--compilation-config", '{"level": 3}'] if release != "1.6.1" else []
         tree = ["--speculative-config", '{"speculative_token_tree": "[(0,)]"}']
         given = launched(tmp_path / release, program, *gone, *tree)
-        assert said(config_keys.config_keys, given) == ([("fail", message)] if message else [])
+        assert list_messages(config_keys.config_keys, given) == ([("fail", message)] if message else [])
 
 
 @pytest.mark.parametrize(
@@ -180,7 +188,7 @@ def test_keys_are_those_of_the_release(tmp_path: Path) -> None:
     ],
 )
 def test_values_in_a_file(tmp_path: Path, program: tuple[str, str], file: str, problem: str) -> None:
-    (finding,) = found(flags.values, launched(tmp_path, program, *CONFIG, file=file))
+    (finding,) = run_check(flags.values, launched(tmp_path, program, *CONFIG, file=file))
     assert problem in finding.message
     assert finding.location is not None
     assert finding.location.file.endswith("config.yaml")
@@ -189,9 +197,9 @@ def test_values_in_a_file(tmp_path: Path, program: tuple[str, str], file: str, p
 
 def test_what_is_not_judged(tmp_path: Path) -> None:
     trtllm = launched(tmp_path / "a", TRTLLM, "--extra-engine-args", CONFIG[1], file="typo: 1")
-    assert "TensorRT-LLM's file are not known" in skipped(config_keys.config_keys, trtllm)
+    assert "TensorRT-LLM's file are not known" in get_skip_reason(config_keys.config_keys, trtllm)
     elsewhere = launched(tmp_path / "b", VLLM, "--config", "/elsewhere.yaml", file="typo: 1")
-    assert "no engine is given a file or JSON" in skipped(config_keys.config_keys, elsewhere)
+    assert "no engine is given a file or JSON" in get_skip_reason(config_keys.config_keys, elsewhere)
     for name, file in (("c", "- a"), ("d", "a: ["), ("e", "")):
         broken = launched(tmp_path / name, VLLM, *CONFIG, file=file)
-        assert "no engine is given" in skipped(config_keys.config_keys, broken)
+        assert "no engine is given" in get_skip_reason(config_keys.config_keys, broken)

@@ -12,7 +12,7 @@ from dynocheck.checks.memory import gpu_memory, shared_memory
 from dynocheck.checks.parallelism import divisibility
 from dynocheck.core.outcomes import Skip
 from dynocheck.core.registry import Check
-from dynocheck.recipe.discover import load
+from dynocheck.recipe.discover import load_recipes
 from tests.checks.judging import FRONTEND, GRAPH, recipes
 
 CHECKS = [
@@ -60,7 +60,7 @@ FILES = [
 def test_nothing_crashes(tmp_path: Path, module: str) -> None:
     for i, words in enumerate(WORDS):
         for j, file in enumerate(FILES if "/c/e.yaml" in words else [""]):
-            given = load([str(_written(tmp_path / f"{i}-{j}", module, words, file))])
+            given = load_recipes([str(_written(tmp_path / f"{i}-{j}", module, words, file))])
             assert [
                 len(c.containers[0].launches) for r in given for g in r.graphs for c in g.components[1:]
             ] == [1, 1]

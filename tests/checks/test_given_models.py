@@ -15,10 +15,10 @@ from dynocheck.checks.model import names
 from dynocheck.checks.parallelism import divisibility
 from dynocheck.checks.storage import recipe_claims
 from dynocheck.facts import Recipes, Settings
-from dynocheck.recipe.discover import load
+from dynocheck.recipe.discover import load_recipes
 from dynocheck.recipe.files import MAX_BYTES
-from tests.checks.judging import said, skipped
-from tests.checks.manifests import engine, graph, written
+from tests.checks.judging import get_skip_reason, list_messages
+from tests.checks.manifests import dump_objects, engine, graph
 
 OWN = "house/own-70b"
 H100 = {"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}}
@@ -60,11 +60,11 @@ def judged(folder: Path, files: dict[str, Any]) -> Recipes:
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content if isinstance(content, str) else json.dumps(content))
-    return Recipes(load([str(folder)]))
+    return Recipes(load_recipes([str(folder)]))
 
 
 def own(*args: str, name: str = OWN, **more: Any) -> str:
-    return written(graph(engine(*args, model=name, pod=H100, **more)))
+    return dump_objects(graph(engine(*args, model=name, pod=H100, **more)))
 
 
 def index(size: object) -> dict[str, Any]:
@@ -77,7 +77,7 @@ def index(size: object) -> dict[str, Any]:
 @pytest.mark.parametrize("name", [OWN, "/models/own-70b"])
 def test_a_config_counts_where_it_lies(tmp_path: Path, place: str, name: str) -> None:
     given = judged(tmp_path, {"vllm/agg/deploy.yaml": own(name=name), f"{place}config.json": LLAMA_70B})
-    ((outcome, message),) = said(gpu_memory.weights_fit, given)
+    ((outcome, message),) = list_messages(gpu_memory.weights_fit, given)
     assert outcome == "fail"
     assert f"{name} puts at least 131.4 GiB of weights on a GPU" in message
 
@@ -87,19 +87,21 @@ def test_a_config_counts_where_it_lies(tmp_path: Path, place: str, name: str) ->
 )
 def test_and_nowhere_else(tmp_path: Path, place: str) -> None:
     given = judged(tmp_path, {"vllm/agg/deploy.yaml": own(), place: LLAMA_70B})
-    assert f"table of models does not have {OWN}; its config.json" in skipped(gpu_memory.weights_fit, given)
+    assert f"table of models does not have {OWN}; its config.json" in get_skip_reason(
+        gpu_memory.weights_fit, given
+    )
 
 
 def test_one_config_above_graphs_of_two_models_is_of_neither(tmp_path: Path) -> None:
     files = {"vllm/a/deploy.yaml": own(), "vllm/b/deploy.yaml": own(name="house/other")}
-    assert skipped(gpu_memory.weights_fit, judged(tmp_path, {**files, "config.json": LLAMA_70B}))
+    assert get_skip_reason(gpu_memory.weights_fit, judged(tmp_path, {**files, "config.json": LLAMA_70B}))
     nearer = judged(tmp_path, {"vllm/a/config.json": LLAMA_70B})
-    assert [outcome for outcome, _ in said(gpu_memory.weights_fit, nearer)] == ["fail"]
+    assert [outcome for outcome, _ in list_messages(gpu_memory.weights_fit, nearer)] == ["fail"]
 
 
 def test_the_table_counts_more(tmp_path: Path) -> None:
     given = judged(tmp_path, {"deploy.yaml": own(name="Qwen/Qwen3-0.6B"), "config.json": LLAMA_70B})
-    assert said(gpu_memory.weights_fit, given) == []
+    assert list_messages(gpu_memory.weights_fit, given) == []
 
 
 @pytest.mark.parametrize(
@@ -108,13 +110,15 @@ def test_the_table_counts_more(tmp_path: Path) -> None:
 def test_its_heads_are_divided(tmp_path: Path, tensor: str, expected: list[str]) -> None:
     deploy = own("--tensor-parallel-size", tensor, gpus=4)
     given = judged(tmp_path, {"deploy.yaml": deploy, "config.json": LLAMA_70B})
-    assert [message.partition(": ")[2] for _, message in said(divisibility.heads_divide, given)] == expected
+    assert [
+        message.partition(": ")[2] for _, message in list_messages(divisibility.heads_divide, given)
+    ] == expected
 
 
 def test_its_cache_is_reckoned_with(tmp_path: Path) -> None:
     given = judged(tmp_path, {"deploy.yaml": own("-tp", "2", gpus=2), "config.json": LLAMA_70B})
-    assert said(gpu_memory.weights_fit, given) == []
-    ((outcome, message),) = said(gpu_memory.kv_cache, given)
+    assert list_messages(gpu_memory.weights_fit, given) == []
+    ((outcome, message),) = list_messages(gpu_memory.kv_cache, given)
     assert outcome == "warn"
     assert "a sequence of house/own-70b may have 131072" in message
 
@@ -144,11 +148,11 @@ def test_the_index_says_how_large(
         files["model.safetensors.index.json"] = index(size)
     given = judged(tmp_path, files)
     if expected is None:
-        assert "cannot be told" in skipped(gpu_memory.weights_fit, given) or "not known here" in skipped(
+        assert "cannot be told" in get_skip_reason(
             gpu_memory.weights_fit, given
-        )
+        ) or "not known here" in get_skip_reason(gpu_memory.weights_fit, given)
     else:
-        assert [outcome for outcome, _ in said(gpu_memory.weights_fit, given)] == expected
+        assert [outcome for outcome, _ in list_messages(gpu_memory.weights_fit, given)] == expected
 
 
 def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:
@@ -158,18 +162,18 @@ def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:
         "quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"},
     }
     files = {"config.json": LLAMA_70B, "hf_quant_config.json": quantized, "deploy.yaml": own()}
-    assert "not known here" in skipped(gpu_memory.weights_fit, judged(tmp_path, files))
+    assert "not known here" in get_skip_reason(gpu_memory.weights_fit, judged(tmp_path, files))
     given = judged(tmp_path, {**files, "model.safetensors.index.json": index(71e9)})
-    assert said(gpu_memory.weights_fit, given) == []
-    assert said(gpu_memory.kv_cache, given) == []  # a cache of unknown precision is not counted
+    assert list_messages(gpu_memory.weights_fit, given) == []
+    assert list_messages(gpu_memory.kv_cache, given) == []  # a cache of unknown precision is not counted
 
 
 @pytest.mark.parametrize("name", ["house/own-70b-AWQ", "/models/own-70b.w4a16", "house/own-70b-nvfp4"])
 def test_a_name_that_says_more_than_its_config(tmp_path: Path, name: str) -> None:
     files = {"deploy.yaml": own(name=name), "config.json": LLAMA_70B}
-    assert "not known here" in skipped(gpu_memory.weights_fit, judged(tmp_path, files))
+    assert "not known here" in get_skip_reason(gpu_memory.weights_fit, judged(tmp_path, files))
     whole = judged(tmp_path, {**files, "model.safetensors.index.json": index(141_107_412_992)})
-    assert [outcome for outcome, _ in said(gpu_memory.weights_fit, whole)] == ["fail"]
+    assert [outcome for outcome, _ in list_messages(gpu_memory.weights_fit, whole)] == ["fail"]
 
 
 def test_an_index_much_smaller_than_the_config_says(tmp_path: Path) -> None:
@@ -178,7 +182,7 @@ def test_an_index_much_smaller_than_the_config_says(tmp_path: Path) -> None:
         tmp_path,
         {"config.json": LLAMA_70B, "model.safetensors.index.json": index(40e9), "deploy.yaml": own()},
     )
-    assert said(gpu_memory.weights_fit, given) == []
+    assert list_messages(gpu_memory.weights_fit, given) == []
 
 
 def test_claims_and_startup_go_by_it_too(tmp_path: Path) -> None:
@@ -190,8 +194,8 @@ def test_claims_and_startup_go_by_it_too(tmp_path: Path) -> None:
         "model.safetensors.index.json": index(141_107_412_992),
     }
     given = judged(tmp_path, files)
-    assert "141 GB of weights to read" in said(probes.startup_budget, given, Settings())[0][1]
-    assert [outcome for outcome, _ in said(recipe_claims.size, given)] == ["warn"]
+    assert "141 GB of weights to read" in list_messages(probes.startup_budget, given, Settings())[0][1]
+    assert [outcome for outcome, _ in list_messages(recipe_claims.size, given)] == ["warn"]
 
 
 # Files that cannot be used
@@ -215,32 +219,32 @@ def test_a_broken_file_is_told_with_its_place(tmp_path: Path, name: str, text: s
     assert says in finding.message
     assert finding.location is not None
     assert finding.location.file == str(tmp_path / name)
-    assert skipped(gpu_memory.weights_fit, given)
+    assert get_skip_reason(gpu_memory.weights_fit, given)
 
 
 def test_an_index_too_large_to_read_says_nothing(tmp_path: Path) -> None:
     large = json.dumps(index(40e9)) + " " * MAX_BYTES
     files = {"deploy.yaml": own(), "config.json": LLAMA_70B | AWQ, "model.safetensors.index.json": large}
     given = judged(tmp_path, files)
-    assert said(names.config, given) == []
-    assert "not known here" in skipped(gpu_memory.weights_fit, given)
+    assert list_messages(names.config, given) == []
+    assert "not known here" in get_skip_reason(gpu_memory.weights_fit, given)
 
 
 def test_an_empty_file_is_told_once(tmp_path: Path) -> None:
     given = judged(tmp_path, {"deploy.yaml": own(), "config.json": ""})
-    assert said(names.config, given) == []
+    assert list_messages(names.config, given) == []
 
 
 def test_what_is_beside_a_config_is_an_object(tmp_path: Path) -> None:
     given = judged(tmp_path, {"deploy.yaml": own(), "config.json": LLAMA_70B, "hf_quant_config.json": []})
-    assert said(names.config, given) == [("warn", "not a JSON object")]
+    assert list_messages(names.config, given) == [("warn", "not a JSON object")]
     other = judged(tmp_path / "other", {"deploy.yaml": own(), "config.json": []})
-    assert "no config.json" in skipped(names.config, other)
+    assert "no config.json" in get_skip_reason(names.config, other)
 
 
 def test_a_config_of_another_program_is_none(tmp_path: Path) -> None:
     given = judged(tmp_path, {"deploy.yaml": own(), "config.json": {"auths": {"x": {"auth": "c2VjcmV0"}}}})
-    assert "no config.json" in skipped(names.config, given)
+    assert "no config.json" in get_skip_reason(names.config, given)
     assert b"c2VjcmV0" not in msgspec.json.encode(given)
 
 
@@ -260,5 +264,5 @@ def test_a_config_of_another_program_is_none(tmp_path: Path) -> None:
 )
 def test_nonsense_is_not_judged(tmp_path: Path, change: dict[str, Any]) -> None:
     given = judged(tmp_path, {"deploy.yaml": own(), "config.json": LLAMA_70B | change})
-    assert skipped(gpu_memory.weights_fit, given)
+    assert get_skip_reason(gpu_memory.weights_fit, given)
     assert msgspec.json.decode(msgspec.json.encode(given), type=Recipes)

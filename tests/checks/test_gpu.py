@@ -6,11 +6,11 @@ import pytest
 
 from dynocheck.checks.gpu import nodes as gpu
 from dynocheck.checks.gpu import operator
-from dynocheck.facts import Condition, Node, Nodes, OperatorPods, Pod, ResourceSlices, Slice, Taint
+from dynocheck.facts import Condition, Node, Nodes, OperatorPods, Pod, ResourceSlice, ResourceSlices, Taint
 from dynocheck.facts.k8s.autoscaling import Autoscalers
 from dynocheck.facts.k8s.gpu import GpuNode, OperatorResource, OperatorResources
 from dynocheck.facts.k8s.workloads import Workload, Workloads
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 PRESENT = {"nvidia.com/gpu.present": "true"}
 DEPLOYED = {**PRESENT, "nvidia.com/gpu.deploy.driver": "true"}
@@ -28,7 +28,7 @@ def gpus(name: str, count: str = "8", *, healthy: str | None = None, **more: dic
 
 
 def offered(node: str, driver: str = "gpu.nvidia.com", devices: int = 8) -> ResourceSlices:
-    return ResourceSlices((Slice("s", driver, node, devices),))
+    return ResourceSlices((ResourceSlice("s", driver, node, devices),))
 
 
 def test_gpus_are_seen_by_label_by_amount_and_by_slice() -> None:
@@ -38,7 +38,7 @@ def test_gpus_are_seen_by_label_by_amount_and_by_slice() -> None:
         (Nodes((CPU, Node("a", allocatable={"nvidia.com/mig-1g.10gb": "7"}))), NO_SLICES),
         (Nodes((CPU, Node("a"))), offered("a")),
     ]:
-        assert said(gpu.nodes_present, nodes, slices, NO_SCALERS) == []
+        assert list_messages(gpu.nodes_present, nodes, slices, NO_SCALERS) == []
 
 
 def test_no_gpus() -> None:
@@ -52,7 +52,9 @@ def test_no_gpus() -> None:
             NO_SLICES,
         ),
     ]:
-        assert [outcome for outcome, _ in said(gpu.nodes_present, nodes, slices, NO_SCALERS)] == ["fail"]
+        assert [outcome for outcome, _ in list_messages(gpu.nodes_present, nodes, slices, NO_SCALERS)] == [
+            "fail"
+        ]
 
 
 @pytest.mark.parametrize(
@@ -67,57 +69,58 @@ def test_no_gpus() -> None:
 def test_clouds_tell_which_machines_have_gpus(label: str, value: str) -> None:
     bare, other = Node("bare", labels={label: value}), Node("other", labels={label: "amd"})
     nodes = Nodes((gpus("good"), bare, other, CPU))
-    (finding,) = found(gpu.allocatable, nodes, NO_SLICES)
+    (finding,) = run_check(gpu.allocatable, nodes, NO_SLICES)
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("fail", "bare")
-    assert said(gpu.nodes_present, Nodes((bare,)), NO_SLICES, NO_SCALERS) == []
+    assert list_messages(gpu.nodes_present, Nodes((bare,)), NO_SLICES, NO_SCALERS) == []
 
 
 def test_gpus_may_come_where_nodes_are_added() -> None:
-    (finding,) = found(gpu.nodes_present, Nodes((CPU,)), NO_SLICES, Autoscalers(("Karpenter",)))
+    (finding,) = run_check(gpu.nodes_present, Nodes((CPU,)), NO_SLICES, Autoscalers(("Karpenter",)))
     assert finding.outcome == "warn"
     assert finding.message.endswith("; Karpenter may add some when a pod asks")
     nobody = OperatorPods()
-    assert "Karpenter" in skipped(
+    assert "Karpenter" in get_skip_reason(
         operator.operator, nobody, NO_POLICY, Nodes((CPU,)), NO_SLICES, Autoscalers(("Karpenter",))
     )
     assert [
-        o for o, _ in said(operator.operator, nobody, NO_POLICY, Nodes((CPU,)), NO_SLICES, NO_SCALERS)
+        o
+        for o, _ in list_messages(operator.operator, nobody, NO_POLICY, Nodes((CPU,)), NO_SLICES, NO_SCALERS)
     ] == ["fail"]
 
 
 def test_whether_nodes_are_added_may_not_be_seen() -> None:
     blind = Autoscalers(unseen="configmaps is forbidden (403)")
-    (finding,) = found(gpu.nodes_present, Nodes((CPU,)), NO_SLICES, blind)
+    (finding,) = run_check(gpu.nodes_present, Nodes((CPU,)), NO_SLICES, blind)
     assert finding.outcome == "unknown"
     assert "configmaps is forbidden" in finding.message
-    assert said(gpu.nodes_present, Nodes((gpus("a"),)), NO_SLICES, blind) == []
+    assert list_messages(gpu.nodes_present, Nodes((gpus("a"),)), NO_SLICES, blind) == []
 
 
 def test_a_labelled_node_needs_something_to_allocate() -> None:
     nodes = Nodes((gpus("good", labels=PRESENT), Node("bad", labels=PRESENT), CPU))
-    (finding,) = found(gpu.allocatable, nodes, NO_SLICES)
+    (finding,) = run_check(gpu.allocatable, nodes, NO_SLICES)
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("fail", "bad")
 
 
 def test_zero_counts_without_a_label_too() -> None:
     nodes = Nodes((gpus("bad", healthy="0"),))
-    (finding,) = found(gpu.allocatable, nodes, NO_SLICES)
+    (finding,) = run_check(gpu.allocatable, nodes, NO_SLICES)
     assert finding.evidence == {"allocatable": {"nvidia.com/gpu": 0}, "capacity": {"nvidia.com/gpu": 8}}
 
 
 def test_gpus_of_the_dra_driver_need_no_device_plugin() -> None:
     nodes = Nodes((Node("a", labels=PRESENT),))
-    assert skipped(gpu.allocatable, nodes, offered("a")) == "GPUs are offered through DRA"
+    assert get_skip_reason(gpu.allocatable, nodes, offered("a")) == "GPUs are offered through DRA"
 
 
 def test_mig_slices_count_and_what_was_there_before_them_does_not() -> None:
     left_behind = {"nvidia.com/gpu": "0", "nvidia.com/mig-1g.10gb": "56"}
     node = Node("a", labels=PRESENT, capacity={**left_behind, "nvidia.com/gpu": "8"}, allocatable=left_behind)
-    assert said(gpu.allocatable, Nodes((node,)), NO_SLICES) == []
+    assert list_messages(gpu.allocatable, Nodes((node,)), NO_SLICES) == []
 
 
 def test_a_sick_gpu_is_a_warning() -> None:
-    assert said(gpu.allocatable, Nodes((gpus("a", healthy="7"),)), NO_SLICES) == [
+    assert list_messages(gpu.allocatable, Nodes((gpus("a", healthy="7"),)), NO_SLICES) == [
         ("warn", "7 of 8 nvidia.com/gpu are allocatable: the rest is unhealthy")
     ]
 
@@ -127,10 +130,13 @@ def test_the_operator_is_judged_by_ready() -> None:
     good = Pod("gpu-operator", "good", "Running", ready=True)
     bad = Pod("other", "bad", "Running", ready=False, waiting=("CrashLoopBackOff",))
     done = Pod("gpu-operator", "upgrade-hook", "Succeeded")
-    assert said(operator.operator, OperatorPods((good, done)), POLICY, nodes, NO_SLICES, NO_SCALERS) == []
-    (finding,) = found(operator.operator, OperatorPods((bad, done)), POLICY, nodes, NO_SLICES, NO_SCALERS)
+    assert (
+        list_messages(operator.operator, OperatorPods((good, done)), POLICY, nodes, NO_SLICES, NO_SCALERS)
+        == []
+    )
+    (finding,) = run_check(operator.operator, OperatorPods((bad, done)), POLICY, nodes, NO_SLICES, NO_SCALERS)
     assert (finding.outcome, finding.message) == ("fail", "not Ready: CrashLoopBackOff")
-    (finding,) = found(operator.operator, OperatorPods((good, bad)), POLICY, nodes, NO_SLICES, NO_SCALERS)
+    (finding,) = run_check(operator.operator, OperatorPods((good, bad)), POLICY, nodes, NO_SLICES, NO_SCALERS)
     assert (finding.outcome, finding.message) == ("warn", "not Ready: CrashLoopBackOff")
     assert finding.subject is not None
     assert (finding.subject.namespace, finding.subject.name) == ("other", "bad")
@@ -141,25 +147,31 @@ def test_pods_that_have_ended_are_not_the_operator() -> None:
     good = Pod("gpu-operator", "good", "Running", ready=True)
     evicted, hook = Pod("gpu-operator", "evicted", "Failed"), Pod("gpu-operator", "hook", "Succeeded")
     pods = OperatorPods((evicted, good, hook))
-    assert said(operator.operator, pods, POLICY, nodes, NO_SLICES, NO_SCALERS) == []
+    assert list_messages(operator.operator, pods, POLICY, nodes, NO_SLICES, NO_SCALERS) == []
     pods = OperatorPods((evicted, hook))
-    ((outcome, message),) = said(operator.operator, pods, POLICY, nodes, NO_SLICES, NO_SCALERS)
+    ((outcome, message),) = list_messages(operator.operator, pods, POLICY, nodes, NO_SLICES, NO_SCALERS)
     assert (outcome, "none of its pods is there" in message) == ("warn", True)
 
 
 def test_no_operator() -> None:
     nobody = OperatorPods()
-    left = said(operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=DEPLOYED),)), NO_SLICES, None)
+    left = list_messages(
+        operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=DEPLOYED),)), NO_SLICES, None
+    )
     assert [outcome for outcome, _ in left] == ["warn"]
-    broken = said(operator.operator, nobody, NO_POLICY, Nodes((Node("a", labels=DEPLOYED),)), NO_SLICES, None)
+    broken = list_messages(
+        operator.operator, nobody, NO_POLICY, Nodes((Node("a", labels=DEPLOYED),)), NO_SLICES, None
+    )
     assert [outcome for outcome, _ in broken] == ["fail"]
     without = "GPUs are allocatable without the GPU Operator"
     assert (
-        skipped(operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=PRESENT),)), NO_SLICES, None)
+        get_skip_reason(
+            operator.operator, nobody, NO_POLICY, Nodes((gpus("a", labels=PRESENT),)), NO_SLICES, None
+        )
         == without
     )
     assert (
-        skipped(operator.operator, nobody, NO_POLICY, Nodes((Node("a"),)), offered("a"), NO_SCALERS)
+        get_skip_reason(operator.operator, nobody, NO_POLICY, Nodes((Node("a"),)), offered("a"), NO_SCALERS)
         == without
     )
 
@@ -172,7 +184,7 @@ def test_the_operator_says_why_it_is_not_ready() -> None:
     nodes, pods = Nodes((gpus("a", labels=DEPLOYED),)), OperatorPods((Pod("g", "g", "Running", ready=True),))
     error = Condition("Error", "True", "OperandNotReady", "states not ready: [state-driver]")
     ready = Condition("Ready", "False", "Error")
-    (finding,) = found(
+    (finding,) = run_check(
         operator.operator, pods, policy("notReady", ready, error), nodes, NO_SLICES, NO_SCALERS
     )
     assert (str(finding.outcome), finding.message) == (
@@ -180,14 +192,17 @@ def test_the_operator_says_why_it_is_not_ready() -> None:
         "is notReady: states not ready: [state-driver]",
     )
     for state, outcomes in [("ready", []), ("disabled", []), ("ignored", ["warn"]), ("", ["warn"])]:
-        given = said(operator.operator, pods, policy(state), nodes, NO_SLICES, NO_SCALERS)
+        given = list_messages(operator.operator, pods, policy(state), nodes, NO_SLICES, NO_SCALERS)
         assert [outcome for outcome, _ in given] == outcomes, state
     assert (
-        said(operator.operator, pods, policy("ready", kind="GPUCluster"), nodes, NO_SLICES, NO_SCALERS) == []
+        list_messages(
+            operator.operator, pods, policy("ready", kind="GPUCluster"), nodes, NO_SLICES, NO_SCALERS
+        )
+        == []
     )
-    assert said(operator.operator, pods, policy("ready", kind="NVIDIADriver"), nodes, NO_SLICES, None) == [
-        ("warn", "runs, but no ClusterPolicy or GPUCluster tells it what to install")
-    ]
+    assert list_messages(
+        operator.operator, pods, policy("ready", kind="NVIDIADriver"), nodes, NO_SLICES, None
+    ) == [("warn", "runs, but no ClusterPolicy or GPUCluster tells it what to install")]
 
 
 # nodes-ready
@@ -202,10 +217,10 @@ def test_a_node_that_takes_no_pods() -> None:
         (Node("a", labels=PRESENT), "fail", "has not reported yet"),
         (Node("a", labels=PRESENT, conditions=READY, unschedulable=True), "warn", "is cordoned"),
     ]:
-        ((given, message),) = said(gpu.nodes_ready, Nodes((CPU, node)), NO_SLICES, None)
+        ((given, message),) = list_messages(gpu.nodes_ready, Nodes((CPU, node)), NO_SLICES, None)
         assert given == outcome
         assert said_of_it in message
-    assert skipped(gpu.nodes_ready, Nodes((CPU,)), NO_SLICES, None)
+    assert get_skip_reason(gpu.nodes_ready, Nodes((CPU,)), NO_SLICES, None)
 
 
 def tainted(*taints: Taint) -> Nodes:
@@ -224,7 +239,7 @@ def tainted(*taints: Taint) -> Nodes:
 def test_a_node_whose_driver_is_upgraded_is_left_to_the_operator(state: str, fix: str) -> None:
     labels = {**PRESENT, "nvidia.com/gpu-driver-upgrade-state": state}
     node = gpus("a", labels=labels, conditions=READY, unschedulable=True)  # type: ignore[arg-type]
-    (finding,) = found(gpu.nodes_ready, Nodes((node,)), NO_SLICES, None)
+    (finding,) = run_check(gpu.nodes_ready, Nodes((node,)), NO_SLICES, None)
     assert (str(finding.outcome), finding.fix) == ("warn", fix)
     assert state in finding.message or fix.startswith("kubectl uncordon")
 
@@ -236,7 +251,7 @@ def test_taints_that_nobody_should_tolerate() -> None:
         ("ebs.csi.aws.com/agent-not-ready", "until the agent that it is named after is ready"),
         ("node.cloudprovider.kubernetes.io/uninitialized", "until the agent"),
     ]:
-        (finding,) = found(gpu.nodes_ready, tainted(Taint(key, "NoSchedule")), NO_SLICES, None)
+        (finding,) = run_check(gpu.nodes_ready, tainted(Taint(key, "NoSchedule")), NO_SLICES, None)
         assert finding.outcome == "warn"
         assert says in finding.message
         assert "toleration" not in (finding.fix or ""), key
@@ -245,8 +260,8 @@ def test_taints_that_nobody_should_tolerate() -> None:
 def test_taints_that_somebody_tolerates(tmp_path: Path) -> None:
     usual, own = Taint("nvidia.com/gpu", "NoSchedule", "present"), Taint("team", "NoExecute", "b")
     soft, cordon = Taint("team", "PreferNoSchedule"), Taint("node.kubernetes.io/unschedulable", "NoSchedule")
-    assert said(gpu.nodes_ready, tainted(usual, soft, cordon), NO_SLICES, None) == []
-    ((outcome, message),) = said(gpu.nodes_ready, tainted(own), NO_SLICES, None)
+    assert list_messages(gpu.nodes_ready, tainted(usual, soft, cordon), NO_SLICES, None) == []
+    ((outcome, message),) = list_messages(gpu.nodes_ready, tainted(own), NO_SLICES, None)
     assert (outcome, message) == ("warn", "has the taint team=b:NoExecute, which a worker must tolerate")
     text = GRAPH + FRONTEND + worker()
     for i, (toleration, outcomes) in enumerate(
@@ -260,7 +275,9 @@ def test_taints_that_somebody_tolerates(tmp_path: Path) -> None:
     ):
         spec = f"      spec:\n        tolerations: [{toleration}]\n"
         given = recipes(tmp_path / str(i), deploy=text.replace("      spec:\n", spec))
-        assert [o for o, _ in said(gpu.nodes_ready, tainted(own), NO_SLICES, given)] == outcomes, toleration
+        assert [o for o, _ in list_messages(gpu.nodes_ready, tainted(own), NO_SLICES, given)] == outcomes, (
+            toleration
+        )
 
 
 # homogeneous
@@ -272,7 +289,7 @@ def labelled(name: str, product: str = "NVIDIA-H200", **labels: str) -> Node:
 
 
 def odd(*nodes: Node) -> list[str]:
-    return [f.subject.name for f in found(gpu.homogeneous, Nodes(nodes), NO_SLICES) if f.subject]
+    return [f.subject.name for f in run_check(gpu.homogeneous, Nodes(nodes), NO_SLICES) if f.subject]
 
 
 def test_the_odd_one_out() -> None:
@@ -290,7 +307,7 @@ def test_the_odd_one_out() -> None:
     assert odd(a, b, labelled("c", gpu__count="4")) == ["c"]
     sliced = labelled("c", "NVIDIA-H200-MIG-1g.18gb", gpu__count="56", gpu__memory="18000")
     assert odd(a, b, sliced) == [], "another layout is meant"
-    assert skipped(gpu.homogeneous, Nodes((a, CPU)), NO_SLICES)
+    assert get_skip_reason(gpu.homogeneous, Nodes((a, CPU)), NO_SLICES)
 
 
 # operands
@@ -314,17 +331,19 @@ def test_an_operand_is_known_by_what_it_selects() -> None:
         (daemon("x", ready=2, operator_validator="true"), "fail"),
         (daemon("x", ready=3, observed=False, driver="true"), "warn"),
     ]:
-        given = said(operator.operands, Workloads((workload,)), nodes, NO_SLICES)
+        given = list_messages(operator.operands, Workloads((workload,)), nodes, NO_SLICES)
         assert [o for o, _ in given] == [outcome], workload.name
     fine = (daemon("x", driver="true"), daemon("d", 0, 0, driver="true"), daemon("other", ready=0))
-    assert said(operator.operands, Workloads(fine), nodes, NO_SLICES) == []
-    assert skipped(operator.operands, Workloads((daemon("other"),)), nodes, NO_SLICES)
-    assert skipped(operator.operands, Workloads((daemon("d", 0, 0, driver="true"),)), nodes, NO_SLICES)
+    assert list_messages(operator.operands, Workloads(fine), nodes, NO_SLICES) == []
+    assert get_skip_reason(operator.operands, Workloads((daemon("other"),)), nodes, NO_SLICES)
+    assert get_skip_reason(
+        operator.operands, Workloads((daemon("d", 0, 0, driver="true"),)), nodes, NO_SLICES
+    )
 
 
 def test_what_a_node_that_is_down_misses_is_not_the_operands_fault() -> None:
     down = Node("a", labels=PRESENT, conditions=(Condition("Ready", "False"),))
-    ((outcome, message),) = said(
+    ((outcome, message),) = list_messages(
         operator.operands, Workloads((daemon("x", ready=2, driver="true"),)), Nodes((down,)), NO_SLICES
     )
     assert outcome == "warn"

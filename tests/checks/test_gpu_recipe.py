@@ -6,8 +6,8 @@ import pytest
 
 from dynocheck.checks.gpu import architectures, precision
 from dynocheck.data import gpus
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices, Slice
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from dynocheck.facts import Node, Nodes, Recipes, ResourceSlice, ResourceSlices
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 NO_SLICES = ResourceSlices(served=False)
 A100, L40S, H100, B200, B300 = (
@@ -73,14 +73,14 @@ def test_precision_against_gpu(
     tmp_path: Path, engine: str, model: str, args: str, product: str, outcomes: list[str]
 ) -> None:
     given = running(tmp_path, engine, model, args)
-    findings = said(precision.architecture, Nodes((node(product),)), NO_SLICES, given)
+    findings = list_messages(precision.architecture, Nodes((node(product),)), NO_SLICES, given)
     assert [outcome for outcome, _ in findings] == outcomes, findings
 
 
 def test_some_nodes_will_not_do(tmp_path: Path) -> None:
     nodes = Nodes((node(H100), node(B200)))
     fp4 = "nvidia/DeepSeek-R1-FP4"
-    ((outcome, message),) = said(
+    ((outcome, message),) = list_messages(
         precision.architecture, nodes, NO_SLICES, running(tmp_path / "a", "trtllm", fp4)
     )
     assert outcome == "warn"
@@ -90,9 +90,9 @@ def test_some_nodes_will_not_do(tmp_path: Path) -> None:
     )
     pin = f"        nodeSelector: {{nvidia.com/gpu.product: {B200}}}\n"
     pinned = running(tmp_path / "b", "trtllm", fp4, spec=pin)
-    assert said(precision.architecture, nodes, NO_SLICES, pinned) == []
+    assert list_messages(precision.architecture, nodes, NO_SLICES, pinned) == []
     gone = running(tmp_path / "c", "trtllm", fp4, spec=pin.replace(B200, GB200))
-    ((outcome, message),) = said(precision.architecture, nodes, NO_SLICES, gone)
+    ((outcome, message),) = list_messages(precision.architecture, nodes, NO_SLICES, gone)
     assert (outcome, message) == (
         "fail",
         "w selects nodes by nvidia.com/gpu.product=NVIDIA-GB200, and no node has that",
@@ -101,15 +101,17 @@ def test_some_nodes_will_not_do(tmp_path: Path) -> None:
 
 def test_workers_that_find_no_node_are_not_judged(tmp_path: Path) -> None:
     given = running(tmp_path, "trtllm", "nvidia/DeepSeek-R1-FP4", spec="        nodeSelector: {pool: none}\n")
-    reason = skipped(precision.architecture, Nodes((node(H100),)), NO_SLICES, given)
+    reason = get_skip_reason(precision.architecture, Nodes((node(H100),)), NO_SLICES, given)
     assert reason == "no engine of the recipe may run on a GPU node of this cluster"
 
 
 def test_the_dra_driver_tells_what_labels_do_not(tmp_path: Path) -> None:
     told = {"productName": "NVIDIA H100 80GB HBM3", "cudaComputeCapability": "9.0.0"}
-    slices = ResourceSlices((Slice("s", "gpu.nvidia.com", "a", 8, told),))
+    slices = ResourceSlices((ResourceSlice("s", "gpu.nvidia.com", "a", 8, told),))
     given = running(tmp_path, "trtllm", "nvidia/DeepSeek-R1-FP4")
-    assert [o for o, _ in said(precision.architecture, Nodes((Node("a"),)), slices, given)] == ["fail"]
+    assert [o for o, _ in list_messages(precision.architecture, Nodes((Node("a"),)), slices, given)] == [
+        "fail"
+    ]
 
 
 def test_labels_tell_more_than_the_table(tmp_path: Path) -> None:
@@ -117,22 +119,22 @@ def test_labels_tell_more_than_the_table(tmp_path: Path) -> None:
         "NVIDIA-Rubin", **{"nvidia.com/gpu.compute.major": "11", "nvidia.com/gpu.compute.minor": "0"}
     )
     given = running(tmp_path, "trtllm", "nvidia/DeepSeek-R1-FP4")
-    assert said(precision.architecture, Nodes((newer,)), NO_SLICES, given) == []
+    assert list_messages(precision.architecture, Nodes((newer,)), NO_SLICES, given) == []
     unheard = node("NVIDIA-Rubin")
-    reason = skipped(precision.architecture, Nodes((unheard,)), NO_SLICES, given)
+    reason = get_skip_reason(precision.architecture, Nodes((unheard,)), NO_SLICES, given)
     assert reason == "what these GPUs compute is not known here: NVIDIA-Rubin"
-    (finding,) = found(precision.architecture, Nodes((unheard, node(B200))), NO_SLICES, given)
+    (finding,) = run_check(precision.architecture, Nodes((unheard, node(B200))), NO_SLICES, given)
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("warn", "nvidia-rubin")
 
 
 def test_blackwell_ultra_needs_cuda_13(tmp_path: Path) -> None:
     nodes = Nodes((node(B300),))
     old = running(tmp_path / "a", image="vllm-runtime:1.2.1")
-    ((outcome, message),) = said(precision.architecture, nodes, NO_SLICES, old)
+    ((outcome, message),) = list_messages(precision.architecture, nodes, NO_SLICES, old)
     assert (outcome, message) == ("fail", "w: B300 and GB300 need CUDA 13, and vllm-runtime:1.2.1 has 12.9")
     for i, image in enumerate(["vllm-runtime:1.2.1-cuda13", "vllm-runtime:1.3.0", "own:1"]):
         given = running(tmp_path / str(i), image=image)
-        assert said(precision.architecture, nodes, NO_SLICES, given) == []
+        assert list_messages(precision.architecture, nodes, NO_SLICES, given) == []
 
 
 # image-arch
@@ -151,32 +153,32 @@ def test_blackwell_ultra_needs_cuda_13(tmp_path: Path) -> None:
 def test_images_against_hosts(tmp_path: Path, image: str, architecture: str, outcomes: list[str]) -> None:
     given = running(tmp_path, image=image)
     nodes = Nodes((node(GB200, architecture=architecture),))
-    assert [o for o, _ in said(architectures.image_arch, nodes, NO_SLICES, given)] == outcomes
+    assert [o for o, _ in list_messages(architectures.image_arch, nodes, NO_SLICES, given)] == outcomes
 
 
 def test_the_gpu_tells_the_host_where_the_node_does_not(tmp_path: Path) -> None:
     given = running(tmp_path, image="registry.example/own:1")
     silent = Nodes((node(GB200, architecture=""),))
-    assert [o for o, _ in said(architectures.image_arch, silent, NO_SLICES, given)] == ["warn"]
-    assert "amd64" in skipped(architectures.image_arch, Nodes((node(H100),)), NO_SLICES, given)
+    assert [o for o, _ in list_messages(architectures.image_arch, silent, NO_SLICES, given)] == ["warn"]
+    assert "amd64" in get_skip_reason(architectures.image_arch, Nodes((node(H100),)), NO_SLICES, given)
 
 
 def test_images_of_workers_that_find_no_node_are_not_judged(tmp_path: Path) -> None:
     given = running(tmp_path, spec="        nodeSelector: {pool: none}\n")
     grace = Nodes((node(GB200, architecture="arm64"),))
-    assert "may run on a GPU node" in skipped(architectures.image_arch, grace, NO_SLICES, given)
+    assert "may run on a GPU node" in get_skip_reason(architectures.image_arch, grace, NO_SLICES, given)
 
 
 def test_a_pinned_architecture_must_be_there(tmp_path: Path) -> None:
     pin = "        nodeSelector: {kubernetes.io/arch: arm64}\n"
     given = running(tmp_path, spec=pin)
-    ((outcome, message),) = said(architectures.image_arch, Nodes((node(H100),)), NO_SLICES, given)
+    ((outcome, message),) = list_messages(architectures.image_arch, Nodes((node(H100),)), NO_SLICES, given)
     assert (outcome, message) == (
         "fail",
         "w selects kubernetes.io/arch=arm64, and the GPU nodes are amd64",
     )
     both = Nodes((node(H100), node(GB200, architecture="arm64", **{"kubernetes.io/arch": "arm64"})))
-    assert said(architectures.image_arch, both, NO_SLICES, given) == []
+    assert list_messages(architectures.image_arch, both, NO_SLICES, given) == []
 
 
 # the table

@@ -6,7 +6,7 @@ import pytest
 
 from dynocheck.checks.gpu import exclusive
 from dynocheck.facts import Node, Nodes, ResourceSlices
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 NO_SLICES = ResourceSlices(served=False)
 SLICED = {"nvidia.com/gpu.sharing-strategy": "time-slicing", "nvidia.com/gpu.replicas": "4"}
@@ -23,9 +23,11 @@ def node(name: str, labels: dict[str, str], resource: str = "nvidia.com/gpu") ->
 
 def test_whole_gpus_are_not_shared() -> None:
     for labels in ({}, WHOLE, {"nvidia.com/gpu.replicas": "2"}):
-        assert skipped(exclusive.sharing, Nodes((node("a", labels),)), NO_SLICES, None)
+        assert get_skip_reason(exclusive.sharing, Nodes((node("a", labels),)), NO_SLICES, None)
     renamed = node("a", SLICED, "nvidia.com/gpu.shared")
-    assert skipped(exclusive.sharing, Nodes((renamed,)), NO_SLICES, None), "nobody takes them by accident"
+    assert get_skip_reason(exclusive.sharing, Nodes((renamed,)), NO_SLICES, None), (
+        "nobody takes them by accident"
+    )
 
 
 @pytest.mark.parametrize(
@@ -33,7 +35,7 @@ def test_whole_gpus_are_not_shared() -> None:
     [(SLICED, "each GPU 4 times (time-slicing)"), (ON_GKE, "each GPU 2 times (mps)")],
 )
 def test_a_node_that_shares_its_gpus(labels: dict[str, str], says: str) -> None:
-    (finding,) = found(exclusive.sharing, Nodes((node("a", labels), node("b", WHOLE))), NO_SLICES, None)
+    (finding,) = run_check(exclusive.sharing, Nodes((node("a", labels), node("b", WHOLE))), NO_SLICES, None)
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("warn", "a")
     assert says in finding.message
 
@@ -50,5 +52,5 @@ def test_a_worker_that_needs_several_needs_whole_ones(tmp_path: Path) -> None:
         (one, (shared,), ["warn"]),
         (sent, (shared, whole), ["warn", "fail"]),
     ]:
-        judged = said(exclusive.sharing, Nodes(nodes), NO_SLICES, given)
+        judged = list_messages(exclusive.sharing, Nodes(nodes), NO_SLICES, given)
         assert [outcome for outcome, _ in judged] == outcomes

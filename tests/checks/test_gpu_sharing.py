@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.gpu import mig_and_dra
-from dynocheck.facts import Node, Nodes, ResourceSlices, Slice
+from dynocheck.facts import Node, Nodes, ResourceSlice, ResourceSlices
 from dynocheck.facts.k8s.gpu import DeviceClasses
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 NO_SLICES = ResourceSlices(served=False)
 NO_CLASSES = DeviceClasses()
@@ -53,7 +53,7 @@ SLICED = {"gpu": "0", "mig-1g.10gb": "56"}
     ],
 )
 def test_layouts(nodes: Nodes, outcomes: list[str]) -> None:
-    assert [outcome for outcome, _ in said(mig_and_dra.mig, nodes, NO_SLICES)] == outcomes
+    assert [outcome for outcome, _ in list_messages(mig_and_dra.mig, nodes, NO_SLICES)] == outcomes
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_layouts(nodes: Nodes, outcomes: list[str]) -> None:
     ],
 )
 def test_no_mig(nodes: Nodes) -> None:
-    assert skipped(mig_and_dra.mig, nodes, NO_SLICES) == "no GPU node uses MIG"
+    assert get_skip_reason(mig_and_dra.mig, nodes, NO_SLICES) == "no GPU node uses MIG"
 
 
 TEMPLATE = """
@@ -88,7 +88,7 @@ spec: {numNodes: 2, channel: {resourceClaimTemplate: {name: channel}}}
 
 
 def offered(driver: str = "gpu.nvidia.com") -> ResourceSlices:
-    return ResourceSlices((Slice("s", driver, "a", 8),))
+    return ResourceSlices((ResourceSlice("s", driver, "a", 8),))
 
 
 def classes(*names: str) -> DeviceClasses:
@@ -97,14 +97,14 @@ def classes(*names: str) -> DeviceClasses:
 
 def test_a_claim_needs_a_class_and_devices(tmp_path: Path) -> None:
     given = recipes(tmp_path / "a", claim=TEMPLATE)
-    assert said(mig_and_dra.dra, classes("gpu.nvidia.com"), offered(), given) == []
+    assert list_messages(mig_and_dra.dra, classes("gpu.nvidia.com"), offered(), given) == []
     for having, slices, part in [
         (NO_CLASSES, NO_SLICES, "serves no resource.k8s.io"),
         (classes(), offered(), "which does not exist"),
         (classes("gpu.nvidia.com"), ResourceSlices(), "no node offers devices of gpu.nvidia.com"),
         (classes("gpu.nvidia.com"), offered("dra.net"), "no node offers devices of gpu.nvidia.com"),
     ]:
-        (finding,) = found(mig_and_dra.dra, having, slices, given)
+        (finding,) = run_check(mig_and_dra.dra, having, slices, given)
         assert str(finding.outcome) == "fail"
         assert part in finding.message
         assert finding.location is not None
@@ -114,14 +114,16 @@ def test_a_claim_needs_a_class_and_devices(tmp_path: Path) -> None:
 
 def test_a_class_of_another_driver_is_only_looked_up(tmp_path: Path) -> None:
     given = recipes(tmp_path, claim=TEMPLATE.replace("gpu.nvidia.com", "gpu.example.com"))
-    assert said(mig_and_dra.dra, classes("gpu.example.com"), ResourceSlices(), given) == []
+    assert list_messages(mig_and_dra.dra, classes("gpu.example.com"), ResourceSlices(), given) == []
 
 
 def test_a_compute_domain_is_a_claim(tmp_path: Path) -> None:
     given = recipes(tmp_path, domain=DOMAIN)
     domain = "compute-domain-default-channel.nvidia.com"
-    assert said(mig_and_dra.dra, classes(domain), offered("compute-domain.nvidia.com"), given) == []
-    assert [o for o, _ in said(mig_and_dra.dra, classes("gpu.nvidia.com"), offered(), given)] == ["fail"]
+    assert list_messages(mig_and_dra.dra, classes(domain), offered("compute-domain.nvidia.com"), given) == []
+    assert [o for o, _ in list_messages(mig_and_dra.dra, classes("gpu.nvidia.com"), offered(), given)] == [
+        "fail"
+    ]
 
 
 def claiming(template: str) -> str:
@@ -131,21 +133,21 @@ def claiming(template: str) -> str:
 
 def test_a_claim_by_somebody_elses_template(tmp_path: Path) -> None:
     elsewhere = recipes(tmp_path / "a", deploy=claiming("theirs"))
-    ((outcome, message),) = said(mig_and_dra.dra, classes(), ResourceSlices(), elsewhere)
+    ((outcome, message),) = list_messages(mig_and_dra.dra, classes(), ResourceSlices(), elsewhere)
     assert outcome == "warn"
     assert message.startswith("claims by theirs, which the recipe does not bring")
-    assert [o for o, _ in said(mig_and_dra.dra, NO_CLASSES, NO_SLICES, elsewhere)] == ["fail"]
+    assert [o for o, _ in list_messages(mig_and_dra.dra, NO_CLASSES, NO_SLICES, elsewhere)] == ["fail"]
     own = recipes(tmp_path / "b", claim=TEMPLATE, deploy=claiming("gpus"))
-    assert said(mig_and_dra.dra, classes("gpu.nvidia.com"), offered(), own) == []
+    assert list_messages(mig_and_dra.dra, classes("gpu.nvidia.com"), offered(), own) == []
     domain = recipes(tmp_path / "c", claim=DOMAIN, deploy=claiming("channel"))
     known = classes("compute-domain-default-channel.nvidia.com")
-    assert said(mig_and_dra.dra, known, offered("compute-domain.nvidia.com"), domain) == []
+    assert list_messages(mig_and_dra.dra, known, offered("compute-domain.nvidia.com"), domain) == []
 
 
 def test_a_cluster_alone() -> None:
-    assert skipped(mig_and_dra.dra, NO_CLASSES, NO_SLICES, None)
-    assert skipped(mig_and_dra.dra, classes("dra.net"), offered("dra.net"), None)
-    assert said(mig_and_dra.dra, classes("gpu.nvidia.com"), offered(), None) == []
-    (idle,) = found(mig_and_dra.dra, classes("gpu.nvidia.com"), ResourceSlices(), None)
+    assert get_skip_reason(mig_and_dra.dra, NO_CLASSES, NO_SLICES, None)
+    assert get_skip_reason(mig_and_dra.dra, classes("dra.net"), offered("dra.net"), None)
+    assert list_messages(mig_and_dra.dra, classes("gpu.nvidia.com"), offered(), None) == []
+    (idle,) = run_check(mig_and_dra.dra, classes("gpu.nvidia.com"), ResourceSlices(), None)
     assert (str(idle.outcome), idle.subject and idle.subject.name) == ("warn", "gpu.nvidia.com")
-    assert [o for o, _ in said(mig_and_dra.dra, classes(), offered(), None)] == ["warn"]
+    assert [o for o, _ in list_messages(mig_and_dra.dra, classes(), offered(), None)] == ["warn"]

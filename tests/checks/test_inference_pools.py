@@ -7,8 +7,8 @@ from msgspec.structs import replace
 
 from dynocheck.checks.gaie.inference_pools import epp, pool
 from dynocheck.facts import Pod
-from dynocheck.facts.k8s.gaie import EndpointPicker, InferencePool, PickerConfig, Reference, RouteParent
-from tests.checks.judging import found, said, skipped
+from dynocheck.facts.k8s.gaie import EndpointPicker, InferencePool, ObjectReference, PickerConfig, RouteParent
+from tests.checks.judging import get_skip_reason, list_messages, run_check
 from tests.checks.routing import (
     DEPLOYMENT,
     EPP,
@@ -16,9 +16,9 @@ from tests.checks.routing import (
     POOL,
     READY,
     ROUTE,
+    make_conditions,
     pools,
     routes,
-    told,
     workload,
     workloads,
 )
@@ -34,55 +34,57 @@ def with_config(text: str | None, **fields: str) -> InferencePool:
 
 
 def test_all_is_well() -> None:
-    assert said(pool, pools(POOL), routes(ROUTE), None) == []
-    assert said(epp, pools(POOL), routes(ROUTE), workloads(DEPLOYMENT), None) == []
+    assert list_messages(pool, pools(POOL), routes(ROUTE), None) == []
+    assert list_messages(epp, pools(POOL), routes(ROUTE), workloads(DEPLOYMENT), None) == []
 
 
 def test_no_pool() -> None:
-    assert skipped(pool, pools(), routes(), None)
-    assert skipped(epp, pools(), routes(), workloads(), None)
+    assert get_skip_reason(pool, pools(), routes(), None)
+    assert get_skip_reason(epp, pools(), routes(), workloads(), None)
 
 
 def test_its_members() -> None:
     crashing = Pod("serving", "w", "Running", waiting=("CrashLoopBackOff",))
-    assert said(pool, pools(replace(POOL, pods=())), routes(ROUTE), None) == [
+    assert list_messages(pool, pools(replace(POOL, pods=())), routes(ROUTE), None) == [
         ("fail", "its selector matches no pod of namespace serving")
     ]
-    (finding,) = found(pool, pools(replace(POOL, pods=(crashing,))), routes(ROUTE), None)
+    (finding,) = run_check(pool, pools(replace(POOL, pods=(crashing,))), routes(ROUTE), None)
     assert finding.message == "none of the 1 pods that its selector matches is Ready"
     assert finding.evidence == {"w": "CrashLoopBackOff"}
-    assert said(pool, pools(replace(POOL, pods=(crashing, *POOL.pods))), routes(ROUTE), None) == []
+    assert list_messages(pool, pools(replace(POOL, pods=(crashing, *POOL.pods))), routes(ROUTE), None) == []
 
 
 def test_its_pickers_service() -> None:
-    assert said(pool, pools(with_picker(ports=None)), routes(ROUTE), None) == [
+    assert list_messages(pool, pools(with_picker(ports=None)), routes(ROUTE), None) == [
         ("fail", "its endpoint picker's Service epp does not exist in serving")
     ]
-    assert said(pool, pools(with_picker(ports=(80,))), routes(ROUTE), None) == [
+    assert list_messages(pool, pools(with_picker(ports=(80,))), routes(ROUTE), None) == [
         ("fail", "it asks its endpoint picker on port 9002, which Service epp does not have")
     ]
-    other = Reference(group="example.com", kind="Picker", namespace="serving", name="x")
+    other = ObjectReference(group="example.com", kind="Picker", namespace="serving", name="x")
     elsewhere = replace(POOL, picker=EndpointPicker(reference=other))
-    assert said(pool, pools(elsewhere), routes(ROUTE), None) == []
-    assert skipped(epp, pools(elsewhere), routes(ROUTE), workloads(), None)
+    assert list_messages(pool, pools(elsewhere), routes(ROUTE), None) == []
+    assert get_skip_reason(epp, pools(elsewhere), routes(ROUTE), workloads(), None)
 
 
 def test_what_a_controller_makes_of_it() -> None:
-    refused = RouteParent(PARENT, "c", told("Accepted", status="False", reason="NotSupported"))
-    assert said(pool, pools(replace(POOL, statuses=(refused,))), routes(ROUTE), None) == [
+    refused = RouteParent(PARENT, "c", make_conditions("Accepted", status="False", reason="NotSupported"))
+    assert list_messages(pool, pools(replace(POOL, statuses=(refused,))), routes(ROUTE), None) == [
         ("fail", "at Gateway gateways/gw: Accepted is False: NotSupported")
     ]
-    waiting = RouteParent(PARENT, "c", told("Accepted", status="Unknown", reason="Pending"))
-    assert said(pool, pools(replace(POOL, statuses=(waiting,))), routes(ROUTE), None) == []
+    waiting = RouteParent(PARENT, "c", make_conditions("Accepted", status="Unknown", reason="Pending"))
+    assert list_messages(pool, pools(replace(POOL, statuses=(waiting,))), routes(ROUTE), None) == []
 
 
 def test_a_pool_of_others_that_nobody_is_sent_to_is_a_warning() -> None:
     others = replace(POOL, dynamo=False, pods=())
-    assert [o for o, _ in said(pool, pools(others), routes(), None)] == ["warn"]
-    assert [o for o, _ in said(pool, pools(others), routes(ROUTE), None)] == ["fail"]
-    assert [o for o, _ in said(pool, pools(replace(others, dynamo=True)), routes(), None)] == ["fail"]
+    assert [o for o, _ in list_messages(pool, pools(others), routes(), None)] == ["warn"]
+    assert [o for o, _ in list_messages(pool, pools(others), routes(ROUTE), None)] == ["fail"]
+    assert [o for o, _ in list_messages(pool, pools(replace(others, dynamo=True)), routes(), None)] == [
+        "fail"
+    ]
     down = workloads(replace(DEPLOYMENT, ready=0))
-    assert [o for o, _ in said(epp, pools(others), routes(), down, None)] == ["warn"]
+    assert [o for o, _ in list_messages(epp, pools(others), routes(), down, None)] == ["warn"]
 
 
 # The endpoint picker
@@ -101,18 +103,18 @@ def test_a_pool_of_others_that_nobody_is_sent_to_is_a_warning() -> None:
     ],
 )
 def test_what_runs_behind_its_service(found_workloads: list[object], says: str | None) -> None:
-    messages = said(epp, pools(POOL), routes(ROUTE), workloads(*found_workloads), None)  # type: ignore[arg-type]
+    messages = list_messages(epp, pools(POOL), routes(ROUTE), workloads(*found_workloads), None)  # type: ignore[arg-type]
     assert [outcome for outcome, _ in messages] == ([] if says is None else ["fail"])
     assert says is None or messages[0][1].startswith(says)
 
 
 def test_pods_of_grove_have_no_deployment() -> None:
-    assert said(epp, pools(POOL), routes(ROUTE), workloads(), None) == []
+    assert list_messages(epp, pools(POOL), routes(ROUTE), workloads(), None) == []
     down = with_picker(pods=(replace(READY, ready=False),))
-    assert [o for o, _ in said(epp, pools(down), routes(ROUTE), workloads(), None)] == ["fail"]
+    assert [o for o, _ in list_messages(epp, pools(down), routes(ROUTE), workloads(), None)] == ["fail"]
     two = with_picker(pods=(READY, replace(READY, name="epp-1")))
-    assert [o for o, _ in said(epp, pools(two), routes(ROUTE), workloads(), None)] == ["fail"]
-    assert said(epp, pools(with_picker(pods=())), routes(ROUTE), workloads(), None) == [
+    assert [o for o, _ in list_messages(epp, pools(two), routes(ROUTE), workloads(), None)] == ["fail"]
+    assert list_messages(epp, pools(with_picker(pods=())), routes(ROUTE), workloads(), None) == [
         ("fail", "nothing runs behind the endpoint picker's Service epp")
     ]
 
@@ -120,14 +122,14 @@ def test_pods_of_grove_have_no_deployment() -> None:
 def test_others_may_run_several_pickers() -> None:
     two = workloads(replace(DEPLOYMENT, desired=2, ready=1))
     others = replace(POOL, dynamo=False)
-    assert [o for o, _ in said(epp, pools(others), routes(ROUTE), two, None)] == ["warn"]
+    assert [o for o, _ in list_messages(epp, pools(others), routes(ROUTE), two, None)] == ["warn"]
     elected = replace(with_picker(election=True), dynamo=False)
-    assert said(epp, pools(elected), routes(ROUTE), two, None) == []
+    assert list_messages(epp, pools(elected), routes(ROUTE), two, None) == []
 
 
 def test_a_service_without_a_selector() -> None:
     blind = with_picker(selector={}, pods=())
-    assert [o for o, _ in said(epp, pools(blind), routes(ROUTE), workloads(), None)] == ["warn"]
+    assert [o for o, _ in list_messages(epp, pools(blind), routes(ROUTE), workloads(), None)] == ["warn"]
 
 
 @pytest.mark.parametrize(
@@ -153,18 +155,20 @@ def test_a_service_without_a_selector() -> None:
     ],
 )
 def test_its_configuration(text: str | None, says: str | None) -> None:
-    messages = said(epp, pools(with_config(text)), routes(ROUTE), workloads(DEPLOYMENT), None)
+    messages = list_messages(epp, pools(with_config(text)), routes(ROUTE), workloads(DEPLOYMENT), None)
     assert [outcome for outcome, _ in messages] == ([] if says is None else ["fail"])
     assert says is None or says in messages[0][1]
 
 
 def test_a_configuration_of_a_group_that_is_not_known() -> None:
     other = with_config(CONFIG.replace("inference.networking.x-k8s.io", "example.com"))
-    assert [o for o, _ in said(epp, pools(other), routes(ROUTE), workloads(DEPLOYMENT), None)] == ["warn"]
+    assert [o for o, _ in list_messages(epp, pools(other), routes(ROUTE), workloads(DEPLOYMENT), None)] == [
+        "warn"
+    ]
 
 
 def test_a_configuration_that_may_not_be_read() -> None:
     secret = with_config(None, unread="configmaps is forbidden")
-    assert said(epp, pools(secret), routes(ROUTE), workloads(DEPLOYMENT), None) == [
+    assert list_messages(epp, pools(secret), routes(ROUTE), workloads(DEPLOYMENT), None) == [
         ("unknown", "the endpoint picker's configuration: configmaps is forbidden")
     ]

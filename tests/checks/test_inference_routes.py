@@ -8,9 +8,9 @@ import pytest
 from msgspec.structs import replace
 
 from dynocheck.checks.gaie.inference_routes import route
-from dynocheck.facts.k8s.gaie import GAIE, GAIE_EXPERIMENTAL, Listener, Reference, RouteParent
+from dynocheck.facts.k8s.gaie import GAIE, GAIE_EXPERIMENTAL, Listener, ObjectReference, RouteParent
 from dynocheck.facts.k8s.namespaces import RunNamespace
-from tests.checks.judging import found, recipes, said, skipped
+from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
 from tests.checks.routing import (
     BACKEND,
     CLASS,
@@ -24,9 +24,9 @@ from tests.checks.routing import (
     STATUS,
     classes,
     gateways,
+    make_conditions,
     pools,
     routes,
-    told,
 )
 from tests.checks.test_gateways import EPP, HTTP_ROUTE
 
@@ -34,20 +34,22 @@ AROUND = pools(POOL), gateways(GATEWAY), classes(CLASS), RunNamespace("default")
 
 
 def test_all_is_well() -> None:
-    assert said(route, routes(ROUTE), *AROUND, None) == []
+    assert list_messages(route, routes(ROUTE), *AROUND, None) == []
 
 
 def test_nothing_to_judge() -> None:
-    assert skipped(route, routes(), pools(), *AROUND[1:], None)
+    assert get_skip_reason(route, routes(), pools(), *AROUND[1:], None)
 
 
 def test_a_pool_that_no_route_leads_to() -> None:
-    assert said(route, routes(), *AROUND, None) == [("warn", "no HTTPRoute leads to it, so no Gateway does")]
+    assert list_messages(route, routes(), *AROUND, None) == [
+        ("warn", "no HTTPRoute leads to it, so no Gateway does")
+    ]
 
 
 def test_its_gateway_is_elsewhere() -> None:
     here = replace(PARENT, namespace="serving")
-    (finding,) = found(route, routes(replace(ROUTE, parents=(here,))), *AROUND, None)
+    (finding,) = run_check(route, routes(replace(ROUTE, parents=(here,))), *AROUND, None)
     assert finding.message == (
         "its Gateway gw does not exist in namespace serving; one of that name is in gateways"
     )
@@ -68,14 +70,14 @@ def test_its_gateway_is_elsewhere() -> None:
 )
 def test_what_listeners_take(listeners: list[Listener], admitted: bool) -> None:
     taking = gateways(replace(GATEWAY, listeners=tuple(listeners)))
-    outcomes = [o for o, _ in said(route, routes(ROUTE), AROUND[0], taking, *AROUND[2:], None)]
+    outcomes = [o for o, _ in list_messages(route, routes(ROUTE), AROUND[0], taking, *AROUND[2:], None)]
     assert outcomes == ([] if admitted else ["fail"])
 
 
 def test_a_gateway_takes_routes_of_its_own_namespace() -> None:
     same = gateways(replace(GATEWAY, listeners=(Listener(name="http"),)))
     there = replace(ROUTE, namespace=HOME)
-    assert said(route, routes(there), AROUND[0], same, *AROUND[2:], None) == []
+    assert list_messages(route, routes(there), AROUND[0], same, *AROUND[2:], None) == []
 
 
 def test_only_the_listener_it_names_counts() -> None:
@@ -88,63 +90,74 @@ def test_only_the_listener_it_names_counts() -> None:
         ({"port": 1}, "names listener port 1"),
     ):
         named = replace(ROUTE, parents=(replace(PARENT, **changed),))
-        ((outcome, message),) = said(route, routes(named), AROUND[0], both, *AROUND[2:], None)
+        ((outcome, message),) = list_messages(route, routes(named), AROUND[0], both, *AROUND[2:], None)
         assert (outcome, says in message) == ("fail", True), message
     open_ = replace(PARENT, section="http")
     fine = replace(ROUTE, parents=(open_,), statuses=(replace(STATUS, parent=open_),))
-    assert said(route, routes(fine), AROUND[0], both, *AROUND[2:], None) == []
+    assert list_messages(route, routes(fine), AROUND[0], both, *AROUND[2:], None) == []
 
 
 def test_only_the_word_of_its_own_controller_counts() -> None:
-    bad = told("Accepted", status="False", reason="NoMatchingParent")
+    bad = make_conditions("Accepted", status="False", reason="NoMatchingParent")
     other = RouteParent(PARENT, "example.com/other", bad)
-    assert said(route, routes(replace(ROUTE, statuses=(STATUS, other))), *AROUND, None) == []
-    ((outcome, message),) = said(route, routes(replace(ROUTE, statuses=(other,))), *AROUND, None)
+    assert list_messages(route, routes(replace(ROUTE, statuses=(STATUS, other))), *AROUND, None) == []
+    ((outcome, message),) = list_messages(route, routes(replace(ROUTE, statuses=(other,))), *AROUND, None)
     assert (outcome, "no controller has taken it up" in message) == ("fail", True)
     # Of a class that is gone, whoever speaks is believed.
-    assert said(route, routes(ROUTE), *AROUND[:2], classes(), AROUND[3], None) == []
+    assert list_messages(route, routes(ROUTE), *AROUND[:2], classes(), AROUND[3], None) == []
 
 
 def test_every_parent_counts() -> None:
     second = replace(GATEWAY, name="second")
     both = replace(ROUTE, parents=(PARENT, replace(PARENT, name="second")))
-    ((outcome, message),) = said(route, routes(both), AROUND[0], gateways(GATEWAY, second), *AROUND[2:], None)
+    ((outcome, message),) = list_messages(
+        route, routes(both), AROUND[0], gateways(GATEWAY, second), *AROUND[2:], None
+    )
     assert (outcome, message.startswith("at Gateway gateways/second: no status")) == ("fail", True)
 
 
 @pytest.mark.parametrize(
     ("conditions", "says"),
     [
-        (told("Accepted", status="False", reason="NotAllowedByListeners"), "Accepted is False: NotAllowed"),
-        (told("Accepted", current=False), "Accepted is about an older generation"),
-        ((*told("Accepted"), *told("ResolvedRefs", status="False")), "ResolvedRefs is False"),
-        (told("Accepted"), "ResolvedRefs is not reported"),
+        (
+            make_conditions("Accepted", status="False", reason="NotAllowedByListeners"),
+            "Accepted is False: NotAllowed",
+        ),
+        (make_conditions("Accepted", current=False), "Accepted is about an older generation"),
+        (
+            (*make_conditions("Accepted"), *make_conditions("ResolvedRefs", status="False")),
+            "ResolvedRefs is False",
+        ),
+        (make_conditions("Accepted"), "ResolvedRefs is not reported"),
         ((), "Accepted is not reported"),
     ],
 )
 def test_what_its_controller_says(conditions: tuple[object, ...], says: str) -> None:
     status = RouteParent(PARENT, CONTROLLER, conditions)  # type: ignore[arg-type]
-    ((outcome, message),) = said(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None)
+    ((outcome, message),) = list_messages(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None)
     assert (outcome, says in message) == ("fail", True), message
 
 
 def test_what_else_a_controller_may_say() -> None:
-    good = told("Accepted", "ResolvedRefs")
+    good = make_conditions("Accepted", "ResolvedRefs")
     for more, outcomes in (
-        (told("Reconciled"), []),
-        (told("Reconciled", status="False"), ["fail"]),
-        (told("PartiallyInvalid", status="False"), []),
-        (told("PartiallyInvalid"), ["warn"]),
+        (make_conditions("Reconciled"), []),
+        (make_conditions("Reconciled", status="False"), ["fail"]),
+        (make_conditions("PartiallyInvalid", status="False"), []),
+        (make_conditions("PartiallyInvalid"), ["warn"]),
     ):
         status = RouteParent(PARENT, CONTROLLER, (*good, *more))
-        seen = said(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None)
+        seen = list_messages(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None)
         assert [outcome for outcome, _ in seen] == outcomes
 
 
 def test_a_controller_without_support_for_pools_is_told_how_to_get_it() -> None:
-    bad = (*told("Accepted"), *told("ResolvedRefs", status="False", reason="InvalidKind"))
+    bad = (
+        *make_conditions("Accepted"),
+        *make_conditions("ResolvedRefs", status="False", reason="InvalidKind"),
+    )
     status = RouteParent(PARENT, CONTROLLER, bad)
-    (finding,) = found(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None)
+    (finding,) = run_check(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None)
     assert "inferenceExtension.enabled=true" in (finding.fix or "")
 
 
@@ -160,8 +173,10 @@ def test_a_controller_without_support_for_pools_is_told_how_to_get_it() -> None:
 )
 def test_backends(backend: dict[str, str], says: str) -> None:
     changed = replace(ROUTE, pools=(replace(BACKEND, **backend),))
-    broken = replace(STATUS, conditions=(*told("Accepted"), *told("ResolvedRefs", status="False")))
-    messages = said(route, routes(replace(changed, statuses=(broken,))), *AROUND, None)
+    broken = replace(
+        STATUS, conditions=(*make_conditions("Accepted"), *make_conditions("ResolvedRefs", status="False"))
+    )
+    messages = list_messages(route, routes(replace(changed, statuses=(broken,))), *AROUND, None)
     assert messages[0][0] == "fail"
     assert says in messages[0][1]
     assert not [message for _, message in messages if "ResolvedRefs" in message], "one cause, one finding"
@@ -170,37 +185,39 @@ def test_backends(backend: dict[str, str], says: str) -> None:
 def test_a_pool_of_the_experimental_group_may_be_led_to() -> None:
     old = replace(POOL, group=GAIE_EXPERIMENTAL)
     to_it = replace(ROUTE, pools=(replace(BACKEND, group=GAIE_EXPERIMENTAL),))
-    assert said(route, routes(to_it), pools(old), *AROUND[1:], None) == []
+    assert list_messages(route, routes(to_it), pools(old), *AROUND[1:], None) == []
 
 
 def test_a_parent_that_is_no_gateway_is_judged_by_its_status() -> None:
-    listeners = Reference(group="gateway.networking.k8s.io", kind="ListenerSet", namespace=HOME, name="ls")
+    listeners = ObjectReference(
+        group="gateway.networking.k8s.io", kind="ListenerSet", namespace=HOME, name="ls"
+    )
     attached = replace(ROUTE, parents=(listeners,), statuses=(replace(STATUS, parent=listeners),))
-    assert said(route, routes(attached), *AROUND, None) == []
+    assert list_messages(route, routes(attached), *AROUND, None) == []
     lost = replace(attached, statuses=())
-    assert [o for o, _ in said(route, routes(lost), *AROUND, None)] == ["fail"]
+    assert [o for o, _ in list_messages(route, routes(lost), *AROUND, None)] == ["fail"]
 
 
 def test_a_route_without_parents() -> None:
-    assert [o for o, _ in said(route, routes(replace(ROUTE, parents=())), *AROUND, None)] == ["fail"]
+    assert [o for o, _ in list_messages(route, routes(replace(ROUTE, parents=())), *AROUND, None)] == ["fail"]
 
 
 def test_a_recipe_that_leaves_the_namespace_of_its_gateway_open(tmp_path: Path) -> None:
     text = HTTP_ROUTE.replace(", namespace: gateways", "")
     asking = recipes(tmp_path, deploy=EPP, route=text)
-    ((outcome, message),) = said(route, routes(), pools(), *AROUND[1:], asking)
+    ((outcome, message),) = list_messages(route, routes(), pools(), *AROUND[1:], asking)
     assert outcome == "warn"
     assert message.endswith("which is gateways: applied in default, the route is attached to nothing")
     beside = (pools(), *AROUND[1:3], RunNamespace("gateways"))
-    assert skipped(route, routes(), *beside, asking) == "no HTTPRoute leads to a pool yet"
+    assert get_skip_reason(route, routes(), *beside, asking) == "no HTTPRoute leads to a pool yet"
     named = recipes(tmp_path / "named", deploy=EPP, route=HTTP_ROUTE)
-    assert skipped(route, routes(), pools(), *AROUND[1:], named) == "no HTTPRoute leads to a pool yet"
+    assert get_skip_reason(route, routes(), pools(), *AROUND[1:], named) == "no HTTPRoute leads to a pool yet"
 
 
 @pytest.mark.parametrize("group", [GAIE_EXPERIMENTAL, '""'])
 def test_a_recipe_whose_backend_is_of_the_wrong_group(tmp_path: Path, group: str) -> None:
     asking = recipes(tmp_path, deploy=EPP, route=HTTP_ROUTE.replace(GAIE, group))
-    (finding,) = found(route, routes(), pools(), *AROUND[1:], asking)
+    (finding,) = run_check(route, routes(), pools(), *AROUND[1:], asking)
     assert finding.message.endswith(f"Dynamo's operator makes InferencePools of {GAIE}")
     assert finding.location is not None
     assert finding.location.line == 10

@@ -8,7 +8,7 @@ import pytest
 
 from dynocheck.checks.memory import gpu_memory
 from dynocheck.facts import Recipes
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check
 
 LARGE = "meta-llama/Llama-3.1-405B-Instruct"
 H100 = "nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3"
@@ -54,13 +54,15 @@ def graph(
 def test_weights_fit(tmp_path: Path, model: str, args: str, selector: str, fits: bool) -> None:
     outcomes = [
         outcome
-        for outcome, _ in said(gpu_memory.weights_fit, graph(tmp_path, model, args, selector=selector))
+        for outcome, _ in list_messages(
+            gpu_memory.weights_fit, graph(tmp_path, model, args, selector=selector)
+        )
     ]
     assert outcomes == ([] if fits else ["fail"])
 
 
 def test_the_message_says_how_much_is_missing(tmp_path: Path) -> None:
-    (finding,) = found(
+    (finding,) = run_check(
         gpu_memory.weights_fit, graph(tmp_path, "meta-llama/Llama-3.3-70B-Instruct", selector=H100)
     )
     assert finding.message == (
@@ -73,7 +75,7 @@ def test_the_message_says_how_much_is_missing(tmp_path: Path) -> None:
 
 def test_engines_of_all_kinds_are_judged(tmp_path: Path) -> None:
     for module in ("dynamo.vllm", "dynamo.sglang", "dynamo.trtllm"):
-        (finding,) = found(gpu_memory.weights_fit, graph(tmp_path / module, LARGE, module=module))
+        (finding,) = run_check(gpu_memory.weights_fit, graph(tmp_path / module, LARGE, module=module))
         assert str(finding.outcome) == "fail"
 
 
@@ -94,11 +96,11 @@ def test_required_affinity_names_a_product_too(tmp_path: Path) -> None:
           resources: {limits: {nvidia.com/gpu: "1"}}
 """
     small = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-H100-80GB-HBM3")
-    assert len(found(gpu_memory.weights_fit, recipes(tmp_path / "a", deploy=small))) == 1
+    assert len(run_check(gpu_memory.weights_fit, recipes(tmp_path / "a", deploy=small))) == 1
     either = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-H100-80GB-HBM3, NVIDIA-B200")
-    assert found(gpu_memory.weights_fit, recipes(tmp_path / "b", deploy=either)) == []
+    assert run_check(gpu_memory.weights_fit, recipes(tmp_path / "b", deploy=either)) == []
     unknown = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-FUTURE")
-    assert "memory of NVIDIA-FUTURE" in skipped(
+    assert "memory of NVIDIA-FUTURE" in get_skip_reason(
         gpu_memory.weights_fit, recipes(tmp_path / "c", deploy=unknown)
     )
 
@@ -114,16 +116,20 @@ def test_required_affinity_names_a_product_too(tmp_path: Path) -> None:
     ],
 )
 def test_what_changes_the_weights_is_not_guessed(tmp_path: Path, args: str) -> None:
-    assert "cannot be told from its arguments" in skipped(
+    assert "cannot be told from its arguments" in get_skip_reason(
         gpu_memory.weights_fit, graph(tmp_path, LARGE, args)
     )
 
 
 def test_other_models_are_not_judged(tmp_path: Path) -> None:
-    assert "does not have own/model" in skipped(gpu_memory.weights_fit, graph(tmp_path / "a", "own/model"))
-    assert "cannot be told" in skipped(gpu_memory.weights_fit, graph(tmp_path / "b", "/models/somewhere"))
+    assert "does not have own/model" in get_skip_reason(
+        gpu_memory.weights_fit, graph(tmp_path / "a", "own/model")
+    )
+    assert "cannot be told" in get_skip_reason(
+        gpu_memory.weights_fit, graph(tmp_path / "b", "/models/somewhere")
+    )
     no_engine = recipes(tmp_path / "c", deploy=GRAPH + FRONTEND)
-    assert skipped(gpu_memory.weights_fit, no_engine) == "no engine that runs on GPUs"
+    assert get_skip_reason(gpu_memory.weights_fit, no_engine) == "no engine that runs on GPUs"
 
 
 @pytest.mark.parametrize(
@@ -167,10 +173,10 @@ spec:
 """
     given = recipes(tmp_path, download=download, deploy=GRAPH + FRONTEND + loads)
     if known:
-        ((_, message),) = said(gpu_memory.weights_fit, given)
+        ((_, message),) = list_messages(gpu_memory.weights_fit, given)
         assert LARGE in message
     else:
-        assert "cannot be told from the recipe" in skipped(gpu_memory.weights_fit, given)
+        assert "cannot be told from the recipe" in get_skip_reason(gpu_memory.weights_fit, given)
 
 
 # memory.kv-cache
@@ -192,11 +198,11 @@ spec:
 )
 def test_one_sequence_fits(tmp_path: Path, model: str, args: str, outcomes: list[str]) -> None:
     given = graph(tmp_path, model, args, selector=H100)
-    assert [outcome for outcome, _ in said(gpu_memory.kv_cache, given)] == outcomes
+    assert [outcome for outcome, _ in list_messages(gpu_memory.kv_cache, given)] == outcomes
 
 
 def test_the_message_says_how_many_tokens_fit(tmp_path: Path) -> None:
-    ((_, message),) = said(
+    ((_, message),) = list_messages(
         gpu_memory.kv_cache, graph(tmp_path, "Qwen/Qwen3-32B", "--max-model-len=128K", selector=H100)
     )
     assert message == (

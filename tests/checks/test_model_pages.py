@@ -8,9 +8,9 @@ import pytest
 
 from dynocheck.checks.model import names
 from dynocheck.facts import Recipes
-from dynocheck.recipe.discover import load
-from tests.checks.judging import found, said
-from tests.checks.manifests import engine, graph, written
+from dynocheck.recipe.discover import load_recipes
+from tests.checks.judging import list_messages, run_check
+from tests.checks.manifests import dump_objects, engine, graph
 
 SMALL, LARGE = "Qwen/Qwen3-0.6B", "Qwen/Qwen3-32B"
 ASK = """curl localhost:8000/v1/chat/completions -H 'Content-Type: application/json' -d '{
@@ -25,14 +25,14 @@ def page(*commands: str) -> str:
 
 def judged(folder: Path, text: str, at: str = "README.md", **more: str) -> Recipes:
     """A model with a small and a large variant; the large one is served as `big`."""
-    small = written(graph(engine(model=SMALL)))
-    large = written(graph(engine("--served-model-name", "big", "bigger", model=LARGE), name="h"))
+    small = dump_objects(graph(engine(model=SMALL)))
+    large = dump_objects(graph(engine("--served-model-name", "big", "bigger", model=LARGE), name="h"))
     files = {"vllm/small/deploy.yaml": small, "vllm/large/deploy.yaml": large, at: text, **more}
     for name, content in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content)
-    return Recipes(load([str(folder)]))
+    return Recipes(load_recipes([str(folder)]))
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def judged(folder: Path, text: str, at: str = "README.md", **more: str) -> Recip
     ],
 )
 def test_a_name_that_is_served_or_cannot_be_told(tmp_path: Path, command: str) -> None:
-    assert said(names.same_everywhere, judged(tmp_path, page(command))) == []
+    assert list_messages(names.same_everywhere, judged(tmp_path, page(command))) == []
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_name_that_is_served_or_cannot_be_told(tmp_path: Path, command: str) -
     ],
 )
 def test_a_name_that_nobody_serves(tmp_path: Path, command: str) -> None:
-    (finding,) = found(names.same_everywhere, judged(tmp_path, page(command)))
+    (finding,) = run_check(names.same_everywhere, judged(tmp_path, page(command)))
     assert str(finding.outcome) == "warn"
     assert finding.message == f"the README asks for Qwen/Qwen3-32b, its graphs serve {SMALL}, big"
     assert finding.location is not None
@@ -79,7 +79,9 @@ def test_a_name_that_nobody_serves(tmp_path: Path, command: str) -> None:
 
 
 def test_a_page_of_a_variant_is_about_that_variant(tmp_path: Path) -> None:
-    ((_, message),) = said(names.same_everywhere, judged(tmp_path, page(ASK % SMALL), "vllm/large/README.md"))
+    ((_, message),) = list_messages(
+        names.same_everywhere, judged(tmp_path, page(ASK % SMALL), "vllm/large/README.md")
+    )
     assert message == f"the README asks for {SMALL}, its graphs serve big"
 
 
@@ -88,10 +90,10 @@ def test_what_may_serve_something_else(tmp_path: Path) -> None:
         "apiVersion: nvidia.com/v1alpha1\nkind: DynamoModel\nmetadata: {name: a}\nspec: {modelName: a}\n"
     )
     given = judged(tmp_path, page(ASK % "a"), **{"vllm/small/adapter.yaml": adapter})
-    assert said(names.same_everywhere, given) == []
+    assert list_messages(names.same_everywhere, given) == []
 
 
 def test_a_worker_whose_model_is_not_known(tmp_path: Path) -> None:
-    other = written(graph(engine(model=None, env={"ARGS": "x"}), name="i"))
+    other = dump_objects(graph(engine(model=None, env={"ARGS": "x"}), name="i"))
     given = judged(tmp_path, page(ASK % "x"), **{"vllm/other/deploy.yaml": other})
-    assert said(names.same_everywhere, given) == []
+    assert list_messages(names.same_everywhere, given) == []

@@ -10,17 +10,17 @@ from dynocheck.facts import (
     CustomResourceDefinitions,
     Node,
     Nodes,
+    ResourceSlice,
     ResourceSlices,
-    Slice,
 )
 from dynocheck.facts.k8s.monitoring import Collector, LabelSelector, PodMonitor, PodMonitors, Requirement
-from dynocheck.facts.k8s.namespaces import Namespace, Namespaces
+from dynocheck.facts.k8s.namespaces import LabelledNamespace, Namespaces
 from dynocheck.facts.k8s.workloads import Workload, Workloads
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check
 
 PLANNER = GRAPH + FRONTEND + "  - {name: Planner, type: planner}\n"
 DYNAMO = CustomResourceDefinitions((CustomResourceDefinition(prometheus._GRAPHS, "nvidia.com"),))
-SPACES = Namespaces((Namespace("dynamo-system", {"team": "ml"}), Namespace("monitoring")))
+SPACES = Namespaces((LabelledNamespace("dynamo-system", {"team": "ml"}), LabelledNamespace("monitoring")))
 FRONT = PodMonitor(namespace="dynamo-system", name="dynamo-frontend")
 WORKER = PodMonitor(namespace="dynamo-system", name="dynamo-worker")
 ALL = LabelSelector()
@@ -64,9 +64,9 @@ def seen(*collectors: Collector, items: tuple[PodMonitor, ...] = (FRONT, WORKER)
     ],
 )
 def test_who_reads_the_monitors(reader: Collector) -> None:
-    assert said(prometheus.prometheus, seen(reader), SPACES, DYNAMO, None) == []
+    assert list_messages(prometheus.prometheus, seen(reader), SPACES, DYNAMO, None) == []
     unfit = collector(RELEASE)
-    assert said(prometheus.prometheus, seen(unfit, reader), SPACES, DYNAMO, None) == []
+    assert list_messages(prometheus.prometheus, seen(unfit, reader), SPACES, DYNAMO, None) == []
 
 
 @pytest.mark.parametrize(
@@ -81,22 +81,22 @@ def test_who_reads_the_monitors(reader: Collector) -> None:
     ],
 )
 def test_who_does_not(reader: Collector) -> None:
-    (finding,) = found(prometheus.prometheus, seen(reader), SPACES, DYNAMO, None)
+    (finding,) = run_check(prometheus.prometheus, seen(reader), SPACES, DYNAMO, None)
     assert str(finding.outcome) == "warn"
     assert finding.message.startswith("no Prometheus selects dynamo-frontend, dynamo-worker: ")
     assert finding.evidence.keys() == {"Prometheus monitoring/p"}
 
 
 def test_the_label_that_is_asked_for_is_the_fix() -> None:
-    (finding,) = found(prometheus.prometheus, seen(collector(RELEASE)), SPACES, DYNAMO, None)
+    (finding,) = run_check(prometheus.prometheus, seen(collector(RELEASE)), SPACES, DYNAMO, None)
     assert finding.fix is not None
     assert finding.fix.endswith("--set dynamo-operator.dynamo.metrics.podMonitors.labels.release=prometheus")
-    (finding,) = found(
+    (finding,) = run_check(
         prometheus.prometheus, seen(collector(LabelSelector({"a.b/c": "d"}))), SPACES, DYNAMO, None
     )
     assert finding.fix is not None
     assert finding.fix.endswith(r"--set 'dynamo-operator.dynamo.metrics.podMonitors.labels.a\.b/c=d'")
-    (finding,) = found(prometheus.prometheus, seen(collector(RELEASE, None)), SPACES, DYNAMO, None)
+    (finding,) = run_check(prometheus.prometheus, seen(collector(RELEASE, None)), SPACES, DYNAMO, None)
     assert finding.fix is not None
     assert finding.fix.startswith("kubectl edit prometheus p -n monitoring")
 
@@ -104,7 +104,7 @@ def test_the_label_that_is_asked_for_is_the_fix() -> None:
 def test_monitors_with_other_labels_are_a_finding_of_their_own() -> None:
     epp = PodMonitor(namespace="dynamo-system", name="dynamo-epp")
     labelled = PodMonitor(namespace="dynamo-system", name="dynamo-worker", labels={"release": "prometheus"})
-    (finding,) = found(
+    (finding,) = run_check(
         prometheus.prometheus, seen(collector(RELEASE), items=(labelled, epp)), SPACES, DYNAMO, None
     )
     assert finding.subject is not None
@@ -112,31 +112,31 @@ def test_monitors_with_other_labels_are_a_finding_of_their_own() -> None:
 
 
 def test_a_prometheus_that_is_down() -> None:
-    (finding,) = found(prometheus.prometheus, seen(collector(available=False)), SPACES, DYNAMO, None)
+    (finding,) = run_check(prometheus.prometheus, seen(collector(available=False)), SPACES, DYNAMO, None)
     assert str(finding.subject) == "Prometheus monitoring/p"
 
 
 def test_without_the_operator_only_a_planner_misses_it(tmp_path: Path) -> None:
     absent = PodMonitors(served=False, collectors_served=False)
-    assert skipped(prometheus.prometheus, absent, SPACES, DYNAMO, None)
+    assert get_skip_reason(prometheus.prometheus, absent, SPACES, DYNAMO, None)
     plain = recipes(tmp_path / "a", deploy=GRAPH + FRONTEND)
-    assert skipped(prometheus.prometheus, absent, SPACES, DYNAMO, plain)
+    assert get_skip_reason(prometheus.prometheus, absent, SPACES, DYNAMO, plain)
     planned = recipes(tmp_path / "b", deploy=PLANNER)
-    ((outcome, message),) = said(prometheus.prometheus, absent, SPACES, DYNAMO, planned)
+    ((outcome, message),) = list_messages(prometheus.prometheus, absent, SPACES, DYNAMO, planned)
     assert outcome == "warn"
     assert message.startswith("g has a planner")
 
 
 def test_no_monitors_matter_only_where_dynamo_is() -> None:
     nothing = PodMonitors()
-    assert skipped(prometheus.prometheus, nothing, SPACES, CustomResourceDefinitions(), None)
-    assert [o for o, _ in said(prometheus.prometheus, nothing, SPACES, DYNAMO, None)] == ["warn"]
-    assert [o for o, _ in said(prometheus.prometheus, seen(), SPACES, DYNAMO, None)] == ["warn"]
+    assert get_skip_reason(prometheus.prometheus, nothing, SPACES, CustomResourceDefinitions(), None)
+    assert [o for o, _ in list_messages(prometheus.prometheus, nothing, SPACES, DYNAMO, None)] == ["warn"]
+    assert [o for o, _ in list_messages(prometheus.prometheus, seen(), SPACES, DYNAMO, None)] == ["warn"]
 
 
 def test_monitors_that_another_collector_reads() -> None:
     others = PodMonitors((FRONT,), collectors_served=False)
-    assert skipped(prometheus.prometheus, others, SPACES, DYNAMO, None)
+    assert get_skip_reason(prometheus.prometheus, others, SPACES, DYNAMO, None)
 
 
 # dcgm-exporter
@@ -169,7 +169,7 @@ def exporter(
     ],
 )
 def test_the_exporter(workloads: tuple[Workload, ...], nodes: Nodes, says: list[str]) -> None:
-    told = said(prometheus.dcgm_exporter, Workloads(workloads), nodes, NO_SLICES)
+    told = list_messages(prometheus.dcgm_exporter, Workloads(workloads), nodes, NO_SLICES)
     assert told == [("warn", message) for message in says]
 
 
@@ -184,9 +184,9 @@ def test_the_exporter(workloads: tuple[Workload, ...], nodes: Nodes, says: list[
     ],
 )
 def test_no_exporter_is_no_warning(workloads: tuple[Workload, ...], nodes: Nodes) -> None:
-    assert skipped(prometheus.dcgm_exporter, Workloads(workloads), nodes, NO_SLICES)
+    assert get_skip_reason(prometheus.dcgm_exporter, Workloads(workloads), nodes, NO_SLICES)
 
 
 def test_gpus_that_are_offered_through_dra_count() -> None:
-    slices = ResourceSlices((Slice("s", "gpu.nvidia.com", "cpu-1", 8),))
-    assert said(prometheus.dcgm_exporter, Workloads((exporter(0, 0),)), CPUS, slices)
+    slices = ResourceSlices((ResourceSlice("s", "gpu.nvidia.com", "cpu-1", 8),))
+    assert list_messages(prometheus.dcgm_exporter, Workloads((exporter(0, 0),)), CPUS, slices)

@@ -9,7 +9,7 @@ from dynocheck.checks.platform import dns, multinode
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Node, Nodes, Recipes
 from dynocheck.facts.k8s.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
 from dynocheck.facts.k8s.workloads import Workload, Workloads
-from tests.checks.judging import FRONTEND, GRAPH, found, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, run_check, worker
 from tests.checks.judging import recipes as written
 from tests.checks.test_operator import operator
 
@@ -46,13 +46,13 @@ def judged(
     wide: Recipes, names: tuple[str, ...], *workloads: Workload, configs: OperatorConfigs = NO_CONFIG
 ) -> list[str]:
     given = Workloads((operator("1.4.0"), *workloads))
-    findings = said(multinode.multinode, defined(*names), given, configs, wide)
+    findings = list_messages(multinode.multinode, defined(*names), given, configs, wide)
     return [f"{outcome} {message}" for outcome, message in findings]
 
 
 def test_nothing_spans_nodes(tmp_path: Path) -> None:
     narrow = written(tmp_path, a=GRAPH + worker())
-    assert skipped(multinode.multinode, defined(), Workloads(), NO_CONFIG, narrow)
+    assert get_skip_reason(multinode.multinode, defined(), Workloads(), NO_CONFIG, narrow)
 
 
 def test_grove_with_kai(wide: Recipes) -> None:
@@ -115,13 +115,13 @@ def test_grove_that_the_operator_is_told_not_to_use(wide: Recipes) -> None:
 def test_which_grove_goes_with_which_release(wide: Recipes, release: str, tag: str, goes: bool) -> None:
     names = (*GROVE, "clustertopologies.grove.io", *KAI)
     given = Workloads((operator(release), grove(tag)))
-    judged = said(multinode.multinode, defined(*names), given, NO_CONFIG, wide)
+    judged = list_messages(multinode.multinode, defined(*names), given, NO_CONFIG, wide)
     assert [outcome for outcome, _ in judged] == ([] if goes else ["warn"])
 
 
 def test_the_topology_type_that_a_release_expects(wide: Recipes) -> None:
     given = Workloads((operator("1.3.0"), grove("v0.1.0-alpha.8")))
-    ((outcome, message),) = said(multinode.multinode, defined(*GROVE, *KAI), given, NO_CONFIG, wide)
+    ((outcome, message),) = list_messages(multinode.multinode, defined(*GROVE, *KAI), given, NO_CONFIG, wide)
     assert outcome == "warn"
     assert message.startswith("does not exist; release 1.3 of the operator expects it")
 
@@ -151,13 +151,13 @@ EKS = Nodes((Node("i-2", labels={"eks.amazonaws.com/compute-type": "hybrid"}),))
     ],
 )
 def test_dns(ready: dict[str, int], nodes: Nodes, outcomes: list[str]) -> None:
-    judged = said(dns.dns, ServiceEndpoints(ready), Workloads(), nodes)
+    judged = list_messages(dns.dns, ServiceEndpoints(ready), Workloads(), nodes)
     assert [outcome for outcome, _ in judged] == outcomes
 
 
 def test_dns_under_another_name() -> None:
     """Helm names CoreDNS after its release."""
     name = "dns/mine-coredns"
-    assert said(dns.dns, ServiceEndpoints({name: 2}, (name,)), Workloads(), Nodes()) == []
-    (finding,) = found(dns.dns, ServiceEndpoints({name: 0}, (name,)), Workloads(), Nodes())
+    assert list_messages(dns.dns, ServiceEndpoints({name: 2}, (name,)), Workloads(), Nodes()) == []
+    (finding,) = run_check(dns.dns, ServiceEndpoints({name: 0}, (name,)), Workloads(), Nodes())
     assert (str(finding.outcome), str(finding.subject)) == ("fail", "Service dns/mine-coredns")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.manifest import objects, versions
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\n"
 JOB = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: model-download}\n"
@@ -26,7 +26,7 @@ spec:
 
 
 def test_what_is_deprecated_is_told_with_what_it_becomes(tmp_path: Path) -> None:
-    (finding,) = found(versions.api_version, recipes(tmp_path, deploy=OLDER))
+    (finding,) = run_check(versions.api_version, recipes(tmp_path, deploy=OLDER))
     assert str(finding.outcome) == "warn"
     assert finding.message == "DynamoGraphDeployment g: nvidia.com/v1alpha1 is deprecated"
     assert finding.evidence["changes"] == {
@@ -54,7 +54,7 @@ def test_what_is_deprecated_is_told_with_what_it_becomes(tmp_path: Path) -> None
 )
 def test_a_version_that_there_is_not(tmp_path: Path, version: str, kind: str, fix: str) -> None:
     text = f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n"
-    (finding,) = found(versions.api_version, recipes(tmp_path, deploy=text))
+    (finding,) = run_check(versions.api_version, recipes(tmp_path, deploy=text))
     assert str(finding.outcome) == "fail"
     assert finding.message == f"there is no {kind} in {version}"
     assert finding.fix == f"apiVersion: {fix}"
@@ -75,7 +75,7 @@ def test_a_version_that_there_is_not(tmp_path: Path, version: str, kind: str, fi
 )
 def test_a_version_that_there_is_or_may_be(tmp_path: Path, version: str, kind: str) -> None:
     text = f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n"
-    assert said(versions.api_version, recipes(tmp_path, deploy=text)) == []
+    assert list_messages(versions.api_version, recipes(tmp_path, deploy=text)) == []
 
 
 # manifest.names
@@ -90,7 +90,7 @@ def test_names_have_room(tmp_path: Path) -> None:
     for number, text in enumerate(
         (graph("llama-3-70b-disagg", "VllmDecodeWorker"), graph("g" * 44, "w", 2), graph("g" * 40, "w" * 20))
     ):
-        assert said(objects.names, recipes(tmp_path / str(number), deploy=text)) == []
+        assert list_messages(objects.names, recipes(tmp_path / str(number), deploy=text)) == []
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_names_have_room(tmp_path: Path) -> None:
     ],
 )
 def test_names_without_room(tmp_path: Path, text: str, message: str, fix: str) -> None:
-    (finding,) = found(objects.names, recipes(tmp_path, deploy=text))
+    (finding,) = run_check(objects.names, recipes(tmp_path, deploy=text))
     assert (str(finding.outcome), finding.message, finding.fix) == ("warn", message, fix)
 
 
@@ -135,21 +135,21 @@ def at(text: str, namespace: str) -> str:
 def test_all_in_one_namespace_or_in_none(tmp_path: Path) -> None:
     deploy = GRAPH + FRONTEND
     plain = recipes(tmp_path / "a", model_cache__claim=CLAIM, vllm__agg__deploy=deploy)
-    assert said(objects.namespaces, plain) == []
+    assert list_messages(objects.namespaces, plain) == []
     named = recipes(tmp_path / "b", model_cache__claim=at(CLAIM, "llm"), vllm__agg__deploy=at(deploy, "llm"))
-    assert said(objects.namespaces, named) == []
+    assert list_messages(objects.namespaces, named) == []
 
 
 def test_variants_may_go_to_different_namespaces(tmp_path: Path) -> None:
     deploy = GRAPH + FRONTEND
     given = recipes(tmp_path, vllm__agg__deploy=at(deploy, "a"), vllm__disagg__deploy=at(deploy, "b"))
-    assert said(objects.namespaces, given) == []
+    assert list_messages(objects.namespaces, given) == []
 
 
 def test_a_claim_that_the_pods_do_not_find(tmp_path: Path) -> None:
     deploy = at(GRAPH + FRONTEND, "llm")
     half = recipes(tmp_path / "a", model_cache__claim=CLAIM, vllm__agg__deploy=deploy)
-    assert said(objects.namespaces, half) == [
+    assert list_messages(objects.namespaces, half) == [
         (
             "warn",
             "DynamoGraphDeployment g names namespace llm, "
@@ -157,7 +157,7 @@ def test_a_claim_that_the_pods_do_not_find(tmp_path: Path) -> None:
         )
     ]
     apart = recipes(tmp_path / "b", model_cache__claim=at(CLAIM, "store"), vllm__agg__deploy=deploy)
-    assert said(objects.namespaces, apart) == [
+    assert list_messages(objects.namespaces, apart) == [
         ("warn", "DynamoGraphDeployment g goes to namespace llm, PersistentVolumeClaim model-cache to store")
     ]
 
@@ -176,7 +176,7 @@ MOUNTS = (
 
 def test_a_config_map_that_the_pods_do_not_find(tmp_path: Path) -> None:
     given = recipes(tmp_path, vllm__agg__deploy=MOUNTS + at(CONFIG, "llm"))
-    (finding,) = found(objects.namespaces, given)
+    (finding,) = run_check(objects.namespaces, given)
     message = "ConfigMap engine names namespace llm, DynamoGraphDeployment g with it names none"
     assert finding.message == message
     assert finding.location is not None
@@ -193,21 +193,21 @@ def test_a_config_map_that_the_pods_do_not_find(tmp_path: Path) -> None:
     ],
 )
 def test_what_the_pods_find_or_do_not_need(tmp_path: Path, text: str) -> None:
-    assert said(objects.namespaces, recipes(tmp_path, vllm__agg__deploy=text)) == []
+    assert list_messages(objects.namespaces, recipes(tmp_path, vllm__agg__deploy=text)) == []
 
 
 def test_what_stands_in_no_namespace_does_not_count(tmp_path: Path) -> None:
     storage = "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: a}\nprovisioner: a.b/c\n"
-    assert "no object" in skipped(objects.namespaces, recipes(tmp_path / "a", storage=storage))
+    assert "no object" in get_skip_reason(objects.namespaces, recipes(tmp_path / "a", storage=storage))
     given = recipes(tmp_path / "b", storage=storage, deploy=at(GRAPH + FRONTEND, "llm"))
-    assert said(objects.namespaces, given) == []
+    assert list_messages(objects.namespaces, given) == []
 
 
 # manifest.duplicates
 
 
 def test_two_objects_of_one_file_are_the_same(tmp_path: Path) -> None:
-    (finding,) = found(objects.duplicates, recipes(tmp_path, cache=f"{CLAIM}---\n{CLAIM}"))
+    (finding,) = run_check(objects.duplicates, recipes(tmp_path, cache=f"{CLAIM}---\n{CLAIM}"))
     assert (str(finding.outcome), finding.message) == (
         "fail",
         "PersistentVolumeClaim model-cache stands here and at line 3",
@@ -218,7 +218,7 @@ def test_two_objects_of_one_file_are_the_same(tmp_path: Path) -> None:
 
 def test_two_files_of_one_folder_bring_the_same(tmp_path: Path) -> None:
     given = recipes(tmp_path, model_cache__a=CLAIM, model_cache__b=CLAIM)
-    assert said(objects.duplicates, given) == [
+    assert list_messages(objects.duplicates, given) == [
         ("warn", "PersistentVolumeClaim model-cache stands here and at a.yaml:3")
     ]
 
@@ -235,4 +235,4 @@ def test_what_is_applied_one_at_a_time_may_share_names(tmp_path: Path) -> None:
             {"a": CLAIM, "b": CLAIM.replace("PersistentVolumeClaim", "ConfigMap")},
         )
     ):
-        assert said(objects.duplicates, recipes(tmp_path / str(number), **files)) == [], files
+        assert list_messages(objects.duplicates, recipes(tmp_path / str(number), **files)) == [], files

@@ -14,8 +14,8 @@ from dynocheck.checks.parallelism import divisibility, gpu_counts
 from dynocheck.checks.storage import classes, weight_paths
 from dynocheck.core.outcomes import Skip
 from dynocheck.facts import Recipes
-from tests.checks.judging import found, recipes
-from tests.checks.manifests import CLAIM, claim, engine, graph, job, written
+from tests.checks.judging import recipes, run_check
+from tests.checks.manifests import CLAIM, claim, dump_objects, engine, graph, job
 
 SPLIT = (
     gpu_counts.gpus_match,
@@ -33,7 +33,7 @@ def tellers(checks: Any, given: Recipes) -> list[str]:
     told = []
     for check in checks:
         try:
-            told += [check.id] if found(check, given) else []
+            told += [check.id] if run_check(check, given) else []
         except Skip:
             continue
     return told
@@ -42,7 +42,7 @@ def tellers(checks: Any, given: Recipes) -> list[str]:
 def worker(folder: Path, *args: str, image: str = "1.3.0", module: str = "dynamo.vllm") -> Recipes:
     name = f"nvcr.io/nvidia/ai-dynamo/vllm-runtime:{image}"
     return recipes(
-        folder, deploy=written(graph(engine(*args, gpus=8, model=LARGE, image=name, module=module)))
+        folder, deploy=dump_objects(graph(engine(*args, gpus=8, model=LARGE, image=name, module=module)))
     )
 
 
@@ -85,7 +85,7 @@ def test_a_key_of_a_file_that_is_misspelt(tmp_path: Path, text: str, tells: list
     worker = engine(
         *told, gpus=8, model=LARGE, image=image, module="dynamo.sglang", main=mounted, pod=volumes
     )
-    given = recipes(tmp_path, deploy=written(graph(worker), config))
+    given = recipes(tmp_path, deploy=dump_objects(graph(worker), config))
     assert tellers((*FLAGS, gpu_counts.gpus_match), given) == tells
 
 
@@ -113,5 +113,5 @@ def test_a_claim_that_is_misspelt(tmp_path: Path, name: str, tells: list[str]) -
     volume = {**CLAIM, "persistentVolumeClaim": {"claimName": name}}
     get = job("hf download Qwen/Qwen3-32B", env={"HF_HOME": "/models"}, pod={"volumes": [volume]})
     claims = claim("ReadWriteMany"), claim("ReadWriteMany", name="other")
-    given = recipes(tmp_path, deploy=written(graph(loading), get, *claims))
+    given = recipes(tmp_path, deploy=dump_objects(graph(loading), get, *claims))
     assert tellers((classes.claim_declared, weight_paths.model_path), given) == tells

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.platform import installation, operators
-from dynocheck.data.platform import precedence
+from dynocheck.data.platform import parse_semver
 from dynocheck.facts import Condition, CustomResourceDefinition, CustomResourceDefinitions
 from dynocheck.facts.k8s.namespace_policy import Namespace
 from dynocheck.facts.k8s.platform import (
@@ -21,7 +21,7 @@ from dynocheck.facts.k8s.platform import (
     Webhook,
 )
 from dynocheck.facts.k8s.workloads import Workload, Workloads
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 GRAPHS = "dynamographdeployments.nvidia.com"
 AVAILABLE = (Condition("Available", "True"),)
@@ -74,7 +74,7 @@ def types(*served: str) -> CustomResourceDefinitions:
 
 
 def judged(workloads: Workloads, configs: OperatorConfigs = UNTOLD) -> list[tuple[str, str]]:
-    return said(installation.operator, workloads, types("v1beta1"), configs, HERE, None)
+    return list_messages(installation.operator, workloads, types("v1beta1"), configs, HERE, None)
 
 
 # platform.operator
@@ -93,7 +93,7 @@ def test_no_operator() -> None:
     ((outcome, message),) = judged(running(other))
     assert outcome == "fail"
     assert "no operator runs in any namespace" in message
-    assert skipped(
+    assert get_skip_reason(
         installation.operator, running(), CustomResourceDefinitions(), OperatorConfigs(), HERE, None
     )
 
@@ -121,7 +121,7 @@ def test_an_operator_that_serves_another_namespace(tmp_path: Path) -> None:
     ((outcome, message),) = judged(running(operator()), configs)
     assert outcome == "warn"
     assert "is restricted to namespace lab" in message
-    with_recipe = said(installation.operator, running(operator()), types("v1"), configs, HERE, mine)
+    with_recipe = list_messages(installation.operator, running(operator()), types("v1"), configs, HERE, mine)
     assert [o for o, _ in with_recipe] == ["fail"]
     assert judged(running(operator()), OperatorConfigs((config("default"),))) == []
 
@@ -141,13 +141,13 @@ def alone(
     leases: OperatorLeases = UNCLAIMED,
     webhooks: AdmissionWebhooks = NO_WEBHOOKS,
 ) -> list[tuple[str, str]]:
-    return said(operators.second_operator, workloads, configs, leases, webhooks)
+    return list_messages(operators.second_operator, workloads, configs, leases, webhooks)
 
 
 def test_one_operator() -> None:
     assert alone(running(operator()), OperatorConfigs((config(),))) == []
     assert alone(running(operator()), OperatorConfigs()) == [], "one of before 1.0 has no ConfigMap"
-    assert skipped(
+    assert get_skip_reason(
         operators.second_operator,
         running(),
         OperatorConfigs(),
@@ -201,29 +201,29 @@ def test_a_claim_that_ended_with_webhooks_left() -> None:
     ],
 )
 def test_operator_and_types(release: str, served: tuple[str, ...], outcomes: list[str]) -> None:
-    judged = said(operators.version_skew, running(operator(release)), types(*served), None)
+    judged = list_messages(operators.version_skew, running(operator(release)), types(*served), None)
     assert [outcome for outcome, _ in judged] == outcomes
 
 
 def test_images_newer_than_the_operator(tmp_path: Path) -> None:
     mine = recipes(tmp_path, deploy=GRAPH + FRONTEND + worker())  # 1.3.0
     served = types("v1beta1")
-    assert said(operators.version_skew, running(operator("1.3.1")), served, mine) == []
-    assert said(operators.version_skew, running(operator("1.4.0")), served, mine) == []
-    (finding,) = found(operators.version_skew, running(operator("1.2.1")), served, mine)
+    assert list_messages(operators.version_skew, running(operator("1.3.1")), served, mine) == []
+    assert list_messages(operators.version_skew, running(operator("1.4.0")), served, mine) == []
+    (finding,) = run_check(operators.version_skew, running(operator("1.2.1")), served, mine)
     assert finding.message.startswith("w runs registry.example/vllm-runtime:1.3.0, newer than")
     assert finding.location is not None
 
 
 def test_a_release_that_cannot_be_told() -> None:
     for tag in ("latest", "my-build"):
-        assert skipped(operators.version_skew, running(operator(tag)), types("v1beta1"), None)
+        assert get_skip_reason(operators.version_skew, running(operator(tag)), types("v1beta1"), None)
 
 
 def test_semantic_versions_sort_as_they_do() -> None:
     ordered = ["0.1.0-alpha.6", "v0.1.0-alpha.8", "0.1.0-alpha.10", "0.1.0-rc.1", "0.1.0", "0.7.0", "v0.13.4"]
-    assert sorted(ordered, key=lambda v: precedence(v) or (0, 0, 0, ())) == ordered
-    assert precedence("latest") is None
+    assert sorted(ordered, key=lambda v: parse_semver(v) or (0, 0, 0, ())) == ordered
+    assert parse_semver("latest") is None
 
 
 # platform.crd-migration
@@ -237,13 +237,13 @@ def stored(*versions: str, migrated: str = "3") -> PlatformTypes:
 
 
 def test_stored_versions() -> None:
-    assert said(installation.crd_migration, stored("v1beta1")) == []
-    assert said(installation.crd_migration, stored("v1beta1", migrated="")) == [], (
+    assert list_messages(installation.crd_migration, stored("v1beta1")) == []
+    assert list_messages(installation.crd_migration, stored("v1beta1", migrated="")) == [], (
         "before 1.5 nobody annotates"
     )
-    ((outcome, message),) = said(installation.crd_migration, stored("v1alpha1", "v1beta1"))
+    ((outcome, message),) = list_messages(installation.crd_migration, stored("v1alpha1", "v1beta1"))
     assert outcome == "warn"
     assert message == "objects may still be stored as v1alpha1, and not as v1beta1"
-    ((_, message),) = said(installation.crd_migration, stored("v1alpha1", "v1beta1", migrated="2"))
+    ((_, message),) = list_messages(installation.crd_migration, stored("v1alpha1", "v1beta1", migrated="2"))
     assert message.endswith("the operator has not seen this definition's latest change")
-    assert skipped(installation.crd_migration, PlatformTypes())
+    assert get_skip_reason(installation.crd_migration, PlatformTypes())

@@ -8,8 +8,8 @@ import pytest
 
 from dynocheck.checks.manifest import placeholders
 from dynocheck.facts import Recipes
-from dynocheck.recipe.discover import load
-from tests.checks.judging import GRAPH, found, recipes, said, skipped, worker
+from dynocheck.recipe.discover import load_recipes
+from tests.checks.judging import GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 IMAGE = "registry.example/vllm-runtime:1.3.0"
 
@@ -58,7 +58,7 @@ def variable(text: str, name: str = "SIZE") -> str:
     ],
 )
 def test_what_was_left(tmp_path: Path, text: str, outcome: str, message: str) -> None:
-    (finding,) = found(placeholders.placeholders, recipes(tmp_path, deploy=text))
+    (finding,) = run_check(placeholders.placeholders, recipes(tmp_path, deploy=text))
     assert (str(finding.outcome), finding.message) == (outcome, message)
     assert finding.location is not None
     assert finding.location.line is not None
@@ -85,7 +85,7 @@ def test_what_was_left(tmp_path: Path, text: str, outcome: str, message: str) ->
     ],
 )
 def test_what_only_looks_like_it(tmp_path: Path, text: str) -> None:
-    assert said(placeholders.placeholders, recipes(tmp_path, deploy=text)) == []
+    assert list_messages(placeholders.placeholders, recipes(tmp_path, deploy=text)) == []
 
 
 def test_a_readme_may_say_what_replaces_variables(tmp_path: Path) -> None:
@@ -93,14 +93,14 @@ def test_a_readme_may_say_what_replaces_variables(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text(
         "```bash\nenvsubst < vllm/agg/deploy.yaml | kubectl apply -f -\n```\n"
     )
-    assert said(placeholders.placeholders, Recipes(load([str(tmp_path)]))) == []
+    assert list_messages(placeholders.placeholders, Recipes(load_recipes([str(tmp_path)]))) == []
 
 
 def test_a_file_of_another_tool_is_none_of_kubectls(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=image(IMAGE), values="nameTemplate: deploy-${variant}\n")
-    assert said(placeholders.placeholders, given) == []
+    assert list_messages(placeholders.placeholders, given) == []
 
 
 def test_what_kustomize_renders_is_not_judged(tmp_path: Path) -> None:
     given = recipes(tmp_path, kustomize__deploy=image("<image>"))
-    assert "no manifest" in skipped(placeholders.placeholders, given)
+    assert "no manifest" in get_skip_reason(placeholders.placeholders, given)

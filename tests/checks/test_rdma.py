@@ -9,21 +9,21 @@ import pytest
 from dynocheck.checks.rdma import gpudirect, topology
 from dynocheck.checks.rdma import nodes as rdma
 from dynocheck.checks.rdma import recipes as rdma_recipes
-from dynocheck.data.rdma import levels, rdma_resource
+from dynocheck.data.rdma import rdma_resource, topology_levels
 from dynocheck.facts import (
     Condition,
     Node,
     Nodes,
     Recipes,
+    ResourceSlice,
     ResourceSlices,
-    Slice,
     Taint,
 )
 from dynocheck.facts.k8s.autoscaling import Autoscalers
 from dynocheck.facts.k8s.gpu import DriverSettings, OperatorResource, OperatorResources
 from dynocheck.facts.k8s.rdma import AppliedState, NicPolicies, NicPolicy
 from dynocheck.facts.k8s.workloads import Workload, Workloads
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check
 
 NO_SLICES = ResourceSlices(served=False)
 NO_POLICIES = NicPolicies(served=False)
@@ -40,7 +40,7 @@ def gpu_node(
 
 
 def resources(*nodes: Node, slices: ResourceSlices = NO_SLICES, policies: NicPolicies = NO_POLICIES) -> Any:
-    return said(rdma.resources, Nodes(nodes), slices, policies)
+    return list_messages(rdma.resources, Nodes(nodes), slices, policies)
 
 
 # Names
@@ -69,8 +69,8 @@ def test_rdma_goes_by_many_names(name: str, known: bool) -> None:
 
 
 def test_every_row_has_its_source() -> None:
-    assert all(level.source.startswith("https://") for level in levels())
-    assert len({level.label for level in levels()}) == len(levels())
+    assert all(level.source.startswith("https://") for level in topology_levels())
+    assert len({level.label for level in topology_levels()}) == len(topology_levels())
 
 
 # Resources
@@ -78,9 +78,9 @@ def test_every_row_has_its_source() -> None:
 
 def test_no_rdma_is_nothing_to_judge() -> None:
     nodes = Nodes((gpu_node("a"), Node("cpu")))
-    assert "no node offers" in skipped(rdma.resources, nodes, NO_SLICES, NO_POLICIES)
+    assert "no node offers" in get_skip_reason(rdma.resources, nodes, NO_SLICES, NO_POLICIES)
     gone = Nodes((gpu_node("a", {"rdma/old": "0"}),))
-    assert "no node offers" in skipped(rdma.resources, gone, NO_SLICES, NO_POLICIES)
+    assert "no node offers" in get_skip_reason(rdma.resources, gone, NO_SLICES, NO_POLICIES)
 
 
 def test_gpu_nodes_that_are_alike() -> None:
@@ -133,12 +133,12 @@ def test_names_that_only_a_policy_tells() -> None:
     policies = NicPolicies((NicPolicy(kind="NicClusterPolicy", name="p", resources=("corp.example/nic",)),))
     nodes = [gpu_node("a", {"corp.example/nic": "8"}), gpu_node("b")]
     assert len(resources(*nodes, policies=policies)) == 1
-    assert "no node offers" in skipped(rdma.resources, Nodes(tuple(nodes)), NO_SLICES, NO_POLICIES)
+    assert "no node offers" in get_skip_reason(rdma.resources, Nodes(tuple(nodes)), NO_SLICES, NO_POLICIES)
 
 
 def test_devices_of_dranet() -> None:
     def slices(*nodes: str) -> ResourceSlices:
-        return ResourceSlices(tuple(Slice(node, "dra.net", node, 9, rdma=8) for node in nodes))
+        return ResourceSlices(tuple(ResourceSlice(node, "dra.net", node, 9, rdma=8) for node in nodes))
 
     nodes = gpu_node("a"), gpu_node("b")
     assert resources(*nodes, slices=slices("a", "b")) == []
@@ -168,7 +168,7 @@ CONTROLLER = Workload(
 
 
 def operator(policies: NicPolicies, *workloads: Workload) -> list[tuple[str, str]]:
-    return said(rdma.operator, policies, Workloads(workloads), Nodes(()), NO_SLICES, None)
+    return list_messages(rdma.operator, policies, Workloads(workloads), Nodes(()), NO_SLICES, None)
 
 
 def test_a_policy_is_ready_or_says_what_is_not() -> None:
@@ -209,18 +209,20 @@ def test_a_plugin_is_missing_where_nodes_are_down() -> None:
     down = Nodes((Node("cpu", conditions=(Condition("Ready", "Unknown"),)),))
     for ready, outcome in [(2, "warn"), (1, "fail")]:
         workloads = Workloads((daemon(image, ready),))
-        ((said_of_it, _),) = said(rdma.operator, NO_POLICIES, workloads, down, NO_SLICES, None)
+        ((said_of_it, _),) = list_messages(rdma.operator, NO_POLICIES, workloads, down, NO_SLICES, None)
         assert said_of_it == outcome
 
 
 def test_without_operator_and_plugin(tmp_path: Path) -> None:
     managed = Nodes((gpu_node("a", {"networking.gke.io.networks/rdma-0": "1"}),))
-    assert "without the Network Operator" in skipped(
+    assert "without the Network Operator" in get_skip_reason(
         rdma.operator, NO_POLICIES, NO_WORKLOADS, managed, NO_SLICES, None
     )
-    assert "no recipe asks" in skipped(rdma.operator, NO_POLICIES, NO_WORKLOADS, Nodes(()), NO_SLICES, None)
+    assert "no recipe asks" in get_skip_reason(
+        rdma.operator, NO_POLICIES, NO_WORKLOADS, Nodes(()), NO_SLICES, None
+    )
     asks = recipes(tmp_path, deploy=GRAPH + FRONTEND + rdma_worker(limits="rdma/ib: 1"))
-    (finding,) = found(rdma.operator, NO_POLICIES, NO_WORKLOADS, Nodes(()), NO_SLICES, asks)
+    (finding,) = run_check(rdma.operator, NO_POLICIES, NO_WORKLOADS, Nodes(()), NO_SLICES, asks)
     assert (str(finding.outcome), "rdma/ib" in finding.message) == ("fail", True)
 
 
@@ -228,13 +230,13 @@ def test_without_operator_and_plugin(tmp_path: Path) -> None:
 
 
 def direct(driver: OperatorResource, **node: Any) -> list[tuple[str, str]]:
-    return said(
+    return list_messages(
         gpudirect.gpudirect, OperatorResources((driver,)), NO_POLICIES, Nodes((ib(**node),)), NO_SLICES
     )
 
 
 def undecided(drivers: OperatorResources, **node: Any) -> str:
-    return skipped(gpudirect.gpudirect, drivers, NO_POLICIES, Nodes((ib(**node),)), NO_SLICES)
+    return get_skip_reason(gpudirect.gpudirect, drivers, NO_POLICIES, Nodes((ib(**node),)), NO_SLICES)
 
 
 def ib(**more: Any) -> Node:
@@ -275,12 +277,12 @@ def test_what_labels_and_policies_do_not_tell() -> None:
 
 def test_driver_objects_take_over() -> None:
     drivers = OperatorResources((driver(elsewhere=True), driver("NVIDIADriver", peermem=True)))
-    assert said(gpudirect.gpudirect, drivers, NO_POLICIES, Nodes((ib(),)), NO_SLICES) == []
+    assert list_messages(gpudirect.gpudirect, drivers, NO_POLICIES, Nodes((ib(),)), NO_SLICES) == []
 
 
 def test_efa_has_its_own_way() -> None:
     nodes = Nodes((gpu_node("a", {"vpc.amazonaws.com/efa": "32"}),))
-    reason = skipped(gpudirect.gpudirect, OperatorResources(), NO_POLICIES, nodes, NO_SLICES)
+    reason = get_skip_reason(gpudirect.gpudirect, OperatorResources(), NO_POLICIES, nodes, NO_SLICES)
     assert "no GPU node offers" in reason
 
 
@@ -316,12 +318,14 @@ def graph(folder: Path, *workers: str) -> Recipes:
 
 
 def needed(facts: Recipes, nodes: Nodes = NODES, autoscalers: Autoscalers = NO_SCALERS) -> Any:
-    return said(rdma_recipes.required_by_recipe, facts, nodes, NO_SLICES, NO_POLICIES, autoscalers)
+    return list_messages(rdma_recipes.required_by_recipe, facts, nodes, NO_SLICES, NO_POLICIES, autoscalers)
 
 
 def test_a_recipe_that_needs_none(tmp_path: Path) -> None:
     facts = graph(tmp_path, rdma_worker(gpus=1))
-    reason = skipped(rdma_recipes.required_by_recipe, facts, NODES, NO_SLICES, NO_POLICIES, NO_SCALERS)
+    reason = get_skip_reason(
+        rdma_recipes.required_by_recipe, facts, NODES, NO_SLICES, NO_POLICIES, NO_SCALERS
+    )
     assert reason == "no recipe asks for RDMA, and none needs it"
 
 
@@ -332,7 +336,7 @@ def test_what_is_asked_for_must_be_offered(tmp_path: Path) -> None:
         ("fail", "w asks for 1 rdma/shared_ib, which no GPU node offers; they offer rdma/ib")
     ]
     efa = graph(tmp_path, rdma_worker(limits="vpc.amazonaws.com/efa: 16"))
-    (finding,) = found(rdma_recipes.required_by_recipe, efa, NODES, NO_SLICES, NO_POLICIES, NO_SCALERS)
+    (finding,) = run_check(rdma_recipes.required_by_recipe, efa, NODES, NO_SLICES, NO_POLICIES, NO_SCALERS)
     assert finding.fix == "take the variant of the recipe that is for rdma/ib"
     much = graph(tmp_path, rdma_worker(limits="rdma/ib: 9"))
     assert [outcome for outcome, _ in needed(much)] == ["fail"]
@@ -422,7 +426,7 @@ def zoned(*zones: str, label: str = ZONE, **more: Any) -> Nodes:
 
 
 def near(facts: Recipes, nodes: Nodes) -> list[tuple[str, str]]:
-    return said(topology.topology, facts, nodes, NO_SLICES)
+    return list_messages(topology.topology, facts, nodes, NO_SLICES)
 
 
 def test_nodes_of_one_domain_and_of_two(tmp_path: Path) -> None:
@@ -434,11 +438,11 @@ def test_nodes_of_one_domain_and_of_two(tmp_path: Path) -> None:
 
 def test_no_worker_or_no_label_or_no_node(tmp_path: Path) -> None:
     one = graph(tmp_path, rdma_worker())
-    assert "no worker" in skipped(topology.topology, one, zoned("a", "b"), NO_SLICES)
+    assert "no worker" in get_skip_reason(topology.topology, one, zoned("a", "b"), NO_SLICES)
     facts = graph(tmp_path, rdma_worker(more=TWO_NODES))
     for nodes in (BARE, zoned("0", "1"), Nodes((*zoned("a").items, gpu_node("unlabelled")))):
-        assert "no label" in skipped(topology.topology, facts, nodes, NO_SLICES)
-    assert "no node" in skipped(topology.topology, facts, Nodes(()), NO_SLICES)
+        assert "no label" in get_skip_reason(topology.topology, facts, nodes, NO_SLICES)
+    assert "no node" in get_skip_reason(topology.topology, facts, Nodes(()), NO_SLICES)
 
 
 @pytest.mark.parametrize(
@@ -478,7 +482,7 @@ def test_the_sides_of_a_disaggregated_graph_need_one_zone(tmp_path: Path) -> Non
     ((outcome, message),) = near(facts, zoned("a", "b"))
     assert (outcome, message.startswith("prefill and decode exchange KV blocks, and")) == ("warn", True)
     block = zoned("a", "b", label="cloud.google.com/gce-topology-block")
-    assert "no label" in skipped(topology.topology, facts, block, NO_SLICES)
+    assert "no label" in get_skip_reason(topology.topology, facts, block, NO_SLICES)
     assert near(graph(tmp_path, *sides(AFFINITY)), zoned("a", "b")) == []
 
 
@@ -491,7 +495,7 @@ def test_blocks_matter_to_a_worker_that_spans_nodes(tmp_path: Path) -> None:
 def test_cliques_matter_where_nvlink_crosses_nodes(tmp_path: Path) -> None:
     cliques = zoned("cluster.1", "cluster.2", label="nvidia.com/gpu.clique")
     claim = "resourceClaims: [{name: compute-domain-channel, resourceClaimTemplateName: c}]"
-    assert "no label" in skipped(
+    assert "no label" in get_skip_reason(
         topology.topology, graph(tmp_path, rdma_worker(more=TWO_NODES)), cliques, NO_SLICES
     )
     assert len(near(graph(tmp_path, rdma_worker(more=TWO_NODES, pod=claim)), cliques)) == 1

@@ -14,7 +14,7 @@ from dynocheck.facts.k8s.storage import (
     PersistentVolumeClaims,
     PersistentVolumes,
 )
-from tests.checks.judging import GRAPH, found, recipes, said, skipped, worker
+from tests.checks.judging import GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 from tests.checks.test_storage import mounting
 
 NO_SLICES = ResourceSlices(served=False)
@@ -39,24 +39,26 @@ def facts(volumes: PersistentVolumes, *nodes: Node) -> tuple[Any, ...]:
 def test_a_disk_in_another_zone_than_the_gpus(tmp_path: Path) -> None:
     mine = recipes(tmp_path, deploy=mounting("cache"))
     nodes = node("cpu", "a", gpus=0), node("gpu", "b")
-    (finding,) = found(topology.claim_reach, mine, *facts(disk("a"), *nodes))
+    (finding,) = run_check(topology.claim_reach, mine, *facts(disk("a"), *nodes))
     assert str(finding.outcome) == "fail"
     assert f"reached from nodes with {ZONE}=a, and none of the 1 nodes that it may use" in finding.message
     growing = *facts(disk("a"), *nodes)[:-1], Autoscalers(("Karpenter",))
-    ((outcome, message),) = said(topology.claim_reach, mine, *growing)
+    ((outcome, message),) = list_messages(topology.claim_reach, mine, *growing)
     assert (outcome, message.endswith("is one; Karpenter may add one")) == ("warn", True)
     for volumes in (disk("b"), disk("a", "b")):
-        assert said(topology.claim_reach, mine, *facts(volumes, *nodes)) == []
-    assert said(topology.claim_reach, mine, *facts(disk("a"), *nodes, node("other", "a"))) == []
-    assert said(topology.claim_reach, mine, *facts(disk("a"), nodes[0])) == [], "no GPUs are told elsewhere"
+        assert list_messages(topology.claim_reach, mine, *facts(volumes, *nodes)) == []
+    assert list_messages(topology.claim_reach, mine, *facts(disk("a"), *nodes, node("other", "a"))) == []
+    assert list_messages(topology.claim_reach, mine, *facts(disk("a"), nodes[0])) == [], (
+        "no GPUs are told elsewhere"
+    )
 
 
 def test_a_worker_that_is_bound_to_another_zone(tmp_path: Path) -> None:
     bound = f"      spec:\n        nodeSelector: {{{ZONE}: b}}\n"
     mine = recipes(tmp_path, deploy=mounting("cache").replace("      spec:\n", bound))
     both = node("one", "a"), node("two", "b")
-    assert [o for o, _ in said(topology.claim_reach, mine, *facts(disk("a"), *both))] == ["fail"]
-    assert said(topology.claim_reach, mine, *facts(disk("b"), *both)) == []
+    assert [o for o, _ in list_messages(topology.claim_reach, mine, *facts(disk("a"), *both))] == ["fail"]
+    assert list_messages(topology.claim_reach, mine, *facts(disk("b"), *both)) == []
 
 
 @pytest.mark.parametrize(
@@ -66,7 +68,7 @@ def test_what_is_reached_from_everywhere_or_is_another_claims(
     tmp_path: Path, volumes: PersistentVolumes
 ) -> None:
     mine = recipes(tmp_path, deploy=mounting("cache"))
-    assert skipped(topology.claim_reach, mine, *facts(volumes, node("gpu", "b")))
+    assert get_skip_reason(topology.claim_reach, mine, *facts(volumes, node("gpu", "b")))
 
 
 def test_graphs_of_other_namespaces_and_without_claims(tmp_path: Path) -> None:
@@ -74,4 +76,4 @@ def test_graphs_of_other_namespaces_and_without_claims(tmp_path: Path) -> None:
     given: list[Recipes] = [recipes(tmp_path / "a", deploy=elsewhere)]
     given.append(recipes(tmp_path / "b", deploy=GRAPH + worker()))
     for mine in given:
-        assert skipped(topology.claim_reach, mine, *facts(disk("a"), node("gpu", "b")))
+        assert get_skip_reason(topology.claim_reach, mine, *facts(disk("a"), node("gpu", "b")))

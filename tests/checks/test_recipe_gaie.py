@@ -8,15 +8,15 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.gaie import endpoint_pickers, recipe_routes
-from tests.checks.judging import found, recipes, said, skipped
-from tests.checks.manifests import MODEL, engine, graph, written
+from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
+from tests.checks.manifests import MODEL, dump_objects, engine, graph
 
 GAIE = "inference.networking.k8s.io"
 TYPE = "nvidia.com/dynamo-component-type"
 
 
 def outcomes(check: Any, folder: Path, *objects: dict[str, Any]) -> list[str]:
-    return [outcome for outcome, _ in said(check, recipes(folder, deploy=written(*objects)))]
+    return [outcome for outcome, _ in list_messages(check, recipes(folder, deploy=dump_objects(*objects)))]
 
 
 def picker(config: dict[str, Any] | None = None, **env: str) -> dict[str, Any]:
@@ -78,8 +78,8 @@ def test_route(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None
 
 
 def test_a_graph_without_a_picker_has_no_pool(tmp_path: Path) -> None:
-    (finding,) = found(
-        recipe_routes.recipe_route, recipes(tmp_path, deploy=written(graph(engine()), route()))
+    (finding,) = run_check(
+        recipe_routes.recipe_route, recipes(tmp_path, deploy=dump_objects(graph(engine()), route()))
     )
     assert finding.message == (
         "route r leads to pool g-pool, and its graph has no endpoint picker: "
@@ -102,7 +102,9 @@ def test_pools_of_others_are_not_judged(tmp_path: Path) -> None:
 def test_a_route_to_a_service_is_no_inference_route(tmp_path: Path) -> None:
     plain = route()
     plain["spec"]["rules"][0]["backendRefs"] = [{"name": "g-frontend", "port": 8000}]
-    assert "no HTTPRoute" in skipped(recipe_routes.recipe_route, recipes(tmp_path, deploy=written(plain)))
+    assert "no HTTPRoute" in get_skip_reason(
+        recipe_routes.recipe_route, recipes(tmp_path, deploy=dump_objects(plain))
+    )
 
 
 @pytest.mark.parametrize(
@@ -176,5 +178,5 @@ def test_variables(tmp_path: Path, env: dict[str, str], args: tuple[str, ...], e
 
 
 def test_a_graph_without_one(tmp_path: Path) -> None:
-    given = recipes(tmp_path, deploy=written(graph(engine())))
-    assert "no graph has" in skipped(endpoint_pickers.picker, given)
+    given = recipes(tmp_path, deploy=dump_objects(graph(engine())))
+    assert "no graph has" in get_skip_reason(endpoint_pickers.picker, given)

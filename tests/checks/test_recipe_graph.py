@@ -11,15 +11,15 @@ from dynocheck.checks.graph import components as graphs
 from dynocheck.checks.graph import images as graph_images
 from dynocheck.checks.graph import placement, probes
 from dynocheck.facts import Settings
-from tests.checks.judging import found, recipes, said, skipped
-from tests.checks.manifests import FRONTEND, engine, graph, job, written
+from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
+from tests.checks.manifests import FRONTEND, dump_objects, engine, graph, job
 
 NIXL = ("--kv-transfer-config", '{"kv_connector":"NixlConnector","kv_role":"kv_both"}')
 MODE = "--disaggregation-mode"
 
 
 def outcomes(check: Any, folder: Path, *objects: dict[str, Any]) -> list[str]:
-    return [outcome for outcome, _ in said(check, recipes(folder, deploy=written(*objects)))]
+    return [outcome for outcome, _ in list_messages(check, recipes(folder, deploy=dump_objects(*objects)))]
 
 
 # graph.roles
@@ -54,17 +54,19 @@ def test_type_and_flag(
 
 def test_a_mode_that_comes_from_elsewhere_is_not_guessed(tmp_path: Path) -> None:
     unknown = engine(MODE, "$(DYN_MODE)", role="prefill")
-    assert "no component" in skipped(graphs.roles, recipes(tmp_path, deploy=written(graph(unknown))))
+    assert "no component" in get_skip_reason(
+        graphs.roles, recipes(tmp_path, deploy=dump_objects(graph(unknown)))
+    )
 
 
 def test_a_plain_worker_is_what_its_flag_says(tmp_path: Path) -> None:
-    given = recipes(tmp_path, deploy=written(graph(engine(MODE, "prefill"), engine(name="d"))))
-    assert "no component" in skipped(graphs.roles, given)
+    given = recipes(tmp_path, deploy=dump_objects(graph(engine(MODE, "prefill"), engine(name="d"))))
+    assert "no component" in get_skip_reason(graphs.roles, given)
 
 
 def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> None:
-    text = written(graph(engine(MODE, "decode", role="prefill")))
-    (finding,) = found(graphs.roles, recipes(tmp_path, deploy=text))
+    text = dump_objects(graph(engine(MODE, "decode", role="prefill")))
+    (finding,) = run_check(graphs.roles, recipes(tmp_path, deploy=text))
     assert finding.message == "w is of type prefill, and its engine is told to decode"
     assert finding.location is not None
     assert MODE in text.splitlines()[(finding.location.line or 0) - 1]
@@ -95,11 +97,11 @@ def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> No
     ],
 )
 def test_both_sides(tmp_path: Path, components: list[dict[str, Any]], expected: list[str] | None) -> None:
-    given = recipes(tmp_path, deploy=written(graph(*components)))
+    given = recipes(tmp_path, deploy=dump_objects(graph(*components)))
     if expected is None:
-        assert "no graph splits" in skipped(graphs.both_sides, given)
+        assert "no graph splits" in get_skip_reason(graphs.both_sides, given)
     else:
-        assert [outcome for outcome, _ in said(graphs.both_sides, given)] == expected
+        assert [outcome for outcome, _ in list_messages(graphs.both_sides, given)] == expected
 
 
 # graph.engine-agrees
@@ -247,7 +249,9 @@ def test_a_frontend_answers_on_two_ports(
 
 def test_a_container_that_starts_something_else_is_not_judged(tmp_path: Path) -> None:
     other = probed(1234, command=["./start.sh"], args=[])
-    assert "no component" in skipped(probes.probes, recipes(tmp_path, deploy=written(graph(other))))
+    assert "no component" in get_skip_reason(
+        probes.probes, recipes(tmp_path, deploy=dump_objects(graph(other)))
+    )
 
 
 @pytest.mark.parametrize(
@@ -264,8 +268,8 @@ def test_time_to_start(tmp_path: Path, probe: dict[str, int], nodes: int, expect
     """Qwen3-32B is 65 GB, so that 66 s are needed at least."""
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, **probe}}
     more: dict[str, Any] = {"multinode": {"nodeCount": nodes}} if nodes > 1 else {}
-    given = recipes(tmp_path, deploy=written(graph(engine(main=held, **more))))
-    assert [outcome for outcome, _ in said(probes.startup_budget, given, Settings())] == expected
+    given = recipes(tmp_path, deploy=dump_objects(graph(engine(main=held, **more))))
+    assert [outcome for outcome, _ in list_messages(probes.startup_budget, given, Settings())] == expected
 
 
 @pytest.mark.parametrize(
@@ -280,15 +284,15 @@ def test_a_site_says_how_fast_its_pods_read(
     tmp_path: Path, speed: float, nodes: int, says: str | None
 ) -> None:
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, "failureThreshold": 6}}
-    given = recipes(tmp_path, deploy=written(graph(engine(main=held, multinode={"nodeCount": nodes}))))
-    messages = [m for _, m in said(probes.startup_budget, given, Settings(read_gigabytes=speed))]
+    given = recipes(tmp_path, deploy=dump_objects(graph(engine(main=held, multinode={"nodeCount": nodes}))))
+    messages = [m for _, m in list_messages(probes.startup_budget, given, Settings(read_gigabytes=speed))]
     assert [says is not None and says in message for message in messages] == ([True] if says else [])
 
 
 def test_the_time_of_a_model_that_is_not_known_is_not_guessed(tmp_path: Path) -> None:
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}}}
-    given = recipes(tmp_path, deploy=written(graph(engine(main=held, model="org/unheard-of"))))
-    assert "weights are known" in skipped(probes.startup_budget, given, Settings())
+    given = recipes(tmp_path, deploy=dump_objects(graph(engine(main=held, model="org/unheard-of"))))
+    assert "weights are known" in get_skip_reason(probes.startup_budget, given, Settings())
 
 
 # graph.placement
@@ -328,11 +332,11 @@ NAME = "graph-deployment-name"
     ],
 )
 def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str] | None) -> None:
-    given = recipes(tmp_path, deploy=written(graph(engine(pod=pod))))
+    given = recipes(tmp_path, deploy=dump_objects(graph(engine(pod=pod))))
     if expected is None:
-        assert "no pod is placed" in skipped(placement.placement, given)
+        assert "no pod is placed" in get_skip_reason(placement.placement, given)
     else:
-        assert [outcome for outcome, _ in said(placement.placement, given)] == expected
+        assert [outcome for outcome, _ in list_messages(placement.placement, given)] == expected
 
 
 def test_workers_beside_an_endpoint_picker_have_a_class(tmp_path: Path) -> None:
@@ -380,5 +384,5 @@ def test_a_benchmark_beside_its_frontend(tmp_path: Path) -> None:
 
 def test_a_benchmark_alone_is_not_judged_by_graphs_it_does_not_see(tmp_path: Path) -> None:
     near = ruled("podAffinity", "required", {NAME: "g", "component-type": "frontend"})
-    given = recipes(tmp_path, perf=written(job("aiperf", pod=near)))
-    assert "no pod is placed" in skipped(placement.placement, given)
+    given = recipes(tmp_path, perf=dump_objects(job("aiperf", pod=near)))
+    assert "no pod is placed" in get_skip_reason(placement.placement, given)

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.network import transport as network
-from tests.checks.judging import found, recipes, said, skipped
-from tests.checks.manifests import engine, graph, written
+from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
+from tests.checks.manifests import dump_objects, engine, graph
 
 RDMA = {"rdma/ib": "8"}
 NODE = "kubernetes.io/hostname"
@@ -17,8 +17,8 @@ LOCK = {"securityContext": {"capabilities": {"add": ["IPC_LOCK"]}}}
 
 
 def outcomes(check: Any, folder: Path, *components: dict[str, Any]) -> list[str]:
-    given = recipes(folder, deploy=written(graph(*components)))
-    return [outcome for outcome, _ in said(check, given)]
+    given = recipes(folder, deploy=dump_objects(graph(*components)))
+    return [outcome for outcome, _ in list_messages(check, given)]
 
 
 def pair(gpus: int = 8, **more: Any) -> list[dict[str, Any]]:
@@ -51,22 +51,22 @@ def spanning(**more: Any) -> dict[str, Any]:
     ],
 )
 def test_rdma_requested(tmp_path: Path, components: list[dict[str, Any]], expected: list[str] | None) -> None:
-    given = recipes(tmp_path, deploy=written(graph(*components)))
+    given = recipes(tmp_path, deploy=dump_objects(graph(*components)))
     if expected is None:
-        assert "no worker of a recipe" in skipped(network.rdma_requested, given)
+        assert "no worker of a recipe" in get_skip_reason(network.rdma_requested, given)
     else:
-        assert [outcome for outcome, _ in said(network.rdma_requested, given)] == expected
+        assert [outcome for outcome, _ in list_messages(network.rdma_requested, given)] == expected
 
 
 def test_workers_that_must_share_a_node_need_none(tmp_path: Path) -> None:
     near = {"requiredDuringSchedulingIgnoredDuringExecution": [{"topologyKey": NODE, "labelSelector": {}}]}
     together = pair(pod={"affinity": {"podAffinity": near}})
-    given = recipes(tmp_path, deploy=written(graph(*together)))
-    assert "no worker of a recipe" in skipped(network.rdma_requested, given)
+    given = recipes(tmp_path, deploy=dump_objects(graph(*together)))
+    assert "no worker of a recipe" in get_skip_reason(network.rdma_requested, given)
 
 
 def test_the_reason_is_told(tmp_path: Path) -> None:
-    first, _ = found(network.rdma_requested, recipes(tmp_path, deploy=written(graph(*pair()))))
+    first, _ = run_check(network.rdma_requested, recipes(tmp_path, deploy=dump_objects(graph(*pair()))))
     assert first.message == (
         "prefill exchanges KV blocks with workers on other nodes: its graph has 16 GPUs, "
         "and asks for no RDMA: what crosses nodes goes over TCP"
@@ -116,8 +116,8 @@ def test_efa_is_not_for_ucx(tmp_path: Path) -> None:
 
 
 def test_nothing_is_turned_off_where_nothing_is_asked(tmp_path: Path) -> None:
-    slow = recipes(tmp_path, deploy=written(graph(engine(env={"UCX_TLS": "tcp"}))))
-    assert "no worker asks" in skipped(network.transport, slow)
+    slow = recipes(tmp_path, deploy=dump_objects(graph(engine(env={"UCX_TLS": "tcp"}))))
+    assert "no worker asks" in get_skip_reason(network.transport, slow)
 
 
 # network.ipc-lock
@@ -138,5 +138,5 @@ def test_ipc_lock(tmp_path: Path, main: dict[str, Any], expected: list[str]) -> 
 
 
 def test_without_devices_nothing_is_locked(tmp_path: Path) -> None:
-    given = recipes(tmp_path, deploy=written(graph(engine())))
-    assert "no worker asks" in skipped(network.ipc_lock, given)
+    given = recipes(tmp_path, deploy=dump_objects(graph(engine())))
+    assert "no worker asks" in get_skip_reason(network.ipc_lock, given)

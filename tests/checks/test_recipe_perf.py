@@ -9,15 +9,15 @@ import pytest
 
 from dynocheck.checks.model import names
 from dynocheck.checks.perf import runs, targets
-from tests.checks.judging import found, recipes, said, skipped
-from tests.checks.manifests import MODEL, engine, graph, job, written
+from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
+from tests.checks.manifests import MODEL, dump_objects, engine, graph, job
 
 RUN = "aiperf profile --url $ENDPOINT -m $TARGET_MODEL"
 TARGET = {"ENDPOINT": "g-frontend:8000", "TARGET_MODEL": MODEL}
 
 
 def outcomes(check: Any, folder: Path, *objects: dict[str, Any]) -> list[str]:
-    return [outcome for outcome, _ in said(check, recipes(folder, deploy=written(*objects)))]
+    return [outcome for outcome, _ in list_messages(check, recipes(folder, deploy=dump_objects(*objects)))]
 
 
 # perf.endpoint, model.same-everywhere: what a command line says by itself
@@ -100,13 +100,13 @@ def test_gpus_are_not_counted_where_they_are_not_known(tmp_path: Path) -> None:
     )
     elsewhere = counting("9", ENDPOINT="other-frontend:8000")
     for number, objects in enumerate([(graph(by_claim), counting("9")), (graph(engine()), elsewhere)]):
-        given = recipes(tmp_path / str(number), deploy=written(*objects))
-        assert "no benchmark" in skipped(targets.gpu_count, given)
+        given = recipes(tmp_path / str(number), deploy=dump_objects(*objects))
+        assert "no benchmark" in get_skip_reason(targets.gpu_count, given)
 
 
 def test_the_number_is_where_it_is_written(tmp_path: Path) -> None:
-    text = written(graph(engine()), counting("8"))
-    (finding,) = found(targets.gpu_count, recipes(tmp_path, deploy=text))
+    text = dump_objects(graph(engine()), counting("8"))
+    (finding,) = run_check(targets.gpu_count, recipes(tmp_path, deploy=text))
     assert (finding.message, finding.fix) == (
         "perf counts 8 GPUs, graph g has 1",
         'set DEPLOYMENT_GPU_COUNT to "1"',
@@ -142,11 +142,11 @@ SNAPSHOT = f"/models/hub/models--Qwen--Qwen3-32B/snapshots/{SHA}"
 def test_tokenizer(tmp_path: Path, tokenizer: str, download: str, expected: list[str] | None) -> None:
     objects = [graph(engine()), job(f"{RUN} --tokenizer {tokenizer}", env=TARGET)]
     objects += [job(download, name="get")] if download else []
-    given = recipes(tmp_path, deploy=written(*objects))
+    given = recipes(tmp_path, deploy=dump_objects(*objects))
     if expected is None:
-        assert "no benchmark" in skipped(targets.tokenizer, given)
+        assert "no benchmark" in get_skip_reason(targets.tokenizer, given)
     else:
-        assert [outcome for outcome, _ in said(targets.tokenizer, given)] == expected
+        assert [outcome for outcome, _ in list_messages(targets.tokenizer, given)] == expected
 
 
 # perf.limits
@@ -174,8 +174,8 @@ def test_limits(tmp_path: Path, version: str, promise: str, expected: list[str])
     made = graph(engine())
     made["apiVersion"] = f"nvidia.com/{version}"
     made["metadata"]["annotations"] = {"team": "chat", "dynocheck.dev/limits": promise}
-    text = written(made)
-    findings = found(targets.limits, recipes(tmp_path, deploy=text))
+    text = dump_objects(made)
+    findings = run_check(targets.limits, recipes(tmp_path, deploy=text))
     assert [f.outcome for f in findings] == ["fail"] * len(expected)
     for finding, start in zip(findings, expected, strict=True):
         assert finding.message.startswith(f"graph g: {start}")
@@ -184,7 +184,9 @@ def test_limits(tmp_path: Path, version: str, promise: str, expected: list[str])
 
 
 def test_no_limit_is_promised(tmp_path: Path) -> None:
-    assert "no graph has" in skipped(targets.limits, recipes(tmp_path, deploy=written(graph(engine()))))
+    assert "no graph has" in get_skip_reason(
+        targets.limits, recipes(tmp_path, deploy=dump_objects(graph(engine())))
+    )
 
 
 # perf.bounded
@@ -221,8 +223,8 @@ def test_bounded(
 
 
 def test_the_wait_is_told_where_it_asks(tmp_path: Path) -> None:
-    text = written(job(FOREVER + RUN, env=TARGET))
-    (finding,) = found(runs.bounded, recipes(tmp_path, deploy=text))
+    text = dump_objects(job(FOREVER + RUN, env=TARGET))
+    (finding,) = run_check(runs.bounded, recipes(tmp_path, deploy=text))
     assert finding.location is not None
     assert "until curl" in text.splitlines()[(finding.location.line or 0) - 1]
 
@@ -284,14 +286,14 @@ FIXED = {"main": {"volumeMounts": [{"name": "cache", "mountPath": "/models", "re
 def test_artifacts(
     tmp_path: Path, run: str, env: dict[str, str], more: dict[str, Any], expected: list[str] | None
 ) -> None:
-    given = recipes(tmp_path, deploy=written(job(run, env={**TARGET, **env}, **more)))
+    given = recipes(tmp_path, deploy=dump_objects(job(run, env={**TARGET, **env}, **more)))
     if expected is None:
-        assert "known only when they run" in skipped(runs.artifacts, given)
+        assert "known only when they run" in get_skip_reason(runs.artifacts, given)
     else:
-        assert [outcome for outcome, _ in said(runs.artifacts, given)] == expected
+        assert [outcome for outcome, _ in list_messages(runs.artifacts, given)] == expected
 
 
 def test_a_job_that_makes_no_load_is_no_benchmark(tmp_path: Path) -> None:
-    given = recipes(tmp_path, deploy=written(job(FOREVER)))
+    given = recipes(tmp_path, deploy=dump_objects(job(FOREVER)))
     for check in (runs.bounded, runs.tool_pinned, runs.artifacts):
-        assert skipped(check, given) == "no benchmark"
+        assert get_skip_reason(check, given) == "no benchmark"

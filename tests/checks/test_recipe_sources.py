@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.model import sources
-from tests.checks.judging import found, recipes, said, skipped
-from tests.checks.manifests import CLAIM, MODEL, engine, graph, job, written
+from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
+from tests.checks.manifests import CLAIM, MODEL, dump_objects, engine, graph, job
 
 SHA, OTHER = "a" * 40, "b" * 40
 OFFLINE = {"HF_HUB_OFFLINE": "1"}
@@ -41,16 +41,16 @@ def fetch(options: str = "", model: str = MODEL, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_revision(tmp_path: Path, worker: dict[str, Any], options: str, expected: list[str] | None) -> None:
-    given = recipes(tmp_path, deploy=written(graph(worker), fetch(options)))
+    given = recipes(tmp_path, deploy=dump_objects(graph(worker), fetch(options)))
     if expected is None:
-        assert "no worker loads" in skipped(sources.revision, given)
+        assert "no worker loads" in get_skip_reason(sources.revision, given)
     else:
-        assert [outcome for outcome, _ in said(sources.revision, given)] == expected
+        assert [outcome for outcome, _ in list_messages(sources.revision, given)] == expected
 
 
 def test_one_download_is_one_cause(tmp_path: Path) -> None:
-    text = written(graph(engine(name="a"), engine(name="b")), fetch(f"--revision {SHA}"))
-    (finding,) = found(sources.revision, recipes(tmp_path, deploy=text))
+    text = dump_objects(graph(engine(name="a"), engine(name="b")), fetch(f"--revision {SHA}"))
+    (finding,) = run_check(sources.revision, recipes(tmp_path, deploy=text))
     assert finding.evidence == {"workers": 2}
     assert finding.location is not None
     assert "hf download" in text.splitlines()[(finding.location.line or 0) - 1]
@@ -78,20 +78,22 @@ KEY = {"valueFrom": {"secretKeyRef": {"name": "hf-token-secret", "key": "HF_TOKE
     ],
 )
 def test_token(tmp_path: Path, model: str, main: dict[str, Any], expected: list[str] | None) -> None:
-    given = recipes(tmp_path, deploy=written(fetch(model=model, main=main)))
+    given = recipes(tmp_path, deploy=dump_objects(fetch(model=model, main=main)))
     if expected is None:
-        assert "nothing fetches a gated model" in skipped(sources.token, given)
+        assert "nothing fetches a gated model" in get_skip_reason(sources.token, given)
     else:
-        assert [outcome for outcome, _ in said(sources.token, given)] == expected
+        assert [outcome for outcome, _ in list_messages(sources.token, given)] == expected
 
 
 def test_workers_that_fetch_for_themselves_need_one(tmp_path: Path) -> None:
     alone = graph(engine(model=GATED))
-    assert [o for o, _ in said(sources.token, recipes(tmp_path / "a", deploy=written(alone)))] == ["fail"]
+    assert [
+        o for o, _ in list_messages(sources.token, recipes(tmp_path / "a", deploy=dump_objects(alone)))
+    ] == ["fail"]
     told = graph(engine(model=GATED, main=FROM))
-    assert said(sources.token, recipes(tmp_path / "b", deploy=written(told))) == []
-    fetched = written(alone, fetch(model=GATED, main=FROM))
-    assert said(sources.token, recipes(tmp_path / "c", deploy=fetched)) == []
+    assert list_messages(sources.token, recipes(tmp_path / "b", deploy=dump_objects(told))) == []
+    fetched = dump_objects(alone, fetch(model=GATED, main=FROM))
+    assert list_messages(sources.token, recipes(tmp_path / "c", deploy=fetched)) == []
 
 
 EMPTY = {"env": [{"name": "HF_TOKEN", "value": ""}]}
@@ -114,20 +116,20 @@ def test_what_is_no_token(
 ) -> None:
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": data}
     objects = [graph(engine(*args, model=GATED, main=main)), *([settings] if data is not None else [])]
-    given = recipes(tmp_path, deploy=written(*objects))
-    assert [outcome for outcome, _ in said(sources.token, given)] == expected
+    given = recipes(tmp_path, deploy=dump_objects(*objects))
+    assert [outcome for outcome, _ in list_messages(sources.token, given)] == expected
 
 
 def test_a_worker_of_another_model_than_the_download_needs_one(tmp_path: Path) -> None:
-    given = recipes(tmp_path, deploy=written(graph(engine(model=GATED)), fetch()))
-    assert [outcome for outcome, _ in said(sources.token, given)] == ["fail"]
+    given = recipes(tmp_path, deploy=dump_objects(graph(engine(model=GATED)), fetch()))
+    assert [outcome for outcome, _ in list_messages(sources.token, given)] == ["fail"]
 
 
 def test_a_claim_that_may_hold_the_model_already_needs_none(tmp_path: Path) -> None:
     mounts = {"volumeMounts": [{"name": "cache", "mountPath": "/cache"}]}
     kept = engine(model=GATED, env={"HF_HOME": "/cache"}, main=mounts, pod={"volumes": [CLAIM]})
-    given = recipes(tmp_path, deploy=written(graph(kept)))
-    assert "nothing fetches" in skipped(sources.token, given)
+    given = recipes(tmp_path, deploy=dump_objects(graph(kept)))
+    assert "nothing fetches" in get_skip_reason(sources.token, given)
 
 
 def test_a_token_of_the_old_api(tmp_path: Path) -> None:
@@ -136,20 +138,20 @@ def test_a_token_of_the_old_api(tmp_path: Path) -> None:
     for number, (more, expected) in enumerate([({}, ["fail"]), ({"envFromSecret": "hf-token-secret"}, [])]):
         services = {"W": service | more, "F": {"componentType": "frontend"}}
         old = graph() | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": services}}
-        given = recipes(tmp_path / str(number), deploy=written(old))
-        assert [outcome for outcome, _ in said(sources.token, given)] == expected
+        given = recipes(tmp_path / str(number), deploy=dump_objects(old))
+        assert [outcome for outcome, _ in list_messages(sources.token, given)] == expected
 
 
 def test_the_token_has_one_name(tmp_path: Path) -> None:
     other = {"envFrom": [{"secretRef": {"name": "my-hf-secret"}}]}
-    same = written(graph(engine(main=FROM)), fetch(main=FROM))
-    assert said(sources.token, recipes(tmp_path / "a", deploy=same)) == []
+    same = dump_objects(graph(engine(main=FROM)), fetch(main=FROM))
+    assert list_messages(sources.token, recipes(tmp_path / "a", deploy=same)) == []
     apart = recipes(
-        tmp_path / "b", deploy=written(graph(engine(main=FROM), engine(main=FROM)), fetch(main=other))
+        tmp_path / "b", deploy=dump_objects(graph(engine(main=FROM), engine(main=FROM)), fetch(main=other))
     )
-    (finding,) = found(sources.token, apart)
+    (finding,) = run_check(sources.token, apart)
     assert finding.message == "the token comes from 2 Secrets: hf-token-secret, my-hf-secret"
     assert finding.fix == "name hf-token-secret everywhere"
     unrelated = {"envFrom": [{"secretRef": {"name": "s3-credentials"}}]}
-    mixed = written(graph(engine(main=FROM)), fetch(main=unrelated))
-    assert said(sources.token, recipes(tmp_path / "c", deploy=mixed)) == []
+    mixed = dump_objects(graph(engine(main=FROM)), fetch(main=unrelated))
+    assert list_messages(sources.token, recipes(tmp_path / "c", deploy=mixed)) == []

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.storage import recipe_claims, weight_paths
-from tests.checks.judging import found, recipes, said, skipped
-from tests.checks.manifests import CLAIM, MODEL, claim, engine, graph, job, written
+from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
+from tests.checks.manifests import CLAIM, MODEL, claim, dump_objects, engine, graph, job
 
 NODE = "kubernetes.io/hostname"
 
 
 def outcomes(check: Any, folder: Path, *objects: dict[str, Any]) -> list[str]:
-    return [outcome for outcome, _ in said(check, recipes(folder, deploy=written(*objects)))]
+    return [outcome for outcome, _ in list_messages(check, recipes(folder, deploy=dump_objects(*objects)))]
 
 
 def loading(
@@ -98,8 +98,8 @@ def test_a_script_says_where_its_cache_is(
 
 
 def test_without_a_download_there_is_nothing_to_compare(tmp_path: Path) -> None:
-    given = recipes(tmp_path, deploy=written(graph(loading())))
-    assert "no Job downloads" in skipped(weight_paths.model_path, given)
+    given = recipes(tmp_path, deploy=dump_objects(graph(loading())))
+    assert "no Job downloads" in get_skip_reason(weight_paths.model_path, given)
 
 
 def test_what_others_write_is_not_judged(tmp_path: Path) -> None:
@@ -109,11 +109,11 @@ def test_what_others_write_is_not_judged(tmp_path: Path) -> None:
     assert outcomes(weight_paths.model_path, tmp_path / "a", elsewhere, moves) == []
     given = recipes(
         tmp_path / "b",
-        deploy=written(elsewhere),
-        get=written(download()),
-        convert=written(convert),
+        deploy=dump_objects(elsewhere),
+        get=dump_objects(download()),
+        convert=dump_objects(convert),
     )
-    assert said(weight_paths.model_path, given) == []
+    assert list_messages(weight_paths.model_path, given) == []
 
 
 def test_a_cache_that_is_told_otherwise_is_not_judged(tmp_path: Path) -> None:
@@ -147,8 +147,8 @@ def test_sub_paths_are_folders_of_the_claim(tmp_path: Path) -> None:
 
 
 def test_both_places_are_told(tmp_path: Path) -> None:
-    given = recipes(tmp_path, deploy=written(graph(loading(home="/cache/hf")), download()))
-    (finding,) = found(weight_paths.model_path, given)
+    given = recipes(tmp_path, deploy=dump_objects(graph(loading(home="/cache/hf")), download()))
+    (finding,) = run_check(weight_paths.model_path, given)
     assert finding.message == (
         f"w loads {MODEL}, and its hub cache is model-cache:hf; the recipe downloads it to model-cache:.: "
         "each pod fetches its own"
@@ -214,8 +214,8 @@ def test_a_claim_that_nobody_may_write_is_not_filled(tmp_path: Path) -> None:
 
 
 def test_claims_of_others_are_not_judged(tmp_path: Path) -> None:
-    given = recipes(tmp_path, deploy=written(graph(loading(replicas=4))))
-    assert "no graph mounts" in skipped(recipe_claims.access_mode, given)
+    given = recipes(tmp_path, deploy=dump_objects(graph(loading(replicas=4))))
+    assert "no graph mounts" in get_skip_reason(recipe_claims.access_mode, given)
 
 
 # storage.size
@@ -237,18 +237,18 @@ def test_size(tmp_path: Path, size: str, script: str, expected: list[str] | None
     """Qwen3-32B is 61 Gi, gpt-oss-120b 57 Gi."""
     home = {"HF_HOME": "/tmp" if "/tmp" in script else "/models"}
     objects = claim("ReadWriteMany", size=size), job(script, name="get", env=home)
-    given = recipes(tmp_path, deploy=written(*objects))
+    given = recipes(tmp_path, deploy=dump_objects(*objects))
     if expected is None:
-        assert "no model of known size" in skipped(recipe_claims.size, given)
+        assert "no model of known size" in get_skip_reason(recipe_claims.size, given)
     else:
-        assert [outcome for outcome, _ in said(recipe_claims.size, given)] == expected
+        assert [outcome for outcome, _ in list_messages(recipe_claims.size, given)] == expected
 
 
 def test_files_that_download_are_alternatives(tmp_path: Path) -> None:
     given = recipes(
         tmp_path,
-        cache=written(claim("ReadWriteMany", size="100Gi")),
-        one=written(download()),
-        other=written(download(model="openai/gpt-oss-120b")),
+        cache=dump_objects(claim("ReadWriteMany", size="100Gi")),
+        one=dump_objects(download()),
+        other=dump_objects(download(model="openai/gpt-oss-120b")),
     )
-    assert said(recipe_claims.size, given) == []
+    assert list_messages(recipe_claims.size, given) == []

@@ -9,7 +9,7 @@ import pytest
 from dynocheck.checks.engine import kv_router, kv_transfer
 from dynocheck.checks.parallelism import divisibility
 from dynocheck.facts import Recipes
-from tests.checks.judging import GRAPH, found, recipes, said, skipped
+from tests.checks.judging import GRAPH, get_skip_reason, list_messages, recipes, run_check
 
 IMAGE = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
 NIXL = '--kv-transfer-config={"kv_connector":"NixlConnector","kv_role":"kv_both"}'
@@ -89,12 +89,12 @@ def test_pairs(
     tmp_path: Path, module: str, prefill: list[str], decode: list[str], outcomes: list[str]
 ) -> None:
     given = pair(tmp_path, prefill, decode, module)
-    assert [outcome for outcome, _ in said(kv_transfer.pair_agrees, given)] == outcomes
+    assert [outcome for outcome, _ in list_messages(kv_transfer.pair_agrees, given)] == outcomes
 
 
 def test_the_message_names_both(tmp_path: Path) -> None:
     given = pair(tmp_path, [NIXL, "--kv-cache-dtype=fp8"], [NIXL])
-    assert said(kv_transfer.pair_agrees, given) == [
+    assert list_messages(kv_transfer.pair_agrees, given) == [
         ("fail", "p has --kv-cache-dtype fp8_e4m3, d has bfloat16")
     ]
 
@@ -102,19 +102,21 @@ def test_the_message_names_both(tmp_path: Path) -> None:
 def test_an_unknown_model_may_ask_for_fp8_itself(tmp_path: Path) -> None:
     prefill = component("p", "prefill", "dynamo.vllm", NIXL, "--kv-cache-dtype=fp8", model="own/model")
     decode = component("d", "decode", "dynamo.vllm", NIXL, model="own/model")
-    assert said(kv_transfer.pair_agrees, recipes(tmp_path, deploy=GRAPH + prefill + decode)) == []
+    assert list_messages(kv_transfer.pair_agrees, recipes(tmp_path, deploy=GRAPH + prefill + decode)) == []
 
 
 def test_workers_of_two_models_are_no_pair(tmp_path: Path) -> None:
     prefill = component("p", "prefill", "dynamo.vllm", model="own/a")
     decode = component("d", "decode", "dynamo.vllm", model="own/b")
-    assert skipped(kv_transfer.pair_agrees, recipes(tmp_path, deploy=GRAPH + prefill + decode))
+    assert get_skip_reason(kv_transfer.pair_agrees, recipes(tmp_path, deploy=GRAPH + prefill + decode))
 
 
 def test_the_flag_tells_the_role_as_well(tmp_path: Path) -> None:
     prefill = component("p", "worker", "dynamo.vllm", "--disaggregation-mode=prefill")
     decode = component("d", "worker", "dynamo.vllm", "--disaggregation-mode", "decode", NIXL)
-    ((outcome, message),) = said(kv_transfer.pair_agrees, recipes(tmp_path, deploy=GRAPH + prefill + decode))
+    ((outcome, message),) = list_messages(
+        kv_transfer.pair_agrees, recipes(tmp_path, deploy=GRAPH + prefill + decode)
+    )
     assert (outcome, message) == ("fail", "p prefills and has no --kv-transfer-config")
 
 
@@ -122,7 +124,7 @@ def test_the_flag_tells_the_role_as_well(tmp_path: Path) -> None:
 def test_older_releases_have_a_connector_by_themselves(tmp_path: Path, image: str) -> None:
     prefill = component("p", "prefill", "dynamo.vllm", image=image)
     decode = component("d", "decode", "dynamo.vllm", image=image)
-    assert said(kv_transfer.pair_agrees, recipes(tmp_path, deploy=GRAPH + prefill + decode)) == []
+    assert list_messages(kv_transfer.pair_agrees, recipes(tmp_path, deploy=GRAPH + prefill + decode)) == []
 
 
 # engine.trtllm-buffer
@@ -172,9 +174,9 @@ def test_the_buffer_holds_a_prompt(
     )
     given = recipes(tmp_path, deploy=config + GRAPH + workers)
     if warned is None:
-        assert skipped(kv_transfer.trtllm_buffer, given)
+        assert get_skip_reason(kv_transfer.trtllm_buffer, given)
     else:
-        assert [message[0] for _, message in said(kv_transfer.trtllm_buffer, given)] == warned
+        assert [message[0] for _, message in list_messages(kv_transfer.trtllm_buffer, given)] == warned
 
 
 # engine.kv-router
@@ -197,11 +199,11 @@ def test_vllm_publishes(tmp_path: Path, args: list[str], silence: str | None) ->
     decodes = "--disaggregation-mode=decode" in args
     given = routed(tmp_path, KV, *args)
     if decodes:
-        assert skipped(kv_router.kv_router, given)
+        assert get_skip_reason(kv_router.kv_router, given)
     elif silence is None:
-        assert said(kv_router.kv_router, given) == []
+        assert list_messages(kv_router.kv_router, given) == []
     else:
-        ((outcome, message),) = said(kv_router.kv_router, given)
+        ((outcome, message),) = list_messages(kv_router.kv_router, given)
         assert outcome == "warn"
         assert silence in message
 
@@ -209,7 +211,7 @@ def test_vllm_publishes(tmp_path: Path, args: list[str], silence: str | None) ->
 @pytest.mark.parametrize("tag", ["1.0.2", "latest"])
 def test_old_and_unknown_releases_may_publish_by_themselves(tmp_path: Path, tag: str) -> None:
     given = routed(tmp_path, KV, image=f"vllm-runtime:{tag}")
-    assert said(kv_router.kv_router, given) == []
+    assert list_messages(kv_router.kv_router, given) == []
 
 
 @pytest.mark.parametrize(
@@ -224,7 +226,7 @@ def test_old_and_unknown_releases_may_publish_by_themselves(tmp_path: Path, tag:
     ],
 )
 def test_other_engines_publish(tmp_path: Path, module: str, args: list[str], warned: bool) -> None:
-    assert len(said(kv_router.kv_router, routed(tmp_path, KV, *args, module=module))) == warned
+    assert len(list_messages(kv_router.kv_router, routed(tmp_path, KV, *args, module=module))) == warned
 
 
 @pytest.mark.parametrize(
@@ -241,9 +243,9 @@ def test_only_routers_that_follow_the_cache_are_judged(
 ) -> None:
     given = routed(tmp_path, frontend, env=env)
     if judged:
-        assert len(said(kv_router.kv_router, given)) == 1
+        assert len(list_messages(kv_router.kv_router, given)) == 1
     else:
-        assert skipped(kv_router.kv_router, given)
+        assert get_skip_reason(kv_router.kv_router, given)
 
 
 @pytest.mark.parametrize(
@@ -251,14 +253,14 @@ def test_only_routers_that_follow_the_cache_are_judged(
     [(["--no-router-kv-events"], ""), ([], '{name: DYN_ROUTER_USE_KV_EVENTS, value: "false"}')],
 )
 def test_a_router_that_does_not_listen_needs_no_events(tmp_path: Path, more: list[str], env: str) -> None:
-    assert said(kv_router.kv_router, routed(tmp_path, [*KV, *more], env=env)) == []
+    assert list_messages(kv_router.kv_router, routed(tmp_path, [*KV, *more], env=env)) == []
 
 
 def test_blocks_are_of_one_size(tmp_path: Path) -> None:
     same = routed(tmp_path / "a", [*KV, "--kv-cache-block-size=64"], EVENTS, "--block-size=64")
-    assert said(kv_router.kv_router, same) == []
+    assert list_messages(kv_router.kv_router, same) == []
     other = routed(tmp_path / "b", [*KV, "--kv-cache-block-size=64"], EVENTS, "--block-size=128")
-    ((_, message),) = said(kv_router.kv_router, other)
+    ((_, message),) = list_messages(kv_router.kv_router, other)
     assert message == "the router counts in blocks of 64 tokens, w caches in 128"
 
 
@@ -274,7 +276,9 @@ def test_an_endpoint_picker_counts_too(tmp_path: Path, block: str, warned: bool)
         - {{name: main, image: epp, env: [{{name: DYN_KV_CACHE_BLOCK_SIZE, value: "{block}"}}]}}
 """
     worker = component("w", "worker", "dynamo.vllm", "--block-size=128")
-    assert len(said(kv_router.kv_router, recipes(tmp_path, deploy=GRAPH + picker + worker))) == warned
+    assert (
+        len(list_messages(kv_router.kv_router, recipes(tmp_path, deploy=GRAPH + picker + worker))) == warned
+    )
 
 
 def test_the_finding_is_at_the_flag(tmp_path: Path) -> None:
@@ -301,11 +305,11 @@ spec:
 """ + component("f", "frontend", "dynamo.frontend", *KV, "--kv-cache-block-size=16")
     lines = text.splitlines()
     given = recipes(tmp_path, deploy=text)
-    at = [finding.location and finding.location.line for finding in found(kv_router.kv_router, given)]
+    at = [finding.location and finding.location.line for finding in run_check(kv_router.kv_router, given)]
     assert [lines[line - 1].strip() for line in at if line] == [
         "- --no-enable-prefix-caching",
         "- --block-size=64",
     ]
-    (finding,) = found(divisibility.heads_divide, given)
+    (finding,) = run_check(divisibility.heads_divide, given)
     assert finding.location is not None
     assert lines[(finding.location.line or 0) - 1].strip() == "- --tensor-parallel-size=6"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.security import privileges
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 from tests.command import dynocheck
 
 TOKEN = "hf_" + "abcdefghijklmnopqrstuvwx"
@@ -58,7 +58,7 @@ spec:
 )
 def test_a_secret_is_told_and_never_shown(tmp_path: Path, text: str, message: str) -> None:
     given = recipes(tmp_path, deploy=text)
-    (finding,) = found(privileges.secrets, given)
+    (finding,) = run_check(privileges.secrets, given)
     assert (str(finding.outcome), finding.message) == ("fail", message)
     assert TOKEN not in repr((given, finding))
     assert finding.location is not None
@@ -69,21 +69,24 @@ def test_a_secret_is_told_and_never_shown(tmp_path: Path, text: str, message: st
 def test_what_may_be_one_is_kept_back(tmp_path: Path, value: str) -> None:
     given = recipes(tmp_path, deploy=graph(f"env: [{{name: HF_TOKEN, value: '{value}'}}]"))
     assert value not in repr(given)
-    assert [outcome for outcome, _ in said(privileges.secrets, given)] == ["fail"]
+    assert [outcome for outcome, _ in list_messages(privileges.secrets, given)] == ["fail"]
 
 
 def test_a_password_of_a_test_may_be_harmless(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=graph("env: [{name: DB_PASSWORD, value: postgres}]"))
-    assert [outcome for outcome, _ in said(privileges.secrets, given)] == ["warn"]
+    assert [outcome for outcome, _ in list_messages(privileges.secrets, given)] == ["warn"]
 
 
 def test_a_secret_with_content_is_a_warning(tmp_path: Path) -> None:
     text = "apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{HF_TOKEN: {}}}\n"
     kept = recipes(tmp_path / "a", secret=text.format(TOKEN))
-    assert said(privileges.secrets, kept) == [("warn", "Secret a: its content stands in the file")]
+    assert list_messages(privileges.secrets, kept) == [("warn", "Secret a: its content stands in the file")]
     for number, hint in enumerate(("<your token>", "your-huggingface-token", "${HF_TOKEN}", "")):
         assert (
-            said(privileges.secrets, recipes(tmp_path / str(number), secret=text.format(f'"{hint}"'))) == []
+            list_messages(
+                privileges.secrets, recipes(tmp_path / str(number), secret=text.format(f'"{hint}"'))
+            )
+            == []
         )
 
 
@@ -101,7 +104,7 @@ def test_a_secret_with_content_is_a_warning(tmp_path: Path) -> None:
     ],
 )
 def test_what_only_looks_like_a_secret(tmp_path: Path, variable: str) -> None:
-    assert said(privileges.secrets, recipes(tmp_path, deploy=graph(f"env: [{variable}]"))) == []
+    assert list_messages(privileges.secrets, recipes(tmp_path, deploy=graph(f"env: [{variable}]"))) == []
 
 
 def test_a_token_reaches_no_report(tmp_path: Path) -> None:
@@ -142,7 +145,7 @@ PRIVILEGED = "securityContext: {privileged: true}"
     ],
 )
 def test_needless_power(tmp_path: Path, text: str, message: str) -> None:
-    assert said(privileges.privileges, recipes(tmp_path, deploy=text)) == [("warn", message)]
+    assert list_messages(privileges.privileges, recipes(tmp_path, deploy=text)) == [("warn", message)]
 
 
 @pytest.mark.parametrize(
@@ -159,18 +162,18 @@ def test_needless_power(tmp_path: Path, text: str, message: str) -> None:
     ],
 )
 def test_power_that_may_be_needed(tmp_path: Path, text: str) -> None:
-    assert said(privileges.privileges, recipes(tmp_path, deploy=text)) == []
+    assert list_messages(privileges.privileges, recipes(tmp_path, deploy=text)) == []
 
 
 def test_there_may_be_nothing_to_judge(tmp_path: Path) -> None:
     claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: a}\n"
-    assert skipped(privileges.privileges, recipes(tmp_path, claim=claim)) == "no pods"
+    assert get_skip_reason(privileges.privileges, recipes(tmp_path, claim=claim)) == "no pods"
 
 
 def test_an_engine_among_others_may_take_its_devices_by_privilege(tmp_path: Path) -> None:
     pair = worker("p", role="prefill") + worker("d", role="decode")
     pair = pair.replace("resources:", f"{PRIVILEGED}\n          resources:")
-    assert said(privileges.privileges, recipes(tmp_path, deploy=GRAPH + FRONTEND + pair)) == []
+    assert list_messages(privileges.privileges, recipes(tmp_path, deploy=GRAPH + FRONTEND + pair)) == []
 
 
 def test_a_finding_is_on_its_line(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dynocheck.checks.network import transport
 from dynocheck.checks.perf import runs, targets
 from dynocheck.checks.storage import recipe_claims, weight_paths
 from dynocheck.facts import Recipes, Settings
-from dynocheck.recipe.discover import load
+from dynocheck.recipe.discover import load_recipes
 
 ROOT = Path(__file__).parents[2] / "recipes"
 SHA = "0123456789abcdef0123456789abcdef01234567"
@@ -167,7 +167,7 @@ def told(check: Any, recipes: Recipes) -> set[tuple[str, str, str]]:
 
 @pytest.fixture(scope="module")
 def ours() -> Recipes:
-    return Recipes(load([str(ROOT)]))
+    return Recipes(load_recipes([str(ROOT)]))
 
 
 def _without_end(text: str) -> str:
@@ -191,6 +191,6 @@ def test_a_seeded_defect_is_noticed(tmp_path: Path, seed: Seed) -> None:
     assert seed.old in text
     also = ALSO.get(seed.check, str)
     (folder / rest).write_text(also(text.replace(seed.old, seed.new)))
-    found = told(seed.check, Recipes(load([str(folder)])))
+    found = told(seed.check, Recipes(load_recipes([str(folder)])))
     assert found
     assert all(name == Path(rest).name and seed.on in line for _, name, line in found), found

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.memory.shared_memory import shared_memory
-from tests.checks.judging import FRONTEND, GRAPH, recipes, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, worker
 
 OLD = """
 apiVersion: nvidia.com/v1alpha1
@@ -38,7 +38,7 @@ spec:
 )
 def test_the_operator_mounts_some(tmp_path: Path, more: str, message: str | None) -> None:
     text = GRAPH + FRONTEND + worker(gpus='"2"', more=more)
-    assert [m for _, m in said(shared_memory, recipes(tmp_path, deploy=text))] == (
+    assert [m for _, m in list_messages(shared_memory, recipes(tmp_path, deploy=text))] == (
         [message] if message else []
     )
 
@@ -56,7 +56,7 @@ def test_the_operator_mounts_some(tmp_path: Path, more: str, message: str | None
 )
 def test_the_older_api_says_it_otherwise(tmp_path: Path, more: str, warned: bool) -> None:
     given = recipes(tmp_path, deploy=OLD.replace("MORE", more))
-    assert [outcome for outcome, _ in said(shared_memory, given)] == ["warn"] * warned
+    assert [outcome for outcome, _ in list_messages(shared_memory, given)] == ["warn"] * warned
 
 
 @pytest.mark.parametrize(
@@ -78,15 +78,15 @@ def test_a_volume_of_its_own_counts(tmp_path: Path, volume: str, size: str, mess
         "          volumeMounts: [{name: s, mountPath: /dev/shm}]\n          resources:",
     )
     given = recipes(tmp_path, deploy=GRAPH + FRONTEND + text)
-    assert [m for _, m in said(shared_memory, given)] == ([message] if message else [])
+    assert [m for _, m in list_messages(shared_memory, given)] == ([message] if message else [])
 
 
 def test_the_host_shares_its_own(tmp_path: Path) -> None:
     text = worker(gpus='"2"', more='sharedMemorySize: "0"').replace(
         "      spec:\n", "      spec:\n        hostIPC: true\n"
     )
-    assert said(shared_memory, recipes(tmp_path, deploy=GRAPH + FRONTEND + text)) == []
+    assert list_messages(shared_memory, recipes(tmp_path, deploy=GRAPH + FRONTEND + text)) == []
 
 
 def test_one_gpu_shares_nothing(tmp_path: Path) -> None:
-    assert skipped(shared_memory, recipes(tmp_path, deploy=GRAPH + FRONTEND + worker()))
+    assert get_skip_reason(shared_memory, recipes(tmp_path, deploy=GRAPH + FRONTEND + worker()))

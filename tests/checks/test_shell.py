@@ -8,8 +8,8 @@ import pytest
 
 from dynocheck.checks.engine import conflicting_args, shell_quoting
 from dynocheck.facts import Recipes
-from dynocheck.recipe.discover import load
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped
+from dynocheck.recipe.discover import load_recipes
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check
 
 
 def started(
@@ -57,7 +57,7 @@ MODEL = "{name: MODEL, value: m}, {name: UNKNOWN, valueFrom: {secretKeyRef: {nam
     ],
 )
 def test_what_is_meant(tmp_path: Path, command: str, args: str) -> None:
-    assert said(shell_quoting.shell_quoting, started(tmp_path, command, args, MODEL)) == []
+    assert list_messages(shell_quoting.shell_quoting, started(tmp_path, command, args, MODEL)) == []
 
 
 @pytest.mark.parametrize(
@@ -89,7 +89,7 @@ def test_what_is_meant(tmp_path: Path, command: str, args: str) -> None:
     ],
 )
 def test_what_looks_right_and_is_not(tmp_path: Path, command: str, args: str, message: str) -> None:
-    (finding,) = found(shell_quoting.shell_quoting, started(tmp_path, command, args, MODEL))
+    (finding,) = run_check(shell_quoting.shell_quoting, started(tmp_path, command, args, MODEL))
     assert str(finding.outcome) == "fail"
     assert message in finding.message
     assert finding.location is not None
@@ -101,9 +101,9 @@ def test_what_looks_right_and_is_not(tmp_path: Path, command: str, args: str, me
 )
 def test_a_variable_that_the_container_has_not(tmp_path: Path, word: str, outcomes: list[str]) -> None:
     given = started(tmp_path, VLLM, f"[--served-model-name, '{word}']", MODEL)
-    assert [outcome for outcome, _ in said(shell_quoting.shell_quoting, given)] == outcomes
+    assert [outcome for outcome, _ in list_messages(shell_quoting.shell_quoting, given)] == outcomes
     (tmp_path / "README.md").write_text("```sh\nenvsubst < deploy.yaml | kubectl apply -f -\n```\n")
-    assert said(shell_quoting.shell_quoting, Recipes(load([str(tmp_path)]))) == []
+    assert list_messages(shell_quoting.shell_quoting, Recipes(load_recipes([str(tmp_path)]))) == []
 
 
 def test_jobs_have_shells_too(tmp_path: Path) -> None:
@@ -121,9 +121,9 @@ spec:
     nightly = "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\nspec:\n  jobTemplate:\n    spec:\n"
     nightly += "".join(f"    {line}\n" for line in spec.splitlines())
     alone = recipes(tmp_path / "nightly", job=nightly, deploy=GRAPH + FRONTEND)
-    assert [outcome for outcome, _ in said(shell_quoting.shell_quoting, alone)] == ["fail"]
+    assert [outcome for outcome, _ in list_messages(shell_quoting.shell_quoting, alone)] == ["fail"]
     given = recipes(tmp_path / "once", job=job, deploy=GRAPH + FRONTEND)
-    assert [outcome for outcome, _ in said(shell_quoting.shell_quoting, given)] == ["fail"]
+    assert [outcome for outcome, _ in list_messages(shell_quoting.shell_quoting, given)] == ["fail"]
 
 
 # engine.cli-vs-yaml
@@ -192,7 +192,7 @@ def test_one_place_is_enough(
         more=MOUNT,
         head=CONFIG.replace("LINES", lines),
     )
-    outcomes = said(conflicting_args.cli_vs_yaml, given)
+    outcomes = list_messages(conflicting_args.cli_vs_yaml, given)
     if told is None:
         assert outcomes == []
     else:
@@ -202,4 +202,7 @@ def test_one_place_is_enough(
 
 
 def test_there_may_be_no_engine(tmp_path: Path) -> None:
-    assert skipped(conflicting_args.cli_vs_yaml, recipes(tmp_path, deploy=GRAPH + FRONTEND)) == "no engine"
+    assert (
+        get_skip_reason(conflicting_args.cli_vs_yaml, recipes(tmp_path, deploy=GRAPH + FRONTEND))
+        == "no engine"
+    )

@@ -8,7 +8,16 @@ import pytest
 
 from dynocheck.checks.parallelism import divisibility
 from dynocheck.facts import Recipes
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, started, worker
+from tests.checks.judging import (
+    FRONTEND,
+    GRAPH,
+    get_skip_reason,
+    list_messages,
+    make_component,
+    recipes,
+    run_check,
+    worker,
+)
 
 QWEN = "Qwen/Qwen3-235B-A22B-FP8"
 
@@ -18,7 +27,7 @@ def split(
 ) -> Recipes:
     """The recipe of a worker that loads a model with these arguments."""
     flag = "--model-path" if module == "dynamo.sglang" else "--model"
-    component = started(flag, model, *args, module=module, image=image)
+    component = make_component(flag, model, *args, module=module, image=image)
     return recipes(folder, deploy=GRAPH + FRONTEND + component)
 
 
@@ -42,7 +51,7 @@ def test_devices_cannot_be_overcommitted(tmp_path: Path, resources: str, problem
     text = worker().replace('{limits: {nvidia.com/gpu: "1"}}', resources)
     outcomes = [
         o
-        for o, _ in said(
+        for o, _ in list_messages(
             divisibility.requests_equal_limits, recipes(tmp_path, deploy=GRAPH + FRONTEND + text)
         )
     ]
@@ -61,7 +70,7 @@ spec:
         requests: {gpu: "2", custom: {rdma/ib: "1"}}
         limits: {gpu: "4", custom: {rdma/ib: "2"}}
 """
-    findings = found(divisibility.requests_equal_limits, recipes(tmp_path, deploy=text))
+    findings = run_check(divisibility.requests_equal_limits, recipes(tmp_path, deploy=text))
     assert [f.message for f in findings] == [
         "requests 2 of gpu and is limited to 4",
         "requests 1 of rdma/ib and is limited to 2",
@@ -90,12 +99,12 @@ def test_a_pod_lies_on_one_node(tmp_path: Path, gpus: str, product: str, message
     if product:
         selector = f"      spec:\n        nodeSelector: {{nvidia.com/gpu.product: {product}}}\n"
         text = text.replace("      spec:\n", selector)
-    outcomes = said(divisibility.fits_node, recipes(tmp_path, deploy=GRAPH + FRONTEND + text))
+    outcomes = list_messages(divisibility.fits_node, recipes(tmp_path, deploy=GRAPH + FRONTEND + text))
     assert [said for _, said in outcomes] == ([message] if message else [])
 
 
 def test_the_fix_spreads_it_over_nodes(tmp_path: Path) -> None:
-    (finding,) = found(
+    (finding,) = run_check(
         divisibility.fits_node, recipes(tmp_path, deploy=GRAPH + FRONTEND + worker(gpus='"40"'))
     )
     assert finding.fix == "set nvidia.com/gpu to 16 and multinode.nodeCount to 3"
@@ -130,15 +139,16 @@ def test_the_fix_spreads_it_over_nodes(tmp_path: Path) -> None:
     ],
 )
 def test_heads_divide(tmp_path: Path, module: str, model: str, args: list[str], problem: str | None) -> None:
-    outcomes = said(divisibility.heads_divide, split(tmp_path, model, *args, module=module))
+    outcomes = list_messages(divisibility.heads_divide, split(tmp_path, model, *args, module=module))
     assert [outcome for outcome, _ in outcomes] == ([] if problem is None else ["fail"])
     assert problem is None or problem in outcomes[0][1]
 
 
 def test_other_models_are_not_judged(tmp_path: Path) -> None:
-    assert skipped(divisibility.heads_divide, split(tmp_path / "a", "own/model", "-tp", "6"))
+    assert get_skip_reason(divisibility.heads_divide, split(tmp_path / "a", "own/model", "-tp", "6"))
     assert (
-        skipped(divisibility.experts_divide, recipes(tmp_path / "b", deploy=GRAPH + FRONTEND)) == "no engine"
+        get_skip_reason(divisibility.experts_divide, recipes(tmp_path / "b", deploy=GRAPH + FRONTEND))
+        == "no engine"
     )
 
 
@@ -178,11 +188,11 @@ def test_other_models_are_not_judged(tmp_path: Path) -> None:
 def test_experts_divide(
     tmp_path: Path, module: str, model: str, args: list[str], problem: str | None
 ) -> None:
-    outcomes = said(divisibility.experts_divide, split(tmp_path, model, *args, module=module))
+    outcomes = list_messages(divisibility.experts_divide, split(tmp_path, model, *args, module=module))
     assert [outcome for outcome, _ in outcomes] == ([] if problem is None else ["fail"])
     assert problem is None or problem in outcomes[0][1]
 
 
 @pytest.mark.parametrize("image", ["vllm-runtime:1.6.1", "vllm-runtime:latest", "my-vllm:1.3.0"])
 def test_releases_that_are_not_known_to_refuse_are_not_judged(tmp_path: Path, image: str) -> None:
-    assert said(divisibility.experts_divide, split(tmp_path, QWEN, "-tp", "8", image=image)) == []
+    assert list_messages(divisibility.experts_divide, split(tmp_path, QWEN, "-tp", "8", image=image)) == []

@@ -14,7 +14,7 @@ from dynocheck.facts.k8s.storage import (
     PersistentVolumeClaims,
     PersistentVolumes,
 )
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 NO_CLAIMS, NO_VOLUMES = PersistentVolumeClaims(), PersistentVolumes()
 NFS = StorageClass("nfs", "nfs.csi.k8s.io")
@@ -43,26 +43,34 @@ def mounting(name: str) -> str:
 
 def test_the_newest_default_wins() -> None:
     newer = StorageClass("newer", "nfs.csi.k8s.io", is_default=True, created="2026-06-01T00:00:00Z")
-    (finding,) = found(storage.default_class, StorageClasses((newer, EBS)), None, NO_CLAIMS)
+    (finding,) = run_check(storage.default_class, StorageClasses((newer, EBS)), None, NO_CLAIMS)
     assert finding.message == "2 classes are default; a claim that names none gets newer, the newest"
 
 
 def test_no_default_is_a_failure_for_a_claim_that_names_no_class(tmp_path: Path) -> None:
     classes = StorageClasses((NFS,))
-    assert [outcome for outcome, _ in said(storage.default_class, classes, None, NO_CLAIMS)] == ["warn"]
+    assert [outcome for outcome, _ in list_messages(storage.default_class, classes, None, NO_CLAIMS)] == [
+        "warn"
+    ]
     naming = recipes(tmp_path / "a", claim=claim(storage_class="nfs"))
-    assert [outcome for outcome, _ in said(storage.default_class, classes, naming, NO_CLAIMS)] == ["warn"]
+    assert [outcome for outcome, _ in list_messages(storage.default_class, classes, naming, NO_CLAIMS)] == [
+        "warn"
+    ]
     relying = recipes(tmp_path / "b", claim=claim())
-    (finding,) = found(storage.default_class, classes, relying, NO_CLAIMS)
+    (finding,) = run_check(storage.default_class, classes, relying, NO_CLAIMS)
     assert str(finding.outcome) == "fail"
     assert finding.location is not None
     assert finding.location.line == 4
     assert finding.fix is not None
     assert finding.fix.startswith("kubectl annotate storageclass nfs ")
     bound = PersistentVolumeClaims((PersistentVolumeClaim(name="model-cache", phase="Bound"),))
-    assert [outcome for outcome, _ in said(storage.default_class, classes, relying, bound)] == ["warn"]
+    assert [outcome for outcome, _ in list_messages(storage.default_class, classes, relying, bound)] == [
+        "warn"
+    ]
     waiting = PersistentVolumeClaims((PersistentVolumeClaim(name="model-cache", phase="Pending"),))
-    assert [outcome for outcome, _ in said(storage.default_class, classes, relying, waiting)] == ["fail"]
+    assert [outcome for outcome, _ in list_messages(storage.default_class, classes, relying, waiting)] == [
+        "fail"
+    ]
 
 
 # rwx-class
@@ -80,20 +88,28 @@ def test_no_default_is_a_failure_for_a_claim_that_names_no_class(tmp_path: Path)
     ],
 )
 def test_one_class_that_can_is_enough(classes: tuple[StorageClass, ...], outcomes: list[str]) -> None:
-    assert [o for o, _ in said(storage.rwx_class, StorageClasses(classes), None)] == outcomes
+    assert [o for o, _ in list_messages(storage.rwx_class, StorageClasses(classes), None)] == outcomes
 
 
 def test_a_claim_is_judged_by_the_class_it_gets(tmp_path: Path) -> None:
     classes = StorageClasses((EBS, NFS))
-    assert said(storage.rwx_class, classes, recipes(tmp_path / "a", c=claim(storage_class="nfs"))) == []
-    assert said(storage.rwx_class, classes, recipes(tmp_path / "b", c=claim(mode="ReadWriteOnce"))) == []
+    assert (
+        list_messages(storage.rwx_class, classes, recipes(tmp_path / "a", c=claim(storage_class="nfs"))) == []
+    )
+    assert (
+        list_messages(storage.rwx_class, classes, recipes(tmp_path / "b", c=claim(mode="ReadWriteOnce")))
+        == []
+    )
     for name in ("gp3", None):
         wrong = recipes(tmp_path / f"c{name}", c=claim(storage_class=name))
-        ((outcome, message),) = said(storage.rwx_class, classes, wrong)
+        ((outcome, message),) = list_messages(storage.rwx_class, classes, wrong)
         assert outcome == "fail"
         assert "StorageClass gp3 (ebs.csi.aws.com) cannot give" in message
     # What a class that does not exist would give is not guessed: storage.class-exists has the word.
-    assert said(storage.rwx_class, classes, recipes(tmp_path / "d", c=claim(storage_class="gone"))) == []
+    assert (
+        list_messages(storage.rwx_class, classes, recipes(tmp_path / "d", c=claim(storage_class="gone")))
+        == []
+    )
 
 
 @pytest.mark.parametrize(
@@ -124,10 +140,10 @@ def test_a_name_that_only_ends_alike_is_not_known() -> None:
 
 def test_a_class_that_is_named_must_exist(tmp_path: Path) -> None:
     named = recipes(tmp_path / "a", c=claim(storage_class="your-storage-class-name"))
-    (finding,) = found(storage.class_exists, StorageClasses((EBS, NFS)), named, NO_CLAIMS, NO_VOLUMES)
+    (finding,) = run_check(storage.class_exists, StorageClasses((EBS, NFS)), named, NO_CLAIMS, NO_VOLUMES)
     assert (str(finding.outcome), finding.fix) == ("fail", "name one of: gp3, nfs")
     unnamed = recipes(tmp_path / "b", c=claim())
-    assert skipped(storage.class_exists, StorageClasses((EBS,)), unnamed, NO_CLAIMS, NO_VOLUMES)
+    assert get_skip_reason(storage.class_exists, StorageClasses((EBS,)), unnamed, NO_CLAIMS, NO_VOLUMES)
 
 
 VOLUME = PersistentVolume(
@@ -157,7 +173,7 @@ def test_a_class_may_be_no_more_than_a_name(
 ) -> None:
     named = recipes(tmp_path, c=claim(storage_class="fsx"))
     volumes = PersistentVolumes((volume,))
-    judged = said(storage.class_exists, StorageClasses((EBS,)), named, claims, volumes)
+    judged = list_messages(storage.class_exists, StorageClasses((EBS,)), named, claims, volumes)
     assert [outcome for outcome, _ in judged] == outcomes
 
 
@@ -166,20 +182,20 @@ def test_a_class_may_be_no_more_than_a_name(
 
 def test_a_mounted_claim_is_declared(tmp_path: Path) -> None:
     good = recipes(tmp_path / "a", cache=claim(), deploy=mounting("model-cache"))
-    assert said(storage.claim_declared, good) == []
+    assert list_messages(storage.claim_declared, good) == []
     renamed = recipes(tmp_path / "b", cache=claim("weights"), deploy=mounting("model-cache"))
-    ((outcome, message),) = said(storage.claim_declared, renamed)
+    ((outcome, message),) = list_messages(storage.claim_declared, renamed)
     assert outcome == "fail"
     assert message == "claim model-cache is mounted but not declared; the recipe declares weights"
     alone = recipes(tmp_path / "c", deploy=mounting("model-cache"))
-    assert [o for o, _ in said(storage.claim_declared, alone)] == ["warn"]
-    assert skipped(storage.claim_declared, recipes(tmp_path / "d", deploy=GRAPH + FRONTEND))
+    assert [o for o, _ in list_messages(storage.claim_declared, alone)] == ["warn"]
+    assert get_skip_reason(storage.claim_declared, recipes(tmp_path / "d", deploy=GRAPH + FRONTEND))
 
 
 def test_the_claims_of_the_model_around_a_variant_count(tmp_path: Path) -> None:
     recipes(tmp_path, model_cache__cache=claim(), vllm__agg__deploy=mounting("model-cache"))
     variant = recipes(tmp_path / "vllm" / "agg")
-    assert said(storage.claim_declared, variant) == []
+    assert list_messages(storage.claim_declared, variant) == []
 
 
 def test_a_claim_that_the_operator_creates_is_declared(tmp_path: Path) -> None:
@@ -192,11 +208,11 @@ spec:
   services:
     Worker: {componentType: worker, volumeMounts: [{name: cache, mountPoint: /models}]}
 """
-    assert said(storage.claim_declared, recipes(tmp_path / "a", deploy=graph)) == []
+    assert list_messages(storage.claim_declared, recipes(tmp_path / "a", deploy=graph)) == []
     not_created = graph.replace("create: true", "create: false")
-    assert [o for o, _ in said(storage.claim_declared, recipes(tmp_path / "b", deploy=not_created))] == [
-        "warn"
-    ]
+    assert [
+        o for o, _ in list_messages(storage.claim_declared, recipes(tmp_path / "b", deploy=not_created))
+    ] == ["warn"]
 
 
 def test_a_job_mounts_claims_too(tmp_path: Path) -> None:
@@ -210,6 +226,6 @@ spec:
       containers: [{name: c, image: i}]
       volumes: [{name: v, persistentVolumeClaim: {claimName: results}}]
 """
-    (finding,) = found(storage.claim_declared, recipes(tmp_path, cache=claim(), perf=job))
+    (finding,) = run_check(storage.claim_declared, recipes(tmp_path, cache=claim(), perf=job))
     assert finding.location is not None
     assert (finding.location.file, finding.location.line) == (str(tmp_path / "perf.yaml"), 9)

@@ -9,8 +9,8 @@ import pytest
 from dynocheck.checks.manifest import schema
 from dynocheck.checks.structure import layout
 from dynocheck.facts import Recipes
-from dynocheck.recipe.discover import load
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from dynocheck.recipe.discover import load_recipes
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 DEPLOY = GRAPH + FRONTEND + worker()
 CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\n"
@@ -44,15 +44,15 @@ CACHE = {"model_cache__model_cache": CLAIM, "model_cache__model_download": JOB}
 def test_layouts_that_people_use(tmp_path: Path, files: dict[str, str]) -> None:
     given = recipes(tmp_path, **CACHE, **files)
     for check in (layout.layout, layout.files):
-        assert said(check, given) == [], check.id
+        assert list_messages(check, given) == [], check.id
     if any("vllm" in name for name in files):
-        assert said(layout.framework, given) == []
+        assert list_messages(layout.framework, given) == []
 
 
 def test_an_underscore_in_a_name_is_as_good(tmp_path: Path) -> None:
     recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
     (tmp_path / "vllm" / "agg" / "deploy.yaml").rename(tmp_path / "vllm" / "agg" / "deploy_hopper_16gpu.yaml")
-    assert said(layout.files, Recipes(load([str(tmp_path)]))) == []
+    assert list_messages(layout.files, Recipes(load_recipes([str(tmp_path)]))) == []
 
 
 KUSTOMIZATION = "kind: Kustomization\nresources: [./deploy.yaml]\nnamePrefix: a-\n"
@@ -81,13 +81,13 @@ def test_a_folder_with_and_without_a_graph(
     tmp_path: Path, files: dict[str, str], outcomes: list[tuple[str, str]]
 ) -> None:
     given = recipes(tmp_path, **files)
-    assert said(layout.layout, given) == outcomes
-    assert said(layout.files, given) == []
+    assert list_messages(layout.layout, given) == outcomes
+    assert list_messages(layout.files, given) == []
 
 
 def test_the_cache_alone_is_a_part_of_a_model(tmp_path: Path) -> None:
     recipes(tmp_path, **CACHE)
-    assert said(layout.layout, Recipes(load([str(tmp_path / "model-cache")]))) == []
+    assert list_messages(layout.layout, Recipes(load_recipes([str(tmp_path / "model-cache")]))) == []
 
 
 def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
@@ -97,16 +97,16 @@ def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
         chart__values="a: b",
     )
     (tmp_path / "chart" / "Chart.yaml").write_text("apiVersion: v2\nname: c\nversion: 1.0.0\n")
-    alone = Recipes(load([str(tmp_path / "chart")]))
+    alone = Recipes(load_recipes([str(tmp_path / "chart")]))
     says = "what Helm renders from it was not judged, and nothing else in it is deployed"
-    assert said(layout.layout, alone) == [("unknown", says)]
+    assert list_messages(layout.layout, alone) == [("unknown", says)]
     for check in (layout.read_whole, layout.files, schema.yaml):
-        assert said(check, alone) == [], check.id
-    assert "no manifest" in skipped(schema.schema, alone)
+        assert list_messages(check, alone) == [], check.id
+    assert "no manifest" in get_skip_reason(schema.schema, alone)
     beside = recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
-    assert said(layout.layout, beside) == []
+    assert list_messages(layout.layout, beside) == []
     says = "not read: a chart of Helm: only what it renders is applied"
-    assert said(layout.read_whole, beside) == [("warn", says)]
+    assert list_messages(layout.read_whole, beside) == [("warn", says)]
 
 
 @pytest.mark.parametrize(
@@ -120,7 +120,7 @@ def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
 def test_a_cache_that_is_filled_from_elsewhere(tmp_path: Path, command: str, messages: list[str]) -> None:
     job = JOB.replace("[hf, download, Qwen/Qwen3-0.6B]", command)
     given = recipes(tmp_path, vllm__agg__deploy=DEPLOY, model_cache__cache=CLAIM, model_cache__fill=job)
-    assert said(layout.layout, given) == [("warn", message) for message in messages]
+    assert list_messages(layout.layout, given) == [("warn", message) for message in messages]
 
 
 @pytest.mark.parametrize(
@@ -133,7 +133,7 @@ def test_a_cache_that_is_filled_from_elsewhere(tmp_path: Path, command: str, mes
 def test_a_graph_that_kustomize_changes(tmp_path: Path, folder: str, messages: list[str]) -> None:
     base = {f"vllm__{folder}__deploy": DEPLOY, f"vllm__{folder}__kustomization": KUSTOMIZATION}
     given = recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY, **base)
-    assert said(layout.read_whole, given) == [("warn", message) for message in messages]
+    assert list_messages(layout.read_whole, given) == [("warn", message) for message in messages]
 
 
 # structure.framework
@@ -147,25 +147,27 @@ def test_a_misspelt_framework(tmp_path: Path, folder: str, fix: str) -> None:
     recipes(tmp_path, **CACHE)
     (tmp_path / folder / "agg").mkdir(parents=True)
     (tmp_path / folder / "agg" / "deploy.yaml").write_text(DEPLOY)
-    (finding,) = found(layout.framework, Recipes(load([str(tmp_path)])))
+    (finding,) = run_check(layout.framework, Recipes(load_recipes([str(tmp_path)])))
     assert (str(finding.outcome), finding.message) == ("warn", f"{folder} is no framework's folder")
     assert finding.fix == f"call it {fix}"
 
 
 def test_a_framework_with_more_in_its_name_is_not_misspelt(tmp_path: Path) -> None:
     given = recipes(tmp_path, vllm2__agg__deploy=DEPLOY, vllm__agg__deploy=DEPLOY)
-    assert said(layout.framework, given) == []
+    assert list_messages(layout.framework, given) == []
 
 
 def test_a_graph_in_the_folder_of_another_framework(tmp_path: Path) -> None:
     given = recipes(tmp_path / "a", sglang__agg__deploy=DEPLOY)
-    assert said(layout.framework, given) == [("warn", "in the folder sglang lies a graph that runs vllm")]
+    assert list_messages(layout.framework, given) == [
+        ("warn", "in the folder sglang lies a graph that runs vllm")
+    ]
     mocker = DEPLOY.replace("dynamo.vllm", "dynamo.mocker")
-    assert said(layout.framework, recipes(tmp_path / "b", sglang__agg__deploy=mocker)) == []
+    assert list_messages(layout.framework, recipes(tmp_path / "b", sglang__agg__deploy=mocker)) == []
 
 
 def test_a_layout_without_frameworks_is_not_judged(tmp_path: Path) -> None:
-    assert "no graph in a folder" in skipped(layout.framework, recipes(tmp_path, deploy__agg=DEPLOY))
+    assert "no graph in a folder" in get_skip_reason(layout.framework, recipes(tmp_path, deploy__agg=DEPLOY))
 
 
 # structure.files
@@ -208,7 +210,7 @@ def test_a_file_without_what_it_is_there_for(
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(text)
-    (finding,) = found(layout.files, Recipes(load([str(tmp_path)])))
+    (finding,) = run_check(layout.files, Recipes(load_recipes([str(tmp_path)])))
     assert (str(finding.outcome), finding.message) == (outcome, message)
     assert finding.location is not None
     assert finding.location.file == str(path)
@@ -219,7 +221,9 @@ def test_a_link_to_nothing(tmp_path: Path) -> None:
     (tmp_path / "traces").mkdir()
     (tmp_path / "traces" / "chat.jsonl").symlink_to("../../other/chat.jsonl")
     (tmp_path / "traces" / "good.jsonl").symlink_to(tmp_path / "sglang" / "agg" / "deploy.yaml")
-    assert said(layout.files, Recipes(load([str(tmp_path)]))) == [("warn", "is a link to what is not there")]
+    assert list_messages(layout.files, Recipes(load_recipes([str(tmp_path)]))) == [
+        ("warn", "is a link to what is not there")
+    ]
 
 
 @pytest.mark.parametrize("name", ["data-gen/__init__.py", ".gitkeep", "data-gen/.gitignore"])
@@ -228,12 +232,12 @@ def test_files_that_are_meant_to_be_empty(tmp_path: Path, name: str) -> None:
     path = tmp_path / name
     path.parent.mkdir(parents=True, exist_ok=True)
     path.touch()
-    assert said(layout.files, Recipes(load([str(tmp_path)]))) == []
+    assert list_messages(layout.files, Recipes(load_recipes([str(tmp_path)]))) == []
 
 
 def test_a_file_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
     given = recipes(tmp_path, **CACHE, vllm__agg__deploy="a: [\n")
-    assert said(layout.files, given) == []
+    assert list_messages(layout.files, given) == []
 
 
 # structure.read-whole
@@ -249,7 +253,7 @@ def test_what_people_write_is_read(tmp_path: Path) -> None:
     script = "x; " * 5_000 + "python3 -m dynamo.vllm & " * 100
     recipes(tmp_path, **CACHE, vllm__agg__deploy=launching(script))
     (tmp_path / "README.md").write_text("# dynocheck\n" * 1_000)
-    assert said(layout.read_whole, Recipes(load([str(tmp_path)]))) == []
+    assert list_messages(layout.read_whole, Recipes(load_recipes([str(tmp_path)]))) == []
 
 
 @pytest.mark.parametrize(
@@ -274,7 +278,7 @@ def test_what_people_write_is_read(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_too_much_to_be_read(tmp_path: Path, text: str, line: int, message: str) -> None:
-    (finding,) = found(layout.read_whole, recipes(tmp_path, **CACHE, vllm__agg__deploy=text))
+    (finding,) = run_check(layout.read_whole, recipes(tmp_path, **CACHE, vllm__agg__deploy=text))
     assert (str(finding.outcome), finding.message) == ("warn", f"not read: {message}")
     assert finding.location is not None
     assert finding.location.line == line
@@ -283,6 +287,6 @@ def test_what_is_too_much_to_be_read(tmp_path: Path, text: str, line: int, messa
 def test_a_page_that_is_too_long(tmp_path: Path) -> None:
     recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
     (tmp_path / "README.md").write_text("dynocheck: [" * 10_000)
-    assert said(layout.read_whole, Recipes(load([str(tmp_path)]))) == [
+    assert list_messages(layout.read_whole, Recipes(load_recipes([str(tmp_path)]))) == [
         ("warn", "not read: a page: it has more than 65536 characters")
     ]

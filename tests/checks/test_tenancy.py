@@ -10,23 +10,23 @@ import pytest
 from dynocheck.checks.capacity import quota as quotas
 from dynocheck.checks.platform import etcd_nats, limit_ranges, network_policies, pod_security, secrets
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.capacity import Limit, NamespaceLimits, Quota, RunningPods
+from dynocheck.facts.k8s.capacity import LimitRangeItem, NamespaceLimits, Quota, RunningPods
 from dynocheck.facts.k8s.namespace_policy import (
-    Block,
-    Expression,
+    IpBlock,
     NamedSecret,
     NamedSecrets,
     Namespace,
     NetworkPolicies,
     NetworkPolicy,
-    Peer,
-    Port,
-    Rule,
+    NetworkPolicyPeer,
+    NetworkPolicyPort,
+    NetworkPolicyRule,
     Selector,
+    SelectorExpression,
 )
 from dynocheck.facts.k8s.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
-from dynocheck.facts.k8s.pods import secret_references
-from tests.checks.judging import FRONTEND, GRAPH, found, recipes, said, skipped, worker
+from dynocheck.facts.k8s.pods import find_secret_references
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
 
 GPU = "nvidia.com/gpu"
 NO_TYPES = CustomResourceDefinitions()
@@ -72,7 +72,7 @@ def test_which_secrets_a_recipe_names(tmp_path: Path) -> None:
         "        envFrom: [{secretRef: {name: own}}, {secretRef: {name: all}}]"
     )
     mine = recipes(tmp_path, a=LEGACY, job=JOB % line, own=brought)
-    named = {(r.name, r.key, r.optional, r.pull) for r in secret_references(mine)}
+    named = {(r.name, r.key, r.optional, r.pull) for r in find_secret_references(mine)}
     assert named == {
         ("pull", None, False, True),
         ("hf-token-secret", None, False, False),
@@ -94,36 +94,41 @@ def test_which_secrets_a_recipe_names(tmp_path: Path) -> None:
 def test_secrets_that_operators_make_of_the_recipe(tmp_path: Path, maker: str) -> None:
     text = JOB % "envFrom: [{secretRef: {name: tok}}]"
     mine = recipes(tmp_path, job=text, maker=f"apiVersion: example.com/v1\n{maker}\n")
-    assert secret_references(mine) == ()
-    assert len(secret_references(recipes(tmp_path / "alone", job=text))) == 1
+    assert find_secret_references(mine) == ()
+    assert len(find_secret_references(recipes(tmp_path / "alone", job=text))) == 1
 
 
 def test_secrets_that_are_there_and_are_not(tmp_path: Path) -> None:
     mine = recipes(tmp_path, a=LEGACY)
     token = NamedSecret("default", "hf-token-secret", type="Opaque", keys=("HF_TOKEN",))
     pull = NamedSecret("default", "pull", type="kubernetes.io/dockercfg")
-    assert said(secrets.secrets, NamedSecrets((token, pull)), HERE, mine) == []
+    assert list_messages(secrets.secrets, NamedSecrets((token, pull)), HERE, mine) == []
     gone = NamedSecrets(tuple(NamedSecret("default", s.name, exists=False) for s in (token, pull)))
-    outcomes = {f.subject.name: str(f.outcome) for f in found(secrets.secrets, gone, HERE, mine) if f.subject}
+    outcomes = {
+        f.subject.name: str(f.outcome) for f in run_check(secrets.secrets, gone, HERE, mine) if f.subject
+    }
     assert outcomes == {"hf-token-secret": "fail", "pull": "warn"}
 
 
 def test_secrets_of_another_recipe_than_the_one_recorded_are_unknown(tmp_path: Path) -> None:
     mine = recipes(tmp_path, a=LEGACY)
-    assert {o for o, _ in said(secrets.secrets, NamedSecrets(), HERE, mine)} == {"unknown"}
+    assert {o for o, _ in list_messages(secrets.secrets, NamedSecrets(), HERE, mine)} == {"unknown"}
 
 
 def test_an_optional_secret_may_be_missing(tmp_path: Path) -> None:
     mine = job(tmp_path, "env: [{name: T, valueFrom: {secretKeyRef: {name: t, key: K, optional: true}}}]")
-    assert said(secrets.secrets, NamedSecrets((NamedSecret("default", "t", exists=False),)), HERE, mine) == []
-    assert skipped(secrets.secrets, NamedSecrets(), HERE, job(tmp_path, "env: []"))
+    assert (
+        list_messages(secrets.secrets, NamedSecrets((NamedSecret("default", "t", exists=False),)), HERE, mine)
+        == []
+    )
+    assert get_skip_reason(secrets.secrets, NamedSecrets(), HERE, job(tmp_path, "env: []"))
 
 
 # platform.quota and platform.limit-range
 
 
 def container(*quotas: Quota, **entry: dict[str, str]) -> NamespaceLimits:
-    return NamespaceLimits("default", quotas, (Limit(range="small", type="Container", **entry),))
+    return NamespaceLimits("default", quotas, (LimitRangeItem(range="small", type="Container", **entry),))
 
 
 def counting(*scopes: str, **hard: str) -> Quota:
@@ -136,43 +141,48 @@ COUNTED = NamespaceLimits("default", (MEMORY,))
 
 def test_a_quota_wants_amounts_stated(tmp_path: Path) -> None:
     silent = job(tmp_path, "command: [sleep]")
-    ((outcome, message),) = said(limit_ranges.quota, COUNTED, silent)
+    ((outcome, message),) = list_messages(limit_ranges.quota, COUNTED, silent)
     assert outcome == "fail"
     assert "states no limits.memory" in message
     filled = container(MEMORY, default={"memory": "4Gi"}, default_request={"memory": "4Gi"})
-    assert said(limit_ranges.quota, filled, silent) == []
-    assert said(limit_ranges.quota, COUNTED, job(tmp_path, "resources: {limits: {memory: 1Gi}}")) == []
+    assert list_messages(limit_ranges.quota, filled, silent) == []
+    assert (
+        list_messages(limit_ranges.quota, COUNTED, job(tmp_path, "resources: {limits: {memory: 1Gi}}")) == []
+    )
     counts_requests = NamespaceLimits("default", (counting(requests_memory="1Ti"),))
     by_limit = job(tmp_path, "resources: {limits: {memory: 1Gi}}")
-    assert said(limit_ranges.quota, counts_requests, by_limit) == []
+    assert list_messages(limit_ranges.quota, counts_requests, by_limit) == []
 
 
 def test_a_quota_of_other_things_wants_nothing(tmp_path: Path) -> None:
     silent = job(tmp_path, "command: [sleep]")
     gpus = Quota(name="gpus", hard={"requests.nvidia.com/gpu": "8", "pods": "10"})
-    assert skipped(limit_ranges.quota, NamespaceLimits("default", (gpus,)), silent)
+    assert get_skip_reason(limit_ranges.quota, NamespaceLimits("default", (gpus,)), silent)
     scoped = NamespaceLimits("default", (counting("NotBestEffort", limits_memory="1Ti"),))
-    assert said(limit_ranges.quota, scoped, silent) == []
+    assert list_messages(limit_ranges.quota, scoped, silent) == []
     half = job(tmp_path / "half", "resources: {requests: {cpu: '1'}}")
-    assert [outcome for outcome, _ in said(limit_ranges.quota, scoped, half)] == ["fail"]
+    assert [outcome for outcome, _ in list_messages(limit_ranges.quota, scoped, half)] == ["fail"]
 
 
 def test_what_a_quota_demands_is_told_once(tmp_path: Path) -> None:
     graph = recipes(tmp_path, a=GRAPH + worker())
     used = NamespaceLimits("default", (msgspec.structs.replace(MEMORY, used={"limits.memory": "0"}),))
-    assert said(limit_ranges.quota, used, graph) == [
+    assert list_messages(limit_ranges.quota, used, graph) == [
         (
             "fail",
             "component w, container main, states no limits.memory, "
             "which quota team demands of every container",
         )
     ]
-    assert said(quotas.quota_fits, graph, used, RunningPods()) == []
+    assert list_messages(quotas.quota_fits, graph, used, RunningPods()) == []
 
 
 def test_pods_for_another_namespace_are_not_held_against_this_one(tmp_path: Path) -> None:
     elsewhere = recipes(tmp_path, job=JOB.replace("fetch", "fetch, namespace: other") % "command: [sleep]")
-    assert skipped(limit_ranges.quota, COUNTED, elsewhere) == "no pod of the recipe goes to namespace default"
+    assert (
+        get_skip_reason(limit_ranges.quota, COUNTED, elsewhere)
+        == "no pod of the recipe goes to namespace default"
+    )
 
 
 @pytest.mark.parametrize(
@@ -195,14 +205,14 @@ def test_limit_ranges(
     tmp_path: Path, entry: dict[str, dict[str, str]], resources: str, outcomes: list[str]
 ) -> None:
     mine = job(tmp_path, f"resources: {resources}")
-    assert [o for o, _ in said(limit_ranges.limit_range, container(**entry), mine)] == outcomes
+    assert [o for o, _ in list_messages(limit_ranges.limit_range, container(**entry), mine)] == outcomes
 
 
 def test_a_component_that_does_not_fit_the_schema_is_not_judged(tmp_path: Path) -> None:
     wrong = recipes(tmp_path, a=LEGACY.replace("mainContainer: {image: ", "mainContainer: text  # {image: "))
     allowed = container(MEMORY, max={"memory": "32Gi"})
     for check in (limit_ranges.quota, limit_ranges.limit_range):
-        assert said(check, allowed, wrong) == [
+        assert list_messages(check, allowed, wrong) == [
             ("warn", "component Worker: not judged: its manifest does not fit the schema")
         ]
 
@@ -210,30 +220,42 @@ def test_a_component_that_does_not_fit_the_schema_is_not_judged(tmp_path: Path) 
 @pytest.mark.parametrize(
     ("limit", "says"),
     [
-        (Limit(range="r", type="Container", max={GPU: "4"}), ", container main: has 8 nvidia.com/gpu, more"),
-        (Limit(range="r", type="Container", max={"cpu": "4"}), ", container main: states no limit of cpu"),
-        (Limit(range="r", type="Container", min={GPU: "9"}), ", container main: has 8 nvidia.com/gpu, less"),
-        (Limit(range="r", type="Container", min={"cpu": "1"}), ", container main: states no cpu"),
-        (Limit(range="r", type="Pod", max={GPU: "4"}), ": has 8 nvidia.com/gpu, more than the maximum 4"),
-        (Limit(range="r", type="Container", ratio={"cpu": "2"}), "or lacks either"),
-        (Limit(range="r", type="Container", ratio={GPU: "2"}), None),
+        (
+            LimitRangeItem(range="r", type="Container", max={GPU: "4"}),
+            ", container main: has 8 nvidia.com/gpu, more",
+        ),
+        (
+            LimitRangeItem(range="r", type="Container", max={"cpu": "4"}),
+            ", container main: states no limit of cpu",
+        ),
+        (
+            LimitRangeItem(range="r", type="Container", min={GPU: "9"}),
+            ", container main: has 8 nvidia.com/gpu, less",
+        ),
+        (LimitRangeItem(range="r", type="Container", min={"cpu": "1"}), ", container main: states no cpu"),
+        (
+            LimitRangeItem(range="r", type="Pod", max={GPU: "4"}),
+            ": has 8 nvidia.com/gpu, more than the maximum 4",
+        ),
+        (LimitRangeItem(range="r", type="Container", ratio={"cpu": "2"}), "or lacks either"),
+        (LimitRangeItem(range="r", type="Container", ratio={GPU: "2"}), None),
     ],
 )
-def test_a_limit_range_and_a_graph(tmp_path: Path, limit: Limit, says: str | None) -> None:
+def test_a_limit_range_and_a_graph(tmp_path: Path, limit: LimitRangeItem, says: str | None) -> None:
     graph = recipes(tmp_path, a=GRAPH + worker(gpus='"8"'))
-    findings = found(limit_ranges.limit_range, NamespaceLimits("default", limits=(limit,)), graph)
+    findings = run_check(limit_ranges.limit_range, NamespaceLimits("default", limits=(limit,)), graph)
     assert [str(finding.outcome) for finding in findings] == (["fail"] if says else [])
     assert says is None or says in findings[0].message.removeprefix("component w")
 
 
 def test_a_limit_range_and_what_v1alpha1_keeps_around_its_pod(tmp_path: Path) -> None:
     mine = recipes(tmp_path, a=LEGACY)
-    (finding,) = found(limit_ranges.limit_range, container(max={"memory": "32Gi"}), mine)
+    (finding,) = run_check(limit_ranges.limit_range, container(max={"memory": "32Gi"}), mine)
     assert finding.message == "component Worker, container main: has 64Gi memory, more than the maximum 32Gi"
     assert finding.location is not None
     assert finding.location.line == 1 + LEGACY[: LEGACY.index("{image:")].count("\n")
-    claims = NamespaceLimits("default", limits=(Limit(range="p", type="PersistentVolumeClaim"),))
-    assert skipped(limit_ranges.limit_range, claims, mine)
+    claims = NamespaceLimits("default", limits=(LimitRangeItem(range="p", type="PersistentVolumeClaim"),))
+    assert get_skip_reason(limit_ranges.limit_range, claims, mine)
 
 
 # platform.network-policy
@@ -246,7 +268,7 @@ NOTHING_DEFINED = CustomResourceDefinitions()
 def stopped(
     mine: Recipes, *given: NetworkPolicy, defined: CustomResourceDefinitions = NOTHING_DEFINED
 ) -> set[str]:
-    findings = found(network_policies.network_policy, NetworkPolicies(given), HERE, defined, mine)
+    findings = run_check(network_policies.network_policy, NetworkPolicies(given), HERE, defined, mine)
     return {f"{f.outcome} {f.message.partition(' allows ')[2]}" for f in findings}
 
 
@@ -262,7 +284,7 @@ def test_a_policy_that_stops_everything(graph: Recipes) -> None:
         "fail egress for the API server, for discovery",
     }
     assert stopped(graph, NetworkPolicy(name="in", ingress=())) == {"fail ingress for frontends to workers"}
-    assert skipped(network_policies.network_policy, NetworkPolicies(), HERE, NOTHING_DEFINED, graph)
+    assert get_skip_reason(network_policies.network_policy, NetworkPolicies(), HERE, NOTHING_DEFINED, graph)
 
 
 def test_policies_of_other_kinds_may_let_it_through(graph: Recipes) -> None:
@@ -274,12 +296,14 @@ def test_policies_of_other_kinds_may_let_it_through(graph: Recipes) -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        Rule(),
-        Rule((Peer(ip_block=Block("0.0.0.0/0")),)),
-        Rule((Peer(pod_selector=EVERYBODY), Peer(ip_block=Block("10.0.0.0/8")))),
+        NetworkPolicyRule(),
+        NetworkPolicyRule((NetworkPolicyPeer(ip_block=IpBlock("0.0.0.0/0")),)),
+        NetworkPolicyRule(
+            (NetworkPolicyPeer(pod_selector=EVERYBODY), NetworkPolicyPeer(ip_block=IpBlock("10.0.0.0/8")))
+        ),
     ],
 )
-def test_a_rule_that_may_let_everything_through(graph: Recipes, rule: Rule) -> None:
+def test_a_rule_that_may_let_everything_through(graph: Recipes, rule: NetworkPolicyRule) -> None:
     assert stopped(graph, DENY, NetworkPolicy(name="some", ingress=(rule,), egress=(rule,))) == set()
 
 
@@ -287,35 +311,35 @@ def test_a_policy_that_may_not_select_the_pods_is_not_held_against_them(graph: R
     of_a_team = Selector({"team": "other"})
     assert stopped(graph, NetworkPolicy(name="team", selector=of_a_team, ingress=(), egress=())) == set()
     other_graph = Selector({"nvidia.com/dynamo-graph-deployment-name": "another"})
-    allows_another = NetworkPolicy(name="x", selector=other_graph, egress=(Rule(),))
+    allows_another = NetworkPolicy(name="x", selector=other_graph, egress=(NetworkPolicyRule(),))
     assert stopped(graph, DENY, allows_another) == stopped(graph, DENY)
 
 
 def test_rules_by_namespace_and_port(graph: Recipes) -> None:
-    system = Peer(namespace_selector=Selector({"kubernetes.io/metadata.name": "kube-system"}))
+    system = NetworkPolicyPeer(namespace_selector=Selector({"kubernetes.io/metadata.name": "kube-system"}))
     dns = "fail egress for the cluster's DNS (port 53)"
 
-    def egress(*rules: Rule) -> bool:
+    def egress(*rules: NetworkPolicyRule) -> bool:
         return dns in stopped(graph, NetworkPolicy(name="out", egress=rules))
 
-    assert not egress(Rule((system,)))
-    assert not egress(Rule((system,), (Port(53, protocol="UDP"),)))
-    assert not egress(Rule((), (Port("dns"),)))
-    assert not egress(Rule((Peer(namespace_selector=Selector({"owner": "us"})),)))
-    assert egress(Rule((system,), (Port(443),)))
-    assert egress(Rule((Peer(pod_selector=EVERYBODY),)))
-    elsewhere = Peer(namespace_selector=Selector({"kubernetes.io/metadata.name": "other"}))
-    assert egress(Rule((elsewhere,)))
-    here = Expression("kubernetes.io/metadata.name", "NotIn", ("default",))
-    not_here = Peer(namespace_selector=Selector(match_expressions=(here,)))
+    assert not egress(NetworkPolicyRule((system,)))
+    assert not egress(NetworkPolicyRule((system,), (NetworkPolicyPort(53, protocol="UDP"),)))
+    assert not egress(NetworkPolicyRule((), (NetworkPolicyPort("dns"),)))
+    assert not egress(NetworkPolicyRule((NetworkPolicyPeer(namespace_selector=Selector({"owner": "us"})),)))
+    assert egress(NetworkPolicyRule((system,), (NetworkPolicyPort(443),)))
+    assert egress(NetworkPolicyRule((NetworkPolicyPeer(pod_selector=EVERYBODY),)))
+    elsewhere = NetworkPolicyPeer(namespace_selector=Selector({"kubernetes.io/metadata.name": "other"}))
+    assert egress(NetworkPolicyRule((elsewhere,)))
+    here = SelectorExpression("kubernetes.io/metadata.name", "NotIn", ("default",))
+    not_here = NetworkPolicyPeer(namespace_selector=Selector(match_expressions=(here,)))
     inside = "fail ingress for frontends to workers"
-    assert inside in stopped(graph, NetworkPolicy(name="in", ingress=(Rule((not_here,)),)))
+    assert inside in stopped(graph, NetworkPolicy(name="in", ingress=(NetworkPolicyRule((not_here,)),)))
 
 
 def test_prefill_and_decode_must_reach_each_other(tmp_path: Path) -> None:
     both = GRAPH + worker("p", role="prefill") + worker("d", role="decode")
     assert "fail ingress for prefill and decode workers to one another" in stopped(
-        recipes(tmp_path, a=both), DENY, NetworkPolicy(name="out", egress=(Rule(),))
+        recipes(tmp_path, a=both), DENY, NetworkPolicy(name="out", egress=(NetworkPolicyRule(),))
     )
 
 
@@ -337,16 +361,16 @@ NATS = "nats://n.sys.svc.cluster.local:4222"
 )
 def test_what_an_operator_was_told_to_use(address: str, ready: dict[str, int], outcomes: list[str]) -> None:
     configs = OperatorConfigs((OperatorConfig(namespace="sys", name="c", nats=address),))
-    judged = said(etcd_nats.etcd_nats, configs, ServiceEndpoints(ready), HERE, None)
+    judged = list_messages(etcd_nats.etcd_nats, configs, ServiceEndpoints(ready), HERE, None)
     assert [o for o, _ in judged] == outcomes
 
 
 def test_neither_is_needed_and_others_are_not_looked_at(graph: Recipes) -> None:
-    assert skipped(etcd_nats.etcd_nats, OperatorConfigs(), ServiceEndpoints(), HERE, graph)
+    assert get_skip_reason(etcd_nats.etcd_nats, OperatorConfigs(), ServiceEndpoints(), HERE, graph)
     outside = OperatorConfigs(
         (OperatorConfig(namespace="sys", name="c", etcd="http://etcd.example.com:2379"),)
     )
-    assert skipped(etcd_nats.etcd_nats, outside, ServiceEndpoints(), HERE, None)
+    assert get_skip_reason(etcd_nats.etcd_nats, outside, ServiceEndpoints(), HERE, None)
 
 
 def test_what_a_recipe_names(tmp_path: Path) -> None:
@@ -354,7 +378,7 @@ def test_what_a_recipe_names(tmp_path: Path) -> None:
         "resources:", f"env: [{{name: NATS_SERVER, value: '{NATS}'}}]\n          resources:"
     )
     mine = recipes(tmp_path, a=GRAPH + named)
-    (finding,) = found(etcd_nats.etcd_nats, OperatorConfigs(), ServiceEndpoints({"sys/n": 0}), HERE, mine)
+    (finding,) = run_check(etcd_nats.etcd_nats, OperatorConfigs(), ServiceEndpoints({"sys/n": 0}), HERE, mine)
     assert finding.message == "has no ready endpoint, and w (NATS_SERVER) uses it"
     assert finding.location is not None
 
@@ -364,12 +388,14 @@ def test_what_a_recipe_names(tmp_path: Path) -> None:
 
 def test_a_namespace_that_refuses_nothing(graph: Recipes) -> None:
     for labels in ({}, {"pod-security.kubernetes.io/enforce": "privileged"}):
-        assert skipped(pod_security.pod_security, Namespace("default", labels=labels), NO_TYPES, graph)
+        assert get_skip_reason(
+            pod_security.pod_security, Namespace("default", labels=labels), NO_TYPES, graph
+        )
 
 
 def test_a_graph_in_a_restricted_namespace_is_a_warning(graph: Recipes) -> None:
     restricted = Namespace("default", labels={"pod-security.kubernetes.io/enforce": "restricted"})
-    judged = said(pod_security.pod_security, restricted, NO_TYPES, graph)
+    judged = list_messages(pod_security.pod_security, restricted, NO_TYPES, graph)
     assert {outcome for outcome, _ in judged} == {"warn"}
 
 
@@ -394,6 +420,8 @@ OPENSHIFT = CustomResourceDefinitions(
 )
 def test_what_openshift_refuses(tmp_path: Path, field: str, says: str) -> None:
     text = GRAPH + FRONTEND + worker().replace("      spec:\n", f"      spec:\n        {field}\n")
-    judged = found(pod_security.pod_security, Namespace("models"), OPENSHIFT, recipes(tmp_path, deploy=text))
+    judged = run_check(
+        pod_security.pod_security, Namespace("models"), OPENSHIFT, recipes(tmp_path, deploy=text)
+    )
     assert [str(finding.outcome) for finding in judged] == (["warn"] if says else [])
     assert all(f"component w has {says}, which OpenShift refuses" in finding.message for finding in judged)

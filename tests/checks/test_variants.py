@@ -9,7 +9,7 @@ import pytest
 
 from dynocheck.checks.graph.variants import variants
 from dynocheck.facts import Recipes
-from dynocheck.recipe.discover import load
+from dynocheck.recipe.discover import load_recipes
 from tests.checks.judging import FRONTEND, GRAPH, recipes, worker
 
 
@@ -89,8 +89,8 @@ def test_a_variant_goes_by_what_tells_it_from_the_others(tmp_path: Path) -> None
         "vllm/deploy: g",
         "vllm/deploy: h",
     ]
-    assert labels(Recipes(load([str(tmp_path / "b" / "deploy-x.yaml")]))) == ["g"]
-    assert labels(Recipes(load([str(tmp_path / "a"), str(tmp_path / "c")]))) == [
+    assert labels(Recipes(load_recipes([str(tmp_path / "b" / "deploy-x.yaml")]))) == ["g"]
+    assert labels(Recipes(load_recipes([str(tmp_path / "a"), str(tmp_path / "c")]))) == [
         "a",
         "c/vllm/deploy: g",
         "c/vllm/deploy: h",

@@ -6,11 +6,11 @@ import msgspec
 import pytest
 
 from dynocheck.checks.storage import provisioning
-from dynocheck.data.volumes import driver_of
-from dynocheck.data.volumes import volumes as row
+from dynocheck.data.volumes import find_csi_driver
+from dynocheck.data.volumes import volume_reach as row
 from dynocheck.facts import Condition, Node, Nodes, StorageClass, StorageClasses, Taint
 from dynocheck.facts.k8s.storage import CsiDrivers, CsiNode, NodeDriver
-from tests.checks.judging import found, recipes, said, skipped
+from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
 from tests.checks.test_storage import claim
 
 ZONE = "topology.kubernetes.io/zone"
@@ -41,7 +41,7 @@ SPREAD = Nodes((node("cpu", "a", gpus=0), node("gpu-1", "b"), node("gpu-2", "b")
 
 
 def test_a_zone_without_gpus() -> None:
-    (finding,) = found(provisioning.binding_mode, one(EBS), NONE, SPREAD, None)
+    (finding,) = run_check(provisioning.binding_mode, one(EBS), NONE, SPREAD, None)
     assert str(finding.outcome) == "warn"
     assert finding.message == "binds at once: a volume may be made in a, where no GPU node is"
     assert finding.evidence["zones with GPUs"] == ["b"]
@@ -51,7 +51,7 @@ def test_a_zone_without_gpus() -> None:
 
 def test_gpus_in_every_zone() -> None:
     nodes = Nodes((node("gpu-1", "a"), node("gpu-2", "b")))
-    ((_, message),) = said(provisioning.binding_mode, one(EBS), NONE, nodes, None)
+    ((_, message),) = list_messages(provisioning.binding_mode, one(EBS), NONE, nodes, None)
     assert message == "binds at once: it is left to chance to which of 2 zones a volume ties its pods"
 
 
@@ -77,7 +77,7 @@ def test_gpus_in_every_zone() -> None:
     ],
 )
 def test_where_binding_at_once_does_no_harm(classes: StorageClasses, nodes: Nodes) -> None:
-    assert said(provisioning.binding_mode, classes, NONE, nodes, None) == []
+    assert list_messages(provisioning.binding_mode, classes, NONE, nodes, None) == []
 
 
 @pytest.mark.parametrize(
@@ -91,32 +91,37 @@ def test_where_binding_at_once_does_no_harm(classes: StorageClasses, nodes: Node
     ],
 )
 def test_where_it_does(classes: StorageClasses) -> None:
-    assert [o for o, _ in said(provisioning.binding_mode, classes, NONE, SPREAD, None)] == ["warn"]
+    assert [o for o, _ in list_messages(provisioning.binding_mode, classes, NONE, SPREAD, None)] == ["warn"]
 
 
 @pytest.mark.parametrize("driver", ["csi.unheard.example", "cinder.csi.openstack.org"])
 def test_a_driver_that_tells_of_zones(driver: str) -> None:
     drivers = CsiDrivers(nodes=(CsiNode("gpu-1", (NodeDriver(driver, ("topology.example/zone",)),)),))
     unheard = one(EBS, provisioner=driver)
-    assert [o for o, _ in said(provisioning.binding_mode, unheard, drivers, SPREAD, None)] == ["warn"]
+    assert [o for o, _ in list_messages(provisioning.binding_mode, unheard, drivers, SPREAD, None)] == [
+        "warn"
+    ]
     shared = CsiDrivers(
         nodes=(CsiNode("gpu-1", (NodeDriver("filestore.csi.storage.gke.io", ("gke/zone",)),)),)
     )
     filestore = one(EBS, provisioner="filestore.csi.storage.gke.io")
-    assert said(provisioning.binding_mode, filestore, shared, SPREAD, None) == []
+    assert list_messages(provisioning.binding_mode, filestore, shared, SPREAD, None) == []
 
 
 def test_only_classes_that_are_relied_on(tmp_path: Path) -> None:
     classes = StorageClasses((EBS, msgspec.structs.replace(NFS, is_default=False)))
     assert (
-        said(
+        list_messages(
             provisioning.binding_mode, classes, NONE, SPREAD, recipes(tmp_path, c=claim(storage_class="nfs"))
         )
         == []
     )
     none = StorageClasses((msgspec.structs.replace(EBS, is_default=False),))
-    assert skipped(provisioning.binding_mode, none, NONE, SPREAD, None) == "no StorageClass is the default"
-    assert skipped(
+    assert (
+        get_skip_reason(provisioning.binding_mode, none, NONE, SPREAD, None)
+        == "no StorageClass is the default"
+    )
+    assert get_skip_reason(
         provisioning.binding_mode, classes, NONE, SPREAD, recipes(tmp_path / "b", c=claim(storage_class="x"))
     )
 
@@ -149,7 +154,7 @@ def drivers(*names: str, **nodes: str) -> CsiDrivers:
 )
 def test_a_driver_is_there_or_not(provisioner: str, there: CsiDrivers, outcomes: list[str]) -> None:
     classes = one(NFS, provisioner=provisioner)
-    assert [o for o, _ in said(provisioning.csi_driver, classes, there, SPREAD, None)] == outcomes
+    assert [o for o, _ in list_messages(provisioning.csi_driver, classes, there, SPREAD, None)] == outcomes
 
 
 @pytest.mark.parametrize(
@@ -165,26 +170,28 @@ def test_a_driver_is_there_or_not(provisioner: str, there: CsiDrivers, outcomes:
 )
 def test_what_registers_nothing_is_not_judged(provisioner: str) -> None:
     classes = one(NFS, provisioner=provisioner)
-    assert skipped(provisioning.csi_driver, classes, drivers(cpu=""), SPREAD, None)
+    assert get_skip_reason(provisioning.csi_driver, classes, drivers(cpu=""), SPREAD, None)
 
 
 def test_a_virtual_cluster_shows_no_drivers() -> None:
-    assert "virtual cluster" in skipped(provisioning.csi_driver, one(NFS), NONE, SPREAD, None)
+    assert "virtual cluster" in get_skip_reason(provisioning.csi_driver, one(NFS), NONE, SPREAD, None)
 
 
 def test_a_driver_that_some_gpu_nodes_lack(tmp_path: Path) -> None:
     there = drivers("nfs.csi.k8s.io", cpu="", gpu_1="nfs.csi.k8s.io", gpu_2="")
-    (finding,) = found(provisioning.csi_driver, one(NFS), there, SPREAD, None)
+    (finding,) = run_check(provisioning.csi_driver, one(NFS), there, SPREAD, None)
     assert (str(finding.outcome), finding.subject and finding.subject.name) == ("warn", "gpu-2")
     assert finding.evidence["taints"] == ["nvidia.com/gpu:NoSchedule"]
     relying = recipes(tmp_path, c=claim())
-    assert [o for o, _ in said(provisioning.csi_driver, one(NFS), there, SPREAD, relying)] == ["fail"]
+    assert [o for o, _ in list_messages(provisioning.csi_driver, one(NFS), there, SPREAD, relying)] == [
+        "fail"
+    ]
 
 
 def test_nodes_that_are_not_in_use_are_left_alone() -> None:
     there = drivers("nfs.csi.k8s.io", new="", down="", cordoned="")
     nodes = Nodes((node("down", ready="False"), node("cordoned", cordoned=True), node("no-kubelet-yet")))
-    assert said(provisioning.csi_driver, one(NFS), there, nodes, None) == []
+    assert list_messages(provisioning.csi_driver, one(NFS), there, nodes, None) == []
 
 
 @pytest.mark.parametrize(
@@ -197,7 +204,7 @@ def test_nodes_that_are_not_in_use_are_left_alone() -> None:
     ],
 )
 def test_which_driver_stands_behind_a_provisioner(provisioner: str, driver: str | None) -> None:
-    assert driver_of(provisioner) == driver
+    assert find_csi_driver(provisioner) == driver
 
 
 def test_every_row_has_a_source() -> None:

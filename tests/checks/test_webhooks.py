@@ -13,7 +13,7 @@ from dynocheck.facts.k8s.platform import (
     ServiceName,
     Webhook,
 )
-from tests.checks.judging import found, said, skipped
+from tests.checks.judging import get_skip_reason, list_messages, run_check
 
 NOW = 1_000_000
 GOOD = Certificates(1, (NOW + 1,))
@@ -42,12 +42,14 @@ def webhook(
 
 
 def judged(*given: Webhook, services: ServiceEndpoints = UP) -> list[tuple[str, str]]:
-    return said(webhooks.webhook, AdmissionWebhooks(given, looked=NOW), PlatformTypes(), services, HERE)
+    return list_messages(
+        webhooks.webhook, AdmissionWebhooks(given, looked=NOW), PlatformTypes(), services, HERE
+    )
 
 
 def test_a_webhook_that_can_be_called() -> None:
     assert judged(webhook()) == []
-    assert skipped(webhooks.webhook, AdmissionWebhooks(), PlatformTypes(), UP, HERE)
+    assert get_skip_reason(webhooks.webhook, AdmissionWebhooks(), PlatformTypes(), UP, HERE)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +92,7 @@ def test_a_service_without_endpoints_is_one_finding() -> None:
 def test_a_type_that_nobody_converts() -> None:
     def ask(*served: str, converter: Webhook | None = None) -> list[tuple[str, str]]:
         made = PlatformType(name="dynamographdeployments.nvidia.com", served=served, converter=converter)
-        return said(
+        return list_messages(
             webhooks.webhook, AdmissionWebhooks((webhook(),), looked=NOW), PlatformTypes((made,)), UP, HERE
         )
 
@@ -104,7 +106,7 @@ def test_a_type_that_nobody_converts() -> None:
 def test_one_bad_bundle_everywhere_is_one_finding() -> None:
     bad = Certificates(1, (NOW - 1,))
     two = AdmissionWebhooks((webhook(bad), webhook(bad, kind="MutatingWebhookConfiguration")), looked=NOW)
-    (finding,) = found(webhooks.webhook, two, PlatformTypes(), UP, HERE)
+    (finding,) = run_check(webhooks.webhook, two, PlatformTypes(), UP, HERE)
     assert finding.evidence == {"in": ["c"]}
 
 

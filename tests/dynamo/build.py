@@ -13,7 +13,7 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.controlplane.build import Unavailable, cache, install, lock, say, this_platform
+from tests.controlplane.build import AssetsUnavailable, cache, install, lock, say, this_platform
 
 VERSION = "1.6.1"
 _WHAT = f"Dynamo {VERSION}"
@@ -70,7 +70,7 @@ def main() -> int:
     """Install what is missing, say where it lies, and return the exit status."""
     try:
         print(home().python)
-    except Unavailable as error:
+    except AssetsUnavailable as error:
         print(f"no Dynamo: {error}", file=sys.stderr)
         return 1
     return 0

@@ -7,7 +7,7 @@ from contextlib import AbstractContextManager
 
 import pytest
 
-from tests.controlplane.build import Unavailable
+from tests.controlplane.build import AssetsUnavailable
 from tests.controlplane.plugin import missing
 from tests.dynamo import build
 from tests.dynamo.server import Dynamo
@@ -20,7 +20,7 @@ def dynamo_home(request: pytest.FixtureRequest) -> build.Home:
     try:
         with capture.global_and_fixture_disabled():  # the first installation takes a while: show it
             return build.home()
-    except Unavailable as error:
+    except AssetsUnavailable as error:
         missing(f"dynamo: {error}")
 
 

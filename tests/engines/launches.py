@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from dynocheck.facts.recipe.recipes import ConfigFile, Container, EnvVar, Launch, Value, Word
-from dynocheck.recipe.yaml_loader import read_within
+from dynocheck.recipe.yaml_loader import read_embedded
 
 
 def words(*texts: str | None) -> tuple[Word, ...]:
@@ -28,7 +28,7 @@ def container(
         mounts=(),
         launches=(),
         files=tuple(
-            ConfigFile(path, "engine.yaml", read_within(Value(text, 3, 1), ["", "", "x"]))
+            ConfigFile(path, "engine.yaml", read_embedded(Value(text, 3, 1), ["", "", "x"]))
             for path, text in (files or {}).items()
         ),
         line=1,

@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 import pytest
 
-from dynocheck.engines import engine_of
-from dynocheck.engines.memory import Budget, Sharding
+from dynocheck.engines import detect_engine
+from dynocheck.engines.memory import MemoryBudget, Sharding
 from tests.engines.launches import container, launch
 
 CONFIG = "/etc/engine.yaml"
 FILE = ["--extra-engine-args", CONFIG]
 
 
-def budget(module: str, line: Sequence[str | None], file: str | None = None) -> Budget | None:
+def budget(module: str, line: Sequence[str | None], file: str | None = None) -> MemoryBudget | None:
     started = launch(module, line)
-    engine = engine_of(started)
+    engine = detect_engine(started)
     assert engine is not None
     files = {CONFIG: file} if file is not None else {}
     return engine.budget(engine.arguments(container(files), started, "deploy.yaml"))

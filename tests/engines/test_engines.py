@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 import pytest
 
-from dynocheck.engines import Arguments, engine_of
+from dynocheck.engines import Arguments, detect_engine
 from dynocheck.engines.base import Engine
 from tests.engines.launches import container, launch
 
@@ -20,7 +20,7 @@ def told(
     env: Mapping[str, str | None] | None = None,
 ) -> tuple[Engine, Arguments]:
     started = launch(module, line)
-    engine = engine_of(started)
+    engine = detect_engine(started)
     assert engine is not None
     files = {CONFIG: file} if file is not None else {}
     return engine, engine.arguments(container(files, env), started, "deploy.yaml")
@@ -290,5 +290,5 @@ def test_a_split_is_said_in_words(line: list[str], shown: str) -> None:
     ],
 )
 def test_which_engine_a_module_is(module: str, name: str | None) -> None:
-    engine = engine_of(launch(module, []))
+    engine = detect_engine(launch(module, []))
     assert (engine.name if engine else None) == name

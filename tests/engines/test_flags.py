@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynocheck.engines.flags import Spellings, of_entries, read
+from dynocheck.engines.flags import FlagSpellings, expand_config, parse_command_line
 from dynocheck.facts.recipe.recipes import Value
-from dynocheck.recipe.yaml_loader import read_within
+from dynocheck.recipe.yaml_loader import read_embedded
 from tests.engines.launches import words
 
 # An option that takes a value by each of its spellings, and switches.
@@ -23,7 +23,7 @@ VALUED = {
     "config": ["--config"],
 }
 SWITCHES = ["enable-expert-parallel", "headless"]
-SPELLINGS = Spellings(
+SPELLINGS = FlagSpellings(
     {spelled: name for name, all_ in VALUED.items() for spelled in all_}
     | {f"--{name}": name for name in SWITCHES}
 )
@@ -46,7 +46,10 @@ def theirs(texts: list[str]) -> dict[str, Any] | None:
 
 
 def ours(texts: list[str | None]) -> dict[str, Any]:
-    return {name: argument.value for name, argument in read(words(*texts), "f", SPELLINGS).found.items()}
+    return {
+        name: argument.value
+        for name, argument in parse_command_line(words(*texts), "f", SPELLINGS).found.items()
+    }
 
 
 @pytest.mark.parametrize(
@@ -87,7 +90,7 @@ def ours(texts: list[str | None]) -> dict[str, Any]:
 def test_a_line_is_read_as_argparse_reads_it(line: list[str]) -> None:
     expected = theirs(line)
     assert expected is not None
-    found = read(words(*line), "f", SPELLINGS)
+    found = parse_command_line(words(*line), "f", SPELLINGS)
     if found.complete:
         assert {name: argument.value for name, argument in found.found.items()} == expected
     else:
@@ -145,7 +148,7 @@ def test_an_option_that_matters_to_nobody_keeps_its_name() -> None:
 
 
 def test_an_argument_has_the_place_of_its_flag() -> None:
-    found = read(words("--model", "m", "-tp", "8"), "deploy.yaml", SPELLINGS).found
+    found = parse_command_line(words("--model", "m", "-tp", "8"), "deploy.yaml", SPELLINGS).found
     assert [(a.file, a.line, a.column) for a in found.values()] == [
         ("deploy.yaml", 1, 1),
         ("deploy.yaml", 1, 3),
@@ -168,7 +171,7 @@ def test_an_argument_has_the_place_of_its_flag() -> None:
 def test_a_word_that_is_not_known_may_hold_more(
     texts: list[str | None], found: dict[str, Any], complete: bool
 ) -> None:
-    line = read(words(*texts), "f", SPELLINGS)
+    line = parse_command_line(words(*texts), "f", SPELLINGS)
     assert {name: argument.value for name, argument in line.found.items()} == found
     assert line.complete is complete
     assert all(argument.known is (argument.value is not None) for argument in line.found.values())
@@ -190,10 +193,10 @@ def test_a_word_that_is_not_known_may_hold_more(
     ],
 )
 def test_a_number_is_what_python_s_int_takes(text: str, integer: int | None) -> None:
-    assert read(words("--model", text), "f", SPELLINGS).found["model"].integer == integer
+    assert parse_command_line(words("--model", text), "f", SPELLINGS).found["model"].integer == integer
 
 
-DOTTED = Spellings({"--kv-transfer-config": "kv-transfer-config"}, underscores=True, dotted=True)
+DOTTED = FlagSpellings({"--kv-transfer-config": "kv-transfer-config"}, underscores=True, dotted=True)
 
 
 @pytest.mark.parametrize(
@@ -219,17 +222,17 @@ DOTTED = Spellings({"--kv-transfer-config": "kv-transfer-config"}, underscores=T
 def test_an_argument_may_be_json_in_one_piece_or_in_several(
     texts: list[str | None], entries: dict[str, Any] | None
 ) -> None:
-    assert read(words(*texts), "f", DOTTED).found["kv-transfer-config"].entries == entries
+    assert parse_command_line(words(*texts), "f", DOTTED).found["kv-transfer-config"].entries == entries
 
 
 def test_the_keys_of_a_file_are_options() -> None:
     text = "model: m\ntensor_parallel_size: 4\nheadless: true\nenable-eplb: false\n"
     text += "names: [a, b]\nconf: {a: 1}\nnone: null\n"
-    made = of_entries(read_within(Value(text, 1, 1), ["x"]))
+    made = expand_config(read_embedded(Value(text, 1, 1), ["x"]))
     assert made is not None
     assert [word.text for word in made] == [
         *("--model", "m", "--tensor_parallel_size", "4", "--headless", "--no-enable-eplb"),
         *("--names", "a", "b", "--conf", '{"a": 1}', "--none", "None"),
     ]
-    assert of_entries(None) is None
-    assert of_entries(Value([], 1, 1)) is None
+    assert expand_config(None) is None
+    assert expand_config(Value([], 1, 1)) is None

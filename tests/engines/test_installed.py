@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.data.flags import Options, options
+from dynocheck.data.flags import FlagTable, flag_tables
 from dynocheck.engines import local_parser
 from dynocheck.facts.recipe.recipes import Launch, Word
-from tests.checks.manifests import engine, graph, written
-from tests.command import ROOT, Ended, dynocheck
+from tests.checks.manifests import dump_objects, engine, graph
+from tests.command import ROOT, CommandResult, dynocheck
 
 UTILS = """
 import argparse
@@ -76,7 +76,7 @@ LINES = [
 @pytest.mark.parametrize("utils", ["utils/argparse_utils.py", "utils/__init__.py"])
 def test_it_says_what_its_parser_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, utils: str) -> None:
     monkeypatch.setenv("PYTHONPATH", str(package(tmp_path, utils=utils)))
-    assert local_parser.rulings("vllm", LINES, 30) == [
+    assert local_parser.check_command_lines("vllm", LINES, 30) == [
         None,
         "argument --tensor-parallel-size/-tp: invalid int value: 'two'",
         "unrecognized arguments: --modell m",
@@ -99,8 +99,8 @@ def test_an_engine_that_cannot_be_asked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, args: str, says: str
 ) -> None:
     monkeypatch.setenv("PYTHONPATH", str(package(tmp_path, args=args)))
-    with pytest.raises(local_parser.NoAnswer, match=says):
-        local_parser.rulings("vllm", [[]], 1 if "sleep" in args else 30)
+    with pytest.raises(local_parser.ParserUnavailable, match=says):
+        local_parser.check_command_lines("vllm", [[]], 1 if "sleep" in args else 30)
 
 
 def launch(*texts: str | None) -> Launch:
@@ -120,16 +120,16 @@ def launch(*texts: str | None) -> Launch:
     ],
 )
 def test_the_engine_gets_what_dynamo_leaves(texts: list[str | None], left: list[str] | None) -> None:
-    own: Options = options("dynamo.vllm", "1.3.0")[0]
-    assert local_parser.engine_words(launch(*texts), own) == left
+    own: FlagTable = flag_tables("dynamo.vllm", "1.3.0")[0]
+    assert local_parser.select_engine_words(launch(*texts), own) == left
 
 
 # The command line
 
 
-def judged(site: Path, folder: Path, *args: str, option: str = "--engine-parser") -> Ended:
+def judged(site: Path, folder: Path, *args: str, option: str = "--engine-parser") -> CommandResult:
     folder.mkdir(exist_ok=True)
-    (folder / "deploy.yaml").write_text(written(graph(engine(*args))))
+    (folder / "deploy.yaml").write_text(dump_objects(graph(engine(*args))))
     options_ = [option] if option else []
     path = f"{ROOT}:{site}"
     return dynocheck(

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from dynocheck.data.models import Model, find, of_config
-from dynocheck.engines.memory import GIB, Budget, Sharding, room, sequence_bytes, token_bytes, weights
+from dynocheck.data.models import Model, find_model, parse_model_config
+from dynocheck.engines.memory import (
+    GIB,
+    MemoryBudget,
+    Sharding,
+    compute_sequence_bytes,
+    compute_token_bytes,
+    compute_weight_bytes,
+    estimate_memory,
+)
 
 
 def model(name: str) -> Model:
-    found = find(name)
+    found = find_model(name)
     assert found is not None
     return found
 
@@ -33,9 +41,9 @@ def test_checkpoints_have_the_published_size(name: str, published: int) -> None:
 
 
 def test_names_are_found_in_any_case_and_no_others() -> None:
-    assert find("qwen/qwen3-32b") is find("Qwen/Qwen3-32B")
-    assert find("Qwen/Qwen3-32B-Instruct") is None
-    assert find("") is None
+    assert find_model("qwen/qwen3-32b") is find_model("Qwen/Qwen3-32B")
+    assert find_model("Qwen/Qwen3-32B-Instruct") is None
+    assert find_model("") is None
 
 
 def test_drafting_layers_lie_on_disk_and_are_not_loaded() -> None:
@@ -48,78 +56,89 @@ def test_drafting_layers_lie_on_disk_and_are_not_loaded() -> None:
 
 
 def test_key_value_heads_are_divided_by_the_tensor_ranks() -> None:
-    token = token_bytes(model("Qwen/Qwen3-235B-A22B-FP8"), Sharding(4, 4, 4), bits=16)
+    token = compute_token_bytes(model("Qwen/Qwen3-235B-A22B-FP8"), Sharding(4, 4, 4), bits=16)
     assert token * 367_404 / GIB == pytest.approx(2 * 8.23, rel=0.001)
     assert token * 178_880 / GIB == pytest.approx(8.11, rel=0.02)
 
 
 def test_a_latent_is_held_whole_by_every_rank() -> None:
     deepseek = model("deepseek-ai/DeepSeek-R1")
-    assert token_bytes(deepseek, Sharding(), bits=34 * 8 / 32) * 32_768 / 2**20 == pytest.approx(
+    assert compute_token_bytes(deepseek, Sharding(), bits=34 * 8 / 32) * 32_768 / 2**20 == pytest.approx(
         1166.6, abs=0.1
     )
-    assert token_bytes(deepseek, Sharding(8, 8, 8), 16) == token_bytes(deepseek, Sharding(), 16) == 70_272
+    assert (
+        compute_token_bytes(deepseek, Sharding(8, 8, 8), 16)
+        == compute_token_bytes(deepseek, Sharding(), 16)
+        == 70_272
+    )
 
 
 def test_more_ranks_than_key_value_heads_repeat_them() -> None:
     qwen = model("Qwen/Qwen3-235B-A22B-FP8")
-    assert token_bytes(qwen, Sharding(8, 8, 8), 16) == token_bytes(qwen, Sharding(4, 4, 4), 16)
-    assert weights(qwen, Sharding(8, 8, 8)) > qwen.weight_bytes / 8
-    assert weights(qwen, Sharding(4, 4, 4)) == pytest.approx(qwen.weight_bytes / 4)
+    assert compute_token_bytes(qwen, Sharding(8, 8, 8), 16) == compute_token_bytes(
+        qwen, Sharding(4, 4, 4), 16
+    )
+    assert compute_weight_bytes(qwen, Sharding(8, 8, 8)) > qwen.weight_bytes / 8
+    assert compute_weight_bytes(qwen, Sharding(4, 4, 4)) == pytest.approx(qwen.weight_bytes / 4)
 
 
 def test_decode_context_parallelism_divides_the_tokens() -> None:
     deepseek = model("deepseek-ai/DeepSeek-R1")
-    assert token_bytes(deepseek, Sharding(8, 8, 8, cache=8), 16) == 70_272 / 8
+    assert compute_token_bytes(deepseek, Sharding(8, 8, 8, cache=8), 16) == 70_272 / 8
 
 
 def test_windows_are_full_early() -> None:
     oss = model("openai/gpt-oss-120b")
     each = 2 * 8 * 64 * 2  # KV heads, head size, two bytes
-    assert sequence_bytes(oss, Sharding(), 16, 100) == 100 * 36 * each
-    assert sequence_bytes(oss, Sharding(), 16, 10_000) == 10_000 * 18 * each + 128 * 18 * each
+    assert compute_sequence_bytes(oss, Sharding(), 16, 100) == 100 * 36 * each
+    assert compute_sequence_bytes(oss, Sharding(), 16, 10_000) == 10_000 * 18 * each + 128 * 18 * each
 
 
 def test_attention_data_parallelism_repeats_attention_and_divides_experts() -> None:
     deepseek = model("deepseek-ai/DeepSeek-R1")
-    whole, shared = weights(deepseek, Sharding(8, 8, 8)), weights(deepseek, Sharding(8, 1, 8))
+    whole, shared = (
+        compute_weight_bytes(deepseek, Sharding(8, 8, 8)),
+        compute_weight_bytes(deepseek, Sharding(8, 1, 8)),
+    )
     assert shared - whole == pytest.approx(deepseek.attention_bytes * 7 / 8)
     assert whole == pytest.approx(deepseek.weight_bytes / 8)
 
 
 def test_a_pipeline_divides_layers() -> None:
     llama = model("meta-llama/Llama-3.1-70B")
-    assert weights(llama, Sharding(pipeline=2)) == llama.weight_bytes / 2
-    assert token_bytes(llama, Sharding(pipeline=2), 16) == 80 / 2 * 2 * 8 * 128 * 2
+    assert compute_weight_bytes(llama, Sharding(pipeline=2)) == llama.weight_bytes / 2
+    assert compute_token_bytes(llama, Sharding(pipeline=2), 16) == 80 / 2 * 2 * 8 * 128 * 2
 
 
 # What is left
 
 
 def test_vllm_divides_one_share_between_weights_and_cache() -> None:
-    left = room(model("meta-llama/Llama-3.1-8B"), Budget(Sharding(), static=0.9), 80 * GIB)
+    left = estimate_memory(model("meta-llama/Llama-3.1-8B"), MemoryBudget(Sharding(), static=0.9), 80 * GIB)
     assert left.tokens == int((0.9 * 80 * GIB - left.weights) / 131_072)
     assert left.sequences == pytest.approx((left.tokens or 0) / 131_072, rel=1e-4)
 
 
 def test_trtllm_gives_the_cache_a_share_of_what_is_free() -> None:
-    left = room(model("meta-llama/Llama-3.1-8B"), Budget(Sharding(), free=0.5), 80 * GIB)
+    left = estimate_memory(model("meta-llama/Llama-3.1-8B"), MemoryBudget(Sharding(), free=0.5), 80 * GIB)
     assert left.tokens == int((80 * GIB - left.weights) * 0.5 / 131_072)
 
 
 def test_an_fp8_cache_takes_half() -> None:
-    plain = room(model("Qwen/Qwen3-32B"), Budget(Sharding(), cache="auto"), 141 * GIB)
-    small = room(model("Qwen/Qwen3-32B"), Budget(Sharding(), cache="fp8_e4m3"), 141 * GIB)
+    plain = estimate_memory(model("Qwen/Qwen3-32B"), MemoryBudget(Sharding(), cache="auto"), 141 * GIB)
+    small = estimate_memory(model("Qwen/Qwen3-32B"), MemoryBudget(Sharding(), cache="fp8_e4m3"), 141 * GIB)
     assert (small.token or 0) * 2 == plain.token
 
 
 def test_a_checkpoint_may_ask_for_an_fp8_cache_itself() -> None:
-    own = room(model("nvidia/Llama-3.1-70B-Instruct-FP8"), Budget(Sharding()), 141 * GIB)
+    own = estimate_memory(model("nvidia/Llama-3.1-70B-Instruct-FP8"), MemoryBudget(Sharding()), 141 * GIB)
     assert own.token == 80 * 2 * 8 * 128
 
 
 def test_a_cache_of_unknown_precision_is_not_counted() -> None:
-    left = room(model("Qwen/Qwen3-32B"), Budget(Sharding(), cache="turboquant_k8v4"), 141 * GIB)
+    left = estimate_memory(
+        model("Qwen/Qwen3-32B"), MemoryBudget(Sharding(), cache="turboquant_k8v4"), 141 * GIB
+    )
     assert (left.token, left.tokens, left.sequences) == (None, None, None)
     assert left.fits
 
@@ -141,7 +160,7 @@ QWEN = {
 
 
 def test_a_configuration_is_read() -> None:
-    found = of_config(QWEN, "own/model", "config.json")
+    found = parse_model_config(QWEN, "own/model", "config.json")
     assert found is not None
     assert found.attention_layer == 2 * 64 * 16 * (4 + 2)
     assert found.vocabulary_bytes == 100 * 64 * 2 * 2
@@ -159,4 +178,4 @@ def test_a_configuration_is_read() -> None:
     ],
 )
 def test_a_configuration_of_another_kind_is_not_guessed(change: dict[str, object]) -> None:
-    assert of_config(QWEN | change, "own/model", "config.json") is None
+    assert parse_model_config(QWEN | change, "own/model", "config.json") is None

@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from dynocheck.facts import Node
-from dynocheck.facts.k8s.quantity import devices, quantity
+from dynocheck.facts.k8s.quantity import parse_device_count, parse_quantity
 from tests.controlplane.api import ApiError, Object
 from tests.controlplane.server import ControlPlane
 from tests.kinds.claimed import slice_of
@@ -54,7 +54,7 @@ STORED = re.compile(r"([-+]?[0-9.]+)(?:([KMGTPE])i|([numkMGTPE])|[eE]([-+]?[0-9]
     ],
 )
 def test_every_form_of_a_quantity(text: object, value: Fraction | int) -> None:
-    assert quantity(text) == value
+    assert parse_quantity(text) == value
 
 
 @pytest.mark.parametrize(
@@ -78,17 +78,17 @@ def test_every_form_of_a_quantity(text: object, value: Fraction | int) -> None:
     ],
 )
 def test_what_is_no_quantity(text: str) -> None:
-    assert quantity(text) is None
+    assert parse_quantity(text) is None
 
 
 def test_what_no_quantity_is_written_as() -> None:
     given: list[object] = [None, True, [], float("inf"), "7" * 10**6]
-    assert [quantity(value) for value in given] == [None] * 5
+    assert [parse_quantity(value) for value in given] == [None] * 5
 
 
 def test_whole_numbers_of_devices() -> None:
     written = ("8", "1k", "1Ki", "8000m", "0", "", "8.5", "100m", "-1", "x")
-    assert [devices(text) for text in written] == [8, 1000, 1024, 8, 0, *[None] * 5]
+    assert [parse_device_count(text) for text in written] == [8, 1000, 1024, 8, 0, *[None] * 5]
 
 
 def test_a_node_that_shares_its_gpus_among_a_thousand_pods_has_gpus() -> None:
@@ -144,13 +144,13 @@ def test_the_api_server_reads_quantities_so(cluster: ControlPlane) -> None:
     random = Random(0)
     given = [written(random) for _ in range(2000)] + ["m", ".", "+", "Ki", ".5", "1.", "9Ei", "-9Ei"]
     means = [plainly(text) for text in stored(cluster, given)]
-    assert {text: quantity(text) for text in given} == dict(zip(given, means, strict=True))
+    assert {text: parse_quantity(text) for text in given} == dict(zip(given, means, strict=True))
 
 
 @pytest.mark.parametrize(
     "text", ["", "1 Gi", "1gi", "1K", "1KiB", "1,5", "--1", "1e", "inf", "٣", "1_000", "0x10", "e", "1e3m"]
 )
 def test_the_api_server_refuses_what_is_no_quantity(cluster: ControlPlane, text: str) -> None:
-    assert quantity(text) is None
+    assert parse_quantity(text) is None
     with pytest.raises(ApiError):
         stored(cluster, [text])

@@ -195,7 +195,7 @@ VALUES: tuple[Any, ...] = (
 )
 
 
-def damaged(text: bytes, random: Random) -> bytes:
+def damage_text(text: bytes, random: Random) -> bytes:
     """The file with one to three things done to it."""
     for _ in range(random.choice((1, 1, 1, 2, 3))):
         text = random.choices(*_DAMAGERS)[0](text, random)
@@ -238,7 +238,7 @@ def _snippet(text: bytes, random: Random) -> bytes:
     return text[:at] + random.choice(SNIPPETS).encode(errors="surrogatepass") + text[at:]
 
 
-def _replaced(text: bytes, random: Random) -> bytes:
+def _replace(text: bytes, random: Random) -> bytes:
     """A word, with something else in its place."""
     words = text.split(b" ")
     words[random.randrange(len(words))] = random.choice(SNIPPETS).encode(errors="surrogatepass")
@@ -330,6 +330,6 @@ def _slots(documents: list[Any]) -> list[tuple[Any, Any]]:
 
 
 _DAMAGERS: tuple[list[Damager], list[int]] = (
-    [_structure, _snippet, _replaced, _lines, _flip, _insert, _cut, _truncate, _repeat, _encoding],
+    [_structure, _snippet, _replace, _lines, _flip, _insert, _cut, _truncate, _repeat, _encoding],
     [12, 6, 4, 4, 3, 1, 2, 1, 2, 1],
 )

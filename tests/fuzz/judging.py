@@ -21,7 +21,7 @@ class TooLong(BaseException):
     """Judging took more than LIMIT_S seconds of this process' own time, whatever else the machine did."""
 
 
-class Judged(NamedTuple):
+class JudgedRun(NamedTuple):
     """How a run ended: its exit code, the report it wrote, where there is one, and its standard error."""
 
     code: int
@@ -38,7 +38,7 @@ class Judged(NamedTuple):
         return found + [f"standard error: {self.err}" for _ in range("Traceback" in self.err)]
 
 
-def judged(path: Path, folder: Path, other: str = "table", select: str = "*") -> Judged:
+def judge_path(path: Path, folder: Path, other: str = "table", select: str = "*") -> JudgedRun:
     """Judge a path by the checks selected; report it as JSON and in another format, in files of this folder.
 
     :raises TooLong: it did not end in time.
@@ -47,20 +47,20 @@ def judged(path: Path, folder: Path, other: str = "table", select: str = "*") ->
     report.unlink(missing_ok=True)
     outputs = [f"-ojson={report}", f"-o{other}={folder / 'report'}"]
     said, complained = io.StringIO(), io.StringIO()
-    with _limited(), redirect_stdout(said), redirect_stderr(complained):
+    with _limit_time(), redirect_stdout(said), redirect_stderr(complained):
         code = main(["recipe", *outputs, "--select", select, "--", str(path)])
     found = json.loads(report.read_bytes()) if report.exists() else None
-    return Judged(code, found, complained.getvalue())
+    return JudgedRun(code, found, complained.getvalue())
 
 
-def another(i: int) -> str:
+def pick_format(i: int) -> str:
     """A format of reports, each in its turn."""
     formats = [name for name in FORMATS if name != "json"]
     return formats[i % len(formats)]
 
 
 @contextmanager
-def _limited() -> Iterator[None]:
+def _limit_time() -> Iterator[None]:
     def stop(_number: int, _frame: FrameType | None) -> None:
         raise TooLong
 

@@ -24,7 +24,7 @@ _SOUND = ROOT / "recipes" / "deepseek-r1" / "vllm" / "disagg" / "deploy.yaml"
 _MOST = 2 * 1024**3
 
 
-class Ended(NamedTuple):
+class PathResult(NamedTuple):
     """How judging one path ended: bytes at the peak, seconds of the process' own time."""
 
     code: int
@@ -34,7 +34,7 @@ class Ended(NamedTuple):
     seconds: float
 
 
-def measured(paths: Iterable[Path]) -> list[Ended]:
+def measure_paths(paths: Iterable[Path]) -> list[PathResult]:
     """Judge these paths.
 
     :raises subprocess.CalledProcessError: the measuring itself failed.
@@ -46,10 +46,10 @@ def measured(paths: Iterable[Path]) -> list[Ended]:
         capture_output=True,
         check=True,
     )
-    return [Ended(*json.loads(line)) for line in done.stdout.splitlines()]
+    return [PathResult(*json.loads(line)) for line in done.stdout.splitlines()]
 
 
-def _judge(path: str, out: Path, err: Path) -> Ended:
+def _judge(path: str, out: Path, err: Path) -> PathResult:
     child = os.fork()
     if not child:
         resource.setrlimit(resource.RLIMIT_AS, (_MOST, _MOST))  # one that eats memory eats not all of it
@@ -59,7 +59,7 @@ def _judge(path: str, out: Path, err: Path) -> Ended:
     _, status, used = os.wait4(child, 0)
     code, seconds = os.waitstatus_to_exitcode(status), used.ru_utime + used.ru_stime
     said, complained = (file.read_text(errors="replace") for file in (out, err))
-    return Ended(code, said, complained, used.ru_maxrss * 1024, seconds)
+    return PathResult(code, said, complained, used.ru_maxrss * 1024, seconds)
 
 
 def _run(path: str) -> int:

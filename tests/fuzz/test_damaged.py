@@ -13,8 +13,8 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.fuzz.damage import damaged
-from tests.fuzz.judging import TooLong, another, judged
+from tests.fuzz.damage import damage_text
+from tests.fuzz.judging import TooLong, judge_path, pick_format
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CORPUS = RECIPES.parent.parent / "shared" / "corpus" / "recipes"
@@ -54,7 +54,7 @@ def place(random: Random, target: Path) -> tuple[str, ...]:
         copy = target / file.relative_to(root)
         copy.parent.mkdir(parents=True, exist_ok=True)
         if random.random() < 0.7:
-            text = damaged(text, random)
+            text = damage_text(text, random)
             spoilt.append(str(file))
         copy.write_bytes(text)
     return tuple(spoilt)
@@ -67,7 +67,7 @@ def case(seed: str, scratch: Path, number: int) -> tuple[int, list[Bad]]:
     recipe.mkdir()
     files = place(Random(seed), recipe)
     try:
-        crashes = judged(recipe, scratch, another(number)).crashes
+        crashes = judge_path(recipe, scratch, pick_format(number)).crashes
     except TooLong:
         crashes = ["took too long"]
     except Exception as error:  # of a report's writer, say: the seed must not get lost

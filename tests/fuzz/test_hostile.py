@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.fuzz.hostile import CLAIM, MIB, TEXTS
-from tests.fuzz.measure import Ended, measured
+from tests.fuzz.measure import PathResult, measure_paths
 
 MOST_MEMORY = 500 * MIB
 LIMIT_S = 5
@@ -18,7 +18,7 @@ LIMIT_S = 5
 LONG = ("many components", "many documents", "many keys", "many scripts", "many unknown fields")
 
 
-def assert_well_behaved(end: Ended) -> None:
+def assert_well_behaved(end: PathResult) -> None:
     assert end.code in range(4), end
     assert "Traceback" not in end.err
     assert "crashed" not in end.out + end.err
@@ -28,22 +28,22 @@ def assert_well_behaved(end: Ended) -> None:
 
 
 @pytest.fixture(scope="module")
-def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Ended]:
+def ends(tmp_path_factory: pytest.TempPathFactory) -> dict[str, PathResult]:
     """How judging the folder of each text ended, but for the long ones."""
     return ended(tmp_path_factory.mktemp("hostile"), [title for title in TEXTS if title not in LONG])
 
 
-def ended(root: Path, titles: Sequence[str]) -> dict[str, Ended]:
+def ended(root: Path, titles: Sequence[str]) -> dict[str, PathResult]:
     folders = [root / str(number) for number in range(len(titles))]
     for folder, title in zip(folders, titles, strict=True):
         folder.mkdir()
         content = TEXTS[title]()
         (folder / "hostile.yaml").write_bytes(content if isinstance(content, bytes) else content.encode())
-    return dict(zip(titles, measured(folders), strict=True))
+    return dict(zip(titles, measure_paths(folders), strict=True))
 
 
 @pytest.mark.parametrize("title", [title for title in TEXTS if title not in LONG])
-def test_a_hostile_text(ends: dict[str, Ended], title: str) -> None:
+def test_a_hostile_text(ends: dict[str, PathResult], title: str) -> None:
     assert_well_behaved(ends[title])
 
 
@@ -115,7 +115,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 @pytest.mark.parametrize("kind", UNREADABLE)
 def test_what_cannot_be_read(folder: Path, kind: str) -> None:
     UNREADABLE[kind](Path("hostile.yaml"))
-    of_folder, of_file = measured([folder, folder / "hostile.yaml"])
+    of_folder, of_file = measure_paths([folder, folder / "hostile.yaml"])
     assert_well_behaved(of_folder)
     assert_well_behaved(of_file)
     assert "hostile.yaml" in of_folder.out
@@ -126,13 +126,13 @@ def test_what_cannot_be_read(folder: Path, kind: str) -> None:
 @pytest.mark.parametrize("kind", READABLE)
 def test_a_strange_folder(folder: Path, kind: str) -> None:
     READABLE[kind](Path("hostile.yaml"))
-    assert_well_behaved(*measured([folder]))
+    assert_well_behaved(*measure_paths([folder]))
 
 
 def test_hostile_names(tmp_path: Path) -> None:
     for name in NAMES:
         (tmp_path / name).mkdir()
         (tmp_path / name / f"{name}.yaml").write_text("a: [\n")
-    for ended in measured([tmp_path, *(tmp_path / name for name in NAMES)]):
+    for ended in measure_paths([tmp_path, *(tmp_path / name for name in NAMES)]):
         assert_well_behaved(ended)
         assert ended.code == 1

@@ -54,7 +54,7 @@ ALWAYS = {
 
 
 @dataclass(frozen=True)
-class Kind:
+class ClusterKind:
     """A kind of cluster: how to build it, and what is said of it beside what is said of all."""
 
     name: str

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from tests.controlplane.server import ControlPlane
-from tests.kinds import Kind, classes, daemon, gpu_nodes
+from tests.kinds import ClusterKind, classes, daemon, gpu_nodes
 
 NODES = ("worker-1", "worker-2")
 
@@ -74,7 +74,7 @@ def dra_only(cluster: ControlPlane) -> None:
 
 
 KINDS = [
-    Kind(
+    ClusterKind(
         "DRA only",
         dra_only,
         {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from tests.controlplane.server import ControlPlane
-from tests.kinds import Kind, classes, daemon, ensure, gpu_nodes
+from tests.kinds import ClusterKind, classes, daemon, ensure, gpu_nodes
 from tests.situations.rdma import gpu_driver
 
 
@@ -163,7 +163,7 @@ def coreweave(cluster: ControlPlane) -> None:
 
 UNLABELLED = {"gpu.homogeneous": "skip"}  # no label tells the product
 KINDS = [
-    Kind(
+    ClusterKind(
         "AKS with managed GPUs",
         aks,
         {
@@ -176,7 +176,7 @@ KINDS = [
             "rdma.resources": "skip",
         },
     ),
-    Kind(
+    ClusterKind(
         "GKE with managed GPUs",
         gke,
         {
@@ -186,7 +186,7 @@ KINDS = [
             "rdma.resources": "pass",
         },
     ),
-    Kind(
+    ClusterKind(
         "EKS with device plugins only",
         eks,
         {
@@ -197,7 +197,7 @@ KINDS = [
             "rdma.resources": "pass",
         },
     ),
-    Kind(
+    ClusterKind(
         "CoreWeave",
         coreweave,
         {

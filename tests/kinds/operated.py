@@ -5,7 +5,7 @@ from __future__ import annotations
 from tests.clusters import rdma
 from tests.clusters.gpu import OPERATOR
 from tests.controlplane.server import ControlPlane
-from tests.kinds import Kind, classes, daemon, ensure, gpu_nodes
+from tests.kinds import ClusterKind, classes, daemon, ensure, gpu_nodes
 from tests.situations.rdma import gpu_driver
 
 # What GPU Feature Discovery and the operator write:
@@ -138,7 +138,7 @@ def mig_single(cluster: ControlPlane) -> None:
 
 NO_RDMA = {"rdma.gpudirect": "skip", "rdma.operator": "skip", "rdma.resources": "skip"}
 KINDS = [
-    Kind(
+    ClusterKind(
         "GPU Operator by Helm",
         by_helm,
         {
@@ -149,13 +149,13 @@ KINDS = [
             "rdma.resources": "pass",
         },
     ),
-    Kind("GPU Operator by OLM", by_olm, {"gpu.operator": "pass", **NO_RDMA}),
-    Kind(
+    ClusterKind("GPU Operator by OLM", by_olm, {"gpu.operator": "pass", **NO_RDMA}),
+    ClusterKind(
         "MIG, mixed",
         mig_mixed,
         {"gpu.mig": "pass", "gpu.operator": "pass", "storage.csi-driver": "skip", **NO_RDMA},
     ),
-    Kind(
+    ClusterKind(
         "MIG, single",
         mig_single,
         {"gpu.mig": "pass", "gpu.operator": "pass", "storage.csi-driver": "skip", **NO_RDMA},

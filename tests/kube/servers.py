@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from dynocheck.kube import Cluster, find
+from dynocheck.kube import Cluster, find_connection
 from tests.controlplane import access
 from tests.controlplane.access import User
 from tests.controlplane.certs import Authority, Pair
@@ -43,7 +43,7 @@ Handler = Callable[[Request, socket.socket], bytes | None]
 
 
 @dataclass
-class Server:
+class FakeServer:
     """A listening server, what was asked of it, and how a client reaches it."""
 
     url: str
@@ -56,7 +56,7 @@ class Server:
         return path
 
     def cluster(self, folder: Path, *, timeout_s: float = 1.0, **overrides: Any) -> Cluster:
-        return Cluster(find(str(self.kubeconfig(folder, **overrides))), timeout_s=timeout_s)
+        return Cluster(find_connection(str(self.kubeconfig(folder, **overrides))), timeout_s=timeout_s)
 
 
 def reply(status: int, body: bytes | str | object, kind: str = "application/json", **headers: str) -> bytes:
@@ -84,13 +84,13 @@ def tls(pair: Pair, folder: Path) -> ssl.SSLContext:
 
 
 @contextmanager
-def serving(
+def serve(
     handler: Handler | None, secured: ssl.SSLContext | None = None, authority: bytes = b""
-) -> Iterator[Server]:
+) -> Iterator[FakeServer]:
     """A server that answers through the handler; without one it takes connections and does nothing more."""
     listener = socket.create_server(("127.0.0.1", 0))
     scheme = "https" if secured else "http"
-    server = Server(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", authority)
+    server = FakeServer(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", authority)
     closing = threading.Event()
     threads: list[threading.Thread] = []
 
@@ -124,7 +124,9 @@ def serving(
         listener.close()
 
 
-def _answer(connection: socket.socket, handler: Handler, server: Server, closing: threading.Event) -> None:
+def _answer(
+    connection: socket.socket, handler: Handler, server: FakeServer, closing: threading.Event
+) -> None:
     pending = b""
     while not closing.is_set():
         ready = getattr(connection, "pending", lambda: 0)() or select.select([connection], [], [], 0.05)[0]
@@ -133,7 +135,7 @@ def _answer(connection: socket.socket, handler: Handler, server: Server, closing
         if not (received := connection.recv(1 << 16)):
             return
         pending += received
-        while (request := _whole(pending)) is not None:
+        while (request := _parse_request(pending)) is not None:
             asked, pending = request
             server.requests.append(asked)
             answer = handler(asked, connection)
@@ -142,7 +144,7 @@ def _answer(connection: socket.socket, handler: Handler, server: Server, closing
             connection.sendall(answer)
 
 
-def _whole(pending: bytes) -> tuple[Request, bytes] | None:
+def _parse_request(pending: bytes) -> tuple[Request, bytes] | None:
     """The first request and what follows it, once all of it has come."""
     head, end, rest = pending.partition(b"\r\n\r\n")
     if not end:
@@ -156,7 +158,7 @@ def _whole(pending: bytes) -> tuple[Request, bytes] | None:
     return Request(method, target, headers, rest[:length]), rest[length:]
 
 
-def trusted(folder: Path) -> tuple[ssl.SSLContext, bytes]:
+def make_trusted_tls(folder: Path) -> tuple[ssl.SSLContext, bytes]:
     """A server's context whose certificate is good for 127.0.0.1, and the authority to trust."""
     authority = Authority()
     return tls(authority.issue("server", hosts=["127.0.0.1"]), folder), authority.certificate

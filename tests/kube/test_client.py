@@ -12,11 +12,20 @@ from urllib.parse import parse_qs, urlsplit
 import msgspec
 import pytest
 
-from dynocheck.kube import Cluster, Forbidden, KubeError, NotFound, Refused, Unauthorized, find, together
+from dynocheck.kube import (
+    Cluster,
+    Forbidden,
+    KubeError,
+    NotFound,
+    StatusError,
+    Unauthorized,
+    find_connection,
+    run_parallel,
+)
 from tests.command import dynocheck
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
-from tests.kube.servers import SLACK, Request, reply, serving
+from tests.kube.servers import SLACK, Request, reply, serve
 
 READ_ALL = {"apiGroups": [""], "resources": ["*"], "verbs": ["get", "list"]}
 CONFIG_MAPS = "/api/v1/configmaps"
@@ -36,7 +45,7 @@ class Review(msgspec.Struct):
 
 
 def reach(kubeconfig: Path, timeout_s: float = 10) -> Cluster:
-    return Cluster(find(str(kubeconfig)), timeout_s=timeout_s)
+    return Cluster(find_connection(str(kubeconfig)), timeout_s=timeout_s)
 
 
 # Pages
@@ -86,19 +95,19 @@ def test_a_list_that_expires_is_read_again_once(
             return reply(410, expired)
         return reply(200, real.get(request.target).content)
 
-    with serving(forward) as server:
+    with serve(forward) as server:
         asking = server.cluster(tmp_path, timeout_s=10)
         if times == 1:
             names = [each.metadata.name for each in asking.items(CONFIG_MAPS, Named)]
             assert sorted(name for name in names if name in many) == sorted(many)
             assert len(server.requests) == 6
         else:
-            with pytest.raises(Refused, match=r"the list expired while it was read \(410\)"):
+            with pytest.raises(StatusError, match=r"the list expired while it was read \(410\)"):
                 asking.items(CONFIG_MAPS, Named)
 
 
 def test_a_continuation_that_is_no_more(cluster: ControlPlane) -> None:
-    with pytest.raises(Refused, match=r"answered 400: .*continue key is not valid"):
+    with pytest.raises(StatusError, match=r"answered 400: .*continue key is not valid"):
         reach(cluster.kubeconfig()).get(CONFIG_MAPS, Named, **{"limit": "1", "continue": "garbage"})
 
 
@@ -166,10 +175,14 @@ def test_together_keeps_the_order_and_gives_the_first_error(cluster: ControlPlan
     asking = reach(cluster.kubeconfig())
     paths = [f"/api/v1/namespaces/{name}" for name in ("default", "kube-system", "none", "kube-public")] * 10
     gets = [partial(asking.get, path, Named) for path in paths if not path.endswith("none")]
-    assert [each.metadata.name for each in together(gets)] == ["default", "kube-system", "kube-public"] * 10
+    assert [each.metadata.name for each in run_parallel(gets)] == [
+        "default",
+        "kube-system",
+        "kube-public",
+    ] * 10
     with pytest.raises(NotFound, match='namespaces "none" not found'):
-        together([partial(asking.get, path, Named) for path in paths])
-    assert together([]) == []
+        run_parallel([partial(asking.get, path, Named) for path in paths])
+    assert run_parallel([]) == []
 
 
 # A server that stops

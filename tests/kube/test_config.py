@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from dynocheck.core.errors import UsageError
-from dynocheck.kube import Connection, config, find
+from dynocheck.kube import ClusterConnection, config, find_connection
 from tests.controlplane import build
 from tests.controlplane.server import ControlPlane
 
@@ -53,14 +53,14 @@ def write(path: Path, content: object) -> Path:
 def told(**given: Any) -> str:
     """What is said of a kubeconfig that cannot be used: one line, no secret."""
     with pytest.raises(UsageError) as raised:
-        find(**given)
+        find_connection(**given)
     text = str(raised.value)
     assert text.isprintable()
     assert SECRET not in text
     return text
 
 
-def server_of(found: Connection) -> str:
+def server_of(found: ClusterConnection) -> str:
     assert SECRET not in repr(found)
     return found.server
 
@@ -70,19 +70,19 @@ def server_of(found: Connection) -> str:
 
 def test_the_flag_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(tmp_path / "home/.kube/config", document("home"))
-    assert find().context == "home"
+    assert find_connection().context == "home"
     monkeypatch.setenv("KUBECONFIG", str(write(tmp_path / "environment", document("environment"))))
-    assert find().context == "environment"
+    assert find_connection().context == "environment"
     flag = write(tmp_path / "flag", document("flag"))
-    found = find(str(flag))
+    found = find_connection(str(flag))
     assert (found.context, found.server, found.namespace) == ("flag", "https://flag.example:6443", "in-flag")
 
 
 def test_a_namespace_is_the_flags_the_contexts_or_default(tmp_path: Path) -> None:
     path = write(tmp_path / "config", document())
-    assert find(str(path), namespace="mine").namespace == "mine"
+    assert find_connection(str(path), namespace="mine").namespace == "mine"
     context = [{"name": "one", "context": {"cluster": "one", "user": "one"}}]
-    assert find(str(write(path, document(contexts=context)))).namespace == "default"
+    assert find_connection(str(write(path, document(contexts=context)))).namespace == "default"
 
 
 def test_nothing_anywhere(tmp_path: Path) -> None:
@@ -101,7 +101,7 @@ def test_what_is_named_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 def test_the_flag_names_one_file_whatever_its_name(tmp_path: Path) -> None:
-    assert find(str(write(tmp_path / "a:b", document()))).context == "one"
+    assert find_connection(str(write(tmp_path / "a:b", document()))).context == "one"
 
 
 # Several files
@@ -112,8 +112,8 @@ def test_of_several_files_the_first_decides(tmp_path: Path, monkeypatch: pytest.
     second["clusters"] += [{"name": "one", "cluster": {"server": "https://other.example"}}]
     paths = [tmp_path / "missing", write(tmp_path / "a", first), write(tmp_path / "b", second)]
     monkeypatch.setenv("KUBECONFIG", ":".join(["", *map(str, paths), ""]))
-    assert (find().context, server_of(find())) == ("one", "https://one.example:6443")
-    assert server_of(find(context="two")) == "https://two.example:6443"
+    assert (find_connection().context, server_of(find_connection())) == ("one", "https://one.example:6443")
+    assert server_of(find_connection(context="two")) == "https://two.example:6443"
 
 
 @pytest.fixture(scope="module")
@@ -134,7 +134,7 @@ def test_kubectl_reads_them_alike(kubectl: str, tmp_path: Path, monkeypatch: pyt
         arguments = ["--context", context] if context else []
         shown = subprocess.run([*command, *arguments], check=True, capture_output=True, timeout=30)
         theirs = json.loads(shown.stdout)
-        ours = find(context=context)
+        ours = find_connection(context=context)
         assert ours.context == theirs["current-context"]
         assert ours.server == theirs["clusters"][0]["cluster"]["server"]
         assert ours.namespace == theirs["contexts"][0]["context"]["namespace"]
@@ -146,7 +146,7 @@ def test_parts_of_one_context_may_lie_in_several_files(
     whole = document()
     parts = [write(tmp_path / key, {key: value}) for key, value in whole.items()]
     monkeypatch.setenv("KUBECONFIG", ":".join(map(str, parts)))
-    assert server_of(find()) == "https://one.example:6443"
+    assert server_of(find_connection()) == "https://one.example:6443"
 
 
 # Files that cannot be used
@@ -290,7 +290,7 @@ def test_what_kubectl_refuses_too(
 )
 def test_a_server_is_shown_without_credentials(tmp_path: Path, server: str, shown: str) -> None:
     path = write(tmp_path / "config", document(cluster={"server": server}))
-    assert server_of(find(str(path))) == shown
+    assert server_of(find_connection(str(path))) == shown
 
 
 # In a pod
@@ -309,25 +309,25 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_in_a_pod(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(account / "token", SECRET)
-    found = find()
+    found = find_connection()
     assert (found.context, server_of(found), found.namespace) == (None, "https://10.0.0.1:6443", "default")
     write(account / "namespace", "mine\n")
-    assert find().namespace == "mine"
-    assert find(namespace="flag").namespace == "flag"
+    assert find_connection().namespace == "mine"
+    assert find_connection(namespace="flag").namespace == "flag"
     monkeypatch.setenv("POD_NAMESPACE", "pods")
-    assert find().namespace == "pods"
+    assert find_connection().namespace == "pods"
 
 
 def test_in_a_pod_over_ipv6(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write(account / "token", SECRET)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
-    assert find().server == "https://[fd00::1]:6443"
+    assert find_connection().server == "https://[fd00::1]:6443"
 
 
 def test_a_kubeconfig_wins_over_the_pod(account: Path, tmp_path: Path) -> None:
     write(account / "token", SECRET)
     write(tmp_path / "home/.kube/config", document())
-    assert find().context == "one"
+    assert find_connection().context == "one"
 
 
 def test_a_pod_without_an_account(account: Path) -> None:
@@ -346,4 +346,4 @@ def test_a_user_without_a_home(account: Path, monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(Path, "home", homeless)
     assert told() == "no kubeconfig at ~/.kube/config, and this pod has no service account's token"
     write(account / "token", SECRET)
-    assert find().context is None
+    assert find_connection().context is None

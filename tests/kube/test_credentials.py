@@ -15,10 +15,18 @@ from typing import Any
 import msgspec
 import pytest
 
-from dynocheck.kube import Cluster, CredentialsFailed, KubeError, TimedOut, config, find, together
+from dynocheck.kube import (
+    Cluster,
+    CredentialsFailed,
+    KubeError,
+    TimedOut,
+    config,
+    find_connection,
+    run_parallel,
+)
 from tests.controlplane.access import User
 from tests.controlplane.server import ControlPlane
-from tests.kube.servers import SLACK, Request, items, reply, serving
+from tests.kube.servers import SLACK, Request, items, reply, serve
 
 V1 = "client.authentication.k8s.io/v1"
 SECRET = "not-to-be-told-0123456789"
@@ -33,7 +41,7 @@ class Who(msgspec.Struct):
 
 def who(kubeconfig: Path, *, timeout_s: float = 10, context: str | None = None) -> dict[str, Any]:
     """The user that the API server sees."""
-    return asked(Cluster(find(str(kubeconfig), context), timeout_s=timeout_s))
+    return asked(Cluster(find_connection(str(kubeconfig), context), timeout_s=timeout_s))
 
 
 def asked(cluster: Cluster) -> dict[str, Any]:
@@ -109,7 +117,7 @@ def test_paths_are_relative_to_the_file_that_has_them(
     monkeypatch.setenv("KUBECONFIG", "a/config:b/config")
     monkeypatch.chdir(tmp_path)
     for context, name in (("certified", "split"), ("token", account.name)):
-        assert asked(Cluster(find(context=context), timeout_s=10))["username"] == name
+        assert asked(Cluster(find_connection(context=context), timeout_s=10))["username"] == name
 
 
 def test_the_token_file_is_read_and_wins(cluster: ControlPlane, account: User, tmp_path: Path) -> None:
@@ -186,7 +194,7 @@ def test_in_a_pod(
     assert account.token is not None
     (tmp_path / "token").write_text(account.token)
     (tmp_path / "ca.crt").write_bytes(cluster.ca_file.read_bytes())
-    assert asked(Cluster(find(), timeout_s=10))["username"] == account.name
+    assert asked(Cluster(find_connection(), timeout_s=10))["username"] == account.name
 
 
 def test_a_login_is_sent(tmp_path: Path) -> None:
@@ -195,7 +203,7 @@ def test_a_login_is_sent(tmp_path: Path) -> None:
     def handle(request: Request, _: object) -> bytes:
         return reply(200 if request.headers.get("authorization") == expected else 401, items())
 
-    with serving(handle) as server:
+    with serve(handle) as server:
         named = server.cluster(tmp_path, token=None, username="me", password="pass:word")
         assert named.items("/x", Who) == []
         server.url = server.url.replace("//", "//me:pass%3Aword@")
@@ -360,14 +368,14 @@ def gone(pid: int) -> bool:
 def test_a_plugin_runs_once_however_many_ask(account: User, login: Login, tmp_path: Path) -> None:
     runs = tmp_path / "runs"
     kubeconfig = login(f"echo run >> {runs}; sleep 0.2; echo '{credential(token=account.token)}'")
-    cluster = Cluster(find(str(kubeconfig)), timeout_s=10)
-    seen = together([lambda: asked(cluster)["username"]] * 10)
+    cluster = Cluster(find_connection(str(kubeconfig)), timeout_s=10)
+    seen = run_parallel([lambda: asked(cluster)["username"]] * 10)
     assert seen == [account.name] * 10
     assert runs.read_text() == "run\n"
 
 
 def test_all_who_wait_for_a_plugin_that_hangs_end_in_time(login: Login) -> None:
-    cluster = Cluster(find(str(login("sleep 60"))), timeout_s=1)
+    cluster = Cluster(find_connection(str(login("sleep 60"))), timeout_s=1)
 
     def attempt() -> str:
         with pytest.raises(TimedOut) as raised:
@@ -375,7 +383,7 @@ def test_all_who_wait_for_a_plugin_that_hangs_end_in_time(login: Login) -> None:
         return str(raised.value)
 
     start = time.monotonic()
-    assert len(together([attempt] * 10)) == 10
+    assert len(run_parallel([attempt] * 10)) == 10
     assert time.monotonic() - start < 1 + SLACK
 
 
@@ -392,7 +400,7 @@ def test_what_has_expired_is_made_anew(account: User, login: Login, tmp_path: Pa
         soon.write_text(when.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
 
     expires(0.5)
-    cluster = Cluster(find(str(kubeconfig)), timeout_s=10)
+    cluster = Cluster(find_connection(str(kubeconfig)), timeout_s=10)
     asked(cluster)
     asked(cluster)
     assert runs.read_text().count("run") == 1
@@ -417,7 +425,7 @@ def test_an_id_token_is_used_while_it_lasts(tmp_path: Path) -> None:
     def handle(request: Request, _: object) -> bytes:
         return reply(200 if request.headers["authorization"] == f"Bearer {token}" else 401, items())
 
-    with serving(handle) as server:
+    with serve(handle) as server:
         provider = {"name": "oidc", "config": {"id-token": token, "refresh-token": SECRET}}
         assert server.cluster(tmp_path, token=None, auth_provider=provider).items("/x", Who) == []
 

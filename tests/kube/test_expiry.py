@@ -18,9 +18,15 @@ from cryptography.x509.oid import NameOID
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynocheck.kube.credential_expiry import anonymous, lasting, not_after, rfc3339, token_expiry
+from dynocheck.kube.credential_expiry import (
+    format_rfc3339,
+    has_no_credentials,
+    list_expiries,
+    read_not_after,
+    read_token_expiry,
+)
 from dynocheck.kube.errors import CredentialsFailed
-from dynocheck.kube.kubeconfig import Chosen, Plugin, Provider, Server, User
+from dynocheck.kube.kubeconfig import AuthProvider, ClusterEntry, ExecPlugin, ResolvedContext, UserEntry
 
 KEY = ec.generate_private_key(ec.SECP256R1())
 
@@ -48,13 +54,13 @@ def token(**claims: object) -> str:
 )
 def test_the_end_of_any_certificate(ends: datetime.datetime, organizations: int, serial: int) -> None:
     ends = ends.replace(microsecond=0)
-    assert not_after(certificate(ends, organizations=organizations, serial=serial)) == ends.timestamp()
+    assert read_not_after(certificate(ends, organizations=organizations, serial=serial)) == ends.timestamp()
 
 
 def test_the_first_certificate_of_a_chain_is_the_own_one() -> None:
     soon, late = (datetime.datetime(year, 5, 6, 7, 8, 9, tzinfo=UTC) for year in (2027, 2040))
     chain = b"# my certificate: \xc3\xbc\n" + certificate(soon) + certificate(late)
-    assert rfc3339(not_after(chain)) == "2027-05-06T07:08:09Z"
+    assert format_rfc3339(read_not_after(chain)) == "2027-05-06T07:08:09Z"
 
 
 @settings(deadline=None)
@@ -66,7 +72,7 @@ def test_what_is_no_certificate(noise: bytes, cut: int) -> None:
         armoured = b"-----BEGIN CERTIFICATE-----\n%b\n-----END CERTIFICATE-----\n" % base64.b64encode(content)
         for text in (content, armoured):
             with contextlib.suppress(CredentialsFailed):
-                assert rfc3339(not_after(text)) == "2030-01-01T00:00:00Z"
+                assert format_rfc3339(read_not_after(text)) == "2030-01-01T00:00:00Z"
 
 
 @pytest.mark.parametrize(
@@ -87,24 +93,24 @@ def test_what_is_no_certificate(noise: bytes, cut: int) -> None:
     ],
 )
 def test_the_end_of_a_token(text: str, expires: float | None) -> None:
-    assert token_expiry(text) == expires
+    assert read_token_expiry(text) == expires
 
 
 def test_what_is_renewed_is_left_out() -> None:
     ends = time.time() + 60
     jwt = token(exp=ends)
-    assert [found.kind for found in lasting(User(token=jwt))] == ["token"]
-    assert not list(lasting(User(token=jwt, token_file="/var/run/secrets/token")))
-    assert not list(lasting(User(plugin=Plugin(command="aws"))))
+    assert [found.kind for found in list_expiries(UserEntry(token=jwt))] == ["token"]
+    assert not list(list_expiries(UserEntry(token=jwt, token_file="/var/run/secrets/token")))
+    assert not list(list_expiries(UserEntry(plugin=ExecPlugin(command="aws"))))
     provider = {"id-token": jwt, "refresh-token": "r"}
-    assert not list(lasting(User(auth_provider=Provider("oidc", provider))))
-    (found,) = lasting(User(auth_provider=Provider("oidc", {"id-token": jwt})))
+    assert not list(list_expiries(UserEntry(auth_provider=AuthProvider("oidc", provider))))
+    (found,) = list_expiries(UserEntry(auth_provider=AuthProvider("oidc", {"id-token": jwt})))
     assert (found.kind, found.expires) == ("id-token", ends)
 
 
 def test_who_is_anonymous() -> None:
     def is_anonymous(server: str = "https://x", **fields: str) -> bool:
-        return anonymous(Chosen("c", "", Server(server=server), User(**fields)))  # type: ignore[arg-type]
+        return has_no_credentials(ResolvedContext("c", "", ClusterEntry(server=server), UserEntry(**fields)))  # type: ignore[arg-type]
 
     assert is_anonymous()
     assert not is_anonymous(token="t")
@@ -116,4 +122,4 @@ def test_who_is_anonymous() -> None:
 
 @pytest.mark.parametrize("when", [math.nan, 1e30, -1e30])
 def test_no_time_is_too_strange_to_print(when: float) -> None:
-    assert rfc3339(when).endswith("Z")
+    assert format_rfc3339(when).endswith("Z")

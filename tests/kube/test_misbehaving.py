@@ -25,18 +25,29 @@ from cryptography.x509.oid import NameOID
 from dynocheck.kube import (
     CredentialsFailed,
     Forbidden,
-    Garbled,
+    InvalidResponse,
     KubeError,
     NotFound,
-    Refused,
+    StatusError,
     TimedOut,
     Unauthorized,
     Unreachable,
-    together,
+    run_parallel,
 )
 from tests.controlplane import certs
 from tests.controlplane.certs import Authority
-from tests.kube.servers import SLACK, TOKEN, Handler, Request, Server, items, reply, serving, tls, trusted
+from tests.kube.servers import (
+    SLACK,
+    TOKEN,
+    FakeServer,
+    Handler,
+    Request,
+    items,
+    make_trusted_tls,
+    reply,
+    serve,
+    tls,
+)
 
 TIMEOUT = 1.0
 PATH = "/apis/example.com/v1/things"
@@ -77,27 +88,27 @@ def free_port() -> int:
 
 
 def test_nobody_listens(tmp_path: Path) -> None:
-    server = Server(f"https://127.0.0.1:{free_port()}", b"")
+    server = FakeServer(f"https://127.0.0.1:{free_port()}", b"")
     cluster = server.cluster(tmp_path, certificate_authority_data=None)
     with refused(Unreachable, f"cannot reach {server.url}: Connection refused"):
         cluster.items(PATH, Thing)
 
 
 def test_no_such_host(tmp_path: Path) -> None:
-    cluster = Server("https://nowhere.invalid", b"").cluster(tmp_path, certificate_authority_data=None)
+    cluster = FakeServer("https://nowhere.invalid", b"").cluster(tmp_path, certificate_authority_data=None)
     with refused(Unreachable, "cannot reach https://nowhere.invalid: ", within=25):
         cluster.items(PATH, Thing)
 
 
 def test_it_takes_the_connection_and_says_nothing(tmp_path: Path) -> None:
-    with serving(None) as server, refused(TimedOut, f"{server.url}{PATH}: no complete answer within 1 s"):
+    with serve(None) as server, refused(TimedOut, f"{server.url}{PATH}: no complete answer within 1 s"):
         server.cluster(tmp_path).items(PATH, Thing)
 
 
 def test_no_tls_handshake_follows(tmp_path: Path) -> None:
-    context, authority = trusted(tmp_path)
+    context, authority = make_trusted_tls(tmp_path)
     with (
-        serving(None, context, authority) as server,
+        serve(None, context, authority) as server,
         refused(Unreachable, f"cannot reach {server.url}: it takes the connection, but no TLS handshake"),
     ):
         server.cluster(tmp_path).items(PATH, Thing)
@@ -118,8 +129,8 @@ def test_one_byte_at_a_time(tmp_path: Path, secured: bool, part: str) -> None:
             connection.sendall(b"1\r\nx\r\n" if part == "chunks" else b"x")
             time.sleep(0.1)
 
-    context, authority = trusted(tmp_path) if secured else (None, b"")
-    with serving(drip, context, authority) as server, refused(TimedOut, server.url):
+    context, authority = make_trusted_tls(tmp_path) if secured else (None, b"")
+    with serve(drip, context, authority) as server, refused(TimedOut, server.url):
         server.cluster(tmp_path, timeout_s=0.5).items(PATH, Thing)
 
 
@@ -128,7 +139,7 @@ def test_pages_without_end(tmp_path: Path) -> None:
         time.sleep(0.1)
         return reply(200, items({"name": "x"}, **{"continue": "more"}))
 
-    with serving(answering(slow)) as server, refused(TimedOut, server.url):
+    with serve(answering(slow)) as server, refused(TimedOut, server.url):
         server.cluster(tmp_path).items(PATH, Thing)
 
 
@@ -149,7 +160,7 @@ def test_it_breaks_off(tmp_path: Path, sent: bytes) -> None:
     def hang_up(request: Request, connection: socket.socket) -> None:
         connection.sendall(sent)
 
-    with serving(hang_up) as server, refused(Unreachable, f"cannot reach {server.url}: the connection broke"):
+    with serve(hang_up) as server, refused(Unreachable, f"cannot reach {server.url}: the connection broke"):
         server.cluster(tmp_path).items(PATH, Thing)
 
 
@@ -157,9 +168,9 @@ def test_it_breaks_off(tmp_path: Path, sent: bytes) -> None:
 
 
 def test_another_authority(tmp_path: Path) -> None:
-    context, _ = trusted(tmp_path)
+    context, _ = make_trusted_tls(tmp_path)
     with (
-        serving(answering(reply(200, items())), context, Authority().certificate) as server,
+        serve(answering(reply(200, items())), context, Authority().certificate) as server,
         refused(Unreachable, f"cannot reach {server.url}: TLS: "),
     ):
         server.cluster(tmp_path).items(PATH, Thing)
@@ -171,7 +182,7 @@ def test_an_expired_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(certs, "LIFE", timedelta(minutes=-1))
     context = tls(authority.issue("server", hosts=["127.0.0.1"]), tmp_path)
     with (
-        serving(answering(reply(200, items())), context, authority.certificate) as server,
+        serve(answering(reply(200, items())), context, authority.certificate) as server,
         refused(Unreachable, "TLS: certificate has expired"),
     ):
         server.cluster(tmp_path).items(PATH, Thing)
@@ -180,7 +191,7 @@ def test_an_expired_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 def test_a_certificate_for_another_host(tmp_path: Path) -> None:
     authority = Authority()
     context = tls(authority.issue("server", hosts=["api.example.com"]), tmp_path)
-    with serving(answering(reply(200, items())), context, authority.certificate) as server:
+    with serve(answering(reply(200, items())), context, authority.certificate) as server:
         with refused(Unreachable, "TLS: IP address mismatch, certificate is not valid for '127.0.0.1'"):
             server.cluster(tmp_path).items(PATH, Thing)
         named = server.cluster(tmp_path, tls_server_name="api.example.com")
@@ -190,9 +201,9 @@ def test_a_certificate_for_another_host(tmp_path: Path) -> None:
 
 
 def test_without_an_authority_only_the_systems_are_trusted(tmp_path: Path) -> None:
-    context, authority = trusted(tmp_path)
+    context, authority = make_trusted_tls(tmp_path)
     with (
-        serving(answering(reply(200, items())), context, authority) as server,
+        serve(answering(reply(200, items())), context, authority) as server,
         refused(Unreachable, "TLS: "),
     ):
         server.cluster(tmp_path, certificate_authority_data=None).items(PATH, Thing)
@@ -200,7 +211,7 @@ def test_without_an_authority_only_the_systems_are_trusted(tmp_path: Path) -> No
 
 def test_a_pinned_certificate_is_trusted_by_itself(tmp_path: Path) -> None:
     pair = Authority().issue("server", hosts=["127.0.0.1"])
-    with serving(answering(reply(200, items())), tls(pair, tmp_path), pair.certificate) as server:
+    with serve(answering(reply(200, items())), tls(pair, tmp_path), pair.certificate) as server:
         assert server.cluster(tmp_path).items(PATH, Thing) == []
 
 
@@ -218,14 +229,14 @@ def test_an_old_authority_is_trusted_as_go_trusts_it(tmp_path: Path) -> None:
         for each in (ca, leaf.add_extension(named, False))
     )
     context = tls(certs.Pair(certificate, certs.private_key(own_key)), tmp_path)
-    with serving(answering(reply(200, items())), context, authority) as server:
+    with serve(answering(reply(200, items())), context, authority) as server:
         assert server.cluster(tmp_path).items(PATH, Thing) == []
 
 
 def test_https_to_a_server_without_tls(tmp_path: Path) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as plain:
         threading.Thread(target=plain.serve_forever, daemon=True).start()
-        server = Server(f"https://127.0.0.1:{plain.server_address[1]}", b"")
+        server = FakeServer(f"https://127.0.0.1:{plain.server_address[1]}", b"")
         with refused(Unreachable, f"cannot reach {server.url}: TLS: it answers, but not in TLS"):
             server.cluster(tmp_path, certificate_authority_data=None).items(PATH, Thing)
         plain.shutdown()
@@ -237,7 +248,7 @@ class Quiet(http.server.BaseHTTPRequestHandler):
 
 
 def test_http_to_an_api_server(controlplane: Any, tmp_path: Path) -> None:
-    server = Server(controlplane.url.replace("https:", "http:"), b"")
+    server = FakeServer(controlplane.url.replace("https:", "http:"), b"")
     with refused(Unreachable, f"cannot reach {server.url}: it speaks TLS, and its URL says http"):
         server.cluster(tmp_path).items(PATH, Thing)
 
@@ -246,7 +257,7 @@ def test_a_connection_that_the_server_has_closed_is_not_used_again(tmp_path: Pat
     def once(request: Request, connection: socket.socket) -> None:
         connection.sendall(reply(200, items()))
 
-    with serving(once) as server:
+    with serve(once) as server:
         cluster = server.cluster(tmp_path)
         for _ in range(5):
             assert cluster.items(PATH, Thing) == []
@@ -284,12 +295,12 @@ def test_another_shape_is_no_empty_list(tmp_path: Path, answer: bytes, says: str
     def answer_once(request: Request, connection: socket.socket) -> None:
         connection.sendall(answer)
 
-    with serving(answer_once) as server, refused(Garbled, says):
+    with serve(answer_once) as server, refused(InvalidResponse, says):
         server.cluster(tmp_path).items(PATH, Thing)
 
 
 def test_no_items_are_told_as_null_too(tmp_path: Path) -> None:
-    with serving(answering(reply(200, {**items(), "items": None}))) as server:
+    with serve(answering(reply(200, {**items(), "items": None}))) as server:
         assert server.cluster(tmp_path).items(PATH, Thing) == []
 
 
@@ -300,20 +311,23 @@ def test_a_huge_answer_is_given_up(tmp_path: Path) -> None:
         while True:
             connection.sendall(block)
 
-    with serving(flood) as server, refused(Garbled, "an answer of more than 128 MiB", within=1):
+    with serve(flood) as server, refused(InvalidResponse, "an answer of more than 128 MiB", within=1):
         server.cluster(tmp_path, timeout_s=5).items(PATH, Thing)
 
 
 def test_a_huge_answer_in_a_small_one_is_given_up(tmp_path: Path) -> None:
     bomb = gzip.compress(b" " * (200 << 20), 1)
     answer = reply(200, bomb, Content_Encoding="gzip")
-    with serving(answering(answer)) as server, refused(Garbled, "an answer of more than 128 MiB", within=1):
+    with (
+        serve(answering(answer)) as server,
+        refused(InvalidResponse, "an answer of more than 128 MiB", within=1),
+    ):
         server.cluster(tmp_path, timeout_s=5).items(PATH, Thing)
 
 
 def test_control_characters_in_headers_do_no_harm(tmp_path: Path) -> None:
     answer = reply(200, items({"name": "x"}), X_Odd="\x01\x7f\x1b[31m", X_Tab="\t")
-    with serving(answering(answer)) as server:
+    with serve(answering(answer)) as server:
         assert server.cluster(tmp_path).items(PATH, Thing) == [Thing("x")]
 
 
@@ -322,7 +336,7 @@ def test_lists_travel_compressed(tmp_path: Path) -> None:
         assert request.headers["accept-encoding"] == "gzip"
         return reply(200, gzip.compress(b'{"name": "x"}'), Content_Encoding="gzip")
 
-    with serving(answering(handle)) as server:
+    with serve(answering(handle)) as server:
         assert server.cluster(tmp_path).get(PATH, Thing) == Thing("x")
 
 
@@ -332,18 +346,18 @@ def test_lists_travel_compressed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "says"),
     [
-        (400, Refused, "answered 400: because"),
+        (400, StatusError, "answered 400: because"),
         (401, Unauthorized, "the credentials are not accepted (401)"),
         (403, Forbidden, "because (403)"),
         (404, NotFound, f"{PATH}: not found (404): because"),
-        (429, Refused, "answered 429: because"),
-        (500, Refused, "answered 500: because"),
-        (503, Refused, "answered 503: because"),
+        (429, StatusError, "answered 429: because"),
+        (500, StatusError, "answered 500: because"),
+        (503, StatusError, "answered 503: because"),
     ],
 )
-def test_errors_are_told_apart(tmp_path: Path, status: int, kind: type[Refused], says: str) -> None:
+def test_errors_are_told_apart(tmp_path: Path, status: int, kind: type[StatusError], says: str) -> None:
     answer = reply(status, {"kind": "Status", "message": "because"})
-    with serving(answering(answer)) as server:
+    with serve(answering(answer)) as server:
         with refused(kind, says) as _:
             server.cluster(tmp_path).items(PATH, Thing)
         assert len(server.requests) == 1
@@ -352,16 +366,16 @@ def test_errors_are_told_apart(tmp_path: Path, status: int, kind: type[Refused],
 @pytest.mark.parametrize("body", ["", "<html>", "[]", '{"message": 7}', b"\xff", b"[" * 100_000])
 def test_an_error_need_not_be_json(tmp_path: Path, body: str | bytes) -> None:
     with (
-        serving(answering(reply(500, body))) as server,
-        refused(Refused, f"{server.url}{PATH}: answered 500"),
+        serve(answering(reply(500, body))) as server,
+        refused(StatusError, f"{server.url}{PATH}: answered 500"),
     ):
         server.cluster(tmp_path).items(PATH, Thing)
 
 
 def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
-    with serving(answering(reply(200, items()))) as other:
+    with serve(answering(reply(200, items()))) as other:
         answer = reply(302, "", Location=f"{other.url}/login?secret=1")
-        with serving(answering(answer)) as server, refused(Refused, "sends us elsewhere (302)"):
+        with serve(answering(answer)) as server, refused(StatusError, "sends us elsewhere (302)"):
             server.cluster(tmp_path).items(PATH, Thing)
     assert other.requests == []
 
@@ -371,7 +385,7 @@ def test_what_a_server_echoes_is_hidden(tmp_path: Path) -> None:
         said = f"no\n\x1b[31m{request.headers['authorization']} hf_{'a' * 30}"
         return reply(403, {"kind": "Status", "message": said})
 
-    with serving(answering(echo)) as server, refused(Forbidden, "no [31mBearer [hidden] [hidden]"):
+    with serve(answering(echo)) as server, refused(Forbidden, "no [31mBearer [hidden] [hidden]"):
         server.cluster(tmp_path).items(PATH, Thing)
 
 
@@ -379,7 +393,7 @@ def test_a_password_is_hidden_too(tmp_path: Path) -> None:
     def echo(request: Request) -> bytes:
         return reply(500, {"kind": "Status", "message": f"{request.headers['authorization']} {'pass-word'}"})
 
-    with serving(answering(echo)) as server, refused(Refused, "Basic [hidden] [hidden]"):
+    with serve(answering(echo)) as server, refused(StatusError, "Basic [hidden] [hidden]"):
         server.cluster(tmp_path, token=None, username="me", password="pass-word").items(PATH, Thing)
 
 
@@ -389,7 +403,7 @@ def test_a_password_is_hidden_too(tmp_path: Path) -> None:
 @pytest.mark.parametrize("status", [429, 503])
 def test_retry_after_is_honoured(tmp_path: Path, status: int) -> None:
     answers = [reply(status, {"message": "busy"}, Retry_After="1"), reply(200, items({"name": "x"}))]
-    with serving(answering(lambda request: answers.pop(0))) as server:
+    with serve(answering(lambda request: answers.pop(0))) as server:
         start = time.monotonic()
         assert server.cluster(tmp_path, timeout_s=3).items(PATH, Thing) == [Thing("x")]
         assert time.monotonic() - start >= 1
@@ -398,16 +412,16 @@ def test_retry_after_is_honoured(tmp_path: Path, status: int) -> None:
 @pytest.mark.parametrize("after", ["1", "60", "99999999999999999999", "-1", "soon", "²", "1e9", "nan"])
 def test_retry_after_is_bounded(tmp_path: Path, after: str) -> None:
     answer = reply(429, {"message": "busy"}, Retry_After=after)
-    with serving(answering(answer)) as server:
-        with refused(Refused, "answered 429: busy", within=0):
+    with serve(answering(answer)) as server:
+        with refused(StatusError, "answered 429: busy", within=0):
             server.cluster(tmp_path, timeout_s=0.8).items(PATH, Thing)
         assert len(server.requests) == 1
 
 
 def test_retry_at_once_is_not_taken_literally(tmp_path: Path) -> None:
     answer = reply(429, {"message": "busy"}, Retry_After="0")
-    with serving(answering(answer)) as server:
-        with refused(Refused, "answered 429: busy"):
+    with serve(answering(answer)) as server:
+        with refused(StatusError, "answered 429: busy"):
             server.cluster(tmp_path).items(PATH, Thing)
         assert 5 < len(server.requests) < 12
 
@@ -416,7 +430,7 @@ def test_retry_at_once_is_not_taken_literally(tmp_path: Path) -> None:
 
 
 def test_a_failure_to_make_credentials_is_remembered(tmp_path: Path) -> None:
-    with serving(answering(reply(200, items()))) as server:
+    with serve(answering(reply(200, items()))) as server:
         cluster = server.cluster(tmp_path, token=None, tokenFile="/nowhere/token")
         for _ in range(2):
             with refused(CredentialsFailed, "token file /nowhere/token: No such file"):
@@ -425,10 +439,10 @@ def test_a_failure_to_make_credentials_is_remembered(tmp_path: Path) -> None:
 
 
 def test_many_threads_share_the_connections(tmp_path: Path) -> None:
-    with serving(answering(reply(200, items({"name": "x"})))) as server:
+    with serve(answering(reply(200, items({"name": "x"})))) as server:
         cluster = server.cluster(tmp_path)
         calls = [lambda: cluster.items(PATH, Thing)] * 100
-        assert together(calls) == [[Thing("x")]] * 100
+        assert run_parallel(calls) == [[Thing("x")]] * 100
         assert len(server.requests) == 100
 
 
@@ -442,8 +456,8 @@ def test_an_encrypted_key_asks_no_terminal_for_its_password(tmp_path: Path) -> N
     )
     (tmp_path / "user.crt").write_bytes(pair.certificate)
     (tmp_path / "user.key").write_bytes(locked)
-    context, authority = trusted(tmp_path)
-    with serving(answering(reply(200, items())), context, authority) as server:
+    context, authority = make_trusted_tls(tmp_path)
+    with serve(answering(reply(200, items())), context, authority) as server:
         cluster = server.cluster(tmp_path, client_certificate="user.crt", client_key="user.key")
         with refused(CredentialsFailed, "not a pair in PEM, or encrypted"):
             cluster.items(PATH, Thing)
@@ -458,7 +472,7 @@ def test_a_token_file_that_is_renewed_is_read_again(tmp_path: Path) -> None:
         known = request.headers["authorization"] == f"Bearer {accepted[-1]}"
         return reply(200, items({"name": "a"})) if known else reply(401, {"message": "no"})
 
-    with serving(answering(answer)) as server:
+    with serve(answering(answer)) as server:
         cluster = server.cluster(tmp_path, token=None, tokenFile=str(token))
         assert cluster.items(PATH, Thing) == [Thing("a")]
         accepted.append("the-second-one")
@@ -466,5 +480,5 @@ def test_a_token_file_that_is_renewed_is_read_again(tmp_path: Path) -> None:
             cluster.items(PATH, Thing)
         asked = len(server.requests)
         token.write_text(accepted[-1])
-        assert together([partial(cluster.items, PATH, Thing)] * 4) == [[Thing("a")]] * 4
+        assert run_parallel([partial(cluster.items, PATH, Thing)] * 4) == [[Thing("a")]] * 4
         assert 5 <= len(server.requests) - asked <= 8, "nobody asks a third time"

@@ -14,10 +14,10 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dynocheck.kube import Cluster, CredentialsFailed, Unreachable, find
-from dynocheck.kube.proxy_env import proxy_of
+from dynocheck.kube import Cluster, CredentialsFailed, Unreachable, find_connection
+from dynocheck.kube.proxy_env import find_proxy
 from tests.controlplane.server import ControlPlane
-from tests.kube.servers import Request, Server, items, reply, serving, trusted
+from tests.kube.servers import FakeServer, Request, items, make_trusted_tls, reply, serve
 
 SECRET = "not-to-be-told-0123456789"
 NODES = "/api/v1/nodes"
@@ -34,7 +34,7 @@ def no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @contextmanager
-def proxying(login: str | None = None, secured: ssl.SSLContext | None = None) -> Iterator[Server]:
+def proxying(login: str | None = None, secured: ssl.SSLContext | None = None) -> Iterator[FakeServer]:
     """A proxy that tunnels, for those who log in if it wants that."""
     wanted = f"Basic {base64.b64encode(login.encode()).decode()}" if login else None
 
@@ -53,12 +53,12 @@ def proxying(login: str | None = None, secured: ssl.SSLContext | None = None) ->
                             return None
                         sink.sendall(data)
 
-    with serving(tunnel, secured) as proxy:
+    with serve(tunnel, secured) as proxy:
         yield proxy
 
 
 def ask(kubeconfig: Path, timeout_s: float = 5) -> list[Thing]:
-    return Cluster(find(str(kubeconfig)), timeout_s=timeout_s).items(NODES, Thing)
+    return Cluster(find_connection(str(kubeconfig)), timeout_s=timeout_s).items(NODES, Thing)
 
 
 def test_a_proxy_of_the_kubeconfig(cluster: ControlPlane) -> None:
@@ -90,13 +90,13 @@ def test_a_proxy_that_is_not_there(cluster: ControlPlane) -> None:
 
 
 def test_a_proxy_that_says_nothing(cluster: ControlPlane) -> None:
-    with serving(None) as proxy, pytest.raises(Unreachable, match="nothing comes back through its proxy"):
+    with serve(None) as proxy, pytest.raises(Unreachable, match="nothing comes back through its proxy"):
         ask(cluster.kubeconfig(proxy_url=proxy.url), timeout_s=0.5)
 
 
 def test_the_server_behind_a_proxy_must_prove_itself(cluster: ControlPlane, tmp_path: Path) -> None:
-    context, _ = trusted(tmp_path)
-    with serving(lambda *_: reply(200, items()), context) as other, proxying() as proxy:
+    context, _ = make_trusted_tls(tmp_path)
+    with serve(lambda *_: reply(200, items()), context) as other, proxying() as proxy:
         config = cluster.kubeconfig(proxy_url=proxy.url, server=other.url)
         with pytest.raises(Unreachable, match="TLS: "):
             ask(config)
@@ -106,9 +106,9 @@ def test_a_proxy_of_the_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     def forward(request: Request, _: object) -> bytes:
         return reply(200, items({"metadata": {"asked": request.target}}))
 
-    with serving(forward) as proxy:
+    with serve(forward) as proxy:
         monkeypatch.setenv("HTTP_PROXY", proxy.url.removeprefix("http://"))
-        server = Server("http://api.invalid:8080", b"")
+        server = FakeServer("http://api.invalid:8080", b"")
         (thing,) = server.cluster(tmp_path).items(NODES, Thing)
         assert thing.metadata["asked"] == f"http://api.invalid:8080{NODES}?limit=500"
 
@@ -150,9 +150,9 @@ def test_no_proxy_is_read_as_go_reads_it(
 ) -> None:
     monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
     monkeypatch.setenv("NO_PROXY", exempt)
-    assert proxy_of(url, "") == (None if direct else "http://proxy.example:3128")
-    assert proxy_of(url, "http://named") == "http://named"
-    assert proxy_of(url.replace("https", "http"), "") is None
+    assert find_proxy(url, "") == (None if direct else "http://proxy.example:3128")
+    assert find_proxy(url, "http://named") == "http://named"
+    assert find_proxy(url.replace("https", "http"), "") is None
 
 
 def test_socks_needs_a_part(cluster: ControlPlane) -> None:

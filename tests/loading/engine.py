@@ -24,7 +24,7 @@ _CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "
 
 
 @dataclass
-class Options:
+class FakeEngineOptions:
     """How it behaves: seconds between chunks, and which requests, by their number from 0, fare otherwise."""
 
     pace_s: float = 0.02
@@ -40,7 +40,7 @@ class Options:
 
 
 @dataclass
-class Engine:
+class FakeEngine:
     """A running one."""
 
     url: str
@@ -57,16 +57,16 @@ class Engine:
 
 
 @contextmanager
-def engine(**options: Any) -> Iterator[Engine]:
+def engine(**options: Any) -> Iterator[FakeEngine]:
     """Start one, and stop it in the end."""
-    given = json.dumps(asdict(Options(**options)))
+    given = json.dumps(asdict(FakeEngineOptions(**options)))
     command = [sys.executable, "-m", "tests.loading.engine", given]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ}
     ) as process:
         try:
             assert process.stdout
-            yield Engine(f"http://127.0.0.1:{int(process.stdout.readline())}")
+            yield FakeEngine(f"http://127.0.0.1:{int(process.stdout.readline())}")
         finally:
             process.kill()
 
@@ -81,9 +81,9 @@ async def _body(reader: asyncio.StreamReader, headers: dict[str, str]) -> bytes:
     return body
 
 
-class _Served:
+class _EngineServer:
     def __init__(self, options: dict[str, Any]) -> None:
-        self.options = Options(**options)
+        self.options = FakeEngineOptions(**options)
         self.stall = {int(number): seconds for number, seconds in self.options.stall.items()}
         self.requests: list[dict[str, Any]] = []
         self.under_way = self.at_once = 0
@@ -171,7 +171,7 @@ def event(data: object) -> bytes:
 
 
 async def _serve(options: dict[str, Any]) -> None:
-    server = await asyncio.start_server(_Served(options).talk, "127.0.0.1", 0, backlog=1024)
+    server = await asyncio.start_server(_EngineServer(options).talk, "127.0.0.1", 0, backlog=1024)
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -6,7 +6,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from dynocheck.facts.load import limits as load_limits
-from dynocheck.facts.load.run import ClientLoad, Failures, Histogram, LoadLimits, LoadRun, Point, Sample
+from dynocheck.facts.load.run import (
+    ClientLoad,
+    FailureCount,
+    Histogram,
+    LoadLimits,
+    LoadPoint,
+    LoadRun,
+    Sample,
+)
 from dynocheck.loadtest.histograms import Recorder
 
 
@@ -36,23 +44,23 @@ def histogram(*durations: float) -> Histogram:
     return recorder.histogram()
 
 
-def point(samples: Iterable[Sample], *, lag_s: float = 0.0, cpu: float = 0.1, **more: Any) -> Point:
+def point(samples: Iterable[Sample], *, lag_s: float = 0.0, cpu: float = 0.1, **more: Any) -> LoadPoint:
     """A measurement of these requests, four at a time, by a client this late."""
     taken = tuple(samples)
     kinds = sorted({sample.failure for sample in taken if sample.failure})
     counts = {kind: sum(sample.failure == kind for sample in taken) for kind in kinds}
     usual: dict[str, Any] = {"concurrency": 4, "window_s": 10.0, "gaps": histogram(*[0.02] * 50)}
-    return Point(
+    return LoadPoint(
         samples=taken,
-        failures=tuple(Failures(kind, count, "it broke") for kind, count in counts.items()),
+        failures=tuple(FailureCount(kind, count, "it broke") for kind, count in counts.items()),
         client=ClientLoad(histogram(*[lag_s] * 200), cpu),
         **{**usual, **more},
     )
 
 
-def run(*points: Point, **more: Any) -> LoadRun:
+def run(*points: LoadPoint, **more: Any) -> LoadRun:
     return LoadRun(**{"url": "http://h", "model": "m", "mode": "closed", "points": points, **more})
 
 
 def limits(*texts: str) -> LoadLimits:
-    return load_limits.limits(texts, "--limit")
+    return load_limits.parse_limits(texts, "--limit")

@@ -8,32 +8,37 @@ from time import perf_counter
 
 import pytest
 
-from dynocheck.facts.load.run import Point
-from dynocheck.loadtest.load_generator import closed_loop, recording
-from dynocheck.loadtest.stats.metrics import Summary, blurred, latency, summary
-from dynocheck.serving import Client, Completion, Endpoint, Exchange
-from tests.loading.engine import Engine, engine
+from dynocheck.facts.load.run import LoadPoint
+from dynocheck.loadtest.load_generator import run_closed_loop, start_recording
+from dynocheck.loadtest.stats.metrics import (
+    Summary,
+    explain_client_latency,
+    summarize_latency,
+    summarize_values,
+)
+from dynocheck.serving import Client, CompletionRequest, Endpoint, Exchange
+from tests.loading.engine import FakeEngine, engine
 
 TOKENS = 40  # at 50 a second
 
 
-async def _streamed(url: str, streams: int, requests: int) -> tuple[Point, dict[str, Exchange]]:
+async def _streamed(url: str, streams: int, requests: int) -> tuple[LoadPoint, dict[str, Exchange]]:
     """A load as the load test makes it, with what it forgets: every exchange, by its prompt."""
     kept: dict[str, Exchange] = {}
     async with Client(Endpoint(url)) as client:
 
         async def ask(number: int, due: float | None) -> Exchange:
-            asked = Completion(model="m", prompt=f"request {number}", max_tokens=TOKENS)
+            asked = CompletionRequest(model="m", prompt=f"request {number}", max_tokens=TOKENS)
             kept[f"request {number}"] = await client.complete(asked, scheduled=due)
             return kept[f"request {number}"]
 
         await client.prepare(streams)
-        async with recording(perf_counter()) as record:
-            await closed_loop(ask, record, iter(range(requests)), streams, None)
-    return record.point(streams, None), kept
+        async with start_recording(perf_counter()) as record:
+            await run_closed_loop(ask, record, iter(range(requests)), streams, None)
+    return record.make_point(streams, None), kept
 
 
-def _errors(server: Engine, kept: dict[str, Exchange]) -> tuple[Summary, Summary]:
+def _errors(server: FakeEngine, kept: dict[str, Exchange]) -> tuple[Summary, Summary]:
     """By how much each ttft and each gap was reported too long or too short."""
     first, gaps = [], []
     for request in server.log()["requests"]:
@@ -42,7 +47,7 @@ def _errors(server: Engine, kept: dict[str, Exchange]) -> tuple[Summary, Summary
         first.append(abs(seen[0] - true[0]))
         told, real = itertools.pairwise(seen), itertools.pairwise(true)
         gaps += [abs((b - a) - (d - c)) for (a, b), (c, d) in zip(told, real, strict=True)]
-    return summary(first), summary(gaps)
+    return summarize_values(first), summarize_values(gaps)
 
 
 def _check(streams: int, requests: int, bound_s: float) -> None:
@@ -53,8 +58,9 @@ def _check(streams: int, requests: int, bound_s: float) -> None:
             said = f"{streams} streams: {metric} is wrong by up to {errors.longest}"
             worst = errors.percentile(99) or errors.percentile(75)  # of few, one may meet any hiccup
             assert worst is not None
-            assert worst <= bound_s or blurred(point, metric), said
-            print(f"{said}, {worst * 1000:.2f} ms at p99; {blurred(point, metric) or 'not client-bound'}")
+            assert worst <= bound_s or explain_client_latency(point, metric), said
+            bound = explain_client_latency(point, metric) or "not client-bound"
+            print(f"{said}, {worst * 1000:.2f} ms at p99; {bound}")
 
 
 @pytest.mark.parametrize(("streams", "requests"), [(1, 4), (8, 16), (64, 128)])
@@ -72,9 +78,9 @@ def test_what_a_load_test_reports_is_what_it_saw() -> None:
     with engine(pace_s=0.01) as server:
         point, kept = asyncio.run(_streamed(server.url, 4, 8))
     firsts = sorted(e.times.chunks[0] - e.times.scheduled for e in kept.values())
-    assert latency(point, "ttft").values == pytest.approx(firsts, abs=1e-6)
+    assert summarize_latency(point, "ttft").values == pytest.approx(firsts, abs=1e-6)
     gaps = sorted(b - a for e in kept.values() for a, b in itertools.pairwise(e.times.chunks))
-    told = latency(point, "chunk_gap")
+    told = summarize_latency(point, "chunk_gap")
     assert told.n == len(gaps)
     assert told.longest == pytest.approx(gaps[-1])
     assert told.mean == pytest.approx(sum(gaps) / len(gaps))

@@ -14,8 +14,8 @@ from pathlib import Path
 import pytest
 
 from dynocheck.cli import main
-from tests.command import ROOT, Ended, dynocheck, interruptible
-from tests.loading.engine import Engine, engine
+from tests.command import ROOT, CommandResult, dynocheck, restore_sigint
+from tests.loading.engine import FakeEngine, engine
 from tests.reports.schemas import valid_page
 
 KEY = "sesame-open-the-door-0123"
@@ -24,17 +24,17 @@ VERDICTS = {"load.errors", "load.client", "load.limits"}
 
 
 @pytest.fixture(scope="module")
-def server() -> Iterator[Engine]:
+def server() -> Iterator[FakeEngine]:
     with engine() as running:
         yield running
 
 
-def load(url: str | None, *arguments: str | Path, env: dict[str, str] | None = None) -> Ended:
+def load(url: str | None, *arguments: str | Path, env: dict[str, str] | None = None) -> CommandResult:
     where = ["--url", url] if url else []
     return dynocheck("load", *where, *SMALL, *arguments, env=env)
 
 
-def test_a_run_is_judged_saved_and_read_again(server: Engine, tmp_path: Path) -> None:
+def test_a_run_is_judged_saved_and_read_again(server: FakeEngine, tmp_path: Path) -> None:
     file = tmp_path / "run.json"
     first = load(server.url, "-o", "json", "--save", file, "--limit", "error_rate=0")
     assert set(first.outcomes) == VERDICTS
@@ -95,7 +95,7 @@ def test_a_key_is_used_and_never_told(tmp_path: Path) -> None:
         assert KEY not in said
 
 
-def test_wrong_usage(tmp_path: Path, server: Engine, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_usage(tmp_path: Path, server: FakeEngine, capsys: pytest.CaptureFixture[str]) -> None:
     missing = tmp_path / "none"
     (tmp_path / "empty.json").write_text("{}")
     snapshot = {
@@ -140,7 +140,7 @@ def test_wrong_usage(tmp_path: Path, server: Engine, capsys: pytest.CaptureFixtu
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-def test_ctrl_c_reports_and_saves_what_was_measured(server: Engine, tmp_path: Path, workers: str) -> None:
+def test_ctrl_c_reports_and_saves_what_was_measured(server: FakeEngine, tmp_path: Path, workers: str) -> None:
     saved = tmp_path / "run.json"
     command = [sys.executable, "-m", "dynocheck", "load", "--url", server.url, "--duration", "60"]
     command += ["--osl", "4", "--save", str(saved), "-o", "json", "--workers", workers]
@@ -152,7 +152,7 @@ def test_ctrl_c_reports_and_saves_what_was_measured(server: Engine, tmp_path: Pa
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=interruptible,
+        preexec_fn=restore_sigint,
     ) as process:
         deadline = time.monotonic() + 30
         while len(server.log()["requests"]) < before + 20:  # well past the warm-up
@@ -182,7 +182,7 @@ def test_ctrl_c_before_anything_was_measured(tmp_path: Path) -> None:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
-            preexec_fn=interruptible,
+            preexec_fn=restore_sigint,
         ) as process:
             deadline = time.monotonic() + 30
             while not silent.log()["requests"]:

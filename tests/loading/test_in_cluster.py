@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.checks.manifests import written
+from tests.checks.manifests import dump_objects
 from tests.clusters import platform
-from tests.command import ROOT, Ended, dynocheck, inside, interruptible
+from tests.command import ROOT, CommandResult, dynocheck, restore_sigint, run_inside
 from tests.controlplane.kubelet import Kubelet
 from tests.controlplane.server import ControlPlane
 from tests.dynamo.server import MODEL, Dynamo
@@ -70,12 +70,14 @@ def behind(cluster: ControlPlane, namespace: str, dynamo: Dynamo) -> None:
 
 
 def rules() -> list[dict[str, Any]]:
-    (role,) = yaml.safe_load_all(inside("rbac", "--load").out)
+    (role,) = yaml.safe_load_all(run_inside("rbac", "--load").out)
     granted: list[dict[str, Any]] = role["rules"]
     return granted
 
 
-def load(cluster: ControlPlane, namespace: str, *more: str | Path, config: Path | None = None) -> Ended:
+def load(
+    cluster: ControlPlane, namespace: str, *more: str | Path, config: Path | None = None
+) -> CommandResult:
     reached = ("--kubeconfig", config or cluster.kubeconfig(), "-n", namespace)
     return dynocheck("load", *reached, *SMALL, *IMAGE, "--in-cluster", *more)
 
@@ -196,7 +198,12 @@ def test_ended_from_outside_it_takes_the_job_with_it(
     command = [sys.executable, "-m", "dynocheck", "load", "--kubeconfig", str(cluster.kubeconfig())]
     command += ["-n", namespace, "--url", "http://h:1", "--in-cluster", "--apply", *IMAGE, "-o", "json"]
     with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=interruptible
+        command,
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=restore_sigint,
     ) as process:
         deadline = time.monotonic() + 30
         while len(left(cluster, namespace)) < 2:
@@ -215,15 +222,15 @@ def test_the_server_takes_it_as_it_stands(
 ) -> None:
     """Strictly, in a namespace of restricted pods; and beside a graph our own checks find nothing wrong."""
     more = IMAGE if way == "in-cluster" else ("--claim", "results", "--model", MODEL_ID)
-    (tmp_path / "deploy.yaml").write_text(written(graph("chat", namespace), CLAIM))
+    (tmp_path / "deploy.yaml").write_text(dump_objects(graph("chat", namespace), CLAIM))
     file = tmp_path / "perf.yaml"
     url = ("--url", "http://chat-frontend:8000", "-n", namespace, "--api-key-secret", "keys/api")
-    ended = inside("load", f"--{way}", *SMALL, *url, *more, "--manifest", file)
+    ended = run_inside("load", f"--{way}", *SMALL, *url, *more, "--manifest", file)
     assert (ended.code, ended.err) == (0, "")
     dry = cluster.kubectl("apply", "--dry-run=server", "--validate=strict", "-f", str(file))
     assert (dry.returncode, dry.stderr) == (0, "")
 
-    report = inside("recipe", tmp_path, "-o", "json")
+    report = run_inside("recipe", tmp_path, "-o", "json")
     assert report.outcomes["manifest.schema"] == "pass"
     if way == "as-aiperf":
         kept = ("perf.bounded", "perf.tool-pinned", "perf.artifacts")

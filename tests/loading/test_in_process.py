@@ -11,18 +11,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT, Ended, dynocheck, inside, interruptible
+from tests.command import ROOT, CommandResult, dynocheck, restore_sigint, run_inside
 
 SMALL = ("--requests", "12", "--isl", "20", "--osl", "8", "--warmup", "2")
 ENGINES = Path(__file__).parent / "engines"
 
 
-def load(engine: str, *arguments: str | Path, model: str = "some-model") -> Ended:
+def load(engine: str, *arguments: str | Path, model: str = "some-model") -> CommandResult:
     beside = {"PYTHONPATH": f"{ROOT}{os.pathsep}{ENGINES}"}
     return dynocheck("load", "--engine", engine, "--model", model, *SMALL, *arguments, env=beside)
 
 
-def row(ended: Ended, table: str) -> dict[str, object]:
+def row(ended: CommandResult, table: str) -> dict[str, object]:
     (found,) = [each for each in ended.report["tables"] if each["id"] == table]
     return dict(zip(found["columns"], found["rows"][0], strict=True))
 
@@ -101,14 +101,14 @@ def test_ctrl_c_reports_what_was_measured() -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        preexec_fn=interruptible,
+        preexec_fn=restore_sigint,
     ) as process:
         assert process.stderr is not None
         while "request 40" not in process.stderr.readline():  # well past the warm-up
             assert process.poll() is None
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=30)
-    ended = Ended(process.returncode, out, err)
+    ended = CommandResult(process.returncode, out, err)
     assert (ended.code, "Traceback" in err) == (130, False)
     requests = row(ended, "load.requests")
     assert requests["failed"] == 0
@@ -117,13 +117,13 @@ def test_ctrl_c_reports_what_was_measured() -> None:
 
 def test_wrong_usage() -> None:
     for engine, extra in (("vllm", "dynocheck[vllm]"), ("trtllm", "dynocheck[trtllm]")):
-        absent = inside("load", "--engine", engine, "--model", "m")
+        absent = run_inside("load", "--engine", engine, "--model", "m")
         if absent.code != 2:
             pytest.skip(f"{engine} is installed here")
         assert len(absent.err.splitlines()) == 1
         assert extra in absent.err
-    assert "--model DIR" in inside("load", "--engine", "vllm").err
+    assert "--model DIR" in run_inside("load", "--engine", "vllm").err
     for odd in (["--url", "http://h"], ["--workers", "2"], ["--insecure"], ["--from", "x"], ["--in-cluster"]):
-        ended = inside("load", "--engine", "vllm", "--model", "m", *odd)
+        ended = run_inside("load", "--engine", "vllm", "--model", "m", *odd)
         assert (ended.code, ended.out) == (2, "")
         assert "--engine" in ended.err

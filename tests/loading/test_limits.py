@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.checks.manifests import graph, written
-from tests.command import Ended, dynocheck, inside
+from tests.checks.manifests import dump_objects, graph
+from tests.command import CommandResult, dynocheck, run_inside
 from tests.dynamo.server import CONTEXT, Dynamo
 from tests.smoke.asking import smoke
 
@@ -31,16 +31,16 @@ def promising(annotation: Any, **more: Any) -> dict[str, Any]:
     return made
 
 
-def judged(run: Path, folder: Path, *more: str, config: str = "", recipe: Any = None) -> Ended:
+def judged(run: Path, folder: Path, *more: str, config: str = "", recipe: Any = None) -> CommandResult:
     """The run, in a folder with this configuration, and with this annotation in a recipe."""
     (folder / CONFIG).write_text(config and f"limits = ['{config}']")
     if recipe is not None:
-        (folder / "deploy.yaml").write_text(written(promising(recipe)))
+        (folder / "deploy.yaml").write_text(dump_objects(promising(recipe)))
         more = (*more, "--recipe", "deploy.yaml")
-    return inside("load", "--from", run, "-o", "json", *more, cwd=folder)
+    return run_inside("load", "--from", run, "-o", "json", *more, cwd=folder)
 
 
-def source(ended: Ended) -> str:
+def source(ended: CommandResult) -> str:
     """Who gave the one limit that is broken."""
     (finding,) = ended.findings("load.limits")
     assert finding["outcome"] == "fail"
@@ -79,10 +79,10 @@ def test_what_is_not_named_again_counts_too(refused: Path, tmp_path: Path) -> No
 def test_a_configured_limit_that_means_none_is_wrong_usage(tmp_path: Path, file: str) -> None:
     table = "[tool.dynocheck]\n" if file == "pyproject.toml" else ""
     (tmp_path / file).write_text(f"{table}limits = ['error_rate=0', 'ttft.p95=fast']")
-    (tmp_path / "deploy.yaml").write_text(written(graph()))
+    (tmp_path / "deploy.yaml").write_text(dump_objects(graph()))
     given = ("--config", file) if file == "site.toml" else ()
     for verb in (("recipe", "deploy.yaml"), ("load", "--url", "http://h"), ("smoke", "--url", "http://h")):
-        ended = inside(*verb, *given, cwd=tmp_path)
+        ended = run_inside(*verb, *given, cwd=tmp_path)
         said = f"error: limits of {file}: ttft.p95=fast: not of the form ttft.p95=500ms or error_rate=1%\n"
         assert (ended.code, ended.out, ended.err) == (2, "", said)
 
@@ -102,20 +102,20 @@ def test_a_recipe_without_one_graph_that_can_be_understood(
     tmp_path: Path, files: dict[str, Any], says: str
 ) -> None:
     for name, content in files.items():
-        text = content if isinstance(content, str) else written(content)
+        text = content if isinstance(content, str) else dump_objects(content)
         (tmp_path / f"{name}.yaml").write_text(text)
-    ended = inside("load", "--url", "http://h", "--recipe", ".", cwd=tmp_path)
+    ended = run_inside("load", "--url", "http://h", "--recipe", ".", cwd=tmp_path)
     assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1)
     assert says in ended.err
 
 
 def test_smoke_holds_its_small_load_to_all_of_them(dynamo: Dynamo, tmp_path: Path) -> None:
     (tmp_path / "site.toml").write_text("limits = ['error_rate=0']")
-    (tmp_path / "deploy.yaml").write_text(written(promising("ttft.max=1us, e2e.max=1h")))
+    (tmp_path / "deploy.yaml").write_text(dump_objects(promising("ttft.max=1us, e2e.max=1h")))
     more = ("--select", "load", "--config", tmp_path / "site.toml", "--recipe", tmp_path)
     ended = smoke(dynamo.url, *more)
     assert ended.code == 2, "a limit in hours is none"
-    (tmp_path / "deploy.yaml").write_text(written(promising("ttft.max=1us, error_rate=100%")))
+    (tmp_path / "deploy.yaml").write_text(dump_objects(promising("ttft.max=1us, error_rate=100%")))
     ended = smoke(dynamo.url, *more, "--limit", "requests_per_s=0")
     told = [limit.partition(" (")[0] for limit in ended.report["target"]["limits"]]
     assert told == ["requests_per_s=0", "error_rate=0", "ttft.max=1us"]
@@ -127,5 +127,5 @@ def test_what_brings_limits_itself_needs_no_recipe() -> None:
     reached = ("--kubeconfig", "none", "--recipe", "recipes/qwen3-32b/vllm/agg-round-robin")
     job = ("--in-cluster", "--image", "i")
     for verb in (("smoke", "chat"), ("load", "chat", *job, "--apply"), ("load", "--url", "http://h", *job)):
-        ended = inside(*verb, *reached)
+        ended = run_inside(*verb, *reached)
         assert (ended.code, "--recipe" in ended.err, ended.out) == (2, True, "")

@@ -10,11 +10,11 @@ import pytest
 import yaml
 
 from dynocheck import cli
-from dynocheck.commands.load import Wanted, plan_of
+from dynocheck.commands.load import LoadOptions, make_plan
 from dynocheck.core.errors import UsageError
 from dynocheck.loadtest import aiperf
-from dynocheck.loadtest.manifests import arguments
-from tests.command import Ended, inside
+from dynocheck.loadtest.manifests import make_arguments
+from tests.command import CommandResult, run_inside
 
 URL = ("--url", "http://chat-frontend:8000")
 IMAGE = ("--image", "registry.example/dynocheck:1")
@@ -28,7 +28,7 @@ LOADS: list[dict[str, Any]] = [
 
 
 def job(*arguments: str | Path) -> dict[str, Any]:
-    ended = inside("load", *URL, *arguments)
+    ended = run_inside("load", *URL, *arguments)
     assert (ended.code, ended.err) == (0, "")
     found: dict[str, Any] = next(yaml.safe_load_all(ended.out))
     assert found["kind"] == "Job"
@@ -42,10 +42,10 @@ def container(job: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("load", LOADS)
 def test_a_pod_is_told_the_plan_in_the_words_of_the_command_line(load: dict[str, Any]) -> None:
-    plan = plan_of(Wanted(url="http://h:8000", **load))
-    words = arguments(plan)
+    plan = make_plan(LoadOptions(url="http://h:8000", **load))
+    words = make_arguments(plan)
     given = cli.load.make_context("load", words).params
-    assert plan_of(Wanted(**{name: given[name] for name in Wanted.__dataclass_fields__})) == plan
+    assert make_plan(LoadOptions(**{name: given[name] for name in LoadOptions.__dataclass_fields__})) == plan
 
 
 def test_the_job_ends_and_has_no_privilege() -> None:
@@ -82,8 +82,8 @@ def test_aiperf_is_pinned_and_keeps_what_it_measured() -> None:
 
 @pytest.mark.parametrize("load", LOADS)
 def test_aiperf_makes_the_same_load(load: dict[str, Any]) -> None:
-    plan = plan_of(Wanted(url="http://h:8000", **{**load, "model": "m", "insecure": False}))
-    words = aiperf.arguments(plan, "/results")
+    plan = make_plan(LoadOptions(url="http://h:8000", **{**load, "model": "m", "insecure": False}))
+    words = aiperf.make_arguments(plan, "/results")
     told = dict(pairwise(words))
     assert (told["--isl"], told["--osl"]) == (str(plan.input_tokens), str(plan.output_tokens))
     assert told["--endpoint-type"] == ("chat" if plan.chat else "completions")
@@ -97,9 +97,9 @@ def test_aiperf_makes_the_same_load(load: dict[str, Any]) -> None:
 
 def test_aiperf_has_no_words_for_it() -> None:
     with pytest.raises(UsageError, match="--model NAME"):
-        aiperf.arguments(plan_of(Wanted(url="http://h:8000")), "/results")
+        aiperf.make_arguments(make_plan(LoadOptions(url="http://h:8000")), "/results")
     with pytest.raises(UsageError, match="--insecure"):
-        aiperf.arguments(plan_of(Wanted(url="https://h", model="m", insecure=True)), "/results")
+        aiperf.make_arguments(make_plan(LoadOptions(url="https://h", model="m", insecure=True)), "/results")
 
 
 @pytest.mark.parametrize(
@@ -134,7 +134,7 @@ def test_aiperf_has_no_words_for_it() -> None:
 )
 def test_wrong_usage(arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_KEY", KEY)
-    ended: Ended = inside("load", *arguments)
+    ended: CommandResult = run_inside("load", *arguments)
     assert (ended.code, ended.out) == (2, "")
     assert said in ended.err
     assert KEY not in ended.err

@@ -12,13 +12,13 @@ from hypothesis import strategies as st
 from dynocheck.facts.load.run import Sample
 from dynocheck.loadtest.stats.metrics import (
     Summary,
-    added,
-    blurred,
-    client_bound,
-    error_rate,
-    latency,
-    rate,
-    summary,
+    compute_error_rate,
+    compute_rate,
+    explain_client_bottleneck,
+    explain_client_latency,
+    merge_histograms,
+    summarize_latency,
+    summarize_values,
 )
 from tests.loading.making import bad, good, histogram, limits, point
 
@@ -27,7 +27,7 @@ SECONDS = st.floats(1e-6, 1e4)
 
 @given(st.lists(SECONDS, min_size=100, max_size=300))
 def test_percentiles_are_those_of_the_standard_library(values: list[float]) -> None:
-    found = summary(values)
+    found = summarize_values(values)
     cuts = statistics.quantiles(values, n=100, method="inclusive")
     for percent in (50, 90, 99):
         assert found.percentile(percent) == pytest.approx(cuts[percent - 1])
@@ -50,7 +50,7 @@ def test_a_histogram_is_wrong_by_half_a_percent_at_most(values: list[float]) -> 
 
 @given(st.lists(SECONDS), st.lists(SECONDS))
 def test_histograms_add_up(some: list[float], others: list[float]) -> None:
-    whole, parts = histogram(*some, *others), added([histogram(*some), histogram(*others)])
+    whole, parts = histogram(*some, *others), merge_histograms([histogram(*some), histogram(*others)])
     assert parts.counts == whole.counts
     assert parts.longest_s == whole.longest_s
     assert parts.total_s == pytest.approx(whole.total_s)
@@ -61,13 +61,13 @@ def test_what_comes_at_once_has_no_gap() -> None:
 
 
 def test_a_percentile_of_too_few_is_not_told() -> None:
-    ninety_nine = summary(random.Random(1).random() for _ in range(99))
+    ninety_nine = summarize_values(random.Random(1).random() for _ in range(99))
     assert ninety_nine.percentile(99) is None
     assert ninety_nine.percentile(98) is not None
-    assert summary([*ninety_nine.values, 0.5]).percentile(99) is not None
-    assert summary([1.0] * 9).percentile(90) is None
-    assert summary([1.0] * 999).percentile(99.9) is None
-    assert summary([]).mean is None
+    assert summarize_values([*ninety_nine.values, 0.5]).percentile(99) is not None
+    assert summarize_values([1.0] * 9).percentile(90) is None
+    assert summarize_values([1.0] * 999).percentile(99.9) is None
+    assert summarize_values([]).mean is None
 
 
 def test_tpot_counts_from_the_first_token_by_the_servers_count() -> None:
@@ -82,41 +82,41 @@ def test_tpot_counts_from_the_first_token_by_the_servers_count() -> None:
 
 def test_failed_requests_are_counted_and_not_timed() -> None:
     measured = point([good(first_s=0.1), bad(), bad("timeout (idle)")])
-    assert latency(measured, "ttft").values == (0.1,)
-    assert error_rate(measured) == pytest.approx(2 / 3)
-    assert rate(measured, "requests_per_s") == pytest.approx(0.1)
-    assert rate(measured, "output_tokens_per_s") == pytest.approx(2.1)
+    assert summarize_latency(measured, "ttft").values == (0.1,)
+    assert compute_error_rate(measured) == pytest.approx(2 / 3)
+    assert compute_rate(measured, "requests_per_s") == pytest.approx(0.1)
+    assert compute_rate(measured, "output_tokens_per_s") == pytest.approx(2.1)
 
 
 def test_tokens_that_one_request_did_not_count_leave_the_throughput_open() -> None:
-    assert rate(point([good(), good(tokens=None)]), "output_tokens_per_s") is None
+    assert compute_rate(point([good(), good(tokens=None)]), "output_tokens_per_s") is None
 
 
 def test_goodput_is_of_requests_that_keep_every_limit() -> None:
     samples = [good(0.1, 0.5), good(0.9, 1.0), good(0.1, 9.0), bad()]
     bounds = limits("ttft.p50=500ms", "e2e.max=2s", "error_rate=50%")
-    assert rate(point(samples), "goodput", bounds) == pytest.approx(0.1)
-    assert rate(point(samples), "goodput", limits()) == pytest.approx(0.3)
+    assert compute_rate(point(samples), "goodput", bounds) == pytest.approx(0.1)
+    assert compute_rate(point(samples), "goodput", limits()) == pytest.approx(0.3)
 
 
 def test_a_late_client_blurs_what_is_short() -> None:
     late = point([good(first_s=0.02, last_s=2.0)] * 100, lag_s=0.005)
-    assert blurred(late, "ttft")
-    assert blurred(late, "chunk_gap")
-    assert blurred(late, "e2e") is None
-    assert blurred(late, "tpot") is None
-    assert client_bound(late) is None
-    assert blurred(point([good()] * 100, lag_s=0.001), "ttft") is None
+    assert explain_client_latency(late, "ttft")
+    assert explain_client_latency(late, "chunk_gap")
+    assert explain_client_latency(late, "e2e") is None
+    assert explain_client_latency(late, "tpot") is None
+    assert explain_client_bottleneck(late) is None
+    assert explain_client_latency(point([good()] * 100, lag_s=0.001), "ttft") is None
 
 
 def test_a_client_without_room_measures_nothing() -> None:
     for measured in (point([good()], cpu=0.97), point([good(), bad("client")])):
-        assert client_bound(measured)
-        assert blurred(measured, "e2e")
+        assert explain_client_bottleneck(measured)
+        assert explain_client_latency(measured, "e2e")
 
 
 def test_requests_that_begin_late_are_the_clients_fault() -> None:
-    assert blurred(point([good(late_s=0.3)] * 100), "ttft")
+    assert explain_client_latency(point([good(late_s=0.3)] * 100), "ttft")
 
 
 @pytest.mark.parametrize(

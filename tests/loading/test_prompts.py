@@ -9,21 +9,21 @@ from typing import Any
 import pytest
 
 from dynocheck.core.errors import UsageError
-from dynocheck.loadtest.prompts import made, read
+from dynocheck.loadtest.prompts import generate_prompts, read
 
 
 def test_made_prompts_begin_unlike_and_are_the_same_again() -> None:
-    prompts = made(seed=7, tokens=100)
+    prompts = generate_prompts(seed=7, tokens=100)
     texts = [str(prompts(number, 1.0).content) for number in range(500)]
     assert len({tuple(text.split()[:8]) for text in texts}) == 500
-    assert texts == [made(7, 100)(number, 1.0).content for number in range(500)]
-    assert texts[0] != made(8, 100)(0, 1.0).content
+    assert texts == [generate_prompts(7, 100)(number, 1.0).content for number in range(500)]
+    assert texts[0] != generate_prompts(8, 100)(0, 1.0).content
 
 
 def test_their_length_follows_the_tokenizer() -> None:
-    assert len(str(made(0, 128)(0, 1.0).content).split()) == 128
-    assert len(str(made(0, 128)(0, 2.0).content).split()) == 64
-    assert len(str(made(0, 1)(0, 50.0).content).split()) == 1
+    assert len(str(generate_prompts(0, 128)(0, 1.0).content).split()) == 128
+    assert len(str(generate_prompts(0, 128)(0, 2.0).content).split()) == 64
+    assert len(str(generate_prompts(0, 1)(0, 50.0).content).split()) == 1
 
 
 def test_a_prompt_on_each_line(tmp_path: Path) -> None:

@@ -14,27 +14,27 @@ from typing import Any
 import pytest
 
 from dynocheck.facts import Unavailable
-from dynocheck.facts.load.run import LoadRun, Point
-from dynocheck.loadtest.load_generator import arrivals
+from dynocheck.facts.load.run import LoadPoint, LoadRun
+from dynocheck.loadtest.load_generator import schedule_arrivals
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.run import run
-from dynocheck.loadtest.stats.metrics import latency
-from dynocheck.probes.load.run import measured
-from dynocheck.serving import Endpoint, Limits, Secret
+from dynocheck.loadtest.stats.metrics import summarize_latency
+from dynocheck.probes.load.run import measure_load
+from dynocheck.serving import Endpoint, ExchangeLimits, SecretValue
 from tests.loading.engine import engine
 
-PATIENT = Limits(first_byte_s=30, idle_s=30, total_s=30)
+PATIENT = ExchangeLimits(first_byte_s=30, idle_s=30, total_s=30)
 
 
 def load(url: str, **wanted: Any) -> LoadRun:
     """A small load test."""
     usual = {"output_tokens": 4, "input_tokens": 40, "requests": 8, "warmup": 2}
-    return measured(
+    return measure_load(
         LoadPlan(Endpoint(url, limits=PATIENT, key=wanted.pop("key", None)), **{**usual, **wanted})
     )
 
 
-def only(found: LoadRun) -> Point:
+def only(found: LoadRun) -> LoadPoint:
     (point,) = found.points
     return point
 
@@ -107,19 +107,19 @@ def test_in_the_open_loop_a_stall_counts_from_when_a_request_was_due() -> None:
         point = only(load(server.url, rate=20, arrivals="constant", requests=10, warmup=2))
     due = [sample.start_s for sample in point.samples]
     assert sorted(due) == pytest.approx([number / 20 for number in range(10)])
-    assert latency(point, "ttft").longest == pytest.approx(0.6, abs=0.25)
+    assert summarize_latency(point, "ttft").longest == pytest.approx(0.6, abs=0.25)
     assert point.rate == 20
     assert point.concurrency is None
 
 
 def test_arrivals() -> None:
-    assert list(arrivals(10, "constant", 0, 4, None)) == pytest.approx([0, 0.1, 0.2, 0.3])
-    assert len(list(arrivals(10, "constant", 0, None, 1.0))) == 11
-    times = list(arrivals(50, "poisson", 3, 4001, None))
+    assert list(schedule_arrivals(10, "constant", 0, 4, None)) == pytest.approx([0, 0.1, 0.2, 0.3])
+    assert len(list(schedule_arrivals(10, "constant", 0, None, 1.0))) == 11
+    times = list(schedule_arrivals(50, "poisson", 3, 4001, None))
     gaps = [after - before for before, after in itertools.pairwise(times)]
     assert statistics.fmean(gaps) == pytest.approx(0.02, rel=0.1)
     assert statistics.stdev(gaps) == pytest.approx(0.02, rel=0.1)  # as those of independent users
-    assert times == list(arrivals(50, "poisson", 3, 4001, None))
+    assert times == list(schedule_arrivals(50, "poisson", 3, 4001, None))
 
 
 def test_failures_are_told_by_class() -> None:
@@ -148,7 +148,7 @@ def test_a_server_that_counts_no_tokens() -> None:
 
 def test_a_first_request_that_fails_for_good_is_the_only_one() -> None:
     with engine(key="other") as server:
-        found = load(server.url, model="m", key=Secret("sesame-0123456789"))
+        found = load(server.url, model="m", key=SecretValue("sesame-0123456789"))
         assert len(server.log()["requests"]) == 1
     point = only(found)
     assert (len(point.samples), point.failed) == (1, 1)
@@ -230,7 +230,7 @@ def test_workers_say_what_stood_in_the_way(tmp_path: Path) -> None:
 
 def test_the_key_reaches_the_workers_and_nobody_else() -> None:
     with engine(key="sesame-0123456789") as server:
-        found = load(server.url, key=Secret("sesame-0123456789"), workers=2)
+        found = load(server.url, key=SecretValue("sesame-0123456789"), workers=2)
     assert only(found).failed == 0
     assert "sesame" not in repr(found)
     assert "sesame-0123456789" not in os.environ.values()
@@ -238,13 +238,13 @@ def test_the_key_reaches_the_workers_and_nobody_else() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_was_measured_before_an_interrupt_is_kept(workers: int) -> None:
-    from dynocheck.loadtest.workers import spread
+    from dynocheck.loadtest.workers import run_workers
 
     async def interrupted(url: str) -> LoadRun:
         plan = LoadPlan(
             Endpoint(url), requests=None, duration_s=60, output_tokens=4, warmup=2, workers=workers
         )
-        making = asyncio.create_task(run(plan) if workers == 1 else spread(plan))
+        making = asyncio.create_task(run(plan) if workers == 1 else run_workers(plan))
         await asyncio.sleep(0.6 if workers == 1 else 2.0)
         making.cancel()
         return await making

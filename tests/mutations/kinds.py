@@ -9,7 +9,7 @@ from typing import NamedTuple
 Edit = str | Callable[[Match[str]], str]
 
 
-class Kind(NamedTuple):
+class DefectKind(NamedTuple):
     """A defect that people make.
 
     `old` and `new` are an expression and what takes its place, at one place of a file at a time. `files` and
@@ -62,55 +62,55 @@ def last(match: Match[str]) -> str:
 
 
 KINDS = (
-    Kind("a key twice", "manifest.yaml", r"^( +)(replicas: \d+)$", r"\1\2\n\1\2", at="replicas"),
-    Kind("a tab for blanks", "manifest.yaml", r"^ +(image: \S+)$", r"\t\1"),
-    Kind("an alias of nothing", "manifest.yaml", r"image: \S+$", "image: *image"),
-    Kind(
+    DefectKind("a key twice", "manifest.yaml", r"^( +)(replicas: \d+)$", r"\1\2\n\1\2", at="replicas"),
+    DefectKind("a tab for blanks", "manifest.yaml", r"^ +(image: \S+)$", r"\t\1"),
+    DefectKind("an alias of nothing", "manifest.yaml", r"image: \S+$", "image: *image"),
+    DefectKind(
         "a bracket that stays open",
         "manifest.yaml",
         r"^( +)replicas: (\d+)$",
         r"\1replicas: [\2",
         at=r"^\s*\w+:",
     ),
-    Kind("text after ---", "manifest.yaml", r"^---$", "--- x"),
-    Kind("an unknown field", "manifest.schema", r"^( +)image: ", r"\1imagge: ", at=ENTRY),
-    Kind("a number in quotes", "manifest.schema", r"^( +replicas: )(\d+)$", r'\1"\2"'),
-    Kind(
+    DefectKind("text after ---", "manifest.yaml", r"^---$", "--- x"),
+    DefectKind("an unknown field", "manifest.schema", r"^( +)image: ", r"\1imagge: ", at=ENTRY),
+    DefectKind("a number in quotes", "manifest.schema", r"^( +replicas: )(\d+)$", r'\1"\2"'),
+    DefectKind(
         "a list for text", "manifest.schema", r"^( +)(restartPolicy|backendFramework): (\w+)$", r"\1\2: [\3]"
     ),
-    Kind(
+    DefectKind(
         "a required field left out",
         "manifest.schema",
         r"^ +mountPath: .*\n",
         "",
         at=r"^\s*- (name|mountPath)",
     ),
-    Kind(
+    DefectKind(
         "a unit there is not",
         "manifest.schema",
         r"(memory|storage): (\d+)Gi$",
         r"\1: \2GB",
         needs=rf"{NEW}|batch/v1|PersistentVolumeClaim",
     ),
-    Kind("a value there is not", "manifest.schema", r"restartPolicy: \w+", "restartPolicy: Sometimes"),
-    Kind(
+    DefectKind("a value there is not", "manifest.schema", r"restartPolicy: \w+", "restartPolicy: Sometimes"),
+    DefectKind(
         "a role there is not", "manifest.schema", r"( type: )(worker|prefill|decode)$", r"\1werker", needs=NEW
     ),
-    Kind("a name that is none", "manifest.schema", r"(?<=\nmetadata:\n)(  name: )(\S+)$", r"\1My_\2"),
-    Kind(
+    DefectKind("a name that is none", "manifest.schema", r"(?<=\nmetadata:\n)(  name: )(\S+)$", r"\1My_\2"),
+    DefectKind(
         "a version there is not",
         "manifest.api-version",
         r"^apiVersion: nvidia.com/v1\w+$",
         "apiVersion: nvidia.com/v2",
     ),
-    Kind(
+    DefectKind(
         "a kind of another group",
         "manifest.api-version",
         r"^apiVersion: batch/v1$",
         "apiVersion: apps/v1",
         at="^kind",
     ),
-    Kind(
+    DefectKind(
         "a name too long",
         "manifest.names",
         r"(?<=kind: DynamoGraphDeployment\nmetadata:\n)(  name: \S+)$",
@@ -118,23 +118,25 @@ KINDS = (
         within=COMPONENT,
         files=DEPLOY,
     ),
-    Kind(
+    DefectKind(
         "an object twice", "manifest.duplicates", r"(?s)\A.*\Z", lambda m: f"{m[0]}\n---\n{m[0]}", files=CACHE
     ),
-    Kind(
+    DefectKind(
         "a namespace of its own",
         "manifest.namespaces",
         r"(?<=kind: DynamoGraphDeployment\nmetadata:\n)(  name: \S+)$",
         r"\1\n  namespace: other",
     ),
-    Kind(
+    DefectKind(
         "a placeholder for an image",
         "manifest.placeholders",
         r"(?<=image: )\S+$",
         "my-registry/vllm-runtime:my-tag",
     ),
-    Kind("a placeholder for a value", "manifest.placeholders", r"(?<= value: )[A-Z]\w+/\S+$", "<model>"),
-    Kind(
+    DefectKind(
+        "a placeholder for a value", "manifest.placeholders", r"(?<= value: )[A-Z]\w+/\S+$", "<model>"
+    ),
+    DefectKind(
         "a privileged container",
         "security.privileges",
         r"^( +)(image: \S+)$",
@@ -142,7 +144,7 @@ KINDS = (
         files=RUNS,
         needs=without("(securityContext|sysctl)"),
     ),
-    Kind(
+    DefectKind(
         "a container that gets privileged",
         "security.privileges",
         r"^( +)securityContext:\n( +)(?!privileged)",
@@ -150,20 +152,20 @@ KINDS = (
         files=RUNS,
         needs=without("sysctl"),
     ),
-    Kind(
+    DefectKind(
         "a folder of the node",
         "security.privileges",
         r"^( +)persistentVolumeClaim:\n +claimName: \S+$",
         r"\1hostPath: {path: /}",
         at=r"- name:",
     ),
-    Kind(
+    DefectKind(
         "a token in clear",
         "security.secrets",
         r"(- name: HF_TOKEN\n( +))valueFrom:\n(\2 +.*\n)+",
         r"\1value: hf_AbCdEfGhIjKlMnOpQrStUvWxYzAbCdEfGh\n",
     ),
-    Kind(
+    DefectKind(
         "no frontend",
         "graph.frontend",
         r"(?s)\A.*\Z",
@@ -177,14 +179,14 @@ KINDS = (
         files=DEPLOY,
         needs=without("epp") + r"(?s:.*)dynamo\.frontend",
     ),
-    Kind(
+    DefectKind(
         "two prefill sides",
         "graph.roles",
         flag("--disaggregation-mode", "decode"),
         r"\1prefill\2",
         at="--disaggregation-mode",
     ),
-    Kind(
+    DefectKind(
         "no decode side",
         "graph.both-sides",
         flag("--disaggregation-mode", "decode"),
@@ -192,52 +194,54 @@ KINDS = (
         within="--disaggregation-mode",
         needs=r"dynamo\.sglang",
     ),
-    Kind(
+    DefectKind(
         "a mode that is left out",
         "graph.roles",
         r"^ +- --disaggregation-mode\n +- prefill\n",
         "",
         at=ON_WORKERS,
     ),
-    Kind("another framework", "graph.engine-agrees", r"(?<=backendFramework: )vllm$", "sglang"),
-    Kind(
+    DefectKind("another framework", "graph.engine-agrees", r"(?<=backendFramework: )vllm$", "sglang"),
+    DefectKind(
         "an image of another engine",
         "graph.engine-agrees",
         r"(?<=/)vllm-runtime(?=:.*\n(?:(?! +image:|    [A-Z]\w*:$|  - name:).*\n)*?.*dynamo\.vllm)",
         "sglang-runtime",
         at=ON_WORKERS,
     ),
-    Kind("an image that is the latest", "graph.images-pinned", RELEASE, "latest"),
-    Kind("an image without a tag", "graph.images-pinned", r"(?<=-runtime):1\.\d+\.\d+$", ""),
-    Kind("another release", "graph.one-release", RELEASE, "1.0.1", at="image:", files=DEPLOY),
-    Kind("a probe of another port", "graph.probes", r"(?<=port: )9090$", "9091"),
-    Kind("a probe of another path", "graph.probes", r"(?<=path: /)(live|health)$", "alive"),
-    Kind(
+    DefectKind("an image that is the latest", "graph.images-pinned", RELEASE, "latest"),
+    DefectKind("an image without a tag", "graph.images-pinned", r"(?<=-runtime):1\.\d+\.\d+$", ""),
+    DefectKind("another release", "graph.one-release", RELEASE, "1.0.1", at="image:", files=DEPLOY),
+    DefectKind("a probe of another port", "graph.probes", r"(?<=port: )9090$", "9091"),
+    DefectKind("a probe of another path", "graph.probes", r"(?<=path: /)(live|health)$", "alive"),
+    DefectKind(
         "no time to start", "graph.startup-budget", r"(?<=failureThreshold: )\d{3,}$", "1", at="startupProbe"
     ),
-    Kind("a misspelt flag", "engine.flags-known", r"--tensor-parallel-size\b", "--tensor-paralel-size"),
-    Kind("a flag there is not", "engine.flags-known", r"^( +)(- --model(-path)?)$", r"\1- --max-speed\n\1\2"),
-    Kind(
+    DefectKind("a misspelt flag", "engine.flags-known", r"--tensor-parallel-size\b", "--tensor-paralel-size"),
+    DefectKind(
+        "a flag there is not", "engine.flags-known", r"^( +)(- --model(-path)?)$", r"\1- --max-speed\n\1\2"
+    ),
+    DefectKind(
         "a share of memory above one",
         "engine.values",
         flag("--gpu-memory-utilization", r"([\d.]+)"),
         r"\g<1>90\3",
     ),
-    Kind("a type there is not", "engine.values", flag("--kv-cache-dtype", r"(\w+)"), r"\1fp7\3"),
-    Kind(
+    DefectKind("a type there is not", "engine.values", flag("--kv-cache-dtype", r"(\w+)"), r"\1fp7\3"),
+    DefectKind(
         "text for a number",
         "engine.values",
         flag("--(?:block-size|tensor-parallel-size|max-model-len)", r"(\d+)"),
         r"\1many\3",
     ),
-    Kind(
+    DefectKind(
         "a misspelt key in JSON",
         "engine.config-keys",
         r"""(kv_)connector(?=": ?"NixlConnector")""",
         r"\1conector",
         at="--kv-transfer-config",
     ),
-    Kind(
+    DefectKind(
         "another block size than the picker's",
         "engine.kv-router",
         flag("--block-size", r"(\d+)"),
@@ -245,7 +249,7 @@ KINDS = (
         at="--block-size",
         needs=r"DYN_KV_CACHE_BLOCK_SIZE",
     ),
-    Kind(
+    DefectKind(
         "another block size",
         "engine.pair-agrees",
         flag("--block-size", r"(\d+)"),
@@ -253,7 +257,7 @@ KINDS = (
         at="--block-size",
         needs=PAIR,
     ),
-    Kind(
+    DefectKind(
         "another cache type",
         "engine.pair-agrees",
         flag("--kv-cache-dtype", "auto"),
@@ -261,7 +265,7 @@ KINDS = (
         at="--kv-cache-dtype",
         needs=PAIR,
     ),
-    Kind(
+    DefectKind(
         "another connector",
         "engine.pair-agrees",
         "NixlConnector",
@@ -269,7 +273,7 @@ KINDS = (
         within="--kv-transfer-config",
         needs=PAIR,
     ),
-    Kind(
+    DefectKind(
         "no events for the router",
         "engine.kv-router",
         r'(- prefill\n(?:(?! +- name: main).*\n)*?.*"enable_kv_cache_events": ?)true',
@@ -277,21 +281,21 @@ KINDS = (
         within="--kv-events-config",
         needs=r"--router-mode\n +- kv",
     ),
-    Kind(
+    DefectKind(
         "a router's other block size",
         "engine.kv-router",
         flag("--kv-cache-block-size", r"(\d+)"),
         r"\g<1>16\3",
         at="dynamo.frontend|kv-cache-block-size|block-size",
     ),
-    Kind(
+    DefectKind(
         "a buffer too small",
         "engine.trtllm-buffer",
         r"(?<=max_tokens_in_buffer: )\d+$",
         "16",
         at="cache_transceiver_config:",
     ),
-    Kind(
+    DefectKind(
         "twice the tensor parallelism",
         "parallelism.gpus-match",
         flag("--tensor-parallel-size", r"(\d+)"),
@@ -299,27 +303,27 @@ KINDS = (
         at=COMPONENT,
         files=DEPLOY,
     ),
-    Kind(
+    DefectKind(
         "GPUs that stand idle",
         "parallelism.gpus-match",
         r'(nvidia\.com/gpu: ")(\d)("\n(?: .*\n)*? +limits:\n +nvidia\.com/gpu: ")\2"',
         lambda m: f'{m[1]}{int(m[2]) * 2}{m[3]}{int(m[2]) * 2}"',
         at=COMPONENT,
     ),
-    Kind(
+    DefectKind(
         "requests unlike limits",
         "parallelism.requests-equal-limits",
         r'(requests:\n +nvidia\.com/gpu: ")(\d+)"',
         r'\g<1>1\2"',
     ),
-    Kind(
+    DefectKind(
         "more GPUs than a node has",
         "parallelism.fits-node",
         r'(nvidia\.com/gpu: ")(\d)("\n(?: .*\n)*? +limits:\n +nvidia\.com/gpu: ")\2"',
         lambda m: f'{m[1]}32{m[3]}32"',
         at=COMPONENT,
     ),
-    Kind(
+    DefectKind(
         "heads that do not divide",
         "parallelism.heads-divide",
         flag("--tensor-parallel-size", r"(\d+)"),
@@ -327,14 +331,14 @@ KINDS = (
         at=COMPONENT,
         files=DEPLOY,
     ),
-    Kind(
+    DefectKind(
         "another model to measure",
         "model.same-everywhere",
         r'(- name: (?:TARGET_MODEL|MODEL_NAME)\n +value: "?[^"\s]+)("?)$',
         r"\1-Instruct\2",
         files=PERF,
     ),
-    Kind(
+    DefectKind(
         "another model to download",
         "model.same-everywhere",
         r'(- name: MODEL(?:_NAME)?\n +value: "?[^"\s]+)("?)$',
@@ -343,21 +347,21 @@ KINDS = (
         within=r"hf download|snapshot_download",
         elsewhere=r"--model|dynamo\.(vllm|sglang|trtllm)",
     ),
-    Kind(
+    DefectKind(
         "a revision nobody loads",
         "model.revision",
         r"hf download (.\$MODEL.)",
         rf"hf download \1 --revision {SHA}",
         files=DOWNLOAD,
     ),
-    Kind(
+    DefectKind(
         "another secret",
         "model.token",
         r"(?<=name: )hf-token-secret$",
         "hf-secret",
         files=r"llama.*\.yaml$",
     ),
-    Kind(
+    DefectKind(
         "weights that do not fit",
         "memory.weights-fit",
         r"^( +)tensor_parallel_size: (4|32)$",
@@ -365,22 +369,24 @@ KINDS = (
         at=COMPONENT,
         files=r"deepseek-r1/trtllm.*deploy\.yaml$",
     ),
-    Kind(
+    DefectKind(
         "no room for a sequence",
         "memory.kv-cache",
         flag("--max-model-len", r"(\d+)"),
         r"\g<1>99000000\3",
         at=ENTRY,
     ),
-    Kind(
+    DefectKind(
         "little shared memory",
         "memory.shared-memory",
         r"(?<=sharedMemorySize: )\d+Gi$" + SEVERAL,
         "1Mi",
         at=COMPONENT,
     ),
-    Kind("a claim of another name", "storage.claim-declared", r"(?<=claimName: )model-cache$", "model-cash"),
-    Kind(
+    DefectKind(
+        "a claim of another name", "storage.claim-declared", r"(?<=claimName: )model-cache$", "model-cash"
+    ),
+    DefectKind(
         "a claim for one node",
         "storage.access-mode",
         r"\A((?:.*\n)*?[^#\n]*)ReadWriteMany",
@@ -388,8 +394,8 @@ KINDS = (
         files=CACHE,
         within="accessModes",
     ),
-    Kind("a claim too small", "storage.size", r"\A((?s:.*?)storage: )\d+Gi$", r"\g<1>2Gi", files=CACHE),
-    Kind(
+    DefectKind("a claim too small", "storage.size", r"\A((?s:.*?)storage: )\d+Gi$", r"\g<1>2Gi", files=CACHE),
+    DefectKind(
         "a cache outside the mount",
         "storage.model-path",
         r"(dynamo\.vllm\n(?:.*\n)*?.*HF_HOME\n +value: )\S+$",
@@ -397,14 +403,14 @@ KINDS = (
         at=ON_WORKERS + "|--model",
         files=DEPLOY,
     ),
-    Kind(
+    DefectKind(
         "a mount that is read-only",
         "storage.read-only",
         r"^( +)(mountPath: \S+)$",
         r"\1\2\n\1readOnly: true",
         files=DOWNLOAD,
     ),
-    Kind(
+    DefectKind(
         "no RDMA asked for",
         "network.rdma-requested",
         r"^( +rdma/ib: \S+\n)((?:.*\n)*?)\1",
@@ -413,7 +419,7 @@ KINDS = (
         files=r"^(?!.*gb200).*\.yaml$",
         needs=r"multinode",
     ),
-    Kind(
+    DefectKind(
         "memory may not be locked",
         "network.ipc-lock",
         r"- IPC_LOCK$",
@@ -421,7 +427,7 @@ KINDS = (
         at=COMPONENT,
         needs=without("privileged: true"),
     ),
-    Kind(
+    DefectKind(
         "a transport turned off",
         "network.transport",
         r"(dynamo\.(?:vllm|sglang)\n(?:(?! +- name: main).*\n)*?)( +)- name: HF_HOME$",
@@ -429,18 +435,20 @@ KINDS = (
         files=r"^(?!.*gb200).*\.yaml$",
         needs=r"rdma/ib(?s:.*)prefill",
     ),
-    Kind("another endpoint", "perf.endpoint", r"(ENDPOINT\n +value: )(\S+?)(:\d+)$", r"\1\2s\3", files=PERF),
-    Kind(
+    DefectKind(
+        "another endpoint", "perf.endpoint", r"(ENDPOINT\n +value: )(\S+?)(:\d+)$", r"\1\2s\3", files=PERF
+    ),
+    DefectKind(
         "another port of the endpoint",
         "perf.endpoint",
         r"(ENDPOINT\n +value: \S+?):8000$",
         r"\1:8001",
         files=PERF,
     ),
-    Kind(
+    DefectKind(
         "another count of GPUs", "perf.gpu-count", r'(GPU_COUNT\n +value: )"(\d+)"$', r'\1"1\2"', files=PERF
     ),
-    Kind(
+    DefectKind(
         "another tokenizer",
         "perf.tokenizer",
         r"(- name: TOKENIZER\n +value: )(\S+)$",
@@ -448,9 +456,9 @@ KINDS = (
         at="--tokenizer",
         files=PERF,
     ),
-    Kind("a limit without its unit", "perf.limits", r"(ttft\.p90=)(\d+)m?s", r"\1\2", files=DEPLOY),
-    Kind("any release of the tool", "perf.tool-pinned", r"aiperf==[\d.]+", "aiperf", files=PERF),
-    Kind(
+    DefectKind("a limit without its unit", "perf.limits", r"(ttft\.p90=)(\d+)m?s", r"\1\2", files=DEPLOY),
+    DefectKind("any release of the tool", "perf.tool-pinned", r"aiperf==[\d.]+", "aiperf", files=PERF),
+    DefectKind(
         "a wait without an end",
         "perf.bounded",
         r"(?s)(activeDeadlineSeconds: \d+)(.*?)^( +)set -eu\w*$",
@@ -458,7 +466,7 @@ KINDS = (
         files=PERF,
         at="until",
     ),
-    Kind(
+    DefectKind(
         "results that are lost",
         "perf.artifacts",
         r"(?<=--artifact-dir )(?!\S*WARMUP)\S+(?= |$)",
@@ -466,18 +474,18 @@ KINDS = (
         files=PERF,
         needs=without("tmux"),
     ),
-    Kind("another pool", "gaie.recipe-route", r"(?<=name: )(\S+-pool)$", r"\1s", files=ROUTE),
-    Kind("another port of the pool", "gaie.recipe-route", r"(?<=port: )8000$", "9002", files=ROUTE),
-    Kind(
+    DefectKind("another pool", "gaie.recipe-route", r"(?<=name: )(\S+-pool)$", r"\1s", files=ROUTE),
+    DefectKind("another port of the pool", "gaie.recipe-route", r"(?<=port: )8000$", "9002", files=ROUTE),
+    DefectKind(
         "another group of the pool",
         "gaie.recipe-route",
         r"(?<=group: )inference\.networking\.k8s\.io$",
         "inference.networking.x-k8s.io",
         files=ROUTE,
     ),
-    Kind("a plugin there is not", "gaie.picker", r"(?<=pluginRef: )(\S+)$", r"\1s"),
-    Kind("a link to nowhere", "docs.links", r"\Z", "\nSee [more](nowhere/more.md).\n", files=README),
-    Kind(
+    DefectKind("a plugin there is not", "gaie.picker", r"(?<=pluginRef: )(\S+)$", r"\1s"),
+    DefectKind("a link to nowhere", "docs.links", r"\Z", "\nSee [more](nowhere/more.md).\n", files=README),
+    DefectKind(
         "a command on no file",
         "docs.commands",
         r"\Z",

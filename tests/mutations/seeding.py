@@ -11,8 +11,8 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from tests.fuzz.judging import judged
-from tests.mutations.kinds import KINDS, Kind
+from tests.fuzz.judging import judge_path
+from tests.mutations.kinds import KINDS, DefectKind
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CORPUS = RECIPES.parent.parent / "shared" / "corpus" / "recipes"
@@ -26,8 +26,8 @@ class Site(NamedTuple):
     start: int
 
 
-class Seeded(NamedTuple):
-    kind: Kind
+class SeededDefect(NamedTuple):
+    kind: DefectKind
     site: Site
     noticed: bool
     told: tuple[str, ...]  # what the right check says, that it did not say before
@@ -51,7 +51,7 @@ def texts() -> dict[tuple[Path, Path], str]:
     }
 
 
-def sites(kind: Kind) -> list[Site]:
+def sites(kind: DefectKind) -> list[Site]:
     return [
         Site(model, file, match.start())
         for (model, file), text in texts().items()
@@ -60,7 +60,7 @@ def sites(kind: Kind) -> list[Site]:
     ]
 
 
-def edited(kind: Kind, text: str, start: int) -> tuple[str, set[int]]:
+def apply_defect(kind: DefectKind, text: str, start: int) -> tuple[str, set[int]]:
     """The text with the defect, and the lines on which it may be told."""
     match = re.compile(kind.old, re.MULTILINE).search(text, start)
     assert match is not None
@@ -68,12 +68,12 @@ def edited(kind: Kind, text: str, start: int) -> tuple[str, set[int]]:
     new = kind.new(match) if callable(kind.new) else match.expand(kind.new)
     changed = text[:start] + new + text[match.end() :]
     after = changed.splitlines()
-    written = _written(text.splitlines(), after) | {text.count("\n", 0, start) + 1}
+    written = _find_changed_lines(text.splitlines(), after) | {text.count("\n", 0, start) + 1}
     near = _nearest(kind.at, after, min(written), max(written))
     return changed, written | set(near) | set(_within(kind.within, after, max(written)))
 
 
-def _written(before: Sequence[str], after: Sequence[str]) -> set[int]:
+def _find_changed_lines(before: Sequence[str], after: Sequence[str]) -> set[int]:
     """The lines that differ, and those around one that is gone."""
     changes = SequenceMatcher(None, before, after, autojunk=False).get_opcodes()
     spans = [(start, end) for change, _, _, start, end in changes if change != "equal"]
@@ -103,17 +103,17 @@ class Bench:
         self._folder = folder
         self._before: dict[tuple[Path, str], set[tuple[str, str, int | None]]] = {}
 
-    def seed(self, kind: Kind, site: Site) -> Seeded:
+    def seed(self, kind: DefectKind, site: Site) -> SeededDefect:
         model = self._folder / f"{site.model.parent.parent.name}-{site.model.name}"
         if not model.exists():
             shutil.copytree(site.model, model)
         text = texts()[site.model, site.file]
         before = self._before.get((model, kind.check))
         if before is None:
-            before = self._before[model, kind.check] = self._told(model, kind)
-        changed, lines = edited(kind, text, site.start)
+            before = self._before[model, kind.check] = self._collect_findings(model, kind)
+        changed, lines = apply_defect(kind, text, site.start)
         (model / site.file).write_text(changed)
-        after = self._told(model, kind)
+        after = self._collect_findings(model, kind)
         (model / site.file).write_text(text)
         known = {(file, message) for file, message, _ in before}
         new = [
@@ -122,14 +122,18 @@ class Bench:
             if (told[0], told[1]) not in known or (told not in before and told[2] in lines)
         ]
         noticed = any(
-            line in lines if Path(file) == model / site.file else _stands(kind.elsewhere, Path(file), line)
+            line in lines
+            if Path(file) == model / site.file
+            else _matches_line(kind.elsewhere, Path(file), line)
             for file, _, line in new
         )
         told = tuple(f"{Path(file).name}:{line} {message}" for file, message, line in new)
-        return Seeded(kind, site, noticed, (*told, *((f"lines {sorted(lines)}",) if not noticed else ())))
+        return SeededDefect(
+            kind, site, noticed, (*told, *((f"lines {sorted(lines)}",) if not noticed else ()))
+        )
 
-    def _told(self, model: Path, kind: Kind) -> set[tuple[str, str, int | None]]:
-        ended = judged(model, self._folder, select=kind.check)
+    def _collect_findings(self, model: Path, kind: DefectKind) -> set[tuple[str, str, int | None]]:
+        ended = judge_path(model, self._folder, select=kind.check)
         assert not ended.crashes, ended.crashes
         return {
             (finding["location"]["file"], finding["message"], finding["location"]["line"])
@@ -139,14 +143,14 @@ class Bench:
         }
 
 
-def _stands(expression: str, file: Path, line: int | None) -> bool:
+def _matches_line(expression: str, file: Path, line: int | None) -> bool:
     return bool(expression and line and re.search(expression, file.read_text().splitlines()[line - 1]))
 
 
-def seeded(folder: Path, seed: str, most: int) -> list[Seeded]:
+def seed_defects(folder: Path, seed: str, most: int) -> list[SeededDefect]:
     """Defects of every kind, at up to so many places each."""
     bench = Bench(folder)
-    found: list[Seeded] = []
+    found: list[SeededDefect] = []
     for kind in KINDS:
         places = sites(kind)
         chosen = Random(f"{seed}:{kind.name}").sample(places, min(most, len(places)))
@@ -154,7 +158,7 @@ def seeded(folder: Path, seed: str, most: int) -> list[Seeded]:
     return found
 
 
-def table(found: Sequence[Seeded]) -> str:
+def table(found: Sequence[SeededDefect]) -> str:
     """A row a kind: how many were made and how many of them noticed."""
     rows = []
     for kind in KINDS:

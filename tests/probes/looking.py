@@ -7,7 +7,7 @@ from typing import Any
 
 from dynocheck.core.registry import Probe, load
 from dynocheck.facts import Access, RecipePaths, RequiredAccess
-from dynocheck.kube import Cluster, find
+from dynocheck.kube import Cluster, find_connection
 from tests.command import ROOT
 from tests.controlplane.access import User
 from tests.controlplane.api import Object
@@ -26,7 +26,7 @@ def reach(
     cluster: ControlPlane, user: User | None = None, timeout_s: float = 20, *, namespace: str | None = None
 ) -> Cluster:
     """The cluster as this user, or as its administrator, sees it."""
-    return Cluster(find(str(cluster.kubeconfig(user, namespace=namespace))), timeout_s=timeout_s)
+    return Cluster(find_connection(str(cluster.kubeconfig(user, namespace=namespace))), timeout_s=timeout_s)
 
 
 def look(name: str, cluster: ControlPlane, user: User | None = None) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynocheck.facts.k8s.capacity import Limit, Quota, RunningPod
+from dynocheck.facts.k8s.capacity import LimitRangeItem, Quota, RunningPod
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
 
@@ -88,5 +88,7 @@ def test_quotas_and_limit_ranges_of_the_namespace(cluster: ControlPlane) -> None
     assert seen.quotas == (Quota(name="team", hard=hard, used=used, scopes=("NotTerminating",)),)
     default = {"cpu": "2"}
     assert seen.limits == (
-        Limit(range="small", type="Container", default=default, default_request=default, max={"cpu": "8"}),
+        LimitRangeItem(
+            range="small", type="Container", default=default, default_request=default, max={"cpu": "8"}
+        ),
     )

@@ -10,7 +10,7 @@ from dynocheck.probes.gpu.dra import device_classes
 from tests.clusters import gpu
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
-from tests.kube.servers import reply, serving
+from tests.kube.servers import reply, serve
 from tests.probes.looking import look
 
 
@@ -31,7 +31,7 @@ def test_device_classes(cluster: ControlPlane) -> None:
 
 
 def test_a_server_without_device_classes(tmp_path: Path) -> None:
-    with serving(lambda *_: reply(404, "404 page not found", "text/plain")) as server:
+    with serve(lambda *_: reply(404, "404 page not found", "text/plain")) as server:
         assert device_classes(server.cluster(tmp_path)) == DeviceClasses()
 
 

@@ -10,7 +10,7 @@ import pytest
 from dynocheck.facts.k8s.autoscaling import Autoscalers
 from dynocheck.probes.capacity.autoscaling import autoscalers
 from tests.controlplane.server import ControlPlane
-from tests.kube.servers import Request, items, reply, serving
+from tests.kube.servers import Request, items, reply, serve
 from tests.probes.looking import look
 
 GROUP = {"kind": "APIGroup", "name": "karpenter.sh", "versions": [{"version": "v1"}]}
@@ -47,5 +47,5 @@ def test_karpenter_is_known_by_its_types(
             return reply(karpenter, GROUP if karpenter == 200 else {"kind": "Status", "message": "no"})
         return reply(200, items(*found))
 
-    with serving(handle) as server:
+    with serve(handle) as server:
         assert autoscalers(server.cluster(tmp_path)) == Autoscalers(expected)

@@ -15,8 +15,8 @@ from dynocheck.facts.k8s.gaie import (
     Gateways,
     InferencePools,
     InferenceRoutes,
+    ObjectReference,
     PickerConfig,
-    Reference,
 )
 from tests.clusters import gaie
 from tests.controlplane.server import ControlPlane
@@ -115,13 +115,15 @@ def test_only_routes_to_pools_are_seen(routing: ControlPlane) -> None:
     plain["spec"]["rules"] = [{"backendRefs": [{"name": "web", "port": 80}]}]
     routing.apply(plain, gaie.route(None))
     (seen,) = look("inference_routes", routing)
-    gateway = Reference(
+    gateway = ObjectReference(
         group="gateway.networking.k8s.io", kind="Gateway", namespace=gaie.SERVING, name="inference-gateway"
     )
     assert seen.parents == (gateway,), "in the route's own namespace, as it names none"
     assert seen.statuses[0].parent == gateway
     assert seen.pools == (
-        Reference(group=GAIE, kind="InferencePool", namespace=gaie.SERVING, name="qwen-pool", port=8000),
+        ObjectReference(
+            group=GAIE, kind="InferencePool", namespace=gaie.SERVING, name="qwen-pool", port=8000
+        ),
     )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts.k8s.namespace_policy import NamedSecret, Namespace, Port, Rule
+from dynocheck.facts.k8s.namespace_policy import NamedSecret, Namespace, NetworkPolicyPort, NetworkPolicyRule
 from dynocheck.facts.k8s.platform import OperatorConfig, ServiceName
 from dynocheck.kube import Forbidden
 from tests.clusters import platform
@@ -61,17 +61,17 @@ def test_a_webhook_of_one_namespace(cluster: ControlPlane, selector: dict[str, A
 
 
 def test_a_bundle_that_is_none() -> None:
-    from dynocheck.probes.platform.installation import _certificates
+    from dynocheck.probes.platform.installation import _parse_certificates
 
     for text in (b"nothing", b"\xff\xfe", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
-        found = _certificates(base64.b64encode(text).decode())
+        found = _parse_certificates(base64.b64encode(text).decode())
         assert found is not None
         assert found.problem
-    found = _certificates("not base64!")
+    found = _parse_certificates("not base64!")
     assert found is not None
     assert found.problem
     two = b"\n".join(base64.b64decode(platform.bundle(datetime.timedelta(days=d))) for d in (-1, 30))
-    found = _certificates(base64.b64encode(two).decode())
+    found = _parse_certificates(base64.b64encode(two).decode())
     assert found is not None
     assert (found.count, len(found.expiries), found.problem) == (2, 2, "")
 
@@ -139,9 +139,9 @@ def test_a_network_policy(cluster: ControlPlane) -> None:
     (seen,) = look("network_policies", cluster)
     assert (seen.name, seen.selector.match_labels, seen.ingress) == ("p", {"a": "b"}, None)
     first, second = seen.egress
-    assert first.ports == (Port(53, protocol="UDP"), Port("dns"))
+    assert first.ports == (NetworkPolicyPort(53, protocol="UDP"), NetworkPolicyPort("dns"))
     assert first.peers[0].pod_selector.empty
-    assert second == Rule()
+    assert second == NetworkPolicyRule()
 
 
 def test_of_secrets_only_names_types_and_keys_are_seen(cluster: ControlPlane) -> None:

@@ -17,12 +17,12 @@ from dynocheck.facts import (
     CustomResourceDefinition,
     Pod,
     RequiredAccess,
+    ResourceSlice,
     ResourceSlices,
-    Slice,
     Taint,
     Unavailable,
 )
-from dynocheck.kube import Garbled
+from dynocheck.kube import InvalidResponse
 from dynocheck.probes.access.api_server import permissions
 from dynocheck.probes.gpu.nodes import resource_slices
 from dynocheck.probes.platform.definitions import definitions
@@ -30,7 +30,7 @@ from tests import clusters
 from tests.controlplane import build
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
-from tests.kube.servers import Request, items, reply, serving
+from tests.kube.servers import Request, items, reply, serve
 from tests.probes.looking import look, reach, rules
 
 DEFAULT = "storageclass.kubernetes.io/is-default-class"
@@ -117,7 +117,7 @@ def test_a_gpu_node(cluster: ControlPlane) -> None:
     (node,) = look("nodes", cluster)
     assert (node.name, node.architecture, node.unschedulable) == ("gpu-1", "arm64", False)
     assert (node.gpu_resources, node.gpu_capacity) == ({"nvidia.com/gpu": 7}, {"nvidia.com/gpu": 8})
-    assert node.labelled_gpu
+    assert node.has_gpu_label
     assert node.taints == (Taint("nvidia.com/gpu", "NoSchedule", "present"),)
     assert node.conditions == (Condition("Ready", "True", "KubeletReady"),)
 
@@ -186,15 +186,15 @@ def test_resource_slices(cluster: ControlPlane) -> None:
     )
     assert look("resource_slices", cluster) == ResourceSlices(
         (
-            Slice(
+            ResourceSlice(
                 "a",
                 "gpu.nvidia.com",
                 "gpu-1",
                 8,
                 {"productName": "NVIDIA H200", "driverVersion": "580.95.5"},
             ),
-            Slice("b", "gpu.nvidia.com", None, 1),
-            Slice("c", "gpu.nvidia.com", "gpu-2", 0),
+            ResourceSlice("b", "gpu.nvidia.com", None, 1),
+            ResourceSlice("c", "gpu.nvidia.com", "gpu-2", 0),
         )
     )
 
@@ -226,14 +226,14 @@ def test_resource_slices_of_older_servers(tmp_path: Path, version: str) -> None:
             return reply(200, items(found))
         return reply(404, {"kind": "Status", "message": "the server could not find the requested resource"})
 
-    with serving(handle) as server:
+    with serve(handle) as server:
         seen = resource_slices(server.cluster(tmp_path))
     compute = {"cudaComputeCapability": "9.0.0"}
-    assert seen == ResourceSlices((Slice("a", "gpu.nvidia.com", "n", 1, compute),))
+    assert seen == ResourceSlices((ResourceSlice("a", "gpu.nvidia.com", "n", 1, compute),))
 
 
 def test_a_server_without_resource_slices(tmp_path: Path) -> None:
-    with serving(lambda *_: reply(404, "404 page not found", "text/plain")) as server:
+    with serve(lambda *_: reply(404, "404 page not found", "text/plain")) as server:
         assert resource_slices(server.cluster(tmp_path)) == ResourceSlices(served=False)
 
 
@@ -387,9 +387,9 @@ def test_why_a_definition_is_not_served_may_be_forbidden(cluster: ControlPlane) 
     ("discovery", "kind", "says"),
     [
         ({"kind": "APIGroupList", "groups": []}, Unavailable, "no aggregated discovery"),
-        ({"kind": "Status", "items": []}, Garbled, "no discovery"),
-        ({}, Garbled, "missing required field `kind`"),
-        ({"kind": "APIGroupDiscoveryList", "items": {}}, Garbled, "got `object`"),
+        ({"kind": "Status", "items": []}, InvalidResponse, "no discovery"),
+        ({}, InvalidResponse, "missing required field `kind`"),
+        ({"kind": "APIGroupDiscoveryList", "items": {}}, InvalidResponse, "got `object`"),
     ],
 )
 def test_without_discovery_nothing_is_called_unserved(
@@ -399,5 +399,5 @@ def test_without_discovery_nothing_is_called_unserved(
         found = items({"metadata": {"name": "widgets.example.com"}})
         return reply(200, discovery if request.path == "/apis" else found)
 
-    with serving(handle) as server, pytest.raises(kind, match=says):
+    with serve(handle) as server, pytest.raises(kind, match=says):
         definitions(server.cluster(tmp_path))

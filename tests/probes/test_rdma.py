@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.facts import ResourceSlices, Slice
+from dynocheck.facts import ResourceSlice, ResourceSlices
 from dynocheck.facts.k8s.gpu import DriverSettings
 from dynocheck.facts.k8s.rdma import AppliedState, NicPolicies, NicPolicy
 from dynocheck.probes.gpu.nodes import resource_slices
 from tests.clusters import gpu, rdma
 from tests.controlplane.server import ControlPlane
-from tests.kube.servers import Request, items, reply, serving
+from tests.kube.servers import Request, items, reply, serve
 from tests.probes.looking import look
 from tests.probes.test_probes import resource_slice
 from tests.situations.rdma import gpu_driver
@@ -118,6 +118,6 @@ def test_rdma_devices_of_an_older_server(tmp_path: Path) -> None:
             return reply(200, items(found))
         return reply(404, {"kind": "Status", "message": "the server could not find the requested resource"})
 
-    with serving(handle) as server:
+    with serve(handle) as server:
         seen = resource_slices(server.cluster(tmp_path))
-    assert seen == ResourceSlices((Slice("a", "dra.net", "n", 1, rdma=1),))
+    assert seen == ResourceSlices((ResourceSlice("a", "dra.net", "n", 1, rdma=1),))

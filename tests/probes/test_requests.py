@@ -18,7 +18,7 @@ from tests.clusters import gaie, storage
 from tests.controlplane.access import User
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
-from tests.kube.servers import Request, reply, serving
+from tests.kube.servers import Request, reply, serve
 from tests.probes.looking import PROBES, ask, look, reach, rules, sources_of, with_access
 from tests.probes.test_probes import definition
 
@@ -130,7 +130,7 @@ def test_schemas_are_left_where_they_are(fit_cluster: ControlPlane, tmp_path: Pa
         sizes.append(len(answer.content))
         return reply(answer.status_code, answer.content)
 
-    with serving(forward) as server:
+    with serve(forward) as server:
         seen = definitions(server.cluster(tmp_path, timeout_s=20))
     assert all(found.established for found in seen)  # type: ignore[attr-defined]
     whole = len(real.get("/apis/apiextensions.k8s.io/v1/customresourcedefinitions").content)

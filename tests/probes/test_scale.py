@@ -15,7 +15,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from tests.kube.servers import Request, items, reply, serving
+from tests.kube.servers import Request, items, reply, serve
 
 NODES = 5_000
 PODS = 20_000
@@ -126,7 +126,7 @@ def test_the_biggest_cluster_is_seen_in_time(
         token = parse_qs(urlsplit(request.target).query).get("continue", ["0"])[0]
         return pages[request.path][int(token) // PAGE]
 
-    with serving(handle) as server:
+    with serve(handle) as server:
         command = [sys.executable, "-c", LOOK, probe, str(server.kubeconfig(tmp_path))]
         ended = subprocess.run(command, capture_output=True, check=True, timeout=120, text=True)
     found = json.loads(ended.stdout)

@@ -11,7 +11,7 @@ import pytest
 
 from dynocheck.facts.k8s.monitoring import LabelSelector, PodMonitors, Requirement
 from dynocheck.facts.k8s.storage import ClaimEvent, CsiNode, NodeDriver
-from dynocheck.kube import Cluster, CredentialsFailed, find
+from dynocheck.kube import Cluster, CredentialsFailed, find_connection
 from dynocheck.probes.access.credentials import credentials
 from dynocheck.probes.storage.claims import claims
 from tests import clusters
@@ -33,9 +33,9 @@ def test_the_drivers_of_nodes(cluster: ControlPlane) -> None:
         CsiNode("a", (NodeDriver("ebs.csi.aws.com", ("topology.ebs.csi.aws.com/zone",)),)),
         CsiNode("b"),
     )
-    assert seen.registered("efs.csi.aws.com")
-    assert seen.registered("ebs.csi.aws.com")
-    assert not seen.registered("nfs.csi.k8s.io")
+    assert seen.is_registered("efs.csi.aws.com")
+    assert seen.is_registered("ebs.csi.aws.com")
+    assert not seen.is_registered("nfs.csi.k8s.io")
     assert seen.topology_keys("ebs.csi.aws.com") == {"topology.ebs.csi.aws.com/zone"}
 
 
@@ -76,7 +76,7 @@ def test_the_zones_of_a_class(cluster: ControlPlane) -> None:
 
 def claims_of(cluster: ControlPlane, namespace: str) -> Any:
     config = str(cluster.kubeconfig(namespace=namespace))
-    return claims(Cluster(find(config), timeout_s=20))
+    return claims(Cluster(find_connection(config), timeout_s=20))
 
 
 def test_claims_of_the_namespace_with_their_own_events(cluster: ControlPlane) -> None:
@@ -141,7 +141,7 @@ def test_no_token_gets_into_the_fact(cluster: ControlPlane) -> None:
     payload = base64.urlsafe_b64encode(json.dumps({"exp": 1_700_000_000, "sub": "me"}).encode()).decode()
     token = f"eyJhbGciOiJub25lIn0.{payload}.c2lnbmF0dXJl"
     config = cluster.kubeconfig(token=token, client_certificate_data=None, client_key_data=None)
-    seen = credentials(Cluster(find(str(config)), timeout_s=5))
+    seen = credentials(Cluster(find_connection(str(config)), timeout_s=5))
     assert payload not in repr(seen)
     (held,) = seen.items  # type: ignore[attr-defined]
     assert (held.kind, held.expires) == ("token", "2023-11-14T22:13:20Z")
@@ -150,13 +150,13 @@ def test_no_token_gets_into_the_fact(cluster: ControlPlane) -> None:
 
 def test_nobody_in_particular(cluster: ControlPlane) -> None:
     config = cluster.kubeconfig(client_certificate_data=None, client_key_data=None)
-    assert credentials(Cluster(find(str(config)), timeout_s=5)).anonymous  # type: ignore[attr-defined]
+    assert credentials(Cluster(find_connection(str(config)), timeout_s=5)).anonymous  # type: ignore[attr-defined]
 
 
 def test_a_certificate_that_is_none(cluster: ControlPlane) -> None:
     config = cluster.kubeconfig(client_certificate_data=base64.b64encode(b"nonsense").decode())
     with pytest.raises(CredentialsFailed, match="not a certificate in PEM"):
-        credentials(Cluster(find(str(config)), timeout_s=5))
+        credentials(Cluster(find_connection(str(config)), timeout_s=5))
 
 
 # From here on the cluster is furnished.

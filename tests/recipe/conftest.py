@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from dynocheck.facts.recipe.recipes import Recipe
-from dynocheck.recipe.discover import load
+from dynocheck.recipe.discover import load_recipes
 from tests.controlplane import build
 from tests.controlplane.plugin import missing
 
@@ -25,7 +25,7 @@ def kubectl() -> Kubectl:
     """Give the objects that kubectl reads from a file, or why it reads none. No server is asked."""
     try:
         binary = build.assets("kubectl") / "kubectl"
-    except build.Unavailable as error:
+    except build.AssetsUnavailable as error:
         missing(f"kubectl: {error}")
 
     def read(text: str | bytes) -> list[Any] | str:
@@ -58,7 +58,7 @@ def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Written:
             path = tmp_path / name
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(content)
-        (recipe,) = load(["."])
+        (recipe,) = load_recipes(["."])
         return recipe
 
     return write

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from hypothesis import strategies as st
 
-from dynocheck.recipe.shell import processes
+from dynocheck.recipe.shell import find_processes
 
 PYTHON = "python3 -m dynamo.vllm"
 NAMES = ("A", "B", "MODEL", "TP")
@@ -61,7 +61,7 @@ def expected(script: str, environment: Mapping[str, str], shell: str = "bash") -
     """The arguments of each call of python3 as dynocheck reads the script."""
     found = []
     unreferenced = script.replace("$", "$$")  # the kubelet takes one of two
-    for process in processes([shell, "-c", unreferenced], environment):
+    for process in find_processes([shell, "-c", unreferenced], environment):
         texts = [word.text for word in process.words]
         if "-m" in texts:
             found.append(texts[texts.index("-m") :])

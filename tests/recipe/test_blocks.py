@@ -2,7 +2,7 @@
 
 import pytest
 
-from dynocheck.recipe.blocks import touched
+from dynocheck.recipe.blocks import is_block_changed
 
 TEXT = """\
 # a file
@@ -41,4 +41,4 @@ spec: {}
 )
 def test_a_block_is_what_is_indented_deeper(line: int, meant: range) -> None:
     changed = range(1, 120)
-    assert [n for n in changed if touched(TEXT.splitlines(), line, {n})] == list(meant)
+    assert [n for n in changed if is_block_changed(TEXT.splitlines(), line, {n})] == list(meant)

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from dynocheck.core.errors import UsageError
-from dynocheck.recipe.definitions import load
+from dynocheck.recipe.definitions import load_definitions
 from tests.recipe.widgets import WIDGET
 
 
@@ -26,8 +26,8 @@ def test_yaml_json_lists_and_other_things_beside_them(tmp_path: Path) -> None:
     crd["spec"]["names"]["kind"] = "Gadget"
     put(tmp_path, "b/gadgets.json", json.dumps({"apiVersion": "v1", "kind": "List", "items": [crd]}))
     put(tmp_path, "README.md", "kind: [")
-    widget, gadget = load((str(tmp_path),))
-    assert (widget.group, widget.kind, widget.served) == ("house.example", "Widget", ("v2", "v1"))
+    widget, gadget = load_definitions((str(tmp_path),))
+    assert (widget.group, widget.kind, widget.served_versions) == ("house.example", "Widget", ("v2", "v1"))
     assert [version.name for version in widget.versions] == ["v2", "v1", "v0"]
     assert widget.source == f"{tmp_path}/a/widgets.yaml:5"
     assert gadget.kind == "Gadget"
@@ -37,13 +37,13 @@ def test_of_a_chart_its_definitions_are_read(tmp_path: Path) -> None:
     put(tmp_path, "Chart.yaml", "name: chart")
     put(tmp_path, "templates/deployment.yaml", "kind: {{ .Values.kind }}: {")
     put(tmp_path, "crds/widgets.yaml", WIDGET)
-    (widget,) = load((str(tmp_path),))
+    (widget,) = load_definitions((str(tmp_path),))
     assert widget.kind == "Widget"
 
 
 def test_nulls_are_dropped(tmp_path: Path) -> None:
     file = put(tmp_path, "crd.yaml", WIDGET.replace("required: [size]", "required: null"))
-    (widget,) = load((str(file),))
+    (widget,) = load_definitions((str(file),))
     schema = widget.versions[0].schema
     assert schema is not None
     assert "required" not in schema["properties"]["spec"]
@@ -52,8 +52,8 @@ def test_nulls_are_dropped(tmp_path: Path) -> None:
 def test_a_single_file_and_the_same_twice(tmp_path: Path) -> None:
     file = put(tmp_path, "widgets.yaml", WIDGET)
     put(tmp_path, "again.yaml", f"# the same\n{WIDGET}")
-    assert load((str(file),)) == load((str(file), str(file)))
-    assert len(load((str(tmp_path),))) == 1
+    assert load_definitions((str(file),)) == load_definitions((str(file), str(file)))
+    assert len(load_definitions((str(tmp_path),))) == 1
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_a_single_file_and_the_same_twice(tmp_path: Path) -> None:
 def test_a_broken_file_is_named_with_its_line(tmp_path: Path, text: str, says: str) -> None:
     file = put(tmp_path, "crd.yaml", text)
     with pytest.raises(UsageError) as error:
-        load((str(file),))
+        load_definitions((str(file),))
     assert says in str(error.value)
     assert str(file) in str(error.value)
 
@@ -100,7 +100,7 @@ def test_what_cannot_be_read(tmp_path: Path) -> None:
         (tmp_path, "not UTF-8 text"),
     ):
         with pytest.raises(UsageError, match=says):
-            load((str(path),))
+            load_definitions((str(path),))
 
 
 def test_one_kind_has_one_definition(tmp_path: Path) -> None:
@@ -109,4 +109,4 @@ def test_one_kind_has_one_definition(tmp_path: Path) -> None:
     with pytest.raises(
         UsageError, match=r"Widget of house.example is defined in two ways: .*a.yaml:1, .*b.yaml:1"
     ):
-        load((str(tmp_path),))
+        load_definitions((str(tmp_path),))

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dynocheck.facts.recipe.recipes import Recipe, Role
-from dynocheck.recipe.discover import NotARecipe, load
+from dynocheck.recipe.discover import NotARecipe, load_recipes
 from dynocheck.recipe.files import MAX_BYTES
 
 GRAPH = "apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeployment\nmetadata: {name: g}\nspec: {}\n"
@@ -44,14 +44,14 @@ def paths(recipe: Recipe, role: Role | None = None) -> list[str]:
 
 def refused(path: str | Path) -> str:
     with pytest.raises(NotARecipe) as caught:
-        load([str(path)])
+        load_recipes([str(path)])
     message = str(caught.value)
     assert message.isprintable()
     return message
 
 
 def test_a_model(models: Path) -> None:
-    (recipe,) = load(["one"])
+    (recipe,) = load_recipes(["one"])
     assert (recipe.path, recipe.shape) == ("one", "model")
     assert paths(recipe) == [
         "one/model-cache/model-cache.yaml",
@@ -64,19 +64,22 @@ def test_a_model(models: Path) -> None:
 
 def test_a_folder_of_models(models: Path) -> None:
     write(models / "images" / "logo.png", b"\x89PNG")
-    assert [(recipe.path, recipe.shape) for recipe in load(["."])] == [("one", "model"), ("two", "model")]
+    assert [(recipe.path, recipe.shape) for recipe in load_recipes(["."])] == [
+        ("one", "model"),
+        ("two", "model"),
+    ]
 
 
 @pytest.mark.parametrize("named", ["one/vllm/agg", "one/vllm", "one/vllm/agg/deploy.yaml"])
 def test_a_part_of_a_model_knows_the_model_around_it(models: Path, named: str) -> None:
-    (recipe,) = load([named])
+    (recipe,) = load_recipes([named])
     assert recipe.shape == ("manifests" if named.endswith(".yaml") else "variant")
     assert paths(recipe, Role.MANIFEST) == ["one/vllm/agg/deploy.yaml"]
     assert paths(recipe, Role.CONTEXT) == [
         "one/model-cache/model-cache.yaml",
         "one/model-cache/model-download.yaml",
     ]
-    assert [file.path for file in recipe.judged] == ["one/vllm/agg/deploy.yaml"]
+    assert [file.path for file in recipe.own_files] == ["one/vllm/agg/deploy.yaml"]
     assert ([c.name for c in recipe.claims], [d.model for d in recipe.downloads]) == (
         ["model-cache"],
         ["org/model"],
@@ -87,31 +90,31 @@ def test_a_part_is_known_from_inside_and_from_elsewhere(
     models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(models / "one" / "vllm")
-    (inside,) = load(["agg"])
+    (inside,) = load_recipes(["agg"])
     assert paths(inside) == [
         "agg/deploy.yaml",
         "../model-cache/model-cache.yaml",
         "../model-cache/model-download.yaml",
     ]
     monkeypatch.chdir("/")
-    (elsewhere,) = load([str(models / "one" / "vllm" / "agg")])
+    (elsewhere,) = load_recipes([str(models / "one" / "vllm" / "agg")])
     assert [download.model for download in elsewhere.downloads] == ["org/model"]
 
 
 def test_a_file_of_the_cache_is_not_its_own_context(models: Path) -> None:
-    (recipe,) = load(["one/model-cache/model-download.yaml"])
+    (recipe,) = load_recipes(["one/model-cache/model-download.yaml"])
     assert [download.model for download in recipe.downloads] == ["org/model"]
     assert [claim.name for claim in recipe.claims] == ["model-cache"]
 
 
 def test_several_paths_are_several_recipes(models: Path) -> None:
-    assert [recipe.path for recipe in load(["one", "two/vllm/agg"])] == ["one", "two/vllm/agg"]
+    assert [recipe.path for recipe in load_recipes(["one", "two/vllm/agg"])] == ["one", "two/vllm/agg"]
 
 
 def test_a_folder_named_kustomize_is_rendered_never_applied(models: Path) -> None:
     write(models / "one" / "vllm" / "kustomize" / "base" / "deploy.yaml")
     write(models / "one" / "vllm" / "kustomize" / "overlays" / "x" / "patch.yaml", "spec: {}\n")
-    (recipe,) = load(["one"])
+    (recipe,) = load_recipes(["one"])
     assert paths(recipe, Role.KUSTOMIZE) == [
         "one/vllm/kustomize/base/deploy.yaml",
         "one/vllm/kustomize/overlays/x/patch.yaml",
@@ -125,7 +128,7 @@ def test_a_folder_with_a_kustomization_is_rendered_never_applied(models: Path, n
     write(models / "one" / "trtllm" / "base" / name, "resources: [deploy.yaml]\n")
     write(models / "one" / "trtllm" / "base" / "deploy.yaml")
     write(models / "one" / "trtllm" / "base" / "patches" / "patch.yaml", "spec: {}\n")
-    (recipe,) = load(["one"])
+    (recipe,) = load_recipes(["one"])
     expected = {"one/trtllm/base/deploy.yaml", "one/trtllm/base/patches/patch.yaml"}
     assert expected <= set(paths(recipe, Role.KUSTOMIZE))
     assert paths(recipe, Role.MANIFEST)[-1] == "one/vllm/agg/deploy.yaml"
@@ -135,14 +138,14 @@ def test_a_folder_with_a_kustomization_is_rendered_never_applied(models: Path, n
 def test_a_file_for_kustomize_is_told_by_what_it_says(models: Path) -> None:
     text = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
     write(models / "one" / "vllm" / "agg" / "component.yaml", text)
-    assert paths(load(["one"])[0], Role.KUSTOMIZE) == ["one/vllm/agg/component.yaml"]
+    assert paths(load_recipes(["one"])[0], Role.KUSTOMIZE) == ["one/vllm/agg/component.yaml"]
 
 
 def test_hidden_folders_and_other_files_do_not_count(models: Path) -> None:
     write(models / "one" / ".git" / "x.yaml")
     write(models / "one" / "vllm" / "agg" / "notes.txt")
     write(models / "one" / "vllm" / "agg" / "old.yml")
-    (recipe,) = load(["one"])
+    (recipe,) = load_recipes(["one"])
     assert paths(recipe)[-2:] == ["one/vllm/agg/deploy.yaml", "one/vllm/agg/old.yml"]
 
 
@@ -150,7 +153,7 @@ def test_links_that_lead_round_end(models: Path) -> None:
     (models / "one" / "vllm" / "again").symlink_to(models / "one")
     (models / "one" / "vllm" / "self").symlink_to("self")
     (models / "one" / "vllm" / "deeper").symlink_to(".")
-    (recipe,) = load(["one"])
+    (recipe,) = load_recipes(["one"])
     assert paths(recipe)[-1] == "one/vllm/agg/deploy.yaml"
     assert len(recipe.graphs) == 1
     assert "Too many levels" in refused("one/vllm/self")
@@ -160,7 +163,7 @@ def test_what_a_link_leads_to_is_read(models: Path, tmp_path_factory: pytest.Tem
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     write(elsewhere / "deploy.yaml")
     (models / "one" / "sglang").symlink_to(elsewhere)
-    assert "one/sglang/deploy.yaml" in paths(load(["one"])[0])
+    assert "one/sglang/deploy.yaml" in paths(load_recipes(["one"])[0])
 
 
 @pytest.mark.parametrize(
@@ -196,7 +199,7 @@ def test_a_file_that_is_no_manifest(
 )
 def test_text_that_only_kubectl_reads(models: Path, content: bytes, problem: tuple[str, int]) -> None:
     write(models / "odd.yaml", content)
-    (recipe,) = load(["odd.yaml"])
+    (recipe,) = load_recipes(["odd.yaml"])
     assert [graph.name for graph in recipe.graphs] == ["g"]
     assert [(p.message, p.line) for file in recipe.files for p in file.problems] == [problem]
 
@@ -212,7 +215,7 @@ def test_a_manifest_in_json_counts_in_a_folder(models: Path) -> None:
     write(models / "one" / "vllm" / "json" / "deploy.json", graph)
     write(models / "one" / "vllm" / "json" / "config.json", '{"architectures": ["LlamaForCausalLM"]}')
     os.mkfifo(models / "one" / "vllm" / "json" / "pipe.json")
-    (recipe,) = load(["one"])
+    (recipe,) = load_recipes(["one"])
     assert sorted(graph.name for graph in recipe.graphs) == ["g", "j"]
     assert [path for path in paths(recipe) if path.endswith(".json")] == ["one/vllm/json/deploy.json"]
 
@@ -220,7 +223,7 @@ def test_a_manifest_in_json_counts_in_a_folder(models: Path) -> None:
 def test_a_list_of_a_kind_is_a_list(models: Path) -> None:
     items = "".join(f"- {GRAPH.replace(chr(10), chr(10) + '  ').rstrip()}\n" for _ in range(2))
     text = f"apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeploymentList\nitems:\n{items}"
-    (recipe,) = load([str(write(models / "list.yaml", text))])
+    (recipe,) = load_recipes([str(write(models / "list.yaml", text))])
     assert [(graph.name, graph.line) for graph in recipe.graphs] == [("g", 6), ("g", 10)]
 
 
@@ -234,7 +237,7 @@ def test_a_list_of_a_kind_is_a_list(models: Path) -> None:
     ],
 )
 def test_paths_that_overlap_are_judged_once(models: Path, named: list[str]) -> None:
-    (recipe,) = load(named)
+    (recipe,) = load_recipes(named)
     assert recipe.shape == "model"
 
 
@@ -259,7 +262,7 @@ def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
         stream.truncate(MAX_BYTES + 1)
     assert refused("huge.yaml") == "huge.yaml: larger than 10 MiB: not a manifest"
     write(tmp_path / "deploy.yaml")
-    (recipe,) = load(["."])
+    (recipe,) = load_recipes(["."])
     assert [(file.path, [p.message for p in file.problems]) for file in recipe.files if file.problems] == [
         ("huge.yaml", ["larger than 10 MiB: not a manifest"])
     ]
@@ -270,7 +273,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     os.mkfifo("pipe.yaml")
     assert refused("pipe.yaml") == "pipe.yaml: not a regular file"
     write(tmp_path / "deploy.yaml")
-    (recipe,) = load(["."])
+    (recipe,) = load_recipes(["."])
     assert [p.message for file in recipe.files for p in file.problems] == ["not a regular file"]
 
 
@@ -278,7 +281,7 @@ def test_a_broken_link_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lost.yaml").symlink_to("nowhere")
     write(tmp_path / "deploy.yaml")
-    (recipe,) = load(["."])
+    (recipe,) = load_recipes(["."])
     assert [p.message for file in recipe.files for p in file.problems] == ["No such file or directory"]
 
 
@@ -289,8 +292,8 @@ def test_what_may_not_be_read_is_told(models: Path) -> None:
     try:
         assert refused("one/vllm/agg/deploy.yaml") == "one/vllm/agg/deploy.yaml: Permission denied"
         for model, path in (("one", "one/vllm/agg/deploy.yaml"), ("two", "two/vllm/agg")):
-            (recipe,) = load([model])
-            problems = [(file.path, p.message) for file in recipe.judged for p in file.problems]
+            (recipe,) = load_recipes([model])
+            problems = [(file.path, p.message) for file in recipe.own_files for p in file.problems]
             assert problems == [(path, "Permission denied")]
         assert refused("two/vllm/agg") == "two/vllm/agg: Permission denied"
     finally:
@@ -310,7 +313,7 @@ def test_a_name_that_is_no_text_is_shown(
         write(folder / "vllm" / os.fsdecode(name + b".yaml"))
     except OSError as error:
         pytest.skip(f"this file system takes no such name: {error}")
-    (recipe,) = load([str(folder)])
+    (recipe,) = load_recipes([str(folder)])
     assert (recipe.path, paths(recipe)) == (shown, [f"{shown}/vllm/{shown}.yaml"])
     assert [graph.file for graph in recipe.graphs] == [f"{shown}/vllm/{shown}.yaml"]
     assert shown in msgspec.json.decode(msgspec.json.encode(recipe))["path"]

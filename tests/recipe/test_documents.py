@@ -14,8 +14,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from dynocheck.facts.recipe.recipes import Problem, Recipe, Value
-from dynocheck.recipe.discover import load
-from dynocheck.recipe.yaml_loader import MAX_DEPTH, MAX_OBJECTS, MAX_VALUES, read, read_within
+from dynocheck.recipe.discover import load_recipes
+from dynocheck.recipe.yaml_loader import MAX_DEPTH, MAX_OBJECTS, MAX_VALUES, read_documents, read_embedded
 from tests.recipe.conftest import Kubectl
 
 HEAD = "apiVersion: test/v1\nkind: Test\nmetadata: {name: test}\nspec:"
@@ -163,14 +163,14 @@ def same(left: Any, right: Any) -> bool:
 
 def only(text: str) -> tuple[Any, list[Problem]]:
     problems: list[Problem] = []
-    documents = read(text, problems)
+    documents = read_documents(text, problems)
     assert len(documents) == 1, (documents, problems)
     return documents[0].plain, problems
 
 
 def fatal(text: str) -> Problem:
     problems: list[Problem] = []
-    read(text, problems)
+    read_documents(text, problems)
     return next(problem for problem in problems if problem.fatal)
 
 
@@ -191,7 +191,7 @@ def test_values_mean_what_kubectl_takes_them_for(kubectl: Kubectl) -> None:
     theirs = kubectl(text)
     assert isinstance(theirs, list), theirs
     problems: list[Problem] = []
-    ours = [document.plain for document in read(text, problems)]
+    ours = [document.plain for document in read_documents(text, problems)]
     assert not any(problem.fatal for problem in problems)
     pairs = zip(SPACED, ours, theirs, strict=True)
     assert [written for written, o, t in pairs if not same(o.get("spec"), t.get("spec"))] == []
@@ -231,7 +231,7 @@ def test_files_hold_the_documents_that_kubectl_finds(kubectl: Kubectl, text: str
     theirs = kubectl(text)
     assert isinstance(theirs, list), theirs
     problems: list[Problem] = []
-    ours = [labelled(document.plain) for document in read(text, problems)]
+    ours = [labelled(document.plain) for document in read_documents(text, problems)]
     assert problems == []
     assert same(ours, theirs)
 
@@ -244,13 +244,13 @@ def test_other_text_is_read_as_kubectl_reads_it(
     content = text.encode(encoding)
     written(A)
     Path("deploy.yaml").write_bytes(content)
-    (file,) = load(["deploy.yaml"])[0].files
+    (file,) = load_recipes(["deploy.yaml"])[0].files
     assert [labelled(document.plain) for document in file.documents] == kubectl(content)
 
 
 def test_objects_of_json_have_their_places() -> None:
     problems: list[Problem] = []
-    first, second, third = read('{"a": 1} {"b":\n 2}\n{"c": 3}', problems)
+    first, second, third = read_documents('{"a": 1} {"b":\n 2}\n{"c": 3}', problems)
     assert problems == []
     assert [(root.line, root.column) for root in (first, second, third)] == [(1, 1), (1, 10), (3, 1)]
     assert [value.line for root in (first, second, third) for value in root.mapping.values()] == [1, 2, 3]
@@ -259,8 +259,8 @@ def test_objects_of_json_have_their_places() -> None:
 
 def test_many_objects_of_json_take_no_long_time() -> None:
     started = time.process_time()
-    assert len(read('{"a": 1}' * MAX_OBJECTS, [])) == MAX_OBJECTS
-    assert len(read('{"a": 1}' * 500_000, [])) == 1
+    assert len(read_documents('{"a": 1}' * MAX_OBJECTS, [])) == MAX_OBJECTS
+    assert len(read_documents('{"a": 1}' * 500_000, [])) == 1
     assert time.process_time() - started < 20
 
 
@@ -296,7 +296,9 @@ def test_a_file_that_kubectl_refuses_is_refused_at_its_line(kubectl: Kubectl, te
 
 def test_the_documents_before_a_broken_one_are_kept() -> None:
     problems: list[Problem] = []
-    assert [document.plain for document in read("a: 1\n---\nb: [\n---\nc: 3\n", problems)] == [{"a": 1}]
+    assert [document.plain for document in read_documents("a: 1\n---\nb: [\n---\nc: 3\n", problems)] == [
+        {"a": 1}
+    ]
     assert [(problem.line, problem.fatal) for problem in problems] == [(4, True)]
 
 
@@ -361,7 +363,7 @@ merged:
     ],
 )
 def test_every_value_has_its_place(path: list[str | int], place: tuple[int, int]) -> None:
-    (value,) = read(PLACES, [])
+    (value,) = read_documents(PLACES, [])
     for step in path:
         value = value.sequence[step] if isinstance(step, int) else value.mapping[step]
     assert (value.line, value.column) == place
@@ -369,18 +371,18 @@ def test_every_value_has_its_place(path: list[str | int], place: tuple[int, int]
 
 def test_a_text_of_yaml_has_the_places_of_its_file_and_means_what_python_reads() -> None:
     text = 'data:\n  a.yaml: |\n\n    size: 4\n    kv:\n      dtype: fp8\n    n: 1e3\n    w: y\n  b: "x: 1"\n'
-    (root,) = read(text, [])
+    (root,) = read_documents(text, [])
     block, quoted = root.get("data", "a.yaml"), root.get("data", "b")
     assert block is not None
     assert quoted is not None
-    inner = read_within(block, text.splitlines())
+    inner = read_embedded(block, text.splitlines())
     assert inner is not None
     assert inner.plain == yaml.safe_load(block.text or "")
     size, dtype = inner.get("size"), inner.get("kv", "dtype")
     assert size is not None
     assert dtype is not None
     assert (size.line, size.column, dtype.line, dtype.column) == (4, 11, 6, 14)
-    single = read_within(quoted, text.splitlines())
+    single = read_embedded(quoted, text.splitlines())
     assert single is not None
     assert (single.plain, single.line, single.column) == ({"x": 1}, 9, 6)
 
@@ -388,10 +390,10 @@ def test_a_text_of_yaml_has_the_places_of_its_file_and_means_what_python_reads()
 @pytest.mark.parametrize("header", ["|", "|-", "|+", "|2", "|  # why", "&a |", "!!str |"])
 def test_a_literal_block_has_the_places_of_its_lines(header: str) -> None:
     text = f"a:\n  b: {header}\n    k: 1\n    l: [2, 3]\n"
-    (root,) = read(text, [])
+    (root,) = read_documents(text, [])
     block = root.get("a", "b")
     assert block is not None
-    inner = read_within(block, text.splitlines())
+    inner = read_embedded(block, text.splitlines())
     assert inner is not None
     last = inner.mapping["l"].sequence[1]
     assert (last.line, last.column) == (4, 12)
@@ -399,14 +401,14 @@ def test_a_literal_block_has_the_places_of_its_lines(header: str) -> None:
 
 @pytest.mark.parametrize("text", ["", "a: [", "a: 1\n---\nb: 2\n", "# none", "a: *b"])
 def test_a_text_that_an_engine_could_not_read_is_no_value(text: str) -> None:
-    assert read_within(Value(text, 1, 1), ["a"]) is None
+    assert read_embedded(Value(text, 1, 1), ["a"]) is None
 
 
 def test_what_python_would_read_otherwise_than_kubectl_is_read_as_python_does() -> None:
     text = (
         "a: y\nb: 0o17\nc: 1:20\nd: 1e3\ne: 1_0\nf: on\ng: 2024-01-01\nh: .inf\ni: !!str 1\nj: ! x\nk: 010\n"
     )
-    value = read_within(Value(text, 1, 1), ["x"])
+    value = read_embedded(Value(text, 1, 1), ["x"])
     assert value is not None
     expected = yaml.safe_load(text.replace("g: 2024-01-01\n", "").replace("j: ! x\n", "")) | {
         "g": "2024-01-01",
@@ -416,7 +418,7 @@ def test_what_python_would_read_otherwise_than_kubectl_is_read_as_python_does() 
 
 
 def test_a_merge_in_an_engine_s_file_never_replaces_a_key_that_stands_there() -> None:
-    value = read_within(Value("own: {a: 1, <<: {a: 2, b: 3}}", 1, 1), ["x"])
+    value = read_embedded(Value("own: {a: 1, <<: {a: 2, b: 3}}", 1, 1), ["x"])
     assert value is not None
     assert value.plain == {"own": {"a": 1, "b": 3}}
 
@@ -440,7 +442,7 @@ def test_aliases_that_multiply_are_not_expanded() -> None:
 @pytest.mark.parametrize("text", ["", "\n\n", "# only\n# comments\n", "---\n---\n", "\ufeff", "null\n"])
 def test_a_file_that_says_nothing_has_no_documents(text: str) -> None:
     problems: list[Problem] = []
-    assert read(text, problems) == []
+    assert read_documents(text, problems) == []
     assert problems == []
 
 
@@ -448,13 +450,13 @@ def test_a_file_that_says_nothing_has_no_documents(text: str) -> None:
 @given(st.text() | st.text("-:{}[]&*!|>%@`'\"#,?\n\t ab<~.0", max_size=80))
 def test_any_text_is_read_or_refused(text: str) -> None:
     problems: list[Problem] = []
-    for document in read(text, problems):
+    for document in read_documents(text, problems):
         json.dumps(document.plain, allow_nan=False)
         assert 1 <= document.line <= text.count("\n") + text.count("\r") + 3
     for problem in problems:
         assert problem.message
         assert "\n" not in problem.message or not problem.fatal
-    read_within(Value(text, 1, 1), text.splitlines())
+    read_embedded(Value(text, 1, 1), text.splitlines())
 
 
 _text = st.text(st.characters(max_codepoint=0xD7FF))
@@ -474,7 +476,7 @@ _json = st.recursive(
 @given(_json)
 def test_json_reads_back_equal(value: Any) -> None:
     problems: list[Problem] = []
-    (document,) = read(json.dumps({"value": value}), problems)
+    (document,) = read_documents(json.dumps({"value": value}), problems)
     assert not problems
     assert same(document.plain, {"value": value})
 
@@ -484,7 +486,7 @@ def test_json_reads_back_equal(value: Any) -> None:
 def test_what_yaml_writes_for_an_engine_reads_back_equal(value: Any) -> None:
     text = yaml.safe_dump({"value": value}, allow_unicode=True)
     assume(same(yaml.safe_load(text), {"value": value}))  # it writes some characters that nobody reads back
-    document = read_within(Value(text, 1, 1), ["text"])
+    document = read_embedded(Value(text, 1, 1), ["text"])
     assert document is not None
     assert same(document.plain, {"value": value})
 
@@ -492,7 +494,7 @@ def test_what_yaml_writes_for_an_engine_reads_back_equal(value: Any) -> None:
 def _agrees(kubectl: Kubectl, text: str) -> None:
     theirs = kubectl(text)
     problems: list[Problem] = []
-    documents = [document.plain for document in read(text, problems)]
+    documents = [document.plain for document in read_documents(text, problems)]
     broken = any(problem.fatal for problem in problems)
     if isinstance(theirs, str):
         unreadable = "error converting YAML to JSON" in theirs or "invalid Yaml document separator" in theirs

@@ -12,9 +12,9 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dynocheck.engines import engine_of
+from dynocheck.engines import detect_engine
 from dynocheck.facts.recipe.recipes import Component, Container, Graph
-from dynocheck.recipe.discover import NotARecipe, load
+from dynocheck.recipe.discover import NotARecipe, load_recipes
 from tests.recipe.conftest import Written
 
 RECIPES = sorted(Path(__file__).parents[2].glob("recipes/**/*.yaml"))
@@ -357,7 +357,7 @@ def test_a_launch_knows_the_variables_that_its_script_sets(written: Written) -> 
         "DYN_TRTLLM_TENSOR_PARALLEL_SIZE": "4",
         "A0": "new",
     }
-    engine = engine_of(launch)
+    engine = detect_engine(launch)
     assert engine is not None
     split = engine.parallelism(engine.arguments(main(component), launch, "deploy.yaml"))
     assert split is not None
@@ -468,7 +468,7 @@ def test_a_list_of_objects_holds_graphs(written: Written) -> None:
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(RECIPES[0].parents[3]).as_posix())
 def test_our_recipes_are_understood(path: Path) -> None:
     """Every engine of our own recipes is given the GPUs that its arguments ask for."""
-    for recipe in load([str(path)]):
+    for recipe in load_recipes([str(path)]):
         for graph in recipe.graphs:
             for component in graph.components:
                 for launch in main(component).launches:
@@ -476,7 +476,7 @@ def test_our_recipes_are_understood(path: Path) -> None:
 
 
 def _fits(graph: Graph, component: Component, launch: Any) -> None:
-    engine = engine_of(launch)
+    engine = detect_engine(launch)
     if engine is not None:
         split = engine.parallelism(engine.arguments(main(component), launch, graph.file))
         assert split is not None
@@ -542,7 +542,7 @@ def _mutated(data: st.DataObject, tmp_path: Path) -> None:
         yaml.safe_dump_all([holder["document"] for holder in documents], allow_unicode=True)
     )
     try:
-        recipes = load([str(tmp_path / "deploy.yaml")])
+        recipes = load_recipes([str(tmp_path / "deploy.yaml")])
     except NotARecipe:
         return
     msgspec.json.encode(recipes)
@@ -552,7 +552,7 @@ def _mutated(data: st.DataObject, tmp_path: Path) -> None:
             for component in graph.components:
                 for container in component.containers:
                     for launch in container.launches:
-                        engine = engine_of(launch)
+                        engine = detect_engine(launch)
                         if engine is not None:
                             given_ = engine.arguments(container, launch, graph.file)
                             engine.parallelism(given_)

@@ -6,19 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.facts.recipe.inline_suppressions import Ignore
-from dynocheck.recipe.discover import load
-from dynocheck.recipe.ignore_comments import in_markdown, in_yaml
+from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
+from dynocheck.recipe.discover import load_recipes
+from dynocheck.recipe.ignore_comments import find_in_markdown, find_in_yaml
 
 
 def lines(text: str) -> dict[str, tuple[int, int | None]]:
     """The lines that each comment of a YAML file means, by what it names."""
-    return {",".join(ignore.patterns): (ignore.first, ignore.last) for ignore in in_yaml("f", text)}
+    return {",".join(ignore.patterns): (ignore.first, ignore.last) for ignore in find_in_yaml("f", text)}
 
 
 def test_a_comment_has_its_place_its_ids_and_its_reason() -> None:
-    (found,) = in_yaml("f.yaml", "a: 1\nb: 2  # dynocheck: ignore[a.b, c.*] as agreed # with all\n")
-    assert found == Ignore("f.yaml", 2, 7, ("a.b", "c.*"), "as agreed # with all", 2, 2)
+    (found,) = find_in_yaml("f.yaml", "a: 1\nb: 2  # dynocheck: ignore[a.b, c.*] as agreed # with all\n")
+    assert found == IgnoreComment("f.yaml", 2, 7, ("a.b", "c.*"), "as agreed # with all", 2, 2)
 
 
 @pytest.mark.parametrize(
@@ -61,12 +61,12 @@ def test_what_is_no_comment_means_nothing(text: str) -> None:
 
 @pytest.mark.parametrize("said", ["ignore", "ignore x.y r", "ingore[x] r", "ignore[] r", "ignore[x r", ""])
 def test_a_comment_that_cannot_be_understood_is_kept_to_be_told_of(said: str) -> None:
-    (found,) = in_yaml("f", f"a: 1 # dynocheck: {said}")
+    (found,) = find_in_yaml("f", f"a: 1 # dynocheck: {said}")
     assert found.patterns == ()
 
 
 def test_a_secret_in_a_reason_is_hidden() -> None:
-    (found,) = in_yaml("f", "a: 1 # dynocheck: ignore[x] hf_abcdefghijklmnopqrstuvwx is no token")
+    (found,) = find_in_yaml("f", "a: 1 # dynocheck: ignore[x] hf_abcdefghijklmnopqrstuvwx is no token")
     assert found.reason == "[hidden] is no token"
 
 
@@ -93,7 +93,7 @@ one <!-- dynocheck: ignore[first] r --> two <!-- dynocheck: ignore[second] r -->
   <!-- dynocheck: ignore-file[file] r -->
   below
 """
-    found = {",".join(each.patterns): (each.first, each.last) for each in in_markdown("f", text)}
+    found = {",".join(each.patterns): (each.first, each.last) for each in find_in_markdown("f", text)}
     assert found == {
         "above": (3, 3),
         "row": (13, 13),
@@ -110,12 +110,12 @@ def test_a_recipe_has_the_comments_of_all_its_files(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("one <!-- dynocheck: ignore[y] r -->")
     (tmp_path / "vllm" / "README.md").write_bytes("caf\xe9 <!-- dynocheck: ignore[z] r -->".encode("latin-1"))
     (tmp_path / "vllm" / "agg" / "README.md").symlink_to(tmp_path / "nowhere")
-    (recipe,) = load([str(tmp_path)])
+    (recipe,) = load_recipes([str(tmp_path)])
     assert [ignore.patterns for ignore in recipe.ignores] == [("x",), ("y",)]
 
 
 def test_more_comments_than_anybody_reads_are_told_and_left_out(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("# dynocheck: ignore[a, b] r\n" * 501 + "kind: A\n")
-    (recipe,) = load([str(tmp_path)])
+    (recipe,) = load_recipes([str(tmp_path)])
     assert len(recipe.ignores) == 500
     assert [(part.line, part.column) for part in recipe.unread] == [(501, 1)]

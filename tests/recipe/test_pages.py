@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, page
-from dynocheck.secrets import stands_in
+from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, parse_page
+from dynocheck.secrets import is_placeholder
 
 LETTERS = "`#|[]()<>-$\\'\"{}\n \0kubectl apply -f x.yaml ```bash cd"
 
@@ -38,32 +38,32 @@ def test_which_files_are_pages(name: str, read: bool) -> None:
     ids=range(9),
 )
 def test_hostile_pages_end(tmp_path: Path, text: str) -> None:
-    found = page(text, tmp_path / "README.md", tmp_path, "README.md")
+    found = parse_page(text, tmp_path / "README.md", tmp_path, "README.md")
     assert found.path == "README.md"
 
 
 def test_a_page_that_is_too_long_says_nothing(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    whole = page("[x](y)\n" * 3, path, tmp_path, "README.md")
+    whole = parse_page("[x](y)\n" * 3, path, tmp_path, "README.md")
     assert [link.found for link in whole.links] == [False] * 3
-    assert page("[x](y)\n" * MAX_CHARACTERS, path, tmp_path, "README.md").links == ()
+    assert parse_page("[x](y)\n" * MAX_CHARACTERS, path, tmp_path, "README.md").links == ()
 
 
 @settings(max_examples=100, deadline=None)
 @given(text=st.text(st.sampled_from(LETTERS), max_size=300))
 def test_any_text_is_a_page(text: str) -> None:
-    found = page(text, Path("README.md"), Path(), "README.md")
+    found = parse_page(text, Path("README.md"), Path(), "README.md")
     assert all(words for words in found.commands)
 
 
 def test_a_value_that_only_begins_like_a_stand_in_takes_no_time() -> None:
-    assert not stands_in("your" + "_a" * 50_000 + "!")
-    assert stands_in("your" + "_a" * 50)
+    assert not is_placeholder("your" + "_a" * 50_000 + "!")
+    assert is_placeholder("your" + "_a" * 50)
 
 
 def test_a_command_is_on_the_line_of_its_beginning(tmp_path: Path) -> None:
     fence = "   ```bash\n   kubectl create secret generic a \\\n     --from-literal=A=b\n   ```\n"
-    found = page(f"# T\n\n1. first\n\n{fence}", tmp_path / "README.md", tmp_path, "README.md")
+    found = parse_page(f"# T\n\n1. first\n\n{fence}", tmp_path / "README.md", tmp_path, "README.md")
     (command,) = found.commands
     assert [word.text for word in command[:3]] == ["kubectl", "create", "secret"]
     assert command[0].line == 6

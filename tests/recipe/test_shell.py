@@ -12,7 +12,7 @@ from hypothesis import given as given_by
 from hypothesis import strategies as st
 
 from dynocheck.recipe.references import UNKNOWN, expand, expand_in_script
-from dynocheck.recipe.shell import processes
+from dynocheck.recipe.shell import find_processes
 from tests.controlplane.plugin import missing
 from tests.recipe.scripts import PYTHON, Shell, environments, expected, explains, scripts
 
@@ -199,7 +199,7 @@ def test_thousands_of_scripts(shell: Shell, script: str, environment: dict[str, 
 @settings(deadline=2000, suppress_health_check=list(HealthCheck))
 @given_by(st.text() | st.text("ab$(){}[]'\"`\\;&|<>\n #=-!*~", max_size=60), environments)
 def test_any_text_is_a_script_or_not(text: str, environment: dict[str, str]) -> None:
-    for process in processes(["bash", "-c", text], environment):
+    for process in find_processes(["bash", "-c", text], environment):
         assert all(word.text is None or UNKNOWN not in word.text for word in process.words)
 
 
@@ -207,7 +207,7 @@ def test_any_text_is_a_script_or_not(text: str, environment: dict[str, str]) -> 
     "nest", ["$(", "(", "{ ", "if ", "${A:-", '"$(', "while :; do ", "f() ", "case x in x) ", "!"]
 )
 def test_nesting_ends_somewhere(nest: str) -> None:
-    list(processes(["bash", "-c", f"{PYTHON} --tp 2\n" + nest * 5000], {}))
+    list(find_processes(["bash", "-c", f"{PYTHON} --tp 2\n" + nest * 5000], {}))
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_nesting_ends_somewhere(nest: str) -> None:
 )
 def test_a_long_script_takes_no_long_time(text: str) -> None:
     started = time.process_time()  # a busy machine slows no test down
-    list(processes(["bash", "-c", text], {"A": "a"}))
+    list(find_processes(["bash", "-c", text], {"A": "a"}))
     expand(text, {})
     assert time.process_time() - started < 10
 
@@ -232,13 +232,13 @@ def test_a_long_script_takes_no_long_time(text: str) -> None:
 def test_scripts_that_run_each_other_end_soon() -> None:
     values = {name: f'export X="$X"; sh -c "${below}";' * 1000 for name, below in ("AB", "BC", "CD", "DA")}
     started = time.process_time()
-    list(processes(["sh", "-c", 'sh -c "$A";' * 1000], values))
+    list(find_processes(["sh", "-c", 'sh -c "$A";' * 1000], values))
     assert time.process_time() - started < 10
 
 
 def test_the_lines_before_one_that_is_not_understood_are_known_and_those_after_it_are_not() -> None:
     script = f"TP=8\n{PYTHON} --tp $TP\nif oops\n{PYTHON} --tp $TP\n"
-    found = [[word.text for word in process.words] for process in processes(["sh", "-c", script], {})]
+    found = [[word.text for word in process.words] for process in find_processes(["sh", "-c", script], {})]
     assert found == [["python3", "-m", "dynamo.vllm", "--tp", "8"], ["-m", "dynamo.vllm", None]]
 
 
@@ -264,16 +264,16 @@ def test_the_lines_before_one_that_is_not_understood_are_known_and_those_after_i
     ],
 )
 def test_a_script_is_found_where_a_shell_is_asked_to_run_one(argv: Words, words: Words) -> None:
-    (found,) = processes(argv, {"A": "v", "SECRET": None})
+    (found,) = find_processes(argv, {"A": "v", "SECRET": None})
     assert [word.text for word in found.words] == words
 
 
 def test_a_script_that_is_no_text_runs_nothing() -> None:
-    assert list(processes(["sh", "-c", None], {})) == []
+    assert list(find_processes(["sh", "-c", None], {})) == []
 
 
 def test_a_variable_from_elsewhere_is_not_known_to_be_unset() -> None:
-    (found,) = processes(["sh", "-c", "x ${A:-default} $(B)"], {}, is_open=True)
+    (found,) = find_processes(["sh", "-c", "x ${A:-default} $(B)"], {}, is_open=True)
     assert [word.text for word in found.words] == ["x", None, None]
 
 
@@ -299,7 +299,7 @@ def test_a_variable_from_elsewhere_is_not_known_to_be_unset() -> None:
 )
 def test_what_a_script_gives_a_command(shell: Shell, script: str, given: dict[str, str | None]) -> None:
     name = Path(shell.path).name
-    processed = processes([name, "-c", script.replace("$", "$$")], {"A": "1"})
+    processed = find_processes([name, "-c", script.replace("$", "$$")], {"A": "1"})
     *_, last = (process for process in processed if "show" in [word.text for word in process.words])
     assert dict(last.variables) == given
     *_, passed = shell.run(script, {"A": "1"})

@@ -105,7 +105,7 @@ def test_what_a_benchmark_runs(written: Written) -> None:
         ["pip", "install", "aiperf"],
         ["aiperf", "profile", "-m", "org/from-env"],
     ]
-    assert benchmark.container.on_claim("/part/x") == "model-cache:deep/er/x"
+    assert benchmark.container.resolve_on_claim("/part/x") == "model-cache:deep/er/x"
 
 
 IMPORT = "from huggingface_hub import snapshot_download"

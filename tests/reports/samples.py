@@ -15,7 +15,7 @@ from dynocheck.core.outcomes import (
     Table,
     Tool,
     Verdict,
-    summarize,
+    count_outcomes,
 )
 
 PASS, WARN, FAIL = Outcome.PASS, Outcome.WARN, Outcome.FAIL
@@ -53,7 +53,7 @@ def report(
         started="2026-03-01T12:00:00.000Z",
         duration_s=2.14,
         target=target or {},
-        summary=summarize(verdicts),
+        summary=count_outcomes(verdicts),
         verdicts=verdicts,
         tables=tables,
         charts=charts,

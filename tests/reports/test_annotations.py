@@ -6,12 +6,12 @@ import json
 from typing import Any
 
 from dynocheck.core.outcomes import Location, Outcome, Report, Subject
-from dynocheck.reports import text_of
+from dynocheck.reports import render_report
 from tests.reports.samples import FAIL, PASS, SKIP, UNKNOWN, WARN, every_outcome, finding, report, verdict
 
 
 def run(made: Report) -> dict[str, Any]:
-    log = json.loads(text_of(made, "sarif"))
+    log = json.loads(render_report(made, "sarif"))
     assert log["version"] == "2.1.0"
     (only,) = log["runs"]
     return dict(only)
@@ -65,11 +65,11 @@ def test_not_having_looked_is_no_result_and_no_success() -> None:
 
 
 def test_a_workflow_command_a_finding() -> None:
-    assert text_of(on_a_line(), "github") == (
+    assert render_report(on_a_line(), "github") == (
         "::error title=parallelism.gpus-match%3A fail,file=recipes/a b/deploy.yaml,line=12,col=7"
         '::TP 4 needs 4 GPUs%0Afix: set nvidia.com/gpu: "4"\n'
     )
-    assert text_of(report(verdict(PASS, "a.b", "fine"), verdict(SKIP, "a.c", "no")), "github") == ""
+    assert render_report(report(verdict(PASS, "a.b", "fine"), verdict(SKIP, "a.c", "no")), "github") == ""
 
 
 def test_what_a_cluster_says_starts_no_command_of_its_own() -> None:
@@ -77,7 +77,7 @@ def test_what_a_cluster_says_starts_no_command_of_its_own() -> None:
     found = finding(
         Outcome.WARN, evil, subject=Subject("Pod", "a,file=other:1"), location=Location("a,b:c%", 1)
     )
-    text = text_of(report(verdict(WARN, "a.b", evil, found)), "github")
+    text = render_report(report(verdict(WARN, "a.b", evil, found)), "github")
     assert text.count("\n") == 1
     assert text.startswith("::warning title=a.b%3A warn,file=a%2Cb%3Ac%25,line=1::")
     assert "100%25" in text

@@ -6,13 +6,13 @@ import pytest
 from rich.cells import cell_len
 
 from dynocheck.core.outcomes import Chart, Panel, Series
-from dynocheck.reports import Options, text_of
+from dynocheck.reports import ReportOptions, render_report
 from tests.reports.samples import CHARTS, report
 
 
 def lines(chart: Chart, **options: object) -> list[str]:
     """What a terminal shows of it, less its title."""
-    shown = text_of(report(charts=(chart,)), "table", Options(**options))  # type: ignore[arg-type]
+    shown = render_report(report(charts=(chart,)), "table", ReportOptions(**options))  # type: ignore[arg-type]
     title, *drawn = shown.splitlines()
     assert title == chart.title
     return drawn[: drawn.index("")]
@@ -100,7 +100,7 @@ def test_neighbours_are_put_together_where_there_is_no_room() -> None:
 
 
 def test_a_curve_is_left_to_pages() -> None:
-    assert "costs" not in text_of(report(charts=(CHARTS[2],)), "table")
+    assert "costs" not in render_report(report(charts=(CHARTS[2],)), "table")
 
 
 def test_values_that_cannot_be_drawn_are_refused() -> None:

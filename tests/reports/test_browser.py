@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dynocheck.reports import text_of
+from dynocheck.reports import render_report
 from tests.reports.browser import Page, browser, chromium
 from tests.reports.samples import every_outcome, with_charts
 from tests.reports.test_hostile import HOSTILE, filled
@@ -49,7 +49,7 @@ def page(tmp_path: Path) -> Path:
     file = tmp_path / "report.html"
     seen = with_charts()
     whole = msgspec.structs.replace(every_outcome(), tables=seen.tables, charts=seen.charts)
-    file.write_text(text_of(whole, "html"), encoding="utf-8")
+    file.write_text(render_report(whole, "html"), encoding="utf-8")
     return file
 
 
@@ -99,7 +99,7 @@ def luminance(color: str) -> float:
 @pytest.mark.parametrize("name", ["script", "style", "markdown", "cdata"])
 def test_names_that_would_do_something_do_nothing(shown: Page, tmp_path: Path, name: str) -> None:
     file = tmp_path / "hostile.html"
-    file.write_text(text_of(filled(HOSTILE[name]), "html"), encoding="utf-8")
+    file.write_text(render_report(filled(HOSTILE[name]), "html"), encoding="utf-8")
     shown.open(file)
     assert shown.trouble == []
     assert shown.requests == [file.as_uri()]
@@ -108,7 +108,7 @@ def test_names_that_would_do_something_do_nothing(shown: Page, tmp_path: Path, n
 
 def test_on_paper_what_is_folded_is_there(shown: Page, tmp_path: Path) -> None:
     file = tmp_path / "folded.html"
-    file.write_text(text_of(filled("text"), "html"), encoding="utf-8")
+    file.write_text(render_report(filled("text"), "html"), encoding="utf-8")
     shown.open(file)
     text = "document.querySelector('details li').innerText"
     assert shown.run(text) == ""

@@ -4,13 +4,13 @@ import pytest
 from rich.cells import cell_len
 
 from dynocheck.core.outcomes import Cell, Table
-from dynocheck.reports import Options, text_of
+from dynocheck.reports import ReportOptions, render_report
 from tests.reports.samples import VARIANTS, report, with_table
 
 
 def shown(table: Table, width: int = 80) -> list[str]:
     """The lines of the table, below its title and above the summary."""
-    lines = text_of(report(tables=(table,)), "table", Options(width=width)).splitlines()
+    lines = render_report(report(tables=(table,)), "table", ReportOptions(width=width)).splitlines()
     start = lines.index(table.title)
     return lines[start + 1 : lines.index("", start)]
 
@@ -21,7 +21,7 @@ def rows(*of: tuple[Cell, ...]) -> Table:
 
 
 def test_a_table_stands_below_the_verdicts() -> None:
-    assert text_of(with_table(), "table") == (
+    assert render_report(with_table(), "table") == (
         """\
 graph
   ✔ pass  graph.frontend  Every graph has a frontend
@@ -80,7 +80,7 @@ def test_whole_words_give_way_last() -> None:
 
 @pytest.mark.parametrize("format", ["junit", "sarif", "github"])
 def test_formats_of_findings_leave_it_out(format: str) -> None:  # noqa: A002
-    assert "variant" not in text_of(with_table(), format)
+    assert "variant" not in render_report(with_table(), format)
 
 
 def test_a_table_without_rows_says_why() -> None:

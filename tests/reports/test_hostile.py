@@ -15,13 +15,13 @@ from dynocheck.core.outcomes import (
     Report,
     Series,
     Subject,
-    Suppressed,
+    SuppressedFinding,
     Table,
     Tool,
     Verdict,
-    summarize,
+    count_outcomes,
 )
-from dynocheck.reports import FORMATS, Options, text_of
+from dynocheck.reports import FORMATS, ReportOptions, render_report
 from tests.reports.schemas import valid_junit, valid_report
 
 HOSTILE = {
@@ -62,8 +62,8 @@ def filled(text: str, outcome: Outcome = Outcome.FAIL) -> Report:
         duration_s=0.1,
         findings=(found, found),
         suppressed=(
-            Suppressed(by="comment", reason=text, finding=found),
-            Suppressed(by="baseline", reason=text, finding=found),
+            SuppressedFinding(by="comment", reason=text, finding=found),
+            SuppressedFinding(by="baseline", reason=text, finding=found),
         ),
     )
     return Report(
@@ -72,7 +72,7 @@ def filled(text: str, outcome: Outcome = Outcome.FAIL) -> Report:
         started="2026-03-01T12:00:00Z",
         duration_s=1.0,
         target={text: text, "recipe": [text]},
-        summary=summarize([verdict, verdict]),
+        summary=count_outcomes([verdict, verdict]),
         verdicts=(verdict, verdict),
         tables=(
             Table(id=text, title=text, columns=(text, text), rows=((text, (text, 1)),), note=text),
@@ -104,7 +104,7 @@ def test_nothing_reaches_a_terminal_but_printable_text(
     outcome: Outcome,
     format: str,  # noqa: A002
 ) -> None:
-    rendered = text_of(filled(text, outcome), format)
+    rendered = render_report(filled(text, outcome), format)
     unprintable = {char for char in rendered if not char.isprintable()} - {"\n", "\t"}
     assert unprintable == set()
     rendered.encode()
@@ -112,33 +112,33 @@ def test_nothing_reaches_a_terminal_but_printable_text(
 
 @pytest.mark.parametrize("outcome", Outcome)
 def test_the_formats_for_programs_stay_valid(text: str, outcome: Outcome) -> None:
-    valid_report(text_of(filled(text, outcome), "json"))
-    root = valid_junit(text_of(filled(text, outcome), "junit"))
+    valid_report(render_report(filled(text, outcome), "json"))
+    root = valid_junit(render_report(filled(text, outcome), "junit"))
     assert len(root) == 1
     assert len(root[0].findall("testcase")) == 2
 
 
 def test_a_name_cannot_add_a_line_to_the_table(text: str) -> None:
-    lines = text_of(filled(text), "table").splitlines()
+    lines = render_report(filled(text), "table").splitlines()
     starts = [line.split()[0] for line in lines if line.startswith("  ") and not line.startswith("   ")]
     assert starts.count("✘") == 2
     assert "✔" not in starts
 
 
 def test_what_was_there_can_be_seen() -> None:
-    shown = text_of(filled("a\x1b\n\u202e\udcff[red]b"), "table")
+    shown = render_report(filled("a\x1b\n\u202e\udcff[red]b"), "table")
     assert r"fix: a\x1b\n\u202e\udcff[red]b" in shown
-    assert r'name="a\x1b\n\u202e\udcff[red]b"' in text_of(filled("a\x1b\n\u202e\udcff[red]b"), "junit")
+    assert r'name="a\x1b\n\u202e\udcff[red]b"' in render_report(filled("a\x1b\n\u202e\udcff[red]b"), "junit")
 
 
 def test_json_gives_back_every_character_it_can_carry() -> None:
     said = (
         "".join(chr(code) for code in range(0x3000) if not 0xD800 <= code < 0xE000) + "\U000e0001\U0001f600"
     )
-    read: Any = json.loads(text_of(filled(said), "json"))
+    read: Any = json.loads(render_report(filled(said), "json"))
     assert read["verdicts"][0]["message"] == said
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "cp1252", "cp437", "gbk", "shift_jis"])
 def test_every_encoding_can_carry_the_table(text: str, encoding: str) -> None:
-    text_of(filled(text + "名ü✔"), "table", Options(encoding=encoding)).encode(encoding)
+    render_report(filled(text + "名ü✔"), "table", ReportOptions(encoding=encoding)).encode(encoding)

@@ -9,7 +9,7 @@ import pytest
 from lxml import etree
 
 from dynocheck.core.outcomes import Chart, Outcome, Report, Series
-from dynocheck.reports import Options, text_of
+from dynocheck.reports import ReportOptions, render_report
 from tests.reports.samples import (
     CHARTS,
     PASS,
@@ -30,7 +30,7 @@ ACTIVE = {"script", "iframe", "object", "embed", "img", "link", "form", "base", 
 
 
 def page(shown: Report, **options: object) -> str:
-    return text_of(shown, "html", Options(**options))  # type: ignore[arg-type]
+    return render_report(shown, "html", ReportOptions(**options))  # type: ignore[arg-type]
 
 
 def said(element: etree._Element | None) -> str:
@@ -162,7 +162,7 @@ def test_a_chart_of_nothing_is_left_out() -> None:
     none = msgspec.structs.replace(panel, series=())
     nothing = msgspec.structs.replace(CHARTS[0], panels=(bare, none))
     for format in ("html", "table", "markdown"):  # noqa: A001
-        assert CHARTS[0].title not in text_of(report(charts=(nothing,)), format)
+        assert CHARTS[0].title not in render_report(report(charts=(nothing,)), format)
 
 
 @pytest.mark.parametrize("chart", CHARTS, ids=[chart.kind for chart in CHARTS])

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from dynocheck.core.outcomes import Report
-from dynocheck.reports import text_of
+from dynocheck.reports import render_report
 from tests.reports.samples import (
     CHARTS,
     FAIL,
@@ -27,13 +27,13 @@ from tests.reports.schemas import valid_report, validator
 
 @pytest.mark.parametrize("made", [every_outcome(), server_down(), report(), with_table(), with_charts()])
 def test_a_report_validates_and_reads_back_the_same(made: Report) -> None:
-    text = text_of(made, "json")
+    text = render_report(made, "json")
     valid_report(text)
     assert msgspec.json.decode(text, type=Report) == made
 
 
 def test_it_is_laid_out_as_the_contract() -> None:
-    text = text_of(every_outcome(), "json")
+    text = render_report(every_outcome(), "json")
     parsed = json.loads(text)
     assert text == json.dumps(parsed, indent=2, ensure_ascii=False).replace("1.2e-05", "0.000012") + "\n"
     assert list(parsed) == [
@@ -72,7 +72,7 @@ def test_it_is_laid_out_as_the_contract() -> None:
 
 
 def test_a_report_of_a_version_without_tables_and_charts_is_still_one() -> None:
-    parsed = json.loads(text_of(every_outcome(), "json"))
+    parsed = json.loads(render_report(every_outcome(), "json"))
     del parsed["tables"], parsed["charts"]
     valid_report(json.dumps(parsed))
     assert msgspec.json.decode(json.dumps(parsed), type=Report) == every_outcome()
@@ -88,7 +88,7 @@ def test_any_evidence_a_check_may_give_is_written() -> None:
         "ratio": float("nan"),
     }
     made = report(verdict(FAIL, "a.a", "m", finding(FAIL, "m", evidence=evidence)))
-    assert valid_report(text_of(made, "json"))["verdicts"][0]["findings"][0]["evidence"] == {
+    assert valid_report(render_report(made, "json"))["verdicts"][0]["findings"][0]["evidence"] == {
         "path": "deploy.yaml",
         "when": "2026-03-01",
         "names": ["one"],
@@ -101,7 +101,7 @@ def test_any_evidence_a_check_may_give_is_written() -> None:
 def _mutations() -> list[tuple[str, Any]]:
     def mutated(path: tuple[Any, ...], value: Any) -> Any:
         whole = report(*every_outcome().verdicts, tables=(VARIANTS,), charts=CHARTS)
-        broken = copy.deepcopy(json.loads(text_of(whole, "json")))
+        broken = copy.deepcopy(json.loads(render_report(whole, "json")))
         at = broken
         for step in path[:-1]:
             at = at[step]

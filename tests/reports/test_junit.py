@@ -6,7 +6,7 @@ import msgspec
 import pytest
 
 from dynocheck.core.outcomes import Outcome
-from dynocheck.reports import Options, text_of
+from dynocheck.reports import ReportOptions, render_report
 from tests.reports.samples import (
     FAIL,
     UNKNOWN,
@@ -27,7 +27,7 @@ def cases(text: str) -> dict[str, junitparser.TestCase]:
 
 
 def test_a_suite_an_area_and_a_case_a_check() -> None:
-    root = valid_junit(text_of(every_outcome(), "junit"))
+    root = valid_junit(render_report(every_outcome(), "junit"))
     assert root.get("name") == "dynocheck preflight"
     assert {suite.get("name"): [case.get("name") for case in suite.iter("testcase")] for suite in root} == {
         "storage": ["storage.default-class", "storage.rwx-class"],
@@ -41,7 +41,7 @@ def test_a_suite_an_area_and_a_case_a_check() -> None:
 
 
 def test_every_outcome_has_its_element() -> None:
-    read = cases(text_of(every_outcome(), "junit"))
+    read = cases(render_report(every_outcome(), "junit"))
 
     def ends(check: str) -> list[tuple[str, Any, Any]]:
         return [(type(end).__name__, end.message, end.type) for end in read[check].result]
@@ -54,7 +54,7 @@ def test_every_outcome_has_its_element() -> None:
 
 
 def test_a_warning_is_green_and_told() -> None:
-    driver = cases(text_of(every_outcome(), "junit"))["nodes.driver"]
+    driver = cases(render_report(every_outcome(), "junit"))["nodes.driver"]
     assert driver.is_passed
     assert driver.system_out.splitlines()[1:3] == [
         "Node gpu-worker-01: driver 535.104.05 is older than the 570 that CUDA 12.8 wants",
@@ -71,7 +71,7 @@ def test_a_failure_tells_what_should_hold_each_finding_its_fix_and_its_evidence(
         finding(WARN, "and slow"),
         title="The driver is new enough",
     )
-    (failure,) = cases(text_of(report(shown), "junit"))["nodes.driver"].result
+    (failure,) = cases(render_report(report(shown), "junit"))["nodes.driver"].result
     assert failure.text.splitlines() == [
         "The driver is new enough",
         "old",
@@ -84,7 +84,7 @@ def test_a_failure_tells_what_should_hold_each_finding_its_fix_and_its_evidence(
 
 def test_the_counts_are_those_of_the_report() -> None:
     made = every_outcome()
-    read = junitparser.JUnitXml.fromstring(text_of(made, "junit").encode())
+    read = junitparser.JUnitXml.fromstring(render_report(made, "junit").encode())
     assert (read.tests, read.failures, read.errors, read.skipped) == (
         len(made.verdicts),
         made.summary[Outcome.FAIL],
@@ -95,7 +95,7 @@ def test_the_counts_are_those_of_the_report() -> None:
 
 
 def test_a_policy_may_show_unknown_as_skipped() -> None:
-    text = text_of(server_down(), "junit", Options(junit_unknown="skipped"))
+    text = render_report(server_down(), "junit", ReportOptions(junit_unknown="skipped"))
     root = valid_junit(text)
     assert (root.get("errors"), root.get("skipped")) == ("0", "16")
     skipped = root.find(".//skipped")
@@ -105,7 +105,7 @@ def test_a_policy_may_show_unknown_as_skipped() -> None:
 
 
 def test_a_policy_for_unknown_leaves_a_crash_an_error() -> None:
-    root = valid_junit(text_of(every_outcome(), "junit", Options(junit_unknown="skipped")))
+    root = valid_junit(render_report(every_outcome(), "junit", ReportOptions(junit_unknown="skipped")))
     assert [error.get("type") for error in root.iter("error")] == ["crash"]
 
 
@@ -115,7 +115,7 @@ def test_properties_name_tool_and_target() -> None:
         "namespace": None,
         "recipe": ["a", "b"],
     }
-    root = valid_junit(text_of(report(verdict(WARN, "a.a", "m"), target=target), "junit"))
+    root = valid_junit(render_report(report(verdict(WARN, "a.a", "m"), target=target), "junit"))
     assert {p.get("name"): p.get("value") for p in root.iter("property")} == {
         "tool.name": "dynocheck",
         "tool.version": "0.1.0",
@@ -128,19 +128,19 @@ def test_properties_name_tool_and_target() -> None:
 
 
 def test_a_report_without_verdicts_is_an_empty_document() -> None:
-    root = valid_junit(text_of(report(), "junit"))
+    root = valid_junit(render_report(report(), "junit"))
     assert (root.get("tests"), len(root)) == ("0", 0)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 0.000001, 0.00123, 12.5, 86400.0])
 def test_a_time_is_never_written_with_an_exponent(seconds: float) -> None:
     slow = msgspec.structs.replace(verdict(UNKNOWN, "a.a", "m"), duration_s=seconds)
-    (case,) = valid_junit(text_of(report(slow), "junit")).iter("testcase")
+    (case,) = valid_junit(render_report(report(slow), "junit")).iter("testcase")
     assert float(case.get("time", "")) == pytest.approx(seconds, abs=0.0001)
 
 
 def test_it_is_the_same_without_lxml(monkeypatch: pytest.MonkeyPatch) -> None:
     hostile = report(verdict(FAIL, "a.a", "a\tb\nc\x1b]]>", finding(FAIL, "<b>&amp;\r\n", fix="'\"")))
-    with_lxml = text_of(hostile, "junit"), text_of(every_outcome(), "junit")
+    with_lxml = render_report(hostile, "junit"), render_report(every_outcome(), "junit")
     monkeypatch.setattr("junitparser.junitparser.etree", ElementTree)
-    assert (text_of(hostile, "junit"), text_of(every_outcome(), "junit")) == with_lxml
+    assert (render_report(hostile, "junit"), render_report(every_outcome(), "junit")) == with_lxml

@@ -10,8 +10,8 @@ from lxml import html as lxml_html
 from markdown_it import MarkdownIt
 
 from dynocheck.core.outcomes import Outcome, Report
-from dynocheck.reports import text_of
-from dynocheck.reports._text import visible
+from dynocheck.reports import render_report
+from dynocheck.reports._text import sanitize
 from tests.reports.samples import (
     FAIL,
     PASS,
@@ -43,7 +43,7 @@ def text(element: etree._Element) -> str:
 
 
 def test_all_that_is_no_pass_is_in_a_table_and_its_details_are_folded() -> None:
-    root = rendered(text_of(every_outcome(), "markdown"))
+    root = rendered(render_report(every_outcome(), "markdown"))
     assert [text(each) for each in root.iter("h3")] == ["✘ dynocheck preflight: not fit"]
     rows = [[text(cell) for cell in row] for row in root.find(".//table").iter("tr")]  # type: ignore[union-attr]
     assert rows == [
@@ -68,13 +68,13 @@ def test_all_that_is_no_pass_is_in_a_table_and_its_details_are_folded() -> None:
 
 
 def test_where_all_is_well_there_is_no_table() -> None:
-    root = rendered(text_of(report(verdict(PASS, "a.b", "t"), verdict(SKIP, "a.c", "s")), "markdown"))
+    root = rendered(render_report(report(verdict(PASS, "a.b", "t"), verdict(SKIP, "a.c", "s")), "markdown"))
     assert "1 pass, 1 skip" in text(root)
     assert root.findall(".//table") == root.findall(".//details") == []
 
 
 def test_tables_and_charts_are_folded() -> None:
-    root = rendered(text_of(with_charts(), "markdown"))
+    root = rendered(render_report(with_charts(), "markdown"))
     assert [text(each) for each in root.iter("summary")] == [
         "What each variant asks for",
         "How latencies are spread",
@@ -92,11 +92,11 @@ def test_tables_and_charts_are_folded() -> None:
 @pytest.mark.parametrize("outcome", [Outcome.FAIL, Outcome.UNKNOWN, Outcome.SKIP])
 def test_nothing_from_outside_is_markup(said: str, outcome: Outcome) -> None:
     """Whatever the names are, the elements are those of harmless names, and the text is there."""
-    root = rendered(text_of(filled(said, outcome), "markdown"))
-    harmless = rendered(text_of(filled("harm less" if said.strip() else said, outcome), "markdown"))
+    root = rendered(render_report(filled(said, outcome), "markdown"))
+    harmless = rendered(render_report(filled("harm less" if said.strip() else said, outcome), "markdown"))
     assert elements(root) == elements(harmless)
     if said.strip():
-        assert text(root).count(" ".join(visible(said).split())) >= 10
+        assert text(root).count(" ".join(sanitize(said).split())) >= 10
 
 
 def elements(root: etree._Element) -> list[str]:
@@ -122,7 +122,7 @@ def elements(root: etree._Element) -> list[str]:
 )
 def test_nobody_is_mentioned_and_nothing_is_referred_to(reference: str) -> None:
     """A forge looks for these in the text of one element at a time, where it is no code."""
-    root = rendered(text_of(filled(f"see {reference} there"), "markdown"))
+    root = rendered(render_report(filled(f"see {reference} there"), "markdown"))
     for element in root.iter():
         if element.tag not in ("code", "pre"):
             for part in (element.text, *(child.tail for child in element)):
@@ -132,13 +132,13 @@ def test_nobody_is_mentioned_and_nothing_is_referred_to(reference: str) -> None:
 
 def test_a_fix_with_fences_in_it_stays_one_block() -> None:
     fix = "echo '```' '````' </details>"
-    root = rendered(text_of(report(verdict(FAIL, "a.b", "m", finding(FAIL, "m", fix=fix))), "markdown"))
+    root = rendered(render_report(report(verdict(FAIL, "a.b", "m", finding(FAIL, "m", fix=fix))), "markdown"))
     (block,) = root.iter("pre")
     assert text(block) == fix
 
 
 def test_a_reason_of_many_checks_is_a_row() -> None:
-    root = rendered(text_of(server_down(), "markdown"))
+    root = rendered(render_report(server_down(), "markdown"))
     assert [text(cell) for cell in root.iter("td")] == ["? unknown", "16 checks", UNREACHABLE]
     assert [text(each) for each in root.iter("summary")] == ["? unknown 16 checks could not look"]
     assert len(list(root.iter("li"))) == 16
@@ -153,7 +153,7 @@ def test_a_comment_has_room_for_it(many: int) -> None:
     verdicts = [
         verdict(FAIL, f"pods.there-{n}", "a pod is gone", *found[:20], title="t") for n in range(many)
     ]
-    made = text_of(report(*verdicts), "markdown")
+    made = render_report(report(*verdicts), "markdown")
     assert len(made) < GITHUB_TAKES
     assert re.search(r"^\d+ more details are left out here", made, re.MULTILINE)
     assert (f"and {many - 50} more" in made) is (many > 50)
@@ -162,4 +162,4 @@ def test_a_comment_has_room_for_it(many: int) -> None:
 
 @pytest.mark.parametrize("made", [report(), server_down()])
 def test_what_could_not_be_told_is_said(made: Report) -> None:
-    assert "could not tell" in text_of(made, "markdown").splitlines()[0]
+    assert "could not tell" in render_report(made, "markdown").splitlines()[0]

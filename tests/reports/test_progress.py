@@ -9,7 +9,7 @@ from typing import TextIO
 
 import pytest
 
-from dynocheck.reports.progress import live
+from dynocheck.reports.progress import show_progress
 
 _MARK = "\x00"
 
@@ -48,7 +48,7 @@ def terminal() -> Iterator[Terminal]:
 
 
 def test_it_names_what_is_still_being_looked_at(terminal: Terminal) -> None:
-    with live(terminal.stream, after_s=0) as progress:
+    with show_progress(terminal.stream, after_s=0) as progress:
         progress(["nodes", "storage_classes"])
         assert terminal.look() == "looking for 0 s, waiting for: nodes, storage_classes"
         progress(["nodes"])
@@ -56,28 +56,28 @@ def test_it_names_what_is_still_being_looked_at(terminal: Terminal) -> None:
 
 
 def test_it_is_gone_afterwards(terminal: Terminal) -> None:
-    with live(terminal.stream, after_s=0) as progress:
+    with show_progress(terminal.stream, after_s=0) as progress:
         progress(["nodes"])
         assert terminal.look()
     assert terminal.look() == ""
 
 
 def test_it_is_gone_when_the_run_is_interrupted(terminal: Terminal) -> None:
-    with pytest.raises(KeyboardInterrupt), live(terminal.stream, after_s=0) as progress:  # noqa: PT012
+    with pytest.raises(KeyboardInterrupt), show_progress(terminal.stream, after_s=0) as progress:  # noqa: PT012
         progress(["nodes"])
         raise KeyboardInterrupt
     assert terminal.look() == ""
 
 
 def test_a_quick_run_shows_nothing(terminal: Terminal) -> None:
-    with live(terminal.stream) as progress:
+    with show_progress(terminal.stream) as progress:
         progress(["nodes"])
     terminal.look()
     assert not terminal.seen
 
 
 def test_it_keeps_to_one_line_however_many_and_odd_the_names(terminal: Terminal) -> None:
-    with live(terminal.stream, after_s=0) as progress:
+    with show_progress(terminal.stream, after_s=0) as progress:
         progress(["\x1b[2J\n名", *(f"probe_{n}" for n in range(50))])
         assert terminal.look().startswith(r"looking for 0 s, waiting for: \x1b[2J\n\u540d, probe_0")
         assert terminal.look().endswith("...")
@@ -95,7 +95,7 @@ class Log:
 
     def lines(self, *steps: tuple[float, str]) -> list[str]:
         """Those of a wait for these things, at these seconds from its start."""
-        with live(self.stream, clock=lambda: self.now) as progress:
+        with show_progress(self.stream, clock=lambda: self.now) as progress:
             for self.now, name in steps:
                 progress([name])
         return self.stream.getvalue().splitlines()

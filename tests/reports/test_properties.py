@@ -16,14 +16,14 @@ from dynocheck.core.outcomes import (
     Report,
     Series,
     Subject,
-    Suppressed,
+    SuppressedFinding,
     Table,
     Tool,
     Verdict,
-    summarize,
+    count_outcomes,
 )
-from dynocheck.reports import FORMATS, Options, text_of
-from dynocheck.reports._text import visible
+from dynocheck.reports import FORMATS, ReportOptions, render_report
+from dynocheck.reports._text import sanitize
 from tests.reports.schemas import valid_junit, valid_page, valid_report
 from tests.reports.test_hostile import HOSTILE
 
@@ -53,7 +53,7 @@ def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
         location=st.none() | st.builds(Location, text, number, number),
     )
     suppressed = st.builds(
-        Suppressed, by=st.sampled_from(["comment", "baseline", "diff"]), reason=text, finding=findings
+        SuppressedFinding, by=st.sampled_from(["comment", "baseline", "diff"]), reason=text, finding=findings
     )
     verdicts = st.builds(
         Verdict,
@@ -108,7 +108,10 @@ def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
     )
     return st.builds(
         lambda verdicts, **fields: Report(
-            verdicts=tuple(verdicts), summary=summarize(verdicts), started="2026-03-01T12:00:00Z", **fields
+            verdicts=tuple(verdicts),
+            summary=count_outcomes(verdicts),
+            started="2026-03-01T12:00:00Z",
+            **fields,
         ),
         st.lists(verdicts, max_size=4),
         tool=st.builds(Tool, text, text),
@@ -123,7 +126,7 @@ def reports(text: st.SearchStrategy[str]) -> st.SearchStrategy[Report]:
 encodable = st.text(max_size=20) | st.sampled_from([text for text in ODD if text != HOSTILE["surrogate"]])
 anything = st.text(st.characters(), max_size=20) | st.sampled_from(ODD)
 options = st.builds(
-    Options,
+    ReportOptions,
     strict=st.booleans(),
     junit_unknown=st.sampled_from(["error", "skipped"]),
     width=st.none() | st.integers(0, 250),
@@ -132,8 +135,8 @@ options = st.builds(
 )
 
 
-def renders_everywhere(report: Report, options: Options) -> None:
-    texts = {format: text_of(report, format, options) for format in FORMATS}  # noqa: A001
+def renders_everywhere(report: Report, options: ReportOptions) -> None:
+    texts = {format: render_report(report, format, options) for format in FORMATS}  # noqa: A001
     commands = texts.pop("github")  # says nothing where nothing is wrong
     assert commands.count("\n") == len(commands.splitlines())
     assert all(text.endswith("\n") for text in texts.values())
@@ -149,7 +152,7 @@ def renders_everywhere(report: Report, options: Options) -> None:
 
 def _shown_fixes(report: Report, encoding: str) -> list[str]:
     return [
-        visible(finding.fix, encoding).rstrip()
+        sanitize(finding.fix, encoding).rstrip()
         for verdict in report.verdicts
         if verdict.outcome not in (Outcome.PASS, Outcome.SKIP)
         for finding in verdict.findings
@@ -158,7 +161,7 @@ def _shown_fixes(report: Report, encoding: str) -> list[str]:
 
 
 def reads_back(report: Report) -> None:
-    assert msgspec.json.decode(text_of(report, "json"), type=Report) == report
+    assert msgspec.json.decode(render_report(report, "json"), type=Report) == report
 
 
 few = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -167,7 +170,7 @@ many = settings(max_examples=3000, deadline=None, suppress_health_check=[HealthC
 
 @given(reports(anything), options)
 @few
-def test_any_report_renders_in_every_format(report: Report, options: Options) -> None:
+def test_any_report_renders_in_every_format(report: Report, options: ReportOptions) -> None:
     renders_everywhere(report, options)
 
 
@@ -181,7 +184,7 @@ def test_any_report_that_json_can_carry_reads_back_the_same(report: Report) -> N
 @pytest.mark.timeout(1800)
 @given(reports(anything), options)
 @many
-def test_many_reports_render_in_every_format(report: Report, options: Options) -> None:
+def test_many_reports_render_in_every_format(report: Report, options: ReportOptions) -> None:
     renders_everywhere(report, options)
 
 

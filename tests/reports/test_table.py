@@ -5,7 +5,7 @@ import pytest
 from rich.cells import cell_len
 
 from dynocheck.core.outcomes import Location, Report, Subject
-from dynocheck.reports import Options, text_of
+from dynocheck.reports import ReportOptions, render_report
 from tests.reports.samples import (
     ERROR,
     FAIL,
@@ -25,7 +25,7 @@ LONG_FIX = "kubectl annotate storageclass standard " + "storageclass.kubernetes.
 
 
 def table(shown: Report, **options: object) -> str:
-    return text_of(shown, "table", Options(**options))  # type: ignore[arg-type]
+    return render_report(shown, "table", ReportOptions(**options))  # type: ignore[arg-type]
 
 
 def test_a_report_at_80_columns() -> None:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.reports import FORMATS, Options, text_of, write
+from dynocheck.reports import FORMATS, ReportOptions, render_report, write
 from tests.reports.samples import FAIL, PASS, every_outcome, finding, report, verdict
 
 
@@ -53,7 +53,7 @@ def test_a_terminal_that_wants_none_gets_no_escape_code(
 
 def test_a_pipe_gets_80_columns_no_colour_and_no_padding(monkeypatch: pytest.MonkeyPatch) -> None:
     text = printed(monkeypatch, Output()).decode()
-    assert text == text_of(every_outcome(), "table", Options(width=80))
+    assert text == render_report(every_outcome(), "table", ReportOptions(width=80))
     assert [line for line in text.splitlines() if line != line.rstrip()] == []
 
 
@@ -64,7 +64,9 @@ def test_a_pipe_gets_colour_on_demand(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_columns_are_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "120")
-    assert printed(monkeypatch, Output()).decode() == text_of(every_outcome(), "table", Options(width=120))
+    assert printed(monkeypatch, Output()).decode() == render_report(
+        every_outcome(), "table", ReportOptions(width=120)
+    )
 
 
 def test_an_ascii_output_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -74,7 +76,7 @@ def test_an_ascii_output_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize("format", ["json", "junit"])
 def test_programs_get_utf_8_whatever_the_terminal(monkeypatch: pytest.MonkeyPatch, format: str) -> None:  # noqa: A002
     monkeypatch.setenv("FORCE_COLOR", "1")
-    expected = text_of(every_outcome(), format).encode()
+    expected = render_report(every_outcome(), format).encode()
     assert printed(monkeypatch, Output("ascii", tty=True), format) == expected
 
 
@@ -83,7 +85,7 @@ def test_a_stand_in_for_standard_output_will_do(monkeypatch: pytest.MonkeyPatch,
     output = io.StringIO()
     monkeypatch.setattr(sys, "stdout", output)
     write(every_outcome(), format)
-    assert output.getvalue() == text_of(every_outcome(), format)
+    assert output.getvalue() == render_report(every_outcome(), format)
 
 
 @pytest.mark.parametrize("format", FORMATS)
@@ -91,7 +93,7 @@ def test_a_file_gets_plain_utf_8(tmp_path: Path, format: str) -> None:  # noqa: 
     shown = report(verdict(PASS, "a.a", "Grüße"), verdict(FAIL, "a.b", "名", finding(FAIL, "名")))
     write(shown, format, tmp_path / "report")
     written = (tmp_path / "report").read_bytes()
-    assert written == text_of(shown, format).encode()
+    assert written == render_report(shown, format).encode()
     assert "名".encode() in written
     assert b"\x1b" not in written
     assert written.endswith(b"\n")
@@ -106,7 +108,7 @@ def test_what_a_format_needs_is_imported_when_it_is_made() -> None:
     script = """
 import sys, json, dynocheck.reports, dynocheck.reports.progress
 before = {"rich", "junitparser", "lxml"} & set(sys.modules)
-dynocheck.reports.text_of
+dynocheck.reports.render_report
 print(json.dumps(sorted(before)))
 """
     ran = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)

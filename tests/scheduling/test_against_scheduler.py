@@ -13,9 +13,9 @@ import pytest
 
 from dynocheck.facts import Nodes
 from dynocheck.facts.k8s.capacity import RunningPods
-from dynocheck.scheduling.first_fit import Batch, Table
-from dynocheck.scheduling.node_state import Board
-from dynocheck.scheduling.pod_spec_model import shape
+from dynocheck.scheduling.first_fit import Batch, Scheduler
+from dynocheck.scheduling.node_state import ClusterState
+from dynocheck.scheduling.pod_spec_model import parse_shape
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
@@ -82,12 +82,12 @@ def predict(each: World, nodes: Nodes, running: RunningPods) -> list[list[int]]:
 
     All nodes of the cluster are on the board, as they are for the scheduler.
     """
-    batches = [Batch(shape(kind.spec, "default", kind.labels), kind.pods) for kind in each.kinds]
-    table = Table(Board(nodes, running), batches)
+    batches = [Batch(parse_shape(kind.spec, "default", kind.labels), kind.pods) for kind in each.kinds]
+    table = Scheduler(ClusterState(nodes, running), batches)
     order = [number for number, batch in enumerate(batches) for _ in range(batch.pods)]
-    throws = [table.throw(order, Random(seed)) for seed in range(THROWS)]
-    packed = table.packed()
-    if packed.complete:
+    throws = [table.run_once(order, Random(seed)) for seed in range(THROWS)]
+    packed = table.pack()
+    if packed.is_complete:
         throws.append(packed)
     return [[throw.lacking[number] for throw in throws] for number in range(len(batches))]
 

@@ -8,10 +8,10 @@ import pytest
 
 from dynocheck.facts import Condition, Node, Taint
 from dynocheck.facts.k8s.capacity import RunningPod
-from dynocheck.scheduling.diagnosis import reason
-from dynocheck.scheduling.first_fit import Batch, Table
-from dynocheck.scheduling.node_state import Board, refusal
-from dynocheck.scheduling.pod_spec_model import Shape, clash, pod_requests, shape
+from dynocheck.scheduling.diagnosis import diagnose
+from dynocheck.scheduling.first_fit import Batch, Scheduler
+from dynocheck.scheduling.node_state import ClusterState, explain_refusal
+from dynocheck.scheduling.pod_spec_model import Shape, parse_shape, ports_conflict, sum_pod_requests
 from dynocheck.scheduling.selectors import matches, term_matches
 
 GPU = "nvidia.com/gpu"
@@ -31,20 +31,20 @@ def holding(node_name: str, gpus: int, **more: Any) -> RunningPod:
 
 def asking(gpus: int, **more: Any) -> Shape:
     resources = {"limits": {GPU: str(gpus)}, "requests": more.pop("requests", {})}
-    return shape({"containers": [{"resources": resources}], **more}, "here", {"app": "worker"})
+    return parse_shape({"containers": [{"resources": resources}], **more}, "here", {"app": "worker"})
 
 
 def lacking(
     nodes: list[Node], running: list[RunningPod], *batches: tuple[Shape, int]
 ) -> set[tuple[int, ...]]:
     """What every throw leaves without a node."""
-    table = Table(Board(nodes, running), [Batch(*each) for each in batches])
-    return {throw.lacking for throw in table.throws()}
+    table = Scheduler(ClusterState(nodes, running), [Batch(*each) for each in batches])
+    return {throw.lacking for throw in table.simulate()}
 
 
 def why(nodes: list[Node], running: list[RunningPod], wanted: Shape, pods: int = 1) -> str:
-    table = Table(Board(nodes, running), [Batch(wanted, pods)])
-    return reason(table, 0, next(iter(table.throws()))).text
+    table = Scheduler(ClusterState(nodes, running), [Batch(wanted, pods)])
+    return diagnose(table, 0, next(iter(table.simulate()))).text
 
 
 def test_what_runs_is_not_free() -> None:
@@ -65,8 +65,8 @@ def test_what_fits_only_in_some_orders() -> None:
     found = lacking([node("a"), node("b")], [], (asking(4), 2), (asking(8), 1))
     assert (0, 0) in found
     assert len(found) > 1
-    table = Table(Board([node("a"), node("b")], []), [Batch(asking(4), 2), Batch(asking(8), 1)])
-    assert table.packed().complete
+    table = Scheduler(ClusterState([node("a"), node("b")], []), [Batch(asking(4), 2), Batch(asking(8), 1)])
+    assert table.pack().is_complete
 
 
 def test_init_containers_sidecars_and_overhead() -> None:
@@ -79,12 +79,12 @@ def test_init_containers_sidecars_and_overhead() -> None:
         "overhead": {"cpu": "250m"},
     }
     # The most at once: the first alone 3, the third beside the sidecar 3, all that run 2.5.
-    assert pod_requests(spec)["cpu"] * 1000 == 3250
+    assert sum_pod_requests(spec)["cpu"] * 1000 == 3250
 
 
 def test_a_limit_is_the_request_of_what_has_none() -> None:
     spec = {"containers": [{"resources": {"limits": {"cpu": "2", GPU: 1}, "requests": {"cpu": "1"}}}]}
-    assert shape(spec, "n").requests == {"cpu": 1000, GPU: 1}
+    assert parse_shape(spec, "n").requests == {"cpu": 1000, GPU: 1}
 
 
 @pytest.mark.parametrize(
@@ -106,13 +106,13 @@ def test_a_limit_is_the_request_of_what_has_none() -> None:
     ],
 )
 def test_nodes_that_take_nobody(found: Node, says: str) -> None:
-    assert refusal(asking(1), found) == says
+    assert explain_refusal(asking(1), found) == says
 
 
 def test_who_tolerates_everything_may_go_to_cordoned_nodes_but_not_to_dead_ones() -> None:
     bold = asking(1, tolerations=[{"operator": "Exists"}])
-    assert refusal(bold, node("a", unschedulable=True)) == ""
-    assert refusal(bold, node("a", conditions=(Condition("Ready", "Unknown"),))) == "is not Ready"
+    assert explain_refusal(bold, node("a", unschedulable=True)) == ""
+    assert explain_refusal(bold, node("a", conditions=(Condition("Ready", "Unknown"),))) == "is not Ready"
 
 
 def test_no_node_could_ever_hold_it() -> None:
@@ -133,8 +133,8 @@ def test_no_node_could_ever_hold_it() -> None:
 
 def test_it_is_only_full_now() -> None:
     running = [holding("a", 6), holding("b", 2)]
-    table = Table(Board([node("a"), node("b"), node("c", 4)], running), [Batch(asking(8), 1)])
-    found = reason(table, 0, next(iter(table.throws())))
+    table = Scheduler(ClusterState([node("a"), node("b"), node("c", 4)], running), [Batch(asking(8), 1)])
+    found = diagnose(table, 0, next(iter(table.simulate())))
     assert found.text == "needs 8 nvidia.com/gpu, the best node b has 6 free"
     assert found.ever
     assert found.holders == {"other": "8"}
@@ -171,13 +171,13 @@ def test_a_term_without_a_selector_is_about_nobody() -> None:
 
 
 def test_host_ports_are_taken_once() -> None:
-    wanted = shape({"containers": [{"ports": [{"containerPort": 80, "hostPort": 80}]}]}, "n")
+    wanted = parse_shape({"containers": [{"ports": [{"containerPort": 80, "hostPort": 80}]}]}, "n")
     assert lacking([node("a"), node("b")], [], (wanted, 3)) == {(1,)}
-    on_host = shape({"hostNetwork": True, "containers": [{"ports": [{"containerPort": 80}]}]}, "n")
+    on_host = parse_shape({"hostNetwork": True, "containers": [{"ports": [{"containerPort": 80}]}]}, "n")
     assert on_host.ports == wanted.ports
-    assert clash(("TCP", "10.0.0.1", 80), ("TCP", "0.0.0.0", 80))
-    assert not clash(("TCP", "10.0.0.1", 80), ("TCP", "10.0.0.2", 80))
-    assert not clash(("TCP", "0.0.0.0", 80), ("UDP", "0.0.0.0", 80))
+    assert ports_conflict(("TCP", "10.0.0.1", 80), ("TCP", "0.0.0.0", 80))
+    assert not ports_conflict(("TCP", "10.0.0.1", 80), ("TCP", "10.0.0.2", 80))
+    assert not ports_conflict(("TCP", "0.0.0.0", 80), ("UDP", "0.0.0.0", 80))
 
 
 def test_selectors_as_kubernetes_has_them() -> None:

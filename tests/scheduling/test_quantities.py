@@ -4,19 +4,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynocheck.scheduling.quantities import amount, exactly, shown
+from dynocheck.scheduling.quantities import format_amount, parse_exact, scale_amount
 
 
 def test_what_is_no_quantity_is_refused() -> None:
     with pytest.raises(ValueError, match=r"'\$\{GPUS\}' is no quantity"):
-        exactly("${GPUS}")
+        parse_exact("${GPUS}")
 
 
 @given(st.integers(0, 10**15), st.sampled_from(["", "m", "k", "M", "Ki", "Mi"]))
 def test_amounts_are_whole_and_never_too_small(number: int, suffix: str) -> None:
-    value = exactly(f"{number}{suffix}")
-    assert 0 <= amount("cpu", value) - value * 1000 < 1
-    assert 0 <= amount("memory", value) - value < 1
+    value = parse_exact(f"{number}{suffix}")
+    assert 0 <= scale_amount("cpu", value) - value * 1000 < 1
+    assert 0 <= scale_amount("memory", value) - value < 1
 
 
 @pytest.mark.parametrize(
@@ -32,4 +32,4 @@ def test_amounts_are_whole_and_never_too_small(number: int, suffix: str) -> None
     ],
 )
 def test_amounts_as_people_write_them(resource: str, value: int, text: str) -> None:
-    assert shown(resource, value) == text
+    assert format_amount(resource, value) == text

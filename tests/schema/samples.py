@@ -1,18 +1,18 @@
 """Manifests in short, and what is said of them."""
 
 from dynocheck.facts.recipe.recipes import Manifest, Problem
-from dynocheck.recipe.yaml_loader import read
-from dynocheck.schema import Violation, validate
+from dynocheck.recipe.yaml_loader import read_documents
+from dynocheck.schema import SchemaViolation, validate
 
 
 def manifests(text: str, file: str = "deploy.yaml") -> list[Manifest]:
     problems: list[Problem] = []
-    roots = read(text, problems)
+    roots = read_documents(text, problems)
     assert not problems
     return [Manifest(file, root) for root in roots if isinstance(root.data, dict)]
 
 
-def judge(text: str) -> list[Violation]:
+def judge(text: str) -> list[SchemaViolation]:
     (manifest,) = manifests(text)
     violations = validate(manifest)
     assert violations is not None, f"no schema for {manifest.kind}"

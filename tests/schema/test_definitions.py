@@ -10,11 +10,11 @@ import yaml
 from dynocheck.core.registry import load as load_registry
 from dynocheck.facts import RecipePaths
 from dynocheck.facts.k8s.definitions import ServedKinds
-from dynocheck.recipe.definitions import load
-from dynocheck.recipe.discover import load as load_recipes
+from dynocheck.recipe.definitions import load_definitions
+from dynocheck.recipe.discover import load_recipes
 from dynocheck.schema import Definitions, validate
 from tests.checks.judging import FRONTEND, GRAPH, worker
-from tests.command import ROOT, Ended, dynocheck
+from tests.command import ROOT, CommandResult, dynocheck
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import reach
 from tests.recipe.widgets import WIDGET, widget
@@ -34,7 +34,7 @@ CASES = [
 @pytest.fixture
 def definitions(tmp_path: Path) -> Definitions:
     (tmp_path / "widgets.yaml").write_text(WIDGET)
-    return Definitions(load((str(tmp_path),)))
+    return Definitions(load_definitions((str(tmp_path),)))
 
 
 @pytest.mark.parametrize(("text", "says"), CASES)
@@ -65,7 +65,7 @@ def test_what_is_not_defined_there_is_judged_as_without(definitions: Definitions
 
 
 def test_published_definitions_say_what_the_built_in_schemas_say(crds: Path) -> None:
-    exact = Definitions(load((str(crds / "dynamo"), str(crds / "gateway-api" / "v1.5.1"))))
+    exact = Definitions(load_definitions((str(crds / "dynamo"), str(crds / "gateway-api" / "v1.5.1"))))
     texts = [GRAPH + FRONTEND + worker(), GRAPH + FRONTEND.replace("frontend}", "frontend, replicas: x}")]
     given = [manifest for text in texts for manifest in manifests(text)]
     for recipe in load_recipes([str(ROOT / "recipes")]):
@@ -78,7 +78,7 @@ def test_published_definitions_say_what_the_built_in_schemas_say(crds: Path) -> 
 # On the command line
 
 
-def judge(folder: Path, text: str, *arguments: str | Path) -> Ended:
+def judge(folder: Path, text: str, *arguments: str | Path) -> CommandResult:
     (folder / "r").mkdir(exist_ok=True)
     (folder / "r" / "widget.yaml").write_text(text)
     return dynocheck("recipe", folder / "r", "-o", "json", "--select", "manifest.schema", *arguments)
@@ -116,7 +116,7 @@ def test_only_the_groups_of_the_recipes_are_fetched(cluster: ControlPlane, tmp_p
     (probe,) = [p for p in load_registry().probes if p.provides is ServedKinds]
     seen = probe(RecipePaths((str(tmp_path),)), reach(cluster))
     assert isinstance(seen, ServedKinds)
-    assert [(kind.group, kind.kind, kind.served) for kind in seen] == [
+    assert [(kind.group, kind.kind, kind.served_versions) for kind in seen] == [
         ("house.example", "Widget", ("v2", "v1"))
     ]
 

@@ -7,13 +7,15 @@ import json
 import socket
 from typing import Any
 
-from dynocheck.serving import Answer, Client, Completion, Endpoint, Exchange, Limits
+from dynocheck.serving import Client, CompletionRequest, Endpoint, EndpointResponse, Exchange, ExchangeLimits
 from tests.kube.servers import Handler, Request, reply
 
-SMALL = Limits(connect_s=10, tls_s=10, first_byte_s=10, idle_s=10, total_s=20, line=1 << 16, body=1 << 18)
-HASTY = Limits(tls_s=0.3, first_byte_s=0.3, idle_s=0.3, total_s=0.6)
-STREAM = Completion(model="m", prompt="Hello", max_tokens=8)
-WHOLE = Completion(model="m", prompt="Hello", max_tokens=8, stream=False)
+SMALL = ExchangeLimits(
+    connect_s=10, tls_s=10, first_byte_s=10, idle_s=10, total_s=20, line=1 << 16, body=1 << 18
+)
+HASTY = ExchangeLimits(tls_s=0.3, first_byte_s=0.3, idle_s=0.3, total_s=0.6)
+STREAM = CompletionRequest(model="m", prompt="Hello", max_tokens=8)
+WHOLE = CompletionRequest(model="m", prompt="Hello", max_tokens=8, stream=False)
 EVENTS = b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nConnection: close\r\n\r\n"
 
 
@@ -21,7 +23,9 @@ def endpoint(url: str, **more: Any) -> Endpoint:
     return Endpoint(url, **{"limits": SMALL, **more})
 
 
-def completed(url: str, asked: Completion = STREAM, cancel_after: int | None = None, **more: Any) -> Exchange:
+def completed(
+    url: str, asked: CompletionRequest = STREAM, cancel_after: int | None = None, **more: Any
+) -> Exchange:
     """What one completion comes to."""
 
     async def ask() -> Exchange:
@@ -31,10 +35,10 @@ def completed(url: str, asked: Completion = STREAM, cancel_after: int | None = N
     return asyncio.run(ask())
 
 
-def got(url: str, path: str = "/v1/models", **more: Any) -> Answer:
+def got(url: str, path: str = "/v1/models", **more: Any) -> EndpointResponse:
     """What a server answers to one question."""
 
-    async def ask() -> Answer:
+    async def ask() -> EndpointResponse:
         async with Client(endpoint(url, **more)) as client:
             return await client.get(path)
 

@@ -13,8 +13,17 @@ from typing import Any
 import pytest
 
 from dynocheck.core.errors import UsageError
-from dynocheck.serving import Client, Completion, Endpoint, Exchange, Kind, Limits, Secret, key_from
-from tests.kube.servers import Request, reply, serving, trusted
+from dynocheck.serving import (
+    Client,
+    CompletionRequest,
+    Endpoint,
+    Exchange,
+    ExchangeLimits,
+    FailureKind,
+    SecretValue,
+    read_key,
+)
+from tests.kube.servers import Request, make_trusted_tls, reply, serve
 from tests.serving.asking import (
     EVENTS,
     GOOD,
@@ -35,7 +44,7 @@ KEY = "sesame-open-the-door-0123"
 
 
 def test_a_stream_is_read_to_its_end() -> None:
-    with serving(streaming(GOOD)) as server:
+    with serve(streaming(GOOD)) as server:
         exchange = completed(server.url, STREAM)
     assert exchange.ok
     assert (exchange.status, exchange.model, exchange.finish_reason, exchange.done) == (
@@ -52,9 +61,9 @@ def test_a_stream_is_read_to_its_end() -> None:
 
 
 def test_what_is_asked_reaches_the_server() -> None:
-    asked = Completion(model="m", prompt="Hi", max_tokens=3, more={"ignore_eos": True})
-    with serving(streaming(GOOD)) as server:
-        completed(f"{server.url}/base/v1/", asked, key=Secret(KEY), headers={"X-Team": "ours"})
+    asked = CompletionRequest(model="m", prompt="Hi", max_tokens=3, more={"ignore_eos": True})
+    with serve(streaming(GOOD)) as server:
+        completed(f"{server.url}/base/v1/", asked, key=SecretValue(KEY), headers={"X-Team": "ours"})
     (request,) = server.requests
     assert request.target == "/base/v1/chat/completions"
     assert request.headers["authorization"] == f"Bearer {KEY}"
@@ -99,7 +108,7 @@ def test_times_follow_what_the_server_does() -> None:
             time.sleep(0.05)
 
     wrote: list[float] = []
-    with serving(slowly) as server:
+    with serve(slowly) as server:
         times = completed(server.url).times
     assert times.connected is not None
     assert times.sent is not None
@@ -117,8 +126,8 @@ def test_a_role_is_no_content_and_reasoning_and_tools_are() -> None:
     call = {"index": 0, "function": {"name": "look", "arguments": '{"a":'}}
     rest = {"index": 0, "function": {"arguments": " 1}"}}
     tools = [{"choices": [{"delta": {"tool_calls": [each]}}]} for each in (call, rest)]
-    kept = Completion(model="m", prompt="", keep_text=True)
-    with serving(
+    kept = CompletionRequest(model="m", prompt="", keep_text=True)
+    with serve(
         streaming(events(role, thought, newer, *tools, chunk(finish="tool_calls"), "[DONE]"))
     ) as server:
         exchange = completed(server.url, kept)
@@ -131,9 +140,9 @@ def test_a_role_is_no_content_and_reasoning_and_tools_are() -> None:
 
 def test_text_completions_and_whole_answers() -> None:
     text = {"model": "m", "choices": [{"text": "Hello", "finish_reason": "length", "index": 0}]}
-    with serving(always(200, {**text, **usage(5, 1), "choices": text["choices"]})) as server:
+    with serve(always(200, {**text, **usage(5, 1), "choices": text["choices"]})) as server:
         exchange = completed(
-            server.url, Completion(model="m", prompt="Hi", chat=False, stream=False, keep_text=True)
+            server.url, CompletionRequest(model="m", prompt="Hi", chat=False, stream=False, keep_text=True)
         )
     assert server.requests[0].target == "/v1/completions"
     assert json.loads(server.requests[0].body) == {"model": "m", "prompt": "Hi", "stream": False}
@@ -147,7 +156,7 @@ def test_kept_connections_are_told_from_fresh_ones() -> None:
             return [await client.complete(WHOLE) for _ in range(3)]
 
     whole = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
-    with serving(always(200, whole)) as server:
+    with serve(always(200, whole)) as server:
         kept = asyncio.run(thrice(server.url, keep_alive=True))
         fresh = asyncio.run(thrice(server.url, keep_alive=False))
     assert [exchange.fresh for exchange in kept] == [True, False, False]
@@ -164,7 +173,7 @@ def test_connections_that_stand_before_they_are_needed() -> None:
             return await asyncio.gather(*(client.complete(WHOLE) for _ in range(4)))
 
     whole = {"choices": [{"message": {"content": "Hi"}, "finish_reason": "stop"}]}
-    with serving(always(200, whole)) as server:
+    with serve(always(200, whole)) as server:
         exchanges = asyncio.run(ask(server.url))
     assert sorted(exchange.fresh for exchange in exchanges) == [False, False, False, True]
     assert all(exchange.ok for exchange in exchanges)
@@ -178,7 +187,7 @@ def test_a_stream_broken_off_leaves_the_client_usable() -> None:
         async with Client(endpoint(url)) as client:
             return await client.complete(STREAM, cancel_after_chunks=1), await client.complete(STREAM)
 
-    with serving(streaming(GOOD)) as server:
+    with serve(streaming(GOOD)) as server:
         cancelled, whole = asyncio.run(ask(server.url))
     assert cancelled.cancelled
     assert cancelled.failure is None
@@ -188,10 +197,10 @@ def test_a_stream_broken_off_leaves_the_client_usable() -> None:
 
 
 def test_an_authority_of_ones_own_or_none(tmp_path: Path) -> None:
-    secured, authority = trusted(tmp_path)
+    secured, authority = make_trusted_tls(tmp_path)
     file = tmp_path / "ca.pem"
     file.write_bytes(authority)
-    with serving(streaming(GOOD), secured) as server:
+    with serve(streaming(GOOD), secured) as server:
         assert completed(server.url, ca_file=str(file)).ok
         assert completed(server.url, insecure=True).ok
 
@@ -223,15 +232,15 @@ def test_ipv6() -> None:
 
 
 def test_other_questions() -> None:
-    with serving(lambda request, _: reply(200, {"path": request.target})) as server:
+    with serve(lambda request, _: reply(200, {"path": request.target})) as server:
         answer = got(f"{server.url}/base", "/health")
         assert answer.ok
         assert answer.json() == {"path": "/base/health"}
-    with serving(always(404, {"message": "no such thing", "type": "Not Found", "code": 404})) as server:
+    with serve(always(404, {"message": "no such thing", "type": "Not Found", "code": 404})) as server:
         answer = got(server.url)
     assert (answer.status, answer.ok) == (404, False)
     assert answer.failure is not None
-    assert answer.failure.kind is Kind.HTTP_4XX
+    assert answer.failure.kind is FailureKind.HTTP_4XX
     assert answer.failure.message == "HTTP 404: no such thing (404)"
 
 
@@ -240,7 +249,7 @@ def test_a_completion_that_was_due_earlier_is_timed_from_then() -> None:
         async with Client(endpoint(url)) as client:
             return await client.complete(STREAM, scheduled=1.0)
 
-    with serving(streaming(GOOD)) as server:
+    with serve(streaming(GOOD)) as server:
         times = asyncio.run(ask(server.url)).times
     assert times.scheduled == 1.0 < times.started
 
@@ -267,22 +276,22 @@ def test_a_key_is_never_shown(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     with pytest.raises(UsageError) as refused:
         Endpoint(f"http://user:{KEY}@host")
     assert KEY not in str(refused.value)
-    assert KEY not in repr(Endpoint("http://host", key=Secret(KEY)))
+    assert KEY not in repr(Endpoint("http://host", key=SecretValue(KEY)))
     monkeypatch.setenv("THE_KEY", f" {KEY}\n")
-    found = key_from("THE_KEY", None)
+    found = read_key("THE_KEY", None)
     assert found is not None
     assert found.reveal() == KEY
     file = tmp_path / "key"
     file.write_text(f"{KEY}\r\nX-Other: 1")
     with pytest.raises(UsageError) as refused:
-        key_from(None, str(file))
+        read_key(None, str(file))
     assert KEY not in str(refused.value)
 
 
 def test_keys_that_are_not_there(tmp_path: Path) -> None:
     for names in ((None, str(tmp_path / "none")), ("NO_SUCH_VARIABLE", None), ("A", "b")):
         with pytest.raises(UsageError):
-            key_from(*names)
+            read_key(*names)
 
 
 def test_limits_are_per_question() -> None:
@@ -292,8 +301,8 @@ def test_limits_are_per_question() -> None:
 
     async def ask(url: str) -> list[bool]:
         async with Client(endpoint(url, limits=HASTY)) as client:
-            patient = Limits(first_byte_s=5, total_s=5)
+            patient = ExchangeLimits(first_byte_s=5, total_s=5)
             return [(await client.get("/")).ok, (await client.get("/", limits=patient)).ok]
 
-    with serving(late) as server:
+    with serve(late) as server:
         assert asyncio.run(ask(server.url)) == [False, True]

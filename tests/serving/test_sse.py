@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynocheck.serving.sse import Event, Oversized, Parser
+from dynocheck.serving.sse import Event, EventStreamParser, EventTooLarge
 
 
 def parsed(stream: bytes, *cuts: int) -> list[Event]:
-    parser, found, start = Parser(1000), [], 0
+    parser, found, start = EventStreamParser(1000), [], 0
     for cut in (*sorted(cuts), len(stream)):
         found += parser.feed(stream[start:cut])
         start = cut
@@ -62,16 +62,16 @@ def test_how_a_stream_is_cut_changes_nothing(lines: list[tuple[bytes, bytes]], c
 
 
 def test_what_passes_the_limit_is_refused_before_it_is_kept() -> None:
-    endless, many = Parser(1000), Parser(1000)
+    endless, many = EventStreamParser(1000), EventStreamParser(1000)
     for _ in range(10):
         endless.feed(b"x" * 100)
         many.feed(b"data: " + b"x" * 100 + b"\n")
     for parser in (endless, many):
-        with pytest.raises(Oversized):
+        with pytest.raises(EventTooLarge):
             parser.feed(b"data: x\n")
 
 
 def test_what_means_nothing_is_kept_for_the_message() -> None:
-    parser = Parser(1000)
+    parser = EventStreamParser(1000)
     assert parser.feed(b'data: a\n{"error": "oh"}\n<p>\n\n') == data("a")
     assert parser.stray == b'{"error": "oh"}'

@@ -10,25 +10,25 @@ from typing import Any
 
 import pytest
 
-from dynocheck.serving import Answer, Client, Completion, Endpoint, Exchange, Kind
-from dynocheck.simulated import Engine, apart, serving
+from dynocheck.serving import Client, CompletionRequest, Endpoint, EndpointResponse, Exchange, FailureKind
+from dynocheck.simulated import SimulatedEngine, serve, serve_in_subprocess
 
 
-def fast() -> Engine:
-    return Engine(token_s=0.0, prefill_s=0.0)
+def fast() -> SimulatedEngine:
+    return SimulatedEngine(token_s=0.0, prefill_s=0.0)
 
 
 def complete(url: str, **asked: Any) -> Exchange:
     async def ask() -> Exchange:
         async with Client(Endpoint(url)) as client:
             given = {"model": "simulated-model", "prompt": "one two three", "max_tokens": 5, **asked}
-            return await client.complete(Completion(**given))
+            return await client.complete(CompletionRequest(**given))
 
     return asyncio.run(ask())
 
 
-def get(url: str, path: str) -> Answer:
-    async def ask() -> Answer:
+def get(url: str, path: str) -> EndpointResponse:
+    async def ask() -> EndpointResponse:
         async with Client(Endpoint(url)) as client:
             return await client.get(path)
 
@@ -38,7 +38,7 @@ def get(url: str, path: str) -> Answer:
 @pytest.mark.parametrize("chat", [True, False])
 @pytest.mark.parametrize("stream", [True, False])
 def test_answers_as_the_api_has_them(chat: bool, stream: bool) -> None:
-    with serving(fast()) as url:
+    with serve(fast()) as url:
         found = complete(url, chat=chat, stream=stream, keep_text=True)
     assert found.failure is None
     assert found.text == "this engine is simulated and"
@@ -48,7 +48,7 @@ def test_answers_as_the_api_has_them(chat: bool, stream: bool) -> None:
 
 
 def test_it_says_what_it_is() -> None:
-    with serving(fast()) as url:
+    with serve(fast()) as url:
         answer = get(url, "/v1/models")
     assert answer.headers["server"].strip() == "dynocheck-simulated"
     assert answer.json()["data"][0]["owned_by"] == "dynocheck-simulated"
@@ -56,7 +56,7 @@ def test_it_says_what_it_is() -> None:
 
 def test_tokens_take_their_time_and_a_known_beginning_none() -> None:
     prompt = "word " * 64
-    with serving(Engine(token_s=0.01, prefill_s=0.004)) as url:
+    with serve(SimulatedEngine(token_s=0.01, prefill_s=0.004)) as url:
         first, again = (complete(url, prompt=prompt, max_tokens=8) for _ in range(2))
         text = get(url, "/metrics").body.decode()
     assert first.times.first_content is not None
@@ -80,22 +80,22 @@ def test_tokens_take_their_time_and_a_known_beginning_none() -> None:
     ],
 )
 def test_what_it_cannot_do_is_refused(asked: dict[str, Any], status: int) -> None:
-    with serving(fast()) as url:
+    with serve(fast()) as url:
         found = complete(url, **asked)
     assert found.failure is not None
-    assert (found.failure.kind, found.status) == (Kind.HTTP_4XX, status)
+    assert (found.failure.kind, found.status) == (FailureKind.HTTP_4XX, status)
 
 
 def test_in_a_process_of_its_own_it_ends_with_the_block() -> None:
-    with apart() as url:
+    with serve_in_subprocess() as url:
         assert complete(url).ok
     assert get(url, "/v1/models").status is None
 
 
 def test_nothing_is_left_of_a_process_whose_parent_is_gone() -> None:
     script = (
-        "import os\nfrom dynocheck.simulated import apart\nwith apart() as url:\n    print(url, flush=True)\n"
-        "    os._exit(1)\n"
+        "import os\nfrom dynocheck.simulated import serve_in_subprocess\n"
+        "with serve_in_subprocess() as url:\n    print(url, flush=True)\n    os._exit(1)\n"
     )
     url = subprocess.run(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=False, timeout=30

@@ -13,7 +13,7 @@ import pytest
 from dynocheck.cli import main
 from tests import situations
 from tests.controlplane.server import ControlPlane
-from tests.fixes import faults
+from tests.fixes import find_faults
 from tests.situations import Situation
 
 MODULES = [
@@ -62,4 +62,4 @@ def test_the_right_checks_turn_and_no_other(
         told = [f["message"] for f in findings] + [v["message"] for v in verdicts]
         assert any(situation.says in message for message in told), told
     fixes = {f["fix"] for f in findings if f["fix"]}
-    assert [said for fix in sorted(fixes) for said in faults(fix, fit_cluster)] == []
+    assert [said for fix in sorted(fixes) for said in find_faults(fix, fit_cluster)] == []

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tests.command import Ended, dynocheck
+from tests.command import CommandResult, dynocheck
 
 # Skips on every server that has none of it.
 NEVER = {
@@ -19,20 +19,20 @@ NEVER = {
 }
 
 
-def smoke(url: str, *more: str | Path, **environment: str) -> Ended:
+def smoke(url: str, *more: str | Path, **environment: str) -> CommandResult:
     return dynocheck("smoke", "--url", url, "-o", "json", *more, env=environment)
 
 
-def skipped(ended: Ended) -> set[str]:
+def skipped(ended: CommandResult) -> set[str]:
     return {check for check, outcome in ended.outcomes.items() if outcome == "skip"} - NEVER
 
 
-def bad(ended: Ended) -> dict[str, str]:
+def bad(ended: CommandResult) -> dict[str, str]:
     """What neither passed nor was skipped."""
     return {check: outcome for check, outcome in ended.outcomes.items() if outcome not in ("pass", "skip")}
 
 
-def failure(ended: Ended) -> tuple[str, dict[str, Any]]:
+def failure(ended: CommandResult) -> tuple[str, dict[str, Any]]:
     """The one check that failed, and its first finding; the others are fine or could not look."""
     (failed,) = [check for check, outcome in ended.outcomes.items() if outcome == "fail"]
     return failed, ended.findings(failed)[0]

@@ -14,11 +14,11 @@ from typing import Any
 from urllib.error import HTTPError
 from urllib.request import Request, urlopen
 
-from dynocheck.simulated import Engine, serving
+from dynocheck.simulated import SimulatedEngine, serve
 
 
 @dataclass
-class Call:
+class ProxiedCall:
     """A request, and what the honest engine answers to it; a change may edit the answer in place."""
 
     path: str
@@ -53,18 +53,18 @@ class Call:
 
 
 @contextmanager
-def lying(change: Callable[[Call], None], engine: Engine | None = None) -> Iterator[str]:
+def serve_lies(change: Callable[[ProxiedCall], None], engine: SimulatedEngine | None = None) -> Iterator[str]:
     """Serve an honest engine through a change, which edits each call's answer."""
     with (
-        serving(engine or Engine(token_s=0.0, prefill_s=0.0)) as honest,
-        before(honest, change=change) as url,
+        serve(engine or SimulatedEngine(token_s=0.0, prefill_s=0.0)) as honest,
+        serve_proxy(honest, change=change) as url,
     ):
         yield url
 
 
 @contextmanager
-def before(
-    *honest: str, change: Callable[[Call], None] = lambda call: None, tls: ssl.SSLContext | None = None
+def serve_proxy(
+    *honest: str, change: Callable[[ProxiedCall], None] = lambda call: None, tls: ssl.SSLContext | None = None
 ) -> Iterator[str]:
     """Stand before servers as a proxy that asks each of them in turn, and passes on an answer as a whole."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), _handler(cycle(honest), change))
@@ -79,7 +79,7 @@ def before(
         server.server_close()
 
 
-def _handler(honest: Iterator[str], change: Callable[[Call], None]) -> type[BaseHTTPRequestHandler]:
+def _handler(honest: Iterator[str], change: Callable[[ProxiedCall], None]) -> type[BaseHTTPRequestHandler]:
     class Handler(BaseHTTPRequestHandler):
         protocol_version = "HTTP/1.1"
         completions = 0
@@ -99,7 +99,7 @@ def _handler(honest: Iterator[str], change: Callable[[Call], None]) -> type[Base
             self.relay(self.rfile.read(int(self.headers["Content-Length"])))
 
         def relay(self, sent: bytes | None) -> None:
-            call = Call(self.path, _json(sent), 0, dict(self.headers))
+            call = ProxiedCall(self.path, _decode_json(sent), 0, dict(self.headers))
             if sent is not None:
                 with Handler.lock:
                     Handler.completions += 1
@@ -117,7 +117,7 @@ def _handler(honest: Iterator[str], change: Callable[[Call], None]) -> type[Base
     return Handler
 
 
-def _json(sent: bytes | None) -> dict[str, Any]:
+def _decode_json(sent: bytes | None) -> dict[str, Any]:
     try:
         found = json.loads(sent or b"{}")
     except ValueError:

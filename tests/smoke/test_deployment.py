@@ -11,13 +11,13 @@ import pytest
 import yaml
 
 from tests.clusters import gaie, platform
-from tests.command import Ended, dynocheck
+from tests.command import CommandResult, dynocheck
 from tests.controlplane.certs import Authority
 from tests.controlplane.server import ControlPlane
 from tests.dynamo.server import MODEL, Dynamo
 from tests.kube.servers import tls
 from tests.smoke.asking import bad
-from tests.smoke.lying import before
+from tests.smoke.lying import serve_proxy
 
 READY = ("--select", "endpoint.ready", "--select", "endpoint.discovered")
 
@@ -99,7 +99,9 @@ def namespace(typed: None, cluster: ControlPlane) -> str:
     return cluster.namespace()
 
 
-def smoke(cluster: ControlPlane, namespace: str, *more: str, config: Path | None = None, **run: Any) -> Ended:
+def smoke(
+    cluster: ControlPlane, namespace: str, *more: str, config: Path | None = None, **run: Any
+) -> CommandResult:
     reached = ("--kubeconfig", config or cluster.kubeconfig(), "-n", namespace, "-o", "json")
     return dynocheck("smoke", *reached, *more, **run)
 
@@ -395,7 +397,7 @@ def test_a_gateway_with_tls_is_asked_by_the_name_of_the_route(
     (tmp_path / "ca.pem").write_bytes(authority.certificate)
     secret = {"certificateRefs": [{"name": "any"}]}
     cluster.apply(graph("chat", namespace), route(namespace, POOL))
-    with before(dynamo.url, tls=tls(authority.issue("server", hosts=["chat.example"]), tmp_path)) as url:
+    with serve_proxy(dynamo.url, tls=tls(authority.issue("server", hosts=["chat.example"]), tmp_path)) as url:
         gateway(cluster, namespace, int(url.rpartition(":")[2]), "127.0.0.1", tls=secret)
         trusting = ("--ca-file", str(tmp_path / "ca.pem"))
         ended = smoke(cluster, namespace, "--via", "gateway", *trusting, *READY)

@@ -14,11 +14,11 @@ import urllib.request
 from collections.abc import Callable
 
 from dynocheck.serving.prometheus import parse
-from tests.command import ROOT, interruptible
+from tests.command import ROOT, restore_sigint
 from tests.dynamo.build import Home
 from tests.dynamo.server import CONTEXT, MODEL, Dynamo
 from tests.smoke.asking import bad, failure, skipped, smoke
-from tests.smoke.lying import before
+from tests.smoke.lying import serve_proxy
 
 _STARTED = "dynamo_frontend_requests_started_total"
 
@@ -106,7 +106,7 @@ def test_one_frontends_metrics_tell_nothing_of_what_another_answered(dynamo_home
     """
     with Dynamo(workers=0, prefill=1, decode=1, router="kv") as server:
         smoke(server.url, "--skip", "load")
-        with before(server.url, server.add_frontend()) as url:
+        with serve_proxy(server.url, server.add_frontend()) as url:
             ended = smoke(url, "--skip", "load")
     assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
     for check in ("endpoint.disaggregated", "endpoint.kv-routing"):
@@ -262,7 +262,7 @@ def test_ctrl_c_while_its_load_runs_leaves_what_was_measured(dynamo_home: Home) 
         before_the_load = started(server)
         command = [sys.executable, "-m", "dynocheck", "smoke", "--url", server.url, "-o", "json"]
         with subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=restore_sigint
         ) as run:
             until(lambda: started(server) > 2 * before_the_load + 14, 60)
             run.send_signal(signal.SIGINT)
@@ -282,7 +282,7 @@ def test_ctrl_c_before_the_load_leaves_the_load_unknown(dynamo_home: Home) -> No
     with Dynamo(workers=0) as server:
         command = [sys.executable, "-m", "dynocheck", "smoke", "--url", server.url, "-o", "json"]
         with subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=restore_sigint
         ) as run:
             assert run.stderr is not None
             said = run.stderr.readline()  # comes in a log once it has waited a while

@@ -14,14 +14,14 @@ from typing import Any
 
 import pytest
 
-from dynocheck.simulated import Engine, serving
-from tests.command import ROOT, dynocheck, interruptible
+from dynocheck.simulated import SimulatedEngine, serve
+from tests.command import ROOT, dynocheck, restore_sigint
 from tests.smoke.asking import bad, failure, smoke
-from tests.smoke.lying import Call, before, lying
+from tests.smoke.lying import ProxiedCall, serve_lies, serve_proxy
 
 
 def test_the_honest_engine_is_fit_and_named_as_simulated() -> None:
-    with serving(Engine(token_s=0.001, prefill_s=0.0001)) as url:
+    with serve(SimulatedEngine(token_s=0.001, prefill_s=0.0001)) as url:
         ended = smoke(url)
     assert (ended.code, bad(ended)) == (0, {})
     assert ended.report["target"]["engine"] == "simulated: no model, no GPU"
@@ -30,23 +30,23 @@ def test_the_honest_engine_is_fit_and_named_as_simulated() -> None:
 
 
 def test_a_limit_is_one_of_the_small_load() -> None:
-    with serving(Engine(token_s=0.001, prefill_s=0.0)) as url:
+    with serve(SimulatedEngine(token_s=0.001, prefill_s=0.0)) as url:
         ended = smoke(url, "--select", "load.limits", "--limit", "error_rate=0")
         assert ended.outcomes == {"load.limits": "pass"}
         assert smoke(url, "--limit", "speed=fast").code == 2
 
 
-def completions(change: Callable[[Call], None]) -> Callable[[Call], None]:
+def completions(change: Callable[[ProxiedCall], None]) -> Callable[[ProxiedCall], None]:
     """The change, of good answers to requests for a completion."""
     return lambda call: change(call) if call.path.endswith("completions") and call.status == 200 else None
 
 
-def edited(change: Callable[[dict[str, Any]], None]) -> Callable[[Call], None]:
+def edited(change: Callable[[dict[str, Any]], None]) -> Callable[[ProxiedCall], None]:
     return completions(lambda call: call.edit(change))
 
 
-def streams(change: Callable[[bytes], bytes]) -> Callable[[Call], None]:
-    def spoil(call: Call) -> None:
+def streams(change: Callable[[bytes], bytes]) -> Callable[[ProxiedCall], None]:
+    def spoil(call: ProxiedCall) -> None:
         if call.streamed:
             call.body = change(call.body)
 
@@ -110,12 +110,12 @@ def at_once(body: bytes) -> bytes:
     return b"".join(b"data: " + json.dumps(e).encode() + b"\n\n" for e in whole) + b"data: [DONE]\n\n"
 
 
-def now_and_then(call: Call) -> None:
+def now_and_then(call: ProxiedCall) -> None:
     if call.number > 20 and call.number % 5 == 0:
         call.status, call.body = 404, b'{"message": "Model not found", "code": 404}'
 
 
-def any_name(call: Call) -> None:
+def any_name(call: ProxiedCall) -> None:
     if call.status == 404 and call.path == "/v1/chat/completions":
         said = {"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
         delta = {"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}
@@ -125,7 +125,7 @@ def any_name(call: Call) -> None:
         call.kind = "text/event-stream" if call.streamed else call.kind
 
 
-def cuts(call: Call) -> None:
+def cuts(call: ProxiedCall) -> None:
     """Answers a prompt that is too long, of which it has read the last part."""
     if call.status == 400 and "max_tokens" in call.asked:
         said = {"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
@@ -137,12 +137,12 @@ def cuts(call: Call) -> None:
         call.kind = "text/event-stream" if call.streamed else call.kind
 
 
-def five_hundred(call: Call) -> None:
+def five_hundred(call: ProxiedCall) -> None:
     if call.status == 400 and not call.asked:
         call.status, call.body = 500, b"Internal Server Error"
 
 
-def dies_of_it(call: Call) -> None:
+def dies_of_it(call: ProxiedCall) -> None:
     if call.number > 10:
         call.status, call.body = 503, b'{"error": "engine is dead"}'
 
@@ -168,7 +168,7 @@ def marked(content: dict[str, Any]) -> None:
             choice["message"]["content"] = "<|channel|>analysis<|message|>The user wants"
 
 
-def silent(call: Call) -> None:
+def silent(call: ProxiedCall) -> None:
     """Ends each text completion at once, as a model may that learnt to chat."""
     if call.path == "/v1/completions" and call.status == 200:
         whole = {"model": call.asked["model"], "choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}
@@ -177,7 +177,7 @@ def silent(call: Call) -> None:
         call.body = b"data: " + body + b"\n\ndata: [DONE]\n\n" if call.streamed else body
 
 
-LIES: dict[str, tuple[Callable[[Call], None], str, str, str]] = {
+LIES: dict[str, tuple[Callable[[ProxiedCall], None], str, str, str]] = {
     "another name": (edited(renamed), "endpoint.model-name", "warn", "answered as somebody-else"),
     "no usage": (edited(uncounted), "endpoint.usage", "warn", "no usage"),
     "usage of nothing": (edited(counted_nothing), "endpoint.usage", "fail", "usage counts no token"),
@@ -202,25 +202,25 @@ LIES: dict[str, tuple[Callable[[Call], None], str, str, str]] = {
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_is_found_by_its_own_check(lie: str) -> None:
     change, check, outcome, message = LIES[lie]
-    with lying(change) as url:
+    with serve_lies(change) as url:
         ended = smoke(url, "--select", check, "--timeout", "5")
     assert ended.outcomes == {check: outcome}
     assert message in ended.findings(check)[0]["message"]
 
 
 def test_a_server_of_whole_answers_only_is_not_judged_by_its_text_completions() -> None:
-    def chat_only(call: Call) -> None:
+    def chat_only(call: ProxiedCall) -> None:
         if call.path == "/v1/completions":
             call.status, call.body = 404, b'{"detail": "Not Found"}'
 
-    with lying(chat_only) as url:
+    with serve_lies(chat_only) as url:
         ended = smoke(url, "--select", "endpoint.answers")
     assert ended.outcomes == {"endpoint.answers": "pass"}
 
 
 def test_a_proxy_that_holds_streams_back() -> None:
     """This one passes on every chunk as it was, all of them at the end."""
-    with serving(Engine(token_s=0.01, prefill_s=0.0)) as url, before(url) as proxied:
+    with serve(SimulatedEngine(token_s=0.01, prefill_s=0.0)) as url, serve_proxy(url) as proxied:
         ended = smoke(proxied, "--select", "endpoint.streams")
         assert ended.outcomes == {"endpoint.streams": "warn"}
         assert "held back until their end" in ended.findings("endpoint.streams")[0]["message"]
@@ -228,11 +228,11 @@ def test_a_proxy_that_holds_streams_back() -> None:
 
 
 def test_a_model_that_has_no_chat_is_asked_for_text() -> None:
-    def no_chat(call: Call) -> None:
+    def no_chat(call: ProxiedCall) -> None:
         if call.path == "/v1/chat/completions":
             call.status, call.body = 404, b'{"message": "Model not found", "code": 404}'
 
-    with lying(no_chat) as url:
+    with serve_lies(no_chat) as url:
         ended = smoke(url, "--timeout", "20")
     assert (ended.code, bad(ended)) == (0, {"endpoint.answers": "warn"})
     chat, streamed = ended.findings("endpoint.answers")
@@ -242,11 +242,11 @@ def test_a_model_that_has_no_chat_is_asked_for_text() -> None:
 
 
 def test_a_gateway_that_has_no_route_for_the_list_of_models() -> None:
-    def completions_only(call: Call) -> None:
+    def completions_only(call: ProxiedCall) -> None:
         if not call.path.endswith("completions"):
             call.status, call.body = 404, b"not found"
 
-    with lying(completions_only) as url:
+    with serve_lies(completions_only) as url:
         named = smoke(url, "--model", "simulated-model", "--timeout", "20")
         assert (named.code, bad(named)) == (0, {"endpoint.listed": "warn"})
         check, finding = failure(smoke(url, "--timeout", "1"))
@@ -254,18 +254,18 @@ def test_a_gateway_that_has_no_route_for_the_list_of_models() -> None:
 
 
 def test_a_model_that_is_listed_twice_is_one() -> None:
-    def twice(call: Call) -> None:
+    def twice(call: ProxiedCall) -> None:
         if call.path == "/v1/models":
             call.edit(lambda listing: listing["data"].append(listing["data"][0]))
 
-    with lying(twice) as url:
+    with serve_lies(twice) as url:
         assert smoke(url, "--select", "endpoint.ready").outcomes == {"endpoint.ready": "pass"}
 
 
 # LoRA adapters
 
 
-def adapters(call: Call, *, answers_as: str) -> None:
+def adapters(call: ProxiedCall, *, answers_as: str) -> None:
     if call.path == "/v1/models":
         call.edit(lambda listing: listing["data"].append({"id": "tuned", "parent": "simulated-model"}))
     elif call.asked.get("model") == "tuned":
@@ -276,16 +276,16 @@ def adapters(call: Call, *, answers_as: str) -> None:
 
 def test_adapters_answer_under_their_names() -> None:
     for answers_as, outcome in (("tuned", "pass"), ("simulated-model", "warn")):
-        with lying(lambda call, name=answers_as: adapters(call, answers_as=name)) as url:  # type: ignore[misc]
+        with serve_lies(lambda call, name=answers_as: adapters(call, answers_as=name)) as url:  # type: ignore[misc]
             assert smoke(url, "--select", "endpoint.adapters").outcomes == {"endpoint.adapters": outcome}
 
 
 def test_an_adapter_that_is_listed_and_fails() -> None:
-    def listed(call: Call) -> None:
+    def listed(call: ProxiedCall) -> None:
         if call.path == "/v1/models":
             call.edit(lambda listing: listing["data"].append({"id": "tuned", "parent": "simulated-model"}))
 
-    with lying(listed) as url:
+    with serve_lies(listed) as url:
         check, finding = failure(smoke(url, "--select", "endpoint.adapters"))
     assert (check, finding["message"].partition(":")[0]) == ("endpoint.adapters", "tuned")
 
@@ -295,8 +295,8 @@ def test_an_adapter_that_is_listed_and_fails() -> None:
 
 def skilled(
     arguments: str, answer: str, finish: str = "stop", *, knows_strict: bool = True
-) -> Callable[[Call], None]:
-    def answered(call: Call) -> None:
+) -> Callable[[ProxiedCall], None]:
+    def answered(call: ProxiedCall) -> None:
         said: dict[str, Any] = {"role": "assistant", "content": answer}
         if call.asked.get("tools"):
             if "strict" in call.asked["tools"][0]["function"] and not knows_strict:
@@ -316,8 +316,8 @@ def skilled(
 GOOD_CALL, GOOD_ANSWER = '{"city": "Paris"}', '{"seat_of_state": "Paris", "lies_at_a_river": true}'
 
 
-def skills_of(change: Callable[[Call], None]) -> tuple[str, str]:
-    with lying(change) as url:
+def skills_of(change: Callable[[ProxiedCall], None]) -> tuple[str, str]:
+    with serve_lies(change) as url:
         wanted = ("--select", "endpoint.tool-call", "--select", "endpoint.structured")
         ended = smoke(url, "--tools", "--structured", *wanted)
     return ended.outcomes["endpoint.tool-call"], ended.outcomes["endpoint.structured"]
@@ -352,14 +352,14 @@ def test_an_answer_that_was_cut_tells_nothing_of_the_server() -> None:
 def test_a_key_is_sent_and_never_shown(tmp_path: Path) -> None:
     key = "a-very-private-key"
 
-    def guarded(call: Call) -> None:
+    def guarded(call: ProxiedCall) -> None:
         if call.headers.get("Authorization") != f"Bearer {key}":
             call.status, call.body = 401, b'{"error": {"message": "who are you?"}}'
         elif call.path.endswith("completions"):
             call.status, call.body = 500, json.dumps({"error": f"bad: {call.headers}"}).encode()
 
     (tmp_path / "key").write_text(key + "\n")
-    with lying(guarded) as url:
+    with serve_lies(guarded) as url:
         ended = smoke(url, "--api-key-env", "KEY", "--timeout", "1", KEY=key)
         assert "HTTP 500" in failure(ended)[1]["message"]
         assert key not in ended.out + ended.err
@@ -371,11 +371,11 @@ def test_a_key_is_sent_and_never_shown(tmp_path: Path) -> None:
 
 
 def test_of_several_models_one_must_be_named() -> None:
-    def two(call: Call) -> None:
+    def two(call: ProxiedCall) -> None:
         if call.path == "/v1/models":
             call.edit(lambda listing: listing["data"].append({"id": "another"}))
 
-    with lying(two) as url:
+    with serve_lies(two) as url:
         ended = smoke(url)
         assert ended.code == 2
         assert "simulated-model, another; name one with --model" in ended.err
@@ -414,10 +414,10 @@ def test_what_cannot_be_used_is_said_before_anything_is_asked(arguments: list[st
 
 
 def test_an_interrupted_wait_is_reported() -> None:
-    with serving(Engine(context=64)) as url:
+    with serve(SimulatedEngine(context=64)) as url:
         command = [sys.executable, "-m", "dynocheck", "smoke", "--url", url, "--model", "other", "-o", "json"]
         run = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=interruptible
+            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=restore_sigint
         )
         time.sleep(2)
         assert run.poll() is None

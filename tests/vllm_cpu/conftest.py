@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.controlplane.build import Unavailable
+from tests.controlplane.build import AssetsUnavailable
 from tests.controlplane.plugin import missing
 from tests.vllm_cpu.build import python
 
@@ -16,5 +16,5 @@ def vllm() -> Path:
     """A Python that has it."""
     try:
         return python()
-    except Unavailable as error:
+    except AssetsUnavailable as error:
         missing(str(error))

@@ -16,7 +16,7 @@ import sys
 from collections.abc import Iterator
 from typing import Any
 
-from dynocheck.engines.parser_subprocess import vllm_parser
+from dynocheck.engines.parser_subprocess import create_vllm_parser
 
 TEXTS = ("x1", "1", "1.5", "32k")
 STRANGER = "no_such_key"
@@ -66,7 +66,7 @@ def main() -> None:
     os.dup2(2, 1)
     table: dict[str, dict[str, str]] = json.load(sys.stdin)
     classes = {}
-    flags = [flag(action) for action in vllm_parser()._actions]
+    flags = [flag(action) for action in create_vllm_parser()._actions]
     for name in table:
         classes[name] = config_class(name)
     fields = {

@@ -13,7 +13,7 @@ import pytest
 from tests.command import ROOT
 from tests.vllm_cpu import parser
 from tests.vllm_cpu.build import ENVIRONMENT
-from tools.write_flags import mappings_of, parsing, vllm_flags
+from tools.write_flags import list_mappings, read_vllm_flags, select_parser_modules
 
 pytestmark = [pytest.mark.verify, pytest.mark.timeout(1800)]
 NUMBERS = {"int": ["1"], "float": ["1", "1.5"], "units": ["1", "32k"]}
@@ -22,13 +22,13 @@ NUMBERS = {"int": ["1"], "float": ["1", "1.5"], "units": ["1", "32k"]}
 @pytest.fixture(scope="module")
 def flags(vllm: Path) -> list[dict[str, Any]]:
     """The flags as they are read in the source."""
-    return list(vllm_flags(sources(vllm)))
+    return list(read_vllm_flags(sources(vllm)))
 
 
 @pytest.fixture(scope="module")
 def keys(vllm: Path, flags: list[dict[str, Any]]) -> dict[str, dict[str, str]]:
     """The classes as they are read in the source."""
-    return {each["name"]: each["keys"] for each in mappings_of(sources(vllm), flags)}
+    return {each["name"]: each["keys"] for each in list_mappings(sources(vllm), flags)}
 
 
 @pytest.fixture(scope="module")
@@ -50,7 +50,7 @@ def real(vllm: Path, keys: dict[str, dict[str, str]]) -> dict[str, Any]:
 def sources(vllm: Path) -> dict[str, str]:
     (packages,) = (vllm.parent.parent / "lib").glob("python*/site-packages")
     names = [str(path.relative_to(packages)) for path in (packages / "vllm").rglob("*.py")]
-    return {name: (packages / name).read_text() for name in parsing(names, "vllm/")}
+    return {name: (packages / name).read_text() for name in select_parser_modules(names, "vllm/")}
 
 
 def test_the_flags_are_those_of_the_parser(flags: list[dict[str, Any]], real: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT, Ended
+from tests.command import ROOT, CommandResult
 from tests.controlplane.processes import free_port
 from tests.dynamo.build import Home
 from tests.vllm_cpu.build import ENVIRONMENT
@@ -31,7 +31,7 @@ def model(dynamo_home: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def dynocheck(python: Path, *arguments: str | Path) -> Ended:
+def dynocheck(python: Path, *arguments: str | Path) -> CommandResult:
     """Run it under the Python that has vLLM."""
     done = subprocess.run(
         [python, "-m", "dynocheck", *arguments],
@@ -41,7 +41,7 @@ def dynocheck(python: Path, *arguments: str | Path) -> Ended:
         text=True,
         check=False,
     )
-    return Ended(done.returncode, done.stdout, done.stderr)
+    return CommandResult(done.returncode, done.stdout, done.stderr)
 
 
 def test_in_process(vllm: Path, model: Path) -> None:
@@ -97,7 +97,7 @@ def brief(vllm: Path, dynamo_home: Home, tmp_path_factory: pytest.TempPathFactor
     return folder
 
 
-def skills(python: Path, url: str) -> Ended:
+def skills(python: Path, url: str) -> CommandResult:
     wanted = ("--select", "endpoint.ready", "--select", TOOL, "--select", STRUCTURE)
     ended = dynocheck(
         python, "smoke", "--url", url, "--tools", "--structured", *wanted, "--timeout", "600", "-o", "json"

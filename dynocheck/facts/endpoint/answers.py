@@ -2,19 +2,19 @@
 
 import msgspec
 
-from dynocheck.facts.base import Fact, Many
+from dynocheck.facts.base import Fact, FactList
 from dynocheck.facts.load.run import LoadLimits
 
 # What a model is asked for by a schema. Every value is one of a few, so that who is held to it comes to an
 # end, and no model would name the fields of the second so by itself.
-TOOL = "get_weather"
-PLACE = {
+TOOL_NAME = "get_weather"
+CITY_SCHEMA = {
     "type": "object",
     "properties": {"city": {"type": "string", "enum": ["London", "Paris", "Rome"]}},
     "required": ["city"],
     "additionalProperties": False,
 }
-CAPITAL = {
+CAPITAL_SCHEMA = {
     "type": "object",
     "properties": {
         "seat_of_state": {"type": "string", "enum": ["Lyon", "Paris", "Toulouse"]},
@@ -23,8 +23,8 @@ CAPITAL = {
     "required": ["seat_of_state", "lies_at_a_river"],
     "additionalProperties": False,
 }
-NOT_THERE = (404, 405, 501)  # statuses of a path that a server does not have
-NO_CHAT = (400, *NOT_THERE)  # of a chat, where the model has no template for one
+MISSING_PATH_STATUSES = (404, 405, 501)  # statuses of a path that a server does not have
+NO_CHAT_STATUSES = (400, *MISSING_PATH_STATUSES)  # of a chat, where the model has no template for one
 SIMULATED = "dynocheck-simulated"  # who owns a model that is none, by /v1/models
 
 
@@ -32,7 +32,7 @@ class EndpointFact(Fact, frozen=True):
     """A fact about something that serves."""
 
 
-class Trouble(msgspec.Struct, frozen=True, omit_defaults=True):
+class RequestFailure(msgspec.Struct, frozen=True, omit_defaults=True):
     """Why a request failed: its class, what was said, the phase of a time limit, the status of an answer."""
 
     kind: str
@@ -46,7 +46,7 @@ class Trouble(msgspec.Struct, frozen=True, omit_defaults=True):
         return self.message if self.status else f"{self.kind}: {self.message}"
 
     @property
-    def busy(self) -> bool:
+    def is_busy(self) -> bool:
         """Whether the server says that it has too much to do."""
         return self.kind in ("http-429", "http-529")
 
@@ -59,7 +59,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     seconds: float
-    trouble: Trouble | None = None
+    trouble: RequestFailure | None = None
     status: int | None = None
     first_s: float | None = None
     model: str | None = None
@@ -130,7 +130,7 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
     waited_s: float
     budget_s: float
     said: str = ""
-    trouble: Trouble | None = None
+    trouble: RequestFailure | None = None
     model: str = ""
     listed: tuple[str, ...] = ()
     adapters: tuple[Adapter, ...] = ()
@@ -209,7 +209,7 @@ class AdapterReply(msgspec.Struct, frozen=True):
     reply: Reply
 
 
-class AdapterReplies(EndpointFact, Many[AdapterReply], frozen=True):
+class AdapterReplies(EndpointFact, FactList[AdapterReply], frozen=True):
     """What each listed adapter answered under its name."""
 
 
@@ -224,7 +224,7 @@ class Skills(EndpointFact, frozen=True, kw_only=True):
     structured: Reply | None = None
 
 
-class Served(msgspec.Struct, frozen=True):
+class ServingWorker(msgspec.Struct, frozen=True):
     """A worker behind the frontend, by its type, that has served a request of ours."""
 
     worker: str
@@ -241,7 +241,7 @@ class Spread(EndpointFact, frozen=True, kw_only=True):
 
     replies: tuple[Reply, ...]
     metrics: str = ""
-    served: tuple[Served, ...] = ()
+    served: tuple[ServingWorker, ...] = ()
     phases: dict[str, int] = msgspec.field(default_factory=dict)
     kv_routed: int = 0
 

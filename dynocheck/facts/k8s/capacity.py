@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.facts.base import Many
+from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact
 
 
@@ -28,7 +28,7 @@ class RunningPod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     ports: tuple[tuple[str, str, int], ...] = ()
 
 
-class RunningPods(ClusterFact, Many[RunningPod], frozen=True):
+class RunningPods(ClusterFact, FactList[RunningPod], frozen=True):
     """Every pod that is on a node and not finished."""
 
 
@@ -42,7 +42,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
     scope_selector: tuple[dict[str, Any], ...] = ()
 
 
-class Limit(msgspec.Struct, frozen=True, kw_only=True):
+class LimitRangeItem(msgspec.Struct, frozen=True, kw_only=True):
     """An item of a LimitRange: bounds and defaults for a Container, a Pod or a PersistentVolumeClaim."""
 
     range: str
@@ -59,4 +59,4 @@ class NamespaceLimits(ClusterFact, frozen=True):
 
     namespace: str
     quotas: tuple[Quota, ...] = ()
-    limits: tuple[Limit, ...] = ()
+    limits: tuple[LimitRangeItem, ...] = ()

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from dynocheck.facts.base import Fact, Many
+from dynocheck.facts.base import Fact, FactList
 
 
 class ClusterFact(Fact, frozen=True):
@@ -41,7 +41,7 @@ class AccessReview(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class Permissions(ClusterFact, Many[AccessReview], frozen=True):
+class Permissions(ClusterFact, FactList[AccessReview], frozen=True):
     """What the user may do, of all that this run needs."""
 
 
@@ -67,10 +67,10 @@ class StorageClass(msgspec.Struct, frozen=True):
     zones: tuple[str, ...] = ()
 
 
-class StorageClasses(ClusterFact, Many[StorageClass], frozen=True):
+class StorageClasses(ClusterFact, FactList[StorageClass], frozen=True):
     """Every StorageClass. A class is default by the annotation in use or by its beta spelling."""
 
-    def named(self, name: str | None) -> StorageClass | None:
+    def find(self, name: str | None) -> StorageClass | None:
         """The class of this name."""
         return next((each for each in self.items if each.name == name), None)
 
@@ -90,13 +90,14 @@ class Taint(msgspec.Struct, frozen=True):
     value: str = ""
 
 
-def _gpus(amounts: dict[str, str]) -> dict[str, int]:
-    from dynocheck.facts.k8s.quantity import devices  # fractions are read only here
+def _select_gpus(amounts: dict[str, str]) -> dict[str, int]:
+    from dynocheck.facts.k8s.quantity import parse_device_count  # fractions are read only here
 
     return {
         name: count
         for name, amount in amounts.items()
-        if name.startswith(("nvidia.com/gpu", "nvidia.com/mig-")) and (count := devices(amount)) is not None
+        if name.startswith(("nvidia.com/gpu", "nvidia.com/mig-"))
+        and (count := parse_device_count(amount)) is not None
     }
 
 
@@ -124,12 +125,12 @@ class Node(msgspec.Struct, frozen=True):
     @property
     def gpu_resources(self) -> dict[str, int]:
         """Allocatable GPUs and MIG slices of NVIDIA by resource name, those of which there are 0 included."""
-        return _gpus(self.allocatable)
+        return _select_gpus(self.allocatable)
 
     @property
     def gpu_capacity(self) -> dict[str, int]:
         """The same of what is there, whether it is healthy or not."""
-        return _gpus(self.capacity)
+        return _select_gpus(self.capacity)
 
     @property
     def gpus(self) -> int:
@@ -137,16 +138,16 @@ class Node(msgspec.Struct, frozen=True):
         return sum(self.gpu_resources.values())
 
     @property
-    def labelled_gpu(self) -> bool:
+    def has_gpu_label(self) -> bool:
         """Whether the GPU Operator, GPU Feature Discovery or a cloud says that this node has GPUs."""
         return any(self.labels.get(label, "").startswith(value) for label, value in _SAYS_GPU.items())
 
 
-class Nodes(ClusterFact, Many[Node], frozen=True):
+class Nodes(ClusterFact, FactList[Node], frozen=True):
     """Every node."""
 
 
-class Slice(msgspec.Struct, frozen=True):
+class ResourceSlice(msgspec.Struct, frozen=True):
     """A DRA ResourceSlice: a driver offers this many devices on a node, `rdma` of them RDMA devices.
 
     `attributes` are those of one device that tell product, driver version and compute capability.
@@ -160,7 +161,7 @@ class Slice(msgspec.Struct, frozen=True):
     rdma: int = 0
 
 
-class ResourceSlices(ClusterFact, Many[Slice], frozen=True):
+class ResourceSlices(ClusterFact, FactList[ResourceSlice], frozen=True):
     """Devices offered through Dynamic Resource Allocation; `served` is false where the API is not there."""
 
     served: bool = True
@@ -174,7 +175,7 @@ class Pod(msgspec.Struct, frozen=True):
     waiting: tuple[str, ...] = ()
 
 
-class OperatorPods(ClusterFact, Many[Pod], frozen=True):
+class OperatorPods(ClusterFact, FactList[Pod], frozen=True):
     """The pods of the GPU Operator itself, in whatever namespace it was installed."""
 
 
@@ -187,9 +188,9 @@ class CustomResourceDefinition(msgspec.Struct, frozen=True):
     reason: str = ""
 
 
-class CustomResourceDefinitions(ClusterFact, Many[CustomResourceDefinition], frozen=True):
+class CustomResourceDefinitions(ClusterFact, FactList[CustomResourceDefinition], frozen=True):
     """Every CustomResourceDefinition, without its schemas; of its annotations those that tell a version."""
 
-    def named(self, name: str) -> CustomResourceDefinition | None:
+    def find(self, name: str) -> CustomResourceDefinition | None:
         """The definition of that full name, such as `gateways.gateway.networking.k8s.io`."""
         return next((crd for crd in self.items if crd.name == name), None)

@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dynocheck.facts.base import Many
+from dynocheck.facts.base import FactList
 
 
 class DefinitionPaths(NamedTuple):
@@ -30,15 +30,15 @@ class CustomKind(msgspec.Struct, frozen=True):
     source: str
 
     @property
-    def served(self) -> tuple[str, ...]:
+    def served_versions(self) -> tuple[str, ...]:
         return tuple(version.name for version in self.versions if version.served)
 
 
-class GivenKinds(Many[CustomKind], frozen=True):
+class GivenKinds(FactList[CustomKind], frozen=True):
     """The custom kinds whose definitions the user named."""
 
 
-class ServedKinds(Many[CustomKind], frozen=True):
+class ServedKinds(FactList[CustomKind], frozen=True):
     """The custom kinds of a cluster, of the groups that recipes use; `reason` is why they are not known."""
 
     reason: str = ""

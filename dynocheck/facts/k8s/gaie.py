@@ -2,7 +2,7 @@
 
 import msgspec
 
-from dynocheck.facts.base import Many
+from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact, Condition, Pod
 
 GATEWAY_API = "gateway.networking.k8s.io"
@@ -10,7 +10,7 @@ GAIE = "inference.networking.k8s.io"
 GAIE_EXPERIMENTAL = "inference.networking.x-k8s.io"
 
 
-class Reported(Condition, frozen=True):
+class ControllerCondition(Condition, frozen=True):
     """A condition as its controller wrote it; `current` unless it says that it saw an older generation."""
 
     current: bool = True
@@ -19,13 +19,13 @@ class Reported(Condition, frozen=True):
 class GatewayClass(msgspec.Struct, frozen=True):
     name: str
     controller: str
-    conditions: tuple[Reported, ...] = ()
+    conditions: tuple[ControllerCondition, ...] = ()
 
 
-class GatewayClasses(ClusterFact, Many[GatewayClass], frozen=True):
+class GatewayClasses(ClusterFact, FactList[GatewayClass], frozen=True):
     """Every GatewayClass; none where the Gateway API is not served."""
 
-    def named(self, name: str) -> GatewayClass | None:
+    def find(self, name: str) -> GatewayClass | None:
         return next((found for found in self.items if found.name == name), None)
 
 
@@ -37,7 +37,7 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
     protocol: str = ""
     routes_from: str = "Same"
     kinds: tuple[str, ...] = ()
-    conditions: tuple[Reported, ...] = ()
+    conditions: tuple[ControllerCondition, ...] = ()
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
@@ -45,17 +45,17 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     class_name: str
     listeners: tuple[Listener, ...] = ()
-    conditions: tuple[Reported, ...] = ()
+    conditions: tuple[ControllerCondition, ...] = ()
 
 
-class Gateways(ClusterFact, Many[Gateway], frozen=True):
+class Gateways(ClusterFact, FactList[Gateway], frozen=True):
     """Every Gateway; none where the Gateway API is not served."""
 
-    def at(self, namespace: str, name: str) -> Gateway | None:
+    def find(self, namespace: str, name: str) -> Gateway | None:
         return next((g for g in self.items if (g.namespace, g.name) == (namespace, name)), None)
 
 
-class Reference(msgspec.Struct, frozen=True, kw_only=True):
+class ObjectReference(msgspec.Struct, frozen=True, kw_only=True):
     """What an object points to. Its namespace is filled in: the object's own where it names none."""
 
     group: str
@@ -69,9 +69,9 @@ class Reference(msgspec.Struct, frozen=True, kw_only=True):
 class RouteParent(msgspec.Struct, frozen=True):
     """What one controller says of a route at one of its parents."""
 
-    parent: Reference
+    parent: ObjectReference
     controller: str
-    conditions: tuple[Reported, ...] = ()
+    conditions: tuple[ControllerCondition, ...] = ()
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
@@ -79,12 +79,12 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
     namespace: str
     name: str
-    parents: tuple[Reference, ...] = ()
-    pools: tuple[Reference, ...] = ()
+    parents: tuple[ObjectReference, ...] = ()
+    pools: tuple[ObjectReference, ...] = ()
     statuses: tuple[RouteParent, ...] = ()
 
 
-class InferenceRoutes(ClusterFact, Many[Route], frozen=True):
+class InferenceRoutes(ClusterFact, FactList[Route], frozen=True):
     """Every HTTPRoute with a backend of kind InferencePool, of whatever group."""
 
 
@@ -107,7 +107,7 @@ class EndpointPicker(msgspec.Struct, frozen=True, kw_only=True):
     leader among several.
     """
 
-    reference: Reference
+    reference: ObjectReference
     ports: tuple[int, ...] | None = None
     selector: dict[str, str] = {}
     pods: tuple[Pod, ...] = ()
@@ -131,5 +131,5 @@ class InferencePool(msgspec.Struct, frozen=True, kw_only=True):
     dynamo: bool = False
 
 
-class InferencePools(ClusterFact, Many[InferencePool], frozen=True):
+class InferencePools(ClusterFact, FactList[InferencePool], frozen=True):
     """Every InferencePool of either group, and its members and endpoint picker."""

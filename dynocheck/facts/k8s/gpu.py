@@ -4,7 +4,7 @@ import re
 
 import msgspec
 
-from dynocheck.facts.base import Many
+from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact, Condition, Node, Nodes, ResourceSlices
 
 DRA_DRIVER = "gpu.nvidia.com"
@@ -45,11 +45,11 @@ class OperatorResource(msgspec.Struct, frozen=True):
     driver: DriverSettings | None = None
 
 
-class OperatorResources(ClusterFact, Many[OperatorResource], frozen=True):
+class OperatorResources(ClusterFact, FactList[OperatorResource], frozen=True):
     """What the GPU Operator is told to do, and how far it says it has come."""
 
 
-class DeviceClasses(ClusterFact, Many[str], frozen=True):
+class DeviceClasses(ClusterFact, FactList[str], frozen=True):
     """The names of all DRA DeviceClasses; `versions` are those of resource.k8s.io that are served."""
 
     versions: tuple[str, ...] = ()
@@ -131,7 +131,7 @@ class GpuNode(msgspec.Struct, frozen=True):
         return int(value) if value.isdecimal() else None
 
 
-def by_claim(slices: ResourceSlices) -> set[str]:
+def find_dra_nodes(slices: ResourceSlices) -> set[str]:
     """The nodes on which the DRA driver offers GPUs."""
     return {s.node for s in slices if s.driver == DRA_DRIVER and s.devices and s.node is not None}
 
@@ -139,10 +139,10 @@ def by_claim(slices: ResourceSlices) -> set[str]:
 def has_gpus(node: Node) -> bool:
     """Whether the node says that it has GPUs for containers, usable or not."""
     for_vms = node.labels.get(_WORKLOAD) in _VM_WORKLOADS
-    return (node.labelled_gpu or bool(node.gpu_resources)) and not for_vms
+    return (node.has_gpu_label or bool(node.gpu_resources)) and not for_vms
 
 
-def gpu_nodes(nodes: Nodes, slices: ResourceSlices | None = None) -> list[GpuNode]:
+def list_gpu_nodes(nodes: Nodes, slices: ResourceSlices | None = None) -> list[GpuNode]:
     """The nodes that have GPUs for containers."""
     offered = {s.node: s.attributes for s in slices or () if s.driver == DRA_DRIVER and s.devices and s.node}
     return [

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 
-from dynocheck.facts.k8s.namespace_policy import Expression, Selector
+from dynocheck.facts.k8s.namespace_policy import Selector, SelectorExpression
 
 
 def selects(selector: Selector, labels: Mapping[str, str], *, complete: bool = False) -> bool | None:
@@ -10,17 +10,17 @@ def selects(selector: Selector, labels: Mapping[str, str], *, complete: bool = F
 
     :param complete: that it has no others.
     """
-    wanted = (Expression(k, "In", (v,)) for k, v in selector.match_labels.items())
-    return every(_holds(each, labels, complete) for each in (*wanted, *selector.match_expressions))
+    wanted = (SelectorExpression(k, "In", (v,)) for k, v in selector.match_labels.items())
+    return all_hold(_holds(each, labels, complete) for each in (*wanted, *selector.match_expressions))
 
 
-def every(answers: Iterable[bool | None]) -> bool | None:
+def all_hold(answers: Iterable[bool | None]) -> bool | None:
     """Whether all hold: no when one does not, None when one may not."""
     found = set(answers)
     return False if False in found else None if None in found else True
 
 
-def _holds(expression: Expression, labels: Mapping[str, str], complete: bool) -> bool | None:
+def _holds(expression: SelectorExpression, labels: Mapping[str, str], complete: bool) -> bool | None:
     value = labels.get(expression.key)
     if value is None and not complete:
         return None

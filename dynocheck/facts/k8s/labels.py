@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 
 import msgspec
 
-from dynocheck.facts.k8s.pods import PodTemplate, templates
+from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
 from dynocheck.facts.recipe.recipes import Recipe, Value
 
 GRAPH = "nvidia.com/dynamo-graph-deployment-name"
@@ -22,19 +22,23 @@ class LabelledPod(msgspec.Struct, frozen=True):
     labels: dict[str, frozenset[str]]
 
 
-def labelled(recipe: Recipe) -> Iterator[LabelledPod]:
+def label_pods(recipe: Recipe) -> Iterator[LabelledPod]:
     """Every pod that applying a recipe leads to, with its labels.
 
     The operator's own: its `internal/consts` and `internal/dynamo/graph.go`. A worker's type is what its
     component says, or `worker` for graphs that older operators made; the class is given to workers beside an
     endpoint picker alone.
     """
-    found = list(templates(recipe))
-    picked = {(t.manifest.file, t.manifest.name) for t in found if t.of_graph and _type(t) == "epp"}
+    found = list(list_pod_templates(recipe))
+    picked = {(t.manifest.file, t.manifest.name) for t in found if t.of_graph and _read_type(t) == "epp"}
     for template in found:
         has_picker = (template.manifest.file, template.manifest.name) in picked
-        own = _of_graph(template, has_picker=has_picker) if template.of_graph else _of_workload(template)
-        written = {key: frozenset([value]) for key, value in _written(template).items()}
+        own = (
+            _build_graph_labels(template, has_picker=has_picker)
+            if template.of_graph
+            else _build_workload_labels(template)
+        )
+        written = {key: frozenset([value]) for key, value in _read_labels(template).items()}
         yield LabelledPod(template, {**written, **own})
 
 
@@ -47,14 +51,14 @@ def may_match(selector: Value | None, labels: Mapping[str, frozenset[str]]) -> b
     if any(value.text not in labels.get(key, ()) for key, value in wanted):
         return False
     expressions = selector.get("matchExpressions")
-    return all(_may_hold(each, labels) for each in (expressions.sequence if expressions else ()))
+    return all(_may_satisfy(each, labels) for each in (expressions.sequence if expressions else ()))
 
 
-def _may_hold(expression: Value, labels: Mapping[str, frozenset[str]]) -> bool:
-    has = labels.get(_text(expression, "key"), frozenset())
+def _may_satisfy(expression: Value, labels: Mapping[str, frozenset[str]]) -> bool:
+    has = labels.get(_read_text(expression, "key"), frozenset())
     values = expression.get("values")
     named = {value.text for value in values.sequence} if values else set()
-    match _text(expression, "operator"):
+    match _read_text(expression, "operator"):
         case "In":
             return bool(has & named)
         case "NotIn":
@@ -66,8 +70,8 @@ def _may_hold(expression: Value, labels: Mapping[str, frozenset[str]]) -> bool:
     return True
 
 
-def _of_graph(template: PodTemplate, *, has_picker: bool) -> dict[str, frozenset[str]]:
-    role, part = _type(template), _text(template.around, "subComponentType")
+def _build_graph_labels(template: PodTemplate, *, has_picker: bool) -> dict[str, frozenset[str]]:
+    role, part = _read_type(template), _read_text(template.around, "subComponentType")
     kinds = {role, part} if part in _WORKERS else {role}
     if kinds & set(_WORKERS):
         kinds.add("worker")
@@ -84,14 +88,14 @@ def _of_graph(template: PodTemplate, *, has_picker: bool) -> dict[str, frozenset
     return labels
 
 
-def _of_workload(template: PodTemplate) -> dict[str, frozenset[str]]:
+def _build_workload_labels(template: PodTemplate) -> dict[str, frozenset[str]]:
     if template.manifest.kind != "Job":
         return {}
     name = frozenset([template.manifest.name])
     return {"job-name": name, "batch.kubernetes.io/job-name": name}
 
 
-def _written(template: PodTemplate) -> dict[str, str]:
+def _read_labels(template: PodTemplate) -> dict[str, str]:
     """The labels that its manifest gives it."""
     of_graph, pod = template.of_graph, template.manifest.kind == "Pod"
     holder = template.around if of_graph else template.manifest.root
@@ -104,10 +108,10 @@ def _written(template: PodTemplate) -> dict[str, str]:
     return {key: value.text or "" for labels in found for key, value in labels.mapping.items()}
 
 
-def _type(template: PodTemplate) -> str:
-    return _text(template.around, "componentType") or _text(template.around, "type")
+def _read_type(template: PodTemplate) -> str:
+    return _read_text(template.around, "componentType") or _read_text(template.around, "type")
 
 
-def _text(value: Value, *path: str) -> str:
+def _read_text(value: Value, *path: str) -> str:
     found = value.get(*path)
     return (found.text if found else None) or ""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from dynocheck.facts.base import Many
+from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact
 
 
@@ -24,7 +24,7 @@ class PodClasses(ClusterFact, frozen=True):
     runtimes: tuple[str, ...] = ()
 
 
-class Expression(msgspec.Struct, frozen=True):
+class SelectorExpression(msgspec.Struct, frozen=True):
     key: str
     operator: str
     values: tuple[str, ...] = ()
@@ -34,26 +34,26 @@ class Selector(msgspec.Struct, frozen=True, rename="camel"):
     """A label selector. An empty one matches everything."""
 
     match_labels: dict[str, str] = {}
-    match_expressions: tuple[Expression, ...] = ()
+    match_expressions: tuple[SelectorExpression, ...] = ()
 
     @property
-    def empty(self) -> bool:
+    def is_empty(self) -> bool:
         return not self.match_labels and not self.match_expressions
 
 
-class Block(msgspec.Struct, frozen=True):
+class IpBlock(msgspec.Struct, frozen=True):
     cidr: str
 
 
-class Peer(msgspec.Struct, frozen=True, rename="camel"):
+class NetworkPolicyPeer(msgspec.Struct, frozen=True, rename="camel"):
     """The other end of a flow: pods, of this namespace unless it selects others, or a block of addresses."""
 
     pod_selector: Selector | None = None
     namespace_selector: Selector | None = None
-    ip_block: Block | None = None
+    ip_block: IpBlock | None = None
 
 
-class Port(msgspec.Struct, frozen=True, rename="camel"):
+class NetworkPolicyPort(msgspec.Struct, frozen=True, rename="camel"):
     """Ports that a rule allows: a number, a name, or all of a protocol."""
 
     port: int | str | None = None
@@ -61,11 +61,11 @@ class Port(msgspec.Struct, frozen=True, rename="camel"):
     protocol: str = "TCP"
 
 
-class Rule(msgspec.Struct, frozen=True):
+class NetworkPolicyRule(msgspec.Struct, frozen=True):
     """What a policy allows: these peers, or anybody where there are none, at these ports, or at any."""
 
-    peers: tuple[Peer, ...] = ()
-    ports: tuple[Port, ...] = ()
+    peers: tuple[NetworkPolicyPeer, ...] = ()
+    ports: tuple[NetworkPolicyPort, ...] = ()
 
 
 class NetworkPolicy(msgspec.Struct, frozen=True, kw_only=True):
@@ -75,11 +75,11 @@ class NetworkPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
     name: str
     selector: Selector = Selector()
-    ingress: tuple[Rule, ...] | None = None
-    egress: tuple[Rule, ...] | None = None
+    ingress: tuple[NetworkPolicyRule, ...] | None = None
+    egress: tuple[NetworkPolicyRule, ...] | None = None
 
 
-class NetworkPolicies(ClusterFact, Many[NetworkPolicy], frozen=True):
+class NetworkPolicies(ClusterFact, FactList[NetworkPolicy], frozen=True):
     """The network policies of the namespace."""
 
 
@@ -93,7 +93,7 @@ class NamedSecret(msgspec.Struct, frozen=True):
     keys: tuple[str, ...] = ()
 
 
-class NamedSecrets(ClusterFact, Many[NamedSecret], frozen=True):
+class NamedSecrets(ClusterFact, FactList[NamedSecret], frozen=True):
     """Every Secret that a recipe names and does not bring."""
 
     def find(self, namespace: str, name: str) -> NamedSecret | None:

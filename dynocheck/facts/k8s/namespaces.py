@@ -2,19 +2,19 @@
 
 import msgspec
 
-from dynocheck.facts.base import Many
+from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact
 
 
-class Namespace(msgspec.Struct, frozen=True):
+class LabelledNamespace(msgspec.Struct, frozen=True):
     name: str
     labels: dict[str, str] = {}
 
 
-class Namespaces(ClusterFact, Many[Namespace], frozen=True):
+class Namespaces(ClusterFact, FactList[LabelledNamespace], frozen=True):
     """Every namespace with its labels."""
 
-    def labels(self, name: str) -> dict[str, str]:
+    def find_labels(self, name: str) -> dict[str, str]:
         """The labels of the namespace of this name; the API server sets the one that repeats the name."""
         found = next((namespace.labels for namespace in self.items if namespace.name == name), {})
         return {"kubernetes.io/metadata.name": name, **found}

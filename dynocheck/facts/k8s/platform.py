@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from dynocheck.facts.base import Many
+from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact
 from dynocheck.facts.k8s.workloads import Workload, Workloads
 
@@ -40,7 +40,7 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
     namespaces: tuple[str, ...] = ()
 
 
-class AdmissionWebhooks(ClusterFact, Many[Webhook], frozen=True):
+class AdmissionWebhooks(ClusterFact, FactList[Webhook], frozen=True):
     """The webhooks of every configuration that has one for Dynamo's types.
 
     `blocking` is whether requests fail with them, `namespaces` those it is restricted to by their names.
@@ -62,7 +62,7 @@ class PlatformType(msgspec.Struct, frozen=True, kw_only=True):
     converter: Webhook | None = None
 
 
-class PlatformTypes(ClusterFact, Many[PlatformType], frozen=True):
+class PlatformTypes(ClusterFact, FactList[PlatformType], frozen=True):
     """Those of them that are defined. `looked` is when this was seen, in seconds since 1970."""
 
     looked: float = 0
@@ -82,10 +82,10 @@ class OperatorConfig(msgspec.Struct, frozen=True, kw_only=True):
     discovery: str = ""
 
 
-class OperatorConfigs(ClusterFact, Many[OperatorConfig], frozen=True):
+class OperatorConfigs(ClusterFact, FactList[OperatorConfig], frozen=True):
     """The configuration of every Dynamo operator that keeps it in a ConfigMap, as those since 1.0 do."""
 
-    def of(self, operator: Workload) -> OperatorConfig | None:
+    def find(self, operator: Workload) -> OperatorConfig | None:
         """The configuration of this operator."""
         instance = operator.labels.get("app.kubernetes.io/instance", "")
         here = [c for c in self.items if c.namespace == operator.namespace]
@@ -100,7 +100,7 @@ class OperatorLease(msgspec.Struct, frozen=True):
     until: float
 
 
-class OperatorLeases(ClusterFact, Many[OperatorLease], frozen=True):
+class OperatorLeases(ClusterFact, FactList[OperatorLease], frozen=True):
     """Every namespace that an operator has claimed. `looked` is when this was seen."""
 
     looked: float = 0
@@ -116,7 +116,7 @@ class ServiceEndpoints(ClusterFact, frozen=True):
     dns: tuple[str, ...] = ()
 
 
-def operators(workloads: Workloads) -> tuple[Workload, ...]:
+def find_operators(workloads: Workloads) -> tuple[Workload, ...]:
     """The Dynamo operators, by the labels that every release of their chart sets."""
     return tuple(each for each in workloads if each.kind == "Deployment" and _is_operator(each.labels))
 

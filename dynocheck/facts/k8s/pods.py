@@ -44,7 +44,7 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def namespace(self) -> str | None:
         """The namespace that its manifest names."""
-        return _text(self.manifest.root, "metadata", "namespace") or None
+        return _read_text(self.manifest.root, "metadata", "namespace") or None
 
     @property
     def containers(self) -> list[Value]:
@@ -52,8 +52,8 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
         main = self.spec.get("mainContainer")
         return [
             *([main] if main else []),
-            *_items(self.spec, "initContainers"),
-            *_items(self.spec, "containers"),
+            *_read_items(self.spec, "initContainers"),
+            *_read_items(self.spec, "containers"),
         ]
 
 
@@ -70,76 +70,78 @@ class SecretReference(msgspec.Struct, frozen=True, kw_only=True):
     column: int
 
 
-def templates(recipe: Recipe) -> Iterator[PodTemplate]:
+def list_pod_templates(recipe: Recipe) -> Iterator[PodTemplate]:
     """Every pod that applying a recipe leads to."""
     for manifest in recipe.manifests:
-        yield from _templates(manifest)
+        yield from _read_templates(manifest)
 
 
-def by_place(recipe: Recipe) -> dict[tuple[str, int, int], tuple[PodTemplate, Value]]:
+def index_containers(recipe: Recipe) -> dict[tuple[str, int, int], tuple[PodTemplate, Value]]:
     """Every container of a recipe with its pod, by the file, line and column where it stands."""
     return {
         (template.manifest.file, container.line, container.column): (template, container)
-        for template in templates(recipe)
+        for template in list_pod_templates(recipe)
         for container in template.containers
     }
 
 
-def _templates(manifest: Manifest) -> Iterator[PodTemplate]:
+def _read_templates(manifest: Manifest) -> Iterator[PodTemplate]:
     if manifest.kind == "DynamoGraphDeployment":
-        yield from _of_graph(manifest)
+        yield from _read_graph_templates(manifest)
     elif manifest.kind in TEMPLATES:
         spec = manifest.root.get(*TEMPLATES[manifest.kind], "spec")
         if spec is not None:
             yield PodTemplate(manifest=manifest, owner=f"{manifest.kind} {manifest.name}", spec=spec)
 
 
-def _of_graph(manifest: Manifest) -> Iterator[PodTemplate]:
+def _read_graph_templates(manifest: Manifest) -> Iterator[PodTemplate]:
     services = manifest.root.get("spec", "services")
     for name, service in services.mapping.items() if services else ():
-        spec = service.get("extraPodSpec") or _empty(service)
+        spec = service.get("extraPodSpec") or _make_empty(service)
         yield PodTemplate(
             manifest=manifest, owner=f"component {name}", spec=spec, around=service, of_graph=True
         )
-    for component in _items(manifest.root, "spec", "components"):
-        spec = component.get("podTemplate", "spec") or _empty(component)
-        name = _text(component, "name")
+    for component in _read_items(manifest.root, "spec", "components"):
+        spec = component.get("podTemplate", "spec") or _make_empty(component)
+        name = _read_text(component, "name")
         yield PodTemplate(
             manifest=manifest, owner=f"component {name}", spec=spec, around=component, of_graph=True
         )
 
 
-def secret_references(recipes: Recipes) -> tuple[SecretReference, ...]:
+def find_secret_references(recipes: Recipes) -> tuple[SecretReference, ...]:
     """Every Secret that a recipe's pods name and the recipe does not bring, once for each place. It brings
     those too that an operator makes of its objects, such as an ExternalSecret.
     """
     found = []
     for recipe in recipes:
-        brought = {_text(m.root, *_MAKERS[m.kind]) or m.name for m in recipe.manifests if m.kind in _MAKERS}
-        references = (r for template in templates(recipe) for r in _references(template))
+        brought = {
+            _read_text(m.root, *_MAKERS[m.kind]) or m.name for m in recipe.manifests if m.kind in _MAKERS
+        }
+        references = (r for template in list_pod_templates(recipe) for r in _find_references(template))
         found += [reference for reference in references if reference.name not in brought]
     return tuple(dict.fromkeys(found))
 
 
-def _references(template: PodTemplate) -> Iterator[SecretReference]:
-    for entry in _items(template.spec, "imagePullSecrets"):
-        yield from _reference(template, entry.get("name"), entry, pull=True)
-    yield from _reference(template, template.around.get("envFromSecret"), template.around)
-    for source in _sources(template):
-        yield from _reference(template, source.get("secretName") or source.get("name"), source)
+def _find_references(template: PodTemplate) -> Iterator[SecretReference]:
+    for entry in _read_items(template.spec, "imagePullSecrets"):
+        yield from _build_references(template, entry.get("name"), entry, pull=True)
+    yield from _build_references(template, template.around.get("envFromSecret"), template.around)
+    for source in _find_sources(template):
+        yield from _build_references(template, source.get("secretName") or source.get("name"), source)
 
 
-def _sources(template: PodTemplate) -> Iterator[Value]:
+def _find_sources(template: PodTemplate) -> Iterator[Value]:
     """What names a Secret to take values or files from."""
-    volumes = (volume.get("secret") for volume in _items(template.spec, "volumes"))
-    variables = [e for c in template.containers for e in _items(c, "env")]
-    variables += _items(template.around, "envs")
+    volumes = (volume.get("secret") for volume in _read_items(template.spec, "volumes"))
+    variables = [e for c in template.containers for e in _read_items(c, "env")]
+    variables += _read_items(template.around, "envs")
     singles = (entry.get("valueFrom", "secretKeyRef") for entry in variables)
-    wholes = (e.get("secretRef") for c in template.containers for e in _items(c, "envFrom"))
+    wholes = (e.get("secretRef") for c in template.containers for e in _read_items(c, "envFrom"))
     yield from (source for source in (*volumes, *singles, *wholes) if source is not None)
 
 
-def _reference(
+def _build_references(
     template: PodTemplate, name: Value | None, source: Value, *, pull: bool = False
 ) -> Iterator[SecretReference]:
     if name is None or not name.text:
@@ -148,7 +150,7 @@ def _reference(
     yield SecretReference(
         name=name.text,
         namespace=template.namespace,
-        key=_text(source, "key") or None,
+        key=_read_text(source, "key") or None,
         optional=optional is not None and optional.data is True,
         pull=pull,
         file=template.manifest.file,
@@ -157,15 +159,15 @@ def _reference(
     )
 
 
-def _empty(place: Value) -> Value:
+def _make_empty(place: Value) -> Value:
     return Value({}, place.line, place.column)
 
 
-def _items(value: Value, *path: str) -> list[Value]:
+def _read_items(value: Value, *path: str) -> list[Value]:
     found = value.get(*path)
     return [item for item in found.sequence if isinstance(item.data, dict)] if found else []
 
 
-def _text(value: Value, *path: str) -> str:
+def _read_text(value: Value, *path: str) -> str:
     found = value.get(*path)
     return (found.text if found else None) or ""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from dynocheck.facts.base import Many
+from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact
 
 
@@ -29,7 +29,7 @@ class NicPolicy(msgspec.Struct, frozen=True, kw_only=True):
     resources: tuple[str, ...] = ()
 
 
-class NicPolicies(ClusterFact, Many[NicPolicy], frozen=True):
+class NicPolicies(ClusterFact, FactList[NicPolicy], frozen=True):
     """What the NVIDIA Network Operator was asked for; `served` is false where its types are not there."""
 
     served: bool = True

@@ -33,7 +33,7 @@ class Placement(msgspec.Struct, frozen=True):
         return tuple(name.text for name in names if name and name.text)
 
     @property
-    def by_claim(self) -> bool:
+    def has_resource_claims(self) -> bool:
         """Whether it has resource claims at all."""
         claims = self.pod.get("resourceClaims")
         return bool(claims and claims.sequence)
@@ -46,7 +46,7 @@ class Placement(msgspec.Struct, frozen=True):
         terms = required.get("nodeSelectorTerms") if required else None
         return terms is None or any(_matches(term, node) for term in terms.sequence)
 
-    def values(self, *labels: str) -> frozenset[str] | None:
+    def find_required_values(self, *labels: str) -> frozenset[str] | None:
         """The values that one of these labels must have, or None where its pods may run without.
 
         The terms of an affinity are alternatives: each has to name the label.
@@ -56,7 +56,7 @@ class Placement(msgspec.Struct, frozen=True):
             return frozenset({chosen})
         required = self.pod.get("affinity", "nodeAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
         terms = required.get("nodeSelectorTerms") if required else None
-        named = [_named(term, labels) for term in (terms.sequence if terms else ())]
+        named = [_find_label_values(term, labels) for term in (terms.sequence if terms else ())]
         return frozenset().union(*named) if named and all(named) else None
 
     def tolerates(self, taint: Taint) -> bool:
@@ -65,7 +65,7 @@ class Placement(msgspec.Struct, frozen=True):
         return any(_tolerates(each, taint) for each in (tolerations.sequence if tolerations else ()))
 
 
-def placements(recipes: Iterable[Recipe]) -> Iterator[tuple[Graph, Component, Placement]]:
+def list_placements(recipes: Iterable[Recipe]) -> Iterator[tuple[Graph, Component, Placement]]:
     """Every component of every graph with its placement."""
     for recipe in recipes:
         specs = {
@@ -74,13 +74,13 @@ def placements(recipes: Iterable[Recipe]) -> Iterator[tuple[Graph, Component, Pl
             if manifest.kind == "DynamoGraphDeployment" and (spec := manifest.root.get("spec"))
         }
         for graph in recipe.graphs:
-            pods = dict(_pods(specs.get((graph.file, graph.name), _NOTHING)))
+            pods = dict(_find_pod_specs(specs.get((graph.file, graph.name), _NOTHING)))
             for component in graph.components:
                 pod = pods.get((component.line, component.column), _NOTHING)
                 yield graph, component, Placement(pod)
 
 
-def _pods(spec: Value) -> Iterator[tuple[tuple[int, int], Value]]:
+def _find_pod_specs(spec: Value) -> Iterator[tuple[tuple[int, int], Value]]:
     """The pod specs of a graph by the place of their component, in either API version."""
     components, services = spec.get("components"), spec.get("services")
     for entry in components.sequence if components else ():
@@ -97,18 +97,18 @@ def _matches(term: Value, node: Node) -> bool:
     return bool(given) and all(_holds(each, values) for each, values in given)
 
 
-def _named(term: Value, labels: tuple[str, ...]) -> frozenset[str]:
+def _find_label_values(term: Value, labels: tuple[str, ...]) -> frozenset[str]:
     """The values that a term wants one of these labels to have; none where it does not name them."""
     expressions = term.get("matchExpressions")
     for each in expressions.sequence if expressions else ():
-        if _text(each, "key") in labels and _text(each, "operator") == "In":
+        if _read_text(each, "key") in labels and _read_text(each, "operator") == "In":
             values = each.get("values")
             return frozenset(value.text or "" for value in (values.sequence if values else ()))
     return frozenset()
 
 
 def _holds(requirement: Value, labels: dict[str, str]) -> bool:
-    key, operator = _text(requirement, "key"), _text(requirement, "operator")
+    key, operator = _read_text(requirement, "key"), _read_text(requirement, "operator")
     values = requirement.get("values")
     wanted = [value.text or "" for value in values.sequence] if values else []
     has = labels.get(key)
@@ -120,24 +120,24 @@ def _holds(requirement: Value, labels: dict[str, str]) -> bool:
         return has in wanted
     if operator == "NotIn":
         return has not in wanted
-    if has is None or not wanted or not (_whole(has) and _whole(wanted[0])):
+    if has is None or not wanted or not (_is_integer(has) and _is_integer(wanted[0])):
         return False
     return int(has) > int(wanted[0]) if operator == "Gt" else int(has) < int(wanted[0])
 
 
-def _whole(text: str) -> bool:
+def _is_integer(text: str) -> bool:
     return text.removeprefix("-").isdecimal()
 
 
 def _tolerates(toleration: Value, taint: Taint) -> bool:
-    key, effect = _text(toleration, "key"), _text(toleration, "effect")
+    key, effect = _read_text(toleration, "key"), _read_text(toleration, "effect")
     if effect and effect != taint.effect:
         return False
-    if _text(toleration, "operator") == "Exists":
+    if _read_text(toleration, "operator") == "Exists":
         return key in ("", taint.key)
-    return key == taint.key and _text(toleration, "value") == taint.value
+    return key == taint.key and _read_text(toleration, "value") == taint.value
 
 
-def _text(value: Value, key: str) -> str:
+def _read_text(value: Value, key: str) -> str:
     found = value.get(key)
     return (found.text if found else None) or ""

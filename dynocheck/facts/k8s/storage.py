@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.facts.base import Many
+from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact
 
 
@@ -32,11 +32,11 @@ class CsiDrivers(ClusterFact, frozen=True):
     names: tuple[str, ...] = ()
     nodes: tuple[CsiNode, ...] = ()
 
-    def registered(self, driver: str) -> bool:
+    def is_registered(self, driver: str) -> bool:
         """Whether the cluster knows the driver: by its object, which is optional, or on a node."""
         return driver in self.names or any(node.has(driver) for node in self.nodes)
 
-    def topology_keys(self, driver: str) -> set[str]:
+    def find_topology_keys(self, driver: str) -> set[str]:
         """The labels by which the driver says where its volumes can be reached."""
         return {key for n in self.nodes for d in n.drivers if d.name == driver for key in d.topology_keys}
 
@@ -71,12 +71,12 @@ class PersistentVolumeClaim(msgspec.Struct, frozen=True, kw_only=True):
     events: tuple[ClaimEvent, ...] = ()
 
 
-class PersistentVolumeClaims(ClusterFact, Many[PersistentVolumeClaim], frozen=True):
+class PersistentVolumeClaims(ClusterFact, FactList[PersistentVolumeClaim], frozen=True):
     """Every claim of the run's namespace."""
 
     namespace: str = "default"
 
-    def named(self, name: str) -> PersistentVolumeClaim | None:
+    def find(self, name: str) -> PersistentVolumeClaim | None:
         """The claim of this name."""
         return next((claim for claim in self.items if claim.name == name), None)
 
@@ -96,5 +96,5 @@ class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True):
     node_terms: tuple[dict[str, Any], ...] = ()
 
 
-class PersistentVolumes(ClusterFact, Many[PersistentVolume], frozen=True):
+class PersistentVolumes(ClusterFact, FactList[PersistentVolume], frozen=True):
     """Every volume of the cluster."""

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from dynocheck.facts.base import Many
+from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact, Condition
 
 
@@ -31,5 +31,5 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
         return self.observed and self.desired > 0 and self.ready >= self.desired
 
 
-class Workloads(ClusterFact, Many[Workload], frozen=True):
+class Workloads(ClusterFact, FactList[Workload], frozen=True):
     """Every Deployment, DaemonSet and StatefulSet of the cluster."""

@@ -8,7 +8,7 @@ import math
 import re
 from collections.abc import Iterable
 
-from dynocheck.facts.load.run import ERROR_RATE, LATENCIES, RATES, Limit, LoadLimits, Misread
+from dynocheck.facts.load.run import ERROR_RATE, LATENCIES, RATES, InvalidLimit, LoadLimit, LoadLimits
 
 ANNOTATION = "dynocheck.dev/limits"
 
@@ -18,33 +18,33 @@ _PERCENTILE = re.compile(r"p[0-9]{1,2}(\.[0-9]{1,3})?")
 _LONGEST = 60
 
 
-def annotated(text: str, source: str) -> LoadLimits:
+def parse_annotation(text: str, source: str) -> LoadLimits:
     """The limits that an annotation holds."""
     joined = "=".join(part.strip() for part in text.split("="))
-    return limits(filter(None, re.split(r"[\s,]", joined)), source)
+    return parse_limits(filter(None, re.split(r"[\s,]", joined)), source)
 
 
-def limits(texts: Iterable[str], source: str) -> LoadLimits:
+def parse_limits(texts: Iterable[str], source: str) -> LoadLimits:
     """The limits that these mean.
 
     :param source: who gave them, for what is said of them.
     """
-    found = [_limit(text, source) for text in texts]
+    found = [_try_parse(text, source) for text in texts]
     return LoadLimits(
-        tuple(each for each in found if isinstance(each, Limit)),
-        tuple(each for each in found if isinstance(each, Misread)),
+        tuple(each for each in found if isinstance(each, LoadLimit)),
+        tuple(each for each in found if isinstance(each, InvalidLimit)),
     )
 
 
-def _limit(text: str, source: str) -> Limit | Misread:
+def _try_parse(text: str, source: str) -> LoadLimit | InvalidLimit:
     try:
-        return _parsed(text, source)
+        return _parse_limit(text, source)
     except ValueError as error:
         shown = text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
-        return Misread(shown, str(error), source)
+        return InvalidLimit(shown, str(error), source)
 
 
-def _parsed(text: str, source: str) -> Limit:
+def _parse_limit(text: str, source: str) -> LoadLimit:
     """:raises ValueError: it means none, and why."""
     name, equals, bound = text.partition("=")
     metric, dot, stat = name.strip().partition(".")
@@ -53,30 +53,30 @@ def _parsed(text: str, source: str) -> Limit:
         raise ValueError("not of the form ttft.p95=500ms or error_rate=1%")
     value, unit = float(matched[1]), matched[2] or ""
     if metric in LATENCIES:
-        stat = _stat(stat)
-        _must(unit in ("s", "ms", "us"), "a time with its unit: s, ms or us")
+        stat = _parse_stat(stat)
+        _require(unit in ("s", "ms", "us"), "a time with its unit: s, ms or us")
     elif metric == ERROR_RATE:
-        _must(not dot and unit in ("", "%") and value * _UNITS[unit] <= 1, "a share, such as 0 or 1%")
+        _require(not dot and unit in ("", "%") and value * _UNITS[unit] <= 1, "a share, such as 0 or 1%")
     elif metric in RATES:
-        _must(not dot and not unit, "a number a second, without a unit")
+        _require(not dot and not unit, "a number a second, without a unit")
     else:
         known = ", ".join((*(f"{each}.p95" for each in LATENCIES), ERROR_RATE, *RATES))
         raise ValueError(f"no such metric; there are {known}")
-    return Limit(metric, stat or None, _exact(value * _UNITS[unit]), text, source)
+    return LoadLimit(metric, stat or None, _round_off(value * _UNITS[unit]), text, source)
 
 
-def _stat(text: str) -> str:
+def _parse_stat(text: str) -> str:
     """A statistic by the one name that it has: p95 is p95.0 too."""
     if _PERCENTILE.fullmatch(text) and float(text[1:]):
         return f"p{float(text[1:]):g}"
-    _must(text in ("mean", "max"), "a mean, max or p and a percentage")
+    _require(text in ("mean", "max"), "a mean, max or p and a percentage")
     return text
 
 
-def _must(holds: bool, wanted: str) -> None:
+def _require(holds: bool, wanted: str) -> None:
     if not holds:
         raise ValueError(f"it takes {wanted}")
 
 
-def _exact(value: float) -> float:
+def _round_off(value: float) -> float:
     return round(value, 9) if math.isfinite(value) else value

@@ -7,7 +7,7 @@ import msgspec
 
 from dynocheck.facts.base import Fact
 
-OF_A_REQUEST = ("ttft", "tpot", "e2e")
+REQUEST_LATENCIES = ("ttft", "tpot", "e2e")
 LATENCIES = ("ttft", "tpot", "chunk_gap", "e2e")
 RATES = ("output_tokens_per_s", "requests_per_s", "goodput")
 ERROR_RATE = "error_rate"
@@ -68,7 +68,7 @@ class Histogram(msgspec.Struct, frozen=True):
         return sum(self.counts.values())
 
 
-class Failures(msgspec.Struct, frozen=True):
+class FailureCount(msgspec.Struct, frozen=True):
     """The failures of one class: how many, and what the first of them said."""
 
     kind: str
@@ -85,14 +85,14 @@ class ClientLoad(msgspec.Struct, frozen=True):
     workers: int = 1
 
 
-class Counter(msgspec.Struct, frozen=True):
+class CounterGrowth(msgspec.Struct, frozen=True):
     """By how much a counter of the server grew, summed over its labels."""
 
     name: str
     grew: float
 
 
-class Point(msgspec.Struct, frozen=True, kw_only=True):
+class LoadPoint(msgspec.Struct, frozen=True, kw_only=True):
     """One measurement under one load: so many requests at a time, or so many a second.
 
     `window_s` is from the first request to the end of the last one. `stopped` counts the requests that were
@@ -104,10 +104,10 @@ class Point(msgspec.Struct, frozen=True, kw_only=True):
     window_s: float
     samples: tuple[Sample, ...] = ()
     gaps: Histogram = Histogram()
-    failures: tuple[Failures, ...] = ()
+    failures: tuple[FailureCount, ...] = ()
     stopped: int = 0
     client: ClientLoad = ClientLoad()
-    counters: tuple[Counter, ...] = ()
+    counters: tuple[CounterGrowth, ...] = ()
 
     @property
     def good(self) -> tuple[Sample, ...]:
@@ -143,11 +143,11 @@ class LoadRun(LoadFact, frozen=True, kw_only=True):
     cold_s: float | None = None
     path: str = "direct"
     notes: tuple[str, ...] = ()
-    points: tuple[Point, ...] = ()
+    points: tuple[LoadPoint, ...] = ()
     interrupted: bool = False
 
 
-class Limit(msgspec.Struct, frozen=True):
+class LoadLimit(msgspec.Struct, frozen=True):
     """A bound that a metric must keep: `stat` of a latency in seconds, or a rate that has none.
 
     A bound on a throughput is its least value, every other one its greatest. `text` is as it was given, and
@@ -165,7 +165,7 @@ class Limit(msgspec.Struct, frozen=True):
         return f"{self.metric}.{self.stat}" if self.stat else self.metric
 
 
-class Misread(msgspec.Struct, frozen=True):
+class InvalidLimit(msgspec.Struct, frozen=True):
     """What was given as a limit and means none, and why."""
 
     text: str
@@ -183,18 +183,18 @@ class Misread(msgspec.Struct, frozen=True):
 class LoadLimits(LoadFact, frozen=True):
     """The limits that a load test is held to, and what was to be one and cannot be understood."""
 
-    items: tuple[Limit, ...] = ()
-    misread: tuple[Misread, ...] = ()
+    items: tuple[LoadLimit, ...] = ()
+    misread: tuple[InvalidLimit, ...] = ()
 
-    def __iter__(self) -> Iterator[Limit]:
+    def __iter__(self) -> Iterator[LoadLimit]:
         return iter(self.items)
 
     @property
-    def told(self) -> list[str]:
+    def descriptions(self) -> list[str]:
         """Each and who gave it."""
         return [f"{each.text} ({each.source})" for each in self.items]
 
-    def over(self, others: "LoadLimits") -> "LoadLimits":
+    def with_defaults(self, others: "LoadLimits") -> "LoadLimits":
         """These, and those of the others on what these do not name."""
         named = {each.name for each in self.items} | {each.name for each in self.misread}
         return LoadLimits(

@@ -77,18 +77,18 @@ class Container(msgspec.Struct, frozen=True):
     image_line: int = 1
     image_column: int = 1
 
-    def variable(self, name: str) -> EnvVar | None:
+    def find_variable(self, name: str) -> EnvVar | None:
         return next((var for var in self.env if var.name == name), None)
 
-    def mount_of(self, path: str) -> Mount | None:
+    def find_mount(self, path: str) -> Mount | None:
         """The volume that an absolute path lies on, or None when it lies in the image."""
         path = posixpath.normpath(path)
         above = [m for m in self.mounts if m.path and f"{path}/".startswith(f"{m.path.rstrip('/')}/")]
         return max(above, key=lambda m: len(m.path.rstrip("/")), default=None)
 
-    def on_claim(self, path: str) -> str | None:
+    def resolve_on_claim(self, path: str) -> str | None:
         """A path relative to the claim it lies on, as `claim:path`; None when it is on none."""
-        mount = self.mount_of(path)
+        mount = self.find_mount(path)
         if mount is None or mount.source != "claim":
             return None
         inside = posixpath.join(mount.sub_path, posixpath.relpath(posixpath.normpath(path), mount.path))

@@ -40,7 +40,7 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
             return [value.plain for value in self.data]
         return self.data
 
-    def every(self, key: str) -> Iterator["Value"]:
+    def find_all(self, key: str) -> Iterator["Value"]:
         """Each value that stands under this key, at any depth."""
         pending = [self]
         while pending:

@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 import msgspec
 
-from dynocheck.facts.base import Many
+from dynocheck.facts.base import FactList
 from dynocheck.facts.recipe.recipes import RecipeFact
 
 
@@ -28,7 +28,7 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
     error: str | None
 
 
-class Rulings(RecipeFact, Many[Ruling], frozen=True):
+class Rulings(RecipeFact, FactList[Ruling], frozen=True):
     """Those on the launches whose image carries the version that is installed; `reason` is why there are
     none at all.
     """

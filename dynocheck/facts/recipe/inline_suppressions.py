@@ -3,7 +3,7 @@
 import msgspec
 
 
-class Ignore(msgspec.Struct, frozen=True):
+class IgnoreComment(msgspec.Struct, frozen=True):
     """A comment that names checks by ids and globs, and why what they find is to be ignored.
 
     It means findings on the lines from `first` to `last`, or in the whole file when `last` is None. One

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dynocheck.facts.base import Fact, Many
+from dynocheck.facts.base import Fact, FactList
 from dynocheck.facts.recipe.containers import ConfigFile, Container, EnvVar, Launch, Mount, Word
 from dynocheck.facts.recipe.documents import Manifest, Problem, Role, SourceFile, Value
-from dynocheck.facts.recipe.inline_suppressions import Ignore
+from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
 
 __all__ = [
     "Benchmark",
@@ -22,7 +22,6 @@ __all__ = [
     "Download",
     "EnvVar",
     "Graph",
-    "Hollow",
     "IgnoreUse",
     "IgnoreUses",
     "Launch",
@@ -31,15 +30,16 @@ __all__ = [
     "ModelConfig",
     "Mount",
     "Page",
+    "PlaceholderFile",
     "Problem",
+    "ReadmeRow",
     "Recipe",
     "RecipeFact",
     "RecipePaths",
     "Recipes",
     "Role",
-    "Row",
     "SourceFile",
-    "Unread",
+    "UnreadPart",
     "Value",
     "Word",
 ]
@@ -159,7 +159,7 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
     line: int
     column: int
 
-    def beside(self, graph: Graph) -> bool:
+    def is_beside(self, graph: Graph) -> bool:
         """Whether it lies in the folder of this graph."""
         return self.file.rpartition("/")[0] == graph.file.rpartition("/")[0]
 
@@ -173,7 +173,7 @@ class Mention(msgspec.Struct, frozen=True):
     column: int
 
 
-class Row(msgspec.Struct, frozen=True):
+class ReadmeRow(msgspec.Struct, frozen=True):
     """A row of a page's table: its cells by the headers above them, and the folders that it names."""
 
     cells: dict[str, str]
@@ -191,7 +191,7 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
     commands: tuple[tuple[Word, ...], ...] = ()
     files: tuple[Mention, ...] = ()
     links: tuple[Mention, ...] = ()
-    rows: tuple[Row, ...] = ()
+    rows: tuple[ReadmeRow, ...] = ()
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
@@ -213,14 +213,14 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
         return self.file.rpartition("/")[0]
 
 
-class Hollow(msgspec.Struct, frozen=True):
+class PlaceholderFile(msgspec.Struct, frozen=True):
     """A file without what it is there for: `why` is pointer (of Git LFS), dangling (a link) or empty."""
 
     path: str
     why: str
 
 
-class Unread(msgspec.Struct, frozen=True):
+class UnreadPart(msgspec.Struct, frozen=True):
     """What is not read: what it is, why, and where it begins. No check knows what it says.
 
     `chart` says that it is one of Helm, and not too much to be read.
@@ -248,13 +248,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     downloads: tuple[Download, ...] = ()
     benchmarks: tuple[Benchmark, ...] = ()
     pages: tuple[Page, ...] = ()
-    ignores: tuple[Ignore, ...] = ()
-    hollow: tuple[Hollow, ...] = ()
+    ignores: tuple[IgnoreComment, ...] = ()
+    hollow: tuple[PlaceholderFile, ...] = ()
     configs: tuple[ModelConfig, ...] = ()
-    unread: tuple[Unread, ...] = ()
+    unread: tuple[UnreadPart, ...] = ()
 
     @property
-    def judged(self) -> Iterator[SourceFile]:
+    def own_files(self) -> Iterator[SourceFile]:
         """The files that are this recipe's own."""
         return (file for file in self.files if file.role is not Role.CONTEXT)
 
@@ -266,7 +266,7 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
                 yield from file.manifests
 
 
-class Recipes(RecipeFact, Many[Recipe], frozen=True):
+class Recipes(RecipeFact, FactList[Recipe], frozen=True):
     """Every recipe that the user named."""
 
 
@@ -276,11 +276,11 @@ class IgnoreUse(msgspec.Struct, frozen=True):
     `used` is None when not all of its checks could judge in this run.
     """
 
-    ignore: Ignore
+    ignore: IgnoreComment
     pattern: str
     known: bool
     used: bool | None
 
 
-class IgnoreUses(RecipeFact, Many[IgnoreUse], frozen=True):
+class IgnoreUses(RecipeFact, FactList[IgnoreUse], frozen=True):
     """Known once the checks have judged, so what needs it judges after all others."""

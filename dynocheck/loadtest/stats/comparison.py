@@ -14,8 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from dynocheck.facts.load.run import LoadRun, Point
-from dynocheck.loadtest.stats.metrics import Summary, blurred, latency
+from dynocheck.facts.load.run import LoadPoint, LoadRun
+from dynocheck.loadtest.stats.metrics import Summary, explain_client_latency, summarize_latency
 
 COMPARED = (("ttft", 50), ("ttft", 90), ("tpot", 50), ("tpot", 90), ("e2e", 50), ("e2e", 90))
 _DRAWS = 2000
@@ -39,55 +39,59 @@ class Comparison(msgspec.Struct, frozen=True):
     samples: tuple[int, int]
 
 
-def incomparable(run: LoadRun, before: LoadRun) -> str | None:
+def find_mismatch(run: LoadRun, before: LoadRun) -> str | None:
     """Why two runs measured different work, if they did."""
     for name in _WORK:
         ours, theirs = getattr(run, name), getattr(before, name)
         if ours != theirs:
             return f"{name.replace('_', ' ')} is {ours}, and was {theirs}"
-    pairs = _pairs(run, before)
+    pairs = _pair_points(run, before)
     if not pairs:
         return "no load is the same in both"
     for now, then in pairs:
-        ours, theirs = _answer_length(now), _answer_length(then)
+        ours, theirs = _average_answer_length(now), _average_answer_length(then)
         if ours and theirs and abs(ours / theirs - 1) > _ALIKE:
             return f"answers were {ours:.0f} tokens long, {now.load}, and had been {theirs:.0f}"
     return None
 
 
-def _pairs(run: LoadRun, before: LoadRun) -> list[tuple[Point, Point]]:
+def _pair_points(run: LoadRun, before: LoadRun) -> list[tuple[LoadPoint, LoadPoint]]:
     """The measurements of both at the same load."""
     earlier = {point.load: point for point in before.points}
     return [(point, earlier[point.load]) for point in run.points if point.load in earlier]
 
 
-def _answer_length(point: Point) -> float | None:
+def _average_answer_length(point: LoadPoint) -> float | None:
     """The mean of the output tokens that were counted."""
     counted = [sample.output_tokens for sample in point.good if sample.output_tokens is not None]
     return sum(counted) / len(counted) if counted else None
 
 
-def compared(run: LoadRun, before: LoadRun, tolerance: float) -> tuple[Comparison, ...]:
+def compare_runs(run: LoadRun, before: LoadRun, tolerance: float) -> tuple[Comparison, ...]:
     """Each percentile at each load that both runs measured."""
     return tuple(
-        _comparison(now, then, metric, percent, tolerance)
-        for now, then in _pairs(run, before)
+        _compare_points(now, then, metric, percent, tolerance)
+        for now, then in _pair_points(run, before)
         for metric, percent in COMPARED
     )
 
 
-def _comparison(now: Point, then: Point, metric: str, percent: int, tolerance: float) -> Comparison:
-    ours, theirs = latency(now, metric), latency(then, metric)
+def _compare_points(
+    now: LoadPoint, then: LoadPoint, metric: str, percent: int, tolerance: float
+) -> Comparison:
+    ours, theirs = summarize_latency(now, metric), summarize_latency(then, metric)
     low = high = None
     judgement: Judgement = "too few samples"
-    if min(ours.n, theirs.n) >= _FEWEST and not (blurred(now, metric) or blurred(then, metric)):
-        low, high = _interval(ours.values, theirs.values, percent / 100)
-        judgement = _judged(low, high, tolerance)
+    if min(ours.n, theirs.n) >= _FEWEST and not (
+        explain_client_latency(now, metric) or explain_client_latency(then, metric)
+    ):
+        low, high = _estimate_interval(ours.values, theirs.values, percent / 100)
+        judgement = _judge_interval(low, high, tolerance)
     return Comparison(
         load=now.load,
         metric=f"{metric}.p{percent}",
-        now=_value(ours, percent),
-        before=_value(theirs, percent),
+        now=_read_percentile(ours, percent),
+        before=_read_percentile(theirs, percent),
         low=low,
         high=high,
         judgement=judgement,
@@ -95,11 +99,11 @@ def _comparison(now: Point, then: Point, metric: str, percent: int, tolerance: f
     )
 
 
-def _value(values: Summary, percent: int) -> float | None:
+def _read_percentile(values: Summary, percent: int) -> float | None:
     return values.percentile(percent)
 
 
-def _judged(low: float, high: float, tolerance: float) -> Judgement:
+def _judge_interval(low: float, high: float, tolerance: float) -> Judgement:
     if low > 1 + tolerance:
         return "worse"
     if high > 1 + tolerance:
@@ -107,17 +111,20 @@ def _judged(low: float, high: float, tolerance: float) -> Judgement:
     return "better" if high < 1 else "same"
 
 
-def _interval(now: Sequence[float], then: Sequence[float], share: float) -> tuple[float, float]:
+def _estimate_interval(now: Sequence[float], then: Sequence[float], share: float) -> tuple[float, float]:
     chance = random.Random(0)  # noqa: S311  (no secret is made of it)
-    ratios = sorted(_ratio(_drawn(now, share, chance), _drawn(then, share, chance)) for _ in range(_DRAWS))
+    ratios = sorted(
+        _divide(_draw_percentile(now, share, chance), _draw_percentile(then, share, chance))
+        for _ in range(_DRAWS)
+    )
     return ratios[int(_DRAWS * 0.025)], ratios[int(_DRAWS * 0.975) - 1]
 
 
-def _ratio(now: float, then: float) -> float:
+def _divide(now: float, then: float) -> float:
     return now / then if then > 0 else math.inf if now > 0 else 1.0
 
 
-def _drawn(values: Sequence[float], share: float, chance: random.Random) -> float:
+def _draw_percentile(values: Sequence[float], share: float, chance: random.Random) -> float:
     """A percentile of as many values drawn from these with replacement."""
     n = len(values)
     k = min(max(math.ceil(share * n), 1), n)

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from dynocheck.facts.load.run import Histogram, Point, Sample
-from dynocheck.loadtest.stats.metrics import Summary, bound_of
+from dynocheck.facts.load.run import Histogram, LoadPoint, Sample
+from dynocheck.loadtest.stats.metrics import Summary, compute_bucket_start
 
-Part = tuple[float, float, float]  # from when, to when, and how much of something
+TimedAmount = tuple[float, float, float]  # from when, to when, and how much of something
 
 _MOST_BINS = 40
 _MOST_MOMENTS = 60
@@ -29,7 +29,7 @@ class Bins(msgspec.Struct, frozen=True):
     log: bool = False
 
 
-def spread(values: Summary) -> Bins | None:
+def build_bins(values: Summary) -> Bins | None:
     """How a latency is spread; none where there is no value.
 
     There are twice as many bins as the cube root of the number of values (Rice's rule), and at most 40. Those
@@ -37,18 +37,18 @@ def spread(values: Summary) -> Bins | None:
     """
     if not values.n:
         return None
-    return _of_buckets(values.buckets) if values.buckets else _of_values(values.values)
+    return _bin_buckets(values.buckets) if values.buckets else _bin_values(values.values)
 
 
-def _wanted(n: int) -> int:
+def _choose_bin_count(n: int) -> int:
     return min(math.ceil(2 * math.cbrt(n)), _MOST_BINS)
 
 
-def _of_values(values: tuple[float, ...]) -> Bins:
+def _bin_values(values: tuple[float, ...]) -> Bins:
     low, high = values[0], values[-1]
     if high <= low * _ALIKE:
         return Bins((low * 0.99, max(high * 1.01, 1e-6)), (len(values),))
-    many, log = _wanted(len(values)), low > 0 and high > low * _WIDE
+    many, log = _choose_bin_count(len(values)), low > 0 and high > low * _WIDE
     if log:
         edges = [low * (high / low) ** (n / many) for n in range(many)]
     else:
@@ -59,14 +59,16 @@ def _of_values(values: tuple[float, ...]) -> Bins:
     return Bins((*edges, high), tuple(counts), log)
 
 
-def _of_buckets(histogram: Histogram) -> Bins:
+def _bin_buckets(histogram: Histogram) -> Bins:
     first, last = min(histogram.counts), max(histogram.counts)
-    each = math.ceil((last - first + 1) / _wanted(histogram.n))
+    each = math.ceil((last - first + 1) / _choose_bin_count(histogram.n))
     many = math.ceil((last - first + 1) / each)
     counts = [0] * many
     for bucket, count in histogram.counts.items():
         counts[(bucket - first) // each] += count
-    return Bins(tuple(bound_of(first + n * each) for n in range(many + 1)), tuple(counts), log=True)
+    return Bins(
+        tuple(compute_bucket_start(first + n * each) for n in range(many + 1)), tuple(counts), log=True
+    )
 
 
 class Moments(msgspec.Struct, frozen=True):
@@ -84,7 +86,7 @@ class Moments(msgspec.Struct, frozen=True):
     tokens: tuple[float, ...] | None
 
 
-def moments(point: Point) -> Moments | None:
+def build_moments(point: LoadPoint) -> Moments | None:
     """What went on; none where there was too little to tell one moment from the next."""
     many = min(len(point.samples) // _LEAST_EACH, _MOST_MOMENTS)
     if many < _FEWEST_MOMENTS or point.window_s <= 0:
@@ -92,45 +94,45 @@ def moments(point: Point) -> Moments | None:
     good, failed = point.good, [sample for sample in point.samples if not sample.ok]
     step = point.window_s / many
 
-    def by_second(samples: Iterable[Sample], part: Callable[[Sample], Part]) -> tuple[float, ...]:
-        return tuple(amount / step for amount in _shared_out(map(part, samples), step, many))
+    def by_second(samples: Iterable[Sample], part: Callable[[Sample], TimedAmount]) -> tuple[float, ...]:
+        return tuple(amount / step for amount in _distribute(map(part, samples), step, many))
 
     counted = all(sample.output_tokens is not None for sample in good)
     return Moments(
         times=tuple(step * n for n in range(many + 1)),
-        in_flight=by_second(point.samples, _under_way),
-        ended=by_second(good, _end),
-        failed=by_second(failed, _end),
-        tokens=by_second(good, _generated) if counted else None,
+        in_flight=by_second(point.samples, _span_in_flight),
+        ended=by_second(good, _span_end),
+        failed=by_second(failed, _span_end),
+        tokens=by_second(good, _span_generation) if counted else None,
     )
 
 
-def _under_way(sample: Sample) -> Part:
+def _span_in_flight(sample: Sample) -> TimedAmount:
     """From when to when a request was with the server, and for how many seconds."""
     sent = sample.end_s if sample.sent_s is None else sample.sent_s
     return sample.start_s + sent, sample.start_s + sample.end_s, sample.end_s - sent
 
 
-def _end(sample: Sample) -> Part:
+def _span_end(sample: Sample) -> TimedAmount:
     return sample.start_s + sample.end_s, sample.start_s + sample.end_s, 1
 
 
-def _generated(sample: Sample) -> Part:
+def _span_generation(sample: Sample) -> TimedAmount:
     first = sample.end_s if sample.first_s is None else sample.first_s
     last = first if sample.last_s is None else sample.last_s
     return sample.start_s + first, sample.start_s + last, sample.output_tokens or 0
 
 
-def _shared_out(parts: Iterable[Part], step: float, many: int) -> list[float]:
+def _distribute(parts: Iterable[TimedAmount], step: float, many: int) -> list[float]:
     """How much of each amount, which is spread evenly from one time to another, falls into each step."""
     sums = [0.0] * many
     for start, end, amount in parts:
-        for place, share in _shares(start, end, step, many):
+        for place, share in _split_by_step(start, end, step, many):
             sums[place] += amount * share
     return sums
 
 
-def _shares(start: float, end: float, step: float, many: int) -> Iterator[tuple[int, float]]:
+def _split_by_step(start: float, end: float, step: float, many: int) -> Iterator[tuple[int, float]]:
     first, last = (min(max(int(time / step), 0), many - 1) for time in (start, end))
     if first == last or end <= start:
         yield first, 1.0

@@ -16,7 +16,15 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from dynocheck.facts.load.run import ERROR_RATE, LATENCIES, OF_A_REQUEST, Histogram, Limit, Point, Sample
+from dynocheck.facts.load.run import (
+    ERROR_RATE,
+    LATENCIES,
+    REQUEST_LATENCIES,
+    Histogram,
+    LoadLimit,
+    LoadPoint,
+    Sample,
+)
 
 _UNIT_S = 1e-6
 _RATIO = math.log(1.01)
@@ -25,22 +33,22 @@ _LAG_SHARE = 0.05
 _BUSY = 0.9
 
 
-def bucket_of(duration_s: float) -> int:
+def find_bucket(duration_s: float) -> int:
     """The number of the bucket that holds a duration."""
     return int(math.log(duration_s / _UNIT_S) / _RATIO) if duration_s >= _UNIT_S else -1
 
 
-def bound_of(bucket: int) -> float:
+def compute_bucket_start(bucket: int) -> float:
     """The shortest duration that a bucket holds in seconds, as if bucket -1 were 1 % wide like the others."""
     return _UNIT_S * math.exp(bucket * _RATIO)
 
 
-def middle_of(bucket: int) -> float:
+def compute_bucket_middle(bucket: int) -> float:
     """What a bucket stands for, in seconds."""
     return _UNIT_S * math.exp((bucket + 0.5) * _RATIO) if bucket >= 0 else 0.0
 
 
-def added(histograms: Iterable[Histogram]) -> Histogram:
+def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
     """All that they hold, in one."""
     counts: Counter[int] = Counter()
     longest = total = 0.0
@@ -73,9 +81,13 @@ class Summary(msgspec.Struct, frozen=True):
 
     def percentile(self, percent: float) -> float | None:
         """The value, or none where there are too few to tell."""
-        if self.n < fewest(percent):
+        if self.n < count_required(percent):
             return None
-        return _in_buckets(self.buckets, percent) if self.buckets else quantile(self.values, percent / 100)
+        return (
+            _find_bucket_percentile(self.buckets, percent)
+            if self.buckets
+            else quantile(self.values, percent / 100)
+        )
 
     def stat(self, name: str) -> float | None:
         """By name: mean, max, or p and a percentage."""
@@ -87,7 +99,7 @@ class Summary(msgspec.Struct, frozen=True):
         return self.percentile(float(name[1:]))
 
 
-def fewest(percent: float) -> int:
+def count_required(percent: float) -> int:
     """How many values a percentile needs."""
     return math.ceil(round(100 / (100 - percent), 6))
 
@@ -100,38 +112,40 @@ def quantile(values: Sequence[float], share: float) -> float:
     return values[below] + (values[above] - values[below]) * (place - below)
 
 
-def _in_buckets(histogram: Histogram, percent: float) -> float:
+def _find_bucket_percentile(histogram: Histogram, percent: float) -> float:
     place, seen = percent / 100 * (histogram.n - 1), 0
     for bucket, many in sorted(histogram.counts.items()):
         seen += many
         if seen > place:
-            return min(middle_of(bucket), histogram.longest_s)
+            return min(compute_bucket_middle(bucket), histogram.longest_s)
     return histogram.longest_s
 
 
-def latency(point: Point, metric: str) -> Summary:
+def summarize_latency(point: LoadPoint, metric: str) -> Summary:
     """The values of one of the four latencies."""
     if metric == "chunk_gap":
         return Summary(buckets=point.gaps)
-    return summary(value for sample in point.good if (value := of_sample(sample, metric)) is not None)
+    return summarize_values(
+        value for sample in point.good if (value := read_latency(sample, metric)) is not None
+    )
 
 
-def of_sample(sample: Sample, metric: str) -> float | None:
+def read_latency(sample: Sample, metric: str) -> float | None:
     """One request's ttft, tpot or e2e."""
     return {"ttft": sample.first_s, "tpot": sample.tpot_s, "e2e": sample.last_s}[metric]
 
 
-def summary(values: Iterable[float]) -> Summary:
+def summarize_values(values: Iterable[float]) -> Summary:
     """The summary of values in any order."""
     return Summary(tuple(sorted(values)))
 
 
-def error_rate(point: Point) -> float | None:
+def compute_error_rate(point: LoadPoint) -> float | None:
     """The share of requests that failed."""
     return point.failed / len(point.samples) if point.samples else None
 
 
-def rate(point: Point, metric: str, limits: Iterable[Limit] = ()) -> float | None:
+def compute_rate(point: LoadPoint, metric: str, limits: Iterable[LoadLimit] = ()) -> float | None:
     """A throughput: good requests, their output tokens, or requests within all limits, by the whole window.
 
     The window holds the ramp and the tail of the run, so this is what was observed, not what can be borne.
@@ -145,17 +159,17 @@ def rate(point: Point, metric: str, limits: Iterable[Limit] = ()) -> float | Non
             return sum(known) / point.window_s if len(known) == len(counted) else None
         case "requests_per_s":
             return len(point.good) / point.window_s
-    bounds = [limit for limit in limits if limit.metric in OF_A_REQUEST]
-    return sum(_within(sample, bounds) for sample in point.good) / point.window_s
+    bounds = [limit for limit in limits if limit.metric in REQUEST_LATENCIES]
+    return sum(_meets_limits(sample, bounds) for sample in point.good) / point.window_s
 
 
-def _within(sample: Sample, bounds: Iterable[Limit]) -> bool:
+def _meets_limits(sample: Sample, bounds: Iterable[LoadLimit]) -> bool:
     """Whether a request keeps each bound itself. One token has no time per token to be too long."""
-    values = ((of_sample(sample, bound.metric), bound.bound) for bound in bounds)
+    values = ((read_latency(sample, bound.metric), bound.bound) for bound in bounds)
     return all(value is None or value <= bound for value, bound in values)
 
 
-def client_bound(point: Point) -> str | None:
+def explain_client_bottleneck(point: LoadPoint) -> str | None:
     """Why the client was the bottleneck of everything, if it was: it had nothing left to work with."""
     if any(failures.kind == "client" for failures in point.failures):
         return "it had no descriptors, ports or memory left for more connections"
@@ -164,17 +178,17 @@ def client_bound(point: Point) -> str | None:
     return None
 
 
-def blurred(point: Point, metric: str) -> str | None:
+def explain_client_latency(point: LoadPoint, metric: str) -> str | None:
     """Why a latency is the client's as much as the server's, if it is.
 
     It is when the client's event loop was late, once in a hundred times, by more than 2 ms and more than a
     twentieth of what is measured: of the median ttft, chunk_gap or e2e, or of the time that tpot divides.
     """
-    if (reason := client_bound(point)) is not None:
+    if (reason := explain_client_bottleneck(point)) is not None:
         return reason
-    lag = _usual_worst(Summary(buckets=point.client.lag))
-    late = _usual_worst(summary(sample.late_s for sample in point.samples))
-    bearable = max(_LAG_S, _LAG_SHARE * (_measured(point, metric).percentile(50) or 0.0))
+    lag = _find_p99(Summary(buckets=point.client.lag))
+    late = _find_p99(summarize_values(sample.late_s for sample in point.samples))
+    bearable = max(_LAG_S, _LAG_SHARE * (_summarize_measured(point, metric).percentile(50) or 0.0))
     if lag > bearable:
         return f"its event loop was {lag * 1000:.1f} ms late, more than {bearable * 1000:.1f} ms"
     if late > bearable and metric != "chunk_gap":
@@ -182,7 +196,7 @@ def blurred(point: Point, metric: str) -> str | None:
     return None
 
 
-def bound_by_client(point: Point, metric: str, limits: Iterable[Limit] = ()) -> str | None:
+def explain_client_influence(point: LoadPoint, metric: str, limits: Iterable[LoadLimit] = ()) -> str | None:
     """Why a metric of any kind is the client's as much as the server's, if it is.
 
     Goodput is where a latency is by whose limit it counts. Whether requests failed can always be told.
@@ -190,19 +204,22 @@ def bound_by_client(point: Point, metric: str, limits: Iterable[Limit] = ()) -> 
     if metric == ERROR_RATE:
         return None
     if metric in LATENCIES:
-        return blurred(point, metric)
-    counted = [limit.metric for limit in limits if limit.metric in OF_A_REQUEST and metric == "goodput"]
-    return next(filter(None, (blurred(point, each) for each in counted)), client_bound(point))
+        return explain_client_latency(point, metric)
+    counted = [limit.metric for limit in limits if limit.metric in REQUEST_LATENCIES and metric == "goodput"]
+    return next(
+        filter(None, (explain_client_latency(point, each) for each in counted)),
+        explain_client_bottleneck(point),
+    )
 
 
-def _usual_worst(values: Summary) -> float:
+def _find_p99(values: Summary) -> float:
     """What one in a hundred passes; of fewer than that the longest."""
     worst = values.percentile(99)
     return (values.longest or 0.0) if worst is None else worst
 
 
-def _measured(point: Point, metric: str) -> Summary:
+def _summarize_measured(point: LoadPoint, metric: str) -> Summary:
     if metric != "tpot":
-        return latency(point, metric)
+        return summarize_latency(point, metric)
     spans = (s.last_s - s.first_s for s in point.good if s.tpot_s and s.last_s and s.first_s)
-    return summary(spans)
+    return summarize_values(spans)

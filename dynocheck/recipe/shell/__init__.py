@@ -4,6 +4,6 @@ From characters to meaning: `lexer`, `parser` with `compounds`, into the tree of
 and `words`, which expand what can be known; `processes` says what a container runs.
 """
 
-from dynocheck.recipe.shell.processes import MAX_SCRIPT, Token, processes
+from dynocheck.recipe.shell.processes import MAX_SCRIPT, Token, find_processes
 
-__all__ = ["MAX_SCRIPT", "Token", "processes"]
+__all__ = ["MAX_SCRIPT", "Token", "find_processes"]

@@ -4,150 +4,150 @@ import re
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING
 
-from dynocheck.recipe.shell.lexer import NAME, sets_in_arithmetic
+from dynocheck.recipe.shell.lexer import NAME, find_arithmetic_names
 from dynocheck.recipe.shell.syntax import (
     Branches,
-    Function,
+    FunctionDefinition,
     Loop,
-    NotUnderstood,
-    Sequence,
+    OpaqueCommand,
+    ShellWord,
     Statement,
-    Unread,
-    Word,
+    StatementList,
+    UnsupportedSyntax,
 )
 
 if TYPE_CHECKING:
-    from dynocheck.recipe.shell.parser import Parser
+    from dynocheck.recipe.shell.parser import ShellParser
 
 _NOTHING: frozenset[str] = frozenset()
 _TEST_END = re.compile(r"\]\](?=[\s;&|)]|\Z)")
 
 
-def parentheses(parser: "Parser") -> frozenset[str]:
+def parse_arithmetic(parser: "ShellParser") -> frozenset[str]:
     """What `(( ... ))` sets, read from behind its start."""
     lexer = parser.lexer
     start, end = lexer.at, lexer.text.find("))", lexer.at)
     expression = lexer.text[start:end]
     if end < 0 or expression.count("(") != expression.count(")") or set(expression) & set("'\"\\`"):
-        raise NotUnderstood
+        raise UnsupportedSyntax
     lexer.at = end + 2
-    return sets_in_arithmetic(expression)
+    return find_arithmetic_names(expression)
 
 
-def _if(parser: "Parser") -> Statement:
-    condition = parser.statements()
+def _parse_if(parser: "ShellParser") -> Statement:
+    condition = parser.parse_statements()
     parser.need("then")
-    bodies = [parser.statements()]
-    if parser.reserved() == "elif":
+    bodies = [parser.parse_statements()]
+    if parser.peek_reserved() == "elif":
         parser.need("elif")
-        return Branches(condition, (*bodies, _if(parser)))
-    if parser.reserved() == "else":
+        return Branches(condition, (*bodies, _parse_if(parser)))
+    if parser.peek_reserved() == "else":
         parser.need("else")
-        bodies.append(parser.statements())
+        bodies.append(parser.parse_statements())
     parser.need("fi")
     return Branches(condition, tuple(bodies))
 
 
-def _while(parser: "Parser") -> Statement:
-    condition = parser.statements()
-    return Loop(_NOTHING, Sequence((condition, _do(parser))))
+def _parse_while(parser: "ShellParser") -> Statement:
+    condition = parser.parse_statements()
+    return Loop(_NOTHING, StatementList((condition, _parse_do(parser))))
 
 
-def _do(parser: "Parser") -> Statement:
+def _parse_do(parser: "ShellParser") -> Statement:
     parser.need("do")
-    body = parser.statements()
+    body = parser.parse_statements()
     parser.need("done")
     return body
 
 
-def _for(parser: "Parser") -> Statement:
+def _parse_for(parser: "ShellParser") -> Statement:
     lexer = parser.lexer
-    lexer.blanks()
-    words: list[Word] = []
+    lexer.skip_blanks()
+    words: list[ShellWord] = []
     if lexer.bash and lexer.take("(("):
-        names = parentheses(parser)
+        names = parse_arithmetic(parser)
     else:
         found = NAME.match(lexer.text, lexer.at)
         if found is None:
-            raise NotUnderstood
+            raise UnsupportedSyntax
         names, lexer.at = frozenset((found.group(),)), found.end()
-        lexer.lines()
-        if parser.reserved() == "in":
+        lexer.skip_lines()
+        if parser.peek_reserved() == "in":
             parser.need("in")
-            lexer.blanks()
-            while parser.at_word():
-                words.append(parser.word())
-                lexer.blanks()
-    lexer.blanks()
+            lexer.skip_blanks()
+            while parser.is_at_word():
+                words.append(parser.parse_word())
+                lexer.skip_blanks()
+    lexer.skip_blanks()
     lexer.take(";")
-    lexer.lines()
-    return Loop(names, Sequence((Unread(tuple(words), _NOTHING), _do(parser))))
+    lexer.skip_lines()
+    return Loop(names, StatementList((OpaqueCommand(tuple(words), _NOTHING), _parse_do(parser))))
 
 
-def _case(parser: "Parser") -> Statement:
+def _parse_case(parser: "ShellParser") -> Statement:
     lexer = parser.lexer
-    lexer.blanks()
-    words = [parser.word()]
-    lexer.lines()
+    lexer.skip_blanks()
+    words = [parser.parse_word()]
+    lexer.skip_lines()
     parser.need("in")
-    lexer.lines()
+    lexer.skip_lines()
     bodies = []
-    while parser.reserved() != "esac":
+    while parser.peek_reserved() != "esac":
         lexer.take("(")
-        lexer.blanks()
-        words.append(parser.word())
-        lexer.blanks()
+        lexer.skip_blanks()
+        words.append(parser.parse_word())
+        lexer.skip_blanks()
         while lexer.take("|"):
-            lexer.blanks()
-            words.append(parser.word())
-            lexer.blanks()
+            lexer.skip_blanks()
+            words.append(parser.parse_word())
+            lexer.skip_blanks()
         lexer.need(")")
-        bodies.append(parser.statements())
+        bodies.append(parser.parse_statements())
         if lexer.take(";;") and lexer.char == "&":
-            raise NotUnderstood
-        lexer.lines()
+            raise UnsupportedSyntax
+        lexer.skip_lines()
     parser.need("esac")
-    return Branches(Unread(tuple(words), _NOTHING), tuple(bodies))
+    return Branches(OpaqueCommand(tuple(words), _NOTHING), tuple(bodies))
 
 
-def _braces(parser: "Parser") -> Statement:
-    body = parser.statements()
+def _parse_braces(parser: "ShellParser") -> Statement:
+    body = parser.parse_statements()
     parser.need("}")
     return body
 
 
-def _test(parser: "Parser") -> Statement:
+def _parse_test(parser: "ShellParser") -> Statement:
     lexer = parser.lexer
     words = []
-    lexer.lines()
+    lexer.skip_lines()
     while not _TEST_END.match(lexer.text, lexer.at):
         if lexer.char and lexer.char in "<>()&|":
             lexer.at += 1
         else:
-            words.append(parser.word())
-        lexer.lines()
+            words.append(parser.parse_word())
+        lexer.skip_lines()
     lexer.need("]]")
-    return Unread(tuple(words), _NOTHING)
+    return OpaqueCommand(tuple(words), _NOTHING)
 
 
-def _named_function(parser: "Parser") -> Statement:
+def _parse_function(parser: "ShellParser") -> Statement:
     lexer = parser.lexer
-    lexer.blanks()
-    name = parser.word()
-    lexer.blanks()
+    lexer.skip_blanks()
+    name = parser.parse_word()
+    lexer.skip_blanks()
     if lexer.take("("):
-        lexer.blanks()
+        lexer.skip_blanks()
         lexer.need(")")
-    lexer.lines()
-    return Function(name.literal or "", parser.command())
+    lexer.skip_lines()
+    return FunctionDefinition(name.literal or "", parser.parse_command())
 
 
-COMPOUNDS: Mapping[str, Callable[["Parser"], Statement]] = {
-    "if": _if,
-    "while": _while,
-    "until": _while,
-    "for": _for,
-    "case": _case,
-    "{": _braces,
+COMPOUNDS: Mapping[str, Callable[["ShellParser"], Statement]] = {
+    "if": _parse_if,
+    "while": _parse_while,
+    "until": _parse_while,
+    "for": _parse_for,
+    "case": _parse_case,
+    "{": _parse_braces,
 }
-COMPOUNDS_OF_BASH = {**COMPOUNDS, "[[": _test, "function": _named_function, "select": _for}
+COMPOUNDS_OF_BASH = {**COMPOUNDS, "[[": _parse_test, "function": _parse_function, "select": _parse_for}

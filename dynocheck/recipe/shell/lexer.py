@@ -3,7 +3,14 @@
 import re
 from collections.abc import Callable
 
-from dynocheck.recipe.shell.syntax import NotUnderstood, Opaque, Parameter, Part, Text, Word
+from dynocheck.recipe.shell.syntax import (
+    ParameterExpansion,
+    ShellWord,
+    Text,
+    UnknownExpansion,
+    UnsupportedSyntax,
+    WordPart,
+)
 
 NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 OPERATORS = frozenset(" \t\n;&|<>()")
@@ -30,25 +37,25 @@ class Lexer:
         self.depth = 0
         self._bodies: list[tuple[str, bool]] = []  # here-documents whose text starts on the next line
 
-    def sees(self, expected: str) -> bool:
+    def starts_with(self, expected: str) -> bool:
         return self.text.startswith(expected, self.at)
 
     def take(self, expected: str) -> bool:
-        if not self.sees(expected):
+        if not self.starts_with(expected):
             return False
         self.at += len(expected)
         return True
 
     def need(self, expected: str) -> None:
         if not self.take(expected):
-            raise NotUnderstood
+            raise UnsupportedSyntax
 
     @property
     def char(self) -> str:
         """The next character, empty at the end."""
         return self.text[self.at : self.at + 1]
 
-    def blanks(self) -> None:
+    def skip_blanks(self) -> None:
         """Go over blanks, escaped ends of line and a comment."""
         while self.take(" ") or self.take("\t") or self.take("\\\n"):
             pass
@@ -56,180 +63,182 @@ class Lexer:
             end = self.text.find("\n", self.at)
             self.at = len(self.text) if end < 0 else end
 
-    def lines(self) -> None:
+    def skip_lines(self) -> None:
         """Go over blank lines, and the here-documents that begin at the first of them."""
-        self.blanks()
+        self.skip_blanks()
         while self.take("\n"):
             for delimiter, strips in self._bodies:
-                self._body(delimiter, strips=strips)
+                self._skip_body(delimiter, strips=strips)
             self._bodies = []
-            self.blanks()
+            self.skip_blanks()
 
-    def here_document(self, delimiter: Word, *, strips: bool) -> None:
+    def queue_here_document(self, delimiter: ShellWord, *, strips: bool) -> None:
         if delimiter.literal is None:
-            raise NotUnderstood
+            raise UnsupportedSyntax
         self._bodies.append((delimiter.literal, strips))
 
-    def _body(self, delimiter: str, *, strips: bool) -> None:
+    def _skip_body(self, delimiter: str, *, strips: bool) -> None:
         while self.at < len(self.text):
             line, _, _ = self.text[self.at :].partition("\n")
             self.at = min(self.at + len(line) + 1, len(self.text))
             if _SETS_IN_BODY.search(line):
-                raise NotUnderstood
+                raise UnsupportedSyntax
             if (line.lstrip("\t") if strips else line) == delimiter:
                 return
 
-    def word(self, nested: Callable[[str], None], stops: frozenset[str] = OPERATORS) -> Word:
+    def read_word(self, nested: Callable[[str], None], stops: frozenset[str] = OPERATORS) -> ShellWord:
         """The word that starts here.
 
         :param nested: reads statements up to the text given, which it leaves unread.
         """
         start = self.at
-        parts = self._parts(nested, stops)
+        parts = self._read_parts(nested, stops)
         if self.at == start:
-            raise NotUnderstood
-        return Word(tuple(parts), start, self.at)
+            raise UnsupportedSyntax
+        return ShellWord(tuple(parts), start, self.at)
 
-    def _parts(self, nested: Callable[[str], None], stops: frozenset[str]) -> list[Part]:
-        parts: list[Part] = []
-        while self.char and (self.char not in stops or self.substitutes()):
+    def _read_parts(self, nested: Callable[[str], None], stops: frozenset[str]) -> list[WordPart]:
+        parts: list[WordPart] = []
+        while self.char and (self.char not in stops or self.is_at_substitution()):
             if self.take("\\\n"):
                 continue
             if self.take("\\"):
-                parts.append(Text(self._next() if self.char else "\\", quoted=True))
+                parts.append(Text(self._read_char() if self.char else "\\", quoted=True))
             elif self.take("'"):
-                parts.append(Text(self._until("'"), quoted=True))
+                parts.append(Text(self._read_until("'"), quoted=True))
             elif self.take('"'):
-                parts += [Text("", quoted=True), *self._double(nested)]
+                parts += [Text("", quoted=True), *self._read_double_quoted(nested)]
             elif self.char in ("$", "`"):
-                parts += self._dollar(nested, quoted=False)
-            elif self.substitutes():
+                parts += self._read_dollar(nested, quoted=False)
+            elif self.is_at_substitution():
                 self.at += 2
-                parts.append(self._nested(nested))
+                parts.append(self._read_nested(nested))
             else:
-                parts.append(Text(self._run(_PLAIN), quoted=False))
+                parts.append(Text(self._read_plain(_PLAIN), quoted=False))
         return parts
 
-    def substitutes(self) -> bool:
+    def is_at_substitution(self) -> bool:
         """Whether `<(...)` or `>(...)` starts here, which is a file's name."""
-        return self.bash and (self.sees("<(") or self.sees(">("))
+        return self.bash and (self.starts_with("<(") or self.starts_with(">("))
 
-    def _run(self, plain: re.Pattern[str]) -> str:
+    def _read_plain(self, plain: re.Pattern[str]) -> str:
         """The plain characters that stand here, or the one that is not."""
         found = plain.match(self.text, self.at)
         if found is None:
-            return self._next()
+            return self._read_char()
         self.at = found.end()
         return found.group()
 
-    def _next(self) -> str:
+    def _read_char(self) -> str:
         self.at += 1
         return self.text[self.at - 1]
 
-    def _until(self, end: str) -> str:
+    def _read_until(self, end: str) -> str:
         found = self.text.find(end, self.at)
         if found < 0:
-            raise NotUnderstood
+            raise UnsupportedSyntax
         text, self.at = self.text[self.at : found], found + len(end)
         return text
 
-    def _double(self, nested: Callable[[str], None], end: str = '"') -> list[Part]:
-        parts: list[Part] = []
+    def _read_double_quoted(self, nested: Callable[[str], None], end: str = '"') -> list[WordPart]:
+        parts: list[WordPart] = []
         while not self.take(end):
             if not self.char:
-                raise NotUnderstood
+                raise UnsupportedSyntax
             if self.take("\\\n"):
                 continue
             if self.char in ("$", "`"):
-                parts += self._dollar(nested, quoted=True)
+                parts += self._read_dollar(nested, quoted=True)
             elif self.char == "\\" and self.text[self.at + 1 : self.at + 2] in tuple(_IN_QUOTES):
                 self.at += 1
-                parts.append(Text(self._next(), quoted=True))
+                parts.append(Text(self._read_char(), quoted=True))
             else:
-                parts.append(Text(self._run(_PLAIN_IN_QUOTES), quoted=True))
+                parts.append(Text(self._read_plain(_PLAIN_IN_QUOTES), quoted=True))
         return parts
 
-    def _dollar(self, nested: Callable[[str], None], *, quoted: bool) -> list[Part]:
+    def _read_dollar(self, nested: Callable[[str], None], *, quoted: bool) -> list[WordPart]:
         """What `$` or a backquote starts."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
-            raise NotUnderstood
+            raise UnsupportedSyntax
         try:
-            return self._expansion(nested, quoted=quoted)
+            return self._read_expansion(nested, quoted=quoted)
         finally:
             self.depth -= 1
 
-    def _expansion(self, nested: Callable[[str], None], *, quoted: bool) -> list[Part]:
+    def _read_expansion(self, nested: Callable[[str], None], *, quoted: bool) -> list[WordPart]:
         if self.take("`"):
-            return [self._escaped_until("`")]
+            return [self._skip_escaped_until("`")]
         self.need("$")
         if self.take("{"):
-            return [self._braced(nested, quoted=quoted)]
+            return [self._read_braced(nested, quoted=quoted)]
         if self.take("("):
-            return [self._arithmetic() if self.sees("(") else self._nested(nested)]
+            return [self._read_arithmetic() if self.starts_with("(") else self._read_nested(nested)]
         if name := NAME.match(self.text, self.at):
             self.at = name.end()
-            return [Parameter(name.group(), "", (), quoted)]
+            return [ParameterExpansion(name.group(), "", (), quoted)]
         if self.char in tuple("0123456789@*#?-$!"):
             self.at += 1
-            return [Opaque()]
-        if self.sees("[") or self.sees("\\\n"):
-            raise NotUnderstood
+            return [UnknownExpansion()]
+        if self.starts_with("[") or self.starts_with("\\\n"):
+            raise UnsupportedSyntax
         if self.bash and not quoted and self.take("'"):
-            return [self._escaped_until("'")]
-        translated = self.bash and not quoted and self.sees('"')  # $"..." is "...", in another language
+            return [self._skip_escaped_until("'")]
+        translated = (
+            self.bash and not quoted and self.starts_with('"')
+        )  # $"..." is "...", in another language
         return [] if translated else [Text("$", quoted=quoted)]
 
-    def _escaped_until(self, end: str) -> Opaque:
-        while (char := self._next() if self.char else "") != end:
+    def _skip_escaped_until(self, end: str) -> UnknownExpansion:
+        while (char := self._read_char() if self.char else "") != end:
             if not char:
-                raise NotUnderstood
+                raise UnsupportedSyntax
             self.at += char == "\\"
-        return Opaque()
+        return UnknownExpansion()
 
-    def _nested(self, nested: Callable[[str], None]) -> Opaque:
+    def _read_nested(self, nested: Callable[[str], None]) -> UnknownExpansion:
         nested(")")
         self.need(")")
-        return Opaque()
+        return UnknownExpansion()
 
-    def _arithmetic(self) -> Opaque:
+    def _read_arithmetic(self) -> UnknownExpansion:
         """`$((...))` from its second parenthesis on, or a substitution that begins with a subshell."""
         start, open_ = self.at, 1
         while open_:
-            char = self._next() if self.char else ""
+            char = self._read_char() if self.char else ""
             if char in ("", "'", '"', "\\"):
-                raise NotUnderstood
+                raise UnsupportedSyntax
             open_ += (char == "(") - (char == ")")
-        return Opaque(sets_in_arithmetic(self.text[start : self.at]))
+        return UnknownExpansion(find_arithmetic_names(self.text[start : self.at]))
 
-    def _braced(self, nested: Callable[[str], None], *, quoted: bool) -> Part:
+    def _read_braced(self, nested: Callable[[str], None], *, quoted: bool) -> WordPart:
         name = NAME.match(self.text, self.at)
         if name is None:
-            self._parts(nested, frozenset("}"))
+            self._read_parts(nested, frozenset("}"))
             self.need("}")
-            return Opaque()
+            return UnknownExpansion()
         self.at = name.end()
         if self.bash and self.take("[@]}"):
-            return Parameter(name.group(), "[@]", (), quoted)
+            return ParameterExpansion(name.group(), "[@]", (), quoted)
         operator = _DEFAULTS.match(self.text, self.at)
         if operator is not None:
             self.at = operator.end()
         start = self.at
         if quoted and operator is not None:
-            default = self._double(nested, end="}")
+            default = self._read_double_quoted(nested, end="}")
             written = self.text[start : self.at]
             if written.count('"') % 2 or "'" in written or "\\" in written:
-                raise NotUnderstood  # shells differ in what ends there
+                raise UnsupportedSyntax  # shells differ in what ends there
             if '"' in written:
-                return Opaque(frozenset((name.group(),)))
+                return UnknownExpansion(frozenset((name.group(),)))
         else:
-            default = self._parts(nested, frozenset("}"))
+            default = self._read_parts(nested, frozenset("}"))
             self.need("}")
         if operator is None and self.at - 1 > start:
-            return Opaque(sets_in_arithmetic(self.text[start : self.at]))
-        return Parameter(name.group(), operator.group() if operator else "", tuple(default), quoted)
+            return UnknownExpansion(find_arithmetic_names(self.text[start : self.at]))
+        return ParameterExpansion(name.group(), operator.group() if operator else "", tuple(default), quoted)
 
 
-def sets_in_arithmetic(expression: str) -> frozenset[str]:
+def find_arithmetic_names(expression: str) -> frozenset[str]:
     """The names that an arithmetic expression may set."""
     return frozenset(NAME.findall(expression) if _ASSIGNS.search(expression) else ())

@@ -3,19 +3,19 @@
 import re
 from functools import lru_cache
 
-from dynocheck.recipe.shell.compounds import COMPOUNDS, COMPOUNDS_OF_BASH, parentheses
+from dynocheck.recipe.shell.compounds import COMPOUNDS, COMPOUNDS_OF_BASH, parse_arithmetic
 from dynocheck.recipe.shell.lexer import MAX_DEPTH, OPERATORS, Lexer
 from dynocheck.recipe.shell.syntax import (
-    Apart,
+    AndOrList,
     Assignment,
-    Chain,
-    Function,
-    NotUnderstood,
-    Sequence,
-    Simple,
+    FunctionDefinition,
+    OpaqueCommand,
+    ShellWord,
+    SimpleCommand,
     Statement,
-    Unread,
-    Word,
+    StatementList,
+    Subshell,
+    UnsupportedSyntax,
 )
 
 _NOTHING: frozenset[str] = frozenset()
@@ -37,158 +37,163 @@ _FUNCTION = re.compile(r"([\w.:@%+,/-]+)[ \t]*\([ \t]*\)")
 def parse(text: str, *, bash: bool) -> tuple[tuple[Statement, ...], str]:
     """The statements of a script, a line each, and its rest from the line that is not understood on."""
     lexer = Lexer(text, bash=bash)
-    parser = Parser(lexer)
+    parser = ShellParser(lexer)
     lines: list[Statement] = []
     start = 0
     try:
-        lexer.lines()
+        lexer.skip_lines()
         while lexer.char:
             start = lexer.at
-            lines.append(parser.statements(one_line=True))
-    except (NotUnderstood, RecursionError):
+            lines.append(parser.parse_statements(one_line=True))
+    except (UnsupportedSyntax, RecursionError):
         return tuple(lines), text[start:]
     return tuple(lines), ""
 
 
-class Parser:
+class ShellParser:
     def __init__(self, lexer: Lexer) -> None:
         self.lexer = lexer
         self._depth = 0
         self._compounds = COMPOUNDS_OF_BASH if lexer.bash else COMPOUNDS
 
-    def statements(self, *, one_line: bool = False) -> Statement:
+    def parse_statements(self, *, one_line: bool = False) -> Statement:
         """Statements up to what closes them, or up to the end of the line."""
         lexer = self.lexer
-        lexer.lines()
+        lexer.skip_lines()
         found: list[Statement] = []
-        while not self._closed():
-            statement = self._chain()
-            lexer.blanks()
+        while not self._is_closed():
+            statement = self._parse_and_or()
+            lexer.skip_blanks()
             if lexer.take("&"):
-                statement = Apart((statement,))
-            elif not (lexer.char in ("", "\n") or self._closed()):
+                statement = Subshell((statement,))
+            elif not (lexer.char in ("", "\n") or self._is_closed()):
                 lexer.need(";")
             found.append(statement)
-            lexer.blanks()
+            lexer.skip_blanks()
             ends = lexer.char in ("", "\n")
-            lexer.lines()
+            lexer.skip_lines()
             if one_line and ends:
-                return Sequence(tuple(found))
+                return StatementList(tuple(found))
         if one_line:
-            raise NotUnderstood
-        return Sequence(tuple(found))
+            raise UnsupportedSyntax
+        return StatementList(tuple(found))
 
-    def _closed(self) -> bool:
+    def _is_closed(self) -> bool:
         lexer = self.lexer
-        return lexer.char in ("", ")") or lexer.sees(";;") or lexer.sees(";&") or self.reserved() in _CLOSING
+        return (
+            lexer.char in ("", ")")
+            or lexer.starts_with(";;")
+            or lexer.starts_with(";&")
+            or self.peek_reserved() in _CLOSING
+        )
 
-    def reserved(self) -> str:
+    def peek_reserved(self) -> str:
         """The reserved word that stands here, or an empty string."""
         found = _RESERVED.match(self.lexer.text, self.lexer.at)
         return found.group() if found else ""
 
     def need(self, reserved: str) -> None:
-        if self.reserved() != reserved:
-            raise NotUnderstood
+        if self.peek_reserved() != reserved:
+            raise UnsupportedSyntax
         self.lexer.at += len(reserved)
 
-    def word(self) -> Word:
-        return self.lexer.word(self._nested)
+    def parse_word(self) -> ShellWord:
+        return self.lexer.read_word(self._parse_nested)
 
-    def _nested(self, end: str) -> None:
-        self.statements()
-        if not self.lexer.sees(end):
-            raise NotUnderstood
+    def _parse_nested(self, end: str) -> None:
+        self.parse_statements()
+        if not self.lexer.starts_with(end):
+            raise UnsupportedSyntax
 
-    def _chain(self) -> Statement:
+    def _parse_and_or(self) -> Statement:
         lexer = self.lexer
-        parts = [("", self._pipeline())]
-        lexer.blanks()
+        parts = [("", self._parse_pipeline())]
+        lexer.skip_blanks()
         while (operator := "&&" if lexer.take("&&") else "||" if lexer.take("||") else "") != "":
-            lexer.lines()
-            parts.append((operator, self._pipeline()))
-            lexer.blanks()
-        return Chain(tuple(parts)) if len(parts) > 1 else parts[0][1]
+            lexer.skip_lines()
+            parts.append((operator, self._parse_pipeline()))
+            lexer.skip_blanks()
+        return AndOrList(tuple(parts)) if len(parts) > 1 else parts[0][1]
 
-    def _pipeline(self) -> Statement:
+    def _parse_pipeline(self) -> Statement:
         lexer = self.lexer
-        while (reserved := self.reserved()) in ("!", "time") and (reserved == "!" or lexer.bash):
+        while (reserved := self.peek_reserved()) in ("!", "time") and (reserved == "!" or lexer.bash):
             self.need(reserved)
-            lexer.blanks()
+            lexer.skip_blanks()
             if reserved == "time" and lexer.take("-p"):
-                lexer.blanks()
-        parts = [self.command()]
-        lexer.blanks()
-        while lexer.sees("|") and not lexer.sees("||"):
+                lexer.skip_blanks()
+        parts = [self.parse_command()]
+        lexer.skip_blanks()
+        while lexer.starts_with("|") and not lexer.starts_with("||"):
             lexer.need("|")
             if lexer.bash:
                 lexer.take("&")
-            lexer.lines()
-            parts.append(self.command())
-            lexer.blanks()
-        return Apart(tuple(parts)) if len(parts) > 1 else parts[0]
+            lexer.skip_lines()
+            parts.append(self.parse_command())
+            lexer.skip_blanks()
+        return Subshell(tuple(parts)) if len(parts) > 1 else parts[0]
 
-    def command(self) -> Statement:
+    def parse_command(self) -> Statement:
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            raise NotUnderstood
+            raise UnsupportedSyntax
         try:
-            return self._any_command()
+            return self._parse_any_command()
         finally:
             self._depth -= 1
 
-    def _any_command(self) -> Statement:
+    def _parse_any_command(self) -> Statement:
         lexer = self.lexer
-        reserved = self.reserved()
+        reserved = self.peek_reserved()
         function = _FUNCTION.match(lexer.text, lexer.at)
         if reserved in self._compounds:
             self.need(reserved)
             statement = self._compounds[reserved](self)
         elif reserved in _CLOSING:
-            raise NotUnderstood
+            raise UnsupportedSyntax
         elif lexer.bash and lexer.take("(("):
-            statement = Unread((), parentheses(self))
+            statement = OpaqueCommand((), parse_arithmetic(self))
         elif lexer.take("("):
-            statement = Apart((self.statements(),))
+            statement = Subshell((self.parse_statements(),))
             lexer.need(")")
         elif function:
             lexer.at = function.end()
-            lexer.lines()
-            return Function(function.group(1), self.command())
+            lexer.skip_lines()
+            return FunctionDefinition(function.group(1), self.parse_command())
         else:
-            return self._simple()
-        aside = self._redirections()
-        return Sequence((Unread(aside, _NOTHING), statement)) if aside else statement
+            return self._parse_simple()
+        aside = self._parse_redirections()
+        return StatementList((OpaqueCommand(aside, _NOTHING), statement)) if aside else statement
 
-    def _simple(self) -> Simple:
+    def _parse_simple(self) -> SimpleCommand:
         lexer = self.lexer
         assignments: list[Assignment] = []
-        words: list[Word | Assignment] = []
-        aside: list[Word] = []
+        words: list[ShellWord | Assignment] = []
+        aside: list[ShellWord] = []
         declarations = _DECLARATIONS_OF_BASH if lexer.bash else _DECLARATIONS
         while True:
-            lexer.blanks()
-            aside += self._redirections()
-            if not self.at_word():
+            lexer.skip_blanks()
+            aside += self._parse_redirections()
+            if not self.is_at_word():
                 break
-            declares = bool(words) and isinstance(words[0], Word) and words[0].literal in declarations
-            assignment = self._assignment() if declares or not words else None
+            declares = bool(words) and isinstance(words[0], ShellWord) and words[0].literal in declarations
+            assignment = self._parse_assignment() if declares or not words else None
             if assignment is None:
-                words.append(self.word())
+                words.append(self.parse_word())
             elif words:
                 words.append(assignment)
             else:
                 assignments.append(assignment)
         if lexer.char == "(" or not (assignments or words or aside):
-            raise NotUnderstood
-        simple = Simple(tuple(assignments), tuple(words), tuple(aside))
+            raise UnsupportedSyntax
+        simple = SimpleCommand(tuple(assignments), tuple(words), tuple(aside))
         return simple._replace(declares=simple.name in declarations)
 
-    def at_word(self) -> bool:
+    def is_at_word(self) -> bool:
         lexer = self.lexer
-        return lexer.substitutes() or not (lexer.char == "" or lexer.char in OPERATORS)
+        return lexer.is_at_substitution() or not (lexer.char == "" or lexer.char in OPERATORS)
 
-    def _assignment(self) -> Assignment | None:
+    def _parse_assignment(self) -> Assignment | None:
         lexer = self.lexer
         found = _ASSIGNMENT.match(lexer.text, lexer.at)
         if found is None or ((found.group(2) or found.group(3)) and not lexer.bash):
@@ -196,31 +201,31 @@ class Parser:
         lexer.at = found.end()
         name, appends = found.group(1), bool(found.group(3))
         if lexer.bash and lexer.take("("):
-            lexer.lines()
+            lexer.skip_lines()
             elements = []
             placed = False
             while not lexer.take(")"):
-                placed = placed or lexer.sees("[")
-                elements.append(self.word())
-                lexer.lines()
+                placed = placed or lexer.starts_with("[")
+                elements.append(self.parse_word())
+                lexer.skip_lines()
             return Assignment(name, None, appends, None if placed or found.group(2) else tuple(elements))
-        value = self.word() if self.at_word() else Word((), lexer.at, lexer.at)
+        value = self.parse_word() if self.is_at_word() else ShellWord((), lexer.at, lexer.at)
         return Assignment(name, None if found.group(2) else value, appends)
 
-    def _redirections(self) -> tuple[Word, ...]:
+    def _parse_redirections(self) -> tuple[ShellWord, ...]:
         lexer = self.lexer
         words = []
-        lexer.blanks()
+        lexer.skip_blanks()
         while found := (
             _REDIRECTION.match(lexer.text, lexer.at)
             or (_REDIRECTION_OF_BOTH.match(lexer.text, lexer.at) if lexer.bash else None)
         ):
             lexer.at = found.end()
-            lexer.blanks()
-            words.append(self.word())
+            lexer.skip_blanks()
+            words.append(self.parse_word())
             if found.group(1) in ("<<", "<<-"):
-                lexer.here_document(words.pop(), strips=found.group(1) == "<<-")
-            lexer.blanks()
+                lexer.queue_here_document(words.pop(), strips=found.group(1) == "<<-")
+            lexer.skip_blanks()
         if _REDIRECTION_TO_VARIABLE.match(lexer.text, lexer.at) and lexer.bash:
-            raise NotUnderstood
+            raise UnsupportedSyntax
         return tuple(words)

@@ -9,17 +9,16 @@ from typing import NamedTuple
 from dynocheck.recipe.references import Environment, expand, expand_in_script
 from dynocheck.recipe.shell import syntax
 from dynocheck.recipe.shell.parser import parse
-from dynocheck.recipe.shell.syntax import Assignment, Simple, Statement, Word, below
+from dynocheck.recipe.shell.syntax import Assignment, ShellWord, SimpleCommand, Statement, walk
 from dynocheck.recipe.shell.variables import (
     Unset,
     Variables,
-    assigned,
-    set_by_assignment,
-    set_by_command,
-    set_in,
+    find_assigned,
+    find_set_by_assignment,
+    find_set_by_command,
+    find_set_in_word,
 )
-from dynocheck.recipe.shell.words import expand as expand_words
-from dynocheck.recipe.shell.words import value
+from dynocheck.recipe.shell.words import expand_value, expand_words
 
 _SHELLS = ("sh", "bash", "dash", "ash")
 MAX_SCRIPT = 128 * 1024  # characters that are read: Linux takes no longer argument
@@ -55,7 +54,9 @@ class Process(NamedTuple):
 _Commands = Iterator[Process]
 
 
-def processes(argv: Sequence[str | None], environment: Environment, *, is_open: bool = False) -> _Commands:
+def find_processes(
+    argv: Sequence[str | None], environment: Environment, *, is_open: bool = False
+) -> _Commands:
     """The commands that a container runs, in order.
 
     :param argv: its command and args, one after the other; None for an element that is no string.
@@ -65,7 +66,7 @@ def processes(argv: Sequence[str | None], environment: Environment, *, is_open: 
         counts as run, and an unknown word may be none, one or several.
     """
     texts = [None if text is None else expand(text, environment, is_open=is_open) for text in argv]
-    at = _script(texts)
+    at = _find_script(texts)
     if at is None:
         pairs = enumerate(zip(texts, argv, strict=True))
         yield Process(tuple(Token(text, raw or "", i) for i, (text, raw) in pairs))
@@ -73,17 +74,21 @@ def processes(argv: Sequence[str | None], environment: Environment, *, is_open: 
     raw = argv[at]
     if raw is not None:
         script = expand_in_script(raw, environment, is_open=is_open)[:MAX_SCRIPT]
-        yield from _run(script, at, Variables(environment, is_open=is_open), bash=_is_bash(texts[:at]))
+        yield from _follow_script(
+            script, at, Variables(environment, is_open=is_open), bash=_is_bash(texts[:at])
+        )
 
 
-def _run(script: str, source: int, variables: Variables, *, bash: bool, depth: int = 0) -> _Commands:
+def _follow_script(
+    script: str, source: int, variables: Variables, *, bash: bool, depth: int = 0
+) -> _Commands:
     """The commands of a script; of those inside the parts that are not understood what starts a module."""
     lines, rest = parse(script, bash=bash)
-    yield from _Script(script, source, lines, variables, bash=bash, depth=depth).commands()
-    yield from _launches(rest, source, script.count("\n", 0, len(script) - len(rest)))
+    yield from _ScriptRunner(script, source, lines, variables, bash=bash, depth=depth).follow()
+    yield from _find_launches(rest, source, script.count("\n", 0, len(script) - len(rest)))
 
 
-def _launches(text: str, source: int, line: int) -> _Commands:
+def _find_launches(text: str, source: int, line: int) -> _Commands:
     """What starts a module in a text that is not understood, and is followed by what is not known."""
     for launch in _LAUNCH.finditer(text):
         words = ("-m", "-m"), (launch.group(1), launch.group(1)), (None, "")
@@ -92,16 +97,16 @@ def _launches(text: str, source: int, line: int) -> _Commands:
 
 
 def _is_bash(texts: Iterable[str | None]) -> bool:
-    return next((name for text in texts if (name := _base(text)) in _SHELLS), "") == "bash"
+    return next((name for text in texts if (name := _strip_folder(text)) in _SHELLS), "") == "bash"
 
 
-def _base(text: str | None) -> str:
+def _strip_folder(text: str | None) -> str:
     return (text or "").rpartition("/")[2]
 
 
-def _script(texts: Sequence[str | None]) -> int | None:
+def _find_script(texts: Sequence[str | None]) -> int | None:
     """Where the script of `sh -c SCRIPT` stands, wrappers before it or not, or None without such a thing."""
-    start = next((i for i, text in enumerate(texts) if _base(text) in _SHELLS), len(texts))
+    start = next((i for i, text in enumerate(texts) if _strip_folder(text) in _SHELLS), len(texts))
     for i in range(start + 1, len(texts) - 1):
         text = texts[i] or ""
         if re.fullmatch(r"-[a-z]*c[a-z]*", text):
@@ -111,7 +116,7 @@ def _script(texts: Sequence[str | None]) -> int | None:
     return None
 
 
-class _Script:
+class _ScriptRunner:
     """Follows a script from its top to its bottom and keeps what each variable is known to be."""
 
     def __init__(
@@ -134,68 +139,68 @@ class _Script:
         self._environment = variables.copy()
         self._functions: set[str] = set()
         self._exported: set[str] = set()
-        self._assigned = {name for line in lines for name in assigned(line)}
+        self._assigned = {name for line in lines for name in find_assigned(line)}
         self._variables.splits = "IFS" not in self._assigned
 
-    def commands(self) -> _Commands:
-        for statement in chain.from_iterable(map(below, self._lines)):
-            if isinstance(statement, syntax.Function):
+    def follow(self) -> _Commands:
+        for statement in chain.from_iterable(map(walk, self._lines)):
+            if isinstance(statement, syntax.FunctionDefinition):
                 self._functions.add(statement.name)
-                self._variables.frozen |= assigned(statement.body)
-                self._variables.opaque |= any(map(_reads_code, below(statement.body)))
-            elif isinstance(statement, Simple) and statement.declares:
-                self._exported |= assigned(statement)
-            elif isinstance(statement, Simple) and _exports_all(statement):
+                self._variables.frozen |= find_assigned(statement.body)
+                self._variables.opaque |= any(map(_reads_code, walk(statement.body)))
+            elif isinstance(statement, SimpleCommand) and statement.declares:
+                self._exported |= find_assigned(statement)
+            elif isinstance(statement, SimpleCommand) and _exports_all(statement):
                 self._exported |= self._assigned
-        yield from chain.from_iterable(map(self._follow, self._lines))
+        yield from chain.from_iterable(map(self._follow_statement, self._lines))
 
-    def _follow(self, statement: Statement) -> _Commands:
+    def _follow_statement(self, statement: Statement) -> _Commands:
         match statement:
-            case Simple():
-                yield from self._simple(statement)
-            case syntax.Unread(words, names):
-                self._variables.forget({*names, *(name for word in words for name in set_in(word))})
-            case syntax.Sequence(statements):
-                yield from chain.from_iterable(map(self._follow, statements))
-            case syntax.Apart(parts):
-                yield from chain.from_iterable(map(self._aside, parts))
-            case syntax.Chain(parts):
-                yield from self._chain(parts)
+            case SimpleCommand():
+                yield from self._follow_simple(statement)
+            case syntax.OpaqueCommand(words, names):
+                self._variables.forget({*names, *(name for word in words for name in find_set_in_word(word))})
+            case syntax.StatementList(statements):
+                yield from chain.from_iterable(map(self._follow_statement, statements))
+            case syntax.Subshell(parts):
+                yield from chain.from_iterable(map(self._follow_subshell, parts))
+            case syntax.AndOrList(parts):
+                yield from self._follow_chain(parts)
             case syntax.Branches(first, bodies):
-                yield from self._follow(first)
-                yield from chain.from_iterable(map(self._maybe, bodies))
+                yield from self._follow_statement(first)
+                yield from chain.from_iterable(map(self._follow_maybe, bodies))
             case syntax.Loop(_, body):
-                self._variables.forget(assigned(statement))
-                yield from self._maybe(body)
-            case syntax.Function(_, body):
-                yield from self._aside(body, unknown=self._assigned)
+                self._variables.forget(find_assigned(statement))
+                yield from self._follow_maybe(body)
+            case syntax.FunctionDefinition(_, body):
+                yield from self._follow_subshell(body, unknown=self._assigned)
 
-    def _aside(self, statement: Statement, unknown: Iterable[str] = ()) -> _Commands:
+    def _follow_subshell(self, statement: Statement, unknown: Iterable[str] = ()) -> _Commands:
         """Run in a shell of its own, or as a function: what it sets is not seen here."""
         before = self._variables.copy()
         self._variables.forget(unknown)
-        yield from self._follow(statement)
+        yield from self._follow_statement(statement)
         self._variables.restore(before)
 
-    def _maybe(self, statement: Statement) -> _Commands:
+    def _follow_maybe(self, statement: Statement) -> _Commands:
         """Run or not: what it changes is not known afterwards."""
         before = self._variables.copy()
-        yield from self._follow(statement)
+        yield from self._follow_statement(statement)
         self._variables.doubt(before)
 
-    def _chain(self, parts: Sequence[tuple[str, Statement]]) -> _Commands:
+    def _follow_chain(self, parts: Sequence[tuple[str, Statement]]) -> _Commands:
         """What a part sets is sure for those that run only after its success, and for nothing afterwards."""
-        yield from self._follow(parts[0][1])
+        yield from self._follow_statement(parts[0][1])
         before = self._variables.copy()
         for operator, part in parts[1:]:
             if operator == "||":
                 self._variables.forget(self._variables.changed_since(before))
-                yield from self._maybe(part)
+                yield from self._follow_maybe(part)
             else:
-                yield from self._follow(part)
+                yield from self._follow_statement(part)
         self._variables.doubt(before)
 
-    def _simple(self, command: Simple) -> _Commands:
+    def _follow_simple(self, command: SimpleCommand) -> _Commands:
         if not command.words:
             for assignment in command.assignments:
                 self._assign(assignment)
@@ -206,37 +211,37 @@ class _Script:
         elif command.declares or command.name == "unset":
             self._declare(command)
         else:
-            before = self._variables.inner(self._variables.copy()) if command.name == "eval" else None
-            yield from self._within(command.name, self._call(command), before)
-        self._variables.forget(name for word in command.aside for name in set_in(word))
+            before = self._variables.make_inner(self._variables.copy()) if command.name == "eval" else None
+            yield from self._follow_nested(command.name, self._expand_call(command), before)
+        self._variables.forget(name for word in command.aside for name in find_set_in_word(word))
 
-    def _within(self, name: str | None, process: Process, before: Variables | None) -> _Commands:
+    def _follow_nested(self, name: str | None, process: Process, before: Variables | None) -> _Commands:
         """What a command runs, were it itself a script: of `eval` or `sh -c`.
 
         :param before: of `eval`, what variables were known to be.
         """
         words = process.words
         texts = [word.text for word in words]
-        at = None if name in _ELSEWHERE else _script(texts) if before is None else 1
+        at = None if name in _ELSEWHERE else _find_script(texts) if before is None else 1
         if at is None or at >= len(words) or self._depth >= _MAX_DEPTH:
             yield process
             return
         token, parts = words[at], texts[at : None if before else at + 1]
         if None in parts:
             yield process
-            yield from _launches(token.spelled, token.source, token.line)
+            yield from _find_launches(token.spelled, token.source, token.line)
             return
         script = " ".join(map(str, parts))
-        inner = before or self._variables.inner({**self._environment, **process.variables})
+        inner = before or self._variables.make_inner({**self._environment, **process.variables})
         inner.room = self._variables.room
         bash = self._bash if before else _is_bash(texts[:at])
-        for each in _run(script, token.source, inner, bash=bash, depth=self._depth + 1):
+        for each in _follow_script(script, token.source, inner, bash=bash, depth=self._depth + 1):
             moved = tuple(word._replace(line=token.line + word.line) for word in each.words)
             yield Process(moved, {**process.variables, **each.variables})
         self._variables.room = inner.room
 
-    def _call(self, command: Simple) -> Process:
-        words = [word for word in command.words if isinstance(word, Word)]
+    def _expand_call(self, command: SimpleCommand) -> Process:
+        words = [word for word in command.words if isinstance(word, ShellWord)]
         tokens = [
             Token(
                 text,
@@ -247,10 +252,10 @@ class _Script:
             for word, texts in zip(words, expand_words(words, self._variables), strict=True)
             for text in texts
         ]
-        given = self._given(command)
-        self._variables.forget(set_by_command(command))
+        given = self._collect_environment(command)
+        self._variables.forget(find_set_by_command(command))
         for assignment in command.assignments:
-            names = set(set_by_assignment(assignment))
+            names = set(find_set_by_assignment(assignment))
             persists = command.name in self._functions or command.name in _SPECIAL
             self._variables.forget(names if persists else names - {assignment.name})
         if _reads_code(command):
@@ -259,7 +264,7 @@ class _Script:
             tokens.append(Token(None, "", self._source))  # the function may run it with more
         return Process(tuple(tokens), given)
 
-    def _given(self, command: Simple) -> dict[str, str | None]:
+    def _collect_environment(self, command: SimpleCommand) -> dict[str, str | None]:
         """The variables that a command gets otherwise than the container has them."""
         given: dict[str, str | None] = {}
         for name in self._assigned & (self._exported | self._environment.keys()):
@@ -268,62 +273,62 @@ class _Script:
                 given[name] = value_now
         unchanged = self._variables.copy()
         for assignment in command.assignments:
-            given[assignment.name] = self._value(assignment)
+            given[assignment.name] = self._expand_value(assignment)
             self._variables.put(assignment.name, given[assignment.name])  # the next one sees it
         self._variables.restore(unchanged)
         return given
 
     def _assign(self, assignment: Assignment) -> None:
-        before = self._variables.array(assignment.name) if assignment.appends else []
-        found = self._value(assignment)
+        before = self._variables.get_array(assignment.name) if assignment.appends else []
+        found = self._expand_value(assignment)
         elements = expand_words(assignment.elements or (), self._variables)
-        self._variables.forget(set(set_by_assignment(assignment)) - {assignment.name})
+        self._variables.forget(set(find_set_by_assignment(assignment)) - {assignment.name})
         if assignment.elements is not None and before is not None:
             added = [each for fields in elements for each in fields]
             self._variables.put_array(assignment.name, [*before, *added])
         else:
             self._variables.put(assignment.name, found)
 
-    def _value(self, assignment: Assignment, *, declared: bool = False) -> str | None:
+    def _expand_value(self, assignment: Assignment, *, declared: bool = False) -> str | None:
         if assignment.value is None:
             return None
-        before = self._variables.expanded(assignment.name) if assignment.appends else None
-        found = value(assignment.value, self._variables, declared=declared)
+        before = self._variables.expand(assignment.name) if assignment.appends else None
+        found = expand_value(assignment.value, self._variables, declared=declared)
         if assignment.appends:
             return f"{before}{found}" if isinstance(before, str) and found is not None else None
         return found
 
-    def _declare(self, command: Simple) -> None:
+    def _declare(self, command: SimpleCommand) -> None:
         """`export`, `declare`, `unset` and their like: every value is expanded before any is set."""
         variables, name = self._variables, command.name
-        literals = [word.literal or "" for word in command.words[1:] if isinstance(word, Word)]
+        literals = [word.literal or "" for word in command.words[1:] if isinstance(word, ShellWord)]
         flags = "".join(literal for literal in literals if literal.startswith("-"))
         assignments = [word for word in command.words if isinstance(word, Assignment)]
-        found = [self._value(assignment, declared=True) for assignment in assignments]
+        found = [self._expand_value(assignment, declared=True) for assignment in assignments]
         names = {assignment.name for assignment in assignments}
-        bare = set(set_by_command(command))
+        bare = set(find_set_by_command(command))
         if name in ("declare", "typeset", "local") and flags.strip("-xgr"):
             variables.frozen |= bare | names
         locks = name == "readonly" or "r" in flags
         fails = bool(variables.locked & names) or (locks and len(names) < len(assignments))
         for assignment, text in zip(assignments, found, strict=True):
-            variables.forget(set(set_by_assignment(assignment)) - {assignment.name})
+            variables.forget(set(find_set_by_assignment(assignment)) - {assignment.name})
             variables.put(assignment.name, None if fails else text)
         variables.locked |= bare | names if locks else set()
         for literal in literals if name == "unset" and "f" not in flags else ():
             variables.unset(literal)
 
 
-def _exports_all(command: Simple) -> bool:
+def _exports_all(command: SimpleCommand) -> bool:
     """Whether it is `set -a`."""
-    flags = [word.literal or "" for word in command.words[1:] if isinstance(word, Word)]
+    flags = [word.literal or "" for word in command.words[1:] if isinstance(word, ShellWord)]
     return command.name == "set" and any(re.fullmatch(r"-[a-z]*a[a-z]*|allexport", flag) for flag in flags)
 
 
 def _reads_code(statement: Statement) -> bool:
     """Whether it runs code that is not here, which may set anything. A venv's `activate` is known not to."""
-    if not isinstance(statement, Simple) or statement.name not in (".", "source", "eval"):
+    if not isinstance(statement, SimpleCommand) or statement.name not in (".", "source", "eval"):
         return False
     file = statement.words[1] if len(statement.words) == 2 else None
-    path = file.literal if isinstance(file, Word) else None
+    path = file.literal if isinstance(file, ShellWord) else None
     return statement.name == "eval" or not (path or "").endswith("/bin/activate")

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import NamedTuple, TypeAlias
 
 
-class NotUnderstood(Exception):
+class UnsupportedSyntax(Exception):
     """The script is no shell script, or one beyond what is read here."""
 
 
@@ -19,26 +19,26 @@ class Text(NamedTuple):
     quoted: bool
 
 
-class Parameter(NamedTuple):
+class ParameterExpansion(NamedTuple):
     """`$NAME` or `${NAME:-default}`; the operator `[@]` is bash's `${NAME[@]}`."""
 
     name: str
     operator: str
-    default: tuple["Part", ...]
+    default: tuple["WordPart", ...]
     quoted: bool
 
 
-class Opaque(NamedTuple):
+class UnknownExpansion(NamedTuple):
     """An expansion whose result is not known, and the names that it may set."""
 
     sets: frozenset[str] = frozenset()
 
 
-Part: TypeAlias = Text | Parameter | Opaque
+WordPart: TypeAlias = Text | ParameterExpansion | UnknownExpansion
 
 
-class Word(NamedTuple):
-    parts: tuple[Part, ...]
+class ShellWord(NamedTuple):
+    parts: tuple[WordPart, ...]
     start: int
     end: int
 
@@ -56,43 +56,43 @@ class Assignment(NamedTuple):
     """
 
     name: str
-    value: Word | None
+    value: ShellWord | None
     appends: bool
-    elements: tuple[Word, ...] | None = None
+    elements: tuple[ShellWord, ...] | None = None
 
 
-class Simple(NamedTuple):
+class SimpleCommand(NamedTuple):
     """A command. `aside` are words that it does not get: redirections. `declares`: as `export` does."""
 
     assignments: tuple[Assignment, ...]
-    words: tuple[Word | Assignment, ...]
-    aside: tuple[Word, ...]
+    words: tuple[ShellWord | Assignment, ...]
+    aside: tuple[ShellWord, ...]
     declares: bool = False
 
     @property
     def name(self) -> str:
         first = self.words[0] if self.words else None
-        return (first.literal if isinstance(first, Word) else None) or ""
+        return (first.literal if isinstance(first, ShellWord) else None) or ""
 
 
-class Unread(NamedTuple):
+class OpaqueCommand(NamedTuple):
     """`[[ ... ]]`, `(( ... ))` and what else sets variables at most."""
 
-    words: tuple[Word, ...]
+    words: tuple[ShellWord, ...]
     sets: frozenset[str]
 
 
-class Chain(NamedTuple):
+class AndOrList(NamedTuple):
     """`a && b || c`: each part with the operator before it."""
 
     parts: tuple[tuple[str, "Statement"], ...]
 
 
-class Sequence(NamedTuple):
+class StatementList(NamedTuple):
     statements: tuple["Statement", ...]
 
 
-class Apart(NamedTuple):
+class Subshell(NamedTuple):
     """Run in shells of their own: the parts of a pipeline, a subshell, what is in the background."""
 
     parts: tuple["Statement", ...]
@@ -110,28 +110,37 @@ class Loop(NamedTuple):
     body: "Statement"
 
 
-class Function(NamedTuple):
+class FunctionDefinition(NamedTuple):
     name: str
     body: "Statement"
 
 
-Statement: TypeAlias = Simple | Unread | Chain | Sequence | Apart | Branches | Loop | Function
+Statement: TypeAlias = (
+    SimpleCommand
+    | OpaqueCommand
+    | AndOrList
+    | StatementList
+    | Subshell
+    | Branches
+    | Loop
+    | FunctionDefinition
+)
 
 
-def below(node: Statement) -> Iterator[Statement]:
+def walk(node: Statement) -> Iterator[Statement]:
     """The statement itself and every one inside it."""
     pending: list[Statement] = [node]
     while pending:
         found = pending.pop()
         yield found
         match found:
-            case Chain(parts):
+            case AndOrList(parts):
                 pending.extend(part for _, part in parts)
-            case Sequence(inner) | Apart(inner):
+            case StatementList(inner) | Subshell(inner):
                 pending.extend(inner)
             case Branches(first, bodies):
                 pending.extend((first, *bodies))
-            case Loop(_, body) | Function(_, body):
+            case Loop(_, body) | FunctionDefinition(_, body):
                 pending.append(body)
             case _:
                 pass

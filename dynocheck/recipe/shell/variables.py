@@ -9,13 +9,13 @@ from dynocheck.recipe.shell.lexer import NAME
 from dynocheck.recipe.shell.syntax import (
     Assignment,
     Loop,
-    Opaque,
-    Parameter,
-    Simple,
+    OpaqueCommand,
+    ParameterExpansion,
+    ShellWord,
+    SimpleCommand,
     Statement,
-    Unread,
-    Word,
-    below,
+    UnknownExpansion,
+    walk,
 )
 
 _SETTING = {"read", "printf", "mapfile", "readarray", "getopts", "let", "wait"}
@@ -52,7 +52,7 @@ class Variables:
             return None
         return self._values.get(name, None if self._is_open or is_injected(name) else Unset.UNSET)
 
-    def expanded(self, name: str) -> str | Unset | None:
+    def expand(self, name: str) -> str | Unset | None:
         """The same for what is put into a word, where values that double would grow without end."""
         found = self.get(name)
         if not isinstance(found, str):
@@ -60,14 +60,14 @@ class Variables:
         self.room -= len(found)
         return found if self.room >= 0 else None
 
-    def array(self, name: str) -> list[str | None] | None:
+    def get_array(self, name: str) -> list[str | None] | None:
         """The elements of an array, None for each that is not known, or for the whole."""
         known = not (self.opaque or name in self.frozen or _OWN.fullmatch(name))
         found = self._values.get(f"{name}{_ELEMENTS}") if known else None
         self.room -= len(found or "")
         if found is None or self.room < 0:
             return None
-        return _elements(found)
+        return _split_elements(found)
 
     def put_array(self, name: str, elements: Iterable[str | None]) -> None:
         self.put(name, None)  # which is its first element
@@ -91,7 +91,7 @@ class Variables:
             self._values[name] = None
             self._values.pop(f"{name}{_ELEMENTS}", None)
 
-    def inner(self, environment: Environment) -> "Variables":
+    def make_inner(self, environment: Environment) -> "Variables":
         """Those of a script that this one runs, which shares its room."""
         found = Variables(environment, is_open=self._is_open)
         found.frozen, found.opaque, found.room = set(self.frozen), self.opaque, self.room
@@ -115,65 +115,67 @@ class Variables:
         }
         self.forget(changed)
         for name, old in longer.items():
-            self.put_array(name, [*_elements(old), None])
+            self.put_array(name, [*_split_elements(old), None])
 
     def changed_since(self, before: dict[str, str | None]) -> set[str]:
         names = before.keys() | self._values.keys()
         return {n for n in names if before.get(n, Unset.UNSET) != self._values.get(n, Unset.UNSET)}
 
 
-def _elements(written: str) -> list[str | None]:
+def _split_elements(written: str) -> list[str | None]:
     return [None if UNKNOWN in each else each for each in written.split(_BEFORE)[1:]]
 
 
-def assigned(statement: Statement) -> set[str]:
+def find_assigned(statement: Statement) -> set[str]:
     """Every name that something in this part of a script may set."""
-    return {name for node in below(statement) for name in _set_by(node)}
+    return {name for node in walk(statement) for name in _find_set_names(node)}
 
 
-def _set_by(statement: Statement) -> Iterator[str]:
+def _find_set_names(statement: Statement) -> Iterator[str]:
     match statement:
-        case Simple(assignments, words, aside):
+        case SimpleCommand(assignments, words, aside):
             for assignment in assignments:
-                yield from set_by_assignment(assignment)
+                yield from find_set_by_assignment(assignment)
             for word in (*words, *aside):
-                yield from set_by_assignment(word) if isinstance(word, Assignment) else set_in(word)
-            yield from set_by_command(statement)
-        case Unread(words, names):
+                yield from (
+                    find_set_by_assignment(word) if isinstance(word, Assignment) else find_set_in_word(word)
+                )
+            yield from find_set_by_command(statement)
+        case OpaqueCommand(words, names):
             yield from names
             for word in words:
-                yield from set_in(word)
+                yield from find_set_in_word(word)
         case Loop(names, _):
             yield from names
         case _:
             return
 
 
-def set_by_assignment(assignment: Assignment) -> Iterator[str]:
+def find_set_by_assignment(assignment: Assignment) -> Iterator[str]:
     yield assignment.name
     for word in (*(assignment.elements or ()), *([assignment.value] if assignment.value else [])):
-        yield from set_in(word)
+        yield from find_set_in_word(word)
 
 
-def set_by_command(command: Simple) -> Iterator[str]:
+def find_set_by_command(command: SimpleCommand) -> Iterator[str]:
     """The names that a command itself sets: those it is given."""
     if command.name in _SETTING | _DECLARING:
         for word in command.words[1:]:
-            literal = word.literal if isinstance(word, Word) else None
+            literal = word.literal if isinstance(word, ShellWord) else None
             found = NAME.match(literal or "")
             if found:
                 yield found.group()
 
 
-def set_in(word: Word) -> Iterator[str]:
+def find_set_in_word(word: ShellWord) -> Iterator[str]:
     """The names that expanding a word may set."""
     pending = list(word.parts)
     while pending:
         part = pending.pop()
         match part:
-            case Opaque(names):
+            case UnknownExpansion(names):
                 yield from names
-            case Parameter(name, operator, default, _):
+            case ParameterExpansion(name, operator, default, _):
                 pending.extend(default)
                 if operator in ("=", ":="):
                     yield name
