@@ -20,7 +20,7 @@ from dynocheck.core.errors import UsageError
 from dynocheck.facts import Unavailable
 from dynocheck.facts.endpoint.answers import Address
 from dynocheck.facts.load.run import LoadLimits, LoadRun
-from dynocheck.kube import Cluster, ClusterConnection, find_connection, jobs
+from dynocheck.kube import Cluster, ClusterConnection, find_connection
 from dynocheck.loadtest import aiperf, manifests
 from dynocheck.loadtest.manifests import KubeObject
 from dynocheck.loadtest.plan import LoadPlan
@@ -207,10 +207,13 @@ def _apply_job(
     cluster: Cluster, job: KubeObject, service: KubeObject, plan: LoadPlan, tell: Notify
 ) -> LoadRun:
     """Run it to its end, and fold what its pods measured. Ended from outside, it takes the Job with it."""
+    from dynocheck.kube.jobs import JobRunner  # the official client takes half a second to import
+
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     longest_s = job["spec"]["activeDeadlineSeconds"] + _SLACK_S
-    with jobs.create_job(cluster, job, service, _print_notice):
-        found = merge_logs(jobs.collect_logs(cluster, job, longest_s, tell), plan.workers)
+    runner = JobRunner(cluster, job, service, _print_notice)
+    with runner.created():
+        found = merge_logs(runner.logs(longest_s, tell), plan.workers)
     return msgspec.structs.replace(found, path=f"from {plan.workers} pods of the cluster")
 
 

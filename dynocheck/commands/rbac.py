@@ -12,7 +12,8 @@ from dynocheck.core import runner
 from dynocheck.core.errors import UsageError
 from dynocheck.facts import Access, ClusterFact, RecipePaths, Settings
 from dynocheck.facts.endpoint.answers import EndpointFact
-from dynocheck.kube import Cluster, jobs
+from dynocheck.kube import Cluster
+from dynocheck.loadtest import manifests
 from dynocheck.probes.endpoint._client import Target
 from dynocheck.probes.endpoint.address import DNS, RIGHTS, address
 from dynocheck.probes.endpoint.graph import DeploymentRef
@@ -30,7 +31,7 @@ def run(choices: CommonOptions, *, smoke: bool = False, load: bool = False, via:
     if via and not smoke:
         raise UsageError("--via: only with --smoke")
     if load:
-        return _print_roles([*jobs.RIGHTS, *RIGHTS[DNS]])
+        return _print_roles([*manifests.RIGHTS, *RIGHTS[DNS]])
     setting = RunSettings.resolve(choices)
     checks = setting.select_checks(choices, EndpointFact if smoke else ClusterFact)
     sources: set[type] = {Cluster, DeploymentRef, Target} if smoke else {Cluster, RecipePaths}

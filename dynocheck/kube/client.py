@@ -25,6 +25,8 @@ from dynocheck.kube.errors import (
 )
 
 if TYPE_CHECKING:  # urllib3 takes 50 ms that a run without a cluster does not pay
+    from urllib3 import BaseHTTPResponse
+
     from dynocheck.kube.transport import ApiResponse, Transport
 
 T = TypeVar("T")
@@ -75,33 +77,54 @@ class Cluster:
 
         :raises KubeError: it cannot be had.
         """
-        answer = self._request("GET", path, query, Deadline(self.timeout_s), accept=accept)
-        return self._decode(answer, kind, path)
-
-    def get_text(self, path: str, **query: str) -> str:
-        """The text at this path, such as a pod's log.
-
-        :raises KubeError: it cannot be had.
-        """
-        answer = self._request("GET", path, query, Deadline(self.timeout_s), accept="*/*")
-        return answer.body.decode(errors="replace")
-
-    def delete(self, path: str) -> None:
-        """Delete the object at this path, and what it owns after it.
-
-        :raises KubeError: it stays, or is not there.
-        """
-        query = {"propagationPolicy": "Background"}
-        self._request("DELETE", path, query, Deadline(self.timeout_s))
+        return self.decode(self.send("GET", _target(path, query), {"Accept": accept}), kind, path)
 
     def post(self, path: str, body: Mapping[str, Any], kind: type[T]) -> T:
-        """The answer to this body: a review, which changes nothing, or an object that the user wants made.
+        """The answer to a review, which changes nothing.
 
         :raises KubeError: there is none.
         """
-        content = msgspec.json.encode(body)
-        answer = self._request("POST", path, {}, Deadline(self.timeout_s), body=content)
-        return self._decode(answer, kind, path)
+        headers = {"Accept": JSON, "Content-Type": JSON}
+        return self.decode(self.send("POST", path, headers, msgspec.json.encode(body)), kind, path)
+
+    def send(
+        self,
+        method: str,
+        target: str,
+        headers: Mapping[str, str],
+        body: bytes | None = None,
+        deadline: Deadline | None = None,
+    ) -> "ApiResponse":
+        """The complete answer to a request.
+
+        :param target: the path, with the query.
+        :raises KubeError: there is none, or it is an error.
+        """
+        deadline = deadline or Deadline(self.timeout_s)
+        while True:
+            transport = self._connect(deadline)
+            answer = transport.send(method, target, headers, body, deadline)
+            if answer.status < 300:
+                return answer
+            if answer.status == 401 and self._renew_credentials(transport, deadline):
+                continue
+            wait_s = _parse_retry_after(answer.headers) if answer.status in _RETRIED else None
+            if wait_s is None or wait_s > deadline.remaining():
+                raise self._make_error(target.partition("?")[0], answer.status, answer.body)
+            time.sleep(wait_s)
+
+    def stream(self, target: str, headers: Mapping[str, str], timeout_s: float) -> "BaseHTTPResponse":
+        """The answer to a GET that is read while it comes, such as that of a watch.
+
+        :param timeout_s: seconds until it begins, and from one piece to the next.
+        :raises KubeError: there is none, or it is an error.
+        """
+        deadline = Deadline(timeout_s)
+        response = self._connect(deadline).stream(target, headers, deadline)
+        if response.status >= 300:
+            response.close()
+            raise self._make_error(target.partition("?")[0], response.status, b"")
+        return response
 
     def items(self, path: str, kind: type[T], *, accept: str = JSON, **query: str) -> list[T]:
         """The objects of a collection, asked for page by page.
@@ -141,8 +164,8 @@ class Cluster:
         token = ""
         while True:
             paged = {**query, "limit": str(PAGE), **({"continue": token} if token else {})}
-            answer = self._request("GET", path, paged, deadline, accept=accept)
-            page = self._decode(answer, _Page[kind], path)  # type: ignore[valid-type]
+            answer = self.send("GET", _target(path, paged), {"Accept": accept}, deadline=deadline)
+            page = self.decode(answer, _Page[kind], path)  # type: ignore[valid-type]
             if not page.kind.endswith("List"):
                 raise self._make_invalid_response(path, "no list")
             found.extend(map(keep, page.items or ()))
@@ -150,7 +173,11 @@ class Cluster:
             if not token:
                 return found
 
-    def _decode(self, answer: "ApiResponse", kind: type[T], path: str) -> T:
+    def decode(self, answer: "ApiResponse", kind: type[T], path: str) -> T:
+        """What this path answers, as this type.
+
+        :raises Garbled: it is something else.
+        """
         try:
             return decode(answer.body, kind)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
@@ -163,30 +190,6 @@ class Cluster:
     def _make_invalid_response(self, path: str, what: str) -> InvalidResponse:
         where = f"{self.connection.server}{path}"
         return InvalidResponse(f"{where}: not what an API server answers: {self._redact(what)}")
-
-    def _request(
-        self,
-        method: str,
-        path: str,
-        query: Mapping[str, str],
-        deadline: Deadline,
-        *,
-        body: bytes | None = None,
-        accept: str = JSON,
-    ) -> "ApiResponse":
-        target = f"{path}?{urlencode(query)}" if query else path
-        headers = {"Accept": accept, **({"Content-Type": JSON} if body else {})}
-        while True:
-            transport = self._connect(deadline)
-            answer = transport.send(method, target, headers, body, deadline)
-            if answer.status < 300:
-                return answer
-            if answer.status == 401 and self._renew_credentials(transport, deadline):
-                continue
-            wait_s = _parse_retry_after(answer.headers) if answer.status in _RETRIED else None
-            if wait_s is None or wait_s > deadline.remaining():
-                raise self._make_error(path, answer)
-            time.sleep(wait_s)
 
     def _connect(self, deadline: Deadline) -> "Transport":
         """The connections as who we are; made by the first that asks, and anew when that has expired."""
@@ -224,15 +227,14 @@ class Cluster:
     def _redact(self, text: str) -> str:
         return self._transport.identity.redact(text) if self._transport is not None else text
 
-    def _make_error(self, path: str, answer: "ApiResponse") -> KubeError:
+    def _make_error(self, path: str, status: int, body: bytes) -> KubeError:
         server = self.connection.server
-        status = answer.status
         try:
-            said = self._redact(msgspec.json.decode(answer.body, type=_Status).message)
+            said = self._redact(msgspec.json.decode(body, type=_Status).message)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
             said = ""
         match status:
-            case 400 if answer.body.startswith(b"Client sent an HTTP request to an HTTPS server"):
+            case 400 if body.startswith(b"Client sent an HTTP request to an HTTPS server"):
                 return Unreachable(f"cannot reach {server}: it speaks TLS, and its URL says http")
             case 401:
                 return Unauthorized(
@@ -253,6 +255,10 @@ class Cluster:
         if self._transport is not None and self._transport.identity.anonymous:
             return "the kubeconfig has no credentials for it (401)"
         return "the credentials are not accepted (401): expired or wrong"
+
+
+def _target(path: str, query: Mapping[str, str]) -> str:
+    return f"{path}?{urlencode(query)}" if query else path
 
 
 def _return_unchanged(found: T) -> T:

@@ -1,164 +1,127 @@
-"""Runs a Job in a cluster: makes it, waits for its end, reads what its pods said, takes it away again."""
+"""Runs a Job in a cluster: creates it, waits for its end, reads the logs of its pods, deletes it."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager, suppress
 from typing import Any, TypeVar
 
-import msgspec
+from kubernetes.dynamic import DynamicClient, Resource
 
-from dynocheck.facts import Access, Unavailable
+from dynocheck.facts import Unavailable
 from dynocheck.kube.client import Cluster
 from dynocheck.kube.errors import KubeError, StatusError, TimedOut, Unreachable
+from dynocheck.kube.official_client import official_client
 
-RIGHTS = (
-    Access("create", "jobs", "batch", local=True),
-    Access("get", "jobs", "batch", local=True),
-    Access("delete", "jobs", "batch", local=True),
-    Access("create", "services", local=True),
-    Access("delete", "services", local=True),
-    Access("list", "pods", local=True),
-    Access("get", "pods/log", local=True),
-)
-_EVERY_S = 1.0
+_EVERY_S = 2  # pods are looked at so often, though the Job does not change
+_LEAST_S = 0.2  # changes that follow each other so soon are looked at together
 _SILENT_S = 60.0  # for so long the API server, or a kubelet behind it, may be away
 _HOPELESS = {"CreateContainerConfigError", "InvalidImageName", "ErrImageNeverPull"}  # no waiting mends them
-_INDEX = "batch.kubernetes.io/job-completion-index"
 
 T = TypeVar("T")
 Notify = Callable[[str], None]
+Manifest = Mapping[str, Any]
 
 
-class _Meta(msgspec.Struct):
-    name: str = ""
-    uid: str = ""
-    annotations: dict[str, str] | None = None
+class JobRunner:
+    """A Job, and a Service that it owns, in one namespace.
 
-
-class _Created(msgspec.Struct):
-    metadata: _Meta
-
-
-class _Condition(msgspec.Struct):
-    type: str = ""
-    status: str = ""
-    reason: str = ""
-    message: str = ""
-
-
-class _JobStatus(msgspec.Struct):
-    conditions: list[_Condition] | None = None
-
-
-class _Job(msgspec.Struct):
-    status: _JobStatus = msgspec.field(default_factory=_JobStatus)
-
-    @property
-    def end(self) -> _Condition | None:
-        """That it is complete or has failed, once it is."""
-        found = [c for c in self.status.conditions or () if c.status == "True"]
-        return next((c for c in found if c.type in ("Complete", "Failed")), None)
-
-
-class _Cause(msgspec.Struct, rename="camel"):
-    reason: str = ""
-    message: str = ""
-    exit_code: int = 0
-
-
-class _State(msgspec.Struct):
-    waiting: _Cause | None = None
-    terminated: _Cause | None = None
-
-
-class _Container(msgspec.Struct):
-    state: _State = msgspec.field(default_factory=_State)
-
-
-class _PodStatus(msgspec.Struct, rename="camel"):
-    phase: str = ""
-    conditions: list[_Condition] | None = None
-    container_statuses: list[_Container] | None = None
-
-
-class _Pod(msgspec.Struct):
-    metadata: _Meta
-    status: _PodStatus = msgspec.field(default_factory=_PodStatus)
-
-    @property
-    def index(self) -> int:
-        told = (self.metadata.annotations or {}).get(_INDEX, "")
-        return int(told) if told.isdecimal() and len(told) < 9 else -1
-
-    @property
-    def trouble(self) -> _Cause | None:
-        """What it waits for or has failed of; none while it is well."""
-        for container in self.status.container_statuses or ():
-            state = container.state
-            if state.waiting and state.waiting.reason != "ContainerCreating":
-                return state.waiting
-            if state.terminated and state.terminated.exit_code:
-                return state.terminated
-        for condition in self.status.conditions or ():
-            if condition.type == "PodScheduled" and condition.status == "False":
-                return _Cause(condition.reason, condition.message)
-        return None
-
-    def __str__(self) -> str:
-        found = self.trouble
-        said = ": ".join(filter(None, (found.reason, found.message))) if found else self.status.phase.lower()
-        return f"{self.metadata.name}: {said[:300]}"
-
-
-@contextmanager
-def create_job(
-    cluster: Cluster, job: Mapping[str, Any], service: Mapping[str, Any], tell: Notify
-) -> Iterator[None]:
-    """Have a Job, and a Service that it owns, while the block lasts.
-
-    :param tell: is told what is made, and what is left.
-    :raises KubeError: one cannot be made.
+    :param say: is told what is created, and what is deleted or left.
     """
-    owner = _create(cluster, job)
-    tell(f"created {_format_name(job)}")
-    try:
-        reference = {"apiVersion": "batch/v1", "kind": "Job", "name": owner.name, "uid": owner.uid}
-        _create(cluster, {**service, "metadata": {**service["metadata"], "ownerReferences": [reference]}})
-        tell(f"created {_format_name(service)}")
-        yield
-    finally:
-        for item in (service, job):
-            _delete(cluster, item, tell)
 
+    def __init__(self, cluster: Cluster, job: Manifest, service: Manifest, say: Notify) -> None:
+        # Their paths are known: discovery would take five requests, and leave a file in /tmp.
+        client = DynamicClient(official_client(cluster), discoverer=lambda *_: None)
+        known = {"client": client, "api_version": "v1", "namespaced": True}
+        self._jobs = Resource(prefix="apis", group="batch", kind="Job", name="jobs", **known)
+        self._services = Resource(prefix="api", kind="Service", name="services", **known)
+        logs = {"log": {"kind": "Pod", "name": "pods/log", "namespaced": True}}
+        self._pods = Resource(prefix="api", kind="Pod", name="pods", subresources=logs, **known)
+        self._job, self._service, self._say = job, service, say
+        self._name, self._namespace = job["metadata"]["name"], job["metadata"]["namespace"]
 
-def collect_logs(cluster: Cluster, job: Mapping[str, Any], longest_s: float, tell: Notify) -> str:
-    """What all pods of a Job said, when it is complete.
+    @contextmanager
+    def created(self) -> Iterator[None]:
+        """Have both while the block lasts.
 
-    :param longest_s: seconds to wait for that.
-    :param tell: is told, again and again, how far it is.
-    :raises Unavailable: it fails, or does not end, or its logs cannot be had.
-    """
-    pods = _wait_for_end(cluster, job, time.monotonic() + longest_s, tell)
-    by_index = sorted((pod for pod in pods if pod.status.phase == "Succeeded"), key=lambda pod: pod.index)
-    return "\n".join(_read_log(cluster, job, pod) for pod in by_index)
+        :raises KubeError: one cannot be created.
+        """
+        job = self._create(self._jobs, self._job)
+        try:
+            owner = {"apiVersion": "batch/v1", "kind": "Job", "name": self._name, "uid": job.metadata.uid}
+            metadata = {**self._service["metadata"], "ownerReferences": [owner]}
+            self._create(self._services, {**self._service, "metadata": metadata})
+            yield
+        finally:
+            self._delete(self._services, self._service)
+            self._delete(self._jobs, self._job)
 
+    def logs(self, longest_s: float, tell: Notify) -> str:
+        """The logs of all pods, when the Job is complete.
 
-def _read_log(cluster: Cluster, job: Mapping[str, Any], pod: _Pod) -> str:
-    (container,) = job["spec"]["template"]["spec"]["containers"]  # a mesh may have added another
-    path = f"{_make_pods_path(job)}/{pod.metadata.name}/log"
-    return _retry(lambda: cluster.get_text(path, container=container["name"]))
+        :param longest_s: seconds to wait for that.
+        :param tell: is told, again and again, how far it is.
+        :raises Unavailable: it fails, or does not end, or its logs cannot be had.
+        """
+        pods = self._wait(time.monotonic() + longest_s, tell)
+        return "\n".join(self._log(pod) for pod in pods if pod.status.phase == "Succeeded")
 
+    def _create(self, resource: Resource, manifest: Manifest) -> Any:
+        try:
+            made = resource.create(body=manifest, namespace=self._namespace)
+        except StatusError as error:
+            if error.status != 409:
+                raise
+            # Sent twice, for the connection broke under the first: its name is of this run alone.
+            made = resource.get(name=manifest["metadata"]["name"], namespace=self._namespace)
+        self._say(f"created {self._title(manifest)}")
+        return made
 
-def _wait_for_end(cluster: Cluster, job: Mapping[str, Any], deadline: float, tell: Notify) -> list[_Pod]:
-    selector = f"job-name={job['metadata']['name']}"
-    while True:
-        found = _retry(lambda: cluster.get(_make_path(job), _Job))
-        pods = _retry(lambda: cluster.items(_make_pods_path(job), _Pod, labelSelector=selector))
-        if found.end is not None and found.end.type == "Complete":
-            return pods
-        _raise_if_hopeless(found.end, pods, time.monotonic() > deadline)
-        tell(_describe_pods(pods))
-        time.sleep(_EVERY_S)
+    def _delete(self, resource: Resource, manifest: Manifest) -> None:
+        name = manifest["metadata"]["name"]
+        try:
+            resource.delete(name=name, namespace=self._namespace, propagation_policy="Background")
+            self._say(f"deleted {self._title(manifest)}")
+        except KubeError as error:
+            if not (isinstance(error, StatusError) and error.status == 404):
+                command = f"kubectl -n {self._namespace} delete {manifest['kind'].lower()} {name}"
+                self._say(f"left {self._title(manifest)}: {error}; {command}")
+
+    def _title(self, manifest: Manifest) -> str:
+        return f"{manifest['kind']} {self._namespace}/{manifest['metadata']['name']}"
+
+    def _wait(self, deadline: float, tell: Notify) -> list[Any]:
+        """The pods of the Job, when it is complete."""
+        of_job = {"namespace": self._namespace, "label_selector": f"job-name={self._name}"}
+        while True:
+            job = _retry(lambda: self._jobs.get(name=self._name, namespace=self._namespace))
+            pods = _retry(lambda: self._pods.get(**of_job).items)
+            end = _end(job)
+            if end is not None and end.type == "Complete":
+                return list(pods)
+            _raise_if_hopeless(end, pods, time.monotonic() > deadline)
+            tell(_progress(pods))
+            self._await_change(job)
+
+    def _await_change(self, job: Any) -> None:
+        """Return when the Job changes, or after a while. If the watch fails, the next request tells why."""
+        until = time.monotonic() + _EVERY_S
+        events = self._jobs.watch(
+            name=self._name,
+            namespace=self._namespace,
+            resource_version=job.metadata.resourceVersion,
+            timeout=_EVERY_S,
+        )
+        changed = None
+        with suppress(Exception), closing(events):
+            changed = next(events, None)
+        time.sleep(_LEAST_S if changed else max(until - time.monotonic(), 0))
+
+    def _log(self, pod: Any) -> str:
+        (container,) = self._job["spec"]["template"]["spec"]["containers"]  # a mesh may have added another
+        which = {"name": pod.metadata.name, "namespace": self._namespace, "serialize": False}
+        query = ("container", container["name"])
+        answer = _retry(lambda: self._pods.log.get(**which, query_params=[query]))
+        return str(answer.data.decode(errors="replace"))
 
 
 def _retry(ask: Callable[[], T]) -> T:
@@ -176,54 +139,44 @@ def _retry(ask: Callable[[], T]) -> T:
         time.sleep(_EVERY_S)
 
 
-def _raise_if_hopeless(end: _Condition | None, pods: list[_Pod], late: bool) -> None:
+def _end(job: Any) -> Any:
+    """The condition that says that it is complete or has failed, once it is."""
+    found = [c for c in job.status.conditions or () if c.status == "True"]
+    return next((c for c in found if c.type in ("Complete", "Failed")), None)
+
+
+def _trouble(pod: Any) -> Any:
+    """What a pod waits for or has failed of, with its reason and message; none while it is well."""
+    for state in filter(None, (c.state for c in pod.status.containerStatuses or ())):
+        if state.waiting and state.waiting.reason != "ContainerCreating":
+            return state.waiting
+        if state.terminated and state.terminated.exitCode:
+            return state.terminated
+    unmet = [c for c in pod.status.conditions or () if c.status == "False"]
+    return next((c for c in unmet if c.type == "PodScheduled"), None)
+
+
+def _describe(pod: Any) -> str:
+    found = _trouble(pod)
+    said = _reason(found) if found else pod.status.phase.lower()
+    return f"{pod.metadata.name}: {said[:300]}"
+
+
+def _reason(found: Any) -> str:
+    return ": ".join(filter(None, (found.reason, found.message)))
+
+
+def _raise_if_hopeless(end: Any, pods: list[Any], late: bool) -> None:
     """:raises Unavailable: there is nothing to wait for."""
-    troubled = [pod for pod in pods if pod.trouble]
-    hopeless = any(pod.trouble and pod.trouble.reason in _HOPELESS for pod in pods)
+    troubled = [pod for pod in pods if _trouble(pod)]
+    hopeless = any(_trouble(pod).reason in _HOPELESS for pod in troubled)
     if end is None and not late and not hopeless:
         return
-    why = f"the Job failed: {end.reason}: {end.message}" if end else "the Job does not come to its end"
-    raise Unavailable("; ".join([why.rstrip(": "), *map(str, troubled[:3])]))
+    why = f"the Job failed: {_reason(end)}" if end else "the Job does not come to its end"
+    raise Unavailable("; ".join([why.rstrip(": "), *map(_describe, troubled[:3])]))
 
 
-def _describe_pods(pods: list[_Pod]) -> str:
-    phases = [pod.status.phase for pod in pods]
-    running = sum(phase in ("Running", "Succeeded") for phase in phases)
-    trouble = next((f", {pod}" for pod in pods if pod.trouble), "")
+def _progress(pods: list[Any]) -> str:
+    running = sum(pod.status.phase in ("Running", "Succeeded") for pod in pods)
+    trouble = next((f", {_describe(pod)}" for pod in pods if _trouble(pod)), "")
     return f"{running} of {len(pods)} pods run{trouble}"
-
-
-def _create(cluster: Cluster, item: Mapping[str, Any]) -> _Meta:
-    try:
-        return cluster.post(_make_path(item).rpartition("/")[0], item, _Created).metadata
-    except StatusError as error:
-        if error.status != 409:
-            raise
-        # Sent twice, for the connection broke under the first: its name is of this run alone.
-        return cluster.get(_make_path(item), _Created).metadata
-
-
-def _delete(cluster: Cluster, item: Mapping[str, Any], tell: Notify) -> None:
-    try:
-        cluster.delete(_make_path(item))
-        tell(f"deleted {_format_name(item)}")
-    except KubeError as error:
-        if not (isinstance(error, StatusError) and error.status == 404):
-            namespace, name = item["metadata"]["namespace"], item["metadata"]["name"]
-            command = f"kubectl -n {namespace} delete {item['kind'].lower()} {name}"
-            tell(f"left {_format_name(item)}: {error}; {command}")
-
-
-def _format_name(item: Mapping[str, Any]) -> str:
-    return f"{item['kind']} {item['metadata']['namespace']}/{item['metadata']['name']}"
-
-
-def _make_path(item: Mapping[str, Any]) -> str:
-    version = item["apiVersion"]
-    root = f"/apis/{version}" if "/" in version else f"/api/{version}"
-    plural = f"{item['kind'].lower()}s"
-    return f"{root}/namespaces/{item['metadata']['namespace']}/{plural}/{item['metadata']['name']}"
-
-
-def _make_pods_path(job: Mapping[str, Any]) -> str:
-    return f"/api/v1/namespaces/{job['metadata']['namespace']}/pods"

@@ -1,8 +1,4 @@
-"""A kubeconfig, read, merged and checked as kubectl does.
-
-The official Python client does it otherwise where it matters: of several files its last one decides the
-current context, a user that does not exist makes it anonymous, and impersonation is not looked at.
-"""
+"""A kubeconfig, read, merged and checked as kubectl does."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -87,6 +87,16 @@ class Transport:
                 return answer
         raise AssertionError("the last attempt returns or raises")
 
+    def stream(self, target: str, headers: Mapping[str, str], deadline: Deadline) -> urllib3.BaseHTTPResponse:
+        """The start of an answer, whatever its status, to be read and closed by the caller.
+
+        :raises Unreachable: there is none by the deadline.
+        """
+        try:
+            return self._open("GET", target, {**headers, "Accept-Encoding": "identity"}, None, deadline)
+        except HTTPError as error:
+            raise self._make_unreachable(error) from None
+
     def _send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: Deadline
     ) -> ApiResponse:
@@ -116,7 +126,7 @@ class Transport:
         sent = urllib3.HTTPHeaderDict(headers)
         sent["User-Agent"] = f"dynocheck/{__version__}"
         if not self._server.disable_compression:
-            sent["Accept-Encoding"] = "gzip"
+            sent.setdefault("Accept-Encoding", "gzip")
         for name, value in self.identity.headers:
             sent.add(name, value)
         left = max(deadline.remaining(), 0.001)

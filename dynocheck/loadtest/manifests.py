@@ -2,10 +2,20 @@
 
 from typing import Any
 
+from dynocheck.facts import Access
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.start_barrier import PATIENCE_S
 
 KubeObject = dict[str, Any]
+
+# What `kube.jobs` needs to run them.
+RIGHTS = (
+    *(Access(verb, "jobs", "batch", local=True) for verb in ("create", "get", "watch", "delete")),
+    Access("create", "services", local=True),
+    Access("delete", "services", local=True),
+    Access("list", "pods", local=True),
+    Access("get", "pods/log", local=True),
+)
 
 KEY = "DYNOCHECK_API_KEY"
 _PORT = 7201
