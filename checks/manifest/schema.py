@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
+from dynocheck.data import kubernetes_schemas
 from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.definitions import GivenKinds, ServedKinds
+from dynocheck.facts.k8s.definitions import GivenKinds, ServedKinds, ServerVersion
 from dynocheck.facts.recipe.recipes import Manifest, Role
 
 
@@ -34,7 +35,10 @@ def yaml(recipes: Recipes) -> Iterator[Finding]:
 
 @check("manifest.schema", title="Every manifest fits the schema of its kind")
 def schema(
-    recipes: Recipes, given: GivenKinds | None = None, served: ServedKinds | None = None
+    recipes: Recipes,
+    given: GivenKinds | None = None,
+    served: ServedKinds | None = None,
+    server: ServerVersion | None = None,
 ) -> Iterator[Finding]:
     """What the API server refuses: unknown fields, wrong types, missing or impossible values, broken rules in
     CEL, mounts without a volume, requests above their limit.
@@ -44,15 +48,16 @@ def schema(
     there count for the kinds that they define. What Dynamo's webhooks refuse is looked at by
     manifest.admission.
 
+    Kubernetes' own kinds are judged by the schemas of one release, which the report names as its target: with
+    --cluster the cluster's own or, outside 1.30 to 1.37, the nearest of these; without a cluster the newest.
+
     Fix: kubectl apply --dry-run=server --validate=strict -f FILE
     """
-    from dynocheck.schema import Definitions, evaluates_rules, validate  # schemas are read only here
+    from dynocheck.schema import Definitions, validate  # schemas are read only here
 
-    definitions = Definitions([*(given or ()), *(served or ())])
-    if served is not None and served.reason:
-        yield unknown(
-            f"the cluster's own definitions could not be read: {served.reason}", fix="dynocheck rbac"
-        )
+    version = server.version if server is not None else ""
+    definitions = Definitions([*(given or ()), *(served or ())], version)
+    yield from _unread(served, server)
     judged = False
     for manifest in _list_manifests(recipes):
         judged = True
@@ -71,10 +76,41 @@ def schema(
         for violation in violations or ():
             yield fail(
                 f"{violation.path}: {violation.message}" if violation.path else violation.message,
+                evidence=_judged_by(manifest, version),
                 location=Location(manifest.file, violation.line, violation.column),
             )
     if not judged:
         raise Skip("no manifest that is applied as it stands")
+    yield from _unsure(version)
+
+
+def _unread(served: ServedKinds | None, server: ServerVersion | None) -> Iterator[Finding]:
+    """What the cluster did not tell of its kinds."""
+    if served is not None and served.reason:
+        yield unknown(
+            f"the cluster's own definitions could not be read: {served.reason}", fix="dynocheck rbac"
+        )
+    elif server is not None and server.reason:
+        yield unknown(f"the cluster's version could not be read: {server.reason}", fix="kubectl version")
+
+
+def _judged_by(manifest: Manifest, version: str) -> dict[str, str]:
+    """By whose schema an object was judged, where it is of one of Kubernetes' own kinds."""
+    from dynocheck.schema import served_versions
+
+    own = manifest.api_version in served_versions(manifest.kind, kubernetes_schemas.choose(version))
+    return {"schema": kubernetes_schemas.describe(version)} if own else {}
+
+
+def _unsure(version: str) -> Iterator[Finding]:
+    """What the server may see otherwise."""
+    from dynocheck.schema import evaluates_rules
+
+    if version and not kubernetes_schemas.knows(version):
+        yield warn(
+            f"the server is Kubernetes {version}: judged by {kubernetes_schemas.describe(version)}",
+            fix="kubectl apply --dry-run=server --validate=strict -f FILE",
+        )
     if not evaluates_rules():
         yield warn(
             "the rules in CEL of custom kinds were not evaluated: this Python has no cel-expr-python",

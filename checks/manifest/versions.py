@@ -3,7 +3,9 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.data import kubernetes_schemas
 from dynocheck.facts import Recipes
+from dynocheck.facts.k8s.definitions import ServerVersion
 from dynocheck.facts.recipe.recipes import Manifest, Role, Value
 
 _GROUP = "nvidia.com"
@@ -43,12 +45,12 @@ _COMPONENT_CHANGES = {
 
 
 @check("manifest.api-version", title="Every object is of a version that is served and has a future")
-def api_version(recipes: Recipes) -> Iterator[Finding]:
+def api_version(recipes: Recipes, server: ServerVersion | None = None) -> Iterator[Finding]:
     """Of an apiVersion that the server does not have, nothing is created. nvidia.com/v1alpha1 is served and
     deprecated: v1beta1 is not the same under another name, but has other fields, which are told here.
 
-    Kinds of Dynamo and of Kubernetes itself are looked at; which versions of others are served depends on
-    what is installed.
+    Kinds of Dynamo and of Kubernetes itself are looked at, the latter in the cluster's release with --cluster
+    and in the newest one without; which versions of others are served depends on what is installed.
 
     Fix: kubectl explain KIND --api-version=GROUP/VERSION
     """
@@ -67,7 +69,7 @@ def api_version(recipes: Recipes) -> Iterator[Finding]:
         place = Location(manifest.file, at.line, at.column)
         if manifest.kind in _KINDS:
             yield from _check_dynamo(manifest, place)
-        elif served := _find_versions(manifest):
+        elif served := _find_versions(manifest, server.version if server is not None else ""):
             yield fail(
                 f"there is no {manifest.kind} in {manifest.api_version}",
                 fix=f"apiVersion: {served[0]}",
@@ -104,10 +106,10 @@ def _list_changes(spec: Value | None) -> dict[str, str]:
     return graph | {f"service.{key}": becomes for key, becomes in _COMPONENT_CHANGES.items() if key in used}
 
 
-def _find_versions(manifest: Manifest) -> tuple[str, ...]:
+def _find_versions(manifest: Manifest, server: str) -> tuple[str, ...]:
     """Where Kubernetes has this kind, when the manifest names a group of Kubernetes that has it not."""
     from dynocheck.schema import served_versions  # schemas are read only here
 
-    versions = served_versions(manifest.kind)
+    versions = served_versions(manifest.kind, kubernetes_schemas.choose(server))
     own = "." not in manifest.group or any(v.startswith(f"{manifest.group}/") for v in versions)
     return versions if own and manifest.api_version not in versions else ()

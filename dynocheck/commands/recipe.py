@@ -1,12 +1,15 @@
 """`dynocheck recipe`: judge recipe folders, variants or manifests, offline unless a cluster is added."""
 
+from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from dynocheck.commands._pipeline import Run, RunContext, judge
 from dynocheck.commands._settings import CommonOptions
 from dynocheck.core.errors import UsageError
-from dynocheck.facts import RecipeFact
-from dynocheck.facts.k8s.definitions import DefinitionPaths
+from dynocheck.core.registry import Check
+from dynocheck.facts import Fact, RecipeFact
+from dynocheck.facts.k8s.definitions import DefinitionPaths, ServerVersion
 from dynocheck.facts.recipe.engines import EngineParsers
 
 
@@ -22,5 +25,16 @@ def run(
         raise UsageError("no recipe named: dynocheck recipe PATH...")
     sources: dict[type, Any] = {DefinitionPaths: DefinitionPaths(crds)} if crds else {}
     sources |= {EngineParsers: EngineParsers(("vllm",))} if engine_parser else {}
-    scene = RunContext(sources=sources)
-    return judge(Run.begin("recipe", choices, RecipeFact), recipes=paths, cluster=cluster, scene=scene)
+    begun = Run.begin("recipe", choices, RecipeFact)
+    scene = RunContext(sources=sources, describe=partial(_schemas, begun.checks))
+    return judge(begun, recipes=paths, cluster=cluster, scene=scene)
+
+
+def _schemas(checks: Sequence[Check], facts: Mapping[type[Fact], Any]) -> dict[str, str]:
+    """The release of Kubernetes by whose schemas the objects are judged, when a check does that."""
+    if not any(need.fact is ServerVersion for check in checks for need in check.needs):
+        return {}
+    from dynocheck.data import kubernetes_schemas
+
+    server = facts.get(ServerVersion, ServerVersion())
+    return {"schemas": kubernetes_schemas.describe(server.version)}

@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from typing import Any
 
+from dynocheck.data import kubernetes_schemas
 from dynocheck.facts.k8s.definitions import CustomKind
 from dynocheck.schema import rules
 from dynocheck.schema.kinds import KindSchema
@@ -39,9 +40,13 @@ _KEPT_KEYWORDS = (
 
 
 class Definitions:
-    """The custom kinds that are known exactly; where one is defined twice, the first counts."""
+    """The custom kinds that are known exactly; where one is defined twice, the first counts.
 
-    def __init__(self, kinds: Iterable[CustomKind]) -> None:
+    `server` is the version of the API server, such as `v1.36.3`, if it is known: whose own kinds there are.
+    """
+
+    def __init__(self, kinds: Iterable[CustomKind] = (), server: str = "") -> None:
+        self.release = kubernetes_schemas.choose(server)
         self._kinds: dict[tuple[str, str], CustomKind] = {}
         for kind in kinds:
             self._kinds.setdefault((kind.group, kind.kind), kind)

@@ -1,18 +1,14 @@
 """The schema of every kind that is known here: Kubernetes' own, and the custom ones in data/schemas.json."""
 
 import functools
-import re
 from importlib.resources import files
-from importlib.util import find_spec
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import msgspec
 
+from dynocheck.data import kubernetes_schemas
+from dynocheck.data.kubernetes_schemas import Release
 from dynocheck.schema.apiserver_rules import ENFORCED, NOT_REQUIRED, REPLACED, Schema
-
-_PREFIX = "io.k8s."
-_VERSION = re.compile(r"v(\d+)\.(\d+)\.(\d+)-local-strict")
 
 
 class KindSchema(NamedTuple):
@@ -27,32 +23,38 @@ class KindSchema(NamedTuple):
     structural: bool
 
 
-def find_kind(group: str, version: str, kind: str) -> KindSchema | None:
-    """The kind of this name, or None when it is not known or is no object of its own."""
+def find_kind(group: str, version: str, kind: str, release: Release) -> KindSchema | None:
+    """The kind of this name, or None when it is not known or is no object of its own.
+
+    :param release: the release of Kubernetes whose own kinds count.
+    """
     custom = _custom_schemas()
     schema = custom["kinds"].get(f"{group}/{version}/{kind}")
     if schema is not None:
         shared = custom["$defs"]
         reference = schema.get("$ref", "").rpartition("/")[2]
         return KindSchema(shared.get(reference, schema), shared, structural=True)
-    name = _definition_names().get((group, version, kind))
-    return KindSchema(_builtin_schemas()[name], _builtin_schemas(), structural=False) if name else None
+    name = _definition_names(release).get((group, version, kind))
+    return (
+        KindSchema(_builtin_schemas(release)[name], _builtin_schemas(release), structural=False)
+        if name
+        else None
+    )
 
 
-@functools.cache
-def served_versions(kind: str) -> tuple[str, ...]:
-    """The versions of Kubernetes' own API, the newest first, that have a kind of this name; none of a kind
-    that only definitions bring.
+def served_versions(kind: str, release: Release) -> tuple[str, ...]:
+    """The versions of Kubernetes' own API in a release, the newest first, that have a kind of this name; none
+    of a kind that only definitions bring.
     """
-    versions = [(group, version) for group, version, name in _definition_names() if name == kind]
+    versions = [(group, version) for group, version, name in _definition_names(release) if name == kind]
     stable = sorted(versions, key=lambda found: ("alpha" in found[1], "beta" in found[1], found))
     return tuple(f"{group}/{version}" if group else version for group, version in stable)
 
 
 def object_meta() -> KindSchema:
-    """The metadata of every object, custom or not."""
-    definitions = _builtin_schemas()
-    return KindSchema(definitions[f"{_PREFIX}apimachinery.pkg.apis.meta.v1.ObjectMeta"], definitions, False)
+    """The metadata of every object, custom or not, in every release."""
+    definitions = _builtin_schemas(kubernetes_schemas.choose())
+    return KindSchema(definitions["apimachinery.pkg.apis.meta.v1.ObjectMeta"], definitions, structural=False)
 
 
 @functools.cache
@@ -62,36 +64,21 @@ def _custom_schemas() -> dict[str, Any]:
 
 
 @functools.cache
-def _builtin_schemas() -> dict[str, Schema]:
-    definitions: dict[str, Schema] = msgspec.json.decode(_find_newest().read_bytes())["$defs"]
-    for name, schema in REPLACED.items():
-        definitions[_PREFIX + name] = schema
+def _builtin_schemas(release: Release) -> dict[str, Schema]:
+    definitions = kubernetes_schemas.definitions(release) | REPLACED
     for name, spared in NOT_REQUIRED.items():
-        schema = definitions.get(_PREFIX + name, {})
+        schema = definitions.get(name, {})
         schema["required"] = [key for key in schema.get("required", ()) if key not in spared]
     for name, schema in ENFORCED.items():
-        definitions.setdefault(_PREFIX + name, {})["allOf"] = [schema]
+        definitions.setdefault(name, {})["allOf"] = [schema]
     return definitions
 
 
 @functools.cache
-def _definition_names() -> dict[tuple[str, str, str], str]:
+def _definition_names(release: Release) -> dict[tuple[str, str, str], str]:
+    """The definition of each kind that is an object of its own."""
     return {
         (kind["group"], kind["version"], kind["kind"]): name
-        for name, schema in _builtin_schemas().items()
+        for name, schema in _builtin_schemas(release).items()
         for kind in schema.get("x-kubernetes-group-version-kind", ())
-        if schema.get("properties", {}).get("metadata", {}).get("$ref", "").endswith(".ObjectMeta")
     }
-
-
-def _find_newest() -> Path:
-    """The published definitions of the newest Kubernetes; the package is read, not imported."""
-    spec = find_spec("kubernetes_validate")
-    assert spec is not None, "a dependency is not installed"
-    root = next(iter(spec.submodule_search_locations or ()))
-    found = {
-        tuple(map(int, match.groups())): folder
-        for folder in Path(root, "kubernetes-json-schema").iterdir()
-        if (match := _VERSION.fullmatch(folder.name))
-    }
-    return found[max(found)] / "_definitions.json"

@@ -12,7 +12,7 @@ Go types, and is of the wrong type for custom ones.
 
 from collections.abc import Iterable
 
-from dynocheck.facts.k8s.definitions import CustomKind
+from dynocheck.data import kubernetes_schemas
 from dynocheck.facts.recipe.recipes import Manifest, Value
 from dynocheck.schema import kinds, relations, rules
 from dynocheck.schema.apiserver_rules import ANY_NAME, NAMES, Schema
@@ -30,19 +30,12 @@ def validate(manifest: Manifest, definitions: Definitions | None = None) -> list
 
     What a Secret holds is not quoted.
 
-    :param definitions: the custom kinds of that server, which count more than those known here.
+    :param definitions: the release and the custom kinds of that server; these count more than known ones.
     :return: None when there is no schema for its apiVersion and kind.
     """
-    version = manifest.api_version.rpartition("/")[2]
-    defined = definitions.find_kind(manifest.group, manifest.kind) if definitions is not None else None
-    if definitions is None or defined is None:
-        kind = kinds.find_kind(manifest.group, version, manifest.kind)
-    elif version in defined.served_versions:
-        kind = definitions.find_schema(defined, version)
-    else:
-        return [_report_unserved(manifest, defined)]
-    if kind is None:
-        return None
+    kind = _find_schema(manifest, definitions or Definitions())
+    if kind is None or isinstance(kind, SchemaViolation):
+        return [kind] if kind else None
     properties = kind.schema["properties"] | _CHECKED_SEPARATELY
     if kind.structural or "status" in properties:
         properties["status"] = _ANYTHING
@@ -60,11 +53,24 @@ def validate(manifest: Manifest, definitions: Definitions | None = None) -> list
     return sorted(found.values(), key=lambda violation: (violation.line, violation.column))
 
 
-def _report_unserved(manifest: Manifest, defined: CustomKind) -> SchemaViolation:
+def _find_schema(manifest: Manifest, definitions: Definitions) -> kinds.KindSchema | SchemaViolation | None:
+    """The kind of an object, or what is wrong with its apiVersion."""
+    named = (manifest.group, manifest.api_version.rpartition("/")[2], manifest.kind)
+    defined = definitions.find_kind(manifest.group, manifest.kind)
+    if defined is not None and named[1] in defined.served_versions:
+        return definitions.find_schema(defined, named[1])
+    if defined is not None:
+        served = ", ".join(defined.served_versions) or "no version at all"
+        return _report_unserved(manifest, f"and {defined.source} serves {served}")
+    found = kinds.find_kind(*named, definitions.release)
+    if found is None and kinds.find_kind(*named, kubernetes_schemas.choose()) is not None:
+        return _report_unserved(manifest, f"in which Kubernetes {definitions.release} has no {manifest.kind}")
+    return found
+
+
+def _report_unserved(manifest: Manifest, why: str) -> SchemaViolation:
     place = manifest.root.get("apiVersion") or manifest.root
-    served = ", ".join(defined.served_versions) or "no version at all"
-    message = f"is {quote(manifest.api_version)}, and {defined.source} serves {served}"
-    return SchemaViolation("apiVersion", message, place.line, place.column)
+    return SchemaViolation("apiVersion", f"is {quote(manifest.api_version)}, {why}", place.line, place.column)
 
 
 def _find_rule_violations(

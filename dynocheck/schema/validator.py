@@ -139,7 +139,7 @@ class SchemaValidator:
         if self._structural:
             open_by = ("additionalProperties", "x-kubernetes-preserve-unknown-fields")
             return not any(schema.get(word) for word in open_by)
-        return schema.get("additionalProperties") is False
+        return "properties" in schema and "additionalProperties" not in schema
 
     def _check_list(
         self, value: Value, data: list[Value], schema: Schema, path: str, *, closed: bool

@@ -6,7 +6,8 @@ import msgspec
 
 from dynocheck import probe
 from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, RequiredAccess
-from dynocheck.kube import Cluster, run_parallel
+from dynocheck.facts.k8s.definitions import ServerVersion
+from dynocheck.kube import Cluster, KubeError, run_parallel
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
 _EVERYTHING = Access("*", "*", "*")
@@ -31,6 +32,14 @@ class _Review(msgspec.Struct):
 def api_server(cluster: Cluster) -> ApiServer:
     version = cluster.get("/version", _Version)
     return ApiServer(cluster.connection.server, version.git_version, version.platform)
+
+
+@probe()
+def server_version(cluster: Cluster) -> ServerVersion:
+    try:
+        return ServerVersion(cluster.get("/version", _Version).git_version)
+    except KubeError as error:
+        return ServerVersion(reason=str(error))
 
 
 @probe()

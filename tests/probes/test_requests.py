@@ -29,7 +29,8 @@ ALL = tuple(sorted({access for probe in PROBES.values() for access in probe.acce
 def gather(cluster: ControlPlane, user: User) -> dict[type[Fact], Fact]:
     """Every fact of a cluster, as a run gathers them that judges the cluster and not a recipe's manifests."""
     sources = {**sources_of(reach(cluster, user)), RequiredAccess: RequiredAccess(ALL)}
-    probes = [probe for probe in PROBES.values() if probe.name != "served_kinds"]
+    of_manifests = ("served_kinds", "server_version")
+    probes = [probe for probe in PROBES.values() if probe.name not in of_manifests]
     knowledge = runner.gather(probes, sources, timeout_s=20)
     assert knowledge.missing == {}
     return knowledge.facts

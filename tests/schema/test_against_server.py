@@ -274,6 +274,13 @@ GOOD = {
     ),
     "a Job by index": job(spec="completionMode: Indexed, "),
     "a claim of data from nowhere": claim(f"accessModes: [ReadWriteMany], dataSource: {{}}, {STORAGE}"),
+    "a claim of a StatefulSet under another name": deployment()
+    .replace("kind: Deployment", "kind: StatefulSet")
+    .replace(
+        "selector:",
+        "volumeClaimTemplates: [{kind: Claim, apiVersion: v0, metadata: {name: v}, "
+        f"spec: {{accessModes: [ReadWriteOnce], {STORAGE}}}}}], selector:",
+    ),
     "a domain": "{apiVersion: resource.nvidia.com/v1beta1, kind: ComputeDomain, metadata: {name: a}, "
     "spec: {numNodes: 0, channel: {resourceClaimTemplate: {name: x}}}}",
 }

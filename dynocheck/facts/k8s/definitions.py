@@ -4,7 +4,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dynocheck.facts.base import FactList
+from dynocheck.facts.base import Fact, FactList
 
 
 class DefinitionPaths(NamedTuple):
@@ -41,4 +41,13 @@ class GivenKinds(FactList[CustomKind], frozen=True):
 class ServedKinds(FactList[CustomKind], frozen=True):
     """The custom kinds of a cluster, of the groups that recipes use; `reason` is why they are not known."""
 
+    reason: str = ""
+
+
+class ServerVersion(Fact, frozen=True):
+    """The version of the API server that is to take the objects, which decides what Kubernetes' own kinds
+    look like; `reason` is why it is not known. Unlike `ApiServer` it is a fact when the server cannot be had.
+    """
+
+    version: str = ""
     reason: str = ""
