@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: demo test lint verify bench docs clean
+.PHONY: demo test lint verify bench wording docs clean
 
 # A run on a recorded cluster and a reference recipe.
 demo: $(VENV)/installed
@@ -25,6 +25,11 @@ lint: $(VENV)/developing
 # The long proofs, of which `make test` runs a sample.
 verify: $(VENV)/developing
 	$(BIN)/python -m pytest -q -m verify --timeout 3600 $(ARGS)
+
+# What checks say, word for word: read the difference before you commit it.
+wording: $(VENV)/developing
+	DYNOCHECK_RENEW_WORDING=1 $(BIN)/python -m pytest -q tests/checks
+	git diff --stat tests/wording.txt
 
 docs: $(VENV)/developing
 	$(BIN)/python -m tools.write_docs

@@ -11,6 +11,7 @@ from dynocheck import Finding, Skip
 from dynocheck.core.registry import Check
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
 from dynocheck.recipe.discover import load_recipes
+from tests import wording
 
 GRAPH = """
 apiVersion: nvidia.com/v1beta1
@@ -27,13 +28,34 @@ BUNDLE = {
 FRONTEND = "  - {name: Frontend, type: frontend}\n"
 
 
+def run_check(check: Check, *facts: Any) -> list[Finding]:
+    """Its findings, whose wording is compared with tests/wording.txt."""
+    findings = list(check(*facts) or ())
+    for finding in findings:
+        wording.compare(check.id, finding)
+    return findings
+
+
+def outcomes(check: Check, *facts: Any) -> list[str]:
+    """Each finding's outcome."""
+    return [str(finding.outcome) for finding in run_check(check, *facts)]
+
+
+def places(check: Check, *facts: Any) -> list[tuple[str, str]]:
+    """Each finding's outcome, and the object or the FILE:LINE that it is about."""
+    return [(str(finding.outcome), _place(finding)) for finding in run_check(check, *facts)]
+
+
+def _place(finding: Finding) -> str:
+    if finding.subject is not None:
+        return str(finding.subject)
+    place = finding.location
+    return f"{Path(place.file).name}:{place.line}" if place is not None else ""
+
+
 def list_messages(check: Check, *facts: Any) -> list[tuple[str, str]]:
     """Each finding's outcome and message."""
     return [(str(finding.outcome), finding.message) for finding in run_check(check, *facts)]
-
-
-def run_check(check: Check, *facts: Any) -> list[Finding]:
-    return list(check(*facts) or ())
 
 
 def get_skip_reason(check: Check, *facts: Any) -> str:
