@@ -15,7 +15,7 @@ from typing import Any
 from benchmarks.peers import Sizes, aiperf, guidellm, make_environment, read_aiperf_ttft, read_guidellm_ttft
 from dynocheck.loadtest.stats.metrics import summarize_values
 from tests.dynamo.build import home
-from tests.loading.engine import FakeEngine, engine
+from tests.loadtest.engine import FakeEngine, engine
 
 STREAMS = (1, 8, 64, 256)
 PERCENTILES = ("p50", "p90", "p99")

@@ -14,7 +14,7 @@ from dynocheck.core.registry import ChartMaker
 from dynocheck.core.runner import Knowledge, build_report, tabulate
 from dynocheck.facts.load.run import LATENCIES, LoadPoint, LoadRun, Sample
 from dynocheck.reports import render_report
-from tests.loading.making import bad, good, histogram, point, run
+from tests.loadtest.making import bad, good, histogram, point, run
 
 
 def scattered(n: int, *, concurrency: int = 4, seed: int = 0) -> LoadPoint:

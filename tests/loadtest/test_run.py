@@ -21,7 +21,7 @@ from dynocheck.loadtest.run import run
 from dynocheck.loadtest.stats.metrics import summarize_latency
 from dynocheck.probes.load.run import measure_load
 from dynocheck.serving import Endpoint, ExchangeLimits, SecretValue
-from tests.loading.engine import engine
+from tests.loadtest.engine import engine
 
 PATIENT = ExchangeLimits(first_byte_s=30, idle_s=30, total_s=30)
 

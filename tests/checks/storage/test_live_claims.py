@@ -8,7 +8,7 @@ from dynocheck.checks.storage import live_claims
 from dynocheck.facts import StorageClass, StorageClasses
 from dynocheck.facts.k8s.storage import ClaimEvent, PersistentVolumeClaim, PersistentVolumeClaims
 from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
-from tests.checks.test_storage import claim, mounting
+from tests.checks.storage.test_classes import claim, mounting
 
 NOW = StorageClass("now", "nfs.csi.k8s.io", is_default=True)
 WAITS = StorageClass("waits", "ebs.csi.aws.com", binding_mode="WaitForFirstConsumer")

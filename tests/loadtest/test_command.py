@@ -15,7 +15,7 @@ import pytest
 
 from dynocheck.cli import main
 from tests.command import ROOT, CommandResult, dynocheck, restore_sigint
-from tests.loading.engine import FakeEngine, engine
+from tests.loadtest.engine import FakeEngine, engine
 from tests.reports.schemas import valid_page
 
 KEY = "sesame-open-the-door-0123"

@@ -11,7 +11,7 @@ from dynocheck.data.volumes import volume_reach as row
 from dynocheck.facts import Condition, Node, Nodes, StorageClass, StorageClasses, Taint
 from dynocheck.facts.k8s.storage import CsiDrivers, CsiNode, NodeDriver
 from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
-from tests.checks.test_storage import claim
+from tests.checks.storage.test_classes import claim
 
 ZONE = "topology.kubernetes.io/zone"
 EBS = StorageClass("gp3", "ebs.csi.aws.com", is_default=True)

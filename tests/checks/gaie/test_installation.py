@@ -10,10 +10,10 @@ from msgspec.structs import replace
 
 from dynocheck.checks.gaie import installation
 from dynocheck.facts import ApiServer, CustomResourceDefinition, CustomResourceDefinitions
+from tests.checks.gaie.test_gateways import EPP
 from tests.checks.judging import crd, get_skip_reason, list_messages, make_definitions, recipes, run_check
 from tests.checks.routing import AGENTGATEWAY, CLASS, ROUTE, classes, gateways, routes, workloads
 from tests.checks.routing import GATEWAY as GATEWAY_OBJECT
-from tests.checks.test_gateways import EPP
 
 SERVER = ApiServer("https://kube.example", "v1.36.3")
 POOL = "inferencepools.inference.networking.k8s.io"

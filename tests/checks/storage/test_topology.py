@@ -15,7 +15,7 @@ from dynocheck.facts.k8s.storage import (
     PersistentVolumes,
 )
 from tests.checks.judging import GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
-from tests.checks.test_storage import mounting
+from tests.checks.storage.test_classes import mounting
 
 NO_SLICES = ResourceSlices(served=False)
 ZONE = "topology.kubernetes.io/zone"

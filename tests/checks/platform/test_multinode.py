@@ -11,7 +11,7 @@ from dynocheck.facts.k8s.platform import OperatorConfig, OperatorConfigs, Servic
 from dynocheck.facts.k8s.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, run_check, worker
 from tests.checks.judging import recipes as written
-from tests.checks.test_operator import operator
+from tests.checks.platform.test_operators import operator
 
 GROVE = ("podcliquesets.grove.io", "clustertopologybindings.grove.io")
 KAI = ("queues.scheduling.run.ai",)

@@ -17,7 +17,7 @@ from dynocheck.loadtest.stats.metrics import (
     summarize_values,
 )
 from dynocheck.serving import Client, CompletionRequest, Endpoint, Exchange
-from tests.loading.engine import FakeEngine, engine
+from tests.loadtest.engine import FakeEngine, engine
 
 TOKENS = 40  # at 50 a second
 

@@ -20,7 +20,7 @@ from dynocheck.loadtest.stats.metrics import (
     summarize_latency,
     summarize_values,
 )
-from tests.loading.making import bad, good, histogram, limits, point
+from tests.loadtest.making import bad, good, histogram, limits, point
 
 SECONDS = st.floats(1e-6, 1e4)
 

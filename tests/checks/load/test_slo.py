@@ -12,7 +12,7 @@ from dynocheck.facts.load.limits import parse_annotation
 from dynocheck.facts.load.run import CounterGrowth, LoadBaseline, LoadRun
 from dynocheck.loadtest.stats.comparison import compare_runs, find_mismatch
 from tests.checks.judging import get_skip_reason, list_messages, run_check
-from tests.loading.making import bad, good, limits, point, run
+from tests.loadtest.making import bad, good, limits, point, run
 
 MANY = [good()] * 100
 

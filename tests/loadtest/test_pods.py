@@ -14,7 +14,7 @@ from dynocheck.loadtest.pods import is_log, measure_share, merge_logs
 from dynocheck.loadtest.start_barrier import Barrier, WorkerRank
 from dynocheck.serving import Endpoint
 from tests.controlplane.processes import free_port
-from tests.loading.engine import engine
+from tests.loadtest.engine import engine
 
 
 def places(of: int) -> list[WorkerRank]:
