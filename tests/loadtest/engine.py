@@ -1,6 +1,6 @@
 """A server that streams at a steady pace and writes down when it wrote each chunk.
 
-It runs in a process of its own: `python -m tests.loading.engine OPTIONS-AS-JSON` prints its port. What it
+It runs in a process of its own: `python -m tests.loadtest.engine OPTIONS-AS-JSON` prints its port. What it
 saw is its answer to GET /log; its times are of `perf_counter`, which all processes of a machine share.
 """
 
@@ -60,7 +60,7 @@ class FakeEngine:
 def engine(**options: Any) -> Iterator[FakeEngine]:
     """Start one, and stop it in the end."""
     given = json.dumps(asdict(FakeEngineOptions(**options)))
-    command = [sys.executable, "-m", "tests.loading.engine", given]
+    command = [sys.executable, "-m", "tests.loadtest.engine", given]
     with subprocess.Popen(
         command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ}
     ) as process:
