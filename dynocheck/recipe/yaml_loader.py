@@ -5,6 +5,7 @@ reads goes through Python's yaml. Events are taken from libyaml; the tree is bui
 because neither a composer nor a constructor of PyYAML bounds depth or aliases, and both lose the positions.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -17,6 +18,7 @@ from dynocheck.facts.recipe.recipes import Problem, Value
 from dynocheck.recipe import yaml_scalars
 
 MAX_DEPTH = 200
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
 MAX_OBJECTS = 10_000  # of JSON in one file
 MAX_REPEATED = 100  # keys of one file that are told to stand twice
 MAX_VALUES = 500_000  # after aliases are expanded: a bomb multiplies, a manifest does not
@@ -158,6 +160,8 @@ def _parse_documents(
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         says = error.problem or error.context or "not YAML"
+        if mark is not None and (deep := _too_deep(text[: mark.index])) is not None:
+            says, mark = _TOO_DEEP, deep
         problems.append(Problem(says, *(place(mark) if mark is not None else ())))
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n")
@@ -165,6 +169,19 @@ def _parse_documents(
     except UnicodeEncodeError:
         problems.append(Problem("a character that no encoding has"))
     return builder.documents
+
+
+def _too_deep(text: str) -> Any:
+    """The mark at which the text is nested too deep, or None. libyaml scans ahead, and since 0.2.6 has a
+    limit of its own, so it can refuse a text before it yields the events that would show this.
+    """
+    depth = 0
+    with contextlib.suppress(yaml.YAMLError):
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                return event.start_mark
+    return None
 
 
 class _Builder:
@@ -203,7 +220,7 @@ class _Builder:
 
     def _open(self, event: Any) -> None:
         if len(self._stack) >= MAX_DEPTH:
-            raise _InvalidYaml(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+            raise _InvalidYaml(_TOO_DEEP, event.start_mark)
         key = self._stack[-1].key if self._stack else None
         place = self._place(event.start_mark)
         if key is not None and not event.flow_style:

@@ -423,9 +423,11 @@ def test_a_merge_in_an_engine_s_file_never_replaces_a_key_that_stands_there() ->
     assert value.plain == {"own": {"a": 1, "b": 3}}
 
 
-@pytest.mark.parametrize("nest", ["[", "{a: ", "- ", "? "])
+@pytest.mark.parametrize("nest", ["[", "{", "{a: ", "- ", "? "])
 def test_nesting_ends_somewhere(nest: str) -> None:
-    assert str(MAX_DEPTH) in fatal(nest * 100_000).message
+    found = fatal(nest * 100_000)
+    assert str(MAX_DEPTH) in found.message
+    assert (found.line, found.column) == (1, MAX_DEPTH * len(nest) + 1)
 
 
 def test_aliases_that_multiply_are_not_expanded() -> None:
