@@ -10,7 +10,7 @@ INSTALL = PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m p
 # What `make test-lowest` and `make test-newest` run: a minute, and it uses every dependency.
 SAMPLE := tests/engines tests/kube tests/recipe/test_documents.py tests/reports tests/schema tests/serving
 
-.PHONY: demo test test-lowest test-newest lint verify lock bench wording docs clean
+.PHONY: demo test test-lowest test-newest lint verify lock bench renew clean
 
 # A run on a recorded cluster and a reference recipe.
 demo: $(VENV)/installed
@@ -45,13 +45,13 @@ lint: $(VENV)/developing
 verify: $(VENV)/developing
 	$(BIN)/python -m pytest -q -m verify --timeout 3600 $(ARGS)
 
-# What checks say, word for word: read the difference before you commit it.
-wording: $(VENV)/developing
-	DYNOCHECK_RENEW_WORDING=1 $(BIN)/python -m pytest -q tests/checks
-	git diff --stat tests/wording.txt
-
-docs: $(VENV)/developing
+# Renews what is written down of what dynocheck says: read the difference before you commit it.
+renew: $(VENV)/developing
+	DYNOCHECK_RENEW=1 $(BIN)/python -m pytest -q tests/checks tests/test_bare_cluster.py \
+	    tests/test_kinds_of_clusters.py tests/situations/test_situations.py::test_the_healthy_cluster
+	$(BIN)/python -m tools.record_demo
 	$(BIN)/python -m tools.write_docs
+	git diff --stat
 
 bench: $(VENV)/developing
 	$(BIN)/python -m benchmarks.startup

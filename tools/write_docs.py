@@ -17,7 +17,7 @@ README = ROOT / "README.md"
 TABLE = re.compile(r"(?<=```console\n\$ dynocheck preflight\n).*?(?=\n```)", re.DOTALL)
 _HEAD = """# Checks
 
-One section a check; `dynocheck explain ID` shows the same. This page is made by `make docs`.
+One section a check; `dynocheck explain ID` shows the same. This page is made by `make renew`.
 """
 
 

@@ -6,8 +6,6 @@ from tests import clusters
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
-HEALTHY: dict[str, str] = {}
-
 RECIPE = "recipes/qwen3-32b/vllm/agg-round-robin"  # eight workers of two GPUs
 
 

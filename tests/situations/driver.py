@@ -6,7 +6,6 @@ from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 from tests.situations.gpu import everywhere
 
-HEALTHY: dict[str, str] = {"driver.cuda-matrix": "pass"}
 RECIPE = "recipes/qwen3-32b/vllm/agg-round-robin"
 
 

@@ -9,7 +9,6 @@ from tests.controlplane.api import wait
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
-HEALTHY = {"monitoring.dcgm-exporter": "pass", "monitoring.prometheus": "pass"}
 HELM: dict[str, Any] = {
     "podMonitorSelector": {"matchLabels": {"release": "prometheus"}},
     "podMonitorNamespaceSelector": {},

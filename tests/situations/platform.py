@@ -13,18 +13,6 @@ from tests.controlplane.definitions import crds_dir
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
-HEALTHY = {
-    "platform.crds": "pass",
-    "platform.crd-migration": "pass",
-    "platform.dns": "pass",
-    "platform.etcd-nats": "skip",
-    "platform.namespace": "pass",
-    "platform.network-policy": "skip",
-    "platform.operator": "pass",
-    "platform.second-operator": "pass",
-    "platform.version-skew": "pass",
-    "platform.webhook": "pass",
-}
 WIDE_EP = "recipes/deepseek-r1/sglang/disagg-16gpu"
 NEEDY = "tests/recipes/needy"
 SMALL = "dynamographdeploymentscalingadapters.nvidia.com"

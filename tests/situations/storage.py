@@ -7,14 +7,6 @@ from tests.clusters import storage
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
-HEALTHY = {
-    "storage.binding-mode": "pass",
-    "storage.claims-bound": "pass",
-    "storage.csi-driver": "pass",
-    "storage.default-class": "pass",
-    "storage.rwx-class": "pass",
-}
-
 
 def no_default_class(cluster: ControlPlane) -> None:
     cluster.apply(clusters.storage_class(default=False))
