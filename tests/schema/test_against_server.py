@@ -242,6 +242,7 @@ GOOD = {
     "a claim": claim(f"accessModes: [ReadWriteMany], {STORAGE}"),
     "a claim of no class": claim(f"accessModes: [ReadWriteMany], storageClassName: '', {STORAGE}"),
     "a ConfigMap": config_map("data: {a: b, c: null}, binaryData: null"),
+    "bytes as numbers": config_map("binaryData: {a: [], b: [0, 255]}"),
     "a Secret": secret("data: {a: aGVsbG8=, b: null}, stringData: {c: 'yes'}"),
     "a headless Service": service("clusterIP: None"),
     "a Service elsewhere": service("type: ExternalName, externalName: example.com"),
