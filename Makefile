@@ -18,7 +18,7 @@ SAMPLE := tests/engines tests/kube/test_config.py tests/kube/test_credentials.py
 demo: $(VENV)/installed
 	@$(BIN)/dynocheck demo
 
-# Everything that CI runs. The first build of the control plane takes minutes, Dynamo's installation less.
+# What CI runs, with the locked versions. The first build of the control plane takes minutes, Dynamo's installation less.
 test: lint
 	$(BIN)/python -m tests.controlplane.build
 	$(BIN)/python -m tests.dynamo.build
