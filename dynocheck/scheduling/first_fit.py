@@ -1,7 +1,7 @@
-"""Whether pods find nodes: kube-scheduler's filters and scores, pod after pod.
+"""Places pods one after another by kube-scheduler's filters and scores.
 
-A score decides among the nodes that fit, and chance among equals, so the same pods may fit or not. That is
-why they are placed several times: in several orders, with several throws.
+A score decides among the nodes that fit, and chance among equal scores, so that the same pods may fit or not.
+They are therefore placed several times, in several orders and with several random seeds.
 """
 
 import random
@@ -22,19 +22,19 @@ from dynocheck.scheduling.pod_spec_model import HOSTNAME, Shape, ports_conflict
 from dynocheck.scheduling.quantities import PODS, Amounts
 from dynocheck.scheduling.relations import DomainCounts, Relations
 
-_MAX_WORK = 150_000  # nodes looked at in all throws together: keeps large clusters well under a second
+_MAX_WORK = 150_000  # nodes scored in all runs together, which takes well under a second
 _MAX_RUNS = 36
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """So many pods of one shape."""
+    """A number of pods of one shape."""
 
     shape: Shape
     pods: int
 
 
 class SchedulingResult(msgspec.Struct, frozen=True):
-    """Where pods went in one throw: for each batch the nodes of those that found one."""
+    """The nodes that the pods of each batch got in one run, and how many got none (`lacking`)."""
 
     nodes: tuple[tuple[int, ...], ...]
     lacking: tuple[int, ...]
@@ -47,7 +47,7 @@ class SchedulingResult(msgspec.Struct, frozen=True):
 
 
 class Scheduler:
-    """A cluster and the pods that are to be put on it."""
+    """Places batches of pods on a cluster. Nodes and batches are known by their index."""
 
     def __init__(self, board: ClusterState, batches: Sequence[Batch]) -> None:
         self.board = board
@@ -72,7 +72,7 @@ class Scheduler:
             )
 
     def simulate(self) -> Iterator[SchedulingResult]:
-        """The pods placed as the scheduler might, in this order and others."""
+        """Place the pods as kube-scheduler might, in the given order and in others."""
         kinds = [kind for kind, batch in enumerate(self.batches) for _ in range(batch.pods)]
         orders = [kinds, _interleave(kinds), kinds[::-1]]
         work = max(1, len(kinds) * max((len(each) for each in self._open), default=1))
@@ -80,7 +80,7 @@ class Scheduler:
             yield self.run_once(orders[number % len(orders)], random.Random(number))  # noqa: S311
 
     def pack(self) -> SchedulingResult:
-        """The pods placed by one who plans ahead: the large first, each where least is left over."""
+        """Place the pods as tightly as possible: the largest first, each where the least is left."""
         scarce = sorted({r for shape in self.shapes for r in shape.requests if "/" in r})
 
         def size(kind: int) -> tuple[int, ...]:
@@ -94,7 +94,7 @@ class Scheduler:
     def run_once(
         self, kinds: Sequence[int], chance: random.Random, *, tightly: Sequence[str] | None = None
     ) -> SchedulingResult:
-        """Place one pod after another; those that find no node try again once others have found theirs."""
+        """Place one pod after another; those without a node are tried again after others got theirs."""
         run = _SchedulingRun(self, chance, tightly)
         waiting = list(kinds)
         while waiting:
@@ -107,12 +107,12 @@ class Scheduler:
         return SchedulingResult(nodes, lacking, run.counted, run.used)
 
     def copy_scores(self) -> list[dict[int, int]]:
-        """For each batch the nodes that have room for one now, with their scores."""
+        """For each batch, the scores of the nodes that have room for one of its pods."""
         return [dict(each) for each in self._open]
 
 
 class _SchedulingRun:
-    """One throw."""
+    """The state of one run: the nodes that are still open, and what was placed on them."""
 
     def __init__(self, table: Scheduler, chance: random.Random, tightly: Sequence[str] | None) -> None:
         self.table = table
@@ -151,7 +151,7 @@ class _SchedulingRun:
         return self.chance.choice([i for i, value in found.items() if value == best])
 
     def _weigh(self, kind: int, found: Mapping[int, int]) -> dict[int, int]:
-        """Scores with everything that is compared among the nodes at hand, each in its weight."""
+        """The scores with the weighted parts that compare nodes: taints, affinity and spread."""
         total = dict(found)
         prefers = self.table.prefers[kind]
         if prefers:
@@ -173,7 +173,7 @@ class _SchedulingRun:
         return total
 
     def _score_evenness(self, kind: int, found: Sequence[int]) -> dict[int, int]:
-        """How even the soft constraints of a pod would leave each node, of 100."""
+        """The score, 0 to 100, of each node by the pod's soft topology spread constraints."""
         soft = [(n, s) for n, s in enumerate(self.table.shapes[kind].spread) if s.soft]
         labels = self.table.relations.labels
         scored = [i for i in found if all(s.key in labels[i] for _, s in soft)]
@@ -221,7 +221,7 @@ def _has_room(requests: Amounts, place: NodeState) -> bool:
 
 
 def _interleave(kinds: Sequence[int]) -> list[int]:
-    """One of each in turn, as when all controllers create at once."""
+    """One of each in turn, as when all controllers create pods at the same time."""
     seen: dict[int, int] = {}
     ranked = []
     for kind in kinds:

@@ -1,4 +1,4 @@
-"""The area access."""
+"""The outcomes of the access checks for the healthy cluster."""
 
 from tests.situations import Situation
 

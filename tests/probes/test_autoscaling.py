@@ -1,5 +1,3 @@
-"""Who may add nodes."""
-
 from __future__ import annotations
 
 import socket
@@ -17,7 +15,7 @@ GROUP = {"kind": "APIGroup", "name": "karpenter.sh", "versions": [{"version": "v
 STATUS = {"metadata": {"name": "cluster-autoscaler-status", "namespace": "kube-system"}}
 
 
-def test_an_autoscaler_tells_its_status(cluster: ControlPlane) -> None:
+def test_cluster_autoscaler_by_its_status(cluster: ControlPlane) -> None:
     assert look("autoscalers", cluster) == Autoscalers()
     namespace = cluster.namespace()
     metadata = {"name": "cluster-autoscaler-status", "namespace": namespace}
@@ -25,13 +23,13 @@ def test_an_autoscaler_tells_its_status(cluster: ControlPlane) -> None:
     assert look("autoscalers", cluster) == Autoscalers((f"Cluster Autoscaler ({namespace})",))
 
 
-def test_who_may_not_look_does_not_know(cluster: ControlPlane) -> None:
+def test_without_permission_it_is_unknown(cluster: ControlPlane) -> None:
     seen = look("autoscalers", cluster, cluster.user("nobody"))
     assert (seen.items, 'cannot list resource "configmaps"' in seen.unseen) == ((), True)
 
 
 @pytest.mark.parametrize(
-    ("karpenter", "found", "expected"),
+    ("karpenter", "statuses", "expected"),
     [
         (200, [], ("Karpenter",)),
         (200, [STATUS], ("Karpenter", "Cluster Autoscaler (kube-system)")),
@@ -39,13 +37,13 @@ def test_who_may_not_look_does_not_know(cluster: ControlPlane) -> None:
         (403, [STATUS], ("Cluster Autoscaler (kube-system)",)),
     ],
 )
-def test_karpenter_is_known_by_its_types(
-    tmp_path: Path, karpenter: int, found: list[object], expected: tuple[str, ...]
+def test_karpenter_by_its_api_group(
+    tmp_path: Path, karpenter: int, statuses: list[object], expected: tuple[str, ...]
 ) -> None:
     def handle(request: Request, connection: socket.socket) -> bytes:
         if request.path == "/apis/karpenter.sh":
             return reply(karpenter, GROUP if karpenter == 200 else {"kind": "Status", "message": "no"})
-        return reply(200, items(*found))
+        return reply(200, items(*statuses))
 
     with serve(handle) as server:
         assert autoscalers(server.cluster(tmp_path)) == Autoscalers(expected)
