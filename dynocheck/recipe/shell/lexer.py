@@ -211,6 +211,15 @@ class Lexer:
             open_ += (char == "(") - (char == ")")
         return UnknownExpansion(find_arithmetic_names(self.text[start : self.at]))
 
+    def read_arithmetic_command(self) -> frozenset[str]:
+        """Read `(( ... ))` from behind its opening parentheses; return the names that it may set."""
+        end = self.text.find("))", self.at)
+        expression = self.text[self.at : end]
+        if end < 0 or expression.count("(") != expression.count(")") or set(expression) & set("'\"\\`"):
+            raise UnsupportedSyntax
+        self.at = end + 2
+        return find_arithmetic_names(expression)
+
     def _read_braced(self, nested: Callable[[str], None], *, quoted: bool) -> WordPart:
         name = NAME.match(self.text, self.at)
         if name is None:
