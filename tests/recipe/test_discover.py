@@ -248,7 +248,7 @@ def test_what_is_no_path(models: Path, path: str, says: str) -> None:
 
 def test_a_folder_without_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    nothing = ": no recipe in it: not one manifest (*.yaml, *.yml, *.json)"
+    nothing = ": no recipe in it: no manifest (*.yaml, *.yml, *.json)"
     assert refused(".") == f".{nothing}"
     write(tmp_path / "docs" / "README.md", "hi")
     (tmp_path / "vllm").mkdir()

@@ -44,7 +44,7 @@ class ShellParser:
         self._compounds = compounds
 
     def parse_statements(self, *, one_line: bool = False) -> Statement:
-        """Statements up to what closes them, or up to the end of the line."""
+        """Parse statements up to a closing word or parenthesis, or up to the end of the line."""
         lexer = self.lexer
         lexer.skip_lines()
         found: list[Statement] = []
@@ -75,7 +75,7 @@ class ShellParser:
         )
 
     def peek_reserved(self) -> str:
-        """The reserved word that stands here, or an empty string."""
+        """The reserved word at the current position, or an empty string."""
         found = _RESERVED.match(self.lexer.text, self.lexer.at)
         return found.group() if found else ""
 
