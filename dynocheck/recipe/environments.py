@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dynocheck.facts.recipe.containers import EnvVar
 from dynocheck.facts.recipe.documents import Manifest, Value
 from dynocheck.recipe.references import Environment, expand
-from dynocheck.recipe.volumes import read_items, read_string
+from dynocheck.recipe.volumes import read_items
 
 _MAX_VALUES = 1024 * 1024  # characters that references may add to the variables of one file
 
@@ -34,21 +34,21 @@ class EnvironmentReader:
         """
         env: dict[str, EnvVar] = {}
         for source in read_items(container, "envFrom"):
-            prefix = read_string(source, "prefix")
-            for key, value in self.read_data(read_string(source, "configMapRef", "name")).items():
+            prefix = source.get_text("prefix")
+            for key, value in self.read_data(source.get_text("configMapRef", "name")).items():
                 env[prefix + key] = EnvVar(prefix + key, value.text, source.line, source.column)
         imported = {variable.name: variable.value for variable in env.values()}
         is_open = self.is_open(container)
         entries = [*outer, *read_items(container, "env")]
         if merged:
-            entries = list({read_string(entry, "name"): entry for entry in entries}.values())
+            entries = list({entry.get_text("name"): entry for entry in entries}.values())
         values = self._resolve_values(entries, imported, is_open=is_open)
         if merged:
-            in_order = sorted(entries, key=lambda entry: read_string(entry, "name"))
+            in_order = sorted(entries, key=lambda entry: entry.get_text("name"))
             by_name = self._resolve_values(in_order, imported, is_open=is_open)
             values = {name: value if by_name[name] == value else None for name, value in values.items()}
         for entry in entries:
-            name, place = read_string(entry, "name"), entry.get("value") or entry
+            name, place = entry.get_text("name"), entry.get("value") or entry
             env[name] = EnvVar(name, values[name], place.line, place.column)
         return env
 
@@ -63,7 +63,7 @@ class EnvironmentReader:
     ) -> dict[str, str | None]:
         known = dict(imported)
         for entry in entries:
-            name, value = read_string(entry, "name"), entry.get("value")
+            name, value = entry.get_text("name"), entry.get("value")
             if value is None or value.data == "":
                 known[name] = self._resolve_reference(entry) if entry.get("valueFrom") is not None else ""
             elif value.text is None:
@@ -79,6 +79,6 @@ class EnvironmentReader:
         return expanded
 
     def _resolve_reference(self, entry: Value) -> str | None:
-        data = self.read_data(read_string(entry, "valueFrom", "configMapKeyRef", "name"))
-        value = data.get(read_string(entry, "valueFrom", "configMapKeyRef", "key"))
+        data = self.read_data(entry.get_text("valueFrom", "configMapKeyRef", "name"))
+        value = data.get(entry.get_text("valueFrom", "configMapKeyRef", "key"))
         return value.text if value else None

@@ -12,7 +12,7 @@ import msgspec
 from dynocheck.facts.load.limits import ANNOTATION
 from dynocheck.facts.recipe.recipes import Claim, Component, Graph, Manifest, Mount, Value, Word
 from dynocheck.recipe.pods import NOTHING, DefaultCommand, PodReader
-from dynocheck.recipe.volumes import read_items, read_string, read_volumes
+from dynocheck.recipe.volumes import read_items, read_volumes
 
 # What the operator has the main container of a component run.
 _FRONTEND = DefaultCommand(("python3",), ("-m", "dynamo.frontend"))
@@ -36,7 +36,7 @@ def build_graph(manifest: Manifest, reader: PodReader) -> Graph:
         file=manifest.file,
         name=manifest.name,
         api_version=manifest.api_version,
-        framework=read_string(spec, "backendFramework") or None,
+        framework=spec.get_text("backendFramework") or None,
         components=tuple(components),
         limits=Word(limits.text, limits.line, limits.column) if limits is not None else None,
         line=name.line,
@@ -50,9 +50,9 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
     for name, service in services.mapping.items() if services else ():
         pod = service.get("extraPodSpec") or NOTHING
         main = pod.get("mainContainer") or Value({}, service.line, service.column)
-        role = read_string(service, "componentType")
-        if role == "worker" and read_string(service, "subComponentType") in ("prefill", "decode"):
-            role = read_string(service, "subComponentType")
+        role = service.get_text("componentType")
+        if role == "worker" and service.get_text("subComponentType") in ("prefill", "decode"):
+            role = service.get_text("subComponentType")
         mountable = read_volumes(pod)
         claims = [_build_claim_mount(entry) for entry in read_items(service, "volumeMounts")]
         container = reader.read_container(
@@ -63,7 +63,7 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
             name="main",
             defaults=_DEFAULTS.get(role, _WORKER),
         )
-        sidecars = [c for c in read_items(pod, "containers") if read_string(c, "name") != "main"]
+        sidecars = [c for c in read_items(pod, "containers") if c.get_text("name") != "main"]
         asked = [[service.get("resources"), main.get("resources")]]
         yield Component(
             name=name,
@@ -86,17 +86,17 @@ def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
     """v1beta1."""
     for component in read_items(spec, "components"):
         pod = component.get("podTemplate", "spec") or NOTHING
-        role = read_string(component, "type")
+        role = component.get_text("type")
         mountable = read_volumes(pod)
         sources = read_items(pod, "containers") or [Value({}, component.line, component.column)]
-        main = next((c for c in sources if read_string(c, "name") == "main"), sources[0])
+        main = next((c for c in sources if c.get_text("name") == "main"), sources[0])
         container = reader.read_container(
             main, mountable, outer=read_items(spec, "env"), name="main", defaults=_DEFAULTS.get(role, _WORKER)
         )
         cache = component.get("compilationCache", "pvcName")
         cached = [Mount("", "claim", cache.text or "", cache.line, cache.column)] if cache else []
         yield Component(
-            name=read_string(component, "name"),
+            name=component.get_text("name"),
             role=role,
             replicas=_read_integer(component.get("replicas"), 1),
             nodes=_count_nodes(component),
@@ -159,7 +159,7 @@ def _select_gpus(amounts: Value) -> dict[str, Value]:
     """The GPUs among some amounts by the name of the resource, which v1alpha1 shortens to `gpu`."""
     custom = amounts.get("custom")
     entries = {**amounts.mapping, **(custom.mapping if custom else {})}
-    short = read_string(amounts, "gpuType") or _NVIDIA
+    short = amounts.get_text("gpuType") or _NVIDIA
     named = {short if key == "gpu" else key: amount for key, amount in entries.items()}
     return {
         key: amount for key, amount in named.items() if _is_gpu(key) or (key == short and "gpu" in entries)
@@ -173,7 +173,7 @@ def _is_gpu(resource: str) -> bool:
 
 
 def _brings_gpus(claim: Value) -> bool:
-    names = (read_string(claim, key) for key in ("name", "resourceClaimTemplateName", "resourceClaimName"))
+    names = (claim.get_text(key) for key in ("name", "resourceClaimTemplateName", "resourceClaimName"))
     return not any("compute-domain" in name for name in names)
 
 
@@ -194,7 +194,7 @@ def _collect_extended(resources: Iterable[Value | None]) -> dict[str, str]:
 def _build_claim_mount(entry: Value) -> Mount:
     """An entry of a v1alpha1 component's `volumeMounts`: its name is the claim's."""
     name = entry.get("name") or entry
-    return Mount(read_string(entry, "mountPoint"), "claim", name.text or "", name.line, name.column)
+    return Mount(entry.get_text("mountPoint"), "claim", name.text or "", name.line, name.column)
 
 
 def _deduplicate_claims(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
@@ -213,10 +213,10 @@ def find_created_claims(manifest: Manifest) -> Iterator[Claim]:
         if create is not None and create.data is True:
             yield Claim(
                 file=manifest.file,
-                name=read_string(entry, "name"),
-                storage_class=read_string(entry, "storageClass") or None,
-                access_modes=tuple(filter(None, [read_string(entry, "volumeAccessMode")])),
-                size=read_string(entry, "size") or None,
+                name=entry.get_text("name"),
+                storage_class=entry.get_text("storageClass") or None,
+                access_modes=tuple(filter(None, [entry.get_text("volumeAccessMode")])),
+                size=entry.get_text("size") or None,
                 line=entry.line,
                 column=entry.column,
             )

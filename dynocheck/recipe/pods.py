@@ -23,7 +23,6 @@ from dynocheck.recipe.volumes import (
     list_config_map_files,
     read_items,
     read_mounts,
-    read_string,
     resolve_mounted_path,
 )
 from dynocheck.recipe.yaml_loader import read_embedded
@@ -88,8 +87,8 @@ class PodReader:
         env = self._environments.read_variables(source, outer, merged=defaults is not None)
         image = source.get("image") or source
         return Container(
-            name=read_string(source, "name") or name,
-            image=read_string(source, "image") or None,
+            name=source.get_text("name") or name,
+            image=source.get_text("image") or None,
             env=tuple(env.values()),
             mounts=(*mounts, *(mount for mount, _ in read_mounts(source, volumes))),
             launches=tuple(self._find_launches(source, env, defaults or DefaultCommand())),
@@ -115,7 +114,7 @@ class PodReader:
     def _read_processes(
         self, source: Value, environment: Environment, defaults: DefaultCommand
     ) -> Iterator[_Run]:
-        command, args = _read_elements(source, "command"), _read_elements(source, "args")
+        command, args = source.get_items("command"), source.get_items("args")
         if not command:
             args = args or [Value(text, source.line, source.column) for text in defaults.args]
             command = [Value(text, source.line, source.column) for text in defaults.command]
@@ -169,10 +168,10 @@ class PodReader:
 
     def _read_config_files(self, container: Value, volumes: Mapping[str, Volume]) -> Iterator[ConfigFile]:
         for mount, entry in read_mounts(container, volumes):
-            volume = volumes[read_string(entry, "name")].source
+            volume = volumes[entry.get_text("name")].source
             projected = [source.get("configMap") for source in read_items(volume, "projected", "sources")]
             for source in [volume.get("configMap"), *projected]:
-                name = read_string(source, "name") if source is not None else ""
+                name = source.get_text("name") if source is not None else ""
                 if source is None or name not in self._config_maps or entry.get("subPathExpr") is not None:
                     continue
                 file = self._config_maps[name].file
@@ -184,11 +183,6 @@ class PodReader:
     def locate_line(self, element: Value, line: int) -> Position:
         """The position of a line of a string of this file, counted from 0."""
         return locate_line(element, line, self._lines.get(self._file, ()))
-
-
-def _read_elements(source: Value, key: str) -> list[Value]:
-    found = source.get(key)
-    return found.sequence if found is not None else []
 
 
 def _parse_launch(words: Sequence[Word], variables: Mapping[str, str | None]) -> Launch | None:

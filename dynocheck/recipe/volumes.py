@@ -25,23 +25,15 @@ class Volume(NamedTuple):
         return self.source.get("persistentVolumeClaim", "readOnly")
 
 
-def read_string(value: Value, *path: str) -> str:
-    """The string at this path, or an empty one."""
-    found = value.get(*path)
-    return (found.text if found else None) or ""
-
-
 def read_items(value: Value, *path: str) -> list[Value]:
-    """The objects and strings of the list at this path, or none."""
-    found = value.get(*path)
-    return [item for item in found.sequence if isinstance(item.data, (dict, str))] if found else []
+    """The mappings and strings in the list at this path."""
+    return [item for item in value.get_items(*path) if isinstance(item.data, (dict, str))]
 
 
 def read_volumes(pod: Value) -> dict[str, Volume]:
     """The volumes of a pod by name."""
     return {
-        read_string(volume, "name"): Volume(_build_mount(volume), volume)
-        for volume in read_items(pod, "volumes")
+        volume.get_text("name"): Volume(_build_mount(volume), volume) for volume in read_items(pod, "volumes")
     }
 
 
@@ -57,10 +49,10 @@ def _build_mount(volume: Value) -> Mount:
 def read_mounts(container: Value, volumes: Mapping[str, Volume]) -> Iterator[tuple[Mount, Value]]:
     """What a container mounts of these volumes, each with how it is written."""
     for entry in read_items(container, "volumeMounts"):
-        volume = volumes.get(read_string(entry, "name"))
+        volume = volumes.get(entry.get_text("name"))
         if volume is not None:
             path = entry.get("mountPath") or entry
-            sub_path = read_string(entry, "subPath").strip("/")
+            sub_path = entry.get_text("subPath").strip("/")
             source, name = volume.mount.source, volume.mount.name
             fixed = any(v is not None and v.data is True for v in (entry.get("readOnly"), volume.read_only))
             yield Mount(path.text or "", source, name, path.line, path.column, sub_path, fixed), entry
@@ -73,8 +65,8 @@ def list_config_map_files(config_map: Value, data: Mapping[str, Value]) -> Itera
         yield from data.items()
         return
     for item in read_items(config_map, "items"):
-        if read_string(item, "key") in data:
-            yield read_string(item, "path"), data[read_string(item, "key")]
+        if item.get_text("key") in data:
+            yield item.get_text("path"), data[item.get_text("key")]
 
 
 def resolve_mounted_path(path: str, mount_path: str, sub_path: str) -> str | None:

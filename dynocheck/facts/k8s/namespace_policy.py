@@ -4,6 +4,7 @@ import msgspec
 
 from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact
+from dynocheck.facts.k8s.label_selectors import Selector
 
 
 class Namespace(ClusterFact, frozen=True):
@@ -22,23 +23,6 @@ class PodClasses(ClusterFact, frozen=True):
 
     priorities: tuple[str, ...] = ()
     runtimes: tuple[str, ...] = ()
-
-
-class SelectorExpression(msgspec.Struct, frozen=True):
-    key: str
-    operator: str
-    values: tuple[str, ...] = ()
-
-
-class Selector(msgspec.Struct, frozen=True, rename="camel"):
-    """A label selector. An empty one matches everything."""
-
-    match_labels: dict[str, str] = {}
-    match_expressions: tuple[SelectorExpression, ...] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.match_labels and not self.match_expressions
 
 
 class IpBlock(msgspec.Struct, frozen=True):
