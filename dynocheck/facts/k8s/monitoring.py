@@ -1,4 +1,4 @@
-"""Facts about the Prometheus operator's objects: who collects metrics, and from which monitors."""
+"""Facts about the Prometheus operator: PodMonitors, and the Prometheus objects that collect from them."""
 
 import msgspec
 
@@ -10,7 +10,7 @@ class Collector(msgspec.Struct, frozen=True, kw_only=True):
     """A Prometheus or PrometheusAgent.
 
     A `monitors` selector of None selects no PodMonitor, a `namespaces` selector of None its own namespace.
-    `available` is what its condition of that name says, None when it has none.
+    `available` is the status of its Available condition, None if it has none.
     """
 
     kind: str
@@ -23,7 +23,7 @@ class Collector(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PodMonitor(msgspec.Struct, frozen=True, kw_only=True):
-    """A PodMonitor and the pods that it is for."""
+    """A PodMonitor and the selector of its pods."""
 
     namespace: str
     name: str
@@ -32,10 +32,10 @@ class PodMonitor(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PodMonitors(ClusterFact, frozen=True):
-    """The PodMonitors that look for pods of Dynamo, and who could read them.
+    """The PodMonitors for pods of Dynamo, and the Prometheus objects that could collect from them.
 
-    `served` is false where the cluster has no such type, `collectors_served` where it has no Prometheus
-    and no PrometheusAgent.
+    `served` is false if the cluster has no PodMonitor CRD, `collectors_served` if it has neither the
+    Prometheus nor the PrometheusAgent CRD.
     """
 
     items: tuple[PodMonitor, ...] = ()
