@@ -1,8 +1,8 @@
-"""A DynamoGraphDeployment of either API version as one typed model, positions kept.
+"""Builds the typed model of a DynamoGraphDeployment of either API version, with positions.
 
-v1alpha1 keeps a map of `services` with its own spelling of resources, volumes and variables around a
-pod spec; v1beta1 keeps a list of `components` around a plain pod template. Which variable wins where
-several levels set it follows the operator: container over component over graph.
+v1alpha1 has a map of `services` with its own fields for resources, volumes and variables around a pod spec;
+v1beta1 has a list of `components` around a pod template. Variables override each other as in the operator:
+container over component over graph.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,7 +14,7 @@ from dynocheck.facts.recipe.recipes import Claim, Component, Graph, Manifest, Mo
 from dynocheck.recipe.pods import NOTHING, DefaultCommand, PodReader
 from dynocheck.recipe.volumes import read_items, read_volumes
 
-# What the operator has the main container of a component run.
+# The commands that the operator gives the main container of a component.
 _FRONTEND = DefaultCommand(("python3",), ("-m", "dynamo.frontend"))
 _WORKER = DefaultCommand(("/bin/sh", "-c"))
 _DEFAULTS = {"frontend": _FRONTEND, "planner": DefaultCommand(), "epp": DefaultCommand()}
@@ -45,7 +45,7 @@ def build_graph(manifest: Manifest, reader: PodReader) -> Graph:
 
 
 def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
-    """v1alpha1."""
+    """The components of a v1alpha1 graph."""
     services = spec.get("services")
     for name, service in services.mapping.items() if services else ():
         pod = service.get("extraPodSpec") or NOTHING
@@ -64,14 +64,14 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
             defaults=_DEFAULTS.get(role, _WORKER),
         )
         sidecars = [c for c in read_items(pod, "containers") if c.get_text("name") != "main"]
-        asked = [[service.get("resources"), main.get("resources")]]
+        requested = [[service.get("resources"), main.get("resources")]]
         yield Component(
             name=name,
             role=role,
             replicas=_read_integer(service.get("replicas"), 1),
             nodes=_count_nodes(service),
             gpus=_count_gpus(
-                [*asked, *([c.get("resources")] for c in sidecars)], read_items(pod, "resourceClaims")
+                [*requested, *([c.get("resources")] for c in sidecars)], read_items(pod, "resourceClaims")
             ),
             containers=(container, *(reader.read_container(sidecar, mountable) for sidecar in sidecars)),
             claims=_deduplicate_claims([*claims, *(volume.mount for volume in mountable.values())]),
@@ -83,7 +83,7 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
 
 
 def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
-    """v1beta1."""
+    """The components of a v1beta1 graph."""
     for component in read_items(spec, "components"):
         pod = component.get("podTemplate", "spec") or NOTHING
         role = component.get_text("type")
@@ -118,12 +118,12 @@ def _count_nodes(component: Value) -> int:
 
 
 def _read_integer(value: Value | None, default: int) -> int:
-    found = _parse_amount(value) if value is not None else None
-    return default if found is None else found
+    number = _parse_amount(value) if value is not None else None
+    return default if number is None else number
 
 
 def _parse_amount(value: Value) -> int | None:
-    """A whole number, given as one or in quotes; None when it is none."""
+    """A whole number, quoted or not; None if it is not one."""
     if isinstance(value.data, str):
         digits = value.data.strip()
         return int(digits) if digits.isdecimal() and len(digits) < 10 else None
@@ -131,32 +131,32 @@ def _parse_amount(value: Value) -> int | None:
 
 
 def _count_gpus(containers: Iterable[Sequence[Value | None]], claims: Iterable[Value]) -> int | None:
-    """GPUs of a pod, by whatever key they are asked; None when they come by a resource claim or no number.
+    """The GPUs that a pod requests; None if it uses a resource claim, or an amount is not a number.
 
-    The channel of a ComputeDomain is a claim too, but brings no GPU.
+    The channel of a ComputeDomain is a claim without GPUs.
 
-    :param containers: what each asks for, where it is said twice the winning one last.
+    :param containers: the `resources` of each container; of several, the last one takes precedence.
     """
-    asked = [amount for resources in containers for amount in _find_gpu_amounts(resources)]
-    amounts = [_parse_amount(value) for value in asked]
-    if None in amounts or (not asked and any(map(_brings_gpus, claims))):
+    requested = [amount for resources in containers for amount in _find_gpu_amounts(resources)]
+    amounts = [_parse_amount(value) for value in requested]
+    if None in amounts or (not requested and any(map(_brings_gpus, claims))):
         return None
     return sum(amount for amount in amounts if amount is not None)
 
 
 def _find_gpu_amounts(resources: Sequence[Value | None]) -> list[Value]:
     for side in ("limits", "requests"):
-        found: dict[str, Value] = {}
+        by_resource: dict[str, Value] = {}
         for resource in resources:
             amounts = resource.get(side) if resource is not None else None
-            found.update(_select_gpus(amounts) if amounts is not None else {})
-        if found:
-            return list(found.values())
+            by_resource.update(_select_gpus(amounts) if amounts is not None else {})
+        if by_resource:
+            return list(by_resource.values())
     return []
 
 
 def _select_gpus(amounts: Value) -> dict[str, Value]:
-    """The GPUs among some amounts by the name of the resource, which v1alpha1 shortens to `gpu`."""
+    """The GPUs among `limits` or `requests` by resource name; v1alpha1 abbreviates it to `gpu`."""
     custom = amounts.get("custom")
     entries = {**amounts.mapping, **(custom.mapping if custom else {})}
     short = amounts.get_text("gpuType") or _NVIDIA
@@ -178,8 +178,8 @@ def _brings_gpus(claim: Value) -> bool:
 
 
 def _collect_extended(resources: Iterable[Value | None]) -> dict[str, str]:
-    """Extended resources but GPUs, the first that is said of each; v1alpha1 may say them under `custom`."""
-    found: dict[str, str] = {}
+    """Extended resources except GPUs, the first amount of each; v1alpha1 may have them under `custom`."""
+    extended: dict[str, str] = {}
     for resource in resources:
         for side in ("limits", "requests"):
             amounts = resource.get(side) if resource else None
@@ -187,18 +187,18 @@ def _collect_extended(resources: Iterable[Value | None]) -> dict[str, str]:
             for group in (amounts, custom):
                 for key, amount in (group.mapping if group else {}).items():
                     if "/" in key and not _is_gpu(key) and not isinstance(amount.data, (dict, list)):
-                        found.setdefault(key, str(amount.data))
-    return found
+                        extended.setdefault(key, str(amount.data))
+    return extended
 
 
 def _build_claim_mount(entry: Value) -> Mount:
-    """An entry of a v1alpha1 component's `volumeMounts`: its name is the claim's."""
+    """The mount of an entry of a v1alpha1 component's `volumeMounts`, whose name is that of a claim."""
     name = entry.get("name") or entry
     return Mount(entry.get_text("mountPoint"), "claim", name.text or "", name.line, name.column)
 
 
 def _deduplicate_claims(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
-    """Each claim once, wherever it is mounted."""
+    """Each mounted claim once, without its path."""
     unique: dict[str, Mount] = {}
     for mount in mounts:
         if mount.source == "claim" and mount.name:
@@ -207,7 +207,7 @@ def _deduplicate_claims(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
 
 
 def find_created_claims(manifest: Manifest) -> Iterator[Claim]:
-    """The claims that a v1alpha1 graph has the operator create."""
+    """The claims that the operator creates for a v1alpha1 graph."""
     for entry in read_items(manifest.root, "spec", "pvcs"):
         create = entry.get("create")
         if create is not None and create.data is True:

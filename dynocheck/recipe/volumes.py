@@ -1,4 +1,4 @@
-"""The volumes of pods: where containers mount them, and which files they put there."""
+"""Reads the volumes of pods, their mounts, and the files of mounted ConfigMaps."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
@@ -14,14 +14,14 @@ _SOURCES = {
 
 
 class Volume(NamedTuple):
-    """A volume of a pod: as a mount that has no path yet, and as it is written."""
+    """A volume of a pod: a mount without a path, and its manifest."""
 
     mount: Mount
     source: Value
 
     @property
     def read_only(self) -> Value | None:
-        """Whether a claim is mounted to be read only, wherever it is."""
+        """The field that makes every mount of a claim read-only."""
         return self.source.get("persistentVolumeClaim", "readOnly")
 
 
@@ -47,7 +47,7 @@ def _build_mount(volume: Value) -> Mount:
 
 
 def read_mounts(container: Value, volumes: Mapping[str, Volume]) -> Iterator[tuple[Mount, Value]]:
-    """What a container mounts of these volumes, each with how it is written."""
+    """The mounts of a container, each with its entry in the manifest."""
     for entry in read_items(container, "volumeMounts"):
         volume = volumes.get(entry.get_text("name"))
         if volume is not None:
@@ -59,7 +59,7 @@ def read_mounts(container: Value, volumes: Mapping[str, Volume]) -> Iterator[tup
 
 
 def list_config_map_files(config_map: Value, data: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
-    """The files of a volume that is a ConfigMap: its keys, or the paths that it gives some of them."""
+    """The files of a ConfigMap volume by path: all keys, or the paths in `items`."""
     chosen = config_map.get("items")
     if chosen is None:
         yield from data.items()
@@ -70,7 +70,7 @@ def list_config_map_files(config_map: Value, data: Mapping[str, Value]) -> Itera
 
 
 def resolve_mounted_path(path: str, mount_path: str, sub_path: str) -> str | None:
-    """Where a file of a volume is in the container, or None when the mount leaves it out."""
+    """The path in the container of a file of a volume; None if the mount's subPath excludes it."""
     mount_path = mount_path.rstrip("/")
     if not sub_path or path == sub_path:
         return mount_path if path == sub_path else f"{mount_path}/{path}"

@@ -194,7 +194,7 @@ def test_a_file_that_is_no_manifest(
     [
         (GRAPH.encode("utf-16"), ("UTF-16: kubectl reads it, most other tools do not", 1)),
         (b"\xfe\xff" + GRAPH.encode("utf-16-be"), ("UTF-16: kubectl reads it, most other tools do not", 1)),
-        (GRAPH.encode() + b"# caf\xe9\n", ("not UTF-8 text: kubectl puts \ufffd in its place", 5)),
+        (GRAPH.encode() + b"# caf\xe9\n", ("not UTF-8 text: kubectl replaces the byte with \ufffd", 5)),
     ],
 )
 def test_text_that_only_kubectl_reads(models: Path, content: bytes, problem: tuple[str, int]) -> None:

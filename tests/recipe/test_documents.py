@@ -306,7 +306,7 @@ def test_a_key_that_stands_twice_is_told_with_both_places() -> None:
     value, problems = only("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\na: 2\n")
     assert value == {"a": 2, "b": {"c": 3, "d": 2}}
     assert [(p.line, p.column, p.fatal) for p in problems] == [(5, 3, False), (6, 1, False)]
-    assert problems[0].message == 'key "c" stands here and on line 3'
+    assert problems[0].message == 'key "c" is also on line 3'
 
 
 def test_a_key_that_replaces_a_merged_one_does_not_stand_twice() -> None:

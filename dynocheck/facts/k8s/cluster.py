@@ -197,7 +197,7 @@ class CustomResourceDefinition(msgspec.Struct, frozen=True):
 
 
 class CustomResourceDefinitions(ClusterFact, FactList[CustomResourceDefinition], frozen=True):
-    """Every CustomResourceDefinition, without schemas, and with only the annotations that contain a version."""
+    """Every CustomResourceDefinition, without schemas and with only the annotations that name a version."""
 
     def find(self, name: str) -> CustomResourceDefinition | None:
         """The definition with this full name, such as `gateways.gateway.networking.k8s.io`."""

@@ -30,7 +30,7 @@ class IpBlock(msgspec.Struct, frozen=True):
 
 
 class NetworkPolicyPeer(msgspec.Struct, frozen=True, rename="camel"):
-    """A peer of a NetworkPolicy: pods, of this namespace unless it selects others, or a block of addresses."""
+    """A peer of a NetworkPolicy: pods, of this namespace unless it selects others, or addresses."""
 
     pod_selector: Selector | None = None
     namespace_selector: Selector | None = None

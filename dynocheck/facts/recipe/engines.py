@@ -15,7 +15,7 @@ class EngineParsers(NamedTuple):
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of an engine's own parser for the arguments of a launch; `error` is None if it accepts them."""
+    """What an engine's own parser reports on the arguments of a launch; `error` is None if it has none."""
 
     file: str
     line: int
@@ -26,6 +26,6 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rulings(RecipeFact, FactList[Ruling], frozen=True):
-    """The results for launches whose image has the installed version; `reason` is why there are none at all."""
+    """The results for launches whose image has the installed version; `reason` is why there are none."""
 
     reason: str = ""
