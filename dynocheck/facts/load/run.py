@@ -198,7 +198,7 @@ class LoadLimits(LoadFact, frozen=True):
 
     def with_defaults(self, others: "LoadLimits") -> "LoadLimits":
         """These limits, and the others for metrics that have none here."""
-        names = {limit.name for limit in (*self.items, *self.misread)}
+        names = {limit.name for limit in self.items} | {limit.name for limit in self.misread}
         return LoadLimits(
             (*self.items, *(limit for limit in others.items if limit.name not in names)),
             (*self.misread, *(limit for limit in others.misread if limit.name not in names)),
