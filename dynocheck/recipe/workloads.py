@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
+from dynocheck.facts.k8s.pods import TEMPLATES
 from dynocheck.facts.recipe.recipes import (
     Benchmark,
     Claim,
@@ -19,12 +20,6 @@ from dynocheck.recipe.fetching import FetchedModel, find_library_downloads, pars
 from dynocheck.recipe.pods import PodReader
 from dynocheck.recipe.volumes import read_items, read_volumes
 
-_POD_PATHS = {
-    "Pod": ("spec",),
-    "Job": ("spec", "template", "spec"),
-    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet"), ("spec", "template", "spec")),
-    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
-}
 _BENCHMARKS = re.compile(
     r"\b(aiperf|genai-perf|guidellm|inference-perf|bench_serving|benchmark_serving|vllm bench)\b"
 )
@@ -141,8 +136,8 @@ def read_claims(manifest: Manifest) -> Iterator[Claim]:
 
 
 def _read_containers(manifest: Manifest, reader: PodReader) -> Iterator[tuple[Value, Container]]:
-    path = _POD_PATHS.get(manifest.kind)
-    pod = manifest.root.get(*path) if path else None
+    path = TEMPLATES.get(manifest.kind)
+    pod = manifest.root.get(*path, "spec") if path is not None else None
     if pod is not None:
         mountable = read_volumes(pod)
         for source in [*read_items(pod, "initContainers"), *read_items(pod, "containers")]:

@@ -33,9 +33,7 @@ class Shell:
         self.bin.mkdir(parents=True)
         for name, arguments in {"python3": '"$@"', "show": '"${A-}" "${B-}"'}.items():
             shim = self.bin / name
-            shim.write_text(
-                f'#!/bin/sh\nprintf "%s\\0" {arguments} "<end>" >>"$CALLS"\n'
-            )  # whole, in one write
+            shim.write_text(f'#!/bin/sh\nprintf "%s\\0" {arguments} "<end>" >>"$CALLS"\n')  # in one write
             shim.chmod(0o755)
 
     def run(self, script: str, environment: Mapping[str, str]) -> list[list[str]]:
@@ -76,7 +74,7 @@ def expected(script: str, environment: Mapping[str, str], shell: str = "bash") -
 
 
 def explains(words: list[str | None], passed: list[str]) -> bool:
-    """Whether the shell may have passed these arguments for the words: an unknown word stands for any number."""
+    """Whether the shell may have passed these arguments for the words; an unknown word is any number."""
     if not words:
         return not passed
     first, *rest = words

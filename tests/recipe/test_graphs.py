@@ -1,4 +1,4 @@
-"""The typed model of graphs of both API versions: GPUs, nodes, variables, files, and values of wrong types."""
+"""The typed model of graphs of both API versions: GPUs, nodes, variables, files, and wrong types."""
 
 from __future__ import annotations
 

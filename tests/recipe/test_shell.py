@@ -1,4 +1,4 @@
-"""What is said of a container's words, against a real bash and a real dash."""
+"""The commands of containers, compared with a real bash and a real dash."""
 
 from __future__ import annotations
 
