@@ -7,7 +7,8 @@ import msgspec
 
 from dynocheck import probe
 from dynocheck.facts import Access
-from dynocheck.facts.k8s.monitoring import Collector, LabelSelector, PodMonitor, PodMonitors, Requirement
+from dynocheck.facts.k8s.label_selectors import LabelSelector, SelectorExpression
+from dynocheck.facts.k8s.monitoring import Collector, PodMonitor, PodMonitors
 from dynocheck.kube import Cluster, NotFound, run_parallel
 from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
 
@@ -112,6 +113,7 @@ def _convert_selector(selector: _Selector | None) -> LabelSelector | None:
     return LabelSelector(
         selector.match_labels or {},
         tuple(
-            Requirement(r.key, r.operator, tuple(r.values or ())) for r in selector.match_expressions or ()
+            SelectorExpression(r.key, r.operator, tuple(r.values or ()))
+            for r in selector.match_expressions or ()
         ),
     )

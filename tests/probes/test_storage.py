@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts.k8s.monitoring import LabelSelector, PodMonitors, Requirement
+from dynocheck.facts.k8s.label_selectors import LabelSelector, SelectorExpression
+from dynocheck.facts.k8s.monitoring import PodMonitors
 from dynocheck.facts.k8s.storage import ClaimEvent, CsiNode, NodeDriver
 from dynocheck.kube import Cluster, CredentialsFailed, find_connection
 from dynocheck.probes.access.credentials import credentials
@@ -169,6 +170,6 @@ def test_monitors_of_dynamo_with_their_collectors(fit_cluster: ControlPlane) -> 
     assert sorted(each.name for each in seen.items) == ["dynamo-frontend", "dynamo-worker"]
     (collector,) = seen.collectors
     assert (collector.kind, collector.namespace, collector.name) == ("Prometheus", "monitoring", "prometheus")
-    assert collector.monitors == LabelSelector(expressions=(Requirement("team", "In", ("ml",)),))
+    assert collector.monitors == LabelSelector(expressions=(SelectorExpression("team", "In", ("ml",)),))
     assert collector.namespaces is None
     assert collector.available

@@ -13,7 +13,8 @@ from dynocheck.facts import (
     ResourceSlice,
     ResourceSlices,
 )
-from dynocheck.facts.k8s.monitoring import Collector, LabelSelector, PodMonitor, PodMonitors, Requirement
+from dynocheck.facts.k8s.label_selectors import LabelSelector, SelectorExpression
+from dynocheck.facts.k8s.monitoring import Collector, PodMonitor, PodMonitors
 from dynocheck.facts.k8s.namespaces import LabelledNamespace, Namespaces
 from dynocheck.facts.k8s.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, outcomes, places, recipes, run_check
@@ -58,8 +59,8 @@ def make_monitors(*collectors: Collector, items: tuple[PodMonitor, ...] = (FRONT
         collector(namespaces=None, namespace="dynamo-system"),
         collector(namespaces=LabelSelector({"team": "ml"})),
         collector(namespaces=LabelSelector({"kubernetes.io/metadata.name": "dynamo-system"})),
-        collector(LabelSelector(expressions=(Requirement("release", "DoesNotExist"),))),
-        collector(LabelSelector(expressions=(Requirement("release", "NotIn", ("x",)),))),
+        collector(LabelSelector(expressions=(SelectorExpression("release", "DoesNotExist"),))),
+        collector(LabelSelector(expressions=(SelectorExpression("release", "NotIn", ("x",)),))),
         collector(available=None),
     ],
 )
@@ -75,8 +76,8 @@ def test_collector_that_selects_the_monitors(reader: Collector) -> None:
         collector(None),
         collector(namespaces=None),
         collector(namespaces=LabelSelector({"team": "web"})),
-        collector(LabelSelector(expressions=(Requirement("release", "Exists"),))),
-        collector(LabelSelector(expressions=(Requirement("release", "In", ("x",)),))),
+        collector(LabelSelector(expressions=(SelectorExpression("release", "Exists"),))),
+        collector(LabelSelector(expressions=(SelectorExpression("release", "In", ("x",)),))),
     ],
 )
 def test_collector_that_does_not(reader: Collector) -> None:

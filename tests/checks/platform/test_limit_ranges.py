@@ -11,6 +11,7 @@ from dynocheck.checks.capacity import quota as quotas
 from dynocheck.checks.platform import etcd_nats, limit_ranges, network_policies, pod_security, secrets
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
 from dynocheck.facts.k8s.capacity import LimitRangeItem, NamespaceLimits, Quota, RunningPods
+from dynocheck.facts.k8s.label_selectors import Selector, SelectorExpression
 from dynocheck.facts.k8s.namespace_policy import (
     IpBlock,
     NamedSecret,
@@ -21,8 +22,6 @@ from dynocheck.facts.k8s.namespace_policy import (
     NetworkPolicyPeer,
     NetworkPolicyPort,
     NetworkPolicyRule,
-    Selector,
-    SelectorExpression,
 )
 from dynocheck.facts.k8s.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
 from dynocheck.facts.k8s.pods import find_secret_references
@@ -331,7 +330,7 @@ def test_rules_by_namespace_and_port(graph: Recipes) -> None:
     elsewhere = NetworkPolicyPeer(namespace_selector=Selector({"kubernetes.io/metadata.name": "other"}))
     assert egress(NetworkPolicyRule((elsewhere,)))
     here = SelectorExpression("kubernetes.io/metadata.name", "NotIn", ("default",))
-    not_here = NetworkPolicyPeer(namespace_selector=Selector(match_expressions=(here,)))
+    not_here = NetworkPolicyPeer(namespace_selector=Selector(expressions=(here,)))
     inside = "fail ingress for frontends to workers"
     assert inside in stopped(graph, NetworkPolicy(name="in", ingress=(NetworkPolicyRule((not_here,)),)))
 

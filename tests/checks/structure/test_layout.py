@@ -105,7 +105,7 @@ def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
     assert "no manifest" in get_skip_reason(schema.schema, alone)
     beside = recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
     assert list_messages(layout.layout, beside) == []
-    says = "not read: a chart of Helm: only what it renders is applied"
+    says = "not read: a Helm chart: only its rendered output is applied"
     assert list_messages(layout.read_whole, beside) == [("warn", says)]
 
 
@@ -259,16 +259,16 @@ def test_what_people_write_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (launching("x" * 131_073), 11, "the end of a script: it has more than 131072 characters"),
+        (launching("x" * 131_073), 11, "the end of a script with more than 131072 characters"),
         (
             launching("python3 -m dynamo.vllm & " * 101),
             11,
-            "what a container starts after the first 100 programs",
+            "the programs of a container after the first 100",
         ),
         (
             "---".join([launching("x" * 100_000)] * 3),
             33,
-            "commands of a container: those of this file are more than 262144 characters",
+            "commands of a container: this file has over 262144 characters of commands",
         ),
         (
             "# dynocheck: ignore[a] r\n" * 1_001 + CLAIM,
@@ -288,5 +288,5 @@ def test_a_page_that_is_too_long(tmp_path: Path) -> None:
     recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
     (tmp_path / "README.md").write_text("dynocheck: [" * 10_000)
     assert list_messages(layout.read_whole, Recipes(load_recipes([str(tmp_path)]))) == [
-        ("warn", "not read: a page: it has more than 65536 characters")
+        ("warn", "not read: a page with more than 65536 characters")
     ]

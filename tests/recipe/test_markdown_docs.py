@@ -1,4 +1,4 @@
-"""READMEs that nobody wrote with care: they say little, soon, and break nothing."""
+"""Parsing of READMEs, including hostile ones."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ LETTERS = "`#|[]()<>-$\\'\"{}\n \0kubectl apply -f x.yaml ```bash cd"
     ("name", "read"),
     [("README.md", True), ("readme.md", True), ("README-efa.md", True), ("NOTES.md", False), ("READ", False)],
 )
-def test_which_files_are_pages(name: str, read: bool) -> None:
+def test_which_files_are_readmes(name: str, read: bool) -> None:
     assert is_page(name) is read
 
 
@@ -37,12 +37,12 @@ def test_which_files_are_pages(name: str, read: bool) -> None:
     ],
     ids=range(9),
 )
-def test_hostile_pages_end(tmp_path: Path, text: str) -> None:
+def test_hostile_readmes_are_parsed_quickly(tmp_path: Path, text: str) -> None:
     found = parse_page(text, tmp_path / "README.md", tmp_path, "README.md")
     assert found.path == "README.md"
 
 
-def test_a_page_that_is_too_long_says_nothing(tmp_path: Path) -> None:
+def test_a_long_readme_is_not_parsed(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     whole = parse_page("[x](y)\n" * 3, path, tmp_path, "README.md")
     assert [link.found for link in whole.links] == [False] * 3
@@ -51,17 +51,17 @@ def test_a_page_that_is_too_long_says_nothing(tmp_path: Path) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(text=st.text(st.sampled_from(LETTERS), max_size=300))
-def test_any_text_is_a_page(text: str) -> None:
+def test_any_text_can_be_parsed(text: str) -> None:
     found = parse_page(text, Path("README.md"), Path(), "README.md")
     assert all(words for words in found.commands)
 
 
-def test_a_value_that_only_begins_like_a_stand_in_takes_no_time() -> None:
+def test_matching_placeholders_is_fast() -> None:
     assert not is_placeholder("your" + "_a" * 50_000 + "!")
     assert is_placeholder("your" + "_a" * 50)
 
 
-def test_a_command_is_on_the_line_of_its_beginning(tmp_path: Path) -> None:
+def test_a_command_has_the_line_of_its_first_word(tmp_path: Path) -> None:
     fence = "   ```bash\n   kubectl create secret generic a \\\n     --from-literal=A=b\n   ```\n"
     found = parse_page(f"# T\n\n1. first\n\n{fence}", tmp_path / "README.md", tmp_path, "README.md")
     (command,) = found.commands

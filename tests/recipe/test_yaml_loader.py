@@ -1,4 +1,4 @@
-"""The YAML reader against kubectl's, and where it says that things stand."""
+"""The YAML loader against kubectl's, and the positions of its values."""
 
 from __future__ import annotations
 
@@ -15,8 +15,9 @@ from hypothesis import strategies as st
 
 from dynocheck.facts.recipe.recipes import Problem, Recipe, Value
 from dynocheck.recipe.discover import load_recipes
-from dynocheck.recipe.yaml_loader import MAX_DEPTH, MAX_OBJECTS, MAX_VALUES, read_documents, read_embedded
+from dynocheck.recipe.yaml_loader import MAX_OBJECTS, MAX_VALUES, read_documents, read_embedded
 from tests.recipe.conftest import Kubectl
+from tests.recipe.scripts import split_cases
 
 HEAD = "apiVersion: test/v1\nkind: Test\nmetadata: {name: test}\nspec:"
 RECIPES = sorted(Path(__file__).parents[2].glob("recipes/**/*.yaml"))
@@ -34,119 +35,25 @@ inf nan Infinity -inf .iNF 0x1p4 2024-01-01 2024-01-01T00:00:00Z 1:20 190:20:30 
 '1' "1" 'y' "null" '' "" 'it''s' "a\tb" "\u00e9\x41" é 😀
 """
 SCALARS = _SCALARS.split()
-SPACED = [
-    *(
-        "!!str 1",
-        "!!str null",
-        '!!int "1"',
-        "!!int 0x1F",
-        "!!int '1_0'",
-        "!!float 1",
-        '!!float "1.5"',
-        "!!bool yes",
-    ),
-    *(
-        '!!bool "no"',
-        "!!null ''",
-        "!!null",
-        "!!str",
-        "!!binary aGk=",
-        "!!binary /wA=",
-        "!!timestamp 2024-01-01",
-    ),
-    *(
-        "! 1",
-        "! y",
-        "!own 1",
-        "!<tag:yaml.org,2002:str> 1",
-        "!!map {a: 1}",
-        "!!seq [1]",
-        "!!set {a, b}",
-        "!own [1]",
-    ),
-    *(
-        "",
-        "# only a comment",
-        "a # a comment",
-        "a b",
-        "a\n  b",
-        "'a\n\n  b'",
-        '"a\\\n  b"',
-        "\ta",
-        "&x 1",
-        "!!merge <<",
-    ),
-    *(
-        "|\n  a\n  b",
-        "|-\n  a\n",
-        "|+\n  a\n\n",
-        "|2\n    a",
-        ">\n  a\n  b\n\n  c",
-        "|  # why\n  a",
-        "'a\u2028b'",
-    ),
-    *(
-        "[]",
-        "{}",
-        "[a, ]",
-        "[a: 1]",
-        "{a}",
-        "{a: }",
-        "[a b, 'c d']",
-        "[[1, [2]], {a: {b: }}]",
-        "\n- a\n-\n- b",
-    ),
-    *(
-        "{1: a}",
-        "{1.5: a}",
-        "{1e3: a}",
-        "{0x10: a}",
-        "{yes: a}",
-        "{'': a}",
-        "{-1: a}",
-        "{? a : b}",
-        "{a: 1, a: 2}",
-    ),
-    *("{a: 1, <<: {a: 2, b: 3}}", "{<<: {a: 2}, a: 1}", "{<<: [{a: 1}, {a: 2, b: 3}]}", "{'<<': {a: 1}}"),
-    *("{<<: {a: 1}, <<: {a: 2, c: 3}}", "{<<: {<<: {a: 1}, b: 2}}", "{!!merge <<: {a: 1}}", '{"<<": 1}'),
-    *(
-        "{x: &a 1, z: *a}",
-        "{x: &a {k: 1, l: 2}, z: {<<: *a, l: 3}}",
-        "{x: &a 1, x2: &a 2, z: *a}",
-        "{&a k: 1, *a : 2}",
-    ),
-]
-REFUSED = [
-    *(".inf", "-.inf", "+.INF", ".nan", ".NaN", "!!int 1.5", "!!int 1e3", "!!int x", "!!float x", "!!bool 1"),
-    *(
-        "!!null x",
-        "!!binary '%%'",
-        '"\\/"',
-        '"\\q"',
-        '"\\ud83d"',
-        "@a",
-        "`a`",
-        "%a",
-        "*none",
-        "[a",
-        "{a",
-        "'a",
-        '"a',
-    ),
-    *(
-        "{null: a}",
-        "{~: a}",
-        "{[1]: a}",
-        "{{a: 1}: b}",
-        "{<<: 1}",
-        "{<<: [1]}",
-        "{<<: }",
-        "&a [*a]",
-        "a: b",
-        "- a",
-    ),
-    *("\n\t- a", "|\n\ta", "'a' b", "a\x07b", "]", "\n  a: 1\n b: 2", "!!str [", "\n  a: 1\n  b"),
-]
+SPACED = split_cases(
+    '!!str 1 ¦ !!str null ¦ !!int "1" ¦ !!int 0x1F ¦ !!int \'1_0\' ¦ !!float 1 ¦ !!float "1.5" ¦ '
+    "!!bool yes ¦ !!bool \"no\" ¦ !!null '' ¦ !!null ¦ !!str ¦ !!binary aGk= ¦ !!binary /wA= ¦ "
+    "!!timestamp 2024-01-01 ¦ ! 1 ¦ ! y ¦ !own 1 ¦ !<tag:yaml.org,2002:str> 1 ¦ !!map {a: 1} ¦ !!seq [1] ¦ "
+    "!!set {a, b} ¦ !own [1] ¦  ¦ # only a comment ¦ a # a comment ¦ a b ¦ a\n  b ¦ 'a\n\n  b' ¦ "
+    '"a\\\n  b" ¦ \ta ¦ &x 1 ¦ !!merge << ¦ |\n  a\n  b ¦ |-\n  a\n ¦ |+\n  a\n\n ¦ |2\n    a ¦ '
+    ">\n  a\n  b\n\n  c ¦ |  # why\n  a ¦ 'a\u2028b' ¦ [] ¦ {} ¦ [a, ] ¦ [a: 1] ¦ {a} ¦ {a: } ¦ "
+    "[a b, 'c d'] ¦ [[1, [2]], {a: {b: }}] ¦ \n- a\n-\n- b ¦ {1: a} ¦ {1.5: a} ¦ {1e3: a} ¦ {0x10: a} ¦ "
+    "{yes: a} ¦ {'': a} ¦ {-1: a} ¦ {? a : b} ¦ {a: 1, a: 2} ¦ {a: 1, <<: {a: 2, b: 3}} ¦ "
+    "{<<: {a: 2}, a: 1} ¦ {<<: [{a: 1}, {a: 2, b: 3}]} ¦ {'<<': {a: 1}} ¦ {<<: {a: 1}, <<: {a: 2, c: 3}} ¦ "
+    '{<<: {<<: {a: 1}, b: 2}} ¦ {!!merge <<: {a: 1}} ¦ {"<<": 1} ¦ {x: &a 1, z: *a} ¦ '
+    "{x: &a {k: 1, l: 2}, z: {<<: *a, l: 3}} ¦ {x: &a 1, x2: &a 2, z: *a} ¦ {&a k: 1, *a : 2}"
+)
+REFUSED = split_cases(
+    ".inf ¦ -.inf ¦ +.INF ¦ .nan ¦ .NaN ¦ !!int 1.5 ¦ !!int 1e3 ¦ !!int x ¦ !!float x ¦ !!bool 1 ¦ "
+    '!!null x ¦ !!binary \'%%\' ¦ "\\/" ¦ "\\q" ¦ "\\ud83d" ¦ @a ¦ `a` ¦ %a ¦ *none ¦ [a ¦ {a ¦ \'a ¦ "a ¦ '
+    "{null: a} ¦ {~: a} ¦ {[1]: a} ¦ {{a: 1}: b} ¦ {<<: 1} ¦ {<<: [1]} ¦ {<<: } ¦ &a [*a] ¦ a: b ¦ - a ¦ "
+    "\n\t- a ¦ |\n\ta ¦ 'a' b ¦ a\x07b ¦ ] ¦ \n  a: 1\n b: 2 ¦ !!str [ ¦ \n  a: 1\n  b"
+)
 
 
 def same(left: Any, right: Any) -> bool:
@@ -174,7 +81,7 @@ def fatal(text: str) -> Problem:
     return next(problem for problem in problems if problem.fatal)
 
 
-def test_plain_scalars_mean_what_kubectl_takes_them_for(kubectl: Kubectl) -> None:
+def test_plain_scalars_match_kubectl(kubectl: Kubectl) -> None:
     text = HEAD + "".join(f"\n  s{i}: {scalar}" for i, scalar in enumerate(SCALARS)) + "\n"
     theirs = kubectl(text)
     assert isinstance(theirs, list), theirs
@@ -186,7 +93,7 @@ def test_plain_scalars_mean_what_kubectl_takes_them_for(kubectl: Kubectl) -> Non
     assert differing == []
 
 
-def test_values_mean_what_kubectl_takes_them_for(kubectl: Kubectl) -> None:
+def test_values_match_kubectl(kubectl: Kubectl) -> None:
     text = "\n---\n".join(f"{HEAD} {written}" for written in SPACED)
     theirs = kubectl(text)
     assert isinstance(theirs, list), theirs
@@ -198,7 +105,7 @@ def test_values_mean_what_kubectl_takes_them_for(kubectl: Kubectl) -> None:
 
 
 @pytest.mark.parametrize("written", REFUSED)
-def test_what_kubectl_refuses_is_refused(kubectl: Kubectl, written: str) -> None:
+def test_values_that_kubectl_rejects_are_errors(kubectl: Kubectl, written: str) -> None:
     text = f"{HEAD} {written}\n"
     assert "error converting YAML to JSON" in kubectl(text)
     assert fatal(text).line is not None
@@ -227,7 +134,7 @@ FILES = {
 
 
 @pytest.mark.parametrize("text", FILES.values(), ids=FILES)
-def test_files_hold_the_documents_that_kubectl_finds(kubectl: Kubectl, text: str) -> None:
+def test_documents_of_a_file_match_kubectl(kubectl: Kubectl, text: str) -> None:
     theirs = kubectl(text)
     assert isinstance(theirs, list), theirs
     problems: list[Problem] = []
@@ -237,7 +144,7 @@ def test_files_hold_the_documents_that_kubectl_finds(kubectl: Kubectl, text: str
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
-def test_other_text_is_read_as_kubectl_reads_it(
+def test_other_encodings_match_kubectl(
     kubectl: Kubectl, written: Callable[..., Recipe], encoding: str
 ) -> None:
     text = A + "data: {x: 'é'}  # ü\n"
@@ -248,7 +155,7 @@ def test_other_text_is_read_as_kubectl_reads_it(
     assert [labelled(document.plain) for document in file.documents] == kubectl(content)
 
 
-def test_objects_of_json_have_their_places() -> None:
+def test_concatenated_json_objects_have_their_positions() -> None:
     problems: list[Problem] = []
     first, second, third = read_documents('{"a": 1} {"b":\n 2}\n{"c": 3}', problems)
     assert problems == []
@@ -257,7 +164,7 @@ def test_objects_of_json_have_their_places() -> None:
     assert fatal('{"a": 1}\n{"b": [}\n').line == 2
 
 
-def test_many_objects_of_json_take_no_long_time() -> None:
+def test_many_json_objects_are_read_quickly() -> None:
     started = time.process_time()
     assert len(read_documents('{"a": 1}' * MAX_OBJECTS, [])) == MAX_OBJECTS
     assert len(read_documents('{"a": 1}' * 500_000, [])) == 1
@@ -289,7 +196,7 @@ def labelled(document: Any) -> Any:
         ("é: ü\nb: \x07\n", 2),
     ],
 )
-def test_a_file_that_kubectl_refuses_is_refused_at_its_line(kubectl: Kubectl, text: str, line: int) -> None:
+def test_files_that_kubectl_rejects_are_errors_at_their_line(kubectl: Kubectl, text: str, line: int) -> None:
     assert isinstance(kubectl(text), str)
     assert fatal(text).line == line
 
@@ -302,14 +209,14 @@ def test_the_documents_before_a_broken_one_are_kept() -> None:
     assert [(problem.line, problem.fatal) for problem in problems] == [(4, True)]
 
 
-def test_a_key_that_stands_twice_is_told_with_both_places() -> None:
+def test_duplicate_keys_are_reported() -> None:
     value, problems = only("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\na: 2\n")
     assert value == {"a": 2, "b": {"c": 3, "d": 2}}
     assert [(p.line, p.column, p.fatal) for p in problems] == [(5, 3, False), (6, 1, False)]
-    assert problems[0].message == 'key "c" stands here and on line 3'
+    assert problems[0].message == 'key "c" is also on line 3'
 
 
-def test_a_key_that_replaces_a_merged_one_does_not_stand_twice() -> None:
+def test_overriding_a_merged_key_is_not_a_duplicate() -> None:
     assert only("base: &b {a: 1}\nown:\n  <<: *b\n  a: 2\n") == ({"base": {"a": 1}, "own": {"a": 2}}, [])
 
 
@@ -362,14 +269,14 @@ merged:
         (["é"], (20, 4)),
     ],
 )
-def test_every_value_has_its_place(path: list[str | int], place: tuple[int, int]) -> None:
+def test_every_value_has_its_position(path: list[str | int], place: tuple[int, int]) -> None:
     (value,) = read_documents(PLACES, [])
     for step in path:
         value = value.sequence[step] if isinstance(step, int) else value.mapping[step]
     assert (value.line, value.column) == place
 
 
-def test_a_text_of_yaml_has_the_places_of_its_file_and_means_what_python_reads() -> None:
+def test_embedded_yaml_has_positions_and_matches_python() -> None:
     text = 'data:\n  a.yaml: |\n\n    size: 4\n    kv:\n      dtype: fp8\n    n: 1e3\n    w: y\n  b: "x: 1"\n'
     (root,) = read_documents(text, [])
     block, quoted = root.get("data", "a.yaml"), root.get("data", "b")
@@ -388,7 +295,7 @@ def test_a_text_of_yaml_has_the_places_of_its_file_and_means_what_python_reads()
 
 
 @pytest.mark.parametrize("header", ["|", "|-", "|+", "|2", "|  # why", "&a |", "!!str |"])
-def test_a_literal_block_has_the_places_of_its_lines(header: str) -> None:
+def test_positions_in_a_literal_block(header: str) -> None:
     text = f"a:\n  b: {header}\n    k: 1\n    l: [2, 3]\n"
     (root,) = read_documents(text, [])
     block = root.get("a", "b")
@@ -400,11 +307,11 @@ def test_a_literal_block_has_the_places_of_its_lines(header: str) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "a: [", "a: 1\n---\nb: 2\n", "# none", "a: *b"])
-def test_a_text_that_an_engine_could_not_read_is_no_value(text: str) -> None:
+def test_invalid_embedded_yaml(text: str) -> None:
     assert read_embedded(Value(text, 1, 1), ["a"]) is None
 
 
-def test_what_python_would_read_otherwise_than_kubectl_is_read_as_python_does() -> None:
+def test_embedded_scalars_match_python() -> None:
     text = (
         "a: y\nb: 0o17\nc: 1:20\nd: 1e3\ne: 1_0\nf: on\ng: 2024-01-01\nh: .inf\ni: !!str 1\nj: ! x\nk: 010\n"
     )
@@ -417,20 +324,20 @@ def test_what_python_would_read_otherwise_than_kubectl_is_read_as_python_does() 
     assert value.plain == expected
 
 
-def test_a_merge_in_an_engine_s_file_never_replaces_a_key_that_stands_there() -> None:
+def test_merges_in_embedded_yaml_do_not_override_keys() -> None:
     value = read_embedded(Value("own: {a: 1, <<: {a: 2, b: 3}}", 1, 1), ["x"])
     assert value is not None
     assert value.plain == {"own": {"a": 1, "b": 3}}
 
 
 @pytest.mark.parametrize("nest", ["[", "{", "{a: ", "- ", "? "])
-def test_nesting_ends_somewhere(nest: str) -> None:
+def test_deep_nesting_is_limited(nest: str) -> None:
     found = fatal(nest * 100_000)
     assert str(MAX_DEPTH) in found.message
     assert (found.line, found.column) == (1, MAX_DEPTH * len(nest) + 1)
 
 
-def test_aliases_that_multiply_are_not_expanded() -> None:
+def test_alias_bombs_are_errors() -> None:
     levels = "".join(f"a{i + 1}: &a{i + 1} [{', '.join([f'*a{i}'] * 10)}]\n" for i in range(12))
     started = time.monotonic()
     assert str(MAX_VALUES) in fatal("a0: &a0 x\n" + levels).message
@@ -442,7 +349,7 @@ def test_aliases_that_multiply_are_not_expanded() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only\n# comments\n", "---\n---\n", "\ufeff", "null\n"])
-def test_a_file_that_says_nothing_has_no_documents(text: str) -> None:
+def test_empty_files_have_no_documents(text: str) -> None:
     problems: list[Problem] = []
     assert read_documents(text, problems) == []
     assert problems == []
@@ -450,7 +357,7 @@ def test_a_file_that_says_nothing_has_no_documents(text: str) -> None:
 
 @settings(deadline=2000, suppress_health_check=list(HealthCheck))
 @given(st.text() | st.text("-:{}[]&*!|>%@`'\"#,?\n\t ab<~.0", max_size=80))
-def test_any_text_is_read_or_refused(text: str) -> None:
+def test_any_text_is_read_or_rejected(text: str) -> None:
     problems: list[Problem] = []
     for document in read_documents(text, problems):
         json.dumps(document.plain, allow_nan=False)
@@ -485,7 +392,7 @@ def test_json_reads_back_equal(value: Any) -> None:
 
 @settings(deadline=None)
 @given(_json)
-def test_what_yaml_writes_for_an_engine_reads_back_equal(value: Any) -> None:
+def test_embedded_yaml_reads_back_equal(value: Any) -> None:
     text = yaml.safe_dump({"value": value}, allow_unicode=True)
     assume(same(yaml.safe_load(text), {"value": value}))  # it writes some characters that nobody reads back
     document = read_embedded(Value(text, 1, 1), ["text"])
@@ -550,14 +457,14 @@ def _spoilt(draw: st.DrawFn) -> str:
 
 @settings(max_examples=40, deadline=None, suppress_health_check=list(HealthCheck))
 @given(_spoilt())
-def test_a_spoilt_manifest_is_read_or_refused_as_kubectl_does(kubectl: Kubectl, text: str) -> None:
+def test_damaged_manifests_match_kubectl(kubectl: Kubectl, text: str) -> None:
     _agrees(kubectl, text)
 
 
 @pytest.mark.verify
 @settings(max_examples=2000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(_spoilt())
-def test_thousands_of_spoilt_manifests(kubectl: Kubectl, text: str) -> None:
+def test_many_damaged_manifests_match_kubectl(kubectl: Kubectl, text: str) -> None:
     _agrees(kubectl, text)
 
 
@@ -568,6 +475,6 @@ _number_like = st.text("0123456789_+-.eExXoObBfFaAnNiI", min_size=1, max_size=8)
 
 @settings(max_examples=15, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.lists(_number_like, min_size=200, max_size=200))
-def test_whatever_looks_like_a_number(kubectl: Kubectl, scalars: list[str]) -> None:
+def test_numbers_match_kubectl(kubectl: Kubectl, scalars: list[str]) -> None:
     scalars = [s for s in scalars if s.lower().strip("+-") not in (".inf", ".nan")]
     _agrees(kubectl, HEAD + "".join(f"\n  s{i}: {scalar}" for i, scalar in enumerate(scalars)) + "\n")
