@@ -101,7 +101,7 @@ def test_paths_that_hold_no_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["recipe"], "no recipe named"),
+        (["recipe"], "no recipe given"),
         (
             ["recipe", "recipes/qwen3-32b", "--select", "no.such-check"],
             "no check here matches 'no.such-check'",
@@ -109,12 +109,15 @@ def test_paths_that_hold_no_recipe(tmp_path: Path) -> None:
         (["recipe", "recipes/qwen3-32b", "--skip", "nothing.*"], "no check here matches 'nothing.*'"),
         (["recipe", "recipes/qwen3-32b", "--select", "gpu.operator"], "no check here matches 'gpu.operator'"),
         (["recipe", "recipes/qwen3-32b", "--select", "storage.rwx-class"], "add --cluster"),
-        (["recipe", "recipes/qwen3-32b", "-o", "xml"], "no such format"),
+        (["recipe", "recipes/qwen3-32b", "-o", "xml"], "unknown format"),
         (["recipe", "recipes/qwen3-32b", "-o", "junit="], "no file after the ="),
-        (["recipe", "recipes/qwen3-32b", "-o", "junit=no/such/folder/x.xml"], "no folder no/such/folder"),
+        (
+            ["recipe", "recipes/qwen3-32b", "-o", "junit=no/such/folder/x.xml"],
+            "no such directory: no/such/folder",
+        ),
         (["recipe", "recipes/qwen3-32b", "-o", "json", "-o", "table"], "two formats"),
         (["recipe", "recipes/qwen3-32b", "--config", "no.toml"], "no.toml: No such file"),
-        (["recipe", "recipes/qwen3-32b", "--checks-dir", "no-dir"], "no-dir: no such folder"),
+        (["recipe", "recipes/qwen3-32b", "--checks-dir", "no-dir"], "no-dir: no such directory"),
         (["recipe", "recipes/qwen3-32b", "--snapshot", "no.json"], "no.json: No such file"),
         (["recipe", "recipes/qwen3-32b", "--timeout", "0"], "--timeout"),
         (["explain", "storage.default-clas"], "did you mean storage.default-class?"),
@@ -231,7 +234,7 @@ def test_demo_judges_a_cluster_a_recipe_and_an_engine() -> None:
 
 def test_a_crash_of_ours_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import dynocheck.core.runner as r\n"
+        "import dynocheck.commands._run as r\n"
         "def broken(*a, **k): raise RuntimeError('hf_secretsecretsecret')\n"
         "r.plan = broken\n"
     )

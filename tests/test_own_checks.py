@@ -122,7 +122,7 @@ def test_a_probe_that_hangs_holds_nothing_up(own: Path) -> None:
         ("import no_such_module", "ModuleNotFoundError"),
         ("def broken(:", "SyntaxError"),
         (OWN.replace("house.sunny", "Sunny"), "'Sunny' is not of the form area.kebab-name"),
-        (OWN.replace("house.labels", "house.sunny"), "two checks are called house.sunny"),
+        (OWN.replace("house.labels", "house.sunny"), "two checks have the id house.sunny"),
         (OWN.replace("(weather: Weather)", "(weather: int)"), "parameter weather is not typed as a fact"),
         (OWN.replace("(weather: Weather)", "(weather)"), "parameter weather is not typed as a fact"),
         (OWN.replace("def weather() -> Weather", "def weather() -> int"), "its return type is not a fact"),
@@ -210,10 +210,10 @@ def test_a_table_is_no_check(tables: Path) -> None:
     ended = dynocheck("recipe", RECIPE, "--checks-dir", tables, "--select", "graph.names")
     assert (ended.code, ended.err) == (
         2,
-        "error: no check here matches 'graph.names'; `dynocheck checks` lists them all\n",
+        "error: no check here matches 'graph.names'; run `dynocheck checks` for the list\n",
     )
     (tables / "more.py").write_text(TABLES)
-    assert "two checks are called graph.names" in dynocheck("recipe", RECIPE, "--checks-dir", tables).err
+    assert "two checks have the id graph.names" in dynocheck("recipe", RECIPE, "--checks-dir", tables).err
 
 
 # Configuration

@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dynocheck.core.registry import Check, load
+from dynocheck.core.declarations import Check
+from dynocheck.core.registry import load
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "docs" / "checks.md"

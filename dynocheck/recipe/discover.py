@@ -31,11 +31,11 @@ from dynocheck.recipe.files import (
     try_read_text,
 )
 from dynocheck.recipe.graphs import build_graph, find_created_claims, is_graph
-from dynocheck.recipe.ignore_comments import find_in_markdown, find_in_yaml, limit_comments
 from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, parse_page
 from dynocheck.recipe.placeholder_files import find_placeholder_files
 from dynocheck.recipe.pods import PodReader
 from dynocheck.recipe.workloads import find_benchmarks, find_downloads, read_claims
+from dynocheck.suppression.comments import find_in_markdown, find_in_yaml, limit_comments
 
 FRAMEWORKS = ("vllm", "sglang", "trtllm", "tokenspeed")
 CACHE_FOLDER = "model-cache"

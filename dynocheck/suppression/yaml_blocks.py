@@ -1,20 +1,21 @@
-"""Which lines of a YAML file belong together, told by how they are indented."""
+"""Blocks of YAML, recognised by indentation."""
 
 from collections.abc import Iterator, Sequence
 
 
 def is_block_changed(lines: Sequence[str], line: int, changed: set[int]) -> bool:
-    """Whether something changed at a line or in the block of YAML that begins there.
+    """Whether a line, or the block of deeper indented lines below it, changed.
 
-    A block is what is indented deeper. The first line of a document stands for all of it.
+    The block of a document's first line is the whole document.
 
-    :param lines: of the file; `line` and `changed` count from 1.
+    :param lines: the lines of the file.
+    :param line: counts from 1, as `changed` does.
     """
     return any(number in changed for number in range(line, _find_block_end(lines, line) + 1))
 
 
 def _find_block_end(lines: Sequence[str], line: int) -> int:
-    """The last line of the block that begins at this one."""
+    """The last line of the block that begins at this line."""
     if line > len(lines):
         return line
     whole = all(not _has_content(above) for above in _walk_back(lines, line))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from dynocheck.recipe.blocks import is_block_changed
+from dynocheck.suppression.yaml_blocks import is_block_changed
 
 TEXT = """\
 # a file

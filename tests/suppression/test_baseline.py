@@ -169,7 +169,7 @@ def test_a_damaged_one_is_wrong_usage(house: Path, content: str, says: str) -> N
         (["--baseline", "none.json"], "none.json: No such file or directory"),
         (["--baseline", "m"], "m: Is a directory"),
         (["--write-baseline", "no/such/folder.json"], "no/such/folder.json: No such file or directory"),
-        (["--baseline", "old.json", "--write-baseline", "new.json"], "give one of them"),
+        (["--baseline", "old.json", "--write-baseline", "new.json"], "give only one"),
     ],
 )
 def test_a_file_that_cannot_be_used(house: Path, arguments: list[str], says: str) -> None:

@@ -1,7 +1,7 @@
-"""Comments by which people say that a finding is to be ignored: where they stand, what they mean.
+"""Parses ignore comments.
 
-`# dynocheck: ignore[id, glob] reason` in YAML, `<!-- dynocheck: ignore[id] reason -->` in Markdown. Only what
-YAML or Markdown takes for a comment is one: the text of a string, of a script or of a fence is not.
+`# dynocheck: ignore[id, glob] reason` in YAML, `<!-- dynocheck: ignore[id] reason -->` in Markdown. The text
+of a YAML string or a Markdown code block is not a comment.
 """
 
 import re
@@ -15,7 +15,7 @@ from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
 from dynocheck.facts.recipe.recipes import UnreadPart
 from dynocheck.secrets import hide
 
-MAX_IDS = 1000  # that the comments of one file name
+MAX_IDS = 1000  # in the comments of one file
 
 _CALL = "dynocheck:"
 _IN_YAML = re.compile(r"(?:^|(?<=\s))#\s*dynocheck:")
@@ -25,7 +25,7 @@ _WORDS = re.compile(r"\s*(ignore|ignore-file)\[([^\]]*)\]\s*(.*)")
 
 
 class _Span(NamedTuple):
-    """A scalar: the places from `start` on, up to but without `end`; lines and columns from 0."""
+    """The text of a scalar from `start` to before `end`, as lines and columns from 0."""
 
     start: tuple[int, int]
     end: tuple[int, int]
@@ -33,22 +33,22 @@ class _Span(NamedTuple):
 
 
 def limit_comments(comments: Iterable[IgnoreComment], unread: list[UnreadPart]) -> Iterator[IgnoreComment]:
-    """The comments of a file as long as they name no more than MAX_IDS checks.
+    """The first comments of a file, which together name no more than MAX_IDS checks.
 
-    :param unread: gets the first one that is left out.
+    :param unread: the first comment left out is appended.
     """
     ids = 0
     for comment in comments:
         ids += max(1, len(comment.patterns))
         if ids > MAX_IDS:
-            what = f"comments for dynocheck: those of this file name more than {MAX_IDS} checks"
-            unread.append(UnreadPart(what, comment.file, comment.line, comment.column))
+            reason = f"comments for dynocheck: those of this file name more than {MAX_IDS} checks"
+            unread.append(UnreadPart(reason, comment.file, comment.line, comment.column))
             return
         yield comment
 
 
 def find_in_yaml(file: str, text: str) -> Iterator[IgnoreComment]:
-    """The comments of a YAML file; those before what the scanner cannot read, when there is such a place."""
+    """The comments of a YAML file, up to its first syntax error."""
     if _CALL not in text:
         return
     lines = _LINE_BREAK.split(text)
@@ -69,7 +69,7 @@ def find_in_yaml(file: str, text: str) -> Iterator[IgnoreComment]:
 
 
 def find_in_markdown(file: str, text: str) -> Iterator[IgnoreComment]:
-    """The comments of a Markdown file, each on one line."""
+    """The comments of a Markdown file; a comment is on one line."""
     if _CALL not in text:
         return
     from markdown_it import MarkdownIt
@@ -91,8 +91,8 @@ def _find_in_html(file: str, line: str, number: int, below: int, html: str) -> I
             yield _parse_comment(file, (number, match.start()), match[1], (about, about))
 
 
-def _parse_comment(file: str, place: tuple[int, int], said: str, lines: tuple[int, int]) -> IgnoreComment:
-    words = _WORDS.fullmatch(said.rstrip())
+def _parse_comment(file: str, place: tuple[int, int], text: str, lines: tuple[int, int]) -> IgnoreComment:
+    words = _WORDS.fullmatch(text.rstrip())
     verb, ids, reason = words.groups() if words else ("", "", "")
     patterns = tuple(pattern for part in ids.split(",") if (pattern := part.strip()))
     first, last = (1, None) if verb == "ignore-file" else (lines[0] + 1, lines[1] + 1)
@@ -100,7 +100,7 @@ def _parse_comment(file: str, place: tuple[int, int], said: str, lines: tuple[in
 
 
 def _scan_scalars(text: str) -> tuple[list[_Span], tuple[int, int]]:
-    """Every scalar, and the place up to which the text could be read."""
+    """Every scalar, and the place of the first syntax error."""
     spans = []
     reached = (0, 0)
     try:
@@ -118,17 +118,17 @@ def _to_place(mark: yaml.Mark) -> tuple[int, int]:
 
 
 def _is_inside(place: tuple[int, int], span: _Span) -> bool:
-    """Whether it is a scalar's own text; what follows the `|` of a block is not."""
+    """Whether a place is in the text of a scalar; the line of a block's `|` is not."""
     return span.start <= place < span.end and not (span.block and place[0] == span.start[0])
 
 
 def _find_next_lines(lines: Sequence[str], comment: str) -> list[int]:
-    """For each line the next one that is neither empty nor a comment, or itself when there is none."""
+    """For each line, the next one that is neither empty nor a comment; itself when there is none."""
     below: list[int] = []
-    found = None
+    following = None
     for number in reversed(range(len(lines))):
-        below.append(number if found is None else found)
+        below.append(number if following is None else following)
         line = lines[number].strip()
         if line and not line.startswith(comment):
-            found = number
+            following = number
     return below[::-1]

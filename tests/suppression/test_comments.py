@@ -8,7 +8,7 @@ import pytest
 
 from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
 from dynocheck.recipe.discover import load_recipes
-from dynocheck.recipe.ignore_comments import find_in_markdown, find_in_yaml
+from dynocheck.suppression.comments import find_in_markdown, find_in_yaml
 
 
 def lines(text: str) -> dict[str, tuple[int, int | None]]:
