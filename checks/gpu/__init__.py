@@ -1,1 +1,1 @@
-"""Checks of GPU nodes, the GPU Operator and what recipes ask of them."""
+"""Checks of GPU nodes, the GPU Operator and the recipes that use them."""

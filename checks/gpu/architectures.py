@@ -1,4 +1,4 @@
-"""Whether a recipe's images are made for the CPUs beside the GPUs."""
+"""gpu.image-arch: container images against the CPU architecture of GPU nodes."""
 
 from collections.abc import Iterator
 
@@ -13,21 +13,21 @@ from dynocheck.facts.recipe.recipes import Component, Container, Graph
 _ARCH = "kubernetes.io/arch"
 
 
-@check("gpu.image-arch", title="The recipe's images are made for the CPUs of the nodes")
+@check("gpu.image-arch", title="Images support the CPU architecture of the GPU nodes")
 def image_arch(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iterator[Finding]:
-    """GB200, GB300 and GH200 have Arm CPUs: an image for amd64 alone does not start there (exec format
-    error), and neither does one for arm64 elsewhere.
+    """GB200, GB300 and GH200 have Arm CPUs: an amd64-only image fails there with an exec format error, as an
+    arm64-only image does on other nodes.
 
-    Dynamo's release notes tell the architectures of its images; of any other image nothing is guessed, nor
-    from the tag -efa-amd64, which named images that were multi-architecture all the same.
+    The architectures of Dynamo's images come from its release notes. Nothing is guessed for other images, or
+    from the tag suffix -efa-amd64, which was also given to multi-architecture images.
 
-    Fix: docker manifest inspect IMAGE, and take a multi-architecture one or pin kubernetes.io/arch
+    Fix: docker manifest inspect IMAGE, then use a multi-architecture image or pin kubernetes.io/arch
     """
     judged = list_gpu_nodes(nodes, slices)
     if not judged:
-        raise Skip("no node says that it has GPUs")
+        raise Skip("no GPU node found")
     if all(_find_arch(node) == "amd64" for node in judged) and not _selects_arch(recipes):
-        raise Skip("every GPU node is amd64, which every image of Dynamo is made for")
+        raise Skip("every GPU node is amd64, which every Dynamo image supports")
     seen: set[tuple[str, tuple[str, ...]]] = set()
     findings: list[Finding] = []
     for graph, component, placement in list_placements(recipes):
@@ -41,17 +41,18 @@ def image_arch(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iterat
                 seen.add(key)
                 findings += _check_image(graph, container, hosts)
     if not findings and not seen:
-        raise Skip("no worker of the recipe may run on a GPU node of this cluster that tells its CPU")
+        raise Skip("no worker can run on a GPU node whose CPU architecture is known")
     yield from findings
 
 
 def _find_arch(node: GpuNode) -> str:
-    kind = gpu_type(node.product)
-    return node.node.architecture or node.node.labels.get(_ARCH, "") or (kind.host if kind else None) or ""
+    """The CPU architecture by the kubelet, the node label or the GPU product, in this order; else empty."""
+    gpu = gpu_type(node.product)
+    return node.node.architecture or node.node.labels.get(_ARCH, "") or (gpu.host if gpu else None) or ""
 
 
 def _selects_arch(recipes: Recipes) -> bool:
-    return any(_ARCH in placed.selector for _, _, placed in list_placements(recipes))
+    return any(_ARCH in placement.selector for _, _, placement in list_placements(recipes))
 
 
 def _check_selector(
@@ -61,7 +62,7 @@ def _check_selector(
     hosts = {_find_arch(node) for node in judged}
     if wanted and wanted not in hosts and "" not in hosts:
         yield fail(
-            f"{component.name} selects {_ARCH}={wanted}, and the GPU nodes are {', '.join(sorted(hosts))}",
+            f"{component.name} selects {_ARCH}={wanted}, but the GPU nodes are {', '.join(sorted(hosts))}",
             fix=f"kubectl get nodes -L {_ARCH},nvidia.com/gpu.product",
             location=Location(graph.file, component.line, component.column),
         )
@@ -69,22 +70,22 @@ def _check_selector(
 
 def _check_image(graph: Graph, container: Container, hosts: set[str]) -> Iterator[Finding]:
     row = find_image(parse_image(container.image or ""))
-    place = Location(graph.file, container.line, container.column)
+    location = Location(graph.file, container.line, container.column)
     fix = f"docker manifest inspect {container.image} | grep architecture"
     if row is not None and row.architectures:
         missing = hosts - set(row.architectures)
         if missing:
             yield (fail if missing == hosts else warn)(
-                f"{container.image} is made for {', '.join(row.architectures)}, and it may run on "
+                f"{container.image} supports {', '.join(row.architectures)} but can be scheduled on "
                 f"{', '.join(sorted(missing))} nodes",
                 fix=fix,
                 evidence={"source": row.source},
-                location=place,
+                location=location,
             )
     elif arm := ", ".join(sorted(hosts - {"amd64"})):
-        why = row.note if row is not None and row.note else "this table does not have it"
+        reason = row.note if row is not None and row.note else "not in dynocheck's image table"
         yield warn(
-            f"whether {container.image} is made for {arm} is not known here: {why}",
+            f"{container.image} may not support {arm}: {reason}",
             fix=fix,
-            location=place,
+            location=location,
         )

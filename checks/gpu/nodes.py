@@ -1,10 +1,10 @@
-"""Whether there are GPUs, and whether pods can be given them."""
+"""GPU nodes: whether any exist, are schedulable, have allocatable GPUs and are alike."""
 
 from collections import Counter
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, unknown, warn
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices, Taint
+from dynocheck.facts import Condition, Node, Nodes, Recipes, ResourceSlices, Taint
 from dynocheck.facts.k8s.autoscaling import Autoscalers
 from dynocheck.facts.k8s.gpu import GpuNode, find_dra_nodes, has_gpus, list_gpu_nodes
 from dynocheck.facts.k8s.scheduling_constraints import list_placements
@@ -12,156 +12,155 @@ from dynocheck.facts.k8s.scheduling_constraints import list_placements
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 _USUAL_TAINTS = ("nvidia.com/gpu",)
 _CONDITION_TAINTS = "node.kubernetes.io/"  # taints that Kubernetes sets for conditions and for cordoning
-_LEAVING = {  # taints of nodes that are taken away
+_REMOVING = {  # taint of a node that is being removed, and who removes it
     "karpenter.sh/disrupted": "Karpenter",
     "karpenter.sh/disruption": "Karpenter",
     "ToBeDeletedByClusterAutoscaler": "the Cluster Autoscaler",
 }
-_STARTING = ("-not-ready", "/uninitialized", "/unregistered")  # ends of taints that go once somebody is ready
+_STARTING = ("-not-ready", "/uninitialized", "/unregistered")  # suffixes of taints that an agent removes
 _UPGRADE = "nvidia.com/gpu-driver-upgrade-state"
-_OTHER_VENDORS = (
-    "amd.com/gpu",
-    "gpu.intel.com/",
-    "habana.ai/gaudi",
-)  # what the device plugins of other makers offer
-_MEMORY_TOLERANCE = 0.05  # drivers differ in how much they keep for themselves
+_OTHER_VENDORS = ("amd.com/gpu", "gpu.intel.com/", "habana.ai/gaudi")  # prefixes of their resources
+_MEMORY_TOLERANCE = 0.05  # drivers reserve different amounts of memory
 
 
-def _make_subject(name: str) -> Subject:
-    return Subject("Node", name)
+def _make_subject(node: Node) -> Subject:
+    return Subject("Node", node.name)
 
 
-@check("gpu.nodes-present", title="The cluster has nodes with NVIDIA GPUs")
+@check("gpu.nodes-present", title="The cluster has NVIDIA GPU nodes")
 def nodes_present(nodes: Nodes, slices: ResourceSlices, autoscalers: Autoscalers) -> Iterator[Finding]:
-    """A node counts when it is labelled, when its kubelet reports GPUs or MIG slices, or when the DRA driver
-    offers some: managed clusters have the second without the first.
+    """A node counts when it has a GPU label, when its kubelet reports GPUs or MIG slices (on managed clusters
+    often without a label), or when the DRA driver offers GPUs on it.
 
-    Where an autoscaler is seen, none is a warning: pools of GPU nodes may be scaled to nothing until a pod
-    asks for them. GPUs of other makers, for which Dynamo has images too, are seen and not judged.
+    With an autoscaler a missing GPU node is a warning: GPU node pools may be scaled to zero until a pod
+    requests one. Clusters with GPUs of other vendors, for which Dynamo has images too, are skipped.
 
-    Fix: add GPU nodes, or install what makes theirs known (the GPU Operator or a device plugin).
+    Fix: add GPU nodes, or install the GPU Operator or a device plugin, which make their GPUs known.
     """
     if list_gpu_nodes(nodes, slices):
         return
     offered = {name for node in nodes for name, amount in node.allocatable.items() if amount != "0"}
     if others := sorted(name for name in offered if name.startswith(_OTHER_VENDORS)):
-        raise Skip(f"the nodes offer GPUs of another maker: {', '.join(others)}")
-    seen = f"none of {len(nodes)} nodes has a GPU label, GPUs to allocate or GPUs offered through DRA"
+        raise Skip(f"the nodes have GPUs of another vendor: {', '.join(others)}")
+    none = f"none of {len(nodes)} nodes has a GPU label, allocatable GPUs or GPUs offered through DRA"
+    missing = none if len(nodes) else "the cluster has no nodes"
     fix = "kubectl get nodes -L nvidia.com/gpu.present,nvidia.com/gpu.product"
     evidence = {"nodes": [node.name for node in nodes]}
     if autoscalers:
-        yield warn(f"{seen}; {autoscalers} may add some when a pod asks", fix=fix, evidence=evidence)
+        yield warn(f"{missing}; {autoscalers} may add some on demand", fix=fix, evidence=evidence)
     elif autoscalers.unseen:
-        said = f"{seen}, and whether an autoscaler may add some was not seen: {autoscalers.unseen}"
-        yield unknown(said, fix=fix, evidence=evidence)
+        message = f"{missing}; autoscalers could not be read: {autoscalers.unseen}"
+        yield unknown(message, fix=fix, evidence=evidence)
     else:
-        yield fail(seen, fix=fix, evidence=evidence)
+        yield fail(missing, fix=fix, evidence=evidence)
 
 
-@check("gpu.allocatable", title="Every GPU node has GPUs that pods can be given")
+@check("gpu.allocatable", title="GPU nodes have allocatable GPUs")
 def allocatable(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
-    """The label says that the hardware is there; pods get what the device plugin or DRA driver offers.
-
-    A node with the label and nothing to allocate looks like a GPU node to everything but the scheduler.
+    """A GPU label or capacity shows that the hardware exists; pods only get what the device plugin or the DRA
+    driver offers as allocatable.
 
     Fix: kubectl get pods -A -o wide --field-selector spec.nodeName=NODE | grep -e device-plugin -e driver
     """
     claimable = find_dra_nodes(slices)
     judged = [node for node in nodes if has_gpus(node) and node.name not in claimable]
     if not judged:
-        raise Skip("GPUs are offered through DRA" if claimable else "no node says that it has GPUs")
+        raise Skip("GPUs are offered through DRA" if claimable else "no GPU node found")
     for node in judged:
-        usable, there = node.gpu_resources, node.gpu_capacity
-        amounts = {"allocatable": usable, "capacity": there}
+        allocatable, capacity = node.gpu_resources, node.gpu_capacity
+        amounts = {"allocatable": allocatable, "capacity": capacity}
         if node.gpus == 0:
+            unit = "GPUs" if capacity.keys() <= {"nvidia.com/gpu"} else "GPUs and MIG slices"
+            total = sum(capacity.values())
             yield fail(
-                "has GPUs by its labels or capacity, and none to allocate",
+                f"has {total} {unit}, 0 allocatable" if total else "has 0 allocatable GPUs",
                 fix=f"kubectl get pods -A -o wide --field-selector spec.nodeName={node.name}",
                 evidence=amounts,
-                subject=_make_subject(node.name),
+                subject=_make_subject(node),
             )
-        # A resource with none left is what a node offered before its MIG layout changed.
-        elif short := [name for name, amount in usable.items() if 0 < amount < there.get(name, 0)]:
+        # A resource at 0 is left over from an earlier MIG layout.
+        elif short := [name for name, amount in allocatable.items() if 0 < amount < capacity.get(name, 0)]:
+            name = short[0]
             yield warn(
-                f"{usable[short[0]]} of {there[short[0]]} {short[0]} are allocatable: the rest is unhealthy",
+                f"{allocatable[name]} of {capacity[name]} {name} are allocatable; the others are unhealthy",
                 fix=f"kubectl describe node {node.name}",
                 evidence=amounts,
-                subject=_make_subject(node.name),
+                subject=_make_subject(node),
             )
 
 
-@check("gpu.nodes-ready", title="Every GPU node takes pods")
+@check("gpu.nodes-ready", title="GPU nodes are Ready and accept pods")
 def nodes_ready(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -> Iterator[Finding]:
-    """A node that is NotReady, under pressure or cordoned gets no pods, however many GPUs it offers, and
-    a taint keeps off every pod that does not tolerate it.
+    """A node that is NotReady, under pressure or cordoned gets no new pods, and a taint repels every pod that
+    does not tolerate it.
 
-    The taint nvidia.com/gpu is usual and left alone: clusters add its toleration by themselves or recipes
-    carry it. So is any taint that a recipe at hand tolerates. A cordoned node is a warning, since somebody
-    meant it, and so is one that an autoscaler takes away or that waits for an agent to be ready.
+    The taint nvidia.com/gpu is not judged: clusters add its toleration, or recipes have it. Nor is any
+    taint that a worker of the recipe tolerates. A cordoned node is a warning, since cordoning is deliberate,
+    and so is a node that an autoscaler removes or whose agent is not ready yet.
 
     Fix: kubectl describe node NODE
     """
     judged = list_gpu_nodes(nodes, slices)
     if not judged:
-        raise Skip("no node says that it has GPUs")
-    workers = [placed for _, component, placed in list_placements(recipes or ()) if component.gpus != 0]
-    for each in judged:
-        node = each.node
+        raise Skip("no GPU node found")
+    workers = [placement for _, component, placement in list_placements(recipes or ()) if component.gpus != 0]
+    for node in (gpu_node.node for gpu_node in judged):
         yield from _check_conditions(node)
         if node.unschedulable:
             yield _report_cordoned(node)
         for taint in node.taints:
-            if _keeps_off(taint) and not any(placed.tolerates(taint) for placed in workers):
-                whose = "no worker of the recipe tolerates" if workers else "a worker must tolerate"
-                yield _report_taint(node, taint, whose)
+            if _repels_pods(taint) and not any(placement.tolerates(taint) for placement in workers):
+                yield _report_taint(node, taint, have_workers=bool(workers))
 
 
 def _report_cordoned(node: Node) -> Finding:
     state = node.labels.get(_UPGRADE, "")
     if state in ("", "unknown", "upgrade-done"):
-        return warn("is cordoned", fix=f"kubectl uncordon {node.name}", subject=_make_subject(node.name))
+        return warn("is cordoned", fix=f"kubectl uncordon {node.name}", subject=_make_subject(node))
     return warn(
-        f"is cordoned, for the GPU Operator upgrades its driver ({state})",
+        f"is cordoned while the GPU Operator upgrades its driver ({state})",
         fix=f"kubectl get node {node.name} -L {_UPGRADE}",
-        subject=_make_subject(node.name),
+        subject=_make_subject(node),
     )
 
 
-def _report_taint(node: Node, taint: Taint, whose: str) -> Finding:
-    if taint.key in _LEAVING:
-        seen = f"is being taken away by {_LEAVING[taint.key]} (taint {_format_taint(taint)})"
+def _report_taint(node: Node, taint: Taint, *, have_workers: bool) -> Finding:
+    if taint.key in _REMOVING:
+        message = f"is being removed by {_REMOVING[taint.key]} (taint {_format_taint(taint)})"
         fix = f"kubectl describe node {node.name}"
     elif taint.key.endswith(_STARTING):
-        seen = f"has the taint {_format_taint(taint)}, until the agent that it is named after is ready there"
+        message = f"has the taint {_format_taint(taint)} until the agent in its name is ready"
         fix = f"kubectl get pods -A -o wide --field-selector spec.nodeName={node.name}"
     else:
-        seen = f"has the taint {_format_taint(taint)}, which {whose}"
+        whose = "no worker of the recipe tolerates" if have_workers else "a worker must tolerate"
+        message = f"has the taint {_format_taint(taint)}, which {whose}"
         fix = (
-            f"add a toleration of {_format_taint(taint)} to the workers, or: "
+            f"add a toleration of {_format_taint(taint)} to the workers, or run "
             f"kubectl taint node {node.name} {taint.key}:{taint.effect}-"
         )
-    return warn(seen, fix=fix, subject=_make_subject(node.name))
+    return warn(message, fix=fix, subject=_make_subject(node))
 
 
 def _check_conditions(node: Node) -> Iterator[Finding]:
     conditions = {condition.type: condition for condition in node.conditions}
     ready = conditions.get("Ready")
-    fix = f"kubectl describe node {node.name}"
+    fix, subject = f"kubectl describe node {node.name}", _make_subject(node)
     if ready is None:
-        yield fail(
-            "its kubelet has not reported yet whether it is Ready", fix=fix, subject=_make_subject(node.name)
-        )
+        yield fail("has not reported a Ready condition yet", fix=fix, subject=subject)
     elif ready.status != "True":
-        why = ready.message or ready.reason
-        yield fail(f"is NotReady{': ' + why if why else ''}", fix=fix, subject=_make_subject(node.name))
+        yield fail(f"is NotReady{_explain(ready)}", fix=fix, subject=subject)
     for name in _PRESSURES:
-        found = conditions.get(name)
-        if found is not None and found.status == "True":
-            why = found.message or found.reason
-            yield fail(f"has {name}{': ' + why if why else ''}", fix=fix, subject=_make_subject(node.name))
+        condition = conditions.get(name)
+        if condition is not None and condition.status == "True":
+            yield fail(f"has {name}{_explain(condition)}", fix=fix, subject=subject)
 
 
-def _keeps_off(taint: Taint) -> bool:
+def _explain(condition: Condition) -> str:
+    reason = condition.message or condition.reason
+    return f": {reason}" if reason else ""
+
+
+def _repels_pods(taint: Taint) -> bool:
     return (
         taint.effect in ("NoSchedule", "NoExecute")
         and taint.key not in _USUAL_TAINTS
@@ -173,35 +172,35 @@ def _format_taint(taint: Taint) -> str:
     return f"{taint.key}{'=' + taint.value if taint.value else ''}:{taint.effect}"
 
 
-@check("gpu.homogeneous", title="GPU nodes of a kind are alike")
+@check("gpu.homogeneous", title="GPU nodes of one product have equal hardware and drivers")
 def homogeneous(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
-    """Engines that span nodes run at the pace of the slowest, and a replica on the odd node behaves
-    otherwise than its sisters: another GPU, another driver, less memory, fewer GPUs.
+    """An engine that spans nodes is as slow as its slowest node, and replicas on a node with another GPU,
+    another driver, less memory or fewer GPUs behave differently.
 
-    Nodes of one product are compared with each other, MIG layouts apart, and the few differ from the many.
-    Two pools of different GPUs are no fault; a single node that differs from all others is pointed at.
+    Nodes with the same product label, which includes the MIG layout, are compared with their majority. Two
+    pools of different GPUs are fine; a single node whose product differs from all others is a warning.
 
     Fix: kubectl get nodes -L nvidia.com/gpu.product,nvidia.com/cuda.driver-version.full,nvidia.com/gpu.count
     """
     judged = [node for node in list_gpu_nodes(nodes, slices) if node.label]
     if len(judged) < 2:
-        raise Skip("fewer than two GPU nodes tell their product")
+        raise Skip("fewer than two GPU nodes have a product label")
     yield from _report_odd_nodes(judged, "product", {node.name: node.product for node in judged}, alone=True)
     for label in sorted({node.label for node in judged}):
-        kind = [node for node in judged if node.label == label]
-        yield from _report_odd_nodes(kind, "driver", {n.name: n.driver for n in kind if n.driver})
-        yield from _report_odd_nodes(
-            kind, "number of GPUs", {n.name: str(n.count) for n in kind if n.count is not None}
-        )
-        yield from _report_odd_nodes(
-            kind, "memory in MiB", _round_memory({n.name: n.memory for n in kind if n.memory})
-        )
+        peers = [node for node in judged if node.label == label]
+        compared = {
+            "driver": {n.name: n.driver for n in peers if n.driver},
+            "number of GPUs": {n.name: str(n.count) for n in peers if n.count is not None},
+            "memory in MiB": _round_memory({n.name: n.memory for n in peers if n.memory}),
+        }
+        for what, values in compared.items():
+            yield from _report_odd_nodes(peers, what, values)
 
 
 def _report_odd_nodes(
     nodes: list[GpuNode], what: str, values: dict[str, str], *, alone: bool = False
 ) -> Iterator[Finding]:
-    """The nodes that have another value than most have."""
+    """Warn about nodes whose value differs from the majority's; with `alone`, only about a single one."""
     counts = Counter(values.values()).most_common()
     if len(counts) < 2 or counts[0][1] == counts[1][1]:
         return
@@ -212,16 +211,16 @@ def _report_odd_nodes(
         value = values.get(node.name, usual)
         if value != usual:
             yield warn(
-                f"its {what} is {value}, {many} other node{'s have' if many > 1 else ' has'} {usual}",
+                f"{what} is {value}; {many} other node{'s have' if many > 1 else ' has'} {usual}",
                 fix="kubectl get nodes -L nvidia.com/gpu.product,nvidia.com/cuda.driver-version.full,"
                 "nvidia.com/gpu.count,nvidia.com/gpu.memory",
                 evidence={what: value, "usual": usual},
-                subject=_make_subject(node.name),
+                subject=_make_subject(node.node),
             )
 
 
 def _round_memory(memory: dict[str, int | None]) -> dict[str, str]:
-    """Amounts that differ by little made equal."""
+    """The memory of each node in MiB, where amounts close to the most common one become equal to it."""
     known = {name: amount for name, amount in memory.items() if amount}
     usual = Counter(known.values()).most_common(1)[0][0] if known else 0
     return {

@@ -1,7 +1,7 @@
-"""Whether the GPUs of a cluster compute in the precision that a recipe is made for."""
+"""gpu.architecture: the precision of the recipe's engines against the GPUs' compute capability."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
@@ -16,10 +16,10 @@ from dynocheck.facts.recipe.recipes import Component, Graph
 _SHOW = (
     "kubectl get nodes -L nvidia.com/gpu.product,nvidia.com/gpu.compute.major,nvidia.com/gpu.compute.minor"
 )
-_PIN = "pin it by a nodeSelector of nvidia.com/gpu.product, or take a checkpoint in another precision"
+_PIN = "pin it with a nodeSelector on nvidia.com/gpu.product, or use a checkpoint in another precision"
 _OLDEST = (8, 0)  # Ampere: the oldest generation of Dynamo's support matrix
 _CUDA_13 = (10, 3)  # Blackwell Ultra: not in any CUDA 12 that Dynamo ships
-# A token of a model's name or of --quantization, and the precision that it states.
+# The precision behind each token of a model's name or value of --quantization.
 _TOKENS = {
     "fp8": "fp8",
     "modelopt": "fp8",
@@ -30,79 +30,88 @@ _TOKENS = {
     "mxfp4": "mxfp4",
 }
 _MODELS = {"openai/gpt-oss": "mxfp4", "deepseek-ai/deepseek-r1": "fp8", "deepseek-ai/deepseek-v3": "fp8"}
-_DISTILLED = "distill"  # made of other models, in other precisions
+_DISTILLED = "distill"  # distilled into other base models, which have other precisions
+_Capability = tuple[int, int]
 
 
 class _EnginePrecision(NamedTuple):
-    """An engine that a component starts, and the precision of what it computes with, where that is told."""
+    """The name of an engine, the precision it computes in (None if unknown), and where that is stated."""
 
-    name: str
+    engine: str
     precision: str | None
-    by: str
+    source: str
 
 
-@check("gpu.architecture", title="The GPUs compute in the precision that the recipe asks for")
+@check("gpu.architecture", title="The GPUs support the recipe's precision")
 def architecture(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iterator[Finding]:
-    """FP8 takes Ada, Hopper or newer, NVFP4 takes Blackwell; vLLM and SGLang load either on older GPUs and
-    compute in a wider precision, at a loss, and TensorRT-LLM does not. MXFP4, as of gpt-oss, runs from
-    Hopper on. Dynamo supports Ampere and newer, and Blackwell Ultra (B300, GB300) takes images with CUDA 13.
+    """FP8 needs Ada, Hopper or newer, NVFP4 needs Blackwell. On older GPUs vLLM and SGLang load such weights
+    and compute in a wider precision, slower; TensorRT-LLM does not start. MXFP4 (gpt-oss) runs from
+    Hopper on. Dynamo supports Ampere and newer; Blackwell Ultra (B300, GB300) needs images with CUDA 13.
 
-    What a recipe asks for is told by --quantization or by the model's name, and where its workers may run
-    by their node selectors. What a node has is told by its labels for compute capability, else by its
-    product. A recipe fails when none of its nodes will do, and is warned when some will not.
+    The precision comes from --quantization or the model's name, the nodes of a worker from its node selectors
+    and affinity, and a node's compute capability from its labels or else its GPU product. A worker fails when
+    none of its nodes supports the precision, and warns when some do not.
 
-    Fix: kubectl get nodes -L nvidia.com/gpu.product, and pin the workers to a product by a nodeSelector
+    Fix: kubectl get nodes -L nvidia.com/gpu.product, and pin the workers to a product with a nodeSelector
     """
     judged = list_gpu_nodes(nodes, slices)
     if not judged:
-        raise Skip("no node says that it has GPUs")
-    placed = [entry for entry in list_placements(recipes) if entry[1].gpus != 0]
-    if not placed:
-        raise Skip("no component of the recipe asks for GPUs")
-    computing = {node.name: found for node in judged if (found := _find_capability(node)) is not None}
+        raise Skip("no GPU node found")
+    workers = [entry for entry in list_placements(recipes) if entry[1].gpus != 0]
+    if not workers:
+        raise Skip("no component of the recipe requests GPUs")
+    capabilities = {node.name: found for node in judged if (found := _find_capability(node)) is not None}
     findings: list[Finding] = []
     reached = False
-    for graph, component, placement in placed:
+    for graph, component, placement in workers:
         findings += _check_selector(graph, component, placement, judged)
-        mine = [node.name for node in judged if placement.selects(node.node) and node.name in computing]
-        if mine and any(True for _ in _find_precisions(graph, component)):
+        usable = [n.name for n in judged if n.name in capabilities and placement.selects(n.node)]
+        engines = list(_find_precisions(graph, component)) if usable else []
+        if engines:
             reached = True
-            findings += _check_component(graph, component, {name: computing[name] for name in mine})
+            location = _locate(graph, component)
+            findings += _check_component(component, engines, {n: capabilities[n] for n in usable}, location)
     if not findings and not reached:
-        products = ", ".join(sorted({node.label or "no product label" for node in judged}))
-        raise Skip(
-            "no engine of the recipe may run on a GPU node of this cluster"
-            if computing
-            else f"what these GPUs compute is not known here: {products}"
-        )
+        raise Skip(_explain_skip(judged, capabilities))
     yield from findings
-    for node in judged:
-        if node.name not in computing:
-            yield warn(
-                f"what its GPU computes is not known here: {node.label or 'no product label'}",
-                fix="run GPU Feature Discovery, which sets nvidia.com/gpu.compute.major",
-                subject=Subject("Node", node.name),
-            )
+    yield from _report_unknown_gpus(judged, capabilities)
 
 
-def _find_capability(node: GpuNode) -> tuple[int, int] | None:
-    kind = gpu_type(node.product)
-    return node.compute or (kind.capability if kind else None)
+def _find_capability(node: GpuNode) -> _Capability | None:
+    gpu = gpu_type(node.product)
+    return node.compute or (gpu.capability if gpu else None)
 
 
 def _locate(graph: Graph, component: Component) -> Location:
     return Location(graph.file, component.line, component.column)
 
 
+def _explain_skip(judged: list[GpuNode], capabilities: dict[str, _Capability]) -> str:
+    if capabilities:
+        return "no engine of the recipe can run on a GPU node of this cluster"
+    products = ", ".join(sorted({node.label or "no product label" for node in judged}))
+    return f"unknown compute capability: {products}"
+
+
+def _report_unknown_gpus(judged: list[GpuNode], capabilities: dict[str, _Capability]) -> Iterator[Finding]:
+    for node in judged:
+        if node.name not in capabilities:
+            yield warn(
+                f"has a GPU of unknown compute capability: {node.label or 'no product label'}",
+                fix="run GPU Feature Discovery, which sets nvidia.com/gpu.compute.major",
+                subject=Subject("Node", node.name),
+            )
+
+
 def _check_selector(
     graph: Graph, component: Component, placement: Placement, judged: list[GpuNode]
 ) -> Iterator[Finding]:
-    """A selector for a GPU that no node has."""
+    """Fail a nodeSelector for a GPU that no node has."""
     wanted = {key: value for key, value in placement.selector.items() if key.startswith("nvidia.com/gpu.")}
-    if wanted and not any(all(n.node.labels.get(k) == v for k, v in wanted.items()) for n in judged):
-        said = ", ".join(f"{key}={value}" for key, value in wanted.items())
+    if wanted and not any(wanted.items() <= node.node.labels.items() for node in judged):
+        selector = ", ".join(f"{key}={value}" for key, value in wanted.items())
         yield fail(
-            f"{component.name} selects nodes by {said}, and no node has that",
+            f"{component.name} selects {selector}, but no GPU node has these labels",
             fix=_SHOW,
             evidence={"products": sorted({node.label for node in judged})},
             location=_locate(graph, component),
@@ -110,116 +119,101 @@ def _check_selector(
 
 
 def _check_component(
-    graph: Graph, component: Component, nodes: dict[str, tuple[int, int]]
+    component: Component,
+    engines: list[_EnginePrecision],
+    nodes: dict[str, _Capability],
+    location: Location,
 ) -> Iterator[Finding]:
-    place = _locate(graph, component)
-    too_old = [name for name, found in nodes.items() if found < _OLDEST]
+    too_old = [name for name, capability in nodes.items() if capability < _OLDEST]
     if too_old:
         yield warn(
-            f"{component.name} may run on GPUs older than Ampere, which Dynamo does not support",
+            f"{component.name} can be scheduled on GPUs older than Ampere, which Dynamo does not support",
             fix=_SHOW,
             evidence={"nodes": too_old},
-            location=place,
+            location=location,
         )
-    yield from _check_blackwell_ultra(component, nodes, place)
-    for engine in _find_precisions(graph, component):
-        row = precision_support(engine.precision, engine.name) if engine.precision else None
-        if row is not None:
-            yield from _check_precision(component, engine, row, nodes, place)
+    yield from _check_blackwell_ultra(component, nodes, location)
+    for engine in engines:
+        support = precision_support(engine.precision, engine.engine) if engine.precision else None
+        if support is not None:
+            yield from _check_precision(component, engine, support, nodes, location)
 
 
 def _check_precision(
     component: Component,
     engine: _EnginePrecision,
-    row: PrecisionSupport,
-    nodes: dict[str, tuple[int, int]],
-    place: Location,
+    support: PrecisionSupport,
+    nodes: dict[str, _Capability],
+    location: Location,
 ) -> Iterator[Finding]:
-    native = [name for name, found in nodes.items() if found >= parse_capability(row.native)]
-    weights = [
-        name
-        for name, found in nodes.items()
-        if name not in native and row.weights_only and found >= parse_capability(row.weights_only)
-    ]
-    unable = [name for name in nodes if name not in native and name not in weights]
-    what = f"{row.precision.upper()} ({engine.by})"
-    from_on = f"compute capability {row.native}"
+    """Compare what one engine needs for its precision with the nodes that the component can run on."""
+    native = parse_capability(support.native)
+    lowest = min(native, parse_capability(support.weights_only)) if support.weights_only else native
+    unable = [name for name, capability in nodes.items() if capability < lowest]
+    weights_only = [name for name, capability in nodes.items() if lowest <= capability < native]
+    partly = [name for name, capability in nodes.items() if _format_capability(capability) in support.partly]
+    what = f"{support.precision.upper()} ({engine.source})"
+
+    def report(outcome: Callable[..., Finding], affected: list[str], message: str) -> Finding:
+        evidence = {name: _format_capability(nodes[name]) for name in affected}
+        return outcome(
+            f"{component.name}: {engine.engine} {message}",
+            fix=_PIN,
+            evidence={"nodes": evidence, "source": support.source},
+            location=location,
+        )
+
     if unable:
-        some = (
-            f"{len(unable)} of {len(nodes)} nodes that it may run on" if native or weights else "these GPUs"
-        )
-        yield (warn if native or weights else fail)(
-            f"{component.name}: {engine.name} needs {from_on} for {what}, and {some} have less",
-            fix=_PIN,
-            evidence={
-                "nodes": {name: _format_capability(nodes[name]) for name in unable},
-                "source": row.source,
-            },
-            location=place,
-        )
-    partly = [name for name, found in nodes.items() if _format_capability(found) in row.partly]
+        some = len(unable) < len(nodes)
+        where = f"{len(unable)} of its {len(nodes)} possible nodes have" if some else "these GPUs have"
+        needs = f"needs compute capability {support.native} for {what}, but {where} less"
+        yield report(warn if some else fail, unable, needs)
     if partly:
-        yield warn(
-            f"{component.name}: {engine.name} may not do {what} on some of these GPUs: {row.note}",
-            fix=_PIN,
-            evidence={
-                "nodes": {name: _format_capability(nodes[name]) for name in partly},
-                "source": row.source,
-            },
-            location=place,
-        )
-    if weights:
-        hedge = f" ({row.note})" if row.note and not row.partly else ""
-        yield warn(
-            f"{component.name}: below {from_on} {engine.name} loads {what} weights and computes in a wider "
-            f"precision{hedge}",
-            fix=_PIN,
-            evidence={
-                "nodes": {name: _format_capability(nodes[name]) for name in weights},
-                "source": row.source,
-            },
-            location=place,
+        yield report(warn, partly, f"may not support {what} on some of these GPUs: {support.note}")
+    if weights_only:
+        note = f" ({support.note})" if support.note and not support.partly else ""
+        below = f"on GPUs below compute capability {support.native}"
+        yield report(
+            warn, weights_only, f"loads {what} weights {below} but computes in a wider precision{note}"
         )
 
 
 def _check_blackwell_ultra(
-    component: Component, nodes: dict[str, tuple[int, int]], place: Location
+    component: Component, nodes: dict[str, _Capability], location: Location
 ) -> Iterator[Finding]:
-    ultra = [name for name, found in nodes.items() if found == _CUDA_13]
+    ultra = [name for name, capability in nodes.items() if capability == _CUDA_13]
     row = find_image(parse_image(component.main.image)) if component.main and component.main.image else None
     if ultra and row is not None and row.cuda.startswith("12."):
         yield (fail if len(ultra) == len(nodes) else warn)(
-            f"{component.name}: B300 and GB300 need CUDA 13, and {row.image}:{row.tag} has {row.cuda}",
-            fix="take the image of this release with the suffix -cuda13, or a newer release",
+            f"{component.name}: B300 and GB300 need CUDA 13, but {row.image}:{row.tag} has {row.cuda}",
+            fix="use this release's image with the suffix -cuda13, or a newer release",
             evidence={"nodes": ultra, "source": row.source},
-            location=place,
+            location=location,
         )
 
 
-def _format_capability(compute: tuple[int, int]) -> str:
-    return f"{compute[0]}.{compute[1]}"
+def _format_capability(capability: _Capability) -> str:
+    return f"{capability[0]}.{capability[1]}"
 
 
 def _find_precisions(graph: Graph, component: Component) -> Iterator[_EnginePrecision]:
+    """Each distinct engine and precision of a component; --quantization goes before the model's name."""
     seen = set()
-    for each in find_component_instances(graph, component):
-        flag = each.given.get("quantization")
-        stated = str(flag.value) if flag is not None and flag.known else ""
-        model = each.model or ""
-        found = (
-            _EnginePrecision(
-                each.engine.name, _TOKENS[stated.lower().replace("_", "-")], f"--quantization {stated}"
-            )
-            if stated.lower().replace("_", "-") in _TOKENS
-            else _EnginePrecision(each.engine.name, _guess_precision(model), f"by the name {model}")
-        )
+    for instance in find_component_instances(graph, component):
+        flag = instance.given.get("quantization")
+        value = str(flag.value) if flag is not None and flag.known else ""
+        model = instance.model or ""
+        precision, source = _TOKENS.get(value.lower().replace("_", "-")), f"--quantization {value}"
+        if precision is None:
+            precision, source = _guess_precision(model), f"by the name {model}"
+        found = _EnginePrecision(instance.engine.name, precision, source)
         if found not in seen:
             seen.add(found)
             yield found
 
 
 def _guess_precision(model: str) -> str | None:
-    """The precision that the last part of a model's name states, or that its publisher is known for."""
+    """The precision stated in the last part of a model's name, or known for its publisher's models."""
     name = model.rstrip("/").rpartition("/")[2].lower()
     for token in re.split(r"[-_.]", name):
         if token in _TOKENS and token != "modelopt":  # noqa: S105
@@ -227,4 +221,4 @@ def _guess_precision(model: str) -> str | None:
     lowered = model.lower()
     if _DISTILLED in lowered or re.search(r"(int|bf|fp|w)[0-9]+|awq|gptq|gguf", name):
         return None
-    return next((kind for prefix, kind in _MODELS.items() if lowered.startswith(prefix)), None)
+    return next((precision for prefix, precision in _MODELS.items() if lowered.startswith(prefix)), None)

@@ -1,4 +1,4 @@
-"""Whether pods can find one another, and what the platform was told to rely on."""
+"""platform.dns: the cluster's DNS."""
 
 from collections.abc import Iterator
 
@@ -7,14 +7,14 @@ from dynocheck.facts import Node, Nodes
 from dynocheck.facts.k8s.platform import ServiceEndpoints
 from dynocheck.facts.k8s.workloads import Workloads
 
-# Where distributions put the cluster's DNS; the first is what almost all call it.
+# DNS Services of the distributions; nearly all use the first.
 _DNS = (
     "kube-system/kube-dns",
     "kube-system/coredns",
     "kube-system/rke2-coredns-rke2-coredns",
     "openshift-dns/dns-default",
 )
-# Who may answer outside of the cluster's Services, by a label of the nodes and its value:
+# DNS outside of the cluster's Services, by a node label and its value (empty: any):
 # https://cloud.google.com/kubernetes-engine/docs/how-to/cloud-dns
 # https://docs.aws.amazon.com/eks/latest/userguide/auto-networking.html
 _OUTSIDE = {
@@ -23,34 +23,33 @@ _OUTSIDE = {
 }
 
 
-@check("platform.dns", title="The cluster's DNS answers")
+@check("platform.dns", title="Cluster DNS has ready endpoints")
 def dns(services: ServiceEndpoints, workloads: Workloads, nodes: Nodes) -> Iterator[Finding]:
-    """Frontends, workers and the operator's webhooks are found by names that only the cluster's DNS knows.
+    """Frontends, workers and the operator's webhooks are addressed by names that only cluster DNS resolves.
 
-    It is found by the Services that distributions use or by their label, not by the name of a Deployment.
-    Clusters of GKE may have Cloud DNS answer instead, outside of the cluster, and nodes of EKS Auto Mode
-    answer themselves.
+    The Service is found by the names that distributions use or by its label. On GKE, Cloud DNS may answer
+    from outside of the cluster; on EKS Auto Mode, the nodes themselves.
 
     Fix: kubectl get deploy,service,endpointslice -n kube-system -l k8s-app=kube-dns
     """
     names = dict.fromkeys((*_DNS, *services.dns))
-    there = {name: services.ready[name] for name in names if name in services.ready}
-    if any(there.values()):
+    existing = {name: services.ready[name] for name in names if name in services.ready}
+    if any(existing.values()):
         return
-    outside = next((who for node in nodes if (who := _find_outside_dns(node))), "")
-    if there and not outside:
-        name = next(iter(there))
+    outside = next((provider for node in nodes if (provider := _find_outside_dns(node))), "")
+    if existing and not outside:
+        name = next(iter(existing))
         namespace, _, service = name.partition("/")
         pods = [w for w in workloads if w.namespace == namespace and "dns" in w.name]
         yield fail(
-            "has no ready endpoint: no pod can look up a Service",
+            "has no ready endpoint, so pods cannot resolve Service names",
             fix=f"kubectl get deploy,endpointslice -n {namespace} | grep dns",
             evidence={f"{w.kind} {w.name}": f"{w.ready} of {w.desired} ready" for w in pods},
             subject=Subject("Service", service, namespace),
         )
         return
     yield warn(
-        "no DNS Service with ready endpoints was found under the names that distributions use"
+        "no DNS Service with ready endpoints found under the usual names"
         + (f": {outside} may answer instead" if outside else ""),
         fix="kubectl run -it --rm --restart=Never --image=busybox:1.36 dns -- nslookup kubernetes.default",
         evidence={"looked for": list(_DNS)},
@@ -58,8 +57,8 @@ def dns(services: ServiceEndpoints, workloads: Workloads, nodes: Nodes) -> Itera
 
 
 def _find_outside_dns(node: Node) -> str:
-    """Who may answer there without a Service."""
-    for label, (value, who) in _OUTSIDE.items():
+    """What may answer DNS on this node without a Service, or an empty string."""
+    for label, (value, provider) in _OUTSIDE.items():
         if label in node.labels and value in ("", node.labels[label]):
-            return who
+            return provider
     return ""

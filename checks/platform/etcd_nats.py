@@ -1,7 +1,8 @@
-"""Whether the etcd and NATS that the platform or a recipe was told to use are there."""
+"""platform.etcd-nats: the etcd and NATS that the operator's configuration or a recipe names."""
 
 import re
 from collections.abc import Iterator
+from itertools import product
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
@@ -14,7 +15,7 @@ _HOST = re.compile(r"(?:[a-z]+://)?(?:[^/@]*@)?([A-Za-z0-9.-]+)")
 
 
 class _AddressReference(NamedTuple):
-    """An address, who names it, and the namespace in which a bare name is looked up."""
+    """An address, who uses it, and the namespace in which a bare name is looked up."""
 
     address: str
     by: str
@@ -22,44 +23,36 @@ class _AddressReference(NamedTuple):
     location: Location | None = None
 
 
-@check("platform.etcd-nats", title="The etcd and NATS that are to be used are there")
+@check("platform.etcd-nats", title="Configured etcd and NATS Services are ready")
 def etcd_nats(
     configs: OperatorConfigs, services: ServiceEndpoints, namespace: Namespace, recipes: Recipes | None
 ) -> Iterator[Finding]:
-    """Dynamo needs neither: discovery goes through Kubernetes and requests over TCP. Where the operator's
-    configuration or a recipe names one of them, pods wait for it.
+    """Dynamo needs neither: it discovers workers through Kubernetes and sends requests over TCP. But when the
+    operator's configuration or a recipe names one of them, pods wait for it.
 
-    Only Services of the cluster are looked at: whether an address outside of it answers is not known here.
+    Only Services of the cluster are judged, not addresses outside of it.
 
     Fix: kubectl get service,endpointslice -A | grep -e etcd -e nats
     """
-    told = [*_list_operator_addresses(configs), *_list_recipe_addresses(recipes, namespace.name)]
-    if not told:
-        raise Skip("nothing names an etcd or a NATS")
-    judged = False
-    for each in told:
-        for service in _find_services(each):
-            judged = True
-            yield from _report_missing(each, service, services)
+    references = [*_list_operator_addresses(configs), *_list_recipe_addresses(recipes, namespace.name)]
+    if not references:
+        raise Skip("no etcd or NATS is configured")
+    judged = [(reference, service) for reference in references for service in _find_services(reference)]
     if not judged:
-        raise Skip("the etcd or NATS that is named is no Service of the cluster")
-
-
-def _report_missing(
-    told: _AddressReference, service: ServiceName, services: ServiceEndpoints
-) -> Iterator[Finding]:
-    ready = services.ready.get(str(service))
-    if ready:
-        return
-    # One of type ExternalName has no endpoints either.
-    wrong = "has no ready endpoint" if ready == 0 else "does not exist, or leads out of the cluster"
-    yield (fail if ready == 0 else warn)(
-        f"{wrong}, and {told.by} uses it",
-        fix=f"kubectl get service,endpointslice -n {service.namespace}",
-        evidence={"address": told.address},
-        subject=Subject("Service", service.name, service.namespace),
-        location=told.location,
-    )
+        raise Skip("the configured etcd or NATS is not a Service of the cluster")
+    for reference, service in judged:
+        ready = services.ready.get(str(service))
+        if ready:
+            continue
+        # A Service of type ExternalName has no endpoints either.
+        problem = "has no ready endpoint" if ready == 0 else "does not exist or is of type ExternalName"
+        yield (fail if ready == 0 else warn)(
+            f"{problem}, but {reference.by} uses it",
+            fix=f"kubectl get service,endpointslice -n {service.namespace}",
+            evidence={"address": reference.address},
+            subject=Subject("Service", service.name, service.namespace),
+            location=reference.location,
+        )
 
 
 def _list_operator_addresses(configs: OperatorConfigs) -> Iterator[_AddressReference]:
@@ -70,25 +63,21 @@ def _list_operator_addresses(configs: OperatorConfigs) -> Iterator[_AddressRefer
 
 
 def _list_recipe_addresses(recipes: Recipes | None, namespace: str) -> Iterator[_AddressReference]:
-    for recipe in recipes or ():
-        for graph in recipe.graphs:
-            for component in graph.components:
-                for container in component.containers:
-                    for name in _VARIABLES:
-                        found = container.find_variable(name)
-                        if found is not None and found.value:
-                            place = Location(graph.file, found.line, found.column)
-                            yield _AddressReference(
-                                found.value, f"{component.name} ({name})", namespace, place
-                            )
+    components = ((g, c) for recipe in recipes or () for g in recipe.graphs for c in g.components)
+    for graph, component in components:
+        for container, name in product(component.containers, _VARIABLES):
+            variable = container.find_variable(name)
+            if variable is not None and variable.value:
+                location = Location(graph.file, variable.line, variable.column)
+                yield _AddressReference(variable.value, f"{component.name} ({name})", namespace, location)
 
 
-def _find_services(told: _AddressReference) -> Iterator[ServiceName]:
-    """The Services of the cluster that an address means, where that is sure."""
-    for part in told.address.split(","):
+def _find_services(reference: _AddressReference) -> Iterator[ServiceName]:
+    """The Services that certainly are meant by the comma-separated parts of an address."""
+    for part in reference.address.split(","):
         match = _HOST.match(part.strip())
         labels = match[1].split(".") if match else []
         if len(labels) > 2 and labels[2] == "svc":
             yield ServiceName(labels[1], labels[0])
         elif len(labels) == 1 and labels[0] not in ("", "localhost"):
-            yield ServiceName(told.namespace, labels[0])
+            yield ServiceName(reference.namespace, labels[0])

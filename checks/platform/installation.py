@@ -1,4 +1,4 @@
-"""Whether the Dynamo platform is installed, and its operator at work."""
+"""The installation of the Dynamo platform: its CRDs, their stored versions and its operator."""
 
 from collections.abc import Iterator
 
@@ -25,12 +25,12 @@ _INSTALL = (
 _DEFINITION = "CustomResourceDefinition"
 
 
-@check("platform.crds", title="Dynamo's resource types are established")
+@check("platform.crds", title="Dynamo CRDs are established")
 def crds(definitions: CustomResourceDefinitions) -> Iterator[Finding]:
-    """Without its definitions the cluster does not know what a DynamoGraphDeployment is.
+    """Without its CRDs the cluster does not accept a DynamoGraphDeployment.
 
-    Graphs and components are always needed. Where graphs are served as v1beta1, workers announce
-    themselves through DynamoWorkerMetadata. The other types serve single features.
+    The CRDs of graphs and components are always needed, and DynamoWorkerMetadata, through which workers are
+    discovered, where graphs are served as v1beta1. The others serve single features.
 
     Fix: helm upgrade --install dynamo-platform CHART --namespace dynamo-system --create-namespace
     """
@@ -39,48 +39,48 @@ def crds(definitions: CustomResourceDefinitions) -> Iterator[Finding]:
     if graphs is not None and "v1beta1" in graphs.served:
         needed.append(_DISCOVERY)
     for name in (*needed, *_OTHERS):
-        found = definitions.find(name)
-        subject = Subject(_DEFINITION, name)
-        if found is not None and found.established:
+        definition = definitions.find(name)
+        if definition is not None and definition.established:
             continue
-        wrong = "does not exist" if found is None else f"exists but is not established: {found.reason}"
-        fix = _INSTALL if found is None else f"kubectl describe crd {name}"
+        missing = definition is None
+        problem = "does not exist" if missing else f"is not established: {definition.reason}"
+        fix = _INSTALL if missing else f"kubectl describe crd {name}"
         if name in needed:
-            yield fail(wrong, fix=fix, subject=subject)
+            yield fail(problem, fix=fix, subject=Subject(_DEFINITION, name))
         elif graphs is not None:
-            yield warn(f"{wrong}; what needs it cannot be used", fix=fix, subject=subject)
+            yield warn(f"{problem}; its feature is unavailable", fix=fix, subject=Subject(_DEFINITION, name))
 
 
-@check("platform.crd-migration", title="Dynamo's objects are stored in one version of their type")
+@check("platform.crd-migration", title="Dynamo objects are stored in the current version")
 def crd_migration(types: PlatformTypes) -> Iterator[Finding]:
-    """Objects made before an upgrade stay stored in the old version until something rewrites them.
+    """Objects created before an upgrade stay stored in the old version until something rewrites them.
 
-    Nothing is broken by it today; a later release that drops the old version cannot be installed while
-    objects are stored in it. The operator rewrites them, then leaves one entry in the definition's
-    `status.storedVersions` and notes the definition's generation in an annotation of its own.
+    They still work, but a later release without the old version cannot be installed while objects are stored
+    in it. The operator rewrites them, reduces the CRD's `status.storedVersions` to one entry and records the
+    CRD's generation in an annotation.
 
     Fix: kubectl logs -n dynamo-system deploy/dynamo-platform-dynamo-operator-controller-manager -c manager
     """
     if not len(types):
-        raise Skip("no type of Dynamo's that has had several versions is defined")
-    for found in types:
-        left = [version for version in found.stored if version != found.storage]
-        if left:
-            unseen = found.migrated_generation and found.migrated_generation != str(found.generation)
+        raise Skip("no Dynamo CRD with several versions found")
+    for crd in types:
+        old = [version for version in crd.stored if version != crd.storage]
+        if old:
+            unseen = crd.migrated_generation and crd.migrated_generation != str(crd.generation)
             yield warn(
-                f"objects may still be stored as {', '.join(left)}, and not as {found.storage}"
-                + ("; the operator has not seen this definition's latest change" if unseen else ""),
-                fix=f"kubectl get crd {found.name} -o jsonpath='{{.status.storedVersions}}'",
+                f"objects may still be stored as {', '.join(old)} instead of {crd.storage}"
+                + ("; the operator has not processed the CRD's latest change" if unseen else ""),
+                fix=f"kubectl get crd {crd.name} -o jsonpath='{{.status.storedVersions}}'",
                 evidence={
-                    "storedVersions": list(found.stored),
-                    "generation": found.generation,
-                    "migrated generation": found.migrated_generation or "none",
+                    "storedVersions": list(crd.stored),
+                    "generation": crd.generation,
+                    "migrated generation": crd.migrated_generation or "none",
                 },
-                subject=Subject(_DEFINITION, found.name),
+                subject=Subject(_DEFINITION, crd.name),
             )
 
 
-@check("platform.operator", title="The Dynamo operator is available and serves this namespace")
+@check("platform.operator", title="Dynamo operator is available for this namespace")
 def operator(
     workloads: Workloads,
     definitions: CustomResourceDefinitions,
@@ -88,66 +88,65 @@ def operator(
     namespace: Namespace,
     recipes: Recipes | None,
 ) -> Iterator[Finding]:
-    """The operator makes pods of graphs, and answers for them at admission.
+    """The operator creates the pods of graphs and serves their admission webhooks.
 
-    It is found by its labels in any namespace, and judged by its Deployment's condition Available. One that
-    is restricted to a namespace leaves graphs of other namespaces lying.
+    It is found by its labels in any namespace and judged by its Deployment's condition Available. One that is
+    restricted to a namespace ignores graphs in other namespaces.
 
     Fix: kubectl get deploy -A -l app.kubernetes.io/name=dynamo-operator
     """
-    found = find_operators(workloads)
-    if not found:
+    operators = find_operators(workloads)
+    if not operators:
         if definitions.find(_GRAPHS) is None:
-            raise Skip("Dynamo's types are not defined")
+            raise Skip("the Dynamo CRDs are not installed")
         yield fail(
-            "Dynamo's types are defined, and no operator runs in any namespace",
+            "the Dynamo CRDs are installed, but no operator runs in any namespace",
             fix=_INSTALL,
             subject=Subject("Deployment", "dynamo-operator"),
         )
         return
-    for each in found:
-        yield from _check_health(each)
-    limits = {each.namespace: config.restricted if (config := configs.find(each)) else "" for each in found}
-    if all(limits.values()) and namespace.name not in limits.values():
-        served = ", ".join(sorted(set(limits.values())))
-        say = fail if recipes else warn
-        yield say(
-            f"is restricted to namespace {served}, and this run is for {namespace.name}",
+    for workload in operators:
+        yield from _check_health(workload)
+    scopes = {w.namespace: config.restricted if (config := configs.find(w)) else "" for w in operators}
+    if all(scopes.values()) and namespace.name not in scopes.values():
+        served = ", ".join(sorted(set(scopes.values())))
+        yield (fail if recipes else warn)(
+            f"is restricted to namespace {served}, but this run is for {namespace.name}",
             fix=f"dynocheck preflight -n {served.partition(',')[0]}",
-            subject=_make_subject(found[0]),
+            subject=_make_subject(operators[0]),
         )
 
 
-def _make_subject(found: Workload) -> Subject:
-    return Subject(found.kind, found.name, found.namespace)
+def _make_subject(workload: Workload) -> Subject:
+    return Subject(workload.kind, workload.name, workload.namespace)
 
 
-def _check_health(found: Workload) -> Iterator[Finding]:
-    conditions = {c.type: c for c in found.conditions}
+def _check_health(workload: Workload) -> Iterator[Finding]:
+    conditions = {c.type: c for c in workload.conditions}
     available = conditions.get("Available")
-    seen = {"desired": found.desired, "ready": found.ready}
-    if found.desired == 0:
+    evidence = {"desired": workload.desired, "ready": workload.ready}
+    if workload.desired == 0:
         yield fail(
-            "is scaled to nothing",
-            fix=f"kubectl scale -n {found.namespace} deploy/{found.name} --replicas=1",
-            subject=_make_subject(found),
+            "is scaled to 0 replicas",
+            fix=f"kubectl scale -n {workload.namespace} deploy/{workload.name} --replicas=1",
+            subject=_make_subject(workload),
         )
     elif available is None or available.status != "True":
         progressing = conditions.get("Progressing")
-        why = (available.message if available else "") or "it reports no condition Available"
+        reason = (available.message if available else "") or "no condition Available reported"
         if progressing is not None and progressing.status == "False":
-            why = progressing.message or why
+            reason = progressing.message or reason
         yield fail(
-            f"is not available: {why}",
-            fix=f"kubectl describe -n {found.namespace} deploy/{found.name} && "
-            f"kubectl logs -n {found.namespace} deploy/{found.name} -c manager --previous",
-            evidence=seen,
-            subject=_make_subject(found),
+            f"is not available: {reason}",
+            fix=f"kubectl describe -n {workload.namespace} deploy/{workload.name} && "
+            f"kubectl logs -n {workload.namespace} deploy/{workload.name} -c manager --previous",
+            evidence=evidence,
+            subject=_make_subject(workload),
         )
-    elif not found.observed:
+    elif not workload.observed:
         yield warn(
-            "was changed a moment ago, and its condition is older than that",
-            fix=f"kubectl rollout status -n {found.namespace} deploy/{found.name}",
-            evidence=seen,
-            subject=_make_subject(found),
+            "was just changed; its condition is out of date",
+            fix=f"kubectl rollout status -n {workload.namespace} deploy/{workload.name}",
+            evidence=evidence,
+            subject=_make_subject(workload),
         )

@@ -1,4 +1,4 @@
-"""Whether the namespace's rules for a single pod let the recipe's pods be made."""
+"""ResourceQuotas and LimitRanges of the namespace against each pod of the recipe."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -22,36 +22,35 @@ from dynocheck.scheduling.pod_spec_model import Spec, parse_resources
 
 
 class _PlannedPod(NamedTuple):
-    """A pod to be, with its spec as it reaches the API server, or why that cannot be read."""
+    """A pod of the recipe with its spec as the API server gets it, or why that is unreadable."""
 
     template: PodTemplate
     spec: Spec
     problem: str
 
     def describe(self, container: str | None) -> str:
-        """What to call a container, or None the pod."""
+        """The pod in words, or its container of this name."""
         owner = self.template.owner
         return owner if container is None else f"{owner}, container {container or '?'}"
 
     def locate(self, container: str | None = None) -> Location:
-        """Where a container is declared, else the pod."""
+        """Where the container is declared, else the pod."""
         template = self.template
         own = template.around if template.of_graph else template.spec
         main = template.spec.get("mainContainer") if container == "main" else None
         named = (c for c in template.containers if (name := c.get("name")) and name.text == container)
-        found = main or next(named, own)
-        return Location(template.manifest.file, found.line, found.column)
+        value = main or next(named, own)
+        return Location(template.manifest.file, value.line, value.column)
 
 
-@check("platform.quota", title="The recipe's pods state what quotas count")
+@check("platform.quota", title="Containers set the resources that quotas count")
 def quota(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
-    """A namespace whose quota counts cpu or memory refuses pods of which a container does not state them,
-    unless a LimitRange fills them in. Whether the quota has enough left is another question:
-    capacity.quota-fits answers it.
+    """A namespace whose quota counts cpu or memory rejects pods with a container that does not set them,
+    unless a LimitRange adds a default. capacity.quota-fits checks whether the quota has enough left.
 
-    Fix: state requests and limits for cpu and memory in every container, or add a LimitRange with defaults.
+    Fix: set requests and limits for cpu and memory in every container, or add a LimitRange with defaults.
     """
-    counting = [each for each in limits.quotas if get_required_keys(each)]
+    counting = [quota for quota in limits.quotas if get_required_keys(quota)]
     if not counting:
         raise Skip("no quota of the namespace counts cpu or memory")
     defaults = collect_defaults(limits)
@@ -59,24 +58,24 @@ def quota(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
         if isinstance(pod, Finding):
             yield pod
             continue
-        for each in (each for each in counting if is_counted(each, pod.spec)):
-            for container, lacks in find_unstated(each, pod.spec, defaults).items():
+        for item in (item for item in counting if is_counted(item, pod.spec)):
+            for container, unset in find_unstated(item, pod.spec, defaults).items():
                 yield fail(
-                    f"{pod.describe(container)}, states no {', '.join(lacks)}, "
-                    f"which quota {each.name} demands of every container",
+                    f"{pod.describe(container)} does not set {', '.join(unset)}, "
+                    f"which quota {item.name} requires",
                     fix="add it to the container's resources",
-                    subject=Subject("ResourceQuota", each.name, limits.namespace),
+                    subject=Subject("ResourceQuota", item.name, limits.namespace),
                     location=pod.locate(container),
                 )
 
 
-@check("platform.limit-range", title="The namespace's limit ranges let the recipe's pods be")
+@check("platform.limit-range", title="LimitRanges admit the pods")
 def limit_range(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
-    """A LimitRange refuses pods and containers above its maximum or below its minimum, and gives containers
-    that state no limit its default: a default below the container's own request makes the pod invalid, and a
-    small default of memory kills an engine that loads a model.
+    """A LimitRange rejects pods and containers above its maximum or below its minimum, and sets its default
+    limit on containers without one. A default below the container's own request makes the pod invalid, and a
+    small memory default gets an engine killed while it loads a model.
 
-    A pod that is refused is not Pending: there is none, and only the events of its owner say so.
+    A rejected pod is not Pending but absent; only the events of its owner show why.
 
     Fix: kubectl edit limitrange NAME -n NAMESPACE
     """
@@ -90,20 +89,20 @@ def limit_range(limits: NamespaceLimits, recipes: Recipes) -> Iterator[Finding]:
 
 
 def _check_bounds(limits: NamespaceLimits, pod: _PlannedPod) -> Iterator[Finding]:
-    defaults, told = collect_defaults(limits), set()
+    defaults, reported = collect_defaults(limits), set()
     for limit in limits.limits:
         for violation in find_violations(limit, pod.spec, defaults):
-            told.add((violation.container, violation.resource))
+            reported.add((violation.container, violation.resource))
             yield _report_violation(limits, limit, pod, violation)
     for violation in find_undercut(pod.spec, defaults):
-        if (violation.container, violation.resource) not in told:
+        if (violation.container, violation.resource) not in reported:
             yield _report_violation(limits, _find_default_limit(limits, violation.resource), pod, violation)
     if "memory" in defaults["default"]:
         yield from _check_engine_memory(limits, _find_default_limit(limits, "memory"), pod)
 
 
 def _find_default_limit(limits: NamespaceLimits, resource: str) -> LimitRangeItem:
-    """Whose default limit containers get: the first."""
+    """The LimitRange whose default limit applies: the first that has one."""
     return next(limit for limit in limits.limits if limit.type == "Container" and resource in limit.default)
 
 
@@ -121,14 +120,13 @@ def _report_violation(
 def _check_engine_memory(
     limits: NamespaceLimits, limit: LimitRangeItem, pod: _PlannedPod
 ) -> Iterator[Finding]:
-    """Engines that state no memory."""
+    """Warn about GPU containers without a memory request, which get the default limit."""
     for container in pod.spec.get("containers") or ():
         requests, most = parse_resources(container)
         if "memory" not in requests and any(resource.startswith("nvidia.com/") for resource in most):
             name = container.get("name") or ""
             yield warn(
-                f"{pod.describe(name)}: its engine gets a memory limit of {limit.default['memory']} "
-                "by default",
+                f"{pod.describe(name)} gets the default memory limit of {limit.default['memory']}",
                 fix=_suggest_edit(limits, limit),
                 subject=_make_subject(limits, limit),
                 location=pod.locate(name),
@@ -144,19 +142,19 @@ def _make_subject(limits: NamespaceLimits, limit: LimitRangeItem) -> Subject:
 
 
 def _list_pods(limits: NamespaceLimits, recipes: Recipes) -> Iterator[_PlannedPod | Finding]:
-    """The pods of the recipes that go to the namespace of the run, or that they cannot be read.
+    """Each pod of the recipes in the run's namespace, or a warning that its spec is unreadable.
 
     :raises Skip: there are none.
     """
-    found = [
+    pods = [
         pod
         for recipe in recipes
         for pod in _plan_pods(recipe, limits.namespace)
         if pod.template.namespace in (None, limits.namespace)
     ]
-    if not found:
-        raise Skip(f"no pod of the recipe goes to namespace {limits.namespace}")
-    for pod in found:
+    if not pods:
+        raise Skip(f"no pod of the recipe is in namespace {limits.namespace}")
+    for pod in pods:
         yield (
             warn(f"{pod.describe(None)}: not judged: {pod.problem}", location=pod.locate())
             if pod.problem
@@ -165,7 +163,7 @@ def _list_pods(limits: NamespaceLimits, recipes: Recipes) -> Iterator[_PlannedPo
 
 
 def _plan_pods(recipe: Recipe, namespace: str) -> Iterator[_PlannedPod]:
-    made = {
+    groups = {
         (graph.file, group.line, group.column): group
         for graph in recipe.graphs
         for group in list_component_pods(recipe, graph, namespace)
@@ -176,6 +174,6 @@ def _plan_pods(recipe: Recipe, namespace: str) -> Iterator[_PlannedPod]:
             yield _PlannedPod(template, spec, try_parse_shape(spec, namespace)[1])
             continue
         around = template.around
-        group = made.get((template.manifest.file, around.line, around.column))
+        group = groups.get((template.manifest.file, around.line, around.column))
         if group is not None and group.pods:
             yield _PlannedPod(template, group.spec, "" if group.shape else group.unjudged)

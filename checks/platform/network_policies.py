@@ -1,4 +1,4 @@
-"""Whether the namespace's network policies let through what Dynamo's pods say to one another."""
+"""platform.network-policy: traffic between Dynamo's pods, DNS and the API server against NetworkPolicies."""
 
 from collections.abc import Callable, Iterator
 from itertools import product
@@ -15,7 +15,7 @@ from dynocheck.facts.k8s.namespace_policy import (
 )
 from dynocheck.facts.recipe.recipes import Graph
 
-# Policies of these kinds may let through what a NetworkPolicy does not, and are not looked at.
+# CRDs of policies that may allow what a NetworkPolicy blocks; their objects are not read.
 _OTHERS = (
     "ciliumnetworkpolicies.cilium.io",
     "ciliumclusterwidenetworkpolicies.cilium.io",
@@ -38,7 +38,7 @@ Labels = dict[str, str]
 
 
 class _Flow(NamedTuple):
-    """A flow, from the side of the pod whose policies may stop it."""
+    """Traffic as seen by a pod whose policies may block it, with its labels; `admits` judges a rule."""
 
     what: str
     ingress: bool
@@ -46,19 +46,19 @@ class _Flow(NamedTuple):
     admits: Callable[[NetworkPolicyRule], bool]
 
 
-@check("platform.network-policy", title="Network policies let Dynamo's pods reach what they need")
+@check("platform.network-policy", title="Network policies allow Dynamo's traffic")
 def network_policy(
     policies: NetworkPolicies,
     namespace: Namespace,
     definitions: CustomResourceDefinitions,
     recipes: Recipes | None,
 ) -> Iterator[Finding]:
-    """Frontends call workers, prefill and decode workers exchange blocks, and every pod asks the cluster's
-    DNS and, for discovery, the API server. A policy that isolates a pod stops what no policy lets through.
+    """Frontends call workers, prefill and decode workers exchange KV blocks, and every pod needs cluster DNS
+    and, for discovery, the API server. A policy that isolates a pod blocks all traffic that no policy allows.
 
-    A flow is called stopped only when a policy certainly isolates the pod and no rule of any may let it
-    through; a rule by addresses may. It is a warning where policies of other kinds, which may let it through,
-    are installed, or where no recipe says that Dynamo is to run in this namespace.
+    Traffic counts as blocked only when a policy certainly isolates the pod and no rule can allow it; a rule
+    with an ipBlock can. It is a warning where policies of other kinds, which may allow it, are installed,
+    or where no recipe shows that Dynamo will run in this namespace.
 
     Fix: kubectl describe networkpolicy -n NAMESPACE
     """
@@ -67,24 +67,24 @@ def network_policy(
     if recipes is not None and not any(recipe.graphs for recipe in recipes):
         raise Skip("the recipe has no graph")
     other = next((name for name in _OTHERS if definitions.find(name) is not None), None)
-    told = set()
+    reported = set()
     for flow in _list_flows(namespace, recipes):
-        stopping = _find_blocking(policies, flow)
-        if not stopping or flow.what in told:
+        blocking = _find_blocking(policies, flow)
+        if not blocking or flow.what in reported:
             continue
-        told.add(flow.what)
+        reported.add(flow.what)
         direction = "ingress" if flow.ingress else "egress"
-        unless = f", unless a policy of kind {other.partition('.')[0]} lets it through" if other else ""
+        unless = f", unless one of the {other.partition('.')[0]} does" if other else ""
         yield (warn if other or not recipes else fail)(
             f"isolates pods, and no policy allows {direction} for {flow.what}{unless}",
-            fix=f"kubectl describe networkpolicy -n {namespace.name} {stopping[0]}",
-            evidence={"isolating": stopping},
-            subject=Subject("NetworkPolicy", stopping[0], namespace.name),
+            fix=f"kubectl describe networkpolicy -n {namespace.name} {blocking[0]}",
+            evidence={"isolating": blocking},
+            subject=Subject("NetworkPolicy", blocking[0], namespace.name),
         )
 
 
 def _find_blocking(policies: NetworkPolicies, flow: _Flow) -> list[str]:
-    """The policies that stop a flow; none when it may get through."""
+    """The names of the policies that block a flow; empty when it may be allowed."""
     isolating = []
     for policy in policies:
         rules = policy.ingress if flow.ingress else policy.egress
@@ -99,7 +99,7 @@ def _find_blocking(policies: NetworkPolicies, flow: _Flow) -> list[str]:
 
 
 def _list_flows(namespace: Namespace, recipes: Recipes | None) -> Iterator[_Flow]:
-    """What pods of the recipe say to whom, or, without one, pods of which nothing is known."""
+    """The traffic of the recipe's pods; without a recipe, of a frontend and a worker with unknown labels."""
     graphs: list[list[tuple[str, Labels]]] = [[("frontend", {}), ("worker", {})]]
     if recipes is not None:
         graphs = [_list_pods(graph) for recipe in recipes for graph in recipe.graphs]
@@ -116,29 +116,29 @@ def _list_flows(namespace: Namespace, recipes: Recipes | None) -> Iterator[_Flow
 
 def _describe_flow(caller: str, called: str) -> str | None:
     if caller == "frontend" and called not in _NO_WORKERS:
-        return "frontends to workers"
+        return "traffic from frontends to workers"
     if {caller, called} == {"prefill", "decode"}:
-        return "prefill and decode workers to one another"
+        return "traffic between prefill and decode workers"
     return None
 
 
 def _list_pods(graph: Graph) -> list[tuple[str, Labels]]:
-    """The components of a graph and what is known of their pods' labels in both API versions."""
+    """The role of each component of a graph, with the pod labels that both API versions set."""
     name = {f"{_PREFIX}-graph-deployment-name": graph.name}
     return [
-        (each.role, {**name, f"{_PREFIX}-component-type": each.role} if each.role == "frontend" else name)
-        for each in graph.components
+        (c.role, {**name, f"{_PREFIX}-component-type": c.role} if c.role == "frontend" else name)
+        for c in graph.components
     ]
 
 
 def _make_pod_matcher(namespace: Namespace, labels: Labels) -> Callable[[NetworkPolicyRule], bool]:
-    """Whether a rule may let through pods of this namespace with these labels, at some port."""
+    """A function: whether a rule may allow pods of this namespace with these labels, on some port."""
 
     def matches(peer: NetworkPolicyPeer) -> bool:
         if peer.ip_block is not None:
             return True
-        there = peer.namespace_selector
-        own = True if there is None else selects(there, namespace.labels, complete=True)
+        selector = peer.namespace_selector
+        own = True if selector is None else selects(selector, namespace.labels, complete=True)
         pods = True if peer.pod_selector is None else selects(peer.pod_selector, labels)
         return all_hold((own, pods)) is not False
 
@@ -154,15 +154,15 @@ def _allows_dns(rule: NetworkPolicyRule) -> bool:
             for name in _DNS_NAMESPACES
         )
 
-    at = not rule.ports or any(
+    on_dns_port = not rule.ports or any(
         port.port is None
         or isinstance(port.port, str)
-        or any(port.port <= wanted <= (port.end_port or port.port) for wanted in _DNS_PORTS)
+        or any(port.port <= number <= (port.end_port or port.port) for number in _DNS_PORTS)
         for port in rule.ports
     )
-    return at and (not rule.peers or any(matches(peer) for peer in rule.peers))
+    return on_dns_port and (not rule.peers or any(matches(peer) for peer in rule.peers))
 
 
 def _allows_api(rule: NetworkPolicyRule) -> bool:
-    """It is no pod, so only a rule for anybody or for addresses lets it through."""
+    """The API server is not a pod, so only rules without peers or with an ipBlock allow it."""
     return not rule.peers or any(peer.ip_block is not None for peer in rule.peers)

@@ -1,4 +1,4 @@
-"""Whether the namespace lets in pods that do what the recipe's pods do."""
+"""platform.pod-security: Pod Security Standards and OpenShift's constraints against the recipe's pods."""
 
 from collections.abc import Iterator
 
@@ -19,16 +19,16 @@ _ENFORCE = "pod-security.kubernetes.io/enforce"
 _CONSTRAINTS = "securitycontextconstraints.security.openshift.io"
 
 
-@check("platform.pod-security", title="The namespace's pod security level admits the recipe's pods")
+@check("platform.pod-security", title="The namespace's Pod Security level admits the pods")
 def pod_security(
     namespace: Namespace, definitions: CustomResourceDefinitions, recipes: Recipes
 ) -> Iterator[Finding]:
-    """A namespace that enforces a Pod Security Standard refuses pods that ask for more. RDMA and shared
-    memory make workers ask for IPC_LOCK, hostIPC or host paths, which `baseline` already refuses.
+    """A namespace that enforces a Pod Security Standard rejects pods that violate it. For RDMA and shared
+    memory, workers use IPC_LOCK, hostIPC or host paths, which `baseline` already forbids.
 
-    Only what a manifest says is judged. What `restricted` wants said and is not is a warning for pods of a
-    graph, which the operator completes. Whom an administrator exempted is not to be seen. On OpenShift what
-    its constraint restricted-v2 refuses is a warning: which others a service account may use is not seen.
+    Only the manifests are judged; exemptions by an administrator are not visible. Fields that `restricted`
+    requires and a graph lacks are a warning, since the operator may add them. On OpenShift, violations of
+    restricted-v2 are a warning: which other constraints a service account may use is not visible.
 
     Fix: kubectl label namespace NAMESPACE pod-security.kubernetes.io/enforce=privileged --overwrite
     """
@@ -36,11 +36,11 @@ def pod_security(
     constrained = definitions.find(_CONSTRAINTS) is not None
     enforced = level in ("baseline", "restricted")
     if not enforced and not constrained:
-        raise Skip("the namespace enforces no level that refuses anything")
+        raise Skip("the namespace enforces no restricting level")
     for recipe in recipes:
         for template in list_pod_templates(recipe):
-            place = template.manifest.root.get("metadata", "namespace")
-            if place is not None and place.text != namespace.name:
+            declared = template.manifest.root.get("metadata", "namespace")
+            if declared is not None and declared.text != namespace.name:
                 continue
             if enforced:
                 yield from _check_standard(template, namespace.name, level)
@@ -49,45 +49,41 @@ def pod_security(
 
 
 def _check_standard(template: PodTemplate, name: str, level: str) -> Iterator[Finding]:
-    asked = list(dict.fromkeys(_list_forbidden(template, level)))
-    unsaid = list(dict.fromkeys(_list_missing(template))) if level == "restricted" else []
-    fix = f"kubectl label namespace {name} {_ENFORCE}=privileged --overwrite"
-    where = Location(template.manifest.file, template.spec.line, template.spec.column)
-    if asked or (unsaid and not template.of_graph):
-        yield fail(
-            f"{template.owner} has {', '.join(asked or unsaid)}, which level {level} refuses",
-            fix=fix,
-            evidence={"level": level},
-            subject=Subject("Namespace", name),
-            location=where,
-        )
-    elif unsaid:
-        yield warn(
-            f"{template.owner} has {', '.join(unsaid)}, which level {level} refuses "
-            "unless the operator mends it",
-            fix=fix,
-            evidence={"level": level},
-            subject=Subject("Namespace", name),
-            location=where,
-        )
+    forbidden = list(dict.fromkeys(_list_forbidden(template, level)))
+    missing = list(dict.fromkeys(_list_missing(template))) if level == "restricted" else []
+    if not forbidden and not missing:
+        return
+    mendable = not forbidden and template.of_graph
+    yield (warn if mendable else fail)(
+        f"{template.owner} has {', '.join(forbidden or missing)}, which level {level} rejects"
+        + (" unless the operator fixes it" if mendable else ""),
+        fix=f"kubectl label namespace {name} {_ENFORCE}=privileged --overwrite",
+        evidence={"level": level},
+        subject=Subject("Namespace", name),
+        location=_locate(template),
+    )
 
 
 def _check_constraints(template: PodTemplate, name: str) -> Iterator[Finding]:
-    asked = [*_list_forbidden(template, "restricted"), *_list_users(template)]
-    if asked:
-        account = template.spec.get("serviceAccountName")
-        who = (account.text if account else None) or "SERVICEACCOUNT"
+    forbidden = [*_list_forbidden(template, "restricted"), *_list_users(template)]
+    if forbidden:
+        value = template.spec.get("serviceAccountName")
+        account = (value.text if value else None) or "SERVICEACCOUNT"
         yield warn(
-            f"{template.owner} has {', '.join(dict.fromkeys(asked))}, which OpenShift refuses unless its "
-            "service account may use more than the constraint restricted-v2",
-            fix=f"oc adm policy add-scc-to-user privileged -z {who} -n {name}",
+            f"{template.owner} has {', '.join(dict.fromkeys(forbidden))}, which OpenShift rejects unless its "
+            "service account may use a wider constraint than restricted-v2",
+            fix=f"oc adm policy add-scc-to-user privileged -z {account} -n {name}",
             subject=Subject("Namespace", name),
-            location=Location(template.manifest.file, template.spec.line, template.spec.column),
+            location=_locate(template),
         )
 
 
+def _locate(template: PodTemplate) -> Location:
+    return Location(template.manifest.file, template.spec.line, template.spec.column)
+
+
 def _list_users(template: PodTemplate) -> Iterator[str]:
-    """The users that a pod names: OpenShift gives each namespace a range of its own."""
+    """The user ids that a pod sets: OpenShift assigns each namespace its own range."""
     for holder in (template.spec, *template.containers):
         user = holder.get("securityContext", "runAsUser")
         if user is not None and user.data not in (None, 0):
@@ -95,7 +91,7 @@ def _list_users(template: PodTemplate) -> Iterator[str]:
 
 
 def _list_forbidden(template: PodTemplate, level: str) -> Iterator[str]:
-    """What a pod says that the level forbids."""
+    """The settings of a pod that the level forbids."""
     spec = template.spec
     yield from (name for name in HOST_NAMESPACES if _is_true(spec.get(name)))
     for volume in _get_items(spec, "volumes"):
@@ -112,14 +108,14 @@ def _list_forbidden(template: PodTemplate, level: str) -> Iterator[str]:
 
 
 def _check_context(holder: Value, level: str) -> Iterator[str]:
-    """What the security context of a pod or a container says that the level forbids."""
+    """The settings in the security context of a pod or a container that the level forbids."""
     context = holder.get("securityContext")
     if context is None:
         return
     if _is_true(context.get("privileged")):
         yield "a privileged container"
     allowed = RESTRICTED_CAPABILITIES if level == "restricted" else BASELINE_CAPABILITIES
-    added = [each.text for each in _get_items(context, "capabilities", "add")]
+    added = [item.text for item in _get_items(context, "capabilities", "add")]
     yield from (f"capability {name}" for name in added if name not in allowed)
     profile = context.get("seccompProfile", "type")
     if profile is not None and profile.text == "Unconfined":
@@ -127,8 +123,8 @@ def _check_context(holder: Value, level: str) -> Iterator[str]:
     if level == "restricted":
         if _is_true(context.get("allowPrivilegeEscalation")):
             yield "allowPrivilegeEscalation"
-        any_user = context.get("runAsNonRoot")
-        if any_user is not None and any_user.data is False:
+        non_root = context.get("runAsNonRoot")
+        if non_root is not None and non_root.data is False:
             yield "runAsNonRoot: false"
         user = context.get("runAsUser")
         if user is not None and user.data == 0 and user.data is not False:
@@ -136,7 +132,7 @@ def _check_context(holder: Value, level: str) -> Iterator[str]:
 
 
 def _list_missing(template: PodTemplate) -> Iterator[str]:
-    """What `restricted` wants a pod to say and it does not."""
+    """The settings that `restricted` requires and a pod lacks."""
     outer = template.spec.get("securityContext")
     for container in template.containers:
         own = container.get("securityContext")
@@ -145,15 +141,11 @@ def _list_missing(template: PodTemplate) -> Iterator[str]:
         escalation = own.get("allowPrivilegeEscalation") if own else None
         if escalation is None:
             yield "no allowPrivilegeEscalation: false"
-        dropped = [each.text for each in _get_items(own, "capabilities", "drop")] if own else []
+        dropped = [item.text for item in _get_items(own, "capabilities", "drop")] if own else []
         if "ALL" not in dropped:
             yield "capabilities not dropped"
-        kinds = [
-            kind.text
-            for context in (own, outer)
-            if context and (kind := context.get("seccompProfile", "type")) is not None
-        ]
-        if not any(kind in SECCOMP for kind in kinds):
+        profiles = [context.get("seccompProfile", "type") for context in (own, outer) if context]
+        if not any(profile is not None and profile.text in SECCOMP for profile in profiles):
             yield "no seccompProfile"
 
 
@@ -167,5 +159,5 @@ def _is_host_port(port: Value) -> bool:
 
 
 def _get_items(value: Value, *path: str) -> list[Value]:
-    found = value.get(*path)
-    return found.sequence if found else []
+    items = value.get(*path)
+    return items.sequence if items else []

@@ -1,4 +1,4 @@
-"""Whether the Secrets that a recipe names are in its namespace."""
+"""platform.secrets: the Secrets that a recipe's pods reference."""
 
 from collections.abc import Iterator
 
@@ -10,26 +10,25 @@ from dynocheck.facts.k8s.pods import SecretReference, find_secret_references
 _PULL_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
 
 
-@check("platform.secrets", title="Every Secret that the recipe's pods need is there, with the key they need")
+@check("platform.secrets", title="Secrets and their keys exist")
 def secrets(found: NamedSecrets, namespace: Namespace, recipes: Recipes) -> Iterator[Finding]:
-    """A container whose Secret or key is missing waits in CreateContainerConfigError, unless it says
+    """A container whose Secret or key is missing stays in CreateContainerConfigError, unless the reference is
     `optional: true`.
 
-    A missing pull secret is only a warning: images are then pulled without credentials, which public ones
-    allow. Of a Secret only its keys are looked at, never its values.
+    A missing pull secret is only a warning: images are then pulled without credentials, which works for
+    public ones. Only the keys of a Secret are read, never its values.
 
     Fix: kubectl create secret generic hf-token-secret --from-literal=HF_TOKEN=TOKEN -n NAMESPACE
     """
     references = find_secret_references(recipes)
     if not references:
-        raise Skip("the recipe names no Secret that it does not bring")
-    told: set[tuple[str, str]] = set()
+        raise Skip("the recipe references no Secret outside of itself")
+    reported: set[tuple[str, str]] = set()
     for reference in references:
-        where = reference.namespace or namespace.name
-        secret = found.find(where, reference.name)
+        secret = found.find(reference.namespace or namespace.name, reference.name)
         if secret is None:
             finding: Finding | None = unknown(
-                f"Secret {reference.name} was not looked at when the snapshot was taken",
+                f"Secret {reference.name} is not in the snapshot",
                 fix="dynocheck snapshot FILE --recipe DIR",
                 location=_locate(reference),
             )
@@ -37,8 +36,8 @@ def secrets(found: NamedSecrets, namespace: Namespace, recipes: Recipes) -> Iter
             finding = (
                 _check_pull_secret(reference, secret) if reference.pull else _check_value(reference, secret)
             )
-        if finding is not None and (reference.name, finding.message) not in told:
-            told.add((reference.name, finding.message))
+        if finding is not None and (reference.name, finding.message) not in reported:
+            reported.add((reference.name, finding.message))
             yield finding
 
 
@@ -59,7 +58,7 @@ def _check_value(reference: SecretReference, secret: NamedSecret) -> Finding | N
     )
     if not secret.exists:
         return fail(
-            "does not exist, and a container needs it to start",
+            "does not exist, but a container needs it to start",
             fix=create,
             subject=_make_subject(secret),
             location=_locate(reference),
@@ -82,14 +81,14 @@ def _check_pull_secret(reference: SecretReference, secret: NamedSecret) -> Findi
     )
     if not secret.exists:
         return warn(
-            "does not exist, so images are pulled without credentials",
+            "does not exist; images are pulled without credentials",
             fix=create,
             subject=_make_subject(secret),
             location=_locate(reference),
         )
     if secret.type not in _PULL_TYPES:
         return warn(
-            f"is of type {secret.type}, which is not used for pulling images",
+            f"has type {secret.type}, which is not used for image pulls",
             fix=f"kubectl delete secret {secret.name} -n {secret.namespace} && {create}",
             subject=_make_subject(secret),
             location=_locate(reference),

@@ -1,4 +1,4 @@
-"""The area gpu."""
+"""Situations of the checks of GPU nodes and the GPU Operator."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ TAINT = {"key": "dedicated", "value": "training", "effect": "NoSchedule"}
 USUAL = {"key": "nvidia.com/gpu", "value": "present", "effect": "NoSchedule"}
 
 
-def relabelled(name: str = "gpu-2", **labels: str) -> Callable[[ControlPlane], object]:
-    """A node of the healthy cluster with other labels, dots written as __."""
-    given = {f"nvidia.com/{key.replace('__', '.').replace('_', '-')}": value for key, value in labels.items()}
-    return lambda cluster: cluster.node(name, gpus=8, labels={**clusters.GPU_LABELS, **given})
+def relabel(name: str = "gpu-2", **labels: str) -> Callable[[ControlPlane], object]:
+    """Give a node of the healthy cluster other labels, with dots written as __."""
+    prefixed = {
+        f"nvidia.com/{key.replace('__', '.').replace('_', '-')}": value for key, value in labels.items()
+    }
+    return lambda cluster: cluster.node(name, gpus=8, labels={**clusters.GPU_LABELS, **prefixed})
 
 
 def everywhere(**labels: str) -> Callable[[ControlPlane], object]:
     def change(cluster: ControlPlane) -> None:
         for name in clusters.GPU_NODES:
-            relabelled(name, **labels)(cluster)
+            relabel(name, **labels)(cluster)
 
     return change
 
@@ -87,7 +89,7 @@ def no_gpu_anywhere(cluster: ControlPlane) -> None:
 
 
 def scaled_to_nothing(cluster: ControlPlane) -> None:
-    """GKE or AKS, whose Cluster Autoscaler runs out of sight and tells its status."""
+    """GKE or AKS, whose Cluster Autoscaler is only visible by its status ConfigMap."""
     no_gpu_anywhere(cluster)
     cluster.apply(
         {
@@ -121,16 +123,16 @@ def managed_gpus(cluster: ControlPlane) -> None:
 
 def mixed_mig(cluster: ControlPlane) -> None:
     labels = {"mig.strategy": "mixed", "mig.config": "all-1g.18gb", "mig-1g.18gb.count": "56"}
-    given = {**clusters.GPU_LABELS, **{f"nvidia.com/{key}": value for key, value in labels.items()}}
+    prefixed = {**clusters.GPU_LABELS, **{f"nvidia.com/{key}": value for key, value in labels.items()}}
     for name in clusters.GPU_NODES:
-        cluster.node(name, labels=given, capacity={"nvidia.com/mig-1g.18gb": "56"})
+        cluster.node(name, labels=prefixed, capacity={"nvidia.com/mig-1g.18gb": "56"})
 
 
 def mig_mismatch(cluster: ControlPlane) -> None:
     mixed_mig(cluster)
     labels = {"mig.strategy": "mixed", "mig.config": "all-1g.18gb", "mig-1g.18gb.count": "56"}
-    given = {**clusters.GPU_LABELS, **{f"nvidia.com/{key}": value for key, value in labels.items()}}
-    cluster.node("gpu-2", labels=given, capacity={"nvidia.com/mig-1g.18gb": "28"})
+    prefixed = {**clusters.GPU_LABELS, **{f"nvidia.com/{key}": value for key, value in labels.items()}}
+    cluster.node("gpu-2", labels=prefixed, capacity={"nvidia.com/mig-1g.18gb": "28"})
 
 
 def device_class(name: str) -> dict[str, object]:
@@ -147,17 +149,17 @@ def idle_class(cluster: ControlPlane) -> None:
 
 
 def gpus_by_claim(cluster: ControlPlane) -> None:
-    """Nodes whose device plugin made way for the DRA driver, and tells what they are."""
+    """Nodes whose device plugin was replaced by the DRA driver, which describes their GPUs."""
     idle_class(cluster)
     cluster.apply(gpu.operand("nvidia-device-plugin-daemonset", ready=0, desired=0))
-    told = {"productName": {"string": "NVIDIA H200"}, "driverVersion": {"version": "580.95.5"}}
+    attributes = {"productName": {"string": "NVIDIA H200"}, "driverVersion": {"version": "580.95.5"}}
     for name in clusters.GPU_NODES:
         cluster.node(name, labels={"nvidia.com/gpu.present": "true"})
         spec = {
             "driver": "gpu.nvidia.com",
             "nodeName": name,
             "pool": {"name": name, "generation": 1, "resourceSliceCount": 1},
-            "devices": [{"name": f"gpu-{number}", "attributes": told} for number in range(8)],
+            "devices": [{"name": f"gpu-{number}", "attributes": attributes} for number in range(8)],
         }
         kind = {"apiVersion": "resource.k8s.io/v1", "kind": "ResourceSlice"}
         cluster.apply({**kind, "metadata": {"name": name}, "spec": spec})
@@ -169,7 +171,10 @@ SITUATIONS = [
     Situation("GPU node not ready", not_ready, {"gpu.nodes-ready": "fail"}, "gpu-2"),
     Situation("GPU node cordoned", cordoned, {"gpu.nodes-ready": "warn"}, "gpu-2"),
     Situation(
-        "a taint of the house", tainted, {"gpu.nodes-ready": "warn"}, says="dedicated=training:NoSchedule"
+        "a taint that recipes do not tolerate",
+        tainted,
+        {"gpu.nodes-ready": "warn"},
+        says="dedicated=training:NoSchedule",
     ),
     Situation("the usual taint", usually_tainted),
     Situation("operator not ready", operator_not_ready, {"gpu.operator": "fail"}, "gpu-operator-7d9f"),
@@ -185,7 +190,7 @@ SITUATIONS = [
         "nvidia-container-toolkit-daemonset",
         "ready on 2 of 3 nodes",
     ),
-    Situation("driver of the node's image", driver_preinstalled),
+    Situation("driver in the node's image", driver_preinstalled),
     Situation(
         "no GPU anywhere",
         no_gpu_anywhere,
@@ -200,7 +205,7 @@ SITUATIONS = [
         says="none of 1 nodes has a GPU label",
     ),
     Situation(
-        "no GPU until a pod asks",
+        "GPU nodes scaled to zero",
         scaled_to_nothing,
         {
             "gpu.nodes-present": "warn",
@@ -210,7 +215,7 @@ SITUATIONS = [
             "driver.cuda-matrix": "skip",
             "rdma.resources": "skip",
         },
-        says="Cluster Autoscaler (kube-system) may add some when a pod asks",
+        says="Cluster Autoscaler (kube-system) may add some on demand",
     ),
     Situation(
         "a node that Karpenter removes", being_removed, {"gpu.nodes-ready": "warn"}, "gpu-2", "Karpenter"
@@ -235,14 +240,14 @@ SITUATIONS = [
     ),
     Situation(
         "one node of another GPU",
-        relabelled(gpu__product="NVIDIA-A100-SXM4-80GB", gpu__compute__major="8"),
+        relabel(gpu__product="NVIDIA-A100-SXM4-80GB", gpu__compute__major="8"),
         {"gpu.homogeneous": "warn"},
         "gpu-2",
     ),
-    Situation("one node of fewer GPUs", relabelled(gpu__count="4"), {"gpu.homogeneous": "warn"}, "gpu-2"),
+    Situation("one node of fewer GPUs", relabel(gpu__count="4"), {"gpu.homogeneous": "warn"}, "gpu-2"),
     Situation(
         "one node of another driver",
-        relabelled(cuda__driver_version__full="580.82.07"),
+        relabel(cuda__driver_version__full="580.82.07"),
         {"gpu.homogeneous": "warn"},
         "gpu-2",
     ),
@@ -250,25 +255,25 @@ SITUATIONS = [
     Situation("fewer MIG slices than labelled", mig_mismatch, {"gpu.mig": "warn"}, "gpu-2"),
     Situation(
         "MIG layout failed",
-        relabelled(mig__config="all-1g.18gb", mig__config__state="failed"),
+        relabel(mig__config="all-1g.18gb", mig__config__state="failed"),
         {"gpu.mig": "fail"},
         "gpu-2",
     ),
     Situation(
         "MIG layout pending",
-        relabelled(mig__config="all-1g.18gb", mig__config__state="pending"),
+        relabel(mig__config="all-1g.18gb", mig__config__state="pending"),
         {"gpu.mig": "warn"},
         "gpu-2",
     ),
     Situation(
         "a node that slices its GPUs by time",
-        relabelled(gpu__sharing_strategy="time-slicing", gpu__replicas="4"),
+        relabel(gpu__sharing_strategy="time-slicing", gpu__replicas="4"),
         {"gpu.sharing": "warn"},
         "gpu-2",
-        "hands out each GPU 4 times (time-slicing)",
+        "advertises each GPU 4 times (time-slicing)",
     ),
     Situation("GPUs by claim", gpus_by_claim, {"gpu.allocatable": "skip", "gpu.dra": "pass"}),
-    Situation("a class without devices", idle_class, {"gpu.dra": "warn"}, "gpu.nvidia.com"),
+    Situation("a DeviceClass without devices", idle_class, {"gpu.dra": "warn"}, "gpu.nvidia.com"),
     Situation(
         "FP8 on Ampere",
         everywhere(gpu__product="NVIDIA-A100-SXM4-80GB", gpu__compute__major="8"),

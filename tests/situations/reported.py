@@ -50,10 +50,10 @@ def renamed_exporter(cluster: ControlPlane) -> None:
 SITUATIONS = [
     Situation("MIG slices on nodes without labels", unlabelled_mig, UNLABELLED | {"gpu.mig": "pass"}),
     Situation(
-        "GPUs of another maker",
+        "GPUs of another vendor",
         other_maker,
         UNLABELLED | dict.fromkeys(("gpu.nodes-present", "gpu.allocatable", "gpu.nodes-ready"), "skip"),
-        says="another maker: gpu.intel.com/xe",
+        says="another vendor: gpu.intel.com/xe",
     ),
     Situation("a default class by the old annotation", old_annotation),
     Situation("one of two operator pods is not ready", one_pod_of_two, {"gpu.operator": "warn"}),

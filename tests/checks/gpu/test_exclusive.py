@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dynocheck.checks.gpu import exclusive
 from dynocheck.facts import Node, Nodes, ResourceSlices
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
+from tests.checks.judging import get_skip_reason, outcomes, places, recipes
+from tests.checks.manifests import dump_objects, engine, graph
 
 NO_SLICES = ResourceSlices(served=False)
 SLICED = {"nvidia.com/gpu.sharing-strategy": "time-slicing", "nvidia.com/gpu.replicas": "4"}
@@ -21,36 +23,38 @@ def node(name: str, labels: dict[str, str], resource: str = "nvidia.com/gpu") ->
     return Node(name, labels=labels, allocatable={resource: "8"}, capacity={resource: "8"})
 
 
-def test_whole_gpus_are_not_shared() -> None:
-    for labels in ({}, WHOLE, {"nvidia.com/gpu.replicas": "2"}):
-        assert get_skip_reason(exclusive.sharing, Nodes((node("a", labels),)), NO_SLICES, None)
-    renamed = node("a", SLICED, "nvidia.com/gpu.shared")
-    assert get_skip_reason(exclusive.sharing, Nodes((renamed,)), NO_SLICES, None), (
-        "nobody takes them by accident"
-    )
+@pytest.mark.parametrize(
+    "unshared",
+    [
+        node("a", {}),
+        node("a", WHOLE),
+        node("a", {"nvidia.com/gpu.replicas": "2"}),
+        node("a", SLICED, "nvidia.com/gpu.shared"),  # a name that no pod requests by accident
+    ],
+)
+def test_whole_gpus_are_not_shared(unshared: Node) -> None:
+    assert get_skip_reason(exclusive.sharing, Nodes((unshared,)), NO_SLICES, None)
+
+
+@pytest.mark.parametrize("labels", [SLICED, ON_GKE])
+def test_a_node_that_shares_its_gpus(labels: dict[str, str]) -> None:
+    nodes = Nodes((node("a", labels), node("b", WHOLE)))
+    assert places(exclusive.sharing, nodes, NO_SLICES, None) == [("warn", "Node a")]
 
 
 @pytest.mark.parametrize(
-    ("labels", "says"),
-    [(SLICED, "each GPU 4 times (time-slicing)"), (ON_GKE, "each GPU 2 times (mps)")],
+    ("gpus", "pod", "pools", "expected"),
+    [
+        (4, {}, "shared", ["warn", "fail"]),
+        (4, {}, "both", ["warn"]),
+        (1, {}, "shared", ["warn"]),
+        (4, {"nodeSelector": {"pool": "dev"}}, "both", ["warn", "fail"]),
+    ],
 )
-def test_a_node_that_shares_its_gpus(labels: dict[str, str], says: str) -> None:
-    (finding,) = run_check(exclusive.sharing, Nodes((node("a", labels), node("b", WHOLE))), NO_SLICES, None)
-    assert (str(finding.outcome), finding.subject and finding.subject.name) == ("warn", "a")
-    assert says in finding.message
-
-
-def test_a_worker_that_needs_several_needs_whole_ones(tmp_path: Path) -> None:
+def test_a_worker_of_several_gpus_needs_whole_ones(
+    tmp_path: Path, gpus: int, pod: dict[str, Any], pools: str, expected: list[str]
+) -> None:
     shared, whole = node("a", {**SLICED, "pool": "dev"}), node("b", WHOLE)
-    many = recipes(tmp_path / "many", deploy=GRAPH + FRONTEND + worker(gpus='"4"'))
-    one = recipes(tmp_path / "one", deploy=GRAPH + FRONTEND + worker(gpus='"1"'))
-    bound = worker(gpus='"4"').replace("      spec:\n", "      spec:\n        nodeSelector: {pool: dev}\n")
-    sent = recipes(tmp_path / "sent", deploy=GRAPH + bound)
-    for given, nodes, outcomes in [
-        (many, (shared,), ["warn", "fail"]),
-        (many, (shared, whole), ["warn"]),
-        (one, (shared,), ["warn"]),
-        (sent, (shared, whole), ["warn", "fail"]),
-    ]:
-        judged = list_messages(exclusive.sharing, Nodes(nodes), NO_SLICES, given)
-        assert [outcome for outcome, _ in judged] == outcomes
+    recipe = recipes(tmp_path, deploy=dump_objects(graph(engine(gpus=gpus, pod=pod))))
+    nodes = Nodes((shared, whole) if pools == "both" else (shared,))
+    assert outcomes(exclusive.sharing, nodes, NO_SLICES, recipe) == expected

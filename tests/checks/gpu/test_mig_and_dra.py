@@ -7,17 +7,18 @@ import pytest
 from dynocheck.checks.gpu import mig_and_dra
 from dynocheck.facts import Node, Nodes, ResourceSlice, ResourceSlices
 from dynocheck.facts.k8s.gpu import DeviceClasses
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
+from tests.checks.judging import get_skip_reason, outcomes, places, recipes
+from tests.checks.manifests import dump_objects, engine, graph
 
 NO_SLICES = ResourceSlices(served=False)
 NO_CLASSES = DeviceClasses()
 
 
 def node(capacity: dict[str, str], **labels: str) -> Nodes:
-    given = {f"nvidia.com/{key.replace('__', '.')}": value for key, value in labels.items()}
+    prefixed = {f"nvidia.com/{key.replace('__', '.')}": value for key, value in labels.items()}
     amounts = {f"nvidia.com/{key}": value for key, value in capacity.items()}
-    given["nvidia.com/gpu.present"] = "true"
-    return Nodes((Node("a", labels=given, capacity=amounts, allocatable=amounts),))
+    prefixed["nvidia.com/gpu.present"] = "true"
+    return Nodes((Node("a", labels=prefixed, capacity=amounts, allocatable=amounts),))
 
 
 WHOLE = {"gpu": "8"}
@@ -25,7 +26,7 @@ SLICED = {"gpu": "0", "mig-1g.10gb": "56"}
 
 
 @pytest.mark.parametrize(
-    ("nodes", "outcomes"),
+    ("nodes", "expected"),
     [
         (node(WHOLE, mig__config="all-1g.10gb", mig__config__state="failed"), ["fail"]),
         (node(WHOLE, mig__config="all-1g.10gb", mig__config__state="pending"), ["warn"]),
@@ -52,8 +53,8 @@ SLICED = {"gpu": "0", "mig-1g.10gb": "56"}
         (node(SLICED), []),
     ],
 )
-def test_layouts(nodes: Nodes, outcomes: list[str]) -> None:
-    assert [outcome for outcome, _ in list_messages(mig_and_dra.mig, nodes, NO_SLICES)] == outcomes
+def test_layouts(nodes: Nodes, expected: list[str]) -> None:
+    assert outcomes(mig_and_dra.mig, nodes, NO_SLICES) == expected
 
 
 @pytest.mark.parametrize(
@@ -65,7 +66,7 @@ def test_layouts(nodes: Nodes, outcomes: list[str]) -> None:
     ],
 )
 def test_no_mig(nodes: Nodes) -> None:
-    assert get_skip_reason(mig_and_dra.mig, nodes, NO_SLICES) == "no GPU node uses MIG"
+    assert get_skip_reason(mig_and_dra.mig, nodes, NO_SLICES)
 
 
 TEMPLATE = """
@@ -87,6 +88,10 @@ spec: {numNodes: 2, channel: {resourceClaimTemplate: {name: channel}}}
 """
 
 
+DOMAIN_CLASS = "compute-domain-default-channel.nvidia.com"
+CLAIM_LINE = 10
+
+
 def offered(driver: str = "gpu.nvidia.com") -> ResourceSlices:
     return ResourceSlices((ResourceSlice("s", driver, "a", 8),))
 
@@ -95,59 +100,62 @@ def classes(*names: str) -> DeviceClasses:
     return DeviceClasses(names, ("v1",))
 
 
-def test_a_claim_needs_a_class_and_devices(tmp_path: Path) -> None:
-    given = recipes(tmp_path / "a", claim=TEMPLATE)
-    assert list_messages(mig_and_dra.dra, classes("gpu.nvidia.com"), offered(), given) == []
-    for having, slices, part in [
-        (NO_CLASSES, NO_SLICES, "serves no resource.k8s.io"),
-        (classes(), offered(), "which does not exist"),
-        (classes("gpu.nvidia.com"), ResourceSlices(), "no node offers devices of gpu.nvidia.com"),
-        (classes("gpu.nvidia.com"), offered("dra.net"), "no node offers devices of gpu.nvidia.com"),
-    ]:
-        (finding,) = run_check(mig_and_dra.dra, having, slices, given)
-        assert str(finding.outcome) == "fail"
-        assert part in finding.message
-        assert finding.location is not None
-    assert finding.location is not None
-    assert finding.location.line == 10
-
-
-def test_a_class_of_another_driver_is_only_looked_up(tmp_path: Path) -> None:
-    given = recipes(tmp_path, claim=TEMPLATE.replace("gpu.nvidia.com", "gpu.example.com"))
-    assert list_messages(mig_and_dra.dra, classes("gpu.example.com"), ResourceSlices(), given) == []
-
-
-def test_a_compute_domain_is_a_claim(tmp_path: Path) -> None:
-    given = recipes(tmp_path, domain=DOMAIN)
-    domain = "compute-domain-default-channel.nvidia.com"
-    assert list_messages(mig_and_dra.dra, classes(domain), offered("compute-domain.nvidia.com"), given) == []
-    assert [o for o, _ in list_messages(mig_and_dra.dra, classes("gpu.nvidia.com"), offered(), given)] == [
-        "fail"
-    ]
+GPU_CLASS = classes("gpu.nvidia.com")
 
 
 def claiming(template: str) -> str:
-    claim = f"        resourceClaims: [{{name: gpus, resourceClaimTemplateName: {template}}}]\n"
-    return (GRAPH + FRONTEND + worker()).replace("      spec:\n", f"      spec:\n{claim}")
+    pod = {"resourceClaims": [{"name": "gpus", "resourceClaimTemplateName": template}]}
+    return dump_objects(graph(engine(pod=pod)))
 
 
-def test_a_claim_by_somebody_elses_template(tmp_path: Path) -> None:
-    elsewhere = recipes(tmp_path / "a", deploy=claiming("theirs"))
-    ((outcome, message),) = list_messages(mig_and_dra.dra, classes(), ResourceSlices(), elsewhere)
-    assert outcome == "warn"
-    assert message.startswith("claims by theirs, which the recipe does not bring")
-    assert [o for o, _ in list_messages(mig_and_dra.dra, NO_CLASSES, NO_SLICES, elsewhere)] == ["fail"]
-    own = recipes(tmp_path / "b", claim=TEMPLATE, deploy=claiming("gpus"))
-    assert list_messages(mig_and_dra.dra, classes("gpu.nvidia.com"), offered(), own) == []
-    domain = recipes(tmp_path / "c", claim=DOMAIN, deploy=claiming("channel"))
-    known = classes("compute-domain-default-channel.nvidia.com")
-    assert list_messages(mig_and_dra.dra, known, offered("compute-domain.nvidia.com"), domain) == []
+@pytest.mark.parametrize(
+    ("served", "slices", "expected"),
+    [
+        (GPU_CLASS, offered(), []),
+        (NO_CLASSES, NO_SLICES, ["fail"]),
+        (classes(), offered(), ["fail"]),
+        (GPU_CLASS, ResourceSlices(), ["fail"]),
+        (GPU_CLASS, offered("dra.net"), ["fail"]),
+    ],
+)
+def test_a_claim_needs_a_class_and_devices(
+    tmp_path: Path, served: DeviceClasses, slices: ResourceSlices, expected: list[str]
+) -> None:
+    recipe = recipes(tmp_path, claim=TEMPLATE)
+    found = places(mig_and_dra.dra, served, slices, recipe)
+    assert found == [(outcome, f"claim.yaml:{CLAIM_LINE}") for outcome in expected]
 
 
-def test_a_cluster_alone() -> None:
+def test_devices_of_other_drivers_are_not_looked_up(tmp_path: Path) -> None:
+    recipe = recipes(tmp_path, claim=TEMPLATE.replace("gpu.nvidia.com", "gpu.example.com"))
+    assert outcomes(mig_and_dra.dra, classes("gpu.example.com"), ResourceSlices(), recipe) == []
+
+
+def test_a_compute_domain_is_a_claim(tmp_path: Path) -> None:
+    recipe = recipes(tmp_path, domain=DOMAIN)
+    domains = offered("compute-domain.nvidia.com")
+    assert outcomes(mig_and_dra.dra, classes(DOMAIN_CLASS), domains, recipe) == []
+    assert outcomes(mig_and_dra.dra, GPU_CLASS, offered(), recipe) == ["fail"]
+
+
+def test_a_claim_through_a_template_outside_the_recipe(tmp_path: Path) -> None:
+    recipe = recipes(tmp_path, deploy=claiming("theirs"))
+    assert outcomes(mig_and_dra.dra, classes(), ResourceSlices(), recipe) == ["warn"]
+    assert outcomes(mig_and_dra.dra, NO_CLASSES, NO_SLICES, recipe) == ["fail"]
+
+
+def test_a_claim_through_a_template_of_the_recipe(tmp_path: Path) -> None:
+    own = recipes(tmp_path / "a", claim=TEMPLATE, deploy=claiming("gpus"))
+    assert outcomes(mig_and_dra.dra, GPU_CLASS, offered(), own) == []
+    domain = recipes(tmp_path / "b", claim=DOMAIN, deploy=claiming("channel"))
+    domains = offered("compute-domain.nvidia.com")
+    assert outcomes(mig_and_dra.dra, classes(DOMAIN_CLASS), domains, domain) == []
+
+
+def test_dra_without_a_recipe() -> None:
     assert get_skip_reason(mig_and_dra.dra, NO_CLASSES, NO_SLICES, None)
     assert get_skip_reason(mig_and_dra.dra, classes("dra.net"), offered("dra.net"), None)
-    assert list_messages(mig_and_dra.dra, classes("gpu.nvidia.com"), offered(), None) == []
-    (idle,) = run_check(mig_and_dra.dra, classes("gpu.nvidia.com"), ResourceSlices(), None)
-    assert (str(idle.outcome), idle.subject and idle.subject.name) == ("warn", "gpu.nvidia.com")
-    assert [o for o, _ in list_messages(mig_and_dra.dra, classes(), offered(), None)] == ["warn"]
+    assert outcomes(mig_and_dra.dra, GPU_CLASS, offered(), None) == []
+    idle = [("warn", "DeviceClass gpu.nvidia.com")]
+    assert places(mig_and_dra.dra, GPU_CLASS, ResourceSlices(), None) == idle
+    assert places(mig_and_dra.dra, classes(), offered(), None) == idle
