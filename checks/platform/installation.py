@@ -42,9 +42,8 @@ def crds(definitions: CustomResourceDefinitions) -> Iterator[Finding]:
         definition = definitions.find(name)
         if definition is not None and definition.established:
             continue
-        missing = definition is None
-        problem = "does not exist" if missing else f"is not established: {definition.reason}"
-        fix = _INSTALL if missing else f"kubectl describe crd {name}"
+        problem = "does not exist" if definition is None else f"is not established: {definition.reason}"
+        fix = _INSTALL if definition is None else f"kubectl describe crd {name}"
         if name in needed:
             yield fail(problem, fix=fix, subject=Subject(_DEFINITION, name))
         elif graphs is not None:
