@@ -216,8 +216,7 @@ def _find_other_targets(recipe: Recipe, model: str, cache: str | None) -> list[s
         return []
     if not caches and any(download.model is None for download in recipe.downloads):
         return []  # one of these may fill the cache
-    found = (find_download_target(download) for download in downloads)
-    targets = sorted({target for target in found if target is not None})
+    targets = sorted({target for d in downloads if (target := find_download_target(d)) is not None})
     declared = {claim.name for claim in recipe.claims}
     if declared and not any(target.partition(":")[0] in declared for target in targets):
         return []  # these Jobs never start, which storage.claim-declared reports
