@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.checks.storage._claims import (
     find_default_class,
     list_declared_claims,
@@ -107,21 +107,15 @@ def rwx_class(classes: StorageClasses, recipes: Recipes | None) -> Iterator[Find
 
 def _check_rwx_support(storage_class: StorageClass) -> Finding | None:
     """A warning where the table does not say whether a class supports ReadWriteMany."""
-    row = provisioner(storage_class.provisioner)
-    subject = Subject("StorageClass", storage_class.name)
+    name, row = storage_class.provisioner, provisioner(storage_class.provisioner)
     if row is None:
-        return warn(
-            f"ReadWriteMany support of {storage_class.provisioner} is unknown: not in the provisioner table",
-            fix="look up its access modes in its documentation, or bind a ReadWriteMany claim to try",
-            subject=subject,
-        )
-    if row.rwx == "depends":
-        return warn(
-            f"ReadWriteMany support of {storage_class.provisioner} depends {row.note}",
-            fix=f"see {row.source}",
-            subject=subject,
-        )
-    return None
+        message = f"ReadWriteMany support of {name} is unknown: not in the provisioner table"
+        fix = "look up its access modes in its documentation, or bind a ReadWriteMany claim to try"
+    elif row.rwx == "depends":
+        message, fix = f"ReadWriteMany support of {name} depends {row.note}", f"see {row.source}"
+    else:
+        return None
+    return warn(message, fix=fix, subject=Subject("StorageClass", storage_class.name))
 
 
 def _check_claim(claim: Claim, claimed: StorageClass) -> Iterator[Finding]:
@@ -194,20 +188,14 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
         for name, location in list_mounted_claims(recipe):
             has_mounts = True
             if name not in declared:
-                yield _report_undeclared(name, declared, location)
+                listed = f"the recipe declares {', '.join(declared)}"
+                yield (fail if declared else warn)(
+                    f"claim {name} is mounted but not declared; "
+                    + (listed if declared else "it must already exist in the namespace"),
+                    fix=f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}"
+                    if declared
+                    else f"kubectl get pvc {name}",
+                    location=location,
+                )
     if not has_mounts:
         raise Skip("the recipe mounts no claim")
-
-
-def _report_undeclared(name: str, declared: list[str], location: Location) -> Finding:
-    if declared:
-        return fail(
-            f"claim {name} is mounted but not declared; the recipe declares {', '.join(declared)}",
-            fix=f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}",
-            location=location,
-        )
-    return warn(
-        f"claim {name} is mounted but not declared; it must already exist in the namespace",
-        fix=f"kubectl get pvc {name}",
-        location=location,
-    )

@@ -42,10 +42,6 @@ class _Fetch(NamedTuple):
         return self.download.model or "a model"
 
     @property
-    def location(self) -> Location:
-        return Location(self.download.file, self.download.line, self.download.column)
-
-    @property
     def script(self) -> str:
         parts = (self.container.get(key) for key in ("command", "args"))
         return " ".join(word.text or "" for part in parts if part is not None for word in part.sequence)
@@ -84,8 +80,8 @@ class _Fetch(NamedTuple):
         """The container's limit of a resource, with its place."""
         return _parse_amount(self.container.get("resources", "limits", resource))
 
-    def locate(self, value: Value) -> Location:
-        return Location(self.download.file, value.line, value.column)
+    def locate(self, place: Value | Download) -> Location:
+        return Location(self.download.file, place.line, place.column)
 
 
 @check("storage.download", title="Downloads fit their disk and outlive their Job")
@@ -109,7 +105,7 @@ def download(recipes: Recipes) -> Iterator[Finding]:
             yield warn(
                 f"{fetch.label} is downloaded to {_describe_target(fetch)}, which goes with the Job's pod",
                 fix="mount the claim of the model cache, and set HF_HOME or --local-dir below its mountPath",
-                location=fetch.location,
+                location=fetch.locate(fetch.download),
             )
 
 

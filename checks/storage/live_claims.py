@@ -25,10 +25,6 @@ def _find_mounted_claims(recipe: Recipe, namespace: str) -> Iterator[tuple[str, 
     return ((name, location) for name, location in mounted if location.file not in elsewhere)
 
 
-def _make_subject(claim: PersistentVolumeClaim, claims: PersistentVolumeClaims) -> Subject:
-    return Subject(_CLAIM, claim.name, claims.namespace)
-
-
 @check("storage.claims-bound", title="Claims in the namespace are bound or wait for their first pod")
 def claims_bound(
     claims: PersistentVolumeClaims, classes: StorageClasses, recipes: Recipes | None
@@ -58,7 +54,7 @@ def claims_bound(
 def _check_phase(
     claim: PersistentVolumeClaim, claims: PersistentVolumeClaims, classes: StorageClasses
 ) -> Finding | None:
-    subject = _make_subject(claim, claims)
+    subject = Subject(_CLAIM, claim.name, claims.namespace)
     describe = f"kubectl describe pvc {claim.name} -n {claims.namespace}"
     if claim.deleting:
         return warn(
@@ -160,7 +156,7 @@ def claim_matches(
                 yield fail(
                     f"claim {existing.name} cannot be applied: {difference}",
                     fix=fix or view,
-                    subject=_make_subject(existing, claims),
+                    subject=Subject(_CLAIM, existing.name, claims.namespace),
                     location=Location(manifest.file, place.line, place.column),
                 )
     if not has_existing:

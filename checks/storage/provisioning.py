@@ -120,20 +120,17 @@ def csi_driver(
 
 
 def _report_missing(name: str, driver: str, drivers: CsiDrivers) -> Finding:
-    evidence = {"driver": driver, "drivers": sorted(drivers.names)}
-    subject = Subject("StorageClass", name)
-    if is_known_driver(driver):
-        return fail(
-            f"CSI driver {driver} is not installed: claims of this class stay Pending",
-            fix=f"install {driver}, or use another class (kubectl get storageclass)",
-            evidence=evidence,
-            subject=subject,
-        )
-    return warn(
-        f"CSI driver {driver} is not installed; only an external provisioner of that name can make volumes",
-        fix=f"kubectl get deployments,statefulsets -A | grep -i {driver.partition('.')[0]}",
-        evidence=evidence,
-        subject=subject,
+    is_known = is_known_driver(driver)
+    effect = "claims of this class stay Pending"
+    if not is_known:
+        effect = "only an external provisioner of that name can make its volumes"
+    return (fail if is_known else warn)(
+        f"CSI driver {driver} is not installed: {effect}",
+        fix=f"install {driver}, or use another class (kubectl get storageclass)"
+        if is_known
+        else f"kubectl get deployments,statefulsets -A | grep -i {driver.partition('.')[0]}",
+        evidence={"driver": driver, "drivers": sorted(drivers.names)},
+        subject=Subject("StorageClass", name),
     )
 
 

@@ -194,18 +194,17 @@ def _check_cache(recipe: Recipe, engine: EngineInstance, model: str, location: L
         return
     cache = engine.container.resolve_on_claim(home)
     targets = _find_other_targets(recipe, model, cache)
-    if not targets:
-        return
     where = f"its hub cache is {cache}" if cache else f"its hub cache {home} is on no claim"
-    is_cached = any(download.cached for download in recipe.downloads if download.model == model)
-    yield warn(
-        f"{engine.component.name} loads {model}, and {where}; the recipe downloads it to "
-        f"{', '.join(targets)}: each pod downloads its own copy",
-        fix="set HF_HOME to the folder of the download on the same claim"
-        if is_cached
-        else "load the folder that was downloaded, or download without --local-dir",
-        location=location,
-    )
+    fix = "load the folder that was downloaded, or download without --local-dir"
+    if any(download.cached for download in recipe.downloads if download.model == model):
+        fix = "set HF_HOME to the folder of the download on the same claim"
+    if targets:
+        yield warn(
+            f"{engine.component.name} loads {model}, and {where}; the recipe downloads it to "
+            f"{', '.join(targets)}: each pod downloads its own copy",
+            fix=fix,
+            location=location,
+        )
 
 
 def _find_other_targets(recipe: Recipe, model: str, cache: str | None) -> list[str]:
@@ -216,8 +215,7 @@ def _find_other_targets(recipe: Recipe, model: str, cache: str | None) -> list[s
         return []
     if not caches and any(download.model is None for download in recipe.downloads):
         return []  # one of these may fill the cache
-    found = (find_download_target(download) for download in downloads)
-    targets = sorted({target for target in found if target is not None})
+    targets = sorted({target for d in downloads if (target := find_download_target(d)) is not None})
     declared = {claim.name for claim in recipe.claims}
     if declared and not any(target.partition(":")[0] in declared for target in targets):
         return []  # these Jobs never start, which storage.claim-declared reports

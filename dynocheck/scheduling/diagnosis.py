@@ -68,8 +68,8 @@ def _diagnose_too_small(shape: Shape, places: Sequence[NodeState]) -> Diagnosis:
         places, key=lambda place: (-len(find_lacking(shape, place)), _compute_share(shape, place.allocatable))
     )
     missing = find_lacking(shape, best)
-    needs = {resource: format_amount(resource, shape.requests.get(resource, 1)) for resource in missing}
-    has = {resource: format_amount(resource, best.allocatable.get(resource, 0)) for resource in missing}
+    needs = _format_amounts(missing, shape.requests, 1)
+    has = _format_amounts(missing, best.allocatable, 0)
     return Diagnosis(
         f"no node is large enough: needs {_format_needs(needs)}; the largest allowed node, "
         f"{best.node.name}, has {', '.join(has.values())}",
@@ -93,8 +93,8 @@ def _diagnose_full(
         return Diagnosis(f"{nodes} room, but {text} excludes it", ever=True, node=places[roomy[0]].node.name)
     best = max(large, key=lambda i: (-len(_find_short(shape, free[i])), _compute_share(shape, free[i])))
     missing = _find_short(shape, free[best])
-    needs = {resource: format_amount(resource, shape.requests.get(resource, 1)) for resource in missing}
-    has = {resource: format_amount(resource, free[best][resource]) for resource in missing}
+    needs = _format_amounts(missing, shape.requests, 1)
+    has = _format_amounts(missing, free[best], 0)
     name = places[best].node.name
     return Diagnosis(
         f"needs {_format_needs(needs)}; the best node, {name}, has {', '.join(has.values())} free",
@@ -141,6 +141,10 @@ def _list_holders(
 def _compute_share(shape: Shape, amounts: dict[str, int]) -> float:
     """The smallest share, 0 to 1, of a needed resource that these amounts cover."""
     return min((min(1.0, amounts.get(r, 0) / v) for r, v in shape.requests.items() if v), default=1.0)
+
+
+def _format_amounts(resources: Sequence[str], amounts: dict[str, int], default: int) -> dict[str, str]:
+    return {resource: format_amount(resource, amounts.get(resource, default)) for resource in resources}
 
 
 def _format_needs(needs: dict[str, str]) -> str:

@@ -114,13 +114,13 @@ class Scheduler:
 class _SchedulingRun:
     """The state of one run: the nodes that are still open, and what was placed on them."""
 
-    def __init__(self, table: Scheduler, chance: random.Random, tightly: Sequence[str] | None) -> None:
-        self.table = table
+    def __init__(self, scheduler: Scheduler, chance: random.Random, tightly: Sequence[str] | None) -> None:
+        self.scheduler = scheduler
         self.chance = chance
         self.tightly = tightly
-        self.open = table.copy_scores()
-        self.counted = [each.copy() for each in table.relations.start]
-        self.nodes: list[list[int]] = [[] for _ in table.batches]
+        self.open = scheduler.copy_scores()
+        self.counted = [each.copy() for each in scheduler.relations.start]
+        self.nodes: list[list[int]] = [[] for _ in scheduler.batches]
         self.used: dict[int, dict[str, int]] = {}
         self._assumed: dict[int, tuple[int, int]] = {}
 
@@ -130,53 +130,54 @@ class _SchedulingRun:
             return False
         self.nodes[kind].append(node)
         self._take(kind, node)
-        self.table.relations.place(self.counted, kind, node)
+        self.scheduler.relations.place(self.counted, kind, node)
         return True
 
     def _choose(self, kind: int) -> int | None:
-        table, found = self.table, self.open[kind]
-        if table.relations.matter[kind]:
-            refused = table.relations.explain_refusal
+        scheduler, scores = self.scheduler, self.open[kind]
+        if scheduler.relations.matter[kind]:
+            refused = scheduler.relations.explain_refusal
             counted = self.counted[kind]
-            found = {i: s for i, s in found.items() if not refused(counted, kind, i)}
-        if not found:
+            scores = {i: s for i, s in scores.items() if not refused(counted, kind, i)}
+        if not scores:
             return None
         if self.tightly is not None:
             return min(
-                found, key=lambda i: (*(self._get_free(i, r) for r in self.tightly or ()), found[i], i)
+                scores, key=lambda i: (*(self._get_free(i, r) for r in self.tightly or ()), scores[i], i)
             )
-        if table.prefers[kind] or self.counted[kind].liking or any(s.soft for s in table.shapes[kind].spread):
-            found = self._weigh(kind, found)
-        best = max(found.values())
-        return self.chance.choice([i for i, value in found.items() if value == best])
+        is_soft = any(spread.soft for spread in scheduler.shapes[kind].spread)
+        if scheduler.prefers[kind] or self.counted[kind].liking or is_soft:
+            scores = self._weigh(kind, scores)
+        best = max(scores.values())
+        return self.chance.choice([i for i, value in scores.items() if value == best])
 
-    def _weigh(self, kind: int, found: Mapping[int, int]) -> dict[int, int]:
+    def _weigh(self, kind: int, scores: Mapping[int, int]) -> dict[int, int]:
         """The scores with the weighted parts that compare nodes: taints, affinity and spread."""
-        total = dict(found)
-        prefers = self.table.prefers[kind]
+        total = dict(scores)
+        prefers = self.scheduler.prefers[kind]
         if prefers:
-            worst = max(prefers[i][0] for i in found)
-            most = max(prefers[i][1] for i in found)
-            for i in found:
+            worst = max(prefers[i][0] for i in scores)
+            most = max(prefers[i][1] for i in scores)
+            for i in scores:
                 bad, good = prefers[i]
                 total[i] += 3 * (100 - 100 * bad // worst if worst else 100)
                 total[i] += 2 * (100 * good // most if most else 0)
-        liking, labels = self.counted[kind].liking, self.table.relations.labels
+        liking, labels = self.counted[kind].liking, self.scheduler.relations.labels
         if liking:
             keys = {key for key, _ in liking}
-            liked = {i: sum(liking[k, labels[i][k]] for k in keys if k in labels[i]) for i in found}
+            liked = {i: sum(liking[k, labels[i][k]] for k in keys if k in labels[i]) for i in scores}
             low, high = min(liked.values()), max(liked.values())
-            for i in found:
+            for i in scores:
                 total[i] += 2 * (int(100 * ((liked[i] - low) / (high - low))) if high > low else 0)
-        for i, value in self._score_evenness(kind, list(found)).items():
+        for i, value in self._score_evenness(kind, list(scores)).items():
             total[i] += 2 * value
         return total
 
-    def _score_evenness(self, kind: int, found: Sequence[int]) -> dict[int, int]:
+    def _score_evenness(self, kind: int, nodes: Sequence[int]) -> dict[int, int]:
         """The score, 0 to 100, of each node by the pod's soft topology spread constraints."""
-        soft = [(n, s) for n, s in enumerate(self.table.shapes[kind].spread) if s.soft]
-        labels = self.table.relations.labels
-        scored = [i for i in found if all(s.key in labels[i] for _, s in soft)]
+        soft = [(n, s) for n, s in enumerate(self.scheduler.shapes[kind].spread) if s.soft]
+        labels = self.scheduler.relations.labels
+        scored = [i for i in nodes if all(s.key in labels[i] for _, s in soft)]
         if not soft or not scored:
             return {}
         crowd = dict.fromkeys(scored, 0.0)
@@ -191,19 +192,19 @@ class _SchedulingRun:
         return {i: 100 * (high + low - v) // high if high else 100 for i, v in rounded.items()}
 
     def _get_free(self, node: int, resource: str) -> int:
-        return self.table.board.places[node].get_free(resource) - self.used.get(node, {}).get(resource, 0)
+        return self.scheduler.board.places[node].get_free(resource) - self.used.get(node, {}).get(resource, 0)
 
     def _take(self, kind: int, node: int) -> None:
-        shape = self.table.shapes[kind]
+        shape = self.scheduler.shapes[kind]
         used = self.used.setdefault(node, {PODS: 0})
         used[PODS] += 1
         for resource, value in shape.requests.items():
             used[resource] = used.get(resource, 0) + value
-        place = self.table.board.places[node]
+        place = self.scheduler.board.places[node]
         before = self._assumed.get(node, place.assumed)
         self._assumed[node] = before[0] + shape.assumed[0], before[1] + shape.assumed[1]
         held = {r: place.held.get(r, 0) + value for r, value in used.items()}
-        for other, nodes in zip(self.table.shapes, self.open, strict=True):
+        for other, nodes in zip(self.scheduler.shapes, self.open, strict=True):
             if node not in nodes:
                 continue
             full = any(value > self._get_free(node, r) for r, value in other.requests.items())

@@ -21,29 +21,29 @@ _BOTH = (CPU, MEMORY, STORAGE)
 
 def collect_defaults(limits: NamespaceLimits) -> dict[str, dict[str, Fraction]]:
     """The default limits and requests of containers; the first LimitRange with a default wins."""
-    found: dict[str, dict[str, Fraction]] = {"default": {}, "defaultRequest": {}}
+    defaults: dict[str, dict[str, Fraction]] = {"default": {}, "defaultRequest": {}}
     for limit in limits.limits:
         if limit.type == "Container":
             for name, values in (("default", limit.default), ("defaultRequest", limit.default_request)):
                 for resource, value in values.items():
-                    found[name].setdefault(resource, parse_exact(value))
-    return found
+                    defaults[name].setdefault(resource, parse_exact(value))
+    return defaults
 
 
 def charge(spec: Spec, defaults: Defaults | None) -> Quantities:
     """The amount of each resource that a quota counts for one pod."""
-    found = _charge_resources(sum_pod_requests(spec, defaults=defaults), sum_pod_limits(spec, defaults))
-    return {**found, "pods": Fraction(1), "count/pods": Fraction(1)}
+    charged = _charge_resources(sum_pod_requests(spec, defaults=defaults), sum_pod_limits(spec, defaults))
+    return {**charged, "pods": Fraction(1), "count/pods": Fraction(1)}
 
 
 def _charge_resources(requests: Mapping[str, Fraction], limits: Mapping[str, Fraction]) -> Quantities:
-    found: Quantities = {}
+    charged: Quantities = {}
     for resource, value in requests.items():
-        found[f"requests.{resource}"] = value
+        charged[f"requests.{resource}"] = value
         if resource in _BOTH or resource.startswith("hugepages-"):
-            found[resource] = value
-    found.update({f"limits.{r}": value for r, value in limits.items() if r in _BOTH})
-    return found
+            charged[resource] = value
+    charged.update({f"limits.{r}": value for r, value in limits.items() if r in _BOTH})
+    return charged
 
 
 def is_counted(quota: Quota, spec: Spec) -> bool:
@@ -94,10 +94,10 @@ def _is_best_effort(spec: Spec) -> bool:
 def _selects_other_namespaces(spec: Spec) -> bool:
     affinity = spec.get("affinity") or {}
     for side in ("podAffinity", "podAntiAffinity"):
-        found = affinity.get(side) or {}
-        required = found.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
-        preferred = found.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
-        for term in (*required, *(each.get("podAffinityTerm") or {} for each in preferred)):
+        terms = affinity.get(side) or {}
+        required = terms.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
+        preferred = terms.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+        for term in (*required, *(entry.get("podAffinityTerm") or {} for entry in preferred)):
             if term.get("namespaces") or term.get("namespaceSelector") is not None:
                 return True
     return False

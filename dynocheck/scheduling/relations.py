@@ -107,36 +107,36 @@ class Relations:
 
     def _count_initial(self, kind: int) -> DomainCounts:
         shape, labels = self.shapes[kind], self.labels
-        found = DomainCounts()
+        counts = DomainCounts()
         for number, spread in enumerate(shape.spread):
             nodes = self.eligible[kind][number]
-            found.spread.append(Counter({(spread.key, labels[i][spread.key]): 0 for i in nodes}))
+            counts.spread.append(Counter({(spread.key, labels[i][spread.key]): 0 for i in nodes}))
         for i, term in self.board.repelling:
             if term.selects(shape.namespace, shape.labels):
-                _add(found.repelling, term.key, labels[i])
+                _add(counts.repelling, term.key, labels[i])
         for i, weight, term in self.board.liking:
             if term.selects(shape.namespace, shape.labels):
-                _add(found.liking, term.key, labels[i], weight)
+                _add(counts.liking, term.key, labels[i], weight)
         if shape.affinity or shape.anti_affinity or shape.preferences or shape.spread:
             for i, pod in self.board.running:
-                self._count(found, kind, i, pod)
-        return found
+                self._count(counts, kind, i, pod)
+        return counts
 
-    def _count(self, found: DomainCounts, kind: int, node: int, pod: RunningPod) -> None:
+    def _count(self, counts: DomainCounts, kind: int, node: int, pod: RunningPod) -> None:
         shape, labels = self.shapes[kind], self.labels[node]
         if all(term.selects(pod.namespace, pod.labels) for term in shape.affinity):
             for term in shape.affinity:
-                _add(found.near, term.key, labels)
+                _add(counts.near, term.key, labels)
         for term in shape.anti_affinity:
             if term.selects(pod.namespace, pod.labels):
-                _add(found.far, term.key, labels)
+                _add(counts.far, term.key, labels)
         for weight, term in shape.preferences:
             if term.selects(pod.namespace, pod.labels):
-                _add(found.liking, term.key, labels, weight)
+                _add(counts.liking, term.key, labels, weight)
         if pod.namespace == shape.namespace and not pod.terminating:
             for number, spread in enumerate(shape.spread):
                 if node in self.eligible[kind][number] and spread.counts(pod.labels):
-                    _add(found.spread[number], spread.key, labels)
+                    _add(counts.spread[number], spread.key, labels)
 
     def _find_effects(self, placed: Shape) -> list[_Effect]:
         effects = []
@@ -165,7 +165,7 @@ class Relations:
     def _find_eligible(self, shape: Shape, spread: SpreadConstraint) -> frozenset[int]:
         """The nodes whose pods a topology spread constraint counts."""
         keys = {other.key for other in shape.spread if other.soft == spread.soft}
-        found = []
+        eligible = []
         for i, place in enumerate(self.board.places):
             node = place.node
             if not keys <= node.labels.keys():
@@ -174,8 +174,8 @@ class Relations:
                 continue
             if spread.honors_taints and find_repelling_taint(get_taints(node), shape.tolerations):
                 continue
-            found.append(i)
-        return frozenset(found)
+            eligible.append(i)
+        return frozenset(eligible)
 
     def _matters(self, kind: int) -> bool:
         """Whether any count can exclude pods of this kind from a node."""
