@@ -23,7 +23,7 @@ def test_a_probe_runs_after_those_whose_facts_it_takes() -> None:
 
 
 def test_known_and_missing_facts_reach_the_probes() -> None:
-    sources = {House: House()}
+    sources: dict[type, House] = {House: House()}
     known = Knowledge(facts={Door: Door(False)})
     assert gather([hall, garden], sources, timeout_s=5, known=known).facts[Garden] == Garden(0)
     missing = MissingFact("the door is locked", "ring")
