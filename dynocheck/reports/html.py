@@ -61,11 +61,10 @@ def _build_header(report: Report, options: ReportOptions, text: str) -> Iterator
         for outcome, count in report.summary.items()
         if count
     ]
-    aside = sum(len(verdict.suppressed) for verdict in report.verdicts)
-    if aside:
-        counts.append(
-            make_element("li", make_element("b", str(aside)), f" finding{'s' if aside > 1 else ''} put aside")
-        )
+    suppressed = sum(len(verdict.suppressed) for verdict in report.verdicts)
+    if suppressed:
+        text = f" finding{'s' if suppressed > 1 else ''} suppressed"
+        counts.append(make_element("li", make_element("b", str(suppressed)), text))
     yield make_element("ul", *counts, class_="counts", aria_label="checks by outcome")
     yield _build_list(flatten(report.target), "target")
 
@@ -165,7 +164,7 @@ def _build_suppressed(verdict: Verdict) -> Iterator[Element]:
             for each in verdict.suppressed
         ]
         many = len(found)
-        text = make_element("summary", f"{many} finding{'s' if many > 1 else ''} put aside")
+        text = make_element("summary", f"{many} finding{'s' if many > 1 else ''} suppressed")
         yield make_element("details", text, make_element("ul", *found))
 
 

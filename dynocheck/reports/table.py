@@ -177,8 +177,8 @@ class _TextReport:
         yield from self._render_paragraph(f"{report.command}: {target}" if target else report.command, "")
         code = compute_exit_code(report, strict=strict)
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.summary.items() if count)
-        aside = sum(len(verdict.suppressed) for verdict in report.verdicts)
-        counts += f"; {aside} finding{'s' if aside > 1 else ''} put aside" if aside else ""
+        suppressed = sum(len(verdict.suppressed) for verdict in report.verdicts)
+        counts += f"; {suppressed} finding{'s' if suppressed > 1 else ''} suppressed" if suppressed else ""
         text = f"{describe_result(report, strict=strict)} (exit {code}): {counts or 'no checks'}"
         yield from self._render_marked(
             decide_outcome(report, strict=strict), f"{text} in {report.duration_s:.1f} s"
