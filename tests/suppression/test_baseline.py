@@ -1,4 +1,4 @@
-"""Findings that a site has agreed to live with."""
+"""Baselines of accepted findings."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def verdict(ended: CommandResult) -> dict[str, Any]:
     return dict(found)
 
 
-def test_it_is_made_of_what_is_found(house: Path) -> None:
+def test_a_baseline_holds_the_findings_of_a_run(house: Path) -> None:
     assert json.loads((house / "old.json").read_text()) == {
         "schema": "dynocheck.baseline/v1",
         "findings": [
@@ -59,7 +59,7 @@ def test_it_is_made_of_what_is_found(house: Path) -> None:
     }
 
 
-def test_what_is_old_does_not_block(house: Path) -> None:
+def test_a_finding_in_the_baseline_is_suppressed(house: Path) -> None:
     assert run(house).code == 1
     ended = run(house, "--baseline", "old.json")
     assert ended.code == 0
@@ -69,7 +69,7 @@ def test_what_is_old_does_not_block(house: Path) -> None:
     assert gone(ended) == []
 
 
-def test_it_stays_old_when_it_moves_and_wherever_it_is_seen_from(house: Path) -> None:
+def test_a_finding_may_move_and_the_run_may_start_anywhere(house: Path) -> None:
     put(house, f"# a line\n# another\n{BAD}")
     assert run(house, "--baseline", "old.json").code == 0
     absolute = run_inside("recipe", house / "m", "--baseline", house / "old.json", *JUDGED)
@@ -78,7 +78,7 @@ def test_it_stays_old_when_it_moves_and_wherever_it_is_seen_from(house: Path) ->
     assert run(house, "--baseline", "old.json").code == 1, "another file"
 
 
-def test_what_is_new_blocks(house: Path) -> None:
+def test_a_new_finding_counts(house: Path) -> None:
     put(house, BAD + worker("x", args=FOUR))
     ended = run(house, "--baseline", "old.json")
     assert ended.code == 1
@@ -89,7 +89,7 @@ def test_what_is_new_blocks(house: Path) -> None:
     assert run(house, "--baseline", "old.json").code == 1, "another message"
 
 
-def test_each_counts_as_often_as_it_was_found(house: Path) -> None:
+def test_a_finding_is_suppressed_as_often_as_it_was_recorded(house: Path) -> None:
     put(house, f"{BAD}---{BAD.replace('name: g', 'name: h')}")
     assert run(house, "--baseline", "old.json").code == 1
     assert run(house, "--write-baseline", "two.json").code == 0
@@ -98,7 +98,7 @@ def test_each_counts_as_often_as_it_was_found(house: Path) -> None:
     assert run(house, "--baseline", "two.json").code == 0
 
 
-def test_what_is_gone_is_told(house: Path) -> None:
+def test_stale_findings_are_listed(house: Path) -> None:
     put(house, GRAPH + FRONTEND + worker())
     ended = run(house, "--baseline", "old.json")
     assert (ended.code, verdict(ended)["outcome"]) == (0, "pass")
@@ -111,13 +111,13 @@ def test_what_is_gone_is_told(house: Path) -> None:
     assert gone(beside) == [], "its file was not judged"
 
 
-def test_sarif_calls_it_suppressed(house: Path) -> None:
+def test_sarif_has_the_suppression(house: Path) -> None:
     ended = run_inside("recipe", "m", "-o", "sarif", "--baseline", "old.json", "--select", CHECK, cwd=house)
     (result,) = json.loads(ended.out)["runs"][0]["results"]
     assert result["suppressions"] == [{"kind": "external", "justification": "in the baseline old.json"}]
 
 
-def test_findings_about_a_cluster_have_one_too(tmp_path: Path) -> None:
+def test_findings_about_a_cluster_can_be_recorded(tmp_path: Path) -> None:
     demo = ("preflight", "--snapshot", "dynocheck/data/demo.json", "-o", "json")
     assert run_inside(*demo).code == 1
     file = tmp_path / "old.json"
@@ -128,7 +128,7 @@ def test_findings_about_a_cluster_have_one_too(tmp_path: Path) -> None:
     assert "Node gpu-3" in subjects
 
 
-def test_no_secret_gets_into_it(house: Path) -> None:
+def test_secrets_are_redacted(house: Path) -> None:
     put(house, BAD.replace("name: w", "name: hf_abcdefghijklmnopqrstuvwx"))
     assert run(house, "--write-baseline", "old.json").code == 0
     assert "hf_abc" not in (house / "old.json").read_text()
@@ -155,7 +155,7 @@ def test_no_secret_gets_into_it(house: Path) -> None:
         ),
     ],
 )
-def test_a_damaged_one_is_wrong_usage(house: Path, content: str, says: str) -> None:
+def test_an_invalid_baseline_is_a_usage_error(house: Path, content: str, says: str) -> None:
     (house / "old.json").write_text(content)
     ended = run(house, "--baseline", "old.json")
     assert ended.code == 2
@@ -172,7 +172,7 @@ def test_a_damaged_one_is_wrong_usage(house: Path, content: str, says: str) -> N
         (["--baseline", "old.json", "--write-baseline", "new.json"], "give only one"),
     ],
 )
-def test_a_file_that_cannot_be_used(house: Path, arguments: list[str], says: str) -> None:
+def test_an_unusable_file_is_a_usage_error(house: Path, arguments: list[str], says: str) -> None:
     ended = run(house, *arguments)
     assert ended.code == 2
     assert says in ended.err

@@ -1,4 +1,4 @@
-"""Comments that put findings aside, as YAML and Markdown hold them."""
+"""Ignore comments in YAML and Markdown."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dynocheck.suppression.comments import find_in_markdown, find_in_yaml
 
 
 def lines(text: str) -> dict[str, tuple[int, int | None]]:
-    """The lines that each comment of a YAML file means, by what it names."""
+    """The lines of each comment of a YAML file, by its patterns."""
     return {",".join(ignore.patterns): (ignore.first, ignore.last) for ignore in find_in_yaml("f", text)}
 
 
@@ -39,7 +39,7 @@ def test_a_comment_has_its_place_its_ids_and_its_reason() -> None:
         ("a: \u2028 1\r\nb: 1 # dynocheck:ignore[x] r", (3, 3)),
     ],
 )
-def test_the_lines_it_means(text: str, meant: tuple[int, int | None]) -> None:
+def test_the_lines_of_a_comment(text: str, meant: tuple[int, int | None]) -> None:
     assert lines(text) == {"x": meant}
 
 
@@ -55,12 +55,12 @@ def test_the_lines_it_means(text: str, meant: tuple[int, int | None]) -> None:
         "a: 1 # another",
     ],
 )
-def test_what_is_no_comment_means_nothing(text: str) -> None:
+def test_other_text_is_not_a_comment(text: str) -> None:
     assert lines(text) == {}
 
 
 @pytest.mark.parametrize("said", ["ignore", "ignore x.y r", "ingore[x] r", "ignore[] r", "ignore[x r", ""])
-def test_a_comment_that_cannot_be_understood_is_kept_to_be_told_of(said: str) -> None:
+def test_an_invalid_comment_has_no_patterns(said: str) -> None:
     (found,) = find_in_yaml("f", f"a: 1 # dynocheck: {said}")
     assert found.patterns == ()
 
@@ -114,7 +114,7 @@ def test_a_recipe_has_the_comments_of_all_its_files(tmp_path: Path) -> None:
     assert [ignore.patterns for ignore in recipe.ignores] == [("x",), ("y",)]
 
 
-def test_more_comments_than_anybody_reads_are_told_and_left_out(tmp_path: Path) -> None:
+def test_comments_beyond_the_maximum_are_unread(tmp_path: Path) -> None:
     (tmp_path / "x.yaml").write_text("# dynocheck: ignore[a, b] r\n" * 501 + "kind: A\n")
     (recipe,) = load_recipes([str(tmp_path)])
     assert len(recipe.ignores) == 500

@@ -1,4 +1,4 @@
-"""Only what changed since a git revision counts."""
+"""--diff: only findings that are new since a git revision count."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ def verdict(ended: CommandResult) -> dict[str, Any]:
     return dict(found)
 
 
-def test_nothing_changed(house: Path) -> None:
+def test_unchanged_findings_are_suppressed(house: Path) -> None:
     ended = run(house)
     assert ended.code == 0
     found = verdict(ended)
@@ -71,7 +71,7 @@ def test_a_change_within_a_component_brings_its_finding_back(house: Path) -> Non
     assert messages(run(house)) == ["a: TP 4 needs 4 GPUs, a replica is given 1"]
 
 
-def test_lines_that_only_moved_are_as_old_as_before(house: Path) -> None:
+def test_moved_lines_are_unchanged(house: Path) -> None:
     put(house, DEPLOY, f"# one\n# two\n{BAD}")
     assert run(house).code == 0
 
@@ -98,7 +98,7 @@ def test_a_new_recipe_counts_whole(house: Path) -> None:
     assert len(messages(run(house, path="n"))) == 2
 
 
-def test_names_that_git_quotes(house: Path) -> None:
+def test_file_names_that_git_quotes(house: Path) -> None:
     odd = 'm/vllm/dé "x" deploy.yaml'
     put(house, odd, BAD.replace("name: g", "name: odd"))
     commit(house)
@@ -107,7 +107,7 @@ def test_names_that_git_quotes(house: Path) -> None:
     assert len(messages(run(house))) == 1
 
 
-def test_from_anywhere(house: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_any_working_directory(house: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     assert run(elsewhere, path=house / "m").code == 0
     assert run(house / "m", path="vllm/deploy.yaml").code == 0
@@ -117,7 +117,7 @@ def test_from_anywhere(house: Path, tmp_path_factory: pytest.TempPathFactory) ->
     assert run(elsewhere, path=link).code == 0
 
 
-def test_the_repository_is_left_as_it_was(house: Path) -> None:
+def test_the_repository_is_not_written(house: Path) -> None:
     put(house, DEPLOY, f"# one\n{BAD}")
     index = (house / ".git" / "index").read_bytes()
     run(house)
@@ -126,7 +126,7 @@ def test_the_repository_is_left_as_it_was(house: Path) -> None:
 
 
 @pytest.mark.parametrize("revision", ["nope", "-x", "--output=pwned", "", "HEAD:m", "HEAD --", "HEAD\n"])
-def test_no_such_revision(house: Path, revision: str) -> None:
+def test_an_unknown_revision_is_a_usage_error(house: Path, revision: str) -> None:
     ended = run(house, since=revision)
     assert ended.code == 2
     assert "no such revision in" in ended.err

@@ -1,4 +1,4 @@
-"""Findings that people put aside by a comment, in every report."""
+"""Findings suppressed by a comment, in every report."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def test_without_a_comment_it_counts(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("ids", [CHECK, "parallelism", "parallelism.*", f"graph.frontend, {CHECK}"])
-def test_a_finding_is_put_aside_and_remembered(tmp_path: Path, ids: str) -> None:
+def test_a_comment_suppresses_a_finding(tmp_path: Path, ids: str) -> None:
     ended = judge(tmp_path, noted(f"ignore[{ids}] shared by four"))
     found = verdict(ended, CHECK)
     assert (ended.code, found["outcome"]) == (0, "skip")
@@ -56,7 +56,7 @@ def test_a_finding_is_put_aside_and_remembered(tmp_path: Path, ids: str) -> None
     assert aside["finding"]["message"] == "w: TP 4 needs 4 GPUs, a replica is given 1"
 
 
-def test_above_it_and_for_the_whole_file(tmp_path: Path) -> None:
+def test_a_comment_above_the_line_or_for_the_file(tmp_path: Path) -> None:
     above = BAD.replace(NAMED, f"  # dynocheck: ignore[{CHECK}] r\n{NAMED}")
     assert judge(tmp_path, above).code == 0
     assert judge(tmp_path, f"# dynocheck: ignore-file[{CHECK}] r\n{BAD}").code == 0
@@ -73,10 +73,10 @@ def test_other_findings_count(tmp_path: Path) -> None:
     assert len(found["suppressed"]) == 1
     table = judge(tmp_path, two, "-o", "table").out
     assert "        1 finding ignored: r\n" in table
-    assert "; 1 finding put aside in " in table
+    assert "; 1 finding suppressed in " in " ".join(table.split())
 
 
-def test_every_report_knows_of_it(tmp_path: Path) -> None:
+def test_every_format_shows_the_suppression(tmp_path: Path) -> None:
     text = noted(f"ignore[{CHECK}] as <agreed>")
     (result,) = json.loads(judge(tmp_path, text, "-o", "sarif", "--select", CHECK).out)["runs"][0]["results"]
     assert result["suppressions"] == [{"kind": "inSource", "justification": "as <agreed>"}]
@@ -106,11 +106,11 @@ def test_every_report_knows_of_it(tmp_path: Path) -> None:
         (GOOD, []),
     ],
 )
-def test_a_comment_is_right_and_needed(tmp_path: Path, text: str, messages: list[str]) -> None:
+def test_a_comment_is_valid_and_used(tmp_path: Path, text: str, messages: list[str]) -> None:
     assert said(judge(tmp_path, text)) == messages
 
 
-def test_a_comment_on_what_was_not_judged_may_be_needed(tmp_path: Path) -> None:
+def test_a_comment_for_a_check_that_did_not_run_is_not_unused(tmp_path: Path) -> None:
     text = noted(f"ignore[{CHECK}] r", GOOD)
     judge(tmp_path, text)
     ended = run_inside("recipe", tmp_path, "-o", "json", "--select", "graph", "--select", COMMENTS)
@@ -119,7 +119,7 @@ def test_a_comment_on_what_was_not_judged_may_be_needed(tmp_path: Path) -> None:
     assert alone.findings(COMMENTS) == [], "the rest of its folder is not judged"
 
 
-def test_comments_of_pages_count_too(tmp_path: Path) -> None:
+def test_comments_in_markdown(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("one <!-- dynocheck: ignore[no.such] r -->\n")
     ended = judge(tmp_path, GOOD)
     (finding,) = ended.findings(COMMENTS)

@@ -1,4 +1,4 @@
-"""Which lines of YAML a finding at a line is about."""
+"""Blocks of YAML by indentation."""
 
 import pytest
 
@@ -39,6 +39,6 @@ spec: {}
         (99, range(99, 100)),
     ],
 )
-def test_a_block_is_what_is_indented_deeper(line: int, meant: range) -> None:
+def test_a_block_is_the_deeper_indented_lines(line: int, meant: range) -> None:
     changed = range(1, 120)
     assert [n for n in changed if is_block_changed(TEXT.splitlines(), line, {n})] == list(meant)
