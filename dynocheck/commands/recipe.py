@@ -37,4 +37,4 @@ def _schemas(checks: Sequence[Check], facts: Mapping[type[Fact], Any]) -> dict[s
     from dynocheck.data import kubernetes_schemas
 
     server = facts.get(ServerVersion, ServerVersion())
-    return {"schemas": kubernetes_schemas.describe(server.version)}
+    return {"schemas": kubernetes_schemas.describe_release(server.version)}
