@@ -1,4 +1,4 @@
-"""Whether the pods of a recipe are placed by rules that mean somebody."""
+"""Checks that affinity rules on Dynamo's labels match pods of the recipe."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -58,7 +58,7 @@ class _AffinityRule(NamedTuple):
         return found
 
 
-@check("graph.placement", title="Affinity rules mean pods that are there")
+@check("graph.placement", title="Affinity rules match existing pods")
 def placement(recipes: Recipes) -> Iterator[Finding]:
     """A rule to keep away from pods that no label fits keeps away from nobody; one that demands to be near
     them leaves its own pod Pending.

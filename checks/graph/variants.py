@@ -1,4 +1,4 @@
-"""What each graph of a recipe asks for, at a glance."""
+"""Table of the resources that each graph requests."""
 
 import posixpath
 from collections import Counter
@@ -14,7 +14,7 @@ from dynocheck.facts.recipe.recipes import Component, Graph
 
 @table(
     "graph.variants",
-    title="What each variant asks for",
+    title="Resources of each variant",
     note="nodes: those that one replica spans; weights: GiB on a GPU, at least; KV: KiB of cache a token "
     "takes on a GPU; tokens: that an engine's cache holds at most, where the GPU is named; ?: cannot be told",
 )

@@ -1,4 +1,4 @@
-"""Whether Dynamo's admission webhook would take the graphs."""
+"""Applies the rules of Dynamo's admission webhook to the graphs."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -38,7 +38,7 @@ class _ComponentSpec(NamedTuple):
         return self.value.get(*path)
 
 
-@check("manifest.admission", title="Dynamo's webhook takes every graph")
+@check("manifest.admission", title="Graphs pass Dynamo's admission webhook")
 def admission(recipes: Recipes) -> Iterator[Finding]:
     """What fits the schema can still be refused by the operator, when it is applied: a graph of nothing, an
     endpoint picker with two replicas, a sidecar that is no container.

@@ -1,4 +1,4 @@
-"""Whether the comments that put findings aside are still right."""
+"""Checks the `# dynocheck: ignore[...]` comments of a recipe."""
 
 from collections.abc import Iterator
 
@@ -10,7 +10,7 @@ from dynocheck.facts.recipe.recipes import IgnoreUse, IgnoreUses, Role
 
 @check(
     "structure.ignore-comments",
-    title="Comments that ignore findings say which and why, and are needed",
+    title="Ignore comments are valid, explained and needed",
 )
 def ignore_comments(recipes: Recipes, uses: IgnoreUses) -> Iterator[Finding]:
     """A comment `# dynocheck: ignore[id] reason` that is misspelt ignores nothing. One without a reason
@@ -33,7 +33,7 @@ def ignore_comments(recipes: Recipes, uses: IgnoreUses) -> Iterator[Finding]:
 def _check_comment(ignore: IgnoreComment) -> Iterator[Finding]:
     if not ignore.patterns:
         yield warn(
-            "a comment for dynocheck that says nothing it understands",
+            "dynocheck comment not understood",
             fix="# dynocheck: ignore[id] reason",
             location=_locate(ignore),
         )
@@ -51,7 +51,7 @@ def _check_use(use: IgnoreUse, *, whole: bool) -> Iterator[Finding]:
     elif use.used is False and whole:
         where = "in this file" if use.ignore.last is None else "here"
         yield warn(
-            f"{use.pattern} finds nothing to ignore {where}",
+            f"{use.pattern} matches no finding {where}",
             fix="delete the comment",
             location=_locate(use.ignore),
         )

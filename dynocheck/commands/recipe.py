@@ -44,4 +44,4 @@ def _describe_schemas(checks: Sequence[Check], facts: Mapping[type[Fact], Any]) 
     from dynocheck.data import kubernetes_schemas
 
     server = facts.get(ServerVersion, ServerVersion())
-    return {"schemas": kubernetes_schemas.describe(server.version)}
+    return {"schemas": kubernetes_schemas.describe_release(server.version)}

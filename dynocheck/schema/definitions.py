@@ -46,7 +46,7 @@ class Definitions:
     """
 
     def __init__(self, kinds: Iterable[CustomKind] = (), server: str = "") -> None:
-        self.release = kubernetes_schemas.choose(server)
+        self.release = kubernetes_schemas.choose_release(server)
         self._kinds: dict[tuple[str, str], CustomKind] = {}
         for kind in kinds:
             self._kinds.setdefault((kind.group, kind.kind), kind)

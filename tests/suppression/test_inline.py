@@ -97,11 +97,11 @@ def test_every_format_shows_the_suppression(tmp_path: Path) -> None:
     [
         (noted(f"ignore[{CHECK}] r"), []),
         (noted(f"ignore[{CHECK}]"), [f"ignores {CHECK} without a reason"]),
-        (noted(f"ingore[{CHECK}] r"), ["a comment for dynocheck that says nothing it understands"]),
+        (noted(f"ingore[{CHECK}] r"), ["dynocheck comment not understood"]),
         (noted("ignore[parallelism.gpu] r"), ["parallelism.gpu names no check"]),
-        (noted(f"ignore[{CHECK}] r", GOOD), [f"{CHECK} finds nothing to ignore here"]),
-        (noted(f"ignore[{CHECK}, graph.frontend] r"), ["graph.frontend finds nothing to ignore here"]),
-        (f"# dynocheck: ignore-file[{CHECK}] r\n{GOOD}", [f"{CHECK} finds nothing to ignore in this file"]),
+        (noted(f"ignore[{CHECK}] r", GOOD), [f"{CHECK} matches no finding here"]),
+        (noted(f"ignore[{CHECK}, graph.frontend] r"), ["graph.frontend matches no finding here"]),
+        (f"# dynocheck: ignore-file[{CHECK}] r\n{GOOD}", [f"{CHECK} matches no finding in this file"]),
         (noted("ignore[gpu.allocatable] r", GOOD), []),  # judged where there is a cluster
         (GOOD, []),
     ],

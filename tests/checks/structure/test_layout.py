@@ -114,7 +114,7 @@ def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
     [
         ("[aws, s3, sync, 's3://bucket/model', /models]", []),
         ("[git, clone, 'https://huggingface.co/org/model']", []),
-        ("[sleep, '1']", ["no Job in model-cache/ is seen to download a model"]),
+        ("[sleep, '1']", ["no Job in model-cache/ downloads a model"]),
     ],
 )
 def test_a_cache_that_is_filled_from_elsewhere(tmp_path: Path, command: str, messages: list[str]) -> None:
@@ -148,7 +148,7 @@ def test_a_misspelt_framework(tmp_path: Path, folder: str, fix: str) -> None:
     (tmp_path / folder / "agg").mkdir(parents=True)
     (tmp_path / folder / "agg" / "deploy.yaml").write_text(DEPLOY)
     (finding,) = run_check(layout.framework, Recipes(load_recipes([str(tmp_path)])))
-    assert (str(finding.outcome), finding.message) == ("warn", f"{folder} is no framework's folder")
+    assert (str(finding.outcome), finding.message) == ("warn", f"{folder} is not the name of a framework")
     assert finding.fix == f"call it {fix}"
 
 
@@ -159,9 +159,7 @@ def test_a_framework_with_more_in_its_name_is_not_misspelt(tmp_path: Path) -> No
 
 def test_a_graph_in_the_folder_of_another_framework(tmp_path: Path) -> None:
     given = recipes(tmp_path / "a", sglang__agg__deploy=DEPLOY)
-    assert list_messages(layout.framework, given) == [
-        ("warn", "in the folder sglang lies a graph that runs vllm")
-    ]
+    assert list_messages(layout.framework, given) == [("warn", "in the folder sglang a graph runs vllm")]
     mocker = DEPLOY.replace("dynamo.vllm", "dynamo.mocker")
     assert list_messages(layout.framework, recipes(tmp_path / "b", sglang__agg__deploy=mocker)) == []
 
@@ -222,7 +220,7 @@ def test_a_link_to_nothing(tmp_path: Path) -> None:
     (tmp_path / "traces" / "chat.jsonl").symlink_to("../../other/chat.jsonl")
     (tmp_path / "traces" / "good.jsonl").symlink_to(tmp_path / "sglang" / "agg" / "deploy.yaml")
     assert list_messages(layout.files, Recipes(load_recipes([str(tmp_path)]))) == [
-        ("warn", "is a link to what is not there")
+        ("warn", "is a broken symlink")
     ]
 
 
