@@ -8,6 +8,7 @@ from dynocheck import Location, Skip
 from dynocheck.data.flags import FlagTable, dynamo_release, flag_tables
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, read_config_entries
+from dynocheck.engines.detection import find_keys_file
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.engines import Ruling, Rulings
 from dynocheck.facts.recipe.recipes import Component, Container, Graph, Launch
@@ -55,11 +56,10 @@ class Program:
     @property
     def entries(self) -> Iterator[ConfigEntry]:
         """The keys of the file that its engine reads, where that is in the recipe."""
-        return (
-            read_config_entries(self.container, self.launch, self.engine)
-            if self.engine is not None
-            else iter(())
-        )
+        if self.engine is None:
+            return iter(())
+        config = find_keys_file(self.container, self.launch)
+        return read_config_entries(self.launch.module, config, self.engine)
 
     def locate(self, given: FlagOccurrence, file: str = "") -> Location:
         return Location(file or self.graph.file, given.word.line, given.word.column)

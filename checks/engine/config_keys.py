@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.engine._programs import Program, describe_releases, find_programs, suggest_name
 from dynocheck.data.flags import FlagTable, find_flag_releases, find_key_releases
-from dynocheck.engines.base import detect_engine
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
-from dynocheck.engines.config_file import ConfigEntry, UnknownKey, find_unknown_keys, parse_flag_json
+from dynocheck.engines.config_file import ConfigEntry, UnknownKey, find_unknown_keys
+from dynocheck.engines.detection import find_keys_file
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.engines import Rulings
 from dynocheck.facts.recipe.recipes import Value
@@ -30,7 +30,7 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
     judged = unread = False
     for program in find_programs(recipes, rulings):
         if program.engine is None:
-            unread = unread or _has_config_file(program)
+            unread = unread or find_keys_file(program.container, program.launch) is not None
             continue
         for entry in program.entries:
             judged = True
@@ -43,11 +43,6 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
         raise Skip("the keys of TensorRT-LLM's file are not known, release by release")
     if not judged:
         raise Skip("no engine is given a file or JSON whose keys are known")
-
-
-def _has_config_file(program: Program) -> bool:
-    engine = detect_engine(program.launch)
-    return engine is not None and engine.config(program.container, program.launch) is not None
 
 
 def _is_inline_config(given: FlagOccurrence) -> bool:
@@ -70,7 +65,7 @@ def _check_flag(
     refused = program.ruling is not None and program.ruling.error is not None  # by the engine's own parser
     if mapping and not refused:
         flag = given.spelled.partition(".")[0]
-        for stranger in find_unknown_keys(parse_flag_json(given), mapping, engine.mappings):
+        for stranger in find_unknown_keys(given.json, mapping, engine.mappings):
             yield _report_unknown_key(program, engine, stranger, flag, place)
 
 
@@ -96,9 +91,7 @@ def _check_entry(program: Program, engine: FlagTable, entry: ConfigEntry) -> Ite
             location=place,
         )
     else:
-        for stranger in find_unknown_keys(
-            parse_flag_json(entry.given), entry.given.candidates[0].keys, engine.mappings
-        ):
+        for stranger in find_unknown_keys(entry.given.json, entry.given.candidates[0].keys, engine.mappings):
             yield _report_unknown_key(program, engine, stranger, entry.key, _locate_key(entry, stranger.path))
 
 

@@ -138,7 +138,7 @@ def _check_word(
 
 
 def _check_json(graph: Graph, given: FlagOccurrence) -> Iterator[Finding]:
-    first = given.inline if given.inline is not None else next((word.text for word in given.following), None)
+    first = given.text
     if given.spelled.replace("_", "-") not in _JSON or not (first or "").startswith("{"):
         return
     try:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from dynocheck.engines.arguments import Argument, Arguments
-from dynocheck.engines.base import Engine, detect_engine
+from dynocheck.engines.base import Engine
+from dynocheck.engines.detection import detect_engine
 from dynocheck.facts.recipe.recipes import Component, Container, EnvVar, Graph, Launch
 
 _AGGREGATED = ("agg", "pd", "prefill_and_decode", "null", "")

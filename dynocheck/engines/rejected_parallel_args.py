@@ -6,6 +6,7 @@ import re
 from dynocheck.data.flags import dynamo_release, flag_tables
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import read_config_entries
+from dynocheck.engines.detection import find_keys_file
 from dynocheck.facts.recipe.recipes import Container, Launch
 
 _SPLITTING = (
@@ -34,7 +35,8 @@ def has_rejected_parallel_args(container: Container, launch: Launch) -> bool:
     parsers = flag_tables(launch.module, release) if release else ()
     given = list(parse_flags(launch, parsers)) if parsers else []
     for engine in parsers[1:]:
-        given += [entry.given for entry in read_config_entries(container, launch, engine) if not entry.silent]
+        entries = read_config_entries(launch.module, find_keys_file(container, launch), engine)
+        given += [entry.given for entry in entries if not entry.silent]
     return any(_is_rejected(each) and _is_parallel_flag(each) for each in given)
 
 
@@ -49,6 +51,6 @@ def _is_rejected(given: FlagOccurrence) -> bool:
     """Whether it is unknown, could be several, or has a value that is no number."""
     if len(given.candidates) != 1:
         return True
-    value = given.inline if given.inline is not None else given.following[0].text if given.following else None
+    value = given.text
     number = given.candidates[0].type == "int" and given.candidates[0].kind == "value"
     return number and value is not None and "$" not in value and not re.fullmatch(r"[+-]?\d+", value)
