@@ -1,4 +1,4 @@
-"""Arguments that end their engine before it is split: checks of flags, of values and of keys tell those."""
+"""Parallel arguments that the parser rejects; engine.flags-known, values and config-keys report them."""
 
 import difflib
 import re
@@ -26,10 +26,9 @@ _MIN_SIMILARITY = 0.75
 
 
 def has_rejected_parallel_args(container: Container, launch: Launch) -> bool:
-    """Whether the parser of its release refuses a flag, or a key of a file, that was to say how the engine is
-    split.
+    """Whether the parser of the image's release rejects a flag, or a file's key, that sets a parallel size.
 
-    What it would do without that flag says nothing of what was meant.
+    The remaining arguments do not show the intended parallelism.
     """
     release = dynamo_release(container.image or "")
     parsers = flag_tables(launch.module, release) if release else ()
@@ -48,7 +47,7 @@ def _is_parallel_flag(given: FlagOccurrence) -> bool:
 
 
 def _is_rejected(given: FlagOccurrence) -> bool:
-    """Whether it is unknown, could be several, or has a value that is no number."""
+    """Whether the flag is unknown or ambiguous, or its value is not a number."""
     if len(given.candidates) != 1:
         return True
     value = given.text

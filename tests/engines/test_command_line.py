@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -61,7 +62,7 @@ def theirs(texts: list[str]) -> dict[str, Any] | None:
     return None
 
 
-def ours(texts: list[str | None]) -> dict[str, Any]:
+def ours(texts: Sequence[str | None]) -> dict[str, Any]:
     return {name: argument.value for name, argument in parse(*texts).arguments.items()}
 
 
