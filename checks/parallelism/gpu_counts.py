@@ -87,14 +87,14 @@ def _compare_gpus(
     evidence = {"given": given, "needed": largest.gpus}
     if given < largest.gpus:
         yield fail(
-            f"{component.name}: {largest} needs {largest.gpus} GPUs, a replica has {given}",
+            f"{component.name}: {largest} needs {largest.gpus} GPUs, a replica is given {given}",
             fix=_suggest_fix(component, largest.gpus),
             evidence=evidence,
             location=place,
         )
     elif given > together:
         yield warn(
-            f"{component.name}: {largest} uses {together} GPUs, a replica has {given}",
+            f"{component.name}: {largest} uses {together} GPUs, a replica is given {given}",
             fix=_suggest_fix(component, together),
             evidence=evidence,
             location=place,
