@@ -20,7 +20,10 @@ from dynocheck.facts.recipe.recipes import Component, Graph
 )
 def variants(recipes: Recipes) -> Iterator[Row]:
     """A row for each graph, in it a line for each of its components that have an engine or GPUs."""
-    rooms = {(each.graph.file, each.graph.name, each.component.name): each for each in size_engines(recipes)}
+    rooms = {
+        (each.instance.graph.file, each.instance.graph.name, each.instance.name): each
+        for each in size_engines(recipes)
+    }
     graphs = [graph for recipe in recipes for graph in recipe.graphs]
     for graph, label in zip(graphs, _label_graphs(recipes, graphs), strict=True):
         computing = [component for component in graph.components if _is_computing(component)]

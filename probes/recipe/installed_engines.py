@@ -1,4 +1,4 @@
-"""Probes the argument parsers of installed engines with the command lines of recipes."""
+"""Applies the parsers of locally installed engines to the workers of recipes."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from dynocheck.engines.engine_versions import VersionedLaunch, find_versioned_la
 from dynocheck.facts import Recipes
 from dynocheck.facts.recipe.engines import EngineParsers, Ruling, Rulings
 
-_LIMIT_S = 180.0  # importing an engine from a cold disk takes long
+_LIMIT_S = 180.0  # an engine on a cold disk
 
 
 @probe(limit=lambda parsers, recipes: _LIMIT_S)
@@ -17,18 +17,18 @@ def rulings(parsers: EngineParsers, recipes: Recipes) -> Rulings:
     if not any(versions.values()):
         return Rulings(reason=f"none of {', '.join(versions)} is installed here")
     try:
-        results = [
+        found = [
             ruling
             for engine in parsers.engines
             for ruling in _collect_rulings(engine, versions[engine], recipes)
         ]
     except local_parser.ParserUnavailable as error:
         return Rulings(reason=str(error))
-    return Rulings(tuple(results))
+    return Rulings(tuple(found))
 
 
 def _collect_rulings(engine: str, version: str | None, recipes: Recipes) -> Iterator[Ruling]:
-    """The results of one engine for the launches of the installed version."""
+    """The rulings of one engine on the launches of its version."""
     lines: list[tuple[VersionedLaunch, list[str]]] = []
     for each in find_versioned_launches(recipes, engine):
         words = local_parser.select_engine_words(each.launch, each.own) if each.version == version else None

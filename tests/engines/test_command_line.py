@@ -1,32 +1,49 @@
-"""Command lines as argparse reads them, against argparse itself."""
+"""Command lines are parsed as argparse parses them."""
 
 from __future__ import annotations
 
 import argparse
 import contextlib
 import io
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dynocheck.engines.flags import FlagSpellings, expand_config, parse_command_line
-from dynocheck.facts.recipe.recipes import Value
+from dynocheck.data.flags import Flag, FlagTable, flag_tables, merged_flag_tables
+from dynocheck.engines.arguments import ParsedFlags, parse_command_line
+from dynocheck.engines.command_line import find_parsers
+from dynocheck.engines.config_file import read_config_arguments
+from dynocheck.facts.recipe.recipes import ConfigFile, Value
 from dynocheck.recipe.yaml_loader import read_embedded
-from tests.engines.launches import words
+from tests.engines.launches import launch
 
 # An option that takes a value by each of its spellings, and switches.
 VALUED = {
     "tensor-parallel-size": ["--tensor-parallel-size", "-tp"],
     "model": ["--model", "--model-path"],
-    "config": ["--config"],
+    "chat-template": ["--chat-template"],
 }
 SWITCHES = ["enable-expert-parallel", "headless"]
-SPELLINGS = FlagSpellings(
-    {spelled: name for name, all_ in VALUED.items() for spelled in all_}
-    | {f"--{name}": name for name in SWITCHES}
-)
+FLAGS = [
+    *(Flag(tuple(spelled)) for spelled in VALUED.values()),
+    *(Flag((f"--{name}",), "negatable") for name in SWITCHES),
+]
+NAMES = [(name, flag) for flag in FLAGS for name in flag.names]
+NEGATED = [(f"--no-{name}", flag) for name, flag in zip(SWITCHES, FLAGS[-2:], strict=True)]
+TABLE = FlagTable("own", "", dict([*NAMES, *NEGATED]), {})
+
+
+def parse(*texts: str | None) -> ParsedFlags:
+    return parse_command_line(launch("dynamo.own", texts), "deploy.yaml", [TABLE], {})
+
+
+def parse_vllm(*texts: str | None) -> ParsedFlags:
+    return parse_command_line(
+        launch("dynamo.vllm", texts), "f", merged_flag_tables("dynamo.vllm"), {}, flexible=True
+    )
 
 
 def parser() -> argparse.ArgumentParser:
@@ -45,11 +62,8 @@ def theirs(texts: list[str]) -> dict[str, Any] | None:
     return None
 
 
-def ours(texts: list[str | None]) -> dict[str, Any]:
-    return {
-        name: argument.value
-        for name, argument in parse_command_line(words(*texts), "f", SPELLINGS).found.items()
-    }
+def ours(texts: Sequence[str | None]) -> dict[str, Any]:
+    return {name: argument.value for name, argument in parse(*texts).arguments.items()}
 
 
 @pytest.mark.parametrize(
@@ -83,18 +97,14 @@ def ours(texts: list[str | None]) -> dict[str, Any]:
         ["--tensor-parallel-s=8"],
         ["--enable-exp"],
         ["--no-enable-expert"],
-        ["--conf", "x"],
-        ["--config", '{"a": "-b"}'],
+        ["--chat-template", '{"a": "-b"}'],
     ],
 )
 def test_a_line_is_read_as_argparse_reads_it(line: list[str]) -> None:
     expected = theirs(line)
     assert expected is not None
-    found = parse_command_line(words(*line), "f", SPELLINGS)
-    if found.complete:
-        assert {name: argument.value for name, argument in found.found.items()} == expected
-    else:
-        assert line[0].startswith("--conf")  # shorter than a first word: it could be another option of theirs
+    assert parse(*line).complete
+    assert ours(line) == expected
 
 
 _text = st.sampled_from(["8", "-1", "-.5", "a b", "-a b", "", "x=y", "{}", "-", "a-b", "1_0"])
@@ -107,7 +117,7 @@ _spelled = st.sampled_from(
         "--model",
         "--model-path",
         "--model-p",
-        "--config",
+        "--chat-template",
     ]
 )
 _switch = st.sampled_from(
@@ -148,7 +158,7 @@ def test_an_option_that_matters_to_nobody_keeps_its_name() -> None:
 
 
 def test_an_argument_has_the_place_of_its_flag() -> None:
-    found = parse_command_line(words("--model", "m", "-tp", "8"), "deploy.yaml", SPELLINGS).found
+    found = parse("--model", "m", "-tp", "8").arguments
     assert [(a.file, a.line, a.column) for a in found.values()] == [
         ("deploy.yaml", 1, 1),
         ("deploy.yaml", 1, 3),
@@ -164,17 +174,18 @@ def test_an_argument_has_the_place_of_its_flag() -> None:
         (["--model=m", None], {"model": "m"}, False),
         (["--enable-prefix-caching", None], {"enable-prefix-caching": True}, False),
         (["--trust-remote-code", None, "--model", "m"], {"trust-remote-code": True, "model": "m"}, False),
-        (["--t", "8"], {}, False),
+        (["--t", "8"], {"tensor-parallel-size": "8"}, True),
+        (["--config=x"], {}, True),  # read as a file by no engine
         (["--model", "m", "--", None], {"model": "m"}, True),
     ],
 )
 def test_a_word_that_is_not_known_may_hold_more(
     texts: list[str | None], found: dict[str, Any], complete: bool
 ) -> None:
-    line = parse_command_line(words(*texts), "f", SPELLINGS)
-    assert {name: argument.value for name, argument in line.found.items()} == found
+    line = parse(*texts)
+    assert {name: argument.value for name, argument in line.arguments.items()} == found
     assert line.complete is complete
-    assert all(argument.known is (argument.value is not None) for argument in line.found.values())
+    assert all(argument.known is (argument.value is not None) for argument in line.arguments.values())
 
 
 @pytest.mark.parametrize(
@@ -193,10 +204,7 @@ def test_a_word_that_is_not_known_may_hold_more(
     ],
 )
 def test_a_number_is_what_python_s_int_takes(text: str, integer: int | None) -> None:
-    assert parse_command_line(words("--model", text), "f", SPELLINGS).found["model"].integer == integer
-
-
-DOTTED = FlagSpellings({"--kv-transfer-config": "kv-transfer-config"}, underscores=True, dotted=True)
+    assert parse("--model", text).arguments["model"].integer == integer
 
 
 @pytest.mark.parametrize(
@@ -222,17 +230,45 @@ DOTTED = FlagSpellings({"--kv-transfer-config": "kv-transfer-config"}, underscor
 def test_an_argument_may_be_json_in_one_piece_or_in_several(
     texts: list[str | None], entries: dict[str, Any] | None
 ) -> None:
-    assert parse_command_line(words(*texts), "f", DOTTED).found["kv-transfer-config"].entries == entries
+    assert parse_vllm(*texts).arguments["kv-transfer-config"].entries == entries
 
 
-def test_the_keys_of_a_file_are_options() -> None:
-    text = "model: m\ntensor_parallel_size: 4\nheadless: true\nenable-eplb: false\n"
-    text += "names: [a, b]\nconf: {a: 1}\nnone: null\n"
-    made = expand_config(read_embedded(Value(text, 1, 1), ["x"]))
-    assert made is not None
-    assert [word.text for word in made] == [
-        *("--model", "m", "--tensor_parallel_size", "4", "--headless", "--no-enable-eplb"),
-        *("--names", "a", "b", "--conf", '{"a": 1}', "--none", "None"),
-    ]
-    assert expand_config(None) is None
-    assert expand_config(Value([], 1, 1)) is None
+@pytest.mark.parametrize(
+    ("image", "caching"),
+    [("vllm-runtime:1.3.0", None), ("vllm-runtime:1.6.1", False), ("own:1", False)],
+)
+def test_false_in_a_vllm_file_negates_by_release(image: str, caching: bool | None) -> None:
+    text = "model: m\ntensor_parallel_size: 4\nenforce-eager: true\nenable-prefix-caching: false\n"
+    text += (
+        "served-model-name: [a, b]\nhf-overrides: {a: 1}\nseed: null\nno-such-flag: false\nlora-modules: []\n"
+    )
+    config = ConfigFile("/c.yaml", "c.yaml", read_embedded(Value(text, 1, 1), ["x"]))
+    engine = find_parsers("dynamo.vllm", image)[-1]
+    parsed = read_config_arguments("dynamo.vllm", config, engine, {})
+    assert parsed is not None
+    values = {name: argument.value for name, argument in parsed.arguments.items()}
+    assert values.pop("enable-prefix-caching", None) is caching
+    assert values == {
+        "model": "m",
+        "tensor-parallel-size": "4",
+        "enforce-eager": True,
+        "served-model-name": "a",
+        "hf-overrides": '{"a": 1}',
+        "seed": "None",
+    }
+
+
+def test_a_file_without_a_mapping_has_no_arguments() -> None:
+    engine = flag_tables("dynamo.vllm", "1.3.0")[-1]
+    assert read_config_arguments("dynamo.vllm", None, engine, {}) is None
+    assert read_config_arguments("dynamo.vllm", ConfigFile("/c", "c", Value([], 1, 1)), engine, {}) is None
+
+
+def test_a_short_flag_may_contain_its_value() -> None:
+    nodes = parse_vllm("-n2").arguments["nnodes"]
+    assert nodes.integer == 2
+
+
+def test_the_table_names_options_that_have_several_spellings() -> None:
+    share = parse_vllm("--device-memory-utilization", "0.5").arguments
+    assert share["gpu-memory-utilization"].value == "0.5"
