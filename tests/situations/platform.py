@@ -218,13 +218,13 @@ SITUATIONS = [
         "operator scaled to nothing",
         applied(platform.operator(replicas=0)),
         {"platform.operator": "fail"},
-        says="is scaled to nothing",
+        says="is scaled to 0 replicas",
     ),
     Situation(
         "operator of another namespace",
         operator_of_another_namespace,
         {"platform.operator": "warn", "platform.second-operator": "warn"},
-        says="is restricted to namespace lab, and this run is for default",
+        says="is restricted to namespace lab, but this run is for default",
     ),
     Situation(
         "two operators for everything",
@@ -248,7 +248,7 @@ SITUATIONS = [
         "operator older than its types",
         old_types,
         {"platform.version-skew": "warn"},
-        says="the types are newer",
+        says="the graphs' CRD serves: it is newer",
     ),
     Situation(
         "webhook without endpoints",
@@ -315,7 +315,7 @@ SITUATIONS = [
         pull_secret_of_another_type,
         {"platform.secrets": "warn"},
         PULL,
-        "is of type Opaque",
+        "has type Opaque",
         recipe=NEEDY,
     ),
     Situation("Grove ready", grove, {"platform.multinode": "pass"}, recipe=WIDE_EP),
@@ -330,7 +330,7 @@ SITUATIONS = [
     Situation(
         "Grove there and not used",
         grove_unused,
-        says="the operator is told not to use it",
+        says="the operator is configured not to use the installed Grove",
         turned={"platform.multinode": "fail"},
         recipe=WIDE_EP,
     ),

@@ -1,0 +1,86 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from dynocheck.facts import Condition, CustomResourceDefinitions, Recipes
+from dynocheck.facts.k8s.namespace_policy import Namespace
+from dynocheck.facts.k8s.platform import OperatorConfig
+from dynocheck.facts.k8s.workloads import Workload, Workloads
+from tests.checks.judging import crd, make_definitions, recipes
+
+GRAPHS = "dynamographdeployments.nvidia.com"
+AVAILABLE = (Condition("Available", "True"),)
+HERE = Namespace("default", labels={"kubernetes.io/metadata.name": "default"})
+JOB = """
+apiVersion: batch/v1
+kind: Job
+metadata: {name: fetch}
+spec:
+  template:
+    spec:
+      containers:
+      - name: main
+        image: python:3.12-slim
+        %s
+"""
+LEGACY = """
+apiVersion: nvidia.com/v1alpha1
+kind: DynamoGraphDeployment
+metadata: {name: old}
+spec:
+  services:
+    Worker:
+      envFromSecret: hf-token-secret
+      resources: {limits: {gpu: "1", memory: 64Gi, cpu: "8"}}
+      extraPodSpec:
+        imagePullSecrets: [{name: pull}]
+        mainContainer: {image: "registry.example/vllm-runtime:1.3.0"}
+"""
+
+
+def job(folder: Path, line: str) -> Recipes:
+    """A recipe of one Job with this line in its container."""
+    return recipes(folder, job=JOB % line)
+
+
+def operator(
+    release: str = "1.4.0",
+    *,
+    namespace: str = "dynamo-system",
+    instance: str = "dynamo-platform",
+    conditions: tuple[Condition, ...] = AVAILABLE,
+    desired: int = 1,
+    observed: bool = True,
+    image: str = "nvcr.io/nvidia/ai-dynamo/kubernetes-operator",
+    name: str = "dynamo-operator",
+) -> Workload:
+    return Workload(
+        kind="Deployment",
+        namespace=namespace,
+        name=f"{instance}-controller-manager",
+        labels={
+            "control-plane": "controller-manager",
+            "app.kubernetes.io/name": name,
+            "app.kubernetes.io/created-by": "dynamo-operator",
+            "app.kubernetes.io/instance": instance,
+        },
+        images=(f"{image}:{release}",),
+        desired=desired,
+        ready=desired,
+        observed=observed,
+        conditions=conditions,
+    )
+
+
+def config(
+    restricted: str = "", *, namespace: str = "dynamo-system", instance: str = "dynamo-platform"
+) -> OperatorConfig:
+    return OperatorConfig(namespace=namespace, name="config", instance=instance, restricted=restricted)
+
+
+def running(*workloads: Workload) -> Workloads:
+    return Workloads(workloads)
+
+
+def serve_graphs(*versions: str) -> CustomResourceDefinitions:
+    return make_definitions(crd(GRAPHS, *versions))
