@@ -217,8 +217,8 @@ def _apply_job(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     longest_s = job["spec"]["activeDeadlineSeconds"] + _SLACK_S
     runner = JobRunner(cluster, job, service, _print_notice)
-    with runner.created():
-        merged = merge_logs(runner.logs(longest_s, notify), plan.workers)
+    with runner.create():
+        merged = merge_logs(runner.collect_logs(longest_s, notify), plan.workers)
     return msgspec.structs.replace(merged, path=f"from {plan.workers} pods of the cluster")
 
 

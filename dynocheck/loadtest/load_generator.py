@@ -15,7 +15,7 @@ from itertools import count
 from time import perf_counter
 
 from dynocheck.facts.load.run import ClientLoad, FailureCount, LoadPoint, Sample
-from dynocheck.loadtest.histograms import Recorder
+from dynocheck.loadtest.stats.histograms import Recorder
 from dynocheck.serving import Exchange
 
 _TICK_S = 0.005

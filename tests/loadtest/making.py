@@ -15,7 +15,7 @@ from dynocheck.facts.load.run import (
     LoadRun,
     Sample,
 )
-from dynocheck.loadtest.histograms import Recorder
+from dynocheck.loadtest.stats.histograms import Recorder
 
 
 def good(first_s: float = 0.1, last_s: float = 0.5, tokens: int | None = 21, **more: Any) -> Sample:
