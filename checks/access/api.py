@@ -4,10 +4,15 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, check, fail, unknown, warn
 from dynocheck.data import parse_version
-from dynocheck.facts import ApiServer, Permissions, Recipes, Settings
-from dynocheck.facts.k8s.credentials import Credentials
-from dynocheck.facts.k8s.namespaces import RunNamespace
-from dynocheck.facts.k8s.scheduling_constraints import list_placements
+from dynocheck.facts import (
+    ApiServer,
+    Credentials,
+    Permissions,
+    Recipes,
+    RunNamespace,
+    Settings,
+    list_placements,
+)
 
 _DRA_STABLE, _DRA_BETA = (1, 34), (1, 32)
 

@@ -5,9 +5,7 @@ from fractions import Fraction
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.checks.capacity.scheduling import check_each_graph, is_own, warn_unjudged
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.capacity import NamespaceLimits, Quota, RunningPod, RunningPods
-from dynocheck.facts.recipe.recipes import Graph, Recipe
+from dynocheck.facts import Graph, NamespaceLimits, Quota, Recipe, Recipes, RunningPod, RunningPods
 from dynocheck.scheduling.graphs import list_component_pods, resolve_namespace
 from dynocheck.scheduling.limits import charge, collect_defaults, is_counted
 from dynocheck.scheduling.quantities import CPU, format_amount, parse_exact, scale_amount, sum_resources

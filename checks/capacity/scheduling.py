@@ -7,10 +7,17 @@ from functools import cached_property
 import msgspec
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.capacity import NamespaceLimits, RunningPod, RunningPods
-from dynocheck.facts.recipe.recipes import Graph, Recipe
+from dynocheck.facts import (
+    Autoscalers,
+    Graph,
+    NamespaceLimits,
+    Nodes,
+    Recipe,
+    Recipes,
+    ResourceSlices,
+    RunningPod,
+    RunningPods,
+)
 from dynocheck.scheduling.diagnosis import Diagnosis, diagnose
 from dynocheck.scheduling.first_fit import Batch, Scheduler
 from dynocheck.scheduling.graphs import (

@@ -4,8 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from dynocheck import Finding, Location, Skip, check, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Page, Recipe, Word
+from dynocheck.facts import Page, Recipe, Recipes, Word
 
 # The kinds whose objects a recipe brings itself, by what kubectl calls them.
 _KINDS = {

@@ -13,10 +13,16 @@ from dynocheck.data.images import (
     find_newest_release,
     parse_image,
 )
-from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import GpuNode, list_gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
-from dynocheck.facts.recipe.recipes import Container
+from dynocheck.facts import (
+    Container,
+    GpuNode,
+    Nodes,
+    Placement,
+    Recipes,
+    ResourceSlices,
+    list_gpu_nodes,
+    list_placements,
+)
 
 _LABEL = "nvidia.com/cuda.driver-version.full"
 _MINOR = "it may run by CUDA minor version compatibility, with limits"

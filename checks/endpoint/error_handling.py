@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from dynocheck import Finding, Skip, check, fail, unknown, warn
-from dynocheck.facts.endpoint.answers import (
+from dynocheck.facts import (
     CAPITAL_SCHEMA,
     CITY_SCHEMA,
     TOOL_NAME,

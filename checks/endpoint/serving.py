@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
-from dynocheck.facts.endpoint.answers import (
+from dynocheck.facts import (
     NO_CHAT_STATUSES,
     AdapterReplies,
     Address,

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from dynocheck import Finding, Row, Skip, Subject, check, fail, table, warn
-from dynocheck.facts.endpoint.answers import Address, Brim, Prefix, Readiness, Spread
+from dynocheck.facts import Address, Brim, Prefix, Readiness, Spread
 
 _MIN_CACHED = 0.25  # share of the tokens that could come from the cache
 _REQUESTS_PER_WORKER = 10  # enough that a router that picks at random leaves no worker out

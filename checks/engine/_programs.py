@@ -9,9 +9,7 @@ from dynocheck.data.flags import FlagTable, dynamo_release, flag_tables
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, read_config_entries
 from dynocheck.engines.detection import find_keys_file
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.engines import Ruling, Rulings
-from dynocheck.facts.recipe.recipes import Component, Container, Graph, Launch
+from dynocheck.facts import Component, Container, Graph, Launch, Recipes, Ruling, Rulings
 
 _MIN_SIMILARITY = 0.75  # of difflib: one slip in a word of usual length
 

@@ -8,9 +8,7 @@ from dynocheck.data.flags import FlagTable, find_flag_releases, find_key_release
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, UnknownKey, find_unknown_keys
 from dynocheck.engines.detection import find_keys_file
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.engines import Rulings
-from dynocheck.facts.recipe.recipes import Value
+from dynocheck.facts import Recipes, Rulings, Value
 
 
 @check("engine.config-keys", title="Engine configuration keys exist in the image's release")

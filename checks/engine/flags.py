@@ -8,8 +8,7 @@ from dynocheck import Finding, Location, check, fail, unknown
 from dynocheck.checks.engine._programs import Program, describe_releases, find_programs, suggest_name
 from dynocheck.data.flags import Flag, find_flag_releases
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.engines import Rulings
+from dynocheck.facts import Recipes, Rulings
 
 # As vLLM reads them (human_readable_int in its arg_utils): fractions only of powers of ten.
 _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}

@@ -7,8 +7,7 @@ from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.data.flags import dynamo_release
 from dynocheck.engines.command_line import parse_flag_values
 from dynocheck.engines.instances import EngineInstance, find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Container, Graph, Launch
+from dynocheck.facts import Container, Graph, Launch, Recipes
 
 _PUBLISHES_BY_ITSELF = "1.0."  # releases in which Dynamo's vLLM worker needs no --kv-events-config
 _OLD_VARIABLE = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"

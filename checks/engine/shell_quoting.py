@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.manifest.placeholders import runs_envsubst
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Container, Graph, Launch, Manifest, Recipe, Value, Word
+from dynocheck.facts import Container, Graph, Launch, Manifest, Recipe, Recipes, Value, Word
 
 _SHELL = re.compile(r"(.*/)?(ba|da|a|z|k)?sh")
 _SCRIPT_NEXT = re.compile(r"-[a-z]*c")

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Component, Graph
+from dynocheck.facts import Component, Graph, Recipes
 
 _FRONTEND = "dynamo.frontend"
 

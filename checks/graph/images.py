@@ -7,9 +7,7 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.images import ImageReference, find_image, parse_image
 from dynocheck.engines import find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import list_pod_templates
-from dynocheck.facts.recipe.recipes import Component, Container, Graph
+from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templates
 
 # The image that carries an engine, whatever registry it is in.
 _IMAGES = {"vllm": "vllm-runtime", "sglang": "sglang-runtime", "trtllm": "tensorrtllm-runtime"}

@@ -7,10 +7,19 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.engines import detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
 from dynocheck.engines.model_lookup import resolve_model
-from dynocheck.facts import Recipes, Settings
-from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
-from dynocheck.facts.k8s.quantity import parse_count
-from dynocheck.facts.recipe.recipes import Component, Container, Graph, Launch, Recipe, Value
+from dynocheck.facts import (
+    Component,
+    Container,
+    Graph,
+    Launch,
+    PodTemplate,
+    Recipe,
+    Recipes,
+    Settings,
+    Value,
+    list_pod_templates,
+    parse_count,
+)
 
 _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 _SYSTEM = 9090  # what the operator has the status server of every component listen on

@@ -8,8 +8,7 @@ from dynocheck import Row, table
 from dynocheck.engines import Arguments, Parallelism, detect_engine
 from dynocheck.engines.memory import GIB
 from dynocheck.engines.memory_budget import SizedEngine, size_engines
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Component, Graph
+from dynocheck.facts import Component, Graph, Recipes
 
 
 @table(

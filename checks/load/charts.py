@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Mark, Panel, Series, chart
-from dynocheck.facts.load.run import LATENCIES, LoadPoint, LoadRun
+from dynocheck.facts import LATENCIES, LoadPoint, LoadRun
 from dynocheck.loadtest.stats.histograms import Bins, build_bins, build_moments
 from dynocheck.loadtest.stats.metrics import (
     Summary,

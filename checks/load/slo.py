@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, check, fail, unknown, warn
-from dynocheck.facts.load.run import (
+from dynocheck.facts import (
     ERROR_RATE,
     LATENCIES,
     RATES,

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Row, table
-from dynocheck.facts.load.run import LATENCIES, LoadBaseline, LoadLimits, LoadPoint, LoadRun
+from dynocheck.facts import LATENCIES, LoadBaseline, LoadLimits, LoadPoint, LoadRun
 from dynocheck.loadtest.stats.comparison import compare_runs, find_mismatch
 from dynocheck.loadtest.stats.metrics import (
     Summary,

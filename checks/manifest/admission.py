@@ -5,9 +5,7 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail
 from dynocheck.data.images import parse_image
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.recipe.recipes import Manifest, Role, Value
+from dynocheck.facts import Manifest, Recipes, Role, Value, parse_quantity
 
 _BACKEND = "nvidia.com/vllm-distributed-executor-backend"
 _CHOICES = {

@@ -5,8 +5,7 @@ from itertools import groupby
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Component, Graph, Manifest, Recipe, Role, SourceFile, Value
+from dynocheck.facts import Component, Graph, Manifest, Recipe, Recipes, Role, SourceFile, Value
 
 _ALTERNATIVES = ("deploy", "perf", "model-download", "bench")
 _MAX_SERVICE_NAME = 63  # a Service is called by a DNS label

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Manifest, Recipe, Role, Value
+from dynocheck.facts import Manifest, Recipe, Recipes, Role, Value
 
 # In words: what people write where a value of the reader's own belongs.
 _WORDS = (

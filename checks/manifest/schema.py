@@ -4,9 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
 from dynocheck.data import kubernetes_schemas
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.definitions import GivenKinds, ServedKinds, ServerVersion
-from dynocheck.facts.recipe.recipes import Manifest, Role
+from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, ServerVersion
 
 
 @check("manifest.yaml", title="Files are valid YAML for kubectl")

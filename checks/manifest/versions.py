@@ -4,9 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data import kubernetes_schemas
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.definitions import ServerVersion
-from dynocheck.facts.recipe.recipes import Manifest, Role, Value
+from dynocheck.facts import Manifest, Recipes, Role, ServerVersion, Value
 
 _GROUP = "nvidia.com"
 _KINDS = {

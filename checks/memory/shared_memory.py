@@ -4,9 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.engines import detect_engine
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.recipe.recipes import Component, Graph, Manifest, Value
+from dynocheck.facts import Component, Graph, Manifest, Recipes, Value, parse_quantity
 
 _LEAST = 2**30  # below which Dynamo's own sanity check warns
 _SHM = "/dev/shm"  # noqa: S108

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator
 
 from dynocheck import Finding, Location, warn
 from dynocheck.engines import find_instances
-from dynocheck.facts.recipe.recipes import Graph, Page, Recipe, Word
+from dynocheck.facts import Graph, Page, Recipe, Word
 
 _BODY = re.compile(r"\"model\"\s*:\s*\"([^\"\\]+)\"")
 _MODEL_FLAGS = ("--model", "--model-name", "--model-names")

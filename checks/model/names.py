@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.model._readmes import check_readme_models
 from dynocheck.engines import find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Benchmark, Component, Container, Download, Graph, Launch, Recipe
+from dynocheck.facts import Benchmark, Component, Container, Download, Graph, Launch, Recipe, Recipes
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,16 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.storage.weight_paths import find_hf_home
 from dynocheck.data.gated import gated_models
 from dynocheck.engines import Argument, EngineInstance, find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, index_containers, list_pod_templates
-from dynocheck.facts.recipe.recipes import Container, Download, Recipe, Value
+from dynocheck.facts import (
+    Container,
+    Download,
+    PodTemplate,
+    Recipe,
+    Recipes,
+    Value,
+    index_containers,
+    list_pod_templates,
+)
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN_PATH")

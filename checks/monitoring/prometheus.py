@@ -5,10 +5,18 @@ from collections import defaultdict
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, warn
-from dynocheck.facts import CustomResourceDefinitions, Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.monitoring import Collector, PodMonitor, PodMonitors
-from dynocheck.facts.k8s.namespaces import Namespaces
-from dynocheck.facts.k8s.workloads import Workload, Workloads
+from dynocheck.facts import (
+    Collector,
+    CustomResourceDefinitions,
+    Namespaces,
+    Nodes,
+    PodMonitor,
+    PodMonitors,
+    Recipes,
+    ResourceSlices,
+    Workload,
+    Workloads,
+)
 
 _GRAPHS = "dynamographdeployments.nvidia.com"
 _EXPORTER = "dcgm-exporter"

@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.checks.rdma.recipes import Worker, list_workers
 from dynocheck.data.rdma import rdma_resource
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Component, Container, EnvVar, Value
+from dynocheck.facts import Component, Container, EnvVar, Recipes, Value
 
 _LARGEST = 8  # GPUs of the largest node in use; a graph with more has to cross nodes
 _NEAR = "kubernetes.io/hostname"

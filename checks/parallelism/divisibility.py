@@ -8,10 +8,7 @@ from dynocheck.data.flags import dynamo_release, engine_versions
 from dynocheck.data.models import Model
 from dynocheck.engines.memory import Sharding
 from dynocheck.engines.memory_budget import PRODUCT_LABELS, SizedEngine, size_engines
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.k8s.scheduling_constraints import list_placements
-from dynocheck.facts.recipe.recipes import Manifest, Value
+from dynocheck.facts import Manifest, Recipes, Value, list_placements, parse_quantity
 
 _LARGEST_NODE = 16  # GPUs of the largest node that any vendor sells
 # vLLM's Fp8MoEMethod of these releases refuses to load partial blocks; later ones load them.

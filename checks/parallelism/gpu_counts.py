@@ -7,9 +7,7 @@ from dynocheck.data.images import parse_image
 from dynocheck.engines import Parallelism
 from dynocheck.engines.instances import find_component_instances
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import index_containers
-from dynocheck.facts.recipe.recipes import Component, Graph, Recipe
+from dynocheck.facts import Component, Graph, Recipe, Recipes, index_containers
 
 _START = "start it with the container's command: [python3, -m, dynamo.vllm]"
 _SPLIT = "set the parallel sizes as flags, or add the engine's configuration file to the recipe"

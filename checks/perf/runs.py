@@ -5,9 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, index_containers
-from dynocheck.facts.recipe.recipes import Benchmark, Recipe, Value, Word
+from dynocheck.facts import Benchmark, PodTemplate, Recipe, Recipes, Value, Word, index_containers
 
 _TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
 _PINNED = re.compile(r"===?|@")

@@ -6,10 +6,17 @@ from urllib.parse import urlsplit
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.engines import find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.quantity import parse_count
-from dynocheck.facts.load.limits import ANNOTATION, parse_annotation
-from dynocheck.facts.recipe.recipes import Benchmark, EnvVar, Graph, Recipe, Word
+from dynocheck.facts import (
+    LIMITS_ANNOTATION,
+    Benchmark,
+    EnvVar,
+    Graph,
+    Recipe,
+    Recipes,
+    Word,
+    parse_annotation,
+    parse_count,
+)
 
 _PORT = 8000  # what the operator's Service of a frontend listens on
 
@@ -104,9 +111,9 @@ def limits(recipes: Recipes) -> Iterator[Finding]:
     """
     promises = [(graph, graph.limits) for recipe in recipes for graph in recipe.graphs if graph.limits]
     if not promises:
-        raise Skip(f"no graph has the annotation {ANNOTATION}")
+        raise Skip(f"no graph has the annotation {LIMITS_ANNOTATION}")
     for graph, word in promises:
-        for misread in parse_annotation(word.text or "", ANNOTATION).misread:
+        for misread in parse_annotation(word.text or "", LIMITS_ANNOTATION).misread:
             yield fail(
                 f"graph {graph.name}: {misread}",
                 fix="write it like ttft.p95=500ms or error_rate=0",

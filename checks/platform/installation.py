@@ -3,10 +3,16 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
-from dynocheck.facts import CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.namespace_policy import Namespace
-from dynocheck.facts.k8s.platform import OperatorConfigs, PlatformTypes, find_operators
-from dynocheck.facts.k8s.workloads import Workload, Workloads
+from dynocheck.facts import (
+    CustomResourceDefinitions,
+    Namespace,
+    OperatorConfigs,
+    PlatformTypes,
+    Recipes,
+    Workload,
+    Workloads,
+    find_operators,
+)
 
 _GROUP = "nvidia.com"
 _GRAPHS = f"dynamographdeployments.{_GROUP}"

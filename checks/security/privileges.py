@@ -5,9 +5,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.rdma import rdma_resource
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
-from dynocheck.facts.recipe.recipes import Manifest, Recipe, Role, Value
+from dynocheck.facts import Manifest, PodTemplate, Recipe, Recipes, Role, Value, list_pod_templates
 from dynocheck.secrets import HIDDEN
 
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"

@@ -3,8 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Location, Skip
-from dynocheck.facts import Recipes, StorageClass, StorageClasses
-from dynocheck.facts.recipe.recipes import Claim, Recipe
+from dynocheck.facts import Claim, Recipe, Recipes, StorageClass, StorageClasses
 
 
 def locate_claim(claim: Claim) -> Location:

@@ -11,10 +11,16 @@ from dynocheck.checks.storage._claims import (
     resolve_class,
 )
 from dynocheck.data import provisioner
-from dynocheck.facts import Recipes, StorageClass, StorageClasses
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.k8s.storage import PersistentVolume, PersistentVolumeClaims, PersistentVolumes
-from dynocheck.facts.recipe.recipes import Claim
+from dynocheck.facts import (
+    Claim,
+    PersistentVolume,
+    PersistentVolumeClaims,
+    PersistentVolumes,
+    Recipes,
+    StorageClass,
+    StorageClasses,
+    parse_quantity,
+)
 
 
 def _is_bound(claim: Claim, claims: PersistentVolumeClaims) -> bool:

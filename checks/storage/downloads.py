@@ -8,10 +8,17 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.storage.weight_paths import find_hf_home
 from dynocheck.engines.model_lookup import resolve_downloaded
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, index_containers
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.recipe.recipes import Container, Download, Mount, Recipe, Value
+from dynocheck.facts import (
+    Container,
+    Download,
+    Mount,
+    PodTemplate,
+    Recipe,
+    Recipes,
+    Value,
+    index_containers,
+    parse_quantity,
+)
 
 _PERSISTENT = ("claim", "other")  # sources of mounts; other is a folder of the node, NFS and the like
 _JOB_KINDS = ("Job", "CronJob")

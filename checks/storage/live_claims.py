@@ -4,10 +4,16 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.checks.storage._claims import list_declared_claims, list_mounted_claims
-from dynocheck.facts import Recipes, StorageClass, StorageClasses
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.k8s.storage import PersistentVolumeClaim, PersistentVolumeClaims
-from dynocheck.facts.recipe.recipes import Manifest, Recipe
+from dynocheck.facts import (
+    Manifest,
+    PersistentVolumeClaim,
+    PersistentVolumeClaims,
+    Recipe,
+    Recipes,
+    StorageClass,
+    StorageClasses,
+    parse_quantity,
+)
 
 _CLAIM = "PersistentVolumeClaim"
 

@@ -6,8 +6,7 @@ from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.checks.storage._claims import list_claimed_classes
 from dynocheck.data import provisioner
 from dynocheck.data.volumes import find_csi_driver, is_known_driver, volume_reach
-from dynocheck.facts import Node, Nodes, Recipes, StorageClass, StorageClasses
-from dynocheck.facts.k8s.storage import CsiDrivers
+from dynocheck.facts import CsiDrivers, Node, Nodes, Recipes, StorageClass, StorageClasses
 
 _ZONES = ("topology.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/zone")
 

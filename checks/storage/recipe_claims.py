@@ -5,10 +5,16 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.storage.weight_paths import find_download_target
 from dynocheck.engines.model_lookup import resolve_downloaded
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import list_pod_templates
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.recipe.recipes import Claim, Component, Graph, Recipe, Value
+from dynocheck.facts import (
+    Claim,
+    Component,
+    Graph,
+    Recipe,
+    Recipes,
+    Value,
+    list_pod_templates,
+    parse_quantity,
+)
 
 _ONE_NODE = {"ReadWriteOnce", "ReadWriteOncePod"}
 _HOST = "kubernetes.io/hostname"

@@ -4,13 +4,21 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.gpu import list_gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
-from dynocheck.facts.k8s.storage import PersistentVolume, PersistentVolumeClaims, PersistentVolumes
-from dynocheck.facts.recipe.containers import Mount
-from dynocheck.facts.recipe.recipes import Component, Recipe
+from dynocheck.facts import (
+    Autoscalers,
+    Component,
+    Mount,
+    Nodes,
+    PersistentVolume,
+    PersistentVolumeClaims,
+    PersistentVolumes,
+    Placement,
+    Recipe,
+    Recipes,
+    ResourceSlices,
+    list_gpu_nodes,
+    list_placements,
+)
 from dynocheck.scheduling.graphs import resolve_namespace
 from dynocheck.scheduling.node_state import format_affinity
 from dynocheck.scheduling.selectors import term_matches

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.images import parse_image
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import index_containers, list_pod_templates
-from dynocheck.facts.recipe.recipes import Container, Download, Recipe, Value
+from dynocheck.facts import Container, Download, Recipe, Recipes, Value, index_containers, list_pod_templates
 
 _FETCHES = re.compile(r"download|\b(cp|mv|ln|aws|az|gsutil|gcloud|rclone|s5cmd|wget|curl|git|tar)\b")
 _MOVES = re.compile(r"\b(mv|cp|ln|rsync|tar|unzip|quantize)\b")

@@ -6,9 +6,14 @@ from dynocheck import Row, table
 from dynocheck.checks.storage._claims import resolve_class
 from dynocheck.checks.storage.weight_paths import find_download_target, find_hf_home, is_hub_id, list_engines
 from dynocheck.engines.model_lookup import resolve_downloaded
-from dynocheck.facts import Recipes, StorageClasses
-from dynocheck.facts.k8s.storage import PersistentVolumeClaim, PersistentVolumeClaims
-from dynocheck.facts.recipe.recipes import Claim, Recipe
+from dynocheck.facts import (
+    Claim,
+    PersistentVolumeClaim,
+    PersistentVolumeClaims,
+    Recipe,
+    Recipes,
+    StorageClasses,
+)
 
 
 @table(

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
-from dynocheck.facts.recipe.recipes import IgnoreUse, IgnoreUses, Role
+from dynocheck.facts import IgnoreComment, IgnoreUse, IgnoreUses, Recipes, Role
 
 
 @check(

@@ -7,9 +7,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
 from dynocheck.engines import detect_engine
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
-from dynocheck.facts.recipe.recipes import Graph, Recipe, Role, SourceFile
+from dynocheck.facts import Graph, PodTemplate, Recipe, Recipes, Role, SourceFile, list_pod_templates
 
 _CACHE = "model-cache"
 _FRAMEWORKS = ("vllm", "sglang", "trtllm")

@@ -5,9 +5,7 @@ from typing import Any
 
 from dynocheck.core.errors import UsageError
 from dynocheck.core.run_config import RunConfig, require_valid_limits
-from dynocheck.facts.load.limits import ANNOTATION, parse_annotation, parse_limits
-from dynocheck.facts.load.run import LoadLimits
-from dynocheck.facts.recipe.recipes import Graph, Role
+from dynocheck.facts import LIMITS_ANNOTATION, Graph, LoadLimits, Role, parse_annotation, parse_limits
 from dynocheck.serving import Endpoint, read_key
 
 
@@ -52,7 +50,7 @@ def _read_recipe_limits(path: str | None) -> LoadLimits:
         return LoadLimits()
     place = f"{graph.file}:{graph.limits.line}:{graph.limits.column}"
     if graph.limits.text is None:
-        raise UsageError(f"{place}: {ANNOTATION} is not a string")
+        raise UsageError(f"{place}: {LIMITS_ANNOTATION} is not a string")
     return require_valid_limits(parse_annotation(graph.limits.text, place))
 
 

@@ -17,9 +17,7 @@ from dynocheck.commands import load
 from dynocheck.commands.load import LoadOptions, LoadRunner, Notify
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
-from dynocheck.facts import Unavailable
-from dynocheck.facts.endpoint.answers import Address
-from dynocheck.facts.load.run import LoadLimits, LoadRun
+from dynocheck.facts import Address, LoadLimits, LoadRun, Unavailable
 from dynocheck.kube import Cluster, ClusterConnection, find_connection
 from dynocheck.loadtest import aiperf, manifests
 from dynocheck.loadtest.manifests import KubeObject

@@ -18,8 +18,16 @@ from dynocheck.core.planning import Plan, plan
 from dynocheck.core.probing import Progress, gather
 from dynocheck.core.report_builder import build_report, tabulate
 from dynocheck.core.run_config import FactKinds, RunConfig
-from dynocheck.facts import ClusterFact, Fact, RecipeFact, RecipePaths, Recipes, RequiredAccess, Settings
-from dynocheck.facts.recipe.recipes import IgnoreUses
+from dynocheck.facts import (
+    ClusterFact,
+    Fact,
+    IgnoreUses,
+    RecipeFact,
+    RecipePaths,
+    Recipes,
+    RequiredAccess,
+    Settings,
+)
 from dynocheck.kube import Cluster
 from dynocheck.reports import ReportOptions, progress
 from dynocheck.reports.outputs import Output, parse_outputs, write_reports

@@ -13,8 +13,7 @@ from dynocheck.core import snapshot
 from dynocheck.core.errors import UsageError
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.options import CommonOptions
-from dynocheck.facts import Unavailable
-from dynocheck.facts.load.run import LoadBaseline, LoadFact, LoadLimits, LoadRun
+from dynocheck.facts import LoadBaseline, LoadFact, LoadLimits, LoadRun, Unavailable
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.reports import progress
 from dynocheck.serving import ExchangeLimits

@@ -11,8 +11,7 @@ from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan
 from dynocheck.core.run_config import RunConfig
-from dynocheck.facts import Access, ClusterFact, RecipePaths, Settings
-from dynocheck.facts.endpoint.answers import EndpointFact
+from dynocheck.facts import Access, ClusterFact, EndpointFact, RecipePaths, Settings
 from dynocheck.kube import Cluster
 from dynocheck.loadtest import manifests
 from dynocheck.probes.endpoint._client import Target

@@ -8,9 +8,7 @@ from dynocheck.commands._run import Run, RunContext
 from dynocheck.core.declarations import Check
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
-from dynocheck.facts import Fact, RecipeFact
-from dynocheck.facts.k8s.definitions import DefinitionPaths, ServerVersion
-from dynocheck.facts.recipe.engines import EngineParsers
+from dynocheck.facts import DefinitionPaths, EngineParsers, Fact, RecipeFact, ServerVersion
 
 
 def run(

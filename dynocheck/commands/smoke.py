@@ -9,9 +9,7 @@ from dynocheck.commands._endpoint_options import EndpointOptions
 from dynocheck.commands._run import Run, RunContext
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
-from dynocheck.facts import Fact
-from dynocheck.facts.endpoint.answers import SIMULATED, Address, EndpointFact, Readiness
-from dynocheck.facts.load.run import LoadFact, LoadLimits
+from dynocheck.facts import SIMULATED_OWNER, Address, EndpointFact, Fact, LoadFact, LoadLimits, Readiness
 from dynocheck.kube import Cluster
 from dynocheck.kube.auth_export import export_auth
 from dynocheck.probes.endpoint._client import Target
@@ -114,7 +112,7 @@ def _describe_target(facts: Mapping[type[Fact], Any]) -> dict[str, Any]:
         target |= {"url": address.url, "way": address.way}
     if readiness is not None and readiness.model:
         target["model"] = readiness.model
-    if readiness is not None and readiness.owner == SIMULATED:
+    if readiness is not None and readiness.owner == SIMULATED_OWNER:
         target["engine"] = "simulated: no model, no GPU"
     if limits is not None and limits.items:
         target["limits"] = limits.descriptions

@@ -5,7 +5,7 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from dynocheck.core.outcomes import Finding, Outcome, Verdict
-from dynocheck.facts.recipe.recipes import Recipe
+from dynocheck.facts import Recipe
 
 
 def find_alternatives(verdicts: Iterable[Verdict], recipes: Iterable[Recipe]) -> dict[str, str]:

@@ -26,8 +26,7 @@ from dynocheck.core.outcomes import (
     find_worst,
     summarize_findings,
 )
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import IgnoreUses
+from dynocheck.facts import IgnoreUses, Recipes
 
 MAX_FINDINGS = 1000  # of one check; the others are counted
 

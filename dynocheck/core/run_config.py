@@ -10,10 +10,7 @@ from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.outcomes import Outcome
 from dynocheck.core.registry import DeclarationT, Registry, filter_matching, load, select
-from dynocheck.facts import ClusterFact, Fact, RecipeFact
-from dynocheck.facts.endpoint.answers import EndpointFact
-from dynocheck.facts.load.limits import parse_limits
-from dynocheck.facts.load.run import LoadFact, LoadLimits
+from dynocheck.facts import ClusterFact, EndpointFact, Fact, LoadFact, LoadLimits, RecipeFact, parse_limits
 
 FactKinds = type[Fact] | tuple[type[Fact], ...]  # a verb judges the checks that need a fact of these kinds
 _KINDS = (ClusterFact, RecipeFact, EndpointFact, LoadFact)

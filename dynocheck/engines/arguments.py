@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from dynocheck.data.flags import FlagTable
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
-from dynocheck.facts.recipe.recipes import ConfigFile, Container, EnvVar, Launch, Value
+from dynocheck.facts import ConfigFile, Container, EnvVar, Launch, Value
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from dynocheck.engines.arguments import Argument, Arguments
 from dynocheck.engines.memory import MemoryBudget
-from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch
+from dynocheck.facts import ConfigFile, Container, Launch
 
 
 @dataclass(frozen=True)

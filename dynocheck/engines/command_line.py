@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import Any
 
 from dynocheck.data.flags import Flag, FlagTable, dynamo_release, flag_tables, merged_flag_tables
-from dynocheck.facts.recipe.recipes import Launch, Word
+from dynocheck.facts import Launch, Word
 
 _NEGATIVE = re.compile(r"-\d+|-\d*\.\d+")
 _SWITCH = re.compile(r"--(no|enable|disable|trust|enforce|skip)-.+|--headless")  # usual names of switches

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from dynocheck.data.flags import FlagTable
 from dynocheck.engines.arguments import ParsedFlags, collect_arguments
 from dynocheck.engines.command_line import FlagOccurrence, find_engine_candidates
-from dynocheck.facts.recipe.recipes import ConfigFile, Value, Word
+from dynocheck.facts import ConfigFile, Value, Word
 
 Mappings = Mapping[str, Mapping[str, str]]
 

@@ -2,7 +2,7 @@
 
 from dynocheck.engines import sglang, trtllm, vllm
 from dynocheck.engines.base import Engine
-from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch
+from dynocheck.facts import ConfigFile, Container, Launch
 
 ENGINES = (vllm.ENGINE, sglang.ENGINE, trtllm.ENGINE)
 

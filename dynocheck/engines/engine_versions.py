@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dynocheck.data.flags import FlagTable, dynamo_release, engine_versions, flag_tables
-from dynocheck.facts.recipe.recipes import Launch, Recipe
+from dynocheck.facts import Launch, Recipe
 
 
 class VersionedLaunch(NamedTuple):

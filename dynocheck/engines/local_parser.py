@@ -13,7 +13,7 @@ from importlib import metadata
 from dynocheck.data.flags import FlagTable
 from dynocheck.engines import parser_subprocess
 from dynocheck.engines.command_line import parse_flags
-from dynocheck.facts.recipe.recipes import Launch, Word
+from dynocheck.facts import Launch, Word
 
 ENGINES = tuple(parser_subprocess.PARSERS)
 _QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}

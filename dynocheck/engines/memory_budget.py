@@ -11,8 +11,7 @@ from dynocheck.engines.instances import EngineInstance, find_component_instances
 from dynocheck.engines.memory import GIB, MemoryBudget, MemoryEstimate, estimate_memory
 from dynocheck.engines.model_lookup import resolve_model
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
-from dynocheck.facts.recipe.recipes import Mount, Recipe
+from dynocheck.facts import Mount, Placement, Recipe, list_placements
 
 PRODUCT_LABELS = ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator")
 _CACHED = re.compile(r"/models--([^/]+?)--([^/]+)(/|$)")  # a folder of the hub's cache

@@ -4,7 +4,7 @@ import posixpath
 
 from dynocheck.data.models import Model, find_model, parse_model_config
 from dynocheck.engines.instances import find_instances
-from dynocheck.facts.recipe.recipes import Graph, ModelConfig, Recipe
+from dynocheck.facts import Graph, ModelConfig, Recipe
 
 
 def resolve_model(recipe: Recipe, graph: Graph, model: str, name: str | None) -> Model | None:

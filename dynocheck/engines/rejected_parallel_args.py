@@ -7,7 +7,7 @@ from dynocheck.data.flags import dynamo_release, flag_tables
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import read_config_entries
 from dynocheck.engines.detection import find_keys_file
-from dynocheck.facts.recipe.recipes import Container, Launch
+from dynocheck.facts import Container, Launch
 
 _SPLITTING = (
     "--tensor-parallel-size",

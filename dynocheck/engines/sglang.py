@@ -22,7 +22,7 @@ from dynocheck.engines.base import Engine, Parallelism, parse_share
 from dynocheck.engines.command_line import find_parsers
 from dynocheck.engines.config_file import read_config_arguments
 from dynocheck.engines.memory import MemoryBudget, Sharding
-from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch, Value
+from dynocheck.facts import ConfigFile, Container, Launch, Value
 
 _MODULE = "dynamo.sglang"
 # Options whose first name changed with a release.

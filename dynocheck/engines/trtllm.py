@@ -18,7 +18,7 @@ from dynocheck.engines.arguments import (
 from dynocheck.engines.base import Engine, Parallelism, parse_share
 from dynocheck.engines.command_line import find_parsers
 from dynocheck.engines.memory import MemoryBudget, Sharding
-from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch
+from dynocheck.facts import ConfigFile, Container, Launch
 
 _MODULE = "dynamo.trtllm"
 _NAMES = {"publish-events-and-metrics": "publish-kv-events"}  # options whose name changed with a release

@@ -11,7 +11,7 @@ from dynocheck.engines.base import Engine, Parallelism, parse_share
 from dynocheck.engines.command_line import find_parsers
 from dynocheck.engines.config_file import read_config_arguments
 from dynocheck.engines.memory import MemoryBudget, Sharding
-from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch
+from dynocheck.facts import ConfigFile, Container, Launch
 
 _MODULE = "dynamo.vllm"
 _HIGHEST_DEFAULT = 0.92  # of gpu-memory-utilization: 0.9 before vLLM 0.20

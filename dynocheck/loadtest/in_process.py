@@ -14,8 +14,7 @@ from typing import NamedTuple, Self
 import msgspec
 
 from dynocheck.core.errors import UsageError
-from dynocheck.facts import Unavailable
-from dynocheck.facts.load.run import LoadRun
+from dynocheck.facts import LoadRun, Unavailable
 from dynocheck.loadtest.engine_interface import InProcessEngine, StartEngine
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.progress import Progress

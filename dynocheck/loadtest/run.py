@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from dynocheck.facts.load.run import LoadPoint, LoadRun
+from dynocheck.facts import LoadPoint, LoadRun
 from dynocheck.loadtest import prompts as prompting
 from dynocheck.loadtest.load_generator import (
     LoadRecording,

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Mapping
 
-from dynocheck.facts.load.run import CounterGrowth
+from dynocheck.facts import CounterGrowth
 from dynocheck.serving import Client
 from dynocheck.serving.prometheus import parse
 

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from dynocheck.facts.recipe.recipes import ModelConfig, Problem
+from dynocheck.facts import ModelConfig, Problem
 from dynocheck.recipe.files import escape_path, read_text
 
 CONFIG = "config.json"

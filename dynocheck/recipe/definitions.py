@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dynocheck.core.errors import UsageError
-from dynocheck.facts.k8s.definitions import CustomKind, CustomVersion
-from dynocheck.facts.recipe.recipes import Problem, SourceFile, Value
+from dynocheck.facts import CustomKind, CustomVersion, Problem, SourceFile, Value
 from dynocheck.recipe.yaml_loader import read_documents
 
 _SUFFIXES = (".yaml", ".yml", ".json")

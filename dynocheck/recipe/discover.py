@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.core.errors import UsageError
-from dynocheck.facts.recipe.recipes import (
+from dynocheck.facts import (
     Manifest,
     ModelConfig,
     PlaceholderFile,

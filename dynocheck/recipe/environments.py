@@ -2,8 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from dynocheck.facts.recipe.containers import EnvVar
-from dynocheck.facts.recipe.documents import Manifest, Value
+from dynocheck.facts import EnvVar, Manifest, Value
 from dynocheck.recipe.references import Environment, expand
 from dynocheck.recipe.volumes import read_items
 

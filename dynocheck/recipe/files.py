@@ -7,7 +7,7 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from dynocheck.facts.recipe.recipes import Manifest, Problem, Role, SourceFile
+from dynocheck.facts import Manifest, Problem, Role, SourceFile
 from dynocheck.recipe.secrets import withhold
 from dynocheck.recipe.yaml_loader import read_documents
 

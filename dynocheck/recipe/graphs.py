@@ -9,8 +9,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from dynocheck.facts.load.limits import ANNOTATION
-from dynocheck.facts.recipe.recipes import Claim, Component, Graph, Manifest, Mount, Value, Word
+from dynocheck.facts import LIMITS_ANNOTATION, Claim, Component, Graph, Manifest, Mount, Value, Word
 from dynocheck.recipe.pods import NOTHING, DefaultCommand, PodReader
 from dynocheck.recipe.volumes import read_items, read_volumes
 
@@ -30,7 +29,7 @@ def build_graph(manifest: Manifest, reader: PodReader) -> Graph:
     spec = manifest.root.get("spec") or NOTHING
     name = manifest.root.get("metadata", "name") or manifest.root
     legacy = manifest.api_version.endswith("/v1alpha1")
-    limits = manifest.root.get("metadata", "annotations", ANNOTATION)
+    limits = manifest.root.get("metadata", "annotations", LIMITS_ANNOTATION)
     components = _read_services(spec, reader) if legacy else _read_components(spec, reader)
     return Graph(
         file=manifest.file,

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from dynocheck.facts.recipe.recipes import Mention, Page, ReadmeRow, Word
+from dynocheck.facts import Mention, Page, ReadmeRow, Word
 from dynocheck.secrets import hide
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
-from dynocheck.facts.recipe.recipes import (
+from dynocheck.facts import (
     ConfigFile,
     Container,
     EnvVar,

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from dynocheck.facts.recipe.documents import Value
+from dynocheck.facts import Value
 from dynocheck.recipe.shell import Token
 from dynocheck.recipe.yaml_loader import is_literal
 

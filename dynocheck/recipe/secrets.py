@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.facts.recipe.recipes import Value
+from dynocheck.facts import Value
 from dynocheck.secrets import HIDDEN, hide, is_placeholder, is_secret_name
 
 _ENCODED = base64.b64encode(HIDDEN.encode()).decode()  # `data` of a Secret has to be base64

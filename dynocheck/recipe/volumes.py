@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from dynocheck.facts.recipe.recipes import Mount, Value
+from dynocheck.facts import Mount, Value
 
 _SOURCES = {
     "persistentVolumeClaim": ("claim", "claimName"),

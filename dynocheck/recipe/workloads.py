@@ -5,8 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from dynocheck.facts.k8s.pods import TEMPLATES
-from dynocheck.facts.recipe.recipes import (
+from dynocheck.facts import (
+    POD_TEMPLATE_PATHS,
     Benchmark,
     Claim,
     Container,
@@ -136,7 +136,7 @@ def read_claims(manifest: Manifest) -> Iterator[Claim]:
 
 
 def _read_containers(manifest: Manifest, reader: PodReader) -> Iterator[tuple[Value, Container]]:
-    path = TEMPLATES.get(manifest.kind)
+    path = POD_TEMPLATE_PATHS.get(manifest.kind)
     pod = manifest.root.get(*path, "spec") if path is not None else None
     if pod is not None:
         mountable = read_volumes(pod)

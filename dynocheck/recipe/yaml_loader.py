@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from dynocheck.facts.recipe.recipes import Problem, Value
+from dynocheck.facts import Problem, Value
 from dynocheck.recipe import yaml_scalars
 
 MAX_DEPTH = 200

@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.facts.recipe.recipes import Component, Graph, Manifest, Recipe, Value
+from dynocheck.facts import Component, Graph, Manifest, Recipe, Value
 from dynocheck.scheduling.pod_spec_model import Defaults, Shape, Spec, needs_namespace_labels, parse_shape
 from dynocheck.scheduling.selectors import Labels
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
-from dynocheck.facts.k8s.capacity import LimitRangeItem, NamespaceLimits, Quota
+from dynocheck.facts import LimitRangeItem, NamespaceLimits, Quota
 from dynocheck.scheduling.pod_spec_model import (
     Defaults,
     Quantities,

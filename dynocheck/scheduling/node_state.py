@@ -5,8 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from dynocheck.facts import Node
-from dynocheck.facts.k8s.capacity import RunningPod
+from dynocheck.facts import Node, RunningPod
 from dynocheck.scheduling.pod_spec_model import AffinityTerm, PodAffinityTerms, Port, Shape, ports_conflict
 from dynocheck.scheduling.quantities import CPU, MEMORY, PODS, Amounts, parse_amounts
 from dynocheck.scheduling.selectors import (

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from math import ceil
 
-from dynocheck.facts.k8s.quantity import parse_quantity
+from dynocheck.facts import parse_quantity
 
 Amounts = dict[str, int]
 

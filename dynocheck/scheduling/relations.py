@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from dynocheck.facts.k8s.capacity import RunningPod
+from dynocheck.facts import RunningPod
 from dynocheck.scheduling.node_state import ClusterState
 from dynocheck.scheduling.pod_spec_model import AffinityTerm, Shape, SpreadConstraint
 from dynocheck.scheduling.selectors import find_repelling_taint, get_taints, matches, term_matches

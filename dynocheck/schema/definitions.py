@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dynocheck.data import kubernetes_schemas
-from dynocheck.facts.k8s.definitions import CustomKind
+from dynocheck.facts import CustomKind
 from dynocheck.schema import rules
 from dynocheck.schema.kinds import KindSchema
 

@@ -13,7 +13,7 @@ Go types, and is of the wrong type for custom ones.
 from collections.abc import Iterable
 
 from dynocheck.data import kubernetes_schemas
-from dynocheck.facts.recipe.recipes import Manifest, Value
+from dynocheck.facts import Manifest, Value
 from dynocheck.schema import kinds, relations, rules
 from dynocheck.schema.apiserver_rules import ANY_NAME, NAMES, Schema
 from dynocheck.schema.definitions import Definitions

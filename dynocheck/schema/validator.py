@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dynocheck.facts.recipe.documents import Value
+from dynocheck.facts import Value
 from dynocheck.schema import kinds
 from dynocheck.schema.apiserver_rules import METADATA, Schema
 from dynocheck.schema.formats import find_format_error

@@ -11,8 +11,7 @@ from typing import NamedTuple
 
 import yaml
 
-from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
-from dynocheck.facts.recipe.recipes import UnreadPart
+from dynocheck.facts import IgnoreComment, UnreadPart
 from dynocheck.secrets import hide
 
 MAX_IDS = 1000  # in the comments of one file

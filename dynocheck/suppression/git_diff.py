@@ -9,8 +9,7 @@ from pathlib import Path
 import msgspec
 
 from dynocheck.core.outcomes import Finding, SuppressedFinding, Verdict
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Recipe
+from dynocheck.facts import Recipe, Recipes
 from dynocheck.suppression.baseline import Fingerprint, compute_fingerprint
 from dynocheck.suppression.git import find_changes
 from dynocheck.suppression.yaml_blocks import is_block_changed

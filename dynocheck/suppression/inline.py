@@ -4,9 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from dynocheck.core.declarations import Check
 from dynocheck.core.outcomes import Finding, SuppressedFinding, Verdict
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
-from dynocheck.facts.recipe.recipes import IgnoreUse, IgnoreUses
+from dynocheck.facts import IgnoreComment, IgnoreUse, IgnoreUses, Recipes
 from dynocheck.suppression.baseline import list_judged
 
 

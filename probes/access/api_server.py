@@ -5,8 +5,7 @@ from functools import partial
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, RequiredAccess
-from dynocheck.facts.k8s.definitions import ServerVersion
+from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, RequiredAccess, ServerVersion
 from dynocheck.kube import Cluster, KubeError, run_parallel
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"

@@ -1,7 +1,7 @@
 """Probe of when the kubeconfig's credentials expire. The credentials themselves are not part of the fact."""
 
 from dynocheck import probe
-from dynocheck.facts.k8s.credentials import Credential, Credentials
+from dynocheck.facts import Credential, Credentials
 from dynocheck.kube import Cluster
 from dynocheck.kube.credential_expiry import (
     count_seconds_left,

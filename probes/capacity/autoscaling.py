@@ -7,8 +7,7 @@ Cluster Autoscaler on GKE and AKS. By default a Cluster Autoscaler writes its st
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.autoscaling import Autoscalers
+from dynocheck.facts import Access, Autoscalers
 from dynocheck.kube import Cluster, Forbidden, NotFound
 from dynocheck.probes._k8s_types import METADATA, PartialObject
 

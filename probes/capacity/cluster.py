@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.capacity import LimitRangeItem, NamespaceLimits, Quota, RunningPod, RunningPods
+from dynocheck.facts import Access, LimitRangeItem, NamespaceLimits, Quota, RunningPod, RunningPods
 from dynocheck.kube import Cluster, run_parallel
 from dynocheck.probes._k8s_types import ObjectMeta
 from dynocheck.scheduling.pod_spec_model import Shape, parse_shape

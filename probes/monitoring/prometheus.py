@@ -6,9 +6,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.label_selectors import LabelSelector, SelectorExpression
-from dynocheck.facts.k8s.monitoring import Collector, PodMonitor, PodMonitors
+from dynocheck.facts import Access, Collector, LabelSelector, PodMonitor, PodMonitors, SelectorExpression
 from dynocheck.kube import Cluster, NotFound, run_parallel
 from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
 

@@ -6,12 +6,13 @@ from typing import Any
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, RecipePaths
-from dynocheck.facts.k8s.definitions import (
+from dynocheck.facts import (
+    Access,
     CustomKind,
     CustomVersion,
     DefinitionPaths,
     GivenKinds,
+    RecipePaths,
     ServedKinds,
 )
 from dynocheck.kube import Cluster, KubeError, NotFound, run_parallel

@@ -5,9 +5,8 @@ from functools import partial
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.label_selectors import Selector
-from dynocheck.facts.k8s.namespace_policy import (
+from dynocheck.facts import (
+    Access,
     Namespace,
     NetworkPolicies,
     NetworkPolicy,
@@ -15,6 +14,7 @@ from dynocheck.facts.k8s.namespace_policy import (
     NetworkPolicyPort,
     NetworkPolicyRule,
     PodClasses,
+    Selector,
 )
 from dynocheck.kube import Cluster, NotFound, run_parallel
 from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject

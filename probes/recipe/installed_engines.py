@@ -5,8 +5,7 @@ from collections.abc import Iterator
 from dynocheck import probe
 from dynocheck.engines import local_parser
 from dynocheck.engines.engine_versions import VersionedLaunch, find_versioned_launches
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.engines import EngineParsers, Ruling, Rulings
+from dynocheck.facts import EngineParsers, Recipes, Ruling, Rulings
 
 _LIMIT_S = 180.0  # an engine on a cold disk
 

@@ -5,8 +5,7 @@ from collections import defaultdict
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.storage import ClaimEvent, PersistentVolumeClaim, PersistentVolumeClaims
+from dynocheck.facts import Access, ClaimEvent, PersistentVolumeClaim, PersistentVolumeClaims
 from dynocheck.kube import Cluster
 from dynocheck.probes._k8s_types import ObjectMeta
 

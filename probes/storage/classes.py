@@ -6,8 +6,16 @@ from typing import Any
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, StorageClass, StorageClasses
-from dynocheck.facts.k8s.storage import CsiDrivers, CsiNode, NodeDriver, PersistentVolume, PersistentVolumes
+from dynocheck.facts import (
+    Access,
+    CsiDrivers,
+    CsiNode,
+    NodeDriver,
+    PersistentVolume,
+    PersistentVolumes,
+    StorageClass,
+    StorageClasses,
+)
 from dynocheck.kube import Cluster, run_parallel
 from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
 

@@ -16,7 +16,7 @@ from dynocheck.data.flags import Flag, FlagTable, flag_tables, merged_flag_table
 from dynocheck.engines.arguments import ParsedFlags, parse_command_line
 from dynocheck.engines.command_line import find_parsers
 from dynocheck.engines.config_file import read_config_arguments
-from dynocheck.facts.recipe.recipes import ConfigFile, Value
+from dynocheck.facts import ConfigFile, Value
 from dynocheck.recipe.yaml_loader import read_embedded
 from tests.engines.launches import launch
 

@@ -9,7 +9,7 @@ import pytest
 
 from dynocheck.data.flags import FlagTable, flag_tables
 from dynocheck.engines import local_parser
-from dynocheck.facts.recipe.recipes import Launch, Word
+from dynocheck.facts import Launch, Word
 from tests.checks.manifests import dump_objects, engine, graph
 from tests.command import ROOT, CommandResult, dynocheck
 

@@ -8,8 +8,7 @@ from random import Random
 
 import pytest
 
-from dynocheck.facts import Node
-from dynocheck.facts.k8s.quantity import parse_device_count, parse_quantity
+from dynocheck.facts import Node, parse_device_count, parse_quantity
 from tests.controlplane.api import ApiError, Object
 from tests.controlplane.server import ControlPlane
 from tests.kinds.claimed import slice_of

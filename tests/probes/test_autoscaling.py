@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.facts.k8s.autoscaling import Autoscalers
+from dynocheck.facts import Autoscalers
 from dynocheck.probes.capacity.autoscaling import autoscalers
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import Request, items, reply, serve

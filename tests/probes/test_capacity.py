@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynocheck.facts.k8s.capacity import LimitRangeItem, Quota, RunningPod
+from dynocheck.facts import LimitRangeItem, Quota, RunningPod
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
 

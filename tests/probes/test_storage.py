@@ -9,9 +9,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts.k8s.label_selectors import LabelSelector, SelectorExpression
-from dynocheck.facts.k8s.monitoring import PodMonitors
-from dynocheck.facts.k8s.storage import ClaimEvent, CsiNode, NodeDriver
+from dynocheck.facts import ClaimEvent, CsiNode, LabelSelector, NodeDriver, PodMonitors, SelectorExpression
 from dynocheck.kube import Cluster, CredentialsFailed, find_connection
 from dynocheck.probes.access.credentials import credentials
 from dynocheck.probes.storage.claims import claims

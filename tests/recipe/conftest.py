@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts.recipe.recipes import Recipe
+from dynocheck.facts import Recipe
 from dynocheck.recipe.discover import load_recipes
 from tests.controlplane import build
 from tests.controlplane.plugin import missing

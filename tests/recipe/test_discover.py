@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dynocheck.facts.recipe.recipes import Recipe, Role
+from dynocheck.facts import Recipe, Role
 from dynocheck.recipe.discover import NotARecipe, load_recipes
 from dynocheck.recipe.files import MAX_BYTES
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dynocheck.engines import detect_engine
-from dynocheck.facts.recipe.recipes import Component, Container, Graph
+from dynocheck.facts import Component, Container, Graph
 from dynocheck.recipe.discover import NotARecipe, load_recipes
 from tests.recipe.conftest import Written
 

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dynocheck.facts.recipe.recipes import Recipe
+from dynocheck.facts import Recipe
 from dynocheck.secrets import HIDDEN
 from tests.recipe.conftest import Written
 

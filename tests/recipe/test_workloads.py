@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from dynocheck.facts.recipe.recipes import Download
+from dynocheck.facts import Download
 from tests.recipe.conftest import Written
 
 JOB = """\

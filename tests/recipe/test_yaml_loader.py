@@ -13,7 +13,7 @@ import yaml
 from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
-from dynocheck.facts.recipe.recipes import Problem, Recipe, Value
+from dynocheck.facts import Problem, Recipe, Value
 from dynocheck.recipe.discover import load_recipes
 from dynocheck.recipe.yaml_loader import MAX_DEPTH, MAX_OBJECTS, MAX_VALUES, read_documents, read_embedded
 from tests.recipe.conftest import Kubectl

@@ -11,8 +11,7 @@ from random import Random
 
 import pytest
 
-from dynocheck.facts import Nodes
-from dynocheck.facts.k8s.capacity import RunningPods
+from dynocheck.facts import Nodes, RunningPods
 from dynocheck.scheduling.first_fit import Batch, Scheduler
 from dynocheck.scheduling.node_state import ClusterState
 from dynocheck.scheduling.pod_spec_model import parse_shape

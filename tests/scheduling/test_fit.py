@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts import Condition, Node, Taint
-from dynocheck.facts.k8s.capacity import RunningPod
+from dynocheck.facts import Condition, Node, RunningPod, Taint
 from dynocheck.scheduling.diagnosis import diagnose
 from dynocheck.scheduling.first_fit import Batch, Scheduler
 from dynocheck.scheduling.node_state import ClusterState, explain_refusal

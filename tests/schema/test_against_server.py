@@ -9,7 +9,7 @@ from random import Random
 
 import pytest
 
-from dynocheck.facts.recipe.recipes import Manifest
+from dynocheck.facts import Manifest
 from dynocheck.schema import validate
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane

@@ -8,8 +8,7 @@ import pytest
 import yaml
 
 from dynocheck.core.registry import load as load_registry
-from dynocheck.facts import RecipePaths
-from dynocheck.facts.k8s.definitions import ServedKinds
+from dynocheck.facts import RecipePaths, ServedKinds
 from dynocheck.recipe.definitions import load_definitions
 from dynocheck.recipe.discover import load_recipes
 from dynocheck.schema import Definitions, validate

@@ -17,7 +17,7 @@ from dynocheck.data.kubernetes_schemas import (
     list_releases,
     read_definitions,
 )
-from dynocheck.facts.k8s.definitions import CustomKind, CustomVersion, GivenKinds, ServedKinds, ServerVersion
+from dynocheck.facts import CustomKind, CustomVersion, GivenKinds, ServedKinds, ServerVersion
 from dynocheck.schema import Definitions, validate
 from dynocheck.schema.apiserver_rules import ENFORCED, NOT_REQUIRED, REPLACED
 from tests.checks.judging import list_messages, recipes, run_check

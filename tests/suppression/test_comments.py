@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
+from dynocheck.facts import IgnoreComment
 from dynocheck.recipe.discover import load_recipes
 from dynocheck.suppression.comments import find_in_markdown, find_in_yaml
 

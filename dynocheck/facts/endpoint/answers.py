@@ -25,7 +25,7 @@ CAPITAL_SCHEMA = {
 }
 MISSING_PATH_STATUSES = (404, 405, 501)  # a server without this path
 NO_CHAT_STATUSES = (400, *MISSING_PATH_STATUSES)  # 400: a model without a chat template
-SIMULATED = "dynocheck-simulated"  # `owned_by` of the simulated server's model in /v1/models
+SIMULATED_OWNER = "dynocheck-simulated"  # `owned_by` of the simulated server's model in /v1/models
 
 
 class EndpointFact(Fact, frozen=True):

@@ -6,13 +6,14 @@ import msgspec
 
 from dynocheck.facts.k8s.label_selectors import read_expressions
 from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
-from dynocheck.facts.recipe.recipes import Recipe, Value
+from dynocheck.facts.recipe.documents import Value
+from dynocheck.facts.recipe.recipes import Recipe
 
-GRAPH = "nvidia.com/dynamo-graph-deployment-name"
-COMPONENT = "nvidia.com/dynamo-component"
-TYPE = "nvidia.com/dynamo-component-type"
-SUBTYPE = "nvidia.com/dynamo-sub-component-type"
-CLASS = "nvidia.com/dynamo-component-class"
+GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
+COMPONENT_LABEL = "nvidia.com/dynamo-component"
+TYPE_LABEL = "nvidia.com/dynamo-component-type"
+SUBTYPE_LABEL = "nvidia.com/dynamo-sub-component-type"
+CLASS_LABEL = "nvidia.com/dynamo-component-class"
 _WORKERS = ("worker", "prefill", "decode")
 
 
@@ -66,14 +67,14 @@ def _build_graph_labels(template: PodTemplate, *, has_picker: bool) -> dict[str,
         kinds.add("worker")
     name = template.owner.removeprefix("component ")
     labels = {
-        GRAPH: frozenset([template.manifest.name]),
-        TYPE: frozenset(kinds),
-        COMPONENT: frozenset([name, name.lower()]),
+        GRAPH_LABEL: frozenset([template.manifest.name]),
+        TYPE_LABEL: frozenset(kinds),
+        COMPONENT_LABEL: frozenset([name, name.lower()]),
     }
     if part or kinds & set(_WORKERS):
-        labels[SUBTYPE] = frozenset({part, role} - {""})
+        labels[SUBTYPE_LABEL] = frozenset({part, role} - {""})
     if has_picker and kinds & set(_WORKERS):
-        labels[CLASS] = frozenset(["worker"])
+        labels[CLASS_LABEL] = frozenset(["worker"])
     return labels
 
 

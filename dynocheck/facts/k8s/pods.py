@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 import msgspec
 
-from dynocheck.facts.recipe.recipes import Manifest, Recipe, Recipes, Value
+from dynocheck.facts.recipe.documents import Manifest, Value
+from dynocheck.facts.recipe.recipes import Recipe, Recipes
 
-TEMPLATES: dict[str, tuple[str, ...]] = {
+POD_TEMPLATE_PATHS: dict[str, tuple[str, ...]] = {
     "Pod": (),
     "Job": ("spec", "template"),
     "Deployment": ("spec", "template"),
@@ -88,8 +89,8 @@ def index_containers(recipe: Recipe) -> dict[tuple[str, int, int], tuple[PodTemp
 def _read_templates(manifest: Manifest) -> Iterator[PodTemplate]:
     if manifest.kind == "DynamoGraphDeployment":
         yield from _read_graph_templates(manifest)
-    elif manifest.kind in TEMPLATES:
-        spec = manifest.root.get(*TEMPLATES[manifest.kind], "spec")
+    elif manifest.kind in POD_TEMPLATE_PATHS:
+        spec = manifest.root.get(*POD_TEMPLATE_PATHS[manifest.kind], "spec")
         if spec is not None:
             yield PodTemplate(manifest=manifest, owner=f"{manifest.kind} {manifest.name}", spec=spec)
 

@@ -6,7 +6,8 @@ import msgspec
 
 from dynocheck.facts.k8s.cluster import Node, Taint
 from dynocheck.facts.k8s.label_selectors import SelectorExpression, read_expressions
-from dynocheck.facts.recipe.recipes import Component, Graph, Recipe, Value
+from dynocheck.facts.recipe.documents import Value
+from dynocheck.facts.recipe.recipes import Component, Graph, Recipe
 
 _NOTHING = Value(None, 1, 1)
 _TERMS = (

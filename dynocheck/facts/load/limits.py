@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from dynocheck.facts.load.run import ERROR_RATE, LATENCIES, RATES, InvalidLimit, LoadLimit, LoadLimits
 
-ANNOTATION = "dynocheck.dev/limits"
+LIMITS_ANNOTATION = "dynocheck.dev/limits"
 
 _UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "%": 0.01}
 _BOUND = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|s|%)?")

@@ -9,40 +9,9 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.facts.base import Fact, FactList
-from dynocheck.facts.recipe.containers import ConfigFile, Container, EnvVar, Launch, Mount, Word
-from dynocheck.facts.recipe.documents import Manifest, Problem, Role, SourceFile, Value
+from dynocheck.facts.recipe.containers import Container, EnvVar, Mount, Word
+from dynocheck.facts.recipe.documents import Manifest, Problem, Role, SourceFile
 from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
-
-__all__ = [
-    "Benchmark",
-    "Claim",
-    "Component",
-    "ConfigFile",
-    "Container",
-    "Download",
-    "EnvVar",
-    "Graph",
-    "IgnoreUse",
-    "IgnoreUses",
-    "Launch",
-    "Manifest",
-    "Mention",
-    "ModelConfig",
-    "Mount",
-    "Page",
-    "PlaceholderFile",
-    "Problem",
-    "ReadmeRow",
-    "Recipe",
-    "RecipeFact",
-    "RecipePaths",
-    "Recipes",
-    "Role",
-    "SourceFile",
-    "UnreadPart",
-    "Value",
-    "Word",
-]
 
 
 class RecipeFact(Fact, frozen=True):

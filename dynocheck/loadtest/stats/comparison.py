@@ -14,7 +14,7 @@ from typing import Literal
 
 import msgspec
 
-from dynocheck.facts.load.run import LoadPoint, LoadRun
+from dynocheck.facts import LoadPoint, LoadRun
 from dynocheck.loadtest.stats.metrics import explain_client_latency, summarize_latency
 
 COMPARED = (("ttft", 50), ("ttft", 90), ("tpot", 50), ("tpot", 90), ("e2e", 50), ("e2e", 90))

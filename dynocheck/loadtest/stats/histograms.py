@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from dynocheck.facts.load.run import Histogram, LoadPoint, Sample
+from dynocheck.facts import Histogram, LoadPoint, Sample
 from dynocheck.loadtest.stats.metrics import Summary, compute_bucket_start, find_bucket
 
 TimedAmount = tuple[float, float, float]  # from when, to when, and how much of something

@@ -5,9 +5,16 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.access import api
-from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, Settings
-from dynocheck.facts.k8s.credentials import Credential, Credentials
-from dynocheck.facts.k8s.namespaces import RunNamespace
+from dynocheck.facts import (
+    Access,
+    AccessReview,
+    ApiServer,
+    Credential,
+    Credentials,
+    Permissions,
+    RunNamespace,
+    Settings,
+)
 from tests.checks.judging import get_skip_reason, outcomes, recipes, run_check
 from tests.checks.manifests import dump_objects, engine, graph
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.capacity import NamespaceLimits, Quota, RunningPod
+from dynocheck.facts import NamespaceLimits, Quota, Recipes, RunningPod
 from tests.checks.judging import recipes
 from tests.checks.manifests import dump_objects, engine, graph
 

@@ -6,8 +6,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.capacity import quota
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.capacity import NamespaceLimits, Quota, RunningPod, RunningPods
+from dynocheck.facts import NamespaceLimits, Quota, Recipes, RunningPod, RunningPods
 from tests.checks.capacity.clusters import LIMITS, OWN, gpus_left, holding, load, workers
 from tests.checks.judging import get_skip_reason, places
 

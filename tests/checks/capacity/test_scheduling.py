@@ -8,9 +8,19 @@ import pytest
 
 from dynocheck import Finding
 from dynocheck.checks.capacity import quota, scheduling
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlice, ResourceSlices, Taint
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.capacity import LimitRangeItem, NamespaceLimits, RunningPod, RunningPods
+from dynocheck.facts import (
+    Autoscalers,
+    LimitRangeItem,
+    NamespaceLimits,
+    Node,
+    Nodes,
+    Recipes,
+    ResourceSlice,
+    ResourceSlices,
+    RunningPod,
+    RunningPods,
+    Taint,
+)
 from tests.checks.capacity.clusters import GPU, LIMITS, OWN, gpus_left, holding, load, workers
 from tests.checks.judging import GRAPH, get_skip_reason, places, recipes, run_check
 from tests.checks.manifests import FRONTEND, engine

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynocheck.facts.endpoint.answers import Address, Readiness, Reply, RequestFailure
+from dynocheck.facts import Address, Readiness, Reply, RequestFailure
 
 URL = Address(url="http://frontend:8000")
 GOOD = Reply(seconds=0.1, status=200, completion_tokens=8, prompt_tokens=1000, content=40)

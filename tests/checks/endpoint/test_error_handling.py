@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from dynocheck.checks.endpoint import error_handling
-from dynocheck.facts.endpoint.answers import Cancellation, Refusals, Reply, RequestFailure
+from dynocheck.facts import Cancellation, Refusals, Reply, RequestFailure
 from tests.checks.endpoint.facts import GOOD, TRUNCATED
 from tests.checks.judging import get_skip_reason, outcomes
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from dynocheck.checks.endpoint import serving
-from dynocheck.facts.endpoint.answers import Answers, Reply, RequestFailure
+from dynocheck.facts import Answers, Reply, RequestFailure
 from tests.checks.endpoint.facts import ready
 from tests.checks.judging import get_skip_reason, outcomes, run_check
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.endpoint import workers
-from dynocheck.facts.endpoint.answers import Address, Brim, Prefix, Reply, ServingWorker, Spread
+from dynocheck.facts import Address, Brim, Prefix, Reply, ServingWorker, Spread
 from tests.checks.endpoint.facts import GOOD, TRUNCATED, URL, ready
 from tests.checks.judging import get_skip_reason, outcomes, run_check
 

@@ -13,7 +13,7 @@ from dynocheck.core.declarations import ChartMaker
 from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.outcomes import Panel
 from dynocheck.core.report_builder import build_report, tabulate
-from dynocheck.facts.load.run import LATENCIES, LoadPoint, LoadRun, Sample
+from dynocheck.facts import LATENCIES, LoadPoint, LoadRun, Sample
 from dynocheck.reports import render_report
 from tests.loadtest.making import bad, good, histogram, point, run
 

@@ -7,8 +7,7 @@ import random
 import pytest
 
 from dynocheck.checks.load import slo
-from dynocheck.facts.load.limits import parse_annotation
-from dynocheck.facts.load.run import LoadBaseline, LoadPoint, LoadRun
+from dynocheck.facts import LoadBaseline, LoadPoint, LoadRun, parse_annotation
 from dynocheck.loadtest.stats.comparison import _draw_percentile, compare_runs, find_mismatch
 from tests.checks.judging import get_skip_reason, outcomes, run_check
 from tests.loadtest.making import bad, good, limits, point, run

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dynocheck.checks.load import tables
-from dynocheck.facts.load.run import CounterGrowth
+from dynocheck.facts import CounterGrowth
 from tests.loadtest.making import bad, good, limits, point, run
 
 

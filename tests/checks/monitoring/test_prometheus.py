@@ -6,17 +6,22 @@ import pytest
 
 from dynocheck.checks.monitoring import prometheus
 from dynocheck.facts import (
+    Collector,
     CustomResourceDefinition,
     CustomResourceDefinitions,
+    LabelledNamespace,
+    LabelSelector,
+    Namespaces,
     Node,
     Nodes,
+    PodMonitor,
+    PodMonitors,
     ResourceSlice,
     ResourceSlices,
+    SelectorExpression,
+    Workload,
+    Workloads,
 )
-from dynocheck.facts.k8s.label_selectors import LabelSelector, SelectorExpression
-from dynocheck.facts.k8s.monitoring import Collector, PodMonitor, PodMonitors
-from dynocheck.facts.k8s.namespaces import LabelledNamespace, Namespaces
-from dynocheck.facts.k8s.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, outcomes, places, recipes, run_check
 
 PLANNER = GRAPH + FRONTEND + "  - {name: Planner, type: planner}\n"

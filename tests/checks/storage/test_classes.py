@@ -7,12 +7,13 @@ from msgspec.structs import replace
 
 from dynocheck.checks.storage import classes as storage
 from dynocheck.data import provisioner
-from dynocheck.facts import StorageClass, StorageClasses
-from dynocheck.facts.k8s.storage import (
+from dynocheck.facts import (
     PersistentVolume,
     PersistentVolumeClaim,
     PersistentVolumeClaims,
     PersistentVolumes,
+    StorageClass,
+    StorageClasses,
 )
 from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, outcomes, places, recipes, run_check
 from tests.checks.manifests import dump_objects, job

@@ -5,8 +5,13 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.storage import live_claims
-from dynocheck.facts import StorageClass, StorageClasses
-from dynocheck.facts.k8s.storage import ClaimEvent, PersistentVolumeClaim, PersistentVolumeClaims
+from dynocheck.facts import (
+    ClaimEvent,
+    PersistentVolumeClaim,
+    PersistentVolumeClaims,
+    StorageClass,
+    StorageClasses,
+)
 from tests.checks.judging import get_skip_reason, outcomes, places, recipes, run_check
 from tests.checks.storage.manifests import claim, mounting
 

@@ -7,8 +7,17 @@ import pytest
 
 from dynocheck.checks.storage import provisioning
 from dynocheck.data.volumes import _rows, find_csi_driver
-from dynocheck.facts import Condition, Node, Nodes, StorageClass, StorageClasses, Taint
-from dynocheck.facts.k8s.storage import CsiDrivers, CsiNode, NodeDriver
+from dynocheck.facts import (
+    Condition,
+    CsiDrivers,
+    CsiNode,
+    Node,
+    NodeDriver,
+    Nodes,
+    StorageClass,
+    StorageClasses,
+    Taint,
+)
 from tests.checks.judging import get_skip_reason, outcomes, places, recipes, run_check
 from tests.checks.storage.manifests import claim
 

@@ -6,13 +6,15 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.storage import topology
-from dynocheck.facts import Node, Nodes, ResourceSlices
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.storage import (
+from dynocheck.facts import (
+    Autoscalers,
+    Node,
+    Nodes,
     PersistentVolume,
     PersistentVolumeClaim,
     PersistentVolumeClaims,
     PersistentVolumes,
+    ResourceSlices,
 )
 from tests.checks.judging import GRAPH, get_skip_reason, outcomes, places, recipes, run_check, worker
 from tests.checks.storage.manifests import mounting

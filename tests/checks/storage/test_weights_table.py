@@ -4,8 +4,13 @@ from pathlib import Path
 from typing import Any
 
 from dynocheck.checks.storage.weights_table import weights
-from dynocheck.facts import Recipes, StorageClass, StorageClasses
-from dynocheck.facts.k8s.storage import PersistentVolumeClaim, PersistentVolumeClaims
+from dynocheck.facts import (
+    PersistentVolumeClaim,
+    PersistentVolumeClaims,
+    Recipes,
+    StorageClass,
+    StorageClasses,
+)
 from tests.checks.judging import recipes
 from tests.checks.manifests import CLAIM, MODEL, claim, engine, graph, job
 from tests.checks.storage.manifests import load
