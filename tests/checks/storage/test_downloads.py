@@ -5,9 +5,10 @@ from typing import Any
 
 import pytest
 
+from dynocheck.checks.memory import downloads as memory_downloads
 from dynocheck.checks.storage import downloads
 from dynocheck.facts import Recipes
-from tests.checks.judging import get_skip_reason, outcomes, places, recipes
+from tests.checks.judging import get_skip_reason, outcomes, recipes
 from tests.checks.manifests import MODEL, dump_objects, job
 
 SCRATCH = {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}
@@ -103,51 +104,8 @@ def test_model_of_unknown_size_is_not_compared(tmp_path: Path) -> None:
     download = job("hf download a/b --local-dir /scratch/x", main=main, pod=scratch(medium="Memory"))
     recipe = load(tmp_path, download)
     assert outcomes(downloads.download, recipe) == ["warn"]
-    assert get_skip_reason(downloads.memory_download, recipe)
+    assert get_skip_reason(memory_downloads.download, recipe)
 
 
 def test_no_download_is_skipped(tmp_path: Path) -> None:
     assert get_skip_reason(downloads.download, load(tmp_path, job("aiperf")))
-
-
-# memory.download
-
-
-@pytest.mark.parametrize(("memory", "expected"), [("64Gi", []), ("60Gi", ["fail"]), ("16G", ["fail"])])
-def test_download_to_memory(tmp_path: Path, memory: str, expected: list[str]) -> None:
-    main = {**SCRATCH, **limited(memory=memory)}
-    download = job(f"{GET} --local-dir /scratch/x", main=main, pod=scratch(medium="Memory"))
-    assert outcomes(downloads.memory_download, load(tmp_path, download)) == expected
-
-
-@pytest.mark.parametrize(
-    ("packages", "env", "memory", "expected"),
-    [
-        ("hf_xet==1.5.2", {}, "4Gi", ["warn"]),
-        ("'hf-xet == 1.6.0'", {}, "4Gi", ["warn"]),
-        ("hf_xet==1.5.2", {}, "6Gi", []),
-        ("hf_xet==1.5.2", {"HF_XET_HIGH_PERFORMANCE": "1"}, "16Gi", ["warn"]),
-        ("hf_xet==1.5.2", {"HF_XET_HIGH_PERFORMANCE": "1"}, "32Gi", []),
-        ("hf_xet==1.5.2", {"HF_XET_HIGH_PERFORMANCE": "0"}, "16Gi", []),
-        ("hf_xet==1.5.2", {"HF_HUB_DISABLE_XET": "1"}, "1Gi", None),
-        ("hf_xet==1.5.2", {"HF_XET_RECONSTRUCTION_DOWNLOAD_BUFFER_LIMIT": "1gb"}, "4Gi", None),
-        ("hf_xet==1.7.0", {}, "1Gi", None),
-        ("huggingface_hub==1.16.4", {"HF_XET_HIGH_PERFORMANCE": "1"}, "1Gi", None),
-    ],
-)
-def test_fixed_buffers_of_hf_xet(
-    tmp_path: Path, packages: str, env: dict[str, str], memory: str, expected: list[str] | None
-) -> None:
-    script = f"pip install huggingface_hub {packages}\n{GET}"
-    recipe = load(tmp_path, job(script, env={"HF_HOME": "/models", **env}, main=limited(memory=memory)))
-    if expected is None:
-        assert get_skip_reason(downloads.memory_download, recipe)
-    else:
-        assert outcomes(downloads.memory_download, recipe) == expected
-
-
-def test_finding_is_located_at_the_limit(tmp_path: Path) -> None:
-    recipe = load(tmp_path, job(f"pip install hf_xet==1.5.2\n{GET}", main=limited(memory="4Gi")))
-    lines = (tmp_path / "download.yaml").read_text().splitlines()
-    (line,) = (number for number, text in enumerate(lines, 1) if "memory: 4Gi" in text)
-    assert places(downloads.memory_download, recipe) == [("warn", f"download.yaml:{line}")]
