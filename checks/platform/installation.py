@@ -42,9 +42,9 @@ def crds(definitions: CustomResourceDefinitions) -> Iterator[Finding]:
         definition = definitions.find(name)
         if definition is not None and definition.established:
             continue
-        missing = definition is None
-        problem = "does not exist" if missing else f"is not established: {definition.reason}"
-        fix = _INSTALL if missing else f"kubectl describe crd {name}"
+        problem, fix = "does not exist", _INSTALL
+        if definition is not None:
+            problem, fix = f"is not established: {definition.reason}", f"kubectl describe crd {name}"
         if name in needed:
             yield fail(problem, fix=fix, subject=Subject(_DEFINITION, name))
         elif graphs is not None:
