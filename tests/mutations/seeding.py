@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from difflib import SequenceMatcher
 from functools import cache
 from pathlib import Path
@@ -51,11 +51,14 @@ def texts() -> dict[tuple[Path, Path], str]:
     }
 
 
-def sites(kind: DefectKind) -> list[Site]:
+def sites(kind: DefectKind, roots: Collection[Path]) -> list[Site]:
+    """Every place in the models of these folders where a defect of a kind can be made."""
     return [
         Site(model, file, match.start())
         for (model, file), text in texts().items()
-        if re.search(kind.files, f"{model.name}/{file}") and re.search(kind.needs, text, re.MULTILINE)
+        if model.parent in roots
+        and re.search(kind.files, f"{model.name}/{file}")
+        and re.search(kind.needs, text, re.MULTILINE)
         for match in re.finditer(kind.old, text, re.MULTILINE)
     ]
 
@@ -147,12 +150,12 @@ def _matches_line(expression: str, file: Path, line: int | None) -> bool:
     return bool(expression and line and re.search(expression, file.read_text().splitlines()[line - 1]))
 
 
-def seed_defects(folder: Path, seed: str, most: int) -> list[SeededDefect]:
-    """Defects of every kind, at up to so many places each."""
+def seed_defects(folder: Path, seed: str, most: int, roots: Collection[Path]) -> list[SeededDefect]:
+    """Defects of every kind, at up to so many places each of the models in these folders."""
     bench = Bench(folder)
     found: list[SeededDefect] = []
     for kind in KINDS:
-        places = sites(kind)
+        places = sites(kind, roots)
         chosen = Random(f"{seed}:{kind.name}").sample(places, min(most, len(places)))
         found.extend(bench.seed(kind, site) for site in chosen)
     return found
