@@ -92,7 +92,7 @@ SITUATIONS = [
         quota_of_limits,
         {"capacity.quota-fits": "pass", "platform.quota": "fail"},
         "team",
-        says="states no limits.cpu, which quota team demands of every container",
+        says="does not set limits.cpu, which quota team requires",
         recipe=RECIPE,
     ),
     Situation(
