@@ -3,18 +3,39 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+LOCK := requirements.lock
+# pip reads the second for what a build needs, where it no longer takes the first for it.
+INSTALL = PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip install --quiet \
+    --disable-pip-version-check --editable
+# What `make test-lowest` and `make test-newest` run: a minute, and it uses every dependency.
+SAMPLE := tests/engines tests/kube/test_config.py tests/kube/test_credentials.py tests/recipe/test_documents.py \
+    tests/reports/test_html.py tests/reports/test_junit.py tests/reports/test_markdown.py tests/reports/test_table.py \
+    tests/schema/test_definitions.py tests/schema/test_validation.py tests/serving/test_client.py tests/test_cli.py
 
-.PHONY: demo test lint verify bench wording docs clean
+.PHONY: demo test test-lowest test-newest lint verify lock bench renew clean
 
 # A run on a recorded cluster and a reference recipe.
 demo: $(VENV)/installed
 	@$(BIN)/dynocheck demo
 
-# Everything that CI runs. The first build of the control plane takes minutes, Dynamo's installation less.
+# What CI runs, with the locked versions. The first build of the control plane takes minutes, Dynamo's installation less.
 test: lint
 	$(BIN)/python -m tests.controlplane.build
 	$(BIN)/python -m tests.dynamo.build
 	$(BIN)/python -m pytest -q $(ARGS)
+
+# A sample of the tests, with the lowest and with the newest versions that pyproject.toml takes.
+test-lowest: RESOLUTION := lowest-direct
+test-newest: RESOLUTION := highest
+test-lowest test-newest: $(BIN)/uv
+	$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(VENV)-$@
+	$(BIN)/uv pip install --quiet --python $(VENV)-$@ --resolution $(RESOLUTION) --editable '.[dev]'
+	$(VENV)-$@/bin/python -m pytest -q $(SAMPLE) $(ARGS)
+
+# Raises every locked version to the newest that there is.
+lock: $(BIN)/uv
+	$(BIN)/uv pip compile --quiet --universal --upgrade --no-header --no-annotate --extra dev \
+	    --output-file $(LOCK) pyproject.toml tests/dynamo/requirements.txt
 
 lint: $(VENV)/developing
 	$(BIN)/ruff check
@@ -26,13 +47,13 @@ lint: $(VENV)/developing
 verify: $(VENV)/developing
 	$(BIN)/python -m pytest -q -m verify --timeout 3600 $(ARGS)
 
-# What checks say, word for word: read the difference before you commit it.
-wording: $(VENV)/developing
-	DYNOCHECK_RENEW_WORDING=1 $(BIN)/python -m pytest -q tests/checks
-	git diff --stat tests/wording.txt
-
-docs: $(VENV)/developing
+# Renews what is written down of what dynocheck says: read the difference before you commit it.
+renew: $(VENV)/developing
+	DYNOCHECK_RENEW=1 $(BIN)/python -m pytest -q tests/checks tests/test_bare_cluster.py \
+	    tests/test_kinds_of_clusters.py tests/situations/test_situations.py::test_the_healthy_cluster
+	$(BIN)/python -m tools.record_demo
 	$(BIN)/python -m tools.write_docs
+	git diff --stat
 
 bench: $(VENV)/developing
 	$(BIN)/python -m benchmarks.startup
@@ -41,15 +62,19 @@ bench: $(VENV)/developing
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.load_accuracy
 
-$(VENV)/installed: pyproject.toml
+$(VENV)/installed: pyproject.toml $(LOCK)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable .
+	@$(INSTALL) .
 	@touch $@
 
-$(VENV)/developing: pyproject.toml
+$(VENV)/developing: pyproject.toml $(LOCK)
 	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
+	$(INSTALL) '.[dev]'
 	@touch $@ $(VENV)/installed
 
+$(BIN)/uv:
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	PIP_CONSTRAINT=$(LOCK) $(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+
 clean:
-	rm -rf $(VENV) build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache
+	rm -rf $(VENV) $(VENV)-* build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .import_linter_cache

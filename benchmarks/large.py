@@ -13,7 +13,7 @@ from benchmarks import installed
 from tests import clusters
 from tests.controlplane import build
 from tests.controlplane.api import Object
-from tests.controlplane.objects import crds_dir
+from tests.controlplane.definitions import crds_dir
 from tests.controlplane.server import ControlPlane
 
 NODE_BYTES, POD_BYTES = 20_000, 15_000  # as JSON, as they are on real clusters
@@ -88,7 +88,6 @@ def list_pages(cluster: ControlPlane) -> list[str]:
 
 def main(nodes: int = 1000, pods: int = 10_000) -> None:
     crds = crds_dir()
-    assert crds is not None, "DYNOCHECK_CRDS names no folder of CRDs"
     kubectl = str(build.assets("kubectl") / "kubectl")
     with installed.create_environment() as bin_, ControlPlane() as cluster:
         clusters.define(cluster, crds)

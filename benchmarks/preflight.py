@@ -21,7 +21,7 @@ from benchmarks.timing import Command, compare, show
 from tests import clusters
 from tests.clusters import storage
 from tests.controlplane import build
-from tests.controlplane.objects import crds_dir
+from tests.controlplane.definitions import crds_dir
 from tests.controlplane.server import ControlPlane
 
 OURS = "dynocheck preflight"
@@ -105,7 +105,6 @@ def measure(dynocheck: Path, kubeconfig: Path, *, rounds: int) -> None:
 
 def main() -> None:
     crds = crds_dir()
-    assert crds is not None, "DYNOCHECK_CRDS names no folder of CRDs"
     with installed.create_environment() as bin_, ControlPlane() as cluster:
         dynocheck = bin_ / "dynocheck"
         clusters.define(cluster, crds)

@@ -19,7 +19,7 @@ from benchmarks import installed
 from benchmarks.timing import compare, show
 from tests import clusters
 from tests.controlplane import build
-from tests.controlplane.objects import crds_dir
+from tests.controlplane.definitions import crds_dir
 from tests.controlplane.server import ControlPlane
 
 OURS = "dynocheck recipe, every check"
@@ -117,7 +117,6 @@ def format_counts(amounts: dict[str, int]) -> str:
 
 def main(target: str = str(installed.ROOT / "recipes")) -> None:
     crds = crds_dir()
-    assert crds is not None, "DYNOCHECK_CRDS names no folder of CRDs"
     with installed.create_environment() as bin_, tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
         with ControlPlane() as cluster:

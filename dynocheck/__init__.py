@@ -1,6 +1,6 @@
-"""dynocheck: is this cluster, recipe or deployment of NVIDIA Dynamo fit to serve?
+"""dynocheck checks whether a cluster, recipe or deployment of NVIDIA Dynamo is fit to serve.
 
-The names below are all that a check of your own needs, besides the facts it reads (`dynocheck.facts`).
+These names, and the facts in `dynocheck.facts`, are all that a custom check needs.
 """
 
 from dynocheck._version import __version__

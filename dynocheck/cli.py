@@ -1,17 +1,24 @@
-"""The command line. Each verb is imported only when it is called."""
+"""The command line. A verb's module is imported when the verb is called."""
 
 import gc
 import os
 import sys
 from collections.abc import Callable, Sequence
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from dynocheck._version import __version__
-from dynocheck.core.errors import UsageError
+from dynocheck.core.errors import UsageError, describe_crash
+from dynocheck.core.options import CommonOptions
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
+
+    from dynocheck.commands.load import LoadOptions
 
 F = TypeVar("F", bound=Callable[..., Any])
+OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 
 _USAGE = 2
 _CRASH = 3
@@ -28,16 +35,32 @@ def _combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
+_config_option = click.option(
+    "--config", metavar="FILE", help="Path to the configuration (default: dynocheck.toml or pyproject.toml)."
+)
+_checks_dir_option = click.option(
+    "--checks-dir",
+    "checks_dirs",
+    multiple=True,
+    metavar="DIR",
+    help="Directory with custom checks (repeatable).",
+)
 _check_options = _combine_options(
-    click.option("--select", multiple=True, metavar="ID", help="Only these checks; ids or globs."),
-    click.option("--skip", multiple=True, metavar="ID", help="Not these checks; ids or globs."),
-    click.option("--config", metavar="FILE", help="Instead of dynocheck.toml or pyproject.toml."),
-    click.option("--checks-dir", "checks_dirs", multiple=True, metavar="DIR", help="A folder of own checks."),
+    click.option(
+        "--select", multiple=True, metavar="ID", help="Run only these checks: ids or globs (repeatable)."
+    ),
+    click.option("--skip", multiple=True, metavar="ID", help="Skip these checks: ids or globs (repeatable)."),
+    _config_option,
+    _checks_dir_option,
 )
 _kubeconfig_options = _combine_options(
-    click.option("--kubeconfig", metavar="FILE", help="Instead of $KUBECONFIG or ~/.kube/config."),
-    click.option("--context", metavar="NAME", help="A context of the kubeconfig."),
-    click.option("-n", "--namespace", metavar="NAME", help="Instead of the namespace of the context."),
+    click.option(
+        "--kubeconfig",
+        metavar="FILE",
+        help="Path to the kubeconfig (default: $KUBECONFIG, then ~/.kube/config).",
+    ),
+    click.option("--context", metavar="NAME", help="Kubeconfig context (default: the current context)."),
+    click.option("-n", "--namespace", metavar="NAME", help="Namespace (default: that of the context)."),
 )
 _cluster_options = _combine_options(
     _kubeconfig_options,
@@ -48,7 +71,7 @@ _cluster_options = _combine_options(
         default=10.0,
         show_default=True,
         metavar="SECONDS",
-        help="How long each look at the cluster may take.",
+        help="Timeout per probe, in seconds.",
     ),
 )
 _VIA = click.Choice(["proxy", "dns", "gateway"])
@@ -61,54 +84,59 @@ _output_options = _combine_options(
         "outputs",
         multiple=True,
         metavar="FORMAT[=FILE]",
-        help="table, json, junit, sarif, github, markdown or html, to standard output or a file. "
-        "May be given several times.",
+        help="Output format: table, json, junit, sarif, github, markdown or html; to standard output or a "
+        "file (repeatable).",
     ),
-    click.option("--strict", is_flag=True, help="Warnings make the exit code 1."),
+    click.option("--strict", is_flag=True, help="Exit with code 1 on warnings."),
 )
 _report_options = _combine_options(
     _output_options,
-    click.option("--snapshot", metavar="FILE", help="Judge a recording instead of a live cluster."),
+    click.option("--snapshot", metavar="FILE", help="Evaluate a snapshot file instead of a live cluster."),
 )
 _baseline_options = _combine_options(
-    click.option("--baseline", metavar="FILE", help="Findings that this file holds do not count."),
-    click.option("--write-baseline", metavar="FILE", help="Make all findings of this run the baseline."),
+    click.option("--baseline", metavar="FILE", help="Suppress the findings in this baseline file."),
+    click.option(
+        "--write-baseline", metavar="FILE", help="Write all findings of this run to a baseline file."
+    ),
 )
 _endpoint_options = _combine_options(
-    click.option("--url", metavar="URL", help="Where it serves, with or without /v1."),
-    click.option("--model", metavar="NAME", help="Which model, where several are served."),
-    click.option("--api-key-env", metavar="NAME", help="The variable of the environment that holds the key."),
-    click.option("--api-key-file", metavar="FILE", help="The file that holds the key."),
-    click.option("--ca-file", metavar="FILE", help="Certificates to trust, in PEM."),
-    click.option("--insecure", is_flag=True, help="Take any certificate."),
+    click.option("--url", metavar="URL", help="URL of the endpoint, with or without /v1."),
+    click.option("--model", metavar="NAME", help="Model name, if the endpoint serves several."),
+    click.option("--api-key-env", metavar="NAME", help="Environment variable with the API key."),
+    click.option("--api-key-file", metavar="FILE", help="File with the API key."),
+    click.option("--ca-file", metavar="FILE", help="PEM file with CA certificates to trust."),
+    click.option("--insecure", is_flag=True, help="Skip TLS certificate verification."),
     click.option(
         "--limit",
         "limits",
         multiple=True,
         metavar="LIMIT",
-        help="What a load must keep, such as ttft.p95=500ms or error_rate=0.",
+        help="Service-level objective to enforce, e.g. ttft.p95=500ms or error_rate=0 (repeatable).",
     ),
-    click.option("--recipe", metavar="PATH", help="The recipe whose graph says what a load must keep."),
+    click.option("--recipe", metavar="PATH", help="Recipe whose graph sets the service-level objectives."),
 )
 _recipe_option = click.option(
-    "--recipe", "recipes", multiple=True, metavar="DIR", help="A recipe that is to run here."
+    "--recipe",
+    "recipes",
+    multiple=True,
+    metavar="DIR",
+    help="Recipe to check against this cluster (repeatable).",
 )
 
 
-def _make_common_options(
-    baseline: str | None = None, write_baseline: str | None = None, diff: str | None = None, **given: Any
-) -> Any:
-    from dynocheck.commands._settings import CommonOptions
-    from dynocheck.suppression.pipeline import SuppressionOptions
+def _pop_options(kind: type[OptionsT], options: dict[str, Any]) -> OptionsT:
+    """Options of this dataclass, taken out of those of the command line."""
+    from dataclasses import fields
 
-    return CommonOptions(aside=SuppressionOptions(baseline, write_baseline, diff), **given)
+    names = {field.name for field in fields(kind)} & options.keys()
+    return kind(**{name: options.pop(name) for name in names})
 
 
 @click.group(invoke_without_command=True, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dynocheck", message="%(prog)s %(version)s")
 @click.pass_context
 def cli(context: click.Context) -> None:
-    """Is this cluster, recipe or deployment of NVIDIA Dynamo fit to serve, why not, and what to type.
+    """Check whether a cluster, recipe or deployment of NVIDIA Dynamo is fit to serve, and how to fix it.
 
     Exit codes: 0 fit, 1 not fit, 2 wrong usage, 3 could not tell, 130 interrupted.
     """
@@ -122,38 +150,43 @@ def cli(context: click.Context) -> None:
 @_baseline_options
 @_check_options
 @_cluster_options
-def preflight(recipes: tuple[str, ...], **given: Any) -> int:
-    """Judge a cluster, before anything is deployed on it."""
+def preflight(recipes: tuple[str, ...], **options: Any) -> int:
+    """Check a cluster before deployment."""
     from dynocheck.commands import preflight
 
-    return preflight.run(_make_common_options(**given), recipes)
+    return preflight.run(CommonOptions(**options), recipes)
 
 
 @cli.command()
 @click.argument("paths", nargs=-1, metavar="PATH...")
-@click.option("--cluster", is_flag=True, help="Look at the live cluster too.")
-@click.option("--crds", multiple=True, metavar="DIR", help="Definitions that judge custom objects exactly.")
-@click.option("--engine-parser", is_flag=True, help="Flags are judged by vLLM itself, as installed here.")
-@click.option("--diff", metavar="REV", help="Only what is not as it was at this git revision counts.")
+@click.option("--cluster", is_flag=True, help="Check the recipes against the live cluster too.")
+@click.option(
+    "--crds",
+    multiple=True,
+    metavar="DIR",
+    help="Directory with CRDs to validate custom objects (repeatable).",
+)
+@click.option("--engine-parser", is_flag=True, help="Check flags with the locally installed vLLM too.")
+@click.option("--diff", metavar="REV", help="Report only findings that are new since this git revision.")
 @_report_options
 @_baseline_options
 @_check_options
 @_cluster_options
 def recipe(
-    paths: tuple[str, ...], cluster: bool, crds: tuple[str, ...], engine_parser: bool, **given: Any
+    paths: tuple[str, ...], cluster: bool, crds: tuple[str, ...], engine_parser: bool, **options: Any
 ) -> int:
-    """Judge recipe folders, variants, manifests, or a folder of models; offline."""
+    """Check recipe folders, variants, manifests, or a folder of models, offline."""
     from dynocheck.commands import recipe
 
     return recipe.run(
-        _make_common_options(**given), paths, cluster=cluster, crds=crds, engine_parser=engine_parser
+        CommonOptions(**options), paths, cluster=cluster, crds=crds, engine_parser=engine_parser
     )
 
 
 @cli.command()
 @click.argument("deployment", required=False, metavar="[DGD]")
 @_endpoint_options
-@click.option("--via", type=_VIA, help="The way to a deployment.")
+@click.option("--via", type=_VIA, help="How to reach the deployment (default: the first that works).")
 @click.option(
     "--timeout",
     "budget_s",
@@ -161,7 +194,7 @@ def recipe(
     default=300.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long it may take until it is ready.",
+    help="Timeout until the deployment is ready, in seconds.",
 )
 @click.option(
     "--request-timeout",
@@ -170,53 +203,50 @@ def recipe(
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long one request may take after that.",
+    help="Timeout per request after that, in seconds.",
 )
 @click.option(
     "--requests",
     type=click.IntRange(1, 10_000),
     default=24,
     show_default=True,
-    help="How many short requests must all be answered.",
+    help="Number of short requests, all of which must succeed.",
 )
-@click.option("--tools", is_flag=True, help="The model must call a tool.")
-@click.option("--structured", is_flag=True, help="The model must answer in JSON of a schema.")
+@click.option("--tools", is_flag=True, help="Require the model to call a tool.")
+@click.option("--structured", is_flag=True, help="Require structured output: JSON that matches a schema.")
 @_output_options
 @_check_options
 @_kubeconfig_options
-def smoke(**given: Any) -> int:
-    """Ask a deployment, or a URL: is it ready, does it answer rightly and steadily, by every worker, and
-    how does it bear a small load.
+def smoke(**options: Any) -> int:
+    """Test a deployment or URL: readiness, correct answers from every worker, and a small load.
 
-    DGD is the name of a DynamoGraphDeployment; it may be left out where the namespace has one only.
+    DGD is the name of a DynamoGraphDeployment; it can be omitted if the namespace has only one.
     """
-    from dataclasses import fields
-
     from dynocheck.commands import smoke
 
-    asked = {field.name: given.pop(field.name) for field in fields(smoke.SmokeOptions)}
-    return smoke.run(_make_common_options(**given), smoke.SmokeOptions(**asked))
+    smoke_options = _pop_options(smoke.SmokeOptions, options)
+    return smoke.run(CommonOptions(**options), smoke_options)
 
 
 @cli.command()
 @_check_options
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
-def checks(output: str, **given: Any) -> int:
+def checks(output: str, **options: Any) -> int:
     """List every check."""
     from dynocheck.commands import checks
 
-    return checks.list_checks(_make_common_options(**given), output)
+    return checks.list_checks(CommonOptions(**options), output)
 
 
 @cli.command()
 @click.argument("id")
-@click.option("--config", metavar="FILE", help="Instead of dynocheck.toml or pyproject.toml.")
-@click.option("--checks-dir", "checks_dirs", multiple=True, metavar="DIR", help="A folder of own checks.")
-def explain(id: str, **given: Any) -> int:  # noqa: A002
-    """Say of one check why it matters and what mends it."""
+@_config_option
+@_checks_dir_option
+def explain(id: str, **options: Any) -> int:  # noqa: A002
+    """Explain a check: why it matters and how to fix it."""
     from dynocheck.commands import checks
 
-    return checks.explain(_make_common_options(**given), id)
+    return checks.explain(CommonOptions(**options), id)
 
 
 @cli.command()
@@ -224,60 +254,84 @@ def explain(id: str, **given: Any) -> int:  # noqa: A002
 @_recipe_option
 @_check_options
 @_cluster_options
-def snapshot(file: str, recipes: tuple[str, ...], **given: Any) -> int:
-    """Record what can be seen of a cluster, to FILE or standard output, for --snapshot.
+def snapshot(file: str, recipes: tuple[str, ...], **options: Any) -> int:
+    """Record a cluster to FILE or standard output, for --snapshot.
 
-    Without --recipe it holds what any recipe may be judged by later: among other things the name, labels,
-    node and requests of every pod that runs in the cluster. It holds no value of a secret.
+    Without --recipe, the snapshot holds the facts for any recipe, among them the name, labels, node and
+    requests of every pod in the cluster. It holds no secret values.
     """
     from dynocheck.commands import snapshot
 
-    return snapshot.run(_make_common_options(**given), file, recipes)
+    return snapshot.run(CommonOptions(**options), file, recipes)
 
 
 @cli.command()
 @_check_options
-@click.option("--smoke", is_flag=True, help="For a run of smoke on a deployment.")
-@click.option("--via", type=_VIA, help="With --smoke: by this way to it, instead of any.")
-@click.option("--load", is_flag=True, help="For a load by pods: load DGD --in-cluster --apply.")
-def rbac(smoke: bool, via: str | None, load: bool, **given: Any) -> int:
-    """Print the least roles for a run of preflight: one of the cluster, one of the namespace."""
+@click.option("--smoke", is_flag=True, help="The roles for smoke on a deployment.")
+@click.option("--via", type=_VIA, help="With --smoke: how it reaches the deployment (default: any).")
+@click.option("--load", is_flag=True, help="The roles for load DGD --in-cluster --apply.")
+def rbac(smoke: bool, via: str | None, load: bool, **options: Any) -> int:
+    """Print the minimal ClusterRole and Role for preflight."""
     from dynocheck.commands import rbac
 
-    return rbac.run(_make_common_options(**given), smoke=smoke, load=load, via=via)
+    return rbac.run(CommonOptions(**options), smoke=smoke, load=load, via=via)
 
 
 @cli.command()
 @_endpoint_options
-@click.option("--concurrency", type=_COUNT, metavar="N", help="So many requests at a time; 4 unless given.")
 @click.option(
-    "--rate", type=_POSITIVE, metavar="R", help="Instead: so many requests a second, as they are due."
-)
-@click.option("--arrivals", type=click.Choice(["poisson", "constant"]), default="poisson", show_default=True)
-@click.option("--sweep", metavar="N,N,...", help="Instead: several concurrencies, one after the other.")
-@click.option(
-    "--requests", type=_COUNT, metavar="N", help="How many are measured at each load; 32 unless given."
+    "--concurrency", type=_COUNT, metavar="N", help="Concurrent requests (closed loop)  [default: 4]"
 )
 @click.option(
-    "--duration", "duration_s", type=_POSITIVE, metavar="SECONDS", help="Instead of a number of them."
+    "--rate", type=_POSITIVE, metavar="R", help="Requests per second (open loop), instead of --concurrency."
 )
-@click.option("--warmup", type=click.IntRange(min=0), default=4, show_default=True, help="Requests before.")
-@click.option("--isl", type=_COUNT, default=128, show_default=True, help="About so many tokens in.")
-@click.option("--osl", type=_COUNT, default=64, show_default=True, help="So many tokens out.")
-@click.option("--seed", type=int, default=0, show_default=True, help="Of the prompts and the arrivals.")
-@click.option("--prompts", metavar="FILE", help="Text, JSON lines or a mooncake trace, instead of made ones.")
-@click.option("--completions", is_flag=True, help="Ask /v1/completions instead of the chat.")
+@click.option(
+    "--arrivals",
+    type=click.Choice(["poisson", "constant"]),
+    default="poisson",
+    show_default=True,
+    help="Arrival process for --rate.",
+)
+@click.option("--sweep", metavar="N,N,...", help="Several concurrencies, one after the other.")
+@click.option("--requests", type=_COUNT, metavar="N", help="Measured requests per load  [default: 32]")
+@click.option(
+    "--duration",
+    "duration_s",
+    type=_POSITIVE,
+    metavar="SECONDS",
+    help="Seconds per load, instead of --requests.",
+)
+@click.option(
+    "--warmup",
+    type=click.IntRange(min=0),
+    default=4,
+    show_default=True,
+    help="Warm-up requests, not measured.",
+)
+@click.option(
+    "--isl", type=_COUNT, default=128, show_default=True, help="Approximate input sequence length in tokens."
+)
+@click.option("--osl", type=_COUNT, default=64, show_default=True, help="Output sequence length in tokens.")
+@click.option(
+    "--seed", type=int, default=0, show_default=True, help="Random seed for prompts and arrival times."
+)
+@click.option(
+    "--prompts",
+    metavar="FILE",
+    help="Prompts from text, JSON lines or a Mooncake trace (default: synthetic).",
+)
+@click.option("--completions", is_flag=True, help="Use /v1/completions instead of /v1/chat/completions.")
 @click.option("--workers", type=_COUNT, default=1, show_default=True, help="Processes that share the load.")
-@click.option("--baseline", metavar="FILE", help="An earlier run to compare with.")
+@click.option("--baseline", metavar="FILE", help="Saved run to compare with.")
 @click.option(
     "--tolerance",
     type=click.FloatRange(min=0),
     default=0.1,
     show_default=True,
-    help="By which share a latency may be worse than in the baseline.",
+    help="Allowed latency increase over the baseline, as a fraction.",
 )
-@click.option("--save", metavar="FILE", help="Keep what was measured, for --from and --baseline.")
-@click.option("--from", "recorded", metavar="FILE", help="Judge what was saved, instead of measuring.")
+@click.option("--save", metavar="FILE", help="Save the measurements, for --from and --baseline.")
+@click.option("--from", "recorded", metavar="FILE", help="Evaluate a saved run instead of measuring.")
 @click.option(
     "--timeout",
     "request_s",
@@ -285,87 +339,89 @@ def rbac(smoke: bool, via: str | None, load: bool, **given: Any) -> int:
     default=60.0,
     show_default=True,
     metavar="SECONDS",
-    help="How long each request may take.",
+    help="Timeout per request, in seconds.",
 )
 @click.option("--in-cluster", is_flag=True, help="Write a Job whose pods share the load.")
-@click.option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="How many pods; 2 unless given.")
-@click.option("--apply", is_flag=True, help="Run that Job, report what it measured, and delete it.")
-@click.option("--as-aiperf", is_flag=True, help="Write the Job that makes the same load with AIPerf.")
-@click.option("--image", metavar="IMAGE", help="Of the Job: one that has dynocheck, or a Python for AIPerf.")
-@click.option("--api-key-secret", metavar="NAME/KEY", help="The key of a Secret that the Job's pods read.")
-@click.option("--tokenizer", metavar="NAME", help="AIPerf's, where the model's name is not that of one.")
-@click.option("--claim", metavar="NAME", help="The claim on which AIPerf's results are kept.")
-@click.option("--manifest", metavar="FILE", help="Write the Job there instead of to standard output.")
+@click.option("--parallelism", type=click.IntRange(1, 64), metavar="N", help="Number of pods  [default: 2]")
+@click.option("--apply", is_flag=True, help="Run that Job, report its measurements, and delete it.")
+@click.option("--as-aiperf", is_flag=True, help="Write a Job that runs the same load with AIPerf.")
+@click.option("--image", metavar="IMAGE", help="Image of the Job: with dynocheck, or with Python for AIPerf.")
+@click.option("--api-key-secret", metavar="NAME/KEY", help="Secret with the API key, for the Job's pods.")
+@click.option("--tokenizer", metavar="NAME", help="Tokenizer for AIPerf (default: the model name).")
+@click.option("--claim", metavar="NAME", help="PersistentVolumeClaim for AIPerf's results.")
+@click.option("--manifest", metavar="FILE", help="File to write the Job to (default: standard output).")
 @click.option(
     "--engine",
     type=click.Choice(["vllm", "trtllm"]),
-    help="Instead of a URL: the engine, in this process, with --model DIR and its own flags after --.",
+    help="Load-test this engine in-process instead of a URL; with --model DIR, and engine flags after --.",
 )
-@click.option("--worker", "place", hidden=True, metavar="I/N@HOST:PORT", help="Be one of the Job's pods.")
+@click.option("--worker", "place", hidden=True, metavar="I/N@HOST:PORT", help="Run as a pod of the Job.")
 @_output_options
 @_check_options
 @_kubeconfig_options
 @click.argument("words", nargs=-1, metavar="[DGD] [-- FLAG...]")
-def load(words: tuple[str, ...], place: str | None, engine: str | None, **given: Any) -> int:
-    """Put an endpoint under load, and say how it bears it.
+def load(words: tuple[str, ...], place: str | None, engine: str | None, **options: Any) -> int:
+    """Load-test an endpoint.
 
-    DGD is the name of a DynamoGraphDeployment, which a Job in its cluster puts under load.
+    DGD is the name of a DynamoGraphDeployment, for a load test by a Job in its cluster.
     """
-    from dataclasses import fields
-
     from dynocheck.commands import load
 
-    wanted = load.LoadOptions(**{each.name: given.pop(each.name) for each in fields(load.LoadOptions)})
-    if place is None and not (given["in_cluster"] or given["as_aiperf"]):
-        return _run_local_load(words, wanted, engine, given)
+    load_options = _pop_options(load.LoadOptions, options)
+    if place is None and not (options["in_cluster"] or options["as_aiperf"]):
+        return _run_local_load(words, load_options, engine, options)
     if engine is not None:
-        raise UsageError("--engine: runs here, and in no Job")
+        raise UsageError("--engine: not with --in-cluster or --as-aiperf")
     from dynocheck.commands import _load_jobs
 
     if place is not None:
-        return _load_jobs.run_worker(wanted, place)
+        return _load_jobs.run_worker(load_options, place)
     if len(words) > 1:
-        raise UsageError(f"{' '.join(words)}: one DynamoGraphDeployment at a time")
-    names = {each.name for each in fields(_load_jobs.LoadJobOptions)} - {"deployment"}
-    asked = _load_jobs.LoadJobOptions(next(iter(words), None), **{name: given.pop(name) for name in names})
-    return _load_jobs.run(_make_common_options(**given), wanted, asked)
+        raise UsageError(f"{' '.join(words)}: give only one DynamoGraphDeployment")
+    job_options = _pop_options(_load_jobs.LoadJobOptions, {"deployment": next(iter(words), None), **options})
+    return _load_jobs.run(_pop_options(CommonOptions, options), load_options, job_options)
 
 
 _JOB_OPTIONS = ("parallelism", "apply", "image", "api_key_secret", "tokenizer", "claim", "manifest")
 
 
-def _run_local_load(words: tuple[str, ...], wanted: Any, engine: str | None, given: dict[str, Any]) -> int:
-    odd = [f"--{name.replace('_', '-')}" for name in _JOB_OPTIONS if given.pop(name)]
-    if odd or (words and engine is None):
-        raise UsageError(f"{(odd or words)[0]}: only with --in-cluster or --as-aiperf")
-    del given["in_cluster"], given["as_aiperf"]
+def _run_local_load(
+    words: tuple[str, ...], load_options: "LoadOptions", engine: str | None, options: dict[str, Any]
+) -> int:
+    job_options = [f"--{name.replace('_', '-')}" for name in _JOB_OPTIONS if options[name]]
+    if job_options or (words and engine is None):
+        raise UsageError(f"{(job_options or words)[0]}: only with --in-cluster or --as-aiperf")
+    common = _pop_options(CommonOptions, options)
     if engine is not None:
         from dynocheck.commands import _load_engine
 
-        return _load_engine.run(_make_common_options(**given), wanted, engine, words)
+        return _load_engine.run(common, load_options, engine, words)
     from dynocheck.commands import load
 
-    return load.run(_make_common_options(**given), wanted)
+    return load.run(common, load_options)
 
 
 @cli.command()
 def demo() -> int:
-    """Judge a recorded cluster, a reference recipe and a simulated engine: no cluster, no GPU needed."""
+    """Check a recorded cluster, a reference recipe and a simulated engine; needs no cluster and no GPU."""
     from dynocheck.commands import demo
 
     return demo.run()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run a command line, of this process unless another is given, and return its exit code."""
-    collecting = gc.isenabled()
-    gc.disable()  # a run is short and makes hardly any cycles; looking for them takes a tenth of it
+    """Run a command line and return its exit code.
+
+    :param arguments: without the program name; None for those of this process.
+    """
+    was_enabled = gc.isenabled()
+    gc.disable()  # a run is short and makes few cycles; collecting takes a tenth of its time
     try:
         return _run(arguments)
     finally:
         if arguments is None:
-            gc.freeze()  # the process ends here; Python would look through all of it once more, in 40 ms
-        if collecting:
+            gc.freeze()  # the process ends here: saves a last collection of 40 ms
+        if was_enabled:
             gc.enable()
 
 
@@ -382,15 +438,15 @@ def _run(arguments: Sequence[str] | None) -> int:
     except (KeyboardInterrupt, click.Abort):
         return _print_error("interrupted", _INTERRUPTED)
     except BrokenPipeError:
-        # The reader has gone, as head does. Nothing is left to flush into the closed pipe at exit.
+        # The reader, such as head, has closed the pipe; at exit nothing is left to flush into it.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _CRASH
     except Exception as error:
         if os.environ.get(_DEBUG):
             raise
-        from dynocheck.core.runner import describe_crash
-
-        return _print_error(f"{describe_crash(error)}: a fault of ours; {_DEBUG}=1 shows where", _CRASH)
+        return _print_error(
+            f"{describe_crash(error)}: a bug in dynocheck; set {_DEBUG}=1 for the traceback", _CRASH
+        )
     return code or 0
 
 

@@ -1,12 +1,12 @@
-"""The shapes that API objects share on the wire."""
+"""Parts that API objects share, as decoded from JSON."""
 
 import msgspec
 
-METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"  # to be accepted for a list
+METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"  # Accept header of a list
 
 
 class ObjectMeta(msgspec.Struct, rename="camel"):
-    """`creation_timestamp` is null in pod templates of API servers before 1.34."""
+    """The metadata of an object. `creation_timestamp` is null in pod templates of API servers before 1.34."""
 
     name: str = ""
     namespace: str = ""
@@ -18,12 +18,14 @@ class ObjectMeta(msgspec.Struct, rename="camel"):
 
 
 class PartialObject(msgspec.Struct):
-    """An object of which no more than its metadata is read."""
+    """An object of which only the metadata is read."""
 
     metadata: ObjectMeta
 
 
 class StatusCondition(msgspec.Struct):
+    """A condition of an object's status."""
+
     type: str = ""
     status: str = ""
     reason: str = ""

@@ -18,6 +18,7 @@ from typing import Any
 from dynocheck.cli import main
 
 ROOT = Path(__file__).parent.parent
+LOCK = ROOT / "requirements.lock"
 
 
 @dataclass(frozen=True)

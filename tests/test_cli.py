@@ -1,4 +1,4 @@
-"""The command line: what it refuses, and how it ends."""
+"""The command line: usage errors, exit codes and outputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ NOBODYS = "https://127.0.0.1:1"
 
 @pytest.fixture
 def kubeconfig(tmp_path: Path) -> Path:
-    """A kubeconfig of a cluster that nobody runs."""
+    """A kubeconfig of a cluster that does not exist."""
     path = tmp_path / "kubeconfig"
     path.write_text(
         f"""
@@ -42,7 +42,7 @@ def test_every_verb_has_help(verb: str) -> None:
     assert ended.out.startswith(f"Usage: dynocheck {verb}")
 
 
-def test_nothing_said_is_answered_with_help() -> None:
+def test_no_arguments_print_help() -> None:
     ended = dynocheck()
     assert ended.code == 0
     assert all(verb in ended.out for verb in VERBS)
@@ -73,7 +73,7 @@ def written(path: Path, content: bytes) -> Path:
         (b"a:\n\t- b", "file.yaml:2"),
     ],
 )
-def test_a_file_that_is_no_manifest(tmp_path: Path, content: bytes, says: str) -> None:
+def test_a_file_that_is_not_a_manifest(tmp_path: Path, content: bytes, says: str) -> None:
     ended = dynocheck("recipe", written(tmp_path / "file.yaml", content))
     assert ended.code == 2
     assert says in ended.err
@@ -81,7 +81,7 @@ def test_a_file_that_is_no_manifest(tmp_path: Path, content: bytes, says: str) -
     assert ended.err.count("\n") == 1
 
 
-def test_paths_that_hold_no_recipe(tmp_path: Path) -> None:
+def test_paths_without_a_recipe(tmp_path: Path) -> None:
     empty, other = tmp_path / "empty", tmp_path / "other"
     empty.mkdir()
     (other / "deeper").mkdir(parents=True)
@@ -101,7 +101,7 @@ def test_paths_that_hold_no_recipe(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["recipe"], "no recipe named"),
+        (["recipe"], "no recipe given"),
         (
             ["recipe", "recipes/qwen3-32b", "--select", "no.such-check"],
             "no check here matches 'no.such-check'",
@@ -109,12 +109,15 @@ def test_paths_that_hold_no_recipe(tmp_path: Path) -> None:
         (["recipe", "recipes/qwen3-32b", "--skip", "nothing.*"], "no check here matches 'nothing.*'"),
         (["recipe", "recipes/qwen3-32b", "--select", "gpu.operator"], "no check here matches 'gpu.operator'"),
         (["recipe", "recipes/qwen3-32b", "--select", "storage.rwx-class"], "add --cluster"),
-        (["recipe", "recipes/qwen3-32b", "-o", "xml"], "no such format"),
+        (["recipe", "recipes/qwen3-32b", "-o", "xml"], "unknown format"),
         (["recipe", "recipes/qwen3-32b", "-o", "junit="], "no file after the ="),
-        (["recipe", "recipes/qwen3-32b", "-o", "junit=no/such/folder/x.xml"], "no folder no/such/folder"),
+        (
+            ["recipe", "recipes/qwen3-32b", "-o", "junit=no/such/folder/x.xml"],
+            "no such directory: no/such/folder",
+        ),
         (["recipe", "recipes/qwen3-32b", "-o", "json", "-o", "table"], "two formats"),
         (["recipe", "recipes/qwen3-32b", "--config", "no.toml"], "no.toml: No such file"),
-        (["recipe", "recipes/qwen3-32b", "--checks-dir", "no-dir"], "no-dir: no such folder"),
+        (["recipe", "recipes/qwen3-32b", "--checks-dir", "no-dir"], "no-dir: no such directory"),
         (["recipe", "recipes/qwen3-32b", "--snapshot", "no.json"], "no.json: No such file"),
         (["recipe", "recipes/qwen3-32b", "--timeout", "0"], "--timeout"),
         (["explain", "storage.default-clas"], "did you mean storage.default-class?"),
@@ -142,7 +145,7 @@ def test_a_kubeconfig_that_cannot_be_used(tmp_path: Path, kubeconfig: Path) -> N
         assert ended.err.count("\n") == 1
 
 
-def test_the_world_at_fault_is_another_exit_code(kubeconfig: Path) -> None:
+def test_an_unreachable_cluster_is_exit_code_3(kubeconfig: Path) -> None:
     ended = dynocheck("preflight", "--kubeconfig", kubeconfig)
     assert ended.code == 3
     assert "sesame" not in ended.out + ended.err
@@ -170,14 +173,14 @@ def test_several_reports_of_one_run(tmp_path: Path) -> None:
     assert json.loads(data.read_text())["schema"] == "dynocheck.report/v1"
 
 
-def test_one_report_that_cannot_be_written_does_not_keep_the_others_back(tmp_path: Path) -> None:
+def test_an_unwritable_report_does_not_affect_others(tmp_path: Path) -> None:
     ended = dynocheck("recipe", "recipes/qwen3-32b", "-o", f"junit={tmp_path}", "-o", "table")
     assert "graph.frontend" in ended.out
     assert ended.code == 2
     assert f"cannot write {tmp_path}: Is a directory" in ended.err
 
 
-def test_a_closed_pipe_is_no_crash() -> None:
+def test_a_closed_pipe_is_not_a_crash() -> None:
     command = f"{sys.executable} -m dynocheck recipe recipes/qwen3-32b -o json | head -c 1"
     done = subprocess.run(
         ["bash", "-c", command], cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
@@ -205,7 +208,7 @@ def test_the_report_fits_its_schema() -> None:
     jsonschema.Draft202012Validator(schema).validate(report)
 
 
-def test_explain_says_why_and_what_mends_it(capsys: pytest.CaptureFixture[str]) -> None:
+def test_explain_prints_title_and_fix(capsys: pytest.CaptureFixture[str]) -> None:
     for row in json.loads(dynocheck("checks", "-o", "json").out):
         assert main(["explain", row["id"]]) == 0
         shown = capsys.readouterr().out
@@ -213,7 +216,7 @@ def test_explain_says_why_and_what_mends_it(capsys: pytest.CaptureFixture[str]) 
         assert "\nFix: " in shown
 
 
-def test_it_speaks_any_encoding() -> None:
+def test_output_in_any_encoding() -> None:
     ended = dynocheck("recipe", "recipes/qwen3-32b", env={"PYTHONIOENCODING": "ascii", "LC_ALL": "C"})
     assert ended.code == 0
     assert ended.out.isascii()
@@ -229,9 +232,9 @@ def test_demo_judges_a_cluster_a_recipe_and_an_engine() -> None:
     assert "Traceback" not in ended.err
 
 
-def test_a_crash_of_ours_is_one_line(tmp_path: Path) -> None:
+def test_a_crash_prints_one_line(tmp_path: Path) -> None:
     (tmp_path / "sitecustomize.py").write_text(
-        "import dynocheck.core.runner as r\n"
+        "import dynocheck.commands._run as r\n"
         "def broken(*a, **k): raise RuntimeError('hf_secretsecretsecret')\n"
         "r.plan = broken\n"
     )

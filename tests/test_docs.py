@@ -10,7 +10,7 @@ from tools import write_docs
 
 
 def test_the_page_of_checks_is_fresh() -> None:
-    assert (ROOT / "docs" / "checks.md").read_text() == write_docs.render_checks(), "make docs"
+    assert (ROOT / "docs" / "checks.md").read_text() == write_docs.render_checks(), "make renew"
 
 
 def test_the_table_of_the_readme_is_real() -> None:
@@ -19,7 +19,7 @@ def test_the_table_of_the_readme_is_real() -> None:
     def timeless(text: str) -> str:
         return re.sub(r"in \d+\.\d s", "in a moment", text)
 
-    assert timeless(shown) == timeless(write_docs.render_table()), "make docs"
+    assert timeless(shown) == timeless(write_docs.render_table()), "make renew"
 
 
 def test_every_check_has_its_page() -> None:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from dynocheck.core.registry import Check, load
+from dynocheck.core.declarations import Check
+from dynocheck.core.registry import load
 from tests.controlplane.server import ControlPlane
 from tests.fixes import commands, find_misreading
 

@@ -11,10 +11,10 @@ import pytest
 import yaml
 
 from dynocheck.cli import main
-from tests.controlplane.objects import crds_dir
+from tests.controlplane.definitions import crds_dir
 from tests.controlplane.server import ControlPlane
 
-CRDS = crds_dir() or Path("/nowhere")
+CRDS = crds_dir()
 GAIE = sorted(folder.name for folder in CRDS.glob("gaie/v*"))
 GATEWAY_API = sorted(folder.name for folder in CRDS.glob("gateway-api/v*"))
 NEEDED = {"gatewayclasses", "gateways", "httproutes", "referencegrants"}

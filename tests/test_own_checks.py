@@ -1,4 +1,4 @@
-"""Checks and probes of a user's own, and the configuration of a site."""
+"""Custom checks and probes, and the configuration of a site."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def outcomes(*arguments: str | Path, cwd: Path | None = None) -> tuple[int, dict
     return ended.code, ended.outcomes
 
 
-def test_a_folder_of_checks_is_as_good_as_ours(own: Path) -> None:
+def test_custom_checks_run_like_built_in_ones(own: Path) -> None:
     code, found = outcomes("--checks-dir", own, "--select", "house")
     assert found == {"house.sunny": "fail", "house.labels": "warn"}
     assert code == 1
@@ -60,13 +60,13 @@ def test_a_folder_of_checks_is_as_good_as_ours(own: Path) -> None:
     assert "The sun shines" in dynocheck("explain", "house.sunny", "--checks-dir", own).out
 
 
-def test_a_former_id_still_selects(own: Path) -> None:
+def test_an_alias_selects_a_check(own: Path) -> None:
     code, found = outcomes("--checks-dir", own, "--select", "house.fair")
     assert found == {"house.sunny": "fail"}
     assert code == 1
 
 
-def test_the_crash_of_one_check_leaves_the_others(own: Path) -> None:
+def test_a_crashed_check_does_not_affect_others(own: Path) -> None:
     (own / "broken.py").write_text(
         textwrap.dedent(
             """
@@ -87,14 +87,14 @@ def test_the_crash_of_one_check_leaves_the_others(own: Path) -> None:
     assert "hunter2" not in ended.out
 
 
-def test_the_crash_of_a_probe_is_an_error_of_ours(own: Path) -> None:
+def test_a_crashed_probe_is_an_error(own: Path) -> None:
     (own / "house.py").write_text(OWN.replace('return Weather("grey")', "return 1 / 0"))
     ended = dynocheck("recipe", RECIPE, "-o", "json", "--checks-dir", own, "--select", "house.sunny")
     assert ended.outcomes == {"house.sunny": "error"}
     assert ended.code == 3
 
 
-def test_a_fact_that_cannot_be_had_is_unknown(own: Path) -> None:
+def test_an_unavailable_fact_is_unknown(own: Path) -> None:
     body = 'raise Unavailable("no window here", fix="open one")'
     text = OWN.replace('return Weather("grey")', body).replace(
         "import Finding", "import Unavailable, Finding"
@@ -107,7 +107,7 @@ def test_a_fact_that_cannot_be_had_is_unknown(own: Path) -> None:
     assert ended.code == 3
 
 
-def test_a_probe_that_hangs_holds_nothing_up(own: Path) -> None:
+def test_a_hanging_probe_times_out(own: Path) -> None:
     (own / "house.py").write_text(OWN.replace('return Weather("grey")', "import time; time.sleep(60)"))
     ended = dynocheck("recipe", RECIPE, "-o", "json", "--checks-dir", own, "--timeout", "0.5")
     assert ended.outcomes["house.sunny"] == "unknown"
@@ -122,13 +122,13 @@ def test_a_probe_that_hangs_holds_nothing_up(own: Path) -> None:
         ("import no_such_module", "ModuleNotFoundError"),
         ("def broken(:", "SyntaxError"),
         (OWN.replace("house.sunny", "Sunny"), "'Sunny' is not of the form area.kebab-name"),
-        (OWN.replace("house.labels", "house.sunny"), "two checks are called house.sunny"),
+        (OWN.replace("house.labels", "house.sunny"), "two checks have the id house.sunny"),
         (OWN.replace("(weather: Weather)", "(weather: int)"), "parameter weather is not typed as a fact"),
         (OWN.replace("(weather: Weather)", "(weather)"), "parameter weather is not typed as a fact"),
         (OWN.replace("def weather() -> Weather", "def weather() -> int"), "its return type is not a fact"),
     ],
 )
-def test_a_module_that_cannot_be_used_is_named(own: Path, text: str, says: str) -> None:
+def test_an_invalid_module_is_a_usage_error(own: Path, text: str, says: str) -> None:
     (own / "house.py").write_text(text)
     ended = dynocheck("recipe", RECIPE, "--checks-dir", own)
     assert ended.code == 2
@@ -185,7 +185,7 @@ def tabled(*arguments: str | Path) -> dict[str, dict[str, Any]]:
     return {table["id"]: table for table in ended.report["tables"]}
 
 
-def test_a_table_of_ones_own(tables: Path) -> None:
+def test_a_custom_table(tables: Path) -> None:
     found = tabled("--checks-dir", tables)
     assert set(found) == {"graph.variants", "graph.names", "house.broken"}, "none looks at the moon"
     names = found["graph.names"]
@@ -206,20 +206,20 @@ def test_a_table_follows_the_selection(tables: Path) -> None:
     assert set(tabled(*own, "--skip", "graph.names", "--skip", "house")) == {"graph.variants"}
 
 
-def test_a_table_is_no_check(tables: Path) -> None:
+def test_a_table_is_not_a_check(tables: Path) -> None:
     ended = dynocheck("recipe", RECIPE, "--checks-dir", tables, "--select", "graph.names")
     assert (ended.code, ended.err) == (
         2,
-        "error: no check here matches 'graph.names'; `dynocheck checks` lists them all\n",
+        "error: no check here matches 'graph.names'; run `dynocheck checks` for the list\n",
     )
     (tables / "more.py").write_text(TABLES)
-    assert "two checks are called graph.names" in dynocheck("recipe", RECIPE, "--checks-dir", tables).err
+    assert "two checks have the id graph.names" in dynocheck("recipe", RECIPE, "--checks-dir", tables).err
 
 
 # Configuration
 
 
-def test_a_site_decides_once(own: Path, tmp_path: Path) -> None:
+def test_a_configuration_file(own: Path, tmp_path: Path) -> None:
     (tmp_path / "dynocheck.toml").write_text(
         """
         skip = ["perf", "manifest.*"]
@@ -237,14 +237,14 @@ def test_a_site_decides_once(own: Path, tmp_path: Path) -> None:
     assert {check.partition(".")[0] for check in selected} == {"perf"}
 
 
-def test_pyproject_serves_too(tmp_path: Path) -> None:
+def test_pyproject_is_read(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.dynocheck]\nselect = ["graph"]\n')
     assert {check.partition(".")[0] for check in outcomes(cwd=tmp_path)[1]} == {"graph"}
     (tmp_path / "pyproject.toml").write_text('[tool.other]\nselect = ["graph"]\n')
     assert len(outcomes(cwd=tmp_path)[1]) > 1
 
 
-def test_a_warning_counts_where_strict(own: Path) -> None:
+def test_strict_counts_warnings(own: Path) -> None:
     arguments = ["--checks-dir", str(own), "--select", "house.labels"]
     assert outcomes(*arguments)[0] == 0
     assert outcomes(*arguments, "--strict")[0] == 1
@@ -265,7 +265,7 @@ def test_a_warning_counts_where_strict(own: Path) -> None:
         ("select = [", "not TOML"),
     ],
 )
-def test_a_configuration_that_means_nothing(tmp_path: Path, text: str, says: str) -> None:
+def test_an_invalid_configuration_is_a_usage_error(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "dynocheck.toml").write_text(text)
     ended = dynocheck("recipe", RECIPE, cwd=tmp_path)
     assert ended.code == 2
@@ -309,7 +309,7 @@ def infinite(recipes: Recipes) -> Iterator[Panel]:
 """
 
 
-def test_a_chart_of_ones_own(tmp_path: Path) -> None:
+def test_a_custom_chart(tmp_path: Path) -> None:
     folder = tmp_path / "charts"
     folder.mkdir()
     (folder / "charts.py").write_text(CHART)

@@ -9,14 +9,14 @@ import sys
 import time
 from pathlib import Path
 
-from tests import clusters
+from tests import clusters, outcomes
 from tests.checks.judging import FRONTEND, GRAPH, worker
 from tests.clusters import storage
 from tests.command import ROOT, CommandResult, dynocheck, restore_sigint
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import SLACK
-from tests.situations.test_situations import HEALTHY
 
+HEALTHY = outcomes.read("fit")
 # These say something true of a user without any rights: the kubeconfig is at hand, /version is for all.
 SEEN_OFFLINE = {"access.credentials"}
 SEEN_BY_ALL = {"access.api-reachable", "access.kubernetes-version"} | SEEN_OFFLINE

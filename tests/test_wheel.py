@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import zipfile
@@ -9,10 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT
+from tests.command import LOCK, ROOT
 from tests.test_cli import VERBS
 
 EMPTY = {"PATH": "/usr/bin:/bin", "COLUMNS": "80"}
+LOCKED = {**os.environ, "PIP_CONSTRAINT": str(LOCK)}
 
 
 @pytest.fixture(scope="module")
@@ -20,7 +22,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The wheel, made of the source distribution as an index would have it."""
     folder = tmp_path_factory.mktemp("dist")
     command = [sys.executable, "-m", "build", "--outdir", str(folder), str(ROOT)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, env=LOCKED, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     (found,) = folder.glob("*.whl")
     return found
@@ -32,7 +34,7 @@ def environment(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("environment")
     subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
     install = [str(folder / "bin" / "pip"), "install", "--quiet", "--disable-pip-version-check", str(wheel)]
-    subprocess.run(install, check=True)
+    subprocess.run(install, env=LOCKED, check=True)
     return folder / "bin"
 
 

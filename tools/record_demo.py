@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tests import clusters
 from tests.clusters import storage
-from tests.controlplane.objects import crds_dir
+from tests.controlplane.definitions import crds_dir
 from tests.controlplane.server import ControlPlane
 
 TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "demo.json"
@@ -20,7 +20,6 @@ TARGET = Path(__file__).parent.parent / "dynocheck" / "data" / "demo.json"
 
 def main() -> int:
     crds = crds_dir()
-    assert crds is not None, "DYNOCHECK_CRDS names no folder of CRDs"
     with ControlPlane() as cluster:
         clusters.define(cluster, crds)
         clusters.furnish(cluster)

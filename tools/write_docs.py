@@ -9,7 +9,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from dynocheck.core.registry import Check, load
+from dynocheck.core.declarations import Check
+from dynocheck.core.registry import load
 
 ROOT = Path(__file__).parent.parent
 TARGET = ROOT / "docs" / "checks.md"
@@ -17,7 +18,7 @@ README = ROOT / "README.md"
 TABLE = re.compile(r"(?<=```console\n\$ dynocheck preflight\n).*?(?=\n```)", re.DOTALL)
 _HEAD = """# Checks
 
-One section a check; `dynocheck explain ID` shows the same. This page is made by `make docs`.
+One section a check; `dynocheck explain ID` shows the same. This page is made by `make renew`.
 """
 
 

@@ -1,1 +1,1 @@
-"""Checks of whether what is asked for fits the nodes and quotas."""
+"""Checks of whether a recipe's pods fit the nodes and quotas."""

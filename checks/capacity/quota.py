@@ -1,28 +1,24 @@
-"""Whether the namespace has room for a recipe's pods."""
+"""Check of a recipe's pods against the ResourceQuotas of the namespace."""
 
 from collections.abc import Iterator
 from fractions import Fraction
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.checks.capacity.scheduling import check_each_graph, is_own, warn_unjudged
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.capacity import NamespaceLimits, Quota, RunningPod, RunningPods
-from dynocheck.facts.recipe.recipes import Graph, Recipe
-from dynocheck.scheduling.graphs import ComponentPods, list_component_pods, resolve_namespace
+from dynocheck.facts import Graph, NamespaceLimits, Quota, Recipe, Recipes, RunningPod, RunningPods
+from dynocheck.scheduling.graphs import list_component_pods, resolve_namespace
 from dynocheck.scheduling.limits import charge, collect_defaults, is_counted
-from dynocheck.scheduling.pod_spec_model import Defaults
 from dynocheck.scheduling.quantities import CPU, format_amount, parse_exact, scale_amount, sum_resources
 
 
-@check("capacity.quota-fits", title="The namespace's quotas have room for the recipe")
+@check("capacity.quota-fits", title="ResourceQuotas have room for the recipe")
 def quota_fits(recipes: Recipes, limits: NamespaceLimits, running: RunningPods) -> Iterator[Finding]:
-    """A pod over a ResourceQuota is refused when it is made: no pod is Pending, there is none, and only the
-    events of its owner say so.
+    """A pod that exceeds a ResourceQuota is rejected at creation: it is not even Pending, and only the events
+    of its owner say so.
 
-    All pods of a graph are added up, after LimitRanges gave their defaults. What pods of the same graph use
-    already is not counted twice. Several graphs of a recipe are alternatives. Claims and other objects are
-    not looked at. What a quota or a LimitRange makes each pod state is told by platform.quota and
-    platform.limit-range.
+    The pods of a graph are added up, with the defaults of LimitRanges, and without what running pods of the
+    same graph already use. Several graphs of a recipe are alternatives. Claims and other objects are not
+    counted. platform.quota and platform.limit-range check what a quota or LimitRange requires of each pod.
 
     Fix: kubectl describe quota -n NAMESPACE
     """
@@ -34,40 +30,39 @@ def quota_fits(recipes: Recipes, limits: NamespaceLimits, running: RunningPods) 
 def _check_graph(
     limits: NamespaceLimits, running: RunningPods, recipe: Recipe, graph: Graph
 ) -> Iterator[Finding]:
-    place = resolve_namespace(recipe, graph, limits.namespace)
+    namespace = resolve_namespace(recipe, graph, limits.namespace)
     location = Location(graph.file, graph.line, graph.column)
-    if place != limits.namespace:
+    if namespace != limits.namespace:
         yield warn(
-            f"graph {graph.name} goes to namespace {place}, whose quotas were not looked at",
-            fix=f"add -n {place}",
+            f"graph {graph.name} is for namespace {namespace}, whose quotas are not checked",
+            fix=f"add -n {namespace}",
             location=location,
         )
         return
     defaults = collect_defaults(limits)
-    found = [group for group in list_component_pods(recipe, graph, place, defaults) if group.pods]
-    judged = [group for group in found if group.shape is not None]
-    own = [pod for pod in running if is_own(pod, graph, place)]
+    groups = [group for group in list_component_pods(recipe, graph, namespace, defaults) if group.pods]
+    known = [group for group in groups if group.shape is not None]
+    own = [pod for pod in running if is_own(pod, graph, namespace)]
     for quota in limits.quotas:
-        counted = [group for group in judged if is_counted(quota, group.spec)]
+        counted = [group for group in known if is_counted(quota, group.spec)]
         if counted:
-            yield from _check_quota(quota, graph, counted, own, place, defaults)
-    yield from warn_unjudged(graph, [group for group in found if group.shape is None])
+            needs = sum_resources(
+                {name: value * group.pods for name, value in charge(group.spec, defaults).items()}
+                for group in counted
+            )
+            yield from _check_quota(quota, graph, needs, own, namespace)
+    yield from warn_unjudged(graph, [group for group in groups if group.shape is None])
 
 
 def _check_quota(
     quota: Quota,
     graph: Graph,
-    counted: list[ComponentPods],
+    needs: dict[str, Fraction],
     own: list[RunningPod],
-    place: str,
-    defaults: Defaults,
+    namespace: str,
 ) -> Iterator[Finding]:
-    subject = Subject("ResourceQuota", quota.name, place)
-    fix = f"kubectl describe quota {quota.name} -n {place}"
-    needs = sum_resources(
-        {name: value * group.pods for name, value in charge(group.spec, defaults).items()}
-        for group in counted
-    )
+    subject = Subject("ResourceQuota", quota.name, namespace)
+    fix = f"kubectl describe quota {quota.name} -n {namespace}"
     location = Location(graph.file, graph.line, graph.column)
     for resource, hard in quota.hard.items():
         need = needs.get(resource)
@@ -75,7 +70,7 @@ def _check_quota(
             continue
         if resource not in quota.used:
             yield warn(
-                f"what is used of {resource} is not counted yet: the quota refuses everything until it is",
+                f"use of {resource} is not counted yet; until then the quota rejects every pod",
                 fix=fix,
                 subject=subject,
             )
@@ -83,7 +78,7 @@ def _check_quota(
         left = parse_exact(hard) - parse_exact(quota.used[resource]) + _sum_own_use(own, resource)
         if need > left:
             yield fail(
-                f"graph {graph.name} needs {_format_quantity(resource, need)} {resource}, "
+                f"graph {graph.name} needs {_format_quantity(resource, need)} {resource}; "
                 f"{_format_quantity(resource, max(left, Fraction(0)))} of {hard} are left",
                 fix=fix,
                 evidence={"hard": hard, "used": quota.used[resource]},
@@ -93,7 +88,7 @@ def _check_quota(
 
 
 def _sum_own_use(own: list[RunningPod], resource: str) -> Fraction:
-    """What pods of the graph that run already take of a quota, their limits taken as their requests."""
+    """The use of a quota by running pods of the graph; their limits are taken to equal their requests."""
     if resource in ("pods", "count/pods"):
         return Fraction(len(own))
     name = resource.removeprefix("requests.").removeprefix("limits.")

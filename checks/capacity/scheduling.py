@@ -1,4 +1,4 @@
-"""Whether a recipe's pods find nodes, and whether the namespace lets them be made."""
+"""Check of whether a recipe's pods fit the nodes, as kube-scheduler would place them."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -6,12 +6,18 @@ from functools import cached_property
 
 import msgspec
 
-from dynocheck import Finding, Location, Skip, check, warn
-from dynocheck.core.outcomes import Outcome
-from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.capacity import NamespaceLimits, RunningPod, RunningPods
-from dynocheck.facts.recipe.recipes import Graph, Recipe
+from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.facts import (
+    Autoscalers,
+    Graph,
+    NamespaceLimits,
+    Nodes,
+    Recipe,
+    Recipes,
+    ResourceSlices,
+    RunningPod,
+    RunningPods,
+)
 from dynocheck.scheduling.diagnosis import Diagnosis, diagnose
 from dynocheck.scheduling.first_fit import Batch, Scheduler
 from dynocheck.scheduling.graphs import (
@@ -25,41 +31,40 @@ from dynocheck.scheduling.limits import collect_defaults
 from dynocheck.scheduling.node_state import ClusterState
 from dynocheck.scheduling.pod_spec_model import add_tolerations
 
-# Clouds whose API servers add tolerations of taints that are named like resources, by their nodes' labels:
+# Prefixes of node labels of clouds whose API servers add tolerations of taints that are named like resources:
 # https://learn.microsoft.com/azure/aks/faq, https://docs.aws.amazon.com/eks/latest/userguide/platform-versions.html,
 # https://cloud.google.com/kubernetes-engine/docs/how-to/gpus
 _TOLERATING = ("cloud.google.com/gke-", "eks.amazonaws.com/", "kubernetes.azure.com/")
 _PLUGIN = "ExtendedResourceToleration"
 _DRA_DRIVER = "gpu.nvidia.com"
-_LIST_PODS = "kubectl get pods -A -o wide --field-selector spec.nodeName={node}"
 
 
 @dataclass(frozen=True)
 class _FitInputs:
-    """What the pods are put on."""
+    """The cluster that pods are placed on."""
 
     nodes: Nodes
     running: RunningPods
     limits: NamespaceLimits
-    grows: str
-    gpus_by_claim: bool
+    autoscalers: Autoscalers
+    offers_gpus_by_claim: bool
 
     @cached_property
-    def board(self) -> ClusterState:
+    def state(self) -> ClusterState:
         return ClusterState(self.nodes, self.running)
 
     @cached_property
     def adds_tolerations(self) -> bool:
-        """Whether pods are known to be given tolerations of taints that are named like their resources."""
+        """Whether the API server is known to add tolerations of taints that are named like resources."""
         return any(label.startswith(_TOLERATING) for node in self.nodes for label in node.labels)
 
-    def exclude(self, gone: Callable[[RunningPod], bool]) -> ClusterState:
-        """The same without these pods."""
-        staying = [pod for pod in self.running if not gone(pod)]
-        return self.board if len(staying) == len(self.running) else ClusterState(self.nodes, staying)
+    def exclude(self, is_excluded: Callable[[RunningPod], bool]) -> ClusterState:
+        """The state of the cluster without some running pods."""
+        kept = [pod for pod in self.running if not is_excluded(pod)]
+        return self.state if len(kept) == len(self.running) else ClusterState(self.nodes, kept)
 
 
-@check("capacity.fits", title="Every pod of the recipe finds a node now")
+@check("capacity.fits", title="Every pod of the recipe fits on a node now")
 def fits(
     recipes: Recipes,
     nodes: Nodes,
@@ -68,28 +73,28 @@ def fits(
     autoscalers: Autoscalers,
     slices: ResourceSlices,
 ) -> Iterator[Finding]:
-    """A pod that finds no node stays Pending, and a graph that lacks one worker may never serve.
+    """A pod that fits on no node stays Pending, and a graph that lacks one worker may never serve.
 
-    The pods of each graph are placed as kube-scheduler would: after what runs already holds its share, by
-    requests of every resource, selectors, affinity, taints, spread, host ports and cordons, in several
-    orders, since which node a pod takes decides what is left for the next. What fits only in some orders
-    is a warning. Several graphs of a recipe are alternatives: each is judged by itself.
+    The pods of each graph are placed as kube-scheduler would, beside the running pods: by requests of every
+    resource, selectors, affinity, taints, topology spread, host ports and cordons. They are placed in several
+    orders, since the node of one pod decides what is left for the next; what fits only in some orders gets a
+    warning. Several graphs of a recipe are alternatives, and each is placed by itself.
 
-    A graph that is deployed already is judged as if its pods were not there. With an autoscaler installed,
-    a lack of room is a warning. Volumes, resource claims (DRA), queues of other schedulers
-    and preemption by priority class are not looked at. See `docs/capacity.md`.
+    A deployed graph is placed as if its pods did not run yet. With an autoscaler installed, a lack of room is
+    a warning. Volumes, resource claims (DRA), queues of other schedulers and preemption by priority class are
+    not modelled. See `docs/capacity.md`.
 
     Fix: free or add nodes, ask for less, or choose a variant for the hardware that is there.
     """
     by_claim = any(s.driver == _DRA_DRIVER and s.devices for s in slices)
-    cluster = _FitInputs(nodes, running, limits, str(autoscalers), by_claim)
+    cluster = _FitInputs(nodes, running, limits, autoscalers, by_claim)
     yield from check_each_graph(recipes, lambda recipe, graph: _check_graph(cluster, recipe, graph))
 
 
 def check_each_graph(
-    recipes: Recipes, judge: Callable[[Recipe, Graph], Iterator[Finding]]
+    recipes: Recipes, check_graph: Callable[[Recipe, Graph], Iterator[Finding]]
 ) -> Iterator[Finding]:
-    """What is said of each graph by itself: those of a recipe are alternatives.
+    """The findings of each graph by itself, since the graphs of a recipe are alternatives.
 
     :raises Skip: there is no graph.
     """
@@ -97,131 +102,113 @@ def check_each_graph(
         raise Skip("no DynamoGraphDeployment")
     for recipe in recipes:
         for graph in recipe.graphs:
-            yield from judge(recipe, graph)
+            yield from check_graph(recipe, graph)
 
 
 def _check_graph(cluster: _FitInputs, recipe: Recipe, graph: Graph) -> Iterator[Finding]:
-    """What of one graph finds no node."""
-    place = resolve_namespace(recipe, graph, cluster.limits.namespace)
-    defaults = collect_defaults(cluster.limits) if place == cluster.limits.namespace else None
+    namespace = resolve_namespace(recipe, graph, cluster.limits.namespace)
+    defaults = collect_defaults(cluster.limits) if namespace == cluster.limits.namespace else None
     all_groups = list(list_component_pods(recipe, graph, cluster.limits.namespace, defaults))
-    judged = [group for group in all_groups if group.shape is not None]
+    groups = [group for group in all_groups if group.shape is not None]
     if cluster.adds_tolerations:
-        judged = _tolerate_all(judged)
-    board = cluster.exclude(lambda pod: is_own(pod, graph, place))
-    table = _make_scheduler(board, judged)
-    throws = list(table.simulate())
-    failed = [throw for throw in throws if not throw.is_complete]
+        groups = _tolerate_resource_taints(groups)
+    state = cluster.exclude(lambda pod: is_own(pod, graph, namespace))
+    scheduler = _make_scheduler(state, groups)
+    results = list(scheduler.simulate())
+    failed = [result for result in results if not result.is_complete]
     if not failed:
         yield from warn_unjudged(graph, all_groups)
         return
-    sometimes = len(failed) < len(throws) or table.pack().is_complete
-    evicting = any(pod.priority < 0 for pod in cluster.running) and _can_fit(
-        _make_scheduler(cluster.exclude(lambda pod: pod.priority < 0 or is_own(pod, graph, place)), judged)
-    )
-    tolerated = _have_resource_taints(cluster.nodes, judged) and _can_fit(
-        _make_scheduler(board, _tolerate_all(judged))
-    )
-    for kind, group in enumerate(judged):
-        lack = failed[0].lacking[kind]
-        if lack:
-            why = diagnose(table, kind, failed[0])
-            yield _report_misfit(
-                cluster, graph, group, lack, why, sometimes=sometimes, evicting=evicting, tolerated=tolerated
+    depends_on_order = len(failed) < len(results) or scheduler.pack().is_complete
+    caveat = "" if depends_on_order else _find_graph_caveat(cluster, graph, namespace, state, groups)
+    for kind, group in enumerate(groups):
+        missing = failed[0].lacking[kind]
+        if missing:
+            why = diagnose(scheduler, kind, failed[0])
+            text = _describe_misfit(group, missing, why)
+            condition = caveat or _find_component_caveat(cluster, group, why)
+            if depends_on_order:
+                text, condition = f"depends on the order of placement; in some orders {text}", ""
+            yield (warn if depends_on_order or condition else fail)(
+                f"{group.name}: {text}{condition}",
+                fix=_suggest_fix(why),
+                evidence=_collect_evidence(graph, why),
+                location=Location(graph.file, group.line, group.column),
             )
 
 
-def _have_resource_taints(nodes: Nodes, judged: list[ComponentPods]) -> bool:
-    """Whether nodes have taints that are named like resources which the pods ask for."""
-    resources = {name for group in judged if group.shape for name in group.shape.requests}
-    return any(taint.key in resources for node in nodes for taint in node.taints)
+def _find_graph_caveat(
+    cluster: _FitInputs, graph: Graph, namespace: str, state: ClusterState, groups: list[ComponentPods]
+) -> str:
+    """What would let all pods of a graph fit after all, as the end of a message; empty when nothing would."""
+    resources = {name for group in groups if group.shape for name in group.shape.requests}
+    is_tainted = any(taint.key in resources for node in cluster.nodes for taint in node.taints)
+    if is_tainted and _can_fit(_make_scheduler(state, _tolerate_resource_taints(groups))):
+        return f", unless the API server adds the toleration (admission plugin {_PLUGIN})"
+    if any(pod.priority < 0 for pod in cluster.running):
+        kept = cluster.exclude(lambda pod: pod.priority < 0 or is_own(pod, graph, namespace))
+        if _can_fit(_make_scheduler(kept, groups)):
+            return ", unless pods of negative priority are evicted for it"
+    return ""
 
 
-def _can_fit(table: Scheduler) -> bool:
-    return any(throw.is_complete for throw in table.simulate())
+def _find_component_caveat(cluster: _FitInputs, group: ComponentPods, why: Diagnosis) -> str:
+    """What may let the pods of a component fit after all, as the end of a message; empty when nothing may."""
+    if group.priority_class:
+        return f"; pods of a lower class than {group.priority_class} may be preempted"
+    if cluster.offers_gpus_by_claim and GPU in why.needs:
+        return "; GPUs offered through DRA are not counted"
+    if str(cluster.autoscalers):
+        return f"; {cluster.autoscalers} may add a node"
+    return ""
 
 
-def _tolerate_all(found: list[ComponentPods]) -> list[ComponentPods]:
-    """The groups as an API server makes them that adds tolerations."""
+def _can_fit(scheduler: Scheduler) -> bool:
+    return any(result.is_complete for result in scheduler.simulate())
+
+
+def _tolerate_resource_taints(groups: list[ComponentPods]) -> list[ComponentPods]:
+    """The groups with the tolerations that some API servers add."""
     return [
         msgspec.structs.replace(group, shape=add_tolerations(group.shape))
-        for group in found
+        for group in groups
         if group.shape is not None
     ]
 
 
 def is_own(pod: RunningPod, graph: Graph, namespace: str) -> bool:
-    """Whether a pod is one of this graph, which is deployed already."""
+    """Whether a running pod belongs to this graph, which is deployed already."""
     return pod.namespace == namespace and pod.labels.get(GRAPH_LABEL) == graph.name
 
 
-def _make_scheduler(board: ClusterState, judged: list[ComponentPods]) -> Scheduler:
-    return Scheduler(board, [Batch(group.shape, group.pods) for group in judged if group.shape is not None])
+def _make_scheduler(state: ClusterState, groups: list[ComponentPods]) -> Scheduler:
+    return Scheduler(state, [Batch(group.shape, group.pods) for group in groups if group.shape is not None])
 
 
-def warn_unjudged(graph: Graph, found: list[ComponentPods]) -> Iterator[Finding]:
-    """What keeps a graph whose pods find nodes from being said to fit."""
-    for group in found:
+def warn_unjudged(graph: Graph, groups: list[ComponentPods]) -> Iterator[Finding]:
+    """A warning for each component whose pods cannot be checked, or only in part."""
+    for group in groups:
         if group.unjudged and group.pods:
             yield warn(
-                f"{group.name}: not judged whole: {group.unjudged}",
+                f"{group.name}: not fully checked: {group.unjudged}",
                 evidence={"graph": graph.name},
                 location=Location(graph.file, group.line, group.column),
             )
 
 
-def _report_misfit(
-    cluster: _FitInputs,
-    graph: Graph,
-    group: ComponentPods,
-    lack: int,
-    why: Diagnosis,
-    *,
-    sometimes: bool,
-    evicting: bool,
-    tolerated: bool,
-) -> Finding:
-    short = -(-lack // group.nodes)
-    having = "has" if short == 1 else "have"
-    spans = f" ({group.nodes} pods each)" if group.nodes > 1 else ""
-    text = f"{group.name}: {short} of {_format_replicas(group.replicas)}{spans} {having} no node: {why.text}"
-    outcome = Outcome.FAIL
-    if sometimes:
-        text = (
-            f"{group.name}: whether it fits depends on the order of placing, else {text.partition(': ')[2]}"
-        )
-        outcome = Outcome.WARN
-    elif tolerated:
-        text = f"{text}, unless the API server adds the toleration (admission plugin {_PLUGIN})"
-        outcome = Outcome.WARN
-    elif evicting:
-        text, outcome = f"{text}, unless pods of negative priority are evicted for it", Outcome.WARN
-    elif group.priority_class:
-        text, outcome = (
-            f"{text}; pods of a lower class than {group.priority_class} may give way",
-            Outcome.WARN,
-        )
-    elif cluster.gpus_by_claim and GPU in why.needs:
-        text, outcome = f"{text}; GPUs that are offered through DRA are not counted", Outcome.WARN
-    elif cluster.grows:
-        text, outcome = f"{text}; {cluster.grows} may add a node", Outcome.WARN
-    evidence: dict[str, object] = {"graph": graph.name, "needs": why.needs, "free": why.free}
-    if why.holders:
-        evidence["held by"] = why.holders
-    return Finding(
-        outcome=outcome,
-        message=text,
-        fix=_suggest_fix(why),
-        evidence={name: value for name, value in evidence.items() if value},
-        location=Location(graph.file, group.line, group.column),
-    )
+def _describe_misfit(group: ComponentPods, missing: int, why: Diagnosis) -> str:
+    """How many replicas cannot be scheduled, and why; `missing` counts pods."""
+    noun = "replica" if group.replicas == 1 else "replicas"
+    pods = f" ({group.nodes} pods each)" if group.nodes > 1 else ""
+    return f"{-(-missing // group.nodes)} of {group.replicas} {noun}{pods} cannot be scheduled: {why.text}"
 
 
-def _format_replicas(replicas: int) -> str:
-    return "1 replica" if replicas == 1 else f"{replicas} replicas"
+def _collect_evidence(graph: Graph, why: Diagnosis) -> dict[str, object]:
+    evidence = {"graph": graph.name, "needs": why.needs, "free": why.free, "held by": why.holders}
+    return {name: value for name, value in evidence.items() if value}
 
 
 def _suggest_fix(why: Diagnosis) -> str:
     if why.ever and why.node:
-        return _LIST_PODS.format(node=why.node)
+        return f"kubectl get pods -A -o wide --field-selector spec.nodeName={why.node}"
     return "choose a variant for the hardware that is there, or add nodes that hold it"

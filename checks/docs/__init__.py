@@ -1,1 +1,1 @@
-"""Checks of what a recipe's README says."""
+"""Checks of READMEs."""

@@ -1,11 +1,10 @@
-"""Whether a README tells its reader what is so."""
+"""Checks that README instructions match the manifests."""
 
 import re
 from collections.abc import Iterator, Mapping
 
 from dynocheck import Finding, Location, Skip, check, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Page, Recipe, Word
+from dynocheck.facts import Page, Recipe, Recipes, Word
 
 # The kinds whose objects a recipe brings itself, by what kubectl calls them.
 _KINDS = {
@@ -27,7 +26,7 @@ _TOTAL = re.compile(r"(total )?(number of )?#? ?(gpus?)( total| count)?", re.IGN
 _COUNT = re.compile(r"(\d+)(?:\s*[x\u00d7]\s*[\w/ -]+| GPUs?)?", re.IGNORECASE)
 
 
-@check("docs.commands", title="The commands of a README name files and objects that there are")
+@check("docs.commands", title="README commands name existing files and objects")
 def commands(recipes: Recipes) -> Iterator[Finding]:
     """Who follows a README pastes its commands. A file is looked for from the README's own folder, from each
     folder above it, and from where `cd` leads; an object among those that the recipe brings, the Services
@@ -43,7 +42,7 @@ def commands(recipes: Recipes) -> Iterator[Finding]:
         for mention in page.files:
             if mention.found is False:
                 yield warn(
-                    f"there is no {mention.text}",
+                    f"{mention.text} does not exist",
                     fix="correct the path, relative to the README or to the folder of recipes",
                     location=Location(page.path, mention.line, mention.column),
                 )
@@ -52,7 +51,7 @@ def commands(recipes: Recipes) -> Iterator[Finding]:
             yield from _check_objects(page, command, known)
 
 
-@check("docs.gpus", title="The GPU numbers of a README are those of its graphs")
+@check("docs.gpus", title="README GPU counts match the graphs")
 def gpus(recipes: Recipes) -> Iterator[Finding]:
     """Who plans capacity by a README that says 8 GPUs waits for pods that ask for 16. A row of a table counts
     when it names the folder of one variant, and has a column of GPUs; what it says is held against replicas
@@ -73,7 +72,7 @@ def gpus(recipes: Recipes) -> Iterator[Finding]:
                 (total,) = named
                 if said[1] != total:
                     yield warn(
-                        f"the README says {said[1]} GPUs, the graph asks for {total}",
+                        f"the README says {said[1]} GPUs, the graph requests {total}",
                         fix=f"write {total} in the column {said[0]}, or say that it counts something else",
                         evidence={"folder": row.folders[0], "said": said[1], "computed": total},
                         location=Location(page.path, row.line),
@@ -82,7 +81,7 @@ def gpus(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no README has a table of variants and their GPUs")
 
 
-@check("docs.links", title="The links of a README lead somewhere")
+@check("docs.links", title="README links resolve")
 def links(recipes: Recipes) -> Iterator[Finding]:
     """A link to a file or heading that was renamed leaves the reader where he was. Links within the recipe's
     folder are followed, others are not.
@@ -96,7 +95,7 @@ def links(recipes: Recipes) -> Iterator[Finding]:
         for mention in page.links:
             if mention.found is False:
                 yield warn(
-                    f"the link to {mention.text} leads nowhere",
+                    f"the link to {mention.text} is broken",
                     fix="correct the link, or take it out",
                     location=Location(page.path, mention.line, mention.column),
                 )

@@ -1,4 +1,4 @@
-"""Whether nodes' drivers run the CUDA that is in Dynamo's images."""
+"""Check of GPU nodes' drivers against the CUDA in Dynamo's images."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -13,58 +13,63 @@ from dynocheck.data.images import (
     find_newest_release,
     parse_image,
 )
-from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import GpuNode, list_gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
-from dynocheck.facts.recipe.recipes import Container
+from dynocheck.facts import (
+    Container,
+    GpuNode,
+    Nodes,
+    Placement,
+    Recipes,
+    ResourceSlices,
+    list_gpu_nodes,
+    list_placements,
+)
 
 _LABEL = "nvidia.com/cuda.driver-version.full"
-_MINOR = "CUDA's minor version compatibility may let it run, with limits"
-_FORWARD = "only CUDA's forward compatibility package in the image may let it run, on data-center GPUs"
+_MINOR = "it may run by CUDA minor version compatibility, with limits"
+_FORWARD = "on data-center GPUs it may run by the CUDA forward compatibility package of the image"
 
 
 class _GpuContainer(NamedTuple):
-    """A container that runs on GPUs."""
+    """A container that uses GPUs, with the file and the scheduling constraints of its component."""
 
     file: str
     container: Container
     placement: Placement
 
     @property
-    def place(self) -> Location:
+    def location(self) -> Location:
         return Location(self.file, self.container.line, self.container.column)
 
 
-@check("driver.cuda-matrix", title="Every GPU node's driver runs the CUDA of Dynamo's images")
+@check("driver.cuda-matrix", title="GPU drivers support the CUDA of Dynamo's images")
 def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -> Iterator[Finding]:
-    """Each release of Dynamo states the driver branch that the CUDA in its images asks for: 575 for CUDA
-    12.9, 580 for CUDA 13. With an older one the container is refused or the engine does not start.
+    """Each release of Dynamo documents the driver branch that the CUDA in its images needs: 575 for CUDA
+    12.9, 580 for CUDA 13. With an older driver the container or the engine does not start.
 
-    With a recipe its images are judged against the nodes that its workers may run on; without one, a node
-    that cannot run the newest release is a warning. So is an older branch where NVIDIA documents a way: minor
-    version compatibility within a CUDA major, or the forward compatibility package of the image on
-    data-center GPUs. A node whose labels tell no driver cannot be judged, and neither can an image that the
-    table of images does not have.
+    With a recipe, its images are checked on the nodes that its workers may run on; without one, a node that
+    cannot run the newest release gets a warning. So does an older branch that NVIDIA documents as compatible:
+    within a CUDA major by minor version compatibility, or on data-center GPUs by the forward compatibility
+    package of the image. Not checked are nodes without a driver label and images that are not in the table.
 
     Fix: upgrade the driver (spec.driver.version of the ClusterPolicy), or take an image that it runs
     """
-    judged = list_gpu_nodes(nodes, slices)
-    if not judged:
-        raise Skip("no node says that it has GPUs")
-    told = [node for node in judged if node.driver_branch is not None]
-    if not told:
-        raise Skip(f"no GPU node tells its driver: GPU Feature Discovery would, by the label {_LABEL}")
+    gpu_nodes = list_gpu_nodes(nodes, slices)
+    if not gpu_nodes:
+        raise Skip("no node has GPUs")
+    known = [node for node in gpu_nodes if node.driver_branch is not None]
+    if not known:
+        raise Skip(f"no GPU node has label {_LABEL}, which GPU Feature Discovery sets")
     uses = list(_find_gpu_containers(recipes))
-    if uses and not any(use.placement.selects(node.node) for use in uses for node in told):
-        raise Skip("the recipe's workers may run on none of the GPU nodes that tell their driver")
-    for node in judged:
+    if uses and not any(use.placement.selects(node.node) for use in uses for node in known):
+        raise Skip("the recipe's workers may run on no GPU node whose driver is known")
+    for node in gpu_nodes:
         if node.driver_branch is None:
             yield warn(
-                "its labels do not tell its driver, so it is not judged",
+                "driver not checked: no driver label",
                 fix=f"run GPU Feature Discovery, which sets {_LABEL}",
                 subject=Subject("Node", node.name),
             )
-    yield from _check_images(told, uses) if uses else _check_releases(told)
+    yield from _check_images(known, uses) if uses else _check_releases(known)
 
 
 def _find_gpu_containers(recipes: Recipes | None) -> Iterator[_GpuContainer]:
@@ -76,7 +81,7 @@ def _find_gpu_containers(recipes: Recipes | None) -> Iterator[_GpuContainer]:
 
 
 def _check_images(nodes: list[GpuNode], uses: list[_GpuContainer]) -> Iterator[Finding]:
-    """Each image once on each node that it may come to."""
+    """Each image once on each node that it may run on."""
     seen: set[tuple[str | None, str]] = set()
     for use in uses:
         name = use.container.image
@@ -84,34 +89,34 @@ def _check_images(nodes: list[GpuNode], uses: list[_GpuContainer]) -> Iterator[F
         if row is None and (name, "") not in seen:
             seen.add((name, ""))
             yield warn(
-                f"{name or 'no image'}: its CUDA is not known here, so no driver is judged by it",
+                f"drivers not checked for {name or 'no image'}: its CUDA version is unknown",
                 fix=f"docker run --rm --entrypoint printenv {name} CUDA_VERSION" if name else "name an image",
-                location=use.place,
+                location=use.location,
             )
         for node in nodes:
             if row is None or (name, node.name) in seen or not use.placement.selects(node.node):
                 continue
             seen.add((name, node.name))
-            yield from _check_node(node, row, use.place)
+            yield from _check_node(node, row, use.location)
 
 
-def _check_node(node: GpuNode, row: DynamoImage, place: Location) -> Iterator[Finding]:
-    way = _find_compatibility(node, row)
-    if way is not None:
-        able = find_newest_release(row.image, node.driver_branch)
-        said = f"its driver {node.driver} is older than {row.driver}, which {row.image}:{row.tag} asks for"
-        yield (warn if way else fail)(
-            f"{said} (CUDA {row.cuda}){': ' + way if way else ''}",
+def _check_node(node: GpuNode, row: DynamoImage, location: Location) -> Iterator[Finding]:
+    compatibility = _find_compatibility(node, row)
+    if compatibility is not None:
+        runnable = find_newest_release(row.image, node.driver_branch)
+        yield (warn if compatibility else fail)(
+            f"driver {node.driver} is older than {row.driver}, which {row.image}:{row.tag} needs "
+            f"(CUDA {row.cuda}){': ' + compatibility if compatibility else ''}",
             fix=f"upgrade the driver to branch {row.driver}"
-            + (f", or take an image of {able}" if able else ""),
+            + (f", or take an image of {runnable}" if runnable else ""),
             evidence={"driver": node.driver, "wanted": row.driver, "cuda": row.cuda, "source": row.source},
             subject=Subject("Node", node.name),
-            location=place,
+            location=location,
         )
 
 
 def _find_compatibility(node: GpuNode, row: DynamoImage) -> str | None:
-    """None when the driver is new enough; else how the image may run on it all the same, or nothing."""
+    """None when the driver is new enough; else how the image may run all the same, empty when it cannot."""
     branch, toolkit = node.driver_branch or 0, cuda_toolkit(row.cuda)
     if branch >= row.driver:
         return None
@@ -124,21 +129,23 @@ def _find_compatibility(node: GpuNode, row: DynamoImage) -> str | None:
 
 
 def _check_releases(nodes: list[GpuNode]) -> Iterator[Finding]:
+    """Whether each node runs the newest release of Dynamo."""
     newest = find_newest_release()
     wanted = min(row.driver for row in engine_images() if row.release == newest)
     for node in nodes:
-        ways = {way for row in engine_images() if (way := _find_compatibility(node, row)) is not None}
-        able = find_newest_release(branch=node.driver_branch)
-        if able == newest:
+        runnable = find_newest_release(branch=node.driver_branch)
+        if runnable == newest:
             continue
-        said = f"its driver {node.driver} runs Dynamo up to {able}; {newest} asks for {wanted}"
-        if able is None:
-            said = f"its driver {node.driver} is older than any release of Dynamo asks for"
-            said += f": {max(ways)}" if any(ways) else ""
-        yield (warn if able or any(ways) else fail)(
-            said,
+        compatibility = max(_find_compatibility(node, row) or "" for row in engine_images())
+        if runnable is not None:
+            message = f"driver {node.driver} runs Dynamo up to {runnable}; {newest} needs {wanted}"
+        else:
+            message = f"driver {node.driver} is older than every release of Dynamo needs"
+            message += f": {compatibility}" if compatibility else ""
+        yield (warn if runnable or compatibility else fail)(
+            message,
             fix=f"upgrade the driver to branch {wanted}"
-            + (f", or stay with images of {able}" if able else ""),
+            + (f", or stay with images of {runnable}" if runnable else ""),
             evidence={"driver": node.driver, "wanted": wanted},
             subject=Subject("Node", node.name),
         )

@@ -1,1 +1,1 @@
-"""Checks of a served model, by real requests."""
+"""Checks of a served model, based on real requests to it."""

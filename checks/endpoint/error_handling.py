@@ -1,4 +1,4 @@
-"""Whether an endpoint refuses what it cannot serve, and serves on after it."""
+"""Checks how an endpoint handles bad requests, cancelled streams, tool calls and JSON schemas."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 
 from dynocheck import Finding, Skip, check, fail, unknown, warn
-from dynocheck.facts.endpoint.answers import (
+from dynocheck.facts import (
     CAPITAL_SCHEMA,
     CITY_SCHEMA,
     TOOL_NAME,
@@ -19,110 +19,111 @@ from dynocheck.facts.endpoint.answers import (
 _LOGS = "kubectl logs -l nvidia.com/dynamo-component-type=frontend"
 
 
-@check("endpoint.unknown-model", title="A model that is not served is refused")
+@check("endpoint.unknown-model", title="Unknown model names are rejected")
 def unknown_model(refusals: Refusals) -> Iterator[Finding]:
-    """A server that answers any name hides a wrong configuration: requests for another model are served by
-    this one. The refusal is a status of 4xx, so that clients do not try again.
+    """A server that answers to any model name hides configuration mistakes: requests for another model are
+    served by this one. It should reject them with a 4xx status, so that clients do not retry.
 
-    Fix: name the model in the request as /v1/models has it; put a gateway that checks names before the
+    Fix: use the model name that /v1/models lists; put a gateway that checks model names in front of the
     server.
     """
     for name, reply in (("chat", refusals.unknown_model), ("streamed chat", refusals.unknown_model_stream)):
         if reply.ok:
             yield warn(
-                f"{name}: a model of another name is answered, as llama.cpp does",
-                fix="let a gateway check the names of models",
+                f"{name}: a request for an unknown model is answered, as llama.cpp does",
+                fix="check model names in a gateway",
             )
         else:
             yield from _check_refusal(name, reply)
 
 
-@check("endpoint.bad-request", title="A request that is no JSON is refused")
+@check("endpoint.bad-request", title="Malformed JSON is rejected")
 def bad_request(refusals: Refusals) -> Iterator[Finding]:
-    """A client's mistake is told by a status of 4xx. With 5xx clients and gateways try again and count the
-    server as broken.
+    """A client error should return a 4xx status. On 5xx, clients and gateways retry and mark the server as
+    unhealthy.
 
-    Fix: a newer release of the server.
+    Fix: upgrade the server.
     """
     if refusals.bad_json.ok:
-        yield fail("half a JSON object is answered with 200", fix=_LOGS)
+        yield fail("a truncated JSON body is answered with 200", fix=_LOGS)
     else:
-        yield from _check_refusal("half a JSON object", refusals.bad_json)
+        yield from _check_refusal("a truncated JSON body", refusals.bad_json)
 
 
-@check("endpoint.too-long", title="A prompt that is longer than the context is refused")
+@check("endpoint.too-long", title="Prompts longer than the context are rejected")
 def too_long(refusals: Refusals) -> Iterator[Finding]:
-    """The refusal should be a status of 4xx. Dynamo's frontend passes on what its worker made of it: 500 as
-    a whole, and as a stream 200 with an error in it. Clients then try again, and what watches the error
-    rate sees a server in trouble. A prompt that is cut without a word is answered wrongly.
+    """The status should be 4xx. Dynamo's frontend forwards its worker's error: 500 for a plain response, and
+    200 with an error event for a stream. Clients then retry, and error-rate alerts fire. A prompt that is
+    silently truncated gets a wrong answer.
 
-    Fix: limit the length of prompts before the server, below its --max-model-len.
+    Fix: limit prompts in front of the server, below its --max-model-len.
     """
     if refusals.untried or refusals.too_long is None or refusals.too_long_stream is None:
         raise Skip(refusals.untried or "not tried")
     for name, reply in (("chat", refusals.too_long), ("streamed chat", refusals.too_long_stream)):
         if not reply.ok:
-            yield from _check_refusal(f"{name} of {refusals.words} words", reply)
+            yield from _check_refusal(f"{name} with {refusals.words} words", reply)
         elif reply.prompt_tokens is not None and reply.prompt_tokens >= refusals.words:
-            continue  # its context is longer than it says
+            continue  # the context is longer than the server reports
         else:
             yield fail(
-                f"{name}: a prompt of {refusals.words} words is answered, of which "
-                f"{reply.prompt_tokens or 'an unknown number of'} tokens were read: it was cut",
-                fix="limit the length of prompts before the server",
+                f"{name}: a prompt of {refusals.words} words is truncated to "
+                f"{reply.prompt_tokens or 'an unknown number of'} tokens and answered",
+                fix="limit the length of prompts in front of the server",
             )
 
 
-@check("endpoint.serves-on", title="The server serves on after requests that it refused")
+@check("endpoint.serves-on", title="Server survives rejected requests")
 def serves_on(refusals: Refusals) -> Iterator[Finding]:
-    """One bad request must not cost the others their server: some engines die of a prompt that is too long.
+    """One bad request must not take the server down for everyone: some engines crash on a prompt that is too
+    long.
 
-    Fix: a newer release of the engine.
+    Fix: upgrade the engine.
     """
     if refusals.after.trouble is not None:
         yield fail(
-            f"the request after the refused ones: {refusals.after.trouble}",
+            f"the request after the rejected ones failed: {refusals.after.trouble}",
             fix="kubectl get pods   # did a worker restart?",
         )
 
 
-@check("endpoint.cancelled", title="The server serves on after a stream was broken off")
+@check("endpoint.cancelled", title="Server survives a cancelled stream")
 def cancelled(cancellation: Cancellation) -> Iterator[Finding]:
-    """People close windows. An engine that is not told goes on generating for nobody, or loses its place.
+    """Users close browser tabs. An engine that does not notice keeps generating, or corrupts its state.
 
-    Fix: a newer release of the engine or of the gateway before it.
+    Fix: upgrade the engine, or the gateway in front of it.
     """
     if cancellation.after.trouble is not None:
         yield fail(
-            f"the request after a stream that was broken off: {cancellation.after.trouble}",
+            f"the request after a cancelled stream failed: {cancellation.after.trouble}",
             fix="kubectl get pods   # did a worker restart?",
         )
     elif cancellation.broken.trouble is not None:
-        yield fail(f"the stream that was to be broken off: {cancellation.broken.trouble}", fix=_LOGS)
+        yield fail(f"the stream to cancel failed: {cancellation.broken.trouble}", fix=_LOGS)
     elif not cancellation.stopped:
-        raise Skip("the answer was over before it could be broken off")
+        raise Skip("the answer ended before it could be cancelled")
 
 
-@check("endpoint.tool-call", title="The model calls a tool when it must")
+@check("endpoint.tool-call", title="Model calls a required tool")
 def tool_call(skills: Skills) -> Iterator[Finding]:
-    """With `tool_choice: required` an answer without a call breaks agents. Servers without a parser for the
-    model's way of calling return it as text.
+    """With `tool_choice: required`, an answer without a tool call breaks agents. Servers without a parser for
+    the model's tool-call format return the call as text.
 
-    Fix: give the worker --tool-call-parser, or in Dynamo --dyn-tool-call-parser, of the model's family.
+    Fix: set --tool-call-parser (in Dynamo: --dyn-tool-call-parser) to the parser for the model's family.
     """
     reply = skills.tool
     if reply is None:
-        raise Skip("asked with --tools")
-    fix = "--dyn-tool-call-parser NAME, of the model's family; --tool-call-parser where there is no Dynamo"
+        raise Skip("not run; add --tools")
+    fix = "--dyn-tool-call-parser NAME, for the model's family; --tool-call-parser without Dynamo"
     if reply.trouble is not None:
-        yield fail(f"a request with a tool: {reply.trouble}", fix=fix)
+        yield fail(f"the request with a tool failed: {reply.trouble}", fix=fix)
     elif reply.calls:
         yield from _check_call(*reply.calls[0])
     elif reply.finish_reason == "length":
-        yield _report_cut(skills.asked_tokens, "it called the tool", reply)
+        yield _report_cut(skills.asked_tokens, "the tool was called", reply)
     else:
         yield fail(
-            "the tool that must be called is not: the answer is text",
+            "the required tool is not called: the answer is text",
             fix=fix,
             evidence={"answer": reply.opening},
         )
@@ -130,78 +131,80 @@ def tool_call(skills: Skills) -> Iterator[Finding]:
 
 def _check_call(name: str, arguments: str) -> Iterator[Finding]:
     if name != TOOL_NAME:
-        yield fail(f"a tool named {name!r} is called, which was not offered")
+        yield fail(f"the model called {name!r}, which was not offered")
     elif not _matches_schema(CITY_SCHEMA, arguments):
         yield fail(
-            "the tool is called with arguments that do not follow its schema",
+            "the tool call's arguments do not match its schema",
             evidence={"arguments": arguments[:200]},
         )
 
 
-@check("endpoint.structured", title="An answer follows the JSON schema that was asked for")
+@check("endpoint.structured", title="Structured output follows the JSON schema")
 def structured(skills: Skills) -> Iterator[Finding]:
-    """With `response_format: json_schema` programs parse the answer. Some servers take the field and ignore
-    it. So the schema has names that no model would choose by itself.
+    """With `response_format: json_schema`, programs parse the answer. Some servers accept the field and
+    ignore it, so the schema uses field names that no model would choose on its own.
 
-    Fix: start the engine with a backend for guided decoding (vLLM: --structured-outputs-config).
+    Fix: start the engine with a guided-decoding backend (vLLM: --structured-outputs-config).
     """
     reply = skills.structured
     if reply is None:
-        raise Skip("asked with --structured")
+        raise Skip("not run; add --structured")
     if reply.trouble is not None:
-        yield fail(f"a request with a JSON schema: {reply.trouble}")
+        yield fail(f"the request with a JSON schema failed: {reply.trouble}")
     elif _matches_schema(CAPITAL_SCHEMA, reply.opening):
         return
     elif reply.finish_reason == "length":
         yield _report_cut(skills.asked_tokens, "its JSON was complete", reply)
     else:
         yield fail(
-            "the answer does not follow the JSON schema that was asked for",
+            "the answer does not match the requested JSON schema",
             evidence={"answer": reply.opening},
         )
 
 
 def _matches_schema(schema: dict[str, Any], text: str) -> bool:
-    """Whether this is JSON of one of our schemas: an object of fields that are all required."""
+    """Whether the text is JSON that matches one of our schemas: an object whose fields are all required."""
     try:
-        found = msgspec.json.decode(text)
+        value = msgspec.json.decode(text)
     except (msgspec.MsgspecError, RecursionError):
         return False
     fields = schema["properties"]
     return (
-        isinstance(found, dict)
-        and found.keys() == fields.keys()
+        isinstance(value, dict)
+        and value.keys() == fields.keys()
         and all(
-            found[name] in field["enum"] if "enum" in field else isinstance(found[name], bool)
+            value[name] in field["enum"] if "enum" in field else isinstance(value[name], bool)
             for name, field in fields.items()
         )
     )
 
 
 def _report_cut(tokens: int, before: str, reply: Reply) -> Finding:
-    """A model that thinks for long, or that is at a loss: no fault of the server is seen."""
+    """Unknown, not fail: a model that reasons at length, or cannot solve the task, is no server fault."""
     return unknown(
-        f"the answer was cut after {tokens} tokens, before {before}",
-        fix="is it a model that thinks first? ask it yourself, with more tokens",
+        f"the answer reached its limit of {tokens} tokens before {before}",
+        fix="if this is a reasoning model, try it by hand with more tokens",
         evidence={"answer": reply.opening, "thoughts": reply.reasoning},
     )
 
 
 def _check_refusal(what: str, reply: Reply) -> Iterator[Finding]:
-    """How clean a refusal is."""
+    """Pass a 4xx, warn of a 5xx, an error event or an overloaded server, and fail anything else."""
     trouble = reply.trouble
     assert trouble is not None
-    seen = {"class": trouble.kind, "status": reply.status}
+    evidence = {"class": trouble.kind, "status": reply.status}
     if trouble.kind == "http-4xx":
         return
     if trouble.kind in ("http-5xx", "in-stream-error"):
-        how = "with an error inside a stream of status 200" if reply.status == 200 else f"with {reply.status}"
+        how = (
+            "an error event in a stream with status 200" if reply.status == 200 else f"status {reply.status}"
+        )
         yield warn(
-            f"{what}: refused {how}, as if the server had failed: {trouble.message}",
-            fix="let clients not try again; check requests before the server",
-            evidence=seen,
+            f"{what}: rejected with {how}, like a server fault: {trouble.message}",
+            fix="turn off client retries; validate requests in front of the server",
+            evidence=evidence,
         )
     elif trouble.is_busy:
-        yield warn(f"{what}: the server is overloaded: {trouble.message}", evidence=seen)
+        yield warn(f"{what}: the server is overloaded: {trouble.message}", evidence=evidence)
     else:
-        yield fail(f"{what}: not refused: {trouble}", fix=_LOGS, evidence=seen)
+        yield fail(f"{what}: not rejected: {trouble}", fix=_LOGS, evidence=evidence)

@@ -1,4 +1,4 @@
-"""The programs whose flags are known: what each is told, by which parsers it is read, and what they take."""
+"""The programs of a recipe whose flags are known, with their command lines and parsers."""
 
 import difflib
 from collections.abc import Iterable, Iterator, Sequence
@@ -8,19 +8,18 @@ from dynocheck import Location, Skip
 from dynocheck.data.flags import FlagTable, dynamo_release, flag_tables
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, read_config_entries
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.engines import Ruling, Rulings
-from dynocheck.facts.recipe.recipes import Component, Container, Graph, Launch
+from dynocheck.engines.detection import find_keys_file
+from dynocheck.facts import Component, Container, Graph, Launch, Recipes, Ruling, Rulings
 
 _MIN_SIMILARITY = 0.75  # of difflib: one slip in a word of usual length
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program that a component starts, with the options of the release in its image.
+    """A program that a component starts, with the options of its image's release.
 
-    `parsers` are Dynamo's own options and, where it is known, those of the engine below. `ruling` is what the
-    engine's own parser says to it, which counts more than a table of its options.
+    `parsers` are Dynamo's own options and those of the engine below it, if any. `ruling` is what the
+    engine's own parser says, which overrides the table of options.
     """
 
     graph: Graph
@@ -32,7 +31,7 @@ class Program:
 
     @property
     def forwards_unknown_flags(self) -> bool:
-        """Whether it is a frontend that gives what it does not know to an engine's chat processor."""
+        """Whether it is a frontend that passes unknown flags to an engine's chat processor."""
         chosen = any((word.text or "").startswith("--dyn-chat") for word in self.launch.words)
         chat = self.container.find_variable("DYN_CHAT_PROCESSOR") is not None
         return self.launch.module == "dynamo.frontend" and (chosen or chat)
@@ -43,23 +42,22 @@ class Program:
 
     @property
     def engine(self) -> FlagTable | None:
-        """The options of the engine itself, None where it has none of its own or they are not known."""
+        """The options of the engine itself; None if it has none of its own or they are unknown."""
         return self.parsers[1] if len(self.parsers) > 1 else None
 
     @property
     def flags(self) -> Iterator[FlagOccurrence]:
-        """Its flags, without those that the engine's own parser has judged."""
+        """Its flags, without those that the engine's own parser checked."""
         own = self.parsers[0].by_name
         return (w for w in parse_flags(self.launch, self.parsers) if self.ruling is None or w.spelled in own)
 
     @property
     def entries(self) -> Iterator[ConfigEntry]:
-        """The keys of the file that its engine reads, where that is in the recipe."""
-        return (
-            read_config_entries(self.container, self.launch, self.engine)
-            if self.engine is not None
-            else iter(())
-        )
+        """The keys of its engine's file, if the recipe contains it."""
+        if self.engine is None:
+            return iter(())
+        config = find_keys_file(self.container, self.launch)
+        return read_config_entries(self.launch.module, config, self.engine)
 
     def locate(self, given: FlagOccurrence, file: str = "") -> Location:
         return Location(file or self.graph.file, given.word.line, given.word.column)
@@ -86,20 +84,18 @@ def find_programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Program
                         else:
                             others.add(f"{launch.module} in {container.image or 'no image'}")
     if not judged:
-        raise Skip(
-            f"not a release whose flags are known: {min(others)}" if others else "no program of Dynamo's"
-        )
+        raise Skip(f"Flags not checked: no flag list for {min(others)}" if others else "no Dynamo program")
 
 
 def describe_releases(releases: Sequence[str]) -> str:
-    """Which releases have what this one has not, at the end of a message; nothing of fewer than two."""
+    """The end of a message: the releases that have the option, if there are several."""
     return f"; {releases[0]} to {releases[-1]} have it" if len(releases) > 1 else ""
 
 
 def suggest_name(spelled: str, likely: str, known: Iterable[str]) -> str:
-    """What to do about a name that is not known.
+    """The fix for an unknown name.
 
-    :param likely: the name in the spelling of those that are known.
+    :param likely: the name in the spelling of the known ones.
     """
     close = difflib.get_close_matches(likely, list(known), n=1, cutoff=_MIN_SIMILARITY)
-    return f"write {close[0]}" if close else f"leave {spelled} out, or take an image that has it"
+    return f"write {close[0]}" if close else f"remove {spelled}, or use an image whose release has it"

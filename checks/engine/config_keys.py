@@ -1,36 +1,34 @@
-"""Whether engines know the keys of what they are given in files and in JSON."""
+"""Checks the keys of engine configuration files and of JSON flags."""
 
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.engine._programs import Program, describe_releases, find_programs, suggest_name
 from dynocheck.data.flags import FlagTable, find_flag_releases, find_key_releases
-from dynocheck.engines.base import detect_engine
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
-from dynocheck.engines.config_file import ConfigEntry, UnknownKey, find_unknown_keys, parse_flag_json
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.engines import Rulings
-from dynocheck.facts.recipe.recipes import Value
+from dynocheck.engines.config_file import ConfigEntry, UnknownKey, find_unknown_keys
+from dynocheck.engines.detection import find_keys_file
+from dynocheck.facts import Recipes, Rulings, Value
 
 
-@check("engine.config-keys", title="Every key of an engine's configuration exists in its release")
+@check("engine.config-keys", title="Engine configuration keys exist in the image's release")
 def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding]:
-    """A misspelt key ends vLLM and SGLang as a misspelt flag does, and where it only switches something off
-    they may not even say so.
+    """At a misspelt key vLLM and SGLang exit as at a misspelt flag, or silently ignore it if its
+    value is false.
 
-    Judged are the keys of the file that --config names, or SGLang's --disagg-config, where a ConfigMap of the
-    recipe holds it, and those of the JSON that vLLM takes: --kv-transfer-config, --compilation-config,
-    --speculative-config and their like, nested ones too. In SGLang's file they are spelled with hyphens. Both
-    read that file only where --config and its path are two words.
+    Checked are the keys of the file of --config, or of SGLang's --disagg-config, if a ConfigMap of the recipe
+    contains it, and the keys of vLLM's JSON flags at every depth: --kv-transfer-config, --compilation-config,
+    --speculative-config and others. SGLang's keys have hyphens. Both engines read the file only if --config
+    and its path are two words.
 
-    The keys of TensorRT-LLM's file are not judged: what each of its releases takes is not known here.
+    The keys of TensorRT-LLM's file are not checked: no list of them by release is available.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
     judged = unread = False
     for program in find_programs(recipes, rulings):
         if program.engine is None:
-            unread = unread or _has_config_file(program)
+            unread = unread or find_keys_file(program.container, program.launch) is not None
             continue
         for entry in program.entries:
             judged = True
@@ -40,47 +38,42 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
             judged = judged or bool(mapping) or _is_inline_config(given)
             yield from _check_flag(program, program.engine, given, mapping)
     if not judged and unread:
-        raise Skip("the keys of TensorRT-LLM's file are not known, release by release")
+        raise Skip("TensorRT-LLM's file not checked: no list of its keys")
     if not judged:
-        raise Skip("no engine is given a file or JSON whose keys are known")
-
-
-def _has_config_file(program: Program) -> bool:
-    engine = detect_engine(program.launch)
-    return engine is not None and engine.config(program.container, program.launch) is not None
+        raise Skip("no engine has a configuration file or JSON flag with known keys")
 
 
 def _is_inline_config(given: FlagOccurrence) -> bool:
-    """Whether it names a file in the one way that no engine looks for."""
+    """Whether it is `--config=FILE`, which no engine reads."""
     return given.spelled == "--config" and given.inline is not None
 
 
 def _check_flag(
     program: Program, engine: FlagTable, given: FlagOccurrence, mapping: str
 ) -> Iterator[Finding]:
-    """What is wrong with a flag that names a file, or is given JSON with the keys of a mapping."""
+    """Problems of a `--config=FILE` flag, and unknown keys in the JSON of a flag."""
     place = program.locate(given)
     if _is_inline_config(given):
         # vLLM takes it for --config-format, and then knows no such format.
         yield (fail if program.launch.module == "dynamo.vllm" else warn)(
-            f"{program.component.name}: {engine.title} reads no file for {given.word.text}",
+            f"{program.component.name}: {engine.title} does not read the file of {given.word.text}",
             fix=f"write --config and {given.inline} as two words",
             location=place,
         )
     refused = program.ruling is not None and program.ruling.error is not None  # by the engine's own parser
     if mapping and not refused:
         flag = given.spelled.partition(".")[0]
-        for stranger in find_unknown_keys(parse_flag_json(given), mapping, engine.mappings):
+        for stranger in find_unknown_keys(given.json, mapping, engine.mappings):
             yield _report_unknown_key(program, engine, stranger, flag, place)
 
 
 def _check_entry(program: Program, engine: FlagTable, entry: ConfigEntry) -> Iterator[Finding]:
-    """What is wrong with a key of a file, or with those below it."""
+    """Problems of a file's key and of the keys below it."""
     place = Location(entry.file, entry.value.line, entry.value.column)
     if not entry.given.candidates:
         known = [name.lstrip("-") for name in engine.by_name]
         elsewhere = find_flag_releases(program.launch.module, f"--{entry.key}")
-        unsaid = ", and says nothing of it" if entry.silent else ""
+        unsaid = " and ignores it silently" if entry.silent else ""
         yield (warn if entry.silent else fail)(
             f"{program.component.name}: {engine.title} has no {entry.key}{unsaid}"
             f"{describe_releases(elsewhere)}",
@@ -92,24 +85,22 @@ def _check_entry(program: Program, engine: FlagTable, entry: ConfigEntry) -> Ite
         names = sorted(name.lstrip("-") for flag in entry.given.candidates for name in flag.names)
         yield fail(
             f"{program.component.name}: {entry.key} could be {' or '.join(names[:4])}",
-            fix=f"write {names[0]} in full, or whichever is meant",
+            fix=f"write one of them in full, such as {names[0]}",
             location=place,
         )
     else:
-        for stranger in find_unknown_keys(
-            parse_flag_json(entry.given), entry.given.candidates[0].keys, engine.mappings
-        ):
+        for stranger in find_unknown_keys(entry.given.json, entry.given.candidates[0].keys, engine.mappings):
             yield _report_unknown_key(program, engine, stranger, entry.key, _locate_key(entry, stranger.path))
 
 
 def _report_unknown_key(
     program: Program, engine: FlagTable, stranger: UnknownKey, flag: str, place: Location
 ) -> Finding:
-    """A key that a mapping does not have."""
+    """The finding for a key that a mapping does not have."""
     key = stranger.path[-1]
     elsewhere = find_key_releases(program.launch.module.removeprefix("dynamo."), stranger.mapping, key)
     return fail(
-        f"{program.component.name}: {engine.title} knows no {'.'.join(stranger.path)} in {flag}"
+        f"{program.component.name}: {engine.title} has no key {'.'.join(stranger.path)} in {flag}"
         f"{describe_releases(elsewhere)}",
         fix=suggest_name(key, key, engine.mappings[stranger.mapping]),
         evidence={"class": stranger.mapping, "source": engine.source},
@@ -118,7 +109,7 @@ def _report_unknown_key(
 
 
 def _locate_key(entry: ConfigEntry, path: tuple[str, ...]) -> Location:
-    """Where the value of a nested key stands."""
+    """The position of a nested key's value."""
     value: Value = entry.value
     for key in path:
         below = value.data.get(key) if isinstance(value.data, dict) else None

@@ -1,4 +1,4 @@
-"""Whether an engine is told one thing, in one place or in several."""
+"""Checks that an engine's command line and configuration files agree."""
 
 from collections.abc import Iterator
 
@@ -10,14 +10,14 @@ from dynocheck.facts import Recipes
 _NESTED_KEYS = {"free-gpu-memory-fraction": ("kv-cache-config", "free_gpu_memory_fraction")}
 
 
-@check("engine.cli-vs-yaml", title="Command line and engine file do not contradict each other")
+@check("engine.cli-vs-yaml", title="Command line and engine configuration agree")
 def cli_vs_yaml(recipes: Recipes) -> Iterator[Finding]:
-    """Who reads the one and does not know the other is misled. For TensorRT-LLM the file of
+    """An argument set in two places misleads readers of one of them. For TensorRT-LLM the file of
     --extra-engine-args wins over the command line, and --override-engine-args over both; for SGLang the
     command line wins over the file of --config; for vLLM the command line over --config, and that over
     --engine-config-json.
 
-    Fix: leave out the one that is overruled
+    Fix: remove the overridden argument
     """
     judged = False
     for recipe in recipes:
@@ -28,7 +28,7 @@ def cli_vs_yaml(recipes: Recipes) -> Iterator[Finding]:
                     yield warn(
                         f"{worker.name}: {lost.name} is {_shorten(lost.value)} here and "
                         f"{_shorten(won.value)} at {_describe_place(won, lost)}, which wins",
-                        fix=f"leave {lost.name} out here, or write {_shorten(won.value)}",
+                        fix=f"remove {lost.name} here, or set it to {_shorten(won.value)}",
                         location=Location(lost.file, lost.line, lost.column),
                     )
     if not judged:
@@ -36,7 +36,7 @@ def cli_vs_yaml(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _find_nested_conflicts(worker: EngineInstance) -> Iterator[tuple[Argument, Argument]]:
-    """Flags of TensorRT-LLM's worker that are a part of a larger key in its file."""
+    """TensorRT-LLM's flags that a nested key of its file overrides, each with that key."""
     if worker.engine.name != "trtllm":
         return
     for flag, (section, key) in _NESTED_KEYS.items():

@@ -1,4 +1,4 @@
-"""Whether engines understand what they are told."""
+"""Checks the flags of Dynamo's programs and engines, and their values."""
 
 import operator
 import re
@@ -8,8 +8,7 @@ from dynocheck import Finding, Location, check, fail, unknown
 from dynocheck.checks.engine._programs import Program, describe_releases, find_programs, suggest_name
 from dynocheck.data.flags import Flag, find_flag_releases
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.engines import Rulings
+from dynocheck.facts import Recipes, Rulings
 
 # As vLLM reads them (human_readable_int in its arg_utils): fractions only of powers of ten.
 _UNITS = {"k": 10**3, "m": 10**6, "g": 10**9, "t": 10**12, "K": 2**10, "M": 2**20, "G": 2**30, "T": 2**40}
@@ -17,23 +16,23 @@ _WITH_UNIT = re.compile(r"(\d+|\d+\.\d+(?=[kmgt]))([kmgtKMGT])")
 _FLAG_ERRORS = ("unrecognized arguments", "ambiguous option")  # what argparse says of flags, not of values
 
 
-@check("engine.flags-known", title="Every flag exists in the release that the image carries")
+@check("engine.flags-known", title="Flags exist in the image's release")
 def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding]:
-    """A flag that its program does not know, or an abbreviation that could be several, ends it at once; on
-    Kubernetes that is a crash loop after the image was pulled. Flags come and go with each release.
+    """A program exits at an unknown flag or an ambiguous abbreviation, which on Kubernetes is a crash loop.
+    Flags come and go with each release.
 
-    Judged are Dynamo's frontend and mocker and its vLLM, SGLang and TensorRT-LLM workers, in images of
-    releases from 1.0.0 on. Of other images and tags the release is not known, so they are not judged; nor is
-    what a frontend with --dyn-chat-processor hands on to an engine.
+    Checked are Dynamo's frontend and mocker and its vLLM, SGLang and TensorRT-LLM workers in images of
+    Dynamo 1.0.0 and later. Images and tags of an unknown release are not checked, nor are the flags that a
+    frontend with --dyn-chat-processor passes to an engine.
 
-    With --engine-parser it is vLLM's own parser that judges the workers whose image carries the release that
-    is installed here. It names the first error of a command line.
+    With --engine-parser, the installed vLLM's own parser checks the workers whose image has the same vLLM
+    release. It reports the first error of a command line.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
     if rulings is not None and rulings.reason:
         yield unknown(
-            f"no engine's own parser was asked: {rulings.reason}",
+            f"engine parser not used: {rulings.reason}",
             fix="pip install vllm==RELEASE beside dynocheck",
         )
     for program in find_programs(recipes, rulings):
@@ -45,7 +44,7 @@ def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
                 names = [name for name in every if name.startswith(start)] or every
                 yield fail(
                     f"{program.component.name}: {given.spelled} could be {' or '.join(names[:4])}",
-                    fix=f"write {names[0]} in full, or whichever is meant",
+                    fix=f"write one of them in full, such as {names[0]}",
                     evidence={"release": program.title},
                     location=program.locate(given),
                 )
@@ -53,14 +52,14 @@ def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
                 yield _report_unknown(program, given)
 
 
-@check("engine.values", title="Every flag has a value that it takes")
+@check("engine.values", title="Flag values are valid")
 def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding]:
-    """A parser ends a program over a value that is no number where one is due, out of its bounds or none of
-    its choices, over a flag without its value, and over a switch that is given one: `--enforce-eager true`.
+    """A program exits at a value that is not a number, is out of bounds or is none of the choices, at a flag
+    without a value, and at a switch with one: `--enforce-eager true`.
 
-    Judged is what the parsers of the release in the image say, of a file that --config names too; what only
-    the running container could know is not. With --engine-parser it is vLLM's own parser that judges, as for
-    engine.flags-known.
+    Checked are the flags, and the keys of the file of --config, by the options of the image's release.
+    Values that only the running container knows are not checked. With --engine-parser, vLLM's own parser
+    checks them, as for engine.flags-known.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
@@ -72,20 +71,20 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding
                 if problem is not None:
                     yield fail(
                         f"{program.component.name}: {given.spelled} {problem}",
-                        fix=f"see python3 -m {program.launch.module} --help in its image",
+                        fix=f"see python3 -m {program.launch.module} --help in the image",
                         evidence={"release": program.title},
                         location=program.locate(given, file),
                     )
 
 
 def _list_flags(program: Program) -> Iterator[tuple[FlagOccurrence, str]]:
-    """Its flags, and those that its engine makes of a file, each with the file that it stands in."""
+    """A program's flags and those of its engine's file, each with the file that contains it."""
     yield from ((given, program.graph.file) for given in program.flags)
     yield from ((entry.given, entry.file) for entry in program.entries if not entry.silent)
 
 
 def _report_ruling(program: Program, *, of_flags: bool) -> Iterator[Finding]:
-    """What the engine's own parser refuses: a flag, or the value of one."""
+    """The finding for a flag, or a value, that the engine's own parser rejects."""
     ruling = program.ruling
     if ruling is None or ruling.error is None or ruling.error.startswith(_FLAG_ERRORS) is not of_flags:
         return
@@ -93,7 +92,7 @@ def _report_ruling(program: Program, *, of_flags: bool) -> Iterator[Finding]:
     place = program.locate(named[0]) if named else Location(ruling.file, ruling.line, ruling.column)
     yield fail(
         f"{program.component.name}: {ruling.error}",
-        fix=f"see python3 -m {program.launch.module} --help in its image",
+        fix=f"see python3 -m {program.launch.module} --help in the image",
         evidence={"parser": f"{ruling.engine} {ruling.version}, as it is installed here"},
         location=place,
     )
@@ -116,7 +115,7 @@ def _report_unknown(program: Program, given: FlagOccurrence) -> Finding:
 
 
 def _find_problem(given: FlagOccurrence, flag: Flag) -> str | None:
-    """What a parser would say against what follows a flag; None when nothing, or when it cannot be told."""
+    """Why a parser would reject the words after a flag; None if it would not or that is unknown."""
     texts = [given.inline] if given.inline is not None else [word.text for word in given.following]
     if flag.kind in ("switch", "negatable"):
         return _find_needless_value(given)
@@ -125,28 +124,28 @@ def _find_problem(given: FlagOccurrence, flag: Flag) -> str | None:
     if not texts:
         return "has no value"
     if given.inline is None and len(texts) > 1 and None not in texts:
-        return f"takes one value, and is followed by {' '.join(map(str, texts))}"
+        return f"takes one value, but is followed by {' '.join(map(str, texts))}"
     return _find_bad_value(texts[0], flag) if texts[0] is not None else None
 
 
 def _find_needless_value(given: FlagOccurrence) -> str | None:
     if given.inline is not None:
-        return f"takes no value, and is given {given.inline}"
+        return f"takes no value, but has {given.inline}"
     stray = next((word.text for word in given.following if word.text is not None), None)
-    return f"takes no value, and is followed by {stray}" if stray is not None else None
+    return f"takes no value, but is followed by {stray}" if stray is not None else None
 
 
 def _find_bad_value(value: str, flag: Flag) -> str | None:
     if value in ("None", "") or "$" in value:  # engine.shell-quoting says why it is written so
         return None
     if flag.choices:
-        return None if value in flag.choices else f"is {value}, and takes {', '.join(flag.choices)}"
+        return None if value in flag.choices else f"is {value}; it takes {', '.join(flag.choices)}"
     if not flag.type:
         return None
     try:
         number = _parse_number(value, flag.type)
     except (ValueError, OverflowError):
-        return f"is {value}, which is no {'' if flag.type == 'float' else 'whole '}number"
+        return f"is {value}, not a {'' if flag.type == 'float' else 'whole '}number"
     bounds = (
         (flag.gt, "above", operator.gt),
         (flag.ge, "at least", operator.ge),
@@ -156,13 +155,13 @@ def _find_bad_value(value: str, flag: Flag) -> str | None:
     missed = [
         f"{word} {bound:g}" for bound, word, holds in bounds if bound is not None and not holds(number, bound)
     ]
-    return f"is {value}, and has to be {' and '.join(missed)}" if missed else None
+    return f"is {value}; it must be {' and '.join(missed)}" if missed else None
 
 
 def _parse_number(value: str, kind: str) -> float:
-    """The number that a parser makes of a value.
+    """The number that a value stands for.
 
-    :raises ValueError: it makes none.
+    :raises ValueError: it is not a number.
     """
     if kind == "float":
         return float(value)

@@ -1,4 +1,4 @@
-"""Whether a router that follows the KV cache hears of it."""
+"""Checks that a KV router gets events from its workers."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,8 +7,7 @@ from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.data.flags import dynamo_release
 from dynocheck.engines.command_line import parse_flag_values
 from dynocheck.engines.instances import EngineInstance, find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Container, Graph, Launch
+from dynocheck.facts import Container, Graph, Launch, Recipes
 
 _PUBLISHES_BY_ITSELF = "1.0."  # releases in which Dynamo's vLLM worker needs no --kv-events-config
 _OLD_VARIABLE = "DYN_TRTLLM_PUBLISH_EVENTS_AND_METRICS"
@@ -18,20 +17,20 @@ _BLOCKS = {"vllm": "block-size", "sglang": "page-size", "trtllm": "kv-block-size
 
 @dataclass(frozen=True)
 class _Router:
-    """Who chooses workers by what they have cached: whether it listens to events, and its size of blocks."""
+    """A router that picks workers by cached prefix: whether it listens to KV events, and its block size."""
 
     name: str
     listens: bool
     block: int | None
 
 
-@check("engine.kv-router", title="A router that follows the KV cache hears of it, in blocks of its size")
+@check("engine.kv-router", title="KV router gets events; block sizes match")
 def kv_router(recipes: Recipes) -> Iterator[Finding]:
-    """A frontend with --router-mode kv sends a request to the worker that has most of its prefix. It knows
-    that from events that workers publish: vLLM does with prefix caching and a --kv-events-config that
-    enables them (by itself up to Dynamo 1.0), SGLang with a --kv-events-config, TensorRT-LLM with
-    --publish-kv-events. Without them, or when the frontend counts in blocks of another size, no prefix is
-    ever found: the router balances load and nothing more.
+    """A frontend with --router-mode kv sends a request to the worker that has cached most of its prefix,
+    according to the workers' KV events. vLLM publishes them with prefix caching and a --kv-events-config that
+    enables them (up to Dynamo 1.0 by default), SGLang with a --kv-events-config, TensorRT-LLM with
+    --publish-kv-events. Without events, or with another block size, the router never finds a prefix and only
+    balances load.
 
     Fix: --kv-events-config '{"enable_kv_cache_events": true, "publisher": "zmq", "endpoint": "tcp://*:20080"}'
     """
@@ -43,21 +42,21 @@ def kv_router(recipes: Recipes) -> Iterator[Finding]:
             for worker in computing:
                 yield from _check_worker(router, worker)
     if not judged:
-        raise Skip("no frontend that routes by the KV cache, before workers that compute prompts")
+        raise Skip("no frontend with --router-mode kv before workers that compute prompts")
 
 
 def _check_worker(router: _Router, worker: EngineInstance) -> Iterator[Finding]:
     silence = _explain_silence(worker) if router.listens else None
     if silence is not None:
         yield warn(
-            f"the {router.name} follows the KV cache, and {worker.name} {silence}",
-            fix="publish KV events, or route in another way",
+            f"the {router.name} routes by KV events, but {worker.name} {silence}",
+            fix="publish KV events, or use another --router-mode",
             location=_locate(worker, "kv-events-config", "enable-prefix-caching"),
         )
     block = worker.number(_BLOCKS[worker.engine.name])
     if router.block is not None and block is not None and router.block != block:
         yield warn(
-            f"the {router.name} counts in blocks of {router.block} tokens, {worker.name} caches in {block}",
+            f"the {router.name} uses blocks of {router.block} tokens, {worker.name} blocks of {block}",
             fix="give both the same block size",
             evidence={"router": router.block, "worker": block},
             location=_locate(worker, _BLOCKS[worker.engine.name]),
@@ -65,29 +64,29 @@ def _check_worker(router: _Router, worker: EngineInstance) -> Iterator[Finding]:
 
 
 def _find_routers(graph: Graph) -> Iterator[_Router]:
-    """The frontends of a graph that route by the KV cache, and its endpoint picker."""
+    """The frontends of a graph with --router-mode kv, and its endpoint picker."""
     for component in graph.components:
         for container in component.containers:
             if component.role == "epp" and container is component.main:
-                told = _collect_variables(container)
-                events = (told.get("DYN_USE_KV_EVENTS") or "false").lower() not in _OFF
-                yield _Router("endpoint picker", events, _parse_int(told.get("DYN_KV_CACHE_BLOCK_SIZE")))
+                variables = _collect_variables(container)
+                events = (variables.get("DYN_USE_KV_EVENTS") or "false").lower() not in _OFF
+                yield _Router("endpoint picker", events, _parse_int(variables.get("DYN_KV_CACHE_BLOCK_SIZE")))
             for launch in container.launches:
                 if launch.module == "dynamo.frontend":
                     yield from _read_frontend(container, launch)
 
 
 def _read_frontend(container: Container, launch: Launch) -> Iterator[_Router]:
-    """A frontend, when it is told to route by the KV cache: by flags, else by the variables behind them."""
+    """A frontend that routes by KV cache according to its flags or environment variables."""
     variables = _collect_variables(container, launch)
     flags = parse_flag_values(launch)
     if flags.get("--router-mode", variables.get("DYN_ROUTER_MODE")) != "kv":
         return
     deaf = bool({"--no-router-kv-events", "--no-kv-events"} & set(flags))
     events = (variables.get("DYN_ROUTER_USE_KV_EVENTS") or "true").lower() not in _OFF
-    told = bool({"--router-kv-events", "--kv-events"} & set(flags)) or events
+    listens = bool({"--router-kv-events", "--kv-events"} & set(flags)) or events
     block = flags.get("--kv-cache-block-size", variables.get("DYN_KV_CACHE_BLOCK_SIZE"))
-    yield _Router("router", told and not deaf, _parse_int(block))
+    yield _Router("router", listens and not deaf, _parse_int(block))
 
 
 def _collect_variables(container: Container, launch: Launch | None = None) -> dict[str, str | None]:
@@ -99,7 +98,7 @@ def _parse_int(text: str | None) -> int | None:
 
 
 def _explain_silence(worker: EngineInstance) -> str | None:
-    """Why a worker publishes no events, None when it does or when that cannot be known."""
+    """Why a worker publishes no events; None if it does or that is unknown."""
     given = worker.given
     if not given.complete:
         return None
@@ -109,12 +108,12 @@ def _explain_silence(worker: EngineInstance) -> str | None:
         told = given.is_enabled("publish-kv-events") is not False or worker.container.find_variable(
             _OLD_VARIABLE
         )
-        return None if told else "is not told to --publish-kv-events"
+        return None if told else "does not set --publish-kv-events"
     events = given.get("kv-events-config")
     if events is None:
         return "has no --kv-events-config"
     quiet = events.entries is not None and events.entries.get("publisher", "null") == "null"
-    return "publishes to nobody: its --kv-events-config names no publisher" if quiet else None
+    return "publishes no events: its --kv-events-config has no publisher" if quiet else None
 
 
 def _explain_vllm_silence(worker: EngineInstance) -> str | None:

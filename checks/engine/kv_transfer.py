@@ -1,4 +1,4 @@
-"""Whether prefill and decode workers fit each other."""
+"""Checks that prefill and decode workers can transfer the KV cache."""
 
 from collections.abc import Iterator
 
@@ -11,14 +11,14 @@ from dynocheck.facts import Recipes
 _KNOWN_ISSUES = "https://docs.nvidia.com/dynamo/backends/tensor-rt-llm/known-issues-and-mitigations"
 
 
-@check("engine.pair-agrees", title="Prefill and decode workers agree on the KV cache that they hand over")
+@check("engine.pair-agrees", title="Prefill and decode workers use the same KV transfer")
 def pair_agrees(recipes: Recipes) -> Iterator[Finding]:
-    """What a prefill worker computes, a decode worker reads as its own: by the same connector, in the same
-    precision. Where these differ the handover is refused or the numbers are garbage; where blocks differ in
-    size it takes a slower way, if any.
+    """A decode worker reads the KV cache of a prefill worker through the same connector and in the same
+    precision. If these differ, the transfer fails or yields garbage; if the block sizes differ, it is slower
+    or fails.
 
-    vLLM's prefill worker ends at once without --kv-transfer-config, from Dynamo 1.0 on. A decode worker
-    without it computes every prompt again.
+    From Dynamo 1.0 on vLLM's prefill worker exits without --kv-transfer-config. A decode worker without it
+    computes every prompt again.
 
     Fix: give prefill and decode workers the same connector, --kv-cache-dtype and block size
     """
@@ -26,8 +26,8 @@ def pair_agrees(recipes: Recipes) -> Iterator[Finding]:
     for prefill, decode in _find_pairs(recipes):
         judged = True
         yield from _check_connectors(prefill, decode)
-        for told, fatal, argument, what in _AGREEMENTS.get(prefill.engine.name, ()):
-            first, second = told(prefill), told(decode)
+        for read, fatal, argument, what in _AGREEMENTS.get(prefill.engine.name, ()):
+            first, second = read(prefill), read(decode)
             if first is not None and second is not None and first != second:
                 yield (fail if fatal else warn)(
                     f"{prefill.name} has {what} {first}, {decode.name} has {second}",
@@ -40,11 +40,11 @@ def pair_agrees(recipes: Recipes) -> Iterator[Finding]:
 
 @check("engine.trtllm-buffer", title="TensorRT-LLM's transfer buffer holds the longest prompt")
 def trtllm_buffer(recipes: Recipes) -> Iterator[Finding]:
-    """KV cache goes from prefill to decode through a buffer of max_tokens_in_buffer tokens. Prompts that are
-    longer can, under load, leave both sides waiting for each other until the pods are restarted.
+    """The KV cache passes from prefill to decode through a buffer of max_tokens_in_buffer tokens. Under load,
+    longer prompts can deadlock both sides until the pods are restarted.
 
-    The longest prompt is what the prefill worker takes: max_seq_len, or max_num_tokens where that is less
-    and prompts are not taken in chunks.
+    The longest prompt is the prefill worker's max_seq_len, or max_num_tokens if that is less and prompts are
+    not split into chunks.
 
     Fix: set cache_transceiver_config.max_tokens_in_buffer to max_seq_len or more, for prefill and decode
     """
@@ -58,19 +58,19 @@ def trtllm_buffer(recipes: Recipes) -> Iterator[Finding]:
             judged = True
             if buffer < longest:
                 yield warn(
-                    f"{worker.name} hands over through {buffer} tokens of buffer, prompts may have {longest}",
+                    f"{worker.name} has a transfer buffer of {buffer} tokens, prompts have up to {longest}",
                     fix=f"set max_tokens_in_buffer to {longest} or more",
                     evidence={"source": _KNOWN_ISSUES},
                     location=_locate(worker, "cache-transceiver-config"),
                 )
     if not judged:
-        raise Skip("no TensorRT-LLM workers that name a transfer buffer and the longest prompt")
+        raise Skip("no TensorRT-LLM workers that set a transfer buffer and a maximum sequence length")
 
 
 def _find_pairs(recipes: Recipes) -> Iterator[tuple[EngineInstance, EngineInstance]]:
-    """Every prefill worker with every decode worker of its graph and engine that serves the same name.
+    """Each prefill worker with each decode worker of its graph, engine and served model name.
 
-    Arguments that are not all known make no pair.
+    Workers with unknown arguments are left out.
     """
     for recipe in recipes:
         for graph in recipe.graphs:
@@ -99,7 +99,7 @@ def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterat
         )
     elif first and second and not first & second:
         yield fail(
-            f"{prefill.name} hands over by {', '.join(sorted(first))}, {decode.name} takes by "
+            f"{prefill.name} sends with {', '.join(sorted(first))}, {decode.name} receives with "
             f"{', '.join(sorted(second))}",
             fix="give both the same kv_connector",
             location=_locate(decode, "kv-transfer-config"),
@@ -107,7 +107,7 @@ def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterat
 
 
 def _find_connectors(worker: EngineInstance) -> frozenset[str] | None:
-    """The KV connectors, those inside of others too; none where none is given, None where it is not known."""
+    """The KV connectors, including nested ones; empty if none is set, None if unknown."""
     given = worker.given.get("kv-transfer-config")
     if given is None:
         older = worker.given.get("connector") or worker.container.find_variable("DYN_CONNECTOR")
@@ -134,7 +134,7 @@ def _find_trtllm_precision(worker: EngineInstance) -> str | None:
 
 
 def _resolve_precision(worker: EngineInstance, precision: str | None) -> str | None:
-    """A precision by its full name; "auto" is what the model's checkpoint asks for, None when not known."""
+    """A precision by its full name, "auto" as the checkpoint defines it; None if unknown."""
     if precision == "auto":
         model = find_model(worker.engine.model(worker.given) or "")
         precision = model.cache if model is not None else None
@@ -168,7 +168,7 @@ _AGREEMENTS = {
 
 
 def _is_zero_copy(worker: EngineInstance, buffer: int) -> bool:
-    """Whether it transfers without a buffer, from the cache itself."""
+    """Whether the worker transfers directly from the cache, without a buffer."""
     zero_copy = worker.container.find_variable("TRTLLM_TRY_ZCOPY_FOR_KVCACHE_TRANSFER")
     return not buffer or (zero_copy is not None and zero_copy.value != "0")
 

@@ -1,4 +1,4 @@
-"""Whether command lines mean what they look like."""
+"""Checks the shell quoting of command lines."""
 
 import json
 import re
@@ -7,8 +7,7 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.manifest.placeholders import runs_envsubst
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Container, Graph, Launch, Manifest, Recipe, Value, Word
+from dynocheck.facts import Container, Graph, Launch, Manifest, Recipe, Recipes, Value, Word
 
 _SHELL = re.compile(r"(.*/)?(ba|da|a|z|k)?sh")
 _SCRIPT_NEXT = re.compile(r"-[a-z]*c")
@@ -32,13 +31,12 @@ _JSON = (
 )
 
 
-@check("engine.shell-quoting", title="Command lines mean what they look like")
+@check("engine.shell-quoting", title="Shell quoting is correct")
 def shell_quoting(recipes: Recipes) -> Iterator[Finding]:
-    """Four slips that look right and start something else: words after the script of `sh -c`, which are no
-    part of it; a flag and its value in one word, which no parser takes apart; $VAR where no shell reads it,
-    in a list of arguments or in single quotes, and $(VAR) that is not defined; JSON whose quotes the shell
-    has taken away. A $VAR that the container does not define is a warning, where it is all of an argument
-    and no README has its reader run envsubst.
+    """Four mistakes look right but start something else: words after the script of `sh -c`, which are not
+    part of it; a flag and its value in one word, which no parser splits; $VAR where no shell expands it, in a
+    list of arguments or in single quotes, and an undefined $(VAR); JSON whose quotes the shell removed. A
+    whole argument $VAR that the container does not define is a warning, unless a README runs envsubst.
 
     Fix: write the script as one string, flag and value as two words, $(VAR) in lists, JSON in single quotes
     """
@@ -66,7 +64,7 @@ def _list_launches(recipe: Recipe) -> Iterator[tuple[Graph, Container, Launch]]:
 
 
 def _check_leftovers(manifest: Manifest) -> Iterator[Finding]:
-    """Words behind the script of a shell, which get the names $0, $1 and so on, and nothing asks for them."""
+    """Words after the script of a shell, which become its unused $0, $1 and so on."""
     for container in _list_containers(manifest.root):
         words = [*_list_words(container, "command"), *_list_words(container, "args")]
         if not words or not _SHELL.fullmatch(words[0].text or ""):
@@ -76,8 +74,8 @@ def _check_leftovers(manifest: Manifest) -> Iterator[Finding]:
             continue
         first = words[at + 2]
         yield fail(
-            f"{first.text or 'a word'} and what follows are not part of the script of {words[0].text} -c",
-            fix="write the whole command as one string behind -c",
+            f"{first.text or 'a word'} and later words are not part of the script of {words[0].text} -c",
+            fix="write the whole command as one string after -c",
             location=Location(manifest.file, first.line, first.column),
         )
 
@@ -109,14 +107,14 @@ def _check_word(
     glued = _GLUED.fullmatch(word.text or "")
     if glued and "=" not in glued[1]:
         yield fail(
-            f"{glued[1]} and what follows it are one word, which {launch.module} does not know",
+            f"{glued[1]} and its value are one word, which {launch.module} does not split",
             fix=f"write {glued[1]} and its value as two words, or as {glued[1]}=VALUE",
             location=place,
         )
     for name in sorted({match[1] for match in _REFERENCE.finditer(word.text or "")}):
         yield fail(
-            f"$({name}) reaches {launch.module} as it is written: the container has no such variable",
-            fix=f"define {name} in the container's env, or write what is meant",
+            f"$({name}) reaches {launch.module} unexpanded: the container has no such variable",
+            fix=f"define {name} in the container's env, or write its value",
             location=place,
         )
     known = {each.name for each in (*container.env, *launch.env)}
@@ -124,28 +122,28 @@ def _check_word(
     whole = _VARIABLE.fullmatch(word.text or "")
     for name in sorted(names & known):
         yield fail(
-            f"${name} reaches {launch.module} as it is written: no shell reads it there",
-            fix=f"write $({name}) in a list of arguments, in a script double quotes in place of single ones",
+            f"${name} reaches {launch.module} unexpanded: no shell expands it there",
+            fix=f"write $({name}) in a list of arguments, or use double quotes in a script",
             location=place,
         )
     if whole and not names & known and not replaced:
         yield warn(
-            f"{whole[0]} reaches {launch.module} as it is written: no shell reads it there, "
+            f"{whole[0]} reaches {launch.module} unexpanded: no shell expands it there, "
             "and the container has no such variable",
-            fix="write what is meant, or tell the reader to run envsubst < FILE | kubectl apply -f -",
+            fix="write its value, or document envsubst < FILE | kubectl apply -f -",
             location=place,
         )
 
 
 def _check_json(graph: Graph, given: FlagOccurrence) -> Iterator[Finding]:
-    first = given.inline if given.inline is not None else next((word.text for word in given.following), None)
+    first = given.text
     if given.spelled.replace("_", "-") not in _JSON or not (first or "").startswith("{"):
         return
     try:
         json.loads(_UNITS.sub(r"\1", first or ""))
     except (ValueError, RecursionError):
         yield fail(
-            f"{given.spelled} is no JSON when it arrives: {_shorten(first or '')}",
+            f"{given.spelled} is not valid JSON after the shell: {_shorten(first or '')}",
             fix=f'put it in single quotes: {given.spelled} \'{{"key": "value"}}\'',
             location=Location(graph.file, given.word.line, given.word.column),
         )

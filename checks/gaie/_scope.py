@@ -5,8 +5,7 @@ from typing import NamedTuple
 
 from dynocheck import Location
 from dynocheck.data.gateways import GatewayController, gateway_controller
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.gaie import (
+from dynocheck.facts import (
     GAIE,
     GAIE_EXPERIMENTAL,
     GATEWAY_API,
@@ -16,10 +15,13 @@ from dynocheck.facts.k8s.gaie import (
     GatewayClasses,
     Gateways,
     InferenceRoutes,
+    Manifest,
     ObjectReference,
+    Recipes,
+    Value,
+    Workload,
+    Workloads,
 )
-from dynocheck.facts.k8s.workloads import Workload, Workloads
-from dynocheck.facts.recipe.recipes import Manifest, Value
 
 GROUPS = (GAIE, GAIE_EXPERIMENTAL)
 NOTHING = "no HTTPRoute leads to an inference pool, and no recipe asks for one"

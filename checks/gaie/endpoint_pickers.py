@@ -6,10 +6,7 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.gaie._scope import get_text
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.labels import LabelledPod, label_pods
-from dynocheck.facts.k8s.quantity import parse_count
-from dynocheck.facts.recipe.recipes import Component, Graph, Recipe, Value
+from dynocheck.facts import Component, Graph, LabelledPod, Recipe, Recipes, Value, label_pods, parse_count
 
 
 class _RecipePicker(NamedTuple):

@@ -15,16 +15,17 @@ from dynocheck.checks.gaie._scope import (
     uses_inference_pool,
 )
 from dynocheck.data.gateways import GatewayController
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.gaie import (
+from dynocheck.facts import (
     GATEWAY_API,
     Gateway,
     GatewayClass,
     GatewayClasses,
     Gateways,
     InferenceRoutes,
+    Recipes,
+    Workload,
+    Workloads,
 )
-from dynocheck.facts.k8s.workloads import Workload, Workloads
 
 _LIST = f"kubectl get gateways.{GATEWAY_API} -A"  # Istio has a Gateway of its own
 

@@ -8,15 +8,16 @@ from msgspec.structs import replace
 from dynocheck import Finding, Skip, Subject, check, fail, unknown, warn
 from dynocheck.checks.gaie._scope import NOTHING, explain_condition, uses_inference_pool
 from dynocheck.core.outcomes import Outcome
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.gaie import (
+from dynocheck.facts import (
     EndpointPicker,
     InferencePool,
     InferencePools,
     InferenceRoutes,
     PickerConfig,
+    Recipes,
+    Workload,
+    Workloads,
 )
-from dynocheck.facts.k8s.workloads import Workload, Workloads
 
 _CONFIG_KIND = "EndpointPickerConfig"
 _CONFIG_GROUPS = ("inference.networking.x-k8s.io", "llm-d.ai")

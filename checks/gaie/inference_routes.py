@@ -14,8 +14,7 @@ from dynocheck.checks.gaie._scope import (
     is_gateway,
     uses_inference_pool,
 )
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.gaie import (
+from dynocheck.facts import (
     GAIE,
     GATEWAY_API,
     Gateway,
@@ -25,10 +24,11 @@ from dynocheck.facts.k8s.gaie import (
     InferenceRoutes,
     Listener,
     ObjectReference,
+    Recipes,
     Route,
     RouteParent,
+    RunNamespace,
 )
-from dynocheck.facts.k8s.namespaces import RunNamespace
 
 
 @check("gaie.route", title="Inference routes are attached to a Gateway and find their pools")

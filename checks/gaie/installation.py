@@ -16,16 +16,20 @@ from dynocheck.checks.gaie._scope import (
 )
 from dynocheck.data import NEWEST_GAIE, gaie_crds, parse_version
 from dynocheck.data.gateways import GatewayController
-from dynocheck.facts import ApiServer, CustomResourceDefinition, CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.gaie import (
+from dynocheck.facts import (
     GAIE,
     GAIE_EXPERIMENTAL,
     GATEWAY_API,
+    ApiServer,
+    CustomResourceDefinition,
+    CustomResourceDefinitions,
     GatewayClasses,
     Gateways,
     InferenceRoutes,
+    Recipes,
+    Workload,
+    Workloads,
 )
-from dynocheck.facts.k8s.workloads import Workload, Workloads
 
 _BUNDLE = f"{GAIE}/bundle-version"
 _GATEWAY_BUNDLE = f"{GATEWAY_API}/bundle-version"

@@ -6,9 +6,7 @@ from collections.abc import Iterator, Sequence
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.gaie._scope import GROUPS, find_pool_backends, get_text
 from dynocheck.engines import find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.gaie import GAIE
-from dynocheck.facts.recipe.recipes import Graph, Manifest, Recipe, Value
+from dynocheck.facts import GAIE, Graph, Manifest, Recipe, Recipes, Value
 
 _PORT = 8000
 _MODEL_HEADER = "x-gateway-model-name"

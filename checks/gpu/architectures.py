@@ -5,10 +5,18 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.gpus import gpu_type
 from dynocheck.data.images import find_image, parse_image
-from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import GpuNode, list_gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
-from dynocheck.facts.recipe.recipes import Component, Container, Graph
+from dynocheck.facts import (
+    Component,
+    Container,
+    GpuNode,
+    Graph,
+    Nodes,
+    Placement,
+    Recipes,
+    ResourceSlices,
+    list_gpu_nodes,
+    list_placements,
+)
 
 _ARCH = "kubernetes.io/arch"
 

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import GpuNode, list_gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import list_placements
+from dynocheck.facts import GpuNode, Nodes, Recipes, ResourceSlices, list_gpu_nodes, list_placements
 
 _GPU = "nvidia.com/gpu"
 

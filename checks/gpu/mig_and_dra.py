@@ -4,10 +4,17 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import DRA_DRIVER, DeviceClasses, GpuNode, list_gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import list_placements
-from dynocheck.facts.recipe.recipes import Recipe
+from dynocheck.facts import (
+    DRA_DRIVER,
+    DeviceClasses,
+    GpuNode,
+    Nodes,
+    Recipe,
+    Recipes,
+    ResourceSlices,
+    list_gpu_nodes,
+    list_placements,
+)
 
 _GROUP = "resource.k8s.io"
 _LAYOUT = "nvidia.com/mig.config"

@@ -4,10 +4,20 @@ from collections import Counter
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, unknown, warn
-from dynocheck.facts import Condition, Node, Nodes, Recipes, ResourceSlices, Taint
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.gpu import GpuNode, find_dra_nodes, has_gpus, list_gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import list_placements
+from dynocheck.facts import (
+    Autoscalers,
+    Condition,
+    GpuNode,
+    Node,
+    Nodes,
+    Recipes,
+    ResourceSlices,
+    Taint,
+    find_dra_nodes,
+    has_gpus,
+    list_gpu_nodes,
+    list_placements,
+)
 
 _PRESSURES = ("MemoryPressure", "DiskPressure", "PIDPressure", "NetworkUnavailable")
 _USUAL_TAINTS = ("nvidia.com/gpu",)

@@ -3,10 +3,20 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
-from dynocheck.facts import Node, Nodes, OperatorPods, Pod, ResourceSlices
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.gpu import OperatorResource, OperatorResources, find_dra_nodes, list_gpu_nodes
-from dynocheck.facts.k8s.workloads import Workload, Workloads
+from dynocheck.facts import (
+    Autoscalers,
+    Node,
+    Nodes,
+    OperatorPods,
+    OperatorResource,
+    OperatorResources,
+    Pod,
+    ResourceSlices,
+    Workload,
+    Workloads,
+    find_dra_nodes,
+    list_gpu_nodes,
+)
 
 _DEPLOY = "nvidia.com/gpu.deploy."
 _OPERATOR = Subject("Deployment", "gpu-operator")

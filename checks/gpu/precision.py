@@ -8,10 +8,17 @@ from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.data.gpus import PrecisionSupport, gpu_type, parse_capability, precision_support
 from dynocheck.data.images import find_image, parse_image
 from dynocheck.engines.instances import find_component_instances
-from dynocheck.facts import Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import GpuNode, list_gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
-from dynocheck.facts.recipe.recipes import Component, Graph
+from dynocheck.facts import (
+    Component,
+    GpuNode,
+    Graph,
+    Nodes,
+    Placement,
+    Recipes,
+    ResourceSlices,
+    list_gpu_nodes,
+    list_placements,
+)
 
 _SHOW = (
     "kubectl get nodes -L nvidia.com/gpu.product,nvidia.com/gpu.compute.major,nvidia.com/gpu.compute.minor"

@@ -1,11 +1,10 @@
-"""Whether the components of a graph make a service."""
+"""Checks the roles of a graph's components: frontend, prefill and decode."""
 
 from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Component, Graph
+from dynocheck.facts import Component, Graph, Recipes
 
 _FRONTEND = "dynamo.frontend"
 
@@ -50,7 +49,7 @@ def _check_sidecars(graph: Graph) -> Iterator[Finding]:
     for component in graph.components:
         if component.role in ("worker", "decode") and not component.sidecar:
             yield fail(
-                f"{component.name} is picked by the endpoint picker and has no frontend beside its engine",
+                f"{component.name} is behind the endpoint picker but has no frontend sidecar",
                 fix=f"name a container that runs {_FRONTEND} --router-mode direct as its frontendSidecar",
                 location=Location(graph.file, component.line, component.column),
             )
@@ -59,7 +58,7 @@ def _check_sidecars(graph: Graph) -> Iterator[Finding]:
 _SIDES = ("prefill", "decode")
 
 
-@check("graph.roles", title="A worker's type and the mode of its engine agree")
+@check("graph.roles", title="Component type and disaggregation mode agree")
 def roles(recipes: Recipes) -> Iterator[Finding]:
     """The type tells the operator and the router what a worker is for, a flag tells its engine.
 
@@ -79,14 +78,14 @@ def roles(recipes: Recipes) -> Iterator[Finding]:
         flag = "--disaggregation-mode"
         if mode in _SIDES and mode != role:
             yield fail(
-                f"{engine.component.name} is of type {role}, and its engine is told to {mode}",
+                f"{engine.component.name} is of type {role}, but its engine runs in {mode} mode",
                 fix=f"make the component's type {mode}, or set {flag} {role}",
                 location=place,
             )
         elif mode == "agg" and (role == "prefill" or engine.engine.name != "vllm"):
             yield fail(
-                f"{engine.component.name} is of type {role}, and its engine is not told to {role}: "
-                "it does whole requests by itself",
+                f"{engine.component.name} is of type {role}, but its engine has no {role} mode: "
+                "it serves whole requests itself",
                 fix=f"add {flag} {role}",
                 location=place,
             )
@@ -94,7 +93,7 @@ def roles(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no component of type prefill or decode starts an engine")
 
 
-@check("graph.both-sides", title="A graph that splits prefill from decode has both")
+@check("graph.both-sides", title="Disaggregated graphs have prefill and decode workers")
 def both_sides(recipes: Recipes) -> Iterator[Finding]:
     """Prefill workers hand what they computed to decode workers. With the one side alone no request is
     answered to its end, or what is called decode does everything.

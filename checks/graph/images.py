@@ -1,4 +1,4 @@
-"""Whether the images of a graph are what its components need, and stay what they are."""
+"""Checks the images of a graph: engine, pinned tags and one Dynamo release."""
 
 import re
 from collections.abc import Iterator
@@ -7,19 +7,17 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.images import ImageReference, find_image, parse_image
 from dynocheck.engines import find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import list_pod_templates
-from dynocheck.facts.recipe.recipes import Component, Container, Graph
+from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templates
 
 # The image that carries an engine, whatever registry it is in.
 _IMAGES = {"vllm": "vllm-runtime", "sglang": "sglang-runtime", "trtllm": "tensorrtllm-runtime"}
 _ENGINES = {image: engine for engine, image in _IMAGES.items()}
-# A placeholder that is left to fill in: manifest.placeholders tells of it.
+# An unreplaced placeholder; manifest.placeholders reports it.
 _UNFILLED = re.compile(r"[<>{}$]|\byour-|\b(?:my|some)-(?:tag|image|registry)\b")
 _SEMVER = re.compile(
     r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z.-]+)?"
 )
-_TOLERATED = ("frontend", "planner", "epp")  # of which not every operator asks it
+_TOLERATED = ("frontend", "planner", "epp")  # roles for which some operators accept any tag
 _MOVING = ("latest", "main", "nightly", "dev", "edge", "stable")
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
@@ -55,7 +53,7 @@ def _list_graphs(recipes: Recipes) -> list[Graph]:
     return found
 
 
-@check("graph.engine-agrees", title="Framework, command and image of a worker are of one engine")
+@check("graph.engine-agrees", title="backendFramework, command and image name the same engine")
 def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
     """The image brings an engine, the command starts one, and `backendFramework` tells the operator how to
     spread that over nodes and to probe it. An image of one engine cannot start another.
@@ -72,7 +70,7 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
             carried = _ENGINES.get(parse_image(container.image or "").dynamo_name)
             if carried is not None and carried != name:
                 yield fail(
-                    f"{engine.component.name} starts {engine.launch.module} from an image of {carried}",
+                    f"{engine.component.name} starts {engine.launch.module} in an image of {carried}",
                     fix=f"use the image {_IMAGES[name]}, or start dynamo.{carried}",
                     evidence={"image": container.image},
                     location=Location(graph.file, container.image_line, container.image_column),
@@ -81,7 +79,7 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
         if graph.framework in _IMAGES and others:
             modules = sorted({each.launch.module for each in others})
             yield fail(
-                f"graph {graph.name} says backendFramework: {graph.framework}, and its workers start "
+                f"graph {graph.name} has backendFramework: {graph.framework}, but its workers start "
                 f"{', '.join(modules)}",
                 fix=f"set backendFramework: {others[0].engine.name}",
                 evidence={each.component.name: each.launch.module for each in others},
@@ -97,7 +95,7 @@ def _locate_framework(recipes: Recipes, graph: Graph) -> Location:
     return Location(graph.file, said.line, said.column)
 
 
-@check("graph.images-pinned", title="Every image of a graph is pinned to a release")
+@check("graph.images-pinned", title="Graph images are pinned to a release")
 def images_pinned(recipes: Recipes) -> Iterator[Finding]:
     """An image without a tag, or with one that moves, is another image on the next node that pulls it: two
     workers of one graph then run different code.
@@ -123,7 +121,7 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
                 and (graph.file, used.component.line) not in overridden
             ):
                 yield warn(
-                    f"{named}, whose tag is no semantic version: newer operators refuse it "
+                    f"{named}, whose tag is not a semantic version: newer operators reject it "
                     "without runtimeVersionOverride",
                     fix="set runtimeVersionOverride to the release in the image, or use a release's tag",
                     location=used.place,
@@ -146,7 +144,7 @@ def _check_init_images(recipes: Recipes) -> Iterator[Finding]:
 
 def _warn_moving_tag(named: str, tag: str, place: Location) -> Finding:
     return warn(
-        f"{named}, {'whose tag moves' if tag else 'which has no tag'}: each node may pull another image",
+        f"{named}, {'whose tag is mutable' if tag else 'which has no tag'}: each node may pull another image",
         fix="name a release's tag, such as 1.3.0",
         location=place,
     )
@@ -165,7 +163,7 @@ def _find_overrides(recipes: Recipes) -> set[tuple[str, int]]:
     }
 
 
-@check("graph.one-release", title="The components of a graph run one release of Dynamo")
+@check("graph.one-release", title="All components of a graph run the same Dynamo release")
 def one_release(recipes: Recipes) -> Iterator[Finding]:
     """Frontend, router and workers talk to each other in the protocols of their release; those of different
     releases may not find each other, or misread what they are sent.

@@ -1,21 +1,22 @@
-"""Whether the pods of a recipe are placed by rules that mean somebody."""
+"""Checks that affinity rules on Dynamo's labels match pods of the recipe."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.labels import (
-    CLASS,
-    COMPONENT,
-    GRAPH,
-    SUBTYPE,
-    TYPE,
+from dynocheck.facts import (
+    CLASS_LABEL,
+    COMPONENT_LABEL,
+    GRAPH_LABEL,
+    SUBTYPE_LABEL,
+    TYPE_LABEL,
     LabelledPod,
+    Recipe,
+    Recipes,
+    Value,
     label_pods,
     may_match,
 )
-from dynocheck.facts.recipe.recipes import Recipe, Value
 
 _SIDES = {"podAffinity": "wants to be near", "podAntiAffinity": "keeps away from"}
 _RULE = "DuringSchedulingIgnoredDuringExecution"
@@ -58,7 +59,7 @@ class _AffinityRule(NamedTuple):
         return found
 
 
-@check("graph.placement", title="Affinity rules mean pods that are there")
+@check("graph.placement", title="Affinity rules match existing pods")
 def placement(recipes: Recipes) -> Iterator[Finding]:
     """A rule to keep away from pods that no label fits keeps away from nobody; one that demands to be near
     them leaves its own pod Pending.
@@ -92,13 +93,19 @@ def _find_terms(pod: LabelledPod) -> Iterator[_AffinityRule]:
                 elsewhere = term.get("namespaces") or term.get("namespaceSelector")
                 if selector is not None and elsewhere is None:
                     found = _AffinityRule(pod, side, word == "required", selector)
-                    if found.keys and set(found.keys) <= {GRAPH, COMPONENT, TYPE, SUBTYPE, CLASS}:
+                    if found.keys and set(found.keys) <= {
+                        GRAPH_LABEL,
+                        COMPONENT_LABEL,
+                        TYPE_LABEL,
+                        SUBTYPE_LABEL,
+                        CLASS_LABEL,
+                    }:
                         yield found
 
 
 def _report_idle(recipe: Recipe, term: _AffinityRule) -> Iterator[Finding]:
     graphs = sorted(graph.name for graph in recipe.graphs)
-    named = term.keys.get(GRAPH, set())
+    named = term.keys.get(GRAPH_LABEL, set())
     meant = [graph for graph in graphs if any(name.startswith(f"{graph}-") for name in named)]
     if named and not named & set(graphs) and not meant:
         return  # of another deployment, which may be there
@@ -108,6 +115,6 @@ def _report_idle(recipe: Recipe, term: _AffinityRule) -> Iterator[Finding]:
     where = term.pod.template
     yield (fail if waits else warn)(
         f"{where.owner} {_SIDES[term.side]} pods with {term.text}, and the recipe has none: {effect}{hint}",
-        fix=f"select {GRAPH}={meant[0] if meant else graphs[0]} and {TYPE}",
+        fix=f"select {GRAPH_LABEL}={meant[0] if meant else graphs[0]} and {TYPE_LABEL}",
         location=Location(where.manifest.file, term.selector.line, term.selector.column),
     )

@@ -1,4 +1,4 @@
-"""Whether the probes of a graph ask where its components answer, and give them time to start."""
+"""Checks the ports, paths and startup budgets of a graph's probes."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -7,10 +7,19 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.engines import detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
 from dynocheck.engines.model_lookup import resolve_model
-from dynocheck.facts import Recipes, Settings
-from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
-from dynocheck.facts.k8s.quantity import parse_count
-from dynocheck.facts.recipe.recipes import Component, Container, Graph, Launch, Recipe, Value
+from dynocheck.facts import (
+    Component,
+    Container,
+    Graph,
+    Launch,
+    PodTemplate,
+    Recipe,
+    Recipes,
+    Settings,
+    Value,
+    list_pod_templates,
+    parse_count,
+)
 
 _PROBES = ("startupProbe", "livenessProbe", "readinessProbe")
 _SYSTEM = 9090  # what the operator has the status server of every component listen on
@@ -47,7 +56,7 @@ def _find_own_probes(recipes: Recipes) -> Iterator[_Probe]:
                     yield _Probe(recipe, graph, component, template, name, value)
 
 
-@check("graph.probes", title="Probes ask where a component answers")
+@check("graph.probes", title="Probes use the component's real port and path")
 def probes(recipes: Recipes) -> Iterator[Finding]:
     """A probe of a port that nobody listens on fails, and the kubelet starts the container again and again,
     or never calls it ready.
@@ -78,7 +87,7 @@ def probes(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no component of a graph brings a probe of its own")
 
 
-@check("graph.startup-budget", title="Engines are given the time that their weights take to read")
+@check("graph.startup-budget", title="Startup probes allow time to load the weights")
 def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Finding]:
     """A container whose startup probe has failed `failureThreshold` times, `periodSeconds` apart, is started
     anew, and reads its weights from the beginning: it never gets ready.

@@ -1,4 +1,4 @@
-"""What each graph of a recipe asks for, at a glance."""
+"""Table of the resources that each graph requests."""
 
 import posixpath
 from collections import Counter
@@ -8,19 +8,21 @@ from dynocheck import Row, table
 from dynocheck.engines import Arguments, Parallelism, detect_engine
 from dynocheck.engines.memory import GIB
 from dynocheck.engines.memory_budget import SizedEngine, size_engines
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Component, Graph
+from dynocheck.facts import Component, Graph, Recipes
 
 
 @table(
     "graph.variants",
-    title="What each variant asks for",
+    title="Resources of each variant",
     note="nodes: those that one replica spans; weights: GiB on a GPU, at least; KV: KiB of cache a token "
     "takes on a GPU; tokens: that an engine's cache holds at most, where the GPU is named; ?: cannot be told",
 )
 def variants(recipes: Recipes) -> Iterator[Row]:
     """A row for each graph, in it a line for each of its components that have an engine or GPUs."""
-    rooms = {(each.graph.file, each.graph.name, each.component.name): each for each in size_engines(recipes)}
+    rooms = {
+        (each.instance.graph.file, each.instance.graph.name, each.instance.name): each
+        for each in size_engines(recipes)
+    }
     graphs = [graph for recipe in recipes for graph in recipe.graphs]
     for graph, label in zip(graphs, _label_graphs(recipes, graphs), strict=True):
         computing = [component for component in graph.components if _is_computing(component)]

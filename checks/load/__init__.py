@@ -1,1 +1,1 @@
-"""Checks of results of a load test."""
+"""Checks, tables and charts of load tests."""

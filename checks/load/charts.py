@@ -1,9 +1,9 @@
-"""What a load test measured, drawn: how latencies are spread, what went on meanwhile, what load costs."""
+"""Charts of a load test: latency distributions, timelines, and latency by throughput."""
 
 from collections.abc import Iterator
 
 from dynocheck import Mark, Panel, Series, chart
-from dynocheck.facts.load.run import LATENCIES, LoadPoint, LoadRun
+from dynocheck.facts import LATENCIES, LoadPoint, LoadRun
 from dynocheck.loadtest.stats.histograms import Bins, build_bins, build_moments
 from dynocheck.loadtest.stats.metrics import (
     Summary,
@@ -18,12 +18,12 @@ _PERCENTILES = (50, 90, 99)
 
 @chart(
     "load.spread",
-    title="How latencies are spread",
+    title="Latency distributions",
     kind="histogram",
-    note="What the client blurred is not drawn.",
+    note="Latencies for which the client was the bottleneck are left out.",
 )
 def latency_spread(run: LoadRun) -> Iterator[Panel]:
-    """How often each of the four latencies was how long."""
+    """A histogram for each of the four latencies at each load."""
     for point in run.points:
         for metric in LATENCIES:
             values = summarize_latency(point, metric)
@@ -47,69 +47,69 @@ def _make_histogram(title: str, metric: str, values: Summary, bins: Bins) -> Pan
 
 @chart(
     "load.timeline",
-    title="What went on meanwhile",
+    title="Timeline",
     kind="timeline",
-    note="Averages of each moment. A request's tokens are spread evenly from its first chunk to its last.",
+    note="Averages per interval. A request's tokens are spread evenly from its first chunk to its last.",
 )
 def timeline(run: LoadRun) -> Iterator[Panel]:
-    """Requests under way, and what came out, from the first request to the end of the last."""
+    """Requests in flight and throughput, from the first request to the end of the last."""
     for point in run.points:
-        seen = build_moments(point)
-        if seen is None or explain_client_bottleneck(point) is not None:
+        moments = build_moments(point)
+        if moments is None or explain_client_bottleneck(point) is not None:
             continue
-        for what, values in (
-            ("requests in flight", seen.in_flight),
-            ("output tokens/s", seen.tokens),
-            ("requests/s", seen.ended),
-            ("failed requests/s", seen.failed),
+        for name, values in (
+            ("requests in flight", moments.in_flight),
+            ("output tokens/s", moments.tokens),
+            ("requests/s", moments.ended),
+            ("failed requests/s", moments.failed),
         ):
             if values is not None and any(values):
-                series = Series(x=tuple(map(_round, seen.times)), y=tuple(map(_round, values)))
-                yield Panel(title=_format_title(run, point, what), x="s", y=what, series=(series,))
+                series = Series(x=tuple(map(_round, moments.times)), y=tuple(map(_round, values)))
+                yield Panel(title=_format_title(run, point, name), x="s", y=name, series=(series,))
 
 
 @chart(
     "load.curve",
-    title="What more load costs",
+    title="Latency by throughput",
     kind="curve",
-    note="A place for each load, in the order of the sweep. What the client blurred is not drawn.",
+    note="One point per load, in sweep order. Points for which the client was the bottleneck are left out.",
 )
 def curve(run: LoadRun) -> Iterator[Panel]:
-    """Latency by throughput, over the loads of a sweep."""
-    metric = "output_tokens_per_s"
-    if any(compute_rate(point, metric) is None for point in run.points):
-        metric = "requests_per_s"
-    for name in ("ttft", "tpot", "e2e"):
-        places = [
+    """The p50 and p90 of ttft, tpot and e2e over the throughput of each load in a sweep."""
+    rate = "output_tokens_per_s"
+    if any(compute_rate(point, rate) is None for point in run.points):
+        rate = "requests_per_s"
+    unit = rate.removesuffix("_per_s").replace("_", " ") + "/s"
+    for metric in ("ttft", "tpot", "e2e"):
+        points = [
             point
             for point in run.points
-            if compute_rate(point, metric) and explain_client_latency(point, name) is None
+            if compute_rate(point, rate) and explain_client_latency(point, metric) is None
         ]
-        series = tuple(_make_series(places, metric, name, percent) for percent in (50, 90))
+        series = (_make_series(points, rate, metric, percent) for percent in (50, 90))
         shown = tuple(each for each in series if len(each.x) > 1)
         if shown:
-            along = metric.removesuffix("_per_s").replace("_", " ")
-            yield Panel(title=f"{name} by {along}/s", x=f"{along}/s", y="ms", series=shown)
+            yield Panel(title=f"{metric} by {unit}", x=unit, y="ms", series=shown)
 
 
-def _make_series(points: list[LoadPoint], throughput: str, name: str, percent: int) -> Series:
-    """One percentile at each load that has it."""
-    places = [
-        (_round(given), _to_ms(value), point.load)
+def _make_series(points: list[LoadPoint], rate: str, metric: str, percent: int) -> Series:
+    """One percentile of a latency in ms, at each load with enough samples for it."""
+    values = [
+        (_round(throughput), _to_ms(value), point.load)
         for point in points
-        if (given := compute_rate(point, throughput)) is not None
-        and (value := summarize_latency(point, name).percentile(percent)) is not None
+        if (throughput := compute_rate(point, rate)) is not None
+        and (value := summarize_latency(point, metric).percentile(percent)) is not None
     ]
     return Series(
         name=f"p{percent}",
-        x=tuple(x for x, _, _ in places),
-        y=tuple(y for _, y, _ in places),
-        labels=tuple(load for _, _, load in places),
+        x=tuple(x for x, _, _ in values),
+        y=tuple(y for _, y, _ in values),
+        labels=tuple(load for _, _, load in values),
     )
 
 
-def _format_title(run: LoadRun, point: LoadPoint, what: str) -> str:
-    return what if len(run.points) == 1 else f"{what}, {point.load}"
+def _format_title(run: LoadRun, point: LoadPoint, name: str) -> str:
+    return name if len(run.points) == 1 else f"{name}, {point.load}"
 
 
 def _to_ms(seconds: float) -> float:
@@ -117,5 +117,5 @@ def _to_ms(seconds: float) -> float:
 
 
 def _round(value: float) -> float:
-    """As many digits as a picture can show."""
+    """Round to six significant digits, more than a chart can show."""
     return float(f"{value:.6g}")

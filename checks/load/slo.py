@@ -1,9 +1,9 @@
-"""How an endpoint bears a load."""
+"""Checks a load test: failed requests, client bottlenecks, limits, and regressions against a baseline."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, check, fail, unknown, warn
-from dynocheck.facts.load.run import (
+from dynocheck.facts import (
     ERROR_RATE,
     LATENCIES,
     RATES,
@@ -24,18 +24,19 @@ from dynocheck.loadtest.stats.metrics import (
 )
 
 _DIAGNOSE = "kubectl get pods; kubectl logs deploy/FRONTEND"
-_PRINTED = "read what the engine printed on standard error"
-_SPARE = "run it on a machine with a core to spare, or spread it: --workers N"
+_PRINTED = "read the engine's output on standard error"
+_SPARE = "use a machine with a spare core, or several workers: --workers N"
+_MORE_REQUESTS = "measure more requests: --requests N"
 
 
-@check("load.errors", title="Every request of the load test is answered in full")
+@check("load.errors", title="All load test requests succeed")
 def errors(run: LoadRun, limits: LoadLimits | None) -> Iterator[Finding]:
-    """Latencies of the requests that went well say nothing when others failed: a failing server looks fast.
+    """Latencies of the successful requests mean little if others failed: a failing server looks fast.
 
-    A stream that ends without [DONE] or without a finish reason, or that carries an error, has failed
-    whatever its HTTP status. An error_rate that is allowed by a limit is only warned of.
+    A stream that ends without [DONE] or a finish reason, or that contains an error, counts as failed whatever
+    its HTTP status. Failures are only a warning if an error_rate limit above zero is set.
 
-    Fix: look into the logs of the frontend and the workers for the time of the run.
+    Fix: read the logs of the frontend and the workers from the time of the run.
     """
     diagnose = _PRINTED if run.path == "in-process" else _DIAGNOSE
     allowed = any(limit.metric == ERROR_RATE and limit.bound > 0 for limit in limits or ())
@@ -50,17 +51,16 @@ def errors(run: LoadRun, limits: LoadLimits | None) -> Iterator[Finding]:
                 evidence={"failed": failures.count, "sent": len(point.samples), "class": failures.kind},
             )
     if not any(point.samples for point in run.points):
-        yield unknown("no request was answered or failed before the run ended")
+        yield unknown("the run ended before any request succeeded or failed")
 
 
-@check("load.client", title="The client that measures was not the bottleneck")
+@check("load.client", title="Load generator was not the bottleneck")
 def client(run: LoadRun) -> Iterator[Finding]:
-    """A client that is late itself reports its own lateness as the server's, and puts less load on it than
-    it was asked to: then a latency is no measurement. Late is an event loop that was behind, once in a
-    hundred times, by more than 2 ms and more than a twentieth of what it measured, or that had no core to
-    spare.
+    """An overloaded client adds its own delay to the measured latencies and sends less load than requested.
+    A latency is reported as unknown if the p99 lag of the client's event loop exceeds both 2 ms and 5 % of
+    that latency, or if the client used more than 90 % of a core.
 
-    Fix: run it on a machine with a core to spare, or spread it: --workers N
+    Fix: use a machine with a spare core, or several workers: --workers N
     """
     if not any(point.samples for point in run.points):
         raise Skip("nothing was measured")
@@ -73,23 +73,22 @@ def client(run: LoadRun) -> Iterator[Finding]:
             yield unknown(f"client-bound, {point.load}: {reason}: no {', '.join(metrics)}", fix=_SPARE)
 
 
-@check("load.limits", title="The load test keeps its limits")
+@check("load.limits", title="Load test meets its limits")
 def limits(run: LoadRun, bounds: LoadLimits) -> Iterator[Finding]:
-    """A limit is what the users of a deployment were promised: a latency at most, a throughput at least.
+    """A limit is a service-level objective: a maximum latency or a minimum throughput.
 
-    Of one name counts what the command line says (--limit) over the configuration over the recipe, which is
-    an annotation of the graph. What cannot be understood there is unknown, for nobody can tell whether it
-    is kept.
+    If a limit is set in several places, --limit wins over the configuration file, which wins over the
+    graph's annotation. A limit that cannot be parsed is reported as unknown.
 
-    A percentile needs enough samples to be more than the slowest of them: p99 needs 100. Where the client
-    was the bottleneck a latency cannot be judged.
+    A percentile needs enough samples to differ from the maximum: p99 needs 100. Latencies are not judged if
+    the client was the bottleneck.
 
-    Fix: less load on each worker, by more replicas or fewer requests at a time.
+    Fix: reduce the load on each worker, with more replicas or less concurrency.
     """
     if not (bounds.items or bounds.misread):
-        raise Skip("no limit is given (--limit ttft.p95=500ms)")
+        raise Skip("no limits set (--limit ttft.p95=500ms)")
     for misread in bounds.misread:
-        yield unknown(str(misread), fix="mend it there, or give that limit with --limit")
+        yield unknown(str(misread), fix="correct it there, or set that limit with --limit")
     for point in run.points:
         for limit in bounds:
             yield from _check_limit(point, limit, bounds)
@@ -97,19 +96,20 @@ def limits(run: LoadRun, bounds: LoadLimits) -> Iterator[Finding]:
 
 def _check_limit(point: LoadPoint, limit: LoadLimit, bounds: LoadLimits) -> Iterator[Finding]:
     if (reason := explain_client_influence(point, limit.metric, bounds)) is not None:
-        said = f"{limit.text}, {point.load}: client-bound: {reason}"
-        yield unknown(said, fix=_SPARE, evidence={"source": limit.source})
+        message = f"{limit.text}, {point.load}: client-bound: {reason}"
+        yield unknown(message, fix=_SPARE, evidence={"source": limit.source})
         return
-    value, lacking = _measure(point, limit, bounds)
+    value, reason = _measure(point, limit, bounds)
     if value is None:
-        said = f"{limit.text}, {point.load}: {lacking}"
-        yield unknown(said, fix=_suggest_more(limit), evidence={"source": limit.source})
+        fix = _MORE_REQUESTS if limit.metric in LATENCIES else None
+        message = f"{limit.text}, {point.load}: {reason}"
+        yield unknown(message, fix=fix, evidence={"source": limit.source})
         return
     over = value < limit.bound if limit.metric in RATES else value > limit.bound
     if over:
         yield fail(
-            f"{limit.text}, {point.load}: it was {_format_value(limit.metric, value)}",
-            fix="less load, or more replicas",
+            f"{limit.text}, {point.load}: measured {_format_value(limit.metric, value)}",
+            fix="reduce the load, or add replicas",
             evidence={
                 "measured": value,
                 "limit": limit.bound,
@@ -120,18 +120,14 @@ def _check_limit(point: LoadPoint, limit: LoadLimit, bounds: LoadLimits) -> Iter
 
 
 def _measure(point: LoadPoint, limit: LoadLimit, bounds: LoadLimits) -> tuple[float | None, str]:
-    """What was measured, or why it says nothing."""
+    """The measured value in seconds, a share or per second; or None and why there is none."""
     if limit.metric == ERROR_RATE:
         return compute_error_rate(point), "no request was sent"
     if limit.metric in LATENCIES:
         values = summarize_latency(point, limit.metric)
         need = count_required(float(limit.stat[1:])) if limit.stat and limit.stat[0] == "p" else 1
-        return values.stat(limit.stat or "max"), f"{values.n} samples, and it takes {need}"
-    return compute_rate(point, limit.metric, bounds), "the server does not count tokens"
-
-
-def _suggest_more(limit: LoadLimit) -> str | None:
-    return "measure more requests: --requests N" if limit.metric in LATENCIES else None
+        return values.stat(limit.stat or "max"), f"{values.n} of {need} samples needed"
+    return compute_rate(point, limit.metric, bounds), "the server does not report token counts"
 
 
 def _format_value(metric: str, value: float) -> str:
@@ -140,43 +136,37 @@ def _format_value(metric: str, value: float) -> str:
     return f"{value:.2%}" if metric == ERROR_RATE else f"{value:.1f}"
 
 
-@check("load.baseline", title="No latency is worse than in the baseline")
+@check("load.baseline", title="Latency has not regressed from the baseline")
 def baseline(run: LoadRun, before: LoadBaseline) -> Iterator[Finding]:
-    """What a change costs shows beside a run from before it, on the same machines and with the same load.
+    """Compares with an earlier run on the same machines and with the same load.
 
-    The percentiles p50 and p90 of ttft, tpot and e2e are compared by 95 % bootstrap confidence intervals of
-    their ratio: worse is what lies above the tolerance (10 % unless told otherwise) with the whole interval.
-    In a closed loop requests a second are concurrency by mean e2e, so throughput is compared with it.
+    For p50 and p90 of ttft, tpot and e2e, the ratio to the baseline gets a 95 % bootstrap confidence
+    interval. A regression is an interval that lies entirely above the tolerance (default 10 %). In a closed
+    loop, throughput is concurrency divided by mean e2e, so this covers throughput too.
 
-    Fix: measure again with more requests where they were too few; else look at what changed.
+    Fix: if there were too few samples, measure again with more requests; otherwise look at what changed.
     """
     if (reason := find_mismatch(run, before.run)) is not None:
-        yield unknown(f"it is no baseline for this run: {reason}", fix="measure with the same options")
+        yield unknown(f"baseline does not match this run: {reason}", fix="measure with the same options")
         return
-    found = [
-        _check_regression(each, before.tolerance) for each in compare_runs(run, before.run, before.tolerance)
-    ]
-    yield from (finding for finding in found if finding is not None)
+    for each in compare_runs(run, before.run, before.tolerance):
+        yield from _check_regression(each, before.tolerance)
 
 
-def _check_regression(each: Comparison, tolerance: float) -> Finding | None:
-    make: dict[str, Callable[..., Finding]] = {"worse": fail, "too few samples": unknown}
-    if each.judgement not in make:
-        return None
+def _check_regression(each: Comparison, tolerance: float) -> Iterator[Finding]:
+    if each.judgement not in ("worse", "too few samples"):
+        return
+    name = f"{each.metric}, {each.load}"
     if each.low is None or each.high is None:
-        said = f"{each.metric}, {each.load}: {each.samples[0]} samples beside {each.samples[1]}"
-        said += ": too few to compare, or a client was the bottleneck"
-        return unknown(said, fix="measure more requests: --requests N")
+        now, before = each.samples
+        message = f"{name}: not comparable: {now} samples, baseline {before}, or a client was the bottleneck"
+        yield unknown(message, fix=_MORE_REQUESTS)
+        return
     interval = f"{each.low - 1:+.0%} to {each.high - 1:+.0%}"
-    if each.judgement == "worse":
-        return fail(f"{each.metric}, {each.load}: worse by {interval}", evidence=_make_evidence(each))
-    return unknown(
-        f"{each.metric}, {each.load}: too few samples to tell: {interval}, and {tolerance:.0%} is tolerated",
-        fix="measure more requests: --requests N",
-        evidence=_make_evidence(each),
-    )
-
-
-def _make_evidence(each: Comparison) -> dict[str, float]:
     values = {"now": each.now, "before": each.before}
-    return {name: round(value, 6) for name, value in values.items() if value is not None}
+    evidence = {name: round(value, 6) for name, value in values.items() if value is not None}
+    if each.judgement == "worse":
+        yield fail(f"{name}: worse by {interval}", evidence=evidence)
+    else:
+        message = f"{name}: too few samples: {interval}, tolerance {tolerance:.0%}"
+        yield unknown(message, fix=_MORE_REQUESTS, evidence=evidence)

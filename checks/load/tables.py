@@ -1,9 +1,9 @@
-"""What a load test measured, laid out: what failed first, then how long things took, then how much."""
+"""Tables of a load test: request counts, latencies, throughput, client lag and server counters."""
 
 from collections.abc import Iterator
 
 from dynocheck import Row, table
-from dynocheck.facts.load.run import LATENCIES, LoadBaseline, LoadLimits, LoadPoint, LoadRun
+from dynocheck.facts import LATENCIES, LoadBaseline, LoadLimits, LoadPoint, LoadRun
 from dynocheck.loadtest.stats.comparison import compare_runs, find_mismatch
 from dynocheck.loadtest.stats.metrics import (
     Summary,
@@ -15,16 +15,16 @@ from dynocheck.loadtest.stats.metrics import (
     summarize_values,
 )
 
-_NO_QUICKACK = "no TCP_QUICKACK here: up to 40 ms of a ttft may be the kernel's"
+_NO_QUICKACK = "no TCP_QUICKACK on this system: the kernel may add up to 40 ms to a ttft"
 _HOW = (
-    "Percentiles lie between the nearest two values, in proportion; p90 from 10 samples on, p99 from 100. "
-    "Failed requests are in no row. Those of chunk_gap are within 0.5 %."
+    "Percentiles are interpolated linearly; p90 needs 10 samples, p99 100. Failed requests are excluded. "
+    "chunk_gap percentiles are accurate to 0.5 %."
 )
 
 
 @table("load.requests", title="Requests")
 def requests(run: LoadRun) -> Iterator[Row]:
-    """What was sent, and what became of it, by class."""
+    """Requests sent, succeeded, failed by class, and stopped by the end of the run, at each load."""
     for point in run.points:
         yield {
             "load": point.load,
@@ -39,7 +39,7 @@ def requests(run: LoadRun) -> Iterator[Row]:
 
 @table("load.latency", title="Latencies in milliseconds", note=_HOW)
 def latency_table(run: LoadRun) -> Iterator[Row]:
-    """ttft, tpot, chunk_gap and e2e; ttft also by kind of connection where there were both."""
+    """ttft, tpot, chunk_gap and e2e; ttft also by new and kept connections if there were both."""
     for point in run.points:
         for metric in LATENCIES:
             bound = explain_client_latency(point, metric) is not None
@@ -53,14 +53,14 @@ def latency_table(run: LoadRun) -> Iterator[Row]:
 
 
 def _get_load(run: LoadRun, point: LoadPoint) -> Row:
-    """The load of a row, where there are several."""
+    """The load columns of a row; empty for a run with a single load."""
     if len(run.points) == 1:
         return {}
     return {"at a time": point.concurrency, "a second": point.rate}
 
 
 def _split_by_connection(point: LoadPoint) -> Iterator[tuple[Row, Summary]]:
-    """The ttft of new and of kept connections, where there were both."""
+    """The ttft of new and of kept connections; nothing if all were of one kind."""
     for name, fresh in (("new connection", True), ("kept connection", False)):
         values = [s.first_s for s in point.good if s.fresh is fresh and s.first_s is not None]
         if 0 < len(values) < len(point.good):
@@ -82,10 +82,10 @@ def _to_ms(seconds: float | None) -> float | None:
 @table(
     "load.throughput",
     title="Throughput",
-    note="Observed over the whole window, ramp and tail included. Goodput is of requests within every limit.",
+    note="Over the whole window, including ramp-up and tail. Goodput counts requests that meet every limit.",
 )
 def throughput(run: LoadRun, limits: LoadLimits | None) -> Iterator[Row]:
-    """What came out each second."""
+    """Output tokens, requests and goodput per second at each load."""
     best = find_knee(run)
     for point in run.points:
         bound = explain_client_bottleneck(point) is not None
@@ -106,9 +106,9 @@ def _compute_goodput(point: LoadPoint, limits: LoadLimits) -> float | None:
     )
 
 
-@table("load.sizes", title="Tokens of a request", note="As the server counted them: the least and the most.")
+@table("load.sizes", title="Tokens per request", note="Minimum to maximum, as counted by the server.")
 def sizes(run: LoadRun) -> Iterator[Row]:
-    """How long questions and answers really were."""
+    """The actual lengths of prompts and answers in tokens."""
     for point in run.points:
         inputs = [s.input_tokens for s in point.good if s.input_tokens is not None]
         outputs = [(s.output_tokens, s.chunks) for s in point.good if s.output_tokens is not None]
@@ -124,12 +124,12 @@ def sizes(run: LoadRun) -> Iterator[Row]:
 
 
 def find_knee(run: LoadRun) -> LoadPoint | None:
-    """The least load of a sweep that gives nine tenths of the most output tokens a second."""
+    """The smallest load of a sweep that reaches 90 % of the highest output tokens per second."""
     rates = [(point, compute_rate(point, "output_tokens_per_s") or 0.0) for point in run.points]
     if len(rates) < 2 or any(explain_client_bottleneck(point) for point, _ in rates):
         return None
-    most = max(tokens for _, tokens in rates)
-    return next((point for point, tokens in rates if most and tokens >= 0.9 * most), None)
+    highest = max(tokens for _, tokens in rates)
+    return next((point for point, tokens in rates if highest and tokens >= 0.9 * highest), None)
 
 
 def _format_range(values: list[int]) -> str | None:
@@ -143,9 +143,9 @@ def _round(value: float | None) -> float | None:
     return None if value is None else round(value, 2)
 
 
-@table("load.lag", title="The client itself")
+@table("load.lag", title="Load generator")
 def client_lag(run: LoadRun) -> Iterator[Row]:
-    """How late it was, and what it did: what says whether the numbers above are the server's."""
+    """The client's own delays and CPU use, which show whether the latencies above are the server's."""
     for point in run.points:
         lag = Summary(buckets=point.client.lag)
         late = summarize_values(sample.late_s for sample in point.samples)
@@ -161,19 +161,21 @@ def client_lag(run: LoadRun) -> Iterator[Row]:
         }
 
 
-@table("load.server", title="The server's own counters over the same window")
+@table("load.server", title="Server counters over the same window")
 def server(run: LoadRun) -> Iterator[Row]:
-    """What its /metrics say grew meanwhile, whoever caused it."""
+    """Counters in the server's /metrics that grew during the run, including through other clients."""
     for point in run.points:
         for counter in point.counters:
             yield {**_get_load(run, point), "counter": counter.name, "grew by": round(counter.grew, 3)}
 
 
 @table(
-    "load.comparison", title="Beside the baseline", note="Ratio with its 95 % bootstrap confidence interval."
+    "load.comparison",
+    title="Comparison with the baseline",
+    note="Ratio with its 95 % bootstrap confidence interval.",
 )
 def comparison(run: LoadRun, before: LoadBaseline) -> Iterator[Row]:
-    """Each percentile beside that of the baseline."""
+    """Each percentile and that of the baseline, at each load that both runs have."""
     if find_mismatch(run, before.run) is not None:
         return
     for each in compare_runs(run, before.run, before.tolerance):

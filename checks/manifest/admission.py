@@ -1,13 +1,11 @@
-"""Whether Dynamo's admission webhook would take the graphs."""
+"""Applies the rules of Dynamo's admission webhook to the graphs."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail
 from dynocheck.data.images import parse_image
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.recipe.recipes import Manifest, Role, Value
+from dynocheck.facts import Manifest, Recipes, Role, Value, parse_quantity
 
 _BACKEND = "nvidia.com/vllm-distributed-executor-backend"
 _CHOICES = {
@@ -38,7 +36,7 @@ class _ComponentSpec(NamedTuple):
         return self.value.get(*path)
 
 
-@check("manifest.admission", title="Dynamo's webhook takes every graph")
+@check("manifest.admission", title="Graphs pass Dynamo's admission webhook")
 def admission(recipes: Recipes) -> Iterator[Finding]:
     """What fits the schema can still be refused by the operator, when it is applied: a graph of nothing, an
     endpoint picker with two replicas, a sidecar that is no container.

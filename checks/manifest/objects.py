@@ -1,12 +1,11 @@
-"""Whether the objects of a recipe go by names and namespaces that work together."""
+"""Checks the names and namespaces of a recipe's objects."""
 
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Component, Graph, Manifest, Recipe, Role, SourceFile, Value
+from dynocheck.facts import Component, Graph, Manifest, Recipe, Recipes, Role, SourceFile, Value
 
 _ALTERNATIVES = ("deploy", "perf", "model-download", "bench")
 _MAX_SERVICE_NAME = 63  # a Service is called by a DNS label
@@ -14,7 +13,7 @@ _MAX_GROVE_NAMES = 45  # what Grove leaves for the names that a pod's name is ma
 _MIN_SET_NAME = 8  # the operator shortens a graph's name to no less
 
 
-@check("manifest.names", title="The names of a graph leave room for those that are made of them")
+@check("manifest.names", title="Graph names are short enough for generated names")
 def names(recipes: Recipes) -> Iterator[Finding]:
     """The operator calls Services and pods after the graph and its components. A Service is called
     GRAPH-COMPONENT, which must be a DNS label of at most 63 characters. Where Grove starts the pods, the
@@ -69,7 +68,7 @@ def _measure_grove_name(component: Component) -> int:
     return length if component.nodes == 1 else 2 * length + len("-ldr")
 
 
-@check("manifest.namespaces", title="What belongs together goes into one namespace")
+@check("manifest.namespaces", title="Related objects are in one namespace")
 def namespaces(recipes: Recipes) -> Iterator[Finding]:
     """A pod finds claims, ConfigMaps and Secrets only in its own namespace. Where a graph names a namespace
     and the claim beside it names none, `kubectl apply -n OTHER` puts them apart, or refuses.
@@ -183,7 +182,7 @@ def _warn(placed: _NamespacedObject, says: str) -> Finding:
     )
 
 
-@check("manifest.duplicates", title="No two objects that are applied together are the same one")
+@check("manifest.duplicates", title="No object is defined twice")
 def duplicates(recipes: Recipes) -> Iterator[Finding]:
     """Of two objects of one kind and name in a file, or in a folder that is applied as a whole, the later one
     replaces the first, without a word. What is applied one at a time may share names: variants, files of one

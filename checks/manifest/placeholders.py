@@ -1,12 +1,11 @@
-"""Whether something was left for the reader to fill in."""
+"""Checks for placeholders and variables that nothing replaces."""
 
 import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Manifest, Recipe, Role, Value
+from dynocheck.facts import Manifest, Recipe, Recipes, Role, Value
 
 # In words: what people write where a value of the reader's own belongs.
 _WORDS = (
@@ -35,7 +34,7 @@ class _ManifestText(NamedTuple):
         return self.value.text or ""
 
 
-@check("manifest.placeholders", title="Nothing is left to be filled in")
+@check("manifest.placeholders", title="No placeholders remain")
 def placeholders(recipes: Recipes) -> Iterator[Finding]:
     """`<your-registry>/image:tag` is no image, and a pod waits for ever on the StorageClass
     `your-storage-class`. A `${NAME}` in a manifest stays as it is written: kubectl replaces nothing, and the
@@ -78,7 +77,7 @@ def _check_text(manifest: Manifest, text: _ManifestText, *, expanded: bool) -> I
     elif hint:
         soft = text.key in _OF_CLUSTER or text.in_variable
         yield (warn if soft else fail)(
-            f"{text.key}: {hint} is left to be filled in",
+            f"{text.key}: {hint} is not replaced",
             fix="kubectl get storageclass, and write one of them" if text.key in _OF_CLUSTER else "write it",
             location=place,
         )

@@ -1,15 +1,13 @@
-"""Whether the API server would take the files as they stand."""
+"""Checks that files parse as YAML and match the schemas that the API server enforces."""
 
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
 from dynocheck.data import kubernetes_schemas
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.definitions import GivenKinds, ServedKinds, ServerVersion
-from dynocheck.facts.recipe.recipes import Manifest, Role
+from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, ServerVersion
 
 
-@check("manifest.yaml", title="Every file is YAML that kubectl reads")
+@check("manifest.yaml", title="Files are valid YAML for kubectl")
 def yaml(recipes: Recipes) -> Iterator[Finding]:
     """A file that does not parse is applied in part or not at all. Of a key that stands twice in one mapping
     kubectl silently takes the last, and kustomize refuses the file. kubectl reads UTF-16 too, where the file
@@ -28,12 +26,12 @@ def yaml(recipes: Recipes) -> Iterator[Finding]:
             for document in file.documents:
                 if not isinstance(document.data, dict) and file.role is Role.MANIFEST:
                     yield fail(
-                        "a document that is no object: kubectl expects a mapping with apiVersion and kind",
+                        "document is not an object: kubectl expects a mapping with apiVersion and kind",
                         location=Location(file.path, document.line, document.column),
                     )
 
 
-@check("manifest.schema", title="Every manifest fits the schema of its kind")
+@check("manifest.schema", title="Manifests match the schema of their kind")
 def schema(
     recipes: Recipes,
     given: GivenKinds | None = None,
@@ -57,7 +55,7 @@ def schema(
 
     version = server.version if server is not None else ""
     definitions = Definitions([*(given or ()), *(served or ())], version)
-    yield from _unread(served, server)
+    yield from _report_unread_definitions(served, server)
     judged = False
     for manifest in _list_manifests(recipes):
         judged = True
@@ -76,16 +74,16 @@ def schema(
         for violation in violations or ():
             yield fail(
                 f"{violation.path}: {violation.message}" if violation.path else violation.message,
-                evidence=_judged_by(manifest, version),
+                evidence=_describe_schema(manifest, version),
                 location=Location(manifest.file, violation.line, violation.column),
             )
     if not judged:
         raise Skip("no manifest that is applied as it stands")
-    yield from _unsure(version)
+    yield from _warn_uncertain(version)
 
 
-def _unread(served: ServedKinds | None, server: ServerVersion | None) -> Iterator[Finding]:
-    """What the cluster did not tell of its kinds."""
+def _report_unread_definitions(served: ServedKinds | None, server: ServerVersion | None) -> Iterator[Finding]:
+    """Reports definitions or a server version that could not be read from the cluster."""
     if served is not None and served.reason:
         yield unknown(
             f"the cluster's own definitions could not be read: {served.reason}", fix="dynocheck rbac"
@@ -94,26 +92,26 @@ def _unread(served: ServedKinds | None, server: ServerVersion | None) -> Iterato
         yield unknown(f"the cluster's version could not be read: {server.reason}", fix="kubectl version")
 
 
-def _judged_by(manifest: Manifest, version: str) -> dict[str, str]:
-    """By whose schema an object was judged, where it is of one of Kubernetes' own kinds."""
+def _describe_schema(manifest: Manifest, version: str) -> dict[str, str]:
+    """Evidence that names the release whose schema applies; empty for kinds that are not Kubernetes' own."""
     from dynocheck.schema import served_versions
 
-    own = manifest.api_version in served_versions(manifest.kind, kubernetes_schemas.choose(version))
-    return {"schema": kubernetes_schemas.describe(version)} if own else {}
+    own = manifest.api_version in served_versions(manifest.kind, kubernetes_schemas.choose_release(version))
+    return {"schema": kubernetes_schemas.describe_release(version)} if own else {}
 
 
-def _unsure(version: str) -> Iterator[Finding]:
-    """What the server may see otherwise."""
+def _warn_uncertain(version: str) -> Iterator[Finding]:
+    """Warns where the server may validate differently: unknown release, or CEL rules not evaluated."""
     from dynocheck.schema import evaluates_rules
 
-    if version and not kubernetes_schemas.knows(version):
+    if version and not kubernetes_schemas.is_known(version):
         yield warn(
-            f"the server is Kubernetes {version}: judged by {kubernetes_schemas.describe(version)}",
+            f"the server is Kubernetes {version}: judged by {kubernetes_schemas.describe_release(version)}",
             fix="kubectl apply --dry-run=server --validate=strict -f FILE",
         )
     if not evaluates_rules():
         yield warn(
-            "the rules in CEL of custom kinds were not evaluated: this Python has no cel-expr-python",
+            "the rules in CEL of custom kinds were not evaluated: cel-expr-python is not installed",
             fix="pip install cel-expr-python, where there is a build of it",
         )
 

@@ -1,12 +1,10 @@
-"""Whether the objects of a recipe are of versions that are served."""
+"""Checks that the apiVersions of a recipe are served and not deprecated."""
 
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data import kubernetes_schemas
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.definitions import ServerVersion
-from dynocheck.facts.recipe.recipes import Manifest, Role, Value
+from dynocheck.facts import Manifest, Recipes, Role, ServerVersion, Value
 
 _GROUP = "nvidia.com"
 _KINDS = {
@@ -44,7 +42,7 @@ _COMPONENT_CHANGES = {
 }
 
 
-@check("manifest.api-version", title="Every object is of a version that is served and has a future")
+@check("manifest.api-version", title="apiVersions are served and not deprecated")
 def api_version(recipes: Recipes, server: ServerVersion | None = None) -> Iterator[Finding]:
     """Of an apiVersion that the server does not have, nothing is created. nvidia.com/v1alpha1 is served and
     deprecated: v1beta1 is not the same under another name, but has other fields, which are told here.
@@ -71,7 +69,7 @@ def api_version(recipes: Recipes, server: ServerVersion | None = None) -> Iterat
             yield from _check_dynamo(manifest, place)
         elif served := _find_versions(manifest, server.version if server is not None else ""):
             yield fail(
-                f"there is no {manifest.kind} in {manifest.api_version}",
+                f"{manifest.api_version} has no {manifest.kind}",
                 fix=f"apiVersion: {served[0]}",
                 evidence={"served": list(served)},
                 location=place,
@@ -82,7 +80,7 @@ def _check_dynamo(manifest: Manifest, place: Location) -> Iterator[Finding]:
     served = [f"{_GROUP}/{version}" for version in _KINDS[manifest.kind]]
     if manifest.api_version not in served:
         yield fail(
-            f"there is no {manifest.kind} in {manifest.api_version}",
+            f"{manifest.api_version} has no {manifest.kind}",
             fix=f"apiVersion: {served[0]}",
             evidence={"served": served},
             location=place,
@@ -110,6 +108,6 @@ def _find_versions(manifest: Manifest, server: str) -> tuple[str, ...]:
     """Where Kubernetes has this kind, when the manifest names a group of Kubernetes that has it not."""
     from dynocheck.schema import served_versions  # schemas are read only here
 
-    versions = served_versions(manifest.kind, kubernetes_schemas.choose(server))
+    versions = served_versions(manifest.kind, kubernetes_schemas.choose_release(server))
     own = "." not in manifest.group or any(v.startswith(f"{manifest.group}/") for v in versions)
     return versions if own and manifest.api_version not in versions else ()

@@ -1,26 +1,24 @@
-"""Whether ranks of an engine in one pod have memory to share."""
+"""Checks the size of /dev/shm for engines with several GPUs in a pod."""
 
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.engines import detect_engine
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.recipe.recipes import Component, Graph, Manifest, Value
+from dynocheck.facts import Component, Graph, Manifest, Recipes, Value, parse_quantity
 
 _LEAST = 2**30  # below which Dynamo's own sanity check warns
 _SHM = "/dev/shm"  # noqa: S108
 
 
-@check("memory.shared-memory", title="Ranks in one pod have memory to share")
+@check("memory.shared-memory", title="Multi-GPU pods have enough /dev/shm")
 def shared_memory(recipes: Recipes) -> Iterator[Finding]:
-    """The ranks of an engine that lie in one pod talk through /dev/shm. Dynamo's operator mounts 8 GiB there
-    unless it is told otherwise; a container left without has 64 MiB, and NCCL or the engine ends with a bus
-    error or "No space left on device". A volume on disk works, and slowly.
+    """The ranks of an engine in one pod communicate through /dev/shm. By default, Dynamo's operator mounts
+    8 GiB there; without it a container has 64 MiB, and NCCL or the engine exits with a bus error or "No space
+    left on device". A volume on disk works, but slowly.
 
-    Judged are pods that are given more than one GPU.
+    Checked are pods with more than one GPU.
 
-    Fix: leave sharedMemory out, or set sharedMemorySize: 16Gi (v1alpha1: sharedMemory: {size: 16Gi})
+    Fix: remove sharedMemory, or set sharedMemorySize: 16Gi (v1alpha1: sharedMemory: {size: 16Gi})
     """
     judged = False
     for recipe in recipes:
@@ -71,7 +69,7 @@ def _check_component(graph: Graph, component: Component, entry: Value) -> Iterat
 
 
 def _read_size(entry: Value) -> tuple[Value | None, Value | None]:
-    """The size that is set and its place; no size where there is to be no volume, neither for the default."""
+    """The configured size and its position; no size if the volume is disabled, neither for the default."""
     new, old = entry.get("sharedMemorySize"), entry.get("sharedMemory")
     if new is not None:
         return (None, new) if parse_quantity(new.data) == 0 else (new, new)
@@ -113,6 +111,6 @@ def _get_text(value: Value, key: str) -> str | None:
 def _warn(graph: Graph, component: Component, place: Value, problem: str, fix: str = "") -> Finding:
     return warn(
         f"{component.name}: {problem}",
-        fix=fix or f"give {_SHM} a gigabyte or more",
+        fix=fix or f"set the size of {_SHM} to 1Gi or more",
         location=Location(graph.file, place.line, place.column),
     )

@@ -1,11 +1,11 @@
-"""The models that READMEs ask for."""
+"""Compares the model names in README requests with the names that the graphs serve."""
 
 import re
 from collections.abc import Iterable, Iterator
 
 from dynocheck import Finding, Location, warn
 from dynocheck.engines import find_instances
-from dynocheck.facts.recipe.recipes import Graph, Page, Recipe, Word
+from dynocheck.facts import Graph, Page, Recipe, Word
 
 _BODY = re.compile(r"\"model\"\s*:\s*\"([^\"\\]+)\"")
 _MODEL_FLAGS = ("--model", "--model-name", "--model-names")
@@ -40,7 +40,7 @@ def check_readme_models(recipe: Recipe) -> Iterator[Finding]:
         for name, word in _find_requested(page.commands):
             if name not in known and not _PLACEHOLDER.fullmatch(name):
                 yield warn(
-                    f"the README asks for {name}, its graphs serve {', '.join(served)}",
+                    f"the README requests {name}, its graphs serve {', '.join(served)}",
                     fix=f"write {served[0] if served else 'the name that is served'}",
                     location=Location(page.path, word.line, word.column),
                 )

@@ -1,4 +1,4 @@
-"""Whether everybody means the same model."""
+"""Checks that download Job, workers, benchmark and README use the same model name."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.model._readmes import check_readme_models
 from dynocheck.engines import find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Benchmark, Component, Container, Download, Graph, Launch, Recipe
+from dynocheck.facts import Benchmark, Component, Container, Download, Graph, Launch, Recipe, Recipes
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class _ServedModel:
         return variable is not None and variable.value in ("1", "true", "True", "yes", "on")
 
 
-@check("model.same-everywhere", title="Download, workers, benchmark and README mean the same model")
+@check("model.same-everywhere", title="Download, workers, benchmark and README name the same model")
 def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
     """The model's name stands in the download Job, in every worker, in the benchmark and in the requests that
     a README shows. Where they differ, weights are fetched twice or not found, prefill and decode do not fit
@@ -56,7 +55,7 @@ def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no worker that loads a model")
 
 
-@check("model.config", title="Every config.json of a model can be read")
+@check("model.config", title="Model config.json files are readable")
 def config(recipes: Recipes) -> Iterator[Finding]:
     """A model that the table does not have is judged by the `config.json` that lies in its recipe, and by the
     `model.safetensors.index.json` and `hf_quant_config.json` beside it. One that cannot be read leaves
@@ -144,7 +143,7 @@ def _check_benchmark(benchmark: Benchmark, served: Sequence[_ServedModel]) -> It
         return
     if asked not in names:
         yield fail(
-            f"{benchmark.name} asks for {asked}, the graph it measures serves {', '.join(names)}",
+            f"{benchmark.name} requests {asked}, its graph serves {', '.join(names)}",
             fix=f"set {benchmark.model.name} to {names[0]}",
             location=Location(benchmark.file, benchmark.model.line, benchmark.model.column),
         )

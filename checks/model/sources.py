@@ -1,4 +1,4 @@
-"""Whether a recipe gets the model that it means, and may get it."""
+"""Checks the revision of downloaded models and the token for gated ones."""
 
 import re
 from collections.abc import Iterator
@@ -8,9 +8,16 @@ from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.storage.weight_paths import find_hf_home
 from dynocheck.data.gated import gated_models
 from dynocheck.engines import Argument, EngineInstance, find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, index_containers, list_pod_templates
-from dynocheck.facts.recipe.recipes import Container, Download, Recipe, Value
+from dynocheck.facts import (
+    Container,
+    Download,
+    PodTemplate,
+    Recipe,
+    Recipes,
+    Value,
+    index_containers,
+    list_pod_templates,
+)
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _TOKENS = ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HUGGINGFACE_HUB_TOKEN", "HF_TOKEN_PATH")
@@ -20,7 +27,7 @@ _TOKEN_MENTION = re.compile(r"token(?!s|i[zs])|\blogin\b", re.IGNORECASE)  # non
 _TOKEN_SECRET = re.compile(r"(^|[-_.])(hf|hugging-?face)([-_.]|$)", re.IGNORECASE)
 
 
-@check("model.revision", title="Workers load the revision that was downloaded")
+@check("model.revision", title="Workers load the downloaded revision")
 def revision(recipes: Recipes) -> Iterator[Finding]:
     """A hub cache finds `main` by a note that a download of `main` leaves in `refs/`; one of a commit leaves
     none. A worker that asks for no revision asks the hub what `main` is: once that has moved on, each pod
@@ -105,7 +112,7 @@ class _GatedFetch(NamedTuple):
     without: frozenset[str]  # the ConfigMaps of the recipe that hold no token
 
 
-@check("model.token", title="Whoever fetches a gated model has a token, the same everywhere")
+@check("model.token", title="Gated models have one consistent token")
 def token(recipes: Recipes) -> Iterator[Finding]:
     """The hub refuses a gated model without a token of somebody who accepted its license. The download Job
     needs it, and each worker that fetches the model itself.
@@ -124,7 +131,7 @@ def token(recipes: Recipes) -> Iterator[Finding]:
             judged = True
             if not _has_token(needy):
                 yield fail(
-                    f"{needy.what} fetches {needy.model}, which is gated, and has no token",
+                    f"{needy.what} downloads gated model {needy.model} without a token",
                     fix="add envFrom: [{secretRef: {name: hf-token-secret}}]",
                     evidence={"source": needy.source},
                     location=needy.place,

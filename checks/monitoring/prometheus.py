@@ -1,14 +1,22 @@
-"""Whether anybody collects the metrics of Dynamo and of the GPUs."""
+"""Checks of whether metrics of Dynamo and of the GPUs are collected."""
 
 import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, warn
-from dynocheck.facts import CustomResourceDefinitions, Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.monitoring import Collector, PodMonitor, PodMonitors
-from dynocheck.facts.k8s.namespaces import Namespaces
-from dynocheck.facts.k8s.workloads import Workload, Workloads
+from dynocheck.facts import (
+    Collector,
+    CustomResourceDefinitions,
+    Namespaces,
+    Nodes,
+    PodMonitor,
+    PodMonitors,
+    Recipes,
+    ResourceSlices,
+    Workload,
+    Workloads,
+)
 
 _GRAPHS = "dynamographdeployments.nvidia.com"
 _EXPORTER = "dcgm-exporter"
@@ -18,11 +26,11 @@ _INSTALL = (
     "--set prometheus.prometheusSpec.podMonitorSelectorNilUsesHelmValues=false"
 )
 _ESCAPED_DOT = "\\."
-_LOST = "what they would collect is lost, unless it is collected otherwise"
+_LOST = "their metrics are lost unless something else collects them"
 
 
 def _find_planners(recipes: Recipes | None) -> list[str]:
-    """The graphs that have a planner, which decides by these metrics."""
+    """The names of the graphs with a planner, which reads these metrics."""
     return [
         graph.name
         for recipe in recipes or ()
@@ -31,20 +39,20 @@ def _find_planners(recipes: Recipes | None) -> list[str]:
     ]
 
 
-@check("monitoring.prometheus", title="A Prometheus collects the metrics of Dynamo's pods")
+@check("monitoring.prometheus", title="Prometheus collects the metrics of Dynamo's pods")
 def prometheus(
     monitors: PodMonitors,
     namespaces: Namespaces,
     definitions: CustomResourceDefinitions,
     recipes: Recipes | None,
 ) -> Iterator[Finding]:
-    """The planner's `sla` mode, autoscaling by metrics and every dashboard read what Prometheus collected.
+    """The planner's `sla` mode, autoscaling by metrics and dashboards read what Prometheus collects.
 
-    Dynamo's chart brings PodMonitors where the Prometheus operator was there first. A Prometheus reads
-    those that its `podMonitorSelector` and `podMonitorNamespaceSelector` select, and kube-prometheus-stack
-    selects only its own unless told otherwise. Without the operator it is a warning only for a recipe with
-    a planner: serving itself needs none of it. Who else may collect is not looked at: collectors of other
-    makers that read PodMonitors, and what a Prometheus was told to scrape by hand.
+    Dynamo's chart creates PodMonitors when the Prometheus operator is installed before it. A Prometheus reads
+    those that its `podMonitorSelector` and `podMonitorNamespaceSelector` select; kube-prometheus-stack
+    selects only its own by default. Without the operator only a recipe with a planner gets a warning, as
+    serving does not need Prometheus. Not checked are other collectors that read PodMonitors, and scrape
+    configurations written by hand.
 
     Fix: helm upgrade prometheus kube-prometheus-stack --reuse-values
     --set prometheus.prometheusSpec.podMonitorSelectorNilUsesHelmValues=false
@@ -52,9 +60,9 @@ def prometheus(
     planners = _find_planners(recipes)
     if not monitors.served:
         if not planners:
-            raise Skip("the Prometheus operator is not installed, and serving does not need it")
+            raise Skip("the Prometheus operator is not installed; serving does not need it")
         yield warn(
-            f"{', '.join(planners)} has a planner, whose mode sla reads Prometheus, and the Prometheus "
+            f"{', '.join(planners)} has a planner, whose sla mode reads Prometheus, but the Prometheus "
             "operator is not installed",
             fix=_INSTALL,
             evidence={"graphs": planners},
@@ -65,20 +73,21 @@ def prometheus(
         if graphs is None:
             raise Skip("Dynamo is not installed")
         yield warn(
-            "the Prometheus operator is there, and no PodMonitor looks for Dynamo's pods",
+            "the Prometheus operator is installed, but no PodMonitor selects Dynamo's pods",
             fix="helm upgrade dynamo-platform CHART --reuse-values "
             "--set dynamo-operator.dynamo.metrics.podMonitors.enabled=true",
         )
         return
     if not monitors.collectors_served:
-        raise Skip("PodMonitors are there without the types of who reads them: another collector's, it seems")
+        raise Skip(
+            "PodMonitors are served without Prometheus and PrometheusAgent: another collector reads them"
+        )
     unread: dict[tuple[str, ...], list[PodMonitor]] = defaultdict(list)
     for monitor in monitors.items:
-        readers = [c for c in monitors.collectors if _selects(c, monitor, namespaces)]
-        if not readers:
+        if not any(_selects(c, monitor, namespaces) for c in monitors.collectors):
             unread[monitor.namespace, *sorted(f"{k}={v}" for k, v in monitor.labels.items())].append(monitor)
-    for alike in unread.values():
-        yield _report_unread(alike, monitors, namespaces)
+    for group in unread.values():
+        yield _report_unread(group, monitors, namespaces)
     yield from _report_down(monitors, namespaces)
 
 
@@ -87,7 +96,7 @@ def _selects(collector: Collector, monitor: PodMonitor, namespaces: Namespaces) 
 
 
 def _find_refusals(collector: Collector, monitor: PodMonitor, namespaces: Namespaces) -> dict[str, str]:
-    """The selectors of a collector that leave a monitor out, and what they want."""
+    """The selectors of a collector that exclude a monitor, with what they select instead."""
     refusals = {}
     if collector.monitors is None:
         refusals["podMonitorSelector"] = "nothing"
@@ -101,69 +110,69 @@ def _find_refusals(collector: Collector, monitor: PodMonitor, namespaces: Namesp
     return refusals
 
 
-def _report_unread(alike: list[PodMonitor], monitors: PodMonitors, namespaces: Namespaces) -> Finding:
-    """Monitors of one namespace and with the same labels, which nobody selects."""
-    names = ", ".join(monitor.name for monitor in alike)
-    subject = Subject("PodMonitor", alike[0].name, alike[0].namespace)
+def _report_unread(group: list[PodMonitor], monitors: PodMonitors, namespaces: Namespaces) -> Finding:
+    """A warning for monitors of one namespace with equal labels that no collector selects."""
+    names = ", ".join(monitor.name for monitor in group)
+    subject = Subject("PodMonitor", group[0].name, group[0].namespace)
     if not monitors.collectors:
-        return warn(f"there is no Prometheus to read {names}: {_LOST}", fix=_INSTALL, subject=subject)
+        return warn(f"no Prometheus exists to read {names}: {_LOST}", fix=_INSTALL, subject=subject)
     refusals = {
-        f"{c.kind} {c.namespace}/{c.name}": _find_refusals(c, alike[0], namespaces)
+        f"{c.kind} {c.namespace}/{c.name}": _find_refusals(c, group[0], namespaces)
         for c in monitors.collectors
     }
     return warn(
         f"no Prometheus selects {names}: {_LOST}",
-        fix=_suggest_relabel(alike, monitors, namespaces),
+        fix=_suggest_relabel(group[0], monitors, namespaces),
         evidence=refusals,
         subject=subject,
     )
 
 
-def _suggest_relabel(alike: list[PodMonitor], monitors: PodMonitors, namespaces: Namespaces) -> str:
-    """The labels that one Prometheus asks for, where labels are all that it wants."""
+def _suggest_relabel(monitor: PodMonitor, monitors: PodMonitors, namespaces: Namespaces) -> str:
+    """The command that adds the labels a Prometheus selects, or else one that edits its selectors."""
     for collector in monitors.collectors:
-        wanted = collector.monitors
-        lacks = _find_refusals(collector, alike[0], namespaces).keys() - {"podMonitorSelector"}
-        if not lacks and wanted is not None and wanted.labels and not wanted.expressions:
-            settings = " ".join(f"--set {_format_setting(*label)}" for label in wanted.labels.items())
+        selector = collector.monitors
+        others = _find_refusals(collector, monitor, namespaces).keys() - {"podMonitorSelector"}
+        if not others and selector is not None and selector.labels and not selector.expressions:
+            settings = " ".join(f"--set {_format_setting(*label)}" for label in selector.labels.items())
             return f"helm upgrade dynamo-platform CHART --reuse-values {settings}"
     first = monitors.collectors[0]
     return f"kubectl edit {first.kind.lower()} {first.name} -n {first.namespace}   # its podMonitor selectors"
 
 
 def _format_setting(key: str, value: str) -> str:
-    """What gives Dynamo's PodMonitors this label; Helm takes a dot for a step down unless it is escaped."""
+    """The Helm setting that adds a label to Dynamo's PodMonitors; dots of the key are escaped."""
     path = "dynamo-operator.dynamo.metrics.podMonitors.labels"
     return shlex.quote(f"{path}.{key.replace('.', _ESCAPED_DOT)}={value}")
 
 
 def _report_down(monitors: PodMonitors, namespaces: Namespaces) -> Iterator[Finding]:
-    """Each Prometheus that reads Dynamo's monitors and says of itself that it is not available."""
+    """A warning for each Prometheus that reads Dynamo's monitors and has condition Available=False."""
     for collector in monitors.collectors:
         reads = any(_selects(collector, monitor, namespaces) for monitor in monitors.items)
         if reads and collector.available is False:
             yield warn(
-                "reads Dynamo's PodMonitors, and is not available",
+                "reads Dynamo's PodMonitors but is not available",
                 fix=f"kubectl describe {collector.kind.lower()} {collector.name} -n {collector.namespace}",
                 subject=Subject(collector.kind, collector.name, collector.namespace),
             )
 
 
-@check("monitoring.dcgm-exporter", title="The exporter of GPU metrics runs, where there is one")
+@check("monitoring.dcgm-exporter", title="dcgm-exporter is ready where installed")
 def dcgm_exporter(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
-    """Dynamo serves without it; dashboards and alerts of GPU use, memory and faults read it.
+    """Dashboards and alerts of GPU use, memory and faults read dcgm-exporter; serving does not need it.
 
     It is found by its image in any namespace, from the GPU Operator, its own chart or a cloud. A cluster
-    without one may get these metrics otherwise, so that none is no warning.
+    without it gets no warning, as it may collect these metrics otherwise.
 
     Fix: kubectl describe daemonset NAME
     """
     with_gpus = {node.name for node in nodes if node.has_gpu_label or node.gpus}
-    with_gpus |= {each.node for each in slices if each.driver == "gpu.nvidia.com" and each.node is not None}
-    exporters = [each for each in workloads if each.kind == "DaemonSet" and _is_exporter(each)]
+    with_gpus |= {s.node for s in slices if s.driver == "gpu.nvidia.com" and s.node is not None}
+    exporters = [workload for workload in workloads if _is_exporter(workload)]
     if not exporters:
-        raise Skip("no dcgm-exporter is installed, and Dynamo serves without it")
-    running = [each for each in exporters if each.desired]
+        raise Skip("dcgm-exporter is not installed; serving does not need it")
+    running = [exporter for exporter in exporters if exporter.desired]
     if not running and not with_gpus:
         raise Skip("no node has GPUs")
     for exporter in running or exporters:
@@ -173,13 +182,13 @@ def dcgm_exporter(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) ->
 
 def _report_not_ready(exporter: Workload, gpu_nodes: int) -> Finding:
     if not exporter.desired:
-        seen = f"is to run on no node, though {gpu_nodes} have GPUs"
+        message = f"selects 0 nodes; {gpu_nodes} have GPUs"
     elif exporter.ready < exporter.desired:
-        seen = f"is ready on {exporter.ready} of {exporter.desired} nodes"
+        message = f"is ready on {exporter.ready} of {exporter.desired} nodes"
     else:
-        seen = "has been changed, and its controller has not told of it yet"
+        message = "changed; its controller has not observed the change yet"
     return warn(
-        seen,
+        message,
         fix=f"kubectl describe daemonset {exporter.name} -n {exporter.namespace}",
         evidence={"node selector": exporter.node_selector} if exporter.node_selector else {},
         subject=Subject("DaemonSet", exporter.name, exporter.namespace),
@@ -187,5 +196,6 @@ def _report_not_ready(exporter: Workload, gpu_nodes: int) -> Finding:
 
 
 def _is_exporter(workload: Workload) -> bool:
-    """Whether a container of it is the exporter, from whichever registry."""
-    return any(_EXPORTER in image.partition("@")[0].rpartition("/")[2] for image in workload.images)
+    """Whether it is a DaemonSet with the image of dcgm-exporter, from any registry."""
+    names = (image.partition("@")[0].rpartition("/")[2] for image in workload.images)
+    return workload.kind == "DaemonSet" and any(_EXPORTER in name for name in names)

@@ -1,12 +1,11 @@
-"""Whether the workers of a recipe are told to talk to each other the fast way."""
+"""Checks that multi-node workers request and use RDMA."""
 
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.checks.rdma.recipes import Worker, list_workers
 from dynocheck.data.rdma import rdma_resource
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Component, Container, EnvVar, Value
+from dynocheck.facts import Component, Container, EnvVar, Recipes, Value
 
 _LARGEST = 8  # GPUs of the largest node in use; a graph with more has to cross nodes
 _NEAR = "kubernetes.io/hostname"
@@ -17,7 +16,7 @@ _UCX_SLOW = ("ud", "ud_v", "ud_x", "ud_verbs", "ud_mlx5", "srd")  # RDMA too, of
 _OFF = {"NCCL_IB_DISABLE": ("1",), "NCCL_NET": ("Socket", "socket"), "NVSHMEM_REMOTE_TRANSPORT": ("none",)}
 
 
-@check("network.rdma-requested", title="What must cross nodes asks for RDMA")
+@check("network.rdma-requested", title="Multi-node traffic requests RDMA")
 def rdma_requested(recipes: Recipes) -> Iterator[Finding]:
     """A pod that asks for no RDMA device is given none: its traffic falls back to TCP without an error, and
     KV blocks or the engine's collectives crawl.
@@ -83,7 +82,7 @@ def _has_other_access(worker: Worker) -> bool:
     )
 
 
-@check("network.transport", title="No variable turns off the network that a worker asks for")
+@check("network.transport", title="No variable disables the requested RDMA network")
 def transport(recipes: Recipes) -> Iterator[Finding]:
     """A worker that asks for RDMA devices and tells UCX or NCCL not to use them pays for them and runs over
     TCP.
@@ -134,7 +133,7 @@ def _has_rdma(transports: str) -> bool:
     return bool(known & listed)
 
 
-@check("network.ipc-lock", title="Workers with RDMA devices may lock memory")
+@check("network.ipc-lock", title="Workers with RDMA devices can lock memory")
 def ipc_lock(recipes: Recipes) -> Iterator[Finding]:
     """Memory that a network device reads must be locked. A container has the node's limit of locked memory,
     64 KiB to 8 MiB on many, which the capability IPC_LOCK lifts: without it registering the KV cache

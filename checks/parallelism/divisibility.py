@@ -1,65 +1,57 @@
-"""Whether models can be split as they are told to be, and onto the nodes that are named."""
+"""Checks that parallel sizes divide models, and that pods fit nodes."""
 
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail
 from dynocheck.data import gpus
 from dynocheck.data.flags import dynamo_release, engine_versions
+from dynocheck.data.models import Model
+from dynocheck.engines.memory import Sharding
 from dynocheck.engines.memory_budget import PRODUCT_LABELS, SizedEngine, size_engines
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.k8s.scheduling_constraints import list_placements
-from dynocheck.facts.recipe.recipes import Manifest, Value
+from dynocheck.facts import Manifest, Recipes, Value, list_placements, parse_quantity
 
-_LARGEST_NODE = 16  # GPUs, of any node that is made
-# Whose Fp8MoEMethod refuses to load broken blocks; later ones no longer do so there.
+_LARGEST_NODE = 16  # GPUs of the largest node that any vendor sells
+# vLLM's Fp8MoEMethod of these releases refuses to load partial blocks; later ones load them.
 _VLLM_OF_WHOLE_BLOCKS = ("0.16.0", "0.19.0", "0.20.1", "0.23.0", "0.26.0", "0.28.0")
 _NATIVE = ("kubernetes.io/", "requests.", "hugepages-")
 
 
-@check("parallelism.requests-equal-limits", title="Devices are requested as they are limited")
+@check("parallelism.requests-equal-limits", title="Device requests equal limits")
 def requests_equal_limits(recipes: Recipes) -> Iterator[Finding]:
-    """The API server refuses a pod that requests another number of GPUs, or of RDMA devices, than it is
-    limited to: such resources cannot be overcommitted. The graph is accepted, and its pods never appear.
+    """The API server rejects a pod whose request of GPUs or RDMA devices differs from its limit: such
+    resources cannot be overcommitted. The graph is accepted, and its pods never appear.
 
-    A limit alone is enough; the request follows from it.
+    A limit alone is enough; the request defaults to it.
 
     Fix: give limits and requests the same number, or leave the request out
     """
-    asked = [
+    entries = [
         entry for recipe in recipes for manifest in recipe.manifests for entry in _list_resources(manifest)
     ]
-    if not asked:
-        raise Skip("no graph asks for resources")
-    for manifest, resources in asked:
-        requests, limits = (
-            _select_devices(resources.get("requests")),
-            _select_devices(resources.get("limits")),
-        )
-        for name, request in requests.items():
+    if not entries:
+        raise Skip("no graph requests resources")
+    for manifest, resources in entries:
+        limits = _select_devices(resources.get("limits"))
+        for name, request in _select_devices(resources.get("requests")).items():
             limit = limits.get(name)
-            if limit is None and name != "gpu":
-                said = "and sets no limit"
-            elif limit is not None and _differ(request, limit):
-                said = f"and is limited to {limit.data}"
-            else:
+            if (limit is None and name == "gpu") or (limit is not None and not _differ(request, limit)):
                 continue
             yield fail(
-                f"requests {request.data} of {name} {said}",
+                f"{name}: request {request.data}, {f'limit {limit.data}' if limit else 'no limit'}",
                 fix=f"set limits and requests of {name} to the same number",
                 location=Location(manifest.file, request.line, request.column),
             )
 
 
-@check("parallelism.fits-node", title="No pod asks for more GPUs than its node has")
+@check("parallelism.fits-node", title="No pod requests more GPUs than a node has")
 def fits_node(recipes: Recipes) -> Iterator[Finding]:
-    """A pod lies on one node: one that asks for more GPUs than a node has stays Pending for ever. A model
-    that needs more is spread by multinode.nodeCount.
+    """A pod runs on one node: a pod that requests more GPUs than any node has stays Pending. A larger model
+    is spread over nodes by multinode.nodeCount.
 
-    What nodes have is told by the product that the pods must run on: 4 for GB200 and GB300, 8 for H200.
-    Without one of those, a pod fails when it asks for more than any node has.
+    The size of a node follows from the GPU product that the pods must run on: 4 for GB200 and GB300, 8 for
+    H200. Without a product, a pod fails if it requests more GPUs than the largest node has.
 
-    Fix: set multinode.nodeCount, and nvidia.com/gpu to what one node has
+    Fix: set multinode.nodeCount, and nvidia.com/gpu to the number of GPUs in one node
     """
     judged = False
     for graph, component, placement in list_placements(recipes):
@@ -73,114 +65,113 @@ def fits_node(recipes: Recipes) -> Iterator[Finding]:
                 f"a node of {' or '.join(sorted(products))}" if most < _LARGEST_NODE else "the largest node"
             )
             yield fail(
-                f"{component.name}: a pod asks for {component.gpus} GPUs, {node} has {most}",
+                f"{component.name}: a pod requests {component.gpus} GPUs, {node} has {most}",
                 fix=f"set nvidia.com/gpu to {most} and multinode.nodeCount to {-(-component.gpus // most)}",
                 location=Location(graph.file, component.line, component.column),
             )
     if not judged:
-        raise Skip("no component whose GPUs are counted by the manifest")
+        raise Skip("no component whose manifest counts GPUs")
 
 
-@check("parallelism.heads-divide", title="Tensor parallelism divides every model's attention heads")
+@check("parallelism.heads-divide", title="Tensor parallel size divides the attention heads")
 def heads_divide(recipes: Recipes) -> Iterator[Finding]:
-    """Each rank computes whole attention heads. An engine does not start when the ranks do not divide them.
-    Key and value heads are divided too, or repeated when there are more ranks: vLLM and SGLang want the one
-    number to be a multiple of the other.
+    """Each rank computes whole attention heads: an engine does not start if the ranks do not divide them.
+    Key-value heads are divided too, or repeated if there are more ranks; vLLM and SGLang require one of the
+    two numbers to be a multiple of the other.
 
     Fix: choose a tensor parallel size that divides the model's num_attention_heads
     """
-    for each in _list_known(recipes):
-        model, budget = each.model, each.budget
-        if model is None or budget is None:
-            continue
-        ranks = budget.sharding.attention
+    for engine, model, sharding in _list_known(recipes):
+        ranks, name = sharding.attention, engine.instance.engine.name
         if model.heads % ranks:
-            yield _report_undivided(each, f"{model.heads} attention heads cannot be divided by {ranks} ranks")
-        elif not model.latent and each.engine.name != "trtllm" and _is_uneven(model.kv_heads, ranks):
-            yield _report_undivided(
-                each, f"{model.kv_heads} key-value heads do not go evenly on {ranks} ranks"
-            )
+            problem = f"{model.heads} attention heads do not divide over {ranks} ranks"
+            yield _report_undivided(engine, problem)
+        elif not model.latent and name != "trtllm" and _is_uneven(model.kv_heads, ranks):
+            problem = f"{model.kv_heads} key-value heads do not divide evenly over {ranks} ranks"
+            yield _report_undivided(engine, problem)
 
 
-@check("parallelism.experts-divide", title="Experts go evenly on the ranks that share them")
+@check("parallelism.experts-divide", title="Experts divide evenly over their ranks")
 def experts_divide(recipes: Recipes) -> Iterator[Finding]:
-    """Expert parallelism divides the ranks that are there. SGLang and TensorRT-LLM want its size to divide
-    the tensor parallel size (with a MoE tensor parallel size, the product of the two to be it), SGLang's
-    attention data parallel size too. vLLM refuses --enable-expert-parallel for a model that has no experts.
+    """Expert parallelism divides existing ranks. In SGLang and TensorRT-LLM its size must divide the tensor
+    parallel size (times the MoE tensor parallel size, it must equal that), and so must SGLang's attention
+    data parallel size. vLLM rejects --enable-expert-parallel for a model without experts.
 
-    Where experts are split by columns and stored in FP8 by blocks, each rank's share has to be whole blocks:
+    If experts are split by columns and stored as FP8 blocks, each rank's share must be whole blocks:
     Qwen3-235B-A22B-FP8 does not load on 8 ranks without expert parallelism.
 
     Fix: set the expert parallel size to the tensor parallel size, or a divisor of it
     """
-    for each in _list_known(recipes):
-        problem = _check_vllm_experts(each) if each.engine.name == "vllm" else _check_other_experts(each)
+    for engine, model, sharding in _list_known(recipes):
+        if engine.instance.engine.name == "vllm":
+            argument = "enable-expert-parallel"
+            problem = _check_vllm_experts(engine, model, sharding.experts)
+        else:
+            argument = "expert-parallel-size"
+            problem = _check_other_experts(engine, model)
         if problem is not None:
-            argument = "enable-expert-parallel" if each.engine.name == "vllm" else "expert-parallel-size"
-            known = argument if each.arguments.get(argument) else "tensor-parallel-size"
-            yield _report_undivided(each, problem, argument=known)
+            known = argument if engine.instance.given.get(argument) else "tensor-parallel-size"
+            yield _report_undivided(engine, problem, argument=known)
 
 
-def _list_known(recipes: Recipes) -> Iterator[SizedEngine]:
+def _list_known(recipes: Recipes) -> Iterator[tuple[SizedEngine, Model, Sharding]]:
     """Every engine whose model and arguments are known.
 
     :raises Skip: there is none.
     """
     engines = list(size_engines(recipes))
-    known = [each for each in engines if each.model is not None and each.budget is not None]
+    known = [
+        (engine, engine.model, engine.budget.sharding)
+        for engine in engines
+        if engine.model is not None and engine.budget is not None
+    ]
     if not known:
-        raise Skip("no engine of a model in the table whose arguments are known" if engines else "no engine")
+        raise Skip("no engine with a model in the table and known arguments" if engines else "no engine")
     yield from known
 
 
-def _check_vllm_experts(each: SizedEngine) -> str | None:
-    if each.model is None or each.budget is None:
-        return None
-    enabled = each.arguments.is_enabled("enable-expert-parallel")
-    release = dynamo_release(each.image)
+def _check_vllm_experts(engine: SizedEngine, model: Model, ranks: int) -> str | None:
+    enabled = engine.instance.given.is_enabled("enable-expert-parallel")
+    release = dynamo_release(engine.instance.container.image or "")
     version = engine_versions(release)["vllm"] if release else ""
-    if enabled and not each.model.experts:
-        return f"--enable-expert-parallel is set, and {each.name} has no experts"
+    if enabled and not model.experts:
+        return f"--enable-expert-parallel is set, but {engine.name} has no experts"
     if enabled is not False or version not in _VLLM_OF_WHOLE_BLOCKS:
         return None
-    return _check_blocks(each, each.budget.sharding.experts)
+    return _check_blocks(engine, model, ranks)
 
 
-def _check_other_experts(each: SizedEngine) -> str | None:
-    """SGLang and TensorRT-LLM, which are told a size; what takes part in it beside that is not judged."""
-    given, tensor = each.arguments, each.arguments.size("tensor-parallel-size")
-    experts, columns = given.size("expert-parallel-size"), given.get("moe-tensor-parallel-size")
+def _check_other_experts(engine: SizedEngine, model: Model) -> str | None:
+    """The problem with the expert parallel size of SGLang or TensorRT-LLM."""
+    given = engine.instance.given
+    tensor, experts = given.size("tensor-parallel-size"), given.size("expert-parallel-size")
     if tensor is None or experts is None or given.get("moe-cluster-parallel-size", "moe-dp-size"):
         return None
     if tensor % experts:
         return f"expert parallel size {experts} does not divide tensor parallel size {tensor}"
-    if each.engine.name == "trtllm":
-        wrong = (
-            columns is not None and given.get("expert-parallel-size") and columns.integer != tensor // experts
-        )
-        return (
-            f"expert parallel size {experts} times MoE tensor parallel size is not {tensor}"
-            if wrong
-            else None
-        )
+    if engine.instance.engine.name == "trtllm":
+        columns = given.get("moe-tensor-parallel-size")
+        explicit = columns is not None and given.get("expert-parallel-size") is not None
+        if columns is not None and explicit and columns.integer != tensor // experts:
+            return f"expert parallel size {experts} times MoE tensor parallel size is not {tensor}"
+        return None
     data = given.size("data-parallel-size")
     if given.is_enabled("enable-dp-attention") and data is not None and tensor % data:
         return f"attention data parallel size {data} does not divide tensor parallel size {tensor}"
     if given.has_prefix("moe-a2a-backend") or given.has_prefix("enable-deepep"):
         return None  # those set the expert parallel size themselves
-    return _check_blocks(each, tensor // experts)
+    return _check_blocks(engine, model, tensor // experts)
 
 
-def _check_blocks(each: SizedEngine, columns: int) -> str | None:
-    model = each.model
-    if model is None or not model.experts or not model.block:
+def _check_blocks(engine: SizedEngine, model: Model, columns: int) -> str | None:
+    if not model.experts or not model.block:
         return None
     share = model.expert_intermediate / columns
     if columns == 1 or share % model.block == 0:
         return None
     return (
         f"experts split over {columns} ranks have {share:g} columns each, "
-        f"and {each.name} is stored in blocks of {model.block}"
+        f"but {engine.name} is stored in blocks of {model.block}"
     )
 
 
@@ -188,25 +179,19 @@ def _is_uneven(heads: int, ranks: int) -> bool:
     return bool(ranks % heads) if ranks > heads else bool(heads % ranks)
 
 
-def _report_undivided(each: SizedEngine, problem: str, *, argument: str = "tensor-parallel-size") -> Finding:
+def _report_undivided(
+    engine: SizedEngine, problem: str, *, argument: str = "tensor-parallel-size"
+) -> Finding:
     return fail(
-        f"{each.component.name}: {problem}",
+        f"{engine.instance.name}: {problem}",
         fix="choose parallel sizes that divide them",
-        evidence={"model": each.name, "source": each.model.source if each.model else ""},
-        location=_locate(each, argument),
+        evidence={"model": engine.name, "source": engine.model.source if engine.model else ""},
+        location=Location(*engine.instance.locate(argument)),
     )
 
 
-def _locate(each: SizedEngine, name: str) -> Location:
-    """Of an argument, or of the launch where it is not given."""
-    found = each.arguments.get(name)
-    if found is None:
-        return Location(each.graph.file, each.launch.line, each.launch.column)
-    return Location(found.file, found.line, found.column)
-
-
 def _list_resources(manifest: Manifest) -> Iterator[tuple[Manifest, Value]]:
-    """What the containers of a graph ask for, in either API version."""
+    """The resources of a graph's containers, in either API version."""
     if manifest.kind != "DynamoGraphDeployment":
         return
     components, services = manifest.root.get("spec", "components"), manifest.root.get("spec", "services")
@@ -222,7 +207,7 @@ def _list_resources(manifest: Manifest) -> Iterator[tuple[Manifest, Value]]:
 
 
 def _select_devices(amounts: Value | None) -> dict[str, Value]:
-    """Resources that cannot be overcommitted: those with a domain, and `gpu` of the older API."""
+    """The resources that cannot be overcommitted: those with a domain, and `gpu` of v1alpha1."""
     if amounts is None:
         return {}
     custom = amounts.get("custom")
@@ -231,5 +216,5 @@ def _select_devices(amounts: Value | None) -> dict[str, Value]:
 
 
 def _differ(request: Value, limit: Value) -> bool:
-    asked, most = parse_quantity(request.data), parse_quantity(limit.data)
-    return asked != most and None not in (asked, most)  # the schema says what is none
+    wanted, most = parse_quantity(request.data), parse_quantity(limit.data)
+    return wanted != most and None not in (wanted, most)  # manifest.schema reports invalid quantities

@@ -1,4 +1,4 @@
-"""Whether engines are given the GPUs that their arguments ask for."""
+"""Checks that replicas have the GPUs that their engine's parallel sizes need."""
 
 from collections.abc import Iterator
 
@@ -7,24 +7,21 @@ from dynocheck.data.images import parse_image
 from dynocheck.engines import Parallelism
 from dynocheck.engines.instances import find_component_instances
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import index_containers
-from dynocheck.facts.recipe.recipes import Component, Graph, Recipe
+from dynocheck.facts import Component, Graph, Recipe, Recipes, index_containers
 
-_START = "start it by the container's command: [python3, -m, dynamo.vllm]"
-_SPLIT = "write the parallel sizes as flags, or keep the engine's configuration file in the recipe"
+_START = "start it with the container's command: [python3, -m, dynamo.vllm]"
+_SPLIT = "set the parallel sizes as flags, or add the engine's configuration file to the recipe"
 
 
-@check("parallelism.gpus-match", title="Every engine is given as many GPUs as it is split over")
+@check("parallelism.gpus-match", title="GPUs per replica match the parallel sizes")
 def gpus_match(recipes: Recipes) -> Iterator[Finding]:
-    """Tensor, pipeline and context parallel ranks each need a GPU, data parallel ranks need a set each.
-    Expert parallelism and SGLang's attention data parallelism divide the ranks that are there.
+    """Tensor, pipeline and context parallel ranks each need a GPU; data parallel ranks need a set each.
+    Expert parallelism and SGLang's attention data parallelism divide existing ranks.
 
-    With fewer GPUs than ranks the engine does not start. More than that stand idle and are paid for.
-    Arguments count wherever the engine reads them: flags, variables, engine YAML. An engine that ends over a
-    flag that was to split it is judged once engine.flags-known and engine.values have nothing to say. A
-    worker in one of Dynamo's images that starts no engine, as far as can be read, is a warning: no check
-    knows it.
+    With fewer GPUs than ranks the engine does not start; additional GPUs stay idle. Arguments count wherever
+    the engine reads them: flags, variables, engine YAML. An engine whose parallel flags are invalid is
+    checked once engine.flags-known and engine.values pass. A worker in a Dynamo image whose command starts no
+    recognizable engine is a warning, since no check covers it.
 
     Fix: make nvidia.com/gpu times the nodes of a replica equal the product of the parallel sizes
     """
@@ -38,20 +35,20 @@ def gpus_match(recipes: Recipes) -> Iterator[Finding]:
                     yield from _compare_gpus(graph, component, component.gpus * component.nodes, splits)
                 elif _hides_engine(component) and _is_command(recipe, graph, component):
                     judged = True
-                    yield _warn_unread(graph, component, "which engine it starts", _START)
+                    yield _warn_unread(graph, component, "the engine it starts", _START)
     if not judged:
-        raise Skip("no engine whose GPUs are counted by the manifest")
+        raise Skip("no engine whose manifest counts GPUs")
 
 
 def _find_splits(graph: Graph, component: Component) -> Iterator[Parallelism | None]:
-    """How each engine that a component starts is split, where it starts at all."""
+    """The parallelism of each engine of a component whose arguments are valid; None if unknown."""
     for each in find_component_instances(graph, component):
         if not has_rejected_parallel_args(each.container, each.launch):
             yield each.engine.parallelism(each.given)
 
 
 def _hides_engine(component: Component) -> bool:
-    """Whether it is a worker with GPUs that runs Dynamo's image, and nothing that is known to serve."""
+    """Whether it is a worker with GPUs in a Dynamo image that starts no known program."""
     main = component.main
     works = component.role in ("worker", "main", "prefill", "decode") and component.gpus != 0
     launches = any(container.launches for container in component.containers)
@@ -59,7 +56,7 @@ def _hides_engine(component: Component) -> bool:
 
 
 def _is_command(recipe: Recipe, graph: Graph, component: Component) -> bool:
-    """Whether its main container's command and args are lists of text; manifest.schema tells where not."""
+    """Whether its main container's command and args are lists of text, as manifest.schema requires."""
     main = component.main
     found = index_containers(recipe).get((graph.file, main.line, main.column)) if main is not None else None
     given = [found[1].get(key) for key in ("command", "args")] if found is not None else []
@@ -81,7 +78,7 @@ def _compare_gpus(
     place = Location(graph.file, component.line, component.column)
     known = [split for split in splits if split is not None]
     if len(known) < len(splits):
-        yield _warn_unread(graph, component, "how its engine is split", _SPLIT)
+        yield _warn_unread(graph, component, "its parallel size", _SPLIT)
         return
     largest = max(known, key=lambda split: split.gpus)
     together = sum(split.gpus for split in known)  # several launches: beside each other, or either one
@@ -105,7 +102,7 @@ def _compare_gpus(
 def _suggest_fix(component: Component, wanted: int) -> str:
     each, rest = divmod(wanted, component.nodes)
     if rest:
-        return f"ask for GPUs that make {wanted} over {component.nodes} nodes"
+        return f"request {wanted} GPUs in total over {component.nodes} nodes"
     return f'set nvidia.com/gpu: "{each}"' + (
         f" on each of {component.nodes} nodes" if component.nodes > 1 else ""
     )

@@ -1,13 +1,11 @@
-"""Whether a benchmark ends, measures with a known tool, and keeps what it measured."""
+"""Checks that benchmarks end, pin their tool and store their results."""
 
 import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, index_containers
-from dynocheck.facts.recipe.recipes import Benchmark, Recipe, Value, Word
+from dynocheck.facts import Benchmark, PodTemplate, Recipe, Recipes, Value, Word, index_containers
 
 _TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
 _PINNED = re.compile(r"===?|@")
@@ -56,7 +54,7 @@ def _list_scripts(container: Value) -> Iterator[Value]:
         yield from (element for element in (found.sequence if found else ()) if element.text)
 
 
-@check("perf.bounded", title="Every benchmark gives up when nothing answers")
+@check("perf.bounded", title="Benchmarks stop waiting for a service that never answers")
 def bounded(recipes: Recipes) -> Iterator[Finding]:
     """A benchmark that waits for the model without an end holds its node, its claim and the pipeline behind
     it for ever when the model never comes, and says nothing.
@@ -73,7 +71,7 @@ def bounded(recipes: Recipes) -> Iterator[Finding]:
         endless = any(_waits_forever(element.text or "") for element in _list_scripts(run.container))
         if endless:
             yield warn(
-                f"{run.benchmark.name} waits for its service without an end, and has no {_DEADLINE}",
+                f"{run.benchmark.name} waits for its service without a timeout and has no {_DEADLINE}",
                 fix=f"add {_DEADLINE}: 7200 to the {run.template.manifest.kind}'s spec",
                 location=_locate_request(run),
             )
@@ -97,7 +95,7 @@ def _waits_forever(script: str) -> bool:
     return False
 
 
-@check("perf.tool-pinned", title="Every benchmark installs a fixed release of its tool")
+@check("perf.tool-pinned", title="Benchmarks pin the release of their load generator")
 def tool_pinned(recipes: Recipes) -> Iterator[Finding]:
     """Load generators change defaults and metrics between releases: numbers of two versions do not compare,
     and next month's may not start.
@@ -112,7 +110,7 @@ def tool_pinned(recipes: Recipes) -> Iterator[Finding]:
             text = word.text or ""
             if _is_unpinned(text):
                 yield warn(
-                    f"{run.benchmark.name} installs {text}, whatever release that is by then",
+                    f"{run.benchmark.name} installs {text} without pinning a release",
                     fix=f"install {text.split('>')[0].split('<')[0].split('~')[0]}==RELEASE"
                     if not text.startswith("git+")
                     else f"install {text}@REVISION",
@@ -153,7 +151,7 @@ def _is_unpinned(requirement: str) -> bool:
     return name in _TOOLS and not _PINNED.search(requirement)
 
 
-@check("perf.artifacts", title="Every benchmark keeps what it measured")
+@check("perf.artifacts", title="Benchmark results outlive the pod")
 def artifacts(recipes: Recipes) -> Iterator[Finding]:
     """What is written to the container's own disk, or to an emptyDir, is gone with its pod: an hour of load
     leaves a few lines of log.
@@ -181,7 +179,7 @@ def artifacts(recipes: Recipes) -> Iterator[Finding]:
             )
         elif mount is None or mount.source == "empty":
             yield warn(
-                f"{run.benchmark.name} writes its results to {folder}, which is gone with its pod",
+                f"{run.benchmark.name} writes its results to {folder}, which is lost with the pod",
                 fix="write to a folder on a mounted claim",
                 evidence={"mounts": sorted(each.path for each in container.mounts)},
                 location=place,

@@ -1,4 +1,4 @@
-"""Whether benchmarks reach what they are meant to measure."""
+"""Checks the endpoint, limits, GPU count and tokenizer of benchmarks."""
 
 import re
 from collections.abc import Iterator
@@ -6,15 +6,22 @@ from urllib.parse import urlsplit
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.engines import find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.quantity import parse_count
-from dynocheck.facts.load.limits import ANNOTATION, parse_annotation
-from dynocheck.facts.recipe.recipes import Benchmark, EnvVar, Graph, Recipe, Word
+from dynocheck.facts import (
+    LIMITS_ANNOTATION,
+    Benchmark,
+    EnvVar,
+    Graph,
+    Recipe,
+    Recipes,
+    Word,
+    parse_annotation,
+    parse_count,
+)
 
 _PORT = 8000  # what the operator's Service of a frontend listens on
 
 
-@check("perf.endpoint", title="Every benchmark sends its load to a graph of the recipe")
+@check("perf.endpoint", title="Benchmarks target a graph of the recipe")
 def endpoint(recipes: Recipes) -> Iterator[Finding]:
     """The operator names a frontend's Service `<graph>-<component>`, in lower case, and gives it port 8000.
 
@@ -73,14 +80,16 @@ def _check_target(
         host, port = url.hostname or "", url.port
     except ValueError:
         yield fail(
-            f"{benchmark.name} sends its load to {value!r}, which is no address", fix=fix, location=place
+            f"{benchmark.name} sends its load to {value!r}, which is not a valid address",
+            fix=fix,
+            location=place,
         )
         return
     if host.partition(".")[0] in gates or _is_outside(host):
         return
     if host.partition(".")[0] not in services:
         yield fail(
-            f"{benchmark.name} sends its load to {host}, the graph answers at {' or '.join(services)}",
+            f"{benchmark.name} sends its load to {host}, the graph's Service is {' or '.join(services)}",
             fix=fix,
             location=place,
         )
@@ -92,7 +101,7 @@ def _check_target(
         )
 
 
-@check("perf.limits", title="The limits that graphs promise can be understood")
+@check("perf.limits", title="dynocheck.dev/limits annotations are valid")
 def limits(recipes: Recipes) -> Iterator[Finding]:
     """The annotation `dynocheck.dev/limits` of a DynamoGraphDeployment says what its users are promised, in
     the words of `--limit`. `dynocheck smoke` and `dynocheck load` hold the deployment to it; of what they
@@ -102,9 +111,9 @@ def limits(recipes: Recipes) -> Iterator[Finding]:
     """
     promises = [(graph, graph.limits) for recipe in recipes for graph in recipe.graphs if graph.limits]
     if not promises:
-        raise Skip(f"no graph has the annotation {ANNOTATION}")
+        raise Skip(f"no graph has the annotation {LIMITS_ANNOTATION}")
     for graph, word in promises:
-        for misread in parse_annotation(word.text or "", ANNOTATION).misread:
+        for misread in parse_annotation(word.text or "", LIMITS_ANNOTATION).misread:
             yield fail(
                 f"graph {graph.name}: {misread}",
                 fix="write it like ttft.p95=500ms or error_rate=0",
@@ -117,7 +126,7 @@ _TOTALS = ("TOTAL_CONCURRENCY", "CONCURRENCY")
 _PER_GPU = "CONCURRENCY_PER_GPU"
 
 
-@check("perf.gpu-count", title="Benchmarks count the GPUs that their graph has")
+@check("perf.gpu-count", title="Benchmark GPU counts match the graph")
 def gpu_count(recipes: Recipes) -> Iterator[Finding]:
     """A benchmark multiplies its concurrency by the number of GPUs, and divides throughput by it. With a
     wrong number it drives the graph too hard or too softly, and every result per GPU is off.
@@ -177,7 +186,7 @@ _MAX_PATH = 4096
 _CACHED = re.compile(r"(?:^|/)models--([^/]+)--([^/]+)(?:/snapshots/([^/]+))?")
 
 
-@check("perf.tokenizer", title="Benchmarks count tokens with the tokenizer of their model")
+@check("perf.tokenizer", title="Benchmarks use the tokenizer of their model")
 def tokenizer(recipes: Recipes) -> Iterator[Finding]:
     """A load generator makes prompts of so many tokens, and counts those of answers, by a tokenizer of its
     own. That of another model counts otherwise; one that is not there ends the run before it starts.

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Subject, check, fail, warn
-from dynocheck.facts import Node, Nodes
-from dynocheck.facts.k8s.platform import ServiceEndpoints
-from dynocheck.facts.k8s.workloads import Workloads
+from dynocheck.facts import Node, Nodes, ServiceEndpoints, Workloads
 
 # DNS Services of the distributions; nearly all use the first.
 _DNS = (

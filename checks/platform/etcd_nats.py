@@ -6,9 +6,7 @@ from itertools import product
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.namespace_policy import Namespace
-from dynocheck.facts.k8s.platform import OperatorConfigs, ServiceEndpoints, ServiceName
+from dynocheck.facts import Namespace, OperatorConfigs, Recipes, ServiceEndpoints, ServiceName
 
 _VARIABLES = ("NATS_SERVER", "ETCD_ENDPOINTS")
 _HOST = re.compile(r"(?:[a-z]+://)?(?:[^/@]*@)?([A-Za-z0-9.-]+)")

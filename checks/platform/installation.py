@@ -3,10 +3,16 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
-from dynocheck.facts import CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.namespace_policy import Namespace
-from dynocheck.facts.k8s.platform import OperatorConfigs, PlatformTypes, find_operators
-from dynocheck.facts.k8s.workloads import Workload, Workloads
+from dynocheck.facts import (
+    CustomResourceDefinitions,
+    Namespace,
+    OperatorConfigs,
+    PlatformTypes,
+    Recipes,
+    Workload,
+    Workloads,
+    find_operators,
+)
 
 _GROUP = "nvidia.com"
 _GRAPHS = f"dynamographdeployments.{_GROUP}"
@@ -42,9 +48,8 @@ def crds(definitions: CustomResourceDefinitions) -> Iterator[Finding]:
         definition = definitions.find(name)
         if definition is not None and definition.established:
             continue
-        problem, fix = "does not exist", _INSTALL
-        if definition is not None:
-            problem, fix = f"is not established: {definition.reason}", f"kubectl describe crd {name}"
+        problem = "does not exist" if definition is None else f"is not established: {definition.reason}"
+        fix = _INSTALL if definition is None else f"kubectl describe crd {name}"
         if name in needed:
             yield fail(problem, fix=fix, subject=Subject(_DEFINITION, name))
         elif graphs is not None:

@@ -4,10 +4,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.capacity import LimitRangeItem, NamespaceLimits
-from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
-from dynocheck.facts.recipe.recipes import Recipe
+from dynocheck.facts import LimitRangeItem, NamespaceLimits, PodTemplate, Recipe, Recipes, list_pod_templates
 from dynocheck.scheduling.graphs import drop_nulls, list_component_pods, try_parse_shape
 from dynocheck.scheduling.limits import (
     LimitViolation,

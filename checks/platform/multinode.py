@@ -5,9 +5,14 @@ from collections.abc import Iterable, Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.data.platform import LWS_FLOOR, Orchestrators, orchestrators, parse_semver
-from dynocheck.facts import CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.platform import OperatorConfigs, find_operators
-from dynocheck.facts.k8s.workloads import Workload, Workloads
+from dynocheck.facts import (
+    CustomResourceDefinitions,
+    OperatorConfigs,
+    Recipes,
+    Workload,
+    Workloads,
+    find_operators,
+)
 
 _NAME = "app.kubernetes.io/name"
 _UPGRADE = "helm upgrade dynamo-platform CHART --namespace dynamo-system --reuse-values"

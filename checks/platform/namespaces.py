@@ -3,10 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.namespace_policy import Namespace, PodClasses
-from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
-from dynocheck.facts.recipe.recipes import Recipe, Value
+from dynocheck.facts import Namespace, PodClasses, PodTemplate, Recipe, Recipes, Value, list_pod_templates
 
 
 @check("platform.namespace", title="The namespace exists and is not being deleted")

@@ -5,15 +5,17 @@ from itertools import product
 from typing import NamedTuple
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
-from dynocheck.facts import CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.label_selectors import all_hold, selects
-from dynocheck.facts.k8s.namespace_policy import (
+from dynocheck.facts import (
+    CustomResourceDefinitions,
+    Graph,
     Namespace,
     NetworkPolicies,
     NetworkPolicyPeer,
     NetworkPolicyRule,
+    Recipes,
+    all_hold,
+    selects,
 )
-from dynocheck.facts.recipe.recipes import Graph
 
 # CRDs of policies that may allow what a NetworkPolicy blocks; their objects are not read.
 _OTHERS = (

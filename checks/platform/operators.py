@@ -6,9 +6,17 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
 from dynocheck.data import parse_version
 from dynocheck.data.platform import V1BETA1
-from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.platform import AdmissionWebhooks, OperatorConfigs, OperatorLeases, find_operators
-from dynocheck.facts.k8s.workloads import Workload, Workloads
+from dynocheck.facts import (
+    AdmissionWebhooks,
+    CustomResourceDefinition,
+    CustomResourceDefinitions,
+    OperatorConfigs,
+    OperatorLeases,
+    Recipes,
+    Workload,
+    Workloads,
+    find_operators,
+)
 
 _GRAPHS = "dynamographdeployments.nvidia.com"
 _INSTANCE = "app.kubernetes.io/instance"

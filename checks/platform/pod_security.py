@@ -10,10 +10,14 @@ from dynocheck.data.podsecurity import (
     RESTRICTED_VOLUMES,
     SECCOMP,
 )
-from dynocheck.facts import CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.namespace_policy import Namespace
-from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
-from dynocheck.facts.recipe.recipes import Value
+from dynocheck.facts import (
+    CustomResourceDefinitions,
+    Namespace,
+    PodTemplate,
+    Recipes,
+    Value,
+    list_pod_templates,
+)
 
 _ENFORCE = "pod-security.kubernetes.io/enforce"
 _CONSTRAINTS = "securitycontextconstraints.security.openshift.io"

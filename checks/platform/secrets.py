@@ -3,9 +3,14 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, unknown, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.namespace_policy import NamedSecret, NamedSecrets, Namespace
-from dynocheck.facts.k8s.pods import SecretReference, find_secret_references
+from dynocheck.facts import (
+    NamedSecret,
+    NamedSecrets,
+    Namespace,
+    Recipes,
+    SecretReference,
+    find_secret_references,
+)
 
 _PULL_TYPES = ("kubernetes.io/dockerconfigjson", "kubernetes.io/dockercfg")
 

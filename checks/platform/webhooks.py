@@ -4,10 +4,10 @@ import time
 from collections.abc import Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
-from dynocheck.facts.k8s.namespaces import RunNamespace
-from dynocheck.facts.k8s.platform import (
+from dynocheck.facts import (
     AdmissionWebhooks,
     PlatformTypes,
+    RunNamespace,
     ServiceEndpoints,
     ServiceName,
     Webhook,

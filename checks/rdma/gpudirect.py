@@ -5,15 +5,16 @@ from collections.abc import Iterator
 from dynocheck import Finding, Skip, Subject, check, warn
 from dynocheck.checks.rdma.nodes import CLAIMED, count_rdma_devices
 from dynocheck.data.rdma import rdma_resource
-from dynocheck.facts import Nodes, ResourceSlices
-from dynocheck.facts.k8s.gpu import (
+from dynocheck.facts import (
     DriverSettings,
     GpuNode,
+    NicPolicies,
+    Nodes,
     OperatorResource,
     OperatorResources,
+    ResourceSlices,
     list_gpu_nodes,
 )
-from dynocheck.facts.k8s.rdma import NicPolicies
 
 _OLD_GPUS = ("maxwell", "pascal", "volta")
 _OPEN_BRANCH = 560  # from here on the open kernel modules are the default

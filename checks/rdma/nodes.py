@@ -5,11 +5,17 @@ from collections.abc import Iterable, Iterator
 
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.data.rdma import rdma_plugin, rdma_resource
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import list_gpu_nodes
-from dynocheck.facts.k8s.quantity import parse_device_count
-from dynocheck.facts.k8s.rdma import NicPolicies, NicPolicy
-from dynocheck.facts.k8s.workloads import Workloads
+from dynocheck.facts import (
+    NicPolicies,
+    NicPolicy,
+    Node,
+    Nodes,
+    Recipes,
+    ResourceSlices,
+    Workloads,
+    list_gpu_nodes,
+    parse_device_count,
+)
 
 _KINDS = (
     "node.kubernetes.io/instance-type",

@@ -7,13 +7,21 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.rdma.nodes import count_rdma_devices
 from dynocheck.data.rdma import rdma_resource
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.gpu import list_gpu_nodes
-from dynocheck.facts.k8s.quantity import parse_device_count
-from dynocheck.facts.k8s.rdma import NicPolicies
-from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
-from dynocheck.facts.recipe.recipes import Component, Graph, Value
+from dynocheck.facts import (
+    Autoscalers,
+    Component,
+    Graph,
+    NicPolicies,
+    Node,
+    Nodes,
+    Placement,
+    Recipes,
+    ResourceSlices,
+    Value,
+    list_gpu_nodes,
+    list_placements,
+    parse_device_count,
+)
 
 HOSTNAME = "kubernetes.io/hostname"
 _SLOW = "what crosses nodes goes over TCP"

@@ -7,9 +7,7 @@ from typing import NamedTuple
 from dynocheck import Finding, Skip, check, warn
 from dynocheck.checks.rdma.recipes import HOSTNAME, Worker, list_workers
 from dynocheck.data.rdma import TopologyLevel, topology_levels
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.gpu import list_gpu_nodes
-from dynocheck.facts.recipe.recipes import Recipe
+from dynocheck.facts import Node, Nodes, Recipe, Recipes, ResourceSlices, list_gpu_nodes
 
 _COMPUTE_DOMAIN = "compute-domain"
 _CROSSING = {

@@ -1,13 +1,11 @@
-"""Whether a recipe gives away secrets, or its pods power over their nodes that they do not need."""
+"""Checks for secrets in plain text and for needless pod privileges."""
 
 import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.rdma import rdma_resource
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
-from dynocheck.facts.recipe.recipes import Manifest, Recipe, Role, Value
+from dynocheck.facts import Manifest, PodTemplate, Recipe, Recipes, Role, Value, list_pod_templates
 from dynocheck.secrets import HIDDEN
 
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -37,7 +35,7 @@ _SENSITIVE_PATHS = re.compile(
 )
 
 
-@check("security.secrets", title="No manifest spells out a secret")
+@check("security.secrets", title="No secrets in plain text")
 def secrets(recipes: Recipes) -> Iterator[Finding]:
     """A token in a manifest is read by everyone who may read the repository, the object or a pod's
     description, and stays in the history when it is removed. What counts as one is the value of a variable or
@@ -67,7 +65,7 @@ def secrets(recipes: Recipes) -> Iterator[Finding]:
             )
 
 
-@check("security.privileges", title="No pod has more power over its node than it needs")
+@check("security.privileges", title="Pods have no needless privileges on their node")
 def privileges(recipes: Recipes) -> Iterator[Finding]:
     """A privileged container, or one that can write where the node keeps its own, is root on the node, for
     whoever gets into it. A pod in the node's network or process space meets the ports and processes of all

@@ -1,72 +1,77 @@
-"""Whether the claims that are there already serve the pods that will mount them."""
+"""Checks of the claims that exist in the namespace of the run."""
 
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.checks.storage.classes import list_declared_claims, list_mounted_claims
-from dynocheck.facts import Recipes, StorageClass, StorageClasses
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.k8s.storage import PersistentVolumeClaim, PersistentVolumeClaims
-from dynocheck.facts.recipe.recipes import Manifest, Recipe
+from dynocheck.checks.storage._claims import list_declared_claims, list_mounted_claims
+from dynocheck.facts import (
+    Manifest,
+    PersistentVolumeClaim,
+    PersistentVolumeClaims,
+    Recipe,
+    Recipes,
+    StorageClass,
+    StorageClasses,
+    parse_quantity,
+)
 
 _CLAIM = "PersistentVolumeClaim"
 
 
 def _is_elsewhere(manifest: Manifest, namespace: str) -> bool:
-    """Whether an object says that it goes to another namespace than this."""
+    """Whether an object names another namespace than this."""
     named = manifest.root.get("metadata", "namespace")
     return named is not None and named.text != namespace
 
 
 def _find_mounted_claims(recipe: Recipe, namespace: str) -> Iterator[tuple[str, Location]]:
     """The claims that pods of a recipe mount in this namespace."""
-    others = {manifest.file for manifest in recipe.manifests if _is_elsewhere(manifest, namespace)}
-    return ((name, where) for name, where in list_mounted_claims(recipe) if where.file not in others)
+    elsewhere = {manifest.file for manifest in recipe.manifests if _is_elsewhere(manifest, namespace)}
+    mounted = list_mounted_claims(recipe)
+    return ((name, location) for name, location in mounted if location.file not in elsewhere)
 
 
-def _make_subject(claim: PersistentVolumeClaim, claims: PersistentVolumeClaims) -> Subject:
-    return Subject(_CLAIM, claim.name, claims.namespace)
-
-
-@check("storage.claims-bound", title="Every claim in the namespace is bound, or waits for its first pod")
+@check("storage.claims-bound", title="Claims in the namespace are bound or wait for their first pod")
 def claims_bound(
     claims: PersistentVolumeClaims, classes: StorageClasses, recipes: Recipes | None
 ) -> Iterator[Finding]:
-    """A pod whose claim has no volume stays Pending; why the claim has none, its own events tell.
+    """A pod whose claim has no volume stays Pending; the claim's events say why it has none.
 
-    It looks at the namespace of the run (`-n`), with a recipe at the claims that the recipe declares or
-    mounts. A claim of a class that binds with its first pod is Pending until then: nothing is wrong.
+    Checked are the claims in the namespace of the run (`-n`); with a recipe, those of them that it declares
+    or mounts. A claim whose class binds with the first pod (WaitForFirstConsumer) is rightly Pending until
+    then.
 
     Fix: kubectl describe pvc NAME
     """
-    wanted = None
-    if recipes is not None:
-        wanted = {claim.name for claim in list_declared_claims(recipes)}
-        wanted |= {name for recipe in recipes for name, _ in _find_mounted_claims(recipe, claims.namespace)}
-    judged = [claim for claim in claims if wanted is None or claim.name in wanted]
-    if not judged:
-        which = "claim" if wanted is None else "claim of the recipe"
-        raise Skip(f"no {which} is in namespace {claims.namespace} yet")
-    for claim in judged:
-        if (finding := _check_state(claim, claims, classes)) is not None:
+    if recipes is None:
+        selected = list(claims)
+    else:
+        names = {claim.name for claim in list_declared_claims(recipes)}
+        names |= {name for recipe in recipes for name, _ in _find_mounted_claims(recipe, claims.namespace)}
+        selected = [claim for claim in claims if claim.name in names]
+    if not selected:
+        which = "claim" if recipes is None else "claim of the recipe"
+        raise Skip(f"no {which} exists in namespace {claims.namespace}")
+    for claim in selected:
+        if (finding := _check_phase(claim, claims, classes)) is not None:
             yield finding
 
 
-def _check_state(
+def _check_phase(
     claim: PersistentVolumeClaim, claims: PersistentVolumeClaims, classes: StorageClasses
 ) -> Finding | None:
-    subject = _make_subject(claim, claims)
+    subject = Subject(_CLAIM, claim.name, claims.namespace)
     describe = f"kubectl describe pvc {claim.name} -n {claims.namespace}"
     if claim.deleting:
         return warn(
-            "is being deleted: no new pod that mounts it is given a node",
+            "is being deleted: no new pod that mounts it is scheduled",
             fix=f"wait for the pods in: {describe}",
             subject=subject,
         )
     match claim.phase:
         case "Lost":
             return fail(
-                f"has lost its volume: PersistentVolume {claim.volume} is gone",
+                f"lost its volume: PersistentVolume {claim.volume} is gone",
                 fix=f"kubectl delete pvc {claim.name} -n {claims.namespace}   # then apply it again",
                 subject=subject,
             )
@@ -78,129 +83,127 @@ def _check_state(
 def _check_pending(
     claim: PersistentVolumeClaim, subject: Subject, describe: str, classes: StorageClasses
 ) -> Finding | None:
-    found = classes.find(claim.storage_class)
+    storage_class = classes.find(claim.storage_class)
     evidence = {"class": claim.storage_class}
     if claim.events:
-        last = claim.events[-1]
-        evidence |= {"event": last.reason, "at": last.last}
-    troubles = [event for event in claim.events if event.kind == "Warning"]
-    if found is None and not claim.volume:
-        lacks = {
-            None: "it names no StorageClass, and none is the default",
-            "": "it asks for no StorageClass, and no PersistentVolume fits it",
+        evidence |= {"event": claim.events[-1].reason, "at": claim.events[-1].last}
+    if storage_class is None and not claim.volume:
+        problem = {
+            None: "names no StorageClass, and none is the default",
+            "": "asks for no StorageClass, and no PersistentVolume fits",
         }.get(claim.storage_class, f"StorageClass {claim.storage_class} does not exist")
         return fail(
-            f"Pending: {lacks}", fix="kubectl get storageclass,pv", evidence=evidence, subject=subject
+            f"Pending: {problem}", fix="kubectl get storageclass,pv", evidence=evidence, subject=subject
         )
-    if troubles:
+    warnings = [event for event in claim.events if event.kind == "Warning"]
+    if warnings:
         return fail(
-            f"Pending: {troubles[-1].reason}: {troubles[-1].message}",
+            f"Pending: {warnings[-1].reason}: {warnings[-1].message}",
             fix=describe,
             evidence=evidence,
             subject=subject,
         )
-    waits = found is not None and found.binding_mode == "WaitForFirstConsumer"
-    if waits and not claim.selected_node and not claim.volume:
+    waits_for_pod = storage_class is not None and storage_class.binding_mode == "WaitForFirstConsumer"
+    if waits_for_pod and not claim.selected_node and not claim.volume:
         return None
-    told = claim.events[-1].message if claim.events else "no event tells why"
-    return warn(f"Pending: {told}", fix=describe, evidence=evidence, subject=subject)
+    reason = claim.events[-1].message if claim.events else "no event says why"
+    return warn(f"Pending: {reason}", fix=describe, evidence=evidence, subject=subject)
 
 
-@check("storage.claim-exists", title="Every claim that is mounted but not declared is in the namespace")
+@check("storage.claim-exists", title="Mounted claims that the recipe does not declare exist")
 def claim_exists(claims: PersistentVolumeClaims, recipes: Recipes) -> Iterator[Finding]:
-    """A recipe may rely on a claim that others made; when it is not there, its pods stay Pending.
+    """A recipe may rely on an existing claim; without it, the pods that mount it stay Pending.
 
-    It looks in the namespace of the run (`-n`).
+    Checked is the namespace of the run (`-n`).
 
-    Fix: make the claim, or name the namespace that has it: -n NAMESPACE
+    Fix: create the claim, or name the namespace that has it: -n NAMESPACE
     """
-    relied = False
+    relies_on_existing = False
     for recipe in recipes:
         declared = {claim.name for claim in recipe.claims}
-        for name, where in _find_mounted_claims(recipe, claims.namespace):
+        for name, location in _find_mounted_claims(recipe, claims.namespace):
             if name in declared:
                 continue
-            relied = True
+            relies_on_existing = True
             if claims.find(name) is None:
                 yield fail(
-                    f"claim {name} is mounted, not declared, and not in namespace {claims.namespace}",
+                    f"claim {name} is mounted but neither declared nor in namespace {claims.namespace}",
                     fix=f"kubectl get pvc -A --field-selector metadata.name={name}",
                     evidence={"claims": [claim.name for claim in claims]},
-                    location=where,
+                    location=location,
                 )
-    if not relied:
+    if not relies_on_existing:
         raise Skip("the recipe declares every claim that it mounts")
 
 
-@check("storage.claim-matches", title="A claim that is there already is as the recipe declares it")
+@check("storage.claim-matches", title="Existing claims match the recipe")
 def claim_matches(
     claims: PersistentVolumeClaims, classes: StorageClasses, recipes: Recipes
 ) -> Iterator[Finding]:
-    """A claim cannot be changed once it is made: the API server refuses to apply one with another class or
-    other access modes, a smaller size, or a bigger one unless its class allows volumes to grow.
+    """The API server refuses to apply a claim over an existing one with another class, other access modes, a
+    smaller size, or a larger size unless its class allows volume expansion.
 
-    A claim that names no class leaves the class as it is, unless `kubectl apply` wrote that class. What
-    becomes of a claim's weights when it is deleted, the table storage.weights tells.
+    A claim that names no class keeps the class that it has, unless `kubectl apply` wrote that class. The
+    table storage.weights shows what happens to the weights when a claim is deleted.
 
     Fix: declare the claim as it is, or choose another name, or delete the claim and what it holds.
     """
-    judged = False
+    has_existing = False
     for recipe in recipes:
         for manifest in recipe.manifests:
-            there = claims.find(manifest.name) if manifest.kind == _CLAIM else None
-            if there is None or _is_elsewhere(manifest, claims.namespace):
+            existing = claims.find(manifest.name) if manifest.kind == _CLAIM else None
+            if existing is None or _is_elsewhere(manifest, claims.namespace):
                 continue
-            judged = True
-            found = classes.find(there.storage_class)
-            as_it_is = f"kubectl get pvc {there.name} -n {claims.namespace} -o yaml   # and declare it so"
-            for difference, fix in _find_differences(manifest, there, found):
-                place = manifest.root.get("metadata", "name") or manifest.root
+            has_existing = True
+            place = manifest.root.get("metadata", "name") or manifest.root
+            storage_class = classes.find(existing.storage_class)
+            view = f"kubectl get pvc {existing.name} -n {claims.namespace} -o yaml   # and declare it so"
+            for difference, fix in _find_differences(manifest, existing, storage_class):
                 yield fail(
-                    f"claim {there.name} cannot be applied: {difference}",
-                    fix=fix or as_it_is,
-                    subject=_make_subject(there, claims),
+                    f"claim {existing.name} cannot be applied: {difference}",
+                    fix=fix or view,
+                    subject=Subject(_CLAIM, existing.name, claims.namespace),
                     location=Location(manifest.file, place.line, place.column),
                 )
-    if not judged:
-        raise Skip(f"no claim that the recipe declares is in namespace {claims.namespace} yet")
+    if not has_existing:
+        raise Skip(f"no claim of the recipe exists in namespace {claims.namespace}")
 
 
 def _find_differences(
-    manifest: Manifest, there: PersistentVolumeClaim, found: StorageClass | None
+    manifest: Manifest, existing: PersistentVolumeClaim, storage_class: StorageClass | None
 ) -> Iterator[tuple[str, str]]:
-    """What would have to change and cannot, with what to do where that is more than to look."""
+    """Each difference that cannot be applied, with its fix; empty where there is none but to look at it."""
     named = manifest.root.get("spec", "storageClassName")
-    if named is None and there.class_applied:
-        yield f"it names no class, and the one that is there was applied with {there.storage_class!r}", ""
-    elif named is not None and there.storage_class is not None and named.text != there.storage_class:
-        yield f"it names class {named.text!r}, and the one that is there has {there.storage_class!r}", ""
+    if named is None and existing.class_applied:
+        yield f"it names no class; the existing claim was applied with {existing.storage_class!r}", ""
+    elif named is not None and existing.storage_class is not None and named.text != existing.storage_class:
+        yield f"it names class {named.text!r}; the existing claim has {existing.storage_class!r}", ""
     declared = manifest.root.get("spec", "accessModes")
     modes = tuple(str(mode.plain) for mode in declared.sequence) if declared else ()
-    if modes and modes != there.access_modes:
-        has = ", ".join(there.access_modes)
-        yield f"it asks for {', '.join(modes)}, and the one that is there has {has}", ""
+    if modes and modes != existing.access_modes:
+        yield f"it is {', '.join(modes)}; the existing claim is {', '.join(existing.access_modes)}", ""
     size = manifest.root.get("spec", "resources", "requests", "storage")
     if size is not None:
-        yield from _compare_sizes(str(size.plain), there, found)
+        yield from _compare_sizes(str(size.plain), existing, storage_class)
 
 
 def _compare_sizes(
-    size: str, there: PersistentVolumeClaim, found: StorageClass | None
+    size: str, existing: PersistentVolumeClaim, storage_class: StorageClass | None
 ) -> Iterator[tuple[str, str]]:
-    wanted, has = parse_quantity(size), parse_quantity(there.requested)
-    if wanted is None or has is None or wanted == has:
+    declared, requested = parse_quantity(size), parse_quantity(existing.requested)
+    if declared is None or requested is None or declared == requested:
         return
-    asks = f"it asks for {size}, and the one that is there for {there.requested}"
-    keep = f"declare {there.requested}, or a claim of another name"
-    if there.phase != "Bound":
-        yield f"{asks}: a claim that is not bound cannot change", keep
-    elif wanted < min(has, parse_quantity(there.capacity) or has):
-        yield f"{asks}: a claim does not shrink", keep
-    elif wanted > has and found is None:
-        yield f"{asks}: without a class no claim grows", f"it cannot be expanded: {keep}"
-    elif wanted > has and found is not None and not found.allows_expansion:
-        allow = f"kubectl patch storageclass {found.name} -p '{{\"allowVolumeExpansion\": true}}'"
+    sizes = f"it requests {size}; the existing claim requests {existing.requested}"
+    keep = f"declare {existing.requested}, or a claim of another name"
+    if existing.phase != "Bound":
+        yield f"{sizes}, and an unbound claim cannot change", keep
+    elif declared < min(requested, parse_quantity(existing.capacity) or requested):
+        yield f"{sizes}, and a claim cannot shrink", keep
+    elif declared > requested and storage_class is None:
+        yield f"{sizes}, and a claim without a class cannot grow", f"it cannot be expanded: {keep}"
+    elif declared > requested and storage_class is not None and not storage_class.allows_expansion:
+        allow = f"kubectl patch storageclass {storage_class.name} -p '{{\"allowVolumeExpansion\": true}}'"
         yield (
-            f"{asks}: class {found.name} lets no claim grow",
-            f"it cannot be expanded: {keep}; or, if {found.provisioner} can expand volumes: {allow}",
+            f"{sizes}, and class {storage_class.name} does not allow expansion",
+            f"it cannot be expanded: {keep}; or, if {storage_class.provisioner} can expand volumes: {allow}",
         )

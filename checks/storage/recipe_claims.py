@@ -1,55 +1,61 @@
-"""Whether the claims that a recipe brings let in those who mount them, and hold what is put there."""
+"""Checks of the access modes and sizes of the claims that a recipe declares."""
 
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.storage.weight_paths import find_download_target
 from dynocheck.engines.model_lookup import resolve_downloaded
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import list_pod_templates
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.recipe.recipes import Claim, Component, Graph, Recipe, Value
+from dynocheck.facts import (
+    Claim,
+    Component,
+    Graph,
+    Recipe,
+    Recipes,
+    Value,
+    list_pod_templates,
+    parse_quantity,
+)
 
 _ONE_NODE = {"ReadWriteOnce", "ReadWriteOncePod"}
 _HOST = "kubernetes.io/hostname"
 
 
-@check("storage.access-mode", title="Claims let in all the nodes that mount them")
+@check("storage.access-mode", title="Access modes fit the mounting nodes")
 def access_mode(recipes: Recipes) -> Iterator[Finding]:
-    """A ReadWriteOnce volume is attached to one node: pods of a graph that land on another wait in
-    ContainerCreating. ReadWriteOncePod lets in a single pod, and ReadOnlyMany no download.
+    """A ReadWriteOnce volume is attached to one node: pods of a graph on other nodes stay in
+    ContainerCreating. ReadWriteOncePod admits a single pod, and ReadOnlyMany no download.
 
-    It fails where engines span nodes; where several pods mount such a claim it is a warning, as one node may
-    hold them all, and nothing where a node selector or a required pod affinity says so. Judged are the claims
-    that the recipe declares.
+    Checked are the claims that the recipe declares. The check fails where a component spans nodes. It warns
+    where several pods mount the claim, as one node may hold them all, unless a node selector or a required
+    pod affinity puts them on one node.
 
     Fix: accessModes: [ReadWriteMany], with a class that gives it
     """
-    judged = False
+    has_users = False
     for recipe in recipes:
         for claim in recipe.claims:
             for graph in recipe.graphs:
                 users = [c for c in graph.components if any(m.name == claim.name for m in c.claims)]
                 if users:
-                    judged = True
+                    has_users = True
                     yield from _check_shared(recipe, claim, graph, users)
             yield from _check_download_target(recipe, claim)
-    if not judged:
+    if not has_users:
         raise Skip("no graph mounts a claim that its recipe declares")
 
 
 def _locate(recipe: Recipe, claim: Claim, *path: str) -> Location:
-    """Where a claim says something of its spec, or else where it is named."""
-    same = (m.root for m in recipe.manifests if (m.file, m.name) == (claim.file, claim.name))
-    value = next((value for root in same if (value := root.get("spec", *path))), claim)
-    return Location(claim.file, value.line, value.column)
+    """The place of a field of the claim's spec, or of the claim where it has no such field."""
+    roots = (m.root for m in recipe.manifests if (m.file, m.name) == (claim.file, claim.name))
+    place = next((field for root in roots if (field := root.get("spec", *path))), claim)
+    return Location(claim.file, place.line, place.column)
 
 
 def _check_shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Component]) -> Iterator[Finding]:
     modes = set(claim.access_modes)
     if not modes or not modes <= _ONE_NODE:
         return
-    place = _locate(recipe, claim, "accessModes")
+    location = _locate(recipe, claim, "accessModes")
     spanning = next((c for c in users if c.nodes > 1), None)
     pods = sum(c.replicas * c.nodes for c in users)
     fix = "set accessModes: [ReadWriteMany], and a class that gives it"
@@ -59,46 +65,46 @@ def _check_shared(recipe: Recipe, claim: Claim, graph: Graph, users: list[Compon
             f"claim {claim.name} is {', '.join(sorted(modes))}, and {spanning.name} of graph {graph.name} "
             f"mounts it on {spanning.nodes} nodes",
             fix=fix,
-            location=place,
+            location=location,
         )
     elif pods > 1 and modes == {"ReadWriteOncePod"}:
         yield fail(
             f"claim {claim.name} is ReadWriteOncePod, and {pods} pods of graph {graph.name} mount it",
             fix=fix,
             evidence=evidence,
-            location=place,
+            location=location,
         )
     elif pods > 1 and not _runs_on_one_node(recipe, graph, users):
         yield warn(
             f"claim {claim.name} is ReadWriteOnce, and {pods} pods of graph {graph.name} mount it: "
-            "those on another node than the first wait for ever",
+            "only those on one node can start",
             fix=fix,
             evidence=evidence,
-            location=place,
+            location=location,
         )
 
 
 def _runs_on_one_node(recipe: Recipe, graph: Graph, users: list[Component]) -> bool:
-    """Whether all pods of these components are bound to one node."""
+    """Whether all pods of these components must run on one node."""
     specs = {
         (t.manifest.file, t.around.line, t.around.column): t.spec
         for t in list_pod_templates(recipe)
         if t.of_graph
     }
-    found = [specs.get((graph.file, user.line, user.column)) for user in users]
-    return all(spec is not None and _is_pinned(spec) for spec in found)
+    user_specs = [specs.get((graph.file, user.line, user.column)) for user in users]
+    return all(spec is not None and _is_pinned(spec) for spec in user_specs)
 
 
 def _is_pinned(spec: Value) -> bool:
     selector = spec.get("nodeSelector")
-    near = spec.get("affinity", "podAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
-    keys = near.find_all("topologyKey") if near is not None else ()
+    affinity = spec.get("affinity", "podAffinity", "requiredDuringSchedulingIgnoredDuringExecution")
+    keys = affinity.find_all("topologyKey") if affinity is not None else ()
     return (selector is not None and _HOST in selector.mapping) or any(key.text == _HOST for key in keys)
 
 
 def _check_download_target(recipe: Recipe, claim: Claim) -> Iterator[Finding]:
-    """A claim that nobody may write to, and that a Job is to fill."""
-    if not claim.access_modes or set(claim.access_modes) != {"ReadOnlyMany"}:
+    """A failure for the first Job that downloads to a claim that is only ReadOnlyMany."""
+    if set(claim.access_modes) != {"ReadOnlyMany"}:
         return
     for download in recipe.downloads:
         if any(m.name == claim.name for m in download.container.mounts if m.source == "claim"):
@@ -110,46 +116,44 @@ def _check_download_target(recipe: Recipe, claim: Claim) -> Iterator[Finding]:
             return
 
 
-@check("storage.size", title="Claims are as large as the weights that are downloaded to them")
+@check("storage.size", title="Claims are large enough for the downloaded weights")
 def size(recipes: Recipes) -> Iterator[Finding]:
-    """A download that fills its volume ends with "No space left on device", after hours. Classes of block
-    storage and most file systems hold a claim to its size; NFS and EFS do not.
+    """A download that fills its volume ends with "No space left on device", often after hours. Classes of
+    block storage and most file systems enforce the size of a claim; NFS and EFS do not.
 
-    What one file downloads is counted together; several files are alternatives. Models outside of the table
-    (`dynocheck/data/models.json`) count as nothing.
+    Downloads of one file are added up; several files are alternatives. Models that are not in the table
+    (`dynocheck/data/models.json`) are not counted.
 
     Fix: resources: {requests: {storage: SIZE}}
     """
-    judged = False
+    has_known_size = False
     for recipe in recipes:
-        sizes = {claim.name: (claim, parse_quantity(claim.size)) for claim in recipe.claims if claim.size}
+        claims = {claim.name: (claim, parse_quantity(claim.size)) for claim in recipe.claims if claim.size}
         for (file, name), models in _collect_weights(recipe).items():
-            claim, given = sizes.get(name, (None, None))
-            if claim is None or given is None:
+            claim, capacity = claims.get(name, (None, None))
+            if claim is None or capacity is None:
                 continue
-            judged = True
+            has_known_size = True
             needed = sum(models.values())
-            if needed > given:
+            if needed > capacity:
                 yield warn(
-                    f"claim {name} asks for {claim.size}, and {', '.join(sorted(models))} take "
+                    f"claim {name} requests {claim.size}; {', '.join(sorted(models))} needs "
                     f"{needed / 2**30:.0f}Gi on disk",
                     fix=f"ask for {-(-int(needed * 1.1) // 2**30)}Gi or more",
                     evidence={"downloaded by": file},
                     location=_locate(recipe, claim, "resources", "requests", "storage"),
                 )
-    if not judged:
+    if not has_known_size:
         raise Skip("no model of known size is downloaded to a claim of the recipe")
 
 
 def _collect_weights(recipe: Recipe) -> dict[tuple[str, str], dict[str, float]]:
-    """The bytes of each model that a file downloads to a claim."""
-    found: dict[tuple[str, str], dict[str, float]] = {}
+    """By file and claim, the size in bytes of each model that the file downloads to the claim."""
+    weights: dict[tuple[str, str], dict[str, float]] = {}
     for download in recipe.downloads:
-        target, row = (
-            find_download_target(download),
-            resolve_downloaded(recipe, download.model) if download.model else None,
-        )
+        target = find_download_target(download)
+        row = resolve_downloaded(recipe, download.model) if download.model else None
         if target is not None and row is not None and download.model is not None:
             claim = target.partition(":")[0]
-            found.setdefault((download.file, claim), {})[download.model] = row.disk_bytes
-    return found
+            weights.setdefault((download.file, claim), {})[download.model] = row.disk_bytes
+    return weights

@@ -1,20 +1,40 @@
-"""Whether the volumes of claims can be reached from the nodes that pods may run on."""
+"""Check of whether nodes that pods may run on can reach the volumes of their claims."""
 
 from collections.abc import Iterator
+from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.gpu import list_gpu_nodes
-from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
-from dynocheck.facts.k8s.storage import PersistentVolume, PersistentVolumeClaims, PersistentVolumes
-from dynocheck.facts.recipe.recipes import Component, Graph, Recipe
+from dynocheck.facts import (
+    Autoscalers,
+    Component,
+    Mount,
+    Nodes,
+    PersistentVolume,
+    PersistentVolumeClaims,
+    PersistentVolumes,
+    Placement,
+    Recipe,
+    Recipes,
+    ResourceSlices,
+    list_gpu_nodes,
+    list_placements,
+)
 from dynocheck.scheduling.graphs import resolve_namespace
 from dynocheck.scheduling.node_state import format_affinity
 from dynocheck.scheduling.selectors import term_matches
 
 
-@check("storage.claim-reach", title="The volumes of claims are reached from nodes that their pods may use")
+class _VolumeUse(NamedTuple):
+    """A component's mount of a claim that is bound to a volume with node affinity."""
+
+    component: Component
+    placement: Placement
+    volume: PersistentVolume
+    mount: Mount
+    location: Location
+
+
+@check("storage.claim-reach", title="Nodes that pods may use can reach their volumes")
 def claim_reach(
     recipes: Recipes,
     claims: PersistentVolumeClaims,
@@ -26,54 +46,40 @@ def claim_reach(
     """A disk is in one zone, a local volume on one node: a pod that mounts it and needs GPUs elsewhere stays
     Pending.
 
-    Judged are claims of the namespace of the run that are bound already, by the node affinity of their
-    volumes, and components by node selector, required node affinity and whether they need GPUs. Where an
-    autoscaler is seen, nodes that reach a volume may still come: that is a warning.
+    Compared are the node affinity of volumes that are bound to claims of the run's namespace, and the node
+    selector, required node affinity and need of GPUs of the components that mount them. With an autoscaler,
+    which may add a node that reaches the volume, it is a warning.
 
     Fix: kubectl get pv NAME -o yaml
     """
-    with_gpus = [each.node for each in list_gpu_nodes(nodes, slices)]
-    judged = False
-    for recipe in recipes:
-        for graph, component, placed, volume in _find_mounts(recipe, claims, volumes):
-            judged = True
-            usable = _filter_usable(placed, with_gpus if component.gpus != 0 else nodes)
-            if usable and not any(_reaches(volume, node) for node in usable):
-                yield _report_unreached(graph, component, volume, usable, str(autoscalers))
-    if not judged:
-        raise Skip("no claim that the recipe mounts is bound to a volume that only some nodes reach")
+    gpu_nodes = [gpu_node.node for gpu_node in list_gpu_nodes(nodes, slices)]
+    uses = [use for recipe in recipes for use in _find_volume_uses(recipe, claims, volumes)]
+    if not uses:
+        raise Skip("the recipe mounts no claim whose volume has node affinity")
+    for component, placement, volume, mount, location in uses:
+        candidates = gpu_nodes if component.gpus != 0 else nodes
+        usable = [node for node in candidates if placement.selects(node)]
+        terms = volume.node_terms
+        if usable and not any(term_matches(term, node) for term in terms for node in usable):
+            yield (warn if str(autoscalers) else fail)(
+                f"{component.name} mounts claim {mount.name}, whose volume is only on nodes with "
+                f"{format_affinity(terms)}: none of the {len(usable)} nodes that {component.name} may use"
+                + (f"; {autoscalers} may add one" if str(autoscalers) else ""),
+                fix=f"kubectl get pv {volume.name} -o yaml   # take a shared file system, or add nodes there",
+                evidence={"nodes": [node.name for node in usable]},
+                subject=Subject("PersistentVolume", volume.name),
+                location=location,
+            )
 
 
-def _find_mounts(
+def _find_volume_uses(
     recipe: Recipe, claims: PersistentVolumeClaims, volumes: PersistentVolumes
-) -> Iterator[tuple[Graph, Component, Placement, PersistentVolume]]:
-    """Each component with each volume that it mounts and that is not reached from everywhere."""
+) -> Iterator[_VolumeUse]:
     bound = {volume.claim: volume for volume in volumes if volume.node_terms and volume.phase == "Bound"}
-    for graph, component, placed in list_placements([recipe]):
-        if resolve_namespace(recipe, graph, claims.namespace) == claims.namespace:
-            for name in dict.fromkeys(mount.name for mount in component.claims):
-                if (volume := bound.get(f"{claims.namespace}/{name}")) is not None:
-                    yield graph, component, placed, volume
-
-
-def _filter_usable(placed: Placement, nodes: Nodes | list[Node]) -> list[Node]:
-    return [node for node in nodes if placed.selects(node)]
-
-
-def _reaches(volume: PersistentVolume, node: Node) -> bool:
-    return any(term_matches(term, node) for term in volume.node_terms)
-
-
-def _report_unreached(
-    graph: Graph, component: Component, volume: PersistentVolume, usable: list[Node], grows: str
-) -> Finding:
-    mount = next(m for m in component.claims if volume.claim.endswith(f"/{m.name}"))
-    return (warn if grows else fail)(
-        f"{component.name} mounts claim {mount.name}, whose volume is reached from nodes with "
-        f"{format_affinity(volume.node_terms)}, and none of the {len(usable)} nodes that it may use is one"
-        + (f"; {grows} may add one" if grows else ""),
-        fix=f"kubectl get pv {volume.name} -o yaml   # take a shared file system, or add nodes there",
-        evidence={"nodes": [node.name for node in usable]},
-        subject=Subject("PersistentVolume", volume.name),
-        location=Location(graph.file, mount.line, mount.column),
-    )
+    for graph, component, placement in list_placements([recipe]):
+        if resolve_namespace(recipe, graph, claims.namespace) != claims.namespace:
+            continue
+        for mount in component.claims:
+            if (volume := bound.get(f"{claims.namespace}/{mount.name}")) is not None:
+                location = Location(graph.file, mount.line, mount.column)
+                yield _VolumeUse(component, placement, volume, mount, location)

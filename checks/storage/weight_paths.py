@@ -1,4 +1,4 @@
-"""Whether a recipe's weights lie where its workers look for them."""
+"""Checks of whether workers load weights from where the recipe downloads them."""
 
 import posixpath
 import re
@@ -7,127 +7,132 @@ from collections.abc import Iterator
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.images import parse_image
 from dynocheck.engines import EngineInstance, find_instances
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import list_pod_templates
-from dynocheck.facts.recipe.recipes import Container, Download, Recipe, Value
+from dynocheck.facts import Container, Download, Recipe, Recipes, Value, index_containers, list_pod_templates
 
 _FETCHES = re.compile(r"download|\b(cp|mv|ln|aws|az|gsutil|gcloud|rclone|s5cmd|wget|curl|git|tar)\b")
 _MOVES = re.compile(r"\b(mv|cp|ln|rsync|tar|unzip|quantize)\b")
 
 
-@check("storage.read-only", title="Nothing is to be written to a read-only mount")
+def list_engines(recipe: Recipe) -> list[EngineInstance]:
+    """The engines of all graphs of a recipe."""
+    return [engine for graph in recipe.graphs for engine in find_instances(graph)]
+
+
+@check("storage.read-only", title="No model is downloaded to a read-only mount")
 def read_only(recipes: Recipes) -> Iterator[Finding]:
-    """A download Job that mounts its claim read-only fails at its first file. An engine whose hub cache is
-    read-only, and which loads a model that no Job downloads, does too.
+    """A download Job that mounts its claim read-only fails at its first file. So does an engine whose hub
+    cache is read-only and whose model no Job downloads.
 
     Fix: leave readOnly out of the mount
     """
-    judged = False
+    has_targets = False
     for recipe in recipes:
         for download in recipe.downloads:
-            judged = True
-            target = find_download_target(download) or ""
-            for mount in download.container.mounts:
-                if mount.source == "claim" and mount.read_only and mount.name == target.partition(":")[0]:
-                    yield fail(
-                        f"{download.model or 'a model'} is downloaded to {mount.path}, "
-                        "which is mounted read-only",
-                        fix="leave readOnly out of the mount",
-                        location=Location(download.file, mount.line, mount.column),
-                    )
-        fetched = {download.model for download in recipe.downloads}
-        for engine in (engine for graph in recipe.graphs for engine in find_instances(graph)):
+            has_targets = True
+            yield from _check_download_mounts(download)
+        downloaded = {download.model for download in recipe.downloads}
+        for engine in list_engines(recipe):
             home, model = find_hf_home(engine), engine.model
-            found = engine.container.find_mount(home) if home else None
-            if found is None or model is None or not is_hub_id(model):
+            mount = engine.container.find_mount(home) if home else None
+            if mount is None or model is None or not is_hub_id(model):
                 continue
-            judged = True
-            if found.read_only and fetched and None not in fetched and model not in fetched:
+            has_targets = True
+            if mount.read_only and downloaded and None not in downloaded and model not in downloaded:
                 yield fail(
-                    f"{engine.component.name} fetches {model} to {home}, which is mounted read-only, "
-                    "and no Job downloads it",
+                    f"{engine.component.name} downloads {model} to {home}, which is mounted read-only; "
+                    "no Job downloads it",
                     fix=f"download {model} first, or leave readOnly out of the mount",
-                    location=Location(engine.graph.file, found.line, found.column),
+                    location=Location(engine.graph.file, mount.line, mount.column),
                 )
-    if not judged:
+    if not has_targets:
         raise Skip("nothing is downloaded to a claim")
 
 
+def _check_download_mounts(download: Download) -> Iterator[Finding]:
+    claim = (find_download_target(download) or "").partition(":")[0]
+    for mount in download.container.mounts:
+        if mount.source == "claim" and mount.read_only and mount.name == claim:
+            yield fail(
+                f"{download.model or 'a model'} is downloaded to {mount.path}, which is mounted read-only",
+                fix="leave readOnly out of the mount",
+                location=Location(download.file, mount.line, mount.column),
+            )
+
+
 def is_hub_id(model: str) -> bool:
-    """Whether an engine would take this for a model of the hub."""
+    """Whether an engine takes this for the id of a model of the Hugging Face hub."""
     return model.count("/") == 1 and not model.startswith(("/", ".", "~"))
 
 
-def find_hf_home(where: Container | EngineInstance) -> str | None:
-    """The folder of the Hugging Face cache, as the variables of a container say, or those of a script around
-    an engine; None when none says or it is not known.
+def find_hf_home(owner: Container | EngineInstance) -> str | None:
+    """The folder that holds the hub cache `hub`, by HF_HUB_CACHE or HF_HOME of a container, or of the script
+    around an engine; None when neither is set or its value is unknown.
     """
-    hub, home = where.find_variable("HF_HUB_CACHE"), where.find_variable("HF_HOME")
+    hub, home = owner.find_variable("HF_HUB_CACHE"), owner.find_variable("HF_HOME")
     if hub is not None:
         return posixpath.dirname(hub.value.rstrip("/")) if hub.value else None
     return home.value if home is not None and (home.value or "").startswith("/") else None
 
 
-@check("storage.model-path", title="Workers look for their model where it was downloaded")
+@check("storage.model-path", title="Workers load models from where they are downloaded")
 def model_path(recipes: Recipes) -> Iterator[Finding]:
-    """Weights that a Job put on the claim, and that workers look for elsewhere, are fetched again by each pod
-    to its own disk, for hours; a path where nothing is ends the engine at once.
+    """A worker that does not find its model where a Job downloaded it downloads the model again to its own
+    disk, for hours, or ends at once when it was given a path.
 
-    A path in a container is compared by the claim it lies on, so that mounts may differ. Of a hub id the
-    cache counts: HF_HOME, or HF_HUB_CACHE, of the Job and of the worker. Where either is not said, or another
-    workload could have put it there, nothing is judged, nor with vLLM's --download-dir or a ModelExpress
-    server. Dynamo's own images bring no model.
+    Paths are compared on the claim, so that mount paths may differ. For a hub id the caches are compared:
+    HF_HOME or HF_HUB_CACHE of the Job and of the worker. Not checked are unknown caches, claims that another
+    workload may write to, vLLM's --download-dir, and workers with a ModelExpress server. Dynamo's own images
+    contain no model.
 
     Fix: set the same HF_HOME on the claim in the Job and in every worker
     """
-    judged = False
+    has_models = False
     for recipe in recipes:
-        for engine in (engine for graph in recipe.graphs for engine in find_instances(graph)):
+        for engine in list_engines(recipe):
             if engine.model is not None and (recipe.downloads or engine.model.startswith("/")):
-                judged = True
+                has_models = True
                 yield from _check_model(recipe, engine, engine.model)
-    if not judged:
-        raise Skip("no Job downloads what a worker loads, and none loads a path")
+    if not has_models:
+        raise Skip("no Job downloads a worker's model, and no worker loads a path")
 
 
 def _check_model(recipe: Recipe, engine: EngineInstance, model: str) -> Iterator[Finding]:
     if model.startswith("/"):
-        named = engine.given.get(*engine.engine.model_flags) or engine.launch
-        yield from _check_path(recipe, engine, model, Location(engine.graph.file, named.line, named.column))
+        flag = engine.given.get(*engine.engine.model_flags) or engine.launch
+        yield from _check_path(recipe, engine, model, Location(engine.graph.file, flag.line, flag.column))
     elif is_hub_id(model):
-        said = engine.find_variable("HF_HUB_CACHE") or engine.find_variable("HF_HOME")
-        place = said or engine.launch
+        variable = engine.find_variable("HF_HUB_CACHE") or engine.find_variable("HF_HOME")
+        place = variable or engine.launch
         yield from _check_cache(recipe, engine, model, Location(engine.graph.file, place.line, place.column))
 
 
-def _check_path(recipe: Recipe, engine: EngineInstance, model: str, place: Location) -> Iterator[Finding]:
+def _check_path(recipe: Recipe, engine: EngineInstance, model: str, location: Location) -> Iterator[Finding]:
     name, container = engine.component.name, engine.container
-    mount, there = container.find_mount(model), container.resolve_on_claim(model)
+    mount, path = container.find_mount(model), container.resolve_on_claim(model)
     if mount is None and parse_image(container.image or "").dynamo_name and not _fetches(recipe, engine):
         yield fail(
-            f"{name} loads {model}, where nothing is mounted, and the image brings no model",
+            f"{name} loads {model}, where nothing is mounted, and the image contains no model",
             fix="mount the claim that holds it",
-            evidence={"mounts": sorted(each.path for each in container.mounts)},
-            location=place,
+            evidence={"mounts": sorted(m.path for m in container.mounts)},
+            location=location,
         )
-    if there is None:
+    if path is None:
         return
-    filled = [_find_load_path(download) for download in recipe.downloads]
-    claim = there.partition(":")[0]
-    here = [target for target in filled if target is not None and target.partition(":")[0] == claim]
-    if not here or None in filled or any(_overlaps(there, target) for target in here):
+    claim = path.partition(":")[0]
+    targets = [_find_load_path(download) for download in recipe.downloads]
+    on_claim = {target for target in targets if target is not None and target.partition(":")[0] == claim}
+    if not on_claim or None in targets or any(_overlaps(path, target) for target in on_claim):
         return
-    if _has_other_writer(recipe, claim):
-        return
-    yield fail(
-        f"{name} loads {model} ({there}), the recipe downloads to {', '.join(sorted(set(here)))}",
-        fix="load the folder that the download Job writes",
-        location=place,
-    )
+    if not _has_other_writer(recipe, claim):
+        yield fail(
+            f"{name} loads {model} ({path}); the recipe downloads to {', '.join(sorted(on_claim))}",
+            fix="load the folder that the download Job writes",
+            location=location,
+        )
 
 
 def find_download_target(download: Download) -> str | None:
-    """Where a download goes: a folder on a claim, or a hub cache there; None when it is not known."""
+    """The folder or hub cache that a download goes to, as CLAIM:PATH; None when unknown or on no claim."""
     if not download.cached:
         return download.folder
     home = find_hf_home(download.container)
@@ -135,17 +140,15 @@ def find_download_target(download: Download) -> str | None:
 
 
 def _fetches(recipe: Recipe, engine: EngineInstance) -> bool:
-    """Whether the script around an engine may put the model there itself."""
-    here = (engine.graph.file, engine.container.line, engine.container.column)
-    for template in list_pod_templates(recipe):
-        for each in template.containers:
-            if (template.manifest.file, each.line, each.column) == here:
-                return any(_FETCHES.search(text) for text in _get_texts(each))
-    return False
+    """Whether the script around an engine may download or copy the model itself."""
+    container = engine.container
+    place = (engine.graph.file, container.line, container.column)
+    _, source = index_containers(recipe).get(place, (None, None))
+    return source is not None and any(_FETCHES.search(text) for text in _get_texts(source))
 
 
 def _has_other_writer(recipe: Recipe, claim: str) -> bool:
-    """Whether something else may write to a claim: another workload, or a download that moves its files."""
+    """Whether another workload may write to a claim, or a download that moves its files."""
     benchmarks = {(benchmark.file, benchmark.name) for benchmark in recipe.benchmarks}
     downloads = {download.file for download in recipe.downloads}
     for template in list_pod_templates(recipe):
@@ -154,7 +157,7 @@ def _has_other_writer(recipe: Recipe, claim: str) -> bool:
         mounts = volumes is not None and any(name.text == claim for name in volumes.find_all("claimName"))
         if template.of_graph or not mounts or (manifest.file, manifest.name) in benchmarks:
             continue
-        script = " ".join(text for each in template.containers for text in _get_texts(each))
+        script = " ".join(text for container in template.containers for text in _get_texts(container))
         if manifest.file not in downloads or _MOVES.search(script):
             return True
     return False
@@ -162,12 +165,12 @@ def _has_other_writer(recipe: Recipe, claim: str) -> bool:
 
 def _get_texts(container: Value) -> Iterator[str]:
     for key in ("command", "args"):
-        found = container.get(key)
-        yield from (each.text for each in (found.sequence if found else ()) if each.text)
+        words = container.get(key)
+        yield from (word.text for word in (words.sequence if words else ()) if word.text)
 
 
 def _find_load_path(download: Download) -> str | None:
-    """The folder on a claim under which a download can be loaded by its path."""
+    """The folder on a claim below which a path can load the download, as CLAIM:PATH."""
     target = find_download_target(download)
     if not download.cached or target is None:
         return target
@@ -176,35 +179,42 @@ def _find_load_path(download: Download) -> str | None:
 
 
 def _overlaps(path: str, target: str) -> bool:
-    """Whether one of two folders on a claim holds the other."""
+    """Whether one of two folders on a claim contains the other."""
     claim, _, folder = target.partition(":")
     inside = path.removeprefix(f"{claim}:")
     return folder == "." or f"{inside}/".startswith(f"{folder}/") or f"{folder}/".startswith(f"{inside}/")
 
 
-def _check_cache(recipe: Recipe, engine: EngineInstance, model: str, place: Location) -> Iterator[Finding]:
-    fetched = [d for d in recipe.downloads if d.model == model]
+def _check_cache(recipe: Recipe, engine: EngineInstance, model: str, location: Location) -> Iterator[Finding]:
     home = find_hf_home(engine)
-    elsewhere = engine.given.get("download-dir") or engine.find_variable("MODEL_EXPRESS_URL")
-    if not fetched or home is None or elsewhere is not None:
+    bypasses_cache = engine.given.get("download-dir") or engine.find_variable("MODEL_EXPRESS_URL")
+    if home is None or bypasses_cache is not None:
         return
-    there = engine.container.resolve_on_claim(home)
-    cached = {find_download_target(download) for download in fetched if download.cached}
-    if None in cached or there in cached:
-        return
-    if not cached and any(download.model is None for download in recipe.downloads):
-        return  # of which one may fill the cache
-    targets = sorted({target for each in fetched if (target := find_download_target(each)) is not None})
-    declared = {claim.name for claim in recipe.claims}
-    if declared and not any(target.partition(":")[0] in declared for target in targets):
-        return  # storage.claim-declared tells: those Jobs never start
-    where = f"its hub cache is {there}" if there else f"its hub cache {home} is on no claim"
+    cache = engine.container.resolve_on_claim(home)
+    targets = _find_other_targets(recipe, model, cache)
+    where = f"its hub cache is {cache}" if cache else f"its hub cache {home} is on no claim"
+    fix = "load the folder that was downloaded, or download without --local-dir"
+    if any(download.cached for download in recipe.downloads if download.model == model):
+        fix = "set HF_HOME to the folder of the download on the same claim"
     if targets:
         yield warn(
             f"{engine.component.name} loads {model}, and {where}; the recipe downloads it to "
-            f"{', '.join(targets)}: each pod fetches its own",
-            fix="set HF_HOME to the folder of the download on the same claim"
-            if cached
-            else "load the folder that was downloaded, or download without --local-dir",
-            location=place,
+            f"{', '.join(targets)}: each pod downloads its own copy",
+            fix=fix,
+            location=location,
         )
+
+
+def _find_other_targets(recipe: Recipe, model: str, cache: str | None) -> list[str]:
+    """Where the recipe downloads a model to, as CLAIM:PATH; empty when that is, or may be, this cache."""
+    downloads = [download for download in recipe.downloads if download.model == model]
+    caches = {find_download_target(download) for download in downloads if download.cached}
+    if None in caches or cache in caches:
+        return []
+    if not caches and any(download.model is None for download in recipe.downloads):
+        return []  # one of these may fill the cache
+    targets = sorted({target for d in downloads if (target := find_download_target(d)) is not None})
+    declared = {claim.name for claim in recipe.claims}
+    if declared and not any(target.partition(":")[0] in declared for target in targets):
+        return []  # these Jobs never start, which storage.claim-declared reports
+    return targets

@@ -1,1 +1,1 @@
-"""Checks of files and folders of a recipe."""
+"""Checks of a recipe's files and folders."""

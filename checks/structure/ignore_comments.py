@@ -1,16 +1,14 @@
-"""Whether the comments that put findings aside are still right."""
+"""Checks the `# dynocheck: ignore[...]` comments of a recipe."""
 
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, warn
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
-from dynocheck.facts.recipe.recipes import IgnoreUse, IgnoreUses, Role
+from dynocheck.facts import IgnoreComment, IgnoreUse, IgnoreUses, Recipes, Role
 
 
 @check(
     "structure.ignore-comments",
-    title="Comments that ignore findings say which and why, and are needed",
+    title="Ignore comments are valid, explained and needed",
 )
 def ignore_comments(recipes: Recipes, uses: IgnoreUses) -> Iterator[Finding]:
     """A comment `# dynocheck: ignore[id] reason` that is misspelt ignores nothing. One without a reason
@@ -33,7 +31,7 @@ def ignore_comments(recipes: Recipes, uses: IgnoreUses) -> Iterator[Finding]:
 def _check_comment(ignore: IgnoreComment) -> Iterator[Finding]:
     if not ignore.patterns:
         yield warn(
-            "a comment for dynocheck that says nothing it understands",
+            "dynocheck comment not understood",
             fix="# dynocheck: ignore[id] reason",
             location=_locate(ignore),
         )
@@ -51,7 +49,7 @@ def _check_use(use: IgnoreUse, *, whole: bool) -> Iterator[Finding]:
     elif use.used is False and whole:
         where = "in this file" if use.ignore.last is None else "here"
         yield warn(
-            f"{use.pattern} finds nothing to ignore {where}",
+            f"{use.pattern} matches no finding {where}",
             fix="delete the comment",
             location=_locate(use.ignore),
         )

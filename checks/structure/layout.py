@@ -1,4 +1,4 @@
-"""Whether a recipe folder is laid out so that people and tools find what they look for."""
+"""Checks the layout of a recipe folder and the content of its files."""
 
 import difflib
 import posixpath
@@ -7,9 +7,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
 from dynocheck.engines import detect_engine
-from dynocheck.facts import Recipes
-from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
-from dynocheck.facts.recipe.recipes import Graph, Recipe, Role, SourceFile
+from dynocheck.facts import Graph, PodTemplate, Recipe, Recipes, Role, SourceFile, list_pod_templates
 
 _CACHE = "model-cache"
 _FRAMEWORKS = ("vllm", "sglang", "trtllm")
@@ -27,8 +25,8 @@ _PROMISES = {
 }
 _HOLLOW = {
     "pointer": ("is a pointer of Git LFS, its content was not fetched", "git lfs pull"),
-    "dangling": ("is a link to what is not there", "commit what it links to, or take the link out"),
-    "empty": ("is empty", "write what it is there for, or take it out"),
+    "dangling": ("is a broken symlink", "commit the link's target, or delete the link"),
+    "empty": ("is empty", "add its content, or delete it"),
 }
 _FETCHES = re.compile(
     r"\b(aws|az|azcopy|curl|git|gsutil|gcloud|huggingface_hub|mc|modelexpress|modelscope|ngc|oras|rclone|rsync|s5cmd"
@@ -39,7 +37,7 @@ _RENDER = "kubectl kustomize OVERLAY > rendered.yaml && dynocheck recipe rendere
 _MAY_BE_EMPTY = ("__init__.py", "py.typed")
 
 
-@check("structure.layout", title="The folder is laid out as a recipe")
+@check("structure.layout", title="Folder has the layout of a recipe")
 def layout(recipes: Recipes) -> Iterator[Finding]:
     """A model's folder holds `model-cache/`, with the claim and the Job that fills it, and one folder per
     variant (`<framework>/<mode>/`) with a DynamoGraphDeployment in it.
@@ -97,7 +95,7 @@ def _check_cache(recipe: Recipe) -> Iterator[Finding]:
         recipe.downloads or any(_fills_cache(template, recipe) for template in list_pod_templates(recipe))
     ):
         yield warn(
-            f"no Job in {_CACHE}/ is seen to download a model",
+            f"no Job in {_CACHE}/ downloads a model",
             fix="add model-download.yaml",
             location=cache,
         )
@@ -111,7 +109,7 @@ def _fills_cache(template: PodTemplate, recipe: Recipe) -> bool:
     return beside and _FETCHES.search(said) is not None
 
 
-@check("structure.framework", title="A graph lies in the folder of the framework that it runs")
+@check("structure.framework", title="Graphs are in the folder of their framework")
 def framework(recipes: Recipes) -> Iterator[Finding]:
     """People and scripts choose a variant by its path, `<framework>/<mode>/`. A graph of SGLang under `vllm/`
     is measured and reported as the other one, and a folder whose framework is misspelt is passed over.
@@ -128,18 +126,16 @@ def framework(recipes: Recipes) -> Iterator[Finding]:
             meant = None if named else next(filter(None, map(_guess_framework, folders)), None)
             judged = judged or bool(named or meant)
             if meant:
-                yield _warn(graph, f"{meant[0]} is no framework's folder", f"call it {meant[1]}")
+                yield _warn(graph, f"{meant[0]} is not the name of a framework", f"call it {meant[1]}")
             run = _find_frameworks(graph)
             if named and run and named not in run:
                 ran = " and ".join(sorted(run))
-                yield _warn(
-                    graph, f"in the folder {named} lies a graph that runs {ran}", f"move it to {ran}/"
-                )
+                yield _warn(graph, f"in the folder {named} a graph runs {ran}", f"move it to {ran}/")
     if not judged:
         raise Skip("no graph in a folder that names a framework")
 
 
-@check("structure.files", title="Every file holds what it is there for")
+@check("structure.files", title="Each file has the expected kind")
 def files(recipes: Recipes) -> Iterator[Finding]:
     """A pointer of Git LFS where a trace should be, a link whose target was not committed, a deploy.yaml
     without a graph: the files are there, and nothing works with them.
@@ -209,7 +205,7 @@ def _warn(graph: Graph, says: str, fix: str) -> Finding:
     return warn(says, fix=fix, location=Location(graph.file, graph.line, graph.column))
 
 
-@check("structure.read-whole", title="Every part of the files was read")
+@check("structure.read-whole", title="All files were read in full")
 def read_whole(recipes: Recipes) -> Iterator[Finding]:
     """Of scripts, comments and pages that are far longer than people write them only the beginning is read,
     so that judging ends soon, and of charts nothing. What nobody has read may be wrong, whatever the other

@@ -1,1 +1,1 @@
-"""One verb a file: a function that takes plain values and returns an exit code."""
+"""One module per verb: a function that takes plain values and returns an exit code."""

@@ -1,19 +1,17 @@
-"""What every verb that asks an endpoint is told of it, and of what it must keep."""
+"""The options of the verbs that test an endpoint."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from dynocheck.commands._settings import RunSettings, require_valid_limits
 from dynocheck.core.errors import UsageError
-from dynocheck.facts.load.limits import ANNOTATION, parse_annotation, parse_limits
-from dynocheck.facts.load.run import LoadLimits
-from dynocheck.facts.recipe.recipes import Graph, Role
+from dynocheck.core.run_config import RunConfig, require_valid_limits
+from dynocheck.facts import LIMITS_ANNOTATION, Graph, LoadLimits, Role, parse_annotation, parse_limits
 from dynocheck.serving import Endpoint, read_key
 
 
 @dataclass(frozen=True, kw_only=True)
 class EndpointOptions:
-    """What the command line says of an endpoint, and of what it must keep."""
+    """The endpoint, its credentials, and its service-level objectives."""
 
     url: str | None = None
     model: str | None = None
@@ -26,23 +24,24 @@ class EndpointOptions:
 
     @property
     def has_key(self) -> bool:
+        """Whether an API key is given."""
         return bool(self.api_key_env or self.api_key_file)
 
     def make_endpoint(self, url: str, **more: Any) -> Endpoint:
-        """What serves there, asked with the key and the trust that are given.
+        """The endpoint at a URL, with the key and the CA file of these options.
 
         :raises UsageError: one of them cannot be used.
         """
         key = read_key(self.api_key_env, self.api_key_file)
         return Endpoint(url, key=key, ca_file=self.ca_file, insecure=self.insecure, **more)
 
-    def resolve_limits(self, setting: RunSettings) -> LoadLimits:
-        """The limits of the command line, over those of the configuration, over those of the recipe.
+    def resolve_limits(self, config: RunConfig) -> LoadLimits:
+        """The limits: the command line's take precedence over the configuration's, those over the recipe's.
 
-        :raises UsageError: one cannot be understood, or the recipe is not that of one graph.
+        :raises UsageError: one cannot be parsed, or the recipe does not have exactly one graph.
         """
         flags = require_valid_limits(parse_limits(self.limits, "--limit"))
-        return flags.with_defaults(setting.limits).with_defaults(_read_recipe_limits(self.recipe))
+        return flags.with_defaults(config.limits).with_defaults(_read_recipe_limits(self.recipe))
 
 
 def _read_recipe_limits(path: str | None) -> LoadLimits:
@@ -51,7 +50,7 @@ def _read_recipe_limits(path: str | None) -> LoadLimits:
         return LoadLimits()
     place = f"{graph.file}:{graph.limits.line}:{graph.limits.column}"
     if graph.limits.text is None:
-        raise UsageError(f"{place}: {ANNOTATION} is not a string")
+        raise UsageError(f"{place}: {LIMITS_ANNOTATION} is not a string")
     return require_valid_limits(parse_annotation(graph.limits.text, place))
 
 
@@ -61,10 +60,10 @@ def _load_graph(path: str) -> Graph:
 
     recipes = load_recipes([path])
     for file in (file for recipe in recipes for file in recipe.files if file.role is Role.MANIFEST):
-        if (reason := describe_fatal(file)) is not None:  # it may hold another graph
+        if (reason := describe_fatal(file)) is not None:  # it may hold a graph
             raise UsageError(f"--recipe {path}: {reason}")
     graphs = [graph for recipe in recipes for graph in recipe.graphs]
     if len(graphs) != 1:
-        there = ", ".join(f"{graph.name} ({graph.file})" for graph in graphs) or "none"
-        raise UsageError(f"--recipe {path}: which DynamoGraphDeployment? there is {there}")
+        names = ", ".join(f"{graph.name} ({graph.file})" for graph in graphs) or "none"
+        raise UsageError(f"--recipe {path}: needs one DynamoGraphDeployment; has {names}")
     return graphs[0]

@@ -4,39 +4,39 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from dynocheck.commands import load
-from dynocheck.commands._settings import CommonOptions
 from dynocheck.commands.load import LoadOptions, LoadRunner
 from dynocheck.core.errors import UsageError
+from dynocheck.core.options import CommonOptions
 from dynocheck.loadtest.in_process import NOWHERE, PATH, measure_engine, prepare_engine
 
 
-def run(choices: CommonOptions, wanted: LoadOptions, engine: str, flags: Sequence[str]) -> int:
+def run(common: CommonOptions, options: LoadOptions, engine: str, flags: Sequence[str]) -> int:
     """Start the engine, measure and judge.
 
-    :param flags: the engine's own.
+    :param flags: the engine's flags.
     :return: the exit code.
-    :raises UsageError: the engine is not installed, or what the user gave cannot be used.
+    :raises UsageError: the engine is not installed, or an option cannot be used.
     """
-    _reject_server_options(wanted)
-    if wanted.model is None:
-        raise UsageError(f"--engine {engine}: --model DIR says what it is to load")
-    plan = load.make_plan(replace(wanted, url=NOWHERE, completions=True))
-    title, start = prepare_engine(engine, wanted.model, flags)
+    _reject_server_options(options)
+    if options.model is None:
+        raise UsageError(f"--engine {engine}: needs --model DIR, the model to load")
+    plan = load.make_plan(replace(options, url=NOWHERE, completions=True))
+    title, start = prepare_engine(engine, options.model, flags)
     target = {"engine": title, "way": PATH, "flags": " ".join(flags)}
-    return load.run(choices, wanted, LoadRunner(lambda tell: measure_engine(plan, start, tell), target))
+    return load.run(common, options, LoadRunner(lambda notify: measure_engine(plan, start, notify), target))
 
 
-def _reject_server_options(wanted: LoadOptions) -> None:
-    """:raises UsageError: something is given that only a server has."""
-    odd = {
-        "--url": wanted.url,
-        "--from": wanted.recorded,
-        "--api-key-env": wanted.api_key_env,
-        "--api-key-file": wanted.api_key_file,
-        "--ca-file": wanted.ca_file,
-        "--insecure": wanted.insecure,
-        "--workers": wanted.workers > 1,
+def _reject_server_options(options: LoadOptions) -> None:
+    """:raises UsageError: an option is given that needs a server."""
+    server_options = {
+        "--url": options.url,
+        "--from": options.recorded,
+        "--api-key-env": options.api_key_env,
+        "--api-key-file": options.api_key_file,
+        "--ca-file": options.ca_file,
+        "--insecure": options.insecure,
+        "--workers": options.workers > 1,
     }
-    for name, given in odd.items():
-        if given:
+    for name, value in server_options.items():
+        if value:
             raise UsageError(f"{name} and --engine: give one")

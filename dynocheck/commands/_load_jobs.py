@@ -1,4 +1,4 @@
-"""`dynocheck load` from inside a cluster: writes a Job that makes the load, or runs it."""
+"""`dynocheck load --in-cluster` and `--as-aiperf`: writes a Job that runs the load test, or applies it."""
 
 import asyncio
 import ipaddress
@@ -14,12 +14,10 @@ import msgspec
 import yaml
 
 from dynocheck.commands import load
-from dynocheck.commands._settings import CommonOptions
 from dynocheck.commands.load import LoadOptions, LoadRunner, Notify
 from dynocheck.core.errors import UsageError
-from dynocheck.facts import Unavailable
-from dynocheck.facts.endpoint.answers import Address
-from dynocheck.facts.load.run import LoadLimits, LoadRun
+from dynocheck.core.options import CommonOptions
+from dynocheck.facts import Address, LoadLimits, LoadRun, Unavailable
 from dynocheck.kube import Cluster, ClusterConnection, find_connection
 from dynocheck.loadtest import aiperf, manifests
 from dynocheck.loadtest.manifests import KubeObject
@@ -27,14 +25,14 @@ from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.pods import measure_share, merge_logs
 from dynocheck.loadtest.start_barrier import WorkerRank
 
-_UNPUBLISHED = "--image IMAGE: one that has dynocheck installed; none is published, and three lines build it"
-_LOG_S = 60.0  # for the log of a pod, which may be long
-_SLACK_S = 120.0  # from a Job's deadline to its being told
+_UNPUBLISHED = "--image IMAGE: an image with dynocheck installed; none is published, and three lines build it"
+_LOG_S = 60.0  # to read the log of a pod
+_SLACK_S = 120.0  # beyond the deadline of the Job
 
 
 @dataclass(frozen=True)
 class LoadJobOptions:
-    """What the command line says of a load from inside a cluster."""
+    """The options of a load test that runs as a Job."""
 
     deployment: str | None = None
     in_cluster: bool = False
@@ -48,98 +46,101 @@ class LoadJobOptions:
     apply: bool = False
 
 
-def run(choices: CommonOptions, wanted: LoadOptions, asked: LoadJobOptions) -> int:
-    """Write the Job, or run it and judge what it measured.
+def run(common: CommonOptions, options: LoadOptions, job_options: LoadJobOptions) -> int:
+    """Write the Job, or apply it and judge its measurements.
 
     :return: the exit code.
-    :raises UsageError: what the user gave does not go together, or cannot be used.
+    :raises UsageError: an option cannot be used, or not with another.
     """
-    _check_options(wanted, asked)
-    if not asked.apply and (
-        choices.outputs or wanted.limits or wanted.recipe or wanted.baseline or wanted.save
+    _check_options(options, job_options)
+    if not job_options.apply and (
+        common.outputs or options.limits or options.recipe or options.baseline or options.save
     ):
-        judging = "-o, --limit, --recipe, --baseline, --save"
-        raise UsageError(f"{judging}: with --apply, or later with --from and the logs")
-    needed = asked.deployment is not None or asked.apply
-    connection = find_connection(choices.kubeconfig, choices.context, choices.namespace) if needed else None
+        raise UsageError(
+            "-o, --limit, --recipe, --baseline, --save: with --apply, or later with --from and the logs"
+        )
+    needed = job_options.deployment is not None or job_options.apply
+    connection = find_connection(common.kubeconfig, common.context, common.namespace) if needed else None
     address = (
-        _find_address(choices, asked.deployment, connection) if asked.deployment and connection else None
+        _find_address(common, job_options.deployment, connection)
+        if job_options.deployment and connection
+        else None
     )
-    plan = _make_plan(replace(wanted, url=address.url) if address else wanted, asked)
-    namespace = connection.namespace if connection else choices.namespace
-    made = _make_manifests(plan, asked, namespace)
-    if not asked.apply:
-        return _write_manifests(made, asked.manifest)
+    plan = _make_plan(replace(options, url=address.url) if address else options, job_options)
+    namespace = connection.namespace if connection else common.namespace
+    documents = _make_manifests(plan, job_options, namespace)
+    if not job_options.apply:
+        return _write_manifests(documents, job_options.manifest)
     assert connection is not None
     cluster = Cluster(connection, timeout_s=_LOG_S)
-    job, service = made
+    job, service = documents
     measure = LoadRunner(
-        lambda tell: _apply_job(cluster, job, service, plan, tell),
+        lambda notify: _apply_job(cluster, job, service, plan, notify),
         {"url": plan.endpoint.url, "way": f"{plan.workers} pods of namespace {namespace}"},
         address.limits if address else LoadLimits(),
     )
-    return load.run(choices, wanted, measure)
+    return load.run(common, options, measure)
 
 
-def run_worker(wanted: LoadOptions, place: str) -> int:
-    """Be one of the pods: make its share, and leave what was measured in the log."""
-    found = WorkerRank.parse(place)
-    plan = replace(load.make_plan(wanted), workers=found.of, path="from inside the cluster")
-    click.echo(asyncio.run(measure_share(plan, found)))
-    return 0  # also when it could not measure: a failed pod would take the others' results with it
+def run_worker(options: LoadOptions, place: str) -> int:
+    """Run a pod's share of the load, and print its measurements to the log."""
+    rank = WorkerRank.parse(place)
+    plan = replace(load.make_plan(options), workers=rank.of, path="from inside the cluster")
+    click.echo(asyncio.run(measure_share(plan, rank)))
+    return 0  # also without measurements: a failed pod would fail the Job and lose the others' results
 
 
-def _check_options(wanted: LoadOptions, asked: LoadJobOptions) -> None:
-    """:raises UsageError: what was given does not go together."""
-    here = {
-        "--api-key-env and --api-key-file": wanted.has_key,
-        "--ca-file": wanted.ca_file,
-        "--prompts": wanted.prompts,
+def _check_options(options: LoadOptions, job_options: LoadJobOptions) -> None:
+    """:raises UsageError: two options cannot be combined."""
+    local = {
+        "--api-key-env and --api-key-file": options.has_key,
+        "--ca-file": options.ca_file,
+        "--prompts": options.prompts,
     }
-    wrong = {
-        "--in-cluster and --as-aiperf: give one": asked.in_cluster and asked.as_aiperf,
-        "a DynamoGraphDeployment and --url: give one": asked.deployment and wanted.url,
-        "a DynamoGraphDeployment and --recipe: give one": asked.deployment and wanted.recipe,
-        "--apply: only with --in-cluster": asked.apply and asked.as_aiperf,
-        "--apply and --manifest: give one": asked.apply and asked.manifest,
-        "--workers: with --in-cluster it is --parallelism": wanted.workers > 1,
-        "--from and a Job: give one": wanted.recorded,
-        "--tokenizer and --claim: only with --as-aiperf": asked.in_cluster
-        and (asked.tokenizer or asked.claim),
-        "--parallelism: only with --in-cluster": asked.as_aiperf and asked.parallelism,
+    conflicts = {
+        "--in-cluster and --as-aiperf: give one": job_options.in_cluster and job_options.as_aiperf,
+        "a DynamoGraphDeployment and --url: give one": job_options.deployment and options.url,
+        "a DynamoGraphDeployment and --recipe: give one": job_options.deployment and options.recipe,
+        "--apply: only with --in-cluster": job_options.apply and job_options.as_aiperf,
+        "--apply and --manifest: give one": job_options.apply and job_options.manifest,
+        "--workers: with --in-cluster it is --parallelism": options.workers > 1,
+        "--from and a Job: give one": options.recorded,
+        "--tokenizer and --claim: only with --as-aiperf": job_options.in_cluster
+        and (job_options.tokenizer or job_options.claim),
+        "--parallelism: only with --in-cluster": job_options.as_aiperf and job_options.parallelism,
     }
-    for what, is_so in wrong.items():
-        if is_so:
-            raise UsageError(what)
-    for what, is_so in here.items():
-        if is_so:
-            key = "; the key of a Secret is --api-key-secret NAME/KEY" if "key" in what else ""
-            raise UsageError(f"{what}: of this machine, which no pod sees{key}")
+    for message, applies in conflicts.items():
+        if applies:
+            raise UsageError(message)
+    for names, value in local.items():
+        if value:
+            key = "; use --api-key-secret NAME/KEY" if "key" in names else ""
+            raise UsageError(f"{names}: pods cannot read files or variables of this machine{key}")
 
 
-def _make_plan(wanted: LoadOptions, asked: LoadJobOptions) -> LoadPlan:
-    plan = load.make_plan(replace(wanted, workers=1))
+def _make_plan(options: LoadOptions, job_options: LoadJobOptions) -> LoadPlan:
+    plan = load.make_plan(replace(options, workers=1))
     if _is_loopback(plan.endpoint.host):
-        raise UsageError(f"--url {plan.endpoint.url}: in a pod that is the pod itself")
-    parallelism = (asked.parallelism or 2) if asked.in_cluster else 1
+        raise UsageError(f"--url {plan.endpoint.url}: inside a pod, that is the pod itself")
+    parallelism = (job_options.parallelism or 2) if job_options.in_cluster else 1
     if plan.rate is None and parallelism > min(plan.concurrencies):
-        raise UsageError(f"--parallelism {parallelism}: more than there are requests at a time")
+        raise UsageError(f"--parallelism {parallelism}: more pods than concurrent requests")
     return replace(plan, workers=parallelism)
 
 
-def _find_address(choices: CommonOptions, name: str, connection: ClusterConnection) -> Address:
-    """Where a deployment's frontend is, as pods know it, and what its graph says of it."""
+def _find_address(common: CommonOptions, name: str, connection: ClusterConnection) -> Address:
+    """The address of a deployment's frontend for pods, with the limits of its graph."""
     from dynocheck.probes.endpoint.address import DNS, address
     from dynocheck.probes.endpoint.graph import DeploymentRef
 
     try:
-        found = address.look(DeploymentRef(name, DNS), Cluster(connection, timeout_s=choices.timeout_s))
+        answer = address.look(DeploymentRef(name, DNS), Cluster(connection, timeout_s=common.timeout_s))
     except Unavailable as error:
-        raise UsageError(f"where {name} serves: {error}") from None
-    assert isinstance(found, Address)
-    if found.missing:
-        raise UsageError(f"{name}: {found.missing}")
-    return found
+        raise UsageError(f"address of {name}: {error}") from None
+    assert isinstance(answer, Address)
+    if answer.missing:
+        raise UsageError(f"{name}: {answer.missing}")
+    return answer
 
 
 def _is_loopback(host: str) -> bool:
@@ -149,25 +150,27 @@ def _is_loopback(host: str) -> bool:
         return host == "localhost" or host.endswith(".localhost")
 
 
-def _make_manifests(plan: LoadPlan, asked: LoadJobOptions, namespace: str | None) -> tuple[KubeObject, ...]:
-    secret = _parse_secret(asked.api_key_secret) if asked.api_key_secret else None
+def _make_manifests(
+    plan: LoadPlan, job_options: LoadJobOptions, namespace: str | None
+) -> tuple[KubeObject, ...]:
+    secret = _parse_secret(job_options.api_key_secret) if job_options.api_key_secret else None
     name = f"dynocheck-load-{secrets.token_hex(3)}"
-    if asked.in_cluster:
-        if asked.image is None:
+    if job_options.in_cluster:
+        if job_options.image is None:
             raise UsageError(_UNPUBLISHED)
         return manifests.make_indexed_job(
-            plan, name=name, namespace=namespace, image=asked.image, secret=secret
+            plan, name=name, namespace=namespace, image=job_options.image, secret=secret
         )
-    if asked.claim is None:
-        raise UsageError("--claim NAME: the PersistentVolumeClaim that AIPerf's results are kept on")
+    if job_options.claim is None:
+        raise UsageError("--claim NAME: the PersistentVolumeClaim for AIPerf's results")
     return (
         aiperf.make_load_job(
             plan,
             name=name,
             namespace=namespace,
-            claim=asked.claim,
-            image=asked.image or aiperf.IMAGE,
-            tokenizer=asked.tokenizer,
+            claim=job_options.claim,
+            image=job_options.image or aiperf.IMAGE,
+            tokenizer=job_options.tokenizer,
             secret=secret,
         ),
     )
@@ -181,7 +184,7 @@ def _parse_secret(text: str) -> tuple[str, str]:
 
 
 class _Dumper(yaml.SafeDumper):
-    """Writes scripts line by line."""
+    """Writes multi-line strings as literal blocks."""
 
 
 def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
@@ -191,8 +194,8 @@ def _represent_text(dumper: _Dumper, text: str) -> yaml.ScalarNode:
 _Dumper.add_representer(str, _represent_text)
 
 
-def _write_manifests(made: Sequence[KubeObject], file: str | None) -> int:
-    text = yaml.dump_all(made, Dumper=_Dumper, sort_keys=False, width=200)
+def _write_manifests(documents: Sequence[KubeObject], file: str | None) -> int:
+    text = yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, width=200)
     if file is None or file == "-":
         click.echo(text, nl=False)
         return 0
@@ -204,20 +207,20 @@ def _write_manifests(made: Sequence[KubeObject], file: str | None) -> int:
 
 
 def _apply_job(
-    cluster: Cluster, job: KubeObject, service: KubeObject, plan: LoadPlan, tell: Notify
+    cluster: Cluster, job: KubeObject, service: KubeObject, plan: LoadPlan, notify: Notify
 ) -> LoadRun:
-    """Run it to its end, and fold what its pods measured. Ended from outside, it takes the Job with it."""
+    """Run the Job to its end and merge the measurements of its pods. SIGTERM deletes the Job too."""
     from dynocheck.kube.jobs import JobRunner  # the official client takes half a second to import
 
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     longest_s = job["spec"]["activeDeadlineSeconds"] + _SLACK_S
     runner = JobRunner(cluster, job, service, _print_notice)
-    with runner.created():
-        found = merge_logs(runner.logs(longest_s, tell), plan.workers)
-    return msgspec.structs.replace(found, path=f"from {plan.workers} pods of the cluster")
+    with runner.create():
+        merged = merge_logs(runner.collect_logs(longest_s, notify), plan.workers)
+    return msgspec.structs.replace(merged, path=f"from {plan.workers} pods of the cluster")
 
 
-def _print_notice(what: str) -> None:
-    """On standard error, over the line that shows progress."""
+def _print_notice(message: str) -> None:
+    """Print to standard error, over the progress line."""
     over = "\r\x1b[K" if sys.stderr.isatty() else ""
-    click.echo(f"{over}{what}", err=True)
+    click.echo(f"{over}{message}", err=True)

@@ -1,4 +1,4 @@
-"""`dynocheck checks` and `dynocheck explain`: what is held to be true, and why."""
+"""`dynocheck checks` and `dynocheck explain`: lists checks and explains one."""
 
 import difflib
 import shutil
@@ -6,14 +6,15 @@ import shutil
 import click
 import msgspec
 
-from dynocheck.commands._settings import CommonOptions, RunSettings
+from dynocheck.core.declarations import Check
 from dynocheck.core.errors import UsageError
-from dynocheck.core.registry import Check
+from dynocheck.core.options import CommonOptions
+from dynocheck.core.run_config import RunConfig
 
 
-def list_checks(choices: CommonOptions, output: str) -> int:
-    """List the checks as a table or as JSON, which is a list of {id, title, area}."""
-    checks = RunSettings.resolve(choices).select_checks(choices)
+def list_checks(options: CommonOptions, output: str) -> int:
+    """Print the checks as a table, or as a JSON list of {id, title, area}."""
+    checks = RunConfig.resolve(options).select_checks(options)
     if output == "json":
         rows = [{"id": check.id, "title": check.title, "area": check.area} for check in checks]
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
@@ -24,22 +25,22 @@ def list_checks(choices: CommonOptions, output: str) -> int:
     return 0
 
 
-def explain(choices: CommonOptions, id: str) -> int:  # noqa: A002  (the user's word)
+def explain(options: CommonOptions, id: str) -> int:  # noqa: A002  (the user's word)
     """Print the page of one check.
 
     :raises UsageError: there is no such check.
     """
-    by_id = RunSettings.resolve(choices).registry.by_id
+    by_id = RunConfig.resolve(options).registry.by_id
     if id not in by_id:
         close = difflib.get_close_matches(id, by_id, n=1)
-        hint = f"did you mean {close[0]}?" if close else "`dynocheck checks` lists them all"
+        hint = f"did you mean {close[0]}?" if close else "run `dynocheck checks` for the list"
         raise UsageError(f"no check {id!r}; {hint}")
     click.echo(format_page(by_id[id]))
     return 0
 
 
 def format_page(check: Check) -> str:
-    """What a user may know of a check: its title, why it matters, what mends it, what it looks at."""
+    """The page of a check: its title, why it matters, how to fix it, and the facts that it takes."""
     needs = ", ".join(
         f"{need.fact.__name__}{' (where there is one)' if need.optional else ''}" for need in check.needs
     )

@@ -1,5 +1,5 @@
-"""`dynocheck demo`: the tour, on what comes with the package: a recorded cluster, a reference recipe, and an
-engine that is simulated.
+"""`dynocheck demo`: a tour with what comes in the package: a cluster snapshot, a reference recipe and a
+simulated engine.
 """
 
 import os
@@ -8,16 +8,16 @@ from importlib.resources import as_file, files
 import click
 
 from dynocheck.commands import preflight, recipe, smoke
-from dynocheck.commands._settings import CommonOptions
+from dynocheck.core.options import CommonOptions
 from dynocheck.simulated import serve_in_subprocess
 
 _RECIPE = "deepseek-r1"
 
 
 def run() -> int:
-    """Judge each and say what the exit codes would be.
+    """Check each, and print the exit codes.
 
-    :return: 0 when all could be judged, whatever the verdict; else the exit code of what could not.
+    :return: 0 when all could be judged, whatever the verdicts; else the exit code of one that could not.
     """
     package = files("dynocheck")
     with (

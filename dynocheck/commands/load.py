@@ -1,4 +1,4 @@
-"""`dynocheck load`: put an endpoint under load, or read what was measured before, and judge it."""
+"""`dynocheck load`: runs a load test against an endpoint, or reads a saved one, and judges it."""
 
 import asyncio
 import sys
@@ -8,35 +8,37 @@ from pathlib import Path
 from typing import Any
 
 from dynocheck.commands._endpoint_options import EndpointOptions
-from dynocheck.commands._pipeline import INTERRUPTED, Run
-from dynocheck.commands._settings import CommonOptions
-from dynocheck.core import runner, snapshot
+from dynocheck.commands._run import INTERRUPTED, Run
+from dynocheck.core import snapshot
 from dynocheck.core.errors import UsageError
-from dynocheck.facts import Unavailable
-from dynocheck.facts.load.run import LoadBaseline, LoadFact, LoadLimits, LoadRun
+from dynocheck.core.knowledge import Knowledge, MissingFact
+from dynocheck.core.options import CommonOptions
+from dynocheck.facts import LoadBaseline, LoadFact, LoadLimits, LoadRun, Unavailable
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.reports import progress
 from dynocheck.serving import ExchangeLimits
 
-_MOST_WORKERS = 64
+_MAX_WORKERS = 64
 Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class LoadRunner:
-    """A way to make a load test; `look` is given who is to be told how far it is.
+    """A way to run a load test.
 
-    `limits` are those that what it asks brings itself.
+    :param measure: runs it; takes a callback for progress messages.
+    :param target: the target of the report.
+    :param limits: the limits that the tested deployment has itself.
     """
 
-    look: Callable[[Notify], LoadRun]
+    measure: Callable[[Notify], LoadRun]
     target: dict[str, Any]
     limits: LoadLimits = field(default_factory=LoadLimits)
 
 
 @dataclass(frozen=True, kw_only=True)
 class LoadOptions(EndpointOptions):
-    """What the command line says of the load; times are in seconds."""
+    """The options of a load test; times are in seconds."""
 
     concurrency: int | None = None
     rate: float | None = None
@@ -58,75 +60,76 @@ class LoadOptions(EndpointOptions):
     request_s: float = 60.0
 
 
-def run(choices: CommonOptions, wanted: LoadOptions, measure: LoadRunner | None = None) -> int:
-    """Measure or read, judge, report.
+def run(common: CommonOptions, options: LoadOptions, runner: LoadRunner | None = None) -> int:
+    """Measure or read a saved run, judge, report.
 
-    :param measure: makes the load test, unless this machine puts it on a URL.
+    :param runner: runs the load test; without it, this machine sends the load to the URL.
     :return: the exit code.
-    :raises UsageError: what the user gave cannot be used.
+    :raises UsageError: an option cannot be used.
     """
-    run = Run.begin("load", choices, LoadFact)
-    limits = wanted.resolve_limits(run.setting).with_defaults(measure.limits if measure else LoadLimits())
-    earlier = _read_baseline(wanted)
-    _check_writable(wanted.save)
+    run = Run.begin("load", common, LoadFact)
+    limits = options.resolve_limits(run.config).with_defaults(runner.limits if runner else LoadLimits())
+    earlier = _read_baseline(options)
+    _check_writable(options.save)
 
-    if wanted.recorded:
-        known, target = _read_saved_run(wanted.recorded)
+    if options.recorded:
+        known, target = _read_saved_run(options.recorded)
     else:
-        known, target = _measure_load(measure or make_local_runner(make_plan(wanted)))
-    unsaved = _save(wanted.save, known, target)
+        known, target = _measure_load(runner or make_local_runner(make_plan(options)))
+    unsaved = _save(options.save, known, target)
     known.facts[LoadLimits] = limits
     target |= {"limits": limits.descriptions} if limits.items else {}
     if earlier is not None:
         known.facts[LoadBaseline] = earlier
         target["baseline"] = earlier.file
-    code = run.conclude(known, target)
+    code = run.judge_facts(known, target)
     if unsaved is not None:
         raise UsageError(unsaved)
-    found = known.facts.get(LoadRun)
-    if known.interrupted or (isinstance(found, LoadRun) and found.interrupted and not wanted.recorded):
-        print("interrupted: the report tells what was measured by then", file=sys.stderr)
+    load_run = known.facts.get(LoadRun)
+    cut_short = isinstance(load_run, LoadRun) and load_run.interrupted
+    if known.interrupted or (cut_short and not options.recorded):
+        print("interrupted: the report covers what was measured by then", file=sys.stderr)
         return INTERRUPTED
     return code
 
 
-def make_plan(wanted: LoadOptions) -> LoadPlan:
-    """The load test that is wanted.
+def make_plan(options: LoadOptions) -> LoadPlan:
+    """The load test that the options describe.
 
-    :raises UsageError: what is wanted does not go together.
+    :raises UsageError: two options cannot be combined.
     """
-    if wanted.url is None:
-        raise UsageError("which endpoint: --url URL, or --from FILE for an earlier run")
-    loads = [name for name in ("concurrency", "rate", "sweep") if getattr(wanted, name) is not None]
+    if options.url is None:
+        raise UsageError("no endpoint: give --url URL, or --from FILE for a saved run")
+    loads = [name for name in ("concurrency", "rate", "sweep") if getattr(options, name) is not None]
     if len(loads) > 1:
         raise UsageError(f"--{loads[0]} and --{loads[1]}: give one")
-    if wanted.requests is not None and wanted.duration_s is not None:
+    if options.requests is not None and options.duration_s is not None:
         raise UsageError("--requests and --duration: give one")
-    concurrencies = _parse_sweep(wanted.sweep) if wanted.sweep else (wanted.concurrency or 4,)
-    if wanted.workers > _MOST_WORKERS or (wanted.rate is None and wanted.workers > min(concurrencies)):
-        raise UsageError(f"--workers {wanted.workers}: more than there are requests at a time, or than 64")
-    patience = ExchangeLimits(
-        first_byte_s=wanted.request_s, idle_s=wanted.request_s, total_s=wanted.request_s
+    concurrencies = _parse_sweep(options.sweep) if options.sweep else (options.concurrency or 4,)
+    if options.workers > _MAX_WORKERS or (options.rate is None and options.workers > min(concurrencies)):
+        raise UsageError(f"--workers {options.workers}: more than the concurrent requests, or than 64")
+    exchange_limits = ExchangeLimits(
+        first_byte_s=options.request_s, idle_s=options.request_s, total_s=options.request_s
     )
-    endpoint = wanted.make_endpoint(wanted.url, limits=patience)
-    requests = None if wanted.duration_s else wanted.requests
-    if requests is None and not wanted.duration_s and not wanted.prompts:
-        requests = max(32, 8 * max(concurrencies)) if wanted.sweep else 32
+    endpoint = options.make_endpoint(options.url, limits=exchange_limits)
+    requests = None if options.duration_s else options.requests
+    if requests is None and not options.duration_s and not options.prompts:
+        requests = max(32, 8 * max(concurrencies)) if options.sweep else 32
     return LoadPlan(
         endpoint=endpoint,
-        model=wanted.model,
+        model=options.model,
         concurrencies=concurrencies,
-        rate=wanted.rate,
-        arrivals="constant" if wanted.arrivals == "constant" else "poisson",
+        rate=options.rate,
+        arrivals="constant" if options.arrivals == "constant" else "poisson",
         requests=requests,
-        duration_s=wanted.duration_s,
-        input_tokens=wanted.isl,
-        output_tokens=wanted.osl,
-        seed=wanted.seed,
-        prompts=wanted.prompts,
-        warmup=wanted.warmup,
-        workers=wanted.workers,
-        chat=not wanted.completions,
+        duration_s=options.duration_s,
+        input_tokens=options.isl,
+        output_tokens=options.osl,
+        seed=options.seed,
+        prompts=options.prompts,
+        warmup=options.warmup,
+        workers=options.workers,
+        chat=not options.completions,
     )
 
 
@@ -141,55 +144,56 @@ def _parse_sweep(text: str) -> tuple[int, ...]:
 
 
 def make_local_runner(plan: LoadPlan) -> LoadRunner:
-    """The load test that this machine makes."""
+    """A load test that this machine runs."""
     from dynocheck.probes.load.run import measure_load
 
-    return LoadRunner(lambda tell: measure_load(plan, tell), {"url": plan.endpoint.url})
+    return LoadRunner(lambda notify: measure_load(plan, notify), {"url": plan.endpoint.url})
 
 
-def _measure_load(measure: LoadRunner) -> tuple[runner.Knowledge, dict[str, Any]]:
-    """Measure, here and not on a probe's thread: so an interrupt leaves what was measured by then."""
-    known = runner.Knowledge()
+def _measure_load(runner: LoadRunner) -> tuple[Knowledge, dict[str, Any]]:
+    """Measure on the main thread, not as a probe, so that Ctrl-C keeps what was measured by then."""
+    known = Knowledge()
     with progress.show_progress() as show:
         try:
-            found = measure.look(lambda what: show([what]))
+            load_run = runner.measure(lambda message: show([message]))
         except Unavailable as error:
-            known.missing[LoadRun] = runner.MissingFact(str(error), error.fix)
-            return known, measure.target
+            known.missing[LoadRun] = MissingFact(str(error), error.fix)
+            return known, runner.target
         except (asyncio.CancelledError, KeyboardInterrupt):
-            known.missing[LoadRun] = runner.MissingFact("interrupted before anything was measured")
+            known.missing[LoadRun] = MissingFact("interrupted before anything was measured")
             known.interrupted = True
-            return known, measure.target
-    known.facts[LoadRun] = found
-    return known, {**measure.target, **_describe_load(found)}
+            return known, runner.target
+    known.facts[LoadRun] = load_run
+    return known, {**runner.target, **_describe_load(load_run)}
 
 
-def _describe_load(found: LoadRun) -> dict[str, Any]:
-    """What a report says of the load."""
-    loads = ", ".join(point.load for point in found.points)
-    sizes = f"{found.input_tokens} in, {found.output_tokens} out" if found.input_tokens else None
+def _describe_load(load_run: LoadRun) -> dict[str, Any]:
+    """The load in the target of a report."""
+    loads = ", ".join(point.load for point in load_run.points)
+    tokens = f"{load_run.input_tokens} in, {load_run.output_tokens} out" if load_run.input_tokens else None
     return {
-        "model": found.model,
-        "load": f"{found.arrivals or found.mode}: {loads}",
-        "tokens asked": sizes,
-        "prompts": found.prompts,
-        "seed": found.seed,
-        "first answer": None if found.cold_s is None else f"{found.cold_s:.2f} s",
-        "notes": list(found.notes),
+        "model": load_run.model,
+        "load": f"{load_run.arrivals or load_run.mode}: {loads}",
+        "tokens asked": tokens,
+        "prompts": load_run.prompts,
+        "seed": load_run.seed,
+        "first answer": None if load_run.cold_s is None else f"{load_run.cold_s:.2f} s",
+        "notes": list(load_run.notes),
     }
 
 
-def _read_saved_run(file: str) -> tuple[runner.Knowledge, dict[str, Any]]:
-    if (logged := _read_pod_logs(file)) is not None:
-        return logged, {"from": file}
+def _read_saved_run(file: str) -> tuple[Knowledge, dict[str, Any]]:
+    """Read the file of --from or --baseline: a file of --save, or the logs of a Job's pods."""
+    if (known_from_logs := _read_pod_logs(file)) is not None:
+        return known_from_logs, {"from": file}
     known, target = snapshot.read(Path(file), [LoadRun])
     if LoadRun not in known:
         raise UsageError(f"{file}: holds no load test")
     return known, {**target, "from": file}
 
 
-def _read_pod_logs(file: str) -> runner.Knowledge | None:
-    """What a file holds that was written by `kubectl logs`; none when it is another."""
+def _read_pod_logs(file: str) -> Knowledge | None:
+    """The load test in a file written by `kubectl logs`; None when it is another kind of file."""
     from dynocheck.loadtest.pods import is_log, merge_logs
 
     try:
@@ -198,31 +202,31 @@ def _read_pod_logs(file: str) -> runner.Knowledge | None:
         return None
     if not is_log(text):
         return None
-    known = runner.Knowledge()
+    known = Knowledge()
     try:
         known.facts[LoadRun] = merge_logs(text)
     except Unavailable as error:
-        known.missing[LoadRun] = runner.MissingFact(str(error), error.fix)
+        known.missing[LoadRun] = MissingFact(str(error), error.fix)
     return known
 
 
-def _read_baseline(wanted: LoadOptions) -> LoadBaseline | None:
-    if wanted.baseline is None:
+def _read_baseline(options: LoadOptions) -> LoadBaseline | None:
+    if options.baseline is None:
         return None
-    found = _read_saved_run(wanted.baseline)[0].facts.get(LoadRun)
-    if not isinstance(found, LoadRun):
-        raise UsageError(f"{wanted.baseline}: its load test could not be made")
-    return LoadBaseline(found, wanted.tolerance, wanted.baseline)
+    load_run = _read_saved_run(options.baseline)[0].facts.get(LoadRun)
+    if not isinstance(load_run, LoadRun):
+        raise UsageError(f"{options.baseline}: its load test has no measurements")
+    return LoadBaseline(load_run, options.tolerance, options.baseline)
 
 
 def _check_writable(save: str | None) -> None:
-    """Said before the load, not after it."""
+    """:raises UsageError: the file of --save cannot be written, which is better known before the load."""
     if save is not None and (not Path(save).absolute().parent.is_dir() or Path(save).is_dir()):
-        raise UsageError(f"--save {save}: no such folder, or a folder itself")
+        raise UsageError(f"--save {save}: not a file in an existing directory")
 
 
-def _save(save: str | None, known: runner.Knowledge, target: dict[str, Any]) -> str | None:
-    """Keep what was measured; what went wrong is said when the report has been."""
+def _save(save: str | None, known: Knowledge, target: dict[str, Any]) -> str | None:
+    """Write the file of --save, and return the error message if that fails, to be shown after the report."""
     if save is None:
         return None
     try:

@@ -1,9 +1,14 @@
-"""`dynocheck preflight`: judge a cluster, and with recipes whether those fit it."""
+"""`dynocheck preflight`: checks a cluster, and with recipes whether they fit it."""
 
-from dynocheck.commands._pipeline import Run, judge
-from dynocheck.commands._settings import CommonOptions
+from dynocheck.commands._run import Run
+from dynocheck.core.options import CommonOptions
 from dynocheck.facts import ClusterFact
 
 
-def run(choices: CommonOptions, recipes: tuple[str, ...]) -> int:
-    return judge(Run.begin("preflight", choices, ClusterFact), recipes=recipes, cluster=True)
+def run(options: CommonOptions, recipes: tuple[str, ...]) -> int:
+    """Check the cluster.
+
+    :return: the exit code.
+    :raises UsageError: an option cannot be used.
+    """
+    return Run.begin("preflight", options, ClusterFact).judge(recipes, cluster=True)

@@ -1,4 +1,4 @@
-"""`dynocheck rbac`: the least roles under which a run can look at everything."""
+"""`dynocheck rbac`: prints the minimal roles of a run."""
 
 from collections import defaultdict
 from collections.abc import Iterable
@@ -7,11 +7,11 @@ from typing import Any
 import click
 import yaml
 
-from dynocheck.commands._settings import CommonOptions, RunSettings
-from dynocheck.core import runner
 from dynocheck.core.errors import UsageError
-from dynocheck.facts import Access, ClusterFact, RecipePaths, Settings
-from dynocheck.facts.endpoint.answers import EndpointFact
+from dynocheck.core.options import CommonOptions
+from dynocheck.core.planning import plan
+from dynocheck.core.run_config import RunConfig
+from dynocheck.facts import Access, ClusterFact, EndpointFact, RecipePaths, Settings
 from dynocheck.kube import Cluster
 from dynocheck.loadtest import manifests
 from dynocheck.probes.endpoint._client import Target
@@ -19,12 +19,13 @@ from dynocheck.probes.endpoint.address import DNS, RIGHTS, address
 from dynocheck.probes.endpoint.graph import DeploymentRef
 
 
-def run(choices: CommonOptions, *, smoke: bool = False, load: bool = False, via: str | None = None) -> int:
-    """Print the roles that the chosen checks need, as YAML; those of smoke instead of preflight's.
+def run(options: CommonOptions, *, smoke: bool = False, load: bool = False, via: str | None = None) -> int:
+    """Print the roles that preflight's selected checks need, as YAML.
 
-    :param load: instead, what a load by a Job's pods needs: it makes and deletes.
-    :param via: the way to the deployment that smoke is to take; any, unless given.
-    :raises UsageError: what is asked for does not go together.
+    :param smoke: the roles for smoke on a deployment instead.
+    :param load: the roles for `load --in-cluster --apply` instead, which creates and deletes a Job.
+    :param via: the way by which smoke reaches the deployment; None for any.
+    :raises UsageError: two options cannot be combined.
     """
     if smoke and load:
         raise UsageError("--smoke and --load: give one")
@@ -32,12 +33,12 @@ def run(choices: CommonOptions, *, smoke: bool = False, load: bool = False, via:
         raise UsageError("--via: only with --smoke")
     if load:
         return _print_roles([*manifests.RIGHTS, *RIGHTS[DNS]])
-    setting = RunSettings.resolve(choices)
-    checks = setting.select_checks(choices, EndpointFact if smoke else ClusterFact)
+    config = RunConfig.resolve(options)
+    checks = config.select_checks(options, EndpointFact if smoke else ClusterFact)
     sources: set[type] = {Cluster, DeploymentRef, Target} if smoke else {Cluster, RecipePaths}
-    plan = runner.plan(checks, setting.registry.probes, sources, {Settings})
+    planned = plan(checks, config.registry.probes, sources, {Settings})
     others = {*address.access} - {*RIGHTS[via]} if via else set()
-    return _print_roles(right for right in plan.access if right not in others)
+    return _print_roles(right for right in planned.access if right not in others)
 
 
 def _print_roles(access: Iterable[Access]) -> int:
@@ -46,17 +47,17 @@ def _print_roles(access: Iterable[Access]) -> int:
 
 
 def make_roles(access: Iterable[Access]) -> list[dict[str, Any]]:
-    """A ClusterRole that grants these rights, and a Role for those that are needed in one namespace only;
-    neither where it would grant nothing.
+    """A ClusterRole of these rights, and a Role of those needed in one namespace only; empty roles are left
+    out.
     """
-    rights = list(access)
-    local = [right for right in rights if right.local]
-    wide = [right for right in rights if not right.local]
-    return [_make_role(kind, found) for kind, found in (("ClusterRole", wide), ("Role", local)) if found]
+    all_rights = list(access)
+    local = [right for right in all_rights if right.local]
+    wide = [right for right in all_rights if not right.local]
+    return [_make_role(kind, rights) for kind, rights in (("ClusterRole", wide), ("Role", local)) if rights]
 
 
 def _make_role(kind: str, access: Iterable[Access]) -> dict[str, Any]:
-    """The role that grants these rights and no other, resources of a group and its verbs together."""
+    """A role of exactly these rights, with one rule for the resources of a group that have the same verbs."""
     verbs: dict[tuple[str, str], set[str]] = defaultdict(set)
     for right in access:
         verbs[right.group, right.resource].add(right.verb)

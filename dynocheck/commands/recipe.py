@@ -1,40 +1,45 @@
-"""`dynocheck recipe`: judge recipe folders, variants or manifests, offline unless a cluster is added."""
+"""`dynocheck recipe`: checks recipe folders, variants or manifests, offline unless --cluster is given."""
 
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any
 
-from dynocheck.commands._pipeline import Run, RunContext, judge
-from dynocheck.commands._settings import CommonOptions
+from dynocheck.commands._run import Run, RunContext
+from dynocheck.core.declarations import Check
 from dynocheck.core.errors import UsageError
-from dynocheck.core.registry import Check
-from dynocheck.facts import Fact, RecipeFact
-from dynocheck.facts.k8s.definitions import DefinitionPaths, ServerVersion
-from dynocheck.facts.recipe.engines import EngineParsers
+from dynocheck.core.options import CommonOptions
+from dynocheck.facts import DefinitionPaths, EngineParsers, Fact, RecipeFact, ServerVersion
 
 
 def run(
-    choices: CommonOptions,
+    options: CommonOptions,
     paths: tuple[str, ...],
     *,
     cluster: bool,
     crds: tuple[str, ...] = (),
     engine_parser: bool = False,
 ) -> int:
-    if not paths and choices.snapshot is None:
-        raise UsageError("no recipe named: dynocheck recipe PATH...")
+    """Check recipes.
+
+    :param crds: directories with CRDs.
+    :param engine_parser: judge flags by the installed vLLM's parser too.
+    :return: the exit code.
+    :raises UsageError: an option cannot be used.
+    """
+    if not paths and options.snapshot is None:
+        raise UsageError("no recipe given: dynocheck recipe PATH...")
     sources: dict[type, Any] = {DefinitionPaths: DefinitionPaths(crds)} if crds else {}
     sources |= {EngineParsers: EngineParsers(("vllm",))} if engine_parser else {}
-    begun = Run.begin("recipe", choices, RecipeFact)
-    scene = RunContext(sources=sources, describe=partial(_schemas, begun.checks))
-    return judge(begun, recipes=paths, cluster=cluster, scene=scene)
+    run = Run.begin("recipe", options, RecipeFact)
+    context = RunContext(sources=sources, describe_target=partial(_describe_schemas, run.checks))
+    return run.judge(paths, cluster=cluster, context=context)
 
 
-def _schemas(checks: Sequence[Check], facts: Mapping[type[Fact], Any]) -> dict[str, str]:
-    """The release of Kubernetes by whose schemas the objects are judged, when a check does that."""
+def _describe_schemas(checks: Sequence[Check], facts: Mapping[type[Fact], Any]) -> dict[str, str]:
+    """The Kubernetes release whose schemas validate the objects, when a check does that."""
     if not any(need.fact is ServerVersion for check in checks for need in check.needs):
         return {}
     from dynocheck.data import kubernetes_schemas
 
     server = facts.get(ServerVersion, ServerVersion())
-    return {"schemas": kubernetes_schemas.describe(server.version)}
+    return {"schemas": kubernetes_schemas.describe_release(server.version)}

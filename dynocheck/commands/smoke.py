@@ -1,4 +1,4 @@
-"""`dynocheck smoke`: after deployment, whether an endpoint serves, by asking it."""
+"""`dynocheck smoke`: sends requests to a deployment or URL and judges the answers."""
 
 import ssl
 from collections.abc import Mapping
@@ -6,12 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from dynocheck.commands._endpoint_options import EndpointOptions
-from dynocheck.commands._pipeline import Run, RunContext, judge
-from dynocheck.commands._settings import CommonOptions
+from dynocheck.commands._run import Run, RunContext
 from dynocheck.core.errors import UsageError
-from dynocheck.facts import Fact
-from dynocheck.facts.endpoint.answers import SIMULATED, Address, EndpointFact, Readiness
-from dynocheck.facts.load.run import LoadFact, LoadLimits
+from dynocheck.core.options import CommonOptions
+from dynocheck.facts import SIMULATED_OWNER, Address, EndpointFact, Fact, LoadFact, LoadLimits, Readiness
 from dynocheck.kube import Cluster
 from dynocheck.kube.auth_export import export_auth
 from dynocheck.probes.endpoint._client import Target
@@ -23,7 +21,7 @@ from dynocheck.serving import Endpoint, SecretValue
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeOptions(EndpointOptions):
-    """What the command line says of the endpoint; the times are in seconds."""
+    """The options of smoke; times are in seconds."""
 
     deployment: str | None = None
     via: str | None = None
@@ -34,92 +32,96 @@ class SmokeOptions(EndpointOptions):
     structured: bool = False
 
 
-def run(choices: CommonOptions, asked: SmokeOptions) -> int:
-    """Ask and judge.
+def run(common: CommonOptions, options: SmokeOptions) -> int:
+    """Probe the endpoint and judge it.
 
-    :raises UsageError: what the user gave cannot be used.
+    :return: the exit code.
+    :raises UsageError: an option cannot be used.
     """
-    if asked.url and (asked.deployment or asked.via):
-        raise UsageError("--url says where the endpoint is: leave out the deployment and --via")
-    if asked.recipe and not asked.url:
-        raise UsageError("--recipe: only with --url; a live graph says itself what it must keep")
-    if not choices.select:  # what hangs on a number is load.limits, which says itself where there is none
-        choices = replace(choices, skip=(*choices.skip, "load.client"))
-    run = Run.begin("smoke", choices, (EndpointFact, LoadFact))
-    scene = _make_url_context(asked) if asked.url else _make_cluster_context(choices, asked)
-    promised = UserLimits(asked.resolve_limits(run.setting))
-    return judge(run, scene=replace(scene, sources={**scene.sources, UserLimits: promised}))
+    if options.url and (options.deployment or options.via):
+        raise UsageError("--url: not with a deployment or --via")
+    if options.recipe and not options.url:
+        raise UsageError("--recipe: only with --url; a live graph has its own limits")
+    if not common.select:  # load.limits reports what load.client would, where there are limits
+        common = replace(common, skip=(*common.skip, "load.client"))
+    run = Run.begin("smoke", common, (EndpointFact, LoadFact))
+    context = _make_url_context(options) if options.url else _make_cluster_context(common, options)
+    limits = UserLimits(options.resolve_limits(run.config))
+    return run.judge(context=replace(context, sources={**context.sources, UserLimits: limits}))
 
 
-def _make_url_context(asked: SmokeOptions) -> RunContext:
-    endpoint = asked.make_endpoint(asked.url or "")
-    target = _make_target(asked, lambda _: endpoint)
+def _make_url_context(options: SmokeOptions) -> RunContext:
+    endpoint = options.make_endpoint(options.url or "")
+    target = _make_target(options, lambda _: endpoint)
     shown = f"{'https' if endpoint.is_secure else 'http'}://{endpoint.authority}{endpoint.base_path}"
     return RunContext(
         sources={Target: target},
         facts={Address: Address(url=shown)},
-        describe=_describe_run,
-        doing=lambda: target.waiting.text,
+        describe_target=_describe_target,
+        describe_waiting=lambda: target.waiting.text,
     )
 
 
-def _make_cluster_context(choices: CommonOptions, asked: SmokeOptions) -> RunContext:
+def _make_cluster_context(common: CommonOptions, options: SmokeOptions) -> RunContext:
     from dynocheck import kube
 
-    connection = kube.find_connection(choices.kubeconfig, choices.context, choices.namespace)
-    cluster = Cluster(connection, timeout_s=choices.timeout_s)
+    connection = kube.find_connection(common.kubeconfig, common.context, common.namespace)
+    cluster = Cluster(connection, timeout_s=common.timeout_s)
 
     def reach(address: Address) -> Endpoint:
         if address.way != BY_PROXY:
-            return asked.make_endpoint(address.url, headers=address.headers)
-        if asked.has_key:
+            return options.make_endpoint(address.url, headers=address.headers)
+        if options.has_key:
             raise UsageError(
-                "a key goes no further than the API server, whose proxy takes it out: "
-                "say --via gateway, or kubectl port-forward and --url"
+                "the API server's proxy removes the key; use --via gateway, or kubectl port-forward and --url"
             )
         return _make_proxied_endpoint(cluster, address)
 
-    target = _make_target(asked, reach)
+    target = _make_target(options, reach)
     return RunContext(
-        sources={Target: target, DeploymentRef: DeploymentRef(asked.deployment, asked.via), Cluster: cluster},
-        describe=_describe_run,
-        doing=lambda: target.waiting.text,
+        sources={
+            Target: target,
+            DeploymentRef: DeploymentRef(options.deployment, options.via),
+            Cluster: cluster,
+        },
+        describe_target=_describe_target,
+        describe_waiting=lambda: target.waiting.text,
     )
 
 
-def _make_target(asked: SmokeOptions, reach: Any) -> Target:
+def _make_target(options: SmokeOptions, reach: Any) -> Target:
     return Target(
         reach=reach,
-        model=asked.model,
-        budget_s=asked.budget_s,
-        request_s=asked.request_s,
-        requests=asked.requests,
-        tools=asked.tools,
-        structured=asked.structured,
+        model=options.model,
+        budget_s=options.budget_s,
+        request_s=options.request_s,
+        requests=options.requests,
+        tools=options.tools,
+        structured=options.structured,
     )
 
 
-def _describe_run(facts: Mapping[type[Fact], Any]) -> dict[str, Any]:
-    """The way that was taken is said: numbers that were measured on it are of it too."""
+def _describe_target(facts: Mapping[type[Fact], Any]) -> dict[str, Any]:
+    """The endpoint in the target of a report, with the way to it, which measured times include."""
     address: Address | None = facts.get(Address)
     readiness: Readiness | None = facts.get(Readiness)
     limits: LoadLimits | None = facts.get(LoadLimits)
-    found: dict[str, Any] = {}
+    target: dict[str, Any] = {}
     if address is not None:
-        found |= {"deployment": address.deployment} if address.deployment else {}
-        found |= {"url": address.url, "way": address.way}
+        target |= {"deployment": address.deployment} if address.deployment else {}
+        target |= {"url": address.url, "way": address.way}
     if readiness is not None and readiness.model:
-        found["model"] = readiness.model
-    if readiness is not None and readiness.owner == SIMULATED:
-        found["engine"] = "simulated: no model, no GPU"
+        target["model"] = readiness.model
+    if readiness is not None and readiness.owner == SIMULATED_OWNER:
+        target["engine"] = "simulated: no model, no GPU"
     if limits is not None and limits.items:
-        found["limits"] = limits.descriptions
-    return found
+        target["limits"] = limits.descriptions
+    return target
 
 
 @dataclass(frozen=True)
 class _ProxiedEndpoint(Endpoint):
-    """An endpoint behind an API server, which is asked as the user of the kubeconfig."""
+    """An endpoint behind the API server's proxy, with the credentials of the kubeconfig user."""
 
     context: ssl.SSLContext | None = None
 
@@ -129,14 +131,14 @@ class _ProxiedEndpoint(Endpoint):
 
 
 def _make_proxied_endpoint(cluster: Cluster, address: Address) -> Endpoint:
-    """What is asked at an address behind the API server.
+    """The endpoint at an address behind the API server's proxy.
 
-    :raises Unavailable: its credentials cannot be made.
+    :raises Unavailable: the credentials cannot be loaded.
     """
-    lent = export_auth(cluster.connection, timeout_s=cluster.timeout_s)
-    headers = {**lent.headers, **address.headers}
+    auth = export_auth(cluster.connection, timeout_s=cluster.timeout_s)
+    headers = {**auth.headers, **address.headers}
     scheme, _, token = headers.get("Authorization", "").partition(" ")
     key = SecretValue(token) if scheme == "Bearer" else None
     if key is not None:
         del headers["Authorization"]
-    return _ProxiedEndpoint(address.url, key=key, headers=headers, context=lent.context, chunked=True)
+    return _ProxiedEndpoint(address.url, key=key, headers=headers, context=auth.context, chunked=True)

@@ -1,33 +1,35 @@
-"""`dynocheck snapshot`: record what can be seen of a cluster, to be judged elsewhere or later."""
+"""`dynocheck snapshot`: records the facts of a cluster, to be evaluated elsewhere or later."""
 
 from pathlib import Path
 
 import click
 
-from dynocheck.commands._pipeline import INTERRUPTED, collect_sources, describe_target, run_probes
-from dynocheck.commands._settings import CommonOptions, RunSettings
-from dynocheck.core import runner, snapshot
+from dynocheck.commands._run import INTERRUPTED, collect_sources, describe_target, run_probes
+from dynocheck.core import snapshot
 from dynocheck.core.errors import UsageError
+from dynocheck.core.options import CommonOptions
+from dynocheck.core.planning import plan
+from dynocheck.core.run_config import RunConfig
 from dynocheck.facts import Fact, Recipes, Settings
 from dynocheck.reports import progress
 from dynocheck.reports._text import sanitize
 
 
-def run(choices: CommonOptions, file: str, recipes: tuple[str, ...]) -> int:
-    """Write the recording to a file, or to standard output where it is `-`.
+def run(options: CommonOptions, file: str, recipes: tuple[str, ...]) -> int:
+    """Write the snapshot to a file, or to standard output for `-`.
 
-    :return: 0, or 3 when a fact could not be had; the recording then says why.
+    :return: 0, or 3 when a fact is missing; the snapshot holds the reason.
     :raises UsageError: the file cannot be written.
     """
-    setting = RunSettings.resolve(choices)
-    sources = collect_sources(choices, recipes, cluster=True)
-    checks = setting.select_checks(choices)
-    # A recording without recipes holds what any recipe may be judged by later.
+    config = RunConfig.resolve(options)
+    sources = collect_sources(options, recipes, cluster=True)
+    checks = config.select_checks(options)
+    # A snapshot without recipes holds the facts for any recipe.
     known: set[type[Fact]] = {Settings} if recipes else {Settings, Recipes}
-    plan = runner.plan(checks, setting.registry.probes, sources, known)
+    planned = plan(checks, config.registry.probes, sources, known)
     with progress.show_progress() as show:
-        seen = run_probes(plan, sources, choices.timeout_s, show)
-    content = snapshot.encode(seen, describe_target(sources))
+        knowledge = run_probes(planned, sources, options.timeout_s, show)
+    content = snapshot.encode(knowledge, describe_target(sources))
     if file == "-":
         click.echo(content, nl=False)
     else:
@@ -35,8 +37,8 @@ def run(choices: CommonOptions, file: str, recipes: tuple[str, ...]) -> int:
             Path(file).write_bytes(content)
         except OSError as error:
             raise UsageError(f"{file}: {error.strerror}") from None
-    for kind, missing in seen.missing.items():
+    for kind, missing in knowledge.missing.items():
         click.echo(f"not recorded: {kind.__name__}: {sanitize(missing.reason)}", err=True)
-    if seen.interrupted:
+    if knowledge.interrupted:
         return INTERRUPTED
-    return 3 if seen.missing else 0
+    return 3 if knowledge.missing else 0

@@ -1,1 +1,1 @@
-"""The pipeline from facts to a verdict: declarations, registry, probing, judging."""
+"""From facts to a report: declare, register, plan, probe, decide verdicts, build the report."""

@@ -1,4 +1,4 @@
-"""The user's Ctrl-C, for a probe that has something to give when its look is cut short."""
+"""Ctrl-C, for probes that can return a partial result."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -6,32 +6,32 @@ from contextlib import contextmanager
 
 
 class Interruption:
-    """A source of probes. Who heeds it is waited for a moment after Ctrl-C; the others are left alone."""
+    """A source of probes. After Ctrl-C the run waits a moment for the probes that take it, for no others."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._come = False
-        self._acts: list[Callable[[], None]] = []
+        self._triggered = False
+        self._callbacks: list[Callable[[], None]] = []
 
     @contextmanager
-    def on_interrupt(self, act: Callable[[], None]) -> Iterator[None]:
-        """Have this done when it comes inside the block, or at once when it has come already.
+    def on_interrupt(self, callback: Callable[[], None]) -> Iterator[None]:
+        """Call back when Ctrl-C comes inside the block, or at once when it has come already.
 
-        :param act: is quick, raises nothing, and may be called by another thread.
+        :param callback: is quick, raises nothing, and may be called by another thread.
         """
         with self._lock:
-            self._acts.append(act)
-            if self._come:
-                act()
+            self._callbacks.append(callback)
+            if self._triggered:
+                callback()
         try:
             yield
         finally:
             with self._lock:
-                self._acts.remove(act)
+                self._callbacks.remove(callback)
 
     def trigger(self) -> None:
-        """Tell those who heed it."""
+        """Call every callback."""
         with self._lock:
-            self._come = True
-            for act in self._acts:
-                act()
+            self._triggered = True
+            for callback in self._callbacks:
+                callback()

@@ -1,4 +1,4 @@
-"""What a site has decided once: `dynocheck.toml`, or `[tool.dynocheck]` of a `pyproject.toml`."""
+"""The configuration file of a site: `dynocheck.toml`, or `[tool.dynocheck]` of a `pyproject.toml`."""
 
 from pathlib import Path
 from typing import Any, Literal
@@ -13,12 +13,12 @@ _SHARED = "pyproject.toml"
 
 
 class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """A site's decisions.
+    """The content of the file.
 
-    `select` and `skip` are ids or globs. `levels` says by id or glob what a check's findings count as,
-    `thresholds` moves the settings that checks read, `checks_dirs` are folders of checks of its own, from
-    where the file lies. `limits` are what a load test is held to. `junit_unknown` shows what could not be
-    looked at as an error or as skipped.
+    `select` and `skip` are ids or globs. `levels` gives, by id or glob, the outcome of a check's findings.
+    `thresholds` are settings that checks read. `checks_dirs` are directories with custom checks, relative to
+    the file. `limits` are service-level objectives. `junit_unknown` is how JUnit shows what could not be
+    checked.
     """
 
     select: tuple[str, ...] = ()
@@ -30,20 +30,20 @@ class SiteConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, rename
     junit_unknown: Literal["error", "skipped"] = "error"
 
 
-def find(given: str | None = None) -> Path | None:
-    """Where the configuration of this run is, if there is one.
+def find_config(file: str | None = None) -> Path | None:
+    """The configuration file of this run, if there is one.
 
-    :param given: a file that the user named; else it is that of the current folder.
+    :param file: the value of --config; without it the current directory is searched.
     """
-    if given is not None:
-        return Path(given)
+    if file is not None:
+        return Path(file)
     return next((path for path in (Path(_OWN), Path(_SHARED)) if path.exists()), None)
 
 
-def read(path: Path) -> SiteConfig:
-    """What a file says.
+def read_config(path: Path) -> SiteConfig:
+    """Read a configuration file.
 
-    :raises UsageError: it cannot be read, is not TOML, or holds what means nothing here.
+    :raises UsageError: it cannot be read, is not TOML, or has an unknown field or value.
     """
     import tomllib
 
@@ -57,8 +57,8 @@ def read(path: Path) -> SiteConfig:
         tools = content.get("tool")
         content = tools.get("dynocheck", {}) if isinstance(tools, dict) else {}
     try:
-        found = msgspec.convert(content, SiteConfig)
+        config = msgspec.convert(content, SiteConfig)
     except msgspec.ValidationError as error:
         raise UsageError(f"{path}: {error}") from None
-    folders = tuple(str(path.parent / folder) for folder in found.checks_dirs)
-    return msgspec.structs.replace(found, checks_dirs=folders)
+    folders = tuple(str(path.parent / folder) for folder in config.checks_dirs)
+    return msgspec.structs.replace(config, checks_dirs=folders)

@@ -1,4 +1,4 @@
-"""What checks, tables, charts and probes are, and how a function is made one."""
+"""Checks, tables, charts and probes, and the decorators that declare them."""
 
 import inspect
 import re
@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Literal
 
-from dynocheck.core.errors import UsageError
+from dynocheck.core.errors import RegistryError
 from dynocheck.core.outcomes import Finding, Panel, Row
 from dynocheck.facts import Access, Fact
 
@@ -21,13 +21,9 @@ ChartKind = Literal["histogram", "timeline", "curve"]
 _ID = re.compile(r"[a-z][a-z0-9]*(-[a-z0-9]+)*\.[a-z0-9]+(-[a-z0-9]+)*")
 
 
-class RegistryError(UsageError):
-    """A check or probe cannot be used as it is written, or a selection names none."""
-
-
 @dataclass(frozen=True)
 class Need:
-    """A fact that a check takes: by which parameter, and whether it can do without."""
+    """A fact that a check takes as a parameter; an optional one may be None."""
 
     parameter: str
     fact: type[Fact]
@@ -36,7 +32,7 @@ class Need:
 
 @dataclass(frozen=True)
 class Declaration:
-    """What is made of facts by a function: a check, a table, or a chart."""
+    """A function of facts: a check, a table or a chart."""
 
     id: str
     title: str
@@ -45,38 +41,39 @@ class Declaration:
 
     @property
     def area(self) -> str:
+        """The part of the id before the dot."""
         return self.id.partition(".")[0]
 
     @property
     def documentation(self) -> str:
-        """Why it matters and what mends it."""
+        """Why it matters and how to fix it: the docstring of the function."""
         return inspect.cleandoc(self.function.__doc__ or "")
 
     @cached_property
     def needs(self) -> tuple[Need, ...]:
         """The facts it takes, from the types of its parameters.
 
-        :raises RegistryError: a parameter's type is no fact.
+        :raises RegistryError: the type of a parameter is not a fact.
         """
         return tuple(_resolve_needs(self))
 
     def matches(self, pattern: str) -> bool:
-        """Whether this id or glob means it: by its id, its area or an id it had before."""
+        """Whether an id or glob matches its id, its area or one of its aliases."""
         return any(fnmatchcase(name, pattern) for name in (self.id, self.area, *self.aliases))
 
 
 @dataclass(frozen=True)
 class Check(Declaration):
-    """One thing that must hold, stated by its title and judged by its function."""
+    """One thing that must hold, stated by the title and judged by the function."""
 
     def __call__(self, *facts: Any, **named: Any) -> Iterable[Finding] | None:
-        found: Iterable[Finding] | None = self.function(*facts, **named)
-        return found
+        findings: Iterable[Finding] | None = self.function(*facts, **named)
+        return findings
 
 
 @dataclass(frozen=True)
 class TableMaker(Declaration):
-    """Facts laid out for people, a row for each that its function yields."""
+    """A table for people; its function yields the rows."""
 
     note: str | None = None
 
@@ -87,7 +84,7 @@ class TableMaker(Declaration):
 
 @dataclass(frozen=True)
 class ChartMaker(Declaration):
-    """Facts drawn for people, a panel for each that its function yields."""
+    """A chart for people; its function yields the panels."""
 
     kind: ChartKind = "histogram"
     note: str | None = None
@@ -99,9 +96,9 @@ class ChartMaker(Declaration):
 
 @dataclass(frozen=True)
 class Probe:
-    """Gathers one kind of fact: what its function takes and returns says from what, and which.
+    """Gathers one fact. The types of its function give the sources and the fact.
 
-    It may look at sources, and at facts of other probes, for which it waits.
+    A source may be the fact of another probe, for which it waits.
     """
 
     name: str
@@ -113,7 +110,7 @@ class Probe:
     def provides(self) -> type[Fact]:
         """The fact it gathers.
 
-        :raises RegistryError: the function does not say which fact it returns.
+        :raises RegistryError: the return type of the function is not a fact.
         """
         fact = _resolve_hints(self.look, self.name).get("return")
         if not (isinstance(fact, type) and issubclass(fact, Fact)):
@@ -122,28 +119,28 @@ class Probe:
 
     @cached_property
     def sources(self) -> dict[str, type]:
-        """What it looks at, by parameter name."""
+        """The types of its sources, by parameter."""
         return {name: t for name, t in _resolve_hints(self.look, self.name).items() if name != "return"}
 
-    def limit_s(self, usual: float, **named: Any) -> float:
-        """The seconds that it may take when it looks at these."""
-        return usual if self.limit is None else self.limit(**named)
+    def limit_s(self, default: float, **named: Any) -> float:
+        """Its timeout in seconds for these sources."""
+        return default if self.limit is None else self.limit(**named)
 
     def __call__(self, *sources: Any, **named: Any) -> Fact:
         return self.look(*sources, **named)
 
 
 def check(
-    id: str,  # noqa: A002  (the design's word for it)
+    id: str,  # noqa: A002
     *,
     title: str,
     aliases: Sequence[str] = (),
 ) -> Callable[[CheckFunction], Check]:
-    """Make a check of a function that takes facts and yields findings, none of them when all is well.
+    """Declare a check: a function that takes facts and yields findings, none when all is well.
 
-    :param id: `area.kebab-name`, stable for ever.
+    :param id: `area.kebab-name`; never changes.
     :param title: what must hold, as a statement.
-    :param aliases: ids that the check had before.
+    :param aliases: former ids of the check.
     :raises RegistryError: the id is not of that form.
     """
     _validate_id(id)
@@ -160,14 +157,14 @@ def table(
     title: str,
     note: str | None = None,
 ) -> Callable[[TableFunction], TableMaker]:
-    """Make a table of a function that takes facts and yields rows: a mapping from column to cell each.
+    """Declare a table: a function that takes facts and yields rows, each a mapping from column to cell.
 
-    A column is there when a row has something in it, in the order in which they come. Without rows there
-    is no table.
+    Columns stand in the order in which rows name them; an empty column, and a table without rows, is left
+    out.
 
-    :param id: `area.kebab-name`; `--select` and `--skip` of its area, or of itself, mean the table too.
-    :param title: what its rows are.
-    :param note: a line below it.
+    :param id: `area.kebab-name`; `--select` and `--skip` match it as they match a check.
+    :param title: what the rows are.
+    :param note: a line below the table.
     :raises RegistryError: the id is not of that form.
     """
     _validate_id(id)
@@ -185,12 +182,12 @@ def chart(
     kind: ChartKind,
     note: str | None = None,
 ) -> Callable[[ChartFunction], ChartMaker]:
-    """Make a chart of a function that takes facts and yields panels. Without panels there is no chart.
+    """Declare a chart: a function that takes facts and yields panels. One without panels is left out.
 
-    :param id: `area.kebab-name`; `--select` and `--skip` mean it as they mean a table.
-    :param title: what its panels show.
-    :param kind: of what kind they are; `dynocheck.core.outcomes.Chart` describes each.
-    :param note: a line below it.
+    :param id: `area.kebab-name`; `--select` and `--skip` match it as they match a check.
+    :param title: what the panels show.
+    :param kind: see `dynocheck.core.outcomes.Chart`.
+    :param note: a line below the chart.
     :raises RegistryError: the id is not of that form.
     """
     _validate_id(id)
@@ -209,11 +206,11 @@ def _validate_id(id: str) -> None:  # noqa: A002
 def probe(
     *, access: Sequence[Access] = (), limit: Callable[..., float] | None = None
 ) -> Callable[[Callable[..., Fact]], Probe]:
-    """Make a probe of a function that takes sources and facts and returns a fact, or raises `Unavailable`.
+    """Declare a probe: a function that takes sources and facts and returns a fact, or raises `Unavailable`.
 
-    :param access: the rights in a cluster that it needs.
-    :param limit: gives, for what the probe is given, the seconds that it may take, where those of other
-        probes are too few.
+    :param access: the rights in the cluster that it needs.
+    :param limit: takes the same arguments and returns the timeout in seconds, for a probe that needs longer
+        than --timeout.
     """
 
     def make(look: Callable[..., Fact]) -> Probe:

@@ -1,5 +1,38 @@
-"""Mistakes of the user's that end a run before it began."""
+"""The exceptions that end a run or one of its steps, and how a crash is described.
+
+    Exception
+    ├── UsageError                   the user's input cannot be used; exit code 2
+    │   ├── RegistryError            a check or probe is written wrongly, or a pattern selects none
+    │   ├── NotARecipe               (recipe) a path holds nothing to judge
+    │   └── GitError                 (suppression) git refuses
+    ├── Skip                         (core.outcomes) a check has nothing to judge; outcome skip
+    ├── Unavailable                  (facts) a probe cannot get its fact; outcome unknown
+    │   └── KubeError                (kube) the API server cannot be used
+    │       ├── CredentialsFailed, Unreachable, TimedOut, InvalidResponse
+    │       └── StatusError          it answered with an error status
+    │           └── Unauthorized, Forbidden, NotFound
+    ├── EndpointError                (serving) an inference endpoint fails or answers wrongly
+    └── ParserUnavailable            (engines) the engine's own parser is not installed or not usable
+
+All others are private to one module or caught in the room that raises them.
+"""
+
+from pathlib import Path
 
 
 class UsageError(Exception):
-    """What the user gave cannot be used; the text says what, where, and what would do. Exit code 2."""
+    """The user's input cannot be used; the text names the input, the reason and the remedy. Exit code 2."""
+
+
+class RegistryError(UsageError):
+    """A check or probe is written wrongly, or a pattern selects none."""
+
+
+def describe_crash(error: Exception) -> str:
+    """The type and place of an exception. Its text is left out, because it may hold a secret."""
+    trace = error.__traceback__
+    assert trace is not None
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    file = Path(trace.tb_frame.f_code.co_filename).name
+    return f"crashed: {type(error).__name__} in {file}, line {trace.tb_lineno}"

@@ -1,4 +1,4 @@
-"""What a check may say, and the report that is made of it: the contract `dynocheck.report/v1`."""
+"""Findings, verdicts and the report of a run: the format `dynocheck.report/v1`."""
 
 import enum
 from collections import Counter
@@ -11,7 +11,7 @@ SCHEMA = "dynocheck.report/v1"
 
 
 class Outcome(enum.StrEnum):
-    """How a check ended, from best to worst of what decides an exit code."""
+    """How a check ended, from the least to the most severe."""
 
     SKIP = "skip"
     PASS = "pass"  # noqa: S105
@@ -22,12 +22,12 @@ class Outcome(enum.StrEnum):
 
     @property
     def severity(self) -> int:
-        """A rank: the worst of several outcomes is the one that ranks highest."""
+        """Its rank; the worst of several outcomes has the highest."""
         return list(Outcome).index(self)
 
 
 class Subject(msgspec.Struct, frozen=True):
-    """The object in a cluster that a finding is about."""
+    """The object in the cluster that a finding is about."""
 
     kind: str
     name: str
@@ -50,7 +50,7 @@ class Location(msgspec.Struct, frozen=True):
 
 
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One cause: what was seen, on what, and the command or edit that mends it."""
+    """One cause: what was found, where, and the command or edit that fixes it."""
 
     outcome: Outcome
     message: str
@@ -61,9 +61,9 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SuppressedFinding(msgspec.Struct, frozen=True, kw_only=True):
-    """A finding that does not count: a comment says so, a baseline has it, or it was there before a change.
+    """A finding that does not count, and why.
 
-    `reason` is what the comment says, the file of the baseline, or the revision that was changed.
+    `reason` is the text of the comment, the file of the baseline, or the git revision.
     """
 
     by: Literal["comment", "baseline", "diff"]
@@ -72,7 +72,7 @@ class SuppressedFinding(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def description(self) -> str:
-        """In words, to follow "a finding"."""
+        """Why it does not count, as a phrase that follows "1 finding"."""
         match self.by:
             case "comment":
                 return f"ignored: {self.reason or 'no reason given'}"
@@ -83,7 +83,7 @@ class SuppressedFinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """What one check said, with the seconds it took to judge; `suppressed` does not count."""
+    """The result of one check, and the seconds it took; `suppressed` findings do not count."""
 
     check: str
     title: str
@@ -101,10 +101,10 @@ Row = Mapping[str, Cell]
 
 
 class Table(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen, laid out for people; it judges nothing.
+    """Facts for people to read; it judges nothing.
 
-    A cell of several values shows them one below another, each beside its like in the row's other cells.
-    `note` says what the columns do not, or why there are no rows.
+    A cell of several values shows them on lines of their own, aligned with those of the row's other cells.
+    `note` stands below the table.
     """
 
     id: str
@@ -114,15 +114,15 @@ class Table(msgspec.Struct, frozen=True, kw_only=True):
     note: str | None = None
 
 
-_MOST = 1e15
+_MAX_VALUE = 1e15
 
 
 class Series(msgspec.Struct, frozen=True, kw_only=True):
-    """Values `y` along `x`: at each of its places, or between each two of them where it has one more.
+    """Values `y` along `x`: at each x, or between each two where there is one more x than y.
 
-    `labels` names the places.
+    `labels` are the names of the values.
 
-    :raises ValueError: they do not go together, or one is beyond all that can be measured.
+    :raises ValueError: the lengths do not match, or a value is not finite or not below 1e15.
     """
 
     name: str = ""
@@ -133,22 +133,22 @@ class Series(msgspec.Struct, frozen=True, kw_only=True):
     def __post_init__(self) -> None:
         if len(self.x) - len(self.y) not in (0, 1) or len(self.labels) not in (0, len(self.y)):
             raise ValueError(f"{len(self.y)} values for {len(self.x)} places and {len(self.labels)} labels")
-        if not all(abs(value) <= _MOST for value in (*self.x, *self.y)):
+        if not all(abs(value) <= _MAX_VALUE for value in (*self.x, *self.y)):
             raise ValueError("a value is not a number that can be drawn")
 
 
 class Mark(msgspec.Struct, frozen=True):
-    """A place along x that is worth knowing, such as a median."""
+    """A marked x, such as a median."""
 
     name: str
     at: float
 
 
 class Panel(msgspec.Struct, frozen=True, kw_only=True):
-    """One of the pictures of a chart.
+    """One plot of a chart.
 
-    `x` and `y` say what is along and up, with their units. `log`: x is shown by its logarithm, all of it is
-    above 0. `note` is what else there is to know, such as how many values it shows.
+    `x` and `y` are the names of the axes, with units. `log`: x is logarithmic, and all of it above 0. `note`
+    stands beside the title, as in "32 requests".
     """
 
     title: str
@@ -161,11 +161,10 @@ class Panel(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Chart(msgspec.Struct, frozen=True, kw_only=True):
-    """What was seen, drawn for people; it judges nothing.
+    """Facts drawn for people; it judges nothing.
 
-    Its panels are of one kind. `histogram`: how many are between each two places of x, in one series.
-    `timeline`: what happened between each two moments, in one series. `curve`: several series of places
-    joined by lines.
+    All panels are of one kind. `histogram`: one series, counts between each two x. `timeline`: one series,
+    values between each two moments. `curve`: several series of points joined by lines.
     """
 
     id: str
@@ -181,7 +180,7 @@ class Tool(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True, kw_only=True):
-    """A whole run. `started` is RFC 3339 in UTC, `duration_s` in seconds."""
+    """A run. `started` is RFC 3339 in UTC, `duration_s` in seconds."""
 
     schema: str = SCHEMA
     tool: Tool
@@ -196,7 +195,7 @@ class Report(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Skip(Exception):
-    """Raised by a check that has nothing to judge here; its text is the reason."""
+    """Raised by a check that has nothing to judge; its text is the reason."""
 
 
 def _make_finding(
@@ -225,7 +224,7 @@ def fail(
     subject: Subject | None = None,
     location: Location | None = None,
 ) -> Finding:
-    """It will break, or is broken."""
+    """A finding: it is broken, or will break."""
     return _make_finding(Outcome.FAIL, message, fix, evidence, subject, location)
 
 
@@ -237,7 +236,7 @@ def warn(
     subject: Subject | None = None,
     location: Location | None = None,
 ) -> Finding:
-    """It holds, but will hurt."""
+    """A finding: it works, but costs performance or safety."""
     return _make_finding(Outcome.WARN, message, fix, evidence, subject, location)
 
 
@@ -249,29 +248,29 @@ def unknown(
     subject: Subject | None = None,
     location: Location | None = None,
 ) -> Finding:
-    """It could not be looked at."""
+    """A finding: it could not be determined."""
     return _make_finding(Outcome.UNKNOWN, message, fix, evidence, subject, location)
 
 
 def find_worst(outcomes: Iterable[Outcome]) -> Outcome:
-    """The outcome that decides; a pass when there is none to decide."""
+    """The most severe outcome; pass when there is none."""
     return max(outcomes, key=lambda outcome: outcome.severity, default=Outcome.PASS)
 
 
 def summarize_findings(findings: Iterable[Finding], outcome: Outcome) -> str:
-    """The first message of this outcome, and how many more there are."""
+    """The first message of this outcome, and the number of others."""
     first, *others = [finding.message for finding in findings if finding.outcome is outcome]
     return f"{first} (and {len(others)} more)" if others else first
 
 
 def describe_suppressed(suppressed: Iterable[SuppressedFinding]) -> Iterator[str]:
-    """How many findings do not count, and why, a line for each why."""
-    for how, many in Counter(each.description for each in suppressed).items():
-        yield f"{many} finding{'s' if many > 1 else ''} {how}"
+    """A line for each reason for which findings do not count, with their number."""
+    for reason, count in Counter(finding.description for finding in suppressed).items():
+        yield f"{count} finding{'s' if count > 1 else ''} {reason}"
 
 
 def count_outcomes(verdicts: Iterable[Verdict]) -> dict[Outcome, int]:
-    """How many verdicts ended in each outcome, every outcome named."""
+    """The number of verdicts by outcome, for every outcome."""
     counts = dict.fromkeys(
         (Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.UNKNOWN, Outcome.SKIP, Outcome.ERROR), 0
     )
@@ -281,9 +280,9 @@ def count_outcomes(verdicts: Iterable[Verdict]) -> dict[Outcome, int]:
 
 
 def compute_exit_code(report: Report, *, strict: bool = False) -> int:
-    """0 fit, 1 not fit, 3 could not tell. `strict` counts a warning as not fit.
+    """0 fit, 1 not fit, 3 could not tell: something is unknown, or nothing was judged.
 
-    A run in which nothing was judged could not tell. What was judged and found only what does not count, was.
+    `strict` counts a warning as a failure. A check all of whose findings are suppressed was judged.
     """
     seen = {outcome for outcome, count in report.summary.items() if count}
     if Outcome.FAIL in seen or (strict and Outcome.WARN in seen):

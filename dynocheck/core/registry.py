@@ -1,4 +1,4 @@
-"""Finds checks and probes: built in, by entry point, or in a folder that the user names."""
+"""Finds checks and probes: built in, by entry point, or in a directory of custom checks."""
 
 import importlib
 import importlib.util
@@ -12,22 +12,9 @@ from importlib.metadata import entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dynocheck.core.declarations import ChartMaker, Check, Declaration, Probe, RegistryError, TableMaker
+from dynocheck.core.declarations import ChartMaker, Check, Declaration, Probe, TableMaker
+from dynocheck.core.errors import RegistryError
 from dynocheck.facts import Fact
-
-__all__ = [
-    "ChartMaker",
-    "Check",
-    "Declaration",
-    "DeclarationT",
-    "Probe",
-    "Registry",
-    "RegistryError",
-    "TableMaker",
-    "filter_matching",
-    "load",
-    "select",
-]
 
 CHECKS_GROUP = "dynocheck.checks"
 PROBES_GROUP = "dynocheck.probes"
@@ -37,7 +24,10 @@ DeclarationT = TypeVar("DeclarationT", bound=Declaration)
 
 @dataclass(frozen=True)
 class Registry:
-    """All that was found; `tables` has the charts too."""
+    """All checks and probes. `tables` holds the charts too; `by_id` knows a check by its aliases too.
+
+    :raises RegistryError: two have one id, or two probes provide one fact.
+    """
 
     checks: tuple[Check, ...]
     probes: tuple[Probe, ...]
@@ -47,27 +37,27 @@ class Registry:
     def __post_init__(self) -> None:
         by_id: dict[str, Check] = {}
         taken: set[str] = set()
-        for found in (*self.checks, *self.tables):
-            for name in (found.id, *found.aliases):
+        for declaration in (*self.checks, *self.tables):
+            for name in (declaration.id, *declaration.aliases):
                 if name in taken:
-                    raise RegistryError(f"two checks are called {name}")
+                    raise RegistryError(f"two checks have the id {name}")
                 taken.add(name)
-                if isinstance(found, Check):
-                    by_id[name] = found
+                if isinstance(declaration, Check):
+                    by_id[name] = declaration
         object.__setattr__(self, "by_id", by_id)
         provided: dict[type[Fact], Probe] = {}
-        for prober in self.probes:
-            other = provided.setdefault(prober.provides, prober)
-            if other is not prober:
+        for probe in self.probes:
+            other = provided.setdefault(probe.provides, probe)
+            if other is not probe:
                 raise RegistryError(
-                    f"probes {other.name} and {prober.name} both provide {prober.provides.__name__}"
+                    f"probes {other.name} and {probe.name} both provide {probe.provides.__name__}"
                 )
 
 
 def load(checks_dirs: Iterable[Path] = ()) -> Registry:
-    """Everything that is built in, installed or lies in these folders.
+    """Load every check and probe that is built in, installed, or in these directories.
 
-    :raises RegistryError: a module cannot be imported, or two things have one name.
+    :raises RegistryError: a module cannot be imported, or two declarations have one id.
     """
     modules = [*_import_package("dynocheck.checks"), *_import_package("dynocheck.probes")]
     installed = entry_points()
@@ -77,19 +67,23 @@ def load(checks_dirs: Iterable[Path] = ()) -> Registry:
             modules.extend(_import_package(loaded.__name__) if hasattr(loaded, "__path__") else [loaded])
     for folder in checks_dirs:
         modules.extend(_import_folder(folder))
-    things = (thing for module in modules for thing in vars(module).values())
-    found = list(dict.fromkeys(thing for thing in things if isinstance(thing, (Declaration, Probe))))
+    values = dict.fromkeys(
+        value
+        for module in modules
+        for value in vars(module).values()
+        if isinstance(value, (Declaration, Probe))
+    )
     return Registry(
-        checks=tuple(sorted((c for c in found if isinstance(c, Check)), key=lambda c: c.id)),
-        probes=tuple(p for p in found if isinstance(p, Probe)),
-        tables=tuple(t for t in found if isinstance(t, (TableMaker, ChartMaker))),
+        checks=tuple(sorted((value for value in values if isinstance(value, Check)), key=lambda c: c.id)),
+        probes=tuple(value for value in values if isinstance(value, Probe)),
+        tables=tuple(value for value in values if isinstance(value, (TableMaker, ChartMaker))),
     )
 
 
 def filter_matching(
     checks: Sequence[DeclarationT], only: Sequence[str], without: Sequence[str]
 ) -> tuple[DeclarationT, ...]:
-    """The checks or tables that match one of `only`, or all when it is empty, and none of `without`."""
+    """The checks or tables that match a pattern of `only` (empty: all) and none of `without`."""
     kept = (c for c in checks if not only or any(c.matches(pattern) for pattern in only))
     return tuple(c for c in kept if not any(c.matches(pattern) for pattern in without))
 
@@ -97,18 +91,18 @@ def filter_matching(
 def select(
     checks: Sequence[DeclarationT], only: Sequence[str], without: Sequence[str]
 ) -> tuple[DeclarationT, ...]:
-    """The same, of patterns that must each mean something.
+    """The same, with patterns each of which must match.
 
-    :raises RegistryError: an id or glob matches no check.
+    :raises RegistryError: a pattern matches no check.
     """
     for pattern in (*only, *without):
         if not any(c.matches(pattern) for c in checks):
-            raise RegistryError(f"no check here matches {pattern!r}; `dynocheck checks` lists them all")
+            raise RegistryError(f"no check here matches {pattern!r}; run `dynocheck checks` for the list")
     return filter_matching(checks, only, without)
 
 
 def _import_package(name: str) -> list[types.ModuleType]:
-    """A package and all its public modules; a name that begins with _ is a helper's."""
+    """A package and its modules, except those whose name begins with _."""
     package = importlib.import_module(name)
     modules = [package]
     for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
@@ -120,7 +114,7 @@ def _import_package(name: str) -> list[types.ModuleType]:
 
 def _import_folder(folder: Path) -> Iterator[types.ModuleType]:
     if not folder.is_dir():
-        raise RegistryError(f"{folder}: no such folder of checks")
+        raise RegistryError(f"{folder}: no such directory")
     for path in sorted(folder.glob("*.py")):
         spec = importlib.util.spec_from_file_location(f"dynocheck_local_{path.stem}", path)
         assert spec is not None and spec.loader is not None  # noqa: PT018  (it has the .py suffix)
@@ -130,8 +124,8 @@ def _import_folder(folder: Path) -> Iterator[types.ModuleType]:
         yield module
 
 
-def _load_guarded(load_it: Callable[[], Any], what: str) -> Any:
+def _load_guarded(function: Callable[[], Any], what: str) -> Any:
     try:
-        return load_it()
+        return function()
     except Exception as error:
         raise RegistryError(f"{what}: {type(error).__name__}: {error}") from error

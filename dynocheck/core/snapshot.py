@@ -1,4 +1,4 @@
-"""A recording of what was seen, to be judged elsewhere or later: the contract `dynocheck.snapshot/v1`."""
+"""The facts of a run in a file, to be evaluated elsewhere or later: the format `dynocheck.snapshot/v1`."""
 
 import datetime
 from collections.abc import Iterable, Mapping
@@ -9,8 +9,8 @@ import msgspec
 
 from dynocheck._version import __version__
 from dynocheck.core.errors import UsageError
+from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.outcomes import Tool
-from dynocheck.core.runner import Knowledge, MissingFact
 from dynocheck.facts import Fact
 from dynocheck.secrets import hide
 
@@ -32,7 +32,7 @@ class _Snapshot(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def encode(knowledge: Knowledge, target: Mapping[str, Any]) -> bytes:
-    """The recording of what is known and of what could not be had, as JSON. Tokens are taken out."""
+    """The snapshot as JSON, with every token redacted."""
     now = datetime.datetime.now(datetime.UTC)
     document = {
         "schema": SCHEMA,
@@ -47,29 +47,28 @@ def encode(knowledge: Knowledge, target: Mapping[str, Any]) -> bytes:
 
 
 def read(path: Path, kinds: Iterable[type[Fact]]) -> tuple[Knowledge, dict[str, Any]]:
-    """What a recording holds, and the target it was taken of.
+    """Read a snapshot: its facts, and the target it was taken of.
 
-    :param kinds: the facts that can be read back. What the file holds besides them is left unread; what
-        it lacks of them is missing.
-    :raises UsageError: the file cannot be read, or is no recording.
+    :param kinds: the facts to read; others in the file are ignored.
+    :raises UsageError: the file cannot be read, or is not a snapshot.
     """
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_Snapshot)
+        document = msgspec.json.decode(path.read_bytes(), type=_Snapshot)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{path}: not a snapshot: {error}") from None
-    if found.schema != SCHEMA:
-        raise UsageError(f"{path}: a snapshot of schema {found.schema!r}, this version reads {SCHEMA}")
+    if document.schema != SCHEMA:
+        raise UsageError(f"{path}: a snapshot of schema {document.schema!r}, this version reads {SCHEMA}")
     knowledge = Knowledge()
     for kind in kinds:
         name = kind.__name__
-        if name in found.facts:
+        if name in document.facts:
             try:
-                knowledge.facts[kind] = msgspec.json.decode(found.facts[name], type=kind)
+                knowledge.facts[kind] = msgspec.json.decode(document.facts[name], type=kind)
             except (msgspec.MsgspecError, RecursionError) as error:
                 raise UsageError(f"{path}: fact {name}: {error}") from None
-        elif name in found.missing:
-            gap = found.missing[name]
+        elif name in document.missing:
+            gap = document.missing[name]
             knowledge.missing[kind] = MissingFact(f"when the snapshot was taken: {gap.reason}", gap.fix)
-    return knowledge, found.target
+    return knowledge, document.target

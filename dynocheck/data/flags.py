@@ -101,6 +101,20 @@ def flag_tables(module: str, release: str) -> tuple[FlagTable, ...]:
     return tuple(each for each in found if each is not None)
 
 
+@cache
+def merged_flag_tables(module: str) -> tuple[FlagTable, ...]:
+    """The same with the options of every known release together, for a release that is not known."""
+    programs = (name for name in (module, module.removeprefix("dynamo.")) if name in _table().programs)
+    return tuple(_merge_releases(program) for program in programs)
+
+
+def _merge_releases(program: str) -> FlagTable:
+    by_name: dict[str, Flag] = {}
+    for release in _table().programs[program].releases:
+        by_name |= _flags_by_name(program, release)
+    return FlagTable(_program_title(program), "", by_name, {})
+
+
 def find_flag_releases(module: str, spelled: str) -> list[str]:
     """The releases, oldest first, that have an option of exactly this spelling, such as `vLLM 0.19.0`."""
     programs = (module, module.removeprefix("dynamo."))

@@ -31,38 +31,42 @@ class _File(msgspec.Struct):
     earlier: msgspec.Raw
 
 
-def releases() -> tuple[Release, ...]:
+def list_releases() -> tuple[Release, ...]:
     """Every release whose definitions are known, the oldest first."""
-    return tuple(sorted(Release(*parse_version(release)) for release in _file().releases))
+    return tuple(sorted(Release(*parse_version(release)) for release in _read_file().releases))
 
 
-def choose(server: str = "") -> Release:
-    """The release to judge by: the one of a server's version, or the nearest; the newest without a server."""
-    oldest, *_, newest = releases()
-    own = _release(server)
+def choose_release(server: str = "") -> Release:
+    """The release to validate against: the server's own or the nearest known; the newest without a server."""
+    oldest, *_, newest = list_releases()
+    own = _parse_release(server)
     return newest if own is None else min(max(own, oldest), newest)
 
 
-def knows(server: str) -> bool:
-    """Whether the definitions of a server of this version are known."""
-    return _release(server) in releases()
+def is_known(server: str) -> bool:
+    """Whether the definitions of a server's version are known."""
+    return _parse_release(server) in list_releases()
 
 
-def describe(server: str = "") -> str:
-    """The release to judge by in words, and why it was chosen where it is not the server's own."""
-    chosen = f"Kubernetes {choose(server)}"
-    if knows(server):
+def describe_release(server: str = "") -> str:
+    """The release to validate against as text, e.g. `Kubernetes 1.36, the nearest known`."""
+    chosen = f"Kubernetes {choose_release(server)}"
+    if is_known(server):
         return chosen
-    return f"{chosen}, the nearest known" if _release(server) is not None else f"{chosen}, the newest known"
+    return (
+        f"{chosen}, the nearest known"
+        if _parse_release(server) is not None
+        else f"{chosen}, the newest known"
+    )
 
 
-def definitions(release: Release) -> dict[str, Schema]:
-    """What a known release defines, by names without their `io.k8s.`."""
-    found = msgspec.json.decode(_file().newest, type=dict[str, Schema])
-    *before, newest = releases()
+def read_definitions(release: Release) -> dict[str, Schema]:
+    """The definitions of a known release, by name without the `io.k8s.` prefix."""
+    found = msgspec.json.decode(_read_file().newest, type=dict[str, Schema])
+    *before, newest = list_releases()
     if release == newest:
         return found
-    changes = msgspec.json.decode(_file().earlier, type=dict[str, dict[str, Schema | None]])
+    changes = msgspec.json.decode(_read_file().earlier, type=dict[str, dict[str, Schema | None]])
     for each in reversed(before):
         changed = found | changes[str(each)]
         found = {name: schema for name, schema in changed.items() if schema is not None}
@@ -71,8 +75,8 @@ def definitions(release: Release) -> dict[str, Schema]:
     return found
 
 
-def _release(version: str) -> Release | None:
-    """The release of a version such as `v1.36.3`; None when that cannot be told."""
+def _parse_release(version: str) -> Release | None:
+    """The release of a version such as `v1.36.3`; None if it cannot be parsed."""
     try:
         return Release(*parse_version(version))
     except ValueError:
@@ -80,5 +84,5 @@ def _release(version: str) -> Release | None:
 
 
 @cache
-def _file() -> _File:
+def _read_file() -> _File:
     return msgspec.json.decode(read_table("kubernetes_schemas.json"), type=_File)

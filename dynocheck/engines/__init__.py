@@ -1,7 +1,8 @@
-"""vLLM, SGLang and TensorRT-LLM: how each is told what to do."""
+"""vLLM, SGLang and TensorRT-LLM: their command lines, configuration, parallelism and memory."""
 
 from dynocheck.engines.arguments import Argument, Arguments
-from dynocheck.engines.base import Engine, Parallelism, detect_engine
+from dynocheck.engines.base import Engine, Parallelism
+from dynocheck.engines.detection import detect_engine
 from dynocheck.engines.instances import EngineInstance, find_instances
 
 __all__ = [

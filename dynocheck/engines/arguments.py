@@ -1,20 +1,23 @@
-"""The arguments of an engine, whichever way they are given: flags, environment, a YAML file."""
+"""The arguments of an engine from its flags, its environment variables and its YAML or JSON files."""
 
 import json
 import posixpath
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import takewhile
+from typing import Any, NamedTuple
 
-from dynocheck.facts.recipe.recipes import ConfigFile, Container, EnvVar, Value
+from dynocheck.data.flags import FlagTable
+from dynocheck.engines.command_line import FlagOccurrence, parse_flags
+from dynocheck.facts import ConfigFile, Container, EnvVar, Launch, Value
 
 
 @dataclass(frozen=True)
 class Argument:
-    """A value and where it is written.
+    """A value and its position.
 
-    `known` is false when only the running container could tell the value; then `value` is None. A flag
-    that takes no value has the value True.
+    `known` is false if only the running container knows the value, which is then None. A flag without a
+    value has the value True.
     """
 
     name: str
@@ -26,7 +29,7 @@ class Argument:
 
     @property
     def integer(self) -> int | None:
-        """The value as a whole number, or None when it is none."""
+        """The value as a whole number, None if it is not one."""
         if isinstance(self.value, bool) or not isinstance(self.value, int | str):
             return None
         try:
@@ -35,7 +38,7 @@ class Argument:
             return None
 
     def equals(self, value: Any) -> bool:
-        """Whether it means this value, however the two are written: `1` and `"1"`, `0.90` and `0.9`."""
+        """Whether both values mean the same, such as `1` and `"1"`, or `0.90` and `0.9`."""
         if isinstance(self.value, bool) or isinstance(value, bool):
             return str(self.value).lower() == str(value).lower()
         if self.entries is not None:
@@ -47,105 +50,186 @@ class Argument:
 
     @property
     def enabled(self) -> bool | None:
-        """Whether it switches something on; None when that is not known."""
+        """Whether the value is true; None if it is unknown."""
         if not self.known:
             return None
         return self.value is True or str(self.value).lower() in ("true", "1", "yes", "on")
 
     @property
     def entries(self) -> dict[str, Any] | None:
-        """The value as a mapping, given as one or as JSON; None when it is none."""
-        found = self.value
-        if isinstance(found, str):
+        """The value as a mapping, decoded if it is JSON; None if it is not a mapping."""
+        value = self.value
+        if isinstance(value, str):
             try:
-                found = json.loads(found)
+                value = json.loads(value)
             except (ValueError, RecursionError):
                 return None
-        return found if isinstance(found, dict) else None
+        return value if isinstance(value, dict) else None
 
 
 class Arguments:
-    """The arguments of one launch, by the engine's name for each; the winning source last.
+    """The arguments of one launch by the engine's name for each.
 
-    `overruled` are those that another source contradicts, each with the one that wins.
+    `conflicts` are the arguments that a later source overrides with another value, each with the winner.
 
-    :param complete: whether nothing but these is given. False when a word of the command line could hold
-        more, or a file that is named is not in the recipe.
+    :param sources: later ones win.
+    :param complete: False if a word of the command line could hold more arguments, or if a file is not in
+        the recipe.
     """
 
     def __init__(self, *sources: Mapping[str, Argument], complete: bool = True) -> None:
-        self._found: dict[str, Argument] = {}
+        self._arguments: dict[str, Argument] = {}
         self.conflicts: list[tuple[Argument, Argument]] = []
         for source in sources:
             self.conflicts += [
                 (old, new) for name, new in source.items() if (old := self._find_conflict(name, new))
             ]
-            self._found.update(source)
+            self._arguments.update(source)
         self.complete = complete
 
     def _find_conflict(self, name: str, new: Argument) -> Argument | None:
-        """What was given under this name before and says something else."""
-        old = self._found.get(name)
+        """The earlier argument of this name, if its value differs."""
+        old = self._arguments.get(name)
         return old if old is not None and old.known and new.known and not old.equals(new.value) else None
 
     def get(self, *names: str) -> Argument | None:
-        """The argument of the first of these names that is given."""
-        return next((self._found[name] for name in names if name in self._found), None)
+        """The first of these names that has an argument."""
+        return next((self._arguments[name] for name in names if name in self._arguments), None)
 
     def size(self, *names: str) -> int | None:
-        """The number of ranks given under one of these names: 1 when none is, None when it is not known."""
-        found = self.get(*names)
-        number = 1 if found is None else found.integer
+        """The number of ranks under one of these names: 1 if none is set, None if it is unknown."""
+        argument = self.get(*names)
+        number = 1 if argument is None else argument.integer
         return number if number is not None and number > 0 else None
 
     def text(self, name: str, default: str) -> str | None:
-        """The value as text, the default when it is not given, None when it is not known."""
-        found = self.get(name)
-        if found is None:
+        """The value as text, the default if it is not set, None if it is unknown."""
+        argument = self.get(name)
+        if argument is None:
             return default
-        return str(found.value) if found.known else None
+        return str(argument.value) if argument.known else None
 
     def has_prefix(self, prefix: str) -> bool:
-        """Whether an argument's name begins with this."""
-        return any(name.startswith(prefix) for name in self._found)
+        """Whether an argument's name starts with this."""
+        return any(name.startswith(prefix) for name in self._arguments)
 
     def is_enabled(self, *names: str) -> bool | None:
-        """Whether one of these switches is given and not negated; None when that is not known."""
-        found = self.get(*names)
-        return False if found is None else found.enabled
+        """Whether the first of these switches that is set is on; None if that is unknown."""
+        argument = self.get(*names)
+        return False if argument is None else argument.enabled
+
+
+class ParsedFlags(NamedTuple):
+    """The arguments by name, the last of each, and whether every word is accounted for."""
+
+    arguments: dict[str, Argument]
+    complete: bool
+
+
+def parse_command_line(
+    launch: Launch,
+    file: str,
+    parsers: Sequence[FlagTable],
+    names: Mapping[str, str],
+    *,
+    flexible: bool = False,
+) -> ParsedFlags:
+    """The arguments on a command line.
+
+    :param file: the manifest that contains it.
+    :param parsers: the options of Dynamo and of the engine.
+    :param names: as for `collect_arguments`; `flexible` too.
+    """
+    flags = list(parse_flags(launch, parsers))
+    arguments, complete = collect_arguments(flags, file, names, flexible=flexible)
+    words = takewhile(lambda word: word.text != "--", launch.words)
+    unknown = sum(word.text is None for word in words) - sum(flag.value is None for flag in flags)
+    return ParsedFlags(arguments, complete and not unknown)
+
+
+def collect_arguments(
+    flags: Iterable[FlagOccurrence], file: str, names: Mapping[str, str], *, flexible: bool = False
+) -> ParsedFlags:
+    """The arguments that flags make; incomplete if a flag is ambiguous.
+
+    A flag unknown to its parser keeps the name it has. `--config` counts only as a word of its own: vLLM and
+    SGLang look for that word before they parse, and read no file for `--config=FILE`.
+
+    :param names: the one name for options whose first spelling differs between releases.
+    :param flexible: whether unknown flags may have underscores and `--a.b 1` means `--a '{"b": 1}'`.
+    """
+    arguments: dict[str, Argument] = {}
+    nested: dict[str, Argument] = {}
+    complete = True
+    for flag in flags:
+        name = _resolve_name(flag, names, flexible=flexible)
+        complete = complete and name is not None
+        if name is None or (name == "config" and (flag.spelled != "--config" or flag.inline is not None)):
+            continue
+        target, value, known = arguments, flag.value, flag.value is not None
+        if flexible and "." in flag.spelled:
+            old = nested.get(name)
+            target, known = nested, known and (old is None or old.known)
+            value = _merge(old.value if old is not None else {}, flag.json)
+        elif flag.negated:
+            value = False
+        target[name] = Argument(name, value, file, flag.word.line, flag.word.column, known)
+    return ParsedFlags(arguments | nested, complete)
+
+
+def _resolve_name(flag: FlagOccurrence, names: Mapping[str, str], *, flexible: bool) -> str | None:
+    """The name of the option that a flag stands for; None if it could be several."""
+    if flag.spelled == "--config" and flag.inline is None:
+        return "config"
+    spellings = {option.names[0].lstrip("-") for option in flag.candidates}
+    if not spellings:
+        bare = flag.spelled.removeprefix("--no-") if flag.negated else flag.spelled.lstrip("-")
+        spellings = {bare.partition(".")[0].replace("_", "-") if flexible else bare}
+    found = {names.get(spelling, spelling) for spelling in spellings}
+    return found.pop() if len(found) == 1 else None
+
+
+def _merge(old: Any, new: Any) -> Any:
+    """A mapping with another merged into it at every depth."""
+    if not (isinstance(old, dict) and isinstance(new, dict)):
+        return new
+    return old | {key: _merge(old.get(key), value) for key, value in new.items()}
 
 
 def parse_config_keys(root: Value | None, file: str, names: Mapping[str, str]) -> dict[str, Argument] | None:
-    """The top-level keys of an engine's file, as keyword arguments; None when it has no such thing.
+    """The top-level keys of a file that is passed as keyword arguments; None if it is not a mapping.
 
-    :param names: the engine's name for each key that it takes by another one.
+    :param names: the engine's name for keys that it takes by another one.
     """
     if root is None or not isinstance(root.data, dict):
         return None
-    found = {}
+    arguments = {}
     for key, value in root.data.items():
         name = names.get(key, key.replace("_", "-"))
-        found[name] = Argument(name, value.plain, file, value.line, value.column)
-    return found
+        arguments[name] = Argument(name, value.plain, file, value.line, value.column)
+    return arguments
 
 
 def parse_environment(
-    variables: Sequence[EnvVar], file: str, names: Iterable[str], prefix: str
+    variables: Sequence[EnvVar], file: str, options: Iterable[str], prefix: str, names: Mapping[str, str]
 ) -> dict[str, Argument]:
-    """The variables that stand in for flags: `PREFIX_FLAG_NAME`; the last of a name counts."""
-    found = {}
-    given = {variable.name: variable for variable in variables}
-    for name in names:
-        variable = given.get(prefix + name.replace("-", "_").upper())
+    """The variables that stand in for flags, `PREFIX_FLAG_NAME`; the last of a name counts.
+
+    :param names: as for `collect_arguments`.
+    """
+    arguments = {}
+    by_name = {variable.name: variable for variable in variables}
+    for option in options:
+        variable = by_name.get(prefix + option.replace("-", "_").upper())
         if variable is not None:
-            known = variable.value is not None
-            found[name] = Argument(name, variable.value, file, variable.line, variable.column, known)
-    return found
+            name, known = names.get(option, option), variable.value is not None
+            arguments[name] = Argument(name, variable.value, file, variable.line, variable.column, known)
+    return arguments
 
 
-def find_config_file(container: Container, path: Argument) -> ConfigFile | None:
-    """The recipe's own file behind a path in the container, or None when the recipe does not hold it."""
-    if not isinstance(path.value, str):
+def find_config_file(container: Container, path: Argument | None) -> ConfigFile | None:
+    """The recipe's own file at a path in the container, None if the recipe does not contain it."""
+    if path is None or not isinstance(path.value, str):
         return None
     wanted = posixpath.normpath(path.value)
     return next((f for f in container.files if posixpath.normpath(f.path) == wanted), None)

@@ -1,18 +1,18 @@
-"""What is asked of every engine."""
+"""An inference engine as Dynamo starts it, and how it splits a model over GPUs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from dynocheck.engines.arguments import Argument, Arguments
 from dynocheck.engines.memory import MemoryBudget
-from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch
+from dynocheck.facts import ConfigFile, Container, Launch
 
 
 @dataclass(frozen=True)
 class Parallelism:
-    """How many ways a model is split. `spread` is whether data parallelism takes GPUs of its own.
+    """The sizes by which a model is split. `spread` is whether data parallel ranks have GPUs of their own.
 
-    Expert parallelism and attention data parallelism divide the ranks that are there; they add none.
+    Expert and attention data parallelism divide existing ranks and add none.
     """
 
     tensor: int
@@ -23,7 +23,7 @@ class Parallelism:
 
     @property
     def gpus(self) -> int:
-        """The GPUs that one replica needs."""
+        """The number of GPUs that one replica needs."""
         return self.tensor * self.pipeline * self.context * (self.data if self.spread else 1)
 
     def __str__(self) -> str:
@@ -34,12 +34,12 @@ class Parallelism:
         return " x ".join(parts)
 
 
-def parse_share(found: Argument | None, default: float) -> float | None:
-    """A share of the GPU's memory: the default when it is not given, None when it is not known or not one."""
-    if found is None:
+def parse_share(argument: Argument | None, default: float) -> float | None:
+    """A share of the GPU's memory, over 0 and at most 1; the default if not set, None if invalid."""
+    if argument is None:
         return default
     try:
-        number = float(found.value)
+        number = float(argument.value)
     except (TypeError, ValueError, OverflowError):
         return None
     return number if 0 < number <= 1 else None
@@ -49,10 +49,10 @@ def parse_share(found: Argument | None, default: float) -> float | None:
 class Engine:
     """An inference engine as Dynamo starts it.
 
-    `arguments` reads them from every place the engine reads them from, given the container, the launch
-    and the file that it stands in. `parallelism` and `budget` are None when a number in them cannot be known,
-    or when an argument changes what is loaded. `config` is the file of keys that the launch names, its root
-    the part that is meant; None when it names none, or one that is not in the recipe.
+    `arguments` reads the arguments from flags, variables and files, given the container, the launch and the
+    manifest's file. `parallelism` and `budget` return None if a number in them is unknown or an argument
+    changes what is loaded. `config` returns the file of keys that the launch names, its root the section that
+    counts; None if it names none, or one that the recipe does not contain.
     """
 
     name: str
@@ -64,24 +64,15 @@ class Engine:
     model_flags: tuple[str, ...]
 
     def model(self, arguments: Arguments) -> str | None:
-        """The model that is loaded: a hub id or a path, None when it is not given or not known."""
-        found = arguments.get(*self.model_flags)
-        return found.value if found is not None and isinstance(found.value, str) else None
+        """The model to load, as a hub id or a path; None if it is not set or unknown."""
+        argument = arguments.get(*self.model_flags)
+        return argument.value if argument is not None and isinstance(argument.value, str) else None
 
     def served_name(self, arguments: Arguments) -> str | None:
-        """The name that requests ask for: the first served one, or else the model's."""
-        found = arguments.get("served-model-name")
-        if found is None:
+        """The name in requests: the first --served-model-name, or else the model."""
+        argument = arguments.get("served-model-name")
+        if argument is None:
             return self.model(arguments)
-        first = found.value[0] if isinstance(found.value, list) and found.value else found.value
+        names = argument.value
+        first = names[0] if isinstance(names, list) and names else names
         return first if isinstance(first, str) else None
-
-
-def detect_engine(launch: Launch) -> Engine | None:
-    """The engine that this launch starts, or None when it starts something else, such as a frontend."""
-    from dynocheck.engines import sglang, trtllm, vllm
-
-    for engine in (vllm.ENGINE, sglang.ENGINE, trtllm.ENGINE):
-        if launch.module == engine.module or launch.module.startswith(f"{engine.module}."):
-            return engine
-    return None

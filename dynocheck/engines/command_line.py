@@ -1,19 +1,24 @@
-"""A command line as it is written, flag by flag, beside what its program takes."""
+"""The flags of a command line and the options that its program's parser takes them for."""
 
+import json
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import Any
 
-from dynocheck.data.flags import Flag, FlagTable
-from dynocheck.engines.flags import is_flag
-from dynocheck.facts.recipe.recipes import Launch, Word
+from dynocheck.data.flags import Flag, FlagTable, dynamo_release, flag_tables, merged_flag_tables
+from dynocheck.facts import Launch, Word
+
+_NEGATIVE = re.compile(r"-\d+|-\d*\.\d+")
+_SWITCH = re.compile(r"--(no|enable|disable|trust|enforce|skip)-.+|--headless")  # usual names of switches
 
 
 @dataclass(frozen=True)
 class FlagOccurrence:
-    """A flag of a command line, `inline` after its `=`, and the words up to the next one.
+    """A flag as written: `inline` is the text after its `=`, `following` the words up to the next flag.
 
-    `candidates` are the options that its parser takes it for: none when it knows no such, several when the
+    `candidates` are the options that the parser takes it for: none if the flag is unknown, several if the
     abbreviation is ambiguous.
     """
 
@@ -23,12 +28,83 @@ class FlagOccurrence:
     following: tuple[Word, ...]
     candidates: tuple[Flag, ...]
 
+    @property
+    def value(self) -> Any:
+        """The flag's text, True if it has none, None if only the running container knows it."""
+        if self.inline is not None:
+            return self.inline
+        if self._is_glued:
+            return self.spelled[2:]
+        first = self.following[0] if self.following else None
+        if first is None or (first.text is None and not self._takes_value):
+            return True
+        return first.text
+
+    @property
+    def text(self) -> str | None:
+        """The flag's value as text; None if it has none or the value is unknown."""
+        return self.value if isinstance(self.value, str) else None
+
+    @property
+    def json(self) -> Any:
+        """The flag's value as JSON, with `--a.b 1` as a mapping; None if it is not JSON."""
+        _, *path = self.spelled.removesuffix("+").split(".")
+        try:
+            data = json.loads(self.text or "")
+        except (ValueError, RecursionError):
+            data = self.text if path else None
+        for key in reversed(path):
+            data = {key: data}
+        return data
+
+    @property
+    def negated(self) -> bool:
+        """Whether it is the `--no-` form of a switch."""
+        spelled = self.spelled.replace("_", "-")
+        own = (name for flag in self.candidates for name in flag.names)
+        return (
+            self.value is True
+            and spelled.startswith("--no-")
+            and not any(name.startswith(spelled) for name in own)
+        )
+
+    @property
+    def _takes_value(self) -> bool:
+        kinds = {flag.kind for flag in self.candidates} or {"unknown"}
+        if "unknown" in kinds:
+            return not _SWITCH.fullmatch(self.spelled)
+        return not kinds <= {"switch", "negatable"}
+
+    @property
+    def _is_glued(self) -> bool:
+        """Whether the value follows a short flag in the same word: `-n2`."""
+        short = self.spelled[:2]
+        return (
+            short != "--" and self.spelled != short and any(short in flag.names for flag in self.candidates)
+        )
+
+
+def is_flag(text: str) -> bool:
+    """Whether argparse takes a word for an option rather than a value."""
+    head = text.partition("=")[0]
+    return text.startswith("-") and len(text) > 1 and " " not in head and not _NEGATIVE.fullmatch(text)
+
+
+def find_parsers(module: str, image: str | None) -> tuple[FlagTable, ...]:
+    """The options of a program in the image's release; if that is unknown, those of every known release.
+
+    :return: Dynamo's own options, then those of the engine below it, if it has any.
+    """
+    release = dynamo_release(image or "")
+    return flag_tables(module, release) if release else merged_flag_tables(module)
+
 
 def parse_flags(launch: Launch, parsers: Sequence[FlagTable]) -> Iterator[FlagOccurrence]:
-    """The flags of a launch.
+    """The flags of a launch, in order, up to a word `--`.
 
-    :param parsers: Dynamo's own and, where there is one, the engine's, which gets what that does not know.
+    :param parsers: Dynamo's own options, then those of the engine, which gets what Dynamo does not know.
     """
+    module = ".".join(launch.module.split(".")[:2])
     words = launch.words
     ends = next((i for i, word in enumerate(words) if word.text == "--"), len(words))
     places = [i for i in range(ends) if (text := words[i].text) is not None and is_flag(text)]
@@ -38,26 +114,22 @@ def parse_flags(launch: Launch, parsers: Sequence[FlagTable]) -> Iterator[FlagOc
             words[place],
             spelled,
             inline if equals else None,
-            tuple(words[place + 1 : following]),
-            tuple(_find_candidates(launch.module, spelled, parsers)),
+            words[place + 1 : following],
+            tuple(_find_candidates(module, spelled, parsers)),
         )
 
 
 def parse_flag_values(launch: Launch) -> dict[str, str]:
-    """Each flag as it is spelled with the word that it is given, empty where that is none or not known."""
-    found = {}
-    for each in parse_flags(launch, ()):
-        first = each.following[0].text if each.following else None
-        found[each.spelled] = each.inline if each.inline is not None else first or ""
-    return found
+    """The value of each flag by its spelling; empty if the flag has none or the value is unknown."""
+    return {flag.spelled: flag.text or "" for flag in parse_flags(launch, ())}
 
 
 def _find_candidates(module: str, spelled: str, parsers: Sequence[FlagTable]) -> list[Flag]:
-    """Dynamo beside vLLM takes no abbreviations; vLLM takes underscores, `--a.b` for JSON and `-O2`."""
+    """Dynamo's own options beside vLLM take no abbreviations; TensorRT-LLM's take `--trtllm.KEY`."""
     if module == "dynamo.trtllm" and spelled.startswith("--trtllm."):
         return [Flag((spelled,), "unknown")]
     if module != "dynamo.vllm" or not parsers:
-        return next((found for each in parsers if (found := each.find_matches(spelled))), [])
+        return next((matches for table in parsers if (matches := table.find_matches(spelled))), [])
     own, *engine = parsers
     if spelled in own.by_name:
         return [own.by_name[spelled]]
@@ -65,11 +137,11 @@ def _find_candidates(module: str, spelled: str, parsers: Sequence[FlagTable]) ->
 
 
 def find_engine_candidates(module: str, spelled: str, engine: FlagTable) -> list[Flag]:
-    """What the parser of the engine below one of Dynamo's workers takes a flag for."""
+    """The engine's options that a flag may stand for; vLLM takes underscores, `--a.b` for JSON and `-O2`."""
     if module != "dynamo.vllm":
         return engine.find_matches(spelled)
     if spelled.startswith("-O"):
         return [Flag((spelled,), "unknown")]
     head, dot, _ = spelled.removesuffix("+").partition(".")
-    found = engine.find_matches(head.replace("_", "-") if head.startswith("--") else head)
-    return [Flag(flag.names, "unknown", keys=flag.keys) for flag in found] if dot else found
+    matches = engine.find_matches(head.replace("_", "-") if head.startswith("--") else head)
+    return [Flag(flag.names, "unknown", keys=flag.keys) for flag in matches] if dot else matches

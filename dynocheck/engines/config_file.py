@@ -1,8 +1,9 @@
-"""What is told to an engine in mappings: a file whose keys are flags, and JSON in place of a value.
+"""Engine configuration in mappings: a file whose keys are flags, and JSON as the value of a flag.
 
-vLLM (`FlexibleArgumentParser.load_config_file`) and SGLang (`ConfigArgumentMerger`) make words of a file and
-read these as they read a command line, without Dynamo's own options. vLLM says nothing of a false value or an
-empty list, SGLang nothing of an empty list, and nothing of a false value where the flag takes none.
+vLLM (`FlexibleArgumentParser.load_config_file`) and SGLang (`ConfigArgumentMerger`) turn the file into words
+and parse these like a command line, without Dynamo's own options. Both drop an empty list. SGLang drops
+`key: false` for a switch; vLLM makes `--no-key` of it from 0.28.0 on, if it has exactly that option, and
+drops it otherwise.
 """
 
 import json
@@ -11,16 +12,18 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 from dynocheck.data.flags import FlagTable
-from dynocheck.engines.base import detect_engine
+from dynocheck.engines.arguments import ParsedFlags, collect_arguments
 from dynocheck.engines.command_line import FlagOccurrence, find_engine_candidates
-from dynocheck.facts.recipe.recipes import Container, Launch, Value, Word
+from dynocheck.facts import ConfigFile, Value, Word
 
 Mappings = Mapping[str, Mapping[str, str]]
+
+_DROPS_FALSE = ("vLLM 0.16.0", "vLLM 0.19.0", "vLLM 0.20.1", "vLLM 0.23.0", "vLLM 0.26.0")
 
 
 @dataclass(frozen=True)
 class ConfigEntry:
-    """A key of an engine's file with the flag that the engine makes of it; `silent` when it makes none."""
+    """A key of an engine's file with the flag that the engine makes of it; `silent` if it makes none."""
 
     file: str
     key: str
@@ -36,43 +39,53 @@ class UnknownKey(NamedTuple):
     mapping: str
 
 
-def read_config_entries(container: Container, launch: Launch, engine: FlagTable) -> Iterator[ConfigEntry]:
-    """The keys of the file that a launch names, in their order.
+def read_config_entries(module: str, config: ConfigFile | None, engine: FlagTable) -> Iterator[ConfigEntry]:
+    """The keys of an engine's file, in order.
 
+    :param module: the program that reads it, such as `dynamo.vllm`.
     :param engine: the options of the engine itself.
     """
-    found = detect_engine(launch)
-    config = found.config(container, launch) if found is not None else None
     if config is None or config.root is None or not isinstance(config.root.data, dict):
         return
     for key, value in config.root.data.items():
-        meant = tuple(find_engine_candidates(launch.module, _spell_flag(launch.module, key, value), engine))
-        texts = _format_words(launch.module, value.plain, [flag.kind for flag in meant])
+        off = value.data is False
+        negates = off and module == "dynamo.vllm" and _negates_false(key, engine)
+        # SGLang finds a switch that is off by underscores too.
+        sought = key.replace("_", "-") if off and module == "dynamo.sglang" else key
+        candidates = tuple(find_engine_candidates(module, f"--{sought}", engine))
+        texts = [] if negates else _format_words(module, value.plain, [flag.kind for flag in candidates])
         words = tuple(Word(text, value.line, value.column) for text in texts or ())
-        flag = Word(f"--{key}", value.line, value.column)
-        yield ConfigEntry(
-            config.file,
-            key,
-            value,
-            FlagOccurrence(flag, f"--{key}", None, words, meant),
-            silent=texts is None,
-        )
+        spelled = f"--no-{key}" if negates else f"--{key}"
+        flag = Word(spelled, value.line, value.column)
+        occurrence = FlagOccurrence(flag, spelled, None, words, candidates)
+        yield ConfigEntry(config.file, key, value, occurrence, silent=texts is None)
 
 
-def _spell_flag(module: str, key: str, value: Value) -> str:
-    """The flag by which a key is looked up: SGLang finds a switch that is off by underscores too."""
-    off = module == "dynamo.sglang" and value.data is False
-    return f"--{key.replace('_', '-') if off else key}"
+def read_config_arguments(
+    module: str, config: ConfigFile | None, engine: FlagTable, names: Mapping[str, str]
+) -> ParsedFlags | None:
+    """The arguments of an engine's file; None if it is not a mapping.
+
+    :param names: as for `collect_arguments`.
+    """
+    if config is None or config.root is None or not isinstance(config.root.data, dict):
+        return None
+    flags = [entry.given for entry in read_config_entries(module, config, engine) if not entry.silent]
+    return collect_arguments(flags, config.file, names, flexible=True)
+
+
+def _negates_false(key: str, engine: FlagTable) -> bool:
+    return f"--no-{key}" in engine.by_name and engine.title not in _DROPS_FALSE
 
 
 def _format_words(module: str, plain: Any, kinds: list[str]) -> list[str] | None:
-    """The words that follow the flag, None where there is not even the flag."""
+    """The words that follow the flag, None if the engine makes no flag."""
     switch = module == "dynamo.vllm" or kinds in (["switch"], ["unknown"])
     match plain:
         case bool():
             return ([] if plain else None) if switch else [str(plain).lower()]
         case list():
-            return [str(each) for each in plain] or None
+            return [str(item) for item in plain] or None
         case dict():
             return [json.dumps(plain)]
     return [str(plain)]
@@ -81,34 +94,17 @@ def _format_words(module: str, plain: Any, kinds: list[str]) -> list[str] | None
 def find_unknown_keys(
     data: Any, mapping: str, known: Mappings, path: tuple[str, ...] = ()
 ) -> Iterator[UnknownKey]:
-    """The keys at any depth that are refused.
+    """The keys, at any depth, that the engine rejects.
 
-    :param mapping: the name of the mapping that `data` is to be.
+    :param mapping: the name of the mapping that `data` becomes.
     """
     keys = known.get(mapping)
     if keys is None or not isinstance(data, dict):
         return
     for key, value in data.items():
         # Some releases take hyphens in speculative decoding's keys.
-        held = keys.get(key, keys.get(str(key).replace("-", "_")))
-        if held is None:
+        below = keys.get(key, keys.get(str(key).replace("-", "_")))
+        if below is None:
             yield UnknownKey((*path, str(key)), mapping)
         else:
-            yield from find_unknown_keys(value, held, known, (*path, str(key)))
-
-
-def parse_flag_json(given: FlagOccurrence) -> Any:
-    """The JSON that a flag is given, `--a.b 1` as the mapping that it stands for; None where it is none."""
-    text = given.inline if given.inline is not None else given.following[0].text if given.following else None
-    _, *path = given.spelled.removesuffix("+").split(".")
-    data = _parse_json(text)
-    for key in reversed(path):
-        data = {key: data}
-    return data
-
-
-def _parse_json(text: str | None) -> Any:
-    try:
-        return json.loads(text or "")
-    except (ValueError, RecursionError):
-        return None
+            yield from find_unknown_keys(value, below, known, (*path, str(key)))

@@ -1,14 +1,14 @@
-"""The release of an engine that each worker's image carries."""
+"""The engine version in each worker's image."""
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from dynocheck.data.flags import FlagTable, dynamo_release, engine_versions, flag_tables
-from dynocheck.facts.recipe.recipes import Launch, Recipe
+from dynocheck.facts import Launch, Recipe
 
 
 class VersionedLaunch(NamedTuple):
-    """A launch of an engine in a known release, and the options that Dynamo's own parser takes there."""
+    """A launch of an engine in a known release, with the options of Dynamo's own parser."""
 
     file: str
     launch: Launch
@@ -17,7 +17,7 @@ class VersionedLaunch(NamedTuple):
 
 
 def find_versioned_launches(recipes: Iterable[Recipe], engine: str) -> Iterator[VersionedLaunch]:
-    """Every launch of this engine whose image tells the release."""
+    """The launches of an engine in images of a known release."""
     for recipe in recipes:
         for graph in recipe.graphs:
             for component in graph.components:

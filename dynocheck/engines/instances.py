@@ -1,12 +1,13 @@
-"""The engines that a graph starts, each with where it is started and what it is told."""
+"""The engines that a graph starts, with their containers and arguments."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 from dynocheck.engines.arguments import Argument, Arguments
-from dynocheck.engines.base import Engine, detect_engine
-from dynocheck.facts.recipe.recipes import Component, Container, EnvVar, Graph, Launch
+from dynocheck.engines.base import Engine
+from dynocheck.engines.detection import detect_engine
+from dynocheck.facts import Component, Container, EnvVar, Graph, Launch
 
 _AGGREGATED = ("agg", "pd", "prefill_and_decode", "null", "")
 _ON = ("true", "1", "yes", "on")
@@ -25,12 +26,12 @@ class EngineInstance:
 
     @property
     def model(self) -> str | None:
-        """The model that it loads: a hub id or a path, None when it is not given or not known."""
+        """The model to load, as a hub id or a path; None if it is not set or unknown."""
         return self.engine.model(self.given)
 
     @property
     def served_name(self) -> str | None:
-        """The name that it serves its model by, None where it is not known."""
+        """The served model name; None if unknown."""
         return self.engine.served_name(self.given)
 
     @property
@@ -38,35 +39,34 @@ class EngineInstance:
         return self.component.name
 
     def locate(self, *names: str) -> tuple[str, int, int]:
-        """File, line and column of the first of these arguments that is given, else of the launch."""
+        """File, line and column of the first of these arguments that is set, else of the launch."""
         found = self.given.get(*names)
         if found is None:
             return self.graph.file, self.launch.line, self.launch.column
         return found.file, found.line, found.column
 
     def number(self, name: str) -> int | None:
-        """An argument as a whole number, None where it is not given or none."""
+        """An argument as a whole number; None if it is not set or not a number."""
         found = self.given.get(name)
         return found.integer if found is not None else None
 
     def get_nested(self, section: str, key: str) -> Any:
-        """A value inside an argument that is a mapping or JSON, None where there is none."""
+        """A value inside an argument that is a mapping or JSON; None if there is none."""
         found = self.given.get(section)
         return (found.entries or {}).get(key) if found is not None else None
 
     def find_variable(self, name: str) -> EnvVar | None:
-        """A variable as the engine sees it: its script's, else its container's."""
+        """A variable of the launch's script, else of its container."""
         own = next((each for each in self.launch.env if each.name == name), None)
         return own or self.container.find_variable(name)
 
     @property
     def mode(self) -> str | None:
-        """What part of a request it does: agg, prefill, decode, encode; None when that is not known.
+        """The part of a request that it handles: agg, prefill, decode, encode; None if unknown.
 
-        Dynamo up to 0.9 has vLLM told by `--is-prefill-worker`, 1.0 to 1.3 by that or
-        `--disaggregation-mode`, later ones by the latter alone (`dynamo/vllm/backend_args.py` of the
-        package ai-dynamo); SGLang and TensorRT-LLM have only known the latter. A variable stands in for
-        either.
+        For vLLM, Dynamo up to 0.9 takes `--is-prefill-worker`, 1.0 to 1.3 that or `--disaggregation-mode`,
+        later releases only the latter (`dynamo/vllm/backend_args.py` of the package ai-dynamo). SGLang and
+        TensorRT-LLM only ever had the latter. Each flag has an environment variable.
         """
         found = self.given.get("disaggregation-mode")
         prefix = f"DYN_{self.engine.name.upper()}_"
@@ -83,7 +83,7 @@ class EngineInstance:
 
     @property
     def side(self) -> str:
-        """What it does, as it is told or else by its component: prefill, decode, worker or another."""
+        """Its role by its arguments, else by its component: prefill, decode, worker or another."""
         mode = self.mode
         if mode is not None and (mode != "agg" or isinstance(self.mode_source, Argument)):
             return mode
@@ -91,7 +91,7 @@ class EngineInstance:
 
     @property
     def mode_source(self) -> Argument | Launch:
-        """Where it is told its mode, or else where it is started."""
+        """The argument that sets its mode, or else its launch."""
         return self.given.get("disaggregation-mode", "is-prefill-worker", "is-decode-worker") or self.launch
 
     def _is_set(self, name: str) -> bool:

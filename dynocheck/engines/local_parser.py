@@ -1,6 +1,6 @@
-"""The parsers of the engines that are installed here, asked in a process of their own.
+"""Runs the parser of a locally installed engine in a subprocess.
 
-To import an engine takes ten seconds and more, prints, and may end the process.
+Importing an engine takes ten seconds or more, prints, and may exit the process.
 """
 
 import json
@@ -13,7 +13,7 @@ from importlib import metadata
 from dynocheck.data.flags import FlagTable
 from dynocheck.engines import parser_subprocess
 from dynocheck.engines.command_line import parse_flags
-from dynocheck.facts.recipe.recipes import Launch, Word
+from dynocheck.facts import Launch, Word
 
 ENGINES = tuple(parser_subprocess.PARSERS)
 _QUIET = {"VLLM_LOGGING_LEVEL": "ERROR", "VLLM_NO_USAGE_STATS": "1", "HF_HUB_OFFLINE": "1"}
@@ -21,11 +21,11 @@ _STDERR_TAIL = 200  # characters of what a failed engine printed
 
 
 class ParserUnavailable(Exception):
-    """The parser could not be asked; the text says why."""
+    """The parser cannot be used; the text is the reason."""
 
 
 def find_version(engine: str) -> str | None:
-    """The release that is installed, without what is local to its build (`+cu129`); None where none is."""
+    """The installed release without its local version (`+cu129`); None if not installed."""
     try:
         return metadata.version(engine).partition("+")[0]
     except metadata.PackageNotFoundError:
@@ -33,11 +33,11 @@ def find_version(engine: str) -> str | None:
 
 
 def check_command_lines(engine: str, lines: Sequence[Sequence[str]], timeout_s: float) -> list[str | None]:
-    """What the parser of an engine says to each of these command lines: None, or its error.
+    """The parser's error for each of these command lines, None for a valid one.
 
     :param engine: one of ENGINES.
-    :param lines: the words that the engine itself is given, without Dynamo's own options.
-    :raises NoAnswer: it cannot be imported here, or not in this time.
+    :param lines: the words that the engine itself gets, without Dynamo's own options.
+    :raises ParserUnavailable: the engine cannot be imported, or not in time.
     """
     try:
         done = subprocess.run(  # noqa: S603  (the words of a recipe go in as JSON, to no shell)
@@ -59,15 +59,15 @@ def check_command_lines(engine: str, lines: Sequence[Sequence[str]], timeout_s: 
     try:
         answers: list[str | None] = json.loads(done.stdout)
     except ValueError:
-        said = " ".join(done.stderr.split())[-_STDERR_TAIL:]
+        error = " ".join(done.stderr.split())[-_STDERR_TAIL:]
         raise ParserUnavailable(
-            f"the parser of {engine} cannot be asked: {said or f'exit code {done.returncode}'}"
+            f"the parser of {engine} cannot be used: {error or f'exit code {done.returncode}'}"
         ) from None
     return answers
 
 
 def select_engine_words(launch: Launch, own: FlagTable) -> list[str] | None:
-    """The words of a launch that Dynamo's own parser leaves to the engine's; None when that cannot be told.
+    """The words of a launch that Dynamo's own parser leaves to the engine; None if that is unknown.
 
     :param own: the options of Dynamo's parser.
     """
@@ -81,7 +81,7 @@ def select_engine_words(launch: Launch, own: FlagTable) -> list[str] | None:
         values = {"switch": 0, "negatable": 0, "many": len(given.following)}.get(flag.kind, 1)
         taken += [given.word, *(() if given.inline is not None else given.following[:values])]
     left = [word.text for word in launch.words if not any(word is each for each in taken)]
-    # A file in the container, and what only the container knows.
+    # Files in the container, and words that only the container knows.
     if None in left or any(text in ("--", "--config") for text in left):
         return None
     return [text for text in left if text is not None]

@@ -1,8 +1,8 @@
-"""How much of a GPU a model's weights and its KV cache take.
+"""GPU memory of a model's weights and KV cache.
 
-Everything here errs to one side: weights are counted without what an engine adds (padding, norms, draft
-models, activations, CUDA graphs), a GPU with all of its nominal memory. So what does not fit by these numbers
-does not fit, and the tokens that they leave room for are the most there can be.
+All numbers are lower bounds of use: padding, norms, draft models, activations and CUDA graphs are not
+counted, and a GPU has its full nominal memory. A model that does not fit by these numbers does not fit, and
+the token counts are upper limits.
 
 Sources. KV cache: `2 x layers x KV heads x head size x bytes` a token, of which a GPU holds `heads / TP`
 and at least one head: vLLM's AttentionSpec.page_size_bytes and ModelConfig.get_num_kv_heads. MLA caches one
@@ -22,10 +22,10 @@ GIB = 2**30
 
 @dataclass(frozen=True)
 class Sharding:
-    """Over how many GPUs each part of a model is divided; a pipeline divides the layers.
+    """The number of GPUs that each part of a model is divided over; a pipeline divides the layers.
 
-    `attention` is less than `tensor` where attention is data parallel; `cache` divides the tokens of one
-    sequence (decode context parallelism).
+    `attention` is less than `tensor` if attention is data parallel. `cache` divides the tokens of a sequence
+    (decode context parallelism).
     """
 
     tensor: int = 1
@@ -37,12 +37,11 @@ class Sharding:
 
 @dataclass(frozen=True)
 class MemoryBudget:
-    """What an engine may use of a GPU, as shares of its memory.
+    """The shares of a GPU's memory that an engine may use.
 
-    `static` is what weights and KV cache may take together, `free` what the cache takes of what the weights
-    leave. `cache` is the precision of the KV cache, None where the flag names one not known here. `longest`
-    is the longest sequence that it takes, None where it is the model's; an engine that `adapts` makes it
-    what fits. `quantization` is what the flag of that name asks for.
+    `static` is the share of weights and KV cache together, `free` the cache's share of what the weights
+    leave. `cache` is the precision of the KV cache, None if unknown. `longest` is the longest sequence, None
+    for the model's own; an engine that `adapts` lowers it to what fits. `quantization` is the flag's value.
     """
 
     sharding: Sharding
@@ -56,9 +55,9 @@ class MemoryBudget:
 
 @dataclass(frozen=True)
 class MemoryEstimate:
-    """What one GPU holds, in bytes, and what that makes for a sequence on its ranks.
+    """The bytes on one GPU, and the tokens and full-length sequences that its KV cache holds.
 
-    `tokens` and `sequences` are None where the precision of the cache is not known.
+    `token`, `tokens` and `sequences` are None if the precision of the cache is unknown.
     """
 
     weights: float
@@ -70,12 +69,12 @@ class MemoryEstimate:
 
     @property
     def fits(self) -> bool:
-        """Whether the weights fit what the engine may use."""
+        """Whether the weights fit the memory that the engine may use."""
         return self.weights < self.limit
 
 
 def compute_weight_bytes(model: Model, sharding: Sharding) -> float:
-    """Bytes of weights on one GPU, at least."""
+    """The least number of bytes of weights on one GPU."""
     if model.opaque:
         ranks = max(sharding.tensor, sharding.experts if model.experts else 1)
         return model.checkpoint / ranks / sharding.pipeline
@@ -90,7 +89,7 @@ def compute_weight_bytes(model: Model, sharding: Sharding) -> float:
 
 
 def find_cache_bits(model: Model, asked: str) -> float | None:
-    """Bits of a number in the KV cache for the flag's value; None for one not known here."""
+    """The bits per number in the KV cache for --kv-cache-dtype; None for an unknown value."""
     kind = model.cache if asked == "auto" else asked
     if kind.startswith("fp8"):
         return BITS["fp8"]
@@ -100,7 +99,7 @@ def find_cache_bits(model: Model, asked: str) -> float | None:
 def compute_token_bytes(model: Model, sharding: Sharding, bits: float) -> float:
     """Bytes of KV cache that one more token of a long sequence takes on one GPU.
 
-    Layers with a sliding window have all they need by then.
+    Layers with a sliding window take no more by then.
     """
     layers = (model.layers - model.windowed) / sharding.pipeline
     return layers * _compute_layer_bytes(model, sharding, bits) / sharding.cache
@@ -115,9 +114,9 @@ def compute_sequence_bytes(model: Model, sharding: Sharding, bits: float, length
 
 
 def estimate_memory(model: Model, budget: MemoryBudget, memory: float) -> MemoryEstimate:
-    """What is left on a GPU of this many bytes.
+    """The weights on a GPU and the room that they leave, an upper limit.
 
-    :return: the most there can be: what the engine itself takes is not known.
+    :param memory: of the GPU, in bytes.
     """
     held = compute_weight_bytes(model, budget.sharding)
     limit = budget.static * memory

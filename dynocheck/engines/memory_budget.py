@@ -1,4 +1,4 @@
-"""What each engine of a recipe does with the memory of its GPUs."""
+"""How much GPU memory each engine of a recipe uses, and for which model."""
 
 import posixpath
 import re
@@ -7,14 +7,11 @@ from dataclasses import dataclass
 
 from dynocheck.data import gpus
 from dynocheck.data.models import Model
-from dynocheck.engines.arguments import Arguments
-from dynocheck.engines.base import Engine
-from dynocheck.engines.instances import find_component_instances
+from dynocheck.engines.instances import EngineInstance, find_component_instances
 from dynocheck.engines.memory import GIB, MemoryBudget, MemoryEstimate, estimate_memory
 from dynocheck.engines.model_lookup import resolve_model
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.facts.k8s.scheduling_constraints import Placement, list_placements
-from dynocheck.facts.recipe.recipes import Component, Graph, Launch, Mount, Recipe
+from dynocheck.facts import Mount, Placement, Recipe, list_placements
 
 PRODUCT_LABELS = ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator")
 _CACHED = re.compile(r"/models--([^/]+?)--([^/]+)(/|$)")  # a folder of the hub's cache
@@ -22,25 +19,18 @@ _CACHED = re.compile(r"/models--([^/]+?)--([^/]+)(/|$)")  # a folder of the hub'
 
 @dataclass(frozen=True, kw_only=True)
 class SizedEngine:
-    """An engine, the model that it loads and what of that a GPU holds.
+    """An engine, the model that it loads and how much of it a GPU holds.
 
-    `told` is the model as the engine is told it, `name` its hub id, or the same where only the recipe
-    describes it. `model` is None where neither the table nor the recipe does, `budget` where an argument
-    cannot be known or changes what is loaded, `room` where one of the two is missing. `memory` is that of
-    one GPU in bytes: of the product that the component's pods must run on, which `product` names, or else of
-    the largest there is.
+    `name` is the model's hub id, or the name given to the engine if only the recipe describes the model.
+    `model` is None if neither the table nor the recipe describes it, `budget` if an argument is unknown or
+    changes what is loaded, `room` if one of the two is missing. `memory` is that of one GPU in bytes: of
+    `product`, which the component's pods must run on, or else of the largest known GPU.
     """
 
     recipe: Recipe
-    graph: Graph
-    component: Component
-    launch: Launch
-    image: str
-    engine: Engine
-    told: str | None
+    instance: EngineInstance
     name: str | None
     model: Model | None
-    arguments: Arguments
     budget: MemoryBudget | None
     product: str | None
     memory: float | None
@@ -52,49 +42,39 @@ def size_engines(recipes: Iterable[Recipe]) -> Iterator[SizedEngine]:
     for recipe in recipes:
         for graph, component, placement in list_placements([recipe]):
             if component.gpus != 0:
-                yield from _size_component(recipe, graph, component, placement)
+                for instance in find_component_instances(graph, component):
+                    yield _size_engine(recipe, instance, placement)
 
 
-def _size_component(
-    recipe: Recipe, graph: Graph, component: Component, placement: Placement
-) -> Iterator[SizedEngine]:
+def _size_engine(recipe: Recipe, instance: EngineInstance, placement: Placement) -> SizedEngine:
     product, memory = _find_gpu_memory(placement)
-    for each in find_component_instances(graph, component):
-        container, launch, engine, given = each.container, each.launch, each.engine, each.given
-        told = each.model
-        name = resolve_model_id(recipe, (*container.mounts, *component.claims), told)
-        model = resolve_model(recipe, graph, told, name) if told else None
-        budget = None if has_rejected_parallel_args(container, launch) else engine.budget(given)
-        left = None
-        if (
-            model is not None
-            and budget is not None
-            and memory is not None
-            and _loads_as_stored(model, budget.quantization)
-        ):
-            left = estimate_memory(model, budget, memory)
-        yield SizedEngine(
-            recipe=recipe,
-            graph=graph,
-            component=component,
-            launch=launch,
-            image=container.image or "",
-            engine=engine,
-            told=told,
-            name=name or (told if model is not None else None),
-            model=model,
-            arguments=given,
-            budget=budget,
-            product=product,
-            memory=memory,
-            room=left,
-        )
+    container, asked = instance.container, instance.model
+    name = resolve_model_id(recipe, (*container.mounts, *instance.component.claims), asked)
+    model = resolve_model(recipe, instance.graph, asked, name) if asked else None
+    rejected = has_rejected_parallel_args(container, instance.launch)
+    budget = None if rejected else instance.engine.budget(instance.given)
+    room = None
+    if model is not None and budget is not None and memory is not None:
+        stored = _loads_as_stored(model, budget.quantization)
+        room = estimate_memory(model, budget, memory) if stored else None
+    return SizedEngine(
+        recipe=recipe,
+        instance=instance,
+        name=name or (asked if model is not None else None),
+        model=model,
+        budget=budget,
+        product=product,
+        memory=memory,
+        room=room,
+    )
 
 
 def resolve_model_id(recipe: Recipe, mounts: Iterable[Mount], model: str | None) -> str | None:
-    """The hub id of what an engine loads, also by a path that the recipe downloads it to; None if unknown.
+    """The hub id of the model that an engine loads; None if unknown.
 
-    :param mounts: those of its container.
+    A path in the hub's cache names it, and so does one that the recipe downloads a model to.
+
+    :param mounts: the mounts of the engine's container.
     """
     if model is None:
         return None
@@ -109,7 +89,7 @@ def resolve_model_id(recipe: Recipe, mounts: Iterable[Mount], model: str | None)
 
 
 def _resolve_claim_path(path: str, mount: Mount) -> str | None:
-    """A path in a container as downloads name their folders, or None when it is not on this claim."""
+    """A path in a container as `Download.folder` has it, None if it is not on this claim."""
     if not (path.startswith("/") and mount.path.startswith("/")):
         return None
     inside = posixpath.relpath(path, mount.path)
@@ -119,9 +99,9 @@ def _resolve_claim_path(path: str, mount: Mount) -> str | None:
 
 
 def _find_gpu_memory(placement: Placement) -> tuple[str | None, float | None]:
-    """The product that pods must run on and the bytes of one, else the bytes of the largest known here.
+    """The GPU product that pods must run on, if any, and its bytes, else those of the largest known GPU.
 
-    The bytes are None when the table does not have them.
+    The bytes are None if the table lacks the product.
     """
     products = placement.find_required_values(*PRODUCT_LABELS)
     if products is None:
@@ -131,9 +111,9 @@ def _find_gpu_memory(placement: Placement) -> tuple[str | None, float | None]:
 
 
 def _loads_as_stored(model: Model, quantization: str | None) -> bool:
-    """Whether the weights are loaded as they lie on disk: no flag, or one that says what they are."""
+    """Whether the weights are loaded as stored: no --quantization, or the one that they already have."""
     if quantization is None:
         return False
-    said = quantization.lower().replace("_", "-")
+    method = quantization.lower().replace("_", "-")
     kinds = {model.stored.attention, model.stored.mlp, model.stored.experts}
-    return not said or said in kinds or (said, "fp8") == ("modelopt", max(kinds - {"bf16"}, default=""))
+    return not method or method in kinds or (method, "fp8") == ("modelopt", max(kinds - {"bf16"}, default=""))

@@ -1,17 +1,17 @@
-"""The models of a recipe: from the table, else from a `config.json` that lies in the recipe."""
+"""Looks up a recipe's models in the table, else in a `config.json` of the recipe."""
 
 import posixpath
 
 from dynocheck.data.models import Model, find_model, parse_model_config
 from dynocheck.engines.instances import find_instances
-from dynocheck.facts.recipe.recipes import Graph, ModelConfig, Recipe
+from dynocheck.facts import Graph, ModelConfig, Recipe
 
 
 def resolve_model(recipe: Recipe, graph: Graph, model: str, name: str | None) -> Model | None:
-    """What an engine loads, None when neither the table nor a file of the recipe describes it.
+    """The model that an engine loads; None if neither the table nor a file of the recipe describes it.
 
-    :param model: the hub id or path that the engine is told.
-    :param name: its hub id, where that is known.
+    :param model: the engine's argument, a hub id or a path.
+    :param name: the hub id, if known.
     """
     row = find_model(name) if name is not None else None
     if row is not None or not recipe.configs:
@@ -25,7 +25,7 @@ def resolve_model(recipe: Recipe, graph: Graph, model: str, name: str | None) ->
 
 
 def resolve_downloaded(recipe: Recipe, name: str) -> Model | None:
-    """The same for a hub id that the recipe downloads."""
+    """The model with a hub id that the recipe downloads; None as for `resolve_model`."""
     row = find_model(name)
     if row is not None or not recipe.configs:
         return row
@@ -35,10 +35,10 @@ def resolve_downloaded(recipe: Recipe, name: str) -> Model | None:
 
 
 def find_model_config(recipe: Recipe, graph: Graph, model: str) -> ModelConfig | None:
-    """The `config.json` of what an engine of a graph is told to load.
+    """The `config.json` of the model that an engine of a graph loads.
 
-    One in a folder of the model's own name is the model's. Another describes the graphs of its folder and
-    below, where those load one model and no other; the nearest one counts.
+    A file in a folder of the model's name belongs to the model. Any other describes the graphs of its folder
+    and below, if they all load one model; the nearest file counts.
     """
     named = _find_named_config(recipe, model)
     if named is not None:

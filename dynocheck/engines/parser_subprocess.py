@@ -1,4 +1,4 @@
-"""Run as a program of its own, beside an engine: what its parser says to command lines.
+"""A program, run where an engine is installed, that applies the engine's parser to command lines.
 
 It reads `{"engine": name, "lines": [[word, ...], ...]}` from standard input, and writes a list to standard
 output: for each line null, or the parser's error. Whatever the engine prints goes to standard error.
@@ -15,11 +15,11 @@ from typing import NoReturn
 
 
 class EngineParserError(Exception):
-    """What an engine's parser says to a command line that it does not take."""
+    """An engine's parser rejects a command line."""
 
 
 def create_vllm_parser() -> argparse.ArgumentParser:
-    """The installed vLLM's own; instead of ending the program it raises `Refused`."""
+    """The installed vLLM's parser, which raises `EngineParserError` instead of exiting."""
     from vllm.engine.arg_utils import AsyncEngineArgs
 
     try:

@@ -1,4 +1,4 @@
-"""Arguments that end their engine before it is split: checks of flags, of values and of keys tell those."""
+"""Parallel arguments that the parser rejects; engine.flags-known, values and config-keys report them."""
 
 import difflib
 import re
@@ -6,7 +6,8 @@ import re
 from dynocheck.data.flags import dynamo_release, flag_tables
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import read_config_entries
-from dynocheck.facts.recipe.recipes import Container, Launch
+from dynocheck.engines.detection import find_keys_file
+from dynocheck.facts import Container, Launch
 
 _SPLITTING = (
     "--tensor-parallel-size",
@@ -25,16 +26,16 @@ _MIN_SIMILARITY = 0.75
 
 
 def has_rejected_parallel_args(container: Container, launch: Launch) -> bool:
-    """Whether the parser of its release refuses a flag, or a key of a file, that was to say how the engine is
-    split.
+    """Whether the parser of the image's release rejects a flag, or a file's key, that sets a parallel size.
 
-    What it would do without that flag says nothing of what was meant.
+    The remaining arguments do not show the intended parallelism.
     """
     release = dynamo_release(container.image or "")
     parsers = flag_tables(launch.module, release) if release else ()
     given = list(parse_flags(launch, parsers)) if parsers else []
     for engine in parsers[1:]:
-        given += [entry.given for entry in read_config_entries(container, launch, engine) if not entry.silent]
+        entries = read_config_entries(launch.module, find_keys_file(container, launch), engine)
+        given += [entry.given for entry in entries if not entry.silent]
     return any(_is_rejected(each) and _is_parallel_flag(each) for each in given)
 
 
@@ -46,9 +47,9 @@ def _is_parallel_flag(given: FlagOccurrence) -> bool:
 
 
 def _is_rejected(given: FlagOccurrence) -> bool:
-    """Whether it is unknown, could be several, or has a value that is no number."""
+    """Whether the flag is unknown or ambiguous, or its value is not a number."""
     if len(given.candidates) != 1:
         return True
-    value = given.inline if given.inline is not None else given.following[0].text if given.following else None
+    value = given.text
     number = given.candidates[0].type == "int" and given.candidates[0].kind == "value"
     return number and value is not None and "$" not in value and not re.fullmatch(r"[+-]?\d+", value)

@@ -1,92 +1,76 @@
 """SGLang under Dynamo.
 
-Options and their other spellings: SGLang's ServerArgs, whose parser takes abbreviations. The keys of a
-`--config` file come before the command line, which wins; so do those of the section of `--disagg-config`
-that `--disagg-config-key` names, which takes the place of that file. With `--enable-dp-attention` the data
-parallel ranks are the tensor parallel ones; without it each is a server of its own, with GPUs of its own.
+SGLang's parser takes abbreviations. The command line wins over the keys of the `--config` file, or of the
+section of `--disagg-config` that `--disagg-config-key` names, which replaces that file. With
+`--enable-dp-attention` the data parallel ranks are the tensor parallel ones; without it each is a server of
+its own, with its own GPUs.
 """
 
 from collections.abc import Mapping
 
 import msgspec
 
-from dynocheck.engines import flags
-from dynocheck.engines.arguments import Argument, Arguments, find_config_file, parse_environment
+from dynocheck.engines.arguments import (
+    Argument,
+    Arguments,
+    ParsedFlags,
+    find_config_file,
+    parse_command_line,
+    parse_environment,
+)
 from dynocheck.engines.base import Engine, Parallelism, parse_share
+from dynocheck.engines.command_line import find_parsers
+from dynocheck.engines.config_file import read_config_arguments
 from dynocheck.engines.memory import MemoryBudget, Sharding
-from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch, Value
+from dynocheck.facts import ConfigFile, Container, Launch, Value
 
-_OPTIONS = {
-    "tensor-parallel-size": ("--tensor-parallel-size", "--tp-size"),
-    "pipeline-parallel-size": ("--pipeline-parallel-size", "--pp-size"),
-    "pp-max-micro-batch-size": ("--pp-max-micro-batch-size",),
-    "data-parallel-size": ("--data-parallel-size", "--dp-size"),
-    "expert-parallel-size": ("--expert-parallel-size", "--ep-size", "--ep"),
-    "enable-dp-attention": ("--enable-dp-attention",),
-    "enable-dp-lm-head": ("--enable-dp-lm-head",),
-    "model-path": ("--model-path", "--model"),
-    "model-impl": ("--model-impl",),
-    "model-loader-extra-config": ("--model-loader-extra-config",),
-    "served-model-name": ("--served-model-name",),
-    "nnodes": ("--nnodes",),
-    "context-length": ("--context-length",),
-    "cpu-offload-gb": ("--cpu-offload-gb",),
-    "disaggregation-transfer-backend": ("--disaggregation-transfer-backend",),
-    "json-model-override-args": ("--json-model-override-args",),
-    "kv-cache-dtype": ("--kv-cache-dtype",),
-    "kv-events-config": ("--kv-events-config",),
-    "load-format": ("--load-format",),
-    "mem-fraction-static": ("--mem-fraction-static",),
-    "page-size": ("--page-size",),
-    "quantization": ("--quantization",),
-    "torchao-config": ("--torchao-config",),
-    "disable-radix-cache": ("--disable-radix-cache",),
-    "config": ("--config",),
-    "disagg-config": ("--disagg-config",),
-    "disagg-config-key": ("--disagg-config-key",),
+_MODULE = "dynamo.sglang"
+# Options whose first name changed with a release.
+_NAMES = {
+    "tp-size": "tensor-parallel-size",
+    "pp-size": "pipeline-parallel-size",
+    "dp-size": "data-parallel-size",
+    "ep-size": "expert-parallel-size",
+    "moe-data-parallel-size": "moe-dp-size",
 }
 _ALTERING = ("cpu-offload-gb", "json-model-override-args", "load-format", "torchao-config")
-_SPELLINGS = flags.FlagSpellings({spelled: name for name, all_ in _OPTIONS.items() for spelled in all_})
 
 
 def read_arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    given, complete = _read_flags(container, launch, file)
-    if _find_path(given) is None:
-        return Arguments(given, complete=complete)
-    found = _find_keys_file(container, given)
-    words = flags.expand_config(found.root) if found is not None else None
-    if words is None or found is None:
-        return Arguments(given, complete=False)
-    # Its keys are options by the parser's own names for them, which have underscores.
-    below = flags.parse_command_line(
-        words, found.file, flags.FlagSpellings(_SPELLINGS.options, underscores=True)
-    )
-    return Arguments(below.found, given, complete=complete and below.complete)
+    """The arguments from the command line and from the file that it names."""
+    flags, complete = _read_flags(container, launch, file)
+    if _find_path(flags) is None:
+        return Arguments(flags, complete=complete)
+    engine = find_parsers(_MODULE, container.image)[-1]
+    below = read_config_arguments(_MODULE, _find_keys_file(container, flags), engine, _NAMES)
+    if below is None:
+        return Arguments(flags, complete=False)
+    return Arguments(below.arguments, flags, complete=complete and below.complete)
 
 
 def find_keys_file(container: Container, launch: Launch) -> ConfigFile | None:
-    return _find_keys_file(container, _read_flags(container, launch, "").found)
+    """The file that `--config` or `--disagg-config` names, its root the section that counts."""
+    return _find_keys_file(container, _read_flags(container, launch, "").arguments)
 
 
-def _read_flags(container: Container, launch: Launch, file: str) -> flags.ParsedFlags:
+def _read_flags(container: Container, launch: Launch, file: str) -> ParsedFlags:
     section = ("disagg-config", "disagg-config-key")
-    variables = parse_environment((*container.env, *launch.env), file, section, "DYN_SGL_")
-    found, complete = flags.parse_command_line(launch.words, file, _SPELLINGS)
-    return flags.ParsedFlags(variables | flags.drop_unread_config(found, launch.words), complete)
+    variables = parse_environment((*container.env, *launch.env), file, section, "DYN_SGL_", {})
+    flags, complete = parse_command_line(launch, file, find_parsers(_MODULE, container.image), _NAMES)
+    return ParsedFlags(variables | flags, complete)
 
 
-def _find_path(given: Mapping[str, Argument]) -> Argument | None:
-    path = given.get("disagg-config") if "disagg-config-key" in given else None
-    return path or given.get("config")
+def _find_path(flags: Mapping[str, Argument]) -> Argument | None:
+    path = flags.get("disagg-config") if "disagg-config-key" in flags else None
+    return path or flags.get("config")
 
 
-def _find_keys_file(container: Container, given: Mapping[str, Argument]) -> ConfigFile | None:
-    """The file of keys, its root the section of it that counts."""
-    path = _find_path(given)
-    found = find_config_file(container, path) if path is not None else None
-    if path is None or found is None or path.name != "disagg-config":
-        return found
-    return msgspec.structs.replace(found, root=_select_section(found.root, given["disagg-config-key"]))
+def _find_keys_file(container: Container, flags: Mapping[str, Argument]) -> ConfigFile | None:
+    path = _find_path(flags)
+    config = find_config_file(container, path)
+    if path is None or config is None or path.name != "disagg-config":
+        return config
+    return msgspec.structs.replace(config, root=_select_section(config.root, flags["disagg-config-key"]))
 
 
 def _select_section(root: Value | None, key: Argument) -> Value | None:
@@ -126,7 +110,7 @@ def compute_budget(given: Arguments) -> MemoryBudget | None:
 
 ENGINE = Engine(
     "sglang",
-    "dynamo.sglang",
+    _MODULE,
     read_arguments,
     compute_parallelism,
     compute_budget,

@@ -1,47 +1,27 @@
 """TensorRT-LLM under Dynamo.
 
-Options, each with a `DYN_TRTLLM_` variable behind it: Dynamo's TensorRT-LLM argument group, whose parser
-takes abbreviations. The YAML file of `--extra-engine-args` overrides the options, and over that file goes
-`--override-engine-args`, in JSON, or `--trtllm.NAME VALUE`. Attention data parallelism uses the tensor
+Every option of Dynamo's parser, which takes abbreviations, has a `DYN_TRTLLM_` variable. The YAML file of
+`--extra-engine-args` wins over the options; the JSON of `--override-engine-args`, or `--trtllm.NAME VALUE`,
+wins over that file. Attention data parallelism uses the tensor
 parallel ranks.
 """
 
-from dynocheck.engines import flags
 from dynocheck.engines.arguments import (
     Argument,
     Arguments,
+    ParsedFlags,
     find_config_file,
+    parse_command_line,
     parse_config_keys,
     parse_environment,
 )
 from dynocheck.engines.base import Engine, Parallelism, parse_share
+from dynocheck.engines.command_line import find_parsers
 from dynocheck.engines.memory import MemoryBudget, Sharding
-from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch
+from dynocheck.facts import ConfigFile, Container, Launch
 
-_NAMES = (
-    "model",
-    "served-model-name",
-    "tensor-parallel-size",
-    "pipeline-parallel-size",
-    "expert-parallel-size",
-    "enable-attention-dp",
-    "extra-engine-args",
-    "override-engine-args",
-    "disaggregation-mode",
-    "publish-kv-events",
-    "modality",
-    "model-loader-extra-config",
-    "free-gpu-memory-fraction",
-    "kv-block-size",
-    "max-batch-size",
-    "max-num-tokens",
-    "max-seq-len",
-)
-_OLD_NAMES = {
-    "--model-path": "model",
-    "--publish-events-and-metrics": "publish-kv-events",
-}
-_SPELLINGS = flags.FlagSpellings({f"--{name}": name for name in _NAMES} | _OLD_NAMES)
+_MODULE = "dynamo.trtllm"
+_NAMES = {"publish-events-and-metrics": "publish-kv-events"}  # options whose name changed with a release
 _KEYS = {"moe_expert_parallel_size": "expert-parallel-size"}
 _MODEL_NAMES = ("model", "served-model-name")  # that Dynamo registers, whatever the engine is told
 _DYNAMIC = "trtllm."
@@ -50,29 +30,32 @@ _ALTERING = ("quant-config", "model-kwargs", "load-format", "override-engine-arg
 
 
 def read_arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    given, complete = _read_flags(container, launch, file)
-    engine_yaml: dict[str, Argument] | None = {}
-    path = given.get("extra-engine-args")
+    """The arguments from the command line, its variables and the file that it names."""
+    flags, complete = _read_flags(container, launch, file)
+    entries: dict[str, Argument] | None = {}
+    path = flags.get("extra-engine-args")
     if path is not None and path.value != "":
-        found = find_config_file(container, path)
-        engine_yaml = parse_config_keys(found.root, found.file, _KEYS) if found is not None else None
-        complete = complete and engine_yaml is not None
-    overrides = _parse_overrides(given.get("override-engine-args"))
-    complete = complete and overrides is not None
-    engine = {**(engine_yaml or {}), **(overrides or {}), **_parse_dynamic(given)}
-    told = {name: argument for name, argument in engine.items() if name not in _MODEL_NAMES}
-    return Arguments(given, told, complete=complete)
+        config = find_config_file(container, path)
+        entries = parse_config_keys(config.root, config.file, _KEYS) if config is not None else None
+    overrides = _parse_overrides(flags.get("override-engine-args"))
+    complete = complete and entries is not None and overrides is not None
+    engine = {**(entries or {}), **(overrides or {}), **_parse_dynamic(flags)}
+    own = {name: argument for name, argument in engine.items() if name not in _MODEL_NAMES}
+    return Arguments(flags, own, complete=complete)
 
 
 def find_keys_file(container: Container, launch: Launch) -> ConfigFile | None:
-    path = _read_flags(container, launch, "").found.get("extra-engine-args")
-    return find_config_file(container, path) if path is not None else None
+    """The file that `--extra-engine-args` names."""
+    flags = _read_flags(container, launch, "").arguments
+    return find_config_file(container, flags.get("extra-engine-args"))
 
 
-def _read_flags(container: Container, launch: Launch, file: str) -> flags.ParsedFlags:
-    variables = parse_environment((*container.env, *launch.env), file, _NAMES, "DYN_TRTLLM_")
-    found, complete = flags.parse_command_line(launch.words, file, _SPELLINGS)
-    return flags.ParsedFlags(variables | found, complete)
+def _read_flags(container: Container, launch: Launch, file: str) -> ParsedFlags:
+    parsers = find_parsers(_MODULE, container.image)
+    options = {flag.names[0].lstrip("-") for flag in parsers[0].by_name.values()}
+    variables = parse_environment((*container.env, *launch.env), file, sorted(options), "DYN_TRTLLM_", _NAMES)
+    flags, complete = parse_command_line(launch, file, parsers, _NAMES)
+    return ParsedFlags(variables | flags, complete)
 
 
 def compute_parallelism(given: Arguments) -> Parallelism | None:
@@ -137,5 +120,5 @@ def _derive_argument(given: Argument, name: str, value: object) -> Argument:
 
 
 ENGINE = Engine(
-    "trtllm", "dynamo.trtllm", read_arguments, compute_parallelism, compute_budget, find_keys_file, ("model",)
+    "trtllm", _MODULE, read_arguments, compute_parallelism, compute_budget, find_keys_file, ("model",)
 )

@@ -1,94 +1,48 @@
 """vLLM under Dynamo.
 
-Options and their short forms: vLLM's EngineArgs, whose parser takes underscores for hyphens, abbreviations,
-and JSON in dotted pieces. What wins: `--engine-config-json`, over it a `--config` file, over both the command
-line. The world size of one engine is tensor x pipeline x prefill-context; data parallel ranks are whole
-engines beside each other, all in the pods of one replica unless one rank is named or the balancing is
-external, when each pod holds a single rank.
+vLLM's parser takes underscores for hyphens, abbreviations, and JSON in dotted pieces. The command line wins
+over the file of `--config`, and that over the one of `--engine-config-json`. The world size of one engine is
+tensor x pipeline x prefill-context. Data parallel ranks are whole engines, all in the pods of one replica
+unless `--data-parallel-rank` or external load balancing puts a single rank into each pod.
 """
 
-from dynocheck.engines import flags
-from dynocheck.engines.arguments import Arguments, find_config_file, parse_config_keys
+from dynocheck.engines.arguments import Arguments, find_config_file, parse_command_line, parse_config_keys
 from dynocheck.engines.base import Engine, Parallelism, parse_share
+from dynocheck.engines.command_line import find_parsers
+from dynocheck.engines.config_file import read_config_arguments
 from dynocheck.engines.memory import MemoryBudget, Sharding
-from dynocheck.facts.recipe.recipes import ConfigFile, Container, Launch
+from dynocheck.facts import ConfigFile, Container, Launch
 
-_SHORT = {
-    "tensor-parallel-size": "-tp",
-    "pipeline-parallel-size": "-pp",
-    "data-parallel-size": "-dp",
-    "data-parallel-size-local": "-dpl",
-    "data-parallel-rank": "-dpn",
-    "data-parallel-start-rank": "-dpr",
-    "data-parallel-address": "-dpa",
-    "data-parallel-rpc-port": "-dpp",
-    "data-parallel-backend": "-dpb",
-    "data-parallel-external-lb": "-dpe",
-    "data-parallel-hybrid-lb": "-dph",
-    "data-parallel-multi-port-external-lb": "-dpm",
-    "prefill-context-parallel-size": "-pcp",
-    "decode-context-parallel-size": "-dcp",
-    "enable-expert-parallel": "-ep",
-    "nnodes": "-n",
-    "node-rank": "-r",
-    "quantization": "-q",
-}
-_LONG = (
-    "block-size",
-    "cpu-offload-gb",
-    "gpu-memory-utilization",
-    "hf-overrides",
-    "kv-cache-dtype",
-    "kv-cache-memory-bytes",
-    "kv-events-config",
-    "kv-transfer-config",
-    "load-format",
-    "max-model-len",
-    "enable-prefix-caching",
-    "model",
-    "model-impl",
-    "model-loader-extra-config",
-    "served-model-name",
-    "config",
-    "engine-config-json",
-)
+_MODULE = "dynamo.vllm"
 _HIGHEST_DEFAULT = 0.92  # of gpu-memory-utilization: 0.9 before vLLM 0.20
 _ALTERING = ("cpu-offload-gb", "kv-cache-memory-bytes", "load-format")
 _POSITIONS = {"rope_scaling", "rope_parameters", "rope_theta", "max_position_embeddings"}
 _UNITS = {"k": 10**3, "m": 10**6, "K": 2**10, "M": 2**20}
-_SPELLINGS = flags.FlagSpellings(
-    {f"--{name}": name for name in (*_SHORT, *_LONG)} | {short: name for name, short in _SHORT.items()},
-    underscores=True,
-    dotted=True,
-)
 
 
 def read_arguments(container: Container, launch: Launch, file: str) -> Arguments:
-    found, complete = flags.parse_command_line(launch.words, file, _SPELLINGS)
-    given = flags.drop_unread_config(found, launch.words)
-    sources = [given]
-    for option in ("config", "engine-config-json"):
-        path = given.get(option)
-        if path is None:
-            continue
-        config = find_config_file(container, path)
-        root = config.root if config is not None else None
-        where = config.file if config is not None else file
-        words = flags.expand_config(root) if option == "config" else None
-        if words is not None:
-            sources.insert(0, flags.parse_command_line(words, where, _SPELLINGS).found)
-        else:
-            entries = parse_config_keys(root, where, {}) if option != "config" else None
-            sources.insert(0, entries or {})
-            complete = complete and entries is not None
+    """The arguments from the command line and from the files that it names."""
+    parsers = find_parsers(_MODULE, container.image)
+    flags, complete = parse_command_line(launch, file, parsers, {}, flexible=True)
+    sources = [flags]
+    if "config" in flags:
+        config = find_config_file(container, flags["config"])
+        below = read_config_arguments(_MODULE, config, parsers[-1], {})
+        sources.insert(0, below.arguments if below is not None else {})
+        complete = complete and below is not None and below.complete
+    if "engine-config-json" in flags:
+        config = find_config_file(container, flags["engine-config-json"])
+        entries = parse_config_keys(config.root, config.file, {}) if config is not None else None
+        sources.insert(0, entries or {})
+        complete = complete and entries is not None
     return Arguments(*sources, complete=complete)
 
 
 def find_keys_file(container: Container, launch: Launch) -> ConfigFile | None:
-    path = flags.drop_unread_config(
-        flags.parse_command_line(launch.words, "", _SPELLINGS).found, launch.words
-    ).get("config")
-    return find_config_file(container, path) if path is not None else None
+    """The file that `--config` names."""
+    parsers = find_parsers(_MODULE, container.image)
+    flags = parse_command_line(launch, "", parsers, {}, flexible=True).arguments
+    return find_config_file(container, flags.get("config"))
 
 
 def compute_parallelism(given: Arguments) -> Parallelism | None:
@@ -146,5 +100,5 @@ def _parse_length(value: object) -> int | None:
 
 
 ENGINE = Engine(
-    "vllm", "dynamo.vllm", read_arguments, compute_parallelism, compute_budget, find_keys_file, ("model",)
+    "vllm", _MODULE, read_arguments, compute_parallelism, compute_budget, find_keys_file, ("model",)
 )

@@ -1,52 +1,121 @@
-"""What can be known: small, typed, immutable values that can be written to a file and read back."""
+"""Facts: small, typed, immutable values that probes collect, checks take, and snapshots record.
 
-from dynocheck.facts.base import Fact, FactList, Settings, Unavailable
-from dynocheck.facts.k8s.cluster import (
-    Access,
-    AccessReview,
-    ApiServer,
-    ClusterFact,
-    Condition,
-    CustomResourceDefinition,
-    CustomResourceDefinitions,
-    Node,
-    Nodes,
-    OperatorPods,
-    Permissions,
-    Pod,
-    RequiredAccess,
-    ResourceSlice,
-    ResourceSlices,
-    StorageClass,
-    StorageClasses,
-    Taint,
-)
-from dynocheck.facts.recipe.recipes import RecipeFact, RecipePaths, Recipes
+This is the one place to import them from. A module is loaded when one of its names is first used, so that
+commands that need no facts start quickly.
+"""
 
-__all__ = [
-    "Access",
-    "AccessReview",
-    "ApiServer",
-    "ClusterFact",
-    "Condition",
-    "CustomResourceDefinition",
-    "CustomResourceDefinitions",
-    "Fact",
-    "FactList",
-    "Node",
-    "Nodes",
-    "OperatorPods",
-    "Permissions",
-    "Pod",
-    "RecipeFact",
-    "RecipePaths",
-    "Recipes",
-    "RequiredAccess",
-    "ResourceSlice",
-    "ResourceSlices",
-    "Settings",
-    "StorageClass",
-    "StorageClasses",
-    "Taint",
-    "Unavailable",
-]
+# ruff: noqa: F403
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dynocheck.facts.base import *
+    from dynocheck.facts.endpoint.answers import *
+    from dynocheck.facts.k8s.autoscaling import *
+    from dynocheck.facts.k8s.capacity import *
+    from dynocheck.facts.k8s.cluster import *
+    from dynocheck.facts.k8s.credentials import *
+    from dynocheck.facts.k8s.definitions import *
+    from dynocheck.facts.k8s.gaie import *
+    from dynocheck.facts.k8s.gpu import *
+    from dynocheck.facts.k8s.label_selectors import *
+    from dynocheck.facts.k8s.labels import *
+    from dynocheck.facts.k8s.monitoring import *
+    from dynocheck.facts.k8s.namespace_policy import *
+    from dynocheck.facts.k8s.namespaces import *
+    from dynocheck.facts.k8s.platform import *
+    from dynocheck.facts.k8s.pods import *
+    from dynocheck.facts.k8s.quantity import *
+    from dynocheck.facts.k8s.rdma import *
+    from dynocheck.facts.k8s.scheduling_constraints import *
+    from dynocheck.facts.k8s.storage import *
+    from dynocheck.facts.k8s.workloads import *
+    from dynocheck.facts.load.limits import *
+    from dynocheck.facts.load.run import *
+    from dynocheck.facts.recipe.containers import *
+    from dynocheck.facts.recipe.documents import *
+    from dynocheck.facts.recipe.engines import *
+    from dynocheck.facts.recipe.inline_suppressions import *
+    from dynocheck.facts.recipe.recipes import *
+
+_NAMES = {
+    "base": "Fact FactList Settings Unavailable",
+    "endpoint.answers": """
+        Adapter AdapterReplies AdapterReply Address Answers Brim CAPITAL_SCHEMA CITY_SCHEMA Cancellation
+        EndpointFact MISSING_PATH_STATUSES NO_CHAT_STATUSES Prefix Readiness Refusals Reply RequestFailure
+        Rollout SIMULATED_OWNER ServingWorker Skills Spread TOOL_NAME
+    """,
+    "k8s.autoscaling": "Autoscalers",
+    "k8s.capacity": "LimitRangeItem NamespaceLimits Quota RunningPod RunningPods",
+    "k8s.cluster": """
+        Access AccessReview ApiServer ClusterFact Condition CustomResourceDefinition CustomResourceDefinitions
+        Node Nodes OperatorPods Permissions Pod RequiredAccess ResourceSlice ResourceSlices StorageClass
+        StorageClasses Taint
+    """,
+    "k8s.credentials": "Credential Credentials",
+    "k8s.definitions": "CustomKind CustomVersion DefinitionPaths GivenKinds ServedKinds ServerVersion",
+    "k8s.gaie": """
+        ControllerCondition EndpointPicker GAIE GAIE_EXPERIMENTAL GATEWAY_API Gateway GatewayClass
+        GatewayClasses Gateways InferencePool InferencePools InferenceRoutes Listener ObjectReference
+        PickerConfig Route RouteParent
+    """,
+    "k8s.gpu": """
+        DRA_DRIVER DeviceClasses DriverSettings GpuNode OperatorResource OperatorResources find_dra_nodes
+        has_gpus list_gpu_nodes
+    """,
+    "k8s.label_selectors": "LabelSelector Selector SelectorExpression all_hold read_expressions selects",
+    "k8s.labels": """
+        CLASS_LABEL COMPONENT_LABEL GRAPH_LABEL LabelledPod SUBTYPE_LABEL TYPE_LABEL label_pods may_match
+    """,
+    "k8s.monitoring": "Collector PodMonitor PodMonitors",
+    "k8s.namespace_policy": """
+        IpBlock NamedSecret NamedSecrets Namespace NetworkPolicies NetworkPolicy NetworkPolicyPeer
+        NetworkPolicyPort NetworkPolicyRule PodClasses
+    """,
+    "k8s.namespaces": "LabelledNamespace Namespaces RunNamespace",
+    "k8s.platform": """
+        AdmissionWebhooks Certificates OperatorConfig OperatorConfigs OperatorLease OperatorLeases
+        PlatformType PlatformTypes ServiceEndpoints ServiceName Webhook find_operators
+    """,
+    "k8s.pods": """
+        POD_TEMPLATE_PATHS PodTemplate SecretReference find_secret_references index_containers
+        list_pod_templates
+    """,
+    "k8s.quantity": "QUANTITY_PATTERN parse_count parse_device_count parse_quantity",
+    "k8s.rdma": "AppliedState NicPolicies NicPolicy",
+    "k8s.scheduling_constraints": "Placement list_placements",
+    "k8s.storage": """
+        ClaimEvent CsiDrivers CsiNode NodeDriver PersistentVolume PersistentVolumeClaim PersistentVolumeClaims
+        PersistentVolumes
+    """,
+    "k8s.workloads": "Workload Workloads",
+    "load.limits": "LIMITS_ANNOTATION parse_annotation parse_limits",
+    "load.run": """
+        ClientLoad CounterGrowth ERROR_RATE FailureCount Histogram InvalidLimit LATENCIES LoadBaseline
+        LoadFact LoadLimit LoadLimits LoadPoint LoadRun RATES REQUEST_LATENCIES Sample
+    """,
+    "recipe.containers": "ConfigFile Container EnvVar Launch Mount Word",
+    "recipe.documents": "Manifest Problem Role SourceFile Value",
+    "recipe.engines": "EngineParsers Ruling Rulings",
+    "recipe.inline_suppressions": "IgnoreComment",
+    "recipe.recipes": """
+        Benchmark Claim Component Download Graph IgnoreUse IgnoreUses Mention ModelConfig Page PlaceholderFile
+        ReadmeRow Recipe RecipeFact RecipePaths Recipes UnreadPart
+    """,
+}
+_MODULES = {name: module for module, names in _NAMES.items() for name in names.split()}
+
+__all__ = sorted(_MODULES)
+
+if not TYPE_CHECKING:
+
+    def __getattr__(name: str) -> Any:
+        if name not in _MODULES:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        value = getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
+        globals()[name] = value
+        return value
+
+
+def __dir__() -> list[str]:
+    return list(__all__)

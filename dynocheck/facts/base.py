@@ -1,4 +1,4 @@
-"""What every fact is."""
+"""The base classes of facts, the settings, and the exception for a fact that cannot be collected."""
 
 from collections.abc import Iterator
 from typing import Annotated, Generic, TypeVar
@@ -9,11 +9,11 @@ T = TypeVar("T")
 
 
 class Fact(msgspec.Struct, frozen=True):
-    """A value that checks may ask for by its type. Its class name is its name in a snapshot."""
+    """A value that checks take as a parameter of its type. Snapshots record it under its class name."""
 
 
 class FactList(Fact, Generic[T], frozen=True):
-    """A fact that is a list of things."""
+    """A fact that is a list of items."""
 
     items: tuple[T, ...] = ()
 
@@ -25,12 +25,12 @@ class FactList(Fact, Generic[T], frozen=True):
 
 
 class Settings(Fact, frozen=True, forbid_unknown_fields=True, rename="kebab"):
-    """The thresholds that a site may move, from `[thresholds]` of its configuration file.
+    """Thresholds that a site can change under `[thresholds]` in its configuration file.
 
-    `kubernetes_version` is the lowest minor version accepted. The default is what Dynamo's
-    installation guide and its Helm chart (`kubeVersion`) ask for. Credentials that end within
-    `credentials_hours` are warned of. `read_gigabytes` is how many GB a second a pod reads of its
-    weights; 1 is an assumption, not a measurement, for that depends on the volume they lie on.
+    `kubernetes_version` is the lowest accepted minor version; the default is the minimum of Dynamo's
+    installation guide and Helm chart (`kubeVersion`). Credentials that expire within `credentials_hours`
+    cause a warning. `read_gigabytes` is the rate in GB/s at which a pod reads its weights; the default of 1
+    is an assumption, since the rate depends on the volume.
     """
 
     kubernetes_version: str = "1.30"
@@ -39,7 +39,7 @@ class Settings(Fact, frozen=True, forbid_unknown_fields=True, rename="kebab"):
 
 
 class Unavailable(Exception):
-    """Raised by a probe whose fact cannot be had. Its text says why, `fix` what would help."""
+    """Raised by a probe that cannot collect its fact; the message is the reason, `fix` the remedy."""
 
     def __init__(self, reason: str, *, fix: str | None = None) -> None:
         super().__init__(reason)

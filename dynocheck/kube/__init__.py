@@ -1,10 +1,11 @@
-"""Reaching a cluster: credentials as kubectl has them, lists by pages, errors told apart.
+"""Connects to a cluster with kubectl's credentials, reads lists page by page and classifies errors.
 
-The official Python client does not find the credentials that kubectl finds: of several kubeconfigs the last
-one decides the current context, a missing user becomes an anonymous one, and impersonation is left out
-(tests/kube/test_official_client.py shows all three). So this package finds the user and reads lists, of which
-it decodes only the fields that are used. What writes, watches or streams is done by the official client, as
-the user that was found (`official_client`). Only verbs that need it import it, for that takes half a second.
+The official Python client resolves credentials differently from kubectl: of several kubeconfigs the last one
+decides the current context, a missing user becomes anonymous, and impersonation is ignored
+(tests/kube/test_official_client.py shows all three). So this package resolves the user, and reads lists, of
+which it decodes only the fields that are used. Writes, watches and streams go through the official client
+with that user's credentials (`official_client`). It takes half a second to import, so only the commands that
+need it import it.
 """
 
 from dynocheck.kube.client import Cluster

@@ -1,8 +1,9 @@
-"""Who asks: what a kubeconfig's user comes down to on the wire."""
+"""Turns a kubeconfig's user into headers and a client certificate."""
 
 import base64
 import binascii
 import json
+import math
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -15,16 +16,16 @@ from dynocheck.kube.errors import CredentialsFailed
 from dynocheck.kube.kubeconfig import AuthProvider, ClusterEntry, UserEntry
 from dynocheck.secrets import HIDDEN, hide
 
-_OIDC_EARLY_S = 10  # what kubectl leaves
+_OIDC_EARLY_S = 10  # kubectl renews a token this long before it expires
 _REMOVED = {
-    "gcp": "kubectl has dropped it: gcloud container clusters get-credentials writes its successor",
-    "azure": "kubectl has dropped it: kubelogin convert-kubeconfig writes its successor",
+    "gcp": "kubectl no longer supports it: gcloud container clusters get-credentials writes its successor",
+    "azure": "kubectl no longer supports it: kubelogin convert-kubeconfig writes its successor",
 }
 
 
 @dataclass(frozen=True)
 class Identity:
-    """Headers and a client certificate, as good until `expires` (of `time.time()`)."""
+    """Headers and a client certificate, valid until `expires` (as `time.time()`)."""
 
     headers: tuple[tuple[str, str], ...] = field(default=(), repr=False)
     certificate: bytes | None = field(default=None, repr=False)
@@ -41,7 +42,7 @@ class Identity:
         return not self.headers and self.certificate is None
 
     def redact(self, text: str) -> str:
-        """One printable line of what a server says, without the credentials it may have sent back."""
+        """Server text as one printable line of at most 500 characters, with our credentials hidden."""
         for secret in self.secrets:
             text = text.replace(secret, HIDDEN)
         printable = "".join(c if c.isprintable() else " " for c in text)
@@ -49,10 +50,10 @@ class Identity:
 
 
 def authenticate(user: UserEntry, server: ClusterEntry, deadline: Deadline) -> Identity:
-    """Make the credentials of this user for this server. May run a plugin.
+    """The credentials of this user for this server. May run an exec plugin.
 
-    :raises CredentialsFailed: they cannot be had.
-    :raises TimedOut: a plugin is not done by the deadline.
+    :raises CredentialsFailed: a file cannot be read, or a plugin or provider gives no credentials.
+    :raises TimedOut: a plugin does not finish by the deadline.
     """
     certificate = read_data_or_file(
         user.client_certificate_data, user.client_certificate, "client-certificate"
@@ -80,12 +81,12 @@ def authenticate(user: UserEntry, server: ClusterEntry, deadline: Deadline) -> I
     headers += _make_impersonation_headers(user)
     for name, value in headers:
         if not (value.isascii() and value.isprintable()):
-            raise CredentialsFailed(f"the value of {name} holds characters that no header can carry")
+            raise CredentialsFailed(f"the value of {name} contains characters that are invalid in a header")
     return Identity(tuple(headers), certificate, key, expires, tuple(s for s in secrets if len(s) > 3))
 
 
 def _read_token(user: UserEntry) -> str:
-    """The token. That of the file wins, because it is the one that gets renewed."""
+    """The token. A token file takes precedence, because it is renewed."""
     if user.token_file:
         try:
             return Path(user.token_file).read_text().strip()
@@ -106,29 +107,31 @@ def _find_login(user: UserEntry, server: ClusterEntry) -> tuple[str, str] | None
 
 
 def _read_oidc_token(provider: AuthProvider) -> str:
-    """The id token of an OpenID Connect provider.
+    """The id-token of an OpenID Connect provider.
 
-    One that has expired is not renewed: that may use up the refresh token that kubectl has on file.
+    An expired one is not renewed, because that may invalidate the refresh token that kubectl keeps.
     """
     if provider.name != "oidc":
         fix = _REMOVED.get(provider.name, "kubectl config view --minify")
         raise CredentialsFailed(f"auth-provider {provider.name!r} is not supported", fix=fix)
     token = provider.config.get("id-token", "")
-    expires = _read_expiry(token) if token else 0.0
+    expires = read_token_expiry(token) if token else 0.0
     if expires is not None and expires - _OIDC_EARLY_S <= time.time():
-        what = "has expired" if token else "is missing"
+        state = "has expired" if token else "is missing"
         renew = "kubectl auth whoami   # kubectl renews it and writes it to the kubeconfig"
-        raise CredentialsFailed(f"the OpenID Connect id-token of the kubeconfig {what}", fix=renew)
+        raise CredentialsFailed(f"the OpenID Connect id-token of the kubeconfig {state}", fix=renew)
     return token
 
 
-def _read_expiry(token: str) -> float | None:
-    """When a JSON Web Token expires, if it says so."""
+def read_token_expiry(token: str) -> float | None:
+    """The `exp` of a JSON Web Token, as `time.time()`; None if it has none. The signature is not verified."""
     try:
-        claims = json.loads(base64.urlsafe_b64decode(token.split(".")[1] + "=="))
-        return float(claims["exp"])
-    except (IndexError, KeyError, TypeError, ValueError):
+        payload = token.split(".")[1]
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+        expires = float(claims["exp"])
+    except (IndexError, KeyError, TypeError, ValueError, RecursionError):
         return None
+    return expires if math.isfinite(expires) else None
 
 
 def _make_impersonation_headers(user: UserEntry) -> Iterator[tuple[str, str]]:
@@ -143,19 +146,19 @@ def _make_impersonation_headers(user: UserEntry) -> Iterator[tuple[str, str]]:
             yield f"Impersonate-Extra-{quote(name.lower(), safe='!#$&*+-.^_`|~')}", value
 
 
-def read_data_or_file(data: str, path: str, what: str) -> bytes | None:
-    """The bytes of a field of a kubeconfig that is either given as data or as a file, or neither.
+def read_data_or_file(data: str, path: str, field: str) -> bytes | None:
+    """The bytes of a kubeconfig field that is given as base64 data or as a file; None if it is not given.
 
-    :raises CredentialsFailed: they cannot be read.
+    :raises CredentialsFailed: the data is not base64, or the file cannot be read.
     """
     if data:
         try:
             return base64.b64decode("".join(data.split()), validate=True)
         except (binascii.Error, ValueError):
-            raise CredentialsFailed(f"{what}-data of the kubeconfig is not base64") from None
+            raise CredentialsFailed(f"{field}-data of the kubeconfig is not base64") from None
     if path:
         try:
             return Path(path).read_bytes()
         except OSError as error:
-            raise CredentialsFailed(f"{what} {path}: {error.strerror}") from None
+            raise CredentialsFailed(f"{field} {path}: {error.strerror}") from None
     return None

@@ -1,4 +1,4 @@
-"""What another client needs to ask an API server as the same user."""
+"""Headers and SSL context with which another HTTP client authenticates as the kubeconfig user."""
 
 import ssl
 from typing import NamedTuple
@@ -12,25 +12,25 @@ from dynocheck.kube.proxy_env import find_proxy
 
 
 class ExportedAuth(NamedTuple):
-    """Headers to send and whom to trust; the context is None for plain HTTP."""
+    """Headers to send, and the SSL context; None for plain HTTP."""
 
     headers: dict[str, str]
     context: ssl.SSLContext | None
 
     def __repr__(self) -> str:
-        return "Lent(...)"
+        return "ExportedAuth(...)"
 
 
 def export_auth(connection: ClusterConnection, *, timeout_s: float) -> ExportedAuth:
-    """The credentials of a connection, made anew.
+    """Fresh credentials for a connection.
 
-    :raises KubeError: they cannot be made, or the server cannot be reached without a proxy or by the name in
-        its URL, which is all that this can express.
+    :raises KubeError: they cannot be obtained, or the connection needs a proxy or a tls-server-name, which
+        ExportedAuth cannot express.
     """
     server = connection.chosen.server
     if find_proxy(connection.server, server.proxy_url) is not None or server.tls_server_name:
         raise CredentialsFailed(
-            f"{connection.server} is reached by a proxy or under another name: no way through it",
+            f"{connection.server} needs a proxy or tls-server-name, which is not supported here",
             fix="kubectl port-forward service/NAME 8000, then dynocheck smoke --url http://127.0.0.1:8000",
         )
     identity = authenticate(connection.chosen.user, server, Deadline(timeout_s))

@@ -1,4 +1,4 @@
-"""Asking an API server: raw answers, decoded into what we read and no more."""
+"""Reads from an API server, and decodes only the fields that are used."""
 
 import threading
 import time
@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # urllib3 takes 50 ms that a run without a cluster does not p
 T = TypeVar("T")
 U = TypeVar("U")
 
-PAGE = 500  # what kubectl asks for
+PAGE = 500  # kubectl's page size
 JSON = "application/json"
 
 _RETRIED = {429, 503}
@@ -47,7 +47,7 @@ class _ListMeta(msgspec.Struct, rename={"token": "continue"}):
 
 
 class _Page(msgspec.Struct, Generic[T]):
-    """A list. Whatever lacks one of these is none, and says nothing about what there is."""
+    """One page of a list. A response without one of these fields is not a list, rather than an empty one."""
 
     kind: str
     items: list[T] | None
@@ -59,10 +59,10 @@ class _Status(msgspec.Struct):
 
 
 class Cluster:
-    """A cluster's API server. Safe to use from several threads.
+    """A cluster's API server. Thread-safe.
 
-    :param timeout_s: seconds that any one call may take, from the making of credentials to the last byte
-        of the last page.
+    :param timeout_s: limit for each call in seconds, from obtaining credentials to the last byte of the last
+        page.
     """
 
     def __init__(self, connection: ClusterConnection, *, timeout_s: float) -> None:
@@ -75,14 +75,14 @@ class Cluster:
     def get(self, path: str, kind: type[T], *, accept: str = JSON, **query: str) -> T:
         """The object at this path.
 
-        :raises KubeError: it cannot be had.
+        :raises KubeError: it cannot be read.
         """
         return self.decode(self.send("GET", _target(path, query), {"Accept": accept}), kind, path)
 
     def post(self, path: str, body: Mapping[str, Any], kind: type[T]) -> T:
-        """The answer to a review, which changes nothing.
+        """The response to a review, such as a SelfSubjectAccessReview, which changes nothing.
 
-        :raises KubeError: there is none.
+        :raises KubeError: the request fails.
         """
         headers = {"Accept": JSON, "Content-Type": JSON}
         return self.decode(self.send("POST", path, headers, msgspec.json.encode(body)), kind, path)
@@ -95,29 +95,29 @@ class Cluster:
         body: bytes | None = None,
         deadline: Deadline | None = None,
     ) -> "ApiResponse":
-        """The complete answer to a request.
+        """The complete response to a request.
 
-        :param target: the path, with the query.
-        :raises KubeError: there is none, or it is an error.
+        :param target: the path with its query.
+        :raises KubeError: there is no response, or it is an error.
         """
         deadline = deadline or Deadline(self.timeout_s)
         while True:
             transport = self._connect(deadline)
-            answer = transport.send(method, target, headers, body, deadline)
-            if answer.status < 300:
-                return answer
-            if answer.status == 401 and self._renew_credentials(transport, deadline):
+            response = transport.send(method, target, headers, body, deadline)
+            if response.status < 300:
+                return response
+            if response.status == 401 and self._renew_credentials(transport, deadline):
                 continue
-            wait_s = _parse_retry_after(answer.headers) if answer.status in _RETRIED else None
+            wait_s = _parse_retry_after(response.headers) if response.status in _RETRIED else None
             if wait_s is None or wait_s > deadline.remaining():
-                raise self._make_error(target.partition("?")[0], answer.status, answer.body)
+                raise self._make_error(target.partition("?")[0], response.status, response.body)
             time.sleep(wait_s)
 
     def stream(self, target: str, headers: Mapping[str, str], timeout_s: float) -> "BaseHTTPResponse":
-        """The answer to a GET that is read while it comes, such as that of a watch.
+        """The response to a GET, to be read as it arrives, such as that of a watch.
 
-        :param timeout_s: seconds until it begins, and from one piece to the next.
-        :raises KubeError: there is none, or it is an error.
+        :param timeout_s: seconds until its first byte, and between any two reads.
+        :raises KubeError: there is no response, or it is an error.
         """
         deadline = Deadline(timeout_s)
         response = self._connect(deadline).stream(target, headers, deadline)
@@ -127,20 +127,20 @@ class Cluster:
         return response
 
     def items(self, path: str, kind: type[T], *, accept: str = JSON, **query: str) -> list[T]:
-        """The objects of a collection, asked for page by page.
+        """The objects of a collection, read page by page.
 
-        A list whose continuation expires under us (410) starts again, once.
+        A list whose continue token expires (410) is read again from the start, once.
 
-        :raises KubeError: it cannot be had, or not to its end.
+        :raises KubeError: it cannot be read completely.
         """
         return self.list_mapped(path, kind, _return_unchanged, accept=accept, **query)
 
     def list_mapped(
         self, path: str, kind: type[T], keep: Callable[[T], U], *, accept: str = JSON, **query: str
     ) -> list[U]:
-        """Of each object of a collection what is kept of it, page by page, so that long lists stay small.
+        """The objects of a collection, each reduced by `keep` as soon as its page is read, to save memory.
 
-        :raises KubeError: it cannot be had, or not to its end.
+        :raises KubeError: it cannot be read completely.
         """
         deadline = Deadline(self.timeout_s)
         for restart in range(_MAX_RESTARTS + 1):
@@ -160,39 +160,39 @@ class Cluster:
         query: Mapping[str, str],
         deadline: Deadline,
     ) -> list[U]:
-        found: list[U] = []
+        items: list[U] = []
         token = ""
         while True:
             paged = {**query, "limit": str(PAGE), **({"continue": token} if token else {})}
-            answer = self.send("GET", _target(path, paged), {"Accept": accept}, deadline=deadline)
-            page = self.decode(answer, _Page[kind], path)  # type: ignore[valid-type]
+            response = self.send("GET", _target(path, paged), {"Accept": accept}, deadline=deadline)
+            page = self.decode(response, _Page[kind], path)  # type: ignore[valid-type]
             if not page.kind.endswith("List"):
-                raise self._make_invalid_response(path, "no list")
-            found.extend(map(keep, page.items or ()))
+                raise self._make_invalid_response(path, "not a list")
+            items.extend(map(keep, page.items or ()))
             token = page.metadata.token
             if not token:
-                return found
+                return items
 
-    def decode(self, answer: "ApiResponse", kind: type[T], path: str) -> T:
-        """What this path answers, as this type.
+    def decode(self, response: "ApiResponse", kind: type[T], path: str) -> T:
+        """The body of a response from this path, as this type.
 
-        :raises Garbled: it is something else.
+        :raises InvalidResponse: it is not JSON, or of another type.
         """
         try:
-            return decode(answer.body, kind)
+            return decode(response.body, kind)
         except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
-            said = answer.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-            if said not in ("", JSON):
-                raise self._make_invalid_response(path, said) from None
-            why = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
-            raise self._make_invalid_response(path, why) from None
+            content_type = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+            if content_type not in ("", JSON):
+                raise self._make_invalid_response(path, content_type) from None
+            reason = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
+            raise self._make_invalid_response(path, reason) from None
 
-    def _make_invalid_response(self, path: str, what: str) -> InvalidResponse:
+    def _make_invalid_response(self, path: str, reason: str) -> InvalidResponse:
         where = f"{self.connection.server}{path}"
-        return InvalidResponse(f"{where}: not what an API server answers: {self._redact(what)}")
+        return InvalidResponse(f"{where}: not a Kubernetes API response: {self._redact(reason)}")
 
     def _connect(self, deadline: Deadline) -> "Transport":
-        """The connections as who we are; made by the first that asks, and anew when that has expired."""
+        """The connection pool with credentials, created by the first caller and again when they expire."""
         if not self._lock.acquire(timeout=deadline.remaining()):
             raise TimedOut(f"{self.connection.server}: no credentials within {self.timeout_s:g} s")
         try:
@@ -212,7 +212,7 @@ class Cluster:
             self._lock.release()
 
     def _renew_credentials(self, used: "Transport", deadline: Deadline) -> bool:
-        """Whether there are other credentials by now: the kubelet renews the token file of a pod."""
+        """Whether the token file holds a new token by now: the kubelet renews that of a pod."""
         chosen = self.connection.chosen
         if not chosen.user.token_file:
             return False
@@ -230,26 +230,27 @@ class Cluster:
     def _make_error(self, path: str, status: int, body: bytes) -> KubeError:
         server = self.connection.server
         try:
-            said = self._redact(msgspec.json.decode(body, type=_Status).message)
+            message = self._redact(msgspec.json.decode(body, type=_Status).message)
         except (msgspec.MsgspecError, UnicodeError, RecursionError):
-            said = ""
+            message = ""
+        detail = f": {message}" if message else ""
         match status:
             case 400 if body.startswith(b"Client sent an HTTP request to an HTTPS server"):
-                return Unreachable(f"cannot reach {server}: it speaks TLS, and its URL says http")
+                return Unreachable(f"cannot reach {server}: the server uses TLS, but the URL says http")
             case 401:
                 return Unauthorized(
                     f"{server}: {self._explain_unauthorized()}", status, fix="kubectl auth whoami"
                 )
             case 403:
                 grant = f"dynocheck rbac | kubectl apply -n {quote(self.connection.namespace)} -f -{_GRANT}"
-                return Forbidden(f"{server}: {said or path + ' is forbidden'} (403)", status, fix=grant)
+                return Forbidden(f"{server}: {message or path + ' is forbidden'} (403)", status, fix=grant)
             case 404:
-                return NotFound(f"{server}{path}: not found (404){': ' + said if said else ''}", status)
+                return NotFound(f"{server}{path}: not found (404){detail}", status)
             case 410:
                 return StatusError(f"{server}{path}: the list expired while it was read (410)", status)
         if 300 <= status < 400:
-            return StatusError(f"{server}{path}: sends us elsewhere ({status}); is it a login page?", status)
-        return StatusError(f"{server}{path}: answered {status}{': ' + said if said else ''}", status)
+            return StatusError(f"{server}{path}: redirected ({status}); is it a login page?", status)
+        return StatusError(f"{server}{path}: status {status}{detail}", status)
 
     def _explain_unauthorized(self) -> str:
         if self._transport is not None and self._transport.identity.anonymous:
@@ -261,12 +262,12 @@ def _target(path: str, query: Mapping[str, str]) -> str:
     return f"{path}?{urlencode(query)}" if query else path
 
 
-def _return_unchanged(found: T) -> T:
-    return found
+def _return_unchanged(item: T) -> T:
+    return item
 
 
 def _parse_retry_after(headers: Mapping[str, str]) -> float | None:
-    """Seconds that the server asks us to wait, where it asks for a bearable number."""
+    """The seconds in a Retry-After header; None if it is missing, invalid or above _MAX_RETRY_S."""
     text = headers.get("Retry-After", "")
     if not (text.isdecimal() and len(text) < 9):
         return None

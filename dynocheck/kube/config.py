@@ -1,7 +1,6 @@
-"""Which cluster, as whom: kubectl's rules.
+"""Finds the cluster, user and namespace by kubectl's rules.
 
-A kubeconfig is looked for where kubectl looks: the flag, then $KUBECONFIG, then ~/.kube/config, then a
-pod's service account.
+Searched in kubectl's order: the --kubeconfig flag, $KUBECONFIG, ~/.kube/config, the pod's service account.
 """
 
 import os
@@ -18,7 +17,7 @@ _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 @dataclass(frozen=True)
 class ClusterConnection:
-    """A cluster that can be asked; no credential has been made yet. `server` shows no password."""
+    """A cluster and user, before any credential is obtained. `server` is the URL without credentials."""
 
     server: str
     context: str | None
@@ -31,11 +30,10 @@ def find_connection(
 ) -> ClusterConnection:
     """The connection that kubectl would use.
 
-    :param kubeconfig: a file, instead of $KUBECONFIG or ~/.kube/config.
-    :param context: a context of it, instead of the current one.
-    :param namespace: instead of the context's.
-    :raises UsageError: the file cannot be read or does not have that context, or there is no file
-        and this is no pod.
+    :param kubeconfig: path to a kubeconfig (default: $KUBECONFIG, then ~/.kube/config).
+    :param context: name of a context in it (default: its current context).
+    :param namespace: namespace (default: the context's).
+    :raises UsageError: the file cannot be read or lacks the context, or there is no file outside a pod.
     """
     paths = _list_paths(kubeconfig)
     existing = [path for path in paths if _exists(path)]
@@ -47,12 +45,12 @@ def find_connection(
             namespace=namespace or chosen.namespace or "default",
             chosen=chosen,
         )
-    named = ":".join(str(path) for path in paths) or "~/.kube/config"
-    asked = kubeconfig or os.environ.get("KUBECONFIG")
-    if asked or context or not os.environ.get("KUBERNETES_SERVICE_HOST"):
-        raise UsageError(f"no kubeconfig at {named}; name one with --kubeconfig or $KUBECONFIG")
+    searched = ":".join(str(path) for path in paths) or "~/.kube/config"
+    explicit = kubeconfig or os.environ.get("KUBECONFIG")
+    if explicit or context or not os.environ.get("KUBERNETES_SERVICE_HOST"):
+        raise UsageError(f"no kubeconfig at {searched}; name one with --kubeconfig or $KUBECONFIG")
     if not (_ACCOUNT / "token").exists():
-        raise UsageError(f"no kubeconfig at {named}, and this pod has no service account's token")
+        raise UsageError(f"no kubeconfig at {searched}, and this pod has no service account token")
     return _load_in_cluster(namespace)
 
 
@@ -72,7 +70,7 @@ def _exists(path: Path) -> bool:
         path.stat()
     except (FileNotFoundError, NotADirectoryError):
         return False
-    except OSError:  # reading it will say why
+    except OSError:  # reading it raises a better error
         return True
     return True
 
@@ -91,7 +89,7 @@ def _load_in_cluster(namespace: str | None) -> ClusterConnection:
 
 
 def _strip_credentials(server: ClusterEntry) -> str:
-    """The URL to send requests to, without the credentials it may hold."""
+    """The server's URL without credentials."""
     url = server.server
     if "://" not in url:
         secure = (

@@ -1,8 +1,5 @@
-"""When the credentials of a kubeconfig end, without telling what they are."""
+"""Reads when a kubeconfig's credentials expire."""
 
-import base64
-import json
-import math
 import ssl
 import time
 from collections.abc import Iterator
@@ -10,7 +7,7 @@ from datetime import UTC, datetime
 from typing import NamedTuple
 from urllib.parse import urlsplit
 
-from dynocheck.kube.auth import read_data_or_file
+from dynocheck.kube.auth import read_data_or_file, read_token_expiry
 from dynocheck.kube.errors import CredentialsFailed
 from dynocheck.kube.kubeconfig import ResolvedContext, UserEntry
 
@@ -18,25 +15,25 @@ _SEQUENCE, _EXPLICIT_VERSION, _SHORT_TIME, _LONG_TIME = 0x30, 0xA0, 0x17, 0x18
 
 
 class CredentialExpiry(NamedTuple):
-    """A kind of credential and the `time.time()` at which it ends."""
+    """A kind of credential and when it expires, as `time.time()`."""
 
     kind: str
     expires: float
 
 
 def has_no_credentials(chosen: ResolvedContext) -> bool:
-    """Whether a context names no credentials at all."""
+    """Whether a context has no credentials of any kind."""
     user = chosen.user
-    named = user.client_certificate or user.client_certificate_data or user.token or user.token_file
-    made = user.plugin or user.auth_provider
-    return not (named or made or user.username or user.password or urlsplit(chosen.server.server).username)
+    certificate = user.client_certificate or user.client_certificate_data
+    token = user.token or user.token_file or user.plugin or user.auth_provider
+    login = user.username or user.password or urlsplit(chosen.server.server).username
+    return not (certificate or token or login)
 
 
 def list_expiries(user: UserEntry) -> Iterator[CredentialExpiry]:
-    """The credentials of this user that end and are not renewed by whoever made them.
+    """The credentials of this user that expire and are not renewed automatically.
 
-    A plugin makes new ones, a token file is one that gets renewed, and a provider with a refresh token
-    renews its own.
+    Left out are exec plugins, token files, and providers with a refresh token, which all renew theirs.
 
     :raises CredentialsFailed: the client certificate cannot be read.
     """
@@ -54,21 +51,10 @@ def list_expiries(user: UserEntry) -> Iterator[CredentialExpiry]:
             yield CredentialExpiry("id-token", expires)
 
 
-def read_token_expiry(token: str) -> float | None:
-    """When a JSON Web Token says that it expires; its signature is the server's to look at."""
-    try:
-        payload = token.split(".")[1]
-        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
-        expires = float(claims["exp"])
-    except (IndexError, KeyError, TypeError, ValueError, RecursionError):
-        return None
-    return expires if math.isfinite(expires) else None
-
-
 def read_not_after(pem: bytes) -> float:
-    """When the first certificate of a PEM file ends, as `time.time()`.
+    """When the first certificate of a PEM file expires, as `time.time()`.
 
-    :raises CredentialsFailed: it holds no certificate.
+    :raises CredentialsFailed: the file contains no certificate.
     """
     try:
         text = pem.decode("ascii", "ignore")
@@ -79,7 +65,7 @@ def read_not_after(pem: bytes) -> float:
 
 
 def format_rfc3339(when: float) -> str:
-    """A time of `time.time()` as people read it; one beyond the calendar is its last second."""
+    """A `time.time()` in RFC 3339, in UTC; a time outside the calendar becomes its first or last second."""
     try:
         return datetime.fromtimestamp(when, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     except (ValueError, OverflowError, OSError):
@@ -92,7 +78,7 @@ def count_seconds_left(when: float) -> int:
 
 
 def _parse_not_after(der: bytes) -> float:
-    """`Certificate.tbsCertificate.validity.notAfter` of X.509, by RFC 5280."""
+    """The `Certificate.tbsCertificate.validity.notAfter` of an X.509 certificate (RFC 5280)."""
     fields = list(_iter_elements(_unwrap(_unwrap(der, _SEQUENCE), _SEQUENCE)))
     if fields[0][0] == _EXPLICIT_VERSION:
         del fields[0]
@@ -101,21 +87,21 @@ def _parse_not_after(der: bytes) -> float:
         raise ValueError("no validity")
     kind, text = list(_iter_elements(validity))[1]
     form = {_SHORT_TIME: "%y%m%d%H%M%SZ", _LONG_TIME: "%Y%m%d%H%M%SZ"}[kind]
-    found = datetime.strptime(text.decode("ascii"), form).replace(tzinfo=UTC)
-    if kind == _SHORT_TIME and found.year >= 2050:  # RFC 5280: two digits from 50 on are of the last century
-        found = found.replace(year=found.year - 100)
-    return found.timestamp()
+    expires = datetime.strptime(text.decode("ascii"), form).replace(tzinfo=UTC)
+    if kind == _SHORT_TIME and expires.year >= 2050:  # RFC 5280: two-digit years from 50 are 19xx
+        expires = expires.replace(year=expires.year - 100)
+    return expires.timestamp()
 
 
 def _unwrap(der: bytes, wanted: int) -> bytes:
     kind, content = next(_iter_elements(der))
     if kind != wanted:
-        raise ValueError("not the element that stands here")
+        raise ValueError("not the expected element")
     return content
 
 
 def _iter_elements(der: bytes) -> Iterator[tuple[int, bytes]]:
-    """The tag and the content of each element of a DER sequence's content."""
+    """The tag and content of each element in a DER sequence."""
     at = 0
     while at < len(der):
         kind, length = der[at], der[at + 1]

@@ -1,6 +1,6 @@
-"""A limit on a whole exchange, which its sockets keep.
+"""A time limit for a whole request, enforced on its sockets.
 
-A socket's own timeout bounds one wait. A server that sends a byte a second never runs into it.
+A socket's own timeout limits a single wait, which a server that sends one byte per second never exceeds.
 """
 
 import socket
@@ -15,19 +15,19 @@ _current: ContextVar["Deadline | None"] = ContextVar("deadline", default=None)
 
 
 class Deadline:
-    """So many seconds from now."""
+    """A point in time, given as seconds from now."""
 
     def __init__(self, limit_s: float) -> None:
         self.limit_s = limit_s
         self._end = time.monotonic() + limit_s
 
     def remaining(self) -> float:
-        """The seconds that remain, never less than 0."""
+        """The remaining seconds, at least 0."""
         return max(self._end - time.monotonic(), 0.0)
 
     @contextmanager
     def enforce(self) -> Iterator[None]:
-        """Have every socket of this module that this thread reads inside the block end by then."""
+        """Apply this deadline to all reads of this module's sockets by this thread inside the block."""
         token = _current.set(self)
         try:
             yield
@@ -36,7 +36,7 @@ class Deadline:
 
 
 class BoundedSocket(socket.socket):
-    """A socket whose waits end with the deadline of the exchange."""
+    """A socket whose reads end at the current deadline."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _apply_deadline(self)
@@ -48,7 +48,7 @@ class BoundedSocket(socket.socket):
 
 
 class BoundedTLSSocket(ssl.SSLSocket):
-    """The same over TLS: what `SSLContext.sslsocket_class` is for."""
+    """The same over TLS, for `SSLContext.sslsocket_class`."""
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _apply_deadline(self)
@@ -60,9 +60,9 @@ class BoundedTLSSocket(ssl.SSLSocket):
 
 
 def connect(host: str, port: int, timeout_s: float) -> BoundedSocket:
-    """A connection to the first address of this host that answers, all of them sharing the time.
+    """A connection to the first address of this host that accepts one; all addresses share the timeout.
 
-    :raises OSError: none does.
+    :raises OSError: no address accepts a connection.
     """
     end = time.monotonic() + timeout_s
     addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)

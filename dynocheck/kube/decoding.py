@@ -1,4 +1,4 @@
-"""Answers made into what we read of them."""
+"""Decodes API responses; treats null as absent, as Go does."""
 
 from typing import Any, TypeVar
 
@@ -8,29 +8,25 @@ T = TypeVar("T")
 
 
 def decode(body: bytes, kind: type[T]) -> T:
-    """A JSON document as this type. As in Go, in which API servers are written, a null is what is not said:
-    before 1.34 they write `creationTimestamp: null` into every pod template.
+    """A JSON document as this type. Null counts as absent, because API servers are written in Go: before 1.34
+    they write `creationTimestamp: null` into every pod template.
 
-    :raises msgspec.MsgspecError: it is none.
+    :raises msgspec.MsgspecError: it is not JSON, or of another type.
     """
     try:
         return msgspec.json.decode(body, type=kind)
     except msgspec.ValidationError:
         if b"null" not in body:
             raise
-        said = _drop_nulls(msgspec.json.decode(body))
-        return msgspec.json.decode(msgspec.json.encode(said), type=kind)
+        document = msgspec.json.decode(body)
+        if isinstance(document, dict):  # an empty list may have null items
+            kept = {"items": None} if "items" in document else {}
+            document = {**kept, **drop_nulls(document)}
+        return msgspec.json.decode(msgspec.json.encode(document), type=kind)
 
 
-def _drop_nulls(document: Any) -> Any:
-    """The same without what is null, but for the items of a list, which an empty one may have as null."""
-    if not isinstance(document, dict):
-        return document
-    kept = {"items": None} if "items" in document else {}
-    return {**kept, **_prune(document)}
-
-
-def _prune(node: Any) -> Any:
+def drop_nulls(node: Any) -> Any:
+    """The same document without mapping entries whose value is null."""
     if isinstance(node, dict):
-        return {key: _prune(value) for key, value in node.items() if value is not None}
-    return [_prune(each) for each in node] if isinstance(node, list) else node
+        return {key: drop_nulls(value) for key, value in node.items() if value is not None}
+    return [drop_nulls(item) for item in node] if isinstance(node, list) else node

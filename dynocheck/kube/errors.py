@@ -1,54 +1,47 @@
-"""What can stand between us and a cluster.
+"""Why something could not be read from a cluster.
 
 KubeError
-├── CredentialsFailed  no credentials could be made: a plugin failed, a key file is missing
-├── Unreachable        nothing answered, or not in TLS
-├── TimedOut           it answers too slowly
-├── Garbled            it answered, but not as an API server does
-└── Refused            it answered no
-    ├── Unauthorized   401: it does not know who asks
-    ├── Forbidden      403: it knows, and does not allow it
-    └── NotFound       404: it does not have that
+├── CredentialsFailed  no credentials: a plugin failed, a key file is missing
+├── Unreachable        no connection, or no TLS
+├── TimedOut           no complete response in time
+├── InvalidResponse    a response that no API server sends
+└── StatusError        a response with an error status
+    ├── Unauthorized   401: the credentials are not accepted
+    ├── Forbidden      403: the user lacks the permission
+    └── NotFound       404: no such object or resource type
 """
 
 from dynocheck.facts import Unavailable
 
 
 class KubeError(Unavailable):
-    """A fact could not be had from a cluster."""
+    """A fact could not be read from a cluster."""
 
 
-class CredentialsFailed(KubeError):
-    pass
+class CredentialsFailed(KubeError): ...
 
 
-class Unreachable(KubeError):
-    pass
+class Unreachable(KubeError): ...
 
 
-class TimedOut(KubeError):
-    pass
+class TimedOut(KubeError): ...
 
 
-class InvalidResponse(KubeError):
-    pass
+class InvalidResponse(KubeError): ...
 
 
 class StatusError(KubeError):
-    """The server answered with an error status."""
+    """The server answered with this HTTP error status."""
 
     def __init__(self, reason: str, status: int, *, fix: str | None = None) -> None:
         super().__init__(reason, fix=fix)
         self.status = status
 
 
-class Unauthorized(StatusError):
-    pass
+class Unauthorized(StatusError): ...
 
 
-class Forbidden(StatusError):
-    pass
+class Forbidden(StatusError): ...
 
 
-class NotFound(StatusError):
-    pass
+class NotFound(StatusError): ...

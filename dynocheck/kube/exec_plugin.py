@@ -1,6 +1,6 @@
-"""Runs the command of a kubeconfig that makes credentials, as kubectl does, but never for long.
+"""Runs a kubeconfig's exec credential plugin, as kubectl does, with a time limit.
 
-Nothing that it prints is ever told: its output is the credential, and its errors may quote one.
+Its output is never shown: stdout is the credential, and stderr may quote one.
 """
 
 import atexit
@@ -22,11 +22,12 @@ from dynocheck.kube.kubeconfig import ClusterEntry, ExecPlugin
 
 _VERSIONS = ("client.authentication.k8s.io/v1", "client.authentication.k8s.io/v1beta1")
 _LIMIT = 1 << 20
-_BY_HAND = "kubectl auth whoami   # runs the same plugin and shows what it says"
+_BY_HAND = "kubectl auth whoami   # runs the same plugin and shows its output"
+_CONFIG_EXTENSION = "client.authentication.k8s.io/exec"
 
 
 class PluginCredential(msgspec.Struct, rename="camel", frozen=True):
-    """What a plugin made: a token, a client certificate, or both."""
+    """The credential that a plugin printed: a token, a client certificate, or both."""
 
     token: str = ""
     client_certificate_data: str = ""
@@ -34,7 +35,7 @@ class PluginCredential(msgspec.Struct, rename="camel", frozen=True):
     expiration_timestamp: Annotated[datetime.datetime, msgspec.Meta(tz=True)] | None = None
 
     def __repr__(self) -> str:
-        return "Made(...)"
+        return "PluginCredential(...)"
 
 
 class _ExecCredential(msgspec.Struct, rename="camel"):
@@ -44,38 +45,42 @@ class _ExecCredential(msgspec.Struct, rename="camel"):
 
 
 def run(plugin: ExecPlugin, server: ClusterEntry, deadline: Deadline) -> PluginCredential:
-    """What this plugin makes for this server.
+    """The credential that this plugin prints for this server.
 
-    :raises CredentialsFailed: it cannot be run, fails, or makes no credential.
-    :raises TimedOut: it is not done by the deadline; it has been killed.
+    :raises CredentialsFailed: the plugin cannot be run, fails, or prints no credential.
+    :raises TimedOut: it did not finish by the deadline, and was killed.
     """
-    what = f"the credential plugin {plugin.command!r}"
+    name = f"the credential plugin {plugin.command!r}"
     if not plugin.command:
-        raise CredentialsFailed("the kubeconfig's exec names no command")
+        raise CredentialsFailed("the kubeconfig's exec has no command")
     if plugin.api_version not in _VERSIONS:
-        raise CredentialsFailed(f"{what} is to speak {plugin.api_version!r}, not {_VERSIONS[0]}")
+        raise CredentialsFailed(f"{name} has apiVersion {plugin.api_version!r}, not {_VERSIONS[0]}")
     if plugin.interactive_mode == "Always":
-        raise CredentialsFailed(f"{what} wants a terminal (interactiveMode: Always)", fix=_BY_HAND)
-    code, output = _execute(plugin, what, _make_exec_info(plugin, server), deadline)
+        raise CredentialsFailed(f"{name} requires a terminal (interactiveMode: Always)", fix=_BY_HAND)
+    code, output = _execute(plugin, name, _make_exec_info(plugin, server), deadline)
     if code != 0:
-        raise CredentialsFailed(f"{what} ended with {code}", fix=_BY_HAND)
+        raise CredentialsFailed(f"{name} exited with {code}", fix=_BY_HAND)
+    return _parse_output(output, name, plugin.api_version)
+
+
+def _parse_output(output: bytes, name: str, api_version: str) -> PluginCredential:
     try:
-        made = msgspec.json.decode(output, type=_ExecCredential)
+        document = msgspec.json.decode(output, type=_ExecCredential)
     except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
         why = str(error) if isinstance(error, msgspec.MsgspecError) else type(error).__name__
-        raise CredentialsFailed(f"{what} printed no ExecCredential: {why}", fix=_BY_HAND) from None
-    if made.kind != "ExecCredential" or made.api_version != plugin.api_version:
-        raise CredentialsFailed(f"{what} printed no ExecCredential of {plugin.api_version}", fix=_BY_HAND)
-    status = made.status or PluginCredential()
-    if bool(status.client_certificate_data) != bool(status.client_key_data):
-        raise CredentialsFailed(f"{what} printed only one of client certificate and key", fix=_BY_HAND)
-    if not (status.token or status.client_key_data):
-        raise CredentialsFailed(f"{what} printed no token and no client certificate", fix=_BY_HAND)
-    return status
+        raise CredentialsFailed(f"{name} printed no ExecCredential: {why}", fix=_BY_HAND) from None
+    if document.kind != "ExecCredential" or document.api_version != api_version:
+        raise CredentialsFailed(f"{name} printed no ExecCredential of {api_version}", fix=_BY_HAND)
+    credential = document.status or PluginCredential()
+    if bool(credential.client_certificate_data) != bool(credential.client_key_data):
+        raise CredentialsFailed(f"{name} printed only one of client certificate and key", fix=_BY_HAND)
+    if not (credential.token or credential.client_key_data):
+        raise CredentialsFailed(f"{name} printed no token and no client certificate", fix=_BY_HAND)
+    return credential
 
 
 def _make_exec_info(plugin: ExecPlugin, server: ClusterEntry) -> str:
-    """What a plugin reads from $KUBERNETES_EXEC_INFO."""
+    """The value of $KUBERNETES_EXEC_INFO for a plugin."""
     spec: dict[str, Any] = {"interactive": False}
     if plugin.provide_cluster_info:
         authority = server.certificate_authority_data
@@ -91,20 +96,18 @@ def _make_exec_info(plugin: ExecPlugin, server: ClusterEntry) -> str:
             "certificate-authority-data": authority,
             "proxy-url": server.proxy_url,
             "disable-compression": server.disable_compression,
-            "config": {e.name: e.extension for e in server.extensions}.get(_EXTENSION),
+            "config": {e.name: e.extension for e in server.extensions}.get(_CONFIG_EXTENSION),
         }
         spec["cluster"] = {key: value for key, value in known.items() if value}
     info = {"apiVersion": plugin.api_version, "kind": "ExecCredential", "spec": spec}
     return msgspec.json.encode(info, enc_hook=str).decode()
 
 
-_EXTENSION = "client.authentication.k8s.io/exec"
-
-
-def _execute(plugin: ExecPlugin, what: str, info: str, deadline: Deadline) -> tuple[int, bytes]:
+def _execute(plugin: ExecPlugin, name: str, info: str, deadline: Deadline) -> tuple[int, bytes]:
+    """The exit code and the standard output of a plugin."""
     environment = {**os.environ, **{v.name: v.value for v in plugin.env}, "KUBERNETES_EXEC_INFO": info}
     try:
-        process = subprocess.Popen(  # noqa: S603  (running what the kubeconfig says is the point)
+        process = subprocess.Popen(  # noqa: S603  (the command comes from the user's own kubeconfig)
             [plugin.command, *plugin.args],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -113,9 +116,9 @@ def _execute(plugin: ExecPlugin, what: str, info: str, deadline: Deadline) -> tu
             start_new_session=True,
         )
     except (OSError, ValueError) as error:
-        why = getattr(error, "strerror", None) or "its arguments cannot be passed on"
-        hint = " ".join(plugin.install_hint.split()) or f"install {plugin.command}, or mend the kubeconfig"
-        raise CredentialsFailed(f"{what} cannot be run: {why}", fix=hint) from None
+        why = getattr(error, "strerror", None) or "its arguments are invalid"
+        hint = " ".join(plugin.install_hint.split()) or f"install {plugin.command}, or fix the kubeconfig"
+        raise CredentialsFailed(f"{name} cannot be run: {why}", fix=hint) from None
 
     def kill() -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -126,8 +129,8 @@ def _execute(plugin: ExecPlugin, what: str, info: str, deadline: Deadline) -> tu
         process.wait()
         raise error
 
-    atexit.register(kill)  # a run that is broken off leaves none behind
-    late = TimedOut(f"{what} did not finish within {deadline.limit_s:g} s", fix=_BY_HAND)
+    atexit.register(kill)  # an interrupted run leaves no plugin behind
+    late = TimedOut(f"{name} did not finish within {deadline.limit_s:g} s", fix=_BY_HAND)
     try:
         assert process.stdout is not None
         with process.stdout:
@@ -137,7 +140,7 @@ def _execute(plugin: ExecPlugin, what: str, info: str, deadline: Deadline) -> tu
                     return process.wait(max(deadline.remaining(), 0.001)), output
                 output += more
                 if len(output) > _LIMIT:
-                    give_up(CredentialsFailed(f"{what} printed more than a credential", fix=_BY_HAND))
+                    give_up(CredentialsFailed(f"{name} printed more than a credential", fix=_BY_HAND))
             give_up(late)
     except subprocess.TimeoutExpired:
         give_up(late)

@@ -1,4 +1,4 @@
-"""Runs a Job in a cluster: creates it, waits for its end, reads the logs of its pods, deletes it."""
+"""Runs a Job in a cluster: creates it, waits until it ends, reads its pods' logs and deletes it."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -10,40 +10,41 @@ from kubernetes.dynamic import DynamicClient, Resource
 from dynocheck.facts import Unavailable
 from dynocheck.kube.client import Cluster
 from dynocheck.kube.errors import KubeError, StatusError, TimedOut, Unreachable
-from dynocheck.kube.official_client import official_client
+from dynocheck.kube.official_client import make_official_client
 
-_EVERY_S = 2  # pods are looked at so often, though the Job does not change
-_LEAST_S = 0.2  # changes that follow each other so soon are looked at together
-_SILENT_S = 60.0  # for so long the API server, or a kubelet behind it, may be away
-_HOPELESS = {"CreateContainerConfigError", "InvalidImageName", "ErrImageNeverPull"}  # no waiting mends them
+_POLL_S = 2  # between looks at the pods, even if the Job does not change
+_DEBOUNCE_S = 0.2  # after a change of the Job, so that several changes cost one look
+_OUTAGE_S = 60.0  # for which the API server, or a kubelet behind it, may be unreachable
+_PERMANENT = {"CreateContainerConfigError", "InvalidImageName", "ErrImageNeverPull"}  # waiting does not help
 
 T = TypeVar("T")
-Notify = Callable[[str], None]
 Manifest = Mapping[str, Any]
 
 
 class JobRunner:
     """A Job, and a Service that it owns, in one namespace.
 
-    :param say: is told what is created, and what is deleted or left.
+    :param notify: called with one line for each object that is created, deleted or left behind.
     """
 
-    def __init__(self, cluster: Cluster, job: Manifest, service: Manifest, say: Notify) -> None:
-        # Their paths are known: discovery would take five requests, and leave a file in /tmp.
-        client = DynamicClient(official_client(cluster), discoverer=lambda *_: None)
+    def __init__(
+        self, cluster: Cluster, job: Manifest, service: Manifest, notify: Callable[[str], None]
+    ) -> None:
+        # The paths are known; discovery would take five requests and leave a file in /tmp.
+        client = DynamicClient(make_official_client(cluster), discoverer=lambda *_: None)
         known = {"client": client, "api_version": "v1", "namespaced": True}
         self._jobs = Resource(prefix="apis", group="batch", kind="Job", name="jobs", **known)
         self._services = Resource(prefix="api", kind="Service", name="services", **known)
         logs = {"log": {"kind": "Pod", "name": "pods/log", "namespaced": True}}
         self._pods = Resource(prefix="api", kind="Pod", name="pods", subresources=logs, **known)
-        self._job, self._service, self._say = job, service, say
+        self._job, self._service, self._notify = job, service, notify
         self._name, self._namespace = job["metadata"]["name"], job["metadata"]["namespace"]
 
     @contextmanager
-    def created(self) -> Iterator[None]:
-        """Have both while the block lasts.
+    def create(self) -> Iterator[None]:
+        """Create the Job and the Service, and delete them when the block ends.
 
-        :raises KubeError: one cannot be created.
+        :raises KubeError: one of them cannot be created.
         """
         job = self._create(self._jobs, self._job)
         try:
@@ -55,15 +56,15 @@ class JobRunner:
             self._delete(self._services, self._service)
             self._delete(self._jobs, self._job)
 
-    def logs(self, longest_s: float, tell: Notify) -> str:
-        """The logs of all pods, when the Job is complete.
+    def collect_logs(self, timeout_s: float, show_progress: Callable[[str], None]) -> str:
+        """Wait until the Job is complete, and return the logs of all its pods.
 
-        :param longest_s: seconds to wait for that.
-        :param tell: is told, again and again, how far it is.
-        :raises Unavailable: it fails, or does not end, or its logs cannot be had.
+        :param timeout_s: seconds to wait.
+        :param show_progress: called repeatedly with the state of the pods.
+        :raises Unavailable: the Job fails or does not end in time, or a log cannot be read.
         """
-        pods = self._wait(time.monotonic() + longest_s, tell)
-        return "\n".join(self._log(pod) for pod in pods if pod.status.phase == "Succeeded")
+        pods = self._wait_until_complete(time.monotonic() + timeout_s, show_progress)
+        return "\n".join(self._read_log(pod) for pod in pods if pod.status.phase == "Succeeded")
 
     def _create(self, resource: Resource, manifest: Manifest) -> Any:
         try:
@@ -71,82 +72,85 @@ class JobRunner:
         except StatusError as error:
             if error.status != 409:
                 raise
-            # Sent twice, for the connection broke under the first: its name is of this run alone.
+            # The first attempt succeeded although its connection broke: names are unique to a run.
             made = resource.get(name=manifest["metadata"]["name"], namespace=self._namespace)
-        self._say(f"created {self._title(manifest)}")
+        self._notify(f"created {self._format_name(manifest)}")
         return made
 
     def _delete(self, resource: Resource, manifest: Manifest) -> None:
         name = manifest["metadata"]["name"]
         try:
             resource.delete(name=name, namespace=self._namespace, propagation_policy="Background")
-            self._say(f"deleted {self._title(manifest)}")
+            self._notify(f"deleted {self._format_name(manifest)}")
         except KubeError as error:
             if not (isinstance(error, StatusError) and error.status == 404):
                 command = f"kubectl -n {self._namespace} delete {manifest['kind'].lower()} {name}"
-                self._say(f"left {self._title(manifest)}: {error}; {command}")
+                self._notify(f"left {self._format_name(manifest)}: {error}; {command}")
 
-    def _title(self, manifest: Manifest) -> str:
+    def _format_name(self, manifest: Manifest) -> str:
         return f"{manifest['kind']} {self._namespace}/{manifest['metadata']['name']}"
 
-    def _wait(self, deadline: float, tell: Notify) -> list[Any]:
-        """The pods of the Job, when it is complete."""
-        of_job = {"namespace": self._namespace, "label_selector": f"job-name={self._name}"}
+    def _wait_until_complete(self, deadline: float, show_progress: Callable[[str], None]) -> list[Any]:
+        """The pods of the complete Job."""
+        selector = {"namespace": self._namespace, "label_selector": f"job-name={self._name}"}
         while True:
             job = _retry(lambda: self._jobs.get(name=self._name, namespace=self._namespace))
-            pods = _retry(lambda: self._pods.get(**of_job).items)
-            end = _end(job)
+            pods = _retry(lambda: self._pods.get(**selector).items)
+            end = _find_end(job)
             if end is not None and end.type == "Complete":
                 return list(pods)
             _raise_if_hopeless(end, pods, time.monotonic() > deadline)
-            tell(_progress(pods))
-            self._await_change(job)
+            show_progress(_describe_progress(pods))
+            self._wait_for_change(job)
 
-    def _await_change(self, job: Any) -> None:
-        """Return when the Job changes, or after a while. If the watch fails, the next request tells why."""
-        until = time.monotonic() + _EVERY_S
+    def _wait_for_change(self, job: Any) -> None:
+        """Return when the Job changes, or after _POLL_S. If the watch fails, the next request says why."""
+        until = time.monotonic() + _POLL_S
         events = self._jobs.watch(
             name=self._name,
             namespace=self._namespace,
             resource_version=job.metadata.resourceVersion,
-            timeout=_EVERY_S,
+            timeout=_POLL_S,
         )
         changed = None
         with suppress(Exception), closing(events):
             changed = next(events, None)
-        time.sleep(_LEAST_S if changed else max(until - time.monotonic(), 0))
+        time.sleep(_DEBOUNCE_S if changed else max(until - time.monotonic(), 0))
 
-    def _log(self, pod: Any) -> str:
-        (container,) = self._job["spec"]["template"]["spec"]["containers"]  # a mesh may have added another
-        which = {"name": pod.metadata.name, "namespace": self._namespace, "serialize": False}
+    def _read_log(self, pod: Any) -> str:
+        (container,) = self._job["spec"]["template"]["spec"]["containers"]  # the pod may have a sidecar too
+        target = {"name": pod.metadata.name, "namespace": self._namespace, "serialize": False}
         query = ("container", container["name"])
-        answer = _retry(lambda: self._pods.log.get(**which, query_params=[query]))
-        return str(answer.data.decode(errors="replace"))
+        response = _retry(lambda: self._pods.log.get(**target, query_params=[query]))
+        return str(response.data.decode(errors="replace"))
 
 
-def _retry(ask: Callable[[], T]) -> T:
-    """:raises KubeError: there is no answer, and none after a while."""
-    begun = time.monotonic()
+def _retry(request: Callable[[], T]) -> T:
+    """Retry timeouts, connection errors and 5xx for _OUTAGE_S.
+
+    :raises KubeError: another error, or the last one.
+    """
+    started = time.monotonic()
     while True:
         try:
-            return ask()
+            return request()
         except KubeError as error:
-            passing = isinstance(error, Unreachable | TimedOut) or (
+            transient = isinstance(error, Unreachable | TimedOut) or (
                 isinstance(error, StatusError) and error.status >= 500
             )
-            if not passing or time.monotonic() - begun > _SILENT_S:
+            if not transient or time.monotonic() - started > _OUTAGE_S:
                 raise
-        time.sleep(_EVERY_S)
+        time.sleep(_POLL_S)
 
 
-def _end(job: Any) -> Any:
-    """The condition that says that it is complete or has failed, once it is."""
-    found = [c for c in job.status.conditions or () if c.status == "True"]
-    return next((c for c in found if c.type in ("Complete", "Failed")), None)
+def _find_end(job: Any) -> Any:
+    """The Complete or Failed condition; None while the Job runs."""
+    true = [c for c in job.status.conditions or () if c.status == "True"]
+    return next((c for c in true if c.type in ("Complete", "Failed")), None)
 
 
-def _trouble(pod: Any) -> Any:
-    """What a pod waits for or has failed of, with its reason and message; none while it is well."""
+def _find_problem(pod: Any) -> Any:
+    """The container state or pod condition that gives a problem's reason and message, if there is one."""
     for state in filter(None, (c.state for c in pod.status.containerStatuses or ())):
         if state.waiting and state.waiting.reason != "ContainerCreating":
             return state.waiting
@@ -156,27 +160,24 @@ def _trouble(pod: Any) -> Any:
     return next((c for c in unmet if c.type == "PodScheduled"), None)
 
 
-def _describe(pod: Any) -> str:
-    found = _trouble(pod)
-    said = _reason(found) if found else pod.status.phase.lower()
-    return f"{pod.metadata.name}: {said[:300]}"
+def _describe_problem(pod: Any) -> str:
+    return f"{pod.metadata.name}: {_format_reason(_find_problem(pod))[:300]}"
 
 
-def _reason(found: Any) -> str:
-    return ": ".join(filter(None, (found.reason, found.message)))
+def _format_reason(state: Any) -> str:
+    return ": ".join(filter(None, (state.reason, state.message)))
 
 
 def _raise_if_hopeless(end: Any, pods: list[Any], late: bool) -> None:
-    """:raises Unavailable: there is nothing to wait for."""
-    troubled = [pod for pod in pods if _trouble(pod)]
-    hopeless = any(_trouble(pod).reason in _HOPELESS for pod in troubled)
-    if end is None and not late and not hopeless:
+    """:raises Unavailable: the Job failed, is late, or has a pod that can never start."""
+    stuck = [pod for pod in pods if _find_problem(pod)]
+    if end is None and not late and not any(_find_problem(pod).reason in _PERMANENT for pod in stuck):
         return
-    why = f"the Job failed: {_reason(end)}" if end else "the Job does not come to its end"
-    raise Unavailable("; ".join([why.rstrip(": "), *map(_describe, troubled[:3])]))
+    why = f"the Job failed: {_format_reason(end)}" if end else "the Job did not finish"
+    raise Unavailable("; ".join([why.rstrip(": "), *map(_describe_problem, stuck[:3])]))
 
 
-def _progress(pods: list[Any]) -> str:
+def _describe_progress(pods: list[Any]) -> str:
     running = sum(pod.status.phase in ("Running", "Succeeded") for pod in pods)
-    trouble = next((f", {_describe(pod)}" for pod in pods if _trouble(pod)), "")
-    return f"{running} of {len(pods)} pods run{trouble}"
+    problem = next((f", {_describe_problem(pod)}" for pod in pods if _find_problem(pod)), "")
+    return f"{running} of {len(pods)} pods running{problem}"

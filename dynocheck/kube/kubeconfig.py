@@ -1,4 +1,4 @@
-"""A kubeconfig, read, merged and checked as kubectl does."""
+"""Reads, merges and validates kubeconfig files as kubectl does."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +10,7 @@ import msgspec
 import yaml
 
 from dynocheck.core.errors import UsageError
+from dynocheck.kube.decoding import drop_nulls
 
 T = TypeVar("T", "ClusterEntry", "UserEntry", "ContextEntry")
 
@@ -40,7 +41,7 @@ class Variable(msgspec.Struct, frozen=True):
 
 
 class ExecPlugin(msgspec.Struct, rename="camel", frozen=True):
-    """The `exec` part of a user: a command that makes credentials."""
+    """The `exec` field of a user: a command that prints credentials."""
 
     command: str = ""
     api_version: str = ""
@@ -52,7 +53,7 @@ class ExecPlugin(msgspec.Struct, rename="camel", frozen=True):
 
 
 class AuthProvider(msgspec.Struct, frozen=True):
-    """The `auth-provider` part of a user."""
+    """The `auth-provider` field of a user."""
 
     name: str = ""
     config: dict[str, str] = {}
@@ -77,7 +78,7 @@ class UserEntry(msgspec.Struct, rename="kebab", frozen=True):
     auth_provider: AuthProvider | None = None
 
     def __repr__(self) -> str:
-        return "User(...)"  # it ends up in tracebacks
+        return "UserEntry(...)"  # tracebacks show it
 
 
 class ContextEntry(msgspec.Struct, frozen=True):
@@ -110,7 +111,7 @@ class _File(msgspec.Struct, rename="kebab"):
 
 @dataclass(frozen=True)
 class ResolvedContext:
-    """What a context means."""
+    """A context with its cluster and user."""
 
     context: str
     namespace: str
@@ -120,7 +121,7 @@ class ResolvedContext:
 
 @dataclass
 class Kubeconfig:
-    """One or several files, merged: the first that names a thing decides it."""
+    """One or more files, merged: the first file that defines an entry wins."""
 
     origin: str
     current: str = ""
@@ -129,9 +130,9 @@ class Kubeconfig:
     contexts: dict[str, ContextEntry] = field(default_factory=dict)
 
     def resolve_context(self, name: str | None) -> ResolvedContext:
-        """The context of this name, or the current one, with the cluster and the user that it names.
+        """The named context, or the current one, with its cluster and user.
 
-        :raises UsageError: one of them does not exist, or contradicts itself.
+        :raises UsageError: one of them does not exist, or has contradictory fields.
         """
         where = self.origin
         if not (name := name or self.current):
@@ -157,9 +158,9 @@ class Kubeconfig:
 
 
 def read(paths: Sequence[Path]) -> Kubeconfig:
-    """These files, merged.
+    """Read and merge these files.
 
-    :raises UsageError: one of them is no kubeconfig, or they are all empty.
+    :raises UsageError: a file is not a kubeconfig, or all are empty.
     """
     merged = Kubeconfig(":".join(str(path) for path in paths))
     for path in paths:
@@ -186,36 +187,27 @@ def _read(path: Path) -> _File:
     try:
         with path.open("rb") as file:
             document = yaml.load(file, yaml.CSafeLoader)
-        found = msgspec.convert(_drop_nulls(document) or {}, _File)
+        found = msgspec.convert(drop_nulls(document) or {}, _File)
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
     except yaml.YAMLError as error:
         raise UsageError(f"{path}: not a kubeconfig: not YAML: {_describe_position(error)}") from None
     except (msgspec.ValidationError, UnicodeError, RecursionError, ValueError) as error:
-        # Only msgspec is known to name no value, and a value may be a secret.
+        # Values may be secrets; only msgspec's messages are known not to quote them.
         why = str(error) if isinstance(error, msgspec.ValidationError) else type(error).__name__
         raise UsageError(f"{path}: not a kubeconfig: {why}") from None
     for kind, named in (("clusters", found.clusters), ("users", found.users), ("contexts", found.contexts)):
         names = [entry.name for entry in named]
         if twice := next((name for name in names if names.count(name) > 1), None):
-            raise UsageError(f"{path}: two {kind} are called {twice!r}")
+            raise UsageError(f"{path}: two {kind} are named {twice!r}")
     return found
 
 
 def _describe_position(error: yaml.YAMLError) -> str:
-    """Where and what, without the text of the line, which may hold a secret."""
+    """The line and the problem, without quoting the line, which may contain a secret."""
     mark, problem = getattr(error, "problem_mark", None), getattr(error, "problem", None)
     where = f"line {mark.line + 1}: " if mark is not None else ""
-    return where + (problem or "characters that no YAML has")
-
-
-def _drop_nulls(node: Any) -> Any:
-    """The same with nothing where null is said: kubectl takes the one for the other."""
-    if isinstance(node, dict):
-        return {key: _drop_nulls(value) for key, value in node.items() if value is not None}
-    if isinstance(node, list):
-        return [_drop_nulls(value) for value in node]
-    return node
+    return where + (problem or "characters that are not allowed in YAML")
 
 
 def _make_absolute(entry: T, folder: Path, *fields: str) -> T:
@@ -224,7 +216,7 @@ def _make_absolute(entry: T, folder: Path, *fields: str) -> T:
 
 
 def _resolve_command(user: UserEntry, folder: Path) -> UserEntry:
-    """A command with a slash is relative to the kubeconfig, any other is looked for in $PATH."""
+    """Make a command with a slash relative to the kubeconfig; any other is looked up in $PATH."""
     plugin = user.plugin
     if plugin is None or "/" not in plugin.command:
         return user
@@ -242,11 +234,11 @@ def _find_cluster_fault(server: ClusterEntry) -> str | None:
     except ValueError:
         valid = False
     if not valid:
-        return "the server of its cluster is no http or https URL"
+        return "the server of its cluster is not an http or https URL"
     if server.insecure_skip_tls_verify and (
         server.certificate_authority or server.certificate_authority_data
     ):
-        return "its cluster has both a certificate-authority and insecure-skip-tls-verify; take one away"
+        return "its cluster has both certificate-authority and insecure-skip-tls-verify; remove one"
     return None
 
 
@@ -257,11 +249,11 @@ def _find_user_fault(user: UserEntry) -> str | None:
         has, lacks = ("client-certificate", "client-key")[:: 1 if certificate else -1]
         return f"its user has a {has} but no {lacks}"
     if (user.token or user.token_file) and (user.username or user.password):
-        return "its user has both a token and a password; take one away"
+        return "its user has both a token and a password; remove one"
     if user.plugin is not None and user.auth_provider is not None:
-        return "its user has both exec and auth-provider; take one away"
+        return "its user has both exec and auth-provider; remove one"
     if (user.as_uid or user.as_groups or user.as_user_extra) and not user.impersonate:
-        return "its user impersonates groups, a uid or extra fields, but nobody: `as` is missing"
+        return "its user impersonates groups, a uid or extra fields, but `as` is missing"
     return None
 
 

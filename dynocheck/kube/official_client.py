@@ -1,9 +1,9 @@
-"""The official Python client, with requests sent as the user that `dynocheck.kube` found.
+"""The official Python client, authenticated as the kubeconfig user that `dynocheck.kube` found.
 
-Its settings cannot express all that a kubeconfig can: several `Impersonate-Group` headers, a client key that
-lies in no file, the system's authorities, Go's rules for proxies. So it gets a connection pool that sends
-through `Cluster`. An error status is raised as a KubeError, and never becomes an `ApiException`, whose text
-quotes the answer's headers and body.
+Its configuration cannot express everything a kubeconfig can: several `Impersonate-Group` headers, a client
+key that is not in a file, the system's authorities, Go's proxy rules. So it gets a connection pool that sends
+through `Cluster`. An error status raises a KubeError rather than an `ApiException`, whose text quotes the
+response's headers and body.
 """
 
 import io
@@ -16,14 +16,14 @@ from kubernetes.client import ApiClient, Configuration
 from dynocheck.kube.client import Cluster
 
 
-def official_client(cluster: Cluster) -> ApiClient:
-    """The official client of this cluster, for `DynamicClient`, `CoreV1Api` and their like.
+def make_official_client(cluster: Cluster) -> ApiClient:
+    """The official client for this cluster, to pass to `DynamicClient`, `CoreV1Api` and the like.
 
-    Its calls raise KubeError. Watches are read as they come; every other answer is complete and bounded.
+    Its calls raise KubeError. Watches are streamed; all other responses are read completely, up to a limit.
     """
     configuration = Configuration(host=cluster.connection.server)
-    configuration.proxy = None  # instead of the environment's, which may be one that it cannot use
-    Configuration.set_default(configuration)  # `kubernetes.watch.Watch` makes a client of its own
+    configuration.proxy = None  # not the environment's, which it may not support
+    Configuration.set_default(configuration)  # `kubernetes.watch.Watch` creates its own client
     client = ApiClient(configuration)
     client.rest_client.pool_manager = _Pool(cluster)
     return client
@@ -52,11 +52,11 @@ class _Pool(urllib3.PoolManager):
         target = url.removeprefix(cluster.connection.server)
         if "watch=true" in target.lower():
             return cluster.stream(target, headers, timeout.total if timeout else cluster.timeout_s)
-        answer = cluster.send(method, target, headers, body.encode() if body else None)
+        response = cluster.send(method, target, headers, body.encode() if body else None)
         path = target.partition("?")[0]
         if not path.endswith("/log"):
-            cluster.decode(answer, _Object, path)  # or a login page becomes an object without any field
-        kind = {"Content-Type": answer.headers.get("Content-Type", "")}
+            cluster.decode(response, _Object, path)  # otherwise a login page becomes an empty object
+        kind = {"Content-Type": response.headers.get("Content-Type", "")}
         return urllib3.HTTPResponse(
-            io.BytesIO(answer.body), kind, answer.status, preload_content=False, request_method=method
+            io.BytesIO(response.body), kind, response.status, preload_content=False, request_method=method
         )

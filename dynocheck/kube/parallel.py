@@ -1,4 +1,4 @@
-"""Several requests at once."""
+"""Runs several requests in parallel."""
 
 import threading
 from collections.abc import Callable, Sequence
@@ -10,11 +10,11 @@ _AT_ONCE = 16
 
 
 def run_parallel(calls: Sequence[Callable[[], T]]) -> list[T]:
-    """The results of these calls, made side by side, in their order.
+    """The results of these calls in their order; at most _AT_ONCE run at a time.
 
-    Their threads are daemons: a server that never answers cannot keep the process alive.
+    The threads are daemons, so that a server that never answers cannot keep the process alive.
 
-    :raises BaseException: the first exception, in the order of the calls, that one of them raised.
+    :raises BaseException: the exception of the first call, in their order, that raised one.
     """
     results: dict[int, T] = {}
     errors: dict[int, BaseException] = {}

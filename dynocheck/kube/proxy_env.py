@@ -1,17 +1,17 @@
-"""Which proxy stands before a server: the kubeconfig's, or the environment's as Go reads it."""
+"""Finds the proxy for a server: the kubeconfig's, or the environment's by Go's rules."""
 
 import os
 from ipaddress import ip_address, ip_network
 from urllib.parse import urlsplit
 
 
-def find_proxy(url: str, named: str) -> str | None:
-    """The URL of the proxy to reach this URL through, if there is one.
+def find_proxy(url: str, configured: str) -> str | None:
+    """The URL of the proxy for this URL, if there is one.
 
-    :param named: that of the kubeconfig, which wins over the environment's.
+    :param configured: the kubeconfig's proxy-url, which takes precedence over the environment's.
     """
-    if named:
-        return named
+    if configured:
+        return configured
     name = f"{urlsplit(url).scheme}_proxy"
     proxy = os.environ.get(name.upper()) or os.environ.get(name)
     if not proxy or _is_direct(url, os.environ.get("NO_PROXY") or os.environ.get("no_proxy") or ""):

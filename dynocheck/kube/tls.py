@@ -1,4 +1,4 @@
-"""Trust, as kubectl has it: in the kubeconfig's authority, or else in the system's."""
+"""TLS contexts that trust the kubeconfig's certificate authority, or else the system's, as kubectl does."""
 
 import ssl
 import tempfile
@@ -11,60 +11,62 @@ from dynocheck.kube.kubeconfig import ClusterEntry
 
 
 def make_context(server: ClusterEntry, identity: Identity) -> ssl.SSLContext:
-    """What trusts this server's authority and presents this identity's certificate.
+    """A context that trusts this server's authority and presents this identity's certificate.
 
-    :raises CredentialsFailed: the one or the other cannot be used.
+    :raises CredentialsFailed: the authority or the certificate is invalid.
     """
     authority = read_data_or_file(
         server.certificate_authority_data, server.certificate_authority, "certificate-authority"
     )
-    made = make_base_context()
+    context = make_base_context()
     if server.insecure_skip_tls_verify:
-        made.check_hostname = False
-        made.verify_mode = ssl.CERT_NONE
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
     elif authority is None:
-        made.load_default_certs()
+        context.load_default_certs()
     else:
         try:
-            made.load_verify_locations(cadata=authority.decode("ascii", "ignore"))
+            context.load_verify_locations(cadata=authority.decode("ascii", "ignore"))
         except (ssl.SSLError, ValueError):
             raise CredentialsFailed("certificate-authority of the kubeconfig: not a certificate") from None
     if identity.certificate is not None and identity.key is not None:
-        _load_client_certificate(made, identity.certificate, identity.key)
-    return made
+        _load_client_certificate(context, identity.certificate, identity.key)
+    return context
 
 
 def make_base_context() -> ssl.SSLContext:
-    """A context that trusts nobody yet.
+    """A context without trusted authorities, as strict as Go.
 
-    It is as strict as Go is: a certificate of the authority's file is trusted wherever it stands in a
-    chain, and old authorities without key identifiers are good enough (Python 3.13 refuses those).
+    Any certificate in the authority file is trusted, also an intermediate one, and so are authorities without
+    key identifiers, which Python 3.13 rejects by default.
     """
-    made = _SharedContext(ssl.PROTOCOL_TLS_CLIENT)
-    made.minimum_version = ssl.TLSVersion.TLSv1_2
-    made.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
-    made.sslsocket_class = BoundedTLSSocket
-    return made
+    context = _SharedContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+    context.sslsocket_class = BoundedTLSSocket
+    return context
 
 
 class _SharedContext(ssl.SSLContext):
-    """A context of which many threads make connections.
+    """A context that several threads can use.
 
-    urllib3 sets the protocols anew for each connection, while another thread may be copying them into its
-    first message, without Python's lock: the server then finds that message broken. No protocol need be set.
+    urllib3 sets the ALPN protocols for each connection, while OpenSSL in another thread may be copying them
+    into its ClientHello without the GIL, which corrupts that message. We need no ALPN protocols.
     """
 
     def set_alpn_protocols(self, alpn_protocols: Iterable[str]) -> None:
         pass
 
 
-def _load_client_certificate(made: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
+def _load_client_certificate(context: ssl.SSLContext, certificate: bytes, key: bytes) -> None:
     try:
-        with tempfile.NamedTemporaryFile() as file:  # ssl reads certificates from files only
+        with tempfile.NamedTemporaryFile() as file:  # ssl loads certificates only from files
             file.write(certificate + b"\n" + key)
             file.flush()
-            made.load_cert_chain(file.name, password="")  # or OpenSSL asks the terminal
+            context.load_cert_chain(file.name, password="")  # otherwise OpenSSL prompts on the terminal
     except ssl.SSLError:
-        raise CredentialsFailed("client certificate and key: not a pair in PEM, or encrypted") from None
+        raise CredentialsFailed("client certificate and key: not a PEM pair, or encrypted") from None
     except OSError as error:
-        raise CredentialsFailed(f"client certificate: no temporary file for it: {error.strerror}") from None
+        raise CredentialsFailed(
+            f"client certificate: cannot write a temporary file: {error.strerror}"
+        ) from None

@@ -1,4 +1,4 @@
-"""One request and its answer, over pooled connections; what goes wrong on the way told apart."""
+"""Sends requests over pooled connections, within time and size limits, and classifies what goes wrong."""
 
 import ssl
 import threading
@@ -30,14 +30,14 @@ from dynocheck.kube.errors import CredentialsFailed, InvalidResponse, KubeError,
 from dynocheck.kube.kubeconfig import ClusterEntry
 from dynocheck.kube.proxy_env import find_proxy
 
-LIMIT = 128 << 20  # bytes of one answer; a page of 500 pods has 10 MB
+LIMIT = 128 << 20  # bytes of one response; a page of 500 pods has 10 MB
 
 _CONNECT_S = 4.0
 _CONNECTIONS = 32
-_AT_ONCE = 4  # a TLS handshake takes as long as several answers, so a few connections are faster than many
-_QUEUED_S = 0.1  # who has waited so long goes ahead: an answer that stalls holds nobody up
+_AT_ONCE = 4  # a TLS handshake takes as long as several responses, so few connections are faster than many
+_QUEUED_S = 0.1  # after which a request goes ahead anyway, so that a stalled response blocks no other
 _CHUNK = 1 << 20
-_NO_HANDSHAKE = "it takes the connection, but no TLS handshake follows"
+_NO_HANDSHAKE = "connected, but no TLS handshake"
 _NO_TLS = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "PACKET_LENGTH_TOO_LONG"}
 
 
@@ -48,9 +48,9 @@ class ApiResponse(NamedTuple):
 
 
 class Transport:
-    """Connections to one server as one identity.
+    """Connections to one server with one identity.
 
-    :raises CredentialsFailed: a certificate cannot be used.
+    :raises CredentialsFailed: a certificate is invalid.
     """
 
     def __init__(self, url: str, server: ClusterEntry, identity: Identity) -> None:
@@ -65,30 +65,30 @@ class Transport:
     def send(
         self, method: str, target: str, headers: Mapping[str, str], body: bytes | None, deadline: Deadline
     ) -> ApiResponse:
-        """The answer, whatever its status. A redirect is an answer too: credentials go nowhere else.
+        """The response, whatever its status. Redirects are not followed: no other host gets the credentials.
 
-        :raises Unreachable: there is none.
+        :raises Unreachable: there is no response.
         :raises TimedOut: it is not complete by the deadline.
-        :raises Garbled: it is too big, or not what it says it is.
+        :raises InvalidResponse: it is larger than LIMIT, or cannot be decompressed.
         """
         for last in (False, True):
             if self._given_up is not None:
                 raise Unreachable(self._given_up)
             try:
-                answer = self._send(method, target, headers, body, deadline)
+                response = self._send(method, target, headers, body, deadline)
             except HTTPError as error:
                 if last or not _is_transient(error):
                     unreachable = self._make_unreachable(error)
-                    if not self._answered:  # who never answered is asked no further
+                    if not self._answered:  # a server that never answered is not tried again
                         self._given_up = str(unreachable)
                     raise unreachable from None
             else:
                 self._answered = True
-                return answer
+                return response
         raise AssertionError("the last attempt returns or raises")
 
     def stream(self, target: str, headers: Mapping[str, str], deadline: Deadline) -> urllib3.BaseHTTPResponse:
-        """The start of an answer, whatever its status, to be read and closed by the caller.
+        """The start of a response, whatever its status, to be read and closed by the caller.
 
         :raises Unreachable: there is none by the deadline.
         """
@@ -109,7 +109,7 @@ class Transport:
             ):
                 return ApiResponse(response.status, response.headers, self._read(response, path))
         except ReadTimeoutError:
-            raise TimedOut(f"{self.url}{path}: no complete answer within {deadline.limit_s:g} s") from None
+            raise TimedOut(f"{self.url}{path}: no complete response within {deadline.limit_s:g} s") from None
 
     @contextmanager
     def _take_turn(self) -> Iterator[None]:
@@ -143,17 +143,17 @@ class Transport:
 
     def _read(self, response: urllib3.BaseHTTPResponse, path: str) -> bytes:
         body = bytearray()
-        packing = response.headers.get("Content-Encoding", "identity").lower()
-        gunzip = zlib.decompressobj(wbits=31) if packing == "gzip" else None
+        encoding = response.headers.get("Content-Encoding", "identity").lower()
+        gunzip = zlib.decompressobj(wbits=31) if encoding == "gzip" else None
         try:
             for chunk in response.stream(_CHUNK, decode_content=False):
                 body += gunzip.decompress(chunk, LIMIT + 1) if gunzip else chunk
                 if len(body) > LIMIT:
-                    raise InvalidResponse(f"{self.url}{path}: an answer of more than {LIMIT >> 20} MiB")
+                    raise InvalidResponse(f"{self.url}{path}: a response of more than {LIMIT >> 20} MiB")
         except zlib.error:
-            packing = "broken"
-        if packing not in ("identity", "gzip") or (gunzip and body and not gunzip.eof):
-            raise InvalidResponse(f"{self.url}{path}: its answer is compressed and cannot be unpacked")
+            encoding = "broken"
+        if encoding not in ("identity", "gzip") or (gunzip and body and not gunzip.eof):
+            raise InvalidResponse(f"{self.url}{path}: the compressed response cannot be decoded")
         return bytes(body)
 
     def _make_unreachable(self, error: HTTPError) -> KubeError:
@@ -174,7 +174,7 @@ def _make_pool(url: str, server: ClusterEntry, identity: Identity) -> urllib3.Po
         options["ssl_context"] = tls.make_context(server, identity)
         if server.tls_server_name:
             options["server_hostname"] = server.tls_server_name
-        if server.insecure_skip_tls_verify:  # the user has said so, and need not be told each time
+        if server.insecure_skip_tls_verify:  # the user chose this, so do not warn on every request
             urllib3.disable_warnings(InsecureRequestWarning)
     proxy = find_proxy(url, server.proxy_url)
     if proxy is None:
@@ -190,7 +190,7 @@ def _make_pool(url: str, server: ClusterEntry, identity: Identity) -> urllib3.Po
 def _make_proxy_pool(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManager:
     parts = urlsplit(proxy)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise CredentialsFailed("the proxy is no http, https or socks5 URL")
+        raise CredentialsFailed("the proxy is not an http, https or socks5 URL")
     login = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
     trusting = tls.make_base_context()
     trusting.load_default_certs()
@@ -205,7 +205,7 @@ def _make_proxy_pool(proxy: str, options: dict[str, Any]) -> urllib3.ProxyManage
 def _make_socks_pool(proxy: str, options: dict[str, Any]) -> urllib3.PoolManager:
     if find_spec("socks") is None:
         fix = "pip install 'urllib3[socks]'"
-        raise CredentialsFailed("the proxy speaks SOCKS, for which PySocks is missing", fix=fix)
+        raise CredentialsFailed("the proxy uses SOCKS, but PySocks is not installed", fix=fix)
     from urllib3.contrib.socks import SOCKSProxyManager
 
     return SOCKSProxyManager(proxy.replace("socks5:", "socks5h:", 1), **options)
@@ -224,8 +224,8 @@ class _TLSConnection(HTTPSConnection):
         try:
             super().connect()
         except TimeoutError:
-            what = "nothing comes back through its proxy" if self.proxy else _NO_HANDSHAKE
-            raise ConnectTimeoutError(what) from None
+            reason = "no response through its proxy" if self.proxy else _NO_HANDSHAKE
+            raise ConnectTimeoutError(reason) from None
 
 
 class _Pool(HTTPConnectionPool):
@@ -243,25 +243,25 @@ def _connect(connection: HTTPConnection) -> BoundedSocket:
             connection.host, connection.port or 443, timeout if isinstance(timeout, float) else _CONNECT_S
         )
     except TimeoutError:
-        raise ConnectTimeoutError("no answer to a connection attempt") from None
+        raise ConnectTimeoutError("the connection attempt timed out") from None
     except OSError as error:
         raise ConnectTimeoutError(error.strerror or "no such host") from None
 
 
 def _is_transient(error: HTTPError) -> bool:
-    """Whether a second attempt is worth it: a connection that broke, but no distrust and no wrong address."""
-    distrusted = isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
-    return isinstance(error, (ProtocolError, SSLError)) and not distrusted
+    """Whether to retry: the connection broke, but not because a certificate is untrusted."""
+    untrusted = isinstance(getattr(error, "reason", None), ssl.SSLCertVerificationError)
+    return isinstance(error, (ProtocolError, SSLError)) and not untrusted
 
 
 def _find_reason(error: BaseException) -> str:
-    """The deepest reason, without the request it belongs to."""
+    """The innermost reason, without the request it belongs to."""
     while (inner := _find_inner(error)) is not None:
         error = inner
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message.rstrip(".")
     if isinstance(error, ssl.SSLError) and error.reason in _NO_TLS:
-        return "it answers, but not in TLS"
+        return "the server does not use TLS"
     return str(getattr(error, "strerror", None) or error) or type(error).__name__
 
 

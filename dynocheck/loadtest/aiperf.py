@@ -1,12 +1,12 @@
-"""The same load in the words of AIPerf, NVIDIA's benchmark, as a Job of Kubernetes.
+"""The same load test as a Kubernetes Job that runs AIPerf, NVIDIA's benchmark.
 
-The flags are those of `aiperf profile` in the release below.
+The flags are those of `aiperf profile` in VERSION.
 """
 
 from shlex import quote
 
 from dynocheck.core.errors import UsageError
-from dynocheck.loadtest.manifests import KEY, KubeObject, make_job, make_secret_variable
+from dynocheck.loadtest.manifests import KEY, KubeObject, format_flags, make_job, make_secret_variable
 from dynocheck.loadtest.plan import LoadPlan
 
 VERSION = "0.13.0"
@@ -14,7 +14,7 @@ IMAGE = "docker.io/library/python:3.12-slim"
 
 _WAIT_S = 600  # for the model to be listed
 _INSTALL_S = 600
-_USER = 1000  # of nothing that the image knows: it needs no more than a folder to write to
+_USER = 1000  # need not exist in the image: it only needs a writable directory
 _RESULTS = "/results"
 _SCRATCH = "/scratch"
 
@@ -29,11 +29,11 @@ def make_load_job(
     tokenizer: str | None = None,
     secret: tuple[str, str] | None = None,
 ) -> KubeObject:
-    """A Job that installs AIPerf, waits for the model, makes the load and keeps the results on a claim.
+    """A Job that installs AIPerf, waits for the model, runs the load test and stores the results.
 
-    :param claim: a PersistentVolumeClaim; each Job has a folder of its own in it.
-    :param tokenizer: what counts the tokens, where it is not that of the model's name.
-    :raises UsageError: AIPerf has no words for it.
+    :param claim: PersistentVolumeClaim for the results; each Job writes to a directory of its own.
+    :param tokenizer: name of the tokenizer (default: the model's name).
+    :raises UsageError: AIPerf does not support an option of the plan.
     """
     command = make_arguments(plan, f"{_RESULTS}/{name}", tokenizer)
     key = f' --api-key "${KEY}"' if secret else ""
@@ -66,27 +66,27 @@ def make_load_job(
             {"name": "scratch", "mountPath": _SCRATCH},
         ],
     }
-    made = make_job(name, namespace, container, int(_INSTALL_S + _WAIT_S + plan.longest_s) + 1)
-    pod = made["spec"]["template"]["spec"]
+    job = make_job(name, namespace, container, int(_INSTALL_S + _WAIT_S + plan.longest_s) + 1)
+    pod = job["spec"]["template"]["spec"]
     pod["securityContext"] |= {"runAsUser": _USER, "runAsGroup": _USER, "fsGroup": _USER}
     pod["volumes"] = [
         {"name": "results", "persistentVolumeClaim": {"claimName": claim}},
         {"name": "scratch", "emptyDir": {"sizeLimit": "8Gi"}},
     ]
-    return made
+    return job
 
 
 def make_arguments(plan: LoadPlan, folder: str, tokenizer: str | None = None) -> list[str]:
-    """The plan as the arguments of `aiperf`, without its key.
+    """The plan as arguments of `aiperf`, without its API key.
 
-    :param folder: where the results go.
-    :raises UsageError: AIPerf has no words for it.
+    :param folder: directory for the results.
+    :raises UsageError: AIPerf does not support an option of the plan.
     """
     if plan.model is None:
-        raise UsageError("AIPerf wants the model's name: --model NAME")
+        raise UsageError("AIPerf requires the model's name: --model NAME")
     if plan.endpoint.insecure:
-        raise UsageError("--insecure: AIPerf has no flag for it")
-    given: dict[str, object] = {
+        raise UsageError("--insecure: not supported by AIPerf")
+    flags: dict[str, object] = {
         "--model": plan.model,
         "--tokenizer": tokenizer,
         "--url": plan.endpoint.url,
@@ -98,19 +98,24 @@ def make_arguments(plan: LoadPlan, folder: str, tokenizer: str | None = None) ->
         "--osl": plan.output_tokens,
         "--osl-stddev": 0,
         "--random-seed": abs(plan.seed),
-        "--request-timeout-seconds": f"{plan.endpoint.limits.total_s:.12g}",
+        "--request-timeout-seconds": plan.endpoint.limits.total_s,
         "--wait-for-model-timeout": _WAIT_S,
         "--wait-for-model-mode": "models",
         "--ui": "none",
         "--artifact-dir": folder,
     }
-    words = [word for name, value in given.items() if value is not None for word in (name, str(value))]
-    return ["profile", *words, "--streaming", "--extra-inputs", "ignore_eos:true", "temperature:0"]
+    return [
+        "profile",
+        *format_flags(flags),
+        "--streaming",
+        "--extra-inputs",
+        "ignore_eos:true",
+        "temperature:0",
+    ]
 
 
 def _make_load_arguments(plan: LoadPlan) -> dict[str, object]:
-    many = {"--request-count": plan.requests} if plan.requests else {}
-    long = {"--benchmark-duration": f"{plan.duration_s:.12g}"} if plan.duration_s else {}
+    length = {"--request-count": plan.requests or None, "--benchmark-duration": plan.duration_s or None}
     if plan.rate is not None:
-        return {"--request-rate": f"{plan.rate:.12g}", "--arrival-pattern": plan.arrivals, **many, **long}
-    return {"--concurrency": ",".join(map(str, plan.concurrencies)), **many, **long}
+        return {"--request-rate": plan.rate, "--arrival-pattern": plan.arrivals, **length}
+    return {"--concurrency": ",".join(map(str, plan.concurrencies)), **length}

@@ -1,21 +1,21 @@
-"""A load test of an engine in this process, without a server: the same words, no network."""
+"""Load tests an engine in this process, without a server or network."""
 
 import asyncio
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import aclosing, contextmanager, suppress
 from importlib import metadata
 from importlib.util import find_spec
 from time import perf_counter
 from types import TracebackType
-from typing import NamedTuple, Protocol, Self
+from typing import NamedTuple, Self
 
 import msgspec
 
 from dynocheck.core.errors import UsageError
-from dynocheck.facts import Unavailable
-from dynocheck.facts.load.run import LoadRun
+from dynocheck.facts import LoadRun, Unavailable
+from dynocheck.loadtest.engine_interface import InProcessEngine, StartEngine
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.progress import Progress
 from dynocheck.loadtest.run import run
@@ -34,33 +34,11 @@ from dynocheck.serving import (
 from dynocheck.serving.failures import clean
 
 PATH = "in-process"
-NOWHERE = "http://in-process"  # a plan has an endpoint, and this one is never asked
-
-
-class GenerationStep(NamedTuple):
-    """How far an engine is with a request: tokens as it counts them, all so far."""
-
-    tokens: int
-    prompt: int | None
-    cached: int | None
-    finish: str | None
-
-
-class InProcessEngine(Protocol):
-    """An engine that has been started."""
-
-    def generate(self, prompt: str, tokens: int) -> AsyncGenerator[GenerationStep, None]:
-        """Generate so many tokens, whatever they are."""
-
-    def stop(self) -> None:
-        """Give back what it holds."""
-
-
-StartEngine = Callable[[], InProcessEngine]
+NOWHERE = "http://in-process"  # a plan needs an endpoint; this one is never contacted
 
 
 class EnginePackage(NamedTuple):
-    """An engine that can be run, and where it is when it is installed."""
+    """An engine that can be run in this process: its title, module and distribution."""
 
     title: str
     module: str
@@ -74,14 +52,14 @@ ENGINES = {
 
 
 def prepare_engine(name: str, model: str, flags: Sequence[str]) -> tuple[str, StartEngine]:
-    """The engine's name with its release, and how to start it with flags that its own parser has taken.
+    """The engine's name and release, and a function that starts it with flags that its parser has accepted.
 
-    :raises UsageError: it is not installed here, or refuses the flags.
+    :raises UsageError: it is not installed, or rejects the flags.
     """
     engine = ENGINES[name]
     if find_spec(engine.module) is None:
         fix = f"pip install 'dynocheck[{name}]'"
-        raise UsageError(f"--engine {name}: {engine.title} is not installed here: {fix}")
+        raise UsageError(f"--engine {name}: {engine.title} is not installed: {fix}")
     try:
         with redirect_output():
             start = _prepare_start(name, model, flags)
@@ -104,15 +82,15 @@ def _prepare_start(name: str, model: str, flags: Sequence[str]) -> StartEngine:
 
 
 def measure_engine(plan: LoadPlan, start: StartEngine, progress: Progress | None = None) -> LoadRun:
-    """What a load test measures of an engine; on Ctrl-C what it has measured by then.
+    """Start an engine and run a load test of it; on Ctrl-C return what has been measured so far.
 
     :raises Unavailable: the engine does not start.
     """
     if progress is not None:
-        progress("the engine, which starts")
+        progress("the engine to start")
     with redirect_output():
-        found = asyncio.run(_measure_engine(plan, start, progress))
-    return msgspec.structs.replace(found, url=PATH, path=PATH)
+        measured = asyncio.run(_measure_engine(plan, start, progress))
+    return msgspec.structs.replace(measured, url=PATH, path=PATH)
 
 
 async def _measure_engine(plan: LoadPlan, start: StartEngine, progress: Progress | None) -> LoadRun:
@@ -122,12 +100,12 @@ async def _measure_engine(plan: LoadPlan, start: StartEngine, progress: Progress
 def _start_engine(start: StartEngine) -> InProcessEngine:
     try:
         return start()
-    except (Exception, SystemExit) as error:  # an engine fails in its own ways: no GPU, no weights, no memory
+    except (Exception, SystemExit) as error:  # engines raise anything: no GPU, no weights, no memory
         raise Unavailable(f"the engine does not start: {_format_error(error)}") from None
 
 
 class InProcessClient(Client):
-    """Asks an engine as it would ask an endpoint. A chunk is what brings new tokens."""
+    """Sends requests to an engine rather than an endpoint. A step with new tokens counts as a chunk."""
 
     def __init__(self, endpoint: Endpoint, engine: InProcessEngine) -> None:
         super().__init__(endpoint)
@@ -139,18 +117,18 @@ class InProcessClient(Client):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        with suppress(Exception):  # what was measured is measured
+        with suppress(Exception):  # the measurement is complete
             self._engine.stop()
 
     async def prepare(self, connections: int) -> None:
-        """There are none to make."""
+        """Do nothing: there are no connections."""
 
     async def get(self, path: str, *, limits: ExchangeLimits | None = None) -> EndpointResponse:
         return EndpointResponse(failure=Failure(FailureKind.CONNECT, "there is no server"))
 
     async def complete(
         self,
-        asked: CompletionRequest,
+        request: CompletionRequest,
         *,
         scheduled: float | None = None,
         cancel_after_chunks: int | None = None,
@@ -158,33 +136,33 @@ class InProcessClient(Client):
     ) -> Exchange:
         now = perf_counter()
         times = Times(now if scheduled is None else scheduled, now, connected=now, sent=now)
-        exchange = Exchange(times, fresh=False, quickack=True, model=asked.model)
-        longest_s = (limits or self.endpoint.limits).total_s
+        exchange = Exchange(times, fresh=False, quickack=True, model=request.model)
+        limit_s = (limits or self.endpoint.limits).total_s
         try:
-            async with asyncio.timeout(longest_s):
-                await self._read(asked, exchange)
+            async with asyncio.timeout(limit_s):
+                await self._generate(request, exchange)
         except TimeoutError:
-            exchange.failure = Failure(FailureKind.TIMEOUT, f"no complete answer within {longest_s:g} s")
+            exchange.failure = Failure(FailureKind.TIMEOUT, f"no complete response within {limit_s:g} s")
         except Exception as error:
             exchange.failure = Failure(FailureKind.IN_STREAM_ERROR, _format_error(error))
         times.ended = perf_counter()
         return exchange
 
-    async def _read(self, asked: CompletionRequest, exchange: Exchange) -> None:
-        if not isinstance(asked.prompt, str):
-            raise ValueError("messages of a chat need a server, which has the template for them")
+    async def _generate(self, request: CompletionRequest, exchange: Exchange) -> None:
+        if not isinstance(request.prompt, str):
+            raise ValueError("chat messages need a server, which applies the chat template")
         tokens = 0
-        async with aclosing(self._engine.generate(asked.prompt, asked.max_tokens or 1)) as pieces:
-            async for piece in pieces:
-                if piece.tokens > tokens:
-                    tokens = piece.tokens
+        async with aclosing(self._engine.generate(request.prompt, request.max_tokens or 1)) as steps:
+            async for step in steps:
+                if step.tokens > tokens:
+                    tokens = step.tokens
                     exchange.times.chunks.append(perf_counter())
-                exchange.finish_reason = piece.finish
-                exchange.usage = Usage(piece.prompt or 0, tokens, piece.cached)
+                exchange.finish_reason = step.finish
+                exchange.usage = Usage(step.prompt or 0, tokens, step.cached)
         if not tokens:
-            exchange.failure = Failure(FailureKind.EMPTY, "a complete answer that generated nothing")
+            exchange.failure = Failure(FailureKind.EMPTY, "the engine generated no tokens")
         elif exchange.finish_reason is None:
-            exchange.failure = Failure(FailureKind.TRUNCATED, "it ended without a finish reason")
+            exchange.failure = Failure(FailureKind.TRUNCATED, "the answer has no finish reason")
         exchange.done = True
 
 
@@ -195,7 +173,7 @@ def _format_error(error: BaseException) -> str:
 
 @contextmanager
 def redirect_output() -> Iterator[None]:
-    """What engines print goes to standard error: standard output is the report's."""
+    """Redirect what engines print to standard error; standard output is for the report."""
     sys.stdout.flush()
     kept = os.dup(1)
     os.dup2(2, 1)

@@ -1,7 +1,7 @@
-"""TensorRT-LLM in this process: its LLM API (tensorrt_llm/llmapi/llm.py, executor/result.py).
+"""Runs TensorRT-LLM in this process through its LLM API (tensorrt_llm/llmapi/llm.py, executor/result.py).
 
-Its flags are the fields of its `TorchLlmArgs`, spelled `--max-batch-size 8` or `--max_batch_size=8`; a value
-is read as YAML, so that a field with fields of its own can be given as `--kv-cache-config '{...}'`.
+Flags are the fields of `TorchLlmArgs`, written `--max-batch-size 8` or `--max_batch_size=8`. Values are YAML,
+so that a nested field can be given as `--kv-cache-config '{...}'`.
 """
 
 from collections.abc import AsyncGenerator, Sequence
@@ -10,13 +10,13 @@ from typing import Any
 import yaml
 
 from dynocheck.core.errors import UsageError
-from dynocheck.loadtest.in_process import GenerationStep, InProcessEngine, StartEngine
+from dynocheck.loadtest.engine_interface import GenerationStep, InProcessEngine, StartEngine
 
 
 def prepare(model: str, flags: Sequence[str]) -> StartEngine:
-    """How to start it.
+    """A function that starts TensorRT-LLM with these flags.
 
-    :raises UsageError: it refuses the flags.
+    :raises UsageError: TensorRT-LLM rejects the flags.
     """
     from tensorrt_llm.llmapi.llm_args import TorchLlmArgs
 
@@ -29,18 +29,18 @@ def prepare(model: str, flags: Sequence[str]) -> StartEngine:
 
 
 def _parse_fields(flags: Sequence[str]) -> dict[str, Any]:
-    found: dict[str, Any] = {}
+    fields: dict[str, Any] = {}
     words = iter(flags)
     for word in words:
-        name, equals, value = word.removeprefix("--").partition("=")
-        given = value if equals else next(words, None)
-        if not word.startswith("--") or not name or given is None:
-            raise UsageError(f"{word}: an argument of TensorRT-LLM is given as --NAME VALUE")
+        name, equals, inline = word.removeprefix("--").partition("=")
+        value = inline if equals else next(words, None)
+        if not word.startswith("--") or not name or value is None:
+            raise UsageError(f"{word}: TensorRT-LLM arguments are written --NAME VALUE")
         try:
-            found[name.replace("-", "_")] = yaml.safe_load(given)
+            fields[name.replace("-", "_")] = yaml.safe_load(value)
         except yaml.YAMLError:
-            raise UsageError(f"--{name}: its value is not YAML") from None
-    return found
+            raise UsageError(f"--{name}: the value is not YAML") from None
+    return fields
 
 
 class _TrtLlmEngine(InProcessEngine):
@@ -52,12 +52,11 @@ class _TrtLlmEngine(InProcessEngine):
     async def generate(self, prompt: str, tokens: int) -> AsyncGenerator[GenerationStep, None]:
         from tensorrt_llm import SamplingParams
 
-        asked = SamplingParams(max_tokens=tokens, ignore_eos=True)  # greedy, unless told otherwise
-        async for output in self._engine.generate_async(prompt, sampling_params=asked, streaming=True):
-            made = output.outputs[0]
-            yield GenerationStep(
-                len(made.token_ids), len(output.prompt_token_ids or ()), None, made.finish_reason
-            )
+        params = SamplingParams(max_tokens=tokens, ignore_eos=True)  # greedy by default
+        async for output in self._engine.generate_async(prompt, sampling_params=params, streaming=True):
+            completion = output.outputs[0]
+            prompt_tokens = len(output.prompt_token_ids or ())
+            yield GenerationStep(len(completion.token_ids), prompt_tokens, None, completion.finish_reason)
 
     def stop(self) -> None:
         self._engine.shutdown()

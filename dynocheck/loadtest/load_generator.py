@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from itertools import count
 from time import perf_counter
 
-from dynocheck.facts.load.run import ClientLoad, FailureCount, LoadPoint, Sample
-from dynocheck.loadtest.histograms import Recorder
+from dynocheck.facts import ClientLoad, FailureCount, LoadPoint, Sample
+from dynocheck.loadtest.stats.histograms import Recorder
 from dynocheck.serving import Exchange
 
 _TICK_S = 0.005

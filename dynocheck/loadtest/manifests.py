@@ -1,5 +1,6 @@
-"""A load test as objects of Kubernetes: an Indexed Job whose pods share it, and where they meet."""
+"""Kubernetes manifests of a load test: an Indexed Job whose pods share the load, and a headless Service."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from dynocheck.facts import Access
@@ -8,7 +9,7 @@ from dynocheck.loadtest.start_barrier import PATIENCE_S
 
 KubeObject = dict[str, Any]
 
-# What `kube.jobs` needs to run them.
+# The permissions that `kube.jobs` needs to run them.
 RIGHTS = (
     *(Access(verb, "jobs", "batch", local=True) for verb in ("create", "get", "watch", "delete")),
     Access("create", "services", local=True),
@@ -19,7 +20,7 @@ RIGHTS = (
 
 KEY = "DYNOCHECK_API_KEY"
 _PORT = 7201
-_KEPT_S = 3600  # how long an ended Job keeps its logs
+_KEPT_S = 3600  # how long a finished Job keeps its logs
 _LABEL = "app.kubernetes.io/name"
 _DROPPED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}}
 
@@ -27,19 +28,19 @@ _DROPPED = {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}
 def make_indexed_job(
     plan: LoadPlan, *, name: str, namespace: str | None, image: str, secret: tuple[str, str] | None = None
 ) -> tuple[KubeObject, KubeObject]:
-    """The Job and the headless Service by whose name its pods find the first of them.
+    """The Job, and the headless Service through which its pods find the first pod.
 
-    :param image: one that has dynocheck installed.
-    :param secret: the name of a Secret and the key in it that holds the API key.
+    :param image: an image with dynocheck installed.
+    :param secret: name of a Secret, and the key in it that contains the API key.
     """
-    meet = f"{name}-0.{name}:{_PORT}"
-    worker = f"$(JOB_COMPLETION_INDEX)/{plan.workers}@{meet}"  # the kubelet puts the index in
-    asking = ["--api-key-env", KEY] if secret else []
+    barrier = f"{name}-0.{name}:{_PORT}"
+    worker = f"$(JOB_COMPLETION_INDEX)/{plan.workers}@{barrier}"  # the kubelet substitutes the index
+    key_arguments = ["--api-key-env", KEY] if secret else []
     container = {
         "name": "load",
         "image": image,
         "command": ["dynocheck", "load"],
-        "args": [*make_arguments(plan), *asking, "--worker", worker],
+        "args": [*make_arguments(plan), *key_arguments, "--worker", worker],
         "ports": [{"name": "meet", "containerPort": _PORT}],
         "resources": {"requests": {"cpu": "1", "memory": "512Mi"}, "limits": {"memory": "1Gi"}},
         "securityContext": {**_DROPPED, "readOnlyRootFilesystem": True},
@@ -55,7 +56,7 @@ def make_indexed_job(
 
 
 def make_job(name: str, namespace: str | None, container: KubeObject, deadline_s: int) -> KubeObject:
-    """A Job that runs a container once, without any privilege, and ends by the deadline."""
+    """A Job that runs a container once, unprivileged, and for at most deadline_s seconds."""
     pod = {
         "restartPolicy": "Never",
         "automountServiceAccountToken": False,
@@ -76,15 +77,15 @@ def make_job(name: str, namespace: str | None, container: KubeObject, deadline_s
 
 
 def make_secret_variable(variable: str, secret: tuple[str, str]) -> KubeObject:
-    """A variable of the environment that holds a key of a Secret."""
+    """An environment variable set from a key of a Secret."""
     name, key = secret
     return {"name": variable, "valueFrom": {"secretKeyRef": {"name": name, "key": key}}}
 
 
 def make_arguments(plan: LoadPlan) -> list[str]:
-    """The plan in the words of the command line, without its key."""
+    """The plan as arguments of `dynocheck load`, without its API key."""
     endpoint = plan.endpoint
-    given: dict[str, object] = {
+    flags: dict[str, object] = {
         "--url": endpoint.url,
         "--model": plan.model,
         **_make_load_arguments(plan),
@@ -97,10 +98,7 @@ def make_arguments(plan: LoadPlan) -> list[str]:
         "--timeout": endpoint.limits.total_s,
     }
     switches = {"--completions": not plan.chat, "--insecure": endpoint.insecure}
-    words = [
-        word for name, value in given.items() if value is not None for word in (name, _format_value(value))
-    ]
-    return [*words, *(name for name, on in switches.items() if on)]
+    return [*format_flags(flags), *(name for name, on in switches.items() if on)]
 
 
 def _make_load_arguments(plan: LoadPlan) -> dict[str, object]:
@@ -111,12 +109,18 @@ def _make_load_arguments(plan: LoadPlan) -> dict[str, object]:
     return {"--concurrency": plan.concurrencies[0]}
 
 
-def _format_value(value: object) -> str:
-    return f"{value:.12g}" if isinstance(value, float) else str(value)
+def format_flags(flags: Mapping[str, object]) -> list[str]:
+    """Flags with their values as separate arguments; flags whose value is None are left out."""
+    return [
+        word
+        for name, value in flags.items()
+        if value is not None
+        for word in (name, f"{value:.12g}" if isinstance(value, float) else str(value))
+    ]
 
 
 def _make_anti_affinity(name: str) -> KubeObject:
-    """On nodes of their own where there are enough: they share a network card otherwise."""
+    """Prefer one pod per node: pods on the same node share its network interface."""
     term = {"topologyKey": "kubernetes.io/hostname", "labelSelector": {"matchLabels": {_LABEL: name}}}
     return {
         "podAntiAffinity": {
@@ -132,7 +136,7 @@ def _make_service(name: str, namespace: str | None) -> KubeObject:
         "metadata": _make_metadata(name, namespace),
         "spec": {
             "clusterIP": "None",
-            "publishNotReadyAddresses": True,  # they meet before anything says that they are ready
+            "publishNotReadyAddresses": True,  # pods meet before they are ready
             "selector": {_LABEL: name},
             "ports": [{"name": "meet", "port": _PORT}],
         },
@@ -140,6 +144,6 @@ def _make_service(name: str, namespace: str | None) -> KubeObject:
 
 
 def _make_metadata(name: str, namespace: str | None) -> KubeObject:
-    """Without a namespace it is made in that of whoever applies it."""
-    where = {"namespace": namespace} if namespace else {}
-    return {"name": name, **where, "labels": {_LABEL: name}}
+    """Without a namespace, the object is created in that of the user who applies it."""
+    namespaced = {"namespace": namespace} if namespace else {}
+    return {"name": name, **namespaced, "labels": {_LABEL: name}}

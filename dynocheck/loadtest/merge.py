@@ -5,7 +5,7 @@ from itertools import zip_longest
 
 import msgspec
 
-from dynocheck.facts.load.run import ClientLoad, FailureCount, LoadPoint, LoadRun
+from dynocheck.facts import ClientLoad, FailureCount, LoadPoint, LoadRun
 from dynocheck.loadtest.stats.metrics import merge_histograms
 
 

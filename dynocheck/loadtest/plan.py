@@ -1,4 +1,4 @@
-"""What a load test is to do."""
+"""The plan of a load test."""
 
 from dataclasses import dataclass, field
 from typing import Any, Literal
@@ -8,15 +8,15 @@ from dynocheck.serving import Endpoint
 
 @dataclass(frozen=True)
 class LoadPlan:
-    """A load test to be made: the source of the probe.
+    """Options of a load test.
 
-    :param model: the served name; the only one that is served, unless given.
-    :param concurrencies: so many requests at a time, one measurement each: the closed loop.
-    :param rate: so many requests a second instead: the open loop, in which a request counts from when it was
-        due, so that a server that stalls is not spared.
-    :param requests: how many are measured at each load; with `duration_s` as many as begin in that time.
-    :param warmup: requests before, at the same load, that count for nothing.
-    :param path: how the endpoint is reached, in words.
+    :param model: served model name (default: the only served model).
+    :param concurrencies: concurrent requests (closed loop), one measurement for each value.
+    :param rate: requests per second instead (open loop). Latencies count from when a request was due, so that
+        a stalled server does not look fast.
+    :param requests: number of measured requests at each load; None to send for `duration_s` seconds.
+    :param warmup: number of unmeasured requests before each measurement, at the same load.
+    :param path: how the endpoint is reached, as shown in reports.
     """
 
     endpoint: Endpoint
@@ -38,7 +38,7 @@ class LoadPlan:
 
     @property
     def longest_s(self) -> float:
-        """Seconds after which it must be over: every request could take all the time that it may."""
+        """Seconds by which it has ended even if every request takes its full time limit."""
         each = self.endpoint.limits.total_s
         rounds = sum(1 + (self.requests or 0) / most for most in self.concurrencies)
         return 300 + (self.duration_s or 0.0) * len(self.concurrencies) + each * (rounds + self.warmup)

@@ -1,4 +1,4 @@
-"""Says, while a load test waits, what it waits for."""
+"""Reports the progress of a load test."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -9,15 +9,15 @@ Progress = Callable[[str], None]
 
 
 @asynccontextmanager
-async def report_progress(progress: Progress, doing: Callable[[], str]) -> AsyncIterator[None]:
-    """Tell now and then, inside the block, what is being done."""
+async def report_progress(progress: Progress, describe: Callable[[], str]) -> AsyncIterator[None]:
+    """Report what is being waited for, every _EVERY_S seconds inside the block."""
 
-    async def tell() -> None:
+    async def report() -> None:
         while True:
-            progress(doing())
+            progress(describe())
             await asyncio.sleep(_EVERY_S)
 
-    task = asyncio.create_task(tell())
+    task = asyncio.create_task(report())
     try:
         yield
     finally:

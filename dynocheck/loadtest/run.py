@@ -10,7 +10,7 @@ from typing import Literal
 
 import msgspec
 
-from dynocheck.facts.load.run import LoadPoint, LoadRun
+from dynocheck.facts import LoadPoint, LoadRun
 from dynocheck.loadtest import prompts as prompting
 from dynocheck.loadtest.load_generator import (
     LoadRecording,
@@ -19,10 +19,10 @@ from dynocheck.loadtest.load_generator import (
     schedule_arrivals,
     start_recording,
 )
-from dynocheck.loadtest.metrics import compute_growth, fetch_counters
 from dynocheck.loadtest.negotiation import RequestProfile, can_continue, find_model, negotiate
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.progress import Progress, report_progress
+from dynocheck.loadtest.server_metrics import compute_growth, fetch_counters
 from dynocheck.serving import Client, Exchange
 
 _DESCRIPTORS = 1 << 16

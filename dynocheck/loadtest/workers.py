@@ -17,8 +17,7 @@ from typing import Any
 import msgspec
 
 from dynocheck.core.errors import UsageError
-from dynocheck.facts import Unavailable
-from dynocheck.facts.load.run import LoadRun
+from dynocheck.facts import LoadRun, Unavailable
 from dynocheck.loadtest.merge import merge_runs
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.progress import Progress, report_progress

@@ -1,1 +1,1 @@
-"""A recipe folder as a model: which files it has, what they say and where."""
+"""Reads recipe folders: YAML with positions, graphs, pods, shell scripts, READMEs, model configurations."""

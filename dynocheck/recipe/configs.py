@@ -1,6 +1,6 @@
-"""The `config.json` of a model that lies in a recipe, with the index of its weights beside it.
+"""Reads the `config.json` of a model in a recipe, and the index of its weights.
 
-What the files say: https://huggingface.co/docs/transformers/main_classes/configuration, and of
+The formats: https://huggingface.co/docs/transformers/main_classes/configuration, and for
 `model.safetensors.index.json` https://huggingface.co/docs/safetensors/metadata_parsing.
 """
 
@@ -10,32 +10,32 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
-from dynocheck.facts.recipe.recipes import ModelConfig, Problem
+from dynocheck.facts import ModelConfig, Problem
 from dynocheck.recipe.files import escape_path, read_text
 
 CONFIG = "config.json"
 INDEX = "model.safetensors.index.json"
-QUANTIZED = "hf_quant_config.json"  # what ModelOpt writes beside the configuration
+QUANTIZED = "hf_quant_config.json"  # written by ModelOpt
 _DEEPEST = 50
-_LARGEST = 2**50  # bytes: no checkpoint is
+_LARGEST = 2**50  # bytes: more than any checkpoint
 
 
 def read_model_config(folder: Path, leaves: Collection[str], scope: str) -> ModelConfig | None:
-    """The model that a folder describes, or None when no file of it does.
+    """Read the model configuration in a folder; None if there is none.
 
-    A file of that name which says neither an architecture nor a type of model is another program's.
+    A `config.json` without `architectures` and `model_type` is not a model's.
 
-    :param leaves: the names of its files.
-    :param scope: the folder whose graphs may mean it.
+    :param leaves: the names of the folder's files.
+    :param scope: the folder whose graphs may use the model.
     """
     if CONFIG not in leaves:
         return None
     problems: list[tuple[str, Problem]] = []
 
     def read(name: str) -> dict[str, Any]:
-        found, problem = _read_mapping(folder / name) if name in leaves else ({}, None)
+        contents, problem = _read_mapping(folder / name) if name in leaves else ({}, None)
         problems.extend([(escape_path(folder / name), problem)] if problem is not None else [])
-        return found
+        return contents
 
     config = read(CONFIG)
     if not (problems or "architectures" in config or "model_type" in config):
@@ -55,7 +55,7 @@ def read_model_config(folder: Path, leaves: Collection[str], scope: str) -> Mode
 
 
 def _parse_number(digits: str) -> int | float:
-    """An integer, as a float where it has more digits than a recording can hold."""
+    """An integer, or a float if it has more digits than a snapshot can hold."""
     return int(digits) if len(digits) < 19 else float(digits)
 
 
@@ -63,34 +63,34 @@ def _measure_depth(value: Any) -> int:
     depth, level = 0, [value]
     while level and depth <= _DEEPEST:
         inner = (v.values() if isinstance(v, dict) else v for v in level if isinstance(v, (dict, list)))
-        level = [each for values in inner for each in values]
+        level = [value for values in inner for value in values]
         depth += 1
     return depth
 
 
 def _parse_size(number: object) -> int | None:
-    """A number of bytes, None when it is none."""
+    """A number of bytes; None if it is invalid."""
     if not isinstance(number, (int, float)) or isinstance(number, bool):
         return None
     return int(number) if 0 < number < _LARGEST else None
 
 
 def _read_mapping(path: Path) -> tuple[dict[str, Any], Problem | None]:
-    """What a file says, or what is wrong with it."""
+    """The contents of a file, or its error."""
     try:
-        found = json.loads(read_text(path), parse_int=_parse_number)
+        contents = json.loads(read_text(path), parse_int=_parse_number)
     except json.JSONDecodeError as error:
         return {}, Problem(f"not JSON: {error.msg}", error.lineno, error.colno)
     except UnicodeDecodeError:
         return {}, Problem("not UTF-8 text")
     except RecursionError:
-        return {}, Problem("nested too deep")
+        return {}, Problem("nested too deeply")
     except OSError as error:
         if path.name == INDEX and error.errno == errno.EFBIG:
-            return {}, None  # as that of a model of very many experts is
+            return {}, None  # the index of a model with very many experts is that large
         return {}, Problem(error.strerror or type(error).__name__)
-    if not isinstance(found, dict):
+    if not isinstance(contents, dict):
         return {}, None if path.name == CONFIG else Problem("not a JSON object", 1, 1)
-    if path.name != INDEX and _measure_depth(found) > _DEEPEST:
-        return {}, Problem("nested too deep")
-    return found, None
+    if path.name != INDEX and _measure_depth(contents) > _DEEPEST:
+        return {}, Problem("nested too deeply")
+    return contents, None

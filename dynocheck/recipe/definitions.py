@@ -1,4 +1,4 @@
-"""Files of CustomResourceDefinitions, as charts and releases bring them."""
+"""Reads CustomResourceDefinitions from files, such as those of Helm charts and releases."""
 
 import os
 from collections.abc import Iterator
@@ -6,8 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from dynocheck.core.errors import UsageError
-from dynocheck.facts.k8s.definitions import CustomKind, CustomVersion
-from dynocheck.facts.recipe.recipes import Problem, SourceFile, Value
+from dynocheck.facts import CustomKind, CustomVersion, Problem, SourceFile, Value
 from dynocheck.recipe.yaml_loader import read_documents
 
 _SUFFIXES = (".yaml", ".yml", ".json")
@@ -31,23 +30,23 @@ _FORMS: dict[str, type | tuple[type, ...]] = {
 
 
 def load_definitions(paths: tuple[str, ...]) -> tuple[CustomKind, ...]:
-    """What the definitions in these files and folders define. Of a Helm chart its folder `crds` is read.
+    """Load the kinds that files and folders define; of a Helm chart, its folder `crds` is read.
 
-    :raises UsageError: a file cannot be read, is not YAML, or holds a definition that is none; one kind is
-        defined in two ways; there is no definition at all.
+    :raises UsageError: a file cannot be read, is not YAML, or contains an invalid definition; two definitions
+        of a kind differ; a path has no definition.
     """
-    found: dict[tuple[str, str], CustomKind] = {}
+    by_name: dict[tuple[str, str], CustomKind] = {}
     for path in paths:
         kinds = [kind for file in _find_files(Path(path)) for kind in _read_kinds(file)]
         if not kinds:
             raise UsageError(f"{path}: no CustomResourceDefinition in it")
         for kind in kinds:
-            other = found.setdefault((kind.group, kind.kind), kind)
+            other = by_name.setdefault((kind.group, kind.kind), kind)
             if other.versions != kind.versions:
                 raise UsageError(
-                    f"{kind.kind} of {kind.group} is defined in two ways: {other.source}, {kind.source}"
+                    f"two definitions of {kind.kind} ({kind.group}) differ: {other.source}, {kind.source}"
                 )
-    return tuple(found.values())
+    return tuple(by_name.values())
 
 
 def _find_files(path: Path) -> Iterator[Path]:
@@ -71,7 +70,7 @@ def _read_kinds(path: Path) -> Iterator[CustomKind]:
         if manifest.kind == "CustomResourceDefinition":
             if manifest.api_version != _API_VERSION:
                 raise _make_error(
-                    path, manifest.root.line, f"a definition of {manifest.api_version}, not {_API_VERSION}"
+                    path, manifest.root.line, f"definition of {manifest.api_version}, not {_API_VERSION}"
                 )
             yield _parse_kind(path, manifest.root)
 
@@ -81,7 +80,7 @@ def _read_text(path: Path) -> str:
         if path.exists() and not path.is_file():
             raise UsageError(f"{path}: not a file")
         if path.stat().st_size > _LARGEST:
-            raise UsageError(f"{path}: larger than {_LARGEST // 1024 // 1024} MiB: no definition")
+            raise UsageError(f"{path}: larger than {_LARGEST // 1024 // 1024} MiB")
         return path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror}") from None
@@ -93,7 +92,7 @@ def _parse_kind(path: Path, root: Value) -> CustomKind:
     group, kind = (_read_string(path, root, *keys) for keys in (("spec", "group"), ("spec", "names", "kind")))
     versions = root.get("spec", "versions")
     if versions is None or not versions.sequence:
-        raise _make_error(path, root.line, "a definition without spec.versions")
+        raise _make_error(path, root.line, "definition without spec.versions")
     return CustomKind(
         group=group,
         kind=kind,
@@ -115,7 +114,7 @@ def _parse_version(path: Path, version: Value) -> CustomVersion:
 
 
 def _strip_positions(value: Value) -> Any:
-    """The data without positions, and without nulls, which the server drops."""
+    """The data without positions and nulls; the API server drops the latter."""
     if isinstance(value.data, dict):
         return {key: _strip_positions(entry) for key, entry in value.mapping.items()}
     return (
@@ -124,36 +123,36 @@ def _strip_positions(value: Value) -> Any:
 
 
 def _validate_schema(path: Path, schema: Value) -> None:
-    """Whether what makes up a schema has the form of one.
+    """Check the types of the fields of a schema, at any depth.
 
-    :raises UsageError: something has not.
+    :raises UsageError: one has the wrong type.
     """
     if not isinstance(schema.data, dict):
-        raise _make_error(path, schema.line, "a schema that is no mapping")
-    inner = [found for key in _SCHEMAS if (found := schema.get(key))]
+        raise _make_error(path, schema.line, "schema is not a mapping")
+    inner = [value for key in _SCHEMAS if (value := schema.get(key))]
     others = schema.get("additionalProperties")
     inner += [others] if others is not None and not isinstance(others.data, bool) else []
-    for key, wanted in _FORMS.items():
-        found = schema.get(key)
-        if found is not None and not isinstance(found.data, wanted):
-            raise _make_error(path, found.line, f"a schema whose {key} has the wrong type")
+    for key, types in _FORMS.items():
+        value = schema.get(key)
+        if value is not None and not isinstance(value.data, types):
+            raise _make_error(path, value.line, f"schema: {key} has the wrong type")
     kind = schema.get("type")
     if kind is not None and kind.data not in _TYPES:
-        raise _make_error(path, kind.line, f"a schema whose type is none of {', '.join(_TYPES)}")
+        raise _make_error(path, kind.line, f"schema: type is not one of {', '.join(_TYPES)}")
     inner += (schema.get("properties") or Value({}, 1, 1)).mapping.values()
     for key in _LISTS:
-        inner += (schema.get(key) or Value([], 1, 1)).sequence
-    for rule in (schema.get("x-kubernetes-validations") or Value([], 1, 1)).sequence:
+        inner += schema.get_items(key)
+    for rule in schema.get_items("x-kubernetes-validations"):
         _read_string(path, rule, "rule")
-    for each in inner:
-        _validate_schema(path, each)
+    for subschema in inner:
+        _validate_schema(path, subschema)
 
 
 def _read_string(path: Path, root: Value, *keys: str) -> str:
-    found = root.get(*keys)
-    if found is None or not found.text:
-        raise _make_error(path, (found or root).line, f"a definition without {'.'.join(keys)}")
-    return found.text
+    value = root.get(*keys)
+    if value is None or not value.text:
+        raise _make_error(path, (value or root).line, f"definition without {'.'.join(keys)}")
+    return value.text
 
 
 def _make_error(path: Path, line: int, message: str) -> UsageError:

@@ -1,15 +1,15 @@
-"""Paths that a user names to recipes: which folder is a model, which a variant, and what of it is judged."""
+"""Loads recipes from the paths that the user names: folders of models, models, variants, manifest files."""
 
 import os
 import stat
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import msgspec
 
 from dynocheck.core.errors import UsageError
-from dynocheck.facts.recipe.recipes import (
+from dynocheck.facts import (
     Manifest,
     ModelConfig,
     PlaceholderFile,
@@ -31,11 +31,11 @@ from dynocheck.recipe.files import (
     try_read_text,
 )
 from dynocheck.recipe.graphs import build_graph, find_created_claims, is_graph
-from dynocheck.recipe.ignore_comments import find_in_markdown, find_in_yaml, limit_comments
 from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, parse_page
 from dynocheck.recipe.placeholder_files import find_placeholder_files
 from dynocheck.recipe.pods import PodReader
 from dynocheck.recipe.workloads import find_benchmarks, find_downloads, read_claims
+from dynocheck.suppression.comments import find_in_markdown, find_in_yaml, limit_comments
 
 FRAMEWORKS = ("vllm", "sglang", "trtllm", "tokenspeed")
 CACHE_FOLDER = "model-cache"
@@ -45,38 +45,38 @@ _NO_PATHS = {
 }
 _KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
 _CHART = "Chart.yaml"
-_RENDERED = "a chart of Helm: only what it renders is applied"
-_LONG_PAGE = f"a page: it has more than {MAX_CHARACTERS} characters"
-_ANCESTORS = 6  # model/framework/mode is 3; the deepest seen upstream is 6
+_RENDERED = "a Helm chart: only its rendered output is applied"
+_LONG_PAGE = f"a page with more than {MAX_CHARACTERS} characters"
+_ANCESTORS = 6  # levels: model/framework/mode is 3; the deepest seen upstream is 6
 
 
 class NotARecipe(UsageError):
-    """A path that the user named holds nothing to judge."""
+    """A path that the user named is not a recipe."""
 
 
 def load_recipes(paths: Iterable[str]) -> tuple[Recipe, ...]:
-    """The recipes under these paths.
+    """Load the recipes under these paths.
 
     :param paths: model folders, folders of models, variants or manifest files.
     :raises NotARecipe: a path is missing, unreadable, not YAML or has no manifest.
     """
-    named = [list(_load_path(path)) for path in paths]
-    found = [recipe for recipes in named for recipe in recipes]
-    return tuple(_drop_contained(found) if len(named) > 1 else found)
+    loaded = [list(_load_path(path)) for path in paths]
+    recipes = [recipe for by_path in loaded for recipe in by_path]
+    return tuple(_drop_contained(recipes) if len(loaded) > 1 else recipes)
 
 
 def _drop_contained(recipes: list[Recipe]) -> Iterator[Recipe]:
-    """Each recipe but those whose every file another one has too: paths overlap, as those of a hook do."""
+    """The recipes whose files are not all in another one: a pre-commit hook names overlapping paths."""
     own = [{(os.path.realpath(file.path), file.role) for file in recipe.own_files} for recipe in recipes]
     for i, (recipe, files) in enumerate(zip(recipes, own, strict=True)):
         if not any(files < other or (files == other and j < i) for j, other in enumerate(own) if j != i):
             yield recipe
 
 
-def _load_path(given: str) -> Iterator[Recipe]:
-    if given in _NO_PATHS:
-        raise NotARecipe(_NO_PATHS[given])
-    path = Path(given)
+def _load_path(name: str) -> Iterator[Recipe]:
+    if name in _NO_PATHS:
+        raise NotARecipe(_NO_PATHS[name])
+    path = Path(name)
     try:
         mode = path.stat().st_mode
     except (OSError, ValueError) as error:
@@ -88,7 +88,7 @@ def _load_path(given: str) -> Iterator[Recipe]:
     recipes = [recipe for recipe in map(_load_folder, models) if any(recipe.own_files)]
     yield from recipes
     if not recipes:
-        raise NotARecipe(f"{escape_path(path)}: no recipe in it: not one manifest (*.yaml, *.yml, *.json)")
+        raise NotARecipe(f"{escape_path(path)}: no recipe in it: no manifest (*.yaml, *.yml, *.json)")
 
 
 def _list_entries(path: Path) -> list[Path]:
@@ -112,7 +112,7 @@ def _is_variant(path: Path) -> bool:
 
 
 def _find_models(path: Path) -> list[Path]:
-    """The models of a folder of models; a folder that is none of these is taken whole."""
+    """The models in a folder of models; any other folder is one recipe."""
     children = _list_folders(path)
     return children if any(_is_model(child) for child in children) else [path]
 
@@ -127,59 +127,86 @@ def _load_file(path: Path) -> Recipe:
 
 
 def _load_folder(path: Path) -> Recipe:
-    reads: list[LoadedFile] = []
-    folders: list[str] = []
-    seen = {os.path.realpath(path)}
-    rendered: set[Path] = set()
-    pages: list[Path] = []
-    hollow: list[PlaceholderFile] = []
-    configs: list[ModelConfig] = []
-    charts: list[UnreadPart] = []
-
-    def unreadable(error: OSError) -> None:
-        problem = Problem(explain_error(error))
-        reads.append(LoadedFile(SourceFile(escape_path(Path(error.filename)), problems=(problem,)), ""))
-
-    for root, names, leaves in os.walk(path, onerror=unreadable, followlinks=True):
-        names[:] = [n for n in sorted(names) if n[0] != "." and _mark_seen(Path(root, n), seen)]
-        folder = Path(root)
-        if _CHART in leaves:
-            charts.append(UnreadPart(_RENDERED, escape_path(folder / _CHART), 1, 1, chart=True))
-            names[:] = [n for n in names if n not in ("templates", "charts")]
-            leaves = [leaf for leaf in leaves if leaf != _CHART]
-        here = folder.relative_to(path)
-        folders.extend(escape_path(here / name) for name in names)
-        if "kustomize" in here.parts or folder.parent in rendered or not _KUSTOMIZATIONS.isdisjoint(leaves):
-            rendered.add(folder)
-        role = Role.KUSTOMIZE if folder in rendered else Role.MANIFEST
-        reads.extend(read_file(folder / leaf, role) for leaf in sorted(leaves) if is_manifest(folder / leaf))
-        pages.extend(folder / leaf for leaf in sorted(leaves) if is_page(leaf))
-        above = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
-        configs.extend(filter(None, [read_model_config(folder, leaves, escape_path(above))]))
-        hollow.extend(
-            PlaceholderFile(escape_path(folder / leaf), why)
-            for leaf, why in find_placeholder_files(folder, sorted(leaves))
-        )
+    scan = _scan_folder(path)
     shape = "model" if _is_model(path) else "variant"
     context = _read_context(path) if shape == "variant" else []
-    recipe = _build_recipe(path, shape, [*reads, *context], folders)
-    texts = [(found, text) for found in pages if (text := try_read_text(found)) is not None]
-    long = [found for found, text in texts if len(text) > MAX_CHARACTERS]
-    unread = [UnreadPart(_LONG_PAGE, escape_path(found), 1, 1) for found in long]
-    short = [(escape_path(found), text) for found, text in texts if found not in long]
-    comments = [c for name, text in short for c in limit_comments(find_in_markdown(name, text), unread)]
+    recipe = _build_recipe(path, shape, [*scan.files, *context], scan.folders)
+    texts = [(page, text) for page in scan.pages if (text := try_read_text(page)) is not None]
+    unread = [UnreadPart(_LONG_PAGE, escape_path(page), 1, 1) for page, text in texts if _is_long(text)]
+    comments = [
+        comment
+        for page, text in texts
+        if not _is_long(text)
+        for comment in limit_comments(find_in_markdown(escape_path(page), text), unread)
+    ]
     return msgspec.structs.replace(
         recipe,
         ignores=(*recipe.ignores, *comments),
-        pages=tuple(parse_page(text, found, path, escape_path(found)) for found, text in texts),
-        hollow=tuple(hollow),
-        configs=tuple(configs),
-        unread=(*recipe.unread, *unread, *charts),
+        pages=tuple(parse_page(text, page, path, escape_path(page)) for page, text in texts),
+        hollow=tuple(scan.placeholders),
+        configs=tuple(scan.configs),
+        unread=(*recipe.unread, *unread, *scan.charts),
+    )
+
+
+def _is_long(page: str) -> bool:
+    return len(page) > MAX_CHARACTERS
+
+
+class _Scan(NamedTuple):
+    """The contents of a recipe's folder and its subfolders."""
+
+    files: list[LoadedFile]
+    folders: list[str]  # relative to the recipe's
+    pages: list[Path]
+    placeholders: list[PlaceholderFile]
+    configs: list[ModelConfig]
+    charts: list[UnreadPart]
+
+
+def _scan_folder(path: Path) -> _Scan:
+    """Read a folder and its subfolders, except hidden ones and the templates of Helm charts."""
+    scan = _Scan([], [], [], [], [], [])
+    seen = {os.path.realpath(path)}
+    rendered: set[Path] = set()
+
+    def add_unreadable(error: OSError) -> None:
+        problem = Problem(explain_error(error))
+        file = SourceFile(escape_path(Path(error.filename)), problems=(problem,))
+        scan.files.append(LoadedFile(file, ""))
+
+    for root, names, leaves in os.walk(path, onerror=add_unreadable, followlinks=True):
+        folder = Path(root)
+        names[:] = [n for n in sorted(names) if n[0] != "." and _mark_seen(folder / n, seen)]
+        leaves.sort()
+        if _CHART in leaves:
+            scan.charts.append(UnreadPart(_RENDERED, escape_path(folder / _CHART), 1, 1, chart=True))
+            names[:] = [n for n in names if n not in ("templates", "charts")]
+            leaves.remove(_CHART)
+        relative = folder.relative_to(path)
+        scan.folders.extend(escape_path(relative / name) for name in names)
+        if "kustomize" in relative.parts or folder.parent in rendered or _KUSTOMIZATIONS.intersection(leaves):
+            rendered.add(folder)
+        _scan_files(folder, leaves, Role.KUSTOMIZE if folder in rendered else Role.MANIFEST, scan)
+        model = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
+        config = read_model_config(folder, leaves, escape_path(model))
+        scan.configs.extend([config] if config is not None else [])
+    return scan
+
+
+def _scan_files(folder: Path, names: Iterable[str], role: Role, scan: _Scan) -> None:
+    """Add the manifests, pages and placeholder files of one folder to the scan."""
+    paths = [folder / name for name in names]
+    scan.files.extend(read_file(path, role) for path in paths if is_manifest(path))
+    scan.pages.extend(path for path in paths if is_page(path.name))
+    scan.placeholders.extend(
+        PlaceholderFile(escape_path(folder / name), why)
+        for name, why in find_placeholder_files(folder, names)
     )
 
 
 def _mark_seen(folder: Path, seen: set[str]) -> bool:
-    """False for a folder that a link has already led to: a link loop ends here."""
+    """Record a folder; False if it was seen before, through a symbolic link, so that a link loop ends."""
     real = os.path.realpath(folder)
     if real in seen:
         return False
@@ -188,7 +215,7 @@ def _mark_seen(folder: Path, seen: set[str]) -> bool:
 
 
 def _read_context(folder: Path, but: Path | None = None) -> list[LoadedFile]:
-    """The claims and downloads of the model that this folder is a part of."""
+    """The manifests in the `model-cache` folder of the model around this folder, except the file `but`."""
     real = Path(os.path.realpath(folder))
     for ancestor in [real, *real.parents][:_ANCESTORS]:
         cache = ancestor / CACHE_FOLDER
@@ -231,9 +258,9 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
 
 
 def _index_config_maps(recipe: Recipe, near: SourceFile) -> dict[str, Manifest]:
-    """ConfigMaps by name, the graph's own file before its folder.
+    """ConfigMaps by name: those of the same file take precedence over those of its folder.
 
-    Variants share names, and two files of one folder may each bring theirs.
+    Variants use the same names, and so may two files of one folder.
     """
     beside = [
         manifest

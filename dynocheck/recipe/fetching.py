@@ -1,4 +1,4 @@
-"""The models that a script fetches from a hub: by its command line, or by its Python library."""
+"""Finds the models that a script downloads from the Hugging Face hub, by command line or Python library."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -6,7 +6,7 @@ from itertools import islice
 from typing import NamedTuple
 
 _COMMANDS = ("hf", "huggingface-cli")
-# Options of `hf download` that take no value, of those that stand before the model.
+# Options of `hf download` without a value.
 _SWITCHES = (
     "--force-download",
     "--quiet",
@@ -26,11 +26,11 @@ _VARIABLE = re.compile(r"os\.(?:environ(?:\.get\(|\[)|getenv\()\s*[\"'](\w+)[\"'
 
 
 class FetchedModel(NamedTuple):
-    """A model by its hub id, None when it cannot be told, and the folder that it goes to, where named.
+    """A downloaded model: its hub id and target folder, None if unknown.
 
-    `cached` says that no folder is named, were it one that cannot be told. `revision` is the one that is
-    asked for, None when none is or it cannot be told. `at` says where: the index of the word that names it,
-    or the offset of the call in the code.
+    `cached` is true if the call names no folder, not even an unknown one. `revision` is None if none is named
+    or it is unknown. `at` is the position: the index of the word that names the model, or the offset of the
+    call in the code.
     """
 
     model: str | None
@@ -41,7 +41,7 @@ class FetchedModel(NamedTuple):
 
 
 def parse_download_command(words: Sequence[str | None]) -> FetchedModel | None:
-    """What `hf download MODEL` fetches, or its older name `huggingface-cli download`."""
+    """The model that `hf download MODEL`, or the older `huggingface-cli download`, fetches, if any."""
     start = next(
         (
             i + 2
@@ -67,17 +67,17 @@ def parse_download_command(words: Sequence[str | None]) -> FetchedModel | None:
 
 
 def _find_option(words: Sequence[str | None], name: str) -> str | None:
-    found = None
+    value = None
     for i, word in enumerate(words):
         if word == name and i + 1 < len(words):
-            found = words[i + 1]
+            value = words[i + 1]
         elif word is not None and word.startswith(f"{name}="):
-            found = word.partition("=")[2]
-    return found
+            value = word.partition("=")[2]
+    return value
 
 
 def find_library_downloads(code: str, environment: dict[str, str | None]) -> Iterator[FetchedModel]:
-    """What calls of `snapshot_download` fetch, under whatever name it is imported."""
+    """The models that calls of `snapshot_download` fetch, under any name it is imported as."""
     names = {alias.group(1) or "snapshot_download" for alias in _ALIASES.finditer(code)}
     if not names:
         return
@@ -88,19 +88,19 @@ def find_library_downloads(code: str, environment: dict[str, str | None]) -> Ite
         arguments = _split_arguments(code[match.end() : match.end() + _MAX_ARGUMENTS])
         if _find_keyword(arguments, "repo_type") not in (None, "'model'", '"model"'):
             continue
-        written = _find_keyword(arguments, "repo_id") or (arguments[0] if arguments else "")
+        repository = _find_keyword(arguments, "repo_id") or (arguments[0] if arguments else "")
         folder = _QUOTED.fullmatch(_find_keyword(arguments, "local_dir") or "")
         (revision,) = _resolve_argument(_find_keyword(arguments, "revision") or "", code, environment)[:1]
         cached = all(_find_keyword(arguments, name) is None for name in ("local_dir", "cache_dir"))
-        for model in _resolve_argument(written, code, environment):
+        for model in _resolve_argument(repository, code, environment):
             yield FetchedModel(model, folder.group(2) if folder else None, match.start(), cached, revision)
     if not called:
         yield FetchedModel(None, None, code.index("snapshot_download"))
 
 
 def _split_arguments(code: str) -> list[str]:
-    """The arguments of a call, from behind its parenthesis."""
-    found, current, depth, quote = [], "", 0, ""
+    """The arguments of a call, from behind its opening parenthesis."""
+    arguments, current, depth, quote = [], "", 0, ""
     for char in code:
         if quote:
             quote = "" if char == quote else quote
@@ -109,13 +109,13 @@ def _split_arguments(code: str) -> list[str]:
         elif char in ")]}" and depth == 0:
             break
         elif char == "," and depth == 0:
-            found.append(current.strip())
+            arguments.append(current.strip())
             current = ""
             continue
         else:
             depth += (char in "([{") - (char in ")]}")
         current += char
-    return [*found, *([current.strip()] if current.strip() else [])]
+    return [*arguments, *([current.strip()] if current.strip() else [])]
 
 
 def _find_keyword(arguments: Sequence[str], name: str) -> str | None:
@@ -123,19 +123,19 @@ def _find_keyword(arguments: Sequence[str], name: str) -> str | None:
     return next((match.group(1) for match in values if match), None)
 
 
-def _resolve_argument(written: str, code: str, environment: dict[str, str | None]) -> list[str | None]:
-    """What an argument is: a text, a variable of the environment, or a name that the code gives either."""
-    quoted, variable = _QUOTED.fullmatch(written), _VARIABLE.match(written)
+def _resolve_argument(argument: str, code: str, environment: dict[str, str | None]) -> list[str | None]:
+    """The values of an argument: a literal, an environment variable, or a name assigned to either."""
+    quoted, variable = _QUOTED.fullmatch(argument), _VARIABLE.match(argument)
     if quoted:
         return [quoted.group(2)]
     if variable:
         return [environment.get(variable.group(1))]
-    if not written.isidentifier():
+    if not argument.isidentifier():
         return [None]
-    loop = re.search(rf"\bfor\s+{written}\s+in\s*[\[(]([^\])]*)[\])]", code)
+    loop = re.search(rf"\bfor\s+{argument}\s+in\s*[\[(]([^\])]*)[\])]", code)
     if loop:
         return [match.group(2) for match in _QUOTED.finditer(loop.group(1))] or [None]
-    given = re.findall(rf"^\s*{written}\s*=\s*(.+?)\s*;?\s*$", code, re.MULTILINE)
-    if len(given) != 1 or given[0].isidentifier():
+    assigned = re.findall(rf"^\s*{argument}\s*=\s*(.+?)\s*;?\s*$", code, re.MULTILINE)
+    if len(assigned) != 1 or assigned[0].isidentifier():
         return [None]
-    return _resolve_argument(given[0], code, environment)
+    return _resolve_argument(assigned[0], code, environment)

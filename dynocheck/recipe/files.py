@@ -1,4 +1,4 @@
-"""One file of a recipe: whether it counts, and what it says, as kubectl reads it."""
+"""Reads a single file of a recipe as kubectl does."""
 
 import codecs
 import errno
@@ -7,37 +7,37 @@ import stat
 from pathlib import Path
 from typing import NamedTuple
 
-from dynocheck.facts.recipe.recipes import Manifest, Problem, Role, SourceFile
+from dynocheck.facts import Manifest, Problem, Role, SourceFile
 from dynocheck.recipe.secrets import withhold
 from dynocheck.recipe.yaml_loader import read_documents
 
 MAX_BYTES = 10 * 1024 * 1024
 YAML_SUFFIXES = (".yaml", ".yml")
-_PEEK = 4096  # bytes in which a manifest in JSON says its apiVersion, which other files do not
+_PEEK = 4096  # bytes within which a JSON manifest has its apiVersion
 _SAVE = "save it as UTF-8"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 class LoadedFile(NamedTuple):
-    """A file with the text that it was read from, empty where it is none."""
+    """A file with its text, empty if it could not be decoded."""
 
     file: SourceFile
     text: str
 
 
 def escape_path(path: Path) -> str:
-    """A path as text that any output can carry: bytes that are no text, and control characters, escaped."""
+    """A path as printable text: undecodable bytes and control characters are escaped."""
     name = os.fsencode(path.as_posix()).decode(errors="backslashreplace")
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in name)
 
 
 def explain_error(error: OSError | ValueError) -> str:
-    """Why a path cannot be used, without the path."""
+    """The reason of an error, without the path."""
     return (error.strerror if isinstance(error, OSError) else None) or str(error) or type(error).__name__
 
 
 def describe_fatal(file: SourceFile) -> str | None:
-    """Where and why a file, or the rest of one, could not be read; none when all of it was."""
+    """The position and reason of a file's fatal error; None if it has none."""
     fatal = next((problem for problem in file.problems if problem.fatal), None)
     if fatal is None:
         return None
@@ -46,7 +46,7 @@ def describe_fatal(file: SourceFile) -> str | None:
 
 
 def try_read_text(path: Path) -> str | None:
-    """What a page says; one that cannot be read says nothing."""
+    """The text of a file; None if it cannot be read."""
     try:
         return read_text(path)
     except (OSError, UnicodeDecodeError):
@@ -54,7 +54,7 @@ def try_read_text(path: Path) -> str | None:
 
 
 def is_manifest(path: Path) -> bool:
-    """Whether kubectl applies it with its folder; of JSON, which much else is too, what has an apiVersion."""
+    """Whether kubectl applies the file with its folder. A JSON file counts only if it has an apiVersion."""
     if path.suffix != ".json":
         return path.name.endswith(YAML_SUFFIXES)
     try:
@@ -67,7 +67,7 @@ def is_manifest(path: Path) -> bool:
 
 
 def read_file(path: Path, role: Role) -> LoadedFile:
-    """A manifest file as it stands, with what is wrong with it as YAML."""
+    """Read a manifest file and its YAML errors."""
     name = escape_path(path)
     problems: list[Problem] = []
     try:
@@ -84,10 +84,10 @@ def read_file(path: Path, role: Role) -> LoadedFile:
 
 
 def _decode_as_kubectl(content: bytes, problems: list[Problem]) -> str:
-    """A manifest's text as kubectl reads it (FileVisitor of cli-runtime): UTF-16 where a mark says so, with
-    a replacement for bytes that are no UTF-8.
+    """Decode a manifest as kubectl does (FileVisitor of cli-runtime): UTF-16 with a byte order mark, else
+    UTF-8, where invalid bytes are replaced.
 
-    :raises UnicodeDecodeError: it is no text at all.
+    :raises UnicodeDecodeError: it is not text.
     """
     marked = content.startswith(_UTF16) and not content.startswith(codecs.BOM_UTF32_LE)
     try:
@@ -96,7 +96,7 @@ def _decode_as_kubectl(content: bytes, problems: list[Problem]) -> str:
         if marked or b"\0" in content:
             raise
         line = content.count(b"\n", 0, error.start) + 1
-        message = "not UTF-8 text: kubectl puts \ufffd in its place"
+        message = "not UTF-8 text: kubectl replaces the byte with \ufffd"
         problems.append(Problem(message, line, fatal=False, fix=_SAVE))
         return content.decode("utf-8-sig", "replace")
     if marked:
@@ -106,9 +106,9 @@ def _decode_as_kubectl(content: bytes, problems: list[Problem]) -> str:
 
 
 def read_text(path: Path) -> str:
-    """What a file says.
+    """The text of a file.
 
-    :raises OSError: it cannot be read, is no regular file or too large.
+    :raises OSError: it cannot be read, is not a regular file, or is too large.
     :raises UnicodeDecodeError: it is not UTF-8.
     """
     return _read_bytes(path).decode("utf-8-sig")

@@ -1,20 +1,19 @@
-"""A DynamoGraphDeployment of either API version as one typed model, positions kept.
+"""Builds the typed model of a DynamoGraphDeployment of either API version, with positions.
 
-v1alpha1 keeps a map of `services` with its own spelling of resources, volumes and variables around a
-pod spec; v1beta1 keeps a list of `components` around a plain pod template. Which variable wins where
-several levels set it follows the operator: container over component over graph.
+v1alpha1 has a map of `services` with its own fields for resources, volumes and variables around a pod spec;
+v1beta1 has a list of `components` around a pod template. Variables override each other as in the operator:
+container over component over graph.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from dynocheck.facts.load.limits import ANNOTATION
-from dynocheck.facts.recipe.recipes import Claim, Component, Graph, Manifest, Mount, Value, Word
+from dynocheck.facts import LIMITS_ANNOTATION, Claim, Component, Graph, Manifest, Mount, Value, Word
 from dynocheck.recipe.pods import NOTHING, DefaultCommand, PodReader
-from dynocheck.recipe.volumes import read_items, read_string, read_volumes
+from dynocheck.recipe.volumes import read_items, read_volumes
 
-# What the operator has the main container of a component run.
+# The commands that the operator gives the main container of a component.
 _FRONTEND = DefaultCommand(("python3",), ("-m", "dynamo.frontend"))
 _WORKER = DefaultCommand(("/bin/sh", "-c"))
 _DEFAULTS = {"frontend": _FRONTEND, "planner": DefaultCommand(), "epp": DefaultCommand()}
@@ -30,13 +29,13 @@ def build_graph(manifest: Manifest, reader: PodReader) -> Graph:
     spec = manifest.root.get("spec") or NOTHING
     name = manifest.root.get("metadata", "name") or manifest.root
     legacy = manifest.api_version.endswith("/v1alpha1")
-    limits = manifest.root.get("metadata", "annotations", ANNOTATION)
+    limits = manifest.root.get("metadata", "annotations", LIMITS_ANNOTATION)
     components = _read_services(spec, reader) if legacy else _read_components(spec, reader)
     return Graph(
         file=manifest.file,
         name=manifest.name,
         api_version=manifest.api_version,
-        framework=read_string(spec, "backendFramework") or None,
+        framework=spec.get_text("backendFramework") or None,
         components=tuple(components),
         limits=Word(limits.text, limits.line, limits.column) if limits is not None else None,
         line=name.line,
@@ -45,14 +44,14 @@ def build_graph(manifest: Manifest, reader: PodReader) -> Graph:
 
 
 def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
-    """v1alpha1."""
+    """The components of a v1alpha1 graph."""
     services = spec.get("services")
     for name, service in services.mapping.items() if services else ():
         pod = service.get("extraPodSpec") or NOTHING
         main = pod.get("mainContainer") or Value({}, service.line, service.column)
-        role = read_string(service, "componentType")
-        if role == "worker" and read_string(service, "subComponentType") in ("prefill", "decode"):
-            role = read_string(service, "subComponentType")
+        role = service.get_text("componentType")
+        if role == "worker" and service.get_text("subComponentType") in ("prefill", "decode"):
+            role = service.get_text("subComponentType")
         mountable = read_volumes(pod)
         claims = [_build_claim_mount(entry) for entry in read_items(service, "volumeMounts")]
         container = reader.read_container(
@@ -63,15 +62,15 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
             name="main",
             defaults=_DEFAULTS.get(role, _WORKER),
         )
-        sidecars = [c for c in read_items(pod, "containers") if read_string(c, "name") != "main"]
-        asked = [[service.get("resources"), main.get("resources")]]
+        sidecars = [c for c in read_items(pod, "containers") if c.get_text("name") != "main"]
+        requested = [[service.get("resources"), main.get("resources")]]
         yield Component(
             name=name,
             role=role,
             replicas=_read_integer(service.get("replicas"), 1),
             nodes=_count_nodes(service),
             gpus=_count_gpus(
-                [*asked, *([c.get("resources")] for c in sidecars)], read_items(pod, "resourceClaims")
+                [*requested, *([c.get("resources")] for c in sidecars)], read_items(pod, "resourceClaims")
             ),
             containers=(container, *(reader.read_container(sidecar, mountable) for sidecar in sidecars)),
             claims=_deduplicate_claims([*claims, *(volume.mount for volume in mountable.values())]),
@@ -83,20 +82,20 @@ def _read_services(spec: Value, reader: PodReader) -> Iterator[Component]:
 
 
 def _read_components(spec: Value, reader: PodReader) -> Iterator[Component]:
-    """v1beta1."""
+    """The components of a v1beta1 graph."""
     for component in read_items(spec, "components"):
         pod = component.get("podTemplate", "spec") or NOTHING
-        role = read_string(component, "type")
+        role = component.get_text("type")
         mountable = read_volumes(pod)
         sources = read_items(pod, "containers") or [Value({}, component.line, component.column)]
-        main = next((c for c in sources if read_string(c, "name") == "main"), sources[0])
+        main = next((c for c in sources if c.get_text("name") == "main"), sources[0])
         container = reader.read_container(
             main, mountable, outer=read_items(spec, "env"), name="main", defaults=_DEFAULTS.get(role, _WORKER)
         )
         cache = component.get("compilationCache", "pvcName")
         cached = [Mount("", "claim", cache.text or "", cache.line, cache.column)] if cache else []
         yield Component(
-            name=read_string(component, "name"),
+            name=component.get_text("name"),
             role=role,
             replicas=_read_integer(component.get("replicas"), 1),
             nodes=_count_nodes(component),
@@ -118,12 +117,12 @@ def _count_nodes(component: Value) -> int:
 
 
 def _read_integer(value: Value | None, default: int) -> int:
-    found = _parse_amount(value) if value is not None else None
-    return default if found is None else found
+    number = _parse_amount(value) if value is not None else None
+    return default if number is None else number
 
 
 def _parse_amount(value: Value) -> int | None:
-    """A whole number, given as one or in quotes; None when it is none."""
+    """A whole number, quoted or not; None if it is not one."""
     if isinstance(value.data, str):
         digits = value.data.strip()
         return int(digits) if digits.isdecimal() and len(digits) < 10 else None
@@ -131,35 +130,35 @@ def _parse_amount(value: Value) -> int | None:
 
 
 def _count_gpus(containers: Iterable[Sequence[Value | None]], claims: Iterable[Value]) -> int | None:
-    """GPUs of a pod, by whatever key they are asked; None when they come by a resource claim or no number.
+    """The GPUs that a pod requests; None if it uses a resource claim, or an amount is not a number.
 
-    The channel of a ComputeDomain is a claim too, but brings no GPU.
+    The channel of a ComputeDomain is a claim without GPUs.
 
-    :param containers: what each asks for, where it is said twice the winning one last.
+    :param containers: the `resources` of each container; of several, the last one takes precedence.
     """
-    asked = [amount for resources in containers for amount in _find_gpu_amounts(resources)]
-    amounts = [_parse_amount(value) for value in asked]
-    if None in amounts or (not asked and any(map(_brings_gpus, claims))):
+    requested = [amount for resources in containers for amount in _find_gpu_amounts(resources)]
+    amounts = [_parse_amount(value) for value in requested]
+    if None in amounts or (not requested and any(map(_brings_gpus, claims))):
         return None
     return sum(amount for amount in amounts if amount is not None)
 
 
 def _find_gpu_amounts(resources: Sequence[Value | None]) -> list[Value]:
     for side in ("limits", "requests"):
-        found: dict[str, Value] = {}
+        by_resource: dict[str, Value] = {}
         for resource in resources:
             amounts = resource.get(side) if resource is not None else None
-            found.update(_select_gpus(amounts) if amounts is not None else {})
-        if found:
-            return list(found.values())
+            by_resource.update(_select_gpus(amounts) if amounts is not None else {})
+        if by_resource:
+            return list(by_resource.values())
     return []
 
 
 def _select_gpus(amounts: Value) -> dict[str, Value]:
-    """The GPUs among some amounts by the name of the resource, which v1alpha1 shortens to `gpu`."""
+    """The GPUs among `limits` or `requests` by resource name; v1alpha1 abbreviates it to `gpu`."""
     custom = amounts.get("custom")
     entries = {**amounts.mapping, **(custom.mapping if custom else {})}
-    short = read_string(amounts, "gpuType") or _NVIDIA
+    short = amounts.get_text("gpuType") or _NVIDIA
     named = {short if key == "gpu" else key: amount for key, amount in entries.items()}
     return {
         key: amount for key, amount in named.items() if _is_gpu(key) or (key == short and "gpu" in entries)
@@ -173,13 +172,13 @@ def _is_gpu(resource: str) -> bool:
 
 
 def _brings_gpus(claim: Value) -> bool:
-    names = (read_string(claim, key) for key in ("name", "resourceClaimTemplateName", "resourceClaimName"))
+    names = (claim.get_text(key) for key in ("name", "resourceClaimTemplateName", "resourceClaimName"))
     return not any("compute-domain" in name for name in names)
 
 
 def _collect_extended(resources: Iterable[Value | None]) -> dict[str, str]:
-    """Extended resources but GPUs, the first that is said of each; v1alpha1 may say them under `custom`."""
-    found: dict[str, str] = {}
+    """Extended resources except GPUs, the first amount of each; v1alpha1 may have them under `custom`."""
+    extended: dict[str, str] = {}
     for resource in resources:
         for side in ("limits", "requests"):
             amounts = resource.get(side) if resource else None
@@ -187,18 +186,18 @@ def _collect_extended(resources: Iterable[Value | None]) -> dict[str, str]:
             for group in (amounts, custom):
                 for key, amount in (group.mapping if group else {}).items():
                     if "/" in key and not _is_gpu(key) and not isinstance(amount.data, (dict, list)):
-                        found.setdefault(key, str(amount.data))
-    return found
+                        extended.setdefault(key, str(amount.data))
+    return extended
 
 
 def _build_claim_mount(entry: Value) -> Mount:
-    """An entry of a v1alpha1 component's `volumeMounts`: its name is the claim's."""
+    """The mount of an entry of a v1alpha1 component's `volumeMounts`, whose name is that of a claim."""
     name = entry.get("name") or entry
-    return Mount(read_string(entry, "mountPoint"), "claim", name.text or "", name.line, name.column)
+    return Mount(entry.get_text("mountPoint"), "claim", name.text or "", name.line, name.column)
 
 
 def _deduplicate_claims(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
-    """Each claim once, wherever it is mounted."""
+    """Each mounted claim once, without its path."""
     unique: dict[str, Mount] = {}
     for mount in mounts:
         if mount.source == "claim" and mount.name:
@@ -207,16 +206,16 @@ def _deduplicate_claims(mounts: Iterable[Mount]) -> tuple[Mount, ...]:
 
 
 def find_created_claims(manifest: Manifest) -> Iterator[Claim]:
-    """The claims that a v1alpha1 graph has the operator create."""
+    """The claims that the operator creates for a v1alpha1 graph."""
     for entry in read_items(manifest.root, "spec", "pvcs"):
         create = entry.get("create")
         if create is not None and create.data is True:
             yield Claim(
                 file=manifest.file,
-                name=read_string(entry, "name"),
-                storage_class=read_string(entry, "storageClass") or None,
-                access_modes=tuple(filter(None, [read_string(entry, "volumeAccessMode")])),
-                size=read_string(entry, "size") or None,
+                name=entry.get_text("name"),
+                storage_class=entry.get_text("storageClass") or None,
+                access_modes=tuple(filter(None, [entry.get_text("volumeAccessMode")])),
+                size=entry.get_text("size") or None,
                 line=entry.line,
                 column=entry.column,
             )

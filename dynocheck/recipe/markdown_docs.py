@@ -1,7 +1,7 @@
-"""A README as what it tells its reader to do: commands, files, links, tables.
+"""Reads a README: its commands, the files in them, its links and tables.
 
-Commands are read as people paste them: `$ ` before them is left out, `<...>` and variables that the page does
-not set make a word unknown, and what a shell could not read either is passed over.
+Commands are read as they would be pasted: a leading `$ ` is removed, a word with `<...>` or a variable that
+the README does not set is unknown, and text that is not valid shell syntax is skipped.
 """
 
 import re
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from dynocheck.facts.recipe.recipes import Mention, Page, ReadmeRow, Word
+from dynocheck.facts import Mention, Page, ReadmeRow, Word
 from dynocheck.secrets import hide
 
 if TYPE_CHECKING:
@@ -27,28 +27,28 @@ _PATTERN = re.compile(r"\*|\{[^}]*,")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//")
 _HTML_ANCHOR = re.compile(r"""<a\s+(?:name|id)=["']([^"']+)["']""")
-_ANCESTORS = 6  # commands may be meant from the recipe, the folder of recipes or the repository around it
-_LONGEST = 40  # lines of one command, quoted JSON included
-MAX_CHARACTERS = 64 * 1024  # of a page: reading Markdown can take the square of its length
-_MOST = 5000  # lines that are read for the commands of a page: a quote that is never closed makes many
+_ANCESTORS = 6  # levels: commands may be run from the recipe, the folder of recipes or the repository
+_LONGEST = 40  # lines of one command, including quoted JSON
+MAX_CHARACTERS = 64 * 1024  # parsing Markdown can take time quadratic in its length
+_MOST = 5000  # lines parsed for commands: an unclosed quote is parsed again from every line
 _FILE_FLAGS = ("-f", "--filename", "-k", "--kustomize")
 _FILE_VERBS = ("apply", "create", "delete", "replace", "diff")
 
 
 def is_page(name: str) -> bool:
-    """Whether a file of this name is read as a page."""
+    """Whether a file with this name is a README."""
     return name.lower().startswith("readme") and name.lower().endswith(".md")
 
 
 def parse_page(text: str, path: Path, root: Path, shown: str) -> Page:
-    """What a README says.
+    """Parse a README.
 
-    :param text: its Markdown; one longer than MAX_CHARACTERS says nothing.
-    :param path: where it lies, for what it names relative to itself.
+    :param text: its Markdown; nothing is read from one longer than MAX_CHARACTERS.
+    :param path: its path, for relative links.
     :param root: the recipe's folder.
-    :param shown: its path as it is told.
+    :param shown: its path in messages.
     """
-    from markdown_it import MarkdownIt  # a recipe without a README needs none
+    from markdown_it import MarkdownIt  # slow to import, and not needed without a README
 
     if len(text) > MAX_CHARACTERS:
         return Page(path=shown)
@@ -71,7 +71,11 @@ def parse_page(text: str, path: Path, root: Path, shown: str) -> Page:
 
 
 def _read_commands(lines: Sequence[str], first: int, variables: dict[str, str]) -> Iterator[tuple[Word, ...]]:
-    """The commands of a block whose first line is this one of the page; assignments are kept."""
+    """The commands of a shell block.
+
+    :param first: the number of its first line in the README.
+    :param variables: the variables that the README has set so far; assignments are added.
+    """
     at = read = 0
     while at < len(lines) and read < _MOST:
         taken, words = _split_first_command(lines[at : at + _LONGEST])
@@ -85,7 +89,7 @@ def _read_commands(lines: Sequence[str], first: int, variables: dict[str, str]) 
 
 
 def _split_first_command(lines: Sequence[str]) -> tuple[int, list[str]]:
-    """How many lines the first command takes, and its words; none when no shell could read it."""
+    """The number of lines of the first command, and its words; no words if it is not valid shell syntax."""
     for count in range(1, len(lines) + 1):
         text = "\n".join(lines[:count]).removeprefix("$ ")
         if text.endswith("\\"):
@@ -111,7 +115,7 @@ def _split_commands(words: Iterable[str]) -> Iterator[list[str]]:
 
 
 def _strip_assignments(command: Sequence[str], variables: dict[str, str]) -> Iterator[str]:
-    """The words after the assignments at the beginning, which set the page's variables."""
+    """The words after leading assignments; those are added to `variables`."""
     leading = True
     for word in command:
         match = _ASSIGNMENT.fullmatch(word)
@@ -126,18 +130,16 @@ def _strip_assignments(command: Sequence[str], variables: dict[str, str]) -> Ite
 
 
 def _substitute(word: str, variables: dict[str, str]) -> str | None:
-    """A word with the page's variables in it; None when only its reader knows it."""
+    """A word with the README's variables replaced; None if it is known only to the reader."""
     if _UNKNOWN in word:
         return None
     full = _VARIABLE.sub(lambda found: variables.get(found[1] or found[2], _UNKNOWN), word)
-    pattern = '"' not in full and _PATTERN.search(
-        full
-    )  # JSON was quoted, or a shell would not keep its quotes
+    pattern = '"' not in full and _PATTERN.search(full)  # a word with a quote is JSON that was itself quoted
     return None if _UNKNOWN in full or pattern or _OTHER_EXPANSION.search(full) else full
 
 
 def _find_files(commands: Iterable[tuple[Word, ...]], folder: Path) -> Iterator[Mention]:
-    """The files that kubectl is given, looked for from every folder that the commands may be meant from."""
+    """The files passed to kubectl; each is looked for from every folder that the commands may be run from."""
     here = folder.resolve()
     bases = [here, *here.parents[:_ANCESTORS]]
     moved: list[str | None] = []
@@ -150,12 +152,12 @@ def _find_files(commands: Iterable[tuple[Word, ...]], folder: Path) -> Iterator[
         within = Path(*(step for step in moved if step is not None))
         for name, word in _find_file_arguments(command):
             if not (name == "-" or _SCHEME.match(name)):
-                found = any(_exists(base / way / name) for base in bases for way in (Path(), within))
-                yield Mention(name, found, word.line, word.column)
+                exists = any(_exists(base / way / name) for base in bases for way in (Path(), within))
+                yield Mention(name, exists, word.line, word.column)
 
 
 def _find_file_arguments(command: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:
-    """The names after -f, --filename, -k and the like."""
+    """The values of `-f`, `--filename`, `-k` and `--kustomize`."""
     for flag, word in zip(command, (*command[1:], None), strict=True):
         name, equals, value = (flag.text or "").partition("=")
         if name in _FILE_FLAGS and equals:
@@ -196,15 +198,15 @@ def _resolves(target: str, path: Path, root: Path, anchors: dict[Path, set[str]]
 
 
 def _collect_anchors(tokens: Sequence["Token"], text: str) -> set[str]:
-    """What can be linked to in a page: its headings as GitHub spells them, and anchors in HTML."""
-    found: dict[str, int] = {}
+    """The anchors of a README: its headings as GitHub converts them, and anchors in HTML."""
+    counts: dict[str, int] = {}
     slugs: set[str] = {anchor.lower() for anchor in _HTML_ANCHOR.findall(text)}
     for opened, inline in pairwise(tokens):
         if opened.type == "heading_open":
             words = "".join(c.content for c in inline.children or () if c.type in ("text", "code_inline"))
             slug = re.sub(r"[^\w\- ]", "", words.lower()).replace(" ", "-")
-            times = found.setdefault(slug, 0)
-            found[slug] += 1
+            times = counts.setdefault(slug, 0)
+            counts[slug] += 1
             slugs.add(f"{slug}-{times}" if times else slug)
     return slugs
 
@@ -232,7 +234,7 @@ def _read_cell(cell: "Token") -> str:
 
 
 def _find_folders(cells: Sequence["Token"], folder: Path, root: Path) -> Iterator[str]:
-    """The folders of the recipe that a row names, as a link or as code, or by a manifest in them."""
+    """The folders of the recipe that a row names: in a link, as code, or by a manifest in them."""
     whole = root.resolve()
     for cell in cells:
         for child in cell.children or ():

@@ -1,4 +1,4 @@
-"""Files without what they are there for: pointers of Git LFS, links to nothing, empty ones.
+"""Finds files without their contents: Git LFS pointers, dangling links, empty files.
 
 https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md
 """
@@ -11,9 +11,9 @@ _POINTER = b"version https://git-lfs.github.com/spec/v1"
 
 
 def find_placeholder_files(folder: Path, names: Iterable[str]) -> Iterator[tuple[str, str]]:
-    """Each file of a folder that is hollow, with the reason: pointer, dangling or empty.
+    """The placeholder files of a folder, each with the reason: pointer, dangling or empty.
 
-    Hidden files may be empty; what cannot be read at all is told elsewhere.
+    Hidden files are skipped, and so are unreadable ones, which are reported elsewhere.
     """
     for name in names:
         if name[0] != "." and (why := _classify(folder / name)):

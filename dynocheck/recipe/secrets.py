@@ -1,4 +1,4 @@
-"""Keeps secrets that a manifest spells out from ever becoming facts."""
+"""Removes secrets in plain text from manifests before they become facts."""
 
 import base64
 import re
@@ -6,25 +6,28 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.facts.recipe.recipes import Value
+from dynocheck.facts import Value
 from dynocheck.secrets import HIDDEN, hide, is_placeholder, is_secret_name
 
-_ENCODED = base64.b64encode(HIDDEN.encode()).decode()  # so that a Secret keeps the shape of one
+_ENCODED = base64.b64encode(HIDDEN.encode()).decode()  # `data` of a Secret has to be base64
 _CONTENTS = {"data": _ENCODED, "stringData": HIDDEN}
-_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # repeats the whole object
+_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # contains the whole object again
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
 _ASSIGNED = re.compile(r"\b([A-Z][A-Z0-9_]*)(\s*[=:]\s*[\"']?)([^\s\"'$;&|<>()\\`{}\[\]]+)")
 
 
 def withhold(document: Value) -> Value:
-    """The same document without the contents of Secrets, without the values of variables that are named like
-    a secret, whether an entry of `env`, a key or a line of a script, and without what looks like a token.
+    """The document without the contents of Secrets, the values of variables with a name like that of a secret
+    (in `env`, a key, or a line of a script), and anything that looks like a token.
     """
     return _strip_secrets(document, in_data=False)
 
 
 def _strip_secrets(value: Value, *, in_data: bool) -> Value:
-    """A value without secrets; the keys of a ConfigMap's `data` are names of variables too."""
+    """A value without secrets.
+
+    :param in_data: whether its keys are those of a ConfigMap's `data`, which may be names of variables.
+    """
     if isinstance(value.data, str):
         return _replace_data(value, hide(_ASSIGNED.sub(_hide_assignment, value.data)))
     if isinstance(value.data, list):
@@ -54,7 +57,7 @@ def _hide_assignment(match: re.Match[str]) -> str:
 
 
 def _blank_out(value: Value, text: str) -> Value:
-    """A value of the same type that says nothing, or the same when it stands in for what is to come."""
+    """An empty value of the same type; placeholders are kept."""
     if isinstance(value.data, str):
         return value if is_placeholder(value.data) else _replace_data(value, text)
     return value if value.data is None else _replace_data(value, type(value.data)())

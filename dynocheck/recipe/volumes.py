@@ -1,9 +1,9 @@
-"""The volumes of pods: where containers mount them, and which files they put there."""
+"""Reads the volumes of pods, their mounts, and the files of mounted ConfigMaps."""
 
 from collections.abc import Iterator, Mapping
 from typing import NamedTuple
 
-from dynocheck.facts.recipe.recipes import Mount, Value
+from dynocheck.facts import Mount, Value
 
 _SOURCES = {
     "persistentVolumeClaim": ("claim", "claimName"),
@@ -14,34 +14,26 @@ _SOURCES = {
 
 
 class Volume(NamedTuple):
-    """A volume of a pod: as a mount that has no path yet, and as it is written."""
+    """A volume of a pod: a mount without a path, and its manifest."""
 
     mount: Mount
     source: Value
 
     @property
     def read_only(self) -> Value | None:
-        """Whether a claim is mounted to be read only, wherever it is."""
+        """The field that makes every mount of a claim read-only."""
         return self.source.get("persistentVolumeClaim", "readOnly")
 
 
-def read_string(value: Value, *path: str) -> str:
-    """The string at this path, or an empty one."""
-    found = value.get(*path)
-    return (found.text if found else None) or ""
-
-
 def read_items(value: Value, *path: str) -> list[Value]:
-    """The objects and strings of the list at this path, or none."""
-    found = value.get(*path)
-    return [item for item in found.sequence if isinstance(item.data, (dict, str))] if found else []
+    """The mappings and strings in the list at this path."""
+    return [item for item in value.get_items(*path) if isinstance(item.data, (dict, str))]
 
 
 def read_volumes(pod: Value) -> dict[str, Volume]:
     """The volumes of a pod by name."""
     return {
-        read_string(volume, "name"): Volume(_build_mount(volume), volume)
-        for volume in read_items(pod, "volumes")
+        volume.get_text("name"): Volume(_build_mount(volume), volume) for volume in read_items(pod, "volumes")
     }
 
 
@@ -55,30 +47,30 @@ def _build_mount(volume: Value) -> Mount:
 
 
 def read_mounts(container: Value, volumes: Mapping[str, Volume]) -> Iterator[tuple[Mount, Value]]:
-    """What a container mounts of these volumes, each with how it is written."""
+    """The mounts of a container, each with its entry in the manifest."""
     for entry in read_items(container, "volumeMounts"):
-        volume = volumes.get(read_string(entry, "name"))
+        volume = volumes.get(entry.get_text("name"))
         if volume is not None:
             path = entry.get("mountPath") or entry
-            sub_path = read_string(entry, "subPath").strip("/")
+            sub_path = entry.get_text("subPath").strip("/")
             source, name = volume.mount.source, volume.mount.name
             fixed = any(v is not None and v.data is True for v in (entry.get("readOnly"), volume.read_only))
             yield Mount(path.text or "", source, name, path.line, path.column, sub_path, fixed), entry
 
 
 def list_config_map_files(config_map: Value, data: Mapping[str, Value]) -> Iterator[tuple[str, Value]]:
-    """The files of a volume that is a ConfigMap: its keys, or the paths that it gives some of them."""
+    """The files of a ConfigMap volume by path: all keys, or the paths in `items`."""
     chosen = config_map.get("items")
     if chosen is None:
         yield from data.items()
         return
     for item in read_items(config_map, "items"):
-        if read_string(item, "key") in data:
-            yield read_string(item, "path"), data[read_string(item, "key")]
+        if item.get_text("key") in data:
+            yield item.get_text("path"), data[item.get_text("key")]
 
 
 def resolve_mounted_path(path: str, mount_path: str, sub_path: str) -> str | None:
-    """Where a file of a volume is in the container, or None when the mount leaves it out."""
+    """The path in the container of a file of a volume; None if the mount's subPath excludes it."""
     mount_path = mount_path.rstrip("/")
     if not sub_path or path == sub_path:
         return mount_path if path == sub_path else f"{mount_path}/{path}"

@@ -1,11 +1,12 @@
-"""What a recipe's Jobs and Pods are for: fetching a model, or putting load on a service."""
+"""Finds out what a recipe's workloads do: download a model, or run a benchmark."""
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
 
 import msgspec
 
-from dynocheck.facts.recipe.recipes import (
+from dynocheck.facts import (
+    POD_TEMPLATE_PATHS,
     Benchmark,
     Claim,
     Container,
@@ -19,12 +20,6 @@ from dynocheck.recipe.fetching import FetchedModel, find_library_downloads, pars
 from dynocheck.recipe.pods import PodReader
 from dynocheck.recipe.volumes import read_items, read_volumes
 
-_POD_PATHS = {
-    "Pod": ("spec",),
-    "Job": ("spec", "template", "spec"),
-    **dict.fromkeys(("Deployment", "StatefulSet", "DaemonSet"), ("spec", "template", "spec")),
-    "CronJob": ("spec", "jobTemplate", "spec", "template", "spec"),
-}
 _BENCHMARKS = re.compile(
     r"\b(aiperf|genai-perf|guidellm|inference-perf|bench_serving|benchmark_serving|vllm bench)\b"
 )
@@ -36,13 +31,13 @@ _NAME_FLAGS = ("--served-model-name", "--model", "--model-names", "-m")
 
 
 def find_downloads(manifest: Manifest, reader: PodReader) -> Iterator[Download]:
-    """The models that a workload fetches from a hub."""
+    """The models that a workload downloads from a hub."""
     for source, container in _read_containers(manifest, reader):
-        for words, given in reader.read_runs(source, container):
+        for words, variables in reader.read_runs(source, container):
             fetched = parse_download_command([word.text for word in words])
             if fetched is not None:
                 place = words[fetched.at].line, words[fetched.at].column
-                own = {name: EnvVar(name, value, *place) for name, value in given.items()}
+                own = {name: EnvVar(name, value, *place) for name, value in variables.items()}
                 env = {**{variable.name: variable for variable in container.env}, **own}
                 within = msgspec.structs.replace(container, env=tuple(env.values()))
                 yield _build_download(manifest.file, within, fetched, place)
@@ -71,7 +66,7 @@ def _build_download(
 
 
 def find_benchmarks(manifest: Manifest, reader: PodReader) -> Iterator[Benchmark]:
-    """The workload itself, when one of its containers runs a load generator."""
+    """The benchmarks of a workload: one for each container that runs a load generator."""
     for source, container in _read_containers(manifest, reader):
         script = " ".join(e.text or "" for e in [*read_items(source, "command"), *read_items(source, "args")])
         if _BENCHMARKS.search(script):
@@ -91,18 +86,21 @@ def find_benchmarks(manifest: Manifest, reader: PodReader) -> Iterator[Benchmark
 def _find_target(
     commands: Iterable[Sequence[Word]], flags: Sequence[str], container: Container, names: Sequence[str]
 ) -> EnvVar | None:
-    """What a load generator is told by one of these flags; by the variable that it takes it from, where one
-    is named so. A path says nothing of the name that is asked for.
+    """The value that a load generator gets by one of these flags, or the variable that it comes from.
+
+    A flag whose value is a path is ignored: it does not contain the requested name.
+
+    :param names: the names of variables, the likeliest first.
     """
     variable = next((v for n in names if (v := container.find_variable(n))), None)
-    given = next((v for words in commands for flag in flags for v in _find_flag_values(words, flag)), None)
-    if given is None or given.value is None or given.value.startswith(("/", ".")):
+    value = next((v for words in commands for flag in flags for v in _find_flag_values(words, flag)), None)
+    if value is None or value.value is None or value.value.startswith(("/", ".")):
         return variable
-    return variable if variable is not None and (variable.value or "?") in given.value else given
+    return variable if variable is not None and (variable.value or "?") in value.value else value
 
 
 def _find_flag_values(words: Sequence[Word], flag: str) -> Iterator[EnvVar]:
-    """The values of a flag of a load generator, called by what they are told with."""
+    """The values of a flag of a load generator, each with the name of the flag."""
     start = next((i for i, word in enumerate(words) if _is_tool(word.text or "")), len(words))
     if any(word.text in ("install", "pip") for word in words):
         return
@@ -119,7 +117,7 @@ def _is_tool(word: str) -> bool:
 
 
 def read_claims(manifest: Manifest) -> Iterator[Claim]:
-    """The claim that a manifest is, if it is one."""
+    """The claim of a manifest, if it is a PersistentVolumeClaim."""
     if manifest.kind != "PersistentVolumeClaim":
         return
     root = manifest.root
@@ -138,8 +136,8 @@ def read_claims(manifest: Manifest) -> Iterator[Claim]:
 
 
 def _read_containers(manifest: Manifest, reader: PodReader) -> Iterator[tuple[Value, Container]]:
-    path = _POD_PATHS.get(manifest.kind)
-    pod = manifest.root.get(*path) if path else None
+    path = POD_TEMPLATE_PATHS.get(manifest.kind)
+    pod = manifest.root.get(*path, "spec") if path is not None else None
     if pod is not None:
         mountable = read_volumes(pod)
         for source in [*read_items(pod, "initContainers"), *read_items(pod, "containers")]:

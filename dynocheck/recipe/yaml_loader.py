@@ -1,10 +1,11 @@
-"""YAML to values with positions, read as its consumer reads it.
+"""Loads YAML as values with positions, as the consumer of the file would read it.
 
-What is applied goes through kubectl: sigs.k8s.io/yaml on go-yaml v2, document by document. What an engine
-reads goes through Python's yaml. Events are taken from libyaml; the tree is built here, without recursion,
-because neither a composer nor a constructor of PyYAML bounds depth or aliases, and both lose the positions.
+Manifests are read like kubectl does (sigs.k8s.io/yaml on go-yaml v2, document by document), the files of
+engines like Python's yaml. libyaml yields the events; the tree is built here, without recursion, since
+PyYAML's composer and constructor limit neither depth nor aliases, and drop the positions.
 """
 
+import contextlib
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -13,18 +14,19 @@ from typing import Any
 
 import yaml
 
-from dynocheck.facts.recipe.recipes import Problem, Value
+from dynocheck.facts import Problem, Value
 from dynocheck.recipe import yaml_scalars
 
 MAX_DEPTH = 200
-MAX_OBJECTS = 10_000  # of JSON in one file
-MAX_REPEATED = 100  # keys of one file that are told to stand twice
-MAX_VALUES = 500_000  # after aliases are expanded: a bomb multiplies, a manifest does not
+_TOO_DEEP = f"nested deeper than {MAX_DEPTH} levels"
+MAX_OBJECTS = 10_000  # JSON objects in one file
+MAX_REPEATED = 100  # reported duplicate keys of one file
+MAX_VALUES = 500_000  # after expansion of aliases, against "billion laughs" attacks
 
 _Place = Callable[[yaml.Mark], tuple[int, int]]
 
 _TEXT_AFTER_SEPARATOR = re.compile(r"^---[^\S\n]*[^\s#]", re.MULTILINE)
-_INNER_MARK = re.compile("^(---.*\n)\ufeff", re.MULTILINE)  # files joined together keep each its own
+_INNER_MARK = re.compile("^(---.*\n)\ufeff", re.MULTILINE)  # each of several concatenated files may have one
 _JSON_SLASH = re.compile(r"(?<!\\)(?:\\\\)*\\/")
 _LITERAL = re.compile(r"(?:[&!]\S*\s+)*\|")
 _BLANKS = re.compile(r"[ \t\r\n]*")
@@ -42,12 +44,12 @@ class _InvalidYaml(Exception):
 
 
 class _OpenCollection:
-    """A collection whose end has not come yet."""
+    """A mapping or sequence whose end has not been read yet."""
 
     def __init__(self, place: tuple[int, int], anchor: str | None, *, is_mapping: bool) -> None:
         self.entries: dict[str, Value] | None = {} if is_mapping else None
         self.elements: list[Value] = []
-        self.written: dict[str, int] = {}  # line of each key that stands here, not those merged in
+        self.written: dict[str, int] = {}  # line of each key, except merged ones
         self.anchor = anchor
         self.place = place
         self.key: tuple[str | None, Value] | None = None
@@ -58,15 +60,15 @@ class _OpenCollection:
 
 
 def read_documents(text: str, problems: list[Problem]) -> list[Value]:
-    """The documents of a file that is applied, up to the first fatal problem.
+    """Read the documents of a manifest file, up to the first fatal error. Invalid content never raises.
 
-    :param text: what the file holds.
-    :param problems: gets what is wrong with it. Bad content never raises.
+    :param text: the contents of the file.
+    :param problems: errors are appended to it.
     """
     separator = _TEXT_AFTER_SEPARATOR.search(text)
     if separator:
         line = text.count("\n", 0, separator.start()) + 1
-        problems.append(Problem("text after --- on its line: kubectl refuses it", line, 4))
+        problems.append(Problem("text after --- on its line: kubectl rejects it", line, 4))
         text = text[: separator.start()]
     starts = _find_json_objects(text)
     if starts:
@@ -77,8 +79,8 @@ def read_documents(text: str, problems: list[Problem]) -> list[Value]:
 
 
 def _find_json_objects(text: str) -> list[int]:
-    """Where the objects of JSON begin that follow each other with nothing between them, as jq writes them and
-    kubectl reads them; none where there are fewer than two, or there is something else.
+    """The offsets of concatenated JSON objects, as jq writes and kubectl reads them; empty if there are fewer
+    than two, or anything else.
     """
     starts: list[int] = []
     if not (_OBJECT.match(text) and _NEXT_OBJECT.search(text)):
@@ -95,9 +97,9 @@ def _find_json_objects(text: str) -> list[int]:
 
 
 def _skip_blanks(text: str, start: int) -> int:
-    """Where what follows the blanks at a place begins."""
-    found = _BLANKS.match(text, start)
-    return found.end() if found else start
+    """The offset behind the blanks at an offset."""
+    blanks = _BLANKS.match(text, start)
+    return blanks.end() if blanks else start
 
 
 def _read_json_objects(text: str, starts: Sequence[int], problems: list[Problem]) -> Iterator[Value]:
@@ -113,10 +115,10 @@ def _offset_places(line: int, column: int) -> _Place:
 
 
 def read_embedded(value: Value, lines: Sequence[str]) -> Value | None:
-    """The YAML that a string of a file holds, as an engine reads it; None when it cannot be read.
+    """The YAML in a string of a file, as an engine reads it; None if it is invalid.
 
-    :param value: the string. In a literal block each value has its own place, else that of the string.
-    :param lines: the file's lines.
+    :param value: the string. In a literal block each value has its own position, else that of the string.
+    :param lines: the lines of the file.
     """
     text = value.text or ""
     problems: list[Problem] = []
@@ -125,7 +127,7 @@ def read_embedded(value: Value, lines: Sequence[str]) -> Value | None:
 
 
 def is_literal(value: Value, lines: Sequence[str]) -> bool:
-    """Whether it is written as a literal block (`|`), line by line below its place."""
+    """Whether a string is a literal block (`|`), line by line below its position."""
     return value.line <= len(lines) and bool(_LITERAL.match(lines[value.line - 1], value.column - 1))
 
 
@@ -139,7 +141,7 @@ def _locate_within(value: Value, lines: Sequence[str]) -> _Place:
 
 
 def _measure_indent(text: str, rows: Sequence[str]) -> int | None:
-    """How far a literal block is indented: what its first line has more in the file than in the text."""
+    """The indentation of a literal block: that of its first line in the file; None if unclear."""
     for line, row in zip(text.splitlines(), rows, strict=False):
         if line.strip():
             return len(row) - len(line) if row.endswith(line) else None
@@ -157,18 +159,33 @@ def _parse_documents(
         problems.append(Problem(broken.message, *place(broken.mark)))
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        says = error.problem or error.context or "not YAML"
-        problems.append(Problem(says, *(place(mark) if mark is not None else ())))
+        message = error.problem or error.context or "not YAML"
+        if mark is not None and (deep := _find_too_deep(text[: mark.index])) is not None:
+            message, mark = _TOO_DEEP, deep
+        problems.append(Problem(message, *(place(mark) if mark is not None else ())))
     except yaml.reader.ReaderError as error:
         line = text.encode()[: error.position].count(b"\n")
         problems.append(Problem(error.reason, *place(yaml.Mark("", 0, line, 0, None, 0))))
     except UnicodeEncodeError:
-        problems.append(Problem("a character that no encoding has"))
+        problems.append(Problem("a character that cannot be encoded"))
     return builder.documents
 
 
+def _find_too_deep(text: str) -> Any:
+    """The mark at which the text is nested too deep, or None. libyaml scans ahead, and since 0.2.6 has a
+    limit of its own, so it can refuse a text before it yields the events that would show this.
+    """
+    depth = 0
+    with contextlib.suppress(yaml.YAMLError):
+        for event in yaml.parse(text, Loader=yaml.CSafeLoader):
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > MAX_DEPTH:
+                return event.start_mark
+    return None
+
+
 class _Builder:
-    """Takes libyaml's events one by one and keeps the documents they make."""
+    """Builds documents from the events of libyaml."""
 
     def __init__(self, text: str, problems: list[Problem], place: _Place, *, applied: bool) -> None:
         self.documents: list[Value] = []
@@ -199,15 +216,15 @@ class _Builder:
             case yaml.DocumentStartEvent():
                 self._anchors.clear()
                 if self._applied and (event.version or event.tags):
-                    raise _InvalidYaml("a directive (%...): kubectl reads none", mark)
+                    raise _InvalidYaml("a directive (%...): kubectl supports none", mark)
 
     def _open(self, event: Any) -> None:
         if len(self._stack) >= MAX_DEPTH:
-            raise _InvalidYaml(f"nested deeper than {MAX_DEPTH} levels", event.start_mark)
+            raise _InvalidYaml(_TOO_DEEP, event.start_mark)
         key = self._stack[-1].key if self._stack else None
         place = self._place(event.start_mark)
         if key is not None and not event.flow_style:
-            place = (key[1].line, key[1].column)  # what stands below its key is found at the key
+            place = (key[1].line, key[1].column)  # a block below its key has the position of the key
         self._stack.append(
             _OpenCollection(place, event.anchor, is_mapping=isinstance(event, yaml.MappingStartEvent))
         )
@@ -234,7 +251,7 @@ class _Builder:
             parent.key = None
 
     def _read_key(self, value: Value, event: Any) -> str | None:
-        """A key's name, or None when it is the one that merges."""
+        """The name of a key, or None for the merge key `<<`."""
         if isinstance(value.data, (dict, list)) or value.data is None:
             raise _InvalidYaml("a key must be a string", event.start_mark)
         if isinstance(event, yaml.ScalarEvent):
@@ -251,14 +268,14 @@ class _Builder:
             self._merge(parent, entries, value, event)
             return
         if name in parent.written and len(self._problems) < MAX_REPEATED:
-            message = f'key "{name}" stands here and on line {parent.written[name]}'
-            fix = "keep the one that is meant"
+            message = f'key "{name}" is also on line {parent.written[name]}'
+            fix = "keep one of them"
             self._problems.append(Problem(message, at.line, at.column, fatal=False, fix=fix))
         entries[name] = value
         parent.written[name] = at.line
 
     def _merge(self, parent: _OpenCollection, entries: dict[str, Value], value: Value, event: Any) -> None:
-        """`<<`: for go-yaml it replaces the keys before it, for Python no key that stands here."""
+        """Merge `<<`: for go-yaml it replaces the keys before it, for Python no explicit key."""
         merged = value.data if isinstance(value.data, list) else [value]
         for mapping in reversed(merged):
             if not isinstance(mapping.data, dict):
@@ -274,10 +291,10 @@ class _Builder:
         if event.style == '"' and "/" in text and not self._is_json:
             written = self._text[event.start_mark.index : event.end_mark.index]
             if _JSON_SLASH.search(written):
-                raise _InvalidYaml(r"\/ is an escape of JSON: kubectl reads none in YAML", event.start_mark)
+                raise _InvalidYaml(r"\/ is a JSON escape: kubectl rejects it in YAML", event.start_mark)
         try:
             if if_plain:
                 return text if event.tag == "!" else yaml_scalars.parse_as_kubectl(text)
             return text if if_quoted else yaml_scalars.parse_tagged(event.tag, text)
-        except yaml_scalars.ScalarError as refused:
-            raise _InvalidYaml(str(refused), event.start_mark) from None
+        except yaml_scalars.ScalarError as error:
+            raise _InvalidYaml(str(error), event.start_mark) from None

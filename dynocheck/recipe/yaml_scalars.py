@@ -1,4 +1,4 @@
-"""What a YAML scalar means to whoever reads it: kubectl for what is applied, Python for an engine's file."""
+"""Types YAML scalars as their reader does: kubectl for manifests, Python for the files of engines."""
 
 import base64
 import binascii
@@ -25,11 +25,11 @@ _TAG = "tag:yaml.org,2002:"
 
 
 class ScalarError(ValueError):
-    """A scalar that its reader does not take; says why."""
+    """A scalar that its reader rejects; the message is the reason."""
 
 
 def parse_as_kubectl(text: str) -> YamlScalar:
-    """A plain scalar as kubectl types it: go-yaml, then JSON, where every number is a 64-bit one."""
+    """A plain scalar as kubectl types it: with go-yaml, then as JSON with 64-bit numbers."""
     if len(text) <= 5 and text in _WORDS:
         return _WORDS[text]
     if text[0] not in "+-.0123456789":
@@ -43,7 +43,7 @@ def parse_as_kubectl(text: str) -> YamlScalar:
         if _FLOAT.fullmatch(digits) and math.isfinite(number := float(digits)):
             return _normalize_number(number)
     if _FLOAT_WORDS.fullmatch(text):
-        raise ScalarError(f"{text} has no form in JSON: kubectl refuses it")
+        raise ScalarError(f"{text} cannot be represented in JSON: kubectl rejects it")
     return text
 
 
@@ -57,7 +57,7 @@ def _parse_integer(digits: str) -> int:
 
 
 def _normalize_number(number: float) -> int | float:
-    """JSON writes 1.0 as 1, and reads that as an integer."""
+    """1.0 as the integer 1, as after a round trip through JSON."""
     whole = number.is_integer() and abs(number) < 2**63
     return int(Decimal(repr(number))) if whole else number
 
@@ -65,14 +65,14 @@ def _normalize_number(number: float) -> int | float:
 def parse_tagged(tag: str, text: str) -> YamlScalar:
     """A scalar under an explicit tag, as kubectl types it.
 
-    :raises Refused: the tag says something else than the text is.
+    :raises ScalarError: the text does not have the type of the tag.
     """
     name = tag.removeprefix(_TAG)
     if name == "binary":
         try:
             return base64.b64decode(re.sub(r"[\r\n]", "", text), validate=True).decode(errors="replace")
         except binascii.Error:
-            raise ScalarError("!!binary that is not base64: kubectl refuses it") from None
+            raise ScalarError("!!binary is not base64: kubectl rejects it") from None
     if tag == name or name not in ("bool", "int", "float", "null"):
         return text
     value = parse_as_kubectl(text)
@@ -83,12 +83,12 @@ def parse_tagged(tag: str, text: str) -> YamlScalar:
         "null": value is None,
     }
     if not fits[name]:
-        raise ScalarError(f"!!{name} on a value that is none: kubectl refuses it")
+        raise ScalarError(f"!!{name} on a value of another type: kubectl rejects it")
     return value
 
 
 def parse_as_python(text: str, tag: str | None = None) -> YamlScalar:
-    """A scalar as Python's yaml.safe_load types it, a date left as it is written."""
+    """A scalar as Python's yaml.safe_load types it, except that dates stay strings."""
     loader = yaml.SafeLoader("")
     resolved = tag or loader.resolve(yaml.ScalarNode, text, (True, False))  # type: ignore[no-untyped-call]
     try:
@@ -98,8 +98,11 @@ def parse_as_python(text: str, tag: str | None = None) -> YamlScalar:
     return value if isinstance(value, bool | int | float | str | None) else text
 
 
-def format_key(value: YamlScalar, written: str) -> str:
-    """The name that a mapping's key gets in JSON."""
+def format_key(value: YamlScalar, source: str) -> str:
+    """The name of a mapping's key in JSON.
+
+    :param source: its text in the YAML file.
+    """
     if isinstance(value, bool):
         return "true" if value else "false"
-    return written if isinstance(value, str) else str(value)
+    return source if isinstance(value, str) else str(value)

@@ -1,7 +1,6 @@
-"""One format a file; each makes its text from the same Report.
+"""Report formats, one module each, imported on first use.
 
-A format is a module here with `render(report, options) -> str`, and its line in `_MODULES`. It is imported
-when it is asked for.
+A format is a module with `render(report, options) -> str` and an entry in `_MODULES`.
 """
 
 import sys
@@ -30,10 +29,10 @@ FORMATS: tuple[str, ...] = tuple(_MODULES)
 _DEFAULTS = ReportOptions()
 
 
-def render_report(report: Report, format: str, options: ReportOptions = _DEFAULTS) -> str:  # noqa: A002  (the user's word)
+def render_report(report: Report, format: str, options: ReportOptions = _DEFAULTS) -> str:  # noqa: A002
     """The report in one of FORMATS, ending in a newline.
 
-    :raises KeyError: there is no such format.
+    :raises KeyError: the format is unknown.
     """
     module = import_module(f"{__name__}.{_MODULES[format]}")
     text: str = module.render(report, options)
@@ -46,13 +45,12 @@ def write(
     path: Path | None = None,
     options: ReportOptions = _DEFAULTS,
 ) -> None:
-    """Write the report to a file, or to standard output when none is given.
+    """Write the report to a file, or to standard output without one.
 
-    What people read takes the width, colours and encoding of their terminal; files, and what programs read,
-    are UTF-8.
+    A table on standard output takes the width, colours and encoding of the terminal; all else is UTF-8.
 
     :raises OSError: it cannot be written.
-    :raises KeyError: there is no such format.
+    :raises KeyError: the format is unknown.
     """
     if path is not None:
         path.write_text(render_report(report, format, options), encoding="utf-8", newline="\n")
@@ -66,5 +64,5 @@ def write(
 def _echo_utf8(text: str) -> None:
     if hasattr(sys.stdout, "buffer"):
         click.echo(text.encode(), nl=False)
-    else:  # a stand-in for standard output that takes text only, as in a notebook
+    else:  # standard output is replaced by a text-only stream, as in a notebook
         click.echo(text, nl=False)

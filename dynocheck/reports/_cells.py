@@ -1,15 +1,15 @@
-"""The cells of a table, in words."""
+"""Cells of a table as text."""
 
 from dynocheck.core.outcomes import Cell, Scalar
 
 
 def split_cell(cell: Cell) -> tuple[Scalar, ...]:
-    """The values of a cell; an empty one has an empty text."""
+    """The values of a cell; an empty cell has one empty text."""
     return (cell or ("",)) if isinstance(cell, tuple) else (cell,)
 
 
 def format_value(part: Scalar) -> str:
-    """A value as people read it."""
+    """A value as text: empty for None, yes or no for a bool."""
     match part:
         case None:
             return ""
@@ -19,7 +19,7 @@ def format_value(part: Scalar) -> str:
 
 
 def is_number(cell: Cell) -> bool:
-    """Whether there is nothing but numbers in a cell, or nothing at all."""
+    """Whether a cell holds only numbers, or nothing."""
     return all(
         isinstance(part, int | float | None) and not isinstance(part, bool) for part in split_cell(cell)
     )

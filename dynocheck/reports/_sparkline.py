@@ -1,4 +1,4 @@
-"""The charts of a report, in the characters of a terminal."""
+"""Charts as block characters, for a terminal."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -19,10 +19,10 @@ _GAP = 2
 
 
 def draw_lines(chart: Chart, width: int, show: Callable[[str], str]) -> Iterator[str]:
-    """Its panels as lines that the width holds; nothing of a curve, which a line of text cannot show.
+    """The panels of a chart as lines of text; none for a curve, which text cannot show.
 
-    :param width: in cells of the terminal.
-    :param show: makes foreign text harmless, in the encoding of the terminal.
+    :param width: in terminal cells.
+    :param show: sanitizes text for the encoding of the terminal.
     """
     if chart.kind == "curve":
         return
@@ -45,13 +45,13 @@ def draw_lines(chart: Chart, width: int, show: Callable[[str], str]) -> Iterator
 
 
 def _choose_height(chart: Chart, panel: Panel) -> int:
-    """How many lines high a panel is: several where there is a shape to see, and not too many of them."""
+    """The height of a panel in lines: several for a few histograms with a shape to see, else one."""
     shaped = chart.kind == "histogram" and len(panel.series[0].y) >= _SHAPE
     return _HIGH if shaped and len(chart.panels) <= _FEW else 1
 
 
 def _describe_axis(kind: str, panel: Panel) -> str:
-    """What is along a line of blocks, in numbers."""
+    """The range and unit of the x axis, or the mean of a timeline."""
     series = panel.series[0]
     if kind == "timeline":
         mean = sum(series.y) / len(series.y)
@@ -61,7 +61,7 @@ def _describe_axis(kind: str, panel: Panel) -> str:
 
 
 def _draw_columns(panel: Panel, kind: str, room: int, high: int, levels: str) -> list[str]:
-    """The values as columns of blocks, so many lines high; the highest fills them all."""
+    """The values as columns of blocks; the highest value fills all lines."""
     values = _fit_values(panel.series[0].y, room, mean=kind == "timeline")
     top = max(values)
     eighths = [math.ceil(value / top * 8 * high) if top > 0 < value else 0 for value in values]
@@ -71,7 +71,7 @@ def _draw_columns(panel: Panel, kind: str, room: int, high: int, levels: str) ->
 
 
 def _fit_values(values: Sequence[float], room: int, *, mean: bool) -> list[float]:
-    """Neighbours put together where there is no room for each, or drawn wider where there is for more."""
+    """The values merged with their neighbours, or repeated, to fit the room."""
     together = math.ceil(len(values) / room)
     groups = [values[start : start + together] for start in range(0, len(values), together)]
     merged = [sum(group) / len(group) if mean else sum(group) for group in groups]

@@ -1,4 +1,4 @@
-"""What the formats say alike, and how they make foreign text harmless."""
+"""Text that several formats share, and sanitizing."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -15,12 +15,12 @@ MARKS = {
     Outcome.SKIP: "-",
     Outcome.ERROR: "*",
 }
-_LONGEST = 2000
+_MAX_LENGTH = 2000
 
 
 def sanitize(text: str, encoding: str = "utf-8") -> str:
-    """The text on one line, with every character shown as its escape that could move the cursor, hide or
-    reorder text, that XML forbids, or that the encoding lacks.
+    """The text on one line. Characters that could move the cursor, hide or reorder text, that XML forbids or
+    the encoding lacks are shown as escapes.
     """
     if not text.isprintable():
         text = "".join(char if char.isprintable() else _escape_char(char) for char in text)
@@ -28,10 +28,10 @@ def sanitize(text: str, encoding: str = "utf-8") -> str:
 
 
 def shorten(text: str) -> str:
-    """The text, cut where nobody reads on."""
-    if len(text) <= _LONGEST:
+    """The text, cut after 2000 characters."""
+    if len(text) <= _MAX_LENGTH:
         return text
-    return f"{text[:_LONGEST]}... ({len(text) - _LONGEST} characters more in -o json)"
+    return f"{text[:_MAX_LENGTH]}... ({len(text) - _MAX_LENGTH} characters more in -o json)"
 
 
 def _escape_char(char: str) -> str:
@@ -39,7 +39,7 @@ def _escape_char(char: str) -> str:
 
 
 def to_plain(value: Any) -> Any:
-    """The value in the types and the text that JSON has, whatever a check put into its evidence."""
+    """The value in types and text that JSON supports, whatever a check put into its evidence."""
     match value:
         case Subject():
             return to_plain({"kind": value.kind, "namespace": value.namespace, "name": value.name})
@@ -57,7 +57,7 @@ def to_plain(value: Any) -> Any:
 
 
 def flatten(data: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    """Nested data as dotted names, each with its value in words; what is empty is left out."""
+    """Nested data as dotted names with values as text; empty values are left out."""
     for key, value in data.items():
         match value:
             case None | "" | [] | ():
@@ -76,18 +76,18 @@ def _format_value(value: Any) -> str:
 
 
 def format_place(finding: Finding) -> str:
-    """The place and the object that a finding is about; empty when it is about neither."""
+    """The location and subject of a finding; empty without either."""
     return ": ".join(str(about) for about in (finding.location, finding.subject) if about is not None)
 
 
 def format_finding(finding: Finding, verdict: Verdict) -> str:
-    """A finding in a line: what it is about, what was seen, and its outcome unless the verdict has that."""
+    """A finding on one line: its outcome if it is not the verdict's, place, and message."""
     outcome = None if finding.outcome is verdict.outcome else str(finding.outcome)
     return ": ".join(part for part in (outcome, format_place(finding), finding.message) if part)
 
 
 def group_by_area(report: Report) -> dict[str, list[Verdict]]:
-    """The verdicts of each area, areas and verdicts in the report's order."""
+    """The verdicts by area, in the order of the report."""
     areas: dict[str, list[Verdict]] = {}
     for verdict in report.verdicts:
         areas.setdefault(verdict.area, []).append(verdict)
@@ -95,13 +95,13 @@ def group_by_area(report: Report) -> dict[str, list[Verdict]]:
 
 
 def decide_outcome(report: Report, *, strict: bool) -> Outcome:
-    """The outcome that the whole report is like."""
+    """The outcome of the whole report."""
     code = compute_exit_code(report, strict=strict)
     return {0: Outcome.PASS, 1: Outcome.FAIL}.get(code, Outcome.UNKNOWN)
 
 
 def describe_result(report: Report, *, strict: bool) -> str:
-    """What the exit code says, in words."""
+    """The exit code in words."""
     match compute_exit_code(report, strict=strict):
         case 0:
             return "fit"

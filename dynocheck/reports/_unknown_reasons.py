@@ -1,4 +1,4 @@
-"""Why checks could not judge. Many may share one reason, which is then said once."""
+"""Reasons why checks could not judge; one that several share is shown once."""
 
 from collections import Counter
 from typing import NamedTuple
@@ -8,10 +8,10 @@ from dynocheck.reports._text import format_finding
 
 
 class UnknownReason(NamedTuple):
-    """What stood in the way, and what mends it."""
+    """Why a check could not judge, and how to fix it."""
 
     outcome: Outcome
-    said: str
+    text: str
     fixes: tuple[str, ...]
 
     @property
@@ -20,15 +20,15 @@ class UnknownReason(NamedTuple):
 
 
 def find_reason(verdict: Verdict) -> UnknownReason | None:
-    """Why it could not judge, if so."""
+    """The reason of a verdict that is unknown or an error; None for others."""
     if verdict.outcome not in (Outcome.UNKNOWN, Outcome.ERROR):
         return None
-    said = "; ".join(format_finding(finding, verdict) for finding in verdict.findings) or verdict.message
+    text = "; ".join(format_finding(finding, verdict) for finding in verdict.findings) or verdict.message
     fixes = dict.fromkeys(finding.fix for finding in verdict.findings if finding.fix)
-    return UnknownReason(verdict.outcome, said, tuple(fixes))
+    return UnknownReason(verdict.outcome, text, tuple(fixes))
 
 
 def count_shared(report: Report) -> dict[UnknownReason, int]:
-    """The reasons of several checks, and of how many."""
+    """The reasons that several checks share, with the number of checks."""
     reasons = Counter(find_reason(verdict) for verdict in report.verdicts)
     return {reason: count for reason, count in reasons.items() if reason and count > 1}

@@ -1,4 +1,4 @@
-"""A table of a report, in the columns of a terminal."""
+"""Lays out a table, and wraps text, for the width of a terminal."""
 
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -9,20 +9,20 @@ from rich.cells import cell_len, chop_cells
 from dynocheck.core.outcomes import Table
 from dynocheck.reports._cells import format_value, is_number, split_cell
 
-Column = Sequence[list[str]]  # a cell for each row, and in it a text for each of its values
+Column = Sequence[list[str]]  # the cells of a column, each a list of values
 
 _GAP = 2
 _SEAM = re.compile(r"(?<=[/-])")
 
 
 def lay_out(table: Table, width: int, show: Callable[[str], str]) -> Iterator[str]:
-    """Its header and rows as lines that the width holds.
+    """The header and rows of a table as lines.
 
-    In a table that is too wide the first columns, up to one whose cells have several values, stand above the
+    In a table that is too wide, the columns before the first with several values in a cell stand above the
     others; what is still too wide is wrapped.
 
-    :param width: in cells of the terminal.
-    :param show: makes foreign text harmless.
+    :param width: in terminal cells.
+    :param show: sanitizes text.
     """
     rows = [[[show(format_value(part)) for part in split_cell(cell)] for cell in row] for row in table.rows]
     texts = [[[show(column)] for column in table.columns], *rows]
@@ -57,7 +57,7 @@ def _measure_longest_word(column: Column) -> int:
 
 
 def _fit_widths(columns: Sequence[Column], width: int) -> list[int]:
-    """The widths that fit, taken from the widest column first, and from words only in the end."""
+    """Column widths that fit, shrinking the widest first, and breaking words last."""
     widths = [_measure_widest(column) for column in columns]
     over = sum(widths) + _GAP * (len(widths) - 1) - width
     for least in ([_measure_longest_word(column) for column in columns], [1 for _ in columns]):
@@ -68,7 +68,7 @@ def _fit_widths(columns: Sequence[Column], width: int) -> list[int]:
 
 
 def _wrap_cells(row: Sequence[list[str]], widths: list[int]) -> list[list[str]]:
-    """The lines of each cell. The parts of cells that have several begin on the same lines."""
+    """The lines of each cell. Values of the same index start on the same line in every cell."""
     cells = [[wrap(part, room) for part in cell] for cell, room in zip(row, widths, strict=True)]
     several = [cell for cell in cells if len(cell) > 1]
     heights = [max(map(len, parts)) for parts in zip_longest(*several, fillvalue=())]
@@ -82,10 +82,10 @@ def _stack(parts: list[list[str]], heights: list[int]) -> list[str]:
     return lines
 
 
-def wrap(said: str, room: int) -> list[str]:
-    """Lines of whole words; a word longer than the room is broken, behind a slash or hyphen if it has one."""
+def wrap(text: str, room: int) -> list[str]:
+    """Lines of whole words; a word that does not fit is broken, after a slash or hyphen if it has one."""
     lines = [""]
-    for word in said.split():
+    for word in text.split():
         if lines[-1] and cell_len(f"{lines[-1]} {word}") <= room:
             lines[-1] += f" {word}"
             continue
@@ -106,6 +106,6 @@ def _break_word(word: str, room: int) -> Iterator[str]:
         yield from chop_cells(part, max(room, 1))
 
 
-def _pad(said: str, width: int, right: bool) -> str:
-    padding = " " * (width - cell_len(said))
-    return padding + said if right else said + padding
+def _pad(text: str, width: int, right: bool) -> str:
+    padding = " " * (width - cell_len(text))
+    return padding + text if right else text + padding

@@ -1,4 +1,4 @@
-"""Elements of a page, whose text and attributes are escaped by the library that writes them."""
+"""Builds HTML and SVG elements; ElementTree escapes their text and attributes."""
 
 from collections.abc import Iterable
 from xml.etree.ElementTree import Element, tostring
@@ -9,29 +9,29 @@ Content = Element | str | None
 
 
 def make_element(name: str, /, *content: Content, **attributes: str | float | None) -> Element:
-    """An element with this content, less what is None, and these attributes.
+    """An element with content and attributes; those that are None are left out.
 
-    An underscore at the end of an attribute's name is left out, any other one becomes a hyphen. Numbers are
-    written in as many digits as a picture can show.
+    In an attribute's name a trailing underscore is dropped and others become hyphens. Numbers have six
+    significant digits.
     """
     made = Element(name)
     for key, value in attributes.items():
         if value is not None:
-            said = value if isinstance(value, str) else f"{value:.6g}"
-            made.set(key.rstrip("_").replace("_", "-"), sanitize(said))
+            text = value if isinstance(value, str) else f"{value:.6g}"
+            made.set(key.rstrip("_").replace("_", "-"), sanitize(text))
     fill(made, content)
     return made
 
 
 def fill(element: Element, content: Iterable[Content]) -> None:
-    """Put elements and text into an element, in this order."""
+    """Append elements and text to an element."""
     for each in content:
         if isinstance(each, str):
-            said = sanitize(each)
+            text = sanitize(each)
             if len(element):
-                element[-1].tail = (element[-1].tail or "") + said
+                element[-1].tail = (element[-1].tail or "") + text
             else:
-                element.text = (element.text or "") + said
+                element.text = (element.text or "") + text
         elif each is not None:
             element.append(each)
 

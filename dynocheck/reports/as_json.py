@@ -1,4 +1,4 @@
-"""The contract itself: `dynocheck.report/v1`, described by `dynocheck/data/report.schema.json`."""
+"""JSON in the format `dynocheck.report/v1`; its schema is `dynocheck/data/report.schema.json`."""
 
 import json
 import re
@@ -16,14 +16,14 @@ _BEYOND_ASCII = re.compile(r"[^\n -~]")
 def render(report: Report, _: ReportOptions) -> str:
     """The report as JSON, indented by two.
 
-    What could play tricks on a terminal is written as a JSON escape, so it reads back unchanged. A lone
-    surrogate, which JSON cannot carry, becomes the text of its escape.
+    Unprintable characters are JSON escapes, and read back unchanged. A lone surrogate, which JSON cannot
+    represent, becomes the text of its escape.
     """
     return dump_json(report)
 
 
 def dump_json(value: Any) -> str:
-    """Any data as JSON of that manner."""
+    """Any data as JSON, escaped in the same way."""
     encoded = msgspec.json.format(msgspec.json.encode(to_plain(value)), indent=2).decode()
     return _BEYOND_ASCII.sub(_escape_char, encoded) + "\n"
 

@@ -1,4 +1,4 @@
-"""Workflow commands of GitHub Actions, which show each finding on its line of a pull request."""
+"""GitHub Actions workflow commands, which annotate the lines of a pull request."""
 
 from dynocheck.core.outcomes import Finding, Outcome, Report, Verdict
 from dynocheck.reports._text import sanitize
@@ -13,7 +13,7 @@ _COMMANDS = {
 
 
 def render(report: Report, _: ReportOptions) -> str:
-    """A command a finding; nothing where all is well."""
+    """One command per finding; empty without findings."""
     lines = [
         _format_command(verdict, finding)
         for verdict in report.verdicts
@@ -30,16 +30,16 @@ def _format_command(verdict: Verdict, finding: Finding) -> str:
         properties["file"] = place.file
         properties |= {"line": str(place.line)} if place.line is not None else {}
         properties |= {"col": str(place.column)} if place.column is not None else {}
-    said = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
+    text = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
     about = f"{finding.subject}: " if finding.subject else ""
     message = sanitize(about + finding.message)
     if finding.fix:
         message += f"\nfix: {sanitize(finding.fix)}"
-    return f"::{_COMMANDS[finding.outcome]} {said}::{_escape_data(message)}"
+    return f"::{_COMMANDS[finding.outcome]} {text}::{_escape_data(message)}"
 
 
 def _escape_data(text: str) -> str:
-    """What follows the second `::`, escaped as the runner unescapes it."""
+    """The text after the second `::`, escaped as the runner unescapes it."""
     return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 

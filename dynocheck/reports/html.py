@@ -1,4 +1,4 @@
-"""One page that needs nothing else: no script, no font, no picture from anywhere, so it can be mailed."""
+"""A self-contained HTML page: no scripts, external fonts or images."""
 
 from collections.abc import Container, Iterable, Iterator
 from importlib.resources import files
@@ -25,8 +25,8 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-
 
 
 def render(report: Report, options: ReportOptions) -> str:
-    """The report as a page: what it comes to, the verdicts by area, then what was seen."""
-    said = describe_result(report, strict=options.strict)
+    """The report as a page: result, verdicts by area, charts and tables."""
+    text = describe_result(report, strict=options.strict)
     head = make_element(
         "head",
         make_element("meta", charset="utf-8"),
@@ -34,12 +34,12 @@ def render(report: Report, options: ReportOptions) -> str:
         make_element("meta", name="viewport", content="width=device-width, initial-scale=1"),
         make_element("meta", name="color-scheme", content="light dark"),
         make_element("meta", name="referrer", content="no-referrer"),
-        make_element("title", shorten(f"{report.tool.name} {report.command}: {said}")),
+        make_element("title", shorten(f"{report.tool.name} {report.command}: {text}")),
         _build_style(),
     )
     body = make_element(
         "body",
-        make_element("header", *_build_header(report, options, said)),
+        make_element("header", *_build_header(report, options, text)),
         make_element("main", *_build_areas(report), *_build_data(report)),
         make_element("footer", make_element("p", *_format_footer(report))),
     )
@@ -52,20 +52,19 @@ def _build_style() -> Element:
     return style
 
 
-def _build_header(report: Report, options: ReportOptions, said: str) -> Iterator[Element]:
+def _build_header(report: Report, options: ReportOptions, text: str) -> Iterator[Element]:
     deciding = decide_outcome(report, strict=options.strict)
     yield make_element("p", shorten(f"{report.tool.name} {report.command}"), class_="what")
-    yield make_element("h1", f"{MARKS[deciding]} {said}", class_=deciding.value)
+    yield make_element("h1", f"{MARKS[deciding]} {text}", class_=deciding.value)
     counts = [
         make_element("li", make_element("b", str(count)), f" {outcome}", class_=outcome.value)
         for outcome, count in report.summary.items()
         if count
     ]
-    aside = sum(len(verdict.suppressed) for verdict in report.verdicts)
-    if aside:
-        counts.append(
-            make_element("li", make_element("b", str(aside)), f" finding{'s' if aside > 1 else ''} put aside")
-        )
+    suppressed = sum(len(verdict.suppressed) for verdict in report.verdicts)
+    if suppressed:
+        text = f" finding{'s' if suppressed > 1 else ''} suppressed"
+        counts.append(make_element("li", make_element("b", str(suppressed)), text))
     yield make_element("ul", *counts, class_="counts", aria_label="checks by outcome")
     yield _build_list(flatten(report.target), "target")
 
@@ -76,7 +75,7 @@ def _format_footer(report: Report) -> Iterator[str]:
 
 
 def _build_list(named: Iterable[tuple[str, str]], kind: str) -> Element:
-    """Names with their values."""
+    """Names and values as a description list."""
     rows = [
         make_element("div", make_element("dt", shorten(name)), make_element("dd", shorten(value)))
         for name, value in named
@@ -85,39 +84,39 @@ def _build_list(named: Iterable[tuple[str, str]], kind: str) -> Element:
 
 
 def _build_areas(report: Report) -> Iterator[Element]:
-    together = count_shared(report)
-    if together:
-        yield make_element("section", *(_build_reason(reason, many) for reason, many in together.items()))
+    shared = count_shared(report)
+    if shared:
+        yield make_element("section", *(_build_reason(reason, many) for reason, many in shared.items()))
     for area, verdicts in group_by_area(report).items():
         counts = ", ".join(f"{many} {outcome}" for outcome, many in count_outcomes(verdicts).items() if many)
         heading = make_element("h2", shorten(area), " ", make_element("span", counts, class_="note"))
-        yield make_element("section", heading, *(_build_verdict(verdict, together) for verdict in verdicts))
+        yield make_element("section", heading, *(_build_verdict(verdict, shared) for verdict in verdicts))
 
 
 def _build_reason(reason: UnknownReason, many: int) -> Element:
-    """Why so many checks could not judge."""
-    said = make_element(
-        "p", _build_badge(reason.outcome), f" {many} checks {reason.what}: ", shorten(reason.said)
+    """A reason that several checks share."""
+    text = make_element(
+        "p", _build_badge(reason.outcome), f" {many} checks {reason.what}: ", shorten(reason.text)
     )
-    return make_element("article", said, *map(_build_fix, reason.fixes), class_=reason.outcome.value)
+    return make_element("article", text, *map(_build_fix, reason.fixes), class_=reason.outcome.value)
 
 
-def _build_verdict(verdict: Verdict, together: Container[UnknownReason | None]) -> Element:
-    """What a check said; only its title where it holds, or where the reason is said above for several."""
-    above = find_reason(verdict) in together
+def _build_verdict(verdict: Verdict, shared: Container[UnknownReason | None]) -> Element:
+    """A verdict; only the title if it passed, or if its reason is shown above for several checks."""
+    above = find_reason(verdict) in shared
     titled = above or verdict.outcome is Outcome.PASS
     quiet = titled or verdict.outcome is Outcome.SKIP
-    said = verdict.title if titled else verdict.message
+    text = verdict.title if titled else verdict.message
     line = make_element(
         "p",
         _build_badge(verdict.outcome),
         " ",
         make_element("code", shorten(verdict.check)),
         " ",
-        shorten(said),
+        shorten(text),
     )
     title = (
-        None if quiet or verdict.title == said else make_element("p", shorten(verdict.title), class_="title")
+        None if quiet or verdict.title == text else make_element("p", shorten(verdict.title), class_="title")
     )
     findings = () if quiet else _build_findings(verdict)
     kind = "above" if above else verdict.outcome.value
@@ -125,16 +124,16 @@ def _build_verdict(verdict: Verdict, together: Container[UnknownReason | None]) 
 
 
 def _build_findings(verdict: Verdict) -> Iterator[Element]:
-    """Each finding; a fix that several in a row share is said once, after the last of them."""
+    """The findings; a fix that several in a row share is shown once, after the last."""
     for fix, findings in groupby(verdict.findings, key=lambda finding: finding.fix):
-        told = [part for finding in findings for part in _build_finding(finding, verdict)]
-        told += [_build_fix(fix)] if fix else []
-        if told:
-            yield make_element("div", *told, class_="finding")
+        parts = [part for finding in findings for part in _build_finding(finding, verdict)]
+        parts += [_build_fix(fix)] if fix else []
+        if parts:
+            yield make_element("div", *parts, class_="finding")
 
 
 def _build_fix(fix: str) -> Element:
-    """Never cut: it is there to be copied."""
+    """A fix, never shortened, so that it can be copied."""
     return make_element("div", make_element("p", "fix"), make_element("pre", fix), class_="fix")
 
 
@@ -143,30 +142,30 @@ def _build_badge(outcome: Outcome) -> Element:
 
 
 def _build_finding(finding: Finding, verdict: Verdict) -> Iterator[Element]:
-    """What was seen, on what; its message where the verdict does not say it already."""
+    """A finding; its message only if it is not the verdict's."""
     place = format_place(finding)
     alone = len(verdict.findings) == 1 and finding.message == verdict.message
     if finding.outcome is not verdict.outcome:
         yield make_element("p", *_build_summary(finding))
     elif place or not alone:
-        said = None if alone else shorten(finding.message)
+        text = None if alone else shorten(finding.message)
         code = make_element("code", shorten(place)) if place else None
-        yield make_element("p", code, ": " if place and said else None, said)
+        yield make_element("p", code, ": " if place and text else None, text)
     seen = list(flatten(finding.evidence))
     if seen:
         yield _build_list(seen, "evidence")
 
 
 def _build_suppressed(verdict: Verdict) -> Iterator[Element]:
-    """What it found that does not count."""
+    """The suppressed findings, folded."""
     if verdict.suppressed:
         found = [
             make_element("li", *_build_summary(each.finding), f" ({shorten(each.description)})")
             for each in verdict.suppressed
         ]
         many = len(found)
-        said = make_element("summary", f"{many} finding{'s' if many > 1 else ''} put aside")
-        yield make_element("details", said, make_element("ul", *found))
+        text = make_element("summary", f"{many} finding{'s' if many > 1 else ''} suppressed")
+        yield make_element("details", text, make_element("ul", *found))
 
 
 def _build_summary(finding: Finding) -> Iterator[Content]:

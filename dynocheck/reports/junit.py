@@ -1,4 +1,4 @@
-"""JUnit XML, as Jenkins, GitLab and Ant's tools read it: a suite an area, a case a check."""
+"""JUnit XML for Jenkins, GitLab and Ant: one suite per area, one case per check."""
 
 import io
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from dynocheck.reports.options import ReportOptions
 
 
 def render(report: Report, options: ReportOptions) -> str:
-    """The report as one XML document. A warning is a passed case that says so in its `system-out`."""
+    """The report as an XML document. A warning is a passed case with the findings in its `system-out`."""
     document = JUnitXml(sanitize(f"{report.tool.name} {report.command}"))
     for area, verdicts in group_by_area(report).items():
         suite = TestSuite(sanitize(area))
@@ -62,7 +62,7 @@ def _build_case(verdict: Verdict, options: ReportOptions) -> TestCase:
 
 
 def _format_verdict(verdict: Verdict) -> str:
-    """The title, which says what should hold, and every finding."""
+    """The title and every finding."""
     lines = [verdict.title]
     for finding in verdict.findings:
         lines += [format_finding(finding, verdict), *_format_details(finding)]

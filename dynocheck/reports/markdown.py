@@ -1,4 +1,4 @@
-"""GitHub's Markdown, for a comment on a pull request and the summary of a job; GitLab reads it too."""
+"""GitHub Markdown for pull request comments and job summaries; GitLab renders it too."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -26,24 +26,24 @@ _WIDTH = 100
 _QUIET = (Outcome.PASS, Outcome.SKIP)
 _PLAIN = re.compile(r"[\w.,:;/=+-]+( [\w.,:;/=+-]+)*")
 _MARKUP = re.compile(r"[\\`*_~\[\]|]")
-# What forges make a link or a mention of, or mathematics.
+# What GitHub and GitLab turn into a link, a mention or mathematics.
 _REFERENCE = re.compile(r"\$|[@#!~%&](?=\w)|//|(?<=GH)-(?=\d)|www(?=\.)", re.IGNORECASE)
 
 
 def render(report: Report, options: ReportOptions) -> str:
-    """What it comes to, a table of all that is no pass, and the details of each folded.
+    """The result, a table of the checks that did not pass, and folded details.
 
-    What there is no room for is left out, from the end, and counted.
+    Details beyond GitHub's size limit are left out and counted.
     """
-    told = [*_format_headline(report, options), *_format_overview(report)]
-    room, left = _ROOM - sum(map(len, told)), 0
+    parts = [*_format_headline(report, options), *_format_overview(report)]
+    room, left = _ROOM - sum(map(len, parts)), 0
     for block in _format_details(report):
         room -= len(block)
         left += room < 0
-        told += [block] if room >= 0 else []
+        parts += [block] if room >= 0 else []
     if left:
-        told.append(f"{left} more details are left out here; `-o html` and `-o json` have them.\n")
-    return "\n".join(told)
+        parts.append(f"{left} more details are left out here; `-o html` and `-o json` have them.\n")
+    return "\n".join(parts)
 
 
 def _format_headline(report: Report, options: ReportOptions) -> Iterator[str]:
@@ -61,15 +61,12 @@ def _format_headline(report: Report, options: ReportOptions) -> Iterator[str]:
 
 
 def _format_overview(report: Report) -> Iterator[str]:
-    """A row for each check that is no pass, and one for all that could not judge for the same reason."""
-    together = count_shared(report)
+    """A row per check that did not pass; checks that could not judge for the same reason share one."""
+    shared = count_shared(report)
     rows = [
-        (_format_outcome(each.outcome), f"{many} checks", _escape(each.said))
-        for each, many in together.items()
+        (_format_outcome(each.outcome), f"{many} checks", _escape(each.text)) for each, many in shared.items()
     ]
-    rows += [
-        _format_row(verdict) for verdict in _list_notable(report) if find_reason(verdict) not in together
-    ]
+    rows += [_format_row(verdict) for verdict in _list_notable(report) if find_reason(verdict) not in shared]
     if rows:
         yield from _format_grid(("outcome", "check", "what was seen"), rows)
 
@@ -87,14 +84,14 @@ def _format_row(verdict: Verdict) -> tuple[str, str, str]:
 
 
 def _format_details(report: Report) -> Iterator[str]:
-    together = count_shared(report)
-    for reason, many in together.items():
+    shared = count_shared(report)
+    for reason, many in shared.items():
         alike = [verdict for verdict in report.verdicts if find_reason(verdict) == reason]
         yield _fold(
             f"{_format_outcome(reason.outcome)} {many} checks {reason.what}", _format_reason(reason, alike)
         )
     for verdict in report.verdicts:
-        alone = verdict.outcome not in _QUIET and find_reason(verdict) not in together
+        alone = verdict.outcome not in _QUIET and find_reason(verdict) not in shared
         if alone or verdict.suppressed:
             check = f"<code>{_escape(verdict.check)}</code>"
             summary = f"{_format_outcome(verdict.outcome)} {check} {_escape(verdict.title)}"
@@ -102,14 +99,14 @@ def _format_details(report: Report) -> Iterator[str]:
     for table in report.tables:
         yield _fold(_escape(table.title), _format_table(table))
     for chart in report.charts:
-        lines = [line.rstrip() for line in draw_lines(chart, _WIDTH, lambda said: sanitize(shorten(said)))]
+        lines = [line.rstrip() for line in draw_lines(chart, _WIDTH, lambda text: sanitize(shorten(text)))]
         if lines:
             yield _fold(_escape(chart.title), [_fence(lines), *_format_note(chart.note)])
 
 
 def _format_reason(reason: UnknownReason, verdicts: Iterable[Verdict]) -> Iterator[str]:
-    """Which checks have this reason, and what mends it."""
-    yield f"because: {_escape(reason.said)}\n"
+    """A reason, its fixes, and the checks that share it."""
+    yield f"because: {_escape(reason.text)}\n"
     for fix in reason.fixes:
         yield f"{_fence([sanitize(fix)])}\n"
     for verdict in verdicts:
@@ -117,7 +114,7 @@ def _format_reason(reason: UnknownReason, verdicts: Iterable[Verdict]) -> Iterat
 
 
 def _format_findings(verdict: Verdict) -> Iterator[str]:
-    """Each finding with what was seen; a fix that several in a row share is said once, after the last."""
+    """The findings with evidence; a fix that several in a row share is shown once, after the last."""
     findings = () if verdict.outcome in _QUIET else verdict.findings
     for fix, alike in groupby(findings, key=lambda finding: finding.fix):
         for finding in alike:
@@ -130,15 +127,15 @@ def _format_findings(verdict: Verdict) -> Iterator[str]:
 
 def _format_finding(finding: Finding) -> str:
     place = format_place(finding)
-    said = f"- **{finding.outcome}** {f'{_format_code(place)}: ' if place else ''}{_escape(finding.message)}"
+    text = f"- **{finding.outcome}** {f'{_format_code(place)}: ' if place else ''}{_escape(finding.message)}"
     seen = "; ".join(
         f"{_format_code(name)} {_format_code(value)}" for name, value in flatten(finding.evidence)
     )
-    return f"{said}<br>seen: {seen}" if seen else said
+    return f"{text}<br>seen: {seen}" if seen else text
 
 
 def _fence(lines: list[str], indent: str = "") -> str:
-    """A block in which everything is as it is, to be copied."""
+    """A code block, with a fence longer than any backticks in it."""
     longest = max((len(run) for line in lines for run in re.findall("`+", line)), default=0)
     fence = "`" * max(longest + 1, 3)
     return "\n".join(f"{indent}{line}" for line in (fence, *lines, fence))
@@ -161,7 +158,7 @@ def _format_cell(cell: Cell) -> str:
 
 
 def _format_grid(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    """A table, of as many rows as people read."""
+    """A table of at most 50 rows."""
     head, body = [*columns], [*rows]
     lines = [head, ["---"] * len(head), *body[:_MOST_ROWS]]
     yield "".join(f"| {' | '.join(line)} |\n" for line in lines)
@@ -170,25 +167,23 @@ def _format_grid(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Itera
 
 
 def _fold(summary: str, content: Iterable[str]) -> str:
-    told = "\n".join(content)
-    return f"<details><summary>{summary}</summary>\n\n{told}\n\n</details>\n"
+    parts = "\n".join(content)
+    return f"<details><summary>{summary}</summary>\n\n{parts}\n\n</details>\n"
 
 
-def _format_code(said: str) -> str:
-    """A name as it is."""
-    return f"`{said}`" if len(said) < 200 and _PLAIN.fullmatch(said) else f"<code>{_escape(said)}</code>"
+def _format_code(text: str) -> str:
+    """Text as code."""
+    return f"`{text}`" if len(text) < 200 and _PLAIN.fullmatch(text) else f"<code>{_escape(text)}</code>"
 
 
-def _escape(said: str) -> str:
-    """Text as itself: no markup, no HTML, nobody mentioned, nothing linked; wherever it stands in a line,
-    save at its beginning.
-    """
-    shown, done, last = sanitize(shorten(said)), [], 0
+def _escape(text: str) -> str:
+    """Text without effect as markup, HTML, mention or link anywhere in a line but at its start."""
+    shown, done, last = sanitize(shorten(text)), [], 0
     for found in _REFERENCE.finditer(shown):
         done += [_escape_markup(shown[last : found.start()]), f"<span>{_escape_markup(found[0])}</span>"]
         last = found.end()
     return "".join([*done, _escape_markup(shown[last:])])
 
 
-def _escape_markup(said: str) -> str:
-    return _MARKUP.sub(lambda char: f"&#{ord(char[0])};", escape(said, quote=False))
+def _escape_markup(text: str) -> str:
+    return _MARKUP.sub(lambda char: f"&#{ord(char[0])};", escape(text, quote=False))

@@ -1,4 +1,4 @@
-"""What a reader may choose about a report."""
+"""The options of report formats."""
 
 import os
 import shutil
@@ -8,11 +8,11 @@ import msgspec
 
 
 class ReportOptions(msgspec.Struct, frozen=True, kw_only=True):
-    """How to show a report; each format heeds what concerns it.
+    """The options of report formats; each format uses those that concern it.
 
-    `strict`: warnings count as not fit. `junit_unknown`: the element for a check that could not look.
-    `width` and `color`: None takes what the terminal has, and 80 columns without colour anywhere else.
-    `encoding`: what the reader's stream can carry; the rest is shown as escapes.
+    `strict`: warnings count as failures. `junit_unknown`: the JUnit element of an unknown check. `width` and
+    `color`: None for those of the terminal, or 80 columns without colour. `encoding`: characters outside of
+    it are shown as escapes.
     """
 
     strict: bool = False
@@ -22,7 +22,7 @@ class ReportOptions(msgspec.Struct, frozen=True, kw_only=True):
     encoding: str = "utf-8"
 
     def fit_to(self, stream: TextIO) -> "ReportOptions":
-        """The same choices, with all that was left open taken from the stream and the environment."""
+        """The same options, with None replaced by what the stream and the environment support."""
         return msgspec.structs.replace(
             self,
             width=shutil.get_terminal_size().columns if self.width is None else self.width,

@@ -1,4 +1,4 @@
-"""What is still being looked at: on a terminal a line that is gone in the end, in a log one now and then."""
+"""Progress on standard error: a status line on a terminal, occasional lines in a log."""
 
 import os
 import re
@@ -11,8 +11,8 @@ from typing import Protocol, TextIO
 from dynocheck.reports._text import sanitize
 
 _LOG_AFTER_S = 5.0
-_NEWS_S = 2.0  # between one line of a log and the next, whatever happens
-_AGAIN_S = 15.0  # until what a log has is said again: who watches it may think that nothing moves
+_NEWS_S = 2.0  # at least, between two lines of a log
+_AGAIN_S = 15.0  # until a line of a log is repeated, to show that the run is alive
 _COUNTED = re.compile(r"\S*\d\S*")
 
 
@@ -20,24 +20,23 @@ _COUNTED = re.compile(r"\S*\d\S*")
 def show_progress(
     stream: TextIO | None = None, *, after_s: float = 0.5, clock: Callable[[], float] = time.monotonic
 ) -> Iterator[Callable[[Sequence[str]], None]]:
-    """Give a callback to be called, again and again, with the names of the probes still looking.
+    """Yield a callback that takes the names of the running probes, to be called repeatedly.
 
-    A terminal shows the last ones on one line. Any other stream is a log: it gets a line when what is waited
-    for is new, other numbers apart, and one every 15 seconds.
+    A terminal shows them on one line that is erased at the end. Any other stream is a log: it gets a line for
+    new names, numbers aside, and one every 15 seconds.
 
-    :param stream: where it is said; standard error when not given.
-    :param after_s: seconds of work without a line on a terminal, so that quick runs show none; a log has
-        none for 5 seconds.
-    :param clock: gives the time in seconds.
+    :param stream: standard error by default.
+    :param after_s: seconds before the first line on a terminal, so that quick runs show none; 5 in a log.
+    :param clock: returns seconds.
     """
     chosen = sys.stderr if stream is None else stream
-    said: _ProgressDisplay = (
+    display: _ProgressDisplay = (
         _StatusLine(chosen, after_s, clock) if chosen.isatty() else _ProgressLog(chosen, clock)
     )
     try:
-        yield said.show
+        yield display.show
     finally:
-        said.clear()
+        display.clear()
 
 
 class _ProgressDisplay(Protocol):
@@ -58,12 +57,12 @@ class _StatusLine:
         if passed < self.after_s:
             return
         room = _measure_width(self.stream) - 1
-        said = _format_progress(passed, names)
-        if len(said) > room:
-            said = f"{said[: max(room - 3, 0)]}..."
-        self.stream.write(f"\r{said:<{self.shown}}")
+        text = _format_progress(passed, names)
+        if len(text) > room:
+            text = f"{text[: max(room - 3, 0)]}..."
+        self.stream.write(f"\r{text:<{self.shown}}")
         self.stream.flush()
-        self.shown = len(said)
+        self.shown = len(text)
 
     def clear(self) -> None:
         if self.shown:
@@ -76,7 +75,7 @@ class _ProgressLog:
         self.stream = stream
         self.clock = clock
         self.start = clock()
-        self.due = _LOG_AFTER_S  # seconds from the start until something new may be said
+        self.due = _LOG_AFTER_S  # seconds from the start to the next line
         self.known: set[str] = set()
 
     def show(self, names: Sequence[str]) -> None:
@@ -91,11 +90,11 @@ class _ProgressLog:
         try:
             self.stream.write(f"{_format_progress(passed, names)}\n")
             self.stream.flush()
-        except OSError:  # who read it has gone, and the report goes elsewhere
+        except OSError:  # the reader has closed it
             self.due = float("inf")
 
     def clear(self) -> None:
-        """A log keeps what it has."""
+        """Do nothing: a log keeps its lines."""
 
 
 def _format_progress(passed: float, names: Sequence[str]) -> str:

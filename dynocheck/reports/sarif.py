@@ -1,4 +1,4 @@
-"""SARIF 2.1.0 (OASIS), as code scanning takes it: a rule a check, a result a finding, on its line."""
+"""SARIF 2.1.0 (OASIS) for code scanning: one rule per check, one result per finding."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -11,14 +11,14 @@ from dynocheck.reports.options import ReportOptions
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 _LEVELS = {Outcome.FAIL: "error", Outcome.WARN: "warning"}
-_NOT_LOOKED = (Outcome.UNKNOWN, Outcome.ERROR)
+_NOT_JUDGED = (Outcome.UNKNOWN, Outcome.ERROR)
 
 
 def render(report: Report, _: ReportOptions) -> str:
     """The report as one SARIF log.
 
-    Failures and warnings are results, suppressed where they do not count. What could not be looked at is no
-    result but a notification of the run, which then was no success.
+    Failures and warnings are results, with their suppressions. Unknown findings and errors are notifications
+    of the run, which is then unsuccessful.
     """
     log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [_build_run(report)]}
     return dump_json(log)
@@ -26,7 +26,7 @@ def render(report: Report, _: ReportOptions) -> str:
 
 def _build_run(report: Report) -> dict[str, Any]:
     indices = {verdict.check: i for i, verdict in enumerate(report.verdicts)}
-    notifications = [_build_notification(v, f) for v, f in _list_findings(report) if f.outcome in _NOT_LOOKED]
+    notifications = [_build_notification(v, f) for v, f in _list_findings(report) if f.outcome in _NOT_JUDGED]
     return {
         "tool": {
             "driver": {
@@ -108,5 +108,5 @@ def _build_locations(finding: Finding) -> Iterator[dict[str, Any]]:
 
 
 def _to_uri(path: str) -> str:
-    """A path as the relative or absolute URI reference that it is."""
+    """A path as a relative or absolute URI reference."""
     return quote(path.removeprefix("./"), errors="backslashreplace")

@@ -1,6 +1,4 @@
-"""The charts of a report as SVG that stands in a page: no script, no reference, readable without the page's
-style.
-"""
+"""Charts as inline SVG: no scripts or references, and readable without the style of the page."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -16,11 +14,11 @@ _WIDTH, _HEIGHT = 440, 200
 _LEFT, _RIGHT, _TOP, _BOTTOM = 46, 12, 30, 34
 _COLORS = ("#2166ac", "#b35806", "#1b7837", "#762a83")
 _DASHES = (None, "6 3", "2 2", "8 3 2 3")
-_LETTER = 6.0  # about as wide as one is
+_LETTER = 6.0  # the approximate width of a letter
 
 
 class Scale(NamedTuple):
-    """Where the values between two ends are drawn."""
+    """Maps values from `low` to `high` to coordinates from `start` to `end`."""
 
     low: float
     high: float
@@ -38,7 +36,7 @@ class Scale(NamedTuple):
 
 
 def draw_figures(chart: Chart) -> Iterator[Element]:
-    """A figure for each panel that has something to show."""
+    """A figure for each panel that has values."""
     for panel in chart.panels:
         if any(series.y for series in panel.series):
             yield _draw_figure(chart.kind, panel)
@@ -76,11 +74,11 @@ def _format_note(panel: Panel) -> str:
 
 
 def _describe_panel(kind: str, panel: Panel) -> str:
-    """What there is to see, for those who hear it."""
+    """The description of a panel for screen readers."""
     values = [value for series in panel.series for value in series.y]
-    said = f"{kind} of {panel.title}: {panel.y}, from {min(values):.4g} to {max(values):.4g}, by {panel.x}"
+    text = f"{kind} of {panel.title}: {panel.y}, from {min(values):.4g} to {max(values):.4g}, by {panel.x}"
     marks = "".join(f"; {mark.name} {mark.at:.4g} {panel.x}" for mark in panel.marks)
-    return shorten(said + marks)
+    return shorten(text + marks)
 
 
 def _make_scales(kind: str, panel: Panel) -> tuple[Scale, Scale]:
@@ -102,18 +100,18 @@ def _draw_grid(along: Scale, up: Scale, panel: Panel) -> Iterator[Element]:
         yield _draw_text(f"{value:g}", _LEFT - 5, y + 3.5, "end")
     for value in _choose_ticks(along, 5):
         yield _draw_text(f"{value:g}", along(value), _HEIGHT - _BOTTOM + 14, "middle")
-    said = f"{panel.x} (log)" if along.log else panel.x
-    yield _draw_text(shorten(said), (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 5, "middle")
+    text = f"{panel.x} (log)" if along.log else panel.x
+    yield _draw_text(shorten(text), (_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 5, "middle")
     if panel.y not in panel.title:
         yield _draw_text(shorten(panel.y), 4, 11, "start")
 
 
-def _draw_text(said: str, x: float, y: float, anchor: str) -> Element:
-    return make_element("text", said, x=round(x, 1), y=round(y, 1), text_anchor=anchor, fill="#555")
+def _draw_text(text: str, x: float, y: float, anchor: str) -> Element:
+    return make_element("text", text, x=round(x, 1), y=round(y, 1), text_anchor=anchor, fill="#555")
 
 
 def _choose_ticks(scale: Scale, many: int) -> list[float]:
-    """About so many values that people like, between the ends of a scale."""
+    """About `many` round values between the ends of a scale."""
     if scale.log and scale.high / scale.low >= 10:
         powers = range(math.floor(math.log10(scale.low)), math.ceil(math.log10(scale.high)) + 1)
         digits = (1,) if len(powers) > 4 else (1, 3) if len(powers) > 3 else (1, 2, 5)
@@ -142,14 +140,14 @@ def _draw_values(kind: str, panel: Panel, along: Scale, up: Scale) -> Iterator[E
 
 
 def _draw_bars(series: Series, panel: Panel, along: Scale, up: Scale) -> Iterator[Element]:
-    """A bar between each two places; what it counts is told where it is pointed at."""
+    """A bar between each two x, with its range and count as a tooltip."""
     for (left, right), value in zip(pairwise(series.x), series.y, strict=False):
         if value:
             x, top = along(left), up(value)
-            said = f"{left:.4g} to {right:.4g} {panel.x}: {value:g} {panel.y}"
+            text = f"{left:.4g} to {right:.4g} {panel.x}: {value:g} {panel.y}"
             yield make_element(
                 "rect",
-                make_element("title", shorten(said)),
+                make_element("title", shorten(text)),
                 x=round(x, 1),
                 y=round(top, 1),
                 width=round(max(along(right) - x - 0.6, 0.8), 1),
@@ -176,10 +174,10 @@ def _draw_line(series: Series, panel: Panel, along: Scale, up: Scale, number: in
     yield make_element("path", d=path, class_=f"line s{number}", **_choose_stroke(number))
     labels: Sequence[str] = series.labels or [series.name] * len(series.y)
     for (x, y), label, along_at, value in zip(places, labels, series.x, series.y, strict=False):
-        said = f"{series.name}, {label}: {value:g} {panel.y} at {along_at:g} {panel.x}"
+        text = f"{series.name}, {label}: {value:g} {panel.y} at {along_at:g} {panel.x}"
         yield make_element(
             "circle",
-            make_element("title", shorten(said)),
+            make_element("title", shorten(text)),
             cx=round(x, 1),
             cy=round(y, 1),
             r=3.5,
@@ -189,7 +187,7 @@ def _draw_line(series: Series, panel: Panel, along: Scale, up: Scale, number: in
 
 
 def _draw_labels(series: Series, along: Scale, up: Scale) -> Iterator[Element]:
-    """The names of the places of a series, above them, where one is not over the one before it."""
+    """The labels of a series above its points, except those that would overlap."""
     free = 0.0
     for label, x, y in sorted(zip(series.labels, series.x, series.y, strict=False), key=lambda each: each[1]):
         wide = len(label) * _LETTER
@@ -200,7 +198,7 @@ def _draw_labels(series: Series, along: Scale, up: Scale) -> Iterator[Element]:
 
 
 def _choose_stroke(number: int) -> dict[str, str | float | None]:
-    """How the line of a series is told from the others, by those too who do not see its colour."""
+    """The stroke of a series, distinct by colour and by dashes."""
     return {
         "fill": "none",
         "stroke": _COLORS[number % len(_COLORS)],
@@ -210,7 +208,7 @@ def _choose_stroke(number: int) -> dict[str, str | float | None]:
 
 
 def _draw_marks(panel: Panel, along: Scale) -> Iterator[Element]:
-    """A line at each mark, its name above, where it is not over the one before it."""
+    """A line at each mark, with its name above, moved to avoid overlaps."""
     free = 0.0
     for mark in sorted(panel.marks, key=lambda mark: mark.at):
         if not along.low <= mark.at <= along.high:
@@ -234,7 +232,7 @@ def _draw_marks(panel: Panel, along: Scale) -> Iterator[Element]:
 
 
 def _draw_legend(kind: str, panel: Panel) -> Iterator[Element]:
-    """Which line is which, by colour and by its dashes."""
+    """The legend of a curve."""
     if kind != "curve":
         return
     for number, series in enumerate(panel.series):

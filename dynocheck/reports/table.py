@@ -1,4 +1,4 @@
-"""What people read in a terminal or in the log of a CI job."""
+"""Text for a terminal or the log of a CI job."""
 
 from collections.abc import Iterator
 from itertools import groupby
@@ -52,7 +52,7 @@ _TABLE_INDENT = 2
 
 
 def render(report: Report, options: ReportOptions) -> str:
-    """The report by area, a line a check, with what to do under all that does not hold."""
+    """The report by area, one line per check, with findings and fixes below."""
     return "".join(f"{line.rstrip()}\n" for line in _TextReport(report, options).render_lines())
 
 
@@ -113,42 +113,42 @@ class _TextReport:
         yield from self._render_suppressed(verdict)
 
     def _render_suppressed(self, verdict: Verdict) -> Iterator[str]:
-        """What it found that does not count, unless the headline says that already."""
+        """The suppressed findings by reason, unless the headline shows them already."""
         if verdict.outcome is not Outcome.SKIP:
-            for said in describe_suppressed(verdict.suppressed):
-                yield from self._render_paragraph(said, " " * _INDENT)
+            for text in describe_suppressed(verdict.suppressed):
+                yield from self._render_paragraph(text, " " * _INDENT)
 
-    def _render_headline(self, verdict: Verdict, said: str) -> Iterator[str]:
-        """Mark, outcome and id, with what is said beside them; below them where there is no room."""
+    def _render_headline(self, verdict: Verdict, text: str) -> Iterator[str]:
+        """Mark, outcome and id, with the text beside them, or below if there is no room."""
         check = self._sanitize(verdict.check)
         marked = f"{self.marks[verdict.outcome]} {verdict.outcome:<{self.word_width}}"
         start = f"  {self._paint(marked, **_STYLES[verdict.outcome])}  {check}"
         padding = " " * (self.id_width - cell_len(check))
         column = 2 + len(marked) + 2 + self.id_width + 2
         if self.width - column >= _NARROWEST_COLUMN and cell_len(check) <= self.id_width:
-            lines = self._wrap(said, column)
+            lines = self._wrap(text, column)
             yield f"{start}{padding}  {self._dim_skipped(verdict, next(lines, ''))}"
         else:
             column = _NARROW_INDENT
-            lines = self._wrap(said, column)
+            lines = self._wrap(text, column)
             yield start
         for line in lines:
             yield " " * column + self._dim_skipped(verdict, line)
 
     def _render_findings(self, verdict: Verdict) -> Iterator[str]:
-        """Each finding; a fix that several in a row share is said once, after the last of them."""
-        said_above = len(verdict.findings) == 1 and verdict.findings[0].message == verdict.message
+        """The findings; a fix that several in a row share is shown once, after the last."""
+        is_shown = len(verdict.findings) == 1 and verdict.findings[0].message == verdict.message
         for fix, findings in groupby(verdict.findings, key=lambda finding: finding.fix):
             for finding in findings:
-                said = format_place(finding) if said_above else format_finding(finding, verdict)
-                yield from self._render_paragraph(said, " " * _INDENT)
+                text = format_place(finding) if is_shown else format_finding(finding, verdict)
+                yield from self._render_paragraph(text, " " * _INDENT)
                 yield from self._render_evidence(finding)
             yield from self._render_fix(fix, " " * _INDENT)
 
     def _render_evidence(self, finding: Finding) -> Iterator[str]:
-        """One line of what was seen and is not said already."""
-        told = f"{finding.message} {format_place(finding)} {finding.fix}"
-        seen = "; ".join(f"{name}={value}" for name, value in flatten(finding.evidence) if value not in told)
+        """One line of evidence that the message, place and fix do not show."""
+        shown = f"{finding.message} {format_place(finding)} {finding.fix}"
+        seen = "; ".join(f"{name}={value}" for name, value in flatten(finding.evidence) if value not in shown)
         if seen:
             line = f"seen: {self._sanitize(seen)}"
             room = self.width - _INDENT
@@ -157,7 +157,7 @@ class _TextReport:
             yield " " * _INDENT + self._paint(line, dim=True)
 
     def _render_fix(self, fix: str | None, indent: str) -> Iterator[str]:
-        """Never wrapped and never cut: it is there to be copied."""
+        """A fix, never wrapped or shortened, so that it can be copied."""
         if fix:
             yield f"{indent}{self._paint('fix:', fg='cyan')} {sanitize(fix, self.options.encoding)}"
 
@@ -166,7 +166,7 @@ class _TextReport:
 
     def _render_reason(self, reason: UnknownReason, count: int) -> Iterator[str]:
         yield from self._render_marked(
-            reason.outcome, f"{self._format_footnote(reason)}{count} checks {reason.what}: {reason.said}"
+            reason.outcome, f"{self._format_footnote(reason)}{count} checks {reason.what}: {reason.text}"
         )
         for fix in reason.fixes:
             yield from self._render_fix(fix, "  ")
@@ -177,41 +177,41 @@ class _TextReport:
         yield from self._render_paragraph(f"{report.command}: {target}" if target else report.command, "")
         code = compute_exit_code(report, strict=strict)
         counts = ", ".join(f"{count} {outcome}" for outcome, count in report.summary.items() if count)
-        aside = sum(len(verdict.suppressed) for verdict in report.verdicts)
-        counts += f"; {aside} finding{'s' if aside > 1 else ''} put aside" if aside else ""
-        said = f"{describe_result(report, strict=strict)} (exit {code}): {counts or 'no checks'}"
+        suppressed = sum(len(verdict.suppressed) for verdict in report.verdicts)
+        counts += f"; {suppressed} finding{'s' if suppressed > 1 else ''} suppressed" if suppressed else ""
+        text = f"{describe_result(report, strict=strict)} (exit {code}): {counts or 'no checks'}"
         yield from self._render_marked(
-            decide_outcome(report, strict=strict), f"{said} in {report.duration_s:.1f} s"
+            decide_outcome(report, strict=strict), f"{text} in {report.duration_s:.1f} s"
         )
 
-    def _render_marked(self, outcome: Outcome, said: str) -> Iterator[str]:
-        """A paragraph that is not of one check, its lead in the outcome's style."""
-        first, *rest = self._render_paragraph(f"{self.marks[outcome]} {said}", "")
+    def _render_marked(self, outcome: Outcome, text: str) -> Iterator[str]:
+        """A paragraph whose text up to the colon has the style of the outcome."""
+        first, *rest = self._render_paragraph(f"{self.marks[outcome]} {text}", "")
         lead, colon, tail = first.partition(":")
         yield self._paint(lead + colon, **_STYLES[outcome]) + tail
         yield from rest
 
-    def _render_paragraph(self, said: str, indent: str) -> Iterator[str]:
-        for number, line in enumerate(self._wrap(said, len(indent), hang=2)):
+    def _render_paragraph(self, text: str, indent: str) -> Iterator[str]:
+        for number, line in enumerate(self._wrap(text, len(indent), hang=2)):
             yield f"{indent}{'  ' if number else ''}{line}"
 
-    def _dim_skipped(self, verdict: Verdict, said: str) -> str:
-        return self._paint(said, dim=True) if verdict.outcome is Outcome.SKIP else said
+    def _dim_skipped(self, verdict: Verdict, text: str) -> str:
+        return self._paint(text, dim=True) if verdict.outcome is Outcome.SKIP else text
 
-    def _paint(self, said: str, **style: Any) -> str:
-        return click.style(said, **style) if self.options.color and said else said
+    def _paint(self, text: str, **style: Any) -> str:
+        return click.style(text, **style) if self.options.color and text else text
 
-    def _sanitize(self, said: str) -> str:
-        """Harmless, and cut where nobody reads on."""
-        return sanitize(shorten(said), self.options.encoding)
+    def _sanitize(self, text: str) -> str:
+        """Sanitized and shortened."""
+        return sanitize(shorten(text), self.options.encoding)
 
-    def _wrap(self, said: str, column: int, hang: int = 0) -> Iterator[str]:
-        """Lines of whole words, the first to begin at this column and the others to hang further in.
+    def _wrap(self, text: str, column: int, hang: int = 0) -> Iterator[str]:
+        """Lines of whole words; the first starts at this column, the others are indented by `hang` more.
 
-        A long path or image stays in one piece, to be found and copied.
+        A word that does not fit, such as a path or image, is not broken, so that it can be copied.
         """
         line, used = "", column
-        for word in self._sanitize(said).split():
+        for word in self._sanitize(text).split():
             size = cell_len(word)
             if line and used + 1 + size > self.width:
                 yield line

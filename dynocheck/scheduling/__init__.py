@@ -1,1 +1,1 @@
-"""How kube-scheduler decides which pod goes to which node, as a pure model of facts."""
+"""A model of kube-scheduler: which pods fit on which nodes, computed from facts alone."""

@@ -1,4 +1,4 @@
-"""Why a pod finds no node: what keeps it off all of them, or the one that came nearest."""
+"""Explains why a pod fits on no node: what excludes it from all nodes, or from the best one."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +21,10 @@ _HOLDERS = 3
 
 
 class Diagnosis(msgspec.Struct, frozen=True):
-    """`ever` is false when no node of the cluster could hold the pod, however empty."""
+    """Why a pod fits on no node; `ever` is false when it would not even fit on an empty one.
+
+    `needs` and `free` are amounts by resource, `holders` amounts by namespace of the scarcest resource.
+    """
 
     text: str
     ever: bool
@@ -31,32 +34,33 @@ class Diagnosis(msgspec.Struct, frozen=True):
     holders: dict[str, str] = {}
 
 
-def diagnose(table: Scheduler, kind: int, placing: SchedulingResult) -> Diagnosis:
-    """Why pods of this kind were left without a node."""
-    shape, places = table.shapes[kind], table.board.places
+def diagnose(scheduler: Scheduler, kind: int, result: SchedulingResult) -> Diagnosis:
+    """Why the pods of a batch, by its index, got no node in a result."""
+    shape, places = scheduler.shapes[kind], scheduler.board.places
     if not places:
         return Diagnosis("the cluster has no nodes", ever=False)
-    allowed = table.allowed[kind]
+    allowed = scheduler.allowed[kind]
     if not allowed:
         return Diagnosis(_explain_no_node(shape, places), ever=False)
     large = [i for i in allowed if not find_lacking(shape, places[i])]
     if not large:
         return _diagnose_too_small(shape, [places[i] for i in allowed])
-    return _diagnose_full(table, kind, placing, large)
+    return _diagnose_full(scheduler, kind, result, large)
 
 
 def _explain_no_node(shape: Shape, places: Sequence[NodeState]) -> str:
-    """Why no node may be used at all: the one demand that no node meets, or what the nearest say."""
+    """The one constraint that no node meets, or else the most frequent refusals of nodes."""
     nodes = [place.node for place in places]
     for key, value in shape.node_selector.items():
         if not any(node.labels.get(key) == value for node in nodes):
             return f"no node matches nodeSelector {key}={value}"
-    wanted = shape.node_terms
-    if wanted is not None and not any(term_matches(term, node) for term in wanted for node in nodes):
-        return f"no node matches node affinity {format_affinity(wanted)}"
-    said = Counter(explain_refusal(shape, node) for node in nodes)
-    near = {text: n for text, n in said.items() if not text.startswith("does not match")} or said
-    return "; ".join(f"{count} of {len(nodes)} nodes: {text}" for text, count in Counter(near).most_common(3))
+    terms = shape.node_terms
+    if terms is not None and not any(term_matches(term, node) for term in terms for node in nodes):
+        return f"no node matches node affinity {format_affinity(terms)}"
+    refusals = Counter(explain_refusal(shape, node) for node in nodes)
+    selected = {text: n for text, n in refusals.items() if not text.startswith("does not match")} or refusals
+    common = Counter(selected).most_common(3)
+    return "; ".join(f"{count} of {len(nodes)} nodes: {text}" for text, count in common)
 
 
 def _diagnose_too_small(shape: Shape, places: Sequence[NodeState]) -> Diagnosis:
@@ -64,10 +68,10 @@ def _diagnose_too_small(shape: Shape, places: Sequence[NodeState]) -> Diagnosis:
         places, key=lambda place: (-len(find_lacking(shape, place)), _compute_share(shape, place.allocatable))
     )
     missing = find_lacking(shape, best)
-    needs = {resource: format_amount(resource, shape.requests.get(resource, 1)) for resource in missing}
-    has = {resource: format_amount(resource, best.allocatable.get(resource, 0)) for resource in missing}
+    needs = _format_amounts(missing, shape.requests, 1)
+    has = _format_amounts(missing, best.allocatable, 0)
     return Diagnosis(
-        f"no node could ever hold it: needs {_format_needs(needs)}, the largest node it may use, "
+        f"no node is large enough: needs {_format_needs(needs)}; the largest allowed node, "
         f"{best.node.name}, has {', '.join(has.values())}",
         ever=False,
         node=best.node.name,
@@ -76,32 +80,34 @@ def _diagnose_too_small(shape: Shape, places: Sequence[NodeState]) -> Diagnosis:
     )
 
 
-def _diagnose_full(table: Scheduler, kind: int, placing: SchedulingResult, large: Sequence[int]) -> Diagnosis:
-    shape, places = table.shapes[kind], table.board.places
-    free = {i: _compute_free(places[i], placing, shape) for i in large}
+def _diagnose_full(
+    scheduler: Scheduler, kind: int, result: SchedulingResult, large: Sequence[int]
+) -> Diagnosis:
+    shape, places = scheduler.shapes[kind], scheduler.board.places
+    free = {i: _compute_free(places[i], result, shape) for i in large}
     roomy = [i for i in large if not _find_short(shape, free[i])]
     if roomy:
-        said = Counter(_explain_forbidden(table, kind, placing, i) for i in roomy)
-        text, _ = said.most_common(1)[0]
-        count = f"{len(roomy)} node has" if len(roomy) == 1 else f"{len(roomy)} nodes have"
-        return Diagnosis(f"{count} room, but {text} forbids it", ever=True, node=places[roomy[0]].node.name)
+        exclusions = Counter(_explain_exclusion(scheduler, kind, result, i) for i in roomy)
+        text, _ = exclusions.most_common(1)[0]
+        nodes = "1 node has" if len(roomy) == 1 else f"{len(roomy)} nodes have"
+        return Diagnosis(f"{nodes} room, but {text} excludes it", ever=True, node=places[roomy[0]].node.name)
     best = max(large, key=lambda i: (-len(_find_short(shape, free[i])), _compute_share(shape, free[i])))
     missing = _find_short(shape, free[best])
-    needs = {resource: format_amount(resource, shape.requests.get(resource, 1)) for resource in missing}
-    has = {resource: format_amount(resource, free[best][resource]) for resource in missing}
+    needs = _format_amounts(missing, shape.requests, 1)
+    has = _format_amounts(missing, free[best], 0)
     name = places[best].node.name
     return Diagnosis(
-        f"needs {_format_needs(needs)}, the best node {name} has {', '.join(has.values())} free",
+        f"needs {_format_needs(needs)}; the best node, {name}, has {', '.join(has.values())} free",
         ever=True,
         node=name,
         needs=needs,
         free=has,
-        holders=_list_holders(table, placing, large, missing[0]),
+        holders=_list_holders(scheduler, result, large, missing[0]),
     )
 
 
-def _compute_free(place: NodeState, placing: SchedulingResult, shape: Shape) -> dict[str, int]:
-    used = placing.used.get(place.number, {})
+def _compute_free(place: NodeState, result: SchedulingResult, shape: Shape) -> dict[str, int]:
+    used = result.used.get(place.number, {})
     return {r: place.get_free(r) - used.get(r, 0) for r in (*shape.requests, PODS)}
 
 
@@ -109,32 +115,36 @@ def _find_short(shape: Shape, free: dict[str, int]) -> list[str]:
     return [r for r, value in {**shape.requests, PODS: 1}.items() if value > free[r]]
 
 
-def _explain_forbidden(table: Scheduler, kind: int, placing: SchedulingResult, node: int) -> str:
-    shape, place = table.shapes[kind], table.board.places[node]
+def _explain_exclusion(scheduler: Scheduler, kind: int, result: SchedulingResult, node: int) -> str:
+    shape, place = scheduler.shapes[kind], scheduler.board.places[node]
     port = find_port_conflict(shape, place)
     if port is not None:
-        return f"host port {port[2]}, which another pod has,"
-    refused = table.relations.explain_refusal(placing.counted[kind], kind, node)
-    return refused or "a host port that another pod of the graph has"
+        return f"host port {port[2]} of another pod"
+    refusal = scheduler.relations.explain_refusal(result.counted[kind], kind, node)
+    return refusal or "a host port of another pod of the graph"
 
 
 def _list_holders(
-    table: Scheduler, placing: SchedulingResult, nodes: Sequence[int], resource: str
+    scheduler: Scheduler, result: SchedulingResult, nodes: Sequence[int], resource: str
 ) -> dict[str, str]:
-    """Who holds a resource on these nodes: the namespaces that hold most, and the graph's other pods."""
+    """The amounts of a resource that the top namespaces and the graph's other pods hold on these nodes."""
     held: Counter[str] = Counter()
     wanted = set(nodes)
-    for node, pod in table.board.running:
+    for node, pod in scheduler.board.running:
         if node in wanted:
             held[pod.namespace] += 1 if resource == PODS else pod.requests.get(resource, 0)
     top = {name: format_amount(resource, value) for name, value in held.most_common(_HOLDERS) if value}
-    own = sum(placing.used.get(node, {}).get(resource, 0) for node in nodes)
+    own = sum(result.used.get(node, {}).get(resource, 0) for node in nodes)
     return {**top, **({"(this graph)": format_amount(resource, own)} if own else {})}
 
 
 def _compute_share(shape: Shape, amounts: dict[str, int]) -> float:
-    """How much of what it needs a node has, of what it has least."""
+    """The smallest share, 0 to 1, of a needed resource that these amounts cover."""
     return min((min(1.0, amounts.get(r, 0) / v) for r, v in shape.requests.items() if v), default=1.0)
+
+
+def _format_amounts(resources: Sequence[str], amounts: dict[str, int], default: int) -> dict[str, str]:
+    return {resource: format_amount(resource, amounts.get(resource, default)) for resource in resources}
 
 
 def _format_needs(needs: dict[str, str]) -> str:

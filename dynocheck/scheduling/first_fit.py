@@ -1,7 +1,7 @@
-"""Whether pods find nodes: kube-scheduler's filters and scores, pod after pod.
+"""Places pods one after another by kube-scheduler's filters and scores.
 
-A score decides among the nodes that fit, and chance among equals, so the same pods may fit or not. That is
-why they are placed several times: in several orders, with several throws.
+A score decides among the nodes that fit, and chance among equal scores, so that the same pods may fit or not.
+They are therefore placed several times, in several orders and with several random seeds.
 """
 
 import random
@@ -22,19 +22,19 @@ from dynocheck.scheduling.pod_spec_model import HOSTNAME, Shape, ports_conflict
 from dynocheck.scheduling.quantities import PODS, Amounts
 from dynocheck.scheduling.relations import DomainCounts, Relations
 
-_MAX_WORK = 150_000  # nodes looked at in all throws together: keeps large clusters well under a second
+_MAX_WORK = 150_000  # nodes scored in all runs together, which takes well under a second
 _MAX_RUNS = 36
 
 
 class Batch(msgspec.Struct, frozen=True):
-    """So many pods of one shape."""
+    """A number of pods of one shape."""
 
     shape: Shape
     pods: int
 
 
 class SchedulingResult(msgspec.Struct, frozen=True):
-    """Where pods went in one throw: for each batch the nodes of those that found one."""
+    """The nodes that the pods of each batch got in one run, and how many got none (`lacking`)."""
 
     nodes: tuple[tuple[int, ...], ...]
     lacking: tuple[int, ...]
@@ -47,7 +47,7 @@ class SchedulingResult(msgspec.Struct, frozen=True):
 
 
 class Scheduler:
-    """A cluster and the pods that are to be put on it."""
+    """Places batches of pods on a cluster. Nodes and batches are known by their index."""
 
     def __init__(self, board: ClusterState, batches: Sequence[Batch]) -> None:
         self.board = board
@@ -72,7 +72,7 @@ class Scheduler:
             )
 
     def simulate(self) -> Iterator[SchedulingResult]:
-        """The pods placed as the scheduler might, in this order and others."""
+        """Place the pods as kube-scheduler might, in the given order and in others."""
         kinds = [kind for kind, batch in enumerate(self.batches) for _ in range(batch.pods)]
         orders = [kinds, _interleave(kinds), kinds[::-1]]
         work = max(1, len(kinds) * max((len(each) for each in self._open), default=1))
@@ -80,7 +80,7 @@ class Scheduler:
             yield self.run_once(orders[number % len(orders)], random.Random(number))  # noqa: S311
 
     def pack(self) -> SchedulingResult:
-        """The pods placed by one who plans ahead: the large first, each where least is left over."""
+        """Place the pods as tightly as possible: the largest first, each where the least is left."""
         scarce = sorted({r for shape in self.shapes for r in shape.requests if "/" in r})
 
         def size(kind: int) -> tuple[int, ...]:
@@ -94,7 +94,7 @@ class Scheduler:
     def run_once(
         self, kinds: Sequence[int], chance: random.Random, *, tightly: Sequence[str] | None = None
     ) -> SchedulingResult:
-        """Place one pod after another; those that find no node try again once others have found theirs."""
+        """Place one pod after another; those without a node are tried again after others got theirs."""
         run = _SchedulingRun(self, chance, tightly)
         waiting = list(kinds)
         while waiting:
@@ -107,20 +107,20 @@ class Scheduler:
         return SchedulingResult(nodes, lacking, run.counted, run.used)
 
     def copy_scores(self) -> list[dict[int, int]]:
-        """For each batch the nodes that have room for one now, with their scores."""
+        """For each batch, the scores of the nodes that have room for one of its pods."""
         return [dict(each) for each in self._open]
 
 
 class _SchedulingRun:
-    """One throw."""
+    """The state of one run: the nodes that are still open, and what was placed on them."""
 
-    def __init__(self, table: Scheduler, chance: random.Random, tightly: Sequence[str] | None) -> None:
-        self.table = table
+    def __init__(self, scheduler: Scheduler, chance: random.Random, tightly: Sequence[str] | None) -> None:
+        self.scheduler = scheduler
         self.chance = chance
         self.tightly = tightly
-        self.open = table.copy_scores()
-        self.counted = [each.copy() for each in table.relations.start]
-        self.nodes: list[list[int]] = [[] for _ in table.batches]
+        self.open = scheduler.copy_scores()
+        self.counted = [each.copy() for each in scheduler.relations.start]
+        self.nodes: list[list[int]] = [[] for _ in scheduler.batches]
         self.used: dict[int, dict[str, int]] = {}
         self._assumed: dict[int, tuple[int, int]] = {}
 
@@ -130,53 +130,54 @@ class _SchedulingRun:
             return False
         self.nodes[kind].append(node)
         self._take(kind, node)
-        self.table.relations.place(self.counted, kind, node)
+        self.scheduler.relations.place(self.counted, kind, node)
         return True
 
     def _choose(self, kind: int) -> int | None:
-        table, found = self.table, self.open[kind]
-        if table.relations.matter[kind]:
-            refused = table.relations.explain_refusal
+        scheduler, scores = self.scheduler, self.open[kind]
+        if scheduler.relations.matter[kind]:
+            refused = scheduler.relations.explain_refusal
             counted = self.counted[kind]
-            found = {i: s for i, s in found.items() if not refused(counted, kind, i)}
-        if not found:
+            scores = {i: s for i, s in scores.items() if not refused(counted, kind, i)}
+        if not scores:
             return None
         if self.tightly is not None:
             return min(
-                found, key=lambda i: (*(self._get_free(i, r) for r in self.tightly or ()), found[i], i)
+                scores, key=lambda i: (*(self._get_free(i, r) for r in self.tightly or ()), scores[i], i)
             )
-        if table.prefers[kind] or self.counted[kind].liking or any(s.soft for s in table.shapes[kind].spread):
-            found = self._weigh(kind, found)
-        best = max(found.values())
-        return self.chance.choice([i for i, value in found.items() if value == best])
+        is_soft = any(spread.soft for spread in scheduler.shapes[kind].spread)
+        if scheduler.prefers[kind] or self.counted[kind].liking or is_soft:
+            scores = self._weigh(kind, scores)
+        best = max(scores.values())
+        return self.chance.choice([i for i, value in scores.items() if value == best])
 
-    def _weigh(self, kind: int, found: Mapping[int, int]) -> dict[int, int]:
-        """Scores with everything that is compared among the nodes at hand, each in its weight."""
-        total = dict(found)
-        prefers = self.table.prefers[kind]
+    def _weigh(self, kind: int, scores: Mapping[int, int]) -> dict[int, int]:
+        """The scores with the weighted parts that compare nodes: taints, affinity and spread."""
+        total = dict(scores)
+        prefers = self.scheduler.prefers[kind]
         if prefers:
-            worst = max(prefers[i][0] for i in found)
-            most = max(prefers[i][1] for i in found)
-            for i in found:
+            worst = max(prefers[i][0] for i in scores)
+            most = max(prefers[i][1] for i in scores)
+            for i in scores:
                 bad, good = prefers[i]
                 total[i] += 3 * (100 - 100 * bad // worst if worst else 100)
                 total[i] += 2 * (100 * good // most if most else 0)
-        liking, labels = self.counted[kind].liking, self.table.relations.labels
+        liking, labels = self.counted[kind].liking, self.scheduler.relations.labels
         if liking:
             keys = {key for key, _ in liking}
-            liked = {i: sum(liking[k, labels[i][k]] for k in keys if k in labels[i]) for i in found}
+            liked = {i: sum(liking[k, labels[i][k]] for k in keys if k in labels[i]) for i in scores}
             low, high = min(liked.values()), max(liked.values())
-            for i in found:
+            for i in scores:
                 total[i] += 2 * (int(100 * ((liked[i] - low) / (high - low))) if high > low else 0)
-        for i, value in self._score_evenness(kind, list(found)).items():
+        for i, value in self._score_evenness(kind, list(scores)).items():
             total[i] += 2 * value
         return total
 
-    def _score_evenness(self, kind: int, found: Sequence[int]) -> dict[int, int]:
-        """How even the soft constraints of a pod would leave each node, of 100."""
-        soft = [(n, s) for n, s in enumerate(self.table.shapes[kind].spread) if s.soft]
-        labels = self.table.relations.labels
-        scored = [i for i in found if all(s.key in labels[i] for _, s in soft)]
+    def _score_evenness(self, kind: int, nodes: Sequence[int]) -> dict[int, int]:
+        """The score, 0 to 100, of each node by the pod's soft topology spread constraints."""
+        soft = [(n, s) for n, s in enumerate(self.scheduler.shapes[kind].spread) if s.soft]
+        labels = self.scheduler.relations.labels
+        scored = [i for i in nodes if all(s.key in labels[i] for _, s in soft)]
         if not soft or not scored:
             return {}
         crowd = dict.fromkeys(scored, 0.0)
@@ -191,19 +192,19 @@ class _SchedulingRun:
         return {i: 100 * (high + low - v) // high if high else 100 for i, v in rounded.items()}
 
     def _get_free(self, node: int, resource: str) -> int:
-        return self.table.board.places[node].get_free(resource) - self.used.get(node, {}).get(resource, 0)
+        return self.scheduler.board.places[node].get_free(resource) - self.used.get(node, {}).get(resource, 0)
 
     def _take(self, kind: int, node: int) -> None:
-        shape = self.table.shapes[kind]
+        shape = self.scheduler.shapes[kind]
         used = self.used.setdefault(node, {PODS: 0})
         used[PODS] += 1
         for resource, value in shape.requests.items():
             used[resource] = used.get(resource, 0) + value
-        place = self.table.board.places[node]
+        place = self.scheduler.board.places[node]
         before = self._assumed.get(node, place.assumed)
         self._assumed[node] = before[0] + shape.assumed[0], before[1] + shape.assumed[1]
         held = {r: place.held.get(r, 0) + value for r, value in used.items()}
-        for other, nodes in zip(self.table.shapes, self.open, strict=True):
+        for other, nodes in zip(self.scheduler.shapes, self.open, strict=True):
             if node not in nodes:
                 continue
             full = any(value > self._get_free(node, r) for r, value in other.requests.items())
@@ -221,7 +222,7 @@ def _has_room(requests: Amounts, place: NodeState) -> bool:
 
 
 def _interleave(kinds: Sequence[int]) -> list[int]:
-    """One of each in turn, as when all controllers create at once."""
+    """One of each in turn, as when all controllers create pods at the same time."""
     seen: dict[int, int] = {}
     ranked = []
     for kind in kinds:

@@ -1,7 +1,7 @@
-"""The pods that the Dynamo operator makes of a DynamoGraphDeployment, of either API version.
+"""The pods that the Dynamo operator creates for a DynamoGraphDeployment of either API version.
 
-The operator adds probes, variables, volumes and labels to what a component says, and no requests of its
-own. A v1alpha1 component's `resources` win over those of its main container, key by key.
+The operator adds probes, variables, volumes and labels to a component's pod, but no resource requests. A
+v1alpha1 component's `resources` override those of its main container, key by key.
 """
 
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.facts.recipe.recipes import Component, Graph, Manifest, Recipe, Value
+from dynocheck.facts import Component, Graph, Manifest, Recipe, Value
 from dynocheck.scheduling.pod_spec_model import Defaults, Shape, Spec, needs_namespace_labels, parse_shape
 from dynocheck.scheduling.selectors import Labels
 
@@ -18,14 +18,14 @@ GPU = "nvidia.com/gpu"
 GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
 _WORKERS = {"worker", "prefill", "decode"}
 _NOTHING = Value(None, 1, 1)
-_UNFIT = "its manifest does not fit the schema"  # whose checks say where
+_UNFIT = "its manifest does not fit the schema"  # the checks of manifests report where
 
 
 class ComponentPods(msgspec.Struct, frozen=True):
-    """A component of a graph as pods: `replicas` times as many as one spans nodes, all of one shape.
+    """The pods of a component, all of one shape: each replica has one pod per node that it spans.
 
-    `spec` is the pod's. `unjudged` is what keeps the verdict from being whole; `shape` is None when nothing
-    of it can be judged, and else what the pods need at least.
+    `spec` is the spec of each pod. `unjudged` says what cannot be modelled; `shape` is what the pods need at
+    least, None when it is unknown.
     """
 
     name: str
@@ -46,18 +46,19 @@ class ComponentPods(msgspec.Struct, frozen=True):
 def list_component_pods(
     recipe: Recipe, graph: Graph, namespace: str, defaults: Defaults | None = None
 ) -> Iterator[ComponentPods]:
-    """The pods of each component.
+    """The pods of each component of a graph.
 
-    :param namespace: where the graph goes when it does not say.
+    :param namespace: the namespace of a graph that names none.
+    :param defaults: the default limits and requests of LimitRanges.
     """
     manifest = _find_manifest(recipe, graph)
-    place = resolve_namespace(recipe, graph, namespace)
+    namespace = resolve_namespace(recipe, graph, namespace)
     for component in graph.components:
-        yield _make_component_pods(graph, component, _find_source(manifest, component), place, defaults)
+        yield _make_component_pods(graph, component, _find_source(manifest, component), namespace, defaults)
 
 
 def resolve_namespace(recipe: Recipe, graph: Graph, namespace: str) -> str:
-    """The namespace that a graph names, or this one."""
+    """The namespace that a graph names, or else the given one."""
     named = _find_manifest(recipe, graph).root.get("metadata", "namespace")
     return (named.text if named else None) or namespace
 
@@ -74,39 +75,39 @@ def _find_manifest(recipe: Recipe, graph: Graph) -> Manifest:
 def _find_source(manifest: Manifest, component: Component) -> Value:
     services = manifest.root.get("spec", "services")
     components = manifest.root.get("spec", "components")
-    found = services.mapping.values() if services else components.sequence if components else []
+    entries = services.mapping.values() if services else components.sequence if components else []
     place = (component.line, component.column)
-    return next((each for each in found if (each.line, each.column) == place), _NOTHING)
+    return next((entry for entry in entries if (entry.line, entry.column) == place), _NOTHING)
 
 
 def _make_component_pods(
     graph: Graph, component: Component, source: Value, namespace: str, defaults: Defaults | None
 ) -> ComponentPods:
     spec: Spec = {}
-    found, unjudged = None, _UNFIT
+    shape, unjudged = None, _UNFIT
     with suppress(TypeError, AttributeError, ValueError):
         spec, labels, claims = _build_pod(graph, component, drop_nulls(source.plain) or {}, namespace)
-        found, problem = try_parse_shape(spec, namespace, labels, defaults)
+        shape, problem = try_parse_shape(spec, namespace, labels, defaults)
         unjudged = problem or claims
-    if found and needs_namespace_labels((*found.affinity, *found.anti_affinity)):
-        found, unjudged = None, "its pod affinity selects namespaces by labels, which are not looked at"
+    if shape and needs_namespace_labels((*shape.affinity, *shape.anti_affinity)):
+        shape, unjudged = None, "its pod affinity selects namespaces by labels, which is not modelled"
     return ComponentPods(
         name=component.name,
         replicas=component.replicas,
         nodes=component.nodes,
-        shape=found,
+        shape=shape,
         line=component.line,
         column=component.column,
         spec=spec,
         unjudged=unjudged,
-        priority_class=spec.get("priorityClassName") or "" if found else "",
+        priority_class=spec.get("priorityClassName") or "" if shape else "",
     )
 
 
 def _build_pod(
     graph: Graph, component: Component, plain: Mapping[str, Any], namespace: str
 ) -> tuple[Spec, Labels, str]:
-    """The spec and the labels of a component's pods, and what claims of devices leave unjudged."""
+    """The spec and labels of a component's pods, and what of them cannot be modelled."""
     if graph.api_version.endswith("/v1alpha1"):
         spec, metadata = _convert_service(plain), plain.get("extraPodMetadata") or {}
         stated = {**(plain.get("labels") or {}), **(metadata.get("labels") or {})}
@@ -123,7 +124,7 @@ def _build_pod(
 def try_parse_shape(
     spec: Spec, namespace: str, labels: Labels | None = None, defaults: Defaults | None = None
 ) -> tuple[Shape | None, str]:
-    """The shape of a pod as a manifest writes it, or why it has none."""
+    """The shape of a pod spec, or None with the reason why it cannot be parsed."""
     try:
         return parse_shape(spec, namespace, labels, defaults), ""
     except ValueError as error:
@@ -146,7 +147,7 @@ def _convert_service(service: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _convert_resources(side: Mapping[str, Any]) -> dict[str, Any]:
-    """A v1alpha1 list of resources in Kubernetes' spelling."""
+    """A v1alpha1 resource list with Kubernetes' resource names."""
     stated = {name: side[name] for name in ("cpu", "memory") if side.get(name) not in (None, "")}
     if side.get("gpu") not in (None, ""):
         stated[side.get("gpuType") or GPU] = side["gpu"]
@@ -154,20 +155,20 @@ def _convert_resources(side: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _explain_unjudged(spec: Mapping[str, Any], component: Mapping[str, Any]) -> str:
-    """Why a component that gets its devices by claim is not judged."""
+    """Why a component with resource claims or an experimental feature cannot be modelled; or empty."""
     if spec.get("resourceClaims"):
-        return "its devices come by resource claim (DRA), which is not modelled"
+        return "its resource claims (DRA) are not modelled"
     experimental = component.get("experimental") or {}
     for feature in ("gpuMemoryService", "failover"):
         if experimental.get(feature) or component.get(feature):
-            return f"the operator makes other pods of it for {feature}"
+            return f"for {feature} the operator creates other pods, which are not modelled"
     return ""
 
 
 def _make_labels(
     graph: Graph, component: Component, plain: Mapping[str, Any], namespace: str
 ) -> dict[str, str]:
-    """The labels that the operator puts on the pods, as far as they follow from the manifest."""
+    """The labels that the operator sets on the pods, as far as the manifest determines them."""
     prefix = "nvidia.com/dynamo"
     labels = {GRAPH_LABEL: graph.name, f"{prefix}-component": component.name}
     kind = plain.get("componentType") or plain.get("type")
@@ -183,7 +184,7 @@ def _make_labels(
 
 
 def drop_nulls(data: Any) -> Any:
-    """Without explicit nulls, as the API server stores it."""
+    """The data without explicit nulls, as the API server stores it."""
     if isinstance(data, dict):
         return {key: drop_nulls(value) for key, value in data.items() if value is not None}
     return [drop_nulls(value) for value in data] if isinstance(data, list) else data

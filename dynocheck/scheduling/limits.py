@@ -1,10 +1,10 @@
-"""What a namespace's LimitRanges give and forbid, and what its quotas count, as admission has it."""
+"""LimitRanges and ResourceQuotas of a namespace, as the API server's admission applies them to pods."""
 
 from collections.abc import Iterator, Mapping
 from fractions import Fraction
 from typing import NamedTuple
 
-from dynocheck.facts.k8s.capacity import LimitRangeItem, NamespaceLimits, Quota
+from dynocheck.facts import LimitRangeItem, NamespaceLimits, Quota
 from dynocheck.scheduling.pod_spec_model import (
     Defaults,
     Quantities,
@@ -20,34 +20,34 @@ _BOTH = (CPU, MEMORY, STORAGE)
 
 
 def collect_defaults(limits: NamespaceLimits) -> dict[str, dict[str, Fraction]]:
-    """The limits and requests that containers get that state none; the first LimitRange wins."""
-    found: dict[str, dict[str, Fraction]] = {"default": {}, "defaultRequest": {}}
+    """The default limits and requests of containers; the first LimitRange with a default wins."""
+    defaults: dict[str, dict[str, Fraction]] = {"default": {}, "defaultRequest": {}}
     for limit in limits.limits:
         if limit.type == "Container":
             for name, values in (("default", limit.default), ("defaultRequest", limit.default_request)):
                 for resource, value in values.items():
-                    found[name].setdefault(resource, parse_exact(value))
-    return found
+                    defaults[name].setdefault(resource, parse_exact(value))
+    return defaults
 
 
 def charge(spec: Spec, defaults: Defaults | None) -> Quantities:
-    """What one such pod takes of each resource that a quota may count."""
-    found = _charge_resources(sum_pod_requests(spec, defaults=defaults), sum_pod_limits(spec, defaults))
-    return {**found, "pods": Fraction(1), "count/pods": Fraction(1)}
+    """The amount of each resource that a quota counts for one pod."""
+    charged = _charge_resources(sum_pod_requests(spec, defaults=defaults), sum_pod_limits(spec, defaults))
+    return {**charged, "pods": Fraction(1), "count/pods": Fraction(1)}
 
 
 def _charge_resources(requests: Mapping[str, Fraction], limits: Mapping[str, Fraction]) -> Quantities:
-    found: Quantities = {}
+    charged: Quantities = {}
     for resource, value in requests.items():
-        found[f"requests.{resource}"] = value
+        charged[f"requests.{resource}"] = value
         if resource in _BOTH or resource.startswith("hugepages-"):
-            found[resource] = value
-    found.update({f"limits.{r}": value for r, value in limits.items() if r in _BOTH})
-    return found
+            charged[resource] = value
+    charged.update({f"limits.{r}": value for r, value in limits.items() if r in _BOTH})
+    return charged
 
 
 def is_counted(quota: Quota, spec: Spec) -> bool:
-    """Whether a quota counts such a pod: all of its scopes must mean it."""
+    """Whether a quota counts a pod, which must be in all of its scopes."""
     wanted = [{"scopeName": scope, "operator": "Exists"} for scope in quota.scopes]
     return all(_is_in_scope(scope, spec) for scope in (*wanted, *quota.scope_selector))
 
@@ -94,24 +94,24 @@ def _is_best_effort(spec: Spec) -> bool:
 def _selects_other_namespaces(spec: Spec) -> bool:
     affinity = spec.get("affinity") or {}
     for side in ("podAffinity", "podAntiAffinity"):
-        found = affinity.get(side) or {}
-        required = found.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
-        preferred = found.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
-        for term in (*required, *(each.get("podAffinityTerm") or {} for each in preferred)):
+        terms = affinity.get(side) or {}
+        required = terms.get("requiredDuringSchedulingIgnoredDuringExecution") or ()
+        preferred = terms.get("preferredDuringSchedulingIgnoredDuringExecution") or ()
+        for term in (*required, *(entry.get("podAffinityTerm") or {} for entry in preferred)):
             if term.get("namespaces") or term.get("namespaceSelector") is not None:
                 return True
     return False
 
 
 def get_required_keys(quota: Quota) -> set[str]:
-    """The keys of a quota that it makes every container state."""
+    """The keys of a quota that every container must then state."""
     return _COMPUTE & quota.hard.keys()
 
 
 def find_unstated(quota: Quota, spec: Spec, defaults: Defaults | None) -> dict[str, list[str]]:
-    """What a quota demands and a container does not state, by the names of the containers."""
-    whole = spec.get("resources") or {}
-    if whole.get("requests") or whole.get("limits"):
+    """By container, the keys that a quota requires and the container does not state."""
+    pod_resources = spec.get("resources") or {}
+    if pod_resources.get("requests") or pod_resources.get("limits"):
         return {}
     missing = {}
     for container in _list_containers(spec):
@@ -121,7 +121,7 @@ def find_unstated(quota: Quota, spec: Spec, defaults: Defaults | None) -> dict[s
 
 
 class LimitViolation(NamedTuple):
-    """What a LimitRange forbids of a pod: which container, None for the pod as a whole, of which resource."""
+    """A bound of a LimitRange that a container, or with None the whole pod, violates."""
 
     container: str | None
     resource: str
@@ -129,7 +129,7 @@ class LimitViolation(NamedTuple):
 
 
 def find_violations(limit: LimitRangeItem, spec: Spec, defaults: Defaults | None) -> Iterator[LimitViolation]:
-    """What a LimitRange forbids of such a pod."""
+    """The bounds of a LimitRange that a pod violates."""
     if limit.type == "Container":
         for container in _list_containers(spec):
             resources = parse_resources(container, defaults)
@@ -142,15 +142,16 @@ def find_violations(limit: LimitRangeItem, spec: Spec, defaults: Defaults | None
 
 
 def find_undercut(spec: Spec, defaults: Defaults) -> Iterator[LimitViolation]:
-    """The containers that are given a limit below their own request, which no pod may have."""
+    """The containers whose default limit is below their own request, which the API server rejects."""
     for container in _list_containers(spec):
         requests, limits = parse_resources(container)
-        for resource, given in defaults["default"].items():
-            if resource not in limits and (asked := requests.get(resource)) is not None and given < asked:
-                limit = _format_quantity(resource, given)
-                text = f"is given a limit of {limit} {resource}, below its request of"
+        for resource, default in defaults["default"].items():
+            request = requests.get(resource)
+            if resource not in limits and request is not None and default < request:
+                limit = _format_quantity(resource, default)
+                text = f"gets a default limit of {limit} {resource}, below its request of"
                 yield LimitViolation(
-                    _get_name(container), resource, f"{text} {_format_quantity(resource, asked)}"
+                    _get_name(container), resource, f"{text} {_format_quantity(resource, request)}"
                 )
 
 
@@ -167,24 +168,21 @@ def _get_name(container: Spec) -> str:
 def _compare_bounds(
     limit: LimitRangeItem, requests: Mapping[str, Fraction], limits: Mapping[str, Fraction]
 ) -> Iterator[tuple[str, str]]:
+    """Each violated bound, as its resource and a text."""
     for resource, bound in limit.min.items():
         if resource not in requests:
-            yield resource, f"states no {resource}, of which at least {bound} is demanded"
+            yield resource, f"states no {resource}; the minimum is {bound}"
         elif (least := min(requests[resource], limits.get(resource, requests[resource]))) < parse_exact(
             bound
         ):
-            yield (
-                resource,
-                f"has {_format_quantity(resource, least)} {resource}, less than the minimum {bound}",
-            )
+            amount = _format_quantity(resource, least)
+            yield resource, f"has {amount} {resource}, less than the minimum {bound}"
     for resource, bound in limit.max.items():
         if resource not in limits:
-            yield resource, f"states no limit of {resource}, of which at most {bound} is allowed"
+            yield resource, f"states no limit of {resource}; the maximum is {bound}"
         elif (most := max(limits[resource], requests.get(resource, limits[resource]))) > parse_exact(bound):
-            yield (
-                resource,
-                f"has {_format_quantity(resource, most)} {resource}, more than the maximum {bound}",
-            )
+            amount = _format_quantity(resource, most)
+            yield resource, f"has {amount} {resource}, more than the maximum {bound}"
     for resource, bound in limit.ratio.items():
         request, limited = requests.get(resource), limits.get(resource)
         if not request or not limited or limited / request > parse_exact(bound):

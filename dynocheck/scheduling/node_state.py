@@ -1,12 +1,11 @@
-"""The nodes of a cluster, what is free on each, and which of them each kind of pod may use at all."""
+"""The nodes of a cluster: their free resources, and which pods they admit."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 import msgspec
 
-from dynocheck.facts import Node
-from dynocheck.facts.k8s.capacity import RunningPod
+from dynocheck.facts import Node, RunningPod
 from dynocheck.scheduling.pod_spec_model import AffinityTerm, PodAffinityTerms, Port, Shape, ports_conflict
 from dynocheck.scheduling.quantities import CPU, MEMORY, PODS, Amounts, parse_amounts
 from dynocheck.scheduling.selectors import (
@@ -17,11 +16,12 @@ from dynocheck.scheduling.selectors import (
     term_matches,
 )
 
-Pair = tuple[str, str]  # a topology key and the value that a node has there
-
 
 class NodeState(msgspec.Struct, frozen=True):
-    """A node and what pods hold of it."""
+    """A node and the amounts that its running pods hold.
+
+    `assumed` are CPU and memory as scores count them, `number` the index of the node in its cluster.
+    """
 
     number: int
     node: Node
@@ -32,14 +32,14 @@ class NodeState(msgspec.Struct, frozen=True):
     ports: tuple[Port, ...]
 
     def get_free(self, resource: str) -> int:
-        """How much of a resource further pods can be given."""
+        """The amount of a resource that is free for further pods."""
         if resource == PODS:
             return self.allocatable.get(PODS, 0) - self.pods
         return self.allocatable.get(resource, 0) - self.held.get(resource, 0)
 
 
 class ClusterState:
-    """A cluster as a scheduler finds it."""
+    """The nodes and running pods of a cluster, and the affinity terms of those pods by node."""
 
     def __init__(self, nodes: Iterable[Node], running: Iterable[RunningPod]) -> None:
         by_node: dict[str, list[RunningPod]] = defaultdict(list)
@@ -47,16 +47,14 @@ class ClusterState:
             by_node[pod.node].append(pod)
         self.places = [_make_node_state(i, node, by_node.get(node.name, [])) for i, node in enumerate(nodes)]
         self.running = [(p.number, pod) for p in self.places for pod in by_node.get(p.node.name, ())]
-        self.repelling: list[tuple[int, AffinityTerm]] = []  # terms of anti-affinity of pods on that node
-        self.liking: list[
-            tuple[int, int, AffinityTerm]
-        ] = []  # what they would rather have beside them, weighted
+        self.repelling: list[tuple[int, AffinityTerm]] = []  # node, anti-affinity term
+        self.liking: list[tuple[int, int, AffinityTerm]] = []  # node, weight, preferred or required term
         for i, pod in self.running:
             if pod.affinity:
-                company = PodAffinityTerms.parse(pod.affinity, pod.namespace, pod.labels)
-                self.repelling += [(i, term) for term in company.far]
-                self.liking += [(i, 1, term) for term in company.near]
-                self.liking += [(i, weight, term) for weight, term in company.preferences]
+                terms = PodAffinityTerms.parse(pod.affinity, pod.namespace, pod.labels)
+                self.repelling += [(i, term) for term in terms.far]
+                self.liking += [(i, 1, term) for term in terms.near]
+                self.liking += [(i, weight, term) for weight, term in terms.preferences]
 
 
 def _make_node_state(number: int, node: Node, pods: Sequence[RunningPod]) -> NodeState:
@@ -75,7 +73,7 @@ def _make_node_state(number: int, node: Node, pods: Sequence[RunningPod]) -> Nod
 
 
 def explain_refusal(shape: Shape, node: Node) -> str:
-    """Why a node is no place for such a pod, however empty; nothing when it could be."""
+    """Why a node does not admit a pod, even when empty; an empty text when it does."""
     if shape.node_name and shape.node_name != node.name:
         return f"is not {shape.node_name}"
     if any(c.type == "Ready" and c.status != "True" for c in node.conditions):
@@ -94,17 +92,17 @@ def explain_refusal(shape: Shape, node: Node) -> str:
     return ""
 
 
-def format_affinity(found: Iterable[Mapping[str, object]]) -> str:
-    """A required node affinity in one line."""
+def format_affinity(terms: Iterable[Mapping[str, object]]) -> str:
+    """The terms of a required node affinity in one line."""
     texts = []
-    for term in found:
-        each = [*(term.get("matchExpressions") or ()), *(term.get("matchFields") or ())]  # type: ignore[misc]
-        texts.append(",".join(format_expression(expression) for expression in each))
+    for term in terms:
+        expressions = [*(term.get("matchExpressions") or ()), *(term.get("matchFields") or ())]  # type: ignore[misc]
+        texts.append(",".join(format_expression(expression) for expression in expressions))
     return " or ".join(texts)
 
 
 def find_lacking(shape: Shape, place: NodeState) -> list[str]:
-    """The resources that a node has too little of, even with nothing on it."""
+    """The resources that a node has too little of, even when empty."""
     return [
         resource
         for resource, value in {**shape.requests, PODS: 1}.items()
@@ -113,18 +111,18 @@ def find_lacking(shape: Shape, place: NodeState) -> list[str]:
 
 
 def find_port_conflict(shape: Shape, place: NodeState) -> Port | None:
-    """A port of the node that the pod wants and another has."""
+    """The first host port of the pod that a running pod on the node already uses."""
     return next((port for port in shape.ports for other in place.ports if ports_conflict(port, other)), None)
 
 
 def rate_preferences(shape: Shape, node: Node) -> tuple[int, int]:
-    """How little the scheduler likes a node for its taints, and how much for its labels."""
+    """The number of the node's PreferNoSchedule taints, and the weight of the node affinity it meets."""
     liked = sum(weight for weight, term in shape.node_preferences if term_matches(term, node))
     return count_disliked_taints(node.taints, shape.tolerations), liked
 
 
 def score(place_allocatable: Amounts, held: Mapping[str, int], assumed: tuple[int, int], shape: Shape) -> int:
-    """Of 200, how much the scheduler likes what a node has free: the most idle, and the most balanced."""
+    """The scheduler's score, 0 to 200, of a node's free resources: how idle and how balanced it stays."""
     capacity = (place_allocatable.get(CPU, 0), place_allocatable.get(MEMORY, 0))
     idle, counted = 0, 0
     for have, before, wanted in zip(capacity, assumed, shape.assumed, strict=True):

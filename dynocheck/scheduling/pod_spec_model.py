@@ -1,4 +1,4 @@
-"""What of a pod the scheduler looks at."""
+"""The fields of a pod spec that the scheduler uses, parsed."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
@@ -19,7 +19,7 @@ from dynocheck.scheduling.selectors import NAME_LABEL, Labels, Selector, is_empt
 
 HOSTNAME = "kubernetes.io/hostname"
 
-# What the scheduler's scores take a container for that asks for none: pkg/scheduler/util/pod_resources.go
+# The requests that scores assume for a container without requests: pkg/scheduler/util/pod_resources.go
 _ASSUMED = {CPU: Fraction(1, 10), MEMORY: Fraction(200 * 1024**2)}
 _POD_LEVEL = (CPU, MEMORY)
 
@@ -42,15 +42,15 @@ class AffinityTerm(msgspec.Struct, frozen=True):
     namespace_selector: Selector = None
 
     def selects(self, namespace: str, labels: Labels) -> bool:
-        """Whether a pod with these labels in this namespace is one that the term is about."""
-        inside = self.every_namespace or namespace in self.namespaces
-        if not inside and self.namespace_selector is not None:
-            inside = matches(self.namespace_selector, {NAME_LABEL: namespace})
-        return inside and matches(self.selector, labels)
+        """Whether the term selects a pod with these labels in this namespace."""
+        is_in_scope = self.every_namespace or namespace in self.namespaces
+        if not is_in_scope and self.namespace_selector is not None:
+            is_in_scope = matches(self.namespace_selector, {NAME_LABEL: namespace})
+        return is_in_scope and matches(self.selector, labels)
 
 
 class PodAffinityTerms(NamedTuple):
-    """What a pod says of others: those it must be near, must be far from, and would rather be near or not."""
+    """A pod's required affinity, required anti-affinity, and weighted preferences of either."""
 
     near: tuple[AffinityTerm, ...]
     far: tuple[AffinityTerm, ...]
@@ -70,7 +70,7 @@ class PodAffinityTerms(NamedTuple):
 
 
 class SpreadConstraint(msgspec.Struct, frozen=True):
-    """A topology spread constraint; `soft` when it is only preferred."""
+    """A topology spread constraint; `soft` means ScheduleAnyway."""
 
     key: str
     selector: Selector
@@ -81,12 +81,12 @@ class SpreadConstraint(msgspec.Struct, frozen=True):
     honors_taints: bool = False
 
     def counts(self, labels: Labels) -> bool:
-        """Whether a placed pod counts: by a quirk of the scheduler none does for an empty selector."""
+        """Whether a placed pod counts. In kube-scheduler none does for an empty selector."""
         return not is_empty(self.selector) and matches(self.selector, labels)
 
 
 class Shape(msgspec.Struct, frozen=True):
-    """A pod to be scheduled: what it needs, where it may go, beside whom."""
+    """A pod to schedule: its requests and its constraints on nodes and on other pods."""
 
     namespace: str
     labels: Labels = {}
@@ -107,18 +107,18 @@ class Shape(msgspec.Struct, frozen=True):
 def parse_shape(
     spec: Spec, namespace: str, labels: Labels | None = None, defaults: Defaults | None = None
 ) -> Shape:
-    """The shape of a pod's spec.
+    """Parse a pod spec.
 
-    :param defaults: what a LimitRange gives containers that ask for nothing: `default` and `defaultRequest`.
-    :raises ValueError: a quantity is none.
+    :param defaults: the `default` limits and `defaultRequest` of LimitRanges.
+    :raises ValueError: a quantity cannot be parsed.
     """
     labels = labels or {}
     affinity = spec.get("affinity") or {}
-    of_node = affinity.get("nodeAffinity") or {}
-    required = of_node.get(_REQUIRED)
+    node_affinity = affinity.get("nodeAffinity") or {}
+    required = node_affinity.get(_REQUIRED)
     requests = sum_pod_requests(spec, defaults=defaults)
     scored = sum_pod_requests(spec, defaults=defaults, assumed=_ASSUMED)
-    company = PodAffinityTerms.parse(affinity, namespace, labels)
+    pod_affinity = PodAffinityTerms.parse(affinity, namespace, labels)
     return Shape(
         namespace=namespace,
         labels=labels,
@@ -130,12 +130,12 @@ def parse_shape(
         node_selector=spec.get("nodeSelector") or {},
         node_terms=tuple(required.get("nodeSelectorTerms") or ()) if required is not None else None,
         node_preferences=tuple(
-            (int(each.get("weight") or 0), each.get("preference") or {})
-            for each in of_node.get(_PREFERRED) or ()
+            (int(entry.get("weight") or 0), entry.get("preference") or {})
+            for entry in node_affinity.get(_PREFERRED) or ()
         ),
-        affinity=company.near,
-        anti_affinity=company.far,
-        preferences=company.preferences,
+        affinity=pod_affinity.near,
+        anti_affinity=pod_affinity.far,
+        preferences=pod_affinity.preferences,
         tolerations=tuple(spec.get("tolerations") or ()),
         spread=tuple(_parse_spreads(spec, labels)),
         ports=tuple(list_host_ports(spec)),
@@ -143,49 +143,49 @@ def parse_shape(
     )
 
 
-def add_tolerations(found: Shape) -> Shape:
-    """The shape with what the admission plugin ExtendedResourceToleration adds: a toleration of the taint
-    that is named like a resource which the pod asks for.
+def add_tolerations(shape: Shape) -> Shape:
+    """The shape after the admission plugin ExtendedResourceToleration, which adds tolerations of taints that
+    are named like the extended resources that the pod requests.
     """
-    extended = [name for name in found.requests if "/" in name and "kubernetes.io/" not in name]
+    extended = [name for name in shape.requests if "/" in name and "kubernetes.io/" not in name]
     added = ({"key": name, "operator": "Exists", "effect": "NoSchedule"} for name in extended)
-    return msgspec.structs.replace(found, tolerations=(*found.tolerations, *added))
+    return msgspec.structs.replace(shape, tolerations=(*shape.tolerations, *added))
 
 
 def sum_pod_requests(
     spec: Spec, *, defaults: Defaults | None = None, assumed: Mapping[str, Fraction] | None = None
 ) -> Quantities:
-    """What a pod asks for: its containers together, or more while it starts, and its overhead.
+    """The requests of a pod: the larger of running and starting containers, plus overhead.
 
-    :param assumed: what a container counts for that asks for none.
-    :raises ValueError: a quantity is none.
+    :param assumed: the requests that count for a container without its own.
+    :raises ValueError: a quantity cannot be parsed.
     """
     return _sum_pod(spec, "requests", lambda c: {**(assumed or {}), **parse_resources(c, defaults)[0]})
 
 
 def sum_pod_limits(spec: Spec, defaults: Defaults | None = None) -> Quantities:
-    """What a pod may use at most, added up in the same way.
+    """The limits of a pod, added up like its requests.
 
-    :raises ValueError: a quantity is none.
+    :raises ValueError: a quantity cannot be parsed.
     """
     return _sum_pod(spec, "limits", lambda container: parse_resources(container, defaults)[1])
 
 
-def _sum_pod(spec: Spec, side: str, asked: Callable[[Spec], Quantities]) -> Quantities:
-    running = sum_resources(asked(container) for container in spec.get("containers") or ())
-    beside: Quantities = {}
+def _sum_pod(spec: Spec, side: str, get_amounts: Callable[[Spec], Quantities]) -> Quantities:
+    running = sum_resources(get_amounts(container) for container in spec.get("containers") or ())
+    sidecars: Quantities = {}
     starting: Quantities = {}
     for container in spec.get("initContainers") or ():
-        amounts = asked(container)
+        amounts = get_amounts(container)
         if container.get("restartPolicy") == "Always":
-            running, beside = sum_resources((running, amounts)), sum_resources((beside, amounts))
-            starting = merge_largest(starting, beside)
+            running, sidecars = sum_resources((running, amounts)), sum_resources((sidecars, amounts))
+            starting = merge_largest(starting, sidecars)
         else:
-            starting = merge_largest(starting, sum_resources((beside, amounts)))
-    whole = (spec.get("resources") or {}).get(side) or {}
+            starting = merge_largest(starting, sum_resources((sidecars, amounts)))
+    pod_level = (spec.get("resources") or {}).get(side) or {}
     stated = {
         name: parse_exact(value)
-        for name, value in whole.items()
+        for name, value in pod_level.items()
         if name in _POD_LEVEL or name.startswith("hugepages-")
     }
     overhead = {name: parse_exact(value) for name, value in (spec.get("overhead") or {}).items()}
@@ -193,9 +193,9 @@ def _sum_pod(spec: Spec, side: str, asked: Callable[[Spec], Quantities]) -> Quan
 
 
 def parse_resources(container: Spec, defaults: Defaults | None = None) -> tuple[Quantities, Quantities]:
-    """A container's requests and limits: a limit is the request of what has none, then defaults fill in.
+    """A container's requests and limits. A missing request is the limit; then defaults fill in.
 
-    :raises ValueError: a quantity is none.
+    :raises ValueError: a quantity cannot be parsed.
     """
     resources = container.get("resources") or {}
     limits = {name: parse_exact(v) for name, v in (resources.get("limits") or {}).items() if v is not None}
@@ -207,23 +207,23 @@ def parse_resources(container: Spec, defaults: Defaults | None = None) -> tuple[
     return requests, limits
 
 
-def _parse_terms(found: Sequence[Spec] | None, namespace: str, labels: Labels) -> Iterable[AffinityTerm]:
-    """The terms of an affinity of a pod in this namespace with these labels."""
-    for each in found or ():
-        selected = each.get("namespaceSelector")
-        names = each.get("namespaces") or ([] if selected is not None else [namespace])
+def _parse_terms(terms: Sequence[Spec] | None, namespace: str, labels: Labels) -> Iterable[AffinityTerm]:
+    """Parse the affinity terms of a pod in this namespace with these labels."""
+    for term in terms or ():
+        selector = term.get("namespaceSelector")
+        names = term.get("namespaces") or ([] if selector is not None else [namespace])
         yield AffinityTerm(
-            key=each.get("topologyKey") or "",
-            selector=_add_label_keys(each, labels),
+            key=term.get("topologyKey") or "",
+            selector=_add_label_keys(term, labels),
             namespaces=frozenset(names),
-            every_namespace=is_empty(selected),
-            namespace_selector=selected,
+            every_namespace=is_empty(selector),
+            namespace_selector=selector,
         )
 
 
-def needs_namespace_labels(found: Iterable[AffinityTerm]) -> bool:
-    """Whether a term asks for labels of namespaces beyond the one that each has by itself."""
-    for term in found:
+def needs_namespace_labels(terms: Iterable[AffinityTerm]) -> bool:
+    """Whether a term selects namespaces by labels other than their built-in name label."""
+    for term in terms:
         if term.namespace_selector is not None and not term.every_namespace:
             stated = term.namespace_selector.get("matchLabels") or {}
             keys = {e.get("key") for e in term.namespace_selector.get("matchExpressions") or ()}
@@ -233,7 +233,7 @@ def needs_namespace_labels(found: Iterable[AffinityTerm]) -> bool:
 
 
 def list_host_ports(spec: Spec) -> Iterable[Port]:
-    """The ports of the node that a pod takes: protocol, address and number."""
+    """The host ports of a pod, as protocol, address and number."""
     on_host = bool(spec.get("hostNetwork"))
     sidecars = [c for c in spec.get("initContainers") or () if c.get("restartPolicy") == "Always"]
     for container in (*(spec.get("containers") or ()), *sidecars):
@@ -244,7 +244,7 @@ def list_host_ports(spec: Spec) -> Iterable[Port]:
 
 
 def ports_conflict(one: Port, other: Port) -> bool:
-    """Whether two pods of one node cannot both have these ports."""
+    """Whether two pods on one node cannot both use these host ports."""
     anywhere = "0.0.0.0"  # noqa: S104
     return (
         one[0] == other[0] and one[2] == other[2] and (one[1] == other[1] or anywhere in (one[1], other[1]))
@@ -254,9 +254,9 @@ def ports_conflict(one: Port, other: Port) -> bool:
 def _parse_weighted_terms(
     side: Spec, namespace: str, labels: Labels, sign: int
 ) -> Iterable[tuple[int, AffinityTerm]]:
-    for each in side.get(_PREFERRED) or ():
-        for term in _parse_terms([each.get("podAffinityTerm") or {}], namespace, labels):
-            yield sign * int(each.get("weight") or 0), term
+    for preference in side.get(_PREFERRED) or ():
+        for term in _parse_terms([preference.get("podAffinityTerm") or {}], namespace, labels):
+            yield sign * int(preference.get("weight") or 0), term
 
 
 def _parse_spreads(spec: Spec, labels: Labels) -> Iterable[SpreadConstraint]:
@@ -273,7 +273,7 @@ def _parse_spreads(spec: Spec, labels: Labels) -> Iterable[SpreadConstraint]:
 
 
 def _add_label_keys(owner: Spec, labels: Labels) -> Selector:
-    """Its label selector, with what `matchLabelKeys` take over from the pod's own labels."""
+    """The label selector of a term or constraint, extended by `matchLabelKeys` and the pod's labels."""
     selector: Selector = owner.get("labelSelector")
     extra = [
         {"key": key, "operator": operator, "values": [labels[key]]}

@@ -1,10 +1,10 @@
-"""Resources as the scheduler counts them: added up exactly, and compared as whole amounts."""
+"""Resource amounts as the scheduler computes them: summed exactly and compared as integers."""
 
 from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from math import ceil
 
-from dynocheck.facts.k8s.quantity import parse_quantity
+from dynocheck.facts import parse_quantity
 
 Amounts = dict[str, int]
 
@@ -16,32 +16,32 @@ PODS = "pods"
 _BINARY = tuple((f"{letter}i", 1024**power) for power, letter in enumerate("KMGTPE", 1))
 
 
-def parse_exact(written: object) -> Fraction:
-    """The number that a quantity means.
+def parse_exact(text: object) -> Fraction:
+    """Parse a quantity.
 
-    :raises ValueError: it is none.
+    :raises ValueError: the text is not a quantity.
     """
-    value = parse_quantity(written)
+    value = parse_quantity(text)
     if value is None:
-        raise ValueError(f"{written!r} is no quantity")
+        raise ValueError(f"{text!r} is not a quantity")
     return value
 
 
 def scale_amount(resource: str, value: Fraction) -> int:
-    """The whole number that the scheduler compares: thousandths of a CPU, units of everything else."""
+    """The integer that the scheduler compares, rounded up: millicores of CPU, units of all else."""
     return ceil(value * 1000) if resource == CPU else ceil(value)
 
 
 def parse_amounts(values: Mapping[str, object]) -> Amounts:
-    """The amounts of a resource list.
+    """Parse a resource list.
 
-    :raises ValueError: a value is no quantity.
+    :raises ValueError: a value is not a quantity.
     """
     return {resource: scale_amount(resource, parse_exact(value)) for resource, value in values.items()}
 
 
 def format_amount(resource: str, value: int) -> str:
-    """An amount as people write it."""
+    """An amount as a quantity, such as 500m or 1.5Gi."""
     if resource == CPU:
         return str(value // 1000) if value % 1000 == 0 else f"{value}m"
     if resource in (MEMORY, STORAGE) or resource.startswith("hugepages-"):
@@ -54,7 +54,7 @@ def format_amount(resource: str, value: int) -> str:
 
 
 def sum_resources(lists: Iterable[Mapping[str, Fraction]]) -> dict[str, Fraction]:
-    """The sum of resource lists."""
+    """The sum of resource lists, by resource."""
     result: dict[str, Fraction] = {}
     for each in lists:
         for resource, value in each.items():
@@ -63,7 +63,7 @@ def sum_resources(lists: Iterable[Mapping[str, Fraction]]) -> dict[str, Fraction
 
 
 def merge_largest(*lists: Mapping[str, Fraction]) -> dict[str, Fraction]:
-    """Of each resource the most that one of the lists has."""
+    """The largest amount of each resource in any of the lists."""
     result: dict[str, Fraction] = {}
     for each in lists:
         for resource, value in each.items():

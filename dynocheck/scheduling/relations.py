@@ -1,7 +1,7 @@
-"""Who may stand beside whom: pods counted per topology domain, and whom each new pod counts for.
+"""Pod affinity, anti-affinity and topology spread, as counts of pods per topology domain.
 
-Everything that pod affinity, anti-affinity and topology spread ask is a count of pods per value of a node
-label. The counts start with what runs; a pod that is placed adds to those that its kind counts for.
+A domain is a value of a node label. The counts start with the running pods; each placed pod adds to the
+counts of those kinds whose terms select it. A kind is the index of a shape, a node the index of a node.
 """
 
 from collections import Counter
@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import msgspec
 
-from dynocheck.facts.k8s.capacity import RunningPod
+from dynocheck.facts import RunningPod
 from dynocheck.scheduling.node_state import ClusterState
 from dynocheck.scheduling.pod_spec_model import AffinityTerm, Shape, SpreadConstraint
 from dynocheck.scheduling.selectors import find_repelling_taint, get_taints, matches, term_matches
@@ -18,7 +18,7 @@ Counts = Counter[tuple[str, str]]
 
 
 class DomainCounts(msgspec.Struct):
-    """The counts that decide where pods of one kind may stand."""
+    """The counts that decide where pods of one kind may be placed."""
 
     near: Counts = msgspec.field(default_factory=Counter)  # pods that match all its affinity terms
     far: Counts = msgspec.field(default_factory=Counter)  # pods that match a term of its anti-affinity
@@ -37,7 +37,7 @@ class DomainCounts(msgspec.Struct):
 
 
 class _Effect(msgspec.Struct, frozen=True):
-    """A pod of one kind adds `weight` to a count of another for the domain that its node lies in."""
+    """Placing a pod adds `weight` to a count of kind `kind`, for the domain of its node."""
 
     kind: int
     part: str
@@ -47,7 +47,7 @@ class _Effect(msgspec.Struct, frozen=True):
 
 
 class Relations:
-    """The counts at the start for each kind of pod, and what placing one does to them."""
+    """The initial counts of each kind of pod, and the effects of placing one."""
 
     def __init__(self, board: ClusterState, shapes: Sequence[Shape]) -> None:
         self.board = board
@@ -59,7 +59,7 @@ class Relations:
         self.matter = [self._matters(kind) for kind in range(len(shapes))]
 
     def place(self, counted: Sequence[DomainCounts], kind: int, node: int) -> None:
-        """Count a pod of this kind that was put on this node."""
+        """Count a pod of this kind that was placed on this node."""
         labels = self.labels[node]
         for effect in self._effects[kind]:
             value = labels.get(effect.key)
@@ -73,7 +73,7 @@ class Relations:
                 getattr(target, effect.part)[effect.key, value] += effect.weight
 
     def explain_refusal(self, counted: DomainCounts, kind: int, node: int) -> str:
-        """Why a pod of this kind may not stand on this node for the sake of others; nothing when it may."""
+        """The constraint on other pods that excludes a kind from a node; an empty text when none does."""
         shape, labels = self.shapes[kind], self.labels[node]
         for term in shape.anti_affinity:
             if term.key in labels and counted.far[term.key, labels[term.key]] > 0:
@@ -92,7 +92,7 @@ class Relations:
             return False
         if all(counted.near[term.key, labels[term.key]] > 0 for term in shape.affinity):
             return True
-        # The first of a set that wants its own company may stand anywhere.
+        # The first pod of a set with affinity to itself may be placed anywhere.
         return not any(counted.near.values()) and _matches_all_terms(shape.affinity, shape)
 
     def _is_even(self, counted: DomainCounts, kind: int, number: int, node: int) -> bool:
@@ -107,36 +107,36 @@ class Relations:
 
     def _count_initial(self, kind: int) -> DomainCounts:
         shape, labels = self.shapes[kind], self.labels
-        found = DomainCounts()
+        counts = DomainCounts()
         for number, spread in enumerate(shape.spread):
             nodes = self.eligible[kind][number]
-            found.spread.append(Counter({(spread.key, labels[i][spread.key]): 0 for i in nodes}))
+            counts.spread.append(Counter({(spread.key, labels[i][spread.key]): 0 for i in nodes}))
         for i, term in self.board.repelling:
             if term.selects(shape.namespace, shape.labels):
-                _add(found.repelling, term.key, labels[i])
+                _add(counts.repelling, term.key, labels[i])
         for i, weight, term in self.board.liking:
             if term.selects(shape.namespace, shape.labels):
-                _add(found.liking, term.key, labels[i], weight)
+                _add(counts.liking, term.key, labels[i], weight)
         if shape.affinity or shape.anti_affinity or shape.preferences or shape.spread:
             for i, pod in self.board.running:
-                self._count(found, kind, i, pod)
-        return found
+                self._count(counts, kind, i, pod)
+        return counts
 
-    def _count(self, found: DomainCounts, kind: int, node: int, pod: RunningPod) -> None:
+    def _count(self, counts: DomainCounts, kind: int, node: int, pod: RunningPod) -> None:
         shape, labels = self.shapes[kind], self.labels[node]
         if all(term.selects(pod.namespace, pod.labels) for term in shape.affinity):
             for term in shape.affinity:
-                _add(found.near, term.key, labels)
+                _add(counts.near, term.key, labels)
         for term in shape.anti_affinity:
             if term.selects(pod.namespace, pod.labels):
-                _add(found.far, term.key, labels)
+                _add(counts.far, term.key, labels)
         for weight, term in shape.preferences:
             if term.selects(pod.namespace, pod.labels):
-                _add(found.liking, term.key, labels, weight)
+                _add(counts.liking, term.key, labels, weight)
         if pod.namespace == shape.namespace and not pod.terminating:
             for number, spread in enumerate(shape.spread):
                 if node in self.eligible[kind][number] and spread.counts(pod.labels):
-                    _add(found.spread[number], spread.key, labels)
+                    _add(counts.spread[number], spread.key, labels)
 
     def _find_effects(self, placed: Shape) -> list[_Effect]:
         effects = []
@@ -163,9 +163,9 @@ class Relations:
         return effects
 
     def _find_eligible(self, shape: Shape, spread: SpreadConstraint) -> frozenset[int]:
-        """The nodes whose pods a constraint counts."""
+        """The nodes whose pods a topology spread constraint counts."""
         keys = {other.key for other in shape.spread if other.soft == spread.soft}
-        found = []
+        eligible = []
         for i, place in enumerate(self.board.places):
             node = place.node
             if not keys <= node.labels.keys():
@@ -174,11 +174,11 @@ class Relations:
                 continue
             if spread.honors_taints and find_repelling_taint(get_taints(node), shape.tolerations):
                 continue
-            found.append(i)
-        return frozenset(found)
+            eligible.append(i)
+        return frozenset(eligible)
 
     def _matters(self, kind: int) -> bool:
-        """Whether any count can keep pods of this kind off a node."""
+        """Whether any count can exclude pods of this kind from a node."""
         shape = self.shapes[kind]
         return bool(
             shape.affinity
@@ -195,7 +195,7 @@ def _add(counts: Counts, key: str, labels: Mapping[str, str], weight: int = 1) -
 
 
 def _counts_itself(spread: SpreadConstraint, shape: Shape) -> bool:
-    """Whether a pod counts for its own constraint."""
+    """Whether a pod counts for its own topology spread constraint."""
     return matches(spread.selector, shape.labels)
 
 
@@ -208,8 +208,8 @@ def _matches_all_terms(terms: Sequence[AffinityTerm], shape: Shape) -> bool:
 
 
 def _matches_node(shape: Shape, node: int, board: ClusterState) -> bool:
-    """Whether a node is one that the pod's node selector and affinity mean."""
-    found = board.places[node].node
-    if any(found.labels.get(key) != value for key, value in shape.node_selector.items()):
+    """Whether a node matches the pod's node selector and required node affinity."""
+    candidate = board.places[node].node
+    if any(candidate.labels.get(key) != value for key, value in shape.node_selector.items()):
         return False
-    return shape.node_terms is None or any(term_matches(term, found) for term in shape.node_terms)
+    return shape.node_terms is None or any(term_matches(term, candidate) for term in shape.node_terms)

@@ -1,4 +1,4 @@
-"""Which labels a selector means, which nodes a pod may use and which taints it bears."""
+"""Label selectors, node affinity terms, taints and tolerations, as Kubernetes evaluates them."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -24,7 +24,7 @@ Labels = Mapping[str, str]
 
 
 def matches(selector: Selector, labels: Labels) -> bool:
-    """Whether a LabelSelector means these labels: none at all means nothing, an empty one everything."""
+    """Whether a LabelSelector matches these labels. None matches nothing, an empty one everything."""
     if selector is None:
         return False
     wanted = selector.get("matchLabels") or {}
@@ -34,18 +34,18 @@ def matches(selector: Selector, labels: Labels) -> bool:
 
 
 def is_empty(selector: Selector) -> bool:
-    """Whether it is one that means everything."""
+    """Whether a LabelSelector matches everything."""
     return selector is not None and not (selector.get("matchLabels") or selector.get("matchExpressions"))
 
 
 def term_matches(term: Mapping[str, Any], node: Node) -> bool:
-    """Whether a term of a node affinity means this node; an empty one means none."""
+    """Whether a node affinity term matches a node. An empty term matches none."""
     expressions, fields = term.get("matchExpressions") or (), term.get("matchFields") or ()
     if not expressions and not fields:
         return False
-    about = {"metadata.name": node.name}
-    return all(_is_met(each, node.labels) for each in expressions) and all(
-        _is_met(each, about) for each in fields
+    values = {"metadata.name": node.name}
+    return all(_is_met(expression, node.labels) for expression in expressions) and all(
+        _is_met(field, values) for field in fields
     )
 
 
@@ -75,7 +75,7 @@ def _compare_numbers(operator: str, value: str | None, values: Sequence[str]) ->
 
 
 def format_expression(expression: Mapping[str, Any]) -> str:
-    """A requirement as kubectl writes it."""
+    """A requirement of a selector in kubectl's syntax."""
     key: str = expression.get("key", "")
     values: Sequence[str] = expression.get("values") or ()
     match expression.get("operator"):
@@ -93,39 +93,40 @@ def format_expression(expression: Mapping[str, Any]) -> str:
 
 
 def get_taints(node: Node) -> tuple[Taint, ...]:
-    """A node's taints, with those that its state brings and its controller may not have written yet."""
-    brought = [UNSCHEDULABLE] if node.unschedulable else []
+    """A node's taints, with those of its conditions that the node controller may not have written yet."""
+    implied = [UNSCHEDULABLE] if node.unschedulable else []
     for condition in node.conditions:
         if condition.type == "Ready" and condition.status in _READINESS:
-            brought.append(_READINESS[condition.status])
+            implied.append(_READINESS[condition.status])
         elif condition.type in _PRESSURES and condition.status == "True":
-            brought.append(Taint(f"node.kubernetes.io/{_PRESSURES[condition.type]}", "NoSchedule"))
-    written = {(taint.key, taint.effect) for taint in node.taints}
-    return (*node.taints, *(taint for taint in brought if (taint.key, taint.effect) not in written))
+            implied.append(Taint(f"node.kubernetes.io/{_PRESSURES[condition.type]}", "NoSchedule"))
+    existing = {(taint.key, taint.effect) for taint in node.taints}
+    return (*node.taints, *(taint for taint in implied if (taint.key, taint.effect) not in existing))
 
 
 def find_repelling_taint(
     node_taints: Iterable[Taint], tolerations: Iterable[Mapping[str, Any]]
 ) -> Taint | None:
-    """The first taint that keeps such a pod off, if any."""
-    bearing = tuple(tolerations)
+    """The first NoSchedule or NoExecute taint that is not tolerated, if any."""
+    tolerations = tuple(tolerations)
     for taint in node_taints:
-        if taint.effect in _REPELLING and not any(tolerates(each, taint) for each in bearing):
+        if taint.effect in _REPELLING and not any(tolerates(toleration, taint) for toleration in tolerations):
             return taint
     return None
 
 
 def count_disliked_taints(node_taints: Iterable[Taint], tolerations: Iterable[Mapping[str, Any]]) -> int:
-    """How many taints make the scheduler prefer another node."""
-    bearing = [each for each in tolerations if not each.get("effect") or each["effect"] == "PreferNoSchedule"]
+    """The number of PreferNoSchedule taints that are not tolerated."""
+    relevant = [t for t in tolerations if not t.get("effect") or t["effect"] == "PreferNoSchedule"]
     return sum(
-        taint.effect == "PreferNoSchedule" and not any(tolerates(each, taint) for each in bearing)
+        taint.effect == "PreferNoSchedule"
+        and not any(tolerates(toleration, taint) for toleration in relevant)
         for taint in node_taints
     )
 
 
 def tolerates(toleration: Mapping[str, Any], taint: Taint) -> bool:
-    """Whether a toleration bears a taint."""
+    """Whether a toleration tolerates a taint."""
     if toleration.get("effect") and toleration["effect"] != taint.effect:
         return False
     key = toleration.get("key") or ""

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from dynocheck.data import kubernetes_schemas
-from dynocheck.facts.k8s.definitions import CustomKind
+from dynocheck.facts import CustomKind
 from dynocheck.schema import rules
 from dynocheck.schema.kinds import KindSchema
 
@@ -46,7 +46,7 @@ class Definitions:
     """
 
     def __init__(self, kinds: Iterable[CustomKind] = (), server: str = "") -> None:
-        self.release = kubernetes_schemas.choose(server)
+        self.release = kubernetes_schemas.choose_release(server)
         self._kinds: dict[tuple[str, str], CustomKind] = {}
         for kind in kinds:
             self._kinds.setdefault((kind.group, kind.kind), kind)

@@ -5,7 +5,7 @@ import re
 from collections.abc import Callable
 from datetime import date
 
-from dynocheck.facts.k8s.quantity import QUANTITY_PATTERN as QUANTITY
+from dynocheck.facts import QUANTITY_PATTERN as QUANTITY
 
 _ALNUM = "[A-Za-z0-9]"
 _LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"

@@ -53,7 +53,7 @@ def served_versions(kind: str, release: Release) -> tuple[str, ...]:
 
 def object_meta() -> KindSchema:
     """The metadata of every object, custom or not, in every release."""
-    definitions = _builtin_schemas(kubernetes_schemas.choose())
+    definitions = _builtin_schemas(kubernetes_schemas.choose_release())
     return KindSchema(definitions["apimachinery.pkg.apis.meta.v1.ObjectMeta"], definitions, structural=False)
 
 
@@ -65,7 +65,7 @@ def _custom_schemas() -> dict[str, Any]:
 
 @functools.cache
 def _builtin_schemas(release: Release) -> dict[str, Schema]:
-    definitions = kubernetes_schemas.definitions(release) | REPLACED
+    definitions = kubernetes_schemas.read_definitions(release) | REPLACED
     for name, spared in NOT_REQUIRED.items():
         schema = definitions.get(name, {})
         schema["required"] = [key for key in schema.get("required", ()) if key not in spared]

@@ -3,9 +3,7 @@
 from collections.abc import Iterator
 from fractions import Fraction
 
-from dynocheck.facts.k8s.pods import TEMPLATES
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.recipe.recipes import Manifest, Value
+from dynocheck.facts import POD_TEMPLATE_PATHS, Manifest, Value, parse_quantity
 from dynocheck.schema.messages import join_path, quote
 from dynocheck.schema.rules import RuleViolation
 
@@ -16,7 +14,7 @@ def find_disagreements(manifest: Manifest) -> Iterator[RuleViolation]:
     """Each place of an object that fits its schema and not another place of it."""
     if manifest.group == "" and manifest.kind == "PersistentVolumeClaim":
         yield from _check_size(manifest)
-    path = TEMPLATES.get(manifest.kind)
+    path = POD_TEMPLATE_PATHS.get(manifest.kind)
     spec = manifest.root.get(*path, "spec") if path is not None else None
     if spec is not None and path is not None:
         claims = _collect_names(manifest.root, "spec", "volumeClaimTemplates")

@@ -11,8 +11,7 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.facts.k8s.quantity import parse_quantity
-from dynocheck.facts.recipe.recipes import Value
+from dynocheck.facts import Value, parse_quantity
 from dynocheck.schema.apiserver_rules import Schema
 from dynocheck.schema.messages import join_path
 

@@ -13,7 +13,7 @@ Go types, and is of the wrong type for custom ones.
 from collections.abc import Iterable
 
 from dynocheck.data import kubernetes_schemas
-from dynocheck.facts.recipe.recipes import Manifest, Value
+from dynocheck.facts import Manifest, Value
 from dynocheck.schema import kinds, relations, rules
 from dynocheck.schema.apiserver_rules import ANY_NAME, NAMES, Schema
 from dynocheck.schema.definitions import Definitions
@@ -63,7 +63,7 @@ def _find_schema(manifest: Manifest, definitions: Definitions) -> kinds.KindSche
         served = ", ".join(defined.served_versions) or "no version at all"
         return _report_unserved(manifest, f"and {defined.source} serves {served}")
     found = kinds.find_kind(*named, definitions.release)
-    if found is None and kinds.find_kind(*named, kubernetes_schemas.choose()) is not None:
+    if found is None and kinds.find_kind(*named, kubernetes_schemas.choose_release()) is not None:
         return _report_unserved(manifest, f"in which Kubernetes {definitions.release} has no {manifest.kind}")
     return found
 

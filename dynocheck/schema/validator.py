@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import msgspec
 
-from dynocheck.facts.recipe.documents import Value
+from dynocheck.facts import Value
 from dynocheck.schema import kinds
 from dynocheck.schema.apiserver_rules import METADATA, Schema
 from dynocheck.schema.formats import find_format_error
@@ -26,6 +26,8 @@ _EMBEDDED: Schema = {
     "required": ["apiVersion", "kind"],
     "properties": {"apiVersion": _NAMED, "kind": _NAMED},
 }
+# Go decodes a list of numbers into bytes, as it decodes base64.
+_BYTES: Schema = {"type": "array", "items": {"type": "integer", "minimum": 0, "maximum": 255}}
 _ZERO: dict[str, Any] = {"object": {}, "array": [], "string": ""}
 _QUANTITY = r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|"  # how every CRD that knows it begins it
 MAX_VIOLATIONS = 200  # violations of one manifest that are told
@@ -70,6 +72,8 @@ class SchemaValidator:
         schema = self._resolve(schema)
         if value.data is None and schema.get("nullable"):
             return
+        if schema.get("format") == "byte" and isinstance(value.data, list) and not self._structural:
+            schema = _BYTES
         wanted = _list_types(schema)
         if wanted and not any(fits_type(value.data, name) for name in wanted):
             self.report(value, path, describe_mismatch(value.data, wanted, quotes=self._quotes))

@@ -1,11 +1,11 @@
-"""Asking an endpoint that serves models, and timing what it answers.
+"""Sends requests to an endpoint that serves models, and times the responses.
 
-    endpoint = Endpoint("http://127.0.0.1:8000", key=key_from("API_KEY", None))
+    endpoint = Endpoint("http://127.0.0.1:8000", key=read_key("API_KEY", None))
     async with Client(endpoint) as client:
-        models = await client.get("/v1/models")                                  # -> Answer
-        exchange = await client.complete(Completion(model="m", prompt="Hello"))  # -> Exchange
+        models = await client.get("/v1/models")                                         # -> EndpointResponse
+        exchange = await client.complete(CompletionRequest(model="m", prompt="Hello"))  # -> Exchange
 
-Neither call raises for what a server does: a `Failure` of a closed set of classes is in what it returns.
+Neither call raises when the server fails: the returned object has a `Failure` of a closed set of kinds.
 """
 
 from dynocheck.serving.client import Client, EndpointResponse

@@ -1,5 +1,6 @@
-"""What servers write in a completion: a chunk of a stream, or the whole of an answer. Unknown fields are
-passed over, and every field may be missing: what that means, the reader says.
+"""The JSON of completions: a chunk of a stream, or a whole response.
+
+Unknown fields are ignored, and every field may be missing; completion_reader decides what that means.
 """
 
 from typing import Any
@@ -22,7 +23,7 @@ class ToolCallDelta(msgspec.Struct):
 
 class Delta(msgspec.Struct):
     role: str | None = None
-    content: Any = None  # a text; a list of parts from some servers
+    content: Any = None  # text; some servers send a list of parts
     reasoning: str | None = None
     reasoning_content: str | None = None
     tool_calls: list[ToolCallDelta] | None = None
@@ -58,28 +59,28 @@ _CHUNK = msgspec.json.Decoder(Chunk)
 
 
 def decode_chunk(data: bytes) -> Chunk:
-    """What a server wrote.
+    """Decode a chunk or a whole response.
 
-    :raises Failed: it is no JSON, or not of this shape.
+    :raises EndpointError: it is not JSON, or of another shape.
     """
     try:
         return _CHUNK.decode(data)
     except RecursionError:
-        raise make_error(FailureKind.BAD_JSON, "JSON of too many levels") from None
+        raise make_error(FailureKind.BAD_JSON, "JSON is nested too deeply") from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise make_error(FailureKind.BAD_JSON, f"{error}: {data[:100].decode('utf-8', 'replace')}") from None
 
 
-def convert_usage(found: _Usage) -> Usage | None:
-    """The counts, when the server gave any."""
-    if found.prompt_tokens is None:
+def convert_usage(usage: _Usage) -> Usage | None:
+    """The token counts; None if the server sent none."""
+    if usage.prompt_tokens is None:
         return None
-    cached = found.prompt_tokens_details.cached_tokens if found.prompt_tokens_details else None
-    return Usage(found.prompt_tokens, found.completion_tokens or 0, cached)
+    cached = usage.prompt_tokens_details.cached_tokens if usage.prompt_tokens_details else None
+    return Usage(usage.prompt_tokens, usage.completion_tokens or 0, cached)
 
 
 def join_texts(content: Any) -> str:
-    """The texts of a content that comes in parts."""
+    """The joined texts of content that is a list of parts."""
     if not isinstance(content, list):
         return ""
     texts = (part.get("text") for part in content if isinstance(part, dict))

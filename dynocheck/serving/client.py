@@ -1,8 +1,8 @@
-"""Asks one endpoint, over connections that it keeps for the next request.
+"""A client for one endpoint that reuses its connections.
 
-A kept connection is used again only when it was idle for less than a second, which is shorter than
-servers wait before they close one (Node and Sanic by default five): so no request meets a connection that
-is just being closed, and none need be sent twice. Redirects are reported and not followed; no proxy is used.
+A connection is reused only if it was idle for less than a second, well below the servers' own idle timeouts
+(5 s in Node and Sanic by default): so no request races with a server that closes the connection, and none has
+to be sent twice. Redirects are reported rather than followed; no proxy is used.
 """
 
 import asyncio
@@ -28,9 +28,9 @@ _AT_ONCE = 16
 
 
 class EndpointResponse(msgspec.Struct):
-    """What a server answered to one request; `failure` when it did not answer well.
+    """The response to one request; `failure` says why it counts as failed.
 
-    Header names are in lower case. `seconds` is from the start to the last byte.
+    Header names are in lower case. `seconds` is the time from the start to the last byte.
     """
 
     status: int | None = None
@@ -44,9 +44,9 @@ class EndpointResponse(msgspec.Struct):
         return self.failure is None
 
     def json(self) -> Any:
-        """The body's value.
+        """The decoded JSON body.
 
-        :raises Failed: it is not JSON, or there is none.
+        :raises EndpointError: the request failed, or the body is not JSON.
         """
         if self.failure is not None:
             raise EndpointError(self.failure)
@@ -57,9 +57,9 @@ class EndpointResponse(msgspec.Struct):
 
 
 class Client:
-    """Asks an endpoint. No failure of the server's raises: it is in what is returned.
+    """Sends requests to an endpoint. Server failures do not raise; they are in the returned object.
 
-    :param keep_alive: use a connection for more than one request.
+    :param keep_alive: reuse connections for several requests.
     """
 
     def __init__(self, endpoint: Endpoint, *, keep_alive: bool = True) -> None:
@@ -77,63 +77,63 @@ class Client:
         self.close()
 
     def close(self) -> None:
-        """Close what is idle."""
+        """Close the idle connections."""
         for _, connection in self._idle:
             connection.close()
         self._idle.clear()
 
     async def prepare(self, connections: int) -> None:
-        """Have so many connections stand, so that no request waits while others connect.
+        """Open this many connections, so that no request has to wait while others connect.
 
-        What fails here will fail again, and say so, when something is asked.
+        Errors are ignored: they occur again, and are reported, with the requests.
         """
         while (missing := connections - len(self._idle)) > 0:
-            made = await asyncio.gather(
+            results = await asyncio.gather(
                 *(connect(self.endpoint, self._clock) for _ in range(min(missing, _AT_ONCE))),
                 return_exceptions=True,
             )
-            good = [each for each in made if isinstance(each, HttpConnection)]
-            self._idle += [(perf_counter(), connection) for connection in good]
-            if len(good) < len(made):
+            opened = [result for result in results if isinstance(result, HttpConnection)]
+            self._idle += [(perf_counter(), connection) for connection in opened]
+            if len(opened) < len(results):
                 break
         now = perf_counter()
         self._idle = [(now, connection) for _, connection in self._idle if connection.usable]
 
     async def get(self, path: str, *, limits: ExchangeLimits | None = None) -> EndpointResponse:
-        """Ask for a path below the endpoint's base, such as `/v1/models`."""
+        """GET a path below the endpoint's base path, such as `/v1/models`."""
         return await self._request("GET", path, None, limits)
 
     async def post(
         self, path: str, body: bytes | Mapping[str, Any], *, limits: ExchangeLimits | None = None
     ) -> EndpointResponse:
-        """Send bytes as they are, or a mapping as JSON."""
-        sent = body if isinstance(body, bytes) else msgspec.json.encode(body)
-        return await self._request("POST", path, sent, limits)
+        """POST bytes unchanged, or a mapping as JSON."""
+        payload = body if isinstance(body, bytes) else msgspec.json.encode(body)
+        return await self._request("POST", path, payload, limits)
 
     async def complete(
         self,
-        asked: CompletionRequest,
+        request: CompletionRequest,
         *,
         scheduled: float | None = None,
         cancel_after_chunks: int | None = None,
         limits: ExchangeLimits | None = None,
     ) -> Exchange:
-        """Have something completed.
+        """Request a completion.
 
-        :param scheduled: when it was due, in seconds of `perf_counter`; now, unless given.
-        :param cancel_after_chunks: break off after so many chunks with content.
+        :param scheduled: when it was due, in seconds of `perf_counter` (default: now).
+        :param cancel_after_chunks: cancel after this many chunks with content.
         """
         started = perf_counter()
         exchange = Exchange(Times(started if scheduled is None else scheduled, started))
         limits = limits or self.endpoint.limits
-        reading = CompletionReader(asked, exchange, limits.line, cancel_after_chunks)
+        reader = CompletionReader(request, exchange, limits.line, cancel_after_chunks)
         try:
-            await self._send("POST", asked.path, asked.body, reading, limits, exchange)
-            reading.finish()
+            await self._send("POST", request.path, request.body, reader, limits, exchange)
+            reader.finish()
         except StreamCancelled:
             exchange.cancelled = True
-        except EndpointError as failure:
-            exchange.failure = exchange.failure or failure.failure
+        except EndpointError as error:
+            exchange.failure = exchange.failure or error.failure
         exchange.failure = self._redact(exchange.failure)
         exchange.times.ended = perf_counter()
         return exchange
@@ -142,16 +142,16 @@ class Client:
         self, method: str, path: str, body: bytes | None, limits: ExchangeLimits | None
     ) -> EndpointResponse:
         started = perf_counter()
-        answer = EndpointResponse()
-        whole = _WholeResponse(answer)
+        response = EndpointResponse()
+        receiver = _WholeResponse(response)
         try:
-            untold = Exchange(Times(started, started))
-            await self._send(method, path, body, whole, limits or self.endpoint.limits, untold)
-            whole.finish()
-        except EndpointError as failure:
-            answer.failure = self._redact(failure.failure)
-        answer.seconds = perf_counter() - started
-        return answer
+            unused = Exchange(Times(started, started))
+            await self._send(method, path, body, receiver, limits or self.endpoint.limits, unused)
+            receiver.finish()
+        except EndpointError as error:
+            response.failure = self._redact(error.failure)
+        response.seconds = perf_counter() - started
+        return response
 
     async def _send(
         self,
@@ -214,23 +214,24 @@ class Client:
 
 
 class _WholeResponse:
-    """Takes an answer as a whole."""
+    """Receives a response as a whole."""
 
-    def __init__(self, answer: EndpointResponse) -> None:
-        self._answer = answer
+    def __init__(self, response: EndpointResponse) -> None:
+        self._response = response
         self._body = bytearray()
 
     def receive_head(self, status: int, headers: Mapping[str, str], at: float) -> None:
-        self._answer.status = status
-        self._answer.headers = headers
+        self._response.status = status
+        self._response.headers = headers
 
     def receive_body(self, data: bytes, at: float) -> None:
         self._body += data
 
     def finish(self) -> None:
-        self._answer.body = bytes(self._body)
-        assert self._answer.status is not None
-        headers = self._answer.headers
+        response = self._response
+        response.body = bytes(self._body)
+        assert response.status is not None
+        headers = response.headers
         raise_for_status(
-            self._answer.status, headers.get("location", ""), headers.get("retry-after"), self._answer.body
+            response.status, headers.get("location", ""), headers.get("retry-after"), response.body
         )

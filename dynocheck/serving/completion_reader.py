@@ -1,4 +1,4 @@
-"""Reads the answer to a completion while it arrives."""
+"""Reads the response to a completion request as it arrives."""
 
 from collections.abc import Mapping
 
@@ -19,26 +19,26 @@ from dynocheck.serving.failures import EndpointError, Failure, FailureKind, clea
 from dynocheck.serving.sse import Event, EventStreamParser, EventTooLarge
 
 _DONE = b"[DONE]"
-_ERROR_BODY = 64 << 10  # bytes of an error answer that are read for its message
-_BROKEN_OFF = {"abort", "aborted", "cancelled", "error"}  # vLLM and SGLang say abort, Dynamo error
+_ERROR_BODY = 64 << 10  # bytes of an error response that are kept for its message
+_ABORTED = {"abort", "aborted", "cancelled", "error"}  # finish reasons: vLLM and SGLang abort, Dynamo error
 _NAME = 200  # characters of a name that are kept
 
 
 class StreamCancelled(Exception):
-    """As many chunks came as were asked for."""
+    """The requested number of chunks has arrived."""
 
 
 class CompletionReader:
-    """Reads a completion's answer into an exchange while it arrives.
+    """Reads the response to a completion request into an exchange as it arrives.
 
-    :param limit: bytes of a line, and of the data of one event.
-    :param cancel_after: chunks with content after which to break off.
+    :param limit: maximum bytes of a line, and of the data of one event.
+    :param cancel_after: number of chunks with content after which to cancel.
     """
 
     def __init__(
-        self, asked: CompletionRequest, exchange: Exchange, limit: int, cancel_after: int | None
+        self, request: CompletionRequest, exchange: Exchange, limit: int, cancel_after: int | None
     ) -> None:
-        self._asked = asked
+        self._request = request
         self._exchange = exchange
         self._cancel_after = cancel_after
         self._kind = ""
@@ -55,7 +55,7 @@ class CompletionReader:
         self._kind = headers.get("content-type", "").partition(";")[0].strip().lower()
         self._retry_after = headers.get("retry-after")
         self._location = headers.get("location", "")
-        if self._asked.stream and 200 <= status < 300 and self._kind != "application/json":
+        if self._request.stream and 200 <= status < 300 and self._kind != "application/json":
             self._parser = EventStreamParser(self._limit)
 
     def receive_body(self, data: bytes, at: float) -> None:
@@ -75,14 +75,14 @@ class CompletionReader:
             self._read_event(event, at)
 
     def finish(self) -> None:
-        """The answer has come to its end.
+        """Judge the complete response.
 
-        :raises Failed: it is no completion, or not a whole one.
+        :raises EndpointError: it is not a completion, or not a complete one.
         """
         exchange = self._exchange
         assert exchange.status is not None
         error_body.raise_for_status(exchange.status, self._location, self._retry_after, bytes(self._whole))
-        if self._parser is None and self._asked.stream:
+        if self._parser is None and self._request.stream:
             self._reject_json()
         elif self._parser is None:
             self._read_chunk(bytes(self._whole), self._last)
@@ -91,11 +91,11 @@ class CompletionReader:
             self._judge()
 
     def _reject_json(self) -> None:
-        """JSON where a stream was asked for: an error, or a server that cannot stream."""
+        """Raise for JSON in response to a stream request: an error, or a server that cannot stream."""
         chunk = decode_chunk(bytes(self._whole))
         if chunk.error or chunk.object == "error":
             raise make_error(FailureKind.IN_STREAM_ERROR, error_body.extract_message(bytes(self._whole)))
-        raise make_error(FailureKind.BAD_SSE, "a stream was asked for, and a single JSON document came")
+        raise make_error(FailureKind.BAD_SSE, "a single JSON document instead of a stream")
 
     def _read_event(self, event: Event, at: float) -> None:
         self._exchange.events += 1
@@ -126,12 +126,12 @@ class CompletionReader:
             exchange.role_only += 1
 
     def _record_error(self, data: bytes) -> None:
-        """An error within an answer; what follows is still read, and the first error counts."""
+        """Record an error inside a response. Reading goes on; the first error counts."""
         if self._exchange.failure is None:
             self._exchange.failure = Failure(FailureKind.IN_STREAM_ERROR, error_body.extract_message(data))
 
     def _read_choice(self, choice: Choice) -> bool:
-        """Count what a choice holds; whether it holds content."""
+        """Count the content of a choice; return whether it has any."""
         exchange = self._exchange
         exchange.choices = max(exchange.choices, choice.index + 1)
         exchange.finish_reason = (choice.finish_reason or "")[:_NAME] or exchange.finish_reason
@@ -142,7 +142,7 @@ class CompletionReader:
         exchange.content_chars += len(content)
         exchange.reasoning_chars += len(reasoning)
         exchange.tool_chars += called
-        if self._asked.keep_text and choice.index == 0:
+        if self._request.keep_text and choice.index == 0:
             exchange.text += content
             exchange.reasoning += reasoning
         return bool(content or reasoning or called)
@@ -150,9 +150,9 @@ class CompletionReader:
     def _read_tool_call(self, tool: ToolCallDelta, choice: int) -> int:
         function = tool.function or FunctionDelta()
         arguments = function.arguments if isinstance(function.arguments, str) else ""
-        if function.arguments and not arguments:  # an object, from servers that take "arguments" for JSON
+        if function.arguments and not arguments:  # some servers send an object instead of JSON text
             arguments = msgspec.json.encode(function.arguments).decode()
-        if self._asked.keep_text and choice == 0:
+        if self._request.keep_text and choice == 0:
             index = tool.index or 0
             if index not in self._exchange.tools:
                 self._exchange.tools = {**self._exchange.tools, index: ToolCall()}
@@ -169,10 +169,10 @@ class CompletionReader:
             if not exchange.done:
                 raise make_error(FailureKind.TRUNCATED, "the stream ended without [DONE]")
         if exchange.finish_reason is None:
-            raise make_error(FailureKind.TRUNCATED, "the answer ended without a finish reason")
-        if exchange.finish_reason in _BROKEN_OFF:
+            raise make_error(FailureKind.TRUNCATED, "the response has no finish reason")
+        if exchange.finish_reason in _ABORTED:
             raise make_error(
-                FailureKind.IN_STREAM_ERROR, f"the answer was broken off ({exchange.finish_reason})"
+                FailureKind.IN_STREAM_ERROR, f"the server aborted the response ({exchange.finish_reason})"
             )
         hidden = exchange.finish_reason == "length" and exchange.usage and exchange.usage.completion
         if not (exchange.content_chars or exchange.reasoning_chars or exchange.tool_chars or hidden):
@@ -183,8 +183,9 @@ class CompletionReader:
     def _explain_no_event(self) -> EndpointError:
         assert self._parser is not None
         if self._kind != "text/event-stream" or self._parser.stray:
-            said = error_body.extract_message(self._parser.stray or self._parser.pending)
+            message = error_body.extract_message(self._parser.stray or self._parser.pending)
             return make_error(
-                FailureKind.BAD_SSE, f"no event in the answer ({self._kind or 'of no type'}): {said}"
+                FailureKind.BAD_SSE,
+                f"no event in the response ({self._kind or 'no content type'}): {message}",
             )
         return make_error(FailureKind.TRUNCATED, "the stream ended before its first event")

@@ -1,7 +1,7 @@
-"""Chat and text completions: what is asked, and what came of it.
+"""Chat and text completions: requests, and the timed result of each.
 
-Content is what the model generated: text, reasoning, or the call of a tool. A chunk that only names a role,
-the finish reason or the usage holds none, and stops no clock.
+Content is what the model generated: text, reasoning or a tool call. A chunk that holds only a role, a finish
+reason or usage has no content, and does not count in any latency.
 """
 
 from collections.abc import Mapping
@@ -13,13 +13,13 @@ from dynocheck.serving.failures import Failure
 
 
 class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
-    """What is asked of a model.
+    """A request for a completion.
 
-    :param prompt: a text, or the messages of a chat as the API has them.
-    :param chat: by /v1/chat/completions, or else by /v1/completions.
-    :param usage: ask for the usage at the end of a stream; an answer that is no stream always has it.
-    :param more: further fields of the request, such as `ignore_eos`.
-    :param keep_text: keep what was generated, not only its length.
+    :param prompt: a text, or chat messages in the API's format.
+    :param chat: use /v1/chat/completions rather than /v1/completions.
+    :param usage: request usage at the end of a stream; a plain response always has it.
+    :param more: additional request fields, such as `ignore_eos`.
+    :param keep_text: keep the generated text, not only its length.
     """
 
     model: str
@@ -38,21 +38,21 @@ class CompletionRequest(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def body(self) -> bytes:
         """The request as JSON."""
-        asked: dict[str, Any] = {"model": self.model, "stream": self.stream}
+        fields: dict[str, Any] = {"model": self.model, "stream": self.stream}
         if self.chat:
             messages = [{"role": "user", "content": self.prompt}]
-            asked["messages"] = messages if isinstance(self.prompt, str) else self.prompt
+            fields["messages"] = messages if isinstance(self.prompt, str) else self.prompt
         else:
-            asked["prompt"] = self.prompt
+            fields["prompt"] = self.prompt
         if self.max_tokens is not None:
-            asked["max_tokens"] = self.max_tokens
+            fields["max_tokens"] = self.max_tokens
         if self.stream and self.usage:
-            asked["stream_options"] = {"include_usage": True}
-        return msgspec.json.encode({**asked, **self.more})
+            fields["stream_options"] = {"include_usage": True}
+        return msgspec.json.encode({**fields, **self.more})
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens as the server counted them; `cached` of the prompt's came from its cache, when it says so."""
+    """Token counts from the server; `cached` is how many prompt tokens its cache held, if it reports that."""
 
     prompt: int
     completion: int
@@ -60,17 +60,18 @@ class Usage(msgspec.Struct, frozen=True):
 
 
 class ToolCall(msgspec.Struct):
-    """A call that the model asked for; its arguments are JSON, if the model kept to it."""
+    """A tool call by the model; its arguments should be JSON, but need not be valid."""
 
     name: str = ""
     arguments: str = ""
 
 
 class Times(msgspec.Struct):
-    """When things happened, in seconds of `time.perf_counter`; what did not happen is None.
+    """Times in seconds of `time.perf_counter`; None for what did not happen.
 
-    `scheduled` is when the request was due, `started` when work on it began, `connected` when its connection
-    stood, `sent` when its last byte was handed to the kernel. Chunks are those with content.
+    `scheduled` is when the request was due, `started` when work on it began, `connected` when its new
+    connection was established, `sent` when its last byte was handed to the kernel, `headers` when the
+    response's headers arrived. `chunks` are the chunks with content.
     """
 
     scheduled: float
@@ -91,11 +92,11 @@ class Times(msgspec.Struct):
 
 
 class Exchange(msgspec.Struct):
-    """A completion, as far as it came. `failure` says why it counts as failed.
+    """A completion, possibly incomplete. `failure` says why it counts as failed.
 
-    Lengths are in characters. `done` is whether a stream said `[DONE]`, `cancelled` whether we broke it off,
-    `fresh` whether it had to wait for a new connection, `quickack` whether that acknowledged at once.
-    `choices` is how many answered; text and calls are kept for the first of them, when asked for.
+    Lengths are in characters. `done` is whether a stream ended with `[DONE]`, `cancelled` whether we
+    cancelled it, `fresh` whether it needed a new connection, `quickack` whether TCP_QUICKACK was set on it.
+    `choices` is the number of choices; text and tool calls are kept for the first one, on request.
     """
 
     times: Times

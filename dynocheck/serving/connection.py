@@ -1,8 +1,8 @@
-"""One HTTP/1.1 connection, made for measuring: what arrives is timed before it is looked at.
+"""An HTTP/1.1 connection for measurements: data is timestamped before it is parsed.
 
-Linux puts off acknowledging what it receives, in the hope of sending it along with data; a server that
-still uses Nagle's algorithm then holds its second packet back for 40 ms. TCP_QUICKACK asks for immediate
-acknowledgement, and the kernel forgets it, so it is set anew after every read.
+Linux delays acknowledgements in order to send them along with data; a server that uses Nagle's algorithm then
+holds its second packet back for 40 ms. TCP_QUICKACK requests immediate acknowledgement; the kernel resets it,
+so it is set again after every read.
 """
 
 import asyncio
@@ -14,25 +14,25 @@ from typing import Any
 from dynocheck.serving.endpoint import ExchangeLimits
 from dynocheck.serving.response_parser import ResponseParser, ResponseReceiver
 
-_QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux has it
+_QUICKACK = getattr(socket, "TCP_QUICKACK", None)  # Linux only
 _BUFFER = 32 << 10
 
 
 class Clock:
-    """What time it is for all that arrived together.
+    """Gives all data that is read in one iteration of the event loop the same timestamp.
 
-    The event loop learns of many readable connections at once and serves one after the other: those at the
-    end have waited for those before them. So all of one turn of the loop share the time of its first read.
+    The loop is notified of many readable connections at once and handles them one after the other, so the
+    last ones have waited for the others. All share the time of the iteration's first read.
     """
 
     def __init__(self) -> None:
         self._now: float | None = None
 
     def now(self) -> float:
-        """The time of `perf_counter` at which this turn's reads began."""
+        """The `perf_counter` time at which this iteration's reads began."""
         if self._now is None:
             self._now = perf_counter()
-            asyncio.get_running_loop().call_soon(self._end_turn)  # runs before the reads of the next turn
+            asyncio.get_running_loop().call_soon(self._end_turn)  # runs before the next iteration's reads
         return self._now
 
     def _end_turn(self) -> None:
@@ -40,8 +40,8 @@ class Clock:
 
 
 class HttpConnection(asyncio.BufferedProtocol):
-    """Carries one exchange at a time. It reads into a buffer of its own: to allocate one for each read costs
-    more than to read.
+    """Carries one exchange at a time. Reads into a buffer of its own, because allocating one for each read
+    costs more than the read.
     """
 
     def __init__(self, clock: Clock) -> None:
@@ -50,7 +50,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         self.transport: asyncio.Transport
         self.connected = 0.0
         self.quickack = False
-        self.usable = False  # for one more exchange
+        self.usable = False  # for another exchange
         self._socket: Any = None
         self._answer: ResponseParser | None = None
 
@@ -74,11 +74,11 @@ class HttpConnection(asyncio.BufferedProtocol):
     async def exchange(
         self, payload: bytes, receiver: ResponseReceiver, limits: ExchangeLimits, started: float
     ) -> float:
-        """Send a request and pass its answer on to the receiver, until it is complete.
+        """Send a request, and pass its response to the receiver until it is complete.
 
-        :param started: when the total time began.
+        :param started: when the total time limit begins.
         :return: when the request was handed to the kernel.
-        :raises Failed: there is no complete answer.
+        :raises EndpointError: there is no complete response.
         """
         answer = self._answer = ResponseParser(receiver, limits, started, self.close)
         self.transport.write(payload)
@@ -104,7 +104,7 @@ class HttpConnection(asyncio.BufferedProtocol):
         now = self._clock.now()
         self._acknowledge()
         if self._answer is None:
-            self.close()  # nobody asked
+            self.close()  # unsolicited data
         else:
             self._answer.feed(self._buffer[:nbytes], now)
 
@@ -118,6 +118,6 @@ class HttpConnection(asyncio.BufferedProtocol):
             self._answer.handle_close(broken=error is not None)
 
     def close(self) -> None:
-        """At once: what the server still sends is not read."""
+        """Close at once, without reading what the server still sends."""
         self.usable = False
         self.transport.abort()

@@ -1,4 +1,4 @@
-"""Makes a connection: name, TCP, TLS, each in its time."""
+"""Opens a connection: DNS and TCP, then TLS, each with a time limit."""
 
 import asyncio
 import errno
@@ -19,7 +19,7 @@ _EXHAUSTED = {errno.EMFILE, errno.ENFILE, errno.EADDRNOTAVAIL, errno.ENOBUFS, er
 async def connect(endpoint: Endpoint, clock: Clock) -> HttpConnection:
     """A new connection.
 
-    :raises Failed: there is none, or no TLS over it.
+    :raises EndpointError: DNS, TCP or TLS fails.
     """
     limits, loop = endpoint.limits, asyncio.get_running_loop()
     try:
@@ -70,13 +70,13 @@ def _is_local_error(error: Exception) -> bool:
 def _explain_error(error: Exception) -> str:
     match error:
         case ssl.SSLCertVerificationError():
-            return f"its certificate is not trusted: {error.verify_message}"
+            return f"untrusted certificate: {error.verify_message}"
         case ssl.SSLError():
-            return f"no TLS: {(error.reason or 'handshake failed').replace('_', ' ').lower()}"
+            return f"TLS failed: {(error.reason or 'handshake failed').replace('_', ' ').lower()}"
         case ConnectionResetError() | ConnectionAbortedError() | BrokenPipeError():
-            return "it closes the connection at once"
+            return "the server closes the connection at once"
         case socket.gaierror():
-            return f"its name is not known: {error.strerror}"
+            return f"unknown host: {error.strerror}"
         case OSError() if error.errno:
-            return os.strerror(error.errno).lower()  # asyncio's own words are "Connect call failed"
+            return os.strerror(error.errno).lower()  # asyncio's own text is "Connect call failed"
     return str(error) or type(error).__name__

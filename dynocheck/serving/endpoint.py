@@ -1,4 +1,4 @@
-"""Where a model is served, how to reach it, and how long to wait."""
+"""An endpoint's URL, credentials, TLS options and limits."""
 
 import os
 import re
@@ -17,7 +17,7 @@ _PATH = re.compile(r"[\x21-\x7e]*")
 
 
 class SecretValue:
-    """A value that never shows itself: neither in a traceback nor in a report."""
+    """A value that appears neither in tracebacks nor in reports."""
 
     def __init__(self, value: str) -> None:
         self._value = value
@@ -26,15 +26,15 @@ class SecretValue:
         return self._value
 
     def __repr__(self) -> str:
-        return "Secret(...)"
+        return "SecretValue(...)"
 
 
 @dataclass(frozen=True)
 class ExchangeLimits:
-    """What a server may take: seconds in each phase, and bytes of each thing it sends.
+    """Limits for a request: seconds per phase, and bytes of the parts of its response.
 
     `first_byte_s` counts from the request's last byte, `idle_s` between two reads, `total_s` from the start.
-    `body` counts twice: what came over the wire, and what it unpacks to.
+    `body` applies to the bytes on the wire and, separately, to the decompressed bytes.
     """
 
     connect_s: float = 5.0
@@ -49,16 +49,16 @@ class ExchangeLimits:
 
 @dataclass(frozen=True)
 class Endpoint:
-    """A server of an OpenAI-compatible API.
+    """A server with an OpenAI-compatible API.
 
-    :param url: http or https; with or without a base path, with or without the final /v1.
-    :param key: is sent as a bearer token, to this host alone.
-    :param ca_file: certificates in PEM to trust instead of the system's.
-    :param insecure: takes any certificate.
-    :param chunked: send bodies in chunks, without their length. A reverse proxy made with Go, such as the one
-        in an API server, loses an answer now and then that begins while it still looks for more of a body
-        whose length it was told.
-    :raises UsageError: one of them cannot be used.
+    :param url: http or https URL, with or without a base path and a final /v1.
+    :param key: API key, sent as a bearer token to this host only.
+    :param ca_file: PEM file with authorities to trust instead of the system's.
+    :param insecure: skip TLS certificate verification.
+    :param chunked: send request bodies with chunked transfer encoding. With a Content-Length, Go's reverse
+        proxy, which API servers use, occasionally drops a response that begins before it has read the end of
+        the request body.
+    :raises UsageError: an argument is invalid.
     """
 
     url: str
@@ -72,7 +72,7 @@ class Endpoint:
     def __post_init__(self) -> None:
         for name, value in self.all_headers.items():
             if not _HEADER_NAME.fullmatch(name) or not _HEADER_VALUE.fullmatch(value):
-                raise UsageError(f"header {name!r}: its value cannot be sent in a header")
+                raise UsageError(f"header {name!r}: invalid name or value")
         _ = self.ssl_context
 
     @cached_property
@@ -83,11 +83,13 @@ class Endpoint:
         except ValueError as error:
             raise UsageError(f"not a URL: {error}") from None
         if parts.username is not None or parts.password is not None:
-            raise UsageError("credentials in a URL end up in logs; give the key by environment or file")
+            raise UsageError(
+                "credentials in a URL end up in logs; pass the key in an environment variable or file"
+            )
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise UsageError(f"{self.url}: not a URL like http://host:8000")
         if parts.query or parts.fragment or not _PATH.fullmatch(parts.path):
-            raise UsageError(f"{self.url}: not the base of an API: leave out what follows its path")
+            raise UsageError(f"{self.url}: not an API base URL: remove the query and fragment")
         return parts.scheme, _encode_host(parts.hostname), port, parts.path.rstrip("/").removesuffix("/v1")
 
     @property
@@ -109,26 +111,26 @@ class Endpoint:
 
     @cached_property
     def authority(self) -> str:
-        """Host and port as the Host header has them."""
+        """Host and port for the Host header."""
         host = f"[{self.host}]" if ":" in self.host else self.host
         return host if self.port == (443 if self.is_secure else 80) else f"{host}:{self.port}"
 
     @property
     def tls_server_name(self) -> str:
-        """The name that TLS asks for and the certificate must have: that of the Host header, where one is
-        given, for a gateway knows its routes by it.
+        """The name for SNI and certificate verification: that of a custom Host header, by which gateways
+        choose a route, or else the URL's host.
         """
         return urlsplit(f"//{self.headers.get('Host', '')}").hostname or self.host
 
     @cached_property
     def all_headers(self) -> dict[str, str]:
-        """What is sent with every request, the key among it."""
+        """The headers of every request, including the key."""
         key = {"Authorization": f"Bearer {self.key.reveal()}"} if self.key else {}
         return {"Host": self.authority, **key, **self.headers}
 
     @cached_property
     def ssl_context(self) -> ssl.SSLContext | None:
-        """How to check the server's certificate; none for plain HTTP."""
+        """The context that verifies the server's certificate; None for plain HTTP."""
         if not self.is_secure:
             return None
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -143,7 +145,7 @@ class Endpoint:
             try:
                 context.load_verify_locations(self.ca_file)
             except ssl.SSLError:
-                raise UsageError(f"{self.ca_file}: holds no certificate in PEM") from None
+                raise UsageError(f"{self.ca_file}: contains no PEM certificate") from None
             except OSError as error:
                 raise UsageError(f"{self.ca_file}: {error.strerror}") from None
         return context
@@ -153,22 +155,22 @@ def _encode_host(host: str) -> str:
     try:
         return host if host.isascii() else host.encode("idna").decode("ascii")
     except UnicodeError:
-        raise UsageError(f"{host}: not a name of a host") from None
+        raise UsageError(f"{host}: not a host name") from None
 
 
 def read_key(environment: str | None, file: str | None) -> SecretValue | None:
-    """The key that a variable of the environment or a file holds; none when neither is named.
+    """The API key in an environment variable or a file; None if neither is named.
 
-    :raises UsageError: there is none.
+    :raises UsageError: it is missing, or cannot be sent in a header.
     """
     if environment is not None and file is not None:
-        raise UsageError("a key from the environment and one from a file: give one")
+        raise UsageError("a key from the environment and one from a file: use one")
     if environment is not None:
-        found = os.environ.get(environment, "").strip()
+        key = os.environ.get(environment, "").strip()
         where = f"${environment}"
     elif file is not None:
         try:
-            found = Path(file).read_text(encoding="utf-8").strip()
+            key = Path(file).read_text(encoding="utf-8").strip()
         except OSError as error:
             raise UsageError(f"{file}: {error.strerror}") from None
         except UnicodeDecodeError:
@@ -176,8 +178,8 @@ def read_key(environment: str | None, file: str | None) -> SecretValue | None:
         where = file
     else:
         return None
-    if not found:
-        raise UsageError(f"{where}: holds no key")
-    if not _HEADER_VALUE.fullmatch(found):
-        raise UsageError(f"{where}: what it holds cannot be sent in a header")
-    return SecretValue(found)
+    if not key:
+        raise UsageError(f"{where}: contains no key")
+    if not _HEADER_VALUE.fullmatch(key):
+        raise UsageError(f"{where}: the key cannot be sent in a header")
+    return SecretValue(key)

@@ -1,4 +1,4 @@
-"""How an exchange with a server can fail: a closed set, so that failures can be counted by class."""
+"""The kinds of failure of a request: a closed set, so that failures can be counted by kind."""
 
 import enum
 import re
@@ -7,18 +7,18 @@ import msgspec
 
 from dynocheck.secrets import HIDDEN, hide
 
-LONGEST = 300  # characters of a message that is told
+LONGEST = 300  # characters of a message that are shown
 _KEPT = 4096
 _SPACE = re.compile(r"\s+")
 
 
 class FailureKind(enum.StrEnum):
-    """The class of a failure.
+    """The kind of a failure.
 
-    `truncated` is an answer that ended before it was complete: the connection closed early, or a stream
-    without `[DONE]` or without a finish reason. `empty` is a complete answer that generated nothing.
-    `in-stream-error` is an error told inside an answer whose HTTP status was good. `client` is ours: this
-    machine had no file descriptor, port or memory left for one more connection.
+    `truncated` is an incomplete response: the connection closed early, or a stream ended without `[DONE]` or
+    a finish reason. `empty` is a complete response without generated content. `in-stream-error` is an error
+    inside a response with status 2xx. `client` is our own: this machine ran out of file descriptors, ports
+    or memory for another connection.
     """
 
     CONNECT = "connect"
@@ -40,7 +40,7 @@ class FailureKind(enum.StrEnum):
 
 
 class TimeoutPhase(enum.StrEnum):
-    """Where a time limit struck."""
+    """The phase in which a time limit was exceeded."""
 
     CONNECT = "connect"
     TLS = "tls"
@@ -50,9 +50,9 @@ class TimeoutPhase(enum.StrEnum):
 
 
 class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What went wrong: a bounded message without secrets; `phase` of a timeout, `status` of an HTTP error.
+    """A failure with a short message without secrets; `phase` of a timeout, `status` of an HTTP error.
 
-    `retry_after_s` is what a server that is too busy asked for, in seconds.
+    `retry_after_s` is the Retry-After of an overloaded server, in seconds.
     """
 
     kind: FailureKind
@@ -67,7 +67,7 @@ class Failure(msgspec.Struct, frozen=True, omit_defaults=True):
 
 
 class EndpointError(Exception):
-    """Carries a failure to the one who asked."""
+    """Carries a failure to the caller."""
 
     def __init__(self, failure: Failure) -> None:
         super().__init__(str(failure))
@@ -80,13 +80,13 @@ def make_error(kind: FailureKind, message: str, phase: TimeoutPhase | None = Non
 
 
 def clean(text: str) -> str:
-    """Foreign text on one line, without tokens, and of a length that can be kept."""
+    """A server's text on one line, with tokens hidden, from at most _KEPT characters."""
     return _SPACE.sub(" ", hide(text[:_KEPT])).strip()
 
 
 def redact_failure(failure: Failure, key: str | None) -> Failure:
-    """The failure as it may be told: without the key, which a server may send back, and cut where nobody
-    reads on. The cut comes last, or it could leave half of the key.
+    """The failure with the API key hidden, which a server may echo, and a message of at most LONGEST
+    characters. Truncation comes last, because it could leave half of the key visible.
     """
     message = failure.message.replace(key, HIDDEN) if key else failure.message
     if len(message) > LONGEST:

@@ -1,4 +1,4 @@
-"""Metrics in Prometheus' text format: as much of it as is needed to compare two moments."""
+"""Parses as much of the Prometheus text format as is needed to compare samples at two times."""
 
 import re
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ class MetricSample:
 
 @dataclass(frozen=True)
 class Metrics:
-    """The samples that a server gave at one moment."""
+    """The samples of one scrape."""
 
     samples: tuple[MetricSample, ...] = ()
 
@@ -30,25 +30,25 @@ class Metrics:
         return any(True for _ in self.select(name))
 
     def select(self, name: str, **labels: str) -> Iterator[MetricSample]:
-        """The samples of a name that have these labels, among others."""
+        """The samples of this name that have at least these labels."""
         return (s for s in self.samples if s.name == name and labels.items() <= s.labels.items())
 
     def total(self, name: str, **labels: str) -> float:
-        """Their sum; 0 where there are none, as of a counter that has not counted yet."""
+        """The sum of the selected samples; 0 without samples, like a counter that has not counted yet."""
         return sum(sample.value for sample in self.select(name, **labels))
 
 
 def parse(text: str) -> Metrics:
-    """The samples of a text; a line that is none is passed over, as a scraper of one family would."""
+    """The samples in a text. Comments and malformed lines are skipped."""
     return Metrics(tuple(_parse_samples(text)))
 
 
 def _parse_samples(text: str) -> Iterator[MetricSample]:
     for line in text.splitlines():
-        found = _SAMPLE.fullmatch(line)
-        if found is None:
+        match = _SAMPLE.fullmatch(line)
+        if match is None:
             continue
-        name, labels, value = found.groups()
+        name, labels, value = match.groups()
         try:
             yield MetricSample(name, {k: _unescape(v) for k, v in _LABEL.findall(labels or "")}, float(value))
         except ValueError:
@@ -56,4 +56,4 @@ def _parse_samples(text: str) -> Iterator[MetricSample]:
 
 
 def _unescape(value: str) -> str:
-    return _ESCAPE.sub(lambda found: {"n": "\n"}.get(found[1], found[1]), value)
+    return _ESCAPE.sub(lambda match: {"n": "\n"}.get(match[1], match[1]), value)

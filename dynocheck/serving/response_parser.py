@@ -1,4 +1,4 @@
-"""An answer on its way: taken apart by httptools, timed, bounded in every direction."""
+"""Incremental HTTP/1.1 response parser with timestamps and size and time limits."""
 
 import asyncio
 import zlib
@@ -15,14 +15,18 @@ _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}  # zlib's names for the two
 
 
 class ResponseReceiver(Protocol):
-    """Takes an answer as it arrives; what it raises ends the exchange. Times are of `perf_counter`."""
+    """Receives a response as it arrives; an exception ends the exchange. Times are from `perf_counter`."""
 
     def receive_head(self, status: int, headers: Mapping[str, str], at: float) -> None: ...
     def receive_body(self, data: bytes, at: float) -> None: ...
 
 
 class ResponseParser:
-    """An answer on its way: taken apart by httptools, timed, bounded."""
+    """Parses a response with httptools, passes it to a receiver and enforces the limits.
+
+    :param started: when the total time limit begins.
+    :param close: closes the connection.
+    """
 
     def __init__(
         self, receiver: ResponseReceiver, limits: ExchangeLimits, started: float, close: Callable[[], None]
@@ -33,7 +37,7 @@ class ResponseParser:
         self._receiver = receiver
         self._limits = limits
         self._started = started
-        self._last: float | None = None  # when bytes came
+        self._last: float | None = None  # when bytes last arrived
         self._close = close
         self._parser = httptools.HttpResponseParser(self)
         self._headers: dict[str, str] = {}
@@ -44,7 +48,7 @@ class ResponseParser:
         self._headed = self._complete = self._surplus = False
         self._timer: asyncio.TimerHandle | None = None
 
-    # What httptools calls.
+    # Called by httptools.
 
     def on_message_begin(self) -> None:
         self._surplus = self._complete
@@ -68,9 +72,9 @@ class ResponseParser:
             self._complete = True
             self.keep_alive = self._parser.should_keep_alive()
         else:
-            self._headers = {}  # 100 Continue and its like: the answer follows
+            self._headers = {}  # 100 Continue or another interim response
 
-    # What the connection calls.
+    # Called by the connection.
 
     def feed(self, data: memoryview, now: float) -> None:
         if self.done.done():
@@ -89,10 +93,10 @@ class ResponseParser:
             if self._body:
                 self._pass_body(now)
         except httptools.HttpParserUpgrade:
-            self._end(make_error(FailureKind.NOT_HTTP, "it switches to another protocol"))
+            self._end(make_error(FailureKind.NOT_HTTP, "the server switches to another protocol"))
         except httptools.HttpParserError as error:
-            self._end(make_error(FailureKind.NOT_HTTP, f"what it sends is not HTTP/1: {error}"))
-        except Exception as error:  # the receiver's word to stop, for the one who waits
+            self._end(make_error(FailureKind.NOT_HTTP, f"the response is not HTTP/1: {error}"))
+        except Exception as error:  # raised by the receiver, for the caller
             self._end(error)
         else:
             if self._complete:
@@ -100,7 +104,7 @@ class ResponseParser:
                 self._end(None)
 
     def handle_close(self, *, broken: bool = False) -> None:
-        """The connection has closed, which ends an answer without a length and without chunks."""
+        """Handle a closed connection, which ends a response that has neither a length nor chunks."""
         if self.done.done():
             return
         framed = "content-length" in self._headers or "transfer-encoding" in self._headers
@@ -108,22 +112,19 @@ class ResponseParser:
             self.keep_alive = False
             self._end(None)
             return
-        when = "its answer was complete" if self._headed else "it answered"
-        self._end(
-            make_error(
-                FailureKind.TRUNCATED, f"it {'broke' if broken else 'closed'} the connection before {when}"
-            )
-        )
+        what = "connection reset" if broken else "the server closed the connection"
+        when = "the response was complete" if self._headed else "responding"
+        self._end(make_error(FailureKind.TRUNCATED, f"{what} before {when}"))
 
     def watch_timeouts(self) -> None:
-        """Keep an eye on the clock; one timer serves all limits and is not touched when bytes come."""
+        """Enforce the time limits with a single timer, which is not rescheduled when bytes arrive."""
         due, phase, limit = self._find_deadline()
         left = due - perf_counter()
         if left > 0:
             self._timer = asyncio.get_running_loop().call_later(left, self.watch_timeouts)
             return
-        what = {TimeoutPhase.FIRST_BYTE: "no answer", TimeoutPhase.IDLE: "nothing more"}.get(
-            phase, "no complete answer"
+        what = {TimeoutPhase.FIRST_BYTE: "no response", TimeoutPhase.IDLE: "no further data"}.get(
+            phase, "no complete response"
         )
         self._end(make_error(FailureKind.TIMEOUT, f"{what} within {limit:g} s", phase))
 
@@ -139,22 +140,20 @@ class ResponseParser:
         return min(total, (self._last + limits.idle_s, TimeoutPhase.IDLE, limits.idle_s))
 
     def _count_bytes(self, head: int, body: int) -> None:
-        """Bytes over the wire; those of a body with what frames it, so that no trailer is endless."""
+        """Count bytes on the wire; chunk framing counts as body, so that trailers are limited too."""
         self._head_bytes += head
         self._body_bytes += body
         if self._body_bytes > self._limits.body:
-            raise make_error(FailureKind.TOO_LARGE, f"an answer of more than {self._limits.body} bytes")
+            raise make_error(FailureKind.TOO_LARGE, f"a response of more than {self._limits.body} bytes")
         if self._head_bytes > self._limits.head:
             raise make_error(FailureKind.TOO_LARGE, f"headers of more than {self._limits.head} bytes")
 
     def _pass_head(self, now: float) -> None:
-        packing = self._headers.get("content-encoding", "identity").lower()
-        if packing in _WINDOWS:
-            self._unpack = _make_unpacker(_WINDOWS[packing], self._limits.body)
-        elif packing not in ("", "identity"):
-            raise make_error(
-                FailureKind.NOT_HTTP, f"its answer is packed as {packing}, which was not asked for"
-            )
+        encoding = self._headers.get("content-encoding", "identity").lower()
+        if encoding in _WINDOWS:
+            self._unpack = _make_unpacker(_WINDOWS[encoding], self._limits.body)
+        elif encoding not in ("", "identity"):
+            raise make_error(FailureKind.NOT_HTTP, f"unrequested content encoding {encoding}")
         self._receiver.receive_head(self._status, self._headers, now)
 
     def _pass_body(self, now: float) -> None:
@@ -176,7 +175,7 @@ class ResponseParser:
 
 
 def _make_unpacker(window: int, limit: int) -> Callable[[bytes], bytes]:
-    """Unpacks a body in pieces, up to a limit: a few bytes can stand for gigabytes."""
+    """A function that decompresses a body in pieces, up to a limit in bytes, as a guard against zip bombs."""
     packed, size = zlib.decompressobj(window), 0
 
     def unpack(data: bytes) -> bytes:
@@ -184,12 +183,10 @@ def _make_unpacker(window: int, limit: int) -> Callable[[bytes], bytes]:
         try:
             piece = packed.decompress(data, limit - size + 1)
         except zlib.error:
-            raise make_error(
-                FailureKind.NOT_HTTP, "its answer says that it is packed, and cannot be unpacked"
-            ) from None
+            raise make_error(FailureKind.NOT_HTTP, "the compressed response cannot be decoded") from None
         size += len(piece)
         if size > limit:
-            raise make_error(FailureKind.TOO_LARGE, f"an answer that unpacks to more than {limit} bytes")
+            raise make_error(FailureKind.TOO_LARGE, f"a response that decompresses to over {limit} bytes")
         return piece
 
     return unpack

@@ -1,9 +1,9 @@
-"""Reads a stream of server-sent events as its bytes come, by the rules of the WHATWG's HTML standard.
+"""An incremental parser for server-sent events, by the rules of the WHATWG HTML standard.
 
-Lines end in LF, CR or CRLF; a byte order mark may come first; comments, ids and retry times are passed
-over; several data lines make one event. Two dialects tell of errors outside of these rules, and are read
-too: Dynamo's frontend writes `event: error` with the text in a comment and no data, and llama.cpp wrote a
-field named `error` until late in 2025.
+Lines end in LF, CR or CRLF; a byte order mark may come first; comments, ids and retry times are ignored;
+several data lines form one event. Two deviations for errors are understood too: Dynamo's frontend writes
+`event: error` with the message in a comment and no data, and llama.cpp wrote a field named `error` until late
+2025.
 """
 
 from typing import NamedTuple
@@ -13,26 +13,26 @@ _FIRST = 200
 
 
 class Event(NamedTuple):
-    """One event; `kind` is `message` unless the server named another."""
+    """One event; `kind` is `message` unless the server sets another."""
 
     kind: str
     data: bytes
 
 
 class EventTooLarge(Exception):
-    """A line, or the data of one event, is longer than the limit."""
+    """A line, or the data of one event, exceeds the limit."""
 
 
 class EventStreamParser:
-    """An event stream, fed in pieces of any size.
+    """Parses an event stream that is fed in pieces of any size.
 
-    :param limit: bytes that a line, and the data of an event, may have.
+    :param limit: maximum bytes of a line, and of the data of an event.
     """
 
     def __init__(self, limit: int) -> None:
-        self.stray = b""  # the start of the first line that means nothing here
+        self.stray = b""  # the start of the first line that is not part of an event stream
         self._limit = limit
-        self._pending: list[bytes] = []  # a line that has not ended
+        self._pending: list[bytes] = []  # pieces of an incomplete line
         self._waiting = 0
         self._after_cr = False
         self._first = True
@@ -41,7 +41,7 @@ class EventStreamParser:
     def feed(self, data: bytes) -> list[Event]:
         """The events that these bytes complete.
 
-        :raises Oversized: the limit is passed.
+        :raises EventTooLarge: a line or event exceeds the limit.
         """
         if self._after_cr and data[:1] == b"\n":
             data = data[1:]
@@ -59,7 +59,7 @@ class EventStreamParser:
 
     @property
     def pending(self) -> bytes:
-        """The start of the last line, which has not ended."""
+        """The start of the last, incomplete line."""
         return b"".join(self._pending)[:_FIRST]
 
     def _keep(self, data: bytes) -> None:

@@ -1,1 +1,1 @@
-"""Findings that do not count: inline comments, baselines and changes since a git revision."""
+"""Suppressed findings: inline comments, baselines and --diff."""

@@ -1,7 +1,7 @@
-"""Findings that a site has agreed to live with for now: the contract `dynocheck.baseline/v1`.
+"""Baselines, files of accepted findings: the format `dynocheck.baseline/v1`.
 
-A finding is told from others by its check, its file, its object and its message, not by its line: it stays
-the same when the text above it moves.
+A finding is identified by its check, file, object and message, not by its line, so that it stays the same
+when the text above it moves.
 """
 
 import os
@@ -25,7 +25,7 @@ _LINE = re.compile(r"\bline \d+")
 
 
 class Fingerprint(NamedTuple):
-    """What a finding is told by."""
+    """What identifies a finding."""
 
     check: str
     file: str
@@ -34,11 +34,17 @@ class Fingerprint(NamedTuple):
 
 
 def compute_fingerprint(check: str, finding: Finding, root: str) -> Fingerprint:
-    """What this finding is told by, its file as seen from the folder `root`."""
-    place, subject = finding.location, finding.subject
+    """The fingerprint of a finding, with its file relative to `root`."""
+    place = finding.location
     message = hide(_LINE.sub("line", finding.message)).encode(errors="backslashreplace").decode()
     file = os.path.relpath(os.path.realpath(place.file), os.path.realpath(root)) if place else ""
-    return Fingerprint(check, Path(file).as_posix() if file else "", str(subject) if subject else "", message)
+    subject = str(finding.subject) if finding.subject else ""
+    return Fingerprint(check, Path(file).as_posix() if file else "", subject, message)
+
+
+def list_judged(verdicts: Iterable[Verdict]) -> set[str]:
+    """The ids of the checks that could judge."""
+    return {verdict.check for verdict in verdicts if verdict.outcome not in _COULD_NOT_JUDGE}
 
 
 class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -55,7 +61,7 @@ class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Baseline:
-    """The findings of a file, each as often as it may be found."""
+    """The findings of a baseline file, each with the number of times that it may occur."""
 
     def __init__(self, path: Path, findings: Iterable[_Entry]) -> None:
         self._path = path
@@ -64,34 +70,36 @@ class Baseline:
             self._left[Fingerprint(entry.check, entry.file, entry.subject, entry.message)] += entry.count
 
     def suppress(self, verdict: Verdict, finding: Finding) -> SuppressedFinding | None:
-        """Puts a finding aside that the file holds, once for each time that it holds it."""
-        found = compute_fingerprint(verdict.check, finding, _resolve_parent(self._path))
-        if self._left[found] < 1:
+        """The finding as suppressed by the baseline, as often as the file counts it."""
+        fingerprint = compute_fingerprint(verdict.check, finding, _resolve_parent(self._path))
+        if self._left[fingerprint] < 1:
             return None
-        self._left[found] -= 1
+        self._left[fingerprint] -= 1
         return SuppressedFinding(by="baseline", reason=self._path.as_posix(), finding=finding)
 
     def find_stale(
         self, verdicts: Iterable[Verdict], paths: Collection[str]
     ) -> Iterator[tuple[str, str, str]]:
-        """What the file holds and this run, which judged it, did not find: check, place and message.
+        """The findings of the file that no longer occur, as check, place and message.
 
-        :param paths: the files and folders that were judged.
+        Findings of checks and paths that this run did not judge are left out.
+
+        :param paths: the files and directories that were judged.
         """
-        judged = {verdict.check for verdict in verdicts if verdict.outcome not in _COULD_NOT_JUDGE}
+        judged = list_judged(verdicts)
         roots = [os.path.realpath(path) for path in paths]
         for entry in sorted(+self._left):
             place = os.path.realpath(Path(_resolve_parent(self._path), entry.file))
-            seen = not entry.file or any(place == root or place.startswith(f"{root}/") for root in roots)
-            if entry.check in judged and seen:
+            covered = not entry.file or any(place == root or place.startswith(f"{root}/") for root in roots)
+            if entry.check in judged and covered:
                 about = ": ".join(part for part in (entry.file, entry.subject) if part)
                 yield entry.check, about, entry.message
 
 
-def read(path: Path) -> Baseline:
-    """The baseline that a file holds.
+def read_baseline(path: Path) -> Baseline:
+    """Read a baseline file.
 
-    :raises UsageError: it cannot be read, or is no baseline.
+    :raises UsageError: it cannot be read, or is not a baseline.
     """
     try:
         document = msgspec.json.decode(path.read_bytes(), type=_Document)
@@ -104,18 +112,18 @@ def read(path: Path) -> Baseline:
     return Baseline(path, document.findings)
 
 
-def write(path: Path, verdicts: Iterable[Verdict]) -> None:
-    """Make the findings that count the baseline.
+def write_baseline(path: Path, verdicts: Iterable[Verdict]) -> None:
+    """Write the warnings and failures that count to a baseline file.
 
     :raises UsageError: the file cannot be written.
     """
-    found = Counter(
+    counts = Counter(
         compute_fingerprint(verdict.check, finding, _resolve_parent(path))
         for verdict in verdicts
         for finding in verdict.findings
         if finding.outcome in _RECORDED_OUTCOMES
     )
-    entries = tuple(_Entry(p.check, p.message, p.file, p.subject, found[p]) for p in sorted(found))
+    entries = tuple(_Entry(p.check, p.message, p.file, p.subject, counts[p]) for p in sorted(counts))
     encoded = msgspec.json.encode(_Document(SCHEMA, entries))
     try:
         path.write_bytes(msgspec.json.format(encoded, indent=2) + b"\n")

@@ -1,4 +1,4 @@
-"""What was found at a git revision already: the recipes of then, judged as those of now."""
+"""Suppresses findings that the recipes of a git revision have too."""
 
 import os
 import tempfile
@@ -9,75 +9,65 @@ from pathlib import Path
 import msgspec
 
 from dynocheck.core.outcomes import Finding, SuppressedFinding, Verdict
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.recipes import Recipe
-from dynocheck.recipe.blocks import is_block_changed
-from dynocheck.suppression import git as changes
+from dynocheck.facts import Recipe, Recipes
 from dynocheck.suppression.baseline import Fingerprint, compute_fingerprint
-from dynocheck.suppression.git import GitChanges
+from dynocheck.suppression.git import find_changes
+from dynocheck.suppression.yaml_blocks import is_block_changed
 
-_CACHE = "model-cache"  # the folder whose claims and downloads variants share
+_CACHE = "model-cache"  # the folder of the claims and downloads that variants share
 
 
 class GitDiffFilter:
-    """Puts aside what was found before the change too, where nothing of its place was touched."""
+    """Suppresses findings that the revision has too, unless a line of their block changed since."""
 
     def __init__(self, revision: str, paths: Sequence[str]) -> None:
-        """:raises UsageError: there is no such revision of these paths."""
+        """:raises UsageError: these paths have no such revision."""
         self._revision = revision
         self._paths = paths
-        self._changes = changes.find_changes(revision, paths, _CACHE)
+        self._changes = find_changes(revision, paths, _CACHE)
         self._old: Counter[Fingerprint] = Counter()
 
-    def judge_old_recipes(self, judge: Callable[[Recipes], Iterable[Verdict]]) -> None:
-        """Judge the recipes of then."""
-        self._old = _fingerprint_findings(self._changes, self._paths, judge)
+    def judge_old_recipes(
+        self, load: Callable[[str], Iterable[Recipe]], judge: Callable[[Recipes], Iterable[Verdict]]
+    ) -> None:
+        """Judge the recipes of the revision, in a temporary folder.
+
+        :param load: the recipes at a path; none when there was no recipe then.
+        """
+        with tempfile.TemporaryDirectory() as folder:
+            top = Path(folder).resolve()
+            self._changes.restore(top)
+            new_paths = {
+                str(top / inside): path for inside, path in zip(self._changes.paths, self._paths, strict=True)
+            }
+            verdicts = judge(Recipes(tuple(recipe for old in new_paths for recipe in load(old))))
+            self._old = Counter(
+                compute_fingerprint(verdict.check, _replace_paths(finding, new_paths), str(top))
+                for verdict in verdicts
+                for finding in verdict.findings
+            )
 
     def suppress(self, verdict: Verdict, finding: Finding) -> SuppressedFinding | None:
-        found = compute_fingerprint(verdict.check, finding, str(self._changes.top))
-        if self._old[found] < 1 or self._is_touched(finding):
+        """The finding as suppressed by the revision, as often as it occurs there."""
+        fingerprint = compute_fingerprint(verdict.check, finding, str(self._changes.top))
+        if self._old[fingerprint] < 1 or self._is_changed(finding):
             return None
-        self._old[found] -= 1
+        self._old[fingerprint] -= 1
         return SuppressedFinding(by="diff", reason=self._revision, finding=finding)
 
-    def _is_touched(self, finding: Finding) -> bool:
+    def _is_changed(self, finding: Finding) -> bool:
         place = finding.location
         file = os.path.realpath(place.file) if place else ""
         if place is None or file not in self._changes.lines:
-            return place is not None and not Path(file).exists()  # its name was made harmless
+            return place is not None and not Path(file).exists()  # its name was sanitized
         lines = self._changes.lines[file]
         return lines is None or place.line is None or is_block_changed(_read_lines(file), place.line, lines)
 
 
-def _fingerprint_findings(
-    changes: GitChanges, paths: Sequence[str], judge: Callable[[Recipes], Iterable[Verdict]]
-) -> Counter[Fingerprint]:
-    """What the findings in the recipes of then are told by."""
-    with tempfile.TemporaryDirectory() as folder:
-        top = Path(folder).resolve()
-        changes.restore(top)
-        now = {str(top / inside): path for inside, path in zip(changes.paths, paths, strict=True)}
-        verdicts = judge(Recipes(tuple(recipe for old in now for recipe in _load_recipes(old))))
-        return Counter(
-            compute_fingerprint(verdict.check, _replace_paths(finding, now), str(top))
-            for verdict in verdicts
-            for finding in verdict.findings
-        )
-
-
-def _load_recipes(path: str) -> tuple[Recipe, ...]:
-    from dynocheck.recipe.discover import NotARecipe, load_recipes
-
-    try:
-        return load_recipes([path])
-    except NotARecipe:
-        return ()  # it was none then: all of it is new
-
-
-def _replace_paths(finding: Finding, now: Mapping[str, str]) -> Finding:
-    """The finding, with the paths of today in what it says."""
+def _replace_paths(finding: Finding, new_paths: Mapping[str, str]) -> Finding:
+    """The finding, with the current paths in its message."""
     message = finding.message
-    for old, path in now.items():
+    for old, path in new_paths.items():
         message = message.replace(old, path.rstrip("/"))
     return msgspec.structs.replace(finding, message=message)
 

@@ -1,57 +1,60 @@
-"""Comments by which people put findings aside: whether each means something, and did something."""
+"""Suppresses findings by the ignore comments of recipes, and keeps account of which comments were used."""
 
 from collections.abc import Iterable, Sequence
 
-from dynocheck.core.outcomes import Finding, Outcome, SuppressedFinding, Verdict
-from dynocheck.core.registry import Check
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
-from dynocheck.facts.recipe.recipes import IgnoreUse, IgnoreUses
-
-_COULD_NOT_JUDGE = (Outcome.UNKNOWN, Outcome.ERROR)
+from dynocheck.core.declarations import Check
+from dynocheck.core.outcomes import Finding, SuppressedFinding, Verdict
+from dynocheck.facts import IgnoreComment, IgnoreUse, IgnoreUses, Recipes
+from dynocheck.suppression.baseline import list_judged
 
 
-class InlineSuppressions:
-    """Every comment of the recipes, and which of them have put a finding aside so far.
+class InlineComments:
+    """The ignore comments of some recipes, and which of them have suppressed a finding so far.
 
-    :param checks: all that exist, by which an id or glob means something.
+    :param checks: every registered check, which the patterns of comments may match.
     """
 
     def __init__(self, recipes: Recipes | None, checks: Sequence[Check]) -> None:
-        found = (ignore for recipe in recipes or () for ignore in recipe.ignores)
-        self._ignores = list(dict.fromkeys(found))
+        self._comments = list(
+            dict.fromkeys(comment for recipe in recipes or () for comment in recipe.ignores)
+        )
         self._checks = checks
         self._used: set[tuple[IgnoreComment, str]] = set()
-        self._meanings: dict[str, set[str]] = {}
+        self._matches: dict[str, set[str]] = {}
 
     def suppress(self, verdict: Verdict, finding: Finding) -> SuppressedFinding | None:
-        """The comment by which this finding does not count, if there is one."""
+        """The finding as suppressed by a comment at its place, if there is one."""
         place = finding.location
         if place is None:
             return None
-        for ignore in self._ignores:
-            if ignore.covers(place.file, place.line):
-                for pattern in ignore.patterns:
-                    if verdict.check in self._resolve_pattern(pattern):
-                        self._used.add((ignore, pattern))
-                        return SuppressedFinding(by="comment", reason=ignore.reason, finding=finding)
+        for comment in self._comments:
+            if comment.covers(place.file, place.line):
+                for pattern in comment.patterns:
+                    if verdict.check in self._match(pattern):
+                        self._used.add((comment, pattern))
+                        return SuppressedFinding(by="comment", reason=comment.reason, finding=finding)
         return None
 
     def list_uses(self, verdicts: Iterable[Verdict]) -> IgnoreUses:
-        """What became of each, once these are all the verdicts."""
-        judged = {verdict.check for verdict in verdicts if verdict.outcome not in _COULD_NOT_JUDGE}
+        """The use of each pattern of each comment, once these are all the verdicts."""
+        judged = list_judged(verdicts)
         return IgnoreUses(
             tuple(
-                self._build_use(each, pattern, judged) for each in self._ignores for pattern in each.patterns
+                self._build_use(comment, pattern, judged)
+                for comment in self._comments
+                for pattern in comment.patterns
             )
         )
 
-    def _build_use(self, ignore: IgnoreComment, pattern: str, judged: set[str]) -> IgnoreUse:
-        meant = self._resolve_pattern(pattern)
-        used = (ignore, pattern) in self._used
-        return IgnoreUse(ignore, pattern, known=bool(meant), used=used if used or meant <= judged else None)
+    def _build_use(self, comment: IgnoreComment, pattern: str, judged: set[str]) -> IgnoreUse:
+        matched = self._match(pattern)
+        used = (comment, pattern) in self._used
+        return IgnoreUse(
+            comment, pattern, known=bool(matched), used=used if used or matched <= judged else None
+        )
 
-    def _resolve_pattern(self, pattern: str) -> set[str]:
-        if pattern not in self._meanings:
-            self._meanings[pattern] = {check.id for check in self._checks if check.matches(pattern)}
-        return self._meanings[pattern]
+    def _match(self, pattern: str) -> set[str]:
+        """The ids of the checks that a pattern matches."""
+        if pattern not in self._matches:
+            self._matches[pattern] = {check.id for check in self._checks if check.matches(pattern)}
+        return self._matches[pattern]

@@ -1,1 +1,1 @@
-"""Probes of the API server, its version and what the user may do."""
+"""Probes of the API server, and of the user's permissions and credentials."""

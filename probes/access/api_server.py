@@ -1,12 +1,11 @@
-"""The API server itself: its version, and what it lets us do."""
+"""Probes of the API server's version and of the user's permissions."""
 
 from functools import partial
 
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, RequiredAccess
-from dynocheck.facts.k8s.definitions import ServerVersion
+from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, RequiredAccess, ServerVersion
 from dynocheck.kube import Cluster, KubeError, run_parallel
 
 _REVIEWS = "/apis/authorization.k8s.io/v1/selfsubjectaccessreviews"
@@ -30,12 +29,14 @@ class _Review(msgspec.Struct):
 
 @probe()
 def api_server(cluster: Cluster) -> ApiServer:
+    """The server's address, version and platform; fails when the server cannot be reached."""
     version = cluster.get("/version", _Version)
     return ApiServer(cluster.connection.server, version.git_version, version.platform)
 
 
 @probe()
 def server_version(cluster: Cluster) -> ServerVersion:
+    """The server's version, or why it is unknown; never fails."""
     try:
         return ServerVersion(cluster.get("/version", _Version).git_version)
     except KubeError as error:
@@ -44,9 +45,9 @@ def server_version(cluster: Cluster) -> ServerVersion:
 
 @probe()
 def permissions(cluster: Cluster, required: RequiredAccess) -> Permissions:
-    """A SelfSubjectAccessReview for each right: all that is ever posted, and it changes nothing.
+    """Create a SelfSubjectAccessReview per permission: the only POST of all probes, which stores nothing.
 
-    One suffices for who may do everything, as `kubectl auth can-i '*' '*'` asks it.
+    One review is enough for a user who may do everything, like `kubectl auth can-i '*' '*'`.
     """
     if _review(cluster, _EVERYTHING).allowed:
         return Permissions(tuple(AccessReview(access, True) for access in required.items))

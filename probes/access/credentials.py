@@ -1,7 +1,7 @@
-"""How long the credentials last with which we ask. What they are stays where it is."""
+"""Probe of when the kubeconfig's credentials expire. The credentials themselves are not part of the fact."""
 
 from dynocheck import probe
-from dynocheck.facts.k8s.credentials import Credential, Credentials
+from dynocheck.facts import Credential, Credentials
 from dynocheck.kube import Cluster
 from dynocheck.kube.credential_expiry import (
     count_seconds_left,
@@ -13,12 +13,12 @@ from dynocheck.kube.credential_expiry import (
 
 @probe()
 def credentials(cluster: Cluster) -> Credentials:
-    """From the kubeconfig alone: no plugin is run and nothing is asked."""
+    """Reads the kubeconfig only: runs no plugin and sends no request."""
     chosen = cluster.connection.chosen
     return Credentials(
         tuple(
-            Credential(found.kind, format_rfc3339(found.expires), count_seconds_left(found.expires))
-            for found in list_expiries(chosen.user)
+            Credential(expiry.kind, format_rfc3339(expiry.expires), count_seconds_left(expiry.expires))
+            for expiry in list_expiries(chosen.user)
         ),
         anonymous=has_no_credentials(chosen),
     )

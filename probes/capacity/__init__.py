@@ -1,1 +1,1 @@
-"""Probes of whether what is asked for fits the nodes and quotas."""
+"""Probes of running pods, quotas, limit ranges and autoscalers."""

@@ -1,14 +1,13 @@
-"""Who may add nodes: Karpenter by its types, a Cluster Autoscaler by the status that it writes.
+"""Probe of autoscalers that may add nodes: Karpenter by its API group, Cluster Autoscaler by its status.
 
-Clouds run either where no user sees it: Karpenter in EKS Auto Mode and AKS node auto-provisioning, the
-Cluster Autoscaler on GKE and AKS. A Cluster Autoscaler writes its status unless it is told not to.
+Clouds run them where users cannot see them: Karpenter in EKS Auto Mode and AKS node auto-provisioning, the
+Cluster Autoscaler on GKE and AKS. By default a Cluster Autoscaler writes its status to a ConfigMap.
 """
 
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.autoscaling import Autoscalers
+from dynocheck.facts import Access, Autoscalers
 from dynocheck.kube import Cluster, Forbidden, NotFound
 from dynocheck.probes._k8s_types import METADATA, PartialObject
 
@@ -22,19 +21,19 @@ class _Group(msgspec.Struct):
 
 @probe(access=[Access("list", "configmaps")])
 def autoscalers(cluster: Cluster) -> Autoscalers:
-    """Without the right to list ConfigMaps, whether there is a Cluster Autoscaler is not known."""
-    found = ["Karpenter"] if _has_karpenter(cluster) else []
+    """Without permission to list ConfigMaps, `unseen` says why a Cluster Autoscaler may be missed."""
+    names = ["Karpenter"] if _has_karpenter(cluster) else []
     try:
-        told = cluster.items("/api/v1/configmaps", PartialObject, accept=METADATA, fieldSelector=_STATUS)
+        statuses = cluster.items("/api/v1/configmaps", PartialObject, accept=METADATA, fieldSelector=_STATUS)
     except Forbidden as error:
-        return Autoscalers(tuple(found), unseen=str(error))
-    found += [f"Cluster Autoscaler ({each.metadata.namespace})" for each in told]
-    return Autoscalers(tuple(found))
+        return Autoscalers(tuple(names), unseen=str(error))
+    names += [f"Cluster Autoscaler ({status.metadata.namespace})" for status in statuses]
+    return Autoscalers(tuple(names))
 
 
 def _has_karpenter(cluster: Cluster) -> bool:
     try:
         cluster.get(_KARPENTER, _Group)
-    except (NotFound, Forbidden):  # everybody may ask, save where somebody took that right away
+    except (NotFound, Forbidden):  # forbidden only where discovery is restricted
         return False
     return True

@@ -1,4 +1,4 @@
-"""What is taken on the nodes, and what the namespace may take."""
+"""Probes of the resources that running pods hold, and of the namespace's quotas and limit ranges."""
 
 from collections.abc import Callable
 from functools import lru_cache, partial
@@ -7,8 +7,7 @@ from typing import Any
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.capacity import LimitRangeItem, NamespaceLimits, Quota, RunningPod, RunningPods
+from dynocheck.facts import Access, LimitRangeItem, NamespaceLimits, Quota, RunningPod, RunningPods
 from dynocheck.kube import Cluster, run_parallel
 from dynocheck.probes._k8s_types import ObjectMeta
 from dynocheck.scheduling.pod_spec_model import Shape, parse_shape
@@ -95,38 +94,38 @@ class _Range(msgspec.Struct):
 
 @probe(access=[Access("list", "pods")])
 def running_pods(cluster: Cluster) -> RunningPods:
-    """Finished pods are left out by the server, pods without a node here: neither holds anything."""
+    """Pods that hold resources: those with a node that are not finished; the server filters the finished."""
     pods = cluster.list_mapped("/api/v1/pods", _Pod, _convert_pod, fieldSelector=_UNFINISHED)
     return RunningPods(tuple(pod for pod in pods if pod is not None))
 
 
-def _convert_pod(found: _Pod) -> RunningPod | None:
-    spec, meta = found.spec, found.metadata
+def _convert_pod(pod: _Pod) -> RunningPod | None:
+    spec, meta = pod.spec, pod.metadata
     if not spec.node_name:
         return None
     bare = msgspec.structs.replace(spec, node_name="", affinity=None, priority=None)
-    seen = _parse_shape(msgspec.json.encode(bare))
+    shape = _parse_shape(msgspec.json.encode(bare))
     return RunningPod(
         namespace=meta.namespace,
         name=meta.name,
         node=spec.node_name,
         labels=meta.labels or {},
-        requests=seen.requests,
-        assumed=seen.assumed,
+        requests=shape.requests,
+        assumed=shape.assumed,
         priority=spec.priority or 0,
         terminating=bool(meta.deletion_timestamp),
         affinity=msgspec.to_builtins(spec.affinity) if spec.affinity else {},
-        ports=seen.ports,
+        ports=shape.ports,
     )
 
 
 @lru_cache(maxsize=4096)
 def _parse_shape(spec: bytes) -> Shape:
-    """What such a pod takes: the replicas of a workload are alike, and adding up exactly is slow."""
+    """The shape of a pod spec in JSON, cached: replicas have equal specs, and exact sums are slow."""
     return parse_shape(msgspec.json.decode(spec), "")
 
 
-@probe(access=[Access("list", each, local=True) for each in ("resourcequotas", "limitranges")])
+@probe(access=[Access("list", resource, local=True) for resource in ("resourcequotas", "limitranges")])
 def namespace_limits(cluster: Cluster) -> NamespaceLimits:
     namespace = cluster.connection.namespace
     base = f"/api/v1/namespaces/{namespace}"
@@ -137,20 +136,22 @@ def namespace_limits(cluster: Cluster) -> NamespaceLimits:
     quotas, ranges = run_parallel(calls)
     return NamespaceLimits(
         namespace=namespace,
-        quotas=tuple(_convert_quota(found) for found in quotas),
+        quotas=tuple(_convert_quota(quota) for quota in quotas),
         limits=tuple(
-            _convert_limit(found.metadata.name, item) for found in ranges for item in found.spec.limits or ()
+            _convert_limit(limits.metadata.name, item)
+            for limits in ranges
+            for item in limits.spec.limits or ()
         ),
     )
 
 
-def _convert_quota(found: _Quota) -> Quota:
-    selector = found.spec.scope_selector
+def _convert_quota(quota: _Quota) -> Quota:
+    selector = quota.spec.scope_selector
     return Quota(
-        name=found.metadata.name,
-        hard=found.spec.hard or {},
-        used=found.status.used or {},
-        scopes=tuple(found.spec.scopes or ()),
+        name=quota.metadata.name,
+        hard=quota.spec.hard or {},
+        used=quota.status.used or {},
+        scopes=tuple(quota.spec.scopes or ()),
         scope_selector=tuple((selector.match_expressions if selector else None) or ()),
     )
 

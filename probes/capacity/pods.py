@@ -1,4 +1,4 @@
-"""What pods look like on the wire, for probes that list some of them."""
+"""Pods as decoded from JSON, for probes that list pods of one workload."""
 
 from collections.abc import Iterable, Iterator
 
@@ -59,7 +59,7 @@ class _PodSpec(msgspec.Struct):
 
 
 class WirePod(msgspec.Struct):
-    """A pod, with what tells how its containers are started and from which files."""
+    """A pod with the commands and mounted files of its containers."""
 
     metadata: ObjectMeta
     spec: _PodSpec = msgspec.field(default_factory=_PodSpec)
@@ -67,17 +67,17 @@ class WirePod(msgspec.Struct):
 
 
 def filter_live(pods: Iterable[WirePod]) -> list[WirePod]:
-    """Those that have not ended and are not being deleted."""
+    """The pods that are neither finished nor being deleted."""
     ended = {"Succeeded", "Failed"}
     return [p for p in pods if p.status.phase not in ended and not p.metadata.deletion_timestamp]
 
 
-def convert_pod(found: WirePod) -> Pod:
-    """The fact that is made of a pod."""
-    status = found.status
+def convert_pod(pod: WirePod) -> Pod:
+    """The fact of a pod."""
+    status = pod.status
     return Pod(
-        namespace=found.metadata.namespace,
-        name=found.metadata.name,
+        namespace=pod.metadata.namespace,
+        name=pod.metadata.name,
         phase=status.phase,
         ready=any(c.type == "Ready" and c.status == "True" for c in status.conditions or ()),
         waiting=tuple(
@@ -88,18 +88,17 @@ def convert_pod(found: WirePod) -> Pod:
     )
 
 
-def has_flag(found: WirePod, flag: str) -> bool:
-    """Whether one of its containers is started with this flag."""
-    return any(
-        True for each in found.spec.containers or () for _ in _find_values(list(_list_words(each)), flag)
-    )
+def has_flag(pod: WirePod, flag: str) -> bool:
+    """Whether a container of the pod is started with this flag."""
+    containers = pod.spec.containers or ()
+    return any(True for container in containers for _ in _find_values(_list_words(container), flag))
 
 
-def find_mounted_files(found: WirePod, flag: str) -> Iterator[tuple[str, str]]:
-    """ConfigMap and key of each file that a container names by this flag and that a ConfigMap brings."""
-    volumes = {v.name: v.config_map for v in found.spec.volumes or () if v.config_map is not None}
-    for container in found.spec.containers or ():
-        for path in _find_values(list(_list_words(container)), flag):
+def find_mounted_files(pod: WirePod, flag: str) -> Iterator[tuple[str, str]]:
+    """The ConfigMap and key of each file that a flag of a container names and a ConfigMap provides."""
+    volumes = {v.name: v.config_map for v in pod.spec.volumes or () if v.config_map is not None}
+    for container in pod.spec.containers or ():
+        for path in _find_values(_list_words(container), flag):
             for mount in container.volume_mounts or ():
                 config_map = volumes.get(mount.name)
                 inside = _strip_mount(path, mount)
@@ -107,13 +106,12 @@ def find_mounted_files(found: WirePod, flag: str) -> Iterator[tuple[str, str]]:
                     yield config_map.name, _find_key(config_map, inside)
 
 
-def _list_words(container: _Container) -> Iterator[str]:
-    yield from container.command or ()
-    yield from container.args or ()
+def _list_words(container: _Container) -> list[str]:
+    return [*(container.command or ()), *(container.args or ())]
 
 
 def _find_values(words: list[str], flag: str) -> Iterator[str]:
-    """What follows the flag, which Go takes with one dash or two, and with `=` or a word of its own."""
+    """The values of a Go flag, with one dash or two, after `=` or as the next word."""
     for word, following in zip(words, [*words[1:], ""], strict=True):
         name, equals, value = word.partition("=")
         if name in (f"-{flag}", f"--{flag}"):
@@ -121,7 +119,7 @@ def _find_values(words: list[str], flag: str) -> Iterator[str]:
 
 
 def _strip_mount(path: str, mount: _Mount) -> str:
-    """The path within the volume, or nothing where it does not lie there."""
+    """The path within the volume; empty when it is not in the mount."""
     if mount.sub_path:
         return mount.sub_path if path == mount.mount_path else ""
     prefix = mount.mount_path.rstrip("/") + "/"

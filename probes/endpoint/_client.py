@@ -4,8 +4,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dynocheck.facts import Unavailable
-from dynocheck.facts.endpoint.answers import Address, Readiness, Reply, RequestFailure
+from dynocheck.facts import Address, Readiness, Reply, RequestFailure, Unavailable
 
 if TYPE_CHECKING:  # with asyncio they take 60 ms, which a run that asks no endpoint does not pay
     from dynocheck.serving import (

@@ -7,10 +7,7 @@ import msgspec
 from msgspec.structs import replace
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.endpoint.answers import Address
-from dynocheck.facts.load.limits import ANNOTATION, parse_annotation
-from dynocheck.facts.load.run import LoadLimits
+from dynocheck.facts import LIMITS_ANNOTATION, Access, Address, LoadLimits, parse_annotation
 from dynocheck.kube import Cluster, Forbidden, NotFound
 from dynocheck.probes._k8s_types import ObjectMeta
 from dynocheck.probes.endpoint.gateway import RIGHTS as _OF_A_GATEWAY
@@ -91,8 +88,8 @@ def _find_address(cluster: Cluster, name: str | None, via: str) -> Address:
 
 
 def _read_limits(graph: ObjectMeta) -> LoadLimits:
-    source = f"{ANNOTATION} of DynamoGraphDeployment {graph.namespace}/{graph.name}"
-    return parse_annotation((graph.annotations or {}).get(ANNOTATION, ""), source)
+    source = f"{LIMITS_ANNOTATION} of DynamoGraphDeployment {graph.namespace}/{graph.name}"
+    return parse_annotation((graph.annotations or {}).get(LIMITS_ANNOTATION, ""), source)
 
 
 def _find_port(service: _Service) -> int:

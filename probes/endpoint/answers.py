@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from dynocheck import probe
-from dynocheck.facts.endpoint.answers import (
+from dynocheck.facts import (
     CAPITAL_SCHEMA,
     CITY_SCHEMA,
     MISSING_PATH_STATUSES,

@@ -5,9 +5,7 @@ from urllib.parse import quote
 import msgspec
 from msgspec.structs import replace
 
-from dynocheck.facts import Access
-from dynocheck.facts.endpoint.answers import Address
-from dynocheck.facts.k8s.gaie import GATEWAY_API
+from dynocheck.facts import GATEWAY_API, Access, Address
 from dynocheck.kube import Cluster, NotFound
 from dynocheck.probes._k8s_types import ObjectMeta
 

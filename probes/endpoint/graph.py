@@ -7,8 +7,7 @@ import msgspec
 
 from dynocheck import Unavailable, probe
 from dynocheck.core.errors import UsageError
-from dynocheck.facts import Access
-from dynocheck.facts.endpoint.answers import Readiness, Rollout
+from dynocheck.facts import Access, Readiness, Rollout
 from dynocheck.kube import Cluster, NotFound
 from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
 

@@ -8,7 +8,7 @@ import msgspec
 
 from dynocheck import Unavailable, probe
 from dynocheck.core.errors import UsageError
-from dynocheck.facts.endpoint.answers import (
+from dynocheck.facts import (
     MISSING_PATH_STATUSES,
     NO_CHAT_STATUSES,
     Adapter,

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from uuid import uuid4
 
 from dynocheck import probe
-from dynocheck.facts.endpoint.answers import (
+from dynocheck.facts import (
     Address,
     Brim,
     Cancellation,

@@ -6,9 +6,9 @@ from typing import TypeVar
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.gaie import (
+from dynocheck.facts import (
     GATEWAY_API,
+    Access,
     ControllerCondition,
     Gateway,
     GatewayClass,

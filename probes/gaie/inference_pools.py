@@ -6,10 +6,10 @@ from functools import partial
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.gaie import (
+from dynocheck.facts import (
     GAIE,
     GAIE_EXPERIMENTAL,
+    Access,
     EndpointPicker,
     InferencePool,
     InferencePools,

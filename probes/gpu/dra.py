@@ -3,8 +3,7 @@
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.gpu import DeviceClasses
+from dynocheck.facts import Access, DeviceClasses
 from dynocheck.kube import Cluster, NotFound
 from dynocheck.probes._k8s_types import PartialObject
 

@@ -5,9 +5,8 @@ from functools import partial
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, OperatorPods
+from dynocheck.facts import Access, DriverSettings, OperatorPods, OperatorResource, OperatorResources
 from dynocheck.facts import Condition as ConditionFact
-from dynocheck.facts.k8s.gpu import DriverSettings, OperatorResource, OperatorResources
 from dynocheck.kube import Cluster, NotFound, run_parallel
 from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
 from dynocheck.probes.capacity.pods import WirePod, convert_pod

@@ -6,8 +6,7 @@ from typing import TYPE_CHECKING
 
 from dynocheck import Unavailable, probe
 from dynocheck.core.cancellation import Interruption
-from dynocheck.facts.endpoint.answers import Address, Brim, Readiness
-from dynocheck.facts.load.run import LoadLimits, LoadRun
+from dynocheck.facts import Address, Brim, LoadLimits, LoadRun, Readiness
 from dynocheck.probes.endpoint._client import Target
 
 if TYPE_CHECKING:

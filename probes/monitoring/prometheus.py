@@ -1,4 +1,4 @@
-"""Who collects the metrics of Dynamo's pods: the objects of the Prometheus operator."""
+"""Probe of the Prometheus operator's objects that collect the metrics of Dynamo's pods."""
 
 from functools import partial
 from typing import Any, TypeVar
@@ -6,13 +6,12 @@ from typing import Any, TypeVar
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.monitoring import Collector, LabelSelector, PodMonitor, PodMonitors, Requirement
+from dynocheck.facts import Access, Collector, LabelSelector, PodMonitor, PodMonitors, SelectorExpression
 from dynocheck.kube import Cluster, NotFound, run_parallel
 from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
 
 _GROUP = "monitoring.coreos.com"
-_METRICS = "nvidia.com/metrics-enabled"  # the operator puts it on every pod that has metrics
+_METRICS = "nvidia.com/metrics-enabled"  # label that the Dynamo operator sets on pods with metrics
 _COLLECTORS = {"Prometheus": "v1/prometheuses", "PrometheusAgent": "v1alpha1/prometheusagents"}
 
 T = TypeVar("T")
@@ -53,61 +52,66 @@ class _Monitor(msgspec.Struct):
     spec: _MonitorSpec = msgspec.field(default_factory=_MonitorSpec)
 
 
-@probe(access=[Access("list", each, _GROUP) for each in ("podmonitors", "prometheuses", "prometheusagents")])
+@probe(
+    access=[Access("list", plural, _GROUP) for plural in ("podmonitors", "prometheuses", "prometheusagents")]
+)
 def pod_monitors(cluster: Cluster) -> PodMonitors:
     calls: list[Any] = [
         partial(_list_if_served, cluster, "v1/podmonitors", _Monitor),
         *(partial(_list_if_served, cluster, path, _Collector) for path in _COLLECTORS.values()),
     ]
     monitors, *collectors = run_parallel(calls)
-    made = (_convert_monitor(found) for found in monitors or ())
+    converted = (_convert_monitor(monitor) for monitor in monitors or ())
     return PodMonitors(
-        items=tuple(monitor for monitor in made if _METRICS in monitor.pods.keys),
+        items=tuple(monitor for monitor in converted if _METRICS in monitor.pods.keys),
         collectors=tuple(
-            _convert_collector(kind, found)
-            for kind, each in zip(_COLLECTORS, collectors, strict=True)
-            for found in each or ()
+            _convert_collector(kind, item)
+            for kind, items in zip(_COLLECTORS, collectors, strict=True)
+            for item in items or ()
         ),
         served=monitors is not None,
-        collectors_served=any(each is not None for each in collectors),
+        collectors_served=any(items is not None for items in collectors),
     )
 
 
 def _list_if_served(cluster: Cluster, path: str, kind: type[T]) -> list[T] | None:
-    """The objects of a type, or None when the cluster does not have the type."""
+    """The objects of a type, or None when the cluster does not serve the type."""
     try:
         return cluster.items(f"/apis/{_GROUP}/{path}", kind)
     except NotFound:
         return None
 
 
-def _convert_monitor(found: _Monitor) -> PodMonitor:
-    meta = found.metadata
+def _convert_monitor(monitor: _Monitor) -> PodMonitor:
+    meta = monitor.metadata
     return PodMonitor(
         namespace=meta.namespace,
         name=meta.name,
         labels=meta.labels or {},
-        pods=_convert_selector(found.spec.selector) or LabelSelector(),
+        pods=_convert_selector(monitor.spec.selector) or LabelSelector(),
     )
 
 
-def _convert_collector(kind: str, found: _Collector) -> Collector:
-    conditions = {c.type: c.status for c in found.status.conditions or ()}
+def _convert_collector(kind: str, collector: _Collector) -> Collector:
+    conditions = {c.type: c.status for c in collector.status.conditions or ()}
     return Collector(
         kind=kind,
-        namespace=found.metadata.namespace,
-        name=found.metadata.name,
-        labels=found.metadata.labels or {},
-        monitors=_convert_selector(found.spec.pod_monitor_selector),
-        namespaces=_convert_selector(found.spec.pod_monitor_namespace_selector),
+        namespace=collector.metadata.namespace,
+        name=collector.metadata.name,
+        labels=collector.metadata.labels or {},
+        monitors=_convert_selector(collector.spec.pod_monitor_selector),
+        namespaces=_convert_selector(collector.spec.pod_monitor_namespace_selector),
         available=conditions["Available"] != "False" if "Available" in conditions else None,
     )
 
 
-def _convert_selector(found: _Selector | None) -> LabelSelector | None:
-    if found is None:
+def _convert_selector(selector: _Selector | None) -> LabelSelector | None:
+    if selector is None:
         return None
     return LabelSelector(
-        found.match_labels or {},
-        tuple(Requirement(r.key, r.operator, tuple(r.values or ())) for r in found.match_expressions or ()),
+        selector.match_labels or {},
+        tuple(
+            SelectorExpression(r.key, r.operator, tuple(r.values or ()))
+            for r in selector.match_expressions or ()
+        ),
     )

@@ -10,8 +10,8 @@ from typing import Any
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.platform import (
+from dynocheck.facts import (
+    Access,
     AdmissionWebhooks,
     Certificates,
     OperatorConfig,

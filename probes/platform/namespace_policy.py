@@ -5,8 +5,8 @@ from functools import partial
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.namespace_policy import (
+from dynocheck.facts import (
+    Access,
     Namespace,
     NetworkPolicies,
     NetworkPolicy,

@@ -1,8 +1,7 @@
 """Namespaces, by their metadata."""
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.namespaces import LabelledNamespace, Namespaces, RunNamespace
+from dynocheck.facts import Access, LabelledNamespace, Namespaces, RunNamespace
 from dynocheck.kube import Cluster
 from dynocheck.probes._k8s_types import METADATA, PartialObject
 

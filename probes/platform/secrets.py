@@ -5,9 +5,7 @@ from functools import partial
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, RecipePaths, Recipes
-from dynocheck.facts.k8s.namespace_policy import NamedSecret, NamedSecrets
-from dynocheck.facts.k8s.pods import find_secret_references
+from dynocheck.facts import Access, NamedSecret, NamedSecrets, RecipePaths, Recipes, find_secret_references
 from dynocheck.kube import Cluster, NotFound, run_parallel
 
 

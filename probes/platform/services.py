@@ -5,8 +5,7 @@ from collections import defaultdict
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.platform import ServiceEndpoints
+from dynocheck.facts import Access, ServiceEndpoints
 from dynocheck.kube import Cluster
 from dynocheck.probes._k8s_types import ObjectMeta
 

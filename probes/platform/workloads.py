@@ -6,8 +6,7 @@ from functools import partial
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, Condition
-from dynocheck.facts.k8s.workloads import Workload, Workloads
+from dynocheck.facts import Access, Condition, Workload, Workloads
 from dynocheck.kube import Cluster, run_parallel
 from dynocheck.probes._k8s_types import ObjectMeta
 from dynocheck.probes._k8s_types import StatusCondition as WireCondition

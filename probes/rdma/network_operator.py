@@ -5,8 +5,7 @@ from typing import Any, TypeVar
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.rdma import AppliedState, NicPolicies, NicPolicy
+from dynocheck.facts import Access, AppliedState, NicPolicies, NicPolicy
 from dynocheck.kube import Cluster, NotFound
 from dynocheck.probes._k8s_types import ObjectMeta
 

@@ -1,12 +1,11 @@
-"""The parsers of engines that are installed here, asked about the workers of recipes."""
+"""Applies the parsers of locally installed engines to the workers of recipes."""
 
 from collections.abc import Iterator
 
 from dynocheck import probe
 from dynocheck.engines import local_parser
 from dynocheck.engines.engine_versions import VersionedLaunch, find_versioned_launches
-from dynocheck.facts import Recipes
-from dynocheck.facts.recipe.engines import EngineParsers, Ruling, Rulings
+from dynocheck.facts import EngineParsers, Recipes, Ruling, Rulings
 
 _LIMIT_S = 180.0  # an engine on a cold disk
 
@@ -28,7 +27,7 @@ def rulings(parsers: EngineParsers, recipes: Recipes) -> Rulings:
 
 
 def _collect_rulings(engine: str, version: str | None, recipes: Recipes) -> Iterator[Ruling]:
-    """What one engine says to the launches that are of its version."""
+    """The rulings of one engine on the launches of its version."""
     lines: list[tuple[VersionedLaunch, list[str]]] = []
     for each in find_versioned_launches(recipes, engine):
         words = local_parser.select_engine_words(each.launch, each.own) if each.version == version else None

@@ -1,4 +1,4 @@
-"""Recipe folders."""
+"""Probes recipe folders."""
 
 from dynocheck import probe
 from dynocheck.facts import RecipePaths, Recipes
@@ -6,6 +6,6 @@ from dynocheck.facts import RecipePaths, Recipes
 
 @probe()
 def recipes(paths: RecipePaths) -> Recipes:
-    from dynocheck.recipe.discover import load_recipes  # the reading of YAML, which no cluster needs
+    from dynocheck.recipe.discover import load_recipes  # slow to import, and not needed for clusters
 
     return Recipes(load_recipes(paths.items))

@@ -1,12 +1,11 @@
-"""The claims of the run's namespace, with what happened to them."""
+"""Probe of the claims in the run's namespace and their events."""
 
 from collections import defaultdict
 
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access
-from dynocheck.facts.k8s.storage import ClaimEvent, PersistentVolumeClaim, PersistentVolumeClaims
+from dynocheck.facts import Access, ClaimEvent, PersistentVolumeClaim, PersistentVolumeClaims
 from dynocheck.kube import Cluster
 from dynocheck.probes._k8s_types import ObjectMeta
 
@@ -41,7 +40,7 @@ class _Claim(msgspec.Struct):
 
 
 class _Applied(msgspec.Struct):
-    """What `kubectl apply` wrote."""
+    """The last-applied configuration that `kubectl apply` wrote."""
 
     spec: _Spec = msgspec.field(default_factory=_Spec)
 
@@ -67,35 +66,35 @@ class _Event(msgspec.Struct, rename="camel"):
 
     @property
     def last(self) -> str:
-        """When it last happened, by whichever field its reporter filled in."""
+        """The last time it happened (RFC 3339), from the first field that its reporter set."""
         series = self.series.last_observed_time if self.series else None
         return series or self.last_timestamp or self.event_time or self.metadata.creation_timestamp or ""
 
 
-@probe(access=[Access("list", each, local=True) for each in ("persistentvolumeclaims", "events")])
+@probe(access=[Access("list", resource, local=True) for resource in ("persistentvolumeclaims", "events")])
 def claims(cluster: Cluster) -> PersistentVolumeClaims:
     namespace = cluster.connection.namespace
     path = f"/api/v1/namespaces/{namespace}"
-    found = cluster.items(f"{path}/persistentvolumeclaims", _Claim)
-    pending = any(each.status.phase == "Pending" for each in found)
-    events = _list_events(cluster, path) if pending else {}
+    items = cluster.items(f"{path}/persistentvolumeclaims", _Claim)
+    is_any_pending = any(claim.status.phase == "Pending" for claim in items)
+    events = _list_events(cluster, path) if is_any_pending else {}
     return PersistentVolumeClaims(
-        tuple(_convert_claim(each, tuple(events.get(each.metadata.uid, ()))) for each in found), namespace
+        tuple(_convert_claim(claim, tuple(events.get(claim.metadata.uid, ()))) for claim in items), namespace
     )
 
 
 def _list_events(cluster: Cluster, path: str) -> dict[str, list[ClaimEvent]]:
-    """What happened to claims, by their uid, since one may have had a namesake before it."""
-    found = cluster.items(f"{path}/events", _Event, fieldSelector="involvedObject.kind=PersistentVolumeClaim")
+    """The events of claims, the oldest first, by uid: a deleted claim may have had the same name."""
+    items = cluster.items(f"{path}/events", _Event, fieldSelector="involvedObject.kind=PersistentVolumeClaim")
     events: dict[str, list[ClaimEvent]] = defaultdict(list)
-    for event in sorted(found, key=lambda event: event.last):
-        made = ClaimEvent(event.type, event.reason, event.message, event.last)
-        events[event.involved_object.uid].append(made)
+    for event in sorted(items, key=lambda event: event.last):
+        claim_event = ClaimEvent(event.type, event.reason, event.message, event.last)
+        events[event.involved_object.uid].append(claim_event)
     return events
 
 
-def _convert_claim(found: _Claim, events: tuple[ClaimEvent, ...]) -> PersistentVolumeClaim:
-    meta, spec, status = found.metadata, found.spec, found.status
+def _convert_claim(claim: _Claim, events: tuple[ClaimEvent, ...]) -> PersistentVolumeClaim:
+    meta, spec, status = claim.metadata, claim.spec, claim.status
     annotations = meta.annotations or {}
     return PersistentVolumeClaim(
         name=meta.name,
@@ -113,7 +112,8 @@ def _convert_claim(found: _Claim, events: tuple[ClaimEvent, ...]) -> PersistentV
 
 
 def _names_class(applied: str) -> bool:
+    """Whether a last-applied configuration names a StorageClass."""
     try:
         return msgspec.json.decode(applied, type=_Applied).spec.storage_class_name is not None
-    except msgspec.MsgspecError:  # not applied, or by other means
+    except msgspec.MsgspecError:  # missing or malformed
         return False

@@ -1,4 +1,4 @@
-"""StorageClasses, and the CSI drivers behind them."""
+"""Probes of StorageClasses, CSI drivers and volumes."""
 
 from functools import partial
 from typing import Any
@@ -6,8 +6,16 @@ from typing import Any
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, StorageClass, StorageClasses
-from dynocheck.facts.k8s.storage import CsiDrivers, CsiNode, NodeDriver, PersistentVolume, PersistentVolumes
+from dynocheck.facts import (
+    Access,
+    CsiDrivers,
+    CsiNode,
+    NodeDriver,
+    PersistentVolume,
+    PersistentVolumes,
+    StorageClass,
+    StorageClasses,
+)
 from dynocheck.kube import Cluster, run_parallel
 from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
 
@@ -17,13 +25,13 @@ _DEFAULT_ANNOTATIONS = (
 )
 
 
-class _Labels(msgspec.Struct):
+class _LabelValues(msgspec.Struct):
     key: str = ""
     values: list[str] | None = None
 
 
 class _Topology(msgspec.Struct, rename="camel"):
-    match_label_expressions: list[_Labels] | None = None
+    match_label_expressions: list[_LabelValues] | None = None
 
 
 class _Class(msgspec.Struct, rename="camel"):
@@ -37,6 +45,7 @@ class _Class(msgspec.Struct, rename="camel"):
 
     @property
     def zones(self) -> tuple[str, ...]:
+        """The zones of `allowedTopologies`; empty where any zone is allowed."""
         labels = (label for t in self.allowed_topologies or () for label in t.match_label_expressions or ())
         return tuple(value for label in labels if label.key.endswith("zone") for value in label.values or ())
 
@@ -91,19 +100,19 @@ def storage_classes(cluster: Cluster) -> StorageClasses:
     return StorageClasses(
         tuple(
             StorageClass(
-                name=found.metadata.name,
-                provisioner=found.provisioner,
+                name=item.metadata.name,
+                provisioner=item.provisioner,
                 is_default=any(
-                    (found.metadata.annotations or {}).get(key) == "true" for key in _DEFAULT_ANNOTATIONS
+                    (item.metadata.annotations or {}).get(key) == "true" for key in _DEFAULT_ANNOTATIONS
                 ),
-                created=found.metadata.creation_timestamp or "",
-                parameters=found.parameters or {},
-                binding_mode=found.volume_binding_mode,
-                reclaim_policy=found.reclaim_policy,
-                allows_expansion=found.allow_volume_expansion,
-                zones=found.zones,
+                created=item.metadata.creation_timestamp or "",
+                parameters=item.parameters or {},
+                binding_mode=item.volume_binding_mode,
+                reclaim_policy=item.reclaim_policy,
+                allows_expansion=item.allow_volume_expansion,
+                zones=item.zones,
             )
-            for found in cluster.items("/apis/storage.k8s.io/v1/storageclasses", _Class)
+            for item in cluster.items("/apis/storage.k8s.io/v1/storageclasses", _Class)
         )
     )
 
@@ -116,13 +125,13 @@ def csi_drivers(cluster: Cluster) -> CsiDrivers:
     ]
     drivers, nodes = run_parallel(calls)
     return CsiDrivers(
-        names=tuple(found.metadata.name for found in drivers),
-        nodes=tuple(CsiNode(found.metadata.name, _list_drivers(found)) for found in nodes),
+        names=tuple(driver.metadata.name for driver in drivers),
+        nodes=tuple(CsiNode(node.metadata.name, _list_drivers(node)) for node in nodes),
     )
 
 
-def _list_drivers(found: _Node) -> tuple[NodeDriver, ...]:
-    return tuple(NodeDriver(d.name, tuple(d.topology_keys or ())) for d in found.spec.drivers or ())
+def _list_drivers(node: _Node) -> tuple[NodeDriver, ...]:
+    return tuple(NodeDriver(d.name, tuple(d.topology_keys or ())) for d in node.spec.drivers or ())
 
 
 @probe(access=[Access("list", "persistentvolumes")])
@@ -132,15 +141,15 @@ def persistent_volumes(cluster: Cluster) -> PersistentVolumes:
     )
 
 
-def _convert_volume(found: _Volume) -> PersistentVolume:
-    spec, claim = found.spec, found.spec.claim_ref
+def _convert_volume(volume: _Volume) -> PersistentVolume:
+    spec, claim = volume.spec, volume.spec.claim_ref
     required = spec.node_affinity.required if spec.node_affinity else None
     return PersistentVolume(
-        name=found.metadata.name,
+        name=volume.metadata.name,
         storage_class=spec.storage_class_name,
         access_modes=tuple(spec.access_modes or ()),
         capacity=(spec.capacity or {}).get("storage", ""),
-        phase=found.status.phase,
+        phase=volume.status.phase,
         claim=f"{claim.namespace}/{claim.name}" if claim else "",
         node_terms=tuple((required.node_selector_terms if required else None) or ()),
     )

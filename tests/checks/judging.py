@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynocheck import Finding, Skip
-from dynocheck.core.registry import Check
+from dynocheck.core.declarations import Check
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
 from dynocheck.recipe.discover import load_recipes
 from tests import wording

@@ -6,8 +6,7 @@ from typing import Any
 
 from msgspec.structs import replace
 
-from dynocheck.facts import Pod
-from dynocheck.facts.k8s.gaie import (
+from dynocheck.facts import (
     GAIE,
     GATEWAY_API,
     ControllerCondition,
@@ -21,10 +20,12 @@ from dynocheck.facts.k8s.gaie import (
     InferenceRoutes,
     Listener,
     ObjectReference,
+    Pod,
     Route,
     RouteParent,
+    Workload,
+    Workloads,
 )
-from dynocheck.facts.k8s.workloads import Workload, Workloads
 
 CONTROLLER = "agentgateway.dev/agentgateway"
 HOME = "gateways"

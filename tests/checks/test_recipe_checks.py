@@ -69,7 +69,7 @@ def test_an_endpoint_picker_stands_in_for_it(tmp_path: Path) -> None:
         components.frontend, recipes(tmp_path / "b", deploy=GRAPH + picker + worker())
     )
     assert outcome == "fail"
-    assert message.startswith("w is picked by the endpoint picker")
+    assert message.startswith("w is behind the endpoint picker")
 
 
 # parallelism.gpus-match
@@ -197,7 +197,7 @@ def test_a_benchmark_asks_for_what_is_served(tmp_path: Path) -> None:
         names.same_everywhere, recipes(tmp_path, deploy=served, perf=benchmark())
     )
     assert outcome == "fail"
-    assert message == "perf asks for Qwen/Qwen3-0.6B, the graph it measures serves small"
+    assert message == "perf requests Qwen/Qwen3-0.6B, its graph serves small"
 
 
 @pytest.mark.parametrize(

@@ -56,7 +56,7 @@ def assets(*names: str) -> Path:
     source = Path(given).resolve()
     if all((source / name).exists() for name in wanted):
         return source
-    mixed = built.with_name(f"{built.name}-{_digest(str(source).encode())}")
+    mixed = built.with_name(f"{built.name}-{digest(str(source).encode())}")
     mixed.mkdir(parents=True, exist_ok=True)
     for name in wanted:
         origin = source / name
@@ -210,10 +210,11 @@ def _link(origin: Path, name: Path) -> None:
 
 
 def _key() -> str:
-    return f"{versions()['kubernetes']}-{this_platform()}-{_digest((_HERE / 'go.mod').read_bytes())}"
+    return f"{versions()['kubernetes']}-{this_platform()}-{digest((_HERE / 'go.mod').read_bytes())}"
 
 
-def _digest(content: bytes) -> str:
+def digest(content: bytes) -> str:
+    """Name a content in a few characters."""
     return hashlib.sha256(content).hexdigest()[:12]
 
 

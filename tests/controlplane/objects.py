@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import os
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -18,14 +17,6 @@ CRD = "CustomResourceDefinition"
 CRD_VERSION = "apiextensions.k8s.io/v1"
 GPU = "nvidia.com/gpu"
 WORKERS = 8
-
-
-def crds_dir() -> Path | None:
-    """Give the folder of published CRDs: $DYNOCHECK_CRDS, else ../shared/crds, else None."""
-    if given := os.environ.get("DYNOCHECK_CRDS"):
-        return Path(given)
-    beside = Path(__file__).resolve().parents[3] / "shared" / "crds"
-    return beside if beside.is_dir() else None
 
 
 class Objects(Api):
@@ -124,7 +115,7 @@ class Objects(Api):
         folders define the same one, the later wins. Raises TimeoutError for one that is not served.
         """
         files = [file for folder in folders for file in _yaml_files(folder)]
-        found = {crd["metadata"]["name"]: crd for file in files for crd in _crds(file)}
+        found = {crd["metadata"]["name"]: crd for file in files for crd in read_crds(file)}
         self.apply(*found.values(), workers=WORKERS)
         wanted = {kind for crd in found.values() for kind in _kinds(crd)}
         wait(lambda: wanted <= self.discover().keys(), f"serve {sorted(wanted)}")
@@ -154,7 +145,8 @@ def _yaml_files(path: Path) -> Sequence[Path]:
 
 
 @functools.cache
-def _crds(file: Path) -> list[Object]:
+def read_crds(file: Path) -> list[Object]:
+    """Give the definitions in a file, none of which converts through a webhook."""
     with file.open() as text:
         documents = yaml.load_all(text, yaml.CSafeLoader)
         crds = [item for item in documents if item and item["kind"] == CRD]

@@ -10,7 +10,7 @@ from typing import NoReturn
 import pytest
 
 from tests.controlplane import build
-from tests.controlplane.objects import crds_dir
+from tests.controlplane.definitions import crds_dir, published_crds_dir
 from tests.controlplane.server import ControlPlane
 
 
@@ -53,8 +53,11 @@ def cluster(controlplane: ControlPlane) -> Iterator[ControlPlane]:
 
 @pytest.fixture(scope="session")
 def crds() -> Path:
-    """The folder of published CRDs that `cluster.load_crds` loads from."""
-    folder = crds_dir()
-    if folder is None:
-        missing("no CRDs: DYNOCHECK_CRDS is not set and ../shared/crds does not exist")
-    return folder
+    """The folder of CRDs that `cluster.load_crds` loads from."""
+    return crds_dir()
+
+
+@pytest.fixture(scope="session")
+def published_crds() -> Path:
+    """The same as published, where that is at hand; it holds more than decides validity."""
+    return published_crds_dir() or crds_dir()

@@ -160,9 +160,15 @@ def test_patch_status_keeps_the_rest(cluster: ControlPlane) -> None:
     assert (status["allocatable"]["nvidia.com/gpu"], status["allocatable"]["cpu"]) == ("0", "64")
 
 
-def test_crds_are_served_without_their_webhooks(cluster: ControlPlane, crds: Path) -> None:
+def test_crds_are_served_without_their_webhooks(cluster: ControlPlane, crds: Path, tmp_path: Path) -> None:
     name = "dynamographdeployments.nvidia.com"
-    assert name in cluster.load_crds(crds / "dynamo")
+    (file,) = (crds / "dynamo").rglob("*_dynamographdeployments.yaml")
+    published = yaml.load(file.read_text(), yaml.CSafeLoader)
+    client = {"url": "https://operator.example/convert"}
+    webhook = {"clientConfig": client, "conversionReviewVersions": ["v1"]}
+    published["spec"]["conversion"] = {"strategy": "Webhook", "webhook": webhook}
+    (tmp_path / "crd.yaml").write_text(yaml.dump(published))
+    assert cluster.load_crds(tmp_path) == [name]
     definition = cluster.get(f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/{name}")
     assert definition["spec"]["conversion"] == {"strategy": "None"}
     for version in definition["spec"]["versions"]:

@@ -13,19 +13,14 @@ import time
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.command import LOCK
 from tests.controlplane.build import AssetsUnavailable, cache, install, lock, say, this_platform
 
-VERSION = "1.6.1"
+_REQUIREMENTS = Path(__file__).with_name("requirements.txt")
+VERSION = _REQUIREMENTS.read_text().partition("ai-dynamo-runtime==")[2].split()[0]
 _WHAT = f"Dynamo {VERSION}"
 
-_RUNTIME = [
-    f"ai-dynamo-runtime=={VERSION}",
-    "pyyaml",
-    "msgspec",
-    "packaging",
-    "prometheus-client",
-    "tokenizers",
-]
+_RUNTIME = ["--requirement", str(_REQUIREMENTS), "--constraint", str(LOCK)]
 # Without its dependencies: the engines are among them, and one downloads from elsewhere.
 _DYNAMO = ["--no-deps", f"ai-dynamo=={VERSION}"]
 _MODEL = Path(__file__).with_name("model.py")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from dynocheck.facts.recipe.recipes import ConfigFile, Container, EnvVar, Launch, Value, Word
+from dynocheck.facts import ConfigFile, Container, EnvVar, Launch, Value, Word
 from dynocheck.recipe.yaml_loader import read_embedded
 
 

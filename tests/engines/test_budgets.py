@@ -1,4 +1,4 @@
-"""What an engine may use of a GPU, by every way of telling it."""
+"""The memory budget that an engine's arguments set."""
 
 from __future__ import annotations
 

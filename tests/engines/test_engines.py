@@ -1,4 +1,4 @@
-"""How many GPUs an engine is split over, by every way of telling it; never a number that it would not use."""
+"""The number of GPUs that an engine's arguments use, from flags, variables and files."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The parser of an engine that is installed: here one that is written for the test, with argparse."""
+"""The parser of an installed engine, here a stand-in made of argparse."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 
 from dynocheck.data.flags import FlagTable, flag_tables
 from dynocheck.engines import local_parser
-from dynocheck.facts.recipe.recipes import Launch, Word
+from dynocheck.facts import Launch, Word
 from tests.checks.manifests import dump_objects, engine, graph
 from tests.command import ROOT, CommandResult, dynocheck
 
@@ -164,7 +164,7 @@ def test_its_errors_stand_at_the_flag(vllm: Path, tmp_path: Path) -> None:
 
 def test_dynamos_own_flags_are_judged_as_before(vllm: Path, tmp_path: Path) -> None:
     ended = judged(vllm, tmp_path / "r", "--benchmark-mode", "both", "--gpu-memory-utilization", "0.9")
-    assert [f["message"].partition(",")[0] for f in ended.findings("engine.values")] == [
+    assert [f["message"].partition(";")[0] for f in ended.findings("engine.values")] == [
         "w: --benchmark-mode is both"
     ]
     (finding,) = ended.findings("engine.flags-known")
@@ -181,9 +181,9 @@ def test_a_build_of_the_release_is_the_release(tmp_path: Path) -> None:
     assert judged(site, tmp_path / "r", "--only-here").outcomes["engine.flags-known"] == "pass"
 
 
-def test_who_asks_for_what_is_not_there_is_told(tmp_path: Path) -> None:
+def test_a_missing_engine_is_unknown(tmp_path: Path) -> None:
     ended = judged(tmp_path, tmp_path / "r", "--tensor-paralel-size", "2")
     outcomes = [(f["outcome"], f["message"]) for f in ended.findings("engine.flags-known")]
-    assert ("unknown", "no engine's own parser was asked: none of vllm is installed here") in outcomes
+    assert ("unknown", "engine parser not used: none of vllm is installed here") in outcomes
     assert len(outcomes) == 2  # the table goes on
     assert ended.code == 1

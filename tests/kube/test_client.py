@@ -107,7 +107,7 @@ def test_a_list_that_expires_is_read_again_once(
 
 
 def test_a_continuation_that_is_no_more(cluster: ControlPlane) -> None:
-    with pytest.raises(StatusError, match=r"answered 400: .*continue key is not valid"):
+    with pytest.raises(StatusError, match=r"status 400: .*continue key is not valid"):
         reach(cluster.kubeconfig()).get(CONFIG_MAPS, Named, **{"limit": "1", "continue": "garbage"})
 
 

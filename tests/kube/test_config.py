@@ -200,7 +200,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("? [a]\n: b", "not a kubeconfig: not YAML: line 1: found unhashable key"),
         ("a: &x [*x]\nclusters: *x", "not a kubeconfig: "),
         ("d: 2026-13-45", "not a kubeconfig: ValueError"),
-        ({**document(), "clusters": document()["clusters"] * 2}, "two clusters are called 'one'"),
+        ({**document(), "clusters": document()["clusters"] * 2}, "two clusters are named 'one'"),
     ],
 )
 def test_a_file_of_another_shape(tmp_path: Path, content: object, says: str) -> None:
@@ -247,7 +247,7 @@ def test_a_context_that_leads_nowhere(tmp_path: Path, fields: dict[str, Any], sa
 @pytest.mark.parametrize("server", ["ftp://x", "https://", "https://[::1", "https://x:port", "https://x:0"])
 def test_a_server_that_is_no_url(tmp_path: Path, server: str) -> None:
     path = write(tmp_path / "config", document(cluster={"server": server}))
-    assert told(kubeconfig=str(path)).endswith("the server of its cluster is no http or https URL")
+    assert told(kubeconfig=str(path)).endswith("the server of its cluster is not an http or https URL")
 
 
 @pytest.mark.parametrize(
@@ -256,13 +256,13 @@ def test_a_server_that_is_no_url(tmp_path: Path, server: str) -> None:
         (
             {"certificate-authority": "a", "insecure-skip-tls-verify": True},
             {},
-            "both a certificate-authority",
+            "both certificate-authority",
         ),
         ({}, {"client-key": "k"}, "a client-key but no client-certificate"),
         ({}, {"client-certificate-data": "c"}, "a client-certificate but no client-key"),
         ({}, {"token": SECRET, "username": "a", "password": SECRET}, "both a token and a password"),
         ({}, {"exec": {"command": "a"}, "auth-provider": {"name": "oidc"}}, "both exec and auth-provider"),
-        ({}, {"as-groups": ["admins"]}, "impersonates groups, a uid or extra fields, but nobody"),
+        ({}, {"as-groups": ["admins"]}, "impersonates groups, a uid or extra fields, but `as` is missing"),
     ],
 )
 def test_what_kubectl_refuses_too(
@@ -331,7 +331,7 @@ def test_a_kubeconfig_wins_over_the_pod(account: Path, tmp_path: Path) -> None:
 
 
 def test_a_pod_without_an_account(account: Path) -> None:
-    assert told().endswith("and this pod has no service account's token")
+    assert told().endswith("and this pod has no service account token")
 
 
 def test_a_pod_has_no_contexts(account: Path) -> None:
@@ -344,6 +344,6 @@ def test_a_user_without_a_home(account: Path, monkeypatch: pytest.MonkeyPatch) -
         raise RuntimeError("Could not determine home directory.")
 
     monkeypatch.setattr(Path, "home", homeless)
-    assert told() == "no kubeconfig at ~/.kube/config, and this pod has no service account's token"
+    assert told() == "no kubeconfig at ~/.kube/config, and this pod has no service account token"
     write(account / "token", SECRET)
     assert find_connection().context is None

@@ -136,15 +136,15 @@ def test_the_token_file_is_read_and_wins(cluster: ControlPlane, account: User, t
     [
         ({"tokenFile": "/nowhere/token"}, "token file /nowhere/token: No such file or directory"),
         ({"tokenFile": "/"}, "token file /: Is a directory"),
-        ({"token": f"{SECRET}\nX-Remote-User: admin"}, "Authorization holds characters that no header can"),
-        ({"token": f"{SECRET}\u20ac"}, "Authorization holds characters that no header can"),
+        ({"token": f"{SECRET}\nX-Remote-User: admin"}, "Authorization contains characters that are invalid"),
+        ({"token": f"{SECRET}\u20ac"}, "Authorization contains characters that are invalid"),
         (
             {"client_key_data": "!", "client_certificate_data": "Zm9v"},
             "client-key-data of the kubeconfig is not",
         ),
         (
             {"client_key_data": "Zm9v", "client_certificate_data": "Zm9v"},
-            "client certificate and key: not a pair",
+            "client certificate and key: not a PEM pair",
         ),
         ({"certificate_authority_data": "!!"}, "certificate-authority-data of the kubeconfig is not base64"),
         (
@@ -160,7 +160,7 @@ def test_the_token_file_is_read_and_wins(cluster: ControlPlane, account: User, t
             {"auth_provider": {"name": "oidc", "config": {}}},
             "the OpenID Connect id-token of the kubeconfig is",
         ),
-        ({"proxy_url": "gopher://x"}, "the proxy is no http, https or socks5 URL"),
+        ({"proxy_url": "gopher://x"}, "the proxy is not an http, https or socks5 URL"),
     ],
 )
 def test_what_cannot_be_used(cluster: ControlPlane, overrides: dict[str, Any], says: str) -> None:
@@ -171,7 +171,7 @@ def test_a_key_of_somebody_else(cluster: ControlPlane) -> None:
     one, other = cluster.user("one"), cluster.user("other")
     assert other.pair is not None
     key = base64.b64encode(other.pair.key).decode()
-    assert "not a pair" in str(failing(cluster.kubeconfig(one, client_key_data=key)))
+    assert "not a PEM pair" in str(failing(cluster.kubeconfig(one, client_key_data=key)))
 
 
 def test_no_private_key_is_left_on_disk(
@@ -292,8 +292,8 @@ def test_a_plugin_that_may_not_be_run(cluster: ControlPlane, tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        (f"echo {SECRET} >&2; echo {SECRET}; exit 3", "ended with 3"),
-        ("kill -9 $$", "ended with -9"),
+        (f"echo {SECRET} >&2; echo {SECRET}; exit 3", "exited with 3"),
+        ("kill -9 $$", "exited with -9"),
         ("true", "printed no ExecCredential: Input data was truncated"),
         (f"echo {SECRET}", "printed no ExecCredential: JSON is malformed"),
         ("printf '\\377\\376'", "printed no ExecCredential: "),
@@ -322,10 +322,10 @@ def test_a_plugin_that_fails(cluster: ControlPlane, login: Login, text: str, say
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({"command": ""}, "the kubeconfig's exec names no command"),
-        ({"apiVersion": "client.authentication.k8s.io/v1alpha1"}, "is to speak 'client.authentication"),
-        ({"interactiveMode": "Always"}, "wants a terminal"),
-        ({"args": ["a\x00b"]}, "cannot be run: its arguments cannot be passed on"),
+        ({"command": ""}, "the kubeconfig's exec has no command"),
+        ({"apiVersion": "client.authentication.k8s.io/v1alpha1"}, "has apiVersion 'client.authentication"),
+        ({"interactiveMode": "Always"}, "requires a terminal"),
+        ({"args": ["a\x00b"]}, "cannot be run: its arguments are invalid"),
     ],
 )
 def test_a_plugin_that_cannot_be_asked(login: Login, fields: dict[str, Any], says: str) -> None:

@@ -59,15 +59,15 @@ class Server:
         said: list[str] = []
         with serve(self) as server:
             runner = JobRunner(server.cluster(folder, timeout_s=5), JOB, SERVICE, said.append)
-            with runner.created():
-                return runner.logs(30, said.append), said
+            with runner.create():
+                return runner.collect_logs(30, said.append), said
 
 
 def test_it_looks_again_when_the_job_changes(tmp_path: Path) -> None:
     server = Server(reply(200, CHANGED))
     log, said = server.run(tmp_path)
     assert log == '{"what": "it said"}'
-    assert said[:3] == ["created Job default/load", "created Service default/load", "1 of 1 pods run"]
+    assert said[:3] == ["created Job default/load", "created Service default/load", "1 of 1 pods running"]
     first, second = server.looked
     assert second - first < 1.5
     assert server.saw[-2:] == ["DELETE /api/v1/namespaces/default/services/load", f"DELETE {JOBS}/load"]
@@ -102,6 +102,6 @@ def test_what_was_created_twice_is_its_own(tmp_path: Path) -> None:
 def test_a_login_page_is_no_job(tmp_path: Path) -> None:
     with serve(lambda *_: reply(200, "<html>", "text/html")) as server:
         runner = JobRunner(server.cluster(tmp_path), JOB, SERVICE, print)
-        unlike = pytest.raises(Unavailable, match=f"{JOBS}: not what an API server answers: text/html")
-        with unlike, runner.created():
+        unlike = pytest.raises(Unavailable, match=f"{JOBS}: not a Kubernetes API response: text/html")
+        with unlike, runner.create():
             pass

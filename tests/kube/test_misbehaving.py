@@ -101,7 +101,7 @@ def test_no_such_host(tmp_path: Path) -> None:
 
 
 def test_it_takes_the_connection_and_says_nothing(tmp_path: Path) -> None:
-    with serve(None) as server, refused(TimedOut, f"{server.url}{PATH}: no complete answer within 1 s"):
+    with serve(None) as server, refused(TimedOut, f"{server.url}{PATH}: no complete response within 1 s"):
         server.cluster(tmp_path).items(PATH, Thing)
 
 
@@ -109,7 +109,7 @@ def test_no_tls_handshake_follows(tmp_path: Path) -> None:
     context, authority = make_trusted_tls(tmp_path)
     with (
         serve(None, context, authority) as server,
-        refused(Unreachable, f"cannot reach {server.url}: it takes the connection, but no TLS handshake"),
+        refused(Unreachable, f"cannot reach {server.url}: connected, but no TLS handshake"),
     ):
         server.cluster(tmp_path).items(PATH, Thing)
 
@@ -237,7 +237,7 @@ def test_https_to_a_server_without_tls(tmp_path: Path) -> None:
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Quiet) as plain:
         threading.Thread(target=plain.serve_forever, daemon=True).start()
         server = FakeServer(f"https://127.0.0.1:{plain.server_address[1]}", b"")
-        with refused(Unreachable, f"cannot reach {server.url}: TLS: it answers, but not in TLS"):
+        with refused(Unreachable, f"cannot reach {server.url}: TLS: the server does not use TLS"):
             server.cluster(tmp_path, certificate_authority_data=None).items(PATH, Thing)
         plain.shutdown()
 
@@ -249,7 +249,7 @@ class Quiet(http.server.BaseHTTPRequestHandler):
 
 def test_http_to_an_api_server(controlplane: Any, tmp_path: Path) -> None:
     server = FakeServer(controlplane.url.replace("https:", "http:"), b"")
-    with refused(Unreachable, f"cannot reach {server.url}: it speaks TLS, and its URL says http"):
+    with refused(Unreachable, f"cannot reach {server.url}: the server uses TLS, but the URL says http"):
         server.cluster(tmp_path).items(PATH, Thing)
 
 
@@ -277,17 +277,17 @@ def test_a_connection_that_the_server_has_closed_is_not_used_again(tmp_path: Pat
         (b"HTTP/1.1 200 OK\r\nConte", "truncated"),
         (reply(200, "[]"), "Expected `object`, got `array`"),
         (reply(200, "{}"), "missing required field `kind`"),
-        (reply(200, {"kind": "Status", "metadata": {}, "items": []}), "no list"),
+        (reply(200, {"kind": "Status", "metadata": {}, "items": []}), "not a list"),
         (reply(200, {"kind": "ThingList", "metadata": {}}), "missing required field `items`"),
         (reply(200, {"kind": "ThingList", "items": []}), "missing required field `metadata`"),
         (reply(200, {**items(), "items": {"a": 1}}), "Expected `array | null`, got `object`"),
         (reply(200, items({"name": 7})), "Expected `str`, got `int`"),
         (reply(200, {**items(), "metadata": {"continue": 7}}), "Expected `str`, got `int`"),
-        (reply(200, b'{"kind": "ThingList\xff"}'), "not what an API server answers"),
-        (reply(200, b"[" * 100_000), "not what an API server answers"),
-        (reply(200, b"not gzip", Content_Encoding="gzip"), "cannot be unpacked"),
-        (reply(200, gzip.compress(b"[" * 99)[:-9], Content_Encoding="gzip"), "cannot be unpacked"),
-        (reply(200, b"?", Content_Encoding="br"), "cannot be unpacked"),
+        (reply(200, b'{"kind": "ThingList\xff"}'), "not a Kubernetes API response"),
+        (reply(200, b"[" * 100_000), "not a Kubernetes API response"),
+        (reply(200, b"not gzip", Content_Encoding="gzip"), "cannot be decoded"),
+        (reply(200, gzip.compress(b"[" * 99)[:-9], Content_Encoding="gzip"), "cannot be decoded"),
+        (reply(200, b"?", Content_Encoding="br"), "cannot be decoded"),
         (reply(204, ""), "truncated"),
     ],
 )
@@ -311,7 +311,7 @@ def test_a_huge_answer_is_given_up(tmp_path: Path) -> None:
         while True:
             connection.sendall(block)
 
-    with serve(flood) as server, refused(InvalidResponse, "an answer of more than 128 MiB", within=1):
+    with serve(flood) as server, refused(InvalidResponse, "a response of more than 128 MiB", within=1):
         server.cluster(tmp_path, timeout_s=5).items(PATH, Thing)
 
 
@@ -320,7 +320,7 @@ def test_a_huge_answer_in_a_small_one_is_given_up(tmp_path: Path) -> None:
     answer = reply(200, bomb, Content_Encoding="gzip")
     with (
         serve(answering(answer)) as server,
-        refused(InvalidResponse, "an answer of more than 128 MiB", within=1),
+        refused(InvalidResponse, "a response of more than 128 MiB", within=1),
     ):
         server.cluster(tmp_path, timeout_s=5).items(PATH, Thing)
 
@@ -346,13 +346,13 @@ def test_lists_travel_compressed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("status", "kind", "says"),
     [
-        (400, StatusError, "answered 400: because"),
+        (400, StatusError, "status 400: because"),
         (401, Unauthorized, "the credentials are not accepted (401)"),
         (403, Forbidden, "because (403)"),
         (404, NotFound, f"{PATH}: not found (404): because"),
-        (429, StatusError, "answered 429: because"),
-        (500, StatusError, "answered 500: because"),
-        (503, StatusError, "answered 503: because"),
+        (429, StatusError, "status 429: because"),
+        (500, StatusError, "status 500: because"),
+        (503, StatusError, "status 503: because"),
     ],
 )
 def test_errors_are_told_apart(tmp_path: Path, status: int, kind: type[StatusError], says: str) -> None:
@@ -367,7 +367,7 @@ def test_errors_are_told_apart(tmp_path: Path, status: int, kind: type[StatusErr
 def test_an_error_need_not_be_json(tmp_path: Path, body: str | bytes) -> None:
     with (
         serve(answering(reply(500, body))) as server,
-        refused(StatusError, f"{server.url}{PATH}: answered 500"),
+        refused(StatusError, f"{server.url}{PATH}: status 500"),
     ):
         server.cluster(tmp_path).items(PATH, Thing)
 
@@ -375,7 +375,7 @@ def test_an_error_need_not_be_json(tmp_path: Path, body: str | bytes) -> None:
 def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
     with serve(answering(reply(200, items()))) as other:
         answer = reply(302, "", Location=f"{other.url}/login?secret=1")
-        with serve(answering(answer)) as server, refused(StatusError, "sends us elsewhere (302)"):
+        with serve(answering(answer)) as server, refused(StatusError, "redirected (302)"):
             server.cluster(tmp_path).items(PATH, Thing)
     assert other.requests == []
 
@@ -413,7 +413,7 @@ def test_retry_after_is_honoured(tmp_path: Path, status: int) -> None:
 def test_retry_after_is_bounded(tmp_path: Path, after: str) -> None:
     answer = reply(429, {"message": "busy"}, Retry_After=after)
     with serve(answering(answer)) as server:
-        with refused(StatusError, "answered 429: busy", within=0):
+        with refused(StatusError, "status 429: busy", within=0):
             server.cluster(tmp_path, timeout_s=0.8).items(PATH, Thing)
         assert len(server.requests) == 1
 
@@ -421,7 +421,7 @@ def test_retry_after_is_bounded(tmp_path: Path, after: str) -> None:
 def test_retry_at_once_is_not_taken_literally(tmp_path: Path) -> None:
     answer = reply(429, {"message": "busy"}, Retry_After="0")
     with serve(answering(answer)) as server:
-        with refused(StatusError, "answered 429: busy"):
+        with refused(StatusError, "status 429: busy"):
             server.cluster(tmp_path).items(PATH, Thing)
         assert 5 < len(server.requests) < 12
 
@@ -459,7 +459,7 @@ def test_an_encrypted_key_asks_no_terminal_for_its_password(tmp_path: Path) -> N
     context, authority = make_trusted_tls(tmp_path)
     with serve(answering(reply(200, items())), context, authority) as server:
         cluster = server.cluster(tmp_path, client_certificate="user.crt", client_key="user.key")
-        with refused(CredentialsFailed, "not a pair in PEM, or encrypted"):
+        with refused(CredentialsFailed, "not a PEM pair, or encrypted"):
             cluster.items(PATH, Thing)
 
 

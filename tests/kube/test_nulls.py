@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dynocheck.facts.k8s.workloads import Workloads
+from dynocheck.facts import Workloads
 from dynocheck.kube import InvalidResponse
 from dynocheck.probes.platform.workloads import workloads
 from tests.kube.servers import Handler, Request, items, reply, serve

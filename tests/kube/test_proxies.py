@@ -90,7 +90,7 @@ def test_a_proxy_that_is_not_there(cluster: ControlPlane) -> None:
 
 
 def test_a_proxy_that_says_nothing(cluster: ControlPlane) -> None:
-    with serve(None) as proxy, pytest.raises(Unreachable, match="nothing comes back through its proxy"):
+    with serve(None) as proxy, pytest.raises(Unreachable, match="no response through its proxy"):
         ask(cluster.kubeconfig(proxy_url=proxy.url), timeout_s=0.5)
 
 
@@ -158,6 +158,6 @@ def test_no_proxy_is_read_as_go_reads_it(
 def test_socks_needs_a_part(cluster: ControlPlane) -> None:
     if importlib.util.find_spec("socks"):
         pytest.skip("PySocks is installed")
-    with pytest.raises(CredentialsFailed, match="the proxy speaks SOCKS") as raised:
+    with pytest.raises(CredentialsFailed, match="the proxy uses SOCKS") as raised:
         ask(cluster.kubeconfig(proxy_url="socks5://127.0.0.1:1"))
     assert raised.value.fix == "pip install 'urllib3[socks]'"

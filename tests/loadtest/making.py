@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dynocheck.facts.load import limits as load_limits
-from dynocheck.facts.load.run import (
+from dynocheck.facts import (
     ClientLoad,
     FailureCount,
     Histogram,
@@ -14,8 +13,9 @@ from dynocheck.facts.load.run import (
     LoadPoint,
     LoadRun,
     Sample,
+    parse_limits,
 )
-from dynocheck.loadtest.histograms import Recorder
+from dynocheck.loadtest.stats.histograms import Recorder
 
 
 def good(first_s: float = 0.1, last_s: float = 0.5, tokens: int | None = 21, **more: Any) -> Sample:
@@ -63,4 +63,4 @@ def run(*points: LoadPoint, **more: Any) -> LoadRun:
 
 
 def limits(*texts: str) -> LoadLimits:
-    return load_limits.parse_limits(texts, "--limit")
+    return parse_limits(texts, "--limit")

@@ -8,7 +8,7 @@ from time import perf_counter
 
 import pytest
 
-from dynocheck.facts.load.run import LoadPoint
+from dynocheck.facts import LoadPoint
 from dynocheck.loadtest.load_generator import run_closed_loop, start_recording
 from dynocheck.loadtest.stats.metrics import (
     Summary,

@@ -150,7 +150,7 @@ def test_applied_by_hand_and_read_from_the_logs(
     (tmp_path / "logs").write_text(lost)
     ended = dynocheck("load", "--from", tmp_path / "logs", "-o", "json")
     assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
-    assert "of 2 workers 1 left no result" in ended.findings("load.errors")[0]["message"]
+    assert "no result from worker 1 of 2" in ended.findings("load.errors")[0]["message"]
 
 
 def test_an_image_that_cannot_be_had(cluster: ControlPlane, namespace: str, tmp_path: Path) -> None:

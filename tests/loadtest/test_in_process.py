@@ -89,7 +89,7 @@ def test_messages_need_a_server(tmp_path: Path) -> None:
     file.write_text('{"messages": [{"role": "user", "content": "hello"}]}\n')
     ended = load("vllm", "-o", "json", "--prompts", file)
     assert ended.outcomes["load.errors"] == "fail"
-    assert "messages of a chat need a server" in ended.findings("load.errors")[0]["message"]
+    assert "chat messages need a server" in ended.findings("load.errors")[0]["message"]
 
 
 def test_ctrl_c_reports_what_was_measured() -> None:

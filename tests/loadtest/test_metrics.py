@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dynocheck.facts.load.run import Sample
+from dynocheck.facts import Sample
 from dynocheck.loadtest.stats.metrics import (
     Summary,
     compute_error_rate,

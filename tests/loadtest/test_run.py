@@ -13,8 +13,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts import Unavailable
-from dynocheck.facts.load.run import LoadPoint, LoadRun
+from dynocheck.facts import LoadPoint, LoadRun, Unavailable
 from dynocheck.loadtest.load_generator import schedule_arrivals
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.run import run

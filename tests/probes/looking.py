@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
-from dynocheck.core.registry import Probe, load
+from dynocheck.core.declarations import Probe
+from dynocheck.core.registry import load
 from dynocheck.facts import Access, RecipePaths, RequiredAccess
 from dynocheck.kube import Cluster, find_connection
 from tests.command import ROOT

@@ -1,23 +1,23 @@
-"""What is seen of running pods and of a namespace's limits."""
+"""Probes of running pods and of a namespace's quotas and limit ranges."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from dynocheck.facts.k8s.capacity import LimitRangeItem, Quota, RunningPod
+from dynocheck.facts import LimitRangeItem, Quota, RunningPod
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
 
 REQUIRED = "requiredDuringSchedulingIgnoredDuringExecution"
 
 
-def asking(**requests: str) -> dict[str, Any]:
+def requesting(**requests: str) -> dict[str, Any]:
     return {"name": "main", "image": "i", "resources": {"requests": requests}}
 
 
-def test_pods_that_hold_something(cluster: ControlPlane) -> None:
+def test_pods_that_hold_resources(cluster: ControlPlane) -> None:
     cluster.pod("running", node="a", gpus=2, labels={"app": "x"})
-    cluster.pod("starting", node="a", phase="Pending", spec={"containers": [asking(cpu="100m")]})
+    cluster.pod("starting", node="a", phase="Pending", spec={"containers": [requesting(cpu="100m")]})
     cluster.pod("waiting", phase="Pending", gpus=8)
     cluster.pod("done", node="a", phase="Succeeded", gpus=8)
     cluster.pod("failed", node="a", phase="Failed", gpus=8)
@@ -34,16 +34,16 @@ def test_pods_that_hold_something(cluster: ControlPlane) -> None:
     assert (starting.name, starting.requests) == ("starting", {"cpu": 100})
 
 
-def test_a_pod_in_full(cluster: ControlPlane) -> None:
+def test_pod_with_all_fields(cluster: ControlPlane) -> None:
     term = {"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "x"}}}
     spec = {
         "containers": [
-            {**asking(cpu="1", memory="1Gi"), "ports": [{"containerPort": 80, "hostPort": 8080}]},
-            {**asking(cpu="1500m"), "name": "other"},
+            {**requesting(cpu="1", memory="1Gi"), "ports": [{"containerPort": 80, "hostPort": 8080}]},
+            {**requesting(cpu="1500m"), "name": "other"},
         ],
         "initContainers": [
-            {**asking(cpu="2"), "name": "first"},
-            {**asking(cpu="1"), "name": "beside", "restartPolicy": "Always"},
+            {**requesting(cpu="2"), "name": "first"},
+            {**requesting(cpu="1"), "name": "beside", "restartPolicy": "Always"},
         ],
         "affinity": {"podAntiAffinity": {REQUIRED: [term]}, "nodeAffinity": {}},
     }
@@ -82,12 +82,12 @@ def test_quotas_and_limit_ranges_of_the_namespace(cluster: ControlPlane) -> None
             "spec": {"hard": {"pods": "1"}},
         }
     )
-    seen = look("namespace_limits", cluster)
+    limits = look("namespace_limits", cluster)
     used = {"requests.nvidia.com/gpu": "3"}
-    assert seen.namespace == "default"
-    assert seen.quotas == (Quota(name="team", hard=hard, used=used, scopes=("NotTerminating",)),)
+    assert limits.namespace == "default"
+    assert limits.quotas == (Quota(name="team", hard=hard, used=used, scopes=("NotTerminating",)),)
     default = {"cpu": "2"}
-    assert seen.limits == (
+    assert limits.limits == (
         LimitRangeItem(
             range="small", type="Container", default=default, default_request=default, max={"cpu": "8"}
         ),

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dynocheck.facts import Condition
-from dynocheck.facts.k8s.gpu import DeviceClasses, OperatorResources
+from dynocheck.facts import Condition, DeviceClasses, OperatorResources
 from dynocheck.probes.gpu.dra import device_classes
 from tests.clusters import gpu
 from tests.controlplane.api import Object

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts.k8s.gaie import (
+from dynocheck.facts import (
     GAIE,
     GAIE_EXPERIMENTAL,
     GatewayClasses,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dynocheck.facts.k8s.namespace_policy import Namespace, PodClasses
+from dynocheck.facts import Namespace, PodClasses
 from dynocheck.probes.platform.namespace_policy import namespace, pod_classes
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import reach

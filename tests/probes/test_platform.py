@@ -9,8 +9,14 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts.k8s.namespace_policy import NamedSecret, Namespace, NetworkPolicyPort, NetworkPolicyRule
-from dynocheck.facts.k8s.platform import OperatorConfig, ServiceName
+from dynocheck.facts import (
+    NamedSecret,
+    Namespace,
+    NetworkPolicyPort,
+    NetworkPolicyRule,
+    OperatorConfig,
+    ServiceName,
+)
 from dynocheck.kube import Forbidden
 from tests.clusters import platform
 from tests.controlplane.server import ControlPlane

@@ -8,9 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.facts import ResourceSlice, ResourceSlices
-from dynocheck.facts.k8s.gpu import DriverSettings
-from dynocheck.facts.k8s.rdma import AppliedState, NicPolicies, NicPolicy
+from dynocheck.facts import (
+    AppliedState,
+    DriverSettings,
+    NicPolicies,
+    NicPolicy,
+    ResourceSlice,
+    ResourceSlices,
+)
 from dynocheck.probes.gpu.nodes import resource_slices
 from tests.clusters import gpu, rdma
 from tests.controlplane.server import ControlPlane

@@ -9,8 +9,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from dynocheck.core import runner
-from dynocheck.core.registry import Probe
+from dynocheck.core import probing
+from dynocheck.core.declarations import Probe
 from dynocheck.facts import Access, Fact, Permissions, RequiredAccess
 from dynocheck.kube import Forbidden
 from dynocheck.probes.platform.definitions import definitions
@@ -31,7 +31,7 @@ def gather(cluster: ControlPlane, user: User) -> dict[type[Fact], Fact]:
     sources = {**sources_of(reach(cluster, user)), RequiredAccess: RequiredAccess(ALL)}
     of_manifests = ("served_kinds", "server_version")
     probes = [probe for probe in PROBES.values() if probe.name not in of_manifests]
-    knowledge = runner.gather(probes, sources, timeout_s=20)
+    knowledge = probing.gather(probes, sources, timeout_s=20)
     assert knowledge.missing == {}
     return knowledge.facts
 

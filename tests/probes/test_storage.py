@@ -1,4 +1,4 @@
-"""What the probes of volumes, credentials and monitoring see of a real API server."""
+"""Probes of storage, credentials and monitoring, against a real API server."""
 
 from __future__ import annotations
 
@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts.k8s.monitoring import LabelSelector, PodMonitors, Requirement
-from dynocheck.facts.k8s.storage import ClaimEvent, CsiNode, NodeDriver
+from dynocheck.facts import ClaimEvent, CsiNode, LabelSelector, NodeDriver, PodMonitors, SelectorExpression
 from dynocheck.kube import Cluster, CredentialsFailed, find_connection
 from dynocheck.probes.access.credentials import credentials
 from dynocheck.probes.storage.claims import claims
@@ -21,7 +20,7 @@ from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
 
 
-def test_the_drivers_of_nodes(cluster: ControlPlane) -> None:
+def test_drivers_of_nodes(cluster: ControlPlane) -> None:
     cluster.apply(
         storage.csi_driver("efs.csi.aws.com"),
         storage.csi_node("a", "ebs.csi.aws.com", keys=["topology.ebs.csi.aws.com/zone"]),
@@ -36,35 +35,33 @@ def test_the_drivers_of_nodes(cluster: ControlPlane) -> None:
     assert seen.is_registered("efs.csi.aws.com")
     assert seen.is_registered("ebs.csi.aws.com")
     assert not seen.is_registered("nfs.csi.k8s.io")
-    assert seen.topology_keys("ebs.csi.aws.com") == {"topology.ebs.csi.aws.com/zone"}
+    assert seen.find_topology_keys("ebs.csi.aws.com") == {"topology.ebs.csi.aws.com/zone"}
 
 
-def test_volumes_say_their_class_and_claim(cluster: ControlPlane) -> None:
+def test_volumes_with_class_claim_and_node_affinity(cluster: ControlPlane) -> None:
+    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a"]}
+    terms = [{"matchExpressions": [zone]}]
     spec = {
         "storageClassName": "fsx",
         "accessModes": ["ReadWriteMany"],
         "capacity": {"storage": "1200Gi"},
         "nfs": {"server": "files.example", "path": "/models"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": terms}},
     }
-    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a"]}
-    terms = [{"matchExpressions": [zone]}]
-    spec["nodeAffinity"] = {"required": {"nodeSelectorTerms": terms}}
     reserved = {**spec, "claimRef": {"namespace": "models", "name": "cache"}, "storageClassName": ""}
     for name, each in {"free": spec, "reserved": reserved}.items():
         cluster.apply(
             {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": each}
         )
-    assert {str(v.node_terms) for v in look("persistent_volumes", cluster)} == {str(tuple(terms))}
-    assert {
-        (v.name, v.storage_class, v.access_modes, v.capacity, v.claim)
-        for v in look("persistent_volumes", cluster)
-    } == {
+    volumes = look("persistent_volumes", cluster)
+    assert {str(v.node_terms) for v in volumes} == {str(tuple(terms))}
+    assert {(v.name, v.storage_class, v.access_modes, v.capacity, v.claim) for v in volumes} == {
         ("free", "fsx", ("ReadWriteMany",), "1200Gi", ""),
         ("reserved", "", ("ReadWriteMany",), "1200Gi", "models/cache"),
     }
 
 
-def test_the_zones_of_a_class(cluster: ControlPlane) -> None:
+def test_zones_of_a_class(cluster: ControlPlane) -> None:
     labels = [
         {"key": "topology.gke.io/zone", "values": ["a", "b"]},
         {"key": "topology.kubernetes.io/region", "values": ["r"]},
@@ -79,7 +76,7 @@ def claims_of(cluster: ControlPlane, namespace: str) -> Any:
     return claims(Cluster(find_connection(config), timeout_s=20))
 
 
-def test_claims_of_the_namespace_with_their_own_events(cluster: ControlPlane) -> None:
+def test_claims_with_their_own_events(cluster: ControlPlane) -> None:
     here = cluster.namespace()
     before, _ = cluster.apply(storage.claim("weights", here, phase="Pending"), storage.claim("weights"))
     cluster.apply(storage.claim_event(before, "ProvisioningFailed", "of its namesake"))
@@ -101,7 +98,7 @@ def test_claims_of_the_namespace_with_their_own_events(cluster: ControlPlane) ->
     )
 
 
-def test_a_claim_that_is_held_while_it_is_deleted(cluster: ControlPlane) -> None:
+def test_claim_that_is_being_deleted(cluster: ControlPlane) -> None:
     (made,) = cluster.apply(storage.claim("held"))
     assert made["metadata"]["finalizers"] == ["kubernetes.io/pvc-protection"]
     cluster.delete(made)
@@ -115,13 +112,13 @@ def test_no_prometheus_operator(cluster: ControlPlane) -> None:
 
 def test_namespaces_have_labels(cluster: ControlPlane) -> None:
     name = cluster.namespace()
-    assert look("namespaces", cluster).labels(name) == {"kubernetes.io/metadata.name": name}
+    assert look("namespaces", cluster).find_labels(name) == {"kubernetes.io/metadata.name": name}
 
 
 # Credentials
 
 
-def test_a_certificate_of_the_kubeconfig(cluster: ControlPlane) -> None:
+def test_client_certificate(cluster: ControlPlane) -> None:
     seen = look("credentials", cluster)
     (held,) = seen.items
     assert held.kind == "client certificate"
@@ -129,7 +126,7 @@ def test_a_certificate_of_the_kubeconfig(cluster: ControlPlane) -> None:
     assert not seen.anonymous
 
 
-def test_a_service_account_of_the_cluster(cluster: ControlPlane) -> None:
+def test_service_account_token(cluster: ControlPlane) -> None:
     user = cluster.service_account("robot", "default")
     (held,) = look("credentials", cluster, user).items
     assert held.kind == "token"
@@ -137,7 +134,7 @@ def test_a_service_account_of_the_cluster(cluster: ControlPlane) -> None:
     assert held.expires > time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def test_no_token_gets_into_the_fact(cluster: ControlPlane) -> None:
+def test_token_is_not_in_the_fact(cluster: ControlPlane) -> None:
     payload = base64.urlsafe_b64encode(json.dumps({"exp": 1_700_000_000, "sub": "me"}).encode()).decode()
     token = f"eyJhbGciOiJub25lIn0.{payload}.c2lnbmF0dXJl"
     config = cluster.kubeconfig(token=token, client_certificate_data=None, client_key_data=None)
@@ -148,21 +145,21 @@ def test_no_token_gets_into_the_fact(cluster: ControlPlane) -> None:
     assert held.left_s < 0
 
 
-def test_nobody_in_particular(cluster: ControlPlane) -> None:
+def test_no_credentials(cluster: ControlPlane) -> None:
     config = cluster.kubeconfig(client_certificate_data=None, client_key_data=None)
     assert credentials(Cluster(find_connection(str(config)), timeout_s=5)).anonymous  # type: ignore[attr-defined]
 
 
-def test_a_certificate_that_is_none(cluster: ControlPlane) -> None:
+def test_malformed_certificate(cluster: ControlPlane) -> None:
     config = cluster.kubeconfig(client_certificate_data=base64.b64encode(b"nonsense").decode())
     with pytest.raises(CredentialsFailed, match="not a certificate in PEM"):
         credentials(Cluster(find_connection(str(config)), timeout_s=5))
 
 
-# From here on the cluster is furnished.
+# The furnished cluster
 
 
-def test_monitors_of_dynamo_and_who_reads_them(fit_cluster: ControlPlane) -> None:
+def test_monitors_of_dynamo_with_their_collectors(fit_cluster: ControlPlane) -> None:
     other = monitoring.pod_monitor("other", "x")
     other["spec"]["selector"] = {"matchLabels": {"app": "other"}}
     expression = {"key": "team", "operator": "In", "values": ["ml"]}
@@ -171,6 +168,6 @@ def test_monitors_of_dynamo_and_who_reads_them(fit_cluster: ControlPlane) -> Non
     assert sorted(each.name for each in seen.items) == ["dynamo-frontend", "dynamo-worker"]
     (collector,) = seen.collectors
     assert (collector.kind, collector.namespace, collector.name) == ("Prometheus", "monitoring", "prometheus")
-    assert collector.monitors == LabelSelector(expressions=(Requirement("team", "In", ("ml",)),))
+    assert collector.monitors == LabelSelector(expressions=(SelectorExpression("team", "In", ("ml",)),))
     assert collector.namespaces is None
     assert collector.available

@@ -1,4 +1,4 @@
-"""What the tests of recipes share: kubectl's own reader, and recipes written for a test."""
+"""Fixtures for tests of recipes: kubectl as a YAML reader, and recipes from text."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts.recipe.recipes import Recipe
+from dynocheck.facts import Recipe
 from dynocheck.recipe.discover import load_recipes
 from tests.controlplane import build
 from tests.controlplane.plugin import missing
@@ -22,7 +22,7 @@ Written = Callable[..., Recipe]
 
 @pytest.fixture(scope="session")
 def kubectl() -> Kubectl:
-    """Give the objects that kubectl reads from a file, or why it reads none. No server is asked."""
+    """A function that returns the objects that kubectl reads from a text, or its error, without a server."""
     try:
         binary = build.assets("kubectl") / "kubectl"
     except build.AssetsUnavailable as error:
@@ -50,7 +50,7 @@ def kubectl() -> Kubectl:
 
 @pytest.fixture
 def written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Written:
-    """Give the recipe that some files hold: one text for deploy.yaml, or texts by path."""
+    """A function that loads a recipe from one text for deploy.yaml, or from texts by path."""
     monkeypatch.chdir(tmp_path)
 
     def write(text: str = "", /, **files: str) -> Recipe:

@@ -1,4 +1,4 @@
-"""Scripts as people and hypothesis write them, and what a real shell passes on when it runs them."""
+"""Random shell scripts, and the arguments that a real shell passes when it runs them."""
 
 import os
 import shutil
@@ -16,8 +16,13 @@ PYTHON = "python3 -m dynamo.vllm"
 NAMES = ("A", "B", "MODEL", "TP")
 
 
+def split_cases(text: str) -> list[str]:
+    """The cases in a text that are separated by ` ¦ `."""
+    return text.split(" ¦ ")
+
+
 class Shell:
-    """A real shell in an empty folder, where python3 notes its arguments and `show` notes $A and $B."""
+    """A real shell in an empty folder, where `python3` records its arguments and `show` records $A and $B."""
 
     def __init__(self, folder: Path, name: str) -> None:
         found = shutil.which(name)
@@ -26,13 +31,13 @@ class Shell:
         self.folder = folder
         self.bin = folder / "bin"
         self.bin.mkdir(parents=True)
-        for name, said in {"python3": '"$@"', "show": '"${A-}" "${B-}"'}.items():
+        for name, arguments in {"python3": '"$@"', "show": '"${A-}" "${B-}"'}.items():
             shim = self.bin / name
-            shim.write_text(f'#!/bin/sh\nprintf "%s\\0" {said} "<end>" >>"$CALLS"\n')  # whole, in one write
+            shim.write_text(f'#!/bin/sh\nprintf "%s\\0" {arguments} "<end>" >>"$CALLS"\n')  # in one write
             shim.chmod(0o755)
 
     def run(self, script: str, environment: Mapping[str, str]) -> list[list[str]]:
-        """What each call noted."""
+        """The recorded arguments of each call."""
         calls = self.folder / "calls"
         calls.unlink(missing_ok=True)
         here = self.folder / "here"
@@ -58,7 +63,7 @@ class Shell:
 
 
 def expected(script: str, environment: Mapping[str, str], shell: str = "bash") -> list[list[str | None]]:
-    """The arguments of each call of python3 as dynocheck reads the script."""
+    """The arguments of each call of python3 by dynocheck's interpretation of the script."""
     found = []
     unreferenced = script.replace("$", "$$")  # the kubelet takes one of two
     for process in find_processes([shell, "-c", unreferenced], environment):
@@ -68,14 +73,11 @@ def expected(script: str, environment: Mapping[str, str], shell: str = "bash") -
     return found
 
 
-def explains(said: list[str | None], passed: list[str]) -> bool:
-    """Whether every word that is said to be known is what the shell passed, in its place.
-
-    An unknown word may have become none, one or several.
-    """
-    if not said:
+def explains(words: list[str | None], passed: list[str]) -> bool:
+    """Whether the shell may have passed these arguments for the words; an unknown word is any number."""
+    if not words:
         return not passed
-    first, *rest = said
+    first, *rest = words
     if first is None:
         return any(explains(rest, passed[i:]) for i in range(len(passed) + 1))
     return bool(passed) and passed[0] == first and explains(rest, passed[1:])
@@ -89,19 +91,10 @@ _DEFAULT = st.sampled_from(
 )
 _OPERATOR = st.sampled_from([":-", ":-", "-", ":=", "=", ":+", "+", ":?", "%", "//", "#"])
 _SPECIAL = st.sampled_from(
-    [
-        '"${A[@]}"',
-        "${B[@]}",
-        '"${A[@]}"',
-        "$((1+2))",
-        "$((A=5))",
-        "$(echo s)",
-        "`echo s`",
-        "$1",
-        '"$@"',
-        "${#A}",
-        "$'q\\n'",
-    ]
+    split_cases(
+        '"${A[@]}" ¦ ${B[@]} ¦ "${A[@]}" ¦ $((1+2)) ¦ $((A=5)) ¦ $(echo s) ¦ `echo s` ¦ $1 ¦ "$@" ¦ '
+        "${#A} ¦ $'q\\n'"
+    )
 )
 _IN_QUOTES = st.sampled_from([" ", "  ", "'", "\n", "\\\n", '\\"', "\\$", "\\a", "*", "~", "{a,b}", "$"])
 _IN_SINGLE = st.text('ab "$\\é\n`{*~', max_size=5)
@@ -119,42 +112,16 @@ _STATEMENT = st.sampled_from(
     ]
 )
 _COMPOUND = st.sampled_from(
-    [
-        *(
-            "{0} && {1}",
-            "{0} || {1}",
-            "{0}; {1}",
-            "{0}\n{1}",
-            "{0} | {1}",
-            "{0} & wait; {1}",
-            "{0} && {1} || {2}",
-        ),
-        *(
-            "if {0}; then {1}; fi",
-            "if {0}; then {1}; else {2}; fi",
-            "if {0}; then {1}; elif {2}; then {1}; fi",
-        ),
-        *("for A in 1 2; do {0}; done", "for _ in 1 2; do {0}; done", "while {0}; do {1}; break; done"),
-        *(
-            "case $A in v*) {0};; *) {1};; esac",
-            "f() {{ {0}; }}; {1}",
-            "f() {{ {0}; }}; f",
-            "( {0} )",
-            "{{ {0}; }}",
-        ),
-        *(
-            "cat <<E && {0}\n$A `x`\nE\n{1}",
-            "cat <<'E' | {0}\n$A '\nE\n{1}",
-            "# it's\n{0} # \"x",
-            "{0} > log",
-        ),
-        *(
-            "until {0}; do {1}; break; done",
-            "for ((i=0; i<2; i++)); do {0}; done",
-            "({0}) && {1}",
-            "{0} &&\n {1}",
-        ),
-    ]
+    split_cases(
+        "{0} && {1} ¦ {0} || {1} ¦ {0}; {1} ¦ {0}\n{1} ¦ {0} | {1} ¦ {0} & wait; {1} ¦ {0} && {1} || {2} ¦ "
+        "if {0}; then {1}; fi ¦ if {0}; then {1}; else {2}; fi ¦ "
+        "if {0}; then {1}; elif {2}; then {1}; fi ¦ for A in 1 2; do {0}; done ¦ "
+        "for _ in 1 2; do {0}; done ¦ while {0}; do {1}; break; done ¦ "
+        "case $A in v*) {0};; *) {1};; esac ¦ f() {{ {0}; }}; {1} ¦ f() {{ {0}; }}; f ¦ ( {0} ) ¦ "
+        "{{ {0}; }} ¦ cat <<E && {0}\n$A `x`\nE\n{1} ¦ cat <<'E' | {0}\n$A '\nE\n{1} ¦ "
+        "# it's\n{0} # \"x ¦ {0} > log ¦ until {0}; do {1}; break; done ¦ "
+        "for ((i=0; i<2; i++)); do {0}; done ¦ ({0}) && {1} ¦ {0} &&\n {1}"
+    )
 )
 
 
@@ -212,7 +179,7 @@ def _statements(draw: st.DrawFn) -> str:
 
 @st.composite
 def scripts(draw: st.DrawFn, depth: int = 3) -> str:
-    """A script that ends with a call which shows what every variable has become."""
+    """A script that ends with a call that records every variable."""
 
     def statement(depth: int) -> str:
         if depth and draw(st.integers(0, 2)):

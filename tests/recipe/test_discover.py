@@ -1,4 +1,4 @@
-"""Paths that a user names: what is a model, a variant, a manifest, and what is none of these."""
+"""Loading recipes from paths: models, variants, manifest files, and everything else."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from dynocheck.facts.recipe.recipes import Recipe, Role
+from dynocheck.facts import Recipe, Role
 from dynocheck.recipe.discover import NotARecipe, load_recipes
 from dynocheck.recipe.files import MAX_BYTES
 
@@ -22,7 +22,7 @@ DOWNLOAD = (
 
 @pytest.fixture
 def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of two models, and the present folder."""
+    """A folder of two models, which is the working directory."""
     for model in ("one", "two"):
         write(tmp_path / model / "model-cache" / "model-cache.yaml", CLAIM)
         write(tmp_path / model / "model-cache" / "model-download.yaml", DOWNLOAD)
@@ -71,7 +71,7 @@ def test_a_folder_of_models(models: Path) -> None:
 
 
 @pytest.mark.parametrize("named", ["one/vllm/agg", "one/vllm", "one/vllm/agg/deploy.yaml"])
-def test_a_part_of_a_model_knows_the_model_around_it(models: Path, named: str) -> None:
+def test_a_variant_has_the_model_around_it_as_context(models: Path, named: str) -> None:
     (recipe,) = load_recipes([named])
     assert recipe.shape == ("manifests" if named.endswith(".yaml") else "variant")
     assert paths(recipe, Role.MANIFEST) == ["one/vllm/agg/deploy.yaml"]
@@ -86,7 +86,7 @@ def test_a_part_of_a_model_knows_the_model_around_it(models: Path, named: str) -
     )
 
 
-def test_a_part_is_known_from_inside_and_from_elsewhere(
+def test_the_context_is_found_from_any_working_directory(
     models: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(models / "one" / "vllm")
@@ -107,11 +107,11 @@ def test_a_file_of_the_cache_is_not_its_own_context(models: Path) -> None:
     assert [claim.name for claim in recipe.claims] == ["model-cache"]
 
 
-def test_several_paths_are_several_recipes(models: Path) -> None:
+def test_each_path_is_a_recipe(models: Path) -> None:
     assert [recipe.path for recipe in load_recipes(["one", "two/vllm/agg"])] == ["one", "two/vllm/agg"]
 
 
-def test_a_folder_named_kustomize_is_rendered_never_applied(models: Path) -> None:
+def test_files_in_a_folder_named_kustomize_are_not_applied(models: Path) -> None:
     write(models / "one" / "vllm" / "kustomize" / "base" / "deploy.yaml")
     write(models / "one" / "vllm" / "kustomize" / "overlays" / "x" / "patch.yaml", "spec: {}\n")
     (recipe,) = load_recipes(["one"])
@@ -124,7 +124,7 @@ def test_a_folder_named_kustomize_is_rendered_never_applied(models: Path) -> Non
 
 
 @pytest.mark.parametrize("name", ["kustomization.yaml", "kustomization.yml", "Kustomization"])
-def test_a_folder_with_a_kustomization_is_rendered_never_applied(models: Path, name: str) -> None:
+def test_files_beside_a_kustomization_are_not_applied(models: Path, name: str) -> None:
     write(models / "one" / "trtllm" / "base" / name, "resources: [deploy.yaml]\n")
     write(models / "one" / "trtllm" / "base" / "deploy.yaml")
     write(models / "one" / "trtllm" / "base" / "patches" / "patch.yaml", "spec: {}\n")
@@ -135,13 +135,13 @@ def test_a_folder_with_a_kustomization_is_rendered_never_applied(models: Path, n
     assert len(recipe.graphs) == 1
 
 
-def test_a_file_for_kustomize_is_told_by_what_it_says(models: Path) -> None:
+def test_a_kustomize_component_is_recognised_by_its_api_version(models: Path) -> None:
     text = "apiVersion: kustomize.config.k8s.io/v1alpha1\nkind: Component\n"
     write(models / "one" / "vllm" / "agg" / "component.yaml", text)
     assert paths(load_recipes(["one"])[0], Role.KUSTOMIZE) == ["one/vllm/agg/component.yaml"]
 
 
-def test_hidden_folders_and_other_files_do_not_count(models: Path) -> None:
+def test_hidden_folders_and_other_files_are_ignored(models: Path) -> None:
     write(models / "one" / ".git" / "x.yaml")
     write(models / "one" / "vllm" / "agg" / "notes.txt")
     write(models / "one" / "vllm" / "agg" / "old.yml")
@@ -149,7 +149,7 @@ def test_hidden_folders_and_other_files_do_not_count(models: Path) -> None:
     assert paths(recipe)[-2:] == ["one/vllm/agg/deploy.yaml", "one/vllm/agg/old.yml"]
 
 
-def test_links_that_lead_round_end(models: Path) -> None:
+def test_link_loops_end(models: Path) -> None:
     (models / "one" / "vllm" / "again").symlink_to(models / "one")
     (models / "one" / "vllm" / "self").symlink_to("self")
     (models / "one" / "vllm" / "deeper").symlink_to(".")
@@ -159,7 +159,7 @@ def test_links_that_lead_round_end(models: Path) -> None:
     assert "Too many levels" in refused("one/vllm/self")
 
 
-def test_what_a_link_leads_to_is_read(models: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_symbolic_links_are_followed(models: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     elsewhere = tmp_path_factory.mktemp("elsewhere")
     write(elsewhere / "deploy.yaml")
     (models / "one" / "sglang").symlink_to(elsewhere)
@@ -180,7 +180,7 @@ def test_what_a_link_leads_to_is_read(models: Path, tmp_path_factory: pytest.Tem
         ("photo.png", b"\x89PNG\r\n\x1a\n\x00", "photo.png:1: not YAML: not UTF-8 text"),
     ],
 )
-def test_a_file_that_is_no_manifest(
+def test_files_that_are_not_manifests(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str | bytes | None, message: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -194,10 +194,10 @@ def test_a_file_that_is_no_manifest(
     [
         (GRAPH.encode("utf-16"), ("UTF-16: kubectl reads it, most other tools do not", 1)),
         (b"\xfe\xff" + GRAPH.encode("utf-16-be"), ("UTF-16: kubectl reads it, most other tools do not", 1)),
-        (GRAPH.encode() + b"# caf\xe9\n", ("not UTF-8 text: kubectl puts \ufffd in its place", 5)),
+        (GRAPH.encode() + b"# caf\xe9\n", ("not UTF-8 text: kubectl replaces the byte with \ufffd", 5)),
     ],
 )
-def test_text_that_only_kubectl_reads(models: Path, content: bytes, problem: tuple[str, int]) -> None:
+def test_encodings_that_only_kubectl_supports(models: Path, content: bytes, problem: tuple[str, int]) -> None:
     write(models / "odd.yaml", content)
     (recipe,) = load_recipes(["odd.yaml"])
     assert [graph.name for graph in recipe.graphs] == ["g"]
@@ -205,12 +205,12 @@ def test_text_that_only_kubectl_reads(models: Path, content: bytes, problem: tup
 
 
 @pytest.mark.parametrize("content", [GRAPH.encode("utf-32"), GRAPH.encode("utf-16-le"), b"\xff\xfea"])
-def test_text_that_kubectl_does_not_read(models: Path, content: bytes) -> None:
+def test_encodings_that_kubectl_rejects(models: Path, content: bytes) -> None:
     write(models / "odd.yaml", content)
     assert "not YAML" in refused("odd.yaml")
 
 
-def test_a_manifest_in_json_counts_in_a_folder(models: Path) -> None:
+def test_json_manifests_in_a_folder_are_read(models: Path) -> None:
     graph = '{"apiVersion": "nvidia.com/v1beta1", "kind": "DynamoGraphDeployment", "metadata": {"name": "j"}}'
     write(models / "one" / "vllm" / "json" / "deploy.json", graph)
     write(models / "one" / "vllm" / "json" / "config.json", '{"architectures": ["LlamaForCausalLM"]}')
@@ -220,7 +220,7 @@ def test_a_manifest_in_json_counts_in_a_folder(models: Path) -> None:
     assert [path for path in paths(recipe) if path.endswith(".json")] == ["one/vllm/json/deploy.json"]
 
 
-def test_a_list_of_a_kind_is_a_list(models: Path) -> None:
+def test_a_list_of_a_kind_is_expanded(models: Path) -> None:
     items = "".join(f"- {GRAPH.replace(chr(10), chr(10) + '  ').rstrip()}\n" for _ in range(2))
     text = f"apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeploymentList\nitems:\n{items}"
     (recipe,) = load_recipes([str(write(models / "list.yaml", text))])
@@ -236,19 +236,19 @@ def test_a_list_of_a_kind_is_a_list(models: Path) -> None:
         ["one/vllm/agg/deploy.yaml", "one"],
     ],
 )
-def test_paths_that_overlap_are_judged_once(models: Path, named: list[str]) -> None:
+def test_overlapping_paths_are_one_recipe(models: Path, named: list[str]) -> None:
     (recipe,) = load_recipes(named)
     assert recipe.shape == "model"
 
 
 @pytest.mark.parametrize(("path", "says"), [("", "an empty path"), ("-", "standard input is not read")])
-def test_what_is_no_path(models: Path, path: str, says: str) -> None:
+def test_paths_that_are_not_names(models: Path, path: str, says: str) -> None:
     assert refused(path).startswith(says)
 
 
 def test_a_folder_without_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    nothing = ": no recipe in it: not one manifest (*.yaml, *.yml, *.json)"
+    nothing = ": no recipe in it: no manifest (*.yaml, *.yml, *.json)"
     assert refused(".") == f".{nothing}"
     write(tmp_path / "docs" / "README.md", "hi")
     (tmp_path / "vllm").mkdir()
@@ -256,7 +256,7 @@ def test_a_folder_without_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert refused("docs") == f"docs{nothing}"
 
 
-def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_large_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with Path("huge.yaml").open("wb") as stream:
         stream.truncate(MAX_BYTES + 1)
@@ -268,7 +268,7 @@ def test_a_file_that_is_too_large(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     ]
 
 
-def test_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_pipe_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     os.mkfifo("pipe.yaml")
     assert refused("pipe.yaml") == "pipe.yaml: not a regular file"
@@ -277,7 +277,7 @@ def test_a_pipe_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert [p.message for file in recipe.files for p in file.problems] == ["not a regular file"]
 
 
-def test_a_broken_link_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_broken_link_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "lost.yaml").symlink_to("nowhere")
     write(tmp_path / "deploy.yaml")
@@ -286,7 +286,7 @@ def test_a_broken_link_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
-def test_what_may_not_be_read_is_told(models: Path) -> None:
+def test_unreadable_files_and_folders_are_reported(models: Path) -> None:
     (models / "one" / "vllm" / "agg" / "deploy.yaml").chmod(0)
     (models / "two" / "vllm" / "agg").chmod(0)
     try:
@@ -304,7 +304,7 @@ def test_what_may_not_be_read_is_told(models: Path) -> None:
     ("name", "shown"),
     [(b"caf\xe9", r"caf\xe9"), (b"a\nb", r"a\nb"), (b"\x1b[31m", r"\x1b[31m"), ("ü 名".encode(), "ü 名")],
 )
-def test_a_name_that_is_no_text_is_shown(
+def test_undecodable_file_names_are_escaped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes, shown: str
 ) -> None:
     monkeypatch.chdir(tmp_path)
@@ -321,6 +321,6 @@ def test_a_name_that_is_no_text_is_shown(
 
 
 @pytest.mark.parametrize("name", ["", "x\0y", "x" * 5000])
-def test_what_can_be_no_path_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+def test_impossible_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
     monkeypatch.chdir(tmp_path)
     refused(name)

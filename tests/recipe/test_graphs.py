@@ -1,4 +1,4 @@
-"""Both shapes of a graph as one model: GPUs, nodes, variables, files, whatever types a manifest has."""
+"""The typed model of graphs of both API versions: GPUs, nodes, variables, files, and wrong types."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dynocheck.engines import detect_engine
-from dynocheck.facts.recipe.recipes import Component, Container, Graph
+from dynocheck.facts import Component, Container, Graph
 from dynocheck.recipe.discover import NotARecipe, load_recipes
 from tests.recipe.conftest import Written
 
@@ -137,9 +137,7 @@ def test_both_versions_give_the_same_graph(written: Written) -> None:
         ("epp", "null", []),
     ],
 )
-def test_what_a_component_runs_that_names_no_command(
-    written: Written, role: str, args: str, modules: list[str]
-) -> None:
+def test_the_operators_default_commands(written: Written, role: str, args: str, modules: list[str]) -> None:
     pod = f"{{containers: [{{name: main, args: {args}}}]}}"
     beta = _beta(f"  - {{name: c, type: {role}, podTemplate: {{spec: {pod}}}}}")
     alpha = _alpha(f"{{componentType: {role}, extraPodSpec: {{mainContainer: {{args: {args}}}}}}}")
@@ -220,7 +218,7 @@ def test_gpus_of_a_pod(written: Written, containers: list[str], claim: str, gpus
     assert component.gpus == gpus
 
 
-def test_what_the_main_container_asks_goes_over_what_its_service_asks(written: Written) -> None:
+def test_requests_of_the_main_container_override_those_of_its_service(written: Written) -> None:
     service = (
         '{componentType: worker, resources: {limits: {gpu: "8"}}, '
         "extraPodSpec: {mainContainer: {resources: {limits: {nvidia.com/gpu: 4}}}}}"
@@ -245,7 +243,7 @@ def test_nodes(written: Written, multinode: str, nodes: int) -> None:
     assert only(written, _alpha(f"{{componentType: worker{given_}}}")).nodes == nodes
 
 
-def test_explicit_nulls_are_as_good_as_nothing(written: Written) -> None:
+def test_explicit_nulls_are_ignored(written: Written) -> None:
     service = (
         "{componentType: worker, subComponentType: null, replicas: null, resources: null, envs: null, "
         "volumeMounts: null, extraPodSpec: {containers: null, volumes: null, "
@@ -341,7 +339,7 @@ def test_variables(written: Written, text: str, known: dict[str, str | None]) ->
         ("command: [numactl, -m, '0', python3, -m, dynamo.vllm, x]", ["x"]),
     ],
 )
-def test_words_know_the_variables_of_every_level(
+def test_variables_of_every_level_are_expanded_in_words(
     written: Written, text: str, words: list[str | None]
 ) -> None:
     (launch,) = main(only(written, _container(text) + VALUES)).launches
@@ -349,7 +347,7 @@ def test_words_know_the_variables_of_every_level(
     assert [word.text for word in launch.words] == words
 
 
-def test_a_launch_knows_the_variables_that_its_script_sets(written: Written) -> None:
+def test_a_launch_has_the_variables_that_its_script_sets(written: Written) -> None:
     text = "args: ['export DYN_TRTLLM_TENSOR_PARALLEL_SIZE=4; A0=new python3 -m dynamo.trtllm']"
     component = only(written, _container(text))
     (launch,) = main(component).launches
@@ -367,11 +365,11 @@ def test_a_launch_knows_the_variables_that_its_script_sets(written: Written) -> 
 @pytest.mark.parametrize(
     "text", ["args: [echo python3 -m dynamo.vllm]", "command: [echo, -m, dynamo.vllm]", "args: 5"]
 )
-def test_what_is_only_said_is_not_started(written: Written, text: str) -> None:
+def test_printed_commands_are_not_launches(written: Written, text: str) -> None:
     assert main(only(written, _container(text))).launches == ()
 
 
-def test_words_are_found_where_they_stand(written: Written) -> None:
+def test_words_have_their_positions(written: Written) -> None:
     text = _beta(
         "  - name: w",
         "    type: worker",
@@ -416,7 +414,7 @@ VOLUMES = "        volumes: [{name: v, configMap: {name: engine%s}}]"
         (", items: [{key: none.yaml, path: own.yaml}]", "mountPath: /etc", []),
     ],
 )
-def test_files_that_a_config_map_brings(written: Written, items: str, mount: str, paths: list[str]) -> None:
+def test_files_of_a_config_map_volume(written: Written, items: str, mount: str, paths: list[str]) -> None:
     text = _container(f"volumeMounts: [{{name: v, {mount}}}]", VOLUMES % items)
     files = main(only(written, text + ENGINE)).files
     assert [file.path for file in files] == paths
@@ -425,14 +423,14 @@ def test_files_that_a_config_map_brings(written: Written, items: str, mount: str
         assert file.root.plain == {"tensor_parallel_size": 4}
 
 
-def test_a_projected_config_map_brings_files_too(written: Written) -> None:
+def test_files_of_a_projected_config_map(written: Written) -> None:
     sources = "[{secret: {name: s}}, {configMap: {name: engine}}]"
     volumes = f"        volumes: [{{name: v, projected: {{sources: {sources}}}}}]"
     text = _container("volumeMounts: [{name: v, mountPath: /etc}]", volumes)
     assert [file.path for file in main(only(written, text + ENGINE)).files] == ["/etc/engine.yaml"]
 
 
-def test_a_config_map_of_another_file_has_the_places_of_that_file(written: Written) -> None:
+def test_positions_in_a_config_map_of_another_file(written: Written) -> None:
     text = _container("volumeMounts: [{name: v, mountPath: /etc}]", VOLUMES % "")
     recipe = written(**{"deploy.yaml": text, "engine.yaml": "# one\n# two\n" + ENGINE})
     (file,) = main(recipe.graphs[0].components[0]).files
@@ -459,14 +457,14 @@ def test_claims(written: Written) -> None:
     assert [claim.name for claim in only(written, cached).claims] == ["compiled"]
 
 
-def test_a_list_of_objects_holds_graphs(written: Written) -> None:
+def test_graphs_in_a_list(written: Written) -> None:
     graph = yaml.safe_load(_beta("  - {name: w, type: worker}"))
     text = yaml.safe_dump({"apiVersion": "v1", "kind": "List", "items": [graph, graph]})
     assert [g.name for g in written(text).graphs] == ["g", "g"]
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(RECIPES[0].parents[3]).as_posix())
-def test_our_recipes_are_understood(path: Path) -> None:
+def test_engines_of_our_recipes_use_the_gpus_of_their_components(path: Path) -> None:
     """Every engine of our own recipes is given the GPUs that its arguments ask for."""
     for recipe in load_recipes([str(path)]):
         for graph in recipe.graphs:
@@ -486,26 +484,8 @@ def _fits(graph: Graph, component: Component, launch: Any) -> None:
 
 _scalars: st.SearchStrategy[Any] = st.sampled_from(
     [
-        None,
-        True,
-        False,
-        0,
-        -1,
-        8,
-        10**20,
-        1.5,
-        "",
-        "x",
-        "8",
-        "$(A)",
-        "$A",
-        "-m dynamo.vllm",
-        "\n",
-        "a: [",
-        "é\x00",
-        "Secret",
-        "List",
-        "v1",
+        *(None, True, False, 0, -1, 8, 10**20, 1.5, "", "x", "8", "$(A)", "$A", "-m dynamo.vllm", "\n"),
+        *("a: [", "é\x00", "Secret", "List", "v1"),
     ]
 )
 _values = st.recursive(
@@ -561,12 +541,12 @@ def _mutated(data: st.DataObject, tmp_path: Path) -> None:
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_wrong_types_anywhere_are_no_crash(tmp_path: Path, data: st.DataObject) -> None:
+def test_values_of_wrong_types_do_not_crash(tmp_path: Path, data: st.DataObject) -> None:
     _mutated(data, tmp_path)
 
 
 @pytest.mark.verify
 @settings(max_examples=5000, deadline=None, suppress_health_check=list(HealthCheck))
 @given(st.data())
-def test_thousands_of_wrong_types(tmp_path: Path, data: st.DataObject) -> None:
+def test_many_values_of_wrong_types_do_not_crash(tmp_path: Path, data: st.DataObject) -> None:
     _mutated(data, tmp_path)

@@ -1,4 +1,4 @@
-"""What a manifest spells out and nobody may read in a report or a snapshot."""
+"""Secrets in manifests never become facts."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from dynocheck.facts.recipe.recipes import Recipe
+from dynocheck.facts import Recipe
 from dynocheck.secrets import HIDDEN
 from tests.recipe.conftest import Written
 
@@ -132,7 +132,7 @@ def test_no_secret_becomes_a_fact(written: Written, text: str) -> None:
         "kind: X\napiVersion: v1\na: [--api-key, %s]\n",
     ],
 )
-def test_what_looks_like_a_token_is_hidden_wherever_it_stands(written: Written, text: str) -> None:
+def test_tokens_are_hidden_anywhere(written: Written, text: str) -> None:
     assert TOKEN not in encoded(written(text % TOKEN))
 
 
@@ -144,7 +144,7 @@ def test_a_secret_keeps_its_shape(written: Written) -> None:
     assert manifest.root.plain["stringData"] == {"HF_TOKEN": HIDDEN, "harmless": HIDDEN, "deep": {}}
 
 
-def test_what_only_has_the_name_of_a_secret_stays(written: Written) -> None:
+def test_values_that_only_refer_to_secrets_are_kept(written: Written) -> None:
     kept: dict[str, Any] = {
         "envFromSecret": "hf-token-secret",
         "imagePullSecrets": [{"name": "nvcr"}],
@@ -171,7 +171,7 @@ def test_what_only_has_the_name_of_a_secret_stays(written: Written) -> None:
     assert {key: manifest.root.plain[key] for key in kept} == kept
 
 
-def test_hiding_moves_nothing(written: Written) -> None:
+def test_hiding_secrets_keeps_positions(written: Written) -> None:
     (component,) = written(TEXTS["v1alpha1"]).graphs[0].components
     assert component.main is not None
     (launch,) = component.main.launches

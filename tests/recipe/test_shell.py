@@ -1,4 +1,4 @@
-"""What is said of a container's words, against a real bash and a real dash."""
+"""The commands of containers, compared with a real bash and a real dash."""
 
 from __future__ import annotations
 
@@ -164,7 +164,7 @@ def _filled(script: str) -> str:
 
 
 @pytest.mark.parametrize(("script", "environment", "known"), SCRIPTS + SCRIPTS_OF_BASH)
-def test_known_words_are_those_that_the_shell_passes(
+def test_known_words_match_a_real_shell(
     shell: Shell, script: str, environment: dict[str, str], known: list[Words]
 ) -> None:
     if (script, environment, known) in SCRIPTS_OF_BASH and not shell.path.endswith("/bash"):
@@ -183,22 +183,22 @@ def _explained(shell: Shell, script: str, environment: dict[str, str]) -> None:
 
 @settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck))
 @given_by(scripts(), environments)
-def test_nothing_is_said_that_the_shell_does_otherwise(
-    shell: Shell, script: str, environment: dict[str, str]
-) -> None:
+def test_random_scripts_match_a_real_shell(shell: Shell, script: str, environment: dict[str, str]) -> None:
     _explained(shell, script, environment)
 
 
 @pytest.mark.verify
 @settings(max_examples=2500, deadline=None, suppress_health_check=list(HealthCheck))
 @given_by(scripts(depth=4), environments)
-def test_thousands_of_scripts(shell: Shell, script: str, environment: dict[str, str]) -> None:
+def test_many_random_scripts_match_a_real_shell(
+    shell: Shell, script: str, environment: dict[str, str]
+) -> None:
     _explained(shell, script, environment)
 
 
 @settings(deadline=2000, suppress_health_check=list(HealthCheck))
 @given_by(st.text() | st.text("ab$(){}[]'\"`\\;&|<>\n #=-!*~", max_size=60), environments)
-def test_any_text_is_a_script_or_not(text: str, environment: dict[str, str]) -> None:
+def test_any_text_can_be_parsed(text: str, environment: dict[str, str]) -> None:
     for process in find_processes(["bash", "-c", text], environment):
         assert all(word.text is None or UNKNOWN not in word.text for word in process.words)
 
@@ -206,7 +206,7 @@ def test_any_text_is_a_script_or_not(text: str, environment: dict[str, str]) -> 
 @pytest.mark.parametrize(
     "nest", ["$(", "(", "{ ", "if ", "${A:-", '"$(', "while :; do ", "f() ", "case x in x) ", "!"]
 )
-def test_nesting_ends_somewhere(nest: str) -> None:
+def test_deep_nesting_is_limited(nest: str) -> None:
     list(find_processes(["bash", "-c", f"{PYTHON} --tp 2\n" + nest * 5000], {}))
 
 
@@ -222,21 +222,21 @@ def test_nesting_ends_somewhere(nest: str) -> None:
         "${A:-x} " * 20_000,
     ],
 )
-def test_a_long_script_takes_no_long_time(text: str) -> None:
+def test_long_scripts_are_parsed_quickly(text: str) -> None:
     started = time.process_time()  # a busy machine slows no test down
     list(find_processes(["bash", "-c", text], {"A": "a"}))
     expand(text, {})
     assert time.process_time() - started < 10
 
 
-def test_scripts_that_run_each_other_end_soon() -> None:
+def test_nested_scripts_are_followed_quickly() -> None:
     values = {name: f'export X="$X"; sh -c "${below}";' * 1000 for name, below in ("AB", "BC", "CD", "DA")}
     started = time.process_time()
     list(find_processes(["sh", "-c", 'sh -c "$A";' * 1000], values))
     assert time.process_time() - started < 10
 
 
-def test_the_lines_before_one_that_is_not_understood_are_known_and_those_after_it_are_not() -> None:
+def test_only_the_lines_before_a_syntax_error_are_followed() -> None:
     script = f"TP=8\n{PYTHON} --tp $TP\nif oops\n{PYTHON} --tp $TP\n"
     found = [[word.text for word in process.words] for process in find_processes(["sh", "-c", script], {})]
     assert found == [["python3", "-m", "dynamo.vllm", "--tp", "8"], ["-m", "dynamo.vllm", None]]
@@ -263,16 +263,16 @@ def test_the_lines_before_one_that_is_not_understood_are_known_and_those_after_i
         ([], []),
     ],
 )
-def test_a_script_is_found_where_a_shell_is_asked_to_run_one(argv: Words, words: Words) -> None:
+def test_scripts_in_command_and_args(argv: Words, words: Words) -> None:
     (found,) = find_processes(argv, {"A": "v", "SECRET": None})
     assert [word.text for word in found.words] == words
 
 
-def test_a_script_that_is_no_text_runs_nothing() -> None:
+def test_a_script_that_is_not_a_string_runs_nothing() -> None:
     assert list(find_processes(["sh", "-c", None], {})) == []
 
 
-def test_a_variable_from_elsewhere_is_not_known_to_be_unset() -> None:
+def test_variables_from_elsewhere_may_be_set() -> None:
     (found,) = find_processes(["sh", "-c", "x ${A:-default} $(B)"], {}, is_open=True)
     assert [word.text for word in found.words] == ["x", None, None]
 
@@ -297,7 +297,9 @@ def test_a_variable_from_elsewhere_is_not_known_to_be_unset() -> None:
         ("set -eua; B=2; show", {"B": "2"}),
     ],
 )
-def test_what_a_script_gives_a_command(shell: Shell, script: str, given: dict[str, str | None]) -> None:
+def test_the_environment_of_a_command_matches_a_real_shell(
+    shell: Shell, script: str, given: dict[str, str | None]
+) -> None:
     name = Path(shell.path).name
     processed = find_processes([name, "-c", script.replace("$", "$$")], {"A": "1"})
     *_, last = (process for process in processed if "show" in [word.text for word in process.words])
@@ -338,10 +340,10 @@ def test_what_a_script_gives_a_command(shell: Shell, script: str, given: dict[st
         ("$(POD_IP) $(KUBERNETES_SERVICE_HOST)", None),  # given by the operator, by a Service
     ],
 )
-def test_references_are_replaced_as_the_kubelet_does(text: str, expanded: str | None) -> None:
+def test_references_are_expanded_as_by_the_kubelet(text: str, expanded: str | None) -> None:
     environment = {"A": "a", "B": "$(A)", "E": "", "dotted.name-x": "d", "UNKNOWN": None}
     assert expand(text, environment) == expanded
 
 
-def test_what_is_not_known_in_a_script_is_marked() -> None:
+def test_unknown_references_in_a_script_are_marked() -> None:
     assert expand_in_script("a $(X) $(Y)", {"X": None, "Y": "y"}) == f"a {UNKNOWN} y"

@@ -1,4 +1,4 @@
-"""What Jobs are for: the models that they fetch, the claims they need, the load they make."""
+"""Downloads, claims and benchmarks of workloads."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 
-from dynocheck.facts.recipe.recipes import Download
+from dynocheck.facts import Download
 from tests.recipe.conftest import Written
 
 JOB = """\
@@ -71,7 +71,7 @@ def fetched(written: Written, run: str, kind: str = "Job") -> list[tuple[str | N
         ("hf download --revision", []),
     ],
 )
-def test_what_a_script_fetches(
+def test_downloads_by_command_line(
     written: Written, text: str, expected: list[tuple[str | None, str | None]]
 ) -> None:
     assert fetched(written, script(text)) == expected
@@ -94,11 +94,11 @@ def test_what_a_script_fetches(
         ),
     ],
 )
-def test_the_revision_that_is_fetched(written: Written, run: str, expected: list[str | None]) -> None:
+def test_revisions_of_downloads(written: Written, run: str, expected: list[str | None]) -> None:
     assert [download.revision for download in written(job(run)).downloads] == expected
 
 
-def test_what_a_benchmark_runs(written: Written) -> None:
+def test_commands_of_a_benchmark(written: Written) -> None:
     (benchmark,) = written(job(script("set -e\npip install aiperf\naiperf profile -m $MODEL"))).benchmarks
     assert [[word.text for word in command] for command in benchmark.commands] == [
         ["set", "-e"],
@@ -130,13 +130,13 @@ IMPORT = "from huggingface_hub import snapshot_download"
         ("import json; print('application/json', 'org/a')", []),
     ],
 )
-def test_what_python_fetches(written: Written, code: str, expected: list[str | None]) -> None:
+def test_downloads_by_python_library(written: Written, code: str, expected: list[str | None]) -> None:
     assert [model for model, _ in fetched(written, script(f"python3 - <<'EOF'\n{code}\nEOF"))] == expected
     exec_form = f"command: [python3, -c, {json.dumps(code)}]"
     assert [model for model, _ in fetched(written, exec_form)] == expected
 
 
-def test_a_download_has_its_place(written: Written) -> None:
+def test_downloads_have_their_positions(written: Written) -> None:
     python = f"python3 -c \"{IMPORT} as s; \\\n  s('org/b')\""
     text = job(script(f"set -e\n# hf download org/no\nhf download \\\n  org/a\n{python}"))
     rows = text.splitlines()
@@ -147,13 +147,13 @@ def test_a_download_has_its_place(written: Written) -> None:
 
 
 @pytest.mark.parametrize("kind", ["Pod", "Job", "Deployment", "StatefulSet", "DaemonSet"])
-def test_every_workload_may_fetch(written: Written, kind: str) -> None:
+def test_every_workload_kind_may_download(written: Written, kind: str) -> None:
     assert fetched(written, "command: [hf, download, org/a, --local-dir, /models/a]", kind) == [
         ("org/a", "model-cache:a")
     ]
 
 
-def test_init_containers_and_cron_jobs_fetch_too(written: Written) -> None:
+def test_init_containers_and_cron_jobs_may_download(written: Written) -> None:
     pod = "{initContainers: [{name: i, command: [hf, download, org/a]}], containers: [{name: c}]}"
     text = (
         "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\n"
@@ -169,7 +169,7 @@ def test_init_containers_and_cron_jobs_fetch_too(written: Written) -> None:
         *("python3 -m bench_serving", "python3 benchmark_serving.py", "inference-perf --config x"),
     ],
 )
-def test_a_benchmark_is_told_by_its_tool(written: Written, tool: str) -> None:
+def test_benchmarks_are_recognised_by_their_tool(written: Written, tool: str) -> None:
     (benchmark,) = written(job(script(f"set -e\n{tool}"))).benchmarks
     assert benchmark.model is not None
     assert benchmark.endpoint is not None
@@ -177,11 +177,11 @@ def test_a_benchmark_is_told_by_its_tool(written: Written, tool: str) -> None:
     assert benchmark.endpoint.value == "g-frontend:8000"
 
 
-def test_a_job_that_puts_on_no_load_is_no_benchmark(written: Written) -> None:
+def test_a_job_without_a_load_generator_is_not_a_benchmark(written: Written) -> None:
     assert written(job(script("curl http://x/v1/models"))).benchmarks == ()
 
 
-def test_claims_say_what_they_ask(written: Written) -> None:
+def test_claims_have_class_modes_and_size(written: Written) -> None:
     claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {}}}\nspec: {}\n---\n"
     text = (
         claim.format(

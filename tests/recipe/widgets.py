@@ -1,4 +1,4 @@
-"""A custom kind of which two versions are served."""
+"""A CustomResourceDefinition with two served versions."""
 
 WIDGET = """\
 apiVersion: apiextensions.k8s.io/v1

@@ -114,8 +114,8 @@ def test_a_reason_of_many_checks_is_said_once() -> None:
 
 def test_what_does_not_count_is_folded_and_counted() -> None:
     root = valid_page(page(filled("text", Outcome.PASS)))
-    assert "4 findings put aside" in said(root.find(".//header"))
-    assert [each.text for each in root.iter("summary")] == ["2 findings put aside"] * 2
+    assert "4 findings suppressed" in said(root.find(".//header"))
+    assert [each.text for each in root.iter("summary")] == ["2 findings suppressed"] * 2
     assert "ignored: text" in said(root)
     assert "in the baseline text" in said(root)
 

@@ -1,4 +1,4 @@
-"""Our prediction of where pods go, against the real kube-scheduler."""
+"""The scheduling model's predictions, compared with the real kube-scheduler."""
 
 from __future__ import annotations
 
@@ -11,8 +11,7 @@ from random import Random
 
 import pytest
 
-from dynocheck.facts import Nodes
-from dynocheck.facts.k8s.capacity import RunningPods
+from dynocheck.facts import Nodes, RunningPods
 from dynocheck.scheduling.first_fit import Batch, Scheduler
 from dynocheck.scheduling.node_state import ClusterState
 from dynocheck.scheduling.pod_spec_model import parse_shape
@@ -23,7 +22,7 @@ from tests.scheduling.worlds import World, world
 
 WORKERS = 8
 PATIENCE_S = 120.0
-THROWS = 40
+RUNS = 40
 SAMPLE = 25
 MANY = int(os.environ.get("DYNOCHECK_SITUATIONS", "500"))
 TOGETHER = 50
@@ -31,11 +30,11 @@ TOGETHER = 50
 
 @dataclass(frozen=True)
 class Judged:
-    """What was predicted of the components of a world, and what came."""
+    """The predicted and the real number of a component's pods without a node."""
 
     world: str
     component: str
-    predicted: frozenset[int]  # how many of its pods may be left without a node, over several throws
+    predicted: frozenset[int]  # pods without a node, in each of several runs
     real: int
 
     @property
@@ -49,7 +48,7 @@ class Judged:
 
 
 def judge(cluster: ControlPlane, worlds: Sequence[World]) -> list[Judged]:
-    """Make these worlds at once, let the scheduler at them, and compare."""
+    """Create these worlds together, run the scheduler, and compare."""
     predicted = furnish(cluster, worlds)
     real = schedule(cluster, worlds)
     return [
@@ -60,7 +59,7 @@ def judge(cluster: ControlPlane, worlds: Sequence[World]) -> list[Judged]:
 
 
 def furnish(cluster: ControlPlane, worlds: Sequence[World]) -> list[list[list[int]]]:
-    """Make nodes and what runs; give for each component of each world how many pods each throw left over."""
+    """Create nodes and running pods; predict the pods without a node by world, component and run."""
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(lambda node: make_node(cluster, node), [n for w in worlds for n in w.nodes]))
         list(pool.map(lambda pod: cluster.pod(**pod), [p for w in worlds for p in w.running]))
@@ -78,22 +77,21 @@ def make_node(cluster: ControlPlane, node: Object) -> None:
 
 
 def predict(each: World, nodes: Nodes, running: RunningPods) -> list[list[int]]:
-    """What several throws in the real order leave over, and nothing where all fit if packed with care.
-
-    All nodes of the cluster are on the board, as they are for the scheduler.
+    """By component, the pods without a node in several runs in the real order, and in a tight packing that
+    is complete. All nodes of the cluster are considered, as the scheduler does.
     """
     batches = [Batch(parse_shape(kind.spec, "default", kind.labels), kind.pods) for kind in each.kinds]
-    table = Scheduler(ClusterState(nodes, running), batches)
+    scheduler = Scheduler(ClusterState(nodes, running), batches)
     order = [number for number, batch in enumerate(batches) for _ in range(batch.pods)]
-    throws = [table.run_once(order, Random(seed)) for seed in range(THROWS)]
-    packed = table.pack()
+    runs = [scheduler.run_once(order, Random(seed)) for seed in range(RUNS)]
+    packed = scheduler.pack()
     if packed.is_complete:
-        throws.append(packed)
-    return [[throw.lacking[number] for throw in throws] for number in range(len(batches))]
+        runs.append(packed)
+    return [[run.lacking[number] for run in runs] for number in range(len(batches))]
 
 
 def schedule(cluster: ControlPlane, worlds: Sequence[World]) -> dict[str, int]:
-    """Start the scheduler, then create the pods world by world in order; give what stays without a node."""
+    """Start the scheduler and create the pods of each world in order; return the pods without a node."""
     cluster.start_scheduler()
     with ThreadPoolExecutor(WORKERS) as pool:
         list(pool.map(lambda each: create(cluster, each), worlds))

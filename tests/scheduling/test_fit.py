@@ -1,4 +1,4 @@
-"""The model by itself; that it agrees with the real scheduler is shown in test_against_scheduler."""
+"""The model by itself; test_against_scheduler compares it with the real kube-scheduler."""
 
 from __future__ import annotations
 
@@ -6,8 +6,7 @@ from typing import Any
 
 import pytest
 
-from dynocheck.facts import Condition, Node, Taint
-from dynocheck.facts.k8s.capacity import RunningPod
+from dynocheck.facts import Condition, Node, RunningPod, Taint
 from dynocheck.scheduling.diagnosis import diagnose
 from dynocheck.scheduling.first_fit import Batch, Scheduler
 from dynocheck.scheduling.node_state import ClusterState, explain_refusal
@@ -37,36 +36,38 @@ def asking(gpus: int, **more: Any) -> Shape:
 def lacking(
     nodes: list[Node], running: list[RunningPod], *batches: tuple[Shape, int]
 ) -> set[tuple[int, ...]]:
-    """What every throw leaves without a node."""
-    table = Scheduler(ClusterState(nodes, running), [Batch(*each) for each in batches])
-    return {throw.lacking for throw in table.simulate()}
+    """The number of pods of each batch without a node, in every run."""
+    scheduler = Scheduler(ClusterState(nodes, running), [Batch(*each) for each in batches])
+    return {result.lacking for result in scheduler.simulate()}
 
 
-def why(nodes: list[Node], running: list[RunningPod], wanted: Shape, pods: int = 1) -> str:
-    table = Scheduler(ClusterState(nodes, running), [Batch(wanted, pods)])
-    return diagnose(table, 0, next(iter(table.simulate()))).text
+def explain(nodes: list[Node], running: list[RunningPod], shape: Shape, pods: int = 1) -> str:
+    scheduler = Scheduler(ClusterState(nodes, running), [Batch(shape, pods)])
+    return diagnose(scheduler, 0, next(iter(scheduler.simulate()))).text
 
 
-def test_what_runs_is_not_free() -> None:
+def test_running_pods_hold_resources() -> None:
     nodes = [node("a"), node("b")]
     assert lacking(nodes, [], (asking(8), 2)) == {(0,)}
     assert lacking(nodes, [holding("a", 1)], (asking(8), 2)) == {(1,)}
     assert lacking(nodes, [holding("gone", 8)], (asking(8), 2)) == {(0,)}
 
 
-def test_pods_count_too() -> None:
+def test_number_of_pods_is_limited() -> None:
     small = node("a", allocatable={"pods": "2"})
     assert lacking([small], [holding("a", 0)], (asking(1), 2)) == {(1,)}
-    assert "needs 1 pods, the best node a has 0 free" in why([small], [holding("a", 0)], asking(1), 2)
+    assert "needs 1 pods; the best node, a, has 0 free" in explain([small], [holding("a", 0)], asking(1), 2)
 
 
-def test_what_fits_only_in_some_orders() -> None:
+def test_fit_that_depends_on_the_order() -> None:
     """Two pods of four GPUs may take a node each or share one."""
     found = lacking([node("a"), node("b")], [], (asking(4), 2), (asking(8), 1))
     assert (0, 0) in found
     assert len(found) > 1
-    table = Scheduler(ClusterState([node("a"), node("b")], []), [Batch(asking(4), 2), Batch(asking(8), 1)])
-    assert table.pack().is_complete
+    scheduler = Scheduler(
+        ClusterState([node("a"), node("b")], []), [Batch(asking(4), 2), Batch(asking(8), 1)]
+    )
+    assert scheduler.pack().is_complete
 
 
 def test_init_containers_sidecars_and_overhead() -> None:
@@ -82,13 +83,13 @@ def test_init_containers_sidecars_and_overhead() -> None:
     assert sum_pod_requests(spec)["cpu"] * 1000 == 3250
 
 
-def test_a_limit_is_the_request_of_what_has_none() -> None:
+def test_limit_is_the_default_request() -> None:
     spec = {"containers": [{"resources": {"limits": {"cpu": "2", GPU: 1}, "requests": {"cpu": "1"}}}]}
     assert parse_shape(spec, "n").requests == {"cpu": 1000, GPU: 1}
 
 
 @pytest.mark.parametrize(
-    ("found", "says"),
+    ("candidate", "expected"),
     [
         (node("a", unschedulable=True), "is cordoned"),
         (node("a", conditions=(Condition("Ready", "False"),)), "is not Ready"),
@@ -105,53 +106,55 @@ def test_a_limit_is_the_request_of_what_has_none() -> None:
         (node("a", conditions=(Condition("Ready", "True"),)), ""),
     ],
 )
-def test_nodes_that_take_nobody(found: Node, says: str) -> None:
-    assert explain_refusal(asking(1), found) == says
+def test_node_that_admits_no_pod(candidate: Node, expected: str) -> None:
+    assert explain_refusal(asking(1), candidate) == expected
 
 
-def test_who_tolerates_everything_may_go_to_cordoned_nodes_but_not_to_dead_ones() -> None:
-    bold = asking(1, tolerations=[{"operator": "Exists"}])
-    assert explain_refusal(bold, node("a", unschedulable=True)) == ""
-    assert explain_refusal(bold, node("a", conditions=(Condition("Ready", "Unknown"),))) == "is not Ready"
+def test_tolerating_everything_admits_to_cordoned_nodes_only() -> None:
+    tolerant = asking(1, tolerations=[{"operator": "Exists"}])
+    assert explain_refusal(tolerant, node("a", unschedulable=True)) == ""
+    assert explain_refusal(tolerant, node("a", conditions=(Condition("Ready", "Unknown"),))) == "is not Ready"
 
 
-def test_no_node_could_ever_hold_it() -> None:
-    assert why([node("a", 4), node("b", 2)], [], asking(8)) == (
-        "no node could ever hold it: needs 8 nvidia.com/gpu, the largest node it may use, a, has 4"
+def test_no_node_is_large_enough() -> None:
+    assert explain([node("a", 4), node("b", 2)], [], asking(8)) == (
+        "no node is large enough: needs 8 nvidia.com/gpu; the largest allowed node, a, has 4"
     )
     assert (
-        why([node("a")], [], asking(8, nodeSelector={"gpu": "GB200"}))
+        explain([node("a")], [], asking(8, nodeSelector={"gpu": "GB200"}))
         == "no node matches nodeSelector gpu=GB200"
     )
     expression = {"key": "gpu", "operator": "In", "values": ["B200", "GB200"]}
     affinity = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}}
-    assert why([node("a")], [], asking(8, affinity=affinity)) == (
+    assert explain([node("a")], [], asking(8, affinity=affinity)) == (
         "no node matches node affinity gpu in (B200, GB200)"
     )
-    assert why([], [], asking(8)) == "the cluster has no nodes"
+    assert explain([], [], asking(8)) == "the cluster has no nodes"
 
 
-def test_it_is_only_full_now() -> None:
+def test_large_enough_nodes_are_full() -> None:
     running = [holding("a", 6), holding("b", 2)]
-    table = Scheduler(ClusterState([node("a"), node("b"), node("c", 4)], running), [Batch(asking(8), 1)])
-    found = diagnose(table, 0, next(iter(table.simulate())))
-    assert found.text == "needs 8 nvidia.com/gpu, the best node b has 6 free"
+    scheduler = Scheduler(ClusterState([node("a"), node("b"), node("c", 4)], running), [Batch(asking(8), 1)])
+    found = diagnose(scheduler, 0, next(iter(scheduler.simulate())))
+    assert found.text == "needs 8 nvidia.com/gpu; the best node, b, has 6 free"
     assert found.ever
     assert found.holders == {"other": "8"}
 
 
-def test_anti_affinity_spreads_and_says_so() -> None:
+def test_anti_affinity_spreads_pods() -> None:
     apart = {
         "podAntiAffinity": {
             REQUIRED: [{"topologyKey": HOST, "labelSelector": {"matchLabels": {"app": "worker"}}}]
         }
     }
-    wanted = asking(1, affinity=apart)
-    assert lacking([node("a"), node("b")], [], (wanted, 3)) == {(1,)}
-    assert "its pod anti-affinity over kubernetes.io/hostname" in why([node("a"), node("b")], [], wanted, 3)
+    shape = asking(1, affinity=apart)
+    assert lacking([node("a"), node("b")], [], (shape, 3)) == {(1,)}
+    assert "its pod anti-affinity over kubernetes.io/hostname" in explain(
+        [node("a"), node("b")], [], shape, 3
+    )
 
 
-def test_others_anti_affinity_keeps_it_off() -> None:
+def test_anti_affinity_of_running_pods() -> None:
     apart = {
         "podAntiAffinity": {REQUIRED: [{"topologyKey": HOST, "namespaceSelector": {}, "labelSelector": {}}]}
     }
@@ -165,22 +168,22 @@ def test_others_anti_affinity_keeps_it_off() -> None:
     assert lacking([node("a")], own, (asking(1), 1)) == {(0,)}  # its terms are about its own namespace
 
 
-def test_a_term_without_a_selector_is_about_nobody() -> None:
+def test_term_without_a_selector_matches_no_pod() -> None:
     apart = {"podAntiAffinity": {REQUIRED: [{"topologyKey": HOST}]}}
     assert lacking([node("a")], [], (asking(1, affinity=apart), 2)) == {(0,)}
 
 
-def test_host_ports_are_taken_once() -> None:
-    wanted = parse_shape({"containers": [{"ports": [{"containerPort": 80, "hostPort": 80}]}]}, "n")
-    assert lacking([node("a"), node("b")], [], (wanted, 3)) == {(1,)}
+def test_host_ports_are_exclusive() -> None:
+    shape = parse_shape({"containers": [{"ports": [{"containerPort": 80, "hostPort": 80}]}]}, "n")
+    assert lacking([node("a"), node("b")], [], (shape, 3)) == {(1,)}
     on_host = parse_shape({"hostNetwork": True, "containers": [{"ports": [{"containerPort": 80}]}]}, "n")
-    assert on_host.ports == wanted.ports
+    assert on_host.ports == shape.ports
     assert ports_conflict(("TCP", "10.0.0.1", 80), ("TCP", "0.0.0.0", 80))
     assert not ports_conflict(("TCP", "10.0.0.1", 80), ("TCP", "10.0.0.2", 80))
     assert not ports_conflict(("TCP", "0.0.0.0", 80), ("UDP", "0.0.0.0", 80))
 
 
-def test_selectors_as_kubernetes_has_them() -> None:
+def test_selectors() -> None:
     labels = {"app": "x"}
     assert not matches(None, labels)
     assert matches({}, labels)

@@ -7,13 +7,13 @@ from hypothesis import strategies as st
 from dynocheck.scheduling.quantities import format_amount, parse_exact, scale_amount
 
 
-def test_what_is_no_quantity_is_refused() -> None:
-    with pytest.raises(ValueError, match=r"'\$\{GPUS\}' is no quantity"):
+def test_malformed_quantity_is_rejected() -> None:
+    with pytest.raises(ValueError, match=r"'\$\{GPUS\}' is not a quantity"):
         parse_exact("${GPUS}")
 
 
 @given(st.integers(0, 10**15), st.sampled_from(["", "m", "k", "M", "Ki", "Mi"]))
-def test_amounts_are_whole_and_never_too_small(number: int, suffix: str) -> None:
+def test_amounts_are_rounded_up(number: int, suffix: str) -> None:
     value = parse_exact(f"{number}{suffix}")
     assert 0 <= scale_amount("cpu", value) - value * 1000 < 1
     assert 0 <= scale_amount("memory", value) - value < 1
@@ -31,5 +31,5 @@ def test_amounts_are_whole_and_never_too_small(number: int, suffix: str) -> None
         ("nvidia.com/gpu", 8, "8"),
     ],
 )
-def test_amounts_as_people_write_them(resource: str, value: int, text: str) -> None:
+def test_amounts_are_formatted_as_quantities(resource: str, value: int, text: str) -> None:
     assert format_amount(resource, value) == text

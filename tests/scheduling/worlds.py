@@ -1,4 +1,4 @@
-"""Random small clusters and pods for them, of a seed."""
+"""Random small clusters and pods to schedule there, by seed."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PREFERRED = "preferredDuringSchedulingIgnoredDuringExecution"
 
 @dataclass(frozen=True)
 class Kind:
-    """A component: so many pods of one spec."""
+    """A component: a number of pods of one spec."""
 
     name: str
     pods: int
@@ -29,7 +29,7 @@ class Kind:
 
 @dataclass(frozen=True)
 class World:
-    """A few nodes that nobody else uses, what runs on them, and what is to be put there."""
+    """A few nodes of their own, the pods running on them, and the pods to schedule there."""
 
     name: str
     nodes: list[dict[str, Any]] = field(default_factory=list)
@@ -44,7 +44,7 @@ def world(seed: int) -> World:
 
 
 def _tight(rng: random.Random, name: str) -> World:
-    """Equal nodes, full or nearly so: where the first pods go decides whether the last find a place."""
+    """Equal, nearly full nodes: the nodes of the first pods decide whether the last fit."""
     made = World(name)
     labels = {POOL: name, "gpu.product": MODELS[0]}
     capacity = {"cpu": "64", "memory": "256Gi", "ephemeral-storage": "1Ti", "pods": "110"}

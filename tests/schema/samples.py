@@ -1,6 +1,6 @@
 """Manifests in short, and what is said of them."""
 
-from dynocheck.facts.recipe.recipes import Manifest, Problem
+from dynocheck.facts import Manifest, Problem
 from dynocheck.recipe.yaml_loader import read_documents
 from dynocheck.schema import SchemaViolation, validate
 

@@ -8,8 +8,7 @@ import pytest
 import yaml
 
 from dynocheck.core.registry import load as load_registry
-from dynocheck.facts import RecipePaths
-from dynocheck.facts.k8s.definitions import ServedKinds
+from dynocheck.facts import RecipePaths, ServedKinds
 from dynocheck.recipe.definitions import load_definitions
 from dynocheck.recipe.discover import load_recipes
 from dynocheck.schema import Definitions, validate
@@ -64,8 +63,9 @@ def test_what_is_not_defined_there_is_judged_as_without(definitions: Definitions
     assert validate(other, definitions) is None
 
 
-def test_published_definitions_say_what_the_built_in_schemas_say(crds: Path) -> None:
-    exact = Definitions(load_definitions((str(crds / "dynamo"), str(crds / "gateway-api" / "v1.5.1"))))
+def test_published_definitions_say_what_the_built_in_schemas_say(published_crds: Path) -> None:
+    published = (str(published_crds / "dynamo"), str(published_crds / "gateway-api" / "v1.5.1"))
+    exact = Definitions(load_definitions(published))
     texts = [GRAPH + FRONTEND + worker(), GRAPH + FRONTEND.replace("frontend}", "frontend, replicas: x}")]
     given = [manifest for text in texts for manifest in manifests(text)]
     for recipe in load_recipes([str(ROOT / "recipes")]):

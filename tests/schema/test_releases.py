@@ -10,8 +10,14 @@ import pytest
 from dynocheck.checks.manifest import schema as manifest
 from dynocheck.checks.manifest import versions
 from dynocheck.data import kubernetes_schemas
-from dynocheck.data.kubernetes_schemas import choose, definitions, describe, knows, releases
-from dynocheck.facts.k8s.definitions import CustomKind, CustomVersion, GivenKinds, ServedKinds, ServerVersion
+from dynocheck.data.kubernetes_schemas import (
+    choose_release,
+    describe_release,
+    is_known,
+    list_releases,
+    read_definitions,
+)
+from dynocheck.facts import CustomKind, CustomVersion, GivenKinds, ServedKinds, ServerVersion
 from dynocheck.schema import Definitions, validate
 from dynocheck.schema.apiserver_rules import ENFORCED, NOT_REQUIRED, REPLACED
 from tests.checks.judging import list_messages, recipes, run_check
@@ -57,12 +63,16 @@ spec: {devices: {requests: [{name: gpu, exactly: {deviceClassName: gpu.nvidia.co
     ],
 )
 def test_the_release_of_a_server_is_chosen(server: str, chosen: str, described: str, known: bool) -> None:
-    assert (str(choose(server)), describe(server), knows(server)) == (chosen, described, known)
+    assert (str(choose_release(server)), describe_release(server), is_known(server)) == (
+        chosen,
+        described,
+        known,
+    )
 
 
 def test_every_release_from_the_oldest_to_the_newest_is_known() -> None:
-    oldest, newest = releases()[0], releases()[-1]
-    assert [each.minor for each in releases()] == list(range(oldest.minor, newest.minor + 1))
+    oldest, newest = list_releases()[0], list_releases()[-1]
+    assert [each.minor for each in list_releases()] == list(range(oldest.minor, newest.minor + 1))
     for page in ("docs/checks.md", "docs/recipes.md"):
         assert f"{oldest} to {newest}" in " ".join((ROOT / page).read_text().split()), page
 
@@ -77,24 +87,26 @@ def references(schema: Any) -> set[str]:
     return own.union(*map(references, schema.values()))
 
 
-@pytest.mark.parametrize("release", releases(), ids=str)
+@pytest.mark.parametrize("release", list_releases(), ids=str)
 def test_a_release_is_complete(release: kubernetes_schemas.Release) -> None:
-    found = definitions(release)
+    found = read_definitions(release)
     assert references(found) <= {*found}
     object_meta = "apimachinery.pkg.apis.meta.v1.ObjectMeta"
-    assert found[object_meta] == definitions(choose())[object_meta], "every object is judged by the newest"
+    assert found[object_meta] == read_definitions(choose_release())[object_meta], (
+        "every object is judged by the newest"
+    )
     for kind in ("api.apps.v1.Deployment", "api.batch.v1.Job", "api.core.v1.Pod", "api.core.v1.Service"):
         assert "spec" in found[kind]["properties"]
 
 
 def test_rules_are_about_what_there_is() -> None:
-    assert {*ENFORCED, *NOT_REQUIRED, *REPLACED} <= {*definitions(choose())}
+    assert {*ENFORCED, *NOT_REQUIRED, *REPLACED} <= {*read_definitions(choose_release())}
 
 
 def test_a_server_publishes_what_is_known_of_its_release(controlplane: ControlPlane) -> None:
     version = controlplane.get("/version")["gitVersion"]
-    assert knows(version)
-    known = definitions(choose(version))
+    assert is_known(version)
+    known = read_definitions(choose_release(version))
     published = compact(controlplane.get("/openapi/v2")["definitions"])
     same = known.keys() & published.keys()
     assert "api.core.v1.Pod" in same
@@ -137,7 +149,7 @@ def test_a_kind_that_comes_later_is_not_served(server: str) -> None:
     assert message.endswith("has no ResourceClaim")
 
 
-@pytest.mark.parametrize("release", releases(), ids=str)
+@pytest.mark.parametrize("release", list_releases(), ids=str)
 def test_what_is_everywhere_is_right_in_every_release(release: kubernetes_schemas.Release) -> None:
     rich = manifests((Path(__file__).parent / "rich.yaml").read_text())
     assert [validate(each, Definitions(server=f"v{release}.0")) for each in rich] == [[] for _ in rich]
@@ -185,7 +197,7 @@ def test_api_versions_are_those_of_the_server(tmp_path: Path) -> None:
     assert list_messages(versions.api_version, given, ServerVersion("v1.34.1")) == []
     assert list_messages(versions.api_version, given) == []
     (finding,) = run_check(versions.api_version, given, ServerVersion("v1.32.0"))
-    assert finding.message == "there is no ResourceClaim in resource.k8s.io/v1"
+    assert finding.message == "resource.k8s.io/v1 has no ResourceClaim"
     assert "resource.k8s.io/v1beta1" in finding.evidence["served"]
 
 

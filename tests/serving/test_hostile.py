@@ -244,7 +244,7 @@ def test_a_certificate_that_is_not_trusted(tmp_path: Path) -> None:
             found = completed(server.url, ca_file=str(file)).failure
         assert found is not None
         assert found.kind is FailureKind.TLS
-        assert "not trusted" in found.message
+        assert "untrusted" in found.message
         assert server.requests == []
 
 

@@ -1,7 +1,7 @@
 """Clusters in one state after another, and what every check must say of each.
 
-An area's module here has `SITUATIONS`, and `HEALTHY`: what its checks say of the cluster that
-`tests.clusters.furnish` makes. A situation changes that cluster and names the checks that turn; no other may.
+A situation changes the cluster that `tests.clusters.furnish` makes and names the checks that turn; no other
+may. What they say before it is in tests/outcomes.txt.
 """
 
 from __future__ import annotations

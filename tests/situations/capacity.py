@@ -1,12 +1,10 @@
-"""The area capacity, which needs a recipe: without one none of its checks is part of the run."""
+"""Situations of the capacity checks, which only run with a recipe."""
 
 from __future__ import annotations
 
 from tests import clusters
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
-
-HEALTHY: dict[str, str] = {}
 
 RECIPE = "recipes/qwen3-32b/vllm/agg-round-robin"  # eight workers of two GPUs
 
@@ -67,7 +65,7 @@ SITUATIONS = [
         "GPUs taken",
         gpus_taken,
         {"capacity.fits": "fail"},
-        says="2 of 8 replicas have no node: needs 2 nvidia.com/gpu, the best node gpu-",
+        says="2 of 8 replicas cannot be scheduled: needs 2 nvidia.com/gpu; the best node, gpu-",
         recipe=RECIPE,
     ),
     Situation("GPUs of finished pods", gpus_taken_by_the_finished, recipe=RECIPE),
@@ -83,7 +81,7 @@ SITUATIONS = [
         quota_of_fifteen_gpus,
         {"capacity.quota-fits": "fail"},
         "team",
-        says="needs 16 requests.nvidia.com/gpu, 15 of 15 are left",
+        says="needs 16 requests.nvidia.com/gpu; 15 of 15 are left",
         recipe=RECIPE,
     ),
     Situation("quota of sixteen GPUs", quota_of_sixteen_gpus, {"capacity.quota-fits": "pass"}, recipe=RECIPE),
@@ -92,7 +90,7 @@ SITUATIONS = [
         quota_of_limits,
         {"capacity.quota-fits": "pass", "platform.quota": "fail"},
         "team",
-        says="does not set limits.cpu, which quota team requires",
+        says="does not set limits.cpu",
         recipe=RECIPE,
     ),
     Situation(

@@ -1,4 +1,4 @@
-"""The area driver."""
+"""Situations of the driver check."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 from tests.situations.gpu import everywhere
 
-HEALTHY: dict[str, str] = {"driver.cuda-matrix": "pass"}
 RECIPE = "recipes/qwen3-32b/vllm/agg-round-robin"
 
 
@@ -35,7 +34,7 @@ SITUATIONS = [
         older_driver,
         {"driver.cuda-matrix": "fail"},
         "gpu-3",
-        "older than 580, which vllm-runtime:1.3.0 asks for",
+        "older than 580, which vllm-runtime:1.3.0 needs",
         RECIPE,
     ),
 ]

@@ -6,17 +6,6 @@ from tests.clusters import gaie
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
-HEALTHY = {
-    "gaie.class": "pass",
-    "gaie.compatible": "pass",
-    "gaie.controller": "pass",
-    "gaie.crds": "pass",
-    "gaie.epp": "pass",
-    "gaie.gateway": "pass",
-    "gaie.gateway-crds": "pass",
-    "gaie.pool": "pass",
-    "gaie.route": "pass",
-}
 ISTIO = "istio.io/gateway-controller"
 GKE = "networking.gke.io/gateway"
 

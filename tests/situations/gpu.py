@@ -9,17 +9,6 @@ from tests.clusters import gpu
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
-HEALTHY = {
-    "gpu.allocatable": "pass",
-    "gpu.dra": "skip",
-    "gpu.homogeneous": "pass",
-    "gpu.mig": "skip",
-    "gpu.nodes-present": "pass",
-    "gpu.nodes-ready": "pass",
-    "gpu.operands": "pass",
-    "gpu.operator": "pass",
-    "gpu.sharing": "skip",
-}
 FP4 = "recipes/deepseek-r1/trtllm/disagg/wide_ep/gb200"
 FP8 = "recipes/qwen3-32b-fp8/trtllm/agg"
 TAINT = {"key": "dedicated", "value": "training", "effect": "NoSchedule"}

@@ -1,4 +1,4 @@
-"""The area monitoring."""
+"""Situations of the monitoring checks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from tests.controlplane.api import wait
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
-HEALTHY = {"monitoring.dcgm-exporter": "pass", "monitoring.prometheus": "pass"}
 HELM: dict[str, Any] = {
     "podMonitorSelector": {"matchLabels": {"release": "prometheus"}},
     "podMonitorNamespaceSelector": {},
@@ -106,13 +105,13 @@ SITUATIONS = [
         no_prometheus,
         {"monitoring.prometheus": "warn"},
         "dynamo-frontend",
-        says="there is no Prometheus to read",
+        says="no Prometheus exists to read",
     ),
     Situation(
         "no PodMonitor",
         no_pod_monitor,
         {"monitoring.prometheus": "warn"},
-        says="no PodMonitor looks for Dynamo's pods",
+        says="no PodMonitor selects Dynamo's pods",
     ),
     Situation("no Prometheus operator", no_prometheus_operator, {"monitoring.prometheus": "skip"}),
     Situation(

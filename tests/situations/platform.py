@@ -9,22 +9,10 @@ from typing import Any
 from tests import clusters
 from tests.clusters import platform
 from tests.controlplane.api import Object
-from tests.controlplane.objects import crds_dir
+from tests.controlplane.definitions import crds_dir
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
-HEALTHY = {
-    "platform.crds": "pass",
-    "platform.crd-migration": "pass",
-    "platform.dns": "pass",
-    "platform.etcd-nats": "skip",
-    "platform.namespace": "pass",
-    "platform.network-policy": "skip",
-    "platform.operator": "pass",
-    "platform.second-operator": "pass",
-    "platform.version-skew": "pass",
-    "platform.webhook": "pass",
-}
 WIDE_EP = "recipes/deepseek-r1/sglang/disagg-16gpu"
 NEEDY = "tests/recipes/needy"
 SMALL = "dynamographdeploymentscalingadapters.nvidia.com"
@@ -142,7 +130,6 @@ def pull_secret_of_another_type(cluster: ControlPlane) -> None:
 
 def grove(cluster: ControlPlane, tag: str = "v0.1.0-alpha.10", *, ready: bool = True) -> None:
     crds = crds_dir()
-    assert crds is not None
     cluster.load_crds(crds / "grove", crds / "kai-scheduler")
     labels = {"app.kubernetes.io/name": "grove-operator"}
     image = f"ghcr.io/ai-dynamo/grove/grove-operator:{tag}"

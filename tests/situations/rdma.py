@@ -10,7 +10,6 @@ from tests.clusters.gpu import GPU_LABELS, GPU_NODES
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
-HEALTHY = {"rdma.gpudirect": "skip", "rdma.operator": "pass", "rdma.resources": "pass"}
 SPANS_NODES = "recipes/deepseek-r1/sglang/disagg-16gpu"
 DISAGGREGATED = "recipes/qwen3-32b/vllm/disagg-kv-router"
 ONE_NODE = "recipes/llama-3-70b/vllm/disagg-single-node"

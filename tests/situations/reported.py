@@ -12,8 +12,6 @@ from tests.clusters import gpu, storage
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
 
-HEALTHY: dict[str, str] = {}
-
 UNLABELLED = {"gpu.homogeneous": "skip", "driver.cuda-matrix": "skip", "rdma.resources": "skip"}
 
 

@@ -1,4 +1,4 @@
-"""The area storage."""
+"""Situations of the storage checks."""
 
 from __future__ import annotations
 
@@ -6,14 +6,6 @@ from tests import clusters
 from tests.clusters import storage
 from tests.controlplane.server import ControlPlane
 from tests.situations import Situation
-
-HEALTHY = {
-    "storage.binding-mode": "pass",
-    "storage.claims-bound": "pass",
-    "storage.csi-driver": "pass",
-    "storage.default-class": "pass",
-    "storage.rwx-class": "pass",
-}
 
 
 def no_default_class(cluster: ControlPlane) -> None:
@@ -29,12 +21,12 @@ def block_storage_only(cluster: ControlPlane) -> None:
     cluster.apply(clusters.storage_class("gp3", "ebs.csi.aws.com"))
 
 
-def unheard_of_storage(cluster: ControlPlane) -> None:
+def unknown_csi_driver(cluster: ControlPlane) -> None:
     cluster.delete(clusters.storage_class())
     cluster.apply(clusters.storage_class("mystery", "csi.mystery.example"))
 
 
-def unheard_of_provisioner(cluster: ControlPlane) -> None:
+def unknown_provisioner(cluster: ControlPlane) -> None:
     cluster.delete(clusters.storage_class())
     cluster.apply(clusters.storage_class("mystery", "mystery.example"))
 
@@ -43,8 +35,8 @@ def no_class(cluster: ControlPlane) -> None:
     cluster.delete(clusters.storage_class())
 
 
-def instead(cluster: ControlPlane, name: str, provisioner: str, binding: str = "Immediate") -> None:
-    """Another default class instead of the healthy one, with its driver on every GPU node."""
+def replace_class(cluster: ControlPlane, name: str, provisioner: str, binding: str = "Immediate") -> None:
+    """Replace the default class, and register the new one's driver on every GPU node."""
     cluster.delete(clusters.storage_class())
     cluster.apply(clusters.storage_class(name, provisioner, binding=binding))
     if "/" not in provisioner:
@@ -52,7 +44,7 @@ def instead(cluster: ControlPlane, name: str, provisioner: str, binding: str = "
         cluster.apply(*(storage.csi_node(node, provisioner) for node in clusters.GPU_NODES))
 
 
-def in_zones(cluster: ControlPlane, *zones: str) -> None:
+def set_zones(cluster: ControlPlane, *zones: str) -> None:
     for node, zone in zip(("cpu-1", *clusters.GPU_NODES), zones, strict=True):
         where = {"topology.kubernetes.io/zone": zone}
         gpus = node != "cpu-1"
@@ -60,22 +52,22 @@ def in_zones(cluster: ControlPlane, *zones: str) -> None:
 
 
 def disks_in_another_zone(cluster: ControlPlane) -> None:
-    instead(cluster, "gp3", "ebs.csi.aws.com")
-    in_zones(cluster, "us-east-1a", "us-east-1b", "us-east-1b", "us-east-1b")
+    replace_class(cluster, "gp3", "ebs.csi.aws.com")
+    set_zones(cluster, "us-east-1a", "us-east-1b", "us-east-1b", "us-east-1b")
 
 
 def disks_in_one_zone(cluster: ControlPlane) -> None:
-    instead(cluster, "gp3", "ebs.csi.aws.com")
-    in_zones(cluster, *["us-east-1b"] * 4)
+    replace_class(cluster, "gp3", "ebs.csi.aws.com")
+    set_zones(cluster, *["us-east-1b"] * 4)
 
 
 def disks_that_wait(cluster: ControlPlane) -> None:
-    instead(cluster, "gp3", "ebs.csi.aws.com", "WaitForFirstConsumer")
-    in_zones(cluster, "us-east-1a", "us-east-1b", "us-east-1b", "us-east-1b")
+    replace_class(cluster, "gp3", "ebs.csi.aws.com", "WaitForFirstConsumer")
+    set_zones(cluster, "us-east-1a", "us-east-1b", "us-east-1b", "us-east-1b")
 
 
-def folders_of_nodes(cluster: ControlPlane) -> None:
-    instead(cluster, "local-path", "rancher.io/local-path")
+def node_folders(cluster: ControlPlane) -> None:
+    replace_class(cluster, "local-path", "rancher.io/local-path")
 
 
 def no_driver(cluster: ControlPlane) -> None:
@@ -107,7 +99,7 @@ def claim_that_lost_its_volume(cluster: ControlPlane) -> None:
     cluster.apply(storage.claim("weights", phase="Lost"))
 
 
-def claim_of_a_class_that_is_gone(cluster: ControlPlane) -> None:
+def claim_of_a_missing_class(cluster: ControlPlane) -> None:
     cluster.apply(storage.claim("weights", storage_class="gone", phase="Pending"))
 
 
@@ -116,7 +108,7 @@ def claim_elsewhere(cluster: ControlPlane) -> None:
     cluster.apply(storage.claim("weights", "elsewhere", phase="Lost"))
 
 
-def cache_is_there(cluster: ControlPlane) -> None:
+def existing_cache(cluster: ControlPlane) -> None:
     cluster.apply(storage.claim("model-cache", size="150Gi"))
 
 
@@ -129,13 +121,13 @@ def cache_with_other_modes(cluster: ControlPlane) -> None:
 
 
 def cache_without_a_default(cluster: ControlPlane) -> None:
-    cache_is_there(cluster)
+    existing_cache(cluster)
     no_default_class(cluster)
 
 
 def cache_in_another_zone(cluster: ControlPlane) -> None:
-    cache_is_there(cluster)
-    in_zones(cluster, "a", "b", "b", "b")
+    existing_cache(cluster)
+    set_zones(cluster, "a", "b", "b", "b")
     zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a"]}
     cluster.apply(
         {
@@ -169,34 +161,36 @@ SITUATIONS = [
         block_storage_only,
         {"storage.csi-driver": "fail", "storage.rwx-class": "warn"},
         "gp3",
-        says="its CSI driver ebs.csi.aws.com is not installed",
+        says="CSI driver ebs.csi.aws.com is not installed",
     ),
     Situation(
-        "unheard-of storage",
-        unheard_of_storage,
+        "unknown CSI driver",
+        unknown_csi_driver,
         {"storage.csi-driver": "fail", "storage.rwx-class": "warn"},
         "mystery",
     ),
     Situation(
-        "unheard-of provisioner",
-        unheard_of_provisioner,
+        "unknown provisioner",
+        unknown_provisioner,
         {"storage.csi-driver": "warn", "storage.rwx-class": "warn"},
         "mystery",
-        says="only an external provisioner of that name could make its volumes",
+        says="only an external provisioner of that name",
     ),
-    Situation("no class", no_class, {**NO_DEFAULT, "storage.rwx-class": "warn"}, says="is the default"),
+    Situation(
+        "no class", no_class, {**NO_DEFAULT, "storage.rwx-class": "warn"}, says="no default StorageClass"
+    ),
     Situation(
         "disks in another zone",
         disks_in_another_zone,
         {"storage.binding-mode": "warn", "storage.rwx-class": "warn"},
         "gp3",
-        says="a volume may be made in us-east-1a, where no GPU node is",
+        says="us-east-1a, which has no GPU node",
     ),
     Situation("disks in one zone", disks_in_one_zone, {"storage.rwx-class": "warn"}, "gp3"),
-    Situation("disks that wait for pods", disks_that_wait, {"storage.rwx-class": "warn"}, "gp3"),
+    Situation("disks that wait for their pods", disks_that_wait, {"storage.rwx-class": "warn"}, "gp3"),
     Situation(
-        "folders of nodes",
-        folders_of_nodes,
+        "node folders",
+        node_folders,
         {"storage.binding-mode": "warn", "storage.csi-driver": "skip", "storage.rwx-class": "warn"},
         "local-path",
     ),
@@ -215,21 +209,21 @@ SITUATIONS = [
         "claim that lost its volume", claim_that_lost_its_volume, {"storage.claims-bound": "fail"}, "weights"
     ),
     Situation(
-        "claim of a class that is gone",
-        claim_of_a_class_that_is_gone,
+        "claim of a missing class",
+        claim_of_a_missing_class,
         {"storage.claims-bound": "fail"},
         "weights",
         says="StorageClass gone does not exist",
     ),
     Situation("claim elsewhere", claim_elsewhere),
     Situation(
-        "cache is there",
-        cache_is_there,
+        "existing cache",
+        existing_cache,
         {"storage.claim-matches": "pass", "storage.claims-bound": "pass"},
         recipe=RECIPE,
     ),
     Situation(
-        "cache is there, and no default class",
+        "existing cache, and no default class",
         cache_without_a_default,
         {**NO_DEFAULT, "storage.claim-matches": "pass", "storage.claims-bound": "pass"},
         recipe=RECIPE,
@@ -241,10 +235,10 @@ SITUATIONS = [
             "storage.claim-matches": "pass",
             "storage.claims-bound": "pass",
             "storage.claim-reach": "fail",
-            "rdma.topology": "pass",  # nodes tell their zones now
+            "rdma.topology": "pass",  # nodes have zones now
         },
         "pvc-model-cache",
-        says="topology.kubernetes.io/zone=a, and none of the 3 nodes that it may use is one",
+        says="topology.kubernetes.io/zone=a: none of the 3 nodes",
         recipe=RECIPE,
     ),
     Situation(
@@ -252,7 +246,7 @@ SITUATIONS = [
         smaller_cache,
         {"storage.claim-matches": "fail", "storage.claims-bound": "pass"},
         "model-cache",
-        says="class shared lets no claim grow",
+        says="class shared does not allow expansion",
         recipe=RECIPE,
     ),
     Situation(
@@ -260,7 +254,7 @@ SITUATIONS = [
         cache_with_other_modes,
         {"storage.claim-matches": "fail", "storage.claims-bound": "pass"},
         "model-cache",
-        says="it asks for ReadWriteMany, and the one that is there has ReadWriteOnce",
+        says="it is ReadWriteMany; the existing claim is ReadWriteOnce",
         recipe=RECIPE,
     ),
 ]

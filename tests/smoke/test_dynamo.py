@@ -181,7 +181,7 @@ def test_a_worker_that_hangs(dynamo_home: Home) -> None:
         ended = smoke(server.url, "--timeout", "3")
     check, finding = failure(ended)
     assert check == "endpoint.ready"
-    assert "the request is taken and never answered" in finding["message"]
+    assert "request accepted but never answered" in finding["message"]
 
 
 def test_overload(dynamo_home: Home) -> None:

@@ -1,12 +1,12 @@
-"""Facts about an endpoint that serves a model: what it answered when it was asked."""
+"""Facts about an endpoint that serves a model: its responses to test requests."""
 
 import msgspec
 
 from dynocheck.facts.base import Fact, FactList
 from dynocheck.facts.load.run import LoadLimits
 
-# What a model is asked for by a schema. Every value is one of a few, so that who is held to it comes to an
-# end, and no model would name the fields of the second so by itself.
+# The schemas of tool calls and structured output. All values are enumerated, so that constrained decoding
+# ends, and no model would choose the field names of the second schema by itself.
 TOOL_NAME = "get_weather"
 CITY_SCHEMA = {
     "type": "object",
@@ -23,17 +23,17 @@ CAPITAL_SCHEMA = {
     "required": ["seat_of_state", "lies_at_a_river"],
     "additionalProperties": False,
 }
-MISSING_PATH_STATUSES = (404, 405, 501)  # statuses of a path that a server does not have
-NO_CHAT_STATUSES = (400, *MISSING_PATH_STATUSES)  # of a chat, where the model has no template for one
-SIMULATED = "dynocheck-simulated"  # who owns a model that is none, by /v1/models
+MISSING_PATH_STATUSES = (404, 405, 501)  # a server without this path
+NO_CHAT_STATUSES = (400, *MISSING_PATH_STATUSES)  # 400: a model without a chat template
+SIMULATED_OWNER = "dynocheck-simulated"  # `owned_by` of the simulated server's model in /v1/models
 
 
 class EndpointFact(Fact, frozen=True):
-    """A fact about something that serves."""
+    """A fact about a serving endpoint."""
 
 
 class RequestFailure(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Why a request failed: its class, what was said, the phase of a time limit, the status of an answer."""
+    """Why a request failed: its class, a message, the phase in which it timed out, the HTTP status."""
 
     kind: str
     message: str
@@ -42,20 +42,21 @@ class RequestFailure(msgspec.Struct, frozen=True, omit_defaults=True):
 
     def __str__(self) -> str:
         if self.kind == "timeout" and self.phase == "first-byte":
-            return f"the request is taken and never answered ({self.message})"
+            return f"request accepted but never answered ({self.message})"
         return self.message if self.status else f"{self.kind}: {self.message}"
 
     @property
     def is_busy(self) -> bool:
-        """Whether the server says that it has too much to do."""
+        """Whether the server reports that it is overloaded."""
         return self.kind in ("http-429", "http-529")
 
 
 class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """What a request for a completion came to. Times are in seconds from its start, lengths in characters.
+    """The result of a completion request. Times are in seconds from its start, lengths in characters.
 
-    `chunks` counts those with content, `pieces` at how many moments they came, `cached` the prompt's tokens
-    that came from a cache, `opening` is the beginning of what was generated.
+    `chunks` is the number of chunks with content, `pieces` the number of distinct moments at which they
+    arrived, `cached_tokens` the part of the prompt that was cached, `opening` the start of the generated
+    text.
     """
 
     seconds: float
@@ -72,7 +73,7 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     content: int = 0
     reasoning: int = 0
     opening: str = ""
-    calls: tuple[tuple[str, str], ...] = ()  # name and arguments of each tool that it called
+    calls: tuple[tuple[str, str], ...] = ()  # name and arguments of each tool call
 
     @property
     def ok(self) -> bool:
@@ -80,11 +81,11 @@ class Reply(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class Address(EndpointFact, frozen=True, kw_only=True):
-    """Where the endpoint is, and by which way it is asked.
+    """The URL of the endpoint, and how it is reached.
 
-    `deployment` is its DynamoGraphDeployment as namespace/name, when that is what was named, and `replicas`
-    how many that graph asks for of each type of component. `missing` says why there is no URL. `headers` are
-    those by which a route knows it. `limits` are those that the graph's annotation promises.
+    `deployment` is its DynamoGraphDeployment as namespace/name if the user named one, and `replicas` the
+    number that the graph requests of each component type. `missing` is the reason why there is no URL.
+    `headers` are those that its route matches on. `limits` come from the graph's annotation.
     """
 
     url: str
@@ -97,8 +98,8 @@ class Address(EndpointFact, frozen=True, kw_only=True):
 
 
 class Rollout(EndpointFact, frozen=True, kw_only=True):
-    """How far the operator is with a graph, by its status: its state, empty where there is none, whether that
-    is of the graph as it is now, and why it is not ready.
+    """The status of a graph, as the operator reports it: its state, empty if there is none, whether the
+    operator has seen (`seen`) the current generation, and why it is not ready.
     """
 
     name: str
@@ -109,21 +110,21 @@ class Rollout(EndpointFact, frozen=True, kw_only=True):
 
 
 class Adapter(msgspec.Struct, frozen=True):
-    """A LoRA adapter that is listed beside its base model."""
+    """A LoRA adapter that /v1/models lists with its base model."""
 
     name: str
     base: str
 
 
 class Readiness(EndpointFact, frozen=True, kw_only=True):
-    """What became of waiting for three completions in a row.
+    """The result of waiting for three successful completions in a row.
 
-    `stage` is how far it came: connect, list, ready, answer, done. `said` is what stood in the way last,
-    `model` the one that is asked for, `listed` what the server lists. `stated` is what the server itself
-    says of its readiness, `workers` how many of each type it knows of, where it says so. `health` is the
-    status of /health, and `instances` how many Dynamo counts there. `first_s` is how long the first
-    completion that succeeded took, `usual_s` the third. `chat` is false where only text completions are
-    answered. `context` is the most tokens that prompt and answer may have together.
+    `stage` is the last one reached: connect, list, ready, answer, done. `said` is the last error message,
+    `model` the one requested, `listed` the models of the server. `stated` is the server's own readiness and
+    `workers` the number of each type, None and empty if it does not report them. `health` is the status code
+    of /health, `instances` the number of Dynamo instances listed there. `first_s` is the duration of the
+    first successful completion, `usual_s` of the third. `chat` is false if only text completions work.
+    `context` is the maximum number of tokens of prompt and completion together.
     """
 
     stage: str
@@ -151,10 +152,10 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
 
 
 class Answers(EndpointFact, frozen=True, kw_only=True):
-    """The same question by chat and by text completion, as a whole and as a stream.
+    """The same question by chat and text completion, each streamed and not.
 
-    `asked_tokens` is the most tokens that each was to have. Text completions are None where the server has
-    no such path.
+    `asked_tokens` is the `max_tokens` of each request. Text completions are None if the server has no such
+    path.
     """
 
     model: str
@@ -166,21 +167,21 @@ class Answers(EndpointFact, frozen=True, kw_only=True):
 
     @property
     def by_name(self) -> dict[str, Reply]:
-        """The replies that there are, by what was asked."""
-        found = {
+        """The existing replies by kind of request."""
+        replies = {
             "chat": self.chat,
             "streamed chat": self.chat_stream,
             "completion": self.text,
             "streamed completion": self.text_stream,
         }
-        return {name: reply for name, reply in found.items() if reply is not None}
+        return {name: reply for name, reply in replies.items() if reply is not None}
 
 
 class Refusals(EndpointFact, frozen=True, kw_only=True):
-    """What the server made of requests that it cannot serve, and whether it served on.
+    """The replies to invalid requests, and to a valid one `after` them.
 
-    `too_long` is about a prompt of `words` words, more than the context; None where that is not known, and
-    `untried` says why.
+    `too_long` is the reply to a prompt of `words` words, more than the context; None if the context is
+    unknown, and then `untried` is the reason.
     """
 
     unknown_model: Reply
@@ -194,9 +195,9 @@ class Refusals(EndpointFact, frozen=True, kw_only=True):
 
 
 class Cancellation(EndpointFact, frozen=True, kw_only=True):
-    """A stream that was broken off after its first chunks, and the request after it.
+    """A stream that the client cancelled after the first chunks, and the request after it.
 
-    `stopped` is false when it was over before we could.
+    `stopped` is false if the stream ended before it could be cancelled.
     """
 
     stopped: bool
@@ -205,18 +206,20 @@ class Cancellation(EndpointFact, frozen=True, kw_only=True):
 
 
 class AdapterReply(msgspec.Struct, frozen=True):
+    """The reply of a LoRA adapter."""
+
     name: str
     reply: Reply
 
 
 class AdapterReplies(EndpointFact, FactList[AdapterReply], frozen=True):
-    """What each listed adapter answered under its name."""
+    """The reply of each listed LoRA adapter."""
 
 
 class Skills(EndpointFact, frozen=True, kw_only=True):
-    """What was asked for on the command line beyond plain text: a tool call, an answer in JSON.
+    """The replies to requests for a tool call and for structured output, if the command line asks for them.
 
-    `asked_tokens` is the most tokens that each was to have.
+    `asked_tokens` is the `max_tokens` of each request.
     """
 
     asked_tokens: int = 0
@@ -225,18 +228,18 @@ class Skills(EndpointFact, frozen=True, kw_only=True):
 
 
 class ServingWorker(msgspec.Struct, frozen=True):
-    """A worker behind the frontend, by its type, that has served a request of ours."""
+    """A worker that served one of our requests."""
 
     worker: str
     type: str
 
 
 class Spread(EndpointFact, frozen=True, kw_only=True):
-    """Many short requests with prompts of their own, and what the frontend's metrics say of them.
+    """Many short requests with different prompts, and the frontend's metrics about them.
 
-    `metrics` says why there are none, and is empty where they are. `served` are the workers that answered,
-    `phases` how many requests the router sent on by phase: aggregated, prefill, decode. `kv_routed` is how
-    many of them it sent where it did for what the workers' caches hold.
+    `metrics` is the reason why there are no metrics, else empty. `served` are the workers that answered,
+    `phases` the number of requests that the router forwarded by phase (aggregated, prefill, decode), and
+    `kv_routed` the number that it placed by the contents of the workers' KV caches.
     """
 
     replies: tuple[Reply, ...]
@@ -247,11 +250,12 @@ class Spread(EndpointFact, frozen=True, kw_only=True):
 
 
 class Prefix(EndpointFact, frozen=True, kw_only=True):
-    """A long prompt, asked once and then again. `metrics` says why there are none of these requests, and is
-    empty where they are. `hit_rate` is what the router saw of the repetitions, from
-    0 to 1; `kv_events` how many events of the workers' caches it has taken in, None where it counts none;
-    `block` how many tokens those caches keep together, and `blocks` how many such blocks a worker has.
-    `words` is the length of the prompt.
+    """A long prompt of `words` words, sent once and then again.
+
+    `metrics` is the reason why there are no metrics, else empty. `hit_rate` is the router's KV cache hit rate
+    of the repetitions, from 0 to 1. `kv_events` is the number of KV cache events that the router received,
+    None if it does not count them. `block` is the block size in tokens, `blocks` the number of blocks of a
+    worker.
     """
 
     first: Reply
@@ -265,10 +269,10 @@ class Prefix(EndpointFact, frozen=True, kw_only=True):
 
 
 class Brim(EndpointFact, frozen=True, kw_only=True):
-    """A prompt that is within the context, and for which a worker's cache has no room.
+    """A prompt that fits the context but not the KV cache of a worker.
 
-    `room` is how many tokens a cache takes, None where the frontend does not say. The prompt is asked only
-    where that is less than the context; `tokens` is about its length.
+    `room` is the capacity of the cache in tokens, None if the frontend does not report it. The prompt is sent
+    only if that is less than the context; `tokens` is its approximate length.
     """
 
     room: int | None = None

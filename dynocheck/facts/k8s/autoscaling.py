@@ -1,13 +1,13 @@
-"""Facts about who may add nodes to a cluster when pods find none."""
+"""Facts about node autoscalers."""
 
 from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact
 
 
 class Autoscalers(ClusterFact, FactList[str], frozen=True):
-    """Whoever adds nodes: `Karpenter`, or a Cluster Autoscaler by the namespace that it tells its status in.
+    """The node autoscalers: `Karpenter`, or a Cluster Autoscaler with the namespace of its status ConfigMap.
 
-    `unseen` says why nobody can tell whether there is a Cluster Autoscaler.
+    `unseen` is the reason why a Cluster Autoscaler could not be looked for.
     """
 
     unseen: str = ""

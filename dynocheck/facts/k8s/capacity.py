@@ -1,4 +1,4 @@
-"""Facts about what of a cluster is taken, and what a namespace may take."""
+"""Facts about used capacity and the quotas and limits of a namespace."""
 
 from typing import Any
 
@@ -9,11 +9,11 @@ from dynocheck.facts.k8s.cluster import ClusterFact
 
 
 class RunningPod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A pod that holds room on a node, as its scheduler counts it.
+    """A pod that uses capacity of a node, as the scheduler counts it.
 
-    `requests` are thousandths of a CPU and units of everything else, of all its containers and its
-    overhead; `assumed` are CPU and memory as scores count them. `affinity` is what its spec says of other
-    pods, `ports` are the node's ports that it takes.
+    `requests` are in millicores of CPU and units of all other resources, for all containers and the overhead;
+    `assumed` are CPU and memory as the scheduler's scores count them, with defaults for missing requests.
+    `affinity` is its pod affinity and anti-affinity, `ports` are its host ports.
     """
 
     namespace: str
@@ -29,11 +29,11 @@ class RunningPod(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class RunningPods(ClusterFact, FactList[RunningPod], frozen=True):
-    """Every pod that is on a node and not finished."""
+    """Every pod that is assigned to a node and has not finished."""
 
 
 class Quota(msgspec.Struct, frozen=True, kw_only=True):
-    """A ResourceQuota: how much of what, how much of it is used, and which pods it counts."""
+    """A ResourceQuota: its limits, its usage, and the scopes of the pods that it counts."""
 
     name: str
     hard: dict[str, str] = {}
@@ -43,7 +43,7 @@ class Quota(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LimitRangeItem(msgspec.Struct, frozen=True, kw_only=True):
-    """An item of a LimitRange: bounds and defaults for a Container, a Pod or a PersistentVolumeClaim."""
+    """An item of a LimitRange: limits and defaults for a Container, a Pod or a PersistentVolumeClaim."""
 
     range: str
     type: str
@@ -55,7 +55,7 @@ class LimitRangeItem(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NamespaceLimits(ClusterFact, frozen=True):
-    """What the namespace that a recipe goes to allows."""
+    """The ResourceQuotas and LimitRanges of the namespace of the run."""
 
     namespace: str
     quotas: tuple[Quota, ...] = ()

@@ -1,4 +1,4 @@
-"""Facts about a cluster, as its API server tells them."""
+"""Facts about a cluster from its API server: access, nodes, devices, storage classes, CRDs."""
 
 from typing import NamedTuple
 
@@ -8,13 +8,13 @@ from dynocheck.facts.base import Fact, FactList
 
 
 class ClusterFact(Fact, frozen=True):
-    """A fact that only a cluster can give."""
+    """A fact that requires a cluster."""
 
 
 class Access(msgspec.Struct, frozen=True, order=True):
-    """A right that a probe needs: one verb on one resource, in all namespaces.
+    """A permission that a probe needs: one verb on one resource, in all namespaces.
 
-    A `local` one is needed only in the namespace of the run.
+    If `local`, it is needed only in the namespace of the run.
     """
 
     verb: str
@@ -28,13 +28,13 @@ class Access(msgspec.Struct, frozen=True, order=True):
 
 
 class RequiredAccess(NamedTuple):
-    """Every right that the probes of a run need: what the probe of permissions looks at."""
+    """Every permission that the probes of a run need: the input of the probe of permissions."""
 
     items: tuple[Access, ...]
 
 
 class AccessReview(msgspec.Struct, frozen=True):
-    """The API server's answer to "may I?", with its reason where it gives one."""
+    """The API server's answer to a SelfSubjectAccessReview, with its reason if it gives one."""
 
     access: Access
     allowed: bool
@@ -42,11 +42,11 @@ class AccessReview(msgspec.Struct, frozen=True):
 
 
 class Permissions(ClusterFact, FactList[AccessReview], frozen=True):
-    """What the user may do, of all that this run needs."""
+    """Which of the permissions that this run needs the user has."""
 
 
 class ApiServer(ClusterFact, frozen=True):
-    """The server that answered: its URL and the version it tells, e.g. `v1.36.3`."""
+    """The API server: its URL and version, e.g. `v1.36.3`."""
 
     url: str
     version: str
@@ -54,7 +54,7 @@ class ApiServer(ClusterFact, frozen=True):
 
 
 class StorageClass(msgspec.Struct, frozen=True):
-    """A StorageClass; `zones` are those that its `allowedTopologies` name, none of them for all."""
+    """A StorageClass; `zones` are those in its `allowedTopologies`, empty for all."""
 
     name: str
     provisioner: str
@@ -68,11 +68,11 @@ class StorageClass(msgspec.Struct, frozen=True):
 
 
 class StorageClasses(ClusterFact, FactList[StorageClass], frozen=True):
-    """Every StorageClass. A class is default by the annotation in use or by its beta spelling."""
+    """Every StorageClass. A class is the default by the current annotation or the beta one."""
 
     def find(self, name: str | None) -> StorageClass | None:
         """The class of this name."""
-        return next((each for each in self.items if each.name == name), None)
+        return next((item for item in self.items if item.name == name), None)
 
 
 class Condition(msgspec.Struct, frozen=True):
@@ -85,13 +85,15 @@ class Condition(msgspec.Struct, frozen=True):
 
 
 class Taint(msgspec.Struct, frozen=True):
+    """A taint of a node."""
+
     key: str
     effect: str
     value: str = ""
 
 
 def _select_gpus(amounts: dict[str, str]) -> dict[str, int]:
-    from dynocheck.facts.k8s.quantity import parse_device_count  # fractions are read only here
+    from dynocheck.facts.k8s.quantity import parse_device_count  # imports fractions, which is slow
 
     return {
         name: count
@@ -101,10 +103,10 @@ def _select_gpus(amounts: dict[str, str]) -> dict[str, int]:
     }
 
 
-# What says that a node has GPUs of NVIDIA: GPU Feature Discovery, and clouds of the machines that they give.
-_SAYS_GPU = {
+# Labels of nodes with NVIDIA GPUs, set by GPU Feature Discovery and clouds.
+_GPU_LABELS = {
     "nvidia.com/gpu.present": "true",
-    "cloud.google.com/gke-accelerator": "nvidia-",  # the start of the product's name
+    "cloud.google.com/gke-accelerator": "nvidia-",  # prefix of the product name
     "eks.amazonaws.com/instance-gpu-manufacturer": "nvidia",
     "karpenter.k8s.aws/instance-gpu-manufacturer": "nvidia",
     "kubernetes.azure.com/accelerator": "nvidia",
@@ -112,6 +114,8 @@ _SAYS_GPU = {
 
 
 class Node(msgspec.Struct, frozen=True):
+    """A node; `allocatable` and `capacity` are quantities by resource name."""
+
     name: str
     labels: dict[str, str] = {}
     allocatable: dict[str, str] = {}
@@ -124,23 +128,23 @@ class Node(msgspec.Struct, frozen=True):
 
     @property
     def gpu_resources(self) -> dict[str, int]:
-        """Allocatable GPUs and MIG slices of NVIDIA by resource name, those of which there are 0 included."""
+        """Allocatable NVIDIA GPUs and MIG slices by resource name, including those with 0."""
         return _select_gpus(self.allocatable)
 
     @property
     def gpu_capacity(self) -> dict[str, int]:
-        """The same of what is there, whether it is healthy or not."""
+        """NVIDIA GPUs and MIG slices in the capacity, healthy or not, by resource name."""
         return _select_gpus(self.capacity)
 
     @property
     def gpus(self) -> int:
-        """How many GPUs or MIG slices pods can be given on this node."""
+        """The number of allocatable GPUs and MIG slices."""
         return sum(self.gpu_resources.values())
 
     @property
     def has_gpu_label(self) -> bool:
-        """Whether the GPU Operator, GPU Feature Discovery or a cloud says that this node has GPUs."""
-        return any(self.labels.get(label, "").startswith(value) for label, value in _SAYS_GPU.items())
+        """Whether the GPU Operator, GPU Feature Discovery or a cloud has labelled this node as a GPU node."""
+        return any(self.labels.get(label, "").startswith(value) for label, value in _GPU_LABELS.items())
 
 
 class Nodes(ClusterFact, FactList[Node], frozen=True):
@@ -148,9 +152,9 @@ class Nodes(ClusterFact, FactList[Node], frozen=True):
 
 
 class ResourceSlice(msgspec.Struct, frozen=True):
-    """A DRA ResourceSlice: a driver offers this many devices on a node, `rdma` of them RDMA devices.
+    """A DRA ResourceSlice: the number of devices that a driver offers on a node, `rdma` of them RDMA devices.
 
-    `attributes` are those of one device that tell product, driver version and compute capability.
+    `attributes` are the product, driver version and compute capability of one device.
     """
 
     name: str
@@ -162,12 +166,14 @@ class ResourceSlice(msgspec.Struct, frozen=True):
 
 
 class ResourceSlices(ClusterFact, FactList[ResourceSlice], frozen=True):
-    """Devices offered through Dynamic Resource Allocation; `served` is false where the API is not there."""
+    """Devices offered through Dynamic Resource Allocation; `served` is false if the API is not served."""
 
     served: bool = True
 
 
 class Pod(msgspec.Struct, frozen=True):
+    """The state of a pod; `waiting` are the reasons why its containers wait."""
+
     namespace: str
     name: str
     phase: str = ""
@@ -176,10 +182,12 @@ class Pod(msgspec.Struct, frozen=True):
 
 
 class OperatorPods(ClusterFact, FactList[Pod], frozen=True):
-    """The pods of the GPU Operator itself, in whatever namespace it was installed."""
+    """The pods of the GPU Operator, in any namespace."""
 
 
 class CustomResourceDefinition(msgspec.Struct, frozen=True):
+    """A CustomResourceDefinition: its full name, served versions, and why it is not established."""
+
     name: str
     group: str
     served: tuple[str, ...] = ()
@@ -189,8 +197,8 @@ class CustomResourceDefinition(msgspec.Struct, frozen=True):
 
 
 class CustomResourceDefinitions(ClusterFact, FactList[CustomResourceDefinition], frozen=True):
-    """Every CustomResourceDefinition, without its schemas; of its annotations those that tell a version."""
+    """Every CustomResourceDefinition, without schemas and with only the annotations that name a version."""
 
     def find(self, name: str) -> CustomResourceDefinition | None:
-        """The definition of that full name, such as `gateways.gateway.networking.k8s.io`."""
+        """The definition with this full name, such as `gateways.gateway.networking.k8s.io`."""
         return next((crd for crd in self.items if crd.name == name), None)

@@ -1,4 +1,4 @@
-"""Facts about who asks: how long the credentials last, never what they are."""
+"""Facts about the expiry of the user's credentials, never their contents."""
 
 import msgspec
 
@@ -6,9 +6,11 @@ from dynocheck.facts.k8s.cluster import ClusterFact
 
 
 class Credential(msgspec.Struct, frozen=True):
-    """A credential of the kubeconfig that nobody renews; `kind` is client certificate, token or id-token.
+    """A credential of the kubeconfig that is not renewed automatically; `kind` is client certificate, token
+    or id-token.
 
-    `expires` is RFC 3339, `left_s` the seconds from the look until then, below zero when it is past.
+    `expires` is in RFC 3339, `left_s` the seconds until then at the time of the run, negative if it has
+    expired.
     """
 
     kind: str
@@ -17,7 +19,7 @@ class Credential(msgspec.Struct, frozen=True):
 
 
 class Credentials(ClusterFact, frozen=True):
-    """The credentials that are known to end. What is renewed, or does not say when it ends, is left out."""
+    """The credentials with a known expiry that are not renewed automatically."""
 
     items: tuple[Credential, ...] = ()
     anonymous: bool = False

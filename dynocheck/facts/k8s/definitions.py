@@ -1,4 +1,4 @@
-"""Facts about custom kinds: which versions of each an API server takes, by which schemas."""
+"""Facts about custom kinds: their served versions and schemas, and the API server's version."""
 
 from typing import Any, NamedTuple
 
@@ -8,13 +8,13 @@ from dynocheck.facts.base import Fact, FactList
 
 
 class DefinitionPaths(NamedTuple):
-    """The paths to definitions that the user named: what the probe of definitions looks at."""
+    """The paths to CustomResourceDefinitions that the user named: the input of the probe of definitions."""
 
     items: tuple[str, ...]
 
 
 class CustomVersion(msgspec.Struct, frozen=True):
-    """A version of a custom kind; `schema` is its openAPIV3Schema, None where it has none."""
+    """A version of a custom kind; `schema` is its openAPIV3Schema, None if it has none."""
 
     name: str
     served: bool
@@ -22,7 +22,7 @@ class CustomVersion(msgspec.Struct, frozen=True):
 
 
 class CustomKind(msgspec.Struct, frozen=True):
-    """What a CustomResourceDefinition defines; `source` says in words where it was read."""
+    """A kind that a CustomResourceDefinition defines; `source` is where that was read, for messages."""
 
     group: str
     kind: str
@@ -35,18 +35,18 @@ class CustomKind(msgspec.Struct, frozen=True):
 
 
 class GivenKinds(FactList[CustomKind], frozen=True):
-    """The custom kinds whose definitions the user named."""
+    """The custom kinds in the definitions that the user named."""
 
 
 class ServedKinds(FactList[CustomKind], frozen=True):
-    """The custom kinds of a cluster, of the groups that recipes use; `reason` is why they are not known."""
+    """The custom kinds of a cluster in the API groups that recipes use; `reason` is why they are unknown."""
 
     reason: str = ""
 
 
 class ServerVersion(Fact, frozen=True):
-    """The version of the API server that is to take the objects, which decides what Kubernetes' own kinds
-    look like; `reason` is why it is not known. Unlike `ApiServer` it is a fact when the server cannot be had.
+    """The version of the API server, which selects the schemas of built-in kinds; `reason` is why it is
+    unknown. Unlike `ApiServer`, this fact exists without a server.
     """
 
     version: str = ""

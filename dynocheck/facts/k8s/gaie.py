@@ -1,4 +1,4 @@
-"""Facts about the way of a request: GatewayClass, Gateway, HTTPRoute, InferencePool, endpoint picker."""
+"""Facts about inference routing: GatewayClass, Gateway, HTTPRoute, InferencePool, endpoint picker."""
 
 import msgspec
 
@@ -11,26 +11,30 @@ GAIE_EXPERIMENTAL = "inference.networking.x-k8s.io"
 
 
 class ControllerCondition(Condition, frozen=True):
-    """A condition as its controller wrote it; `current` unless it says that it saw an older generation."""
+    """A condition set by a controller; `current` is false if its observedGeneration is an older one."""
 
     current: bool = True
 
 
 class GatewayClass(msgspec.Struct, frozen=True):
+    """A GatewayClass and the name of its controller."""
+
     name: str
     controller: str
     conditions: tuple[ControllerCondition, ...] = ()
 
 
 class GatewayClasses(ClusterFact, FactList[GatewayClass], frozen=True):
-    """Every GatewayClass; none where the Gateway API is not served."""
+    """Every GatewayClass; none if the Gateway API is not served."""
 
     def find(self, name: str) -> GatewayClass | None:
-        return next((found for found in self.items if found.name == name), None)
+        return next((item for item in self.items if item.name == name), None)
 
 
 class Listener(msgspec.Struct, frozen=True, kw_only=True):
-    """A listener of a Gateway. `routes_from` is All, Same, Selector or None; no `kinds` means the usual."""
+    """A listener of a Gateway. `routes_from` is All, Same, Selector or None; `kinds` are empty for the
+    default.
+    """
 
     name: str
     port: int = 0
@@ -41,6 +45,8 @@ class Listener(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gateway(msgspec.Struct, frozen=True, kw_only=True):
+    """A Gateway with its listeners and conditions."""
+
     namespace: str
     name: str
     class_name: str
@@ -49,14 +55,14 @@ class Gateway(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Gateways(ClusterFact, FactList[Gateway], frozen=True):
-    """Every Gateway; none where the Gateway API is not served."""
+    """Every Gateway; none if the Gateway API is not served."""
 
     def find(self, namespace: str, name: str) -> Gateway | None:
         return next((g for g in self.items if (g.namespace, g.name) == (namespace, name)), None)
 
 
 class ObjectReference(msgspec.Struct, frozen=True, kw_only=True):
-    """What an object points to. Its namespace is filled in: the object's own where it names none."""
+    """A reference to an object; without a namespace of its own, it has that of the referring object."""
 
     group: str
     kind: str
@@ -67,7 +73,7 @@ class ObjectReference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class RouteParent(msgspec.Struct, frozen=True):
-    """What one controller says of a route at one of its parents."""
+    """The status of a route, or pool, at one of its parents, as one controller reports it."""
 
     parent: ObjectReference
     controller: str
@@ -75,7 +81,7 @@ class RouteParent(msgspec.Struct, frozen=True):
 
 
 class Route(msgspec.Struct, frozen=True, kw_only=True):
-    """An HTTPRoute: the Gateways it is for, the pools it leads to, and what became of it."""
+    """An HTTPRoute: its parent Gateways, the InferencePools that it routes to, and its status."""
 
     namespace: str
     name: str
@@ -85,13 +91,13 @@ class Route(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InferenceRoutes(ClusterFact, FactList[Route], frozen=True):
-    """Every HTTPRoute with a backend of kind InferencePool, of whatever group."""
+    """Every HTTPRoute with a backend of kind InferencePool, in any API group."""
 
 
 class PickerConfig(msgspec.Struct, frozen=True):
-    """The file that an endpoint picker starts from: where it comes from, and its text where that exists.
+    """A configuration file of an endpoint picker: its ConfigMap and key, and its text if that exists.
 
-    `unread` says why it could not be looked at.
+    `unread` is the reason why it could not be read.
     """
 
     config_map: str
@@ -101,10 +107,10 @@ class PickerConfig(msgspec.Struct, frozen=True):
 
 
 class EndpointPicker(msgspec.Struct, frozen=True, kw_only=True):
-    """The Service behind which a pool's endpoint picker is, and the pods that it selects.
+    """The Service of a pool's endpoint picker, and the pods that it selects.
 
-    `ports` is None where the Service does not exist. `election` says that it is told whether to elect a
-    leader among several.
+    `ports` is None if the Service does not exist. `election` is true if the picker has a setting for leader
+    election.
     """
 
     reference: ObjectReference
@@ -116,9 +122,9 @@ class EndpointPicker(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InferencePool(msgspec.Struct, frozen=True, kw_only=True):
-    """A pool: which pods it holds, who picks among them, and what each Gateway's controller makes of it.
+    """An InferencePool: its pods, its endpoint picker, and its status at each Gateway.
 
-    `dynamo` says by the labels of it or its picker that it is of one of Dynamo's graphs.
+    `dynamo` is true if its labels, or those of its picker, are those of a Dynamo graph.
     """
 
     group: str
@@ -132,4 +138,4 @@ class InferencePool(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class InferencePools(ClusterFact, FactList[InferencePool], frozen=True):
-    """Every InferencePool of either group, and its members and endpoint picker."""
+    """Every InferencePool of either API group."""

@@ -1,4 +1,4 @@
-"""Facts about GPUs: what their operator says of itself, the classes of DRA, a node as its labels tell it."""
+"""Facts about GPUs: the GPU Operator, DRA device classes, and the GPUs of a node by its labels."""
 
 import re
 
@@ -19,11 +19,11 @@ _SUFFIX = re.compile(r"(-MIG-(INVALID|[0-9]+g\.[0-9]+gb.*?))?(-SHARED)?$", re.IG
 
 
 class DriverSettings(msgspec.Struct, frozen=True, kw_only=True):
-    """What the operator is told of the driver.
+    """The driver settings of the GPU Operator.
 
-    `installs` is false where the driver comes with the machine. `peermem` says that nvidia-peermem is
-    loaded, `modules` which flavour of kernel modules is built. `elsewhere` says that NVIDIADriver objects
-    replace what this ClusterPolicy says.
+    `installs` is false if the driver is preinstalled on the nodes. `peermem` is true if nvidia-peermem is
+    loaded, `modules` is the kernel module type (auto, open, proprietary). `elsewhere` is true if NVIDIADriver
+    objects override this ClusterPolicy.
     """
 
     installs: bool = True
@@ -33,9 +33,9 @@ class DriverSettings(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperatorResource(msgspec.Struct, frozen=True):
-    """A ClusterPolicy, GPUCluster or NVIDIADriver: state ready, notReady, ignored, disabled or empty.
+    """A ClusterPolicy, GPUCluster or NVIDIADriver; `state` is ready, notReady, ignored, disabled or empty.
 
-    `driver` is what a ClusterPolicy or NVIDIADriver says of the driver.
+    `driver` are the driver settings of a ClusterPolicy or NVIDIADriver.
     """
 
     kind: str
@@ -46,17 +46,17 @@ class OperatorResource(msgspec.Struct, frozen=True):
 
 
 class OperatorResources(ClusterFact, FactList[OperatorResource], frozen=True):
-    """What the GPU Operator is told to do, and how far it says it has come."""
+    """The configuration of the GPU Operator and its status."""
 
 
 class DeviceClasses(ClusterFact, FactList[str], frozen=True):
-    """The names of all DRA DeviceClasses; `versions` are those of resource.k8s.io that are served."""
+    """The names of all DRA DeviceClasses; `versions` are the served versions of resource.k8s.io."""
 
     versions: tuple[str, ...] = ()
 
 
 class GpuNode(msgspec.Struct, frozen=True):
-    """A node with GPUs, as its labels tell them, or else the DRA driver; empty or None where neither does."""
+    """A node with GPUs, described by its labels or else by the DRA driver; empty or None if neither does."""
 
     node: Node
     offered: dict[str, str] = {}
@@ -67,13 +67,13 @@ class GpuNode(msgspec.Struct, frozen=True):
 
     @property
     def label(self) -> str:
-        """The product as labelled, with what is said there of MIG and sharing."""
+        """The product label, including its MIG and sharing suffixes."""
         offered = self.offered.get("productName", "").replace(" ", "-")
         return next((self.node.labels[key] for key in _PRODUCT if self.node.labels.get(key)), offered)
 
     @property
     def product(self) -> str:
-        """The product of the whole GPU."""
+        """The product name of the whole GPU."""
         return _SUFFIX.sub("", self.label)
 
     @property
@@ -91,13 +91,13 @@ class GpuNode(msgspec.Struct, frozen=True):
 
     @property
     def driver_branch(self) -> int | None:
-        """The first number of the driver's version, None when none is told."""
+        """The major version of the driver; None if unknown."""
         major = self.driver.partition(".")[0]
         return int(major) if major.isdecimal() else None
 
     @property
     def compute(self) -> tuple[int, int] | None:
-        """The compute capability, None when it is not told."""
+        """The compute capability; None if unknown."""
         offered = (*self.offered.get("cudaComputeCapability", "").split("."), "")
         major = self.node.labels.get("nvidia.com/gpu.compute.major", offered[0])
         minor = self.node.labels.get("nvidia.com/gpu.compute.minor", offered[1])
@@ -105,23 +105,23 @@ class GpuNode(msgspec.Struct, frozen=True):
 
     @property
     def memory(self) -> int | None:
-        """The memory of each GPU or MIG slice in MiB."""
+        """The memory of each GPU or MIG slice in MiB; None if unknown."""
         return self._number("nvidia.com/gpu.memory")
 
     @property
     def count(self) -> int | None:
-        """How many GPUs or MIG slices there are, by label or else by capacity."""
+        """The number of GPUs or MIG slices, by label or else by capacity; None if unknown."""
         labelled = self._number("nvidia.com/gpu.count")
         return self.node.gpu_capacity.get("nvidia.com/gpu") if labelled is None else labelled
 
     @property
     def strategy(self) -> str:
-        """How its GPUs are shared, such as `time-slicing` or `mps`; empty or `none` where they are not."""
+        """How the GPUs are shared, such as `time-slicing` or `mps`; empty or `none` if they are not."""
         return next((self.node.labels[key] for key in _STRATEGY if self.node.labels.get(key)), "")
 
     @property
     def clients(self) -> int:
-        """To how many each GPU is handed out."""
+        """The number of pods that can share a GPU."""
         if self.strategy in ("", "none"):
             return 1
         return next((number for key in _CLIENTS if (number := self._number(key))), 1)
@@ -132,12 +132,12 @@ class GpuNode(msgspec.Struct, frozen=True):
 
 
 def find_dra_nodes(slices: ResourceSlices) -> set[str]:
-    """The nodes on which the DRA driver offers GPUs."""
+    """The names of the nodes on which the DRA driver offers GPUs."""
     return {s.node for s in slices if s.driver == DRA_DRIVER and s.devices and s.node is not None}
 
 
 def has_gpus(node: Node) -> bool:
-    """Whether the node says that it has GPUs for containers, usable or not."""
+    """Whether the node has GPUs for containers, usable or not, by its labels and resources."""
     for_vms = node.labels.get(_WORKLOAD) in _VM_WORKLOADS
     return (node.has_gpu_label or bool(node.gpu_resources)) and not for_vms
 

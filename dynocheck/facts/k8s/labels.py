@@ -1,90 +1,80 @@
-"""The labels that pods of a recipe will carry, and whether a selector can mean them."""
+"""Labels that the pods of a recipe will have, and the selectors that may match them."""
 
 from collections.abc import Iterator, Mapping
 
 import msgspec
 
+from dynocheck.facts.k8s.label_selectors import read_expressions
 from dynocheck.facts.k8s.pods import PodTemplate, list_pod_templates
-from dynocheck.facts.recipe.recipes import Recipe, Value
+from dynocheck.facts.recipe.documents import Value
+from dynocheck.facts.recipe.recipes import Recipe
 
-GRAPH = "nvidia.com/dynamo-graph-deployment-name"
-COMPONENT = "nvidia.com/dynamo-component"
-TYPE = "nvidia.com/dynamo-component-type"
-SUBTYPE = "nvidia.com/dynamo-sub-component-type"
-CLASS = "nvidia.com/dynamo-component-class"
+GRAPH_LABEL = "nvidia.com/dynamo-graph-deployment-name"
+COMPONENT_LABEL = "nvidia.com/dynamo-component"
+TYPE_LABEL = "nvidia.com/dynamo-component-type"
+SUBTYPE_LABEL = "nvidia.com/dynamo-sub-component-type"
+CLASS_LABEL = "nvidia.com/dynamo-component-class"
 _WORKERS = ("worker", "prefill", "decode")
 
 
 class LabelledPod(msgspec.Struct, frozen=True):
-    """A pod to be, with the values that each of its labels may have: releases of the operator differ."""
+    """A future pod with the possible values of each label, which differ between releases of the operator."""
 
     template: PodTemplate
     labels: dict[str, frozenset[str]]
 
 
 def label_pods(recipe: Recipe) -> Iterator[LabelledPod]:
-    """Every pod that applying a recipe leads to, with its labels.
+    """Every pod that applying a recipe creates, with its labels.
 
-    The operator's own: its `internal/consts` and `internal/dynamo/graph.go`. A worker's type is what its
-    component says, or `worker` for graphs that older operators made; the class is given to workers beside an
-    endpoint picker alone.
+    The operator's own labels are from its `internal/consts` and `internal/dynamo/graph.go`. The type of a
+    worker is that of its component, or `worker` for graphs that older operators created; only workers of a
+    graph with an endpoint picker have a class.
     """
-    found = list(list_pod_templates(recipe))
-    picked = {(t.manifest.file, t.manifest.name) for t in found if t.of_graph and _read_type(t) == "epp"}
-    for template in found:
+    templates = list(list_pod_templates(recipe))
+    picked = {(t.manifest.file, t.manifest.name) for t in templates if t.of_graph and _read_type(t) == "epp"}
+    for template in templates:
         has_picker = (template.manifest.file, template.manifest.name) in picked
         own = (
             _build_graph_labels(template, has_picker=has_picker)
             if template.of_graph
             else _build_workload_labels(template)
         )
-        written = {key: frozenset([value]) for key, value in _read_labels(template).items()}
-        yield LabelledPod(template, {**written, **own})
+        manifest = {key: frozenset([value]) for key, value in _read_labels(template).items()}
+        yield LabelledPod(template, {**manifest, **own})
 
 
 def may_match(selector: Value | None, labels: Mapping[str, frozenset[str]]) -> bool:
-    """Whether a LabelSelector may mean such a pod: none means nothing, an empty one everything."""
+    """Whether a LabelSelector may match a pod: None matches no pod, an empty selector every pod.
+
+    :param labels: the possible values of each label.
+    """
     if selector is None:
         return False
     exact = selector.get("matchLabels")
-    wanted = exact.mapping.items() if exact else ()
-    if any(value.text not in labels.get(key, ()) for key, value in wanted):
+    if any(value.text not in labels.get(key, ()) for key, value in (exact.mapping if exact else {}).items()):
         return False
-    expressions = selector.get("matchExpressions")
-    return all(_may_satisfy(each, labels) for each in (expressions.sequence if expressions else ()))
-
-
-def _may_satisfy(expression: Value, labels: Mapping[str, frozenset[str]]) -> bool:
-    has = labels.get(_read_text(expression, "key"), frozenset())
-    values = expression.get("values")
-    named = {value.text for value in values.sequence} if values else set()
-    match _read_text(expression, "operator"):
-        case "In":
-            return bool(has & named)
-        case "NotIn":
-            return not has or bool(has - named)
-        case "Exists":
-            return bool(has)
-        case "DoesNotExist":
-            return not has
-    return True
+    return all(
+        any(expression.matches(value) is not False for value in labels.get(expression.key) or (None,))
+        for expression in read_expressions(selector.get_items("matchExpressions"))
+    )
 
 
 def _build_graph_labels(template: PodTemplate, *, has_picker: bool) -> dict[str, frozenset[str]]:
-    role, part = _read_type(template), _read_text(template.around, "subComponentType")
+    role, part = _read_type(template), template.around.get_text("subComponentType")
     kinds = {role, part} if part in _WORKERS else {role}
     if kinds & set(_WORKERS):
         kinds.add("worker")
     name = template.owner.removeprefix("component ")
     labels = {
-        GRAPH: frozenset([template.manifest.name]),
-        TYPE: frozenset(kinds),
-        COMPONENT: frozenset([name, name.lower()]),
+        GRAPH_LABEL: frozenset([template.manifest.name]),
+        TYPE_LABEL: frozenset(kinds),
+        COMPONENT_LABEL: frozenset([name, name.lower()]),
     }
     if part or kinds & set(_WORKERS):
-        labels[SUBTYPE] = frozenset({part, role} - {""})
+        labels[SUBTYPE_LABEL] = frozenset({part, role} - {""})
     if has_picker and kinds & set(_WORKERS):
-        labels[CLASS] = frozenset(["worker"])
+        labels[CLASS_LABEL] = frozenset(["worker"])
     return labels
 
 
@@ -96,7 +86,7 @@ def _build_workload_labels(template: PodTemplate) -> dict[str, frozenset[str]]:
 
 
 def _read_labels(template: PodTemplate) -> dict[str, str]:
-    """The labels that its manifest gives it."""
+    """The labels of a pod in its manifest."""
     of_graph, pod = template.of_graph, template.manifest.kind == "Pod"
     holder = template.around if of_graph else template.manifest.root
     paths: list[tuple[str, ...]] = [("metadata", "labels")]
@@ -109,9 +99,4 @@ def _read_labels(template: PodTemplate) -> dict[str, str]:
 
 
 def _read_type(template: PodTemplate) -> str:
-    return _read_text(template.around, "componentType") or _read_text(template.around, "type")
-
-
-def _read_text(value: Value, *path: str) -> str:
-    found = value.get(*path)
-    return (found.text if found else None) or ""
+    return template.around.get_text("componentType") or template.around.get_text("type")

@@ -1,15 +1,14 @@
-"""Facts about the namespace of the run: what it refuses, what it limits, and what lies in it."""
+"""Facts about the namespace of the run: its state, network policies, Secrets, and classes for its pods."""
 
 import msgspec
 
 from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact
+from dynocheck.facts.k8s.label_selectors import Selector
 
 
 class Namespace(ClusterFact, frozen=True):
-    """The namespace that the run is for; `exists` is false where nobody made it yet, `deleting` true where it
-    goes and takes nothing new.
-    """
+    """The namespace of the run; it accepts no new objects while `deleting`."""
 
     name: str
     exists: bool = True
@@ -24,29 +23,14 @@ class PodClasses(ClusterFact, frozen=True):
     runtimes: tuple[str, ...] = ()
 
 
-class SelectorExpression(msgspec.Struct, frozen=True):
-    key: str
-    operator: str
-    values: tuple[str, ...] = ()
-
-
-class Selector(msgspec.Struct, frozen=True, rename="camel"):
-    """A label selector. An empty one matches everything."""
-
-    match_labels: dict[str, str] = {}
-    match_expressions: tuple[SelectorExpression, ...] = ()
-
-    @property
-    def is_empty(self) -> bool:
-        return not self.match_labels and not self.match_expressions
-
-
 class IpBlock(msgspec.Struct, frozen=True):
+    """A block of addresses in a NetworkPolicy."""
+
     cidr: str
 
 
 class NetworkPolicyPeer(msgspec.Struct, frozen=True, rename="camel"):
-    """The other end of a flow: pods, of this namespace unless it selects others, or a block of addresses."""
+    """A peer of a NetworkPolicy: pods, of this namespace unless it selects others, or addresses."""
 
     pod_selector: Selector | None = None
     namespace_selector: Selector | None = None
@@ -54,7 +38,7 @@ class NetworkPolicyPeer(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class NetworkPolicyPort(msgspec.Struct, frozen=True, rename="camel"):
-    """Ports that a rule allows: a number, a name, or all of a protocol."""
+    """Ports in a rule of a NetworkPolicy: a number, a range, a name, or all of a protocol."""
 
     port: int | str | None = None
     end_port: int | None = None
@@ -62,15 +46,15 @@ class NetworkPolicyPort(msgspec.Struct, frozen=True, rename="camel"):
 
 
 class NetworkPolicyRule(msgspec.Struct, frozen=True):
-    """What a policy allows: these peers, or anybody where there are none, at these ports, or at any."""
+    """A rule of a NetworkPolicy: it allows the given peers and ports; an empty list allows all."""
 
     peers: tuple[NetworkPolicyPeer, ...] = ()
     ports: tuple[NetworkPolicyPort, ...] = ()
 
 
 class NetworkPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Which pods it isolates, in which directions, and what it lets through; None is a direction it leaves
-    alone.
+    """A NetworkPolicy: the pods that it isolates, and its rules; None for a direction that it does not
+    isolate.
     """
 
     name: str
@@ -80,11 +64,11 @@ class NetworkPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NetworkPolicies(ClusterFact, FactList[NetworkPolicy], frozen=True):
-    """The network policies of the namespace."""
+    """The NetworkPolicies of the namespace of the run."""
 
 
 class NamedSecret(msgspec.Struct, frozen=True):
-    """A Secret that a recipe names: whether it is there, its type and its keys, never its contents."""
+    """A Secret that a recipe references: whether it exists, its type and keys, never its contents."""
 
     namespace: str
     name: str
@@ -94,7 +78,7 @@ class NamedSecret(msgspec.Struct, frozen=True):
 
 
 class NamedSecrets(ClusterFact, FactList[NamedSecret], frozen=True):
-    """Every Secret that a recipe names and does not bring."""
+    """Every Secret that a recipe references and does not create."""
 
     def find(self, namespace: str, name: str) -> NamedSecret | None:
         return next((s for s in self.items if (s.namespace, s.name) == (namespace, name)), None)

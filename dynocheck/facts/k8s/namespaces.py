@@ -1,4 +1,4 @@
-"""Facts about namespaces."""
+"""Facts about namespaces: the one of the run, and the labels of all."""
 
 import msgspec
 
@@ -7,6 +7,8 @@ from dynocheck.facts.k8s.cluster import ClusterFact
 
 
 class LabelledNamespace(msgspec.Struct, frozen=True):
+    """A namespace and its labels."""
+
     name: str
     labels: dict[str, str] = {}
 
@@ -15,12 +17,12 @@ class Namespaces(ClusterFact, FactList[LabelledNamespace], frozen=True):
     """Every namespace with its labels."""
 
     def find_labels(self, name: str) -> dict[str, str]:
-        """The labels of the namespace of this name; the API server sets the one that repeats the name."""
-        found = next((namespace.labels for namespace in self.items if namespace.name == name), {})
-        return {"kubernetes.io/metadata.name": name, **found}
+        """The labels of a namespace, always with kubernetes.io/metadata.name, which the API server sets."""
+        labels = next((namespace.labels for namespace in self.items if namespace.name == name), {})
+        return {"kubernetes.io/metadata.name": name, **labels}
 
 
 class RunNamespace(ClusterFact, frozen=True):
-    """The namespace of the run: what `-n` or the context of the kubeconfig names."""
+    """The namespace of the run: that of `-n` or of the kubeconfig's context."""
 
     name: str

@@ -1,4 +1,4 @@
-"""Facts about the Dynamo platform: its operators, their webhooks, and the types they own."""
+"""Facts about the Dynamo platform: its operators, their webhooks, and their CRDs."""
 
 from typing import NamedTuple
 
@@ -10,6 +10,8 @@ from dynocheck.facts.k8s.workloads import Workload, Workloads
 
 
 class ServiceName(NamedTuple):
+    """The namespace and name of a Service."""
+
     namespace: str
     name: str
 
@@ -18,9 +20,10 @@ class ServiceName(NamedTuple):
 
 
 class Certificates(msgspec.Struct, frozen=True):
-    """The certificate authorities of a CA bundle: how many certificates it has, and when its authorities end.
+    """The certificates of a CA bundle.
 
-    `expiries` are seconds since 1970, of those that are authorities. `problem` says why it cannot be read.
+    `count` is the number of certificates, `expiries` are those of the certificate authorities in seconds
+    since 1970. `problem` is the reason why the bundle cannot be parsed.
     """
 
     count: int = 0
@@ -29,7 +32,7 @@ class Certificates(msgspec.Struct, frozen=True):
 
 
 class Webhook(msgspec.Struct, frozen=True, kw_only=True):
-    """Whom the API server calls: `service` is None where it is a URL."""
+    """An admission or conversion webhook; `service` is None if it is called by URL."""
 
     kind: str
     configuration: str
@@ -43,15 +46,15 @@ class Webhook(msgspec.Struct, frozen=True, kw_only=True):
 class AdmissionWebhooks(ClusterFact, FactList[Webhook], frozen=True):
     """The webhooks of every configuration that has one for Dynamo's types.
 
-    `blocking` is whether requests fail with them, `namespaces` those it is restricted to by their names.
-    `looked` is when this was seen, in seconds since 1970.
+    `blocking` is true if requests fail when the webhook fails, `namespaces` are the names that its selector
+    restricts it to. `looked` is the time of collection, in seconds since 1970.
     """
 
     looked: float = 0
 
 
 class PlatformType(msgspec.Struct, frozen=True, kw_only=True):
-    """A type of Dynamo's that has had several versions: how it is stored, and who converts between them."""
+    """A CRD of Dynamo with several versions: its storage version, stored versions and conversion webhook."""
 
     name: str
     generation: int = 0
@@ -63,13 +66,13 @@ class PlatformType(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlatformTypes(ClusterFact, FactList[PlatformType], frozen=True):
-    """Those of them that are defined. `looked` is when this was seen, in seconds since 1970."""
+    """Dynamo's CRDs with several versions. `looked` is the time of collection, in seconds since 1970."""
 
     looked: float = 0
 
 
 class OperatorConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """What an operator's ConfigMap tells it. None where it does not say."""
+    """The settings in an operator's ConfigMap; None or empty if not set."""
 
     namespace: str
     name: str
@@ -83,10 +86,10 @@ class OperatorConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class OperatorConfigs(ClusterFact, FactList[OperatorConfig], frozen=True):
-    """The configuration of every Dynamo operator that keeps it in a ConfigMap, as those since 1.0 do."""
+    """The configuration of every Dynamo operator that has it in a ConfigMap, as releases since 1.0 do."""
 
     def find(self, operator: Workload) -> OperatorConfig | None:
-        """The configuration of this operator."""
+        """The configuration of an operator; None if it cannot be determined."""
         instance = operator.labels.get("app.kubernetes.io/instance", "")
         here = [c for c in self.items if c.namespace == operator.namespace]
         same = [c for c in here if c.instance == instance]
@@ -94,22 +97,23 @@ class OperatorConfigs(ClusterFact, FactList[OperatorConfig], frozen=True):
 
 
 class OperatorLease(msgspec.Struct, frozen=True):
-    """The claim of an operator to a namespace; `until` is when it ends, in seconds since 1970."""
+    """An operator's lease on a namespace; `until` is its expiry, in seconds since 1970."""
 
     namespace: str
     until: float
 
 
 class OperatorLeases(ClusterFact, FactList[OperatorLease], frozen=True):
-    """Every namespace that an operator has claimed. `looked` is when this was seen."""
+    """Every namespace with an operator's lease. `looked` is the time of collection, in seconds since 1970."""
 
     looked: float = 0
 
 
 class ServiceEndpoints(ClusterFact, frozen=True):
-    """How many ready endpoints each Service has, by `namespace/name`. One without slices is not there.
+    """The number of ready endpoints of each Service by `namespace/name`, except Services without
+    EndpointSlices.
 
-    `dns` are those that are labelled as the cluster's DNS.
+    `dns` are the Services that are labelled as the cluster's DNS.
     """
 
     ready: dict[str, int] = msgspec.field(default_factory=dict)
@@ -118,7 +122,7 @@ class ServiceEndpoints(ClusterFact, frozen=True):
 
 def find_operators(workloads: Workloads) -> tuple[Workload, ...]:
     """The Dynamo operators, by the labels that every release of their chart sets."""
-    return tuple(each for each in workloads if each.kind == "Deployment" and _is_operator(each.labels))
+    return tuple(item for item in workloads if item.kind == "Deployment" and _is_operator(item.labels))
 
 
 def _is_operator(labels: dict[str, str]) -> bool:

@@ -1,12 +1,13 @@
-"""The pods that a recipe's manifests lead to, and what those name."""
+"""The pods that the manifests of a recipe create, and the Secrets that they reference."""
 
 from collections.abc import Iterator
 
 import msgspec
 
-from dynocheck.facts.recipe.recipes import Manifest, Recipe, Recipes, Value
+from dynocheck.facts.recipe.documents import Manifest, Value
+from dynocheck.facts.recipe.recipes import Recipe, Recipes
 
-TEMPLATES: dict[str, tuple[str, ...]] = {
+POD_TEMPLATE_PATHS: dict[str, tuple[str, ...]] = {
     "Pod": (),
     "Job": ("spec", "template"),
     "Deployment": ("spec", "template"),
@@ -14,8 +15,8 @@ TEMPLATES: dict[str, tuple[str, ...]] = {
     "DaemonSet": ("spec", "template"),
     "CronJob": ("spec", "jobTemplate", "spec", "template"),
 }
-"""Where each of Kubernetes' own kinds keeps its pod."""
-# What becomes a Secret, and where it says the Secret's name, if not by its own.
+"""The path of the pod template in each built-in kind."""
+# Kinds that create a Secret, with the path of the Secret's name; the default is the object's own name.
 _MAKERS: dict[str, tuple[str, ...]] = {
     "Secret": ("metadata", "name"),
     "Certificate": ("spec", "secretName"),
@@ -29,10 +30,10 @@ _NOTHING = Value({}, 1, 1)
 
 
 class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
-    """A pod to be. One of a graph is completed by the operator, so what it lacks here it may get there.
+    """A future pod. The operator completes the pods of a graph, so it may add fields that are missing here.
 
-    `spec` is empty where the manifest says nothing of it. `around` is the component that a pod of a graph is
-    of; v1alpha1 spells resources and secrets there.
+    `spec` is empty if the manifest has none. `around` is the component of a graph that the pod is of, which
+    holds resources and secrets in v1alpha1.
     """
 
     manifest: Manifest
@@ -43,12 +44,12 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def namespace(self) -> str | None:
-        """The namespace that its manifest names."""
-        return _read_text(self.manifest.root, "metadata", "namespace") or None
+        """The namespace in its manifest; None if it names none."""
+        return self.manifest.root.get_text("metadata", "namespace") or None
 
     @property
     def containers(self) -> list[Value]:
-        """Every container, the one that v1alpha1 keeps apart first."""
+        """Every container, starting with `mainContainer` of v1alpha1."""
         main = self.spec.get("mainContainer")
         return [
             *([main] if main else []),
@@ -58,7 +59,7 @@ class PodTemplate(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SecretReference(msgspec.Struct, frozen=True, kw_only=True):
-    """A Secret that a pod names: `key` where it wants a certain one, `pull` where it is for images."""
+    """A reference to a Secret in a pod; `key` is the one it needs, `pull` is true for an imagePullSecret."""
 
     name: str
     namespace: str | None
@@ -71,13 +72,13 @@ class SecretReference(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def list_pod_templates(recipe: Recipe) -> Iterator[PodTemplate]:
-    """Every pod that applying a recipe leads to."""
+    """Every pod that applying a recipe creates."""
     for manifest in recipe.manifests:
         yield from _read_templates(manifest)
 
 
 def index_containers(recipe: Recipe) -> dict[tuple[str, int, int], tuple[PodTemplate, Value]]:
-    """Every container of a recipe with its pod, by the file, line and column where it stands."""
+    """Every container of a recipe with its pod, by file, line and column."""
     return {
         (template.manifest.file, container.line, container.column): (template, container)
         for template in list_pod_templates(recipe)
@@ -88,8 +89,8 @@ def index_containers(recipe: Recipe) -> dict[tuple[str, int, int], tuple[PodTemp
 def _read_templates(manifest: Manifest) -> Iterator[PodTemplate]:
     if manifest.kind == "DynamoGraphDeployment":
         yield from _read_graph_templates(manifest)
-    elif manifest.kind in TEMPLATES:
-        spec = manifest.root.get(*TEMPLATES[manifest.kind], "spec")
+    elif manifest.kind in POD_TEMPLATE_PATHS:
+        spec = manifest.root.get(*POD_TEMPLATE_PATHS[manifest.kind], "spec")
         if spec is not None:
             yield PodTemplate(manifest=manifest, owner=f"{manifest.kind} {manifest.name}", spec=spec)
 
@@ -103,24 +104,23 @@ def _read_graph_templates(manifest: Manifest) -> Iterator[PodTemplate]:
         )
     for component in _read_items(manifest.root, "spec", "components"):
         spec = component.get("podTemplate", "spec") or _make_empty(component)
-        name = _read_text(component, "name")
+        name = component.get_text("name")
         yield PodTemplate(
             manifest=manifest, owner=f"component {name}", spec=spec, around=component, of_graph=True
         )
 
 
 def find_secret_references(recipes: Recipes) -> tuple[SecretReference, ...]:
-    """Every Secret that a recipe's pods name and the recipe does not bring, once for each place. It brings
-    those too that an operator makes of its objects, such as an ExternalSecret.
+    """The references of pods to Secrets that their recipe does not create, one for each position.
+
+    A recipe creates a Secret directly, or through an operator's object such as an ExternalSecret.
     """
-    found = []
+    missing = []
     for recipe in recipes:
-        brought = {
-            _read_text(m.root, *_MAKERS[m.kind]) or m.name for m in recipe.manifests if m.kind in _MAKERS
-        }
+        created = {m.root.get_text(*_MAKERS[m.kind]) or m.name for m in recipe.manifests if m.kind in _MAKERS}
         references = (r for template in list_pod_templates(recipe) for r in _find_references(template))
-        found += [reference for reference in references if reference.name not in brought]
-    return tuple(dict.fromkeys(found))
+        missing += [reference for reference in references if reference.name not in created]
+    return tuple(dict.fromkeys(missing))
 
 
 def _find_references(template: PodTemplate) -> Iterator[SecretReference]:
@@ -132,7 +132,7 @@ def _find_references(template: PodTemplate) -> Iterator[SecretReference]:
 
 
 def _find_sources(template: PodTemplate) -> Iterator[Value]:
-    """What names a Secret to take values or files from."""
+    """The fields that reference a Secret for variables or files."""
     volumes = (volume.get("secret") for volume in _read_items(template.spec, "volumes"))
     variables = [e for c in template.containers for e in _read_items(c, "env")]
     variables += _read_items(template.around, "envs")
@@ -150,7 +150,7 @@ def _build_references(
     yield SecretReference(
         name=name.text,
         namespace=template.namespace,
-        key=_read_text(source, "key") or None,
+        key=source.get_text("key") or None,
         optional=optional is not None and optional.data is True,
         pull=pull,
         file=template.manifest.file,
@@ -164,10 +164,5 @@ def _make_empty(place: Value) -> Value:
 
 
 def _read_items(value: Value, *path: str) -> list[Value]:
-    found = value.get(*path)
-    return [item for item in found.sequence if isinstance(item.data, dict)] if found else []
-
-
-def _read_text(value: Value, *path: str) -> str:
-    found = value.get(*path)
-    return (found.text if found else None) or ""
+    """The mappings in the list at this path."""
+    return [item for item in value.get_items(*path) if isinstance(item.data, dict)]

@@ -1,4 +1,4 @@
-"""Kubernetes quantities, exactly: `500m`, `16Gi`, `2e3`."""
+"""Parses Kubernetes quantities exactly: `500m`, `16Gi`, `2e3`."""
 
 import re
 from decimal import Decimal
@@ -6,8 +6,8 @@ from fractions import Fraction
 from functools import lru_cache
 from math import ceil
 
-# The API server reads a quantity by hand, without the spaces around it: digits may be missing on both sides
-# of the point, or altogether. An exponent of more digits is not refused, it hangs the server.
+# As the API server parses them: surrounding spaces are ignored, digits may be missing before or after the
+# point, or altogether. A longer exponent is not rejected; it hangs the server.
 QUANTITY_PATTERN = re.compile(
     r" *(?=[^ ])([-+]?)([0-9]*\.?[0-9]*)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,6}|) *", re.ASCII
 )
@@ -20,29 +20,28 @@ _SCALES = {
     **{f"{letter}i": Fraction(1024**power) for power, letter in enumerate("KMGTPE", 1)},
 }
 _NANO = 10**9
-_MOST = 2**63 - 1  # of an amount that is written with a power of 1024
+_MOST = 2**63 - 1  # the limit for suffixes that are powers of 1024
 _LONGEST = 1000  # characters
-_FAR = 999  # an exponent beyond it makes no difference
+_FAR = 999  # larger exponents make no difference
 
 
-def parse_quantity(written: object) -> Fraction | None:
-    """The number that a quantity means, as Kubernetes reads it; None when it is none, or longer than anybody
-    writes one.
+def parse_quantity(value: object) -> Fraction | None:
+    """The value of a quantity as Kubernetes parses it; None if it is invalid or longer than 1000 characters.
 
-    What is finer than a billionth is rounded up, away from zero.
+    Values are rounded up, away from zero, to a billionth.
     """
-    if isinstance(written, bool) or not isinstance(written, (str, int, float)):
+    if isinstance(value, bool) or not isinstance(value, (str, int, float)):
         return None
-    text = repr(written) if isinstance(written, float) else str(written)
+    text = repr(value) if isinstance(value, float) else str(value)
     return _parse(text) if len(text) <= _LONGEST else None
 
 
 @lru_cache(maxsize=4096)
 def _parse(text: str) -> Fraction | None:
-    found = QUANTITY_PATTERN.fullmatch(text)
-    if found is None:
+    match = QUANTITY_PATTERN.fullmatch(text)
+    if match is None:
         return None
-    sign, digits, suffix = found.groups()
+    sign, digits, suffix = match.groups()
     number = Fraction(Decimal(digits)) if digits.strip(".") else Fraction(0)
     value = Fraction(ceil(number * _find_scale(suffix) * _NANO), _NANO)
     if suffix.endswith("i"):
@@ -56,15 +55,15 @@ def _find_scale(suffix: str) -> Fraction:
     return Fraction(10) ** max(-_FAR, min(int(suffix[1:]), _FAR))
 
 
-def parse_device_count(written: object) -> int | None:
-    """How many of something a quantity says, None when it says no whole number.
+def parse_device_count(value: object) -> int | None:
+    """The value of a quantity that is a whole number of devices, else None.
 
-    The API server writes 1000 as `1k`, which nodes that share a device among many pods do offer.
+    The API server formats 1000 as `1k`; nodes that share a device among many pods offer that many.
     """
-    found = parse_quantity(written)
-    return int(found) if found is not None and found >= 0 and found.denominator == 1 else None
+    number = parse_quantity(value)
+    return int(number) if number is not None and number >= 0 and number.denominator == 1 else None
 
 
 def parse_count(text: str | None) -> int | None:
-    """The number of items that a text such as `8` stands for, or None when it is none."""
+    """The number in a text of at most 19 decimal digits, else None."""
     return int(text) if text and text.isdecimal() and len(text) < 20 else None

@@ -1,4 +1,4 @@
-"""Facts about RDMA: what policies of the operators say that concerns it."""
+"""Facts about RDMA: the policies of the NVIDIA Network Operator."""
 
 import msgspec
 
@@ -7,7 +7,7 @@ from dynocheck.facts.k8s.cluster import ClusterFact
 
 
 class AppliedState(msgspec.Struct, frozen=True):
-    """How far the Network Operator is with one component: ready, notReady, ignore or error."""
+    """The state of one component of the Network Operator: ready, notReady, ignore or error."""
 
     name: str
     state: str
@@ -17,7 +17,7 @@ class AppliedState(msgspec.Struct, frozen=True):
 class NicPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """A NicClusterPolicy or NicNodePolicy of the NVIDIA Network Operator.
 
-    `components` are those it asks for. `resources` are the RDMA resources that it gives a name, such as
+    `components` are those that it configures. `resources` are the names of its RDMA resources, such as
     `rdma/rdma_shared_device_a`.
     """
 
@@ -30,6 +30,6 @@ class NicPolicy(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class NicPolicies(ClusterFact, FactList[NicPolicy], frozen=True):
-    """What the NVIDIA Network Operator was asked for; `served` is false where its types are not there."""
+    """The policies of the NVIDIA Network Operator; `served` is false if its CRDs are missing."""
 
     served: bool = True

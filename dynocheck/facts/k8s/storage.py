@@ -1,4 +1,4 @@
-"""Facts about volumes: the drivers that make them, and the claims of the run's namespace."""
+"""Facts about storage: CSI drivers, volumes, and the claims in the namespace of the run."""
 
 from typing import Any
 
@@ -9,21 +9,21 @@ from dynocheck.facts.k8s.cluster import ClusterFact
 
 
 class NodeDriver(msgspec.Struct, frozen=True):
-    """A CSI driver that a node's kubelet knows, with the labels that say where its volumes can be reached."""
+    """A CSI driver that is registered on a node, and the node labels that its volumes' topology uses."""
 
     name: str
     topology_keys: tuple[str, ...] = ()
 
 
 class CsiNode(msgspec.Struct, frozen=True):
-    """What a node's kubelet says of its CSI drivers; the name is the node's."""
+    """The CSI drivers that are registered on a node; `name` is the node's."""
 
     name: str
     drivers: tuple[NodeDriver, ...] = ()
 
     def has(self, driver: str) -> bool:
         """Whether pods on this node can mount volumes of this driver."""
-        return any(found.name == driver for found in self.drivers)
+        return any(item.name == driver for item in self.drivers)
 
 
 class CsiDrivers(ClusterFact, frozen=True):
@@ -33,16 +33,16 @@ class CsiDrivers(ClusterFact, frozen=True):
     nodes: tuple[CsiNode, ...] = ()
 
     def is_registered(self, driver: str) -> bool:
-        """Whether the cluster knows the driver: by its object, which is optional, or on a node."""
+        """Whether the driver has a CSIDriver object, which is optional, or is registered on a node."""
         return driver in self.names or any(node.has(driver) for node in self.nodes)
 
     def find_topology_keys(self, driver: str) -> set[str]:
-        """The labels by which the driver says where its volumes can be reached."""
+        """The node labels that the topology of the driver's volumes uses."""
         return {key for n in self.nodes for d in n.drivers if d.name == driver for key in d.topology_keys}
 
 
 class ClaimEvent(msgspec.Struct, frozen=True):
-    """What happened to a claim; `kind` is Normal or Warning, `last` when it last did (RFC 3339)."""
+    """An event of a claim; `kind` is Normal or Warning, `last` its latest time (RFC 3339)."""
 
     kind: str
     reason: str
@@ -51,11 +51,11 @@ class ClaimEvent(msgspec.Struct, frozen=True):
 
 
 class PersistentVolumeClaim(msgspec.Struct, frozen=True, kw_only=True):
-    """A claim as the cluster has it; `events` are its own, the oldest first.
+    """A claim in the cluster; `events` are in order of time.
 
-    `storage_class` is None when it names none, and "" when it asks for no class; `class_applied` says that
-    `kubectl apply` wrote it, and would take it away again. `requested` is the size asked for, `capacity`
-    the one given. `selected_node` says that a pod which uses it has been given a node.
+    `storage_class` is None if it names none, and "" if it requests no class; `class_applied` is true if
+    `kubectl apply` set it and would also remove it. `requested` and `capacity` are the requested and the
+    actual size. `selected_node` is the node of the first pod that uses it.
     """
 
     name: str
@@ -72,19 +72,19 @@ class PersistentVolumeClaim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PersistentVolumeClaims(ClusterFact, FactList[PersistentVolumeClaim], frozen=True):
-    """Every claim of the run's namespace."""
+    """Every claim in the namespace of the run."""
 
     namespace: str = "default"
 
     def find(self, name: str) -> PersistentVolumeClaim | None:
-        """The claim of this name."""
+        """The claim with this name."""
         return next((claim for claim in self.items if claim.name == name), None)
 
 
 class PersistentVolume(msgspec.Struct, frozen=True, kw_only=True):
-    """A volume: the class it says it is of, which need not exist, and its claim by `namespace/name`.
+    """A volume: its class, which need not exist, and its claim as `namespace/name`.
 
-    `node_terms` say which nodes reach it, as terms of a node selector; without any all do.
+    `node_terms` are the node selector terms of the nodes that can mount it; empty if all can.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""Facts about what runs on a cluster for others: operators, controllers, agents on every node."""
+"""Facts about the workloads of a cluster, such as operators, controllers and node agents."""
 
 import msgspec
 
@@ -7,9 +7,9 @@ from dynocheck.facts.k8s.cluster import ClusterFact, Condition
 
 
 class Workload(msgspec.Struct, frozen=True, kw_only=True):
-    """A Deployment, DaemonSet or StatefulSet: what it should run and what it reports.
+    """A Deployment, DaemonSet or StatefulSet: its pod template and status.
 
-    `observed` says that its controller has seen its present shape; before that the numbers are old.
+    `observed` is true if its controller has seen the current generation; otherwise the numbers are outdated.
     """
 
     kind: str
@@ -27,7 +27,7 @@ class Workload(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def is_ready(self) -> bool:
-        """Whether all of it runs, in its present shape, and there is something of it to run."""
+        """Whether it has pods to run, and all of them are ready in the current generation."""
         return self.observed and self.desired > 0 and self.ready >= self.desired
 
 

@@ -1,7 +1,7 @@
-"""Limits as people write them: `ttft.p95=500ms`, `error_rate=1%`, `output_tokens_per_s=1000`.
+"""Parses service-level objectives: `ttft.p95=500ms`, `error_rate=1%`, `output_tokens_per_s=1000`.
 
-They come from the command line, from a site's configuration, and from a recipe: there an annotation of the
-DynamoGraphDeployment holds them, with commas or white space between.
+They come from the command line, a site's configuration file, and an annotation of the DynamoGraphDeployment
+in a recipe, separated there by commas or white space.
 """
 
 import math
@@ -10,7 +10,7 @@ from collections.abc import Iterable
 
 from dynocheck.facts.load.run import ERROR_RATE, LATENCIES, RATES, InvalidLimit, LoadLimit, LoadLimits
 
-ANNOTATION = "dynocheck.dev/limits"
+LIMITS_ANNOTATION = "dynocheck.dev/limits"
 
 _UNITS = {"": 1.0, "s": 1.0, "ms": 1e-3, "us": 1e-6, "%": 0.01}
 _BOUND = re.compile(r"([0-9]+(?:\.[0-9]+)?)(ms|us|s|%)?")
@@ -19,20 +19,20 @@ _LONGEST = 60
 
 
 def parse_annotation(text: str, source: str) -> LoadLimits:
-    """The limits that an annotation holds."""
+    """The limits in an annotation."""
     joined = "=".join(part.strip() for part in text.split("="))
     return parse_limits(filter(None, re.split(r"[\s,]", joined)), source)
 
 
 def parse_limits(texts: Iterable[str], source: str) -> LoadLimits:
-    """The limits that these mean.
+    """Parse limits; invalid ones are collected in `misread`.
 
-    :param source: who gave them, for what is said of them.
+    :param source: where they come from, for messages.
     """
-    found = [_try_parse(text, source) for text in texts]
+    limits = [_try_parse(text, source) for text in texts]
     return LoadLimits(
-        tuple(each for each in found if isinstance(each, LoadLimit)),
-        tuple(each for each in found if isinstance(each, InvalidLimit)),
+        tuple(limit for limit in limits if isinstance(limit, LoadLimit)),
+        tuple(limit for limit in limits if isinstance(limit, InvalidLimit)),
     )
 
 
@@ -45,7 +45,10 @@ def _try_parse(text: str, source: str) -> LoadLimit | InvalidLimit:
 
 
 def _parse_limit(text: str, source: str) -> LoadLimit:
-    """:raises ValueError: it means none, and why."""
+    """Parse a limit.
+
+    :raises ValueError: it is invalid; the message is the reason.
+    """
     name, equals, bound = text.partition("=")
     metric, dot, stat = name.strip().partition(".")
     matched = _BOUND.fullmatch(bound.strip())
@@ -66,7 +69,7 @@ def _parse_limit(text: str, source: str) -> LoadLimit:
 
 
 def _parse_stat(text: str) -> str:
-    """A statistic by the one name that it has: p95 is p95.0 too."""
+    """The canonical name of a statistic: p95.0 is p95."""
     if _PERCENTILE.fullmatch(text) and float(text[1:]):
         return f"p{float(text[1:]):g}"
     _require(text in ("mean", "max"), "a mean, max or p and a percentage")

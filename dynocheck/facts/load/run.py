@@ -1,4 +1,4 @@
-"""Facts about a load test: what was sent, what came back, and when. All times are in seconds."""
+"""Facts about a load test: its settings, requests and limits. All times are in seconds."""
 
 from collections.abc import Iterator
 from typing import Literal
@@ -20,9 +20,10 @@ class LoadFact(Fact, frozen=True):
 class Sample(msgspec.Struct, frozen=True, array_like=True):
     """One request of a load test.
 
-    `start_s` is when it was due, from the start of the measurement; the other times count from then: when
-    the request was handed to the kernel, the first and the last chunk with content, the end. What did not
-    happen is None. `failure` is the class of its failure. Tokens are those of the server's usage.
+    `start_s` is when it was due, from the start of the measurement. The other times are relative to
+    `start_s`: when the request was handed to the kernel, the first and the last chunk with content, the end;
+    None if that did not happen. `failure` is the class of its failure. Token counts are from the server's
+    `usage`.
     """
 
     start_s: float
@@ -36,7 +37,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
     cached_tokens: int | None = None
     failure: str | None = None
     fresh: bool = True
-    late_s: float = 0.0  # how long after it was due the client began with it
+    late_s: float = 0.0  # delay between when it was due and when the client started it
 
     @property
     def ok(self) -> bool:
@@ -44,7 +45,7 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def tpot_s(self) -> float | None:
-        """Time per output token after the first; none where all came at once or nobody counted."""
+        """Time per output token after the first; None if all arrived at once or tokens were not counted."""
         if self.first_s is None or self.last_s is None or not self.output_tokens:
             return None
         if self.output_tokens < 2 or self.chunks < 2:
@@ -53,10 +54,10 @@ class Sample(msgspec.Struct, frozen=True, array_like=True):
 
 
 class Histogram(msgspec.Struct, frozen=True):
-    """Durations by size: the bounds of a bucket are 1 % apart, so what is read from it is within 0.5 %.
+    """A histogram of durations with buckets 1 % wide, so values read from it are accurate to 0.5 %.
 
     `counts` is by bucket number: a duration of d seconds is in bucket floor(log(d / 1 microsecond) /
-    log(1.01)), and all shorter ones are in bucket -1. The longest is kept as it is.
+    log(1.01)), and anything under a microsecond in bucket -1. `longest_s` and `total_s` are exact.
     """
 
     counts: dict[int, int] = {}
@@ -69,7 +70,7 @@ class Histogram(msgspec.Struct, frozen=True):
 
 
 class FailureCount(msgspec.Struct, frozen=True):
-    """The failures of one class: how many, and what the first of them said."""
+    """The failures of one class: their number, and the message of the first."""
 
     kind: str
     count: int
@@ -77,7 +78,7 @@ class FailureCount(msgspec.Struct, frozen=True):
 
 
 class ClientLoad(msgspec.Struct, frozen=True):
-    """How the client itself fared: how late its event loop was, and the share of a core that it used."""
+    """The load of the client itself: the lag of its event loop, and the share of a CPU core that it used."""
 
     lag: Histogram = Histogram()
     cpu: float = 0.0
@@ -86,17 +87,17 @@ class ClientLoad(msgspec.Struct, frozen=True):
 
 
 class CounterGrowth(msgspec.Struct, frozen=True):
-    """By how much a counter of the server grew, summed over its labels."""
+    """The increase of a counter of the server, summed over its labels."""
 
     name: str
     grew: float
 
 
 class LoadPoint(msgspec.Struct, frozen=True, kw_only=True):
-    """One measurement under one load: so many requests at a time, or so many a second.
+    """One measurement at a given concurrency, or a given request rate per second.
 
-    `window_s` is from the first request to the end of the last one. `stopped` counts the requests that were
-    broken off with an interrupted run: neither good nor failed.
+    `window_s` is from the first request to the end of the last one. `stopped` is the number of requests that
+    were cancelled when the run was interrupted; they count as neither good nor failed.
     """
 
     concurrency: int | None = None
@@ -124,10 +125,10 @@ class LoadPoint(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class LoadRun(LoadFact, frozen=True, kw_only=True):
-    """A load test: what was asked for, and what was measured at each load.
+    """A load test: its settings, and the measurements at each load.
 
-    `cold_s` is how long the first request of all took, which may have had to wake the server. `path` says
-    by which way the endpoint was reached, `notes` what was done otherwise than asked for.
+    `cold_s` is the duration of the very first request, which may include a cold start of the server. `path`
+    is how the endpoint was reached, `notes` are deviations from the requested settings.
     """
 
     url: str
@@ -148,10 +149,11 @@ class LoadRun(LoadFact, frozen=True, kw_only=True):
 
 
 class LoadLimit(msgspec.Struct, frozen=True):
-    """A bound that a metric must keep: `stat` of a latency in seconds, or a rate that has none.
+    """A limit on a metric: on the statistic `stat` of a latency in seconds, or on a rate, which has no
+    `stat`.
 
-    A bound on a throughput is its least value, every other one its greatest. `text` is as it was given, and
-    `source` says who gave it.
+    `bound` is a minimum for throughputs, and a maximum for everything else. `text` is the limit as the user
+    wrote it, and `source` where it comes from.
     """
 
     metric: str
@@ -166,7 +168,7 @@ class LoadLimit(msgspec.Struct, frozen=True):
 
 
 class InvalidLimit(msgspec.Struct, frozen=True):
-    """What was given as a limit and means none, and why."""
+    """A limit that could not be parsed, and why."""
 
     text: str
     reason: str
@@ -181,7 +183,7 @@ class InvalidLimit(msgspec.Struct, frozen=True):
 
 
 class LoadLimits(LoadFact, frozen=True):
-    """The limits that a load test is held to, and what was to be one and cannot be understood."""
+    """The limits of a load test, and those that could not be parsed (`misread`)."""
 
     items: tuple[LoadLimit, ...] = ()
     misread: tuple[InvalidLimit, ...] = ()
@@ -191,20 +193,20 @@ class LoadLimits(LoadFact, frozen=True):
 
     @property
     def descriptions(self) -> list[str]:
-        """Each and who gave it."""
-        return [f"{each.text} ({each.source})" for each in self.items]
+        """Each limit with its source."""
+        return [f"{limit.text} ({limit.source})" for limit in self.items]
 
     def with_defaults(self, others: "LoadLimits") -> "LoadLimits":
-        """These, and those of the others on what these do not name."""
-        named = {each.name for each in self.items} | {each.name for each in self.misread}
+        """These limits, and the others for metrics that have none here."""
+        names = {limit.name for limit in self.items} | {limit.name for limit in self.misread}
         return LoadLimits(
-            (*self.items, *(each for each in others.items if each.name not in named)),
-            (*self.misread, *(each for each in others.misread if each.name not in named)),
+            (*self.items, *(limit for limit in others.items if limit.name not in names)),
+            (*self.misread, *(limit for limit in others.misread if limit.name not in names)),
         )
 
 
 class LoadBaseline(LoadFact, frozen=True):
-    """An earlier run to compare with; a metric may be worse by the share `tolerance`."""
+    """An earlier run to compare with; a metric may be worse by the fraction `tolerance`."""
 
     run: LoadRun
     tolerance: float = 0.1

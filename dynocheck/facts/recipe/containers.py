@@ -1,4 +1,4 @@
-"""What containers run, with which variables, and what is mounted in them."""
+"""The containers of a recipe: what they start, their variables, mounts and configuration files."""
 
 import posixpath
 
@@ -8,7 +8,7 @@ from dynocheck.facts.recipe.documents import Value
 
 
 class Word(msgspec.Struct, frozen=True):
-    """A word of a command line; `text` is None when only the running container could know it."""
+    """A word of a command line; `text` is None if it is known only at run time."""
 
     text: str | None
     line: int
@@ -16,9 +16,9 @@ class Word(msgspec.Struct, frozen=True):
 
 
 class Launch(msgspec.Struct, frozen=True):
-    """A Python module started by a container, such as `dynamo.vllm`, with the words that follow it.
+    """A Python module that a container starts, such as `dynamo.vllm`, with its arguments.
 
-    `env` are the variables that the script around it sets for it, over those of its container.
+    `env` are the variables that its script sets for it, which override those of the container.
     """
 
     module: str
@@ -29,7 +29,7 @@ class Launch(msgspec.Struct, frozen=True):
 
 
 class EnvVar(msgspec.Struct, frozen=True):
-    """An environment variable; `value` is None when it comes from a Secret, a field or outside the recipe."""
+    """An environment variable; `value` is None if it is from a Secret, a field or outside the recipe."""
 
     name: str
     value: str | None
@@ -38,9 +38,9 @@ class EnvVar(msgspec.Struct, frozen=True):
 
 
 class Mount(msgspec.Struct, frozen=True):
-    """A volume in a container: `source` is claim, configmap, secret, empty or other.
+    """A volume mount; `source` is claim, configmap, secret, empty or other.
 
-    `sub_path` is the folder of the volume that is mounted, empty for the whole.
+    `sub_path` is the mounted folder of the volume, empty for all of it.
     """
 
     path: str
@@ -53,9 +53,9 @@ class Mount(msgspec.Struct, frozen=True):
 
 
 class ConfigFile(msgspec.Struct, frozen=True):
-    """A file that a ConfigMap of the recipe puts into a container: its path there and what it says as YAML.
+    """A file in a container that is from a ConfigMap of the recipe: its path, and its contents as YAML.
 
-    The positions in `root` are those in the recipe's own `file`.
+    The positions in `root` refer to the recipe's `file`.
     """
 
     path: str
@@ -64,7 +64,9 @@ class ConfigFile(msgspec.Struct, frozen=True):
 
 
 class Container(msgspec.Struct, frozen=True):
-    """A container of a pod. `image_line` and `image_column` are its own where it names no image."""
+    """A container of a pod. Without an image, `image_line` and `image_column` are the container's own
+    position.
+    """
 
     name: str
     image: str | None
@@ -81,13 +83,13 @@ class Container(msgspec.Struct, frozen=True):
         return next((var for var in self.env if var.name == name), None)
 
     def find_mount(self, path: str) -> Mount | None:
-        """The volume that an absolute path lies on, or None when it lies in the image."""
+        """The mount that contains an absolute path; None if the path is in the image."""
         path = posixpath.normpath(path)
         above = [m for m in self.mounts if m.path and f"{path}/".startswith(f"{m.path.rstrip('/')}/")]
         return max(above, key=lambda m: len(m.path.rstrip("/")), default=None)
 
     def resolve_on_claim(self, path: str) -> str | None:
-        """A path relative to the claim it lies on, as `claim:path`; None when it is on none."""
+        """A path as `claim:path`, relative to the claim that it is on; None if it is on none."""
         mount = self.find_mount(path)
         if mount is None or mount.source != "claim":
             return None

@@ -1,4 +1,4 @@
-"""The files of recipes as YAML values, each with its place. Lines and columns count from 1."""
+"""The files of recipes as YAML values with positions. Lines and columns count from 1."""
 
 import enum
 from collections.abc import Iterable, Iterator
@@ -8,7 +8,7 @@ import msgspec
 
 
 class Value(msgspec.Struct, frozen=True, array_like=True):
-    """A YAML value and where it stands: its own place, or its key's when it is a block below the key."""
+    """A YAML value with its position; that of its key if it is a block on the lines below the key."""
 
     data: bool | int | float | str | list["Value"] | dict[str, "Value"] | None
     line: int
@@ -16,24 +16,24 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
 
     @property
     def mapping(self) -> dict[str, "Value"]:
-        """Its entries, explicit nulls left out as the API server prunes them; empty when it is no mapping."""
+        """The entries of a mapping, without explicit nulls, which the API server prunes; else empty."""
         if not isinstance(self.data, dict):
             return {}
         return {key: value for key, value in self.data.items() if value.data is not None}
 
     @property
     def sequence(self) -> list["Value"]:
-        """Its elements, or none when it is no sequence."""
+        """The elements of a sequence; else empty."""
         return self.data if isinstance(self.data, list) else []
 
     @property
     def text(self) -> str | None:
-        """Its string, or None when it is something else."""
+        """The string; None if it is not a string."""
         return self.data if isinstance(self.data, str) else None
 
     @property
     def plain(self) -> Any:
-        """The same data without positions."""
+        """The data without positions."""
         if isinstance(self.data, dict):
             return {key: value.plain for key, value in self.data.items()}
         if isinstance(self.data, list):
@@ -41,7 +41,7 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
         return self.data
 
     def find_all(self, key: str) -> Iterator["Value"]:
-        """Each value that stands under this key, at any depth."""
+        """Every value under this key, at any depth."""
         pending = [self]
         while pending:
             for name, value in pending.pop()._entries():
@@ -53,20 +53,30 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
         return self.mapping.items() or (("", element) for element in self.sequence)
 
     def get(self, *path: str) -> "Value | None":
-        """The value under these keys, or None where one is missing, null or no mapping."""
+        """The value at this path; None if it is missing or null, or a value above it is not a mapping."""
         value = self
         for key in path:
-            found = value.data.get(key) if isinstance(value.data, dict) else None
-            if found is None or found.data is None:
+            entry = value.data.get(key) if isinstance(value.data, dict) else None
+            if entry is None or entry.data is None:
                 return None
-            value = found
+            value = entry
         return value
+
+    def get_text(self, *path: str) -> str:
+        """The string at this path; empty if there is none."""
+        value = self.get(*path)
+        return (value.text if value else None) or ""
+
+    def get_items(self, *path: str) -> list["Value"]:
+        """The elements of the list at this path; empty if there is none."""
+        value = self.get(*path)
+        return value.sequence if value else []
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What is wrong with a file as YAML. A `fatal` one means that what follows it was not read.
+    """An error in a file; if it is `fatal`, the rest of the file was not read.
 
-    `fix` says what to do about one that is not.
+    `fix` is the remedy for one that is not fatal.
     """
 
     message: str
@@ -77,18 +87,18 @@ class Problem(msgspec.Struct, frozen=True):
 
 
 class Manifest(msgspec.Struct, frozen=True):
-    """One YAML document that has the shape of an object: its file and its root."""
+    """A YAML document that is a mapping, as Kubernetes objects are: its file and its root."""
 
     file: str
     root: Value
 
     @property
     def kind(self) -> str:
-        return self._string("kind")
+        return self.root.get_text("kind")
 
     @property
     def api_version(self) -> str:
-        return self._string("apiVersion")
+        return self.root.get_text("apiVersion")
 
     @property
     def group(self) -> str:
@@ -97,23 +107,19 @@ class Manifest(msgspec.Struct, frozen=True):
 
     @property
     def name(self) -> str:
-        return self._string("metadata", "name")
-
-    def _string(self, *path: str) -> str:
-        value = self.root.get(*path)
-        return (value.text if value else None) or ""
+        return self.root.get_text("metadata", "name")
 
 
 class Role(enum.StrEnum):
-    """What a file is read for."""
+    """How a file is used."""
 
-    MANIFEST = "manifest"  # applied as it stands
-    KUSTOMIZE = "kustomize"  # an input of kustomize: rendered, never applied as it stands
-    CONTEXT = "context"  # part of the model around what the user named: understood, not judged
+    MANIFEST = "manifest"  # applied with kubectl
+    KUSTOMIZE = "kustomize"  # an input of kustomize: rendered, never applied itself
+    CONTEXT = "context"  # part of the model around what the user named: read, not checked
 
 
 class SourceFile(msgspec.Struct, frozen=True):
-    """A file of a recipe: its path as the user would write it, its documents, and what is wrong with it."""
+    """A file of a recipe: its path as the user would write it, its documents, and its errors."""
 
     path: str
     documents: tuple[Value, ...] = ()
@@ -126,7 +132,7 @@ class SourceFile(msgspec.Struct, frozen=True):
 
     @property
     def manifests(self) -> Iterator[Manifest]:
-        """Its objects; those of a List, or of a kind's own list, each by itself, as kubectl takes them."""
+        """Its objects. A `List`, or a list of a kind, is expanded, as kubectl does."""
         for root in self.documents:
             items = root.get("items") if Manifest(self.path, root).kind.endswith("List") else None
             for value in items.sequence if items is not None else [root]:

@@ -1,4 +1,4 @@
-"""Facts about engines that are installed here."""
+"""Facts about inference engines that are installed on this machine."""
 
 from typing import NamedTuple
 
@@ -9,16 +9,13 @@ from dynocheck.facts.recipe.recipes import RecipeFact
 
 
 class EngineParsers(NamedTuple):
-    """The engines whose own parsers the user wants to be asked: what the probe of rulings looks at."""
+    """The engines whose own argument parsers are to be used: the input of the probe of rulings."""
 
     engines: tuple[str, ...]
 
 
 class Ruling(msgspec.Struct, frozen=True, kw_only=True):
-    """What the parser of an engine says to the arguments of a launch, which stands at this place.
-
-    `error` is None where it takes them.
-    """
+    """What an engine's own parser reports on the arguments of a launch; `error` is None if it has none."""
 
     file: str
     line: int
@@ -29,8 +26,6 @@ class Ruling(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rulings(RecipeFact, FactList[Ruling], frozen=True):
-    """Those on the launches whose image carries the version that is installed; `reason` is why there are
-    none at all.
-    """
+    """The results for launches whose image has the installed version; `reason` is why there are none."""
 
     reason: str = ""

@@ -1,13 +1,13 @@
-"""What people have written beside a finding that is to be ignored."""
+"""Inline comments that suppress findings."""
 
 import msgspec
 
 
 class IgnoreComment(msgspec.Struct, frozen=True):
-    """A comment that names checks by ids and globs, and why what they find is to be ignored.
+    """A comment that suppresses findings of checks, named by ids and globs, with the reason.
 
-    It means findings on the lines from `first` to `last`, or in the whole file when `last` is None. One
-    without patterns could not be understood.
+    It applies to the lines from `first` to `last`, or to the whole file if `last` is None. It has no patterns
+    if it could not be parsed.
     """
 
     file: str
@@ -19,7 +19,7 @@ class IgnoreComment(msgspec.Struct, frozen=True):
     last: int | None
 
     def covers(self, file: str, line: int | None) -> bool:
-        """Whether it means findings at this place; those of a file as a whole have no line."""
+        """Whether it applies to a finding at this place; `line` is None for a finding about a whole file."""
         if file != self.file:
             return False
         return self.last is None or (line is not None and self.first <= line <= self.last)

@@ -1,6 +1,6 @@
-"""Facts about recipe folders: the graphs that they describe, and what belongs to those.
+"""Facts about recipes: their graphs, claims, downloads, benchmarks, READMEs and model configurations.
 
-Lines and columns count from 1 everywhere.
+Lines and columns count from 1.
 """
 
 from collections.abc import Iterator
@@ -9,59 +9,28 @@ from typing import Any, NamedTuple
 import msgspec
 
 from dynocheck.facts.base import Fact, FactList
-from dynocheck.facts.recipe.containers import ConfigFile, Container, EnvVar, Launch, Mount, Word
-from dynocheck.facts.recipe.documents import Manifest, Problem, Role, SourceFile, Value
+from dynocheck.facts.recipe.containers import Container, EnvVar, Mount, Word
+from dynocheck.facts.recipe.documents import Manifest, Problem, Role, SourceFile
 from dynocheck.facts.recipe.inline_suppressions import IgnoreComment
-
-__all__ = [
-    "Benchmark",
-    "Claim",
-    "Component",
-    "ConfigFile",
-    "Container",
-    "Download",
-    "EnvVar",
-    "Graph",
-    "IgnoreUse",
-    "IgnoreUses",
-    "Launch",
-    "Manifest",
-    "Mention",
-    "ModelConfig",
-    "Mount",
-    "Page",
-    "PlaceholderFile",
-    "Problem",
-    "ReadmeRow",
-    "Recipe",
-    "RecipeFact",
-    "RecipePaths",
-    "Recipes",
-    "Role",
-    "SourceFile",
-    "UnreadPart",
-    "Value",
-    "Word",
-]
 
 
 class RecipeFact(Fact, frozen=True):
-    """A fact that only recipe files can give."""
+    """A fact that requires recipe files."""
 
 
 class RecipePaths(NamedTuple):
-    """The paths to recipes that the user named: what the probe of recipes looks at."""
+    """The paths to recipes that the user named: the input of the probe of recipes."""
 
     items: tuple[str, ...]
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):
-    """A part of a graph, the same from both API versions.
+    """A component of a graph, in the same form for both API versions.
 
-    `role` is frontend, worker, prefill, decode, planner or epp, or what the manifest says when it says
-    something else. `gpus` counts per node, and is None when GPUs come by a resource claim. `nodes` is
-    the number of nodes one replica spans. `sidecar` says that a frontend runs beside its engine.
-    `resources` are the extended resources that its main container asks for besides GPUs, per node.
+    `role` is frontend, worker, prefill, decode, planner, epp, or any other type in the manifest. `gpus` is
+    per node, and None if GPUs are requested through a resource claim. `nodes` is the number of nodes that one
+    replica spans. `sidecar` is true if a frontend runs beside its engine. `resources` are the extended
+    resources that its main container requests besides GPUs, per node.
     """
 
     name: str
@@ -85,10 +54,10 @@ class Component(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Claim(msgspec.Struct, frozen=True, kw_only=True):
-    """A PersistentVolumeClaim that a recipe brings, by a manifest or by the operator's hand.
+    """A PersistentVolumeClaim that a recipe creates, by its own manifest or through the operator.
 
-    `storage_class` is None when it names none and takes the default; an empty name asks for no class.
-    `size` is a quantity as it is written, None when it names none.
+    `storage_class` is None if it uses the default class; an empty name requests no class. `size` is a
+    quantity as in the manifest, None if missing.
     """
 
     file: str
@@ -101,7 +70,9 @@ class Claim(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Graph(msgspec.Struct, frozen=True, kw_only=True):
-    """A DynamoGraphDeployment. `limits` is its annotation of that name; its text is None where it is none."""
+    """A DynamoGraphDeployment. `limits` is its annotation with limits for load tests; its text is None if
+    that is not a string.
+    """
 
     file: str
     name: str
@@ -114,7 +85,7 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def gpus(self) -> int | None:
-        """GPUs of the whole graph, or None when a component's are not known."""
+        """The GPUs of the whole graph; None if those of a component are unknown."""
         total = 0
         for component in self.components:
             if component.gpus is None:
@@ -124,12 +95,12 @@ class Graph(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Download(msgspec.Struct, frozen=True, kw_only=True):
-    """A model that a Job fetches: its hub id, None when it cannot be told, and the folder it goes to.
+    """A model that a Job downloads from a hub; `model` is its hub id, None if unknown.
 
-    `folder` is relative to the claim it lies on, so that it compares across mounts; None when none is named.
-    `cached` says that none is, and the model goes to the cache of the Hugging Face hub. `revision` is the
-    one that is asked for, None when it is the hub's main one or cannot be told. `path` is the folder as the
-    container knows it, where one is named. The variables of `container` are those that its command has.
+    `folder` is the target folder as `claim:path`, so that it is comparable across mounts; None if the command
+    names none. `cached` is true if the command names no folder, so that the model goes to the Hugging Face
+    cache. `revision` is None if it is the hub's main one or unknown. `path` is the target folder as the
+    container sees it. The variables of `container` include those that its command sets.
     """
 
     file: str
@@ -144,10 +115,10 @@ class Download(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
-    """A workload that puts load on a service: where it sends it and the model it asks for, where told.
+    """A workload that runs a load generator: its endpoint and model, if known.
 
-    Each is called by the variable, or the flag, that tells it. `commands` are the processes that its
-    container runs, word by word.
+    `endpoint` and `model` have the name of the variable or flag that they come from. `commands` are the
+    commands of its container.
     """
 
     file: str
@@ -160,12 +131,12 @@ class Benchmark(msgspec.Struct, frozen=True, kw_only=True):
     column: int
 
     def is_beside(self, graph: Graph) -> bool:
-        """Whether it lies in the folder of this graph."""
+        """Whether it is in the folder of this graph."""
         return self.file.rpartition("/")[0] == graph.file.rpartition("/")[0]
 
 
 class Mention(msgspec.Struct, frozen=True):
-    """A file, folder or heading that a page names; `found` is None where nobody looked for it."""
+    """A file, folder or heading that a README names; `found` is None if it was not looked for."""
 
     text: str
     found: bool | None
@@ -174,7 +145,7 @@ class Mention(msgspec.Struct, frozen=True):
 
 
 class ReadmeRow(msgspec.Struct, frozen=True):
-    """A row of a page's table: its cells by the headers above them, and the folders that it names."""
+    """A row of a table in a README: its cells by header, and the folders that it names."""
 
     cells: dict[str, str]
     folders: tuple[str, ...]
@@ -182,9 +153,9 @@ class ReadmeRow(msgspec.Struct, frozen=True):
 
 
 class Page(msgspec.Struct, frozen=True, kw_only=True):
-    """A README: the commands of its shell blocks, the files that those are given, its links and tables.
+    """A README: the commands of its shell blocks, the files in those, its links and tables.
 
-    `folders` of its rows are relative to the recipe, as the recipe's own are.
+    The `folders` of its rows are relative to the recipe, as the recipe's own are.
     """
 
     path: str
@@ -195,11 +166,11 @@ class Page(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """A `config.json` of the Hugging Face hub that lies in a recipe: what it says, and what is wrong with it.
+    """A `config.json` of the Hugging Face hub in a recipe: its contents and errors.
 
-    `scope` is the folder whose graphs it may be of, and those below: the one it lies in, or the model's when
-    that is `model-cache/`. `checkpoint` are the bytes of all weights, by the index beside it; None when it
-    has none. What a `hf_quant_config.json` beside it says is in `config` as `quantization_config`.
+    `scope` is the folder whose graphs, at any depth, may use it: its own, or the model's for one in
+    `model-cache/`. `checkpoint` is the size of all weights in bytes, from the index beside it; None without
+    one. The contents of a `hf_quant_config.json` beside it are in `config` as `quantization_config`.
     """
 
     file: str
@@ -214,16 +185,16 @@ class ModelConfig(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class PlaceholderFile(msgspec.Struct, frozen=True):
-    """A file without what it is there for: `why` is pointer (of Git LFS), dangling (a link) or empty."""
+    """A file without its contents: `why` is pointer (of Git LFS), dangling (a link) or empty."""
 
     path: str
     why: str
 
 
 class UnreadPart(msgspec.Struct, frozen=True):
-    """What is not read: what it is, why, and where it begins. No check knows what it says.
+    """A part of a recipe that is not read: what it is, why, and where it begins. No check sees it.
 
-    `chart` says that it is one of Helm, and not too much to be read.
+    `chart` is true for a Helm chart, rather than something that exceeds a limit.
     """
 
     what: str
@@ -234,9 +205,9 @@ class UnreadPart(msgspec.Struct, frozen=True):
 
 
 class Recipe(msgspec.Struct, frozen=True, kw_only=True):
-    """What one path given by the user holds: a model's folder, a variant of it, or manifests.
+    """The contents of one path that the user named: the folder of a model, a variant of it, or manifests.
 
-    `shape` is model, variant or manifests. `folders` are all its folders, relative to `path`.
+    `shape` is model, variant or manifests. `folders` are all its subfolders, relative to `path`.
     """
 
     path: str
@@ -255,12 +226,12 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def own_files(self) -> Iterator[SourceFile]:
-        """The files that are this recipe's own."""
+        """The files of the recipe itself, without the model around it."""
         return (file for file in self.files if file.role is not Role.CONTEXT)
 
     @property
     def manifests(self) -> Iterator[Manifest]:
-        """Every object that is applied as it stands, of the recipe and of the model around it."""
+        """Every object that is applied with kubectl, of the recipe and of the model around it."""
         for file in self.files:
             if file.role is not Role.KUSTOMIZE:
                 yield from file.manifests
@@ -271,9 +242,9 @@ class Recipes(RecipeFact, FactList[Recipe], frozen=True):
 
 
 class IgnoreUse(msgspec.Struct, frozen=True):
-    """What became of one id or glob of a comment: whether it names a check, and put a finding aside.
+    """The effect of one id or glob of a comment: whether it names a check, and suppressed a finding.
 
-    `used` is None when not all of its checks could judge in this run.
+    `used` is None if some of its checks could not run.
     """
 
     ignore: IgnoreComment
@@ -283,4 +254,4 @@ class IgnoreUse(msgspec.Struct, frozen=True):
 
 
 class IgnoreUses(RecipeFact, FactList[IgnoreUse], frozen=True):
-    """Known once the checks have judged, so what needs it judges after all others."""
+    """The effect of every inline comment; known after all other checks have run."""

@@ -14,8 +14,8 @@ from typing import Literal
 
 import msgspec
 
-from dynocheck.facts.load.run import LoadPoint, LoadRun
-from dynocheck.loadtest.stats.metrics import Summary, explain_client_latency, summarize_latency
+from dynocheck.facts import LoadPoint, LoadRun
+from dynocheck.loadtest.stats.metrics import explain_client_latency, summarize_latency
 
 COMPARED = (("ttft", 50), ("ttft", 90), ("tpot", 50), ("tpot", 90), ("e2e", 50), ("e2e", 90))
 _DRAWS = 2000
@@ -90,17 +90,13 @@ def _compare_points(
     return Comparison(
         load=now.load,
         metric=f"{metric}.p{percent}",
-        now=_read_percentile(ours, percent),
-        before=_read_percentile(theirs, percent),
+        now=ours.percentile(percent),
+        before=theirs.percentile(percent),
         low=low,
         high=high,
         judgement=judgement,
         samples=(ours.n, theirs.n),
     )
-
-
-def _read_percentile(values: Summary, percent: int) -> float | None:
-    return values.percentile(percent)
 
 
 def _judge_interval(low: float, high: float, tolerance: float) -> Judgement:

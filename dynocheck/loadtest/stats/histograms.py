@@ -1,5 +1,6 @@
-"""The shape of what a load test measured, in few numbers however many requests there were: how latencies are
-spread, and what went on in each moment. Times are in seconds.
+"""Histograms of latencies and timelines of a load test, of a size that does not grow with its requests.
+
+Times are in seconds.
 """
 
 import math
@@ -8,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 
 import msgspec
 
-from dynocheck.facts.load.run import Histogram, LoadPoint, Sample
-from dynocheck.loadtest.stats.metrics import Summary, compute_bucket_start
+from dynocheck.facts import Histogram, LoadPoint, Sample
+from dynocheck.loadtest.stats.metrics import Summary, compute_bucket_start, find_bucket
 
 TimedAmount = tuple[float, float, float]  # from when, to when, and how much of something
 
@@ -19,6 +20,24 @@ _FEWEST_MOMENTS = 6
 _LEAST_EACH = 4  # requests in a moment, on average
 _WIDE = 10.0  # longest by shortest: from here on equal bins would put all but a few values into the first
 _ALIKE = 1.001
+
+
+class Recorder:
+    """Counts durations in buckets while they are measured: a million of them in a few kilobytes."""
+
+    def __init__(self) -> None:
+        self._counts: dict[int, int] = {}
+        self._longest = 0.0
+        self._total = 0.0
+
+    def add(self, duration_s: float) -> None:
+        bucket = find_bucket(duration_s)
+        self._counts[bucket] = self._counts.get(bucket, 0) + 1
+        self._total += duration_s
+        self._longest = max(self._longest, duration_s)
+
+    def histogram(self) -> Histogram:
+        return Histogram(dict(sorted(self._counts.items())), self._longest, self._total)
 
 
 class Bins(msgspec.Struct, frozen=True):

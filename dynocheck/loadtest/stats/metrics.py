@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 
 import msgspec
 
-from dynocheck.facts.load.run import (
+from dynocheck.facts import (
     ERROR_RATE,
     LATENCIES,
     REQUEST_LATENCIES,

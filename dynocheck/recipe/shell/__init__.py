@@ -1,7 +1,7 @@
-"""Bash as recipes use it: a script is taken apart and followed, as far as its manifest tells what happens.
+"""A static interpreter of shell scripts: lists the commands of a container as far as its manifest fixes them.
 
-From characters to meaning: `lexer`, `parser` with `compounds`, into the tree of `syntax`; then `variables`
-and `words`, which expand what can be known; `processes` says what a container runs.
+`lexer`, `commands`, `compounds` and `parser` build the tree of `syntax`; `variables` and `words` expand
+what is known without running anything; `processes` lists the commands.
 """
 
 from dynocheck.recipe.shell.processes import MAX_SCRIPT, Token, find_processes

@@ -1,10 +1,10 @@
-"""The compound commands of a shell: `if`, `for`, `case` and their like, each read from behind its name."""
+"""Parses compound commands (`if`, `for`, `case` ...), each from behind its reserved word."""
 
 import re
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
 
-from dynocheck.recipe.shell.lexer import NAME, find_arithmetic_names
+from dynocheck.recipe.shell.commands import ShellParser
+from dynocheck.recipe.shell.lexer import NAME
 from dynocheck.recipe.shell.syntax import (
     Branches,
     FunctionDefinition,
@@ -16,25 +16,11 @@ from dynocheck.recipe.shell.syntax import (
     UnsupportedSyntax,
 )
 
-if TYPE_CHECKING:
-    from dynocheck.recipe.shell.parser import ShellParser
-
 _NOTHING: frozenset[str] = frozenset()
 _TEST_END = re.compile(r"\]\](?=[\s;&|)]|\Z)")
 
 
-def parse_arithmetic(parser: "ShellParser") -> frozenset[str]:
-    """What `(( ... ))` sets, read from behind its start."""
-    lexer = parser.lexer
-    start, end = lexer.at, lexer.text.find("))", lexer.at)
-    expression = lexer.text[start:end]
-    if end < 0 or expression.count("(") != expression.count(")") or set(expression) & set("'\"\\`"):
-        raise UnsupportedSyntax
-    lexer.at = end + 2
-    return find_arithmetic_names(expression)
-
-
-def _parse_if(parser: "ShellParser") -> Statement:
+def _parse_if(parser: ShellParser) -> Statement:
     condition = parser.parse_statements()
     parser.need("then")
     bodies = [parser.parse_statements()]
@@ -48,24 +34,24 @@ def _parse_if(parser: "ShellParser") -> Statement:
     return Branches(condition, tuple(bodies))
 
 
-def _parse_while(parser: "ShellParser") -> Statement:
+def _parse_while(parser: ShellParser) -> Statement:
     condition = parser.parse_statements()
     return Loop(_NOTHING, StatementList((condition, _parse_do(parser))))
 
 
-def _parse_do(parser: "ShellParser") -> Statement:
+def _parse_do(parser: ShellParser) -> Statement:
     parser.need("do")
     body = parser.parse_statements()
     parser.need("done")
     return body
 
 
-def _parse_for(parser: "ShellParser") -> Statement:
+def _parse_for(parser: ShellParser) -> Statement:
     lexer = parser.lexer
     lexer.skip_blanks()
     words: list[ShellWord] = []
     if lexer.bash and lexer.take("(("):
-        names = parse_arithmetic(parser)
+        names = lexer.read_arithmetic_command()
     else:
         found = NAME.match(lexer.text, lexer.at)
         if found is None:
@@ -84,7 +70,7 @@ def _parse_for(parser: "ShellParser") -> Statement:
     return Loop(names, StatementList((OpaqueCommand(tuple(words), _NOTHING), _parse_do(parser))))
 
 
-def _parse_case(parser: "ShellParser") -> Statement:
+def _parse_case(parser: ShellParser) -> Statement:
     lexer = parser.lexer
     lexer.skip_blanks()
     words = [parser.parse_word()]
@@ -110,13 +96,13 @@ def _parse_case(parser: "ShellParser") -> Statement:
     return Branches(OpaqueCommand(tuple(words), _NOTHING), tuple(bodies))
 
 
-def _parse_braces(parser: "ShellParser") -> Statement:
+def _parse_braces(parser: ShellParser) -> Statement:
     body = parser.parse_statements()
     parser.need("}")
     return body
 
 
-def _parse_test(parser: "ShellParser") -> Statement:
+def _parse_test(parser: ShellParser) -> Statement:
     lexer = parser.lexer
     words = []
     lexer.skip_lines()
@@ -130,7 +116,7 @@ def _parse_test(parser: "ShellParser") -> Statement:
     return OpaqueCommand(tuple(words), _NOTHING)
 
 
-def _parse_function(parser: "ShellParser") -> Statement:
+def _parse_function(parser: ShellParser) -> Statement:
     lexer = parser.lexer
     lexer.skip_blanks()
     name = parser.parse_word()
@@ -142,7 +128,7 @@ def _parse_function(parser: "ShellParser") -> Statement:
     return FunctionDefinition(name.literal or "", parser.parse_command())
 
 
-COMPOUNDS: Mapping[str, Callable[["ShellParser"], Statement]] = {
+COMPOUNDS: Mapping[str, Callable[[ShellParser], Statement]] = {
     "if": _parse_if,
     "while": _parse_while,
     "until": _parse_while,

@@ -1,4 +1,4 @@
-"""The words of a shell script: quotes, escapes, expansions, here-documents."""
+"""Reads the words of a shell script: quotes, escapes, expansions, here-documents."""
 
 import re
 from collections.abc import Callable
@@ -19,15 +19,15 @@ MAX_DEPTH = 40
 _ASSIGNS = re.compile(r"\+\+|--|(?<![=!<>])=(?!=)")
 _SETS_IN_BODY = re.compile(r"\$\{\w+:?=|\$\(\(.*(=|\+\+|--)")
 _DEFAULTS = re.compile(r":?[-=+?]")
-_PLAIN = re.compile(r"[\w./:=,@%+-]+")  # what means nothing to a shell, wherever it stands in a word
+_PLAIN = re.compile(r"[\w./:=,@%+-]+")  # not special to a shell anywhere in a word
 _PLAIN_IN_QUOTES = re.compile(r"[^$`\"\\}]+")
 _IN_QUOTES = '$`"\\'
 
 
 class Lexer:
-    """A script and the place that reading it has come to.
+    """A script and the current position in it. Every reader raises UnsupportedSyntax for what it cannot read.
 
-    :param bash: whether it is read by bash, not by another POSIX shell.
+    :param bash: whether bash runs the script, rather than another POSIX shell.
     """
 
     def __init__(self, text: str, *, bash: bool) -> None:
@@ -56,7 +56,7 @@ class Lexer:
         return self.text[self.at : self.at + 1]
 
     def skip_blanks(self) -> None:
-        """Go over blanks, escaped ends of line and a comment."""
+        """Skip blanks, escaped line ends and a comment."""
         while self.take(" ") or self.take("\t") or self.take("\\\n"):
             pass
         if self.char == "#":
@@ -64,7 +64,7 @@ class Lexer:
             self.at = len(self.text) if end < 0 else end
 
     def skip_lines(self) -> None:
-        """Go over blank lines, and the here-documents that begin at the first of them."""
+        """Skip blank lines, and the here-documents that start after the first line end."""
         self.skip_blanks()
         while self.take("\n"):
             for delimiter, strips in self._bodies:
@@ -87,9 +87,9 @@ class Lexer:
                 return
 
     def read_word(self, nested: Callable[[str], None], stops: frozenset[str] = OPERATORS) -> ShellWord:
-        """The word that starts here.
+        """Read the word at the current position.
 
-        :param nested: reads statements up to the text given, which it leaves unread.
+        :param nested: parses statements up to, but not including, the given text.
         """
         start = self.at
         parts = self._read_parts(nested, stops)
@@ -118,11 +118,11 @@ class Lexer:
         return parts
 
     def is_at_substitution(self) -> bool:
-        """Whether `<(...)` or `>(...)` starts here, which is a file's name."""
+        """Whether a process substitution, `<(...)` or `>(...)`, starts here."""
         return self.bash and (self.starts_with("<(") or self.starts_with(">("))
 
     def _read_plain(self, plain: re.Pattern[str]) -> str:
-        """The plain characters that stand here, or the one that is not."""
+        """Read a run of plain characters, or the single special one at the position."""
         found = plain.match(self.text, self.at)
         if found is None:
             return self._read_char()
@@ -157,7 +157,7 @@ class Lexer:
         return parts
 
     def _read_dollar(self, nested: Callable[[str], None], *, quoted: bool) -> list[WordPart]:
-        """What `$` or a backquote starts."""
+        """Read the expansion that starts with `$` or a backquote."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
             raise UnsupportedSyntax
@@ -184,9 +184,7 @@ class Lexer:
             raise UnsupportedSyntax
         if self.bash and not quoted and self.take("'"):
             return [self._skip_escaped_until("'")]
-        translated = (
-            self.bash and not quoted and self.starts_with('"')
-        )  # $"..." is "...", in another language
+        translated = self.bash and not quoted and self.starts_with('"')  # $"..." is a translated "..."
         return [] if translated else [Text("$", quoted=quoted)]
 
     def _skip_escaped_until(self, end: str) -> UnknownExpansion:
@@ -202,7 +200,7 @@ class Lexer:
         return UnknownExpansion()
 
     def _read_arithmetic(self) -> UnknownExpansion:
-        """`$((...))` from its second parenthesis on, or a substitution that begins with a subshell."""
+        """Read `$((...))`, or a command substitution that starts with a subshell, from its second `(`."""
         start, open_ = self.at, 1
         while open_:
             char = self._read_char() if self.char else ""
@@ -210,6 +208,15 @@ class Lexer:
                 raise UnsupportedSyntax
             open_ += (char == "(") - (char == ")")
         return UnknownExpansion(find_arithmetic_names(self.text[start : self.at]))
+
+    def read_arithmetic_command(self) -> frozenset[str]:
+        """Read `(( ... ))` from behind its opening parentheses; return the names that it may set."""
+        end = self.text.find("))", self.at)
+        expression = self.text[self.at : end]
+        if end < 0 or expression.count("(") != expression.count(")") or set(expression) & set("'\"\\`"):
+            raise UnsupportedSyntax
+        self.at = end + 2
+        return find_arithmetic_names(expression)
 
     def _read_braced(self, nested: Callable[[str], None], *, quoted: bool) -> WordPart:
         name = NAME.match(self.text, self.at)
@@ -226,10 +233,10 @@ class Lexer:
         start = self.at
         if quoted and operator is not None:
             default = self._read_double_quoted(nested, end="}")
-            written = self.text[start : self.at]
-            if written.count('"') % 2 or "'" in written or "\\" in written:
-                raise UnsupportedSyntax  # shells differ in what ends there
-            if '"' in written:
+            source = self.text[start : self.at]
+            if source.count('"') % 2 or "'" in source or "\\" in source:
+                raise UnsupportedSyntax  # shells disagree on where such a default ends
+            if '"' in source:
                 return UnknownExpansion(frozenset((name.group(),)))
         else:
             default = self._read_parts(nested, frozenset("}"))
@@ -240,5 +247,5 @@ class Lexer:
 
 
 def find_arithmetic_names(expression: str) -> frozenset[str]:
-    """The names that an arithmetic expression may set."""
+    """The variables that an arithmetic expression may set."""
     return frozenset(NAME.findall(expression) if _ASSIGNS.search(expression) else ())

@@ -1,4 +1,4 @@
-"""What a container's command and args run, read the way the kubelet and then the shell read them."""
+"""Lists the commands that `command` and `args` of a container run, as the kubelet and the shell read them."""
 
 import re
 from bisect import bisect_left
@@ -21,31 +21,25 @@ from dynocheck.recipe.shell.variables import (
 from dynocheck.recipe.shell.words import expand_value, expand_words
 
 _SHELLS = ("sh", "bash", "dash", "ash")
-MAX_SCRIPT = 128 * 1024  # characters that are read: Linux takes no longer argument
+MAX_SCRIPT = 128 * 1024  # characters: the longest argument that Linux accepts
 _LAUNCH = re.compile(r"-m\s+([a-z]\w*\.[\w.]+)")
-_MAX_DEPTH = 3  # of scripts that run each other
-_ELSEWHERE = {
-    "echo",
-    "printf",
-    "kubectl",
-    "ssh",
-    "docker",
-    "srun",
-}  # say a command, or have another host run it
+_MAX_DEPTH = 3  # scripts that run each other, as in sh -c "sh -c ..."
+# They print a command or run it on another host.
+_ELSEWHERE = {"echo", "printf", "kubectl", "ssh", "docker", "srun"}
 _SPECIAL = {":", ".", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "trap", "unset"}
 
 
 class Token(NamedTuple):
-    """A word that the process gets: its text, None when it cannot be known, and how the source spells it."""
+    """An argument of a process: its text, None if unknown, and its spelling in the source."""
 
     text: str | None
     spelled: str
-    source: int  # index of the command or args element it comes from
-    line: int = 0  # in that element
+    source: int  # index of the element of command and args that it comes from
+    line: int = 0  # in that element, from 0
 
 
 class Process(NamedTuple):
-    """A command with its words, and the variables that its script gives it, None where one is not known."""
+    """A command: its arguments, and the variables that its script sets for it, None if unknown."""
 
     words: tuple[Token, ...]
     variables: Mapping[str, str | None] = {}
@@ -59,11 +53,11 @@ def find_processes(
 ) -> _Commands:
     """The commands that a container runs, in order.
 
-    :param argv: its command and args, one after the other; None for an element that is no string.
-    :param environment: its variables; None for a value that is not known.
-    :param is_open: whether it has more variables than those.
-    :return: one for an exec form, any number for a shell's script. Every branch and function of a script
-        counts as run, and an unknown word may be none, one or several.
+    :param argv: the elements of its command and args; None for an element that is not a string.
+    :param environment: its variables; None for an unknown value.
+    :param is_open: whether it has variables besides those.
+    :return: one command for an exec form, any number for a shell script. Every branch and function of a
+        script counts as run. An unknown word stands for any number of arguments.
     """
     texts = [None if text is None else expand(text, environment, is_open=is_open) for text in argv]
     at = _find_script(texts)
@@ -82,14 +76,14 @@ def find_processes(
 def _follow_script(
     script: str, source: int, variables: Variables, *, bash: bool, depth: int = 0
 ) -> _Commands:
-    """The commands of a script; of those inside the parts that are not understood what starts a module."""
+    """The commands of a script; in the part that cannot be parsed, only `-m MODULE` is found."""
     lines, rest = parse(script, bash=bash)
     yield from _ScriptRunner(script, source, lines, variables, bash=bash, depth=depth).follow()
     yield from _find_launches(rest, source, script.count("\n", 0, len(script) - len(rest)))
 
 
 def _find_launches(text: str, source: int, line: int) -> _Commands:
-    """What starts a module in a text that is not understood, and is followed by what is not known."""
+    """Each `-m MODULE` in a text that cannot be parsed, followed by an unknown word."""
     for launch in _LAUNCH.finditer(text):
         words = ("-m", "-m"), (launch.group(1), launch.group(1)), (None, "")
         at = line + text.count("\n", 0, launch.start())
@@ -105,7 +99,7 @@ def _strip_folder(text: str | None) -> str:
 
 
 def _find_script(texts: Sequence[str | None]) -> int | None:
-    """Where the script of `sh -c SCRIPT` stands, wrappers before it or not, or None without such a thing."""
+    """The index of SCRIPT in `[WRAPPER ...] sh -c SCRIPT`; None if the arguments run no script."""
     start = next((i for i, text in enumerate(texts) if _strip_folder(text) in _SHELLS), len(texts))
     for i in range(start + 1, len(texts) - 1):
         text = texts[i] or ""
@@ -117,7 +111,7 @@ def _find_script(texts: Sequence[str | None]) -> int | None:
 
 
 class _ScriptRunner:
-    """Follows a script from its top to its bottom and keeps what each variable is known to be."""
+    """Interprets a script from top to bottom and tracks what is known of each variable."""
 
     def __init__(
         self,
@@ -176,20 +170,20 @@ class _ScriptRunner:
                 yield from self._follow_subshell(body, unknown=self._assigned)
 
     def _follow_subshell(self, statement: Statement, unknown: Iterable[str] = ()) -> _Commands:
-        """Run in a shell of its own, or as a function: what it sets is not seen here."""
+        """Follow what runs in its own process or is a function body: its assignments have no effect here."""
         before = self._variables.copy()
         self._variables.forget(unknown)
         yield from self._follow_statement(statement)
         self._variables.restore(before)
 
     def _follow_maybe(self, statement: Statement) -> _Commands:
-        """Run or not: what it changes is not known afterwards."""
+        """Follow what may run or not: what it changes is unknown afterwards."""
         before = self._variables.copy()
         yield from self._follow_statement(statement)
         self._variables.doubt(before)
 
     def _follow_chain(self, parts: Sequence[tuple[str, Statement]]) -> _Commands:
-        """What a part sets is sure for those that run only after its success, and for nothing afterwards."""
+        """Follow `a && b || c`: what `a` sets is known in `b`, which needs its success, not afterwards."""
         yield from self._follow_statement(parts[0][1])
         before = self._variables.copy()
         for operator, part in parts[1:]:
@@ -204,10 +198,9 @@ class _ScriptRunner:
         if not command.words:
             for assignment in command.assignments:
                 self._assign(assignment)
-            if self._variables.locked.intersection(a.name for a in command.assignments):
-                self._variables.forget(
-                    a.name for a in command.assignments
-                )  # one fails, none after it is done
+            names = {assignment.name for assignment in command.assignments}
+            if self._variables.locked & names:
+                self._variables.forget(names)  # assignments after the one that fails are not made
         elif command.declares or command.name == "unset":
             self._declare(command)
         else:
@@ -216,9 +209,9 @@ class _ScriptRunner:
         self._variables.forget(name for word in command.aside for name in find_set_in_word(word))
 
     def _follow_nested(self, name: str | None, process: Process, before: Variables | None) -> _Commands:
-        """What a command runs, were it itself a script: of `eval` or `sh -c`.
+        """The command itself, or the commands of the script that `eval` or `sh -c` runs.
 
-        :param before: of `eval`, what variables were known to be.
+        :param before: for `eval`, the variables as they were before it.
         """
         words = process.words
         texts = [word.text for word in words]
@@ -235,9 +228,9 @@ class _ScriptRunner:
         inner = before or self._variables.make_inner({**self._environment, **process.variables})
         inner.room = self._variables.room
         bash = self._bash if before else _is_bash(texts[:at])
-        for each in _follow_script(script, token.source, inner, bash=bash, depth=self._depth + 1):
-            moved = tuple(word._replace(line=token.line + word.line) for word in each.words)
-            yield Process(moved, {**process.variables, **each.variables})
+        for nested in _follow_script(script, token.source, inner, bash=bash, depth=self._depth + 1):
+            moved = tuple(word._replace(line=token.line + word.line) for word in nested.words)
+            yield Process(moved, {**process.variables, **nested.variables})
         self._variables.room = inner.room
 
     def _expand_call(self, command: SimpleCommand) -> Process:
@@ -252,7 +245,7 @@ class _ScriptRunner:
             for word, texts in zip(words, expand_words(words, self._variables), strict=True)
             for text in texts
         ]
-        given = self._collect_environment(command)
+        changed = self._collect_environment(command)
         self._variables.forget(find_set_by_command(command))
         for assignment in command.assignments:
             names = set(find_set_by_assignment(assignment))
@@ -261,22 +254,22 @@ class _ScriptRunner:
         if _reads_code(command):
             self._variables.opaque = True
         if command.name in self._functions:
-            tokens.append(Token(None, "", self._source))  # the function may run it with more
-        return Process(tuple(tokens), given)
+            tokens.append(Token(None, "", self._source))  # the function may add arguments
+        return Process(tuple(tokens), changed)
 
     def _collect_environment(self, command: SimpleCommand) -> dict[str, str | None]:
-        """The variables that a command gets otherwise than the container has them."""
-        given: dict[str, str | None] = {}
+        """The variables of a command that differ from those of the container."""
+        changed: dict[str, str | None] = {}
         for name in self._assigned & (self._exported | self._environment.keys()):
             value_now = self._variables.get(name)
             if not isinstance(value_now, Unset) and value_now != self._environment.get(name, Unset.UNSET):
-                given[name] = value_now
+                changed[name] = value_now
         unchanged = self._variables.copy()
         for assignment in command.assignments:
-            given[assignment.name] = self._expand_value(assignment)
-            self._variables.put(assignment.name, given[assignment.name])  # the next one sees it
+            changed[assignment.name] = self._expand_value(assignment)
+            self._variables.put(assignment.name, changed[assignment.name])  # the next one may use it
         self._variables.restore(unchanged)
-        return given
+        return changed
 
     def _assign(self, assignment: Assignment) -> None:
         before = self._variables.get_array(assignment.name) if assignment.appends else []
@@ -284,7 +277,7 @@ class _ScriptRunner:
         elements = expand_words(assignment.elements or (), self._variables)
         self._variables.forget(set(find_set_by_assignment(assignment)) - {assignment.name})
         if assignment.elements is not None and before is not None:
-            added = [each for fields in elements for each in fields]
+            added = [field for fields in elements for field in fields]
             self._variables.put_array(assignment.name, [*before, *added])
         else:
             self._variables.put(assignment.name, found)
@@ -299,34 +292,42 @@ class _ScriptRunner:
         return found
 
     def _declare(self, command: SimpleCommand) -> None:
-        """`export`, `declare`, `unset` and their like: every value is expanded before any is set."""
+        """Follow `export`, `declare`, `unset` and similar: every value is expanded before any is set."""
         variables, name = self._variables, command.name
-        literals = [word.literal or "" for word in command.words[1:] if isinstance(word, ShellWord)]
+        literals = _list_literals(command)
         flags = "".join(literal for literal in literals if literal.startswith("-"))
         assignments = [word for word in command.words if isinstance(word, Assignment)]
-        found = [self._expand_value(assignment, declared=True) for assignment in assignments]
+        values = [self._expand_value(assignment, declared=True) for assignment in assignments]
         names = {assignment.name for assignment in assignments}
-        bare = set(find_set_by_command(command))
+        declared = names | set(find_set_by_command(command))
         if name in ("declare", "typeset", "local") and flags.strip("-xgr"):
-            variables.frozen |= bare | names
+            variables.frozen |= declared
         locks = name == "readonly" or "r" in flags
         fails = bool(variables.locked & names) or (locks and len(names) < len(assignments))
-        for assignment, text in zip(assignments, found, strict=True):
+        for assignment, value in zip(assignments, values, strict=True):
             variables.forget(set(find_set_by_assignment(assignment)) - {assignment.name})
-            variables.put(assignment.name, None if fails else text)
-        variables.locked |= bare | names if locks else set()
-        for literal in literals if name == "unset" and "f" not in flags else ():
-            variables.unset(literal)
+            variables.put(assignment.name, None if fails else value)
+        if locks:
+            variables.locked |= declared
+        if name == "unset" and "f" not in flags:
+            for literal in literals:
+                variables.unset(literal)
+
+
+def _list_literals(command: SimpleCommand) -> list[str]:
+    """The arguments of a command; an empty string for one with an expansion."""
+    return [word.literal or "" for word in command.words[1:] if isinstance(word, ShellWord)]
 
 
 def _exports_all(command: SimpleCommand) -> bool:
-    """Whether it is `set -a`."""
-    flags = [word.literal or "" for word in command.words[1:] if isinstance(word, ShellWord)]
-    return command.name == "set" and any(re.fullmatch(r"-[a-z]*a[a-z]*|allexport", flag) for flag in flags)
+    """Whether the command is `set -a`, which exports every variable."""
+    return command.name == "set" and any(
+        re.fullmatch(r"-[a-z]*a[a-z]*|allexport", flag) for flag in _list_literals(command)
+    )
 
 
 def _reads_code(statement: Statement) -> bool:
-    """Whether it runs code that is not here, which may set anything. A venv's `activate` is known not to."""
+    """Whether it runs code from outside the script, which may set anything; a venv's `activate` does not."""
     if not isinstance(statement, SimpleCommand) or statement.name not in (".", "source", "eval"):
         return False
     file = statement.words[1] if len(statement.words) == 2 else None

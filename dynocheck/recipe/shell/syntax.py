@@ -1,7 +1,7 @@
-"""What a shell script says, as a tree.
+"""The syntax tree of a shell script.
 
-Only what decides which words a command gets is kept: redirections are read and left out, and what could
-be expanded by running something only is `Opaque`.
+It keeps only what determines the words of a command: redirections are parsed and dropped, and expansions
+that need execution are `UnknownExpansion`.
 """
 
 from collections.abc import Iterator
@@ -9,18 +9,18 @@ from typing import NamedTuple, TypeAlias
 
 
 class UnsupportedSyntax(Exception):
-    """The script is no shell script, or one beyond what is read here."""
+    """The text is not a shell script, or uses syntax that this parser does not support."""
 
 
 class Text(NamedTuple):
-    """Characters as they are. Without quotes, patterns, braces and a tilde among them mean something."""
+    """Literal characters; unquoted ones are subject to globbing, brace and tilde expansion."""
 
     text: str
     quoted: bool
 
 
 class ParameterExpansion(NamedTuple):
-    """`$NAME` or `${NAME:-default}`; the operator `[@]` is bash's `${NAME[@]}`."""
+    """`$NAME` or `${NAME:-default}`; the operator is `[@]` for bash's `${NAME[@]}`."""
 
     name: str
     operator: str
@@ -29,7 +29,7 @@ class ParameterExpansion(NamedTuple):
 
 
 class UnknownExpansion(NamedTuple):
-    """An expansion whose result is not known, and the names that it may set."""
+    """An expansion with an unknown result; `sets` are the variables that it may set."""
 
     sets: frozenset[str] = frozenset()
 
@@ -44,15 +44,15 @@ class ShellWord(NamedTuple):
 
     @property
     def literal(self) -> str | None:
-        """What it says when nothing in it is expanded."""
+        """Its text, or None when it contains an expansion."""
         texts = [part.text for part in self.parts if isinstance(part, Text)]
         return "".join(texts) if len(texts) == len(self.parts) else None
 
 
 class Assignment(NamedTuple):
-    """`NAME=value`; the value is None when it is an array, or the name is an element of one.
+    """`NAME=value`; `value` is None for an array, and for an element of one.
 
-    `elements` are those of an array, None where it is none or says at which place each stands.
+    `elements` are those of an array literal without explicit indices, else None.
     """
 
     name: str
@@ -62,7 +62,7 @@ class Assignment(NamedTuple):
 
 
 class SimpleCommand(NamedTuple):
-    """A command. `aside` are words that it does not get: redirections. `declares`: as `export` does."""
+    """A command; `aside` are its redirection targets, `declares` is true for `export` and the like."""
 
     assignments: tuple[Assignment, ...]
     words: tuple[ShellWord | Assignment, ...]
@@ -76,14 +76,14 @@ class SimpleCommand(NamedTuple):
 
 
 class OpaqueCommand(NamedTuple):
-    """`[[ ... ]]`, `(( ... ))` and what else sets variables at most."""
+    """`[[ ... ]]`, `(( ... ))` and other syntax that runs nothing but may set variables (`sets`)."""
 
     words: tuple[ShellWord, ...]
     sets: frozenset[str]
 
 
 class AndOrList(NamedTuple):
-    """`a && b || c`: each part with the operator before it."""
+    """`a && b || c`: each part with the operator before it, empty for the first."""
 
     parts: tuple[tuple[str, "Statement"], ...]
 
@@ -93,13 +93,13 @@ class StatementList(NamedTuple):
 
 
 class Subshell(NamedTuple):
-    """Run in shells of their own: the parts of a pipeline, a subshell, what is in the background."""
+    """Statements that each run in their own process: a pipeline, a subshell, a background job."""
 
     parts: tuple["Statement", ...]
 
 
 class Branches(NamedTuple):
-    """`if` and `case`: `first` is always run, each of `bodies` perhaps."""
+    """`if` and `case`: `first` always runs, each of `bodies` may run."""
 
     first: "Statement"
     bodies: tuple["Statement", ...]
@@ -128,12 +128,12 @@ Statement: TypeAlias = (
 
 
 def walk(node: Statement) -> Iterator[Statement]:
-    """The statement itself and every one inside it."""
+    """The statement itself and every nested one."""
     pending: list[Statement] = [node]
     while pending:
-        found = pending.pop()
-        yield found
-        match found:
+        current = pending.pop()
+        yield current
+        match current:
             case AndOrList(parts):
                 pending.extend(part for _, part in parts)
             case StatementList(inner) | Subshell(inner):

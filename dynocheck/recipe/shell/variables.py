@@ -1,4 +1,4 @@
-"""What a shell's variables are known to be while its script is followed."""
+"""The known values of shell variables while a script is interpreted."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -20,15 +20,15 @@ from dynocheck.recipe.shell.syntax import (
 
 _SETTING = {"read", "printf", "mapfile", "readarray", "getopts", "let", "wait"}
 _DECLARING = {"export", "readonly", "declare", "typeset", "local", "unset"}
-# What the shell itself sets, whatever its environment says.
+# Variables that the shell sets itself, whatever its environment.
 _OWN = re.compile(
     r"_|PWD|OLDPWD|SHLVL|IFS|OPTIND|OPTARG|S?RANDOM|SECONDS|LINENO|E?UID|PPID|BASH.*|DIRSTACK|GROUPS|HISTCMD"
     r"|PIPESTATUS|FUNCNAME|REPLY|EPOCH.*"
 )
 
 
-_ELEMENTS, _BEFORE = "[@]", "\0"  # an array is kept beside its name, each element behind a mark
-_MAX_EXPANDED = 1024 * 1024  # characters that the variables of one script may bring in
+_ELEMENTS, _BEFORE = "[@]", "\0"  # an array is stored under NAME[@], each element after a separator
+_MAX_EXPANDED = 1024 * 1024  # characters that the expansions of one script may produce
 
 
 class Unset(Enum):
@@ -36,15 +36,19 @@ class Unset(Enum):
 
 
 class Variables:
-    """What is known of each variable at one point of a script: its text, None when nothing, or Unset."""
+    """What is known of each variable at one point of a script: its value, None if unknown, or Unset.
+
+    :param environment: the variables of the container.
+    :param is_open: whether the container may have variables besides those.
+    """
 
     def __init__(self, environment: Environment, *, is_open: bool) -> None:
         self._values: dict[str, str | None] = dict(environment)
-        self._is_open = is_open  # there may be more than the environment says
-        self.frozen: set[str] = set()  # set by a function, or of a type of their own: never known
-        self.locked: set[str] = set()  # by `readonly`: what is assigned afterwards fails
-        self.opaque = False  # code that is not here ran
-        self.splits = True  # at blanks, as IFS says at the start
+        self._is_open = is_open
+        self.frozen: set[str] = set()  # set by a function or declared with a type: never known
+        self.locked: set[str] = set()  # declared `readonly`: later assignments fail
+        self.opaque = False  # the script has run code that is not in it
+        self.splits = True  # whether unquoted expansions split at blanks, as the default IFS does
         self.room = _MAX_EXPANDED
 
     def get(self, name: str) -> str | Unset | None:
@@ -53,27 +57,26 @@ class Variables:
         return self._values.get(name, None if self._is_open or is_injected(name) else Unset.UNSET)
 
     def expand(self, name: str) -> str | Unset | None:
-        """The same for what is put into a word, where values that double would grow without end."""
-        found = self.get(name)
-        if not isinstance(found, str):
-            return found
-        self.room -= len(found)
-        return found if self.room >= 0 else None
+        """Like `get`, but None once the total length of all expansions exceeds the limit."""
+        value = self.get(name)
+        if not isinstance(value, str):
+            return value
+        self.room -= len(value)
+        return value if self.room >= 0 else None
 
     def get_array(self, name: str) -> list[str | None] | None:
-        """The elements of an array, None for each that is not known, or for the whole."""
+        """The elements of an array, each None if unknown; None if the whole array is unknown."""
         known = not (self.opaque or name in self.frozen or _OWN.fullmatch(name))
-        found = self._values.get(f"{name}{_ELEMENTS}") if known else None
-        self.room -= len(found or "")
-        if found is None or self.room < 0:
-            return None
-        return _split_elements(found)
+        stored = self._values.get(f"{name}{_ELEMENTS}") if known else None
+        self.room -= len(stored or "")
+        return None if stored is None or self.room < 0 else _split_elements(stored)
 
     def put_array(self, name: str, elements: Iterable[str | None]) -> None:
-        self.put(name, None)  # which is its first element
+        self.put(name, None)  # $NAME is the first element
         if name not in self.locked:
-            texts = (UNKNOWN if each is None else each for each in elements)
-            self._values[f"{name}{_ELEMENTS}"] = "".join(_BEFORE + text for text in texts)
+            self._values[f"{name}{_ELEMENTS}"] = "".join(
+                _BEFORE + (UNKNOWN if element is None else element) for element in elements
+            )
 
     def put(self, name: str, value: str | None) -> None:
         self._values[name] = None if name in self.locked else value
@@ -92,10 +95,10 @@ class Variables:
             self._values.pop(f"{name}{_ELEMENTS}", None)
 
     def make_inner(self, environment: Environment) -> "Variables":
-        """Those of a script that this one runs, which shares its room."""
-        found = Variables(environment, is_open=self._is_open)
-        found.frozen, found.opaque, found.room = set(self.frozen), self.opaque, self.room
-        return found
+        """The variables of a script that this one runs; it shares the limit on expansions."""
+        inner = Variables(environment, is_open=self._is_open)
+        inner.frozen, inner.opaque, inner.room = set(self.frozen), self.opaque, self.room
+        return inner
 
     def copy(self) -> dict[str, str | None]:
         return dict(self._values)
@@ -104,7 +107,7 @@ class Variables:
         self._values = dict(values)
 
     def doubt(self, before: dict[str, str | None]) -> None:
-        """Forget what has changed since; of an array that became longer only what was added."""
+        """Forget what changed since `before`; of an array that was appended to, only the new elements."""
         now, changed = self._values, self.changed_since(before)
         longer = {
             name.removesuffix(_ELEMENTS): old
@@ -122,12 +125,12 @@ class Variables:
         return {n for n in names if before.get(n, Unset.UNSET) != self._values.get(n, Unset.UNSET)}
 
 
-def _split_elements(written: str) -> list[str | None]:
-    return [None if UNKNOWN in each else each for each in written.split(_BEFORE)[1:]]
+def _split_elements(stored: str) -> list[str | None]:
+    return [None if UNKNOWN in element else element for element in stored.split(_BEFORE)[1:]]
 
 
 def find_assigned(statement: Statement) -> set[str]:
-    """Every name that something in this part of a script may set."""
+    """Every variable that this part of a script may set."""
     return {name for node in walk(statement) for name in _find_set_names(node)}
 
 
@@ -158,17 +161,17 @@ def find_set_by_assignment(assignment: Assignment) -> Iterator[str]:
 
 
 def find_set_by_command(command: SimpleCommand) -> Iterator[str]:
-    """The names that a command itself sets: those it is given."""
+    """The variables that a builtin such as `read` or `export` sets: those in its arguments."""
     if command.name in _SETTING | _DECLARING:
         for word in command.words[1:]:
             literal = word.literal if isinstance(word, ShellWord) else None
-            found = NAME.match(literal or "")
-            if found:
-                yield found.group()
+            name = NAME.match(literal or "")
+            if name:
+                yield name.group()
 
 
 def find_set_in_word(word: ShellWord) -> Iterator[str]:
-    """The names that expanding a word may set."""
+    """The variables that expanding a word may set."""
     pending = list(word.parts)
     while pending:
         part = pending.pop()

@@ -1,8 +1,7 @@
-"""The words of a shell command, expanded as far as that can be known without running it.
+"""Expands the words of a shell command as far as possible without running it.
 
-Not known are: command substitution, arithmetic, parts of arrays, positional and special parameters,
-`$'...'`, a tilde, patterns that files of the container could match, braces, every operator of `${...}` but
-those for defaults.
+Unknown are the results of: command substitution, arithmetic, array slices, positional and special parameters,
+`$'...'`, tilde and brace expansion, globbing, and every operator of `${...}` except those for defaults.
 """
 
 import re
@@ -16,25 +15,27 @@ from dynocheck.recipe.shell.variables import Variables, find_set_in_word
 
 _PATTERN = re.compile(r"[*?\[]")
 _TILDE = re.compile(r"(^|[:=])~")
-_AROUND = len('"${[@]}"')  # what stands around the name of an array that is a word by itself
+_AROUND = len('"${[@]}"')  # the characters around the name in a word that is a whole array
 _BLANKS = re.compile(r"[ \t\n]+")
 
 
 class _Quoting(Enum):
-    LITERAL = 1  # written without quotes: braces, tilde and patterns mean something
+    LITERAL = 1  # unquoted text: brace, tilde and glob expansion apply
     QUOTED = 2
-    SPLIT = 3  # from an expansion without quotes: split at blanks, patterns mean something
+    SPLIT = 3  # from an unquoted expansion: word splitting and globbing apply
 
 
 class _Piece(NamedTuple):
+    """A part of an expanded word; `text` is None if unknown."""
+
     text: str | None
     kind: _Quoting
 
 
 def expand_words(words: Sequence[ShellWord], variables: Variables) -> list[list[str | None]]:
-    """What each word becomes: none, one or several; None for one that is not known.
+    """Expand each word to zero or more fields; a field is None if unknown.
 
-    The defaults that expansions set are set in `variables`.
+    Assignments by `${NAME:=default}` take effect in `variables`.
     """
     nested = {name for word in words for part in word.parts for name in _find_set_deeper(part)}
     variables.forget(nested)
@@ -42,19 +43,22 @@ def expand_words(words: Sequence[ShellWord], variables: Variables) -> list[list[
 
 
 def _expand_word(word: ShellWord, variables: Variables) -> list[str | None]:
-    """What one word becomes. An array without quotes is split again, so only one without blanks is known."""
+    """Expand one word. The elements of an unquoted array are split again: known only if none has blanks."""
     whole = next((part for part in word.parts if isinstance(part, ParameterExpansion)), None)
     if whole is None or whole.operator != "[@]" or word.end - word.start > len(whole.name) + _AROUND:
         return _split_fields(list(_expand_parts(word.parts, variables)), splits=variables.splits)
     elements = variables.get_array(whole.name)
     if elements is None or whole.quoted:
         return [None] if elements is None else elements
-    plain = variables.splits and all(each and not _is_split(each) for each in elements)
+    plain = variables.splits and all(element and not _is_split(element) for element in elements)
     return elements if plain else [None]
 
 
 def expand_value(word: ShellWord, variables: Variables, *, declared: bool = False) -> str | None:
-    """What is assigned: nothing is split, no pattern is matched. In a declaration some shells do so."""
+    """Expand the value of an assignment, without splitting or globbing; None if unknown.
+
+    :param declared: whether it stands in a declaration, where some shells split and glob.
+    """
     variables.forget({name for part in word.parts for name in _find_set_deeper(part)})
     pieces = list(_expand_parts(word.parts, variables))
     if declared and any(p.text and p.kind is not _Quoting.QUOTED and _is_split(p.text) for p in pieces):
@@ -63,7 +67,7 @@ def expand_value(word: ShellWord, variables: Variables, *, declared: bool = Fals
 
 
 def _find_set_deeper(part: WordPart) -> Iterator[str]:
-    """What expanding a part may set that is not followed below."""
+    """The variables that expanding a part may set where `_expand_parts` does not track it."""
     match part:
         case UnknownExpansion(names):
             yield from names
@@ -96,12 +100,12 @@ def _expand_parameter(part: ParameterExpansion, variables: Variables) -> list[_P
     if not operator or found is None:
         if operator == "=":
             variables.put(part.name, None)
-        return [_Piece(known, kind)]  # an image may set what the manifest does not
-    given = known is not None and (known != "" or not part.operator.startswith(":"))
+        return [_Piece(known, kind)]  # unset here, but the image may set it
+    is_set = known is not None and (known != "" or not part.operator.startswith(":"))
     if operator == "?":
-        return [_Piece(known if given else None, kind)]
-    if given != (operator == "+"):
-        return [_Piece(known if given else "", kind)]
+        return [_Piece(known if is_set else None, kind)]
+    if is_set != (operator == "+"):
+        return [_Piece(known if is_set else "", kind)]
     pieces = list(_expand_parts(part.default, variables))
     if operator == "=":
         variables.put(part.name, _join(pieces))
@@ -110,7 +114,7 @@ def _expand_parameter(part: ParameterExpansion, variables: Variables) -> list[_P
 
 
 def _requote(piece: _Piece, kind: _Quoting) -> _Piece:
-    """What a default gives: without quotes it is split, and a tilde in it stands for a folder."""
+    """A piece of a default value: its unquoted text is split, and unknown if it contains a tilde."""
     if piece.kind is not _Quoting.LITERAL:
         return piece
     return _Piece(None if piece.text is not None and "~" in piece.text else piece.text, kind)
@@ -127,7 +131,7 @@ def _join_literals(pieces: Sequence[_Piece]) -> str:
 
 
 def _is_braced(literal: str) -> bool:
-    """Whether braces may make several words of it."""
+    """Whether brace expansion may apply."""
     inner = literal[literal.find("{") + 1 : literal.rfind("}")] if "{" in literal else ""
     return "," in inner or ".." in inner
 
@@ -137,27 +141,33 @@ def _is_split(text: str) -> bool:
 
 
 def _split_fields(pieces: Sequence[_Piece], *, splits: bool) -> list[str | None]:
-    literal = _join_literals(pieces)
-    if _is_braced(literal) or _TILDE.search(literal):
+    """Split the pieces of a word into fields, as the shell does; [None] if that is not predictable."""
+    if not _is_predictable(pieces, splits=splits):
         return [None]
-    if "$" in literal and any(
-        text and kind is _Quoting.SPLIT and _BLANKS.search(text) for text, kind in pieces
-    ):
-        return [None]  # bash 5.2 does not split ${A:-d e}$, and does split $A$
     fields: list[str | None] = []
     current: str | None = None
     for text, kind in pieces:
-        if text is None or (kind is not _Quoting.QUOTED and _PATTERN.search(text)):
-            return [None]
         if kind is not _Quoting.SPLIT:
-            current = (current or "") + text
+            current = (current or "") + (text or "")
             continue
-        if not splits and text:
-            return [None]
-        first, *others = _BLANKS.split(text)
+        first, *others = _BLANKS.split(text or "")
         if first:
             current = (current or "") + first
         for part in others:
             fields.extend([current] if current is not None else [])
             current = part or None
     return [*fields, *([current] if current is not None else [])]
+
+
+def _is_predictable(pieces: Sequence[_Piece], *, splits: bool) -> bool:
+    """Whether every shell makes the same known fields of these pieces."""
+    literal = _join_literals(pieces)
+    if _is_braced(literal) or _TILDE.search(literal):
+        return False
+    if any(text is None or (kind is not _Quoting.QUOTED and _PATTERN.search(text)) for text, kind in pieces):
+        return False
+    expanded = [text for text, kind in pieces if text and kind is _Quoting.SPLIT]
+    if not splits:
+        return not expanded
+    # bash 5.2 splits $A$, but not ${A:-d e}$
+    return "$" not in literal or not any(map(_BLANKS.search, expanded))

@@ -5,14 +5,22 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.access import api
-from dynocheck.facts import Access, AccessReview, ApiServer, Permissions, Settings
-from dynocheck.facts.k8s.credentials import Credential, Credentials
-from dynocheck.facts.k8s.namespaces import RunNamespace
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
+from dynocheck.facts import (
+    Access,
+    AccessReview,
+    ApiServer,
+    Credential,
+    Credentials,
+    Permissions,
+    RunNamespace,
+    Settings,
+)
+from tests.checks.judging import get_skip_reason, outcomes, recipes, run_check
+from tests.checks.manifests import dump_objects, engine, graph
 
 
 @pytest.mark.parametrize(
-    ("version", "outcomes"),
+    ("version", "expected"),
     [
         ("v1.36.3", []),
         ("v1.30.0", []),
@@ -26,79 +34,53 @@ from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages
         ("", ["warn"]),
     ],
 )
-def test_versions_are_compared_as_numbers(version: str, outcomes: list[str]) -> None:
+def test_versions_are_compared_as_numbers(version: str, expected: list[str]) -> None:
     server = ApiServer("https://example", version)
-    assert [
-        outcome for outcome, _ in list_messages(api.kubernetes_version, server, Settings(), None)
-    ] == outcomes
+    assert outcomes(api.kubernetes_version, server, Settings(), None) == expected
 
 
-def test_a_site_may_ask_for_more() -> None:
+def test_minimum_version_is_configurable() -> None:
     server = ApiServer("https://example", "v1.33.1")
-    assert list_messages(api.kubernetes_version, server, Settings(kubernetes_version="1.34"), None) == [
-        ("fail", "Kubernetes v1.33.1 is older than 1.34")
-    ]
+    (finding,) = run_check(api.kubernetes_version, server, Settings(kubernetes_version="1.34"), None)
+    assert (str(finding.outcome), finding.evidence) == ("fail", {"version": "v1.33.1", "wanted": "1.34"})
 
 
-def test_each_missing_right_is_named() -> None:
+@pytest.mark.parametrize(
+    ("version", "expected"),
+    [("v1.34.0", []), ("v1.33.2", ["warn"]), ("v1.32.0", ["warn"]), ("v1.31.9", ["fail"])],
+)
+def test_resource_claims_need_a_newer_server(tmp_path: Path, version: str, expected: list[str]) -> None:
+    server = ApiServer("https://example", version)
+    for name, claims, outcome in (("a", [{"name": "gpus"}], expected), ("b", [], [])):
+        deploy = dump_objects(graph(engine(pod={"resourceClaims": claims})))
+        recipe = recipes(tmp_path / name, deploy=deploy)
+        assert outcomes(api.kubernetes_version, server, Settings(), recipe) == outcome
+
+
+def test_each_missing_permission_is_reported() -> None:
     reviews = Permissions(
         (
             AccessReview(Access("list", "nodes"), allowed=True),
             AccessReview(Access("list", "storageclasses", "storage.k8s.io"), allowed=False),
+            AccessReview(Access("list", "resourcequotas", local=True), allowed=False),
         )
     )
-    limits = AccessReview(Access("list", "resourcequotas", local=True), allowed=False)
-    reviews = Permissions((*reviews.items, limits))
     missing = run_check(api.permissions, reviews, RunNamespace("models"))
-    assert [(str(each.outcome), each.message, each.fix) for each in missing] == [
-        (
-            "unknown",
-            "may not list storageclasses.storage.k8s.io",
-            "kubectl auth can-i list storageclasses.storage.k8s.io --all-namespaces",
-        ),
-        (
-            "unknown",
-            "may not list resourcequotas in this namespace",
-            "kubectl auth can-i list resourcequotas -n models",
-        ),
+    assert [(str(finding.outcome), finding.fix) for finding in missing] == [
+        ("unknown", "kubectl auth can-i list storageclasses.storage.k8s.io --all-namespaces"),
+        ("unknown", "kubectl auth can-i list resourcequotas -n models"),
     ]
 
 
 @pytest.mark.parametrize(
-    ("version", "outcomes"),
-    [("v1.34.0", []), ("v1.33.2", ["warn"]), ("v1.32.0", ["warn"]), ("v1.31.9", ["fail"])],
+    ("left_s", "expected"), [(25 * 3600, []), (24 * 3600, []), (2 * 3600, ["warn"]), (-1800, ["warn"])]
 )
-def test_claims_take_a_newer_server(tmp_path: Path, version: str, outcomes: list[str]) -> None:
-    text = GRAPH + FRONTEND + worker()
-    claiming = text.replace("      spec:\n", "      spec:\n        resourceClaims: [{name: gpus}]\n")
-    server = ApiServer("https://example", version)
-    given = recipes(tmp_path / "a", deploy=claiming)
-    assert [o for o, _ in list_messages(api.kubernetes_version, server, Settings(), given)] == outcomes
-    plain = recipes(tmp_path / "b", deploy=text)
-    assert list_messages(api.kubernetes_version, server, Settings(), plain) == []
-
-
-@pytest.mark.parametrize(
-    ("left_s", "says"),
-    [
-        (25 * 3600, None),
-        (24 * 3600, None),
-        (
-            2 * 3600,
-            "the client certificate of the kubeconfig ends in 2.0 hours, by the clock of this machine",
-        ),
-        (-1800, "the client certificate of the kubeconfig ended 0.5 hours ago, by the clock of this machine"),
-    ],
-)
-def test_credentials_that_end(left_s: int, says: str | None) -> None:
+def test_credentials_that_expire(left_s: int, expected: list[str]) -> None:
     held = Credentials((Credential("client certificate", "2026-11-21T00:00:00Z", left_s),))
-    assert list_messages(api.credentials, held, Settings()) == ([("warn", says)] if says else [])
-    assert list_messages(api.credentials, held, Settings(credentials_hours=26))
+    assert outcomes(api.credentials, held, Settings()) == expected
+    assert outcomes(api.credentials, held, Settings(credentials_hours=26)) == ["warn"]
 
 
-def test_credentials_that_do_not_say_when_they_end() -> None:
-    assert (
-        get_skip_reason(api.credentials, Credentials(), Settings())
-        == "nothing in the kubeconfig says when it ends"
-    )
-    assert [o for o, _ in list_messages(api.credentials, Credentials(anonymous=True), Settings())] == ["warn"]
+def test_credentials_without_an_expiry() -> None:
+    assert get_skip_reason(api.credentials, Credentials(), Settings())
+    assert outcomes(api.credentials, Credentials(anonymous=True), Settings()) == ["warn"]

@@ -38,11 +38,11 @@ def shell(*lines: str, language: str = "bash") -> str:
 @pytest.mark.parametrize(
     ("command", "message"),
     [
-        ("kubectl apply -f vllm/disagg/deploy.yaml", "there is no vllm/disagg/deploy.yaml"),
-        ("kubectl apply -n x --filename=model-cache/cache.yaml", "there is no model-cache/cache.yaml"),
-        ("kubectl -n x apply -f model-cache.yaml", "there is no model-cache.yaml"),
-        ("kubectl apply -f model-cache/,perf/", "there is no perf/"),
-        ("cd model-cache && kubectl apply -f download.yaml", "there is no download.yaml"),
+        ("kubectl apply -f vllm/disagg/deploy.yaml", "vllm/disagg/deploy.yaml does not exist"),
+        ("kubectl apply -n x --filename=model-cache/cache.yaml", "model-cache/cache.yaml does not exist"),
+        ("kubectl -n x apply -f model-cache.yaml", "model-cache.yaml does not exist"),
+        ("kubectl apply -f model-cache/,perf/", "perf/ does not exist"),
+        ("cd model-cache && kubectl apply -f download.yaml", "download.yaml does not exist"),
         ("kubectl wait --for=condition=Complete job/download -n x", "the recipe has no Job download"),
         ("kubectl -n x wait job download --for condition=Complete", "the recipe has no Job download"),
         ("kubectl get dgd qwen -o yaml", "the recipe has no DynamoGraphDeployment qwen"),
@@ -98,7 +98,7 @@ def test_a_command_that_holds_or_cannot_be_told(tmp_path: Path, command: str) ->
 def test_variables_that_the_page_sets_are_known(tmp_path: Path) -> None:
     text = shell("export MODE=agg", "SKU=h200") + shell("kubectl apply -f vllm/$MODE-${SKU}/deploy.yaml")
     assert list_messages(readme.commands, described(tmp_path, text)) == [
-        ("warn", "there is no vllm/agg-h200/deploy.yaml")
+        ("warn", "vllm/agg-h200/deploy.yaml does not exist")
     ]
 
 
@@ -114,7 +114,7 @@ def test_a_page_of_a_variant_is_read_from_there(tmp_path: Path) -> None:
     variant = tmp_path / "recipes" / "qwen" / "vllm" / "agg"
     (variant / "README.md").write_text(shell("kubectl apply -f deploy.yaml", "kubectl apply -f perf.yaml"))
     assert list_messages(readme.commands, Recipes(load_recipes([str(variant)]))) == [
-        ("warn", "there is no perf.yaml")
+        ("warn", "perf.yaml does not exist")
     ]
 
 
@@ -143,7 +143,7 @@ def table(header: str, *cells: str) -> str:
 def test_a_number_that_is_not_the_graphs(tmp_path: Path, text: str, column: str) -> None:
     (finding,) = run_check(readme.gpus, described(tmp_path, text))
     assert str(finding.outcome) == "warn"
-    assert finding.message.endswith("GPUs, the graph asks for 8")
+    assert finding.message.endswith("GPUs, the graph requests 8")
     assert f"write 8 in the column {column}," in (finding.fix or "")
     assert finding.location is not None
     assert finding.location.line == 3
@@ -178,9 +178,9 @@ def test_a_row_that_may_mean_something_else(tmp_path: Path, text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("see [perf](perf/README.md)", "the link to perf/README.md leads nowhere"),
-        ("see\n[here](#set-up)\n\n# Setup", "the link to #set-up leads nowhere"),
-        ("![picture](picture.png)", "the link to picture.png leads nowhere"),
+        ("see [perf](perf/README.md)", "the link to perf/README.md is broken"),
+        ("see\n[here](#set-up)\n\n# Setup", "the link to #set-up is broken"),
+        ("![picture](picture.png)", "the link to picture.png is broken"),
     ],
 )
 def test_a_link_that_leads_nowhere(tmp_path: Path, text: str, message: str) -> None:

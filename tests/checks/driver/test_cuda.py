@@ -1,32 +1,33 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dynocheck.checks.driver import cuda
 from dynocheck.data import images
 from dynocheck.facts import Node, Nodes, Recipes, ResourceSlice, ResourceSlices
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
+from tests.checks.judging import get_skip_reason, outcomes, places, recipes, run_check
+from tests.checks.manifests import dump_objects, engine, graph
 
 NO_SLICES = ResourceSlices(served=False)
 H200, L40S, GEFORCE = "NVIDIA-H200", "NVIDIA-L40S", "NVIDIA-GeForce-RTX-4090"
 
 
 def node(version: str, product: str = H200, name: str = "a", **labels: str) -> Node:
-    given = {"nvidia.com/gpu.present": "true", "nvidia.com/gpu.product": product, **labels}
+    labels = {"nvidia.com/gpu.present": "true", "nvidia.com/gpu.product": product, **labels}
     if version:
-        given["nvidia.com/cuda.driver-version.full"] = version
-    return Node(name, labels=given)
+        labels["nvidia.com/cuda.driver-version.full"] = version
+    return Node(name, labels=labels)
 
 
-def using(folder: Path, image: str, more: str = "") -> Recipes:
-    text = GRAPH + FRONTEND + worker().replace("registry.example/vllm-runtime:1.3.0", image)
-    return recipes(folder, deploy=text.replace("      spec:\n", f"      spec:\n{more}"))
+def using(folder: Path, image: str, **pod: Any) -> Recipes:
+    return recipes(folder, deploy=dump_objects(graph(engine(image=image, pod=pod))))
 
 
 @pytest.mark.parametrize(
-    ("version", "product", "image", "outcomes"),
+    ("version", "product", "image", "expected"),
     [
         ("580.65.06", H200, "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0", []),
         ("590.44.01", H200, "vllm-runtime:1.6.0", []),
@@ -51,44 +52,36 @@ def using(folder: Path, image: str, more: str = "") -> Recipes:
     ],
 )
 def test_image_against_driver(
-    tmp_path: Path, version: str, product: str, image: str, outcomes: list[str]
+    tmp_path: Path, version: str, product: str, image: str, expected: list[str]
 ) -> None:
     nodes = Nodes((node(version, product),))
-    given = list_messages(cuda.cuda_matrix, nodes, NO_SLICES, using(tmp_path, image))
-    assert [outcome for outcome, _ in given] == outcomes, given
+    assert outcomes(cuda.cuda_matrix, nodes, NO_SLICES, using(tmp_path, image)) == expected
 
 
-def test_the_finding_says_what_would_run(tmp_path: Path) -> None:
+def test_finding_names_what_would_run(tmp_path: Path) -> None:
     nodes = Nodes((node("575.57.08", GEFORCE),))
     (finding,) = run_check(cuda.cuda_matrix, nodes, NO_SLICES, using(tmp_path, "vllm-runtime:1.3.0"))
-    assert finding.message == (
-        "its driver 575.57.08 is older than 580, which vllm-runtime:1.3.0 asks for (CUDA 13.0)"
-    )
     assert finding.fix == "upgrade the driver to branch 580, or take an image of 1.2.1"
-    assert finding.evidence["source"].startswith("https://")
+    source = finding.evidence.pop("source")
+    assert source.startswith("https://")
+    assert finding.evidence == {"driver": "575.57.08", "wanted": 580, "cuda": "13.0"}
     assert finding.location is not None
 
 
-def test_only_nodes_that_a_worker_may_run_on_are_judged(tmp_path: Path) -> None:
+def test_only_nodes_that_a_worker_may_run_on_are_checked(tmp_path: Path) -> None:
     nodes = Nodes((node("580.65.06", name="a", pool="new"), node("560.35.03", name="b", pool="old")))
-    pinned = using(tmp_path / "a", "vllm-runtime:1.3.0", "        nodeSelector: {pool: new}\n")
-    assert list_messages(cuda.cuda_matrix, nodes, NO_SLICES, pinned) == []
-    required = "requiredDuringSchedulingIgnoredDuringExecution"
-    terms = "{nodeSelectorTerms: [{matchExpressions: [{key: pool, operator: NotIn, values: [new]}]}]}"
-    affine = f"        affinity: {{nodeAffinity: {{{required}: {terms}}}}}\n"
-    (finding,) = run_check(
-        cuda.cuda_matrix, nodes, NO_SLICES, using(tmp_path / "b", "vllm-runtime:1.3.0", affine)
-    )
-    assert (str(finding.outcome), finding.subject and finding.subject.name) == ("fail", "b")
-
-
-def test_workers_that_find_no_node_are_not_judged(tmp_path: Path) -> None:
-    given = using(tmp_path, "vllm-runtime:1.3.0", "        nodeSelector: {pool: none}\n")
-    assert get_skip_reason(cuda.cuda_matrix, Nodes((node("560.35.03"),)), NO_SLICES, given)
+    pinned = using(tmp_path / "a", "vllm-runtime:1.3.0", nodeSelector={"pool": "new"})
+    assert outcomes(cuda.cuda_matrix, nodes, NO_SLICES, pinned) == []
+    terms = [{"matchExpressions": [{"key": "pool", "operator": "NotIn", "values": ["new"]}]}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    affine = using(tmp_path / "b", "vllm-runtime:1.3.0", affinity={"nodeAffinity": required})
+    assert places(cuda.cuda_matrix, nodes, NO_SLICES, affine) == [("fail", "Node b")]
+    nowhere = using(tmp_path / "c", "vllm-runtime:1.3.0", nodeSelector={"pool": "none"})
+    assert get_skip_reason(cuda.cuda_matrix, nodes, NO_SLICES, nowhere)
 
 
 @pytest.mark.parametrize(
-    ("version", "product", "outcomes"),
+    ("version", "product", "expected"),
     [
         ("580.65.06", H200, []),
         ("575.57.08", H200, ["warn"]),
@@ -100,32 +93,27 @@ def test_workers_that_find_no_node_are_not_judged(tmp_path: Path) -> None:
         ("450.80.02", H200, ["fail"]),
     ],
 )
-def test_without_a_recipe(version: str, product: str, outcomes: list[str]) -> None:
-    given = list_messages(cuda.cuda_matrix, Nodes((node(version, product),)), NO_SLICES, None)
-    assert [outcome for outcome, _ in given] == outcomes, given
+def test_without_a_recipe(version: str, product: str, expected: list[str]) -> None:
+    assert outcomes(cuda.cuda_matrix, Nodes((node(version, product),)), NO_SLICES, None) == expected
 
 
-def test_the_newest_release_that_a_driver_runs() -> None:
-    ((_, message),) = list_messages(cuda.cuda_matrix, Nodes((node("575.57.08"),)), NO_SLICES, None)
-    assert message == "its driver 575.57.08 runs Dynamo up to 1.2.1; 1.6.0 asks for 580"
+def test_newest_release_that_a_driver_runs() -> None:
+    (finding,) = run_check(cuda.cuda_matrix, Nodes((node("575.57.08"),)), NO_SLICES, None)
+    assert finding.fix == "upgrade the driver to branch 580, or stay with images of 1.2.1"
 
 
-def test_a_node_that_tells_no_driver() -> None:
-    assert "no GPU node tells its driver" in get_skip_reason(
-        cuda.cuda_matrix, Nodes((node(""),)), NO_SLICES, None
-    )
+def test_node_without_a_driver_label() -> None:
+    for nodes in (Nodes((node(""),)), Nodes((Node("cpu"),))):
+        assert get_skip_reason(cuda.cuda_matrix, nodes, NO_SLICES, None)
     both = Nodes((node("580.65.06"), node("", name="b")))
-    (finding,) = run_check(cuda.cuda_matrix, both, NO_SLICES, None)
-    assert (str(finding.outcome), finding.subject and finding.subject.name) == ("warn", "b")
-    assert get_skip_reason(cuda.cuda_matrix, Nodes((Node("cpu"),)), NO_SLICES, None)
+    assert places(cuda.cuda_matrix, both, NO_SLICES, None) == [("warn", "Node b")]
 
 
-def test_the_dra_driver_tells_it_too() -> None:
-    told = {"productName": "NVIDIA H200", "driverVersion": "575.57.8"}
-    slices = ResourceSlices((ResourceSlice("s", "gpu.nvidia.com", "a", 8, told),))
-    ((outcome, message),) = list_messages(cuda.cuda_matrix, Nodes((Node("a"),)), slices, None)
-    assert outcome == "warn"
-    assert "575.57.8 runs Dynamo up to 1.2.1" in message
+def test_driver_of_the_dra_driver() -> None:
+    attributes = {"productName": "NVIDIA H200", "driverVersion": "575.57.8"}
+    slices = ResourceSlices((ResourceSlice("s", "gpu.nvidia.com", "a", 8, attributes),))
+    (finding,) = run_check(cuda.cuda_matrix, Nodes((Node("a"),)), slices, None)
+    assert (str(finding.outcome), finding.evidence["driver"]) == ("warn", "575.57.8")
 
 
 def test_every_row_has_its_source_and_its_toolkit() -> None:

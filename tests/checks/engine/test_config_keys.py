@@ -103,7 +103,7 @@ def test_keys_that_engines_take(tmp_path: Path, program: tuple[str, str], args: 
         (
             VLLM,
             "seed: 1\ncompilation-config:\n  pass_config:\n    fuse_norm_quantt: true",
-            "vLLM 0.23.0 knows no pass_config.fuse_norm_quantt in compilation-config",
+            "vLLM 0.23.0 has no key pass_config.fuse_norm_quantt in compilation-config",
             "fuse_norm_quant",
         ),
     ],
@@ -124,7 +124,7 @@ def test_a_key_that_an_engine_does_not_even_mention(tmp_path: Path) -> None:
     given = launched(tmp_path, VLLM, *CONFIG, file="enforce-eagre: false")
     ((outcome, message),) = list_messages(config_keys.config_keys, given)
     assert outcome == "warn"
-    assert message == "w: vLLM 0.23.0 has no enforce-eagre, and says nothing of it"
+    assert message == "w: vLLM 0.23.0 has no enforce-eagre and ignores it silently"
 
 
 @pytest.mark.parametrize(
@@ -132,13 +132,13 @@ def test_a_key_that_an_engine_does_not_even_mention(tmp_path: Path) -> None:
     [
         (
             ["--kv-transfer-config", '{"kv_conector": "NixlConnector"}'],
-            "knows no kv_conector in --kv-transfer-config",
+            "has no key kv_conector in --kv-transfer-config",
             "write kv_connector",
         ),
-        (['--kv_events_config={"publisherr": "zmq"}'], "knows no publisherr in", "write publisher"),
-        (["--kv-events-config.publisherr", "zmq"], "knows no publisherr in", "write publisher"),
-        (["-cc.pass_config.fuse_norm_quantt=true"], "knows no pass_config.fuse_norm_quantt in -cc", None),
-        (["--speculative-config", '{"methd": "ngram"}'], "knows no methd in --speculative-config", None),
+        (['--kv_events_config={"publisherr": "zmq"}'], "has no key publisherr in", "write publisher"),
+        (["--kv-events-config.publisherr", "zmq"], "has no key publisherr in", "write publisher"),
+        (["-cc.pass_config.fuse_norm_quantt=true"], "has no key pass_config.fuse_norm_quantt in -cc", None),
+        (["--speculative-config", '{"methd": "ngram"}'], "has no key methd in --speculative-config", None),
     ],
 )
 def test_keys_in_json(tmp_path: Path, args: list[str], message: str, fix: str | None) -> None:
@@ -155,14 +155,14 @@ def test_a_file_that_no_engine_reads(tmp_path: Path, program: tuple[str, str], e
     given = launched(tmp_path, program, f"--config={CONFIG[1]}", file="typo: 1")
     ((outcome, message),) = list_messages(config_keys.config_keys, given)
     assert outcome == expected
-    assert "reads no file for --config=/etc/engine/worker.yaml" in message
+    assert "does not read the file of --config=/etc/engine/worker.yaml" in message
 
 
 def test_keys_are_those_of_the_release(tmp_path: Path) -> None:
     for release, message in {
         "1.0.0": None,
-        "1.1.0": "w: vLLM 0.19.0 knows no level in --compilation-config",
-        "1.6.1": "w: vLLM 0.31.0 knows no speculative_token_tree in --speculative-config; "
+        "1.1.0": "w: vLLM 0.19.0 has no key level in --compilation-config",
+        "1.6.1": "w: vLLM 0.31.0 has no key speculative_token_tree in --speculative-config; "
         "vLLM 0.16.0 to vLLM 0.20.1 have it",
     }.items():
         program = ("dynamo.vllm", f"vllm-runtime:{release}")
@@ -175,15 +175,15 @@ def test_keys_are_those_of_the_release(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("program", "file", "problem"),
     [
-        (SGLANG, "tp-size: two", "--tp-size is two, which is no whole number"),
-        (SGLANG, "disaggregation-mode: prefil", "--disaggregation-mode is prefil, and takes"),
+        (SGLANG, "tp-size: two", "--tp-size is two, not a whole number"),
+        (SGLANG, "disaggregation-mode: prefil", "--disaggregation-mode is prefil; it takes"),
         (
             SGLANG,
             "enable-dp-attention: 'true'",
-            "--enable-dp-attention takes no value, and is followed by true",
+            "--enable-dp-attention takes no value, but is followed by true",
         ),
-        (VLLM, "gpu-memory-utilization: 90", "--gpu-memory-utilization is 90, and has to be"),
-        (VLLM, "enforce-eager: 'yes'", "--enforce-eager takes no value, and is followed by yes"),
+        (VLLM, "gpu-memory-utilization: 90", "--gpu-memory-utilization is 90; it must be"),
+        (VLLM, "enforce-eager: 'yes'", "--enforce-eager takes no value, but is followed by yes"),
         (VLLM, "max-model-len: true", "--max-model-len has no value"),
     ],
 )
@@ -197,9 +197,9 @@ def test_values_in_a_file(tmp_path: Path, program: tuple[str, str], file: str, p
 
 def test_what_is_not_judged(tmp_path: Path) -> None:
     trtllm = launched(tmp_path / "a", TRTLLM, "--extra-engine-args", CONFIG[1], file="typo: 1")
-    assert "TensorRT-LLM's file are not known" in get_skip_reason(config_keys.config_keys, trtllm)
+    assert "TensorRT-LLM's file not checked" in get_skip_reason(config_keys.config_keys, trtllm)
     elsewhere = launched(tmp_path / "b", VLLM, "--config", "/elsewhere.yaml", file="typo: 1")
-    assert "no engine is given a file or JSON" in get_skip_reason(config_keys.config_keys, elsewhere)
+    assert "no engine has a configuration file" in get_skip_reason(config_keys.config_keys, elsewhere)
     for name, file in (("c", "- a"), ("d", "a: ["), ("e", "")):
         broken = launched(tmp_path / name, VLLM, *CONFIG, file=file)
-        assert "no engine is given" in get_skip_reason(config_keys.config_keys, broken)
+        assert "no engine has" in get_skip_reason(config_keys.config_keys, broken)

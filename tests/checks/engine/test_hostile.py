@@ -10,8 +10,8 @@ import pytest
 from dynocheck.checks.engine import conflicting_args, flags, kv_router, kv_transfer, shell_quoting
 from dynocheck.checks.memory import gpu_memory, shared_memory
 from dynocheck.checks.parallelism import divisibility
+from dynocheck.core.declarations import Check
 from dynocheck.core.outcomes import Skip
-from dynocheck.core.registry import Check
 from dynocheck.recipe.discover import load_recipes
 from tests.checks.judging import FRONTEND, GRAPH, recipes
 

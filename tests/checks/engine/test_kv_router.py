@@ -261,7 +261,7 @@ def test_blocks_are_of_one_size(tmp_path: Path) -> None:
     assert list_messages(kv_router.kv_router, same) == []
     other = routed(tmp_path / "b", [*KV, "--kv-cache-block-size=64"], EVENTS, "--block-size=128")
     ((_, message),) = list_messages(kv_router.kv_router, other)
-    assert message == "the router counts in blocks of 64 tokens, w caches in 128"
+    assert message == "the router uses blocks of 64 tokens, w blocks of 128"
 
 
 @pytest.mark.parametrize(("block", "warned"), [("128", False), ("16", True)])

@@ -6,8 +6,7 @@ import pytest
 from msgspec.structs import replace
 
 from dynocheck.checks.gaie.inference_pools import epp, pool
-from dynocheck.facts import Pod
-from dynocheck.facts.k8s.gaie import EndpointPicker, InferencePool, ObjectReference, PickerConfig, RouteParent
+from dynocheck.facts import EndpointPicker, InferencePool, ObjectReference, PickerConfig, Pod, RouteParent
 from tests.checks.judging import get_skip_reason, list_messages, run_check
 from tests.checks.routing import (
     DEPLOYMENT,

@@ -8,8 +8,7 @@ import pytest
 from msgspec.structs import replace
 
 from dynocheck.checks.gaie.inference_routes import route
-from dynocheck.facts.k8s.gaie import GAIE, GAIE_EXPERIMENTAL, Listener, ObjectReference, RouteParent
-from dynocheck.facts.k8s.namespaces import RunNamespace
+from dynocheck.facts import GAIE, GAIE_EXPERIMENTAL, Listener, ObjectReference, RouteParent, RunNamespace
 from tests.checks.gaie.test_gateways import EPP, HTTP_ROUTE
 from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
 from tests.checks.routing import (

@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.gpu import mig_and_dra
-from dynocheck.facts import Node, Nodes, ResourceSlice, ResourceSlices
-from dynocheck.facts.k8s.gpu import DeviceClasses
+from dynocheck.facts import DeviceClasses, Node, Nodes, ResourceSlice, ResourceSlices
 from tests.checks.judging import get_skip_reason, outcomes, places, recipes
 from tests.checks.manifests import dump_objects, engine, graph
 

@@ -6,9 +6,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.gpu import nodes as gpu
-from dynocheck.facts import Condition, Node, Nodes, ResourceSlice, ResourceSlices, Taint
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.gpu import GpuNode
+from dynocheck.facts import Autoscalers, Condition, GpuNode, Node, Nodes, ResourceSlice, ResourceSlices, Taint
 from tests.checks.judging import get_skip_reason, outcomes, places, recipes, run_check
 from tests.checks.manifests import dump_objects, engine, graph
 

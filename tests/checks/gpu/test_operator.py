@@ -3,10 +3,20 @@ from __future__ import annotations
 import pytest
 
 from dynocheck.checks.gpu import operator
-from dynocheck.facts import Condition, Node, Nodes, OperatorPods, Pod, ResourceSlice, ResourceSlices
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.gpu import OperatorResource, OperatorResources
-from dynocheck.facts.k8s.workloads import Workload, Workloads
+from dynocheck.facts import (
+    Autoscalers,
+    Condition,
+    Node,
+    Nodes,
+    OperatorPods,
+    OperatorResource,
+    OperatorResources,
+    Pod,
+    ResourceSlice,
+    ResourceSlices,
+    Workload,
+    Workloads,
+)
 from tests.checks.judging import get_skip_reason, outcomes, places, run_check
 
 PRESENT = {"nvidia.com/gpu.present": "true"}

@@ -67,7 +67,7 @@ def test_a_plain_worker_is_what_its_flag_says(tmp_path: Path) -> None:
 def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> None:
     text = dump_objects(graph(engine(MODE, "decode", role="prefill")))
     (finding,) = run_check(graphs.roles, recipes(tmp_path, deploy=text))
-    assert finding.message == "w is of type prefill, and its engine is told to decode"
+    assert finding.message == "w is of type prefill, but its engine runs in decode mode"
     assert finding.location is not None
     assert MODE in text.splitlines()[(finding.location.line or 0) - 1]
 

@@ -9,10 +9,11 @@ import pytest
 
 from dynocheck.checks.load import charts as load_charts
 from dynocheck.checks.load import tables
+from dynocheck.core.declarations import ChartMaker
+from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.outcomes import Panel
-from dynocheck.core.registry import ChartMaker
-from dynocheck.core.runner import Knowledge, build_report, tabulate
-from dynocheck.facts.load.run import LATENCIES, LoadPoint, LoadRun, Sample
+from dynocheck.core.report_builder import build_report, tabulate
+from dynocheck.facts import LATENCIES, LoadPoint, LoadRun, Sample
 from dynocheck.reports import render_report
 from tests.loadtest.making import bad, good, histogram, point, run
 

@@ -56,7 +56,7 @@ def test_a_version_that_there_is_not(tmp_path: Path, version: str, kind: str, fi
     text = f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n"
     (finding,) = run_check(versions.api_version, recipes(tmp_path, deploy=text))
     assert str(finding.outcome) == "fail"
-    assert finding.message == f"there is no {kind} in {version}"
+    assert finding.message == f"{version} has no {kind}"
     assert finding.fix == f"apiVersion: {fix}"
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from dynocheck.checks.memory import gpu_memory
 from dynocheck.facts import Recipes
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, outcomes, recipes, run_check
 
 LARGE = "meta-llama/Llama-3.1-405B-Instruct"
 H100 = "nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3"
@@ -52,23 +52,15 @@ def graph(
     ],
 )
 def test_weights_fit(tmp_path: Path, model: str, args: str, selector: str, fits: bool) -> None:
-    outcomes = [
-        outcome
-        for outcome, _ in list_messages(
-            gpu_memory.weights_fit, graph(tmp_path, model, args, selector=selector)
-        )
-    ]
-    assert outcomes == ([] if fits else ["fail"])
+    recipe = graph(tmp_path, model, args, selector=selector)
+    assert outcomes(gpu_memory.weights_fit, recipe) == ([] if fits else ["fail"])
 
 
-def test_the_message_says_how_much_is_missing(tmp_path: Path) -> None:
+def test_evidence_has_the_sizes(tmp_path: Path) -> None:
     (finding,) = run_check(
         gpu_memory.weights_fit, graph(tmp_path, "meta-llama/Llama-3.3-70B-Instruct", selector=H100)
     )
-    assert finding.message == (
-        "w: meta-llama/Llama-3.3-70B-Instruct puts at least 131.4 GiB of weights on a GPU, "
-        "which has 80.0 GiB, 73.6 GiB of them for the engine (NVIDIA-H100-80GB-HBM3)"
-    )
+    assert (finding.evidence["weights_gib"], finding.evidence["gpu_gib"]) == (131.4, 80.0)
     assert finding.location is not None
     assert finding.location.line
 
@@ -100,9 +92,8 @@ def test_required_affinity_names_a_product_too(tmp_path: Path) -> None:
     either = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-H100-80GB-HBM3, NVIDIA-B200")
     assert run_check(gpu_memory.weights_fit, recipes(tmp_path / "b", deploy=either)) == []
     unknown = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-FUTURE")
-    assert "memory of NVIDIA-FUTURE" in get_skip_reason(
-        gpu_memory.weights_fit, recipes(tmp_path / "c", deploy=unknown)
-    )
+    reason = get_skip_reason(gpu_memory.weights_fit, recipes(tmp_path / "c", deploy=unknown))
+    assert "NVIDIA-FUTURE" in reason
 
 
 @pytest.mark.parametrize(
@@ -116,20 +107,13 @@ def test_required_affinity_names_a_product_too(tmp_path: Path) -> None:
     ],
 )
 def test_what_changes_the_weights_is_not_guessed(tmp_path: Path, args: str) -> None:
-    assert "cannot be told from its arguments" in get_skip_reason(
-        gpu_memory.weights_fit, graph(tmp_path, LARGE, args)
-    )
+    assert get_skip_reason(gpu_memory.weights_fit, graph(tmp_path, LARGE, args))
 
 
 def test_other_models_are_not_judged(tmp_path: Path) -> None:
-    assert "does not have own/model" in get_skip_reason(
-        gpu_memory.weights_fit, graph(tmp_path / "a", "own/model")
-    )
-    assert "cannot be told" in get_skip_reason(
-        gpu_memory.weights_fit, graph(tmp_path / "b", "/models/somewhere")
-    )
-    no_engine = recipes(tmp_path / "c", deploy=GRAPH + FRONTEND)
-    assert get_skip_reason(gpu_memory.weights_fit, no_engine) == "no engine that runs on GPUs"
+    assert "own/model" in get_skip_reason(gpu_memory.weights_fit, graph(tmp_path / "a", "own/model"))
+    assert get_skip_reason(gpu_memory.weights_fit, graph(tmp_path / "b", "/models/somewhere"))
+    assert get_skip_reason(gpu_memory.weights_fit, recipes(tmp_path / "c", deploy=GRAPH + FRONTEND))
 
 
 @pytest.mark.parametrize(
@@ -173,17 +157,16 @@ spec:
 """
     given = recipes(tmp_path, download=download, deploy=GRAPH + FRONTEND + loads)
     if known:
-        ((_, message),) = list_messages(gpu_memory.weights_fit, given)
-        assert LARGE in message
+        assert outcomes(gpu_memory.weights_fit, given) == ["fail"]
     else:
-        assert "cannot be told from the recipe" in get_skip_reason(gpu_memory.weights_fit, given)
+        assert get_skip_reason(gpu_memory.weights_fit, given)
 
 
 # memory.kv-cache
 
 
 @pytest.mark.parametrize(
-    ("model", "args", "outcomes"),
+    ("model", "args", "expected"),
     [
         ("Qwen/Qwen3-32B", "", []),
         ("Qwen/Qwen3-32B", '--max-model-len, "131072"', ["warn"]),
@@ -196,16 +179,6 @@ spec:
         ("meta-llama/Llama-3.3-70B-Instruct", "", []),  # memory.weights-fit says it
     ],
 )
-def test_one_sequence_fits(tmp_path: Path, model: str, args: str, outcomes: list[str]) -> None:
+def test_one_sequence_fits(tmp_path: Path, model: str, args: str, expected: list[str]) -> None:
     given = graph(tmp_path, model, args, selector=H100)
-    assert [outcome for outcome, _ in list_messages(gpu_memory.kv_cache, given)] == outcomes
-
-
-def test_the_message_says_how_many_tokens_fit(tmp_path: Path) -> None:
-    ((_, message),) = list_messages(
-        gpu_memory.kv_cache, graph(tmp_path, "Qwen/Qwen3-32B", "--max-model-len=128K", selector=H100)
-    )
-    assert message == (
-        "w: the KV cache has room for at most 51515 tokens, and a sequence of Qwen/Qwen3-32B may have 131072 "
-        "(NVIDIA-H100-80GB-HBM3)"
-    )
+    assert outcomes(gpu_memory.kv_cache, given) == expected

@@ -72,7 +72,7 @@ def test_a_name_that_is_served_or_cannot_be_told(tmp_path: Path, command: str) -
 def test_a_name_that_nobody_serves(tmp_path: Path, command: str) -> None:
     (finding,) = run_check(names.same_everywhere, judged(tmp_path, page(command)))
     assert str(finding.outcome) == "warn"
-    assert finding.message == f"the README asks for Qwen/Qwen3-32b, its graphs serve {SMALL}, big"
+    assert finding.message == f"the README requests Qwen/Qwen3-32b, its graphs serve {SMALL}, big"
     assert finding.location is not None
     assert finding.location.file == str(tmp_path / "README.md")
     assert finding.location.line == 4 + command.startswith("M=")
@@ -82,7 +82,7 @@ def test_a_page_of_a_variant_is_about_that_variant(tmp_path: Path) -> None:
     ((_, message),) = list_messages(
         names.same_everywhere, judged(tmp_path, page(ASK % SMALL), "vllm/large/README.md")
     )
-    assert message == f"the README asks for {SMALL}, its graphs serve big"
+    assert message == f"the README requests {SMALL}, its graphs serve big"
 
 
 def test_what_may_serve_something_else(tmp_path: Path) -> None:

@@ -6,17 +6,23 @@ import pytest
 
 from dynocheck.checks.monitoring import prometheus
 from dynocheck.facts import (
+    Collector,
     CustomResourceDefinition,
     CustomResourceDefinitions,
+    LabelledNamespace,
+    LabelSelector,
+    Namespaces,
     Node,
     Nodes,
+    PodMonitor,
+    PodMonitors,
     ResourceSlice,
     ResourceSlices,
+    SelectorExpression,
+    Workload,
+    Workloads,
 )
-from dynocheck.facts.k8s.monitoring import Collector, LabelSelector, PodMonitor, PodMonitors, Requirement
-from dynocheck.facts.k8s.namespaces import LabelledNamespace, Namespaces
-from dynocheck.facts.k8s.workloads import Workload, Workloads
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check
+from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, outcomes, places, recipes, run_check
 
 PLANNER = GRAPH + FRONTEND + "  - {name: Planner, type: planner}\n"
 DYNAMO = CustomResourceDefinitions((CustomResourceDefinition(prometheus._GRAPHS, "nvidia.com"),))
@@ -44,7 +50,7 @@ def collector(
     )
 
 
-def seen(*collectors: Collector, items: tuple[PodMonitor, ...] = (FRONT, WORKER)) -> PodMonitors:
+def make_monitors(*collectors: Collector, items: tuple[PodMonitor, ...] = (FRONT, WORKER)) -> PodMonitors:
     return PodMonitors(items, collectors)
 
 
@@ -58,15 +64,14 @@ def seen(*collectors: Collector, items: tuple[PodMonitor, ...] = (FRONT, WORKER)
         collector(namespaces=None, namespace="dynamo-system"),
         collector(namespaces=LabelSelector({"team": "ml"})),
         collector(namespaces=LabelSelector({"kubernetes.io/metadata.name": "dynamo-system"})),
-        collector(LabelSelector(expressions=(Requirement("release", "DoesNotExist"),))),
-        collector(LabelSelector(expressions=(Requirement("release", "NotIn", ("x",)),))),
+        collector(LabelSelector(expressions=(SelectorExpression("release", "DoesNotExist"),))),
+        collector(LabelSelector(expressions=(SelectorExpression("release", "NotIn", ("x",)),))),
         collector(available=None),
     ],
 )
-def test_who_reads_the_monitors(reader: Collector) -> None:
-    assert list_messages(prometheus.prometheus, seen(reader), SPACES, DYNAMO, None) == []
-    unfit = collector(RELEASE)
-    assert list_messages(prometheus.prometheus, seen(unfit, reader), SPACES, DYNAMO, None) == []
+def test_collector_that_selects_the_monitors(reader: Collector) -> None:
+    for collectors in ((reader,), (collector(RELEASE), reader)):
+        assert outcomes(prometheus.prometheus, make_monitors(*collectors), SPACES, DYNAMO, None) == []
 
 
 @pytest.mark.parametrize(
@@ -76,62 +81,62 @@ def test_who_reads_the_monitors(reader: Collector) -> None:
         collector(None),
         collector(namespaces=None),
         collector(namespaces=LabelSelector({"team": "web"})),
-        collector(LabelSelector(expressions=(Requirement("release", "Exists"),))),
-        collector(LabelSelector(expressions=(Requirement("release", "In", ("x",)),))),
+        collector(LabelSelector(expressions=(SelectorExpression("release", "Exists"),))),
+        collector(LabelSelector(expressions=(SelectorExpression("release", "In", ("x",)),))),
     ],
 )
-def test_who_does_not(reader: Collector) -> None:
-    (finding,) = run_check(prometheus.prometheus, seen(reader), SPACES, DYNAMO, None)
-    assert str(finding.outcome) == "warn"
-    assert finding.message.startswith("no Prometheus selects dynamo-frontend, dynamo-worker: ")
+def test_collector_that_does_not(reader: Collector) -> None:
+    (finding,) = run_check(prometheus.prometheus, make_monitors(reader), SPACES, DYNAMO, None)
+    assert (str(finding.outcome), str(finding.subject)) == (
+        "warn",
+        "PodMonitor dynamo-system/dynamo-frontend",
+    )
     assert finding.evidence.keys() == {"Prometheus monitoring/p"}
 
 
-def test_the_label_that_is_asked_for_is_the_fix() -> None:
-    (finding,) = run_check(prometheus.prometheus, seen(collector(RELEASE)), SPACES, DYNAMO, None)
-    assert finding.fix is not None
-    assert finding.fix.endswith("--set dynamo-operator.dynamo.metrics.podMonitors.labels.release=prometheus")
-    (finding,) = run_check(
-        prometheus.prometheus, seen(collector(LabelSelector({"a.b/c": "d"}))), SPACES, DYNAMO, None
-    )
-    assert finding.fix is not None
-    assert finding.fix.endswith(r"--set 'dynamo-operator.dynamo.metrics.podMonitors.labels.a\.b/c=d'")
-    (finding,) = run_check(prometheus.prometheus, seen(collector(RELEASE, None)), SPACES, DYNAMO, None)
-    assert finding.fix is not None
-    assert finding.fix.startswith("kubectl edit prometheus p -n monitoring")
+@pytest.mark.parametrize(
+    ("reader", "fix"),
+    [
+        (collector(RELEASE), "--set dynamo-operator.dynamo.metrics.podMonitors.labels.release=prometheus"),
+        (
+            collector(LabelSelector({"a.b/c": "d"})),
+            r"--set 'dynamo-operator.dynamo.metrics.podMonitors.labels.a\.b/c=d'",
+        ),
+        (collector(RELEASE, None), "kubectl edit prometheus p -n monitoring"),
+    ],
+)
+def test_fix_adds_the_selected_label(reader: Collector, fix: str) -> None:
+    (finding,) = run_check(prometheus.prometheus, make_monitors(reader), SPACES, DYNAMO, None)
+    assert fix in (finding.fix or "")
 
 
-def test_monitors_with_other_labels_are_a_finding_of_their_own() -> None:
+def test_monitors_with_other_labels_get_their_own_finding() -> None:
     epp = PodMonitor(namespace="dynamo-system", name="dynamo-epp")
     labelled = PodMonitor(namespace="dynamo-system", name="dynamo-worker", labels={"release": "prometheus"})
-    (finding,) = run_check(
-        prometheus.prometheus, seen(collector(RELEASE), items=(labelled, epp)), SPACES, DYNAMO, None
-    )
-    assert finding.subject is not None
-    assert finding.subject.name == "dynamo-epp"
+    monitors = make_monitors(collector(RELEASE), items=(labelled, epp))
+    found = places(prometheus.prometheus, monitors, SPACES, DYNAMO, None)
+    assert found == [("warn", "PodMonitor dynamo-system/dynamo-epp")]
 
 
-def test_a_prometheus_that_is_down() -> None:
-    (finding,) = run_check(prometheus.prometheus, seen(collector(available=False)), SPACES, DYNAMO, None)
-    assert str(finding.subject) == "Prometheus monitoring/p"
+def test_prometheus_that_is_down() -> None:
+    monitors = make_monitors(collector(available=False))
+    found = places(prometheus.prometheus, monitors, SPACES, DYNAMO, None)
+    assert found == [("warn", "Prometheus monitoring/p")]
 
 
-def test_without_the_operator_only_a_planner_misses_it(tmp_path: Path) -> None:
+def test_without_the_operator_only_a_planner_gets_a_warning(tmp_path: Path) -> None:
     absent = PodMonitors(served=False, collectors_served=False)
-    assert get_skip_reason(prometheus.prometheus, absent, SPACES, DYNAMO, None)
-    plain = recipes(tmp_path / "a", deploy=GRAPH + FRONTEND)
-    assert get_skip_reason(prometheus.prometheus, absent, SPACES, DYNAMO, plain)
+    for recipe in (None, recipes(tmp_path / "a", deploy=GRAPH + FRONTEND)):
+        assert get_skip_reason(prometheus.prometheus, absent, SPACES, DYNAMO, recipe)
     planned = recipes(tmp_path / "b", deploy=PLANNER)
-    ((outcome, message),) = list_messages(prometheus.prometheus, absent, SPACES, DYNAMO, planned)
-    assert outcome == "warn"
-    assert message.startswith("g has a planner")
+    (finding,) = run_check(prometheus.prometheus, absent, SPACES, DYNAMO, planned)
+    assert (str(finding.outcome), finding.evidence) == ("warn", {"graphs": ["g"]})
 
 
-def test_no_monitors_matter_only_where_dynamo_is() -> None:
-    nothing = PodMonitors()
-    assert get_skip_reason(prometheus.prometheus, nothing, SPACES, CustomResourceDefinitions(), None)
-    assert [o for o, _ in list_messages(prometheus.prometheus, nothing, SPACES, DYNAMO, None)] == ["warn"]
-    assert [o for o, _ in list_messages(prometheus.prometheus, seen(), SPACES, DYNAMO, None)] == ["warn"]
+def test_missing_monitors_matter_only_with_dynamo() -> None:
+    assert get_skip_reason(prometheus.prometheus, PodMonitors(), SPACES, CustomResourceDefinitions(), None)
+    for monitors in (PodMonitors(), make_monitors()):
+        assert outcomes(prometheus.prometheus, monitors, SPACES, DYNAMO, None) == ["warn"]
 
 
 def test_monitors_that_another_collector_reads() -> None:
@@ -153,24 +158,19 @@ def exporter(
 
 
 @pytest.mark.parametrize(
-    ("workloads", "nodes", "says"),
+    ("workloads", "nodes", "expected"),
     [
         ((exporter(3, 3),), GPUS, []),
         ((exporter(3, 3),), CPUS, []),
-        ((exporter(3, 2),), GPUS, ["is ready on 2 of 3 nodes"]),
-        ((exporter(0, 0),), GPUS, ["is to run on no node, though 1 have GPUs"]),
+        ((exporter(3, 2),), GPUS, ["warn"]),
+        ((exporter(0, 0),), GPUS, ["warn"]),
         ((exporter(0, 0), exporter(1, 1)), GPUS, []),  # one for each kind of node, as on GKE
-        ((exporter(1, 0, "gke.gcr.io/gke-dcgm-exporter@sha256:0"),), GPUS, ["is ready on 0 of 1 nodes"]),
-        (
-            (exporter(1, 0, "mirror.example:5000/a/dcgm-exporter:4@sha256:0"),),
-            GPUS,
-            ["is ready on 0 of 1 nodes"],
-        ),
+        ((exporter(1, 0, "gke.gcr.io/gke-dcgm-exporter@sha256:0"),), GPUS, ["warn"]),
+        ((exporter(1, 0, "mirror.example:5000/a/dcgm-exporter:4@sha256:0"),), GPUS, ["warn"]),
     ],
 )
-def test_the_exporter(workloads: tuple[Workload, ...], nodes: Nodes, says: list[str]) -> None:
-    told = list_messages(prometheus.dcgm_exporter, Workloads(workloads), nodes, NO_SLICES)
-    assert told == [("warn", message) for message in says]
+def test_exporter(workloads: tuple[Workload, ...], nodes: Nodes, expected: list[str]) -> None:
+    assert outcomes(prometheus.dcgm_exporter, Workloads(workloads), nodes, NO_SLICES) == expected
 
 
 @pytest.mark.parametrize(
@@ -183,10 +183,10 @@ def test_the_exporter(workloads: tuple[Workload, ...], nodes: Nodes, says: list[
         ((exporter(1, 0, "registry.example/dcgm-exporter-mirror/nginx:1"),), GPUS),
     ],
 )
-def test_no_exporter_is_no_warning(workloads: tuple[Workload, ...], nodes: Nodes) -> None:
+def test_missing_exporter_is_skipped(workloads: tuple[Workload, ...], nodes: Nodes) -> None:
     assert get_skip_reason(prometheus.dcgm_exporter, Workloads(workloads), nodes, NO_SLICES)
 
 
-def test_gpus_that_are_offered_through_dra_count() -> None:
+def test_gpus_offered_through_dra_count() -> None:
     slices = ResourceSlices((ResourceSlice("s", "gpu.nvidia.com", "cpu-1", 8),))
-    assert list_messages(prometheus.dcgm_exporter, Workloads((exporter(0, 0),)), CPUS, slices)
+    assert outcomes(prometheus.dcgm_exporter, Workloads((exporter(0, 0),)), CPUS, slices) == ["warn"]

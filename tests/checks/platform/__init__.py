@@ -2,10 +2,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from dynocheck.facts import Condition, CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.namespace_policy import Namespace
-from dynocheck.facts.k8s.platform import OperatorConfig
-from dynocheck.facts.k8s.workloads import Workload, Workloads
+from dynocheck.facts import (
+    Condition,
+    CustomResourceDefinitions,
+    Namespace,
+    OperatorConfig,
+    Recipes,
+    Workload,
+    Workloads,
+)
 from tests.checks.judging import crd, make_definitions, recipes
 
 GRAPHS = "dynamographdeployments.nvidia.com"

@@ -11,8 +11,7 @@ import yaml
 from dynocheck import Skip
 from dynocheck.checks.platform import limit_ranges, pod_security
 from dynocheck.core.outcomes import Outcome
-from dynocheck.facts import CustomResourceDefinitions
-from dynocheck.facts.k8s.namespace_policy import Namespace
+from dynocheck.facts import CustomResourceDefinitions, Namespace
 from tests.checks.judging import recipes, run_check
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import PROBES, ask, reach

@@ -3,9 +3,7 @@ from __future__ import annotations
 import pytest
 
 from dynocheck.checks.platform import dns
-from dynocheck.facts import Node, Nodes
-from dynocheck.facts.k8s.platform import ServiceEndpoints
-from dynocheck.facts.k8s.workloads import Workloads
+from dynocheck.facts import Node, Nodes, ServiceEndpoints, Workloads
 from tests.checks.judging import outcomes, run_check
 
 CLOUD = Nodes((Node("n", labels={"cloud.google.com/gke-nodepool": "a"}),))

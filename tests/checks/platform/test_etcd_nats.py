@@ -5,8 +5,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.platform import etcd_nats
-from dynocheck.facts import CustomResourceDefinitions
-from dynocheck.facts.k8s.platform import OperatorConfig, OperatorConfigs, ServiceEndpoints
+from dynocheck.facts import CustomResourceDefinitions, OperatorConfig, OperatorConfigs, ServiceEndpoints
 from tests.checks.judging import (
     get_skip_reason,
     outcomes,

@@ -7,13 +7,16 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.platform import installation
-from dynocheck.facts import Condition, CustomResourceDefinition, CustomResourceDefinitions
-from dynocheck.facts.k8s.platform import (
+from dynocheck.facts import (
+    Condition,
+    CustomResourceDefinition,
+    CustomResourceDefinitions,
     OperatorConfigs,
     PlatformType,
     PlatformTypes,
+    Workload,
+    Workloads,
 )
-from dynocheck.facts.k8s.workloads import Workload, Workloads
 from tests.checks.judging import (
     FRONTEND,
     GRAPH,

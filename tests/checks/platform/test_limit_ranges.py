@@ -7,8 +7,7 @@ import pytest
 
 from dynocheck.checks.capacity import quota as quotas
 from dynocheck.checks.platform import limit_ranges
-from dynocheck.facts import CustomResourceDefinitions
-from dynocheck.facts.k8s.capacity import LimitRangeItem, NamespaceLimits, Quota, RunningPods
+from dynocheck.facts import CustomResourceDefinitions, LimitRangeItem, NamespaceLimits, Quota, RunningPods
 from tests.checks.judging import (
     get_skip_reason,
     outcomes,

@@ -6,9 +6,14 @@ import msgspec
 import pytest
 
 from dynocheck.checks.platform import multinode
-from dynocheck.facts import CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.platform import OperatorConfig, OperatorConfigs
-from dynocheck.facts.k8s.workloads import Workload, Workloads
+from dynocheck.facts import (
+    CustomResourceDefinitions,
+    OperatorConfig,
+    OperatorConfigs,
+    Recipes,
+    Workload,
+    Workloads,
+)
 from tests.checks.judging import (
     crd,
     get_skip_reason,

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.platform import namespaces
-from dynocheck.facts.k8s.namespace_policy import Namespace, PodClasses
+from dynocheck.facts import Namespace, PodClasses
 from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, outcomes, recipes, run_check
 from tests.checks.manifests import dump_objects, engine, graph, job
 

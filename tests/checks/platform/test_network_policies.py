@@ -5,14 +5,16 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.platform import network_policies
-from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
-from dynocheck.facts.k8s.namespace_policy import (
+from dynocheck.facts import (
+    CustomResourceDefinition,
+    CustomResourceDefinitions,
     IpBlock,
     NetworkPolicies,
     NetworkPolicy,
     NetworkPolicyPeer,
     NetworkPolicyPort,
     NetworkPolicyRule,
+    Recipes,
     Selector,
     SelectorExpression,
 )
@@ -102,7 +104,7 @@ def test_rules_by_namespace_and_port(recipe: Recipes) -> None:
     elsewhere = NetworkPolicyPeer(namespace_selector=Selector({"kubernetes.io/metadata.name": "other"}))
     assert egress(NetworkPolicyRule((elsewhere,)))
     here = SelectorExpression("kubernetes.io/metadata.name", "NotIn", ("default",))
-    not_here = NetworkPolicyPeer(namespace_selector=Selector(match_expressions=(here,)))
+    not_here = NetworkPolicyPeer(namespace_selector=Selector(expressions=(here,)))
     inside = f"fail ingress for {TO_WORKERS}"
     assert inside in find_blocked(recipe, NetworkPolicy(name="in", ingress=(NetworkPolicyRule((not_here,)),)))
 

@@ -8,14 +8,14 @@ import pytest
 
 from dynocheck.checks.platform import operators
 from dynocheck.data.platform import parse_semver
-from dynocheck.facts.k8s.platform import (
+from dynocheck.facts import (
     AdmissionWebhooks,
     OperatorConfigs,
     OperatorLease,
     OperatorLeases,
     Webhook,
+    Workloads,
 )
-from dynocheck.facts.k8s.workloads import Workloads
 from tests.checks.judging import (
     FRONTEND,
     GRAPH,

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.platform import pod_security
-from dynocheck.facts import CustomResourceDefinitions
-from dynocheck.facts.k8s.namespace_policy import (
+from dynocheck.facts import (
+    CustomResourceDefinitions,
     Namespace,
 )
 from tests.checks.judging import (

@@ -5,12 +5,12 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.platform import secrets
-from dynocheck.facts import CustomResourceDefinitions
-from dynocheck.facts.k8s.namespace_policy import (
+from dynocheck.facts import (
+    CustomResourceDefinitions,
     NamedSecret,
     NamedSecrets,
+    find_secret_references,
 )
-from dynocheck.facts.k8s.pods import find_secret_references
 from tests.checks.judging import (
     get_skip_reason,
     outcomes,

@@ -4,12 +4,12 @@ import pytest
 
 from dynocheck import Finding
 from dynocheck.checks.platform import webhooks
-from dynocheck.facts.k8s.namespaces import RunNamespace
-from dynocheck.facts.k8s.platform import (
+from dynocheck.facts import (
     AdmissionWebhooks,
     Certificates,
     PlatformType,
     PlatformTypes,
+    RunNamespace,
     ServiceEndpoints,
     ServiceName,
     Webhook,

@@ -11,18 +11,23 @@ from dynocheck.checks.rdma import nodes as rdma
 from dynocheck.checks.rdma import recipes as rdma_recipes
 from dynocheck.data.rdma import rdma_resource, topology_levels
 from dynocheck.facts import (
+    AppliedState,
+    Autoscalers,
     Condition,
+    DriverSettings,
+    NicPolicies,
+    NicPolicy,
     Node,
     Nodes,
+    OperatorResource,
+    OperatorResources,
     Recipes,
     ResourceSlice,
     ResourceSlices,
     Taint,
+    Workload,
+    Workloads,
 )
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.gpu import DriverSettings, OperatorResource, OperatorResources
-from dynocheck.facts.k8s.rdma import AppliedState, NicPolicies, NicPolicy
-from dynocheck.facts.k8s.workloads import Workload, Workloads
 from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check
 
 NO_SLICES = ResourceSlices(served=False)

@@ -6,12 +6,20 @@ import msgspec
 import pytest
 
 from dynocheck.checks.storage import provisioning
-from dynocheck.data.volumes import find_csi_driver
-from dynocheck.data.volumes import volume_reach as row
-from dynocheck.facts import Condition, Node, Nodes, StorageClass, StorageClasses, Taint
-from dynocheck.facts.k8s.storage import CsiDrivers, CsiNode, NodeDriver
-from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
-from tests.checks.storage.test_classes import claim
+from dynocheck.data.volumes import _rows, find_csi_driver
+from dynocheck.facts import (
+    Condition,
+    CsiDrivers,
+    CsiNode,
+    Node,
+    NodeDriver,
+    Nodes,
+    StorageClass,
+    StorageClasses,
+    Taint,
+)
+from tests.checks.judging import get_skip_reason, outcomes, places, recipes, run_check
+from tests.checks.storage.manifests import claim
 
 ZONE = "topology.kubernetes.io/zone"
 EBS = StorageClass("gp3", "ebs.csi.aws.com", is_default=True)
@@ -30,8 +38,8 @@ def node(name: str, zone: str = "", *, gpus: int = 8, ready: str = "True", cordo
     )
 
 
-def one(found: StorageClass, **fields: object) -> StorageClasses:
-    return StorageClasses((msgspec.structs.replace(found, **fields),))
+def one(storage_class: StorageClass, **fields: object) -> StorageClasses:
+    return StorageClasses((msgspec.structs.replace(storage_class, **fields),))
 
 
 SPREAD = Nodes((node("cpu", "a", gpus=0), node("gpu-1", "b"), node("gpu-2", "b")))
@@ -40,19 +48,16 @@ SPREAD = Nodes((node("cpu", "a", gpus=0), node("gpu-1", "b"), node("gpu-2", "b")
 # binding-mode
 
 
-def test_a_zone_without_gpus() -> None:
+def test_zone_without_gpus() -> None:
     (finding,) = run_check(provisioning.binding_mode, one(EBS), NONE, SPREAD, None)
-    assert str(finding.outcome) == "warn"
-    assert finding.message == "binds at once: a volume may be made in a, where no GPU node is"
-    assert finding.evidence["zones with GPUs"] == ["b"]
-    assert finding.fix is not None
-    assert finding.fix.startswith("kubectl get storageclass gp3 -o yaml | sed ")
+    assert (str(finding.outcome), finding.evidence["zones with GPUs"]) == ("warn", ["b"])
+    assert (finding.fix or "").startswith("kubectl get storageclass gp3 -o yaml | sed ")
 
 
 def test_gpus_in_every_zone() -> None:
     nodes = Nodes((node("gpu-1", "a"), node("gpu-2", "b")))
-    ((_, message),) = list_messages(provisioning.binding_mode, one(EBS), NONE, nodes, None)
-    assert message == "binds at once: it is left to chance to which of 2 zones a volume ties its pods"
+    (finding,) = run_check(provisioning.binding_mode, one(EBS), NONE, nodes, None)
+    assert (str(finding.outcome), finding.evidence["zones"]) == ("warn", ["a", "b"])
 
 
 @pytest.mark.parametrize(
@@ -70,14 +75,14 @@ def test_gpus_in_every_zone() -> None:
             one(EBS, provisioner="pd.csi.storage.gke.io", parameters={"replication-type": "regional-pd"}),
             SPREAD,
         ),
-        (one(EBS, provisioner="cinder.csi.openstack.org"), SPREAD),  # its nodes tell of no zones
+        (one(EBS, provisioner="cinder.csi.openstack.org"), SPREAD),  # its nodes have no topology keys
         (one(EBS, provisioner="rancher.io/local-path"), Nodes((node("gpu-1"),))),
         (one(EBS, provisioner="rancher.io/local-path"), Nodes((node("gpu-1"), node("x", cordoned=True)))),
         (one(EBS, provisioner="csi.unheard.example"), SPREAD),
     ],
 )
-def test_where_binding_at_once_does_no_harm(classes: StorageClasses, nodes: Nodes) -> None:
-    assert list_messages(provisioning.binding_mode, classes, NONE, nodes, None) == []
+def test_immediate_binding_is_harmless(classes: StorageClasses, nodes: Nodes) -> None:
+    assert outcomes(provisioning.binding_mode, classes, NONE, nodes, None) == []
 
 
 @pytest.mark.parametrize(
@@ -90,40 +95,32 @@ def test_where_binding_at_once_does_no_harm(classes: StorageClasses, nodes: Node
         one(EBS, provisioner="kubernetes.io/no-provisioner"),
     ],
 )
-def test_where_it_does(classes: StorageClasses) -> None:
-    assert [o for o, _ in list_messages(provisioning.binding_mode, classes, NONE, SPREAD, None)] == ["warn"]
+def test_immediate_binding_is_harmful(classes: StorageClasses) -> None:
+    assert outcomes(provisioning.binding_mode, classes, NONE, SPREAD, None) == ["warn"]
 
 
-@pytest.mark.parametrize("driver", ["csi.unheard.example", "cinder.csi.openstack.org"])
-def test_a_driver_that_tells_of_zones(driver: str) -> None:
-    drivers = CsiDrivers(nodes=(CsiNode("gpu-1", (NodeDriver(driver, ("topology.example/zone",)),)),))
-    unheard = one(EBS, provisioner=driver)
-    assert [o for o, _ in list_messages(provisioning.binding_mode, unheard, drivers, SPREAD, None)] == [
-        "warn"
-    ]
-    shared = CsiDrivers(
-        nodes=(CsiNode("gpu-1", (NodeDriver("filestore.csi.storage.gke.io", ("gke/zone",)),)),)
-    )
-    filestore = one(EBS, provisioner="filestore.csi.storage.gke.io")
-    assert list_messages(provisioning.binding_mode, filestore, shared, SPREAD, None) == []
+@pytest.mark.parametrize(
+    ("driver", "key", "expected"),
+    [
+        ("csi.unheard.example", "topology.example/zone", ["warn"]),
+        ("cinder.csi.openstack.org", "topology.example/zone", ["warn"]),
+        ("filestore.csi.storage.gke.io", "gke/zone", []),  # a shared file system
+    ],
+)
+def test_driver_with_a_topology_key_of_zones(driver: str, key: str, expected: list[str]) -> None:
+    registered = CsiDrivers(nodes=(CsiNode("gpu-1", (NodeDriver(driver, (key,)),)),))
+    classes = one(EBS, provisioner=driver)
+    assert outcomes(provisioning.binding_mode, classes, registered, SPREAD, None) == expected
 
 
-def test_only_classes_that_are_relied_on(tmp_path: Path) -> None:
+def test_only_classes_in_use_are_checked(tmp_path: Path) -> None:
     classes = StorageClasses((EBS, msgspec.structs.replace(NFS, is_default=False)))
-    assert (
-        list_messages(
-            provisioning.binding_mode, classes, NONE, SPREAD, recipes(tmp_path, c=claim(storage_class="nfs"))
-        )
-        == []
-    )
-    none = StorageClasses((msgspec.structs.replace(EBS, is_default=False),))
-    assert (
-        get_skip_reason(provisioning.binding_mode, none, NONE, SPREAD, None)
-        == "no StorageClass is the default"
-    )
-    assert get_skip_reason(
-        provisioning.binding_mode, classes, NONE, SPREAD, recipes(tmp_path / "b", c=claim(storage_class="x"))
-    )
+    using = recipes(tmp_path, c=claim(storageClassName="nfs"))
+    assert outcomes(provisioning.binding_mode, classes, NONE, SPREAD, using) == []
+    no_default = one(EBS, is_default=False)
+    assert get_skip_reason(provisioning.binding_mode, no_default, NONE, SPREAD, None)
+    missing = recipes(tmp_path / "b", c=claim(storageClassName="x"))
+    assert get_skip_reason(provisioning.binding_mode, classes, NONE, SPREAD, missing)
 
 
 # csi-driver
@@ -139,7 +136,7 @@ def drivers(*names: str, **nodes: str) -> CsiDrivers:
 
 
 @pytest.mark.parametrize(
-    ("provisioner", "there", "outcomes"),
+    ("provisioner", "registered", "expected"),
     [
         ("nfs.csi.k8s.io", drivers("nfs.csi.k8s.io"), []),
         ("nfs.csi.k8s.io", drivers(cpu="nfs.csi.k8s.io"), []),  # a CSIDriver object is optional
@@ -152,9 +149,9 @@ def drivers(*names: str, **nodes: str) -> CsiDrivers:
         ("kubernetes.io/aws-ebs", drivers(cpu=""), ["fail"]),
     ],
 )
-def test_a_driver_is_there_or_not(provisioner: str, there: CsiDrivers, outcomes: list[str]) -> None:
+def test_driver_is_installed(provisioner: str, registered: CsiDrivers, expected: list[str]) -> None:
     classes = one(NFS, provisioner=provisioner)
-    assert [o for o, _ in list_messages(provisioning.csi_driver, classes, there, SPREAD, None)] == outcomes
+    assert outcomes(provisioning.csi_driver, classes, registered, SPREAD, None) == expected
 
 
 @pytest.mark.parametrize(
@@ -168,30 +165,28 @@ def test_a_driver_is_there_or_not(provisioner: str, there: CsiDrivers, outcomes:
         "kubernetes.io/glusterfs",
     ],
 )
-def test_what_registers_nothing_is_not_judged(provisioner: str) -> None:
+def test_external_provisioner_is_not_checked(provisioner: str) -> None:
     classes = one(NFS, provisioner=provisioner)
     assert get_skip_reason(provisioning.csi_driver, classes, drivers(cpu=""), SPREAD, None)
 
 
-def test_a_virtual_cluster_shows_no_drivers() -> None:
-    assert "virtual cluster" in get_skip_reason(provisioning.csi_driver, one(NFS), NONE, SPREAD, None)
+def test_virtual_cluster_has_no_drivers() -> None:
+    assert get_skip_reason(provisioning.csi_driver, one(NFS), NONE, SPREAD, None)
 
 
-def test_a_driver_that_some_gpu_nodes_lack(tmp_path: Path) -> None:
-    there = drivers("nfs.csi.k8s.io", cpu="", gpu_1="nfs.csi.k8s.io", gpu_2="")
-    (finding,) = run_check(provisioning.csi_driver, one(NFS), there, SPREAD, None)
-    assert (str(finding.outcome), finding.subject and finding.subject.name) == ("warn", "gpu-2")
+def test_gpu_node_without_the_driver(tmp_path: Path) -> None:
+    facts = one(NFS), drivers("nfs.csi.k8s.io", cpu="", gpu_1="nfs.csi.k8s.io", gpu_2=""), SPREAD
+    (finding,) = run_check(provisioning.csi_driver, *facts, None)
     assert finding.evidence["taints"] == ["nvidia.com/gpu:NoSchedule"]
-    relying = recipes(tmp_path, c=claim())
-    assert [o for o, _ in list_messages(provisioning.csi_driver, one(NFS), there, SPREAD, relying)] == [
-        "fail"
-    ]
+    assert places(provisioning.csi_driver, *facts, None) == [("warn", "Node gpu-2")]
+    using = recipes(tmp_path, c=claim())
+    assert outcomes(provisioning.csi_driver, *facts, using) == ["fail"]
 
 
-def test_nodes_that_are_not_in_use_are_left_alone() -> None:
-    there = drivers("nfs.csi.k8s.io", new="", down="", cordoned="")
+def test_node_out_of_use_is_not_checked() -> None:
+    registered = drivers("nfs.csi.k8s.io", new="", down="", cordoned="")
     nodes = Nodes((node("down", ready="False"), node("cordoned", cordoned=True), node("no-kubelet-yet")))
-    assert list_messages(provisioning.csi_driver, one(NFS), there, nodes, None) == []
+    assert outcomes(provisioning.csi_driver, one(NFS), registered, nodes, None) == []
 
 
 @pytest.mark.parametrize(
@@ -203,12 +198,10 @@ def test_nodes_that_are_not_in_use_are_left_alone() -> None:
         ("nfs-subdir-external-provisioner", None),
     ],
 )
-def test_which_driver_stands_behind_a_provisioner(provisioner: str, driver: str | None) -> None:
+def test_driver_of_a_provisioner(provisioner: str, driver: str | None) -> None:
     assert find_csi_driver(provisioner) == driver
 
 
 def test_every_row_has_a_source() -> None:
-    from dynocheck.data.volumes import _rows
-
-    assert all(each.source.startswith("https://") for each in _rows().values())
-    assert row("ebs.csi.aws.com") is not None
+    assert "ebs.csi.aws.com" in _rows()
+    assert all(row.source.startswith("https://") for row in _rows().values())

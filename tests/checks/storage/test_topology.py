@@ -6,18 +6,19 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.storage import topology
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlices
-from dynocheck.facts.k8s.autoscaling import Autoscalers
-from dynocheck.facts.k8s.storage import (
+from dynocheck.facts import (
+    Autoscalers,
+    Node,
+    Nodes,
     PersistentVolume,
     PersistentVolumeClaim,
     PersistentVolumeClaims,
     PersistentVolumes,
+    ResourceSlices,
 )
-from tests.checks.judging import GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
-from tests.checks.storage.test_classes import mounting
+from tests.checks.judging import GRAPH, get_skip_reason, outcomes, places, recipes, run_check, worker
+from tests.checks.storage.manifests import mounting
 
-NO_SLICES = ResourceSlices(served=False)
 ZONE = "topology.kubernetes.io/zone"
 CLAIMS = PersistentVolumeClaims((PersistentVolumeClaim(name="cache", phase="Bound", volume="pv"),), "here")
 
@@ -32,48 +33,54 @@ def disk(*zones: str, claim: str = "here/cache", phase: str = "Bound") -> Persis
     return PersistentVolumes((PersistentVolume(name="pv", phase=phase, claim=claim, node_terms=terms),))
 
 
-def facts(volumes: PersistentVolumes, *nodes: Node) -> tuple[Any, ...]:
-    return CLAIMS, volumes, Nodes(nodes), NO_SLICES, Autoscalers()
+def facts(volumes: PersistentVolumes, *nodes: Node, autoscaler: tuple[str, ...] = ()) -> tuple[Any, ...]:
+    return CLAIMS, volumes, Nodes(nodes), ResourceSlices(served=False), Autoscalers(autoscaler)
 
 
-def test_a_disk_in_another_zone_than_the_gpus(tmp_path: Path) -> None:
-    mine = recipes(tmp_path, deploy=mounting("cache"))
-    nodes = node("cpu", "a", gpus=0), node("gpu", "b")
-    (finding,) = run_check(topology.claim_reach, mine, *facts(disk("a"), *nodes))
-    assert str(finding.outcome) == "fail"
-    assert f"reached from nodes with {ZONE}=a, and none of the 1 nodes that it may use" in finding.message
-    growing = *facts(disk("a"), *nodes)[:-1], Autoscalers(("Karpenter",))
-    ((outcome, message),) = list_messages(topology.claim_reach, mine, *growing)
-    assert (outcome, message.endswith("is one; Karpenter may add one")) == ("warn", True)
-    for volumes in (disk("b"), disk("a", "b")):
-        assert list_messages(topology.claim_reach, mine, *facts(volumes, *nodes)) == []
-    assert list_messages(topology.claim_reach, mine, *facts(disk("a"), *nodes, node("other", "a"))) == []
-    assert list_messages(topology.claim_reach, mine, *facts(disk("a"), nodes[0])) == [], (
-        "no GPUs are told elsewhere"
-    )
-
-
-def test_a_worker_that_is_bound_to_another_zone(tmp_path: Path) -> None:
-    bound = f"      spec:\n        nodeSelector: {{{ZONE}: b}}\n"
-    mine = recipes(tmp_path, deploy=mounting("cache").replace("      spec:\n", bound))
-    both = node("one", "a"), node("two", "b")
-    assert [o for o, _ in list_messages(topology.claim_reach, mine, *facts(disk("a"), *both))] == ["fail"]
-    assert list_messages(topology.claim_reach, mine, *facts(disk("b"), *both)) == []
+CPU, GPU = node("cpu", "a", gpus=0), node("gpu", "b")
 
 
 @pytest.mark.parametrize(
-    "volumes", [disk(), disk("a", claim="other/cache"), disk("a", phase="Released"), PersistentVolumes()]
+    ("cluster", "expected"),
+    [
+        (facts(disk("a"), CPU, GPU), ["fail"]),
+        (facts(disk("a"), CPU, GPU, autoscaler=("Karpenter",)), ["warn"]),
+        (facts(disk("b"), CPU, GPU), []),
+        (facts(disk("a", "b"), CPU, GPU), []),
+        (facts(disk("a"), CPU, GPU, node("other", "a")), []),
+        (facts(disk("a"), CPU), []),  # no node has GPUs
+    ],
 )
-def test_what_is_reached_from_everywhere_or_is_another_claims(
-    tmp_path: Path, volumes: PersistentVolumes
+def test_disk_in_another_zone_than_the_gpus(
+    tmp_path: Path, cluster: tuple[Any, ...], expected: list[str]
 ) -> None:
-    mine = recipes(tmp_path, deploy=mounting("cache"))
-    assert get_skip_reason(topology.claim_reach, mine, *facts(volumes, node("gpu", "b")))
+    recipe = recipes(tmp_path, deploy=mounting("cache"))
+    found = places(topology.claim_reach, recipe, *cluster)
+    assert found == [(outcome, "PersistentVolume pv") for outcome in expected]
+    for finding in run_check(topology.claim_reach, recipe, *cluster):
+        assert finding.evidence == {"nodes": ["gpu"]}
 
 
-def test_graphs_of_other_namespaces_and_without_claims(tmp_path: Path) -> None:
-    elsewhere = mounting("cache").replace("{name: g}", "{name: g, namespace: there}")
-    given: list[Recipes] = [recipes(tmp_path / "a", deploy=elsewhere)]
-    given.append(recipes(tmp_path / "b", deploy=GRAPH + worker()))
-    for mine in given:
-        assert get_skip_reason(topology.claim_reach, mine, *facts(disk("a"), node("gpu", "b")))
+def test_worker_that_selects_another_zone(tmp_path: Path) -> None:
+    recipe = recipes(tmp_path, deploy=mounting("cache", nodeSelector={ZONE: "b"}))
+    both = node("one", "a"), node("two", "b")
+    assert outcomes(topology.claim_reach, recipe, *facts(disk("a"), *both)) == ["fail"]
+    assert outcomes(topology.claim_reach, recipe, *facts(disk("b"), *both)) == []
+
+
+@pytest.mark.parametrize(
+    ("deploy", "volumes"),
+    [
+        (mounting("cache"), disk()),
+        (mounting("cache"), disk("a", claim="other/cache")),
+        (mounting("cache"), disk("a", phase="Released")),
+        (mounting("cache"), PersistentVolumes()),
+        (mounting("cache", namespace="elsewhere"), disk("a")),
+        (GRAPH + worker(), disk("a")),
+    ],
+)
+def test_no_volume_with_node_affinity_is_mounted(
+    tmp_path: Path, deploy: str, volumes: PersistentVolumes
+) -> None:
+    recipe = recipes(tmp_path, deploy=deploy)
+    assert get_skip_reason(topology.claim_reach, recipe, *facts(volumes, GPU))

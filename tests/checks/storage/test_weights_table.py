@@ -1,15 +1,19 @@
-"""The table of where a recipe's weights go."""
-
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any
 
 from dynocheck.checks.storage.weights_table import weights
-from dynocheck.facts import Recipes, StorageClass, StorageClasses
-from dynocheck.facts.k8s.storage import PersistentVolumeClaim, PersistentVolumeClaims
+from dynocheck.facts import (
+    PersistentVolumeClaim,
+    PersistentVolumeClaims,
+    Recipes,
+    StorageClass,
+    StorageClasses,
+)
 from tests.checks.judging import recipes
-from tests.checks.manifests import CLAIM, MODEL, claim, dump_objects, engine, graph, job
+from tests.checks.manifests import CLAIM, MODEL, claim, engine, graph, job
+from tests.checks.storage.manifests import load
 
 CLASSES = StorageClasses(
     (
@@ -27,14 +31,13 @@ CACHING = graph(
 )
 
 
-def rows(given: Recipes, *there: PersistentVolumeClaim) -> list[dict[str, Any]]:
-    return [dict(row) for row in weights(given, CLASSES, PersistentVolumeClaims(there))]
+def rows(recipe: Recipes, *existing: PersistentVolumeClaim) -> list[dict[str, Any]]:
+    return [dict(row) for row in weights(recipe, CLASSES, PersistentVolumeClaims(existing))]
 
 
-def test_a_claim_as_it_will_be_made(tmp_path: Path) -> None:
-    (row,) = rows(
-        recipes(tmp_path, deploy=dump_objects(claim("ReadWriteMany", size="200Gi"), DOWNLOAD, CACHING))
-    )
+def test_declared_claim(tmp_path: Path) -> None:
+    recipe = load(tmp_path, claim("ReadWriteMany", size="200Gi"), DOWNLOAD, CACHING)
+    (row,) = rows(recipe)
     assert row == {
         "claim": "model-cache",
         "holds": (f"{MODEL} 61Gi",),
@@ -45,35 +48,37 @@ def test_a_claim_as_it_will_be_made(tmp_path: Path) -> None:
     }
 
 
-def test_a_claim_as_it_is(tmp_path: Path) -> None:
-    made = PersistentVolumeClaim(name="model-cache", storage_class="fast", requested="1Ti", capacity="2Ti")
-    (row,) = rows(
-        recipes(tmp_path, deploy=dump_objects(claim("ReadWriteMany", size="200Gi"), DOWNLOAD)), made
+def test_existing_claim(tmp_path: Path) -> None:
+    existing = PersistentVolumeClaim(
+        name="model-cache", storage_class="fast", requested="1Ti", capacity="2Ti"
     )
+    recipe = load(tmp_path, claim("ReadWriteMany", size="200Gi"), DOWNLOAD)
+    (row,) = rows(recipe, existing)
     assert (row["size"], row["class"], row["reclaim"], row["grows"]) == ("2Ti", "fast", "Retain", "yes")
 
 
-def test_an_engine_that_fetches_its_model_to_a_claim_of_others(tmp_path: Path) -> None:
-    relying = recipes(tmp_path, deploy=dump_objects(CACHING))
-    by_hand = PersistentVolumeClaim(name="model-cache", storage_class="", capacity="1Ti")
-    (row,) = rows(relying, by_hand)
+def test_undeclared_claim_with_the_cache_of_an_engine(tmp_path: Path) -> None:
+    recipe = load(tmp_path, CACHING)
+    classless = PersistentVolumeClaim(name="model-cache", storage_class="", capacity="1Ti")
+    (row,) = rows(recipe, classless)
     assert row["holds"] == (f"{MODEL} 61Gi",)
     assert (row["size"], row["class"], row["reclaim"], row["grows"]) == ("1Ti", "?", "?", "?")
-    (row,) = rows(relying)
+    (row,) = rows(recipe)
     assert (row["size"], row["class"]) == ("?", "?")
 
 
-def test_recipes_alike_are_told_once_and_others_not_at_all(tmp_path: Path) -> None:
-    assert rows(recipes(tmp_path / "none", deploy=dump_objects(claim("ReadWriteMany", size="200Gi")))) == []
+def test_equal_rows_are_merged_and_empty_claims_left_out(tmp_path: Path) -> None:
+    empty = claim("ReadWriteMany", size="200Gi")
+    assert rows(load(tmp_path / "none", empty)) == []
     for name in ("a", "b"):
-        recipes(tmp_path / "two" / name, deploy=dump_objects(claim("ReadWriteMany", size="200Gi"), DOWNLOAD))
+        load(tmp_path / "two" / name, empty, DOWNLOAD)
     assert len(rows(recipes(tmp_path / "two"))) == 1
 
 
-def test_a_cache_that_the_script_around_the_engine_names(tmp_path: Path) -> None:
+def test_cache_that_a_script_sets(tmp_path: Path) -> None:
     script = f"export HF_HOME=/cache; exec python3 -m dynamo.vllm --model {MODEL}"
     mounts = [{"name": "cache", "mountPath": "/cache"}]
-    started = {"command": ["sh", "-c", script], "args": [], "volumeMounts": mounts}
-    relying = graph(engine(env={"HF_HOME": "/tmp"}, main=started, pod={"volumes": [CLAIM]}))
-    (row,) = rows(recipes(tmp_path, deploy=dump_objects(relying)))
+    main = {"command": ["sh", "-c", script], "args": [], "volumeMounts": mounts}
+    recipe = load(tmp_path, graph(engine(env={"HF_HOME": "/tmp"}, main=main, pod={"volumes": [CLAIM]})))
+    (row,) = rows(recipe)
     assert (row["claim"], row["holds"]) == ("model-cache", (f"{MODEL} 61Gi",))

@@ -105,7 +105,7 @@ def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
     assert "no manifest" in get_skip_reason(schema.schema, alone)
     beside = recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
     assert list_messages(layout.layout, beside) == []
-    says = "not read: a chart of Helm: only what it renders is applied"
+    says = "not read: a Helm chart: only its rendered output is applied"
     assert list_messages(layout.read_whole, beside) == [("warn", says)]
 
 
@@ -114,7 +114,7 @@ def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
     [
         ("[aws, s3, sync, 's3://bucket/model', /models]", []),
         ("[git, clone, 'https://huggingface.co/org/model']", []),
-        ("[sleep, '1']", ["no Job in model-cache/ is seen to download a model"]),
+        ("[sleep, '1']", ["no Job in model-cache/ downloads a model"]),
     ],
 )
 def test_a_cache_that_is_filled_from_elsewhere(tmp_path: Path, command: str, messages: list[str]) -> None:
@@ -148,7 +148,7 @@ def test_a_misspelt_framework(tmp_path: Path, folder: str, fix: str) -> None:
     (tmp_path / folder / "agg").mkdir(parents=True)
     (tmp_path / folder / "agg" / "deploy.yaml").write_text(DEPLOY)
     (finding,) = run_check(layout.framework, Recipes(load_recipes([str(tmp_path)])))
-    assert (str(finding.outcome), finding.message) == ("warn", f"{folder} is no framework's folder")
+    assert (str(finding.outcome), finding.message) == ("warn", f"{folder} is not the name of a framework")
     assert finding.fix == f"call it {fix}"
 
 
@@ -159,9 +159,7 @@ def test_a_framework_with_more_in_its_name_is_not_misspelt(tmp_path: Path) -> No
 
 def test_a_graph_in_the_folder_of_another_framework(tmp_path: Path) -> None:
     given = recipes(tmp_path / "a", sglang__agg__deploy=DEPLOY)
-    assert list_messages(layout.framework, given) == [
-        ("warn", "in the folder sglang lies a graph that runs vllm")
-    ]
+    assert list_messages(layout.framework, given) == [("warn", "in the folder sglang a graph runs vllm")]
     mocker = DEPLOY.replace("dynamo.vllm", "dynamo.mocker")
     assert list_messages(layout.framework, recipes(tmp_path / "b", sglang__agg__deploy=mocker)) == []
 
@@ -222,7 +220,7 @@ def test_a_link_to_nothing(tmp_path: Path) -> None:
     (tmp_path / "traces" / "chat.jsonl").symlink_to("../../other/chat.jsonl")
     (tmp_path / "traces" / "good.jsonl").symlink_to(tmp_path / "sglang" / "agg" / "deploy.yaml")
     assert list_messages(layout.files, Recipes(load_recipes([str(tmp_path)]))) == [
-        ("warn", "is a link to what is not there")
+        ("warn", "is a broken symlink")
     ]
 
 
@@ -259,16 +257,16 @@ def test_what_people_write_is_read(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "line", "message"),
     [
-        (launching("x" * 131_073), 11, "the end of a script: it has more than 131072 characters"),
+        (launching("x" * 131_073), 11, "the end of a script with more than 131072 characters"),
         (
             launching("python3 -m dynamo.vllm & " * 101),
             11,
-            "what a container starts after the first 100 programs",
+            "the programs of a container after the first 100",
         ),
         (
             "---".join([launching("x" * 100_000)] * 3),
             33,
-            "commands of a container: those of this file are more than 262144 characters",
+            "commands of a container: this file has over 262144 characters of commands",
         ),
         (
             "# dynocheck: ignore[a] r\n" * 1_001 + CLAIM,
@@ -288,5 +286,5 @@ def test_a_page_that_is_too_long(tmp_path: Path) -> None:
     recipes(tmp_path, **CACHE, vllm__agg__deploy=DEPLOY)
     (tmp_path / "README.md").write_text("dynocheck: [" * 10_000)
     assert list_messages(layout.read_whole, Recipes(load_recipes([str(tmp_path)]))) == [
-        ("warn", "not read: a page: it has more than 65536 characters")
+        ("warn", "not read: a page with more than 65536 characters")
     ]

@@ -1,0 +1,69 @@
+"""Checks of whether downloads of models have enough memory."""
+
+import re
+from collections.abc import Iterator
+
+from dynocheck import Finding, Skip, check, fail, warn
+from dynocheck.checks.storage._fetches import Fetch, find_fetches
+from dynocheck.facts import Container, Recipes
+
+# hf-xet 1.5.0 to 1.6.0 buffers 2 GB, and 512 MB for each of 8 files; with high performance 16 GB and 2 GB:
+# docs.rs, xet-runtime 1.5.2, config/groups/reconstruction.rs; https://github.com/huggingface/xet-core/issues/926.
+# Since 1.7.0 buffers depend on the container's memory: https://github.com/huggingface/xet-core/pull/943.
+_BUFFERS, _FAST_BUFFERS = 6_096_000_000, 32_000_000_000
+_PINNED = re.compile(r"\bhf[-_]xet\s*={2,3}\s*1\.[56]\.\d+\b", re.IGNORECASE)
+_FAST = ("HF_XET_HIGH_PERFORMANCE", "HF_XET_HP")
+
+
+@check("memory.download", title="Downloads fit their container's memory limit")
+def download(recipes: Recipes) -> Iterator[Finding]:
+    """Files on an emptyDir in memory count against the container's memory limit: a larger download ends with
+    OOMKilled.
+
+    So do the buffers of hf-xet 1.5 and 1.6, which `hf download` uses: up to 6.1 GB for a large model, and 32
+    GB with HF_XET_HIGH_PERFORMANCE, whatever the limit. Later versions respect the limit. The version is
+    known only where the script pins it.
+
+    Fix: pip install 'hf_xet>=1.7', HF_HUB_DISABLE_XET=1, or a higher limit
+    """
+    has_known_needs = False
+    for fetch in (fetch for recipe in recipes for fetch in find_fetches(recipe)):
+        limit = fetch.find_limit("memory")
+        if limit is None:
+            continue
+        amount, source = limit
+        in_memory = fetch.size if fetch.is_in_memory else None
+        buffers = _estimate_buffers(fetch)
+        has_known_needs = has_known_needs or in_memory is not None or buffers is not None
+        if in_memory is not None and in_memory > amount:
+            yield fail(
+                f"{fetch.label} is {in_memory / 1e9:.0f} GB and is downloaded to memory; "
+                f"the container's limit is {source.data}",
+                fix="download to a claim",
+                location=fetch.locate(source),
+            )
+        elif buffers is not None and buffers > amount:
+            yield warn(
+                f"the pinned hf-xet may buffer {buffers / 1e9:.1f} GB while it downloads {fetch.label}; "
+                f"the container's limit is {source.data}",
+                fix="pin hf_xet>=1.7, which goes by the limit, or set HF_HUB_DISABLE_XET=1",
+                location=fetch.locate(source),
+            )
+    if not has_known_needs:
+        raise Skip("no download of known size goes to memory or pins an hf-xet with fixed buffers")
+
+
+def _estimate_buffers(fetch: Fetch) -> float | None:
+    """The most bytes that hf-xet buffers during a download, None when that is unknown."""
+    container = fetch.download.container
+    if fetch.size is None or not _PINNED.search(fetch.script) or _is_on(container, "HF_HUB_DISABLE_XET"):
+        return None
+    if any(variable.name.startswith("HF_XET_RECONSTRUCTION_") for variable in container.env):
+        return None
+    is_fast = any(_is_on(container, name) for name in _FAST)
+    return min(fetch.size, _FAST_BUFFERS if is_fast else _BUFFERS)
+
+
+def _is_on(container: Container, name: str) -> bool:
+    variable = container.find_variable(name)
+    return variable is not None and (variable.value or "").lower() in ("1", "true", "yes", "on")

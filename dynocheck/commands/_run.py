@@ -1,0 +1,227 @@
+"""The run of a judging verb: select checks, gather facts or read a snapshot, decide verdicts, report."""
+
+import sys
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from dynocheck.core import snapshot
+from dynocheck.core.declarations import Check, Probe
+from dynocheck.core.errors import UsageError
+from dynocheck.core.knowledge import Knowledge, MissingFact
+from dynocheck.core.options import CommonOptions
+from dynocheck.core.outcomes import compute_exit_code
+from dynocheck.core.pipeline import Pipeline
+from dynocheck.core.planning import Plan, plan
+from dynocheck.core.probing import Progress, gather
+from dynocheck.core.report_builder import build_report, tabulate
+from dynocheck.core.run_config import FactKinds, RunConfig
+from dynocheck.facts import (
+    ClusterFact,
+    Fact,
+    IgnoreUses,
+    RecipeFact,
+    RecipePaths,
+    Recipes,
+    RequiredAccess,
+    Settings,
+)
+from dynocheck.kube import Cluster
+from dynocheck.reports import ReportOptions, progress
+from dynocheck.reports.outputs import Output, parse_outputs, write_reports
+from dynocheck.suppression.suppressions import Suppressions
+
+INTERRUPTED = 130
+_MISSING_INPUT = {"recipe": "add --cluster", "preflight": "add --recipe DIR"}
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a verb adds to the cluster and the recipes.
+
+    :param sources: more sources for probes, by type.
+    :param facts: facts that need no probe.
+    :param describe_target: takes the facts of the run, and returns more of the report's target.
+    :param describe_waiting: what the slow probe is waiting for at the moment.
+    """
+
+    sources: Mapping[type, Any] = field(default_factory=dict)
+    facts: Mapping[type[Fact], Fact] = field(default_factory=dict)
+    describe_target: Callable[[Mapping[type[Fact], Any]], dict[str, Any]] = lambda facts: {}
+    describe_waiting: Callable[[], str] = lambda: ""
+
+
+@dataclass(frozen=True)
+class Run:
+    """A judging verb that has begun. Its checks are those that need a fact of `kinds`."""
+
+    command: str
+    options: CommonOptions
+    kinds: FactKinds
+    config: RunConfig
+    outputs: Sequence[Output]
+    checks: tuple[Check, ...]
+    started: float
+
+    @classmethod
+    def begin(cls, command: str, options: CommonOptions, kinds: FactKinds) -> "Run":
+        """Read the configuration and select the checks.
+
+        :raises UsageError: the options or the configuration cannot be used.
+        """
+        started = time.time()
+        config = RunConfig.resolve(options)
+        outputs = parse_outputs(options.outputs)
+        return cls(command, options, kinds, config, outputs, config.select_checks(options, kinds), started)
+
+    def judge(
+        self,
+        recipes: Sequence[str] = (),
+        *,
+        cluster: bool = False,
+        context: RunContext | None = None,
+    ) -> int:
+        """Gather the facts, decide and report.
+
+        :param recipes: paths of recipes.
+        :param cluster: probe the cluster, unless the options name a snapshot.
+        :return: the exit code.
+        :raises UsageError: the user's input cannot be used, or a report could not be written.
+        """
+        options = self.options
+        suppressions = Suppressions(options, self.config.registry.checks, recipes, _load_recipes)
+        known, target = _read_snapshot(options.snapshot, self.config.registry.probes, recipes)
+        context = context or RunContext()
+        known.facts[Settings] = self.config.site.thresholds
+        known.facts |= context.facts
+        sources = collect_sources(options, recipes, cluster=cluster and options.snapshot is None)
+        sources |= context.sources
+        target |= describe_target(sources)
+        planned = self._plan(self.config.registry.probes, sources, known)
+        with progress.show_progress() as show:
+            gathered = run_probes(
+                planned,
+                sources,
+                options.timeout_s,
+                lambda names: show([*names, *filter(None, [context.describe_waiting()])]),
+                known,
+            )
+        known.facts |= gathered.facts
+        known.missing |= gathered.missing
+        known.interrupted = gathered.interrupted
+        target |= context.describe_target(known.facts)
+        code = self._decide(planned, known, target, suppressions)
+        if known.interrupted:
+            print("interrupted: facts not gathered by then are unknown", file=sys.stderr)
+            return INTERRUPTED
+        return code
+
+    def judge_facts(self, known: Knowledge, target: Mapping[str, Any]) -> int:
+        """Decide on facts that were gathered already, and report.
+
+        :return: the exit code.
+        :raises UsageError: a report could not be written.
+        """
+        known.facts[Settings] = self.config.site.thresholds
+        planned = self._plan((), (), known)
+        return self._decide(planned, known, target, Suppressions(self.options, ()))
+
+    def _plan(self, probes: Sequence[Probe], sources: Iterable[type], known: Knowledge) -> Plan:
+        """Plan the run.
+
+        :raises UsageError: --select names checks none of which can be judged.
+        """
+        facts: set[type[Fact]] = {*known.facts, *known.missing, IgnoreUses}
+        tables = self.config.select_tables(self.options, self.kinds)
+        planned = plan(self.checks, probes, sources, facts, tables)
+        for pattern in self.options.select if probes else ():
+            selected = [check for check in self.checks if check.matches(pattern)]
+            if selected and not any(check in planned.checks for check in selected):
+                raise UsageError(
+                    f"{pattern} needs more input: {_MISSING_INPUT.get(self.command, 'a cluster')}"
+                )
+        return planned
+
+    def _decide(
+        self, planned: Plan, known: Knowledge, target: Mapping[str, Any], suppressions: Suppressions
+    ) -> int:
+        """Decide the verdicts and write the reports."""
+        alternatives = self.kinds is ClusterFact
+        verdicts = Pipeline(planned.checks, self.config.levels, suppressions, alternatives).decide(known)
+        tables = (*tabulate(planned.tables, known), *suppressions.build_tables(verdicts))
+        report = build_report(self.command, target, verdicts, self.started, tables)
+        shown = ReportOptions(strict=self.options.strict, junit_unknown=self.config.site.junit_unknown)
+        write_reports(report, self.outputs, shown)
+        return compute_exit_code(report, strict=self.options.strict)
+
+
+def collect_sources(options: CommonOptions, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:
+    """The sources of this run.
+
+    :raises UsageError: the kubeconfig has no such cluster.
+    """
+    sources: dict[type, Any] = {}
+    if recipes:
+        sources[RecipePaths] = RecipePaths(tuple(recipes))
+    if cluster:
+        from dynocheck import kube
+
+        connection = kube.find_connection(options.kubeconfig, options.context, options.namespace)
+        sources[Cluster] = Cluster(connection, timeout_s=options.timeout_s)
+    return sources
+
+
+def describe_target(sources: Mapping[type, Any]) -> dict[str, Any]:
+    """The target of a report: the cluster and the recipes."""
+    target: dict[str, Any] = {}
+    if Cluster in sources:
+        connection = sources[Cluster].connection
+        target |= {"cluster": connection.server, "namespace": connection.namespace}
+        target |= {"context": connection.context} if connection.context else {}
+    if RecipePaths in sources:
+        target["recipe"] = ", ".join(sources[RecipePaths].items)
+    return target
+
+
+def run_probes(
+    planned: Plan,
+    sources: Mapping[type, Any],
+    timeout_s: float,
+    show: Progress | None = None,
+    known: Knowledge | None = None,
+) -> Knowledge:
+    """Run the probes of a plan.
+
+    :raises UsageError: a recipe path holds nothing to judge.
+    """
+    complete = {**sources, RequiredAccess: RequiredAccess(planned.access)}
+    return gather(planned.probes, complete, timeout_s=timeout_s, progress=show, known=known)
+
+
+def _load_recipes(path: str) -> Recipes:
+    """The recipes at a path, none when it holds no recipe."""
+    from dynocheck.recipe.discover import NotARecipe, load_recipes
+
+    try:
+        return Recipes(load_recipes([path]))
+    except NotARecipe:
+        return Recipes()
+
+
+def _read_snapshot(
+    file: str | None, probes: Sequence[Probe], recipes: Sequence[str]
+) -> tuple[Knowledge, dict[str, Any]]:
+    """The facts and the target of a snapshot, if there is one. Recipes of the run replace those in it.
+
+    :raises UsageError: it cannot be read.
+    """
+    if file is None:
+        return Knowledge(), {}
+    kinds = [probe.provides for probe in probes if not (recipes and issubclass(probe.provides, RecipeFact))]
+    known, target = snapshot.read(Path(file), kinds)
+    for kind in kinds:
+        if issubclass(kind, ClusterFact) and kind not in known:
+            known.missing[kind] = MissingFact(f"the snapshot holds no {kind.__name__}")
+    return known, {**target, "snapshot": file}

@@ -1,0 +1,26 @@
+"""The options that all judging verbs share."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class CommonOptions:
+    """The options that all judging verbs share. `timeout_s` is in seconds per probe.
+
+    `baseline` and `write_baseline` are files; `diff` is a git revision.
+    """
+
+    outputs: tuple[str, ...] = ()
+    select: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    strict: bool = False
+    config: str | None = None
+    checks_dirs: tuple[str, ...] = ()
+    timeout_s: float = 10.0
+    snapshot: str | None = None
+    kubeconfig: str | None = None
+    context: str | None = None
+    namespace: str | None = None
+    baseline: str | None = None
+    write_baseline: str | None = None
+    diff: str | None = None

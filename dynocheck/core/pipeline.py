@@ -1,0 +1,204 @@
+"""The pipeline that decides verdicts: judge, suppress, weigh alternatives.
+
+Facts are gathered before it (`core.probing`), and the report is built after it (`core.report_builder`). Each
+stage takes verdicts and returns verdicts; `_conclude` alone derives an outcome and a message from findings.
+"""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from msgspec.structs import replace
+
+from dynocheck.core.alternatives import find_alternatives, soften
+from dynocheck.core.declarations import Check
+from dynocheck.core.errors import describe_crash
+from dynocheck.core.knowledge import Knowledge, MissingFact
+from dynocheck.core.outcomes import (
+    Finding,
+    Outcome,
+    Skip,
+    SuppressedFinding,
+    Verdict,
+    describe_suppressed,
+    find_worst,
+    summarize_findings,
+)
+from dynocheck.facts import IgnoreUses, Recipes
+
+MAX_FINDINGS = 1000  # of one check; the others are counted
+
+Levels = Mapping[str, Outcome]  # by check id: the outcome of its warnings and failures
+Suppressor = Callable[[Verdict, Finding], SuppressedFinding | None]  # None: the finding counts
+
+_SUPPRESSIBLE = (Outcome.WARN, Outcome.FAIL)
+_REPORT_CRASH = "this is a fault of the check itself: report it with the message above"
+
+
+class Comments(Protocol):
+    """The ignore comments of some recipes."""
+
+    def suppress(self, verdict: Verdict, finding: Finding) -> SuppressedFinding | None: ...
+    def list_uses(self, verdicts: Iterable[Verdict]) -> IgnoreUses: ...
+
+
+class Suppressions(Protocol):
+    """What the pipeline asks of `dynocheck.suppression`."""
+
+    def read_comments(self, recipes: Recipes | None) -> Comments: ...
+    def record_baseline(self, verdicts: Iterable[Verdict]) -> None: ...
+    def list_suppressors(
+        self, rejudge: Callable[[Recipes], Iterable[Verdict]]
+    ) -> Iterable[Suppressor]: ...  # baseline, then --diff
+
+
+@dataclass(frozen=True)
+class Pipeline:
+    """Decides the verdicts of a run.
+
+    :param alternatives: the graphs of a recipe are alternatives: a failure of one is a warning while another
+        does not fail.
+    """
+
+    checks: Sequence[Check]
+    levels: Levels
+    suppressions: Suppressions
+    alternatives: bool = False
+
+    def decide(self, knowledge: Knowledge) -> tuple[Verdict, ...]:
+        """The verdicts, sorted by check. An interrupted run records no baseline."""
+        verdicts = self._judge(knowledge)
+        if not knowledge.interrupted:
+            self.suppressions.record_baseline(verdicts)
+        for suppressor in self.suppressions.list_suppressors(
+            lambda recipes: self._judge(_replace_recipes(knowledge, recipes))
+        ):
+            verdicts = _suppress(verdicts, suppressor)
+        return _weigh_alternatives(verdicts, _get_recipes(knowledge)) if self.alternatives else verdicts
+
+    def _judge(self, knowledge: Knowledge) -> tuple[Verdict, ...]:
+        """Judge without what comments suppress. The checks of the comments themselves come last."""
+        comments = self.suppressions.read_comments(_get_recipes(knowledge))
+        last = [check for check in self.checks if any(need.fact is IgnoreUses for need in check.needs)]
+        first = [check for check in self.checks if check not in last]
+        verdicts = _suppress(judge(first, knowledge, self.levels), comments.suppress)
+        knowledge.facts[IgnoreUses] = comments.list_uses(verdicts)
+        verdicts += _suppress(judge(last, knowledge, self.levels), comments.suppress)
+        return tuple(sorted(verdicts, key=lambda verdict: verdict.check))
+
+
+def judge(checks: Iterable[Check], knowledge: Knowledge, levels: Levels | None = None) -> tuple[Verdict, ...]:
+    """The verdict of each check, in the order of the checks; nothing is suppressed."""
+    return tuple(_judge_check(check, knowledge, (levels or {}).get(check.id)) for check in checks)
+
+
+def _judge_check(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdict:
+    start = time.perf_counter()
+    findings = [*_list_gaps(knowledge.list_missing(check))]
+    skip_reason: str | None = None
+    if not findings:
+        try:
+            findings.extend(
+                _apply_level(finding, level) for finding in check(**knowledge.get_arguments(check)) or ()
+            )
+        except Skip as skip:
+            skip_reason = str(skip)
+        except Exception as error:
+            findings.append(Finding(outcome=Outcome.ERROR, message=describe_crash(error), fix=_REPORT_CRASH))
+    verdict = Verdict(
+        check=check.id,
+        title=check.title,
+        area=check.area,
+        outcome=Outcome.PASS,
+        message=check.title,
+        duration_s=round(time.perf_counter() - start, 6),
+    )
+    verdict = _conclude(verdict, findings, skip_reason=skip_reason)
+    return replace(verdict, findings=_limit_findings(verdict.findings))
+
+
+def _conclude(
+    verdict: Verdict,
+    findings: Sequence[Finding],
+    suppressed: Sequence[SuppressedFinding] = (),
+    skip_reason: str | None = None,
+) -> Verdict:
+    """The verdict that these findings make."""
+    if findings:
+        outcome = find_worst(finding.outcome for finding in findings)
+        message = summarize_findings(findings, outcome)
+    elif suppressed:
+        outcome, message = Outcome.SKIP, "; ".join(describe_suppressed(suppressed))
+    elif skip_reason is not None:
+        outcome, message = Outcome.SKIP, skip_reason
+    else:
+        outcome, message = Outcome.PASS, verdict.title
+    return replace(
+        verdict, outcome=outcome, message=message, findings=tuple(findings), suppressed=tuple(suppressed)
+    )
+
+
+def _list_gaps(missing: Iterable[MissingFact]) -> Iterator[Finding]:
+    """A finding for each reason why facts are missing."""
+    for gap in {gap.reason: gap for gap in missing}.values():
+        outcome = Outcome.ERROR if gap.crashed else Outcome.UNKNOWN
+        yield Finding(outcome=outcome, message=gap.reason, fix=gap.fix)
+
+
+def _apply_level(finding: Finding, level: Outcome | None) -> Finding:
+    return (
+        finding if level is None or finding.outcome not in _SUPPRESSIBLE else replace(finding, outcome=level)
+    )
+
+
+def _limit_findings(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    """The worst MAX_FINDINGS, then a finding for each outcome that counts those left out."""
+    if len(findings) <= MAX_FINDINGS:
+        return findings
+    worst = sorted(findings, key=lambda finding: -finding.outcome.severity)
+    hidden = Counter(finding.outcome for finding in worst[MAX_FINDINGS:])
+    counts = [
+        Finding(outcome=outcome, message=f"{count} more finding{'s' if count > 1 else ''} not shown")
+        for outcome, count in hidden.items()
+    ]
+    return (*worst[:MAX_FINDINGS], *counts)
+
+
+def _suppress(verdicts: Iterable[Verdict], suppressor: Suppressor) -> tuple[Verdict, ...]:
+    """The verdicts without the warnings and failures that the suppressor takes out."""
+    return tuple(_suppress_findings(verdict, suppressor) for verdict in verdicts)
+
+
+def _suppress_findings(verdict: Verdict, suppressor: Suppressor) -> Verdict:
+    kept: list[Finding] = []
+    suppressed = list(verdict.suppressed)
+    for finding in verdict.findings:
+        taken = suppressor(verdict, finding) if finding.outcome in _SUPPRESSIBLE else None
+        if taken is None:
+            kept.append(finding)
+        else:
+            suppressed.append(taken)
+    return verdict if len(kept) == len(verdict.findings) else _conclude(verdict, kept, suppressed)
+
+
+def _weigh_alternatives(verdicts: Sequence[Verdict], recipes: Recipes | None) -> tuple[Verdict, ...]:
+    """The verdicts, with a graph's failures as warnings where another graph of its recipe does not fail."""
+    alternatives = find_alternatives(verdicts, recipes or ())
+    softened = (
+        (verdict, [soften(finding, alternatives) for finding in verdict.findings]) for verdict in verdicts
+    )
+    return tuple(
+        verdict if tuple(findings) == verdict.findings else _conclude(verdict, findings, verdict.suppressed)
+        for verdict, findings in softened
+    )
+
+
+def _get_recipes(knowledge: Knowledge) -> Recipes | None:
+    recipes = knowledge.facts.get(Recipes)
+    return recipes if isinstance(recipes, Recipes) else None
+
+
+def _replace_recipes(knowledge: Knowledge, recipes: Recipes) -> Knowledge:
+    return Knowledge({**knowledge.facts, Recipes: recipes}, dict(knowledge.missing))

@@ -1,0 +1,73 @@
+"""Builds the tables and charts of a run, and its report."""
+
+import datetime
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from dynocheck._version import __version__
+from dynocheck.core.declarations import ChartMaker, TableMaker
+from dynocheck.core.errors import describe_crash
+from dynocheck.core.knowledge import Knowledge
+from dynocheck.core.outcomes import Chart, Report, Table, Tool, Verdict, count_outcomes
+from dynocheck.facts import Fact
+
+
+def tabulate(makers: Iterable[TableMaker | ChartMaker], knowledge: Knowledge) -> tuple[Table | Chart, ...]:
+    """The tables that have rows and the charts that have panels.
+
+    One that crashed becomes a table with a note. One whose facts are missing is left out: the checks that
+    need those facts give the reason.
+    """
+    built = (_build(maker, knowledge) for maker in makers if not knowledge.list_missing(maker))
+    return tuple(table for table in built if table is not None)
+
+
+def build_report(
+    command: str,
+    target: Mapping[str, Any],
+    verdicts: Sequence[Verdict],
+    started: float,
+    tables: Sequence[Table | Chart] = (),
+) -> Report:
+    """The report of a run.
+
+    :param started: when the run started, as `time.time()` gives it.
+    """
+    start = datetime.datetime.fromtimestamp(started, datetime.UTC)
+    return Report(
+        tool=Tool("dynocheck", __version__),
+        command=command,
+        started=start.isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+        duration_s=round(time.time() - started, 6),
+        target=dict(target),
+        summary=count_outcomes(verdicts),
+        verdicts=tuple(verdicts),
+        tables=tuple(table for table in tables if isinstance(table, Table)),
+        charts=tuple(chart for chart in tables if isinstance(chart, Chart)),
+    )
+
+
+def _build(maker: TableMaker | ChartMaker, knowledge: Knowledge) -> Table | Chart | None:
+    facts = knowledge.get_arguments(maker)
+    try:
+        return _build_chart(maker, facts) if isinstance(maker, ChartMaker) else _build_table(maker, facts)
+    except Exception as error:
+        return Table(id=maker.id, title=maker.title, note=describe_crash(error))
+
+
+def _build_chart(maker: ChartMaker, facts: Mapping[str, Fact | None]) -> Chart | None:
+    panels = tuple(maker(**facts) or ())
+    if not panels:
+        return None
+    return Chart(id=maker.id, title=maker.title, kind=maker.kind, panels=panels, note=maker.note)
+
+
+def _build_table(maker: TableMaker, facts: Mapping[str, Fact | None]) -> Table | None:
+    rows = [dict(row) for row in maker(**facts) or ()]
+    names = dict.fromkeys(column for row in rows for column in row)
+    columns = tuple(name for name in names if any(row.get(name) not in (None, "", ()) for row in rows))
+    if not columns:
+        return None
+    cells = tuple(tuple(row.get(column) for column in columns) for row in rows)
+    return Table(id=maker.id, title=maker.title, columns=columns, rows=cells, note=maker.note)

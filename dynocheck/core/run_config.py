@@ -1,0 +1,94 @@
+"""The configuration of a run: the site's file, the registry, and the checks that a verb selects."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from dynocheck.core.config import SiteConfig, find_config, read_config
+from dynocheck.core.declarations import ChartMaker, Check, Declaration, TableMaker
+from dynocheck.core.errors import UsageError
+from dynocheck.core.options import CommonOptions
+from dynocheck.core.outcomes import Outcome
+from dynocheck.core.registry import DeclarationT, Registry, filter_matching, load, select
+from dynocheck.facts import ClusterFact, EndpointFact, Fact, LoadFact, LoadLimits, RecipeFact, parse_limits
+
+FactKinds = type[Fact] | tuple[type[Fact], ...]  # a verb judges the checks that need a fact of these kinds
+_KINDS = (ClusterFact, RecipeFact, EndpointFact, LoadFact)
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The configuration of a run. `limits` are those of the site's file."""
+
+    site: SiteConfig
+    registry: Registry
+    limits: LoadLimits
+
+    @classmethod
+    def resolve(cls, options: CommonOptions) -> "RunConfig":
+        """Read the site's file and load every check and probe.
+
+        :raises UsageError: the file, a check or a probe cannot be used.
+        """
+        file = find_config(options.config)
+        site = read_config(file) if file is not None else SiteConfig()
+        limits = require_valid_limits(parse_limits(site.limits, f"limits of {file}"))
+        folders = (*site.checks_dirs, *options.checks_dirs)
+        return cls(site, load(Path(folder) for folder in folders), limits)
+
+    def select_checks(self, options: CommonOptions, kinds: FactKinds | None = None) -> tuple[Check, ...]:
+        """The checks of these kinds that the site's file and the command line select.
+
+        --select on the command line replaces the file's select and skip.
+
+        :raises UsageError: a pattern of the file matches no check at all, or one of the command line none of
+            these kinds.
+        """
+        checks, tables = self.registry.checks, self.registry.tables
+        select(checks, self.site.select, ())
+        select((*checks, *tables), (), self.site.skip)
+        for pattern in self.site.levels:
+            select(checks, (pattern,), ())
+        candidates = _filter_kinds(checks, kinds)
+        select((*candidates, *_filter_kinds(tables, kinds)), (), options.skip)
+        if options.select:
+            selected = select(candidates, options.select, ())
+        else:
+            selected = filter_matching(candidates, self.site.select, self.site.skip)
+        return filter_matching(selected, (), options.skip)
+
+    def select_tables(self, options: CommonOptions, kinds: FactKinds) -> tuple[TableMaker | ChartMaker, ...]:
+        """The tables and charts of these kinds that the same patterns select."""
+        candidates = _filter_kinds(self.registry.tables, kinds)
+        if not options.select:
+            candidates = filter_matching(candidates, self.site.select, self.site.skip)
+        return filter_matching(candidates, options.select, options.skip)
+
+    @property
+    def levels(self) -> dict[str, Outcome]:
+        """The outcome of a check's warnings and failures, by id; the last matching pattern decides."""
+        return {
+            check.id: Outcome(level)
+            for pattern, level in self.site.levels.items()
+            for check in filter_matching(self.registry.checks, (pattern,), ())
+        }
+
+
+def require_valid_limits(limits: LoadLimits) -> LoadLimits:
+    """The same limits.
+
+    :raises UsageError: one cannot be parsed.
+    """
+    for misread in limits.misread:
+        raise UsageError(str(misread))
+    return limits
+
+
+def _filter_kinds(candidates: Sequence[DeclarationT], kinds: FactKinds | None) -> tuple[DeclarationT, ...]:
+    return tuple(candidate for candidate in candidates if kinds is None or _needs_kind(candidate, kinds))
+
+
+def _needs_kind(candidate: Declaration, kinds: FactKinds) -> bool:
+    """Whether it needs a fact of these kinds; one that needs a fact of no kind belongs to every verb."""
+    facts = [need.fact for need in candidate.needs if issubclass(need.fact, _KINDS)]
+    return not facts or any(issubclass(fact, kinds) for fact in facts)

@@ -1,0 +1,19 @@
+"""The engine that a launch starts, and the file of keys that it reads."""
+
+from dynocheck.engines import sglang, trtllm, vllm
+from dynocheck.engines.base import Engine
+from dynocheck.facts import ConfigFile, Container, Launch
+
+ENGINES = (vllm.ENGINE, sglang.ENGINE, trtllm.ENGINE)
+
+
+def detect_engine(launch: Launch) -> Engine | None:
+    """The engine that a launch starts; None if it starts something else, such as a frontend."""
+    module = f"{launch.module}."
+    return next((engine for engine in ENGINES if module.startswith(f"{engine.module}.")), None)
+
+
+def find_keys_file(container: Container, launch: Launch) -> ConfigFile | None:
+    """The file that a launch's engine reads keys from; None if it names none or the recipe lacks it."""
+    engine = detect_engine(launch)
+    return engine.config(container, launch) if engine is not None else None

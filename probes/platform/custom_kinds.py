@@ -1,0 +1,82 @@
+"""Custom kinds: from files that the user named, and from a cluster."""
+
+from functools import partial
+from typing import Any
+
+import msgspec
+
+from dynocheck import probe
+from dynocheck.facts import (
+    Access,
+    CustomKind,
+    CustomVersion,
+    DefinitionPaths,
+    GivenKinds,
+    RecipePaths,
+    ServedKinds,
+)
+from dynocheck.kube import Cluster, KubeError, NotFound, run_parallel
+from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
+
+_PATH = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
+
+
+class _Names(msgspec.Struct):
+    kind: str
+
+
+class _Schema(msgspec.Struct):
+    root: dict[str, Any] | None = msgspec.field(default=None, name="openAPIV3Schema")
+
+
+class _Version(msgspec.Struct):
+    name: str
+    served: bool = False
+    schema: _Schema | None = None
+
+
+class _Spec(msgspec.Struct):
+    group: str
+    names: _Names
+    versions: list[_Version]
+
+
+class _Definition(msgspec.Struct):
+    metadata: ObjectMeta
+    spec: _Spec
+
+
+@probe()
+def given_kinds(paths: DefinitionPaths) -> GivenKinds:
+    from dynocheck.recipe.definitions import load_definitions  # the reading of YAML, which few runs ask for
+
+    return GivenKinds(load_definitions(paths.items))
+
+
+@probe(
+    access=[
+        Access("list", "customresourcedefinitions", "apiextensions.k8s.io"),
+        Access("get", "customresourcedefinitions", "apiextensions.k8s.io"),
+    ]
+)
+def served_kinds(paths: RecipePaths, cluster: Cluster) -> ServedKinds:
+    """Of the groups that the recipes use only: all schemas of a cluster run to megabytes."""
+    from dynocheck.recipe.discover import load_recipes
+
+    groups = {manifest.group for recipe in load_recipes(paths.items) for manifest in recipe.manifests} - {""}
+    try:
+        names = [each.metadata.name for each in cluster.items(_PATH, PartialObject, accept=METADATA)]
+        wanted = [name for name in names if name.partition(".")[2] in groups]
+        found = run_parallel([partial(_get_kind, cluster, name) for name in wanted])
+    except KubeError as error:
+        return ServedKinds(reason=str(error))
+    return ServedKinds(tuple(kind for kind in found if kind is not None))
+
+
+def _get_kind(cluster: Cluster, name: str) -> CustomKind | None:
+    try:
+        spec = cluster.get(f"{_PATH}/{name}", _Definition).spec
+    except NotFound:
+        return None
+    versions = (CustomVersion(v.name, v.served, v.schema.root if v.schema else None) for v in spec.versions)
+    return CustomKind(spec.group, spec.names.kind, tuple(versions), source="the cluster")

@@ -1,0 +1,49 @@
+from __future__ import annotations
+
+import socket
+from pathlib import Path
+
+import pytest
+
+from dynocheck.facts import Autoscalers
+from dynocheck.probes.capacity.autoscaling import autoscalers
+from tests.controlplane.server import ControlPlane
+from tests.kube.servers import Request, items, reply, serve
+from tests.probes.looking import look
+
+GROUP = {"kind": "APIGroup", "name": "karpenter.sh", "versions": [{"version": "v1"}]}
+STATUS = {"metadata": {"name": "cluster-autoscaler-status", "namespace": "kube-system"}}
+
+
+def test_cluster_autoscaler_by_its_status(cluster: ControlPlane) -> None:
+    assert look("autoscalers", cluster) == Autoscalers()
+    namespace = cluster.namespace()
+    metadata = {"name": "cluster-autoscaler-status", "namespace": namespace}
+    cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+    assert look("autoscalers", cluster) == Autoscalers((f"Cluster Autoscaler ({namespace})",))
+
+
+def test_without_permission_it_is_unknown(cluster: ControlPlane) -> None:
+    seen = look("autoscalers", cluster, cluster.user("nobody"))
+    assert (seen.items, 'cannot list resource "configmaps"' in seen.unseen) == ((), True)
+
+
+@pytest.mark.parametrize(
+    ("karpenter", "statuses", "expected"),
+    [
+        (200, [], ("Karpenter",)),
+        (200, [STATUS], ("Karpenter", "Cluster Autoscaler (kube-system)")),
+        (404, [], ()),
+        (403, [STATUS], ("Cluster Autoscaler (kube-system)",)),
+    ],
+)
+def test_karpenter_by_its_api_group(
+    tmp_path: Path, karpenter: int, statuses: list[object], expected: tuple[str, ...]
+) -> None:
+    def handle(request: Request, connection: socket.socket) -> bytes:
+        if request.path == "/apis/karpenter.sh":
+            return reply(karpenter, GROUP if karpenter == 200 else {"kind": "Status", "message": "no"})
+        return reply(200, items(*statuses))
+
+    with serve(handle) as server:
+        assert autoscalers(server.cluster(tmp_path)) == Autoscalers(expected)
