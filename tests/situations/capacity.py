@@ -90,7 +90,7 @@ SITUATIONS = [
         quota_of_limits,
         {"capacity.quota-fits": "pass", "platform.quota": "fail"},
         "team",
-        says="states no limits.cpu",
+        says="does not set limits.cpu",
         recipe=RECIPE,
     ),
     Situation(

@@ -292,7 +292,7 @@ SITUATIONS = [
         deleted(platform.TOKEN),
         {"platform.secrets": "fail"},
         TOKEN,
-        "does not exist, and a container needs it",
+        "does not exist, but a container needs it",
         recipe=NEEDY,
     ),
     Situation(
@@ -324,7 +324,7 @@ SITUATIONS = [
         partial(grove, tag="v0.1.0-alpha.8"),
         {"platform.multinode": "warn"},
         "grove-operator",
-        "goes with >= 0.1.0-alpha.10",
+        "needs >= 0.1.0-alpha.10",
         recipe=WIDE_EP,
     ),
     Situation(
@@ -345,7 +345,7 @@ SITUATIONS = [
         applied(level("baseline")),
         {"platform.pod-security": "fail"},
         "default",
-        "component worker has hostIPC, capability IPC_LOCK, which level baseline refuses",
+        "component worker has hostIPC, capability IPC_LOCK, which level baseline rejects",
         recipe=NEEDY,
     ),
     Situation(
@@ -395,7 +395,7 @@ SITUATIONS = [
         nats_down,
         {"platform.etcd-nats": "fail"},
         "dynamo-platform-nats",
-        "has no ready endpoint, and operator configuration",
+        "has no ready endpoint, but operator configuration",
     ),
     Situation(
         "no DNS known",

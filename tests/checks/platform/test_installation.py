@@ -1,4 +1,4 @@
-"""The checks of the Dynamo operator: that it runs, alone, and goes with what it runs."""
+"""CRDs of the platform, their stored versions, and the operator."""
 
 from __future__ import annotations
 

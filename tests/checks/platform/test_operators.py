@@ -1,4 +1,4 @@
-"""The checks of the Dynamo operator: that it runs, alone, and goes with what it runs."""
+"""The Dynamo operator alone in its cluster, and its release against CRDs and images."""
 
 from __future__ import annotations
 
