@@ -1,7 +1,7 @@
-"""Sends the requests of one measurement and writes down what came of each.
+"""Sends the requests of one measurement and records the results.
 
-The closed loop keeps so many requests under way: the next begins when one ends. The open loop begins each
-when it is due, whatever became of the others.
+The closed loop keeps a number of requests in flight: the next one starts when one ends. The open loop starts
+each request when it is due, regardless of the others.
 """
 
 import asyncio
@@ -19,15 +19,15 @@ from dynocheck.loadtest.stats.histograms import Recorder
 from dynocheck.serving import Exchange
 
 _TICK_S = 0.005
-_MOST_AT_ONCE = 2000  # requests of an open loop under way; what is due beyond that begins late, and says so
+_MOST_AT_ONCE = 2000  # requests in flight in an open loop; more start late, and are recorded as late
 
 Ask = Callable[[int, float | None], Awaitable[Exchange]]
-"""Makes the request of this number, due at this time of `perf_counter` or now."""
+"""Sends the request with this number, due at this `perf_counter` time, or now if None."""
 
 
 @dataclass
 class LoadRecording:
-    """What is measured under one load, while it is measured."""
+    """The results of a measurement while it runs."""
 
     started: float
     under_way: int = 0
@@ -40,7 +40,7 @@ class LoadRecording:
     cpu: float = 0.0
 
     def add(self, exchange: Exchange) -> None:
-        """Write down one request and forget the rest of it."""
+        """Record one request, without keeping its exchange."""
         times = exchange.times
         self.ended = max(self.ended, times.ended or 0.0)
         self.quickack = self.quickack and exchange.quickack
@@ -76,7 +76,7 @@ class LoadRecording:
         )
 
     def make_point(self, concurrency: int | None, rate: float | None) -> LoadPoint:
-        """What was measured."""
+        """The finished measurement."""
         return LoadPoint(
             concurrency=concurrency,
             rate=rate,
@@ -91,7 +91,7 @@ class LoadRecording:
 
 @asynccontextmanager
 async def start_recording(started: float | None = None) -> AsyncIterator[LoadRecording]:
-    """Record, from a moment of `perf_counter` or from now on; meanwhile watch how late this process is."""
+    """Record from this `perf_counter` time, or from now on, and measure the event loop's lag meanwhile."""
     made = LoadRecording(perf_counter() if started is None else started)
     began = time.process_time()
     watch = asyncio.create_task(_watch_lag(made.lag))
@@ -107,8 +107,8 @@ async def start_recording(started: float | None = None) -> AsyncIterator[LoadRec
 
 @contextmanager
 def _collect_garbage() -> Iterator[None]:
-    """Every request leaves cycles behind, which fill the memory of a long run. The command line, whose other
-    runs are short, does not look for them. What is there already is left out, so that looking takes no time.
+    """Enable garbage collection, which the command line disables, because each request leaves cycles that
+    would fill the memory of a long run. Existing objects are frozen, so that collections are fast.
     """
     before = gc.isenabled()
     gc.freeze()
@@ -122,15 +122,15 @@ def _collect_garbage() -> Iterator[None]:
 
 
 async def _watch_lag(lag: Recorder) -> None:
-    """How long after it was due a timer is served: as late as anything that arrives just then is seen.
+    """Record how late timers fire, which is how late data that arrives then is noticed.
 
-    Up to one of these milliseconds is epoll's, which waits whole ones: it errs on the careful side.
+    Up to 1 ms of it comes from epoll, which waits whole milliseconds; so the lag is overestimated.
     """
     due = perf_counter() + _TICK_S
     while True:
         await asyncio.sleep(max(due - perf_counter(), 0.0))
         now = perf_counter()
-        while due <= now:  # a long delay is met by all that arrive in it, not only by the first
+        while due <= now:  # a long delay affects everything that arrives during it
             lag.add(now - due)
             due += _TICK_S
 
@@ -138,7 +138,7 @@ async def _watch_lag(lag: Recorder) -> None:
 async def run_closed_loop(
     ask: Ask, record: LoadRecording, numbers: Iterator[int], concurrency: int, until: float | None
 ) -> None:
-    """So many requests at a time, until the numbers or the time are over."""
+    """Keep `concurrency` requests in flight until the numbers run out or the time `until` is reached."""
 
     async def stream() -> None:
         for number in numbers:
@@ -152,7 +152,7 @@ async def run_closed_loop(
 
 
 async def run_open_loop(ask: Ask, record: LoadRecording, due: Iterator[tuple[int, float]]) -> None:
-    """Each request when it is due, in seconds from the start of the recording."""
+    """Start each request when it is due, in seconds from the start of the recording."""
     room = asyncio.Semaphore(_MOST_AT_ONCE)
 
     async def one(number: int, when: float) -> None:
@@ -182,7 +182,7 @@ def schedule_arrivals(
 ) -> Iterator[float]:
     """When the requests of an open loop are due, in seconds from its start.
 
-    :param pattern: `poisson`: as independent users come; `constant`: evenly spaced.
+    :param pattern: `poisson`, like independent users, or `constant`, evenly spaced.
     """
     chance = random.Random(seed)  # noqa: S311  (no secret is made of it)
     after = 0.0

@@ -1,4 +1,4 @@
-"""What several workers measured at the same time, as one run."""
+"""Merges the simultaneous runs of several workers into one."""
 
 from collections.abc import Iterable, Sequence
 from itertools import zip_longest
@@ -10,7 +10,7 @@ from dynocheck.loadtest.stats.metrics import merge_histograms
 
 
 def merge_runs(runs: Sequence[LoadRun]) -> LoadRun:
-    """One run: nothing is averaged, every sample is kept and every bucket added."""
+    """Merge runs without averaging: samples are concatenated and histograms added."""
     if len(runs) == 1:
         return runs[0]
     points = (tuple(p for p in each if p is not None) for each in zip_longest(*(run.points for run in runs)))

@@ -1,4 +1,4 @@
-"""What server and client can agree on, found by one request before the load: it also wakes a cold server."""
+"""Finds the request fields that a server accepts, with requests that also warm up a cold server."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.prompts import Prompt, Prompts
 from dynocheck.serving import Client, CompletionRequest, Exchange, FailureKind
 
-_COLD = 2  # times as long as others a first request may take: it may have to wait for compilations
+_COLD = 2  # factor on the time limits of the first request, which may have to wait for compilation
 _REFUSED = {400, 422}
 _BUSY = {
     FailureKind.HTTP_429,
@@ -25,7 +25,7 @@ _BUSY = {
 
 @dataclass(frozen=True)
 class RequestProfile:
-    """How to ask: fields that the server takes, and how many tokens it makes of a word."""
+    """The model, the request fields that the server accepts, and its tokens per word of a prompt."""
 
     model: str
     more: Mapping[str, Any]
@@ -45,7 +45,7 @@ class RequestProfile:
 
 
 async def find_model(client: Client, plan: LoadPlan) -> str:
-    """The model to ask.
+    """The model to use.
 
     :raises Unavailable: none is named, and not exactly one is served.
     """
@@ -74,10 +74,10 @@ def _parse_names(body: bytes) -> list[str]:
 async def negotiate(
     client: Client, plan: LoadPlan, model: str, prompts: Prompts, number: int
 ) -> tuple[RequestProfile, Exchange]:
-    """Ask once, with less when more is refused: the terms, and what came of the request.
+    """Send a request, with fewer fields each time the server rejects it; return the profile and exchange.
 
-    Answers of a fixed length need `ignore_eos`, and counted tokens the usage of a stream; some servers refuse
-    the one or the other.
+    Answers of a fixed length need `ignore_eos`, and token counts need usage in streams; some servers reject
+    one or the other.
     """
     usual = {"temperature": 0, **plan.more}
     full = RequestProfile(model, {**usual, "ignore_eos": True})
@@ -100,7 +100,7 @@ async def negotiate(
 
 
 def can_continue(exchange: Exchange) -> bool:
-    """Whether to go on after this first request: it was good, or its failure may have been chance."""
+    """Whether to continue after the first request: it succeeded, or its failure may be transient."""
     return exchange.failure is None or exchange.failure.kind in _BUSY
 
 

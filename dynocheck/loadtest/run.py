@@ -1,4 +1,4 @@
-"""A load test from its plan: agree with the server, warm up, measure at each load."""
+"""Runs a load test from its plan: negotiates with the server, warms up, and measures at each load."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator, Mapping
@@ -26,14 +26,14 @@ from dynocheck.loadtest.server_metrics import compute_growth, fetch_counters
 from dynocheck.serving import Client, Exchange
 
 _DESCRIPTORS = 1 << 16
-_APART = 10_000_000  # numbers of prompts between one measurement and the next
+_APART = 10_000_000  # prompt numbers reserved for each measurement
 
 
 @dataclass(frozen=True)
 class Share:
-    """Which part of a load test a worker has: each request whose number is its own modulo `of`.
+    """A worker's share of a load test: the requests whose number modulo `of` is `index`.
 
-    `gate` is waited at between the warm-up and the measurement, and gives the common start in seconds of
+    `gate` is awaited between warm-up and measurement, and returns the common start in seconds of
     `perf_counter`.
     """
 
@@ -51,11 +51,11 @@ async def run(
     progress: Progress | None = None,
     client: Client | None = None,
 ) -> LoadRun:
-    """Make a load test, or this share of it. One that is cancelled gives what it has measured by then.
+    """Run a load test, or a share of it. If cancelled, return what has been measured so far.
 
-    :param client: who asks; one that asks the plan's endpoint, unless given.
+    :param client: client that sends the requests (default: one for the plan's endpoint).
     :raises UsageError: the prompts cannot be read.
-    :raises Unavailable: there is no model to ask.
+    :raises Unavailable: no model is named, and not exactly one is served.
     """
     _raise_descriptor_limit()
     return await _LoadTest(plan, share or Share(), progress or (lambda _: None)).run(
@@ -64,7 +64,7 @@ async def run(
 
 
 def _raise_descriptor_limit() -> None:
-    """Allow as many connections as the system lets us."""
+    """Raise the limit on open files, and so on connections, to what the system allows."""
     with suppress(ImportError, ValueError, OSError):
         import resource
 
@@ -145,7 +145,7 @@ class _LoadTest:
             await self._measure_point(client, terms, number, concurrency)
 
     def _record_failed_start(self, first: Exchange) -> None:
-        """The first request failed in a way that the others would too: they are not even sent."""
+        """Record a first request that failed in a way that all others would too; those are not sent."""
         record = LoadRecording(started=first.times.scheduled)
         record.add(first)
         closed = self.mode == "closed"
@@ -195,13 +195,13 @@ class _LoadTest:
         return await fetch_counters(client) if self.share.index == 0 else {}
 
     def _list_numbers(self, number: int) -> Iterator[int]:
-        """The numbers of this share's requests, in one measurement."""
+        """The numbers of this share's requests in a measurement."""
         first = number * _APART
         every = count(first) if self.most is None else range(first, first + self.most)
         return islice(every, self.share.index, None, self.share.of)
 
     def _schedule_requests(self, number: int) -> Iterator[tuple[int, float]]:
-        """When each of them is due, in an open loop."""
+        """The number of each of this share's requests, and when it is due in an open loop."""
         plan = self.plan
         if plan.rate is not None:
             due = schedule_arrivals(plan.rate, plan.arrivals, plan.seed, self.most, plan.duration_s)

@@ -1,8 +1,8 @@
-"""Where the workers of a load test meet that run in pods of their own, to begin at the same time.
+"""A barrier over TCP that lets load test workers in different pods start at the same time.
 
-The worker of index 0 listens, and every worker, itself too, connects to it, says its index, says `ready`
-after each warm-up and waits for the word. No clock is read on two machines: the workers begin as far apart
-as one word takes over the network.
+Worker 0 listens. Every worker, including worker 0, connects to it, sends its index, sends `ready` after each
+warm-up and waits for `start`. No clocks are compared: the workers start within the network latency of one
+message.
 """
 
 import asyncio
@@ -16,17 +16,17 @@ from typing import Self
 from dynocheck.core.errors import UsageError
 from dynocheck.facts import Unavailable
 
-PATIENCE_S = 600.0  # for the last of them to come: a pod may wait for its image
+PATIENCE_S = 600.0  # for the last worker to connect: its pod may have to pull the image
 _AHEAD_S = 0.05
 _AGAIN_S = 0.5
-_GOODBYE_S = 3600.0  # the first stays until the last has ended; the Job's deadline is shorter
+_GOODBYE_S = 3600.0  # worker 0 stays until all others have ended; the Job's deadline is shorter
 _START = "start"
-_PLACE = re.compile(r"(\d{1,4})/(\d{1,4})@([\w.-]{1,250}):(\d{1,5})", re.ASCII)
+_RANK = re.compile(r"(\d{1,4})/(\d{1,4})@([\w.-]{1,250}):(\d{1,5})", re.ASCII)
 
 
 @dataclass(frozen=True)
 class WorkerRank:
-    """Which worker this is, of how many, and at which host and port they meet."""
+    """A worker's index, the number of workers, and the host and port of worker 0."""
 
     index: int
     of: int
@@ -39,16 +39,16 @@ class WorkerRank:
     @classmethod
     def parse(cls, text: str) -> Self:
         """:raises UsageError: it is not of the form 0/4@host:7201."""
-        found = _PLACE.fullmatch(text)
-        if found is None or int(found[1]) >= int(found[2]) or not 0 < int(found[4]) < 1 << 16:
+        match = _RANK.fullmatch(text)
+        if match is None or int(match[1]) >= int(match[2]) or not 0 < int(match[4]) < 1 << 16:
             raise UsageError(f"--worker {text}: not of the form 0/4@host:7201")
-        return cls(int(found[1]), int(found[2]), found[3], int(found[4]))
+        return cls(int(match[1]), int(match[2]), match[3], int(match[4]))
 
 
 class Barrier:
-    """A worker's side of it, while a `with` block lasts.
+    """A worker's side of the barrier, for the duration of an `async with` block.
 
-    :param patience_s: seconds that the last worker may take to come.
+    :param patience_s: seconds to wait for the last worker to connect.
     """
 
     def __init__(self, place: WorkerRank, patience_s: float = PATIENCE_S) -> None:
@@ -71,7 +71,7 @@ class Barrier:
             await self._host.close()
 
     async def join(self) -> None:
-        """Tell the first worker that this one is there.
+        """Connect to worker 0.
 
         :raises Unavailable: it cannot be reached.
         """
@@ -79,39 +79,39 @@ class Barrier:
             async with asyncio.timeout(self.patience_s):
                 self._streams = await self._connect()
         except TimeoutError:
-            raise Unavailable(f"the first worker cannot be reached at {self.place.host}") from None
+            raise Unavailable(f"cannot reach worker 0 at {self.place.host}") from None
         self._streams[1].write(f"{self.place.index}\n".encode())
 
     async def wait(self) -> float:
-        """Wait for the common start, and give it in seconds of `perf_counter`.
+        """Wait until all workers are ready; return the common start in seconds of `perf_counter`.
 
-        :raises Unavailable: there will be none.
+        :raises Unavailable: worker 0 is gone, or some workers did not connect in time.
         """
-        assert self._streams is not None, "come first"
+        assert self._streams is not None, "join first"
         reader, writer = self._streams
         writer.write(b"ready\n")
         try:
-            said = (await reader.readline()).decode(errors="replace").strip()
+            message = (await reader.readline()).decode(errors="replace").strip()
         except ConnectionError:
-            said = ""
-        if said != _START:
-            raise Unavailable(said or "the first worker has gone")
+            message = ""
+        if message != _START:
+            raise Unavailable(message or "worker 0 is gone")
         return perf_counter() + _AHEAD_S
 
     async def _connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         host = "127.0.0.1" if self.place.index == 0 else self.place.host
         while True:
-            with suppress(OSError):  # its name is not known before its pod runs
+            with suppress(OSError):  # the name is unknown until the pod runs
                 return await asyncio.open_connection(host, self.place.port)
             await asyncio.sleep(_AGAIN_S)
 
 
 class _BarrierHost:
-    """Gives the start whenever all are ready that have not left."""
+    """Sends `start` whenever all workers that have not left are ready."""
 
     def __init__(self, of: int, patience_s: float) -> None:
         self.of, self.patience_s = of, patience_s
-        self.came: set[int] = set()
+        self.joined: set[int] = set()
         self.left: set[int] = set()
         self.ready: dict[int, asyncio.StreamWriter] = {}
         self.refusal: str | None = None
@@ -122,8 +122,8 @@ class _BarrierHost:
         self._late = asyncio.get_running_loop().call_later(self.patience_s, self._refuse)
 
     async def close(self) -> None:
-        """Stay until everyone who came has left."""
-        if self.came - self.left:
+        """Wait until all workers that joined have left."""
+        if self.joined - self.left:
             with suppress(TimeoutError):
                 await asyncio.wait_for(self.over.wait(), _GOODBYE_S)
         self._late.cancel()
@@ -131,10 +131,10 @@ class _BarrierHost:
 
     async def _serve_worker(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         index: int | None = None
-        with suppress(ConnectionError, ValueError):  # whoever else finds the port may say anything
-            if (told := int(await reader.readline())) in set(range(self.of)) - self.came:
-                index = told
-                self.came.add(index)
+        with suppress(ConnectionError, ValueError):  # other clients may connect and send anything
+            if (sent := int(await reader.readline())) in set(range(self.of)) - self.joined:
+                index = sent
+                self.joined.add(index)
                 while await reader.readline():
                     self.ready[index] = writer
                     self._release()
@@ -149,10 +149,10 @@ class _BarrierHost:
             for writer in self.ready.values():
                 writer.write(f"{self.refusal or _START}\n".encode())
             self.ready.clear()
-        if self.came == self.left:
+        if self.joined == self.left:
             self.over.set()
 
     def _refuse(self) -> None:
-        if len(self.came) < self.of:
-            self.refusal = f"{len(self.came)} of {self.of} workers came within {self.patience_s:g} s"
+        if len(self.joined) < self.of:
+            self.refusal = f"{len(self.joined)} of {self.of} workers connected within {self.patience_s:g} s"
             self._release()

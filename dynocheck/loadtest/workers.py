@@ -1,8 +1,8 @@
-"""One load test by several processes, where one event loop is too few.
+"""Runs a load test in several processes, for loads that one event loop cannot generate.
 
-A worker is `python -m dynocheck.loading.workers`. It reads its share of the plan from a line of standard
-input, says `ready` after each warm-up, begins at the moment that the next line names, and at last prints
-what it measured. The end of its input, whoever closed it, stops it: then it prints what it has.
+A worker is `python -m dynocheck.loadtest.workers`. It reads its share of the plan from a line of standard
+input, prints `ready` after each warm-up, starts at the time on the next input line, and finally prints its
+result. If its input ends, it stops and prints what it has measured so far.
 """
 
 import asyncio
@@ -24,14 +24,14 @@ from dynocheck.loadtest.progress import Progress, report_progress
 from dynocheck.loadtest.run import Share, run
 from dynocheck.serving import Endpoint, ExchangeLimits, SecretValue
 
-_AHEAD_S = 0.05  # from the word to the start: long enough for every worker to have read it
-_LAST_S = 10.0  # for a worker that was stopped to print what it has
+_AHEAD_S = 0.05  # between announcement and start: enough for every worker to read it
+_LAST_S = 10.0  # for a stopped worker to print its result
 _LONGEST = 1 << 30
 _READY = b"ready\n"
 
 
 class WorkerResult(msgspec.Struct):
-    """How a worker ended."""
+    """A worker's result: a run, or the UsageError or Unavailable that it raised."""
 
     run: LoadRun | None = None
     unavailable: tuple[str, str | None] | None = None
@@ -39,7 +39,7 @@ class WorkerResult(msgspec.Struct):
 
 
 async def run_workers(plan: LoadPlan, progress: Progress | None = None) -> LoadRun:
-    """Make a load test with the plan's number of processes, and merge what they measured.
+    """Run a load test in plan.workers processes, and merge their results.
 
     :raises UsageError: the prompts cannot be read.
     :raises Unavailable: there is no model to ask, or a worker died.
@@ -69,7 +69,7 @@ async def _start_worker(plan: LoadPlan, index: int) -> Process:
         stdin=PIPE,
         stdout=PIPE,
         limit=_LONGEST,
-        start_new_session=True,  # Ctrl-C is for us to pass on
+        start_new_session=True,  # so that only this process gets Ctrl-C
     )
     assert worker.stdin is not None
     worker.stdin.write(_pack_plan(plan, index) + b"\n")
@@ -77,7 +77,7 @@ async def _start_worker(plan: LoadPlan, index: int) -> Process:
 
 
 async def _conduct(workers: Sequence[Process], said: dict[Process, bytes]) -> None:
-    """Give the start whenever all that are left are ready, until each has ended."""
+    """Start the workers whenever all that still run are ready, until each has ended."""
     while left := [worker for worker in workers if worker not in said]:
         lines = await asyncio.gather(*(_read_line(worker) for worker in left))
         start = f"{perf_counter() + _AHEAD_S!r}\n".encode()
@@ -107,25 +107,25 @@ async def _stop(workers: Sequence[Process], said: dict[Process, bytes]) -> None:
 
 
 def decode_result(line: bytes) -> LoadRun:
-    """What a worker measured, of what it said in the end.
+    """The run in a worker's last line of output.
 
     :raises UsageError: the prompts could not be read.
-    :raises Unavailable: it measured nothing, or died.
+    :raises Unavailable: the worker measured nothing, or died.
     """
     try:
-        said = msgspec.json.decode(line, type=WorkerResult)
+        result = msgspec.json.decode(line, type=WorkerResult)
     except msgspec.DecodeError:
-        raise Unavailable("a worker of the load test died") from None
-    if said.misused is not None:
-        raise UsageError(said.misused)
-    if said.run is None:
-        reason, fix = said.unavailable or ("a worker of the load test measured nothing", None)
+        raise Unavailable("a load test worker died") from None
+    if result.misused is not None:
+        raise UsageError(result.misused)
+    if result.run is None:
+        reason, fix = result.unavailable or ("a load test worker measured nothing", None)
         raise Unavailable(reason, fix=fix)
-    return said.run
+    return result.run
 
 
 def _pack_plan(plan: LoadPlan, index: int) -> bytes:
-    """The plan as JSON, with the key, which only the pipe to the worker sees."""
+    """The plan as JSON, including the key, which is only sent through the pipe to the worker."""
     endpoint = plan.endpoint
     fields = {name: value for name, value in vars(plan).items() if name != "endpoint"}
     reached = {
@@ -175,14 +175,14 @@ async def _work() -> bytes:
 
 
 async def encode_result(running: Awaitable[LoadRun]) -> bytes:
-    """How a worker ended, for `measured`."""
+    """A worker's result as JSON, for `decode_result`."""
     try:
-        said = WorkerResult(run=await running)
+        result = WorkerResult(run=await running)
     except UsageError as error:
-        said = WorkerResult(misused=str(error))
+        result = WorkerResult(misused=str(error))
     except Unavailable as error:
-        said = WorkerResult(unavailable=(str(error), error.fix))
-    return msgspec.json.encode(said)
+        result = WorkerResult(unavailable=(str(error), error.fix))
+    return msgspec.json.encode(result)
 
 
 if __name__ == "__main__":

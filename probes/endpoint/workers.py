@@ -1,4 +1,4 @@
-"""Whether every worker behind a frontend serves, and whether caches are used: by the frontend's metrics."""
+"""Sends requests to find out which workers serve and which caches are hit, by the frontend's metrics."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -35,13 +35,13 @@ _PER_WORKER = (
 _MAX_REQUESTS = 512
 _REPEATS = 3
 _PREFIX_WORDS = 600
-_TOKENS_A_WORD = 8  # no tokenizer makes more of a word of ours
+_TOKENS_A_WORD = 8  # upper bound for our words in any tokenizer
 _LOOKS = 3
-_SETTLE_S = 0.5  # events of a cache reach the router a moment after the answer
+_SETTLE_S = 0.5  # KV events reach the router shortly after the response
 
-_SEVERAL = "they are of one of several frontends, which has not seen all requests"
+_SEVERAL = "metrics of one of several frontends, which has not seen all requests"
 _STARTED = ("dynamo_frontend_requests_started_total", "dynamo_frontend_requests_total")
-# Where prefill is apart, the first token is that worker's and the others are those of the one that decodes.
+# In a disaggregated graph the prefill worker gives the first token, and the decode worker all others.
 _LAST = (
     "dynamo_frontend_worker_last_time_to_first_token_seconds",
     "dynamo_frontend_worker_last_inter_token_latency_seconds",
@@ -63,8 +63,8 @@ def _count_requests(target: Target, readiness: Readiness) -> int:
     )
 )
 def spread(target: Target, address: Address, readiness: Readiness, cancellation: Cancellation) -> Spread:
-    """Last of all that asks for itself, so that its requests are all that the metrics count."""
-    run = uuid4().hex  # no cache knows these prompts, however often this is run
+    """Runs after the probes that send other requests, so that the metrics count only its own."""
+    run = uuid4().hex  # makes prompts that are in no cache, however often this is run
 
     async def ask(client: "Client") -> Spread:
         async def once(number: int) -> Reply:
@@ -88,7 +88,7 @@ def spread(target: Target, address: Address, readiness: Readiness, cancellation:
 
 @probe(limit=lambda target, address, readiness, spread: target.estimate_seconds(1 + _REPEATS))
 def prefix(target: Target, address: Address, readiness: Readiness, spread: Spread) -> Prefix:
-    """After the others, so that only its own requests are in the numbers."""
+    """Runs after the others, so that the metrics count only its own requests."""
     words = min(_PREFIX_WORDS, max((readiness.context or 4096) // _TOKENS_A_WORD, 16))
     text = make_prompt(uuid4().hex, words)
 
@@ -117,7 +117,7 @@ def prefix(target: Target, address: Address, readiness: Readiness, spread: Sprea
 
 @probe(limit=lambda target, address, readiness, prefix: target.estimate_seconds(1))
 def brim(target: Target, address: Address, readiness: Readiness, prefix: Prefix) -> Brim:
-    """Nothing is asked where a cache has room for the whole context, or nobody says how large it is."""
+    """Sends nothing if the cache fits the whole context, or if its size is unknown."""
     if prefix.block is None or prefix.blocks is None or readiness.context is None:
         return Brim()
     room = prefix.block * prefix.blocks
@@ -134,27 +134,29 @@ def brim(target: Target, address: Address, readiness: Readiness, prefix: Prefix)
 
 
 async def _fetch_metrics(client: "Client", target: Target) -> tuple[Metrics, str]:
-    """The frontend's metrics, or why they do not tell. Several looks, for each may be at another frontend."""
+    """The frontend's metrics, and why they cannot be used, if so. Read _LOOKS times, because each request may
+    reach another frontend.
+    """
     counted: list[float] = []
     metrics = Metrics()
     for _ in range(_LOOKS):
-        answer = await client.get("/metrics", limits=target.limits)
-        if answer.failure is not None:
-            return Metrics(), f"/metrics: {answer.failure.message}"
-        metrics = parse(answer.body.decode("utf-8", "replace"))
+        response = await client.get("/metrics", limits=target.limits)
+        if response.failure is not None:
+            return Metrics(), f"/metrics: {response.failure.message}"
+        metrics = parse(response.body.decode("utf-8", "replace"))
         counted.append(_count_started(metrics))
     if not any(name.startswith("dynamo_") for name in metrics.names):
-        return metrics, "they are not Dynamo's"
+        return metrics, "not a Dynamo frontend"
     return metrics, "" if counted == sorted(counted) else _SEVERAL
 
 
 def _explain_undercount(before: Metrics, after: Metrics, sent: int) -> str:
-    """Why these are not the metrics of so many requests between them, if they are not."""
+    """Why the metrics cannot be used, if they count fewer requests between them than were sent."""
     return _SEVERAL if _count_started(after) - _count_started(before) < sent else ""
 
 
 def _count_started(metrics: Metrics) -> float:
-    """How many requests the frontend has begun with, or ended in releases that do not count the former."""
+    """The requests that the frontend has started, or finished in releases that count only those."""
     return metrics.total(next((name for name in _STARTED if metrics.has(name)), ""))
 
 
@@ -171,7 +173,7 @@ async def _gather_replies(calls: Iterable[Callable[[], Awaitable[Reply]]]) -> li
 
 
 def _find_served(before: Metrics, after: Metrics) -> Iterable[ServingWorker]:
-    """The workers whose last times are others than before: they have answered since."""
+    """The workers whose last latencies have changed, which means that they have answered since."""
     changed: set[tuple[str, str]] = set()
     for name in _LAST:
         earlier = {tuple(sorted(sample.labels.items())): sample.value for sample in before.select(name)}
@@ -192,9 +194,9 @@ def _count_phases(before: Metrics, after: Metrics) -> dict[str, int]:
 
 
 def _read_gauge(metrics: Metrics, model: str, name: str) -> int | None:
-    """What the frontend says of this model, whose name it may write in small letters."""
-    said = {s.value for s in metrics.select(name) if s.labels.get("model", "").lower() == model.lower()}
-    return round(said.pop()) or None if len(said) == 1 else None
+    """A gauge of this model, whose name the frontend may write in lower case; None if it is missing or 0."""
+    values = {s.value for s in metrics.select(name) if s.labels.get("model", "").lower() == model.lower()}
+    return round(values.pop()) or None if len(values) == 1 else None
 
 
 def _count_events(metrics: Metrics) -> int:
@@ -202,7 +204,7 @@ def _count_events(metrics: Metrics) -> int:
 
 
 def _compute_hit_rate(before: Metrics, after: Metrics) -> float | None:
-    """The mean of the requests between the two."""
+    """The mean hit rate, from 0 to 1, of the requests between the two scrapes."""
     count = after.total(_HIT_RATE + "_count") - before.total(_HIT_RATE + "_count")
     share = after.total(_HIT_RATE + "_sum") - before.total(_HIT_RATE + "_sum")
     return round(share / count, 4) if count > 0 else None

@@ -22,13 +22,13 @@ PODS = 20_000
 PAGE = 500
 LOOK = """
 import json, sys, time
-from dynocheck.kube import Cluster, find
+from dynocheck.kube import Cluster, find_connection
 from tests.probes.looking import PROBES
 name, kubeconfig = sys.argv[1:]
 def peak():  # of this process: what getrusage tells starts at that of its parent
     with open("/proc/self/status") as status:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM")) / 1024
-cluster = Cluster(find(kubeconfig), timeout_s=60)
+cluster = Cluster(find_connection(kubeconfig), timeout_s=60)
 before, start = peak(), time.monotonic()
 seen = PROBES[name](cluster)
 wall = time.monotonic() - start

@@ -177,35 +177,34 @@ def silent(call: ProxiedCall) -> None:
         call.body = b"data: " + body + b"\n\ndata: [DONE]\n\n" if call.streamed else body
 
 
-LIES: dict[str, tuple[Callable[[ProxiedCall], None], str, str, str]] = {
-    "another name": (edited(renamed), "endpoint.model-name", "warn", "answered as somebody-else"),
-    "no usage": (edited(uncounted), "endpoint.usage", "warn", "no usage"),
-    "usage of nothing": (edited(counted_nothing), "endpoint.usage", "fail", "usage counts no token"),
-    "more than max_tokens": (edited(talkative), "endpoint.max-tokens", "fail", "17 tokens, asked for 16"),
-    "no cache": (edited(uncached), "endpoint.prefix-cache", "warn", "0 came from the cache at most"),
-    "no content": (edited(mute), "endpoint.answers", "warn", "16 tokens were generated and none was shown"),
-    "no end": (streams(no_done), "endpoint.answers", "fail", "streamed chat: truncated"),
-    "error inside": (streams(broken_inside), "endpoint.answers", "fail", "worker lost"),
-    "in one piece": (streams(at_once), "endpoint.streams", "warn", "tokens came in one piece"),
-    "broken off": (edited(ended_as("abort")), "endpoint.ready", "fail", "broken off (abort)"),
-    "overflown": (edited(overflown), "endpoint.answers", "warn", "one character over and over: !!!!!!!!"),
-    "marked": (edited(marked), "endpoint.answers", "warn", "a marker of the model's own: <|channel|>"),
-    "silent in text": (silent, "endpoint.answers", "warn", "completion: the model ends its answer at once"),
-    "now and then 404": (now_and_then, "endpoint.steady", "fail", "requests: HTTP 404: Model not found"),
-    "any name": (any_name, "endpoint.unknown-model", "warn", "as llama.cpp does"),
-    "a prompt is cut": (cuts, "endpoint.too-long", "fail", "it was cut"),
-    "500 for bad JSON": (five_hundred, "endpoint.bad-request", "warn", "refused with 500"),
-    "dead after it": (dies_of_it, "endpoint.serves-on", "fail", "engine is dead"),
+LIES: dict[str, tuple[Callable[[ProxiedCall], None], str, str]] = {
+    "another name": (edited(renamed), "endpoint.model-name", "warn"),
+    "no usage": (edited(uncounted), "endpoint.usage", "warn"),
+    "usage of nothing": (edited(counted_nothing), "endpoint.usage", "fail"),
+    "more than max_tokens": (edited(talkative), "endpoint.max-tokens", "fail"),
+    "no cache": (edited(uncached), "endpoint.prefix-cache", "warn"),
+    "no content": (edited(mute), "endpoint.answers", "warn"),
+    "no end": (streams(no_done), "endpoint.answers", "fail"),
+    "error inside": (streams(broken_inside), "endpoint.answers", "fail"),
+    "in one piece": (streams(at_once), "endpoint.streams", "warn"),
+    "broken off": (edited(ended_as("abort")), "endpoint.ready", "fail"),
+    "overflown": (edited(overflown), "endpoint.answers", "warn"),
+    "marked": (edited(marked), "endpoint.answers", "warn"),
+    "silent in text": (silent, "endpoint.answers", "warn"),
+    "now and then 404": (now_and_then, "endpoint.steady", "fail"),
+    "any name": (any_name, "endpoint.unknown-model", "warn"),
+    "a prompt is cut": (cuts, "endpoint.too-long", "fail"),
+    "500 for bad JSON": (five_hundred, "endpoint.bad-request", "warn"),
+    "dead after it": (dies_of_it, "endpoint.serves-on", "fail"),
 }
 
 
 @pytest.mark.parametrize("lie", LIES)
 def test_a_lie_is_found_by_its_own_check(lie: str) -> None:
-    change, check, outcome, message = LIES[lie]
+    change, check, outcome = LIES[lie]
     with serve_lies(change) as url:
         ended = smoke(url, "--select", check, "--timeout", "5")
     assert ended.outcomes == {check: outcome}
-    assert message in ended.findings(check)[0]["message"]
 
 
 def test_a_server_of_whole_answers_only_is_not_judged_by_its_text_completions() -> None:
@@ -223,7 +222,6 @@ def test_a_proxy_that_holds_streams_back() -> None:
     with serve(SimulatedEngine(token_s=0.01, prefill_s=0.0)) as url, serve_proxy(url) as proxied:
         ended = smoke(proxied, "--select", "endpoint.streams")
         assert ended.outcomes == {"endpoint.streams": "warn"}
-        assert "held back until their end" in ended.findings("endpoint.streams")[0]["message"]
         assert smoke(url, "--select", "endpoint.streams").outcomes == {"endpoint.streams": "pass"}
 
 
@@ -235,9 +233,10 @@ def test_a_model_that_has_no_chat_is_asked_for_text() -> None:
     with serve_lies(no_chat) as url:
         ended = smoke(url, "--timeout", "20")
     assert (ended.code, bad(ended)) == (0, {"endpoint.answers": "warn"})
-    chat, streamed = ended.findings("endpoint.answers")
-    assert chat["message"] == "chat: only text completions are answered: HTTP 404: Model not found (404)"
-    assert streamed["message"].startswith("streamed chat: only text")
+    assert ["--chat-template" in finding["fix"] for finding in ended.findings("endpoint.answers")] == [
+        True,
+        True,
+    ]
     assert ended.outcomes["load.errors"] == "pass"
 
 
