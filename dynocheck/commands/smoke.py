@@ -126,7 +126,7 @@ class _ProxiedEndpoint(Endpoint):
     context: ssl.SSLContext | None = None
 
     @property
-    def tls(self) -> ssl.SSLContext | None:
+    def ssl_context(self) -> ssl.SSLContext | None:
         return self.context
 
 
