@@ -24,6 +24,12 @@ _SCHEMAS = Path(str(files("dynocheck.data") / "schemas.json"))
 _BUNDLES = {"gaie": "inference.networking.k8s.io", "gateway-api": "gateway.networking.k8s.io"}
 _ANYTHING = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
 _RULES = "x-kubernetes-validations"
+# The conditions that an object has until its controller writes others.
+_PENDING = {
+    "Gateway": ("Accepted", "Programmed"),
+    "GatewayClass": ("Accepted",),
+    "ListenerSet": ("Accepted", "Programmed"),
+}
 
 
 @functools.cache
@@ -99,8 +105,14 @@ def _schema(key: str, schemas: Object) -> Object:
     if compact is None:
         return _ANYTHING
     schema: Object = _expand(compact, schemas["$defs"])
-    schema["properties"] |= {"status": _ANYTHING}
+    schema["properties"] |= {"status": _status(_PENDING.get(key.rpartition("/")[2], ()))}
     return schema
+
+
+def _status(pending: tuple[str, ...]) -> Object:
+    state = {"status": "Unknown", "reason": "Pending", "lastTransitionTime": "1970-01-01T00:00:00Z"}
+    conditions = [{**state, "type": kind, "message": "Waiting for controller"} for kind in pending]
+    return {**_ANYTHING, "default": {"conditions": conditions}} if conditions else _ANYTHING
 
 
 def _expand(schema: Any, shared: Object) -> Any:

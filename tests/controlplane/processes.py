@@ -57,7 +57,7 @@ class Processes:
                 self._start(name, command(port), partial(ready, port))
                 return port
             except StartError as error:
-                if "address already in use" not in str(error) or not remaining:
+                if "already in use" not in str(error) or not remaining:
                     raise
         raise AssertionError("the last attempt returns or raises")
 

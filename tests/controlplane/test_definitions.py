@@ -32,8 +32,15 @@ def outline(crd: Object) -> Object:
         "scope": spec["scope"],
         "served": {version["name"] for version in spec["versions"] if version["served"]},
         "stored": {version["name"] for version in spec["versions"] if version["storage"]},
+        "conditions": {version["name"]: _default_conditions(version) for version in spec["versions"]},
         "bundle": [value for key, value in annotations.items() if key.endswith("/bundle-version")],
     }
+
+
+def _default_conditions(version: Object) -> list[Object]:
+    status = version["schema"]["openAPIV3Schema"].get("properties", {}).get("status", {})
+    conditions: list[Object] = status.get("default", {}).get("conditions", [])
+    return conditions
 
 
 def test_each_has_the_published_name_and_versions(crds: Path, published_crds: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from collections import Counter
 from pathlib import Path
@@ -122,6 +123,11 @@ def test_a_probe_that_names_no_right_needs_none(cluster: ControlPlane, probe: Pr
 
 
 def test_schemas_are_left_where_they_are(fit_cluster: ControlPlane, tmp_path: Path) -> None:
+    for name in ("large", "larger", "largest"):
+        item = definition(name)
+        item["spec"]["versions"][0]["schema"]["openAPIV3Schema"]["description"] = "words " * 150_000
+        (tmp_path / f"{name}.yaml").write_text(json.dumps(item))
+    fit_cluster.load_crds(tmp_path)
     real = fit_cluster.client(fit_cluster.admin)
     sizes = []
 
