@@ -49,8 +49,8 @@ def test_it_holds_what_it_should(wheel: Path) -> None:
     assert len(roots) == 2, "nothing of a general name lands in site-packages"
     for wanted in (
         "dynocheck/py.typed",
-        "dynocheck/checks/storage.py",
-        "dynocheck/probes/storage.py",
+        "dynocheck/checks/storage/classes.py",
+        "dynocheck/probes/storage/classes.py",
         "dynocheck/data/schemas.json",
         "dynocheck/data/demo.json",
         "dynocheck/reports/page.css",

@@ -143,7 +143,7 @@ def test_a_network_policy(cluster: ControlPlane) -> None:
     }
     cluster.apply(policy)
     (seen,) = look("network_policies", cluster)
-    assert (seen.name, seen.selector.match_labels, seen.ingress) == ("p", {"a": "b"}, None)
+    assert (seen.name, seen.selector.labels, seen.ingress) == ("p", {"a": "b"}, None)
     first, second = seen.egress
     assert first.ports == (NetworkPolicyPort(53, protocol="UDP"), NetworkPolicyPort("dns"))
     assert first.peers[0].pod_selector.empty

@@ -307,7 +307,7 @@ def eventually(seen: Callable[[], Any], holds: Callable[[Any], bool]) -> Any:
 
 
 def named(cluster: ControlPlane, plural: str) -> CustomResourceDefinition:
-    found: CustomResourceDefinition | None = look("definitions", cluster).named(f"{plural}.example.com")
+    found: CustomResourceDefinition | None = look("definitions", cluster).find(f"{plural}.example.com")
     assert found is not None
     return found
 

@@ -102,7 +102,7 @@ def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(
     for missing in probe.access:
         less = cluster.user(f"no-{missing.verb}", rules=rules(a for a in probe.access if a != missing))
         if (probe.name, missing.verb) == ("definitions", "get"):
-            seen = definitions(reach(cluster, less)).named("unserved.example.com")  # type: ignore[attr-defined]
+            seen = definitions(reach(cluster, less)).find("unserved.example.com")  # type: ignore[attr-defined]
             assert "may not be looked at" in seen.reason
             assert seen.reason not in str(everything)
         elif probe.name == "served_kinds":
