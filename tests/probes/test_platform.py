@@ -146,7 +146,7 @@ def test_a_network_policy(cluster: ControlPlane) -> None:
     assert (seen.name, seen.selector.labels, seen.ingress) == ("p", {"a": "b"}, None)
     first, second = seen.egress
     assert first.ports == (NetworkPolicyPort(53, protocol="UDP"), NetworkPolicyPort("dns"))
-    assert first.peers[0].pod_selector.empty
+    assert first.peers[0].pod_selector.is_empty
     assert second == NetworkPolicyRule()
 
 
