@@ -8,7 +8,7 @@ LOCK := requirements.lock
 INSTALL = PIP_CONSTRAINT=$(LOCK) PIP_BUILD_CONSTRAINT=$(LOCK) $(BIN)/python -m pip install --quiet \
     --disable-pip-version-check --editable
 # What `make test-lowest` and `make test-newest` run: a minute, and it uses every dependency.
-SAMPLE := tests/engines tests/kube/test_config.py tests/kube/test_credentials.py tests/recipe/test_documents.py \
+SAMPLE := tests/engines tests/kube/test_config.py tests/kube/test_credentials.py tests/recipe/test_yaml_loader.py \
     tests/reports/test_html.py tests/reports/test_junit.py tests/reports/test_markdown.py tests/reports/test_table.py \
     tests/schema/test_definitions.py tests/schema/test_validation.py tests/serving/test_client.py tests/test_cli.py
 
