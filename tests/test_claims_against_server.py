@@ -71,8 +71,7 @@ def test_what_is_said_to_be_refused_is_refused(
     cluster: ControlPlane, tmp_path: Path, there: Object, phase: str, declared: Object, refused: bool
 ) -> None:
     cluster.apply(
-        clusters.storage_class(),
-        clusters.storage_class("grows", default=False, allowVolumeExpansion=True),
+        clusters.storage_class(), clusters.storage_class("grows", default=False, allowVolumeExpansion=True)
     )
     file = tmp_path / "there.yaml"
     file.write_text(yaml.safe_dump(manifest(**there)))

@@ -268,10 +268,7 @@ def test_another_port_is_taken_when_one_is_taken(monkeypatch: pytest.MonkeyPatch
 def test_a_server_that_fails_shows_its_log(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ControlPlane, "_audit_flags", lambda self: ["--no-such-flag"])
     cluster = ControlPlane()
-    with (
-        pytest.raises(processes.StartError, match="kube-apiserver: ended with 1") as error,
-        cluster,
-    ):
+    with pytest.raises(processes.StartError, match="kube-apiserver: ended with 1") as error, cluster:
         pass
     assert "unknown flag: --no-such-flag" in str(error.value)
     assert not cluster.folder.exists()
@@ -282,11 +279,7 @@ def test_it_dies_with_its_parent(end: signal.Signals) -> None:
     build.assets("etcd", "kube-apiserver")
     command = [sys.executable, "-c", START_AND_STAY]
     with subprocess.Popen(
-        command,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=restore_sigint,
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, preexec_fn=restore_sigint
     ) as parent:
         assert parent.stdout
         url, folder = parent.stdout.readline().split()

@@ -46,12 +46,7 @@ def test_vllm_is_sharded(line: list[str], expected: Sharding) -> None:
         (["--max-model-len", "1.5k"], 0.92, 1500, False),
         (["--max-model-len", "auto"], 0.92, None, True),
         (["--max-model-len", "-1"], 0.92, None, True),
-        (
-            ["--max-model-len", "9", "--hf-overrides", '{"rope_scaling": {"factor": 4}}'],
-            0.92,
-            9,
-            False,
-        ),
+        (["--max-model-len", "9", "--hf-overrides", '{"rope_scaling": {"factor": 4}}'], 0.92, 9, False),
     ],
 )
 def test_vllm_uses_one_share(line: list[str], static: float, longest: int | None, adapts: bool) -> None:

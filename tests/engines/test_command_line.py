@@ -234,8 +234,7 @@ def test_an_argument_may_be_json_in_one_piece_or_in_several(
 
 
 @pytest.mark.parametrize(
-    ("image", "caching"),
-    [("vllm-runtime:1.3.0", None), ("vllm-runtime:1.6.1", False), ("own:1", False)],
+    ("image", "caching"), [("vllm-runtime:1.3.0", None), ("vllm-runtime:1.6.1", False), ("own:1", False)]
 )
 def test_false_in_a_vllm_file_negates_by_release(image: str, caching: bool | None) -> None:
     text = "model: m\ntensor_parallel_size: 4\nenforce-eager: true\nenable-prefix-caching: false\n"

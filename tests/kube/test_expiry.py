@@ -19,12 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dynocheck.kube.auth import read_token_expiry
-from dynocheck.kube.credential_expiry import (
-    format_rfc3339,
-    has_no_credentials,
-    list_expiries,
-    read_not_after,
-)
+from dynocheck.kube.credential_expiry import format_rfc3339, has_no_credentials, list_expiries, read_not_after
 from dynocheck.kube.errors import CredentialsFailed
 from dynocheck.kube.kubeconfig import AuthProvider, ClusterEntry, ExecPlugin, ResolvedContext, UserEntry
 

@@ -290,7 +290,7 @@ GOOD = {
 # Refusals for another reason than the schema of one object, each a whole cause as the server words it.
 ELSEWHERE = [
     # It says that it did not look at everything.
-    r"Invalid value: null: some validation rules were not checked because the object was invalid.*",
+    r"Invalid value: null: some validation rules were not checked because the object was invalid.*"
 ]
 
 
