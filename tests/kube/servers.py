@@ -77,11 +77,7 @@ def items(*objects: object, **metadata: str) -> dict[str, Any]:
 
 def tls(pair: Pair, folder: Path) -> ssl.SSLContext:
     """A server's context with this certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    file = folder / "server.pem"
-    file.write_bytes(pair.certificate + pair.key)
-    context.load_cert_chain(file)
-    return context
+    return pair.serving(folder)
 
 
 @contextmanager

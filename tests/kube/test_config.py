@@ -55,7 +55,7 @@ def write(path: Path, content: object) -> Path:
 def told(path: Path | None = None, context: str | None = None) -> str:
     """What is said of a kubeconfig that cannot be used: one line, no secret."""
     with pytest.raises(UsageError) as raised:
-        find_connection(path and str(path), context)
+        find_connection(str(path) if path else None, context)
     text = str(raised.value)
     assert text.isprintable()
     assert SECRET not in text
