@@ -108,27 +108,10 @@ def test_a_line_is_read_as_argparse_reads_it(line: list[str]) -> None:
 
 
 _text = st.sampled_from(["8", "-1", "-.5", "a b", "-a b", "", "x=y", "{}", "-", "a-b", "1_0"])
-_spelled = st.sampled_from(
-    [
-        "--tensor-parallel-size",
-        "-tp",
-        "--tensor-parallel",
-        "--tensor",
-        "--model",
-        "--model-path",
-        "--model-p",
-        "--chat-template",
-    ]
-)
-_switch = st.sampled_from(
-    [
-        "--headless",
-        "--no-headless",
-        "--enable-expert-parallel",
-        "--enable-expert",
-        "--no-enable-expert-parallel",
-    ]
-)
+_tensor = ["--tensor-parallel-size", "-tp", "--tensor-parallel", "--tensor"]
+_spelled = st.sampled_from([*_tensor, "--model", "--model-path", "--model-p", "--chat-template"])
+_expert = ["--enable-expert-parallel", "--enable-expert", "--no-enable-expert-parallel"]
+_switch = st.sampled_from(["--headless", "--no-headless", *_expert])
 _option = st.one_of(
     st.tuples(_spelled, _text).map(list),
     st.tuples(_spelled, _text).map(lambda pair: [f"{pair[0]}={pair[1]}"]),
