@@ -51,7 +51,7 @@ from tests.kube.servers import (
 
 TIMEOUT = 1.0
 PATH = "/apis/example.com/v1/things"
-NO_HANDSHAKE = ": connected, but no TLS handshake"
+BROKE, FAILED = "cannot reach URL: the connection broke", f"URL{PATH}: status 500"
 BECAUSE = {"kind": "Status", "message": "because"}
 UNCHECKED = {"insecure_skip_tls_verify": True, "certificate_authority_data": None}
 
@@ -98,7 +98,10 @@ def test_nobody_listens_or_the_host_does_not_exist(tmp_path: Path) -> None:
 def test_it_takes_the_connection_and_says_nothing(tmp_path: Path) -> None:
     with serve(None) as server, refused(TimedOut, f"{server.url}{PATH}: no complete response within 1 s"):
         read(server, tmp_path)
-    with serve(None, *make_trusted_tls(tmp_path)) as server, refused(Unreachable, NO_HANDSHAKE):
+    with (
+        serve(None, *make_trusted_tls(tmp_path)) as server,
+        refused(Unreachable, "connected, but no TLS handshake"),
+    ):
         read(server, tmp_path)
 
 
@@ -231,17 +234,17 @@ def test_a_connection_that_the_server_has_closed_is_not_used_again(tmp_path: Pat
 @pytest.mark.parametrize(
     ("sent", "kind", "says"),
     [
-        (b"", Unreachable, "the connection broke"),
-        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", Unreachable, "the connection broke"),
-        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{", Unreachable, "the connection broke"),
+        (b"", Unreachable, BROKE),
+        (b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{", Unreachable, BROKE),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n9\r\n{", Unreachable, BROKE),
         (
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nnumber\r\n{",
             Unreachable,
             "the connection broke",
         ),
-        (b"\x00\xff nothing of the kind\r\n\r\n", Unreachable, "the connection broke"),
-        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n", Unreachable, "the connection broke"),
-        (b"HTTP/1.1 200 OK\r\nA: " + b"b" * 100_000 + b"\r\n\r\n", Unreachable, "the connection broke"),
+        (b"\x00\xff nothing of the kind\r\n\r\n", Unreachable, BROKE),
+        (b"HTTP/1.1 200 OK\r\n" + b"A: b\r\n" * 200 + b"\r\n", Unreachable, BROKE),
+        (b"HTTP/1.1 200 OK\r\nA: " + b"b" * 100_000 + b"\r\n\r\n", Unreachable, BROKE),
         (reply(200, "<html>Log in</html>", "text/html; charset=utf-8"), InvalidResponse, "text/html"),
         (reply(200, "<html>Log in</html>", "text/\x1b[31mhtml"), InvalidResponse, "text/ [31mhtml"),
         (reply(200, '{"kind": "ThingList", "items": [{"na'), InvalidResponse, "Input data was truncated"),
@@ -277,16 +280,16 @@ def test_a_connection_that_the_server_has_closed_is_not_used_again(tmp_path: Pat
         ),
         (reply(200, b"?", Content_Encoding="br"), InvalidResponse, "cannot be decoded"),
         (reply(204, ""), InvalidResponse, "truncated"),
-        (reply(500, ""), StatusError, f"{PATH}: status 500"),
-        (reply(500, "<html>"), StatusError, f"{PATH}: status 500"),
-        (reply(500, "[]"), StatusError, f"{PATH}: status 500"),
-        (reply(500, '{"message": 7}'), StatusError, f"{PATH}: status 500"),
-        (reply(500, b"\xff"), StatusError, f"{PATH}: status 500"),
-        (reply(500, b"[" * 100_000), StatusError, f"{PATH}: status 500"),
+        (reply(500, ""), StatusError, FAILED),
+        (reply(500, "<html>"), StatusError, FAILED),
+        (reply(500, "[]"), StatusError, FAILED),
+        (reply(500, '{"message": 7}'), StatusError, FAILED),
+        (reply(500, b"\xff"), StatusError, FAILED),
+        (reply(500, b"[" * 100_000), StatusError, FAILED),
         (reply(400, BECAUSE), StatusError, "status 400: because"),
         (reply(401, BECAUSE), Unauthorized, "the credentials are not accepted (401)"),
         (reply(403, BECAUSE), Forbidden, "because (403)"),
-        (reply(404, BECAUSE), NotFound, f"{PATH}: not found (404): because"),
+        (reply(404, BECAUSE), NotFound, f"URL{PATH}: not found (404): because"),
         (reply(429, BECAUSE), StatusError, "status 429: because"),
         (reply(500, BECAUSE), StatusError, "status 500: because"),
         (reply(503, BECAUSE), StatusError, "status 503: because"),
@@ -294,7 +297,7 @@ def test_a_connection_that_the_server_has_closed_is_not_used_again(tmp_path: Pat
 )
 def test_what_is_no_list_is_told_apart(tmp_path: Path, sent: bytes, kind: type[KubeError], says: str) -> None:
     with serve(send_and_close(sent)) as server:
-        with refused(kind, says):
+        with refused(kind, says.replace("URL", server.url)):
             read(server, tmp_path)
         assert len(server.requests) == 1 or not issubclass(kind, StatusError)
 

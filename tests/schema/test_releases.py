@@ -29,7 +29,7 @@ from tools.write_kubernetes_schemas import compact
 SINCE_1_37 = pod("volumes: [{name: v, emptyDir: {mode: 0700}}], ")
 UNTIL_1_35 = pod("workloadRef: {name: w, podGroup: g}, ")
 _POOL = "pool: {name: p, generation: 1, resourceSliceCount: 1}, devices:"
-_MAPPED = f"{{driver: a.b, nodeName: n, {_POOL} [{{name: d, nodeAllocatableResourceMappings: {{}}}}]}}"
+_MAPPED = f"{{driver: a.b, nodeName: w, {_POOL} [{{name: d, nodeAllocatableResourceMappings: {{}}}}]}}"
 UNTIL_1_36 = write("resource.k8s.io/v1", "ResourceSlice", f"spec: {_MAPPED}")
 _EXACTLY = "{name: gpu, exactly: {deviceClassName: gpu.nvidia.com}}"
 CLAIM = write("resource.k8s.io/v1", "ResourceClaim", f"spec: {{devices: {{requests: [{_EXACTLY}]}}}}")
