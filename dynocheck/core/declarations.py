@@ -11,10 +11,10 @@ from functools import cached_property
 from typing import Any, Literal
 
 from dynocheck.core.errors import RegistryError
-from dynocheck.core.outcomes import Finding, Panel, Row
+from dynocheck.core.outcomes import Panel, Result, Row
 from dynocheck.facts import Access, Fact
 
-CheckFunction = Callable[..., Iterable[Finding] | None]
+CheckFunction = Callable[..., Iterable[Result] | None]
 TableFunction = Callable[..., Iterable[Row]]
 ChartFunction = Callable[..., Iterable[Panel]]
 ChartKind = Literal["histogram", "timeline", "curve"]
@@ -66,8 +66,8 @@ class Declaration:
 class Check(Declaration):
     """One thing that must hold, stated by the title and judged by the function."""
 
-    def __call__(self, *facts: Any, **named: Any) -> Iterable[Finding] | None:
-        findings: Iterable[Finding] | None = self.function(*facts, **named)
+    def __call__(self, *facts: Any, **named: Any) -> Iterable[Result] | None:
+        findings: Iterable[Result] | None = self.function(*facts, **named)
         return findings
 
 
