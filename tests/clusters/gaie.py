@@ -6,10 +6,7 @@ from typing import Any
 
 from tests.controlplane.server import ControlPlane
 
-CRDS: tuple[str, ...] = (
-    "gateway-api/v1.5.1",
-    "gaie/v1.2.1",
-)
+CRDS: tuple[str, ...] = ("gateway-api/v1.5.1", "gaie/v1.2.1")
 CONTROLLER = "agentgateway.dev/agentgateway"
 CONTROLLER_NAMESPACE = "agentgateway-system"
 SERVING = "serving"

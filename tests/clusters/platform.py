@@ -43,13 +43,7 @@ def _labels(instance: str) -> dict[str, str]:
 
 
 def deployment(
-    name: str,
-    namespace: str,
-    image: str,
-    labels: dict[str, str],
-    *,
-    ready: bool = True,
-    replicas: int = 1,
+    name: str, namespace: str, image: str, labels: dict[str, str], *, ready: bool = True, replicas: int = 1
 ) -> Object:
     """A Deployment with the status that its controller would report."""
     container = {"name": "manager", "image": image}

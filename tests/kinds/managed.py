@@ -179,12 +179,7 @@ KINDS = [
     ClusterKind(
         "GKE with managed GPUs",
         gke,
-        {
-            "gpu.operator": "skip",
-            "rdma.gpudirect": "skip",
-            "rdma.operator": "skip",
-            "rdma.resources": "pass",
-        },
+        {"gpu.operator": "skip", "rdma.gpudirect": "skip", "rdma.operator": "skip", "rdma.resources": "pass"},
     ),
     ClusterKind(
         "EKS with device plugins only",

@@ -355,11 +355,7 @@ KINDS = (
         files=DOWNLOAD,
     ),
     DefectKind(
-        "another secret",
-        "model.token",
-        r"(?<=name: )hf-token-secret$",
-        "hf-secret",
-        files=r"llama.*\.yaml$",
+        "another secret", "model.token", r"(?<=name: )hf-token-secret$", "hf-secret", files=r"llama.*\.yaml$"
     ),
     DefectKind(
         "weights that do not fit",

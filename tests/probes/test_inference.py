@@ -142,11 +142,7 @@ def test_a_pool_with_all_that_belongs_to_it(routing: ControlPlane) -> None:
 
 
 def test_a_pool_of_the_experimental_group(routing: ControlPlane) -> None:
-    spec = {
-        "selector": {"app": "vllm"},
-        "targetPortNumber": 8000,
-        "extensionRef": {"name": "epp"},
-    }
+    spec = {"selector": {"app": "vllm"}, "targetPortNumber": 8000, "extensionRef": {"name": "epp"}}
     routing.apply(
         {
             "apiVersion": f"{GAIE_EXPERIMENTAL}/v1alpha2",

@@ -187,11 +187,7 @@ def test_resource_slices(cluster: ControlPlane) -> None:
     assert look("resource_slices", cluster) == ResourceSlices(
         (
             ResourceSlice(
-                "a",
-                "gpu.nvidia.com",
-                "gpu-1",
-                8,
-                {"productName": "NVIDIA H200", "driverVersion": "580.95.5"},
+                "a", "gpu.nvidia.com", "gpu-1", 8, {"productName": "NVIDIA H200", "driverVersion": "580.95.5"}
             ),
             ResourceSlice("b", "gpu.nvidia.com", None, 1),
             ResourceSlice("c", "gpu.nvidia.com", "gpu-2", 0),

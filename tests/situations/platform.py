@@ -106,12 +106,7 @@ def old_types(cluster: ControlPlane) -> None:
 
 def of_default(kind: str, name: str, api: str = "v1", **spec: Any) -> Object:
     """An object of the namespace that the run is for."""
-    return {
-        "apiVersion": api,
-        "kind": kind,
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": spec,
-    }
+    return {"apiVersion": api, "kind": kind, "metadata": {"name": name, "namespace": "default"}, "spec": spec}
 
 
 def level(name: str) -> Object:
@@ -179,12 +174,7 @@ def nats_down(cluster: ControlPlane) -> None:
 
 
 SITUATIONS = [
-    Situation(
-        "no graphs",
-        no_graphs,
-        {"platform.crds": "fail"},
-        "dynamographdeployments.nvidia.com",
-    ),
+    Situation("no graphs", no_graphs, {"platform.crds": "fail"}, "dynamographdeployments.nvidia.com"),
     Situation(
         "no components", no_components, {"platform.crds": "fail"}, "dynamocomponentdeployments.nvidia.com"
     ),
@@ -200,11 +190,7 @@ SITUATIONS = [
     Situation(
         "no operator",
         deleted(platform.operator()),
-        {
-            "platform.operator": "fail",
-            "platform.second-operator": "skip",
-            "platform.version-skew": "skip",
-        },
+        {"platform.operator": "fail", "platform.second-operator": "skip", "platform.version-skew": "skip"},
         "dynamo-operator",
     ),
     Situation(
@@ -334,12 +320,7 @@ SITUATIONS = [
         turned={"platform.multinode": "fail"},
         recipe=WIDE_EP,
     ),
-    Situation(
-        "level privileged",
-        applied(level("privileged")),
-        {},
-        recipe=NEEDY,
-    ),
+    Situation("level privileged", applied(level("privileged")), {}, recipe=NEEDY),
     Situation(
         "level baseline",
         applied(level("baseline")),
@@ -398,8 +379,6 @@ SITUATIONS = [
         "has no ready endpoint, but operator configuration",
     ),
     Situation(
-        "no DNS known",
-        deleted(platform.endpoints("kube-dns", "kube-system")),
-        {"platform.dns": "warn"},
+        "no DNS known", deleted(platform.endpoints("kube-dns", "kube-system")), {"platform.dns": "warn"}
     ),
 ]

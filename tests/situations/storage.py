@@ -146,11 +146,7 @@ def cache_in_another_zone(cluster: ControlPlane) -> None:
     )
 
 
-NO_DEFAULT = {
-    "storage.binding-mode": "skip",
-    "storage.csi-driver": "skip",
-    "storage.default-class": "warn",
-}
+NO_DEFAULT = {"storage.binding-mode": "skip", "storage.csi-driver": "skip", "storage.default-class": "warn"}
 RECIPE = "recipes/qwen3-32b"
 
 SITUATIONS = [

@@ -6,12 +6,7 @@ import pytest
 
 from dynocheck.checks.platform import etcd_nats
 from dynocheck.facts import CustomResourceDefinitions, OperatorConfig, OperatorConfigs, ServiceEndpoints
-from tests.checks.judging import (
-    get_skip_reason,
-    outcomes,
-    recipes,
-    run_check,
-)
+from tests.checks.judging import get_skip_reason, outcomes, recipes, run_check
 from tests.checks.manifests import dump_objects, engine, graph
 from tests.checks.platform import HERE
 

@@ -8,13 +8,7 @@ import pytest
 from dynocheck.checks.capacity import quota as quotas
 from dynocheck.checks.platform import limit_ranges
 from dynocheck.facts import CustomResourceDefinitions, LimitRangeItem, NamespaceLimits, Quota, RunningPods
-from tests.checks.judging import (
-    get_skip_reason,
-    outcomes,
-    places,
-    recipes,
-    run_check,
-)
+from tests.checks.judging import get_skip_reason, outcomes, places, recipes, run_check
 from tests.checks.manifests import dump_objects, engine, graph
 from tests.checks.platform import JOB, LEGACY, job
 

@@ -14,14 +14,7 @@ from dynocheck.facts import (
     Workload,
     Workloads,
 )
-from tests.checks.judging import (
-    crd,
-    get_skip_reason,
-    make_definitions,
-    outcomes,
-    places,
-    recipes,
-)
+from tests.checks.judging import crd, get_skip_reason, make_definitions, outcomes, places, recipes
 from tests.checks.manifests import dump_objects, engine, graph
 from tests.checks.platform import operator
 

@@ -18,11 +18,7 @@ from dynocheck.facts import (
     Selector,
     SelectorExpression,
 )
-from tests.checks.judging import (
-    get_skip_reason,
-    recipes,
-    run_check,
-)
+from tests.checks.judging import get_skip_reason, recipes, run_check
 from tests.checks.manifests import dump_objects, engine, graph
 from tests.checks.platform import HERE
 

@@ -43,11 +43,7 @@ def test_one_operator() -> None:
     assert judge(running(operator()), OperatorConfigs((config(),))) == []
     assert judge(running(operator()), OperatorConfigs()) == [], "operators before 1.0 have no ConfigMap"
     assert get_skip_reason(
-        operators.second_operator,
-        running(),
-        OperatorConfigs(),
-        OperatorLeases(),
-        AdmissionWebhooks(),
+        operators.second_operator, running(), OperatorConfigs(), OperatorLeases(), AdmissionWebhooks()
     )
 
 

@@ -6,18 +6,8 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.platform import pod_security
-from dynocheck.facts import (
-    CustomResourceDefinitions,
-    Namespace,
-)
-from tests.checks.judging import (
-    crd,
-    get_skip_reason,
-    make_definitions,
-    outcomes,
-    recipes,
-    run_check,
-)
+from dynocheck.facts import CustomResourceDefinitions, Namespace
+from tests.checks.judging import crd, get_skip_reason, make_definitions, outcomes, recipes, run_check
 from tests.checks.manifests import dump_objects, engine, graph
 
 GPU = "nvidia.com/gpu"

@@ -5,18 +5,8 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.platform import secrets
-from dynocheck.facts import (
-    CustomResourceDefinitions,
-    NamedSecret,
-    NamedSecrets,
-    find_secret_references,
-)
-from tests.checks.judging import (
-    get_skip_reason,
-    outcomes,
-    places,
-    recipes,
-)
+from dynocheck.facts import CustomResourceDefinitions, NamedSecret, NamedSecrets, find_secret_references
+from tests.checks.judging import get_skip_reason, outcomes, places, recipes
 from tests.checks.platform import HERE, JOB, LEGACY, job
 
 GPU = "nvidia.com/gpu"

@@ -14,11 +14,7 @@ from dynocheck.facts import (
     ServiceName,
     Webhook,
 )
-from tests.checks.judging import (
-    get_skip_reason,
-    outcomes,
-    run_check,
-)
+from tests.checks.judging import get_skip_reason, outcomes, run_check
 
 NOW = 1_000_000
 GOOD = Certificates(1, (NOW + 1,))
@@ -113,8 +109,7 @@ def test_one_bad_bundle_everywhere_is_one_finding() -> None:
 
 
 @pytest.mark.parametrize(
-    ("namespaces", "outcome"),
-    [(("models",), "fail"), (("other",), "warn"), (("other", "models"), "fail")],
+    ("namespaces", "outcome"), [(("models",), "fail"), (("other",), "warn"), (("other", "models"), "fail")]
 )
 def test_a_webhook_for_another_namespace_is_a_warning(namespaces: tuple[str, ...], outcome: str) -> None:
     (finding,) = judge(webhook(namespaces=namespaces), services=DOWN)

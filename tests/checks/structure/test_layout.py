@@ -187,18 +187,8 @@ def test_a_layout_without_frameworks_is_not_judged(tmp_path: Path) -> None:
         ("vllm/agg/deploy.yaml", "", "fail", "is empty"),
         ("vllm/agg/deploy.yaml", "# to come\n", "warn", "is called deploy and holds no graph"),
         ("traces/chat.jsonl", "", "warn", "is empty"),
-        (
-            "traces/chat.jsonl",
-            POINTER,
-            "warn",
-            "is a pointer of Git LFS, its content was not fetched",
-        ),
-        (
-            "vllm/agg/deploy.yaml",
-            POINTER,
-            "fail",
-            "is a pointer of Git LFS, its content was not fetched",
-        ),
+        ("traces/chat.jsonl", POINTER, "warn", "is a pointer of Git LFS, its content was not fetched"),
+        ("vllm/agg/deploy.yaml", POINTER, "fail", "is a pointer of Git LFS, its content was not fetched"),
     ],
 )
 def test_a_file_without_what_it_is_there_for(
@@ -258,11 +248,7 @@ def test_what_people_write_is_read(tmp_path: Path) -> None:
     ("text", "line", "message"),
     [
         (launching("x" * 131_073), 11, "the end of a script with more than 131072 characters"),
-        (
-            launching("python3 -m dynamo.vllm & " * 101),
-            11,
-            "the programs of a container after the first 100",
-        ),
+        (launching("python3 -m dynamo.vllm & " * 101), 11, "the programs of a container after the first 100"),
         (
             "---".join([launching("x" * 100_000)] * 3),
             33,
