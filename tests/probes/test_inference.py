@@ -19,6 +19,7 @@ from dynocheck.facts import (
     PickerConfig,
 )
 from tests.clusters import gaie
+from tests.clusters.objects import make_condition, make_namespace
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
 
@@ -34,7 +35,7 @@ PROBES = {
 def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     start = controlplane.snapshot()
     controlplane.load_crds(*(crds / folder for folder in gaie.CRDS))
-    controlplane.apply(gaie.namespace(gaie.CONTROLLER_NAMESPACE), gaie.namespace(gaie.SERVING))
+    controlplane.apply(*map(make_namespace, (gaie.CONTROLLER_NAMESPACE, gaie.SERVING)))
     controlplane.snapshot()
     yield
     controlplane.reset(start)
@@ -95,7 +96,7 @@ def test_the_listeners_of_a_gateway(routing: ControlPlane) -> None:
             "allowedRoutes": {"namespaces": namespaces, "kinds": kinds},
         }
     )
-    conflicted = [gaie.condition("Accepted", "False", "PortUnavailable")]
+    conflicted = [make_condition("Accepted", "False", "PortUnavailable")]
     found["status"]["listeners"] = [
         {"name": "bare", "attachedRoutes": 0, "supportedKinds": [], "conditions": conflicted}
     ]

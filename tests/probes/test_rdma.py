@@ -22,7 +22,6 @@ from tests.controlplane.server import ControlPlane
 from tests.kube.servers import Request, items, reply, serve
 from tests.probes.looking import look
 from tests.probes.test_probes import resource_slice
-from tests.situations.rdma import gpu_driver
 
 SRIOV = """{"resourceList": [
   {"resourceName": "vfs", "selectors": {"vendors": ["15b3"], "isRdma": true}},
@@ -76,7 +75,7 @@ def test_a_nic_policy_that_is_new_or_garbled(defined: None, cluster: ControlPlan
 
 
 def test_what_the_gpu_operator_says_of_drivers(defined: None, cluster: ControlPlane) -> None:
-    cluster.apply(gpu_driver(enabled=False, useNvidiaDriverCRD=True))
+    cluster.apply(gpu.cluster_policy(enabled=False, useNvidiaDriverCRD=True))
     driver = {
         "apiVersion": "nvidia.com/v1alpha1",
         "kind": "NVIDIADriver",
