@@ -21,13 +21,9 @@ def make_object(kind: str, name: str, namespace: str = "", **fields: Any) -> Obj
     :param fields: its fields; `labels` and `annotations` go into its metadata.
     """
     api, _, kind = kind.rpartition(" ")
-    metadata = {key: fields.pop(key) for key in ("labels", "annotations") if key in fields}
-    placed = {"namespace": namespace} if namespace else {}
-    return {
-        "apiVersion": api or "v1",
-        "kind": kind,
-        "metadata": {"name": name, **placed, **metadata},
-    } | fields
+    metadata: Object = {key: fields.pop(key) for key in ("labels", "annotations") if key in fields}
+    metadata |= {"name": name, **({"namespace": namespace} if namespace else {})}
+    return {"apiVersion": api or "v1", "kind": kind, "metadata": metadata, **fields}
 
 
 def make_namespace(name: str, **labels: str) -> Object:

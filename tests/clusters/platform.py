@@ -54,8 +54,8 @@ def operator(
     labels = {**_labels(instance), "control-plane": "controller-manager"}
     image = f"nvcr.io/nvidia/ai-dynamo/kubernetes-operator:{release}"
     name = f"{instance}-dynamo-operator-controller-manager"
-    counts = {"desired": replicas, "ready": replicas if ready else 0}
-    return make_workload("Deployment", name, namespace, image, labels, **counts)
+    running = replicas if ready else 0
+    return make_workload("Deployment", name, namespace, image, labels, desired=replicas, ready=running)
 
 
 def config(text: str = CONFIG, *, namespace: str = NAMESPACE, instance: str = "dynamo-platform") -> Object:

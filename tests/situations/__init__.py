@@ -41,7 +41,12 @@ def applied(*objects: Object) -> Change:
 
 def deleted(*objects: Object) -> Change:
     """A change that deletes objects."""
-    return lambda cluster: [cluster.delete(each) for each in objects]
+
+    def change(cluster: ControlPlane) -> None:
+        for each in objects:
+            cluster.delete(each)
+
+    return change
 
 
 def undefined(*names: str) -> Change:

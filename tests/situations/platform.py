@@ -44,7 +44,7 @@ def expired(cluster: ControlPlane) -> None:
 
 
 def two_operators(cluster: ControlPlane, text: str = platform.CONFIG) -> None:
-    place = {"namespace": "lab", "instance": "mine"}
+    place: dict[str, Any] = {"namespace": "lab", "instance": "mine"}
     cluster.apply(make_namespace("lab"), platform.operator(**place), platform.config(text, **place))
 
 
@@ -80,7 +80,7 @@ def policy(name: str, *directions: str, **rules: Any) -> Object:
     return of_default(kind, name, podSelector={}, policyTypes=list(directions), **rules)
 
 
-HERE = {"podSelector": {}}
+HERE: Object = {"podSelector": {}}
 SYSTEM = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
 DNS = {"to": [SYSTEM], "ports": [{"port": 53, "protocol": "UDP"}]}
 INSIDE = policy("inside", "Ingress", "Egress", ingress=[{"from": [HERE]}], egress=[{"to": [HERE]}])

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 from tests import clusters
 from tests.clusters import gpu, rdma
 from tests.clusters.gpu import GPU_LABELS, GPU_NODES
@@ -16,7 +18,7 @@ def devices_left(count: str) -> Change:
 
 def offered(resource: str, amount: str) -> Change:
     """Every node has devices of this name."""
-    return lambda cluster: [rdma.devices(cluster, name, {resource: amount}) for name in GPU_NODES]
+    return steps(*(partial(rdma.devices, node=name, capacity={resource: amount}) for name in GPU_NODES))
 
 
 def plain_nodes(*names: str) -> Change:

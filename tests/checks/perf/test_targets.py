@@ -91,7 +91,10 @@ def test_the_graph_is_the_one_that_is_asked(tmp_path: Path) -> None:
 
 
 def test_gpus_are_not_counted_where_they_are_not_known(tmp_path: Path) -> None:
-    claims = {"main": {"resources": {"claims": [{"name": "g"}]}}, "pod": {"resourceClaims": [{"name": "g"}]}}
+    claims: Any = {
+        "main": {"resources": {"claims": [{"name": "g"}]}},
+        "pod": {"resourceClaims": [{"name": "g"}]},
+    }
     by_claim = deploy(tmp_path / "a", graph(engine(**claims)), counting("9"))
     elsewhere = deploy(tmp_path / "b", graph(engine()), counting("9", ENDPOINT="other-frontend:8000"))
     assert [outcomes(targets.gpu_count, given) for given in (by_claim, elsewhere)] == [["skip"], ["skip"]]

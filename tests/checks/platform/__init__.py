@@ -64,8 +64,9 @@ def operator(
         "app.kubernetes.io/created-by": "dynamo-operator",
         "app.kubernetes.io/instance": instance,
     }
-    fields = {"labels": labels, "desired": desired, "ready": desired, "conditions": AVAILABLE} | fields
-    fields["images"] = (f"nvcr.io/nvidia/ai-dynamo/kubernetes-operator:{release}",)
+    image = f"nvcr.io/nvidia/ai-dynamo/kubernetes-operator:{release}"
+    fields = {"conditions": AVAILABLE, "images": (image,), **fields}
+    fields |= {"labels": labels, "desired": desired, "ready": desired}
     name = f"{instance}-controller-manager"
     return Workload(kind="Deployment", namespace=namespace, name=name, **fields)
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ ETCD = "etcd-0.sys.svc:2379,etcd-1.sys.svc:2379"
     ],
 )
 def test_addresses_of_the_operator(
-    addresses: dict[str, str], ready: dict[str, int], expected: list[str]
+    addresses: dict[str, Any], ready: dict[str, int], expected: list[str]
 ) -> None:
     configs = OperatorConfigs((OperatorConfig(namespace="sys", name="c", **addresses),))
     assert outcomes(etcd_nats.etcd_nats, configs, ServiceEndpoints(ready), HERE, None) == expected

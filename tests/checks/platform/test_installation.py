@@ -111,8 +111,10 @@ def test_an_operator_of_another_namespace_than_the_recipes(tmp_path: Path) -> No
 
 
 def stored(*versions: str, migrated: str = "3") -> PlatformTypes:
-    counts = {"generation": 3, "migrated_generation": migrated}
-    return PlatformTypes((PlatformType(name=GRAPHS, storage="v1beta1", stored=versions, **counts),))
+    made = PlatformType(
+        name=GRAPHS, generation=3, migrated_generation=migrated, storage="v1beta1", stored=versions
+    )
+    return PlatformTypes((made,))
 
 
 def test_stored_versions() -> None:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import msgspec
 import pytest
@@ -19,7 +20,7 @@ NO_CONFIG = OperatorConfigs()
 
 
 def runs(image: str, *, ready: bool = True, **labels: str) -> Workload:
-    fields = {"images": (image,), "desired": 1, "ready": int(ready), "labels": labels}
+    fields: dict[str, Any] = {"images": (image,), "desired": 1, "ready": int(ready), "labels": labels}
     return Workload(kind="Deployment", namespace="n", name="d", **fields)
 
 

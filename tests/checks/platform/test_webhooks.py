@@ -28,7 +28,7 @@ DOWN = ServiceEndpoints({str(SERVICE): 0})
 
 
 def webhook(bundle: Certificates | None = GOOD, **fields: Any) -> Webhook:
-    default = {"kind": "ValidatingWebhookConfiguration", "service": SERVICE, "blocking": True}
+    default: dict[str, Any] = {"kind": "ValidatingWebhookConfiguration", "service": SERVICE, "blocking": True}
     return Webhook(configuration="c", name="v", bundle=bundle, **default | fields)
 
 
