@@ -9,6 +9,7 @@ import pytest
 
 from dynocheck import Finding, Skip
 from dynocheck.core.declarations import Check
+from dynocheck.core.outcomes import Judged, Unjudged
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
 from dynocheck.recipe.discover import load_recipes
 from tests import wording
@@ -31,7 +32,7 @@ FRONTEND = "  - {name: Frontend, type: frontend}\n"
 
 def run_check(check: Check, *facts: Any) -> list[Finding]:
     """Its findings, whose wording is compared with tests/wording.txt."""
-    findings = list(check(*facts) or ())
+    findings = [result for result in check(*facts) or () if isinstance(result, Finding)]
     for finding in findings:
         wording.compare(check.id, finding)
     return findings
@@ -48,6 +49,13 @@ def outcomes(check: Check, *facts: Any) -> list[str]:
 def places(check: Check, *facts: Any) -> list[tuple[str, str]]:
     """Each finding's outcome, and the object or the FILE:LINE that it is about."""
     return [(str(finding.outcome), _place(finding)) for finding in run_check(check, *facts)]
+
+
+def get_coverage(check: Check, *facts: Any) -> tuple[int, list[str]]:
+    """How many things were judged, and what was not."""
+    results = list(check(*facts) or ())
+    count = sum(result.count for result in results if isinstance(result, Judged))
+    return count, [result.what for result in results if isinstance(result, Unjudged)]
 
 
 def _place(finding: Finding) -> str:
