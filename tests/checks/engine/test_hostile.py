@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -59,7 +60,13 @@ def _write(folder: Path, module: str, words: list[str], file: str) -> str:
     main = {"resources": {"limits": limits, "requests": requests}, **mount_config("c", "/c")["main"]}
     volumes = mount_config("c")["pod"]["volumes"]
     pod = {"nodeSelector": {"nvidia.com/gpu.product": {}}, "volumes": [*volumes, 3]}
-    usual = {"module": module, "model": None, "image": "vllm-runtime:1.3.0", "main": main, "pod": pod}
+    usual: dict[str, Any] = {
+        "module": module,
+        "model": None,
+        "image": "vllm-runtime:1.3.0",
+        "main": main,
+        "pod": pod,
+    }
     roles = ("prefill", "decode")
     workers = [engine(*words, name=role, role=role, **usual, sharedMemorySize=[1]) for role in roles]
     deploy(folder, config_map("c", e=file), graph(*workers))

@@ -155,7 +155,7 @@ KV = ["--router-mode", "kv"]
         (["--publish-events-and-metrics"], TRTLLM, []),
     ],
 )
-def test_engines_publish(tmp_path: Path, args: list[str], more: dict[str, str], expected: list[str]) -> None:
+def test_engines_publish(tmp_path: Path, args: list[str], more: dict[str, Any], expected: list[str]) -> None:
     assert outcomes(kv_router.kv_router, route(tmp_path, KV, *args, **more)) == expected
 
 

@@ -135,7 +135,7 @@ def test_engine_agrees(
 
 # graph.images-pinned, graph.one-release
 
-OVERRIDE = {"runtimeVersionOverride": "1.3.0"}
+OVERRIDE: dict[str, Any] = {"runtimeVersionOverride": "1.3.0"}
 
 
 def front(image: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ from dynocheck.recipe.discover import load_recipes
 from tests.checks.judging import deploy, recipes
 from tests.checks.manifests import config_map, dump_objects, engine, graph
 
-SMALL = {"model": "Qwen/Qwen3-0.6B", "image": "registry.example/vllm-runtime:1.3.0"}
+SMALL: dict[str, Any] = {"model": "Qwen/Qwen3-0.6B", "image": "registry.example/vllm-runtime:1.3.0"}
 
 
 def rows(given: Recipes) -> list[dict[str, Any]]:
@@ -26,7 +26,7 @@ def labels(*paths: Path) -> list[str]:
 
 def test_a_row_for_each_graph(tmp_path: Path) -> None:
     prefill = engine(name="p", role="prefill", replicas=2, **SMALL)
-    spread = {"gpus": 8, "multinode": {"nodeCount": 2}, **SMALL}
+    spread: dict[str, Any] = {"gpus": 8, "multinode": {"nodeCount": 2}, **SMALL}
     decode = engine("-tp", "8", "-pp", "2", name="d", role="decode", **spread)
     (row,) = rows(recipes(tmp_path, vllm__disagg__deploy=dump_objects(graph(prefill, decode))))
     assert row == {
