@@ -9,7 +9,7 @@ the root inwards, then those that only the working folder leads to. They win key
 
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,7 +55,7 @@ class ConfigFiles:
     """
 
     files: tuple[ConfigFile, ...] = ()
-    partial: tuple[Path, ...] = field(default=())
+    partial: tuple[Path, ...] = ()
 
     @cached_property
     def merged(self) -> dict[tuple[str, ...], tuple[Any, Path]]:
@@ -154,7 +154,7 @@ def _read_folder(folder: Path, *, trusted: bool) -> ConfigFile | None:
 
 
 def _find_partial(folder: Path) -> Iterator[Path]:
-    """The path of the configuration file in a folder, if there is one, or of the folder of an unusable one."""
+    """The path of the configuration file in a folder; if it is unusable, that of the folder."""
     try:
         if (file := _read_folder(folder, trusted=False)) is not None:
             yield file.path
