@@ -35,7 +35,7 @@ def run(
     variables = parse_assignments(assignments, env_files)
     sources: dict[type, Any] = {DefinitionPaths: DefinitionPaths(crds)} if crds else {}
     sources |= {EngineParsers: EngineParsers(("vllm",))} if engine_parser else {}
-    run = Run.begin("recipe", options, RecipeFact)
+    run = Run.begin("recipe", options, RecipeFact, paths)
     context = RunContext(sources=sources, describe_target=partial(_describe_schemas, run.checks))
     return run.judge(paths, variables, cluster=cluster, context=context)
 
