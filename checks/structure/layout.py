@@ -84,8 +84,9 @@ def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _is_variant(recipe: Recipe) -> bool:
-    """Whether a folder lies below that of a framework, or holds a graph."""
-    return bool(recipe.graphs) or bool({*_FRAMEWORKS} & {*recipe.path.split("/")})
+    """Whether a folder deploys something, or lies below that of a framework."""
+    deploys = {manifest.kind for manifest in recipe.manifests} & _SERVING
+    return bool(deploys) or not {*_FRAMEWORKS}.isdisjoint(recipe.path.split("/"))
 
 
 def _check_cache(recipe: Recipe) -> Iterator[Finding]:
