@@ -166,21 +166,31 @@ def preflight(recipes: tuple[str, ...], **options: Any) -> int:
     metavar="DIR",
     help="Directory with CRDs to validate custom objects (repeatable).",
 )
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Value for ${NAME} in templates, as envsubst fills it in (repeatable).",
+)
+@click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    metavar="FILE",
+    help="File with NAME=VALUE lines for ${NAME} in templates (repeatable).",
+)
 @click.option("--engine-parser", is_flag=True, help="Check flags with the locally installed vLLM too.")
 @click.option("--diff", metavar="REV", help="Report only findings that are new since this git revision.")
 @_report_options
 @_baseline_options
 @_check_options
 @_cluster_options
-def recipe(
-    paths: tuple[str, ...], cluster: bool, crds: tuple[str, ...], engine_parser: bool, **options: Any
-) -> int:
+def recipe(paths: tuple[str, ...], **options: Any) -> int:
     """Check recipe folders, variants, manifests, or a folder of models, offline."""
     from dynocheck.commands import recipe
 
-    return recipe.run(
-        CommonOptions(**options), paths, cluster=cluster, crds=crds, engine_parser=engine_parser
-    )
+    return recipe.run(_pop_options(CommonOptions, options), paths, **options)
 
 
 @cli.command()
@@ -239,14 +249,29 @@ def checks(output: str, **options: Any) -> int:
 
 
 @cli.command()
-@click.argument("id")
+@click.argument("pattern", metavar="ID")
 @_config_option
 @_checks_dir_option
-def explain(id: str, **options: Any) -> int:  # noqa: A002
-    """Explain a check: why it matters and how to fix it."""
+def explain(pattern: str, **options: Any) -> int:
+    """Explain a check: why it matters and how to fix it.
+
+    ID is an id, an area or a glob, as for --select; several checks are explained briefly.
+    """
     from dynocheck.commands import checks
 
-    return checks.explain(CommonOptions(**options), id)
+    return checks.explain(CommonOptions(**options), pattern)
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@_config_option
+@_checks_dir_option
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
+    """Print the configuration of a run on these paths, and the file of each value."""
+    from dynocheck.commands import config
+
+    return config.run(CommonOptions(**options), paths, output)
 
 
 @cli.command()

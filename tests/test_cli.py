@@ -14,7 +14,7 @@ import pytest
 from dynocheck.cli import main
 from tests.command import ROOT, dynocheck
 
-VERBS = ["preflight", "recipe", "smoke", "load", "checks", "explain", "snapshot", "rbac", "demo"]
+VERBS = ["preflight", "recipe", "smoke", "load", "checks", "explain", "config", "snapshot", "rbac", "demo"]
 NOBODYS = "https://127.0.0.1:1"
 
 
@@ -65,20 +65,23 @@ def written(path: Path, content: bytes) -> Path:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"a: [1, 2", "file.yaml:2:1: not YAML"),
-        (b"\x00\x01\x02", "not YAML"),
-        (b"\xff\xfe\xff", "file.yaml:1: not YAML: not UTF-8 text"),
-        (b"just words", "no Kubernetes object in it"),
-        (b"", "no Kubernetes object in it"),
+        (b"a: [1, 2", "file.yaml:2:1"),
+        (b"\x00\x01\x02", "file.yaml:1"),
+        (b"\xff\xfe\xff", "file.yaml:1"),
+        (b"just words", "file.yaml"),
+        (b"a: b", "file.yaml"),
+        (b"", "file.yaml"),
         (b"a:\n\t- b", "file.yaml:2"),
     ],
 )
 def test_a_file_that_is_not_a_manifest(tmp_path: Path, content: bytes, says: str) -> None:
-    ended = dynocheck("recipe", written(tmp_path / "file.yaml", content))
-    assert ended.code == 2
-    assert says in ended.err
-    assert "file.yaml" in ended.err
-    assert ended.err.count("\n") == 1
+    good = written(tmp_path / "good.yaml", b"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}")
+    ended = dynocheck("recipe", written(tmp_path / "file.yaml", content), good, "-o", "json")
+    assert (ended.code, ended.err) == (1, "")
+    (found,) = ended.findings("manifest.yaml")
+    place = ":".join(str(part) for part in found["location"].values() if part)
+    assert place.startswith(str(tmp_path / says))
+    assert ended.outcomes["manifest.schema"] == "pass"
 
 
 def test_paths_without_a_recipe(tmp_path: Path) -> None:
@@ -214,6 +217,16 @@ def test_explain_prints_title_and_fix(capsys: pytest.CaptureFixture[str]) -> Non
         shown = capsys.readouterr().out
         assert row["title"] in shown
         assert "\nFix: " in shown
+
+
+@pytest.mark.parametrize("pattern", ["storage", "storage.*", "s[t]orage.r*"])
+def test_explain_takes_what_select_takes(pattern: str) -> None:
+    listed = [row["id"] for row in json.loads(dynocheck("checks", "--select", pattern, "-o", "json").out)]
+    shown = dynocheck("explain", pattern)
+    assert shown.code == 0
+    assert [check for check in listed if check not in shown.out] == []
+    assert len(listed) > 1
+    assert shown.out.count("Fix: ") == len(listed)
 
 
 def test_output_in_any_encoding() -> None:
