@@ -38,7 +38,7 @@ class Program:
 
     @property
     def title(self) -> str:
-        return " and ".join(each.title for each in self.parsers)
+        return " and ".join(parser.title for parser in self.parsers)
 
     @property
     def engine(self) -> FlagTable | None:
@@ -49,7 +49,8 @@ class Program:
     def flags(self) -> Iterator[FlagOccurrence]:
         """Its flags, without those that the engine's own parser checked."""
         own = self.parsers[0].by_name
-        return (w for w in parse_flags(self.launch, self.parsers) if self.ruling is None or w.spelled in own)
+        flags = parse_flags(self.launch, self.parsers)
+        return (flag for flag in flags if self.ruling is None or flag.spelled in own)
 
     @property
     def entries(self) -> Iterator[ConfigEntry]:
@@ -59,12 +60,12 @@ class Program:
         config = find_keys_file(self.container, self.launch)
         return read_config_entries(self.launch.module, config, self.engine)
 
-    def locate(self, given: FlagOccurrence, file: str = "") -> Location:
-        return Location(file or self.graph.file, given.word.line, given.word.column)
+    def locate(self, flag: FlagOccurrence, file: str = "") -> Location:
+        return Location(file or self.graph.file, flag.word.line, flag.word.column)
 
 
 def find_programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Program]:
-    """Every program whose flags are known.
+    """Every program with known flags.
 
     :raises Skip: there is none.
     """

@@ -13,8 +13,8 @@ from dynocheck.facts import Recipes, Rulings, Value
 
 @check("engine.config-keys", title="Engine configuration keys exist in the image's release")
 def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding]:
-    """At a misspelt key vLLM and SGLang exit as at a misspelt flag, or silently ignore it if its
-    value is false.
+    """VLLM and SGLang exit at a misspelled key as at a misspelled flag, or silently ignore it if its value is
+    false.
 
     Checked are the keys of the file of --config, or of SGLang's --disagg-config, if a ConfigMap of the recipe
     contains it, and the keys of vLLM's JSON flags at every depth: --kv-transfer-config, --compilation-config,
@@ -33,63 +33,63 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
         for entry in program.entries:
             judged = True
             yield from _check_entry(program, program.engine, entry)
-        for given in parse_flags(program.launch, program.parsers):
-            mapping = given.candidates[0].keys if len(given.candidates) == 1 else ""
-            judged = judged or bool(mapping) or _is_inline_config(given)
-            yield from _check_flag(program, program.engine, given, mapping)
+        for option in parse_flags(program.launch, program.parsers):
+            mapping = option.candidates[0].keys if len(option.candidates) == 1 else ""
+            judged = judged or bool(mapping) or _is_inline_config(option)
+            yield from _check_flag(program, program.engine, option, mapping)
     if not judged and unread:
         raise Skip("TensorRT-LLM's file not checked: no list of its keys")
     if not judged:
         raise Skip("no engine has a configuration file or JSON flag with known keys")
 
 
-def _is_inline_config(given: FlagOccurrence) -> bool:
+def _is_inline_config(option: FlagOccurrence) -> bool:
     """Whether it is `--config=FILE`, which no engine reads."""
-    return given.spelled == "--config" and given.inline is not None
+    return option.spelled == "--config" and option.inline is not None
 
 
 def _check_flag(
-    program: Program, engine: FlagTable, given: FlagOccurrence, mapping: str
+    program: Program, engine: FlagTable, option: FlagOccurrence, mapping: str
 ) -> Iterator[Finding]:
     """Problems of a `--config=FILE` flag, and unknown keys in the JSON of a flag."""
-    place = program.locate(given)
-    if _is_inline_config(given):
-        # vLLM takes it for --config-format, and then knows no such format.
+    place = program.locate(option)
+    if _is_inline_config(option):
+        # vLLM reads it as --config-format, with an unknown format.
         yield (fail if program.launch.module == "dynamo.vllm" else warn)(
-            f"{program.component.name}: {engine.title} does not read the file of {given.word.text}",
-            fix=f"write --config and {given.inline} as two words",
+            f"{program.component.name}: {engine.title} does not read the file of {option.word.text}",
+            fix=f"write --config and {option.inline} as two words",
             location=place,
         )
     refused = program.ruling is not None and program.ruling.error is not None  # by the engine's own parser
     if mapping and not refused:
-        flag = given.spelled.partition(".")[0]
-        for stranger in find_unknown_keys(given.json, mapping, engine.mappings):
+        flag = option.spelled.partition(".")[0]
+        for stranger in find_unknown_keys(option.json, mapping, engine.mappings):
             yield _report_unknown_key(program, engine, stranger, flag, place)
 
 
 def _check_entry(program: Program, engine: FlagTable, entry: ConfigEntry) -> Iterator[Finding]:
     """Problems of a file's key and of the keys below it."""
     place = Location(entry.file, entry.value.line, entry.value.column)
-    if not entry.given.candidates:
+    if not entry.flag.candidates:
         known = [name.lstrip("-") for name in engine.by_name]
         elsewhere = find_flag_releases(program.launch.module, f"--{entry.key}")
-        unsaid = " and ignores it silently" if entry.silent else ""
+        effect = " and ignores it silently" if entry.silent else ""
         yield (warn if entry.silent else fail)(
-            f"{program.component.name}: {engine.title} has no {entry.key}{unsaid}"
+            f"{program.component.name}: {engine.title} has no {entry.key}{effect}"
             f"{describe_releases(elsewhere)}",
             fix=suggest_name(entry.key, entry.key.replace("_", "-"), known),
             evidence={"source": engine.source},
             location=place,
         )
-    elif len(entry.given.candidates) > 1:
-        names = sorted(name.lstrip("-") for flag in entry.given.candidates for name in flag.names)
+    elif len(entry.flag.candidates) > 1:
+        names = sorted(name.lstrip("-") for flag in entry.flag.candidates for name in flag.names)
         yield fail(
             f"{program.component.name}: {entry.key} could be {' or '.join(names[:4])}",
             fix=f"write one of them in full, such as {names[0]}",
             location=place,
         )
     else:
-        for stranger in find_unknown_keys(entry.given.json, entry.given.candidates[0].keys, engine.mappings):
+        for stranger in find_unknown_keys(entry.flag.json, entry.flag.candidates[0].keys, engine.mappings):
             yield _report_unknown_key(program, engine, stranger, entry.key, _locate_key(entry, stranger.path))
 
 

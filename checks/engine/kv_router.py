@@ -82,15 +82,16 @@ def _read_frontend(container: Container, launch: Launch) -> Iterator[_Router]:
     flags = parse_flag_values(launch)
     if flags.get("--router-mode", variables.get("DYN_ROUTER_MODE")) != "kv":
         return
-    deaf = bool({"--no-router-kv-events", "--no-kv-events"} & set(flags))
+    disabled = bool({"--no-router-kv-events", "--no-kv-events"} & set(flags))
     events = (variables.get("DYN_ROUTER_USE_KV_EVENTS") or "true").lower() not in _OFF
-    listens = bool({"--router-kv-events", "--kv-events"} & set(flags)) or events
+    enabled = bool({"--router-kv-events", "--kv-events"} & set(flags)) or events
     block = flags.get("--kv-cache-block-size", variables.get("DYN_KV_CACHE_BLOCK_SIZE"))
-    yield _Router("router", listens and not deaf, _parse_int(block))
+    yield _Router("router", enabled and not disabled, _parse_int(block))
 
 
 def _collect_variables(container: Container, launch: Launch | None = None) -> dict[str, str | None]:
-    return {each.name: each.value for each in (*container.env, *(launch.env if launch else ()))}
+    variables = (*container.env, *(launch.env if launch else ()))
+    return {variable.name: variable.value for variable in variables}
 
 
 def _parse_int(text: str | None) -> int | None:
@@ -99,29 +100,28 @@ def _parse_int(text: str | None) -> int | None:
 
 def _explain_silence(worker: EngineInstance) -> str | None:
     """Why a worker publishes no events; None if it does or that is unknown."""
-    given = worker.given
-    if not given.complete:
+    arguments = worker.given
+    if not arguments.complete:
         return None
     if worker.engine.name == "vllm":
         return _explain_vllm_silence(worker)
     if worker.engine.name == "trtllm":
-        told = given.is_enabled("publish-kv-events") is not False or worker.container.find_variable(
-            _OLD_VARIABLE
-        )
-        return None if told else "does not set --publish-kv-events"
-    events = given.get("kv-events-config")
+        enabled = arguments.is_enabled("publish-kv-events") is not False
+        old = worker.container.find_variable(_OLD_VARIABLE)
+        return None if enabled or old else "does not set --publish-kv-events"
+    events = arguments.get("kv-events-config")
     if events is None:
         return "has no --kv-events-config"
-    quiet = events.entries is not None and events.entries.get("publisher", "null") == "null"
-    return "publishes no events: its --kv-events-config has no publisher" if quiet else None
+    disabled = events.entries is not None and events.entries.get("publisher", "null") == "null"
+    return "publishes no events: its --kv-events-config has no publisher" if disabled else None
 
 
 def _explain_vllm_silence(worker: EngineInstance) -> str | None:
-    given, release = worker.given, dynamo_release(worker.container.image or "")
-    caching = given.get("enable-prefix-caching")
+    arguments, release = worker.given, dynamo_release(worker.container.image or "")
+    caching = arguments.get("enable-prefix-caching")
     if caching is not None and caching.enabled is False:
-        return "has prefix caching switched off"
-    events = given.get("kv-events-config")
+        return "has prefix caching disabled"
+    events = arguments.get("kv-events-config")
     if events is None:
         explicit = release is not None and not release.startswith(_PUBLISHES_BY_ITSELF)
         return "has no --kv-events-config, without which it publishes nothing" if explicit else None

@@ -108,18 +108,18 @@ def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterat
 
 def _find_connectors(worker: EngineInstance) -> frozenset[str] | None:
     """The KV connectors, including nested ones; empty if none is set, None if unknown."""
-    given = worker.given.get("kv-transfer-config")
-    if given is None:
+    config = worker.given.get("kv-transfer-config")
+    if config is None:
         older = worker.given.get("connector") or worker.container.find_variable("DYN_CONNECTOR")
         explicit = dynamo_release(worker.container.image or "") is not None and not older
         return frozenset() if explicit else None
-    if given.entries is None:
+    if config.entries is None:
         return None
-    outer = given.entries.get("kv_connector")
-    extra = given.entries.get("kv_connector_extra_config")
-    listed = extra.get("connectors") if isinstance(extra, dict) else None
-    several = listed if isinstance(listed, list) else []
-    inner = [each.get("kv_connector") for each in several if isinstance(each, dict)]
+    outer = config.entries.get("kv_connector")
+    extra = config.entries.get("kv_connector_extra_config")
+    connectors = extra.get("connectors") if isinstance(extra, dict) else None
+    nested = connectors if isinstance(connectors, list) else []
+    inner = [connector.get("kv_connector") for connector in nested if isinstance(connector, dict)]
     return frozenset(str(name) for name in (inner or [outer]) if name) or None
 
 
@@ -146,8 +146,8 @@ def _find_sglang_backend(worker: EngineInstance) -> str | None:
 
 
 def _find_trtllm_backend(worker: EngineInstance) -> str | None:
-    found = worker.get_nested("cache-transceiver-config", "backend")
-    return found if isinstance(found, str) and found != "DEFAULT" else None
+    backend = worker.get_nested("cache-transceiver-config", "backend")
+    return backend if isinstance(backend, str) and backend != "DEFAULT" else None
 
 
 _AGREEMENTS = {

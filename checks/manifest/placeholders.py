@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.facts import Manifest, Recipe, Recipes, Role, Value
+from dynocheck.facts import Manifest, Recipe, Recipes, Value
 
-# In words: what people write where a value of the reader's own belongs.
+# The usual texts in place of the reader's own value.
 _WORDS = (
     r"your[-_ ][\w. -]+|(?:my|some)[-_](?:tag|image|registry|namespace|storage-?class|secret)|change[-_ ]?me"
     r"|replace[-_ ]?(?:me|this|with[-_ \w]*)|fix[-_]?me|todo|tbd|x{3,}|placeholder"
@@ -22,7 +22,7 @@ _OF_CLUSTER = ("storageClassName", "storageClass")
 
 
 class _ManifestText(NamedTuple):
-    """A text of a manifest, the key that it is the value of, and whether that is an element of a command."""
+    """A text in a manifest with its key or, for the value of a variable, the variable's name."""
 
     value: Value
     key: str
@@ -36,32 +36,25 @@ class _ManifestText(NamedTuple):
 
 @check("manifest.placeholders", title="No placeholders remain")
 def placeholders(recipes: Recipes) -> Iterator[Finding]:
-    """`<your-registry>/image:tag` is no image, and a pod waits for ever on the StorageClass
-    `your-storage-class`. A `${NAME}` in a manifest stays as it is written: kubectl replaces nothing, and the
-    kubelet only `$(NAME)`. Where a README of the recipe has its reader run envsubst, it is meant so. Of a
-    chart that Helm renders, with its `{{ }}`, what it renders is to be judged; in kinds that are neither
-    Dynamo's nor Kubernetes' own those may mean something else.
+    """`<your-registry>/image:tag` is not an image, and a pod waits for ever for the StorageClass
+    `your-storage-class`. kubectl does not replace `${NAME}`, and the kubelet only `$(NAME)`; such variables
+    are accepted if a README of the recipe runs envsubst. Of a Helm chart, with its `{{ }}`, check the
+    rendered output. In kinds of neither Dynamo nor Kubernetes, braces may mean something else.
 
-    A StorageClass is the cluster's own, and every reader has to choose one: that is a warning, as is a
-    variable, whose reader may know better. Comments, scripts and the contents of ConfigMaps do not count.
+    Placeholders in a StorageClass, which depends on the cluster, and in environment variables are warnings.
+    Comments, scripts and the contents of ConfigMaps are not judged.
 
-    Fix: write the value, or name in the README what replaces it
+    Fix: write the value, or run envsubst in the README
     """
     judged = False
     for recipe in recipes:
         expanded = runs_envsubst(recipe)
-        for manifest in _list_manifests(recipe):
+        for manifest in (manifest for manifest in recipe.own_manifests if manifest.kind):
             judged = True
             for text in _collect_texts(manifest.root):
                 yield from _check_text(manifest, text, expanded=expanded)
     if not judged:
-        raise Skip("no manifest that is applied as it stands")
-
-
-def _list_manifests(recipe: Recipe) -> Iterator[Manifest]:
-    for file in recipe.own_files:
-        if file.role is Role.MANIFEST:
-            yield from (manifest for manifest in file.manifests if manifest.kind)
+        raise Skip("no manifest")
 
 
 def _check_text(manifest: Manifest, text: _ManifestText, *, expanded: bool) -> Iterator[Finding]:
@@ -91,45 +84,45 @@ def _check_text(manifest: Manifest, text: _ManifestText, *, expanded: bool) -> I
 
 def _find_placeholder(text: _ManifestText) -> str | None:
     pattern = _WITHIN_IMAGE.search if text.key == "image" else _WHOLE.fullmatch
-    found = pattern(text.text.strip())
-    return found[0] if found else None
+    match = pattern(text.text.strip())
+    return match[0] if match else None
 
 
 def _suggest_fix(text: _ManifestText, variable: str) -> str:
     if text.in_variable:
-        return f"write $({variable[2:-1]}), which the kubelet replaces, or tell the reader to run envsubst"
-    return "write the value, or tell the reader to run envsubst < FILE | kubectl apply -f -"
+        return f"write $({variable[2:-1]}), which the kubelet replaces, or run envsubst in the README"
+    return "write the value, or document envsubst < FILE | kubectl apply -f -"
 
 
 def _collect_texts(root: Value) -> list[_ManifestText]:
-    """The texts in which a placeholder would be one, each with its key."""
-    found: list[_ManifestText] = []
+    """All texts that may contain a placeholder, in the order of the file."""
+    texts: list[_ManifestText] = []
     pending = [_ManifestText(root, "", in_command=False, in_variable=False)]
     while pending:
-        each = pending.pop()
-        data = each.value.data
+        text = pending.pop()
+        data = text.value.data
         if isinstance(data, str):
-            if "\n" not in data and not (each.in_command and " " in data):
-                found.append(each)
+            if "\n" not in data and not (text.in_command and " " in data):
+                texts.append(text)
         elif isinstance(data, list):
-            pending += [each._replace(value=element) for element in data]
+            pending += [text._replace(value=element) for element in data]
         elif isinstance(data, dict):
             pending += _list_entries(data)
-    return sorted(found, key=lambda text: (text.value.line, text.value.column))
+    return sorted(texts, key=lambda text: (text.value.line, text.value.column))
 
 
 def _list_entries(data: dict[str, Value]) -> Iterator[_ManifestText]:
-    called = data.get("name")
-    variable = called.text if called is not None else None
+    name = data.get("name")
+    variable = (name.text if name is not None else None) or ""
     for key, entry in data.items():
         of_variable = key == "value" and bool(variable)
-        name = variable if of_variable and variable else key
         if key not in _FREE_TEXT:
-            yield _ManifestText(entry, name, in_command=key in _SCRIPTS, in_variable=of_variable)
+            label = variable if of_variable else key
+            yield _ManifestText(entry, label, in_command=key in _SCRIPTS, in_variable=of_variable)
 
 
 def runs_envsubst(recipe: Recipe) -> bool:
-    """Whether a README has its reader run what replaces variables."""
+    """Whether a README of the recipe runs envsubst, which replaces variables."""
     return any(
         word.text == "envsubst" for page in recipe.pages for command in page.commands for word in command[:1]
     )

@@ -9,9 +9,9 @@ from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, Se
 
 @check("manifest.yaml", title="Files are valid YAML for kubectl")
 def yaml(recipes: Recipes) -> Iterator[Finding]:
-    """A file that does not parse is applied in part or not at all. Of a key that stands twice in one mapping
-    kubectl silently takes the last, and kustomize refuses the file. kubectl reads UTF-16 too, where the file
-    begins with its mark, and puts a replacement for bytes that are no UTF-8; hardly another tool does.
+    """A file that does not parse is applied in part or not at all. Of duplicate keys in a mapping kubectl
+    silently takes the last, and kustomize rejects the file. kubectl also reads UTF-16 with a byte order mark,
+    and replaces invalid UTF-8; few other tools do.
 
     Fix: kubectl apply --dry-run=server -f FILE
     """
@@ -38,13 +38,12 @@ def schema(
     served: ServedKinds | None = None,
     server: ServerVersion | None = None,
 ) -> Iterator[Finding]:
-    """What the API server refuses: unknown fields, wrong types, missing or impossible values, broken rules in
-    CEL, mounts without a volume, requests above their limit.
+    """The API server rejects unknown fields, wrong types, missing or invalid values, violations of CEL rules,
+    mounts without a volume, and requests above their limit.
 
-    Kubernetes' own kinds, Dynamo's, those of Gateway API and its inference extension, ComputeDomains and
-    PodMonitors are known; another kind is a warning. With --crds or --cluster the definitions that are found
-    there count for the kinds that they define. What Dynamo's webhooks refuse is looked at by
-    manifest.admission.
+    Schemas are built in for the kinds of Kubernetes, Dynamo, Gateway API and its inference extension, for
+    ComputeDomains and PodMonitors; other kinds are a warning. The definitions of --crds and --cluster replace
+    the built-in ones of their kinds. manifest.admission checks the rules of Dynamo's webhooks.
 
     Kubernetes' own kinds are judged by the schemas of one release, which the report names as its target: with
     --cluster the cluster's own or, outside 1.30 to 1.37, the nearest of these; without a cluster the newest.
@@ -57,7 +56,7 @@ def schema(
     definitions = Definitions([*(given or ()), *(served or ())], version)
     yield from _report_unread_definitions(served, server)
     judged = False
-    for manifest in _list_manifests(recipes):
+    for manifest in (m for recipe in recipes for m in recipe.own_manifests if _is_object(m)):
         judged = True
         place = Location(manifest.file, manifest.root.line, manifest.root.column)
         if not (manifest.kind and manifest.api_version):
@@ -67,7 +66,7 @@ def schema(
         violations = validate(manifest, definitions)
         if violations is None:
             yield warn(
-                f"no schema for {manifest.kind} of {manifest.api_version} here: not judged",
+                f"not judged: no schema for {manifest.kind} of {manifest.api_version}",
                 fix=f"kubectl apply --dry-run=server --validate=strict -f {manifest.file}",
                 location=place,
             )
@@ -78,7 +77,7 @@ def schema(
                 location=Location(manifest.file, violation.line, violation.column),
             )
     if not judged:
-        raise Skip("no manifest that is applied as it stands")
+        raise Skip("no manifest")
     yield from _warn_uncertain(version)
 
 
@@ -86,7 +85,8 @@ def _report_unread_definitions(served: ServedKinds | None, server: ServerVersion
     """Reports definitions or a server version that could not be read from the cluster."""
     if served is not None and served.reason:
         yield unknown(
-            f"the cluster's own definitions could not be read: {served.reason}", fix="dynocheck rbac"
+            f"the cluster's CustomResourceDefinitions could not be read: {served.reason}",
+            fix="dynocheck rbac",
         )
     elif server is not None and server.reason:
         yield unknown(f"the cluster's version could not be read: {server.reason}", fix="kubectl version")
@@ -106,25 +106,17 @@ def _warn_uncertain(version: str) -> Iterator[Finding]:
 
     if version and not kubernetes_schemas.is_known(version):
         yield warn(
-            f"the server is Kubernetes {version}: judged by {kubernetes_schemas.describe_release(version)}",
+            f"the server runs Kubernetes {version}: judged by {kubernetes_schemas.describe_release(version)}",
             fix="kubectl apply --dry-run=server --validate=strict -f FILE",
         )
     if not evaluates_rules():
         yield warn(
-            "the rules in CEL of custom kinds were not evaluated: cel-expr-python is not installed",
-            fix="pip install cel-expr-python, where there is a build of it",
+            "CEL rules of custom resources were not evaluated: cel-expr-python is not installed",
+            fix="pip install cel-expr-python, on a platform with a build of it",
         )
 
 
-def _list_manifests(recipes: Recipes) -> Iterator[Manifest]:
-    """Every object that is applied as it stands. A mapping with neither kind nor apiVersion is another
-    tool's file, such as a list of values.
-    """
-    for recipe in recipes:
-        for file in recipe.own_files:
-            if file.role is Role.MANIFEST:
-                yield from (m for m in file.manifests if m.kind or m.api_version or _has_type_keys(m))
-
-
-def _has_type_keys(manifest: Manifest) -> bool:
-    return all(manifest.root.get(key) is not None for key in ("apiVersion", "kind"))
+def _is_object(manifest: Manifest) -> bool:
+    """Whether it has a kind or apiVersion; a file without both is another tool's, such as Helm values."""
+    typed = all(manifest.root.get(key) is not None for key in ("apiVersion", "kind"))
+    return bool(manifest.kind or manifest.api_version or typed)

@@ -190,7 +190,7 @@ KV = ["--router-mode", "kv"]
         ([EVENTS], None),
         ([], "w has no --kv-events-config, without which it publishes nothing"),
         (['--kv-events-config={"publisher":"zmq"}'], "w does not enable_kv_cache_events"),
-        ([EVENTS, "--no-enable-prefix-caching"], "w has prefix caching switched off"),
+        ([EVENTS, "--no-enable-prefix-caching"], "w has prefix caching disabled"),
         (["--kv-events-config", "$(X)"], None),
         (["--disaggregation-mode=decode"], None),
     ],

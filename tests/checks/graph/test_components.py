@@ -99,7 +99,7 @@ def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> No
 def test_both_sides(tmp_path: Path, components: list[dict[str, Any]], expected: list[str] | None) -> None:
     given = recipes(tmp_path, deploy=dump_objects(graph(*components)))
     if expected is None:
-        assert "no graph splits" in get_skip_reason(graphs.both_sides, given)
+        assert "no graph separates" in get_skip_reason(graphs.both_sides, given)
     else:
         assert [outcome for outcome, _ in list_messages(graphs.both_sides, given)] == expected
 
@@ -275,8 +275,8 @@ def test_time_to_start(tmp_path: Path, probe: dict[str, int], nodes: int, expect
 @pytest.mark.parametrize(
     ("speed", "nodes", "says"),
     [
-        (1.0, 1, "take 66 s at 1 GB/s"),
-        (0.25, 2, "take 131 s at 0.25 GB/s on each of 2 nodes"),
+        (1.0, 1, "takes 66 s at 1 GB/s"),
+        (0.25, 2, "takes 131 s at 0.25 GB/s on each of 2 nodes"),
         (2.0, 1, None),
     ],
 )
@@ -292,7 +292,7 @@ def test_a_site_says_how_fast_its_pods_read(
 def test_the_time_of_a_model_that_is_not_known_is_not_guessed(tmp_path: Path) -> None:
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}}}
     given = recipes(tmp_path, deploy=dump_objects(graph(engine(main=held, model="org/unheard-of"))))
-    assert "weights are known" in get_skip_reason(probes.startup_budget, given, Settings())
+    assert "weights of known size" in get_skip_reason(probes.startup_budget, given, Settings())
 
 
 # graph.placement
@@ -334,7 +334,7 @@ NAME = "graph-deployment-name"
 def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str] | None) -> None:
     given = recipes(tmp_path, deploy=dump_objects(graph(engine(pod=pod))))
     if expected is None:
-        assert "no pod is placed" in get_skip_reason(placement.placement, given)
+        assert "no pod has an affinity rule" in get_skip_reason(placement.placement, given)
     else:
         assert [outcome for outcome, _ in list_messages(placement.placement, given)] == expected
 
@@ -385,4 +385,4 @@ def test_a_benchmark_beside_its_frontend(tmp_path: Path) -> None:
 def test_a_benchmark_alone_is_not_judged_by_graphs_it_does_not_see(tmp_path: Path) -> None:
     near = ruled("podAffinity", "required", {NAME: "g", "component-type": "frontend"})
     given = recipes(tmp_path, perf=dump_objects(job("aiperf", pod=near)))
-    assert "no pod is placed" in get_skip_reason(placement.placement, given)
+    assert "no pod has an affinity rule" in get_skip_reason(placement.placement, given)
