@@ -57,7 +57,7 @@ def test_all_is_well() -> None:
 
 def test_zero_pods_are_no_ready_controller() -> None:
     assert list_messages(controller, *ALL, workloads(), None) == [
-        ("fail", "no workload of its controller, agentgateway, exists in any namespace")
+        ("fail", "no workload of its controller, agentgateway, found")
     ]
     for broken in ({"ready": 0}, {"desired": 0, "ready": 0}):
         (finding,) = run_check(controller, *ALL, workloads(replace(AGENTGATEWAY, **broken)), None)
@@ -120,7 +120,7 @@ def test_gke_and_the_unheard_of_are_not_judged() -> None:
     assert "runs outside the cluster" in get_skip_reason(controller, gke, *ALL[1:], workloads(), None)
     other = classes(replace(CLASS, controller="example.com/x"))
     assert get_skip_reason(controller, other, *ALL[1:], workloads(), None) == (
-        "how to find controller example.com/x of class agw is not in the table"
+        "controller example.com/x of class agw is unknown to dynocheck"
     )
 
 
@@ -151,7 +151,7 @@ def test_a_class_that_is_not_accepted() -> None:
     ]
     nothing = classes(replace(CLASS, conditions=()))
     assert list_messages(gateway_class, nothing, *ALL[1:], None) == [
-        ("fail", "Accepted is not reported: its controller has not looked at it")
+        ("fail", "its controller has not reported Accepted")
     ]
 
 
@@ -159,9 +159,7 @@ def test_a_class_that_does_not_exist() -> None:
     (finding,) = run_check(gateway_class, classes(), *ALL[1:], None)
     assert finding.subject is not None
     assert str(finding.subject) == "Gateway gateways/gw"
-    assert "which gaie.class tells more of" in get_skip_reason(
-        controller, classes(), *ALL[1:], workloads(), None
-    )
+    assert "see gaie.class" in get_skip_reason(controller, classes(), *ALL[1:], workloads(), None)
 
 
 # The Gateway
@@ -195,7 +193,7 @@ def test_a_recipe_names_a_gateway(tmp_path: Path) -> None:
     assert list_messages(gateway, classes(CLASS), gateways(GATEWAY), routes(), asking) == []
     elsewhere = gateways(replace(GATEWAY, namespace="default"))
     (finding,) = run_check(gateway, classes(CLASS), elsewhere, routes(), asking)
-    assert finding.message == "the route names Gateway gw, which does not exist in namespace gateways"
+    assert finding.message == "the route's Gateway gw does not exist in namespace gateways"
     assert finding.location is not None
     assert (finding.location.line, finding.location.column) == (7, 5)
 
@@ -210,7 +208,7 @@ def test_a_recipe_that_names_none_needs_one_that_works(tmp_path: Path) -> None:
         "fail"
     ]
     assert list_messages(gateway, table, gateways(unable), routes(), asking) == [
-        ("fail", "the recipe routes through an inference pool, and there is no Gateway that could lead to it")
+        ("fail", "the recipe uses an inference pool, but no Gateway can route to it")
     ]
 
 

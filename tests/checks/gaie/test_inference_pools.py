@@ -45,10 +45,10 @@ def test_no_pool() -> None:
 def test_its_members() -> None:
     crashing = Pod("serving", "w", "Running", waiting=("CrashLoopBackOff",))
     assert list_messages(pool, pools(replace(POOL, pods=())), routes(ROUTE), None) == [
-        ("fail", "its selector matches no pod of namespace serving")
+        ("fail", "its selector matches no pod in namespace serving")
     ]
     (finding,) = run_check(pool, pools(replace(POOL, pods=(crashing,))), routes(ROUTE), None)
-    assert finding.message == "none of the 1 pods that its selector matches is Ready"
+    assert finding.message == "0 of the 1 pods that its selector matches are Ready"
     assert finding.evidence == {"w": "CrashLoopBackOff"}
     assert list_messages(pool, pools(replace(POOL, pods=(crashing, *POOL.pods))), routes(ROUTE), None) == []
 
@@ -58,7 +58,7 @@ def test_its_pickers_service() -> None:
         ("fail", "its endpoint picker's Service epp does not exist in serving")
     ]
     assert list_messages(pool, pools(with_picker(ports=(80,))), routes(ROUTE), None) == [
-        ("fail", "it asks its endpoint picker on port 9002, which Service epp does not have")
+        ("fail", "its endpoint picker has port 9002, which Service epp does not have")
     ]
     other = ObjectReference(group="example.com", kind="Picker", namespace="serving", name="x")
     elsewhere = replace(POOL, picker=EndpointPicker(reference=other))
@@ -114,7 +114,7 @@ def test_pods_of_grove_have_no_deployment() -> None:
     two = with_picker(pods=(READY, replace(READY, name="epp-1")))
     assert [o for o, _ in list_messages(epp, pools(two), routes(ROUTE), workloads(), None)] == ["fail"]
     assert list_messages(epp, pools(with_picker(pods=())), routes(ROUTE), workloads(), None) == [
-        ("fail", "nothing runs behind the endpoint picker's Service epp")
+        ("fail", "the endpoint picker's Service epp has no pods")
     ]
 
 
@@ -137,11 +137,11 @@ def test_a_service_without_a_selector() -> None:
         (CONFIG, None),
         (CONFIG.replace("inference.networking.x-k8s.io", "llm-d.ai"), None),
         (CONFIG.partition("schedulingProfiles")[0], None),
-        (None, "which does not exist"),
-        ("plugins: [\n", "is no YAML (line 2)"),
-        ("", "it is no EndpointPickerConfig"),
-        ("- a", "it is no EndpointPickerConfig"),
-        (CONFIG.replace("EndpointPickerConfig", "Config"), "it is no EndpointPickerConfig"),
+        (None, "does not exist"),
+        ("plugins: [\n", "is not valid YAML (line 2)"),
+        ("", "it is not an EndpointPickerConfig"),
+        ("- a", "it is not an EndpointPickerConfig"),
+        (CONFIG.replace("EndpointPickerConfig", "Config"), "it is not an EndpointPickerConfig"),
         (CONFIG.replace("apiVersion", "version"), "it has no apiVersion"),
         (CONFIG.replace("pluginRef: kv", "pluginRef: vk"), "profile decode refers to vk"),
         (CONFIG.replace("type: dyn-decode-scorer", "kind: x"), "a plugin has no type"),
@@ -149,8 +149,8 @@ def test_a_service_without_a_selector() -> None:
         (CONFIG.replace("pluginRef: kv", "pluginRef: {a: b}"), "profile decode refers to {'a': 'b'}"),
         (CONFIG.replace("- {pluginRef: kv, weight: 1}", "- kv"), "profile decode refers to None"),
         ("kind: EndpointPickerConfig\napiVersion: llm-d.ai/v1\nplugins: x\nschedulingProfiles: [1]", None),
-        ("a: !!python/object:os.system {}", "is no YAML (line 1)"),
-        ("a: 2026-13-99", "is no YAML"),
+        ("a: !!python/object:os.system {}", "is not valid YAML (line 1)"),
+        ("a: 2026-13-99", "is not valid YAML"),
     ],
 )
 def test_its_configuration(text: str | None, says: str | None) -> None:
@@ -169,5 +169,5 @@ def test_a_configuration_of_a_group_that_is_not_known() -> None:
 def test_a_configuration_that_may_not_be_read() -> None:
     secret = with_config(None, unread="configmaps is forbidden")
     assert list_messages(epp, pools(secret), routes(ROUTE), workloads(DEPLOYMENT), None) == [
-        ("unknown", "the endpoint picker's configuration: configmaps is forbidden")
+        ("unknown", "the endpoint picker's configuration could not be read: configmaps is forbidden")
     ]

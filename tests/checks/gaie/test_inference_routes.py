@@ -42,16 +42,14 @@ def test_nothing_to_judge() -> None:
 
 def test_a_pool_that_no_route_leads_to() -> None:
     assert list_messages(route, routes(), *AROUND, None) == [
-        ("warn", "no HTTPRoute leads to it, so no Gateway does")
+        ("warn", "no HTTPRoute refers to it, so it gets no requests from Gateways")
     ]
 
 
 def test_its_gateway_is_elsewhere() -> None:
     here = replace(PARENT, namespace="serving")
     (finding,) = run_check(route, routes(replace(ROUTE, parents=(here,))), *AROUND, None)
-    assert finding.message == (
-        "its Gateway gw does not exist in namespace serving; one of that name is in gateways"
-    )
+    assert finding.message == ("its Gateway gw does not exist in namespace serving, but in gateways")
     assert finding.fix == "set namespace: gateways in the parentRef"
 
 
@@ -83,10 +81,10 @@ def test_only_the_listener_it_names_counts() -> None:
     closed = Listener(name="closed", port=8080)
     both = gateways(replace(GATEWAY, listeners=(LISTENER, closed)))
     for changed, says in (
-        ({"section": "closed"}, "takes HTTPRoutes"),
-        ({"section": "none"}, "names listener none"),
-        ({"port": 8080}, "takes HTTPRoutes"),
-        ({"port": 1}, "names listener port 1"),
+        ({"section": "closed"}, "accepts HTTPRoutes"),
+        ({"section": "none"}, "has no listener none"),
+        ({"port": 8080}, "accepts HTTPRoutes"),
+        ({"port": 1}, "has no listener port 1"),
     ):
         named = replace(ROUTE, parents=(replace(PARENT, **changed),))
         ((outcome, message),) = list_messages(route, routes(named), AROUND[0], both, *AROUND[2:], None)
@@ -101,7 +99,7 @@ def test_only_the_word_of_its_own_controller_counts() -> None:
     other = RouteParent(PARENT, "example.com/other", bad)
     assert list_messages(route, routes(replace(ROUTE, statuses=(STATUS, other))), *AROUND, None) == []
     ((outcome, message),) = list_messages(route, routes(replace(ROUTE, statuses=(other,))), *AROUND, None)
-    assert (outcome, "no controller has taken it up" in message) == ("fail", True)
+    assert (outcome, "no controller has processed it" in message) == ("fail", True)
     # Of a class that is gone, whoever speaks is believed.
     assert list_messages(route, routes(ROUTE), *AROUND[:2], classes(), AROUND[3], None) == []
 
@@ -122,13 +120,13 @@ def test_every_parent_counts() -> None:
             make_conditions("Accepted", status="False", reason="NotAllowedByListeners"),
             "Accepted is False: NotAllowed",
         ),
-        (make_conditions("Accepted", current=False), "Accepted is about an older generation"),
+        (make_conditions("Accepted", current=False), "Accepted is of an older generation"),
         (
             (*make_conditions("Accepted"), *make_conditions("ResolvedRefs", status="False")),
             "ResolvedRefs is False",
         ),
-        (make_conditions("Accepted"), "ResolvedRefs is not reported"),
-        ((), "Accepted is not reported"),
+        (make_conditions("Accepted"), "its controller has not reported ResolvedRefs"),
+        ((), "its controller has not reported Accepted"),
     ],
 )
 def test_what_its_controller_says(conditions: tuple[object, ...], says: str) -> None:
@@ -163,11 +161,11 @@ def test_a_controller_without_support_for_pools_is_told_how_to_get_it() -> None:
 @pytest.mark.parametrize(
     ("backend", "says"),
     [
-        ({"group": GAIE_EXPERIMENTAL}, f"the InferencePool of that name is of {GAIE}"),
-        ({"group": ""}, f"of group (core), the InferencePool of that name is of {GAIE}"),
-        ({"group": "", "name": "x"}, "group (core), which has no such kind"),
-        ({"name": "x"}, "leads to InferencePool x, which does not exist in serving"),
-        ({"namespace": "x"}, "leads to InferencePool pool, which does not exist in x"),
+        ({"group": GAIE_EXPERIMENTAL}, f"the InferencePool with that name has {GAIE}"),
+        ({"group": ""}, f"has group (core), the InferencePool with that name has {GAIE}"),
+        ({"group": "", "name": "x"}, "group (core), which has no kind InferencePool"),
+        ({"name": "x"}, "InferencePool x does not exist in serving"),
+        ({"namespace": "x"}, "InferencePool pool does not exist in x"),
     ],
 )
 def test_backends(backend: dict[str, str], says: str) -> None:
@@ -206,17 +204,19 @@ def test_a_recipe_that_leaves_the_namespace_of_its_gateway_open(tmp_path: Path) 
     asking = recipes(tmp_path, deploy=EPP, route=text)
     ((outcome, message),) = list_messages(route, routes(), pools(), *AROUND[1:], asking)
     assert outcome == "warn"
-    assert message.endswith("which is gateways: applied in default, the route is attached to nothing")
+    assert message.endswith("is in gateways: applied in default, the route has no Gateway")
     beside = (pools(), *AROUND[1:3], RunNamespace("gateways"))
-    assert get_skip_reason(route, routes(), *beside, asking) == "no HTTPRoute leads to a pool yet"
+    assert get_skip_reason(route, routes(), *beside, asking) == "no HTTPRoute refers to a pool yet"
     named = recipes(tmp_path / "named", deploy=EPP, route=HTTP_ROUTE)
-    assert get_skip_reason(route, routes(), pools(), *AROUND[1:], named) == "no HTTPRoute leads to a pool yet"
+    assert (
+        get_skip_reason(route, routes(), pools(), *AROUND[1:], named) == "no HTTPRoute refers to a pool yet"
+    )
 
 
 @pytest.mark.parametrize("group", [GAIE_EXPERIMENTAL, '""'])
 def test_a_recipe_whose_backend_is_of_the_wrong_group(tmp_path: Path, group: str) -> None:
     asking = recipes(tmp_path, deploy=EPP, route=HTTP_ROUTE.replace(GAIE, group))
     (finding,) = run_check(route, routes(), pools(), *AROUND[1:], asking)
-    assert finding.message.endswith(f"Dynamo's operator makes InferencePools of {GAIE}")
+    assert finding.message.endswith(f"Dynamo's operator creates InferencePools of {GAIE}")
     assert finding.location is not None
     assert finding.location.line == 10

@@ -49,7 +49,7 @@ def test_each_release_is_whole_with_its_own_set(release: str) -> None:
         (finding,) = run_check(installation.crds, make_definitions(*whole[:i], *whole[i + 1 :]), SERVER, None)
         assert finding.subject is not None
         assert (str(finding.outcome), finding.subject.name) == ("fail", name)
-        assert finding.message == f"bundle {release} brings it, and it does not exist"
+        assert finding.message == f"is part of bundle {release}, but does not exist"
 
 
 def test_types_left_from_an_older_release_do_no_harm() -> None:
@@ -63,7 +63,7 @@ def test_half_an_upgrade() -> None:
     whole[1] = crd(whole[1].name, "v1", bundle="v1.0.2")
     ((outcome, message),) = list_messages(installation.crds, make_definitions(*whole), SERVER, None)
     assert outcome == "warn"
-    assert message.startswith("is of bundle v1.0.2, others are of v1.2.1")
+    assert message.startswith("is from bundle v1.0.2, others are from v1.2.1")
 
 
 def test_a_release_outside_the_table_is_said_so() -> None:
@@ -135,7 +135,7 @@ def test_what_is_missing_fails_where_something_asks_for_it(tmp_path: Path) -> No
         ("fail", "does not exist")
     ]
     assert list_messages(installation.gateway_crds, make_definitions(), asking) == [
-        ("fail", "no type of the Gateway API is installed")
+        ("fail", "Gateway API is not installed")
     ]
     assert get_skip_reason(installation.gateway_crds, make_definitions(crd(POOL, "v1")), None)
 
@@ -149,12 +149,12 @@ def test_a_gateway_api_of_before_v1() -> None:
 def test_half_an_upgrade_of_the_gateway_api() -> None:
     mixed = [*gateway_api(*NEEDED[:3]), *gateway_api(NEEDED[3], bundle="v1.3.0")]
     assert list_messages(installation.gateway_crds, make_definitions(*mixed), None) == [
-        ("warn", "is of bundle v1.3.0, Gateway is of v1.5.1: an unfinished upgrade")
+        ("warn", "is from bundle v1.3.0, Gateway from v1.5.1: the upgrade is incomplete")
     ]
     other = crd(NEEDED[3], "v1", gateway_bundle="v1.5.1", channel="experimental")
     assert list_messages(
         installation.gateway_crds, make_definitions(*gateway_api(*NEEDED[:3]), other), None
-    ) == [("warn", "is of the experimental channel, Gateway is of the standard one")]
+    ) == [("warn", "is from the experimental channel, Gateway from the standard channel")]
     gone = crd(NEEDED[0], established=False, reason="it is being deleted", gateway_bundle="v1.5.1")
     ((_, message),) = list_messages(
         installation.gateway_crds, make_definitions(gone, *gateway_api(*NEEDED[1:])), None
@@ -184,12 +184,12 @@ def test_a_controller_of_before_pools() -> None:
     ((outcome, message),) = list_messages(
         installation.compatible, *compatible("mirror:5000/agw/controller:v0.9.1")
     )
-    assert (outcome, message.startswith("agentgateway 0.9 does not serve pools")) == ("fail", True)
+    assert (outcome, message.startswith("agentgateway 0.9 does not support pools")) == ("fail", True)
 
 
 def test_a_controller_that_does_not_say_its_version() -> None:
     digest = "cr.agentgateway.dev/controller@sha256:00"
-    assert "no controller to be seen" in get_skip_reason(installation.compatible, *compatible(digest))
+    assert "no controller has a workload" in get_skip_reason(installation.compatible, *compatible(digest))
     assert (
         list_messages(
             installation.compatible, *compatible(digest, labels={"app.kubernetes.io/version": "v1.0.0"})

@@ -82,8 +82,8 @@ def test_a_graph_without_a_picker_has_no_pool(tmp_path: Path) -> None:
         recipe_routes.recipe_route, recipes(tmp_path, deploy=dump_objects(graph(engine()), route()))
     )
     assert finding.message == (
-        "route r leads to pool g-pool, and its graph has no endpoint picker: "
-        "the operator makes no pool for it"
+        "route r refers to pool g-pool, but its graph has no endpoint picker: "
+        "the operator creates no pool for it"
     )
 
 
