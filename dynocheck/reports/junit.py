@@ -48,6 +48,8 @@ def _build_case(verdict: Verdict, options: ReportOptions) -> TestCase:
             return case
         case Outcome.SKIP:
             result: Failure | Error | Skipped = Skipped(message)
+        case Outcome.UNJUDGED:
+            result = Skipped(message, "unjudged")
         case Outcome.FAIL:
             result = Failure(message, "fail")
         case Outcome.UNKNOWN if options.junit_unknown == "skipped":

@@ -40,6 +40,7 @@ _STYLES: dict[Outcome, dict[str, Any]] = {
     Outcome.WARN: {"fg": "yellow", "bold": True},
     Outcome.FAIL: {"fg": "red", "bold": True},
     Outcome.UNKNOWN: {"fg": "magenta", "bold": True},
+    Outcome.UNJUDGED: {"fg": "magenta"},
     Outcome.SKIP: {"dim": True},
     Outcome.ERROR: {"fg": "magenta", "bold": True},
 }

@@ -9,9 +9,11 @@ import pytest
 
 from dynocheck import Finding, Skip
 from dynocheck.core.declarations import Check
+from dynocheck.core.outcomes import Judged, Unjudged
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
 from dynocheck.recipe.discover import load_recipes
 from tests import wording
+from tests.checks.manifests import dump_objects
 
 GRAPH = """
 apiVersion: nvidia.com/v1beta1
@@ -30,15 +32,18 @@ FRONTEND = "  - {name: Frontend, type: frontend}\n"
 
 def run_check(check: Check, *facts: Any) -> list[Finding]:
     """Its findings, whose wording is compared with tests/wording.txt."""
-    findings = list(check(*facts) or ())
+    findings = [result for result in check(*facts) or () if isinstance(result, Finding)]
     for finding in findings:
         wording.compare(check.id, finding)
     return findings
 
 
 def outcomes(check: Check, *facts: Any) -> list[str]:
-    """Each finding's outcome."""
-    return [str(finding.outcome) for finding in run_check(check, *facts)]
+    """Each finding's outcome; `skip` where the check has nothing to judge."""
+    try:
+        return [str(finding.outcome) for finding in run_check(check, *facts)]
+    except Skip:
+        return ["skip"]
 
 
 def places(check: Check, *facts: Any) -> list[tuple[str, str]]:
@@ -46,11 +51,24 @@ def places(check: Check, *facts: Any) -> list[tuple[str, str]]:
     return [(str(finding.outcome), _place(finding)) for finding in run_check(check, *facts)]
 
 
+def get_coverage(check: Check, *facts: Any) -> tuple[int, list[str]]:
+    """How many things were judged, and what was not."""
+    results = list(check(*facts) or ())
+    count = sum(result.count for result in results if isinstance(result, Judged))
+    return count, [result.what for result in results if isinstance(result, Unjudged)]
+
+
 def _place(finding: Finding) -> str:
     if finding.subject is not None:
         return str(finding.subject)
     place = finding.location
     return f"{Path(place.file).name}:{place.line}" if place is not None else ""
+
+
+def read_lines(check: Check, *facts: Any) -> list[str]:
+    """The line that each finding is about, as it stands in its file."""
+    found = [finding.location for finding in run_check(check, *facts)]
+    return [Path(at.file).read_text().splitlines()[(at.line or 0) - 1].strip() if at else "" for at in found]
 
 
 def list_messages(check: Check, *facts: Any) -> list[tuple[str, str]]:
@@ -119,6 +137,11 @@ def recipes(folder: Path, **files: str) -> Recipes:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return Recipes(load_recipes([str(folder)]))
+
+
+def deploy(folder: Path, *objects: dict[str, Any]) -> Recipes:
+    """The recipe in a folder whose one file, deploy.yaml, holds these objects."""
+    return recipes(folder, deploy=dump_objects(*objects))
 
 
 def crd(
