@@ -11,9 +11,12 @@ from dynocheck.facts import Recipes
 from tests.checks.judging import (
     FRONTEND,
     GRAPH,
+    get_coverage,
     get_skip_reason,
     list_messages,
     make_component,
+    outcomes,
+    places,
     recipes,
     run_check,
 )
@@ -197,9 +200,26 @@ def test_values_in_a_file(tmp_path: Path, program: tuple[str, str], file: str, p
 
 def test_what_is_not_judged(tmp_path: Path) -> None:
     trtllm = launched(tmp_path / "a", TRTLLM, "--extra-engine-args", CONFIG[1], file="typo: 1")
-    assert "TensorRT-LLM's file not checked" in get_skip_reason(config_keys.config_keys, trtllm)
-    elsewhere = launched(tmp_path / "b", VLLM, "--config", "/elsewhere.yaml", file="typo: 1")
-    assert "no engine has a configuration file" in get_skip_reason(config_keys.config_keys, elsewhere)
+    assert get_coverage(config_keys.config_keys, trtllm) == (0, [f"w: engine configuration {CONFIG[1]}"])
+    elsewhere = launched(tmp_path / "b", VLLM, "--config", "/else.yaml", file="typo: 1")
+    assert get_coverage(config_keys.config_keys, elsewhere) == (
+        0,
+        ["w: engine configuration /else.yaml"],
+    )
     for name, file in (("c", "- a"), ("d", "a: ["), ("e", "")):
         broken = launched(tmp_path / name, VLLM, *CONFIG, file=file)
         assert "no engine has" in get_skip_reason(config_keys.config_keys, broken)
+
+
+OWN = ("dynamo.vllm", "my-image:mine")
+
+
+def test_keys_in_an_image_of_unknown_release_are_judged_by_every_release(tmp_path: Path) -> None:
+    never = launched(tmp_path / "a", OWN, *CONFIG, file="tensor-paralel-size: 2")
+    assert places(config_keys.config_keys, never) == [("warn", "config.yaml:7")]
+    nested = launched(tmp_path / "b", OWN, "--kv-transfer-config", '{"kv_conector": "NixlConnector"}')
+    assert outcomes(config_keys.config_keys, nested) == ["warn"]
+    always = launched(tmp_path / "c", OWN, *CONFIG, file="tensor-parallel-size: 2")
+    assert get_coverage(config_keys.config_keys, always) == (1, [])
+    near = launched(tmp_path / "d", ("dynamo.vllm", "vllm-runtime:1.4.0-dev.1"), *CONFIG, file="typo: 2")
+    assert places(config_keys.config_keys, near) == [("fail", "config.yaml:7")]

@@ -12,9 +12,10 @@ from dynocheck.facts import Recipes
 from tests.checks.judging import (
     FRONTEND,
     GRAPH,
-    get_skip_reason,
+    get_coverage,
     list_messages,
     make_component,
+    outcomes,
     recipes,
     run_check,
 )
@@ -119,13 +120,56 @@ def test_every_program_is_judged(
     assert [outcome for outcome, _ in list_messages(engine.flags_known, given)] == ([] if known else ["fail"])
 
 
+NEAR = "vllm-runtime:1.5.0-nemotron-dev.1"
+UNKNOWN = ("vllm-runtime:latest", "my-image:1.3.0", "vllm-runtime:9.0.0", "vllm-runtime@sha256:12")
+
+
 @pytest.mark.parametrize(
-    "image",
-    ["vllm-runtime:1.5.0-nemotron-dev.1", "vllm-runtime:latest", "my-image:1.3.0", "vllm-runtime:0.9.1"],
+    ("image", "outcome"),
+    [(NEAR, "fail"), ("vllm-runtime:1.6.1-rc1", "fail"), *((i, "warn") for i in UNKNOWN)],
 )
-def test_other_images_are_not_judged(tmp_path: Path, image: str) -> None:
-    given = launched(tmp_path, "--typo", image=image)
-    assert "no flag list for" in get_skip_reason(engine.flags_known, given)
+def test_what_no_release_takes_is_told_of_any_image(tmp_path: Path, image: str, outcome: str) -> None:
+    typo = launched(tmp_path / "a", "--tensor-paralel-size", "2", image=image)
+    assert outcomes(engine.flags_known, typo) == [outcome]
+    assert get_coverage(engine.flags_known, typo) == (2, [])  # the frontend is one
+    bound = launched(tmp_path / "b", "--gpu-memory-utilization", "90", image=image)
+    assert outcomes(engine.values, bound) == [outcome]
+
+
+def test_the_evidence_names_the_release_that_a_tag_is_near(tmp_path: Path) -> None:
+    (finding,) = run_check(engine.flags_known, launched(tmp_path, "--typo", image=NEAR))
+    assert finding.evidence["near"] == "1.5.0"
+
+
+def test_what_every_release_takes_is_judged_in_any_image(tmp_path: Path) -> None:
+    for number, image in enumerate((NEAR, *UNKNOWN)):
+        known = launched(tmp_path / str(number), "--model", "m", "--tensor-parallel-size", "2", image=image)
+        for check in (engine.flags_known, engine.values):
+            assert outcomes(check, known) == []
+            assert get_coverage(check, known) == (2, [])
+
+
+def test_what_only_some_releases_take_is_judged_where_those_around_the_tag_agree(tmp_path: Path) -> None:
+    for image, count in (("latest", 0), ("1.2.0-dev.1", 1), ("1.4.0-mine", 0), ("1.6.0-mine", 0)):
+        given = launched(tmp_path / image, "--is-prefill-worker", image=f"vllm-runtime:{image}")
+        assert outcomes(engine.flags_known, given) == []
+        judged, unjudged = get_coverage(engine.flags_known, given)
+        assert (judged, len(unjudged)) == (count + 1, 1 - count)
+        assert all("--is-prefill-worker" in each for each in unjudged)
+
+
+def test_an_image_that_is_older_than_every_list_is_not_judged(tmp_path: Path) -> None:
+    given = launched(tmp_path, "--typo", image="vllm-runtime:0.9.1")
+    assert outcomes(engine.flags_known, given) == []
+    assert get_coverage(engine.flags_known, given) == (
+        1,
+        ["w: dynamo.vllm in nvcr.io/nvidia/ai-dynamo/vllm-runtime:0.9.1"],
+    )
+
+
+def test_a_program_without_a_list_of_flags_is_not_judged(tmp_path: Path) -> None:
+    given = launched(tmp_path, "--typo", module="dynamo.planner")
+    assert get_coverage(engine.flags_known, given) == (1, ["w: dynamo.planner"])
 
 
 @pytest.mark.parametrize("tag", ["1.3.0-efa", "1.2.0-cuda13", "1.6.1", "1.6.1-efa", "1.3.0.post1"])

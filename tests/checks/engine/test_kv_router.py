@@ -9,10 +9,19 @@ import pytest
 from dynocheck.checks.engine import kv_router, kv_transfer
 from dynocheck.checks.parallelism import divisibility
 from dynocheck.facts import Recipes
-from tests.checks.judging import GRAPH, get_skip_reason, list_messages, recipes, run_check
+from tests.checks.judging import (
+    GRAPH,
+    get_coverage,
+    get_skip_reason,
+    list_messages,
+    outcomes,
+    recipes,
+    run_check,
+)
 
 IMAGE = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
 NIXL = '--kv-transfer-config={"kv_connector":"NixlConnector","kv_role":"kv_both"}'
+HIDDEN = "{name: MORE, valueFrom: {secretKeyRef: {name: s, key: k}}}"
 EVENTS = '--kv-events-config={"enable_kv_cache_events":true,"publisher":"zmq"}'
 
 
@@ -120,11 +129,44 @@ def test_the_flag_tells_the_role_as_well(tmp_path: Path) -> None:
     assert (outcome, message) == ("fail", "p prefills and has no --kv-transfer-config")
 
 
-@pytest.mark.parametrize("image", ["vllm-runtime:0.9.1", "vllm-runtime:my-tag", "own/image:1.3.0"])
-def test_older_releases_have_a_connector_by_themselves(tmp_path: Path, image: str) -> None:
+@pytest.mark.parametrize(
+    ("image", "told"),
+    [
+        ("vllm-runtime:1.4.0-dev.1", ["fail"]),
+        ("vllm-runtime:my-tag", ["warn"]),
+        ("own/image:1.3.0", ["warn"]),
+        ("vllm-runtime:0.9.1", []),  # whose workers have a connector by themselves
+    ],
+)
+def test_no_known_release_prefills_without_a_connector(tmp_path: Path, image: str, told: list[str]) -> None:
     prefill = component("p", "prefill", "dynamo.vllm", image=image)
     decode = component("d", "decode", "dynamo.vllm", image=image)
-    assert list_messages(kv_transfer.pair_agrees, recipes(tmp_path, deploy=GRAPH + prefill + decode)) == []
+    given = recipes(tmp_path, deploy=GRAPH + prefill + decode)
+    assert outcomes(kv_transfer.pair_agrees, given) == told
+    unjudged = [] if told else ["p and d: --kv-transfer-config"]
+    assert get_coverage(kv_transfer.pair_agrees, given) == (1 - len(unjudged), unjudged)
+
+
+@pytest.mark.parametrize(
+    ("prefill", "decode", "what"),
+    [
+        (["--block-size=32"], [], "p and d: --block-size"),
+        (
+            ["--kv-cache-dtype=fp8"],
+            ["--model=own/model", "--served-model-name=Qwen/Qwen3-32B"],
+            "p and d: --kv-cache-dtype",
+        ),
+        (["$(MORE)"], [], "p and d"),
+    ],
+)
+def test_a_pair_is_not_judged_where_one_side_is_unknown(
+    tmp_path: Path, prefill: list[str], decode: list[str], what: str
+) -> None:
+    sides = component("p", "prefill", "dynamo.vllm", NIXL, *prefill, env=HIDDEN)
+    sides += component("d", "decode", "dynamo.vllm", NIXL, *decode, env=HIDDEN)
+    given = recipes(tmp_path, deploy=GRAPH + sides)
+    assert outcomes(kv_transfer.pair_agrees, given) == []
+    assert get_coverage(kv_transfer.pair_agrees, given) == (0, [what])
 
 
 # engine.trtllm-buffer
@@ -208,10 +250,21 @@ def test_vllm_publishes(tmp_path: Path, args: list[str], silence: str | None) ->
         assert silence in message
 
 
-@pytest.mark.parametrize("tag", ["1.0.2", "latest"])
-def test_old_and_unknown_releases_may_publish_by_themselves(tmp_path: Path, tag: str) -> None:
+@pytest.mark.parametrize(
+    ("tag", "told"), [("1.0.2", []), ("1.0.2-mine", []), ("latest", ["warn"]), ("1.4.0-dev.1", ["warn"])]
+)
+def test_only_releases_before_1_1_publish_by_themselves(tmp_path: Path, tag: str, told: list[str]) -> None:
     given = routed(tmp_path, KV, image=f"vllm-runtime:{tag}")
-    assert list_messages(kv_router.kv_router, given) == []
+    assert outcomes(kv_router.kv_router, given) == told
+    assert get_coverage(kv_router.kv_router, given) == (1, [])
+
+
+def test_a_worker_whose_arguments_or_release_are_unknown_is_not_judged(tmp_path: Path) -> None:
+    old = routed(tmp_path / "a", KV, image="vllm-runtime:0.9.1")
+    assert get_coverage(kv_router.kv_router, old) == (0, ["w: KV events"])
+    front = component("f", "frontend", "dynamo.frontend", *KV)
+    hidden = GRAPH + front + component("w", "worker", "dynamo.vllm", "$(MORE)", env=HIDDEN)
+    assert get_coverage(kv_router.kv_router, recipes(tmp_path / "b", deploy=hidden)) == (0, ["w: KV events"])
 
 
 @pytest.mark.parametrize(
