@@ -23,7 +23,8 @@ def frontend(recipes: Recipes) -> Iterator[Finding]:
     """The frontend takes HTTP requests and routes them to workers; without it nothing answers on port 8000.
 
     Behind a Gateway an endpoint picker (type `epp`) takes its place: then each worker runs a frontend
-    beside its engine (`frontendSidecar`).
+    beside its engine (`frontendSidecar`). A graph with a router of its own, or with nothing but the global
+    planner, works behind the frontend of another graph.
 
     Fix: add a component of type frontend
     """
@@ -31,7 +32,7 @@ def frontend(recipes: Recipes) -> Iterator[Finding]:
     if not graphs:
         raise Skip("no DynamoGraphDeployment")
     for graph in graphs:
-        if any(_is_frontend(component) for component in graph.components):
+        if any(_is_frontend(component) for component in graph.components) or _is_pool(graph):
             continue
         place = Location(graph.file, graph.line, graph.column)
         if any(component.role == "epp" for component in graph.components):
@@ -43,6 +44,13 @@ def frontend(recipes: Recipes) -> Iterator[Finding]:
                 evidence={"components": {c.name: c.role for c in graph.components}},
                 location=place,
             )
+
+
+def _is_pool(graph: Graph) -> bool:
+    """Whether the requests of a graph come through another graph: it runs a local router or only plans."""
+    containers = (container for component in graph.components for container in component.containers)
+    modules = {launch.module for container in containers for launch in container.launches}
+    return bool(modules & {"dynamo.router", "dynamo.global_planner"})
 
 
 def _check_sidecars(graph: Graph) -> Iterator[Finding]:
@@ -64,7 +72,8 @@ def roles(recipes: Recipes) -> Iterator[Finding]:
 
     A worker of type `prefill` whose engine is not told so answers requests itself. One of type `decode`
     whose SGLang or TensorRT-LLM engine is not told so never takes up what others prefilled; vLLM's does.
-    A worker of type `worker` or `main` is whatever its flag says.
+    A worker of type `worker` or `main` is whatever its flag says. A worker of type `decode` that serves whole
+    requests in a graph without prefill workers is a warning.
 
     Fix: --disaggregation-mode prefill, or decode
     """
@@ -82,6 +91,13 @@ def roles(recipes: Recipes) -> Iterator[Finding]:
                 fix=f"make the component's type {mode}, or set {flag} {role}",
                 location=place,
             )
+        elif mode == "agg" and role == "decode" and not _has_prefill(engine.graph):
+            yield warn(
+                f"{engine.component.name} is of type decode, but nothing prefills for it: "
+                "it serves whole requests itself",
+                fix="type: worker",
+                location=place,
+            )
         elif mode == "agg" and (role == "prefill" or engine.engine.name != "vllm"):
             yield fail(
                 f"{engine.component.name} is of type {role}, but its engine has no {role} mode: "
@@ -93,21 +109,26 @@ def roles(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no component of type prefill or decode starts an engine")
 
 
+def _has_prefill(graph: Graph) -> bool:
+    return any(component.role == "prefill" for component in graph.components)
+
+
 @check("graph.both-sides", title="Disaggregated graphs have prefill and decode workers")
 def both_sides(recipes: Recipes) -> Iterator[Finding]:
     """Prefill workers hand what they computed to decode workers. With the one side alone no request is
     answered to its end, or what is called decode does everything.
 
     What a worker is counts by its engine's mode, and by its type where the mode cannot be read. Of vLLM a
-    decode worker alone serves whole requests, which is a warning. A graph in the global namespace of Dynamo
-    may have its other side in another graph, and is not judged.
+    decode worker alone serves whole requests, which is a warning. A graph in the global namespace of Dynamo,
+    or behind the frontend of another graph, may have its other side in another graph, and is not judged.
 
     Fix: add the missing side, or run the engine without --disaggregation-mode
     """
     judged = False
     shared = set(_find_shared(recipes))
     for graph in (graph for recipe in recipes for graph in recipe.graphs):
-        if (graph.file, graph.name) in shared:
+        is_pool = _is_pool(graph) and not any(map(_is_frontend, graph.components))
+        if (graph.file, graph.name) in shared or is_pool:
             continue
         engines = list(find_instances(graph))
         sides = {part: found for part in _SIDES if (found := list(_select_side(engines, part)))}

@@ -73,7 +73,8 @@ def namespaces(recipes: Recipes) -> Iterator[Finding]:
     """A pod finds claims, ConfigMaps and Secrets only in its own namespace. Where a graph names a namespace
     and the claim beside it names none, `kubectl apply -n OTHER` puts them apart, or refuses.
 
-    A namespace that every object of a recipe names is fine. Objects that stand in no namespace do not count.
+    A namespace that every object of a recipe names is fine. Objects that stand in no namespace, or of a kind
+    that is not known to stand in one, do not count.
 
     Fix: leave metadata.namespace out, and say it once: kubectl apply -n NAMESPACE -f FOLDER
     """
@@ -95,18 +96,50 @@ class _NamespacedObject(NamedTuple):
     at: Value
 
 
+# The groups whose kinds are all known, and of those the kinds that stand in no namespace.
+_KNOWN_GROUPS = (
+    "",
+    "apps",
+    "autoscaling",
+    "batch",
+    "policy",
+    "apiextensions.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "gateway.networking.k8s.io",
+    "inference.networking.k8s.io",
+    "inference.networking.x-k8s.io",
+    "leaderworkerset.x-k8s.io",
+    "monitoring.coreos.com",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "resource.nvidia.com",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+)
 _CLUSTER_WIDE = (
+    "CSIDriver",
+    "CSINode",
     "ClusterRole",
     "ClusterRoleBinding",
-    "ClusterTopologyBinding",
     "CustomResourceDefinition",
     "DeviceClass",
+    "DeviceTaintRule",
     "GatewayClass",
+    "IPAddress",
+    "IngressClass",
     "Namespace",
     "Node",
     "PersistentVolume",
     "PriorityClass",
+    "ResourceSlice",
+    "RuntimeClass",
+    "ServiceCIDR",
     "StorageClass",
+    "VolumeAttachment",
+    "VolumeAttributesClass",
 )
 
 
@@ -115,7 +148,8 @@ _REFERENCES = ("name", "claimName", "secretName", "envFromSecret", "serviceAccou
 
 
 def _read_namespace(manifest: Manifest) -> _NamespacedObject | None:
-    if manifest.kind in _CLUSTER_WIDE or not manifest.kind:
+    known = manifest.group in _KNOWN_GROUPS or manifest.kind.startswith("Dynamo")
+    if not manifest.kind or not known or manifest.kind in _CLUSTER_WIDE:
         return None
     named = manifest.root.get("metadata", "namespace")
     at = named or manifest.root.get("metadata", "name") or manifest.root

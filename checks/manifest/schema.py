@@ -2,13 +2,15 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, unknown, warn
 from dynocheck.data import kubernetes_schemas
-from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, ServerVersion
+from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, ServerVersion, SourceFile
+
+_RENDER = "the file as its tool writes it: dynocheck recipe rendered.yaml"
 
 
 @check("manifest.yaml", title="Files are valid YAML for kubectl")
-def yaml(recipes: Recipes) -> Iterator[Finding]:
+def yaml(recipes: Recipes) -> Iterator[Result]:
     """A file that does not parse is applied in part or not at all. Of a key that stands twice in one mapping
     kubectl silently takes the last, and kustomize refuses the file. kubectl reads UTF-16 too, where the file
     begins with its mark, and puts a replacement for bytes that are no UTF-8; hardly another tool does.
@@ -16,10 +18,21 @@ def yaml(recipes: Recipes) -> Iterator[Finding]:
     Fix: kubectl apply --dry-run=server -f FILE
     """
     for recipe in recipes:
+        files = [file for file in recipe.own_files if file.role is Role.MANIFEST]
+        for file in files if recipe.shape == "manifests" else ():
+            if not (any(m.kind or m.api_version for m in file.manifests) or _has_errors(file)):
+                yield fail("no Kubernetes object in it: kubectl refuses it", location=Location(file.path))
         for file in recipe.own_files:
             for problem in file.problems:
                 place = Location(file.path, problem.line, problem.column)
-                if problem.fatal:
+                if problem.fatal and file.template:
+                    yield unjudged(
+                        file.path,
+                        why="a template, not YAML until filled in",
+                        needs=_RENDER,
+                        location=place,
+                    )
+                elif problem.fatal:
                     yield fail(problem.message, location=place)
                 else:
                     yield warn(problem.message, fix=problem.fix, location=place)
@@ -37,12 +50,12 @@ def schema(
     given: GivenKinds | None = None,
     served: ServedKinds | None = None,
     server: ServerVersion | None = None,
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     """What the API server refuses: unknown fields, wrong types, missing or impossible values, broken rules in
     CEL, mounts without a volume, requests above their limit.
 
     Kubernetes' own kinds, Dynamo's, those of Gateway API and its inference extension, ComputeDomains and
-    PodMonitors are known; another kind is a warning. With --crds or --cluster the definitions that are found
+    PodMonitors are known; another kind is not judged. With --crds or --cluster the definitions that are found
     there count for the kinds that they define. What Dynamo's webhooks refuse is looked at by
     manifest.admission.
 
@@ -56,30 +69,41 @@ def schema(
     version = server.version if server is not None else ""
     definitions = Definitions([*(given or ()), *(served or ())], version)
     yield from _report_unread_definitions(served, server)
-    judged = False
-    for manifest in _list_manifests(recipes):
-        judged = True
+    seen = known = 0
+    for file, manifest in _list_manifests(recipes):
+        seen += 1
         place = Location(manifest.file, manifest.root.line, manifest.root.column)
         if not (manifest.kind and manifest.api_version):
             missing = "apiVersion" if manifest.kind else "kind"
             yield fail(f"an object without {missing}", location=place)
             continue
         violations = validate(manifest, definitions)
+        known += violations is not None
         if violations is None:
-            yield warn(
-                f"no schema for {manifest.kind} of {manifest.api_version} here: not judged",
-                fix=f"kubectl apply --dry-run=server --validate=strict -f {manifest.file}",
+            yield unjudged(
+                f"{manifest.kind} {manifest.name} of {manifest.api_version}",
+                why="no schema of its kind is at hand",
+                needs="--crds DIR with its CustomResourceDefinition, or --cluster",
                 location=place,
             )
+        open_places = {(v.line, v.column) for v in manifest.root.walk() if file.is_open(v)}
         for violation in violations or ():
+            if (violation.line, violation.column) in open_places:
+                continue  # known once the template is filled in: manifest.placeholders counts it
             yield fail(
                 f"{violation.path}: {violation.message}" if violation.path else violation.message,
                 evidence=_describe_schema(manifest, version),
                 location=Location(manifest.file, violation.line, violation.column),
             )
-    if not judged:
+    if not seen:
         raise Skip("no manifest that is applied as it stands")
+    yield judged(known, "objects")
     yield from _warn_uncertain(version)
+
+
+def _has_errors(file: SourceFile) -> bool:
+    """Whether a part of a file cannot be read as objects."""
+    return any(p.fatal for p in file.problems) or any(not isinstance(d.data, dict) for d in file.documents)
 
 
 def _report_unread_definitions(served: ServedKinds | None, server: ServerVersion | None) -> Iterator[Finding]:
@@ -116,14 +140,14 @@ def _warn_uncertain(version: str) -> Iterator[Finding]:
         )
 
 
-def _list_manifests(recipes: Recipes) -> Iterator[Manifest]:
-    """Every object that is applied as it stands. A mapping with neither kind nor apiVersion is another
+def _list_manifests(recipes: Recipes) -> Iterator[tuple[SourceFile, Manifest]]:
+    """Every object that is applied, with its file. A mapping with neither kind nor apiVersion is another
     tool's file, such as a list of values.
     """
     for recipe in recipes:
         for file in recipe.own_files:
             if file.role is Role.MANIFEST:
-                yield from (m for m in file.manifests if m.kind or m.api_version or _has_type_keys(m))
+                yield from ((file, m) for m in file.manifests if m.kind or m.api_version or _has_type_keys(m))
 
 
 def _has_type_keys(manifest: Manifest) -> bool:

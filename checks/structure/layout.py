@@ -42,19 +42,23 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
     """A model's folder holds `model-cache/`, with the claim and the Job that fills it, and one folder per
     variant (`<framework>/<mode>/`) with a DynamoGraphDeployment in it.
 
-    A folder in which nothing is ever deployed is no recipe, but for a model-cache that is named by itself. A
-    model without a cache works, and downloads its weights again in every pod. Where kustomize or Helm makes
-    the graph, only what it renders can be judged.
+    In a folder of a model or a variant something is deployed; another folder, such as one of load tests or
+    Secrets, is no recipe of its own. A model without a cache works, and downloads its weights again in every
+    pod. Where kustomize or Helm makes the graph, only what it renders can be judged.
 
     Fix: put the graph in <framework>/<mode>/deploy.yaml, claim and download Job in model-cache/
     """
-    folders = [recipe for recipe in recipes if recipe.shape != "manifests"]
-    if not folders:
-        raise Skip("single manifests have no layout")
-    for recipe in folders:
-        yield from _check_deployment(recipe)
+    judged = False
+    for recipe in recipes:
+        if recipe.shape == "manifests" and not any(f.role is Role.KUSTOMIZE for f in recipe.own_files):
+            continue
+        findings = [*_check_deployment(recipe)]
         if recipe.shape == "model":
-            yield from _check_cache(recipe)
+            findings += _check_cache(recipe)
+        judged = judged or bool(findings) or recipe.shape == "model" or _is_variant(recipe)
+        yield from findings
+    if not judged:
+        raise Skip("no folder of a model or of a variant")
 
 
 def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
@@ -71,12 +75,18 @@ def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
             location=Location(recipe.path),
         )
         return
-    if recipe.path.rpartition("/")[2] != _CACHE or not any(recipe.manifests):  # a part that was named alone
+    if recipe.shape == "model" or _is_variant(recipe) or not any(recipe.manifests):
         yield fail(
             "nothing in it is deployed: no DynamoGraphDeployment in any of its files",
             fix="add a deploy.yaml in <framework>/<mode>/",
             location=Location(recipe.path),
         )
+
+
+def _is_variant(recipe: Recipe) -> bool:
+    """Whether a folder deploys something, or lies below that of a framework."""
+    deploys = {manifest.kind for manifest in recipe.manifests} & _SERVING
+    return bool(deploys) or not {*_FRAMEWORKS}.isdisjoint(recipe.path.split("/"))
 
 
 def _check_cache(recipe: Recipe) -> Iterator[Finding]:
