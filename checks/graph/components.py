@@ -19,7 +19,8 @@ def frontend(recipes: Recipes) -> Iterator[Finding]:
     """The frontend accepts HTTP requests and routes them to workers; without it nothing listens on port 8000.
 
     Behind a Gateway an endpoint picker (type `epp`) replaces it: then each worker runs a frontend in a
-    sidecar (`frontendSidecar`).
+    sidecar (`frontendSidecar`). A graph with a router of its own, or with only the global planner, works
+    behind the frontend of another graph.
 
     Fix: add a component of type frontend
     """
@@ -27,7 +28,7 @@ def frontend(recipes: Recipes) -> Iterator[Finding]:
     if not graphs:
         raise Skip("no DynamoGraphDeployment")
     for graph in graphs:
-        if any(_is_frontend(component) for component in graph.components):
+        if any(_is_frontend(component) for component in graph.components) or _is_pool(graph):
             continue
         place = Location(graph.file, graph.line, graph.column)
         if any(component.role == "epp" for component in graph.components):
@@ -39,6 +40,13 @@ def frontend(recipes: Recipes) -> Iterator[Finding]:
                 evidence={"components": {c.name: c.role for c in graph.components}},
                 location=place,
             )
+
+
+def _is_pool(graph: Graph) -> bool:
+    """Whether a graph gets its requests from another graph: it has a local router or the global planner."""
+    containers = (container for component in graph.components for container in component.containers)
+    modules = {launch.module for container in containers for launch in container.launches}
+    return bool(modules & {"dynamo.router", "dynamo.global_planner"})
 
 
 def _check_sidecars(graph: Graph) -> Iterator[Finding]:
@@ -60,7 +68,8 @@ def roles(recipes: Recipes) -> Iterator[Finding]:
 
     A worker of type `prefill` without the flag serves whole requests. One of type `decode` without it never
     receives prefilled requests on SGLang and TensorRT-LLM; vLLM's does. A worker of type `worker` or `main`
-    has the role of its flag.
+    has the role of its flag. A worker of type `decode` that serves whole requests in a graph without prefill
+    workers is a warning.
 
     Fix: --disaggregation-mode prefill, or decode
     """
@@ -78,6 +87,13 @@ def roles(recipes: Recipes) -> Iterator[Finding]:
                 fix=f"make the component's type {mode}, or set {flag} {role}",
                 location=place,
             )
+        elif mode == "agg" and role == "decode" and not _has_prefill(engine.graph):
+            yield warn(
+                f"{engine.component.name} is of type decode, but the graph has no prefill worker: "
+                "it serves whole requests itself",
+                fix="type: worker",
+                location=place,
+            )
         elif mode == "agg" and (role == "prefill" or engine.engine.name != "vllm"):
             yield fail(
                 f"{engine.component.name} is of type {role}, but its engine has no {role} mode: "
@@ -89,21 +105,26 @@ def roles(recipes: Recipes) -> Iterator[Finding]:
         raise Skip("no component of type prefill or decode starts an engine")
 
 
+def _has_prefill(graph: Graph) -> bool:
+    return any(component.role == "prefill" for component in graph.components)
+
+
 @check("graph.both-sides", title="Disaggregated graphs have prefill and decode workers")
 def both_sides(recipes: Recipes) -> Iterator[Finding]:
     """Prefill workers hand the KV cache to decode workers. With only one side, requests are never completed,
     or the decode workers do everything.
 
     A worker's side is its engine's mode, or its type if the mode is unknown. vLLM's decode workers alone
-    serve whole requests, which is a warning. A graph in the global namespace of Dynamo may have its other
-    side in another graph, and is not judged.
+    serve whole requests, which is a warning. A graph in the global namespace of Dynamo, or behind the
+    frontend of another graph, may have its other side in another graph, and is not judged.
 
     Fix: add the missing side, or run the engine without --disaggregation-mode
     """
     judged = False
     shared = set(_find_shared(recipes))
     for graph in (graph for recipe in recipes for graph in recipe.graphs):
-        if (graph.file, graph.name) in shared:
+        is_pool = _is_pool(graph) and not any(map(_is_frontend, graph.components))
+        if (graph.file, graph.name) in shared or is_pool:
             continue
         engines = list(find_instances(graph))
         prefill, decode = (list(_select_side(engines, side)) for side in _SIDES)

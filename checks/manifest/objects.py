@@ -73,7 +73,7 @@ def namespaces(recipes: Recipes) -> Iterator[Finding]:
     """A pod finds claims, ConfigMaps and Secrets only in its own namespace. If a graph has a
     metadata.namespace and its claim has none, `kubectl apply -n OTHER` separates them, or fails.
 
-    One namespace in all objects of a recipe is fine. Cluster-scoped objects are ignored.
+    One namespace in all objects of a recipe is fine. Cluster-scoped objects and unknown kinds are ignored.
 
     Fix: remove metadata.namespace, and pass it once: kubectl apply -n NAMESPACE -f FOLDER
     """
@@ -103,18 +103,50 @@ class _NamespacedObject(NamedTuple):
         return self.manifest.kind == "DynamoGraphDeployment"
 
 
+# The groups of which all cluster-scoped kinds are known, and these kinds.
+_KNOWN_GROUPS = (
+    "",
+    "apps",
+    "autoscaling",
+    "batch",
+    "policy",
+    "apiextensions.k8s.io",
+    "coordination.k8s.io",
+    "discovery.k8s.io",
+    "gateway.networking.k8s.io",
+    "inference.networking.k8s.io",
+    "inference.networking.x-k8s.io",
+    "leaderworkerset.x-k8s.io",
+    "monitoring.coreos.com",
+    "networking.k8s.io",
+    "node.k8s.io",
+    "rbac.authorization.k8s.io",
+    "resource.k8s.io",
+    "resource.nvidia.com",
+    "scheduling.k8s.io",
+    "storage.k8s.io",
+)
 _CLUSTER_SCOPED = (
+    "CSIDriver",
+    "CSINode",
     "ClusterRole",
     "ClusterRoleBinding",
-    "ClusterTopologyBinding",
     "CustomResourceDefinition",
     "DeviceClass",
+    "DeviceTaintRule",
     "GatewayClass",
+    "IPAddress",
+    "IngressClass",
     "Namespace",
     "Node",
     "PersistentVolume",
     "PriorityClass",
+    "ResourceSlice",
+    "RuntimeClass",
+    "ServiceCIDR",
     "StorageClass",
+    "VolumeAttachment",
+    "VolumeAttributesClass",
 )
 
 
@@ -123,7 +155,8 @@ _REFERENCES = ("name", "claimName", "secretName", "envFromSecret", "serviceAccou
 
 
 def _read_namespace(manifest: Manifest) -> _NamespacedObject | None:
-    if manifest.kind in _CLUSTER_SCOPED or not manifest.kind:
+    known = manifest.group in _KNOWN_GROUPS or manifest.kind.startswith("Dynamo")
+    if not manifest.kind or not known or manifest.kind in _CLUSTER_SCOPED:
         return None
     namespace = manifest.root.get("metadata", "namespace")
     at = namespace or manifest.root.get("metadata", "name") or manifest.root

@@ -42,19 +42,23 @@ def layout(recipes: Recipes) -> Iterator[Finding]:
     """A model's folder contains `model-cache/`, with a claim and a Job that fills it, and one folder per
     variant (`<framework>/<mode>/`) with a DynamoGraphDeployment.
 
-    A folder that deploys nothing is not a recipe, except for a `model-cache` that is checked by itself.
-    Without a cache, each pod downloads the weights. If kustomize or Helm creates the graph, only its rendered
-    output can be judged.
+    The folder of a model or a variant must deploy something; other folders, such as those of load tests or
+    Secrets, are not recipes. Without a cache, each pod downloads the weights. If kustomize or Helm creates
+    the graph, only its rendered output can be judged.
 
     Fix: put the graph in <framework>/<mode>/deploy.yaml, claim and download Job in model-cache/
     """
-    folders = [recipe for recipe in recipes if recipe.shape != "manifests"]
-    if not folders:
-        raise Skip("single manifests have no layout")
-    for recipe in folders:
-        yield from _check_deployment(recipe)
+    judged = False
+    for recipe in recipes:
+        if recipe.shape == "manifests" and not any(f.role is Role.KUSTOMIZE for f in recipe.own_files):
+            continue
+        findings = [*_check_deployment(recipe)]
         if recipe.shape == "model":
-            yield from _check_cache(recipe)
+            findings += _check_cache(recipe)
+        judged = judged or bool(findings) or recipe.shape == "model" or _is_variant(recipe)
+        yield from findings
+    if not judged:
+        raise Skip("no folder of a model or of a variant")
 
 
 def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
@@ -71,14 +75,18 @@ def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
             location=Location(recipe.path),
         )
         return
-    if recipe.path.rpartition("/")[2] != _CACHE or not any(
-        recipe.manifests
-    ):  # a cache may be checked by itself
+    if recipe.shape == "model" or _is_variant(recipe) or not any(recipe.manifests):
         yield fail(
             "the folder deploys nothing: no DynamoGraphDeployment in any of its files",
             fix="add a deploy.yaml in <framework>/<mode>/",
             location=Location(recipe.path),
         )
+
+
+def _is_variant(recipe: Recipe) -> bool:
+    """Whether a folder deploys something, or is in the folder of a framework."""
+    deploys = {manifest.kind for manifest in recipe.manifests} & _SERVING
+    return bool(deploys) or not {*_FRAMEWORKS}.isdisjoint(recipe.path.split("/"))
 
 
 def _check_cache(recipe: Recipe) -> Iterator[Finding]:

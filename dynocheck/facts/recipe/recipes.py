@@ -3,7 +3,8 @@
 Lines and columns count from 1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,9 +20,13 @@ class RecipeFact(Fact, frozen=True):
 
 
 class RecipePaths(NamedTuple):
-    """The paths to recipes that the user named: the input of the probe of recipes."""
+    """The paths to recipes that the user named: the input of the probe of recipes.
+
+    `variables` fill in templates, as envsubst would.
+    """
 
     items: tuple[str, ...]
+    variables: Mapping[str, str] = MappingProxyType({})
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):

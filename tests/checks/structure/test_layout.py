@@ -63,7 +63,6 @@ NOT_DEPLOYED = "the folder deploys nothing: no DynamoGraphDeployment in any of i
     ("files", "outcomes"),
     [
         ({"vllm__agg__perf": JOB, **CACHE}, [("fail", NOT_DEPLOYED)]),
-        ({"perf": JOB}, [("fail", NOT_DEPLOYED)]),
         ({"deploy": DEPLOY}, []),
         ({"deploy": DEPLOY.replace("DynamoGraphDeployment", "DynamoComponentDeployment")}, []),
         (
@@ -85,9 +84,12 @@ def test_a_folder_with_and_without_a_graph(
     assert list_messages(layout.files, given) == []
 
 
-def test_the_cache_alone_is_a_part_of_a_model(tmp_path: Path) -> None:
+def test_a_cache_or_a_load_test_alone_is_a_part_of_a_model(tmp_path: Path) -> None:
     recipes(tmp_path, **CACHE)
-    assert list_messages(layout.layout, Recipes(load_recipes([str(tmp_path / "model-cache")]))) == []
+    recipes(tmp_path, perf__perf=JOB)
+    for part in ("model-cache", "perf"):
+        alone = Recipes(load_recipes([str(tmp_path / part)]))
+        assert "no folder of a model" in get_skip_reason(layout.layout, alone)
 
 
 def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
