@@ -131,7 +131,7 @@ def test_of_a_class_that_is_gone_any_controller_is_believed() -> None:
         (make_conditions("Accepted", status="False", reason="NotAllowedByListeners"), ["fail"]),
         (make_conditions("Accepted", current=False), ["fail"]),
         (UNRESOLVED, ["fail"]),
-        (ACCEPTED, ["fail"]),  # its controller has not reported ResolvedRefs
+        (ACCEPTED, ["fail"]),  # ResolvedRefs is not reported
         ((), ["fail"]),
         (make_conditions("Accepted", "ResolvedRefs", "Reconciled"), []),
         ((*STATUS.conditions, *make_conditions("Reconciled", status="False")), ["fail"]),
