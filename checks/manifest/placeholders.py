@@ -7,7 +7,7 @@ from typing import NamedTuple
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.facts import Container, Manifest, Recipe, Recipes, Role, SourceFile, Value
 
-# In words: what people write where a value of the reader's own belongs.
+# The usual texts in place of the reader's own value.
 _WORDS = (
     r"your[-_ ][\w. -]+|(?:my|some)[-_](?:tag|image|registry|namespace|storage-?class|secret)|change[-_ ]?me"
     r"|replace[-_ ]?(?:me|this|with[-_ \w]*)|fix[-_]?me|fill[-_ ]?(?:me|in|this)[-_ \w]*|todo|tbd"
@@ -23,14 +23,14 @@ _OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
 _FREE_TEXT = ("binaryData", "annotations", "description")
 _DATA = ("data", "stringData")
 _SCRIPTS = ("command", "args", "script")
-_WHY = "a template: envsubst fills it in before it is applied"
+_WHY = "a template, which envsubst expands before it is applied"
 
 
 class _ManifestText(NamedTuple):
-    """A text of a manifest with its key.
+    """A text in a manifest with its key.
 
-    :param parents: the keys above it, from the root on.
-    :param variable: the environment variable whose value it is; empty if it is none.
+    :param parents: the keys above it, from the root.
+    :param variable: the environment variable that has it as its value, if any.
     """
 
     value: Value
@@ -57,21 +57,20 @@ class _ManifestText(NamedTuple):
 
 @check("manifest.placeholders", title="No placeholders remain")
 def placeholders(recipes: Recipes) -> Iterator[Result]:
-    """`<your-registry>/image:tag` is no image, and a claim of the StorageClass `your-storage-class` stays
-    Pending. A `${NAME}` stays as it is written: kubectl replaces nothing, and the kubelet only the `$(NAME)`
-    of variables that the container defines. `{{ }}` is Helm's, and in kinds that are neither Dynamo's nor
-    Kubernetes' own it may be theirs.
+    """`<your-registry>/image:tag` is not an image, and a claim of the StorageClass `your-storage-class` stays
+    Pending. kubectl does not replace `${NAME}`, and the kubelet replaces only `$(NAME)`, for variables that
+    the container defines. `{{ }}` is Helm's; kinds of neither Dynamo nor Kubernetes may use it themselves.
 
-    It is a warning where the pod starts all the same: a pull secret that does not exist, a variable, the
-    data of a ConfigMap. A name that looks like a placeholder and that an object of the recipe has is none. In
-    a file that envsubst fills in, as a script, a page or a comment says, `${NAME}` is not judged; give the
-    values by --set or --env-file. Comments and scripts do not count.
+    If the pod starts anyway, it is a warning: a missing pull secret, a variable, the data of a ConfigMap. The
+    name of an object in the recipe is not a placeholder. In a template for envsubst, according to a script, a
+    README or a comment, `${NAME}` is not judged; set the values with --set or --env-file. Comments and
+    scripts are not judged.
 
-    Fix: write the value, or say in the README what replaces it
+    Fix: write the value, or document in the README how it is replaced
     """
     files = [(recipe, file) for recipe in recipes for file in recipe.own_files if file.role is Role.MANIFEST]
     if not any(manifest.kind for _, file in files for manifest in file.manifests):
-        raise Skip("no manifest that is applied as it stands")
+        raise Skip("no manifest")
     for recipe in recipes:
         yield from _check_references(recipe)
     whole = 0
@@ -95,7 +94,7 @@ def placeholders(recipes: Recipes) -> Iterator[Result]:
 
 
 def _list_made_names(recipe: Recipe) -> set[str]:
-    """The names of the objects that the recipe makes, itself or through a ComputeDomain."""
+    """The names of the objects that the recipe creates, directly or through a ComputeDomain."""
     names = set()
     for manifest in recipe.manifests:
         names.add(manifest.name)
@@ -105,22 +104,22 @@ def _list_made_names(recipe: Recipe) -> set[str]:
 
 
 def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> Iterator[Finding]:
-    tell = warn if text.variable or (text.in_data and manifest.kind != "Secret") else fail
+    report = warn if text.variable or (text.in_data and manifest.kind != "Secret") else fail
     place = Location(manifest.file, text.value.line, text.value.column)
     hint = _find_placeholder(text)
     rendered = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
     if rendered and not text.in_command and (template := _TEMPLATE.search(text.text)):
-        yield tell(
+        yield report(
             f"{text.label}: nothing replaces {template[0]}",
             fix="helm template CHART > rendered.yaml && dynocheck recipe rendered.yaml",
             location=place,
         )
     elif hint:
         if "imagePullSecrets" in text.parents:
-            tell = warn  # the kubelet pulls without it
-        yield tell(f"{text.label}: {hint} is not replaced", fix=_suggest_value(text), location=place)
+            report = warn  # the kubelet pulls without it
+        yield report(f"{text.label}: {hint} is not replaced", fix=_suggest_value(text), location=place)
     elif not text.in_command and not text.in_data and (variable := _find_variable(text, file)):
-        yield tell(
+        yield report(
             f"{text.label}: nothing replaces {variable}",
             fix=_suggest_expansion(text, variable),
             location=place,
@@ -129,15 +128,15 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
 
 def _find_placeholder(text: _ManifestText) -> str | None:
     pattern = _WITHIN_IMAGE.search if text.key == "image" else _WHOLE.fullmatch
-    found = pattern(text.text.strip())
-    return found[0] if found else None
+    match = pattern(text.text.strip())
+    return match[0] if match else None
 
 
 def _find_variable(text: _ManifestText, file: SourceFile) -> str | None:
-    found = _VARIABLE.search(text.text)
-    if found is None and text.variable and not file.template:
-        found = _SHELL_VARIABLE.fullmatch(text.text)
-    return found[0] if found else None
+    match = _VARIABLE.search(text.text)
+    if match is None and text.variable and not file.template:
+        match = _SHELL_VARIABLE.fullmatch(text.text)
+    return match[0] if match else None
 
 
 def _suggest_value(text: _ManifestText) -> str:
@@ -151,12 +150,12 @@ def _suggest_value(text: _ManifestText) -> str:
 def _suggest_expansion(text: _ManifestText, variable: str) -> str:
     if text.variable:
         name = variable.strip("${}").partition(":")[0]
-        return f"write $({name}), which the kubelet replaces, or tell the reader to run envsubst"
-    return "write the value, or tell the reader to run envsubst < FILE | kubectl apply -f -"
+        return f"write $({name}), which the kubelet replaces, or document envsubst in the README"
+    return "write the value, or document envsubst < FILE | kubectl apply -f -"
 
 
 def _check_references(recipe: Recipe) -> Iterator[Finding]:
-    """Variables with a `$(NAME)` that their container does not define."""
+    """Reports variables with a `$(NAME)` that their container does not define."""
     for file, container in {(f, c.line, c.column): (f, c) for f, c in _list_containers(recipe)}.values():
         for variable in container.env:
             for name in dict.fromkeys(_REFERENCE.findall(variable.value or "")):
@@ -175,27 +174,27 @@ def _list_containers(recipe: Recipe) -> Iterator[tuple[str, Container]]:
 
 
 def _collect_texts(root: Value) -> list[_ManifestText]:
-    """The texts in which a placeholder would be one, each with its key."""
-    found: list[_ManifestText] = []
+    """All texts that may contain a placeholder, in the order of the file."""
+    texts: list[_ManifestText] = []
     pending = [_ManifestText(root, "")]
     while pending:
-        each = pending.pop()
-        data = each.value.data
+        text = pending.pop()
+        data = text.value.data
         if isinstance(data, str):
-            if "\n" not in data and not (each.in_command and " " in data):
-                found.append(each)
+            if "\n" not in data and not (text.in_command and " " in data):
+                texts.append(text)
         elif isinstance(data, list):
-            pending += [each._replace(value=element) for element in data]
+            pending += [text._replace(value=element) for element in data]
         elif isinstance(data, dict):
-            pending += _list_entries(each, data)
-    return sorted(found, key=lambda text: (text.value.line, text.value.column))
+            pending += _list_entries(text, data)
+    return sorted(texts, key=lambda text: (text.value.line, text.value.column))
 
 
 def _list_entries(parent: _ManifestText, data: dict[str, Value]) -> Iterable[_ManifestText]:
-    called = data.get("name")
+    name = data.get("name")
     parents = (*parent.parents, parent.key) if parent.key else ()
     for key, entry in data.items():
         is_file = "." in key and bool(parents) and parents[0] in _DATA
         if key not in _FREE_TEXT and not is_file:
-            variable = (called.text or "") if key == "value" and called is not None else ""
+            variable = (name.text or "") if key == "value" and name is not None else ""
             yield _ManifestText(entry, key, parents, variable)

@@ -178,7 +178,7 @@ SITUATIONS = [
         replaced(gaie.route(), WRONG_GROUP),
         ROUTE,
         "qwen-route",
-        "the InferencePool of that name is of inference.networking.k8s.io",
+        "the InferencePool with that name has inference.networking.k8s.io",
     ),
     Situation(
         "no such pool",

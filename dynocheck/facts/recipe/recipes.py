@@ -235,6 +235,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
         return (file for file in self.files if file.role is not Role.CONTEXT)
 
     @property
+    def own_manifests(self) -> Iterator[Manifest]:
+        """Every object of its own files that is applied with kubectl."""
+        for file in self.files:
+            if file.role is Role.MANIFEST:
+                yield from file.manifests
+
+    @property
     def manifests(self) -> Iterator[Manifest]:
         """Every object that is applied with kubectl, of the recipe and of the model around it."""
         for file in self.files:

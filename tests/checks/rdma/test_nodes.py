@@ -186,7 +186,7 @@ def test_device_plugins_that_stand_alone(
 
 def test_without_operator_and_plugin(tmp_path: Path) -> None:
     managed = Nodes((gpu_node("a", {"networking.gke.io.networks/rdma-0": "1"}),))
-    for nodes, reason in [(managed, "without the Network Operator"), (Nodes(()), "no recipe asks")]:
+    for nodes, reason in [(managed, "without the Network Operator"), (Nodes(()), "no recipe requests RDMA")]:
         facts = NO_POLICIES, Workloads(), nodes, NO_SLICES, None
         assert reason in get_skip_reason(rdma.operator, *facts)
     asks = deploy(tmp_path, graph(rdma_worker(limits={"rdma/ib": "1"})))
@@ -216,15 +216,15 @@ OLD_DRIVER = {**HOPPER, "nvidia.com/cuda.driver-version.full": "550.144.03"}
         ([driver(modules="proprietary")], ib(), ["warn"]),
         ([driver(modules="open")], ib(kernel="4.18.0-553.el8_10.x86_64"), ["warn"]),
         ([driver()], ib(kernel="6.8.0", labels=VOLTA), ["warn"]),
-        ([driver()], ib(kernel="6.8.0"), "do not tell"),
-        ([driver(modules="open")], ib(), "do not tell"),
-        ([driver()], ib(kernel="6.8.0", labels=OLD_DRIVER), "do not tell"),
+        ([driver()], ib(kernel="6.8.0"), "do not show"),
+        ([driver(modules="open")], ib(), "do not show"),
+        ([driver()], ib(kernel="6.8.0", labels=OLD_DRIVER), "do not show"),
         ([], ib(), "does not install the driver"),
         ([driver(installs=False)], ib(), "does not install the driver"),
         # NVIDIADriver objects take over.
         ([driver(elsewhere=True), driver("NVIDIADriver", peermem=True)], ib(), []),
         # EFA has its own way.
-        ([], gpu_node("a", {"vpc.amazonaws.com/efa": "32"}), "no GPU node offers"),
+        ([], gpu_node("a", {"vpc.amazonaws.com/efa": "32"}), "no GPU node has RDMA devices"),
     ],
 )
 def test_gpudirect(drivers: list[OperatorResource], node: Node, expected: list[str] | str) -> None:
@@ -307,7 +307,7 @@ def test_devices_of_another_kind(tmp_path: Path) -> None:
     efa = deploy(tmp_path, graph(rdma_worker(limits=EFA)))
     facts = efa, NODES, NO_SLICES, NO_POLICIES, Autoscalers()
     (finding,) = run_check(rdma_recipes.required_by_recipe, *facts)
-    assert (finding.outcome, finding.fix) == ("fail", "take the variant of the recipe that is for rdma/ib")
+    assert (finding.outcome, finding.fix) == ("fail", "use the recipe's variant for rdma/ib")
     assert needed(efa, BARE, "Karpenter") == ["warn"], "nodes may still come"
 
 
