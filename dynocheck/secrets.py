@@ -30,6 +30,8 @@ _STAND_IN = re.compile(
     re.IGNORECASE,
 )
 
+_ASSIGNED = re.compile(r"""(([\w.-]+)["']?\s*[=:]\s*["']?)([^\s"',;&)}\]]+)""")
+
 
 def is_secret_name(name: str) -> bool:
     """Whether a variable of this name usually holds a secret."""
@@ -39,6 +41,11 @@ def is_secret_name(name: str) -> bool:
 def is_placeholder(text: str) -> bool:
     """Whether a value is a placeholder and not a secret."""
     return _STAND_IN.fullmatch(text) is not None
+
+
+def hide_assigned(text: str) -> str:
+    """The text with what is assigned to the name of a secret redacted, as in `password=...`."""
+    return _ASSIGNED.sub(lambda found: f"{found[1]}{HIDDEN}" if is_secret_name(found[2]) else found[0], text)
 
 
 def hide(value: Any) -> Any:

@@ -86,7 +86,8 @@ def _report_unread_definitions(served: ServedKinds | None, server: ServerVersion
     """Reports definitions or a server version that could not be read from the cluster."""
     if served is not None and served.reason:
         yield unknown(
-            f"the cluster's own definitions could not be read: {served.reason}", fix="dynocheck rbac"
+            f"the cluster's own definitions could not be read: {served.reason}",
+            fix="dynocheck rbac --bind user:NAME | kubectl apply -f -   # as an administrator",
         )
     elif server is not None and server.reason:
         yield unknown(f"the cluster's version could not be read: {server.reason}", fix="kubectl version")
