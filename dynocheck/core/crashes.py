@@ -2,6 +2,7 @@
 
 import inspect
 import os
+import re
 import sys
 import traceback
 from collections.abc import Callable, Iterator
@@ -10,11 +11,12 @@ from types import TracebackType
 from typing import Any
 
 from dynocheck.core.errors import PluginError, UsageError
-from dynocheck.secrets import hide, hide_assigned
+from dynocheck.secrets import HIDDEN, hide, hide_assigned, is_secret_name
 
 DEBUG = "DYNOCHECK_DEBUG"
 ADVICE = f"a fault of the check itself: report it with the message above; {DEBUG}=1 prints the traceback"
 _LONGEST = 300
+_ASSIGNED = re.compile(r"""(?P<name>[\w.-]+)["']?\s*[=:]\s*["']?(?P<value>[^\s"',;&)}\]]+)""")
 
 
 def describe_crash(error: BaseException, function: Callable[..., Any] | None = None) -> str:
@@ -75,10 +77,15 @@ def show_place(file: str, line: int | None) -> str:
 def _get_text(error: BaseException) -> str:
     """The text of an exception on one line, shortened, with secrets redacted."""
     try:
-        text = hide_assigned(hide(" ".join(str(error).split())))
+        text = _ASSIGNED.sub(_redact, hide_assigned(hide(" ".join(str(error).split()))))
     except Exception:  # its __str__ is broken too
         return ""
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+
+
+def _redact(match: re.Match[str]) -> str:
+    """What is assigned to the name of a secret in whatever spelling, redacted: `password=x` in a message."""
+    return match[0].replace(match["value"], HIDDEN) if is_secret_name(match["name"]) else match[0]
 
 
 def _list_frames(trace: TracebackType | None) -> Iterator[tuple[str, int]]:
