@@ -9,7 +9,7 @@ import pytest
 
 from dynocheck.checks.parallelism import divisibility
 from dynocheck.facts import Recipes
-from tests.checks.judging import deploy, outcomes, places, recipes, run_check
+from tests.checks.judging import deploy, explain_unjudged, outcomes, places, recipes, run_check
 from tests.checks.manifests import engine, graph
 
 GPU = "nvidia.com/gpu"
@@ -114,7 +114,7 @@ def test_heads_divide(tmp_path: Path, module: str, model: str, args: list[str], 
 
 
 def test_other_models_are_not_judged(tmp_path: Path) -> None:
-    assert outcomes(divisibility.heads_divide, split(tmp_path / "a", "own/model", "-tp", "6")) == ["skip"]
+    assert explain_unjudged(divisibility.heads_divide, split(tmp_path / "a", "own/model", "-tp", "6"))
     assert outcomes(divisibility.experts_divide, deploy(tmp_path / "b", graph())) == ["skip"]
 
 
