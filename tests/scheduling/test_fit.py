@@ -75,11 +75,11 @@ def test_number_of_pods_is_limited() -> None:
 
 def test_fit_that_depends_on_the_order() -> None:
     """Two pods of four GPUs may take a node each or share one."""
-    facts = [node("a"), node("b")], [], (asking(4), 2), (asking(8), 1)
-    found = lacking(*facts)
+    nodes, batches = [node("a"), node("b")], [(asking(4), 2), (asking(8), 1)]
+    found = lacking(nodes, [], *batches)
     assert (0, 0) in found
     assert len(found) > 1
-    assert schedule(*facts).pack().is_complete
+    assert schedule(nodes, [], *batches).pack().is_complete
 
 
 def test_init_containers_sidecars_and_overhead() -> None:
@@ -165,9 +165,10 @@ def test_anti_affinity_spreads_pods() -> None:
 
 
 def test_anti_affinity_of_running_pods() -> None:
-    for term, expected in [({"namespaceSelector": {}}, 1), ({}, 0)]:  # by itself of its own namespace
-        apart = {"podAntiAffinity": near(labelSelector={}, **term)}
-        assert lacking([node("a")], [holding("a", 0, affinity=apart)], (asking(1), 1)) == {(expected,)}
+    everywhere, here = near(labelSelector={}, namespaceSelector={}), near(labelSelector={})
+    for rule, expected in [(everywhere, 1), (here, 0)]:  # the second is about its own namespace
+        running = [holding("a", 0, affinity={"podAntiAffinity": rule})]
+        assert lacking([node("a")], running, (asking(1), 1)) == {(expected,)}
 
 
 def test_term_without_a_selector_matches_no_pod() -> None:
