@@ -3,7 +3,7 @@
 import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
 from dynocheck.core.outcomes import Finding, FindingRef, Outcome, Report, Unjudged, Verdict
@@ -198,18 +198,29 @@ def _mask_message(text: str, own: Iterable[str]) -> tuple[_Template, list[str]]:
     """
     words: list[str] = []
     names: list[str] = []
-    for place, word in enumerate(_QUOTED.sub(_SLOT, _ASIDE.sub("", text)).split()):
-        core = word.strip(".,:;()'")
-        parts = _WORD.findall(word.replace(".", " "))
-        if not place and word.endswith(":") and len(parts) > 1:  # the path of a field
-            names += parts
-            word = f".{parts[-1]}"
-        elif core in own or (_NAME.match(core) and not _NOT_A_NAME.match(core)):
-            names += _WORD.findall(core)
-            word = _SLOT
-        if word != _SLOT or words[-1:] != [_SLOT]:
-            words.append(word.removesuffix("s"))
+    first, *rest = _QUOTED.sub(_SLOT, _ASIDE.sub("", text)).split() or ("",)
+    for word, core, parts in (_mask_path(first), *map(_mask_word, rest)):
+        is_name = word == _SLOT or core in own
+        if is_name or parts:
+            names += parts or [core]
+        if not is_name or words[-1:] != [_SLOT]:
+            words.append(_SLOT if is_name else word)
     return tuple(words), names
+
+
+def _mask_path(word: str) -> tuple[str, str, list[str]]:
+    """The same for the first word, which may be the path of a field: the field counts, not where it is."""
+    parts = _WORD.findall(word.replace(".", " "))
+    return (f".{parts[-1]}", word, parts) if word.endswith(":") and len(parts) > 1 else _mask_word(word)
+
+
+@lru_cache(maxsize=1 << 14)
+def _mask_word(word: str) -> tuple[str, str, list[str]]:
+    """The word, or a slot for a name; the word without punctuation; and the words of the name."""
+    core = word.strip(".,:;()'")
+    if word == _SLOT or (_NAME.match(core) and not _NOT_A_NAME.match(core)):
+        return _SLOT, core, _WORD.findall(core)
+    return word.removesuffix("s"), core, []
 
 
 def _list_words(text: str) -> list[str]:
