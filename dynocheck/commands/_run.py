@@ -152,7 +152,11 @@ class Run:
         verdicts = Pipeline(planned.checks, self.config.levels, suppressions, alternatives).decide(known)
         tables = (*tabulate(planned.tables, known), *suppressions.build_tables(verdicts))
         report = build_report(self.command, target, verdicts, self.started, tables)
-        shown = ReportOptions(strict=self.options.strict, junit_unknown=self.config.site.junit_unknown)
+        shown = ReportOptions(
+            strict=self.options.strict,
+            detail=self.options.detail,
+            junit_unknown=self.config.site.junit_unknown,
+        )
         write_reports(report, self.outputs, shown)
         return compute_exit_code(report, strict=self.options.strict)
 

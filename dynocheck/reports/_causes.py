@@ -1,7 +1,8 @@
 """Findings by cause: what many places share is one cause, and what follows from another lies below it."""
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
@@ -14,6 +15,8 @@ PROBLEMS = (Outcome.FAIL, Outcome.ERROR, Outcome.UNKNOWN, Outcome.WARN)
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 _Template = tuple[str, ...]
+
+_NOT_JUDGED = {Outcome.UNKNOWN: "could not look", Outcome.ERROR: "could not judge"}
 
 _SLOT = "*"
 _MOST_WORDS = 60
@@ -73,6 +76,24 @@ class Cause:
         """The number of findings, with those that follow."""
         return len(self.occurrences) + sum(effect.size for effect in self.effects)
 
+    @property
+    def headline(self) -> str:
+        """What is wrong, led by the object if only the place names it."""
+        first, named = self.first, ""
+        if first.location is None and first.subject and first.subject.name not in self.message:
+            named = f"{first.subject}{f' +{len(self.places) - 1}' if len(self.places) > 1 else ''}: "
+        if self.outcome not in _NOT_JUDGED:
+            return f"{named}{self.message}"
+        checks = f"{len(self.verdicts)} checks " if len(self.verdicts) > 1 else ""
+        others = len({each.finding.message for each in self.occurrences}) - 1
+        more = f" (+{others} more reasons)" if others else ""
+        return f"{checks}{_NOT_JUDGED[self.outcome]}: {named}{self.message}{more}"
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the headline names its only place."""
+        return len(self.places) == 1 and self.first.location is None
+
     @cached_property
     def places(self) -> tuple[str, ...]:
         """Where it was found, each place once, with the names in which its message differs from the first."""
@@ -81,6 +102,8 @@ class Cause:
     def _describe_place(self, occurrence: Occurrence) -> str:
         finding = occurrence.finding
         place = format_place(finding)
+        if finding.outcome in _NOT_JUDGED:
+            return place
         known = {*_list_words(self.message), *_list_words(place)}
         others = " ".join(
             word for word in _list_words(finding.message) if word not in known and not _NUMBER.fullmatch(word)
@@ -95,6 +118,15 @@ class UnjudgedGroup(NamedTuple):
     needs: str | None
     items: tuple[Unjudged, ...]
     verdicts: tuple[Verdict, ...]
+
+    @property
+    def headline(self) -> str:
+        return f"{len(self.items)} not judged: {self.why} ({', '.join(v.check for v in self.verdicts)})"
+
+    @property
+    def things(self) -> tuple[str, ...]:
+        """What was not judged, each once."""
+        return tuple(dict.fromkeys(each.what for each in self.items))
 
 
 def group_causes(report: Report) -> tuple[Cause, ...]:
@@ -132,6 +164,53 @@ def group_unjudged(report: Report) -> tuple[UnjudgedGroup, ...]:
         for (why, needs), pairs in groups.items()
     ]
     return tuple(sorted(found, key=lambda group: -len(group.items)))
+
+
+def describe_counts(report: Report, causes: Collection[Cause]) -> str:
+    """The findings of a report in numbers, and the checks that passed."""
+    findings = Counter(finding.outcome for verdict in report.verdicts for finding in verdict.findings)
+    roots = Counter(cause.outcome for cause in causes)
+    parts = []
+    for outcome, noun in ((Outcome.FAIL, "failure"), (Outcome.WARN, "warning")):
+        count = max(findings[outcome], roots[outcome])
+        if count:
+            of = f" ({_count(roots[outcome], 'cause')})" if roots[outcome] not in (0, count) else ""
+            parts.append(_count(count, noun) + of)
+    for outcome, what in _NOT_JUDGED.items():
+        found = {v.check for cause in causes if cause.outcome is outcome for v in cause.verdicts}
+        parts += [f"{_count(len(found), 'check')} {what}"] if found else []
+    unjudged = sum(len(verdict.unjudged) for verdict in report.verdicts)
+    parts += [f"{unjudged} not judged"] if unjudged else []
+    suppressed = sum(len(verdict.suppressed) for verdict in report.verdicts)
+    parts += [f"{_count(suppressed, 'finding')} suppressed"] if suppressed else []
+    passed = report.summary.get(Outcome.PASS, 0)
+    parts.append(
+        f"{passed} of {_count(len(report.verdicts), 'check')} passed" if report.verdicts else "no checks"
+    )
+    return ", ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def list_coverage(report: Report) -> list[str]:
+    """How much of what was seen could be judged, as in "59 of 235 images"; empty where all was."""
+    return list(dict.fromkeys(v.coverage.removesuffix(" judged") for v in report.verdicts if v.coverage))
+
+
+def describe_checks(cause: Cause) -> str:
+    """The check of a cause, and how often; of many checks, their number by area."""
+    if len(cause.verdicts) > 1:
+        return count_areas(cause.verdicts)
+    times = len(cause.occurrences)
+    return f"{cause.verdicts[0].check}, {times} times" if times > 1 else cause.verdicts[0].check
+
+
+def count_areas(verdicts: Iterable[Verdict]) -> str:
+    """Their number by area, as in "gpu 4, storage 1"."""
+    areas = Counter(verdict.area for verdict in verdicts)
+    return ", ".join(f"{area} {count}" for area, count in areas.items())
 
 
 def _list_occurrences(report: Report) -> Iterator[Occurrence]:
