@@ -79,6 +79,7 @@ def _check_text(manifest: Manifest, text: _ManifestText, *, expanded: bool) -> I
         yield (warn if soft else fail)(
             f"{text.key}: {hint} is not replaced",
             fix="kubectl get storageclass, and write one of them" if text.key in _OF_CLUSTER else "write it",
+            evidence={"placeholder": hint},
             location=place,
         )
     elif not (expanded or text.in_command) and (variable := _VARIABLE.search(text.text)):

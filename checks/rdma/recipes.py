@@ -141,7 +141,7 @@ def _check_offered(worker: Worker, wanted: dict[str, int], cluster: _RdmaNodes) 
         yield report(
             f"{component.name} asks for {asks}, which no GPU node offers{near}{later}",
             fix=_suggest_substitute(absent[0], others),
-            evidence=evidence,
+            evidence={"absent": absent, **evidence},
             location=worker.place,
         )
     fitting = [

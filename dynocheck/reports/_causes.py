@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
-from dynocheck.core.outcomes import Finding, FindingRef, Outcome, Report, Unjudged, Verdict
+from dynocheck.core.outcomes import Finding, FindingRef, Outcome, Report, Unjudged, Verdict, find_worst
 from dynocheck.reports._text import format_place
 
 PROBLEMS = (Outcome.FAIL, Outcome.ERROR, Outcome.UNKNOWN, Outcome.WARN)
@@ -42,7 +42,7 @@ class Cause:
     """Findings that have the same cause and are fixed in the same way, and what follows from them.
 
     `occurrences` are in the order of the report, and have the same outcome. They are of one check, but for
-    unknown ones: many checks fail to look for the same reason.
+    unknown ones: many checks fail to look for the same reason. A cause is as severe as the worst that follows.
     """
 
     occurrences: tuple[Occurrence, ...]
@@ -54,7 +54,7 @@ class Cause:
 
     @property
     def outcome(self) -> Outcome:
-        return self.first.outcome
+        return find_worst([self.first.outcome, *(effect.outcome for effect in self.effects)])
 
     @property
     def message(self) -> str:

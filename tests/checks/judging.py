@@ -13,6 +13,7 @@ from dynocheck.core.outcomes import Judged, Unjudged
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
 from dynocheck.recipe.discover import load_recipes
 from tests import wording
+from tests.checks.manifests import dump_objects
 
 GRAPH = """
 apiVersion: nvidia.com/v1beta1
@@ -38,8 +39,11 @@ def run_check(check: Check, *facts: Any) -> list[Finding]:
 
 
 def outcomes(check: Check, *facts: Any) -> list[str]:
-    """Each finding's outcome."""
-    return [str(finding.outcome) for finding in run_check(check, *facts)]
+    """Each finding's outcome; `skip` where the check has nothing to judge."""
+    try:
+        return [str(finding.outcome) for finding in run_check(check, *facts)]
+    except Skip:
+        return ["skip"]
 
 
 def places(check: Check, *facts: Any) -> list[tuple[str, str]]:
@@ -59,6 +63,12 @@ def _place(finding: Finding) -> str:
         return str(finding.subject)
     place = finding.location
     return f"{Path(place.file).name}:{place.line}" if place is not None else ""
+
+
+def read_lines(check: Check, *facts: Any) -> list[str]:
+    """The line that each finding is about, as it stands in its file."""
+    found = [finding.location for finding in run_check(check, *facts)]
+    return [Path(at.file).read_text().splitlines()[(at.line or 0) - 1].strip() if at else "" for at in found]
 
 
 def list_messages(check: Check, *facts: Any) -> list[tuple[str, str]]:
@@ -127,6 +137,11 @@ def recipes(folder: Path, **files: str) -> Recipes:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return Recipes(load_recipes([str(folder)]))
+
+
+def deploy(folder: Path, *objects: dict[str, Any]) -> Recipes:
+    """The recipe in a folder whose one file, deploy.yaml, holds these objects."""
+    return recipes(folder, deploy=dump_objects(*objects))
 
 
 def crd(

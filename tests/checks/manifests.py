@@ -99,6 +99,18 @@ def job(
     }
 
 
+def config_map(name: str, **files: str) -> dict[str, Any]:
+    """A ConfigMap of these files, each of which is called KEY.yaml."""
+    data = {f"{key}.yaml": f"{text}\n" for key, text in files.items()}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def mount_config(name: str, folder: str = "/config") -> dict[str, Any]:
+    """What engine() needs to mount a ConfigMap in a folder."""
+    volume = {"name": name, "configMap": {"name": name}}
+    return {"main": {"volumeMounts": [{"name": name, "mountPath": folder}]}, "pod": {"volumes": [volume]}}
+
+
 def claim(*modes: str, size: str = "100Gi", name: str = "model-cache") -> dict[str, Any]:
     return {
         "apiVersion": "v1",

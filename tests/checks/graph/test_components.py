@@ -11,15 +11,39 @@ from dynocheck.checks.graph import components as graphs
 from dynocheck.checks.graph import images as graph_images
 from dynocheck.checks.graph import placement, probes
 from dynocheck.facts import Settings
-from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
+from tests.checks.judging import deploy, outcomes, read_lines, recipes, run_check
 from tests.checks.manifests import FRONTEND, dump_objects, engine, graph, job
 
 NIXL = ("--kv-transfer-config", '{"kv_connector":"NixlConnector","kv_role":"kv_both"}')
 MODE = "--disaggregation-mode"
+PICKER = {"name": "Epp", "type": "epp"}
 
 
-def outcomes(check: Any, folder: Path, *objects: dict[str, Any]) -> list[str]:
-    return [outcome for outcome, _ in list_messages(check, recipes(folder, deploy=dump_objects(*objects)))]
+def containing(*containers: dict[str, Any]) -> dict[str, Any]:
+    return {"podTemplate": {"spec": {"containers": list(containers)}}}
+
+
+# graph.frontend
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ([graph(engine())], []),
+        ([graph(PICKER, engine(frontendSidecar="front"))], []),  # a picker stands in for it
+        ([graph(PICKER, engine())], ["fail"]),
+        ([job("hf download MODEL")], ["skip"]),
+    ],
+)
+def test_frontend(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
+    assert outcomes(graphs.frontend, deploy(tmp_path, *objects)) == expected
+
+
+def test_no_frontend(tmp_path: Path) -> None:
+    alone = graph(engine())
+    alone["spec"]["components"].remove(FRONTEND)
+    (finding,) = run_check(graphs.frontend, deploy(tmp_path, alone))
+    assert (finding.outcome, finding.evidence) == ("fail", {"components": {"w": "worker"}})
 
 
 # graph.roles
@@ -28,204 +52,187 @@ def outcomes(check: Any, folder: Path, *objects: dict[str, Any]) -> list[str]:
 @pytest.mark.parametrize(
     ("role", "module", "args", "env", "expected"),
     [
-        ("prefill", "dynamo.vllm", (MODE, "prefill"), {}, []),
-        ("prefill", "dynamo.vllm", (f"{MODE}=prefill",), {}, []),
-        ("prefill", "dynamo.vllm", ("--is-prefill-worker",), {}, []),
-        ("prefill", "dynamo.vllm", (), {"DYN_VLLM_DISAGGREGATION_MODE": "prefill"}, []),
-        ("prefill", "dynamo.vllm", (), {"DYN_VLLM_IS_PREFILL_WORKER": "true"}, []),
-        ("prefill", "dynamo.vllm", (), {}, ["fail"]),
-        ("prefill", "dynamo.vllm", (MODE, "decode"), {}, ["fail"]),
-        ("decode", "dynamo.vllm", (), {}, []),
-        ("decode", "dynamo.vllm", ("--is-decode-worker",), {}, []),
-        ("decode", "dynamo.vllm", (MODE, "prefill"), {}, ["fail"]),
-        ("decode", "dynamo.sglang", (MODE, "decode"), {}, []),
-        ("decode", "dynamo.sglang", (), {}, ["fail"]),
-        ("decode", "dynamo.sglang", (MODE, "null"), {}, ["fail"]),
-        ("decode", "dynamo.trtllm", (), {}, ["fail"]),
-        ("prefill", "dynamo.trtllm", (), {"DYN_TRTLLM_DISAGGREGATION_MODE": "prefill"}, []),
+        ("prefill", "vllm", (MODE, "prefill"), {}, []),
+        ("prefill", "vllm", (f"{MODE}=prefill",), {}, []),
+        ("prefill", "vllm", ("--is-prefill-worker",), {}, []),
+        ("prefill", "vllm", (), {"DYN_VLLM_DISAGGREGATION_MODE": "prefill"}, []),
+        ("prefill", "vllm", (), {"DYN_VLLM_IS_PREFILL_WORKER": "true"}, []),
+        ("prefill", "vllm", (), {}, ["fail"]),
+        ("prefill", "vllm", (MODE, "decode"), {}, ["fail"]),
+        ("prefill", "vllm", (MODE, "$(DYN_MODE)"), {}, ["skip"]),
+        ("decode", "vllm", (), {}, []),
+        ("decode", "vllm", ("--is-decode-worker",), {}, []),
+        ("decode", "vllm", (MODE, "prefill"), {}, ["fail"]),
+        ("decode", "sglang", (MODE, "decode"), {}, []),
+        ("decode", "sglang", (), {}, ["fail"]),
+        ("decode", "sglang", (MODE, "null"), {}, ["fail"]),
+        ("decode", "trtllm", (), {}, ["fail"]),
+        ("prefill", "trtllm", (), {"DYN_TRTLLM_DISAGGREGATION_MODE": "prefill"}, []),
+        ("worker", "vllm", (MODE, "prefill"), {}, ["skip"]),  # a plain worker is what its flag says
     ],
 )
 def test_type_and_flag(
     tmp_path: Path, role: str, module: str, args: tuple[str, ...], env: dict[str, str], expected: list[str]
 ) -> None:
-    one = engine(*args, role=role, module=module, env=env)
-    assert outcomes(graphs.roles, tmp_path, graph(one)) == expected
-
-
-def test_a_mode_that_comes_from_elsewhere_is_not_guessed(tmp_path: Path) -> None:
-    unknown = engine(MODE, "$(DYN_MODE)", role="prefill")
-    assert "no component" in get_skip_reason(
-        graphs.roles, recipes(tmp_path, deploy=dump_objects(graph(unknown)))
-    )
-
-
-def test_a_plain_worker_is_what_its_flag_says(tmp_path: Path) -> None:
-    given = recipes(tmp_path, deploy=dump_objects(graph(engine(MODE, "prefill"), engine(name="d"))))
-    assert "no component" in get_skip_reason(graphs.roles, given)
+    one = engine(*args, role=role, module=f"dynamo.{module}", env=env)
+    assert outcomes(graphs.roles, deploy(tmp_path, graph(one))) == expected
 
 
 def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> None:
-    text = dump_objects(graph(engine(MODE, "decode", role="prefill")))
-    (finding,) = run_check(graphs.roles, recipes(tmp_path, deploy=text))
-    assert finding.message == "w is of type prefill, but its engine runs in decode mode"
-    assert finding.location is not None
-    assert MODE in text.splitlines()[(finding.location.line or 0) - 1]
+    given = deploy(tmp_path, graph(engine(MODE, "decode", role="prefill")))
+    assert read_lines(graphs.roles, given) == [f"- {MODE}"]
 
 
 # graph.both-sides
+
+PREFILL, DECODE = engine(MODE, "prefill", name="p"), engine(MODE, "decode", name="d")
+SGLANG_PREFILL = engine(MODE, "prefill", name="p", module="dynamo.sglang")
+GLOBAL = engine(MODE, "prefill", name="p", globalDynamoNamespace=True)
 
 
 @pytest.mark.parametrize(
     ("components", "expected"),
     [
-        ([engine(MODE, "prefill", name="p"), engine(MODE, "decode", name="d")], []),
-        ([engine(MODE, "prefill", name="p"), engine(name="d")], []),
+        ([PREFILL, DECODE], []),
+        ([PREFILL, engine(name="d")], []),
         ([engine(MODE, "prefill", name="p", role="prefill")], ["fail"]),
-        ([engine(MODE, "decode", name="d")], ["warn"]),
+        ([DECODE], ["warn"]),
         ([engine(MODE, "decode", name="d", module="dynamo.sglang")], ["fail"]),
         ([engine(name="d", role="decode")], []),
-        (
-            [
-                engine(MODE, "prefill", name="p", module="dynamo.sglang"),
-                engine(name="d", module="dynamo.sglang"),
-            ],
-            ["fail"],
-        ),
-        ([engine(MODE, "prefill", name="p"), engine(MODE, "$(DYN_MODE)", name="d")], []),
-        ([engine(MODE, "prefill", name="p", globalDynamoNamespace=True)], None),
-        ([engine()], None),
+        ([SGLANG_PREFILL, engine(name="d", module="dynamo.sglang")], ["fail"]),
+        ([PREFILL, engine(MODE, "$(DYN_MODE)", name="d")], []),
+        ([GLOBAL], ["skip"]),
+        ([engine()], ["skip"]),
     ],
 )
-def test_both_sides(tmp_path: Path, components: list[dict[str, Any]], expected: list[str] | None) -> None:
-    given = recipes(tmp_path, deploy=dump_objects(graph(*components)))
-    if expected is None:
-        assert "no graph splits" in get_skip_reason(graphs.both_sides, given)
-    else:
-        assert [outcome for outcome, _ in list_messages(graphs.both_sides, given)] == expected
+def test_both_sides(tmp_path: Path, components: list[dict[str, Any]], expected: list[str]) -> None:
+    assert outcomes(graphs.both_sides, deploy(tmp_path, graph(*components))) == expected
 
 
 # graph.engine-agrees
-
 
 SGLANG = "nvcr.io/nvidia/ai-dynamo/sglang-runtime:1.3.0"
 
 
 @pytest.mark.parametrize(
-    ("one", "spec", "expected"),
+    ("one", "framework", "expected"),
     [
-        (engine(), {"backendFramework": "vllm"}, []),
-        (engine(), {}, []),
-        (engine(), {"backendFramework": "sglang"}, ["fail"]),
-        (engine(image=SGLANG), {}, ["fail"]),
-        (engine(image=SGLANG), {"backendFramework": "sglang"}, ["fail", "fail"]),
-        (engine(image="registry.example/mine:1.0.0"), {"backendFramework": "vllm"}, []),
-        (engine(image="registry.example/vllm-runtime:1.3.0", module="dynamo.sglang"), {}, ["fail"]),
+        (engine(), "vllm", []),
+        (engine(), None, []),
+        (engine(), "sglang", ["fail"]),
+        (engine(image=SGLANG), None, ["fail"]),
+        (engine(image=SGLANG), "sglang", ["fail", "fail"]),
+        (engine(image="registry.example/mine:1.0.0"), "vllm", []),
+        (engine(image="registry.example/vllm-runtime:1.3.0", module="dynamo.sglang"), None, ["fail"]),
     ],
 )
 def test_engine_agrees(
-    tmp_path: Path, one: dict[str, Any], spec: dict[str, Any], expected: list[str]
+    tmp_path: Path, one: dict[str, Any], framework: str | None, expected: list[str]
 ) -> None:
-    assert outcomes(graph_images.engine_agrees, tmp_path, graph(one, **spec)) == expected
+    spec = {"backendFramework": framework} if framework else {}
+    assert outcomes(graph_images.engine_agrees, deploy(tmp_path, graph(one, **spec))) == expected
 
 
 # graph.images-pinned, graph.one-release
 
-
-@pytest.mark.parametrize(
-    ("image", "more", "expected"),
-    [
-        ("r/vllm-runtime:1.3.0", {}, []),
-        ("r/vllm-runtime:v1.3.0-rc.1", {}, []),
-        ("r/vllm-runtime:1.5.0-nemotron-dev.1", {}, []),
-        ("r/vllm-runtime", {}, ["warn"]),
-        ("r:5000/vllm-runtime", {}, ["warn"]),
-        ("r/vllm-runtime:latest", {}, ["warn"]),
-        ("r/vllm-runtime:latest", {"runtimeVersionOverride": "1.3.0"}, ["warn"]),
-        ("r/vllm-runtime:mine", {}, ["warn"]),
-        ("r/vllm-runtime:mine", {"runtimeVersionOverride": "1.3.0"}, []),
-        ("r/vllm-runtime:my-tag", {}, []),
-        ("my-registry/vllm-runtime:latest", {}, []),
-        (f"r/vllm-runtime@sha256:{'0' * 64}", {}, ["warn"]),
-        (f"r/vllm-runtime:1.3.0@sha256:{'0' * 64}", {}, []),
-        ("r/vllm-runtime:<IMAGE_TAG>", {}, []),
-        ("${VLLM_IMAGE}", {}, []),
-        ("<your-registry>/vllm-runtime:latest", {}, []),
-    ],
-)
-def test_images_pinned(tmp_path: Path, image: str, more: dict[str, Any], expected: list[str]) -> None:
-    assert outcomes(graph_images.images_pinned, tmp_path, graph(engine(image=image, **more))) == expected
+OVERRIDE: dict[str, Any] = {"runtimeVersionOverride": "1.3.0"}
 
 
-def test_a_frontend_needs_a_tag_and_no_version(tmp_path: Path) -> None:
-    def fronted(image: str) -> dict[str, Any]:
-        main = {"name": "main", "image": image}
-        return graph({**FRONTEND, "podTemplate": {"spec": {"containers": [main]}}}, engine())
-
-    assert outcomes(graph_images.images_pinned, tmp_path / "a", fronted("r/mine:jammy")) == []
-    assert outcomes(graph_images.images_pinned, tmp_path / "b", fronted("r/mine")) == ["warn"]
+def front(image: str) -> dict[str, Any]:
+    return {**FRONTEND, **containing({"name": "main", "image": image})}
 
 
-def test_a_sidecar_needs_no_version_but_a_tag(tmp_path: Path) -> None:
-    def beside(image: str) -> dict[str, Any]:
-        one = engine()
-        one["podTemplate"]["spec"]["containers"].append({"name": "side", "image": image})
-        return graph(one)
-
-    assert outcomes(graph_images.images_pinned, tmp_path / "a", beside("r/tool:jammy")) == []
-    assert outcomes(graph_images.images_pinned, tmp_path / "b", beside("r/tool:latest")) == ["warn"]
+def beside(image: str) -> dict[str, Any]:
+    one = engine()
+    one["podTemplate"]["spec"]["containers"].append({"name": "side", "image": image})
+    return one
 
 
-def test_what_runs_before_a_component_needs_a_tag(tmp_path: Path) -> None:
-    for number, (image, expected) in enumerate([("busybox:1.36", []), ("busybox", ["warn"])]):
-        first = engine(pod={"initContainers": [{"name": "first", "image": image}]})
-        assert outcomes(graph_images.images_pinned, tmp_path / str(number), graph(first)) == expected
+def after(image: str) -> dict[str, Any]:
+    return engine(pod={"initContainers": [{"name": "first", "image": image}]})
 
 
 @pytest.mark.parametrize(
-    ("images", "expected"),
+    ("components", "expected"),
     [
-        (("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.3.1"), []),
-        (("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.1.1"), ["warn"]),
-        (("r/vllm-runtime:1.3.0", "r/mine:9.9.9"), []),
-        (("r/vllm-runtime:1.3.0", "r/vllm-runtime:mine"), []),
+        ([engine(image="r/vllm-runtime:1.3.0")], []),
+        ([engine(image="r/vllm-runtime:v1.3.0-rc.1")], []),
+        ([engine(image="r/vllm-runtime:1.5.0-nemotron-dev.1")], []),
+        ([engine(image="r/vllm-runtime")], ["warn"]),
+        ([engine(image="r:5000/vllm-runtime")], ["warn"]),
+        ([engine(image="r/vllm-runtime:latest")], ["warn"]),
+        ([engine(image="r/vllm-runtime:latest", **OVERRIDE)], ["warn"]),
+        ([engine(image="r/vllm-runtime:mine")], ["warn"]),
+        ([engine(image="r/vllm-runtime:mine", **OVERRIDE)], []),
+        ([engine(image="r/vllm-runtime:my-tag")], []),
+        ([engine(image="my-registry/vllm-runtime:latest")], []),
+        ([engine(image=f"r/vllm-runtime@sha256:{'0' * 64}")], ["warn"]),
+        ([engine(image=f"r/vllm-runtime:1.3.0@sha256:{'0' * 64}")], []),
+        ([engine(image="r/vllm-runtime:<IMAGE_TAG>")], []),
+        ([engine(image="${VLLM_IMAGE}")], []),
+        ([engine(image="<your-registry>/vllm-runtime:latest")], []),
+        # these need a tag and no version
+        ([front("r/mine:jammy"), engine()], []),
+        ([front("r/mine"), engine()], ["warn"]),
+        ([beside("r/tool:jammy")], []),
+        ([beside("r/tool:latest")], ["warn"]),
+        ([after("busybox:1.36")], []),
+        ([after("busybox")], ["warn"]),
     ],
 )
-def test_one_release(tmp_path: Path, images: tuple[str, str], expected: list[str]) -> None:
-    both = [engine(name=f"w{i}", image=image) for i, image in enumerate(images)]
-    assert outcomes(graph_images.one_release, tmp_path, graph(*both)) == expected
+def test_images_pinned(tmp_path: Path, components: list[dict[str, Any]], expected: list[str]) -> None:
+    assert outcomes(graph_images.images_pinned, deploy(tmp_path, graph(*components))) == expected
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "expected"),
+    [
+        ("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.3.1", []),
+        ("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.1.1", ["warn"]),
+        ("r/vllm-runtime:1.3.0", "r/mine:9.9.9", []),
+        ("r/vllm-runtime:1.3.0", "r/vllm-runtime:mine", []),
+    ],
+)
+def test_one_release(tmp_path: Path, first: str, second: str, expected: list[str]) -> None:
+    both = graph(engine(name="w0", image=first), engine(name="w1", image=second))
+    assert outcomes(graph_images.one_release, deploy(tmp_path, both)) == expected
 
 
 # graph.probes, graph.startup-budget
 
 
-def probed(port: Any, path: str = "/live", env: dict[str, str] | None = None, **main: Any) -> dict[str, Any]:
-    probe = {"httpGet": {"path": path, "port": port}}
-    return engine(env=env, main={"startupProbe": probe, **main})
+def probe(port: Any, path: str = "/live", env: dict[str, str] | None = None, **main: Any) -> dict[str, Any]:
+    asked = {"httpGet": {"path": path, "port": port}}
+    return engine(env=env, main={"startupProbe": asked, **main})
 
 
-def scripted(line: str) -> dict[str, Any]:
+def script(line: str) -> dict[str, Any]:
     return {"command": ["bash", "-c"], "args": [f"{line}\nexec python3 -m dynamo.vllm --model m\n"]}
+
+
+PORT_8081 = script("export DYN_SYSTEM_PORT=8081")
 
 
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
-        (probed(9090), []),
-        (probed(9090, "/health"), []),
-        (probed(8000), ["fail"]),
-        (probed("system"), []),
-        (probed("9090"), ["fail"]),
-        (probed(8081, **scripted("export DYN_SYSTEM_PORT=8081")), []),
-        (probed(9090, **scripted("export DYN_SYSTEM_PORT=8081")), ["fail"]),
-        (probed(8081, env={"DYN_SYSTEM_PORT": "8081"}), []),
-        (probed(9090, env={"DYN_SYSTEM_PORT": "8081"}), ["fail"]),
-        (probed(7000, ports=[{"name": "side", "containerPort": 7000}]), []),
-        (probed(9090, "/healthz"), ["fail"]),
-        (probed(9090, "/healthz", env={"DYN_SYSTEM_HEALTH_PATH": "/healthz"}), []),
+        (probe(9090), []),
+        (probe(9090, "/health"), []),
+        (probe(8000), ["fail"]),
+        (probe("system"), []),
+        (probe("9090"), ["fail"]),
+        (probe(8081, **PORT_8081), []),
+        (probe(9090, **PORT_8081), ["fail"]),
+        (probe(8081, env={"DYN_SYSTEM_PORT": "8081"}), []),
+        (probe(9090, env={"DYN_SYSTEM_PORT": "8081"}), ["fail"]),
+        (probe(7000, ports=[{"name": "side", "containerPort": 7000}]), []),
+        (probe(9090, "/healthz"), ["fail"]),
+        (probe(9090, "/healthz", env={"DYN_SYSTEM_HEALTH_PATH": "/healthz"}), []),
+        (probe(1234, command=["./start.sh"], args=[]), ["skip"]),
     ],
 )
 def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
-    assert outcomes(probes.probes, tmp_path, graph(one)) == expected
+    assert outcomes(probes.probes, deploy(tmp_path, graph(one))) == expected
 
 
 @pytest.mark.parametrize(
@@ -241,148 +248,110 @@ def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> Non
 def test_a_frontend_answers_on_two_ports(
     tmp_path: Path, args: list[str], port: int, expected: list[str]
 ) -> None:
-    probe = {"httpGet": {"path": "/health", "port": port}}
-    main = {"name": "main", "command": ["python3", "-m", "dynamo.frontend", *args], "readinessProbe": probe}
-    front = {**FRONTEND, "podTemplate": {"spec": {"containers": [main]}}}
-    assert outcomes(probes.probes, tmp_path, graph(front, engine())) == expected
-
-
-def test_a_container_that_starts_something_else_is_not_judged(tmp_path: Path) -> None:
-    other = probed(1234, command=["./start.sh"], args=[])
-    assert "no component" in get_skip_reason(
-        probes.probes, recipes(tmp_path, deploy=dump_objects(graph(other)))
-    )
+    ready = {"readinessProbe": {"httpGet": {"path": "/health", "port": port}}}
+    main = {"name": "main", "command": ["python3", "-m", "dynamo.frontend", *args], **ready}
+    given = deploy(tmp_path, graph({**FRONTEND, **containing(main)}, engine()))
+    assert outcomes(probes.probes, given) == expected
 
 
 @pytest.mark.parametrize(
-    ("probe", "nodes", "expected"),
+    ("times", "nodes", "speed", "expected"),
     [
-        ({"periodSeconds": 10, "failureThreshold": 60}, 1, []),
-        ({"periodSeconds": 10, "failureThreshold": 6}, 1, ["warn"]),
-        ({"periodSeconds": 10, "failureThreshold": 6, "initialDelaySeconds": 60}, 1, []),
-        ({"periodSeconds": 10, "failureThreshold": 6}, 2, []),
-        ({}, 1, ["warn"]),
+        ({"failureThreshold": 60}, 1, None, []),
+        ({"failureThreshold": 6}, 1, None, ["warn"]),
+        ({"failureThreshold": 6, "initialDelaySeconds": 60}, 1, None, []),
+        ({"failureThreshold": 6}, 2, None, []),
+        ({}, 1, None, ["warn"]),
+        # a site says how many GB its pods read in a second
+        ({"failureThreshold": 6}, 1, 1.0, ["warn"]),
+        ({"failureThreshold": 6}, 2, 0.25, ["warn"]),
+        ({"failureThreshold": 6}, 1, 2.0, []),
     ],
 )
-def test_time_to_start(tmp_path: Path, probe: dict[str, int], nodes: int, expected: list[str]) -> None:
-    """Qwen3-32B is 65 GB, so that 66 s are needed at least."""
-    held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, **probe}}
-    more: dict[str, Any] = {"multinode": {"nodeCount": nodes}} if nodes > 1 else {}
-    given = recipes(tmp_path, deploy=dump_objects(graph(engine(main=held, **more))))
-    assert [outcome for outcome, _ in list_messages(probes.startup_budget, given, Settings())] == expected
-
-
-@pytest.mark.parametrize(
-    ("speed", "nodes", "says"),
-    [
-        (1.0, 1, "take 66 s at 1 GB/s"),
-        (0.25, 2, "take 131 s at 0.25 GB/s on each of 2 nodes"),
-        (2.0, 1, None),
-    ],
-)
-def test_a_site_says_how_fast_its_pods_read(
-    tmp_path: Path, speed: float, nodes: int, says: str | None
+def test_time_to_start(
+    tmp_path: Path, times: dict[str, int], nodes: int, speed: float | None, expected: list[str]
 ) -> None:
-    held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, "failureThreshold": 6}}
-    given = recipes(tmp_path, deploy=dump_objects(graph(engine(main=held, multinode={"nodeCount": nodes}))))
-    messages = [m for _, m in list_messages(probes.startup_budget, given, Settings(read_gigabytes=speed))]
-    assert [says is not None and says in message for message in messages] == ([True] if says else [])
+    """Qwen3-32B is 65 GB, so that 66 s are needed at least at 1 GB/s."""
+    one = probe(9090) | {"multinode": {"nodeCount": nodes}}
+    one["podTemplate"]["spec"]["containers"][0]["startupProbe"] |= {"periodSeconds": 10, **times}
+    settings = Settings(read_gigabytes=speed) if speed else Settings()
+    assert outcomes(probes.startup_budget, deploy(tmp_path, graph(one)), settings) == expected
 
 
 def test_the_time_of_a_model_that_is_not_known_is_not_guessed(tmp_path: Path) -> None:
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}}}
-    given = recipes(tmp_path, deploy=dump_objects(graph(engine(main=held, model="org/unheard-of"))))
-    assert "weights are known" in get_skip_reason(probes.startup_budget, given, Settings())
+    given = deploy(tmp_path, graph(engine(main=held, model="org/unheard-of")))
+    assert outcomes(probes.startup_budget, given, Settings()) == ["skip"]
 
 
 # graph.placement
 
-
-def ruled(side: str, word: str, labels: dict[str, str], **term: Any) -> dict[str, Any]:
-    rule: dict[str, Any] = {
-        "topologyKey": "kubernetes.io/hostname",
-        "labelSelector": {
-            "matchLabels": {f"nvidia.com/dynamo-{key}": value for key, value in labels.items()}
-        },
-        **term,
-    }
-    if word == "preferred":
-        rule = {"weight": 1, "podAffinityTerm": rule}
-    return {"affinity": {side: {f"{word}DuringSchedulingIgnoredDuringExecution": [rule]}}}
-
-
 NAME = "graph-deployment-name"
+
+
+def rule(side: str, word: str, labels: dict[str, str], **term: Any) -> dict[str, Any]:
+    selector = {"matchLabels": {f"nvidia.com/dynamo-{key}": value for key, value in labels.items()}}
+    made: dict[str, Any] = {"topologyKey": "kubernetes.io/hostname", "labelSelector": selector, **term}
+    if word == "preferred":
+        made = {"weight": 1, "podAffinityTerm": made}
+    return {"affinity": {side: {f"{word}DuringSchedulingIgnoredDuringExecution": [made]}}}
+
+
+def near(**labels: str) -> dict[str, Any]:
+    """A pod beside the pods of graph g that have these labels; `a_b` is the label a-b."""
+    return rule("podAffinity", "required", {NAME: "g", **{k.replace("_", "-"): v for k, v in labels.items()}})
+
+
+def matching(operator: str, *values: str) -> dict[str, Any]:
+    key = {"key": f"nvidia.com/dynamo-{NAME}", "operator": operator, "values": list(values)}
+    return rule("podAffinity", "required", {}, labelSelector={"matchExpressions": [key]})
 
 
 @pytest.mark.parametrize(
     ("pod", "expected"),
     [
-        (ruled("podAntiAffinity", "required", {NAME: "g"}), []),
-        (ruled("podAntiAffinity", "required", {NAME: "g-frontend"}), ["warn"]),
-        (ruled("podAffinity", "preferred", {NAME: "g-frontend"}), ["warn"]),
-        (ruled("podAffinity", "required", {NAME: "g-frontend"}), ["fail"]),
-        (ruled("podAffinity", "required", {NAME: "g", "component-type": "worker"}), []),
-        (ruled("podAffinity", "required", {NAME: "g", "component-type": "prefill"}), ["fail"]),
-        (ruled("podAffinity", "required", {NAME: "g", "component-class": "worker"}), ["fail"]),
-        (ruled("podAffinity", "preferred", {"component-type": "wroker"}), ["warn"]),
-        (ruled("podAffinity", "required", {"component": "Frontend"}), []),
-        (ruled("podAntiAffinity", "required", {NAME: "another"}), []),
-        (ruled("podAffinity", "required", {NAME: "g-x"}, namespaces=["other"]), None),
-        (ruled("podAffinity", "required", {"worker-hash": "x"}), None),
+        (rule("podAntiAffinity", "required", {NAME: "g"}), []),
+        (rule("podAntiAffinity", "required", {NAME: "g-frontend"}), ["warn"]),
+        (rule("podAffinity", "preferred", {NAME: "g-frontend"}), ["warn"]),
+        (rule("podAffinity", "required", {NAME: "g-frontend"}), ["fail"]),
+        (near(component_type="worker"), []),
+        (near(component_type="prefill"), ["fail"]),
+        (near(component_class="worker"), ["fail"]),
+        (rule("podAffinity", "preferred", {"component-type": "wroker"}), ["warn"]),
+        (rule("podAffinity", "required", {"component": "Frontend"}), []),
+        (rule("podAntiAffinity", "required", {NAME: "another"}), []),
+        (rule("podAffinity", "required", {NAME: "g-x"}, namespaces=["other"]), ["skip"]),
+        (rule("podAffinity", "required", {"worker-hash": "x"}), ["skip"]),
+        (matching("In", "g-w", "g"), []),
+        (matching("In", "g-w"), ["fail"]),
+        (matching("NotIn", "g"), ["fail"]),
+        (matching("Exists"), []),
     ],
 )
-def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str] | None) -> None:
-    given = recipes(tmp_path, deploy=dump_objects(graph(engine(pod=pod))))
-    if expected is None:
-        assert "no pod is placed" in get_skip_reason(placement.placement, given)
-    else:
-        assert [outcome for outcome, _ in list_messages(placement.placement, given)] == expected
+def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str]) -> None:
+    assert outcomes(placement.placement, deploy(tmp_path, graph(engine(pod=pod)))) == expected
 
 
 def test_workers_beside_an_endpoint_picker_have_a_class(tmp_path: Path) -> None:
-    near = ruled("podAffinity", "required", {NAME: "g", "component-class": "worker"})
-    picker = {"name": "Epp", "type": "epp"}
-    assert outcomes(placement.placement, tmp_path, graph(picker, engine(pod=near))) == []
+    given = deploy(tmp_path, graph(PICKER, engine(pod=near(component_class="worker"))))
+    assert outcomes(placement.placement, given) == []
 
 
 def test_a_worker_of_the_old_api_may_have_either_type(tmp_path: Path) -> None:
-    near = ruled("podAffinity", "preferred", {"component-type": "worker"})
+    close = rule("podAffinity", "preferred", {"component-type": "worker"})
     main = {"image": "i:1.0.0", "command": ["python3", "-m", "dynamo.vllm"]}
-    service = {
-        "componentType": "worker",
-        "subComponentType": "prefill",
-        "extraPodSpec": {**near, "mainContainer": main},
-    }
-    old = graph(name="g") | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": {"P": service}}}
-    assert outcomes(placement.placement, tmp_path, old) == []
+    roles = {"componentType": "worker", "subComponentType": "prefill"}
+    service = {**roles, "extraPodSpec": {**close, "mainContainer": main}}
+    old = graph() | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": {"P": service}}}
+    assert outcomes(placement.placement, deploy(tmp_path, old)) == []
 
 
-def test_expressions_are_read_as_kubernetes_reads_them(tmp_path: Path) -> None:
-    key = "nvidia.com/dynamo-graph-deployment-name"
-
-    def rule(operator: str, *values: str) -> dict[str, Any]:
-        selector = {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
-        return ruled("podAffinity", "required", {}, labelSelector=selector)
-
-    for operator, values, expected in [
-        ("In", ["g-w", "g"], []),
-        ("In", ["g-w"], ["fail"]),
-        ("NotIn", ["g"], ["fail"]),
-        ("Exists", [], []),
-    ]:
-        one = graph(engine(pod=rule(operator, *values)))
-        assert outcomes(placement.placement, tmp_path / operator / str(len(values)), one) == expected
-
-
-def test_a_benchmark_beside_its_frontend(tmp_path: Path) -> None:
-    near = ruled("podAffinity", "required", {NAME: "g", "component-type": "frontend"})
-    away = ruled("podAffinity", "required", {NAME: "g", "component-type": "planner"})
-    for pod, expected in [(near, []), (away, ["fail"])]:
-        folder = tmp_path / str(len(expected))
-        assert outcomes(placement.placement, folder, graph(engine()), job("aiperf", pod=pod)) == expected
+@pytest.mark.parametrize(("role", "expected"), [("frontend", []), ("planner", ["fail"])])
+def test_a_benchmark_beside_its_frontend(tmp_path: Path, role: str, expected: list[str]) -> None:
+    given = deploy(tmp_path, graph(engine()), job("aiperf", pod=near(component_type=role)))
+    assert outcomes(placement.placement, given) == expected
 
 
 def test_a_benchmark_alone_is_not_judged_by_graphs_it_does_not_see(tmp_path: Path) -> None:
-    near = ruled("podAffinity", "required", {NAME: "g", "component-type": "frontend"})
-    given = recipes(tmp_path, perf=dump_objects(job("aiperf", pod=near)))
-    assert "no pod is placed" in get_skip_reason(placement.placement, given)
+    alone = dump_objects(job("aiperf", pod=near(component_type="frontend")))
+    assert outcomes(placement.placement, recipes(tmp_path, perf=alone)) == ["skip"]
