@@ -67,7 +67,7 @@ class _FitInputs:
 def _lacks_only_what_is_absent(cause: Finding, effect: Finding) -> bool:
     """The pod lacks nothing but the devices that no node offers."""
     lacking = set(effect.evidence.get("needs", ()))
-    return same_place(cause, effect) and bool(lacking) and lacking <= set(cause.evidence.get("absent", ()))
+    return same_place(cause, effect) and bool(lacking) and lacking <= set(cause.evidence.get("lacking", ()))
 
 
 def _is_kept_from_arch(cause: Finding, effect: Finding) -> bool:

@@ -12,6 +12,7 @@ from dynocheck.checks.gaie._scope import (
     find_recipe_parents,
     get_text,
     is_gateway,
+    lacks_type,
     uses_inference_pool,
 )
 from dynocheck.facts import (
@@ -31,7 +32,14 @@ from dynocheck.facts import (
 )
 
 
-@check("gaie.route", title="Inference routes are attached to a Gateway and find their pools")
+@check(
+    "gaie.route",
+    title="Inference routes are attached to a Gateway and find their pools",
+    explained_by={
+        "gaie.gateway-crds": lacks_type("gateways", "gateways"),
+        "gaie.crds": lacks_type("inferencepools", "pools"),
+    },
+)
 def route(
     routes: InferenceRoutes,
     pools: InferencePools,

@@ -82,7 +82,16 @@ class _RdmaNodes(NamedTuple):
         return max((self.devices[node.name].get(name, 0) for node in nodes), default=0)
 
 
-@check("rdma.required-by-recipe", title="A recipe asks for the RDMA that it needs, and nodes offer it")
+def _is_of_no_operator(cause: Finding, effect: Finding) -> bool:
+    """Nothing in the cluster offers RDMA."""
+    return cause.outcome == "fail" and cause.subject is None and "lacking" in effect.evidence
+
+
+@check(
+    "rdma.required-by-recipe",
+    title="A recipe asks for the RDMA that it needs, and nodes offer it",
+    explained_by={"rdma.operator": _is_of_no_operator},
+)
 def required_by_recipe(
     recipes: Recipes,
     nodes: Nodes,
@@ -141,7 +150,7 @@ def _check_offered(worker: Worker, wanted: dict[str, int], cluster: _RdmaNodes) 
         yield report(
             f"{component.name} asks for {asks}, which no GPU node offers{near}{later}",
             fix=_suggest_substitute(absent[0], others),
-            evidence={"absent": absent, **evidence},
+            evidence={"lacking": absent, **evidence},
             location=worker.place,
         )
     fitting = [
@@ -156,7 +165,7 @@ def _check_offered(worker: Worker, wanted: dict[str, int], cluster: _RdmaNodes) 
                 f"{component.name} asks for {count} {name} on one node; "
                 f"of the nodes with enough GPUs the best offers {best}{later}",
                 fix=f'ask for {name}: "{best}"' if best else f"kubectl describe node {fitting[0].name}",
-                evidence=evidence,
+                evidence={"lacking": [name], **evidence},
                 location=worker.place,
             )
 

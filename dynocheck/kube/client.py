@@ -3,12 +3,12 @@
 import threading
 import time
 from collections.abc import Callable, Mapping
-from shlex import quote
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 from urllib.parse import urlencode
 
 import msgspec
 
+from dynocheck.facts import RunNamespace
 from dynocheck.kube.auth import authenticate
 from dynocheck.kube.config import ClusterConnection
 from dynocheck.kube.deadline import Deadline
@@ -39,7 +39,6 @@ _RETRIED = {429, 503}
 _MAX_RETRY_S = 10.0
 _MIN_RETRY_S = 0.1
 _MAX_RESTARTS = 1
-_GRANT = "   # as an administrator, then bind the role to this user"
 
 
 class _ListMeta(msgspec.Struct, rename={"token": "continue"}):
@@ -242,7 +241,7 @@ class Cluster:
                     f"{server}: {self._explain_unauthorized()}", status, fix="kubectl auth whoami"
                 )
             case 403:
-                grant = f"dynocheck rbac | kubectl apply -n {quote(self.connection.namespace)} -f -{_GRANT}"
+                grant = RunNamespace(self.connection.namespace).grant
                 return Forbidden(f"{server}: {message or path + ' is forbidden'} (403)", status, fix=grant)
             case 404:
                 return NotFound(f"{server}{path}: not found (404){detail}", status)

@@ -42,7 +42,7 @@ class Cause:
     """Findings that have the same cause and are fixed in the same way, and what follows from them.
 
     `occurrences` are in the order of the report, and have the same outcome. They are of one check, but for
-    unknown ones: many checks fail to look for the same reason. A cause is as severe as the worst that follows.
+    unknown ones: many checks fail to look for the same reason. A cause is as severe as the worst of both.
     """
 
     occurrences: tuple[Occurrence, ...]
