@@ -303,7 +303,7 @@ def _mask_word(word: str) -> tuple[str, str, list[str]]:
 
 
 def _list_words(text: str) -> list[str]:
-    return [word.strip(".,:;()") for word in text.split()]
+    return [word.strip(".,:;()") for word in _ASIDE.sub("", text).split()]
 
 
 def _mask_fix(text: str, names: set[str]) -> _Template:

@@ -103,7 +103,7 @@ class _TextReport:
         text = f"{describe_result(report, strict=strict)} (exit {compute_exit_code(report, strict=strict)})"
         counts = describe_counts(report, self.causes)
         yield from self._render_marked(
-            decide_outcome(report, strict=strict), f"{text}: {counts}; {report.duration_s:.1f} s"
+            decide_outcome(report, strict=strict), f"{text}: {counts}; {report.duration_s:.1f}s"
         )
 
     def _render_scope(self) -> Iterator[str]:
@@ -131,30 +131,30 @@ class _TextReport:
     def _render_cause(self, cause: Cause) -> Iterator[str]:
         yield from self._render_marked(cause.outcome, f"{cause.headline} ({describe_checks(cause)})")
         if not cause.is_placed:
-            yield from self._render_places(cause.places)
-        if self.verbose or cause.outcome is Outcome.FAIL:
+            yield from self._render_places(cause.places, 1 if cause.outcome is Outcome.WARN else _MOST_PLACES)
+        if self.verbose:
             yield from self._render_evidence(cause.first)
         for effect in cause.effects:
             text = f"leads to: {effect.headline} ({describe_checks(effect)})"
-            yield from self._render_paragraph(text, _DETAIL)
+            yield from self._render_paragraph(text, _DETAIL, hang=2)
         yield from self._render_fix(cause.fix)
 
-    def _render_places(self, places: Sequence[str]) -> Iterator[str]:
-        """Up to three places, on one line where they fit there."""
-        shown = [self._sanitize(place) for place in (places if self.verbose else places[:_MOST_PLACES])]
+    def _render_places(self, places: Sequence[str], most: int = _MOST_PLACES) -> Iterator[str]:
+        """The first places, on one line where they fit there, and the number of the others."""
+        shown = [self._sanitize(place) for place in (places if self.verbose else places[:most])]
         if left := len(places) - len(shown):
             shown[-1] += f" +{left}"
         line = "; ".join(shown)
-        if not self.verbose and cell_len(line) <= self.width - _DETAIL:
+        if line and not self.verbose and cell_len(line) <= self.width - _DETAIL:
             shown = [line]
         for place in shown:
-            yield from self._render_paragraph(place, _DETAIL)
+            yield from self._render_paragraph(place, _DETAIL, hang=2)
 
     def _render_unjudged(self, group: UnjudgedGroup) -> Iterator[str]:
         yield from self._render_marked(Outcome.UNJUDGED, group.headline)
         yield from self._render_places(group.things)
         if group.needs:
-            yield from self._render_paragraph(f"needs: {group.needs}", _DETAIL)
+            yield from self._render_paragraph(f"needs: {group.needs}", _DETAIL, hang=2)
 
     def _render_rest(self) -> Iterator[str]:
         """Passed and skipped checks by area, and what is suppressed."""
@@ -235,8 +235,11 @@ class _TextReport:
         yield f"{self._paint(self.marks[outcome], **_STYLES[outcome])} {next(lines, '')}"
         yield from (" " * _TEXT + line for line in lines)
 
-    def _render_paragraph(self, text: str, column: int) -> Iterator[str]:
-        yield from (" " * column + line for line in self._wrap(text, column))
+    def _render_paragraph(self, text: str, column: int, hang: int = 0) -> Iterator[str]:
+        """Lines of whole words at this column; those after the first are indented by `hang` more."""
+        lines = self._wrap(text, column, hang)
+        yield " " * column + next(lines, "")
+        yield from (" " * (column + hang) + line for line in lines)
 
     def _dim_skipped(self, verdict: Verdict, text: str) -> str:
         return self._paint(text, dim=True) if verdict.outcome is Outcome.SKIP else text
@@ -248,8 +251,8 @@ class _TextReport:
         """Sanitized and shortened."""
         return sanitize(shorten(text), self.options.encoding)
 
-    def _wrap(self, text: str, column: int) -> Iterator[str]:
-        """Lines of whole words for a paragraph that starts at this column.
+    def _wrap(self, text: str, column: int, hang: int = 0) -> Iterator[str]:
+        """Lines of whole words; the first starts at this column, the others `hang` further right.
 
         A word that does not fit, such as a path or image, is not broken, so that it can be copied.
         """
@@ -258,7 +261,7 @@ class _TextReport:
             size = cell_len(word)
             if line and used + 1 + size > self.width:
                 yield line
-                line, used = "", column
+                line, used = "", column + hang
             line, used = (f"{line} {word}", used + 1 + size) if line else (word, used + size)
         if line:
             yield line
