@@ -26,7 +26,7 @@ _HARMLESS = re.compile(
 # Placeholders for a secret: nothing, another variable, a hint to the reader, a switch.
 _STAND_IN = re.compile(
     r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|(your|change|replace|insert|enter)[-_ ][a-z_ -]*|(change|replace)me"
-    r"|x+|\*+|\.+|true|false|none|null",
+    r"|\{\{[^{}]*\}\}|todo|tbd|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null",
     re.IGNORECASE,
 )
 
@@ -44,7 +44,7 @@ def is_placeholder(text: str) -> bool:
 def hide(value: Any) -> Any:
     """The value, of strings, lists and dictionaries, with every token in its strings redacted."""
     if isinstance(value, str):
-        return _TOKEN.sub(HIDDEN, value)
+        return _TOKEN.sub(lambda found: found[0] if is_placeholder(found[0]) else HIDDEN, value)
     if isinstance(value, dict):
         return {hide(key): hide(element) for key, element in value.items()}
     if isinstance(value, list | tuple):

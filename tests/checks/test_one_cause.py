@@ -94,9 +94,9 @@ def test_another_mistake_hides_nothing(tmp_path: Path, args: list[str]) -> None:
     assert "parallelism.gpus-match" in tellers((*FLAGS, *SPLIT), worker(tmp_path, *args))
 
 
-def test_where_the_release_is_not_known_the_consequence_is_told(tmp_path: Path) -> None:
+def test_a_flag_that_no_release_has_is_the_cause_in_an_image_of_unknown_release_too(tmp_path: Path) -> None:
     given = worker(tmp_path, "--tensor-paralel-size", "8", image="my-build")
-    assert tellers((*FLAGS, *SPLIT), given) == ["parallelism.gpus-match", "memory.weights-fit"]
+    assert tellers((*FLAGS, *SPLIT), given) == ["engine.flags-known"]
 
 
 @pytest.mark.parametrize(

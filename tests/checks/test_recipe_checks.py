@@ -148,7 +148,7 @@ def test_another_model_is_downloaded(tmp_path: Path) -> None:
     assert outcome == "warn"
     assert (
         message
-        == "w loads Qwen/Qwen3-0.6B, the recipe downloads Qwen/Qwen3-0.6B-FP8: each pod fetches its own"
+        == "w loads Qwen/Qwen3-0.6B, the recipe downloads Qwen/Qwen3-0.6B-FP8: each pod downloads its own"
     )
     env = "resources:", 'env: [{name: HF_HUB_OFFLINE, value: "1"}]\n          resources:'
     offline = recipes(tmp_path / "b", download=download, deploy=GRAPH + FRONTEND + worker().replace(*env))
@@ -260,7 +260,7 @@ def test_a_gateway_is_not_judged_as_a_frontend(tmp_path: Path) -> None:
 def test_a_model_folder(tmp_path: Path) -> None:
     deploy = {"vllm__agg__deploy": GRAPH + FRONTEND + worker()}
     ((outcome, message),) = list_messages(layout.layout, recipes(tmp_path / "a", **deploy))
-    assert (outcome, message) == ("warn", "no model-cache/: every pod downloads the weights for itself")
+    assert (outcome, message) == ("warn", "no model-cache/: each pod downloads the weights")
     (finding,) = run_check(layout.layout, recipes(tmp_path / "b", **deploy, model_cache__download=DOWNLOAD))
     assert finding.message == "no PersistentVolumeClaim in model-cache/"
     assert finding.location is not None
@@ -314,14 +314,14 @@ def test_rules_that_nothing_evaluates_are_no_pass(tmp_path: Path, monkeypatch: p
     monkeypatch.setitem(sys.modules, "cel_expr_python.cel", None)
     ((outcome, message),) = list_messages(schema.schema, given)
     assert outcome == "warn"
-    assert message.startswith("the rules in CEL of custom kinds were not evaluated")
+    assert message.startswith("CEL rules of custom resources were not evaluated")
 
 
 def test_an_unheard_of_kind_is_not_judged(tmp_path: Path) -> None:
     other = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: a}\n"
     ((outcome, message),) = list_messages(schema.schema, recipes(tmp_path / "a", widget=other))
     assert outcome == "warn"
-    assert message == "no schema for Widget of example.com/v1 here: not judged"
+    assert message == "not judged: no schema for Widget of example.com/v1"
     values = recipes(tmp_path / "b", values="image: x\nreplicas: 3\n", deploy=GRAPH + FRONTEND)
     assert list_messages(schema.schema, values) == []
 

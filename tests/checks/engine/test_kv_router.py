@@ -85,11 +85,6 @@ def test_the_flag_tells_the_role_as_well(tmp_path: Path) -> None:
     assert outcomes(kv_transfer.pair_agrees, deploy(tmp_path, graph(p, d))) == ["fail"]
 
 
-@pytest.mark.parametrize("image", ["vllm-runtime:0.9.1", "vllm-runtime:my-tag", "own/image:1.3.0"])
-def test_older_releases_have_a_connector_by_themselves(tmp_path: Path, image: str) -> None:
-    assert outcomes(kv_transfer.pair_agrees, deploy(tmp_path, pair([], [], image=image))) == []
-
-
 # engine.trtllm-buffer
 
 
@@ -146,7 +141,6 @@ KV = ["--router-mode", "kv"]
         (["--kv-events-config", "$(X)"], {}, []),
         (["--disaggregation-mode=decode"], {}, ["skip"]),
         ([], {"image": "vllm-runtime:1.0.2"}, []),  # publishes by itself
-        ([], {"image": "vllm-runtime:latest"}, []),
         ([], SGLANG, ["warn"]),
         (['--kv-events-config={"publisher":"zmq","endpoint":"tcp://*:5557"}'], SGLANG, []),
         (['--kv-events-config={"publisher":"null"}'], SGLANG, ["warn"]),

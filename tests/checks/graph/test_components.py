@@ -46,6 +46,14 @@ def test_no_frontend(tmp_path: Path) -> None:
     assert (finding.outcome, finding.evidence) == ("fail", {"components": {"w": "worker"}})
 
 
+@pytest.mark.parametrize("module", ["dynamo.router", "dynamo.global_planner"])
+def test_a_pool_behind_another_graph(tmp_path: Path, module: str) -> None:
+    pool = graph(engine(MODE, "prefill", name="p"), engine(name="r", module=module, model=None))
+    pool["spec"]["components"].remove(FRONTEND)
+    assert outcomes(graphs.frontend, deploy(tmp_path, pool)) == []
+    assert outcomes(graphs.both_sides, deploy(tmp_path, pool)) == ["skip"]
+
+
 # graph.roles
 
 
@@ -60,13 +68,13 @@ def test_no_frontend(tmp_path: Path) -> None:
         ("prefill", "vllm", (), {}, ["fail"]),
         ("prefill", "vllm", (MODE, "decode"), {}, ["fail"]),
         ("prefill", "vllm", (MODE, "$(DYN_MODE)"), {}, ["skip"]),
-        ("decode", "vllm", (), {}, []),
+        ("decode", "vllm", (), {}, ["warn"]),
         ("decode", "vllm", ("--is-decode-worker",), {}, []),
         ("decode", "vllm", (MODE, "prefill"), {}, ["fail"]),
         ("decode", "sglang", (MODE, "decode"), {}, []),
-        ("decode", "sglang", (), {}, ["fail"]),
-        ("decode", "sglang", (MODE, "null"), {}, ["fail"]),
-        ("decode", "trtllm", (), {}, ["fail"]),
+        ("decode", "sglang", (), {}, ["warn"]),
+        ("decode", "sglang", (MODE, "null"), {}, ["warn"]),
+        ("decode", "trtllm", (), {}, ["warn"]),
         ("prefill", "trtllm", (), {"DYN_TRTLLM_DISAGGREGATION_MODE": "prefill"}, []),
         ("worker", "vllm", (MODE, "prefill"), {}, ["skip"]),  # a plain worker is what its flag says
     ],
@@ -76,6 +84,13 @@ def test_type_and_flag(
 ) -> None:
     one = engine(*args, role=role, module=f"dynamo.{module}", env=env)
     assert outcomes(graphs.roles, deploy(tmp_path, graph(one))) == expected
+
+
+@pytest.mark.parametrize("module", ["dynamo.sglang", "dynamo.trtllm"])
+def test_a_decode_worker_that_takes_up_nothing(tmp_path: Path, module: str) -> None:
+    prefill = engine(MODE, "prefill", name="p", role="prefill", module=module)
+    given = deploy(tmp_path, graph(prefill, engine(name="d", role="decode", module=module)))
+    assert outcomes(graphs.roles, given) == ["fail"]
 
 
 def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> None:

@@ -40,20 +40,20 @@ CONFIG = ", eppConfig: {configMapRef: {name: c, key: k}}"
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (GRAPH.replace("components:", "components: []"), "the graph has no component"),
+        (GRAPH.replace("components:", "components: []"), "the graph has no components"),
         (newer(image=""), "w has no image for its main container"),
         (GRAPH + "  - {name: w, type: worker}\n", "w has no image for its main container"),
         (older().replace("mainContainer", "nodeSelector"), "W has no image for its main container"),
         (newer(", sharedMemorySize: -1Gi"), "w: sharedMemorySize is negative"),
         (
             newer(", frontendSidecar: front"),
-            "w: no container is called front, as its frontendSidecar is",
+            "w: frontendSidecar is front, but no container has that name",
         ),
         (older(", volumeMounts: [{name: cache}]"), "W: a volumeMount without mountPoint"),
         (older(", ingress: {enabled: true}"), "W: an ingress without host"),
         (
             older(", frontendSidecar: {image: i}", ", containers: [{name: sidecar-frontend, image: i}]"),
-            "W: a container is called sidecar-frontend, as the frontendSidecar will be",
+            "W: a container has the name of the frontendSidecar, sidecar-frontend",
         ),
         (
             older(", annotations: {nvidia.com/vllm-distributed-executor-backend: dask}"),
@@ -73,7 +73,7 @@ CONFIG = ", eppConfig: {configMapRef: {name: c, key: k}}"
         ),
         (
             newer(spec="topologyConstraint: {clusterTopologyName: t}"),
-            "topologyConstraint has no packDomain, nor has a component one",
+            "neither the graph nor a component has a packDomain",
         ),
         (picker(f"{CONFIG}, replicas: 2"), "w: an endpoint picker has exactly 1 replica"),
         (picker(f"{CONFIG}, multinode: {{}}"), "w: an endpoint picker cannot span nodes"),

@@ -98,24 +98,24 @@ def test_names_have_room(tmp_path: Path) -> None:
     [
         (
             graph("trtllm-disagg", "TRTLLMDecodeWorker", 2),
-            "TRTLLMDecodeWorker: in a pod of Grove its names and the graph's have 48 characters; "
+            "TRTLLMDecodeWorker: its name and the graph's have 48 characters in a Grove pod's name; "
             "at most 45 are allowed",
             "give the component a name of at most 16 characters",
         ),
         (
             graph("longer-than-eight", "w" * 40),
-            f"{'w' * 40}: in a pod of Grove its names and the graph's have 48 characters; "
+            f"{'w' * 40}: its name and the graph's have 48 characters in a Grove pod's name; "
             "at most 45 are allowed",
             "give the component a name of at most 37 characters",
         ),
         (
             graph("g" * 60, "worker"),
-            f"worker: a Service would be called {'g' * 60}-worker, of 67 characters; at most 63 are allowed",
+            f"worker: its Service {'g' * 60}-worker has a name of 67 characters; at most 63 are allowed",
             "shorten the name of the graph or of the component",
         ),
         (
             graph("llama-3.1", "worker"),
-            "llama-3.1 has a dot, which no Service that is called after it may have",
+            "llama-3.1 has a dot, which the name of its Service must not have",
             "call it llama-3-1",
         ),
     ],
@@ -152,13 +152,12 @@ def test_a_claim_that_the_pods_do_not_find(tmp_path: Path) -> None:
     assert list_messages(objects.namespaces, half) == [
         (
             "warn",
-            "DynamoGraphDeployment g names namespace llm, "
-            "PersistentVolumeClaim model-cache with it names none",
+            "DynamoGraphDeployment g has namespace llm, PersistentVolumeClaim model-cache has none",
         )
     ]
     apart = recipes(tmp_path / "b", model_cache__claim=at(CLAIM, "store"), vllm__agg__deploy=deploy)
     assert list_messages(objects.namespaces, apart) == [
-        ("warn", "DynamoGraphDeployment g goes to namespace llm, PersistentVolumeClaim model-cache to store")
+        ("warn", "DynamoGraphDeployment g is in namespace llm, PersistentVolumeClaim model-cache in store")
     ]
 
 
@@ -177,7 +176,7 @@ MOUNTS = (
 def test_a_config_map_that_the_pods_do_not_find(tmp_path: Path) -> None:
     given = recipes(tmp_path, vllm__agg__deploy=MOUNTS + at(CONFIG, "llm"))
     (finding,) = run_check(objects.namespaces, given)
-    message = "ConfigMap engine names namespace llm, DynamoGraphDeployment g with it names none"
+    message = "ConfigMap engine has namespace llm, DynamoGraphDeployment g has none"
     assert finding.message == message
     assert finding.location is not None
     assert finding.location.line == 15
@@ -198,7 +197,9 @@ def test_what_the_pods_find_or_do_not_need(tmp_path: Path, text: str) -> None:
 
 def test_what_stands_in_no_namespace_does_not_count(tmp_path: Path) -> None:
     storage = "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: a}\nprovisioner: a.b/c\n"
-    assert "no object" in get_skip_reason(objects.namespaces, recipes(tmp_path / "a", storage=storage))
+    assert "no namespaced object" in get_skip_reason(
+        objects.namespaces, recipes(tmp_path / "a", storage=storage)
+    )
     given = recipes(tmp_path / "b", storage=storage, deploy=at(GRAPH + FRONTEND, "llm"))
     assert list_messages(objects.namespaces, given) == []
 
@@ -210,7 +211,7 @@ def test_two_objects_of_one_file_are_the_same(tmp_path: Path) -> None:
     (finding,) = run_check(objects.duplicates, recipes(tmp_path, cache=f"{CLAIM}---\n{CLAIM}"))
     assert (str(finding.outcome), finding.message) == (
         "fail",
-        "PersistentVolumeClaim model-cache stands here and at line 3",
+        "PersistentVolumeClaim model-cache is defined here and at line 3",
     )
     assert finding.location is not None
     assert finding.location.line == 7
@@ -219,7 +220,7 @@ def test_two_objects_of_one_file_are_the_same(tmp_path: Path) -> None:
 def test_two_files_of_one_folder_bring_the_same(tmp_path: Path) -> None:
     given = recipes(tmp_path, model_cache__a=CLAIM, model_cache__b=CLAIM)
     assert list_messages(objects.duplicates, given) == [
-        ("warn", "PersistentVolumeClaim model-cache stands here and at a.yaml:3")
+        ("warn", "PersistentVolumeClaim model-cache is defined here and at a.yaml:3")
     ]
 
 

@@ -80,7 +80,7 @@ KEY = {"valueFrom": {"secretKeyRef": {"name": "hf-token-secret", "key": "HF_TOKE
 def test_token(tmp_path: Path, model: str, main: dict[str, Any], expected: list[str] | None) -> None:
     given = recipes(tmp_path, deploy=dump_objects(fetch(model=model, main=main)))
     if expected is None:
-        assert "nothing fetches a gated model" in get_skip_reason(sources.token, given)
+        assert "no download of a gated model" in get_skip_reason(sources.token, given)
     else:
         assert [outcome for outcome, _ in list_messages(sources.token, given)] == expected
 
@@ -129,7 +129,7 @@ def test_a_claim_that_may_hold_the_model_already_needs_none(tmp_path: Path) -> N
     mounts = {"volumeMounts": [{"name": "cache", "mountPath": "/cache"}]}
     kept = engine(model=GATED, env={"HF_HOME": "/cache"}, main=mounts, pod={"volumes": [CLAIM]})
     given = recipes(tmp_path, deploy=dump_objects(graph(kept)))
-    assert "nothing fetches" in get_skip_reason(sources.token, given)
+    assert "no download of a gated model" in get_skip_reason(sources.token, given)
 
 
 def test_a_token_of_the_old_api(tmp_path: Path) -> None:
@@ -151,7 +151,7 @@ def test_the_token_has_one_name(tmp_path: Path) -> None:
     )
     (finding,) = run_check(sources.token, apart)
     assert finding.message == "the token comes from 2 Secrets: hf-token-secret, my-hf-secret"
-    assert finding.fix == "name hf-token-secret everywhere"
+    assert finding.fix == "use hf-token-secret everywhere"
     unrelated = {"envFrom": [{"secretRef": {"name": "s3-credentials"}}]}
     mixed = dump_objects(graph(engine(main=FROM)), fetch(main=unrelated))
     assert list_messages(sources.token, recipes(tmp_path / "c", deploy=mixed)) == []
