@@ -61,7 +61,8 @@ def _list_values(columns: Sequence[Column], width: int) -> Iterator[list[str]]:
         for values in zip_longest(*row, fillvalue=""):
             named = [f"{name[0]} {value}" for name, value in zip(names, values, strict=True) if value]
             first, *others = wrap(", ".join(named), width - _GAP)
-            lines += [first, *(" " * _GAP + line for line in others)]
+            lines += [first] if named else []
+            lines += (" " * _GAP + line for line in others)
         yield lines
 
 

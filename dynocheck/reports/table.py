@@ -59,6 +59,7 @@ _NARROWEST_COLUMN = 28
 _TEXT = 2  # where text begins, after a mark
 _DETAIL = 4  # where places and fixes begin
 _MOST_PLACES = 3
+_ROOM_FOR_COUNT = 6
 _MOST_CAUSES = {Outcome.FAIL: 20, Outcome.WARN: 10}
 
 
@@ -129,26 +130,36 @@ class _TextReport:
             yield from self._render_marked(outcome, f"{len(left)} more causes, which -v lists: {checks}")
 
     def _render_cause(self, cause: Cause) -> Iterator[str]:
+        """What is wrong, where, what follows from it, and the fix; verbose, every place and every fix."""
         yield from self._render_marked(cause.outcome, f"{cause.headline} ({describe_checks(cause)})")
-        if not cause.is_placed:
-            yield from self._render_places(cause.places, 1 if cause.outcome is Outcome.WARN else _MOST_PLACES)
-        if self.verbose:
-            yield from self._render_evidence(cause.first)
+        most = 1 if cause.outcome is Outcome.WARN else _MOST_PLACES
+        yield from self._render_details(cause, most)
         for effect in cause.effects:
             text = f"leads to: {effect.headline} ({describe_checks(effect)})"
             yield from self._render_paragraph(text, _DETAIL, hang=2)
-        yield from self._render_fix(cause.fix)
+            if self.verbose:
+                yield from self._render_details(effect, most)
+        if not self.verbose:
+            yield from self._render_fix(cause.fix)
+
+    def _render_details(self, cause: Cause, most: int) -> Iterator[str]:
+        if not cause.is_placed:
+            yield from self._render_places(cause.places, most)
+        if self.verbose:
+            yield from self._render_evidence(cause.first)
+            for fix in dict.fromkeys(each.finding.fix for each in cause.occurrences):
+                yield from self._render_fix(fix)
 
     def _render_places(self, places: Sequence[str], most: int = _MOST_PLACES) -> Iterator[str]:
         """The first places, on one line where they fit there, and the number of the others."""
         shown = [self._sanitize(place) for place in (places if self.verbose else places[:most])]
-        if left := len(places) - len(shown):
-            shown[-1] += f" +{left}"
         line = "; ".join(shown)
-        if line and not self.verbose and cell_len(line) <= self.width - _DETAIL:
+        if line and not self.verbose and cell_len(line) <= self.width - _DETAIL - _ROOM_FOR_COUNT:
             shown = [line]
-        for place in shown:
-            yield from self._render_paragraph(place, _DETAIL, hang=2)
+        lines = [line for place in shown for line in self._render_paragraph(place, _DETAIL, hang=2)]
+        left = 0 if self.verbose else len(places) - most
+        yield from lines[:-1]
+        yield from (f"{line} +{left}" if left > 0 else line for line in lines[-1:])
 
     def _render_unjudged(self, group: UnjudgedGroup) -> Iterator[str]:
         yield from self._render_marked(Outcome.UNJUDGED, group.headline)
