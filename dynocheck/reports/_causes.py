@@ -167,7 +167,7 @@ def group_unjudged(report: Report) -> tuple[UnjudgedGroup, ...]:
 
 
 def describe_counts(report: Report, causes: Collection[Cause]) -> str:
-    """The findings of a report in numbers, and the checks that passed."""
+    """The findings of a report in numbers, and the checks that passed or were skipped."""
     findings = Counter(finding.outcome for verdict in report.verdicts for finding in verdict.findings)
     roots = Counter(cause.outcome for cause in causes)
     parts = []
@@ -183,10 +183,9 @@ def describe_counts(report: Report, causes: Collection[Cause]) -> str:
     parts += [f"{unjudged} not judged"] if unjudged else []
     suppressed = sum(len(verdict.suppressed) for verdict in report.verdicts)
     parts += [f"{_count(suppressed, 'finding')} suppressed"] if suppressed else []
-    passed = report.summary.get(Outcome.PASS, 0)
-    parts.append(
-        f"{passed} of {_count(len(report.verdicts), 'check')} passed" if report.verdicts else "no checks"
-    )
+    passed, skipped = report.summary.get(Outcome.PASS, 0), report.summary.get(Outcome.SKIP, 0)
+    parts += [f"{_count(passed, 'check')} passed"] if report.verdicts else ["no checks"]
+    parts += [f"{skipped} skipped"] if skipped else []
     return ", ".join(parts)
 
 

@@ -23,7 +23,7 @@ def rows(*of: tuple[Cell, ...]) -> Table:
 def test_a_table_stands_below_the_verdicts() -> None:
     assert render_report(with_table(), "table") == (
         """\
-✔ fit (exit 0): 1 of 1 check passed; 2.1s
+✔ fit (exit 0): 1 check passed; 2.1s
   preflight
 
 ✔ 1 passed: graph 1
