@@ -18,6 +18,7 @@ class CommonOptions:
     detail: Literal["quiet", "normal", "verbose"] = "normal"
     config: str | None = None
     checks_dirs: tuple[str, ...] = ()
+    no_plugins: bool = False
     timeout_s: float = 10.0
     snapshot: str | None = None
     kubeconfig: str | None = None

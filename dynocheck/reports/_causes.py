@@ -63,8 +63,12 @@ class Cause:
 
     @property
     def fix(self) -> str | None:
-        """The fix of the first finding; those of the others differ in names and numbers only."""
-        return self.first.fix
+        """The fix of the first finding, since others differ in names and numbers only; of those that could
+        not look, the most frequent.
+        """
+        if self.outcome not in _NOT_JUDGED:
+            return self.first.fix
+        return Counter(each.finding.fix for each in self.occurrences).most_common(1)[0][0]
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -253,7 +257,10 @@ def _make_key(occurrence: Occurrence) -> _Key:
     verdict, finding = occurrence
     match finding.outcome:
         case Outcome.UNKNOWN if finding.fix:
-            return _Key(None, finding.outcome, (), (finding.fix,))
+            words = finding.fix.split()
+            # One run of a verb, as dynocheck rbac, mends all, whoever its options name.
+            fix = words[:2] if words[0] == "dynocheck" else words
+            return _Key(None, finding.outcome, (), tuple(fix))
         case Outcome.UNKNOWN:
             return _Key(None, finding.outcome, _mask_message(finding.message, ())[0], ())
         case Outcome.ERROR:

@@ -1,13 +1,9 @@
 """Facts about namespaces: the one of the run, and the labels of all."""
 
-from shlex import quote
-
 import msgspec
 
 from dynocheck.facts.base import FactList
 from dynocheck.facts.k8s.cluster import ClusterFact
-
-_GRANTED_BY = "   # as an administrator, then bind the role to this user"
 
 
 class LabelledNamespace(msgspec.Struct, frozen=True):
@@ -30,8 +26,3 @@ class RunNamespace(ClusterFact, frozen=True):
     """The namespace of the run: that of `-n` or of the kubeconfig's context."""
 
     name: str
-
-    @property
-    def grant(self) -> str:
-        """The command with which an administrator grants what a run reads."""
-        return f"dynocheck rbac | kubectl apply -n {quote(self.name)} -f -{_GRANTED_BY}"

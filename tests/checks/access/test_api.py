@@ -68,8 +68,7 @@ def test_each_missing_permission_is_reported() -> None:
     missing = run_check(api.permissions, reviews, RunNamespace("models"))
     assert [str(finding.outcome) for finding in missing] == ["unknown"] * 2
     (fix,) = {finding.fix for finding in missing}
-    assert fix is not None
-    assert fix.startswith("dynocheck rbac | kubectl apply -n models -f -")
+    assert fix == "dynocheck rbac --bind user:NAME | kubectl apply -n models -f -"
 
 
 @pytest.mark.parametrize(
