@@ -259,7 +259,7 @@ def _make_key(occurrence: Occurrence) -> _Key:
         case Outcome.UNKNOWN if finding.fix:
             words = finding.fix.split()
             # One run of a verb, as dynocheck rbac, mends all, whoever its options name.
-            fix = words[:2] if words[0] == "dynocheck" else words
+            fix = words[:2] if words[:1] == ["dynocheck"] else words
             return _Key(None, finding.outcome, (), tuple(fix))
         case Outcome.UNKNOWN:
             return _Key(None, finding.outcome, _mask_message(finding.message, ())[0], ())
