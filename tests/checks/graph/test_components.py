@@ -40,9 +40,7 @@ def test_frontend(tmp_path: Path, objects: list[dict[str, Any]], expected: list[
 
 
 def test_no_frontend(tmp_path: Path) -> None:
-    alone = graph(engine())
-    alone["spec"]["components"].remove(FRONTEND)
-    (finding,) = run_check(graphs.frontend, deploy(tmp_path, alone))
+    (finding,) = run_check(graphs.frontend, deploy(tmp_path, graph(engine(), front=False)))
     assert (finding.outcome, finding.evidence) == ("fail", {"components": {"w": "worker"}})
 
 
@@ -129,7 +127,7 @@ SGLANG = "nvcr.io/nvidia/ai-dynamo/sglang-runtime:1.3.0"
 def test_engine_agrees(
     tmp_path: Path, one: dict[str, Any], framework: str | None, expected: list[str]
 ) -> None:
-    spec = {"backendFramework": framework} if framework else {}
+    spec: dict[str, Any] = {"backendFramework": framework} if framework else {}
     assert outcomes(graph_images.engine_agrees, deploy(tmp_path, graph(one, **spec))) == expected
 
 

@@ -3,163 +3,112 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dynocheck.checks.memory import gpu_memory
+from dynocheck.checks.memory.gpu_memory import kv_cache, weights_fit
 from dynocheck.facts import Recipes
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, outcomes, recipes, run_check
+from tests.checks.judging import deploy, get_skip_reason, outcomes, run_check
+from tests.checks.manifests import CLAIM, engine, graph, job
 
-LARGE = "meta-llama/Llama-3.1-405B-Instruct"
-H100 = "nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3"
+IMAGE = "registry.example/vllm-runtime:1.3.0"
+LARGE, LLAMA, QWEN = (
+    "meta-llama/Llama-3.1-405B-Instruct",
+    "meta-llama/Llama-3.3-70B-Instruct",
+    "Qwen/Qwen3-32B",
+)
+FP8 = "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"
+H100 = {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}
 
 
-def graph(
-    folder: Path, model: str, args: str = "", *, selector: str = "", module: str = "dynamo.vllm"
-) -> Recipes:
-    flag = "--model-path" if module == "dynamo.sglang" else "--model"
-    text = f"""
-  - name: w
-    type: worker
-    podTemplate:
-      spec:
-        nodeSelector: {{{selector}}}
-        containers:
-        - name: main
-          image: registry.example/vllm-runtime:1.3.0
-          command: [python3, -m, {module}]
-          args: [{flag}, {model}{", " + args if args else ""}]
-          resources: {{limits: {{nvidia.com/gpu: "1"}}}}
-"""
-    return recipes(folder, deploy=GRAPH + FRONTEND + text)
+def load(folder: Path, model: str, args: str = "", on: dict[str, str] | None = None, **more: Any) -> Recipes:
+    """The recipe of a worker that loads a model, on a node with these labels."""
+    worker = engine(*args.split(), model=model, image=IMAGE, **{"pod": {"nodeSelector": on or {}}, **more})
+    return deploy(folder, graph(worker))
 
 
 # memory.weights-fit
 
 
 @pytest.mark.parametrize(
-    ("model", "args", "selector", "fits"),
+    ("model", "args", "on", "expected"),
     [
-        ("Qwen/Qwen3-32B", "", H100, True),
-        ("meta-llama/Llama-3.3-70B-Instruct", "", H100, False),
-        ("meta-llama/Llama-3.3-70B-Instruct", '--tensor-parallel-size, "2"', H100, True),
-        ("meta-llama/Llama-3.3-70B-Instruct", '-pp, "2"', H100, True),
-        ("meta-llama/Llama-3.3-70B-Instruct", "", "", True),  # there are larger GPUs
-        (LARGE, "", "", False),  # there are none that large
-        (LARGE, '-tp, "4"', "", True),
-        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", "", H100, True),
-        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", "--gpu-memory-utilization=0.8", H100, False),
+        (QWEN, "", H100, []),
+        (LLAMA, "", H100, ["fail"]),
+        (LLAMA, "--tensor-parallel-size 2", H100, []),
+        (LLAMA, "-pp 2", H100, []),
+        (LLAMA, "", {}, []),  # there are larger GPUs
+        (LARGE, "", {}, ["fail"]),  # there are none that large
+        (LARGE, "-tp 4", {}, []),
+        (FP8, "", H100, []),
+        (FP8, "--gpu-memory-utilization=0.8", H100, ["fail"]),
+        # what changes the weights is not guessed
+        (LARGE, "--quantization fp8", {}, ["skip"]),
+        (LARGE, "--cpu-offload-gb 400", {}, ["skip"]),
+        (LARGE, '--hf-overrides {"num_hidden_layers":2}', {}, ["skip"]),
+        (LARGE, "--tensor-parallel-size $(NOWHERE)", {}, ["skip"]),
+        (LARGE, "--gpu-memory-utilization $(NOWHERE)", {}, ["skip"]),
+        ("/models/somewhere", "", {}, ["skip"]),
     ],
 )
-def test_weights_fit(tmp_path: Path, model: str, args: str, selector: str, fits: bool) -> None:
-    recipe = graph(tmp_path, model, args, selector=selector)
-    assert outcomes(gpu_memory.weights_fit, recipe) == ([] if fits else ["fail"])
+def test_weights_fit(tmp_path: Path, model: str, args: str, on: dict[str, str], expected: list[str]) -> None:
+    assert outcomes(weights_fit, load(tmp_path, model, args, on)) == expected
 
 
 def test_evidence_has_the_sizes(tmp_path: Path) -> None:
-    (finding,) = run_check(
-        gpu_memory.weights_fit, graph(tmp_path, "meta-llama/Llama-3.3-70B-Instruct", selector=H100)
-    )
+    (finding,) = run_check(weights_fit, load(tmp_path, LLAMA, on=H100))
     assert (finding.evidence["weights_gib"], finding.evidence["gpu_gib"]) == (131.4, 80.0)
     assert finding.location is not None
     assert finding.location.line
 
 
-def test_engines_of_all_kinds_are_judged(tmp_path: Path) -> None:
-    for module in ("dynamo.vllm", "dynamo.sglang", "dynamo.trtllm"):
-        (finding,) = run_check(gpu_memory.weights_fit, graph(tmp_path / module, LARGE, module=module))
-        assert str(finding.outcome) == "fail"
-
-
-def test_required_affinity_names_a_product_too(tmp_path: Path) -> None:
-    text = """
-  - name: w
-    type: worker
-    podTemplate:
-      spec:
-        affinity:
-          nodeAffinity:
-            requiredDuringSchedulingIgnoredDuringExecution:
-              nodeSelectorTerms:
-              - matchExpressions: [{key: nvidia.com/gpu.product, operator: In, values: [VALUES]}]
-        containers:
-        - name: main
-          command: [python3, -m, dynamo.vllm, --model, meta-llama/Llama-3.3-70B-Instruct]
-          resources: {limits: {nvidia.com/gpu: "1"}}
-"""
-    small = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-H100-80GB-HBM3")
-    assert len(run_check(gpu_memory.weights_fit, recipes(tmp_path / "a", deploy=small))) == 1
-    either = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-H100-80GB-HBM3, NVIDIA-B200")
-    assert run_check(gpu_memory.weights_fit, recipes(tmp_path / "b", deploy=either)) == []
-    unknown = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-FUTURE")
-    reason = get_skip_reason(gpu_memory.weights_fit, recipes(tmp_path / "c", deploy=unknown))
-    assert "NVIDIA-FUTURE" in reason
+@pytest.mark.parametrize("module", ["dynamo.vllm", "dynamo.sglang", "dynamo.trtllm"])
+def test_engines_of_all_kinds_are_judged(tmp_path: Path, module: str) -> None:
+    assert outcomes(weights_fit, load(tmp_path, LARGE, module=module)) == ["fail"]
 
 
 @pytest.mark.parametrize(
-    "args",
+    ("products", "expected"),
     [
-        "--quantization, fp8",
-        '--cpu-offload-gb, "400"',
-        "--hf-overrides, '{\"num_hidden_layers\": 2}'",
-        "--tensor-parallel-size, $(NOWHERE)",
-        "--gpu-memory-utilization, $(NOWHERE)",
+        (["NVIDIA-H100-80GB-HBM3"], ["fail"]),
+        (["NVIDIA-H100-80GB-HBM3", "NVIDIA-B200"], []),
+        (["NVIDIA-FUTURE"], ["skip"]),
     ],
 )
-def test_what_changes_the_weights_is_not_guessed(tmp_path: Path, args: str) -> None:
-    assert get_skip_reason(gpu_memory.weights_fit, graph(tmp_path, LARGE, args))
+def test_required_affinity_names_a_product_too(
+    tmp_path: Path, products: list[str], expected: list[str]
+) -> None:
+    term = {"key": "nvidia.com/gpu.product", "operator": "In", "values": products}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [term]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    given = load(tmp_path, LLAMA, pod={"affinity": affinity})
+    assert outcomes(weights_fit, given) == expected
+    if expected == ["skip"]:
+        assert products[0] in get_skip_reason(weights_fit, given)
 
 
 def test_other_models_are_not_judged(tmp_path: Path) -> None:
-    assert "own/model" in get_skip_reason(gpu_memory.weights_fit, graph(tmp_path / "a", "own/model"))
-    assert get_skip_reason(gpu_memory.weights_fit, graph(tmp_path / "b", "/models/somewhere"))
-    assert get_skip_reason(gpu_memory.weights_fit, recipes(tmp_path / "c", deploy=GRAPH + FRONTEND))
+    assert "own/model" in get_skip_reason(weights_fit, load(tmp_path / "a", "own/model"))
+    assert outcomes(weights_fit, deploy(tmp_path / "b", graph())) == ["skip"]
 
 
 @pytest.mark.parametrize(
-    ("path", "folder", "known"),
+    ("path", "expected"),
     [
-        ("/model-cache/llama", "/cache/llama", True),
-        ("/model-cache/llama/", "/cache/llama", True),
-        ("/model-cache/other", "/cache/llama", False),
-        ("/elsewhere/llama", "/cache/llama", False),
+        ("/model-cache/llama", ["fail"]),
+        ("/model-cache/llama/", ["fail"]),
+        ("/model-cache/other", ["skip"]),
+        ("/elsewhere/llama", ["skip"]),
     ],
 )
 def test_a_path_is_known_by_the_download_that_fills_it(
-    tmp_path: Path, path: str, folder: str, known: bool
+    tmp_path: Path, path: str, expected: list[str]
 ) -> None:
-    download = f"""
-apiVersion: batch/v1
-kind: Job
-metadata: {{name: download}}
-spec:
-  template:
-    spec:
-      restartPolicy: Never
-      containers:
-      - name: c
-        image: python:3.12
-        command: [hf, download, {LARGE}, --local-dir, {folder}]
-        volumeMounts: [{{name: v, mountPath: /cache}}]
-      volumes: [{{name: v, persistentVolumeClaim: {{claimName: model-cache}}}}]
-"""
-    loads = f"""
-  - name: w
-    type: worker
-    podTemplate:
-      spec:
-        volumes: [{{name: v, persistentVolumeClaim: {{claimName: model-cache}}}}]
-        containers:
-        - name: main
-          command: [python3, -m, dynamo.vllm, --model, {path}]
-          resources: {{limits: {{nvidia.com/gpu: "1"}}}}
-          volumeMounts: [{{name: v, mountPath: /model-cache}}]
-"""
-    given = recipes(tmp_path, download=download, deploy=GRAPH + FRONTEND + loads)
-    if known:
-        assert outcomes(gpu_memory.weights_fit, given) == ["fail"]
-    else:
-        assert get_skip_reason(gpu_memory.weights_fit, given)
+    mounted = {"volumeMounts": [{"name": "cache", "mountPath": "/model-cache"}]}
+    loading = graph(engine(model=path, main=mounted, pod={"volumes": [CLAIM]}))
+    given = deploy(tmp_path, job(f"hf download {LARGE} --local-dir /models/llama"), loading)
+    assert outcomes(weights_fit, given) == expected
 
 
 # memory.kv-cache
@@ -168,17 +117,16 @@ spec:
 @pytest.mark.parametrize(
     ("model", "args", "expected"),
     [
-        ("Qwen/Qwen3-32B", "", []),
-        ("Qwen/Qwen3-32B", '--max-model-len, "131072"', ["warn"]),
-        ("Qwen/Qwen3-32B", "--max-model-len=128K", ["warn"]),
-        ("Qwen/Qwen3-32B", "--max_model_len=16k", []),
-        ("Qwen/Qwen3-32B", '--max-model-len, "-1"', []),
-        ("Qwen/Qwen3-32B", '--max-model-len, "131072", --kv-cache-dtype, fp8, -tp, "2"', []),
-        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", "", ["warn"]),
-        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", '--max-model-len, "8192"', []),
-        ("meta-llama/Llama-3.3-70B-Instruct", "", []),  # memory.weights-fit says it
+        (QWEN, "", []),
+        (QWEN, "--max-model-len 131072", ["warn"]),
+        (QWEN, "--max-model-len=128K", ["warn"]),
+        (QWEN, "--max_model_len=16k", []),
+        (QWEN, "--max-model-len -1", []),
+        (QWEN, "--max-model-len 131072 --kv-cache-dtype fp8 -tp 2", []),
+        (FP8, "", ["warn"]),
+        (FP8, "--max-model-len 8192", []),
+        (LLAMA, "", []),  # memory.weights-fit says it
     ],
 )
 def test_one_sequence_fits(tmp_path: Path, model: str, args: str, expected: list[str]) -> None:
-    given = graph(tmp_path, model, args, selector=H100)
-    assert outcomes(gpu_memory.kv_cache, given) == expected
+    assert outcomes(kv_cache, load(tmp_path, model, args, H100)) == expected
