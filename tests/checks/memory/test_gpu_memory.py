@@ -8,7 +8,6 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.memory.gpu_memory import kv_cache, weights_fit
-from dynocheck.facts import Recipes
 from tests.checks.judging import deploy, get_skip_reason, outcomes, run_check
 from tests.checks.manifests import CLAIM, engine, graph, job
 
@@ -22,96 +21,75 @@ FP8 = "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"
 H100 = {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}
 
 
-def load(folder: Path, model: str, args: str = "", on: dict[str, str] | None = None, **more: Any) -> Recipes:
-    """The recipe of a worker that loads a model, on a node with these labels."""
-    worker = engine(*args.split(), model=model, image=IMAGE, **{"pod": {"nodeSelector": on or {}}, **more})
-    return deploy(folder, graph(worker))
+def load(model: str, args: str = "", on: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+    """A graph with a worker that loads a model, on a node with these labels."""
+    pod = {"pod": {"nodeSelector": on or {}}}
+    return graph(engine(*args.split(), model=model, image=IMAGE, **{**pod, **more}))
 
 
-# memory.weights-fit
+def require(*products: str) -> dict[str, Any]:
+    """The same where an affinity names products."""
+    term = {"key": "nvidia.com/gpu.product", "operator": "In", "values": list(products)}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [term]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    return load(LLAMA, pod={"affinity": affinity})
+
+
+def load_path(path: str) -> dict[str, Any]:
+    mounted = {"volumeMounts": [{"name": "cache", "mountPath": "/model-cache"}]}
+    return graph(engine(model=path, main=mounted, pod={"volumes": [CLAIM]}))
+
+
+FETCH = job(f"hf download {LARGE} --local-dir /models/llama")
 
 
 @pytest.mark.parametrize(
-    ("model", "args", "on", "expected"),
+    ("objects", "expected"),
     [
-        (QWEN, "", H100, []),
-        (LLAMA, "", H100, ["fail"]),
-        (LLAMA, "--tensor-parallel-size 2", H100, []),
-        (LLAMA, "-pp 2", H100, []),
-        (LLAMA, "", {}, []),  # there are larger GPUs
-        (LARGE, "", {}, ["fail"]),  # there are none that large
-        (LARGE, "-tp 4", {}, []),
-        (FP8, "", H100, []),
-        (FP8, "--gpu-memory-utilization=0.8", H100, ["fail"]),
+        ([load(QWEN, "", H100)], []),
+        ([load(LLAMA, "", H100)], ["fail"]),
+        ([load(LLAMA, "--tensor-parallel-size 2", H100)], []),
+        ([load(LLAMA, "-pp 2", H100)], []),
+        ([load(LLAMA)], []),  # there are larger GPUs
+        ([load(LARGE)], ["fail"]),  # there are none that large
+        ([load(LARGE, module="dynamo.sglang")], ["fail"]),
+        ([load(LARGE, module="dynamo.trtllm")], ["fail"]),
+        ([load(LARGE, "-tp 4")], []),
+        ([load(FP8, "", H100)], []),
+        ([load(FP8, "--gpu-memory-utilization=0.8", H100)], ["fail"]),
+        ([require("NVIDIA-H100-80GB-HBM3")], ["fail"]),
+        ([require("NVIDIA-H100-80GB-HBM3", "NVIDIA-B200")], []),
         # what changes the weights is not guessed
-        (LARGE, "--quantization fp8", {}, ["skip"]),
-        (LARGE, "--cpu-offload-gb 400", {}, ["skip"]),
-        (LARGE, '--hf-overrides {"num_hidden_layers":2}', {}, ["skip"]),
-        (LARGE, "--tensor-parallel-size $(NOWHERE)", {}, ["skip"]),
-        (LARGE, "--gpu-memory-utilization $(NOWHERE)", {}, ["skip"]),
-        ("/models/somewhere", "", {}, ["skip"]),
+        ([load(LARGE, "--quantization fp8")], ["skip"]),
+        ([load(LARGE, "--cpu-offload-gb 400")], ["skip"]),
+        ([load(LARGE, '--hf-overrides {"num_hidden_layers":2}')], ["skip"]),
+        ([load(LARGE, "--tensor-parallel-size $(NOWHERE)")], ["skip"]),
+        ([load(LARGE, "--gpu-memory-utilization $(NOWHERE)")], ["skip"]),
+        ([load("/models/somewhere")], ["skip"]),
+        ([graph()], ["skip"]),
+        # a path is known by the download that fills it
+        ([FETCH, load_path("/model-cache/llama")], ["fail"]),
+        ([FETCH, load_path("/model-cache/llama/")], ["fail"]),
+        ([FETCH, load_path("/model-cache/other")], ["skip"]),
+        ([FETCH, load_path("/elsewhere/llama")], ["skip"]),
     ],
 )
-def test_weights_fit(tmp_path: Path, model: str, args: str, on: dict[str, str], expected: list[str]) -> None:
-    assert outcomes(weights_fit, load(tmp_path, model, args, on)) == expected
+def test_weights_fit(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
+    assert outcomes(weights_fit, deploy(tmp_path, *objects)) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "named"), [(load("own/model"), "own/model"), (require("NVIDIA-FUTURE"), "NVIDIA-FUTURE")]
+)
+def test_what_is_not_in_the_tables_is_named(tmp_path: Path, one: dict[str, Any], named: str) -> None:
+    assert named in get_skip_reason(weights_fit, deploy(tmp_path, one))
 
 
 def test_evidence_has_the_sizes(tmp_path: Path) -> None:
-    (finding,) = run_check(weights_fit, load(tmp_path, LLAMA, on=H100))
+    (finding,) = run_check(weights_fit, deploy(tmp_path, load(LLAMA, "", H100)))
     assert (finding.evidence["weights_gib"], finding.evidence["gpu_gib"]) == (131.4, 80.0)
     assert finding.location is not None
     assert finding.location.line
-
-
-@pytest.mark.parametrize("module", ["dynamo.vllm", "dynamo.sglang", "dynamo.trtllm"])
-def test_engines_of_all_kinds_are_judged(tmp_path: Path, module: str) -> None:
-    assert outcomes(weights_fit, load(tmp_path, LARGE, module=module)) == ["fail"]
-
-
-@pytest.mark.parametrize(
-    ("products", "expected"),
-    [
-        (["NVIDIA-H100-80GB-HBM3"], ["fail"]),
-        (["NVIDIA-H100-80GB-HBM3", "NVIDIA-B200"], []),
-        (["NVIDIA-FUTURE"], ["skip"]),
-    ],
-)
-def test_required_affinity_names_a_product_too(
-    tmp_path: Path, products: list[str], expected: list[str]
-) -> None:
-    term = {"key": "nvidia.com/gpu.product", "operator": "In", "values": products}
-    terms = {"nodeSelectorTerms": [{"matchExpressions": [term]}]}
-    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
-    given = load(tmp_path, LLAMA, pod={"affinity": affinity})
-    assert outcomes(weights_fit, given) == expected
-    if expected == ["skip"]:
-        assert products[0] in get_skip_reason(weights_fit, given)
-
-
-def test_other_models_are_not_judged(tmp_path: Path) -> None:
-    assert "own/model" in get_skip_reason(weights_fit, load(tmp_path / "a", "own/model"))
-    assert outcomes(weights_fit, deploy(tmp_path / "b", graph())) == ["skip"]
-
-
-@pytest.mark.parametrize(
-    ("path", "expected"),
-    [
-        ("/model-cache/llama", ["fail"]),
-        ("/model-cache/llama/", ["fail"]),
-        ("/model-cache/other", ["skip"]),
-        ("/elsewhere/llama", ["skip"]),
-    ],
-)
-def test_a_path_is_known_by_the_download_that_fills_it(
-    tmp_path: Path, path: str, expected: list[str]
-) -> None:
-    mounted = {"volumeMounts": [{"name": "cache", "mountPath": "/model-cache"}]}
-    loading = graph(engine(model=path, main=mounted, pod={"volumes": [CLAIM]}))
-    given = deploy(tmp_path, job(f"hf download {LARGE} --local-dir /models/llama"), loading)
-    assert outcomes(weights_fit, given) == expected
-
-
-# memory.kv-cache
 
 
 @pytest.mark.parametrize(
@@ -128,5 +106,5 @@ def test_a_path_is_known_by_the_download_that_fills_it(
         (LLAMA, "", []),  # memory.weights-fit says it
     ],
 )
-def test_one_sequence_fits(tmp_path: Path, model: str, args: str, expected: list[str]) -> None:
-    assert outcomes(kv_cache, load(tmp_path, model, args, H100)) == expected
+def test_one_sequence_fits_the_kv_cache(tmp_path: Path, model: str, args: str, expected: list[str]) -> None:
+    assert outcomes(kv_cache, deploy(tmp_path, load(model, args, H100))) == expected

@@ -12,67 +12,50 @@ from tests.checks.judging import deploy, outcomes
 from tests.checks.manifests import engine, graph
 
 
-@pytest.mark.parametrize(
-    ("size", "expected"),
-    [
-        (None, []),
-        ("16Gi", []),
-        ("512Mi", ["warn"]),
-        ("0", ["warn"]),
-        (0, ["warn"]),
-        ("much", []),
-    ],
-)
-def test_the_operator_mounts_some(tmp_path: Path, size: Any, expected: list[str]) -> None:
-    more = {} if size is None else {"sharedMemorySize": size}
-    assert outcomes(shared_memory, deploy(tmp_path, graph(engine(gpus=2, **more)))) == expected
+def share(**component: Any) -> dict[str, Any]:
+    """A graph with a worker of two GPUs."""
+    return graph(engine(gpus=2, **component))
 
 
-@pytest.mark.parametrize(
-    ("shared", "expected"),
-    [
-        (None, []),
-        ({"size": "80Gi"}, []),
-        ({"size": "64Mi"}, ["warn"]),
-        ({"disabled": True}, ["warn"]),
-        ({"disabled": True, "size": "80Gi"}, ["warn"]),
-        ({"disabled": False}, []),
-    ],
-)
-def test_the_older_api_says_it_otherwise(
-    tmp_path: Path, shared: dict[str, Any] | None, expected: list[str]
-) -> None:
+def mount(volume: dict[str, str] | None, size: str) -> dict[str, Any]:
+    """The same with a volume of its own."""
+    main = {"volumeMounts": [{"name": "s", "mountPath": "/dev/shm"}]}
+    return share(main=main, pod={"volumes": [{"name": "s", "emptyDir": volume}]}, sharedMemorySize=size)
+
+
+def share_by_old_api(**shared: Any) -> dict[str, Any]:
     main = {"command": ["python3", "-m", "dynamo.vllm", "--model", "m", "-tp", "2"]}
-    service = {
-        "componentType": "worker",
-        "resources": {"limits": {"gpu": "2"}},
-        "extraPodSpec": {"mainContainer": main},
-    }
-    services = {"w": service | ({"sharedMemory": shared} if shared else {})}
-    old = graph() | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": services}}
-    assert outcomes(shared_memory, deploy(tmp_path, old)) == expected
+    more = {"sharedMemory": shared} if shared else {}
+    limits = {"resources": {"limits": {"gpu": "2"}}}
+    worker = {"componentType": "worker", **limits, **more, "extraPodSpec": {"mainContainer": main}}
+    return graph() | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": {"w": worker}}}
 
 
 @pytest.mark.parametrize(
-    ("volume", "size", "expected"),
+    ("one", "expected"),
     [
-        ({"medium": "Memory"}, "0", []),
-        ({"medium": "Memory", "sizeLimit": "64Gi"}, "0", []),
-        ({"medium": "Memory", "sizeLimit": "100M"}, "16Gi", ["warn"]),
-        ({}, "16Gi", ["warn"]),  # on disk
-        (None, "0", ["warn"]),
+        # the operator mounts some
+        (share(), []),
+        (share(sharedMemorySize="16Gi"), []),
+        (share(sharedMemorySize="512Mi"), ["warn"]),
+        (share(sharedMemorySize="0"), ["warn"]),
+        (share(sharedMemorySize=0), ["warn"]),
+        (share(sharedMemorySize="much"), []),
+        (share_by_old_api(), []),
+        (share_by_old_api(size="80Gi"), []),
+        (share_by_old_api(size="64Mi"), ["warn"]),
+        (share_by_old_api(disabled=True), ["warn"]),
+        (share_by_old_api(disabled=True, size="80Gi"), ["warn"]),
+        (share_by_old_api(disabled=False), []),
+        # a volume of its own counts
+        (mount({"medium": "Memory"}, "0"), []),
+        (mount({"medium": "Memory", "sizeLimit": "64Gi"}, "0"), []),
+        (mount({"medium": "Memory", "sizeLimit": "100M"}, "16Gi"), ["warn"]),
+        (mount({}, "16Gi"), ["warn"]),  # on disk
+        (mount(None, "0"), ["warn"]),
+        (share(sharedMemorySize="0", pod={"hostIPC": True}), []),
+        (graph(engine()), ["skip"]),  # one GPU shares nothing
     ],
 )
-def test_a_volume_of_its_own_counts(tmp_path: Path, volume: Any, size: str, expected: list[str]) -> None:
-    main, pod = (
-        {"volumeMounts": [{"name": "s", "mountPath": "/dev/shm"}]},
-        {"volumes": [{"name": "s", "emptyDir": volume}]},
-    )
-    worker = engine(gpus=2, main=main, pod=pod, sharedMemorySize=size)
-    assert outcomes(shared_memory, deploy(tmp_path, graph(worker))) == expected
-
-
-def test_pods_that_need_none(tmp_path: Path) -> None:
-    host = engine(gpus=2, sharedMemorySize="0", pod={"hostIPC": True})
-    assert outcomes(shared_memory, deploy(tmp_path / "a", graph(host))) == []
-    assert outcomes(shared_memory, deploy(tmp_path / "b", graph(engine()))) == ["skip"]
+def test_shared_memory(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert outcomes(shared_memory, deploy(tmp_path, one)) == expected
