@@ -166,21 +166,31 @@ def preflight(recipes: tuple[str, ...], **options: Any) -> int:
     metavar="DIR",
     help="Directory with CRDs to validate custom objects (repeatable).",
 )
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Value for ${NAME} in templates, as envsubst fills it in (repeatable).",
+)
+@click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    metavar="FILE",
+    help="File with NAME=VALUE lines for ${NAME} in templates (repeatable).",
+)
 @click.option("--engine-parser", is_flag=True, help="Check flags with the locally installed vLLM too.")
 @click.option("--diff", metavar="REV", help="Report only findings that are new since this git revision.")
 @_report_options
 @_baseline_options
 @_check_options
 @_cluster_options
-def recipe(
-    paths: tuple[str, ...], cluster: bool, crds: tuple[str, ...], engine_parser: bool, **options: Any
-) -> int:
+def recipe(paths: tuple[str, ...], **options: Any) -> int:
     """Check recipe folders, variants, manifests, or a folder of models, offline."""
     from dynocheck.commands import recipe
 
-    return recipe.run(
-        CommonOptions(**options), paths, cluster=cluster, crds=crds, engine_parser=engine_parser
-    )
+    return recipe.run(_pop_options(CommonOptions, options), paths, **options)
 
 
 @cli.command()

@@ -301,7 +301,7 @@ SITUATIONS = [
         wrong_group,
         {"gaie.route": "fail"},
         "qwen-route",
-        "the InferencePool of that name is of inference.networking.k8s.io",
+        "the InferencePool with that name has inference.networking.k8s.io",
     ),
     Situation("no such pool", no_such_pool, {"gaie.route": "fail"}, says="which does not exist in serving"),
     Situation("backend not resolved", not_resolved, {"gaie.route": "fail"}, says="ResolvedRefs is False"),

@@ -145,8 +145,6 @@ def test_values_in_a_file(tmp_path: Path, image: str, file: str) -> None:
 @pytest.mark.parametrize(
     ("image", "args", "file", "reason"),
     [
-        ("tensorrtllm-runtime:1.3.0", ["--extra-engine-args", CONFIG[1]], "typo: 1", "TensorRT-LLM's file"),
-        (VLLM, ["--config", "/elsewhere.yaml"], "typo: 1", "no engine has a configuration file"),
         (VLLM, CONFIG, "- a", "no engine has"),
         (VLLM, CONFIG, "a: [", "no engine has"),
         (VLLM, CONFIG, "", "no engine has"),

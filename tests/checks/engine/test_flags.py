@@ -10,7 +10,7 @@ import pytest
 from dynocheck.checks.engine.flags import flags_known, values
 from dynocheck.data import flags, images
 from dynocheck.facts import Recipes
-from tests.checks.judging import deploy, get_skip_reason, outcomes, read_lines, run_check
+from tests.checks.judging import deploy, outcomes, read_lines, run_check
 from tests.checks.manifests import engine, graph
 
 VLLM, SGLANG, TRTLLM = "vllm-runtime:1.3.0", "sglang-runtime:1.3.0", "tensorrtllm-runtime:1.3.0"
@@ -75,21 +75,12 @@ def test_vllm_exits_at_flags_that_it_does_not_know(tmp_path: Path, args: str, fi
         ("vllm", "vllm-runtime:1.6.1", "--typo", ["fail"]),
         ("vllm", "vllm-runtime:1.6.1-efa", "--typo", ["fail"]),
         ("vllm", "vllm-runtime:1.3.0.post1", "--typo", ["fail"]),
-        ("vllm", "vllm-runtime:1.5.0-nemotron-dev.1", "--typo", ["skip"]),
-        ("vllm", "vllm-runtime:latest", "--typo", ["skip"]),
-        ("vllm", "vllm-runtime:0.9.1", "--typo", ["skip"]),
     ],
 )
 def test_flags_are_those_of_the_program_and_release(
     tmp_path: Path, module: str, image: str, args: str, expected: list[str]
 ) -> None:
     assert outcomes(flags_known, launch(tmp_path, args, module=f"dynamo.{module}", image=image)) == expected
-
-
-def test_other_images_are_not_judged(tmp_path: Path) -> None:
-    assert "no flag list for" in get_skip_reason(
-        flags_known, launch(tmp_path, "--typo", image="my-image:1.3.0")
-    )
 
 
 def test_what_only_the_container_knows_is_not_judged(tmp_path: Path) -> None:

@@ -65,10 +65,6 @@ FLAG_D = engine("--disaggregation-mode", "decode", NIXL, name="d")
         (pair(["--disaggregation-transfer-backend=nixl"], [], **SGLANG), ["fail"]),
         (pair(["--page-size=16"], ["--page-size=64"], **SGLANG), ["warn"]),
         (pair(["--kv-cache-dtype=fp8_e5m2"], [FP8_E4M3], **SGLANG), ["fail"]),
-        # older releases have a connector by themselves
-        (pair([], [], image="vllm-runtime:0.9.1"), []),
-        (pair([], [], image="vllm-runtime:my-tag"), []),
-        (pair([], [], image="own/image:1.3.0"), []),
         (graph(OWN_A, OWN_B), ["skip"]),  # of two models
         (graph(FLAG_P, FLAG_D), ["fail"]),  # the flag tells the role as well
     ],
@@ -144,7 +140,6 @@ def pick(block: str) -> dict[str, Any]:
         (route(KV, "--kv-events-config", "$(X)"), []),
         (route(KV, "--disaggregation-mode=decode"), ["skip"]),
         (route(KV, image="vllm-runtime:1.0.2"), []),  # publishes by itself
-        (route(KV, image="vllm-runtime:latest"), []),
         (route(KV, **SGLANG), ["warn"]),
         (route(KV, '--kv-events-config={"publisher":"zmq","endpoint":"tcp://*:5557"}', **SGLANG), []),
         (route(KV, '--kv-events-config={"publisher":"null"}', **SGLANG), ["warn"]),

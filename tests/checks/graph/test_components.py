@@ -38,6 +38,18 @@ def split(role: str, module: str, *args: str, **env: str) -> dict[str, Any]:
 
 PREFILL, DECODE = engine(MODE, "prefill", name="p"), engine(MODE, "decode", name="d")
 SGLANG_PREFILL = engine(MODE, "prefill", name="p", module=SGLANG)
+
+
+def pair(module: str) -> dict[str, Any]:
+    """A graph of a prefill worker that is told so and a decode worker that is not."""
+    prefill = engine(MODE, "prefill", name="p", role="prefill", module=module)
+    return graph(prefill, engine(name="d", role="decode", module=module))
+
+
+def pool(module: str) -> dict[str, Any]:
+    return graph(PREFILL, engine(name="r", module=module, model=None), front=False)
+
+
 SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
 
 
@@ -56,15 +68,23 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (roles, split("prefill", VLLM), ["fail"]),
         (roles, split("prefill", VLLM, MODE, "decode"), ["fail"]),
         (roles, split("prefill", VLLM, MODE, "$(DYN_MODE)"), ["skip"]),
-        (roles, split("decode", VLLM), []),
+        (roles, split("decode", VLLM), ["warn"]),
         (roles, split("decode", VLLM, "--is-decode-worker"), []),
         (roles, split("decode", VLLM, MODE, "prefill"), ["fail"]),
         (roles, split("decode", SGLANG, MODE, "decode"), []),
-        (roles, split("decode", SGLANG), ["fail"]),
-        (roles, split("decode", SGLANG, MODE, "null"), ["fail"]),
-        (roles, split("decode", TRTLLM), ["fail"]),
+        (roles, split("decode", SGLANG), ["warn"]),
+        (roles, split("decode", SGLANG, MODE, "null"), ["warn"]),
+        (roles, split("decode", TRTLLM), ["warn"]),
         (roles, split("prefill", TRTLLM, DYN_TRTLLM_DISAGGREGATION_MODE="prefill"), []),
         (roles, split("worker", VLLM, MODE, "prefill"), ["skip"]),  # a plain worker is what its flag says
+        # a decode worker that takes up nothing
+        (roles, pair(SGLANG), ["fail"]),
+        (roles, pair(TRTLLM), ["fail"]),
+        # a pool behind another graph
+        (frontend, pool("dynamo.router"), []),
+        (frontend, pool("dynamo.global_planner"), []),
+        (both_sides, pool("dynamo.router"), ["skip"]),
+        (both_sides, pool("dynamo.global_planner"), ["skip"]),
         (both_sides, graph(PREFILL, DECODE), []),
         (both_sides, graph(PREFILL, engine(name="d")), []),
         (both_sides, graph(engine(MODE, "prefill", name="p", role="prefill")), ["fail"]),

@@ -141,7 +141,7 @@ def test_the_finding_is_at_the_config_map(tmp_path: Path) -> None:
 
 
 def test_a_recipe_without_namespaces(tmp_path: Path) -> None:
-    assert "no object" in get_skip_reason(objects.namespaces, deploy(tmp_path, STORAGE))
+    assert "no namespaced object" in get_skip_reason(objects.namespaces, deploy(tmp_path, STORAGE))
 
 
 # manifest.duplicates

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.manifest import schema
-from tests.checks.judging import FRONTEND, GRAPH, outcomes, places, recipes
+from tests.checks.judging import FRONTEND, GRAPH, get_coverage, outcomes, places, recipes
 
 TWICE = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata:\n  k: 1\n  k: 2\n"
 PATCH = "kind: DynamoGraphDeployment\napiVersion: nvidia.com/v1beta1\nspec: {nonsense: 1}\n"
@@ -33,7 +33,6 @@ def test_each_yaml_mistake_is_placed(tmp_path: Path) -> None:
             {"a": "apiVersion: 1\nkind: 5\nmetadata: {name: a}\n", "b": "kind: {a: b}\n"},
             [("fail", "a.yaml:1")],
         ),
-        ({"w": "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: a}\n"}, [("warn", "w.yaml:1")]),
         ({"values": "image: x\nreplicas: 3\n", "deploy": GRAPH + FRONTEND}, []),
         ({"deploy": GRAPH + FRONTEND, "kustomize__patch": PATCH}, []),  # what kustomize reads is not applied
     ],
@@ -42,6 +41,13 @@ def test_schema_mistakes_are_placed(
     tmp_path: Path, files: dict[str, str], expected: list[tuple[str, str]]
 ) -> None:
     assert places(schema.schema, recipes(tmp_path, **files)) == expected
+
+
+def test_a_kind_without_a_schema_is_not_judged(tmp_path: Path) -> None:
+    widget = "apiVersion: example.com/v1\nkind: Widget\nmetadata: {name: a}\n"
+    given = recipes(tmp_path, widget=widget)
+    assert outcomes(schema.schema, given) == []
+    assert get_coverage(schema.schema, given) == (0, ["Widget a of example.com/v1"])
 
 
 def test_rules_that_nothing_evaluates_are_no_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

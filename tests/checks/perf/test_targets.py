@@ -9,6 +9,7 @@ import pytest
 
 from dynocheck.checks.model import names
 from dynocheck.checks.perf import runs, targets
+from tests.checks import judging
 from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
 from tests.checks.manifests import MODEL, dump_objects, engine, graph, job
 
@@ -288,7 +289,7 @@ def test_artifacts(
 ) -> None:
     given = recipes(tmp_path, deploy=dump_objects(job(run, env={**TARGET, **env}, **more)))
     if expected is None:
-        assert "known only when they run" in get_skip_reason(runs.artifacts, given)
+        assert "known only when a benchmark runs" in get_skip_reason(runs.artifacts, given)
     else:
         assert [outcome for outcome, _ in list_messages(runs.artifacts, given)] == expected
 
@@ -297,3 +298,36 @@ def test_a_job_that_makes_no_load_is_no_benchmark(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=dump_objects(job(FOREVER)))
     for check in (runs.bounded, runs.tool_pinned, runs.artifacts):
         assert get_skip_reason(check, given) == "no benchmark"
+
+
+# perf.endpoint: the address in a variable
+
+PICKED = graph({"name": "Epp", "type": "epp"}, engine())
+
+
+@pytest.mark.parametrize(
+    ("served", "endpoint", "expected"),
+    [
+        (graph(engine()), "g-frontend:8000", []),
+        (graph(engine()), "http://g-frontend:8000/v1", []),
+        (graph(engine()), "http://g-frontend.my-namespace.svc.cluster.local:8000", []),
+        (graph(engine()), "g-frontend", []),
+        (graph(engine()), "g-Frontend:8000", []),
+        (graph(engine()), "other-frontend:8000", ["fail"]),
+        (graph(engine()), "g-frontend:8080", ["fail"]),
+        (graph(engine()), "http://g-frontend:port", ["fail"]),
+        (PICKED, "http://inference-gateway", ["skip"]),
+    ],
+)
+def test_a_benchmark_reaches_the_graph_beside_it(
+    tmp_path: Path, served: dict[str, Any], endpoint: str, expected: list[str]
+) -> None:
+    target = {"ENDPOINT": endpoint, "TARGET_MODEL": MODEL}
+    given = recipes(tmp_path, deploy=dump_objects(served), perf=dump_objects(job(RUN, env=target)))
+    assert judging.outcomes(targets.endpoint, given) == expected
+
+
+def test_a_benchmark_of_a_folder_without_graphs_may_reach_any(tmp_path: Path) -> None:
+    benchmark = dump_objects(job(RUN, env=TARGET))
+    given = recipes(tmp_path, vllm__agg__deploy=dump_objects(graph(engine())), perf__perf=benchmark)
+    assert judging.outcomes(targets.endpoint, given) == []

@@ -83,9 +83,9 @@ def test_every_row_has_its_source() -> None:
 
 def test_no_rdma_is_nothing_to_judge() -> None:
     nodes = Nodes((gpu_node("a"), Node("cpu")))
-    assert "no node offers" in get_skip_reason(rdma.resources, nodes, NO_SLICES, NO_POLICIES)
+    assert "no node has a known RDMA" in get_skip_reason(rdma.resources, nodes, NO_SLICES, NO_POLICIES)
     gone = Nodes((gpu_node("a", {"rdma/old": "0"}),))
-    assert "no node offers" in get_skip_reason(rdma.resources, gone, NO_SLICES, NO_POLICIES)
+    assert "no node has a known RDMA" in get_skip_reason(rdma.resources, gone, NO_SLICES, NO_POLICIES)
 
 
 def test_gpu_nodes_that_are_alike() -> None:
@@ -95,7 +95,7 @@ def test_gpu_nodes_that_are_alike() -> None:
 def test_devices_without_their_plugin() -> None:
     good, down = gpu_node("good", {"rdma/ib": "8"}), gpu_node("down", {"rdma/ib": "8"}, {"rdma/ib": "0"})
     ((outcome, message),) = resources(good, down)
-    assert (outcome, "has 8 rdma/ib and none to allocate" in message) == ("fail", True)
+    assert (outcome, "has 8 rdma/ib, 0 allocatable" in message) == ("fail", True)
 
 
 def test_a_second_plugin_that_is_down_is_a_warning() -> None:
@@ -105,17 +105,17 @@ def test_a_second_plugin_that_is_down_is_a_warning() -> None:
 
 def test_a_sick_device() -> None:
     assert resources(gpu_node("a", {"rdma/ib": "8"}, {"rdma/ib": "7"})) == [
-        ("warn", "7 of 8 rdma/ib are allocatable: the rest is unhealthy")
+        ("warn", "has 8 rdma/ib, 7 allocatable: the others are unhealthy")
     ]
 
 
 def test_the_odd_node_out() -> None:
     good = [gpu_node(name, {"rdma/ib": "8"}) for name in "ab"]
     assert resources(*good, gpu_node("odd")) == [
-        ("warn", "offers no rdma/ib, where 2 GPU nodes of its kind offer 8")
+        ("warn", "has 0 rdma/ib, 2 GPU nodes of its type have up to 8")
     ]
     assert resources(*good, gpu_node("less", {"rdma/ib": "7"})) == [
-        ("warn", "offers 7 rdma/ib, where 2 GPU nodes of its kind offer 8")
+        ("warn", "has 7 rdma/ib, 2 GPU nodes of its type have up to 8")
     ]
     assert len(resources(good[0], gpu_node("c"), gpu_node("d"))) == 2
 
@@ -138,7 +138,9 @@ def test_names_that_only_a_policy_tells() -> None:
     policies = NicPolicies((NicPolicy(kind="NicClusterPolicy", name="p", resources=("corp.example/nic",)),))
     nodes = [gpu_node("a", {"corp.example/nic": "8"}), gpu_node("b")]
     assert len(resources(*nodes, policies=policies)) == 1
-    assert "no node offers" in get_skip_reason(rdma.resources, Nodes(tuple(nodes)), NO_SLICES, NO_POLICIES)
+    assert "no node has a known RDMA" in get_skip_reason(
+        rdma.resources, Nodes(tuple(nodes)), NO_SLICES, NO_POLICIES
+    )
 
 
 def test_devices_of_dranet() -> None:
@@ -181,7 +183,7 @@ def test_a_policy_is_ready_or_says_what_is_not() -> None:
     assert operator(policy("notReady", OFED="error", other="ready"), CONTROLLER) == [
         ("fail", "OFED is error")
     ]
-    assert operator(policy("error"), CONTROLLER) == [("fail", "is error, and does not say why")]
+    assert operator(policy("error"), CONTROLLER) == [("fail", "is error, without a reason")]
     assert [outcome for outcome, _ in operator(policy(""), CONTROLLER)] == ["warn"]
     assert [outcome for outcome, _ in operator(policy("ignore", "other"), CONTROLLER)] == ["warn"]
     assert [outcome for outcome, _ in operator(policy())] == ["warn"], "nobody looks after it"
@@ -223,7 +225,7 @@ def test_without_operator_and_plugin(tmp_path: Path) -> None:
     assert "without the Network Operator" in get_skip_reason(
         rdma.operator, NO_POLICIES, NO_WORKLOADS, managed, NO_SLICES, None
     )
-    assert "no recipe asks" in get_skip_reason(
+    assert "no recipe requests RDMA" in get_skip_reason(
         rdma.operator, NO_POLICIES, NO_WORKLOADS, Nodes(()), NO_SLICES, None
     )
     asks = recipes(tmp_path, deploy=GRAPH + FRONTEND + rdma_worker(limits="rdma/ib: 1"))
@@ -269,9 +271,9 @@ def test_ways_that_are_barred() -> None:
 
 
 def test_what_labels_and_policies_do_not_tell() -> None:
-    assert "do not tell" in undecided(OperatorResources((driver(),)), kernel="6.8.0")
-    assert "do not tell" in undecided(OperatorResources((driver(modules="open"),)))
-    assert "do not tell" in undecided(
+    assert "do not show" in undecided(OperatorResources((driver(),)), kernel="6.8.0")
+    assert "do not show" in undecided(OperatorResources((driver(modules="open"),)))
+    assert "do not show" in undecided(
         OperatorResources((driver(),)),
         kernel="6.8.0",
         labels={**HOPPER, "nvidia.com/cuda.driver-version.full": "550.144.03"},
@@ -288,7 +290,7 @@ def test_driver_objects_take_over() -> None:
 def test_efa_has_its_own_way() -> None:
     nodes = Nodes((gpu_node("a", {"vpc.amazonaws.com/efa": "32"}),))
     reason = get_skip_reason(gpudirect.gpudirect, OperatorResources(), NO_POLICIES, nodes, NO_SLICES)
-    assert "no GPU node offers" in reason
+    assert "no GPU node has RDMA devices" in reason
 
 
 # What recipes need
@@ -331,18 +333,18 @@ def test_a_recipe_that_needs_none(tmp_path: Path) -> None:
     reason = get_skip_reason(
         rdma_recipes.required_by_recipe, facts, NODES, NO_SLICES, NO_POLICIES, NO_SCALERS
     )
-    assert reason == "no recipe asks for RDMA, and none needs it"
+    assert reason == "no recipe requests or needs RDMA"
 
 
 def test_what_is_asked_for_must_be_offered(tmp_path: Path) -> None:
     assert needed(graph(tmp_path, rdma_worker(limits="rdma/ib: 8", more=TWO_NODES))) == []
     wrong = graph(tmp_path, rdma_worker(limits="rdma/shared_ib: 1", more=TWO_NODES))
     assert needed(wrong) == [
-        ("fail", "w asks for 1 rdma/shared_ib, which no GPU node offers; they offer rdma/ib")
+        ("fail", "w requests 1 rdma/shared_ib, which no GPU node has; they have rdma/ib")
     ]
     efa = graph(tmp_path, rdma_worker(limits="vpc.amazonaws.com/efa: 16"))
     (finding,) = run_check(rdma_recipes.required_by_recipe, efa, NODES, NO_SLICES, NO_POLICIES, NO_SCALERS)
-    assert finding.fix == "take the variant of the recipe that is for rdma/ib"
+    assert finding.fix == "use the recipe's variant for rdma/ib"
     much = graph(tmp_path, rdma_worker(limits="rdma/ib: 9"))
     assert [outcome for outcome, _ in needed(much)] == ["fail"]
 
@@ -371,9 +373,9 @@ def test_nodes_that_may_still_come(tmp_path: Path) -> None:
 def test_a_worker_that_spans_nodes_and_asks_for_none(tmp_path: Path) -> None:
     facts = graph(tmp_path, rdma_worker(more=TWO_NODES))
     ((outcome, message),) = needed(facts)
-    assert (outcome, "spans 2 nodes, and asks for no RDMA" in message) == ("warn", True)
+    assert (outcome, "spans 2 nodes, but requests no RDMA" in message) == ("warn", True)
     ((outcome, message),) = needed(facts, BARE)
-    assert (outcome, "no GPU node offers a resource that is known as RDMA" in message) == ("warn", True)
+    assert (outcome, "no GPU node has a known RDMA resource" in message) == ("warn", True)
 
 
 def sides(pod: str = "", limits: str = "", gpus: int = 8) -> list[str]:
@@ -485,7 +487,7 @@ def test_nodes_that_cannot_be_had_do_not_count(tmp_path: Path) -> None:
 def test_the_sides_of_a_disaggregated_graph_need_one_zone(tmp_path: Path) -> None:
     facts = graph(tmp_path, *sides())
     ((outcome, message),) = near(facts, zoned("a", "b"))
-    assert (outcome, message.startswith("prefill and decode exchange KV blocks, and")) == ("warn", True)
+    assert (outcome, message.startswith("prefill and decode exchange KV blocks, but")) == ("warn", True)
     block = zoned("a", "b", label="cloud.google.com/gce-topology-block")
     assert "no label" in get_skip_reason(topology.topology, facts, block, NO_SLICES)
     assert near(graph(tmp_path, *sides(AFFINITY)), zoned("a", "b")) == []
