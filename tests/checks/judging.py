@@ -46,6 +46,12 @@ def outcomes(check: Check, *facts: Any) -> list[str]:
         return ["skip"]
 
 
+def judge(check: Check, *facts: Any) -> list[str]:
+    """Each finding's outcome, and `unjudged` for each thing that was not judged; `skip` as above."""
+    found = outcomes(check, *facts)
+    return found if found == ["skip"] else found + ["unjudged"] * len(get_coverage(check, *facts)[1])
+
+
 def places(check: Check, *facts: Any) -> list[tuple[str, str]]:
     """Each finding's outcome, and the object or the FILE:LINE that it is about; or `skip`, as above."""
     try:
@@ -59,6 +65,12 @@ def get_coverage(check: Check, *facts: Any) -> tuple[int, list[str]]:
     results = list(check(*facts) or ())
     count = sum(result.count for result in results if isinstance(result, Judged))
     return count, [result.what for result in results if isinstance(result, Unjudged)]
+
+
+def explain_unjudged(check: Check, *facts: Any) -> str:
+    """Why not everything was judged; empty where it was."""
+    results = list(check(*facts) or ())
+    return "; ".join(result.why for result in results if isinstance(result, Unjudged))
 
 
 def _place(finding: Finding) -> str:

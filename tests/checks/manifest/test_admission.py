@@ -94,7 +94,6 @@ def test_what_the_webhook_refuses(tmp_path: Path, text: str) -> None:
         picker(CONFIG),
         picker(f"{CONFIG}, replicas: 1"),
         picker(tag="1.5.0"),
-        picker(tag="latest"),
         picker(", runtimeVersionOverride: 1.5.0", tag="mine"),
     ],
 )
@@ -105,3 +104,39 @@ def test_what_the_webhook_takes(tmp_path: Path, text: str) -> None:
 def test_without_a_graph_there_is_nothing_to_judge(tmp_path: Path) -> None:
     given = deploy(tmp_path, claim())
     assert get_skip_reason(admission.admission, given) == "no DynamoGraphDeployment"
+
+
+@pytest.mark.parametrize(
+    ("tag", "fields", "expected"),
+    [
+        (":latest", "", ["fail"]),
+        (":my-build", "", ["fail"]),
+        ("", "", ["fail"]),
+        ("@sha256:" + "0" * 64, "", ["fail"]),
+        (":my-build", ", runtimeVersionOverride: 1.6.1", []),
+        (":v1.6.1", "", []),
+        (":1.4.0-kimi-k3-dev.1", "", []),
+        (":1.6.1@sha256:" + "0" * 64, "", []),
+        (":${TAG}", "", []),  # known once the template is filled in
+    ],
+)
+def test_the_tag_of_a_component_names_a_release(
+    tmp_path: Path, tag: str, fields: str, expected: list[str]
+) -> None:
+    image = f"registry.example/runtime{tag}"
+    for text in (newer(fields, image=image), older(fields).replace(IMAGE, f"'{image}'")):
+        assert outcomes(admission.admission, recipes(tmp_path, a=text)) == expected
+
+
+RUNTIME = "initContainers: [{name: runtime, image: 'registry.example/runtime:1.6.1'}], containers:"
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (newer(image="vllm/vllm-openai:nightly").replace("containers:", RUNTIME), []),  # it names the release
+        (older().replace("componentType: worker", "componentType: engine"), ["warn"]),  # an unknown type
+    ],
+)
+def test_other_components(tmp_path: Path, text: str, expected: list[str]) -> None:
+    assert outcomes(admission.admission, recipes(tmp_path, a=text)) == expected

@@ -5,9 +5,9 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.memory.downloads import download
-from tests.checks.judging import outcomes, read_lines
+from tests.checks.judging import deploy, outcomes, read_lines
 from tests.checks.manifests import job
-from tests.checks.storage.test_downloads import GET, SCRATCH, limited, load, scratch
+from tests.checks.storage.test_downloads import GET, SCRATCH, limited, scratch
 
 HIGH, LOW = {"HF_XET_HIGH_PERFORMANCE": "1"}, {"HF_XET_HIGH_PERFORMANCE": "0"}
 LIMIT = {"HF_XET_RECONSTRUCTION_DOWNLOAD_BUFFER_LIMIT": "1gb"}
@@ -17,7 +17,7 @@ LIMIT = {"HF_XET_RECONSTRUCTION_DOWNLOAD_BUFFER_LIMIT": "1gb"}
 def test_download_to_memory(tmp_path: Path, memory: str, expected: list[str]) -> None:
     main = {**SCRATCH, **limited(memory=memory)}
     fetch = job(f"{GET} --local-dir /scratch/x", main=main, pod=scratch(medium="Memory"))
-    assert outcomes(download, load(tmp_path, fetch)) == expected
+    assert outcomes(download, deploy(tmp_path, fetch)) == expected
 
 
 @pytest.mark.parametrize(
@@ -39,7 +39,7 @@ def test_fixed_buffers_of_hf_xet(
     tmp_path: Path, packages: str, env: dict[str, str], memory: str, expected: list[str]
 ) -> None:
     script = f"pip install huggingface_hub {packages}\n{GET}"
-    recipe = load(tmp_path, job(script, env={"HF_HOME": "/models", **env}, main=limited(memory=memory)))
+    recipe = deploy(tmp_path, job(script, env={"HF_HOME": "/models", **env}, main=limited(memory=memory)))
     assert outcomes(download, recipe) == expected
     if expected == ["warn"]:
         assert read_lines(download, recipe) == [f"memory: {memory}"]

@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.memory.gpu_memory import kv_cache, weights_fit
-from tests.checks.judging import deploy, get_skip_reason, outcomes, run_check
+from dynocheck.facts import Autoscalers, Node, Nodes
+from tests.checks.judging import deploy, explain_unjudged, judge, outcomes, run_check
 from tests.checks.manifests import CLAIM, engine, graph, job
 
 IMAGE = "registry.example/vllm-runtime:1.3.0"
@@ -18,7 +19,8 @@ LARGE, LLAMA, QWEN = (
     "Qwen/Qwen3-32B",
 )
 FP8 = "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"
-H100 = {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}
+PRODUCT = "nvidia.com/gpu.product"
+H100 = {PRODUCT: "NVIDIA-H100-80GB-HBM3"}
 
 
 def load(model: str, args: str = "", on: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
@@ -29,7 +31,7 @@ def load(model: str, args: str = "", on: dict[str, str] | None = None, **more: A
 
 def require(*products: str) -> dict[str, Any]:
     """The same where an affinity names products."""
-    term = {"key": "nvidia.com/gpu.product", "operator": "In", "values": list(products)}
+    term = {"key": PRODUCT, "operator": "In", "values": list(products)}
     terms = {"nodeSelectorTerms": [{"matchExpressions": [term]}]}
     affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
     return load(LLAMA, pod={"affinity": affinity})
@@ -44,45 +46,95 @@ FETCH = job(f"hf download {LARGE} --local-dir /models/llama")
 
 
 @pytest.mark.parametrize(
+    ("model", "on", "weights", "cache"),
+    [
+        ("Qwen/Qwen3-0.6B", {}, [], []),  # which every known GPU holds
+        (QWEN, {}, ["unjudged"], ["unjudged"]),
+        (LARGE, {}, ["fail"], ["unjudged"]),
+        ("Qwen/Qwen3-8B", {PRODUCT: "Tesla-T4"}, ["fail"], ["unjudged"]),
+        ("Qwen/Qwen3-8B", {PRODUCT: "NVIDIA-L4"}, [], []),
+        (QWEN, {PRODUCT: "NVIDIA-A10G"}, ["fail"], ["unjudged"]),
+        (QWEN, {PRODUCT: "NVIDIA-H100-NVL"}, [], []),
+        (QWEN, {PRODUCT: "NVIDIA-FUTURE-32GB"}, ["fail"], ["unjudged"]),
+        (QWEN, {PRODUCT: "NVIDIA-FUTURE"}, ["unjudged"], ["unjudged"]),
+        ("Qwen/Qwen3-8B", {PRODUCT: "NVIDIA-H100-80GB-HBM3-MIG-1g.10gb"}, ["fail"], ["unjudged"]),
+        ("Qwen/Qwen3-8B", {PRODUCT: "NVIDIA-L4-SHARED"}, [], []),
+        (QWEN, {"nvidia.com/gpu.memory": "46068"}, ["fail"], ["unjudged"]),
+        (QWEN, {"nvidia.com/gpu.memory": "81559"}, [], []),
+    ],
+)
+def test_the_gpu_is_known_as_far_as_the_recipe_tells(
+    tmp_path: Path, model: str, on: dict[str, str], weights: list[str], cache: list[str]
+) -> None:
+    given = deploy(tmp_path, load(model, "--max-model-len=9", on))
+    assert (judge(weights_fit, given), judge(kv_cache, given)) == (weights, cache)
+
+
+def node(name: str, product: str, memory: int | None = None) -> Node:
+    size = {"nvidia.com/gpu.memory": str(memory)} if memory else {}
+    return Node(name=name, labels={"nvidia.com/gpu.present": "true", PRODUCT: product, **size})
+
+
+L4, NEW, H200 = node("a", "NVIDIA-L4"), node("b", "NVIDIA-FUTURE", 81559), node("c", "NVIDIA-H200", 143771)
+
+
+@pytest.mark.parametrize(
+    ("on", "nodes", "autoscalers", "expected"),
+    [
+        ({}, [L4], [], ["fail"]),
+        ({}, [NEW], [], []),
+        ({}, [L4, NEW], [], ["warn"]),
+        ({}, [L4], ["Karpenter"], ["unjudged"]),  # which may add larger ones
+        ({}, [], [], ["unjudged"]),
+        ({PRODUCT: "NVIDIA-H200"}, [L4, H200], [], []),  # only nodes that the pods may get count
+    ],
+)
+def test_the_gpu_is_one_of_the_clusters(
+    tmp_path: Path, on: dict[str, str], nodes: list[Node], autoscalers: list[str], expected: list[str]
+) -> None:
+    around = Nodes(tuple(nodes)), Autoscalers(tuple(autoscalers))
+    assert judge(weights_fit, deploy(tmp_path, load(QWEN, on=on)), *around) == expected
+
+
+@pytest.mark.parametrize(
     ("objects", "expected"),
     [
         ([load(QWEN, "", H100)], []),
         ([load(LLAMA, "", H100)], ["fail"]),
         ([load(LLAMA, "--tensor-parallel-size 2", H100)], []),
         ([load(LLAMA, "-pp 2", H100)], []),
-        ([load(LLAMA)], []),  # there are larger GPUs
-        ([load(LARGE)], ["fail"]),  # there are none that large
+        ([load(LLAMA)], ["unjudged"]),  # there are larger GPUs
         ([load(LARGE, module="dynamo.sglang")], ["fail"]),
         ([load(LARGE, module="dynamo.trtllm")], ["fail"]),
-        ([load(LARGE, "-tp 4")], []),
+        ([load(LARGE, "-tp 4")], ["unjudged"]),
         ([load(FP8, "", H100)], []),
         ([load(FP8, "--gpu-memory-utilization=0.8", H100)], ["fail"]),
         ([require("NVIDIA-H100-80GB-HBM3")], ["fail"]),
-        ([require("NVIDIA-H100-80GB-HBM3", "NVIDIA-B200")], []),
+        ([require("NVIDIA-H100-80GB-HBM3", "NVIDIA-B200")], ["warn"]),
         # what changes the weights is not guessed
-        ([load(LARGE, "--quantization fp8")], ["skip"]),
-        ([load(LARGE, "--cpu-offload-gb 400")], ["skip"]),
-        ([load(LARGE, '--hf-overrides {"num_hidden_layers":2}')], ["skip"]),
-        ([load(LARGE, "--tensor-parallel-size $(NOWHERE)")], ["skip"]),
-        ([load(LARGE, "--gpu-memory-utilization $(NOWHERE)")], ["skip"]),
-        ([load("/models/somewhere")], ["skip"]),
+        ([load(LARGE, "--quantization fp8")], ["unjudged"]),
+        ([load(LARGE, "--cpu-offload-gb 400")], ["unjudged"]),
+        ([load(LARGE, '--hf-overrides {"num_hidden_layers":2}')], ["unjudged"]),
+        ([load(LARGE, "--tensor-parallel-size $(NOWHERE)")], ["unjudged"]),
+        ([load(LARGE, "--gpu-memory-utilization $(NOWHERE)")], ["unjudged"]),
+        ([load("/models/somewhere")], ["unjudged"]),
         ([graph()], ["skip"]),
         # a path is known by the download that fills it
         ([FETCH, load_path("/model-cache/llama")], ["fail"]),
         ([FETCH, load_path("/model-cache/llama/")], ["fail"]),
-        ([FETCH, load_path("/model-cache/other")], ["skip"]),
-        ([FETCH, load_path("/elsewhere/llama")], ["skip"]),
+        ([FETCH, load_path("/model-cache/other")], ["unjudged"]),
+        ([FETCH, load_path("/elsewhere/llama")], ["unjudged"]),
     ],
 )
 def test_weights_fit(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
-    assert outcomes(weights_fit, deploy(tmp_path, *objects)) == expected
+    assert judge(weights_fit, deploy(tmp_path, *objects)) == expected
 
 
 @pytest.mark.parametrize(
-    ("one", "named"), [(load("own/model"), "own/model"), (require("NVIDIA-FUTURE"), "NVIDIA-FUTURE")]
+    ("one", "named"), [(load("own/model"), "not in the table"), (require("NVIDIA-FUTURE"), "NVIDIA-FUTURE")]
 )
 def test_what_is_not_in_the_tables_is_named(tmp_path: Path, one: dict[str, Any], named: str) -> None:
-    assert named in get_skip_reason(weights_fit, deploy(tmp_path, one))
+    assert named in explain_unjudged(weights_fit, deploy(tmp_path, one))
 
 
 def test_evidence_has_the_sizes(tmp_path: Path) -> None:

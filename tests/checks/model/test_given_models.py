@@ -19,7 +19,7 @@ from dynocheck.core.declarations import Check
 from dynocheck.facts import Recipes, Settings
 from dynocheck.recipe.discover import load_recipes
 from dynocheck.recipe.files import MAX_BYTES
-from tests.checks.judging import get_skip_reason, outcomes
+from tests.checks.judging import explain_unjudged, get_skip_reason, judge, outcomes
 from tests.checks.manifests import claim, dump_objects, engine, graph, job
 
 OWN = "house/own-70b"
@@ -64,24 +64,24 @@ def index(size: object) -> dict[str, Any]:
 @pytest.mark.parametrize("name", [OWN, "/models/own-70b"])
 def test_a_config_counts_where_it_lies(tmp_path: Path, place: str, name: str) -> None:
     given = write(tmp_path, {"vllm/agg/deploy.yaml": own(name=name), f"{place}config.json": LLAMA_70B})
-    assert outcomes(weights_fit, given) == ["fail"]
+    assert judge(weights_fit, given) == ["fail"]
 
 
 @pytest.mark.parametrize("place", ["sglang", "vllm/disagg", "model-cache/another"])
 def test_and_nowhere_else(tmp_path: Path, place: str) -> None:
     given = write(tmp_path, {"vllm/agg/deploy.yaml": own(), f"{place}/config.json": LLAMA_70B})
-    assert f"{OWN} is not in the table" in get_skip_reason(weights_fit, given)
+    assert "is not in the table" in explain_unjudged(weights_fit, given)
 
 
 def test_one_config_above_graphs_of_two_models_is_of_neither(tmp_path: Path) -> None:
     files = {"vllm/a/deploy.yaml": own(), "vllm/b/deploy.yaml": own(name="house/other")}
-    assert outcomes(weights_fit, write(tmp_path, {**files, "config.json": LLAMA_70B})) == ["skip"]
-    assert outcomes(weights_fit, write(tmp_path, {"vllm/a/config.json": LLAMA_70B})) == ["fail"]
+    assert judge(weights_fit, write(tmp_path, {**files, "config.json": LLAMA_70B})) == ["unjudged"] * 2
+    assert judge(weights_fit, write(tmp_path, {"vllm/a/config.json": LLAMA_70B})) == ["fail"]
 
 
 def test_the_table_counts_more(tmp_path: Path) -> None:
     given = write(tmp_path, {"deploy.yaml": own(name="Qwen/Qwen3-0.6B"), "config.json": LLAMA_70B})
-    assert outcomes(weights_fit, given) == []
+    assert judge(weights_fit, given) == []
 
 
 @pytest.mark.parametrize(
@@ -109,19 +109,19 @@ def test_its_heads_and_its_cache_are_counted(
         (40e9, [], []),
         (140e9, [], ["fail"]),
         (140e9, ["-tp", "2"], []),
-        (140e9, ["--quantization", "awq"], ["skip"]),  # not known to be what the file says
-        (None, [], ["skip"]),
-        (True, [], ["skip"]),
-        (-1, [], ["skip"]),
-        ("many", [], ["skip"]),
-        (float("inf"), [], ["skip"]),
+        (140e9, ["--quantization", "awq"], ["unjudged"]),  # not known to be what the file says
+        (None, [], ["unjudged"]),
+        (True, [], ["unjudged"]),
+        (-1, [], ["unjudged"]),
+        ("many", [], ["unjudged"]),
+        (float("inf"), [], ["unjudged"]),
     ],
 )
 def test_the_index_says_how_large(tmp_path: Path, size: object, args: list[str], expected: list[str]) -> None:
     files = {"config.json": LLAMA_70B | AWQ, "deploy.yaml": own(*args)}
     if size is not None:
         files[INDEX] = index(size)
-    assert outcomes(weights_fit, write(tmp_path, files)) == expected
+    assert judge(weights_fit, write(tmp_path, files)) == expected
 
 
 def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:
@@ -129,17 +129,18 @@ def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:
     algorithms = {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}
     quantized = {"producer": {"name": "modelopt"}, "quantization": algorithms}
     files = {"config.json": LLAMA_70B, "hf_quant_config.json": quantized, "deploy.yaml": own()}
-    assert "unknown kind of model" in get_skip_reason(weights_fit, write(tmp_path, files))
+    assert "unknown kind of model" in explain_unjudged(weights_fit, write(tmp_path, files))
     given = write(tmp_path, {**files, INDEX: index(71e9)})
-    assert outcomes(weights_fit, given) == []
-    assert outcomes(kv_cache, given) == []  # a cache of unknown precision is not counted
+    assert judge(weights_fit, given) == []
+    assert judge(kv_cache, given) == ["unjudged"]
+    assert "precision of its KV cache" in explain_unjudged(kv_cache, given)
 
 
 @pytest.mark.parametrize("name", ["house/own-70b-AWQ", "/models/own-70b.w4a16", "house/own-70b-nvfp4"])
 def test_a_name_that_says_more_than_its_config(tmp_path: Path, name: str) -> None:
     files = {"deploy.yaml": own(name=name), "config.json": LLAMA_70B}
-    assert "unknown kind of model" in get_skip_reason(weights_fit, write(tmp_path, files))
-    assert outcomes(weights_fit, write(tmp_path, {**files, INDEX: index(141_107_412_992)})) == ["fail"]
+    assert "unknown kind of model" in explain_unjudged(weights_fit, write(tmp_path, files))
+    assert judge(weights_fit, write(tmp_path, {**files, INDEX: index(141_107_412_992)})) == ["fail"]
 
 
 def test_claims_and_startup_go_by_it_too(tmp_path: Path) -> None:
@@ -174,7 +175,7 @@ def test_a_broken_file_is_told_with_its_place(tmp_path: Path, name: str, text: s
     assert (finding.outcome, says in finding.message) == ("warn", True)
     assert finding.location is not None
     assert finding.location.file == str(tmp_path / name)
-    assert outcomes(weights_fit, given) == ["skip"]
+    assert judge(weights_fit, given) == ["unjudged"]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +194,7 @@ def test_an_index_too_large_to_read_says_nothing(tmp_path: Path) -> None:
     large = json.dumps(index(40e9)) + " " * MAX_BYTES
     given = write(tmp_path, {"deploy.yaml": own(), "config.json": LLAMA_70B | AWQ, INDEX: large})
     assert outcomes(names.config, given) == []
-    assert "unknown kind of model" in get_skip_reason(weights_fit, given)
+    assert "unknown kind of model" in explain_unjudged(weights_fit, given)
 
 
 def test_a_config_of_another_program_is_none(tmp_path: Path) -> None:
@@ -218,5 +219,5 @@ def test_a_config_of_another_program_is_none(tmp_path: Path) -> None:
 )
 def test_nonsense_is_not_judged(tmp_path: Path, change: dict[str, Any]) -> None:
     given = write(tmp_path, {"deploy.yaml": own(), "config.json": LLAMA_70B | change})
-    assert get_skip_reason(weights_fit, given)
+    assert judge(weights_fit, given) == ["unjudged"]
     assert msgspec.json.decode(msgspec.json.encode(given), type=Recipes)

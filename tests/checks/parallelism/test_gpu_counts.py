@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.parallelism.gpu_counts import gpus_match
-from tests.checks.judging import deploy, get_skip_reason, outcomes, read_lines, run_check
+from tests.checks.judging import deploy, judge, read_lines, run_check
 from tests.checks.manifests import engine, graph
 
 TWO_NODES = {"multinode": {"nodeCount": 2}}
@@ -29,15 +29,15 @@ CLAIMS = [{"name": "gpus"}]
         ("--tensor-parallel-size 4", 2, {}, ["fail"]),
         ("--tensor-parallel-size 4", 8, {}, ["warn"]),
         ("", 0, {}, ["fail"]),
-        ("--tensor-parallel-size $(NOWHERE)", 4, {}, ["warn"]),
+        ("--tensor-parallel-size $(NOWHERE)", 4, {}, ["unjudged"]),
         ("--tensor-parallel-size 16", 8, TWO_NODES, []),
         ("--tensor-parallel-size 16", 4, TWO_NODES, ["fail"]),
         ("--tp 8 --dp 8 --enable-dp-attention", 8, SGLANG, []),  # attention DP takes no GPUs
-        ("", 1, {"main": {"resources": {"claims": CLAIMS}}, "pod": {"resourceClaims": CLAIMS}}, ["skip"]),
+        ("", 1, {"main": {"resources": {"claims": CLAIMS}}, "pod": {"resourceClaims": CLAIMS}}, ["unjudged"]),
     ],
 )
 def test_gpus_match(tmp_path: Path, args: str, gpus: int, more: dict[str, Any], expected: list[str]) -> None:
-    assert outcomes(gpus_match, deploy(tmp_path, graph(engine(*args.split(), gpus=gpus, **more)))) == expected
+    assert judge(gpus_match, deploy(tmp_path, graph(engine(*args.split(), gpus=gpus, **more)))) == expected
 
 
 @pytest.mark.parametrize(
@@ -63,17 +63,15 @@ SCRIPT = ["bash", "/scripts/run.sh"]
 @pytest.mark.parametrize(
     ("image", "command", "expected"),
     [
-        (VLLM, SCRIPT, ["warn"]),
-        (VLLM, ["python3", "-m", "vllm.entrypoints.api_server"], ["skip"]),
-        ("registry.example/mine:1.3.0", SCRIPT, ["skip"]),
+        (VLLM, SCRIPT, ["unjudged"]),
+        (VLLM, ["python3", "-m", "vllm.entrypoints.api_server"], ["unjudged"]),
+        ("registry.example/mine:1.3.0", SCRIPT, ["unjudged"]),
         (VLLM, "bash run.sh", ["skip"]),  # manifest.schema tells
         (VLLM, ["bash", 1], ["skip"]),
     ],
 )
-def test_a_worker_whose_engine_nobody_sees(
+def test_a_worker_whose_engine_nobody_sees_is_not_judged(
     tmp_path: Path, image: str, command: Any, expected: list[str]
 ) -> None:
     given = deploy(tmp_path, graph(engine(image=image, main={"command": command})))
-    assert outcomes(gpus_match, given) == expected
-    if expected == ["skip"]:
-        assert "no engine" in get_skip_reason(gpus_match, given)
+    assert judge(gpus_match, given) == expected
