@@ -52,7 +52,7 @@ def test_no_node_is_large_enough(tmp_path: Path) -> None:
     assert (finding.fix or "").startswith("choose a variant")
 
 
-CLAIM = {"pod": {"resourceClaims": [{"name": "c", "resourceClaimTemplateName": "t"}]}}
+CLAIM: dict[str, Any] = {"pod": {"resourceClaims": [{"name": "c", "resourceClaimTemplateName": "t"}]}}
 ONE = [workers(1)]
 OVER_TWO = [workers(1, multinode={"nodeCount": 2})]
 IN_ORDER = [workers(2, gpus=4, name="prefill"), workers(1)]

@@ -190,7 +190,7 @@ def listen(port: int, *args: str) -> dict[str, Any]:
 
 
 SCRIPT = "export DYN_SYSTEM_PORT=8081\nexec python3 -m dynamo.vllm --model m\n"
-EXPORTED = {"command": ["bash", "-c"], "args": [SCRIPT]}
+EXPORTED: dict[str, Any] = {"command": ["bash", "-c"], "args": [SCRIPT]}
 PORT, PATH = {"DYN_SYSTEM_PORT": "8081"}, {"DYN_SYSTEM_HEALTH_PATH": "/healthz"}
 
 

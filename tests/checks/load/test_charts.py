@@ -78,7 +78,8 @@ def test_too_few_values_are_not_marked(n: int, marked: list[str]) -> None:
 def test_bins_are_where_the_values_are(values: list[float], log: bool, x: Any, y: Any) -> None:
     panel = draw_ttft(*values)
     (series,) = panel.series
-    assert (panel.log, series.x, series.y) == (log, pytest.approx(x), y)
+    assert (panel.log, series.y) == (log, y)
+    assert series.x == pytest.approx(x)
 
 
 def test_chunks_that_came_at_once_are_counted_too() -> None:
@@ -121,8 +122,8 @@ def test_what_went_on_adds_up_to_what_was_measured() -> None:
         assert total(drawn[title]) == pytest.approx(expected, rel=1e-3)
     for panel in drawn.values():
         (series,) = panel.series
-        assert (series.x[0], series.x[-1]) == (0, pytest.approx(whole.window_s))
-        assert len(series.y) == 60
+        assert (series.x[0], len(series.y)) == (0, 60)
+        assert series.x[-1] == pytest.approx(whole.window_s)
 
 
 def test_a_request_is_in_flight_from_when_it_was_sent_to_its_end() -> None:
