@@ -132,6 +132,22 @@ def test_a_graph_that_kustomize_changes(tmp_path: Path, folder: str, expected: l
     assert outcomes(layout.read_whole, given) == expected
 
 
+def test_a_model_folder_has_a_cache(tmp_path: Path) -> None:
+    variant = {"vllm__agg__deploy": DEPLOY}
+    caches: list[tuple[dict[str, str], str]] = [({}, ""), ({"model_cache__download": JOB}, "model-cache")]
+    for files, place in caches:
+        folder = tmp_path / (place or "none")
+        (finding,) = run_check(layout.layout, recipes(folder, **variant, **files))
+        assert finding.outcome == "warn"
+        assert finding.location is not None
+        assert Path(finding.location.file) == folder / place
+
+
+def test_a_broken_file_may_be_the_graph(tmp_path: Path) -> None:
+    assert outcomes(layout.layout, recipes(tmp_path / "a", job=JOB)) == ["skip"]
+    assert outcomes(layout.layout, recipes(tmp_path / "b", deploy="a: [", job=JOB)) == ["skip"]
+
+
 # structure.framework
 
 
