@@ -39,11 +39,13 @@ def run_check(check: Check, *facts: Any) -> list[Finding]:
 
 
 def outcomes(check: Check, *facts: Any) -> list[str]:
-    """Each finding's outcome; `skip` where the check has nothing to judge."""
+    """Each finding's outcome; `skip` where the check has nothing to judge, `unjudged` where it cannot."""
     try:
-        return [str(finding.outcome) for finding in run_check(check, *facts)]
+        found = [str(finding.outcome) for finding in run_check(check, *facts)]
     except Skip:
         return ["skip"]
+    judged, left = get_coverage(check, *facts)
+    return ["unjudged"] if left and not judged and not found else found
 
 
 def places(check: Check, *facts: Any) -> list[tuple[str, str]]:

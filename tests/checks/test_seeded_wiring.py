@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from dynocheck import Skip
+from dynocheck import Finding, Skip
 from dynocheck.checks.gaie import endpoint_pickers, recipe_routes
 from dynocheck.checks.graph import components, images, placement, probes
 from dynocheck.checks.model import sources
@@ -155,7 +155,8 @@ def told(check: Any, recipes: Recipes) -> set[tuple[str, str, str]]:
     """The message and the line of each finding, and whose file it is."""
     given = {Recipes: recipes, Settings: Settings()}
     try:
-        findings = list(check(**{need.parameter: given.get(need.fact) for need in check.needs}) or ())
+        results = check(**{need.parameter: given.get(need.fact) for need in check.needs}) or ()
+        findings = [result for result in results if isinstance(result, Finding)]
     except Skip:
         return set()
     places = [(finding.message, finding.location) for finding in findings if finding.location]

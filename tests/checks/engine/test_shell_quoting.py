@@ -119,7 +119,7 @@ MOUNTED = """\
         ("sglang", "--config", "tensor-parallel-size: 4", ["--tp", "8"], ["warn"]),
         ("sglang", "--config", "tensor-parallel-size: 4", ["--tp", "4"], []),
         ("vllm", "--config", "max-model-len: 4096", ["--max-model-len=8192"], ["warn"]),
-        ("vllm", "--config", "max-model-len: 4096", ["--max-model-len=$(UNKNOWN)"], []),
+        ("vllm", "--config", "max-model-len: 4096", ["--max-model-len=$(UNKNOWN)"], ["unjudged"]),
         ("vllm", "--config", "enforce-eager: true", ["--enforce-eager"], []),
     ],
 )

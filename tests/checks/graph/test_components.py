@@ -11,7 +11,7 @@ from dynocheck.checks.graph import components as graphs
 from dynocheck.checks.graph import images as graph_images
 from dynocheck.checks.graph import placement, probes
 from dynocheck.facts import Settings
-from tests.checks.judging import deploy, outcomes, read_lines, recipes, run_check
+from tests.checks.judging import deploy, get_coverage, outcomes, read_lines, recipes, run_check
 from tests.checks.manifests import FRONTEND, dump_objects, engine, graph, job
 
 NIXL = ("--kv-transfer-config", '{"kv_connector":"NixlConnector","kv_role":"kv_both"}')
@@ -51,7 +51,7 @@ def test_a_pool_behind_another_graph(tmp_path: Path, module: str) -> None:
     pool = graph(engine(MODE, "prefill", name="p"), engine(name="r", module=module, model=None))
     pool["spec"]["components"].remove(FRONTEND)
     assert outcomes(graphs.frontend, deploy(tmp_path, pool)) == []
-    assert outcomes(graphs.both_sides, deploy(tmp_path, pool)) == ["skip"]
+    assert outcomes(graphs.both_sides, deploy(tmp_path, pool)) == ["unjudged"]
 
 
 # graph.roles
@@ -67,7 +67,7 @@ def test_a_pool_behind_another_graph(tmp_path: Path, module: str) -> None:
         ("prefill", "vllm", (), {"DYN_VLLM_IS_PREFILL_WORKER": "true"}, []),
         ("prefill", "vllm", (), {}, ["fail"]),
         ("prefill", "vllm", (MODE, "decode"), {}, ["fail"]),
-        ("prefill", "vllm", (MODE, "$(DYN_MODE)"), {}, ["skip"]),
+        ("prefill", "vllm", (MODE, "$(DYN_MODE)"), {}, ["unjudged"]),
         ("decode", "vllm", (), {}, ["warn"]),
         ("decode", "vllm", ("--is-decode-worker",), {}, []),
         ("decode", "vllm", (MODE, "prefill"), {}, ["fail"]),
@@ -115,8 +115,8 @@ GLOBAL = engine(MODE, "prefill", name="p", globalDynamoNamespace=True)
         ([engine(MODE, "decode", name="d", module="dynamo.sglang")], ["fail"]),
         ([engine(name="d", role="decode")], []),
         ([SGLANG_PREFILL, engine(name="d", module="dynamo.sglang")], ["fail"]),
-        ([PREFILL, engine(MODE, "$(DYN_MODE)", name="d")], []),
-        ([GLOBAL], ["skip"]),
+        ([PREFILL, engine(MODE, "$(DYN_MODE)", name="d")], ["unjudged"]),
+        ([GLOBAL], ["unjudged"]),
         ([engine()], ["skip"]),
     ],
 )
@@ -204,8 +204,8 @@ def test_images_pinned(tmp_path: Path, components: list[dict[str, Any]], expecte
     [
         ("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.3.1", []),
         ("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.1.1", ["warn"]),
-        ("r/vllm-runtime:1.3.0", "r/mine:9.9.9", []),
-        ("r/vllm-runtime:1.3.0", "r/vllm-runtime:mine", []),
+        ("r/vllm-runtime:1.3.0", "r/mine:9.9.9", ["unjudged"]),
+        ("r/vllm-runtime:1.3.0", "r/vllm-runtime:mine", ["unjudged"]),
     ],
 )
 def test_one_release(tmp_path: Path, first: str, second: str, expected: list[str]) -> None:
@@ -243,7 +243,7 @@ PORT_8081 = script("export DYN_SYSTEM_PORT=8081")
         (probe(7000, ports=[{"name": "side", "containerPort": 7000}]), []),
         (probe(9090, "/healthz"), ["fail"]),
         (probe(9090, "/healthz", env={"DYN_SYSTEM_HEALTH_PATH": "/healthz"}), []),
-        (probe(1234, command=["./start.sh"], args=[]), ["skip"]),
+        (probe(1234, command=["./start.sh"], args=[]), ["unjudged"]),
     ],
 )
 def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
@@ -296,7 +296,28 @@ def test_time_to_start(
 def test_the_time_of_a_model_that_is_not_known_is_not_guessed(tmp_path: Path) -> None:
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}}}
     given = deploy(tmp_path, graph(engine(main=held, model="org/unheard-of")))
-    assert outcomes(probes.startup_budget, given, Settings()) == ["skip"]
+    assert outcomes(probes.startup_budget, given, Settings()) == ["unjudged"]
+    assert get_coverage(probes.startup_budget, given, Settings()) == (0, ["w: org/unheard-of"])
+
+
+ONE = "nvcr.io/nvidia/ai-dynamo/vllm-runtime"
+
+
+@pytest.mark.parametrize(
+    ("images", "expected"),
+    [
+        ([f"{ONE}:1.3.0", f"{ONE}:1.3.1"], []),
+        ([f"{ONE}:1.3.0", f"{ONE}:1.4.0"], ["warn"]),
+        ([f"{ONE}:mine", f"{ONE}:mine"], []),
+        ([f"{ONE}:mine", "own/frontend:mine"], []),
+        ([f"{ONE}:mine", f"{ONE}:1.3.0"], ["unjudged"]),
+        (["own/worker", "own/frontend"], ["unjudged"]),
+        (["${IMAGE}", "${IMAGE}"], []),
+    ],
+)
+def test_releases_that_no_tag_tells(tmp_path: Path, images: list[str], expected: list[str]) -> None:
+    workers = [engine(name=f"w{number}", image=image) for number, image in enumerate(images)]
+    assert outcomes(graph_images.one_release, deploy(tmp_path, graph(*workers))) == expected
 
 
 # graph.placement

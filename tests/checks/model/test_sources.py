@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks.model import sources
-from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
+from dynocheck.checks.model import names, sources
+from tests.checks.judging import get_coverage, get_skip_reason, list_messages, outcomes, recipes, run_check
 from tests.checks.manifests import CLAIM, MODEL, dump_objects, engine, graph, job
 
 SHA, OTHER = "a" * 40, "b" * 40
@@ -32,7 +32,7 @@ def fetch(options: str = "", model: str = MODEL, **more: Any) -> dict[str, Any]:
         (engine("--revision", SHA, env=OFFLINE), f"--revision {SHA}", []),
         (engine("--revision", OTHER), f"--revision {SHA}", ["warn"]),
         (engine("--revision", OTHER, env=OFFLINE), f"--revision {SHA}", ["fail"]),
-        (engine("--revision", "$(DYN_REVISION)"), f"--revision {SHA}", []),
+        (engine("--revision", "$(DYN_REVISION)"), f"--revision {SHA}", ["unjudged"]),
         (engine(), "--revision main", []),
         (engine(), "", None),
         (engine(), f"--revision {SHA} --local-dir /models/x", None),
@@ -45,7 +45,7 @@ def test_revision(tmp_path: Path, worker: dict[str, Any], options: str, expected
     if expected is None:
         assert "no worker loads" in get_skip_reason(sources.revision, given)
     else:
-        assert [outcome for outcome, _ in list_messages(sources.revision, given)] == expected
+        assert outcomes(sources.revision, given) == expected
 
 
 def test_one_download_is_one_cause(tmp_path: Path) -> None:
@@ -75,6 +75,8 @@ KEY = {"valueFrom": {"secretKeyRef": {"name": "hf-token-secret", "key": "HF_TOKE
         ("google/gemma-3-27b-it", {}, ["fail"]),
         ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", {}, None),
         (MODEL, {}, None),
+        ("org/unheard-of", {}, ["unjudged"]),  # which may be gated
+        ("org/unheard-of", FROM, []),
     ],
 )
 def test_token(tmp_path: Path, model: str, main: dict[str, Any], expected: list[str] | None) -> None:
@@ -82,7 +84,7 @@ def test_token(tmp_path: Path, model: str, main: dict[str, Any], expected: list[
     if expected is None:
         assert "no download of a gated model" in get_skip_reason(sources.token, given)
     else:
-        assert [outcome for outcome, _ in list_messages(sources.token, given)] == expected
+        assert outcomes(sources.token, given) == expected
 
 
 def test_workers_that_fetch_for_themselves_need_one(tmp_path: Path) -> None:
@@ -117,12 +119,12 @@ def test_what_is_no_token(
     settings = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "settings"}, "data": data}
     objects = [graph(engine(*args, model=GATED, main=main)), *([settings] if data is not None else [])]
     given = recipes(tmp_path, deploy=dump_objects(*objects))
-    assert [outcome for outcome, _ in list_messages(sources.token, given)] == expected
+    assert outcomes(sources.token, given) == expected
 
 
 def test_a_worker_of_another_model_than_the_download_needs_one(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=dump_objects(graph(engine(model=GATED)), fetch()))
-    assert [outcome for outcome, _ in list_messages(sources.token, given)] == ["fail"]
+    assert outcomes(sources.token, given) == ["fail"]
 
 
 def test_a_claim_that_may_hold_the_model_already_needs_none(tmp_path: Path) -> None:
@@ -139,7 +141,7 @@ def test_a_token_of_the_old_api(tmp_path: Path) -> None:
         services = {"W": service | more, "F": {"componentType": "frontend"}}
         old = graph() | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": services}}
         given = recipes(tmp_path / str(number), deploy=dump_objects(old))
-        assert [outcome for outcome, _ in list_messages(sources.token, given)] == expected
+        assert outcomes(sources.token, given) == expected
 
 
 def test_the_token_has_one_name(tmp_path: Path) -> None:
@@ -155,3 +157,13 @@ def test_the_token_has_one_name(tmp_path: Path) -> None:
     unrelated = {"envFrom": [{"secretRef": {"name": "s3-credentials"}}]}
     mixed = dump_objects(graph(engine(main=FROM)), fetch(main=unrelated))
     assert list_messages(sources.token, recipes(tmp_path / "c", deploy=mixed)) == []
+
+
+# model.same-everywhere
+
+
+def test_models_that_cannot_be_read_are_not_judged(tmp_path: Path) -> None:
+    hidden = {"env": [{"name": "M", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}]}
+    worker = engine("--model", "$(M)", model=None, main=hidden)
+    given = recipes(tmp_path, deploy=dump_objects(graph(worker, engine(name="known"))))
+    assert get_coverage(names.same_everywhere, given) == (1, ["w: model"])

@@ -35,7 +35,7 @@ def spanning(**more: Any) -> Component:
         ([spanning()], ["warn"]),
         ([spanning(limits=RDMA)], []),
         ([spanning(limits=EFA)], []),
-        ([spanning(limits={"example.com/our-nics": "8"})], []),
+        ([spanning(limits={"example.com/our-nics": "8"})], ["unjudged"]),
         ([spanning(pod={"hostNetwork": True})], []),
         ([spanning(main={"securityContext": {"privileged": True}})], []),
         ([spanning(pod={"volumes": [{"name": "i", "hostPath": {"path": "/dev/infiniband"}}]})], []),

@@ -97,7 +97,10 @@ def test_gpus_are_not_counted_where_they_are_not_known(tmp_path: Path) -> None:
     }
     by_claim = deploy(tmp_path / "a", graph(engine(**claims)), counting("9"))
     elsewhere = deploy(tmp_path / "b", graph(engine()), counting("9", ENDPOINT="other-frontend:8000"))
-    assert [outcomes(targets.gpu_count, given) for given in (by_claim, elsewhere)] == [["skip"], ["skip"]]
+    assert [outcomes(targets.gpu_count, given) for given in (by_claim, elsewhere)] == [
+        ["unjudged"],
+        ["unjudged"],
+    ]
 
 
 def test_the_number_is_where_it_is_written(tmp_path: Path) -> None:
@@ -128,7 +131,7 @@ SNAPSHOT = f"/models/hub/models--Qwen--Qwen3-32B/snapshots/{SHA}"
         ("/nowhere/tokenizer", "", ["fail"]),
         ("/models/anything", "", []),
         ("nvidia/draft", "hf download nvidia/draft", []),
-        ("$SOMETHING_SERVICE_HOST", "", ["skip"]),
+        ("$SOMETHING_SERVICE_HOST", "", ["unjudged"]),
     ],
 )
 def test_tokenizer(tmp_path: Path, tokenizer: str, download: str, expected: list[str]) -> None:
@@ -249,14 +252,14 @@ FIXED = {"main": {"volumeMounts": [{"name": "cache", "mountPath": "/models", "re
         ("--artifact-dir out", {}, ["warn"]),
         ("--artifact-dir /models/perf", EMPTY, ["warn"]),
         ("--artifact-dir /models/perf", FIXED, ["fail"]),
-        ("--artifact-dir /tmp/perf\naws s3 cp /tmp/perf s3://b", {}, ["skip"]),
+        ("--artifact-dir /tmp/perf\naws s3 cp /tmp/perf s3://b", {}, []),
         ("--artifact-dir $ROOT_ARTIFACT_DIR/$(date)", {"env": {"ROOT_ARTIFACT_DIR": "/models/p"}}, []),
         ("--artifact-dir $ROOT_ARTIFACT_DIR/$(date)", {"env": {"ROOT_ARTIFACT_DIR": "/tmp/p"}}, ["warn"]),
-        ("--artifact-dir $(mktemp)", {}, ["skip"]),
+        ("--artifact-dir $(mktemp)", {}, ["unjudged"]),
         (f"--artifact-dir $(mktemp)\n{RUN} --artifact-dir /tmp/perf", {}, ["warn"]),
         (f"--artifact-dir $(mktemp)\n{RUN} --artifact-dir /models/perf", {}, []),
-        (f"--artifact-dir /tmp/warm\n{RUN} --artifact-dir $(mktemp)", {}, ["skip"]),
-        ("", {}, ["skip"]),
+        (f"--artifact-dir /tmp/warm\n{RUN} --artifact-dir $(mktemp)", {}, ["unjudged"]),
+        ("", {}, ["unjudged"]),
     ],
 )
 def test_artifacts(tmp_path: Path, run: str, more: dict[str, Any], expected: list[str]) -> None:
