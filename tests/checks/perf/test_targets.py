@@ -9,8 +9,8 @@ import pytest
 
 from dynocheck.checks.model import names
 from dynocheck.checks.perf import runs, targets
-from tests.checks.judging import deploy, get_skip_reason, outcomes, read_lines, run_check
-from tests.checks.manifests import MODEL, engine, graph, job
+from tests.checks.judging import deploy, get_skip_reason, judge, read_lines, recipes, run_check
+from tests.checks.manifests import MODEL, dump_objects, engine, graph, job
 
 RUN = "aiperf profile --url $ENDPOINT -m $TARGET_MODEL"
 TARGET = {"ENDPOINT": "g-frontend:8000", "TARGET_MODEL": MODEL}
@@ -40,7 +40,7 @@ SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "edge"}, 
 )
 def test_endpoint(tmp_path: Path, script: str, env: dict[str, str], expected: list[str]) -> None:
     given = deploy(tmp_path, graph(engine()), SERVICE, job(script, env=env))
-    assert outcomes(targets.endpoint, given) == expected
+    assert judge(targets.endpoint, given) == expected
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_endpoint(tmp_path: Path, script: str, env: dict[str, str], expected: li
     ],
 )
 def test_the_model_that_is_asked_for(tmp_path: Path, script: str, expected: list[str]) -> None:
-    assert outcomes(names.same_everywhere, deploy(tmp_path, graph(engine()), job(script))) == expected
+    assert judge(names.same_everywhere, deploy(tmp_path, graph(engine()), job(script))) == expected
 
 
 # perf.gpu-count
@@ -79,15 +79,15 @@ def counting(count: str, **env: str) -> dict[str, Any]:
 def test_gpu_count(tmp_path: Path, count: str, more: dict[str, str], expected: list[str]) -> None:
     """The graph has 1 x 2 nodes x 1 GPU and 4 x 1 GPU."""
     one = graph(engine(name="a", multinode={"nodeCount": 2}), engine(name="b", replicas=4))
-    assert outcomes(targets.gpu_count, deploy(tmp_path, one, counting(count, **more))) == expected
+    assert judge(targets.gpu_count, deploy(tmp_path, one, counting(count, **more))) == expected
 
 
 def test_the_graph_is_the_one_that_is_asked(tmp_path: Path) -> None:
     both = graph(engine()), graph(engine(gpus=8), name="h")
-    assert outcomes(targets.gpu_count, deploy(tmp_path / "a", *both, counting("1"))) == []
-    assert outcomes(targets.gpu_count, deploy(tmp_path / "b", *both, counting("8"))) == ["warn"]
+    assert judge(targets.gpu_count, deploy(tmp_path / "a", *both, counting("1"))) == []
+    assert judge(targets.gpu_count, deploy(tmp_path / "b", *both, counting("8"))) == ["warn"]
     other = counting("8", ENDPOINT="http://h-frontend.ns.svc:8000")
-    assert outcomes(targets.gpu_count, deploy(tmp_path / "c", *both, other)) == []
+    assert judge(targets.gpu_count, deploy(tmp_path / "c", *both, other)) == []
 
 
 def test_gpus_are_not_counted_where_they_are_not_known(tmp_path: Path) -> None:
@@ -97,7 +97,7 @@ def test_gpus_are_not_counted_where_they_are_not_known(tmp_path: Path) -> None:
     }
     by_claim = deploy(tmp_path / "a", graph(engine(**claims)), counting("9"))
     elsewhere = deploy(tmp_path / "b", graph(engine()), counting("9", ENDPOINT="other-frontend:8000"))
-    assert [outcomes(targets.gpu_count, given) for given in (by_claim, elsewhere)] == [
+    assert [judge(targets.gpu_count, given) for given in (by_claim, elsewhere)] == [
         ["unjudged"],
         ["unjudged"],
     ]
@@ -137,7 +137,7 @@ SNAPSHOT = f"/models/hub/models--Qwen--Qwen3-32B/snapshots/{SHA}"
 def test_tokenizer(tmp_path: Path, tokenizer: str, download: str, expected: list[str]) -> None:
     objects = [graph(engine()), job(f"{RUN} --tokenizer {tokenizer}", env=TARGET)]
     objects += [job(download, name="get")] if download else []
-    assert outcomes(targets.tokenizer, deploy(tmp_path, *objects)) == expected
+    assert judge(targets.tokenizer, deploy(tmp_path, *objects)) == expected
 
 
 # perf.limits
@@ -167,7 +167,7 @@ def test_limits(tmp_path: Path, version: str, promise: str, problems: list[str])
 
 
 def test_no_limit_is_promised(tmp_path: Path) -> None:
-    assert outcomes(targets.limits, deploy(tmp_path, graph(engine()))) == ["skip"]
+    assert judge(targets.limits, deploy(tmp_path, graph(engine()))) == ["skip"]
 
 
 # perf.bounded
@@ -200,7 +200,7 @@ done
 def test_bounded(
     tmp_path: Path, script: str, spec: dict[str, Any], pod: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(runs.bounded, deploy(tmp_path, job(script, env=TARGET, pod=pod, **spec))) == expected
+    assert judge(runs.bounded, deploy(tmp_path, job(script, env=TARGET, pod=pod, **spec))) == expected
 
 
 def test_the_wait_is_told_where_it_asks(tmp_path: Path) -> None:
@@ -230,7 +230,7 @@ def test_the_wait_is_told_where_it_asks(tmp_path: Path) -> None:
     ],
 )
 def test_tool_pinned(tmp_path: Path, install: str, expected: list[str]) -> None:
-    assert outcomes(runs.tool_pinned, deploy(tmp_path, job(f"{install}\n{RUN}", env=TARGET))) == expected
+    assert judge(runs.tool_pinned, deploy(tmp_path, job(f"{install}\n{RUN}", env=TARGET))) == expected
 
 
 # perf.artifacts
@@ -264,10 +264,42 @@ FIXED = {"main": {"volumeMounts": [{"name": "cache", "mountPath": "/models", "re
 )
 def test_artifacts(tmp_path: Path, run: str, more: dict[str, Any], expected: list[str]) -> None:
     env = TARGET | more.get("env", {})
-    assert outcomes(runs.artifacts, deploy(tmp_path, job(f"{RUN} {run}", **more | {"env": env}))) == expected
+    assert judge(runs.artifacts, deploy(tmp_path, job(f"{RUN} {run}", **more | {"env": env}))) == expected
 
 
 def test_a_job_that_makes_no_load_is_no_benchmark(tmp_path: Path) -> None:
     given = deploy(tmp_path, job(FOREVER))
     for check in (runs.bounded, runs.tool_pinned, runs.artifacts):
         assert get_skip_reason(check, given) == "no benchmark"
+
+
+# perf.endpoint: the address in a variable
+
+PICKED = graph({"name": "Epp", "type": "epp"}, engine())
+
+
+@pytest.mark.parametrize(
+    ("served", "endpoint", "expected"),
+    [
+        (graph(engine()), "g-frontend:8000", []),
+        (graph(engine()), "http://g-frontend:8000/v1", []),
+        (graph(engine()), "http://g-frontend.my-namespace.svc.cluster.local:8000", []),
+        (graph(engine()), "g-frontend", []),
+        (graph(engine()), "g-Frontend:8000", []),
+        (graph(engine()), "other-frontend:8000", ["fail"]),
+        (graph(engine()), "g-frontend:8080", ["fail"]),
+        (graph(engine()), "http://g-frontend:port", ["fail"]),
+        (PICKED, "http://inference-gateway", ["skip"]),
+    ],
+)
+def test_a_benchmark_reaches_the_graph_beside_it(
+    tmp_path: Path, served: dict[str, Any], endpoint: str, expected: list[str]
+) -> None:
+    given = deploy(tmp_path, served, job(RUN, env={**TARGET, "ENDPOINT": endpoint}))
+    assert judge(targets.endpoint, given) == expected
+
+
+def test_a_benchmark_of_a_folder_without_graphs_may_reach_any(tmp_path: Path) -> None:
+    alone = dump_objects(job(RUN, env=TARGET))
+    given = recipes(tmp_path, vllm__agg__deploy=dump_objects(graph(engine())), perf__perf=alone)
+    assert judge(targets.endpoint, given) == []
