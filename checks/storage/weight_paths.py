@@ -4,7 +4,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Result, Skip, check, fail, judged, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, mentions, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
 from dynocheck.data.images import parse_image
 from dynocheck.engines import EngineInstance, find_instances
@@ -75,7 +75,11 @@ def find_hf_home(owner: Container | EngineInstance) -> str | None:
     return home.value if home is not None and (home.value or "").startswith("/") else None
 
 
-@check("storage.model-path", title="Workers load models from where they are downloaded")
+@check(
+    "storage.model-path",
+    title="Workers load models from where they are downloaded",
+    explained_by={"storage.claim-declared": mentions("claim")},
+)
 def model_path(recipes: Recipes) -> Iterator[Result]:
     """A worker that does not find its model where a Job downloaded it downloads the model again to its own
     disk, for hours, or ends at once when it was given a path.

@@ -92,7 +92,7 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (both_sides, graph(engine(MODE, "decode", name="d", module=SGLANG)), ["fail"]),
         (both_sides, graph(engine(name="d", role="decode")), []),
         (both_sides, graph(SGLANG_PREFILL, engine(name="d", module=SGLANG)), ["fail"]),
-        (both_sides, graph(PREFILL, SOMEWHERE), []),
+        (both_sides, graph(PREFILL, SOMEWHERE), ["unjudged"]),
         (both_sides, graph({**PREFILL, "globalDynamoNamespace": True}), ["unjudged"]),
         (both_sides, graph(engine()), ["skip"]),
     ],
