@@ -13,6 +13,7 @@ from typing import Annotated, NamedTuple
 
 import msgspec
 
+from dynocheck.core.documents import Document, read_document
 from dynocheck.core.errors import UsageError
 from dynocheck.core.outcomes import Finding, Outcome, SuppressedFinding, Verdict
 from dynocheck.secrets import hide
@@ -55,8 +56,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     count: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
-class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    schema: str
+class _Document(Document, frozen=True, forbid_unknown_fields=True):
     findings: tuple[_Entry, ...]
 
 
@@ -101,15 +101,7 @@ def read_baseline(path: Path) -> Baseline:
 
     :raises UsageError: it cannot be read, or is not a baseline.
     """
-    try:
-        document = msgspec.json.decode(path.read_bytes(), type=_Document)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path}: not a baseline: {error}") from None
-    if document.schema != SCHEMA:
-        raise UsageError(f"{path}: a baseline of schema {document.schema!r}, this version reads {SCHEMA}")
-    return Baseline(path, document.findings)
+    return Baseline(path, read_document(path, _Document, SCHEMA).findings)
 
 
 def write_baseline(path: Path, verdicts: Iterable[Verdict]) -> None:
