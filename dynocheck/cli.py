@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dynocheck._version import __version__
-from dynocheck.core.errors import UsageError, describe_crash
+from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 
 if TYPE_CHECKING:
@@ -23,7 +23,6 @@ OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 _USAGE = 2
 _CRASH = 3
 _INTERRUPTED = 130
-_DEBUG = "DYNOCHECK_DEBUG"
 
 
 def _combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -45,6 +44,11 @@ _checks_dir_option = click.option(
     metavar="DIR",
     help="Directory with custom checks (repeatable).",
 )
+_no_plugins_option = click.option(
+    "--no-plugins",
+    is_flag=True,
+    help="Load no installed plug-ins and no checks-dirs of the configuration.",
+)
 _check_options = _combine_options(
     click.option(
         "--select", multiple=True, metavar="ID", help="Run only these checks: ids or globs (repeatable)."
@@ -52,6 +56,7 @@ _check_options = _combine_options(
     click.option("--skip", multiple=True, metavar="ID", help="Skip these checks: ids or globs (repeatable)."),
     _config_option,
     _checks_dir_option,
+    _no_plugins_option,
 )
 _kubeconfig_options = _combine_options(
     click.option(
@@ -252,6 +257,7 @@ def checks(output: str, **options: Any) -> int:
 @click.argument("pattern", metavar="ID")
 @_config_option
 @_checks_dir_option
+@_no_plugins_option
 def explain(pattern: str, **options: Any) -> int:
     """Explain a check: why it matters and how to fix it.
 
@@ -266,6 +272,7 @@ def explain(pattern: str, **options: Any) -> int:
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @_config_option
 @_checks_dir_option
+@_no_plugins_option
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
     """Print the configuration of a run on these paths, and the file of each value."""
@@ -295,11 +302,17 @@ def snapshot(file: str, recipes: tuple[str, ...], **options: Any) -> int:
 @click.option("--smoke", is_flag=True, help="The roles for smoke on a deployment.")
 @click.option("--via", type=_VIA, help="With --smoke: how it reaches the deployment (default: any).")
 @click.option("--load", is_flag=True, help="The roles for load DGD --in-cluster --apply.")
-def rbac(smoke: bool, via: str | None, load: bool, **options: Any) -> int:
-    """Print the minimal ClusterRole and Role for preflight."""
+@click.option(
+    "--bind",
+    multiple=True,
+    metavar="SUBJECT",
+    help="Bind the roles to user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME (repeatable).",
+)
+def rbac(smoke: bool, via: str | None, load: bool, bind: tuple[str, ...], **options: Any) -> int:
+    """Print the minimal ClusterRole and Role for preflight, for kubectl apply -n NAMESPACE -f -."""
     from dynocheck.commands import rbac
 
-    return rbac.run(CommonOptions(**options), smoke=smoke, load=load, via=via)
+    return rbac.run(CommonOptions(**options), smoke=smoke, load=load, via=via, bind=bind)
 
 
 @cli.command()
@@ -467,11 +480,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _CRASH
     except Exception as error:
-        if os.environ.get(_DEBUG):
-            raise
-        return _print_error(
-            f"{describe_crash(error)}: a bug in dynocheck; set {_DEBUG}=1 for the traceback", _CRASH
-        )
+        from dynocheck.core.crashes import DEBUG, describe_crash
+
+        crash = describe_crash(error)
+        return _print_error(f"{crash}: a bug in dynocheck; set {DEBUG}=1 for the traceback", _CRASH)
     return code or 0
 
 

@@ -1,9 +1,10 @@
 """Applies the rules of Dynamo's admission webhook to the graphs."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, check, fail
+from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
 from dynocheck.data.images import parse_image
 from dynocheck.facts import Manifest, Recipes, Value, parse_quantity
 
@@ -12,34 +13,56 @@ _CHOICES = {
     "nvidia.com/dynamo-kube-discovery-mode": ("pod", "container"),
     "nvidia.com/grove-update-strategy": ("RollingRecreate", "OnDelete"),
 }
+_RUNTIME_NAMES = ("runtime", "dynamo-runtime")
 _SIDECAR_NAME = "sidecar-frontend"  # the container that the operator adds for v1alpha1's frontendSidecar
 _NATIVE_PICKER = (1, 5)  # since this release Dynamo has its own endpoint picker, without eppConfig
+
+
+# The tags that name a Dynamo release to the webhook (deploy/operator/internal/runtimeversion).
+_RELEASE_TAG = re.compile(r"[vV]?\d+\.\d+(\.\d+)?(-[0-9A-Za-z][0-9A-Za-z.-]*)?(\+[0-9A-Za-z][0-9A-Za-z.-]*)?")
+_TYPES = ("frontend", "worker", "prefill", "decode", "planner", "epp")
+# v1alpha1 knows these too: https://github.com/ai-dynamo/dynamo/tree/main/deploy/operator/api/v1alpha1
+_OLDER_TYPES = (*_TYPES, "main", "default", "operator", "")
 
 
 class _Refusal(NamedTuple):
     at: Value
     message: str
     fix: str
+    tell: Callable[..., Finding] = fail
 
 
 class _ComponentSpec(NamedTuple):
-    """A component: `pod` is its pod spec, `image` that of its main container; `older` in v1alpha1."""
+    """A component: its pod spec, the container of its Dynamo runtime; `older` in v1alpha1."""
 
     name: str
     value: Value
     role: str
     pod: Value | None
-    image: str
+    main: Value | None
     older: bool
+
+    @property
+    def image(self) -> str:
+        return self.main.get_text("image") if self.main is not None else ""
+
+    @property
+    def image_at(self) -> Value:
+        return (self.main.get("image") if self.main is not None else None) or self.value
 
     def get(self, *path: str) -> Value | None:
         return self.value.get(*path)
 
 
-@check("manifest.admission", title="Graphs pass Dynamo's admission webhook")
+@check(
+    "manifest.admission",
+    title="Graphs pass Dynamo's admission webhook",
+    explained_by={"manifest.placeholders": same_place, "manifest.schema": same_place},
+)
 def admission(recipes: Recipes) -> Iterator[Finding]:
     """The operator can reject a graph that matches its schema: a graph without components, an endpoint picker
-    with two replicas, a sidecar that is not a container.
+    with two replicas, a sidecar that is not a container, an image whose tag names no release where
+    runtimeVersionOverride does not name it either.
 
     Checked are the rules of the operator's webhook that need only the manifest
     (ai-dynamo/dynamo, deploy/operator/internal/webhook/validation). Rules that need the cluster, such as
@@ -58,7 +81,7 @@ def admission(recipes: Recipes) -> Iterator[Finding]:
     for manifest in graphs:
         for refusal in _find_refusals(manifest):
             place = Location(manifest.file, refusal.at.line, refusal.at.column)
-            yield fail(refusal.message, fix=refusal.fix, location=place)
+            yield refusal.tell(refusal.message, fix=refusal.fix, location=place)
 
 
 def _find_refusals(manifest: Manifest) -> Iterator[_Refusal]:
@@ -70,6 +93,7 @@ def _find_refusals(manifest: Manifest) -> Iterator[_Refusal]:
     yield from _check_topology(manifest.root, parts)
     for part in parts:
         yield from _check_image(part)
+        yield from _check_type(part)
         yield from _check_v1alpha1(part) if part.older else _check_v1beta1(part)
         if part.role == "epp":
             yield from _check_picker(part)
@@ -79,13 +103,20 @@ def _read_components(manifest: Manifest) -> Iterator[_ComponentSpec]:
     services = manifest.root.get("spec", "services")
     for name, value in services.mapping.items() if services is not None else ():
         pod = value.get("extraPodSpec")
-        image = value.get_text("extraPodSpec", "mainContainer", "image")
-        yield _ComponentSpec(name, value, value.get_text("componentType"), pod, image, older=True)
+        main = _find_runtime(pod) or value.get("extraPodSpec", "mainContainer")
+        yield _ComponentSpec(name, value, value.get_text("componentType"), pod, main, older=True)
     for value in manifest.root.get_items("spec", "components"):
         pod = value.get("podTemplate", "spec")
         main = next((c for c in _list_containers(pod) if c.get_text("name") == "main"), None)
+        main = _find_runtime(pod) or main
         name, role = value.get_text("name"), value.get_text("type")
-        yield _ComponentSpec(name, value, role, pod, main.get_text("image") if main else "", older=False)
+        yield _ComponentSpec(name, value, role, pod, main, older=False)
+
+
+def _find_runtime(pod: Value | None) -> Value | None:
+    """The init container that brings Dynamo's runtime to an engine's own image, if there is one."""
+    listed = pod.get_items("initContainers") if pod is not None else []
+    return next((container for container in listed if container.get_text("name") in _RUNTIME_NAMES), None)
 
 
 def _check_annotations(root: Value) -> Iterator[_Refusal]:
@@ -121,6 +152,25 @@ def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
         where = "extraPodSpec.mainContainer" if part.older else "the container called main in its podTemplate"
         yield _Refusal(
             part.value, f"{part.name} has no image for its main container", f"add image to {where}"
+        )
+    elif "${" in part.image or part.get("runtimeVersionOverride"):
+        return
+    elif not _RELEASE_TAG.fullmatch(parse_image(part.image).tag):
+        yield _Refusal(
+            part.image_at,
+            f"{part.name}: the tag of {part.image} names no release, and runtimeVersionOverride is not set",
+            "set runtimeVersionOverride to the release in the image, such as 1.6.1",
+        )
+
+
+def _check_type(part: _ComponentSpec) -> Iterator[_Refusal]:
+    at = part.get("componentType" if part.older else "type")
+    if at is not None and part.older and part.role not in _OLDER_TYPES:
+        yield _Refusal(
+            at,
+            f"{part.name}: the operator knows no type {part.role}: it adds no command, ports or probes",
+            f"set componentType to one of {', '.join(_TYPES)}",
+            warn,
         )
 
 

@@ -110,7 +110,7 @@ def _report_unread_definitions(served: ServedKinds | None, server: ServerVersion
     if served is not None and served.reason:
         yield unknown(
             f"the cluster's CustomResourceDefinitions could not be read: {served.reason}",
-            fix="dynocheck rbac",
+            fix="dynocheck rbac --bind user:NAME | kubectl apply -f -   # as an administrator",
         )
     elif server is not None and server.reason:
         yield unknown(f"the cluster's version could not be read: {server.reason}", fix="kubectl version")

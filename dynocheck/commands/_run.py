@@ -80,7 +80,8 @@ class Run:
         started = time.time()
         config = RunConfig.resolve(options, judged)
         outputs = parse_outputs(options.outputs)
-        return cls(command, options, kinds, config, outputs, config.select_checks(options, kinds), started)
+        checks = (*config.select_checks(options, kinds), *config.select_broken(options))
+        return cls(command, options, kinds, config, outputs, checks, started)
 
     def judge(
         self,
@@ -161,7 +162,7 @@ class Run:
         verdicts = Pipeline(planned.checks, self.config.levels, suppressions, alternatives).decide(known)
         tables = (*tabulate(planned.tables, known), *suppressions.build_tables(verdicts))
         report = build_report(
-            self.command, {**target, **self.config.files.describe()}, verdicts, self.started, tables
+            self.command, {**target, **self.config.describe()}, verdicts, self.started, tables
         )
         shown = ReportOptions(strict=self.options.strict, junit_unknown=self.config.site.junit_unknown)
         write_reports(report, self.outputs, shown)

@@ -58,6 +58,12 @@ def get_coverage(check: Check, *facts: Any) -> tuple[int, list[str]]:
     return count, [result.what for result in results if isinstance(result, Unjudged)]
 
 
+def explain_unjudged(check: Check, *facts: Any) -> str:
+    """Why not everything was judged; empty where it was."""
+    results = list(check(*facts) or ())
+    return "; ".join(result.why for result in results if isinstance(result, Unjudged))
+
+
 def _place(finding: Finding) -> str:
     if finding.subject is not None:
         return str(finding.subject)

@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.manifest import admission
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
+from tests.checks.judging import (
+    FRONTEND,
+    GRAPH,
+    get_skip_reason,
+    list_messages,
+    outcomes,
+    recipes,
+    run_check,
+    worker,
+)
 
 IMAGE = "registry.example/frontend:1.3.0"
 OLDER = """
@@ -105,7 +114,6 @@ def test_what_the_webhook_refuses(tmp_path: Path, text: str, message: str) -> No
         picker(CONFIG),
         picker(f"{CONFIG}, replicas: 1"),
         picker(tag="1.5.0"),
-        picker(tag="latest"),
         picker(", runtimeVersionOverride: 1.5.0", tag="mine"),
     ],
 )
@@ -120,3 +128,39 @@ def test_without_a_graph_there_is_nothing_to_judge(tmp_path: Path) -> None:
     assert [m for _, m in list_messages(admission.admission, recipes(tmp_path, deploy=GRAPH + FRONTEND))] == [
         "Frontend has no image for its main container"
     ]
+
+
+@pytest.mark.parametrize(
+    ("tag", "fields", "expected"),
+    [
+        (":latest", "", ["fail"]),
+        (":my-build", "", ["fail"]),
+        ("", "", ["fail"]),
+        ("@sha256:" + "0" * 64, "", ["fail"]),
+        (":my-build", ", runtimeVersionOverride: 1.6.1", []),
+        (":v1.6.1", "", []),
+        (":1.4.0-kimi-k3-dev.1", "", []),
+        (":1.6.1@sha256:" + "0" * 64, "", []),
+        (":${TAG}", "", []),  # known once the template is filled in
+    ],
+)
+def test_the_tag_of_a_component_names_a_release(
+    tmp_path: Path, tag: str, fields: str, expected: list[str]
+) -> None:
+    image = f"registry.example/runtime{tag}"
+    assert outcomes(admission.admission, recipes(tmp_path, a=newer(fields, image=image))) == expected
+    alpha = older(fields).replace(IMAGE, f"'{image}'")
+    assert outcomes(admission.admission, recipes(tmp_path, a=alpha)) == expected
+
+
+def test_the_runtime_of_an_engine_image_names_the_release(tmp_path: Path) -> None:
+    text = newer(image="vllm/vllm-openai:nightly").replace(
+        "containers:",
+        "initContainers: [{name: runtime, image: 'registry.example/runtime:1.6.1'}], containers:",
+    )
+    assert outcomes(admission.admission, recipes(tmp_path, a=text)) == []
+
+
+def test_a_type_that_the_operator_does_not_know(tmp_path: Path) -> None:
+    given = recipes(tmp_path, a=older().replace("componentType: worker", "componentType: engine"))
+    assert outcomes(admission.admission, given) == ["warn"]

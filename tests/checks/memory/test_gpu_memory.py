@@ -7,8 +7,17 @@ from pathlib import Path
 import pytest
 
 from dynocheck.checks.memory import gpu_memory
-from dynocheck.facts import Recipes
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, outcomes, recipes, run_check
+from dynocheck.facts import Autoscalers, Node, Nodes, Recipes
+from tests.checks.judging import (
+    FRONTEND,
+    GRAPH,
+    explain_unjudged,
+    get_coverage,
+    get_skip_reason,
+    outcomes,
+    recipes,
+    run_check,
+)
 
 LARGE = "meta-llama/Llama-3.1-405B-Instruct"
 H100 = "nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3"
@@ -35,6 +44,69 @@ def graph(
 
 
 # memory.weights-fit
+
+
+@pytest.mark.parametrize(
+    ("model", "selector", "expected", "judged"),
+    [
+        ("Qwen/Qwen3-0.6B", "", [], 1),  # which every known GPU holds
+        ("Qwen/Qwen3-32B", "", [], 0),
+        (LARGE, "", ["fail"], 1),
+        ("Qwen/Qwen3-8B", "nvidia.com/gpu.product: Tesla-T4", ["fail"], 1),
+        ("Qwen/Qwen3-8B", "nvidia.com/gpu.product: NVIDIA-L4", [], 1),
+        ("Qwen/Qwen3-32B", "nvidia.com/gpu.product: NVIDIA-A10G", ["fail"], 1),
+        ("Qwen/Qwen3-32B", "nvidia.com/gpu.product: NVIDIA-H100-NVL", [], 1),
+        ("Qwen/Qwen3-32B", "nvidia.com/gpu.product: NVIDIA-FUTURE-32GB", ["fail"], 1),
+        ("Qwen/Qwen3-32B", "nvidia.com/gpu.product: NVIDIA-FUTURE", [], 0),
+        ("Qwen/Qwen3-8B", "nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3-MIG-1g.10gb", ["fail"], 1),
+        ("Qwen/Qwen3-8B", "nvidia.com/gpu.product: NVIDIA-L4-SHARED", [], 1),
+        ("Qwen/Qwen3-32B", 'nvidia.com/gpu.memory: "46068"', ["fail"], 1),
+        ("Qwen/Qwen3-32B", 'nvidia.com/gpu.memory: "81559"', [], 1),
+    ],
+)
+def test_the_gpu_is_known_as_far_as_the_recipe_tells(
+    tmp_path: Path, model: str, selector: str, expected: list[str], judged: int
+) -> None:
+    given = graph(tmp_path, model, "--max-model-len=9", selector=selector)
+    left = [] if judged else [f"w: {model}"]
+    assert outcomes(gpu_memory.weights_fit, given) == expected
+    assert get_coverage(gpu_memory.weights_fit, given) == (judged, left)
+    fits = judged and not expected
+    assert outcomes(gpu_memory.kv_cache, given) == []
+    assert get_coverage(gpu_memory.kv_cache, given) == (1, []) if fits else (0, [f"w: {model}"])
+
+
+def node(name: str, product: str, memory: int | None = None) -> Node:
+    size = {"nvidia.com/gpu.memory": str(memory)} if memory else {}
+    return Node(
+        name=name, labels={"nvidia.com/gpu.present": "true", "nvidia.com/gpu.product": product, **size}
+    )
+
+
+L4, NEW, H200 = node("a", "NVIDIA-L4"), node("b", "NVIDIA-FUTURE", 81559), node("c", "NVIDIA-H200", 143771)
+
+
+@pytest.mark.parametrize(
+    ("nodes", "autoscalers", "expected", "judged"),
+    [
+        ([L4], [], ["fail"], 1),
+        ([NEW], [], [], 1),
+        ([L4, NEW], [], ["warn"], 1),
+        ([L4], ["Karpenter"], [], 0),  # which may add larger ones
+        ([], [], [], 0),
+    ],
+)
+def test_the_gpu_is_one_of_the_clusters(
+    tmp_path: Path, nodes: list[Node], autoscalers: list[str], expected: list[str], judged: int
+) -> None:
+    facts = (graph(tmp_path, "Qwen/Qwen3-32B"), Nodes(tuple(nodes)), Autoscalers(tuple(autoscalers)))
+    assert outcomes(gpu_memory.weights_fit, *facts) == expected
+    assert get_coverage(gpu_memory.weights_fit, *facts)[0] == judged
+
+
+def test_only_nodes_that_the_pods_may_get_count(tmp_path: Path) -> None:
+    given = graph(tmp_path, "Qwen/Qwen3-32B", selector="nvidia.com/gpu.product: NVIDIA-H200")
+    assert get_coverage(gpu_memory.weights_fit, given, Nodes((L4, H200)), Autoscalers(())) == (1, [])
 
 
 @pytest.mark.parametrize(
@@ -90,9 +162,9 @@ def test_required_affinity_names_a_product_too(tmp_path: Path) -> None:
     small = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-H100-80GB-HBM3")
     assert len(run_check(gpu_memory.weights_fit, recipes(tmp_path / "a", deploy=small))) == 1
     either = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-H100-80GB-HBM3, NVIDIA-B200")
-    assert run_check(gpu_memory.weights_fit, recipes(tmp_path / "b", deploy=either)) == []
+    assert outcomes(gpu_memory.weights_fit, recipes(tmp_path / "b", deploy=either)) == ["warn"]
     unknown = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-FUTURE")
-    reason = get_skip_reason(gpu_memory.weights_fit, recipes(tmp_path / "c", deploy=unknown))
+    reason = explain_unjudged(gpu_memory.weights_fit, recipes(tmp_path / "c", deploy=unknown))
     assert "NVIDIA-FUTURE" in reason
 
 
@@ -107,12 +179,12 @@ def test_required_affinity_names_a_product_too(tmp_path: Path) -> None:
     ],
 )
 def test_what_changes_the_weights_is_not_guessed(tmp_path: Path, args: str) -> None:
-    assert get_skip_reason(gpu_memory.weights_fit, graph(tmp_path, LARGE, args))
+    assert explain_unjudged(gpu_memory.weights_fit, graph(tmp_path, LARGE, args))
 
 
 def test_other_models_are_not_judged(tmp_path: Path) -> None:
-    assert "own/model" in get_skip_reason(gpu_memory.weights_fit, graph(tmp_path / "a", "own/model"))
-    assert get_skip_reason(gpu_memory.weights_fit, graph(tmp_path / "b", "/models/somewhere"))
+    assert "not in the table" in explain_unjudged(gpu_memory.weights_fit, graph(tmp_path / "a", "own/model"))
+    assert explain_unjudged(gpu_memory.weights_fit, graph(tmp_path / "b", "/models/somewhere"))
     assert get_skip_reason(gpu_memory.weights_fit, recipes(tmp_path / "c", deploy=GRAPH + FRONTEND))
 
 
@@ -159,7 +231,7 @@ spec:
     if known:
         assert outcomes(gpu_memory.weights_fit, given) == ["fail"]
     else:
-        assert get_skip_reason(gpu_memory.weights_fit, given)
+        assert explain_unjudged(gpu_memory.weights_fit, given)
 
 
 # memory.kv-cache

@@ -18,7 +18,7 @@ from dynocheck.checks.storage import recipe_claims
 from dynocheck.facts import Recipes, Settings
 from dynocheck.recipe.discover import load_recipes
 from dynocheck.recipe.files import MAX_BYTES
-from tests.checks.judging import get_skip_reason, list_messages
+from tests.checks.judging import explain_unjudged, get_coverage, get_skip_reason, list_messages
 from tests.checks.manifests import dump_objects, engine, graph
 
 OWN = "house/own-70b"
@@ -88,12 +88,12 @@ def test_a_config_counts_where_it_lies(tmp_path: Path, place: str, name: str) ->
 )
 def test_and_nowhere_else(tmp_path: Path, place: str) -> None:
     given = judged(tmp_path, {"vllm/agg/deploy.yaml": own(), place: LLAMA_70B})
-    assert f"{OWN} is not in the table" in get_skip_reason(gpu_memory.weights_fit, given)
+    assert "is not in the table" in explain_unjudged(gpu_memory.weights_fit, given)
 
 
 def test_one_config_above_graphs_of_two_models_is_of_neither(tmp_path: Path) -> None:
     files = {"vllm/a/deploy.yaml": own(), "vllm/b/deploy.yaml": own(name="house/other")}
-    assert get_skip_reason(gpu_memory.weights_fit, judged(tmp_path, {**files, "config.json": LLAMA_70B}))
+    assert explain_unjudged(gpu_memory.weights_fit, judged(tmp_path, {**files, "config.json": LLAMA_70B}))
     nearer = judged(tmp_path, {"vllm/a/config.json": LLAMA_70B})
     assert [outcome for outcome, _ in list_messages(gpu_memory.weights_fit, nearer)] == ["fail"]
 
@@ -147,9 +147,8 @@ def test_the_index_says_how_large(
         files["model.safetensors.index.json"] = index(size)
     given = judged(tmp_path, files)
     if expected is None:
-        assert "do not show how" in get_skip_reason(
-            gpu_memory.weights_fit, given
-        ) or "unknown kind of model" in get_skip_reason(gpu_memory.weights_fit, given)
+        assert get_coverage(gpu_memory.weights_fit, given)[0] == 0
+        assert explain_unjudged(gpu_memory.weights_fit, given)
     else:
         assert [outcome for outcome, _ in list_messages(gpu_memory.weights_fit, given)] == expected
 
@@ -161,16 +160,17 @@ def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:
         "quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"},
     }
     files = {"config.json": LLAMA_70B, "hf_quant_config.json": quantized, "deploy.yaml": own()}
-    assert "unknown kind of model" in get_skip_reason(gpu_memory.weights_fit, judged(tmp_path, files))
+    assert "unknown kind of model" in explain_unjudged(gpu_memory.weights_fit, judged(tmp_path, files))
     given = judged(tmp_path, {**files, "model.safetensors.index.json": index(71e9)})
     assert list_messages(gpu_memory.weights_fit, given) == []
-    assert list_messages(gpu_memory.kv_cache, given) == []  # a cache of unknown precision is not counted
+    assert list_messages(gpu_memory.kv_cache, given) == []
+    assert "precision of its KV cache" in explain_unjudged(gpu_memory.kv_cache, given)
 
 
 @pytest.mark.parametrize("name", ["house/own-70b-AWQ", "/models/own-70b.w4a16", "house/own-70b-nvfp4"])
 def test_a_name_that_says_more_than_its_config(tmp_path: Path, name: str) -> None:
     files = {"deploy.yaml": own(name=name), "config.json": LLAMA_70B}
-    assert "unknown kind of model" in get_skip_reason(gpu_memory.weights_fit, judged(tmp_path, files))
+    assert "unknown kind of model" in explain_unjudged(gpu_memory.weights_fit, judged(tmp_path, files))
     whole = judged(tmp_path, {**files, "model.safetensors.index.json": index(141_107_412_992)})
     assert [outcome for outcome, _ in list_messages(gpu_memory.weights_fit, whole)] == ["fail"]
 
@@ -218,7 +218,7 @@ def test_a_broken_file_is_told_with_its_place(tmp_path: Path, name: str, text: s
     assert says in finding.message
     assert finding.location is not None
     assert finding.location.file == str(tmp_path / name)
-    assert get_skip_reason(gpu_memory.weights_fit, given)
+    assert explain_unjudged(gpu_memory.weights_fit, given)
 
 
 def test_an_index_too_large_to_read_says_nothing(tmp_path: Path) -> None:
@@ -226,7 +226,7 @@ def test_an_index_too_large_to_read_says_nothing(tmp_path: Path) -> None:
     files = {"deploy.yaml": own(), "config.json": LLAMA_70B | AWQ, "model.safetensors.index.json": large}
     given = judged(tmp_path, files)
     assert list_messages(names.config, given) == []
-    assert "unknown kind of model" in get_skip_reason(gpu_memory.weights_fit, given)
+    assert "unknown kind of model" in explain_unjudged(gpu_memory.weights_fit, given)
 
 
 def test_an_empty_file_is_told_once(tmp_path: Path) -> None:
@@ -263,5 +263,5 @@ def test_a_config_of_another_program_is_none(tmp_path: Path) -> None:
 )
 def test_nonsense_is_not_judged(tmp_path: Path, change: dict[str, Any]) -> None:
     given = judged(tmp_path, {"deploy.yaml": own(), "config.json": LLAMA_70B | change})
-    assert get_skip_reason(gpu_memory.weights_fit, given)
+    assert explain_unjudged(gpu_memory.weights_fit, given)
     assert msgspec.json.decode(msgspec.json.encode(given), type=Recipes)

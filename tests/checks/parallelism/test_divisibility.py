@@ -11,6 +11,7 @@ from dynocheck.facts import Recipes
 from tests.checks.judging import (
     FRONTEND,
     GRAPH,
+    explain_unjudged,
     get_skip_reason,
     make_component,
     outcomes,
@@ -123,7 +124,7 @@ def test_heads_divide(tmp_path: Path, module: str, model: str, args: list[str], 
 
 
 def test_other_models_are_not_judged(tmp_path: Path) -> None:
-    assert get_skip_reason(divisibility.heads_divide, split(tmp_path / "a", "own/model", "-tp", "6"))
+    assert explain_unjudged(divisibility.heads_divide, split(tmp_path / "a", "own/model", "-tp", "6"))
     assert get_skip_reason(divisibility.experts_divide, recipes(tmp_path / "b", deploy=GRAPH + FRONTEND))
 
 
