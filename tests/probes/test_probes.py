@@ -379,7 +379,7 @@ def test_why_a_definition_is_not_served_may_be_forbidden(cluster: ControlPlane) 
     user = cluster.user("lister", rules=rules([crds]))
     (seen,) = look("definitions", cluster, user)
     assert not seen.established
-    assert seen.reason.startswith("it is not served, and why may not be looked at: ")
+    assert seen.reason.startswith("it is not served, and the reason could not be read: ")
     assert 'User "lister" cannot get resource "customresourcedefinitions"' in seen.reason
 
 
@@ -387,7 +387,7 @@ def test_why_a_definition_is_not_served_may_be_forbidden(cluster: ControlPlane) 
     ("discovery", "kind", "says"),
     [
         ({"kind": "APIGroupList", "groups": []}, Unavailable, "no aggregated discovery"),
-        ({"kind": "Status", "items": []}, InvalidResponse, "no discovery"),
+        ({"kind": "Status", "items": []}, InvalidResponse, "not the discovery"),
         ({}, InvalidResponse, "missing required field `kind`"),
         ({"kind": "APIGroupDiscoveryList", "items": {}}, InvalidResponse, "got `object`"),
     ],

@@ -213,7 +213,7 @@ def test_a_change_that_the_operator_has_not_seen(
 def test_the_deployment_must_be_clear(cluster: ControlPlane, namespace: str) -> None:
     ended = smoke(cluster, namespace)
     assert ended.code == 2
-    assert "which DynamoGraphDeployment?; there is none" in ended.err
+    assert "give the name of a DynamoGraphDeployment; existing: none" in ended.err
     cluster.apply(graph("chat", namespace), graph("code", namespace))
     ended = smoke(cluster, namespace)
     assert (ended.code, "there is chat, code" in ended.err) == (2, True)
