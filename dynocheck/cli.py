@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dynocheck._version import __version__
+from dynocheck.commands._help import Verb
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 
@@ -34,6 +35,14 @@ def _combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
     return apply
 
 
+def _complete_checks(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The ids and areas that begin with what the user typed, for the shell."""
+    from dynocheck.core.registry import load
+
+    names = {name for check in load(installed=False).checks for name in (check.id, check.area)}
+    return sorted(name for name in names if name.startswith(incomplete))
+
+
 _config_option = click.option(
     "--config", metavar="FILE", help="Path to the configuration (default: dynocheck.toml or pyproject.toml)."
 )
@@ -51,9 +60,19 @@ _no_plugins_option = click.option(
 )
 _check_options = _combine_options(
     click.option(
-        "--select", multiple=True, metavar="ID", help="Run only these checks: ids or globs (repeatable)."
+        "--select",
+        multiple=True,
+        metavar="ID",
+        shell_complete=_complete_checks,
+        help="Run only these checks: ids, areas or globs (repeatable).",
     ),
-    click.option("--skip", multiple=True, metavar="ID", help="Skip these checks: ids or globs (repeatable)."),
+    click.option(
+        "--skip",
+        multiple=True,
+        metavar="ID",
+        shell_complete=_complete_checks,
+        help="Skip these checks: ids, areas or globs (repeatable).",
+    ),
     _config_option,
     _checks_dir_option,
     _no_plugins_option,
@@ -149,20 +168,32 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck preflight --context prod -n models",
+        "dynocheck preflight --recipe recipes/deepseek-r1 -o table -o junit=dynocheck.xml",
+    ),
+)
 @_recipe_option
 @_report_options
 @_baseline_options
 @_check_options
 @_cluster_options
 def preflight(recipes: tuple[str, ...], **options: Any) -> int:
-    """Check a cluster before deployment."""
+    """Check a cluster, and with --recipe whether a recipe fits it, before deployment."""
     from dynocheck.commands import preflight
 
     return preflight.run(CommonOptions(**options), recipes)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck recipe recipes/llama-3-70b",
+        "dynocheck recipe recipes --diff origin/main --strict -o github",
+    ),
+)
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--cluster", is_flag=True, help="Check the recipes against the live cluster too.")
 @click.option(
@@ -198,7 +229,13 @@ def recipe(paths: tuple[str, ...], **options: Any) -> int:
     return recipe.run(_pop_options(CommonOptions, options), paths, **options)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck smoke my-graph -n models",
+        "dynocheck smoke --url http://127.0.0.1:8000 --limit ttft.p90=500ms",
+    ),
+)
 @click.argument("deployment", required=False, metavar="[DGD]")
 @_endpoint_options
 @click.option("--via", type=_VIA, help="How to reach the deployment (default: the first that works).")
@@ -243,7 +280,13 @@ def smoke(**options: Any) -> int:
     return smoke.run(CommonOptions(**options), smoke_options)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck checks",
+        "dynocheck checks --select gpu -o json",
+    ),
+)
 @_check_options
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def checks(output: str, **options: Any) -> int:
@@ -253,8 +296,14 @@ def checks(output: str, **options: Any) -> int:
     return checks.list_checks(CommonOptions(**options), output)
 
 
-@cli.command()
-@click.argument("pattern", metavar="ID")
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck explain storage.default-class",
+        "dynocheck explain gpu",
+    ),
+)
+@click.argument("pattern", metavar="ID", shell_complete=_complete_checks)
 @_config_option
 @_checks_dir_option
 @_no_plugins_option
@@ -268,7 +317,13 @@ def explain(pattern: str, **options: Any) -> int:
     return checks.explain(CommonOptions(**options), pattern)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck config",
+        "dynocheck config recipes/llama-3-70b -o json",
+    ),
+)
 @click.argument("paths", nargs=-1, metavar="[PATH]...")
 @_config_option
 @_checks_dir_option
@@ -281,7 +336,13 @@ def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
     return config.run(CommonOptions(**options), paths, output)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck snapshot cluster.json --context prod",
+        "dynocheck snapshot cluster.json --recipe recipes/deepseek-r1",
+    ),
+)
 @click.argument("file", default="-")
 @_recipe_option
 @_check_options
@@ -297,7 +358,13 @@ def snapshot(file: str, recipes: tuple[str, ...], **options: Any) -> int:
     return snapshot.run(CommonOptions(**options), file, recipes)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck rbac --bind user:alice | kubectl apply -n models -f -",
+        "dynocheck rbac --smoke --bind serviceaccount:ci:robot",
+    ),
+)
 @_check_options
 @click.option("--smoke", is_flag=True, help="The roles for smoke on a deployment.")
 @click.option("--via", type=_VIA, help="With --smoke: how it reaches the deployment (default: any).")
@@ -315,7 +382,13 @@ def rbac(smoke: bool, via: str | None, load: bool, bind: tuple[str, ...], **opti
     return rbac.run(CommonOptions(**options), smoke=smoke, load=load, via=via, bind=bind)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck load --url http://127.0.0.1:8000 --concurrency 32 --requests 256",
+        "dynocheck load my-graph --in-cluster --apply -n models --image registry.example/dynocheck",
+    ),
+)
 @_endpoint_options
 @click.option(
     "--concurrency", type=_COUNT, metavar="N", help="Concurrent requests (closed loop)  [default: 4]"
@@ -439,7 +512,13 @@ def _run_local_load(
     return load.run(common, load_options)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck demo",
+        "NO_COLOR=1 dynocheck demo | less",
+    ),
+)
 def demo() -> int:
     """Check a recorded cluster, a reference recipe and a simulated engine; needs no cluster and no GPU."""
     from dynocheck.commands import demo

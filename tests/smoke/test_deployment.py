@@ -216,7 +216,7 @@ def test_the_deployment_must_be_clear(cluster: ControlPlane, namespace: str) -> 
     assert "give the name of a DynamoGraphDeployment; existing: none" in ended.err
     cluster.apply(graph("chat", namespace), graph("code", namespace))
     ended = smoke(cluster, namespace)
-    assert (ended.code, "there is chat, code" in ended.err) == (2, True)
+    assert (ended.code, "existing: chat, code" in ended.err) == (2, True)
     ended = smoke(cluster, namespace, "cat")
     assert (ended.code, "no DynamoGraphDeployment cat; there is chat, code" in ended.err) == (2, True)
 
@@ -404,7 +404,7 @@ def test_a_gateway_without_an_address_and_a_graph_without_a_route(
 ) -> None:
     cluster.apply(graph("chat", namespace))
     ended = smoke(cluster, namespace, "--via", "gateway", *READY)
-    assert ended.findings("endpoint.discovered")[0]["message"] == "no HTTPRoute leads to chat"
+    assert ended.findings("endpoint.discovered")[0]["message"] == "no HTTPRoute refers to chat"
     cluster.apply(route(namespace, POOL))
     gateway(cluster, namespace, 80, None)
     ended = smoke(cluster, namespace, "--via", "gateway", *READY)
