@@ -218,7 +218,7 @@ def test_the_deployment_must_be_clear(cluster: ControlPlane, namespace: str) -> 
     ended = smoke(cluster, namespace)
     assert (ended.code, "existing: chat, code" in ended.err) == (2, True)
     ended = smoke(cluster, namespace, "cat")
-    assert (ended.code, "no DynamoGraphDeployment cat; there is chat, code" in ended.err) == (2, True)
+    assert (ended.code, "no DynamoGraphDeployment cat; existing: chat, code" in ended.err) == (2, True)
 
 
 def test_by_the_name_that_the_clusters_dns_knows(cluster: ControlPlane, namespace: str) -> None:
