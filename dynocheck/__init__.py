@@ -5,6 +5,7 @@ These names, and the facts in `dynocheck.facts`, are all that a custom check nee
 
 from dynocheck._version import __version__
 from dynocheck.core.declarations import chart, check, probe, table
+from dynocheck.core.explanations import anywhere, same_file, same_place
 from dynocheck.core.outcomes import (
     Finding,
     Location,
@@ -35,11 +36,14 @@ __all__ = [
     "Subject",
     "Unavailable",
     "__version__",
+    "anywhere",
     "chart",
     "check",
     "fail",
     "judged",
     "probe",
+    "same_file",
+    "same_place",
     "table",
     "unjudged",
     "unknown",

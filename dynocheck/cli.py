@@ -239,14 +239,29 @@ def checks(output: str, **options: Any) -> int:
 
 
 @cli.command()
-@click.argument("id")
+@click.argument("pattern", metavar="ID")
 @_config_option
 @_checks_dir_option
-def explain(id: str, **options: Any) -> int:  # noqa: A002
-    """Explain a check: why it matters and how to fix it."""
+def explain(pattern: str, **options: Any) -> int:
+    """Explain a check: why it matters and how to fix it.
+
+    ID is an id, an area or a glob, as for --select; several checks are explained briefly.
+    """
     from dynocheck.commands import checks
 
-    return checks.explain(CommonOptions(**options), id)
+    return checks.explain(CommonOptions(**options), pattern)
+
+
+@cli.command()
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@_config_option
+@_checks_dir_option
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
+    """Print the configuration of a run on these paths, and the file of each value."""
+    from dynocheck.commands import config
+
+    return config.run(CommonOptions(**options), paths, output)
 
 
 @cli.command()

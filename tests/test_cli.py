@@ -14,7 +14,7 @@ import pytest
 from dynocheck.cli import main
 from tests.command import ROOT, dynocheck
 
-VERBS = ["preflight", "recipe", "smoke", "load", "checks", "explain", "snapshot", "rbac", "demo"]
+VERBS = ["preflight", "recipe", "smoke", "load", "checks", "explain", "config", "snapshot", "rbac", "demo"]
 NOBODYS = "https://127.0.0.1:1"
 
 
@@ -214,6 +214,16 @@ def test_explain_prints_title_and_fix(capsys: pytest.CaptureFixture[str]) -> Non
         shown = capsys.readouterr().out
         assert row["title"] in shown
         assert "\nFix: " in shown
+
+
+@pytest.mark.parametrize("pattern", ["storage", "storage.*", "s[t]orage.r*"])
+def test_explain_takes_what_select_takes(pattern: str) -> None:
+    listed = [row["id"] for row in json.loads(dynocheck("checks", "--select", pattern, "-o", "json").out)]
+    shown = dynocheck("explain", pattern)
+    assert shown.code == 0
+    assert [check for check in listed if check not in shown.out] == []
+    assert len(listed) > 1
+    assert shown.out.count("Fix: ") == len(listed)
 
 
 def test_output_in_any_encoding() -> None:

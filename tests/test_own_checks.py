@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
+import shutil
 import textwrap
+import tomllib
 from pathlib import Path
 from typing import Any
 
@@ -244,6 +247,52 @@ def test_pyproject_is_read(tmp_path: Path) -> None:
     assert len(outcomes(cwd=tmp_path)[1]) > 1
 
 
+@pytest.fixture
+def repository(tmp_path: Path) -> Path:
+    """A repository with a recipe in a folder, and a configuration at its root that names custom checks."""
+    root = tmp_path / "repository"
+    shutil.copytree(RECIPE, root / "models" / "qwen3-32b")
+    (root / ".git").mkdir()
+    (root / "ops").mkdir()
+    (root / "ops" / "house.py").write_text(OWN)
+    (root / "dynocheck.toml").write_text(
+        'select = ["graph", "house"]\nchecks-dirs = ["ops"]\n[levels]\n"house.labels" = "fail"\n'
+    )
+    return root
+
+
+@pytest.mark.parametrize("format", ["table", "json", "junit", "sarif", "github", "markdown", "html"])
+def test_every_format_names_the_configuration(repository: Path, tmp_path: Path, format: str) -> None:  # noqa: A002
+    ended = dynocheck("recipe", repository / "models" / "qwen3-32b", "-o", format, cwd=tmp_path)
+    assert ended.code == 0
+    text = " ".join(ended.out.split())
+    assert "repository/dynocheck.toml" in text
+    assert "--checks-dir repository/ops" in text, "it says that custom checks of that folder are not loaded"
+
+
+def test_custom_checks_of_a_found_file_are_loaded_when_asked_for(repository: Path, tmp_path: Path) -> None:
+    judged = repository / "models" / "qwen3-32b"
+    without = dynocheck("recipe", judged, "-o", "json", cwd=tmp_path)
+    assert {check.partition(".")[0] for check in without.outcomes} == {"graph"}
+    asked = dynocheck("recipe", judged, "-o", "json", "--checks-dir", repository / "ops", cwd=tmp_path)
+    assert asked.outcomes["house.labels"] == "fail"
+    assert dynocheck("recipe", "models/qwen3-32b", "-o", "json", cwd=repository).code == 1
+
+
+def test_the_configuration_is_printed(repository: Path) -> None:
+    (repository / "models" / "pyproject.toml").write_text('[tool.dynocheck]\nselect = ["gpu.*"]\n')
+    shown = dynocheck("config", "models", cwd=repository)
+    assert shown.code == 0
+    lines = [" ".join(line.split()) for line in shown.out.splitlines()]
+    assert 'select = ["gpu.*"] # models/pyproject.toml' in lines
+    assert 'levels."house.labels" = "fail" # dynocheck.toml' in lines
+    assert 'junit-unknown = "error" # default' in lines
+    config = json.loads(dynocheck("config", "models", "-o", "json", cwd=repository).out)
+    assert config["files"] == ["dynocheck.toml", "models/pyproject.toml"]
+    assert {"key": "select", "value": ["gpu.*"], "file": "models/pyproject.toml"} in config["settings"]
+    assert tomllib.loads(shown.out)["thresholds"]["kubernetes-version"] == "1.30", "what it prints is TOML"
+
+
 def test_strict_counts_warnings(own: Path) -> None:
     arguments = ["--checks-dir", str(own), "--select", "house.labels"]
     assert outcomes(*arguments)[0] == 0
@@ -253,16 +302,14 @@ def test_strict_counts_warnings(own: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "says"),
     [
-        ("colour = 1", "unknown field `colour`"),
-        ("thresholds = { kubernetes = '1.30' }", "unknown field `kubernetes`"),
-        ("thresholds = { read-gigabytes = 0 }", "Expected `float` > 0"),
-        ("thresholds = { read-gigabytes = nan }", "Expected `float`"),
-        ("select = 'graph'", "Expected `array`, got `str`"),
-        ("limits = ['error_rate=0', 5]", "Expected `str`, got `int` - at `$.limits[1]`"),
-        ("levels = { 'graph.frontend' = 'loud' }", "Invalid enum value 'loud'"),
-        ("select = ['no.such']", "no check here matches 'no.such'"),
-        ("levels = { 'no.such' = 'warn' }", "no check here matches 'no.such'"),
-        ("select = [", "not TOML"),
+        ("select = ['no.such']", "dynocheck.toml: select: no check here matches 'no.such'"),
+        (
+            "skip = ['graph.fronted']",
+            "skip: no check here matches 'graph.fronted'; did you mean graph.frontend",
+        ),
+        ("levels = { 'no.such' = 'warn' }", "dynocheck.toml: levels: no check here matches 'no.such'"),
+        ("limits = ['ttft=5']", "limits of dynocheck.toml"),
+        ("colour = 1\nlimits = 5", "unknown key colour (keys: select, "),
     ],
 )
 def test_an_invalid_configuration_is_a_usage_error(tmp_path: Path, text: str, says: str) -> None:

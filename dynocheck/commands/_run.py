@@ -66,13 +66,16 @@ class Run:
     started: float
 
     @classmethod
-    def begin(cls, command: str, options: CommonOptions, kinds: FactKinds) -> "Run":
+    def begin(
+        cls, command: str, options: CommonOptions, kinds: FactKinds, judged: Sequence[str] = ()
+    ) -> "Run":
         """Read the configuration and select the checks.
 
+        :param judged: the paths that are judged.
         :raises UsageError: the options or the configuration cannot be used.
         """
         started = time.time()
-        config = RunConfig.resolve(options)
+        config = RunConfig.resolve(options, judged)
         outputs = parse_outputs(options.outputs)
         return cls(command, options, kinds, config, outputs, config.select_checks(options, kinds), started)
 
@@ -151,7 +154,9 @@ class Run:
         alternatives = self.kinds is ClusterFact
         verdicts = Pipeline(planned.checks, self.config.levels, suppressions, alternatives).decide(known)
         tables = (*tabulate(planned.tables, known), *suppressions.build_tables(verdicts))
-        report = build_report(self.command, target, verdicts, self.started, tables)
+        report = build_report(
+            self.command, {**target, **self.config.files.describe()}, verdicts, self.started, tables
+        )
         shown = ReportOptions(strict=self.options.strict, junit_unknown=self.config.site.junit_unknown)
         write_reports(report, self.outputs, shown)
         return compute_exit_code(report, strict=self.options.strict)

@@ -67,7 +67,7 @@ def run(common: CommonOptions, options: LoadOptions, runner: LoadRunner | None =
     :return: the exit code.
     :raises UsageError: an option cannot be used.
     """
-    run = Run.begin("load", common, LoadFact)
+    run = Run.begin("load", common, LoadFact, options.judged_paths)
     limits = options.resolve_limits(run.config).with_defaults(runner.limits if runner else LoadLimits())
     earlier = _read_baseline(options)
     _check_writable(options.save)

@@ -30,7 +30,7 @@ def run(
         raise UsageError("no recipe given: dynocheck recipe PATH...")
     sources: dict[type, Any] = {DefinitionPaths: DefinitionPaths(crds)} if crds else {}
     sources |= {EngineParsers: EngineParsers(("vllm",))} if engine_parser else {}
-    run = Run.begin("recipe", options, RecipeFact)
+    run = Run.begin("recipe", options, RecipeFact, paths)
     context = RunContext(sources=sources, describe_target=partial(_describe_schemas, run.checks))
     return run.judge(paths, cluster=cluster, context=context)
 

@@ -21,7 +21,7 @@ def run(options: CommonOptions, file: str, recipes: tuple[str, ...]) -> int:
     :return: 0, or 3 when a fact is missing; the snapshot holds the reason.
     :raises UsageError: the file cannot be written.
     """
-    config = RunConfig.resolve(options)
+    config = RunConfig.resolve(options, recipes)
     sources = collect_sources(options, recipes, cluster=True)
     checks = config.select_checks(options)
     # A snapshot without recipes holds the facts for any recipe.

@@ -5,12 +5,13 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Literal
 
 from dynocheck.core.errors import RegistryError
+from dynocheck.core.explanations import Explanations
 from dynocheck.core.outcomes import Panel, Result, Row
 from dynocheck.facts import Access, Fact
 
@@ -64,7 +65,12 @@ class Declaration:
 
 @dataclass(frozen=True)
 class Check(Declaration):
-    """One thing that must hold, stated by the title and judged by the function."""
+    """One thing that must hold, stated by the title and judged by the function.
+
+    `explained_by` names the checks whose findings explain those of this one.
+    """
+
+    explained_by: Explanations = field(default_factory=dict, hash=False)
 
     def __call__(self, *facts: Any, **named: Any) -> Iterable[Result] | None:
         findings: Iterable[Result] | None = self.function(*facts, **named)
@@ -135,18 +141,21 @@ def check(
     *,
     title: str,
     aliases: Sequence[str] = (),
+    explained_by: Explanations | None = None,
 ) -> Callable[[CheckFunction], Check]:
     """Declare a check: a function that takes facts and yields findings, none when all is well.
 
     :param id: `area.kebab-name`; never changes.
     :param title: what must hold, as a statement.
     :param aliases: former ids of the check.
+    :param explained_by: the checks whose findings explain findings of this one, each with the relation that
+        must hold between the two, such as `same_place`. The explained finding is reported below the other.
     :raises RegistryError: the id is not of that form.
     """
     _validate_id(id)
 
     def make(judge: CheckFunction) -> Check:
-        return Check(id, title, judge, tuple(aliases))
+        return Check(id, title, judge, tuple(aliases), explained_by or {})
 
     return make
 

@@ -50,8 +50,18 @@ class Location(msgspec.Struct, frozen=True):
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
 
 
+class FindingRef(msgspec.Struct, frozen=True):
+    """A finding of the same report: the id of its check, and its index among the findings of that check."""
+
+    check: str
+    index: int
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One cause: what was found, where, and the command or edit that fixes it."""
+    """One cause: what was found, where, and the command or edit that fixes it.
+
+    `explained_by` is the finding that it follows from: without that one, this one would not be there.
+    """
 
     outcome: Outcome
     message: str
@@ -59,6 +69,7 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     evidence: dict[str, Any] = {}
     subject: Subject | None = None
     location: Location | None = None
+    explained_by: FindingRef | None = None
 
 
 class Unjudged(msgspec.Struct, frozen=True, kw_only=True):

@@ -1,4 +1,4 @@
-"""The pipeline that decides verdicts: judge, suppress, weigh alternatives.
+"""The pipeline that decides verdicts: judge, suppress, weigh alternatives, link explanations.
 
 Facts are gathered before it (`core.probing`), and the report is built after it (`core.report_builder`). Each
 stage takes verdicts and returns verdicts; `_conclude` alone derives an outcome and a message from findings.
@@ -14,6 +14,7 @@ from msgspec.structs import replace
 from dynocheck.core.alternatives import find_alternatives, soften
 from dynocheck.core.declarations import Check
 from dynocheck.core.errors import describe_crash
+from dynocheck.core.explanations import link_explanations
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.outcomes import (
     Finding,
@@ -76,7 +77,9 @@ class Pipeline:
             lambda recipes: self._judge(_replace_recipes(knowledge, recipes))
         ):
             verdicts = _suppress(verdicts, suppressor)
-        return _weigh_alternatives(verdicts, _get_recipes(knowledge)) if self.alternatives else verdicts
+        if self.alternatives:
+            verdicts = _weigh_alternatives(verdicts, _get_recipes(knowledge))
+        return link_explanations(verdicts, {check.id: check.explained_by for check in self.checks})
 
     def _judge(self, knowledge: Knowledge) -> tuple[Verdict, ...]:
         """Judge without what comments suppress. The checks of the comments themselves come last."""

@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from dynocheck.core.declarations import ChartMaker, Check, Declaration, Probe, TableMaker
 from dynocheck.core.errors import RegistryError
+from dynocheck.core.suggestions import suggest
 from dynocheck.facts import Fact
 
 CHECKS_GROUP = "dynocheck.checks"
@@ -89,15 +90,18 @@ def filter_matching(
 
 
 def select(
-    checks: Sequence[DeclarationT], only: Sequence[str], without: Sequence[str]
+    checks: Sequence[DeclarationT], only: Sequence[str], without: Sequence[str], origin: str = ""
 ) -> tuple[DeclarationT, ...]:
     """The same, with patterns each of which must match.
 
+    :param origin: where the patterns are from, for messages.
     :raises RegistryError: a pattern matches no check.
     """
     for pattern in (*only, *without):
         if not any(c.matches(pattern) for c in checks):
-            raise RegistryError(f"no check here matches {pattern!r}; run `dynocheck checks` for the list")
+            names = {name for c in checks for name in (c.id, c.area)}
+            hint = suggest(pattern, names, 0.8) or "; run `dynocheck checks` for the list"
+            raise RegistryError(f"{origin}no check here matches {pattern!r}{hint}")
     return filter_matching(checks, only, without)
 
 

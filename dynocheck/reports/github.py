@@ -1,7 +1,7 @@
 """GitHub Actions workflow commands, which annotate the lines of a pull request."""
 
 from dynocheck.core.outcomes import Finding, Outcome, Report, Verdict
-from dynocheck.reports._text import sanitize
+from dynocheck.reports._text import flatten, sanitize
 from dynocheck.reports.options import ReportOptions
 
 _COMMANDS = {
@@ -13,12 +13,17 @@ _COMMANDS = {
 
 
 def render(report: Report, _: ReportOptions) -> str:
-    """One command per finding; empty without findings."""
+    """One command per finding, and a notice of the configuration files; empty without either."""
     lines = [
         _format_command(verdict, finding)
         for verdict in report.verdicts
         for finding in verdict.findings
         if finding.outcome in _COMMANDS
+    ]
+    lines += [
+        f"::notice title=dynocheck::{_escape_data(sanitize(f'{name}: {value}'))}"
+        for name, value in flatten(report.target)
+        if name.startswith("config")
     ]
     return "".join(f"{line}\n" for line in lines)
 

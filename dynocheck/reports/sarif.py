@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from dynocheck.core.outcomes import Finding, Outcome, Report, SuppressedFinding, Verdict
-from dynocheck.reports._text import sanitize
+from dynocheck.reports._text import flatten, sanitize
 from dynocheck.reports.as_json import dump_json
 from dynocheck.reports.options import ReportOptions
 
@@ -42,6 +42,7 @@ def _build_run(report: Report) -> dict[str, Any]:
                 "toolExecutionNotifications": notifications,
             }
         ],
+        "properties": dict(flatten(report.target)),
         "results": [
             _build_result(verdict, finding, indices[verdict.check])
             for verdict, finding in _list_findings(report)

@@ -65,7 +65,7 @@ def test_it_is_laid_out_as_the_contract() -> None:
         "unjudged",
     ]
     found = fail["findings"][0]
-    assert list(found) == ["outcome", "message", "fix", "evidence", "subject", "location"]
+    assert list(found) == ["outcome", "message", "fix", "evidence", "subject", "location", "explained_by"]
     assert found["subject"] == {
         "kind": "DynamoGraphDeployment",
         "namespace": "dynamo",
