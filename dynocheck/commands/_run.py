@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from dynocheck.commands import _ci as ci
 from dynocheck.core import snapshot
 from dynocheck.core.declarations import Check, Probe
 from dynocheck.core.errors import UsageError
@@ -64,6 +65,7 @@ class Run:
     outputs: Sequence[Output]
     checks: tuple[Check, ...]
     started: float
+    judged: Sequence[str] = ()
 
     @classmethod
     def begin(
@@ -77,7 +79,9 @@ class Run:
         started = time.time()
         config = RunConfig.resolve(options, judged)
         outputs = parse_outputs(options.outputs)
-        return cls(command, options, kinds, config, outputs, config.select_checks(options, kinds), started)
+        return cls(
+            command, options, kinds, config, outputs, config.select_checks(options, kinds), started, judged
+        )
 
     def judge(
         self,
@@ -157,9 +161,18 @@ class Run:
         report = build_report(
             self.command, {**target, **self.config.files.describe()}, verdicts, self.started, tables
         )
-        shown = ReportOptions(strict=self.options.strict, junit_unknown=self.config.site.junit_unknown)
-        write_reports(report, self.outputs, shown)
+        write_reports(report, self.outputs, self._choose_report_options())
         return compute_exit_code(report, strict=self.options.strict)
+
+    def _choose_report_options(self) -> ReportOptions:
+        """The options of reports that the user, the configuration and the CI server set."""
+        return ReportOptions(
+            strict=self.options.strict,
+            junit_unknown=self.config.site.junit_unknown,
+            root=ci.find_root(self.judged),
+            places=ci.reads_places(),
+            documentation={check.id: check.documentation for check in self.checks},
+        )
 
 
 def collect_sources(options: CommonOptions, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:
