@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from dynocheck.core.outcomes import Finding
+from dynocheck.core.paths import resolve
 from dynocheck.secrets import hide
 
 _LINE = re.compile(r"\bline \d+")
@@ -37,7 +38,7 @@ class Fingerprints:
     """Computes fingerprints with files relative to a folder."""
 
     def __init__(self, root: str) -> None:
-        self._root = os.path.realpath(root)
+        self._root = resolve(root)
         self._files: dict[str, str] = {}
 
     def compute(self, check: str, finding: Finding) -> Fingerprint:
@@ -49,7 +50,7 @@ class Fingerprints:
     def _relate(self, file: str) -> str:
         """The path of a file from the root."""
         if file not in self._files:
-            self._files[file] = Path(os.path.relpath(os.path.realpath(file), self._root)).as_posix()
+            self._files[file] = Path(os.path.relpath(resolve(file), self._root)).as_posix()
         return self._files[file]
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from junitparser import Attr, Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
 from dynocheck.core.outcomes import Finding, Outcome, Report, Unjudged, Verdict, describe_suppressed
-from dynocheck.reports._paths import relate
+from dynocheck.core.paths import relate
 from dynocheck.reports._text import flatten, format_finding, group_by_area, sanitize
 from dynocheck.reports.options import ReportOptions
 
@@ -92,7 +92,7 @@ def _set_place(case: _Case, verdict: Verdict, options: ReportOptions) -> None:
     place = next((finding.location for finding in findings if finding.location), None)
     if place is not None:
         case.file = sanitize(relate(place.file, options.root))
-        case.line = place.line
+        case.line = str(place.line or 1)
 
 
 def _format_verdict(verdict: Verdict) -> str:

@@ -1,7 +1,7 @@
 """SARIF 2.1.0 (OASIS) for code scanning: one rule per check, one result per finding.
 
-GitHub rejects a log with a result that has no file. An object of a cluster stands in a file of its own, which
-does not exist, as in `cluster/dynamo/Pod/name`. GitHub also rejects more than 25,000 results, and shows 5,000:
+GitHub rejects a log with a result that has no file. An object of a cluster therefore stands in a file that
+does not exist, as in `cluster/dynamo/Pod/name`. GitHub rejects more than 25,000 results too, and shows 5,000:
 the worst come first, and a notification says how many are left out.
 """
 
@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 from dynocheck.core.fingerprints import Fingerprints, mask
 from dynocheck.core.outcomes import Finding, Outcome, Report, Subject, SuppressedFinding, Verdict
-from dynocheck.reports._paths import relate
+from dynocheck.core.paths import relate
 from dynocheck.reports._text import sanitize
 from dynocheck.reports.as_json import dump_json
 from dynocheck.reports.options import ReportOptions
@@ -45,13 +45,13 @@ def render(report: Report, options: ReportOptions) -> str:
 def _build_run(report: Report, options: ReportOptions) -> _Json:
     blind = [_build_notification(v, f) for v, f in _list_findings(report) if f.outcome in _NOT_JUDGED]
     results = _build_results(report, options.root)
-    documentation = options.documentation
+    rules = {verdict.check: verdict for verdict in report.verdicts}.values()
     return {
         "tool": {
             "driver": {
                 "name": report.tool.name,
                 "version": report.tool.version,
-                "rules": [_build_rule(v, documentation.get(v.check, "")) for v in report.verdicts],
+                "rules": [_build_rule(v, options.documentation.get(v.check, "")) for v in rules],
             }
         },
         "invocations": [
@@ -96,10 +96,10 @@ def _list_findings(report: Report) -> Iterator[tuple[Verdict, Finding]]:
 
 def _build_results(report: Report, root: str) -> list[_Json]:
     """A result for each failure and warning: failures first, and what is suppressed last."""
-    places = _Places(root)
+    builder = _ResultBuilder(report, root)
     results = [
-        places.build_result(verdict, index, finding, aside)
-        for index, verdict in enumerate(report.verdicts)
+        builder.build(verdict, finding, aside)
+        for verdict in report.verdicts
         for finding, aside in (
             *((finding, None) for finding in verdict.findings),
             *((aside.finding, aside) for aside in verdict.suppressed),
@@ -109,24 +109,23 @@ def _build_results(report: Report, root: str) -> list[_Json]:
     return sorted(results, key=lambda result: ("suppressions" in result, result["level"]))
 
 
-class _Places:
+class _ResultBuilder:
     """Builds results, with files relative to a root and fingerprints that are unique."""
 
-    def __init__(self, root: str) -> None:
+    def __init__(self, report: Report, root: str) -> None:
+        checks = dict.fromkeys(verdict.check for verdict in report.verdicts)
+        self._indices = {check: index for index, check in enumerate(checks)}
         self._root = root
         self._fingerprints = Fingerprints(root)
         self._seen: Counter[str] = Counter()
 
-    def build_result(
-        self, verdict: Verdict, index: int, finding: Finding, aside: SuppressedFinding | None
-    ) -> _Json:
-        location = self._build_location(finding)
+    def build(self, verdict: Verdict, finding: Finding, aside: SuppressedFinding | None) -> _Json:
         result = {
             "ruleId": verdict.check,
-            "ruleIndex": index,
+            "ruleIndex": self._indices[verdict.check],
             "level": _LEVELS[finding.outcome],
             "message": {"text": _format_message(finding)},
-            "locations": [location],
+            "locations": [self._build_location(finding)],
             "partialFingerprints": self._build_fingerprints(verdict, finding),
         }
         return result | ({"suppressions": [_build_suppression(aside)]} if aside else {})
