@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
+import click
 import jsonschema
 import pytest
 
-from dynocheck.cli import main
+from dynocheck.cli import cli, main
 from tests.command import ROOT, dynocheck
 
 VERBS = ["preflight", "recipe", "smoke", "load", "checks", "explain", "config", "snapshot", "rbac", "demo"]
@@ -42,6 +45,56 @@ def test_every_verb_has_help(verb: str) -> None:
     assert ended.out.startswith(f"Usage: dynocheck {verb}")
 
 
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_shows_examples_that_can_be_typed(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    command = cli.commands[verb]
+    assert main([verb, "--help"]) == 0
+    shown = capsys.readouterr().out
+    examples = re.findall(
+        r"^  (?:NO_COLOR=1 )?dynocheck (.*)$", shown.partition("Examples:")[2], re.MULTILINE
+    )
+    assert len(examples) >= 2
+    for example in examples:
+        name, *words = shlex.split(example.partition("|")[0])
+        assert name == verb
+        command.make_context(verb, words)
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_groups_every_option(verb: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([verb, "--help"]) == 0
+    groups = dict(re.findall(r"^(\w[\w ]*):\n((?:  .*\n)+)", capsys.readouterr().out, re.MULTILINE))
+    shown = {name: set(re.findall(r"--[a-z][a-z-]+", text)) for name, text in groups.items()}
+    options = [
+        each for each in cli.commands[verb].params if isinstance(each, click.Option) and not each.hidden
+    ]
+    listed = set().union(*(names for name, names in shown.items() if name != "Examples"))
+    assert {option for each in options for option in each.opts if option.startswith("--")} <= listed
+    assert shown["Other"] == {"--help"}
+    if verb in ("preflight", "recipe", "smoke", "load"):
+        assert {"--select", "--skip"} <= shown["What to check"]
+        assert "--config" in shown["How to check"]
+        assert "--kubeconfig" in shown["Cluster"]
+        assert "--output" in shown["Output"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_the_shell_gets_a_completion_script(shell: str) -> None:
+    ended = dynocheck(env={"_DYNOCHECK_COMPLETE": f"{shell}_source"})
+    assert ended.code == 0
+    assert f"_DYNOCHECK_COMPLETE={shell}_complete" in ended.out
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [("pre", "preflight"), ("recipe --sel", "--select"), ("recipe --select storage.r", "storage.rwx-class")],
+)
+def test_the_shell_completes_verbs_options_and_checks(words: str, expected: str) -> None:
+    env = {"COMP_WORDS": f"dynocheck {words}", "COMP_CWORD": str(len(words.split()))}
+    ended = dynocheck(env={**env, "_DYNOCHECK_COMPLETE": "bash_complete"})
+    assert f"plain,{expected}" in ended.out.split()
+
+
 def test_no_arguments_print_help() -> None:
     ended = dynocheck()
     assert ended.code == 0
@@ -65,20 +118,23 @@ def written(path: Path, content: bytes) -> Path:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"a: [1, 2", "file.yaml:2:1: not YAML"),
-        (b"\x00\x01\x02", "not YAML"),
-        (b"\xff\xfe\xff", "file.yaml:1: not YAML: not UTF-8 text"),
-        (b"just words", "no Kubernetes object in it"),
-        (b"", "no Kubernetes object in it"),
+        (b"a: [1, 2", "file.yaml:2:1"),
+        (b"\x00\x01\x02", "file.yaml:1"),
+        (b"\xff\xfe\xff", "file.yaml:1"),
+        (b"just words", "file.yaml"),
+        (b"a: b", "file.yaml"),
+        (b"", "file.yaml"),
         (b"a:\n\t- b", "file.yaml:2"),
     ],
 )
 def test_a_file_that_is_not_a_manifest(tmp_path: Path, content: bytes, says: str) -> None:
-    ended = dynocheck("recipe", written(tmp_path / "file.yaml", content))
-    assert ended.code == 2
-    assert says in ended.err
-    assert "file.yaml" in ended.err
-    assert ended.err.count("\n") == 1
+    good = written(tmp_path / "good.yaml", b"{apiVersion: v1, kind: ConfigMap, metadata: {name: a}}")
+    ended = dynocheck("recipe", written(tmp_path / "file.yaml", content), good, "-o", "json")
+    assert (ended.code, ended.err) == (1, "")
+    (found,) = ended.findings("manifest.yaml")
+    place = ":".join(str(part) for part in found["location"].values() if part)
+    assert place.startswith(str(tmp_path / says))
+    assert ended.outcomes["manifest.schema"] == "pass"
 
 
 def test_paths_without_a_recipe(tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ def kubernetes_version(server: ApiServer, settings: Settings, recipes: Recipes |
 def permissions(reviews: Permissions, namespace: RunNamespace) -> Iterator[Finding]:
     """Checks of what the user may not read are reported as unknown, never as failed.
 
-    Fix: dynocheck rbac | kubectl apply -n NAMESPACE -f -
+    Fix: dynocheck rbac --bind user:NAME | kubectl apply -n NAMESPACE -f -
     """
     for review in reviews:
         if not review.allowed:

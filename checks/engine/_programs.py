@@ -1,31 +1,44 @@
 """The programs of a recipe whose flags are known, with their command lines and parsers."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from dynocheck import Location, Skip
-from dynocheck.data.flags import FlagTable, dynamo_release, flag_tables
+from dynocheck import Finding, Location, Result, Skip, fail, judged, unjudged, warn
+from dynocheck.core.outcomes import Unjudged
+from dynocheck.data.flags import (
+    FlagTable,
+    ImageRelease,
+    describe_span,
+    find_release,
+    flag_tables,
+    list_minors,
+)
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, read_config_entries
 from dynocheck.engines.detection import find_keys_file
 from dynocheck.facts import Component, Container, Graph, Launch, Recipes, Ruling, Rulings
 
 _MIN_SIMILARITY = 0.75  # of difflib: one slip in a word of usual length
+_NEEDS = f"an image whose tag is a release from {describe_span()}"
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program that a component starts, with the options of its image's release.
+    """A program that a component starts, with the options of one release.
 
-    `parsers` are Dynamo's own options and those of the engine below it, if any. `ruling` is what the
-    engine's own parser says, which overrides the table of options.
+    `release` is what the image's tag tells; where it is not exact, the options are those of one of several
+    releases that the program is compared with. `parsers` are Dynamo's own options and those of the engine
+    below it, if any; there are none where no list of its options is known. `ruling` is what the engine's own
+    parser says, which overrides the table of options.
     """
 
     graph: Graph
     component: Component
     container: Container
     launch: Launch
+    release: ImageRelease
     parsers: tuple[FlagTable, ...]
     ruling: Ruling | None = None
 
@@ -38,7 +51,9 @@ class Program:
 
     @property
     def title(self) -> str:
-        return " and ".join(each.title for each in self.parsers)
+        """The release that options are judged by."""
+        exact = " and ".join(each.title for each in self.parsers)
+        return exact if self.release.exact else f"every release from {describe_span()}"
 
     @property
     def engine(self) -> FlagTable | None:
@@ -62,29 +77,116 @@ class Program:
     def locate(self, given: FlagOccurrence, file: str = "") -> Location:
         return Location(file or self.graph.file, given.word.line, given.word.column)
 
+    def as_of(self, release: str) -> "Program":
+        """The same with the options of a release."""
+        return replace(self, parsers=flag_tables(self.launch.module, release))
 
-def find_programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Program]:
-    """Every program whose flags are known.
+    def describe_lack(self, title: str, what: str) -> str:
+        """The end of a message: that this release, or every known one, lacks an option."""
+        return (
+            f"{title} has no {what}"
+            if self.release.exact
+            else f"no release from {describe_span()} has {what}"
+        )
+
+    def report(
+        self, message: str, evidence: Mapping[str, Any], *, harmless: bool = False, **more: Any
+    ) -> Finding:
+        """A failure; a warning where it is harmless, or the image may be of a release that nobody knows."""
+        sure = not harmless and (self.release.exact or self.release.near)
+        about = {"image": self.container.image, "near": self.release.near} if not self.release.exact else {}
+        told = {key: value for key, value in about.items() if value is not None}
+        return (fail if sure else warn)(
+            f"{self.component.name}: {message}", evidence={**evidence, **told}, **more
+        )
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What is wrong with a flag or key, the same in whatever words releases call it wrong."""
+
+    place: Location
+    name: str
+    finding: Finding
+
+
+Judge = Callable[[Program], Iterable[Problem]]
+
+
+def judge_programs(programs: Iterable[Program], judge: Judge) -> Iterator[Result]:
+    """What is wrong with their command lines, and how many could be judged.
+
+    One in an image of unknown release is judged by every known one: what is wrong in all of them is told,
+    what differs among those that the image may be like is not judged.
+    """
+    for program in programs:
+        if not program.parsers:
+            yield _describe_unlisted(program)
+        elif program.release.exact:
+            yield from (problem.finding for problem in judge(program))
+            yield judged(1, "command lines")
+        else:
+            yield from _judge_in_every_release(program, judge)
+
+
+def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
+    possible = program.release.possible
+    found = {
+        release: {(problem.place, problem.name): problem for problem in judge(program.as_of(release))}
+        for release in (*list_minors(), *possible)
+    }
+    everywhere = set.intersection(*map(set, found.values())) if possible else set()
+    doubted = {problem for release in possible for problem in found[release]} - everywhere
+    if possible:
+        yield from (problem.finding for key, problem in found[possible[-1]].items() if key in everywhere)
+    if doubted or not possible:
+        yield _describe_doubt(program, sorted({name for _, name in doubted}))
+    else:
+        yield judged(1, "command lines")
+
+
+def _describe_doubt(program: Program, names: list[str]) -> Unjudged:
+    release = program.release
+    around = f" around {release.near}" if release.near else ""
+    known = f"the image's release is unknown, and releases{around} differ"
+    return unjudged(
+        f"{program.component.name}: {', '.join(names) or program.launch.module} in {program.container.image}",
+        why=known if release.possible else f"the image's release is older than {list_minors()[0]}",
+        needs=_NEEDS,
+        location=Location(program.graph.file, program.launch.line, program.launch.column),
+    )
+
+
+def _describe_unlisted(program: Program) -> Unjudged:
+    return unjudged(
+        f"{program.component.name}: {program.launch.module}",
+        why="no list of its flags",
+        location=Location(program.graph.file, program.launch.line, program.launch.column),
+    )
+
+
+def list_programs(recipes: Recipes, rulings: Rulings | None) -> list[Program]:
+    """Every program of Dynamo that a graph starts.
 
     :raises Skip: there is none.
     """
-    judged, others = False, set()
+    programs = list(_find_programs(recipes, rulings))
+    if not programs:
+        raise Skip("no Dynamo program")
+    return programs
+
+
+def _find_programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Program]:
     ruled = {(ruling.file, ruling.line, ruling.column): ruling for ruling in rulings or ()}
     for recipe in recipes:
         for graph in recipe.graphs:
             for component in graph.components:
                 for container in component.containers:
-                    release = dynamo_release(container.image or "")
+                    release = find_release(container.image or "")
                     for launch in container.launches:
-                        parsers = flag_tables(launch.module, release) if release else ()
-                        if parsers:
-                            judged = True
-                            ruling = ruled.get((graph.file, launch.line, launch.column))
-                            yield Program(graph, component, container, launch, parsers, ruling)
-                        else:
-                            others.add(f"{launch.module} in {container.image or 'no image'}")
-    if not judged:
-        raise Skip(f"Flags not checked: no flag list for {min(others)}" if others else "no Dynamo program")
+                        parsers = flag_tables(launch.module, release.exact or list_minors()[-1])
+                        ruling = ruled.get((graph.file, launch.line, launch.column))
+                        yield Program(graph, component, container, launch, release, parsers, ruling)
 
 
 def describe_releases(releases: Sequence[str]) -> str:

@@ -5,7 +5,6 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.checks.manifest.placeholders import runs_envsubst
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.facts import Container, Graph, Launch, Manifest, Recipe, Recipes, Value, Word
 
@@ -36,7 +35,7 @@ def shell_quoting(recipes: Recipes) -> Iterator[Finding]:
     """Four mistakes look right but start something else: words after the script of `sh -c`, which are not
     part of it; a flag and its value in one word, which no parser splits; $VAR where no shell expands it, in a
     list of arguments or in single quotes, and an undefined $(VAR); JSON whose quotes the shell removed. A
-    whole argument $VAR that the container does not define is a warning, unless a README runs envsubst.
+    whole argument $VAR that the container does not define is a warning, unless envsubst fills in the file.
 
     Fix: write the script as one string, flag and value as two words, $(VAR) in lists, JSON in single quotes
     """
@@ -44,11 +43,11 @@ def shell_quoting(recipes: Recipes) -> Iterator[Finding]:
     for recipe in recipes:
         for manifest in recipe.manifests:
             yield from _check_leftovers(manifest)
-        replaced = runs_envsubst(recipe)
+        templates = {file.path for file in recipe.files if file.template}
         for graph, container, launch in _list_launches(recipe):
             judged = True
             for word in launch.words:
-                yield from _check_word(graph, container, launch, word, replaced=replaced)
+                yield from _check_word(graph, container, launch, word, replaced=graph.file in templates)
             for given in parse_flags(launch, ()):
                 yield from _check_json(graph, given)
     if not judged:

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.facts import (
     Autoscalers,
-    Node,
     Nodes,
     OperatorPods,
     OperatorResource,
@@ -139,7 +138,7 @@ def operands(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) -> Iter
     judged = [(operand, w) for w in workloads if (operand := _identify_operand(w))]
     if not any(workload.desired for _, workload in judged):
         raise Skip("no DaemonSet of the GPU Operator or of a device plugin is scheduled on a node")
-    down = sum(_is_down(node.node) for node in list_gpu_nodes(nodes, slices))
+    down = sum(gpu.node.is_down for gpu in list_gpu_nodes(nodes, slices))
     for operand, workload in judged:
         missing = workload.desired - workload.ready
         if missing <= 0 and workload.observed:
@@ -168,7 +167,3 @@ def _identify_operand(workload: Workload) -> str:
             return _NEEDED.get(operand, operand)
     names = (labels.get(key, "") for key in _NAME_LABELS for labels in (workload.labels, workload.pod_labels))
     return next((_BARE[name] for name in names if name in _BARE), "")
-
-
-def _is_down(node: Node) -> bool:
-    return any(condition.type == "Ready" and condition.status != "True" for condition in node.conditions)

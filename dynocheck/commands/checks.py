@@ -5,15 +5,15 @@ import shutil
 import click
 import msgspec
 
+from dynocheck.commands._config import resolve_config
 from dynocheck.core.declarations import Check
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.registry import select
-from dynocheck.core.run_config import RunConfig
 
 
 def list_checks(options: CommonOptions, output: str) -> int:
     """Print the checks as a table, or as a JSON list of {id, title, area}."""
-    checks = RunConfig.resolve(options).select_checks(options)
+    checks = resolve_config(options).select_checks(options)
     if output == "json":
         rows = [{"id": check.id, "title": check.title, "area": check.area} for check in checks]
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
@@ -30,7 +30,7 @@ def explain(options: CommonOptions, pattern: str) -> int:
     :param pattern: an id, an area or a glob.
     :raises UsageError: no check matches.
     """
-    registry = RunConfig.resolve(options).registry
+    registry = resolve_config(options).registry
     if pattern in registry.by_id:
         matching: tuple[Check, ...] = (registry.by_id[pattern],)
     else:

@@ -3,9 +3,9 @@
 import click
 import msgspec
 
+from dynocheck.commands._config import resolve_config
 from dynocheck.core.config import format_value
 from dynocheck.core.options import CommonOptions
-from dynocheck.core.run_config import RunConfig
 from dynocheck.reports._text import sanitize
 
 
@@ -15,7 +15,7 @@ def run(options: CommonOptions, paths: tuple[str, ...], output: str) -> int:
     :param paths: what a run would judge.
     :raises UsageError: a file cannot be used.
     """
-    config = RunConfig.resolve(options, paths)
+    config = resolve_config(options, paths)
     config.require_matches()
     described = config.files.describe()
     files, notes = described.get("config", []), described.get("config notes", [])

@@ -128,6 +128,11 @@ class Probe:
         """The types of its sources, by parameter."""
         return {name: t for name, t in _resolve_hints(self.look, self.name).items() if name != "return"}
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of its parameters."""
+        return tuple(inspect.signature(self.look).parameters)
+
     def limit_s(self, default: float, **named: Any) -> float:
         """Its timeout in seconds for these sources."""
         return default if self.limit is None else self.limit(**named)
@@ -207,8 +212,13 @@ def chart(
     return make
 
 
+def is_id(text: object) -> bool:
+    """Whether this is of the form `area.kebab-name`."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
 def _validate_id(id: str) -> None:  # noqa: A002
-    if not _ID.fullmatch(id):
+    if not is_id(id):
         raise RegistryError(f"check id {id!r} is not of the form area.kebab-name")
 
 

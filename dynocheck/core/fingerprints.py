@@ -19,8 +19,8 @@ from dynocheck.secrets import hide
 _LINE = re.compile(r"\bline \d+")
 _NUMBER = re.compile(r"(?<![A-Za-z0-9_-])[+-]?v?\d(?:[\w.+-]*\w)?%?")
 _PLURAL = re.compile(r"(# \w+)s\b")
-_NUMBERED = re.compile(r"[\w.-]*\d[\w.-]*")
-_LIST = re.compile(r"[^\s,]+(?:(?:, (?:and |or )?| and | or )[^\s,]+)+")
+_WORD = re.compile(r"[\w.-]+")
+_LIST = re.compile(r"(?<![^\s,])[^\s,]++(?:(?:, (?:and |or )?| and | or )[^\s,]++)+")
 _SEPARATOR = re.compile(r", (?:and |or )?| and | or ")
 _TOKEN = re.compile(r"[^\s,]+|,")
 
@@ -61,8 +61,12 @@ def mask(fingerprint: Fingerprint) -> Fingerprint:
     the first two words, where a message names what it is about.
     """
     *head, tail = _NUMBER.sub("#", fingerprint.message).split(" ", 2)
-    message = _PLURAL.sub(r"\1", " ".join([*head, _NUMBERED.sub("#", tail)]))
+    message = _PLURAL.sub(r"\1", " ".join([*head, _WORD.sub(_mask_numbered, tail)]))
     return fingerprint._replace(message=_LIST.sub(_sort_list, message))
+
+
+def _mask_numbered(word: re.Match[str]) -> str:
+    return "#" if any(map(str.isdigit, word[0])) else word[0]
 
 
 def _sort_list(match: re.Match[str]) -> str:

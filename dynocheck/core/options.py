@@ -16,6 +16,7 @@ class CommonOptions:
     strict: bool = False
     config: str | None = None
     checks_dirs: tuple[str, ...] = ()
+    no_plugins: bool = False
     timeout_s: float = 10.0
     snapshot: str | None = None
     kubeconfig: str | None = None

@@ -12,8 +12,8 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from dynocheck.core.alternatives import find_alternatives, soften
+from dynocheck.core.crashes import ADVICE, describe_crash
 from dynocheck.core.declarations import Check
-from dynocheck.core.errors import describe_crash
 from dynocheck.core.explanations import link_explanations
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.outcomes import (
@@ -28,6 +28,7 @@ from dynocheck.core.outcomes import (
     find_worst,
     summarize_findings,
 )
+from dynocheck.core.results import iterate_results
 from dynocheck.facts import IgnoreUses, Recipes
 
 Levels = Mapping[str, Outcome]  # by check id: the outcome of its warnings and failures
@@ -35,7 +36,6 @@ Levels = Mapping[str, Outcome]  # by check id: the outcome of its warnings and f
 Suppressor = Callable[[str, Sequence[Finding]], Sequence[SuppressedFinding | None]]
 
 _SUPPRESSIBLE = (Outcome.WARN, Outcome.FAIL)
-_REPORT_CRASH = "this is a fault of the check itself: report it with the message above"
 
 
 class Comments(Protocol):
@@ -105,7 +105,7 @@ def _judge_check(check: Check, knowledge: Knowledge, level: Outcome | None) -> V
     skip_reason: str | None = None
     if not findings:
         try:
-            for result in check(**knowledge.get_arguments(check)) or ():
+            for result in iterate_results(check, knowledge.get_arguments(check)):
                 match result:
                     case Finding():
                         findings.append(_apply_level(result, level))
@@ -113,12 +113,11 @@ def _judge_check(check: Check, knowledge: Knowledge, level: Outcome | None) -> V
                         counts.append(result)
                     case Unjudged():
                         unjudged.append(result)
-                    case _:
-                        raise TypeError(f"the check yielded {type(result).__name__}, not a finding")
         except Skip as skip:
             skip_reason = str(skip)
-        except Exception as error:
-            findings.append(Finding(outcome=Outcome.ERROR, message=describe_crash(error), fix=_REPORT_CRASH))
+        except (Exception, SystemExit) as error:
+            crash = describe_crash(error, check.function)
+            findings.append(Finding(outcome=Outcome.ERROR, message=crash, fix=ADVICE))
     judged = sum(each.count for each in counts)
     verdict = Verdict(
         check=check.id,

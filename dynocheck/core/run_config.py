@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from dynocheck.core.config import SiteConfig
 from dynocheck.core.config_files import ConfigFiles, find_config
@@ -24,6 +25,7 @@ class RunConfig:
     files: ConfigFiles
     registry: Registry
     limits: LoadLimits
+    no_plugins: bool = False
 
     @classmethod
     def resolve(cls, options: CommonOptions, judged: Sequence[str] = ()) -> "RunConfig":
@@ -34,8 +36,9 @@ class RunConfig:
         """
         files = find_config(judged, options.config)
         limits = parse_limits(files.site.limits, f"limits of {files.get_file('limits')}")
-        folders = (*files.site.checks_dirs, *options.checks_dirs)
-        return cls(files, load(Path(folder) for folder in folders), require_valid_limits(limits))
+        folders = (*(() if options.no_plugins else files.site.checks_dirs), *options.checks_dirs)
+        registry = load(dict.fromkeys(map(Path, folders)), installed=not options.no_plugins)
+        return cls(files, registry, require_valid_limits(limits), options.no_plugins)
 
     @property
     def site(self) -> SiteConfig:
@@ -52,33 +55,43 @@ class RunConfig:
         """
         self.require_matches()
         candidates = _filter_kinds(self.registry.checks, kinds)
-        select((*candidates, *_filter_kinds(self.registry.tables, kinds)), (), options.skip)
+        others = (*_filter_kinds(self.registry.tables, kinds), *self.registry.broken)
+        if not self.registry.broken:  # a pattern may be for what could not be loaded
+            select((*candidates, *others), (), options.skip)
+            select(candidates, options.select, ())
         if options.select:
-            selected = select(candidates, options.select, ())
+            selected = filter_matching(candidates, options.select, ())
         else:
             selected = filter_matching(candidates, self.site.select, self.site.skip)
         return filter_matching(selected, (), options.skip)
 
+    def select_broken(self, options: CommonOptions) -> tuple[Check, ...]:
+        """The checks that say why plug-ins could not be loaded; only --skip leaves them out."""
+        return filter_matching(self.registry.broken, (), options.skip)
+
     def require_matches(self) -> None:
         """Require that every pattern of the site's files matches a check, one of `skip` a check or a table.
 
-        Patterns of a file whose custom checks are not loaded may match none.
+        Those that may be for custom checks which are not loaded may match none.
 
         :raises UsageError: one matches none.
         """
+        if self.registry.broken or self.no_plugins:
+            return
         checks, tables = self.registry.checks, self.registry.tables
         lenient = {file.path for file, _ in self.files.unloaded_dirs}
-        for key, patterns in (
-            ("select", self.site.select),
-            ("skip", self.site.skip),
-            ("levels", self.site.levels),
-        ):
-            for pattern in patterns:
-                file = self.files.get_file(*((key, pattern) if key == "levels" else (key,)))
-                if file not in lenient:
-                    select(
-                        (*checks, *tables) if key == "skip" else checks, (pattern,), (), f"{file}: {key}: "
-                    )
+        patterns = [("select", pattern) for pattern in self.site.select]
+        patterns += [("skip", pattern) for pattern in self.site.skip]
+        patterns += [("levels", pattern) for pattern in self.site.levels]
+        for key, pattern in patterns:
+            file = self.files.get_file(key, pattern) if key == "levels" else self.files.get_file(key)
+            if file not in lenient:
+                select((*checks, *tables) if key == "skip" else checks, (pattern,), (), f"{file}: {key}: ")
+
+    def describe(self) -> dict[str, Any]:
+        """The configuration files and the plug-ins, for the target of a report."""
+        plugins = list(self.registry.plugins)
+        return {**self.files.describe(), **({"plugins": plugins} if plugins else {})}
 
     def select_tables(self, options: CommonOptions, kinds: FactKinds) -> tuple[TableMaker | ChartMaker, ...]:
         """The tables and charts of these kinds that the same patterns select."""

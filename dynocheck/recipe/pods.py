@@ -10,6 +10,7 @@ from dynocheck.facts import (
     Launch,
     Manifest,
     Mount,
+    SourceFile,
     UnreadPart,
     Value,
     Word,
@@ -50,18 +51,17 @@ _Run = tuple[
 class PodReader:
     """Reads the pods of one file. `unread` lists what exceeds a limit and was not read.
 
-    :param file: its path.
     :param lines: the lines of each file of the recipe, for positions inside strings.
     :param config_maps: the recipe's ConfigMaps by name.
     """
 
     def __init__(
-        self, file: str, lines: Mapping[str, Sequence[str]], config_maps: Mapping[str, Manifest]
+        self, file: SourceFile, lines: Mapping[str, Sequence[str]], config_maps: Mapping[str, Manifest]
     ) -> None:
-        self._file = file
+        self._file = file.path
         self._lines = lines
         self._config_maps = config_maps
-        self._environments = EnvironmentReader(config_maps)
+        self._environments = EnvironmentReader(file, config_maps)
         self._scripts = _MAX_SCRIPTS
         self._counted: set[tuple[int, int]] = set()
         self.unread: list[UnreadPart] = []

@@ -76,7 +76,7 @@ def explain_refusal(shape: Shape, node: Node) -> str:
     """Why a node does not admit a pod, even when empty; an empty text when it does."""
     if shape.node_name and shape.node_name != node.name:
         return f"is not {shape.node_name}"
-    if any(c.type == "Ready" and c.status != "True" for c in node.conditions):
+    if node.is_down:
         return "is not Ready"
     for key, value in shape.node_selector.items():
         if node.labels.get(key) != value:

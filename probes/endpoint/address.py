@@ -53,8 +53,7 @@ def address(deployment: DeploymentRef, cluster: Cluster) -> Address:
     try:
         return _find_address(cluster, deployment.name, via)
     except Forbidden as error:
-        apply = f"kubectl apply -n {cluster.connection.namespace} -f -"
-        error.fix = f"dynocheck rbac --smoke --via {via} | {apply}   # by an administrator, who binds it too"
+        error.fix = cluster.format_grant(str(error), f"--smoke --via {via}")
         raise
 
 

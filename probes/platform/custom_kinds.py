@@ -63,7 +63,7 @@ def served_kinds(paths: RecipePaths, cluster: Cluster) -> ServedKinds:
     """Of the groups that the recipes use only: all schemas of a cluster run to megabytes."""
     from dynocheck.recipe.discover import load_recipes
 
-    groups = {manifest.group for recipe in load_recipes(paths.items) for manifest in recipe.manifests} - {""}
+    groups = {manifest.group for recipe in load_recipes(*paths) for manifest in recipe.manifests} - {""}
     try:
         names = [each.metadata.name for each in cluster.items(_PATH, PartialObject, accept=METADATA)]
         wanted = [name for name in names if name.partition(".")[2] in groups]

@@ -22,7 +22,7 @@ def named_secrets(cluster: Cluster, paths: RecipePaths) -> NamedSecrets:
     from dynocheck.recipe.discover import load_recipes  # the reading of YAML, which no cluster needs
 
     here = cluster.connection.namespace
-    references = find_secret_references(Recipes(load_recipes(paths.items)))
+    references = find_secret_references(Recipes(load_recipes(*paths)))
     names = sorted({(r.namespace or here, r.name) for r in references})
     return NamedSecrets(tuple(run_parallel([partial(_get_secret, cluster, *each) for each in names])))
 

@@ -13,6 +13,7 @@ from dynocheck.core.outcomes import Judged, Unjudged
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
 from dynocheck.recipe.discover import load_recipes
 from tests import wording
+from tests.checks.manifests import dump_objects
 
 GRAPH = """
 apiVersion: nvidia.com/v1beta1
@@ -38,13 +39,25 @@ def run_check(check: Check, *facts: Any) -> list[Finding]:
 
 
 def outcomes(check: Check, *facts: Any) -> list[str]:
-    """Each finding's outcome."""
-    return [str(finding.outcome) for finding in run_check(check, *facts)]
+    """Each finding's outcome; `skip` where the check has nothing to judge."""
+    try:
+        return [str(finding.outcome) for finding in run_check(check, *facts)]
+    except Skip:
+        return ["skip"]
+
+
+def judge(check: Check, *facts: Any) -> list[str]:
+    """Each finding's outcome, and `unjudged` for each thing that was not judged; `skip` as above."""
+    found = outcomes(check, *facts)
+    return found if found == ["skip"] else found + ["unjudged"] * len(get_coverage(check, *facts)[1])
 
 
 def places(check: Check, *facts: Any) -> list[tuple[str, str]]:
-    """Each finding's outcome, and the object or the FILE:LINE that it is about."""
-    return [(str(finding.outcome), _place(finding)) for finding in run_check(check, *facts)]
+    """Each finding's outcome, and the object or the FILE:LINE that it is about; or `skip`, as above."""
+    try:
+        return [(str(finding.outcome), _place(finding)) for finding in run_check(check, *facts)]
+    except Skip:
+        return [("skip", "")]
 
 
 def get_coverage(check: Check, *facts: Any) -> tuple[int, list[str]]:
@@ -54,11 +67,26 @@ def get_coverage(check: Check, *facts: Any) -> tuple[int, list[str]]:
     return count, [result.what for result in results if isinstance(result, Unjudged)]
 
 
+def explain_unjudged(check: Check, *facts: Any) -> str:
+    """Why not everything was judged; empty where it was."""
+    results = list(check(*facts) or ())
+    return "; ".join(result.why for result in results if isinstance(result, Unjudged))
+
+
 def _place(finding: Finding) -> str:
     if finding.subject is not None:
         return str(finding.subject)
     place = finding.location
     return f"{Path(place.file).name}:{place.line}" if place is not None else ""
+
+
+def read_lines(check: Check, *facts: Any) -> list[str]:
+    """The line that each finding is about, as it stands in its file."""
+    places = [finding.location for finding in run_check(check, *facts)]
+    return [
+        Path(place.file).read_text().splitlines()[place.line - 1].strip() if place and place.line else ""
+        for place in places
+    ]
 
 
 def list_messages(check: Check, *facts: Any) -> list[tuple[str, str]]:
@@ -127,6 +155,11 @@ def recipes(folder: Path, **files: str) -> Recipes:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return Recipes(load_recipes([str(folder)]))
+
+
+def deploy(folder: Path, *objects: dict[str, Any]) -> Recipes:
+    """The recipe in a folder whose one file, deploy.yaml, holds these objects."""
+    return recipes(folder, deploy=dump_objects(*objects))
 
 
 def crd(

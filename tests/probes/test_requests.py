@@ -86,7 +86,7 @@ def prepare(cluster: ControlPlane, probe: Probe, crds: Path) -> None:
         case "claims":
             cluster.apply(storage.claim("waiting", phase="Pending"))
         case "definitions":
-            cluster.apply(definition("unserved", served=(False,)))
+            cluster.apply(definition("unserved", served=[False]))
         case "inference_pools":
             cluster.load_crds(*(crds / folder for folder in gaie.CRDS))
             gaie.furnish(cluster)

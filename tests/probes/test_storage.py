@@ -160,7 +160,7 @@ def test_malformed_certificate(cluster: ControlPlane) -> None:
 
 
 def test_monitors_of_dynamo_with_their_collectors(fit_cluster: ControlPlane) -> None:
-    other = monitoring.pod_monitor("other", "x")
+    other = monitoring.pod_monitor("other")
     other["spec"]["selector"] = {"matchLabels": {"app": "other"}}
     expression = {"key": "team", "operator": "In", "values": ["ml"]}
     fit_cluster.apply(other, monitoring.prometheus(podMonitorSelector={"matchExpressions": [expression]}))

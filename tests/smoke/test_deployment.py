@@ -347,7 +347,7 @@ def test_who_may_not_read_routes_is_told_which_role_to_ask_for(cluster: ControlP
     assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
     (finding,) = ended.findings("endpoint.discovered")
     assert "cannot list resource" in finding["message"]
-    assert finding["fix"].startswith(f"dynocheck rbac --smoke --via gateway | kubectl apply -n {namespace} ")
+    assert finding["fix"].startswith("dynocheck rbac --smoke --via gateway --bind ")
 
 
 EXACT = {"path": {"type": "Exact", "value": "/v1/chat/completions"}}

@@ -79,8 +79,10 @@ class Container(msgspec.Struct, frozen=True):
     image_line: int = 1
     image_column: int = 1
 
-    def find_variable(self, name: str) -> EnvVar | None:
-        return next((var for var in self.env if var.name == name), None)
+    def find_variable(self, name: str, launch: Launch | None = None) -> EnvVar | None:
+        """A variable that the script sets for this launch, else one of the container."""
+        variables = (*(launch.env if launch is not None else ()), *self.env)
+        return next((variable for variable in variables if variable.name == name), None)
 
     def find_mount(self, path: str) -> Mount | None:
         """The mount that contains an absolute path; None if the path is in the image."""

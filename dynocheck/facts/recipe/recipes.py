@@ -3,7 +3,8 @@
 Lines and columns count from 1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,9 +20,13 @@ class RecipeFact(Fact, frozen=True):
 
 
 class RecipePaths(NamedTuple):
-    """The paths to recipes that the user named: the input of the probe of recipes."""
+    """The paths to recipes that the user named: the input of the probe of recipes.
+
+    `variables` fill in templates, as envsubst would.
+    """
 
     items: tuple[str, ...]
+    variables: Mapping[str, str] = MappingProxyType({})
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +233,13 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     def own_files(self) -> Iterator[SourceFile]:
         """The files of the recipe itself, without the model around it."""
         return (file for file in self.files if file.role is not Role.CONTEXT)
+
+    @property
+    def own_manifests(self) -> Iterator[Manifest]:
+        """Every object of its own files that is applied with kubectl."""
+        for file in self.files:
+            if file.role is Role.MANIFEST:
+                yield from file.manifests
 
     @property
     def manifests(self) -> Iterator[Manifest]:

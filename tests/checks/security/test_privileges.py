@@ -2,12 +2,24 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
 from dynocheck.checks.security import privileges
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
+from dynocheck.secrets import KINDS, SecretKind
+from tests.checks.judging import (
+    FRONTEND,
+    GRAPH,
+    get_skip_reason,
+    list_messages,
+    outcomes,
+    recipes,
+    run_check,
+    worker,
+)
+from tests.checks.manifests import dump_objects
 from tests.command import dynocheck
 
 TOKEN = "hf_" + "abcdefghijklmnopqrstuvwx"
@@ -50,6 +62,8 @@ spec:
         (graph(f"env: [{{name: NOTE, value: {TOKEN}}}]"), "NOTE is a secret, and spelled out"),
         (job(script=f"hf download a/b --token {TOKEN}"), "args is a secret, and spelled out"),
         (job(script="export HF_TOKEN=abc-def; hf download a/b"), "args is a secret, and spelled out"),
+        (graph("args: [--model, a/b, --api-key, abc-def]"), "args is a secret, and spelled out"),
+        (job(script="serve --api-key abc-def"), "args is a secret, and spelled out"),
         (
             f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{API_KEY: {TOKEN}}}\n",
             "API_KEY is a secret, and spelled out",
@@ -63,6 +77,18 @@ def test_a_secret_is_told_and_never_shown(tmp_path: Path, text: str, message: st
     assert TOKEN not in repr((given, finding))
     assert finding.location is not None
     assert finding.location.line is not None
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_kind_is_found_and_never_shown(tmp_path: Path, kind: SecretKind) -> None:
+    (secret,) = re.findall(kind.pattern, kind.example)
+    objects = [
+        {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"note": kind.example}},
+        {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "b", "labels": {"x": kind.example}}},
+    ]
+    given = recipes(tmp_path, deploy=dump_objects(*objects))
+    assert outcomes(privileges.secrets, given) == ["fail", "fail"]
+    assert secret not in repr(given)
 
 
 @pytest.mark.parametrize("value", ["mysecret", "my-token", "yours", "1234567", "changes1", "your-4f3a9c"])
@@ -101,6 +127,9 @@ def test_a_secret_with_content_is_a_warning(tmp_path: Path) -> None:
         '{name: TOKEN_BUDGET, value: "4096"}',
         "{name: TOKENIZER, value: Qwen/Qwen3-0.6B}",
         "{name: TOKEN_PATH, value: /var/run/token}",
+        "{name: VLLM_API_KEY, value: EMPTY}",
+        "{name: OPENAI_API_KEY, value: dummy}",
+        "{name: EOS_TOKEN, value: <|im_end|>}",
     ],
 )
 def test_what_only_looks_like_a_secret(tmp_path: Path, variable: str) -> None:

@@ -6,9 +6,22 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.storage import weight_paths
-from tests.checks.judging import get_skip_reason, outcomes, recipes
+from tests.checks.judging import deploy, outcomes, recipes
 from tests.checks.manifests import CLAIM, MODEL, dump_objects, engine, graph, job
-from tests.checks.storage.manifests import download, load, loading
+from tests.checks.storage.manifests import download, loading
+
+TEAM = {"volumeMounts": [{"name": "cache", "mountPath": "/models", "subPath": "team"}]}
+
+
+def shell(script: str) -> dict[str, Any]:
+    return {"command": ["bash", "-c"], "args": [script]}
+
+
+def scripted(home: str, env: dict[str, str]) -> dict[str, Any]:
+    script = f"export HF_HOME={home}\nexec python3 -m dynamo.vllm --model {MODEL}"
+    mounts = [{"name": "cache", "mountPath": "/cache"}]
+    return engine(env=env, main={**shell(script), "volumeMounts": mounts}, pod={"volumes": [CLAIM]})
+
 
 # storage.model-path
 
@@ -34,41 +47,23 @@ from tests.checks.storage.manifests import download, load, loading
         (loading(), download("--cache-dir /models/other"), []),
         (loading("/cache/qwen"), download(), ["fail"]),
         (loading(), download(model="Qwen/Qwen3-8B"), []),
+        # Scripts set the cache.
+        (scripted("/cache", {"HF_HOME": "/root/hf"}), download(), []),
+        (scripted("/cache/other", {}), download(), ["warn"]),
+        (loading(home="/cache/hf"), download(main=shell(f"HF_HOME=/models/hf hf download {MODEL}")), []),
+        (loading(), download(main=shell(f"export HF_HOME=/models/hf\nhf download {MODEL}")), ["warn"]),
+        # Workers that bypass the cache.
+        (engine("--download-dir", "/cache", env={"HF_HOME": "/root/hf"}), download(), []),
+        (engine(env={"HF_HOME": "/root/hf", "MODEL_EXPRESS_URL": "http://mx:8001"}), download(), []),
+        # Sub-paths are folders of the claim.
+        (loading(mount={"subPath": "team"}), download(), ["warn"]),
+        (loading(mount={"subPath": "team"}), download(main=TEAM), []),
     ],
 )
 def test_model_path(
     tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(weight_paths.model_path, load(tmp_path, graph(worker), fetch)) == expected
-
-
-def shell(script: str) -> dict[str, Any]:
-    return {"command": ["bash", "-c"], "args": [script]}
-
-
-def scripted(home: str, env: dict[str, str]) -> dict[str, Any]:
-    script = f"export HF_HOME={home}\nexec python3 -m dynamo.vllm --model {MODEL}"
-    mounts = [{"name": "cache", "mountPath": "/cache"}]
-    return engine(env=env, main={**shell(script), "volumeMounts": mounts}, pod={"volumes": [CLAIM]})
-
-
-@pytest.mark.parametrize(
-    ("worker", "fetch", "expected"),
-    [
-        (scripted("/cache", {"HF_HOME": "/root/hf"}), download(), []),
-        (scripted("/cache/other", {}), download(), ["warn"]),
-        (loading(home="/cache/hf"), download(main=shell(f"HF_HOME=/models/hf hf download {MODEL}")), []),
-        (loading(), download(main=shell(f"export HF_HOME=/models/hf\nhf download {MODEL}")), ["warn"]),
-    ],
-)
-def test_cache_that_a_script_sets(
-    tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
-) -> None:
-    assert outcomes(weight_paths.model_path, load(tmp_path, graph(worker), fetch)) == expected
-
-
-def test_no_download_is_skipped(tmp_path: Path) -> None:
-    assert get_skip_reason(weight_paths.model_path, load(tmp_path, graph(loading())))
+    assert outcomes(weight_paths.model_path, deploy(tmp_path, graph(worker), fetch)) == expected
 
 
 @pytest.mark.parametrize(
@@ -84,40 +79,21 @@ def test_claim_with_another_writer_is_not_checked(tmp_path: Path, writers: list[
     assert outcomes(weight_paths.model_path, recipe) == []
 
 
-@pytest.mark.parametrize(
-    "worker",
-    [
-        engine("--download-dir", "/cache", env={"HF_HOME": "/root/hf"}),
-        engine(env={"HF_HOME": "/root/hf", "MODEL_EXPRESS_URL": "http://mx:8001"}),
-    ],
-)
-def test_worker_that_bypasses_the_cache_is_not_checked(tmp_path: Path, worker: dict[str, Any]) -> None:
-    assert outcomes(weight_paths.model_path, load(tmp_path, graph(worker), download())) == []
+def test_worker_may_download_its_own_model(tmp_path: Path) -> None:
+    assert outcomes(weight_paths.model_path, deploy(tmp_path, graph(loading()))) == ["skip"]
+    for fetch, expected in [(f"hf download {MODEL} --local-dir /tmp/m && ", []), ("", ["fail"])]:
+        worker = engine(main=shell(f"{fetch}python3 -m dynamo.vllm --model /tmp/m"))
+        assert outcomes(weight_paths.model_path, deploy(tmp_path, graph(worker))) == expected
 
 
-@pytest.mark.parametrize(
-    ("fetch", "expected"), [(f"hf download {MODEL} --local-dir /tmp/m && ", []), ("", ["fail"])]
-)
-def test_worker_may_download_its_own_model(tmp_path: Path, fetch: str, expected: list[str]) -> None:
-    worker = engine(main=shell(f"{fetch}python3 -m dynamo.vllm --model /tmp/m"))
-    assert outcomes(weight_paths.model_path, load(tmp_path, graph(worker))) == expected
+# storage.read-only
 
 
 def test_another_claim_may_be_read_only(tmp_path: Path) -> None:
     both = [{"name": "cache", "mountPath": "/models"}, {"name": "x", "mountPath": "/x", "readOnly": True}]
     volumes = [CLAIM, {"name": "x", "persistentVolumeClaim": {"claimName": "other"}}]
     fetch = download(main={"volumeMounts": both}, pod={"volumes": volumes})
-    assert outcomes(weight_paths.read_only, load(tmp_path, fetch)) == []
-
-
-def test_sub_paths_are_folders_of_the_claim(tmp_path: Path) -> None:
-    worker = graph(loading(mount={"subPath": "team"}))
-    assert outcomes(weight_paths.model_path, load(tmp_path / "a", worker, download())) == ["warn"]
-    same = download(main={"volumeMounts": [{"name": "cache", "mountPath": "/models", "subPath": "team"}]})
-    assert outcomes(weight_paths.model_path, load(tmp_path / "b", worker, same)) == []
-
-
-# storage.read-only
+    assert outcomes(weight_paths.read_only, deploy(tmp_path, fetch)) == []
 
 
 FIXED = {"volumeMounts": [{"name": "cache", "mountPath": "/models", "readOnly": True}]}
@@ -139,4 +115,4 @@ FIXED_CLAIM = {"name": "cache", "persistentVolumeClaim": {"claimName": "model-ca
 def test_read_only(
     tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(weight_paths.read_only, load(tmp_path, graph(worker), fetch)) == expected
+    assert outcomes(weight_paths.read_only, deploy(tmp_path, graph(worker), fetch)) == expected

@@ -10,7 +10,16 @@ from dynocheck.checks.manifest import schema
 from dynocheck.checks.structure import layout
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load_recipes
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
+from tests.checks.judging import (
+    FRONTEND,
+    GRAPH,
+    get_skip_reason,
+    list_messages,
+    outcomes,
+    recipes,
+    run_check,
+    worker,
+)
 
 DEPLOY = GRAPH + FRONTEND + worker()
 CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\n"
@@ -56,14 +65,13 @@ def test_an_underscore_in_a_name_is_as_good(tmp_path: Path) -> None:
 
 
 KUSTOMIZATION = "kind: Kustomization\nresources: [./deploy.yaml]\nnamePrefix: a-\n"
-NOT_DEPLOYED = "nothing in it is deployed: no DynamoGraphDeployment in any of its files"
+NOT_DEPLOYED = "the folder deploys nothing: no DynamoGraphDeployment in any of its files"
 
 
 @pytest.mark.parametrize(
     ("files", "outcomes"),
     [
         ({"vllm__agg__perf": JOB, **CACHE}, [("fail", NOT_DEPLOYED)]),
-        ({"perf": JOB}, [("fail", NOT_DEPLOYED)]),
         ({"deploy": DEPLOY}, []),
         ({"deploy": DEPLOY.replace("DynamoGraphDeployment", "DynamoComponentDeployment")}, []),
         (
@@ -71,7 +79,7 @@ NOT_DEPLOYED = "nothing in it is deployed: no DynamoGraphDeployment in any of it
             [
                 (
                     "unknown",
-                    "what kustomize renders from it was not judged, and nothing else in it is deployed",
+                    "the output of kustomize was not judged, and nothing else in the folder is deployed",
                 )
             ],
         ),
@@ -85,9 +93,12 @@ def test_a_folder_with_and_without_a_graph(
     assert list_messages(layout.files, given) == []
 
 
-def test_the_cache_alone_is_a_part_of_a_model(tmp_path: Path) -> None:
+def test_a_cache_or_a_load_test_alone_is_a_part_of_a_model(tmp_path: Path) -> None:
     recipes(tmp_path, **CACHE)
-    assert list_messages(layout.layout, Recipes(load_recipes([str(tmp_path / "model-cache")]))) == []
+    recipes(tmp_path, perf__perf=JOB)
+    for part in ("model-cache", "perf"):
+        alone = Recipes(load_recipes([str(tmp_path / part)]))
+        assert "no folder of a model" in get_skip_reason(layout.layout, alone)
 
 
 def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
@@ -98,7 +109,7 @@ def test_a_chart_is_not_what_is_applied(tmp_path: Path) -> None:
     )
     (tmp_path / "chart" / "Chart.yaml").write_text("apiVersion: v2\nname: c\nversion: 1.0.0\n")
     alone = Recipes(load_recipes([str(tmp_path / "chart")]))
-    says = "what Helm renders from it was not judged, and nothing else in it is deployed"
+    says = "the output of Helm was not judged, and nothing else in the folder is deployed"
     assert list_messages(layout.layout, alone) == [("unknown", says)]
     for check in (layout.read_whole, layout.files, schema.yaml):
         assert list_messages(check, alone) == [], check.id
@@ -159,7 +170,7 @@ def test_a_framework_with_more_in_its_name_is_not_misspelt(tmp_path: Path) -> No
 
 def test_a_graph_in_the_folder_of_another_framework(tmp_path: Path) -> None:
     given = recipes(tmp_path / "a", sglang__agg__deploy=DEPLOY)
-    assert list_messages(layout.framework, given) == [("warn", "in the folder sglang a graph runs vllm")]
+    assert list_messages(layout.framework, given) == [("warn", "the graph in folder sglang runs vllm")]
     mocker = DEPLOY.replace("dynamo.vllm", "dynamo.mocker")
     assert list_messages(layout.framework, recipes(tmp_path / "b", sglang__agg__deploy=mocker)) == []
 
@@ -174,30 +185,30 @@ def test_a_layout_without_frameworks_is_not_judged(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text", "outcome", "message"),
     [
-        ("vllm/agg/deploy.yaml", JOB, "warn", "is called deploy and holds no graph"),
-        ("vllm/agg/deploy-aks.yaml", CLAIM, "warn", "is called deploy-aks and holds no graph"),
-        ("vllm/agg/perf.yaml", CLAIM, "warn", "is called perf and holds no load test"),
+        ("vllm/agg/deploy.yaml", JOB, "warn", "is named deploy but contains no graph"),
+        ("vllm/agg/deploy-aks.yaml", CLAIM, "warn", "is named deploy-aks but contains no graph"),
+        ("vllm/agg/perf.yaml", CLAIM, "warn", "is named perf but contains no load test"),
         (
             "model-cache/model-download.yaml",
             CLAIM,
             "warn",
-            "is called model-download and holds no download Job",
+            "is named model-download but contains no download Job",
         ),
-        ("model-cache/model-cache.yaml", JOB, "warn", "is called model-cache and holds no claim"),
+        ("model-cache/model-cache.yaml", JOB, "warn", "is named model-cache but contains no claim"),
         ("vllm/agg/deploy.yaml", "", "fail", "is empty"),
-        ("vllm/agg/deploy.yaml", "# to come\n", "warn", "is called deploy and holds no graph"),
+        ("vllm/agg/deploy.yaml", "# to come\n", "warn", "is named deploy but contains no graph"),
         ("traces/chat.jsonl", "", "warn", "is empty"),
         (
             "traces/chat.jsonl",
             POINTER,
             "warn",
-            "is a pointer of Git LFS, its content was not fetched",
+            "is a Git LFS pointer: its content was not fetched",
         ),
         (
             "vllm/agg/deploy.yaml",
             POINTER,
             "fail",
-            "is a pointer of Git LFS, its content was not fetched",
+            "is a Git LFS pointer: its content was not fetched",
         ),
     ],
 )
@@ -288,3 +299,19 @@ def test_a_page_that_is_too_long(tmp_path: Path) -> None:
     assert list_messages(layout.read_whole, Recipes(load_recipes([str(tmp_path)]))) == [
         ("warn", "not read: a page with more than 65536 characters")
     ]
+
+
+def test_a_model_folder_has_a_cache(tmp_path: Path) -> None:
+    variant = {"vllm__agg__deploy": DEPLOY}
+    (missing,) = run_check(layout.layout, recipes(tmp_path / "a", **variant))
+    (empty,) = run_check(layout.layout, recipes(tmp_path / "b", **variant, model_cache__download=JOB))
+    assert [finding.outcome for finding in (missing, empty)] == ["warn", "warn"]
+    assert [finding.location and finding.location.file for finding in (missing, empty)] == [
+        str(tmp_path / "a"),
+        str(tmp_path / "b" / "model-cache"),
+    ]
+
+
+def test_a_broken_file_may_be_the_graph(tmp_path: Path) -> None:
+    assert outcomes(layout.layout, recipes(tmp_path / "a", job=JOB)) == ["skip"]
+    assert outcomes(layout.layout, recipes(tmp_path / "b", deploy="a: [", job=JOB)) == ["skip"]
