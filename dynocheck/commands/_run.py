@@ -173,6 +173,7 @@ class Run:
         """The options of reports that the user, the configuration and the CI server set."""
         return ReportOptions(
             strict=self.options.strict,
+            detail=self.options.detail,
             junit_unknown=self.config.site.junit_unknown,
             root=ci.find_root(self.judged),
             places=ci.reads_places(),
