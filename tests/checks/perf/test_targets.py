@@ -146,7 +146,7 @@ def test_a_tokenizer_that_the_script_makes(tmp_path: Path) -> None:
     make = "hf download a/b --local-dir /tmp/tokenizer\n"
     for script, expected in (make, []), ("", ["fail"]):
         load = job(f"{script}{RUN} --tokenizer /tmp/tokenizer", env=TARGET)
-        assert outcomes(targets.tokenizer, deploy(tmp_path, graph(engine()), load)) == expected
+        assert judge(targets.tokenizer, deploy(tmp_path, graph(engine()), load)) == expected
 
 
 # perf.limits
