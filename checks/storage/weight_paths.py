@@ -4,7 +4,7 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Skip, check, fail, mentions, warn
 from dynocheck.data.images import parse_image
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Container, Download, Recipe, Recipes, Value, index_containers, list_pod_templates
@@ -74,7 +74,11 @@ def find_hf_home(owner: Container | EngineInstance) -> str | None:
     return home.value if home is not None and (home.value or "").startswith("/") else None
 
 
-@check("storage.model-path", title="Workers load models from where they are downloaded")
+@check(
+    "storage.model-path",
+    title="Workers load models from where they are downloaded",
+    explained_by={"storage.claim-declared": mentions("claim")},
+)
 def model_path(recipes: Recipes) -> Iterator[Finding]:
     """A worker that does not find its model where a Job downloaded it downloads the model again to its own
     disk, for hours, or ends at once when it was given a path.

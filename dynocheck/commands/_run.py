@@ -167,7 +167,11 @@ class Run:
         report = build_report(
             self.command, {**target, **self.config.describe()}, verdicts, self.started, tables
         )
-        shown = ReportOptions(strict=self.options.strict, junit_unknown=self.config.site.junit_unknown)
+        shown = ReportOptions(
+            strict=self.options.strict,
+            detail=self.options.detail,
+            junit_unknown=self.config.site.junit_unknown,
+        )
         write_reports(report, self.outputs, shown)
         return compute_exit_code(report, strict=self.options.strict)
 

@@ -46,9 +46,18 @@ def outcomes(check: Check, *facts: Any) -> list[str]:
         return ["skip"]
 
 
+def judge(check: Check, *facts: Any) -> list[str]:
+    """Each finding's outcome, and `unjudged` for each thing that was not judged; `skip` as above."""
+    found = outcomes(check, *facts)
+    return found if found == ["skip"] else found + ["unjudged"] * len(get_coverage(check, *facts)[1])
+
+
 def places(check: Check, *facts: Any) -> list[tuple[str, str]]:
-    """Each finding's outcome, and the object or the FILE:LINE that it is about."""
-    return [(str(finding.outcome), _place(finding)) for finding in run_check(check, *facts)]
+    """Each finding's outcome, and the object or the FILE:LINE that it is about; or `skip`, as above."""
+    try:
+        return [(str(finding.outcome), _place(finding)) for finding in run_check(check, *facts)]
+    except Skip:
+        return [("skip", "")]
 
 
 def get_coverage(check: Check, *facts: Any) -> tuple[int, list[str]]:
@@ -73,8 +82,11 @@ def _place(finding: Finding) -> str:
 
 def read_lines(check: Check, *facts: Any) -> list[str]:
     """The line that each finding is about, as it stands in its file."""
-    found = [finding.location for finding in run_check(check, *facts)]
-    return [Path(at.file).read_text().splitlines()[(at.line or 0) - 1].strip() if at else "" for at in found]
+    places = [finding.location for finding in run_check(check, *facts)]
+    return [
+        Path(place.file).read_text().splitlines()[place.line - 1].strip() if place and place.line else ""
+        for place in places
+    ]
 
 
 def list_messages(check: Check, *facts: Any) -> list[tuple[str, str]]:

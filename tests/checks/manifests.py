@@ -27,14 +27,14 @@ def dump_objects(*objects: dict[str, Any]) -> str:
     return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False)
 
 
-def graph(*components: dict[str, Any], name: str = "g", **spec: Any) -> dict[str, Any]:
-    """A graph with a frontend, unless a component is an endpoint picker."""
-    front = [] if any(c.get("type") in ("frontend", "epp") for c in components) else [FRONTEND]
+def graph(*components: dict[str, Any], name: str = "g", front: bool = True, **spec: Any) -> dict[str, Any]:
+    """A graph with a frontend, unless a component is one or an endpoint picker."""
+    front = front and not any(c.get("type") in ("frontend", "epp") for c in components)
     return {
         "apiVersion": "nvidia.com/v1beta1",
         "kind": "DynamoGraphDeployment",
         "metadata": {"name": name},
-        "spec": {**spec, "components": [*front, *components]},
+        "spec": {**spec, "components": [*[FRONTEND] * front, *components]},
     }
 
 

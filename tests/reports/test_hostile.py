@@ -22,6 +22,7 @@ from dynocheck.core.outcomes import (
     count_outcomes,
 )
 from dynocheck.reports import FORMATS, ReportOptions, render_report
+from dynocheck.reports._text import MARKS
 from tests.reports.schemas import valid_junit, valid_report
 
 HOSTILE = {
@@ -119,10 +120,11 @@ def test_the_formats_for_programs_stay_valid(text: str, outcome: Outcome) -> Non
 
 
 def test_a_name_cannot_add_a_line_to_the_table(text: str) -> None:
-    lines = render_report(filled(text), "table").splitlines()
+    lines = render_report(filled(text), "table", ReportOptions(detail="verbose")).splitlines()
     starts = [line.split()[0] for line in lines if line.startswith("  ") and not line.startswith("   ")]
     assert starts.count("✘") == 2
     assert "✔" not in starts
+    assert [line[0] for line in lines if line[:1] in MARKS.values()].count("✘") == 3
 
 
 def test_what_was_there_can_be_seen() -> None:

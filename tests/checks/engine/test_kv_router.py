@@ -9,7 +9,6 @@ import pytest
 
 from dynocheck.checks.engine import kv_router, kv_transfer
 from dynocheck.checks.parallelism import divisibility
-from dynocheck.facts import Recipes
 from tests.checks.judging import deploy, outcomes, read_lines, run_check
 from tests.checks.manifests import config_map, engine, graph, mount_config
 
@@ -20,7 +19,8 @@ BOTH = (
     f'{KV_TRANSFER}{{"kv_connector":"PdConnector","kv_connector_extra_config":'
     '{"connectors":[{"kv_connector":"DynamoConnector"},{"kv_connector":"NixlConnector"}]}}'
 )
-SGLANG, TRTLLM = {"module": "dynamo.sglang"}, {"module": "dynamo.trtllm"}
+SGLANG: dict[str, Any] = {"module": "dynamo.sglang"}
+TRTLLM: dict[str, Any] = {"module": "dynamo.trtllm"}
 EVENTS = '--kv-events-config={"enable_kv_cache_events":true,"publisher":"zmq"}'
 
 
@@ -28,61 +28,49 @@ def frontend(*args: str, **more: Any) -> dict[str, Any]:
     return engine(*args, name="f", role="frontend", module="dynamo.frontend", model=None, **more)
 
 
-def pair(prefill: list[str], decode: list[str], module: str = "dynamo.vllm", **more: Any) -> dict[str, Any]:
-    p = engine(*prefill, name="p", role="prefill", module=module, **more)
-    d = engine(*decode, name="d", role="decode", module=module, **more)
-    return graph(p, d)
+def pair(prefill: list[str], decode: list[str], **more: Any) -> dict[str, Any]:
+    p = engine(*prefill, name="p", role="prefill", **more)
+    return graph(p, engine(*decode, name="d", role="decode", **more))
 
 
-def route(
-    folder: Path, flags: list[str], *args: str, env: dict[str, str] | None = None, **more: Any
-) -> Recipes:
-    return deploy(folder, graph(frontend(*flags, env=env), engine(*args, **more)))
+def route(flags: list[str], *args: str, env: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+    return graph(frontend(*flags, env=env), engine(*args, **more))
 
 
 # engine.pair-agrees
 
 
+FP8, FP8_E4M3 = "--kv-cache-dtype=fp8", "--kv-cache-dtype=fp8_e4m3"
+OWN_A, OWN_B = engine(name="p", role="prefill", model="own/a"), engine(name="d", role="decode", model="own/b")
+FLAG_P = engine("--disaggregation-mode=prefill", name="p")
+FLAG_D = engine("--disaggregation-mode", "decode", NIXL, name="d")
+
+
 @pytest.mark.parametrize(
-    ("module", "prefill", "decode", "expected"),
+    ("one", "expected"),
     [
-        ("dynamo.vllm", [NIXL], [NIXL], []),
-        ("dynamo.vllm", [], [NIXL], ["fail"]),
-        ("dynamo.vllm", [NIXL], [], ["warn"]),
-        ("dynamo.vllm", [NIXL], [LMCACHE], ["fail"]),
-        ("dynamo.vllm", [BOTH], [NIXL], []),
-        ("dynamo.vllm", [NIXL, "--kv-cache-dtype=fp8"], [NIXL, "--kv-cache-dtype=fp8_e4m3"], []),
-        ("dynamo.vllm", [NIXL, "--kv-cache-dtype=fp8"], [NIXL], ["fail"]),
-        ("dynamo.vllm", [NIXL, "--kv-cache-dtype=bfloat16"], [NIXL], []),
-        ("dynamo.vllm", [NIXL, "--block-size=64"], [NIXL, "--block-size=128"], ["warn"]),
-        ("dynamo.vllm", [NIXL, "--block-size=64"], [NIXL], []),
-        ("dynamo.vllm", [NIXL, "--block-size", "$(X)"], [NIXL, "--block-size=128"], []),
-        ("dynamo.sglang", [], [], []),
-        ("dynamo.sglang", ["--disaggregation-transfer-backend=nixl"], [], ["fail"]),
-        ("dynamo.sglang", ["--page-size=16"], ["--page-size=64"], ["warn"]),
-        ("dynamo.sglang", ["--kv-cache-dtype", "fp8_e5m2"], ["--kv-cache-dtype", "fp8_e4m3"], ["fail"]),
+        (pair([NIXL], [NIXL]), []),
+        (pair([], [NIXL]), ["fail"]),
+        (pair([NIXL], []), ["warn"]),
+        (pair([NIXL], [LMCACHE]), ["fail"]),
+        (pair([BOTH], [NIXL]), []),
+        (pair([NIXL, FP8], [NIXL, FP8_E4M3]), []),
+        (pair([NIXL, FP8], [NIXL]), ["fail"]),
+        (pair([NIXL, FP8], [NIXL], model="own/model"), []),  # which may ask for FP8 itself
+        (pair([NIXL, "--kv-cache-dtype=bfloat16"], [NIXL]), []),
+        (pair([NIXL, "--block-size=64"], [NIXL, "--block-size=128"]), ["warn"]),
+        (pair([NIXL, "--block-size=64"], [NIXL]), []),
+        (pair([NIXL, "--block-size", "$(X)"], [NIXL, "--block-size=128"]), []),
+        (pair([], [], **SGLANG), []),
+        (pair(["--disaggregation-transfer-backend=nixl"], [], **SGLANG), ["fail"]),
+        (pair(["--page-size=16"], ["--page-size=64"], **SGLANG), ["warn"]),
+        (pair(["--kv-cache-dtype=fp8_e5m2"], [FP8_E4M3], **SGLANG), ["fail"]),
+        (graph(OWN_A, OWN_B), ["skip"]),  # of two models
+        (graph(FLAG_P, FLAG_D), ["fail"]),  # the flag tells the role as well
     ],
 )
-def test_pairs(
-    tmp_path: Path, module: str, prefill: list[str], decode: list[str], expected: list[str]
-) -> None:
-    assert outcomes(kv_transfer.pair_agrees, deploy(tmp_path, pair(prefill, decode, module))) == expected
-
-
-def test_an_unknown_model_may_ask_for_fp8_itself(tmp_path: Path) -> None:
-    unknown = pair([NIXL, "--kv-cache-dtype=fp8"], [NIXL], model="own/model")
-    assert outcomes(kv_transfer.pair_agrees, deploy(tmp_path, unknown)) == []
-
-
-def test_workers_of_two_models_are_no_pair(tmp_path: Path) -> None:
-    p, d = engine(name="p", role="prefill", model="own/a"), engine(name="d", role="decode", model="own/b")
-    assert outcomes(kv_transfer.pair_agrees, deploy(tmp_path, graph(p, d))) == ["skip"]
-
-
-def test_the_flag_tells_the_role_as_well(tmp_path: Path) -> None:
-    p = engine("--disaggregation-mode=prefill", name="p")
-    d = engine("--disaggregation-mode", "decode", NIXL, name="d")
-    assert outcomes(kv_transfer.pair_agrees, deploy(tmp_path, graph(p, d))) == ["fail"]
+def test_pairs(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert outcomes(kv_transfer.pair_agrees, deploy(tmp_path, one)) == expected
 
 
 # engine.trtllm-buffer
@@ -131,61 +119,53 @@ def test_the_buffer_holds_a_prompt(
 KV = ["--router-mode", "kv"]
 
 
-@pytest.mark.parametrize(
-    ("args", "more", "expected"),
-    [
-        ([EVENTS], {}, []),
-        ([], {}, ["warn"]),
-        (['--kv-events-config={"publisher":"zmq"}'], {}, ["warn"]),
-        ([EVENTS, "--no-enable-prefix-caching"], {}, ["warn"]),
-        (["--kv-events-config", "$(X)"], {}, []),
-        (["--disaggregation-mode=decode"], {}, ["skip"]),
-        ([], {"image": "vllm-runtime:1.0.2"}, []),  # publishes by itself
-        ([], SGLANG, ["warn"]),
-        (['--kv-events-config={"publisher":"zmq","endpoint":"tcp://*:5557"}'], SGLANG, []),
-        (['--kv-events-config={"publisher":"null"}'], SGLANG, ["warn"]),
-        ([], TRTLLM, ["warn"]),
-        (["--publish-kv-events"], TRTLLM, []),
-        (["--publish-events-and-metrics"], TRTLLM, []),
-    ],
-)
-def test_engines_publish(tmp_path: Path, args: list[str], more: dict[str, Any], expected: list[str]) -> None:
-    assert outcomes(kv_router.kv_router, route(tmp_path, KV, *args, **more)) == expected
+SIZE_64 = [*KV, "--kv-cache-block-size=64"]
+ENV = {"DYN_ROUTER_MODE": "kv"}
 
 
-@pytest.mark.parametrize(
-    ("flags", "env", "expected"),
-    [
-        (["--router-mode=kv"], {}, ["warn"]),
-        ([], {"DYN_ROUTER_MODE": "kv"}, ["warn"]),
-        (["--router-mode", "random"], {"DYN_ROUTER_MODE": "kv"}, ["skip"]),
-        ([], {}, ["skip"]),
-        ([*KV, "--no-router-kv-events"], {}, []),
-        (KV, {"DYN_ROUTER_USE_KV_EVENTS": "false"}, []),
-    ],
-)
-def test_only_routers_that_follow_the_cache_need_events(
-    tmp_path: Path, flags: list[str], env: dict[str, str], expected: list[str]
-) -> None:
-    assert outcomes(kv_router.kv_router, route(tmp_path, flags, env=env)) == expected
-
-
-@pytest.mark.parametrize(("block", "expected"), [("64", []), ("128", ["warn"])])
-def test_blocks_are_of_one_size(tmp_path: Path, block: str, expected: list[str]) -> None:
-    given = route(tmp_path, [*KV, "--kv-cache-block-size=64"], EVENTS, f"--block-size={block}")
-    assert outcomes(kv_router.kv_router, given) == expected
-
-
-@pytest.mark.parametrize(("block", "expected"), [("128", []), ("16", ["warn"])])
-def test_an_endpoint_picker_counts_too(tmp_path: Path, block: str, expected: list[str]) -> None:
+def pick(block: str) -> dict[str, Any]:
+    """A graph with an endpoint picker for blocks of this size, and blocks of 128."""
     main = {"name": "main", "image": "epp", "env": [{"name": "DYN_KV_CACHE_BLOCK_SIZE", "value": block}]}
     picker = {"name": "Epp", "type": "epp", "podTemplate": {"spec": {"containers": [main]}}}
-    given = deploy(tmp_path, graph(picker, engine("--block-size=128")))
-    assert outcomes(kv_router.kv_router, given) == expected
+    return graph(picker, engine("--block-size=128"))
+
+
+@pytest.mark.parametrize(
+    ("one", "expected"),
+    [
+        (route(KV, EVENTS), []),
+        (route(KV), ["warn"]),
+        (route(KV, '--kv-events-config={"publisher":"zmq"}'), ["warn"]),
+        (route(KV, EVENTS, "--no-enable-prefix-caching"), ["warn"]),
+        (route(KV, "--kv-events-config", "$(X)"), []),
+        (route(KV, "--disaggregation-mode=decode"), ["skip"]),
+        (route(KV, image="vllm-runtime:1.0.2"), []),  # publishes by itself
+        (route(KV, **SGLANG), ["warn"]),
+        (route(KV, '--kv-events-config={"publisher":"zmq","endpoint":"tcp://*:5557"}', **SGLANG), []),
+        (route(KV, '--kv-events-config={"publisher":"null"}', **SGLANG), ["warn"]),
+        (route(KV, **TRTLLM), ["warn"]),
+        (route(KV, "--publish-kv-events", **TRTLLM), []),
+        (route(KV, "--publish-events-and-metrics", **TRTLLM), []),
+        # only routers that follow the cache need events
+        (route(["--router-mode=kv"]), ["warn"]),
+        (route([], env=ENV), ["warn"]),
+        (route(["--router-mode", "random"], env=ENV), ["skip"]),
+        (route([]), ["skip"]),
+        (route([*KV, "--no-router-kv-events"]), []),
+        (route(KV, env={"DYN_ROUTER_USE_KV_EVENTS": "false"}), []),
+        # blocks are of one size
+        (route(SIZE_64, EVENTS, "--block-size=64"), []),
+        (route(SIZE_64, EVENTS, "--block-size=128"), ["warn"]),
+        (pick("128"), []),
+        (pick("16"), ["warn"]),
+    ],
+)
+def test_kv_router(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert outcomes(kv_router.kv_router, deploy(tmp_path, one)) == expected
 
 
 def test_the_finding_is_at_the_flag(tmp_path: Path) -> None:
     args = ["--no-enable-prefix-caching", "--tensor-parallel-size=6", "--block-size=64"]
-    given = route(tmp_path, [*KV, "--kv-cache-block-size=16"], *args, gpus=6)
+    given = deploy(tmp_path, route([*KV, "--kv-cache-block-size=16"], *args, gpus=6))
     assert read_lines(kv_router.kv_router, given) == [f"- {args[0]}", f"- {args[2]}"]
     assert read_lines(divisibility.heads_divide, given) == [f"- {args[1]}"]

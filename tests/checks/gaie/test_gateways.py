@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from dynocheck.checks.gaie.gateways import controller, gateway, gateway_class
 from dynocheck.data.gateways import gateway_controller as row
-from dynocheck.facts import Workload
-from tests.checks.judging import get_skip_reason, outcomes, places, recipes, run_check
+from dynocheck.facts import Gateway, Workload
+from tests.checks.judging import get_skip_reason, outcomes, places, recipes
 from tests.checks.routing import (
     AGENTGATEWAY,
     CLASS,
@@ -47,6 +47,7 @@ spec:
     - {group: inference.networking.k8s.io, kind: InferencePool, name: g-pool}
 """
 DOWN = replace(AGENTGATEWAY, ready=0)
+GATEWAY_NAME = "gateway.networking.k8s.io/gateway-name"
 NAME = {"app.kubernetes.io/name": "agentgateway"}
 
 
@@ -65,25 +66,19 @@ def judge_gateway(*found: Any) -> list[str]:
     ("found", "expected"),
     [
         ([AGENTGATEWAY], []),
-        ([], ["GatewayClass agw"]),
-        ([DOWN], ["Deployment serving/agentgateway"]),
-        ([replace(DOWN, desired=0)], ["Deployment serving/agentgateway"]),
+        ([], [("fail", "GatewayClass agw")]),
+        ([DOWN], [("fail", "Deployment serving/agentgateway")]),
+        ([replace(DOWN, desired=0)], [("fail", "Deployment serving/agentgateway")]),
+        # it runs in part: one of two Deployments, and a rollout that leaves one pod
+        ([AGENTGATEWAY, replace(DOWN, name="other")], [("warn", "Deployment serving/other")]),
+        ([replace(AGENTGATEWAY, desired=2, ready=1)], [("warn", "Deployment serving/agentgateway")]),
         # what only shares a name with it does not stand for it
-        ([workload("standalone", NAME), DOWN], ["Deployment serving/agentgateway"]),
-        ([workload("p", {**NAME, "gateway.networking.k8s.io/gateway-name": "p"})], ["GatewayClass agw"]),
+        ([workload("standalone", NAME), DOWN], [("fail", "Deployment serving/agentgateway")]),
+        ([workload("p", {**NAME, GATEWAY_NAME: "p"})], [("fail", "GatewayClass agw")]),
     ],
 )
-def test_a_controller_runs(found: list[Workload], expected: list[str]) -> None:
-    assert places(controller, *ALL, workloads(*found), None) == [("fail", where) for where in expected]
-
-
-@pytest.mark.parametrize(
-    "found",
-    [[AGENTGATEWAY, replace(DOWN, name="other")], [replace(AGENTGATEWAY, desired=2, ready=1)]],
-    ids=["one of two Deployments", "a rollout that leaves one pod"],
-)
-def test_a_controller_that_runs_in_part_is_a_warning(found: list[Workload]) -> None:
-    assert outcomes(controller, *ALL, workloads(*found), None) == ["warn"]
+def test_a_controller_runs(found: list[Workload], expected: list[tuple[str, str]]) -> None:
+    assert places(controller, *ALL, workloads(*found), None) == expected
 
 
 @pytest.mark.parametrize(
@@ -166,28 +161,25 @@ def test_a_gateway_is_programmed() -> None:
     assert judge_gateway(replace(GATEWAY, listeners=(LISTENER, tls))) == ["warn"]
 
 
-def test_a_recipe_names_a_gateway(tmp_path: Path) -> None:
-    asking = recipes(tmp_path, deploy=EPP, route=HTTP_ROUTE)
-    assert outcomes(gateway, classes(CLASS), gateways(GATEWAY), routes(), asking) == []
-    elsewhere = gateways(replace(GATEWAY, namespace="default"))
-    (finding,) = run_check(gateway, classes(CLASS), elsewhere, routes(), asking)
-    assert finding.location is not None
-    assert (finding.outcome, finding.location.line, finding.location.column) == ("fail", 7, 5)
+BROKEN = replace(GATEWAY, name="broken", conditions=make_conditions("Programmed", status="False"))
+UNABLE = replace(GATEWAY, name="other", class_name="traefik")
+TRAEFIK = replace(CLASS, name="traefik", controller="traefik.io/gateway-controller")
 
 
-def test_a_recipe_that_names_none_needs_one_that_works(tmp_path: Path) -> None:
-    broken = replace(GATEWAY, name="broken", conditions=make_conditions("Programmed", status="False"))
-    unable = replace(GATEWAY, name="other", class_name="traefik")
-    table = classes(CLASS, replace(CLASS, name="traefik", controller="traefik.io/gateway-controller"))
-    for found, expected in (
-        ((broken, GATEWAY, unable), []),
-        ((broken, unable), ["fail"]),
-        ((unable,), ["fail"]),
-    ):
-        asking = recipes(tmp_path, deploy=EPP)
-        assert outcomes(gateway, table, gateways(*found), routes(), asking) == expected
-
-
-def test_a_recipe_without_a_pool_asks_for_nothing(tmp_path: Path) -> None:
-    frontend = recipes(tmp_path, deploy=EPP.replace("epp", "frontend"))
-    assert outcomes(gateway, classes(CLASS), gateways(), routes(), frontend) == ["skip"]
+@pytest.mark.parametrize(
+    ("files", "found", "expected"),
+    [
+        ({"deploy": EPP, "route": HTTP_ROUTE}, [GATEWAY], []),
+        ({"deploy": EPP, "route": HTTP_ROUTE}, [replace(GATEWAY, namespace="x")], [("fail", "route.yaml:7")]),
+        # a recipe that names none needs one that works
+        ({"deploy": EPP}, [BROKEN, GATEWAY, UNABLE], []),
+        ({"deploy": EPP}, [BROKEN, UNABLE], [("fail", "Gateway gateways/broken")]),
+        ({"deploy": EPP}, [UNABLE], [("fail", "")]),
+        ({"deploy": EPP.replace("epp", "frontend")}, [], [("skip", "")]),  # without a pool
+    ],
+)
+def test_the_gateway_of_a_recipe(
+    tmp_path: Path, files: dict[str, str], found: list[Gateway], expected: list[tuple[str, str]]
+) -> None:
+    around = classes(CLASS, TRAEFIK), gateways(*found), routes(), recipes(tmp_path, **files)
+    assert places(gateway, *around) == expected

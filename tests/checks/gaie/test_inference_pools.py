@@ -88,30 +88,20 @@ def test_pods_of_a_pool_are_told_with_their_state() -> None:
 
 # The endpoint picker
 
-
-@pytest.mark.parametrize(
-    ("running", "expected"),
-    [
-        ([DEPLOYMENT], []),
-        ([DOWN], ["fail"]),
-        ([replace(DOWN, desired=0)], ["fail"]),
-        ([replace(DEPLOYMENT, desired=2, ready=2)], ["fail"]),
-        ([DEPLOYMENT, replace(DEPLOYMENT, name="other")], ["fail"]),
-        ([DEPLOYMENT, replace(DOWN, name="old", desired=0)], []),
-        ([DEPLOYMENT, replace(DEPLOYMENT, namespace="other")], []),
-        ([DEPLOYMENT, workload("unrelated", {"app": "x"}, desired=5)], []),
-    ],
-)
-def test_what_runs_behind_its_service(running: list[Workload], expected: list[str]) -> None:
-    assert judge_picker(POOL, *running) == expected
-
-
 TWO = replace(DEPLOYMENT, desired=2, ready=1)
 
 
 @pytest.mark.parametrize(
     ("found", "running", "expected"),
     [
+        (POOL, [DEPLOYMENT], []),
+        (POOL, [DOWN], ["fail"]),
+        (POOL, [replace(DOWN, desired=0)], ["fail"]),
+        (POOL, [replace(DEPLOYMENT, desired=2, ready=2)], ["fail"]),
+        (POOL, [DEPLOYMENT, replace(DEPLOYMENT, name="other")], ["fail"]),
+        (POOL, [DEPLOYMENT, replace(DOWN, name="old", desired=0)], []),
+        (POOL, [DEPLOYMENT, replace(DEPLOYMENT, namespace="other")], []),
+        (POOL, [DEPLOYMENT, workload("unrelated", {"app": "x"}, desired=5)], []),
         # pods of Grove have no Deployment
         (POOL, [], []),
         (with_picker(pods=(replace(READY, ready=False),)), [], ["fail"]),
@@ -122,9 +112,12 @@ TWO = replace(DEPLOYMENT, desired=2, ready=1)
         # others may run several
         (OTHERS, [TWO], ["warn"]),
         (replace(with_picker(election=True), dynamo=False), [TWO], []),
+        (with_config(None, unread="configmaps is forbidden"), [DEPLOYMENT], ["unknown"]),
     ],
 )
-def test_other_pickers(found: InferencePool, running: list[Workload], expected: list[str]) -> None:
+def test_what_runs_behind_its_service(
+    found: InferencePool, running: list[Workload], expected: list[str]
+) -> None:
     assert judge_picker(found, *running) == expected
 
 
@@ -157,7 +150,3 @@ def test_a_picker_of_others_that_no_route_leads_to_is_a_warning() -> None:
 )
 def test_its_configuration(text: str | None, expected: list[str]) -> None:
     assert judge_picker(with_config(text), DEPLOYMENT) == expected
-
-
-def test_a_configuration_that_may_not_be_read() -> None:
-    assert judge_picker(with_config(None, unread="configmaps is forbidden"), DEPLOYMENT) == ["unknown"]

@@ -34,6 +34,10 @@ def route(
     return {**head, "spec": {"parentRefs": parents, "rules": rules}}
 
 
+def bring(**home: str) -> dict[str, Any]:
+    return {"apiVersion": GATEWAY, "kind": "Gateway", "metadata": {"name": "gw", **home}}
+
+
 def matching(model: str, kind: str = "Exact", header: str = "X-Gateway-Model-Name") -> dict[str, Any]:
     return {"matches": [{"headers": [{"type": kind, "name": header, "value": model}]}]}
 
@@ -70,28 +74,17 @@ THEIRS = {"apiVersion": f"{GAIE}/v1", "kind": "InferencePool", "metadata": {"nam
         ([PICKED, THEIRS, route("mine")], []),
         ([route("elsewhere")], []),
         ([route(backendRefs=[{"name": "g-frontend", "port": 8000}])], ["skip"]),  # no inference route
+        # the Gateway that the recipe brings
+        ([route(gateway=[]), bring()], ["fail"]),
+        ([route(), bring()], []),
+        ([route(), bring(namespace="gateways")], ["fail"]),
+        ([route(gateway=[{"name": "gw", "namespace": "gateways"}]), bring(namespace="gateways")], []),
+        ([route(gateway=[{"name": "gw", "namespace": "elsewhere"}]), bring(namespace="gateways")], ["fail"]),
+        ([route(gateway=[{"name": "another"}]), bring(namespace="gateways")], []),
     ],
 )
 def test_route(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
     assert outcomes(recipe_route, deploy(tmp_path, *objects)) == expected
-
-
-@pytest.mark.parametrize(
-    ("parents", "home", "expected"),
-    [
-        ([], {}, ["fail"]),
-        ([{"name": "gw"}], {}, []),
-        ([{"name": "gw"}], {"namespace": "gateways"}, ["fail"]),
-        ([{"name": "gw", "namespace": "gateways"}], {"namespace": "gateways"}, []),
-        ([{"name": "gw", "namespace": "elsewhere"}], {"namespace": "gateways"}, ["fail"]),
-        ([{"name": "another"}], {"namespace": "gateways"}, []),
-    ],
-)
-def test_the_gateway_that_the_recipe_brings(
-    tmp_path: Path, parents: list[dict[str, str]], home: dict[str, str], expected: list[str]
-) -> None:
-    brought = {"apiVersion": GATEWAY, "kind": "Gateway", "metadata": {"name": "gw", **home}}
-    assert outcomes(recipe_route, deploy(tmp_path, route(gateway=parents), brought)) == expected
 
 
 # gaie.picker
@@ -107,39 +100,38 @@ def configure(*refs: str, valid: str = "worker", lax: bool = False) -> dict[str,
     return {"plugins": plugins, "schedulingProfiles": [profile]}
 
 
-@pytest.mark.parametrize(
-    ("config", "role", "expected"),
-    [
-        (configure("mine", "max-score-picker"), "worker", []),
-        (configure("mine", "label-filter"), "worker", ["fail"]),
-        (configure(valid="decode"), "decode", []),
-        (configure(valid="worker"), "decode", []),
-        (configure(valid="decode"), "worker", ["fail"]),
-        (configure(valid="decode", lax=True), "worker", []),
-    ],
-)
-def test_plugins(tmp_path: Path, config: dict[str, Any], role: str, expected: list[str]) -> None:
-    one = graph(make_picker(config), engine(role=role, frontendSidecar="s"))
-    assert outcomes(picker, deploy(tmp_path, one)) == expected
+def pick(config: Any, role: str = "worker", *args: str, **env: str) -> dict[str, Any]:
+    """A graph whose picker has this configuration and these variables, and whose worker has this type."""
+    return graph(make_picker(config, **env), engine(*args, role=role, frontendSidecar="s"))
+
+
+def size(*args: str) -> dict[str, Any]:
+    return pick(None, "worker", *args, DYN_KV_CACHE_BLOCK_SIZE="128")
+
+
+def named(name: str, *args: str) -> dict[str, Any]:
+    return pick(None, "worker", *args, DYN_MODEL_NAME=name)
 
 
 @pytest.mark.parametrize(
-    ("env", "args", "expected"),
+    ("one", "expected"),
     [
-        ({"DYN_KV_CACHE_BLOCK_SIZE": "128"}, ("--block-size", "128"), []),
-        ({"DYN_KV_CACHE_BLOCK_SIZE": "128"}, ("--block-size=64",), ["warn"]),
-        ({"DYN_KV_CACHE_BLOCK_SIZE": "128"}, (), []),
-        ({"DYN_MODEL_NAME": MODEL}, (), []),
-        ({"DYN_MODEL_NAME": "/models/qwen"}, (), []),
-        ({"DYN_MODEL_NAME": "small"}, ("--served-model-name", "small"), []),
-        ({"DYN_MODEL_NAME": "Qwen/Qwen3-8B"}, (), ["fail"]),
-        ({"DYN_MODEL_NAME": "Qwen/Qwen3-8B"}, ("--served-model-name", "$(DYN_NAME)"), []),
+        (pick(configure("mine", "max-score-picker")), []),
+        (pick(configure("mine", "label-filter")), ["fail"]),
+        (pick(configure(valid="decode"), "decode"), []),
+        (pick(configure(valid="worker"), "decode"), []),
+        (pick(configure(valid="decode")), ["fail"]),
+        (pick(configure(valid="decode", lax=True)), []),
+        (size("--block-size", "128"), []),
+        (size("--block-size=64"), ["warn"]),
+        (size(), []),
+        (named(MODEL), []),
+        (named("/models/qwen"), []),
+        (named("small", "--served-model-name", "small"), []),
+        (named("Qwen/Qwen3-8B"), ["fail"]),
+        (named("Qwen/Qwen3-8B", "--served-model-name", "$(DYN_NAME)"), []),
+        (graph(engine()), ["skip"]),
     ],
 )
-def test_variables(tmp_path: Path, env: dict[str, str], args: tuple[str, ...], expected: list[str]) -> None:
-    one = graph(make_picker(None, **env), engine(*args, frontendSidecar="s"))
+def test_picker(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
     assert outcomes(picker, deploy(tmp_path, one)) == expected
-
-
-def test_a_graph_without_a_picker(tmp_path: Path) -> None:
-    assert outcomes(picker, deploy(tmp_path, graph(engine()))) == ["skip"]

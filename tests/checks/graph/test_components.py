@@ -7,210 +7,173 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks.graph import components as graphs
-from dynocheck.checks.graph import images as graph_images
-from dynocheck.checks.graph import placement, probes
+from dynocheck.checks.graph.components import both_sides, frontend, roles
+from dynocheck.checks.graph.images import engine_agrees, images_pinned, one_release
+from dynocheck.checks.graph.placement import placement
+from dynocheck.checks.graph.probes import probes, startup_budget
+from dynocheck.core.declarations import Check
 from dynocheck.facts import Settings
 from tests.checks.judging import deploy, outcomes, read_lines, recipes, run_check
-from tests.checks.manifests import FRONTEND, dump_objects, engine, graph, job
+from tests.checks.manifests import FRONTEND, MODEL, dump_objects, engine, graph, job
 
-NIXL = ("--kv-transfer-config", '{"kv_connector":"NixlConnector","kv_role":"kv_both"}')
 MODE = "--disaggregation-mode"
+VLLM, SGLANG, TRTLLM = (f"dynamo.{name}" for name in ("vllm", "sglang", "trtllm"))
+SGLANG_IMAGE = "nvcr.io/nvidia/ai-dynamo/sglang-runtime:1.3.0"
 PICKER = {"name": "Epp", "type": "epp"}
 
 
-def containing(*containers: dict[str, Any]) -> dict[str, Any]:
-    return {"podTemplate": {"spec": {"containers": list(containers)}}}
+def front(image: str, *args: str, **main: Any) -> dict[str, Any]:
+    command = {"command": ["python3", "-m", "dynamo.frontend", *args]} if args or main else {}
+    container = {"name": "main", **({"image": image} if image else {}), **command, **main}
+    return {**FRONTEND, "podTemplate": {"spec": {"containers": [container]}}}
 
 
-# graph.frontend
+# graph.frontend, graph.roles, graph.both-sides
+
+
+def split(role: str, module: str, *args: str, **env: str) -> dict[str, Any]:
+    """A graph of one worker of this type."""
+    return graph(engine(*args, role=role, module=module, env=env))
+
+
+PREFILL, DECODE = engine(MODE, "prefill", name="p"), engine(MODE, "decode", name="d")
+SGLANG_PREFILL = engine(MODE, "prefill", name="p", module=SGLANG)
+
+
+def pair(module: str) -> dict[str, Any]:
+    """A graph of a prefill worker that is told so and a decode worker that is not."""
+    prefill = engine(MODE, "prefill", name="p", role="prefill", module=module)
+    return graph(prefill, engine(name="d", role="decode", module=module))
+
+
+def pool(module: str) -> dict[str, Any]:
+    return graph(PREFILL, engine(name="r", module=module, model=None), front=False)
+
+
+SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
 
 
 @pytest.mark.parametrize(
-    ("objects", "expected"),
+    ("check", "one", "expected"),
     [
-        ([graph(engine())], []),
-        ([graph(PICKER, engine(frontendSidecar="front"))], []),  # a picker stands in for it
-        ([graph(PICKER, engine())], ["fail"]),
-        ([job("hf download MODEL")], ["skip"]),
+        (frontend, graph(engine()), []),
+        (frontend, graph(PICKER, engine(frontendSidecar="front")), []),  # a picker stands in for it
+        (frontend, graph(PICKER, engine()), ["fail"]),
+        (frontend, job("hf download MODEL"), ["skip"]),
+        (roles, split("prefill", VLLM, MODE, "prefill"), []),
+        (roles, split("prefill", VLLM, f"{MODE}=prefill"), []),
+        (roles, split("prefill", VLLM, "--is-prefill-worker"), []),
+        (roles, split("prefill", VLLM, DYN_VLLM_DISAGGREGATION_MODE="prefill"), []),
+        (roles, split("prefill", VLLM, DYN_VLLM_IS_PREFILL_WORKER="true"), []),
+        (roles, split("prefill", VLLM), ["fail"]),
+        (roles, split("prefill", VLLM, MODE, "decode"), ["fail"]),
+        (roles, split("prefill", VLLM, MODE, "$(DYN_MODE)"), ["skip"]),
+        (roles, split("decode", VLLM), ["warn"]),
+        (roles, split("decode", VLLM, "--is-decode-worker"), []),
+        (roles, split("decode", VLLM, MODE, "prefill"), ["fail"]),
+        (roles, split("decode", SGLANG, MODE, "decode"), []),
+        (roles, split("decode", SGLANG), ["warn"]),
+        (roles, split("decode", SGLANG, MODE, "null"), ["warn"]),
+        (roles, split("decode", TRTLLM), ["warn"]),
+        (roles, split("prefill", TRTLLM, DYN_TRTLLM_DISAGGREGATION_MODE="prefill"), []),
+        (roles, split("worker", VLLM, MODE, "prefill"), ["skip"]),  # a plain worker is what its flag says
+        # a decode worker that takes up nothing
+        (roles, pair(SGLANG), ["fail"]),
+        (roles, pair(TRTLLM), ["fail"]),
+        # a pool behind another graph
+        (frontend, pool("dynamo.router"), []),
+        (frontend, pool("dynamo.global_planner"), []),
+        (both_sides, pool("dynamo.router"), ["skip"]),
+        (both_sides, pool("dynamo.global_planner"), ["skip"]),
+        (both_sides, graph(PREFILL, DECODE), []),
+        (both_sides, graph(PREFILL, engine(name="d")), []),
+        (both_sides, graph(engine(MODE, "prefill", name="p", role="prefill")), ["fail"]),
+        (both_sides, graph(DECODE), ["warn"]),
+        (both_sides, graph(engine(MODE, "decode", name="d", module=SGLANG)), ["fail"]),
+        (both_sides, graph(engine(name="d", role="decode")), []),
+        (both_sides, graph(SGLANG_PREFILL, engine(name="d", module=SGLANG)), ["fail"]),
+        (both_sides, graph(PREFILL, SOMEWHERE), []),
+        (both_sides, graph({**PREFILL, "globalDynamoNamespace": True}), ["skip"]),
+        (both_sides, graph(engine()), ["skip"]),
     ],
 )
-def test_frontend(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
-    assert outcomes(graphs.frontend, deploy(tmp_path, *objects)) == expected
+def test_roles(tmp_path: Path, check: Check, one: dict[str, Any], expected: list[str]) -> None:
+    assert outcomes(check, deploy(tmp_path, one)) == expected
 
 
 def test_no_frontend(tmp_path: Path) -> None:
-    alone = graph(engine())
-    alone["spec"]["components"].remove(FRONTEND)
-    (finding,) = run_check(graphs.frontend, deploy(tmp_path, alone))
+    (finding,) = run_check(frontend, deploy(tmp_path, graph(engine(), front=False)))
     assert (finding.outcome, finding.evidence) == ("fail", {"components": {"w": "worker"}})
 
 
-@pytest.mark.parametrize("module", ["dynamo.router", "dynamo.global_planner"])
-def test_a_pool_behind_another_graph(tmp_path: Path, module: str) -> None:
-    pool = graph(engine(MODE, "prefill", name="p"), engine(name="r", module=module, model=None))
-    pool["spec"]["components"].remove(FRONTEND)
-    assert outcomes(graphs.frontend, deploy(tmp_path, pool)) == []
-    assert outcomes(graphs.both_sides, deploy(tmp_path, pool)) == ["skip"]
-
-
-# graph.roles
-
-
-@pytest.mark.parametrize(
-    ("role", "module", "args", "env", "expected"),
-    [
-        ("prefill", "vllm", (MODE, "prefill"), {}, []),
-        ("prefill", "vllm", (f"{MODE}=prefill",), {}, []),
-        ("prefill", "vllm", ("--is-prefill-worker",), {}, []),
-        ("prefill", "vllm", (), {"DYN_VLLM_DISAGGREGATION_MODE": "prefill"}, []),
-        ("prefill", "vllm", (), {"DYN_VLLM_IS_PREFILL_WORKER": "true"}, []),
-        ("prefill", "vllm", (), {}, ["fail"]),
-        ("prefill", "vllm", (MODE, "decode"), {}, ["fail"]),
-        ("prefill", "vllm", (MODE, "$(DYN_MODE)"), {}, ["skip"]),
-        ("decode", "vllm", (), {}, ["warn"]),
-        ("decode", "vllm", ("--is-decode-worker",), {}, []),
-        ("decode", "vllm", (MODE, "prefill"), {}, ["fail"]),
-        ("decode", "sglang", (MODE, "decode"), {}, []),
-        ("decode", "sglang", (), {}, ["warn"]),
-        ("decode", "sglang", (MODE, "null"), {}, ["warn"]),
-        ("decode", "trtllm", (), {}, ["warn"]),
-        ("prefill", "trtllm", (), {"DYN_TRTLLM_DISAGGREGATION_MODE": "prefill"}, []),
-        ("worker", "vllm", (MODE, "prefill"), {}, ["skip"]),  # a plain worker is what its flag says
-    ],
-)
-def test_type_and_flag(
-    tmp_path: Path, role: str, module: str, args: tuple[str, ...], env: dict[str, str], expected: list[str]
-) -> None:
-    one = engine(*args, role=role, module=f"dynamo.{module}", env=env)
-    assert outcomes(graphs.roles, deploy(tmp_path, graph(one))) == expected
-
-
-@pytest.mark.parametrize("module", ["dynamo.sglang", "dynamo.trtllm"])
-def test_a_decode_worker_that_takes_up_nothing(tmp_path: Path, module: str) -> None:
-    prefill = engine(MODE, "prefill", name="p", role="prefill", module=module)
-    given = deploy(tmp_path, graph(prefill, engine(name="d", role="decode", module=module)))
-    assert outcomes(graphs.roles, given) == ["fail"]
-
-
 def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> None:
-    given = deploy(tmp_path, graph(engine(MODE, "decode", role="prefill")))
-    assert read_lines(graphs.roles, given) == [f"- {MODE}"]
+    given = deploy(tmp_path, split("prefill", VLLM, MODE, "decode"))
+    assert read_lines(roles, given) == [f"- {MODE}"]
 
 
-# graph.both-sides
-
-PREFILL, DECODE = engine(MODE, "prefill", name="p"), engine(MODE, "decode", name="d")
-SGLANG_PREFILL = engine(MODE, "prefill", name="p", module="dynamo.sglang")
-GLOBAL = engine(MODE, "prefill", name="p", globalDynamoNamespace=True)
+# graph.engine-agrees, graph.images-pinned, graph.one-release
 
 
-@pytest.mark.parametrize(
-    ("components", "expected"),
-    [
-        ([PREFILL, DECODE], []),
-        ([PREFILL, engine(name="d")], []),
-        ([engine(MODE, "prefill", name="p", role="prefill")], ["fail"]),
-        ([DECODE], ["warn"]),
-        ([engine(MODE, "decode", name="d", module="dynamo.sglang")], ["fail"]),
-        ([engine(name="d", role="decode")], []),
-        ([SGLANG_PREFILL, engine(name="d", module="dynamo.sglang")], ["fail"]),
-        ([PREFILL, engine(MODE, "$(DYN_MODE)", name="d")], []),
-        ([GLOBAL], ["skip"]),
-        ([engine()], ["skip"]),
-    ],
-)
-def test_both_sides(tmp_path: Path, components: list[dict[str, Any]], expected: list[str]) -> None:
-    assert outcomes(graphs.both_sides, deploy(tmp_path, graph(*components))) == expected
-
-
-# graph.engine-agrees
-
-SGLANG = "nvcr.io/nvidia/ai-dynamo/sglang-runtime:1.3.0"
-
-
-@pytest.mark.parametrize(
-    ("one", "framework", "expected"),
-    [
-        (engine(), "vllm", []),
-        (engine(), None, []),
-        (engine(), "sglang", ["fail"]),
-        (engine(image=SGLANG), None, ["fail"]),
-        (engine(image=SGLANG), "sglang", ["fail", "fail"]),
-        (engine(image="registry.example/mine:1.0.0"), "vllm", []),
-        (engine(image="registry.example/vllm-runtime:1.3.0", module="dynamo.sglang"), None, ["fail"]),
-    ],
-)
-def test_engine_agrees(
-    tmp_path: Path, one: dict[str, Any], framework: str | None, expected: list[str]
-) -> None:
-    spec = {"backendFramework": framework} if framework else {}
-    assert outcomes(graph_images.engine_agrees, deploy(tmp_path, graph(one, **spec))) == expected
-
-
-# graph.images-pinned, graph.one-release
-
-OVERRIDE: dict[str, Any] = {"runtimeVersionOverride": "1.3.0"}
-
-
-def front(image: str) -> dict[str, Any]:
-    return {**FRONTEND, **containing({"name": "main", "image": image})}
+def run(image: str, *images: str, **more: Any) -> dict[str, Any]:
+    """A graph of workers w0, w1 ... of these images, or of a worker w."""
+    if not images:
+        return graph(engine(image=image, **more))
+    return graph(*(engine(name=f"w{i}", image=each) for i, each in enumerate((image, *images))))
 
 
 def beside(image: str) -> dict[str, Any]:
+    """A graph with a sidecar."""
     one = engine()
     one["podTemplate"]["spec"]["containers"].append({"name": "side", "image": image})
-    return one
+    return graph(one)
 
 
 def after(image: str) -> dict[str, Any]:
-    return engine(pod={"initContainers": [{"name": "first", "image": image}]})
+    """A graph with a worker that starts after another container."""
+    return graph(engine(pod={"initContainers": [{"name": "first", "image": image}]}))
 
 
 @pytest.mark.parametrize(
-    ("components", "expected"),
+    ("check", "one", "expected"),
     [
-        ([engine(image="r/vllm-runtime:1.3.0")], []),
-        ([engine(image="r/vllm-runtime:v1.3.0-rc.1")], []),
-        ([engine(image="r/vllm-runtime:1.5.0-nemotron-dev.1")], []),
-        ([engine(image="r/vllm-runtime")], ["warn"]),
-        ([engine(image="r:5000/vllm-runtime")], ["warn"]),
-        ([engine(image="r/vllm-runtime:latest")], ["warn"]),
-        ([engine(image="r/vllm-runtime:latest", **OVERRIDE)], ["warn"]),
-        ([engine(image="r/vllm-runtime:mine")], ["warn"]),
-        ([engine(image="r/vllm-runtime:mine", **OVERRIDE)], []),
-        ([engine(image="r/vllm-runtime:my-tag")], []),
-        ([engine(image="my-registry/vllm-runtime:latest")], []),
-        ([engine(image=f"r/vllm-runtime@sha256:{'0' * 64}")], ["warn"]),
-        ([engine(image=f"r/vllm-runtime:1.3.0@sha256:{'0' * 64}")], []),
-        ([engine(image="r/vllm-runtime:<IMAGE_TAG>")], []),
-        ([engine(image="${VLLM_IMAGE}")], []),
-        ([engine(image="<your-registry>/vllm-runtime:latest")], []),
+        (engine_agrees, graph(engine(), backendFramework="vllm"), []),
+        (engine_agrees, graph(engine()), []),
+        (engine_agrees, graph(engine(), backendFramework="sglang"), ["fail"]),
+        (engine_agrees, run(SGLANG_IMAGE), ["fail"]),
+        (engine_agrees, graph(engine(image=SGLANG_IMAGE), backendFramework="sglang"), ["fail", "fail"]),
+        (engine_agrees, graph(engine(image="r.example/mine:1.0.0"), backendFramework="vllm"), []),
+        (engine_agrees, run("registry.example/vllm-runtime:1.3.0", module=SGLANG), ["fail"]),
+        (images_pinned, run("r/vllm-runtime:1.3.0"), []),
+        (images_pinned, run("r/vllm-runtime:v1.3.0-rc.1"), []),
+        (images_pinned, run("r/vllm-runtime:1.5.0-nemotron-dev.1"), []),
+        (images_pinned, run("r/vllm-runtime"), ["warn"]),
+        (images_pinned, run("r:5000/vllm-runtime"), ["warn"]),
+        (images_pinned, run("r/vllm-runtime:latest"), ["warn"]),
+        (images_pinned, run("r/vllm-runtime:latest", runtimeVersionOverride="1.3.0"), ["warn"]),
+        (images_pinned, run("r/vllm-runtime:mine"), ["warn"]),
+        (images_pinned, run("r/vllm-runtime:mine", runtimeVersionOverride="1.3.0"), []),
+        (images_pinned, run("r/vllm-runtime:my-tag"), []),
+        (images_pinned, run("my-registry/vllm-runtime:latest"), []),
+        (images_pinned, run(f"r/vllm-runtime@sha256:{'0' * 64}"), ["warn"]),
+        (images_pinned, run(f"r/vllm-runtime:1.3.0@sha256:{'0' * 64}"), []),
+        (images_pinned, run("r/vllm-runtime:<IMAGE_TAG>"), []),
+        (images_pinned, run("${VLLM_IMAGE}"), []),
+        (images_pinned, run("<your-registry>/vllm-runtime:latest"), []),
         # these need a tag and no version
-        ([front("r/mine:jammy"), engine()], []),
-        ([front("r/mine"), engine()], ["warn"]),
-        ([beside("r/tool:jammy")], []),
-        ([beside("r/tool:latest")], ["warn"]),
-        ([after("busybox:1.36")], []),
-        ([after("busybox")], ["warn"]),
+        (images_pinned, graph(front("r/mine:jammy"), engine()), []),
+        (images_pinned, graph(front("r/mine"), engine()), ["warn"]),
+        (images_pinned, beside("r/tool:jammy"), []),
+        (images_pinned, beside("r/tool:latest"), ["warn"]),
+        (images_pinned, after("busybox:1.36"), []),
+        (images_pinned, after("busybox"), ["warn"]),
+        (one_release, run("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.3.1"), []),
+        (one_release, run("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.1.1"), ["warn"]),
+        (one_release, run("r/vllm-runtime:1.3.0", "r/mine:9.9.9"), []),
+        (one_release, run("r/vllm-runtime:1.3.0", "r/vllm-runtime:mine"), []),
     ],
 )
-def test_images_pinned(tmp_path: Path, components: list[dict[str, Any]], expected: list[str]) -> None:
-    assert outcomes(graph_images.images_pinned, deploy(tmp_path, graph(*components))) == expected
-
-
-@pytest.mark.parametrize(
-    ("first", "second", "expected"),
-    [
-        ("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.3.1", []),
-        ("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.1.1", ["warn"]),
-        ("r/vllm-runtime:1.3.0", "r/mine:9.9.9", []),
-        ("r/vllm-runtime:1.3.0", "r/vllm-runtime:mine", []),
-    ],
-)
-def test_one_release(tmp_path: Path, first: str, second: str, expected: list[str]) -> None:
-    both = graph(engine(name="w0", image=first), engine(name="w1", image=second))
-    assert outcomes(graph_images.one_release, deploy(tmp_path, both)) == expected
+def test_images(tmp_path: Path, check: Check, one: dict[str, Any], expected: list[str]) -> None:
+    assert outcomes(check, deploy(tmp_path, one)) == expected
 
 
 # graph.probes, graph.startup-budget
@@ -221,11 +184,14 @@ def probe(port: Any, path: str = "/live", env: dict[str, str] | None = None, **m
     return engine(env=env, main={"startupProbe": asked, **main})
 
 
-def script(line: str) -> dict[str, Any]:
-    return {"command": ["bash", "-c"], "args": [f"{line}\nexec python3 -m dynamo.vllm --model m\n"]}
+def listen(port: int, *args: str) -> dict[str, Any]:
+    """A frontend with these arguments that is asked at this port."""
+    return front("", *args, readinessProbe={"httpGet": {"path": "/health", "port": port}})
 
 
-PORT_8081 = script("export DYN_SYSTEM_PORT=8081")
+SCRIPT = "export DYN_SYSTEM_PORT=8081\nexec python3 -m dynamo.vllm --model m\n"
+EXPORTED: dict[str, Any] = {"command": ["bash", "-c"], "args": [SCRIPT]}
+PORT, PATH = {"DYN_SYSTEM_PORT": "8081"}, {"DYN_SYSTEM_HEALTH_PATH": "/healthz"}
 
 
 @pytest.mark.parametrize(
@@ -236,67 +202,47 @@ PORT_8081 = script("export DYN_SYSTEM_PORT=8081")
         (probe(8000), ["fail"]),
         (probe("system"), []),
         (probe("9090"), ["fail"]),
-        (probe(8081, **PORT_8081), []),
-        (probe(9090, **PORT_8081), ["fail"]),
-        (probe(8081, env={"DYN_SYSTEM_PORT": "8081"}), []),
-        (probe(9090, env={"DYN_SYSTEM_PORT": "8081"}), ["fail"]),
+        (probe(8081, **EXPORTED), []),
+        (probe(9090, **EXPORTED), ["fail"]),
+        (probe(8081, env=PORT), []),
+        (probe(9090, env=PORT), ["fail"]),
         (probe(7000, ports=[{"name": "side", "containerPort": 7000}]), []),
         (probe(9090, "/healthz"), ["fail"]),
-        (probe(9090, "/healthz", env={"DYN_SYSTEM_HEALTH_PATH": "/healthz"}), []),
+        (probe(9090, "/healthz", env=PATH), []),
         (probe(1234, command=["./start.sh"], args=[]), ["skip"]),
+        # a frontend answers on two ports
+        (listen(8000), []),
+        (listen(9090), []),
+        (listen(8080), ["fail"]),
+        (listen(8080, "--http-port", "8080"), []),
+        (listen(8000, "--http-port=8080"), ["fail"]),
     ],
 )
 def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
-    assert outcomes(probes.probes, deploy(tmp_path, graph(one))) == expected
+    workers = [engine()] if one["name"] == "Frontend" else []
+    assert outcomes(probes, deploy(tmp_path, graph(one, *workers))) == expected
 
 
 @pytest.mark.parametrize(
-    ("args", "port", "expected"),
+    ("times", "nodes", "model", "speed", "expected"),
     [
-        ([], 8000, []),
-        ([], 9090, []),
-        ([], 8080, ["fail"]),
-        (["--http-port", "8080"], 8080, []),
-        (["--http-port=8080"], 8000, ["fail"]),
-    ],
-)
-def test_a_frontend_answers_on_two_ports(
-    tmp_path: Path, args: list[str], port: int, expected: list[str]
-) -> None:
-    ready = {"readinessProbe": {"httpGet": {"path": "/health", "port": port}}}
-    main = {"name": "main", "command": ["python3", "-m", "dynamo.frontend", *args], **ready}
-    given = deploy(tmp_path, graph({**FRONTEND, **containing(main)}, engine()))
-    assert outcomes(probes.probes, given) == expected
-
-
-@pytest.mark.parametrize(
-    ("times", "nodes", "speed", "expected"),
-    [
-        ({"failureThreshold": 60}, 1, None, []),
-        ({"failureThreshold": 6}, 1, None, ["warn"]),
-        ({"failureThreshold": 6, "initialDelaySeconds": 60}, 1, None, []),
-        ({"failureThreshold": 6}, 2, None, []),
-        ({}, 1, None, ["warn"]),
-        # a site says how many GB its pods read in a second
-        ({"failureThreshold": 6}, 1, 1.0, ["warn"]),
-        ({"failureThreshold": 6}, 2, 0.25, ["warn"]),
-        ({"failureThreshold": 6}, 1, 2.0, []),
+        ({"failureThreshold": 60}, 1, MODEL, 1.0, []),
+        ({"failureThreshold": 6}, 1, MODEL, 1.0, ["warn"]),
+        ({"failureThreshold": 6, "initialDelaySeconds": 60}, 1, MODEL, 1.0, []),
+        ({"failureThreshold": 6}, 2, MODEL, 1.0, []),
+        ({}, 1, MODEL, 1.0, ["warn"]),
+        ({"failureThreshold": 6}, 2, MODEL, 0.25, ["warn"]),
+        ({"failureThreshold": 6}, 1, MODEL, 2.0, []),
+        ({}, 1, "org/unheard-of", 1.0, ["skip"]),
     ],
 )
 def test_time_to_start(
-    tmp_path: Path, times: dict[str, int], nodes: int, speed: float | None, expected: list[str]
+    tmp_path: Path, times: dict[str, int], nodes: int, model: str, speed: float, expected: list[str]
 ) -> None:
-    """Qwen3-32B is 65 GB, so that 66 s are needed at least at 1 GB/s."""
-    one = probe(9090) | {"multinode": {"nodeCount": nodes}}
-    one["podTemplate"]["spec"]["containers"][0]["startupProbe"] |= {"periodSeconds": 10, **times}
-    settings = Settings(read_gigabytes=speed) if speed else Settings()
-    assert outcomes(probes.startup_budget, deploy(tmp_path, graph(one)), settings) == expected
-
-
-def test_the_time_of_a_model_that_is_not_known_is_not_guessed(tmp_path: Path) -> None:
-    held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}}}
-    given = deploy(tmp_path, graph(engine(main=held, model="org/unheard-of")))
-    assert outcomes(probes.startup_budget, given, Settings()) == ["skip"]
+    """Qwen3-32B is 65 GB, so that 66 s are needed at least where a pod reads 1 GB in a second."""
+    held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, "periodSeconds": 10, **times}}
+    given = deploy(tmp_path, graph(engine(model=model, main=held, multinode={"nodeCount": nodes})))
+    assert outcomes(startup_budget, given, Settings(read_gigabytes=speed)) == expected
 
 
 # graph.placement
@@ -322,6 +268,14 @@ def matching(operator: str, *values: str) -> dict[str, Any]:
     return rule("podAffinity", "required", {}, labelSelector={"matchExpressions": [key]})
 
 
+def old_worker(**pod: Any) -> dict[str, Any]:
+    """A graph of the old API with a worker that prefills."""
+    main = {"image": "i:1.0.0", "command": ["python3", "-m", "dynamo.vllm"]}
+    types = {"componentType": "worker", "subComponentType": "prefill"}
+    services = {"P": {**types, "extraPodSpec": {**pod, "mainContainer": main}}}
+    return graph() | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": services}}
+
+
 @pytest.mark.parametrize(
     ("pod", "expected"),
     [
@@ -344,29 +298,24 @@ def matching(operator: str, *values: str) -> dict[str, Any]:
     ],
 )
 def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str]) -> None:
-    assert outcomes(placement.placement, deploy(tmp_path, graph(engine(pod=pod)))) == expected
+    assert outcomes(placement, deploy(tmp_path, graph(engine(pod=pod)))) == expected
 
 
-def test_workers_beside_an_endpoint_picker_have_a_class(tmp_path: Path) -> None:
-    given = deploy(tmp_path, graph(PICKER, engine(pod=near(component_class="worker"))))
-    assert outcomes(placement.placement, given) == []
-
-
-def test_a_worker_of_the_old_api_may_have_either_type(tmp_path: Path) -> None:
-    close = rule("podAffinity", "preferred", {"component-type": "worker"})
-    main = {"image": "i:1.0.0", "command": ["python3", "-m", "dynamo.vllm"]}
-    roles = {"componentType": "worker", "subComponentType": "prefill"}
-    service = {**roles, "extraPodSpec": {**close, "mainContainer": main}}
-    old = graph() | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": {"P": service}}}
-    assert outcomes(placement.placement, deploy(tmp_path, old)) == []
-
-
-@pytest.mark.parametrize(("role", "expected"), [("frontend", []), ("planner", ["fail"])])
-def test_a_benchmark_beside_its_frontend(tmp_path: Path, role: str, expected: list[str]) -> None:
-    given = deploy(tmp_path, graph(engine()), job("aiperf", pod=near(component_type=role)))
-    assert outcomes(placement.placement, given) == expected
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        # workers beside an endpoint picker have a class
+        ([graph(PICKER, engine(pod=near(component_class="worker")))], []),
+        # a worker of the old API may have either type
+        ([old_worker(**rule("podAffinity", "preferred", {"component-type": "worker"}))], []),
+        ([graph(engine()), job("aiperf", pod=near(component_type="frontend"))], []),
+        ([graph(engine()), job("aiperf", pod=near(component_type="planner"))], ["fail"]),
+    ],
+)
+def test_placement_of_others(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
+    assert outcomes(placement, deploy(tmp_path, *objects)) == expected
 
 
 def test_a_benchmark_alone_is_not_judged_by_graphs_it_does_not_see(tmp_path: Path) -> None:
     alone = dump_objects(job("aiperf", pod=near(component_type="frontend")))
-    assert outcomes(placement.placement, recipes(tmp_path, perf=alone)) == ["skip"]
+    assert outcomes(placement, recipes(tmp_path, perf=alone)) == ["skip"]

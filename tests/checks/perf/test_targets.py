@@ -9,8 +9,8 @@ import pytest
 
 from dynocheck.checks.model import names
 from dynocheck.checks.perf import runs, targets
-from tests.checks.judging import deploy, get_skip_reason, outcomes, read_lines, run_check
-from tests.checks.manifests import MODEL, engine, graph, job
+from tests.checks.judging import deploy, get_skip_reason, outcomes, read_lines, recipes, run_check
+from tests.checks.manifests import MODEL, dump_objects, engine, graph, job
 
 RUN = "aiperf profile --url $ENDPOINT -m $TARGET_MODEL"
 TARGET = {"ENDPOINT": "g-frontend:8000", "TARGET_MODEL": MODEL}
@@ -268,3 +268,35 @@ def test_a_job_that_makes_no_load_is_no_benchmark(tmp_path: Path) -> None:
     given = deploy(tmp_path, job(FOREVER))
     for check in (runs.bounded, runs.tool_pinned, runs.artifacts):
         assert get_skip_reason(check, given) == "no benchmark"
+
+
+# perf.endpoint: the address in a variable
+
+PICKED = graph({"name": "Epp", "type": "epp"}, engine())
+
+
+@pytest.mark.parametrize(
+    ("served", "endpoint", "expected"),
+    [
+        (graph(engine()), "g-frontend:8000", []),
+        (graph(engine()), "http://g-frontend:8000/v1", []),
+        (graph(engine()), "http://g-frontend.my-namespace.svc.cluster.local:8000", []),
+        (graph(engine()), "g-frontend", []),
+        (graph(engine()), "g-Frontend:8000", []),
+        (graph(engine()), "other-frontend:8000", ["fail"]),
+        (graph(engine()), "g-frontend:8080", ["fail"]),
+        (graph(engine()), "http://g-frontend:port", ["fail"]),
+        (PICKED, "http://inference-gateway", ["skip"]),
+    ],
+)
+def test_a_benchmark_reaches_the_graph_beside_it(
+    tmp_path: Path, served: dict[str, Any], endpoint: str, expected: list[str]
+) -> None:
+    given = deploy(tmp_path, served, job(RUN, env={**TARGET, "ENDPOINT": endpoint}))
+    assert outcomes(targets.endpoint, given) == expected
+
+
+def test_a_benchmark_of_a_folder_without_graphs_may_reach_any(tmp_path: Path) -> None:
+    alone = dump_objects(job(RUN, env=TARGET))
+    given = recipes(tmp_path, vllm__agg__deploy=dump_objects(graph(engine())), perf__perf=alone)
+    assert outcomes(targets.endpoint, given) == []

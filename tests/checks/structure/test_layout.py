@@ -10,7 +10,16 @@ from dynocheck.checks.manifest import schema
 from dynocheck.checks.structure import layout
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load_recipes
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
+from tests.checks.judging import (
+    FRONTEND,
+    GRAPH,
+    get_skip_reason,
+    list_messages,
+    outcomes,
+    recipes,
+    run_check,
+    worker,
+)
 
 DEPLOY = GRAPH + FRONTEND + worker()
 CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\n"
@@ -290,3 +299,19 @@ def test_a_page_that_is_too_long(tmp_path: Path) -> None:
     assert list_messages(layout.read_whole, Recipes(load_recipes([str(tmp_path)]))) == [
         ("warn", "not read: a page with more than 65536 characters")
     ]
+
+
+def test_a_model_folder_has_a_cache(tmp_path: Path) -> None:
+    variant = {"vllm__agg__deploy": DEPLOY}
+    (missing,) = run_check(layout.layout, recipes(tmp_path / "a", **variant))
+    (empty,) = run_check(layout.layout, recipes(tmp_path / "b", **variant, model_cache__download=JOB))
+    assert [finding.outcome for finding in (missing, empty)] == ["warn", "warn"]
+    assert [finding.location and finding.location.file for finding in (missing, empty)] == [
+        str(tmp_path / "a"),
+        str(tmp_path / "b" / "model-cache"),
+    ]
+
+
+def test_a_broken_file_may_be_the_graph(tmp_path: Path) -> None:
+    assert outcomes(layout.layout, recipes(tmp_path / "a", job=JOB)) == ["skip"]
+    assert outcomes(layout.layout, recipes(tmp_path / "b", deploy="a: [", job=JOB)) == ["skip"]
