@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.checks.engine._coverage import describe_unjudged
 from dynocheck.checks.model._readmes import check_readme_models
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Benchmark, Download, Recipe, Recipes
 
 
 @check("model.same-everywhere", title="Download, workers, benchmark and README name the same model")
-def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
+def same_everywhere(recipes: Recipes) -> Iterator[Result]:
     """The download Job, the workers, the benchmark and the requests in a README each name the model. If the
     names differ, weights are downloaded twice or not found, prefill and decode workers do not fit together,
     or every request gets a 404.
@@ -18,18 +19,41 @@ def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: write the same name everywhere
     """
-    judged = False
+    applies = False
     for recipe in recipes:
         workers = [worker for graph in recipe.graphs for worker in find_instances(graph)]
-        judged = judged or bool(workers)
+        applies = applies or bool(workers)
+        yield from _count_named(recipe, workers)
         for graph in recipe.graphs:
             yield from _check_agreement([worker for worker in workers if worker.graph is graph])
         yield from _check_downloads(recipe, workers)
         for benchmark in recipe.benchmarks:
             yield from _check_benchmark(benchmark, workers)
         yield from check_readme_models(recipe)
-    if not judged:
+    if not applies:
         raise Skip("no worker that loads a model")
+
+
+def _count_named(recipe: Recipe, workers: Sequence[EngineInstance]) -> Iterator[Result]:
+    """The workers, downloads and benchmarks whose model can be read, and those whose cannot."""
+    needs = "a literal model name"
+    unread = [worker for worker in workers if worker.served_name is None]
+    for worker in unread:
+        yield describe_unjudged(
+            [worker], "model", why="its model cannot be read from the recipe", needs=needs
+        )
+    yield judged(len(workers) - len(unread), "models")
+    if workers:
+        downloads = [(each.file, each.line, each.column) for each in recipe.downloads if each.model is None]
+        benchmarks = [
+            (each.file, each.model.line, each.model.column)
+            for each in recipe.benchmarks
+            if each.model is not None and not each.model.value
+        ]
+        for what, places in (("download", downloads), ("benchmark", benchmarks)):
+            for place in places:
+                why = f"the model of the {what} cannot be read from the recipe"
+                yield unjudged(f"{what} in {place[0]}", why=why, needs=needs, location=Location(*place))
 
 
 @check("model.config", title="Model config.json files are readable")
@@ -73,14 +97,31 @@ def _is_hub_id(model: str) -> bool:
 
 
 def _check_downloads(recipe: Recipe, workers: Sequence[EngineInstance]) -> Iterator[Finding]:
-    """Reports models that workers load by hub id, and the recipe does not download."""
-    fetched = {download.model for download in recipe.downloads}
+    """Reports models that workers load by hub id, and their part of the recipe does not download."""
+    parts: dict[tuple[Download, ...], list[EngineInstance]] = {}
+    for worker in workers:
+        if _takes_adapters(worker):
+            continue  # what is downloaded may be an adapter
+        parts.setdefault(recipe.find_downloads(worker.graph), []).append(worker)
+    for downloads, engines in parts.items():
+        yield from _check_part(downloads, engines)
+
+
+def _takes_adapters(worker: EngineInstance) -> bool:
+    """Whether an engine serves LoRA adapters."""
+    enabled = worker.find_variable("DYN_LORA_ENABLED")
+    flags = ("--enable-lora", "--lora-modules", "--lora-paths")
+    return worker.given.get(*flags) is not None or (enabled is not None and enabled.value != "false")
+
+
+def _check_part(downloads: Sequence[Download], workers: Sequence[EngineInstance]) -> Iterator[Finding]:
+    fetched = {download.model for download in downloads}
     loaded = {worker.model for worker in workers if worker.model and _is_hub_id(worker.model)}
     if not fetched or None in fetched or loaded <= fetched:
         return
     agreed = len(loaded) == 1 and all(worker.model in loaded for worker in workers)
-    if agreed and len(recipe.downloads) == 1 and len(workers) > 1:
-        yield _report_wrong_download(recipe.downloads[0], workers)
+    if agreed and len(downloads) == 1 and len(workers) > 1:
+        yield _report_wrong_download(downloads[0], workers)
         return
     names = ", ".join(sorted(name for name in fetched if name))
     for worker in workers:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import find_instances
 from dynocheck.facts import (
     LIMITS_ANNOTATION,
@@ -18,11 +19,14 @@ from dynocheck.facts import (
     parse_count,
 )
 
+_PRECISION = re.compile(
+    r"(-(nv)?fp[48]|-(int|w)[48](a\d+)?|-bf16|-awq|-gptq|-mxfp4|-dynamic|-block|-kv[48])+$"
+)
 _PORT = 8000  # of the Service that the operator creates for a frontend
 
 
 @check("perf.endpoint", title="Benchmarks target a graph of the recipe")
-def endpoint(recipes: Recipes) -> Iterator[Finding]:
+def endpoint(recipes: Recipes) -> Iterator[Result]:
     """The operator names a frontend's Service `<graph>-<component>`, in lower case, with port 8000.
 
     A benchmark measures a graph of its own folder, or of the recipe if its folder has none. With the name of
@@ -31,17 +35,25 @@ def endpoint(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: set the endpoint to <graph>-<component>:8000
     """
-    judged = False
+    applies = False
     for recipe in recipes:
         for benchmark in recipe.benchmarks:
             graphs = [g for g in recipe.graphs if benchmark.is_beside(g)] or recipe.graphs
             services = [name for graph in graphs for name in _list_services(graph)]
             target = benchmark.endpoint
+            applies = applies or bool(services)
             if services and target is not None and target.value:
-                judged = True
+                yield judged(1, "benchmarks")
                 yield from _check_target(benchmark, target, target.value, services, _find_gateways(recipe))
-    if not judged:
-        raise Skip("no benchmark with a known endpoint, or no graph with a frontend")
+            elif services:
+                yield _describe_unjudged(benchmark, "where it sends its load cannot be read from the recipe")
+    if not applies:
+        raise Skip("no benchmark, or no graph with a frontend")
+
+
+def _describe_unjudged(benchmark: Benchmark, why: str, place: EnvVar | Word | None = None) -> Unjudged:
+    at = place or benchmark
+    return unjudged(benchmark.name, why=why, location=Location(benchmark.file, at.line, at.column))
 
 
 def _list_services(graph: Graph) -> list[str]:
@@ -126,7 +138,7 @@ _PER_GPU = "CONCURRENCY_PER_GPU"
 
 
 @check("perf.gpu-count", title="Benchmark GPU counts match the graph")
-def gpu_count(recipes: Recipes) -> Iterator[Finding]:
+def gpu_count(recipes: Recipes) -> Iterator[Result]:
     """A benchmark multiplies its concurrency by the number of GPUs, and divides throughput by it. With a
     wrong number the load is too high or too low, and every result per GPU is wrong.
 
@@ -135,18 +147,24 @@ def gpu_count(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: set DEPLOYMENT_GPU_COUNT to the GPUs of the graph
     """
-    judged = False
+    applies = False
     for recipe in recipes:
         for benchmark in recipe.benchmarks:
             graph = _find_graph(recipe, benchmark)
             variable = next((v for n in _GPU_COUNTS if (v := benchmark.container.find_variable(n))), None)
-            number = parse_count(variable.value) if variable is not None else None
-            if graph is None or graph.gpus is None or variable is None or number is None:
+            if variable is None:
                 continue
-            judged = True
-            yield from _check_count(benchmark, graph, variable, number)
-    if not judged:
-        raise Skip("no benchmark with a GPU count and a known graph")
+            applies = True
+            number = parse_count(variable.value)
+            if number is None:
+                yield _describe_unjudged(benchmark, f"{variable.name} is no number in the recipe", variable)
+            elif graph is None or graph.gpus is None:
+                yield _describe_unjudged(benchmark, "the GPUs of the graph under load are unknown", variable)
+            else:
+                yield judged(1, "benchmarks")
+                yield from _check_count(benchmark, graph, variable, number)
+    if not applies:
+        raise Skip("no benchmark with a GPU count")
 
 
 def _find_graph(recipe: Recipe, benchmark: Benchmark) -> Graph | None:
@@ -186,7 +204,7 @@ _CACHED = re.compile(r"(?:^|/)models--([^/]+)--([^/]+)(?:/snapshots/([^/]+))?")
 
 
 @check("perf.tokenizer", title="Benchmarks use the tokenizer of their model")
-def tokenizer(recipes: Recipes) -> Iterator[Finding]:
+def tokenizer(recipes: Recipes) -> Iterator[Result]:
     """A load generator counts the tokens of prompts and answers with a tokenizer of its own. Another model's
     tokenizer gives other counts; a missing one ends the run before it starts.
 
@@ -195,7 +213,7 @@ def tokenizer(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: --tokenizer MODEL
     """
-    judged = False
+    applies = False
     for recipe in recipes:
         known = {d.model for d in recipe.downloads if d.model}
         known |= {
@@ -203,10 +221,14 @@ def tokenizer(recipes: Recipes) -> Iterator[Finding]:
         }
         for benchmark in recipe.benchmarks:
             for word in (word for command in benchmark.commands for word in _find_tokenizers(command)):
+                applies = True
                 if word.text and known:
-                    judged = True
+                    yield judged(1, "benchmarks")
                     yield from _check_tokenizer(recipe, benchmark, word, word.text, known)
-    if not judged:
+                else:
+                    why = "the recipe's models are unknown" if word.text else "its tokenizer cannot be read"
+                    yield _describe_unjudged(benchmark, why, word)
+    if not applies:
         raise Skip("no benchmark sets its tokenizer")
 
 
@@ -219,6 +241,21 @@ def _find_tokenizers(command: tuple[Word, ...]) -> Iterator[Word]:
             yield command[i + 1]
 
 
+def _is_made(benchmark: Benchmark, word: Word, path: str) -> bool:
+    """Whether a command of the script before this word mentions the path, and may write it."""
+    before = (each for command in benchmark.commands for each in command if each.line < word.line)
+    return any(path in (each.text or "") for each in before)
+
+
+def _has_same_base(model: str, known: set[str]) -> bool:
+    """Whether a model or its quantised form is known: quantising keeps the tokenizer."""
+    return _strip_precision(model) in map(_strip_precision, known) or model in known
+
+
+def _strip_precision(model: str) -> str:
+    return _PRECISION.sub("", model.rpartition("/")[2].lower())
+
+
 def _check_tokenizer(
     recipe: Recipe, benchmark: Benchmark, word: Word, text: str, known: set[str]
 ) -> Iterator[Finding]:
@@ -226,12 +263,14 @@ def _check_tokenizer(
     cached = _CACHED.search(text[:_MAX_PATH])
     model = f"{cached[1]}/{cached[2]}" if cached else text
     if text.startswith("/") and benchmark.container.find_mount(text) is None:
+        if _is_made(benchmark, word, text):
+            return
         yield fail(
             f"{benchmark.name} reads its tokenizer from {text}, where nothing is mounted",
             fix="mount the claim with the tokenizer, or use the model's hub id",
             location=place,
         )
-    elif model.count("/") == 1 and not model.startswith(("/", ".")) and model not in known:
+    elif model.count("/") == 1 and not model.startswith(("/", ".")) and not _has_same_base(model, known):
         yield warn(
             f"{benchmark.name} counts tokens with {model}, the recipe serves {', '.join(sorted(known))}",
             fix=f"--tokenizer {sorted(known)[0]}",

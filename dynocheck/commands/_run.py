@@ -3,12 +3,14 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from dynocheck.commands import _ci as ci
 from dynocheck.core import snapshot
 from dynocheck.core.declarations import Check, Probe
 from dynocheck.core.errors import UsageError
@@ -67,6 +69,7 @@ class Run:
     outputs: Sequence[Output]
     checks: tuple[Check, ...]
     started: float
+    judged: Sequence[str] = ()
 
     @classmethod
     def begin(
@@ -81,7 +84,7 @@ class Run:
         config = RunConfig.resolve(options, judged)
         outputs = parse_outputs(options.outputs)
         checks = (*config.select_checks(options, kinds), *config.select_broken(options))
-        return cls(command, options, kinds, config, outputs, checks, started)
+        return cls(command, options, kinds, config, outputs, checks, started, judged)
 
     def judge(
         self,
@@ -110,7 +113,7 @@ class Run:
         sources |= context.sources
         target |= describe_target(sources)
         planned = self._plan(self.config.registry.probes, sources, known)
-        with progress.show_progress() as show:
+        with progress.show_progress() as show, redirect_stdout(sys.stderr):
             gathered = run_probes(
                 planned,
                 sources,
@@ -159,18 +162,26 @@ class Run:
     ) -> int:
         """Decide the verdicts and write the reports."""
         alternatives = self.kinds is ClusterFact
-        verdicts = Pipeline(planned.checks, self.config.levels, suppressions, alternatives).decide(known)
-        tables = (*tabulate(planned.tables, known), *suppressions.build_tables(verdicts))
+        pipeline = Pipeline(planned.checks, self.config.levels, suppressions, alternatives)
+        with redirect_stdout(sys.stderr):  # custom checks may print; standard output is the report's
+            verdicts = pipeline.decide(known)
+            tables = (*tabulate(planned.tables, known), *suppressions.build_tables(verdicts))
         report = build_report(
             self.command, {**target, **self.config.describe()}, verdicts, self.started, tables
         )
-        shown = ReportOptions(
+        write_reports(report, self.outputs, self._choose_report_options())
+        return compute_exit_code(report, strict=self.options.strict)
+
+    def _choose_report_options(self) -> ReportOptions:
+        """The options of reports that the user, the configuration and the CI server set."""
+        return ReportOptions(
             strict=self.options.strict,
             detail=self.options.detail,
             junit_unknown=self.config.site.junit_unknown,
+            root=ci.find_root(self.judged),
+            places=ci.reads_places(),
+            documentation={check.id: check.documentation for check in self.checks},
         )
-        write_reports(report, self.outputs, shown)
-        return compute_exit_code(report, strict=self.options.strict)
 
 
 def collect_sources(

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from collections.abc import Mapping
 from typing import Literal, TextIO
 
 import msgspec
@@ -16,6 +17,10 @@ class ReportOptions(msgspec.Struct, frozen=True, kw_only=True):
     every check. `junit_unknown`: the JUnit element of an unknown check. `width`, `height` and `color`: None
     for those of the terminal, or 80 columns and 24 lines without colour. `encoding`: characters outside of it
     are shown as escapes.
+
+    `root`: the folder from which formats for code hosts write paths; the working folder when it is empty.
+    `places`: JUnit cases have the place of a finding. `documentation`: why each check matters and how to fix
+    it, by id.
     """
 
     strict: bool = False
@@ -25,6 +30,9 @@ class ReportOptions(msgspec.Struct, frozen=True, kw_only=True):
     height: int | None = None
     color: bool | None = None
     encoding: str = "utf-8"
+    root: str = ""
+    places: bool = False
+    documentation: Mapping[str, str] = {}
 
     def fit_to(self, stream: TextIO) -> "ReportOptions":
         """The same options, with None replaced by what the stream and the environment support."""

@@ -23,7 +23,7 @@ from dynocheck.core.outcomes import (
 )
 from dynocheck.reports import FORMATS, ReportOptions, render_report
 from dynocheck.reports._text import MARKS
-from tests.reports.schemas import valid_junit, valid_report
+from tests.reports.schemas import valid_junit, valid_report, valid_sarif
 
 HOSTILE = {
     "markup": "[red]x[/red][link=http://evil]",
@@ -114,6 +114,7 @@ def test_nothing_reaches_a_terminal_but_printable_text(
 @pytest.mark.parametrize("outcome", Outcome)
 def test_the_formats_for_programs_stay_valid(text: str, outcome: Outcome) -> None:
     valid_report(render_report(filled(text, outcome), "json"))
+    valid_sarif(render_report(filled(text, outcome), "sarif"))
     root = valid_junit(render_report(filled(text, outcome), "junit"))
     assert len(root) == 1
     assert len(root[0].findall("testcase")) == 2
