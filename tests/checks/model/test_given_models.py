@@ -93,9 +93,7 @@ def test_the_table_counts_more(tmp_path: Path) -> None:
         (kv_cache, ["-tp", "2"], 2, ["warn"]),
     ],
 )
-def test_its_heads_and_its_cache_are_counted(
-    tmp_path: Path, check: Check, args: list[str], gpus: int, expected: list[str]
-) -> None:
+def test_heads_and_kv(tmp_path: Path, check: Check, args: list[str], gpus: int, expected: list[str]) -> None:
     given = write(tmp_path, {"deploy.yaml": own(*args, gpus=gpus), "config.json": LLAMA_70B})
     assert outcomes(check, given) == expected
 
