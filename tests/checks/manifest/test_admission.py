@@ -94,6 +94,7 @@ def test_what_the_webhook_refuses(tmp_path: Path, text: str) -> None:
         picker(CONFIG),
         picker(f"{CONFIG}, replicas: 1"),
         picker(tag="1.5.0"),
+        picker(tag="${TAG}"),  # known once the template is filled in
         picker(", runtimeVersionOverride: 1.5.0", tag="mine"),
     ],
 )

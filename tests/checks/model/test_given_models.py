@@ -122,6 +122,11 @@ def test_the_index_says_how_large(tmp_path: Path, size: object, args: list[str],
     assert judge(weights_fit, write(tmp_path, files)) == expected
 
 
+def test_an_index_that_is_too_small_for_the_config(tmp_path: Path) -> None:
+    files = {"config.json": LLAMA_70B, "deploy.yaml": own(), INDEX: index(40e9)}
+    assert judge(weights_fit, write(tmp_path, files)) == []
+
+
 def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:
     """Without it the config reads as BF16, and twice as large as the weights are."""
     algorithms = {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}
