@@ -5,7 +5,7 @@ These names, and the facts in `dynocheck.facts`, are all that a custom check nee
 
 from dynocheck._version import __version__
 from dynocheck.core.declarations import chart, check, probe, table
-from dynocheck.core.explanations import anywhere, same_file, same_place
+from dynocheck.core.explanations import anywhere, mentions, same_place
 from dynocheck.core.outcomes import (
     Finding,
     Location,
@@ -41,8 +41,8 @@ __all__ = [
     "check",
     "fail",
     "judged",
+    "mentions",
     "probe",
-    "same_file",
     "same_place",
     "table",
     "unjudged",

@@ -112,6 +112,14 @@ _output_options = _combine_options(
         "file (repeatable).",
     ),
     click.option("--strict", is_flag=True, help="Exit with code 1 on warnings."),
+    click.option(
+        "-v",
+        "--verbose",
+        "detail",
+        flag_value="verbose",
+        help="List every check, and every place of a finding.",
+    ),
+    click.option("-q", "--quiet", "detail", flag_value="quiet", help="Print the verdict alone."),
 )
 _report_options = _combine_options(
     _output_options,

@@ -73,10 +73,9 @@ def permissions(reviews: Permissions, namespace: RunNamespace) -> Iterator[Findi
     for review in reviews:
         if not review.allowed:
             access = review.access
-            where = f"-n {namespace.name}" if access.local else "--all-namespaces"
             yield unknown(
                 f"may not {access}{' in this namespace' if access.local else ''}",
-                fix=f"kubectl auth can-i {access} {where}",
+                fix=f"dynocheck rbac --bind user:NAME | kubectl apply -n {namespace.name} -f -",
                 evidence={"reason": review.reason} if review.reason else {},
             )
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
-from dynocheck import Location
+from dynocheck import Finding, Location
+from dynocheck.core.explanations import Relation
 from dynocheck.data.gateways import GatewayController, gateway_controller
 from dynocheck.facts import (
     GAIE,
@@ -34,6 +35,19 @@ class RecipeParent(NamedTuple):
     name: str
     namespace: str | None
     location: Location
+
+
+def lacks_type(plural: str, key: str) -> Relation:
+    """A relation: the cluster lacks this resource type, and so the object that the finding misses.
+
+    :param key: the evidence under which the finding lists the objects that there are.
+    """
+
+    def is_missing(cause: Finding, effect: Finding) -> bool:
+        name = cause.subject.name if cause.subject else ""
+        return name.startswith(f"{plural}.") and effect.evidence.get(key) == []
+
+    return is_missing
 
 
 def uses_inference_pool(recipes: Recipes | None) -> bool:

@@ -12,6 +12,7 @@ from dynocheck.checks.gaie._scope import (
     find_recipe_parents,
     find_used_classes,
     find_used_gateways,
+    lacks_type,
     uses_inference_pool,
 )
 from dynocheck.data.gateways import GatewayController
@@ -129,7 +130,11 @@ def gateway_class(
             )
 
 
-@check("gaie.gateway", title="Inference Gateways are programmed")
+@check(
+    "gaie.gateway",
+    title="Inference Gateways are programmed",
+    explained_by={"gaie.gateway-crds": lacks_type("gateways", "gateways")},
+)
 def gateway(
     classes: GatewayClasses, gateways: Gateways, routes: InferenceRoutes, recipes: Recipes | None
 ) -> Iterator[Finding]:

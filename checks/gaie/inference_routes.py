@@ -11,6 +11,7 @@ from dynocheck.checks.gaie._scope import (
     find_pool_backends,
     find_recipe_parents,
     is_gateway,
+    lacks_type,
     uses_inference_pool,
 )
 from dynocheck.facts import (
@@ -30,7 +31,14 @@ from dynocheck.facts import (
 )
 
 
-@check("gaie.route", title="Inference routes have a Gateway and existing pools")
+@check(
+    "gaie.route",
+    title="Inference routes have a Gateway and existing pools",
+    explained_by={
+        "gaie.gateway-crds": lacks_type("gateways", "gateways"),
+        "gaie.crds": lacks_type("inferencepools", "pools"),
+    },
+)
 def route(
     routes: InferenceRoutes,
     pools: InferencePools,

@@ -72,6 +72,7 @@ def _check_selector(
         yield fail(
             f"{component.name} selects {_ARCH}={wanted}, but the GPU nodes are {', '.join(sorted(hosts))}",
             fix=f"kubectl get nodes -L {_ARCH},nvidia.com/gpu.product",
+            evidence={"selector": f"{_ARCH}={wanted}"},
             location=Location(graph.file, component.line, component.column),
         )
 

@@ -43,7 +43,16 @@ _ENDED = ("Succeeded", "Failed")  # phases of finished hooks and evicted pods
 _NAME_LABELS = ("app.kubernetes.io/name", "k8s-app", "name", "app")
 
 
-@check("gpu.operator", title="The GPU Operator is ready where GPUs need it")
+def _is_of_operands(cause: Finding, effect: Finding) -> bool:
+    """The operator's resource is not ready since one of its DaemonSets is not."""
+    return cause.outcome == effect.outcome == "fail" and effect.evidence.get("state") == "notReady"
+
+
+@check(
+    "gpu.operator",
+    title="The GPU Operator is ready where GPUs need it",
+    explained_by={"gpu.operands": _is_of_operands},
+)
 def operator(
     pods: OperatorPods,
     resources: OperatorResources,
@@ -70,7 +79,12 @@ def operator(
         raise Skip(f"no GPU node yet; nodes that {autoscalers} adds may not need the GPU Operator")
     managed = [node for node in nodes if any(label.startswith(_DEPLOY) for label in node.labels)]
     if not any(node.gpus for node in nodes) and not find_dra_nodes(slices):
-        yield fail("No GPU Operator pod found, and no GPU is allocatable", fix=_INSTALL, subject=_OPERATOR)
+        yield fail(
+            "No GPU Operator pod found, and no GPU is allocatable",
+            fix=_INSTALL,
+            evidence={"ready": 0},
+            subject=_OPERATOR,
+        )
     elif managed:
         yield warn(
             f"No GPU Operator pod found, but {len(managed)} nodes have its labels: "
@@ -110,7 +124,12 @@ def _check_states(resources: OperatorResources) -> Iterator[Finding]:
         fix = f"kubectl describe {resource.kind.lower()}.nvidia.com {resource.name}"
         if resource.state == "notReady":
             reason = _find_reason(resource)
-            yield fail(f"is notReady{': ' + reason if reason else ''}", fix=fix, subject=subject)
+            yield fail(
+                f"is notReady{': ' + reason if reason else ''}",
+                fix=fix,
+                evidence={"state": resource.state},
+                subject=subject,
+            )
         elif resource.state == "ignored":
             yield warn("is ignored: the operator uses another one", fix=fix, subject=subject)
         elif resource.state not in ("ready", "disabled"):

@@ -2,7 +2,9 @@
 
 from collections.abc import Callable, Iterable, Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.checks.engine._coverage import describe_incomplete
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Graph, Recipes
 
@@ -63,7 +65,7 @@ _SIDES = ("prefill", "decode")
 
 
 @check("graph.roles", title="Component type and disaggregation mode agree")
-def roles(recipes: Recipes) -> Iterator[Finding]:
+def roles(recipes: Recipes) -> Iterator[Result]:
     """The operator and the router read a worker's role from its type, the engine from a flag.
 
     A worker of type `prefill` without the flag serves whole requests. One of type `decode` without it never
@@ -73,12 +75,15 @@ def roles(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: --disaggregation-mode prefill, or decode
     """
-    judged = False
-    for engine in _list_engines(recipes):
+    engines = [engine for engine in _list_engines(recipes) if engine.component.role in _SIDES]
+    if not engines:
+        raise Skip("no component of type prefill or decode starts an engine")
+    for engine in engines:
         role, mode = engine.component.role, engine.mode
-        if role not in _SIDES or mode is None:
+        if mode is None:
+            yield describe_incomplete(engine, what="disaggregation mode")
             continue
-        judged = True
+        yield judged(1, "engines")
         place = Location(engine.graph.file, engine.mode_source.line, engine.mode_source.column)
         flag = "--disaggregation-mode"
         if mode in _SIDES and mode != role:
@@ -101,8 +106,6 @@ def roles(recipes: Recipes) -> Iterator[Finding]:
                 fix=f"add {flag} {role}",
                 location=place,
             )
-    if not judged:
-        raise Skip("no component of type prefill or decode starts an engine")
 
 
 def _has_prefill(graph: Graph) -> bool:
@@ -110,7 +113,7 @@ def _has_prefill(graph: Graph) -> bool:
 
 
 @check("graph.both-sides", title="Disaggregated graphs have prefill and decode workers")
-def both_sides(recipes: Recipes) -> Iterator[Finding]:
+def both_sides(recipes: Recipes) -> Iterator[Result]:
     """Prefill workers hand the KV cache to decode workers. With only one side, requests are never completed,
     or the decode workers do everything.
 
@@ -120,23 +123,38 @@ def both_sides(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: add the missing side, or run the engine without --disaggregation-mode
     """
-    judged = False
     shared = set(_find_shared(recipes))
-    for graph in (graph for recipe in recipes for graph in recipe.graphs):
+    graphs = [graph for recipe in recipes for graph in recipe.graphs if any(_find_sides(graph))]
+    if not graphs:
+        raise Skip("no graph separates prefill from decode")
+    for graph in graphs:
         is_pool = _is_pool(graph) and not any(map(_is_frontend, graph.components))
         if (graph.file, graph.name) in shared or is_pool:
+            yield _describe_unjudged(graph, "its other side may be in another graph")
             continue
-        engines = list(find_instances(graph))
-        prefill, decode = (list(_select_side(engines, side)) for side in _SIDES)
-        others = [engine for engine in engines if engine.mode not in _SIDES]
-        judged = judged or bool(prefill or decode)
-        if prefill and not decode and not _can_decode(others):
-            yield _report_missing_side(graph, prefill[0], "prefills", "decodes", fail)
-        elif decode and not prefill and not others:
-            report = warn if decode[0].engine.name == "vllm" else fail
-            yield _report_missing_side(graph, decode[0], "decodes", "prefills", report)
-    if not judged:
-        raise Skip("no graph separates prefill from decode")
+        prefill, decode = _find_sides(graph)
+        others = [engine for engine in find_instances(graph) if engine.mode not in _SIDES]
+        if prefill and decode:
+            yield judged(1, "graphs")
+        elif any(engine.mode is None for engine in others):
+            yield _describe_unjudged(graph, "the disaggregation mode of an engine cannot be read")
+        else:
+            yield judged(1, "graphs")
+            if prefill and not _can_decode(others):
+                yield _report_missing_side(graph, prefill[0], "prefills", "decodes", fail)
+            elif decode and not others:
+                report = warn if decode[0].engine.name == "vllm" else fail
+                yield _report_missing_side(graph, decode[0], "decodes", "prefills", report)
+
+
+def _describe_unjudged(graph: Graph, why: str) -> Unjudged:
+    return unjudged(f"graph {graph.name}", why=why, location=Location(graph.file, graph.line, graph.column))
+
+
+def _find_sides(graph: Graph) -> tuple[list[EngineInstance], list[EngineInstance]]:
+    """The engines of a graph that prefill, and those that decode."""
+    engines = list(find_instances(graph))
+    return list(_select_side(engines, "prefill")), list(_select_side(engines, "decode"))
 
 
 def _find_shared(recipes: Recipes) -> Iterator[tuple[str, str]]:
@@ -154,11 +172,8 @@ def _select_side(engines: Iterable[EngineInstance], side: str) -> Iterator[Engin
 
 
 def _can_decode(engines: list[EngineInstance]) -> bool:
-    """Whether one of these may continue prefilled requests: vLLM, or an engine whose mode is unknown."""
-    return any(
-        engine.component.role != "prefill" and (engine.mode is None or engine.engine.name == "vllm")
-        for engine in engines
-    )
+    """Whether one of these continues prefilled requests, as vLLM does."""
+    return any(e.component.role != "prefill" and e.engine.name == "vllm" for e in engines)
 
 
 def _report_missing_side(

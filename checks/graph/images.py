@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.data.images import ImageReference, find_image, parse_image
 from dynocheck.engines import find_instances
 from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templates
@@ -163,7 +163,7 @@ def _find_overrides(recipes: Recipes) -> set[tuple[str, int]]:
 
 
 @check("graph.one-release", title="All components of a graph run the same Dynamo release")
-def one_release(recipes: Recipes) -> Iterator[Finding]:
+def one_release(recipes: Recipes) -> Iterator[Result]:
     """Frontend, router and workers use the protocols of their release; with different releases they may not
     find each other, or misread messages.
 
@@ -186,6 +186,31 @@ def one_release(recipes: Recipes) -> Iterator[Finding]:
                 evidence={name: f"{used.component.name}: {used.image}" for name, used in releases.items()},
                 location=odd.place,
             )
+        unknown = _find_unknown_release(graph)
+        if unknown is None or len(releases) > 1:
+            yield judged(1, "graphs")
+        else:
+            yield unjudged(
+                f"graph {graph.name}: {unknown.image}",
+                why="its images differ, and the tag of one names no release",
+                needs="tags of releases, as in 1.3.0",
+                location=Location(graph.file, unknown.image_line, unknown.image_column),
+            )
+
+
+def _find_unknown_release(graph: Graph) -> Container | None:
+    """A container whose image may be of another release than the others'; None where all are alike."""
+    containers = [
+        container
+        for component in graph.components
+        for container in component.containers
+        if container.image and (container is component.main or parse_image(container.image).dynamo_name)
+    ]
+    tags = {parse_image(container.image or "").tag for container in containers}
+    images = {container.image for container in containers}
+    if len(images) == 1 or (len(tags) == 1 and tags != {""}):
+        return None
+    return next((c for c in containers if not _parse_release(parse_image(c.image or ""))), None)
 
 
 def _parse_release(reference: ImageReference) -> str:

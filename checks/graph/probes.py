@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from itertools import zip_longest
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.engines import detect_engine, find_instances
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.checks.engine._coverage import describe_unjudged
+from dynocheck.checks.memory._coverage import CONFIG_FILES
+from dynocheck.engines import EngineInstance, detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
 from dynocheck.engines.model_lookup import resolve_model
 from dynocheck.facts import (
@@ -58,7 +60,7 @@ def _find_own_probes(recipes: Recipes) -> Iterator[_Probe]:
 
 
 @check("graph.probes", title="Probes use the component's real port and path")
-def probes(recipes: Recipes) -> Iterator[Finding]:
+def probes(recipes: Recipes) -> Iterator[Result]:
     """A probe of a port without a listener fails, and the kubelet restarts the container again and again, or
     it never becomes ready.
 
@@ -69,26 +71,32 @@ def probes(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: httpGet: {path: /live, port: 9090}
     """
-    judged = False
-    for probe in _find_own_probes(recipes):
+    probes = list(_find_own_probes(recipes))
+    if not probes:
+        raise Skip("no component of a graph has a probe of its own")
+    for probe in probes:
         paths = _find_paths(probe.component)
         if (port := _find_quoted_port(probe)) is not None:
-            judged = True
             yield fail(
                 f'{probe.component.name}: its {probe.name} has port "{port.data}"; in quotes it is a '
                 "name, which needs a letter: the API server rejects the pods",
                 fix=f"set port: {port.data}",
                 location=Location(probe.graph.file, port.line, port.column),
             )
-        elif paths:
-            judged = True
+        elif not paths and _find_port(probe) is not None:
+            yield unjudged(
+                f"{probe.component.name}: {probe.name}",
+                why="the ports of its program are unknown",
+                location=Location(probe.graph.file, probe.value.line, probe.value.column),
+            )
+            continue
+        else:
             yield from _check_target(probe, paths)
-    if not judged:
-        raise Skip("no component of a graph has a probe of its own")
+        yield judged(1, "probes")
 
 
 @check("graph.startup-budget", title="Startup probes allow time to load the weights")
-def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Finding]:
+def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Result]:
     """The kubelet restarts a container whose startup probe fails `failureThreshold` times, `periodSeconds`
     apart. If that is too short to read the weights, the container never becomes ready.
 
@@ -100,12 +108,24 @@ def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Finding]:
 
     Fix: startupProbe: {httpGet: {path: /live, port: 9090}, periodSeconds: 10, failureThreshold: 360}
     """
-    judged = False
-    for probe in _find_own_probes(recipes):
-        size = _find_weight_bytes(probe) if probe.name == "startupProbe" else None
+    probes = [
+        (probe, engine)
+        for probe in _find_own_probes(recipes)
+        if probe.name == "startupProbe" and (engine := _find_engine(probe)) is not None
+    ]
+    if not probes:
+        raise Skip("no engine with a startup probe of its own")
+    for probe, engine in probes:
+        size = _find_weight_bytes(probe, engine)
         if size is None:
+            yield describe_unjudged(
+                [engine],
+                engine.model or "model",
+                why="the size of its weights is unknown",
+                needs=CONFIG_FILES,
+            )
             continue
-        judged = True
+        yield judged(1, "startup probes")
         speed = settings.read_gigabytes
         budget, needed = _compute_budget(probe.value), round(size / 1e9 / speed / probe.component.nodes)
         if budget < needed:
@@ -116,8 +136,6 @@ def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Finding]:
                 "or set read-gigabytes to the GB/s at which a pod reads there",
                 location=_locate_threshold(probe),
             )
-    if not judged:
-        raise Skip("no component with a startup probe of its own and weights of known size")
 
 
 def _describe_nodes(component: Component) -> str:
@@ -129,14 +147,17 @@ def _locate_threshold(probe: _Probe) -> Location:
     return Location(probe.graph.file, value.line, value.column)
 
 
-def _find_weight_bytes(probe: _Probe) -> float | None:
-    """The bytes that the engine of a component reads; None if unknown."""
-    for engine in find_instances(probe.graph):
-        if engine.component is probe.component and engine.container is probe.component.main:
-            name = resolve_model_id(probe.recipe, engine.container.mounts, engine.model)
-            row = resolve_model(probe.recipe, probe.graph, engine.model, name) if engine.model else None
-            return row.weight_bytes if row is not None else None
-    return None
+def _find_engine(probe: _Probe) -> EngineInstance | None:
+    """The engine in the container that is probed."""
+    engines = (e for e in find_instances(probe.graph) if e.component is probe.component)
+    return next((engine for engine in engines if engine.container is probe.component.main), None)
+
+
+def _find_weight_bytes(probe: _Probe, engine: EngineInstance) -> float | None:
+    """The bytes that an engine reads; None if unknown."""
+    name = resolve_model_id(probe.recipe, engine.container.mounts, engine.model)
+    row = resolve_model(probe.recipe, probe.graph, engine.model, name) if engine.model else None
+    return row.weight_bytes if row is not None else None
 
 
 def _read_seconds(probe: Value, key: str) -> int:
@@ -206,14 +227,23 @@ def _find_quoted_port(probe: _Probe) -> Value | None:
     return next((port for port in ports if port is not None and (port.text or "").isdecimal()), None)
 
 
+def _find_port(probe: _Probe) -> Value | None:
+    """The port of a probe, if it is a number that the component does not declare."""
+    target = probe.value.get("httpGet") or probe.value.get("tcpSocket")
+    port = target.get("port") if target else None
+    declared = port is None or not isinstance(port.data, int) or port.data in _list_ports(probe.template)
+    return None if declared else port
+
+
 def _check_target(probe: _Probe, paths: dict[int, tuple[str, ...]]) -> Iterator[Finding]:
     component, template = probe.component, probe.template
     target = probe.value.get("httpGet") or probe.value.get("tcpSocket")
-    port = target.get("port") if target else None
-    if target is None or port is None or not isinstance(port.data, int) or port.data in _list_ports(template):
+    port = _find_port(probe)
+    if target is None or port is None:
         return
     place = Location(template.manifest.file, port.line, port.column)
-    if port.data not in paths:
+    served = paths.get(port.data) if isinstance(port.data, int) else None
+    if served is None:
         ports = " and ".join(map(str, paths))
         yield fail(
             f"{component.name}: its {probe.name} uses port {port.data}, it listens on {ports}",
@@ -224,10 +254,10 @@ def _check_target(probe: _Probe, paths: dict[int, tuple[str, ...]]) -> Iterator[
     path = target.get("path")
     variables = component.main.env if component.main else ()
     configurable = any(var.name.startswith("DYN_") and var.name.endswith("_PATH") for var in variables)
-    if path is not None and path.text not in paths[port.data] and not configurable:
+    if path is not None and path.text not in served and not configurable:
         yield fail(
             f"{component.name}: its {probe.name} requests {path.text} on port {port.data}, "
-            f"which serves {', '.join(paths[port.data])}",
+            f"which serves {', '.join(served)}",
             fix="set path: /live, or /health",
             location=Location(template.manifest.file, path.line, path.column),
         )

@@ -117,7 +117,12 @@ def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> It
     elif hint:
         if "imagePullSecrets" in text.parents:
             report = warn  # the kubelet pulls without it
-        yield report(f"{text.label}: {hint} is not replaced", fix=_suggest_value(text), location=place)
+        yield report(
+            f"{text.label}: {hint} is not replaced",
+            fix=_suggest_value(text),
+            evidence={"placeholder": hint},
+            location=place,
+        )
     elif not text.in_command and not text.in_data and (variable := _find_variable(text, file)):
         yield report(
             f"{text.label}: nothing replaces {variable}",

@@ -1,10 +1,14 @@
 """Checks that files parse as YAML and match the schemas that the API server enforces."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, unknown, warn
 from dynocheck.data import kubernetes_schemas
 from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, ServerVersion, SourceFile
+
+if TYPE_CHECKING:
+    from dynocheck.schema import SchemaViolation
 
 _RENDER = "the rendered file: dynocheck recipe rendered.yaml"
 
@@ -58,12 +62,14 @@ def schema(
     ComputeDomains and PodMonitors; other kinds are not judged. The definitions of --crds and --cluster
     replace the built-in ones of their kinds. manifest.admission checks the rules of Dynamo's webhooks.
 
-    Kubernetes' own kinds are judged by the schemas of one release, which the report names as its target: with
-    --cluster the cluster's own or, outside 1.30 to 1.37, the nearest of these; without a cluster the newest.
+    A pod template of a graph is judged as the pod that the operator makes of it, whose rejection shows only
+    in the operator's log. Kubernetes' own kinds are judged by the schemas of one release, which the report
+    names as its target: with --cluster the cluster's own or, outside 1.30 to 1.37, the nearest of these;
+    without a cluster the newest.
 
     Fix: kubectl apply --dry-run=server --validate=strict -f FILE
     """
-    from dynocheck.schema import Definitions, validate  # schemas are read only here
+    from dynocheck.schema import Definitions, validate, validate_component_pods  # schemas are read only here
 
     version = server.version if server is not None else ""
     definitions = Definitions([*(given or ()), *(served or ())], version)
@@ -85,19 +91,40 @@ def schema(
                 needs="--crds DIR with its CustomResourceDefinition, or --cluster",
                 location=place,
             )
-        open_places = {(v.line, v.column) for v in manifest.root.walk() if file.is_open(v)}
-        for violation in violations or ():
-            if (violation.line, violation.column) in open_places:
-                continue  # a value of a template, which manifest.placeholders reports
-            yield fail(
-                f"{violation.path}: {violation.message}" if violation.path else violation.message,
-                evidence=_describe_schema(manifest, version),
-                location=Location(manifest.file, violation.line, violation.column),
-            )
+        open_values = {(v.line, v.column) for v in manifest.root.walk() if file.is_open(v)}
+        found = [("", violation) for violation in violations or ()]
+        if manifest.kind == "DynamoGraphDeployment":
+            found += validate_component_pods(manifest, definitions)
+        yield from _report_violations(manifest, found, version, open_values)
     if not seen:
         raise Skip("no manifest")
     yield judged(known, "objects")
     yield from _warn_uncertain(version)
+
+
+def _report_violations(
+    manifest: Manifest,
+    violations: Iterable[tuple[str, "SchemaViolation"]],
+    version: str,
+    open_values: set[tuple[int, int]],
+) -> Iterator[Finding]:
+    """A failure for each place.
+
+    :param violations: each with the component in whose pod it is, or an empty name.
+    :param open_values: the places of a template's values, which manifest.placeholders reports.
+    """
+    reported = {*open_values}
+    for component, violation in violations:
+        place = violation.line, violation.column
+        if place in open_values or (component and place in reported):
+            continue
+        reported.add(place)
+        path = f"the pod of {component}: {violation.path}" if component else violation.path
+        yield fail(
+            f"{path}: {violation.message}" if path else violation.message,
+            evidence=_describe_schema(manifest, version),
+            location=Location(manifest.file, *place),
+        )
 
 
 def _has_errors(file: SourceFile) -> bool:

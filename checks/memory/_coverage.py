@@ -5,7 +5,9 @@ from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines.memory_budget import SizedEngine
 from dynocheck.engines.model_lookup import find_model_config
 
-_CONFIG = "its config.json and model.safetensors.index.json in a folder of the recipe that is named like it"
+CONFIG_FILES = (
+    "its config.json and model.safetensors.index.json in a folder of the recipe that is named like it"
+)
 
 
 def describe_unsized(engine: SizedEngine, why: str = "", needs: str | None = None) -> Unjudged:
@@ -32,7 +34,7 @@ def _explain(engine: SizedEngine) -> tuple[str, str | None]:
             return "its config.json cannot be read or describes an unknown kind of model", None
         if instance.model is None:
             return "the model cannot be read from the recipe", "a literal model name"
-        return "the model is not in the table", _CONFIG
+        return "the model is not in the table", CONFIG_FILES
     if engine.budget is None:
         return "its arguments do not show how it loads the model", None
     if engine.gpu.most is None:

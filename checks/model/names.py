@@ -2,14 +2,15 @@
 
 from collections.abc import Iterator, Sequence
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.checks.engine._coverage import describe_unjudged
 from dynocheck.checks.model._readmes import check_readme_models
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Benchmark, Download, Recipe, Recipes
 
 
 @check("model.same-everywhere", title="Download, workers, benchmark and README name the same model")
-def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
+def same_everywhere(recipes: Recipes) -> Iterator[Result]:
     """The download Job, the workers, the benchmark and the requests in a README each name the model. If the
     names differ, weights are downloaded twice or not found, prefill and decode workers do not fit together,
     or every request gets a 404.
@@ -18,18 +19,41 @@ def same_everywhere(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: write the same name everywhere
     """
-    judged = False
+    applies = False
     for recipe in recipes:
         workers = [worker for graph in recipe.graphs for worker in find_instances(graph)]
-        judged = judged or bool(workers)
+        applies = applies or bool(workers)
+        yield from _count_named(recipe, workers)
         for graph in recipe.graphs:
             yield from _check_agreement([worker for worker in workers if worker.graph is graph])
         yield from _check_downloads(recipe, workers)
         for benchmark in recipe.benchmarks:
             yield from _check_benchmark(benchmark, workers)
         yield from check_readme_models(recipe)
-    if not judged:
+    if not applies:
         raise Skip("no worker that loads a model")
+
+
+def _count_named(recipe: Recipe, workers: Sequence[EngineInstance]) -> Iterator[Result]:
+    """The workers, downloads and benchmarks whose model can be read, and those whose cannot."""
+    needs = "a literal model name"
+    unread = [worker for worker in workers if worker.served_name is None]
+    for worker in unread:
+        yield describe_unjudged(
+            [worker], "model", why="its model cannot be read from the recipe", needs=needs
+        )
+    yield judged(len(workers) - len(unread), "models")
+    if workers:
+        downloads = [(each.file, each.line, each.column) for each in recipe.downloads if each.model is None]
+        benchmarks = [
+            (each.file, each.model.line, each.model.column)
+            for each in recipe.benchmarks
+            if each.model is not None and not each.model.value
+        ]
+        for what, places in (("download", downloads), ("benchmark", benchmarks)):
+            for place in places:
+                why = f"the model of the {what} cannot be read from the recipe"
+                yield unjudged(f"{what} in {place[0]}", why=why, needs=needs, location=Location(*place))
 
 
 @check("model.config", title="Model config.json files are readable")

@@ -4,9 +4,11 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.checks.storage.weight_paths import find_hf_home
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.checks.engine._coverage import describe_incomplete
+from dynocheck.checks.storage.weight_paths import find_hf_home, is_hub_id
 from dynocheck.data.gated import gated_models
+from dynocheck.data.models import find_model
 from dynocheck.engines import Argument, EngineInstance, find_instances
 from dynocheck.facts import (
     Container,
@@ -27,7 +29,7 @@ _TOKEN_SECRET = re.compile(r"(^|[-_.])(hf|hugging-?face)([-_.]|$)", re.IGNORECAS
 
 
 @check("model.revision", title="Workers load the downloaded revision")
-def revision(recipes: Recipes) -> Iterator[Finding]:
+def revision(recipes: Recipes) -> Iterator[Result]:
     """Only a download of `main` records the commit of `main` in the hub cache (in `refs/`); a download of a
     commit does not. A worker without a revision then asks the hub for `main`: once that has moved, each pod
     downloads other weights than the Job did. Offline (HF_HUB_OFFLINE) it finds nothing.
@@ -37,24 +39,26 @@ def revision(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: --revision REVISION for vLLM and SGLang, revision: REVISION in TensorRT-LLM's YAML, or download main
     """
-    judged = False
+    applies = False
     for recipe in recipes:
         for model, downloads in _group_pinned(recipe).items():
-            engines = [
-                e for g in recipe.graphs for e in find_instances(g) if e.model == model and e.given.complete
-            ]
-            judged = judged or bool(engines)
+            engines = [e for g in recipe.graphs for e in find_instances(g) if e.model == model]
+            applies = applies or bool(engines)
             fetched = sorted({download.revision or "" for download in downloads})
             on_main = []
             for engine in engines:
                 requested = engine.given.get("revision")
+                if not engine.given.complete or (requested is not None and not requested.known):
+                    yield describe_incomplete(engine, what="revision")
+                    continue
+                yield judged(1, "engines")
                 if requested is None and not engine.is_offline:
                     on_main.append(engine)
                 elif requested is None or requested.value not in fetched:
                     yield from _report_missing(engine, requested, fetched)
             if on_main and all(_COMMIT.fullmatch(revision) for revision in fetched):
                 yield _report_drift(downloads[0], on_main)
-    if not judged:
+    if not applies:
         raise Skip("no worker loads by hub id a model that is downloaded at a revision")
 
 
@@ -70,9 +74,9 @@ def _group_pinned(recipe: Recipe) -> dict[str, list[Download]]:
 def _report_missing(
     engine: EngineInstance, requested: Argument | None, fetched: list[str]
 ) -> Iterator[Finding]:
-    """The finding for a worker whose revision is not downloaded; none if a revision is unknown."""
+    """The finding for a worker whose revision is not downloaded; none for main beside a branch."""
     commits = all(_COMMIT.fullmatch(revision) for revision in fetched)
-    if (requested is not None and not requested.known) or (requested is None and not commits):
+    if requested is None and not commits:
         return
     revision = f"revision {requested.value}" if requested is not None else "main"
     message = f"{engine.name} loads {revision} of {engine.model}, the recipe downloads {fetched[0]}"
@@ -96,8 +100,11 @@ def _report_drift(download: Download, engines: list[EngineInstance]) -> Finding:
     )
 
 
-class _GatedFetch(NamedTuple):
-    """A container that downloads a gated model from the hub, and its pod."""
+class _HubFetch(NamedTuple):
+    """A container that downloads a model from the hub, and its pod.
+
+    `source` is where it says that the model is gated, empty if it is not or that is unknown.
+    """
 
     name: str
     model: str
@@ -107,23 +114,42 @@ class _GatedFetch(NamedTuple):
     source: str
     tokenless_maps: frozenset[str]  # the ConfigMaps of the recipe without a token
 
+    @property
+    def is_known(self) -> bool:
+        """Whether a table tells if the model is gated."""
+        return bool(self.source) or find_model(self.model) is not None
+
 
 @check("model.token", title="Gated models have one consistent token")
-def token(recipes: Recipes) -> Iterator[Finding]:
+def token(recipes: Recipes) -> Iterator[Result]:
     """The hub serves a gated model only with a token whose owner accepted its license. The download Job needs
     one, and each worker that downloads the model itself.
 
-    Gated models are a table of prefixes with a source each (`dynocheck/data/gated.json`); other models are
-    not judged. A Secret in `envFrom`, a ConfigMap there that is not in the recipe, and a script that mentions
-    a token or login count as a token; a mirror of the hub (HF_ENDPOINT) may need none. Two names for the
-    token's Secret in one recipe mean two Secrets to create, or a typo.
+    Gated models are a table of prefixes with a source each (`dynocheck/data/gated.json`). Whether the hub
+    gates a model that no table has is not judged, unless there is a token. A Secret in `envFrom`, a ConfigMap
+    there that is not in the recipe, and a script that mentions a token or login count as a token; a mirror of
+    the hub (HF_ENDPOINT) may need none. Two names for the token's Secret in one recipe mean two Secrets to
+    create, or a typo.
 
     Fix: envFrom: [{secretRef: {name: hf-token-secret}}]
     """
-    judged = False
+    applies = False
     for recipe in recipes:
-        for fetch in _find_gated_fetches(recipe):
-            judged = True
+        for fetch in _find_fetches(recipe):
+            if not fetch.is_known:
+                if not _has_token(fetch):
+                    applies = True
+                    yield unjudged(
+                        f"{fetch.name}: {fetch.model}",
+                        why="whether the hub gates the model is unknown, and there is no token",
+                        needs="a token, which a model that is not gated does without",
+                        location=fetch.place,
+                    )
+                continue
+            if not fetch.source:
+                continue
+            applies = True
+            yield judged(1, "downloads")
             if not _has_token(fetch):
                 yield fail(
                     f"{fetch.name} downloads gated model {fetch.model} without a token",
@@ -132,7 +158,7 @@ def token(recipes: Recipes) -> Iterator[Finding]:
                     location=fetch.place,
                 )
         secrets = _find_secrets(recipe)
-        judged = judged or bool(secrets)
+        applies = applies or bool(secrets)
         if len(secrets) > 1:
             names = sorted(secrets)
             rare = min(names, key=lambda name: len(secrets[name]))
@@ -141,26 +167,26 @@ def token(recipes: Recipes) -> Iterator[Finding]:
                 fix=f"use {next(name for name in names if name != rare)} everywhere",
                 location=secrets[rare][0],
             )
-    if not judged:
+    if not applies:
         raise Skip("no download of a gated model, and no token")
 
 
-def _find_gated_fetches(recipe: Recipe) -> Iterator[_GatedFetch]:
+def _find_fetches(recipe: Recipe) -> Iterator[_HubFetch]:
     containers = index_containers(recipe)
     maps = [(m.name, m.root.get("data")) for m in recipe.manifests if m.kind == "ConfigMap"]
     tokenless = frozenset(name for name, data in maps if data is None or not _SOURCES & data.mapping.keys())
 
-    def find_gated(
+    def find_fetch(
         name: str, model: str, file: str, container: Container, place: Location
-    ) -> Iterator[_GatedFetch]:
+    ) -> Iterator[_HubFetch]:
         found = containers.get((file, container.line, container.column))
         row = gated_models(model)
-        if found is not None and row is not None:
-            yield _GatedFetch(name, model, *found, place, row.source, tokenless)
+        if found is not None and is_hub_id(model):
+            yield _HubFetch(name, model, *found, place, row.source if row is not None else "", tokenless)
 
     for download in recipe.downloads:
         place = Location(download.file, download.line, download.column)
-        yield from find_gated("the download", download.model or "", download.file, download.container, place)
+        yield from find_fetch("the download", download.model or "", download.file, download.container, place)
     fetched = {download.model for download in recipe.downloads}
     if None in fetched:
         return
@@ -172,10 +198,10 @@ def _find_gated_fetches(recipe: Recipe) -> Iterator[_GatedFetch]:
             if home is not None and engine.container.resolve_on_claim(home):
                 continue  # the claim may contain the model
             place = Location(graph.file, engine.launch.line, engine.launch.column)
-            yield from find_gated(engine.name, engine.model or "", graph.file, engine.container, place)
+            yield from find_fetch(engine.name, engine.model or "", graph.file, engine.container, place)
 
 
-def _has_token(fetch: _GatedFetch) -> bool:
+def _has_token(fetch: _HubFetch) -> bool:
     around, container, root = fetch.template.around, fetch.container, fetch.template.manifest.root
     variables = [*container.get_items("env"), *around.get_items("envs")]
     variables += [*root.get_items("spec", "env"), *root.get_items("spec", "envs")]

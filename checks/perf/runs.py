@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.facts import Benchmark, PodTemplate, Recipe, Recipes, Value, Word, index_containers
 
 _TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
@@ -150,7 +150,7 @@ def _is_unpinned(requirement: str) -> bool:
 
 
 @check("perf.artifacts", title="Benchmark results outlive the pod")
-def artifacts(recipes: Recipes) -> Iterator[Finding]:
+def artifacts(recipes: Recipes) -> Iterator[Result]:
     """Files on the container's own disk or in an emptyDir are deleted with the pod: an hour of load leaves a
     few lines of log.
 
@@ -160,12 +160,15 @@ def artifacts(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: write to a folder on a mounted claim (--artifact-dir)
     """
-    judged = False
     for run in _find_runs(recipes):
         output = _find_output(run)
+        if output is None and not _copies_elsewhere(run):
+            why = "the folder for its results is known only when it runs"
+            yield unjudged(run.benchmark.name, why=why, location=run.place)
+            continue
+        yield judged(1, "benchmarks")
         if output is None or _copies_elsewhere(run):
             continue
-        judged = True
         folder, container = output.text or "", run.benchmark.container
         place = Location(run.benchmark.file, output.line, output.column)
         mount = container.find_mount(folder) if folder.startswith("/") else None
@@ -182,8 +185,6 @@ def artifacts(recipes: Recipes) -> Iterator[Finding]:
                 evidence={"mounts": sorted(mount.path for mount in container.mounts)},
                 location=place,
             )
-    if not judged:
-        raise Skip("the folder for results is known only when a benchmark runs")
 
 
 def _find_output(run: _BenchmarkRun) -> Word | None:

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import find_instances
 from dynocheck.facts import (
     LIMITS_ANNOTATION,
@@ -22,7 +23,7 @@ _PORT = 8000  # of the Service that the operator creates for a frontend
 
 
 @check("perf.endpoint", title="Benchmarks target a graph of the recipe")
-def endpoint(recipes: Recipes) -> Iterator[Finding]:
+def endpoint(recipes: Recipes) -> Iterator[Result]:
     """The operator names a frontend's Service `<graph>-<component>`, in lower case, with port 8000.
 
     A benchmark measures a graph of its own folder, or of the recipe if its folder has none. With the name of
@@ -31,17 +32,25 @@ def endpoint(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: set the endpoint to <graph>-<component>:8000
     """
-    judged = False
+    applies = False
     for recipe in recipes:
         for benchmark in recipe.benchmarks:
             graphs = [g for g in recipe.graphs if benchmark.is_beside(g)] or recipe.graphs
             services = [name for graph in graphs for name in _list_services(graph)]
             target = benchmark.endpoint
+            applies = applies or bool(services)
             if services and target is not None and target.value:
-                judged = True
+                yield judged(1, "benchmarks")
                 yield from _check_target(benchmark, target, target.value, services, _find_gateways(recipe))
-    if not judged:
-        raise Skip("no benchmark with a known endpoint, or no graph with a frontend")
+            elif services:
+                yield _describe_unjudged(benchmark, "where it sends its load cannot be read from the recipe")
+    if not applies:
+        raise Skip("no benchmark, or no graph with a frontend")
+
+
+def _describe_unjudged(benchmark: Benchmark, why: str, place: EnvVar | Word | None = None) -> Unjudged:
+    at = place or benchmark
+    return unjudged(benchmark.name, why=why, location=Location(benchmark.file, at.line, at.column))
 
 
 def _list_services(graph: Graph) -> list[str]:
@@ -126,7 +135,7 @@ _PER_GPU = "CONCURRENCY_PER_GPU"
 
 
 @check("perf.gpu-count", title="Benchmark GPU counts match the graph")
-def gpu_count(recipes: Recipes) -> Iterator[Finding]:
+def gpu_count(recipes: Recipes) -> Iterator[Result]:
     """A benchmark multiplies its concurrency by the number of GPUs, and divides throughput by it. With a
     wrong number the load is too high or too low, and every result per GPU is wrong.
 
@@ -135,18 +144,24 @@ def gpu_count(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: set DEPLOYMENT_GPU_COUNT to the GPUs of the graph
     """
-    judged = False
+    applies = False
     for recipe in recipes:
         for benchmark in recipe.benchmarks:
             graph = _find_graph(recipe, benchmark)
             variable = next((v for n in _GPU_COUNTS if (v := benchmark.container.find_variable(n))), None)
-            number = parse_count(variable.value) if variable is not None else None
-            if graph is None or graph.gpus is None or variable is None or number is None:
+            if variable is None:
                 continue
-            judged = True
-            yield from _check_count(benchmark, graph, variable, number)
-    if not judged:
-        raise Skip("no benchmark with a GPU count and a known graph")
+            applies = True
+            number = parse_count(variable.value)
+            if number is None:
+                yield _describe_unjudged(benchmark, f"{variable.name} is no number in the recipe", variable)
+            elif graph is None or graph.gpus is None:
+                yield _describe_unjudged(benchmark, "the GPUs of the graph under load are unknown", variable)
+            else:
+                yield judged(1, "benchmarks")
+                yield from _check_count(benchmark, graph, variable, number)
+    if not applies:
+        raise Skip("no benchmark with a GPU count")
 
 
 def _find_graph(recipe: Recipe, benchmark: Benchmark) -> Graph | None:
@@ -186,7 +201,7 @@ _CACHED = re.compile(r"(?:^|/)models--([^/]+)--([^/]+)(?:/snapshots/([^/]+))?")
 
 
 @check("perf.tokenizer", title="Benchmarks use the tokenizer of their model")
-def tokenizer(recipes: Recipes) -> Iterator[Finding]:
+def tokenizer(recipes: Recipes) -> Iterator[Result]:
     """A load generator counts the tokens of prompts and answers with a tokenizer of its own. Another model's
     tokenizer gives other counts; a missing one ends the run before it starts.
 
@@ -195,7 +210,7 @@ def tokenizer(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: --tokenizer MODEL
     """
-    judged = False
+    applies = False
     for recipe in recipes:
         known = {d.model for d in recipe.downloads if d.model}
         known |= {
@@ -203,10 +218,14 @@ def tokenizer(recipes: Recipes) -> Iterator[Finding]:
         }
         for benchmark in recipe.benchmarks:
             for word in (word for command in benchmark.commands for word in _find_tokenizers(command)):
+                applies = True
                 if word.text and known:
-                    judged = True
+                    yield judged(1, "benchmarks")
                     yield from _check_tokenizer(recipe, benchmark, word, word.text, known)
-    if not judged:
+                else:
+                    why = "the recipe's models are unknown" if word.text else "its tokenizer cannot be read"
+                    yield _describe_unjudged(benchmark, why, word)
+    if not applies:
         raise Skip("no benchmark sets its tokenizer")
 
 

@@ -83,7 +83,16 @@ class _RdmaNodes(NamedTuple):
         return max((self.devices[node.name].get(name, 0) for node in nodes), default=0)
 
 
-@check("rdma.required-by-recipe", title="Recipes request the RDMA devices that they need and nodes have")
+def _is_of_no_operator(cause: Finding, effect: Finding) -> bool:
+    """Nothing in the cluster offers RDMA."""
+    return cause.outcome == "fail" and cause.subject is None and "lacking" in effect.evidence
+
+
+@check(
+    "rdma.required-by-recipe",
+    title="Recipes request the RDMA devices that they need and nodes have",
+    explained_by={"rdma.operator": _is_of_no_operator},
+)
 def required_by_recipe(
     recipes: Recipes,
     nodes: Nodes,
@@ -143,7 +152,7 @@ def _check_offered(worker: Worker, requested: dict[str, int], cluster: _RdmaNode
         yield report(
             f"{component.name} requests {amounts}, which no GPU node has{alternative}{later}",
             fix=_suggest_substitute(absent[0], others),
-            evidence=evidence,
+            evidence={"lacking": absent, **evidence},
             location=worker.place,
         )
     fitting = [
@@ -158,7 +167,7 @@ def _check_offered(worker: Worker, requested: dict[str, int], cluster: _RdmaNode
                 f"{component.name} requests {count} {name} on one node, "
                 f"but nodes with enough GPUs have at most {best}{later}",
                 fix=f'request {name}: "{best}"' if best else f"kubectl describe node {fitting[0].name}",
-                evidence=evidence,
+                evidence={"lacking": [name], **evidence},
                 location=worker.place,
             )
 

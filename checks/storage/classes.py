@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Skip, Subject, check, fail, mentions, warn
 from dynocheck.checks.storage._claims import (
     find_default_class,
     list_declared_claims,
@@ -139,7 +139,11 @@ def _check_claim(claim: Claim, claimed: StorageClass) -> Iterator[Finding]:
         yield doubt
 
 
-@check("storage.class-exists", title="StorageClasses that claims name exist")
+@check(
+    "storage.class-exists",
+    title="StorageClasses that claims name exist",
+    explained_by={"manifest.placeholders": mentions("placeholder")},
+)
 def class_exists(
     classes: StorageClasses, recipes: Recipes, claims: PersistentVolumeClaims, volumes: PersistentVolumes
 ) -> Iterator[Finding]:
@@ -201,6 +205,7 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
                     fix=f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}"
                     if declared
                     else f"kubectl get pvc {name}",
+                    evidence={"claim": name},
                     location=location,
                 )
     if not has_mounts:

@@ -9,6 +9,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
+from dynocheck.commands import _ci as ci
 from dynocheck.core import snapshot
 from dynocheck.core.declarations import Check, Probe
 from dynocheck.core.errors import UsageError
@@ -67,6 +68,7 @@ class Run:
     outputs: Sequence[Output]
     checks: tuple[Check, ...]
     started: float
+    judged: Sequence[str] = ()
 
     @classmethod
     def begin(
@@ -81,7 +83,7 @@ class Run:
         config = RunConfig.resolve(options, judged)
         outputs = parse_outputs(options.outputs)
         checks = (*config.select_checks(options, kinds), *config.select_broken(options))
-        return cls(command, options, kinds, config, outputs, checks, started)
+        return cls(command, options, kinds, config, outputs, checks, started, judged)
 
     def judge(
         self,
@@ -164,9 +166,19 @@ class Run:
         report = build_report(
             self.command, {**target, **self.config.describe()}, verdicts, self.started, tables
         )
-        shown = ReportOptions(strict=self.options.strict, junit_unknown=self.config.site.junit_unknown)
-        write_reports(report, self.outputs, shown)
+        write_reports(report, self.outputs, self._choose_report_options())
         return compute_exit_code(report, strict=self.options.strict)
+
+    def _choose_report_options(self) -> ReportOptions:
+        """The options of reports that the user, the configuration and the CI server set."""
+        return ReportOptions(
+            strict=self.options.strict,
+            detail=self.options.detail,
+            junit_unknown=self.config.site.junit_unknown,
+            root=ci.find_root(self.judged),
+            places=ci.reads_places(),
+            documentation={check.id: check.documentation for check in self.checks},
+        )
 
 
 def collect_sources(

@@ -116,8 +116,8 @@ def find_config(judged: Sequence[str] = (), named: str | None = None) -> ConfigF
     if named is not None:
         path = Path(named)
         return ConfigFiles((ConfigFile(path, read_config(path) or {}, trusted=True),))
-    here = _list_folders(".")
-    chains = [_list_folders(path) for path in dict.fromkeys(judged)]
+    here = list_folders(".")
+    chains = [list_folders(path) for path in dict.fromkeys(judged)]
     shared = [folder for folder in chains[0] if all(folder in chain for chain in chains)] if chains else []
     applied = [*shared, *(folder for folder in here if folder not in shared)]
     files = [file for folder in applied if (file := _read_folder(folder, trusted=folder in here[-1:]))]
@@ -126,8 +126,11 @@ def find_config(judged: Sequence[str] = (), named: str | None = None) -> ConfigF
     return ConfigFiles(tuple(files), tuple(partial))
 
 
-def _list_folders(start: str) -> list[Path]:
-    """The folders from the root of the git repository to a path; outside a repository, its folder alone."""
+def list_folders(start: str) -> list[Path]:
+    """The folders from the root of the git repository to a path; outside a repository, its folder alone.
+
+    None when there is no such path.
+    """
     try:
         path = Path(os.path.realpath(start))
         nearest = path if path.is_dir() else path.parent

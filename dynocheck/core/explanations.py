@@ -1,8 +1,7 @@
 """Findings that explain others: one cause is reported once, with its consequences below it.
 
 A check declares which checks explain its findings, each with a relation: a function of the explaining
-finding and the explained one. A finding is explained only by one that is at least as severe, and that is
-about the same file or about none.
+finding and the explained one. Only a finding about the same file, or about none, explains another.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -29,9 +28,13 @@ def same_place(cause: Finding, effect: Finding) -> bool:
     return cause.subject is not None and cause.subject == effect.subject
 
 
-def same_file(cause: Finding, effect: Finding) -> bool:
-    """Both are about the same file."""
-    return _get_file(cause) is not None and _get_file(cause) == _get_file(effect)
+def mentions(key: str) -> Relation:
+    """The explained finding's message contains what the cause's evidence has under this key."""
+
+    def is_mentioned(cause: Finding, effect: Finding) -> bool:
+        return bool(cause.evidence.get(key)) and str(cause.evidence[key]) in effect.message
+
+    return is_mentioned
 
 
 def link_explanations(
@@ -77,7 +80,7 @@ def _find_cause(effect: Finding, relations: Explanations, causes: Mapping[str, _
         by_file = causes.get(check, {})
         for file in dict.fromkeys((_get_file(effect), None)):
             for ref, cause in by_file.get(file, ()):
-                if cause.outcome.severity >= effect.outcome.severity and explains(cause, effect):
+                if explains(cause, effect):
                     return ref
     return None
 

@@ -1,6 +1,7 @@
 """The options that all judging verbs share."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,7 @@ class CommonOptions:
     select: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     strict: bool = False
+    detail: Literal["quiet", "normal", "verbose"] = "normal"
     config: str | None = None
     checks_dirs: tuple[str, ...] = ()
     no_plugins: bool = False

@@ -32,7 +32,8 @@ from dynocheck.core.results import iterate_results
 from dynocheck.facts import IgnoreUses, Recipes
 
 Levels = Mapping[str, Outcome]  # by check id: the outcome of its warnings and failures
-Suppressor = Callable[[Verdict, Finding], SuppressedFinding | None]  # None: the finding counts
+# Takes the id of a check and findings of it; None stands for a finding that counts.
+Suppressor = Callable[[str, Sequence[Finding]], Sequence[SuppressedFinding | None]]
 
 _SUPPRESSIBLE = (Outcome.WARN, Outcome.FAIL)
 
@@ -40,7 +41,7 @@ _SUPPRESSIBLE = (Outcome.WARN, Outcome.FAIL)
 class Comments(Protocol):
     """The ignore comments of some recipes."""
 
-    def suppress(self, verdict: Verdict, finding: Finding) -> SuppressedFinding | None: ...
+    def suppress(self, check: str, findings: Sequence[Finding]) -> Sequence[SuppressedFinding | None]: ...
     def list_uses(self, verdicts: Iterable[Verdict]) -> IgnoreUses: ...
 
 
@@ -183,15 +184,13 @@ def _suppress(verdicts: Iterable[Verdict], suppressor: Suppressor) -> tuple[Verd
 
 
 def _suppress_findings(verdict: Verdict, suppressor: Suppressor) -> Verdict:
-    kept: list[Finding] = []
-    suppressed = list(verdict.suppressed)
-    for finding in verdict.findings:
-        taken = suppressor(verdict, finding) if finding.outcome in _SUPPRESSIBLE else None
-        if taken is None:
-            kept.append(finding)
-        else:
-            suppressed.append(taken)
-    return verdict if len(kept) == len(verdict.findings) else _conclude(verdict, kept, suppressed)
+    candidates = [finding for finding in verdict.findings if finding.outcome in _SUPPRESSIBLE]
+    results = suppressor(verdict.check, candidates)
+    if not any(results):
+        return verdict
+    taken = iter(results)
+    kept = [f for f in verdict.findings if f.outcome not in _SUPPRESSIBLE or next(taken) is None]
+    return _conclude(verdict, kept, [*verdict.suppressed, *filter(None, results)])
 
 
 def _weigh_alternatives(verdicts: Sequence[Verdict], recipes: Recipes | None) -> tuple[Verdict, ...]:

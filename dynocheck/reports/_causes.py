@@ -1,12 +1,13 @@
 """Findings by cause: what many places share is one cause, and what follows from another lies below it."""
 
 import re
-from collections.abc import Hashable, Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import NamedTuple, TypeVar
 
-from dynocheck.core.outcomes import Finding, FindingRef, Outcome, Report, Unjudged, Verdict
+from dynocheck.core.outcomes import Finding, FindingRef, Outcome, Report, Unjudged, Verdict, find_worst
 from dynocheck.reports._text import format_place
 
 PROBLEMS = (Outcome.FAIL, Outcome.ERROR, Outcome.UNKNOWN, Outcome.WARN)
@@ -14,6 +15,8 @@ PROBLEMS = (Outcome.FAIL, Outcome.ERROR, Outcome.UNKNOWN, Outcome.WARN)
 K = TypeVar("K", bound=Hashable)
 V = TypeVar("V")
 _Template = tuple[str, ...]
+
+_NOT_JUDGED = {Outcome.UNKNOWN: "could not look", Outcome.ERROR: "could not judge"}
 
 _SLOT = "*"
 _MOST_WORDS = 60
@@ -39,7 +42,7 @@ class Cause:
     """Findings that have the same cause and are fixed in the same way, and what follows from them.
 
     `occurrences` are in the order of the report, and have the same outcome. They are of one check, but for
-    unknown ones: many checks fail to look for the same reason.
+    unknown ones: many checks fail to look for the same reason. A cause is as severe as the worst of both.
     """
 
     occurrences: tuple[Occurrence, ...]
@@ -51,7 +54,7 @@ class Cause:
 
     @property
     def outcome(self) -> Outcome:
-        return self.first.outcome
+        return find_worst([self.first.outcome, *(effect.outcome for effect in self.effects)])
 
     @property
     def message(self) -> str:
@@ -60,8 +63,12 @@ class Cause:
 
     @property
     def fix(self) -> str | None:
-        """The fix of the first finding; those of the others differ in names and numbers only."""
-        return self.first.fix
+        """The fix of the first finding, since others differ in names and numbers only; of those that could
+        not look, the most frequent.
+        """
+        if self.outcome not in _NOT_JUDGED:
+            return self.first.fix
+        return Counter(each.finding.fix for each in self.occurrences).most_common(1)[0][0]
 
     @property
     def verdicts(self) -> tuple[Verdict, ...]:
@@ -73,6 +80,24 @@ class Cause:
         """The number of findings, with those that follow."""
         return len(self.occurrences) + sum(effect.size for effect in self.effects)
 
+    @property
+    def headline(self) -> str:
+        """What is wrong, led by the object if only the place names it."""
+        first, named = self.first, ""
+        if first.location is None and first.subject and first.subject.name not in self.message:
+            named = f"{first.subject}{f' +{len(self.places) - 1}' if len(self.places) > 1 else ''}: "
+        if self.outcome not in _NOT_JUDGED:
+            return f"{named}{self.message}"
+        checks = f"{len(self.verdicts)} checks " if len(self.verdicts) > 1 else ""
+        others = len({each.finding.message for each in self.occurrences}) - 1
+        more = f" (+{others} more reasons)" if others else ""
+        return f"{checks}{_NOT_JUDGED[self.outcome]}: {named}{self.message}{more}"
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether the headline names its only place."""
+        return len(self.places) == 1 and self.first.location is None
+
     @cached_property
     def places(self) -> tuple[str, ...]:
         """Where it was found, each place once, with the names in which its message differs from the first."""
@@ -81,6 +106,8 @@ class Cause:
     def _describe_place(self, occurrence: Occurrence) -> str:
         finding = occurrence.finding
         place = format_place(finding)
+        if finding.outcome in _NOT_JUDGED:
+            return place
         known = {*_list_words(self.message), *_list_words(place)}
         others = " ".join(
             word for word in _list_words(finding.message) if word not in known and not _NUMBER.fullmatch(word)
@@ -95,6 +122,15 @@ class UnjudgedGroup(NamedTuple):
     needs: str | None
     items: tuple[Unjudged, ...]
     verdicts: tuple[Verdict, ...]
+
+    @property
+    def headline(self) -> str:
+        return f"{len(self.items)} not judged: {self.why} ({', '.join(v.check for v in self.verdicts)})"
+
+    @property
+    def things(self) -> tuple[str, ...]:
+        """What was not judged, each once."""
+        return tuple(dict.fromkeys(each.what for each in self.items))
 
 
 def group_causes(report: Report) -> tuple[Cause, ...]:
@@ -132,6 +168,52 @@ def group_unjudged(report: Report) -> tuple[UnjudgedGroup, ...]:
         for (why, needs), pairs in groups.items()
     ]
     return tuple(sorted(found, key=lambda group: -len(group.items)))
+
+
+def describe_counts(report: Report, causes: Collection[Cause]) -> str:
+    """The findings of a report in numbers, and the checks that passed or were skipped."""
+    findings = Counter(finding.outcome for verdict in report.verdicts for finding in verdict.findings)
+    roots = Counter(cause.outcome for cause in causes)
+    parts = []
+    for outcome, noun in ((Outcome.FAIL, "failure"), (Outcome.WARN, "warning")):
+        count = max(findings[outcome], roots[outcome])
+        if count:
+            of = f" ({_count(roots[outcome], 'cause')})" if roots[outcome] not in (0, count) else ""
+            parts.append(_count(count, noun) + of)
+    for outcome, what in _NOT_JUDGED.items():
+        found = {v.check for cause in causes if cause.outcome is outcome for v in cause.verdicts}
+        parts += [f"{_count(len(found), 'check')} {what}"] if found else []
+    unjudged = sum(len(verdict.unjudged) for verdict in report.verdicts)
+    parts += [f"{unjudged} not judged"] if unjudged else []
+    suppressed = sum(len(verdict.suppressed) for verdict in report.verdicts)
+    parts += [f"{_count(suppressed, 'finding')} suppressed"] if suppressed else []
+    passed, skipped = report.summary.get(Outcome.PASS, 0), report.summary.get(Outcome.SKIP, 0)
+    parts += [f"{_count(passed, 'check')} passed"] if report.verdicts else ["no checks"]
+    parts += [f"{skipped} skipped"] if skipped else []
+    return ", ".join(parts)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def list_coverage(report: Report) -> list[str]:
+    """How much of what was seen could be judged, as in "59 of 235 images"; empty where all was."""
+    return list(dict.fromkeys(v.coverage.removesuffix(" judged") for v in report.verdicts if v.coverage))
+
+
+def describe_checks(cause: Cause) -> str:
+    """The check of a cause, and how often; of many checks, their number by area."""
+    if len(cause.verdicts) > 1:
+        return count_areas(cause.verdicts)
+    times = len(cause.occurrences)
+    return f"{cause.verdicts[0].check}, {times} times" if times > 1 else cause.verdicts[0].check
+
+
+def count_areas(verdicts: Iterable[Verdict]) -> str:
+    """Their number by area, as in "gpu 4, storage 1"."""
+    areas = Counter(verdict.area for verdict in verdicts)
+    return ", ".join(f"{area} {count}" for area, count in areas.items())
 
 
 def _list_occurrences(report: Report) -> Iterator[Occurrence]:
@@ -175,7 +257,10 @@ def _make_key(occurrence: Occurrence) -> _Key:
     verdict, finding = occurrence
     match finding.outcome:
         case Outcome.UNKNOWN if finding.fix:
-            return _Key(None, finding.outcome, (), (finding.fix,))
+            words = finding.fix.split()
+            # One run of a verb, as dynocheck rbac, mends all, whoever its options name.
+            fix = words[:2] if words[:1] == ["dynocheck"] else words
+            return _Key(None, finding.outcome, (), tuple(fix))
         case Outcome.UNKNOWN:
             return _Key(None, finding.outcome, _mask_message(finding.message, ())[0], ())
         case Outcome.ERROR:
@@ -198,22 +283,33 @@ def _mask_message(text: str, own: Iterable[str]) -> tuple[_Template, list[str]]:
     """
     words: list[str] = []
     names: list[str] = []
-    for place, word in enumerate(_QUOTED.sub(_SLOT, _ASIDE.sub("", text)).split()):
-        core = word.strip(".,:;()'")
-        parts = _WORD.findall(word.replace(".", " "))
-        if not place and word.endswith(":") and len(parts) > 1:  # the path of a field
-            names += parts
-            word = f".{parts[-1]}"
-        elif core in own or (_NAME.match(core) and not _NOT_A_NAME.match(core)):
-            names += _WORD.findall(core)
-            word = _SLOT
-        if word != _SLOT or words[-1:] != [_SLOT]:
-            words.append(word.removesuffix("s"))
+    first, *rest = _QUOTED.sub(_SLOT, _ASIDE.sub("", text)).split() or ("",)
+    for word, core, parts in (_mask_path(first), *map(_mask_word, rest)):
+        is_name = word == _SLOT or core in own
+        if is_name or parts:
+            names += parts or [core]
+        if not is_name or words[-1:] != [_SLOT]:
+            words.append(_SLOT if is_name else word)
     return tuple(words), names
 
 
+def _mask_path(word: str) -> tuple[str, str, list[str]]:
+    """The same for the first word, which may be the path of a field: the field counts, not where it is."""
+    parts = _WORD.findall(word.replace(".", " "))
+    return (f".{parts[-1]}", word, parts) if word.endswith(":") and len(parts) > 1 else _mask_word(word)
+
+
+@lru_cache(maxsize=1 << 14)
+def _mask_word(word: str) -> tuple[str, str, list[str]]:
+    """The word, or a slot for a name; the word without punctuation; and the words of the name."""
+    core = word.strip(".,:;()'")
+    if word == _SLOT or (_NAME.match(core) and not _NOT_A_NAME.match(core)):
+        return _SLOT, core, _WORD.findall(core)
+    return word.removesuffix("s"), core, []
+
+
 def _list_words(text: str) -> list[str]:
-    return [word.strip(".,:;()") for word in text.split()]
+    return [word.strip(".,:;()") for word in _ASIDE.sub("", text).split()]
 
 
 def _mask_fix(text: str, names: set[str]) -> _Template:

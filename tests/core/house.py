@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dynocheck import Finding, check, fail, probe
@@ -75,8 +75,8 @@ class NoSuppressions:
     def read_comments(self, recipes: Recipes | None) -> NoSuppressions:
         return self
 
-    def suppress(self, verdict: Verdict, finding: Finding) -> None:
-        return None
+    def suppress(self, check: str, findings: Sequence[Finding]) -> list[None]:
+        return [None] * len(findings)
 
     def list_uses(self, verdicts: Iterable[Verdict]) -> IgnoreUses:
         return IgnoreUses()

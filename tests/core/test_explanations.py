@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 import pytest
 
-from dynocheck import Finding, Location, Subject, anywhere, check, fail, same_file, same_place, unknown, warn
+from dynocheck import Finding, Location, Subject, anywhere, check, fail, mentions, same_place, unknown, warn
 from dynocheck.core.explanations import Relation
 from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.outcomes import FindingRef, Outcome, compute_exit_code
@@ -47,12 +47,14 @@ def explain(cause: Finding, effect: Finding, relations: Mapping[str, Relation]) 
         (fail("dry"), fail("brown"), same_place, False),
         (fail("a", location=Location("f", 3, 1)), fail("b", location=Location("f", 3, 9)), same_place, True),
         (fail("a", location=Location("f", 3)), fail("b", location=Location("f", 4)), same_place, False),
-        (fail("a", location=Location("f", 3)), fail("b", location=Location("f", 4)), same_file, True),
-        (fail("a", location=Location("f", 3)), fail("b", location=Location("g", 3)), same_file, False),
+        (fail("a", location=Location("f", 3)), fail("b", location=Location("f", 4)), anywhere, True),
+        (fail("a", evidence={"well": "north"}), fail("north of it is dry"), mentions("well"), True),
+        (fail("a", evidence={"well": "north"}), fail("south of it is dry"), mentions("well"), False),
+        (fail("a"), fail("None of it is dry"), mentions("well"), False),
         (fail("a", location=Location("f", 3)), fail("b", location=Location("g", 3)), anywhere, False),
         (fail("dry"), fail("b", location=Location("g", 3)), anywhere, True),
         (warn("low"), warn("brown"), anywhere, True),
-        (warn("low"), fail("brown"), anywhere, False),
+        (warn("low"), fail("brown"), anywhere, True),
         (unknown("dark"), warn("brown"), anywhere, False),
         (fail("dry"), unknown("dark"), anywhere, False),
     ],

@@ -20,7 +20,7 @@ class Situation:
     """What is done to the healthy cluster, and what must come of it.
 
     `turned` gives the new outcome of each check that changes. `named` is the name of an object that one of
-    their findings is about, `says` a part of one of their messages.
+    their findings is about, `says` a name or number that one of their messages must give.
     """
 
     name: str

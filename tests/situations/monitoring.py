@@ -27,17 +27,12 @@ WARN = {"monitoring.prometheus": "warn"}
 FRONT = "dynamo-frontend"
 SITUATIONS = [
     Situation(
-        "Prometheus for its own release",
-        OWN_RELEASE,
-        WARN,
-        FRONT,
-        says="no Prometheus selects dynamo-frontend, dynamo-worker",
+        "Prometheus for its own release", OWN_RELEASE, WARN, FRONT, says="dynamo-frontend, dynamo-worker"
     ),
     Situation("Prometheus for its own namespace", OWN_NAMESPACE, WARN, FRONT),
     Situation("Prometheus for namespaces with a label", BY_LABEL, WARN, FRONT),
     Situation(
-        "namespace with the label",
-        steps(BY_LABEL, applied(make_namespace("dynamo-system", monitored="yes"))),
+        "namespace with the label", steps(BY_LABEL, applied(make_namespace("dynamo-system", monitored="yes")))
     ),
     Situation("one Prometheus of two", steps(OWN_RELEASE, applied(monitoring.prometheus("dynamo")))),
     Situation(
@@ -47,12 +42,12 @@ SITUATIONS = [
         "prometheus",
         "not available",
     ),
-    Situation("no Prometheus", deleted(monitoring.prometheus()), WARN, FRONT, "no Prometheus exists to read"),
+    Situation("no Prometheus", deleted(monitoring.prometheus()), WARN, FRONT, "no Prometheus"),
     Situation(
         "no PodMonitor",
         deleted(monitoring.pod_monitor("frontend"), monitoring.pod_monitor("worker")),
         WARN,
-        says="no PodMonitor selects Dynamo's pods",
+        says="no PodMonitor",
     ),
     Situation("no Prometheus operator", no_prometheus_operator, {"monitoring.prometheus": "skip"}),
     Situation(
@@ -60,7 +55,7 @@ SITUATIONS = [
         applied(gpu.operand(EXPORTER, ready=2)),
         {"monitoring.dcgm-exporter": "warn", "gpu.operands": "warn"},
         EXPORTER,
-        says="is ready on 2 of 3 nodes",
+        says="2 of 3 nodes",
     ),
     Situation(
         "exporter on no node",

@@ -47,7 +47,7 @@ SITUATIONS = [
         "GPUs of another vendor",
         nodes_offer("gpu.intel.com/xe", "8"),
         UNLABELLED | NO_GPUS,
-        says="another vendor: gpu.intel.com/xe",
+        says="gpu.intel.com/xe",
     ),
     Situation(
         "a default class by the old annotation", applied(storage.storage_class(annotations=OLD_ANNOTATION))

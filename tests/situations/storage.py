@@ -78,7 +78,7 @@ SITUATIONS = [
         other_class("gp3", "ebs.csi.aws.com"),
         BLOCK | {"storage.csi-driver": "fail"},
         "gp3",
-        says="CSI driver ebs.csi.aws.com is not installed",
+        says="ebs.csi.aws.com",
     ),
     Situation(
         "unknown CSI driver",
@@ -91,7 +91,7 @@ SITUATIONS = [
         other_class("mystery", "mystery.example"),
         BLOCK | {"storage.csi-driver": "warn"},
         "mystery",
-        says="only an external provisioner of that name",
+        says="external provisioner",
     ),
     Situation("no class", NO_CLASS, NO_DEFAULT | BLOCK, says="no default StorageClass"),
     Situation(
@@ -99,7 +99,7 @@ SITUATIONS = [
         steps(DISKS, APART),
         BLOCK | {"storage.binding-mode": "warn"},
         "gp3",
-        says="us-east-1a, which has no GPU node",
+        says="us-east-1a",
     ),
     Situation("disks in one zone", steps(DISKS, zones("us-east-1b", "us-east-1b")), BLOCK, "gp3"),
     Situation("disks that wait for their pods", steps(DISKS_THAT_WAIT, APART), BLOCK, "gp3"),
@@ -117,13 +117,7 @@ SITUATIONS = [
     ),
     Situation("driver not on a node", applied(csi_node("gpu-2")), {"storage.csi-driver": "warn"}, "gpu-2"),
     Situation("virtual cluster", deleted(csi_driver(), *CSI_NODES), {"storage.csi-driver": "skip"}),
-    Situation(
-        "claim without a volume",
-        claim_without_a_volume,
-        UNBOUND,
-        "weights",
-        says="Pending: ProvisioningFailed: rpc error: out of capacity",
-    ),
+    Situation("claim without a volume", claim_without_a_volume, UNBOUND, "weights", says="out of capacity"),
     Situation(
         "claim that waits for a pod",
         applied(WAITING, claim("weights", storage_class="waits", phase="Pending")),
@@ -134,7 +128,7 @@ SITUATIONS = [
         applied(claim("weights", storage_class="gone", phase="Pending")),
         UNBOUND,
         "weights",
-        says="StorageClass gone does not exist",
+        says="StorageClass gone",
     ),
     Situation(
         "claim elsewhere", applied(make_namespace("elsewhere"), claim("weights", "elsewhere", phase="Lost"))
@@ -148,21 +142,17 @@ SITUATIONS = [
             steps(CACHE, zones("a", "b"), volume_in("a")),
             MATCHES | {"storage.claim-reach": "fail", "rdma.topology": "pass"},  # nodes have zones now
             "pvc-model-cache",
-            says="topology.kubernetes.io/zone=a: none of the 3 nodes",
+            says="topology.kubernetes.io/zone=a",
         ),
         Situation(
-            "cache is smaller",
-            applied(claim("model-cache")),
-            DIFFERS,
-            "model-cache",
-            says="class shared does not allow expansion",
+            "cache is smaller", applied(claim("model-cache")), DIFFERS, "model-cache", says="expansion"
         ),
         Situation(
             "cache with other access modes",
             applied(claim("model-cache", mode="ReadWriteOnce", size="150Gi")),
             DIFFERS,
             "model-cache",
-            says="it is ReadWriteMany; the existing claim is ReadWriteOnce",
+            says="ReadWriteOnce",
         ),
     ),
 ]

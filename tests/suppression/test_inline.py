@@ -72,8 +72,8 @@ def test_other_findings_count(tmp_path: Path) -> None:
     assert found["message"] == "x: TP 8 needs 8 GPUs, a replica is given 1"
     assert len(found["suppressed"]) == 1
     table = judge(tmp_path, two, "-o", "table").out
-    assert "        1 finding ignored: r\n" in table
-    assert "; 1 finding suppressed in " in " ".join(table.split())
+    assert "- 1 finding ignored: r\n" in table
+    assert ", 1 finding suppressed, " in " ".join(table.split())
 
 
 def test_every_format_shows_the_suppression(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import pytest
 from dynocheck.checks.engine import config_keys, conflicting_args, flags, kv_router, kv_transfer
 from dynocheck.core.declarations import Check
 from dynocheck.facts import Recipes
-from tests.checks.judging import deploy, get_coverage, outcomes, places, run_check
+from tests.checks.judging import deploy, get_coverage, judge, outcomes, places, run_check
 from tests.checks.manifests import config_map, engine, graph, mount_config
 
 NVIDIA = "nvcr.io/nvidia/ai-dynamo"
@@ -124,13 +124,13 @@ def test_files_that_are_not_judged(tmp_path: Path, module: str, args: list[str],
         (NEAR, ["fail"]),
         (f"{NVIDIA}/vllm-runtime:my-tag", ["warn"]),
         ("own/image:1.3.0", ["warn"]),
-        (OLD, []),  # whose workers have a connector by themselves
+        (OLD, ["unjudged"]),  # whose workers have a connector by themselves
     ],
 )
 def test_no_known_release_prefills_without_a_connector(tmp_path: Path, image: str, told: list[str]) -> None:
     given = pair(tmp_path, [], [], image=image)
-    assert outcomes(kv_transfer.pair_agrees, given) == told
-    left = [] if told else ["p and d: --kv-transfer-config"]
+    assert judge(kv_transfer.pair_agrees, given) == told
+    left = ["p and d: --kv-transfer-config"] if told == ["unjudged"] else []
     assert get_coverage(kv_transfer.pair_agrees, given) == (1 - len(left), left)
 
 
@@ -148,7 +148,7 @@ def test_a_pair_is_not_judged_where_one_side_is_unknown(
     tmp_path: Path, prefill: list[str], decode: list[str], what: str
 ) -> None:
     given = pair(tmp_path, [KV_CONFIG, *prefill], [KV_CONFIG, *decode], model="own/model")
-    assert outcomes(kv_transfer.pair_agrees, given) == []
+    assert judge(kv_transfer.pair_agrees, given) == ["unjudged"]
     assert get_coverage(kv_transfer.pair_agrees, given) == (0, [what])
 
 

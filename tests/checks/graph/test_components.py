@@ -13,7 +13,7 @@ from dynocheck.checks.graph.placement import placement
 from dynocheck.checks.graph.probes import probes, startup_budget
 from dynocheck.core.declarations import Check
 from dynocheck.facts import Settings
-from tests.checks.judging import deploy, outcomes, read_lines, recipes, run_check
+from tests.checks.judging import deploy, judge, read_lines, recipes, run_check
 from tests.checks.manifests import FRONTEND, MODEL, dump_objects, engine, graph, job
 
 MODE = "--disaggregation-mode"
@@ -67,7 +67,7 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (roles, split("prefill", VLLM, DYN_VLLM_IS_PREFILL_WORKER="true"), []),
         (roles, split("prefill", VLLM), ["fail"]),
         (roles, split("prefill", VLLM, MODE, "decode"), ["fail"]),
-        (roles, split("prefill", VLLM, MODE, "$(DYN_MODE)"), ["skip"]),
+        (roles, split("prefill", VLLM, MODE, "$(DYN_MODE)"), ["unjudged"]),
         (roles, split("decode", VLLM), ["warn"]),
         (roles, split("decode", VLLM, "--is-decode-worker"), []),
         (roles, split("decode", VLLM, MODE, "prefill"), ["fail"]),
@@ -83,8 +83,8 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         # a pool behind another graph
         (frontend, pool("dynamo.router"), []),
         (frontend, pool("dynamo.global_planner"), []),
-        (both_sides, pool("dynamo.router"), ["skip"]),
-        (both_sides, pool("dynamo.global_planner"), ["skip"]),
+        (both_sides, pool("dynamo.router"), ["unjudged"]),
+        (both_sides, pool("dynamo.global_planner"), ["unjudged"]),
         (both_sides, graph(PREFILL, DECODE), []),
         (both_sides, graph(PREFILL, engine(name="d")), []),
         (both_sides, graph(engine(MODE, "prefill", name="p", role="prefill")), ["fail"]),
@@ -92,13 +92,13 @@ SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
         (both_sides, graph(engine(MODE, "decode", name="d", module=SGLANG)), ["fail"]),
         (both_sides, graph(engine(name="d", role="decode")), []),
         (both_sides, graph(SGLANG_PREFILL, engine(name="d", module=SGLANG)), ["fail"]),
-        (both_sides, graph(PREFILL, SOMEWHERE), []),
-        (both_sides, graph({**PREFILL, "globalDynamoNamespace": True}), ["skip"]),
+        (both_sides, graph(PREFILL, SOMEWHERE), ["unjudged"]),
+        (both_sides, graph({**PREFILL, "globalDynamoNamespace": True}), ["unjudged"]),
         (both_sides, graph(engine()), ["skip"]),
     ],
 )
 def test_roles(tmp_path: Path, check: Check, one: dict[str, Any], expected: list[str]) -> None:
-    assert outcomes(check, deploy(tmp_path, one)) == expected
+    assert judge(check, deploy(tmp_path, one)) == expected
 
 
 def test_no_frontend(tmp_path: Path) -> None:
@@ -168,12 +168,16 @@ def after(image: str) -> dict[str, Any]:
         (images_pinned, after("busybox"), ["warn"]),
         (one_release, run("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.3.1"), []),
         (one_release, run("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.1.1"), ["warn"]),
-        (one_release, run("r/vllm-runtime:1.3.0", "r/mine:9.9.9"), []),
-        (one_release, run("r/vllm-runtime:1.3.0", "r/vllm-runtime:mine"), []),
+        (one_release, run("r/vllm-runtime:1.3.0", "r/mine:9.9.9"), ["unjudged"]),
+        (one_release, run("r/vllm-runtime:1.3.0", "r/vllm-runtime:mine"), ["unjudged"]),
+        (one_release, run("r/vllm-runtime:mine", "r/vllm-runtime:mine"), []),
+        (one_release, run("r/vllm-runtime:mine", "own/frontend:mine"), []),
+        (one_release, run("own/worker", "own/frontend"), ["unjudged"]),
+        (one_release, run("${IMAGE}", "${IMAGE}"), []),
     ],
 )
 def test_images(tmp_path: Path, check: Check, one: dict[str, Any], expected: list[str]) -> None:
-    assert outcomes(check, deploy(tmp_path, one)) == expected
+    assert judge(check, deploy(tmp_path, one)) == expected
 
 
 # graph.probes, graph.startup-budget
@@ -209,7 +213,7 @@ PORT, PATH = {"DYN_SYSTEM_PORT": "8081"}, {"DYN_SYSTEM_HEALTH_PATH": "/healthz"}
         (probe(7000, ports=[{"name": "side", "containerPort": 7000}]), []),
         (probe(9090, "/healthz"), ["fail"]),
         (probe(9090, "/healthz", env=PATH), []),
-        (probe(1234, command=["./start.sh"], args=[]), ["skip"]),
+        (probe(1234, command=["./start.sh"], args=[]), ["unjudged"]),
         # a frontend answers on two ports
         (listen(8000), []),
         (listen(9090), []),
@@ -220,7 +224,7 @@ PORT, PATH = {"DYN_SYSTEM_PORT": "8081"}, {"DYN_SYSTEM_HEALTH_PATH": "/healthz"}
 )
 def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
     workers = [engine()] if one["name"] == "Frontend" else []
-    assert outcomes(probes, deploy(tmp_path, graph(one, *workers))) == expected
+    assert judge(probes, deploy(tmp_path, graph(one, *workers))) == expected
 
 
 @pytest.mark.parametrize(
@@ -233,7 +237,7 @@ def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> Non
         ({}, 1, MODEL, 1.0, ["warn"]),
         ({"failureThreshold": 6}, 2, MODEL, 0.25, ["warn"]),
         ({"failureThreshold": 6}, 1, MODEL, 2.0, []),
-        ({}, 1, "org/unheard-of", 1.0, ["skip"]),
+        ({}, 1, "org/unheard-of", 1.0, ["unjudged"]),
     ],
 )
 def test_time_to_start(
@@ -242,7 +246,7 @@ def test_time_to_start(
     """Qwen3-32B is 65 GB, so that 66 s are needed at least where a pod reads 1 GB in a second."""
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, "periodSeconds": 10, **times}}
     given = deploy(tmp_path, graph(engine(model=model, main=held, multinode={"nodeCount": nodes})))
-    assert outcomes(startup_budget, given, Settings(read_gigabytes=speed)) == expected
+    assert judge(startup_budget, given, Settings(read_gigabytes=speed)) == expected
 
 
 # graph.placement
@@ -298,7 +302,7 @@ def old_worker(**pod: Any) -> dict[str, Any]:
     ],
 )
 def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str]) -> None:
-    assert outcomes(placement, deploy(tmp_path, graph(engine(pod=pod)))) == expected
+    assert judge(placement, deploy(tmp_path, graph(engine(pod=pod)))) == expected
 
 
 @pytest.mark.parametrize(
@@ -313,9 +317,9 @@ def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str]) -> 
     ],
 )
 def test_placement_of_others(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
-    assert outcomes(placement, deploy(tmp_path, *objects)) == expected
+    assert judge(placement, deploy(tmp_path, *objects)) == expected
 
 
 def test_a_benchmark_alone_is_not_judged_by_graphs_it_does_not_see(tmp_path: Path) -> None:
     alone = dump_objects(job("aiperf", pod=near(component_type="frontend")))
-    assert outcomes(placement, recipes(tmp_path, perf=alone)) == ["skip"]
+    assert judge(placement, recipes(tmp_path, perf=alone)) == ["skip"]

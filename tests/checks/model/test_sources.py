@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.model import sources
-from tests.checks.judging import deploy, outcomes, read_lines, run_check
+from tests.checks.judging import deploy, judge, read_lines, run_check
 from tests.checks.manifests import CLAIM, MODEL, config_map, engine, graph, job
 
 SHA, OTHER = "a" * 40, "b" * 40
@@ -32,7 +32,7 @@ def fetch(options: str = "", model: str = MODEL, **more: Any) -> dict[str, Any]:
         (engine("--revision", SHA, env=OFFLINE), f"--revision {SHA}", []),
         (engine("--revision", OTHER), f"--revision {SHA}", ["warn"]),
         (engine("--revision", OTHER, env=OFFLINE), f"--revision {SHA}", ["fail"]),
-        (engine("--revision", "$(DYN_REVISION)"), f"--revision {SHA}", []),
+        (engine("--revision", "$(DYN_REVISION)"), f"--revision {SHA}", ["unjudged"]),
         (engine(), "--revision main", []),
         (engine(), "", ["skip"]),
         (engine(), f"--revision {SHA} --local-dir /models/x", ["skip"]),
@@ -41,7 +41,7 @@ def fetch(options: str = "", model: str = MODEL, **more: Any) -> dict[str, Any]:
     ],
 )
 def test_revision(tmp_path: Path, worker: dict[str, Any], options: str, expected: list[str]) -> None:
-    assert outcomes(sources.revision, deploy(tmp_path, graph(worker), fetch(options))) == expected
+    assert judge(sources.revision, deploy(tmp_path, graph(worker), fetch(options))) == expected
 
 
 def test_one_download_is_one_cause(tmp_path: Path) -> None:
@@ -92,6 +92,8 @@ def settings(**data: str) -> dict[str, Any]:
         ([get("google/gemma-3-27b-it")], ["fail"]),
         ([get("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic")], ["skip"]),
         ([get(MODEL)], ["skip"]),
+        ([get("org/unheard-of")], ["unjudged"]),  # which may be gated
+        ([get("org/unheard-of", **FROM)], []),
         # workers that fetch for themselves need one
         ([gated()], ["fail"]),
         ([gated(**FROM)], []),
@@ -110,7 +112,7 @@ def settings(**data: str) -> dict[str, Any]:
     ],
 )
 def test_token(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
-    assert outcomes(sources.token, deploy(tmp_path, *objects)) == expected
+    assert judge(sources.token, deploy(tmp_path, *objects)) == expected
 
 
 def test_the_token_has_one_name(tmp_path: Path) -> None:
@@ -125,4 +127,4 @@ def test_a_token_of_the_old_api(tmp_path: Path, more: dict[str, str], expected: 
     worker = {"componentType": "worker", "extraPodSpec": {"mainContainer": main}, **more}
     services = {"W": worker, "F": {"componentType": "frontend"}}
     old = graph() | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": services}}
-    assert outcomes(sources.token, deploy(tmp_path, old)) == expected
+    assert judge(sources.token, deploy(tmp_path, old)) == expected

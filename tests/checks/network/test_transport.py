@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.network import transport as network
-from tests.checks.judging import deploy, outcomes, run_check
+from tests.checks.judging import deploy, judge, run_check
 from tests.checks.manifests import engine, graph
 
 RDMA = {"rdma/ib": "8"}
@@ -35,7 +35,7 @@ def spanning(**more: Any) -> Component:
         ([spanning()], ["warn"]),
         ([spanning(limits=RDMA)], []),
         ([spanning(limits=EFA)], []),
-        ([spanning(limits={"example.com/our-nics": "8"})], []),
+        ([spanning(limits={"example.com/our-nics": "8"})], ["unjudged"]),
         ([spanning(pod={"hostNetwork": True})], []),
         ([spanning(main={"securityContext": {"privileged": True}})], []),
         ([spanning(pod={"volumes": [{"name": "i", "hostPath": {"path": "/dev/infiniband"}}]})], []),
@@ -49,7 +49,7 @@ def spanning(**more: Any) -> Component:
     ],
 )
 def test_rdma_requested(tmp_path: Path, components: list[Component], expected: list[str]) -> None:
-    assert outcomes(network.rdma_requested, deploy(tmp_path, graph(*components))) == expected
+    assert judge(network.rdma_requested, deploy(tmp_path, graph(*components))) == expected
 
 
 def test_the_fix_asks_for_a_device_a_gpu(tmp_path: Path) -> None:
@@ -93,7 +93,7 @@ def scripted(transports: str) -> Component:
     ],
 )
 def test_transport(tmp_path: Path, component: Component, expected: list[str]) -> None:
-    assert outcomes(network.transport, deploy(tmp_path, graph(component))) == expected
+    assert judge(network.transport, deploy(tmp_path, graph(component))) == expected
 
 
 # network.ipc-lock
@@ -114,4 +114,4 @@ def test_ipc_lock(
     tmp_path: Path, limits: dict[str, str], security: dict[str, Any], expected: list[str]
 ) -> None:
     component = engine(limits=limits, main={"securityContext": security})
-    assert outcomes(network.ipc_lock, deploy(tmp_path, graph(component))) == expected
+    assert judge(network.ipc_lock, deploy(tmp_path, graph(component))) == expected

@@ -9,7 +9,7 @@ import pytest
 
 from dynocheck.checks.model import names
 from dynocheck.checks.perf import runs, targets
-from tests.checks.judging import deploy, get_skip_reason, outcomes, read_lines, recipes, run_check
+from tests.checks.judging import deploy, get_skip_reason, judge, read_lines, recipes, run_check
 from tests.checks.manifests import MODEL, dump_objects, engine, graph, job
 
 RUN = "aiperf profile --url $ENDPOINT -m $TARGET_MODEL"
@@ -40,7 +40,7 @@ SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "edge"}, 
 )
 def test_endpoint(tmp_path: Path, script: str, env: dict[str, str], expected: list[str]) -> None:
     given = deploy(tmp_path, graph(engine()), SERVICE, job(script, env=env))
-    assert outcomes(targets.endpoint, given) == expected
+    assert judge(targets.endpoint, given) == expected
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_endpoint(tmp_path: Path, script: str, env: dict[str, str], expected: li
     ],
 )
 def test_the_model_that_is_asked_for(tmp_path: Path, script: str, expected: list[str]) -> None:
-    assert outcomes(names.same_everywhere, deploy(tmp_path, graph(engine()), job(script))) == expected
+    assert judge(names.same_everywhere, deploy(tmp_path, graph(engine()), job(script))) == expected
 
 
 # perf.gpu-count
@@ -79,15 +79,15 @@ def counting(count: str, **env: str) -> dict[str, Any]:
 def test_gpu_count(tmp_path: Path, count: str, more: dict[str, str], expected: list[str]) -> None:
     """The graph has 1 x 2 nodes x 1 GPU and 4 x 1 GPU."""
     one = graph(engine(name="a", multinode={"nodeCount": 2}), engine(name="b", replicas=4))
-    assert outcomes(targets.gpu_count, deploy(tmp_path, one, counting(count, **more))) == expected
+    assert judge(targets.gpu_count, deploy(tmp_path, one, counting(count, **more))) == expected
 
 
 def test_the_graph_is_the_one_that_is_asked(tmp_path: Path) -> None:
     both = graph(engine()), graph(engine(gpus=8), name="h")
-    assert outcomes(targets.gpu_count, deploy(tmp_path / "a", *both, counting("1"))) == []
-    assert outcomes(targets.gpu_count, deploy(tmp_path / "b", *both, counting("8"))) == ["warn"]
+    assert judge(targets.gpu_count, deploy(tmp_path / "a", *both, counting("1"))) == []
+    assert judge(targets.gpu_count, deploy(tmp_path / "b", *both, counting("8"))) == ["warn"]
     other = counting("8", ENDPOINT="http://h-frontend.ns.svc:8000")
-    assert outcomes(targets.gpu_count, deploy(tmp_path / "c", *both, other)) == []
+    assert judge(targets.gpu_count, deploy(tmp_path / "c", *both, other)) == []
 
 
 def test_gpus_are_not_counted_where_they_are_not_known(tmp_path: Path) -> None:
@@ -97,7 +97,10 @@ def test_gpus_are_not_counted_where_they_are_not_known(tmp_path: Path) -> None:
     }
     by_claim = deploy(tmp_path / "a", graph(engine(**claims)), counting("9"))
     elsewhere = deploy(tmp_path / "b", graph(engine()), counting("9", ENDPOINT="other-frontend:8000"))
-    assert [outcomes(targets.gpu_count, given) for given in (by_claim, elsewhere)] == [["skip"], ["skip"]]
+    assert [judge(targets.gpu_count, given) for given in (by_claim, elsewhere)] == [
+        ["unjudged"],
+        ["unjudged"],
+    ]
 
 
 def test_the_number_is_where_it_is_written(tmp_path: Path) -> None:
@@ -128,13 +131,13 @@ SNAPSHOT = f"/models/hub/models--Qwen--Qwen3-32B/snapshots/{SHA}"
         ("/nowhere/tokenizer", "", ["fail"]),
         ("/models/anything", "", []),
         ("nvidia/draft", "hf download nvidia/draft", []),
-        ("$SOMETHING_SERVICE_HOST", "", ["skip"]),
+        ("$SOMETHING_SERVICE_HOST", "", ["unjudged"]),
     ],
 )
 def test_tokenizer(tmp_path: Path, tokenizer: str, download: str, expected: list[str]) -> None:
     objects = [graph(engine()), job(f"{RUN} --tokenizer {tokenizer}", env=TARGET)]
     objects += [job(download, name="get")] if download else []
-    assert outcomes(targets.tokenizer, deploy(tmp_path, *objects)) == expected
+    assert judge(targets.tokenizer, deploy(tmp_path, *objects)) == expected
 
 
 # perf.limits
@@ -164,7 +167,7 @@ def test_limits(tmp_path: Path, version: str, promise: str, problems: list[str])
 
 
 def test_no_limit_is_promised(tmp_path: Path) -> None:
-    assert outcomes(targets.limits, deploy(tmp_path, graph(engine()))) == ["skip"]
+    assert judge(targets.limits, deploy(tmp_path, graph(engine()))) == ["skip"]
 
 
 # perf.bounded
@@ -197,7 +200,7 @@ done
 def test_bounded(
     tmp_path: Path, script: str, spec: dict[str, Any], pod: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(runs.bounded, deploy(tmp_path, job(script, env=TARGET, pod=pod, **spec))) == expected
+    assert judge(runs.bounded, deploy(tmp_path, job(script, env=TARGET, pod=pod, **spec))) == expected
 
 
 def test_the_wait_is_told_where_it_asks(tmp_path: Path) -> None:
@@ -227,7 +230,7 @@ def test_the_wait_is_told_where_it_asks(tmp_path: Path) -> None:
     ],
 )
 def test_tool_pinned(tmp_path: Path, install: str, expected: list[str]) -> None:
-    assert outcomes(runs.tool_pinned, deploy(tmp_path, job(f"{install}\n{RUN}", env=TARGET))) == expected
+    assert judge(runs.tool_pinned, deploy(tmp_path, job(f"{install}\n{RUN}", env=TARGET))) == expected
 
 
 # perf.artifacts
@@ -249,19 +252,19 @@ FIXED = {"main": {"volumeMounts": [{"name": "cache", "mountPath": "/models", "re
         ("--artifact-dir out", {}, ["warn"]),
         ("--artifact-dir /models/perf", EMPTY, ["warn"]),
         ("--artifact-dir /models/perf", FIXED, ["fail"]),
-        ("--artifact-dir /tmp/perf\naws s3 cp /tmp/perf s3://b", {}, ["skip"]),
+        ("--artifact-dir /tmp/perf\naws s3 cp /tmp/perf s3://b", {}, []),
         ("--artifact-dir $ROOT_ARTIFACT_DIR/$(date)", {"env": {"ROOT_ARTIFACT_DIR": "/models/p"}}, []),
         ("--artifact-dir $ROOT_ARTIFACT_DIR/$(date)", {"env": {"ROOT_ARTIFACT_DIR": "/tmp/p"}}, ["warn"]),
-        ("--artifact-dir $(mktemp)", {}, ["skip"]),
+        ("--artifact-dir $(mktemp)", {}, ["unjudged"]),
         (f"--artifact-dir $(mktemp)\n{RUN} --artifact-dir /tmp/perf", {}, ["warn"]),
         (f"--artifact-dir $(mktemp)\n{RUN} --artifact-dir /models/perf", {}, []),
-        (f"--artifact-dir /tmp/warm\n{RUN} --artifact-dir $(mktemp)", {}, ["skip"]),
-        ("", {}, ["skip"]),
+        (f"--artifact-dir /tmp/warm\n{RUN} --artifact-dir $(mktemp)", {}, ["unjudged"]),
+        ("", {}, ["unjudged"]),
     ],
 )
 def test_artifacts(tmp_path: Path, run: str, more: dict[str, Any], expected: list[str]) -> None:
     env = TARGET | more.get("env", {})
-    assert outcomes(runs.artifacts, deploy(tmp_path, job(f"{RUN} {run}", **more | {"env": env}))) == expected
+    assert judge(runs.artifacts, deploy(tmp_path, job(f"{RUN} {run}", **more | {"env": env}))) == expected
 
 
 def test_a_job_that_makes_no_load_is_no_benchmark(tmp_path: Path) -> None:
@@ -293,10 +296,10 @@ def test_a_benchmark_reaches_the_graph_beside_it(
     tmp_path: Path, served: dict[str, Any], endpoint: str, expected: list[str]
 ) -> None:
     given = deploy(tmp_path, served, job(RUN, env={**TARGET, "ENDPOINT": endpoint}))
-    assert outcomes(targets.endpoint, given) == expected
+    assert judge(targets.endpoint, given) == expected
 
 
 def test_a_benchmark_of_a_folder_without_graphs_may_reach_any(tmp_path: Path) -> None:
     alone = dump_objects(job(RUN, env=TARGET))
     given = recipes(tmp_path, vllm__agg__deploy=dump_objects(graph(engine())), perf__perf=alone)
-    assert outcomes(targets.endpoint, given) == []
+    assert judge(targets.endpoint, given) == []

@@ -7,7 +7,7 @@ import pytest
 
 from dynocheck.checks.memory import downloads as memory_downloads
 from dynocheck.checks.storage import downloads
-from tests.checks.judging import deploy, outcomes
+from tests.checks.judging import deploy, judge
 from tests.checks.manifests import MODEL, job
 
 SCRATCH = {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}
@@ -54,7 +54,7 @@ def disk(size: str) -> dict[str, Any]:
 def test_files_that_are_deleted_with_the_pod(
     tmp_path: Path, download: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(downloads.download, deploy(tmp_path, download)) == expected
+    assert judge(downloads.download, deploy(tmp_path, download)) == expected
 
 
 def test_init_container_downloads_for_the_others(tmp_path: Path) -> None:
@@ -62,9 +62,9 @@ def test_init_container_downloads_for_the_others(tmp_path: Path) -> None:
     pod = using["spec"]["template"]["spec"]
     getting = {"name": "get", "image": "i", "command": ["hf", "download", MODEL, "--local-dir", "/scratch"]}
     pod["initContainers"] = [{**getting, **SCRATCH}]
-    assert outcomes(downloads.download, deploy(tmp_path, using)) == []
+    assert judge(downloads.download, deploy(tmp_path, using)) == []
     pod["volumes"] = scratch(sizeLimit="60Gi")["volumes"]
-    assert outcomes(downloads.download, deploy(tmp_path / "small", using)) == ["fail"]
+    assert judge(downloads.download, deploy(tmp_path / "small", using)) == ["fail"]
 
 
 @pytest.mark.parametrize(
@@ -86,12 +86,12 @@ def test_kubelet_limits(
 ) -> None:
     """Qwen3-32B is 65.5 GB, which is 61 GiB."""
     download = job(f"{GET} --local-dir {folder}/x", main=main, pod=pod)
-    assert outcomes(downloads.download, deploy(tmp_path, download)) == expected
+    assert judge(downloads.download, deploy(tmp_path, download)) == expected
 
 
 def test_model_of_unknown_size_is_not_compared(tmp_path: Path) -> None:
     main = {**SCRATCH, **limited(**{"ephemeral-storage": "1Gi", "memory": "1Gi"})}
     download = job("hf download a/b --local-dir /scratch/x", main=main, pod=scratch(medium="Memory"))
     recipe = deploy(tmp_path, download)
-    assert outcomes(downloads.download, recipe) == ["warn"]
-    assert outcomes(memory_downloads.download, recipe) == ["skip"]
+    assert judge(downloads.download, recipe) == ["warn"]
+    assert judge(memory_downloads.download, recipe) == ["unjudged"]

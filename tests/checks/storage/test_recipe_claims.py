@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.storage import recipe_claims
-from tests.checks.judging import deploy, outcomes, recipes
+from tests.checks.judging import deploy, judge, recipes
 from tests.checks.manifests import MODEL, claim, dump_objects, graph, job
 from tests.checks.storage.manifests import download, loading
 
@@ -34,12 +34,12 @@ def test_access_mode(
     tmp_path: Path, modes: tuple[str, ...], worker: dict[str, Any], expected: list[str]
 ) -> None:
     declared = [claim(*modes)] if modes else []
-    assert outcomes(recipe_claims.access_mode, deploy(tmp_path, graph(worker), *declared)) == expected
+    assert judge(recipe_claims.access_mode, deploy(tmp_path, graph(worker), *declared)) == expected
 
 
 def test_download_to_a_read_only_claim(tmp_path: Path) -> None:
     recipe = deploy(tmp_path, graph(loading()), claim("ReadOnlyMany"), download())
-    assert outcomes(recipe_claims.access_mode, recipe) == ["fail"]
+    assert judge(recipe_claims.access_mode, recipe) == ["fail"]
 
 
 # storage.size
@@ -52,7 +52,7 @@ def test_download_to_a_read_only_claim(tmp_path: Path) -> None:
         ("50Gi", f"hf download {MODEL}", ["warn"]),
         ("50G", f"hf download {MODEL}", ["warn"]),
         ("100Gi", f"hf download {MODEL}; hf download openai/gpt-oss-120b", ["warn"]),
-        ("1Gi", "hf download org/unheard-of", ["skip"]),
+        ("1Gi", "hf download org/unheard-of", ["unjudged"]),
         ("1e99999999999999999999", f"hf download {MODEL}", ["skip"]),
         ("1Gi", f"hf download {MODEL} --local-dir /tmp", ["skip"]),
     ],
@@ -61,7 +61,7 @@ def test_size(tmp_path: Path, size: str, script: str, expected: list[str]) -> No
     """Qwen3-32B is 61 Gi, gpt-oss-120b 57 Gi."""
     home = {"HF_HOME": "/tmp" if "/tmp" in script else "/models"}
     recipe = deploy(tmp_path, claim("ReadWriteMany", size=size), job(script, name="get", env=home))
-    assert outcomes(recipe_claims.size, recipe) == expected
+    assert judge(recipe_claims.size, recipe) == expected
 
 
 def test_downloads_of_several_files_are_alternatives(tmp_path: Path) -> None:
@@ -71,4 +71,4 @@ def test_downloads_of_several_files_are_alternatives(tmp_path: Path) -> None:
         one=dump_objects(download()),
         other=dump_objects(download(model="openai/gpt-oss-120b")),
     )
-    assert outcomes(recipe_claims.size, recipe) == []
+    assert judge(recipe_claims.size, recipe) == []

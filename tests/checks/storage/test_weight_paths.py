@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.storage import weight_paths
-from tests.checks.judging import deploy, outcomes, recipes
+from tests.checks.judging import deploy, judge, recipes
 from tests.checks.manifests import CLAIM, MODEL, dump_objects, engine, graph, job
 from tests.checks.storage.manifests import download, loading
 
@@ -33,8 +33,8 @@ def scripted(home: str, env: dict[str, str]) -> dict[str, Any]:
         (loading(home="/cache/hf"), download(), ["warn"]),
         (loading(home="/cache/hf"), download(home="/models/hf"), []),
         (loading(home="/root/hf"), download(), ["warn"]),
-        (loading(home=None), download(), []),
-        (loading(), download(home=None), []),
+        (loading(home=None), download(), ["unjudged"]),
+        (loading(), download(home=None), ["unjudged"]),
         (loading(), download("--local-dir /models/qwen"), ["warn"]),
         (loading("/cache/qwen"), download("--local-dir /models/qwen"), []),
         (loading("/cache/qwen/"), download("--local-dir /models/qwen"), []),
@@ -63,7 +63,7 @@ def scripted(home: str, env: dict[str, str]) -> dict[str, Any]:
 def test_model_path(
     tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(weight_paths.model_path, deploy(tmp_path, graph(worker), fetch)) == expected
+    assert judge(weight_paths.model_path, deploy(tmp_path, graph(worker), fetch)) == expected
 
 
 @pytest.mark.parametrize(
@@ -76,14 +76,14 @@ def test_model_path(
 def test_claim_with_another_writer_is_not_checked(tmp_path: Path, writers: list[dict[str, Any]]) -> None:
     files = {f"job{number}": dump_objects(writer) for number, writer in enumerate(writers)}
     recipe = recipes(tmp_path, deploy=dump_objects(graph(loading("/cache/made"))), **files)
-    assert outcomes(weight_paths.model_path, recipe) == []
+    assert judge(weight_paths.model_path, recipe) == []
 
 
 def test_worker_may_download_its_own_model(tmp_path: Path) -> None:
-    assert outcomes(weight_paths.model_path, deploy(tmp_path, graph(loading()))) == ["skip"]
+    assert judge(weight_paths.model_path, deploy(tmp_path, graph(loading()))) == ["skip"]
     for fetch, expected in [(f"hf download {MODEL} --local-dir /tmp/m && ", []), ("", ["fail"])]:
         worker = engine(main=shell(f"{fetch}python3 -m dynamo.vllm --model /tmp/m"))
-        assert outcomes(weight_paths.model_path, deploy(tmp_path, graph(worker))) == expected
+        assert judge(weight_paths.model_path, deploy(tmp_path, graph(worker))) == expected
 
 
 # storage.read-only
@@ -93,7 +93,7 @@ def test_another_claim_may_be_read_only(tmp_path: Path) -> None:
     both = [{"name": "cache", "mountPath": "/models"}, {"name": "x", "mountPath": "/x", "readOnly": True}]
     volumes = [CLAIM, {"name": "x", "persistentVolumeClaim": {"claimName": "other"}}]
     fetch = download(main={"volumeMounts": both}, pod={"volumes": volumes})
-    assert outcomes(weight_paths.read_only, deploy(tmp_path, fetch)) == []
+    assert judge(weight_paths.read_only, deploy(tmp_path, fetch)) == []
 
 
 FIXED = {"volumeMounts": [{"name": "cache", "mountPath": "/models", "readOnly": True}]}
@@ -115,4 +115,4 @@ FIXED_CLAIM = {"name": "cache", "persistentVolumeClaim": {"claimName": "model-ca
 def test_read_only(
     tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(weight_paths.read_only, deploy(tmp_path, graph(worker), fetch)) == expected
+    assert judge(weight_paths.read_only, deploy(tmp_path, graph(worker), fetch)) == expected
