@@ -320,6 +320,7 @@ def test_strict_counts_warnings(own: Path) -> None:
         ),
         ("levels = { 'no.such' = 'warn' }", "dynocheck.toml: levels: no check here matches 'no.such'"),
         ("limits = ['ttft=5']", "limits of dynocheck.toml"),
+        ("checks-dirs = ['nowhere']", "dynocheck.toml: checks-dirs: nowhere: no such directory"),
         ("colour = 1\nlimits = 5", "unknown key colour (keys: select, "),
     ],
 )

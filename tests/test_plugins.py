@@ -141,6 +141,7 @@ def installed(folder: Path, text: str, entry: str = "bad_plugin") -> dict[str, s
         ("raise ValueError('password=hunter2hunter2')", r"ValueError: password=\[hidden\] \(.*:1\)"),
         ("import json\njson.loads('{')", r"JSONDecodeError: .* \(.*bad_plugin\.py:2\)"),
         ("", r"declares no check and no probe"),
+        ("import dynocheck\nx = dynocheck.check('a.b', title='T')(5)", r"is for a function, not for a int"),
         (GOOD.replace("house.sunny", "Sunny"), r"'Sunny' is not of the form area\.kebab-name \(.*:12\)"),
         (GOOD.replace("house.sunny", "storage.default-class"), r"two checks .* storage\.default-class"),
         (GOOD.replace(TAKEN, "(weather: int)"), r"house\.sunny: parameter weather .* \(.*:12\)"),
@@ -178,6 +179,8 @@ def test_a_plugin_that_cannot_be_used_is_named_and_leaves_the_rest_alone(
         ("yield 'rain'", r"the check yielded 'rain', not a finding \(.*bad_plugin\.py:15\)"),
         ("yield fail(None)", r"the check yielded Finding.*, not a valid finding \(.*:15\)"),
         ("yield fail('x', subject='node-1')", "not a valid finding"),
+        ("yield fail('')", "not a valid finding"),
+        ("raise type('E', (BaseException,), {})('boo')", r"crashed: E: boo \(.*:15\)"),
         ("yield fail('x', evidence=[1])", r"crashed: (TypeError|ValueError): .* \(.*:15\)"),
         ("yield fail('x', location=Location('a.yaml', '3'))", "not a valid finding"),
         ("return True", r"the check returned True, not findings \(.*:12\)"),
@@ -208,10 +211,14 @@ def test_a_check_that_yields_rubbish_is_an_error(tmp_path: Path, text: str, says
         ("return Recipes()", r"probe weather: returned Recipes, not Weather"),
         ("return [][1]", r"probe weather: crashed: IndexError: list index out of range \(.*:10\)"),
         ("raise SystemExit(0)", r"probe weather: crashed: SystemExit: 0"),
+        ("import time; time.sleep(99)", r"its limit is nan, not seconds"),
     ],
 )
 def test_a_probe_that_is_at_fault_is_an_error(tmp_path: Path, text: str, says: str) -> None:
-    env = installed(tmp_path, GOOD.replace('return Weather("blue")', text))
+    code = GOOD.replace('return Weather("blue")', text)
+    if "sleep" in text:
+        code = code.replace("@probe()", "@probe(limit=lambda: float('nan'))")
+    env = installed(tmp_path, code)
     ended = dynocheck("recipe", RECIPE, "-o", "json", env=env)
     assert ended.code == 3
     assert ended.outcomes["house.sunny"] == "error"
@@ -229,6 +236,40 @@ def test_the_traceback_is_printed_for_debugging(tmp_path: Path, text: str) -> No
     assert "bad_plugin.py" in ended.err
     assert ended.code == 3
     assert ended.report
+
+
+def test_what_a_plugin_prints_does_not_spoil_the_report(tmp_path: Path) -> None:
+    code = GOOD.replace("    if weather.sky", "    print('judging')\n    if weather.sky")
+    code = "print('importing')\n" + code.replace(
+        "    return Weather", "    print('looking')\n    return Weather"
+    )
+    ended = dynocheck("recipe", RECIPE, "-o", "json", env=installed(tmp_path, code))
+    assert ended.outcomes["house.sunny"] == "pass"
+    assert {"importing", "looking", "judging"} <= {*ended.err.split()}
+
+
+def test_a_relation_that_crashes_explains_nothing(tmp_path: Path) -> None:
+    code = (
+        GOOD
+        + """
+@check("house.wet", title="It is dry", explained_by={"house.rain": lambda cause, effect: 1 / 0})
+def wet(recipes: Recipes):
+    yield fail("it is wet")
+
+@check("house.rain", title="It does not rain")
+def rain(recipes: Recipes):
+    yield fail("it rains")
+"""
+    )
+    ended = dynocheck("recipe", RECIPE, "--select", "house", "-o", "json", env=installed(tmp_path, code))
+    assert ended.outcomes == {"house.sunny": "pass", "house.wet": "fail", "house.rain": "fail"}
+
+
+def test_an_entry_point_that_is_no_name_is_told(tmp_path: Path) -> None:
+    env = installed(tmp_path, GOOD, entry="not a name!")
+    ended = dynocheck("recipe", RECIPE, "-o", "json", env=env)
+    assert ended.outcomes["plugins.1-bad"] == "error"
+    assert ended.outcomes["graph.frontend"] == "pass"
 
 
 def test_patterns_for_a_broken_plugin_do_not_stop_the_run(tmp_path: Path) -> None:

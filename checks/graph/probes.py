@@ -6,10 +6,9 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
-from dynocheck.checks.memory._coverage import CONFIG_FILES
 from dynocheck.engines import EngineInstance, detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
-from dynocheck.engines.model_lookup import resolve_model
+from dynocheck.engines.model_lookup import CONFIG_FILES, resolve_model
 from dynocheck.facts import (
     Component,
     Container,

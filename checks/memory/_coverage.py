@@ -3,11 +3,7 @@
 from dynocheck import Location, unjudged
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines.memory_budget import SizedEngine
-from dynocheck.engines.model_lookup import find_model_config
-
-CONFIG_FILES = (
-    "its config.json and model.safetensors.index.json in a folder of the recipe that is named like it"
-)
+from dynocheck.engines.model_lookup import CONFIG_FILES, find_model_config
 
 
 def describe_unsized(engine: SizedEngine, why: str = "", needs: str | None = None) -> Unjudged:

@@ -4,8 +4,8 @@ import re
 from collections.abc import Iterator
 
 from dynocheck import Result, Skip, check, fail, judged, unjudged, warn
-from dynocheck.checks.memory._coverage import CONFIG_FILES
 from dynocheck.checks.storage._fetches import Fetch, find_fetches
+from dynocheck.engines.model_lookup import CONFIG_FILES
 from dynocheck.facts import Container, Recipes
 
 # hf-xet 1.5.0 to 1.6.0 buffers 2 GB, and 512 MB for each of 8 files; with high performance 16 GB and 2 GB:

@@ -97,14 +97,31 @@ def _is_hub_id(model: str) -> bool:
 
 
 def _check_downloads(recipe: Recipe, workers: Sequence[EngineInstance]) -> Iterator[Finding]:
-    """Reports models that workers load by hub id, and the recipe does not download."""
-    fetched = {download.model for download in recipe.downloads}
+    """Reports models that workers load by hub id, and their part of the recipe does not download."""
+    parts: dict[tuple[Download, ...], list[EngineInstance]] = {}
+    for worker in workers:
+        if _takes_adapters(worker):
+            continue  # what is downloaded may be an adapter
+        parts.setdefault(recipe.find_downloads(worker.graph), []).append(worker)
+    for downloads, engines in parts.items():
+        yield from _check_part(downloads, engines)
+
+
+def _takes_adapters(worker: EngineInstance) -> bool:
+    """Whether an engine serves LoRA adapters."""
+    enabled = worker.find_variable("DYN_LORA_ENABLED")
+    flags = ("--enable-lora", "--lora-modules", "--lora-paths")
+    return worker.given.get(*flags) is not None or (enabled is not None and enabled.value != "false")
+
+
+def _check_part(downloads: Sequence[Download], workers: Sequence[EngineInstance]) -> Iterator[Finding]:
+    fetched = {download.model for download in downloads}
     loaded = {worker.model for worker in workers if worker.model and _is_hub_id(worker.model)}
     if not fetched or None in fetched or loaded <= fetched:
         return
     agreed = len(loaded) == 1 and all(worker.model in loaded for worker in workers)
-    if agreed and len(recipe.downloads) == 1 and len(workers) > 1:
-        yield _report_wrong_download(recipe.downloads[0], workers)
+    if agreed and len(downloads) == 1 and len(workers) > 1:
+        yield _report_wrong_download(downloads[0], workers)
         return
     names = ", ".join(sorted(name for name in fetched if name))
     for worker in workers:

@@ -19,6 +19,9 @@ from dynocheck.facts import (
     parse_count,
 )
 
+_PRECISION = re.compile(
+    r"(-(nv)?fp[48]|-(int|w)[48](a\d+)?|-bf16|-awq|-gptq|-mxfp4|-dynamic|-block|-kv[48])+$"
+)
 _PORT = 8000  # of the Service that the operator creates for a frontend
 
 
@@ -238,6 +241,21 @@ def _find_tokenizers(command: tuple[Word, ...]) -> Iterator[Word]:
             yield command[i + 1]
 
 
+def _is_made(benchmark: Benchmark, word: Word, path: str) -> bool:
+    """Whether a command of the script before this word mentions the path, and may write it."""
+    before = (each for command in benchmark.commands for each in command if each.line < word.line)
+    return any(path in (each.text or "") for each in before)
+
+
+def _has_same_base(model: str, known: set[str]) -> bool:
+    """Whether a model or its quantised form is known: quantising keeps the tokenizer."""
+    return _strip_precision(model) in map(_strip_precision, known) or model in known
+
+
+def _strip_precision(model: str) -> str:
+    return _PRECISION.sub("", model.rpartition("/")[2].lower())
+
+
 def _check_tokenizer(
     recipe: Recipe, benchmark: Benchmark, word: Word, text: str, known: set[str]
 ) -> Iterator[Finding]:
@@ -245,12 +263,14 @@ def _check_tokenizer(
     cached = _CACHED.search(text[:_MAX_PATH])
     model = f"{cached[1]}/{cached[2]}" if cached else text
     if text.startswith("/") and benchmark.container.find_mount(text) is None:
+        if _is_made(benchmark, word, text):
+            return
         yield fail(
             f"{benchmark.name} reads its tokenizer from {text}, where nothing is mounted",
             fix="mount the claim with the tokenizer, or use the model's hub id",
             location=place,
         )
-    elif model.count("/") == 1 and not model.startswith(("/", ".")) and model not in known:
+    elif model.count("/") == 1 and not model.startswith(("/", ".")) and not _has_same_base(model, known):
         yield warn(
             f"{benchmark.name} counts tokens with {model}, the recipe serves {', '.join(sorted(known))}",
             fix=f"--tokenizer {sorted(known)[0]}",

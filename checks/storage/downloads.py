@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from fractions import Fraction
 
 from dynocheck import Finding, Result, Skip, check, fail, judged, unjudged, warn
-from dynocheck.checks.memory._coverage import CONFIG_FILES
 from dynocheck.checks.storage._fetches import Fetch, find_fetches, parse_amount
+from dynocheck.engines.model_lookup import CONFIG_FILES
 from dynocheck.facts import Recipes, Value
 
 _PERSISTENT = ("claim", "other")  # sources of mounts; other is a folder of the node, NFS and the like

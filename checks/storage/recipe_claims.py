@@ -3,9 +3,8 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
-from dynocheck.checks.memory._coverage import CONFIG_FILES
 from dynocheck.checks.storage.weight_paths import find_download_target
-from dynocheck.engines.model_lookup import resolve_downloaded
+from dynocheck.engines.model_lookup import CONFIG_FILES, resolve_downloaded
 from dynocheck.facts import (
     Claim,
     Component,

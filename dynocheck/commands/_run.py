@@ -3,6 +3,7 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
@@ -112,7 +113,7 @@ class Run:
         sources |= context.sources
         target |= describe_target(sources)
         planned = self._plan(self.config.registry.probes, sources, known)
-        with progress.show_progress() as show:
+        with progress.show_progress() as show, redirect_stdout(sys.stderr):
             gathered = run_probes(
                 planned,
                 sources,
@@ -161,8 +162,10 @@ class Run:
     ) -> int:
         """Decide the verdicts and write the reports."""
         alternatives = self.kinds is ClusterFact
-        verdicts = Pipeline(planned.checks, self.config.levels, suppressions, alternatives).decide(known)
-        tables = (*tabulate(planned.tables, known), *suppressions.build_tables(verdicts))
+        pipeline = Pipeline(planned.checks, self.config.levels, suppressions, alternatives)
+        with redirect_stdout(sys.stderr):  # custom checks may print; standard output is the report's
+            verdicts = pipeline.decide(known)
+            tables = (*tabulate(planned.tables, known), *suppressions.build_tables(verdicts))
         report = build_report(
             self.command, {**target, **self.config.describe()}, verdicts, self.started, tables
         )

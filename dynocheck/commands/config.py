@@ -1,10 +1,13 @@
 """`dynocheck config`: prints the configuration that holds, and where each value comes from."""
 
+import os
+
 import click
 import msgspec
 
 from dynocheck.commands._config import resolve_config
 from dynocheck.core.config import format_value
+from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.reports._text import sanitize
 
@@ -15,6 +18,9 @@ def run(options: CommonOptions, paths: tuple[str, ...], output: str) -> int:
     :param paths: what a run would judge.
     :raises UsageError: a file cannot be used.
     """
+    for path in paths:
+        if not os.path.lexists(path):
+            raise UsageError(f"{path}: no such file or directory")
     config = resolve_config(options, paths)
     config.require_matches()
     described = config.files.describe()

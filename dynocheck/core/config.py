@@ -114,7 +114,8 @@ def _list_problems(content: Mapping[str, Any], kind: type[msgspec.Struct], prefi
         elif not prefix and key in ("tool", _TOOL):
             yield f"unknown table [{key}]; keys of {OWN} stand at its top, without [tool.{_TOOL}]"
         else:
-            yield f"unknown key {format_key(prefix, key)}{suggest(key, fields)} (keys: {', '.join(fields)})"
+            name = _clip(format_key(prefix, key))
+            yield f"unknown key {name}{suggest(key, fields)} (keys: {', '.join(fields)})"
 
 
 def _check_value(name: str, value: Any, kind: Any) -> Iterator[str]:
@@ -162,5 +163,8 @@ def format_value(value: Any) -> str:
 
 
 def _shorten(value: Any) -> str:
-    text = format_value(value)
+    return _clip(format_value(value))
+
+
+def _clip(text: str) -> str:
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

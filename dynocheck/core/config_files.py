@@ -20,6 +20,7 @@ from dynocheck.core.config import OWN, SHARED, SiteConfig, format_key, read_conf
 from dynocheck.core.errors import UsageError
 
 _DIRECTORIES = "checks-dirs"
+_PARTIAL = "it covers a part of the judged paths"
 
 
 @dataclass(frozen=True)
@@ -51,11 +52,11 @@ class Setting(NamedTuple):
 class ConfigFiles:
     """The configuration files of a run, of which later ones win.
 
-    `partial` are files that do not apply, because they lie above some of the judged paths only.
+    `ignored` are files that do not apply, with the reason.
     """
 
     files: tuple[ConfigFile, ...] = ()
-    partial: tuple[Path, ...] = ()
+    ignored: tuple[tuple[Path, str], ...] = ()
 
     @cached_property
     def merged(self) -> dict[tuple[str, ...], tuple[Any, Path]]:
@@ -97,7 +98,7 @@ class ConfigFiles:
 
     def describe(self) -> dict[str, Any]:
         """The files in the target of a report, and what of them does not hold."""
-        notes = [f"{path} not applied: it covers a part of the judged paths" for path in self.partial]
+        notes = [f"{path} not applied: {reason}" for path, reason in self.ignored]
         notes += [
             f"{folder}, named by {file.path}, not loaded: add --checks-dir {folder}"
             for file, folder in self.unloaded_dirs
@@ -114,16 +115,32 @@ def find_config(judged: Sequence[str] = (), named: str | None = None) -> ConfigF
     :raises UsageError: a file cannot be used.
     """
     if named is not None:
-        path = Path(named)
-        return ConfigFiles((ConfigFile(path, read_config(path) or {}, trusted=True),))
+        return ConfigFiles((_read_named(named),))
     here = list_folders(".")
     chains = [list_folders(path) for path in dict.fromkeys(judged)]
     shared = [folder for folder in chains[0] if all(folder in chain for chain in chains)] if chains else []
     applied = [*shared, *(folder for folder in here if folder not in shared)]
     files = [file for folder in applied if (file := _read_folder(folder, trusted=folder in here[-1:]))]
     others = dict.fromkeys(folder for chain in chains for folder in chain if folder not in applied)
-    partial = [path for folder in others for path in _find_partial(folder)]
-    return ConfigFiles(tuple(files), tuple(partial))
+    ignored = [(path, _PARTIAL) for folder in others for path in _find_ignored(folder, (OWN, SHARED))[:1]]
+    ignored += [
+        (path, f"{OWN} lies beside it")
+        for file in files
+        if file.path.name == OWN
+        for path in _find_ignored(file.path.parent, (SHARED,))
+    ]
+    return ConfigFiles(tuple(files), tuple(ignored))
+
+
+def _read_named(name: str) -> ConfigFile:
+    """The file of --config.
+
+    :raises UsageError: it cannot be used.
+    """
+    path, content = Path(name), read_config(Path(name)) if name else None
+    if content is None:
+        raise UsageError(f"--config {name}: has no [tool.dynocheck]" if name else "--config: an empty path")
+    return ConfigFile(path, content, trusted=True)
 
 
 def list_folders(start: str) -> list[Path]:
@@ -156,13 +173,16 @@ def _read_folder(folder: Path, *, trusted: bool) -> ConfigFile | None:
     return None if content is None else ConfigFile(path, content, trusted)
 
 
-def _find_partial(folder: Path) -> Iterator[Path]:
-    """The path of the configuration file in a folder; if it is unusable, that of the folder."""
-    try:
-        if (file := _read_folder(folder, trusted=False)) is not None:
-            yield file.path
-    except UsageError:
-        yield _shorten(folder)
+def _find_ignored(folder: Path, names: Sequence[str]) -> list[Path]:
+    """The files of these names in a folder that are a configuration, or may be one that cannot be used."""
+    found = []
+    for path in (folder / name for name in names):
+        try:
+            if os.path.isfile(path) and read_config(path) is not None:  # noqa: PTH113 - never raises
+                found.append(_shorten(path))
+        except UsageError:
+            found.append(_shorten(path))
+    return found
 
 
 def _shorten(path: Path) -> Path:

@@ -64,7 +64,7 @@ def is_own(function: Callable[..., Any]) -> bool:
 def find_source(function: Callable[..., Any]) -> tuple[str, int]:
     """The file and first line of a function, without its decorators."""
     code = getattr(inspect.unwrap(function), "__code__", None)
-    return (code.co_filename, code.co_firstlineno) if code else ("?", 0)
+    return (code.co_filename, code.co_firstlineno) if code else (getattr(function, "__module__", "?"), 1)
 
 
 def show_place(file: str, line: int | None) -> str:

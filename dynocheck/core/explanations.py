@@ -80,9 +80,17 @@ def _find_cause(effect: Finding, relations: Explanations, causes: Mapping[str, _
         by_file = causes.get(check, {})
         for file in dict.fromkeys((_get_file(effect), None)):
             for ref, cause in by_file.get(file, ()):
-                if explains(cause, effect):
+                if _holds(explains, cause, effect):
                     return ref
     return None
+
+
+def _holds(relation: Relation, cause: Finding, effect: Finding) -> bool:
+    """Whether a relation holds; one of a custom check that raises an exception explains nothing."""
+    try:
+        return bool(relation(cause, effect))
+    except Exception:
+        return False
 
 
 def _get_file(finding: Finding) -> str | None:

@@ -114,8 +114,10 @@ def _judge_check(check: Check, knowledge: Knowledge, level: Outcome | None) -> V
                     case Unjudged():
                         unjudged.append(result)
         except Skip as skip:
-            skip_reason = str(skip)
-        except (Exception, SystemExit) as error:
+            skip_reason = str(skip) or "no reason given"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             crash = describe_crash(error, check.function)
             findings.append(Finding(outcome=Outcome.ERROR, message=crash, fix=ADVICE))
     judged = sum(each.count for each in counts)

@@ -2,7 +2,9 @@
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
+import re
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -69,7 +71,7 @@ def find_installed() -> Iterator[Plugin]:
             dist = entry.dist
             source = f"{dist.name} {dist.version}" if dist else entry.name
             label = f"{source}: entry point {entry.name} = {entry.value}"
-            yield Plugin(entry.name, source, label, _find_folder(entry.module), partial(_load_entry, entry))
+            yield Plugin(entry.name, source, label, _find_folder(entry.value), partial(_load_entry, entry))
 
 
 def find_in_folder(folder: Path) -> Iterator[Plugin]:
@@ -77,13 +79,20 @@ def find_in_folder(folder: Path) -> Iterator[Plugin]:
 
     :raises RegistryError: there is no such directory, or no module in it.
     """
+    for path in list_files(folder):
+        yield Plugin(path.stem, str(folder), str(path), folder, partial(_load_file, path))
+
+
+def list_files(folder: Path) -> list[Path]:
+    """The modules in a directory with custom checks.
+
+    :raises RegistryError: there is no such directory, or no module in it.
+    """
     if not folder.is_dir():
         raise RegistryError(f"{folder}: no such directory")
-    files = sorted(folder.glob("*.py"))
-    if not files:
-        raise RegistryError(f"{folder}: no custom checks in it: no *.py file")
-    for path in files:
-        yield Plugin(path.stem, str(folder), str(path), folder, partial(_load_file, path))
+    if files := sorted(folder.glob("*.py")):
+        return files
+    raise RegistryError(f"{folder}: no custom checks in it: no *.py file")
 
 
 def require_valid(declared: Declared) -> None:
@@ -93,6 +102,9 @@ def require_valid(declared: Declared) -> None:
     """
     if isinstance(declared, Probe):
         return _require_valid_probe(declared)
+    if not inspect.isfunction(inspect.unwrap(declared.function)):
+        kind = type(declared.function).__name__
+        raise RegistryError(f"{declared.id}: the decorator is for a function, not for a {kind}")
     if not isinstance(declared.title, str) or not declared.title.strip():
         raise RegistryError(f"{declared.id}: the title {declared.title!r} is not a text")
     if wrong := [alias for alias in declared.aliases if not is_id(alias)]:
@@ -129,10 +141,10 @@ def _load_entry(entry: EntryPoint) -> list[ModuleType]:
     return modules
 
 
-def _find_folder(module: str) -> Path | None:
-    """The folder of the package that a module is in, or of the module itself; imports nothing."""
+def _find_folder(entry: str) -> Path | None:
+    """The folder of the package, or of the module, that an entry point names; imports nothing."""
     try:
-        spec = importlib.util.find_spec(module.partition(".")[0])
+        spec = importlib.util.find_spec(re.split(r"[.:\s]", entry)[0])
     except (ImportError, ValueError, AttributeError):
         return None
     return Path(spec.origin).parent if spec and spec.origin else None

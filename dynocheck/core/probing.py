@@ -1,5 +1,6 @@
 """Runs probes concurrently, each with a timeout, and collects facts and failures."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -126,7 +127,7 @@ class _ProbeRun:
             self.settle(error)
         except Unavailable as unavailable:
             self.settle(MissingFact(str(unavailable), unavailable.fix))
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             crash = describe_crash(error, self.probe.look)
             self.settle(MissingFact(f"probe {self.probe.name}: {crash}", ADVICE, crashed=True))
 
@@ -137,6 +138,8 @@ class _ProbeRun:
             if isinstance(source, MissingFact | UsageError):
                 return source
         self.limit_s = self.probe.limit_s(self.limit_s, **arguments)
+        if not (isinstance(self.limit_s, int | float) and 0 < self.limit_s < math.inf):
+            raise PluginError(f"its limit is {self.limit_s!r}, not seconds ({locate(self.probe.look)})")
         self.deadline = time.monotonic() + self.limit_s + _GRACE_S
         self.running = True
         fact = self.probe(**arguments)

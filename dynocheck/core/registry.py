@@ -1,8 +1,10 @@
 """Collects checks and probes: built in, installed as plug-ins, or in directories of custom checks."""
 
 import re
+import sys
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
@@ -114,8 +116,11 @@ class _Collection:
     def add_plugin(self, plugin: Plugin) -> None:
         """Add what a plug-in declares; what cannot be used becomes a fault of it."""
         try:
-            values = plugin.load()
-        except (Exception, SystemExit) as error:
+            with redirect_stdout(sys.stderr):  # standard output is the report's
+                values = plugin.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
             self._faults[plugin].append(describe_failed_import(error, plugin.folder))
             return
         for declared in values:

@@ -52,7 +52,7 @@ def _is_valid(value: object) -> bool:
             fix=None | str(),
             evidence=Mapping(),
         ):
-            return _is_placed(value)
+            return bool(value.message.strip()) and _is_placed(value)
         case Unjudged(what=str(), why=str(), needs=None | str()):
             return _is_placed(value)
         case Judged(count=int(), noun=str()):

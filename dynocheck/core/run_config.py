@@ -8,9 +8,10 @@ from typing import Any
 from dynocheck.core.config import SiteConfig
 from dynocheck.core.config_files import ConfigFiles, find_config
 from dynocheck.core.declarations import ChartMaker, Check, Declaration, TableMaker
-from dynocheck.core.errors import UsageError
+from dynocheck.core.errors import RegistryError, UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.outcomes import Outcome
+from dynocheck.core.plugins import list_files
 from dynocheck.core.registry import DeclarationT, Registry, filter_matching, load, select
 from dynocheck.facts import ClusterFact, EndpointFact, Fact, LoadFact, LoadLimits, RecipeFact, parse_limits
 
@@ -36,6 +37,8 @@ class RunConfig:
         """
         files = find_config(judged, options.config)
         limits = parse_limits(files.site.limits, f"limits of {files.get_file('limits')}")
+        if not options.no_plugins:
+            _require_folders(files)
         folders = (*(() if options.no_plugins else files.site.checks_dirs), *options.checks_dirs)
         registry = load(dict.fromkeys(map(Path, folders)), installed=not options.no_plugins)
         return cls(files, registry, require_valid_limits(limits), options.no_plugins)
@@ -118,6 +121,15 @@ def require_valid_limits(limits: LoadLimits) -> LoadLimits:
     for misread in limits.misread:
         raise UsageError(str(misread))
     return limits
+
+
+def _require_folders(files: ConfigFiles) -> None:
+    """:raises UsageError: a directory that a file names under checks-dirs is missing, or has no modules."""
+    for folder in files.site.checks_dirs:
+        try:
+            list_files(Path(folder))
+        except RegistryError as error:
+            raise UsageError(f"{files.get_file('checks-dirs')}: checks-dirs: {error}") from None
 
 
 def _filter_kinds(candidates: Sequence[DeclarationT], kinds: FactKinds | None) -> tuple[DeclarationT, ...]:

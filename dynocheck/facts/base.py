@@ -40,7 +40,7 @@ class Settings(Fact, frozen=True, forbid_unknown_fields=True, rename="kebab"):
         ),
     ] = "1.30"
     credentials_hours: Annotated[
-        int, msgspec.Meta(ge=0, le=1_000_000, description="a whole number of hours, 0 or more")
+        int, msgspec.Meta(ge=0, le=1_000_000, description="a whole number of hours from 0 to 1000000")
     ] = 24
     read_gigabytes: Annotated[
         float, msgspec.Meta(gt=0, le=1000, description="a number above 0, at most 1000")

@@ -5,6 +5,7 @@ from itertools import groupby
 from typing import Any
 
 import click
+from msgspec.structs import replace
 from rich.cells import cell_len, set_cell_size
 
 from dynocheck.core.outcomes import (
@@ -59,6 +60,7 @@ _NARROWEST_COLUMN = 28
 _TEXT = 2  # where text begins, after a mark
 _DETAIL = 4  # where places and fixes begin
 _MOST_PLACES = 3
+_MOST_ROWS = 50
 _ROOM_FOR_COUNT = 6
 _MOST_CAUSES = {Outcome.FAIL: 20, Outcome.WARN: 10}
 
@@ -214,7 +216,14 @@ class _TextReport:
                 yield self._render_titled(chart, lines)
 
     def _render_table(self, table: Table) -> Iterator[str]:
-        yield from self._render_titled(table, lay_out(table, self.width - _TEXT, self._sanitize))
+        most = len(table.rows) if self.verbose else _MOST_ROWS
+        shown = replace(table, rows=table.rows[:most])
+        yield from self._render_titled(shown, self._lay_out(shown, len(table.rows) - most))
+
+    def _lay_out(self, table: Table, left: int) -> Iterator[str]:
+        yield from lay_out(table, self.width - _TEXT, self._sanitize)
+        if left > 0:
+            yield f"{left} more rows, which -v lists"
 
     def _render_titled(self, shown: Table | Chart, lines: Iterable[str]) -> Iterator[str]:
         yield self._paint(self._sanitize(shown.title), bold=True)

@@ -12,6 +12,7 @@ from typing import Annotated
 
 import msgspec
 
+from dynocheck.core.documents import Document, read_document
 from dynocheck.core.errors import UsageError
 from dynocheck.core.fingerprints import Fingerprint, Fingerprints
 from dynocheck.core.outcomes import Finding, Outcome, SuppressedFinding, Verdict
@@ -36,8 +37,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     count: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
-class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    schema: str
+class _Document(Document, frozen=True, forbid_unknown_fields=True):
     findings: tuple[_Entry, ...]
 
 
@@ -83,15 +83,7 @@ def read_baseline(path: Path) -> Baseline:
 
     :raises UsageError: it cannot be read, or is not a baseline.
     """
-    try:
-        document = msgspec.json.decode(path.read_bytes(), type=_Document)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path}: not a baseline: {error}") from None
-    if document.schema != SCHEMA:
-        raise UsageError(f"{path}: a baseline of schema {document.schema!r}, this version reads {SCHEMA}")
-    return Baseline(path, document.findings)
+    return Baseline(path, read_document(path, _Document, SCHEMA).findings)
 
 
 def write_baseline(path: Path, verdicts: Iterable[Verdict]) -> None:

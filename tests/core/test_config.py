@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
@@ -40,7 +41,7 @@ def complaint(path: Path, text: str | bytes) -> str:
             "thresholds.kubernetes-version",
             'such as "1.31"; got "new"',
         ),
-        ("thresholds.credentials-hours = -1", "thresholds.credentials-hours", "0 or more; got -1"),
+        ("thresholds.credentials-hours = -1", "thresholds.credentials-hours", "from 0 to 1000000; got -1"),
         ("thresholds.credentials-hours = true", "thresholds.credentials-hours", "got true"),
         ("thresholds = 3", "thresholds", "expected a table"),
         ("select = 'graph'", "select", 'write ["graph"]'),
@@ -173,8 +174,22 @@ def test_a_file_above_a_part_of_the_paths_does_not_apply(repository: Path) -> No
     (repository / "models" / "b").mkdir()
     files = found(repository, repository / "models" / "a", repository / "models" / "b")
     assert files.site.levels == {}
-    assert [str(path) for path in files.partial] == ["models/a/dynocheck.toml"]
+    assert [str(path) for path, _ in files.ignored] == ["models/a/dynocheck.toml"]
     assert "models/a/dynocheck.toml" in files.describe()["config notes"][0]
+
+
+def test_a_pyproject_beside_a_file_of_our_own_does_not_apply(repository: Path) -> None:
+    (repository / "pyproject.toml").write_text("[tool.dynocheck]\nskip = ['shared']")
+    files = found(repository)
+    assert files.site.skip == ("top",)
+    assert [str(path) for path, _ in files.ignored] == ["pyproject.toml"]
+
+
+@pytest.mark.parametrize(("name", "says"), [("", "an empty path"), ("pyproject.toml", "no [tool.dynocheck]")])
+def test_a_named_file_without_configuration(tmp_path: Path, name: str, says: str) -> None:
+    (tmp_path / "pyproject.toml").write_text("[project]")
+    with contextlib.chdir(tmp_path), pytest.raises(UsageError, match=re.escape(says)):
+        find_config(named=name)
 
 
 def test_outside_a_repository_only_the_folder_itself_counts(tmp_path: Path) -> None:

@@ -298,7 +298,7 @@ def test_a_definition_that_no_version_of_is_served(cluster: ControlPlane) -> Non
     crds = Access("list", "customresourcedefinitions", "apiextensions.k8s.io")
     (seen,) = look("definitions", cluster, cluster.user("lister", rules=rules([crds])))
     assert not seen.established
-    assert seen.reason.startswith("it is not served, and why may not be looked at: ")
+    assert seen.reason.startswith("it is not served, and the reason could not be read: ")
     assert 'User "lister" cannot get resource "customresourcedefinitions"' in seen.reason
 
 
@@ -345,7 +345,7 @@ def test_no_definition_at_all(cluster: ControlPlane) -> None:
     ("discovery", "kind", "says"),
     [
         ({"kind": "APIGroupList", "groups": []}, Unavailable, "no aggregated discovery"),
-        ({"kind": "Status", "items": []}, InvalidResponse, "no discovery"),
+        ({"kind": "Status", "items": []}, InvalidResponse, "not the discovery"),
         ({}, InvalidResponse, "missing required field `kind`"),
         ({"kind": "APIGroupDiscoveryList", "items": {}}, InvalidResponse, "got `object`"),
     ],

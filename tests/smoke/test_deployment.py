@@ -213,12 +213,12 @@ def test_a_change_that_the_operator_has_not_seen(
 def test_the_deployment_must_be_clear(cluster: ControlPlane, namespace: str) -> None:
     ended = smoke(cluster, namespace)
     assert ended.code == 2
-    assert "which DynamoGraphDeployment?; there is none" in ended.err
+    assert "give the name of a DynamoGraphDeployment; existing: none" in ended.err
     cluster.apply(graph("chat", namespace), graph("code", namespace))
     ended = smoke(cluster, namespace)
-    assert (ended.code, "there is chat, code" in ended.err) == (2, True)
+    assert (ended.code, "existing: chat, code" in ended.err) == (2, True)
     ended = smoke(cluster, namespace, "cat")
-    assert (ended.code, "no DynamoGraphDeployment cat; there is chat, code" in ended.err) == (2, True)
+    assert (ended.code, "no DynamoGraphDeployment cat; existing: chat, code" in ended.err) == (2, True)
 
 
 def test_by_the_name_that_the_clusters_dns_knows(cluster: ControlPlane, namespace: str) -> None:
@@ -404,7 +404,7 @@ def test_a_gateway_without_an_address_and_a_graph_without_a_route(
 ) -> None:
     cluster.apply(graph("chat", namespace))
     ended = smoke(cluster, namespace, "--via", "gateway", *READY)
-    assert ended.findings("endpoint.discovered")[0]["message"] == "no HTTPRoute leads to chat"
+    assert ended.findings("endpoint.discovered")[0]["message"] == "no HTTPRoute refers to chat"
     cluster.apply(route(namespace, POOL))
     gateway(cluster, namespace, 80, None)
     ended = smoke(cluster, namespace, "--via", "gateway", *READY)

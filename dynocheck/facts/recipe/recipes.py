@@ -241,6 +241,22 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
             if file.role is Role.MANIFEST:
                 yield from file.manifests
 
+    def find_downloads(self, graph: Graph) -> tuple[Download, ...]:
+        """The downloads that fill the cache of a graph: those of its own part of the recipe.
+
+        A folder with graphs is a part; a download beside them is for these. One in a folder without a graph,
+        such as model-cache, is for all that lies in the nearest folder above it with a graph.
+        """
+        return tuple(d for d in self.downloads if graph.file.startswith(self._find_part(d.file)))
+
+    def _find_part(self, file: str) -> str:
+        folder = file
+        while "/" in folder:
+            folder = folder.rpartition("/")[0]
+            if any(graph.file.startswith(f"{folder}/") for graph in self.graphs):
+                return f"{folder}/"
+        return ""
+
     @property
     def manifests(self) -> Iterator[Manifest]:
         """Every object that is applied with kubectl, of the recipe and of the model around it."""

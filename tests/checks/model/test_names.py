@@ -56,6 +56,20 @@ def test_a_job_that_downloads_what_nobody_loads_is_told_once(tmp_path: Path) -> 
     assert read_lines(same_everywhere, given) == [f"- hf download {FP8}"]
 
 
+def test_a_download_is_for_its_part_of_the_recipe(tmp_path: Path) -> None:
+    adapters = engine("--enable-lora", model=SMALL)
+    for path, objects in {
+        "model-cache/download.yaml": [fetch(SMALL)],
+        "vllm/agg/deploy.yaml": [graph(W)],
+        "vllm/large/deploy.yaml": [fetch(LARGE), graph(engine(model=LARGE))],
+        "vllm/lora/deploy.yaml": [fetch("org/adapter"), graph(adapters)],
+    }.items():
+        (tmp_path / path).parent.mkdir(parents=True)
+        (tmp_path / path).write_text(dump_objects(*objects))
+    given = Recipes(load_recipes([str(tmp_path)]))
+    assert outcomes(same_everywhere, given) == []
+
+
 # READMEs
 
 ASK = """curl localhost:8000/v1/chat/completions -H 'Content-Type: application/json' -d '{

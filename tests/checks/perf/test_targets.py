@@ -128,6 +128,8 @@ SNAPSHOT = f"/models/hub/models--Qwen--Qwen3-32B/snapshots/{SHA}"
         (SNAPSHOT, f"hf download {MODEL} --revision {'c' * 40}", ["fail"]),
         (SNAPSHOT, f"hf download {MODEL}", []),
         (SNAPSHOT.replace("Qwen3-32B", "Qwen3-8B"), "", ["warn"]),
+        (f"{MODEL}-FP8", "", []),  # quantising keeps the tokenizer
+        ("nvidia/Qwen3-32B-NVFP4", "", []),
         ("/nowhere/tokenizer", "", ["fail"]),
         ("/models/anything", "", []),
         ("nvidia/draft", "hf download nvidia/draft", []),
@@ -138,6 +140,13 @@ def test_tokenizer(tmp_path: Path, tokenizer: str, download: str, expected: list
     objects = [graph(engine()), job(f"{RUN} --tokenizer {tokenizer}", env=TARGET)]
     objects += [job(download, name="get")] if download else []
     assert judge(targets.tokenizer, deploy(tmp_path, *objects)) == expected
+
+
+def test_a_tokenizer_that_the_script_makes(tmp_path: Path) -> None:
+    make = "hf download a/b --local-dir /tmp/tokenizer\n"
+    for script, expected in (make, []), ("", ["fail"]):
+        load = job(f"{script}{RUN} --tokenizer /tmp/tokenizer", env=TARGET)
+        assert judge(targets.tokenizer, deploy(tmp_path, graph(engine()), load)) == expected
 
 
 # perf.limits
