@@ -5,16 +5,20 @@ These names, and the facts in `dynocheck.facts`, are all that a custom check nee
 
 from dynocheck._version import __version__
 from dynocheck.core.declarations import chart, check, probe, table
+from dynocheck.core.explanations import anywhere, mentions, same_place
 from dynocheck.core.outcomes import (
     Finding,
     Location,
     Mark,
     Panel,
+    Result,
     Row,
     Series,
     Skip,
     Subject,
     fail,
+    judged,
+    unjudged,
     unknown,
     warn,
 )
@@ -25,17 +29,23 @@ __all__ = [
     "Location",
     "Mark",
     "Panel",
+    "Result",
     "Row",
     "Series",
     "Skip",
     "Subject",
     "Unavailable",
     "__version__",
+    "anywhere",
     "chart",
     "check",
     "fail",
+    "judged",
+    "mentions",
     "probe",
+    "same_place",
     "table",
+    "unjudged",
     "unknown",
     "warn",
 ]

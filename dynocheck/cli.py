@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from dynocheck._version import __version__
-from dynocheck.core.errors import UsageError, describe_crash
+from dynocheck.commands._help import Verb
+from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 
 if TYPE_CHECKING:
@@ -23,7 +24,6 @@ OptionsT = TypeVar("OptionsT", bound="DataclassInstance")
 _USAGE = 2
 _CRASH = 3
 _INTERRUPTED = 130
-_DEBUG = "DYNOCHECK_DEBUG"
 
 
 def _combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
@@ -33,6 +33,14 @@ def _combine_options(*options: Callable[[F], F]) -> Callable[[F], F]:
         return function
 
     return apply
+
+
+def _complete_checks(_: click.Context, __: click.Parameter, incomplete: str) -> list[str]:
+    """The ids and areas that begin with what the user typed, for the shell."""
+    from dynocheck.core.registry import load
+
+    names = {name for check in load(installed=False).checks for name in (check.id, check.area)}
+    return sorted(name for name in names if name.startswith(incomplete))
 
 
 _config_option = click.option(
@@ -45,13 +53,29 @@ _checks_dir_option = click.option(
     metavar="DIR",
     help="Directory with custom checks (repeatable).",
 )
+_no_plugins_option = click.option(
+    "--no-plugins",
+    is_flag=True,
+    help="Load no installed plug-ins and no checks-dirs of the configuration.",
+)
 _check_options = _combine_options(
     click.option(
-        "--select", multiple=True, metavar="ID", help="Run only these checks: ids or globs (repeatable)."
+        "--select",
+        multiple=True,
+        metavar="ID",
+        shell_complete=_complete_checks,
+        help="Run only these checks: ids, areas or globs (repeatable).",
     ),
-    click.option("--skip", multiple=True, metavar="ID", help="Skip these checks: ids or globs (repeatable)."),
+    click.option(
+        "--skip",
+        multiple=True,
+        metavar="ID",
+        shell_complete=_complete_checks,
+        help="Skip these checks: ids, areas or globs (repeatable).",
+    ),
     _config_option,
     _checks_dir_option,
+    _no_plugins_option,
 )
 _kubeconfig_options = _combine_options(
     click.option(
@@ -88,6 +112,14 @@ _output_options = _combine_options(
         "file (repeatable).",
     ),
     click.option("--strict", is_flag=True, help="Exit with code 1 on warnings."),
+    click.option(
+        "-v",
+        "--verbose",
+        "detail",
+        flag_value="verbose",
+        help="List every check, and every place of a finding.",
+    ),
+    click.option("-q", "--quiet", "detail", flag_value="quiet", help="Print the verdict alone."),
 )
 _report_options = _combine_options(
     _output_options,
@@ -144,20 +176,32 @@ def cli(context: click.Context) -> None:
         click.echo(context.get_help())
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck preflight --context prod -n models",
+        "dynocheck preflight --recipe recipes/deepseek-r1 -o table -o junit=dynocheck.xml",
+    ),
+)
 @_recipe_option
 @_report_options
 @_baseline_options
 @_check_options
 @_cluster_options
 def preflight(recipes: tuple[str, ...], **options: Any) -> int:
-    """Check a cluster before deployment."""
+    """Check a cluster, and with --recipe whether a recipe fits it, before deployment."""
     from dynocheck.commands import preflight
 
     return preflight.run(CommonOptions(**options), recipes)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck recipe recipes/llama-3-70b",
+        "dynocheck recipe recipes --diff origin/main --strict -o github",
+    ),
+)
 @click.argument("paths", nargs=-1, metavar="PATH...")
 @click.option("--cluster", is_flag=True, help="Check the recipes against the live cluster too.")
 @click.option(
@@ -166,24 +210,40 @@ def preflight(recipes: tuple[str, ...], **options: Any) -> int:
     metavar="DIR",
     help="Directory with CRDs to validate custom objects (repeatable).",
 )
+@click.option(
+    "--set",
+    "assignments",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Value for ${NAME} in templates, as envsubst fills it in (repeatable).",
+)
+@click.option(
+    "--env-file",
+    "env_files",
+    multiple=True,
+    metavar="FILE",
+    help="File with NAME=VALUE lines for ${NAME} in templates (repeatable).",
+)
 @click.option("--engine-parser", is_flag=True, help="Check flags with the locally installed vLLM too.")
 @click.option("--diff", metavar="REV", help="Report only findings that are new since this git revision.")
 @_report_options
 @_baseline_options
 @_check_options
 @_cluster_options
-def recipe(
-    paths: tuple[str, ...], cluster: bool, crds: tuple[str, ...], engine_parser: bool, **options: Any
-) -> int:
+def recipe(paths: tuple[str, ...], **options: Any) -> int:
     """Check recipe folders, variants, manifests, or a folder of models, offline."""
     from dynocheck.commands import recipe
 
-    return recipe.run(
-        CommonOptions(**options), paths, cluster=cluster, crds=crds, engine_parser=engine_parser
-    )
+    return recipe.run(_pop_options(CommonOptions, options), paths, **options)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck smoke my-graph -n models",
+        "dynocheck smoke --url http://127.0.0.1:8000 --limit ttft.p90=500ms",
+    ),
+)
 @click.argument("deployment", required=False, metavar="[DGD]")
 @_endpoint_options
 @click.option("--via", type=_VIA, help="How to reach the deployment (default: the first that works).")
@@ -228,7 +288,13 @@ def smoke(**options: Any) -> int:
     return smoke.run(CommonOptions(**options), smoke_options)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck checks",
+        "dynocheck checks --select gpu -o json",
+    ),
+)
 @_check_options
 @click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
 def checks(output: str, **options: Any) -> int:
@@ -238,18 +304,53 @@ def checks(output: str, **options: Any) -> int:
     return checks.list_checks(CommonOptions(**options), output)
 
 
-@cli.command()
-@click.argument("id")
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck explain storage.default-class",
+        "dynocheck explain gpu",
+    ),
+)
+@click.argument("pattern", metavar="ID", shell_complete=_complete_checks)
 @_config_option
 @_checks_dir_option
-def explain(id: str, **options: Any) -> int:  # noqa: A002
-    """Explain a check: why it matters and how to fix it."""
+@_no_plugins_option
+def explain(pattern: str, **options: Any) -> int:
+    """Explain a check: why it matters and how to fix it.
+
+    ID is an id, an area or a glob, as for --select; several checks are explained briefly.
+    """
     from dynocheck.commands import checks
 
-    return checks.explain(CommonOptions(**options), id)
+    return checks.explain(CommonOptions(**options), pattern)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck config",
+        "dynocheck config recipes/llama-3-70b -o json",
+    ),
+)
+@click.argument("paths", nargs=-1, metavar="[PATH]...")
+@_config_option
+@_checks_dir_option
+@_no_plugins_option
+@click.option("-o", "--output", type=click.Choice(["table", "json"]), default="table", show_default=True)
+def config(paths: tuple[str, ...], output: str, **options: Any) -> int:
+    """Print the configuration of a run on these paths, and the file of each value."""
+    from dynocheck.commands import config
+
+    return config.run(CommonOptions(**options), paths, output)
+
+
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck snapshot cluster.json --context prod",
+        "dynocheck snapshot cluster.json --recipe recipes/deepseek-r1",
+    ),
+)
 @click.argument("file", default="-")
 @_recipe_option
 @_check_options
@@ -265,19 +366,37 @@ def snapshot(file: str, recipes: tuple[str, ...], **options: Any) -> int:
     return snapshot.run(CommonOptions(**options), file, recipes)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck rbac --bind user:alice | kubectl apply -n models -f -",
+        "dynocheck rbac --smoke --bind serviceaccount:ci:robot",
+    ),
+)
 @_check_options
 @click.option("--smoke", is_flag=True, help="The roles for smoke on a deployment.")
 @click.option("--via", type=_VIA, help="With --smoke: how it reaches the deployment (default: any).")
 @click.option("--load", is_flag=True, help="The roles for load DGD --in-cluster --apply.")
-def rbac(smoke: bool, via: str | None, load: bool, **options: Any) -> int:
-    """Print the minimal ClusterRole and Role for preflight."""
+@click.option(
+    "--bind",
+    multiple=True,
+    metavar="SUBJECT",
+    help="Bind the roles to user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME (repeatable).",
+)
+def rbac(smoke: bool, via: str | None, load: bool, bind: tuple[str, ...], **options: Any) -> int:
+    """Print the minimal ClusterRole and Role for preflight, for kubectl apply -n NAMESPACE -f -."""
     from dynocheck.commands import rbac
 
-    return rbac.run(CommonOptions(**options), smoke=smoke, load=load, via=via)
+    return rbac.run(CommonOptions(**options), smoke=smoke, load=load, via=via, bind=bind)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck load --url http://127.0.0.1:8000 --concurrency 32 --requests 256",
+        "dynocheck load my-graph --in-cluster --apply -n models --image registry.example/dynocheck",
+    ),
+)
 @_endpoint_options
 @click.option(
     "--concurrency", type=_COUNT, metavar="N", help="Concurrent requests (closed loop)  [default: 4]"
@@ -401,7 +520,13 @@ def _run_local_load(
     return load.run(common, load_options)
 
 
-@cli.command()
+@cli.command(
+    cls=Verb,
+    examples=(
+        "dynocheck demo",
+        "NO_COLOR=1 dynocheck demo | less",
+    ),
+)
 def demo() -> int:
     """Check a recorded cluster, a reference recipe and a simulated engine; needs no cluster and no GPU."""
     from dynocheck.commands import demo
@@ -442,11 +567,10 @@ def _run(arguments: Sequence[str] | None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return _CRASH
     except Exception as error:
-        if os.environ.get(_DEBUG):
-            raise
-        return _print_error(
-            f"{describe_crash(error)}: a bug in dynocheck; set {_DEBUG}=1 for the traceback", _CRASH
-        )
+        from dynocheck.core.crashes import DEBUG, describe_crash
+
+        crash = describe_crash(error)
+        return _print_error(f"{crash}: a bug in dynocheck; set {DEBUG}=1 for the traceback", _CRASH)
     return code or 0
 
 

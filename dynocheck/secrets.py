@@ -1,32 +1,101 @@
-"""Redacts secrets."""
+"""Finds and redacts secrets."""
 
 import re
-from typing import Any
+from typing import Any, NamedTuple
 
 HIDDEN = "[hidden]"
 
-# Documented token prefixes: Hugging Face, NVIDIA NGC, OpenAI-style keys, GitHub, GitLab, AWS, Slack; JSON Web
-# Tokens; the word after "Bearer"; user and password of a URL.
-_TOKEN = re.compile(
-    r"\b(?:hf_[A-Za-z0-9]{16,}|nvapi-[\w-]{16,}|sk-[\w-]{16,}|gh[pousr]_[A-Za-z0-9]{16,}"
-    r"|github_pat_\w{16,}|glpat-[\w-]{16,}|AKIA[A-Z0-9]{16}|xox[abprs]-[\w-]{10,}"
-    r"|eyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*)"
-    r"|(?<=[Bb]earer )[\w.~+/=-]{8,}"
-    r"|(?<=://)[^/\s:@]+:[^/\s@]+(?=@)"
+
+class SecretKind(NamedTuple):
+    """A kind of secret that is known by its form: who issues it, a pattern that matches the secret alone, and
+    a text with an invented one.
+    """
+
+    name: str
+    pattern: str
+    example: str
+
+
+# From the issuers' documentation; examples are split so that no scanner takes them for real.
+KINDS = (
+    SecretKind("Hugging Face token", r"\bhf_[A-Za-z0-9]{16,}", "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"),
+    SecretKind("Hugging Face org token", r"\bapi_org_[A-Za-z0-9]{16,}", "api_org_QwErTyUiOpAsDfGh"),
+    SecretKind("NVIDIA API key", r"\bnvapi-[\w-]{16,}", "nvapi-QwErTyUiOpAsDfGhJkLzXcVb"),
+    SecretKind("OpenAI or Anthropic key", r"\bsk-[\w-]{16,}", "sk-QwErTyUiOpAsDfGhJkLz"),
+    SecretKind("GitHub token", r"\bgh[pousr]_[A-Za-z0-9]{16,}", "ghp_QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUiOp"),
+    SecretKind("GitHub fine-grained token", r"\bgithub_pat_\w{16,}", "github_pat_QwErTyUiOpAsDfGhJkLz_X"),
+    SecretKind("GitLab token", r"\bgl(?:pat|dt|rt|ptt)-[\w-]{16,}", "glpat-QwErTyUiOpAsDfGhJkLz"),
+    SecretKind("AWS access key", r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b", "ASIAQWERTYUIOPASDFGH"),
+    SecretKind("Google API key", r"\bAIza[\w-]{35}", "AIzaQwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUiO"),
+    SecretKind("Google OAuth secret", r"\bGOCSPX-[\w-]{20,}", "GOCSPX-QwErTyUiOpAsDfGhJkLzXcVb"),
+    SecretKind("Docker Hub token", r"\bdckr_(?:pat|oat)_[\w-]{16,}", "dckr_pat_QwErTyUiOpAsDfGhJkLz"),
+    SecretKind("Slack token", r"\bxox[abeprs]-[\w-]{10,}", "xoxb-1234567890-QwErTyUiOp"),
+    SecretKind("npm token", r"\bnpm_[A-Za-z0-9]{36}", "npm_QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUiOp"),
+    SecretKind("PyPI token", r"\bpypi-[\w-]{32,}", "pypi-QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi"),
+    SecretKind("Groq key", r"\bgsk_[A-Za-z0-9]{32,}", "gsk_QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi"),
+    SecretKind("age key", r"\bAGE-SECRET-KEY-1[A-Z0-9]{16,}", "AGE-SECRET-KEY-1QWERTYUIOPASDFGHJKLZ"),
+    SecretKind(
+        "JSON Web Token", r"\beyJ[\w-]{8,}\.[\w-]{8,}\.[\w-]*", "eyJhbGciOiJIUzI1.eyJzdWIiOiIx.QwErTy"
+    ),
+    SecretKind("bearer token", r"(?<=[Bb]earer )[\w.~+/=-]{8,}", "Authorization: Bearer QwErTyUiOp"),
+    SecretKind(
+        "basic credentials", r"(?<=[Bb]asic )[A-Za-z0-9+/]{8,}=*", "Authorization: Basic dXNlcjpRd0Vy"
+    ),
+    SecretKind(
+        "Azure shared access signature",
+        r"(?<=[?&]sig=)[A-Za-z0-9%+/=]{16,}",
+        "?sv=2024&sig=QwErTyUiOpAsDfGh%3D",
+    ),
+    SecretKind(
+        "Azure key", r"(?<=Key=)[A-Za-z0-9+/]{32,}=*", "AccountKey=QwErTyUiOpAsDfGhJkLzXcVbNmQwErTyUi=="
+    ),
+    SecretKind("Weights & Biases key", r"(?<=wandb login )[0-9a-fA-F]{32,}", "wandb login " + "0a1b2c3d" * 5),
+    SecretKind("credentials of a URL", r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)", "redis://:QwErTy@cache:6379/0"),
+    SecretKind("registry credentials", r'(?<="auth":")[\w+/=-]{8,}', '{"auth":"dXNlcjpRd0VyVHk="}'),
+    SecretKind("registry credentials", r'(?<="auth": ")[\w+/=-]{8,}', '{"auth": "dXNlcjpRd0VyVHk="}'),
+    SecretKind(
+        "private key",
+        r"(?<=PRIVATE KEY-----)[A-Za-z0-9+/=\s\\]{16,}(?=-----END)",
+        "-----BEGIN RSA PRIVATE KEY-----\nQwErTyUiOpAsDfGhJkLz\n-----END RSA PRIVATE KEY-----",
+    ),
 )
+_TOKEN = re.compile("|".join(kind.pattern for kind in KINDS))
+_SHORTEST = 8  # characters: x://:y@z
+
 _NAME = re.compile(
-    r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|API_?KEY|ACCESS_?KEY|PRIVATE_?KEY", re.IGNORECASE
+    r"TOKEN|SECRET|PASSWORD|PASSWD|CREDENTIAL|(API|ACCESS|PRIVATE|ACCOUNT)[-_]?KEY", re.IGNORECASE
 )
-# Names with such a word that hold no secret: a count, a file, the object that holds the secret.
+# Names with such a word that hold no secret: a count, a file, the object that holds it, a token of text.
 _HARMLESS = re.compile(
     r"TOKENIZER|TOKENS|TOKEN_ID|^(MAX|MIN|NUM)_"
-    r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL)$",
+    r"|_(FILE|PATH|NAME|DIR|TYPE|MODE|LIMIT|LEN|LENGTH|COUNT|SIZE|BUDGET|RATE|TIMEOUT|TTL)$"
+    r"|^(EOS|BOS|PAD|UNK|SEP|CLS|MASK|IMAGE|AUDIO|VIDEO|START|END|STOP|SPECIAL|THINK\w*)_?TOKEN$",
     re.IGNORECASE,
 )
-# Placeholders for a secret: nothing, another variable, a hint to the reader, a switch.
+# In a text or a flag a name counts only if it ends in what it holds: `decode_token_threshold` does not.
+_NAME_IN_TEXT = re.compile(
+    r"(?:^|.*[_-])(?:(?:access|admin|api|auth|bearer|bot|deploy|github|gitlab|hf|hub|hugging_?face|ngc|read"
+    r"|refresh|registry|secret|service|session|user|vault|wandb|write)[_-]?token|password|passwd|(?:api|access|secret"
+    r"|private|account)[_-]?key|client[_-]?secret)|token",
+    re.IGNORECASE,
+)
+# NAME=VALUE as shells and .env files have it; name: value and "name": "value" as YAML and JSON; --name VALUE.
+# In quotes a value ends at a quote; else at the first character that means something to a shell or to YAML.
+_BARE = r"\s\"'$;&|<>()\\`{}\[\]"
+_QUOTED = r"(?P<quote>\\?[\"'])?(?P<value>(?(quote)[^\"'\\\n$][^\"'\\\n]*|"
+_VARIABLE = re.compile(rf"\b(?P<name>[A-Z][A-Z0-9_]*)\s*[=:]\s*{_QUOTED}[^{_BARE}]+))")
+_ENTRY = re.compile(
+    r"\b(?P<name>[A-Za-z][\w-]*)\\?[\"']?[ \t]*(?::[ \t]*|=[ \t]*(?=\\?[\"']))"
+    rf"{_QUOTED}[^,{_BARE}]{{6,}}(?![\w.(\[])))"
+)
+_FLAG = re.compile(rf"(?P<name>--[a-z][\w-]*)(?:=|\s+){_QUOTED}[^{_BARE}-][^{_BARE}]*))")
+_TYPES = frozenset({"string", "boolean", "integer", "Optional", "SecretStr", "number", "object"})
+# Placeholders for a secret: nothing, another variable, a hint to the reader, a switch, a word for "none".
 _STAND_IN = re.compile(
-    r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|(your|change|replace|insert|enter)[-_ ][a-z_ -]*|(change|replace)me"
-    r"|x+|\*+|\.+|true|false|none|null",
+    r"|\$\{?\w+\}?|\$\(\w+\)|<[^<>]*>|\{\{[^{}]*\}\}|(your|change|replace|insert|enter)[-_ ][a-z_ -]*"
+    r"|(change|replace)me|todo|tbd|(hf_|sk-|nvapi-)?(x+|\*+|\.+)|true|false|none|null"
+    r"|empty|dummy([-_ ]?(key|token))?|fake([-_ ]?(key|token))?|unused|not[-_ ]?(used|needed|required|set)"
+    r"|no[-_ ]?(key|token|auth)|sk-no-key-required",
     re.IGNORECASE,
 )
 
@@ -36,17 +105,48 @@ def is_secret_name(name: str) -> bool:
     return bool(_NAME.search(name)) and not _HARMLESS.search(name)
 
 
+def is_secret_flag(word: str) -> bool:
+    """Whether the argument after this one, such as `--api-key`, is a secret."""
+    return word.startswith("--") and _NAME_IN_TEXT.fullmatch(word[2:]) is not None
+
+
 def is_placeholder(text: str) -> bool:
     """Whether a value is a placeholder and not a secret."""
     return _STAND_IN.fullmatch(text) is not None
 
 
 def hide(value: Any) -> Any:
-    """The value, of strings, lists and dictionaries, with every token in its strings redacted."""
+    """The value, of strings, lists and dictionaries, with what has the form of a secret redacted."""
     if isinstance(value, str):
-        return _TOKEN.sub(HIDDEN, value)
+        return _TOKEN.sub(_redact, value) if len(value) >= _SHORTEST else value
     if isinstance(value, dict):
         return {hide(key): hide(element) for key, element in value.items()}
     if isinstance(value, list | tuple):
         return [hide(element) for element in value]
     return value
+
+
+def _redact(match: re.Match[str]) -> str:
+    """What replaces a secret; line breaks stay, so that what follows keeps its line."""
+    return match[0] if is_placeholder(match[0]) else HIDDEN + "\n" * match[0].count("\n")
+
+
+def hide_assigned(text: str) -> str:
+    """The text of a script or a configuration file, with secrets redacted by their form and their names."""
+    if _NAME.search(text) is not None:
+        text = _VARIABLE.sub(lambda match: _redact_value(match, is_secret_name(match["name"])), text)
+        text = _ENTRY.sub(lambda match: _redact_value(match, _is_secret_entry(match["name"])), text)
+        text = _FLAG.sub(lambda match: _redact_value(match, is_secret_flag(match["name"])), text)
+    return str(hide(text))
+
+
+def _is_secret_entry(name: str) -> bool:
+    return _NAME_IN_TEXT.fullmatch(name) is not None
+
+
+def _redact_value(match: re.Match[str], is_secret: bool) -> str:
+    value = match["value"]
+    if not is_secret or is_placeholder(value) or value in _TYPES:
+        return match[0]
+    start = match.start("value") - match.start()
+    return match[0][:start] + HIDDEN + match[0][start + len(value) :]

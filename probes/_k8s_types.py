@@ -1,6 +1,10 @@
 """Parts that API objects share, as decoded from JSON."""
 
+from collections.abc import Iterable
+
 import msgspec
+
+from dynocheck.facts import Condition
 
 METADATA = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"  # Accept header of a list
 
@@ -30,3 +34,7 @@ class StatusCondition(msgspec.Struct):
     status: str = ""
     reason: str = ""
     message: str = ""
+
+
+def make_conditions(conditions: Iterable[StatusCondition] | None) -> tuple[Condition, ...]:
+    return tuple(Condition(c.type, c.status, c.reason, c.message) for c in conditions or ())

@@ -17,7 +17,7 @@ def test_the_table_of_the_readme_is_real() -> None:
     (shown,) = write_docs.TABLE.findall(write_docs.README.read_text())
 
     def timeless(text: str) -> str:
-        return re.sub(r"in \d+\.\d s", "in a moment", text)
+        return re.sub(r"; \d+\.\ds", "; a moment", text)
 
     assert timeless(shown) == timeless(write_docs.render_table()), "make renew"
 

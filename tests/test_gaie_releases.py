@@ -87,7 +87,7 @@ def test_an_inference_extension_without_one_of_its_types_fails(
     cluster.remove_crds(name)
     found = verdict(cluster, tmp_path, "gaie.crds")
     assert (found["outcome"], subjects(found)) == ("fail", [name])
-    assert found["message"] == f"bundle {release} brings it, and it does not exist"
+    assert found["message"] == f"is part of bundle {release}, but does not exist"
     assert f"/{release}/" in found["findings"][0]["fix"]
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from pathlib import Path
 
+import pytest
 import yaml
 
 from tests import clusters, outcomes
@@ -132,6 +134,56 @@ def test_the_role_that_rbac_prints_is_enough_and_no_more(fit_cluster: ControlPla
     ended = preflight(fit_cluster, kubeconfig=fit_cluster.kubeconfig(less))
     assert "may not list nodes" in [f["message"] for f in ended.findings("access.permissions")]
     assert ended.outcomes["gpu.nodes-present"] == "unknown"
+
+
+def test_the_command_of_a_fix_gives_the_rights(fit_cluster: ControlPlane) -> None:
+    """The fix of a user without rights, typed by an administrator."""
+    somebody = fit_cluster.user("some body")
+    account = fit_cluster.service_account("robot", "default")
+    for user in (somebody, account):
+        config = fit_cluster.kubeconfig(user)
+        (finding,) = preflight(fit_cluster, kubeconfig=config).findings("storage.rwx-class")
+        rbac, pipe, apply = shlex.split(finding["fix"], comments=True), "|", "kubectl"
+        assert (rbac[0], rbac[1], rbac.count(pipe), rbac.count(apply)) == ("dynocheck", "rbac", 1, 1)
+        printed = dynocheck(*rbac[1 : rbac.index(pipe)])
+        assert printed.code == 0
+        for document in yaml.safe_load_all(printed.out):
+            if document["kind"] in ("Role", "RoleBinding"):
+                document["metadata"]["namespace"] = "default"
+            fit_cluster.apply(document)
+    for user in (somebody, account):
+        outcomes = preflight(fit_cluster, kubeconfig=fit_cluster.kubeconfig(user)).outcomes
+        del outcomes["access.credentials"]  # a token expires earlier than a certificate
+        assert outcomes.items() <= HEALTHY.items(), "the rights of one user are left when another gets them"
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        ("user:alice@example.com", {"kind": "User", "name": "alice@example.com"}),
+        ("user:oidc:alice", {"kind": "User", "name": "oidc:alice"}),
+        ("group:system:masters", {"kind": "Group", "name": "system:masters"}),
+        ("serviceaccount:ci:robot", {"kind": "ServiceAccount", "namespace": "ci", "name": "robot"}),
+        ("serviceaccount:ci/robot", {"kind": "ServiceAccount", "namespace": "ci", "name": "robot"}),
+        ("sa:ci:robot", {"kind": "ServiceAccount", "namespace": "ci", "name": "robot"}),
+    ],
+)
+def test_rbac_binds_its_roles(subject: str, expected: dict[str, str]) -> None:
+    printed = {each["kind"]: each for each in yaml.safe_load_all(dynocheck("rbac", "--bind", subject).out)}
+    roles = {kind for kind in printed if not kind.endswith("Binding")}
+    for kind in roles:
+        binding = printed[f"{kind}Binding"]
+        (bound,) = binding["subjects"]
+        assert expected.items() <= bound.items()
+        assert binding["roleRef"]["name"] == printed[kind]["metadata"]["name"]
+    assert roles
+
+
+@pytest.mark.parametrize("subject", ["alice", "user:", "sa:robot", "sa:a:b:c", "sa:/b", "role:x", ""])
+def test_whom_rbac_cannot_bind(subject: str) -> None:
+    ended = dynocheck("rbac", "--bind", subject)
+    assert (ended.code, ended.out) == (2, "")
+    assert "user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME" in ended.err
 
 
 def test_a_stopped_server_is_one_line_within_five_seconds(cluster: ControlPlane) -> None:

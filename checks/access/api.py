@@ -68,15 +68,14 @@ def kubernetes_version(server: ApiServer, settings: Settings, recipes: Recipes |
 def permissions(reviews: Permissions, namespace: RunNamespace) -> Iterator[Finding]:
     """Checks of what the user may not read are reported as unknown, never as failed.
 
-    Fix: dynocheck rbac | kubectl apply -n NAMESPACE -f -
+    Fix: dynocheck rbac --bind user:NAME | kubectl apply -n NAMESPACE -f -
     """
     for review in reviews:
         if not review.allowed:
             access = review.access
-            where = f"-n {namespace.name}" if access.local else "--all-namespaces"
             yield unknown(
                 f"may not {access}{' in this namespace' if access.local else ''}",
-                fix=f"kubectl auth can-i {access} {where}",
+                fix=f"dynocheck rbac --bind user:NAME | kubectl apply -n {namespace.name} -f -",
                 evidence={"reason": review.reason} if review.reason else {},
             )
 

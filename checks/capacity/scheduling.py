@@ -6,7 +6,7 @@ from functools import cached_property
 
 import msgspec
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Skip, check, fail, mentions, same_place, warn
 from dynocheck.facts import (
     Autoscalers,
     Graph,
@@ -64,7 +64,25 @@ class _FitInputs:
         return self.state if len(kept) == len(self.running) else ClusterState(self.nodes, kept)
 
 
-@check("capacity.fits", title="Every pod of the recipe fits on a node now")
+def _lacks_only_what_is_absent(cause: Finding, effect: Finding) -> bool:
+    """The pod lacks nothing but the devices that no node offers."""
+    lacking = set(effect.evidence.get("needs", ()))
+    return same_place(cause, effect) and bool(lacking) and lacking <= set(cause.evidence.get("lacking", ()))
+
+
+def _is_kept_from_arch(cause: Finding, effect: Finding) -> bool:
+    """No node has the CPU architecture that the pod selects."""
+    return same_place(cause, effect) and mentions("selector")(cause, effect)
+
+
+@check(
+    "capacity.fits",
+    title="Every pod of the recipe fits on a node now",
+    explained_by={
+        "gpu.image-arch": _is_kept_from_arch,
+        "rdma.required-by-recipe": _lacks_only_what_is_absent,
+    },
+)
 def fits(
     recipes: Recipes,
     nodes: Nodes,

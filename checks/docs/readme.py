@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dynocheck import Finding, Location, Skip, check, warn
 from dynocheck.facts import Page, Recipe, Recipes, Word
 
-# The kinds whose objects a recipe brings itself, by what kubectl calls them.
+# Kinds of objects in recipes, by their kubectl names.
 _KINDS = {
     "dgd": "DynamoGraphDeployment",
     "dynamographdeployment": "DynamoGraphDeployment",
@@ -28,10 +28,10 @@ _COUNT = re.compile(r"(\d+)(?:\s*[x\u00d7]\s*[\w/ -]+| GPUs?)?", re.IGNORECASE)
 
 @check("docs.commands", title="README commands name existing files and objects")
 def commands(recipes: Recipes) -> Iterator[Finding]:
-    """Who follows a README pastes its commands. A file is looked for from the README's own folder, from each
-    folder above it, and from where `cd` leads; an object among those that the recipe brings, the Services
-    that the operator makes (GRAPH-COMPONENT) and what the README itself creates. What only the reader knows,
-    such as `<pod>` or a variable that the page does not set, is passed over.
+    """Readers paste the commands of a README. A file path may be relative to the README's folder, a folder
+    above it, or the target of `cd`. An object must be in the recipe, be a Service that the operator creates
+    (GRAPH-COMPONENT), or be created by the README itself. Placeholders such as `<pod>` and variables that the
+    page does not set are not judged.
 
     Fix: correct the name in the README, or rename the file
     """
@@ -53,28 +53,28 @@ def commands(recipes: Recipes) -> Iterator[Finding]:
 
 @check("docs.gpus", title="README GPU counts match the graphs")
 def gpus(recipes: Recipes) -> Iterator[Finding]:
-    """Who plans capacity by a README that says 8 GPUs waits for pods that ask for 16. A row of a table counts
-    when it names the folder of one variant, and has a column of GPUs; what it says is held against replicas
-    times nodes times GPUs, over all components.
+    """If a README says 8 GPUs and the pods request 16, readers reserve too few and the pods stay Pending.
+    Judged are table rows that name the folder of one variant and have a column of GPUs. The right number is
+    replicas times nodes times GPUs, over all components.
 
-    Fix: write the number that is computed
+    Fix: write the computed number
     """
     judged = False
     for recipe in recipes:
         totals = _count_gpus(recipe)
         for page in recipe.pages:
             for row in page.rows:
-                named = {totals[folder] for folder in row.folders if folder in totals}
-                said = _find_gpu_cell(row.cells)
-                if len(named) != 1 or said is None:
+                row_totals = {totals[folder] for folder in row.folders if folder in totals}
+                cell = _find_gpu_cell(row.cells)
+                if len(row_totals) != 1 or cell is None:
                     continue
                 judged = True
-                (total,) = named
-                if said[1] != total:
+                (total,), (column, count) = row_totals, cell
+                if count != total:
                     yield warn(
-                        f"the README says {said[1]} GPUs, the graph requests {total}",
-                        fix=f"write {total} in the column {said[0]}, or say that it counts something else",
-                        evidence={"folder": row.folders[0], "said": said[1], "computed": total},
+                        f"the README says {count} GPUs, the graph requests {total}",
+                        fix=f"write {total} in the column {column}, or rename the column",
+                        evidence={"folder": row.folders[0], "said": count, "computed": total},
                         location=Location(page.path, row.line),
                     )
     if not judged:
@@ -83,8 +83,7 @@ def gpus(recipes: Recipes) -> Iterator[Finding]:
 
 @check("docs.links", title="README links resolve")
 def links(recipes: Recipes) -> Iterator[Finding]:
-    """A link to a file or heading that was renamed leaves the reader where he was. Links within the recipe's
-    folder are followed, others are not.
+    """A link to a renamed file or heading leads nowhere. Only links within the recipe's folder are judged.
 
     Fix: correct the link
     """
@@ -96,13 +95,13 @@ def links(recipes: Recipes) -> Iterator[Finding]:
             if mention.found is False:
                 yield warn(
                     f"the link to {mention.text} is broken",
-                    fix="correct the link, or take it out",
+                    fix="correct the link, or remove it",
                     location=Location(page.path, mention.line, mention.column),
                 )
 
 
 def _collect_names(recipe: Recipe, page: Page) -> dict[str, set[str]]:
-    """The names of the objects that there will be, by kind."""
+    """The names of all objects that will exist, by kind."""
     known: dict[str, set[str]] = {kind: set() for kind in _KINDS.values()}
     for file in recipe.files:
         for manifest in file.manifests:
@@ -119,9 +118,9 @@ def _collect_names(recipe: Recipe, page: Page) -> dict[str, set[str]]:
 
 def _check_objects(page: Page, command: tuple[Word, ...], known: Mapping[str, set[str]]) -> Iterator[Finding]:
     for kind, name in _parse_objects(command):
-        # A recipe that has none of a kind may wait for what something else brings, as it does for Services.
-        another = kind == "Service" and not name.endswith("-frontend")
-        if known[kind] and name not in known[kind] and not another:
+        # Others may create Services, and all objects of kinds that the recipe does not have.
+        foreign = kind == "Service" and not name.endswith("-frontend")
+        if known[kind] and name not in known[kind] and not foreign:
             yield warn(
                 f"the recipe has no {kind} {name}",
                 fix=f"write one of {', '.join(sorted(known[kind]))}",
@@ -130,7 +129,7 @@ def _check_objects(page: Page, command: tuple[Word, ...], known: Mapping[str, se
 
 
 def _parse_objects(command: tuple[Word, ...]) -> Iterator[tuple[str, str]]:
-    """Each object that a kubectl command names, as kind and name."""
+    """The kind and name of each object in a kubectl command."""
     words = list(_drop_flags([word.text for word in command]))
     if not words or words[0] != "kubectl" or len(words) < 2 or words[1] not in _VERBS:
         return
@@ -138,15 +137,12 @@ def _parse_objects(command: tuple[Word, ...]) -> Iterator[tuple[str, str]]:
     typed = [word for word in rest if word is not None and "/" in word]
     for word in typed:
         kind, _, name = word.partition("/")
-        if (meant := _parse_kind(kind)) and name:
-            yield meant, name
-    if (
-        rest
-        and not typed
-        and (meant := _parse_kind(rest[0] or ""))
-        and words[1] not in ("logs", "port-forward")
-    ):
-        yield from ((meant, name) for name in rest[1:] if name is not None)
+        if (parsed := _parse_kind(kind)) and name:
+            yield parsed, name
+    if typed or not rest or words[1] in ("logs", "port-forward"):
+        return
+    if parsed := _parse_kind(rest[0] or ""):
+        yield from ((parsed, name) for name in rest[1:] if name is not None)
 
 
 def _parse_kind(word: str) -> str | None:
@@ -155,7 +151,7 @@ def _parse_kind(word: str) -> str | None:
 
 
 def _drop_flags(texts: list[str | None]) -> Iterator[str | None]:
-    """The words that are no flags, up to a redirection or `--`."""
+    """The words that are not flags, up to a redirection or `--`."""
     skip = False
     for text in texts:
         if text is not None and (text == "--" or set(text) <= set("<>")):
@@ -169,20 +165,22 @@ def _drop_flags(texts: list[str | None]) -> Iterator[str | None]:
 
 
 def _count_gpus(recipe: Recipe) -> dict[str, int]:
-    """The GPUs of each folder whose graphs agree on them, by its path in the recipe."""
-    found: dict[str, set[int | None]] = {}
+    """The GPUs of the graphs in each folder, by its path in the recipe; without folders that have several
+    totals.
+    """
+    counts: dict[str, set[int | None]] = {}
     for graph in recipe.graphs:
         folder = graph.file.rpartition("/")[0].removeprefix(recipe.path).strip("/")
-        found.setdefault(folder, set()).add(graph.gpus)
+        counts.setdefault(folder, set()).add(graph.gpus)
     return {
         folder: total
-        for folder, totals in found.items()
+        for folder, totals in counts.items()
         if len(totals) == 1 and (total := next(iter(totals))) is not None
     }
 
 
 def _find_gpu_cell(cells: Mapping[str, str]) -> tuple[str, int] | None:
-    """The column that tells the GPUs of the whole, and its number."""
+    """The column with the total of GPUs, and its number."""
     columns = [header for header in cells if _TOTAL.fullmatch(header)]
     columns.sort(key=lambda header: "total" not in header.lower())
     for header in columns:

@@ -1,31 +1,43 @@
 """The programs of a recipe whose flags are known, with their command lines and parsers."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
-from dynocheck import Location, Skip
-from dynocheck.data.flags import FlagTable, dynamo_release, flag_tables
+from dynocheck import Finding, Location, Result, Skip, fail, judged, unjudged, warn
+from dynocheck.core.outcomes import Unjudged
+from dynocheck.data.flags import (
+    FlagTable,
+    ImageRelease,
+    describe_span,
+    find_release,
+    flag_tables,
+    list_minors,
+)
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, read_config_entries
 from dynocheck.engines.detection import find_keys_file
 from dynocheck.facts import Component, Container, Graph, Launch, Recipes, Ruling, Rulings
 
 _MIN_SIMILARITY = 0.75  # of difflib: one slip in a word of usual length
+_NEEDS = f"an image whose tag is a release from {describe_span()}"
 
 
 @dataclass(frozen=True)
 class Program:
-    """A program that a component starts, with the options of its image's release.
+    """A program that a component starts, with the options of one release.
 
-    `parsers` are Dynamo's own options and those of the engine below it, if any. `ruling` is what the
-    engine's own parser says, which overrides the table of options.
+    `release` is from the image's tag; if it is not exact, the options are of one of the releases that it may
+    be. `parsers` are Dynamo's own options and those of the engine below it, if any; empty if unknown.
+    `ruling` is the result of the engine's own parser, which overrides the table of options.
     """
 
     graph: Graph
     component: Component
     container: Container
     launch: Launch
+    release: ImageRelease
     parsers: tuple[FlagTable, ...]
     ruling: Ruling | None = None
 
@@ -38,7 +50,9 @@ class Program:
 
     @property
     def title(self) -> str:
-        return " and ".join(each.title for each in self.parsers)
+        """The release whose options apply."""
+        exact = " and ".join(parser.title for parser in self.parsers)
+        return exact if self.release.exact else f"every release from {describe_span()}"
 
     @property
     def engine(self) -> FlagTable | None:
@@ -49,7 +63,8 @@ class Program:
     def flags(self) -> Iterator[FlagOccurrence]:
         """Its flags, without those that the engine's own parser checked."""
         own = self.parsers[0].by_name
-        return (w for w in parse_flags(self.launch, self.parsers) if self.ruling is None or w.spelled in own)
+        flags = parse_flags(self.launch, self.parsers)
+        return (flag for flag in flags if self.ruling is None or flag.spelled in own)
 
     @property
     def entries(self) -> Iterator[ConfigEntry]:
@@ -59,32 +74,119 @@ class Program:
         config = find_keys_file(self.container, self.launch)
         return read_config_entries(self.launch.module, config, self.engine)
 
-    def locate(self, given: FlagOccurrence, file: str = "") -> Location:
-        return Location(file or self.graph.file, given.word.line, given.word.column)
+    def locate(self, flag: FlagOccurrence, file: str = "") -> Location:
+        return Location(file or self.graph.file, flag.word.line, flag.word.column)
+
+    def as_of(self, release: str) -> "Program":
+        """The same program with the options of this release."""
+        return replace(self, parsers=flag_tables(self.launch.module, release))
+
+    def describe_lack(self, title: str, what: str) -> str:
+        """A message that this release, or every known one, does not have an option."""
+        return (
+            f"{title} has no {what}"
+            if self.release.exact
+            else f"no release from {describe_span()} has {what}"
+        )
+
+    def report(
+        self, message: str, evidence: Mapping[str, Any], *, harmless: bool = False, **more: Any
+    ) -> Finding:
+        """A failure; a warning if it is harmless, or the image may have an unknown release."""
+        sure = not harmless and (self.release.exact or self.release.near)
+        image = {"image": self.container.image, "near": self.release.near} if not self.release.exact else {}
+        details = {key: value for key, value in image.items() if value is not None}
+        return (fail if sure else warn)(
+            f"{self.component.name}: {message}", evidence={**evidence, **details}, **more
+        )
 
 
-def find_programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Program]:
-    """Every program whose flags are known.
+@dataclass(frozen=True)
+class Problem:
+    """A problem of a flag or key, identified by its place and name: messages differ between releases."""
+
+    place: Location
+    name: str
+    finding: Finding
+
+
+Judge = Callable[[Program], Iterable[Problem]]
+
+
+def judge_programs(programs: Iterable[Program], judge: Judge) -> Iterator[Result]:
+    """The problems of command lines, and the number of those that could be judged.
+
+    With an unknown release, a command line is judged by all known ones: problems in all of them are reported;
+    if the releases that the image may have differ, it is not judged.
+    """
+    for program in programs:
+        if not program.parsers:
+            yield _describe_unlisted(program)
+        elif program.release.exact:
+            yield from (problem.finding for problem in judge(program))
+            yield judged(1, "command lines")
+        else:
+            yield from _judge_in_every_release(program, judge)
+
+
+def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
+    possible = program.release.possible
+    found = {
+        release: {(problem.place, problem.name): problem for problem in judge(program.as_of(release))}
+        for release in (*list_minors(), *possible)
+    }
+    everywhere = set.intersection(*map(set, found.values())) if possible else set()
+    doubted = {problem for release in possible for problem in found[release]} - everywhere
+    if possible:
+        yield from (problem.finding for key, problem in found[possible[-1]].items() if key in everywhere)
+    if doubted or not possible:
+        yield _describe_doubt(program, sorted({name for _, name in doubted}))
+    else:
+        yield judged(1, "command lines")
+
+
+def _describe_doubt(program: Program, names: list[str]) -> Unjudged:
+    release = program.release
+    around = f" around {release.near}" if release.near else ""
+    known = f"the image's release is unknown, and releases{around} differ"
+    return unjudged(
+        f"{program.component.name}: {', '.join(names) or program.launch.module} in {program.container.image}",
+        why=known if release.possible else f"the image's release is older than {list_minors()[0]}",
+        needs=_NEEDS,
+        location=Location(program.graph.file, program.launch.line, program.launch.column),
+    )
+
+
+def _describe_unlisted(program: Program) -> Unjudged:
+    return unjudged(
+        f"{program.component.name}: {program.launch.module}",
+        why="no list of its flags",
+        location=Location(program.graph.file, program.launch.line, program.launch.column),
+    )
+
+
+def list_programs(recipes: Recipes, rulings: Rulings | None) -> list[Program]:
+    """Every program of Dynamo that a graph starts.
 
     :raises Skip: there is none.
     """
-    judged, others = False, set()
+    programs = list(_find_programs(recipes, rulings))
+    if not programs:
+        raise Skip("no Dynamo program")
+    return programs
+
+
+def _find_programs(recipes: Recipes, rulings: Rulings | None) -> Iterator[Program]:
     ruled = {(ruling.file, ruling.line, ruling.column): ruling for ruling in rulings or ()}
     for recipe in recipes:
         for graph in recipe.graphs:
             for component in graph.components:
                 for container in component.containers:
-                    release = dynamo_release(container.image or "")
+                    release = find_release(container.image or "")
                     for launch in container.launches:
-                        parsers = flag_tables(launch.module, release) if release else ()
-                        if parsers:
-                            judged = True
-                            ruling = ruled.get((graph.file, launch.line, launch.column))
-                            yield Program(graph, component, container, launch, parsers, ruling)
-                        else:
-                            others.add(f"{launch.module} in {container.image or 'no image'}")
-    if not judged:
-        raise Skip(f"Flags not checked: no flag list for {min(others)}" if others else "no Dynamo program")
+                        parsers = flag_tables(launch.module, release.exact or list_minors()[-1])
+                        ruling = ruled.get((graph.file, launch.line, launch.column))
+                        yield Program(graph, component, container, launch, release, parsers, ruling)
 
 
 def describe_releases(releases: Sequence[str]) -> str:

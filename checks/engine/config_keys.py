@@ -2,110 +2,154 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.checks.engine._programs import Program, describe_releases, find_programs, suggest_name
+from dynocheck import Location, Result, Skip, check, unjudged
+from dynocheck.checks.engine._programs import (
+    Problem,
+    Program,
+    describe_releases,
+    judge_programs,
+    list_programs,
+    suggest_name,
+)
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.data.flags import FlagTable, find_flag_releases, find_key_releases
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.engines.config_file import ConfigEntry, UnknownKey, find_unknown_keys
-from dynocheck.engines.detection import find_keys_file
+from dynocheck.engines.detection import detect_engine, find_keys_file
 from dynocheck.facts import Recipes, Rulings, Value
+
+_FILE_FLAGS = ("--config", "--disagg-config", "--extra-engine-args")
 
 
 @check("engine.config-keys", title="Engine configuration keys exist in the image's release")
-def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding]:
-    """At a misspelt key vLLM and SGLang exit as at a misspelt flag, or silently ignore it if its
-    value is false.
+def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]:
+    """VLLM and SGLang exit at a misspelled key as at a misspelled flag, or silently ignore it if its value is
+    false.
 
     Checked are the keys of the file of --config, or of SGLang's --disagg-config, if a ConfigMap of the recipe
     contains it, and the keys of vLLM's JSON flags at every depth: --kv-transfer-config, --compilation-config,
     --speculative-config and others. SGLang's keys have hyphens. Both engines read the file only if --config
-    and its path are two words.
+    and its path are two words. Images of unknown release are judged as for engine.flags-known.
 
-    The keys of TensorRT-LLM's file are not checked: no list of them by release is available.
+    The keys of TensorRT-LLM's file are not judged: no list of them by release is available.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
-    judged = unread = False
-    for program in find_programs(recipes, rulings):
-        if program.engine is None:
-            unread = unread or find_keys_file(program.container, program.launch) is not None
-            continue
-        for entry in program.entries:
-            judged = True
-            yield from _check_entry(program, program.engine, entry)
-        for given in parse_flags(program.launch, program.parsers):
-            mapping = given.candidates[0].keys if len(given.candidates) == 1 else ""
-            judged = judged or bool(mapping) or _is_inline_config(given)
-            yield from _check_flag(program, program.engine, given, mapping)
-    if not judged and unread:
-        raise Skip("TensorRT-LLM's file not checked: no list of its keys")
-    if not judged:
+    programs = list_programs(recipes, rulings)
+    configured = [program for program in programs if _has_known_keys(program)]
+    unread = [file for program in programs if (file := _find_unread_file(program)) is not None]
+    if not configured and not unread:
         raise Skip("no engine has a configuration file or JSON flag with known keys")
+    yield from unread
+    yield from judge_programs(configured, _find_key_problems)
 
 
-def _is_inline_config(given: FlagOccurrence) -> bool:
+def _has_known_keys(program: Program) -> bool:
+    flags = parse_flags(program.launch, program.parsers) if program.engine is not None else ()
+    return any(program.entries) or any(_find_mapping(option) or _is_inline_config(option) for option in flags)
+
+
+def _find_mapping(option: FlagOccurrence) -> str:
+    """The name of the mapping that a flag's JSON becomes, empty if there is none."""
+    return option.candidates[0].keys if len(option.candidates) == 1 else ""
+
+
+def _find_unread_file(program: Program) -> Unjudged | None:
+    """The engine's file, if its keys are not known or the recipe does not contain it."""
+    if detect_engine(program.launch) is None:
+        return None
+    found = find_keys_file(program.container, program.launch) is not None
+    flags = parse_flags(program.launch, program.parsers)
+    option = next((flag for flag in flags if flag.spelled in _FILE_FLAGS and flag.following), None)
+    if (program.engine is not None) if found else (option is None):
+        return None
+    place = program.launch if option is None else option.word
+    named = f" {option.text}" if option is not None and option.text else ""
+    return unjudged(
+        f"{program.component.name}: engine configuration{named}",
+        why="no list of TensorRT-LLM's keys" if found else "the file is not in the recipe",
+        needs=None if found else "a ConfigMap of the recipe with the file",
+        location=Location(program.graph.file, place.line, place.column),
+    )
+
+
+def _is_inline_config(option: FlagOccurrence) -> bool:
     """Whether it is `--config=FILE`, which no engine reads."""
-    return given.spelled == "--config" and given.inline is not None
+    return option.spelled == "--config" and option.inline is not None
 
 
-def _check_flag(
-    program: Program, engine: FlagTable, given: FlagOccurrence, mapping: str
-) -> Iterator[Finding]:
+def _find_key_problems(program: Program) -> Iterator[Problem]:
+    if program.engine is None:
+        return
+    for entry in program.entries:
+        yield from _check_entry(program, program.engine, entry)
+    for option in parse_flags(program.launch, program.parsers):
+        yield from _check_flag(program, program.engine, option)
+
+
+def _check_flag(program: Program, engine: FlagTable, option: FlagOccurrence) -> Iterator[Problem]:
     """Problems of a `--config=FILE` flag, and unknown keys in the JSON of a flag."""
-    place = program.locate(given)
-    if _is_inline_config(given):
-        # vLLM takes it for --config-format, and then knows no such format.
-        yield (fail if program.launch.module == "dynamo.vllm" else warn)(
-            f"{program.component.name}: {engine.title} does not read the file of {given.word.text}",
-            fix=f"write --config and {given.inline} as two words",
+    place = program.locate(option)
+    if _is_inline_config(option):
+        # vLLM reads it as --config-format, with an unknown format.
+        finding = program.report(
+            f"{engine.title} does not read the file of {option.word.text}",
+            harmless=program.launch.module != "dynamo.vllm",
+            fix=f"write --config and {option.inline} as two words",
+            evidence={},
             location=place,
         )
+        yield Problem(place, option.spelled, finding)
     refused = program.ruling is not None and program.ruling.error is not None  # by the engine's own parser
+    mapping = _find_mapping(option)
     if mapping and not refused:
-        flag = given.spelled.partition(".")[0]
-        for stranger in find_unknown_keys(given.json, mapping, engine.mappings):
+        flag = option.spelled.partition(".")[0]
+        for stranger in find_unknown_keys(option.json, mapping, engine.mappings):
             yield _report_unknown_key(program, engine, stranger, flag, place)
 
 
-def _check_entry(program: Program, engine: FlagTable, entry: ConfigEntry) -> Iterator[Finding]:
+def _check_entry(program: Program, engine: FlagTable, entry: ConfigEntry) -> Iterator[Problem]:
     """Problems of a file's key and of the keys below it."""
     place = Location(entry.file, entry.value.line, entry.value.column)
-    if not entry.given.candidates:
+    if not entry.flag.candidates:
         known = [name.lstrip("-") for name in engine.by_name]
         elsewhere = find_flag_releases(program.launch.module, f"--{entry.key}")
-        unsaid = " and ignores it silently" if entry.silent else ""
-        yield (warn if entry.silent else fail)(
-            f"{program.component.name}: {engine.title} has no {entry.key}{unsaid}"
-            f"{describe_releases(elsewhere)}",
+        effect = " and ignores it silently" if entry.silent else ""
+        finding = program.report(
+            f"{program.describe_lack(engine.title, entry.key)}{effect}{describe_releases(elsewhere)}",
+            harmless=entry.silent,
             fix=suggest_name(entry.key, entry.key.replace("_", "-"), known),
             evidence={"source": engine.source},
             location=place,
         )
-    elif len(entry.given.candidates) > 1:
-        names = sorted(name.lstrip("-") for flag in entry.given.candidates for name in flag.names)
-        yield fail(
-            f"{program.component.name}: {entry.key} could be {' or '.join(names[:4])}",
+        yield Problem(place, entry.key, finding)
+    elif len(entry.flag.candidates) > 1:
+        names = sorted(name.lstrip("-") for flag in entry.flag.candidates for name in flag.names)
+        finding = program.report(
+            f"{entry.key} could be {' or '.join(names[:4])}",
             fix=f"write one of them in full, such as {names[0]}",
+            evidence={},
             location=place,
         )
+        yield Problem(place, entry.key, finding)
     else:
-        for stranger in find_unknown_keys(entry.given.json, entry.given.candidates[0].keys, engine.mappings):
+        for stranger in find_unknown_keys(entry.flag.json, entry.flag.candidates[0].keys, engine.mappings):
             yield _report_unknown_key(program, engine, stranger, entry.key, _locate_key(entry, stranger.path))
 
 
 def _report_unknown_key(
     program: Program, engine: FlagTable, stranger: UnknownKey, flag: str, place: Location
-) -> Finding:
-    """The finding for a key that a mapping does not have."""
-    key = stranger.path[-1]
+) -> Problem:
+    """The problem of a key that a mapping does not have."""
+    key, name = stranger.path[-1], ".".join(stranger.path)
     elsewhere = find_key_releases(program.launch.module.removeprefix("dynamo."), stranger.mapping, key)
-    return fail(
-        f"{program.component.name}: {engine.title} has no key {'.'.join(stranger.path)} in {flag}"
-        f"{describe_releases(elsewhere)}",
+    finding = program.report(
+        f"{program.describe_lack(engine.title, f'key {name} in {flag}')}{describe_releases(elsewhere)}",
         fix=suggest_name(key, key, engine.mappings[stranger.mapping]),
         evidence={"class": stranger.mapping, "source": engine.source},
         location=place,
     )
+    return Problem(place, name, finding)
 
 
 def _locate_key(entry: ConfigEntry, path: tuple[str, ...]) -> Location:

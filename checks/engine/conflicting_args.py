@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, warn
+from dynocheck import Location, Result, Skip, check, judged, warn
+from dynocheck.checks.engine._coverage import describe_incomplete
 from dynocheck.engines.arguments import Argument
 from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Recipes
@@ -11,7 +12,7 @@ _NESTED_KEYS = {"free-gpu-memory-fraction": ("kv-cache-config", "free_gpu_memory
 
 
 @check("engine.cli-vs-yaml", title="Command line and engine configuration agree")
-def cli_vs_yaml(recipes: Recipes) -> Iterator[Finding]:
+def cli_vs_yaml(recipes: Recipes) -> Iterator[Result]:
     """An argument set in two places misleads readers of one of them. For TensorRT-LLM the file of
     --extra-engine-args wins over the command line, and --override-engine-args over both; for SGLang the
     command line wins over the file of --config; for vLLM the command line over --config, and that over
@@ -19,20 +20,18 @@ def cli_vs_yaml(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: remove the overridden argument
     """
-    judged = False
-    for recipe in recipes:
-        for graph in recipe.graphs:
-            for worker in find_instances(graph):
-                judged = True
-                for lost, won in (*worker.given.conflicts, *_find_nested_conflicts(worker)):
-                    yield warn(
-                        f"{worker.name}: {lost.name} is {_shorten(lost.value)} here and "
-                        f"{_shorten(won.value)} at {_describe_place(won, lost)}, which wins",
-                        fix=f"remove {lost.name} here, or set it to {_shorten(won.value)}",
-                        location=Location(lost.file, lost.line, lost.column),
-                    )
-    if not judged:
+    workers = [worker for recipe in recipes for graph in recipe.graphs for worker in find_instances(graph)]
+    if not workers:
         raise Skip("no engine")
+    for worker in workers:
+        yield judged(1, "engines") if worker.given.complete else describe_incomplete(worker)
+        for lost, won in (*worker.given.conflicts, *_find_nested_conflicts(worker)):
+            yield warn(
+                f"{worker.name}: {lost.name} is {_shorten(lost.value)} here and "
+                f"{_shorten(won.value)} at {_describe_place(won, lost)}, which wins",
+                fix=f"remove {lost.name} here, or set it to {_shorten(won.value)}",
+                location=Location(lost.file, lost.line, lost.column),
+            )
 
 
 def _find_nested_conflicts(worker: EngineInstance) -> Iterator[tuple[Argument, Argument]]:

@@ -4,8 +4,15 @@ import operator
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, check, fail, unknown
-from dynocheck.checks.engine._programs import Program, describe_releases, find_programs, suggest_name
+from dynocheck import Finding, Location, Result, check, unknown
+from dynocheck.checks.engine._programs import (
+    Problem,
+    Program,
+    describe_releases,
+    judge_programs,
+    list_programs,
+    suggest_name,
+)
 from dynocheck.data.flags import Flag, find_flag_releases
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.facts import Recipes, Rulings
@@ -17,13 +24,14 @@ _FLAG_ERRORS = ("unrecognized arguments", "ambiguous option")  # what argparse s
 
 
 @check("engine.flags-known", title="Flags exist in the image's release")
-def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding]:
+def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]:
     """A program exits at an unknown flag or an ambiguous abbreviation, which on Kubernetes is a crash loop.
     Flags come and go with each release.
 
     Checked are Dynamo's frontend and mocker and its vLLM, SGLang and TensorRT-LLM workers in images of
-    Dynamo 1.0.0 and later. Images and tags of an unknown release are not checked, nor are the flags that a
-    frontend with --dyn-chat-processor passes to an engine.
+    Dynamo 1.0.0 and later. An image whose tag is no release is checked for flags that no release has; those
+    that only some have are not judged, unless the tag begins with a release's number and the releases around
+    it agree. Nor are the flags that a frontend with --dyn-chat-processor passes to an engine.
 
     With --engine-parser, the installed vLLM's own parser checks the workers whose image has the same vLLM
     release. It reports the first error of a command line.
@@ -35,67 +43,80 @@ def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Fi
             f"engine parser not used: {rulings.reason}",
             fix="pip install vllm==RELEASE beside dynocheck",
         )
-    for program in find_programs(recipes, rulings):
-        yield from _report_ruling(program, of_flags=True)
-        for given in program.flags:
-            if len(given.candidates) > 1:
-                start = given.spelled.partition(".")[0].replace("_", "-")  # vLLM's --a_b.c is the c of --a-b
-                every = sorted(name for flag in given.candidates for name in flag.names)
-                names = [name for name in every if name.startswith(start)] or every
-                yield fail(
-                    f"{program.component.name}: {given.spelled} could be {' or '.join(names[:4])}",
-                    fix=f"write one of them in full, such as {names[0]}",
-                    evidence={"release": program.title},
-                    location=program.locate(given),
-                )
-            elif not given.candidates and not program.forwards_unknown_flags:
-                yield _report_unknown(program, given)
+    yield from judge_programs(list_programs(recipes, rulings), _find_flag_problems)
+
+
+def _find_flag_problems(program: Program) -> Iterator[Problem]:
+    yield from _report_ruling(program, of_flags=True)
+    for option in program.flags:
+        place = program.locate(option)
+        if len(option.candidates) > 1:
+            yield Problem(place, option.spelled, _report_ambiguous(program, option))
+        elif not option.candidates and not program.forwards_unknown_flags:
+            yield Problem(place, option.spelled, _report_unknown(program, option))
+
+
+def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
+    start = option.spelled.partition(".")[0].replace("_", "-")  # vLLM's --a_b.c is the c of --a-b
+    every = sorted(name for flag in option.candidates for name in flag.names)
+    names = [name for name in every if name.startswith(start)] or every
+    return program.report(
+        f"{option.spelled} could be {' or '.join(names[:4])}",
+        fix=f"write one of them in full, such as {names[0]}",
+        evidence={"release": program.title},
+        location=program.locate(option),
+    )
 
 
 @check("engine.values", title="Flag values are valid")
-def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Finding]:
+def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]:
     """A program exits at a value that is not a number, is out of bounds or is none of the choices, at a flag
     without a value, and at a switch with one: `--enforce-eager true`.
 
-    Checked are the flags, and the keys of the file of --config, by the options of the image's release.
-    Values that only the running container knows are not checked. With --engine-parser, vLLM's own parser
-    checks them, as for engine.flags-known.
+    Checked are the flags, and the keys of the file of --config, by the options of the image's release, or of
+    every known one, as for engine.flags-known. Values that only the running container knows are not checked.
+    With --engine-parser, vLLM's own parser checks them.
 
     Fix: kubectl run flags --rm -i --restart=Never --image=IMAGE -- python3 -m MODULE --help
     """
-    for program in find_programs(recipes, rulings):
-        yield from _report_ruling(program, of_flags=False)
-        for given, file in _list_flags(program):
-            if len(given.candidates) == 1:
-                problem = _find_problem(given, given.candidates[0])
-                if problem is not None:
-                    yield fail(
-                        f"{program.component.name}: {given.spelled} {problem}",
-                        fix=f"see python3 -m {program.launch.module} --help in the image",
-                        evidence={"release": program.title},
-                        location=program.locate(given, file),
-                    )
+    yield from judge_programs(list_programs(recipes, rulings), _find_value_problems)
+
+
+def _find_value_problems(program: Program) -> Iterator[Problem]:
+    yield from _report_ruling(program, of_flags=False)
+    for option, file in _list_flags(program):
+        problem = _find_problem(option, option.candidates[0]) if len(option.candidates) == 1 else None
+        if problem is not None:
+            place = program.locate(option, file)
+            finding = program.report(
+                f"{option.spelled} {problem}",
+                fix=f"see python3 -m {program.launch.module} --help in the image",
+                evidence={"release": program.title},
+                location=place,
+            )
+            yield Problem(place, option.spelled, finding)
 
 
 def _list_flags(program: Program) -> Iterator[tuple[FlagOccurrence, str]]:
     """A program's flags and those of its engine's file, each with the file that contains it."""
-    yield from ((given, program.graph.file) for given in program.flags)
-    yield from ((entry.given, entry.file) for entry in program.entries if not entry.silent)
+    yield from ((option, program.graph.file) for option in program.flags)
+    yield from ((entry.flag, entry.file) for entry in program.entries if not entry.silent)
 
 
-def _report_ruling(program: Program, *, of_flags: bool) -> Iterator[Finding]:
+def _report_ruling(program: Program, *, of_flags: bool) -> Iterator[Problem]:
     """The finding for a flag, or a value, that the engine's own parser rejects."""
     ruling = program.ruling
     if ruling is None or ruling.error is None or ruling.error.startswith(_FLAG_ERRORS) is not of_flags:
         return
     named = [w for w in parse_flags(program.launch, program.parsers) if _mentions(ruling.error, w.spelled)]
     place = program.locate(named[0]) if named else Location(ruling.file, ruling.line, ruling.column)
-    yield fail(
-        f"{program.component.name}: {ruling.error}",
+    finding = program.report(
+        ruling.error,
         fix=f"see python3 -m {program.launch.module} --help in the image",
         evidence={"parser": f"{ruling.engine} {ruling.version}, as it is installed here"},
         location=place,
     )
+    yield Problem(place, ruling.error, finding)
 
 
 def _mentions(error: str, spelled: str) -> bool:
@@ -103,35 +124,36 @@ def _mentions(error: str, spelled: str) -> bool:
     return spelled.replace("_", "-") in re.split(r"[\s/:=,]+", error)
 
 
-def _report_unknown(program: Program, given: FlagOccurrence) -> Finding:
+def _report_unknown(program: Program, option: FlagOccurrence) -> Finding:
     known = sorted({name for each in program.parsers for name in each.by_name})
-    elsewhere = find_flag_releases(program.launch.module, given.spelled)
-    return fail(
-        f"{program.component.name}: {program.title} has no {given.spelled}{describe_releases(elsewhere)}",
-        fix=suggest_name(given.spelled, given.spelled.replace("_", "-"), known),
+    elsewhere = find_flag_releases(program.launch.module, option.spelled)
+    title = " and ".join(each.title for each in program.parsers)
+    return program.report(
+        f"{program.describe_lack(title, option.spelled)}{describe_releases(elsewhere)}",
+        fix=suggest_name(option.spelled, option.spelled.replace("_", "-"), known),
         evidence={"sources": [each.source for each in program.parsers]},
-        location=program.locate(given),
+        location=program.locate(option),
     )
 
 
-def _find_problem(given: FlagOccurrence, flag: Flag) -> str | None:
+def _find_problem(option: FlagOccurrence, flag: Flag) -> str | None:
     """Why a parser would reject the words after a flag; None if it would not or that is unknown."""
-    texts = [given.inline] if given.inline is not None else [word.text for word in given.following]
+    texts = [option.inline] if option.inline is not None else [word.text for word in option.following]
     if flag.kind in ("switch", "negatable"):
-        return _find_needless_value(given)
-    if flag.kind != "value" or len(given.spelled) == 2:
+        return _find_needless_value(option)
+    if flag.kind != "value" or len(option.spelled) == 2:
         return None
     if not texts:
         return "has no value"
-    if given.inline is None and len(texts) > 1 and None not in texts:
+    if option.inline is None and len(texts) > 1 and None not in texts:
         return f"takes one value, but is followed by {' '.join(map(str, texts))}"
     return _find_bad_value(texts[0], flag) if texts[0] is not None else None
 
 
-def _find_needless_value(given: FlagOccurrence) -> str | None:
-    if given.inline is not None:
-        return f"takes no value, but has {given.inline}"
-    stray = next((word.text for word in given.following if word.text is not None), None)
+def _find_needless_value(option: FlagOccurrence) -> str | None:
+    if option.inline is not None:
+        return f"takes no value, but has {option.inline}"
+    stray = next((word.text for word in option.following if word.text is not None), None)
     return f"takes no value, but is followed by {stray}" if stray is not None else None
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from dynocheck import Finding, Location, Skip, check, warn
-from dynocheck.data.flags import dynamo_release
+from dynocheck import Finding, Location, Result, Skip, check, judged, warn
+from dynocheck.checks.engine._coverage import describe_incomplete, describe_unjudged
+from dynocheck.data.flags import find_release
 from dynocheck.engines.command_line import parse_flag_values
 from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Container, Graph, Launch, Recipes
@@ -25,7 +26,7 @@ class _Router:
 
 
 @check("engine.kv-router", title="KV router gets events; block sizes match")
-def kv_router(recipes: Recipes) -> Iterator[Finding]:
+def kv_router(recipes: Recipes) -> Iterator[Result]:
     """A frontend with --router-mode kv sends a request to the worker that has cached most of its prefix,
     according to the workers' KV events. vLLM publishes them with prefix caching and a --kv-events-config that
     enables them (up to Dynamo 1.0 by default), SGLang with a --kv-events-config, TensorRT-LLM with
@@ -34,15 +35,26 @@ def kv_router(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: --kv-events-config '{"enable_kv_cache_events": true, "publisher": "zmq", "endpoint": "tcp://*:20080"}'
     """
-    judged = False
-    for graph in (graph for recipe in recipes for graph in recipe.graphs):
-        computing = [worker for worker in find_instances(graph) if worker.side != "decode"]
-        for router in _find_routers(graph):
-            judged = judged or bool(computing)
-            for worker in computing:
-                yield from _check_worker(router, worker)
-    if not judged:
+    pairs = [
+        (router, worker)
+        for recipe in recipes
+        for graph in recipe.graphs
+        for router in _find_routers(graph)
+        for worker in find_instances(graph)
+        if worker.side != "decode"
+    ]
+    if not pairs:
         raise Skip("no frontend with --router-mode kv before workers that compute prompts")
+    for router, worker in pairs:
+        yield from _check_worker(router, worker)
+        if not worker.given.complete:
+            yield describe_incomplete(worker, what="KV events")
+        elif router.listens and _is_too_old(worker):
+            yield describe_unjudged(
+                [worker], "KV events", why="the image's release is older than 1.0.0", needs="a newer image"
+            )
+        else:
+            yield judged(1, "workers")
 
 
 def _check_worker(router: _Router, worker: EngineInstance) -> Iterator[Finding]:
@@ -90,7 +102,8 @@ def _read_frontend(container: Container, launch: Launch) -> Iterator[_Router]:
 
 
 def _collect_variables(container: Container, launch: Launch | None = None) -> dict[str, str | None]:
-    return {each.name: each.value for each in (*container.env, *(launch.env if launch else ()))}
+    variables = (*container.env, *(launch.env if launch else ()))
+    return {variable.name: variable.value for variable in variables}
 
 
 def _parse_int(text: str | None) -> int | None:
@@ -105,10 +118,9 @@ def _explain_silence(worker: EngineInstance) -> str | None:
     if worker.engine.name == "vllm":
         return _explain_vllm_silence(worker)
     if worker.engine.name == "trtllm":
-        told = given.is_enabled("publish-kv-events") is not False or worker.container.find_variable(
-            _OLD_VARIABLE
-        )
-        return None if told else "does not set --publish-kv-events"
+        enabled = given.is_enabled("publish-kv-events") is not False
+        old = worker.container.find_variable(_OLD_VARIABLE)
+        return None if enabled or old else "does not set --publish-kv-events"
     events = given.get("kv-events-config")
     if events is None:
         return "has no --kv-events-config"
@@ -117,16 +129,24 @@ def _explain_silence(worker: EngineInstance) -> str | None:
 
 
 def _explain_vllm_silence(worker: EngineInstance) -> str | None:
-    given, release = worker.given, dynamo_release(worker.container.image or "")
+    given, release = worker.given, find_release(worker.container.image or "")
     caching = given.get("enable-prefix-caching")
     if caching is not None and caching.enabled is False:
         return "has prefix caching switched off"
     events = given.get("kv-events-config")
     if events is None:
-        explicit = release is not None and not release.startswith(_PUBLISHES_BY_ITSELF)
-        return "has no --kv-events-config, without which it publishes nothing" if explicit else None
+        if not release.possible or (release.exact or release.near or "").startswith(_PUBLISHES_BY_ITSELF):
+            return None
+        since = "" if release.exact or release.near else " since Dynamo 1.1"
+        return f"has no --kv-events-config, without which it publishes nothing{since}"
     enabled = events.entries is None or events.entries.get("enable_kv_cache_events") not in (None, False)
     return None if enabled else "does not enable_kv_cache_events in its --kv-events-config"
+
+
+def _is_too_old(worker: EngineInstance) -> bool:
+    """Whether it is unknown if the worker's release publishes events by default."""
+    silent = worker.engine.name == "vllm" and worker.given.get("kv-events-config") is None
+    return silent and not find_release(worker.container.image or "").possible
 
 
 def _locate(worker: EngineInstance, *names: str) -> Location:

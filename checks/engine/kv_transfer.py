@@ -1,9 +1,11 @@
 """Checks that prefill and decode workers can transfer the KV cache."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.data.flags import dynamo_release
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, warn
+from dynocheck.checks.engine._coverage import describe_incomplete, describe_unjudged
+from dynocheck.core.outcomes import Unjudged
+from dynocheck.data.flags import find_release
 from dynocheck.data.models import find_model
 from dynocheck.engines.instances import EngineInstance, find_instances
 from dynocheck.facts import Recipes
@@ -12,7 +14,7 @@ _KNOWN_ISSUES = "https://docs.nvidia.com/dynamo/backends/tensor-rt-llm/known-iss
 
 
 @check("engine.pair-agrees", title="Prefill and decode workers use the same KV transfer")
-def pair_agrees(recipes: Recipes) -> Iterator[Finding]:
+def pair_agrees(recipes: Recipes) -> Iterator[Result]:
     """A decode worker reads the KV cache of a prefill worker through the same connector and in the same
     precision. If these differ, the transfer fails or yields garbage; if the block sizes differ, it is slower
     or fails.
@@ -22,24 +24,60 @@ def pair_agrees(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: give prefill and decode workers the same connector, --kv-cache-dtype and block size
     """
-    judged = False
-    for prefill, decode in _find_pairs(recipes):
-        judged = True
-        yield from _check_connectors(prefill, decode)
-        for read, fatal, argument, what in _AGREEMENTS.get(prefill.engine.name, ()):
-            first, second = read(prefill), read(decode)
-            if first is not None and second is not None and first != second:
-                yield (fail if fatal else warn)(
-                    f"{prefill.name} has {what} {first}, {decode.name} has {second}",
-                    fix=f"give both the same {what}",
-                    location=_locate(decode, argument),
-                )
-    if not judged:
+    pairs = list(_find_pairs(recipes))
+    if not pairs:
         raise Skip("no prefill and decode workers of one engine")
+    for prefill, decode in pairs:
+        unread = not (prefill.given.complete and decode.given.complete)
+        doubt = describe_incomplete(prefill, decode) if unread else _find_doubt(prefill, decode)
+        if not unread:
+            yield from _check_connectors(prefill, decode)
+            yield from _check_agreement(prefill, decode)
+        yield doubt or judged(1, "pairs of workers")
+
+
+def _check_agreement(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:
+    for read, fatal, argument, what in _AGREEMENTS.get(prefill.engine.name, ()):
+        first, second = read(prefill), read(decode)
+        if first is not None and second is not None and first != second:
+            yield (fail if fatal else warn)(
+                f"{prefill.name} has {what} {first}, {decode.name} has {second}",
+                fix=f"give both the same {what}",
+                location=_locate(decode, argument),
+            )
+
+
+def _find_doubt(prefill: EngineInstance, decode: EngineInstance) -> Unjudged | None:
+    """What may differ: it is set for one of them alone, or to what only the running container knows."""
+    pair = (prefill, decode)
+    doubted = [
+        (argument, what)
+        for read, _, argument, what in _AGREEMENTS.get(prefill.engine.name, ())
+        if (read(prefill) is None) != (read(decode) is None) or _is_hidden(pair, argument)
+    ]
+    if prefill.engine.name == "vllm" and None in map(_find_connectors, pair):
+        doubted.append(("kv-transfer-config", "--kv-transfer-config"))
+    if not doubted:
+        return None
+    hidden = any(_is_hidden(pair, argument) for argument, _ in doubted)
+    return describe_unjudged(
+        pair,
+        ", ".join(what for _, what in doubted),
+        why="the value cannot be read from the recipe"
+        if hidden
+        else "one side uses a default that is unknown",
+        needs="the same value on both sides, written out",
+        argument=doubted[0][0],
+    )
+
+
+def _is_hidden(pair: Iterable[EngineInstance], argument: str) -> bool:
+    given = [worker.given.get(argument) for worker in pair]
+    return any(each is not None and not each.known for each in given)
 
 
 @check("engine.trtllm-buffer", title="TensorRT-LLM's transfer buffer holds the longest prompt")
-def trtllm_buffer(recipes: Recipes) -> Iterator[Finding]:
+def trtllm_buffer(recipes: Recipes) -> Iterator[Result]:
     """The KV cache passes from prefill to decode through a buffer of max_tokens_in_buffer tokens. Under load,
     longer prompts can deadlock both sides until the pods are restarted.
 
@@ -48,37 +86,53 @@ def trtllm_buffer(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: set cache_transceiver_config.max_tokens_in_buffer to max_seq_len or more, for prefill and decode
     """
-    judged = False
-    for prefill, decode in _find_pairs(recipes):
-        longest = _find_longest_prompt(prefill) if prefill.engine.name == "trtllm" else None
-        for worker in (prefill, decode):
-            buffer = worker.get_nested("cache-transceiver-config", "max_tokens_in_buffer")
-            if longest is None or not isinstance(buffer, int) or _is_zero_copy(worker, buffer):
-                continue
-            judged = True
-            if buffer < longest:
-                yield warn(
-                    f"{worker.name} has a transfer buffer of {buffer} tokens, prompts have up to {longest}",
-                    fix=f"set max_tokens_in_buffer to {longest} or more",
-                    evidence={"source": _KNOWN_ISSUES},
-                    location=_locate(worker, "cache-transceiver-config"),
-                )
-    if not judged:
-        raise Skip("no TensorRT-LLM workers that set a transfer buffer and a maximum sequence length")
+    buffers = [
+        (worker, buffer, _find_longest_prompt(prefill))
+        for prefill, decode in _find_pairs(recipes)
+        for worker in (prefill, decode)
+        if prefill.engine.name == "trtllm"
+        and isinstance(buffer := worker.get_nested("cache-transceiver-config", "max_tokens_in_buffer"), int)
+        and not _is_zero_copy(worker, buffer)
+    ]
+    if not buffers:
+        raise Skip("no TensorRT-LLM workers that set a transfer buffer")
+    for worker, buffer, longest in buffers:
+        if longest is None:
+            yield describe_unjudged(
+                [worker],
+                "transfer buffer",
+                why="the longest prompt is unknown",
+                needs="max_seq_len of the prefill worker",
+                argument="cache-transceiver-config",
+            )
+            continue
+        yield judged(1, "workers")
+        if buffer < longest:
+            yield warn(
+                f"{worker.name} has a transfer buffer of {buffer} tokens, prompts have up to {longest}",
+                fix=f"set max_tokens_in_buffer to {longest} or more",
+                evidence={"source": _KNOWN_ISSUES},
+                location=_locate(worker, "cache-transceiver-config"),
+            )
 
 
 def _find_pairs(recipes: Recipes) -> Iterator[tuple[EngineInstance, EngineInstance]]:
     """Each prefill worker with each decode worker of its graph, engine and served model name.
 
-    Workers with unknown arguments are left out.
+    A worker with unknown arguments may serve any model.
     """
     for recipe in recipes:
         for graph in recipe.graphs:
-            known = [worker for worker in find_instances(graph) if worker.given.complete]
-            for prefill in (worker for worker in known if worker.side == "prefill"):
-                for decode in (worker for worker in known if worker.side == "decode"):
-                    if prefill.engine is decode.engine and prefill.served_name == decode.served_name:
+            workers = list(find_instances(graph))
+            for prefill in (worker for worker in workers if worker.side == "prefill"):
+                for decode in (worker for worker in workers if worker.side == "decode"):
+                    if prefill.engine is decode.engine and _may_serve_one_model(prefill, decode):
                         yield prefill, decode
+
+
+def _may_serve_one_model(prefill: EngineInstance, decode: EngineInstance) -> bool:
+    unread = any(worker.served_name is None and not worker.given.complete for worker in (prefill, decode))
+    return unread or prefill.served_name == decode.served_name
 
 
 def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterator[Finding]:
@@ -86,7 +140,8 @@ def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterat
         return
     first, second = _find_connectors(prefill), _find_connectors(decode)
     if first == frozenset():
-        yield fail(
+        release = find_release(prefill.container.image or "")
+        yield (fail if release.exact or release.near else warn)(
             f"{prefill.name} prefills and has no --kv-transfer-config",
             fix="""--kv-transfer-config '{"kv_connector": "NixlConnector", "kv_role": "kv_both"}'""",
             location=_locate(prefill),
@@ -108,18 +163,18 @@ def _check_connectors(prefill: EngineInstance, decode: EngineInstance) -> Iterat
 
 def _find_connectors(worker: EngineInstance) -> frozenset[str] | None:
     """The KV connectors, including nested ones; empty if none is set, None if unknown."""
-    given = worker.given.get("kv-transfer-config")
-    if given is None:
+    config = worker.given.get("kv-transfer-config")
+    if config is None:
         older = worker.given.get("connector") or worker.container.find_variable("DYN_CONNECTOR")
-        explicit = dynamo_release(worker.container.image or "") is not None and not older
+        explicit = bool(find_release(worker.container.image or "").possible) and not older
         return frozenset() if explicit else None
-    if given.entries is None:
+    if config.entries is None:
         return None
-    outer = given.entries.get("kv_connector")
-    extra = given.entries.get("kv_connector_extra_config")
-    listed = extra.get("connectors") if isinstance(extra, dict) else None
-    several = listed if isinstance(listed, list) else []
-    inner = [each.get("kv_connector") for each in several if isinstance(each, dict)]
+    outer = config.entries.get("kv_connector")
+    extra = config.entries.get("kv_connector_extra_config")
+    connectors = extra.get("connectors") if isinstance(extra, dict) else None
+    nested = connectors if isinstance(connectors, list) else []
+    inner = [connector.get("kv_connector") for connector in nested if isinstance(connector, dict)]
     return frozenset(str(name) for name in (inner or [outer]) if name) or None
 
 
@@ -146,8 +201,8 @@ def _find_sglang_backend(worker: EngineInstance) -> str | None:
 
 
 def _find_trtllm_backend(worker: EngineInstance) -> str | None:
-    found = worker.get_nested("cache-transceiver-config", "backend")
-    return found if isinstance(found, str) and found != "DEFAULT" else None
+    backend = worker.get_nested("cache-transceiver-config", "backend")
+    return backend if isinstance(backend, str) and backend != "DEFAULT" else None
 
 
 _AGREEMENTS = {

@@ -1,16 +1,15 @@
-"""Whether the endpoint pickers of a recipe are set up for the workers they pick from."""
+"""Checks that a recipe's endpoint pickers are configured for their workers."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.checks.gaie._scope import get_text
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Graph, LabelledPod, Recipe, Recipes, Value, label_pods, parse_count
 
 
 class _RecipePicker(NamedTuple):
-    """An endpoint picker, its graph, and its configuration where the manifest spells it out."""
+    """An endpoint picker, its graph, and its `eppConfig.config`, if any."""
 
     recipe: Recipe
     graph: Graph
@@ -18,31 +17,26 @@ class _RecipePicker(NamedTuple):
     config: Value | None
 
 
-@check("gaie.picker", title="Endpoint pickers are set up for the workers of their graph")
+@check("gaie.picker", title="Endpoint pickers are configured for their workers")
 def picker(recipes: Recipes) -> Iterator[Finding]:
-    """An endpoint picker whose configuration refers to a plugin that it does not list exits at once. One
-    that filters by a label which no worker has finds nobody; one with another block size than the
-    workers' computes other hashes, and no prefix is ever found.
+    """An endpoint picker exits if its configuration refers to a plugin that it does not list. A filter by a
+    label that no worker has finds no worker. With another block size than the workers', it computes other
+    hashes, and never finds a cached prefix.
 
-    Judged is what the graph spells out in `eppConfig.config`, and the picker's variables; a configuration
-    in a ConfigMap is not looked into.
+    Judged are the graph's `eppConfig.config` and the picker's variables; a configuration in a ConfigMap is
+    not judged.
 
     Fix: DYN_KV_CACHE_BLOCK_SIZE and DYN_MODEL_NAME as the workers' --block-size and model
     """
-    found = [each for recipe in recipes for each in _find_pickers(recipe)]
-    if not found:
+    pickers = [picker for recipe in recipes for picker in _find_pickers(recipe)]
+    if not pickers:
         raise Skip("no graph has an endpoint picker")
-    for each in found:
-        engines = list(find_instances(each.graph))
-        if each.config is not None:
-            yield from _check_plugins(each, each.config)
-            yield from _check_filters(each, each.config)
-        yield from _check_variables(each, engines)
-
-
-def _get_items(value: Value, *path: str) -> Sequence[Value]:
-    found = value.get(*path)
-    return found.sequence if found else []
+    for picker in pickers:
+        engines = list(find_instances(picker.graph))
+        if picker.config is not None:
+            yield from _check_plugins(picker, picker.config)
+            yield from _check_filters(picker, picker.config)
+        yield from _check_variables(picker, engines)
 
 
 def _find_pickers(recipe: Recipe) -> Iterator[_RecipePicker]:
@@ -58,49 +52,46 @@ def _find_pickers(recipe: Recipe) -> Iterator[_RecipePicker]:
 
 
 def _get_name(plugin: Value) -> str:
-    return get_text(plugin, "name") or get_text(plugin, "type")
+    return plugin.get_text("name") or plugin.get_text("type")
 
 
-def _check_plugins(each: _RecipePicker, config: Value) -> Iterator[Finding]:
-    listed = {_get_name(plugin) for plugin in _get_items(config, "plugins")}
-    for profile in _get_items(config, "schedulingProfiles"):
-        for plugin in _get_items(profile, "plugins"):
-            name = get_text(plugin, "pluginRef")
+def _check_plugins(picker: _RecipePicker, config: Value) -> Iterator[Finding]:
+    listed = {_get_name(plugin) for plugin in config.get_items("plugins")}
+    for profile in config.get_items("schedulingProfiles"):
+        for plugin in profile.get_items("plugins"):
+            name = plugin.get_text("pluginRef")
             if name not in listed:
                 yield fail(
-                    f"profile {get_text(profile, 'name')} of {each.component.name} uses plugin {name}, "
+                    f"profile {profile.get_text('name')} of {picker.component.name} uses plugin {name}, "
                     "which its configuration does not list",
                     fix=f"use one of: {', '.join(sorted(listed))}" if listed else "list it under plugins",
-                    location=Location(each.graph.file, plugin.line, plugin.column),
+                    location=Location(picker.graph.file, plugin.line, plugin.column),
                 )
 
 
-def _check_filters(each: _RecipePicker, config: Value) -> Iterator[Finding]:
+def _check_filters(picker: _RecipePicker, config: Value) -> Iterator[Finding]:
     workers = [
         pod
-        for pod in label_pods(each.recipe)
+        for pod in label_pods(picker.recipe)
         if pod.template.of_graph
-        and pod.template.manifest.file == each.graph.file
-        and pod.template.manifest.name == each.graph.name
+        and pod.template.manifest.file == picker.graph.file
+        and pod.template.manifest.name == picker.graph.name
     ]
-    for plugin in _get_items(config, "plugins"):
-        label, allowed = get_text(plugin, "parameters", "label"), plugin.get("parameters", "allowsNoLabel")
-        lax = allowed is not None and allowed.data is True
-        if (
-            get_text(plugin, "type") != "label-filter"
-            or lax
-            or not label.startswith("nvidia.com/dynamo-component")
-        ):
+    for plugin in config.get_items("plugins"):
+        label, optional = plugin.get_text("parameters", "label"), plugin.get("parameters", "allowsNoLabel")
+        if optional is not None and optional.data is True:
             continue
-        values = {value.text or "" for value in _get_items(plugin, "parameters", "validValues")}
+        if plugin.get_text("type") != "label-filter" or not label.startswith("nvidia.com/dynamo-component"):
+            continue
+        values = {value.text or "" for value in plugin.get_items("parameters", "validValues")}
         place = plugin.get("parameters", "validValues") or plugin
         if values and not any(_has_label(pod, label, values) for pod in workers):
             yield fail(
-                f"filter {_get_name(plugin)} of {each.component.name} lets through pods with {label} "
-                f"{' or '.join(sorted(values))}, and no component of its graph is one",
+                f"filter {_get_name(plugin)} of {picker.component.name} selects pods with {label} "
+                f"{' or '.join(sorted(values))}, but no component of its graph has that",
                 fix="name the types of the graph's workers in validValues",
-                evidence={"components": {c.name: c.role for c in each.graph.components}},
-                location=Location(each.graph.file, place.line, place.column),
+                evidence={"components": {c.name: c.role for c in picker.graph.components}},
+                location=Location(picker.graph.file, place.line, place.column),
             )
 
 
@@ -108,29 +99,29 @@ def _has_label(pod: LabelledPod, label: str, values: set[str]) -> bool:
     return bool(pod.labels.get(label, frozenset()) & values)
 
 
-def _check_variables(each: _RecipePicker, engines: list[EngineInstance]) -> Iterator[Finding]:
-    main = each.component.main
+def _check_variables(picker: _RecipePicker, engines: list[EngineInstance]) -> Iterator[Finding]:
+    main = picker.component.main
     size = main.find_variable("DYN_KV_CACHE_BLOCK_SIZE") if main else None
     model = main.find_variable("DYN_MODEL_NAME") if main else None
     for engine in engines:
-        given = engine.given.get("block-size", "page-size", "kv-block-size")
-        tokens = given.integer if given is not None else None
-        wanted = parse_count(size.value) if size is not None else None
-        if size is None or tokens is None or wanted is None or wanted == tokens:
+        argument = engine.given.get("block-size", "page-size", "kv-block-size")
+        tokens = argument.integer if argument is not None else None
+        expected = parse_count(size.value) if size is not None else None
+        if size is None or tokens is None or expected is None or expected == tokens:
             continue
         yield warn(
-            f"{each.component.name} counts on blocks of {wanted} tokens, "
-            f"{engine.component.name} has {tokens}: no cached prefix is ever found",
+            f"{picker.component.name} uses blocks of {expected} tokens, {engine.name} blocks of {tokens}: "
+            "it never finds a cached prefix",
             fix=f'set {size.name} to "{tokens}"',
-            location=Location(each.graph.file, size.line, size.column),
+            location=Location(picker.graph.file, size.line, size.column),
         )
-    known = {name for e in engines for name in (e.model, e.engine.served_name(e.given))}
-    told = model.value if model is not None else None
-    is_path = (told or "").startswith("/")
-    if model is not None and told and not is_path and engines and None not in known and told not in known:
+    served = {name for engine in engines for name in (engine.model, engine.served_name)}
+    if model is None or not model.value or model.value.startswith("/") or not engines or None in served:
+        return
+    if model.value not in served:
         yield fail(
-            f"{each.component.name} is set up for {model.value}, its graph serves "
-            f"{', '.join(sorted(filter(None, known)))}",
+            f"{picker.component.name} is configured for {model.value}, its graph serves "
+            f"{', '.join(sorted(filter(None, served)))}",
             fix=f"set {model.name} to {engines[0].model}",
-            location=Location(each.graph.file, model.line, model.column),
+            location=Location(picker.graph.file, model.line, model.column),
         )

@@ -1,8 +1,8 @@
-"""Whether a request gets from a Gateway to an inference pool."""
+"""Checks the Gateways that serve inference, their classes and controllers."""
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Result, Skip, Subject, check, fail, judged, unjudged, warn
 from dynocheck.checks.gaie._scope import (
     RecipeParent,
     explain_condition,
@@ -12,6 +12,7 @@ from dynocheck.checks.gaie._scope import (
     find_recipe_parents,
     find_used_classes,
     find_used_gateways,
+    lacks_type,
     uses_inference_pool,
 )
 from dynocheck.data.gateways import GatewayController
@@ -27,99 +28,99 @@ from dynocheck.facts import (
     Workloads,
 )
 
-_LIST = f"kubectl get gateways.{GATEWAY_API} -A"  # Istio has a Gateway of its own
+_LIST = f"kubectl get gateways.{GATEWAY_API} -A"  # with the group, because Istio has a kind Gateway too
+_NO_CLASS = "no Gateway that serves inference has an existing class; see gaie.class"
 
 
-@check("gaie.controller", title="The controllers of the Gateways that serve inference are ready")
+@check("gaie.controller", title="Controllers of inference Gateways are ready")
 def controller(
     classes: GatewayClasses,
     gateways: Gateways,
     routes: InferenceRoutes,
     workloads: Workloads,
     recipes: Recipes | None,
-) -> Iterator[Finding]:
-    """Without its controller a Gateway keeps what it had, and takes up no new route or pool.
+) -> Iterator[Result]:
+    """Without its controller a Gateway keeps its old configuration, and gets no new route or pool.
 
-    The controller is found by the `controllerName` of the class, through a table
-    (`dynocheck/data/gateways.json`) that knows agentgateway, kgateway, Istio, Envoy Gateway, NGINX Gateway
-    Fabric and GKE; one outside the table is not judged. GKE's runs where no user sees it, and Istio's may
-    run outside the cluster. Classes that no inference route uses are left out.
+    The controller is found by the class's `controllerName`, with a table (`dynocheck/data/gateways.json`) of
+    agentgateway, kgateway, Istio, Envoy Gateway, NGINX Gateway Fabric and GKE; others are not judged. GKE's
+    controller is hidden from users, and Istio's may run outside the cluster. Classes that no inference route
+    uses are not judged.
 
     Fix: kubectl get deployments -A | grep -i -e gateway -e istiod
     """
-    judged_gateways = find_used_gateways(gateways, classes, routes, recipes)
-    used = find_used_classes(judged_gateways, classes)
+    used_gateways = find_used_gateways(gateways, classes, routes, recipes)
+    used = find_used_classes(used_gateways, classes)
     if not used:
-        raise Skip(_NO_CLASS if judged_gateways else explain_no_gateway(routes, recipes))
-    rows = {found.name: find_known_controller(found) for found in used}
-    judged = [(found, row) for found in used if (row := rows[found.name]) is not None and not row.managed]
-    if not judged:
-        raise Skip("; ".join(_explain_unseen(found, rows[found.name]) for found in used))
-    for found, row in judged:
-        yield from _check_workloads(found, row, list(find_controller_workloads(row, workloads)))
+        raise Skip(_NO_CLASS if used_gateways else explain_no_gateway(routes, recipes))
+    rows = [(found, find_known_controller(found)) for found in used]
+    for found, row in rows:
+        if row is None or row.managed:
+            subject = Subject("GatewayClass", found.name)
+            yield unjudged(str(subject), why=_explain_unjudged(found, row), subject=subject)
+        else:
+            yield judged(1, "GatewayClasses")
+            yield from _check_workloads(found, row, list(find_controller_workloads(row, workloads)))
 
 
-_NO_CLASS = "no Gateway that serves inference is of a class that exists, which gaie.class tells more of"
-
-
-def _explain_unseen(found: GatewayClass, row: GatewayController | None) -> str:
+def _explain_unjudged(gateway_class: GatewayClass, row: GatewayController | None) -> str:
     if row is None:
-        return f"how to find controller {found.controller} of class {found.name} is not in the table"
-    return f"{row.product} runs outside the cluster: class {found.name} and its Gateways tell how it is"
+        return f"controller {gateway_class.controller} of class {gateway_class.name} is unknown to dynocheck"
+    return f"{row.product}, of class {gateway_class.name}, runs outside the cluster"
 
 
 def _check_workloads(
-    found: GatewayClass, row: GatewayController, running: list[Workload]
+    gateway_class: GatewayClass, row: GatewayController, workloads: list[Workload]
 ) -> Iterator[Finding]:
-    subject = Subject("GatewayClass", found.name)
-    if not running:
-        evidence = {"controller": found.controller, "labels": [dict(labels) for labels in row.labels]}
-        if row.outside and explain_condition(found.conditions, "Accepted") is None:
+    subject, controller_name = Subject("GatewayClass", gateway_class.name), gateway_class.controller
+    if not workloads:
+        evidence = {"controller": controller_name, "labels": [dict(labels) for labels in row.labels]}
+        if row.outside and explain_condition(gateway_class.conditions, "Accepted") is None:
             yield warn(
-                f"no workload of its controller, {row.product}, is in this cluster: does it run in another?",
+                f"no workload of its controller, {row.product}, found; it may run in another cluster",
                 fix="kubectl get deployments -A --show-labels",
                 evidence=evidence,
                 subject=subject,
             )
         else:
             yield fail(
-                f"no workload of its controller, {row.product}, exists in any namespace",
+                f"no workload of its controller, {row.product}, found",
                 fix=f"install {row.product}, see {row.source}",
                 evidence=evidence,
                 subject=subject,
             )
         return
-    none = not any(each.is_ready or each.ready for each in running)
-    for each in running:
-        if not each.is_ready:
-            yield (fail if none else warn)(
-                f"{each.ready} of {each.desired} pods of {row.product} are ready",
-                fix=f"kubectl describe {each.kind.lower()} -n {each.namespace} {each.name}",
-                evidence={"class": found.name, "controller": found.controller},
-                subject=Subject(each.kind, each.name, each.namespace),
+    report = warn if any(workload.is_ready or workload.ready for workload in workloads) else fail
+    for workload in workloads:
+        if not workload.is_ready:
+            yield report(
+                f"{workload.ready} of {workload.desired} pods of {row.product} are ready",
+                fix=f"kubectl describe {workload.kind.lower()} -n {workload.namespace} {workload.name}",
+                evidence={"class": gateway_class.name, "controller": controller_name},
+                subject=Subject(workload.kind, workload.name, workload.namespace),
             )
 
 
-@check("gaie.class", title="The GatewayClasses that serve inference are accepted")
+@check("gaie.class", title="Classes of inference Gateways are accepted")
 def gateway_class(
     classes: GatewayClasses, gateways: Gateways, routes: InferenceRoutes, recipes: Recipes | None
 ) -> Iterator[Finding]:
-    """A class that no controller accepts has Gateways that nothing runs.
+    """No controller runs the Gateways of a class that is not accepted.
 
-    Only classes of Gateways that inference routes or the recipe use are judged.
+    Only the classes of Gateways that inference routes or recipes use are judged.
 
     Fix: kubectl describe gatewayclass NAME
     """
     used = find_used_gateways(gateways, classes, routes, recipes)
     if not used:
         raise Skip(explain_no_gateway(routes, recipes))
-    for each in used:
-        if classes.find(each.class_name) is None:
+    for gateway in used:
+        if classes.find(gateway.class_name) is None:
             yield fail(
-                f"names GatewayClass {each.class_name}, which does not exist",
+                f"GatewayClass {gateway.class_name} does not exist",
                 fix="kubectl get gatewayclasses",
                 evidence={"classes": [found.name for found in classes]},
-                subject=_make_subject(each),
+                subject=_make_subject(gateway),
             )
     for found in find_used_classes(used, classes):
         if (message := explain_condition(found.conditions, "Accepted")) is not None:
@@ -131,14 +132,18 @@ def gateway_class(
             )
 
 
-@check("gaie.gateway", title="The Gateways that serve inference are programmed")
+@check(
+    "gaie.gateway",
+    title="Inference Gateways are programmed",
+    explained_by={"gaie.gateway-crds": lacks_type("gateways", "gateways")},
+)
 def gateway(
     classes: GatewayClasses, gateways: Gateways, routes: InferenceRoutes, recipes: Recipes | None
 ) -> Iterator[Finding]:
-    """A Gateway takes requests once its controller says that it is Programmed, for its present generation.
+    """A Gateway accepts requests once its controller reports Programmed for its current generation.
 
-    It is looked for where inference routes or the recipe say it is, in any namespace. A recipe that routes
-    through a pool and names no Gateway needs at least one that can.
+    Judged are the Gateways that inference routes or recipes name. A recipe that uses an inference pool but
+    names no Gateway needs at least one of a known controller.
 
     Fix: kubectl describe gateways.gateway.networking.k8s.io -n NAMESPACE NAME
     """
@@ -149,12 +154,12 @@ def gateway(
         if not uses_inference_pool(recipes):
             raise Skip(explain_no_gateway(routes, recipes))
         yield fail(
-            "the recipe routes through an inference pool, and there is no Gateway that could lead to it",
+            "the recipe uses an inference pool, but no Gateway can route to it",
             fix="create a Gateway of a class that serves inference pools, then: " + _LIST,
             evidence={"gateways": [f"{g.namespace}/{g.name}" for g in gateways]},
         )
-    for found in used:
-        yield from _check_conditions(found)
+    for used_gateway in used:
+        yield from _check_conditions(used_gateway)
 
 
 def _report_missing(gateways: Gateways, recipes: Recipes | None) -> Iterator[Finding]:
@@ -163,37 +168,33 @@ def _report_missing(gateways: Gateways, recipes: Recipes | None) -> Iterator[Fin
             where = f"in namespace {parent.namespace}" if parent.namespace else "in any namespace"
             others = [f"{g.namespace}/{g.name}" for g in gateways]
             yield fail(
-                f"the route names Gateway {parent.name}, which does not exist {where}",
+                f"the route's Gateway {parent.name} does not exist {where}",
                 fix=f"create Gateway {parent.name}, of a class that serves inference pools"
-                + (f", or name one of: {', '.join(others)}" if others else ""),
+                + (f", or use one of: {', '.join(others)}" if others else ""),
                 evidence={"gateways": others},
                 location=parent.location,
             )
 
 
 def _find_namespaces(parent: RecipeParent, gateways: Gateways) -> list[str]:
-    """The namespaces in which a Gateway is that the route may mean."""
+    """The namespaces of the Gateways that the parentRef may refer to."""
     return [
         g.namespace for g in gateways if g.name == parent.name and parent.namespace in (None, g.namespace)
     ]
 
 
-def _check_conditions(found: Gateway) -> Iterator[Finding]:
-    fix = f"kubectl describe gateways.{GATEWAY_API} -n {found.namespace} {found.name}"
-    if (message := explain_condition(found.conditions, "Programmed")) is not None:
-        yield fail(message, fix=fix, evidence={"class": found.class_name}, subject=_make_subject(found))
+def _check_conditions(gateway: Gateway) -> Iterator[Finding]:
+    fix = f"kubectl describe gateways.{GATEWAY_API} -n {gateway.namespace} {gateway.name}"
+    subject = _make_subject(gateway)
+    if (message := explain_condition(gateway.conditions, "Programmed")) is not None:
+        yield fail(message, fix=fix, evidence={"class": gateway.class_name}, subject=subject)
         return
-    for listener in found.listeners:
-        bad = [
-            c for c in listener.conditions if c.type in ("Accepted", "ResolvedRefs") and c.status == "False"
-        ]
-        for condition in bad:
-            yield warn(
-                f"listener {listener.name}: {explain_condition([condition], condition.type)}",
-                fix=fix,
-                subject=_make_subject(found),
-            )
+    for listener in gateway.listeners:
+        for condition in listener.conditions:
+            if condition.type in ("Accepted", "ResolvedRefs") and condition.status == "False":
+                reason = explain_condition([condition], condition.type)
+                yield warn(f"listener {listener.name}: {reason}", fix=fix, subject=subject)
 
 
-def _make_subject(found: Gateway) -> Subject:
-    return Subject("Gateway", found.name, found.namespace)
+def _make_subject(gateway: Gateway) -> Subject:
+    return Subject("Gateway", gateway.name, gateway.namespace)

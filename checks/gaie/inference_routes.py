@@ -1,4 +1,4 @@
-"""Whether HTTPRoutes are attached to their Gateways and find their inference pools."""
+"""Checks that HTTPRoutes are attached to Gateways and refer to existing inference pools."""
 
 from collections.abc import Iterator
 
@@ -10,8 +10,8 @@ from dynocheck.checks.gaie._scope import (
     find_known_controller,
     find_pool_backends,
     find_recipe_parents,
-    get_text,
     is_gateway,
+    lacks_type,
     uses_inference_pool,
 )
 from dynocheck.facts import (
@@ -31,7 +31,14 @@ from dynocheck.facts import (
 )
 
 
-@check("gaie.route", title="Inference routes are attached to a Gateway and find their pools")
+@check(
+    "gaie.route",
+    title="Inference routes have a Gateway and existing pools",
+    explained_by={
+        "gaie.gateway-crds": lacks_type("gateways", "gateways"),
+        "gaie.crds": lacks_type("inferencepools", "pools"),
+    },
+)
 def route(
     routes: InferenceRoutes,
     pools: InferencePools,
@@ -40,13 +47,13 @@ def route(
     here: RunNamespace,
     recipes: Recipes | None,
 ) -> Iterator[Finding]:
-    """A route that is not attached, or whose pool does not resolve, answers 404 or 500, and nothing says why.
+    """A route that is not attached, or whose pool does not resolve, answers 404 or 500 without a reason.
 
-    The usual causes: the Gateway is in another namespace than `parentRefs` say (or than the route, where
-    they say none), its listeners take routes of their own namespace only (the default), the pool is of
-    group `inference.networking.k8s.io` and the backend says another, or the controller was installed
-    without support for pools. After those, the controller's own word counts: Accepted and ResolvedRefs at
-    every parent, for the present generation, and GKE's Reconciled where it says False.
+    The usual causes: the Gateway is not in the namespace of `parentRefs` (without one, the route's), its
+    listeners accept only routes of their own namespace (the default), the backend has another group than
+    the pool's `inference.networking.k8s.io`, or the controller was installed without support for pools.
+    Otherwise the controller's conditions count: Accepted and ResolvedRefs for each parent and the current
+    generation, and GKE's Reconciled if it is False.
 
     Fix: kubectl describe httproute -n NAMESPACE NAME
     """
@@ -54,28 +61,27 @@ def route(
     yield from planned
     if not len(routes) and not len(pools):
         if not planned:
-            raise Skip("no HTTPRoute leads to a pool yet" if uses_inference_pool(recipes) else NOTHING)
+            raise Skip("no HTTPRoute refers to a pool yet" if uses_inference_pool(recipes) else NOTHING)
         return
-    for each in routes:
-        backends = list(_check_backends(each, pools))
+    for route in routes:
+        backends = list(_check_backends(route, pools))
         yield from backends
-        if not each.parents:
+        if not route.parents:
             yield fail(
-                "names no parent, so no Gateway serves it",
-                fix=_suggest_describe(each),
-                subject=_make_subject(each),
+                "has no parentRefs, so no Gateway serves it",
+                fix=_suggest_describe(route),
+                subject=_make_subject(route),
             )
-        for parent in each.parents:
+        for parent in route.parents:
             if is_gateway(parent):
-                yield from _check_parent(each, parent, gateways, classes, pool_known=not backends)
+                yield from _check_parent(route, parent, gateways, classes, pool_known=not backends)
             else:
-                yield from _check_statuses(each, parent, None, "", pool_known=not backends)
-    led_to = {(p.group, p.namespace, p.name) for each in routes for p in each.pools}
-    named = {(namespace, name) for _, namespace, name in led_to}
+                yield from _check_statuses(route, parent, None, "", pool_known=not backends)
+    targets = {(pool.namespace, pool.name) for route in routes for pool in route.pools}
     for pool in pools:
-        if (pool.namespace, pool.name) not in named:
+        if (pool.namespace, pool.name) not in targets:
             yield warn(
-                "no HTTPRoute leads to it, so no Gateway does",
+                "no HTTPRoute refers to it, so it gets no requests from Gateways",
                 fix=f"create an HTTPRoute with it as a backend, of group {pool.group}",
                 subject=Subject("InferencePool", pool.name, pool.namespace),
             )
@@ -84,185 +90,180 @@ def route(
 def _check_gateway_namespaces(
     gateways: Gateways, here: RunNamespace, recipes: Recipes | None
 ) -> Iterator[Finding]:
-    """Routes of recipes that look for their Gateway beside themselves, and it is elsewhere."""
+    """Reports recipes' routes whose parentRef has no namespace, and whose Gateway is in another one."""
     for parent in find_recipe_parents(recipes):
-        homes = [g.namespace for g in gateways if g.name == parent.name]
-        if parent.namespace is None and homes and here.name not in homes:
+        namespaces = [g.namespace for g in gateways if g.name == parent.name]
+        if parent.namespace is None and namespaces and here.name not in namespaces:
             yield warn(
-                f"names Gateway {parent.name} without its namespace, which is {' or '.join(homes)}: "
-                f"applied in {here.name}, the route is attached to nothing",
-                fix=f"add namespace: {homes[0]} to the parentRef",
+                f"the parentRef has no namespace, but Gateway {parent.name} is in {' or '.join(namespaces)}: "
+                f"applied in {here.name}, the route has no Gateway",
+                fix=f"add namespace: {namespaces[0]} to the parentRef",
                 location=parent.location,
             )
 
 
 def _check_recipe_backends(recipes: Recipes | None) -> Iterator[Finding]:
-    """Backends of the routes of recipes that cannot be pools, or not those that Dynamo's operator makes."""
+    """Reports backends of recipes' routes with another group than the pools of Dynamo's operator."""
     for recipe in recipes or ():
-        made = {f"{graph.name}-pool" for graph in recipe.graphs}
+        created = {f"{graph.name}-pool" for graph in recipe.graphs}
         for manifest in recipe.manifests:
             for backend in find_pool_backends(manifest):
-                group, name = get_text(backend, "group"), get_text(backend, "name")
-                if group not in GROUPS or (group != GAIE and name in made):
+                group, name = backend.get_text("group"), backend.get_text("name")
+                if group not in GROUPS or (group != GAIE and name in created):
                     yield fail(
-                        f"its backend {name} is of group {group or '(core)'}, "
-                        f"Dynamo's operator makes InferencePools of {GAIE}",
+                        f"its backend {name} has group {group or '(core)'}, "
+                        f"Dynamo's operator creates InferencePools of {GAIE}",
                         fix=f"set group: {GAIE} in the backendRef",
                         location=Location(manifest.file, backend.line, backend.column),
                     )
 
 
-def _check_backends(each: Route, pools: InferencePools) -> Iterator[Finding]:
+def _check_backends(route: Route, pools: InferencePools) -> Iterator[Finding]:
     known = {(pool.group, pool.namespace, pool.name) for pool in pools}
-    for backend in each.pools:
+    for backend in route.pools:
         if (backend.group, backend.namespace, backend.name) in known:
             continue
-        of_group = [group for group in GROUPS if (group, backend.namespace, backend.name) in known]
-        if of_group:
+        groups = [group for group in GROUPS if (group, backend.namespace, backend.name) in known]
+        if groups:
             yield fail(
-                f"its backend {backend.name} is of group {backend.group or '(core)'}, "
-                f"the InferencePool of that name is of {of_group[0]}",
-                fix=f"set group: {of_group[0]} in the backendRef",
-                subject=_make_subject(each),
+                f"its backend {backend.name} has group {backend.group or '(core)'}, "
+                f"the InferencePool with that name has {groups[0]}",
+                fix=f"set group: {groups[0]} in the backendRef",
+                subject=_make_subject(route),
             )
         elif backend.group not in GROUPS:
             yield fail(
-                f"its backend {backend.name} is an InferencePool of group {backend.group or '(core)'}, "
-                "which has no such kind",
+                f"its backend {backend.name} has group {backend.group or '(core)'}, "
+                "which has no kind InferencePool",
                 fix=f"set group: {GAIE} in the backendRef",
-                subject=_make_subject(each),
+                subject=_make_subject(route),
             )
         else:
             yield fail(
-                f"leads to InferencePool {backend.name}, which does not exist in {backend.namespace}",
+                f"InferencePool {backend.name} does not exist in {backend.namespace}",
                 fix=f"kubectl get inferencepools.{backend.group} -n {backend.namespace}",
                 evidence={"pools": [f"{p.namespace}/{p.name}" for p in pools]},
-                subject=_make_subject(each),
+                subject=_make_subject(route),
             )
 
 
 def _check_parent(
-    each: Route, parent: ObjectReference, gateways: Gateways, classes: GatewayClasses, *, pool_known: bool
+    route: Route, parent: ObjectReference, gateways: Gateways, classes: GatewayClasses, *, pool_known: bool
 ) -> Iterator[Finding]:
     gateway = gateways.find(parent.namespace, parent.name)
     if gateway is None:
         elsewhere = [g.namespace for g in gateways if g.name == parent.name]
         yield fail(
             f"its Gateway {parent.name} does not exist in namespace {parent.namespace}"
-            + (f"; one of that name is in {', '.join(elsewhere)}" if elsewhere else ""),
+            + (f", but in {', '.join(elsewhere)}" if elsewhere else ""),
             fix=f"set namespace: {elsewhere[0]} in the parentRef"
             if elsewhere
             else f"kubectl get gateways.{GATEWAY_API} -A",
             evidence={"gateways": [f"{g.namespace}/{g.name}" for g in gateways]},
-            subject=_make_subject(each),
+            subject=_make_subject(route),
         )
         return
-    if (refusal := _explain_refusal(each, parent, gateway)) is not None:
+    if (reason := _explain_rejection(route, parent, gateway)) is not None:
         yield fail(
-            refusal,
+            reason,
             fix=f"kubectl edit gateways.{GATEWAY_API} -n {gateway.namespace} {gateway.name}   "
-            "# listeners[].allowedRoutes.namespaces.from: All, or a Selector that matches " + each.namespace,
+            "# listeners[].allowedRoutes.namespaces.from: All, or a Selector that matches " + route.namespace,
             evidence={listener.name: listener.routes_from for listener in gateway.listeners},
-            subject=_make_subject(each),
+            subject=_make_subject(route),
         )
         return
-    found = classes.find(gateway.class_name)
-    row = find_known_controller(found)
-    enable = row.enable if row else ""
-    yield from _check_statuses(
-        each, parent, found.controller if found else None, enable, pool_known=pool_known
-    )
+    gateway_class = classes.find(gateway.class_name)
+    row = find_known_controller(gateway_class)
+    controller = gateway_class.controller if gateway_class else None
+    yield from _check_statuses(route, parent, controller, row.enable if row else "", pool_known=pool_known)
 
 
-def _explain_refusal(each: Route, parent: ObjectReference, gateway: Gateway) -> str | None:
-    """Why no listener takes the route, as far as its own words tell.
+def _explain_rejection(route: Route, parent: ObjectReference, gateway: Gateway) -> str | None:
+    """Why no listener of the Gateway accepts the route; None if one may.
 
-    Whether a Selector matches is left to the controller, which knows the labels of namespaces.
+    Selectors are assumed to match; the controller's status tells if they do not.
     """
-    meant = [
+    listeners = [
         listener
         for listener in gateway.listeners
         if parent.section in ("", listener.name) and parent.port in (None, listener.port)
     ]
-    if not meant and (parent.section or parent.port):
-        what = parent.section or f"port {parent.port}"
-        return f"names listener {what}, which Gateway {gateway.namespace}/{gateway.name} does not have"
-    if meant and not any(_admits(listener, each, gateway) for listener in meant):
-        return (
-            f"no listener of Gateway {gateway.namespace}/{gateway.name} takes HTTPRoutes "
-            f"of namespace {each.namespace}"
-        )
+    name = f"{gateway.namespace}/{gateway.name}"
+    if not listeners and (parent.section or parent.port):
+        return f"Gateway {name} has no listener {parent.section or f'port {parent.port}'}"
+    if listeners and not any(_admits(listener, route, gateway) for listener in listeners):
+        return f"no listener of Gateway {name} accepts HTTPRoutes of namespace {route.namespace}"
     return None
 
 
-def _admits(listener: Listener, each: Route, gateway: Gateway) -> bool:
+def _admits(listener: Listener, route: Route, gateway: Gateway) -> bool:
     if listener.kinds and "HTTPRoute" not in listener.kinds:
         return False
     if listener.routes_from == "Same":
-        return gateway.namespace == each.namespace
+        return gateway.namespace == route.namespace
     return listener.routes_from in ("All", "Selector")
 
 
 def _check_statuses(
-    each: Route, parent: ObjectReference, controller: str | None, enable: str, *, pool_known: bool
+    route: Route, parent: ObjectReference, controller: str | None, enable: str, *, pool_known: bool
 ) -> Iterator[Finding]:
-    """What the controller says; others may write a status too, which is not theirs to judge by."""
-    told = [
-        s for s in each.statuses if _is_same_parent(s.parent, parent) and controller in (None, s.controller)
+    """Reports problems in the statuses of the parent's controller; those of other controllers are ignored."""
+    statuses = [
+        s for s in route.statuses if _is_same_parent(s.parent, parent) and controller in (None, s.controller)
     ]
     where = f"at {parent.kind} {parent.namespace}/{parent.name}"
-    if not told:
+    if not statuses:
         yield fail(
-            f"{where}: no status, so no controller has taken it up",
-            fix=_suggest_describe(each),
+            f"{where}: no status, so no controller has processed it",
+            fix=_suggest_describe(route),
             evidence={"controller": controller} if controller else {},
-            subject=_make_subject(each),
+            subject=_make_subject(route),
         )
-    for status in told:
-        yield from _check_status(each, status, where, enable, pool_known=pool_known)
+    for status in statuses:
+        yield from _check_status(route, status, where, enable, pool_known=pool_known)
 
 
-def _is_same_parent(told: ObjectReference, parent: ObjectReference) -> bool:
-    """Whether a status is about this parent; controllers may leave out the listener."""
+def _is_same_parent(reported: ObjectReference, parent: ObjectReference) -> bool:
+    """Whether a status is about this parent; controllers may omit the listener."""
     return (
-        (told.group, told.kind, told.namespace, told.name)
+        (reported.group, reported.kind, reported.namespace, reported.name)
         == (parent.group, parent.kind, parent.namespace, parent.name)
-        and told.section in ("", parent.section)
-        and told.port in (None, parent.port)
+        and reported.section in ("", parent.section)
+        and reported.port in (None, parent.port)
     )
 
 
 def _check_status(
-    each: Route, status: RouteParent, where: str, enable: str, *, pool_known: bool
+    route: Route, status: RouteParent, where: str, enable: str, *, pool_known: bool
 ) -> Iterator[Finding]:
     evidence = {"controller": status.controller}
-    told = {c.type: c for c in status.conditions}
-    # Not resolving has been explained where the pool is not there.
+    conditions = {condition.type: condition for condition in status.conditions}
+    # A missing pool, already reported, does not resolve either.
     kinds = ["Accepted", *(["ResolvedRefs"] if pool_known else [])]
-    if "Reconciled" in told and told["Reconciled"].status == "False":
+    if "Reconciled" in conditions and conditions["Reconciled"].status == "False":
         kinds.append("Reconciled")
     for kind in kinds:
         if (message := explain_condition(status.conditions, kind)) is not None:
-            unsupported = kind in told and told[kind].reason == "InvalidKind"
+            unsupported = kind in conditions and conditions[kind].reason == "InvalidKind"
             yield fail(
                 f"{where}: {message}",
-                fix=enable if unsupported and enable else _suggest_describe(each),
+                fix=enable if unsupported and enable else _suggest_describe(route),
                 evidence=evidence,
-                subject=_make_subject(each),
+                subject=_make_subject(route),
             )
             return
-    if "PartiallyInvalid" in told and told["PartiallyInvalid"].status == "True":
+    if "PartiallyInvalid" in conditions and conditions["PartiallyInvalid"].status == "True":
         yield warn(
-            f"{where}: a part of it is left out: {told['PartiallyInvalid'].message}",
-            fix=_suggest_describe(each),
+            f"{where}: a part of it is ignored: {conditions['PartiallyInvalid'].message}",
+            fix=_suggest_describe(route),
             evidence=evidence,
-            subject=_make_subject(each),
+            subject=_make_subject(route),
         )
 
 
-def _suggest_describe(each: Route) -> str:
-    return f"kubectl describe httproute -n {each.namespace} {each.name}"
+def _suggest_describe(route: Route) -> str:
+    return f"kubectl describe httproute -n {route.namespace} {route.name}"
 
 
-def _make_subject(each: Route) -> Subject:
-    return Subject("HTTPRoute", each.name, each.namespace)
+def _make_subject(route: Route) -> Subject:
+    return Subject("HTTPRoute", route.name, route.namespace)

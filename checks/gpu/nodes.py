@@ -65,7 +65,16 @@ def nodes_present(nodes: Nodes, slices: ResourceSlices, autoscalers: Autoscalers
         yield fail(missing, fix=fix, evidence=evidence)
 
 
-@check("gpu.allocatable", title="GPU nodes have allocatable GPUs")
+def _is_down_everywhere(cause: Finding, effect: Finding) -> bool:
+    """No node has a ready pod of what offers its GPUs."""
+    return cause.outcome == effect.outcome == "fail" and cause.evidence.get("ready") == 0
+
+
+@check(
+    "gpu.allocatable",
+    title="GPU nodes have allocatable GPUs",
+    explained_by=dict.fromkeys(("gpu.operator", "gpu.operands"), _is_down_everywhere),
+)
 def allocatable(nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
     """A GPU label or capacity shows that the hardware exists; pods only get what the device plugin or the DRA
     driver offers as allocatable.

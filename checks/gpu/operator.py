@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from dynocheck import Finding, Skip, Subject, check, fail, warn
 from dynocheck.facts import (
     Autoscalers,
-    Node,
     Nodes,
     OperatorPods,
     OperatorResource,
@@ -44,7 +43,16 @@ _ENDED = ("Succeeded", "Failed")  # phases of finished hooks and evicted pods
 _NAME_LABELS = ("app.kubernetes.io/name", "k8s-app", "name", "app")
 
 
-@check("gpu.operator", title="The GPU Operator is ready where GPUs need it")
+def _is_of_operands(cause: Finding, effect: Finding) -> bool:
+    """The operator's resource is not ready since one of its DaemonSets is not."""
+    return cause.outcome == effect.outcome == "fail" and effect.evidence.get("state") == "notReady"
+
+
+@check(
+    "gpu.operator",
+    title="The GPU Operator is ready where GPUs need it",
+    explained_by={"gpu.operands": _is_of_operands},
+)
 def operator(
     pods: OperatorPods,
     resources: OperatorResources,
@@ -71,7 +79,12 @@ def operator(
         raise Skip(f"no GPU node yet; nodes that {autoscalers} adds may not need the GPU Operator")
     managed = [node for node in nodes if any(label.startswith(_DEPLOY) for label in node.labels)]
     if not any(node.gpus for node in nodes) and not find_dra_nodes(slices):
-        yield fail("No GPU Operator pod found, and no GPU is allocatable", fix=_INSTALL, subject=_OPERATOR)
+        yield fail(
+            "No GPU Operator pod found, and no GPU is allocatable",
+            fix=_INSTALL,
+            evidence={"ready": 0},
+            subject=_OPERATOR,
+        )
     elif managed:
         yield warn(
             f"No GPU Operator pod found, but {len(managed)} nodes have its labels: "
@@ -111,7 +124,12 @@ def _check_states(resources: OperatorResources) -> Iterator[Finding]:
         fix = f"kubectl describe {resource.kind.lower()}.nvidia.com {resource.name}"
         if resource.state == "notReady":
             reason = _find_reason(resource)
-            yield fail(f"is notReady{': ' + reason if reason else ''}", fix=fix, subject=subject)
+            yield fail(
+                f"is notReady{': ' + reason if reason else ''}",
+                fix=fix,
+                evidence={"state": resource.state},
+                subject=subject,
+            )
         elif resource.state == "ignored":
             yield warn("is ignored: the operator uses another one", fix=fix, subject=subject)
         elif resource.state not in ("ready", "disabled"):
@@ -139,7 +157,7 @@ def operands(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) -> Iter
     judged = [(operand, w) for w in workloads if (operand := _identify_operand(w))]
     if not any(workload.desired for _, workload in judged):
         raise Skip("no DaemonSet of the GPU Operator or of a device plugin is scheduled on a node")
-    down = sum(_is_down(node.node) for node in list_gpu_nodes(nodes, slices))
+    down = sum(gpu.node.is_down for gpu in list_gpu_nodes(nodes, slices))
     for operand, workload in judged:
         missing = workload.desired - workload.ready
         if missing <= 0 and workload.observed:
@@ -168,7 +186,3 @@ def _identify_operand(workload: Workload) -> str:
             return _NEEDED.get(operand, operand)
     names = (labels.get(key, "") for key in _NAME_LABELS for labels in (workload.labels, workload.pod_labels))
     return next((_BARE[name] for name in names if name in _BARE), "")
-
-
-def _is_down(node: Node) -> bool:
-    return any(condition.type == "Ready" and condition.status != "True" for condition in node.conditions)

@@ -4,12 +4,12 @@ import re
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.data.images import ImageReference, find_image, parse_image
 from dynocheck.engines import find_instances
 from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templates
 
-# The image that carries an engine, whatever registry it is in.
+# The name of each engine's image, in any registry.
 _IMAGES = {"vllm": "vllm-runtime", "sglang": "sglang-runtime", "trtllm": "tensorrtllm-runtime"}
 _ENGINES = {image: engine for engine, image in _IMAGES.items()}
 # An unreplaced placeholder; manifest.placeholders reports it.
@@ -18,7 +18,7 @@ _SEMVER = re.compile(
     r"v?(0|[1-9]\d*)\.(0|[1-9]\d*)\.(0|[1-9]\d*)(-[0-9A-Za-z-]+(\.[0-9A-Za-z-]+)*)?(\+[0-9A-Za-z.-]+)?"
 )
 _TOLERATED = ("frontend", "planner", "epp")  # roles for which some operators accept any tag
-_MOVING = ("latest", "main", "nightly", "dev", "edge", "stable")
+_MUTABLE = ("latest", "main", "nightly", "dev", "edge", "stable")
 _RELEASE = re.compile(r"v?(\d+)\.(\d+)\.(\d+)")
 
 
@@ -47,19 +47,19 @@ def _list_images(graph: Graph) -> Iterator[_ContainerImage]:
 
 
 def _list_graphs(recipes: Recipes) -> list[Graph]:
-    found = [graph for recipe in recipes for graph in recipe.graphs]
-    if not found:
+    graphs = [graph for recipe in recipes for graph in recipe.graphs]
+    if not graphs:
         raise Skip("no DynamoGraphDeployment")
-    return found
+    return graphs
 
 
 @check("graph.engine-agrees", title="backendFramework, command and image name the same engine")
 def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
-    """The image brings an engine, the command starts one, and `backendFramework` tells the operator how to
-    spread that over nodes and to probe it. An image of one engine cannot start another.
+    """The image contains an engine, the command starts one, and the operator distributes and probes that of
+    `backendFramework`. An image of one engine cannot start another.
 
-    Only Dynamo's own runtime images are known by name; a graph without `backendFramework` is judged by the
-    other two.
+    Only the names of Dynamo's own runtime images are known. In a graph without `backendFramework`, image and
+    command are compared.
 
     Fix: name the image, the module and the framework of one engine
     """
@@ -67,53 +67,53 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
         engines = list(find_instances(graph))
         for engine in engines:
             name, container = engine.engine.name, engine.container
-            carried = _ENGINES.get(parse_image(container.image or "").dynamo_name)
-            if carried is not None and carried != name:
+            contained = _ENGINES.get(parse_image(container.image or "").dynamo_name)
+            if contained is not None and contained != name:
                 yield fail(
-                    f"{engine.component.name} starts {engine.launch.module} in an image of {carried}",
-                    fix=f"use the image {_IMAGES[name]}, or start dynamo.{carried}",
+                    f"{engine.component.name} starts {engine.launch.module} in an image of {contained}",
+                    fix=f"use the image {_IMAGES[name]}, or start dynamo.{contained}",
                     evidence={"image": container.image},
                     location=Location(graph.file, container.image_line, container.image_column),
                 )
-        others = [each for each in engines if each.engine.name != graph.framework]
+        others = [engine for engine in engines if engine.engine.name != graph.framework]
         if graph.framework in _IMAGES and others:
-            modules = sorted({each.launch.module for each in others})
+            modules = sorted({engine.launch.module for engine in others})
             yield fail(
                 f"graph {graph.name} has backendFramework: {graph.framework}, but its workers start "
                 f"{', '.join(modules)}",
                 fix=f"set backendFramework: {others[0].engine.name}",
-                evidence={each.component.name: each.launch.module for each in others},
+                evidence={engine.component.name: engine.launch.module for engine in others},
                 location=_locate_framework(recipes, graph),
             )
 
 
 def _locate_framework(recipes: Recipes, graph: Graph) -> Location:
-    """Where a graph says its framework."""
+    """The position of a graph's backendFramework."""
     manifests = (m for recipe in recipes for m in recipe.manifests)
-    same = (m.root for m in manifests if (m.file, m.name) == (graph.file, graph.name))
-    said = next((value for root in same if (value := root.get("spec", "backendFramework"))), graph)
-    return Location(graph.file, said.line, said.column)
+    roots = (m.root for m in manifests if (m.file, m.name) == (graph.file, graph.name))
+    value = next((value for root in roots if (value := root.get("spec", "backendFramework"))), graph)
+    return Location(graph.file, value.line, value.column)
 
 
 @check("graph.images-pinned", title="Graph images are pinned to a release")
 def images_pinned(recipes: Recipes) -> Iterator[Finding]:
-    """An image without a tag, or with one that moves, is another image on the next node that pulls it: two
-    workers of one graph then run different code.
+    """Without a tag, or with a mutable one, the next node may pull another image: two workers of one graph
+    then run different code.
 
-    Dynamo's operator reads the runtime's version from the tag of a component's main image. Newer ones refuse
-    a worker's tag that is no semantic version (`1.3.0`, `v1.3.0-rc.1`), digest or not, unless the component
-    says `runtimeVersionOverride`.
+    Dynamo's operator reads the runtime's version from the tag of a component's main image. Newer operators
+    reject a worker's tag that is not a semantic version (`1.3.0`, `v1.3.0-rc.1`), with or without a digest,
+    unless the component has `runtimeVersionOverride`.
 
-    Fix: name a release's tag, with its digest for what must never change
+    Fix: use a release's tag, and its digest if the image must never change
     """
     overridden = _find_overrides(recipes)
     yield from _check_init_images(recipes)
     for graph in _list_graphs(recipes):
         for used in _list_images(graph):
             tag, pinned = used.reference.tag, "@" in used.image
-            named = f"{used.component.name} runs {used.image}"
-            if not pinned and tag in ("", *_MOVING):
-                yield _warn_moving_tag(named, tag, used.place)
+            subject = f"{used.component.name} runs {used.image}"
+            if not pinned and tag in ("", *_MUTABLE):
+                yield _warn_mutable_tag(subject, tag, used.place)
             elif (
                 used.container is used.component.main
                 and used.component.role not in _TOLERATED
@@ -121,7 +121,7 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
                 and (graph.file, used.component.line) not in overridden
             ):
                 yield warn(
-                    f"{named}, whose tag is not a semantic version: newer operators reject it "
+                    f"{subject}, whose tag is not a semantic version: newer operators reject it "
                     "without runtimeVersionOverride",
                     fix="set runtimeVersionOverride to the release in the image, or use a release's tag",
                     location=used.place,
@@ -129,29 +129,28 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _check_init_images(recipes: Recipes) -> Iterator[Finding]:
-    """Images that move, of the containers that run before those of a component."""
+    """Reports init containers of components whose image has a mutable tag or none."""
     for template in (t for recipe in recipes for t in list_pod_templates(recipe) if t.of_graph):
-        started = template.spec.get("initContainers")
-        for container in started.sequence if started is not None else ():
+        for container in template.spec.get_items("initContainers"):
             image = container.get("image") or container
-            named, tag = image.text or "", parse_image(image.text or "").tag
-            if named and not _UNFILLED.search(named) and "@" not in named and tag in ("", *_MOVING):
+            name, tag = image.text or "", parse_image(image.text or "").tag
+            if name and not _UNFILLED.search(name) and "@" not in name and tag in ("", *_MUTABLE):
+                owner = template.owner.removeprefix("component ")
                 place = Location(template.manifest.file, image.line, image.column)
-                yield _warn_moving_tag(
-                    f"{template.owner.removeprefix('component ')} runs {named} first", tag, place
-                )
+                yield _warn_mutable_tag(f"{owner} runs {name} first", tag, place)
 
 
-def _warn_moving_tag(named: str, tag: str, place: Location) -> Finding:
+def _warn_mutable_tag(subject: str, tag: str, place: Location) -> Finding:
+    problem = "whose tag is mutable" if tag else "which has no tag"
     return warn(
-        f"{named}, {'whose tag is mutable' if tag else 'which has no tag'}: each node may pull another image",
-        fix="name a release's tag, such as 1.3.0",
+        f"{subject}, {problem}: each node may pull another image",
+        fix="use a release's tag, such as 1.3.0",
         location=place,
     )
 
 
 def _find_overrides(recipes: Recipes) -> set[tuple[str, int]]:
-    """The components that say which release they run, by file and line."""
+    """The components with runtimeVersionOverride, by file and line."""
     graphs = (m for r in recipes for m in r.manifests if m.kind == "DynamoGraphDeployment")
     return {
         (manifest.file, entry.line)
@@ -164,12 +163,12 @@ def _find_overrides(recipes: Recipes) -> set[tuple[str, int]]:
 
 
 @check("graph.one-release", title="All components of a graph run the same Dynamo release")
-def one_release(recipes: Recipes) -> Iterator[Finding]:
-    """Frontend, router and workers talk to each other in the protocols of their release; those of different
-    releases may not find each other, or misread what they are sent.
+def one_release(recipes: Recipes) -> Iterator[Result]:
+    """Frontend, router and workers use the protocols of their release; with different releases they may not
+    find each other, or misread messages.
 
-    Only images of Dynamo with a release in their tag are compared, up to the minor version. An endpoint
-    picker and a frontend beside an engine count too.
+    Only Dynamo's images with a release in their tag are compared, up to the minor version, including those
+    of endpoint pickers and frontend sidecars.
 
     Fix: give all images of a graph the same release
     """
@@ -187,10 +186,35 @@ def one_release(recipes: Recipes) -> Iterator[Finding]:
                 evidence={name: f"{used.component.name}: {used.image}" for name, used in releases.items()},
                 location=odd.place,
             )
+        unknown = _find_unknown_release(graph)
+        if unknown is None or len(releases) > 1:
+            yield judged(1, "graphs")
+        else:
+            yield unjudged(
+                f"graph {graph.name}: {unknown.image}",
+                why="its images differ, and the tag of one names no release",
+                needs="tags of releases, as in 1.3.0",
+                location=Location(graph.file, unknown.image_line, unknown.image_column),
+            )
+
+
+def _find_unknown_release(graph: Graph) -> Container | None:
+    """A container whose image may be of another release than the others'; None where all are alike."""
+    containers = [
+        container
+        for component in graph.components
+        for container in component.containers
+        if container.image and (container is component.main or parse_image(container.image).dynamo_name)
+    ]
+    tags = {parse_image(container.image or "").tag for container in containers}
+    images = {container.image for container in containers}
+    if len(images) == 1 or (len(tags) == 1 and tags != {""}):
+        return None
+    return next((c for c in containers if not _parse_release(parse_image(c.image or ""))), None)
 
 
 def _parse_release(reference: ImageReference) -> str:
-    """The minor release of one of Dynamo's images, empty when it is none or its tag does not tell."""
+    """The minor release of a Dynamo image; empty for other images and tags without a release."""
     if not reference.dynamo_name:
         return ""
     row = find_image(reference)

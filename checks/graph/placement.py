@@ -20,10 +20,7 @@ from dynocheck.facts import (
 
 _SIDES = {"podAffinity": "wants to be near", "podAntiAffinity": "keeps away from"}
 _RULE = "DuringSchedulingIgnoredDuringExecution"
-
-
-def _get_text(value: Value | None) -> str:
-    return (value.text if value else None) or ""
+_LABELS = {GRAPH_LABEL, COMPONENT_LABEL, TYPE_LABEL, SUBTYPE_LABEL, CLASS_LABEL}
 
 
 class _AffinityRule(NamedTuple):
@@ -38,36 +35,32 @@ class _AffinityRule(NamedTuple):
     def text(self) -> str:
         exact = self.selector.get("matchLabels")
         parts = [f"{key}={value.text}" for key, value in exact.mapping.items()] if exact else []
-        expressions = self.selector.get("matchExpressions")
-        for each in expressions.sequence if expressions else ():
-            key, operator, values = each.get("key"), each.get("operator"), each.get("values")
-            named = ", ".join(value.text or "" for value in values.sequence) if values else ""
-            parts.append(
-                " ".join(filter(None, [_get_text(key), _get_text(operator), f"[{named}]" if named else ""]))
-            )
+        for expression in self.selector.get_items("matchExpressions"):
+            values = ", ".join(value.text or "" for value in expression.get_items("values"))
+            words = (expression.get_text("key"), expression.get_text("operator"), values and f"[{values}]")
+            parts.append(" ".join(filter(None, words)))
         return ", ".join(parts)
 
     @property
     def keys(self) -> dict[str, set[str]]:
-        """The values that are named for each label."""
-        exact, expressions = self.selector.get("matchLabels"), self.selector.get("matchExpressions")
-        found = {key: {value.text or ""} for key, value in exact.mapping.items()} if exact else {}
-        for each in expressions.sequence if expressions else ():
-            key, values = each.get("key"), each.get("values")
-            named = {value.text or "" for value in values.sequence} if values else set()
-            found.setdefault(_get_text(key), set()).update(named)
-        return found
+        """The selected values of each label."""
+        exact = self.selector.get("matchLabels")
+        selected = {key: {value.text or ""} for key, value in exact.mapping.items()} if exact else {}
+        for expression in self.selector.get_items("matchExpressions"):
+            values = {value.text or "" for value in expression.get_items("values")}
+            selected.setdefault(expression.get_text("key"), set()).update(values)
+        return selected
 
 
 @check("graph.placement", title="Affinity rules match existing pods")
 def placement(recipes: Recipes) -> Iterator[Finding]:
-    """A rule to keep away from pods that no label fits keeps away from nobody; one that demands to be near
-    them leaves its own pod Pending.
+    """An anti-affinity rule that matches no pod has no effect; a required affinity rule that matches none
+    leaves its own pod Pending.
 
-    The operator labels the pods of a graph with its name (`nvidia.com/dynamo-graph-deployment-name`, without
-    the component's), the component's name and its type; workers have a class only beside an endpoint picker.
-    Rules on those labels alone are judged, in recipes that hold a graph, and none that names another graph or
-    other namespaces.
+    The operator labels a graph's pods with the graph's name (`nvidia.com/dynamo-graph-deployment-name`), the
+    component's name and its type; workers have a class only beside an endpoint picker. Judged are rules that
+    select only these labels, in recipes with a graph. Rules that name another graph or other namespaces are
+    not judged.
 
     Fix: select nvidia.com/dynamo-graph-deployment-name In [GRAPH] and nvidia.com/dynamo-component-type
     """
@@ -77,44 +70,37 @@ def placement(recipes: Recipes) -> Iterator[Finding]:
         for term in (term for pod in pods for term in _find_terms(pod)):
             judged = True
             if not any(may_match(term.selector, pod.labels) for pod in pods):
-                yield from _report_idle(recipe, term)
+                yield from _report_unmatched(recipe, term)
     if not judged:
-        raise Skip("no pod is placed by the labels that Dynamo's operator gives")
+        raise Skip("no pod has an affinity rule on the labels of Dynamo's operator")
 
 
 def _find_terms(pod: LabelledPod) -> Iterator[_AffinityRule]:
     affinity = pod.template.spec.get("affinity")
     for side in _SIDES:
         for word in ("required", "preferred"):
-            rules = affinity.get(side, f"{word}{_RULE}") if affinity else None
-            for rule in rules.sequence if rules else ():
+            for rule in affinity.get_items(side, f"{word}{_RULE}") if affinity else ():
                 term = rule.get("podAffinityTerm") or rule
                 selector = term.get("labelSelector")
                 elsewhere = term.get("namespaces") or term.get("namespaceSelector")
                 if selector is not None and elsewhere is None:
-                    found = _AffinityRule(pod, side, word == "required", selector)
-                    if found.keys and set(found.keys) <= {
-                        GRAPH_LABEL,
-                        COMPONENT_LABEL,
-                        TYPE_LABEL,
-                        SUBTYPE_LABEL,
-                        CLASS_LABEL,
-                    }:
-                        yield found
+                    affinity_rule = _AffinityRule(pod, side, word == "required", selector)
+                    if affinity_rule.keys and affinity_rule.keys.keys() <= _LABELS:
+                        yield affinity_rule
 
 
-def _report_idle(recipe: Recipe, term: _AffinityRule) -> Iterator[Finding]:
+def _report_unmatched(recipe: Recipe, term: _AffinityRule) -> Iterator[Finding]:
     graphs = sorted(graph.name for graph in recipe.graphs)
-    named = term.keys.get(GRAPH_LABEL, set())
-    meant = [graph for graph in graphs if any(name.startswith(f"{graph}-") for name in named)]
-    if named and not named & set(graphs) and not meant:
-        return  # of another deployment, which may be there
-    waits = term.side == "podAffinity" and term.required
-    hint = f"; the label holds the graph's name alone: {meant[0]}" if meant else ""
-    effect = "it stays Pending" if waits else "the rule does nothing"
-    where = term.pod.template
-    yield (fail if waits else warn)(
-        f"{where.owner} {_SIDES[term.side]} pods with {term.text}, and the recipe has none: {effect}{hint}",
-        fix=f"select {GRAPH_LABEL}={meant[0] if meant else graphs[0]} and {TYPE_LABEL}",
-        location=Location(where.manifest.file, term.selector.line, term.selector.column),
+    selected = term.keys.get(GRAPH_LABEL, set())
+    likely = [graph for graph in graphs if any(name.startswith(f"{graph}-") for name in selected)]
+    if selected and not selected & set(graphs) and not likely:
+        return  # of another deployment, which may exist
+    pending = term.side == "podAffinity" and term.required
+    hint = f"; the label's value is only the graph's name: {likely[0]}" if likely else ""
+    effect = "it stays Pending" if pending else "the rule has no effect"
+    template, rule = term.pod.template, f"{_SIDES[term.side]} pods with {term.text}"
+    yield (fail if pending else warn)(
+        f"{template.owner} {rule}, and the recipe has none: {effect}{hint}",
+        fix=f"select {GRAPH_LABEL}={likely[0] if likely else graphs[0]} and {TYPE_LABEL}",
+        location=Location(template.manifest.file, term.selector.line, term.selector.column),
     )

@@ -14,14 +14,14 @@ from dynocheck.facts import Component, Graph, Recipes
 @table(
     "graph.variants",
     title="Resources of each variant",
-    note="nodes: those that one replica spans; weights: GiB on a GPU, at least; KV: KiB of cache a token "
-    "takes on a GPU; tokens: that an engine's cache holds at most, where the GPU is named; ?: cannot be told",
+    note="nodes: per replica; weights: at least this many GiB per GPU; KV: KiB of cache per token and GPU; "
+    "tokens: capacity of an engine's cache, if the GPU product is known; ?: unknown",
 )
 def variants(recipes: Recipes) -> Iterator[Row]:
-    """A row for each graph, in it a line for each of its components that have an engine or GPUs."""
-    rooms = {
-        (each.instance.graph.file, each.instance.graph.name, each.instance.name): each
-        for each in size_engines(recipes)
+    """A row per graph, with a line for each component that has an engine or GPUs."""
+    sized = {
+        (engine.instance.graph.file, engine.instance.graph.name, engine.instance.name): engine
+        for engine in size_engines(recipes)
     }
     graphs = [graph for recipe in recipes for graph in recipe.graphs]
     for graph, label in zip(graphs, _label_graphs(recipes, graphs), strict=True):
@@ -35,25 +35,23 @@ def variants(recipes: Recipes) -> Iterator[Row]:
             "nodes": tuple(component.nodes for component in computing),
             "parallelism": tuple(_format_parallelism(graph, component) for component in computing),
             **_format_memory(
-                [rooms.get((graph.file, graph.name, component.name)) for component in computing]
+                [sized.get((graph.file, graph.name, component.name)) for component in computing]
             ),
         }
 
 
 def _format_memory(engines: list[SizedEngine | None]) -> dict[str, tuple[str, ...]]:
-    """What each engine's GPUs hold; what depends on the size of the GPU only where its product is named."""
-    rooms = [each.room if each is not None else None for each in engines]
-    told = [
-        room if each is not None and each.product else None for each, room in zip(engines, rooms, strict=True)
-    ]
-    held = {
+    """The memory use of each engine's GPUs, and the tokens in its cache if the GPU product is known."""
+    rooms = [engine.room if engine is not None else None for engine in engines]
+    of_product = [engine.room if engine is not None and engine.product else None for engine in engines]
+    columns = {
         "weights": tuple(f"{room.weights / GIB:.1f}" if room else "?" for room in rooms),
         "KV": tuple(f"{room.token / 1024:.1f}" if room and room.token else "?" for room in rooms),
     }
-    if not any(told):
-        return held
-    tokens = tuple(f"{room.tokens:,}" if room and room.tokens is not None else "?" for room in told)
-    return {**held, "tokens": tokens}
+    if not any(of_product):
+        return columns
+    tokens = tuple(f"{room.tokens:,}" if room and room.tokens is not None else "?" for room in of_product)
+    return {**columns, "tokens": tokens}
 
 
 def _is_computing(component: Component) -> bool:
@@ -63,16 +61,16 @@ def _is_computing(component: Component) -> bool:
 
 
 def _format_engines(graph: Graph) -> str:
-    """The engines that it starts, where it names no framework."""
+    """The engines that a graph starts."""
     launches = (
         launch for c in graph.components for container in c.containers for launch in container.launches
     )
-    found = (detect_engine(launch) for launch in launches)
-    return ", ".join(dict.fromkeys(engine.name for engine in found if engine))
+    engines = (detect_engine(launch) for launch in launches)
+    return ", ".join(dict.fromkeys(engine.name for engine in engines if engine))
 
 
 def _label_roles(components: list[Component]) -> tuple[str, ...]:
-    """Each component's role, or its name where several have the same role."""
+    """The role of each component, or its name if several have the same role."""
     counts = Counter(component.role for component in components)
     return tuple(c.role if counts[c.role] == 1 else c.name for c in components)
 
@@ -83,29 +81,30 @@ def _format_parallelism(graph: Graph, component: Component) -> str:
         for launch in container.launches:
             engine = detect_engine(launch)
             if engine is not None:
-                given = engine.arguments(container, launch, graph.file)
-                split = engine.parallelism(given)
-                splits.append(f"{split}{_format_sharding(split, given)}" if split is not None else "?")
+                arguments = engine.arguments(container, launch, graph.file)
+                split = engine.parallelism(arguments)
+                splits.append(f"{split}{_format_sharding(split, arguments)}" if split is not None else "?")
     return ", ".join(dict.fromkeys(splits)) or "?"
 
 
-def _format_sharding(split: Parallelism, given: Arguments) -> str:
-    """How attention and experts are divided over the ranks, where the arguments say so.
+def _format_sharding(split: Parallelism, arguments: Arguments) -> str:
+    """How attention and experts are divided over the ranks; empty unless arguments set it.
 
-    vLLM divides experts over all ranks of tensor, context and data parallelism, the others over as many
-    as they are told.
+    vLLM divides experts over all ranks of tensor, context and data parallelism, the other engines over
+    expert-parallel-size.
     """
-    attention = given.is_enabled("enable-dp-attention") or given.is_enabled("enable-attention-dp")
+    attention = arguments.is_enabled("enable-dp-attention") or arguments.is_enabled("enable-attention-dp")
     ranks = split.tensor * split.context * split.data
-    experts = ranks if given.is_enabled("enable-expert-parallel") else given.size("expert-parallel-size")
-    data = split.data if given.is_enabled("enable-dp-attention") else split.tensor
-    said = f", attention DP {data}" if attention and data > 1 else ""
-    return f"{said}, EP {experts or '?'}" if experts != 1 else said
+    every_rank = arguments.is_enabled("enable-expert-parallel")
+    experts = ranks if every_rank else arguments.size("expert-parallel-size")
+    data = split.data if arguments.is_enabled("enable-dp-attention") else split.tensor
+    text = f", attention DP {data}" if attention and data > 1 else ""
+    return f"{text}, EP {experts or '?'}" if experts != 1 else text
 
 
 def _label_graphs(recipes: Recipes, graphs: list[Graph]) -> list[str]:
-    """A name for each graph: its folder, without what all recipes share; its file or its own name where
-    the folder does not tell it from others.
+    """A name for each graph: its folder below the recipes' common one, or its file or own name if several
+    graphs share the folder.
     """
     shared = _find_common_folder([recipe.path for recipe in recipes])
     files = [posixpath.splitext(graph.file.removeprefix(shared))[0] for graph in graphs]
@@ -123,9 +122,9 @@ def _label_graphs(recipes: Recipes, graphs: list[Graph]) -> list[str]:
 
 
 def _find_common_folder(paths: list[str]) -> str:
-    """The folders that all paths lie in, with the slash after them."""
+    """The folder that contains all paths, with a trailing slash."""
     folders = [posixpath.dirname(path) if path.endswith((".yaml", ".yml")) else path for path in paths]
     try:
         return f"{posixpath.commonpath(folders)}/"
-    except ValueError:  # some are absolute and some are not
+    except ValueError:  # absolute and relative paths
         return ""

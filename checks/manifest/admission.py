@@ -1,58 +1,79 @@
 """Applies the rules of Dynamo's admission webhook to the graphs."""
 
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, check, fail
+from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
 from dynocheck.data.images import parse_image
-from dynocheck.facts import Manifest, Recipes, Role, Value, parse_quantity
+from dynocheck.facts import Manifest, Recipes, Value, parse_quantity
 
 _BACKEND = "nvidia.com/vllm-distributed-executor-backend"
 _CHOICES = {
     "nvidia.com/dynamo-kube-discovery-mode": ("pod", "container"),
     "nvidia.com/grove-update-strategy": ("RollingRecreate", "OnDelete"),
 }
+_RUNTIME_NAMES = ("runtime", "dynamo-runtime")
 _SIDECAR_NAME = "sidecar-frontend"  # the container that the operator adds for v1alpha1's frontendSidecar
-_NATIVE_PICKER = (1, 5)  # from this release on the endpoint picker is Dynamo's own, and takes no eppConfig
+_NATIVE_PICKER = (1, 5)  # since this release Dynamo has its own endpoint picker, without eppConfig
+
+
+# The tags that name a Dynamo release to the webhook (deploy/operator/internal/runtimeversion).
+_RELEASE_TAG = re.compile(r"[vV]?\d+\.\d+(\.\d+)?(-[0-9A-Za-z][0-9A-Za-z.-]*)?(\+[0-9A-Za-z][0-9A-Za-z.-]*)?")
+_TYPES = ("frontend", "worker", "prefill", "decode", "planner", "epp")
+# v1alpha1 knows these too: https://github.com/ai-dynamo/dynamo/tree/main/deploy/operator/api/v1alpha1
+_OLDER_TYPES = (*_TYPES, "main", "default", "operator", "")
 
 
 class _Refusal(NamedTuple):
     at: Value
     message: str
     fix: str
+    tell: Callable[..., Finding] = fail
 
 
 class _ComponentSpec(NamedTuple):
-    """A component: `pod` is its pod spec, None where it has none; `image` is that of its main container."""
+    """A component: its pod spec, the container of its Dynamo runtime; `older` in v1alpha1."""
 
     name: str
     value: Value
     role: str
     pod: Value | None
-    image: str
+    main: Value | None
     older: bool
+
+    @property
+    def image(self) -> str:
+        return self.main.get_text("image") if self.main is not None else ""
+
+    @property
+    def image_at(self) -> Value:
+        return (self.main.get("image") if self.main is not None else None) or self.value
 
     def get(self, *path: str) -> Value | None:
         return self.value.get(*path)
 
 
-@check("manifest.admission", title="Graphs pass Dynamo's admission webhook")
+@check(
+    "manifest.admission",
+    title="Graphs pass Dynamo's admission webhook",
+    explained_by={"manifest.placeholders": same_place, "manifest.schema": same_place},
+)
 def admission(recipes: Recipes) -> Iterator[Finding]:
-    """What fits the schema can still be refused by the operator, when it is applied: a graph of nothing, an
-    endpoint picker with two replicas, a sidecar that is no container.
+    """The operator can reject a graph that matches its schema: a graph without components, an endpoint picker
+    with two replicas, a sidecar that is not a container, an image whose tag names no release where
+    runtimeVersionOverride does not name it either.
 
-    These are the rules of the operator's webhook that a manifest alone can break
-    (ai-dynamo/dynamo, deploy/operator/internal/webhook/validation). Those that ask the cluster, such as
-    whether a topology exists, and those about changes are not looked at.
+    Checked are the rules of the operator's webhook that need only the manifest
+    (ai-dynamo/dynamo, deploy/operator/internal/webhook/validation). Rules that need the cluster, such as
+    whether a topology exists, and rules about updates are not checked.
 
     Fix: kubectl apply --dry-run=server -f FILE, against a cluster with the operator
     """
     graphs = [
         manifest
         for recipe in recipes
-        for file in recipe.own_files
-        if file.role is Role.MANIFEST
-        for manifest in file.manifests
+        for manifest in recipe.own_manifests
         if manifest.kind == "DynamoGraphDeployment" and manifest.group == "nvidia.com"
     ]
     if not graphs:
@@ -60,18 +81,19 @@ def admission(recipes: Recipes) -> Iterator[Finding]:
     for manifest in graphs:
         for refusal in _find_refusals(manifest):
             place = Location(manifest.file, refusal.at.line, refusal.at.column)
-            yield fail(refusal.message, fix=refusal.fix, location=place)
+            yield refusal.tell(refusal.message, fix=refusal.fix, location=place)
 
 
 def _find_refusals(manifest: Manifest) -> Iterator[_Refusal]:
     parts = list(_read_components(manifest))
     if not parts:
         at = manifest.root.get("spec") or manifest.root
-        yield _Refusal(at, "the graph has no component", "add a frontend and a worker")
+        yield _Refusal(at, "the graph has no components", "add a frontend and a worker")
     yield from _check_annotations(manifest.root)
     yield from _check_topology(manifest.root, parts)
     for part in parts:
         yield from _check_image(part)
+        yield from _check_type(part)
         yield from _check_v1alpha1(part) if part.older else _check_v1beta1(part)
         if part.role == "epp":
             yield from _check_picker(part)
@@ -81,17 +103,20 @@ def _read_components(manifest: Manifest) -> Iterator[_ComponentSpec]:
     services = manifest.root.get("spec", "services")
     for name, value in services.mapping.items() if services is not None else ():
         pod = value.get("extraPodSpec")
-        image = value.get("extraPodSpec", "mainContainer", "image")
-        role = _get_text(value.get("componentType"))
-        yield _ComponentSpec(name, value, role, pod, _get_text(image), older=True)
-    components = manifest.root.get("spec", "components")
-    for value in components.sequence if components is not None else ():
+        main = _find_runtime(pod) or value.get("extraPodSpec", "mainContainer")
+        yield _ComponentSpec(name, value, value.get_text("componentType"), pod, main, older=True)
+    for value in manifest.root.get_items("spec", "components"):
         pod = value.get("podTemplate", "spec")
-        main = next((c for c in _list_containers(pod) if _get_text(c.get("name")) == "main"), None)
-        name, role = _get_text(value.get("name")), _get_text(value.get("type"))
-        yield _ComponentSpec(
-            name, value, role, pod, _get_text(main.get("image")) if main else "", older=False
-        )
+        main = next((c for c in _list_containers(pod) if c.get_text("name") == "main"), None)
+        main = _find_runtime(pod) or main
+        name, role = value.get_text("name"), value.get_text("type")
+        yield _ComponentSpec(name, value, role, pod, main, older=False)
+
+
+def _find_runtime(pod: Value | None) -> Value | None:
+    """The init container that brings Dynamo's runtime to an engine's own image, if there is one."""
+    listed = pod.get_items("initContainers") if pod is not None else []
+    return next((container for container in listed if container.get_text("name") in _RUNTIME_NAMES), None)
 
 
 def _check_annotations(root: Value) -> Iterator[_Refusal]:
@@ -105,23 +130,21 @@ def _check_annotations(root: Value) -> Iterator[_Refusal]:
 
 
 def _check_executor(key: str, value: Value) -> Iterator[_Refusal]:
-    if _get_text(value).lower() not in ("mp", "ray"):
+    if (value.text or "").lower() not in ("mp", "ray"):
         yield _Refusal(value, f"{key} must be mp or ray", "set it to mp or ray")
 
 
 def _check_topology(root: Value, parts: list[_ComponentSpec]) -> Iterator[_Refusal]:
     whole = root.get("spec", "topologyConstraint")
-    narrowed = next((found for part in parts if (found := part.get("topologyConstraint"))), None)
-    if whole is None and narrowed is not None:
+    of_component = next((value for part in parts if (value := part.get("topologyConstraint"))), None)
+    if whole is None and of_component is not None:
         yield _Refusal(
-            narrowed,
+            of_component,
             "a component has a topologyConstraint, the graph has none",
             "add spec.topologyConstraint, which names the topology",
         )
-    elif whole is not None and narrowed is None and not _get_text(whole.get("packDomain")):
-        yield _Refusal(
-            whole, "topologyConstraint has no packDomain, nor has a component one", "add packDomain"
-        )
+    elif whole is not None and of_component is None and not whole.get_text("packDomain"):
+        yield _Refusal(whole, "neither the graph nor a component has a packDomain", "add packDomain")
 
 
 def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
@@ -130,51 +153,67 @@ def _check_image(part: _ComponentSpec) -> Iterator[_Refusal]:
         yield _Refusal(
             part.value, f"{part.name} has no image for its main container", f"add image to {where}"
         )
+    elif "${" in part.image or part.get("runtimeVersionOverride"):
+        return
+    elif not _RELEASE_TAG.fullmatch(parse_image(part.image).tag):
+        yield _Refusal(
+            part.image_at,
+            f"{part.name}: the tag of {part.image} names no release, and runtimeVersionOverride is not set",
+            "set runtimeVersionOverride to the release in the image, such as 1.6.1",
+        )
+
+
+def _check_type(part: _ComponentSpec) -> Iterator[_Refusal]:
+    at = part.get("componentType" if part.older else "type")
+    if at is not None and part.older and part.role not in _OLDER_TYPES:
+        yield _Refusal(
+            at,
+            f"{part.name}: the operator knows no type {part.role}: it adds no command, ports or probes",
+            f"set componentType to one of {', '.join(_TYPES)}",
+            warn,
+        )
 
 
 def _check_v1beta1(part: _ComponentSpec) -> Iterator[_Refusal]:
-    """What only v1beta1 spells so."""
+    """Rules about fields of v1beta1."""
     size = part.get("sharedMemorySize")
     if size is not None and (parse_quantity(size.data) or 0) < 0:
         yield _Refusal(size, f"{part.name}: sharedMemorySize is negative", "give it a size such as 16Gi")
     sidecar = part.get("frontendSidecar")
-    names = [_get_text(container.get("name")) for container in _list_containers(part.pod)]
+    names = [container.get_text("name") for container in _list_containers(part.pod)]
     if sidecar is not None and sidecar.text not in names:
         yield _Refusal(
             sidecar,
-            f"{part.name}: no container is called {sidecar.text or 'nothing'}, as its frontendSidecar is",
+            f"{part.name}: frontendSidecar is {sidecar.text or 'empty'}, but no container has that name",
             "name one of podTemplate.spec.containers",
         )
 
 
 def _check_v1alpha1(part: _ComponentSpec) -> Iterator[_Refusal]:
-    """What only v1alpha1 spells so."""
+    """Rules about fields of v1alpha1."""
     annotations = part.get("annotations")
     if annotations is not None and (backend := annotations.get(_BACKEND)) is not None:
         yield from _check_executor(_BACKEND, backend)
-    mounts = part.get("volumeMounts")
-    for mount in mounts.sequence if mounts is not None else ():
+    for mount in part.value.get_items("volumeMounts"):
         as_cache = mount.get("useAsCompilationCache")
-        if not _get_text(mount.get("mountPoint")) and not (as_cache is not None and as_cache.data is True):
+        if not mount.get_text("mountPoint") and not (as_cache is not None and as_cache.data is True):
             yield _Refusal(mount, f"{part.name}: a volumeMount without mountPoint", "add mountPoint")
     enabled = part.get("ingress", "enabled")
-    if enabled is not None and enabled.data is True and not _get_text(part.get("ingress", "host")):
+    if enabled is not None and enabled.data is True and not part.value.get_text("ingress", "host"):
         yield _Refusal(enabled, f"{part.name}: an ingress without host", "add ingress.host")
     sidecar = part.get("frontendSidecar")
-    if sidecar is not None and any(
-        _get_text(c.get("name")) == _SIDECAR_NAME for c in _list_containers(part.pod)
-    ):
+    if sidecar is not None and any(c.get_text("name") == _SIDECAR_NAME for c in _list_containers(part.pod)):
         yield _Refusal(
             sidecar,
-            f"{part.name}: a container is called {_SIDECAR_NAME}, as the frontendSidecar will be",
-            "rename the container, or take frontendSidecar out",
+            f"{part.name}: a container has the name of the frontendSidecar, {_SIDECAR_NAME}",
+            "rename the container, or remove frontendSidecar",
         )
 
 
 def _check_picker(part: _ComponentSpec) -> Iterator[_Refusal]:
     nodes, replicas = part.get("multinode"), part.get("replicas")
     if nodes is not None:
-        yield _Refusal(nodes, f"{part.name}: an endpoint picker cannot span nodes", "take multinode out")
+        yield _Refusal(nodes, f"{part.name}: an endpoint picker cannot span nodes", "remove multinode")
     if replicas is not None and replicas.data != 1:
         yield _Refusal(replicas, f"{part.name}: an endpoint picker has exactly 1 replica", "set replicas: 1")
     release, config = _find_release(part), part.get("eppConfig")
@@ -185,8 +224,8 @@ def _check_picker(part: _ComponentSpec) -> Iterator[_Refusal]:
 
 
 def _find_release(part: _ComponentSpec) -> tuple[int, int] | None:
-    """The release of Dynamo that a component runs, as the webhook tells it."""
-    override = _get_text(part.get("runtimeVersionOverride"))
+    """The Dynamo release of a component, from the same fields as the webhook; None if unknown."""
+    override = part.value.get_text("runtimeVersionOverride")
     tag = (override or parse_image(part.image).tag).removeprefix("v")
     numbers = tag.partition("-")[0].split(".")
     if len(numbers) != 3 or not all(number.isdecimal() for number in numbers):
@@ -195,9 +234,4 @@ def _find_release(part: _ComponentSpec) -> tuple[int, int] | None:
 
 
 def _list_containers(pod: Value | None) -> list[Value]:
-    found = pod.get("containers") if pod is not None else None
-    return found.sequence if found is not None else []
-
-
-def _get_text(value: Value | None) -> str:
-    return (value.text if value is not None else None) or ""
+    return pod.get_items("containers") if pod is not None else []

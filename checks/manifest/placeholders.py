@@ -1,135 +1,205 @@
 """Checks for placeholders and variables that nothing replaces."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.facts import Manifest, Recipe, Recipes, Role, Value
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.facts import Container, Manifest, Recipe, Recipes, Role, SourceFile, Value
 
-# In words: what people write where a value of the reader's own belongs.
+# The usual texts in place of the reader's own value.
 _WORDS = (
     r"your[-_ ][\w. -]+|(?:my|some)[-_](?:tag|image|registry|namespace|storage-?class|secret)|change[-_ ]?me"
-    r"|replace[-_ ]?(?:me|this|with[-_ \w]*)|fix[-_]?me|todo|tbd|x{3,}|placeholder"
+    r"|replace[-_ ]?(?:me|this|with[-_ \w]*)|fix[-_]?me|fill[-_ ]?(?:me|in|this)[-_ \w]*|todo|tbd"
+    r"|x{3,}|placeholder|(?:hf_|sk-|nvapi-)(?:x{3,}|\.{3,})"
 )
 _WHOLE = re.compile(rf"<[A-Za-z][\w ./:-]*>|{_WORDS}", re.IGNORECASE)
 _WITHIN_IMAGE = re.compile(rf"<[A-Za-z][\w ./-]*>|(?<![\w.-])(?:{_WORDS})(?=[/:@]|$)", re.IGNORECASE)
 _TEMPLATE = re.compile(r"\{\{.*?\}\}")
-_VARIABLE = re.compile(r"\$\{\w+(?::?-[^}]*)?\}")
-_FREE_TEXT = ("data", "stringData", "binaryData", "annotations", "description")
+_VARIABLE = re.compile(r"\$\{(\w+)(?::?-[^}]*)?\}")
+_SHELL_VARIABLE = re.compile(r"\$[A-Za-z_]\w*")
+_REFERENCE = re.compile(r"\$\(([A-Za-z_][\w.-]*)\)")
+_OBJECT_NAME = re.compile(r"[a-z0-9]([-a-z0-9.]*[a-z0-9])?")
+_FREE_TEXT = ("binaryData", "annotations", "description")
+_DATA = ("data", "stringData")
 _SCRIPTS = ("command", "args", "script")
-_OF_CLUSTER = ("storageClassName", "storageClass")
+_WHY = "a template, which envsubst expands before it is applied"
 
 
 class _ManifestText(NamedTuple):
-    """A text of a manifest, the key that it is the value of, and whether that is an element of a command."""
+    """A text in a manifest with its key.
+
+    :param parents: the keys above it, from the root.
+    :param variable: the environment variable that has it as its value, if any.
+    """
 
     value: Value
     key: str
-    in_command: bool
-    in_variable: bool
+    parents: tuple[str, ...] = ()
+    variable: str = ""
 
     @property
     def text(self) -> str:
         return self.value.text or ""
 
+    @property
+    def in_command(self) -> bool:
+        return self.key in _SCRIPTS
+
+    @property
+    def in_data(self) -> bool:
+        return any(parent in _DATA for parent in self.parents[:1])
+
+    @property
+    def label(self) -> str:
+        return self.variable or self.key
+
 
 @check("manifest.placeholders", title="No placeholders remain")
-def placeholders(recipes: Recipes) -> Iterator[Finding]:
-    """`<your-registry>/image:tag` is no image, and a pod waits for ever on the StorageClass
-    `your-storage-class`. A `${NAME}` in a manifest stays as it is written: kubectl replaces nothing, and the
-    kubelet only `$(NAME)`. Where a README of the recipe has its reader run envsubst, it is meant so. Of a
-    chart that Helm renders, with its `{{ }}`, what it renders is to be judged; in kinds that are neither
-    Dynamo's nor Kubernetes' own those may mean something else.
+def placeholders(recipes: Recipes) -> Iterator[Result]:
+    """`<your-registry>/image:tag` is not an image, and a claim of the StorageClass `your-storage-class` stays
+    Pending. kubectl does not replace `${NAME}`, and the kubelet replaces only `$(NAME)`, for variables that
+    the container defines. `{{ }}` is Helm's; kinds of neither Dynamo nor Kubernetes may use it themselves.
 
-    A StorageClass is the cluster's own, and every reader has to choose one: that is a warning, as is a
-    variable, whose reader may know better. Comments, scripts and the contents of ConfigMaps do not count.
+    If the pod starts anyway, it is a warning: a missing pull secret, a variable, the data of a ConfigMap. The
+    name of an object in the recipe is not a placeholder. In a template for envsubst, according to a script, a
+    README or a comment, `${NAME}` is not judged; set the values with --set or --env-file. Comments and
+    scripts are not judged.
 
-    Fix: write the value, or name in the README what replaces it
+    Fix: write the value, or document in the README how it is replaced
     """
-    judged = False
+    files = [(recipe, file) for recipe in recipes for file in recipe.own_files if file.role is Role.MANIFEST]
+    if not any(manifest.kind for _, file in files for manifest in file.manifests):
+        raise Skip("no manifest")
     for recipe in recipes:
-        expanded = runs_envsubst(recipe)
-        for manifest in _list_manifests(recipe):
-            judged = True
-            for text in _collect_texts(manifest.root):
-                yield from _check_text(manifest, text, expanded=expanded)
-    if not judged:
-        raise Skip("no manifest that is applied as it stands")
+        yield from _check_references(recipe)
+    whole = 0
+    for recipe, file in files:
+        made = _list_made_names(recipe)
+        texts = [(m, text) for m in file.manifests if m.kind for text in _collect_texts(m.root)]
+        opened = {name for _, text in texts if file.template for name in _VARIABLE.findall(text.text)}
+        for manifest, text in texts:
+            if not (file.is_open(text.value) or text.text in made):
+                yield from _check_text(manifest, text, file)
+        whole += not opened
+        if opened:
+            names = ", ".join(f"${{{name}}}" for name in sorted(opened))
+            yield unjudged(
+                f"{file.path}: {names}",
+                why=_WHY,
+                needs="--set NAME=VALUE or --env-file FILE",
+                location=Location(file.path),
+            )
+    yield judged(whole, "files")
 
 
-def _list_manifests(recipe: Recipe) -> Iterator[Manifest]:
-    for file in recipe.own_files:
-        if file.role is Role.MANIFEST:
-            yield from (manifest for manifest in file.manifests if manifest.kind)
+def _list_made_names(recipe: Recipe) -> set[str]:
+    """The names of the objects that the recipe creates, directly or through a ComputeDomain."""
+    names = set()
+    for manifest in recipe.manifests:
+        names.add(manifest.name)
+        if manifest.kind == "ComputeDomain":
+            names.add(manifest.root.get_text("spec", "channel", "resourceClaimTemplate", "name"))
+    return {name for name in names if _OBJECT_NAME.fullmatch(name)}
 
 
-def _check_text(manifest: Manifest, text: _ManifestText, *, expanded: bool) -> Iterator[Finding]:
+def _check_text(manifest: Manifest, text: _ManifestText, file: SourceFile) -> Iterator[Finding]:
+    report = warn if text.variable or (text.in_data and manifest.kind != "Secret") else fail
     place = Location(manifest.file, text.value.line, text.value.column)
     hint = _find_placeholder(text)
     rendered = "." not in manifest.group or manifest.group.endswith(("nvidia.com", ".k8s.io"))
     if rendered and not text.in_command and (template := _TEMPLATE.search(text.text)):
-        yield fail(
-            f"{text.key}: nothing replaces {template[0]}",
+        yield report(
+            f"{text.label}: nothing replaces {template[0]}",
             fix="helm template CHART > rendered.yaml && dynocheck recipe rendered.yaml",
             location=place,
         )
     elif hint:
-        soft = text.key in _OF_CLUSTER or text.in_variable
-        yield (warn if soft else fail)(
-            f"{text.key}: {hint} is not replaced",
-            fix="kubectl get storageclass, and write one of them" if text.key in _OF_CLUSTER else "write it",
+        if "imagePullSecrets" in text.parents:
+            report = warn  # the kubelet pulls without it
+        yield report(
+            f"{text.label}: {hint} is not replaced",
+            fix=_suggest_value(text),
+            evidence={"placeholder": hint},
             location=place,
         )
-    elif not (expanded or text.in_command) and (variable := _VARIABLE.search(text.text)):
-        yield (warn if text.in_variable else fail)(
-            f"{text.key}: nothing replaces {variable[0]}",
-            fix=_suggest_fix(text, variable[0]),
+    elif not text.in_command and not text.in_data and (variable := _find_variable(text, file)):
+        yield report(
+            f"{text.label}: nothing replaces {variable}",
+            fix=_suggest_expansion(text, variable),
             location=place,
         )
 
 
 def _find_placeholder(text: _ManifestText) -> str | None:
     pattern = _WITHIN_IMAGE.search if text.key == "image" else _WHOLE.fullmatch
-    found = pattern(text.text.strip())
-    return found[0] if found else None
+    match = pattern(text.text.strip())
+    return match[0] if match else None
 
 
-def _suggest_fix(text: _ManifestText, variable: str) -> str:
-    if text.in_variable:
-        return f"write $({variable[2:-1]}), which the kubelet replaces, or tell the reader to run envsubst"
-    return "write the value, or tell the reader to run envsubst < FILE | kubectl apply -f -"
+def _find_variable(text: _ManifestText, file: SourceFile) -> str | None:
+    match = _VARIABLE.search(text.text)
+    if match is None and text.variable and not file.template:
+        match = _SHELL_VARIABLE.fullmatch(text.text)
+    return match[0] if match else None
+
+
+def _suggest_value(text: _ManifestText) -> str:
+    if text.key in ("storageClassName", "storageClass"):
+        return "kubectl get storageclass, and write one of them"
+    if "imagePullSecrets" in text.parents:
+        return "kubectl create secret docker-registry NAME, and write its name; or remove imagePullSecrets"
+    return "write the value"
+
+
+def _suggest_expansion(text: _ManifestText, variable: str) -> str:
+    if text.variable:
+        name = variable.strip("${}").partition(":")[0]
+        return f"write $({name}), which the kubelet replaces, or document envsubst in the README"
+    return "write the value, or document envsubst < FILE | kubectl apply -f -"
+
+
+def _check_references(recipe: Recipe) -> Iterator[Finding]:
+    """Reports variables with a `$(NAME)` that their container does not define."""
+    for file, container in {(f, c.line, c.column): (f, c) for f, c in _list_containers(recipe)}.values():
+        for variable in container.env:
+            for name in dict.fromkeys(_REFERENCE.findall(variable.value or "")):
+                yield warn(
+                    f"{variable.name}: $({name}) stays as written: the container defines no {name} before it",
+                    fix=f"define {name} above {variable.name}, or write its value",
+                    location=Location(file, variable.line, variable.column),
+                )
+
+
+def _list_containers(recipe: Recipe) -> Iterator[tuple[str, Container]]:
+    for graph in recipe.graphs:
+        yield from ((graph.file, c) for component in graph.components for c in component.containers)
+    yield from ((job.file, job.container) for job in recipe.downloads)
+    yield from ((job.file, job.container) for job in recipe.benchmarks)
 
 
 def _collect_texts(root: Value) -> list[_ManifestText]:
-    """The texts in which a placeholder would be one, each with its key."""
-    found: list[_ManifestText] = []
-    pending = [_ManifestText(root, "", in_command=False, in_variable=False)]
+    """All texts that may contain a placeholder, in the order of the file."""
+    texts: list[_ManifestText] = []
+    pending = [_ManifestText(root, "")]
     while pending:
-        each = pending.pop()
-        data = each.value.data
+        text = pending.pop()
+        data = text.value.data
         if isinstance(data, str):
-            if "\n" not in data and not (each.in_command and " " in data):
-                found.append(each)
+            if "\n" not in data and not (text.in_command and " " in data):
+                texts.append(text)
         elif isinstance(data, list):
-            pending += [each._replace(value=element) for element in data]
+            pending += [text._replace(value=element) for element in data]
         elif isinstance(data, dict):
-            pending += _list_entries(data)
-    return sorted(found, key=lambda text: (text.value.line, text.value.column))
+            pending += _list_entries(text, data)
+    return sorted(texts, key=lambda text: (text.value.line, text.value.column))
 
 
-def _list_entries(data: dict[str, Value]) -> Iterator[_ManifestText]:
-    called = data.get("name")
-    variable = called.text if called is not None else None
+def _list_entries(parent: _ManifestText, data: dict[str, Value]) -> Iterable[_ManifestText]:
+    name = data.get("name")
+    parents = (*parent.parents, parent.key) if parent.key else ()
     for key, entry in data.items():
-        of_variable = key == "value" and bool(variable)
-        name = variable if of_variable and variable else key
-        if key not in _FREE_TEXT:
-            yield _ManifestText(entry, name, in_command=key in _SCRIPTS, in_variable=of_variable)
-
-
-def runs_envsubst(recipe: Recipe) -> bool:
-    """Whether a README has its reader run what replaces variables."""
-    return any(
-        word.text == "envsubst" for page in recipe.pages for command in page.commands for word in command[:1]
-    )
+        is_file = "." in key and bool(parents) and parents[0] in _DATA
+        if key not in _FREE_TEXT and not is_file:
+            variable = (name.text or "") if key == "value" and name is not None else ""
+            yield _ManifestText(entry, key, parents, variable)

@@ -1,25 +1,42 @@
 """Checks that files parse as YAML and match the schemas that the API server enforces."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
 
-from dynocheck import Finding, Location, Skip, check, fail, unknown, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, unknown, warn
 from dynocheck.data import kubernetes_schemas
-from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, ServerVersion
+from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, ServerVersion, SourceFile
+
+if TYPE_CHECKING:
+    from dynocheck.schema import SchemaViolation
+
+_RENDER = "the rendered file: dynocheck recipe rendered.yaml"
 
 
 @check("manifest.yaml", title="Files are valid YAML for kubectl")
-def yaml(recipes: Recipes) -> Iterator[Finding]:
-    """A file that does not parse is applied in part or not at all. Of a key that stands twice in one mapping
-    kubectl silently takes the last, and kustomize refuses the file. kubectl reads UTF-16 too, where the file
-    begins with its mark, and puts a replacement for bytes that are no UTF-8; hardly another tool does.
+def yaml(recipes: Recipes) -> Iterator[Result]:
+    """A file that does not parse is applied in part or not at all. Of duplicate keys in a mapping kubectl
+    silently takes the last, and kustomize rejects the file. kubectl also reads UTF-16 with a byte order mark,
+    and replaces invalid UTF-8; few other tools do.
 
     Fix: kubectl apply --dry-run=server -f FILE
     """
     for recipe in recipes:
+        files = [file for file in recipe.own_files if file.role is Role.MANIFEST]
+        for file in files if recipe.shape == "manifests" else ():
+            if not (any(m.kind or m.api_version for m in file.manifests) or _has_errors(file)):
+                yield fail("no Kubernetes object in it: kubectl rejects it", location=Location(file.path))
         for file in recipe.own_files:
             for problem in file.problems:
                 place = Location(file.path, problem.line, problem.column)
-                if problem.fatal:
+                if problem.fatal and file.template:
+                    yield unjudged(
+                        file.path,
+                        why="a template, which is valid YAML only when rendered",
+                        needs=_RENDER,
+                        location=place,
+                    )
+                elif problem.fatal:
                     yield fail(problem.message, location=place)
                 else:
                     yield warn(problem.message, fix=problem.fix, location=place)
@@ -37,56 +54,90 @@ def schema(
     given: GivenKinds | None = None,
     served: ServedKinds | None = None,
     server: ServerVersion | None = None,
-) -> Iterator[Finding]:
-    """What the API server refuses: unknown fields, wrong types, missing or impossible values, broken rules in
-    CEL, mounts without a volume, requests above their limit.
+) -> Iterator[Result]:
+    """The API server rejects unknown fields, wrong types, missing or invalid values, violations of CEL rules,
+    mounts without a volume, and requests above their limit.
 
-    Kubernetes' own kinds, Dynamo's, those of Gateway API and its inference extension, ComputeDomains and
-    PodMonitors are known; another kind is a warning. With --crds or --cluster the definitions that are found
-    there count for the kinds that they define. What Dynamo's webhooks refuse is looked at by
-    manifest.admission.
+    Schemas are built in for the kinds of Kubernetes, Dynamo, Gateway API and its inference extension, for
+    ComputeDomains and PodMonitors; other kinds are not judged. The definitions of --crds and --cluster
+    replace the built-in ones of their kinds. manifest.admission checks the rules of Dynamo's webhooks.
 
-    Kubernetes' own kinds are judged by the schemas of one release, which the report names as its target: with
-    --cluster the cluster's own or, outside 1.30 to 1.37, the nearest of these; without a cluster the newest.
+    A pod template of a graph is judged as the pod that the operator makes of it, whose rejection shows only
+    in the operator's log. Kubernetes' own kinds are judged by the schemas of one release, which the report
+    names as its target: with --cluster the cluster's own or, outside 1.30 to 1.37, the nearest of these;
+    without a cluster the newest.
 
     Fix: kubectl apply --dry-run=server --validate=strict -f FILE
     """
-    from dynocheck.schema import Definitions, validate  # schemas are read only here
+    from dynocheck.schema import Definitions, validate, validate_component_pods  # schemas are read only here
 
     version = server.version if server is not None else ""
     definitions = Definitions([*(given or ()), *(served or ())], version)
     yield from _report_unread_definitions(served, server)
-    judged = False
-    for manifest in _list_manifests(recipes):
-        judged = True
+    seen = known = 0
+    for file, manifest in _list_manifests(recipes):
+        seen += 1
         place = Location(manifest.file, manifest.root.line, manifest.root.column)
         if not (manifest.kind and manifest.api_version):
             missing = "apiVersion" if manifest.kind else "kind"
             yield fail(f"an object without {missing}", location=place)
             continue
         violations = validate(manifest, definitions)
+        known += violations is not None
         if violations is None:
-            yield warn(
-                f"no schema for {manifest.kind} of {manifest.api_version} here: not judged",
-                fix=f"kubectl apply --dry-run=server --validate=strict -f {manifest.file}",
+            yield unjudged(
+                f"{manifest.kind} {manifest.name} of {manifest.api_version}",
+                why="no schema for its kind",
+                needs="--crds DIR with its CustomResourceDefinition, or --cluster",
                 location=place,
             )
-        for violation in violations or ():
-            yield fail(
-                f"{violation.path}: {violation.message}" if violation.path else violation.message,
-                evidence=_describe_schema(manifest, version),
-                location=Location(manifest.file, violation.line, violation.column),
-            )
-    if not judged:
-        raise Skip("no manifest that is applied as it stands")
+        open_values = {(v.line, v.column) for v in manifest.root.walk() if file.is_open(v)}
+        found = [("", violation) for violation in violations or ()]
+        if manifest.kind == "DynamoGraphDeployment":
+            found += validate_component_pods(manifest, definitions)
+        yield from _report_violations(manifest, found, version, open_values)
+    if not seen:
+        raise Skip("no manifest")
+    yield judged(known, "objects")
     yield from _warn_uncertain(version)
+
+
+def _report_violations(
+    manifest: Manifest,
+    violations: Iterable[tuple[str, "SchemaViolation"]],
+    version: str,
+    open_values: set[tuple[int, int]],
+) -> Iterator[Finding]:
+    """A failure for each place.
+
+    :param violations: each with the component in whose pod it is, or an empty name.
+    :param open_values: the places of a template's values, which manifest.placeholders reports.
+    """
+    reported = {*open_values}
+    for component, violation in violations:
+        place = violation.line, violation.column
+        if place in open_values or (component and place in reported):
+            continue
+        reported.add(place)
+        path = f"the pod of {component}: {violation.path}" if component else violation.path
+        yield fail(
+            f"{path}: {violation.message}" if path else violation.message,
+            evidence=_describe_schema(manifest, version),
+            location=Location(manifest.file, *place),
+        )
+
+
+def _has_errors(file: SourceFile) -> bool:
+    """Whether a part of a file cannot be read as objects."""
+    return any(p.fatal for p in file.problems) or any(not isinstance(d.data, dict) for d in file.documents)
 
 
 def _report_unread_definitions(served: ServedKinds | None, server: ServerVersion | None) -> Iterator[Finding]:
     """Reports definitions or a server version that could not be read from the cluster."""
     if served is not None and served.reason:
         yield unknown(
-            f"the cluster's own definitions could not be read: {served.reason}", fix="dynocheck rbac"
+            f"the cluster's CustomResourceDefinitions could not be read: {served.reason}",
+            fix="dynocheck rbac --bind user:NAME | kubectl apply -f -   # as an administrator",
         )
     elif server is not None and server.reason:
         yield unknown(f"the cluster's version could not be read: {server.reason}", fix="kubectl version")
@@ -106,24 +157,24 @@ def _warn_uncertain(version: str) -> Iterator[Finding]:
 
     if version and not kubernetes_schemas.is_known(version):
         yield warn(
-            f"the server is Kubernetes {version}: judged by {kubernetes_schemas.describe_release(version)}",
+            f"the server runs Kubernetes {version}: judged by {kubernetes_schemas.describe_release(version)}",
             fix="kubectl apply --dry-run=server --validate=strict -f FILE",
         )
     if not evaluates_rules():
         yield warn(
-            "the rules in CEL of custom kinds were not evaluated: cel-expr-python is not installed",
-            fix="pip install cel-expr-python, where there is a build of it",
+            "CEL rules of custom resources were not evaluated: cel-expr-python is not installed",
+            fix="pip install cel-expr-python, on a platform with a build of it",
         )
 
 
-def _list_manifests(recipes: Recipes) -> Iterator[Manifest]:
-    """Every object that is applied as it stands. A mapping with neither kind nor apiVersion is another
-    tool's file, such as a list of values.
+def _list_manifests(recipes: Recipes) -> Iterator[tuple[SourceFile, Manifest]]:
+    """Every object with its file. A mapping without kind and apiVersion is another tool's, such as Helm
+    values.
     """
     for recipe in recipes:
         for file in recipe.own_files:
             if file.role is Role.MANIFEST:
-                yield from (m for m in file.manifests if m.kind or m.api_version or _has_type_keys(m))
+                yield from ((file, m) for m in file.manifests if m.kind or m.api_version or _has_type_keys(m))
 
 
 def _has_type_keys(manifest: Manifest) -> bool:

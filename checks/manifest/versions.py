@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data import kubernetes_schemas
-from dynocheck.facts import Manifest, Recipes, Role, ServerVersion, Value
+from dynocheck.facts import Manifest, Recipes, ServerVersion, Value
 
 _GROUP = "nvidia.com"
 _KINDS = {
@@ -16,7 +16,7 @@ _KINDS = {
     "DynamoCheckpoint": ("v1alpha1",),
 }
 _DEPRECATED = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoComponentDeployment")
-# What v1beta1 has for a field of v1alpha1 that it has not: the schemas of both, side by side.
+# The fields of v1beta1 that replace those of v1alpha1, from the schemas of both.
 _GRAPH_CHANGES = {
     "services": "components, a list whose items have a name",
     "envs": "env",
@@ -44,24 +44,17 @@ _COMPONENT_CHANGES = {
 
 @check("manifest.api-version", title="apiVersions are served and not deprecated")
 def api_version(recipes: Recipes, server: ServerVersion | None = None) -> Iterator[Finding]:
-    """Of an apiVersion that the server does not have, nothing is created. nvidia.com/v1alpha1 is served and
-    deprecated: v1beta1 is not the same under another name, but has other fields, which are told here.
+    """The server does not create objects of an apiVersion that it does not serve. nvidia.com/v1alpha1 is
+    served but deprecated; v1beta1 has other fields, which the evidence names.
 
-    Kinds of Dynamo and of Kubernetes itself are looked at, the latter in the cluster's release with --cluster
-    and in the newest one without; which versions of others are served depends on what is installed.
+    Judged are the kinds of Dynamo and Kubernetes, the latter by the cluster's release with --cluster and by
+    the newest one without. The served versions of other kinds depend on the installed software.
 
     Fix: kubectl explain KIND --api-version=GROUP/VERSION
     """
-    manifests = [
-        manifest
-        for recipe in recipes
-        for file in recipe.own_files
-        if file.role is Role.MANIFEST
-        for manifest in file.manifests
-        if manifest.api_version
-    ]
+    manifests = [manifest for recipe in recipes for manifest in recipe.own_manifests if manifest.api_version]
     if not manifests:
-        raise Skip("no manifest that is applied as it stands")
+        raise Skip("no manifest")
     for manifest in manifests:
         at = manifest.root.get("apiVersion") or manifest.root
         place = Location(manifest.file, at.line, at.column)
@@ -88,24 +81,24 @@ def _check_dynamo(manifest: Manifest, place: Location) -> Iterator[Finding]:
     elif manifest.kind in _DEPRECATED and manifest.api_version == f"{_GROUP}/v1alpha1":
         yield warn(
             f"{manifest.kind} {manifest.name}: {manifest.api_version} is deprecated",
-            fix=f"apiVersion: {served[0]}; what each field becomes is in the evidence (-o json)",
+            fix=f"apiVersion: {served[0]}; the evidence lists the changed fields (-o json)",
             evidence={"changes": _list_changes(manifest.root.get("spec"))},
             location=place,
         )
 
 
 def _list_changes(spec: Value | None) -> dict[str, str]:
-    """What becomes of the fields that a graph of v1alpha1 uses."""
+    """The replacements in v1beta1 of the v1alpha1 fields that a graph uses."""
     if spec is None:
         return {}
     services = spec.get("services")
     used = {key for service in (services.mapping.values() if services else ()) for key in service.mapping}
-    graph = {f"spec.{key}": becomes for key, becomes in _GRAPH_CHANGES.items() if spec.get(key) is not None}
-    return graph | {f"service.{key}": becomes for key, becomes in _COMPONENT_CHANGES.items() if key in used}
+    graph = {f"spec.{key}": new for key, new in _GRAPH_CHANGES.items() if spec.get(key) is not None}
+    return graph | {f"service.{key}": new for key, new in _COMPONENT_CHANGES.items() if key in used}
 
 
 def _find_versions(manifest: Manifest, server: str) -> tuple[str, ...]:
-    """Where Kubernetes has this kind, when the manifest names a group of Kubernetes that has it not."""
+    """The apiVersions of this kind in Kubernetes, if the manifest has another one of Kubernetes."""
     from dynocheck.schema import served_versions  # schemas are read only here
 
     versions = served_versions(manifest.kind, kubernetes_schemas.choose_release(server))

@@ -3,8 +3,9 @@
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, check, fail, warn
+from dynocheck import Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.storage._fetches import Fetch, find_fetches
+from dynocheck.engines.model_lookup import CONFIG_FILES
 from dynocheck.facts import Container, Recipes
 
 # hf-xet 1.5.0 to 1.6.0 buffers 2 GB, and 512 MB for each of 8 files; with high performance 16 GB and 2 GB:
@@ -16,7 +17,7 @@ _FAST = ("HF_XET_HIGH_PERFORMANCE", "HF_XET_HP")
 
 
 @check("memory.download", title="Downloads fit their container's memory limit")
-def download(recipes: Recipes) -> Iterator[Finding]:
+def download(recipes: Recipes) -> Iterator[Result]:
     """Files on an emptyDir in memory count against the container's memory limit: a larger download ends with
     OOMKilled.
 
@@ -26,15 +27,27 @@ def download(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: pip install 'hf_xet>=1.7', HF_HUB_DISABLE_XET=1, or a higher limit
     """
-    has_known_needs = False
+    applies = False
     for fetch in (fetch for recipe in recipes for fetch in find_fetches(recipe)):
         limit = fetch.find_limit("memory")
         if limit is None:
             continue
+        buffered = _has_fixed_buffers(fetch)
+        if not fetch.is_in_memory and not buffered:
+            continue
+        applies = True
+        if fetch.size is None:
+            yield unjudged(
+                fetch.label,
+                why="the size of the model is unknown, and its container has a memory limit",
+                needs=CONFIG_FILES,
+                location=fetch.locate(fetch.download),
+            )
+            continue
+        yield judged(1, "downloads")
         amount, source = limit
         in_memory = fetch.size if fetch.is_in_memory else None
-        buffers = _estimate_buffers(fetch)
-        has_known_needs = has_known_needs or in_memory is not None or buffers is not None
+        buffers = _estimate_buffers(fetch, fetch.size) if buffered else None
         if in_memory is not None and in_memory > amount:
             yield fail(
                 f"{fetch.label} is {in_memory / 1e9:.0f} GB and is downloaded to memory; "
@@ -49,19 +62,21 @@ def download(recipes: Recipes) -> Iterator[Finding]:
                 fix="pin hf_xet>=1.7, which goes by the limit, or set HF_HUB_DISABLE_XET=1",
                 location=fetch.locate(source),
             )
-    if not has_known_needs:
-        raise Skip("no download of known size goes to memory or pins an hf-xet with fixed buffers")
+    if not applies:
+        raise Skip("no download goes to memory or pins an hf-xet with fixed buffers")
 
 
-def _estimate_buffers(fetch: Fetch) -> float | None:
-    """The most bytes that hf-xet buffers during a download, None when that is unknown."""
+def _has_fixed_buffers(fetch: Fetch) -> bool:
+    """Whether a download pins an hf-xet whose buffers have fixed sizes."""
     container = fetch.download.container
-    if fetch.size is None or not _PINNED.search(fetch.script) or _is_on(container, "HF_HUB_DISABLE_XET"):
-        return None
-    if any(variable.name.startswith("HF_XET_RECONSTRUCTION_") for variable in container.env):
-        return None
-    is_fast = any(_is_on(container, name) for name in _FAST)
-    return min(fetch.size, _FAST_BUFFERS if is_fast else _BUFFERS)
+    changed = any(variable.name.startswith("HF_XET_RECONSTRUCTION_") for variable in container.env)
+    return bool(_PINNED.search(fetch.script)) and not changed and not _is_on(container, "HF_HUB_DISABLE_XET")
+
+
+def _estimate_buffers(fetch: Fetch, size: float) -> float:
+    """The most bytes that hf-xet buffers during a download."""
+    is_fast = any(_is_on(fetch.download.container, name) for name in _FAST)
+    return min(size, _FAST_BUFFERS if is_fast else _BUFFERS)
 
 
 def _is_on(container: Container, name: str) -> bool:

@@ -1,102 +1,136 @@
 """Checks that model weights and KV cache fit the GPUs that a recipe requests."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, warn
+from dynocheck.checks.memory._coverage import describe_unsized
 from dynocheck.engines.memory import GIB, MemoryEstimate
 from dynocheck.engines.memory_budget import SizedEngine, size_engines
-from dynocheck.engines.model_lookup import find_model_config
-from dynocheck.facts import Recipes
+from dynocheck.facts import Autoscalers, Nodes, Recipes, list_gpu_nodes
+
+_NEEDS = "a nodeSelector on nvidia.com/gpu.product, or --cluster"
 
 
 @check("memory.weights-fit", title="Model weights fit the requested GPUs")
-def weights_fit(recipes: Recipes) -> Iterator[Finding]:
+def weights_fit(
+    recipes: Recipes, nodes: Nodes | None = None, autoscalers: Autoscalers | None = None
+) -> Iterator[Result]:
     """An engine whose weights do not fit exits with "CUDA out of memory", after the download.
 
     The size of the weights on a GPU follows from the model's configuration, its parallel sizes and its stored
-    precision. The GPU is the product that a nodeSelector or required affinity demands, else the largest
-    known one, so that weights which fail fit no GPU. Activations and CUDA graphs are not counted: a pass is
-    no guarantee. A model that is not in the table is read from its `config.json`, with
-    `model.safetensors.index.json` beside it, if the recipe contains them in a folder of the model's name, or
-    in a folder whose graphs load only this model. Weights that the engine quantizes or offloads while
-    loading are not checked.
+    precision. The GPU is one of those that the pods may get: by the cluster's nodes if there is a cluster
+    without an autoscaler, else by the product or memory that a nodeSelector or required affinity demands. If
+    nothing tells it, weights that fit no known GPU fail, those that fit every one pass, and others are not
+    judged. Activations and CUDA graphs are not counted: a pass is no guarantee.
+
+    A model that is not in the table is read from its `config.json`, with `model.safetensors.index.json`
+    beside it, if the recipe contains them in a folder of the model's name, or in a folder whose graphs load
+    only this model. Weights that the engine quantizes or offloads while loading are not judged.
 
     Fix: raise the tensor parallel size and nvidia.com/gpu, or use a checkpoint in a smaller precision
     """
-    for engine, room in _estimate_engines(recipes):
-        if not room.fits:
-            limit = "" if room.limit >= (engine.memory or 0) else f", {_format_gib(room.limit)} of it usable"
-            yield fail(
-                f"{engine.instance.name}: the weights of {engine.name} take at least "
-                f"{_format_gib(room.weights)} on each GPU, which has {_format_gib(engine.memory)}{limit} "
-                f"({_describe_gpu(engine)})",
-                fix="split the model over more GPUs, or use a checkpoint in a smaller precision",
-                evidence=_collect_evidence(engine, room),
-                location=Location(*engine.instance.locate("tensor-parallel-size")),
+    for engine in _list_engines(recipes, nodes, autoscalers):
+        room, least = engine.room, engine.least_room
+        if room is None or least is None:
+            yield describe_unsized(engine)
+        elif room.fits and not least.fits and not engine.gpu.products:
+            yield describe_unsized(
+                engine, "the recipe names no GPU, and not every one is large enough", _NEEDS
             )
+        else:
+            yield judged(1, "engines")
+            if not room.fits:
+                yield _report_weights(engine, room, engine.gpu.most, fail)
+            elif not least.fits:
+                yield _report_weights(engine, least, engine.gpu.least, warn)
+
+
+def _report_weights(
+    engine: SizedEngine, room: MemoryEstimate, memory: float | None, report: Callable[..., Finding]
+) -> Finding:
+    memory = memory or 0
+    limit = "" if room.limit >= memory else f", {_format_gib(room.limit)} of it usable"
+    subject = "each GPU, which has" if report is fail else "each GPU, and the smallest that it may get has"
+    return report(
+        f"{engine.instance.name}: the weights of {engine.name} take at least "
+        f"{_format_gib(room.weights)} on {subject} {_format_gib(memory)}{limit} ({_describe_gpu(engine)})",
+        fix="split the model over more GPUs, or use a checkpoint in a smaller precision",
+        evidence=_collect_evidence(engine, room, memory),
+        location=Location(*engine.instance.locate("tensor-parallel-size")),
+    )
 
 
 @check("memory.kv-cache", title="KV cache holds one sequence of maximum length")
-def kv_cache(recipes: Recipes) -> Iterator[Finding]:
+def kv_cache(
+    recipes: Recipes, nodes: Nodes | None = None, autoscalers: Autoscalers | None = None
+) -> Iterator[Result]:
     """The KV cache gets the memory that the weights leave. vLLM does not start if that is too little for one
     sequence of --max-model-len; other engines reject or evict long requests.
 
-    The size is an upper limit: what the engine itself uses is unknown before it runs.
+    The size is an upper limit: what the engine itself uses is unknown before it runs. The GPU is found as for
+    memory.weights-fit; a cache beside weights that do not fit is not judged.
 
     Fix: set --max-model-len (SGLang: --context-length, TensorRT-LLM: max_seq_len) to the longest request
     """
-    for engine, room in _estimate_engines(recipes):
-        short = room.sequences is not None and room.sequences < 1
-        if room.fits and short and engine.budget is not None and not engine.budget.adapts:
-            yield warn(
-                f"{engine.instance.name}: the KV cache holds at most {room.tokens} tokens, a sequence of "
-                f"{engine.name} up to {room.longest} ({_describe_gpu(engine)})",
-                fix="limit the sequence length, store the cache in FP8, or split the model over more GPUs",
-                evidence=_collect_evidence(engine, room),
-                location=Location(*engine.instance.locate("max-model-len", "context-length", "max-seq-len")),
+    for engine in _list_engines(recipes, nodes, autoscalers):
+        room, least = engine.room, engine.least_room
+        if room is None or least is None or engine.budget is None:
+            yield describe_unsized(engine)
+        elif not room.fits:
+            yield describe_unsized(engine, "its weights do not fit")
+        elif room.sequences is None or least.sequences is None:
+            yield describe_unsized(engine, "the precision of its KV cache is unknown", "--kv-cache-dtype")
+        elif engine.budget.adapts or (least.fits and least.sequences >= 1):
+            yield judged(1, "engines")
+        elif room.sequences < 1 or (engine.gpu.products and least.fits):
+            short = (room, engine.gpu.most) if room.sequences < 1 else (least, engine.gpu.least)
+            yield judged(1, "engines")
+            yield _report_cache(engine, *short)
+        elif engine.gpu.products:
+            yield describe_unsized(engine, "its weights do not fit each GPU that it may get")
+        else:
+            yield describe_unsized(
+                engine, "the recipe names no GPU, and not every one is large enough", _NEEDS
             )
 
 
-def _estimate_engines(recipes: Recipes) -> Iterator[tuple[SizedEngine, MemoryEstimate]]:
-    """Every engine whose memory can be estimated.
+def _report_cache(engine: SizedEngine, room: MemoryEstimate, memory: float | None) -> Finding:
+    return warn(
+        f"{engine.instance.name}: the KV cache holds at most {room.tokens} tokens, a sequence of "
+        f"{engine.name} up to {room.longest} ({_describe_gpu(engine)})",
+        fix="limit the sequence length, store the cache in FP8, or split the model over more GPUs",
+        evidence=_collect_evidence(engine, room, memory or 0),
+        location=Location(*engine.instance.locate("max-model-len", "context-length", "max-seq-len")),
+    )
+
+
+def _list_engines(
+    recipes: Recipes, nodes: Nodes | None, autoscalers: Autoscalers | None
+) -> list[SizedEngine]:
+    """Every engine that runs on GPUs, on the nodes that are there unless an autoscaler adds others.
 
     :raises Skip: there is none.
     """
-    engines = list(size_engines(recipes))
-    estimates = [(engine, engine.room) for engine in engines if engine.room is not None]
-    if not estimates:
-        raise Skip(_explain_skip(engines[0]) if engines else "no engine that runs on GPUs")
-    yield from estimates
-
-
-def _explain_skip(engine: SizedEngine) -> str:
-    instance = engine.instance
-    if engine.model is None:
-        config = find_model_config(engine.recipe, instance.graph, instance.model or "")
-        if config is not None:
-            problem = "cannot be read" if config.problems else "describes an unknown kind of model"
-            return f"{config.file}, the configuration of {engine.name or instance.model}, {problem}"
-    if engine.name is None:
-        return f"the model of {instance.name} is unknown; add its config.json to the recipe's folder"
-    if engine.model is None:
-        return f"{engine.name} is not in the table of models; add its config.json to the recipe"
-    if engine.memory is None:
-        return f"the memory of {engine.product} is not in the table of GPUs"
-    return f"the arguments of {instance.name} do not show how it loads {engine.name}"
+    fixed = autoscalers is None or not (autoscalers or autoscalers.unseen)
+    here = list_gpu_nodes(nodes) if nodes is not None and fixed else []
+    engines = list(size_engines(recipes, here))
+    if not engines:
+        raise Skip("no engine that runs on GPUs")
+    return engines
 
 
 def _describe_gpu(engine: SizedEngine) -> str:
     return engine.product or "the largest known GPU; the recipe names none"
 
 
-def _format_gib(size: float | None) -> str:
-    return f"{(size or 0) / GIB:.1f} GiB"
+def _format_gib(size: float) -> str:
+    return f"{size / GIB:.1f} GiB"
 
 
-def _collect_evidence(engine: SizedEngine, room: MemoryEstimate) -> dict[str, object]:
+def _collect_evidence(engine: SizedEngine, room: MemoryEstimate, memory: float) -> dict[str, object]:
     return {
         "weights_gib": round(room.weights / GIB, 1),
         "kv_bytes_per_token": room.token and round(room.token),
-        "gpu_gib": round((engine.memory or 0) / GIB, 1),
+        "gpu_gib": round(memory / GIB, 1),
         "source": engine.model.source if engine.model else "",
     }

@@ -9,13 +9,7 @@ from dynocheck.facts import Graph, Page, Recipe, Word
 
 _BODY = re.compile(r"\"model\"\s*:\s*\"([^\"\\]+)\"")
 _MODEL_FLAGS = ("--model", "--model-name", "--model-names")
-_LOAD_TOOLS = (
-    "aiperf",
-    "genai-perf",
-    "guidellm",
-    "inference-perf",
-    "dynocheck",
-)  # whose --model is asked for
+_LOAD_TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf", "dynocheck")
 _PLACEHOLDER = re.compile(
     r"(your|my|some)[-_ ].*|.*\bmodel[-_ ]?(name|id)|model|[A-Z_]+|.*[$<>{}].*", re.IGNORECASE
 )
@@ -24,10 +18,10 @@ _OTHER_MODELS = ("DynamoModel", "DynamoGraphDeploymentRequest", "Deployment", "S
 
 
 def check_readme_models(recipe: Recipe) -> Iterator[Finding]:
-    """Each request of a README for a model that no graph below its folder serves.
+    """Reports requests in READMEs for a model that no graph in or below the README's folder serves.
 
-    A name counts as served where any argument of an engine says it, were it an adapter's or a second name.
-    Nothing is judged where something besides graphs may serve, or where a README speaks of adapters.
+    Any word or variable of an engine's container counts as a served name, because adapters and aliases have
+    flags of their own. Recipes with other servers and READMEs about LoRA adapters are not judged.
     """
     if any(manifest.kind in _OTHER_MODELS for manifest in recipe.manifests):
         return
@@ -41,7 +35,7 @@ def check_readme_models(recipe: Recipe) -> Iterator[Finding]:
             if name not in known and not _PLACEHOLDER.fullmatch(name):
                 yield warn(
                     f"the README requests {name}, its graphs serve {', '.join(served)}",
-                    fix=f"write {served[0] if served else 'the name that is served'}",
+                    fix=f"write {served[0] if served else 'the served model name'}",
                     location=Location(page.path, word.line, word.column),
                 )
 
@@ -55,17 +49,17 @@ def _list_served(graph: Graph) -> Iterator[str]:
 
 
 def _collect_names(graphs: Iterable[Graph]) -> set[str] | None:
-    """Every name that an argument of these graphs could serve a model by; None when not all are known."""
-    found: set[str] = set()
+    """Every possible model name in the arguments and variables of these graphs; None if some are unknown."""
+    names: set[str] = set()
     for graph in graphs:
         served = set(_list_served(graph))
         if not served or "" in served:
             return None
         containers = [container for component in graph.components for container in component.containers]
         words = [word.text or "" for c in containers for launch in c.launches for word in launch.words]
-        found |= served | {part for word in words for part in (word, *re.split(r"[=,\s]", word))}
-        found |= {variable.value for c in containers for variable in c.env if variable.value}
-    return found or None
+        names |= served | {part for word in words for part in (word, *re.split(r"[=,\s]", word))}
+        names |= {variable.value for c in containers for variable in c.env if variable.value}
+    return names or None
 
 
 def _mentions_adapters(page: Page) -> bool:
@@ -73,10 +67,10 @@ def _mentions_adapters(page: Page) -> bool:
 
 
 def _find_requested(commands: Iterable[tuple[Word, ...]]) -> Iterator[tuple[str, Word]]:
-    """The models that requests and load tests of a page name."""
+    """The models in a page's requests and load tests."""
     for command in commands:
         texts = [word.text or "" for word in command]
-        programs = {text.rpartition("/")[2] for text in texts}  # kubectl exec may stand before it
+        programs = {text.rpartition("/")[2] for text in texts}  # in any position: kubectl exec may precede it
         if any(_PUBLIC.search(text) for text in texts):
             continue
         if "curl" in programs:
@@ -89,6 +83,6 @@ def _find_model_flags(command: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:
     for flag, value in zip(command, (*command[1:], None), strict=True):
         name, equals, inline = (flag.text or "").partition("=")
         if name in _MODEL_FLAGS:
-            given = inline if equals else value.text if value is not None else None
-            if given and not given.startswith(("-", "/", ".")):
-                yield given, flag
+            model = inline if equals else value.text if value is not None else None
+            if model and not model.startswith(("-", "/", ".")):
+                yield model, flag

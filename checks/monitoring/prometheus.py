@@ -4,7 +4,7 @@ import shlex
 from collections import defaultdict
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, Subject, check, warn
+from dynocheck import Finding, Skip, Subject, check, same_place, warn
 from dynocheck.facts import (
     Collector,
     CustomResourceDefinitions,
@@ -158,7 +158,11 @@ def _report_down(monitors: PodMonitors, namespaces: Namespaces) -> Iterator[Find
             )
 
 
-@check("monitoring.dcgm-exporter", title="dcgm-exporter is ready where installed")
+@check(
+    "monitoring.dcgm-exporter",
+    title="dcgm-exporter is ready where installed",
+    explained_by={"gpu.operands": same_place},
+)
 def dcgm_exporter(workloads: Workloads, nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
     """Dashboards and alerts of GPU use, memory and faults read dcgm-exporter; serving does not need it.
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, warn
+from dynocheck import Finding, Location, Result, Skip, check, judged, unjudged, warn
 from dynocheck.checks.rdma.recipes import Worker, list_workers
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import Component, Container, EnvVar, Recipes, Value
@@ -17,7 +17,7 @@ _OFF = {"NCCL_IB_DISABLE": ("1",), "NCCL_NET": ("Socket", "socket"), "NVSHMEM_RE
 
 
 @check("network.rdma-requested", title="Multi-node traffic requests RDMA")
-def rdma_requested(recipes: Recipes) -> Iterator[Finding]:
+def rdma_requested(recipes: Recipes) -> Iterator[Result]:
     """A pod that asks for no RDMA device is given none: its traffic falls back to TCP without an error, and
     KV blocks or the engine's collectives crawl.
 
@@ -32,6 +32,11 @@ def rdma_requested(recipes: Recipes) -> Iterator[Finding]:
     if not across:
         raise Skip("no worker of a recipe has to talk across nodes")
     for worker in across:
+        why = _explain_unjudged(worker)
+        if why:
+            yield unjudged(worker.component.name, why=why, location=worker.place)
+            continue
+        yield judged(1, "workers")
         if not _list_rdma(worker.component) and not _has_other_access(worker):
             component = worker.component
             why = worker.cross_node_reason if component.nodes > 1 else _describe_split(worker)
@@ -77,9 +82,17 @@ def _has_other_access(worker: Worker) -> bool:
         or _has_true(pod, "privileged")
         or any(path.startswith("/dev/infiniband") for path in paths)
         or worker.placement.has_resource_claims
-        or worker.component.gpus is None
-        or any(not name.endswith(".IP") for name in worker.component.resources)
     )
+
+
+def _explain_unjudged(worker: Worker) -> str:
+    """Why it is unknown whether a worker asks for RDMA; empty if it is known."""
+    if _list_rdma(worker.component) or _has_other_access(worker):
+        return ""
+    unknown = sorted(name for name in worker.component.resources if not name.endswith(".IP"))
+    if unknown:
+        return f"whether {', '.join(unknown)} is an RDMA device is unknown"
+    return "the resources that it requests are unknown" if worker.component.gpus is None else ""
 
 
 @check("network.transport", title="No variable disables the requested RDMA network")

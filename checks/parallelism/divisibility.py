@@ -2,11 +2,11 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged
+from dynocheck.checks.memory._coverage import describe_unsized
 from dynocheck.data import gpus
 from dynocheck.data.flags import dynamo_release, engine_versions
 from dynocheck.data.models import Model
-from dynocheck.engines.memory import Sharding
 from dynocheck.engines.memory_budget import PRODUCT_LABELS, SizedEngine, size_engines
 from dynocheck.facts import Manifest, Recipes, Value, list_placements, parse_quantity
 
@@ -43,13 +43,13 @@ def requests_equal_limits(recipes: Recipes) -> Iterator[Finding]:
             )
 
 
-@check("parallelism.fits-node", title="No pod requests more GPUs than a node has")
+@check("parallelism.fits-node", title="No pod requests more GPUs than the largest node has")
 def fits_node(recipes: Recipes) -> Iterator[Finding]:
     """A pod runs on one node: a pod that requests more GPUs than any node has stays Pending. A larger model
     is spread over nodes by multinode.nodeCount.
 
     The size of a node follows from the GPU product that the pods must run on: 4 for GB200 and GB300, 8 for
-    H200. Without a product, a pod fails if it requests more GPUs than the largest node has.
+    H200. For other products, and without one, it is the largest node that any vendor sells.
 
     Fix: set multinode.nodeCount, and nvidia.com/gpu to the number of GPUs in one node
     """
@@ -74,15 +74,20 @@ def fits_node(recipes: Recipes) -> Iterator[Finding]:
 
 
 @check("parallelism.heads-divide", title="Tensor parallel size divides the attention heads")
-def heads_divide(recipes: Recipes) -> Iterator[Finding]:
+def heads_divide(recipes: Recipes) -> Iterator[Result]:
     """Each rank computes whole attention heads: an engine does not start if the ranks do not divide them.
     Key-value heads are divided too, or repeated if there are more ranks; vLLM and SGLang require one of the
     two numbers to be a multiple of the other.
 
     Fix: choose a tensor parallel size that divides the model's num_attention_heads
     """
-    for engine, model, sharding in _list_known(recipes):
-        ranks, name = sharding.attention, engine.instance.engine.name
+    for engine in _list_engines(recipes):
+        if engine.model is None or engine.budget is None:
+            yield describe_unsized(engine)
+            continue
+        yield judged(1, "engines")
+        model, ranks = engine.model, engine.budget.sharding.attention
+        name = engine.instance.engine.name
         if model.heads % ranks:
             problem = f"{model.heads} attention heads do not divide over {ranks} ranks"
             yield _report_undivided(engine, problem)
@@ -92,7 +97,7 @@ def heads_divide(recipes: Recipes) -> Iterator[Finding]:
 
 
 @check("parallelism.experts-divide", title="Experts divide evenly over their ranks")
-def experts_divide(recipes: Recipes) -> Iterator[Finding]:
+def experts_divide(recipes: Recipes) -> Iterator[Result]:
     """Expert parallelism divides existing ranks. In SGLang and TensorRT-LLM its size must divide the tensor
     parallel size (times the MoE tensor parallel size, it must equal that), and so must SGLang's attention
     data parallel size. vLLM rejects --enable-expert-parallel for a model without experts.
@@ -102,10 +107,15 @@ def experts_divide(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: set the expert parallel size to the tensor parallel size, or a divisor of it
     """
-    for engine, model, sharding in _list_known(recipes):
+    for engine in _list_engines(recipes):
+        model, budget = engine.model, engine.budget
+        if model is None or budget is None:
+            yield describe_unsized(engine)
+            continue
+        yield judged(1, "engines")
         if engine.instance.engine.name == "vllm":
             argument = "enable-expert-parallel"
-            problem = _check_vllm_experts(engine, model, sharding.experts)
+            problem = _check_vllm_experts(engine, model, budget.sharding.experts)
         else:
             argument = "expert-parallel-size"
             problem = _check_other_experts(engine, model)
@@ -114,20 +124,15 @@ def experts_divide(recipes: Recipes) -> Iterator[Finding]:
             yield _report_undivided(engine, problem, argument=known)
 
 
-def _list_known(recipes: Recipes) -> Iterator[tuple[SizedEngine, Model, Sharding]]:
-    """Every engine whose model and arguments are known.
+def _list_engines(recipes: Recipes) -> list[SizedEngine]:
+    """Every engine that runs on GPUs.
 
     :raises Skip: there is none.
     """
     engines = list(size_engines(recipes))
-    known = [
-        (engine, engine.model, engine.budget.sharding)
-        for engine in engines
-        if engine.model is not None and engine.budget is not None
-    ]
-    if not known:
-        raise Skip("no engine with a model in the table and known arguments" if engines else "no engine")
-    yield from known
+    if not engines:
+        raise Skip("no engine")
+    return engines
 
 
 def _check_vllm_experts(engine: SizedEngine, model: Model, ranks: int) -> str | None:

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
-from dynocheck.data.images import parse_image
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import Parallelism
 from dynocheck.engines.instances import find_component_instances
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
@@ -14,45 +14,62 @@ _SPLIT = "set the parallel sizes as flags, or add the engine's configuration fil
 
 
 @check("parallelism.gpus-match", title="GPUs per replica match the parallel sizes")
-def gpus_match(recipes: Recipes) -> Iterator[Finding]:
+def gpus_match(recipes: Recipes) -> Iterator[Result]:
     """Tensor, pipeline and context parallel ranks each need a GPU; data parallel ranks need a set each.
     Expert parallelism and SGLang's attention data parallelism divide existing ranks.
 
     With fewer GPUs than ranks the engine does not start; additional GPUs stay idle. Arguments count wherever
-    the engine reads them: flags, variables, engine YAML. An engine whose parallel flags are invalid is
-    checked once engine.flags-known and engine.values pass. A worker in a Dynamo image whose command starts no
-    recognizable engine is a warning, since no check covers it.
+    the engine reads them: flags, variables, engine YAML. Not judged are an engine whose parallel flags are
+    invalid, until engine.flags-known and engine.values pass, one whose sizes are not all in the recipe, and a
+    worker whose command starts no recognizable engine.
 
     Fix: make nvidia.com/gpu times the nodes of a replica equal the product of the parallel sizes
     """
-    judged = False
-    for recipe in recipes:
-        for graph in recipe.graphs:
-            for component in graph.components:
-                splits = list(_find_splits(graph, component))
-                if splits and component.gpus is not None:
-                    judged = True
-                    yield from _compare_gpus(graph, component, component.gpus * component.nodes, splits)
-                elif _hides_engine(component) and _is_command(recipe, graph, component):
-                    judged = True
-                    yield _warn_unread(graph, component, "the engine it starts", _START)
-    if not judged:
-        raise Skip("no engine whose manifest counts GPUs")
+    workers = [
+        (graph, component, splits)
+        for recipe in recipes
+        for graph in recipe.graphs
+        for component in graph.components
+        if (splits := list(_find_splits(graph, component)))
+        or (_hides_engine(component) and _is_command(recipe, graph, component))
+    ]
+    if not workers:
+        raise Skip("no engine")
+    for graph, component, splits in workers:
+        known = [split for split in splits if split is not None]
+        reason = _explain_unjudged(component, splits)
+        if reason is not None:
+            yield _describe_unjudged(graph, component, *reason)
+        else:
+            yield judged(1, "components")
+            yield from _compare_gpus(graph, component, (component.gpus or 0) * component.nodes, known)
+
+
+def _explain_unjudged(
+    component: Component, splits: list[Parallelism | None]
+) -> tuple[str, str | None] | None:
+    """Why a component's GPUs cannot be compared with its engine's ranks, and what would help."""
+    if any(has_rejected_parallel_args(c, launch) for c in component.containers for launch in c.launches):
+        return "its parallel flags are invalid", None
+    if not splits:
+        return "the engine that it starts cannot be read from the manifest", _START
+    if None in splits:
+        return "its parallel sizes cannot be read from the recipe", _SPLIT
+    if component.gpus is None:
+        return "the manifest does not tell how many GPUs it gets", "nvidia.com/gpu as a number"
+    return None
 
 
 def _find_splits(graph: Graph, component: Component) -> Iterator[Parallelism | None]:
-    """The parallelism of each engine of a component whose arguments are valid; None if unknown."""
+    """The parallelism of each engine of a component; None if unknown."""
     for each in find_component_instances(graph, component):
-        if not has_rejected_parallel_args(each.container, each.launch):
-            yield each.engine.parallelism(each.given)
+        yield each.engine.parallelism(each.given)
 
 
 def _hides_engine(component: Component) -> bool:
-    """Whether it is a worker with GPUs in a Dynamo image that starts no known program."""
-    main = component.main
+    """Whether it is a worker with GPUs that starts no known engine."""
     works = component.role in ("worker", "main", "prefill", "decode") and component.gpus != 0
-    launches = any(container.launches for container in component.containers)
-    return works and main is not None and bool(parse_image(main.image or "").dynamo_name) and not launches
+    return works and component.main is not None
 
 
 def _is_command(recipe: Recipe, graph: Graph, component: Component) -> bool:
@@ -64,22 +81,15 @@ def _is_command(recipe: Recipe, graph: Graph, component: Component) -> bool:
     return all(value.sequence and all(each.text is not None for each in value.sequence) for value in lists)
 
 
-def _warn_unread(graph: Graph, component: Component, what: str, fix: str) -> Finding:
-    return warn(
-        f"{component.name}: {what} cannot be read from the manifest",
-        fix=fix,
-        location=Location(graph.file, component.line, component.column),
-    )
+def _describe_unjudged(graph: Graph, component: Component, why: str, needs: str | None) -> Unjudged:
+    place = Location(graph.file, component.line, component.column)
+    return unjudged(component.name, why=why, needs=needs, location=place)
 
 
 def _compare_gpus(
-    graph: Graph, component: Component, given: int, splits: list[Parallelism | None]
+    graph: Graph, component: Component, given: int, known: list[Parallelism]
 ) -> Iterator[Finding]:
     place = Location(graph.file, component.line, component.column)
-    known = [split for split in splits if split is not None]
-    if len(known) < len(splits):
-        yield _warn_unread(graph, component, "its parallel size", _SPLIT)
-        return
     largest = max(known, key=lambda split: split.gpus)
     together = sum(split.gpus for split in known)  # several launches: beside each other, or either one
     evidence = {"given": given, "needed": largest.gpus}

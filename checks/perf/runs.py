@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.facts import Benchmark, PodTemplate, Recipe, Recipes, Value, Word, index_containers
 
 _TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
@@ -22,7 +22,7 @@ _DEADLINE = "activeDeadlineSeconds"
 
 
 class _BenchmarkRun(NamedTuple):
-    """A benchmark, the pod it runs in and the container that runs it, as they are written."""
+    """A benchmark, with its pod and container in the manifest."""
 
     benchmark: Benchmark
     template: PodTemplate
@@ -50,17 +50,16 @@ def _find_recipe_runs(recipe: Recipe) -> Iterator[_BenchmarkRun]:
 
 def _list_scripts(container: Value) -> Iterator[Value]:
     for key in ("command", "args"):
-        found = container.get(key)
-        yield from (element for element in (found.sequence if found else ()) if element.text)
+        yield from (element for element in container.get_items(key) if element.text)
 
 
 @check("perf.bounded", title="Benchmarks stop waiting for a service that never answers")
 def bounded(recipes: Recipes) -> Iterator[Finding]:
-    """A benchmark that waits for the model without an end holds its node, its claim and the pipeline behind
-    it for ever when the model never comes, and says nothing.
+    """A benchmark that waits for a model without a timeout blocks its node, its claim and its pipeline for
+    ever if the model never starts.
 
-    A deadline ends it (`activeDeadlineSeconds` of the Job or its pod), as does a wait that counts its
-    attempts. Loops of a shell around curl, wget, nc or kubectl are judged.
+    A deadline (`activeDeadlineSeconds` of the Job or its pod) ends the wait, as does a loop that counts its
+    attempts. Judged are shell loops around curl, wget, nc or kubectl.
 
     Fix: spec: {activeDeadlineSeconds: 7200}
     """
@@ -78,7 +77,7 @@ def bounded(recipes: Recipes) -> Iterator[Finding]:
 
 
 def _locate_request(run: _BenchmarkRun) -> Location:
-    """Where it first asks for something over the network, or else where its container stands."""
+    """The first network request of a run, else its container."""
     for command in run.benchmark.commands:
         if command and (command[0].text or "").rpartition("/")[2] in ("curl", "wget", "nc", "kubectl"):
             return Location(run.benchmark.file, command[0].line, command[0].column)
@@ -86,7 +85,7 @@ def _locate_request(run: _BenchmarkRun) -> Location:
 
 
 def _waits_forever(script: str) -> bool:
-    """Whether a loop waits for something over the network with nothing to end it."""
+    """Whether a loop waits for a network service without a timeout or a limit of attempts."""
     for loop in _WAIT.finditer(script[:_MAX_SCRIPT]):
         before = script[script.rfind("\n", 0, loop.start()) + 1 : loop.start()]
         counted = re.search(r"-(lt|le|gt|ge)\b|\(\(", loop["test"])
@@ -97,11 +96,10 @@ def _waits_forever(script: str) -> bool:
 
 @check("perf.tool-pinned", title="Benchmarks pin the release of their load generator")
 def tool_pinned(recipes: Recipes) -> Iterator[Finding]:
-    """Load generators change defaults and metrics between releases: numbers of two versions do not compare,
-    and next month's may not start.
+    """Load generators change defaults and metrics between releases: results of two releases are not
+    comparable, and a later release may not start.
 
-    `pip install` and `uv pip install` of a load generator are judged, and of a Git repository without a
-    revision.
+    Judged are `pip install` and `uv pip install` of a load generator, or of a Git repository.
 
     Fix: pip install aiperf==0.10.0
     """
@@ -142,7 +140,7 @@ def _find_requirements(command: Sequence[Word]) -> Iterator[Word]:
 
 
 def _is_unpinned(requirement: str) -> bool:
-    """Whether another day may install another release of it."""
+    """Whether the same command may later install another release."""
     _, git, repository = requirement.partition("git+")
     if git:
         path = repository.partition("#")[0].partition("://")[2].partition("/")[2]
@@ -152,24 +150,27 @@ def _is_unpinned(requirement: str) -> bool:
 
 
 @check("perf.artifacts", title="Benchmark results outlive the pod")
-def artifacts(recipes: Recipes) -> Iterator[Finding]:
-    """What is written to the container's own disk, or to an emptyDir, is gone with its pod: an hour of load
-    leaves a few lines of log.
+def artifacts(recipes: Recipes) -> Iterator[Result]:
+    """Files on the container's own disk or in an emptyDir are deleted with the pod: an hour of load leaves a
+    few lines of log.
 
-    The folder counts that the tool is told, of its last run where not all are known, or else the one
-    that a variable named like it gives. One that only the running container could tell is not judged, nor a
-    container that copies files elsewhere.
+    The folder is that of the tool's flag (of its last run, if some are unknown), or else of a variable with
+    ARTIFACT in its name. Not judged are folders that only the running container knows, and containers that
+    copy files elsewhere.
 
     Fix: write to a folder on a mounted claim (--artifact-dir)
     """
-    judged = False
     for run in _find_runs(recipes):
-        told = _find_output(run)
-        if told is None or _copies_elsewhere(run):
+        output = _find_output(run)
+        if output is None and not _copies_elsewhere(run):
+            why = "the folder for its results is known only when it runs"
+            yield unjudged(run.benchmark.name, why=why, location=run.place)
             continue
-        judged = True
-        folder, container = told.text or "", run.benchmark.container
-        place = Location(run.benchmark.file, told.line, told.column)
+        yield judged(1, "benchmarks")
+        if output is None or _copies_elsewhere(run):
+            continue
+        folder, container = output.text or "", run.benchmark.container
+        place = Location(run.benchmark.file, output.line, output.column)
         mount = container.find_mount(folder) if folder.startswith("/") else None
         if mount is not None and mount.read_only:
             yield fail(
@@ -181,32 +182,31 @@ def artifacts(recipes: Recipes) -> Iterator[Finding]:
             yield warn(
                 f"{run.benchmark.name} writes its results to {folder}, which is lost with the pod",
                 fix="write to a folder on a mounted claim",
-                evidence={"mounts": sorted(each.path for each in container.mounts)},
+                evidence={"mounts": sorted(mount.path for mount in container.mounts)},
                 location=place,
             )
-    if not judged:
-        raise Skip("where the benchmarks write is known only when they run")
 
 
 def _find_output(run: _BenchmarkRun) -> Word | None:
-    """Where a benchmark writes, None when that is not known."""
-    tools = [command for command in run.benchmark.commands if command and _is_tool(command[0].text)]
-    told = [word for command in tools for word in _list_outputs(command)]
-    if told and all(word.text is not None for word in told):
-        return next((word for word in told if not (word.text or "").startswith("/")), told[0])
-    if told and (told[-1].text or "").startswith("/"):
-        return told[-1]  # those before it may be warm-ups
-    named = (v for v in run.benchmark.container.env if "ARTIFACT" in v.name)
-    found = next((v for v in named if (v.value or "").startswith("/")), None)
-    return Word(found.value, found.line, found.column) if found is not None else None
+    """The folder to which a benchmark writes; None if unknown."""
+    outputs = [word for command in run.benchmark.commands for word in _list_outputs(command)]
+    relative = (word for word in outputs if not _is_absolute(word.text))
+    if outputs and all(word.text is not None for word in outputs):
+        return next(relative, outputs[0])
+    if outputs and _is_absolute(outputs[-1].text):
+        return outputs[-1]  # earlier runs may be warm-ups
+    variables = (v for v in run.benchmark.container.env if "ARTIFACT" in v.name and _is_absolute(v.value))
+    return next((Word(v.value, v.line, v.column) for v in variables), None)
 
 
-def _is_tool(text: str | None) -> bool:
-    return (text or "").rpartition("/")[2] in _TOOLS
+def _is_absolute(path: str | None) -> bool:
+    return path is not None and path.startswith("/")
 
 
 def _list_outputs(command: Sequence[Word]) -> Iterator[Word]:
-    """The folders that a command is told."""
+    """The output folders in the flags of a load generator; empty for other commands."""
+    if not command or (command[0].text or "").rpartition("/")[2] not in _TOOLS:
+        return
     for i, word in enumerate(command):
         name, equals, value = (word.text or "").partition("=")
         if name in _OUTPUT and equals:
@@ -216,6 +216,6 @@ def _list_outputs(command: Sequence[Word]) -> Iterator[Word]:
 
 
 def _copies_elsewhere(run: _BenchmarkRun) -> bool:
-    """Whether something in its script takes files elsewhere."""
+    """Whether its script runs a program that copies files elsewhere."""
     programs = {(command[0].text or "").rpartition("/")[2] for command in run.benchmark.commands if command}
     return bool(programs & _CARRIERS)

@@ -4,7 +4,8 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import find_instances
 from dynocheck.facts import (
     LIMITS_ANNOTATION,
@@ -18,31 +19,41 @@ from dynocheck.facts import (
     parse_count,
 )
 
-_PORT = 8000  # what the operator's Service of a frontend listens on
+_PRECISION = re.compile(
+    r"(-(nv)?fp[48]|-(int|w)[48](a\d+)?|-bf16|-awq|-gptq|-mxfp4|-dynamic|-block|-kv[48])+$"
+)
+_PORT = 8000  # of the Service that the operator creates for a frontend
 
 
 @check("perf.endpoint", title="Benchmarks target a graph of the recipe")
-def endpoint(recipes: Recipes) -> Iterator[Finding]:
-    """The operator names a frontend's Service `<graph>-<component>`, in lower case, and gives it port 8000.
+def endpoint(recipes: Recipes) -> Iterator[Result]:
+    """The operator names a frontend's Service `<graph>-<component>`, in lower case, with port 8000.
 
-    It measures the graph of its own folder, or one of the recipe where its folder has none. A benchmark
-    that names another service waits until its deadline, or measures somebody else's service. Services and
-    Gateways that the recipe brings or names are as good; of a host outside of the cluster it is not known
-    what is behind it.
+    A benchmark measures a graph of its own folder, or of the recipe if its folder has none. With the name of
+    another Service it waits until its deadline, or measures another deployment. Services and Gateways that
+    the recipe contains or names are accepted; hosts outside the cluster are not judged.
 
     Fix: set the endpoint to <graph>-<component>:8000
     """
-    judged = False
+    applies = False
     for recipe in recipes:
         for benchmark in recipe.benchmarks:
             graphs = [g for g in recipe.graphs if benchmark.is_beside(g)] or recipe.graphs
             services = [name for graph in graphs for name in _list_services(graph)]
             target = benchmark.endpoint
+            applies = applies or bool(services)
             if services and target is not None and target.value:
-                judged = True
+                yield judged(1, "benchmarks")
                 yield from _check_target(benchmark, target, target.value, services, _find_gateways(recipe))
-    if not judged:
-        raise Skip("no benchmark that names its endpoint, or no graph with a frontend")
+            elif services:
+                yield _describe_unjudged(benchmark, "where it sends its load cannot be read from the recipe")
+    if not applies:
+        raise Skip("no benchmark, or no graph with a frontend")
+
+
+def _describe_unjudged(benchmark: Benchmark, why: str, place: EnvVar | Word | None = None) -> Unjudged:
+    at = place or benchmark
+    return unjudged(benchmark.name, why=why, location=Location(benchmark.file, at.line, at.column))
 
 
 def _list_services(graph: Graph) -> list[str]:
@@ -50,21 +61,21 @@ def _list_services(graph: Graph) -> list[str]:
 
 
 def _find_gateways(recipe: Recipe) -> set[str]:
-    """The names of Services and Gateways that may lead to a graph; Istio adds its class to a Gateway's."""
-    brought = {m.name for m in recipe.manifests if m.kind in ("Service", "Gateway")}
+    """The names of Services and Gateways that may route to a graph; Istio appends its class to Gateways'."""
+    own = {m.name for m in recipe.manifests if m.kind in ("Service", "Gateway")}
     parents = {
         parent.text or ""
         for m in recipe.manifests
         if m.kind == "HTTPRoute"
-        for named in m.root.find_all("parentRefs")
-        for reference in named.sequence
+        for references in m.root.find_all("parentRefs")
+        for reference in references.sequence
         if (parent := reference.get("name")) is not None
     }
-    return brought | parents | {f"{gateway}-istio" for gateway in brought | parents}
+    return own | parents | {f"{gateway}-istio" for gateway in own | parents}
 
 
 def _is_outside(host: str) -> bool:
-    """Whether an address is none of a cluster's Services: what is behind it only its owner knows."""
+    """Whether a host is outside the cluster, not the name of a Service."""
     labels = host.split(".")
     local = host.startswith("127.") or (len(labels) > 2 and labels[2] == "svc")
     return not local and (len(labels) > 2 or ":" in host)
@@ -103,16 +114,16 @@ def _check_target(
 
 @check("perf.limits", title="dynocheck.dev/limits annotations are valid")
 def limits(recipes: Recipes) -> Iterator[Finding]:
-    """The annotation `dynocheck.dev/limits` of a DynamoGraphDeployment says what its users are promised, in
-    the words of `--limit`. `dynocheck smoke` and `dynocheck load` hold the deployment to it; of what they
-    cannot understand nobody can say whether it is kept.
+    """The annotation `dynocheck.dev/limits` of a DynamoGraphDeployment has its service-level objectives, in
+    the syntax of `--limit`. `dynocheck smoke` and `dynocheck load` enforce them, but cannot enforce one that
+    they cannot parse.
 
     Fix: dynocheck.dev/limits: ttft.p95=500ms, error_rate=0
     """
-    promises = [(graph, graph.limits) for recipe in recipes for graph in recipe.graphs if graph.limits]
-    if not promises:
+    annotated = [(graph, graph.limits) for recipe in recipes for graph in recipe.graphs if graph.limits]
+    if not annotated:
         raise Skip(f"no graph has the annotation {LIMITS_ANNOTATION}")
-    for graph, word in promises:
+    for graph, word in annotated:
         for misread in parse_annotation(word.text or "", LIMITS_ANNOTATION).misread:
             yield fail(
                 f"graph {graph.name}: {misread}",
@@ -127,57 +138,63 @@ _PER_GPU = "CONCURRENCY_PER_GPU"
 
 
 @check("perf.gpu-count", title="Benchmark GPU counts match the graph")
-def gpu_count(recipes: Recipes) -> Iterator[Finding]:
+def gpu_count(recipes: Recipes) -> Iterator[Result]:
     """A benchmark multiplies its concurrency by the number of GPUs, and divides throughput by it. With a
-    wrong number it drives the graph too hard or too softly, and every result per GPU is off.
+    wrong number the load is too high or too low, and every result per GPU is wrong.
 
-    The number is that of the graph it sends its load to: replicas times nodes times GPUs, over all
-    components. Where that or the graph cannot be told, it is not judged.
+    The right number is that of the graph under load: replicas times nodes times GPUs, over all components.
+    If the number or the graph is unknown, the benchmark is not judged.
 
     Fix: set DEPLOYMENT_GPU_COUNT to the GPUs of the graph
     """
-    judged = False
+    applies = False
     for recipe in recipes:
         for benchmark in recipe.benchmarks:
             graph = _find_graph(recipe, benchmark)
-            told = next((v for n in _GPU_COUNTS if (v := benchmark.container.find_variable(n))), None)
-            number = parse_count(told.value) if told is not None else None
-            if graph is None or graph.gpus is None or told is None or number is None:
+            variable = next((v for n in _GPU_COUNTS if (v := benchmark.container.find_variable(n))), None)
+            if variable is None:
                 continue
-            judged = True
-            yield from _check_count(benchmark, graph, told, number)
-    if not judged:
-        raise Skip("no benchmark that counts the GPUs of a graph")
+            applies = True
+            number = parse_count(variable.value)
+            if number is None:
+                yield _describe_unjudged(benchmark, f"{variable.name} is no number in the recipe", variable)
+            elif graph is None or graph.gpus is None:
+                yield _describe_unjudged(benchmark, "the GPUs of the graph under load are unknown", variable)
+            else:
+                yield judged(1, "benchmarks")
+                yield from _check_count(benchmark, graph, variable, number)
+    if not applies:
+        raise Skip("no benchmark with a GPU count")
 
 
 def _find_graph(recipe: Recipe, benchmark: Benchmark) -> Graph | None:
-    """The graph that it sends its load to, by its endpoint, or else the only one of its folder."""
+    """The graph at its endpoint, or without an endpoint that of its folder; None if that is ambiguous."""
     beside = [graph for graph in recipe.graphs if benchmark.is_beside(graph)]
     host = (benchmark.endpoint.value or "") if benchmark.endpoint else ""
     name = re.sub(r"^\w+://", "", host).partition(":")[0].partition("/")[0].partition(".")[0]
     named = [graph for graph in beside or recipe.graphs if name in _list_services(graph)]
-    found = named or (beside if not name else [])
-    sizes = {graph.gpus for graph in found}
-    return found[0] if found and len(sizes) == 1 else None
+    candidates = named or (beside if not name else [])
+    sizes = {graph.gpus for graph in candidates}
+    return candidates[0] if candidates and len(sizes) == 1 else None
 
 
-def _check_count(benchmark: Benchmark, graph: Graph, told: EnvVar, number: int) -> Iterator[Finding]:
+def _check_count(benchmark: Benchmark, graph: Graph, variable: EnvVar, number: int) -> Iterator[Finding]:
     if number != graph.gpus:
         parts = {c.name: c.replicas * c.nodes * (c.gpus or 0) for c in graph.components if c.gpus}
         yield warn(
             f"{benchmark.name} counts {number} GPUs, graph {graph.name} has {graph.gpus}",
-            fix=f'set {told.name} to "{graph.gpus}"',
+            fix=f'set {variable.name} to "{graph.gpus}"',
             evidence=parts,
-            location=Location(benchmark.file, told.line, told.column),
+            location=Location(benchmark.file, variable.line, variable.column),
         )
-    each = benchmark.container.find_variable(_PER_GPU)
+    per_gpu = benchmark.container.find_variable(_PER_GPU)
     total = next((v for n in _TOTALS if (v := benchmark.container.find_variable(n))), None)
-    factor, product = (parse_count(v.value) if v is not None else None for v in (each, total))
+    factor, product = (parse_count(v.value) if v is not None else None for v in (per_gpu, total))
     if total is not None and factor is not None and product is not None and product != factor * number:
         yield warn(
-            f"{benchmark.name} says {total.name}={product}, and {_PER_GPU}={factor} "
+            f"{benchmark.name} sets {total.name}={product}, but {_PER_GPU}={factor} "
             f"times {number} GPUs is {factor * number}",
-            fix=f"leave {total.name} out, or make it their product",
+            fix=f"remove {total.name}, or set it to {factor * number}",
             location=Location(benchmark.file, total.line, total.column),
         )
 
@@ -187,16 +204,16 @@ _CACHED = re.compile(r"(?:^|/)models--([^/]+)--([^/]+)(?:/snapshots/([^/]+))?")
 
 
 @check("perf.tokenizer", title="Benchmarks use the tokenizer of their model")
-def tokenizer(recipes: Recipes) -> Iterator[Finding]:
-    """A load generator makes prompts of so many tokens, and counts those of answers, by a tokenizer of its
-    own. That of another model counts otherwise; one that is not there ends the run before it starts.
+def tokenizer(recipes: Recipes) -> Iterator[Result]:
+    """A load generator counts the tokens of prompts and answers with a tokenizer of its own. Another model's
+    tokenizer gives other counts; a missing one ends the run before it starts.
 
-    Its hub id is compared with what the workers load and what the recipe downloads; of a path in a hub's
-    cache the id, the revision and the mount are.
+    Its hub id is compared with the models that the workers load and the recipe downloads; of a path in a hub
+    cache the id, the revision and the mount are judged.
 
     Fix: --tokenizer MODEL
     """
-    judged = False
+    applies = False
     for recipe in recipes:
         known = {d.model for d in recipe.downloads if d.model}
         known |= {
@@ -204,11 +221,15 @@ def tokenizer(recipes: Recipes) -> Iterator[Finding]:
         }
         for benchmark in recipe.benchmarks:
             for word in (word for command in benchmark.commands for word in _find_tokenizers(command)):
+                applies = True
                 if word.text and known:
-                    judged = True
+                    yield judged(1, "benchmarks")
                     yield from _check_tokenizer(recipe, benchmark, word, word.text, known)
-    if not judged:
-        raise Skip("no benchmark that names its tokenizer")
+                else:
+                    why = "the recipe's models are unknown" if word.text else "its tokenizer cannot be read"
+                    yield _describe_unjudged(benchmark, why, word)
+    if not applies:
+        raise Skip("no benchmark sets its tokenizer")
 
 
 def _find_tokenizers(command: tuple[Word, ...]) -> Iterator[Word]:
@@ -220,6 +241,21 @@ def _find_tokenizers(command: tuple[Word, ...]) -> Iterator[Word]:
             yield command[i + 1]
 
 
+def _is_made(benchmark: Benchmark, word: Word, path: str) -> bool:
+    """Whether a command of the script before this word mentions the path, and may write it."""
+    before = (each for command in benchmark.commands for each in command if each.line < word.line)
+    return any(path in (each.text or "") for each in before)
+
+
+def _has_same_base(model: str, known: set[str]) -> bool:
+    """Whether a model or its quantised form is known: quantising keeps the tokenizer."""
+    return _strip_precision(model) in map(_strip_precision, known) or model in known
+
+
+def _strip_precision(model: str) -> str:
+    return _PRECISION.sub("", model.rpartition("/")[2].lower())
+
+
 def _check_tokenizer(
     recipe: Recipe, benchmark: Benchmark, word: Word, text: str, known: set[str]
 ) -> Iterator[Finding]:
@@ -227,12 +263,14 @@ def _check_tokenizer(
     cached = _CACHED.search(text[:_MAX_PATH])
     model = f"{cached[1]}/{cached[2]}" if cached else text
     if text.startswith("/") and benchmark.container.find_mount(text) is None:
+        if _is_made(benchmark, word, text):
+            return
         yield fail(
             f"{benchmark.name} reads its tokenizer from {text}, where nothing is mounted",
-            fix="mount the claim that holds it, or name the model's hub id",
+            fix="mount the claim with the tokenizer, or use the model's hub id",
             location=place,
         )
-    elif model.count("/") == 1 and not model.startswith(("/", ".")) and model not in known:
+    elif model.count("/") == 1 and not model.startswith(("/", ".")) and not _has_same_base(model, known):
         yield warn(
             f"{benchmark.name} counts tokens with {model}, the recipe serves {', '.join(sorted(known))}",
             fix=f"--tokenizer {sorted(known)[0]}",

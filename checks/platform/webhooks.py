@@ -14,7 +14,17 @@ from dynocheck.facts import (
 )
 
 
-@check("platform.webhook", title="Dynamo operator webhooks are reachable and trusted")
+def _needs_operator(cause: Finding, effect: Finding) -> bool:
+    """The operator, which serves the webhooks and sets up conversion, does not run."""
+    kind = effect.subject.kind if effect.subject else ""
+    return cause.outcome == "fail" and kind in ("Service", "CustomResourceDefinition")
+
+
+@check(
+    "platform.webhook",
+    title="Dynamo operator webhooks are reachable and trusted",
+    explained_by={"platform.operator": _needs_operator},
+)
 def webhook(
     admission: AdmissionWebhooks, types: PlatformTypes, services: ServiceEndpoints, namespace: RunNamespace
 ) -> Iterator[Finding]:

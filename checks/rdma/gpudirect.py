@@ -1,9 +1,10 @@
-"""Whether RDMA devices and GPUs work together, as far as a cluster tells."""
+"""Checks that GPUs and RDMA devices exchange data directly."""
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, Subject, check, warn
+from dynocheck import Result, Skip, Subject, check, judged, unjudged, warn
 from dynocheck.checks.rdma.nodes import CLAIMED, count_rdma_devices
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import (
     DriverSettings,
@@ -17,59 +18,64 @@ from dynocheck.facts import (
 )
 
 _OLD_GPUS = ("maxwell", "pascal", "volta")
-_OPEN_BRANCH = 560  # from here on the open kernel modules are the default
+_OPEN_BRANCH = 560  # the first driver branch that defaults to the open kernel modules
 _DMA_BUF_KERNEL = (5, 12)
-_ON_THE_NODE = "on the node, modinfo -F license nvidia says MIT of open ones, and lsmod lists nvidia_peermem"
-_SLOW = "transfers go through the host's memory"
+_MANUAL = "on the node, modinfo -F license nvidia prints MIT for open modules, and lsmod lists nvidia_peermem"
+_SLOW = "transfers go through host memory"
 
 
 @check("rdma.gpudirect", title="RDMA devices can reach GPU memory directly")
 def gpudirect(
     operator: OperatorResources, policies: NicPolicies, nodes: Nodes, slices: ResourceSlices
-) -> Iterator[Finding]:
-    """Without GPUDirect RDMA every transfer is copied through the host's memory first.
+) -> Iterator[Result]:
+    """Without GPUDirect RDMA each transfer is copied through host memory.
 
-    It comes by DMA-BUF, with the driver's open kernel modules, Linux 5.12 or newer and GPUs from Turing on,
-    or by the older module nvidia-peermem, which the GPU Operator loads when `driver.rdma.enabled` is set.
-    This is judged where the operator installs the driver. Of a driver that comes with the machine, as on
-    managed clouds, only the node tells; EFA and GKE have ways of their own.
+    It needs DMA-BUF (the driver's open kernel modules, Linux 5.12 or newer, and GPUs since Turing) or the
+    older module nvidia-peermem, which the GPU Operator loads if `driver.rdma.enabled` is set. Judged are
+    clusters where the operator installs the driver. A preinstalled driver, as on managed clouds, is visible
+    only on the node; EFA and GKE use other mechanisms.
 
     Fix: set driver.kernelModuleType to open, or driver.rdma.enabled to true, in the ClusterPolicy.
     """
     devices = count_rdma_devices(nodes, policies, slices)
-    judged = [gpu for gpu in list_gpu_nodes(nodes, slices) if _uses_mlx(devices[gpu.name])]
-    if not judged:
-        raise Skip("no GPU node offers RDMA devices that need DMA-BUF or nvidia-peermem")
+    gpu_nodes = [gpu for gpu in list_gpu_nodes(nodes, slices) if _uses_mlx(devices[gpu.name])]
+    if not gpu_nodes:
+        raise Skip("no GPU node has RDMA devices that need DMA-BUF or nvidia-peermem")
     active = _find_active(operator)
-    if not active:
-        raise Skip(f"the GPU Operator does not install the driver: {_ON_THE_NODE}")
-    found = [finding for resource, driver in active for finding in _check_driver(resource, driver, judged)]
-    yield from (finding for finding in found if finding is not None)
-    if all(finding is None for finding in found) and found:
-        raise Skip(f"labels do not tell which kernel modules run: {_ON_THE_NODE}")
+    for node in gpu_nodes if not active else ():
+        yield _describe_unjudged(node, "the GPU Operator does not install its driver")
+    for resource, driver in active:
+        yield from _check_driver(resource, driver, gpu_nodes)
+
+
+def _describe_unjudged(node: GpuNode, why: str) -> Unjudged:
+    subject = Subject("Node", node.name)
+    return unjudged(str(subject), why=why, needs=_MANUAL, subject=subject)
 
 
 def _uses_mlx(devices: dict[str, int]) -> bool:
-    """Whether some of a node's devices are of the driver mlx5; what only a NIC policy names, is."""
-    rows = [rdma_resource(name) for name, whole in devices.items() if whole and name != CLAIMED]
+    """Whether a node has devices of the driver mlx5; resources that only a NIC policy names are of it."""
+    rows = [rdma_resource(name) for name, count in devices.items() if count and name != CLAIMED]
     return any(row is None or row.mlx for row in rows)
 
 
 def _find_active(operator: OperatorResources) -> list[tuple[OperatorResource, DriverSettings]]:
-    """What is in force: a ClusterPolicy, or the NVIDIADriver objects that it leaves the driver to."""
-    told = [(each, each.driver) for each in operator if each.driver and each.state != "ignored"]
-    policies = [driver for each, driver in told if each.kind == "ClusterPolicy"]
+    """The driver settings in force: of a ClusterPolicy, or of the NVIDIADriver objects that replace it."""
+    settings = [(resource, resource.driver) for resource in operator if resource.state != "ignored"]
+    drivers = [(resource, driver) for resource, driver in settings if driver]
+    policies = [driver for resource, driver in drivers if resource.kind == "ClusterPolicy"]
     if not all(driver.installs for driver in policies):
         return []
     kind = "NVIDIADriver" if any(driver.elsewhere for driver in policies) else "ClusterPolicy"
-    return [(each, driver) for each, driver in told if each.kind == kind]
+    return [(resource, driver) for resource, driver in drivers if resource.kind == kind]
 
 
 def _check_driver(
     resource: OperatorResource, driver: DriverSettings, nodes: list[GpuNode]
-) -> Iterator[Finding | None]:
-    """A finding for what stands in the way, None for a node that does not tell."""
+) -> Iterator[Result]:
+    """The obstacles to GPUDirect RDMA, and the nodes whose labels do not show them."""
     if driver.peermem:
+        yield judged(len(nodes), "nodes")
         return
     if driver.modules == "proprietary":
         yield warn(
@@ -77,14 +83,17 @@ def _check_driver(
             fix=_suggest_patch(resource, '"kernelModuleType":"open"'),
             subject=Subject(resource.kind, resource.name),
         )
+        yield judged(len(nodes), "nodes")
         return
     for node in nodes:
-        told = _explain_hindrance(node, driver)
-        if told is None:
-            yield None
-        elif told:
+        obstacle = _find_obstacle(node, driver)
+        if obstacle is None:
+            yield _describe_unjudged(node, "its labels do not show which kernel modules run")
+            continue
+        yield judged(1, "nodes")
+        if obstacle:
             yield warn(
-                f"{told}, and nvidia-peermem is not loaded: {_SLOW}",
+                f"{obstacle}, and nvidia-peermem is not loaded: {_SLOW}",
                 fix=_suggest_patch(resource, '"rdma":{"enabled":true}'),
                 subject=Subject("Node", node.name),
             )
@@ -92,12 +101,12 @@ def _check_driver(
 
 def _suggest_patch(resource: OperatorResource, field: str) -> str:
     spec = f'"driver":{{{field}}}' if resource.kind == "ClusterPolicy" else field
-    what = f"{resource.kind.lower()}.nvidia.com {resource.name}"
-    return f"kubectl patch {what} --type merge -p '{{\"spec\":{{{spec}}}}}'"
+    target = f"{resource.kind.lower()}.nvidia.com {resource.name}"
+    return f"kubectl patch {target} --type merge -p '{{\"spec\":{{{spec}}}}}'"
 
 
-def _explain_hindrance(gpu: GpuNode, driver: DriverSettings) -> str | None:
-    """What keeps a node from DMA-BUF, an empty text when nothing does, None when it cannot be told."""
+def _find_obstacle(gpu: GpuNode, driver: DriverSettings) -> str | None:
+    """Why a node cannot use DMA-BUF; empty if it can, None if unknown."""
     family = gpu.node.labels.get("nvidia.com/gpu.family", "")
     kernel = _parse_kernel(gpu.node.kernel)
     if family in _OLD_GPUS:
@@ -110,7 +119,7 @@ def _explain_hindrance(gpu: GpuNode, driver: DriverSettings) -> str | None:
 
 
 def _is_open_by_default(gpu: GpuNode) -> bool:
-    """Whether `auto` means the open modules here: by the driver's branch, on GPUs that have them."""
+    """Whether `auto` selects the open modules on this node."""
     known = gpu.node.labels.get("nvidia.com/gpu.family", "") not in ("", "undefined")
     return known and gpu.driver_branch is not None and gpu.driver_branch >= _OPEN_BRANCH
 

@@ -1,4 +1,4 @@
-"""Whether nodes offer RDMA, and whether what makes them offer it is well."""
+"""Checks the RDMA devices of nodes, and the operator and plugins that offer them."""
 
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
@@ -25,7 +25,7 @@ _KINDS = (
 )
 CLAIMED = "RDMA devices through DRA"
 _BROKEN = ("notReady", "error")
-_POLICY_NAME = "nic-cluster-policy"  # the only one that the operator looks at
+_POLICY_NAME = "nic-cluster-policy"  # the only one that the operator reads
 _INSTALL = (
     "helm upgrade --install network-operator network-operator --repo https://helm.ngc.nvidia.com/nvidia "
     "--namespace nvidia-network-operator --create-namespace"
@@ -35,94 +35,98 @@ _INSTALL = (
 def count_rdma_devices(
     nodes: Iterable[Node], policies: NicPolicies, slices: ResourceSlices, *, capacity: bool = False
 ) -> dict[str, dict[str, int]]:
-    """By node, how much of which RDMA resource pods can be given there, or how much it has in all."""
-    named = {name for policy in policies for name in policy.resources}
-    claimed: Counter[str | None] = Counter()
-    for each in slices:
-        claimed[each.node] += each.rdma
-    found = {}
+    """The allocatable RDMA devices, or all with `capacity`, by node and resource name."""
+    of_policies = {name for policy in policies for name in policy.resources}
+    claimable: Counter[str | None] = Counter()
+    for resource_slice in slices:
+        claimable[resource_slice.node] += resource_slice.rdma
+    devices = {}
     for node in nodes:
         amounts = node.capacity if capacity else node.allocatable
-        found[node.name] = {
+        devices[node.name] = {
             name: parse_device_count(amount) or 0
             for name, amount in amounts.items()
-            if name in named or rdma_resource(name) is not None
+            if name in of_policies or rdma_resource(name) is not None
         }
-        if claimed[node.name]:
-            found[node.name][CLAIMED] = claimed[node.name]
-    return found
+        if claimable[node.name]:
+            devices[node.name][CLAIMED] = claimable[node.name]
+    return devices
 
 
 def _get_machine_type(node: Node) -> tuple[str, ...]:
-    """What makes nodes alike: their machine and its GPU by label, else their size."""
+    """The node's labels for its machine and GPU type; without them its size."""
     labels = tuple(node.labels.get(key, "") for key in _KINDS)
     size = node.capacity.get("cpu", ""), str(sum(node.gpu_capacity.values()))
     return labels if any(labels) else size
 
 
-@check("rdma.resources", title="GPU nodes of a kind offer the same RDMA devices")
+@check("rdma.resources", title="GPU nodes of one type have the same RDMA devices")
 def resources(nodes: Nodes, slices: ResourceSlices, policies: NicPolicies) -> Iterator[Finding]:
-    """What crosses nodes goes over RDMA where a pod is given a device, and over TCP, orders of magnitude
-    slower and without an error, where it is not.
+    """Traffic between nodes uses RDMA if the pods have a device, else TCP: orders of magnitude slower, and
+    without an error.
 
-    Device plugins and DRA drivers go by many names (`dynocheck/data/rdma.json`), and the Network Operator's
-    policies tell others. A node that has devices and none to allocate has lost its plugin. A node that
-    offers fewer than the others of its machine type and GPU is the odd one out; nodes of another kind
-    may well have no RDMA at all.
+    RDMA resources are those of a table (`dynocheck/data/rdma.json`) and of the Network Operator's policies.
+    A node with devices but none allocatable has lost its device plugin. A node with fewer devices than
+    others of its machine and GPU type is a warning; nodes of other types may have none.
 
     Fix: kubectl get pods -A -o wide --field-selector spec.nodeName=NODE | grep -e rdma -e sriov -e efa
     """
-    usable = count_rdma_devices(nodes, policies, slices)
-    there = count_rdma_devices(nodes, policies, slices, capacity=True)
-    if not any(any(have.values()) for have in there.values()):
-        raise Skip("no node offers a resource that is known as RDMA")
+    allocatable = count_rdma_devices(nodes, policies, slices)
+    capacity = count_rdma_devices(nodes, policies, slices, capacity=True)
+    if not any(any(devices.values()) for devices in capacity.values()):
+        raise Skip("no node has a known RDMA resource")
     for node in nodes:
-        yield from _report_lost(node, usable[node.name], there[node.name])
-    kinds: dict[tuple[str, ...], list[Node]] = defaultdict(list)
+        yield from _report_unallocatable(node, allocatable[node.name], capacity[node.name])
+    types: dict[tuple[str, ...], list[Node]] = defaultdict(list)
     for gpu in list_gpu_nodes(nodes, slices):
-        kinds[_get_machine_type(gpu.node)].append(gpu.node)
-    for alike in kinds.values():
-        yield from _report_odd_nodes(alike, there)
+        types[_get_machine_type(gpu.node)].append(gpu.node)
+    for same_type in types.values():
+        yield from _report_outliers(same_type, capacity)
 
 
-def _report_lost(node: Node, usable: dict[str, int], there: dict[str, int]) -> Iterator[Finding]:
-    """Devices that a node has, and that no pod can be given."""
-    where = f"kubectl get pods -A -o wide --field-selector spec.nodeName={node.name}"
-    for name, whole in there.items():
-        left = usable.get(name, 0)
-        about = {"allocatable": left, "capacity": whole}
-        if whole and not left:
-            lost = f"has {whole} {name} and none to allocate: its device plugin is down or the devices are"
-            report = warn if any(usable.values()) else fail
-            yield report(lost, fix=where, evidence=about, subject=Subject("Node", node.name))
-        elif left < whole:
+def _report_unallocatable(
+    node: Node, allocatable: dict[str, int], capacity: dict[str, int]
+) -> Iterator[Finding]:
+    subject = Subject("Node", node.name)
+    for name, total in capacity.items():
+        usable = allocatable.get(name, 0)
+        evidence = {"allocatable": usable, "capacity": total}
+        if total and not usable:
+            yield (warn if any(allocatable.values()) else fail)(
+                f"has {total} {name}, 0 allocatable: its device plugin or the devices are down",
+                fix=f"kubectl get pods -A -o wide --field-selector spec.nodeName={node.name}",
+                evidence=evidence,
+                subject=subject,
+            )
+        elif usable < total:
             yield warn(
-                f"{left} of {whole} {name} are allocatable: the rest is unhealthy",
+                f"has {total} {name}, {usable} allocatable: the others are unhealthy",
                 fix=f"kubectl describe node {node.name}",
-                evidence=about,
-                subject=Subject("Node", node.name),
+                evidence=evidence,
+                subject=subject,
             )
 
 
-def _report_odd_nodes(alike: list[Node], there: dict[str, dict[str, int]]) -> Iterator[Finding]:
-    for name in sorted({name for node in alike for name, whole in there[node.name].items() if whole}):
-        usual = Counter(there[node.name].get(name, 0) for node in alike)
-        most = max(usual, key=lambda number: (usual[number], number))
-        for node in alike:
-            has = there[node.name].get(name, 0)
-            others = [other.name for other in alike if there[other.name].get(name, 0) > has]
-            if has < most or (has == 0 and others):
+def _report_outliers(nodes: list[Node], capacity: dict[str, dict[str, int]]) -> Iterator[Finding]:
+    """Reports nodes of one type with fewer devices than most others, or with none."""
+    for name in sorted({name for node in nodes for name, total in capacity[node.name].items() if total}):
+        counts = {node.name: capacity[node.name].get(name, 0) for node in nodes}
+        frequency = Counter(counts.values())
+        usual = max(frequency, key=lambda number: (frequency[number], number))
+        for node, count in counts.items():
+            others = [other for other, more in counts.items() if more > count]
+            if count < usual or (count == 0 and others):
+                most = max(counts.values())
                 yield warn(
-                    f"offers {has or 'no'} {name}, where {len(others)} GPU nodes of its kind offer "
-                    f"{max(there[other].get(name, 0) for other in others)}",
-                    fix=f"kubectl describe node {node.name}",
-                    evidence={"offers": there[node.name], "others": others},
-                    subject=Subject("Node", node.name),
+                    f"has {count} {name}, {len(others)} GPU nodes of its type have up to {most}",
+                    fix=f"kubectl describe node {node}",
+                    evidence={"offers": capacity[node], "others": others},
+                    subject=Subject("Node", node),
                 )
 
 
 def find_requested(recipes: Recipes | None) -> set[str]:
-    """The RDMA resources that recipes ask for."""
+    """The RDMA resources that recipes request."""
     return {
         name
         for recipe in recipes or ()
@@ -133,7 +137,7 @@ def find_requested(recipes: Recipes | None) -> set[str]:
     }
 
 
-@check("rdma.operator", title="What makes nodes offer RDMA is ready")
+@check("rdma.operator", title="Network Operator and RDMA device plugins are ready")
 def operator(
     policies: NicPolicies,
     workloads: Workloads,
@@ -141,16 +145,15 @@ def operator(
     slices: ResourceSlices,
     recipes: Recipes | None,
 ) -> Iterator[Finding]:
-    """The NVIDIA Network Operator says in the status of its policies how far it is with each component:
-    the driver, the device plugins, the networks. Device plugins may also stand alone, as on EKS.
+    """The NVIDIA Network Operator reports the state of each component (driver, device plugins, networks) in
+    its policies. Device plugins may also be installed alone, as on EKS.
 
-    They are found by type and by image, in any namespace. Where there is none, nodes may offer RDMA all
-    the same, as on GKE and on managed clouds; it is a failure only where a recipe asks for RDMA that no
-    node offers.
+    Both are found by their kind and image, in any namespace. Nodes may have RDMA without them, as on GKE and
+    managed clouds; this fails only if a recipe requests RDMA that no node has.
 
     Fix: kubectl get nicclusterpolicies,nicnodepolicies -o yaml
     """
-    judged = [*_check_plugins(workloads, sum(_is_down(node) for node in nodes))]
+    judged = [*_check_plugins(workloads, sum(node.is_down for node in nodes))]
     for policy in policies:
         yield from _check_policy(policy)
     yield from (finding for _, finding in judged if finding is not None)
@@ -160,17 +163,15 @@ def operator(
     if judged:
         return
     devices = count_rdma_devices(nodes, policies, slices).values()
-    have = {name for each in devices for name, whole in each.items() if whole}
-    wanted = find_requested(recipes)
-    if have:
-        raise Skip(f"nodes offer {', '.join(sorted(have))} without the Network Operator or a known plugin")
-    if not wanted:
-        raise Skip(
-            "neither the Network Operator nor an RDMA device plugin is there, and no recipe asks for RDMA"
-        )
-    plugins = sorted({row.plugin for name in wanted if (row := rdma_resource(name)) and row.plugin})
+    offered = {name for counts in devices for name, count in counts.items() if count}
+    requested = find_requested(recipes)
+    if offered:
+        raise Skip(f"nodes have {', '.join(sorted(offered))} without the Network Operator or a known plugin")
+    if not requested:
+        raise Skip("no Network Operator or RDMA device plugin found, and no recipe requests RDMA")
+    plugins = sorted({row.plugin for name in requested if (row := rdma_resource(name)) and row.plugin})
     yield fail(
-        f"nothing in the cluster offers RDMA, and a recipe asks for {', '.join(sorted(wanted))}",
+        f"no node has RDMA, but a recipe requests {', '.join(sorted(requested))}",
         fix=_INSTALL if any("efa" not in plugin for plugin in plugins) else _suggest_efa(),
         evidence={"plugins": plugins},
     )
@@ -188,59 +189,54 @@ def _check_policy(policy: NicPolicy) -> Iterator[Finding]:
     look = f"kubectl get {policy.kind.lower()} {policy.name} -o yaml"
     if policy.kind == "NicClusterPolicy" and policy.name != _POLICY_NAME:
         yield warn(
-            f"is not looked at: the operator takes the one named {_POLICY_NAME}", fix=look, subject=subject
+            f"is ignored: the operator reads only the one named {_POLICY_NAME}", fix=look, subject=subject
         )
         return
     broken = [state for state in policy.states if state.state in _BROKEN]
     for state in broken:
-        told = f": {state.message}" if state.message else ""
-        yield fail(f"{state.name} is {state.state}{told}", fix=look, subject=subject)
+        reason = f": {state.message}" if state.message else ""
+        yield fail(f"{state.name} is {state.state}{reason}", fix=look, subject=subject)
     if not broken and policy.state in _BROKEN:
-        yield fail(f"is {policy.state}, and does not say why", fix=look, subject=subject)
+        yield fail(f"is {policy.state}, without a reason", fix=look, subject=subject)
     elif not policy.state:
-        yield warn("has no state: the operator has not looked at it", fix=look, subject=subject)
-
-
-def _is_down(node: Node) -> bool:
-    return any(condition.type == "Ready" and condition.status != "True" for condition in node.conditions)
+        yield warn("has no state: the operator has not processed it", fix=look, subject=subject)
 
 
 def _check_plugins(workloads: Workloads, down: int) -> Iterator[tuple[str, Finding | None]]:
-    """The device plugins by image. One that is wanted on no node has nothing to be ready, and where no more
-    are missing than nodes are down, that is told elsewhere.
+    """The images of the device plugins, each with its finding, None if it is ready. If no more pods are
+    missing than nodes are down, it is a warning.
     """
-    for each in workloads:
-        row = rdma_plugin(each.images) if each.kind == "DaemonSet" else None
+    for workload in workloads:
+        row = rdma_plugin(workload.images) if workload.kind == "DaemonSet" else None
         if row is None:
             continue
-        if each.desired == 0 or each.is_ready:
+        if workload.desired == 0 or workload.is_ready:
             yield row.image, None
             continue
-        missing = each.desired - each.ready
-        excused = 0 < missing <= down
+        excused = 0 < workload.desired - workload.ready <= down
         yield (
             row.image,
             (warn if excused else fail)(
-                f"{row.image} is ready on {each.ready} of {each.desired} nodes"
-                + (", as many as are NotReady are missing" if excused else ""),
-                fix=f"kubectl describe daemonset -n {each.namespace} {each.name}",
-                subject=Subject("DaemonSet", each.name, each.namespace),
+                f"{row.image} is ready on {workload.ready} of {workload.desired} nodes"
+                + (f"; {down} nodes are NotReady" if excused else ""),
+                fix=f"kubectl describe daemonset -n {workload.namespace} {workload.name}",
+                subject=Subject("DaemonSet", workload.name, workload.namespace),
             ),
         )
 
 
 def _check_controller(workloads: Workloads) -> Iterator[Finding]:
-    found = [each for each in workloads if each.kind == "Deployment" and _is_controller(each.images)]
-    for each in found:
-        if not each.is_ready:
-            yield (warn if each.ready else fail)(
-                f"the Network Operator is ready in {each.ready} of {each.desired} pods",
-                fix=f"kubectl describe deployment -n {each.namespace} {each.name}",
-                subject=Subject("Deployment", each.name, each.namespace),
+    controllers = [w for w in workloads if w.kind == "Deployment" and _is_controller(w.images)]
+    for workload in controllers:
+        if not workload.is_ready:
+            yield (warn if workload.ready else fail)(
+                f"{workload.ready} of {workload.desired} pods of the Network Operator are ready",
+                fix=f"kubectl describe deployment -n {workload.namespace} {workload.name}",
+                subject=Subject("Deployment", workload.name, workload.namespace),
             )
-    if not found:
+    if not controllers:
         yield warn(
-            "policies are there and the Network Operator is not: what it set up is no longer looked after",
+            "No Network Operator found, but its policies: their components are not repaired or upgraded",
             fix=_INSTALL,
             subject=Subject("Deployment", "network-operator"),
         )

@@ -1,4 +1,4 @@
-"""Whether the nodes that a recipe gets are joined as it needs."""
+"""Checks that recipes request the RDMA devices that they need, and nodes have them."""
 
 from collections.abc import Iterable, Iterator
 from itertools import pairwise
@@ -24,11 +24,11 @@ from dynocheck.facts import (
 )
 
 HOSTNAME = "kubernetes.io/hostname"
-_SLOW = "what crosses nodes goes over TCP"
+_SLOW = "traffic between nodes uses TCP"
 
 
 class Worker(NamedTuple):
-    """A component that has GPUs, in its graph, and where it may run."""
+    """A component with GPUs, its graph and its scheduling constraints."""
 
     graph: Graph
     component: Component
@@ -40,12 +40,12 @@ class Worker(NamedTuple):
 
     @property
     def is_disaggregated(self) -> bool:
-        """Whether its graph has both workers that prefill and workers that decode."""
-        return len({_is_prefill(each) for each in self.graph.components if each.gpus != 0}) == 2
+        """Whether its graph has both prefill and decode workers."""
+        return len({_is_prefill(c) for c in self.graph.components if c.gpus != 0}) == 2
 
     @property
     def cross_node_reason(self) -> str:
-        """Why its pods talk across nodes, empty when they do not have to."""
+        """Why its pods exchange data between nodes; empty if they need not."""
         if self.component.nodes > 1:
             return f"spans {self.component.nodes} nodes"
         if self.is_disaggregated:
@@ -55,7 +55,7 @@ class Worker(NamedTuple):
 
 
 def _is_prefill(component: Component) -> bool:
-    """Whether it only prefills, by its type or by its engine's flag."""
+    """Whether it is a prefill worker, by its type or its engine's flag."""
     main = component.main
     words = [word.text for launch in (main.launches if main else ()) for word in launch.words]
     flagged = ("--disaggregation-mode", "prefill") in pairwise(words) or "--is-prefill-worker" in words
@@ -63,12 +63,13 @@ def _is_prefill(component: Component) -> bool:
 
 
 def list_workers(recipes: Recipes) -> list[Worker]:
-    """Every component with GPUs of every graph."""
-    return [Worker(*found) for found in list_placements(recipes) if found[1].gpus != 0]
+    """Every component of a graph that has GPUs."""
+    workers = (Worker(*placed) for placed in list_placements(recipes))
+    return [worker for worker in workers if worker.component.gpus != 0]
 
 
 class _RdmaNodes(NamedTuple):
-    """The GPU nodes, what each offers, and whether more may come that offer something else."""
+    """The GPU nodes and their RDMA devices; `grows` if an autoscaler may add nodes."""
 
     nodes: list[Node]
     devices: dict[str, dict[str, int]]
@@ -76,13 +77,22 @@ class _RdmaNodes(NamedTuple):
 
     @property
     def names(self) -> list[str]:
-        return sorted({name for have in self.devices.values() for name, whole in have.items() if whole})
+        return sorted({name for counts in self.devices.values() for name, count in counts.items() if count})
 
     def find_most(self, name: str, nodes: Iterable[Node]) -> int:
         return max((self.devices[node.name].get(name, 0) for node in nodes), default=0)
 
 
-@check("rdma.required-by-recipe", title="A recipe asks for the RDMA that it needs, and nodes offer it")
+def _is_of_no_operator(cause: Finding, effect: Finding) -> bool:
+    """Nothing in the cluster offers RDMA."""
+    return cause.outcome == "fail" and cause.subject is None and "lacking" in effect.evidence
+
+
+@check(
+    "rdma.required-by-recipe",
+    title="Recipes request the RDMA devices that they need and nodes have",
+    explained_by={"rdma.operator": _is_of_no_operator},
+)
 def required_by_recipe(
     recipes: Recipes,
     nodes: Nodes,
@@ -90,28 +100,29 @@ def required_by_recipe(
     policies: NicPolicies,
     autoscalers: Autoscalers,
 ) -> Iterator[Finding]:
-    """A pod that asks for a resource which no node offers stays Pending. One that should ask and does not is
-    given no device, and its traffic falls back to TCP without an error.
+    """A pod that requests a resource that no node has stays Pending. A pod that needs a device but requests
+    none gets none, and its traffic silently uses TCP.
 
-    A worker needs RDMA that spans nodes, and so do prefill and decode workers, unless they are kept on one
-    node, where NVLink serves them. A pod in the host's network, a privileged one, one with the host's
-    devices or with a resource claim gets it otherwise; inside an NVL72 (ComputeDomain) NVLink crosses
-    nodes. Where an autoscaler adds nodes, what no node offers now may still come: that is a warning.
+    Workers that span nodes need RDMA, as do prefill and decode workers, unless they share one node and use
+    NVLink. Pods with the host's network or devices, privileged pods and pods with a resource claim need not
+    request it. Inside an NVL72 (ComputeDomain) NVLink connects nodes. With an autoscaler, which may add nodes
+    with RDMA, findings are warnings.
 
-    Fix: name the resource that the nodes offer in the limits of the worker's main container.
+    Fix: add the nodes' RDMA resource to the limits of the worker's main container.
     """
-    found = list_workers(recipes)
-    here = [gpu.node for gpu in list_gpu_nodes(nodes, slices)]
-    if not any(each.cross_node_reason or _count_requested(each.component, policies) for each in found):
-        raise Skip("no recipe asks for RDMA, and none needs it")
-    if not here:
-        raise Skip("no node has GPUs, so what GPU nodes offer cannot be seen")
-    cluster = _RdmaNodes(here, count_rdma_devices(here, policies, slices), bool(autoscalers))
-    for worker in found:
-        wanted = _count_requested(worker.component, policies)
-        yield from _check_offered(worker, wanted, cluster)
+    workers = list_workers(recipes)
+    gpu_nodes = [gpu.node for gpu in list_gpu_nodes(nodes, slices)]
+    if not any(w.cross_node_reason or _count_requested(w.component, policies) for w in workers):
+        raise Skip("no recipe requests or needs RDMA")
+    if not gpu_nodes:
+        raise Skip("no GPU node found")
+    devices = count_rdma_devices(gpu_nodes, policies, slices)
+    cluster = _RdmaNodes(gpu_nodes, devices, bool(autoscalers))
+    for worker in workers:
+        requested = _count_requested(worker.component, policies)
+        yield from _check_offered(worker, requested, cluster)
         if (
-            not wanted
+            not requested
             and worker.cross_node_reason
             and not _has_direct_access(worker)
             and not _runs_on_one_node(worker, cluster)
@@ -120,28 +131,28 @@ def required_by_recipe(
 
 
 def _count_requested(component: Component, policies: NicPolicies) -> dict[str, int]:
-    named = {name for policy in policies for name in policy.resources}
+    of_policies = {name for policy in policies for name in policy.resources}
     return {
         name: parse_device_count(amount) or 0
         for name, amount in component.resources.items()
-        if name in named or rdma_resource(name) is not None
+        if name in of_policies or rdma_resource(name) is not None
     }
 
 
-def _check_offered(worker: Worker, wanted: dict[str, int], cluster: _RdmaNodes) -> Iterator[Finding]:
-    """What no node offers, and what no node that the worker fits on offers enough of."""
+def _check_offered(worker: Worker, requested: dict[str, int], cluster: _RdmaNodes) -> Iterator[Finding]:
+    """Reports resources that no node has, or of which no node that fits the worker has enough."""
     component = worker.component
-    report, later = (warn, "; an autoscaler may add nodes that do") if cluster.grows else (fail, "")
+    report, later = (warn, "; an autoscaler may add nodes with it") if cluster.grows else (fail, "")
     evidence = {node.name: cluster.devices[node.name] for node in cluster.nodes[:8]}
-    absent = [name for name in wanted if not cluster.find_most(name, cluster.nodes)]
+    absent = [name for name in requested if not cluster.find_most(name, cluster.nodes)]
     if absent:
-        others = [name for name in cluster.names if name not in wanted]
-        near = f"; they offer {', '.join(others)}" if others else ""
-        asks = ", ".join(f"{wanted[name]} {name}" for name in absent)
+        others = [name for name in cluster.names if name not in requested]
+        alternative = f"; they have {', '.join(others)}" if others else ""
+        amounts = ", ".join(f"{requested[name]} {name}" for name in absent)
         yield report(
-            f"{component.name} asks for {asks}, which no GPU node offers{near}{later}",
+            f"{component.name} requests {amounts}, which no GPU node has{alternative}{later}",
             fix=_suggest_substitute(absent[0], others),
-            evidence=evidence,
+            evidence={"lacking": absent, **evidence},
             location=worker.place,
         )
     fitting = [
@@ -149,39 +160,37 @@ def _check_offered(worker: Worker, wanted: dict[str, int], cluster: _RdmaNodes) 
         for node in cluster.nodes
         if worker.placement.selects(node) and (component.gpus is None or node.gpus >= component.gpus)
     ]
-    for name, count in wanted.items():
+    for name, count in requested.items():
         best = cluster.find_most(name, fitting)
         if fitting and name not in absent and best < count:
             yield report(
-                f"{component.name} asks for {count} {name} on one node; "
-                f"of the nodes with enough GPUs the best offers {best}{later}",
-                fix=f'ask for {name}: "{best}"' if best else f"kubectl describe node {fitting[0].name}",
-                evidence=evidence,
+                f"{component.name} requests {count} {name} on one node, "
+                f"but nodes with enough GPUs have at most {best}{later}",
+                fix=f'request {name}: "{best}"' if best else f"kubectl describe node {fitting[0].name}",
+                evidence={"lacking": [name], **evidence},
                 location=worker.place,
             )
 
 
 def _suggest_substitute(absent: str, others: list[str]) -> str:
-    """The same kind of device under another name, else what would offer this one."""
+    """The fix for a resource that no node has: another name for the same device, else a variant or plugin."""
     row = rdma_resource(absent)
     for name in others:
         other = rdma_resource(name)
         if row is None or (other is not None and other.mlx and row.mlx):
-            return f"ask for {name} instead of {absent}"
+            return f"request {name} instead of {absent}"
     if others:
-        return f"take the variant of the recipe that is for {', '.join(others)}"
-    return f"install {row.plugin}" if row and row.plugin else f"add nodes that offer {absent}"
+        return f"use the recipe's variant for {', '.join(others)}"
+    return f"install {row.plugin}" if row and row.plugin else f"add nodes with {absent}"
 
 
 def _has_direct_access(worker: Worker) -> bool:
-    """Whether its pods reach the network's devices, or NVLink across nodes, without asking for a resource.
+    """Whether its pods have RDMA, or NVLink between nodes, without requesting a known resource.
 
-    A resource that is not in the table may be RDMA under a name of the site's own.
+    An unknown extended resource may be RDMA under a site's own name.
     """
     pod = worker.placement.pod
-    paths = (
-        path.text or "" for volume in pod.find_all("hostPath") if (path := volume.get("path")) is not None
-    )
+    paths = (volume.get_text("path") for volume in pod.find_all("hostPath"))
     host = pod.get("hostNetwork")
     return (
         (host is not None and host.data is True)
@@ -194,26 +203,21 @@ def _has_direct_access(worker: Worker) -> bool:
 
 
 def _runs_on_one_node(worker: Worker, cluster: _RdmaNodes) -> bool:
-    """Whether the two sides of a disaggregated graph run on one node: told to, or where there is one only.
+    """Whether both sides of a disaggregated graph run on one node, because there is only one or by affinity.
 
-    What is only preferred holds when all of it has room on a node.
+    A preferred affinity counts if the whole graph fits on a node.
     """
     if worker.component.nodes > 1:
         return False
     if len(cluster.nodes) == 1 and not cluster.grows:
         return True
     affinity = worker.placement.pod.get("affinity", "podAffinity")
-    if HOSTNAME in worker.placement.selector or HOSTNAME in _get_topology_keys(
-        affinity, "requiredDuringScheduling"
-    ):
+    required = _get_topology_keys(affinity, "requiredDuringScheduling")
+    if HOSTNAME in worker.placement.selector or HOSTNAME in required:
         return True
-    total = worker.graph.gpus
-    roomy = max(node.gpus for node in cluster.nodes)
-    return (
-        HOSTNAME in _get_topology_keys(affinity, "preferredDuringScheduling")
-        and total is not None
-        and total <= roomy
-    )
+    total, largest = worker.graph.gpus, max(node.gpus for node in cluster.nodes)
+    preferred = _get_topology_keys(affinity, "preferredDuringScheduling")
+    return HOSTNAME in preferred and total is not None and total <= largest
 
 
 def _get_topology_keys(affinity: Value | None, side: str) -> set[str]:
@@ -223,17 +227,17 @@ def _get_topology_keys(affinity: Value | None, side: str) -> set[str]:
 
 
 def _report_no_rdma(worker: Worker, cluster: _RdmaNodes) -> Finding:
-    name, why = worker.component.name, worker.cross_node_reason
+    name, reason = worker.component.name, worker.cross_node_reason
     if cluster.names:
         return warn(
-            f"{name} {why}, and asks for no RDMA, which nodes offer as {', '.join(cluster.names)}: {_SLOW}",
+            f"{name} {reason}, but requests no RDMA; nodes have {', '.join(cluster.names)}: {_SLOW}",
             fix=f"add {cluster.names[0]} to the limits of its main container",
             location=worker.place,
         )
     extended = sorted({key for node in cluster.nodes for key in node.allocatable if "/" in key})
     return warn(
-        f"{name} {why}, and no GPU node offers a resource that is known as RDMA: {_SLOW}",
-        fix="install an RDMA device plugin, or keep prefill and decode on one node by podAffinity",
+        f"{name} {reason}, but no GPU node has a known RDMA resource: {_SLOW}",
+        fix="install an RDMA device plugin, or keep prefill and decode on one node with podAffinity",
         evidence={"extended resources": extended},
         location=worker.place,
     )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.data.rdma import rdma_resource
-from dynocheck.facts import Manifest, PodTemplate, Recipe, Recipes, Role, Value, list_pod_templates
+from dynocheck.facts import PodTemplate, Recipes, Value, list_pod_templates
 from dynocheck.secrets import HIDDEN
 
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
@@ -43,7 +43,7 @@ def secrets(recipes: Recipes) -> Iterator[Finding]:
 
     Fix: revoke it, then kubectl create secret generic NAME --from-literal=KEY=NEW and take it by secretKeyRef
     """
-    judged = [manifest for recipe in recipes for manifest in _list_manifests(recipe)]
+    judged = [manifest for recipe in recipes for manifest in recipe.own_manifests]
     if not judged:
         raise Skip("no manifest that is applied as it stands")
     for manifest in judged:
@@ -78,19 +78,13 @@ def privileges(recipes: Recipes) -> Iterator[Finding]:
     """
     judged = False
     for recipe in recipes:
-        own = {manifest.file for manifest in _list_manifests(recipe)}
+        own = {manifest.file for manifest in recipe.own_manifests}
         for template in list_pod_templates(recipe):
             if template.manifest.file in own:
                 judged = True
                 yield from _check_privileges(template)
     if not judged:
         raise Skip("no pods")
-
-
-def _list_manifests(recipe: Recipe) -> Iterator[Manifest]:
-    for file in recipe.own_files:
-        if file.role is Role.MANIFEST:
-            yield from file.manifests
 
 
 def _find_secrets(root: Value) -> list[tuple[str, Value]]:

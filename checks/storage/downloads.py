@@ -2,10 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from fractions import Fraction
 
-from dynocheck import Finding, Skip, check, fail, warn
+from dynocheck import Finding, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.storage._fetches import Fetch, find_fetches, parse_amount
-from dynocheck.facts import Recipes
+from dynocheck.engines.model_lookup import CONFIG_FILES
+from dynocheck.facts import Recipes, Value
 
 _PERSISTENT = ("claim", "other")  # sources of mounts; other is a folder of the node, NFS and the like
 _JOB_KINDS = ("Job", "CronJob")
@@ -17,7 +19,7 @@ _USES = re.compile(
 
 
 @check("storage.download", title="Downloads fit their disk and outlive their Job")
-def download(recipes: Recipes) -> Iterator[Finding]:
+def download(recipes: Recipes) -> Iterator[Result]:
     """What a Job writes to its container's filesystem or to an emptyDir is deleted with its pod, and every
     worker downloads the model again. The kubelet evicts the pod when a model is larger than the `sizeLimit`
     of the emptyDir or the container's limit of ephemeral-storage.
@@ -30,6 +32,15 @@ def download(recipes: Recipes) -> Iterator[Finding]:
     if not fetches:
         raise Skip("no workload downloads a model")
     for fetch in fetches:
+        if fetch.size is None and _find_limits(fetch):
+            yield unjudged(
+                fetch.label,
+                why="the size of the model is unknown, and its disk has a limit",
+                needs=CONFIG_FILES,
+                location=fetch.locate(fetch.download),
+            )
+        else:
+            yield judged(1, "downloads")
         exceeded = _check_limits(fetch)
         if exceeded is not None:
             yield exceeded
@@ -41,15 +52,20 @@ def download(recipes: Recipes) -> Iterator[Finding]:
             )
 
 
-def _check_limits(fetch: Fetch) -> Finding | None:
-    """A failure for the first limit of the kubelet that is smaller than the model."""
+def _find_limits(fetch: Fetch) -> list[tuple[str, tuple[Fraction, Value]]]:
+    """The limits of the disk that a model is downloaded to, by name."""
     empty = fetch.empty_dir
     limits = [("sizeLimit", parse_amount(empty.get("sizeLimit")) if empty is not None else None)]
     is_on_disk = fetch.folder is not None and (fetch.mount is None or empty is not None)
     if is_on_disk and not fetch.is_in_memory:
         limits.append(("limit of ephemeral-storage", fetch.find_limit("ephemeral-storage")))
-    for name, limit in limits:
-        if limit is not None and fetch.size is not None and 0 < limit[0] < fetch.size:
+    return [(name, limit) for name, limit in limits if limit is not None and limit[0] > 0]
+
+
+def _check_limits(fetch: Fetch) -> Finding | None:
+    """A failure for the first limit of the kubelet that is smaller than the model."""
+    for name, limit in _find_limits(fetch):
+        if fetch.size is not None and limit[0] < fetch.size:
             return fail(
                 f"{fetch.label} is {fetch.size / 1e9:.0f} GB; the {name} of its target is {limit[1].data}",
                 fix="download to a claim, or raise the limit",

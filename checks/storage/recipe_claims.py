@@ -2,9 +2,9 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.storage.weight_paths import find_download_target
-from dynocheck.engines.model_lookup import resolve_downloaded
+from dynocheck.engines.model_lookup import CONFIG_FILES, resolve_downloaded
 from dynocheck.facts import (
     Claim,
     Component,
@@ -117,24 +117,34 @@ def _check_download_target(recipe: Recipe, claim: Claim) -> Iterator[Finding]:
 
 
 @check("storage.size", title="Claims are large enough for the downloaded weights")
-def size(recipes: Recipes) -> Iterator[Finding]:
+def size(recipes: Recipes) -> Iterator[Result]:
     """A download that fills its volume ends with "No space left on device", often after hours. Classes of
     block storage and most file systems enforce the size of a claim; NFS and EFS do not.
 
-    Downloads of one file are added up; several files are alternatives. Models that are not in the table
-    (`dynocheck/data/models.json`) are not counted.
+    Downloads of one file are added up; several files are alternatives. A claim that is large enough for the
+    models whose size is known, beside others, is not judged.
 
     Fix: resources: {requests: {storage: SIZE}}
     """
-    has_known_size = False
+    applies = False
     for recipe in recipes:
         claims = {claim.name: (claim, parse_quantity(claim.size)) for claim in recipe.claims if claim.size}
         for (file, name), models in _collect_weights(recipe).items():
             claim, capacity = claims.get(name, (None, None))
             if claim is None or capacity is None:
                 continue
-            has_known_size = True
-            needed = sum(models.values())
+            applies = True
+            needed = sum(size for size in models.values() if size is not None)
+            unknown = [model for model, size in models.items() if size is None]
+            if needed <= capacity and unknown:
+                yield unjudged(
+                    f"claim {name}: {', '.join(unknown)}",
+                    why="the size of the model is unknown",
+                    needs=CONFIG_FILES,
+                    location=_locate(recipe, claim, "resources", "requests", "storage"),
+                )
+                continue
+            yield judged(1, "claims")
             if needed > capacity:
                 yield warn(
                     f"claim {name} requests {claim.size}; {', '.join(sorted(models))} needs "
@@ -143,17 +153,17 @@ def size(recipes: Recipes) -> Iterator[Finding]:
                     evidence={"downloaded by": file},
                     location=_locate(recipe, claim, "resources", "requests", "storage"),
                 )
-    if not has_known_size:
-        raise Skip("no model of known size is downloaded to a claim of the recipe")
+    if not applies:
+        raise Skip("no model is downloaded to a claim of the recipe")
 
 
-def _collect_weights(recipe: Recipe) -> dict[tuple[str, str], dict[str, float]]:
-    """By file and claim, the size in bytes of each model that the file downloads to the claim."""
-    weights: dict[tuple[str, str], dict[str, float]] = {}
+def _collect_weights(recipe: Recipe) -> dict[tuple[str, str], dict[str, float | None]]:
+    """By file and claim, the models that the file downloads to the claim, with their bytes if known."""
+    weights: dict[tuple[str, str], dict[str, float | None]] = {}
     for download in recipe.downloads:
         target = find_download_target(download)
         row = resolve_downloaded(recipe, download.model) if download.model else None
-        if target is not None and row is not None and download.model is not None:
-            claim = target.partition(":")[0]
-            weights.setdefault((download.file, claim), {})[download.model] = row.disk_bytes
+        if target is not None:
+            models = weights.setdefault((download.file, target.partition(":")[0]), {})
+            models[download.model or "a model"] = row.disk_bytes if row is not None else None
     return weights

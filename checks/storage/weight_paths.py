@@ -4,7 +4,8 @@ import posixpath
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, mentions, warn
+from dynocheck.checks.engine._coverage import describe_unjudged
 from dynocheck.data.images import parse_image
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Container, Download, Recipe, Recipes, Value, index_containers, list_pod_templates
@@ -74,26 +75,57 @@ def find_hf_home(owner: Container | EngineInstance) -> str | None:
     return home.value if home is not None and (home.value or "").startswith("/") else None
 
 
-@check("storage.model-path", title="Workers load models from where they are downloaded")
-def model_path(recipes: Recipes) -> Iterator[Finding]:
+@check(
+    "storage.model-path",
+    title="Workers load models from where they are downloaded",
+    explained_by={"storage.claim-declared": mentions("claim")},
+)
+def model_path(recipes: Recipes) -> Iterator[Result]:
     """A worker that does not find its model where a Job downloaded it downloads the model again to its own
     disk, for hours, or ends at once when it was given a path.
 
     Paths are compared on the claim, so that mount paths may differ. For a hub id the caches are compared:
-    HF_HOME or HF_HUB_CACHE of the Job and of the worker. Not checked are unknown caches, claims that another
-    workload may write to, vLLM's --download-dir, and workers with a ModelExpress server. Dynamo's own images
-    contain no model.
+    HF_HOME or HF_HUB_CACHE of the Job and of the worker. Not judged are caches that neither sets. Claims that
+    another workload may write to, vLLM's --download-dir, and workers with a ModelExpress server are left out.
+    Dynamo's own images contain no model.
 
     Fix: set the same HF_HOME on the claim in the Job and in every worker
     """
-    has_models = False
-    for recipe in recipes:
-        for engine in list_engines(recipe):
-            if engine.model is not None and (recipe.downloads or engine.model.startswith("/")):
-                has_models = True
-                yield from _check_model(recipe, engine, engine.model)
-    if not has_models:
+    workers = [
+        (recipe, engine)
+        for recipe in recipes
+        for engine in list_engines(recipe)
+        if recipe.downloads or (engine.model or "").startswith("/")
+    ]
+    if not workers:
         raise Skip("no Job downloads a worker's model, and no worker loads a path")
+    for recipe, engine in workers:
+        why = _explain_unjudged(recipe, engine)
+        if engine.model is None or why:
+            yield describe_unjudged(
+                [engine],
+                engine.model or "model",
+                why=why or "its model cannot be read from the recipe",
+                needs="HF_HOME of the Job and of the worker" if why else "a literal model name",
+            )
+        else:
+            yield judged(1, "workers")
+            yield from _check_model(recipe, engine, engine.model)
+
+
+def _explain_unjudged(recipe: Recipe, engine: EngineInstance) -> str:
+    """Why it is unknown whether a worker finds the model that the recipe downloads; empty if it is known."""
+    downloads = [download for download in recipe.downloads if download.model == engine.model]
+    if not downloads or engine.model is None or not is_hub_id(engine.model) or _bypasses_cache(engine):
+        return ""
+    if find_hf_home(engine) is None:
+        return "where the worker has its hub cache is unknown"
+    unknown = any(download.cached and find_hf_home(download.container) is None for download in downloads)
+    return "where the Job has its hub cache is unknown" if unknown else ""
+
+
+def _bypasses_cache(engine: EngineInstance) -> bool:
+    return bool(engine.given.get("download-dir") or engine.find_variable("MODEL_EXPRESS_URL"))
 
 
 def _check_model(recipe: Recipe, engine: EngineInstance, model: str) -> Iterator[Finding]:
@@ -187,8 +219,7 @@ def _overlaps(path: str, target: str) -> bool:
 
 def _check_cache(recipe: Recipe, engine: EngineInstance, model: str, location: Location) -> Iterator[Finding]:
     home = find_hf_home(engine)
-    bypasses_cache = engine.given.get("download-dir") or engine.find_variable("MODEL_EXPRESS_URL")
-    if home is None or bypasses_cache is not None:
+    if home is None or _bypasses_cache(engine):
         return
     cache = engine.container.resolve_on_claim(home)
     targets = _find_other_targets(recipe, model, cache)

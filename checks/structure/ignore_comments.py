@@ -11,21 +11,22 @@ from dynocheck.facts import IgnoreComment, IgnoreUse, IgnoreUses, Recipes, Role
     title="Ignore comments are valid, explained and needed",
 )
 def ignore_comments(recipes: Recipes, uses: IgnoreUses) -> Iterator[Finding]:
-    """A comment `# dynocheck: ignore[id] reason` that is misspelt ignores nothing. One without a reason
-    cannot be weighed by who reads it next, and one that outlives its finding hides the next one.
+    """A misspelled `# dynocheck: ignore[id] reason` ignores nothing. Without a reason the next reader cannot
+    judge it, and without a finding it may hide a later one.
 
-    Whether it is needed is told of folders only: what a single manifest is for, the rest of its folder says.
+    Needless comments are reported in folders only: in a single manifest, a check may find less than in its
+    folder.
 
     Fix: write `# dynocheck: ignore[graph.frontend] why it is right here`, or delete the comment
     """
     ignores = dict.fromkeys(ignore for recipe in recipes for ignore in recipe.ignores)
     if not ignores:
-        raise Skip("no comment that ignores a finding")
-    partly = _find_partial_files(recipes)
+        raise Skip("no ignore comment")
+    partial = _find_partial_files(recipes)
     for ignore in ignores:
         yield from _check_comment(ignore)
     for use in uses:
-        yield from _check_use(use, whole=use.ignore.file not in partly)
+        yield from _check_use(use, whole=use.ignore.file not in partial)
 
 
 def _check_comment(ignore: IgnoreComment) -> Iterator[Finding]:
@@ -45,7 +46,7 @@ def _check_comment(ignore: IgnoreComment) -> Iterator[Finding]:
 
 def _check_use(use: IgnoreUse, *, whole: bool) -> Iterator[Finding]:
     if not use.known:
-        yield warn(f"{use.pattern} names no check", fix="dynocheck checks", location=_locate(use.ignore))
+        yield warn(f"{use.pattern} matches no check", fix="dynocheck checks", location=_locate(use.ignore))
     elif use.used is False and whole:
         where = "in this file" if use.ignore.last is None else "here"
         yield warn(
@@ -56,7 +57,7 @@ def _check_use(use: IgnoreUse, *, whole: bool) -> Iterator[Finding]:
 
 
 def _find_partial_files(recipes: Recipes) -> set[str]:
-    """Files whose surroundings are not judged with them."""
+    """Files that are judged without the rest of their folder."""
     return {
         file.path
         for recipe in recipes

@@ -15,8 +15,8 @@ _OTHER_SPELLINGS = {"tensorrt-llm": "trtllm", "tensorrtllm": "trtllm", "trt-llm"
 _DYNAMO = ("DynamoGraphDeployment", "DynamoGraphDeploymentRequest", "DynamoComponentDeployment")
 _DEPLOYED = (*_DYNAMO, "Deployment", "StatefulSet", "Pod")
 _SERVING = {*_DEPLOYED, "DaemonSet", "LeaderWorkerSet"}
-# What a file is there for by the beginning of its name, and the kinds of which it then holds one.
-_PROMISES = {
+# The expected content of a file by the beginning of its name, and the kinds of object that it may be.
+_EXPECTED = {
     "deploy": ("a graph", _DEPLOYED),
     "perf": ("a load test", ("Job", "CronJob", "Pod", "Deployment", "ConfigMap")),
     "model-download": ("a download Job", ("Job", "CronJob", "Pod")),
@@ -24,7 +24,7 @@ _PROMISES = {
     "cache": ("a claim", ("PersistentVolumeClaim", "PersistentVolume")),
 }
 _HOLLOW = {
-    "pointer": ("is a pointer of Git LFS, its content was not fetched", "git lfs pull"),
+    "pointer": ("is a Git LFS pointer: its content was not fetched", "git lfs pull"),
     "dangling": ("is a broken symlink", "commit the link's target, or delete the link"),
     "empty": ("is empty", "add its content, or delete it"),
 }
@@ -39,51 +39,61 @@ _MAY_BE_EMPTY = ("__init__.py", "py.typed")
 
 @check("structure.layout", title="Folder has the layout of a recipe")
 def layout(recipes: Recipes) -> Iterator[Finding]:
-    """A model's folder holds `model-cache/`, with the claim and the Job that fills it, and one folder per
-    variant (`<framework>/<mode>/`) with a DynamoGraphDeployment in it.
+    """A model's folder contains `model-cache/`, with a claim and a Job that fills it, and one folder per
+    variant (`<framework>/<mode>/`) with a DynamoGraphDeployment.
 
-    A folder in which nothing is ever deployed is no recipe, but for a model-cache that is named by itself. A
-    model without a cache works, and downloads its weights again in every pod. Where kustomize or Helm makes
-    the graph, only what it renders can be judged.
+    The folder of a model or a variant must deploy something; other folders, such as those of load tests or
+    Secrets, are not recipes. Without a cache, each pod downloads the weights. If kustomize or Helm creates
+    the graph, only its rendered output can be judged.
 
     Fix: put the graph in <framework>/<mode>/deploy.yaml, claim and download Job in model-cache/
     """
-    folders = [recipe for recipe in recipes if recipe.shape != "manifests"]
-    if not folders:
-        raise Skip("single manifests have no layout")
-    for recipe in folders:
-        yield from _check_deployment(recipe)
+    judged = False
+    for recipe in recipes:
+        if recipe.shape == "manifests" and not any(f.role is Role.KUSTOMIZE for f in recipe.own_files):
+            continue
+        findings = [*_check_deployment(recipe)]
         if recipe.shape == "model":
-            yield from _check_cache(recipe)
+            findings += _check_cache(recipe)
+        judged = judged or bool(findings) or recipe.shape == "model" or _is_variant(recipe)
+        yield from findings
+    if not judged:
+        raise Skip("no folder of a model or of a variant")
 
 
 def _check_deployment(recipe: Recipe) -> Iterator[Finding]:
     if any(file.problems for file in recipe.own_files):
-        return  # what cannot be read may be the graph that is missing
+        return  # the unreadable part may be the graph
     if {manifest.kind for manifest in recipe.manifests} & _SERVING:
         return
     helm = any(part.chart for part in recipe.unread)
     if helm or any(file.role is Role.KUSTOMIZE for file in recipe.own_files):
         yield unknown(
-            f"what {'Helm' if helm else 'kustomize'} renders from it was not judged, "
-            "and nothing else in it is deployed",
+            f"the output of {'Helm' if helm else 'kustomize'} was not judged, "
+            "and nothing else in the folder is deployed",
             fix=_TEMPLATE if helm else _RENDER,
             location=Location(recipe.path),
         )
         return
-    if recipe.path.rpartition("/")[2] != _CACHE or not any(recipe.manifests):  # a part that was named alone
+    if recipe.shape == "model" or _is_variant(recipe) or not any(recipe.manifests):
         yield fail(
-            "nothing in it is deployed: no DynamoGraphDeployment in any of its files",
+            "the folder deploys nothing: no DynamoGraphDeployment in any of its files",
             fix="add a deploy.yaml in <framework>/<mode>/",
             location=Location(recipe.path),
         )
+
+
+def _is_variant(recipe: Recipe) -> bool:
+    """Whether a folder deploys something, or is in the folder of a framework."""
+    deploys = {manifest.kind for manifest in recipe.manifests} & _SERVING
+    return bool(deploys) or not {*_FRAMEWORKS}.isdisjoint(recipe.path.split("/"))
 
 
 def _check_cache(recipe: Recipe) -> Iterator[Finding]:
     here = Location(recipe.path)
     if _CACHE not in recipe.folders:
         yield warn(
-            f"no {_CACHE}/: every pod downloads the weights for itself",
+            f"no {_CACHE}/: each pod downloads the weights",
             fix=f"add {_CACHE}/ with a PersistentVolumeClaim and a download Job",
             location=here,
         )
@@ -102,19 +112,18 @@ def _check_cache(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _fills_cache(template: PodTemplate, recipe: Recipe) -> bool:
-    """Whether a workload beside the claim gets a model from elsewhere than the hub."""
+    """Whether a workload in model-cache/ downloads a model from elsewhere than the hub."""
     beside = template.manifest.file.rpartition("/")[0] == f"{recipe.path}/{_CACHE}"
-    scripts = (each.get(key) for each in template.containers for key in ("command", "args"))
-    said = " ".join(word.text or "" for script in scripts if script is not None for word in script.sequence)
-    return beside and _FETCHES.search(said) is not None
+    words = (w for c in template.containers for key in ("command", "args") for w in c.get_items(key))
+    return beside and _FETCHES.search(" ".join(word.text or "" for word in words)) is not None
 
 
 @check("structure.framework", title="Graphs are in the folder of their framework")
 def framework(recipes: Recipes) -> Iterator[Finding]:
-    """People and scripts choose a variant by its path, `<framework>/<mode>/`. A graph of SGLang under `vllm/`
-    is measured and reported as the other one, and a folder whose framework is misspelt is passed over.
+    """People and scripts select a variant by its path, `<framework>/<mode>/`. An SGLang graph under `vllm/`
+    is measured and reported as vLLM, and a folder with a misspelled framework is overlooked.
 
-    Other layouts, without a framework in the path, are taken as they are.
+    Paths without a framework are not judged.
 
     Fix: git mv the folder
     """
@@ -122,28 +131,28 @@ def framework(recipes: Recipes) -> Iterator[Finding]:
     for recipe in recipes:
         for graph in recipe.graphs:
             folders = graph.file.removeprefix(recipe.path).strip("/").split("/")[:-1]
-            named = next((folder for folder in folders if folder in _FRAMEWORKS), None)
-            meant = None if named else next(filter(None, map(_guess_framework, folders)), None)
-            judged = judged or bool(named or meant)
-            if meant:
-                yield _warn(graph, f"{meant[0]} is not the name of a framework", f"call it {meant[1]}")
-            run = _find_frameworks(graph)
-            if named and run and named not in run:
-                ran = " and ".join(sorted(run))
-                yield _warn(graph, f"in the folder {named} a graph runs {ran}", f"move it to {ran}/")
+            framework = next((folder for folder in folders if folder in _FRAMEWORKS), None)
+            typo = None if framework else next(filter(None, map(_guess_framework, folders)), None)
+            judged = judged or bool(framework or typo)
+            if typo:
+                yield _warn(graph, f"{typo[0]} is not the name of a framework", f"call it {typo[1]}")
+            frameworks = _find_frameworks(graph)
+            if framework and frameworks and framework not in frameworks:
+                actual = " and ".join(sorted(frameworks))
+                yield _warn(graph, f"the graph in folder {framework} runs {actual}", f"move it to {actual}/")
     if not judged:
-        raise Skip("no graph in a folder that names a framework")
+        raise Skip("no graph in a folder named after a framework")
 
 
 @check("structure.files", title="Each file has the expected kind")
 def files(recipes: Recipes) -> Iterator[Finding]:
-    """A pointer of Git LFS where a trace should be, a link whose target was not committed, a deploy.yaml
-    without a graph: the files are there, and nothing works with them.
+    """A Git LFS pointer instead of a trace, a link whose target was not committed, or a deploy.yaml without a
+    graph exists, but does not work.
 
-    Of manifests those count whose name says what is in them: deploy*.yaml, perf*.yaml, model-download*.yaml,
-    model-cache.yaml.
+    Manifests are judged by their names: deploy*.yaml, perf*.yaml, model-download*.yaml, model-cache*.yaml
+    and cache*.yaml.
 
-    Fix: git lfs pull, or commit what is missing
+    Fix: git lfs pull, or commit the missing files
     """
     folders = [recipe for recipe in recipes if recipe.shape != "manifests"]
     if not folders:
@@ -152,48 +161,47 @@ def files(recipes: Recipes) -> Iterator[Finding]:
         for hollow in recipe.hollow:
             name = hollow.path.rpartition("/")[2]
             if name not in _MAY_BE_EMPTY and not (hollow.why == "dangling" and _is_manifest(name)):
-                says, fix = _HOLLOW[hollow.why]
-                tell = fail if _is_manifest(name) else warn
-                yield tell(says, fix=fix, location=Location(hollow.path))
+                message, fix = _HOLLOW[hollow.why]
+                report = fail if _is_manifest(name) else warn
+                yield report(message, fix=fix, location=Location(hollow.path))
         hollow_paths = {hollow.path for hollow in recipe.hollow}
         for file in recipe.own_files:
             if file.path not in hollow_paths:
-                yield from _check_promise(file)
+                yield from _check_kinds(file)
 
 
 def _is_manifest(name: str) -> bool:
     return name.endswith((".yaml", ".yml"))
 
 
-def _check_promise(file: SourceFile) -> Iterator[Finding]:
+def _check_kinds(file: SourceFile) -> Iterator[Finding]:
     name = file.path.rpartition("/")[2].partition(".")[0].replace("_", "-")
-    promise = next(
-        (p for start, p in _PROMISES.items() if name == start or name.startswith(f"{start}-")), None
-    )
-    if promise is None or file.problems or file.role is not Role.MANIFEST:
+    matching = (e for start, e in _EXPECTED.items() if name == start or name.startswith(f"{start}-"))
+    expected = next(matching, None)
+    if expected is None or file.problems or file.role is not Role.MANIFEST:
         return
-    what, kinds = promise
+    what, kinds = expected
     if not any(manifest.kind in kinds for manifest in file.manifests):
         yield warn(
-            f"is called {name} and holds no {what.partition(' ')[2]}",
-            fix=f"add {what}, or give the file another name",
+            f"is named {name} but contains no {what.partition(' ')[2]}",
+            fix=f"add {what}, or rename the file",
             location=Location(file.path),
         )
 
 
 def _guess_framework(folder: str) -> tuple[str, str] | None:
-    """A folder's name and the framework that it misspells."""
+    """A folder's name and the framework that it misspells; None if it misspells none."""
     name = folder.lower()
     if name in _OTHER_SPELLINGS:
         return folder, _OTHER_SPELLINGS[name]
-    if name not in _FRAMEWORKS and name.startswith(_FRAMEWORKS):  # vllm-fp8 and the like say what they are
+    if name not in _FRAMEWORKS and name.startswith(_FRAMEWORKS):  # such as vllm-fp8
         return None
     close = difflib.get_close_matches(name, _FRAMEWORKS, n=1, cutoff=0.8)
     return (folder, close[0]) if close else None
 
 
 def _find_frameworks(graph: Graph) -> set[str]:
-    """What the engines of a graph are, by the modules that are started."""
+    """The frameworks whose engines a graph starts."""
     launches = [
         launch for c in graph.components for container in c.containers for launch in container.launches
     ]
@@ -201,34 +209,33 @@ def _find_frameworks(graph: Graph) -> set[str]:
     return {engine.module.rpartition(".")[2] for engine in engines}
 
 
-def _warn(graph: Graph, says: str, fix: str) -> Finding:
-    return warn(says, fix=fix, location=Location(graph.file, graph.line, graph.column))
+def _warn(graph: Graph, message: str, fix: str) -> Finding:
+    return warn(message, fix=fix, location=Location(graph.file, graph.line, graph.column))
 
 
 @check("structure.read-whole", title="All files were read in full")
 def read_whole(recipes: Recipes) -> Iterator[Finding]:
-    """Of scripts, comments and pages that are far longer than people write them only the beginning is read,
-    so that judging ends soon, and of charts nothing. What nobody has read may be wrong, whatever the other
-    checks say. A graph that kustomize changes is judged by what it renders, where that lies in a folder
-    above it.
+    """Only the beginning of unusually long scripts, comments and pages is read, to bound the run time, and
+    nothing of Helm charts. The unread rest may be wrong, whatever the other checks report. A graph that
+    kustomize changes is judged by its rendered output, if that is in a folder above.
 
     Fix: put a long script into the image or a file of its own, and split a file of many objects
     """
     for recipe in recipes:
         for part in recipe.unread:
             if part.chart and not recipe.graphs:
-                continue  # structure.layout tells
+                continue  # structure.layout reports it
             yield warn(
                 f"not read: {part.what}",
-                fix=_TEMPLATE if part.chart else "make it shorter, or put it into a file of its own",
+                fix=_TEMPLATE if part.chart else "shorten it, or move it into a file of its own",
                 location=Location(part.file, part.line, part.column),
             )
-        if recipe.graphs:  # else structure.layout tells
+        if recipe.graphs:  # else structure.layout reports it
             yield from _check_unrendered(recipe)
 
 
 def _check_unrendered(recipe: Recipe) -> Iterator[Finding]:
-    """Each graph that is a resource of kustomize, and of which nothing rendered lies in a folder above it."""
+    """Reports graphs that are kustomize resources, without rendered output in a folder above."""
     rendered = {graph.file.rpartition("/")[0] for graph in recipe.graphs}
     inputs = [file for file in recipe.own_files if file.role is Role.KUSTOMIZE]
     resources = {path for file in inputs for path in _list_resources(file)}
@@ -244,8 +251,7 @@ def _check_unrendered(recipe: Recipe) -> Iterator[Finding]:
 
 
 def _list_resources(file: SourceFile) -> Iterator[str]:
-    """The paths that a kustomization names as its resources, as those of files are written."""
+    """The paths of a kustomization's resources, relative like those of files."""
     for root in file.documents:
-        named = root.get("resources")
-        for resource in named.sequence if named is not None else ():
+        for resource in root.get_items("resources"):
             yield posixpath.normpath(posixpath.join(file.folder, resource.text or ""))

@@ -27,6 +27,11 @@ class EndpointOptions:
         """Whether an API key is given."""
         return bool(self.api_key_env or self.api_key_file)
 
+    @property
+    def judged_paths(self) -> tuple[str, ...]:
+        """The paths above which configuration files are searched."""
+        return (self.recipe,) if self.recipe is not None else ()
+
     def make_endpoint(self, url: str, **more: Any) -> Endpoint:
         """The endpoint at a URL, with the key and the CA file of these options.
 

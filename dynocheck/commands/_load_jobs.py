@@ -14,7 +14,7 @@ import msgspec
 import yaml
 
 from dynocheck.commands import load
-from dynocheck.commands.load import LoadOptions, LoadRunner, Notify
+from dynocheck.commands.load import LoadOptions, LoadRunner
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.facts import Address, LoadLimits, LoadRun, Unavailable
@@ -23,6 +23,7 @@ from dynocheck.loadtest import aiperf, manifests
 from dynocheck.loadtest.manifests import KubeObject
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.pods import measure_share, merge_logs
+from dynocheck.loadtest.progress import Progress
 from dynocheck.loadtest.start_barrier import WorkerRank
 
 _UNPUBLISHED = "--image IMAGE: an image with dynocheck installed; none is published, and three lines build it"
@@ -75,7 +76,7 @@ def run(common: CommonOptions, options: LoadOptions, job_options: LoadJobOptions
     cluster = Cluster(connection, timeout_s=_LOG_S)
     job, service = documents
     measure = LoadRunner(
-        lambda notify: _apply_job(cluster, job, service, plan, notify),
+        lambda progress: _apply_job(cluster, job, service, plan, progress),
         {"url": plan.endpoint.url, "way": f"{plan.workers} pods of namespace {namespace}"},
         address.limits if address else LoadLimits(),
     )
@@ -207,7 +208,7 @@ def _write_manifests(documents: Sequence[KubeObject], file: str | None) -> int:
 
 
 def _apply_job(
-    cluster: Cluster, job: KubeObject, service: KubeObject, plan: LoadPlan, notify: Notify
+    cluster: Cluster, job: KubeObject, service: KubeObject, plan: LoadPlan, progress: Progress
 ) -> LoadRun:
     """Run the Job to its end and merge the measurements of its pods. SIGTERM deletes the Job too."""
     from dynocheck.kube.jobs import JobRunner  # the official client takes half a second to import
@@ -216,7 +217,7 @@ def _apply_job(
     longest_s = job["spec"]["activeDeadlineSeconds"] + _SLACK_S
     runner = JobRunner(cluster, job, service, _print_notice)
     with runner.create():
-        merged = merge_logs(runner.collect_logs(longest_s, notify), plan.workers)
+        merged = merge_logs(runner.collect_logs(longest_s, progress), plan.workers)
     return msgspec.structs.replace(merged, path=f"from {plan.workers} pods of the cluster")
 
 

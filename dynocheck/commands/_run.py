@@ -3,10 +3,14 @@
 import sys
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
+from dynocheck.commands import _ci as ci
 from dynocheck.core import snapshot
 from dynocheck.core.declarations import Check, Probe
 from dynocheck.core.errors import UsageError
@@ -34,6 +38,7 @@ from dynocheck.reports.outputs import Output, parse_outputs, write_reports
 from dynocheck.suppression.suppressions import Suppressions
 
 INTERRUPTED = 130
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _MISSING_INPUT = {"recipe": "add --cluster", "preflight": "add --recipe DIR"}
 
 
@@ -64,21 +69,27 @@ class Run:
     outputs: Sequence[Output]
     checks: tuple[Check, ...]
     started: float
+    judged: Sequence[str] = ()
 
     @classmethod
-    def begin(cls, command: str, options: CommonOptions, kinds: FactKinds) -> "Run":
+    def begin(
+        cls, command: str, options: CommonOptions, kinds: FactKinds, judged: Sequence[str] = ()
+    ) -> "Run":
         """Read the configuration and select the checks.
 
+        :param judged: the paths that are judged.
         :raises UsageError: the options or the configuration cannot be used.
         """
         started = time.time()
-        config = RunConfig.resolve(options)
+        config = RunConfig.resolve(options, judged)
         outputs = parse_outputs(options.outputs)
-        return cls(command, options, kinds, config, outputs, config.select_checks(options, kinds), started)
+        checks = (*config.select_checks(options, kinds), *config.select_broken(options))
+        return cls(command, options, kinds, config, outputs, checks, started, judged)
 
     def judge(
         self,
         recipes: Sequence[str] = (),
+        variables: Mapping[str, str] = _NO_VARIABLES,
         *,
         cluster: bool = False,
         context: RunContext | None = None,
@@ -86,21 +97,23 @@ class Run:
         """Gather the facts, decide and report.
 
         :param recipes: paths of recipes.
+        :param variables: what fills in their templates.
         :param cluster: probe the cluster, unless the options name a snapshot.
         :return: the exit code.
         :raises UsageError: the user's input cannot be used, or a report could not be written.
         """
         options = self.options
-        suppressions = Suppressions(options, self.config.registry.checks, recipes, _load_recipes)
+        load = partial(_load_recipes, variables)
+        suppressions = Suppressions(options, self.config.registry.checks, recipes, load)
         known, target = _read_snapshot(options.snapshot, self.config.registry.probes, recipes)
         context = context or RunContext()
         known.facts[Settings] = self.config.site.thresholds
         known.facts |= context.facts
-        sources = collect_sources(options, recipes, cluster=cluster and options.snapshot is None)
+        sources = collect_sources(options, recipes, variables, cluster=cluster and options.snapshot is None)
         sources |= context.sources
         target |= describe_target(sources)
         planned = self._plan(self.config.registry.probes, sources, known)
-        with progress.show_progress() as show:
+        with progress.show_progress() as show, redirect_stdout(sys.stderr):
             gathered = run_probes(
                 planned,
                 sources,
@@ -149,22 +162,42 @@ class Run:
     ) -> int:
         """Decide the verdicts and write the reports."""
         alternatives = self.kinds is ClusterFact
-        verdicts = Pipeline(planned.checks, self.config.levels, suppressions, alternatives).decide(known)
-        tables = (*tabulate(planned.tables, known), *suppressions.build_tables(verdicts))
-        report = build_report(self.command, target, verdicts, self.started, tables)
-        shown = ReportOptions(strict=self.options.strict, junit_unknown=self.config.site.junit_unknown)
-        write_reports(report, self.outputs, shown)
+        pipeline = Pipeline(planned.checks, self.config.levels, suppressions, alternatives)
+        with redirect_stdout(sys.stderr):  # custom checks may print; standard output is the report's
+            verdicts = pipeline.decide(known)
+            tables = (*tabulate(planned.tables, known), *suppressions.build_tables(verdicts))
+        report = build_report(
+            self.command, {**target, **self.config.describe()}, verdicts, self.started, tables
+        )
+        write_reports(report, self.outputs, self._choose_report_options())
         return compute_exit_code(report, strict=self.options.strict)
 
+    def _choose_report_options(self) -> ReportOptions:
+        """The options of reports that the user, the configuration and the CI server set."""
+        return ReportOptions(
+            strict=self.options.strict,
+            detail=self.options.detail,
+            junit_unknown=self.config.site.junit_unknown,
+            root=ci.find_root(self.judged),
+            places=ci.reads_places(),
+            documentation={check.id: check.documentation for check in self.checks},
+        )
 
-def collect_sources(options: CommonOptions, recipes: Sequence[str], *, cluster: bool) -> dict[type, Any]:
+
+def collect_sources(
+    options: CommonOptions,
+    recipes: Sequence[str],
+    variables: Mapping[str, str] = _NO_VARIABLES,
+    *,
+    cluster: bool,
+) -> dict[type, Any]:
     """The sources of this run.
 
     :raises UsageError: the kubeconfig has no such cluster.
     """
     sources: dict[type, Any] = {}
     if recipes:
-        sources[RecipePaths] = RecipePaths(tuple(recipes))
+        sources[RecipePaths] = RecipePaths(tuple(recipes), variables)
     if cluster:
         from dynocheck import kube
 
@@ -182,6 +215,8 @@ def describe_target(sources: Mapping[type, Any]) -> dict[str, Any]:
         target |= {"context": connection.context} if connection.context else {}
     if RecipePaths in sources:
         target["recipe"] = ", ".join(sources[RecipePaths].items)
+        if sources[RecipePaths].variables:
+            target["set"] = ", ".join(sources[RecipePaths].variables)
     return target
 
 
@@ -200,12 +235,12 @@ def run_probes(
     return gather(planned.probes, complete, timeout_s=timeout_s, progress=show, known=known)
 
 
-def _load_recipes(path: str) -> Recipes:
+def _load_recipes(variables: Mapping[str, str], path: str) -> Recipes:
     """The recipes at a path, none when it holds no recipe."""
     from dynocheck.recipe.discover import NotARecipe, load_recipes
 
     try:
-        return Recipes(load_recipes([path]))
+        return Recipes(load_recipes([path], variables))
     except NotARecipe:
         return Recipes()
 

@@ -1,20 +1,19 @@
 """`dynocheck checks` and `dynocheck explain`: lists checks and explains one."""
 
-import difflib
 import shutil
 
 import click
 import msgspec
 
+from dynocheck.commands._config import resolve_config
 from dynocheck.core.declarations import Check
-from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
-from dynocheck.core.run_config import RunConfig
+from dynocheck.core.registry import select
 
 
 def list_checks(options: CommonOptions, output: str) -> int:
     """Print the checks as a table, or as a JSON list of {id, title, area}."""
-    checks = RunConfig.resolve(options).select_checks(options)
+    checks = resolve_config(options).select_checks(options)
     if output == "json":
         rows = [{"id": check.id, "title": check.title, "area": check.area} for check in checks]
         click.echo(msgspec.json.format(msgspec.json.encode(rows), indent=2))
@@ -25,18 +24,30 @@ def list_checks(options: CommonOptions, output: str) -> int:
     return 0
 
 
-def explain(options: CommonOptions, id: str) -> int:  # noqa: A002  (the user's word)
-    """Print the page of one check.
+def explain(options: CommonOptions, pattern: str) -> int:
+    """Print the page of one check, or of several their titles and fixes.
 
-    :raises UsageError: there is no such check.
+    :param pattern: an id, an area or a glob.
+    :raises UsageError: no check matches.
     """
-    by_id = RunConfig.resolve(options).registry.by_id
-    if id not in by_id:
-        close = difflib.get_close_matches(id, by_id, n=1)
-        hint = f"did you mean {close[0]}?" if close else "run `dynocheck checks` for the list"
-        raise UsageError(f"no check {id!r}; {hint}")
-    click.echo(format_page(by_id[id]))
+    registry = resolve_config(options).registry
+    if pattern in registry.by_id:
+        matching: tuple[Check, ...] = (registry.by_id[pattern],)
+    else:
+        matching = select(registry.checks, (pattern,), ())
+    if len(matching) == 1:
+        click.echo(format_page(matching[0]))
+    else:
+        click.echo("\n\n".join(map(_format_summary, matching)))
+        click.echo("\nWhy it matters: dynocheck explain ID")
     return 0
+
+
+def _format_summary(check: Check) -> str:
+    """The id, the title and the fix of a check."""
+    _, _, fix = check.documentation.partition("\nFix: ")
+    lines = [check.id, check.title, *([f"Fix: {fix}"] if fix else [])]
+    return "\n    ".join("\n".join(lines).splitlines())
 
 
 def format_page(check: Check) -> str:

@@ -27,11 +27,11 @@ def run() -> int:
         click.echo("$ dynocheck preflight --snapshot demo.json      # a recorded cluster\n")
         cluster_code = preflight.run(CommonOptions(snapshot=os.path.relpath(recording)), ())
         click.echo(
-            f"exit code {cluster_code}\n\n$ dynocheck recipe recipes/{_RECIPE}      # a reference recipe\n"
+            f"\nexit code {cluster_code}\n\n$ dynocheck recipe recipes/{_RECIPE}      # a reference recipe\n"
         )
         recipe_code = recipe.run(CommonOptions(), (os.path.relpath(folder),), cluster=False)
     with serve_in_subprocess() as url:
-        click.echo(f"exit code {recipe_code}\n\n$ dynocheck smoke --url {url}      # a simulated engine\n")
+        click.echo(f"\nexit code {recipe_code}\n\n$ dynocheck smoke --url {url}      # a simulated engine\n")
         smoke_code = smoke.run(CommonOptions(), smoke.SmokeOptions(url=url))
-    click.echo(f"exit code {smoke_code}\n\nOn a cluster of your own: dynocheck preflight")
+    click.echo(f"\nexit code {smoke_code}\n\nOn a cluster of your own: dynocheck preflight")
     return max((code for code in (cluster_code, recipe_code, smoke_code) if code > 1), default=0)

@@ -15,23 +15,23 @@ from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.options import CommonOptions
 from dynocheck.facts import LoadBaseline, LoadFact, LoadLimits, LoadRun, Unavailable
 from dynocheck.loadtest.plan import LoadPlan
+from dynocheck.loadtest.progress import Progress
 from dynocheck.reports import progress
 from dynocheck.serving import ExchangeLimits
 
 _MAX_WORKERS = 64
-Notify = Callable[[str], None]
 
 
 @dataclass(frozen=True)
 class LoadRunner:
     """A way to run a load test.
 
-    :param measure: runs it; takes a callback for progress messages.
+    :param measure: runs it, and reports its progress.
     :param target: the target of the report.
     :param limits: the limits that the tested deployment has itself.
     """
 
-    measure: Callable[[Notify], LoadRun]
+    measure: Callable[[Progress], LoadRun]
     target: dict[str, Any]
     limits: LoadLimits = field(default_factory=LoadLimits)
 
@@ -67,7 +67,7 @@ def run(common: CommonOptions, options: LoadOptions, runner: LoadRunner | None =
     :return: the exit code.
     :raises UsageError: an option cannot be used.
     """
-    run = Run.begin("load", common, LoadFact)
+    run = Run.begin("load", common, LoadFact, options.judged_paths)
     limits = options.resolve_limits(run.config).with_defaults(runner.limits if runner else LoadLimits())
     earlier = _read_baseline(options)
     _check_writable(options.save)
@@ -147,7 +147,7 @@ def make_local_runner(plan: LoadPlan) -> LoadRunner:
     """A load test that this machine runs."""
     from dynocheck.probes.load.run import measure_load
 
-    return LoadRunner(lambda notify: measure_load(plan, notify), {"url": plan.endpoint.url})
+    return LoadRunner(lambda progress: measure_load(plan, progress), {"url": plan.endpoint.url})
 
 
 def _measure_load(runner: LoadRunner) -> tuple[Knowledge, dict[str, Any]]:

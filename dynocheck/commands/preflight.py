@@ -11,4 +11,4 @@ def run(options: CommonOptions, recipes: tuple[str, ...]) -> int:
     :return: the exit code.
     :raises UsageError: an option cannot be used.
     """
-    return Run.begin("preflight", options, ClusterFact).judge(recipes, cluster=True)
+    return Run.begin("preflight", options, ClusterFact, recipes).judge(recipes, cluster=True)

@@ -1,16 +1,17 @@
-"""`dynocheck rbac`: prints the minimal roles of a run."""
+"""`dynocheck rbac`: prints the minimal roles of a run, and their bindings."""
 
+import re
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import click
 import yaml
 
+from dynocheck.commands._config import resolve_config
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan
-from dynocheck.core.run_config import RunConfig
 from dynocheck.facts import Access, ClusterFact, EndpointFact, RecipePaths, Settings
 from dynocheck.kube import Cluster
 from dynocheck.loadtest import manifests
@@ -18,10 +19,21 @@ from dynocheck.probes.endpoint._client import Target
 from dynocheck.probes.endpoint.address import DNS, RIGHTS, address
 from dynocheck.probes.endpoint.graph import DeploymentRef
 
+_API_GROUP = "rbac.authorization.k8s.io"
+_FORMS = "user:NAME, group:NAME or serviceaccount:NAMESPACE:NAME"
 
-def run(options: CommonOptions, *, smoke: bool = False, load: bool = False, via: str | None = None) -> int:
+
+def run(
+    options: CommonOptions,
+    *,
+    smoke: bool = False,
+    load: bool = False,
+    via: str | None = None,
+    bind: Sequence[str] = (),
+) -> int:
     """Print the roles that preflight's selected checks need, as YAML.
 
+    :param bind: those to whom bindings give the roles, each as _FORMS says.
     :param smoke: the roles for smoke on a deployment instead.
     :param load: the roles for `load --in-cluster --apply` instead, which creates and deletes a Job.
     :param via: the way by which smoke reaches the deployment; None for any.
@@ -31,19 +43,38 @@ def run(options: CommonOptions, *, smoke: bool = False, load: bool = False, via:
         raise UsageError("--smoke and --load: give one")
     if via and not smoke:
         raise UsageError("--via: only with --smoke")
+    subjects = [_parse_subject(text) for text in bind]
     if load:
-        return _print_roles([*manifests.RIGHTS, *RIGHTS[DNS]])
-    config = RunConfig.resolve(options)
+        return _print_roles([*manifests.RIGHTS, *RIGHTS[DNS]], subjects)
+    config = resolve_config(options)
     checks = config.select_checks(options, EndpointFact if smoke else ClusterFact)
     sources: set[type] = {Cluster, DeploymentRef, Target} if smoke else {Cluster, RecipePaths}
     planned = plan(checks, config.registry.probes, sources, {Settings})
     others = {*address.access} - {*RIGHTS[via]} if via else set()
-    return _print_roles(right for right in planned.access if right not in others)
+    return _print_roles([right for right in planned.access if right not in others], subjects)
 
 
-def _print_roles(access: Iterable[Access]) -> int:
-    click.echo(yaml.safe_dump_all(make_roles(access), sort_keys=False), nl=False)
+def _print_roles(access: Iterable[Access], subjects: Sequence[dict[str, str]]) -> int:
+    roles = make_roles(access)
+    bindings = [_make_binding(role["kind"], subject) for role in roles for subject in subjects]
+    click.echo(yaml.safe_dump_all([*roles, *bindings], sort_keys=False), nl=False)
     return 0
+
+
+def _parse_subject(text: str) -> dict[str, str]:
+    """The subject of a binding.
+
+    :raises UsageError: the text is of another form.
+    """
+    kind, _, name = text.partition(":")
+    match kind.lower(), name:
+        case "user" | "group", str() if name:
+            return {"kind": kind.capitalize(), "apiGroup": _API_GROUP, "name": name}
+        case "serviceaccount" | "sa", str():
+            namespace, _, account = name.replace("/", ":", 1).partition(":")
+            if namespace and account and not {":", "/"} & {*account}:
+                return {"kind": "ServiceAccount", "namespace": namespace, "name": account}
+    raise UsageError(f"--bind {text}: not of the form {_FORMS}")
 
 
 def make_roles(access: Iterable[Access]) -> list[dict[str, Any]]:
@@ -56,6 +87,18 @@ def make_roles(access: Iterable[Access]) -> list[dict[str, Any]]:
     return [_make_role(kind, rights) for kind, rights in (("ClusterRole", wide), ("Role", local)) if rights]
 
 
+def _make_binding(kind: str, subject: dict[str, str]) -> dict[str, Any]:
+    """The binding of a role of this kind, whose name is the subject's: another one leaves it alone."""
+    name = ":".join(subject[part] for part in ("kind", "namespace", "name") if part in subject)
+    return {
+        "apiVersion": f"{_API_GROUP}/v1",
+        "kind": f"{kind}Binding",
+        "metadata": {"name": f"dynocheck:{re.sub('[/%]', '-', name)}"},
+        "roleRef": {"apiGroup": _API_GROUP, "kind": kind, "name": "dynocheck"},
+        "subjects": [subject],
+    }
+
+
 def _make_role(kind: str, access: Iterable[Access]) -> dict[str, Any]:
     """A role of exactly these rights, with one rule for the resources of a group that have the same verbs."""
     verbs: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -65,7 +108,7 @@ def _make_role(kind: str, access: Iterable[Access]) -> dict[str, Any]:
     for (group, resource), allowed in sorted(verbs.items()):
         rules[group, tuple(sorted(allowed))].append(resource)
     return {
-        "apiVersion": "rbac.authorization.k8s.io/v1",
+        "apiVersion": f"{_API_GROUP}/v1",
         "kind": kind,
         "metadata": {"name": "dynocheck"},
         "rules": [

@@ -9,6 +9,7 @@ from dynocheck.core.declarations import Check
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.facts import DefinitionPaths, EngineParsers, Fact, RecipeFact, ServerVersion
+from dynocheck.recipe.templates import parse_assignments
 
 
 def run(
@@ -17,22 +18,26 @@ def run(
     *,
     cluster: bool,
     crds: tuple[str, ...] = (),
+    assignments: tuple[str, ...] = (),
+    env_files: tuple[str, ...] = (),
     engine_parser: bool = False,
 ) -> int:
     """Check recipes.
 
     :param crds: directories with CRDs.
+    :param assignments: NAME=VALUE that fills in templates; overrides the same in `env_files`.
     :param engine_parser: judge flags by the installed vLLM's parser too.
     :return: the exit code.
     :raises UsageError: an option cannot be used.
     """
     if not paths and options.snapshot is None:
         raise UsageError("no recipe given: dynocheck recipe PATH...")
+    variables = parse_assignments(assignments, env_files)
     sources: dict[type, Any] = {DefinitionPaths: DefinitionPaths(crds)} if crds else {}
     sources |= {EngineParsers: EngineParsers(("vllm",))} if engine_parser else {}
-    run = Run.begin("recipe", options, RecipeFact)
+    run = Run.begin("recipe", options, RecipeFact, paths)
     context = RunContext(sources=sources, describe_target=partial(_describe_schemas, run.checks))
-    return run.judge(paths, cluster=cluster, context=context)
+    return run.judge(paths, variables, cluster=cluster, context=context)
 
 
 def _describe_schemas(checks: Sequence[Check], facts: Mapping[type[Fact], Any]) -> dict[str, str]:

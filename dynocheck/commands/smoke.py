@@ -44,7 +44,7 @@ def run(common: CommonOptions, options: SmokeOptions) -> int:
         raise UsageError("--recipe: only with --url; a live graph has its own limits")
     if not common.select:  # load.limits reports what load.client would, where there are limits
         common = replace(common, skip=(*common.skip, "load.client"))
-    run = Run.begin("smoke", common, (EndpointFact, LoadFact))
+    run = Run.begin("smoke", common, (EndpointFact, LoadFact), options.judged_paths)
     context = _make_url_context(options) if options.url else _make_cluster_context(common, options)
     limits = UserLimits(options.resolve_limits(run.config))
     return run.judge(context=replace(context, sources={**context.sources, UserLimits: limits}))

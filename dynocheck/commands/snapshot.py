@@ -4,12 +4,12 @@ from pathlib import Path
 
 import click
 
+from dynocheck.commands._config import resolve_config
 from dynocheck.commands._run import INTERRUPTED, collect_sources, describe_target, run_probes
 from dynocheck.core import snapshot
 from dynocheck.core.errors import UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.planning import plan
-from dynocheck.core.run_config import RunConfig
 from dynocheck.facts import Fact, Recipes, Settings
 from dynocheck.reports import progress
 from dynocheck.reports._text import sanitize
@@ -21,7 +21,7 @@ def run(options: CommonOptions, file: str, recipes: tuple[str, ...]) -> int:
     :return: 0, or 3 when a fact is missing; the snapshot holds the reason.
     :raises UsageError: the file cannot be written.
     """
-    config = RunConfig.resolve(options)
+    config = resolve_config(options, recipes)
     sources = collect_sources(options, recipes, cluster=True)
     checks = config.select_checks(options)
     # A snapshot without recipes holds the facts for any recipe.

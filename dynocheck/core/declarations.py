@@ -5,16 +5,17 @@ import re
 import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from functools import cached_property
 from typing import Any, Literal
 
 from dynocheck.core.errors import RegistryError
-from dynocheck.core.outcomes import Finding, Panel, Row
+from dynocheck.core.explanations import Explanations
+from dynocheck.core.outcomes import Panel, Result, Row
 from dynocheck.facts import Access, Fact
 
-CheckFunction = Callable[..., Iterable[Finding] | None]
+CheckFunction = Callable[..., Iterable[Result] | None]
 TableFunction = Callable[..., Iterable[Row]]
 ChartFunction = Callable[..., Iterable[Panel]]
 ChartKind = Literal["histogram", "timeline", "curve"]
@@ -64,10 +65,15 @@ class Declaration:
 
 @dataclass(frozen=True)
 class Check(Declaration):
-    """One thing that must hold, stated by the title and judged by the function."""
+    """One thing that must hold, stated by the title and judged by the function.
 
-    def __call__(self, *facts: Any, **named: Any) -> Iterable[Finding] | None:
-        findings: Iterable[Finding] | None = self.function(*facts, **named)
+    `explained_by` names the checks whose findings explain those of this one.
+    """
+
+    explained_by: Explanations = field(default_factory=dict, hash=False)
+
+    def __call__(self, *facts: Any, **named: Any) -> Iterable[Result] | None:
+        findings: Iterable[Result] | None = self.function(*facts, **named)
         return findings
 
 
@@ -122,6 +128,11 @@ class Probe:
         """The types of its sources, by parameter."""
         return {name: t for name, t in _resolve_hints(self.look, self.name).items() if name != "return"}
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of its parameters."""
+        return tuple(inspect.signature(self.look).parameters)
+
     def limit_s(self, default: float, **named: Any) -> float:
         """Its timeout in seconds for these sources."""
         return default if self.limit is None else self.limit(**named)
@@ -135,18 +146,21 @@ def check(
     *,
     title: str,
     aliases: Sequence[str] = (),
+    explained_by: Explanations | None = None,
 ) -> Callable[[CheckFunction], Check]:
     """Declare a check: a function that takes facts and yields findings, none when all is well.
 
     :param id: `area.kebab-name`; never changes.
     :param title: what must hold, as a statement.
     :param aliases: former ids of the check.
+    :param explained_by: the checks whose findings explain findings of this one, each with the relation that
+        must hold between the two, such as `same_place`. The explained finding is reported below the other.
     :raises RegistryError: the id is not of that form.
     """
     _validate_id(id)
 
     def make(judge: CheckFunction) -> Check:
-        return Check(id, title, judge, tuple(aliases))
+        return Check(id, title, judge, tuple(aliases), explained_by or {})
 
     return make
 
@@ -198,8 +212,13 @@ def chart(
     return make
 
 
+def is_id(text: object) -> bool:
+    """Whether this is of the form `area.kebab-name`."""
+    return isinstance(text, str) and _ID.fullmatch(text) is not None
+
+
 def _validate_id(id: str) -> None:  # noqa: A002
-    if not _ID.fullmatch(id):
+    if not is_id(id):
         raise RegistryError(f"check id {id!r} is not of the form area.kebab-name")
 
 

@@ -1,10 +1,11 @@
-"""The exceptions that end a run or one of its steps, and how a crash is described.
+"""The exceptions that end a run or one of its steps.
 
     Exception
     ├── UsageError                   the user's input cannot be used; exit code 2
     │   ├── RegistryError            a check or probe is written wrongly, or a pattern selects none
     │   ├── NotARecipe               (recipe) a path holds nothing to judge
     │   └── GitError                 (suppression) git refuses
+    ├── PluginError                  a custom check or probe returns what it must not; outcome error
     ├── Skip                         (core.outcomes) a check has nothing to judge; outcome skip
     ├── Unavailable                  (facts) a probe cannot get its fact; outcome unknown
     │   └── KubeError                (kube) the API server cannot be used
@@ -17,8 +18,6 @@
 All others are private to one module or caught in the room that raises them.
 """
 
-from pathlib import Path
-
 
 class UsageError(Exception):
     """The user's input cannot be used; the text names the input, the reason and the remedy. Exit code 2."""
@@ -28,11 +27,5 @@ class RegistryError(UsageError):
     """A check or probe is written wrongly, or a pattern selects none."""
 
 
-def describe_crash(error: Exception) -> str:
-    """The type and place of an exception. Its text is left out, because it may hold a secret."""
-    trace = error.__traceback__
-    assert trace is not None
-    while trace.tb_next is not None:
-        trace = trace.tb_next
-    file = Path(trace.tb_frame.f_code.co_filename).name
-    return f"crashed: {type(error).__name__} in {file}, line {trace.tb_lineno}"
+class PluginError(Exception):
+    """A custom check or probe returns what it must not; the text says what and where."""

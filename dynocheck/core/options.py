@@ -1,6 +1,7 @@
 """The options that all judging verbs share."""
 
 from dataclasses import dataclass
+from typing import Literal
 
 
 @dataclass(frozen=True)
@@ -14,8 +15,10 @@ class CommonOptions:
     select: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
     strict: bool = False
+    detail: Literal["quiet", "normal", "verbose"] = "normal"
     config: str | None = None
     checks_dirs: tuple[str, ...] = ()
+    no_plugins: bool = False
     timeout_s: float = 10.0
     snapshot: str | None = None
     kubeconfig: str | None = None

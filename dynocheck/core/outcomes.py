@@ -15,6 +15,7 @@ class Outcome(enum.StrEnum):
 
     SKIP = "skip"
     PASS = "pass"  # noqa: S105
+    UNJUDGED = "unjudged"
     WARN = "warn"
     UNKNOWN = "unknown"
     ERROR = "error"
@@ -49,8 +50,18 @@ class Location(msgspec.Struct, frozen=True):
         return ":".join(str(part) for part in (self.file, self.line, self.column) if part is not None)
 
 
+class FindingRef(msgspec.Struct, frozen=True):
+    """A finding of the same report: the id of its check, and its index among the findings of that check."""
+
+    check: str
+    index: int
+
+
 class Finding(msgspec.Struct, frozen=True, kw_only=True):
-    """One cause: what was found, where, and the command or edit that fixes it."""
+    """One cause: what was found, where, and the command or edit that fixes it.
+
+    `explained_by` is the finding that it follows from: without that one, this one would not be there.
+    """
 
     outcome: Outcome
     message: str
@@ -58,6 +69,31 @@ class Finding(msgspec.Struct, frozen=True, kw_only=True):
     evidence: dict[str, Any] = {}
     subject: Subject | None = None
     location: Location | None = None
+    explained_by: FindingRef | None = None
+
+
+class Unjudged(msgspec.Struct, frozen=True, kw_only=True):
+    """Something that a check saw and lacks the knowledge to judge.
+
+    `what` is the thing, as in "image vllm-runtime:1.7.0-dev"; `why` is the reason, in the same words for all
+    that share it; `needs` is what would let us judge it.
+    """
+
+    what: str
+    why: str
+    needs: str | None = None
+    subject: Subject | None = None
+    location: Location | None = None
+
+
+class Judged(msgspec.Struct, frozen=True):
+    """How many things a check judged, and their plural noun, as in 59 "images"."""
+
+    count: int
+    noun: str
+
+
+Result = Finding | Judged | Unjudged  # what a check yields
 
 
 class SuppressedFinding(msgspec.Struct, frozen=True, kw_only=True):
@@ -83,7 +119,11 @@ class SuppressedFinding(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):
-    """The result of one check, and the seconds it took; `suppressed` findings do not count."""
+    """The result of one check, and the seconds it took; `suppressed` findings do not count.
+
+    `judged` of the `of` things that the check saw, named by `noun`, could be judged; None where it does not
+    count them. `unjudged` lists the others.
+    """
 
     check: str
     title: str
@@ -93,6 +133,17 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     duration_s: float
     findings: tuple[Finding, ...] = ()
     suppressed: tuple[SuppressedFinding, ...] = ()
+    judged: int | None = None
+    of: int | None = None
+    noun: str | None = None
+    unjudged: tuple[Unjudged, ...] = ()
+
+    @property
+    def coverage(self) -> str:
+        """Such as "59 of 235 images judged"; empty where all were, or the check does not count."""
+        if self.judged is None or not self.unjudged:
+            return ""
+        return f"{self.judged} of {self.of} {self.noun} judged"
 
 
 Scalar = str | int | float | bool | None
@@ -252,6 +303,23 @@ def unknown(
     return _make_finding(Outcome.UNKNOWN, message, fix, evidence, subject, location)
 
 
+def unjudged(
+    what: str,
+    *,
+    why: str,
+    needs: str | None = None,
+    subject: Subject | None = None,
+    location: Location | None = None,
+) -> Unjudged:
+    """What a check saw and cannot judge: `why`, and what would let us (`needs`)."""
+    return Unjudged(what=what, why=why, needs=needs, subject=subject, location=location)
+
+
+def judged(count: int, noun: str) -> Judged:
+    """How many things a check judged. A check that yields `unjudged` says so too; several counts add up."""
+    return Judged(count, noun)
+
+
 def find_worst(outcomes: Iterable[Outcome]) -> Outcome:
     """The most severe outcome; pass when there is none."""
     return max(outcomes, key=lambda outcome: outcome.severity, default=Outcome.PASS)
@@ -272,22 +340,39 @@ def describe_suppressed(suppressed: Iterable[SuppressedFinding]) -> Iterator[str
 def count_outcomes(verdicts: Iterable[Verdict]) -> dict[Outcome, int]:
     """The number of verdicts by outcome, for every outcome."""
     counts = dict.fromkeys(
-        (Outcome.PASS, Outcome.WARN, Outcome.FAIL, Outcome.UNKNOWN, Outcome.SKIP, Outcome.ERROR), 0
+        (
+            Outcome.PASS,
+            Outcome.WARN,
+            Outcome.FAIL,
+            Outcome.UNKNOWN,
+            Outcome.UNJUDGED,
+            Outcome.SKIP,
+            Outcome.ERROR,
+        ),
+        0,
     )
     for verdict in verdicts:
         counts[verdict.outcome] += 1
     return counts
 
 
+def has_unjudged(report: Report) -> bool:
+    """Whether something that the run saw was not judged."""
+    return any(verdict.unjudged for verdict in report.verdicts)
+
+
 def compute_exit_code(report: Report, *, strict: bool = False) -> int:
     """0 fit, 1 not fit, 3 could not tell: something is unknown, or nothing was judged.
 
-    `strict` counts a warning as a failure. A check all of whose findings are suppressed was judged.
+    `strict` counts a warning as a failure, and what is not judged as unknown. A check all of whose findings
+    are suppressed was judged.
     """
     seen = {outcome for outcome, count in report.summary.items() if count}
     if Outcome.FAIL in seen or (strict and Outcome.WARN in seen):
         return 1
     if seen & {Outcome.UNKNOWN, Outcome.ERROR}:
+        return 3
+    if strict and has_unjudged(report):
         return 3
     judged = seen & {Outcome.PASS, Outcome.WARN} or any(verdict.suppressed for verdict in report.verdicts)
     return 0 if judged else 3

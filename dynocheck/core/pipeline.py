@@ -1,11 +1,10 @@
-"""The pipeline that decides verdicts: judge, suppress, weigh alternatives.
+"""The pipeline that decides verdicts: judge, suppress, weigh alternatives, link explanations.
 
 Facts are gathered before it (`core.probing`), and the report is built after it (`core.report_builder`). Each
 stage takes verdicts and returns verdicts; `_conclude` alone derives an outcome and a message from findings.
 """
 
 import time
-from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -13,34 +12,36 @@ from typing import Protocol
 from msgspec.structs import replace
 
 from dynocheck.core.alternatives import find_alternatives, soften
+from dynocheck.core.crashes import ADVICE, describe_crash
 from dynocheck.core.declarations import Check
-from dynocheck.core.errors import describe_crash
+from dynocheck.core.explanations import link_explanations
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.outcomes import (
     Finding,
+    Judged,
     Outcome,
     Skip,
     SuppressedFinding,
+    Unjudged,
     Verdict,
     describe_suppressed,
     find_worst,
     summarize_findings,
 )
+from dynocheck.core.results import iterate_results
 from dynocheck.facts import IgnoreUses, Recipes
 
-MAX_FINDINGS = 1000  # of one check; the others are counted
-
 Levels = Mapping[str, Outcome]  # by check id: the outcome of its warnings and failures
-Suppressor = Callable[[Verdict, Finding], SuppressedFinding | None]  # None: the finding counts
+# Takes the id of a check and findings of it; None stands for a finding that counts.
+Suppressor = Callable[[str, Sequence[Finding]], Sequence[SuppressedFinding | None]]
 
 _SUPPRESSIBLE = (Outcome.WARN, Outcome.FAIL)
-_REPORT_CRASH = "this is a fault of the check itself: report it with the message above"
 
 
 class Comments(Protocol):
     """The ignore comments of some recipes."""
 
-    def suppress(self, verdict: Verdict, finding: Finding) -> SuppressedFinding | None: ...
+    def suppress(self, check: str, findings: Sequence[Finding]) -> Sequence[SuppressedFinding | None]: ...
     def list_uses(self, verdicts: Iterable[Verdict]) -> IgnoreUses: ...
 
 
@@ -76,7 +77,9 @@ class Pipeline:
             lambda recipes: self._judge(_replace_recipes(knowledge, recipes))
         ):
             verdicts = _suppress(verdicts, suppressor)
-        return _weigh_alternatives(verdicts, _get_recipes(knowledge)) if self.alternatives else verdicts
+        if self.alternatives:
+            verdicts = _weigh_alternatives(verdicts, _get_recipes(knowledge))
+        return link_explanations(verdicts, {check.id: check.explained_by for check in self.checks})
 
     def _judge(self, knowledge: Knowledge) -> tuple[Verdict, ...]:
         """Judge without what comments suppress. The checks of the comments themselves come last."""
@@ -97,16 +100,27 @@ def judge(checks: Iterable[Check], knowledge: Knowledge, levels: Levels | None =
 def _judge_check(check: Check, knowledge: Knowledge, level: Outcome | None) -> Verdict:
     start = time.perf_counter()
     findings = [*_list_gaps(knowledge.list_missing(check))]
+    counts: list[Judged] = []
+    unjudged: list[Unjudged] = []
     skip_reason: str | None = None
     if not findings:
         try:
-            findings.extend(
-                _apply_level(finding, level) for finding in check(**knowledge.get_arguments(check)) or ()
-            )
+            for result in iterate_results(check, knowledge.get_arguments(check)):
+                match result:
+                    case Finding():
+                        findings.append(_apply_level(result, level))
+                    case Judged():
+                        counts.append(result)
+                    case Unjudged():
+                        unjudged.append(result)
         except Skip as skip:
-            skip_reason = str(skip)
-        except Exception as error:
-            findings.append(Finding(outcome=Outcome.ERROR, message=describe_crash(error), fix=_REPORT_CRASH))
+            skip_reason = str(skip) or "no reason given"
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            crash = describe_crash(error, check.function)
+            findings.append(Finding(outcome=Outcome.ERROR, message=crash, fix=ADVICE))
+    judged = sum(each.count for each in counts)
     verdict = Verdict(
         check=check.id,
         title=check.title,
@@ -114,9 +128,12 @@ def _judge_check(check: Check, knowledge: Knowledge, level: Outcome | None) -> V
         outcome=Outcome.PASS,
         message=check.title,
         duration_s=round(time.perf_counter() - start, 6),
+        judged=judged if counts else None,
+        of=judged + len(unjudged) if counts else None,
+        noun=counts[0].noun if counts else None,
+        unjudged=tuple(unjudged),
     )
-    verdict = _conclude(verdict, findings, skip_reason=skip_reason)
-    return replace(verdict, findings=_limit_findings(verdict.findings))
+    return _conclude(verdict, findings, skip_reason=skip_reason)
 
 
 def _conclude(
@@ -129,15 +146,25 @@ def _conclude(
     if findings:
         outcome = find_worst(finding.outcome for finding in findings)
         message = summarize_findings(findings, outcome)
+    elif verdict.unjudged and not verdict.judged:
+        outcome, message = Outcome.UNJUDGED, _summarize_unjudged(verdict.unjudged)
     elif suppressed:
         outcome, message = Outcome.SKIP, "; ".join(describe_suppressed(suppressed))
     elif skip_reason is not None:
         outcome, message = Outcome.SKIP, skip_reason
     else:
         outcome, message = Outcome.PASS, verdict.title
+    if verdict.coverage:
+        message += f" ({verdict.coverage})"
     return replace(
         verdict, outcome=outcome, message=message, findings=tuple(findings), suppressed=tuple(suppressed)
     )
+
+
+def _summarize_unjudged(unjudged: Sequence[Unjudged]) -> str:
+    first = unjudged[0]
+    more = f" (and {len(unjudged) - 1} more)" if len(unjudged) > 1 else ""
+    return f"not judged: {first.what}: {first.why}{more}"
 
 
 def _list_gaps(missing: Iterable[MissingFact]) -> Iterator[Finding]:
@@ -153,34 +180,19 @@ def _apply_level(finding: Finding, level: Outcome | None) -> Finding:
     )
 
 
-def _limit_findings(findings: tuple[Finding, ...]) -> tuple[Finding, ...]:
-    """The worst MAX_FINDINGS, then a finding for each outcome that counts those left out."""
-    if len(findings) <= MAX_FINDINGS:
-        return findings
-    worst = sorted(findings, key=lambda finding: -finding.outcome.severity)
-    hidden = Counter(finding.outcome for finding in worst[MAX_FINDINGS:])
-    counts = [
-        Finding(outcome=outcome, message=f"{count} more finding{'s' if count > 1 else ''} not shown")
-        for outcome, count in hidden.items()
-    ]
-    return (*worst[:MAX_FINDINGS], *counts)
-
-
 def _suppress(verdicts: Iterable[Verdict], suppressor: Suppressor) -> tuple[Verdict, ...]:
     """The verdicts without the warnings and failures that the suppressor takes out."""
     return tuple(_suppress_findings(verdict, suppressor) for verdict in verdicts)
 
 
 def _suppress_findings(verdict: Verdict, suppressor: Suppressor) -> Verdict:
-    kept: list[Finding] = []
-    suppressed = list(verdict.suppressed)
-    for finding in verdict.findings:
-        taken = suppressor(verdict, finding) if finding.outcome in _SUPPRESSIBLE else None
-        if taken is None:
-            kept.append(finding)
-        else:
-            suppressed.append(taken)
-    return verdict if len(kept) == len(verdict.findings) else _conclude(verdict, kept, suppressed)
+    candidates = [finding for finding in verdict.findings if finding.outcome in _SUPPRESSIBLE]
+    results = suppressor(verdict.check, candidates)
+    if not any(results):
+        return verdict
+    taken = iter(results)
+    kept = [f for f in verdict.findings if f.outcome not in _SUPPRESSIBLE or next(taken) is None]
+    return _conclude(verdict, kept, [*verdict.suppressed, *filter(None, results)])
 
 
 def _weigh_alternatives(verdicts: Sequence[Verdict], recipes: Recipes | None) -> tuple[Verdict, ...]:

@@ -1,5 +1,6 @@
 """Runs probes concurrently, each with a timeout, and collects facts and failures."""
 
+import math
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,9 +8,11 @@ from contextlib import suppress
 from typing import Any
 
 from dynocheck.core.cancellation import Interruption
+from dynocheck.core.crashes import ADVICE, describe_crash
 from dynocheck.core.declarations import Probe
-from dynocheck.core.errors import UsageError, describe_crash
+from dynocheck.core.errors import PluginError, UsageError
 from dynocheck.core.knowledge import Knowledge, MissingFact
+from dynocheck.core.results import locate
 from dynocheck.facts import Fact, Unavailable
 
 Progress = Callable[[Sequence[str]], None]  # takes the names of the probes that are running
@@ -124,8 +127,9 @@ class _ProbeRun:
             self.settle(error)
         except Unavailable as unavailable:
             self.settle(MissingFact(str(unavailable), unavailable.fix))
-        except Exception as error:
-            self.settle(MissingFact(f"probe {self.probe.name}: {describe_crash(error)}", crashed=True))
+        except BaseException as error:
+            crash = describe_crash(error, self.probe.look)
+            self.settle(MissingFact(f"probe {self.probe.name}: {crash}", ADVICE, crashed=True))
 
     def _call_probe(self) -> _Result:
         arguments: dict[str, Any] = {}
@@ -134,9 +138,15 @@ class _ProbeRun:
             if isinstance(source, MissingFact | UsageError):
                 return source
         self.limit_s = self.probe.limit_s(self.limit_s, **arguments)
+        if not (isinstance(self.limit_s, int | float) and 0 < self.limit_s < math.inf):
+            raise PluginError(f"its limit is {self.limit_s!r}, not seconds ({locate(self.probe.look)})")
         self.deadline = time.monotonic() + self.limit_s + _GRACE_S
         self.running = True
-        return self.probe(**arguments)
+        fact = self.probe(**arguments)
+        if not isinstance(fact, self.probe.provides):
+            returned, expected = type(fact).__name__, self.probe.provides.__name__
+            raise PluginError(f"returned {returned}, not {expected} ({locate(self.probe.look)})")
+        return fact
 
     def _wait_for_source(self, kind: type) -> Any:
         """A source, or the result of the probe that provides this fact, as soon as it is there."""

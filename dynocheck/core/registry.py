@@ -1,23 +1,30 @@
-"""Finds checks and probes: built in, by entry point, or in a directory of custom checks."""
+"""Collects checks and probes: built in, installed as plug-ins, or in directories of custom checks."""
 
-import importlib
-import importlib.util
-import pkgutil
+import re
 import sys
-import types
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
-from functools import partial
-from importlib.metadata import entry_points
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from dynocheck.core.crashes import describe_failed_import
 from dynocheck.core.declarations import ChartMaker, Check, Declaration, Probe, TableMaker
-from dynocheck.core.errors import RegistryError
+from dynocheck.core.errors import PluginError, RegistryError
+from dynocheck.core.plugins import (
+    Declared,
+    Plugin,
+    find_in_folder,
+    find_installed,
+    import_package,
+    is_plugin_type,
+    list_declared,
+    require_valid,
+)
+from dynocheck.core.results import locate
+from dynocheck.core.suggestions import suggest
 from dynocheck.facts import Fact
-
-CHECKS_GROUP = "dynocheck.checks"
-PROBES_GROUP = "dynocheck.probes"
 
 DeclarationT = TypeVar("DeclarationT", bound=Declaration)
 
@@ -26,12 +33,17 @@ DeclarationT = TypeVar("DeclarationT", bound=Declaration)
 class Registry:
     """All checks and probes. `tables` holds the charts too; `by_id` knows a check by its aliases too.
 
+    `broken` has a check for each plug-in that could not be loaded, or a part of which could not: it ends as
+    an error that says why. `plugins` are the distributions and directories of the plug-ins.
+
     :raises RegistryError: two have one id, or two probes provide one fact.
     """
 
     checks: tuple[Check, ...]
     probes: tuple[Probe, ...]
     tables: tuple[TableMaker | ChartMaker, ...] = ()
+    broken: tuple[Check, ...] = ()
+    plugins: tuple[str, ...] = ()
     by_id: dict[str, Check] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
@@ -54,30 +66,119 @@ class Registry:
                 )
 
 
-def load(checks_dirs: Iterable[Path] = ()) -> Registry:
+def load(checks_dirs: Iterable[Path] = (), *, installed: bool = True) -> Registry:
     """Load every check and probe that is built in, installed, or in these directories.
 
-    :raises RegistryError: a module cannot be imported, or two declarations have one id.
+    :param installed: whether to load the plug-ins that are installed.
+    :raises RegistryError: a directory is missing, or has no modules.
     """
-    modules = [*_import_package("dynocheck.checks"), *_import_package("dynocheck.probes")]
-    installed = entry_points()
-    for group in (CHECKS_GROUP, PROBES_GROUP):
-        for entry in installed.select(group=group):
-            loaded = _load_guarded(entry.load, f"entry point {entry.name} of {group}")
-            modules.extend(_import_package(loaded.__name__) if hasattr(loaded, "__path__") else [loaded])
-    for folder in checks_dirs:
-        modules.extend(_import_folder(folder))
-    values = dict.fromkeys(
-        value
-        for module in modules
-        for value in vars(module).values()
-        if isinstance(value, (Declaration, Probe))
-    )
-    return Registry(
-        checks=tuple(sorted((value for value in values if isinstance(value, Check)), key=lambda c: c.id)),
-        probes=tuple(value for value in values if isinstance(value, Probe)),
-        tables=tuple(value for value in values if isinstance(value, (TableMaker, ChartMaker))),
-    )
+    collection = _Collection()
+    for module in (*import_package("dynocheck.checks"), *import_package("dynocheck.probes")):
+        for declared in list_declared(module):
+            collection.add(declared)
+    plugins = [*(find_installed() if installed else ())]
+    plugins += [plugin for folder in checks_dirs for plugin in find_in_folder(folder)]
+    for plugin in plugins:
+        collection.add_plugin(plugin)
+    collection.drop_unfounded()
+    return collection.make_registry(dict.fromkeys(plugin.source for plugin in plugins))
+
+
+class _Collection:
+    """Declarations that go together, and the reasons why others of the plug-ins do not."""
+
+    def __init__(self) -> None:
+        self._declared: dict[Declared, Plugin | None] = {}
+        self._ids: set[str] = set()
+        self._provided: dict[type[Fact], Probe] = {}
+        self._faults: dict[Plugin, list[str]] = defaultdict(list)
+
+    def add(self, declared: Declared, plugin: Plugin | None = None) -> None:
+        """Add a declaration, unless it is known under this name from another module.
+
+        :raises RegistryError: an id or a fact of it is taken.
+        """
+        if declared in self._declared:
+            return
+        if isinstance(declared, Probe):
+            other = self._provided.setdefault(declared.provides, declared)
+            if other is not declared:
+                raise RegistryError(
+                    f"probes {other.name} and {declared.name} both provide {declared.provides.__name__}"
+                )
+        else:
+            names = {declared.id, *declared.aliases}
+            if taken := sorted(names & self._ids):
+                raise RegistryError(f"two checks have the id {taken[0]}")
+            self._ids |= names
+        self._declared[declared] = plugin
+
+    def add_plugin(self, plugin: Plugin) -> None:
+        """Add what a plug-in declares; what cannot be used becomes a fault of it."""
+        try:
+            with redirect_stdout(sys.stderr):  # standard output is the report's
+                values = plugin.load()
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:
+            self._faults[plugin].append(describe_failed_import(error, plugin.folder))
+            return
+        for declared in values:
+            try:
+                require_valid(declared)
+                self.add(declared, plugin)
+            except Exception as error:
+                self._report(plugin, declared, error)
+
+    def drop_unfounded(self) -> None:
+        """Drop the declarations of plug-ins that need a fact which no probe can provide."""
+        own = {value: plugin for value, plugin in self._declared.items() if plugin is not None}
+        provided: set[type] = set()
+        probes = [value for value in own if isinstance(value, Probe)]
+        while ready := [each for each in probes if not _list_unfounded(each, provided)]:
+            provided |= {each.provides for each in ready}
+            probes = [each for each in probes if each not in ready]
+        for declared, plugin in own.items():
+            if unfounded := _list_unfounded(declared, provided):
+                del self._declared[declared]
+                reason = f"no probe can provide {unfounded[0].__name__}"
+                self._report(plugin, declared, RegistryError(reason))
+
+    def make_registry(self, plugins: Iterable[str]) -> Registry:
+        checks = [value for value in self._declared if isinstance(value, Check)]
+        return Registry(
+            checks=tuple(sorted(checks, key=lambda check: check.id)),
+            probes=tuple(value for value in self._declared if isinstance(value, Probe)),
+            tables=tuple(value for value in self._declared if isinstance(value, TableMaker | ChartMaker)),
+            broken=tuple(_make_broken(i, *fault) for i, fault in enumerate(self._faults.items(), 1)),
+            plugins=tuple(plugins),
+        )
+
+    def _report(self, plugin: Plugin, declared: Declared, error: Exception) -> None:
+        function = declared.look if isinstance(declared, Probe) else declared.function
+        name = declared.name if isinstance(declared, Probe) else declared.id
+        reason = str(error) if isinstance(error, RegistryError) else f"{type(error).__name__}: {error}"
+        named = reason if name in reason else f"{name}: {reason}"
+        self._faults[plugin].append(f"{named} ({locate(function)})")
+
+
+def _list_unfounded(declared: Declared, provided: set[type]) -> list[type]:
+    """The facts of plug-ins that it must have, except those that are provided."""
+    if isinstance(declared, Probe):
+        kinds: list[type] = [*declared.sources.values()]
+    else:
+        kinds = [need.fact for need in declared.needs if not need.optional]
+    return [kind for kind in kinds if is_plugin_type(kind) and kind not in provided]
+
+
+def _make_broken(number: int, plugin: Plugin, faults: Sequence[str]) -> Check:
+    """A check that ends as an error, with the faults of a plug-in."""
+
+    def judge() -> None:
+        raise PluginError(f"{plugin.label}: {'; '.join(faults)}")
+
+    name = re.sub("[^a-z0-9]+", "-", plugin.name.lower()).strip("-")
+    return Check(f"plugins.{number}-{name}", f"Plug-in {plugin.label} can be used", judge)
 
 
 def filter_matching(
@@ -89,43 +190,16 @@ def filter_matching(
 
 
 def select(
-    checks: Sequence[DeclarationT], only: Sequence[str], without: Sequence[str]
+    checks: Sequence[DeclarationT], only: Sequence[str], without: Sequence[str], origin: str = ""
 ) -> tuple[DeclarationT, ...]:
     """The same, with patterns each of which must match.
 
+    :param origin: where the patterns are from, for messages.
     :raises RegistryError: a pattern matches no check.
     """
     for pattern in (*only, *without):
         if not any(c.matches(pattern) for c in checks):
-            raise RegistryError(f"no check here matches {pattern!r}; run `dynocheck checks` for the list")
+            names = {name for c in checks for name in (c.id, c.area)}
+            hint = suggest(pattern, names, 0.8) or "; run `dynocheck checks` for the list"
+            raise RegistryError(f"{origin}no check here matches {pattern!r}{hint}")
     return filter_matching(checks, only, without)
-
-
-def _import_package(name: str) -> list[types.ModuleType]:
-    """A package and its modules, except those whose name begins with _."""
-    package = importlib.import_module(name)
-    modules = [package]
-    for info in sorted(pkgutil.iter_modules(package.__path__), key=lambda info: info.name):
-        if not info.name.startswith("_"):
-            full = f"{name}.{info.name}"
-            modules.extend(_import_package(full) if info.ispkg else [importlib.import_module(full)])
-    return modules
-
-
-def _import_folder(folder: Path) -> Iterator[types.ModuleType]:
-    if not folder.is_dir():
-        raise RegistryError(f"{folder}: no such directory")
-    for path in sorted(folder.glob("*.py")):
-        spec = importlib.util.spec_from_file_location(f"dynocheck_local_{path.stem}", path)
-        assert spec is not None and spec.loader is not None  # noqa: PT018  (it has the .py suffix)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[spec.name] = module
-        _load_guarded(partial(spec.loader.exec_module, module), str(path))
-        yield module
-
-
-def _load_guarded(function: Callable[[], Any], what: str) -> Any:
-    try:
-        return function()
-    except Exception as error:
-        raise RegistryError(f"{what}: {type(error).__name__}: {error}") from error

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from dynocheck._version import __version__
+from dynocheck.core.crashes import describe_crash
 from dynocheck.core.declarations import ChartMaker, TableMaker
-from dynocheck.core.errors import describe_crash
 from dynocheck.core.knowledge import Knowledge
 from dynocheck.core.outcomes import Chart, Report, Table, Tool, Verdict, count_outcomes
 from dynocheck.facts import Fact
@@ -53,7 +53,7 @@ def _build(maker: TableMaker | ChartMaker, knowledge: Knowledge) -> Table | Char
     try:
         return _build_chart(maker, facts) if isinstance(maker, ChartMaker) else _build_table(maker, facts)
     except Exception as error:
-        return Table(id=maker.id, title=maker.title, note=describe_crash(error))
+        return Table(id=maker.id, title=maker.title, note=describe_crash(error, maker.function))
 
 
 def _build_chart(maker: ChartMaker, facts: Mapping[str, Fact | None]) -> Chart | None:

@@ -1,14 +1,17 @@
-"""The configuration of a run: the site's file, the registry, and the checks that a verb selects."""
+"""The configuration of a run: the site's files, the registry, and the checks that a verb selects."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from dynocheck.core.config import SiteConfig, find_config, read_config
+from dynocheck.core.config import SiteConfig
+from dynocheck.core.config_files import ConfigFiles, find_config
 from dynocheck.core.declarations import ChartMaker, Check, Declaration, TableMaker
-from dynocheck.core.errors import UsageError
+from dynocheck.core.errors import RegistryError, UsageError
 from dynocheck.core.options import CommonOptions
 from dynocheck.core.outcomes import Outcome
+from dynocheck.core.plugins import list_files
 from dynocheck.core.registry import DeclarationT, Registry, filter_matching, load, select
 from dynocheck.facts import ClusterFact, EndpointFact, Fact, LoadFact, LoadLimits, RecipeFact, parse_limits
 
@@ -18,44 +21,80 @@ _KINDS = (ClusterFact, RecipeFact, EndpointFact, LoadFact)
 
 @dataclass(frozen=True)
 class RunConfig:
-    """The configuration of a run. `limits` are those of the site's file."""
+    """The configuration of a run. `limits` are those of the site's files."""
 
-    site: SiteConfig
+    files: ConfigFiles
     registry: Registry
     limits: LoadLimits
+    no_plugins: bool = False
 
     @classmethod
-    def resolve(cls, options: CommonOptions) -> "RunConfig":
-        """Read the site's file and load every check and probe.
+    def resolve(cls, options: CommonOptions, judged: Sequence[str] = ()) -> "RunConfig":
+        """Read the site's files and load every check and probe.
 
-        :raises UsageError: the file, a check or a probe cannot be used.
+        :param judged: the paths that are judged.
+        :raises UsageError: a file, a check or a probe cannot be used.
         """
-        file = find_config(options.config)
-        site = read_config(file) if file is not None else SiteConfig()
-        limits = require_valid_limits(parse_limits(site.limits, f"limits of {file}"))
-        folders = (*site.checks_dirs, *options.checks_dirs)
-        return cls(site, load(Path(folder) for folder in folders), limits)
+        files = find_config(judged, options.config)
+        limits = parse_limits(files.site.limits, f"limits of {files.get_file('limits')}")
+        if not options.no_plugins:
+            _require_folders(files)
+        folders = (*(() if options.no_plugins else files.site.checks_dirs), *options.checks_dirs)
+        registry = load(dict.fromkeys(map(Path, folders)), installed=not options.no_plugins)
+        return cls(files, registry, require_valid_limits(limits), options.no_plugins)
+
+    @property
+    def site(self) -> SiteConfig:
+        """The values of the site's files that hold."""
+        return self.files.site
 
     def select_checks(self, options: CommonOptions, kinds: FactKinds | None = None) -> tuple[Check, ...]:
-        """The checks of these kinds that the site's file and the command line select.
+        """The checks of these kinds that the site's files and the command line select.
 
-        --select on the command line replaces the file's select and skip.
+        --select on the command line replaces the files' select and skip.
 
-        :raises UsageError: a pattern of the file matches no check at all, or one of the command line none of
+        :raises UsageError: a pattern of the files matches no check at all, or one of the command line none of
             these kinds.
         """
-        checks, tables = self.registry.checks, self.registry.tables
-        select(checks, self.site.select, ())
-        select((*checks, *tables), (), self.site.skip)
-        for pattern in self.site.levels:
-            select(checks, (pattern,), ())
-        candidates = _filter_kinds(checks, kinds)
-        select((*candidates, *_filter_kinds(tables, kinds)), (), options.skip)
+        self.require_matches()
+        candidates = _filter_kinds(self.registry.checks, kinds)
+        others = (*_filter_kinds(self.registry.tables, kinds), *self.registry.broken)
+        if not self.registry.broken:  # a pattern may be for what could not be loaded
+            select((*candidates, *others), (), options.skip)
+            select(candidates, options.select, ())
         if options.select:
-            selected = select(candidates, options.select, ())
+            selected = filter_matching(candidates, options.select, ())
         else:
             selected = filter_matching(candidates, self.site.select, self.site.skip)
         return filter_matching(selected, (), options.skip)
+
+    def select_broken(self, options: CommonOptions) -> tuple[Check, ...]:
+        """The checks that say why plug-ins could not be loaded; only --skip leaves them out."""
+        return filter_matching(self.registry.broken, (), options.skip)
+
+    def require_matches(self) -> None:
+        """Require that every pattern of the site's files matches a check, one of `skip` a check or a table.
+
+        Those that may be for custom checks which are not loaded may match none.
+
+        :raises UsageError: one matches none.
+        """
+        if self.registry.broken or self.no_plugins:
+            return
+        checks, tables = self.registry.checks, self.registry.tables
+        lenient = {file.path for file, _ in self.files.unloaded_dirs}
+        patterns = [("select", pattern) for pattern in self.site.select]
+        patterns += [("skip", pattern) for pattern in self.site.skip]
+        patterns += [("levels", pattern) for pattern in self.site.levels]
+        for key, pattern in patterns:
+            file = self.files.get_file(key, pattern) if key == "levels" else self.files.get_file(key)
+            if file not in lenient:
+                select((*checks, *tables) if key == "skip" else checks, (pattern,), (), f"{file}: {key}: ")
+
+    def describe(self) -> dict[str, Any]:
+        """The configuration files and the plug-ins, for the target of a report."""
+        plugins = list(self.registry.plugins)
+        return {**self.files.describe(), **({"plugins": plugins} if plugins else {})}
 
     def select_tables(self, options: CommonOptions, kinds: FactKinds) -> tuple[TableMaker | ChartMaker, ...]:
         """The tables and charts of these kinds that the same patterns select."""
@@ -82,6 +121,15 @@ def require_valid_limits(limits: LoadLimits) -> LoadLimits:
     for misread in limits.misread:
         raise UsageError(str(misread))
     return limits
+
+
+def _require_folders(files: ConfigFiles) -> None:
+    """:raises UsageError: a directory that a file names under checks-dirs is missing, or has no modules."""
+    for folder in files.site.checks_dirs:
+        try:
+            list_files(Path(folder))
+        except RegistryError as error:
+            raise UsageError(f"{files.get_file('checks-dirs')}: checks-dirs: {error}") from None
 
 
 def _filter_kinds(candidates: Sequence[DeclarationT], kinds: FactKinds | None) -> tuple[DeclarationT, ...]:

@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from dynocheck._version import __version__
+from dynocheck.core.documents import Document, read_document
 from dynocheck.core.errors import UsageError
 from dynocheck.core.knowledge import Knowledge, MissingFact
 from dynocheck.core.outcomes import Tool
@@ -22,8 +23,7 @@ class _Missing(msgspec.Struct, frozen=True):
     fix: str | None = None
 
 
-class _Snapshot(msgspec.Struct, frozen=True, kw_only=True):
-    schema: str
+class _Snapshot(Document, frozen=True, kw_only=True):
     tool: Tool
     taken: str
     target: dict[str, Any]
@@ -52,14 +52,7 @@ def read(path: Path, kinds: Iterable[type[Fact]]) -> tuple[Knowledge, dict[str, 
     :param kinds: the facts to read; others in the file are ignored.
     :raises UsageError: the file cannot be read, or is not a snapshot.
     """
-    try:
-        document = msgspec.json.decode(path.read_bytes(), type=_Snapshot)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path}: not a snapshot: {error}") from None
-    if document.schema != SCHEMA:
-        raise UsageError(f"{path}: a snapshot of schema {document.schema!r}, this version reads {SCHEMA}")
+    document = read_document(path, _Snapshot, SCHEMA)
     knowledge = Knowledge()
     for kind in kinds:
         name = kind.__name__

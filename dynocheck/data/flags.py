@@ -3,12 +3,14 @@
 import re
 from collections.abc import Mapping
 from functools import cache, lru_cache
+from itertools import groupby
 
 import msgspec
 
-from dynocheck.data import images, read_table
+from dynocheck.data import images, parse_version, read_table
 
 _TAG = re.compile(r"(\d+\.\d+\.\d+)(\.post\d+)?(-(cuda13|efa|amd64|enterprise))*")
+_NUMBER = re.compile(r"v?(\d+)\.(\d+)\.(\d+)(?!\d)")
 _ENGINES = {"vLLM": "vllm", "SGLang": "sglang"}
 
 
@@ -75,14 +77,69 @@ class FlagTable(msgspec.Struct, frozen=True):
         return list(dict.fromkeys(longer))
 
 
+class ImageRelease(msgspec.Struct, frozen=True):
+    """The release of Dynamo in an image, as far as its tag tells.
+
+    `exact` is None for a tag that is no known release; `near` is then the one whose number a development or
+    own tag begins with, as `1.4.0-kimi-k3-dev.1` is near 1.4.0. `possible` are the releases that it may be
+    like: those around `near`, else one of each minor; none for a release that is older than all that are
+    known.
+    """
+
+    exact: str | None
+    near: str | None
+    possible: tuple[str, ...]
+
+
 @lru_cache(1024)
-def dynamo_release(image: str) -> str | None:
-    """The release of Dynamo in one of its images, or None when the tag does not tell."""
+def find_release(image: str) -> ImageRelease:
+    """What the tag of an image tells of its release; only the tags of Dynamo's own images tell anything."""
     reference = images.parse_image(image)
     row = images.find_image(reference)
     tag = _TAG.fullmatch(reference.tag) if reference.dynamo_name else None
     release = row.release if row is not None else tag[1] if tag else ""
-    return release if release in _table().engines else None
+    if release in _table().engines:
+        return ImageRelease(release, None, (release,))
+    number = _NUMBER.match(reference.tag) if reference.dynamo_name else None
+    return _find_near(number[0].removeprefix("v")) if number else ImageRelease(None, None, list_minors())
+
+
+def _find_near(number: str) -> ImageRelease:
+    """What holds for an image that has the number of a release, and is none."""
+    minors = {parse_version(release): release for release in list_minors()}
+    major, minor = parse_version(number)
+    if (major, minor) not in minors:
+        return ImageRelease(None, None, list_minors() if (major, minor) > max(minors) else ())
+    near = number if number in _table().engines else minors[major, minor]
+    before = minors.get((major, minor - 1))
+    return ImageRelease(None, near, (before, near) if before else (near,))
+
+
+def find_similar_images(image: str) -> tuple[images.DynamoImage, ...]:
+    """The rows that an image of Dynamo may be like: its own, else those of the releases that it may hold."""
+    reference = images.parse_image(image)
+    row = images.find_image(reference)
+    if row is not None:
+        return (row,)
+    minors = {parse_version(release) for release in find_release(image).possible}
+    rows = (row for row in images.engine_images() if row.image == reference.dynamo_name)
+    return tuple(row for row in rows if parse_version(row.release) in minors)
+
+
+def dynamo_release(image: str) -> str | None:
+    """The release of Dynamo in one of its images, or None when the tag does not tell."""
+    return find_release(image).exact
+
+
+@cache
+def list_minors() -> tuple[str, ...]:
+    """The last known release of each minor, oldest first."""
+    return tuple([*group][-1] for _, group in groupby(_table().engines, parse_version))
+
+
+def describe_span() -> str:
+    """All releases whose options are known, as in "1.0.0 to 1.6.1"."""
+    return f"{next(iter(_table().engines))} to {list_minors()[-1]}"
 
 
 def engine_versions(release: str) -> Mapping[str, str]:

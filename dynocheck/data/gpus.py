@@ -1,10 +1,14 @@
 """What kinds of GPU there are, and what each can compute."""
 
+import re
 from collections.abc import Iterable
 from functools import cache
 from importlib.resources import files
 
 import msgspec
+
+_SIZE = re.compile(r"(?<![0-9])([0-9]{2,3})GB(?![0-9a-z])", re.IGNORECASE)
+_SLICE = re.compile(r"-MIG-[0-9]+g\.([0-9]+)gb")
 
 
 class GpuType(msgspec.Struct, frozen=True):
@@ -58,11 +62,10 @@ def gpu_type(product: str) -> GpuType | None:
     return _types().get(product)
 
 
-def max_memory_gb(products: Iterable[str]) -> int | None:
-    """The memory of the largest of these products, or None when the table does not have that of each."""
-    found = [row.memory_gb if (row := gpu_type(product)) else None for product in products]
-    known = [memory for memory in found if memory is not None]
-    return max(known) if known and len(known) == len(found) else None
+def find_memory_gb(product: str) -> int | None:
+    """The nominal memory of a product label: of its MIG slices, by the table, or by its own name."""
+    row, named = gpu_type(product.removesuffix("-SHARED")), _SLICE.search(product) or _SIZE.search(product)
+    return row.memory_gb if row is not None else int(named[1]) if named else None
 
 
 def max_per_node(products: Iterable[str]) -> int | None:
@@ -72,9 +75,10 @@ def max_per_node(products: Iterable[str]) -> int | None:
     return max(known) if known and len(known) == len(found) else None
 
 
-def largest_gpu() -> GpuType:
-    """The product with the most memory."""
-    return max(_types().values(), key=lambda row: row.memory_gb or 0)
+@cache
+def list_memory_sizes() -> tuple[int, ...]:
+    """The nominal memory of every known product, smallest first."""
+    return tuple(sorted({row.memory_gb for row in _types().values() if row.memory_gb}))
 
 
 def precision_support(name: str, engine: str) -> PrecisionSupport | None:

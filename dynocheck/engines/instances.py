@@ -57,8 +57,13 @@ class EngineInstance:
 
     def find_variable(self, name: str) -> EnvVar | None:
         """A variable of the launch's script, else of its container."""
-        own = next((each for each in self.launch.env if each.name == name), None)
-        return own or self.container.find_variable(name)
+        return self.container.find_variable(name, self.launch)
+
+    @property
+    def is_offline(self) -> bool:
+        """Whether HF_HUB_OFFLINE forbids it to download from the Hugging Face hub."""
+        variable = self.find_variable("HF_HUB_OFFLINE")
+        return variable is not None and (variable.value or "").lower() in _ON
 
     @property
     def mode(self) -> str | None:

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from dynocheck.data import gpus
@@ -11,10 +11,25 @@ from dynocheck.engines.instances import EngineInstance, find_component_instances
 from dynocheck.engines.memory import GIB, MemoryBudget, MemoryEstimate, estimate_memory
 from dynocheck.engines.model_lookup import resolve_model
 from dynocheck.engines.rejected_parallel_args import has_rejected_parallel_args
-from dynocheck.facts import Mount, Placement, Recipe, list_placements
+from dynocheck.facts import GpuNode, Mount, Placement, Recipe, list_placements
 
 PRODUCT_LABELS = ("nvidia.com/gpu.product", "cloud.google.com/gke-accelerator")
+_MEMORY_LABEL = "nvidia.com/gpu.memory"  # in MiB
+_MIB = 2**20
 _CACHED = re.compile(r"/models--([^/]+?)--([^/]+)(/|$)")  # a folder of the hub's cache
+
+
+@dataclass(frozen=True)
+class GpuMemory:
+    """The memory of the GPU that a component's pods get: at least, and at most; in bytes.
+
+    `products` are the GPUs that it may be, empty if any known one may. The bounds are None where the memory
+    of one of them is unknown.
+    """
+
+    products: tuple[str, ...]
+    least: float | None
+    most: float | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,8 +38,8 @@ class SizedEngine:
 
     `name` is the model's hub id, or the name given to the engine if only the recipe describes the model.
     `model` is None if neither the table nor the recipe describes it, `budget` if an argument is unknown or
-    changes what is loaded, `room` if one of the two is missing. `memory` is that of one GPU in bytes: of
-    `product`, which the component's pods must run on, or else of the largest known GPU.
+    changes what is loaded. `room` is what the largest GPU that it may run on has, `least_room` the smallest;
+    they are None if one of the others is missing.
     """
 
     recipe: Recipe
@@ -32,40 +47,48 @@ class SizedEngine:
     name: str | None
     model: Model | None
     budget: MemoryBudget | None
-    product: str | None
-    memory: float | None
+    gpu: GpuMemory
     room: MemoryEstimate | None
+    least_room: MemoryEstimate | None
+
+    @property
+    def product(self) -> str | None:
+        """The GPUs that it may run on, None if any may."""
+        return ", ".join(self.gpu.products) or None
 
 
-def size_engines(recipes: Iterable[Recipe]) -> Iterator[SizedEngine]:
-    """Every engine that a component of a recipe starts on GPUs."""
+def size_engines(recipes: Iterable[Recipe], nodes: Sequence[GpuNode] = ()) -> Iterator[SizedEngine]:
+    """Every engine that a component of a recipe starts on GPUs.
+
+    :param nodes: all GPU nodes of the cluster that it runs on, if that is known.
+    """
     for recipe in recipes:
         for graph, component, placement in list_placements([recipe]):
             if component.gpus != 0:
+                gpu = _find_gpu_memory(placement, [node for node in nodes if placement.selects(node.node)])
                 for instance in find_component_instances(graph, component):
-                    yield _size_engine(recipe, instance, placement)
+                    yield _size_engine(recipe, instance, gpu)
 
 
-def _size_engine(recipe: Recipe, instance: EngineInstance, placement: Placement) -> SizedEngine:
-    product, memory = _find_gpu_memory(placement)
+def _size_engine(recipe: Recipe, instance: EngineInstance, gpu: GpuMemory) -> SizedEngine:
     container, asked = instance.container, instance.model
     name = resolve_model_id(recipe, (*container.mounts, *instance.component.claims), asked)
     model = resolve_model(recipe, instance.graph, asked, name) if asked else None
     rejected = has_rejected_parallel_args(container, instance.launch)
     budget = None if rejected else instance.engine.budget(instance.given)
-    room = None
-    if model is not None and budget is not None and memory is not None:
-        stored = _loads_as_stored(model, budget.quantization)
-        room = estimate_memory(model, budget, memory) if stored else None
+    room = least = None
+    if model is not None and budget is not None and _loads_as_stored(model, budget.quantization):
+        room = None if gpu.most is None else estimate_memory(model, budget, gpu.most)
+        least = None if gpu.least is None else estimate_memory(model, budget, gpu.least)
     return SizedEngine(
         recipe=recipe,
         instance=instance,
         name=name or (asked if model is not None else None),
         model=model,
         budget=budget,
-        product=product,
-        memory=memory,
+        gpu=gpu,
         room=room,
+        least_room=least,
     )
 
 
@@ -98,16 +121,31 @@ def _resolve_claim_path(path: str, mount: Mount) -> str | None:
     return f"{mount.name}:{posixpath.normpath(posixpath.join(mount.sub_path, inside))}"
 
 
-def _find_gpu_memory(placement: Placement) -> tuple[str | None, float | None]:
-    """The GPU product that pods must run on, if any, and its bytes, else those of the largest known GPU.
+def _find_gpu_memory(placement: Placement, nodes: Sequence[GpuNode]) -> GpuMemory:
+    """The memory of the GPUs of these nodes, else of the GPUs that the placement requires, else of any."""
+    if nodes:
+        found = {node.label or node.name: _find_node_memory(node) for node in nodes}
+        return _bound_memory(found)
+    labelled = placement.find_required_values(_MEMORY_LABEL) or ()
+    if labelled and all(value.isdecimal() for value in labelled):
+        return _bound_memory({f"GPUs of {value} MiB": float(value) * _MIB for value in labelled})
+    products = placement.find_required_values(*PRODUCT_LABELS) or ()
+    known = {product: gpus.find_memory_gb(product) for product in products}
+    return _bound_memory({product: size and float(size * GIB) for product, size in known.items()})
 
-    The bytes are None if the table lacks the product.
-    """
-    products = placement.find_required_values(*PRODUCT_LABELS)
-    if products is None:
-        return None, (gpus.largest_gpu().memory_gb or 0) * GIB
-    memory = gpus.max_memory_gb(products)
-    return ", ".join(sorted(products)), None if memory is None else memory * GIB
+
+def _find_node_memory(node: GpuNode) -> float | None:
+    size = gpus.find_memory_gb(node.label)
+    return node.memory * _MIB if node.memory is not None else size and size * GIB
+
+
+def _bound_memory(found: Mapping[str, float | None]) -> GpuMemory:
+    sizes = [size for size in found.values() if size is not None]
+    products = tuple(sorted(found))
+    if len(sizes) < len(found):
+        return GpuMemory(products, None, None)
+    sizes = sizes or [size * GIB for size in gpus.list_memory_sizes()]
+    return GpuMemory(products, min(sizes), max(sizes))
 
 
 def _loads_as_stored(model: Model, quantization: str | None) -> bool:

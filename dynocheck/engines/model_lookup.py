@@ -6,6 +6,9 @@ from dynocheck.data.models import Model, find_model, parse_model_config
 from dynocheck.engines.instances import find_instances
 from dynocheck.facts import Graph, ModelConfig, Recipe
 
+CONFIG_FILES = "config.json and model.safetensors.index.json in a folder of the recipe with the model's name"
+"""What lets an unknown model be judged."""
+
 
 def resolve_model(recipe: Recipe, graph: Graph, model: str, name: str | None) -> Model | None:
     """The model that an engine loads; None if neither the table nor a file of the recipe describes it.

@@ -3,8 +3,7 @@
 import difflib
 import re
 
-from dynocheck.data.flags import dynamo_release, flag_tables
-from dynocheck.engines.command_line import FlagOccurrence, parse_flags
+from dynocheck.engines.command_line import FlagOccurrence, find_parsers, parse_flags
 from dynocheck.engines.config_file import read_config_entries
 from dynocheck.engines.detection import find_keys_file
 from dynocheck.facts import Container, Launch
@@ -26,16 +25,16 @@ _MIN_SIMILARITY = 0.75
 
 
 def has_rejected_parallel_args(container: Container, launch: Launch) -> bool:
-    """Whether the parser of the image's release rejects a flag, or a file's key, that sets a parallel size.
+    """Whether the parser of the image's release, or of every one where that is unknown, rejects a flag, or a
+    file's key, that sets a parallel size.
 
     The remaining arguments do not show the intended parallelism.
     """
-    release = dynamo_release(container.image or "")
-    parsers = flag_tables(launch.module, release) if release else ()
+    parsers = find_parsers(launch.module, container.image)
     given = list(parse_flags(launch, parsers)) if parsers else []
     for engine in parsers[1:]:
         entries = read_config_entries(launch.module, find_keys_file(container, launch), engine)
-        given += [entry.given for entry in entries if not entry.silent]
+        given += [entry.flag for entry in entries if not entry.silent]
     return any(_is_rejected(each) and _is_parallel_flag(each) for each in given)
 
 

@@ -33,9 +33,18 @@ class Settings(Fact, frozen=True, forbid_unknown_fields=True, rename="kebab"):
     is an assumption, since the rate depends on the volume.
     """
 
-    kubernetes_version: str = "1.30"
-    credentials_hours: int = 24
-    read_gigabytes: Annotated[float, msgspec.Meta(gt=0, le=1000)] = 1.0
+    kubernetes_version: Annotated[
+        str,
+        msgspec.Meta(
+            pattern=r"^v?[0-9]{1,4}\.[0-9]{1,4}(\.|$)", description='a version in quotes, such as "1.31"'
+        ),
+    ] = "1.30"
+    credentials_hours: Annotated[
+        int, msgspec.Meta(ge=0, le=1_000_000, description="a whole number of hours from 0 to 1000000")
+    ] = 24
+    read_gigabytes: Annotated[
+        float, msgspec.Meta(gt=0, le=1000, description="a number above 0, at most 1000")
+    ] = 1.0
 
 
 class Unavailable(Exception):

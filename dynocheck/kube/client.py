@@ -1,5 +1,6 @@
 """Reads from an API server, and decodes only the fields that are used."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Mapping
@@ -39,7 +40,7 @@ _RETRIED = {429, 503}
 _MAX_RETRY_S = 10.0
 _MIN_RETRY_S = 0.1
 _MAX_RESTARTS = 1
-_GRANT = "   # as an administrator, then bind the role to this user"
+_USER = re.compile(r'User "([^"\\]+)"')
 
 
 class _ListMeta(msgspec.Struct, rename={"token": "continue"}):
@@ -242,8 +243,8 @@ class Cluster:
                     f"{server}: {self._explain_unauthorized()}", status, fix="kubectl auth whoami"
                 )
             case 403:
-                grant = f"dynocheck rbac | kubectl apply -n {quote(self.connection.namespace)} -f -{_GRANT}"
-                return Forbidden(f"{server}: {message or path + ' is forbidden'} (403)", status, fix=grant)
+                text = f"{server}: {message or path + ' is forbidden'} (403)"
+                return Forbidden(text, status, fix=self.format_grant(message))
             case 404:
                 return NotFound(f"{server}{path}: not found (404){detail}", status)
             case 410:
@@ -251,6 +252,18 @@ class Cluster:
         if 300 <= status < 400:
             return StatusError(f"{server}{path}: redirected ({status}); is it a login page?", status)
         return StatusError(f"{server}{path}: status {status}{detail}", status)
+
+    def format_grant(self, message: str, options: str = "") -> str:
+        """The command by which an administrator gives the user of a 403 the rights of a run.
+
+        :param message: the server's, which names the user.
+        :param options: of `dynocheck rbac`.
+        """
+        user = found[1] if (found := _USER.search(message)) else "NAME"
+        account = user.removeprefix("system:serviceaccount:")
+        subject = f"user:{user}" if account == user else f"serviceaccount:{account}"
+        rbac = " ".join(filter(None, ["dynocheck rbac", options, "--bind", quote(subject)]))
+        return f"{rbac} | kubectl apply -n {quote(self.connection.namespace)} -f -   # as an administrator"
 
     def _explain_unauthorized(self) -> str:
         if self._transport is not None and self._transport.identity.anonymous:

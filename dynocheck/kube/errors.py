@@ -21,7 +21,9 @@ class KubeError(Unavailable):
 class CredentialsFailed(KubeError): ...
 
 
-class Unreachable(KubeError): ...
+class Unreachable(KubeError):
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason, fix="kubectl config current-context && kubectl cluster-info")
 
 
 class TimedOut(KubeError): ...

@@ -47,8 +47,8 @@ class LoadRecording:
         self.samples.append(self._make_sample(exchange))
         if exchange.failure is not None:
             kind = str(exchange.failure).partition(":")[0]
-            many, said = self.failures.get(kind, (0, exchange.failure.message))
-            self.failures[kind] = (many + 1, said)
+            number, message = self.failures.get(kind, (0, exchange.failure.message))
+            self.failures[kind] = (number + 1, message)
         else:
             for before, after in zip(times.chunks, times.chunks[1:], strict=False):
                 self.gaps.add(after - before)
@@ -83,7 +83,7 @@ class LoadRecording:
             window_s=max(self.ended - self.started, 0.0),
             samples=tuple(self.samples),
             gaps=self.gaps.histogram(),
-            failures=tuple(FailureCount(kind, *said) for kind, said in sorted(self.failures.items())),
+            failures=tuple(FailureCount(kind, *failure) for kind, failure in sorted(self.failures.items())),
             stopped=self.under_way,
             client=ClientLoad(self.lag.histogram(), self.cpu, self.quickack),
         )
@@ -92,17 +92,17 @@ class LoadRecording:
 @asynccontextmanager
 async def start_recording(started: float | None = None) -> AsyncIterator[LoadRecording]:
     """Record from this `perf_counter` time, or from now on, and measure the event loop's lag meanwhile."""
-    made = LoadRecording(perf_counter() if started is None else started)
-    began = time.process_time()
-    watch = asyncio.create_task(_watch_lag(made.lag))
+    recording = LoadRecording(perf_counter() if started is None else started)
+    cpu_before = time.process_time()
+    watch = asyncio.create_task(_watch_lag(recording.lag))
     try:
         with _collect_garbage():
-            yield made
+            yield recording
     finally:
         watch.cancel()
-        made.ended = max(made.ended, made.started)
-        if (wall := perf_counter() - made.started) > 0:
-            made.cpu = round((time.process_time() - began) / wall, 4)
+        recording.ended = max(recording.ended, recording.started)
+        if (wall := perf_counter() - recording.started) > 0:
+            recording.cpu = round((time.process_time() - cpu_before) / wall, 4)
 
 
 @contextmanager
@@ -184,10 +184,10 @@ def schedule_arrivals(
 
     :param pattern: `poisson`, like independent users, or `constant`, evenly spaced.
     """
-    chance = random.Random(seed)  # noqa: S311  (no secret is made of it)
+    generator = random.Random(seed)  # noqa: S311  (not for cryptography)
     after = 0.0
     for number in count():
         if (most is not None and number >= most) or (until_s is not None and after >= until_s):
             return
         yield after
-        after += chance.expovariate(rate) if pattern == "poisson" else 1 / rate
+        after += generator.expovariate(rate) if pattern == "poisson" else 1 / rate

@@ -13,10 +13,10 @@ def merge_runs(runs: Sequence[LoadRun]) -> LoadRun:
     """Merge runs without averaging: samples are concatenated and histograms added."""
     if len(runs) == 1:
         return runs[0]
-    points = (tuple(p for p in each if p is not None) for each in zip_longest(*(run.points for run in runs)))
+    groups = zip_longest(*(run.points for run in runs))
     return msgspec.structs.replace(
         runs[0],
-        points=tuple(_merge_points(each) for each in points),
+        points=tuple(_merge_points([point for point in group if point is not None]) for group in groups),
         notes=tuple(dict.fromkeys(note for run in runs for note in run.notes)),
         cold_s=max((run.cold_s for run in runs if run.cold_s is not None), default=None),
         interrupted=any(run.interrupted for run in runs),
@@ -41,10 +41,10 @@ def _merge_points(points: Sequence[LoadPoint]) -> LoadPoint:
     )
 
 
-def _merge_failures(found: Iterable[FailureCount]) -> tuple[FailureCount, ...]:
+def _merge_failures(failures: Iterable[FailureCount]) -> tuple[FailureCount, ...]:
     by_kind: dict[str, FailureCount] = {}
-    for each in found:
-        known = by_kind.get(each.kind)
-        many = each.count + (known.count if known else 0)
-        by_kind[each.kind] = msgspec.structs.replace(known or each, count=many)
+    for failure in failures:
+        earlier = by_kind.get(failure.kind)
+        count = failure.count + (earlier.count if earlier else 0)
+        by_kind[failure.kind] = msgspec.structs.replace(earlier or failure, count=count)
     return tuple(by_kind[kind] for kind in sorted(by_kind))

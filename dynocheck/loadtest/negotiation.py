@@ -12,7 +12,7 @@ from dynocheck.loadtest.prompts import Prompt, Prompts
 from dynocheck.serving import Client, CompletionRequest, Exchange, FailureKind
 
 _COLD = 2  # factor on the time limits of the first request, which may have to wait for compilation
-_REFUSED = {400, 422}
+_REJECTED = {400, 422}
 _BUSY = {
     FailureKind.HTTP_429,
     FailureKind.HTTP_5XX,
@@ -57,8 +57,8 @@ async def find_model(client: Client, plan: LoadPlan) -> str:
     served = _parse_names(answer.body)
     if len(served) == 1:
         return served[0]
-    found = f"{len(served)} models are served ({', '.join(served[:8])})" if served else "no model is served"
-    raise Unavailable(found, fix="name the model: --model NAME")
+    models = f"{len(served)} models are served ({', '.join(served[:8])})" if served else "no model is served"
+    raise Unavailable(models, fix="name the model: --model NAME")
 
 
 def _parse_names(body: bytes) -> list[str]:
@@ -79,24 +79,20 @@ async def negotiate(
     Answers of a fixed length need `ignore_eos`, and token counts need usage in streams; some servers reject
     one or the other.
     """
-    usual = {"temperature": 0, **plan.more}
-    full = RequestProfile(model, {**usual, "ignore_eos": True})
-    shorter = replace(
-        full,
-        more=usual,
-        notes=("the server refuses ignore_eos: answers are as long as the model makes them",),
-    )
-    bare = replace(
-        shorter, usage=False, notes=(*shorter.notes, "the server refuses to count the tokens of a stream")
-    )
+    common = {"temperature": 0, **plan.more}
+    full = RequestProfile(model, {**common, "ignore_eos": True})
+    no_eos = "the server rejects ignore_eos: answers have the length that the model chooses"
+    no_usage = "the server rejects usage in streams: tokens are not counted"
+    shorter = replace(full, more=common, notes=(no_eos,))
+    minimal = replace(shorter, usage=False, notes=(no_eos, no_usage))
     limits = client.endpoint.limits
     patient = replace(limits, first_byte_s=_COLD * limits.first_byte_s, total_s=_COLD * limits.total_s)
     prompt = prompts(number, 1.0)
-    for terms in (full, shorter, bare):
-        exchange = await client.complete(terms.make_completion(prompt, plan), limits=patient)
-        if exchange.status not in _REFUSED:
+    for profile in (full, shorter, minimal):
+        exchange = await client.complete(profile.make_completion(prompt, plan), limits=patient)
+        if exchange.status not in _REJECTED:
             break
-    return replace(terms, per_word=_measure_tokens_per_word(prompt, exchange)), exchange
+    return replace(profile, per_word=_measure_tokens_per_word(prompt, exchange)), exchange
 
 
 def can_continue(exchange: Exchange) -> bool:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 
 _EVERY_S = 0.2
 Progress = Callable[[str], None]
+"""Called with what a load test is waiting for."""
 
 
 @asynccontextmanager

@@ -1,4 +1,4 @@
-"""What is asked in a load test: made from a seed, or read from a file."""
+"""The prompts of a load test: generated from a seed, or read from a file."""
 
 import random
 from collections.abc import Callable, Iterator, Mapping
@@ -10,7 +10,7 @@ import msgspec
 
 from dynocheck.core.errors import UsageError
 
-# Short and frequent words, most of which are one token to every tokenizer trained on English.
+# Short and frequent words, most of which are one token in any tokenizer trained on English.
 _WORDS = """the of and to in is that for it as was with be by on not he his but at are this have from or had
 an they which one you were her all she there would their we him been has when who will more no if out
 so said what up its about into than them can only other new some could time these two may then do
@@ -18,16 +18,16 @@ first any my now such like our over man me even most made after also did many be
 back years where much your way well down should because each just those people how too little state
 good very make world still own see men work long get here between both life being under never day
 same another know while last might us great old year off come since against go came right used take
-three""".split()  # noqa: SIM905  (lines of words are read more easily)
+three""".split()  # noqa: SIM905  (easier to read as lines of words)
 
-_HEAD = 16  # words that tell one prompt from every other
-_BLOCK = 512  # tokens that a hash of a mooncake trace stands for
+_HEAD = 16  # words, different in each prompt
+_BLOCK = 512  # tokens of a hash in a mooncake trace
 _LONGEST = 1 << 22  # tokens of one request
 _MOST = 1 << 28  # bytes of a file of prompts
 
 
 class Prompt(msgspec.Struct, frozen=True):
-    """What one request asks: a text or messages, how many tokens at most, and when it is due in a trace."""
+    """The content of one request, text or messages; `due_s` is its time in a trace."""
 
     content: str | list[dict[str, Any]]
     max_tokens: int | None = None
@@ -35,30 +35,30 @@ class Prompt(msgspec.Struct, frozen=True):
 
 
 Prompts = Callable[[int, float], Prompt]
-"""Gives the prompt of a number, for a tokenizer that makes so many tokens of a word."""
+"""Returns the prompt with this number, for this number of tokens per word."""
 
 
 def generate_prompts(seed: int, tokens: int) -> Prompts:
-    """Prompts of about so many tokens. No two begin alike, so that no cache of prefixes helps; what follows
-    is the same in all of them, so that making them costs the loop next to nothing.
+    """Prompts of about this many tokens. Each has its own beginning, so that no prefix is cached; the rest is
+    the same in all prompts, so that generating them is fast.
     """
 
-    def made_of(number: int, per_word: float) -> Prompt:
+    def generate(number: int, per_word: float) -> Prompt:
         words = _count_words(tokens, per_word)
         head = _generate_text(f"{seed}:{number}", min(words, _HEAD))
         return Prompt(f"{head} {_generate_rest(seed, words - _HEAD)}".rstrip())
 
-    return made_of
+    return generate
 
 
 def read(path: str, seed: int) -> tuple[Prompts, int, bool]:
-    """The prompts of a file, how many there are, and whether it is a trace that says when each is due.
+    """The prompts of a file, their number, and whether it is a trace with the time of each.
 
-    A file of text has one on each line. JSON lines have a `prompt`, a `text` or `messages`, and perhaps
-    `max_tokens`; or they are a mooncake trace: `timestamp` in milliseconds, `input_length`,
-    `output_length` and `hash_ids`, of which each stands for 512 tokens that are the same wherever it comes.
+    A text file has a prompt per line. JSON lines have a `prompt`, `text` or `messages`, and optionally
+    `max_tokens`; or they are a mooncake trace with `timestamp` in milliseconds, `input_length`,
+    `output_length` and `hash_ids`. The same hash stands for the same 512 tokens.
 
-    :raises UsageError: the file cannot be read, or holds no prompt.
+    :raises UsageError: the file cannot be read, or contains no prompt.
     """
     file = Path(path)
     try:
@@ -70,13 +70,13 @@ def read(path: str, seed: int) -> tuple[Prompts, int, bool]:
     except UnicodeDecodeError:
         raise UsageError(f"{path}: not text in UTF-8") from None
     if not lines:
-        raise UsageError(f"{path}: holds no prompt")
+        raise UsageError(f"{path}: contains no prompt")
     if not lines[0].lstrip().startswith("{"):
         return (lambda number, _: Prompt(lines[number % len(lines)])), len(lines), False
     rows = [_parse_row(path, number, line) for number, line in enumerate(lines, 1)]
     traced = _is_trace(rows[0])
     if any(_is_trace(row) is not traced for row in rows):
-        raise UsageError(f"{path}: both a trace and not one")
+        raise UsageError(f"{path}: only some lines are of a trace")
     if traced:
         rows.sort(key=lambda row: float(row["timestamp"]))
     begin = float(rows[0]["timestamp"]) if traced else 0.0
@@ -133,11 +133,11 @@ def _make_prompt(row: Mapping[str, Any], per_word: float, seed: int, begin: floa
 
 def _generate_blocks(hashes: list[Any], tokens: int, per_word: float, seed: int) -> Iterator[str]:
     left = tokens
-    for number, each in enumerate(hashes):
+    for number, block in enumerate(hashes):
         last = number == len(hashes) - 1
         size = left if last else min(_BLOCK, left)
         if size > 0:
-            yield _generate_text(f"{seed}:{each}", _count_words(size, per_word))
+            yield _generate_text(f"{seed}:{block}", _count_words(size, per_word))
         left -= size
     if not hashes:
         yield _generate_text(f"{seed}", _count_words(tokens, per_word))
@@ -153,5 +153,5 @@ def _generate_rest(seed: int, words: int) -> str:
 
 
 def _generate_text(seed: str, words: int) -> str:
-    chosen = random.Random(seed)  # noqa: S311  (no secret is made of it)
-    return " ".join(chosen.choices(_WORDS, k=words))
+    generator = random.Random(seed)  # noqa: S311  (not for cryptography)
+    return " ".join(generator.choices(_WORDS, k=words))

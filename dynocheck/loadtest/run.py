@@ -68,10 +68,10 @@ def _raise_descriptor_limit() -> None:
     with suppress(ImportError, ValueError, OSError):
         import resource
 
-        has, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        wanted = _DESCRIPTORS if most == resource.RLIM_INFINITY else min(most, _DESCRIPTORS)
-        if has < wanted:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, most))
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        raised = _DESCRIPTORS if hard == resource.RLIM_INFINITY else min(hard, _DESCRIPTORS)
+        if soft < raised:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (raised, hard))
 
 
 class _LoadTest:
@@ -89,12 +89,12 @@ class _LoadTest:
         self.model = plan.model or ""
 
     def _read(self, file: str) -> None:
-        self.prompts, many, traced = prompting.read(file, self.plan.seed)
+        self.prompts, available, traced = prompting.read(file, self.plan.seed)
         self.traced = traced and self.plan.rate is None
         if self.traced:
-            self.most = min(self.most or many, many)
-        elif self.most is None or self.most > many:
-            self.notes = (f"{file} has {many} prompts, which come again: a cache of prefixes may help",)
+            self.most = min(self.most or available, available)
+        elif self.most is None or self.most > available:
+            self.notes = (f"{file} has {available} prompts, which are repeated: prefix caching may help",)
 
     @property
     def mode(self) -> Literal["closed", "open", "trace"]:
@@ -102,8 +102,8 @@ class _LoadTest:
             return "trace"
         return "closed" if self.plan.rate is None else "open"
 
-    async def run(self, asking: Client) -> LoadRun:
-        async with asking as client:
+    async def run(self, client: Client) -> LoadRun:
+        async with client:
             self.model = await find_model(client, self.plan)
             try:
                 await self._measure(client)
@@ -132,17 +132,18 @@ class _LoadTest:
         )
 
     async def _measure(self, client: Client) -> None:
-        begun = perf_counter()
+        begin = perf_counter()
         async with report_progress(self.progress, lambda: "the first answer"):
-            terms, first = await negotiate(client, self.plan, self.model, self.prompts, -1 - self.share.index)
-        self.cold_s = round((first.times.ended or begun) - begun, 6)
-        self.notes += terms.notes
+            number = -1 - self.share.index
+            profile, first = await negotiate(client, self.plan, self.model, self.prompts, number)
+        self.cold_s = round((first.times.ended or begin) - begin, 6)
+        self.notes += profile.notes
         if not can_continue(first):
             self._record_failed_start(first)
             return
         loads: tuple[int | None, ...] = self.plan.concurrencies if self.mode == "closed" else (None,)
         for number, concurrency in enumerate(loads):
-            await self._measure_point(client, terms, number, concurrency)
+            await self._measure_point(client, profile, number, concurrency)
 
     def _record_failed_start(self, first: Exchange) -> None:
         """Record a first request that failed in a way that all others would too; those are not sent."""
@@ -155,18 +156,18 @@ class _LoadTest:
         self.notes += ("the first request failed, so no other was sent",)
 
     async def _measure_point(
-        self, client: Client, terms: RequestProfile, number: int, concurrency: int | None
+        self, client: Client, profile: RequestProfile, number: int, concurrency: int | None
     ) -> None:
-        mine = self.share.concurrency(concurrency) if concurrency else 4
+        own_concurrency = self.share.concurrency(concurrency) if concurrency else 4
 
-        async def ask(which: int, due: float | None) -> Exchange:
-            prompt = self.prompts(which, terms.per_word)
-            return await client.complete(terms.make_completion(prompt, self.plan), scheduled=due)
+        async def ask(prompt_number: int, due: float | None) -> Exchange:
+            prompt = self.prompts(prompt_number, profile.per_word)
+            return await client.complete(profile.make_completion(prompt, self.plan), scheduled=due)
 
-        await self._warm_up(ask, number, mine)
+        await self._warm_up(ask, number, own_concurrency)
         before = await self._fetch_counters(client)
         if concurrency is not None:
-            await client.prepare(mine)
+            await client.prepare(own_concurrency)
         started = await self.share.gate() if self.share.gate else perf_counter()
         if (early := started - perf_counter()) > 0:
             await asyncio.sleep(early)
@@ -175,21 +176,21 @@ class _LoadTest:
             async with start_recording(started) as record, self._show_progress(record, number):
                 if concurrency is not None:
                     until = started + self.plan.duration_s if self.plan.duration_s else None
-                    await run_closed_loop(ask, record, self._list_numbers(number), mine, until)
+                    await run_closed_loop(ask, record, self._list_numbers(number), own_concurrency, until)
                 else:
                     await run_open_loop(ask, record, self._schedule_requests(number))
         finally:
             if record is not None:
                 rate = None if concurrency else self.plan.rate or 0.0
                 self.points.append(record.make_point(concurrency, rate))
-        grown = compute_growth(before, await self._fetch_counters(client))
-        self.points[-1] = msgspec.structs.replace(self.points[-1], counters=grown)
+        counters = compute_growth(before, await self._fetch_counters(client))
+        self.points[-1] = msgspec.structs.replace(self.points[-1], counters=counters)
 
     async def _warm_up(self, ask: Callable[..., Awaitable[Exchange]], number: int, at_once: int) -> None:
         first = -(number + 1) * _APART
-        which = islice(range(first, first + self.plan.warmup), self.share.index, None, self.share.of)
+        numbers = islice(range(first, first + self.plan.warmup), self.share.index, None, self.share.of)
         async with start_recording() as ignored, report_progress(self.progress, lambda: "the warm-up"):
-            await run_closed_loop(ask, ignored, which, max(at_once, 1), None)
+            await run_closed_loop(ask, ignored, numbers, max(at_once, 1), None)
 
     async def _fetch_counters(self, client: Client) -> Mapping[str, float]:
         return await fetch_counters(client) if self.share.index == 0 else {}
@@ -206,12 +207,12 @@ class _LoadTest:
         if plan.rate is not None:
             due = schedule_arrivals(plan.rate, plan.arrivals, plan.seed, self.most, plan.duration_s)
         else:
-            due = (self.prompts(each, 1.0).due_s or 0.0 for each in range(self.most or 0))
+            due = (self.prompts(index, 1.0).due_s or 0.0 for index in range(self.most or 0))
         return islice(zip(count(number * _APART), due, strict=False), self.share.index, None, self.share.of)
 
     def _show_progress(self, record: LoadRecording, number: int) -> AbstractAsyncContextManager[None]:
-        many = len(self.plan.concurrencies)
-        which = f"load {number + 1} of {many}, " if many > 1 else ""
+        loads = len(self.plan.concurrencies)
+        prefix = f"load {number + 1} of {loads}, " if loads > 1 else ""
         return report_progress(
-            self.progress, lambda: f"{which}{len(record.samples)} answered, {record.under_way} under way"
+            self.progress, lambda: f"{prefix}{len(record.samples)} answered, {record.under_way} in flight"
         )

@@ -42,15 +42,15 @@ async def run_workers(plan: LoadPlan, progress: Progress | None = None) -> LoadR
     """Run a load test in plan.workers processes, and merge their results.
 
     :raises UsageError: the prompts cannot be read.
-    :raises Unavailable: there is no model to ask, or a worker died.
+    :raises Unavailable: there is no model to use, or a worker died.
     """
     workers = [await _start_worker(plan, index) for index in range(plan.workers)]
-    said: dict[Process, bytes] = {}
+    results: dict[Process, bytes] = {}
     try:
         async with report_progress(progress or (lambda _: None), lambda: f"{plan.workers} workers"):
-            await _conduct(workers, said)
+            await _conduct(workers, results)
     except asyncio.CancelledError:
-        await _stop([worker for worker in workers if worker not in said], said)
+        await _stop([worker for worker in workers if worker not in results], results)
         task = asyncio.current_task()
         assert task is not None
         task.uncancel()
@@ -60,7 +60,7 @@ async def run_workers(plan: LoadPlan, progress: Progress | None = None) -> LoadR
                 with suppress(ProcessLookupError):
                     worker.kill()
             await worker.wait()
-    return merge_runs([decode_result(said.get(worker, b"")) for worker in workers])
+    return merge_runs([decode_result(results.get(worker, b"")) for worker in workers])
 
 
 async def _start_worker(plan: LoadPlan, index: int) -> Process:
@@ -76,9 +76,9 @@ async def _start_worker(plan: LoadPlan, index: int) -> Process:
     return worker
 
 
-async def _conduct(workers: Sequence[Process], said: dict[Process, bytes]) -> None:
+async def _conduct(workers: Sequence[Process], results: dict[Process, bytes]) -> None:
     """Start the workers whenever all that still run are ready, until each has ended."""
-    while left := [worker for worker in workers if worker not in said]:
+    while left := [worker for worker in workers if worker not in results]:
         lines = await asyncio.gather(*(_read_line(worker) for worker in left))
         start = f"{perf_counter() + _AHEAD_S!r}\n".encode()
         for worker, line in zip(left, lines, strict=True):
@@ -86,7 +86,7 @@ async def _conduct(workers: Sequence[Process], said: dict[Process, bytes]) -> No
                 assert worker.stdin is not None
                 worker.stdin.write(start)
             else:
-                said[worker] = line
+                results[worker] = line
 
 
 async def _read_line(worker: Process) -> bytes:
@@ -94,7 +94,7 @@ async def _read_line(worker: Process) -> bytes:
     return await worker.stdout.readline()
 
 
-async def _stop(workers: Sequence[Process], said: dict[Process, bytes]) -> None:
+async def _stop(workers: Sequence[Process], results: dict[Process, bytes]) -> None:
     for worker in workers:
         assert worker.stdin is not None
         worker.stdin.close()
@@ -103,7 +103,7 @@ async def _stop(workers: Sequence[Process], said: dict[Process, bytes]) -> None:
             for worker in workers:
                 while (line := await _read_line(worker)) == _READY:
                     pass
-                said[worker] = line
+                results[worker] = line
 
 
 def decode_result(line: bytes) -> LoadRun:
@@ -128,7 +128,7 @@ def _pack_plan(plan: LoadPlan, index: int) -> bytes:
     """The plan as JSON, including the key, which is only sent through the pipe to the worker."""
     endpoint = plan.endpoint
     fields = {name: value for name, value in vars(plan).items() if name != "endpoint"}
-    reached = {
+    target = {
         "url": endpoint.url,
         "key": endpoint.key.reveal() if endpoint.key else None,
         "headers": dict(endpoint.headers),
@@ -136,16 +136,16 @@ def _pack_plan(plan: LoadPlan, index: int) -> bytes:
         "insecure": endpoint.insecure,
         "limits": asdict(endpoint.limits),
     }
-    return msgspec.json.encode({"index": index, "plan": fields, "endpoint": reached})
+    return msgspec.json.encode({"index": index, "plan": fields, "endpoint": target})
 
 
 def _unpack_plan(line: bytes) -> tuple[LoadPlan, int]:
-    given: dict[str, Any] = msgspec.json.decode(line)
-    reached = given["endpoint"]
-    key = SecretValue(reached.pop("key")) if reached["key"] else reached.pop("key")
-    endpoint = Endpoint(**{**reached, "key": key, "limits": ExchangeLimits(**reached["limits"])})
-    plan = LoadPlan(endpoint=endpoint, **given["plan"])
-    return replace(plan, concurrencies=tuple(plan.concurrencies)), given["index"]
+    data: dict[str, Any] = msgspec.json.decode(line)
+    target = data["endpoint"]
+    key = SecretValue(target["key"]) if target["key"] else None
+    endpoint = Endpoint(**{**target, "key": key, "limits": ExchangeLimits(**target["limits"])})
+    plan = LoadPlan(endpoint=endpoint, **data["plan"])
+    return replace(plan, concurrencies=tuple(plan.concurrencies)), data["index"]
 
 
 async def _work() -> bytes:

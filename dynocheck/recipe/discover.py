@@ -2,9 +2,11 @@
 
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from types import MappingProxyType
+from typing import Any
 
 import msgspec
 
@@ -18,12 +20,13 @@ from dynocheck.facts import (
     Role,
     SourceFile,
     UnreadPart,
+    Value,
 )
 from dynocheck.recipe.configs import read_model_config
 from dynocheck.recipe.files import (
     YAML_SUFFIXES,
     LoadedFile,
-    describe_fatal,
+    describe_unreadable,
     escape_path,
     explain_error,
     is_manifest,
@@ -34,6 +37,7 @@ from dynocheck.recipe.graphs import build_graph, find_created_claims, is_graph
 from dynocheck.recipe.markdown_docs import MAX_CHARACTERS, is_page, parse_page
 from dynocheck.recipe.placeholder_files import find_placeholder_files
 from dynocheck.recipe.pods import PodReader
+from dynocheck.recipe.templates import has_renderer, is_marked
 from dynocheck.recipe.workloads import find_benchmarks, find_downloads, read_claims
 from dynocheck.suppression.comments import find_in_markdown, find_in_yaml, limit_comments
 
@@ -47,6 +51,7 @@ _KUSTOMIZATIONS = {"kustomization.yaml", "kustomization.yml", "Kustomization"}
 _CHART = "Chart.yaml"
 _RENDERED = "a Helm chart: only its rendered output is applied"
 _LONG_PAGE = f"a page with more than {MAX_CHARACTERS} characters"
+_NO_VARIABLES: Mapping[str, str] = MappingProxyType({})
 _ANCESTORS = 6  # levels: model/framework/mode is 3; the deepest seen upstream is 6
 
 
@@ -54,13 +59,14 @@ class NotARecipe(UsageError):
     """A path that the user named is not a recipe."""
 
 
-def load_recipes(paths: Iterable[str]) -> tuple[Recipe, ...]:
+def load_recipes(paths: Iterable[str], variables: Mapping[str, str] = _NO_VARIABLES) -> tuple[Recipe, ...]:
     """Load the recipes under these paths.
 
     :param paths: model folders, folders of models, variants or manifest files.
-    :raises NotARecipe: a path is missing, unreadable, not YAML or has no manifest.
+    :param variables: what fills in the `${NAME}` of templates.
+    :raises NotARecipe: a path is missing or unreadable, or a folder has no manifest.
     """
-    loaded = [list(_load_path(path)) for path in paths]
+    loaded = [list(_load_path(path, variables)) for path in paths]
     recipes = [recipe for by_path in loaded for recipe in by_path]
     return tuple(_drop_contained(recipes) if len(loaded) > 1 else recipes)
 
@@ -73,7 +79,7 @@ def _drop_contained(recipes: list[Recipe]) -> Iterator[Recipe]:
             yield recipe
 
 
-def _load_path(name: str) -> Iterator[Recipe]:
+def _load_path(name: str, variables: Mapping[str, str]) -> Iterator[Recipe]:
     if name in _NO_PATHS:
         raise NotARecipe(_NO_PATHS[name])
     path = Path(name)
@@ -82,10 +88,11 @@ def _load_path(name: str) -> Iterator[Recipe]:
     except (OSError, ValueError) as error:
         raise NotARecipe(f"{escape_path(path)}: {explain_error(error)}") from None
     if not stat.S_ISDIR(mode):
-        yield _load_file(path)
+        yield _load_file(path, variables)
         return
     models = [path] if _is_model(path) or _is_variant(path) else _find_models(path)
-    recipes = [recipe for recipe in map(_load_folder, models) if any(recipe.own_files)]
+    loaded = (_load_folder(model, variables) for model in models)
+    recipes = [recipe for recipe in loaded if any(recipe.own_files)]
     yield from recipes
     if not recipes:
         raise NotARecipe(f"{escape_path(path)}: no recipe in it: no manifest (*.yaml, *.yml, *.json)")
@@ -117,20 +124,59 @@ def _find_models(path: Path) -> list[Path]:
     return children if any(_is_model(child) for child in children) else [path]
 
 
-def _load_file(path: Path) -> Recipe:
-    read = read_file(path, Role.MANIFEST)
-    if (reason := describe_fatal(read.file)) is not None:
+def _load_file(path: Path, variables: Mapping[str, str]) -> Recipe:
+    role = Role.KUSTOMIZE if _is_patch(path) else Role.MANIFEST
+    read = read_file(path, role, variables)
+    if (reason := describe_unreadable(read.file)) is not None:
         raise NotARecipe(reason)
-    if not any(read.file.manifests):
-        raise NotARecipe(f"{read.file.path}: no Kubernetes object in it")
-    return _build_recipe(path, "manifests", [read, *_read_context(path.parent, but=path)])
+    near = [path.parent, *path.absolute().parent.parents][: _ANCESTORS // 2]
+    rendered = any(has_renderer(folder, _list_names(folder), path.name) for folder in near)
+    context = _read_context(path.parent, variables, but=path)
+    return _build_recipe(path, "manifests", [*_mark_templates([read], rendered=rendered), *context])
 
 
-def _load_folder(path: Path) -> Recipe:
-    scan = _scan_folder(path)
+def _is_patch(path: Path) -> bool:
+    """Whether a kustomization beside a file names it, and not as a resource."""
+    for name in _KUSTOMIZATIONS.intersection(_list_names(path.parent)):
+        if name == path.name:
+            return False
+        for root in read_file(path.parent / name, Role.KUSTOMIZE, _NO_VARIABLES).file.documents:
+            others = (entry for key, entry in root.mapping.items() if key != "resources")
+            if any(path.name == text for entry in others for text in _list_texts(entry)):
+                return True
+    return False
+
+
+def _list_texts(value: Value) -> Iterator[str]:
+    """Every string in a value."""
+    if value.text is not None:
+        yield value.text.removeprefix("./")
+    for entry in (*value.mapping.values(), *value.sequence):
+        yield from _list_texts(entry)
+
+
+def _list_names(folder: Path) -> list[str]:
+    """The names in a folder; empty if it cannot be read."""
+    try:
+        return [entry.name for entry in folder.iterdir()]
+    except OSError:
+        return []
+
+
+def _mark_templates(reads: Iterable[LoadedFile], *, rendered: bool) -> Iterator[LoadedFile]:
+    """The files, marked as templates where a script or page runs envsubst or a comment says so."""
+    for read in reads:
+        rendered_here = read.file.role is Role.MANIFEST and (rendered or is_marked(read.text))
+        template = read.file.template or rendered_here
+        yield read._replace(file=msgspec.structs.replace(read.file, template=template))
+
+
+def _load_folder(path: Path, variables: Mapping[str, str]) -> Recipe:
+    scan = _scan_folder(path, variables)
     shape = "model" if _is_model(path) else "variant"
-    context = _read_context(path) if shape == "variant" else []
-    recipe = _build_recipe(path, shape, [*scan.files, *context], scan.folders)
+    context = _read_context(path, variables) if shape == "variant" else []
+    files = [*_mark_templates(scan.files, rendered=scan.renders), *context]
+    recipe = _build_recipe(path, shape, files, scan.folders)
     texts = [(page, text) for page in scan.pages if (text := try_read_text(page)) is not None]
     unread = [UnreadPart(_LONG_PAGE, escape_path(page), 1, 1) for page, text in texts if _is_long(text)]
     comments = [
@@ -153,20 +199,23 @@ def _is_long(page: str) -> bool:
     return len(page) > MAX_CHARACTERS
 
 
-class _Scan(NamedTuple):
-    """The contents of a recipe's folder and its subfolders."""
+@dataclass
+class _Scan:
+    """The contents of a recipe's folder and its subfolders; `renders`: a script or page runs envsubst."""
 
-    files: list[LoadedFile]
-    folders: list[str]  # relative to the recipe's
-    pages: list[Path]
-    placeholders: list[PlaceholderFile]
-    configs: list[ModelConfig]
-    charts: list[UnreadPart]
+    variables: Mapping[str, str]
+    files: list[LoadedFile] = field(default_factory=list)
+    folders: list[str] = field(default_factory=list)  # relative to the recipe's
+    pages: list[Path] = field(default_factory=list)
+    placeholders: list[PlaceholderFile] = field(default_factory=list)
+    configs: list[ModelConfig] = field(default_factory=list)
+    charts: list[UnreadPart] = field(default_factory=list)
+    renders: bool = False
 
 
-def _scan_folder(path: Path) -> _Scan:
+def _scan_folder(path: Path, variables: Mapping[str, str]) -> _Scan:
     """Read a folder and its subfolders, except hidden ones and the templates of Helm charts."""
-    scan = _Scan([], [], [], [], [], [])
+    scan = _Scan(variables)
     seen = {os.path.realpath(path)}
     rendered: set[Path] = set()
 
@@ -187,6 +236,7 @@ def _scan_folder(path: Path) -> _Scan:
         scan.folders.extend(escape_path(relative / name) for name in names)
         if "kustomize" in relative.parts or folder.parent in rendered or _KUSTOMIZATIONS.intersection(leaves):
             rendered.add(folder)
+        scan.renders = scan.renders or has_renderer(folder, leaves)
         _scan_files(folder, leaves, Role.KUSTOMIZE if folder in rendered else Role.MANIFEST, scan)
         model = folder.parent if folder.name == CACHE_FOLDER and folder != path else folder
         config = read_model_config(folder, leaves, escape_path(model))
@@ -197,7 +247,7 @@ def _scan_folder(path: Path) -> _Scan:
 def _scan_files(folder: Path, names: Iterable[str], role: Role, scan: _Scan) -> None:
     """Add the manifests, pages and placeholder files of one folder to the scan."""
     paths = [folder / name for name in names]
-    scan.files.extend(read_file(path, role) for path in paths if is_manifest(path))
+    scan.files.extend(read_file(path, role, scan.variables) for path in paths if is_manifest(path))
     scan.pages.extend(path for path in paths if is_page(path.name))
     scan.placeholders.extend(
         PlaceholderFile(escape_path(folder / name), why)
@@ -214,7 +264,7 @@ def _mark_seen(folder: Path, seen: set[str]) -> bool:
     return True
 
 
-def _read_context(folder: Path, but: Path | None = None) -> list[LoadedFile]:
+def _read_context(folder: Path, variables: Mapping[str, str], but: Path | None = None) -> list[LoadedFile]:
     """The manifests in the `model-cache` folder of the model around this folder, except the file `but`."""
     real = Path(os.path.realpath(folder))
     for ancestor in [real, *real.parents][:_ANCESTORS]:
@@ -223,7 +273,9 @@ def _read_context(folder: Path, but: Path | None = None) -> list[LoadedFile]:
             relative = Path(os.path.relpath(cache))
             files = [relative / leaf.name for leaf in _list_entries(cache) if is_manifest(leaf)]
             own = os.path.realpath(but) if but is not None else None
-            return [read_file(file, Role.CONTEXT) for file in files if os.path.realpath(file) != own]
+            return [
+                read_file(file, Role.CONTEXT, variables) for file in files if os.path.realpath(file) != own
+            ]
     return []
 
 
@@ -242,7 +294,7 @@ def _build_recipe(path: Path, shape: str, reads: list[LoadedFile], folders: Iter
     for file, _ in reads:
         if file.role is Role.KUSTOMIZE:
             continue
-        reader = PodReader(file.path, lines, _index_config_maps(recipe, file))
+        reader = PodReader(file, lines, _index_config_maps(recipe, file))
         for manifest in file.manifests:
             built["claims"].extend(read_claims(manifest))
             built["downloads"].extend(find_downloads(manifest, reader))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 
-from dynocheck.facts import EnvVar, Manifest, Value
+from dynocheck.facts import EnvVar, Manifest, SourceFile, Value
 from dynocheck.recipe.references import Environment, expand
 from dynocheck.recipe.volumes import read_items
 
@@ -15,7 +15,8 @@ class EnvironmentReader:
     :param config_maps: the recipe's ConfigMaps by name.
     """
 
-    def __init__(self, config_maps: Mapping[str, Manifest]) -> None:
+    def __init__(self, file: SourceFile, config_maps: Mapping[str, Manifest]) -> None:
+        self._file = file
         self._config_maps = config_maps
         self._room = _MAX_VALUES
 
@@ -65,7 +66,7 @@ class EnvironmentReader:
             name, value = entry.get_text("name"), entry.get("value")
             if value is None or value.data == "":
                 known[name] = self._resolve_reference(entry) if entry.get("valueFrom") is not None else ""
-            elif value.text is None:
+            elif value.text is None or self._file.is_open(value):
                 known[name] = None
             else:
                 known[name] = self._expand(value.text, known, is_open=is_open)

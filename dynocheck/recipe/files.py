@@ -4,11 +4,13 @@ import codecs
 import errno
 import os
 import stat
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from dynocheck.facts import Manifest, Problem, Role, SourceFile
 from dynocheck.recipe.secrets import withhold
+from dynocheck.recipe.templates import fill, has_template_line
 from dynocheck.recipe.yaml_loader import read_documents
 
 MAX_BYTES = 10 * 1024 * 1024
@@ -45,6 +47,11 @@ def describe_fatal(file: SourceFile) -> str | None:
     return f"{place}: {'not YAML: ' if fatal.line else ''}{fatal.message}"
 
 
+def describe_unreadable(file: SourceFile) -> str | None:
+    """Why a file could not be read at all; None if its text was read."""
+    return describe_fatal(file) if any(p.fatal and p.line is None for p in file.problems) else None
+
+
 def try_read_text(path: Path) -> str | None:
     """The text of a file; None if it cannot be read."""
     try:
@@ -66,21 +73,25 @@ def is_manifest(path: Path) -> bool:
         return False
 
 
-def read_file(path: Path, role: Role) -> LoadedFile:
-    """Read a manifest file and its YAML errors."""
+def read_file(path: Path, role: Role, variables: Mapping[str, str]) -> LoadedFile:
+    """Read a manifest file and its YAML errors.
+
+    :param variables: what fills in `${NAME}`.
+    """
     name = escape_path(path)
     problems: list[Problem] = []
     try:
-        text = _decode_as_kubectl(_read_bytes(path), problems)
+        text = fill(_decode_as_kubectl(_read_bytes(path), problems), variables)
     except UnicodeDecodeError as error:
         line = error.object[: error.start].count(b"\n") + 1
         return LoadedFile(SourceFile(name, problems=(Problem("not UTF-8 text", line),), role=role), "")
     except OSError as error:
         return LoadedFile(SourceFile(name, problems=(Problem(explain_error(error)),), role=role), "")
     documents = [withhold(document) for document in read_documents(text, problems)]
+    template = any(problem.fatal for problem in problems) and has_template_line(text)
     if any(Manifest(name, root).group == "kustomize.config.k8s.io" for root in documents):
         role = Role.KUSTOMIZE
-    return LoadedFile(SourceFile(name, tuple(documents), tuple(problems), role), text)
+    return LoadedFile(SourceFile(name, tuple(documents), tuple(problems), role, template), text)
 
 
 def _decode_as_kubectl(content: bytes, problems: list[Problem]) -> str:

@@ -7,18 +7,17 @@ from typing import Any
 import msgspec
 
 from dynocheck.facts import Value
-from dynocheck.secrets import HIDDEN, hide, is_placeholder, is_secret_name
+from dynocheck.secrets import HIDDEN, hide_assigned, is_placeholder, is_secret_flag, is_secret_name
 
 _ENCODED = base64.b64encode(HIDDEN.encode()).decode()  # `data` of a Secret has to be base64
 _CONTENTS = {"data": _ENCODED, "stringData": HIDDEN}
 _APPLIED = "kubectl.kubernetes.io/last-applied-configuration"  # contains the whole object again
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]*")
-_ASSIGNED = re.compile(r"\b([A-Z][A-Z0-9_]*)(\s*[=:]\s*[\"']?)([^\s\"'$;&|<>()\\`{}\[\]]+)")
 
 
 def withhold(document: Value) -> Value:
     """The document without the contents of Secrets, the values of variables with a name like that of a secret
-    (in `env`, a key, or a line of a script), and anything that looks like a token.
+    (in `env`, a key, a flag, or a line of a script), and anything that looks like a token.
     """
     return _strip_secrets(document, in_data=False)
 
@@ -29,9 +28,9 @@ def _strip_secrets(value: Value, *, in_data: bool) -> Value:
     :param in_data: whether its keys are those of a ConfigMap's `data`, which may be names of variables.
     """
     if isinstance(value.data, str):
-        return _replace_data(value, hide(_ASSIGNED.sub(_hide_assignment, value.data)))
+        return _replace_data(value, hide_assigned(value.data))
     if isinstance(value.data, list):
-        return _replace_data(value, [_strip_secrets(element, in_data=False) for element in value.data])
+        return _replace_data(value, _hide_arguments(value.data))
     if not isinstance(value.data, dict):
         return value
     kind, name = value.data.get("kind"), value.data.get("name")
@@ -51,9 +50,14 @@ def _strip_secrets(value: Value, *, in_data: bool) -> Value:
     return _replace_data(value, entries)
 
 
-def _hide_assignment(match: re.Match[str]) -> str:
-    name, sign, value = match.groups()
-    return f"{name}{sign}{HIDDEN}" if is_secret_name(name) and not is_placeholder(value) else match.group()
+def _hide_arguments(elements: list[Value]) -> list[Value]:
+    """The elements of a list, without the values of flags such as `--api-key`."""
+    shown = [_strip_secrets(element, in_data=False) for element in elements]
+    for i, flag in enumerate(elements[:-1]):
+        following = elements[i + 1].text or ""
+        if is_secret_flag(flag.text or "") and not following.startswith("-"):
+            shown[i + 1] = _blank_out(elements[i + 1], HIDDEN)
+    return shown
 
 
 def _blank_out(value: Value, text: str) -> Value:

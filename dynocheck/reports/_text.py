@@ -5,13 +5,22 @@ from typing import Any
 
 import msgspec
 
-from dynocheck.core.outcomes import Finding, Outcome, Report, Subject, Verdict, compute_exit_code
+from dynocheck.core.outcomes import (
+    Finding,
+    Outcome,
+    Report,
+    Subject,
+    Verdict,
+    compute_exit_code,
+    has_unjudged,
+)
 
 MARKS = {
     Outcome.PASS: "✔",
     Outcome.WARN: "!",
     Outcome.FAIL: "✘",
     Outcome.UNKNOWN: "?",
+    Outcome.UNJUDGED: "~",
     Outcome.SKIP: "-",
     Outcome.ERROR: "*",
 }
@@ -70,6 +79,13 @@ def flatten(data: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, st
                 yield f"{prefix}{key}", _format_value(value)
 
 
+def describe_config(report: Report) -> Iterator[str]:
+    """A line with the configuration files of the run, and one with what of them does not hold."""
+    for name, value in flatten(report.target):
+        if name in ("config", "config notes"):
+            yield sanitize(f"{name}: {value}")
+
+
 def _format_value(value: Any) -> str:
     value = to_plain(value)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()
@@ -104,11 +120,13 @@ def describe_result(report: Report, *, strict: bool) -> str:
     """The exit code in words."""
     match compute_exit_code(report, strict=strict):
         case 0:
-            return "fit"
+            return "fit as far as judged" if has_unjudged(report) else "fit"
         case 1 if report.summary.get(Outcome.FAIL):
             return "not fit"
         case 1:
             return "not fit, warnings count here"
     if report.summary.get(Outcome.UNKNOWN) or report.summary.get(Outcome.ERROR):
         return "could not tell"
+    if strict and has_unjudged(report):
+        return "could not tell, not all was judged"
     return "could not tell, nothing was judged"

@@ -19,7 +19,8 @@ def lay_out(table: Table, width: int, show: Callable[[str], str]) -> Iterator[st
     """The header and rows of a table as lines.
 
     In a table that is too wide, the columns before the first with several values in a cell stand above the
-    others; what is still too wide is wrapped.
+    others; what is still too wide is wrapped. Columns whose words have no room beside each other are written
+    one after the other, each value with the name of its column.
 
     :param width: in terminal cells.
     :param show: sanitizes text.
@@ -42,10 +43,27 @@ def lay_out(table: Table, width: int, show: Callable[[str], str]) -> Iterator[st
 
 def _lay_out_rows(columns: Sequence[Column], right: list[bool], width: int) -> Iterator[list[str]]:
     """The lines of each row of these columns."""
+    if sum(map(_measure_longest_word, columns)) + _GAP * (len(columns) - 1) > width and len(columns) > 1:
+        yield from _list_values(columns, width)
+        return
     widths = _fit_widths(columns, width)
     for row in zip(*columns, strict=True):
         lines = zip_longest(*_wrap_cells(row, widths), fillvalue="")
         yield [(" " * _GAP).join(map(_pad, line, widths, right)).rstrip() for line in lines]
+
+
+def _list_values(columns: Sequence[Column], width: int) -> Iterator[list[str]]:
+    """The values of each row after the names of their columns, those of one index together; no header."""
+    (names, *rows) = zip(*columns, strict=True)
+    yield []
+    for row in rows:
+        lines: list[str] = []
+        for values in zip_longest(*row, fillvalue=""):
+            named = [f"{name[0]} {value}" for name, value in zip(names, values, strict=True) if value]
+            first, *others = wrap(", ".join(named), width - _GAP)
+            lines += [first] if named else []
+            lines += (" " * _GAP + line for line in others)
+        yield lines
 
 
 def _measure_widest(column: Column) -> int:

@@ -1,9 +1,21 @@
-"""GitHub Actions workflow commands, which annotate the lines of a pull request."""
+"""GitHub Actions workflow commands, which annotate the lines of a pull request.
 
-from dynocheck.core.outcomes import Finding, Outcome, Report, Verdict
-from dynocheck.reports._text import sanitize
+The runner shows 10 errors and 10 warnings of a step. Every cause gets one before a cause that is found in
+several places gets more; a notice counts the rest.
+"""
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from itertools import islice
+
+from dynocheck.core.outcomes import Outcome, Report
+from dynocheck.core.paths import relate
+from dynocheck.reports._causes import Cause, Occurrence, group_causes
+from dynocheck.reports._text import describe_config, sanitize
 from dynocheck.reports.options import ReportOptions
 
+_MOST = 10  # of a command in a step
+_MOST_PLACES = 3
 _COMMANDS = {
     Outcome.FAIL: "error",
     Outcome.ERROR: "error",
@@ -12,30 +24,67 @@ _COMMANDS = {
 }
 
 
-def render(report: Report, _: ReportOptions) -> str:
-    """One command per finding; empty without findings."""
-    lines = [
-        _format_command(verdict, finding)
-        for verdict in report.verdicts
-        for finding in verdict.findings
-        if finding.outcome in _COMMANDS
-    ]
+def render(report: Report, options: ReportOptions) -> str:
+    """A command per cause, the worst first, as long as the runner shows them, and the configuration."""
+    causes = group_causes(report)
+    lines: list[str] = []
+    left: Counter[str] = Counter()
+    for command in ("error", "warning"):
+        alike = [cause for cause in causes if _COMMANDS[cause.outcome] == command]
+        shown = list(islice(_rank(alike), _MOST))
+        for cause, number in shown:
+            silent = () if number else cause.occurrences[sum(each is cause for each, _ in shown) :]
+            lines.append(_format_command(cause, number, silent, options))
+        left[command] = sum(len(cause.occurrences) for cause in alike) - len(shown)
+    rest = [f"{many} more {command}{'s' if many > 1 else ''}" for command, many in left.items() if many]
+    if rest:
+        text = f"{' and '.join(rest)} in {len(causes)} causes; -o markdown, -o html and -o json have all"
+        lines.append(f"::notice title=dynocheck::{_escape_data(text)}")
+    lines += [f"::notice title=dynocheck::{_escape_data(line)}" for line in describe_config(report)]
     return "".join(f"{line}\n" for line in lines)
 
 
-def _format_command(verdict: Verdict, finding: Finding) -> str:
+def _rank(causes: Sequence[Cause]) -> Iterator[tuple[Cause, int]]:
+    """The occurrences by their number in a cause: first the first of every cause."""
+    for number in range(max((len(cause.occurrences) for cause in causes), default=0)):
+        yield from ((cause, number) for cause in causes if number < len(cause.occurrences))
+
+
+def _format_command(cause: Cause, number: int, silent: Sequence[Occurrence], options: ReportOptions) -> str:
+    """An annotation of this occurrence; the first names those that have none."""
+    verdict, finding = cause.occurrences[number]
     properties = {"title": f"{verdict.check}: {finding.outcome}"}
     place = finding.location
     if place is not None:
-        properties["file"] = place.file
+        properties["file"] = relate(place.file, options.root)
         properties |= {"line": str(place.line)} if place.line is not None else {}
         properties |= {"col": str(place.column)} if place.column is not None else {}
     text = ",".join(f"{name}={_escape_property(value)}" for name, value in properties.items())
     about = f"{finding.subject}: " if finding.subject else ""
-    message = sanitize(about + finding.message)
-    if finding.fix:
-        message += f"\nfix: {sanitize(finding.fix)}"
+    lines = [about + finding.message]
+    lines += _describe_others(silent, () if number else cause.effects, options)
+    lines += [f"fix: {finding.fix}"] if finding.fix else []
+    message = "\n".join(map(sanitize, lines))
     return f"::{_COMMANDS[finding.outcome]} {text}::{_escape_data(message)}"
+
+
+def _describe_others(
+    occurrences: Sequence[Occurrence], effects: Sequence[Cause], options: ReportOptions
+) -> Iterator[str]:
+    """Where else the cause is found, and what follows from it."""
+    places = list(dict.fromkeys(filter(None, (_name_place(each, options) for each in occurrences))))
+    if places:
+        more = len(places) - _MOST_PLACES
+        yield f"also: {', '.join(places[:_MOST_PLACES])}{f' +{more}' if more > 0 else ''}"
+    for effect in effects:
+        yield f"leads to: {effect.message} ({effect.occurrences[0].verdict.check})"
+
+
+def _name_place(occurrence: Occurrence, options: ReportOptions) -> str:
+    place, subject = occurrence.finding.location, occurrence.finding.subject
+    if place is None:
+        return str(subject) if subject else occurrence.verdict.check
+    return f"{relate(place.file, options.root)}{f':{place.line}' if place.line else ''}"
 
 
 def _escape_data(text: str) -> str:

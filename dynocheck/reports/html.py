@@ -1,12 +1,21 @@
 """A self-contained HTML page: no scripts, external fonts or images."""
 
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from importlib.resources import files
-from itertools import groupby
 from xml.etree.ElementTree import Element
 
-from dynocheck.core.outcomes import Cell, Chart, Finding, Outcome, Report, Table, Verdict, count_outcomes
+from dynocheck.core.outcomes import Cell, Chart, Finding, Outcome, Report, Table, Verdict
 from dynocheck.reports import svg
+from dynocheck.reports._causes import (
+    Cause,
+    UnjudgedGroup,
+    count_areas,
+    describe_checks,
+    describe_counts,
+    group_causes,
+    group_unjudged,
+    list_coverage,
+)
 from dynocheck.reports._cells import format_value, is_number, split_cell
 from dynocheck.reports._text import (
     MARKS,
@@ -14,19 +23,20 @@ from dynocheck.reports._text import (
     describe_result,
     flatten,
     format_place,
-    group_by_area,
     shorten,
 )
-from dynocheck.reports._unknown_reasons import UnknownReason, count_shared, find_reason
 from dynocheck.reports._xml import Content, make_element, to_html
 from dynocheck.reports.options import ReportOptions
 
+_MOST_PLACES = 3
+_FOLDED = {Outcome.PASS: "passed", Outcome.SKIP: "skipped"}
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 def render(report: Report, options: ReportOptions) -> str:
-    """The report as a page: result, verdicts by area, charts and tables."""
+    """The report as a page: the verdict, the problems by cause, the other checks, charts and tables."""
     text = describe_result(report, strict=options.strict)
+    causes = group_causes(report)
     head = make_element(
         "head",
         make_element("meta", charset="utf-8"),
@@ -39,8 +49,13 @@ def render(report: Report, options: ReportOptions) -> str:
     )
     body = make_element(
         "body",
-        make_element("header", *_build_header(report, options, text)),
-        make_element("main", *_build_areas(report), *_build_data(report)),
+        make_element("header", *_build_header(report, options, text, causes)),
+        make_element(
+            "main",
+            *_build_problems(report, causes),
+            make_element("section", *_build_checks_list(report)),
+            *_build_data(report),
+        ),
         make_element("footer", make_element("p", *_format_footer(report))),
     )
     return f"<!DOCTYPE html>\n{to_html(make_element('html', head, body, lang='en'))}\n"
@@ -52,21 +67,15 @@ def _build_style() -> Element:
     return style
 
 
-def _build_header(report: Report, options: ReportOptions, text: str) -> Iterator[Element]:
+def _build_header(
+    report: Report, options: ReportOptions, text: str, causes: Sequence[Cause]
+) -> Iterator[Element]:
     deciding = decide_outcome(report, strict=options.strict)
     yield make_element("p", shorten(f"{report.tool.name} {report.command}"), class_="what")
     yield make_element("h1", f"{MARKS[deciding]} {text}", class_=deciding.value)
-    counts = [
-        make_element("li", make_element("b", str(count)), f" {outcome}", class_=outcome.value)
-        for outcome, count in report.summary.items()
-        if count
-    ]
-    suppressed = sum(len(verdict.suppressed) for verdict in report.verdicts)
-    if suppressed:
-        text = f" finding{'s' if suppressed > 1 else ''} suppressed"
-        counts.append(make_element("li", make_element("b", str(suppressed)), text))
-    yield make_element("ul", *counts, class_="counts", aria_label="checks by outcome")
-    yield _build_list(flatten(report.target), "target")
+    yield make_element("p", describe_counts(report, causes), class_="counts")
+    coverage = [("judged", "; ".join(list_coverage(report)))]
+    yield _build_list([*flatten(report.target), *(each for each in coverage if each[1])], "target")
 
 
 def _format_footer(report: Report) -> Iterator[str]:
@@ -83,99 +92,98 @@ def _build_list(named: Iterable[tuple[str, str]], kind: str) -> Element:
     return make_element("dl", *rows, class_=kind) if rows else make_element("span")
 
 
-def _build_areas(report: Report) -> Iterator[Element]:
-    shared = count_shared(report)
-    if shared:
-        yield make_element("section", *(_build_reason(reason, many) for reason, many in shared.items()))
-    for area, verdicts in group_by_area(report).items():
-        counts = ", ".join(f"{many} {outcome}" for outcome, many in count_outcomes(verdicts).items() if many)
-        heading = make_element("h2", shorten(area), " ", make_element("span", counts, class_="note"))
-        yield make_element("section", heading, *(_build_verdict(verdict, shared) for verdict in verdicts))
+def _build_problems(report: Report, causes: Sequence[Cause]) -> Iterator[Element]:
+    """What is wrong by cause, what could not be looked at and what was not judged; the worst first."""
+    if causes:
+        yield make_element("section", *map(_build_cause, causes))
+    if groups := group_unjudged(report):
+        yield make_element("section", *map(_build_unjudged, groups))
 
 
-def _build_reason(reason: UnknownReason, many: int) -> Element:
-    """A reason that several checks share."""
-    text = make_element(
-        "p", _build_badge(reason.outcome), f" {many} checks {reason.what}: ", shorten(reason.text)
-    )
-    return make_element("article", text, *map(_build_fix, reason.fixes), class_=reason.outcome.value)
+def _build_cause(cause: Cause) -> Element:
+    line = make_element("p", _build_badge(cause.outcome), " ", shorten(cause.headline))
+    holds = f": {cause.verdicts[0].title}" if len(cause.verdicts) == 1 else ""
+    title = make_element("p", _build_checks(cause), shorten(holds), class_="title")
+    effects = [
+        make_element("p", "leads to: ", shorten(effect.headline), " ", _build_checks(effect), class_="effect")
+        for effect in cause.effects
+    ]
+    places = () if cause.is_placed else _build_places(cause.places)
+    parts = (line, title, *places, *_build_evidence(cause.first), *effects, *_build_fix(cause.fix))
+    return make_element("article", *parts, class_=cause.outcome.value)
 
 
-def _build_verdict(verdict: Verdict, shared: Container[UnknownReason | None]) -> Element:
-    """A verdict; only the title if it passed, or if its reason is shown above for several checks."""
-    above = find_reason(verdict) in shared
-    titled = above or verdict.outcome is Outcome.PASS
-    quiet = titled or verdict.outcome is Outcome.SKIP
-    text = verdict.title if titled else verdict.message
-    line = make_element(
-        "p",
-        _build_badge(verdict.outcome),
-        " ",
-        make_element("code", shorten(verdict.check)),
-        " ",
-        shorten(text),
-    )
-    title = (
-        None if quiet or verdict.title == text else make_element("p", shorten(verdict.title), class_="title")
-    )
-    findings = () if quiet else _build_findings(verdict)
-    kind = "above" if above else verdict.outcome.value
-    return make_element("article", line, title, *findings, *_build_suppressed(verdict), class_=kind)
+def _build_checks(cause: Cause) -> Element:
+    return make_element("code", shorten(describe_checks(cause)))
 
 
-def _build_findings(verdict: Verdict) -> Iterator[Element]:
-    """The findings; a fix that several in a row share is shown once, after the last."""
-    for fix, findings in groupby(verdict.findings, key=lambda finding: finding.fix):
-        parts = [part for finding in findings for part in _build_finding(finding, verdict)]
-        parts += [_build_fix(fix)] if fix else []
-        if parts:
-            yield make_element("div", *parts, class_="finding")
+def _build_places(places: Sequence[str]) -> Iterator[Element]:
+    """The first places, and the others folded."""
+    rows = [make_element("li", make_element("code", shorten(place))) for place in places]
+    if rows[:_MOST_PLACES]:
+        yield make_element("ul", *rows[:_MOST_PLACES], class_="places")
+    if left := rows[_MOST_PLACES:]:
+        summary = make_element("summary", f"{len(left)} more")
+        yield make_element("details", summary, make_element("ul", *left, class_="places"))
 
 
-def _build_fix(fix: str) -> Element:
+def _build_unjudged(group: UnjudgedGroup) -> Element:
+    line = make_element("p", _build_badge(Outcome.UNJUDGED), " ", shorten(group.headline))
+    needs = make_element("p", f"needs: {shorten(group.needs)}") if group.needs else None
+    return make_element("article", line, *_build_places(group.things), needs, class_=Outcome.UNJUDGED.value)
+
+
+def _build_evidence(finding: Finding) -> Iterator[Element]:
+    if seen := list(flatten(finding.evidence)):
+        yield _build_list(seen, "evidence")
+
+
+def _build_fix(fix: str | None) -> Iterator[Element]:
     """A fix, never shortened, so that it can be copied."""
-    return make_element("div", make_element("p", "fix"), make_element("pre", fix), class_="fix")
+    if fix:
+        yield make_element("div", make_element("p", "fix"), make_element("pre", fix), class_="fix")
 
 
 def _build_badge(outcome: Outcome) -> Element:
     return make_element("span", f"{MARKS[outcome]} {outcome}", class_=f"badge {outcome}")
 
 
-def _build_finding(finding: Finding, verdict: Verdict) -> Iterator[Element]:
-    """A finding; its message only if it is not the verdict's."""
-    place = format_place(finding)
-    alone = len(verdict.findings) == 1 and finding.message == verdict.message
-    if finding.outcome is not verdict.outcome:
-        yield make_element("p", *_build_summary(finding))
-    elif place or not alone:
-        text = None if alone else shorten(finding.message)
-        code = make_element("code", shorten(place)) if place else None
-        yield make_element("p", code, ": " if place and text else None, text)
-    seen = list(flatten(finding.evidence))
-    if seen:
-        yield _build_list(seen, "evidence")
-
-
-def _build_suppressed(verdict: Verdict) -> Iterator[Element]:
-    """The suppressed findings, folded."""
-    if verdict.suppressed:
-        found = [
-            make_element("li", *_build_summary(each.finding), f" ({shorten(each.description)})")
-            for each in verdict.suppressed
+def _build_checks_list(report: Report) -> Iterator[Element]:
+    """Every check, folded by outcome, and the suppressed findings."""
+    for outcome in _FOLDED:
+        verdicts = [verdict for verdict in report.verdicts if verdict.outcome is outcome]
+        if verdicts:
+            yield _fold(
+                f"{len(verdicts)} {_FOLDED[outcome]}: {count_areas(verdicts)}", map(_build_verdict, verdicts)
+            )
+    suppressed = [(verdict, each) for verdict in report.verdicts for each in verdict.suppressed]
+    if suppressed:
+        rows = [
+            make_element("li", *_build_summary(verdict, each.finding), f" ({shorten(each.description)})")
+            for verdict, each in suppressed
         ]
-        many = len(found)
-        text = make_element("summary", f"{many} finding{'s' if many > 1 else ''} suppressed")
-        yield make_element("details", text, make_element("ul", *found))
+        yield _fold(f"{len(rows)} finding{'s' if len(rows) > 1 else ''} suppressed", rows)
 
 
-def _build_summary(finding: Finding) -> Iterator[Content]:
-    place = format_place(finding)
+def _fold(summary: str, rows: Iterable[Element]) -> Element:
+    return make_element("details", make_element("summary", shorten(summary)), make_element("ul", *rows))
+
+
+def _build_verdict(verdict: Verdict) -> Element:
+    text = verdict.title if verdict.outcome is Outcome.PASS else verdict.message
+    title = (
+        None if text == verdict.title else make_element("span", f" {shorten(verdict.title)}", class_="note")
+    )
+    return make_element("li", make_element("code", shorten(verdict.check)), f" {shorten(text)}", title)
+
+
+def _build_summary(verdict: Verdict, finding: Finding) -> Iterator[Content]:
     yield _build_badge(finding.outcome)
     yield " "
-    if place:
-        yield make_element("code", shorten(place))
-        yield ": "
-    yield shorten(finding.message)
+    yield make_element("code", shorten(verdict.check))
+    place = format_place(finding)
+    yield make_element("code", f" {shorten(place)}") if place else None
+    yield f" {shorten(finding.message)}"
 
 
 def _build_data(report: Report) -> Iterator[Element]:

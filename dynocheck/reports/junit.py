@@ -1,17 +1,31 @@
-"""JUnit XML for Jenkins, GitLab and Ant: one suite per area, one case per check."""
+"""JUnit XML for Jenkins, GitLab, GitHub and Ant: one suite per area, one case per check.
+
+The attributes are those that the schema of Jenkins' xUnit plugin allows, which rejects a whole file for one
+that it does not know. The readers of GitLab and GitHub look for two more, `file` and `line` of a case, which
+stand there if the option `places` is set.
+"""
 
 import io
 from collections.abc import Iterator
 
-from junitparser import Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
+from junitparser import Attr, Error, Failure, JUnitXml, Skipped, TestCase, TestSuite
 
-from dynocheck.core.outcomes import Finding, Outcome, Report, Verdict, describe_suppressed
+from dynocheck.core.outcomes import Finding, Outcome, Report, Unjudged, Verdict, describe_suppressed
+from dynocheck.core.paths import relate
 from dynocheck.reports._text import flatten, format_finding, group_by_area, sanitize
 from dynocheck.reports.options import ReportOptions
 
 
+class _Case(TestCase):
+    file = Attr("file")
+    line = Attr("line")
+
+
 def render(report: Report, options: ReportOptions) -> str:
-    """The report as an XML document. A warning is a passed case with the findings in its `system-out`."""
+    """The report as an XML document.
+
+    A warning is a passed case with the findings in its `system-out`, and a failed one when warnings count.
+    """
     document = JUnitXml(sanitize(f"{report.tool.name} {report.command}"))
     for area, verdicts in group_by_area(report).items():
         suite = TestSuite(sanitize(area))
@@ -19,8 +33,10 @@ def render(report: Report, options: ReportOptions) -> str:
         for name, value in _list_properties(report):
             suite.add_property(sanitize(name), sanitize(value))
         suite.add_testcases([_build_case(verdict, options) for verdict in verdicts])
+        suite.update_statistics()  # type: ignore[no-untyped-call]
         document.add_testsuite(suite)
-    document.update_statistics()  # type: ignore[no-untyped-call]
+    for count in ("tests", "failures", "errors"):  # not skipped, which only suites may have
+        setattr(document, count, sum(getattr(suite, count) for suite in document))
     document.time = round(report.duration_s, 3)
     written = io.BytesIO()
     document.write(written, pretty=True)
@@ -36,38 +52,62 @@ def _list_properties(report: Report) -> Iterator[tuple[str, str]]:
 
 def _build_case(verdict: Verdict, options: ReportOptions) -> TestCase:
     # Four digits: below that Python writes an exponent, which strict readers take for no number.
-    case = TestCase(
-        sanitize(verdict.check), sanitize(f"dynocheck.{verdict.area}"), round(verdict.duration_s, 4)
-    )
-    message = sanitize(verdict.message)
-    match verdict.outcome:
-        case Outcome.PASS:
-            return case
-        case Outcome.WARN:
-            case.system_out = _format_verdict(verdict)
-            return case
-        case Outcome.SKIP:
-            result: Failure | Error | Skipped = Skipped(message)
-        case Outcome.FAIL:
-            result = Failure(message, "fail")
-        case Outcome.UNKNOWN if options.junit_unknown == "skipped":
-            result = Skipped(message, "unknown")
-        case Outcome.UNKNOWN:
-            result = Error(message, "unknown")
-        case Outcome.ERROR:
-            result = Error(message, "crash")
-    result.text = _format_verdict(verdict)
-    case.result = result
+    case = _Case(sanitize(verdict.check), sanitize(f"dynocheck.{verdict.area}"), round(verdict.duration_s, 4))
+    if options.places:
+        _set_place(case, verdict, options)
+    result = _build_result(verdict, options)
+    if result is not None:
+        result.text = _format_verdict(verdict)
+        case.result = result
+    elif verdict.outcome is Outcome.WARN or verdict.unjudged:
+        case.system_out = _format_verdict(verdict)
     return case
 
 
+def _build_result(verdict: Verdict, options: ReportOptions) -> Failure | Error | Skipped | None:
+    """How the case ends; None when it passes."""
+    message = sanitize(verdict.message)
+    match verdict.outcome:
+        case Outcome.WARN if options.strict:
+            return Failure(message, "warning")
+        case Outcome.PASS | Outcome.WARN:
+            return None
+        case Outcome.SKIP:
+            return Skipped(message)
+        case Outcome.UNJUDGED:
+            return Skipped(f"not judged: {message.removeprefix('not judged: ')}", "unjudged")
+        case Outcome.FAIL:
+            return Failure(message, "fail")
+        case Outcome.UNKNOWN if options.junit_unknown == "skipped":
+            return Skipped(message, "unknown")
+        case Outcome.UNKNOWN:
+            return Error(message, "unknown")
+        case Outcome.ERROR:
+            return Error(message, "crash")
+
+
+def _set_place(case: _Case, verdict: Verdict, options: ReportOptions) -> None:
+    """Set the place of the first of the worst findings that has one."""
+    findings = sorted(verdict.findings, key=lambda finding: -finding.outcome.severity)
+    place = next((finding.location for finding in findings if finding.location), None)
+    if place is not None:
+        case.file = sanitize(relate(place.file, options.root))
+        case.line = str(place.line or 1)
+
+
 def _format_verdict(verdict: Verdict) -> str:
-    """The title and every finding."""
+    """The title, every finding, and what was not judged."""
     lines = [verdict.title]
     for finding in verdict.findings:
         lines += [format_finding(finding, verdict), *_format_details(finding)]
+    lines += map(_format_unjudged, verdict.unjudged)
     lines += describe_suppressed(verdict.suppressed)
     return "\n".join(sanitize(line) for line in lines)
+
+
+def _format_unjudged(item: Unjudged) -> str:
+    needs = f" (needs {item.needs})" if item.needs else ""
+    return f"not judged: {item.what}: {item.why}{needs}"
 
 
 def _format_details(finding: Finding) -> Iterator[str]:

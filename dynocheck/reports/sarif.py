@@ -1,60 +1,95 @@
-"""SARIF 2.1.0 (OASIS) for code scanning: one rule per check, one result per finding."""
+"""SARIF 2.1.0 (OASIS) for code scanning: one rule per check, one result per finding.
 
+GitHub rejects a log with a result that has no file. An object of a cluster therefore stands in a file that
+does not exist, as in `cluster/dynamo/Pod/name`. GitHub rejects more than 25,000 results too, and shows 5,000:
+the worst come first, and a notification says how many are left out.
+"""
+
+import hashlib
+from collections import Counter
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from dynocheck.core.outcomes import Finding, Outcome, Report, SuppressedFinding, Verdict
-from dynocheck.reports._text import sanitize
+from dynocheck.core.fingerprints import Fingerprints, mask
+from dynocheck.core.outcomes import Finding, Outcome, Report, Subject, SuppressedFinding, Verdict
+from dynocheck.core.paths import relate
+from dynocheck.reports._text import describe_config, sanitize
 from dynocheck.reports.as_json import dump_json
 from dynocheck.reports.options import ReportOptions
 
 _SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
+_SOURCE = "https://docs.github.com/code-security/code-scanning/troubleshooting-sarif/results-exceed-limit"
+_MOST_RESULTS = 25_000
+_SHOWN_RESULTS = 5_000
+_MOST_CHARACTERS = 1024  # of a description
 _LEVELS = {Outcome.FAIL: "error", Outcome.WARN: "warning"}
 _NOT_JUDGED = (Outcome.UNKNOWN, Outcome.ERROR)
+_ROOT = "%SRCROOT%"  # as CodeQL calls it
+_CLUSTER = "cluster"
+_FINGERPRINT = "dynocheck/v1"
+_Json = dict[str, Any]
 
 
-def render(report: Report, _: ReportOptions) -> str:
+def render(report: Report, options: ReportOptions) -> str:
     """The report as one SARIF log.
 
     Failures and warnings are results, with their suppressions. Unknown findings and errors are notifications
     of the run, which is then unsuccessful.
     """
-    log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [_build_run(report)]}
+    log = {"$schema": _SCHEMA, "version": "2.1.0", "runs": [_build_run(report, options)]}
     return dump_json(log)
 
 
-def _build_run(report: Report) -> dict[str, Any]:
-    indices = {verdict.check: i for i, verdict in enumerate(report.verdicts)}
-    notifications = [_build_notification(v, f) for v, f in _list_findings(report) if f.outcome in _NOT_JUDGED]
+def _build_run(report: Report, options: ReportOptions) -> _Json:
+    blind = [_build_notification(v, f) for v, f in _list_findings(report) if f.outcome in _NOT_JUDGED]
+    results = _build_results(report, options.root)
+    rules = {verdict.check: verdict for verdict in report.verdicts}.values()
     return {
         "tool": {
             "driver": {
                 "name": report.tool.name,
                 "version": report.tool.version,
-                "rules": [{"id": v.check, "shortDescription": {"text": v.title}} for v in report.verdicts],
+                "rules": [_build_rule(v, options.documentation.get(v.check, "")) for v in rules],
             }
         },
         "invocations": [
             {
-                "executionSuccessful": not notifications,
+                "executionSuccessful": not blind,
                 "startTimeUtc": report.started,
-                "toolExecutionNotifications": notifications,
+                "toolExecutionNotifications": [
+                    *blind,
+                    *_describe_limits(len(results)),
+                    *({"level": "note", "message": {"text": line}} for line in describe_config(report)),
+                ],
             }
         ],
-        "results": [
-            _build_result(verdict, finding, indices[verdict.check])
-            for verdict, finding in _list_findings(report)
-            if finding.outcome in _LEVELS
-        ]
-        + [
-            _build_result(verdict, aside.finding, indices[verdict.check])
-            | {"suppressions": [_build_suppression(aside)]}
-            for verdict in report.verdicts
-            for aside in verdict.suppressed
-            if aside.finding.outcome in _LEVELS
-        ],
+        "originalUriBaseIds": {_ROOT: {"uri": f"{Path(options.root).absolute().as_uri()}/"}},
+        "results": results[:_MOST_RESULTS],
     }
+
+
+def _build_rule(verdict: Verdict, documentation: str) -> _Json:
+    """The rule of a check: its title, why it matters, and how to fix it."""
+    why, _, fix = documentation.partition("\nFix: ")
+    why = why.strip() or verdict.title
+    return {
+        "id": verdict.check,
+        "shortDescription": {"text": _shorten(verdict.title)},
+        "fullDescription": {"text": _shorten(" ".join(why.split()))},
+        "help": {
+            "text": f"{why}\n\nFix: {fix}" if fix else why,
+            "markdown": f"{why}\n\n**Fix:**\n\n```text\n{fix}\n```" if fix else why,
+        },
+        "defaultConfiguration": {"level": "error"},
+        "properties": {"tags": [sanitize(verdict.area)]},
+    }
+
+
+def _shorten(text: str) -> str:
+    text = sanitize(text)
+    return text if len(text) <= _MOST_CHARACTERS else f"{text[: _MOST_CHARACTERS - 3]}..."
 
 
 def _list_findings(report: Report) -> Iterator[tuple[Verdict, Finding]]:
@@ -63,23 +98,87 @@ def _list_findings(report: Report) -> Iterator[tuple[Verdict, Finding]]:
             yield verdict, finding
 
 
-def _build_result(verdict: Verdict, finding: Finding, index: int) -> dict[str, Any]:
-    return {
-        "ruleId": verdict.check,
-        "ruleIndex": index,
-        "level": _LEVELS[finding.outcome],
-        "message": {"text": _format_message(finding)},
-        "locations": list(_build_locations(finding)),
-    }
+def _build_results(report: Report, root: str) -> list[_Json]:
+    """A result for each failure and warning: failures first, and what is suppressed last."""
+    builder = _ResultBuilder(report, root)
+    results = [
+        builder.build(verdict, finding, aside)
+        for verdict in report.verdicts
+        for finding, aside in (
+            *((finding, None) for finding in verdict.findings),
+            *((aside.finding, aside) for aside in verdict.suppressed),
+        )
+        if finding.outcome in _LEVELS
+    ]
+    return sorted(results, key=lambda result: ("suppressions" in result, result["level"]))
 
 
-def _build_suppression(aside: SuppressedFinding) -> dict[str, Any]:
+class _ResultBuilder:
+    """Builds results, with files relative to a root and fingerprints that are unique."""
+
+    def __init__(self, report: Report, root: str) -> None:
+        checks = dict.fromkeys(verdict.check for verdict in report.verdicts)
+        self._indices = {check: index for index, check in enumerate(checks)}
+        self._root = root
+        self._fingerprints = Fingerprints(root)
+        self._seen: Counter[str] = Counter()
+
+    def build(self, verdict: Verdict, finding: Finding, aside: SuppressedFinding | None) -> _Json:
+        result = {
+            "ruleId": verdict.check,
+            "ruleIndex": self._indices[verdict.check],
+            "level": _LEVELS[finding.outcome],
+            "message": {"text": _format_message(finding)},
+            "locations": [self._build_location(finding)],
+            "partialFingerprints": self._build_fingerprints(verdict, finding),
+        }
+        return result | ({"suppressions": [_build_suppression(aside)]} if aside else {})
+
+    def _build_location(self, finding: Finding) -> _Json:
+        """The place in a file; for an object of the cluster, one in a file that stands for it."""
+        place, subject = finding.location, finding.subject
+        if place is None:
+            region = {"startLine": 1}
+            artifact = {"uri": quote(_name_stand_in(subject), errors="backslashreplace")}
+        else:
+            region = {"startLine": place.line or 1} | ({"startColumn": place.column} if place.column else {})
+            artifact = self._build_artifact(place.file)
+        location: _Json = {"physicalLocation": {"artifactLocation": artifact, "region": region}}
+        if subject is not None:
+            name = {"name": sanitize(subject.name), "fullyQualifiedName": sanitize(str(subject))}
+            location["logicalLocations"] = [name | {"kind": "resource"}]
+        return location
+
+    def _build_artifact(self, file: str) -> _Json:
+        path = relate(file, self._root)
+        uri = quote(path, errors="backslashreplace")
+        return {"uri": f"file://{uri}"} if path.startswith("/") else {"uri": uri, "uriBaseId": _ROOT}
+
+    def _build_fingerprints(self, verdict: Verdict, finding: Finding) -> _Json:
+        """A fingerprint that stays when lines move and numbers change, counted where several are alike.
+
+        GitHub computes its own from the line of a file, and cannot where there is none.
+        """
+        identity = "\n".join(mask(self._fingerprints.compute(verdict.check, finding)))
+        value = hashlib.sha256(identity.encode(errors="backslashreplace")).hexdigest()[:32]
+        self._seen[value] += 1
+        value = f"{value}:{self._seen[value]}"
+        return {_FINGERPRINT: value} | ({} if finding.location else {"primaryLocationLineHash": value})
+
+
+def _name_stand_in(subject: Subject | None) -> str:
+    """The file that stands for an object of the cluster, or for the cluster."""
+    parts = (subject.namespace, subject.kind, subject.name) if subject else ()
+    return "/".join([_CLUSTER, *(sanitize(part).replace("/", "_") for part in parts if part)])
+
+
+def _build_suppression(aside: SuppressedFinding) -> _Json:
     kind = "inSource" if aside.by == "comment" else "external"
     justification = aside.reason if aside.by == "comment" else aside.description
     return {"kind": kind, "justification": sanitize(justification)}
 
 
-def _build_notification(verdict: Verdict, finding: Finding) -> dict[str, Any]:
+def _build_notification(verdict: Verdict, finding: Finding) -> _Json:
     return {
         "associatedRule": {"id": verdict.check},
         "level": "error",
@@ -87,26 +186,16 @@ def _build_notification(verdict: Verdict, finding: Finding) -> dict[str, Any]:
     }
 
 
+def _describe_limits(count: int) -> Iterator[_Json]:
+    """A notification of what GitHub's limits leave out."""
+    if count > _MOST_RESULTS:
+        text = f"{count - _MOST_RESULTS} of {count} results are left out: GitHub rejects more than 25,000"
+        yield {"level": "warning", "message": {"text": f"{text} ({_SOURCE}); -o json has all"}}
+    elif count > _SHOWN_RESULTS:
+        yield {"level": "note", "message": {"text": f"GitHub shows 5,000 of {count} results ({_SOURCE})"}}
+
+
 def _format_message(finding: Finding) -> str:
     about = f"{finding.subject}: " if finding.subject else ""
     fix = f"\nFix: {sanitize(finding.fix)}" if finding.fix else ""
     return sanitize(about + finding.message) + fix
-
-
-def _build_locations(finding: Finding) -> Iterator[dict[str, Any]]:
-    place = finding.location
-    if place is not None:
-        region = {"startLine": place.line, "startColumn": place.column}
-        physical: dict[str, Any] = {"artifactLocation": {"uri": _to_uri(place.file)}}
-        if place.line is not None:
-            physical["region"] = {key: value for key, value in region.items() if value is not None}
-        yield {"physicalLocation": physical}
-    elif finding.subject is not None:
-        yield {
-            "logicalLocations": [{"fullyQualifiedName": sanitize(str(finding.subject)), "kind": "resource"}]
-        }
-
-
-def _to_uri(path: str) -> str:
-    """A path as a relative or absolute URI reference."""
-    return quote(path.removeprefix("./"), errors="backslashreplace")

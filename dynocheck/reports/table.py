@@ -1,10 +1,11 @@
-"""Text for a terminal or the log of a CI job."""
+"""Text for a terminal or the log of a CI job: the verdict, the problems by cause, and then the rest."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any
 
 import click
+from msgspec.structs import replace
 from rich.cells import cell_len, set_cell_size
 
 from dynocheck.core.outcomes import (
@@ -17,19 +18,27 @@ from dynocheck.core.outcomes import (
     compute_exit_code,
     describe_suppressed,
 )
+from dynocheck.reports._causes import (
+    Cause,
+    UnjudgedGroup,
+    count_areas,
+    describe_checks,
+    describe_counts,
+    group_causes,
+    group_unjudged,
+    list_coverage,
+)
 from dynocheck.reports._sparkline import draw_lines
 from dynocheck.reports._text import (
     MARKS,
     decide_outcome,
     describe_result,
     flatten,
-    format_finding,
     format_place,
     group_by_area,
     sanitize,
     shorten,
 )
-from dynocheck.reports._unknown_reasons import UnknownReason, count_shared, find_reason
 from dynocheck.reports._wrapping import lay_out
 from dynocheck.reports.options import ReportOptions
 
@@ -40,19 +49,27 @@ _STYLES: dict[Outcome, dict[str, Any]] = {
     Outcome.WARN: {"fg": "yellow", "bold": True},
     Outcome.FAIL: {"fg": "red", "bold": True},
     Outcome.UNKNOWN: {"fg": "magenta", "bold": True},
+    Outcome.UNJUDGED: {"fg": "magenta"},
     Outcome.SKIP: {"dim": True},
     Outcome.ERROR: {"fg": "magenta", "bold": True},
 }
 
-_INDENT = 8
+_SCREEN = 24  # lines
 _NARROWEST = 40
 _NARROWEST_COLUMN = 28
-_NARROW_INDENT = 4
-_TABLE_INDENT = 2
+_TEXT = 2  # where text begins, after a mark
+_DETAIL = 4  # where places and fixes begin
+_MOST_PLACES = 3
+_MOST_ROWS = 50
+_ROOM_FOR_COUNT = 6
+_MOST_CAUSES = {Outcome.FAIL: 20, Outcome.WARN: 10}
 
 
 def render(report: Report, options: ReportOptions) -> str:
-    """The report by area, one line per check, with findings and fixes below."""
+    """The verdict, what was judged, the problems by cause, and counts of the rest; then tables and charts.
+
+    Verbose, it lists every place, and every check. What is longer than a screen ends in the verdict again.
+    """
     return "".join(f"{line.rstrip()}\n" for line in _TextReport(report, options).render_lines())
 
 
@@ -60,66 +77,124 @@ class _TextReport:
     def __init__(self, report: Report, options: ReportOptions) -> None:
         self.report = report
         self.options = options
+        self.verbose = options.detail == "verbose"
         self.width = max(options.width or 80, _NARROWEST)
         self.marks = MARKS if self._sanitize("✔✘") == "✔✘" else _ASCII_MARKS
+        self.causes = group_causes(report)
         self.word_width = max((len(verdict.outcome) for verdict in report.verdicts), default=0)
         ids = (cell_len(self._sanitize(verdict.check)) for verdict in report.verdicts)
         self.id_width = min(max(ids, default=0), self.width * 2 // 5)
-        self.shared = count_shared(report)
 
     def render_lines(self) -> Iterator[str]:
+        verdict = list(self._render_result())
+        yield from verdict
+        if self.options.detail == "quiet":
+            return
+        sections = [list(self._render_scope()), *map(list, self._render_problems())]
+        if self.verbose:
+            sections += map(list, self._render_checks())
+        sections += [list(self._render_rest()), *map(list, self._render_data())]
+        body = [line for section in sections if section for line in (*section, "")][:-1]
+        yield from body
+        if len(verdict) + len(body) > (self.options.height or _SCREEN):
+            yield ""
+            yield from verdict
+
+    def _render_result(self) -> Iterator[str]:
+        """The verdict with the number of findings."""
+        report, strict = self.report, self.options.strict
+        text = f"{describe_result(report, strict=strict)} (exit {compute_exit_code(report, strict=strict)})"
+        counts = describe_counts(report, self.causes)
+        yield from self._render_marked(
+            decide_outcome(report, strict=strict), f"{text}: {counts}; {report.duration_s:.1f}s"
+        )
+
+    def _render_scope(self) -> Iterator[str]:
+        """What was looked at, and how much of it was judged."""
+        target = "; ".join(f"{name} {value}" for name, value in flatten(self.report.target))
+        yield from self._render_paragraph(
+            f"{self.report.command}: {target}" if target else self.report.command, _TEXT
+        )
+        if coverage := list_coverage(self.report):
+            yield from self._render_paragraph(f"judged: {'; '.join(coverage)}", _TEXT)
+
+    def _render_problems(self) -> Iterator[Iterator[str]]:
+        for outcome, causes in groupby(self.causes, key=lambda cause: cause.outcome):
+            yield self._render_causes(outcome, list(causes))
+        yield (line for group in group_unjudged(self.report) for line in self._render_unjudged(group))
+
+    def _render_causes(self, outcome: Outcome, causes: Sequence[Cause]) -> Iterator[str]:
+        most = len(causes) if self.verbose else _MOST_CAUSES.get(outcome, len(causes))
+        for cause in causes[:most]:
+            yield from self._render_cause(cause)
+        if left := causes[most:]:
+            checks = ", ".join(dict.fromkeys(verdict.check for cause in left for verdict in cause.verdicts))
+            yield from self._render_marked(outcome, f"{len(left)} more causes, which -v lists: {checks}")
+
+    def _render_cause(self, cause: Cause) -> Iterator[str]:
+        """What is wrong, where, what follows from it, and the fix; verbose, every place and every fix."""
+        yield from self._render_marked(cause.outcome, f"{cause.headline} ({describe_checks(cause)})")
+        most = 1 if cause.outcome is Outcome.WARN else _MOST_PLACES
+        yield from self._render_details(cause, most)
+        for effect in cause.effects:
+            text = f"leads to: {effect.headline} ({describe_checks(effect)})"
+            yield from self._render_paragraph(text, _DETAIL, hang=2)
+            if self.verbose:
+                yield from self._render_details(effect, most)
+        if not self.verbose:
+            yield from self._render_fix(cause.fix)
+
+    def _render_details(self, cause: Cause, most: int) -> Iterator[str]:
+        if not cause.is_placed:
+            yield from self._render_places(cause.places, most)
+        if self.verbose:
+            yield from self._render_evidence(cause.first)
+            for fix in dict.fromkeys(each.finding.fix for each in cause.occurrences):
+                yield from self._render_fix(fix)
+
+    def _render_places(self, places: Sequence[str], most: int) -> Iterator[str]:
+        """The first three places on one line, or `most` of them on lines of their own; how many are left."""
+        shown = [self._sanitize(place) for place in (places if self.verbose else places[:_MOST_PLACES])]
+        line = "; ".join(shown)
+        left = 0
+        if not self.verbose:
+            fits = cell_len(line) <= self.width - _DETAIL - _ROOM_FOR_COUNT
+            shown, count = ([line], len(shown)) if line and fits else (shown[:most], most)
+            left = len(places) - count
+        lines = [line for place in shown for line in self._render_paragraph(place, _DETAIL, hang=2)]
+        yield from lines[:-1]
+        yield from (f"{line} +{left}" if left > 0 else line for line in lines[-1:])
+
+    def _render_unjudged(self, group: UnjudgedGroup) -> Iterator[str]:
+        yield from self._render_marked(Outcome.UNJUDGED, group.headline)
+        yield from self._render_places(group.things, 1)
+        if group.needs:
+            yield from self._render_paragraph(f"needs: {group.needs}", _DETAIL, hang=2)
+
+    def _render_rest(self) -> Iterator[str]:
+        """Passed and skipped checks by area, and what is suppressed."""
+        for outcome, text in ((Outcome.PASS, "passed"), (Outcome.SKIP, "skipped")):
+            verdicts = [verdict for verdict in self.report.verdicts if verdict.outcome is outcome]
+            if verdicts:
+                counts = count_areas(verdicts)
+                yield from self._render_marked(outcome, f"{len(verdicts)} {text}: {counts}")
+        suppressed = [each for verdict in self.report.verdicts for each in verdict.suppressed]
+        for line in describe_suppressed(suppressed):
+            yield from self._render_marked(Outcome.SKIP, line)
+
+    def _render_checks(self) -> Iterator[Iterator[str]]:
+        """Every check by area, with what it says."""
         for area, verdicts in group_by_area(self.report).items():
-            yield self._paint(self._sanitize(area), bold=True)
-            for verdict in verdicts:
-                yield from self._render_verdict(verdict)
-            yield ""
-        for reason, count in self.shared.items():
-            yield from self._render_reason(reason, count)
-            yield ""
-        for table in self.report.tables:
-            yield from self._render_table(table)
-            yield ""
-        for chart in self.report.charts:
-            if lines := list(draw_lines(chart, self.width - _TABLE_INDENT, self._sanitize)):
-                yield from self._render_chart(chart, lines)
-                yield ""
-        yield from self._render_summary()
+            yield self._render_area(area, verdicts)
 
-    def _render_table(self, table: Table) -> Iterator[str]:
-        yield self._paint(self._sanitize(table.title), bold=True)
-        for line in lay_out(table, self.width - _TABLE_INDENT, self._sanitize):
-            yield " " * _TABLE_INDENT + line
-        if table.note:
-            yield from self._render_paragraph(table.note, " " * _TABLE_INDENT)
-
-    def _render_chart(self, chart: Chart, lines: list[str]) -> Iterator[str]:
-        yield self._paint(self._sanitize(chart.title), bold=True)
-        for line in lines:
-            yield " " * _TABLE_INDENT + line
-        if chart.note:
-            yield from self._render_paragraph(chart.note, " " * _TABLE_INDENT)
+    def _render_area(self, area: str, verdicts: Iterable[Verdict]) -> Iterator[str]:
+        yield self._paint(self._sanitize(area), bold=True)
+        for verdict in verdicts:
+            yield from self._render_verdict(verdict)
 
     def _render_verdict(self, verdict: Verdict) -> Iterator[str]:
-        reason = find_reason(verdict)
-        if reason in self.shared:
-            footnote = self._format_footnote(reason)
-            yield from self._render_headline(verdict, f"{verdict.title} {footnote}")
-        elif verdict.outcome is Outcome.PASS:
-            yield from self._render_headline(verdict, verdict.title)
-        else:
-            yield from self._render_headline(verdict, verdict.message)
-            if verdict.outcome is not Outcome.SKIP:
-                yield from self._render_findings(verdict)
-        yield from self._render_suppressed(verdict)
-
-    def _render_suppressed(self, verdict: Verdict) -> Iterator[str]:
-        """The suppressed findings by reason, unless the headline shows them already."""
-        if verdict.outcome is not Outcome.SKIP:
-            for text in describe_suppressed(verdict.suppressed):
-                yield from self._render_paragraph(text, " " * _INDENT)
-
-    def _render_headline(self, verdict: Verdict, text: str) -> Iterator[str]:
         """Mark, outcome and id, with the text beside them, or below if there is no room."""
+        text = verdict.title if verdict.outcome is Outcome.PASS else verdict.message
         check = self._sanitize(verdict.check)
         marked = f"{self.marks[verdict.outcome]} {verdict.outcome:<{self.word_width}}"
         start = f"  {self._paint(marked, **_STYLES[verdict.outcome])}  {check}"
@@ -129,21 +204,35 @@ class _TextReport:
             lines = self._wrap(text, column)
             yield f"{start}{padding}  {self._dim_skipped(verdict, next(lines, ''))}"
         else:
-            column = _NARROW_INDENT
+            column = _DETAIL
             lines = self._wrap(text, column)
             yield start
         for line in lines:
             yield " " * column + self._dim_skipped(verdict, line)
 
-    def _render_findings(self, verdict: Verdict) -> Iterator[str]:
-        """The findings; a fix that several in a row share is shown once, after the last."""
-        is_shown = len(verdict.findings) == 1 and verdict.findings[0].message == verdict.message
-        for fix, findings in groupby(verdict.findings, key=lambda finding: finding.fix):
-            for finding in findings:
-                text = format_place(finding) if is_shown else format_finding(finding, verdict)
-                yield from self._render_paragraph(text, " " * _INDENT)
-                yield from self._render_evidence(finding)
-            yield from self._render_fix(fix, " " * _INDENT)
+    def _render_data(self) -> Iterator[Iterator[str]]:
+        for table in self.report.tables:
+            yield self._render_table(table)
+        for chart in self.report.charts:
+            if lines := list(draw_lines(chart, self.width - _TEXT, self._sanitize)):
+                yield self._render_titled(chart, lines)
+
+    def _render_table(self, table: Table) -> Iterator[str]:
+        most = len(table.rows) if self.verbose else _MOST_ROWS
+        shown = replace(table, rows=table.rows[:most])
+        yield from self._render_titled(shown, self._lay_out(shown, len(table.rows) - most))
+
+    def _lay_out(self, table: Table, left: int) -> Iterator[str]:
+        yield from lay_out(table, self.width - _TEXT, self._sanitize)
+        if left > 0:
+            yield f"{left} more rows, which -v lists"
+
+    def _render_titled(self, shown: Table | Chart, lines: Iterable[str]) -> Iterator[str]:
+        yield self._paint(self._sanitize(shown.title), bold=True)
+        for line in lines:
+            yield " " * _TEXT + line
+        if shown.note:
+            yield from self._render_paragraph(shown.note, _TEXT)
 
     def _render_evidence(self, finding: Finding) -> Iterator[str]:
         """One line of evidence that the message, place and fix do not show."""
@@ -151,49 +240,28 @@ class _TextReport:
         seen = "; ".join(f"{name}={value}" for name, value in flatten(finding.evidence) if value not in shown)
         if seen:
             line = f"seen: {self._sanitize(seen)}"
-            room = self.width - _INDENT
+            room = self.width - _DETAIL
             if cell_len(line) > room:
                 line = f"{set_cell_size(line, room - 3)}..."
-            yield " " * _INDENT + self._paint(line, dim=True)
+            yield " " * _DETAIL + self._paint(line, dim=True)
 
-    def _render_fix(self, fix: str | None, indent: str) -> Iterator[str]:
+    def _render_fix(self, fix: str | None) -> Iterator[str]:
         """A fix, never wrapped or shortened, so that it can be copied."""
         if fix:
-            yield f"{indent}{self._paint('fix:', fg='cyan')} {sanitize(fix, self.options.encoding)}"
-
-    def _format_footnote(self, reason: UnknownReason | None) -> str:
-        return f"[{list(self.shared).index(reason) + 1}] " if reason and len(self.shared) > 1 else ""
-
-    def _render_reason(self, reason: UnknownReason, count: int) -> Iterator[str]:
-        yield from self._render_marked(
-            reason.outcome, f"{self._format_footnote(reason)}{count} checks {reason.what}: {reason.text}"
-        )
-        for fix in reason.fixes:
-            yield from self._render_fix(fix, "  ")
-
-    def _render_summary(self) -> Iterator[str]:
-        report, strict = self.report, self.options.strict
-        target = "; ".join(f"{name} {value}" for name, value in flatten(report.target))
-        yield from self._render_paragraph(f"{report.command}: {target}" if target else report.command, "")
-        code = compute_exit_code(report, strict=strict)
-        counts = ", ".join(f"{count} {outcome}" for outcome, count in report.summary.items() if count)
-        suppressed = sum(len(verdict.suppressed) for verdict in report.verdicts)
-        counts += f"; {suppressed} finding{'s' if suppressed > 1 else ''} suppressed" if suppressed else ""
-        text = f"{describe_result(report, strict=strict)} (exit {code}): {counts or 'no checks'}"
-        yield from self._render_marked(
-            decide_outcome(report, strict=strict), f"{text} in {report.duration_s:.1f} s"
-        )
+            text = sanitize(fix, self.options.encoding)
+            yield f"{' ' * _DETAIL}{self._paint('fix:', fg='cyan')} {text}"
 
     def _render_marked(self, outcome: Outcome, text: str) -> Iterator[str]:
-        """A paragraph whose text up to the colon has the style of the outcome."""
-        first, *rest = self._render_paragraph(f"{self.marks[outcome]} {text}", "")
-        lead, colon, tail = first.partition(":")
-        yield self._paint(lead + colon, **_STYLES[outcome]) + tail
-        yield from rest
+        """A paragraph with the mark of the outcome, aligned to the text after it."""
+        lines = self._wrap(text, _TEXT)
+        yield f"{self._paint(self.marks[outcome], **_STYLES[outcome])} {next(lines, '')}"
+        yield from (" " * _TEXT + line for line in lines)
 
-    def _render_paragraph(self, text: str, indent: str) -> Iterator[str]:
-        for number, line in enumerate(self._wrap(text, len(indent), hang=2)):
-            yield f"{indent}{'  ' if number else ''}{line}"
+    def _render_paragraph(self, text: str, column: int, hang: int = 0) -> Iterator[str]:
+        """Lines of whole words at this column; those after the first are indented by `hang` more."""
+        lines = self._wrap(text, column, hang)
+        yield " " * column + next(lines, "")
+        yield from (" " * (column + hang) + line for line in lines)
 
     def _dim_skipped(self, verdict: Verdict, text: str) -> str:
         return self._paint(text, dim=True) if verdict.outcome is Outcome.SKIP else text
@@ -206,7 +274,7 @@ class _TextReport:
         return sanitize(shorten(text), self.options.encoding)
 
     def _wrap(self, text: str, column: int, hang: int = 0) -> Iterator[str]:
-        """Lines of whole words; the first starts at this column, the others are indented by `hang` more.
+        """Lines of whole words; the first starts at this column, the others `hang` further right.
 
         A word that does not fit, such as a path or image, is not broken, so that it can be copied.
         """

@@ -36,21 +36,21 @@ class Diagnosis(msgspec.Struct, frozen=True):
 
 def diagnose(scheduler: Scheduler, kind: int, result: SchedulingResult) -> Diagnosis:
     """Why the pods of a batch, by its index, got no node in a result."""
-    shape, places = scheduler.shapes[kind], scheduler.board.places
-    if not places:
+    shape, states = scheduler.shapes[kind], scheduler.cluster.nodes
+    if not states:
         return Diagnosis("the cluster has no nodes", ever=False)
     allowed = scheduler.allowed[kind]
     if not allowed:
-        return Diagnosis(_explain_no_node(shape, places), ever=False)
-    large = [i for i in allowed if not find_lacking(shape, places[i])]
+        return Diagnosis(_explain_no_node(shape, states), ever=False)
+    large = [i for i in allowed if not find_lacking(shape, states[i])]
     if not large:
-        return _diagnose_too_small(shape, [places[i] for i in allowed])
+        return _diagnose_too_small(shape, [states[i] for i in allowed])
     return _diagnose_full(scheduler, kind, result, large)
 
 
-def _explain_no_node(shape: Shape, places: Sequence[NodeState]) -> str:
+def _explain_no_node(shape: Shape, states: Sequence[NodeState]) -> str:
     """The one constraint that no node meets, or else the most frequent refusals of nodes."""
-    nodes = [place.node for place in places]
+    nodes = [state.node for state in states]
     for key, value in shape.node_selector.items():
         if not any(node.labels.get(key) == value for node in nodes):
             return f"no node matches nodeSelector {key}={value}"
@@ -63,9 +63,9 @@ def _explain_no_node(shape: Shape, places: Sequence[NodeState]) -> str:
     return "; ".join(f"{count} of {len(nodes)} nodes: {text}" for text, count in common)
 
 
-def _diagnose_too_small(shape: Shape, places: Sequence[NodeState]) -> Diagnosis:
+def _diagnose_too_small(shape: Shape, states: Sequence[NodeState]) -> Diagnosis:
     best = max(
-        places, key=lambda place: (-len(find_lacking(shape, place)), _compute_share(shape, place.allocatable))
+        states, key=lambda state: (-len(find_lacking(shape, state)), _compute_share(shape, state.allocatable))
     )
     missing = find_lacking(shape, best)
     needs = _format_amounts(missing, shape.requests, 1)
@@ -83,19 +83,19 @@ def _diagnose_too_small(shape: Shape, places: Sequence[NodeState]) -> Diagnosis:
 def _diagnose_full(
     scheduler: Scheduler, kind: int, result: SchedulingResult, large: Sequence[int]
 ) -> Diagnosis:
-    shape, places = scheduler.shapes[kind], scheduler.board.places
-    free = {i: _compute_free(places[i], result, shape) for i in large}
+    shape, states = scheduler.shapes[kind], scheduler.cluster.nodes
+    free = {i: _compute_free(states[i], result, shape) for i in large}
     roomy = [i for i in large if not _find_short(shape, free[i])]
     if roomy:
         exclusions = Counter(_explain_exclusion(scheduler, kind, result, i) for i in roomy)
         text, _ = exclusions.most_common(1)[0]
         nodes = "1 node has" if len(roomy) == 1 else f"{len(roomy)} nodes have"
-        return Diagnosis(f"{nodes} room, but {text} excludes it", ever=True, node=places[roomy[0]].node.name)
+        return Diagnosis(f"{nodes} room, but {text} excludes it", ever=True, node=states[roomy[0]].node.name)
     best = max(large, key=lambda i: (-len(_find_short(shape, free[i])), _compute_share(shape, free[i])))
     missing = _find_short(shape, free[best])
     needs = _format_amounts(missing, shape.requests, 1)
     has = _format_amounts(missing, free[best], 0)
-    name = places[best].node.name
+    name = states[best].node.name
     return Diagnosis(
         f"needs {_format_needs(needs)}; the best node, {name}, has {', '.join(has.values())} free",
         ever=True,
@@ -106,9 +106,9 @@ def _diagnose_full(
     )
 
 
-def _compute_free(place: NodeState, result: SchedulingResult, shape: Shape) -> dict[str, int]:
-    used = result.used.get(place.number, {})
-    return {r: place.get_free(r) - used.get(r, 0) for r in (*shape.requests, PODS)}
+def _compute_free(state: NodeState, result: SchedulingResult, shape: Shape) -> dict[str, int]:
+    used = result.used.get(state.number, {})
+    return {r: state.get_free(r) - used.get(r, 0) for r in (*shape.requests, PODS)}
 
 
 def _find_short(shape: Shape, free: dict[str, int]) -> list[str]:
@@ -116,8 +116,8 @@ def _find_short(shape: Shape, free: dict[str, int]) -> list[str]:
 
 
 def _explain_exclusion(scheduler: Scheduler, kind: int, result: SchedulingResult, node: int) -> str:
-    shape, place = scheduler.shapes[kind], scheduler.board.places[node]
-    port = find_port_conflict(shape, place)
+    shape, state = scheduler.shapes[kind], scheduler.cluster.nodes[node]
+    port = find_port_conflict(shape, state)
     if port is not None:
         return f"host port {port[2]} of another pod"
     refusal = scheduler.relations.explain_refusal(result.counted[kind], kind, node)
@@ -130,7 +130,7 @@ def _list_holders(
     """The amounts of a resource that the top namespaces and the graph's other pods hold on these nodes."""
     held: Counter[str] = Counter()
     wanted = set(nodes)
-    for node, pod in scheduler.board.running:
+    for node, pod in scheduler.cluster.running:
         if node in wanted:
             held[pod.namespace] += 1 if resource == PODS else pod.requests.get(resource, 0)
     top = {name: format_amount(resource, value) for name, value in held.most_common(_HOLDERS) if value}

@@ -49,25 +49,25 @@ class SchedulingResult(msgspec.Struct, frozen=True):
 class Scheduler:
     """Places batches of pods on a cluster. Nodes and batches are known by their index."""
 
-    def __init__(self, board: ClusterState, batches: Sequence[Batch]) -> None:
-        self.board = board
+    def __init__(self, cluster: ClusterState, batches: Sequence[Batch]) -> None:
+        self.cluster = cluster
         self.batches = batches
         self.shapes = [batch.shape for batch in batches]
-        self.relations = Relations(board, self.shapes)
+        self.relations = Relations(cluster, self.shapes)
         self.allowed: list[list[int]] = []
         self.prefers: list[dict[int, tuple[int, int]]] = []
         self._open: list[dict[int, int]] = []
         for shape in self.shapes:
-            allowed = [i for i, place in enumerate(board.places) if not explain_refusal(shape, place.node)]
-            liking = {i: rate_preferences(shape, board.places[i].node) for i in allowed}
+            allowed = [i for i, state in enumerate(cluster.nodes) if not explain_refusal(shape, state.node)]
+            liking = {i: rate_preferences(shape, cluster.nodes[i].node) for i in allowed}
             self.allowed.append(allowed)
             self.prefers.append(liking if any(any(pair) for pair in liking.values()) else {})
-            places = {i: board.places[i] for i in allowed}
+            states = {i: cluster.nodes[i] for i in allowed}
             self._open.append(
                 {
-                    i: score(place.allocatable, place.held, place.assumed, shape)
-                    for i, place in places.items()
-                    if _has_room(shape.requests, place) and not find_port_conflict(shape, place)
+                    i: score(state.allocatable, state.held, state.assumed, shape)
+                    for i, state in states.items()
+                    if _has_room(shape.requests, state) and not find_port_conflict(shape, state)
                 }
             )
 
@@ -98,7 +98,7 @@ class Scheduler:
         run = _SchedulingRun(self, chance, tightly)
         waiting = list(kinds)
         while waiting:
-            left = [kind for kind in waiting if not run.place(kind)]
+            left = [kind for kind in waiting if not run.state(kind)]
             if len(left) == len(waiting):
                 break
             waiting = left if any(self.relations.matter[kind] for kind in left) else []
@@ -124,13 +124,13 @@ class _SchedulingRun:
         self.used: dict[int, dict[str, int]] = {}
         self._assumed: dict[int, tuple[int, int]] = {}
 
-    def place(self, kind: int) -> bool:
+    def state(self, kind: int) -> bool:
         node = self._choose(kind)
         if node is None:
             return False
         self.nodes[kind].append(node)
         self._take(kind, node)
-        self.scheduler.relations.place(self.counted, kind, node)
+        self.scheduler.relations.state(self.counted, kind, node)
         return True
 
     def _choose(self, kind: int) -> int | None:
@@ -192,7 +192,9 @@ class _SchedulingRun:
         return {i: 100 * (high + low - v) // high if high else 100 for i, v in rounded.items()}
 
     def _get_free(self, node: int, resource: str) -> int:
-        return self.scheduler.board.places[node].get_free(resource) - self.used.get(node, {}).get(resource, 0)
+        return self.scheduler.cluster.nodes[node].get_free(resource) - self.used.get(node, {}).get(
+            resource, 0
+        )
 
     def _take(self, kind: int, node: int) -> None:
         shape = self.scheduler.shapes[kind]
@@ -200,10 +202,10 @@ class _SchedulingRun:
         used[PODS] += 1
         for resource, value in shape.requests.items():
             used[resource] = used.get(resource, 0) + value
-        place = self.scheduler.board.places[node]
-        before = self._assumed.get(node, place.assumed)
+        state = self.scheduler.cluster.nodes[node]
+        before = self._assumed.get(node, state.assumed)
         self._assumed[node] = before[0] + shape.assumed[0], before[1] + shape.assumed[1]
-        held = {r: place.held.get(r, 0) + value for r, value in used.items()}
+        held = {r: state.held.get(r, 0) + value for r, value in used.items()}
         for other, nodes in zip(self.scheduler.shapes, self.open, strict=True):
             if node not in nodes:
                 continue
@@ -212,12 +214,12 @@ class _SchedulingRun:
             if full or taken or self._get_free(node, PODS) < 1:
                 del nodes[node]
             else:
-                nodes[node] = score(place.allocatable, held, self._assumed[node], other)
+                nodes[node] = score(state.allocatable, held, self._assumed[node], other)
 
 
-def _has_room(requests: Amounts, place: NodeState) -> bool:
-    return place.get_free(PODS) >= 1 and all(
-        value <= place.get_free(name) for name, value in requests.items()
+def _has_room(requests: Amounts, state: NodeState) -> bool:
+    return state.get_free(PODS) >= 1 and all(
+        value <= state.get_free(name) for name, value in requests.items()
     )
 
 

@@ -45,8 +45,8 @@ class ClusterState:
         by_node: dict[str, list[RunningPod]] = defaultdict(list)
         for pod in running:
             by_node[pod.node].append(pod)
-        self.places = [_make_node_state(i, node, by_node.get(node.name, [])) for i, node in enumerate(nodes)]
-        self.running = [(p.number, pod) for p in self.places for pod in by_node.get(p.node.name, ())]
+        self.nodes = [_make_node_state(i, node, by_node.get(node.name, [])) for i, node in enumerate(nodes)]
+        self.running = [(p.number, pod) for p in self.nodes for pod in by_node.get(p.node.name, ())]
         self.repelling: list[tuple[int, AffinityTerm]] = []  # node, anti-affinity term
         self.liking: list[tuple[int, int, AffinityTerm]] = []  # node, weight, preferred or required term
         for i, pod in self.running:
@@ -76,7 +76,7 @@ def explain_refusal(shape: Shape, node: Node) -> str:
     """Why a node does not admit a pod, even when empty; an empty text when it does."""
     if shape.node_name and shape.node_name != node.name:
         return f"is not {shape.node_name}"
-    if any(c.type == "Ready" and c.status != "True" for c in node.conditions):
+    if node.is_down:
         return "is not Ready"
     for key, value in shape.node_selector.items():
         if node.labels.get(key) != value:
@@ -101,18 +101,18 @@ def format_affinity(terms: Iterable[Mapping[str, object]]) -> str:
     return " or ".join(texts)
 
 
-def find_lacking(shape: Shape, place: NodeState) -> list[str]:
+def find_lacking(shape: Shape, state: NodeState) -> list[str]:
     """The resources that a node has too little of, even when empty."""
     return [
         resource
         for resource, value in {**shape.requests, PODS: 1}.items()
-        if value > place.allocatable.get(resource, 0)
+        if value > state.allocatable.get(resource, 0)
     ]
 
 
-def find_port_conflict(shape: Shape, place: NodeState) -> Port | None:
+def find_port_conflict(shape: Shape, state: NodeState) -> Port | None:
     """The first host port of the pod that a running pod on the node already uses."""
-    return next((port for port in shape.ports for other in place.ports if ports_conflict(port, other)), None)
+    return next((port for port in shape.ports for other in state.ports if ports_conflict(port, other)), None)
 
 
 def rate_preferences(shape: Shape, node: Node) -> tuple[int, int]:

@@ -49,16 +49,16 @@ class _Effect(msgspec.Struct, frozen=True):
 class Relations:
     """The initial counts of each kind of pod, and the effects of placing one."""
 
-    def __init__(self, board: ClusterState, shapes: Sequence[Shape]) -> None:
-        self.board = board
+    def __init__(self, cluster: ClusterState, shapes: Sequence[Shape]) -> None:
+        self.cluster = cluster
         self.shapes = shapes
-        self.labels = [place.node.labels for place in board.places]
+        self.labels = [state.node.labels for state in cluster.nodes]
         self.eligible = [[self._find_eligible(shape, each) for each in shape.spread] for shape in shapes]
         self._effects = [self._find_effects(placed) for placed in shapes]
         self.start = [self._count_initial(kind) for kind in range(len(shapes))]
         self.matter = [self._matters(kind) for kind in range(len(shapes))]
 
-    def place(self, counted: Sequence[DomainCounts], kind: int, node: int) -> None:
+    def state(self, counted: Sequence[DomainCounts], kind: int, node: int) -> None:
         """Count a pod of this kind that was placed on this node."""
         labels = self.labels[node]
         for effect in self._effects[kind]:
@@ -111,14 +111,14 @@ class Relations:
         for number, spread in enumerate(shape.spread):
             nodes = self.eligible[kind][number]
             counts.spread.append(Counter({(spread.key, labels[i][spread.key]): 0 for i in nodes}))
-        for i, term in self.board.repelling:
+        for i, term in self.cluster.repelling:
             if term.selects(shape.namespace, shape.labels):
                 _add(counts.repelling, term.key, labels[i])
-        for i, weight, term in self.board.liking:
+        for i, weight, term in self.cluster.liking:
             if term.selects(shape.namespace, shape.labels):
                 _add(counts.liking, term.key, labels[i], weight)
         if shape.affinity or shape.anti_affinity or shape.preferences or shape.spread:
-            for i, pod in self.board.running:
+            for i, pod in self.cluster.running:
                 self._count(counts, kind, i, pod)
         return counts
 
@@ -166,11 +166,11 @@ class Relations:
         """The nodes whose pods a topology spread constraint counts."""
         keys = {other.key for other in shape.spread if other.soft == spread.soft}
         eligible = []
-        for i, place in enumerate(self.board.places):
-            node = place.node
+        for i, state in enumerate(self.cluster.nodes):
+            node = state.node
             if not keys <= node.labels.keys():
                 continue
-            if spread.honors_affinity and not _matches_node(shape, i, self.board):
+            if spread.honors_affinity and not _matches_node(shape, i, self.cluster):
                 continue
             if spread.honors_taints and find_repelling_taint(get_taints(node), shape.tolerations):
                 continue
@@ -207,9 +207,9 @@ def _matches_all_terms(terms: Sequence[AffinityTerm], shape: Shape) -> bool:
     return bool(terms) and all(_matches_term(term, shape) for term in terms)
 
 
-def _matches_node(shape: Shape, node: int, board: ClusterState) -> bool:
+def _matches_node(shape: Shape, node: int, cluster: ClusterState) -> bool:
     """Whether a node matches the pod's node selector and required node affinity."""
-    candidate = board.places[node].node
+    candidate = cluster.nodes[node].node
     if any(candidate.labels.get(key) != value for key, value in shape.node_selector.items()):
         return False
     return shape.node_terms is None or any(term_matches(term, candidate) for term in shape.node_terms)

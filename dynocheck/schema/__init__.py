@@ -3,7 +3,14 @@
 from dynocheck.schema.definitions import Definitions
 from dynocheck.schema.kinds import served_versions
 from dynocheck.schema.rules import can_evaluate_rules as evaluates_rules
-from dynocheck.schema.validation import validate
+from dynocheck.schema.validation import validate, validate_component_pods
 from dynocheck.schema.validator import SchemaViolation
 
-__all__ = ["Definitions", "SchemaViolation", "evaluates_rules", "served_versions", "validate"]
+__all__ = [
+    "Definitions",
+    "SchemaViolation",
+    "evaluates_rules",
+    "served_versions",
+    "validate",
+    "validate_component_pods",
+]

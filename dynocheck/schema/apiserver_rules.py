@@ -30,12 +30,29 @@ def _require_one(*names: str) -> Schema:
     }
 
 
+def _all(*parts: Schema, **more: Any) -> Schema:
+    return {**more, "allOf": list(parts)}
+
+
+def _when(condition: Schema, then: Schema, says: str) -> Schema:
+    return {"anyOf": [{"not": condition}, then], "x-says": says}
+
+
+def _not_both(*names: str, **fields: Schema) -> Schema:
+    """Of these fields at most one; with `fields`, the values with which they exclude each other."""
+    pairs = [_require(a, b, **fields) for i, a in enumerate(names) for b in names[i + 1 :]]
+    return {"not": {"anyOf": pairs}, "x-says": f"has more than one of {', '.join(names)}"}
+
+
 def _select_by(*operators: str, **fields: Schema) -> Schema:
-    alone = _one_of("Exists", "DoesNotExist")
+    alone, others = _one_of("Exists", "DoesNotExist"), _one_of("In", "NotIn", *operators)
     return {
         **_fields(operator=_one_of("In", "NotIn", "Exists", "DoesNotExist", *operators), **fields),
-        "anyOf": [_require("values"), _fields(operator=alone)],
-        "x-says": "needs values",
+        "anyOf": [
+            _require("values", operator=others),
+            {**_fields(operator=alone), "not": _require("values")},
+        ],
+        "x-says": "needs values with In and NotIn, and none with Exists and DoesNotExist",
     }
 
 
@@ -45,6 +62,10 @@ def _require_unique(key: str) -> Schema:
 
 _PORT = {"minimum": 1, "maximum": 65535}
 _NOT_NEGATIVE = {"minimum": 0}
+_WEIGHT = {"minimum": 1, "maximum": 100}
+_ONCE = _fields(successThreshold={"maximum": 1})
+_HANDLERS = ("httpGet", "exec", "tcpSocket", "grpc")
+_INSIDE = {"format": "path-inside"}
 _USER = {"minimum": 0, "maximum": 2**31 - 1}
 _MODE = {"minimum": 0, "maximum": 0o777}
 _PORT_OR_NAME = {**_PORT, "format": "port-name"}
@@ -66,6 +87,7 @@ _FIELD = (
     r"^(metadata\.(name|namespace|uid|labels|annotations|(labels|annotations)\['.*'\])"
     r"|spec\.(nodeName|serviceAccountName)|status\.(hostIPs?|podIPs?))$"
 )
+_ON = {"enum": [True]}
 _LOCALITY = _one_of("Cluster", "Local")
 _RUNS_FOREVER = _fields(
     selector={"minProperties": 1},
@@ -81,10 +103,23 @@ METADATA: Schema = {
 
 ENFORCED: dict[str, Schema] = {
     "api.apps.v1.DaemonSetSpec": _RUNS_FOREVER,
-    "api.apps.v1.DeploymentSpec": _RUNS_FOREVER,
-    "api.apps.v1.DeploymentStrategy": _fields(type=_one_of("Recreate", "RollingUpdate")),
-    "api.apps.v1.ReplicaSetSpec": {**_RUNS_FOREVER, "required": ["template"]},
-    "api.apps.v1.StatefulSetSpec": _RUNS_FOREVER,
+    "api.apps.v1.DeploymentSpec": _all(_RUNS_FOREVER, _fields(replicas=_NOT_NEGATIVE)),
+    "api.apps.v1.DeploymentStrategy": {
+        **_fields(type=_one_of("Recreate", "RollingUpdate")),
+        "not": _require("type", "rollingUpdate", type=_one_of("Recreate")),
+        "x-says": "has rollingUpdate, though its type is Recreate",
+    },
+    "api.apps.v1.ReplicaSetSpec": _all(_RUNS_FOREVER, _fields(replicas=_NOT_NEGATIVE), required=["template"]),
+    "api.apps.v1.RollingUpdateDeployment": {
+        "not": _require(
+            "maxSurge",
+            "maxUnavailable",
+            maxSurge={"enum": [0, "0", "0%"]},
+            maxUnavailable={"enum": [0, "0", "0%"]},
+        ),
+        "x-says": "has 0 for both maxSurge and maxUnavailable",
+    },
+    "api.apps.v1.StatefulSetSpec": _all(_RUNS_FOREVER, _fields(replicas=_NOT_NEGATIVE)),
     "api.batch.v1.CronJobSpec": _fields(concurrencyPolicy=_one_of("Allow", "Forbid", "Replace")),
     "api.batch.v1.Job": _require("spec"),
     "api.batch.v1.JobSpec": {
@@ -113,6 +148,11 @@ ENFORCED: dict[str, Schema] = {
     "api.core.v1.Container": _require(
         "image",
         name=_DNS_LABEL,
+        image={"format": "trimmed"},
+        livenessProbe=_ONCE,
+        startupProbe=_ONCE,
+        ports=_require_unique("name"),
+        restartPolicy=_one_of("Always", "Never", "OnFailure"),
         imagePullPolicy=_one_of("Always", "IfNotPresent", "Never"),
         terminationMessagePolicy=_one_of("File", "FallbackToLogsOnError"),
         volumeMounts=_require_unique("mountPath"),
@@ -123,6 +163,7 @@ ENFORCED: dict[str, Schema] = {
         name={"format": "port-name"},
         protocol=_PROTOCOL,
     ),
+    "api.core.v1.DownwardAPIVolumeFile": _fields(path=_INSIDE),
     "api.core.v1.EnvFromSource": _require_one("configMapRef", "secretRef"),
     "api.core.v1.EnvVar": {
         **_fields(name={"pattern": "^[ -<>-~]*$"}),
@@ -130,15 +171,18 @@ ENFORCED: dict[str, Schema] = {
         "x-says": "has both value and valueFrom",
     },
     "api.core.v1.EnvVarSource": {"minProperties": 1, "maxProperties": 1},
+    "api.core.v1.GRPCAction": _fields(port=_PORT),
     "api.core.v1.HTTPGetAction": _fields(port=_PORT_OR_NAME, scheme=_one_of("HTTP", "HTTPS")),
+    "api.core.v1.HostAlias": _fields(ip={"format": "ip"}),
     "api.core.v1.HostPathVolumeSource": _fields(
+        path={"format": "path-without-up"},
         type=_one_of(
             "DirectoryOrCreate", "Directory", "FileOrCreate", "File", "Socket", "CharDevice", "BlockDevice"
-        )
+        ),
     ),
-    "api.core.v1.KeyToPath": _fields(mode=_MODE),
+    "api.core.v1.KeyToPath": _fields(mode=_MODE, path=_INSIDE),
     "api.core.v1.LifecycleHandler": {"minProperties": 1, "maxProperties": 1},
-    "api.core.v1.NodeSelectorRequirement": _select_by("Gt", "Lt"),
+    "api.core.v1.NodeSelectorRequirement": _select_by("Gt", "Lt", key={"format": "label-key"}),
     "api.core.v1.ObjectFieldSelector": _fields(fieldPath={"pattern": _FIELD}),
     "api.core.v1.PersistentVolume": _require("spec"),
     "api.core.v1.PersistentVolumeClaim": _require("spec"),
@@ -159,39 +203,82 @@ ENFORCED: dict[str, Schema] = {
     ),
     "api.core.v1.Pod": _require("spec"),
     "api.core.v1.PodAffinityTerm": _fields(topologyKey={"format": "label-key"}),
+    "api.core.v1.PodResourceClaim": _all(
+        _require_one("resourceClaimName", "resourceClaimTemplateName"),
+        _not_both("resourceClaimName", "resourceClaimTemplateName"),
+    ),
     "api.core.v1.PodSecurityContext": _fields(
+        sysctls=_require_unique("name"),
         fsGroup=_USER,
         fsGroupChangePolicy=_one_of("Always", "OnRootMismatch"),
         runAsGroup=_USER,
         runAsUser=_USER,
     ),
-    "api.core.v1.PodSpec": _fields(
-        containers=_require_unique("name"),
-        dnsPolicy=_one_of("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
-        initContainers=_require_unique("name"),
-        nodeSelector=_LABELS,
-        restartPolicy=_one_of("Always", "OnFailure", "Never"),
-        serviceAccountName=_SUBDOMAIN,
-        volumes=_require_unique("name"),
+    "api.core.v1.PodSpec": _all(
+        _when(
+            _require("dnsPolicy", dnsPolicy=_one_of("None")),
+            _require("dnsConfig"),
+            "needs dnsConfig when its dnsPolicy is None",
+        ),
+        _not_both("hostPID", "shareProcessNamespace", hostPID=_ON, shareProcessNamespace=_ON),
+        **_fields(
+            activeDeadlineSeconds={"minimum": 1, "maximum": 2**31 - 1},
+            containers=_require_unique("name"),
+            dnsPolicy=_one_of("ClusterFirst", "ClusterFirstWithHostNet", "Default", "None"),
+            hostname=_DNS_LABEL,
+            initContainers=_require_unique("name"),
+            nodeSelector=_LABELS,
+            priorityClassName=_SUBDOMAIN,
+            resourceClaims=_require_unique("name"),
+            restartPolicy=_one_of("Always", "OnFailure", "Never"),
+            runtimeClassName=_SUBDOMAIN,
+            serviceAccountName=_SUBDOMAIN,
+            topologySpreadConstraints={"x-unique": ["topologyKey", "whenUnsatisfiable"]},
+            volumes=_require_unique("name"),
+        ),
     ),
     "api.core.v1.PodTemplateSpec": _require("spec", metadata=_TEMPLATE_METADATA),
-    "api.core.v1.Probe": _require_one("httpGet", "exec", "tcpSocket", "grpc"),
+    "api.core.v1.PreferredSchedulingTerm": _fields(weight=_WEIGHT),
+    "api.core.v1.Probe": _all(
+        _require_one(*_HANDLERS),
+        _not_both(*_HANDLERS),
+        **_fields(
+            failureThreshold=_NOT_NEGATIVE,
+            initialDelaySeconds=_NOT_NEGATIVE,
+            periodSeconds=_NOT_NEGATIVE,
+            successThreshold=_NOT_NEGATIVE,
+            terminationGracePeriodSeconds={"minimum": 1},
+            timeoutSeconds=_NOT_NEGATIVE,
+        ),
+    ),
     "api.core.v1.ProjectedVolumeSource": _fields(defaultMode=_MODE),
     "api.core.v1.ResourceRequirements": _fields(limits=_RESOURCES, requests=_RESOURCES),
+    "api.core.v1.SeccompProfile": _fields(type=_one_of("Localhost", "RuntimeDefault", "Unconfined")),
     "api.core.v1.Secret": _fields(data=_CONFIG_KEYS, stringData=_CONFIG_KEYS),
     "api.core.v1.SecretEnvSource": _REFERENCE,
     "api.core.v1.SecretKeySelector": _KEY_OF,
     "api.core.v1.SecretProjection": _require("name"),
     "api.core.v1.SecretVolumeSource": _require("secretName", defaultMode=_MODE),
-    "api.core.v1.SecurityContext": _fields(runAsGroup=_USER, runAsUser=_USER),
+    "api.core.v1.SecurityContext": {
+        **_fields(runAsGroup=_USER, runAsUser=_USER),
+        "not": _require(
+            "privileged",
+            "allowPrivilegeEscalation",
+            privileged=_ON,
+            allowPrivilegeEscalation={"enum": [False]},
+        ),
+        "x-says": "is privileged and has allowPrivilegeEscalation: false",
+    },
     "api.core.v1.Service": _require("spec"),
     "api.core.v1.ServicePort": _fields(
-        port=_PORT, protocol=_PROTOCOL, targetPort={**_PORT_OR_NAME, "minimum": 0}
+        name=_DNS_LABEL, port=_PORT, protocol=_PROTOCOL, targetPort={**_PORT_OR_NAME, "minimum": 0}
     ),
     "api.core.v1.ServiceSpec": {
         **_fields(
+            clusterIP={"format": "cluster-ip"},
             externalTrafficPolicy=_LOCALITY,
             internalTrafficPolicy=_LOCALITY,
+            ports=_require_unique("name"),
             ipFamilyPolicy=_one_of("SingleStack", "PreferDualStack", "RequireDualStack"),
             selector=_LABELS,
             sessionAffinity=_one_of("None", "ClientIP"),
@@ -205,12 +292,33 @@ ENFORCED: dict[str, Schema] = {
         "x-says": "needs ports, unless it is headless (clusterIP: None) or of type ExternalName",
     },
     "api.core.v1.TCPSocketAction": _fields(port=_PORT_OR_NAME),
-    "api.core.v1.Toleration": _fields(
-        effect=_one_of("NoSchedule", "PreferNoSchedule", "NoExecute"),
-        operator=_one_of("Exists", "Equal", "Lt", "Gt"),
+    "api.core.v1.Toleration": _all(
+        _when(
+            _require("operator", operator=_one_of("Exists")),
+            {"not": _require("value")},
+            "has a value, though its operator is Exists",
+        ),
+        _when(
+            {"not": _require("key")},
+            _require("operator", operator=_one_of("Exists")),
+            "needs a key, or operator: Exists",
+        ),
+        _when(
+            _require("tolerationSeconds"),
+            _require("effect", effect=_one_of("NoExecute")),
+            "has tolerationSeconds, for which its effect must be NoExecute",
+        ),
+        **_fields(
+            effect=_one_of("NoSchedule", "PreferNoSchedule", "NoExecute"),
+            key={"format": "label-key-or-empty"},
+            operator=_one_of("Exists", "Equal", "Lt", "Gt"),
+            value={"format": "label-value"},
+        ),
     ),
     "api.core.v1.TopologySpreadConstraint": _fields(
-        maxSkew={"minimum": 1}, whenUnsatisfiable=_one_of("DoNotSchedule", "ScheduleAnyway")
+        maxSkew={"minimum": 1},
+        topologyKey={"format": "label-key"},
+        whenUnsatisfiable=_one_of("DoNotSchedule", "ScheduleAnyway"),
     ),
     "api.core.v1.TypedLocalObjectReference": {
         "anyOf": [_require("name"), {"maxProperties": 0}],
@@ -221,6 +329,10 @@ ENFORCED: dict[str, Schema] = {
         "maxProperties": 2,
         "x-says": "has more than one kind of source",
     },
+    "api.core.v1.VolumeMount": _all(
+        _not_both("subPath", "subPathExpr"), **_fields(subPath=_INSIDE, subPathExpr=_INSIDE)
+    ),
+    "api.core.v1.WeightedPodAffinityTerm": _fields(weight=_WEIGHT),
     "api.networking.v1.HTTPIngressPath": _fields(
         pathType=_one_of("Exact", "Prefix", "ImplementationSpecific")
     ),

@@ -72,6 +72,18 @@ def _is_resource_name(text: str) -> bool:
     return text in _RESOURCES or text.startswith("hugepages-") or ("/" in text and _is_label_key(text))
 
 
+def _is_inside(text: str) -> bool:
+    return not text.startswith("/") and _goes_not_up(text)
+
+
+def _goes_not_up(text: str) -> bool:
+    return ".." not in text.split("/")
+
+
+def _is_address(text: str) -> bool:
+    return any(holds(text) for holds in map(_make_address_test, (4, 6)))
+
+
 def _is_base64(text: str) -> bool:
     return _BASE64.fullmatch(text.replace("\n", "").replace("\r", "")) is not None
 
@@ -113,14 +125,22 @@ _RULES: dict[str, tuple[Callable[[str], bool], str]] = {
         _is_subdomain,
         "at most 253 lower case letters, digits, '-' or '.', with a letter or digit at the ends of each part",
     ),
+    "cluster-ip": (lambda text: text in ("", "None") or _is_address(text), "an IP address or None"),
+    "ip": (_is_address, "an IP address"),
     "ipv4": (_make_address_test(4), "an IPv4 address"),
     "ipv6": (_make_address_test(6), "an IPv6 address"),
     "label-key": (_is_label_key, "a key such as example.com/name, its name at most 63 characters"),
+    "label-key-or-empty": (
+        lambda text: not text or _is_label_key(text),
+        "a key such as example.com/name, its name at most 63 characters",
+    ),
     "label-value": (
         lambda text: not text or _is_word(text),
         "at most 63 letters, digits, '-', '_' or '.', with a letter or digit at both ends",
     ),
     "micro-time": (_is_micro_time, "a time such as 2026-01-31T12:00:00.000000Z"),
+    "path-inside": (_is_inside, "a relative path without '..'"),
+    "path-without-up": (_goes_not_up, "a path without '..'"),
     "path-segment": (_is_path_segment, "a name without '/' or '%'"),
     "port-name": (
         _is_port_name,
@@ -130,6 +150,7 @@ _RULES: dict[str, tuple[Callable[[str], bool], str]] = {
         _is_resource_name,
         "cpu, memory, ephemeral-storage or a resource with a domain such as nvidia.com/gpu",
     ),
+    "trimmed": (lambda text: text == text.strip(), "a text without spaces around it"),
     "quantity": (
         lambda text: QUANTITY.fullmatch(text) is not None,
         "a quantity such as 500m, 8 or 16Gi",

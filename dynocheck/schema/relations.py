@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from typing import Any
 
 from dynocheck.facts import POD_TEMPLATE_PATHS, Manifest, Value, parse_quantity
 from dynocheck.schema.messages import join_path, quote
@@ -14,6 +15,10 @@ def find_disagreements(manifest: Manifest) -> Iterator[RuleViolation]:
     """Each place of an object that fits its schema and not another place of it."""
     if manifest.group == "" and manifest.kind == "PersistentVolumeClaim":
         yield from _check_size(manifest)
+    if manifest.group == "" and manifest.kind == "Service":
+        yield from _check_service_ports(manifest.root)
+    if manifest.group == "apps":
+        yield from _check_selector(manifest.root)
     path = POD_TEMPLATE_PATHS.get(manifest.kind)
     spec = manifest.root.get(*path, "spec") if path is not None else None
     if spec is not None and path is not None:
@@ -27,14 +32,85 @@ def _check_size(manifest: Manifest) -> Iterator[RuleViolation]:
         yield size, "spec.resources.requests.storage", "must be greater than zero"
 
 
+def _check_service_ports(root: Value) -> Iterator[RuleViolation]:
+    seen: set[tuple[Any, Any]] = set()
+    ports = _get_items(root.get("spec") or root, "ports")
+    for index, port in enumerate(ports):
+        path = f"spec.ports[{index}]"
+        if len(ports) > 1 and not port.get_text("name"):
+            yield port, f"{path}.name", "is required, as there is more than one port"
+        number = port.get("port")
+        key = (port.get_text("protocol") or "TCP", number.data if number is not None else None)
+        if key in seen:
+            yield number or port, f"{path}.port", f"is {quote(key[1])} again, of the same protocol"
+        seen.add(key)
+
+
+def _check_selector(root: Value) -> Iterator[RuleViolation]:
+    """Labels that a selector asks for and the template lacks."""
+    labels = root.get("spec", "template", "metadata", "labels")
+    given = labels.plain if labels is not None else {}
+    wanted = root.get("spec", "selector", "matchLabels")
+    for key, value in wanted.mapping.items() if wanted is not None else ():
+        if given.get(key) != value.data:
+            path = join_path("spec.selector.matchLabels", key)
+            yield value, path, f"is {quote(value.data)}, which is no label of the template"
+
+
 def _check_pod(spec: Value, path: str, claims: set[str]) -> Iterator[RuleViolation]:
     volumes = {volume.get("name") for volume in _get_items(spec, "volumes")}
     known = claims | {name.text for name in volumes if name is not None and name.text}
+    offered = {claim.get_text("name") for claim in _get_items(spec, "resourceClaims")}
+    yield from _check_container_names(spec, path)
+    yield from _check_host_ports(spec, path)
+    for index, volume in enumerate(_get_items(spec, "volumes")):
+        size = volume.get("emptyDir", "sizeLimit")
+        if size is not None and _parse_amount(size) < 0:
+            yield size, f"{path}.volumes[{index}].emptyDir.sizeLimit", "must not be negative"
     for field in ("initContainers", "containers"):
         for index, container in enumerate(_get_items(spec, field)):
             here = f"{path}.{field}[{index}]"
             yield from _check_mounts(container, here, known)
             yield from _check_resources(container, here)
+            yield from _check_claims(container, here, offered)
+
+
+def _check_container_names(spec: Value, path: str) -> Iterator[RuleViolation]:
+    """Names that a container has from an init container."""
+    earlier = {container.get_text("name") for container in _get_items(spec, "initContainers")} - {""}
+    for index, container in enumerate(_get_items(spec, "containers")):
+        name = container.get("name")
+        if name is not None and name.text in earlier:
+            yield name, f"{path}.containers[{index}].name", "is also the name of an init container"
+
+
+def _check_host_ports(spec: Value, path: str) -> Iterator[RuleViolation]:
+    in_host = spec.get("hostNetwork")
+    is_in_host = in_host is not None and in_host.data is True
+    seen: set[tuple[Any, ...]] = set()
+    for number, container in enumerate(_get_items(spec, "containers")):
+        for index, port in enumerate(_get_items(container, "ports")):
+            here = f"{path}.containers[{number}].ports[{index}].hostPort"
+            host, inner = port.get("hostPort"), port.get("containerPort")
+            if host is None or not host.data:
+                continue
+            if is_in_host and inner is not None and host.data != inner.data:
+                yield host, here, f"is {quote(host.data)}, must be containerPort with hostNetwork"
+            key = (port.get_text("protocol") or "TCP", port.get_text("hostIP"), host.data)
+            if key in seen:
+                yield host, here, f"is {quote(host.data)} again, of the same protocol"
+            seen.add(key)
+
+
+def _check_claims(container: Value, path: str, offered: set[str]) -> Iterator[RuleViolation]:
+    for index, claim in enumerate(container.get_items("resources", "claims")):
+        name = claim.get("name")
+        if name is not None and name.text not in offered:
+            yield (
+                name,
+                f"{path}.resources.claims[{index}].name",
+                f"no resource claim is called {quote(name.data)}",
+            )
 
 
 def _check_mounts(container: Value, path: str, known: set[str]) -> Iterator[RuleViolation]:
@@ -49,8 +125,14 @@ def _check_resources(container: Value, path: str) -> Iterator[RuleViolation]:
     given = {field: _read_resources(container, field) for field in ("limits", "requests")}
     for field, entries in given.items():
         for name, value in entries.items():
-            if _parse_amount(value) < 0:
-                yield value, join_path(f"{path}.resources.{field}", name), "must not be negative"
+            here = join_path(f"{path}.resources.{field}", name)
+            amount = _parse_amount(value)
+            if amount < 0:
+                yield value, here, "must not be negative"
+            elif amount.denominator != 1 and name not in _OVERCOMMITTED:
+                yield value, here, f"is {quote(value.data)}, must be a whole number"
+        if any(name.startswith("hugepages-") for name in entries) and not entries.keys() & {"cpu", "memory"}:
+            yield container, f"{path}.resources.{field}", "has huge pages, which need cpu or memory too"
     for name, asked in given["requests"].items():
         if says := _compare_to_limit(name, asked, given["limits"].get(name)):
             yield asked, join_path(f"{path}.resources.requests", name), says

@@ -10,7 +10,7 @@ required one is missing. In a list a null is the zero value for Kubernetes' own 
 Go types, and is of the wrong type for custom ones.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 from dynocheck.data import kubernetes_schemas
 from dynocheck.facts import Manifest, Value
@@ -19,6 +19,7 @@ from dynocheck.schema.apiserver_rules import ANY_NAME, NAMES, Schema
 from dynocheck.schema.definitions import Definitions
 from dynocheck.schema.formats import find_format_error
 from dynocheck.schema.messages import quote
+from dynocheck.schema.pods import list_component_pods
 from dynocheck.schema.validator import SchemaValidator, SchemaViolation, check_metadata
 
 _ANYTHING: Schema = {"x-kubernetes-preserve-unknown-fields": True}
@@ -51,6 +52,17 @@ def validate(manifest: Manifest, definitions: Definitions | None = None) -> list
         for broken in _find_rule_violations(manifest, kind, whole):
             judge.report(*broken)
     return sorted(found.values(), key=lambda violation: (violation.line, violation.column))
+
+
+def validate_component_pods(
+    graph: Manifest, definitions: Definitions | None = None
+) -> Iterator[tuple[str, SchemaViolation]]:
+    """What the API server would refuse of the pods that the operator makes of a graph, each with the name of
+    its component. The operator reports it, long after the graph was accepted.
+    """
+    for pod in list_component_pods(graph):
+        for violation in validate(pod.manifest, definitions) or ():
+            yield pod.component, violation
 
 
 def _find_schema(manifest: Manifest, definitions: Definitions) -> kinds.KindSchema | SchemaViolation | None:

@@ -1,12 +1,11 @@
-"""An engine that is none: it answers as an OpenAI-compatible server does, with words by rote.
+"""A simulated inference engine with an OpenAI-compatible API and fixed answers.
 
-It is there for `dynocheck demo`, so that the tour needs no GPU, and says what it is wherever it can: in
-/v1/models, in the header `Server`, in its answers. Its times follow a simple rule, so that what is measured
-of it can be known beforehand.
+`dynocheck demo` uses it to work without a GPU. It identifies itself in /v1/models, in the header `Server` and
+in its answers. Its latencies follow a simple rule, so that results are predictable.
 
-    with serving(Engine()) as url:      # on threads of this process
+    with serve(SimulatedEngine()) as url:   # on threads of this process
         ...
-    with apart() as url:                # in a process of its own, to be measured
+    with serve_in_subprocess() as url:      # for load tests
         ...
 """
 

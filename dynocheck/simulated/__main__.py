@@ -1,4 +1,4 @@
-"""`python -m dynocheck.simulated`: serve until standard input ends, and say first where."""
+"""`python -m dynocheck.simulated`: prints its URL, and serves until standard input ends."""
 
 import sys
 

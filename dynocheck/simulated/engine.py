@@ -1,4 +1,4 @@
-"""What the simulated engine says, and how long it takes."""
+"""The answers and latencies of the simulated engine."""
 
 import hashlib
 import threading
@@ -11,25 +11,25 @@ OWNER = "dynocheck-simulated"
 
 _TEXT = "this engine is simulated and answers with these words whatever the question was"
 _WORDS = tuple(_TEXT.split())
-_BLOCK = 16  # tokens that the cache keeps together
+_BLOCK = 16  # tokens per block of the cache
 
 
 class RequestError(Exception):
-    """A request that cannot be served: its status, and why."""
+    """A request that is rejected with an HTTP status and a message."""
 
-    def __init__(self, status: int, why: str) -> None:
-        super().__init__(why)
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
         self.status = status
 
 
 @dataclass
 class SimulatedEngine:
-    """A model whose tokens are words. Safe to use from several threads.
+    """An engine whose tokens are words. It is thread-safe.
 
-    :param model: its name.
-    :param context: the most tokens that a prompt and its answer may have together.
-    :param prefill_s: seconds for each token of a prompt that is not in the cache.
-    :param token_s: seconds for each token of an answer.
+    :param model: served model name.
+    :param context: maximum number of tokens of prompt and answer together.
+    :param prefill_s: seconds per uncached token of the prompt.
+    :param token_s: seconds per token of the answer.
     """
 
     model: str = "simulated-model"
@@ -42,21 +42,21 @@ class SimulatedEngine:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def list_models(self) -> dict[str, Any]:
-        """What /v1/models says."""
+        """The response to /v1/models."""
         entry = {"id": self.model, "object": "model", "owned_by": OWNER, "max_model_len": self.context}
         return {"object": "list", "data": [entry]}
 
     def format_metrics(self) -> str:
-        """Its counters, in Prometheus' text format."""
-        counted = {"requests": self.requests, "output_tokens": self.tokens}
+        """Its counters in Prometheus' text format."""
+        counters = {"requests": self.requests, "output_tokens": self.tokens}
         return "".join(
-            f"# TYPE simulated_{n}_total counter\nsimulated_{n}_total {v}\n" for n, v in counted.items()
+            f"# TYPE simulated_{n}_total counter\nsimulated_{n}_total {v}\n" for n, v in counters.items()
         )
 
     def accept(self, body: Any, *, chat: bool) -> "Generation":
-        """The work that a request is.
+        """The answer to a request, still to be generated.
 
-        :raises Refused: it cannot be done.
+        :raises RequestError: the request is rejected.
         """
         if not isinstance(body, dict):
             raise RequestError(400, "the body is not a JSON object")
@@ -65,18 +65,18 @@ class SimulatedEngine:
         if body.get("tools") or body.get("response_format"):
             raise RequestError(400, "tools and response formats are not simulated")
         prompt = _read_prompt(body, chat=chat).split()
-        wanted = body.get("max_tokens") or self.context
-        if not isinstance(wanted, int) or wanted < 1:
+        max_tokens = body.get("max_tokens") or self.context
+        if not isinstance(max_tokens, int) or max_tokens < 1:
             raise RequestError(400, "max_tokens is not a positive number")
         if len(prompt) >= self.context:
             raise RequestError(400, f"the context is {self.context} tokens, the prompt has {len(prompt)}")
-        length = min(wanted, self.context - len(prompt))
+        length = min(max_tokens, self.context - len(prompt))
         if not body.get("ignore_eos"):
             length = min(length, len(_WORDS) * 64)
-        return Generation(self, prompt, length, wanted)
+        return Generation(self, prompt, length, max_tokens)
 
     def count_cached(self, prompt: list[str]) -> int:
-        """How many of the first tokens of a prompt are known; from now on all whole blocks of it are."""
+        """The number of cached tokens at the beginning of a prompt; its whole blocks are then cached."""
         blocks: list[bytes] = []
         running = hashlib.sha256()
         for start in range(0, len(prompt) - _BLOCK + 1, _BLOCK):
@@ -88,7 +88,7 @@ class SimulatedEngine:
         return known * _BLOCK
 
     def record(self, tokens: int) -> None:
-        """Take an answer of so many tokens into the counters."""
+        """Count an answer with this number of tokens."""
         with self._lock:
             self.requests += 1
             self.tokens += tokens
@@ -96,20 +96,20 @@ class SimulatedEngine:
 
 @dataclass
 class Generation:
-    """One request: words to give, one after another, and what is told of them."""
+    """The answer to one request, generated word by word."""
 
     engine: SimulatedEngine
     prompt: list[str]
     length: int
-    wanted: int
+    max_tokens: int
     cached: int = 0
 
     @property
     def finish_reason(self) -> str:
-        return "length" if self.length == self.wanted else "stop"
+        return "length" if self.length == self.max_tokens else "stop"
 
     def generate_words(self) -> Iterator[str]:
-        """The answer, each token in its time."""
+        """The words of the answer, with the engine's latencies."""
         self.cached = self.engine.count_cached(self.prompt)
         time.sleep(self.engine.prefill_s * (len(self.prompt) - self.cached))
         for number in range(self.length):
@@ -130,7 +130,7 @@ def _read_prompt(body: Mapping[str, Any], *, chat: bool) -> str:
     if not chat:
         prompt = body.get("prompt")
         if not isinstance(prompt, str):
-            raise RequestError(400, "the prompt is not a text")
+            raise RequestError(400, "the prompt is not a string")
         return prompt
     messages = body.get("messages")
     if not isinstance(messages, list) or not messages:
@@ -138,5 +138,5 @@ def _read_prompt(body: Mapping[str, Any], *, chat: bool) -> str:
     contents = [message.get("content") for message in messages if isinstance(message, dict)]
     texts = [content for content in contents if isinstance(content, str)]
     if len(texts) < len(messages):
-        raise RequestError(400, "the content of a message is not a text")
+        raise RequestError(400, "the content of a message is not a string")
     return "\n".join(texts)

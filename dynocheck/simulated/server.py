@@ -1,4 +1,4 @@
-"""The simulated engine behind HTTP, on a loopback port."""
+"""Serves the simulated engine over HTTP on a loopback port."""
 
 import json
 import socket
@@ -20,7 +20,7 @@ _PATHS = {"/v1/chat/completions": True, "/v1/completions": False}
 
 @contextmanager
 def serve(engine: SimulatedEngine) -> Iterator[str]:
-    """Serve inside the block, and give the URL."""
+    """Serve inside the block, at the URL that it yields."""
     server = _Server(engine)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
@@ -33,8 +33,8 @@ def serve(engine: SimulatedEngine) -> Iterator[str]:
 
 @contextmanager
 def serve_in_subprocess() -> Iterator[str]:
-    """Serve from a process of its own inside the block, and give the URL: who shares a process with the one
-    that measures it is late at each other's work. However this process ends, so does the other.
+    """Serve from a subprocess, which does not slow down a load test in this process, at the URL that it
+    yields. The subprocess ends with the block or with this process.
     """
     command = [sys.executable, "-m", "dynocheck.simulated"]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
@@ -55,7 +55,7 @@ class _Server(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Who breaks off a stream is no news."""
+        """Ignore clients that close the connection."""
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -69,7 +69,7 @@ class _Handler(BaseHTTPRequestHandler):
         self.connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002
-        """Say nothing: the terminal belongs to the report."""
+        """Log nothing: the terminal is for the report."""
 
     def do_GET(self) -> None:
         match self.path:
@@ -86,7 +86,7 @@ class _Handler(BaseHTTPRequestHandler):
         length = self.headers.get("Content-Length", "")
         if not length.isdecimal() or int(length) > _LONGEST:
             self.close_connection = True
-            self._refuse(413, "the length of the body is not told, or too much")
+            self._refuse(413, "Content-Length is missing or too large")
             return
         body = self.rfile.read(int(length))
         chat = _PATHS.get(self.path)
@@ -94,34 +94,36 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(404, f"there is no {self.path}")
             return
         try:
-            asked = json.loads(body)
-            job = self.server.engine.accept(asked, chat=chat)
+            request = json.loads(body)
+            generation = self.server.engine.accept(request, chat=chat)
         except (ValueError, RecursionError):
             self._refuse(400, "the body is not JSON")
-        except RequestError as refused:
-            self._refuse(refused.status, str(refused))
+        except RequestError as error:
+            self._refuse(error.status, str(error))
         else:
-            shape = _ResponseFormat(job, chat=chat)
-            self._stream(shape, asked) if asked.get("stream") else self._send_json(
-                200, shape.build_response()
-            )
+            response = _ResponseFormat(generation, chat=chat)
+            if request.get("stream"):
+                self._stream(response, request)
+            else:
+                self._send_json(200, response.build_response())
 
-    def _stream(self, shape: "_ResponseFormat", asked: dict[str, Any]) -> None:
+    def _stream(self, response: "_ResponseFormat", request: dict[str, Any]) -> None:
         self.send_response(200)
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
-        options = asked.get("stream_options") or {}
-        for piece in shape.build_chunks(usage=bool(options.get("include_usage"))):
-            self._send_chunk(f"data: {json.dumps(piece)}\n\n".encode())
+        options = request.get("stream_options") or {}
+        for chunk in response.build_chunks(usage=bool(options.get("include_usage"))):
+            self._send_chunk(f"data: {json.dumps(chunk)}\n\n".encode())
         self._send_chunk(b"data: [DONE]\n\n")
         self._send_chunk(b"")
 
     def _send_chunk(self, data: bytes) -> None:
         self.wfile.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
 
-    def _refuse(self, status: int, why: str) -> None:
-        self._send_json(status, {"error": {"message": why, "type": "invalid_request_error", "code": status}})
+    def _refuse(self, status: int, message: str) -> None:
+        error = {"message": message, "type": "invalid_request_error", "code": status}
+        self._send_json(status, {"error": error})
 
     def _send_json(self, status: int, content: Any) -> None:
         self._send(status, "application/json", json.dumps(content).encode())
@@ -135,35 +137,35 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 class _ResponseFormat:
-    """A job in the words of the API, as a chat or as a text completion."""
+    """Formats an answer as a chat or text completion."""
 
-    def __init__(self, job: Generation, *, chat: bool) -> None:
-        self.job = job
+    def __init__(self, generation: Generation, *, chat: bool) -> None:
+        self.generation = generation
         self.chat = chat
         self.frame = {
             "id": f"simulated-{uuid.uuid4().hex}",
             "created": int(time.time()),
-            "model": job.engine.model,
+            "model": generation.engine.model,
         }
 
     def build_response(self) -> dict[str, Any]:
-        text = "".join(self.job.generate_words())
-        said = {"message": {"role": "assistant", "content": text}} if self.chat else {"text": text}
-        choice = {"index": 0, **said, "finish_reason": self.job.finish_reason}
+        text = "".join(self.generation.generate_words())
+        content = {"message": {"role": "assistant", "content": text}} if self.chat else {"text": text}
+        choice = {"index": 0, **content, "finish_reason": self.generation.finish_reason}
         kind = "chat.completion" if self.chat else "text_completion"
-        return {**self.frame, "object": kind, "choices": [choice], "usage": self.job.build_usage()}
+        return {**self.frame, "object": kind, "choices": [choice], "usage": self.generation.build_usage()}
 
     def build_chunks(self, *, usage: bool) -> Iterator[dict[str, Any]]:
         kind = "chat.completion.chunk" if self.chat else "text_completion"
         frame = {**self.frame, "object": kind}
         if self.chat:
             yield {**frame, "choices": [self._build_choice({"role": "assistant", "content": ""})]}
-        for word in self.job.generate_words():
+        for word in self.generation.generate_words():
             yield {**frame, "choices": [self._build_choice({"content": word} if self.chat else word)]}
         last = {} if self.chat else ""
-        yield {**frame, "choices": [self._build_choice(last, self.job.finish_reason)]}
+        yield {**frame, "choices": [self._build_choice(last, self.generation.finish_reason)]}
         if usage:
-            yield {**frame, "choices": [], "usage": self.job.build_usage()}
+            yield {**frame, "choices": [], "usage": self.generation.build_usage()}
 
-    def _build_choice(self, said: Any, finish: str | None = None) -> dict[str, Any]:
-        return {"index": 0, "delta" if self.chat else "text": said, "finish_reason": finish}
+    def _build_choice(self, content: Any, finish: str | None = None) -> dict[str, Any]:
+        return {"index": 0, "delta" if self.chat else "text": content, "finish_reason": finish}

@@ -1,45 +1,27 @@
 """Baselines, files of accepted findings: the format `dynocheck.baseline/v1`.
 
-A finding is identified by its check, file, object and message, not by its line, so that it stays the same
-when the text above it moves.
+The file holds the messages of findings whole, for people to read; `dynocheck.core.fingerprints` says what of
+them counts.
 """
 
 import os
-import re
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 import msgspec
 
+from dynocheck.core.documents import Document, read_document
 from dynocheck.core.errors import UsageError
+from dynocheck.core.fingerprints import Fingerprint, Fingerprints
 from dynocheck.core.outcomes import Finding, Outcome, SuppressedFinding, Verdict
-from dynocheck.secrets import hide
+from dynocheck.suppression.known_findings import KnownFindings
 
 SCHEMA = "dynocheck.baseline/v1"
 
 _RECORDED_OUTCOMES = (Outcome.WARN, Outcome.FAIL)
 _COULD_NOT_JUDGE = (Outcome.UNKNOWN, Outcome.ERROR)
-_LINE = re.compile(r"\bline \d+")
-
-
-class Fingerprint(NamedTuple):
-    """What identifies a finding."""
-
-    check: str
-    file: str
-    subject: str
-    message: str
-
-
-def compute_fingerprint(check: str, finding: Finding, root: str) -> Fingerprint:
-    """The fingerprint of a finding, with its file relative to `root`."""
-    place = finding.location
-    message = hide(_LINE.sub("line", finding.message)).encode(errors="backslashreplace").decode()
-    file = os.path.relpath(os.path.realpath(place.file), os.path.realpath(root)) if place else ""
-    subject = str(finding.subject) if finding.subject else ""
-    return Fingerprint(check, Path(file).as_posix() if file else "", subject, message)
 
 
 def list_judged(verdicts: Iterable[Verdict]) -> set[str]:
@@ -55,8 +37,7 @@ class _Entry(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defau
     count: Annotated[int, msgspec.Meta(ge=1)] = 1
 
 
-class _Document(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    schema: str
+class _Document(Document, frozen=True, forbid_unknown_fields=True):
     findings: tuple[_Entry, ...]
 
 
@@ -64,18 +45,19 @@ class Baseline:
     """The findings of a baseline file, each with the number of times that it may occur."""
 
     def __init__(self, path: Path, findings: Iterable[_Entry]) -> None:
-        self._path = path
-        self._left: Counter[Fingerprint] = Counter()
+        counts: Counter[Fingerprint] = Counter()
         for entry in findings:
-            self._left[Fingerprint(entry.check, entry.file, entry.subject, entry.message)] += entry.count
+            counts[Fingerprint(entry.check, entry.file, entry.subject, entry.message)] += entry.count
+        self._path = path
+        self._known = KnownFindings(_resolve_parent(path), counts)
 
-    def suppress(self, verdict: Verdict, finding: Finding) -> SuppressedFinding | None:
-        """The finding as suppressed by the baseline, as often as the file counts it."""
-        fingerprint = compute_fingerprint(verdict.check, finding, _resolve_parent(self._path))
-        if self._left[fingerprint] < 1:
-            return None
-        self._left[fingerprint] -= 1
-        return SuppressedFinding(by="baseline", reason=self._path.as_posix(), finding=finding)
+    def suppress(self, check: str, findings: Sequence[Finding]) -> list[SuppressedFinding | None]:
+        """Each finding of a check as suppressed by the baseline, as often as the file counts it."""
+        reason = self._path.as_posix()
+        return [
+            SuppressedFinding(by="baseline", reason=reason, finding=finding) if known else None
+            for finding, known in zip(findings, self._known.recognize(check, findings), strict=True)
+        ]
 
     def find_stale(
         self, verdicts: Iterable[Verdict], paths: Collection[str]
@@ -88,7 +70,7 @@ class Baseline:
         """
         judged = list_judged(verdicts)
         roots = [os.path.realpath(path) for path in paths]
-        for entry in sorted(+self._left):
+        for entry in self._known.list_left():
             place = os.path.realpath(Path(_resolve_parent(self._path), entry.file))
             covered = not entry.file or any(place == root or place.startswith(f"{root}/") for root in roots)
             if entry.check in judged and covered:
@@ -101,15 +83,7 @@ def read_baseline(path: Path) -> Baseline:
 
     :raises UsageError: it cannot be read, or is not a baseline.
     """
-    try:
-        document = msgspec.json.decode(path.read_bytes(), type=_Document)
-    except OSError as error:
-        raise UsageError(f"{path}: {error.strerror}") from None
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise UsageError(f"{path}: not a baseline: {error}") from None
-    if document.schema != SCHEMA:
-        raise UsageError(f"{path}: a baseline of schema {document.schema!r}, this version reads {SCHEMA}")
-    return Baseline(path, document.findings)
+    return Baseline(path, read_document(path, _Document, SCHEMA).findings)
 
 
 def write_baseline(path: Path, verdicts: Iterable[Verdict]) -> None:
@@ -117,8 +91,9 @@ def write_baseline(path: Path, verdicts: Iterable[Verdict]) -> None:
 
     :raises UsageError: the file cannot be written.
     """
+    fingerprints = Fingerprints(_resolve_parent(path))
     counts = Counter(
-        compute_fingerprint(verdict.check, finding, _resolve_parent(path))
+        fingerprints.compute(verdict.check, finding)
         for verdict in verdicts
         for finding in verdict.findings
         if finding.outcome in _RECORDED_OUTCOMES

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import msgspec
 
+from dynocheck.core.fingerprints import Fingerprints
 from dynocheck.core.outcomes import Finding, SuppressedFinding, Verdict
 from dynocheck.facts import Recipe, Recipes
-from dynocheck.suppression.baseline import Fingerprint, compute_fingerprint
 from dynocheck.suppression.git import find_changes
+from dynocheck.suppression.known_findings import KnownFindings
 from dynocheck.suppression.yaml_blocks import is_block_changed
 
 _CACHE = "model-cache"  # the folder of the claims and downloads that variants share
@@ -25,7 +26,7 @@ class GitDiffFilter:
         self._revision = revision
         self._paths = paths
         self._changes = find_changes(revision, paths, _CACHE)
-        self._old: Counter[Fingerprint] = Counter()
+        self._old = KnownFindings(str(self._changes.top), {})
 
     def judge_old_recipes(
         self, load: Callable[[str], Iterable[Recipe]], judge: Callable[[Recipes], Iterable[Verdict]]
@@ -41,19 +42,26 @@ class GitDiffFilter:
                 str(top / inside): path for inside, path in zip(self._changes.paths, self._paths, strict=True)
             }
             verdicts = judge(Recipes(tuple(recipe for old in new_paths for recipe in load(old))))
-            self._old = Counter(
-                compute_fingerprint(verdict.check, _replace_paths(finding, new_paths), str(top))
+            fingerprints = Fingerprints(str(top))
+            counts = Counter(
+                fingerprints.compute(verdict.check, _replace_paths(finding, new_paths))
                 for verdict in verdicts
                 for finding in verdict.findings
             )
+        self._old = KnownFindings(str(self._changes.top), counts)
 
-    def suppress(self, verdict: Verdict, finding: Finding) -> SuppressedFinding | None:
-        """The finding as suppressed by the revision, as often as it occurs there."""
-        fingerprint = compute_fingerprint(verdict.check, finding, str(self._changes.top))
-        if self._old[fingerprint] < 1 or self._is_changed(finding):
-            return None
-        self._old[fingerprint] -= 1
-        return SuppressedFinding(by="diff", reason=self._revision, finding=finding)
+    def suppress(self, check: str, findings: Sequence[Finding]) -> list[SuppressedFinding | None]:
+        """Each finding of a check as suppressed by the revision, as often as it occurs there."""
+        changed = [self._is_changed(finding) for finding in findings]
+        known = iter(
+            self._old.recognize(check, [f for f, new in zip(findings, changed, strict=True) if not new])
+        )
+        return [
+            None
+            if new or not next(known)
+            else SuppressedFinding(by="diff", reason=self._revision, finding=finding)
+            for finding, new in zip(findings, changed, strict=True)
+        ]
 
     def _is_changed(self, finding: Finding) -> bool:
         place = finding.location

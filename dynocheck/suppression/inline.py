@@ -1,5 +1,6 @@
 """Suppresses findings by the ignore comments of recipes, and keeps account of which comments were used."""
 
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
 from dynocheck.core.declarations import Check
@@ -18,19 +19,25 @@ class InlineComments:
         self._comments = list(
             dict.fromkeys(comment for recipe in recipes or () for comment in recipe.ignores)
         )
+        self._by_file: dict[str, list[IgnoreComment]] = defaultdict(list)
+        for comment in self._comments:
+            self._by_file[comment.file].append(comment)
         self._checks = checks
         self._used: set[tuple[IgnoreComment, str]] = set()
         self._matches: dict[str, set[str]] = {}
 
-    def suppress(self, verdict: Verdict, finding: Finding) -> SuppressedFinding | None:
-        """The finding as suppressed by a comment at its place, if there is one."""
+    def suppress(self, check: str, findings: Sequence[Finding]) -> list[SuppressedFinding | None]:
+        """Each finding of a check as suppressed by a comment at its place, if there is one."""
+        return [self._suppress_finding(check, finding) for finding in findings]
+
+    def _suppress_finding(self, check: str, finding: Finding) -> SuppressedFinding | None:
         place = finding.location
         if place is None:
             return None
-        for comment in self._comments:
+        for comment in self._by_file.get(place.file, ()):
             if comment.covers(place.file, place.line):
                 for pattern in comment.patterns:
-                    if verdict.check in self._match(pattern):
+                    if check in self._match(pattern):
                         self._used.add((comment, pattern))
                         return SuppressedFinding(by="comment", reason=comment.reason, finding=finding)
         return None

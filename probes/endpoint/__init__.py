@@ -1,1 +1,1 @@
-"""Probes of a served model, by real requests."""
+"""Probes that send requests to a served model."""

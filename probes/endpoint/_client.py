@@ -1,12 +1,12 @@
-"""Asking the endpoint of a run: who asks, with what patience, and what is kept of an answer."""
+"""Sends requests to the endpoint of a run, with time limits, and converts the responses to facts."""
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dynocheck.facts import Address, Readiness, Reply, RequestFailure, Unavailable
+from dynocheck.facts import Address, Readiness, Reply, RequestFailure
 
-if TYPE_CHECKING:  # with asyncio they take 60 ms, which a run that asks no endpoint does not pay
+if TYPE_CHECKING:  # importing it takes 60 ms, including asyncio, and only runs with an endpoint need it
     from dynocheck.serving import (
         Client,
         CompletionRequest,
@@ -19,7 +19,7 @@ if TYPE_CHECKING:  # with asyncio they take 60 ms, which a run that asks no endp
 
 T = TypeVar("T")
 
-MAX_PROMPT_TOKENS = 1 << 18  # tokens of a prompt that is tried: who takes them after all computes them
+MAX_PROMPT_TOKENS = 1 << 18  # of prompts that servers should reject: one that accepts them computes them
 _OPENING = 1000  # characters of an answer that are kept
 _WORDS = [
     "amber",
@@ -42,7 +42,7 @@ _WORDS = [
 
 
 class WaitStatus:
-    """What a long wait is for, to be shown while it lasts."""
+    """The reason for a long wait, to be shown meanwhile."""
 
     def __init__(self) -> None:
         self.text = ""
@@ -53,15 +53,15 @@ class WaitStatus:
 
 @dataclass(frozen=True)
 class Target:
-    """The endpoint that a run is about, and how long to be patient with it.
+    """The endpoint of a run, and the time limits for it.
 
-    :param reach: makes of an address what can be asked, credentials included.
-    :param model: the model to ask for; the only one that is listed when not given.
-    :param budget_s: seconds until it must be ready.
-    :param request_s: seconds that one request may take once it is.
-    :param requests: how many short requests tell whether it serves steadily.
-    :param tools: whether the model is to call a tool.
-    :param structured: whether it is to answer in JSON of a schema.
+    :param reach: makes an endpoint of an address, with its credentials.
+    :param model: served model name (default: the only served model).
+    :param budget_s: seconds to wait until it is ready.
+    :param request_s: seconds for one request to a ready endpoint.
+    :param requests: number of short requests that test whether it serves reliably.
+    :param tools: whether to test a tool call.
+    :param structured: whether to test an answer in JSON that follows a schema.
     """
 
     reach: "Callable[[Address], Endpoint]" = field(repr=False)
@@ -73,40 +73,39 @@ class Target:
     structured: bool = False
     waiting: WaitStatus = field(default_factory=WaitStatus, repr=False)
 
-    def send(self, address: Address, questions: "Callable[[Client], Awaitable[T]]") -> T:
-        """What comes of asking these questions."""
+    def send(self, address: Address, requests: "Callable[[Client], Awaitable[T]]") -> T:
+        """Send requests with a client for this address, and return their result."""
         import asyncio
 
         from dynocheck.serving import Client
 
-        async def asked() -> T:
+        async def run() -> T:
             async with Client(self.reach(address)) as client:
-                return await questions(client)
+                return await requests(client)
 
-        return asyncio.run(asked())
+        return asyncio.run(run())
 
     def send_when_ready(
-        self, address: Address, readiness: Readiness, questions: "Callable[[Client], Awaitable[T]]"
+        self, address: Address, readiness: Readiness, requests: "Callable[[Client], Awaitable[T]]"
     ) -> T:
-        """The same, of an endpoint that is ready.
+        """Send requests to a ready endpoint.
 
-        :raises Unavailable: it is not.
+        :raises Unavailable: it never became ready.
         """
-        if not readiness.ready:
-            raise Unavailable(f"not asked, for it never became ready: {readiness.said}")
-        return self.send(address, questions)
+        readiness.require()
+        return self.send(address, requests)
 
     @property
     def limits(self) -> "ExchangeLimits":
         return make_limits(self.request_s)
 
     def estimate_seconds(self, requests: int) -> float:
-        """The seconds that so many requests one after another may take."""
+        """The maximum seconds for this number of consecutive requests."""
         return requests * self.request_s
 
 
 def make_limits(seconds: float) -> "ExchangeLimits":
-    """That no phase of a request takes longer than this."""
+    """Limits with which no phase of a request takes longer than this."""
     from dynocheck.serving import ExchangeLimits
 
     return ExchangeLimits(
@@ -114,7 +113,7 @@ def make_limits(seconds: float) -> "ExchangeLimits":
         tls_s=min(seconds, 5.0),
         first_byte_s=round(seconds, 2),
         idle_s=round(seconds, 2),
-        total_s=round(seconds, 2) + 0.05,  # a first byte that never comes is to be told as that
+        total_s=round(seconds, 2) + 0.05,  # so that a missing first byte is reported as such
     )
 
 
@@ -128,7 +127,7 @@ def make_trouble(failure: "Failure | None") -> RequestFailure | None:
 
 
 def make_reply(exchange: "Exchange") -> Reply:
-    """What is kept of a completion."""
+    """The reply in a completion's exchange."""
     times, usage = exchange.times, exchange.usage
     first = times.first_content
     return Reply(
@@ -151,7 +150,7 @@ def make_reply(exchange: "Exchange") -> Reply:
 
 
 def make_refusal(answer: "EndpointResponse") -> Reply:
-    """What is kept of an answer to a request that was no good."""
+    """The reply in the response to an invalid request."""
     return Reply(
         seconds=round(answer.seconds, 6),
         trouble=make_trouble(answer.failure),
@@ -161,7 +160,7 @@ def make_refusal(answer: "EndpointResponse") -> Reply:
 
 
 def make_prompt(seed: str, words: int = 12) -> str:
-    """Words of which a tokenizer makes a token each at least, whose first differ from seed to seed."""
+    """Words of at least one token each; the first ones depend on the seed."""
     import hashlib
 
     number = int.from_bytes(hashlib.sha256(seed.encode()).digest(), "big")
@@ -171,13 +170,13 @@ def make_prompt(seed: str, words: int = 12) -> str:
 
 
 def make_completion(readiness: Readiness, seed: str, **more: Any) -> "CompletionRequest":
-    """A question to the model, in the way in which it answers."""
+    """A short request through the API that the model supports, chat or text completions."""
     return make_question(readiness.model, seed, **{"chat": readiness.chat, **more})
 
 
 def make_question(model: str, seed: str, **more: Any) -> "CompletionRequest":
-    """A short one, that any model answers."""
+    """A short request that any model can answer."""
     from dynocheck.serving import CompletionRequest
 
-    given = {"prompt": f"Repeat after me: {make_prompt(seed)}", "max_tokens": 8, **more}
-    return CompletionRequest(model=model, **given)
+    fields = {"prompt": f"Repeat after me: {make_prompt(seed)}", "max_tokens": 8, **more}
+    return CompletionRequest(model=model, **fields)

@@ -1,4 +1,4 @@
-"""Finds the endpoint of a DynamoGraphDeployment, and the way to it."""
+"""Finds the endpoint of a DynamoGraphDeployment, through the API server, DNS or a Gateway."""
 
 import os
 from collections import Counter
@@ -10,7 +10,7 @@ from dynocheck import probe
 from dynocheck.facts import LIMITS_ANNOTATION, Access, Address, LoadLimits, parse_annotation
 from dynocheck.kube import Cluster, Forbidden, NotFound
 from dynocheck.probes._k8s_types import ObjectMeta
-from dynocheck.probes.endpoint.gateway import RIGHTS as _OF_A_GATEWAY
+from dynocheck.probes.endpoint.gateway import RIGHTS as _GATEWAY_RIGHTS
 from dynocheck.probes.endpoint.gateway import find_gateway_address
 from dynocheck.probes.endpoint.graph import READING, DeploymentRef, get_graph
 
@@ -27,9 +27,9 @@ RIGHTS = {
         Access("create", "services/proxy", local=True),
     ),
     DNS: (READING, _SERVICE),
-    GATEWAY: (READING, *_OF_A_GATEWAY),
+    GATEWAY: (READING, *_GATEWAY_RIGHTS),
 }
-"""What each way takes."""
+"""The permissions for each value of --via."""
 
 
 class _ServicePort(msgspec.Struct):
@@ -48,13 +48,12 @@ class _Service(msgspec.Struct):
 
 @probe(access=sorted({right for rights in RIGHTS.values() for right in rights}))
 def address(deployment: DeploymentRef, cluster: Cluster) -> Address:
-    """:raises UsageError: there is no such deployment in the namespace."""
+    """:raises UsageError: the namespace does not have the deployment."""
     via = deployment.via or (DNS if _is_in_cluster() else PROXY)
     try:
         return _find_address(cluster, deployment.name, via)
     except Forbidden as error:
-        apply = f"kubectl apply -n {cluster.connection.namespace} -f -"
-        error.fix = f"dynocheck rbac --smoke --via {via} | {apply}   # by an administrator, who binds it too"
+        error.fix = cluster.format_grant(str(error), f"--smoke --via {via}")
         raise
 
 
@@ -65,26 +64,26 @@ def _find_address(cluster: Cluster, name: str | None, via: str) -> Address:
     for component in components.values():
         replicas[component.role] += 1 if component.replicas is None else component.replicas
     namespace = graph.metadata.namespace
-    found = Address(
+    address = Address(
         url="",
         deployment=f"{namespace}/{graph.metadata.name}",
         replicas=dict(replicas),
         limits=_read_limits(graph.metadata),
     )
-    frontend = next((each for each, component in components.items() if component.role == "frontend"), None)
+    frontend = next((name for name, component in components.items() if component.role == "frontend"), None)
     if via == GATEWAY:
-        return find_gateway_address(cluster, graph.metadata, frontend, found)
+        return find_gateway_address(cluster, graph.metadata, frontend, address)
     if frontend is None:
-        return replace(found, missing="the graph has no frontend; behind a Gateway, say --via gateway")
+        return replace(address, missing="the graph has no frontend; behind a Gateway, use --via gateway")
     service = f"{graph.metadata.name}-{frontend.lower()}"
     try:
         port = _find_port(cluster.get(f"/api/v1/namespaces/{namespace}/services/{service}", _Service))
     except NotFound:
-        return replace(found, missing=f"its frontend has no Service {service}")
+        return replace(address, missing=f"its frontend has no Service {service}")
     if via == DNS:
-        return replace(found, url=f"http://{service}.{namespace}.svc:{port}", way="the cluster's DNS")
+        return replace(address, url=f"http://{service}.{namespace}.svc:{port}", way="the cluster's DNS")
     path = f"/api/v1/namespaces/{namespace}/services/http:{service}:{port}/proxy"
-    return replace(found, url=cluster.connection.server + path, way=BY_PROXY)
+    return replace(address, url=cluster.connection.server + path, way=BY_PROXY)
 
 
 def _read_limits(graph: ObjectMeta) -> LoadLimits:

@@ -1,4 +1,4 @@
-"""The way to a graph by the Gateway before it."""
+"""Finds the address of a graph behind a Gateway."""
 
 from urllib.parse import quote
 
@@ -8,6 +8,7 @@ from msgspec.structs import replace
 from dynocheck.facts import GATEWAY_API, Access, Address
 from dynocheck.kube import Cluster, NotFound
 from dynocheck.probes._k8s_types import ObjectMeta
+from dynocheck.probes._listing import list_first
 
 
 class _Reference(msgspec.Struct):
@@ -67,36 +68,38 @@ RIGHTS = (Access("list", "httproutes", GATEWAY_API), Access("get", "gateways", G
 
 
 def find_gateway_address(
-    cluster: Cluster, graph: ObjectMeta, frontend: str | None, found: Address
+    cluster: Cluster, graph: ObjectMeta, frontend: str | None, address: Address
 ) -> Address:
-    """By the first HTTPRoute that leads to the graph's pool or frontend, and whose Gateway has an address."""
+    """The address at the Gateway of the first HTTPRoute to the graph's pool or frontend.
+
+    Routes whose Gateways have no address are skipped.
+    """
     backends = {("InferencePool", f"{graph.name}-pool")}
     if frontend is not None:
         backends.add(("Service", f"{graph.name}-{frontend.lower()}"))
-    missing = f"no HTTPRoute leads to {graph.name}"
-    for route in _list_routes(cluster):
+    missing = f"no HTTPRoute refers to {graph.name}"
+    for route in list_first(cluster, [f"/apis/{GATEWAY_API}/v1/httproutes"], _Route) or ():
         rule = _find_rule(route, backends, graph.namespace)
         if rule is not None:
-            routed = _resolve_route(cluster, route, rule, found)
-            if routed is not None:
-                return routed
-            missing = (
-                f"no Gateway of HTTPRoute {route.metadata.namespace}/{route.metadata.name} has an address"
-            )
-    return replace(found, missing=missing)
+            resolved = _resolve_route(cluster, route, rule, address)
+            if resolved is not None:
+                return resolved
+            name = f"{route.metadata.namespace}/{route.metadata.name}"
+            missing = f"no Gateway of HTTPRoute {name} has an address"
+    return replace(address, missing=missing)
 
 
 def _find_rule(route: _Route, backends: set[tuple[str, str]], namespace: str) -> _Rule | None:
-    """The first that leads to one of these backends of a namespace."""
+    """The first rule with one of these backends of a namespace."""
     for rule in route.spec.rules or ():
         for backend in rule.backend_refs or ():
-            where = backend.namespace or route.metadata.namespace
-            if (backend.kind or "Service", backend.name) in backends and where == namespace:
+            of = backend.namespace or route.metadata.namespace
+            if (backend.kind or "Service", backend.name) in backends and of == namespace:
                 return rule
     return None
 
 
-def _resolve_route(cluster: Cluster, route: _Route, rule: _Rule, found: Address) -> Address | None:
+def _resolve_route(cluster: Cluster, route: _Route, rule: _Rule, address: Address) -> Address | None:
     for parent in route.spec.parent_refs or ():
         namespace = parent.namespace or route.metadata.namespace
         gateway = _get_gateway(cluster, namespace, parent.name)
@@ -107,7 +110,7 @@ def _resolve_route(cluster: Cluster, route: _Route, rule: _Rule, found: Address)
             host = gateway.status.addresses[0].get("value", "")
             authority = f"{f'[{host}]' if ':' in host else host}:{listener.port}"
             return replace(
-                found,
+                address,
                 url=f"{scheme}://{authority}{_find_base_path(match.path or {})}",
                 way=f"Gateway {namespace}/{parent.name}",
                 headers=_make_headers(route, match),
@@ -116,19 +119,15 @@ def _resolve_route(cluster: Cluster, route: _Route, rule: _Rule, found: Address)
 
 
 def _find_listener(gateway: _Gateway, parent: _Parent) -> _Listener | None:
-    """The first of those that the route is for."""
-    return next(
-        (
-            listener
-            for listener in gateway.spec.listeners or ()
-            if parent.section_name in ("", listener.name) and parent.port in (None, listener.port)
-        ),
-        None,
-    )
+    """The first listener that the parentRef selects."""
+    for listener in gateway.spec.listeners or ():
+        if parent.section_name in ("", listener.name) and parent.port in (None, listener.port):
+            return listener
+    return None
 
 
 def _find_base_path(path: dict[str, str]) -> str:
-    """What stands before /v1 in the requests that a match takes; nothing where that cannot be told."""
+    """The path before /v1 in the requests that a match accepts; empty if unknown."""
     value = path.get("value", "/")
     if path.get("type") == "RegularExpression":
         return ""
@@ -142,13 +141,6 @@ def _make_headers(route: _Route, match: _Match) -> dict[str, str]:
     if route.spec.hostnames:
         headers["Host"] = route.spec.hostnames[0].replace("*", "dynocheck")
     return headers
-
-
-def _list_routes(cluster: Cluster) -> list[_Route]:
-    try:
-        return cluster.items(f"/apis/{GATEWAY_API}/v1/httproutes", _Route)
-    except NotFound:
-        return []
 
 
 def _get_gateway(cluster: Cluster, namespace: str, name: str) -> _Gateway | None:

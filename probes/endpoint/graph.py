@@ -1,4 +1,4 @@
-"""A DynamoGraphDeployment that is to be asked, and how far the operator is with it."""
+"""Reads the DynamoGraphDeployment of a run, and the operator's status of it."""
 
 from dataclasses import dataclass
 from urllib.parse import quote
@@ -8,8 +8,9 @@ import msgspec
 from dynocheck import Unavailable, probe
 from dynocheck.core.errors import UsageError
 from dynocheck.facts import Access, Readiness, Rollout
-from dynocheck.kube import Cluster, NotFound
+from dynocheck.kube import Cluster
 from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
+from dynocheck.probes._listing import list_first
 
 _GROUP = "nvidia.com"
 _VERSIONS = ("v1beta1", "v1alpha1")
@@ -18,7 +19,7 @@ READING = Access("list", "dynamographdeployments", _GROUP, local=True)
 
 @dataclass(frozen=True)
 class DeploymentRef:
-    """What the user named. No name means the only one of the namespace, `via` none the way that is open."""
+    """The user's choice of a deployment (default: the only one in the namespace) and of --via."""
 
     name: str | None = None
     via: str | None = None
@@ -33,7 +34,7 @@ class _Component(msgspec.Struct, rename="camel"):
 
     @property
     def role(self) -> str:
-        """v1alpha1 spells a prefill worker as a worker of the sub-type prefill."""
+        """The type; in v1alpha1 a prefill worker is a worker with the sub-type prefill."""
         return self.sub_component_type or self.type or self.component_type
 
 
@@ -43,7 +44,7 @@ class _Spec(msgspec.Struct):
 
     @property
     def by_name(self) -> dict[str, _Component]:
-        """The components; v1alpha1 has a map of them, v1beta1 a list."""
+        """The components, which are a map in v1alpha1 and a list in v1beta1."""
         return {component.name: component for component in self.components or ()} | (self.services or {})
 
 
@@ -61,12 +62,12 @@ class WireGraph(msgspec.Struct):
 
 @probe(access=[READING])
 def rollout(deployment: DeploymentRef, cluster: Cluster, readiness: Readiness) -> Rollout:
-    """After it was waited for, for which the operator has had the time as well."""
+    """Runs after `readiness`, so that the operator has had as much time as the endpoint."""
     try:
         graph = get_graph(cluster, deployment.name)
-    except UsageError as error:  # it was there when its address was found
-        raise Unavailable(f"while it was asked that changed: {error}") from None
-    ready = next((each for each in graph.status.conditions or () if each.type == "Ready"), StatusCondition())
+    except UsageError as error:
+        raise Unavailable(f"it changed during the run: {error}") from None
+    ready = next((c for c in graph.status.conditions or () if c.type == "Ready"), StatusCondition())
     return Rollout(
         name=graph.metadata.name,
         namespace=graph.metadata.namespace,
@@ -77,25 +78,18 @@ def rollout(deployment: DeploymentRef, cluster: Cluster, readiness: Readiness) -
 
 
 def get_graph(cluster: Cluster, name: str | None) -> WireGraph:
-    """The graph of the namespace that is named, or its only one.
+    """The graph with this name in the run's namespace, or without a name its only graph.
 
     :raises UsageError: there is none, or there are several.
     """
     namespace = cluster.connection.namespace
-    for version in _VERSIONS:
-        path = f"/apis/{_GROUP}/{version}/namespaces/{quote(namespace)}/dynamographdeployments"
-        try:
-            graphs = cluster.items(path, WireGraph)
-            break
-        except NotFound:
-            continue
-    else:
-        raise UsageError(
-            "the cluster has no DynamoGraphDeployments: Dynamo's resource types are not installed"
-        )
-    chosen = [graph for graph in graphs if name in (None, graph.metadata.name)]
-    if len(chosen) == 1:
-        return chosen[0]
-    there = ", ".join(graph.metadata.name for graph in graphs) or "none"
-    what = f"no DynamoGraphDeployment {name}" if name else "which DynamoGraphDeployment?"
-    raise UsageError(f"namespace {namespace}: {what}; there is {there}")
+    resource = f"namespaces/{quote(namespace)}/dynamographdeployments"
+    graphs = list_first(cluster, (f"/apis/{_GROUP}/{v}/{resource}" for v in _VERSIONS), WireGraph)
+    if graphs is None:
+        raise UsageError("the cluster has no DynamoGraphDeployments: Dynamo's CRDs are not installed")
+    matching = [graph for graph in graphs if name in (None, graph.metadata.name)]
+    if len(matching) == 1:
+        return matching[0]
+    existing = ", ".join(graph.metadata.name for graph in graphs) or "none"
+    problem = f"no DynamoGraphDeployment {name}" if name else "give the name of a DynamoGraphDeployment"
+    raise UsageError(f"namespace {namespace}: {problem}; existing: {existing}")

@@ -29,9 +29,7 @@ if TYPE_CHECKING:
     from dynocheck.serving import Client
 
 _AT_ONCE = 4
-_PER_WORKER = (
-    12  # requests for each worker: a router that draws lots leaves one of four out once in 40,000 runs
-)
+_PER_WORKER = 12  # requests: with random routing, one of four workers gets none in 1 of 40,000 runs
 _MAX_REQUESTS = 512
 _REPEATS = 3
 _PREFIX_WORDS = 600
@@ -66,24 +64,24 @@ def spread(target: Target, address: Address, readiness: Readiness, cancellation:
     """Runs after the probes that send other requests, so that the metrics count only its own."""
     run = uuid4().hex  # makes prompts that are in no cache, however often this is run
 
-    async def ask(client: "Client") -> Spread:
-        async def once(number: int) -> Reply:
-            asked = make_completion(readiness, f"{run} {number}", stream=bool(number % 2))
-            return make_reply(await client.complete(asked, limits=target.limits))
+    async def send(client: "Client") -> Spread:
+        async def complete(number: int) -> Reply:
+            request = make_completion(readiness, f"{run} {number}", stream=bool(number % 2))
+            return make_reply(await client.complete(request, limits=target.limits))
 
-        before, blind = await _fetch_metrics(client, target)
+        before, problem = await _fetch_metrics(client, target)
         numbers = range(_count_requests(target, readiness))
-        replies = await _gather_replies([partial(once, number) for number in numbers])
-        after, why = await _fetch_metrics(client, target)
+        replies = await _gather_replies([partial(complete, number) for number in numbers])
+        after, later_problem = await _fetch_metrics(client, target)
         return Spread(
             replies=tuple(replies),
-            metrics=blind or why or _explain_undercount(before, after, len(replies)),
+            metrics=problem or later_problem or _explain_undercount(before, after, len(replies)),
             served=tuple(_find_served(before, after)),
             phases=_count_phases(before, after),
             kv_routed=round(after.total(_HIT_RATE + "_count") - before.total(_HIT_RATE + "_count")),
         )
 
-    return target.send_when_ready(address, readiness, ask)
+    return target.send_when_ready(address, readiness, send)
 
 
 @probe(limit=lambda target, address, readiness, spread: target.estimate_seconds(1 + _REPEATS))
@@ -92,19 +90,19 @@ def prefix(target: Target, address: Address, readiness: Readiness, spread: Sprea
     words = min(_PREFIX_WORDS, max((readiness.context or 4096) // _TOKENS_A_WORD, 16))
     text = make_prompt(uuid4().hex, words)
 
-    async def ask(client: "Client") -> Prefix:
+    async def send(client: "Client") -> Prefix:
         import asyncio
 
-        asked = make_completion(readiness, "", prompt=text)
-        first = make_reply(await client.complete(asked, limits=target.limits))
+        request = make_completion(readiness, "", prompt=text)
+        first = make_reply(await client.complete(request, limits=target.limits))
         await asyncio.sleep(_SETTLE_S)
-        before, blind = await _fetch_metrics(client, target)
-        again = [make_reply(await client.complete(asked, limits=target.limits)) for _ in range(_REPEATS)]
-        after, why = await _fetch_metrics(client, target)
+        before, problem = await _fetch_metrics(client, target)
+        again = [make_reply(await client.complete(request, limits=target.limits)) for _ in range(_REPEATS)]
+        after, later_problem = await _fetch_metrics(client, target)
         return Prefix(
             first=first,
             again=tuple(again),
-            metrics=blind or why or _explain_undercount(before, after, len(again)),
+            metrics=problem or later_problem or _explain_undercount(before, after, len(again)),
             hit_rate=_compute_hit_rate(before, after),
             kv_events=_count_events(after) if after.has(_EVENTS) else None,
             block=_read_gauge(after, readiness.model, _BLOCK),
@@ -112,7 +110,7 @@ def prefix(target: Target, address: Address, readiness: Readiness, spread: Sprea
             words=words,
         )
 
-    return target.send_when_ready(address, readiness, ask)
+    return target.send_when_ready(address, readiness, send)
 
 
 @probe(limit=lambda target, address, readiness, prefix: target.estimate_seconds(1))
@@ -126,11 +124,11 @@ def brim(target: Target, address: Address, readiness: Readiness, prefix: Prefix)
         return Brim(room=room)
     text = make_prompt(uuid4().hex, tokens * prefix.words // prefix.first.prompt_tokens)
 
-    async def ask(client: "Client") -> Reply:
-        asked = make_completion(readiness, "", prompt=text, max_tokens=1, stream=False)
-        return make_reply(await client.complete(asked, limits=target.limits))
+    async def send(client: "Client") -> Reply:
+        request = make_completion(readiness, "", prompt=text, max_tokens=1, stream=False)
+        return make_reply(await client.complete(request, limits=target.limits))
 
-    return Brim(room=room, tokens=tokens, reply=target.send_when_ready(address, readiness, ask))
+    return Brim(room=room, tokens=tokens, reply=target.send_when_ready(address, readiness, send))
 
 
 async def _fetch_metrics(client: "Client", target: Target) -> tuple[Metrics, str]:
@@ -163,13 +161,13 @@ def _count_started(metrics: Metrics) -> float:
 async def _gather_replies(calls: Iterable[Callable[[], Awaitable[Reply]]]) -> list[Reply]:
     import asyncio
 
-    free = asyncio.Semaphore(_AT_ONCE)
+    slots = asyncio.Semaphore(_AT_ONCE)
 
-    async def one(call: Callable[[], Awaitable[Reply]]) -> Reply:
-        async with free:
+    async def run(call: Callable[[], Awaitable[Reply]]) -> Reply:
+        async with slots:
             return await call()
 
-    return await asyncio.gather(*(one(call) for call in calls))
+    return await asyncio.gather(*map(run, calls))
 
 
 def _find_served(before: Metrics, after: Metrics) -> Iterable[ServingWorker]:

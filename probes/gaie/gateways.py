@@ -1,4 +1,4 @@
-"""GatewayClasses, Gateways, and the HTTPRoutes that lead to an InferencePool."""
+"""Reads GatewayClasses, Gateways, and HTTPRoutes with an InferencePool as a backend."""
 
 from collections.abc import Iterable
 from typing import TypeVar
@@ -20,8 +20,9 @@ from dynocheck.facts import (
     Route,
     RouteParent,
 )
-from dynocheck.kube import Cluster, NotFound
+from dynocheck.kube import Cluster
 from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
+from dynocheck.probes._listing import list_first
 
 T = TypeVar("T")
 
@@ -29,13 +30,13 @@ _VERSIONS = ("v1", "v1beta1")
 
 
 class WireCondition(StatusCondition, rename="camel"):
-    """A condition that may say which generation of its object it is about."""
+    """A condition with the generation of the object for which it was set; 0 if unknown."""
 
     observed_generation: int = 0
 
 
 class WireParent(msgspec.Struct, rename="camel"):
-    """A reference to a parent, with the defaults of the API."""
+    """A parentRef, with the API's defaults."""
 
     name: str = ""
     group: str = GATEWAY_API
@@ -46,7 +47,7 @@ class WireParent(msgspec.Struct, rename="camel"):
 
 
 class WireParentStatus(msgspec.Struct, rename="camel"):
-    """What a controller reports of an object at one of its parents."""
+    """The status that a controller sets on an object for one of its parents."""
 
     parent_ref: WireParent = msgspec.field(default_factory=WireParent)
     controller_name: str = ""
@@ -137,42 +138,37 @@ class _Route(msgspec.Struct):
 
 @probe(access=[Access("list", "gatewayclasses", GATEWAY_API)])
 def gateway_classes(cluster: Cluster) -> GatewayClasses:
-    return GatewayClasses(
-        tuple(
-            GatewayClass(
-                found.metadata.name,
-                found.spec.controller_name,
-                convert_conditions(found.status.conditions, found.metadata),
-            )
-            for found in _list_items(cluster, "gatewayclasses", _Class)
+    classes = (
+        GatewayClass(
+            item.metadata.name,
+            item.spec.controller_name,
+            convert_conditions(item.status.conditions, item.metadata),
         )
+        for item in _list_items(cluster, "gatewayclasses", _Class)
     )
+    return GatewayClasses(tuple(classes))
 
 
 @probe(access=[Access("list", "gateways", GATEWAY_API)])
 def gateways(cluster: Cluster) -> Gateways:
-    return Gateways(tuple(_convert_gateway(found) for found in _list_items(cluster, "gateways", _Gateway)))
+    return Gateways(tuple(map(_convert_gateway, _list_items(cluster, "gateways", _Gateway))))
 
 
 @probe(access=[Access("list", "httproutes", GATEWAY_API)])
 def inference_routes(cluster: Cluster) -> InferenceRoutes:
-    routes = (_convert_route(found) for found in _list_items(cluster, "httproutes", _Route))
+    routes = map(_convert_route, _list_items(cluster, "httproutes", _Route))
     return InferenceRoutes(tuple(route for route in routes if route.pools))
 
 
 def _list_items(cluster: Cluster, resource: str, kind: type[T]) -> list[T]:
-    for version in _VERSIONS:
-        try:
-            return cluster.items(f"/apis/{GATEWAY_API}/{version}/{resource}", kind)
-        except NotFound:
-            continue
-    return []
+    paths = (f"/apis/{GATEWAY_API}/{version}/{resource}" for version in _VERSIONS)
+    return list_first(cluster, paths, kind) or []
 
 
 def convert_conditions(
     conditions: Iterable[WireCondition] | None, meta: ObjectMeta
 ) -> tuple[ControllerCondition, ...]:
-    """Conditions, each told whether it is about the present generation of its object."""
+    """Conditions that know whether they are of the object's current generation."""
     return tuple(
         ControllerCondition(
             c.type, c.status, c.reason, c.message, not 0 < c.observed_generation < meta.generation
@@ -181,56 +177,62 @@ def convert_conditions(
     )
 
 
-def convert_parent(found: WireParent, meta: ObjectMeta) -> ObjectReference:
-    """The parent that an object of this metadata points to."""
+def convert_parent(parent: WireParent, meta: ObjectMeta) -> ObjectReference:
+    """The parent in a parentRef of an object with this metadata."""
     return ObjectReference(
-        group=found.group,
-        kind=found.kind,
-        namespace=found.namespace or meta.namespace,
-        name=found.name,
-        section=found.section_name,
-        port=found.port,
+        group=parent.group,
+        kind=parent.kind,
+        namespace=parent.namespace or meta.namespace,
+        name=parent.name,
+        section=parent.section_name,
+        port=parent.port,
     )
 
 
-def convert_statuses(found: Iterable[WireParentStatus] | None, meta: ObjectMeta) -> tuple[RouteParent, ...]:
-    """What controllers report of an object at its parents."""
+def convert_statuses(
+    statuses: Iterable[WireParentStatus] | None, meta: ObjectMeta
+) -> tuple[RouteParent, ...]:
+    """The statuses of an object for each of its parents."""
     return tuple(
         RouteParent(
             convert_parent(s.parent_ref, meta), s.controller_name, convert_conditions(s.conditions, meta)
         )
-        for s in found or ()
+        for s in statuses or ()
     )
 
 
-def _convert_gateway(found: _Gateway) -> Gateway:
-    told = {s.name: s.conditions for s in found.status.listeners or ()}
+def _convert_gateway(gateway: _Gateway) -> Gateway:
+    meta, spec, status = gateway.metadata, gateway.spec, gateway.status
+    conditions = {listener.name: listener.conditions for listener in status.listeners or ()}
     return Gateway(
-        namespace=found.metadata.namespace,
-        name=found.metadata.name,
-        class_name=found.spec.gateway_class_name,
+        namespace=meta.namespace,
+        name=meta.name,
+        class_name=spec.gateway_class_name,
         listeners=tuple(
-            _convert_listener(each, told.get(each.name), found) for each in found.spec.listeners or ()
+            _convert_listener(listener, conditions.get(listener.name), meta)
+            for listener in spec.listeners or ()
         ),
-        conditions=convert_conditions(found.status.conditions, found.metadata),
+        conditions=convert_conditions(status.conditions, meta),
     )
 
 
-def _convert_listener(each: _Listener, conditions: list[WireCondition] | None, found: _Gateway) -> Listener:
-    allowed = each.allowed_routes or _Allowed()
+def _convert_listener(
+    listener: _Listener, conditions: list[WireCondition] | None, gateway: ObjectMeta
+) -> Listener:
+    allowed = listener.allowed_routes or _Allowed()
     return Listener(
-        name=each.name,
-        port=each.port,
-        protocol=each.protocol,
+        name=listener.name,
+        port=listener.port,
+        protocol=listener.protocol,
         routes_from=(allowed.namespaces or _From()).source,
         kinds=tuple(kind.kind for kind in allowed.kinds or ()),
-        conditions=convert_conditions(conditions, found.metadata),
+        conditions=convert_conditions(conditions, gateway),
     )
 
 
-def _convert_route(found: _Route) -> Route:
-    meta = found.metadata
-    backends = [backend for rule in found.spec.rules or () for backend in rule.backend_refs or ()]
+def _convert_route(route: _Route) -> Route:
+    meta = route.metadata
+    backends = [backend for rule in route.spec.rules or () for backend in rule.backend_refs or ()]
     pools = (
         ObjectReference(
             group=backend.group,
@@ -245,7 +247,7 @@ def _convert_route(found: _Route) -> Route:
     return Route(
         namespace=meta.namespace,
         name=meta.name,
-        parents=tuple(convert_parent(each, meta) for each in found.spec.parent_refs or ()),
+        parents=tuple(convert_parent(parent, meta) for parent in route.spec.parent_refs or ()),
         pools=tuple(dict.fromkeys(pools)),
-        statuses=convert_statuses(found.status.parents, meta),
+        statuses=convert_statuses(route.status.parents, meta),
     )

@@ -1,4 +1,4 @@
-"""InferencePools, with their members and endpoint pickers."""
+"""Reads InferencePools with their pods and endpoint pickers."""
 
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -18,11 +18,12 @@ from dynocheck.facts import (
 )
 from dynocheck.kube import Cluster, Forbidden, NotFound, run_parallel
 from dynocheck.probes._k8s_types import ObjectMeta
+from dynocheck.probes._listing import list_first
 from dynocheck.probes.capacity.pods import WirePod, convert_pod, filter_live, find_mounted_files, has_flag
 from dynocheck.probes.gaie.gateways import WireParentStatus, convert_statuses
 
 _VERSIONS = {GAIE: "v1", GAIE_EXPERIMENTAL: "v1alpha2"}
-_DEFAULT_PORT = 9002  # what v1alpha2 says of an extension that names none
+_DEFAULT_PORT = 9002  # of v1alpha2, for an extension without a port
 _DYNAMO = "nvidia.com/dynamo-"
 _CONFIG_FLAG = "config-file"
 _ELECTION_FLAG = "ha-enable-leader-election"
@@ -85,27 +86,21 @@ class _ConfigMap(msgspec.Struct):
     ]
 )
 def inference_pools(cluster: Cluster) -> InferencePools:
-    """Pods are listed by the selectors of pools and of their pickers' Services, each in its namespace.
+    """Lists only the pods that pools and their pickers' Services select.
 
-    Without the right to get ConfigMaps, only the configuration of endpoint pickers stays unknown.
+    Without permission to get ConfigMaps, only the configuration of endpoint pickers is unknown.
     """
-    lists = run_parallel([partial(_list_pools, cluster, group) for group in _VERSIONS])
-    found = [(group, each) for group, pools in zip(_VERSIONS, lists, strict=True) for each in pools]
+    paths = [f"/apis/{group}/{version}/inferencepools" for group, version in _VERSIONS.items()]
+    lists = run_parallel([partial(list_first, cluster, [path], _Pool) for path in paths])
+    pools = [(group, pool) for group, items in zip(_VERSIONS, lists, strict=True) for pool in items or ()]
     return InferencePools(
-        tuple(run_parallel([partial(_load_pool, cluster, group, each) for group, each in found]))
+        tuple(run_parallel([partial(_load_pool, cluster, group, pool) for group, pool in pools]))
     )
 
 
-def _list_pools(cluster: Cluster, group: str) -> list[_Pool]:
-    try:
-        return cluster.items(f"/apis/{group}/{_VERSIONS[group]}/inferencepools", _Pool)
-    except NotFound:
-        return []
-
-
-def _load_pool(cluster: Cluster, group: str, found: _Pool) -> InferencePool:
-    meta, selector = found.metadata, dict(_parse_selector(found.spec))
-    reference = found.spec.endpoint_picker_ref or found.spec.extension_ref
+def _load_pool(cluster: Cluster, group: str, pool: _Pool) -> InferencePool:
+    meta, selector = pool.metadata, dict(_parse_selector(pool.spec))
+    reference = pool.spec.endpoint_picker_ref or pool.spec.extension_ref
     picker = None if reference is None else _examine_picker(cluster, reference, meta.namespace)
     labels = {**selector, **(meta.labels or {}), **(picker.selector if picker else {})}
     return InferencePool(
@@ -113,15 +108,15 @@ def _load_pool(cluster: Cluster, group: str, found: _Pool) -> InferencePool:
         namespace=meta.namespace,
         name=meta.name,
         selector=selector,
-        pods=tuple(convert_pod(each) for each in _list_pods(cluster, meta.namespace, selector)),
+        pods=tuple(convert_pod(pod) for pod in _list_pods(cluster, meta.namespace, selector)),
         picker=picker,
-        statuses=convert_statuses([*(found.status.parents or ()), *(found.status.parent or ())], meta),
+        statuses=convert_statuses([*(pool.status.parents or ()), *(pool.status.parent or ())], meta),
         dynamo=any(key.startswith(_DYNAMO) for key in labels),
     )
 
 
 def _parse_selector(spec: _Spec) -> Iterator[tuple[str, str]]:
-    """v1 wraps the labels in `matchLabels`, v1alpha2 does not."""
+    """The labels of a selector, which are in `matchLabels` in v1, and not in v1alpha2."""
     for key, value in (spec.selector or {}).items():
         if isinstance(value, str):
             yield key, value
@@ -155,23 +150,23 @@ def _examine_picker(cluster: Cluster, picker: _Picker, namespace: str) -> Endpoi
     pods = _list_pods(cluster, namespace, selector)
     return EndpointPicker(
         reference=reference,
-        ports=tuple(each.port for each in service.spec.ports or ()),
+        ports=tuple(port.port for port in service.spec.ports or ()),
         selector=selector,
-        pods=tuple(convert_pod(each) for each in pods),
-        election=any(has_flag(each, _ELECTION_FLAG) for each in pods),
+        pods=tuple(convert_pod(pod) for pod in pods),
+        election=any(has_flag(pod, _ELECTION_FLAG) for pod in pods),
         configs=tuple(_read_configs(cluster, namespace, pods)),
     )
 
 
 def _read_configs(cluster: Cluster, namespace: str, pods: Iterable[WirePod]) -> Iterator[PickerConfig]:
-    """The file of each `--config-file` that a ConfigMap puts into the pod."""
-    places = {place for each in pods for place in find_mounted_files(each, _CONFIG_FLAG)}
-    for name, key in sorted(places):
+    """The files of `--config-file` that are mounted from a ConfigMap."""
+    files = {file for pod in pods for file in find_mounted_files(pod, _CONFIG_FLAG)}
+    for name, key in sorted(files):
         try:
-            found = cluster.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}", _ConfigMap)
+            config_map = cluster.get(f"/api/v1/namespaces/{namespace}/configmaps/{name}", _ConfigMap)
         except NotFound:
             yield PickerConfig(name, key)
         except Forbidden as error:
             yield PickerConfig(name, key, unread=str(error))
         else:
-            yield PickerConfig(name, key, (found.data or {}).get(key))
+            yield PickerConfig(name, key, (config_map.data or {}).get(key))

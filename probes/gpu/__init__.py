@@ -1,1 +1,1 @@
-"""Probes of GPU nodes, the GPU Operator and what recipes ask of them."""
+"""Probes of GPU nodes, the GPU Operator and DRA."""

@@ -1,4 +1,4 @@
-"""The classes of devices that Dynamic Resource Allocation offers."""
+"""Reads the DeviceClasses of Dynamic Resource Allocation."""
 
 import msgspec
 
@@ -24,11 +24,11 @@ def device_classes(cluster: Cluster) -> DeviceClasses:
         group = cluster.get(_GROUP, _Group)
     except NotFound:
         return DeviceClasses()
-    versions = tuple(each.version for each in group.versions or ())
+    versions = tuple(version.version for version in group.versions or ())
     for version in versions:
         try:
-            found = cluster.items(f"{_GROUP}/{version}/deviceclasses", PartialObject)
+            classes = cluster.items(f"{_GROUP}/{version}/deviceclasses", PartialObject)
         except NotFound:
             continue
-        return DeviceClasses(tuple(sorted(each.metadata.name for each in found)), versions)
+        return DeviceClasses(tuple(sorted(item.metadata.name for item in classes)), versions)
     return DeviceClasses(versions=versions)

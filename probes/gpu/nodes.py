@@ -1,12 +1,12 @@
-"""Nodes, and what DRA drivers offer on them."""
+"""Reads nodes, and the devices that DRA drivers offer on them."""
 
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, Condition, Node, Nodes, ResourceSlice, ResourceSlices, Taint
-from dynocheck.kube import Cluster, NotFound
-from dynocheck.probes._k8s_types import ObjectMeta
-from dynocheck.probes._k8s_types import StatusCondition as WireCondition
+from dynocheck.facts import Access, Node, Nodes, ResourceSlice, ResourceSlices, Taint
+from dynocheck.kube import Cluster
+from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition, make_conditions
+from dynocheck.probes._listing import list_first
 
 _KEPT_ATTRIBUTES = ("productName", "driverVersion", "cudaComputeCapability")
 _RDMA = "dra.net/rdma"
@@ -31,7 +31,7 @@ class _Info(msgspec.Struct, rename="camel"):
 class _Status(msgspec.Struct, rename="camel"):
     allocatable: dict[str, str] | None = None
     capacity: dict[str, str] | None = None
-    conditions: list[WireCondition] | None = None
+    conditions: list[StatusCondition] | None = None
     node_info: _Info = msgspec.field(default_factory=_Info)
 
 
@@ -44,7 +44,7 @@ class _Node(msgspec.Struct):
 class _Attribute(msgspec.Struct):
     string: str | None = None
     version: str | None = None
-    holds: bool | None = msgspec.field(default=None, name="bool")
+    flag: bool | None = msgspec.field(default=None, name="bool")
 
 
 class _Attributed(msgspec.Struct):
@@ -52,7 +52,7 @@ class _Attributed(msgspec.Struct):
 
 
 class _Device(_Attributed):
-    basic: _Attributed | None = None  # where v1beta1 keeps them
+    basic: _Attributed | None = None  # contains the attributes in v1beta1
 
     @property
     def all_attributes(self) -> dict[str, _Attribute]:
@@ -60,10 +60,9 @@ class _Device(_Attributed):
 
     @property
     def rdma(self) -> bool:
-        """Whether DRANET says that it is an RDMA device; a driver may leave its own name out."""
-        return any(
-            _RDMA in (name, f"dra.net/{name}") and each.holds for name, each in self.all_attributes.items()
-        )
+        """Whether DRANET marks it as an RDMA device; attribute names may omit the driver's domain."""
+        attributes = self.all_attributes.items()
+        return any(_RDMA in (name, f"dra.net/{name}") and value.flag for name, value in attributes)
 
 
 class _Pool(msgspec.Struct):
@@ -85,62 +84,56 @@ class _Slice(msgspec.Struct):
 
 @probe(access=[Access("list", "nodes")])
 def nodes(cluster: Cluster) -> Nodes:
-    return Nodes(tuple(_convert_node(found) for found in cluster.items("/api/v1/nodes", _Node)))
+    return Nodes(tuple(_convert_node(node) for node in cluster.items("/api/v1/nodes", _Node)))
 
 
-def _convert_node(found: _Node) -> Node:
+def _convert_node(node: _Node) -> Node:
+    meta, spec, status = node.metadata, node.spec, node.status
     return Node(
-        name=found.metadata.name,
-        labels=found.metadata.labels or {},
-        allocatable=found.status.allocatable or {},
-        capacity=found.status.capacity or {},
-        taints=tuple(Taint(t.key, t.effect, t.value) for t in found.spec.taints or ()),
-        conditions=tuple(
-            Condition(c.type, c.status, c.reason, c.message) for c in found.status.conditions or ()
-        ),
-        unschedulable=found.spec.unschedulable,
-        architecture=found.status.node_info.architecture,
-        kernel=found.status.node_info.kernel_version,
+        name=meta.name,
+        labels=meta.labels or {},
+        allocatable=status.allocatable or {},
+        capacity=status.capacity or {},
+        taints=tuple(Taint(t.key, t.effect, t.value) for t in spec.taints or ()),
+        conditions=make_conditions(status.conditions),
+        unschedulable=spec.unschedulable,
+        architecture=status.node_info.architecture,
+        kernel=status.node_info.kernel_version,
     )
 
 
 @probe(access=[Access("list", "resourceslices", "resource.k8s.io")])
 def resource_slices(cluster: Cluster) -> ResourceSlices:
-    """What is read of a slice differs little between versions of the API, stable since Kubernetes 1.34.
-
-    Of a pool whose slices a driver is just replacing, the newest generation is what there is.
-    """
-    for version in ("v1", "v1beta2", "v1beta1"):
-        try:
-            found = cluster.items(f"/apis/resource.k8s.io/{version}/resourceslices", _Slice)
-        except NotFound:
-            continue
-        return ResourceSlices(tuple(_convert_slice(each) for each in _filter_newest(found)))
-    return ResourceSlices(served=False)
+    """The API is stable since Kubernetes 1.34; earlier versions differ little in the fields that are read."""
+    paths = (f"/apis/resource.k8s.io/{version}/resourceslices" for version in ("v1", "v1beta2", "v1beta1"))
+    slices = list_first(cluster, paths, _Slice)
+    if slices is None:
+        return ResourceSlices(served=False)
+    return ResourceSlices(tuple(map(_convert_slice, _filter_newest(slices))))
 
 
-def _filter_newest(found: list[_Slice]) -> list[_Slice]:
+def _filter_newest(slices: list[_Slice]) -> list[_Slice]:
+    """The slices of the newest generation of each pool; drivers replace older ones."""
     generations: dict[tuple[str, str], int] = {}
-    for each in found:
-        pool = each.spec.driver, each.spec.pool.name
-        generations[pool] = max(each.spec.pool.generation, generations.get(pool, 0))
-    return [s for s in found if s.spec.pool.generation == generations[s.spec.driver, s.spec.pool.name]]
+    for item in slices:
+        pool = item.spec.driver, item.spec.pool.name
+        generations[pool] = max(item.spec.pool.generation, generations.get(pool, 0))
+    return [s for s in slices if s.spec.pool.generation == generations[s.spec.driver, s.spec.pool.name]]
 
 
-def _convert_slice(found: _Slice) -> ResourceSlice:
-    devices = found.spec.devices or []
-    attributes = (_filter_attributes(device) for device in devices)
+def _convert_slice(resource_slice: _Slice) -> ResourceSlice:
+    devices = resource_slice.spec.devices or []
     return ResourceSlice(
-        name=found.metadata.name,
-        driver=found.spec.driver,
-        node=found.spec.node_name,
+        name=resource_slice.metadata.name,
+        driver=resource_slice.spec.driver,
+        node=resource_slice.spec.node_name,
         devices=len(devices),
-        attributes=next((each for each in attributes if each), {}),
+        attributes=next(filter(None, map(_filter_attributes, devices)), {}),
         rdma=sum(device.rdma for device in devices),
     )
 
 
 def _filter_attributes(device: _Device) -> dict[str, str]:
-    given = device.all_attributes.items()
-    values = {name.rpartition("/")[2]: each.string or each.version or "" for name, each in given}
+    attributes = device.all_attributes.items()
+    values = {name.rpartition("/")[2]: value.string or value.version or "" for name, value in attributes}
     return {name: values[name] for name in _KEPT_ATTRIBUTES if values.get(name)}

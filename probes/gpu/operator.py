@@ -1,4 +1,4 @@
-"""The GPU Operator: its own pods, wherever they run, and the resources that it works from."""
+"""Reads the pods of the GPU Operator, in any namespace, and its custom resources."""
 
 from functools import partial
 
@@ -6,12 +6,12 @@ import msgspec
 
 from dynocheck import probe
 from dynocheck.facts import Access, DriverSettings, OperatorPods, OperatorResource, OperatorResources
-from dynocheck.facts import Condition as ConditionFact
-from dynocheck.kube import Cluster, NotFound, run_parallel
-from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition
+from dynocheck.kube import Cluster, run_parallel
+from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition, make_conditions
+from dynocheck.probes._listing import list_first
 from dynocheck.probes.capacity.pods import WirePod, convert_pod
 
-# Helm's chart sets the first, OLM's bundle and old charts the second.
+# The first label is from the Helm chart, the second from the OLM bundle and old charts.
 _SELECTORS = ("app.kubernetes.io/name=gpu-operator", "app=gpu-operator")
 _RESOURCES = {
     "ClusterPolicy": ("v1", "clusterpolicies"),
@@ -22,12 +22,11 @@ _RESOURCES = {
 
 @probe(access=[Access("list", "pods")])
 def gpu_operator_pods(cluster: Cluster) -> OperatorPods:
-    def matching(selector: str) -> list[WirePod]:
-        return cluster.items("/api/v1/pods", WirePod, labelSelector=selector)
-
-    lists = run_parallel([partial(matching, selector) for selector in _SELECTORS])
-    pods = (convert_pod(found) for each in lists for found in each)
-    return OperatorPods(tuple({(each.namespace, each.name): each for each in pods}.values()))
+    lists = run_parallel(
+        [partial(cluster.items, "/api/v1/pods", WirePod, labelSelector=selector) for selector in _SELECTORS]
+    )
+    pods = (convert_pod(pod) for items in lists for pod in items)
+    return OperatorPods(tuple({(pod.namespace, pod.name): pod for pod in pods}.values()))
 
 
 class _ResourceStatus(msgspec.Struct):
@@ -47,7 +46,7 @@ class _Driver(msgspec.Struct, rename="camel"):
 
 
 class _ResourceSpec(_Driver):
-    """An NVIDIADriver's spec is the driver's, a ClusterPolicy's has it as a part."""
+    """The spec of an NVIDIADriver, or of a ClusterPolicy, which has the driver's settings in `driver`."""
 
     driver: _Driver | None = None
 
@@ -60,28 +59,22 @@ class _Resource(msgspec.Struct):
 
 @probe(access=[Access("list", plural, "nvidia.com") for _, plural in _RESOURCES.values()])
 def gpu_operator_resources(cluster: Cluster) -> OperatorResources:
-    """A type that is not defined has no objects."""
+    def list_resources(kind: str, version: str, plural: str) -> list[OperatorResource]:
+        resources = list_first(cluster, [f"/apis/nvidia.com/{version}/{plural}"], _Resource)
+        return [_convert_resource(kind, resource) for resource in resources or ()]
 
-    def listed(kind: str, version: str, plural: str) -> list[OperatorResource]:
-        try:
-            found = cluster.items(f"/apis/nvidia.com/{version}/{plural}", _Resource)
-        except NotFound:
-            return []
-        return [_convert_resource(kind, each) for each in found]
-
-    lists = run_parallel([partial(listed, kind, *where) for kind, where in _RESOURCES.items()])
-    return OperatorResources(tuple(each for found in lists for each in found))
+    lists = run_parallel([partial(list_resources, kind, *path) for kind, path in _RESOURCES.items()])
+    return OperatorResources(tuple(resource for resources in lists for resource in resources))
 
 
-def _convert_resource(kind: str, found: _Resource) -> OperatorResource:
+def _convert_resource(kind: str, resource: _Resource) -> OperatorResource:
+    spec, status = resource.spec, resource.status
     return OperatorResource(
         kind=kind,
-        name=found.metadata.name,
-        state=found.status.state,
-        conditions=tuple(
-            ConditionFact(c.type, c.status, c.reason, c.message) for c in found.status.conditions or ()
-        ),
-        driver=_convert_driver(found.spec if kind == "NVIDIADriver" else found.spec.driver or _Driver())
+        name=resource.metadata.name,
+        state=status.state,
+        conditions=make_conditions(status.conditions),
+        driver=_convert_driver(spec if kind == "NVIDIADriver" else spec.driver or _Driver())
         if kind in ("ClusterPolicy", "NVIDIADriver")
         else None,
     )

@@ -1,10 +1,10 @@
-"""How an endpoint bears a load, by putting it under one."""
+"""Runs a load test of an endpoint."""
 
 import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from dynocheck import Unavailable, probe
+from dynocheck import probe
 from dynocheck.core.cancellation import Interruption
 from dynocheck.facts import Address, Brim, LoadLimits, LoadRun, Readiness
 from dynocheck.probes.endpoint._client import Target
@@ -16,16 +16,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UserLimits:
-    """The limits that the user holds a load to, besides what a live graph says itself."""
+    """The service-level objectives that the user sets; a live graph may have its own."""
 
     limits: LoadLimits
 
 
 def measure_load(plan: "LoadPlan", progress: "Progress | None" = None) -> LoadRun:
-    """What a load test measures; on Ctrl-C, in the main thread, what it has measured by then.
+    """Run a load test; on Ctrl-C in the main thread, return what has been measured so far.
 
     :raises UsageError: the prompts cannot be read.
-    :raises Unavailable: there is no model to ask, or a worker died.
+    :raises Unavailable: there is no model to use, or a worker died.
     """
     import asyncio
 
@@ -36,25 +36,24 @@ def measure_load(plan: "LoadPlan", progress: "Progress | None" = None) -> LoadRu
 
 
 @probe()
-def limits(promised: UserLimits, address: Address) -> LoadLimits:
-    """The user's limits over those of the graph."""
-    return promised.limits.with_defaults(address.limits)
+def limits(user: UserLimits, address: Address) -> LoadLimits:
+    """The user's limits, and those of the graph for metrics that the user does not limit."""
+    return user.limits.with_defaults(address.limits)
 
 
 @probe(limit=lambda target, address, readiness, **_: _make_small_plan(target, address, readiness).longest_s)
 def load(
     target: Target, address: Address, readiness: Readiness, brim: Brim, interruption: Interruption
 ) -> LoadRun:
-    """A small one, of an endpoint that is ready, after all that would disturb it."""
-    if not readiness.ready:
-        raise Unavailable(f"not asked, for it never became ready: {readiness.said}")
+    """Runs a small load test of a ready endpoint, after the other probes that send requests."""
+    readiness.require()
     return _measure_interruptibly(
         interruption, _make_small_plan(target, address, readiness), target.waiting.show
     )
 
 
 def _measure_interruptibly(interruption: Interruption, plan: "LoadPlan", progress: "Progress") -> LoadRun:
-    """What is measured on this thread, which hears of Ctrl-C by the interruption alone."""
+    """Run a load test on this thread, to which only `interruption` reports Ctrl-C."""
     import asyncio
 
     from dynocheck.loadtest.run import run
@@ -74,7 +73,7 @@ def _measure_interruptibly(interruption: Interruption, plan: "LoadPlan", progres
 
 
 def _make_small_plan(target: Target, address: Address, readiness: Readiness) -> "LoadPlan":
-    """The plan's own sizes, as far as the context has room for them."""
+    """A plan of the default size, or smaller if the model's context is."""
     from dynocheck.loadtest.plan import LoadPlan
 
     room = (readiness.context or 4096) // 8
@@ -83,7 +82,7 @@ def _make_small_plan(target: Target, address: Address, readiness: Readiness) -> 
         model=readiness.model,
         input_tokens=min(128, room),
         output_tokens=min(64, room),
-        seed=time.time_ns() % 1_000_000,  # no cache knows its prompts
+        seed=time.time_ns() % 1_000_000,  # a new seed, so that no prompt is cached
         chat=readiness.chat,
         path=address.way,
     )

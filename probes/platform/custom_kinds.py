@@ -1,4 +1,4 @@
-"""Custom kinds: from files that the user named, and from a cluster."""
+"""Reads the definitions of custom kinds, from the user's files and from a cluster."""
 
 from functools import partial
 from typing import Any
@@ -48,7 +48,7 @@ class _Definition(msgspec.Struct):
 
 @probe()
 def given_kinds(paths: DefinitionPaths) -> GivenKinds:
-    from dynocheck.recipe.definitions import load_definitions  # the reading of YAML, which few runs ask for
+    from dynocheck.recipe.definitions import load_definitions  # imports YAML, which few runs need
 
     return GivenKinds(load_definitions(paths.items))
 
@@ -60,17 +60,18 @@ def given_kinds(paths: DefinitionPaths) -> GivenKinds:
     ]
 )
 def served_kinds(paths: RecipePaths, cluster: Cluster) -> ServedKinds:
-    """Of the groups that the recipes use only: all schemas of a cluster run to megabytes."""
+    """Reads only the groups that the recipes use, because all schemas of a cluster have megabytes."""
     from dynocheck.recipe.discover import load_recipes
 
-    groups = {manifest.group for recipe in load_recipes(paths.items) for manifest in recipe.manifests} - {""}
+    groups = {manifest.group for recipe in load_recipes(*paths) for manifest in recipe.manifests} - {""}
     try:
-        names = [each.metadata.name for each in cluster.items(_PATH, PartialObject, accept=METADATA)]
-        wanted = [name for name in names if name.partition(".")[2] in groups]
-        found = run_parallel([partial(_get_kind, cluster, name) for name in wanted])
+        definitions = cluster.items(_PATH, PartialObject, accept=METADATA)
+        names = [definition.metadata.name for definition in definitions]
+        used = [name for name in names if name.partition(".")[2] in groups]
+        kinds = run_parallel([partial(_get_kind, cluster, name) for name in used])
     except KubeError as error:
         return ServedKinds(reason=str(error))
-    return ServedKinds(tuple(kind for kind in found if kind is not None))
+    return ServedKinds(tuple(kind for kind in kinds if kind is not None))
 
 
 def _get_kind(cluster: Cluster, name: str) -> CustomKind | None:

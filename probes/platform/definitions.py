@@ -1,7 +1,7 @@
-"""CustomResourceDefinitions, without fetching their schemas, which run to megabytes.
+"""Reads CustomResourceDefinitions without their schemas, which have megabytes.
 
-Metadata alone says which exist; aggregated discovery says which of their versions are served, and only
-an established definition is. A definition that is not served is fetched whole, for its reason.
+Their metadata shows which exist, and aggregated discovery which versions are served; only established
+definitions are. A definition that is not served is read in full, for the reason.
 """
 
 from collections import defaultdict
@@ -59,7 +59,7 @@ class _Definition(msgspec.Struct):
 
 
 class _ServedVersions(NamedTuple):
-    """The versions that are served, or why there are none."""
+    """The served versions of a definition, or why there are none."""
 
     served: tuple[str, ...] = ()
     reason: str = ""
@@ -72,44 +72,43 @@ class _ServedVersions(NamedTuple):
     ]
 )
 def definitions(cluster: Cluster) -> CustomResourceDefinitions:
-    """Without the right to get one, only the reason of one that is not served stays unknown."""
+    """Without permission to get definitions, only the reason for one that is not served is unknown."""
     calls: list[Callable[[], Any]] = [
         partial(cluster.items, _PATH, PartialObject, accept=METADATA),
         partial(_discover_versions, cluster),
     ]
-    found, served = run_parallel(calls)
-    names = [each.metadata.name for each in found if each.metadata.name not in served]
+    listed, served = run_parallel(calls)
+    metadata = [definition.metadata for definition in listed]
+    names = [meta.name for meta in metadata if meta.name not in served]
     examined = run_parallel([partial(_examine, cluster, name) for name in names])
-    standing = {**served, **dict(zip(names, examined, strict=True))}
+    versions = {**served, **dict(zip(names, examined, strict=True))}
     return CustomResourceDefinitions(
-        tuple(_convert_definition(each.metadata, standing[each.metadata.name]) for each in found)
+        tuple(_convert_definition(meta, versions[meta.name]) for meta in metadata)
     )
 
 
-def _convert_definition(meta: ObjectMeta, standing: _ServedVersions) -> CustomResourceDefinition:
-    going = bool(meta.deletion_timestamp)  # it is served to its end, but takes no new objects
+def _convert_definition(meta: ObjectMeta, versions: _ServedVersions) -> CustomResourceDefinition:
+    deleting = bool(meta.deletion_timestamp)  # still served, but the server accepts no new objects
     return CustomResourceDefinition(
         name=meta.name,
         group=meta.name.partition(".")[2],
-        served=standing.served,
-        established=bool(standing.served) and not going,
+        served=versions.served,
+        established=bool(versions.served) and not deleting,
         annotations=_filter_annotations(meta.annotations or {}),
-        reason="it is being deleted" if going else standing.reason,
+        reason="it is being deleted" if deleting else versions.reason,
     )
 
 
 def _discover_versions(cluster: Cluster) -> dict[str, _ServedVersions]:
-    """What discovery says of every resource, by the name that its definition would have."""
+    """The served versions of each resource, by the name of its definition if it has one."""
     discovery = cluster.get("/apis", _Discovery, accept=_DISCOVERY)
     if discovery.kind == "APIGroupList":
         raise Unavailable(
             "the API server has no aggregated discovery (Kubernetes before 1.30), "
-            "so which definitions it serves was not looked at"
+            "which is needed to find the CustomResourceDefinitions that it serves"
         )
     if discovery.kind != "APIGroupDiscoveryList":
-        raise InvalidResponse(
-            f"{cluster.connection.server}/apis: not what an API server answers: no discovery"
-        )
+        raise InvalidResponse(f"{cluster.connection.server}/apis: not the discovery of an API server")
     versions: dict[str, list[str]] = defaultdict(list)
     for group in discovery.items or ():
         for version in group.versions or ():
@@ -119,22 +118,22 @@ def _discover_versions(cluster: Cluster) -> dict[str, _ServedVersions]:
 
 
 def _examine(cluster: Cluster, name: str) -> _ServedVersions:
-    """A definition that discovery does not show: why not, unless it is only too new for it."""
+    """Why discovery does not list a definition; its served versions if it is only too new."""
     try:
-        found = cluster.get(f"{_PATH}/{name}", _Definition)
+        definition = cluster.get(f"{_PATH}/{name}", _Definition)
     except NotFound:
-        return _ServedVersions(reason="it was deleted while it was looked at")
+        return _ServedVersions(reason="it was deleted during the run")
     except Forbidden as error:
-        return _ServedVersions(reason=f"it is not served, and why may not be looked at: {error}")
-    conditions = {c.type: c for c in found.status.conditions or ()}
-    bad = [
+        return _ServedVersions(reason=f"it is not served, and the reason could not be read: {error}")
+    conditions = {c.type: c for c in definition.status.conditions or ()}
+    problems = [
         f"{kind} is {c.status or 'missing'}" + (f": {c.message or c.reason}" if c.message or c.reason else "")
         for kind in ("NamesAccepted", "Established")
         if (c := conditions.get(kind, StatusCondition())).status != "True"
     ]
-    if bad:
-        return _ServedVersions(reason="; ".join(bad))
-    served = tuple(version.name for version in found.spec.versions or () if version.served)
+    if problems:
+        return _ServedVersions(reason="; ".join(problems))
+    served = tuple(version.name for version in definition.spec.versions or () if version.served)
     return _ServedVersions(served, "" if served else "none of its versions is served")
 
 

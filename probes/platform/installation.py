@@ -1,4 +1,4 @@
-"""The Dynamo platform: webhooks, versions of its types, configuration and claims of its operators."""
+"""Reads the Dynamo platform: webhooks, versions of its CRDs, configuration and leases of its operators."""
 
 import datetime
 import time
@@ -33,7 +33,7 @@ _CONFIGURATIONS = {
 }
 _DEFINITIONS = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
 _MIGRATED = "crd-migration.nvidia.com/observed-generation"
-# Those that have had more than one version; the others need no conversion and no migration.
+# The CRDs with more than one version, which need conversion and migration.
 _VERSIONED = (
     "dynamocomponentdeployments.nvidia.com",
     "dynamographdeploymentrequests.nvidia.com",
@@ -41,7 +41,7 @@ _VERSIONED = (
     "dynamographdeploymentscalingadapters.nvidia.com",
 )
 _LEASE = "dynamo-operator-namespace-scope"
-_LEASE_S = 30  # what the operator sets when nobody says otherwise
+_LEASE_S = 30  # the operator's default
 _NAMESPACE_NAME = "kubernetes.io/metadata.name"
 
 
@@ -86,19 +86,22 @@ class _Configuration(msgspec.Struct):
 
 @probe(access=[Access("list", p, "admissionregistration.k8s.io") for p in _CONFIGURATIONS.values()])
 def admission_webhooks(cluster: Cluster) -> AdmissionWebhooks:
-    def listed(kind: str, plural: str) -> list[Webhook]:
-        found = cluster.items(f"{_ADMISSION}/{plural}", _Configuration)
+    def list_webhooks(kind: str, plural: str) -> list[Webhook]:
         return [
-            _convert_webhook(kind, each.metadata.name, w) for each in found for w in _select_webhooks(each)
+            _convert_webhook(kind, configuration.metadata.name, webhook)
+            for configuration in cluster.items(f"{_ADMISSION}/{plural}", _Configuration)
+            for webhook in _select_webhooks(configuration)
         ]
 
-    lists = run_parallel([partial(listed, kind, plural) for kind, plural in _CONFIGURATIONS.items()])
-    return AdmissionWebhooks(tuple(each for found in lists for each in found), looked=time.time())
+    lists = run_parallel([partial(list_webhooks, kind, plural) for kind, plural in _CONFIGURATIONS.items()])
+    return AdmissionWebhooks(tuple(webhook for webhooks in lists for webhook in webhooks), looked=time.time())
 
 
 def _select_webhooks(configuration: _Configuration) -> list[_Webhook]:
+    """The webhooks of a configuration with rules for Dynamo's kinds; empty for other configurations."""
     webhooks = configuration.webhooks or []
-    return webhooks if any(_is_for_dynamo(rule) for each in webhooks for rule in each.rules or ()) else []
+    rules = (rule for webhook in webhooks for rule in webhook.rules or ())
+    return webhooks if any(_is_for_dynamo(rule) for rule in rules) else []
 
 
 def _is_for_dynamo(rule: _Rule) -> bool:
@@ -107,46 +110,45 @@ def _is_for_dynamo(rule: _Rule) -> bool:
     )
 
 
-def _convert_webhook(kind: str, configuration: str, found: _Webhook) -> Webhook:
-    client = found.client_config
+def _convert_webhook(kind: str, configuration: str, webhook: _Webhook) -> Webhook:
+    client = webhook.client_config
     return Webhook(
         kind=kind,
         configuration=configuration,
-        name=found.name,
+        name=webhook.name,
         service=ServiceName(client.service.namespace, client.service.name) if client.service else None,
         bundle=_parse_certificates(client.ca_bundle),
-        blocking=found.failure_policy == "Fail",
-        namespaces=_list_namespaces(found.namespace_selector),
+        blocking=webhook.failure_policy == "Fail",
+        namespaces=_list_namespaces(webhook.namespace_selector),
     )
 
 
 def _list_namespaces(selector: _Selector | None) -> tuple[str, ...]:
-    """The namespaces that a selector names, where it goes by their names."""
+    """The namespaces that a selector names; empty if it uses other labels."""
     if selector is None:
         return ()
-    if named := (selector.match_labels or {}).get(_NAMESPACE_NAME):
-        return (named,)
+    if name := (selector.match_labels or {}).get(_NAMESPACE_NAME):
+        return (name,)
     return tuple(
         value
-        for each in selector.match_expressions or ()
-        if each.key == _NAMESPACE_NAME and each.operator == "In"
-        for value in each.values or ()
+        for expression in selector.match_expressions or ()
+        if expression.key == _NAMESPACE_NAME and expression.operator == "In"
+        for value in expression.values or ()
     )
 
 
 def _parse_certificates(bundle: str) -> Certificates | None:
-    """What a CA bundle holds, by the library that would use it to verify."""
+    """The certificates in a CA bundle, as OpenSSL reads them."""
     if not bundle:
         return None
-    import ssl  # not before there is a certificate to read
+    import ssl  # slow to import, and needed only here
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     try:
         context.load_verify_locations(cadata=b64decode(bundle, validate=True).decode("ascii"))
         expiries = [ssl.cert_time_to_seconds(str(ca["notAfter"])) for ca in context.get_ca_certs()]
     except (ssl.SSLError, ValueError) as error:
-        why = "it is not PEM" if isinstance(error, UnicodeDecodeError) else str(error)
-        return Certificates(problem=why)
+        return Certificates(problem="it is not PEM" if isinstance(error, UnicodeDecodeError) else str(error))
     return Certificates(context.cert_store_stats()["x509"], tuple(expiries))
 
 
@@ -156,13 +158,13 @@ class _Version(msgspec.Struct):
     storage: bool = False
 
 
-class _Caller(msgspec.Struct, rename="camel"):
+class _ConversionWebhook(msgspec.Struct, rename="camel"):
     client_config: _Client | None = None
 
 
 class _Conversion(msgspec.Struct):
     strategy: str = "None"
-    webhook: _Caller | None = None
+    webhook: _ConversionWebhook | None = None
 
 
 class _Spec(msgspec.Struct):
@@ -182,24 +184,25 @@ class _Definition(msgspec.Struct):
 
 @probe(access=[Access("get", "customresourcedefinitions", "apiextensions.k8s.io")])
 def platform_types(cluster: Cluster) -> PlatformTypes:
-    """Whole definitions, schemas and all: nothing smaller says how a type is stored and converted."""
-    looks = run_parallel([partial(_examine, cluster, name) for name in _VERSIONED])
-    return PlatformTypes(tuple(each for each in looks if each is not None), looked=time.time())
+    """Reads whole definitions, because no smaller resource has the storage and conversion of a type."""
+    types = run_parallel([partial(_get_type, cluster, name) for name in _VERSIONED])
+    return PlatformTypes(tuple(each for each in types if each is not None), looked=time.time())
 
 
-def _examine(cluster: Cluster, name: str) -> PlatformType | None:
+def _get_type(cluster: Cluster, name: str) -> PlatformType | None:
     try:
-        found = cluster.get(f"{_DEFINITIONS}/{name}", _Definition)
+        definition = cluster.get(f"{_DEFINITIONS}/{name}", _Definition)
     except NotFound:
         return None
+    metadata, spec = definition.metadata, definition.spec
     return PlatformType(
         name=name,
-        generation=found.metadata.generation,
-        migrated_generation=(found.metadata.annotations or {}).get(_MIGRATED, ""),
-        storage=next((v.name for v in found.spec.versions if v.storage), ""),
-        stored=tuple(found.status.stored_versions or ()),
-        served=tuple(v.name for v in found.spec.versions if v.served),
-        converter=_convert_conversion(name, found.spec.conversion),
+        generation=metadata.generation,
+        migrated_generation=(metadata.annotations or {}).get(_MIGRATED, ""),
+        storage=next((v.name for v in spec.versions if v.storage), ""),
+        stored=tuple(definition.status.stored_versions or ()),
+        served=tuple(v.name for v in spec.versions if v.served),
+        converter=_convert_conversion(name, spec.conversion),
     )
 
 
@@ -223,26 +226,26 @@ class _ConfigMap(msgspec.Struct):
 
 @probe(access=[Access("list", "configmaps")])
 def operator_configs(cluster: Cluster) -> OperatorConfigs:
-    """Of their settings only those that say whom an operator serves and what it relies on."""
-    found = cluster.items(
+    """Keeps only the settings for an operator's namespace and its dependencies."""
+    maps = cluster.items(
         "/api/v1/configmaps", _ConfigMap, labelSelector="app.kubernetes.io/name=dynamo-operator"
     )
-    return OperatorConfigs(tuple(config for each in found for config in _parse_configs(each)))
+    return OperatorConfigs(tuple(config for config_map in maps for config in _parse_configs(config_map)))
 
 
-def _parse_configs(found: _ConfigMap) -> Iterator[OperatorConfig]:
-    import yaml  # takes longer than the rest of a start
+def _parse_configs(config_map: _ConfigMap) -> Iterator[OperatorConfig]:
+    import yaml  # slow to import, and needed only here
 
     try:
-        settings = yaml.load((found.data or {}).get("config.yaml", ""), Loader=yaml.CSafeLoader)
+        settings = yaml.load((config_map.data or {}).get("config.yaml", ""), Loader=yaml.CSafeLoader)
     except yaml.YAMLError:
         return
     if not isinstance(settings, dict) or settings.get("kind") != "OperatorConfiguration":
         return
     yield OperatorConfig(
-        namespace=found.metadata.namespace,
-        name=found.metadata.name,
-        instance=(found.metadata.labels or {}).get("app.kubernetes.io/instance", ""),
+        namespace=config_map.metadata.namespace,
+        name=config_map.metadata.name,
+        instance=(config_map.metadata.labels or {}).get("app.kubernetes.io/instance", ""),
         restricted=_get_text(settings, "namespace", "restricted"),
         grove=_get_flag(settings, "orchestrators", "grove", "enabled"),
         lws=_get_flag(settings, "orchestrators", "lws", "enabled"),
@@ -280,11 +283,13 @@ class _Lease(msgspec.Struct):
 
 @probe(access=[Access("list", "leases", "coordination.k8s.io")])
 def operator_leases(cluster: Cluster) -> OperatorLeases:
-    found = cluster.items(
+    leases = cluster.items(
         "/apis/coordination.k8s.io/v1/leases", _Lease, fieldSelector=f"metadata.name={_LEASE}"
     )
-    leases = (OperatorLease(each.metadata.namespace, _compute_expiry(each.spec)) for each in found)
-    return OperatorLeases(tuple(leases), looked=time.time())
+    return OperatorLeases(
+        tuple(OperatorLease(lease.metadata.namespace, _compute_expiry(lease.spec)) for lease in leases),
+        looked=time.time(),
+    )
 
 
 def _compute_expiry(spec: _LeaseSpec) -> float:

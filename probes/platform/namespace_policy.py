@@ -1,4 +1,4 @@
-"""The namespace of the run, and the policies in it."""
+"""Reads the namespace of the run and its network policies."""
 
 from functools import partial
 
@@ -24,10 +24,9 @@ from dynocheck.probes._k8s_types import METADATA, ObjectMeta, PartialObject
 def namespace(cluster: Cluster) -> Namespace:
     name = cluster.connection.namespace
     try:
-        found = cluster.get(f"/api/v1/namespaces/{name}", PartialObject)
+        meta = cluster.get(f"/api/v1/namespaces/{name}", PartialObject).metadata
     except NotFound:
         return Namespace(name, exists=False)
-    meta = found.metadata
     return Namespace(name, labels=meta.labels or {}, deleting=bool(meta.deletion_timestamp))
 
 
@@ -40,7 +39,7 @@ def namespace(cluster: Cluster) -> Namespace:
 def pod_classes(cluster: Cluster) -> PodClasses:
     paths = ("/apis/scheduling.k8s.io/v1/priorityclasses", "/apis/node.k8s.io/v1/runtimeclasses")
     lists = run_parallel([partial(cluster.items, path, PartialObject, accept=METADATA) for path in paths])
-    priorities, runtimes = (tuple(sorted(each.metadata.name for each in found)) for found in lists)
+    priorities, runtimes = (tuple(sorted(item.metadata.name for item in items)) for items in lists)
     return PodClasses(priorities, runtimes)
 
 
@@ -64,23 +63,22 @@ class _Policy(msgspec.Struct):
 
 @probe(access=[Access("list", "networkpolicies", "networking.k8s.io", local=True)])
 def network_policies(cluster: Cluster) -> NetworkPolicies:
-    """Stored policies always name their directions: the API server fills them in."""
     path = f"/apis/networking.k8s.io/v1/namespaces/{cluster.connection.namespace}/networkpolicies"
-    return NetworkPolicies(tuple(_convert_policy(found) for found in cluster.items(path, _Policy)))
+    return NetworkPolicies(tuple(_convert_policy(policy) for policy in cluster.items(path, _Policy)))
 
 
-def _convert_policy(found: _Policy) -> NetworkPolicy:
-    spec, types = found.spec, found.spec.policy_types or ["Ingress"]
+def _convert_policy(policy: _Policy) -> NetworkPolicy:
+    spec, types = policy.spec, policy.spec.policy_types or ["Ingress"]  # the API server sets a missing one
     return NetworkPolicy(
-        name=found.metadata.name,
+        name=policy.metadata.name,
         selector=spec.pod_selector,
         ingress=_convert_rules(spec.ingress) if "Ingress" in types else None,
         egress=_convert_rules(spec.egress) if "Egress" in types else None,
     )
 
 
-def _convert_rules(found: list[_Rule] | None) -> tuple[NetworkPolicyRule, ...]:
+def _convert_rules(rules: list[_Rule] | None) -> tuple[NetworkPolicyRule, ...]:
     return tuple(
-        NetworkPolicyRule(tuple(each.sources or each.targets or ()), tuple(each.ports or ()))
-        for each in found or ()
+        NetworkPolicyRule(tuple(rule.sources or rule.targets or ()), tuple(rule.ports or ()))
+        for rule in rules or ()
     )

@@ -1,4 +1,4 @@
-"""Namespaces, by their metadata."""
+"""Reads the metadata of namespaces."""
 
 from dynocheck import probe
 from dynocheck.facts import Access, LabelledNamespace, Namespaces, RunNamespace
@@ -8,8 +8,8 @@ from dynocheck.probes._k8s_types import METADATA, PartialObject
 
 @probe(access=[Access("list", "namespaces")])
 def namespaces(cluster: Cluster) -> Namespaces:
-    found = cluster.items("/api/v1/namespaces", PartialObject, accept=METADATA)
-    return Namespaces(tuple(LabelledNamespace(n.metadata.name, n.metadata.labels or {}) for n in found))
+    items = cluster.items("/api/v1/namespaces", PartialObject, accept=METADATA)
+    return Namespaces(tuple(LabelledNamespace(n.metadata.name, n.metadata.labels or {}) for n in items))
 
 
 @probe()

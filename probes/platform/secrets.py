@@ -1,4 +1,4 @@
-"""The Secrets that a recipe names: that they are there, of which type and with which keys."""
+"""Reads the existence, types and keys of the Secrets that recipes name."""
 
 from functools import partial
 
@@ -10,7 +10,7 @@ from dynocheck.kube import Cluster, NotFound, run_parallel
 
 
 class _Secret(msgspec.Struct):
-    """The values stay undecoded, and go with this: only their keys are taken."""
+    """A Secret whose values stay undecoded and are dropped with it; only their keys are kept."""
 
     type: str = ""
     data: dict[str, msgspec.Raw] | None = None
@@ -18,18 +18,18 @@ class _Secret(msgspec.Struct):
 
 @probe(access=[Access("get", "secrets", local=True)])
 def named_secrets(cluster: Cluster, paths: RecipePaths) -> NamedSecrets:
-    """Metadata alone has no keys, so each is asked for by its name; lists of Secrets are never read."""
-    from dynocheck.recipe.discover import load_recipes  # the reading of YAML, which no cluster needs
+    """Gets each Secret by name, because its metadata has no keys. Secrets are never listed."""
+    from dynocheck.recipe.discover import load_recipes  # imports YAML, which few runs need
 
-    here = cluster.connection.namespace
-    references = find_secret_references(Recipes(load_recipes(paths.items)))
-    names = sorted({(r.namespace or here, r.name) for r in references})
-    return NamedSecrets(tuple(run_parallel([partial(_get_secret, cluster, *each) for each in names])))
+    default = cluster.connection.namespace
+    references = find_secret_references(Recipes(load_recipes(*paths)))
+    names = sorted({(r.namespace or default, r.name) for r in references})
+    return NamedSecrets(tuple(run_parallel([partial(_get_secret, cluster, *name) for name in names])))
 
 
 def _get_secret(cluster: Cluster, namespace: str, name: str) -> NamedSecret:
     try:
-        found = cluster.get(f"/api/v1/namespaces/{namespace}/secrets/{name}", _Secret)
+        secret = cluster.get(f"/api/v1/namespaces/{namespace}/secrets/{name}", _Secret)
     except NotFound:
         return NamedSecret(namespace, name, exists=False)
-    return NamedSecret(namespace, name, type=found.type, keys=tuple(sorted(found.data or {})))
+    return NamedSecret(namespace, name, type=secret.type, keys=tuple(sorted(secret.data or {})))

@@ -1,4 +1,4 @@
-"""What stands behind each Service."""
+"""Counts the ready endpoints of each Service."""
 
 from collections import defaultdict
 
@@ -10,7 +10,7 @@ from dynocheck.kube import Cluster
 from dynocheck.probes._k8s_types import ObjectMeta
 
 _SERVICE = "kubernetes.io/service-name"
-_DNS = ("k8s-app", "kube-dns")  # on the Service, whose labels its slices repeat
+_DNS = ("k8s-app", "kube-dns")  # a label of the Service, which its EndpointSlices have too
 
 
 class _Conditions(msgspec.Struct):
@@ -29,16 +29,16 @@ class _EndpointSlice(msgspec.Struct):
 
 @probe(access=[Access("list", "endpointslices", "discovery.k8s.io")])
 def service_endpoints(cluster: Cluster) -> ServiceEndpoints:
-    """An endpoint that does not say is ready, as the API has it. Dual stack counts an endpoint twice."""
+    """An endpoint without the condition counts as ready, as the API defines. Dual-stack ones count twice."""
     ready: dict[str, int] = defaultdict(int)
     dns = set()
-    for found in cluster.items("/apis/discovery.k8s.io/v1/endpointslices", _EndpointSlice):
-        labels = found.metadata.labels or {}
+    for endpoint_slice in cluster.items("/apis/discovery.k8s.io/v1/endpointslices", _EndpointSlice):
+        labels = endpoint_slice.metadata.labels or {}
         service = labels.get(_SERVICE)
         if service:
-            endpoints = found.endpoints or ()
-            count = sum(each.conditions.ready is not False for each in endpoints if each.addresses)
-            name = f"{found.metadata.namespace}/{service}"
+            endpoints = endpoint_slice.endpoints or ()
+            count = sum(e.conditions.ready is not False for e in endpoints if e.addresses)
+            name = f"{endpoint_slice.metadata.namespace}/{service}"
             ready[name] += count
             if _DNS in labels.items():
                 dns.add(name)

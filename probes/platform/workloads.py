@@ -1,4 +1,4 @@
-"""Deployments, DaemonSets and StatefulSets."""
+"""Reads Deployments, DaemonSets and StatefulSets."""
 
 from collections.abc import Iterator
 from functools import partial
@@ -6,10 +6,9 @@ from functools import partial
 import msgspec
 
 from dynocheck import probe
-from dynocheck.facts import Access, Condition, Workload, Workloads
+from dynocheck.facts import Access, Workload, Workloads
 from dynocheck.kube import Cluster, run_parallel
-from dynocheck.probes._k8s_types import ObjectMeta
-from dynocheck.probes._k8s_types import StatusCondition as WireCondition
+from dynocheck.probes._k8s_types import ObjectMeta, StatusCondition, make_conditions
 
 _KINDS = {"Deployment": "deployments", "DaemonSet": "daemonsets", "StatefulSet": "statefulsets"}
 
@@ -41,7 +40,7 @@ class _Status(msgspec.Struct, rename="camel"):
     desired_number_scheduled: int = 0
     number_ready: int = 0
     updated_number_scheduled: int = 0
-    conditions: list[WireCondition] | None = None
+    conditions: list[StatusCondition] | None = None
 
 
 class _Workload(msgspec.Struct):
@@ -52,17 +51,16 @@ class _Workload(msgspec.Struct):
 
 @probe(access=[Access("list", plural, "apps") for plural in _KINDS.values()])
 def workloads(cluster: Cluster) -> Workloads:
-    def listed(kind: str, plural: str) -> list[Workload]:
-        return [
-            _convert_workload(kind, found) for found in cluster.items(f"/apis/apps/v1/{plural}", _Workload)
-        ]
+    lists = run_parallel(
+        [partial(cluster.items, f"/apis/apps/v1/{plural}", _Workload) for plural in _KINDS.values()]
+    )
+    return Workloads(
+        tuple(_convert_workload(k, item) for k, items in zip(_KINDS, lists, strict=True) for item in items)
+    )
 
-    lists = run_parallel([partial(listed, kind, plural) for kind, plural in _KINDS.items()])
-    return Workloads(tuple(each for found in lists for each in found))
 
-
-def _convert_workload(kind: str, found: _Workload) -> Workload:
-    meta, spec, status = found.metadata, found.spec, found.status
+def _convert_workload(kind: str, workload: _Workload) -> Workload:
+    meta, spec, status = workload.metadata, workload.spec, workload.status
     daemon = kind == "DaemonSet"
     return Workload(
         kind=kind,
@@ -76,7 +74,7 @@ def _convert_workload(kind: str, found: _Workload) -> Workload:
         ready=status.number_ready if daemon else status.ready_replicas,
         updated=status.updated_number_scheduled if daemon else status.updated_replicas,
         observed=status.observed_generation >= meta.generation,
-        conditions=tuple(Condition(c.type, c.status, c.reason, c.message) for c in status.conditions or ()),
+        conditions=make_conditions(status.conditions),
     )
 
 

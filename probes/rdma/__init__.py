@@ -1,1 +1,1 @@
-"""Probes of RDMA devices of nodes and recipes."""
+"""Probes of the NVIDIA Network Operator."""

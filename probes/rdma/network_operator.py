@@ -1,4 +1,4 @@
-"""The policies of the NVIDIA Network Operator."""
+"""Reads the policies of the NVIDIA Network Operator."""
 
 from typing import Any, TypeVar
 
@@ -6,8 +6,9 @@ import msgspec
 
 from dynocheck import probe
 from dynocheck.facts import Access, AppliedState, NicPolicies, NicPolicy
-from dynocheck.kube import Cluster, NotFound
+from dynocheck.kube import Cluster
 from dynocheck.probes._k8s_types import ObjectMeta
+from dynocheck.probes._listing import list_first
 
 T = TypeVar("T")
 
@@ -53,31 +54,27 @@ class _Sriov(msgspec.Struct, rename="camel"):
 @probe(access=[Access("list", plural, _GROUP) for plural in _KINDS.values()])
 def nic_policies(cluster: Cluster) -> NicPolicies:
     """Releases before 26.4 have no NicNodePolicy."""
-    found: list[NicPolicy] = []
-    served = False
-    for kind, plural in _KINDS.items():
-        try:
-            listed = cluster.items(f"/apis/{_GROUP}/v1alpha1/{plural}", _Policy)
-        except NotFound:
-            continue
-        served = True
-        found.extend(_convert_policy(kind, each) for each in listed)
-    return NicPolicies(tuple(found), served=served)
+    lists = {
+        kind: list_first(cluster, [f"/apis/{_GROUP}/v1alpha1/{plural}"], _Policy)
+        for kind, plural in _KINDS.items()
+    }
+    policies = (_convert_policy(kind, policy) for kind, items in lists.items() for policy in items or ())
+    return NicPolicies(tuple(policies), served=any(items is not None for items in lists.values()))
 
 
-def _convert_policy(kind: str, found: _Policy) -> NicPolicy:
+def _convert_policy(kind: str, policy: _Policy) -> NicPolicy:
     return NicPolicy(
         kind=kind,
-        name=found.metadata.name,
-        state=found.status.state,
-        states=tuple(AppliedState(s.name, s.state, s.message) for s in found.status.applied_states or ()),
-        components=tuple(sorted(key for key, value in found.spec.items() if isinstance(value, dict))),
-        resources=tuple(_list_resources(found.spec)),
+        name=policy.metadata.name,
+        state=policy.status.state,
+        states=tuple(AppliedState(s.name, s.state, s.message) for s in policy.status.applied_states or ()),
+        components=tuple(sorted(key for key, value in policy.spec.items() if isinstance(value, dict))),
+        resources=tuple(_list_resources(policy.spec)),
     )
 
 
 def _list_resources(spec: dict[str, Any]) -> list[str]:
-    """The names in the configurations of the device plugins; of SR-IOV pools those that are for RDMA."""
+    """The resource names in the configurations of the device plugins; of SR-IOV pools only those for RDMA."""
     names = []
     shared = _parse_config(spec.get("rdmaSharedDevicePlugin"), _Shared)
     for pool in (shared.config_list if shared else None) or ():
@@ -85,13 +82,13 @@ def _list_resources(spec: dict[str, Any]) -> list[str]:
     sriov = _parse_config(spec.get("sriovDevicePlugin"), _Sriov)
     for pool in (sriov.resource_list if sriov else None) or ():
         selectors = pool.selectors if isinstance(pool.selectors, list) else [pool.selectors]
-        if any(each is not None and each.is_rdma for each in selectors):
+        if any(selector is not None and selector.is_rdma for selector in selectors):
             names.append(f"{pool.resource_prefix or 'nvidia.com'}/{pool.resource_name}")
     return names
 
 
 def _parse_config(plugin: Any, kind: type[T]) -> T | None:
-    """A plugin's configuration, which is JSON inside the policy; None when it is not written as such."""
+    """A plugin's configuration, which is a string of JSON in the policy; None if it is not."""
     text = plugin.get("config") if isinstance(plugin, dict) else None
     try:
         return msgspec.json.decode(text, type=kind) if isinstance(text, str) else None

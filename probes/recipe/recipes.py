@@ -8,4 +8,4 @@ from dynocheck.facts import RecipePaths, Recipes
 def recipes(paths: RecipePaths) -> Recipes:
     from dynocheck.recipe.discover import load_recipes  # slow to import, and not needed for clusters
 
-    return Recipes(load_recipes(paths.items))
+    return Recipes(load_recipes(*paths))

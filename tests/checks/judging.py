@@ -9,9 +9,11 @@ import pytest
 
 from dynocheck import Finding, Skip
 from dynocheck.core.declarations import Check
+from dynocheck.core.outcomes import Judged, Unjudged
 from dynocheck.facts import CustomResourceDefinition, CustomResourceDefinitions, Recipes
 from dynocheck.recipe.discover import load_recipes
 from tests import wording
+from tests.checks.manifests import dump_objects
 
 GRAPH = """
 apiVersion: nvidia.com/v1beta1
@@ -30,20 +32,45 @@ FRONTEND = "  - {name: Frontend, type: frontend}\n"
 
 def run_check(check: Check, *facts: Any) -> list[Finding]:
     """Its findings, whose wording is compared with tests/wording.txt."""
-    findings = list(check(*facts) or ())
+    findings = [result for result in check(*facts) or () if isinstance(result, Finding)]
     for finding in findings:
         wording.compare(check.id, finding)
     return findings
 
 
 def outcomes(check: Check, *facts: Any) -> list[str]:
-    """Each finding's outcome."""
-    return [str(finding.outcome) for finding in run_check(check, *facts)]
+    """Each finding's outcome; `skip` where the check has nothing to judge."""
+    try:
+        return [str(finding.outcome) for finding in run_check(check, *facts)]
+    except Skip:
+        return ["skip"]
+
+
+def judge(check: Check, *facts: Any) -> list[str]:
+    """Each finding's outcome, and `unjudged` for each thing that was not judged; `skip` as above."""
+    found = outcomes(check, *facts)
+    return found if found == ["skip"] else found + ["unjudged"] * len(get_coverage(check, *facts)[1])
 
 
 def places(check: Check, *facts: Any) -> list[tuple[str, str]]:
-    """Each finding's outcome, and the object or the FILE:LINE that it is about."""
-    return [(str(finding.outcome), _place(finding)) for finding in run_check(check, *facts)]
+    """Each finding's outcome, and the object or the FILE:LINE that it is about; or `skip`, as above."""
+    try:
+        return [(str(finding.outcome), _place(finding)) for finding in run_check(check, *facts)]
+    except Skip:
+        return [("skip", "")]
+
+
+def get_coverage(check: Check, *facts: Any) -> tuple[int, list[str]]:
+    """How many things were judged, and what was not."""
+    results = list(check(*facts) or ())
+    count = sum(result.count for result in results if isinstance(result, Judged))
+    return count, [result.what for result in results if isinstance(result, Unjudged)]
+
+
+def explain_unjudged(check: Check, *facts: Any) -> str:
+    """Why not everything was judged; empty where it was."""
+    results = list(check(*facts) or ())
+    return "; ".join(result.why for result in results if isinstance(result, Unjudged))
 
 
 def _place(finding: Finding) -> str:
@@ -51,6 +78,15 @@ def _place(finding: Finding) -> str:
         return str(finding.subject)
     place = finding.location
     return f"{Path(place.file).name}:{place.line}" if place is not None else ""
+
+
+def read_lines(check: Check, *facts: Any) -> list[str]:
+    """The line that each finding is about, as it stands in its file."""
+    places = [finding.location for finding in run_check(check, *facts)]
+    return [
+        Path(place.file).read_text().splitlines()[place.line - 1].strip() if place and place.line else ""
+        for place in places
+    ]
 
 
 def list_messages(check: Check, *facts: Any) -> list[tuple[str, str]]:
@@ -84,34 +120,6 @@ def worker(
 """
 
 
-def make_component(
-    *args: str,
-    module: str = "dynamo.vllm",
-    image: str = "vllm-runtime:1.3.0",
-    script: str = "",
-    more: str = "",
-) -> str:
-    """A component of one GPU, in an image of Dynamo's, that starts a module with exactly these arguments.
-
-    :param script: what a shell runs instead.
-    :param more: more of its container and of its pod, indented as they are.
-    """
-    quoted = ", ".join(f"'{arg}'" for arg in args)
-    command = f"[sh, -c, '{script}']" if script else f"[python3, -m, {module}]"
-    return f"""
-  - name: w
-    type: worker
-    podTemplate:
-      spec:
-        containers:
-        - name: main
-          image: nvcr.io/nvidia/ai-dynamo/{image}
-          command: {command}
-          args: [{quoted}]
-          resources: {{limits: {{nvidia.com/gpu: "1"}}}}
-{more}"""
-
-
 def recipes(folder: Path, **files: str) -> Recipes:
     """The recipe in a folder that holds these files; `a__b` is the file b.yaml in the folder a."""
     for name, text in files.items():
@@ -119,6 +127,11 @@ def recipes(folder: Path, **files: str) -> Recipes:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text)
     return Recipes(load_recipes([str(folder)]))
+
+
+def deploy(folder: Path, *objects: dict[str, Any]) -> Recipes:
+    """The recipe in a folder whose one file, deploy.yaml, holds these objects."""
+    return recipes(folder, deploy=dump_objects(*objects))
 
 
 def crd(

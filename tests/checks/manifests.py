@@ -27,14 +27,14 @@ def dump_objects(*objects: dict[str, Any]) -> str:
     return yaml.dump_all(objects, Dumper=_Dumper, sort_keys=False)
 
 
-def graph(*components: dict[str, Any], name: str = "g", **spec: Any) -> dict[str, Any]:
-    """A graph with a frontend, unless a component is an endpoint picker."""
-    front = [] if any(c.get("type") in ("frontend", "epp") for c in components) else [FRONTEND]
+def graph(*components: dict[str, Any], name: str = "g", front: bool = True, **spec: Any) -> dict[str, Any]:
+    """A graph with a frontend, unless a component is one or an endpoint picker."""
+    front = front and not any(c.get("type") in ("frontend", "epp") for c in components)
     return {
         "apiVersion": "nvidia.com/v1beta1",
         "kind": "DynamoGraphDeployment",
         "metadata": {"name": name},
-        "spec": {**spec, "components": [*front, *components]},
+        "spec": {**spec, "components": [*[FRONTEND] * front, *components]},
     }
 
 
@@ -97,6 +97,18 @@ def job(
         "metadata": {"name": name},
         "spec": {**spec, "template": {"spec": inner}},
     }
+
+
+def config_map(name: str, **files: str) -> dict[str, Any]:
+    """A ConfigMap of these files, each of which is called KEY.yaml."""
+    data = {f"{key}.yaml": f"{text}\n" for key, text in files.items()}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data}
+
+
+def mount_config(name: str, folder: str = "/config") -> dict[str, Any]:
+    """What engine() needs to mount a ConfigMap in a folder."""
+    volume = {"name": name, "configMap": {"name": name}}
+    return {"main": {"volumeMounts": [{"name": name, "mountPath": folder}]}, "pod": {"volumes": [volume]}}
 
 
 def claim(*modes: str, size: str = "100Gi", name: str = "model-cache") -> dict[str, Any]:

@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from tests.clusters import gaie, gpu, monitoring, platform, rdma, storage
 from tests.clusters.gpu import GPU_LABELS, GPU_NODES, OPERATOR
+from tests.clusters.objects import make_object
 from tests.clusters.storage import storage_class
+from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 
-__all__ = ["GPU_LABELS", "GPU_NODES", "OPERATOR", "crd", "define", "furnish", "node", "storage_class"]
+__all__ = ["GPU_LABELS", "GPU_NODES", "OPERATOR", "define", "furnish", "node", "storage_class"]
 
 
-def crd(name: str) -> dict[str, Any]:
-    """What names a CustomResourceDefinition, to be deleted."""
-    kind = {"apiVersion": "apiextensions.k8s.io/v1", "kind": "CustomResourceDefinition"}
-    return {**kind, "metadata": {"name": name}}
-
-
-def node(name: str) -> dict[str, Any]:
+def node(name: str) -> Object:
     """What names a node, to be deleted."""
-    return {"apiVersion": "v1", "kind": "Node", "metadata": {"name": name}}
+    return make_object("Node", name)
 
 
 def define(cluster: ControlPlane, crds: Path) -> None:

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from tests.clusters.objects import make_condition, make_namespace, make_object, make_workload
+from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 
-CRDS: tuple[str, ...] = (
-    "gateway-api/v1.5.1",
-    "gaie/v1.2.1",
-)
+CRDS: tuple[str, ...] = ("gateway-api/v1.5.1", "gaie/v1.2.1")
 CONTROLLER = "agentgateway.dev/agentgateway"
 CONTROLLER_NAMESPACE = "agentgateway-system"
 SERVING = "serving"
@@ -18,6 +15,7 @@ GRAPH = "nvidia.com/dynamo-graph-deployment-name"
 PICKER = {GRAPH: "qwen", COMPONENT: "epp"}
 WORKERS = {"nvidia.com/dynamo-component-class": "worker", "nvidia.com/dynamo-namespace": "serving-qwen"}
 GROUP = "inference.networking.k8s.io"
+GATEWAY_API = "gateway.networking.k8s.io"
 CONFIG = """\
 apiVersion: inference.networking.x-k8s.io/v1alpha1
 kind: EndpointPickerConfig
@@ -32,32 +30,10 @@ schedulingProfiles:
 """
 
 
-def condition(kind: str, status: str = "True", reason: str = "", generation: int = 1) -> dict[str, Any]:
-    """A condition that a controller wrote of this generation."""
-    return {
-        "type": kind,
-        "status": status,
-        "reason": reason or kind,
-        "message": "",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-        "observedGeneration": generation,
-    }
-
-
-def namespace(name: str) -> dict[str, Any]:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}
-
-
-def gateway_class(
-    name: str = "agentgateway", controller: str = CONTROLLER, accepted: str = "True"
-) -> dict[str, Any]:
-    return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "GatewayClass",
-        "metadata": {"name": name},
-        "spec": {"controllerName": controller},
-        "status": {"conditions": [condition("Accepted", accepted)]},
-    }
+def gateway_class(name: str = "agentgateway", controller: str = CONTROLLER, accepted: str = "True") -> Object:
+    status = {"conditions": [make_condition("Accepted", accepted)]}
+    spec = {"controllerName": controller}
+    return make_object(f"{GATEWAY_API}/v1 GatewayClass", name, spec=spec, status=status)
 
 
 def gateway(
@@ -67,19 +43,20 @@ def gateway(
     routes_from: str = "All",
     programmed: str = "True",
     port: int = 80,
-) -> dict[str, Any]:
+    generation: int = 1,
+) -> Object:
     """The Gateway of Dynamo's installer."""
     allowed = {"namespaces": {"from": routes_from}}
-    return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "Gateway",
-        "metadata": {"name": "inference-gateway", "namespace": place},
-        "spec": {
-            "gatewayClassName": class_name,
-            "listeners": [{"name": "http", "port": port, "protocol": "HTTP", "allowedRoutes": allowed}],
-        },
-        "status": {"conditions": [condition("Accepted"), condition("Programmed", programmed)]},
-    }
+    listener = {"name": "http", "port": port, "protocol": "HTTP", "allowedRoutes": allowed}
+    states = {"Accepted": "True", "Programmed": programmed}
+    conditions = [make_condition(kind, state, generation=generation) for kind, state in states.items()]
+    return make_object(
+        f"{GATEWAY_API}/v1 Gateway",
+        "inference-gateway",
+        place,
+        spec={"gatewayClassName": class_name, "listeners": [listener]},
+        status={"conditions": conditions},
+    )
 
 
 def route(
@@ -91,96 +68,49 @@ def route(
     accepted: str = "True",
     resolved: str = "True",
     told: bool = True,
-) -> dict[str, Any]:
+) -> Object:
     """A route to the pool, and what its controller says of it."""
     place = {"namespace": gateway_namespace} if gateway_namespace else {}
-    parent = {"group": "gateway.networking.k8s.io", "kind": "Gateway", "name": "inference-gateway", **place}
+    parent = {"group": GATEWAY_API, "kind": "Gateway", "name": "inference-gateway", **place}
     backend = {"group": group, "kind": "InferencePool", "name": pool, "port": 8000}
-    conditions = [condition("Accepted", accepted), condition("ResolvedRefs", resolved)]
+    conditions = [make_condition("Accepted", accepted), make_condition("ResolvedRefs", resolved)]
     status = {"parentRef": parent, "controllerName": controller, "conditions": conditions}
-    return {
-        "apiVersion": "gateway.networking.k8s.io/v1",
-        "kind": "HTTPRoute",
-        "metadata": {"name": "qwen-route", "namespace": SERVING},
-        "spec": {"parentRefs": [parent], "rules": [{"backendRefs": [backend]}]},
-        "status": {"parents": [status] if told else []},
-    }
+    return make_object(
+        f"{GATEWAY_API}/v1 HTTPRoute",
+        "qwen-route",
+        SERVING,
+        spec={"parentRefs": [parent], "rules": [{"backendRefs": [backend]}]},
+        status={"parents": [status] if told else []},
+    )
 
 
-def pool(
-    labels: dict[str, str] | None = None, *, port: int = 9002, name: str = "qwen-pool"
-) -> dict[str, Any]:
+def pool(labels: dict[str, str] | None = None, *, port: int = 9002, name: str = "qwen-pool") -> Object:
     """The pool that Dynamo's operator makes for a graph."""
-    return {
-        "apiVersion": f"{GROUP}/v1",
-        "kind": "InferencePool",
-        "metadata": {"name": name, "namespace": SERVING},
-        "spec": {
-            "selector": {"matchLabels": labels or WORKERS},
-            "targetPorts": [{"number": 8000}],
-            "endpointPickerRef": {"name": "qwen-epp", "port": {"number": port}},
-        },
+    spec = {
+        "selector": {"matchLabels": labels or WORKERS},
+        "targetPorts": [{"number": 8000}],
+        "endpointPickerRef": {"name": "qwen-epp", "port": {"number": port}},
     }
+    return make_object(f"{GROUP}/v1 InferencePool", name, SERVING, spec=spec)
 
 
-def service(name: str = "qwen-epp") -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "Service",
-        "metadata": {"name": name, "namespace": SERVING, "labels": PICKER},
-        "spec": {"selector": PICKER, "ports": [{"name": "grpc", "port": 9002}]},
-    }
+def service(name: str = "qwen-epp") -> Object:
+    spec = {"selector": PICKER, "ports": [{"name": "grpc", "port": 9002}]}
+    return make_object("Service", name, SERVING, labels=PICKER, spec=spec)
 
 
-def config(text: str = CONFIG) -> dict[str, Any]:
-    return {
-        "apiVersion": "v1",
-        "kind": "ConfigMap",
-        "metadata": {"name": "qwen-epp-config", "namespace": SERVING},
-        "data": {"epp-config-dynamo.yaml": text},
-    }
+def config(text: str = CONFIG) -> Object:
+    return make_object("ConfigMap", "qwen-epp-config", SERVING, data={"epp-config-dynamo.yaml": text})
 
 
-def deployment(
-    name: str,
-    place: str,
-    labels: dict[str, str],
-    image: str = "registry.example/app:1",
-    *,
-    replicas: int = 1,
-    ready: int | None = None,
-) -> dict[str, Any]:
-    """A Deployment and what its controller reports of it."""
-    container = {"name": "main", "image": image}
-    ready = replicas if ready is None else ready
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": place, "labels": labels},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": labels},
-            "template": {"metadata": {"labels": labels}, "spec": {"containers": [container]}},
-        },
-        "status": {
-            "observedGeneration": 1,
-            "replicas": replicas,
-            "readyReplicas": ready,
-            "updatedReplicas": replicas,
-        },
-    }
-
-
-def controller(
-    image: str = "cr.agentgateway.dev/controller:v1.0.0", *, replicas: int = 1, ready: int | None = None
-) -> dict[str, Any]:
+def controller(image: str = "cr.agentgateway.dev/controller:v1.0.0", *, ready: int = 1) -> Object:
     """The control plane of agentgateway, as its chart has it."""
     labels = {"agentgateway": "agentgateway", "app.kubernetes.io/name": "agentgateway"}
-    return deployment("agentgateway", CONTROLLER_NAMESPACE, labels, image, replicas=replicas, ready=ready)
+    return make_workload("Deployment", "agentgateway", CONTROLLER_NAMESPACE, image, labels, ready=ready)
 
 
-def picker(replicas: int = 1, ready: int | None = None) -> dict[str, Any]:
-    return deployment("qwen-epp", SERVING, PICKER, replicas=replicas, ready=ready)
+def picker(replicas: int = 1, *, ready: int | None = None, name: str = "qwen-epp") -> Object:
+    return make_workload("Deployment", name, SERVING, labels=PICKER, desired=replicas, ready=ready)
 
 
 def picker_pod(cluster: ControlPlane, *, ready: bool = True) -> None:
@@ -199,7 +129,7 @@ def picker_pod(cluster: ControlPlane, *, ready: bool = True) -> None:
 
 def furnish(cluster: ControlPlane) -> None:
     """Dynamo's installer for agentgateway was run, and a graph with an endpoint picker applied."""
-    cluster.apply(namespace(CONTROLLER_NAMESPACE), namespace(SERVING))
+    cluster.apply(make_namespace(CONTROLLER_NAMESPACE), make_namespace(SERVING))
     cluster.apply(controller(), gateway_class(), gateway(), route(), pool(), service(), config(), picker())
     cluster.pod("qwen-worker-0", SERVING, node="gpu-2", labels=WORKERS)
     picker_pod(cluster)

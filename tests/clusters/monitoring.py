@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from tests.clusters.objects import make_namespace, make_object
+from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 
 CRDS: tuple[str, ...] = ("prometheus-operator",)
@@ -12,57 +14,38 @@ PROMETHEUSES = f"prometheuses.{GROUP}"
 METRICS = {"nvidia.com/metrics-enabled": "true"}
 
 
-def prometheus_definition() -> dict[str, Any]:
+def prometheus_definition() -> Object:
     """The type Prometheus, which is not among the published ones at hand, with a schema of anything."""
-    anything = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {"name": PROMETHEUSES},
-        "spec": {
-            "group": GROUP,
-            "scope": "Namespaced",
-            "names": {"plural": "prometheuses", "singular": "prometheus", "kind": "Prometheus"},
-            "versions": [
-                {
-                    "name": "v1",
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": anything},
-                    "subresources": {"status": {}},
-                }
-            ],
-        },
+    names = {"plural": "prometheuses", "singular": "prometheus", "kind": "Prometheus"}
+    anything = {"openAPIV3Schema": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}}
+    version = {
+        "name": "v1",
+        "served": True,
+        "storage": True,
+        "schema": anything,
+        "subresources": {"status": {}},
     }
+    spec = {"group": GROUP, "scope": "Namespaced", "names": names, "versions": [version]}
+    return make_object("apiextensions.k8s.io/v1 CustomResourceDefinition", PROMETHEUSES, spec=spec)
 
 
-def prometheus(name: str = "prometheus", *, available: str = "True", **spec: Any) -> dict[str, Any]:
+def prometheus(name: str = "prometheus", *, available: str = "True", **spec: Any) -> Object:
     """A Prometheus; without a spec one that reads every PodMonitor of every namespace."""
-    return {
-        "apiVersion": f"{GROUP}/v1",
-        "kind": "Prometheus",
-        "metadata": {"name": name, "namespace": "monitoring"},
-        "spec": spec or {"podMonitorSelector": {}, "podMonitorNamespaceSelector": {}},
-        "status": {"conditions": [{"type": "Available", "status": available}]},
-    }
+    spec = spec or {"podMonitorSelector": {}, "podMonitorNamespaceSelector": {}}
+    status = {"conditions": [{"type": "Available", "status": available}]}
+    return make_object(f"{GROUP}/v1 Prometheus", name, "monitoring", spec=spec, status=status)
 
 
-def pod_monitor(name: str, role: str, labels: dict[str, str] | None = None) -> dict[str, Any]:
-    """A PodMonitor as Dynamo's chart makes it."""
-    return {
-        "apiVersion": f"{GROUP}/v1",
-        "kind": "PodMonitor",
-        "metadata": {"name": name, "namespace": "dynamo-system", "labels": labels or {}},
-        "spec": {
-            "namespaceSelector": {"any": True},
-            "podMetricsEndpoints": [{"interval": "5s", "path": "/metrics", "port": "http"}],
-            "selector": {"matchLabels": {"nvidia.com/dynamo-component-type": role, **METRICS}},
-        },
+def pod_monitor(role: str) -> Object:
+    """A PodMonitor as Dynamo's chart makes it for a kind of component."""
+    spec = {
+        "namespaceSelector": {"any": True},
+        "podMetricsEndpoints": [{"interval": "5s", "path": "/metrics", "port": "http"}],
+        "selector": {"matchLabels": {"nvidia.com/dynamo-component-type": role, **METRICS}},
     }
+    return make_object(f"{GROUP}/v1 PodMonitor", f"dynamo-{role}", "dynamo-system", spec=spec)
 
 
 def furnish(cluster: ControlPlane) -> None:
-    for name in ("monitoring", "dynamo-system"):
-        cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
-    cluster.apply(prometheus_definition(), prometheus())
-    cluster.apply(*(pod_monitor(f"dynamo-{role}", role) for role in ("frontend", "worker")))
+    cluster.apply(make_namespace("monitoring"), make_namespace("dynamo-system"))
+    cluster.apply(prometheus_definition(), prometheus(), pod_monitor("frontend"), pod_monitor("worker"))

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from tests.clusters.objects import make_namespace, make_object, make_workload
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 
@@ -42,45 +43,6 @@ def _labels(instance: str) -> dict[str, str]:
     }
 
 
-def deployment(
-    name: str,
-    namespace: str,
-    image: str,
-    labels: dict[str, str],
-    *,
-    ready: bool = True,
-    replicas: int = 1,
-) -> Object:
-    """A Deployment with the status that its controller would report."""
-    container = {"name": "manager", "image": image}
-    available = {
-        "type": "Available",
-        "status": str(ready),
-        "reason": "MinimumReplicasAvailable" if ready else "MinimumReplicasUnavailable",
-        "message": "" if ready else "Deployment does not have minimum availability.",
-        "lastTransitionTime": "2026-01-01T00:00:00Z",
-        "lastUpdateTime": "2026-01-01T00:00:00Z",
-    }
-    counts = dict.fromkeys(("readyReplicas", "availableReplicas"), replicas if ready else 0)
-    return {
-        "apiVersion": "apps/v1",
-        "kind": "Deployment",
-        "metadata": {"name": name, "namespace": namespace, "labels": labels},
-        "spec": {
-            "replicas": replicas,
-            "selector": {"matchLabels": {"app": name}},
-            "template": {"metadata": {"labels": {"app": name}}, "spec": {"containers": [container]}},
-        },
-        "status": {
-            "observedGeneration": 99,
-            "replicas": replicas,
-            "updatedReplicas": replicas,
-            **counts,
-            "conditions": [available],
-        },
-    }
-
-
 def operator(
     *,
     ready: bool = True,
@@ -92,34 +54,27 @@ def operator(
     labels = {**_labels(instance), "control-plane": "controller-manager"}
     image = f"nvcr.io/nvidia/ai-dynamo/kubernetes-operator:{release}"
     name = f"{instance}-dynamo-operator-controller-manager"
-    return deployment(name, namespace, image, labels, ready=ready, replicas=replicas)
+    running = replicas if ready else 0
+    return make_workload("Deployment", name, namespace, image, labels, desired=replicas, ready=running)
 
 
 def config(text: str = CONFIG, *, namespace: str = NAMESPACE, instance: str = "dynamo-platform") -> Object:
     """The operator's ConfigMap."""
     name = f"{instance}-dynamo-operator-config"
-    metadata = {"name": name, "namespace": namespace, "labels": _labels(instance)}
-    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"config.yaml": text}}
-
-
-def namespace(name: str, **labels: str) -> Object:
-    return {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}}
+    return make_object("ConfigMap", name, namespace, labels=_labels(instance), data={"config.yaml": text})
 
 
 def endpoints(service: str, namespace: str, *, ready: int = 1) -> Object:
     """The EndpointSlice of a Service, of one endpoint and whether it is ready."""
-    return {
-        "apiVersion": "discovery.k8s.io/v1",
-        "kind": "EndpointSlice",
-        "metadata": {
-            "name": f"{service}-1",
-            "namespace": namespace,
-            "labels": {"kubernetes.io/service-name": service},
-        },
-        "addressType": "IPv4",
-        "endpoints": [{"addresses": ["10.1.0.1"], "conditions": {"ready": bool(ready)}}],
-        "ports": [{"port": 9443}],
-    }
+    return make_object(
+        "discovery.k8s.io/v1 EndpointSlice",
+        f"{service}-1",
+        namespace,
+        labels={"kubernetes.io/service-name": service},
+        addressType="IPv4",
+        endpoints=[{"addresses": ["10.1.0.1"], "conditions": {"ready": bool(ready)}}],
+        ports=[{"port": 9443}],
+    )
 
 
 def bundle(ends: datetime.timedelta = datetime.timedelta(days=90)) -> str:
@@ -137,48 +92,35 @@ def bundle(ends: datetime.timedelta = datetime.timedelta(days=90)) -> str:
     return base64.b64encode(certificate.public_bytes(serialization.Encoding.PEM)).decode()
 
 
-def client(path: str, ca: str | None, service: str = SERVICE, namespace: str = NAMESPACE) -> dict[str, Any]:
-    found: dict[str, Any] = {"service": {"name": service, "namespace": namespace, "path": path}}
-    return {**found, "caBundle": ca} if ca else found
+def client(path: str, ca: str | None, service: str = SERVICE, namespace: str = NAMESPACE) -> Object:
+    called = {"service": {"name": service, "namespace": namespace, "path": path}}
+    return {**called, "caBundle": ca} if ca else called
 
 
 def admission(ca: str | None, kind: str = "Validating", *, policy: str = "Fail", **selector: Any) -> Object:
     """A webhook configuration for graphs."""
-    verb = "validate" if kind == "Validating" else "mutate"
+    verb = kind.lower().replace("ing", "e")
+    rule = {"apiGroups": ["nvidia.com"], "apiVersions": ["v1beta1"], "resources": ["dynamographdeployments"]}
     webhook = {
         "name": f"{verb[0]}dynamographdeployment.kb.io",
         "admissionReviewVersions": ["v1"],
         "sideEffects": "None",
         "failurePolicy": policy,
         "clientConfig": client(f"/{verb}/nvidia.com/v1beta1/dynamographdeployments", ca),
-        "rules": [
-            {
-                "apiGroups": ["nvidia.com"],
-                "apiVersions": ["v1beta1"],
-                "operations": ["CREATE", "UPDATE"],
-                "resources": ["dynamographdeployments"],
-            }
-        ],
+        "rules": [{**rule, "operations": ["CREATE", "UPDATE"]}],
         **({"namespaceSelector": selector} if selector else {}),
     }
-    return {
-        "apiVersion": "admissionregistration.k8s.io/v1",
-        "kind": f"{kind}WebhookConfiguration",
-        "metadata": {"name": f"{FULLNAME}-{kind.lower()}"},
-        "webhooks": [webhook],
-    }
+    typed = f"admissionregistration.k8s.io/v1 {kind}WebhookConfiguration"
+    return make_object(typed, f"{FULLNAME}-{kind.lower()}", webhooks=[webhook])
 
 
 def convert(cluster: ControlPlane, ca: str | None, *plurals: str) -> None:
     """Have the operator convert between versions of its types, as it would after its first start."""
     for plural in plurals or VERSIONED:
         path = f"/apis/apiextensions.k8s.io/v1/customresourcedefinitions/dynamo{plural}.nvidia.com"
-        webhook = {
-            "clientConfig": {"caBundle": None, **client("/convert", ca)},
-            "conversionReviewVersions": ["v1"],
-        }
-        conversion = {"strategy": "Webhook", "webhook": webhook}
-        merge(cluster, path, {"spec": {"conversion": conversion}})
+        called = {"caBundle": None, **client("/convert", ca)}
+        webhook = {"clientConfig": called, "conversionReviewVersions": ["v1"]}
+        merge(cluster, path, {"spec": {"conversion": {"strategy": "Webhook", "webhook": webhook}}})
 
 
 def merge(cluster: ControlPlane, path: str, body: Object) -> Object:
@@ -188,8 +130,7 @@ def merge(cluster: ControlPlane, path: str, body: Object) -> Object:
 def secret(name: str, kind: str = "Opaque", **data: str) -> Object:
     """A Secret of the namespace that tests deploy to."""
     encoded = {key: base64.b64encode(value.encode()).decode() for key, value in data.items()}
-    metadata = {"name": name, "namespace": "default"}
-    return {"apiVersion": "v1", "kind": "Secret", "metadata": metadata, "type": kind, "data": encoded}
+    return make_object("Secret", name, "default", type=kind, data=encoded)
 
 
 def pull_secret(kind: str = "kubernetes.io/dockerconfigjson") -> Object:
@@ -202,6 +143,6 @@ TOKEN = secret("hf-token-secret", HF_TOKEN="hf_" + "x" * 20)
 def furnish(cluster: ControlPlane) -> None:
     ca = bundle()
     cluster.apply(TOKEN, pull_secret())
-    cluster.apply(namespace(NAMESPACE), operator(), config(), endpoints(SERVICE, NAMESPACE))
+    cluster.apply(make_namespace(NAMESPACE), operator(), config(), endpoints(SERVICE, NAMESPACE))
     cluster.apply(admission(ca), admission(ca, "Mutating"), endpoints("kube-dns", "kube-system"))
     convert(cluster, ca)

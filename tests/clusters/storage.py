@@ -5,9 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from tests.clusters.gpu import GPU_NODES
+from tests.clusters.objects import make_object
+from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 
 DRIVER = "nfs.csi.k8s.io"
+STORAGE = "storage.k8s.io/v1"
 
 
 def storage_class(
@@ -17,38 +20,24 @@ def storage_class(
     default: bool = True,
     binding: str = "Immediate",
     **fields: Any,
-) -> dict[str, Any]:
+) -> Object:
     """A StorageClass as its driver's guide has it."""
-    annotations = {"storageclass.kubernetes.io/is-default-class": "true"} if default else {}
-    return {
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "StorageClass",
-        "metadata": {"name": name, "annotations": annotations},
-        "provisioner": provisioner,
-        "volumeBindingMode": binding,
-        **fields,
-    }
+    fields.setdefault(
+        "annotations", {"storageclass.kubernetes.io/is-default-class": "true"} if default else {}
+    )
+    fields |= {"provisioner": provisioner, "volumeBindingMode": binding}
+    return make_object(f"{STORAGE} StorageClass", name, **fields)
 
 
-def csi_driver(name: str = DRIVER) -> dict[str, Any]:
+def csi_driver(name: str = DRIVER) -> Object:
     """A CSIDriver as its driver's guide has it."""
-    return {
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "CSIDriver",
-        "metadata": {"name": name},
-        "spec": {"attachRequired": False},
-    }
+    return make_object(f"{STORAGE} CSIDriver", name, spec={"attachRequired": False})
 
 
-def csi_node(name: str, *drivers: str, keys: list[str] | None = None) -> dict[str, Any]:
+def csi_node(name: str, *drivers: str, keys: list[str] | None = None) -> Object:
     """What a node's kubelet says of its drivers."""
     listed = [{"name": each, "nodeID": name, "topologyKeys": keys} for each in drivers]
-    return {
-        "apiVersion": "storage.k8s.io/v1",
-        "kind": "CSINode",
-        "metadata": {"name": name},
-        "spec": {"drivers": listed},
-    }
+    return make_object(f"{STORAGE} CSINode", name, spec={"drivers": listed})
 
 
 def claim(
@@ -59,47 +48,22 @@ def claim(
     mode: str = "ReadWriteMany",
     phase: str = "Bound",
     size: str = "100Gi",
-) -> dict[str, Any]:
+) -> Object:
     """A claim with the status that the controller of volumes would write."""
     spec: dict[str, Any] = {"accessModes": [mode], "resources": {"requests": {"storage": size}}}
-    if storage_class is not None:
-        spec["storageClassName"] = storage_class
-    if phase != "Pending":
-        spec["volumeName"] = f"pvc-{name}"
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": name, "namespace": namespace},
-        "spec": spec,
-        "status": {"phase": phase},
-    }
+    spec |= {} if storage_class is None else {"storageClassName": storage_class}
+    spec |= {} if phase == "Pending" else {"volumeName": f"pvc-{name}"}
+    return make_object("PersistentVolumeClaim", name, namespace, spec=spec, status={"phase": phase})
 
 
 def claim_event(
-    claim: dict[str, Any],
-    reason: str,
-    message: str,
-    *,
-    kind: str = "Warning",
-    last: str = "2026-11-01T10:00:00Z",
-) -> dict[str, Any]:
+    claim: Object, reason: str, message: str, *, kind: str = "Warning", last: str = "2026-11-01T10:00:00Z"
+) -> Object:
     """What a provisioner or the controller of volumes tells of a claim that the API server has given."""
-    meta = claim["metadata"]
-    return {
-        "apiVersion": "v1",
-        "kind": "Event",
-        "metadata": {"name": f"{meta['name']}.{reason.lower()}", "namespace": meta["namespace"]},
-        "involvedObject": {
-            "kind": "PersistentVolumeClaim",
-            "name": meta["name"],
-            "namespace": meta["namespace"],
-            "uid": meta["uid"],
-        },
-        "type": kind,
-        "reason": reason,
-        "message": message,
-        "lastTimestamp": last,
-    }
+    meta = {key: claim["metadata"][key] for key in ("name", "namespace", "uid")}
+    fields = {"involvedObject": {"kind": "PersistentVolumeClaim", **meta}, "lastTimestamp": last}
+    fields |= {"type": kind, "reason": reason, "message": message}
+    return make_object("Event", f"{meta['name']}.{reason.lower()}", meta["namespace"], **fields)
 
 
 def furnish(cluster: ControlPlane) -> None:

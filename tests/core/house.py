@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from dynocheck import Finding, check, fail, probe
 from dynocheck.core.declarations import Probe
 from dynocheck.core.knowledge import Knowledge
+from dynocheck.core.outcomes import Verdict
 from dynocheck.core.planning import plan
 from dynocheck.core.probing import gather
-from dynocheck.facts import Access, Fact
+from dynocheck.facts import Access, Fact, IgnoreUses, Recipes
 
 
 class House:
@@ -66,3 +67,22 @@ def lamps(hall: Hall) -> None:
 def gather_facts(*probes: Probe, house: House | None = None, timeout_s: float = 5, **more: Any) -> Knowledge:
     planned = plan([trees, lamps], probes, {House})
     return gather(planned.probes, {House: house or House()}, timeout_s=timeout_s, **more)
+
+
+class NoSuppressions:
+    """Nothing is suppressed."""
+
+    def read_comments(self, recipes: Recipes | None) -> NoSuppressions:
+        return self
+
+    def suppress(self, check: str, findings: Sequence[Finding]) -> list[None]:
+        return [None] * len(findings)
+
+    def list_uses(self, verdicts: Iterable[Verdict]) -> IgnoreUses:
+        return IgnoreUses()
+
+    def record_baseline(self, verdicts: Iterable[Verdict]) -> None:
+        return None
+
+    def list_suppressors(self, rejudge: object) -> tuple[()]:
+        return ()

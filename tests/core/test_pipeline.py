@@ -6,18 +6,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from dynocheck import Finding, Skip, check, fail, unknown, warn
+from dynocheck import Finding, Result, Skip, check, fail, judged, unjudged, unknown, warn
 from dynocheck.core.knowledge import Knowledge, MissingFact
-from dynocheck.core.outcomes import Outcome, Verdict
-from dynocheck.core.pipeline import MAX_FINDINGS, judge
+from dynocheck.core.outcomes import Outcome, Verdict, compute_exit_code
+from dynocheck.core.pipeline import judge
+from dynocheck.core.report_builder import build_report
 from tests.core.house import Door, Garden, Hall, lamps, trees
 
 KNOWN = Knowledge(facts={Garden: Garden(3)})
 
 
-def judge_findings(*findings: Finding, skip: str | None = None, level: Outcome | None = None) -> Verdict:
+def judge_findings(*findings: Result, skip: str | None = None, level: Outcome | None = None) -> Verdict:
     @check("house.rows", title="Every row is watered")
-    def rows(garden: Garden) -> Iterator[Finding]:
+    def rows(garden: Garden) -> Iterator[Result]:
         yield from findings
         if skip:
             raise Skip(skip)
@@ -57,9 +58,29 @@ def test_a_missing_fact_decides_every_check_that_takes_it(crashed: bool, outcome
     ] * 2
 
 
-def test_findings_beyond_the_maximum_are_counted() -> None:
-    verdict = judge_findings(*(warn("dry") for _ in range(MAX_FINDINGS)), fail("on fire"))
-    assert (verdict.outcome, verdict.message) == (Outcome.FAIL, "on fire")
-    assert len(verdict.findings) == MAX_FINDINGS + 1
-    assert verdict.findings[0].message == "on fire"
-    assert verdict.findings[-1] == warn("1 more finding not shown")
+FERN = unjudged("fern", why="no book names it")
+
+
+@pytest.mark.parametrize(
+    ("results", "outcome", "message", "exits"),
+    [
+        ((judged(3, "plants"),), Outcome.PASS, "Every row is watered", (0, 0)),
+        ((judged(3, "plants"), FERN), Outcome.PASS, "Every row is watered (3 of 4 plants judged)", (0, 3)),
+        ((judged(3, "plants"), FERN, fail("dry")), Outcome.FAIL, "dry (3 of 4 plants judged)", (1, 1)),
+        ((judged(0, "plants"), FERN), Outcome.UNJUDGED, "not judged: fern: no book names it", (3, 3)),
+        ((FERN, FERN), Outcome.UNJUDGED, "not judged: fern: no book names it (and 1 more)", (3, 3)),
+        ((FERN, warn("dry")), Outcome.WARN, "dry", (0, 1)),
+    ],
+)
+def test_what_is_not_judged_is_counted(
+    results: tuple[Result, ...], outcome: Outcome, message: str, exits: tuple[int, int]
+) -> None:
+    verdict = judge_findings(*results)
+    assert verdict.outcome is outcome
+    assert verdict.message.removesuffix(" (0 of 1 plants judged)") == message
+    report = build_report("preflight", {}, [verdict], 0)
+    assert (compute_exit_code(report), compute_exit_code(report, strict=True)) == exits
+
+
+def test_all_findings_are_kept() -> None:
+    assert len(judge_findings(*(warn("dry") for _ in range(3000)), fail("on fire")).findings) == 3001

@@ -7,20 +7,15 @@ named beside them documents.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
 
 from tests.clusters import storage_class
-from tests.clusters.rdma import workload
+from tests.clusters.objects import make_namespace, make_workload, read_pairs
 from tests.controlplane.server import ControlPlane
 
-NODE_INFO = (
-    "machineID",
-    "systemUUID",
-    "bootID",
-    "containerRuntimeVersion",
-    "kubeletVersion",
-    "kubeProxyVersion",
+NODE_INFO = {"architecture": "amd64", "operatingSystem": "linux", "osImage": "x"} | dict.fromkeys(
+    ("machineID", "systemUUID", "bootID", "containerRuntimeVersion", "kubeletVersion", "kubeProxyVersion"),
+    "x",
 )
 
 
@@ -30,44 +25,32 @@ class ClusterKind:
 
     name: str
     build: Callable[[ControlPlane], None]
-    differing: Mapping[str, str] = field(default_factory=dict)
+    differs: str
 
     def __str__(self) -> str:
         return self.name
 
 
 def gpu_nodes(
-    cluster: ControlPlane,
-    *names: str,
-    labels: Mapping[str, str],
-    capacity: Mapping[str, str],
-    kernel: str,
-    taint: str = "",
+    cluster: ControlPlane, names: str, labels: str, capacity: str, kernel: str, taint: str = ""
 ) -> None:
     """Nodes that are alike. A taint is written as kubectl does, `key=value:effect`."""
     key, _, rest = taint.partition("=")
     value, _, effect = rest.partition(":")
-    for name in names:
+    for name in names.split():
         cluster.node(
             name,
-            labels=labels,
-            capacity=capacity,
+            labels=read_pairs(labels),
+            capacity=read_pairs(capacity),
             taints=[{"key": key, "value": value, "effect": effect}] if taint else [],
-            nodeInfo={
-                **dict.fromkeys(NODE_INFO, "x"),
-                "architecture": "amd64",
-                "operatingSystem": "linux",
-                "osImage": "x",
-                "kernelVersion": kernel,
-            },
+            nodeInfo={**NODE_INFO, "kernelVersion": kernel},
         )
     cluster.node("cpu-1")
 
 
-def classes(cluster: ControlPlane, default: str, /, **provisioners: str) -> None:
-    """StorageClasses by name, `_` for `-`, one of them the default."""
-    for key, provisioner in provisioners.items():
-        name = key.replace("_", "-")
+def classes(cluster: ControlPlane, default: str, provisioners: str) -> None:
+    """StorageClasses as `name=provisioner`, one of them the default."""
+    for name, provisioner in read_pairs(provisioners).items():
         cluster.apply(storage_class(name, provisioner, default=name == default))
 
 
@@ -76,17 +59,9 @@ def daemon(
     name: str,
     namespace: str,
     image: str,
-    *,
     labels: Mapping[str, str] | None = None,
     selector: Mapping[str, str] | None = None,
 ) -> None:
     """A DaemonSet that is ready on two nodes."""
-    ensure(cluster, namespace)
-    made = workload("DaemonSet", name, namespace, image, desired=2, labels=labels, selector=selector)
-    cluster.apply(made)
-
-
-def ensure(cluster: ControlPlane, namespace: str, **labels: str) -> None:
-    """A namespace."""
-    metadata: dict[str, Any] = {"name": namespace, "labels": labels}
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
+    made = make_workload("DaemonSet", name, namespace, image, labels, selector=selector, desired=2)
+    cluster.apply(make_namespace(namespace), made)

@@ -12,7 +12,7 @@ from random import Random
 from typing import NamedTuple
 
 from tests.fuzz.judging import judge_path
-from tests.mutations.kinds import KINDS, DefectKind
+from tests.mutations.kinds import KINDS, Defect
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CORPUS = RECIPES.parent.parent / "shared" / "corpus" / "recipes"
@@ -27,16 +27,15 @@ class Site(NamedTuple):
 
 
 class SeededDefect(NamedTuple):
-    kind: DefectKind
+    kind: Defect
     site: Site
     noticed: bool
     told: tuple[str, ...]  # what the right check says, that it did not say before
 
     def __str__(self) -> str:
-        where = (
-            f"{self.site.model.parent.parent.name}/{self.site.model.name}/{self.site.file}:{self.site.start}"
-        )
-        return f"{self.kind.name} ({self.kind.check}) in {where}: {'; '.join(self.told) or 'nothing'}"
+        model, told = self.site.model, "; ".join(self.told) or "nothing"
+        where = f"{model.parent.parent.name}/{model.name}/{self.site.file}:{self.site.start}"
+        return f"{self.kind.name} ({self.kind.check}) in {where}: {told}"
 
 
 @cache
@@ -51,7 +50,7 @@ def texts() -> dict[tuple[Path, Path], str]:
     }
 
 
-def sites(kind: DefectKind, roots: Collection[Path]) -> list[Site]:
+def sites(kind: Defect, roots: Collection[Path]) -> list[Site]:
     """Every place in the models of these folders where a defect of a kind can be made."""
     return [
         Site(model, file, match.start())
@@ -63,7 +62,7 @@ def sites(kind: DefectKind, roots: Collection[Path]) -> list[Site]:
     ]
 
 
-def apply_defect(kind: DefectKind, text: str, start: int) -> tuple[str, set[int]]:
+def apply_defect(kind: Defect, text: str, start: int) -> tuple[str, set[int]]:
     """The text with the defect, and the lines on which it may be told."""
     match = re.compile(kind.old, re.MULTILINE).search(text, start)
     assert match is not None
@@ -106,7 +105,7 @@ class Bench:
         self._folder = folder
         self._before: dict[tuple[Path, str], set[tuple[str, str, int | None]]] = {}
 
-    def seed(self, kind: DefectKind, site: Site) -> SeededDefect:
+    def seed(self, kind: Defect, site: Site) -> SeededDefect:
         model = self._folder / f"{site.model.parent.parent.name}-{site.model.name}"
         if not model.exists():
             shutil.copytree(site.model, model)
@@ -119,23 +118,17 @@ class Bench:
         after = self._collect_findings(model, kind)
         (model / site.file).write_text(text)
         known = {(file, message) for file, message, _ in before}
-        new = [
-            told
-            for told in after
-            if (told[0], told[1]) not in known or (told not in before and told[2] in lines)
-        ]
+        new = [each for each in after if each[:2] not in known or (each not in before and each[2] in lines)]
         noticed = any(
             line in lines
             if Path(file) == model / site.file
             else _matches_line(kind.elsewhere, Path(file), line)
             for file, _, line in new
         )
-        told = tuple(f"{Path(file).name}:{line} {message}" for file, message, line in new)
-        return SeededDefect(
-            kind, site, noticed, (*told, *((f"lines {sorted(lines)}",) if not noticed else ()))
-        )
+        told = [f"{Path(file).name}:{line} {message}" for file, message, line in new]
+        return SeededDefect(kind, site, noticed, (*told, *([] if noticed else [f"lines {sorted(lines)}"])))
 
-    def _collect_findings(self, model: Path, kind: DefectKind) -> set[tuple[str, str, int | None]]:
+    def _collect_findings(self, model: Path, kind: Defect) -> set[tuple[str, str, int | None]]:
         ended = judge_path(model, self._folder, select=kind.check)
         assert not ended.crashes, ended.crashes
         return {

@@ -7,19 +7,19 @@ import pytest
 
 from dynocheck.facts import Autoscalers
 from dynocheck.probes.capacity.autoscaling import autoscalers
+from tests.clusters.objects import make_object
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import Request, items, reply, serve
 from tests.probes.looking import look
 
 GROUP = {"kind": "APIGroup", "name": "karpenter.sh", "versions": [{"version": "v1"}]}
-STATUS = {"metadata": {"name": "cluster-autoscaler-status", "namespace": "kube-system"}}
+STATUS = make_object("ConfigMap", "cluster-autoscaler-status", "kube-system")
 
 
 def test_cluster_autoscaler_by_its_status(cluster: ControlPlane) -> None:
     assert look("autoscalers", cluster) == Autoscalers()
     namespace = cluster.namespace()
-    metadata = {"name": "cluster-autoscaler-status", "namespace": namespace}
-    cluster.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata})
+    cluster.apply(make_object("ConfigMap", "cluster-autoscaler-status", namespace))
     assert look("autoscalers", cluster) == Autoscalers((f"Cluster Autoscaler ({namespace})",))
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
+import msgspec
+
 from dynocheck.facts import LimitRangeItem, Quota, RunningPod
+from tests.clusters.objects import make_object
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
 
@@ -22,15 +25,9 @@ def test_pods_that_hold_resources(cluster: ControlPlane) -> None:
     cluster.pod("done", node="a", phase="Succeeded", gpus=8)
     cluster.pod("failed", node="a", phase="Failed", gpus=8)
     running, starting = look("running_pods", cluster)
-    memory = 200 * 2**20
-    assert running == RunningPod(
-        namespace="default",
-        name="running",
-        node="a",
-        labels={"app": "x"},
-        requests={"nvidia.com/gpu": 2},
-        assumed=(100, memory),
-    )
+    where = {"namespace": "default", "name": "running", "node": "a"}
+    held = {"labels": {"app": "x"}, "requests": {"nvidia.com/gpu": 2}, "assumed": (100, 200 * 2**20)}
+    assert running == msgspec.convert({**where, **held}, RunningPod)
     assert (starting.name, starting.requests) == ("starting", {"cpu": 100})
 
 
@@ -58,37 +55,17 @@ def test_pod_with_all_fields(cluster: ControlPlane) -> None:
 
 def test_quotas_and_limit_ranges_of_the_namespace(cluster: ControlPlane) -> None:
     hard = {"requests.nvidia.com/gpu": "8"}
+    used = {"requests.nvidia.com/gpu": "3"}
+    spec, status = {"hard": hard, "scopes": ["NotTerminating"]}, {"hard": hard, "used": used}
+    limit = {"type": "Container", "max": {"cpu": "8"}, "default": {"cpu": "2"}}
     cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "ResourceQuota",
-            "metadata": {"name": "team", "namespace": "default"},
-            "spec": {"hard": hard, "scopes": ["NotTerminating"]},
-            "status": {"hard": hard, "used": {"requests.nvidia.com/gpu": "3"}},
-        },
-        {
-            "apiVersion": "v1",
-            "kind": "LimitRange",
-            "metadata": {"name": "small", "namespace": "default"},
-            "spec": {"limits": [{"type": "Container", "max": {"cpu": "8"}, "default": {"cpu": "2"}}]},
-        },
-    )
-    elsewhere = cluster.namespace()
-    cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "ResourceQuota",
-            "metadata": {"name": "other", "namespace": elsewhere},
-            "spec": {"hard": {"pods": "1"}},
-        }
+        make_object("ResourceQuota", "team", "default", spec=spec, status=status),
+        make_object("ResourceQuota", "other", cluster.namespace(), spec={"hard": {"pods": "1"}}),
+        make_object("LimitRange", "small", "default", spec={"limits": [limit]}),
     )
     limits = look("namespace_limits", cluster)
-    used = {"requests.nvidia.com/gpu": "3"}
     assert limits.namespace == "default"
     assert limits.quotas == (Quota(name="team", hard=hard, used=used, scopes=("NotTerminating",)),)
-    default = {"cpu": "2"}
-    assert limits.limits == (
-        LimitRangeItem(
-            range="small", type="Container", default=default, default_request=default, max={"cpu": "8"}
-        ),
-    )
+    two = {"cpu": "2"}
+    item = LimitRangeItem(range="small", type="Container", default=two, default_request=two, max={"cpu": "8"})
+    assert limits.limits == (item,)

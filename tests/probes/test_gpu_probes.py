@@ -7,23 +7,14 @@ from pathlib import Path
 from dynocheck.facts import Condition, DeviceClasses, OperatorResources
 from dynocheck.probes.gpu.dra import device_classes
 from tests.clusters import gpu
-from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
+from tests.kinds.claimed import device_class
 from tests.kube.servers import reply, serve
 from tests.probes.looking import look
 
 
-def device_class(name: str) -> Object:
-    return {
-        "apiVersion": "resource.k8s.io/v1",
-        "kind": "DeviceClass",
-        "metadata": {"name": name},
-        "spec": {"selectors": [{"cel": {"expression": f"device.driver == '{name}'"}}]},
-    }
-
-
 def test_device_classes(cluster: ControlPlane) -> None:
-    cluster.apply(device_class("gpu.nvidia.com"), device_class("dra.net"))
+    cluster.apply(*(device_class(name, name) for name in ("gpu.nvidia.com", "dra.net")))
     seen = look("device_classes", cluster)
     assert seen.items == ("dra.net", "gpu.nvidia.com")
     assert "v1" in seen.versions
@@ -40,6 +31,5 @@ def test_what_the_operator_says_of_itself(cluster: ControlPlane, crds: Path) -> 
     cluster.apply(gpu.cluster_policy("notReady", "states not ready: [state-driver]"))
     (policy,) = look("gpu_operator_resources", cluster)
     assert (policy.kind, policy.name, policy.state) == ("ClusterPolicy", "cluster-policy", "notReady")
-    assert (
-        Condition("Error", "True", "OperandNotReady", "states not ready: [state-driver]") in policy.conditions
-    )
+    error = Condition("Error", "True", "OperandNotReady", "states not ready: [state-driver]")
+    assert error in policy.conditions

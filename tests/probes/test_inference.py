@@ -19,6 +19,7 @@ from dynocheck.facts import (
     PickerConfig,
 )
 from tests.clusters import gaie
+from tests.clusters.objects import make_condition, make_namespace, make_object
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import look
 
@@ -34,7 +35,7 @@ PROBES = {
 def typed(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     start = controlplane.snapshot()
     controlplane.load_crds(*(crds / folder for folder in gaie.CRDS))
-    controlplane.apply(gaie.namespace(gaie.CONTROLLER_NAMESPACE), gaie.namespace(gaie.SERVING))
+    controlplane.apply(*map(make_namespace, (gaie.CONTROLLER_NAMESPACE, gaie.SERVING)))
     controlplane.snapshot()
     yield
     controlplane.reset(start)
@@ -74,31 +75,22 @@ def test_a_condition_of_an_older_generation(routing: ControlPlane) -> None:
     del changed["status"]
     routing.apply(changed)
     (seen,) = look("gateways", routing)
-    assert [(c.type, c.status, c.current) for c in seen.conditions] == [
-        ("Accepted", "True", False),
-        ("Programmed", "True", False),
-    ]
+    seen_before = [("Accepted", "True", False), ("Programmed", "True", False)]
+    assert [(c.type, c.status, c.current) for c in seen.conditions] == seen_before
 
 
 def test_the_listeners_of_a_gateway(routing: ControlPlane) -> None:
     found = gaie.gateway()
-    listeners = found["spec"]["listeners"]
-    selector = {"matchLabels": {"a": "b"}}
     kinds = [{"group": "gateway.networking.k8s.io", "kind": "GRPCRoute"}]
-    listeners.append({"name": "bare", "port": 81, "protocol": "HTTP"})
-    namespaces = {"from": "Selector", "selector": selector}
-    listeners.append(
-        {
-            "name": "some",
-            "port": 82,
-            "protocol": "HTTP",
-            "allowedRoutes": {"namespaces": namespaces, "kinds": kinds},
-        }
-    )
-    conflicted = [gaie.condition("Accepted", "False", "PortUnavailable")]
-    found["status"]["listeners"] = [
-        {"name": "bare", "attachedRoutes": 0, "supportedKinds": [], "conditions": conflicted}
+    namespaces = {"from": "Selector", "selector": {"matchLabels": {"a": "b"}}}
+    allowed = {"namespaces": namespaces, "kinds": kinds}
+    found["spec"]["listeners"] += [
+        {"name": "bare", "port": 81, "protocol": "HTTP"},
+        {"name": "some", "port": 82, "protocol": "HTTP", "allowedRoutes": allowed},
     ]
+    conflicted = [make_condition("Accepted", "False", "PortUnavailable")]
+    listener = {"name": "bare", "attachedRoutes": 0, "supportedKinds": [], "conditions": conflicted}
+    found["status"]["listeners"] = [listener]
     routing.apply(found)
     (seen,) = look("gateways", routing)
     assert [(each.name, each.port, each.routes_from, each.kinds) for each in seen.listeners] == [
@@ -115,16 +107,13 @@ def test_only_routes_to_pools_are_seen(routing: ControlPlane) -> None:
     plain["spec"]["rules"] = [{"backendRefs": [{"name": "web", "port": 80}]}]
     routing.apply(plain, gaie.route(None))
     (seen,) = look("inference_routes", routing)
-    gateway = ObjectReference(
-        group="gateway.networking.k8s.io", kind="Gateway", namespace=gaie.SERVING, name="inference-gateway"
-    )
+    kind: dict[str, Any] = {"group": "gateway.networking.k8s.io", "kind": "Gateway"}
+    gateway = ObjectReference(namespace=gaie.SERVING, name="inference-gateway", **kind)
     assert seen.parents == (gateway,), "in the route's own namespace, as it names none"
     assert seen.statuses[0].parent == gateway
-    assert seen.pools == (
-        ObjectReference(
-            group=GAIE, kind="InferencePool", namespace=gaie.SERVING, name="qwen-pool", port=8000
-        ),
-    )
+    (pool,) = seen.pools
+    assert (pool.group, pool.kind) == (GAIE, "InferencePool")
+    assert (pool.namespace, pool.name, pool.port) == (gaie.SERVING, "qwen-pool", 8000)
 
 
 def test_a_pool_with_all_that_belongs_to_it(routing: ControlPlane) -> None:
@@ -142,19 +131,8 @@ def test_a_pool_with_all_that_belongs_to_it(routing: ControlPlane) -> None:
 
 
 def test_a_pool_of_the_experimental_group(routing: ControlPlane) -> None:
-    spec = {
-        "selector": {"app": "vllm"},
-        "targetPortNumber": 8000,
-        "extensionRef": {"name": "epp"},
-    }
-    routing.apply(
-        {
-            "apiVersion": f"{GAIE_EXPERIMENTAL}/v1alpha2",
-            "kind": "InferencePool",
-            "metadata": {"name": "old", "namespace": gaie.SERVING},
-            "spec": spec,
-        }
-    )
+    spec = {"selector": {"app": "vllm"}, "targetPortNumber": 8000, "extensionRef": {"name": "epp"}}
+    routing.apply(make_object(f"{GAIE_EXPERIMENTAL}/v1alpha2 InferencePool", "old", gaie.SERVING, spec=spec))
     routing.pod("vllm-0", gaie.SERVING, labels={"app": "vllm"})
     (seen,) = look("inference_pools", routing)
     assert (seen.group, seen.selector, seen.dynamo) == (GAIE_EXPERIMENTAL, {"app": "vllm"}, False)
@@ -162,45 +140,31 @@ def test_a_pool_of_the_experimental_group(routing: ControlPlane) -> None:
     assert (seen.picker.reference.port, seen.picker.ports) == (9002, None)
 
 
-MOUNT = {"name": "c", "mountPath": "/etc/epp"}
+MOUNT = {"mountPath": "/etc/epp"}
+AS_FILE = {"mountPath": "/epp.yaml", "subPath": "a.yaml"}
+RENAMED = {"items": [{"key": "a.yaml", "path": "b.yaml"}]}
 
 
 @pytest.mark.parametrize(
-    ("container", "items", "keys"),
+    ("command", "mount", "source", "keys"),
     [
-        ({"args": ["--config-file=/etc/epp/a.yaml"], "volumeMounts": [MOUNT]}, None, ["a.yaml"]),
-        ({"args": ["-config-file", "/etc/epp/a.yaml"], "volumeMounts": [MOUNT]}, None, ["a.yaml"]),
-        (
-            {"command": ["/epp", "--config-file", "/etc/epp/a.yaml"], "volumeMounts": [MOUNT]},
-            None,
-            ["a.yaml"],
-        ),
-        (
-            {"args": ["--config-file", "/etc/epp/b.yaml"], "volumeMounts": [MOUNT]},
-            [{"key": "a.yaml", "path": "b.yaml"}],
-            ["a.yaml"],
-        ),
-        (
-            {
-                "args": ["--config-file", "/epp.yaml"],
-                "volumeMounts": [{"name": "c", "mountPath": "/epp.yaml", "subPath": "a.yaml"}],
-            },
-            None,
-            ["a.yaml"],
-        ),
-        ({"args": ["--config-file", "/etc/other/a.yaml"], "volumeMounts": [MOUNT]}, None, []),
-        ({"args": ["--config-text", "x"], "volumeMounts": [MOUNT]}, None, []),
-        ({"args": ["--config-file"], "volumeMounts": [MOUNT]}, None, []),
+        (["--config-file=/etc/epp/a.yaml"], MOUNT, {}, ["a.yaml"]),
+        (["-config-file", "/etc/epp/a.yaml"], MOUNT, {}, ["a.yaml"]),
+        (["/epp", "--config-file", "/etc/epp/a.yaml"], MOUNT, {}, ["a.yaml"]),
+        (["--config-file", "/etc/epp/b.yaml"], MOUNT, RENAMED, ["a.yaml"]),
+        (["--config-file", "/epp.yaml"], AS_FILE, {}, ["a.yaml"]),
+        (["--config-file", "/etc/other/a.yaml"], MOUNT, {}, []),
+        (["--config-text", "x"], MOUNT, {}, []),
+        (["--config-file"], MOUNT, {}, []),
     ],
 )
 def test_where_a_picker_starts_from(
-    routing: ControlPlane, container: dict[str, Any], items: list[dict[str, str]] | None, keys: list[str]
+    routing: ControlPlane, command: list[str], mount: dict[str, str], source: dict[str, Any], keys: list[str]
 ) -> None:
-    source: dict[str, Any] = {"name": "cm", **({"items": items} if items else {})}
-    spec = {
-        "containers": [{"name": "main", "image": "x", **container}],
-        "volumes": [{"name": "c", "configMap": source}],
-    }
+    place = "command" if command[0] == "/epp" else "args"
+    container = {"name": "main", "image": "x", place: command, "volumeMounts": [{"name": "c", **mount}]}
+    volume = {"name": "c", "configMap": {"name": "cm", **source}}
+    spec = {"containers": [container], "volumes": [volume]}
     config = gaie.config()
     config["metadata"]["name"], config["data"] = "cm", {"a.yaml": "text"}
     routing.apply(gaie.pool(), gaie.service(), config)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dynocheck.facts import Namespace, PodClasses
 from dynocheck.probes.platform.namespace_policy import namespace, pod_classes
+from tests.clusters.objects import make_namespace, make_object
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import reach
 
@@ -15,7 +16,7 @@ def test_a_namespace_is_there_or_goes_or_is_not(cluster: ControlPlane) -> None:
     assert isinstance(found, Namespace)
     assert (found.exists, found.deleting) == (True, False)
     # It stays, for nobody on the control plane takes its finalizer away.
-    cluster.delete({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}})
+    cluster.delete(make_namespace(name))
     found = namespace(here)
     assert isinstance(found, Namespace)
     assert (found.exists, found.deleting) == (True, True)
@@ -24,18 +25,8 @@ def test_a_namespace_is_there_or_goes_or_is_not(cluster: ControlPlane) -> None:
 
 def test_the_classes_that_pods_may_name(cluster: ControlPlane) -> None:
     cluster.apply(
-        {
-            "apiVersion": "scheduling.k8s.io/v1",
-            "kind": "PriorityClass",
-            "metadata": {"name": "urgent"},
-            "value": 10,
-        },
-        {
-            "apiVersion": "node.k8s.io/v1",
-            "kind": "RuntimeClass",
-            "metadata": {"name": "nvidia"},
-            "handler": "nvidia",
-        },
+        make_object("scheduling.k8s.io/v1 PriorityClass", "urgent", value=10),
+        make_object("node.k8s.io/v1 RuntimeClass", "nvidia", handler="nvidia"),
     )
     found = pod_classes(reach(cluster))
     assert isinstance(found, PodClasses)

@@ -18,19 +18,17 @@ from dynocheck.facts import (
     ServiceName,
 )
 from dynocheck.kube import Forbidden
+from dynocheck.probes.platform.installation import _parse_certificates
 from tests.clusters import platform
+from tests.clusters.objects import make_object
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import PROBES, ask, look, reach
-
-
-def webhooks(cluster: ControlPlane) -> Any:
-    return look("admission_webhooks", cluster)
 
 
 def test_a_webhook_and_its_bundle(cluster: ControlPlane) -> None:
     in_a_week = platform.bundle(datetime.timedelta(days=7))
     cluster.apply(platform.admission(in_a_week), platform.admission(None, "Mutating", policy="Ignore"))
-    seen = webhooks(cluster)
+    seen = look("admission_webhooks", cluster)
     validating, mutating = seen
     assert validating.service == ServiceName(platform.NAMESPACE, platform.SERVICE)
     assert (validating.blocking, mutating.blocking, mutating.bundle) == (True, False, None)
@@ -45,37 +43,31 @@ def test_webhooks_of_others_are_left_alone(cluster: ControlPlane) -> None:
     other["metadata"]["name"] = "gpu-operator"
     other["webhooks"][0]["rules"][0]["resources"] = ["clusterpolicies"]
     cluster.apply(other)
-    assert len(webhooks(cluster)) == 0
+    assert len(look("admission_webhooks", cluster)) == 0
+
+
+IN_LAB = {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["lab"]}
 
 
 @pytest.mark.parametrize(
     "selector",
     [
         {"matchLabels": {"kubernetes.io/metadata.name": "lab"}},
-        {
-            "matchExpressions": [
-                {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["lab"]},
-                {"key": "other", "operator": "Exists"},
-            ]
-        },
+        {"matchExpressions": [IN_LAB, {"key": "other", "operator": "Exists"}]},
     ],
 )
 def test_a_webhook_of_one_namespace(cluster: ControlPlane, selector: dict[str, Any]) -> None:
     cluster.apply(platform.admission(None, **selector))
-    (seen,) = webhooks(cluster)
+    (seen,) = look("admission_webhooks", cluster)
     assert seen.namespaces == ("lab",)
 
 
 def test_a_bundle_that_is_none() -> None:
-    from dynocheck.probes.platform.installation import _parse_certificates
-
-    for text in (b"nothing", b"\xff\xfe", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"):
-        found = _parse_certificates(base64.b64encode(text).decode())
+    broken = (b"nothing", b"\xff\xfe", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+    for text in ("not base64!", *(base64.b64encode(each).decode() for each in broken)):
+        found = _parse_certificates(text)
         assert found is not None
         assert found.problem
-    found = _parse_certificates("not base64!")
-    assert found is not None
-    assert found.problem
     two = b"\n".join(base64.b64decode(platform.bundle(datetime.timedelta(days=d))) for d in (-1, 30))
     found = _parse_certificates(base64.b64encode(two).decode())
     assert found is not None
@@ -89,23 +81,15 @@ def test_configurations_say_whom_an_operator_serves(cluster: ControlPlane) -> No
     cluster.apply(platform.config("a: [", namespace=here, instance="broken"))
     cluster.apply(platform.config("kind: Another", namespace=here, instance="other"))
     (seen,) = look("operator_configs", cluster)
-    assert seen == OperatorConfig(
-        namespace=here,
-        name="a-dynamo-operator-config",
-        instance="a",
-        restricted="lab",
-        grove=True,
-        nats="nats://n:4222",
-    )
+    says: Any = {"restricted": "lab", "grove": True, "nats": "nats://n:4222"}
+    name = "a-dynamo-operator-config"
+    assert seen == OperatorConfig(namespace=here, name=name, instance="a", **says)
 
 
 def test_only_the_claims_of_operators_are_seen(cluster: ControlPlane) -> None:
     for name in ("dynamo-operator-namespace-scope", "another"):
         spec = {"renewTime": "2026-01-01T00:00:00.000000Z", "leaseDurationSeconds": 45}
-        metadata = {"name": name, "namespace": "default"}
-        cluster.apply(
-            {"apiVersion": "coordination.k8s.io/v1", "kind": "Lease", "metadata": metadata, "spec": spec}
-        )
+        cluster.apply(make_object("coordination.k8s.io/v1 Lease", name, "default", spec=spec))
     (seen,) = look("operator_leases", cluster)
     ends = datetime.datetime(2026, 1, 1, 0, 0, 45, tzinfo=datetime.UTC)
     assert (seen.namespace, seen.until) == ("default", ends.timestamp())
@@ -135,13 +119,8 @@ def test_the_namespace_of_the_run(cluster: ControlPlane) -> None:
 
 def test_a_network_policy(cluster: ControlPlane) -> None:
     rule = {"to": [{"podSelector": {}}], "ports": [{"port": 53, "protocol": "UDP"}, {"port": "dns"}]}
-    policy = {
-        "apiVersion": "networking.k8s.io/v1",
-        "kind": "NetworkPolicy",
-        "metadata": {"name": "p", "namespace": "default"},
-        "spec": {"podSelector": {"matchLabels": {"a": "b"}}, "policyTypes": ["Egress"], "egress": [rule, {}]},
-    }
-    cluster.apply(policy)
+    spec = {"podSelector": {"matchLabels": {"a": "b"}}, "policyTypes": ["Egress"], "egress": [rule, {}]}
+    cluster.apply(make_object("networking.k8s.io/v1 NetworkPolicy", "p", "default", spec=spec))
     (seen,) = look("network_policies", cluster)
     assert (seen.name, seen.selector.labels, seen.ingress) == ("p", {"a": "b"}, None)
     first, second = seen.egress
@@ -159,10 +138,9 @@ def test_of_secrets_only_names_types_and_keys_are_seen(cluster: ControlPlane) ->
     }
     assert "x" * 8 not in str(seen)
     assert "eHh4" not in str(seen)
-    asked = {e["requestURI"] for e in cluster.audit_events() if "/secrets" in e["requestURI"]}
-    assert asked >= {
-        f"/api/v1/namespaces/default/secrets/{name}" for name in ("hf-token-secret", "nvcr-pull")
-    }
+    asked = {event["requestURI"] for event in cluster.audit_events()}
+    secrets = "/api/v1/namespaces/default/secrets"
+    assert asked >= {f"{secrets}/hf-token-secret", f"{secrets}/nvcr-pull"}
     with pytest.raises(Forbidden):
         look("named_secrets", cluster, cluster.user("nobody"))
 

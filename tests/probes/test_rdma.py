@@ -8,21 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.facts import (
-    AppliedState,
-    DriverSettings,
-    NicPolicies,
-    NicPolicy,
-    ResourceSlice,
-    ResourceSlices,
-)
+from dynocheck.facts import AppliedState, DriverSettings, NicPolicies, ResourceSlice, ResourceSlices
 from dynocheck.probes.gpu.nodes import resource_slices
 from tests.clusters import gpu, rdma
+from tests.clusters.objects import make_object
+from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import Request, items, reply, serve
 from tests.probes.looking import look
-from tests.probes.test_probes import resource_slice
-from tests.situations.rdma import gpu_driver
+from tests.probes.test_probes import make_slice
 
 SRIOV = """{"resourceList": [
   {"resourceName": "vfs", "selectors": {"vendors": ["15b3"], "isRdma": true}},
@@ -48,22 +42,16 @@ def test_a_nic_policy_in_full(defined: None, cluster: ControlPlane) -> None:
     policy = rdma.nic_policy(state="notReady", OFED=("error", "no such image"))
     policy["spec"]["sriovDevicePlugin"] = {**policy["spec"]["rdmaSharedDevicePlugin"], "config": SRIOV}
     cluster.apply(policy)
-    assert look("nic_policies", cluster) == NicPolicies(
-        (
-            NicPolicy(
-                kind="NicClusterPolicy",
-                name="nic-cluster-policy",
-                state="notReady",
-                states=(
-                    AppliedState("state-OFED", "error", "no such image"),
-                    AppliedState("state-RDMA-device-plugin", "ready"),
-                    AppliedState("state-SRIOV-device-plugin", "ignore"),
-                ),
-                components=("rdmaSharedDevicePlugin", "sriovDevicePlugin"),
-                resources=("rdma/ib", "nvidia.com/vfs", "corp.example/more"),
-            ),
-        )
+    states = (
+        AppliedState("state-OFED", "error", "no such image"),
+        AppliedState("state-RDMA-device-plugin", "ready"),
+        AppliedState("state-SRIOV-device-plugin", "ignore"),
     )
+    (seen,) = look("nic_policies", cluster)
+    assert (seen.kind, seen.name, seen.state) == ("NicClusterPolicy", "nic-cluster-policy", "notReady")
+    assert seen.states == states
+    assert seen.components == ("rdmaSharedDevicePlugin", "sriovDevicePlugin")
+    assert seen.resources == ("rdma/ib", "nvidia.com/vfs", "corp.example/more")
 
 
 def test_a_nic_policy_that_is_new_or_garbled(defined: None, cluster: ControlPlane) -> None:
@@ -76,40 +64,25 @@ def test_a_nic_policy_that_is_new_or_garbled(defined: None, cluster: ControlPlan
 
 
 def test_what_the_gpu_operator_says_of_drivers(defined: None, cluster: ControlPlane) -> None:
-    cluster.apply(gpu_driver(enabled=False, useNvidiaDriverCRD=True))
-    driver = {
-        "apiVersion": "nvidia.com/v1alpha1",
-        "kind": "NVIDIADriver",
-        "metadata": {"name": "demo"},
-        "spec": {
-            "default": True,
-            "driverType": "gpu",
-            "image": "driver",
-            "rdma": {"enabled": True},
-            "kernelModuleType": "open",
-        },
-        "status": {"state": "ready"},
-    }
-    cluster.apply(driver)
+    cluster.apply(gpu.cluster_policy(enabled=False, useNvidiaDriverCRD=True))
+    spec = {"default": True, "driverType": "gpu", "image": "driver", "kernelModuleType": "open"}
+    spec |= {"rdma": {"enabled": True}}
+    cluster.apply(
+        make_object("nvidia.com/v1alpha1 NVIDIADriver", "demo", spec=spec, status={"state": "ready"})
+    )
     policy, seen = look("gpu_operator_resources", cluster)
     assert policy.driver == DriverSettings(installs=False, elsewhere=True)
     assert seen.driver == DriverSettings(peermem=True, modules="open")
 
 
 def test_rdma_devices_of_dranet(cluster: ControlPlane) -> None:
-    cluster.apply(
-        resource_slice(
-            "nics",
-            nodeName="a",
-            driver="dra.net",
-            devices=[
-                {"name": "gpu0rdma0", "attributes": {"dra.net/rdma": {"bool": True}}},
-                {"name": "short", "attributes": {"rdma": {"bool": True}, "ifName": {"string": "eth1"}}},
-                {"name": "eth0", "attributes": {"dra.net/rdma": {"bool": False}}},
-                {"name": "plain"},
-            ],
-        )
-    )
+    devices: list[Object] = [
+        {"name": "gpu0rdma0", "attributes": {"dra.net/rdma": {"bool": True}}},
+        {"name": "short", "attributes": {"rdma": {"bool": True}, "ifName": {"string": "eth1"}}},
+        {"name": "eth0", "attributes": {"dra.net/rdma": {"bool": False}}},
+        {"name": "plain"},
+    ]
+    cluster.apply(make_slice("nics", devices, nodeName="a", driver="dra.net"))
     (seen,) = look("resource_slices", cluster)
     assert (seen.devices, seen.rdma) == (4, 2)
 

@@ -86,7 +86,7 @@ def prepare(cluster: ControlPlane, probe: Probe, crds: Path) -> None:
         case "claims":
             cluster.apply(storage.claim("waiting", phase="Pending"))
         case "definitions":
-            cluster.apply(definition("unserved", served=(False,)))
+            cluster.apply(definition("unserved", served=[False]))
         case "inference_pools":
             cluster.load_crds(*(crds / folder for folder in gaie.CRDS))
             gaie.furnish(cluster)
@@ -103,7 +103,7 @@ def test_a_probe_needs_the_rights_that_it_names_and_each_of_them(
         less = cluster.user(f"no-{missing.verb}", rules=rules(a for a in probe.access if a != missing))
         if (probe.name, missing.verb) == ("definitions", "get"):
             seen = definitions(reach(cluster, less)).find("unserved.example.com")  # type: ignore[attr-defined]
-            assert "may not be looked at" in seen.reason
+            assert "could not be read" in seen.reason
             assert seen.reason not in str(everything)
         elif probe.name == "served_kinds":
             assert f"cannot {missing.verb} resource" in ask(probe, reach(cluster, less)).reason

@@ -41,13 +41,10 @@ def node(number: int, noise: random.Random) -> dict[str, Any]:
     name = f"gpu-{number:04}"
     features = {f"feature.node.kubernetes.io/cpu-cpuid.F{i}": "true" for i in range(80)}
     gpu = {f"nvidia.com/gpu.label-{i}": f"value-{i}" for i in range(40)}
-    images = [
-        {
-            "names": [f"registry.example/team/app-{noise.random()}@sha256:{noise.randbytes(32).hex()}"],
-            "sizeBytes": noise.randrange(10**10),
-        }
-        for _ in range(50)
+    names = [
+        f"registry.example/team/app-{noise.random()}@sha256:{noise.randbytes(32).hex()}" for _ in range(50)
     ]
+    images = [{"names": [each], "sizeBytes": noise.randrange(10**10)} for each in names]
     condition = {
         "status": "False",
         "reason": "Fine",

@@ -5,19 +5,18 @@ from __future__ import annotations
 import base64
 import json
 import time
-from typing import Any
 
 import pytest
 
 from dynocheck.facts import ClaimEvent, CsiNode, LabelSelector, NodeDriver, PodMonitors, SelectorExpression
 from dynocheck.kube import Cluster, CredentialsFailed, find_connection
 from dynocheck.probes.access.credentials import credentials
-from dynocheck.probes.storage.claims import claims
 from tests import clusters
-from tests.clusters import monitoring, storage
+from tests.clusters import monitoring, platform, storage
+from tests.clusters.objects import make_object
 from tests.controlplane.certs import LIFE
 from tests.controlplane.server import ControlPlane
-from tests.probes.looking import look
+from tests.probes.looking import PROBES, ask, look, reach
 
 
 def test_drivers_of_nodes(cluster: ControlPlane) -> None:
@@ -28,13 +27,10 @@ def test_drivers_of_nodes(cluster: ControlPlane) -> None:
     )
     seen = look("csi_drivers", cluster)
     assert seen.names == ("efs.csi.aws.com",)
-    assert seen.nodes == (
-        CsiNode("a", (NodeDriver("ebs.csi.aws.com", ("topology.ebs.csi.aws.com/zone",)),)),
-        CsiNode("b"),
-    )
-    assert seen.is_registered("efs.csi.aws.com")
-    assert seen.is_registered("ebs.csi.aws.com")
-    assert not seen.is_registered("nfs.csi.k8s.io")
+    driver = NodeDriver("ebs.csi.aws.com", ("topology.ebs.csi.aws.com/zone",))
+    assert seen.nodes == (CsiNode("a", (driver,)), CsiNode("b"))
+    registered = {name: seen.is_registered(f"{name}.csi.aws.com") for name in ("efs", "ebs", "nfs")}
+    assert registered == {"efs": True, "ebs": True, "nfs": False}
     assert seen.find_topology_keys("ebs.csi.aws.com") == {"topology.ebs.csi.aws.com/zone"}
 
 
@@ -50,9 +46,7 @@ def test_volumes_with_class_claim_and_node_affinity(cluster: ControlPlane) -> No
     }
     reserved = {**spec, "claimRef": {"namespace": "models", "name": "cache"}, "storageClassName": ""}
     for name, each in {"free": spec, "reserved": reserved}.items():
-        cluster.apply(
-            {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": {"name": name}, "spec": each}
-        )
+        cluster.apply(make_object("PersistentVolume", name, spec=each))
     volumes = look("persistent_volumes", cluster)
     assert {str(v.node_terms) for v in volumes} == {str(tuple(terms))}
     assert {(v.name, v.storage_class, v.access_modes, v.capacity, v.claim) for v in volumes} == {
@@ -62,34 +56,26 @@ def test_volumes_with_class_claim_and_node_affinity(cluster: ControlPlane) -> No
 
 
 def test_zones_of_a_class(cluster: ControlPlane) -> None:
-    labels = [
-        {"key": "topology.gke.io/zone", "values": ["a", "b"]},
-        {"key": "topology.kubernetes.io/region", "values": ["r"]},
-    ]
+    zones = {"key": "topology.gke.io/zone", "values": ["a", "b"]}
+    labels = [zones, {"key": "topology.kubernetes.io/region", "values": ["r"]}]
     cluster.apply(clusters.storage_class(allowedTopologies=[{"matchLabelExpressions": labels}]))
     (seen,) = look("storage_classes", cluster)
     assert seen.zones == ("a", "b")
-
-
-def claims_of(cluster: ControlPlane, namespace: str) -> Any:
-    config = str(cluster.kubeconfig(namespace=namespace))
-    return claims(Cluster(find_connection(config), timeout_s=20))
 
 
 def test_claims_with_their_own_events(cluster: ControlPlane) -> None:
     here = cluster.namespace()
     before, _ = cluster.apply(storage.claim("weights", here, phase="Pending"), storage.claim("weights"))
     cluster.apply(storage.claim_event(before, "ProvisioningFailed", "of its namesake"))
-    gone = {"metadata": {"finalizers": None}}
-    path = f"/api/v1/namespaces/{here}/persistentvolumeclaims/weights"
     cluster.delete(before)
-    cluster.request("PATCH", path, gone, content_type="application/merge-patch+json")
+    path = f"/api/v1/namespaces/{here}/persistentvolumeclaims/weights"
+    platform.merge(cluster, path, {"metadata": {"finalizers": None}})
     (made,) = cluster.apply(storage.claim("weights", here, storage_class="slow", phase="Pending"))
     second = storage.claim_event(made, "ProvisioningFailed", "no quota", last="2026-11-01T10:00:05Z")
     first = storage.claim_event(made, "Provisioning", "is provisioning", kind="Normal")
     second["metadata"]["name"] = "weights.2"
     cluster.apply(second, first)
-    (seen,) = claims_of(cluster, here)
+    (seen,) = ask(PROBES["claims"], reach(cluster, namespace=here))
     assert (seen.name, seen.phase, seen.storage_class) == ("weights", "Pending", "slow")
     assert (seen.access_modes, seen.requested, seen.volume) == (("ReadWriteMany",), "100Gi", "")
     assert seen.events == (
@@ -160,7 +146,7 @@ def test_malformed_certificate(cluster: ControlPlane) -> None:
 
 
 def test_monitors_of_dynamo_with_their_collectors(fit_cluster: ControlPlane) -> None:
-    other = monitoring.pod_monitor("other", "x")
+    other = monitoring.pod_monitor("other")
     other["spec"]["selector"] = {"matchLabels": {"app": "other"}}
     expression = {"key": "team", "operator": "In", "values": ["ml"]}
     fit_cluster.apply(other, monitoring.prometheus(podMonitorSelector={"matchExpressions": [expression]}))

@@ -67,19 +67,13 @@ def test_a_definition_may_be_given_twice(tmp_path: Path) -> None:
             "crd.yaml:1: definition of apiextensions.k8s.io/v1beta1, not",
         ),
         (WIDGET.replace("  group: house.example\n", ""), "crd.yaml:1: definition without spec.group"),
-        (
-            WIDGET.replace("kind: Widget", "kind: [Widget]"),
-            "crd.yaml:6: definition without spec.names.kind",
-        ),
+        (WIDGET.replace("kind: Widget", "kind: [Widget]"), "crd.yaml:6: definition without spec.names.kind"),
         (WIDGET.partition("  versions:")[0], "crd.yaml:1: definition without spec.versions"),
         (WIDGET.replace("name: v2", "name: 2"), "crd.yaml:8: definition without name"),
         (WIDGET.replace("required: [size]", "required: size"), "required has the wrong type"),
         (WIDGET.replace("{type: integer, minimum: 1}", "5"), "schema is not a mapping"),
         (WIDGET.replace("minimum: 1", "minimum: one"), "minimum has the wrong type"),
-        (
-            WIDGET.replace("{type: string}", "{type: text}", 1),
-            "type is not one of array, boolean",
-        ),
+        (WIDGET.replace("{type: string}", "{type: text}", 1), "type is not one of array, boolean"),
         (WIDGET.replace("- rule:", "- rules:"), "definition without rule"),
     ],
 )

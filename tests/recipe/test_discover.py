@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -10,7 +11,7 @@ import pytest
 
 from dynocheck.facts import Recipe, Role
 from dynocheck.recipe.discover import NotARecipe, load_recipes
-from dynocheck.recipe.files import MAX_BYTES
+from dynocheck.recipe.files import MAX_BYTES, describe_fatal
 
 GRAPH = "apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeployment\nmetadata: {name: g}\nspec: {}\n"
 CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\nspec: {}\n"
@@ -18,18 +19,25 @@ DOWNLOAD = (
     "apiVersion: batch/v1\nkind: Job\nmetadata: {name: d}\nspec: {template: {spec: {containers: "
     "[{name: d, command: [hf, download, org/model]}]}}}\n"
 )
+CACHE = ["one/model-cache/model-cache.yaml", "one/model-cache/model-download.yaml"]
 
 
 @pytest.fixture
-def models(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A folder of two models, which is the working directory."""
-    for model in ("one", "two"):
-        write(tmp_path / model / "model-cache" / "model-cache.yaml", CLAIM)
-        write(tmp_path / model / "model-cache" / "model-download.yaml", DOWNLOAD)
-        write(tmp_path / model / "vllm" / "agg" / "deploy.yaml", GRAPH)
-        write(tmp_path / model / "README.md", "# A model")
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty folder, which is the working directory."""
     monkeypatch.chdir(tmp_path)
     return tmp_path
+
+
+@pytest.fixture
+def models(here: Path) -> Path:
+    """The working directory, with two models in it."""
+    for model in ("one", "two"):
+        write(here / model / "model-cache" / "model-cache.yaml", CLAIM)
+        write(here / model / "model-cache" / "model-download.yaml", DOWNLOAD)
+        write(here / model / "vllm" / "agg" / "deploy.yaml", GRAPH)
+        write(here / model / "README.md", "# A model")
+    return here
 
 
 def write(path: Path, text: str | bytes = GRAPH) -> Path:
@@ -53,21 +61,15 @@ def refused(path: str | Path) -> str:
 def test_a_model(models: Path) -> None:
     (recipe,) = load_recipes(["one"])
     assert (recipe.path, recipe.shape) == ("one", "model")
-    assert paths(recipe) == [
-        "one/model-cache/model-cache.yaml",
-        "one/model-cache/model-download.yaml",
-        "one/vllm/agg/deploy.yaml",
-    ]
+    assert paths(recipe) == [*CACHE, "one/vllm/agg/deploy.yaml"]
     assert list(recipe.folders) == ["model-cache", "vllm", "vllm/agg"]
     assert ([g.name for g in recipe.graphs], [d.model for d in recipe.downloads]) == (["g"], ["org/model"])
 
 
 def test_a_folder_of_models(models: Path) -> None:
     write(models / "images" / "logo.png", b"\x89PNG")
-    assert [(recipe.path, recipe.shape) for recipe in load_recipes(["."])] == [
-        ("one", "model"),
-        ("two", "model"),
-    ]
+    found = [(recipe.path, recipe.shape) for recipe in load_recipes(["."])]
+    assert found == [("one", "model"), ("two", "model")]
 
 
 @pytest.mark.parametrize("named", ["one/vllm/agg", "one/vllm", "one/vllm/agg/deploy.yaml"])
@@ -75,15 +77,10 @@ def test_a_variant_has_the_model_around_it_as_context(models: Path, named: str) 
     (recipe,) = load_recipes([named])
     assert recipe.shape == ("manifests" if named.endswith(".yaml") else "variant")
     assert paths(recipe, Role.MANIFEST) == ["one/vllm/agg/deploy.yaml"]
-    assert paths(recipe, Role.CONTEXT) == [
-        "one/model-cache/model-cache.yaml",
-        "one/model-cache/model-download.yaml",
-    ]
+    assert paths(recipe, Role.CONTEXT) == CACHE
     assert [file.path for file in recipe.own_files] == ["one/vllm/agg/deploy.yaml"]
-    assert ([c.name for c in recipe.claims], [d.model for d in recipe.downloads]) == (
-        ["model-cache"],
-        ["org/model"],
-    )
+    assert [claim.name for claim in recipe.claims] == ["model-cache"]
+    assert [download.model for download in recipe.downloads] == ["org/model"]
 
 
 def test_the_context_is_found_from_any_working_directory(
@@ -91,11 +88,7 @@ def test_the_context_is_found_from_any_working_directory(
 ) -> None:
     monkeypatch.chdir(models / "one" / "vllm")
     (inside,) = load_recipes(["agg"])
-    assert paths(inside) == [
-        "agg/deploy.yaml",
-        "../model-cache/model-cache.yaml",
-        "../model-cache/model-download.yaml",
-    ]
+    assert paths(inside) == ["agg/deploy.yaml", *(f"../{path.removeprefix('one/')}" for path in CACHE)]
     monkeypatch.chdir("/")
     (elsewhere,) = load_recipes([str(models / "one" / "vllm" / "agg")])
     assert [download.model for download in elsewhere.downloads] == ["org/model"]
@@ -116,8 +109,7 @@ def test_files_in_a_folder_named_kustomize_are_not_applied(models: Path) -> None
     write(models / "one" / "vllm" / "kustomize" / "overlays" / "x" / "patch.yaml", "spec: {}\n")
     (recipe,) = load_recipes(["one"])
     assert paths(recipe, Role.KUSTOMIZE) == [
-        "one/vllm/kustomize/base/deploy.yaml",
-        "one/vllm/kustomize/overlays/x/patch.yaml",
+        f"one/vllm/kustomize/{path}" for path in ("base/deploy.yaml", "overlays/x/patch.yaml")
     ]
     assert len(recipe.graphs) == 1
     assert len(list(recipe.manifests)) == 3
@@ -169,11 +161,10 @@ def test_symbolic_links_are_followed(models: Path, tmp_path_factory: pytest.Temp
 @pytest.mark.parametrize(
     ("name", "content", "message"),
     [
-        ("gone.yaml", None, "gone.yaml: No such file or directory"),
-        ("empty.yaml", "", "empty.yaml: no Kubernetes object in it"),
-        ("comment.yaml", "# nothing\n", "comment.yaml: no Kubernetes object in it"),
-        ("list.yaml", "- 1\n", "list.yaml: no Kubernetes object in it"),
-        ("text.yaml", "just text\n", "text.yaml: no Kubernetes object in it"),
+        ("empty.yaml", "", None),
+        ("comment.yaml", "# nothing\n", None),
+        ("list.yaml", "- 1\n", None),
+        ("text.yaml", "just text\n", None),
         ("broken.yaml", "a: 1\nb: [\n", "broken.yaml:3:1: not YAML: did not find expected node content"),
         ("binary.yaml", b"a: 1\nb: \xff\xfe\x00\n", "binary.yaml:2: not YAML: not UTF-8 text"),
         ("control.yaml", "a: 1\nb: \x07\n", "control.yaml:2:1: not YAML: control characters are not allowed"),
@@ -181,12 +172,12 @@ def test_symbolic_links_are_followed(models: Path, tmp_path_factory: pytest.Temp
     ],
 )
 def test_files_that_are_not_manifests(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str | bytes | None, message: str
+    here: Path, name: str, content: str | bytes, message: str | None
 ) -> None:
-    monkeypatch.chdir(tmp_path)
-    if content is not None:
-        write(tmp_path / name, content)
-    assert refused(name) == message
+    write(here / name, content)
+    (recipe,) = load_recipes([name])
+    assert [describe_fatal(file) for file in recipe.files] == [message]
+    assert not any(manifest.kind for manifest in recipe.manifests)
 
 
 @pytest.mark.parametrize(
@@ -207,14 +198,16 @@ def test_encodings_that_only_kubectl_supports(models: Path, content: bytes, prob
 @pytest.mark.parametrize("content", [GRAPH.encode("utf-32"), GRAPH.encode("utf-16-le"), b"\xff\xfea"])
 def test_encodings_that_kubectl_rejects(models: Path, content: bytes) -> None:
     write(models / "odd.yaml", content)
-    assert "not YAML" in refused("odd.yaml")
+    (recipe,) = load_recipes(["odd.yaml"])
+    assert "not YAML" in (describe_fatal(recipe.files[0]) or "")
 
 
 def test_json_manifests_in_a_folder_are_read(models: Path) -> None:
     graph = '{"apiVersion": "nvidia.com/v1beta1", "kind": "DynamoGraphDeployment", "metadata": {"name": "j"}}'
-    write(models / "one" / "vllm" / "json" / "deploy.json", graph)
-    write(models / "one" / "vllm" / "json" / "config.json", '{"architectures": ["LlamaForCausalLM"]}')
-    os.mkfifo(models / "one" / "vllm" / "json" / "pipe.json")
+    folder = models / "one" / "vllm" / "json"
+    write(folder / "deploy.json", graph)
+    write(folder / "config.json", '{"architectures": ["LlamaForCausalLM"]}')
+    os.mkfifo(folder / "pipe.json")
     (recipe,) = load_recipes(["one"])
     assert sorted(graph.name for graph in recipe.graphs) == ["g", "j"]
     assert [path for path in paths(recipe) if path.endswith(".json")] == ["one/vllm/json/deploy.json"]
@@ -241,48 +234,49 @@ def test_overlapping_paths_are_one_recipe(models: Path, named: list[str]) -> Non
     assert recipe.shape == "model"
 
 
-@pytest.mark.parametrize(("path", "says"), [("", "an empty path"), ("-", "standard input is not read")])
-def test_paths_that_are_not_names(models: Path, path: str, says: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "says"),
+    [
+        ("", "an empty path"),
+        ("-", "standard input is not read"),
+        ("x\0y", ""),
+        ("x" * 5000, ""),
+    ],
+)
+def test_paths_that_are_not_names(here: Path, path: str, says: str) -> None:
     assert refused(path).startswith(says)
 
 
-def test_a_folder_without_a_manifest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_folder_without_a_manifest(here: Path) -> None:
     nothing = ": no recipe in it: no manifest (*.yaml, *.yml, *.json)"
     assert refused(".") == f".{nothing}"
-    write(tmp_path / "docs" / "README.md", "hi")
-    (tmp_path / "vllm").mkdir()
-    assert refused(tmp_path) == f"{tmp_path}{nothing}"
+    write(here / "docs" / "README.md", "hi")
+    (here / "vllm").mkdir()
+    assert refused(here) == f"{here}{nothing}"
     assert refused("docs") == f"docs{nothing}"
 
 
-def test_a_large_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with Path("huge.yaml").open("wb") as stream:
+def make_large(path: Path) -> None:
+    with path.open("wb") as stream:
         stream.truncate(MAX_BYTES + 1)
-    assert refused("huge.yaml") == "huge.yaml: larger than 10 MiB: not a manifest"
-    write(tmp_path / "deploy.yaml")
+
+
+@pytest.mark.parametrize(
+    ("make", "problem"),
+    [
+        (make_large, "larger than 10 MiB: not a manifest"),
+        (os.mkfifo, "not a regular file"),
+        (lambda path: path.symlink_to("nowhere"), "No such file or directory"),
+    ],
+    ids=["a large file", "a pipe", "a broken link"],
+)
+def test_what_is_no_file_of_text_is_not_read(here: Path, make: Callable[[Path], None], problem: str) -> None:
+    make(here / "odd.yaml")
+    assert refused("odd.yaml") == f"odd.yaml: {problem}"
+    write(here / "deploy.yaml")
     (recipe,) = load_recipes(["."])
-    assert [(file.path, [p.message for p in file.problems]) for file in recipe.files if file.problems] == [
-        ("huge.yaml", ["larger than 10 MiB: not a manifest"])
-    ]
-
-
-def test_a_pipe_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    os.mkfifo("pipe.yaml")
-    assert refused("pipe.yaml") == "pipe.yaml: not a regular file"
-    write(tmp_path / "deploy.yaml")
-    (recipe,) = load_recipes(["."])
-    assert [p.message for file in recipe.files for p in file.problems] == ["not a regular file"]
-
-
-def test_a_broken_link_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "lost.yaml").symlink_to("nowhere")
-    write(tmp_path / "deploy.yaml")
-    (recipe,) = load_recipes(["."])
-    assert [p.message for file in recipe.files for p in file.problems] == ["No such file or directory"]
+    problems = [(file.path, each.message) for file in recipe.files for each in file.problems]
+    assert problems == [("odd.yaml", problem)]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may read every file")
@@ -304,10 +298,7 @@ def test_unreadable_files_and_folders_are_reported(models: Path) -> None:
     ("name", "shown"),
     [(b"caf\xe9", r"caf\xe9"), (b"a\nb", r"a\nb"), (b"\x1b[31m", r"\x1b[31m"), ("ü 名".encode(), "ü 名")],
 )
-def test_undecodable_file_names_are_escaped(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: bytes, shown: str
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_undecodable_file_names_are_escaped(here: Path, name: bytes, shown: str) -> None:
     folder = Path(os.fsdecode(name))
     try:
         write(folder / "vllm" / os.fsdecode(name + b".yaml"))
@@ -318,9 +309,3 @@ def test_undecodable_file_names_are_escaped(
     assert [graph.file for graph in recipe.graphs] == [f"{shown}/vllm/{shown}.yaml"]
     assert shown in msgspec.json.decode(msgspec.json.encode(recipe))["path"]
     assert refused(folder / "gone") == f"{shown}/gone: No such file or directory"
-
-
-@pytest.mark.parametrize("name", ["", "x\0y", "x" * 5000])
-def test_impossible_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
-    monkeypatch.chdir(tmp_path)
-    refused(name)

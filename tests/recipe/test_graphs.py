@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dynocheck.engines import detect_engine
-from dynocheck.facts import Component, Container, Graph
+from dynocheck.facts import Component, Container, Graph, Launch, Recipe
 from dynocheck.recipe.discover import NotARecipe, load_recipes
 from tests.recipe.conftest import Written
 
@@ -112,9 +112,7 @@ def bare(value: Any) -> Any:
 def test_both_versions_give_the_same_graph(written: Written) -> None:
     graphs = [written(text + ENGINE).graphs[0] for text in (ALPHA, BETA)]
     assert [graph.api_version for graph in graphs] == ["nvidia.com/v1alpha1", "nvidia.com/v1beta1"]
-    alpha, beta = (
-        bare(msgspec.to_builtins(msgspec.structs.replace(graph, api_version=""))) for graph in graphs
-    )
+    alpha, beta = (bare(msgspec.to_builtins(graph)) | {"api_version": ""} for graph in graphs)
     for graph in (alpha, beta):
         for component in graph["components"]:
             for container in component["containers"]:
@@ -165,10 +163,20 @@ def only(written: Written, text: str) -> Component:
     return component
 
 
+def read_container(written: Written, text: str, rest: str = "", files: str = "") -> Container:
+    """The main container of a graph's only component, beside other objects of the same file."""
+    return main(only(written, _container(text, rest) + files))
+
+
 @pytest.mark.parametrize(
     ("resources", "gpus"),
     [
         ('{limits: {gpu: "8"}}', 8),
+        # The main container's own have the last word.
+        (
+            '{limits: {gpu: "8"}}, extraPodSpec: {mainContainer: {resources: {limits: {nvidia.com/gpu: 4}}}}',
+            4,
+        ),
         ("{limits: {gpu: 8}}", 8),
         ('{requests: {gpu: "8"}}', 8),
         ('{limits: {cpu: "8"}, requests: {gpu: "4"}}', 4),
@@ -218,29 +226,20 @@ def test_gpus_of_a_pod(written: Written, containers: list[str], claim: str, gpus
     assert component.gpus == gpus
 
 
-def test_requests_of_the_main_container_override_those_of_its_service(written: Written) -> None:
-    service = (
-        '{componentType: worker, resources: {limits: {gpu: "8"}}, '
-        "extraPodSpec: {mainContainer: {resources: {limits: {nvidia.com/gpu: 4}}}}}"
-    )
-    assert only(written, _alpha(service)).gpus == 4
-
-
 @pytest.mark.parametrize(
     ("multinode", "nodes"),
     [
-        ("{nodeCount: 4}", 4),
-        ('{nodeCount: "4"}', 4),
-        ("{}", 2),
-        ("{nodeCount: null}", 2),
-        ("null", 1),
+        (", multinode: {nodeCount: 4}", 4),
+        (', multinode: {nodeCount: "4"}', 4),
+        (", multinode: {}", 2),
+        (", multinode: {nodeCount: null}", 2),
+        (", multinode: null", 1),
         ("", 1),
     ],
 )
 def test_nodes(written: Written, multinode: str, nodes: int) -> None:
-    given_ = f", multinode: {multinode}" if multinode else ""
-    assert only(written, _beta(f"  - {{name: w, type: worker{given_}}}")).nodes == nodes
-    assert only(written, _alpha(f"{{componentType: worker{given_}}}")).nodes == nodes
+    assert only(written, _beta(f"  - {{name: w, type: worker{multinode}}}")).nodes == nodes
+    assert only(written, _alpha(f"{{componentType: worker{multinode}}}")).nodes == nodes
 
 
 def test_explicit_nulls_are_ignored(written: Written) -> None:
@@ -250,17 +249,9 @@ def test_explicit_nulls_are_ignored(written: Written) -> None:
         "mainContainer: {image: null, command: null, env: null, envFrom: null}}}"
     )
     component = only(written, _alpha(service))
-    assert (component.role, component.replicas, component.gpus, main(component).image) == (
-        "worker",
-        1,
-        0,
-        None,
-    )
+    assert (component.role, component.replicas, component.gpus) == ("worker", 1, 0)
+    assert main(component).image is None
     assert written(_alpha("null")).graphs[0].components == ()
-
-
-def env(container: Container) -> dict[str, str | None]:
-    return {variable.name: variable.value for variable in container.env}
 
 
 VALUES = """\
@@ -272,66 +263,48 @@ data: {MODEL: org/model, TP: "4"}
 """
 
 
+FROM_VALUES = "envFrom: [{configMapRef: {name: values}}]"
+CONTAINERS = "  - name: w\n    type: worker\n    podTemplate:\n      spec:\n        containers:"
+
+
 def _container(text: str, rest: str = "") -> str:
-    return _beta(
-        "  - name: w",
-        "    type: worker",
-        "    podTemplate:",
-        "      spec:",
-        "        containers:",
-        f"        - {{name: main, {text}}}",
-        *([rest] if rest else []),
-        spec="env: [{name: A0, value: graph}]",
-    )
+    lines = CONTAINERS, f"        - {{name: main, {text}}}", *([rest] if rest else [])
+    return _beta(*lines, spec="env: [{name: A0, value: graph}]")
 
 
 @pytest.mark.parametrize(
     ("text", "known"),
     [
-        (
-            "env: [{name: A, value: a}, {name: B, value: $(A)/$(A0)}]",
-            {"A0": "graph", "A": "a", "B": "a/graph"},
-        ),
+        ("env: [{name: A, value: a}, {name: B, value: $(A)/$(A0)}]", {"A": "a", "B": "a/graph"}),
         # The operator sorts them by name, so which of the two a reference sees is not known.
-        ("env: [{name: Z, value: z}, {name: B, value: $(Z)}]", {"A0": "graph", "Z": "z", "B": None}),
+        ("env: [{name: Z, value: z}, {name: B, value: $(Z)}]", {"Z": "z", "B": None}),
         (
             "env: [{name: A, value: $(NONE)}, {name: E}, {name: K, value: ''}]",
-            {"A0": "graph", "A": "$(NONE)", "E": "", "K": ""},
+            {"A": "$(NONE)", "E": "", "K": ""},
         ),
         ("env: [{name: A0, value: mine}]", {"A0": "mine"}),
-        ("env: [{name: A, value: 1}, {name: B, value: true}]", {"A0": "graph", "A": None, "B": None}),
-        ("env: [{name: A, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]", {"A0": "graph", "A": None}),
-        (
-            "env: [{name: A, valueFrom: {configMapKeyRef: {name: values, key: TP}}}]",
-            {"A0": "graph", "A": "4"},
-        ),
-        (
-            "env: [{name: A, valueFrom: {configMapKeyRef: {name: elsewhere, key: TP}}}]",
-            {"A0": "graph", "A": None},
-        ),
-        ("envFrom: [{configMapRef: {name: values}}]", {"MODEL": "org/model", "TP": "4", "A0": "graph"}),
+        ("env: [{name: A, value: 1}, {name: B, value: true}]", {"A": None, "B": None}),
+        ("env: [{name: A, valueFrom: {fieldRef: {fieldPath: status.podIP}}}]", {"A": None}),
+        ("env: [{name: A, valueFrom: {configMapKeyRef: {name: values, key: TP}}}]", {"A": "4"}),
+        ("env: [{name: A, valueFrom: {configMapKeyRef: {name: elsewhere, key: TP}}}]", {"A": None}),
+        (FROM_VALUES, {"MODEL": "org/model", "TP": "4"}),
         (
             "envFrom: [{configMapRef: {name: values}, prefix: P_}], env: [{name: P_TP, value: '8'}]",
-            {"P_MODEL": "org/model", "P_TP": "8", "A0": "graph"},
+            {"P_MODEL": "org/model", "P_TP": "8"},
         ),
-        ("envFrom: [{secretRef: {name: token}}]", {"A0": "graph"}),
+        ("envFrom: [{secretRef: {name: token}}]", {}),
     ],
 )
 def test_variables(written: Written, text: str, known: dict[str, str | None]) -> None:
-    assert env(main(only(written, _container(text) + VALUES))) == known
+    container = read_container(written, text, files=VALUES)
+    assert {variable.name: variable.value for variable in container.env} == {"A0": "graph", **known}
 
 
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        (
-            "command: [python3, -m, dynamo.vllm, --tp, $(TP)], envFrom: [{configMapRef: {name: values}}]",
-            ["--tp", "4"],
-        ),
-        (
-            "args: ['python3 -m dynamo.vllm $A0 $TP'], envFrom: [{configMapRef: {name: values}}]",
-            ["graph", "4"],
-        ),
+        (f"command: [python3, -m, dynamo.vllm, --tp, $(TP)], {FROM_VALUES}", ["--tp", "4"]),
+        (f"args: ['python3 -m dynamo.vllm $A0 $TP'], {FROM_VALUES}", ["graph", "4"]),
         ("args: ['python3 -m dynamo.vllm ${TP:-1}'], envFrom: [{configMapRef: {name: elsewhere}}]", [None]),
         ("args: ['python3 -m dynamo.vllm ${TP:-1}']", ["1"]),
         ("command: [python3, -m, dynamo.vllm, --tp, 8, x]", ["--tp", None, "x"]),
@@ -342,50 +315,38 @@ def test_variables(written: Written, text: str, known: dict[str, str | None]) ->
 def test_variables_of_every_level_are_expanded_in_words(
     written: Written, text: str, words: list[str | None]
 ) -> None:
-    (launch,) = main(only(written, _container(text) + VALUES)).launches
+    (launch,) = read_container(written, text, files=VALUES).launches
     assert launch.module == "dynamo.vllm"
     assert [word.text for word in launch.words] == words
 
 
 def test_a_launch_has_the_variables_that_its_script_sets(written: Written) -> None:
-    text = "args: ['export DYN_TRTLLM_TENSOR_PARALLEL_SIZE=4; A0=new python3 -m dynamo.trtllm']"
-    component = only(written, _container(text))
-    (launch,) = main(component).launches
-    assert {variable.name: variable.value for variable in launch.env} == {
-        "DYN_TRTLLM_TENSOR_PARALLEL_SIZE": "4",
-        "A0": "new",
-    }
-    engine = detect_engine(launch)
-    assert engine is not None
-    split = engine.parallelism(engine.arguments(main(component), launch, "deploy.yaml"))
-    assert split is not None
-    assert split.gpus == 4
+    script = "export DYN_TRTLLM_TENSOR_PARALLEL_SIZE=4; A0=new python3 -m dynamo.trtllm"
+    container = read_container(written, f"args: ['{script}']")
+    (launch,) = container.launches
+    variables = {variable.name: variable.value for variable in launch.env}
+    assert variables == {"DYN_TRTLLM_TENSOR_PARALLEL_SIZE": "4", "A0": "new"}
+    assert count_gpus(container, launch, "deploy.yaml") == 4
 
 
 @pytest.mark.parametrize(
     "text", ["args: [echo python3 -m dynamo.vllm]", "command: [echo, -m, dynamo.vllm]", "args: 5"]
 )
 def test_printed_commands_are_not_launches(written: Written, text: str) -> None:
-    assert main(only(written, _container(text))).launches == ()
+    assert read_container(written, text).launches == ()
 
 
 def test_words_have_their_positions(written: Written) -> None:
-    text = _beta(
-        "  - name: w",
-        "    type: worker",
-        "    podTemplate:",
-        "      spec:",
-        "        containers:",
-        "        - name: main",
-        "          command: [/bin/bash, -c]",
-        "          args:",
-        "          - |",
-        "            # python3 -m dynamo.vllm",
-        "            export TP=8",
-        "            exec python3 -m dynamo.vllm \\",
-        "              --model org/m --max-num-seqs 8 \\",
-        "              --tensor-parallel-size $TP",
-    )
+    script = """\
+          command: [/bin/bash, -c]
+          args:
+          - |
+            # python3 -m dynamo.vllm
+            export TP=8
+            exec python3 -m dynamo.vllm \\
+              --model org/m --max-num-seqs 8 \\
+              --tensor-parallel-size $TP"""
+    text = _beta(CONTAINERS, "        - name: main", script)
     (launch,) = main(only(written, text)).launches
     rows = text.splitlines()
     places = {rows[w.line - 1][w.column - 1 :].split()[0] for w in launch.words}
@@ -393,6 +354,7 @@ def test_words_have_their_positions(written: Written) -> None:
     assert rows[launch.line - 1][launch.column - 1 :].startswith("dynamo.vllm \\")
 
 
+DEEP = ", items: [{key: engine.yaml, path: deep/own.yaml}]"
 VOLUMES = "        volumes: [{name: v, configMap: {name: engine%s}}]"
 
 
@@ -405,18 +367,13 @@ VOLUMES = "        volumes: [{name: v, configMap: {name: engine%s}}]"
         ("", "mountPath: /etc/engine.yaml, subPath: engine.yaml", ["/etc/engine.yaml"]),
         ("", "mountPath: /etc/engine.yaml, subPath: other.yaml", []),
         ("", "mountPath: /etc/x, subPathExpr: $(POD)", []),
-        (", items: [{key: engine.yaml, path: deep/own.yaml}]", "mountPath: /etc", ["/etc/deep/own.yaml"]),
-        (
-            ", items: [{key: engine.yaml, path: deep/own.yaml}]",
-            "mountPath: /etc, subPath: deep",
-            ["/etc/own.yaml"],
-        ),
+        (DEEP, "mountPath: /etc", ["/etc/deep/own.yaml"]),
+        (DEEP, "mountPath: /etc, subPath: deep", ["/etc/own.yaml"]),
         (", items: [{key: none.yaml, path: own.yaml}]", "mountPath: /etc", []),
     ],
 )
 def test_files_of_a_config_map_volume(written: Written, items: str, mount: str, paths: list[str]) -> None:
-    text = _container(f"volumeMounts: [{{name: v, {mount}}}]", VOLUMES % items)
-    files = main(only(written, text + ENGINE)).files
+    files = read_container(written, f"volumeMounts: [{{name: v, {mount}}}]", VOLUMES % items, ENGINE).files
     assert [file.path for file in files] == paths
     for file in files:
         assert file.root is not None
@@ -426,8 +383,8 @@ def test_files_of_a_config_map_volume(written: Written, items: str, mount: str, 
 def test_files_of_a_projected_config_map(written: Written) -> None:
     sources = "[{secret: {name: s}}, {configMap: {name: engine}}]"
     volumes = f"        volumes: [{{name: v, projected: {{sources: {sources}}}}}]"
-    text = _container("volumeMounts: [{name: v, mountPath: /etc}]", volumes)
-    assert [file.path for file in main(only(written, text + ENGINE)).files] == ["/etc/engine.yaml"]
+    container = read_container(written, "volumeMounts: [{name: v, mountPath: /etc}]", volumes, ENGINE)
+    assert [file.path for file in container.files] == ["/etc/engine.yaml"]
 
 
 def test_positions_in_a_config_map_of_another_file(written: Written) -> None:
@@ -451,8 +408,8 @@ def test_claims(written: Written) -> None:
     (mount,) = main(component).mounts
     assert (mount.path, mount.source, mount.name, mount.sub_path) == ("/models", "claim", "cache", "hub")
     assert not mount.read_only
-    fixed = _container("volumeMounts: [{name: a, mountPath: /models, readOnly: true}]", volumes)
-    assert [mount.read_only for mount in main(only(written, fixed)).mounts] == [True]
+    fixed = "volumeMounts: [{name: a, mountPath: /models, readOnly: true}]"
+    assert [mount.read_only for mount in read_container(written, fixed, volumes).mounts] == [True]
     cached = _beta("  - {name: w, type: worker, compilationCache: {pvcName: compiled}}")
     assert [claim.name for claim in only(written, cached).claims] == ["compiled"]
 
@@ -465,39 +422,36 @@ def test_graphs_in_a_list(written: Written) -> None:
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.relative_to(RECIPES[0].parents[3]).as_posix())
 def test_engines_of_our_recipes_use_the_gpus_of_their_components(path: Path) -> None:
-    """Every engine of our own recipes is given the GPUs that its arguments ask for."""
-    for recipe in load_recipes([str(path)]):
+    for graph, component, container in list_containers(load_recipes([str(path)])):
+        assert component.main is not None
+        for launch in container.launches if container is component.main else ():
+            if detect_engine(launch) is not None:
+                assert component.gpus is not None
+                assert count_gpus(container, launch, graph.file) == component.gpus * component.nodes
+
+
+def count_gpus(container: Container, launch: Launch, file: str) -> int | None:
+    """The GPUs that the arguments of an engine ask for."""
+    engine = detect_engine(launch)
+    assert engine is not None
+    split = engine.parallelism(engine.arguments(container, launch, file))
+    assert split is not None
+    return split.gpus
+
+
+def list_containers(recipes: Iterable[Recipe]) -> Iterator[tuple[Graph, Component, Container]]:
+    for recipe in recipes:
         for graph in recipe.graphs:
             for component in graph.components:
-                for launch in main(component).launches:
-                    _fits(graph, component, launch)
+                yield from ((graph, component, container) for container in component.containers)
 
 
-def _fits(graph: Graph, component: Component, launch: Any) -> None:
-    engine = detect_engine(launch)
-    if engine is not None:
-        split = engine.parallelism(engine.arguments(main(component), launch, graph.file))
-        assert split is not None
-        assert component.gpus is not None
-        assert split.gpus == component.gpus * component.nodes
-
-
-_scalars: st.SearchStrategy[Any] = st.sampled_from(
-    [
-        *(None, True, False, 0, -1, 8, 10**20, 1.5, "", "x", "8", "$(A)", "$A", "-m dynamo.vllm", "\n"),
-        *("a: [", "é\x00", "Secret", "List", "v1"),
-    ]
-)
+_texts = ("", "x", "8", "$(A)", "$A", "-m dynamo.vllm", "\n", "a: [", "é\x00", "Secret", "List", "v1")
+_scalars: st.SearchStrategy[Any] = st.sampled_from([None, True, False, 0, -1, 8, 10**20, 1.5, *_texts])
+_keys = st.sampled_from(["name", "value", "data", "kind", "items", "limits", "gpu", "x", "", "args"])
 _values = st.recursive(
     _scalars,
-    lambda inner: (
-        st.lists(inner, max_size=3)
-        | st.dictionaries(
-            st.sampled_from(["name", "value", "data", "kind", "items", "limits", "gpu", "x", "", "args"]),
-            inner,
-            max_size=3,
-        )
-    ),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(_keys, inner, max_size=3),
     max_leaves=6,
 )
 
@@ -518,25 +472,21 @@ def _mutated(data: st.DataObject, tmp_path: Path) -> None:
         holder = data.draw(st.sampled_from(documents))
         places = _places(holder["document"], lambda new, holder=holder: holder.__setitem__("document", new))  # type: ignore[misc]
         data.draw(st.sampled_from(places))(data.draw(_values))
-    (tmp_path / "deploy.yaml").write_text(
-        yaml.safe_dump_all([holder["document"] for holder in documents], allow_unicode=True)
-    )
+    path = tmp_path / "deploy.yaml"
+    path.write_text(yaml.safe_dump_all([holder["document"] for holder in documents], allow_unicode=True))
     try:
-        recipes = load_recipes([str(tmp_path / "deploy.yaml")])
+        recipes = load_recipes([str(path)])
     except NotARecipe:
         return
     msgspec.json.encode(recipes)
-    for recipe in recipes:
-        for graph in recipe.graphs:
-            assert graph.gpus is None or graph.gpus >= -(10**60)
-            for component in graph.components:
-                for container in component.containers:
-                    for launch in container.launches:
-                        engine = detect_engine(launch)
-                        if engine is not None:
-                            given_ = engine.arguments(container, launch, graph.file)
-                            engine.parallelism(given_)
-                            engine.served_name(given_)
+    assert all(graph.gpus is None or graph.gpus >= -(10**60) for recipe in recipes for graph in recipe.graphs)
+    for graph, _, container in list_containers(recipes):
+        for launch in container.launches:
+            engine = detect_engine(launch)
+            if engine is not None:
+                given_ = engine.arguments(container, launch, graph.file)
+                engine.parallelism(given_)
+                engine.served_name(given_)
 
 
 @settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))

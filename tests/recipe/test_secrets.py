@@ -138,32 +138,26 @@ def test_tokens_are_hidden_anywhere(written: Written, text: str) -> None:
 
 def test_a_secret_keeps_its_shape(written: Written) -> None:
     (manifest,) = written(SECRET).manifests
-    assert manifest.root.plain["data"] == {
-        key: base64.b64encode(HIDDEN.encode()).decode() for key in ("HF_TOKEN", "other")
-    }
+    hidden = base64.b64encode(HIDDEN.encode()).decode()
+    assert manifest.root.plain["data"] == {"HF_TOKEN": hidden, "other": hidden}
     assert manifest.root.plain["stringData"] == {"HF_TOKEN": HIDDEN, "harmless": HIDDEN, "deep": {}}
 
 
 def test_values_that_only_refer_to_secrets_are_kept(written: Written) -> None:
+    reference = {"secretKeyRef": {"name": "hf-token-secret", "key": "HF_TOKEN"}}
+    values = {
+        "MAX_TOKENS": "4096",
+        "TOKENIZER": "org/model",
+        "HF_TOKEN_PATH": "/run/token",
+        "MODEL": "org/model",
+    }
+    words = ["--dbo-decode-token-threshold", "32", "export HF_TOKEN=$(cat /run/token)", "--token $HF_TOKEN"]
+    plain = [{"name": name, "value": value} for name, value in values.items()]
     kept: dict[str, Any] = {
         "envFromSecret": "hf-token-secret",
         "imagePullSecrets": [{"name": "nvcr"}],
-        "env": [
-            {
-                "name": "HF_TOKEN",
-                "valueFrom": {"secretKeyRef": {"name": "hf-token-secret", "key": "HF_TOKEN"}},
-            },
-            {"name": "MAX_TOKENS", "value": "4096"},
-            {"name": "TOKENIZER", "value": "org/model"},
-            {"name": "HF_TOKEN_PATH", "value": "/run/token"},
-            {"name": "MODEL", "value": "org/model"},
-        ],
-        "args": [
-            "--dbo-decode-token-threshold",
-            "32",
-            "export HF_TOKEN=$(cat /run/token)",
-            "--token $HF_TOKEN",
-        ],
+        "env": [{"name": "HF_TOKEN", "valueFrom": reference}, *plain],
+        "args": words,
         "engine": "max_num_tokens: 8192\ndbo_decode_token_threshold: 32\n",
     }
     text = msgspec.yaml.encode({"apiVersion": "v1", "kind": "X", "metadata": {"name": "x"}, **kept}).decode()

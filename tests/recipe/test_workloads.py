@@ -33,6 +33,9 @@ spec: {path}
 """
 
 
+IMPORT = "from huggingface_hub import snapshot_download"
+
+
 def job(run: str, kind: str = "Job") -> str:
     if kind == "Pod":
         return JOB.format(api="v1", kind=kind, path="", indent="  ", run=run)
@@ -80,22 +83,16 @@ def test_downloads_by_command_line(
 @pytest.mark.parametrize(
     ("run", "expected"),
     [
-        (script("hf download org/a"), [None]),
-        (script("hf download org/a --revision abc"), ["abc"]),
-        (script('R=abc; hf download --revision="$R" org/a'), ["abc"]),
-        (script("hf download org/a --revision $(cat revision)"), [None]),
-        (
-            script("python3 -c \"from huggingface_hub import *; snapshot_download('a/b', revision='abc')\""),
-            ["abc"],
-        ),
-        (
-            script("python3 -c \"from huggingface_hub import *; snapshot_download('a/b', revision=r())\""),
-            [None],
-        ),
+        ("hf download org/a", [None]),
+        ("hf download org/a --revision abc", ["abc"]),
+        ('R=abc; hf download --revision="$R" org/a', ["abc"]),
+        ("hf download org/a --revision $(cat revision)", [None]),
+        (f"python3 -c \"{IMPORT}; snapshot_download('a/b', revision='abc')\"", ["abc"]),
+        (f"python3 -c \"{IMPORT}; snapshot_download('a/b', revision=r())\"", [None]),
     ],
 )
 def test_revisions_of_downloads(written: Written, run: str, expected: list[str | None]) -> None:
-    assert [download.revision for download in written(job(run)).downloads] == expected
+    assert [download.revision for download in written(job(script(run))).downloads] == expected
 
 
 def test_commands_of_a_benchmark(written: Written) -> None:
@@ -106,9 +103,6 @@ def test_commands_of_a_benchmark(written: Written) -> None:
         ["aiperf", "profile", "-m", "org/from-env"],
     ]
     assert benchmark.container.resolve_on_claim("/part/x") == "model-cache:deep/er/x"
-
-
-IMPORT = "from huggingface_hub import snapshot_download"
 
 
 @pytest.mark.parametrize(
@@ -148,17 +142,14 @@ def test_downloads_have_their_positions(written: Written) -> None:
 
 @pytest.mark.parametrize("kind", ["Pod", "Job", "Deployment", "StatefulSet", "DaemonSet"])
 def test_every_workload_kind_may_download(written: Written, kind: str) -> None:
-    assert fetched(written, "command: [hf, download, org/a, --local-dir, /models/a]", kind) == [
-        ("org/a", "model-cache:a")
-    ]
+    run = "command: [hf, download, org/a, --local-dir, /models/a]"
+    assert fetched(written, run, kind) == [("org/a", "model-cache:a")]
 
 
 def test_init_containers_and_cron_jobs_may_download(written: Written) -> None:
     pod = "{initContainers: [{name: i, command: [hf, download, org/a]}], containers: [{name: c}]}"
-    text = (
-        "apiVersion: batch/v1\nkind: CronJob\nmetadata: {name: c}\n"
-        f"spec: {{jobTemplate: {{spec: {{template: {{spec: {pod}}}}}}}}}\n"
-    )
+    spec = f"{{jobTemplate: {{spec: {{template: {{spec: {pod}}}}}}}}}"
+    text = f"apiVersion: batch/v1\nkind: CronJob\nmetadata: {{name: c}}\nspec: {spec}\n"
     assert [download.model for download in written(text).downloads] == ["org/a"]
 
 
@@ -182,15 +173,11 @@ def test_a_job_without_a_load_generator_is_not_a_benchmark(written: Written) -> 
 
 
 def test_claims_have_class_modes_and_size(written: Written) -> None:
-    claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {{name: {}}}\nspec: {}\n---\n"
-    text = (
-        claim.format(
-            "a",
-            "{accessModes: [ReadWriteMany], storageClassName: fast, resources: {requests: {storage: 100Gi}}}",
-        )
-        + claim.format("b", "{storageClassName: ''}")
-        + claim.format("c", "{storageClassName: null}")
-        + "apiVersion: nvidia.com/v1alpha1\nkind: DynamoGraphDeployment\nmetadata: {name: g}\nspec:\n"
+    whole = "accessModes: [ReadWriteMany], storageClassName: fast, resources: {requests: {storage: 100Gi}}"
+    specs = {"a": whole, "b": "storageClassName: ''", "c": "storageClassName: null"}
+    head = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata"
+    text = "".join(f"{head}: {{name: {name}}}\nspec: {{{spec}}}\n---\n" for name, spec in specs.items()) + (
+        "apiVersion: nvidia.com/v1alpha1\nkind: DynamoGraphDeployment\nmetadata: {name: g}\nspec:\n"
         "  pvcs: [{name: d, create: true, storageClass: slow, volumeAccessMode: ReadWriteOnce}, "
         "{name: e, create: true, size: 5Gi}, {name: f, create: false}, {name: g}]\n"
     )

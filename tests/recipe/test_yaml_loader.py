@@ -68,39 +68,41 @@ def same(left: Any, right: Any) -> bool:
     return type(left) is type(right) and bool(left == right)
 
 
-def only(text: str) -> tuple[Any, list[Problem]]:
+def read(text: str) -> tuple[list[Any], list[Problem]]:
+    """What the documents of a text hold, and the problems."""
     problems: list[Problem] = []
-    documents = read_documents(text, problems)
-    assert len(documents) == 1, (documents, problems)
-    return documents[0].plain, problems
+    return [document.plain for document in read_documents(text, problems)], problems
 
 
 def fatal(text: str) -> Problem:
-    problems: list[Problem] = []
-    read_documents(text, problems)
-    return next(problem for problem in problems if problem.fatal)
+    return next(problem for problem in read(text)[1] if problem.fatal)
+
+
+def embedded(value: Value, lines: list[str]) -> Value:
+    found = read_embedded(value, lines)
+    assert found is not None
+    return found
+
+
+def listed(read_by_kubectl: list[Any] | str) -> list[Any]:
+    assert isinstance(read_by_kubectl, list), read_by_kubectl
+    return read_by_kubectl
 
 
 def test_plain_scalars_match_kubectl(kubectl: Kubectl) -> None:
     text = HEAD + "".join(f"\n  s{i}: {scalar}" for i, scalar in enumerate(SCALARS)) + "\n"
-    theirs = kubectl(text)
-    assert isinstance(theirs, list), theirs
-    ours, problems = only(text)
+    (theirs,) = listed(kubectl(text))
+    (ours,), problems = read(text)
     assert problems == []
-    differing = [
-        s for i, s in enumerate(SCALARS) if not same(ours["spec"][f"s{i}"], theirs[0]["spec"][f"s{i}"])
-    ]
-    assert differing == []
+    names = {f"s{i}": scalar for i, scalar in enumerate(SCALARS)}
+    assert [s for name, s in names.items() if not same(ours["spec"][name], theirs["spec"][name])] == []
 
 
 def test_values_match_kubectl(kubectl: Kubectl) -> None:
     text = "\n---\n".join(f"{HEAD} {written}" for written in SPACED)
-    theirs = kubectl(text)
-    assert isinstance(theirs, list), theirs
-    problems: list[Problem] = []
-    ours = [document.plain for document in read_documents(text, problems)]
+    ours, problems = read(text)
     assert not any(problem.fatal for problem in problems)
-    pairs = zip(SPACED, ours, theirs, strict=True)
+    pairs = zip(SPACED, ours, listed(kubectl(text)), strict=True)
     assert [written for written, o, t in pairs if not same(o.get("spec"), t.get("spec"))] == []
 
 
@@ -135,20 +137,16 @@ FILES = {
 
 @pytest.mark.parametrize("text", FILES.values(), ids=FILES)
 def test_documents_of_a_file_match_kubectl(kubectl: Kubectl, text: str) -> None:
-    theirs = kubectl(text)
-    assert isinstance(theirs, list), theirs
-    problems: list[Problem] = []
-    ours = [labelled(document.plain) for document in read_documents(text, problems)]
+    ours, problems = read(text)
     assert problems == []
-    assert same(ours, theirs)
+    assert same([labelled(document) for document in ours], listed(kubectl(text)))
 
 
 @pytest.mark.parametrize("encoding", ["utf-16", "latin-1"])
 def test_other_encodings_match_kubectl(
     kubectl: Kubectl, written: Callable[..., Recipe], encoding: str
 ) -> None:
-    text = A + "data: {x: 'é'}  # ü\n"
-    content = text.encode(encoding)
+    content = (A + "data: {x: 'é'}  # ü\n").encode(encoding)
     written(A)
     Path("deploy.yaml").write_bytes(content)
     (file,) = load_recipes(["deploy.yaml"])[0].files
@@ -202,22 +200,20 @@ def test_files_that_kubectl_rejects_are_errors_at_their_line(kubectl: Kubectl, t
 
 
 def test_the_documents_before_a_broken_one_are_kept() -> None:
-    problems: list[Problem] = []
-    assert [document.plain for document in read_documents("a: 1\n---\nb: [\n---\nc: 3\n", problems)] == [
-        {"a": 1}
-    ]
+    documents, problems = read("a: 1\n---\nb: [\n---\nc: 3\n")
+    assert documents == [{"a": 1}]
     assert [(problem.line, problem.fatal) for problem in problems] == [(4, True)]
 
 
 def test_duplicate_keys_are_reported() -> None:
-    value, problems = only("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\na: 2\n")
-    assert value == {"a": 2, "b": {"c": 3, "d": 2}}
+    documents, problems = read("a: 1\nb:\n  c: 1\n  d: 2\n  c: 3\na: 2\n")
+    assert documents == [{"a": 2, "b": {"c": 3, "d": 2}}]
     assert [(p.line, p.column, p.fatal) for p in problems] == [(5, 3, False), (6, 1, False)]
     assert problems[0].message == 'key "c" is also on line 3'
 
 
 def test_overriding_a_merged_key_is_not_a_duplicate() -> None:
-    assert only("base: &b {a: 1}\nown:\n  <<: *b\n  a: 2\n") == ({"base": {"a": 1}, "own": {"a": 2}}, [])
+    assert read("base: &b {a: 1}\nown:\n  <<: *b\n  a: 2\n") == ([{"base": {"a": 1}, "own": {"a": 2}}], [])
 
 
 PLACES = """\
@@ -282,15 +278,13 @@ def test_embedded_yaml_has_positions_and_matches_python() -> None:
     block, quoted = root.get("data", "a.yaml"), root.get("data", "b")
     assert block is not None
     assert quoted is not None
-    inner = read_embedded(block, text.splitlines())
-    assert inner is not None
+    inner = embedded(block, text.splitlines())
     assert inner.plain == yaml.safe_load(block.text or "")
     size, dtype = inner.get("size"), inner.get("kv", "dtype")
     assert size is not None
     assert dtype is not None
     assert (size.line, size.column, dtype.line, dtype.column) == (4, 11, 6, 14)
-    single = read_embedded(quoted, text.splitlines())
-    assert single is not None
+    single = embedded(quoted, text.splitlines())
     assert (single.plain, single.line, single.column) == ({"x": 1}, 9, 6)
 
 
@@ -300,9 +294,7 @@ def test_positions_in_a_literal_block(header: str) -> None:
     (root,) = read_documents(text, [])
     block = root.get("a", "b")
     assert block is not None
-    inner = read_embedded(block, text.splitlines())
-    assert inner is not None
-    last = inner.mapping["l"].sequence[1]
+    last = embedded(block, text.splitlines()).mapping["l"].sequence[1]
     assert (last.line, last.column) == (4, 12)
 
 
@@ -312,22 +304,10 @@ def test_invalid_embedded_yaml(text: str) -> None:
 
 
 def test_embedded_scalars_match_python() -> None:
-    text = (
-        "a: y\nb: 0o17\nc: 1:20\nd: 1e3\ne: 1_0\nf: on\ng: 2024-01-01\nh: .inf\ni: !!str 1\nj: ! x\nk: 010\n"
-    )
-    value = read_embedded(Value(text, 1, 1), ["x"])
-    assert value is not None
-    expected = yaml.safe_load(text.replace("g: 2024-01-01\n", "").replace("j: ! x\n", "")) | {
-        "g": "2024-01-01",
-        "j": "x",
-    }
-    assert value.plain == expected
-
-
-def test_merges_in_embedded_yaml_do_not_override_keys() -> None:
-    value = read_embedded(Value("own: {a: 1, <<: {a: 2, b: 3}}", 1, 1), ["x"])
-    assert value is not None
-    assert value.plain == {"own": {"a": 1, "b": 3}}
+    text = "a: y\nb: 0o17\nc: 1:20\nd: 1e3\ne: 1_0\nf: on\nh: .inf\ni: !!str 1\nk: 010\n"
+    others = "g: 2024-01-01\nj: ! x\nown: {a: 1, <<: {a: 2, b: 3}}\n"
+    expected = yaml.safe_load(text) | {"g": "2024-01-01", "j": "x", "own": {"a": 1, "b": 3}}
+    assert embedded(Value(text + others, 1, 1), ["x"]).plain == expected
 
 
 @pytest.mark.parametrize("nest", ["[", "{", "{a: ", "- ", "? "])
@@ -339,20 +319,18 @@ def test_deep_nesting_is_limited(nest: str) -> None:
 
 def test_alias_bombs_are_errors() -> None:
     levels = "".join(f"a{i + 1}: &a{i + 1} [{', '.join([f'*a{i}'] * 10)}]\n" for i in range(12))
-    started = time.monotonic()
+    started = time.process_time()
     assert str(MAX_VALUES) in fatal("a0: &a0 x\n" + levels).message
     merges = "".join(f"a{i + 1}: &a{i + 1} {{x{i}: *a{i}, y{i}: *a{i}}}\n" for i in range(40))
     assert str(MAX_VALUES) in fatal("a0: &a0 {x: 1}\n" + merges).message
     many = f"a: &a [{'x, ' * 10}]\nb: &b [{'*a, ' * 7}]\nc: [{'*b, ' * 5}]\n---\n"
     assert str(MAX_VALUES) in fatal(many * 2000).message
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only\n# comments\n", "---\n---\n", "\ufeff", "null\n"])
 def test_empty_files_have_no_documents(text: str) -> None:
-    problems: list[Problem] = []
-    assert read_documents(text, problems) == []
-    assert problems == []
+    assert read(text) == ([], [])
 
 
 @settings(deadline=2000, suppress_health_check=list(HealthCheck))
@@ -384,10 +362,9 @@ _json = st.recursive(
 @settings(deadline=None)
 @given(_json)
 def test_json_reads_back_equal(value: Any) -> None:
-    problems: list[Problem] = []
-    (document,) = read_documents(json.dumps({"value": value}), problems)
+    (document,), problems = read(json.dumps({"value": value}))
     assert not problems
-    assert same(document.plain, {"value": value})
+    assert same(document, {"value": value})
 
 
 @settings(deadline=None)
@@ -395,15 +372,12 @@ def test_json_reads_back_equal(value: Any) -> None:
 def test_embedded_yaml_reads_back_equal(value: Any) -> None:
     text = yaml.safe_dump({"value": value}, allow_unicode=True)
     assume(same(yaml.safe_load(text), {"value": value}))  # it writes some characters that nobody reads back
-    document = read_embedded(Value(text, 1, 1), ["text"])
-    assert document is not None
-    assert same(document.plain, {"value": value})
+    assert same(embedded(Value(text, 1, 1), ["text"]).plain, {"value": value})
 
 
 def _agrees(kubectl: Kubectl, text: str) -> None:
     theirs = kubectl(text)
-    problems: list[Problem] = []
-    documents = [document.plain for document in read_documents(text, problems)]
+    documents, problems = read(text)
     broken = any(problem.fatal for problem in problems)
     if isinstance(theirs, str):
         unreadable = "error converting YAML to JSON" in theirs or "invalid Yaml document separator" in theirs
@@ -413,6 +387,9 @@ def _agrees(kubectl: Kubectl, text: str) -> None:
         assert same([labelled(document) for document in documents], theirs)
 
 
+ADDED = ["", " ", "  ", "\n", "\t", " #", "&a ", "<<: ", "!!int ", "? ", "*a", *"-:'\"|{}[]#%,1~"]
+
+
 @st.composite
 def _spoilt(draw: st.DrawFn) -> str:
     """A manifest of ours with a few characters added, taken away or moved."""
@@ -420,37 +397,7 @@ def _spoilt(draw: st.DrawFn) -> str:
     for _ in range(draw(st.integers(1, 3))):
         at = draw(st.integers(0, len(text)))
         cut = draw(st.integers(0, 3))
-        added = draw(
-            st.sampled_from(
-                [
-                    "",
-                    " ",
-                    "  ",
-                    "\n",
-                    "\t",
-                    "-",
-                    ":",
-                    "'",
-                    '"',
-                    "|",
-                    "&a ",
-                    "*a",
-                    "<<: ",
-                    "{",
-                    "}",
-                    "[",
-                    "]",
-                    "#",
-                    " #",
-                    "!!int ",
-                    "%",
-                    "? ",
-                    ",",
-                    "1",
-                    "~",
-                ]
-            )
-        )
+        added = draw(st.sampled_from(ADDED))
         text = text[:at] + added + text[at + cut :]
     return text
 

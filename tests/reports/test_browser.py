@@ -9,6 +9,7 @@ import msgspec
 import pytest
 
 from dynocheck.reports import render_report
+from tests.reports import test_golden
 from tests.reports.browser import Page, browser, chromium
 from tests.reports.samples import every_outcome, with_charts
 from tests.reports.test_hostile import HOSTILE, filled
@@ -70,6 +71,19 @@ def test_charts_have_boxes_that_hold_all_their_parts(shown: Page, page: Path, wi
         assert wide > 250
         assert high > 100
         assert inside == parts > 8
+    assert shown.run("document.documentElement.scrollWidth") <= width
+
+
+@pytest.mark.parametrize("width", [1200, 400])
+@pytest.mark.parametrize("name", ["one-failure", "many-of-one-cause", "no-rights", "large", "smoke", "load"])
+def test_the_first_problem_and_its_fix_are_there_without_scrolling(
+    shown: Page, tmp_path: Path, name: str, width: int
+) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(render_report(test_golden.run(name), "html"), encoding="utf-8")
+    shown.open(file, width=width)
+    place = "document.querySelector('article .fix').getBoundingClientRect()"
+    assert 0 < shown.run(f"{place}.top") < shown.run(f"{place}.bottom") < 700
     assert shown.run("document.documentElement.scrollWidth") <= width
 
 

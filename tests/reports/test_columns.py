@@ -9,10 +9,10 @@ from tests.reports.samples import VARIANTS, report, with_table
 
 
 def shown(table: Table, width: int = 80) -> list[str]:
-    """The lines of the table, below its title and above the summary."""
-    lines = render_report(report(tables=(table,)), "table", ReportOptions(width=width)).splitlines()
-    start = lines.index(table.title)
-    return lines[start + 1 : lines.index("", start)]
+    """The lines of the table, below its title."""
+    options = ReportOptions(width=width, height=1000)
+    lines = render_report(report(tables=(table,)), "table", options).splitlines()
+    return lines[lines.index(table.title) + 1 :]
 
 
 def rows(*of: tuple[Cell, ...]) -> Table:
@@ -23,8 +23,10 @@ def rows(*of: tuple[Cell, ...]) -> Table:
 def test_a_table_stands_below_the_verdicts() -> None:
     assert render_report(with_table(), "table") == (
         """\
-graph
-  ✔ pass  graph.frontend  Every graph has a frontend
+✔ fit (exit 0): 1 check passed; 2.1s
+  preflight
+
+✔ 1 passed: graph 1
 
 What each variant asks for
   variant                                       GPUs
@@ -35,9 +37,6 @@ What each variant asks for
   qwen3-32b/vllm/agg                            ?
     worker          1  no    1.5
   ?: cannot be read
-
-preflight
-✔ fit (exit 0): 1 pass in 2.1 s
 """
     )
 
@@ -70,6 +69,19 @@ def test_several_values_of_a_cell_stay_beside_their_like() -> None:
         "    one two one two one two one   first",
         "    two three-four",
         "    b                             second",
+    ]
+
+
+def test_values_without_room_beside_each_other_are_listed_by_name() -> None:
+    table = rows(("x", ("one", "two"), "y" * 32), ("z", ("three", None), "of one"))
+    assert shown(table, 40) == [
+        "  c0",
+        "  x",
+        "    c1 one, c2",
+        f"      {'y' * 32}",
+        "    c1 two",
+        "  z",
+        "    c1 three, c2 of one",
     ]
 
 

@@ -22,7 +22,8 @@ from dynocheck.core.outcomes import (
     count_outcomes,
 )
 from dynocheck.reports import FORMATS, ReportOptions, render_report
-from tests.reports.schemas import valid_junit, valid_report
+from dynocheck.reports._text import MARKS
+from tests.reports.schemas import valid_junit, valid_report, valid_sarif
 
 HOSTILE = {
     "markup": "[red]x[/red][link=http://evil]",
@@ -113,16 +114,18 @@ def test_nothing_reaches_a_terminal_but_printable_text(
 @pytest.mark.parametrize("outcome", Outcome)
 def test_the_formats_for_programs_stay_valid(text: str, outcome: Outcome) -> None:
     valid_report(render_report(filled(text, outcome), "json"))
+    valid_sarif(render_report(filled(text, outcome), "sarif"))
     root = valid_junit(render_report(filled(text, outcome), "junit"))
     assert len(root) == 1
     assert len(root[0].findall("testcase")) == 2
 
 
 def test_a_name_cannot_add_a_line_to_the_table(text: str) -> None:
-    lines = render_report(filled(text), "table").splitlines()
+    lines = render_report(filled(text), "table", ReportOptions(detail="verbose")).splitlines()
     starts = [line.split()[0] for line in lines if line.startswith("  ") and not line.startswith("   ")]
     assert starts.count("✘") == 2
     assert "✔" not in starts
+    assert [line[0] for line in lines if line[:1] in MARKS.values()].count("✘") == 3
 
 
 def test_what_was_there_can_be_seen() -> None:

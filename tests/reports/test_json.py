@@ -48,7 +48,7 @@ def test_it_is_laid_out_as_the_contract() -> None:
         "tables",
         "charts",
     ]
-    assert list(parsed["summary"]) == ["pass", "warn", "fail", "unknown", "skip", "error"]
+    assert list(parsed["summary"]) == ["pass", "warn", "fail", "unknown", "unjudged", "skip", "error"]
     fail = parsed["verdicts"][2]
     assert list(fail) == [
         "check",
@@ -59,9 +59,13 @@ def test_it_is_laid_out_as_the_contract() -> None:
         "duration_s",
         "findings",
         "suppressed",
+        "judged",
+        "of",
+        "noun",
+        "unjudged",
     ]
     found = fail["findings"][0]
-    assert list(found) == ["outcome", "message", "fix", "evidence", "subject", "location"]
+    assert list(found) == ["outcome", "message", "fix", "evidence", "subject", "location", "explained_by"]
     assert found["subject"] == {
         "kind": "DynamoGraphDeployment",
         "namespace": "dynamo",

@@ -1,3 +1,4 @@
+from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
@@ -5,10 +6,12 @@ import junitparser
 import msgspec
 import pytest
 
-from dynocheck.core.outcomes import Outcome
+from dynocheck.core.outcomes import Location, Outcome, unjudged
 from dynocheck.reports import ReportOptions, render_report
+from tests.reports.readers import read_as_action_junit_report, read_as_gitlab, read_as_test_reporter
 from tests.reports.samples import (
     FAIL,
+    PASS,
     UNKNOWN,
     WARN,
     every_outcome,
@@ -62,6 +65,63 @@ def test_a_warning_is_green_and_told() -> None:
     ]
 
 
+@pytest.mark.parametrize("places", [False, True])
+@pytest.mark.parametrize("strict", [False, True])
+def test_readers_of_ci_servers_show_every_outcome(strict: bool, places: bool) -> None:
+    options = ReportOptions(strict=strict, places=places, root="/repo")
+    root = valid_junit(render_report(every_outcome(), "junit", options), places=places)
+    warning = "failure" if strict else "success"
+    statuses = {case.name: case.status for case in read_as_gitlab(root)}
+    assert statuses == {
+        "storage.default-class": "success",
+        "storage.rwx-class": "failure",
+        "recipe.gpus-fit": "failure",
+        "nodes.driver": warning,
+        "nodes.allocatable": "error",
+        "fabric.rdma-resource": "skipped",
+        "fabric.nccl": "error",
+    }
+    failed = {name for name, status in statuses.items() if status in ("failure", "error")}
+    assert {case.name for case in read_as_action_junit_report(root)} == failed
+    assert {case.name for case in read_as_test_reporter(root) if case.status == "failed"} == failed
+    assert all(case.details for case in read_as_gitlab(root) if case.status != "success")
+
+
+def test_with_strict_a_warning_is_a_failure_of_that_type() -> None:
+    root = valid_junit(render_report(every_outcome(), "junit", ReportOptions(strict=True)))
+    (warning,) = (each for each in root.iter("failure") if each.get("type") == "warning")
+    assert "driver 535.104.05 is older" in (warning.text or "")
+    assert root.get("failures") == "3"
+
+
+def test_what_is_not_judged_is_skipped_with_the_reason() -> None:
+    item = unjudged("image a:1", why="no table for it", needs="the release of a:1")
+    whole = msgspec.structs.replace(
+        verdict(Outcome.UNJUDGED, "a.whole", "not judged: image a:1: no table for it"), unjudged=(item,)
+    )
+    partly = msgspec.structs.replace(
+        verdict(PASS, "a.part", "t"), unjudged=(item,), judged=1, of=2, noun="images"
+    )
+    root = valid_junit(render_report(report(whole, partly), "junit"))
+    (skipped,) = root.iter("skipped")
+    assert skipped.get("message") == "not judged: image a:1: no table for it"
+    (told,) = root.iter("system-out")
+    assert told.text == "t\nnot judged: image a:1: no table for it (needs the release of a:1)"
+
+
+def test_the_place_of_the_worst_finding_is_from_the_root_where_it_is_looked_for(tmp_path: Path) -> None:
+    found = (
+        finding(WARN, "w", location=Location(str(tmp_path / "w.yaml"), 2)),
+        finding(FAIL, "f", location=Location(str(tmp_path / "m" / "f.yaml"), 48, 13)),
+    )
+    made = report(verdict(FAIL, "a.a", "f", *found))
+    options = ReportOptions(places=True, root=str(tmp_path))
+    root = valid_junit(render_report(made, "junit", options), places=True)
+    assert [case.place for case in read_as_gitlab(root)] == ["m/f.yaml"]
+    assert [case.place for case in read_as_action_junit_report(root)] == ["m/f.yaml:48"]
+    assert read_as_gitlab(valid_junit(render_report(made, "junit")))[0].place is None
+
+
 def test_a_failure_tells_what_should_hold_each_finding_its_fix_and_its_evidence() -> None:
     shown = verdict(
         FAIL,
@@ -85,7 +145,8 @@ def test_a_failure_tells_what_should_hold_each_finding_its_fix_and_its_evidence(
 def test_the_counts_are_those_of_the_report() -> None:
     made = every_outcome()
     read = junitparser.JUnitXml.fromstring(render_report(made, "junit").encode())
-    assert (read.tests, read.failures, read.errors, read.skipped) == (
+    skipped = sum(suite.skipped for suite in read)
+    assert (read.tests, read.failures, read.errors, skipped) == (
         len(made.verdicts),
         made.summary[Outcome.FAIL],
         made.summary[Outcome.UNKNOWN] + made.summary[Outcome.ERROR],
@@ -97,7 +158,7 @@ def test_the_counts_are_those_of_the_report() -> None:
 def test_a_policy_may_show_unknown_as_skipped() -> None:
     text = render_report(server_down(), "junit", ReportOptions(junit_unknown="skipped"))
     root = valid_junit(text)
-    assert (root.get("errors"), root.get("skipped")) == ("0", "16")
+    assert (root.get("errors"), len(list(root.iter("skipped")))) == ("0", 16)
     skipped = root.find(".//skipped")
     assert skipped is not None
     assert skipped.get("type") == "unknown"

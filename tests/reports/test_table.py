@@ -1,10 +1,20 @@
 import re
 from typing import Any
 
+import msgspec
 import pytest
 from rich.cells import cell_len
 
-from dynocheck.core.outcomes import Location, Report, Subject
+from dynocheck.core.outcomes import (
+    FindingRef,
+    Location,
+    Outcome,
+    Report,
+    Subject,
+    SuppressedFinding,
+    Verdict,
+    unjudged,
+)
 from dynocheck.reports import ReportOptions, render_report
 from tests.reports.samples import (
     ERROR,
@@ -31,48 +41,75 @@ def table(shown: Report, **options: object) -> str:
 def test_a_report_at_80_columns() -> None:
     assert table(every_outcome()) == (
         """\
-storage
-  ✔ pass     storage.default-class  Exactly one StorageClass is the default
-  ✘ fail     storage.rwx-class      no StorageClass can give ReadWriteMany
-        StorageClass standard: provisioner ebs.csi.aws.com gives ReadWriteOnce
-          only
-        fix: kubectl get storageclass
+✘ not fit (exit 1): 2 failures, 2 warnings (1 cause), 1 check could not look, 1
+  check could not judge, 1 check passed, 1 skipped; 2.1s
+  preflight: cluster https://127.0.0.1:6443; context kind-dev; namespace dynamo;
+  recipe recipes/llama-3-70b/vllm/disagg
 
-recipe
-  ✘ fail     recipe.gpus-fit        decode asks for 16 GPUs, the largest node
-                                    has 8
-        recipes/llama-3-70b/vllm/disagg/deploy.yaml:48:13: DynamoGraphDeployment
-          dynamo/llama-3-70b-disagg
-        seen: largest.node=gpu-worker-03; nodes=a, b
-        fix: kubectl patch dynamographdeployment llama-3-70b-disagg -n dynamo --type=json """
+✘ StorageClass standard: provisioner ebs.csi.aws.com gives ReadWriteOnce only
+  (storage.rwx-class)
+    fix: kubectl get storageclass
+✘ decode asks for 16 GPUs, the largest node has 8 (recipe.gpus-fit)
+    recipes/llama-3-70b/vllm/disagg/deploy.yaml:48:13: DynamoGraphDeployment
+      dynamo/llama-3-70b-disagg
+    fix: kubectl patch dynamographdeployment llama-3-70b-disagg -n dynamo --type=json """
         """-p='[{"op": "replace", "path": "/spec/services/decode/replicas", "value": 2}]'
 
-nodes
-  ! warn     nodes.driver           driver 535.104.05 is older than the 570 that
-                                    CUDA 12.8 wants (and 1 more)
-        Node gpu-worker-01: driver 535.104.05 is older than the 570 that CUDA
-          12.8 wants
-        Node gpu-worker-02: driver 535.104.05 is older than the 570 that CUDA
-          12.8 wants
-        fix: update the driver with the GPU Operator: kubectl edit clusterpolicy
-  ? unknown  nodes.allocatable      may not list nodes at the cluster scope
-        fix: dynocheck rbac
+* could not judge: crashed: KeyError in fabric.py, line 31 (fabric.nccl)
 
-fabric
-  - skip     fabric.rdma-resource   no recipe asks for RDMA
-  * error    fabric.nccl            crashed: KeyError in fabric.py, line 31
+? could not look: may not list nodes at the cluster scope (nodes.allocatable)
+    fix: dynocheck rbac
 
-preflight: cluster https://127.0.0.1:6443; context kind-dev; namespace dynamo;
-  recipe recipes/llama-3-70b/vllm/disagg
-✘ not fit (exit 1): 1 pass, 1 warn, 2 fail, 1 unknown, 1 skip, 1 error in 2.1 s
+! Node gpu-worker-01 +1: driver 535.104.05 is older than the 570 that CUDA 12.8
+  wants (nodes.driver, 2 times)
+    Node gpu-worker-01; Node gpu-worker-02
+    fix: update the driver with the GPU Operator: kubectl edit clusterpolicy
+
+✔ 1 passed: storage 1
+- 1 skipped: fabric 1
+
+✘ not fit (exit 1): 2 failures, 2 warnings (1 cause), 1 check could not look, 1
+  check could not judge, 1 check passed, 1 skipped; 2.1s
 """
     )
 
 
-@pytest.mark.parametrize("width", [80, 120])
-def test_nothing_but_a_fix_is_wider_than_the_terminal(width: int) -> None:
-    lines = table(every_outcome(), width=width).splitlines()
-    assert [line for line in lines if cell_len(line) > width and "fix: " not in line] == []
+def test_quiet_is_the_verdict_alone() -> None:
+    assert table(report(verdict(PASS, "a.b", "It holds")), detail="quiet") == (
+        "✔ fit (exit 0): 1 check passed; 2.1s\n"
+    )
+
+
+def test_verbose_lists_every_check_by_area() -> None:
+    lines = table(every_outcome(), detail="verbose").splitlines()
+    start = lines.index("storage")
+    assert lines[start : start + 4] == [
+        "storage",
+        "  ✔ pass     storage.default-class  Exactly one StorageClass is the default",
+        "  ✘ fail     storage.rwx-class      no StorageClass can give ReadWriteMany",
+        "",
+    ]
+    assert "  - skip     fabric.rdma-resource   no recipe asks for RDMA" in lines
+
+
+@pytest.mark.parametrize("detail", ["normal", "verbose"])
+@pytest.mark.parametrize("width", [40, 80, 120])
+def test_nothing_but_a_fix_or_a_path_is_wider_than_the_terminal(width: int, detail: str) -> None:
+    lines = table(every_outcome(), width=width, detail=detail).splitlines()
+    wide = [line for line in lines if cell_len(line) > width and "fix: " not in line]
+    assert [line for line in wide if len(line.split()) > 1] == []
+
+
+def test_lines_after_the_first_are_aligned_with_its_text() -> None:
+    lines = table(every_outcome(), width=40).splitlines()
+    starts = {len(line) - len(line.lstrip()) for line in lines if line and line[0] == " "}
+    assert starts == {2, 4, 6}
+
+
+@pytest.mark.parametrize(("height", "repeated"), [(20, False), (19, True)])
+def test_what_is_longer_than_a_screen_ends_in_the_verdict(height: int, repeated: bool) -> None:
+    lines = table(every_outcome(), height=height, width=200).splitlines()
+    assert (lines[0] == lines[-1]) is repeated
 
 
 def test_wide_characters_count_as_two_columns() -> None:
@@ -81,35 +118,77 @@ def test_wide_characters_count_as_two_columns() -> None:
 
 
 def test_a_narrow_terminal_puts_the_text_below_the_id() -> None:
-    lines = table(every_outcome(), width=50).splitlines()
-    assert lines[1:3] == ["  ✔ pass     storage.default-class", "    Exactly one StorageClass is the default"]
+    lines = table(every_outcome(), width=50, detail="verbose").splitlines()
+    start = lines.index("  ✔ pass     storage.default-class")
+    assert lines[start + 1] == "    Exactly one StorageClass is the default"
 
 
 def test_an_id_that_is_too_long_for_its_column_keeps_the_others_in_theirs() -> None:
     long = "recipe." + "-".join(["component"] * 6)
-    lines = table(report(verdict(PASS, long, "It fits"), verdict(PASS, "recipe.short", "Too"))).splitlines()
-    assert lines[1:4] == [f"  ✔ pass  {long}", "    It fits", f"  ✔ pass  {'recipe.short':32}  Too"]
+    shown = report(verdict(PASS, long, "It fits"), verdict(PASS, "recipe.short", "Too"))
+    lines = table(shown, detail="verbose").splitlines()
+    start = lines.index("recipe")
+    assert lines[start + 1 : start + 4] == [
+        f"  ✔ pass  {long}",
+        "    It fits",
+        f"  ✔ pass  {'recipe.short':32}  Too",
+    ]
 
 
 @pytest.mark.parametrize("width", [20, 80, 200])
 def test_a_fix_is_on_one_line_whole(width: int) -> None:
     shown = report(verdict(FAIL, "storage.default-class", "none", finding(FAIL, "none", fix=LONG_FIX)))
-    assert f"        fix: {LONG_FIX.rstrip()}" in table(shown, width=width).splitlines()
+    assert f"    fix: {LONG_FIX.rstrip()}" in table(shown, width=width).splitlines()
 
 
-def test_a_fix_that_findings_share_is_said_once() -> None:
+def test_a_cause_has_three_places_and_one_fix() -> None:
     findings = [
-        finding(FAIL, f"taint {taint}", subject=Subject("Node", "gpu-1"), fix=fix)
-        for taint, fix in (("a", "drain"), ("b", "drain"), ("c", "uncordon"))
+        finding(FAIL, "has no timeout", location=Location(f"{'long/' * 5}deploy-{n}.yaml", n), fix="add one")
+        for n in range(1, 8)
     ]
-    lines = table(report(verdict(FAIL, "nodes.taints", "taint a (and 2 more)", *findings))).splitlines()
-    assert lines[2:7] == [
-        "        Node gpu-1: taint a",
-        "        Node gpu-1: taint b",
-        "        fix: drain",
-        "        Node gpu-1: taint c",
-        "        fix: uncordon",
+    shown = report(verdict(FAIL, "perf.bounded", "has no timeout (and 6 more)", *findings))
+    lines = table(shown).splitlines()
+    assert lines[3:8] == [
+        "✘ has no timeout (perf.bounded, 7 times)",
+        *(f"    {'long/' * 5}deploy-{n}.yaml:{n}" for n in (1, 2)),
+        f"    {'long/' * 5}deploy-3.yaml:3 +4",
+        "    fix: add one",
     ]
+    every = table(shown, detail="verbose")
+    assert [n for n in range(1, 8) if f"deploy-{n}.yaml:{n}\n" not in every] == []
+
+
+def test_places_that_fit_share_a_line() -> None:
+    findings = [finding(FAIL, "is full", location=Location("a.yaml", n)) for n in (1, 2)]
+    assert "    a.yaml:1; a.yaml:2" in table(report(verdict(FAIL, "a.b", "m", *findings))).splitlines()
+
+
+def test_what_follows_is_told_below_its_cause() -> None:
+    cause = FindingRef("gpu.operator", 0)
+    shown = report(
+        verdict(
+            FAIL, "gpu.nodes", "m", *(finding(FAIL, "0 GPUs", explained_by=cause, fix="f") for _ in range(2))
+        ),
+        verdict(FAIL, "gpu.operator", "no operator", finding(FAIL, "no operator", fix="install it")),
+    )
+    lines = table(shown).splitlines()
+    assert lines[0].startswith("✘ not fit (exit 1): 3 failures (1 cause)")
+    assert lines[3:6] == [
+        "✘ no operator (gpu.operator)",
+        "    leads to: 0 GPUs (gpu.nodes, 2 times)",
+        "    fix: install it",
+    ]
+    assert "    fix: f" in table(shown, detail="verbose").splitlines()
+
+
+@pytest.mark.parametrize(("outcome", "most"), [(FAIL, 20), (WARN, 10)])
+def test_more_causes_than_anybody_reads_are_counted(outcome: Outcome, most: int) -> None:
+    names = [chr(97 + n) * 4 for n in range(most + 2)]
+    verdicts = [verdict(outcome, f"a.{name}", name, finding(outcome, name, fix=name)) for name in names]
+    text = table(report(*verdicts))
+    assert f"2 more causes, which -v lists: a.{names[-2]}, a.{names[-1]}" in text
+    assert text.count("fix: ") == most
+    assert table(report(*verdicts), detail="verbose").count("fix: ") == most + 2
 
 
 def test_a_long_path_or_image_stays_in_one_piece() -> None:
@@ -119,17 +198,23 @@ def test_a_long_path_or_image_stays_in_one_piece() -> None:
 
 
 def test_a_finding_says_where() -> None:
-    where = {"location": Location("deploy.yaml", 4), "subject": Subject("Pod", "decode-0", "dynamo")}
-    same = verdict(FAIL, "recipe.a", "broken", finding(FAIL, "broken", **where))
-    other = verdict(FAIL, "recipe.b", "two things are broken", finding(FAIL, "broken", **where))
-    lines = table(report(same, other)).splitlines()
-    assert lines[2] == "        deploy.yaml:4: Pod dynamo/decode-0"
-    assert lines[4] == "        deploy.yaml:4: Pod dynamo/decode-0: broken"
+    pod = Subject("Pod", "decode-0", "dynamo")
+    shown = report(
+        verdict(FAIL, "a.a", "m", finding(FAIL, "broken", location=Location("deploy.yaml", 4), subject=pod)),
+        verdict(FAIL, "a.b", "m", finding(FAIL, "is broken", subject=pod)),
+        verdict(FAIL, "a.c", "m", finding(FAIL, "decode-0 is broken", subject=pod)),
+    )
+    assert table(shown).splitlines()[3:7] == [
+        "✘ broken (a.a)",
+        "    deploy.yaml:4: Pod dynamo/decode-0",
+        "✘ Pod dynamo/decode-0: is broken (a.b)",
+        "✘ decode-0 is broken (a.c)",
+    ]
 
 
-def test_a_finding_milder_than_its_verdict_says_so() -> None:
+def test_a_finding_milder_than_its_verdict_stands_with_its_like() -> None:
     shown = verdict(FAIL, "recipe.a", "broken", finding(FAIL, "broken"), finding(WARN, "and slow"))
-    assert "        warn: and slow" in table(report(shown)).splitlines()
+    assert "! and slow (recipe.a)" in table(report(shown)).splitlines()
 
 
 def test_evidence_is_one_line_of_what_is_not_said_already() -> None:
@@ -140,11 +225,10 @@ def test_evidence_is_one_line_of_what_is_not_said_already() -> None:
         "cuda": {"wanted": [12, True]},
         "log": "x" * 200,
     }
-    shown = report(
-        verdict(FAIL, "nodes.a", "driver 535 is old", finding(FAIL, "driver 535 is old", evidence=evidence))
-    )
-    line = table(shown).splitlines()[2]
-    assert line.startswith("        seen: cuda.wanted=12, true; log=xxx")
+    found = finding(FAIL, "driver 535 is old", evidence=evidence)
+    shown = report(verdict(FAIL, "nodes.a", "driver 535 is old", found))
+    (line,) = [line for line in table(shown, detail="verbose").splitlines() if "seen:" in line]
+    assert line.startswith("    seen: cuda.wanted=12, true; log=xxx")
     assert line.endswith("...")
     assert len(line) == 80
 
@@ -153,41 +237,28 @@ def test_a_message_nobody_reads_to_its_end_is_cut_and_says_so() -> None:
     shown = report(verdict(FAIL, "nodes.a", "word " * 20_000))
     text = table(shown)
     assert len(text) < 5000
-    assert "(98000 characters more in -o json)" in " ".join(text.split())
+    assert "characters more in -o json)" in " ".join(text.split())
 
 
 def test_one_reason_for_every_check_is_said_once() -> None:
-    lines = table(server_down(), width=100).splitlines()
-    assert f"? 16 checks could not look: {UNREACHABLE}" in lines
-    assert sum("cannot reach" in line for line in lines) == 1
-    assert sum(line.startswith("  ? unknown  ") for line in lines) == 16
-    assert "  ? unknown  storage.check-0   Something holds" in lines
-    assert lines[-1] == "? could not tell (exit 3): 16 unknown in 2.1 s"
-
-
-def test_each_of_several_shared_reasons_says_which_checks_it_covers() -> None:
-    forbidden = finding(UNKNOWN, "may not list nodes", fix="dynocheck rbac")
-    crashed = finding(ERROR, "probe nodes: crashed: KeyError in nodes.py, line 3")
-    shown = report(
-        verdict(UNKNOWN, "nodes.a", forbidden.message, forbidden, title="A"),
-        verdict(UNKNOWN, "nodes.b", forbidden.message, forbidden, title="B"),
-        verdict(ERROR, "nodes.c", crashed.message, crashed, title="C"),
-        verdict(ERROR, "nodes.d", crashed.message, crashed, title="D"),
-        verdict(UNKNOWN, "nodes.e", "timed out", finding(UNKNOWN, "timed out"), title="E"),
+    lines = table(server_down(), width=200).splitlines()
+    assert lines[0] == "? could not tell (exit 3): 16 checks could not look, 0 checks passed; 2.1s"
+    assert lines[3] == (
+        f"? 16 checks could not look: {UNREACHABLE} (storage 4, nodes 4, operator 4, recipe 4)"
     )
-    assert table(shown).splitlines()[1:13] == [
-        "  ? unknown  nodes.a  A [1]",
-        "  ? unknown  nodes.b  B [1]",
-        "  * error    nodes.c  C [2]",
-        "  * error    nodes.d  D [2]",
-        "  ? unknown  nodes.e  timed out",
-        "",
-        "? [1] 2 checks could not look: may not list nodes",
-        "  fix: dynocheck rbac",
-        "",
-        "* [2] 2 checks could not judge: probe nodes: crashed: KeyError in nodes.py, line",
-        "  3",
-        "",
+    assert len(lines) == 4
+
+
+def test_reasons_that_one_fix_mends_are_one() -> None:
+    shown = report(
+        *(
+            verdict(UNKNOWN, f"nodes.{kind}", "m", finding(UNKNOWN, f"may not list {kind}", fix="grant"))
+            for kind in ("pods", "nodes", "claims")
+        )
+    )
+    assert table(shown).splitlines()[3:] == [
+        "? 3 checks could not look: may not list pods (+2 more reasons) (nodes 3)",
+        "    fix: grant",
     ]
 
 
@@ -198,25 +269,75 @@ def test_reasons_with_different_fixes_are_not_merged() -> None:
             for fix in "ab"
         )
     )
-    assert "checks could not look" not in table(shown)
+    assert table(shown).count("? could not look: forbidden") == 2
     assert "fix: grant b" in table(shown)
+
+
+def test_what_was_not_judged_says_what_it_takes() -> None:
+    images = [
+        unjudged(f"image vllm-runtime:{n}", why="no release in its tag", needs="a tag of a release")
+        for n in range(5)
+    ]
+    seen = Verdict(
+        check="engine.flags",
+        title="Flags exist",
+        area="engine",
+        outcome=PASS,
+        message="Flags exist",
+        duration_s=0,
+        judged=2,
+        of=7,
+        noun="images",
+        unjudged=tuple(images),
+    )
+    assert table(report(seen)).splitlines() == [
+        "✔ fit as far as judged (exit 0): 5 not judged, 1 check passed; 2.1s",
+        "  preflight",
+        "  judged: 2 of 7 images",
+        "",
+        "~ 5 not judged: no release in its tag (engine.flags)",
+        "    image vllm-runtime:0; image vllm-runtime:1; image vllm-runtime:2 +2",
+        "    needs: a tag of a release",
+        "",
+        "✔ 1 passed: engine 1",
+    ]
+
+
+def test_what_is_suppressed_is_counted_with_its_reason() -> None:
+    old = SuppressedFinding(by="baseline", reason="old.json", finding=finding(FAIL, "m"))
+    shown = msgspec.structs.replace(verdict(SKIP, "a.b", "m"), suppressed=(old, old))
+    lines = table(report(shown)).splitlines()
+    assert "2 findings suppressed" in lines[0]
+    assert lines[-1] == "- 2 findings in the baseline old.json"
 
 
 @pytest.mark.parametrize(
     ("outcomes", "strict", "said"),
     [
-        ([PASS, WARN, SKIP], False, "✔ fit (exit 0): 1 pass, 1 warn, 1 skip in 2.1 s"),
-        ([PASS, WARN], True, "✘ not fit, warnings count here (exit 1): 1 pass, 1 warn in 2.1 s"),
-        ([FAIL, WARN, UNKNOWN], True, "✘ not fit (exit 1): 1 warn, 1 fail, 1 unknown in 2.1 s"),
-        ([PASS, UNKNOWN], False, "? could not tell (exit 3): 1 pass, 1 unknown in 2.1 s"),
-        ([ERROR], False, "? could not tell (exit 3): 1 error in 2.1 s"),
-        ([SKIP], False, "? could not tell, nothing was judged (exit 3): 1 skip in 2.1 s"),
-        ([], False, "? could not tell, nothing was judged (exit 3): no checks in 2.1 s"),
+        ([PASS, WARN, SKIP], False, "✔ fit (exit 0): 1 warning, 1 check passed, 1 skipped; 2.1s"),
+        (
+            [PASS, WARN],
+            True,
+            "✘ not fit, warnings count here (exit 1): 1 warning, 1 check passed; 2.1s",
+        ),
+        (
+            [FAIL, WARN, UNKNOWN],
+            True,
+            "✘ not fit (exit 1): 1 failure, 1 warning, 1 check could not look, 0 checks passed; 2.1s",
+        ),
+        (
+            [PASS, UNKNOWN],
+            False,
+            "? could not tell (exit 3): 1 check could not look, 1 check passed; 2.1s",
+        ),
+        ([ERROR], False, "? could not tell (exit 3): 1 check could not judge, 0 checks passed; 2.1s"),
+        ([SKIP], False, "? could not tell, nothing was judged (exit 3): 0 checks passed, 1 skipped; 2.1s"),
+        ([], False, "? could not tell, nothing was judged (exit 3): no checks; 2.1s"),
     ],
 )
-def test_the_last_line_says_what_the_exit_code_means(outcomes: list[str], strict: bool, said: str) -> None:
+def test_the_first_line_says_what_the_exit_code_means(outcomes: list[str], strict: bool, said: str) -> None:
     verdicts = (verdict(outcome, f"area.check-{n}", "m") for n, outcome in enumerate(outcomes))  # type: ignore[arg-type]
-    assert table(report(*verdicts), strict=strict).splitlines()[-1] == said
+    assert table(report(*verdicts), strict=strict, width=200).splitlines()[0] == said
 
 
 def test_colour_changes_nothing_that_is_said() -> None:
@@ -228,8 +349,7 @@ def test_colour_changes_nothing_that_is_said() -> None:
 
 def test_an_encoding_without_the_marks_gets_ascii_ones() -> None:
     shown = report(verdict(PASS, "a.a", "Grüße"), verdict(FAIL, "a.b", "名"))
-    assert table(shown, encoding="ascii").splitlines()[1:3] == [
-        "  + pass  a.a  Gr\\xfc\\xdfe",
-        "  x fail  a.b  \\u540d",
-    ]
-    assert table(shown, encoding="latin-1").splitlines()[1] == "  + pass  a.a  Grüße"
+    lines = table(shown, encoding="ascii", detail="verbose").splitlines()
+    assert "  + pass  a.a  Gr\\xfc\\xdfe" in lines
+    assert "x \\u540d (a.b)" in lines
+    assert "  + pass  a.a  Grüße" in table(shown, encoding="latin-1", detail="verbose").splitlines()

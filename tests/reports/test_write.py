@@ -70,7 +70,7 @@ def test_columns_are_honoured(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_an_ascii_output_gets_ascii(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert b"  + pass     storage.default-class" in printed(monkeypatch, Output("ascii"))
+    assert b"\n+ 1 passed: storage 1\n" in printed(monkeypatch, Output("ascii"))
 
 
 @pytest.mark.parametrize("format", ["json", "junit"])
@@ -128,4 +128,4 @@ write(every_outcome(), "table")
         capture_output=True,
         check=True,
     )
-    assert ran.stdout.decode("ascii").splitlines()[1].startswith("  + pass     storage.default-class")
+    assert ran.stdout.decode("ascii").startswith("x not fit (exit 1): ")

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dynocheck.facts import Condition, Node, RunningPod, Taint
-from dynocheck.scheduling.diagnosis import diagnose
+from dynocheck.scheduling.diagnosis import Diagnosis, diagnose
 from dynocheck.scheduling.first_fit import Batch, Scheduler
 from dynocheck.scheduling.node_state import ClusterState, explain_refusal
 from dynocheck.scheduling.pod_spec_model import Shape, parse_shape, ports_conflict, sum_pod_requests
@@ -33,17 +33,31 @@ def asking(gpus: int, **more: Any) -> Shape:
     return parse_shape({"containers": [{"resources": resources}], **more}, "here", {"app": "worker"})
 
 
+def schedule(nodes: list[Node], running: list[RunningPod], *batches: tuple[Shape, int]) -> Scheduler:
+    return Scheduler(ClusterState(nodes, running), [Batch(*each) for each in batches])
+
+
 def lacking(
     nodes: list[Node], running: list[RunningPod], *batches: tuple[Shape, int]
 ) -> set[tuple[int, ...]]:
     """The number of pods of each batch without a node, in every run."""
-    scheduler = Scheduler(ClusterState(nodes, running), [Batch(*each) for each in batches])
-    return {result.lacking for result in scheduler.simulate()}
+    return {result.lacking for result in schedule(nodes, running, *batches).simulate()}
+
+
+def find_cause(nodes: list[Node], running: list[RunningPod], shape: Shape, pods: int = 1) -> Diagnosis:
+    scheduler = schedule(nodes, running, (shape, pods))
+    return diagnose(scheduler, 0, next(iter(scheduler.simulate())))
 
 
 def explain(nodes: list[Node], running: list[RunningPod], shape: Shape, pods: int = 1) -> str:
-    scheduler = Scheduler(ClusterState(nodes, running), [Batch(shape, pods)])
-    return diagnose(scheduler, 0, next(iter(scheduler.simulate()))).text
+    return find_cause(nodes, running, shape, pods).text
+
+
+def near(key: str = HOST, **term: Any) -> dict[str, Any]:
+    """A rule for pods near or apart, by default of those that `asking` makes."""
+    return {
+        REQUIRED: [{"topologyKey": key, **(term or {"labelSelector": {"matchLabels": {"app": "worker"}}})}]
+    }
 
 
 def test_running_pods_hold_resources() -> None:
@@ -61,13 +75,11 @@ def test_number_of_pods_is_limited() -> None:
 
 def test_fit_that_depends_on_the_order() -> None:
     """Two pods of four GPUs may take a node each or share one."""
-    found = lacking([node("a"), node("b")], [], (asking(4), 2), (asking(8), 1))
+    nodes, batches = [node("a"), node("b")], [(asking(4), 2), (asking(8), 1)]
+    found = lacking(nodes, [], *batches)
     assert (0, 0) in found
     assert len(found) > 1
-    scheduler = Scheduler(
-        ClusterState([node("a"), node("b")], []), [Batch(asking(4), 2), Batch(asking(8), 1)]
-    )
-    assert scheduler.pack().is_complete
+    assert schedule(nodes, [], *batches).pack().is_complete
 
 
 def test_init_containers_sidecars_and_overhead() -> None:
@@ -116,56 +128,47 @@ def test_tolerating_everything_admits_to_cordoned_nodes_only() -> None:
     assert explain_refusal(tolerant, node("a", conditions=(Condition("Ready", "Unknown"),))) == "is not Ready"
 
 
-def test_no_node_is_large_enough() -> None:
-    assert explain([node("a", 4), node("b", 2)], [], asking(8)) == (
-        "no node is large enough: needs 8 nvidia.com/gpu; the largest allowed node, a, has 4"
-    )
-    assert (
-        explain([node("a")], [], asking(8, nodeSelector={"gpu": "GB200"}))
-        == "no node matches nodeSelector gpu=GB200"
-    )
-    expression = {"key": "gpu", "operator": "In", "values": ["B200", "GB200"]}
-    affinity = {"nodeAffinity": {REQUIRED: {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}}
-    assert explain([node("a")], [], asking(8, affinity=affinity)) == (
-        "no node matches node affinity gpu in (B200, GB200)"
-    )
-    assert explain([], [], asking(8)) == "the cluster has no nodes"
+EXPRESSION = {"key": "gpu", "operator": "In", "values": ["B200", "GB200"]}
+TERMS = {"nodeSelectorTerms": [{"matchExpressions": [EXPRESSION]}]}
+LARGEST = "no node is large enough: needs 8 nvidia.com/gpu; the largest allowed node, a, has 4"
+
+
+@pytest.mark.parametrize(
+    ("nodes", "pod", "text"),
+    [
+        ([node("a", 4), node("b", 2)], {}, LARGEST),
+        ([node("a")], {"nodeSelector": {"gpu": "GB200"}}, "no node matches nodeSelector gpu=GB200"),
+        (
+            [node("a")],
+            {"affinity": {"nodeAffinity": {REQUIRED: TERMS}}},
+            "no node matches node affinity gpu in (B200, GB200)",
+        ),
+        ([], {}, "the cluster has no nodes"),
+    ],
+)
+def test_no_node_is_large_enough(nodes: list[Node], pod: dict[str, Any], text: str) -> None:
+    assert explain(nodes, [], asking(8, **pod)) == text
 
 
 def test_large_enough_nodes_are_full() -> None:
-    running = [holding("a", 6), holding("b", 2)]
-    scheduler = Scheduler(ClusterState([node("a"), node("b"), node("c", 4)], running), [Batch(asking(8), 1)])
-    found = diagnose(scheduler, 0, next(iter(scheduler.simulate())))
+    nodes, running = [node("a"), node("b"), node("c", 4)], [holding("a", 6), holding("b", 2)]
+    found = find_cause(nodes, running, asking(8))
     assert found.text == "needs 8 nvidia.com/gpu; the best node, b, has 6 free"
     assert found.ever
     assert found.holders == {"other": "8"}
 
 
 def test_anti_affinity_spreads_pods() -> None:
-    apart = {
-        "podAntiAffinity": {
-            REQUIRED: [{"topologyKey": HOST, "labelSelector": {"matchLabels": {"app": "worker"}}}]
-        }
-    }
-    shape = asking(1, affinity=apart)
-    assert lacking([node("a"), node("b")], [], (shape, 3)) == {(1,)}
-    assert "its pod anti-affinity over kubernetes.io/hostname" in explain(
-        [node("a"), node("b")], [], shape, 3
-    )
+    nodes, shape = [node("a"), node("b")], asking(1, affinity={"podAntiAffinity": near()})
+    assert lacking(nodes, [], (shape, 3)) == {(1,)}
+    assert "its pod anti-affinity over kubernetes.io/hostname" in explain(nodes, [], shape, 3)
 
 
 def test_anti_affinity_of_running_pods() -> None:
-    apart = {
-        "podAntiAffinity": {REQUIRED: [{"topologyKey": HOST, "namespaceSelector": {}, "labelSelector": {}}]}
-    }
-    running = [holding("a", 0, affinity=apart)]
-    assert lacking([node("a")], running, (asking(1), 1)) == {(1,)}
-    own = [
-        holding(
-            "a", 0, affinity={"podAntiAffinity": {REQUIRED: [{"topologyKey": HOST, "labelSelector": {}}]}}
-        )
-    ]
-    assert lacking([node("a")], own, (asking(1), 1)) == {(0,)}  # its terms are about its own namespace
+    everywhere, here = near(labelSelector={}, namespaceSelector={}), near(labelSelector={})
+    for rule, expected in [(everywhere, 1), (here, 0)]:  # the second is about its own namespace
+        running = [holding("a", 0, affinity={"podAntiAffinity": rule})]
+        assert lacking([node("a")], running, (asking(1), 1)) == {(expected,)}
 
 
 def test_term_without_a_selector_matches_no_pod() -> None:
@@ -184,37 +187,25 @@ def test_host_ports_are_exclusive() -> None:
 
 
 def test_selectors() -> None:
-    labels = {"app": "x"}
+    labels, about_other = {"app": "x"}, {"key": "other", "values": ["x"]}
     assert not matches(None, labels)
     assert matches({}, labels)
-    assert matches({"matchExpressions": [{"key": "other", "operator": "NotIn", "values": ["x"]}]}, labels)
-    assert not matches({"matchExpressions": [{"key": "other", "operator": "In", "values": ["x"]}]}, labels)
+    assert matches({"matchExpressions": [{**about_other, "operator": "NotIn"}]}, labels)
+    assert not matches({"matchExpressions": [{**about_other, "operator": "In"}]}, labels)
+    named = {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]}
     assert not term_matches({}, node("a"))
-    assert term_matches(
-        {"matchFields": [{"key": "metadata.name", "operator": "In", "values": ["a"]}]}, node("a")
-    )
+    assert term_matches(named, node("a"))
 
 
 def test_a_thousand_nodes_and_ten_thousand_pods() -> None:
     nodes = [node(f"n{i}", labels={"zone": str(i % 3)}) for i in range(1000)]
     running = [holding(f"n{i % 1000}", i % 2, labels={"app": str(i % 7)}) for i in range(10_000)]
-    near = {
-        "podAffinity": {
-            REQUIRED: [{"topologyKey": "zone", "labelSelector": {"matchLabels": {"app": "worker"}}}]
-        }
-    }
-    spread = [
-        {
-            "topologyKey": HOST,
-            "maxSkew": 1,
-            "whenUnsatisfiable": "DoNotSchedule",
-            "labelSelector": {"matchLabels": {"app": "worker"}},
-        }
-    ]
+    spread: dict[str, Any] = {"topologyKey": HOST, "maxSkew": 1, "whenUnsatisfiable": "DoNotSchedule"}
+    spread |= {"labelSelector": {"matchLabels": {"app": "worker"}}}
     batches = [
         (asking(0), 1),
         (asking(2), 8),
-        (asking(2, affinity=near), 4),
-        (asking(1, topologySpreadConstraints=spread), 4),
+        (asking(2, affinity={"podAffinity": near("zone")}), 4),
+        (asking(1, topologySpreadConstraints=[spread]), 4),
     ]
     assert lacking(nodes, running, *batches) == {(0, 0, 0, 0)}

@@ -6,11 +6,14 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 from random import Random
+from typing import Any
 
 import pytest
+import yaml
 
 from dynocheck.facts import Manifest
-from dynocheck.schema import validate
+from dynocheck.schema import validate, validate_component_pods
+from dynocheck.schema.pods import list_component_pods
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.schema.mistakes import mistaken
@@ -120,6 +123,9 @@ BAD = {
     "text for creationTimestamp": dgd(metadata="name: a, creationTimestamp: yesterday"),
     "a day that there is not": dgd(metadata="name: a, creationTimestamp: '2026-02-30T00:00:00Z'"),
     "an incomplete owner": dgd(metadata="name: a, ownerReferences: [{name: b}]"),
+    "no containers": pod().replace('[{name: main, image: i, }]', '[]'),
+    "an image with a space": pod().replace('image: i', "image: ' i'"),
+    "a label of a pod with a space": pod(metadata="name: a, labels: {a: 'b c'}"),
     "a Deployment without selector": deployment(""),
     "a Deployment whose selector is empty": deployment("selector: {}, "),
     "a Deployment that ends": deployment(pod_spec="restartPolicy: Never, "),
@@ -205,6 +211,24 @@ BAD = {
     "a Job by index without number": job(spec="completionMode: Indexed, parallelism: 2, "),
     "a claim of nothing": claim("accessModes: [ReadWriteMany], resources: {requests: {storage: 0}}"),
 }  # fmt: skip
+
+REFUSED: dict[str, dict[str, Any]] = yaml.safe_load(
+    Path(__file__).with_name("refused.yaml").read_text(encoding="utf-8")
+)
+
+
+def _write(parts: dict[str, Any]) -> str:
+    """A Service or Deployment with this spec, or a pod with this in its spec and its container."""
+    if "service" in parts:
+        return service(json.dumps(parts["service"])[1:-1])
+    if "deployment" in parts:
+        return deployment(json.dumps(parts["deployment"])[1:-1] + ", ")
+    fields, container = (json.dumps(parts.get(key, {}))[1:-1] for key in ("pod", "container"))
+    return pod(f"{fields}, " if fields else "", container=container)
+
+
+BAD |= {title: _write(parts) for title, parts in REFUSED.items()}
+OF_PODS = {title: parts for title, parts in REFUSED.items() if {*parts} <= {"pod", "container"}}
 
 GOOD = {
     "a graph": worker("replicas: 2, "),
@@ -338,6 +362,31 @@ def test_the_server_takes(server: Server, title: str) -> None:
     assert not ours
 
 
+@pytest.mark.parametrize("title", OF_PODS)
+def test_a_template_is_judged_as_the_pod_that_is_made_of_it(title: str) -> None:
+    fields, container = OF_PODS[title].get("pod", {}), OF_PODS[title].get("container", {})
+    main = {"name": "main", "image": "i", **container}
+    newer = yaml.safe_load(worker())
+    newer["spec"]["components"][0]["podTemplate"] = {"spec": {**fields, "containers": [main]}}
+    older = yaml.safe_load(old_dgd("extraPodSpec: {}"))
+    older["spec"]["services"]["Worker"]["extraPodSpec"] = {**fields, "mainContainer": main}
+    for graph in (newer, older):
+        (manifest,) = manifests(json.dumps(graph))
+        assert validate(manifest) or any(validate_component_pods(manifest))
+
+
+def test_what_the_operator_adds_is_there() -> None:
+    mounts = [{"name": name, "mountPath": f"/{name}"} for name in ("shared-memory", "cache")]
+    main = {"name": "main", "volumeMounts": mounts}
+    newer = yaml.safe_load(worker("compilationCache: {pvcName: cache, mountPath: /c}, "))
+    newer["spec"]["components"][0]["podTemplate"] = {"spec": {"containers": [main]}}
+    older = yaml.safe_load(old_dgd("volumeMounts: [{name: cache, mountPoint: /c}]"))
+    older["spec"]["services"]["Worker"]["extraPodSpec"] = {"mainContainer": main}
+    for graph in (newer, older):
+        (manifest,) = manifests(json.dumps(graph))
+        assert [*validate_component_pods(manifest)] == []
+
+
 def _without_namespace(manifest: Manifest) -> Object:
     item: Object = manifest.root.plain
     item["metadata"].pop("namespace", None)
@@ -369,6 +418,7 @@ KINDS = (
     ("v1", "PersistentVolumeClaim"),
     ("v1", "ConfigMap"),
     ("batch/v1", "Job"),
+    ("v1", "Pod"),
 )
 
 
@@ -378,6 +428,8 @@ def _sources(version: str, kind: str) -> list[str]:
     rich = manifests((Path(__file__).parent / "rich.yaml").read_text())
     real = [manifest for folder in FOLDERS for manifest in _applied(folder)]
     found = [m for m in rich * max(1, len(real) // 10) + real if (m.api_version, m.kind) == (version, kind)]
+    if kind == "Pod":
+        found += [each.manifest for manifest in rich + real for each in list_component_pods(manifest)]
     return [json.dumps(_without_namespace(manifest)) for manifest in found]
 
 

@@ -2,39 +2,22 @@
 
 from __future__ import annotations
 
-from tests.controlplane.server import ControlPlane
-from tests.situations import Situation
+from tests.situations import Situation, with_recipe
 from tests.situations.gpu import everywhere
 
-RECIPE = "recipes/qwen3-32b/vllm/agg-round-robin"
-
-
-def old_driver(cluster: ControlPlane) -> None:
-    everywhere(cuda__driver_version__full="575.57.08")(cluster)
-
-
-def older_driver(cluster: ControlPlane) -> None:
-    everywhere(cuda__driver_version__full="545.23.08")(cluster)
-
-
+WARN = {"driver.cuda-matrix": "warn"}
+OLD = everywhere(cuda__driver_version__full="575.57.08")
 SITUATIONS = [
-    Situation(
-        "an old driver", old_driver, {"driver.cuda-matrix": "warn"}, "gpu-1", "runs Dynamo up to 1.2.1"
-    ),
-    Situation(
-        "a driver that forward compatibility covers",
-        old_driver,
-        {"driver.cuda-matrix": "warn"},
-        "gpu-1",
-        "forward compatibility",
-        RECIPE,
-    ),
-    Situation(
-        "a driver that nothing covers",
-        older_driver,
-        {"driver.cuda-matrix": "fail"},
-        "gpu-3",
-        "older than 580, which vllm-runtime:1.3.0 needs",
-        RECIPE,
+    Situation("an old driver", OLD, WARN, "gpu-1", "1.2.1"),
+    *with_recipe(
+        "recipes/qwen3-32b/vllm/agg-round-robin",
+        Situation("a driver of forward compatibility", OLD, WARN, "gpu-1", "forward compatibility"),
+        Situation(
+            "a driver that nothing covers",
+            everywhere(cuda__driver_version__full="545.23.08"),
+            {"driver.cuda-matrix": "fail"},
+            "gpu-3",
+            "vllm-runtime:1.3.0",
+        ),
     ),
 ]

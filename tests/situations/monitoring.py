@@ -2,54 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from tests.clusters import gpu, monitoring
+from tests.clusters.objects import make_namespace
 from tests.controlplane.api import wait
 from tests.controlplane.server import ControlPlane
-from tests.situations import Situation
+from tests.situations import Situation, applied, deleted, steps
 
-HELM: dict[str, Any] = {
-    "podMonitorSelector": {"matchLabels": {"release": "prometheus"}},
-    "podMonitorNamespaceSelector": {},
-}
-
-
-def only_its_own_release(cluster: ControlPlane) -> None:
-    cluster.apply(monitoring.prometheus(**HELM))
-
-
-def only_its_own_namespace(cluster: ControlPlane) -> None:
-    cluster.apply(monitoring.prometheus(podMonitorSelector={}))
-
-
-def only_namespaces_with_a_label(cluster: ControlPlane) -> None:
-    wanted = {"matchLabels": {"monitored": "yes"}}
-    cluster.apply(monitoring.prometheus(podMonitorSelector={}, podMonitorNamespaceSelector=wanted))
-
-
-def namespace_has_the_label(cluster: ControlPlane) -> None:
-    only_namespaces_with_a_label(cluster)
-    metadata = {"name": "dynamo-system", "labels": {"monitored": "yes"}}
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": metadata})
-
-
-def one_of_two_reads(cluster: ControlPlane) -> None:
-    only_its_own_release(cluster)
-    cluster.apply(monitoring.prometheus("dynamo"))
-
-
-def prometheus_is_down(cluster: ControlPlane) -> None:
-    cluster.apply(monitoring.prometheus(available="False"))
-
-
-def no_prometheus(cluster: ControlPlane) -> None:
-    cluster.delete(monitoring.prometheus())
-
-
-def no_pod_monitor(cluster: ControlPlane) -> None:
-    for role in ("frontend", "worker"):
-        cluster.delete(monitoring.pod_monitor(f"dynamo-{role}", role))
+MINE = {"matchLabels": {"release": "prometheus"}}
+LABELLED = {"matchLabels": {"monitored": "yes"}}
+OWN_RELEASE = applied(monitoring.prometheus(podMonitorSelector=MINE, podMonitorNamespaceSelector={}))
+OWN_NAMESPACE = applied(monitoring.prometheus(podMonitorSelector={}))
+BY_LABEL = applied(monitoring.prometheus(podMonitorSelector={}, podMonitorNamespaceSelector=LABELLED))
+EXPORTER = "nvidia-dcgm-exporter"
 
 
 def no_prometheus_operator(cluster: ControlPlane) -> None:
@@ -59,73 +23,45 @@ def no_prometheus_operator(cluster: ControlPlane) -> None:
     wait(lambda: cluster.http.get(served).status_code == 404, "serve no monitors")
 
 
-def exporter_not_ready(cluster: ControlPlane) -> None:
-    cluster.apply(gpu.operand("nvidia-dcgm-exporter", ready=2))
-
-
-def exporter_on_no_node(cluster: ControlPlane) -> None:
-    cluster.apply(gpu.operand("nvidia-dcgm-exporter", ready=0, desired=0))
-
-
-def no_exporter(cluster: ControlPlane) -> None:
-    cluster.delete(gpu.operand("nvidia-dcgm-exporter"))
-
-
+WARN = {"monitoring.prometheus": "warn"}
+FRONT = "dynamo-frontend"
 SITUATIONS = [
     Situation(
-        "Prometheus for its own release",
-        only_its_own_release,
-        {"monitoring.prometheus": "warn"},
-        "dynamo-frontend",
-        says="no Prometheus selects dynamo-frontend, dynamo-worker",
+        "Prometheus for its own release", OWN_RELEASE, WARN, FRONT, says="dynamo-frontend, dynamo-worker"
     ),
+    Situation("Prometheus for its own namespace", OWN_NAMESPACE, WARN, FRONT),
+    Situation("Prometheus for namespaces with a label", BY_LABEL, WARN, FRONT),
     Situation(
-        "Prometheus for its own namespace",
-        only_its_own_namespace,
-        {"monitoring.prometheus": "warn"},
-        "dynamo-frontend",
+        "namespace with the label", steps(BY_LABEL, applied(make_namespace("dynamo-system", monitored="yes")))
     ),
-    Situation(
-        "Prometheus for namespaces with a label",
-        only_namespaces_with_a_label,
-        {"monitoring.prometheus": "warn"},
-        "dynamo-frontend",
-    ),
-    Situation("namespace with the label", namespace_has_the_label),
-    Situation("one Prometheus of two", one_of_two_reads),
+    Situation("one Prometheus of two", steps(OWN_RELEASE, applied(monitoring.prometheus("dynamo")))),
     Situation(
         "Prometheus is down",
-        prometheus_is_down,
-        {"monitoring.prometheus": "warn"},
+        applied(monitoring.prometheus(available="False")),
+        WARN,
         "prometheus",
         "not available",
     ),
-    Situation(
-        "no Prometheus",
-        no_prometheus,
-        {"monitoring.prometheus": "warn"},
-        "dynamo-frontend",
-        says="no Prometheus exists to read",
-    ),
+    Situation("no Prometheus", deleted(monitoring.prometheus()), WARN, FRONT, "no Prometheus"),
     Situation(
         "no PodMonitor",
-        no_pod_monitor,
-        {"monitoring.prometheus": "warn"},
-        says="no PodMonitor selects Dynamo's pods",
+        deleted(monitoring.pod_monitor("frontend"), monitoring.pod_monitor("worker")),
+        WARN,
+        says="no PodMonitor",
     ),
     Situation("no Prometheus operator", no_prometheus_operator, {"monitoring.prometheus": "skip"}),
     Situation(
         "exporter not ready",
-        exporter_not_ready,
+        applied(gpu.operand(EXPORTER, ready=2)),
         {"monitoring.dcgm-exporter": "warn", "gpu.operands": "warn"},
-        "nvidia-dcgm-exporter",
-        says="is ready on 2 of 3 nodes",
+        EXPORTER,
+        says="2 of 3 nodes",
     ),
     Situation(
         "exporter on no node",
-        exporter_on_no_node,
+        applied(gpu.operand(EXPORTER, ready=0, desired=0)),
         {"monitoring.dcgm-exporter": "warn"},
-        "nvidia-dcgm-exporter",
+        EXPORTER,
     ),
-    Situation("no exporter", no_exporter, {"monitoring.dcgm-exporter": "skip"}),
+    Situation("no exporter", deleted(gpu.operand(EXPORTER)), {"monitoring.dcgm-exporter": "skip"}),
 ]

@@ -1,4 +1,4 @@
-"""The area platform."""
+"""Situations of the checks of the Dynamo platform and of the namespace that pods run in."""
 
 from __future__ import annotations
 
@@ -6,54 +6,28 @@ import datetime
 from functools import partial
 from typing import Any
 
-from tests import clusters
 from tests.clusters import platform
+from tests.clusters.objects import make_namespace, make_object, make_workload
 from tests.controlplane.api import Object
 from tests.controlplane.definitions import crds_dir
 from tests.controlplane.server import ControlPlane
-from tests.situations import Situation
+from tests.situations import Situation, applied, deleted, steps, undefined, with_recipe
 
-WIDE_EP = "recipes/deepseek-r1/sglang/disagg-16gpu"
-NEEDY = "tests/recipes/needy"
+GRAPHS = "dynamographdeployments.nvidia.com"
 SMALL = "dynamographdeploymentscalingadapters.nvidia.com"
 TOKEN = "hf-token-secret"
 PULL = "nvcr-pull"
-
-
-def no_graphs(cluster: ControlPlane) -> None:
-    cluster.remove_crds("dynamographdeployments.nvidia.com")
-
-
-def no_components(cluster: ControlPlane) -> None:
-    cluster.remove_crds("dynamocomponentdeployments.nvidia.com")
-
-
-def no_discovery(cluster: ControlPlane) -> None:
-    cluster.remove_crds("dynamoworkermetadatas.nvidia.com")
-
-
-def no_models(cluster: ControlPlane) -> None:
-    cluster.remove_crds("dynamomodels.nvidia.com")
-
-
-def applied(*objects: Object) -> Any:
-    """A change that applies these."""
-    return lambda cluster: cluster.apply(*objects)
-
-
-def deleted(*objects: Object) -> Any:
-    """A change that deletes these."""
-
-    def change(cluster: ControlPlane) -> None:
-        for each in objects:
-            cluster.delete(each)
-
-    return change
+GROVE = "grove: {enabled: true}"
+RESTRICTED = platform.CONFIG + "namespace: {restricted: lab}\n"
+NATS = "nats://dynamo-platform-nats.dynamo-system.svc.cluster.local:4222"
+WITH_NATS = platform.CONFIG + f"infrastructure: {{natsAddress: '{NATS}'}}\n"
 
 
 def stored_twice(cluster: ControlPlane) -> None:
     status = {"storedVersions": ["v1alpha1", "v1beta1"]}
-    cluster.patch_status({**clusters.crd("dynamographdeployments.nvidia.com"), "status": status})
+    cluster.patch_status(
+        make_object("apiextensions.k8s.io/v1 CustomResourceDefinition", GRAPHS, status=status)
+    )
 
 
 def converted_without_trust(cluster: ControlPlane) -> None:
@@ -69,217 +43,130 @@ def expired(cluster: ControlPlane) -> None:
     cluster.apply(platform.admission(platform.bundle(datetime.timedelta(days=-3))))
 
 
-def untrusted_webhook_that_may_fail(cluster: ControlPlane) -> None:
-    cluster.apply(platform.admission(None, policy="Ignore"))
-
-
-RESTRICTED = platform.CONFIG + "namespace: {restricted: lab}\n"
-
-
-def operator_of_another_namespace(cluster: ControlPlane) -> None:
-    cluster.apply(platform.config(RESTRICTED))
-
-
 def two_operators(cluster: ControlPlane, text: str = platform.CONFIG) -> None:
-    cluster.apply(
-        platform.namespace("lab"),
-        platform.operator(namespace="lab", instance="mine"),
-        platform.config(text, namespace="lab", instance="mine"),
-    )
+    place: dict[str, Any] = {"namespace": "lab", "instance": "mine"}
+    cluster.apply(make_namespace("lab"), platform.operator(**place), platform.config(text, **place))
 
 
 def operator_gone_webhooks_left(cluster: ControlPlane) -> None:
-    lease = {
-        "apiVersion": "coordination.k8s.io/v1",
-        "kind": "Lease",
-        "metadata": {"name": "dynamo-operator-namespace-scope", "namespace": "lab"},
-        "spec": {"renewTime": "2026-01-01T00:00:00.000000Z", "leaseDurationSeconds": 30},
-    }
+    kind, name = "coordination.k8s.io/v1 Lease", "dynamo-operator-namespace-scope"
+    spec = {"renewTime": "2026-01-01T00:00:00.000000Z", "leaseDurationSeconds": 30}
     left = platform.admission(platform.bundle(), matchLabels={"kubernetes.io/metadata.name": "lab"})
     left["metadata"]["name"] = "lab-validating"
-    cluster.apply(platform.namespace("lab"), lease, left)
+    cluster.apply(make_namespace("lab"), make_object(kind, name, "lab", spec=spec), left)
 
 
-def old_types(cluster: ControlPlane) -> None:
-    cluster.apply(platform.operator(release="1.1.1"))
-
-
-def of_default(kind: str, name: str, api: str = "v1", **spec: Any) -> Object:
+def of_default(kind: str, name: str, **spec: Any) -> Object:
     """An object of the namespace that the run is for."""
-    return {
-        "apiVersion": api,
-        "kind": kind,
-        "metadata": {"name": name, "namespace": "default"},
-        "spec": spec,
-    }
+    return make_object(kind, name, "default", spec=spec)
 
 
 def level(name: str) -> Object:
-    return platform.namespace("default", **{"pod-security.kubernetes.io/enforce": name})
+    return make_namespace("default", **{"pod-security.kubernetes.io/enforce": name})
 
 
-def key_of_another_name(cluster: ControlPlane) -> None:
-    cluster.delete(platform.TOKEN)
-    cluster.apply(platform.secret(TOKEN, TOKEN="x"))
-
-
-def pull_secret_of_another_type(cluster: ControlPlane) -> None:
-    cluster.delete(platform.pull_secret())
-    cluster.apply(platform.pull_secret("Opaque"))
-
-
-def grove(cluster: ControlPlane, tag: str = "v0.1.0-alpha.10", *, ready: bool = True) -> None:
+def grove(cluster: ControlPlane, tag: str = "v0.1.0-alpha.10", *, used: bool = True) -> None:
     crds = crds_dir()
     cluster.load_crds(crds / "grove", crds / "kai-scheduler")
     labels = {"app.kubernetes.io/name": "grove-operator"}
     image = f"ghcr.io/ai-dynamo/grove/grove-operator:{tag}"
-    cluster.apply(
-        platform.namespace("grove-system"),
-        platform.deployment("grove-operator", "grove-system", image, labels, ready=ready),
-    )
+    running = make_workload("Deployment", "grove-operator", "grove-system", image, labels)
+    text = platform.CONFIG if used else platform.CONFIG.replace(GROVE, GROVE.replace("true", "false"))
+    cluster.apply(make_namespace("grove-system"), running, platform.config(text))
 
 
-def grove_unused(cluster: ControlPlane) -> None:
-    grove(cluster)
-    cluster.apply(
-        platform.config(platform.CONFIG.replace("grove: {enabled: true}", "grove: {enabled: false}"))
-    )
+def policy(name: str, *directions: str, **rules: Any) -> Object:
+    kind = "networking.k8s.io/v1 NetworkPolicy"
+    return of_default(kind, name, podSelector={}, policyTypes=list(directions), **rules)
 
 
-def policy(name: str, **spec: Any) -> Object:
-    return of_default("NetworkPolicy", name, "networking.k8s.io/v1", **{"podSelector": {}, **spec})
-
-
-def isolated(*directions: str) -> Object:
-    return policy("deny", policyTypes=list(directions))
-
-
-KUBE_SYSTEM = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
+HERE: Object = {"podSelector": {}}
+SYSTEM = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
+DNS = {"to": [SYSTEM], "ports": [{"port": 53, "protocol": "UDP"}]}
+INSIDE = policy("inside", "Ingress", "Egress", ingress=[{"from": [HERE]}], egress=[{"to": [HERE]}])
 NEEDED = (
-    policy(
-        "dns",
-        policyTypes=["Egress"],
-        egress=[{"to": [KUBE_SYSTEM], "ports": [{"port": 53, "protocol": "UDP"}]}],
-    ),
-    policy("api", policyTypes=["Egress"], egress=[{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]),
-    policy(
-        "inside",
-        policyTypes=["Ingress", "Egress"],
-        ingress=[{"from": [{"podSelector": {}}]}],
-        egress=[{"to": [{"podSelector": {}}]}],
-    ),
+    policy("dns", "Egress", egress=[DNS]),
+    policy("api", "Egress", egress=[{"to": [{"ipBlock": {"cidr": "10.0.0.0/8"}}]}]),
 )
+ISOLATED = policy("deny", "Ingress", "Egress")
 
-
-def nats_down(cluster: ControlPlane) -> None:
-    address = "nats://dynamo-platform-nats.dynamo-system.svc.cluster.local:4222"
-    told = platform.CONFIG + f"infrastructure: {{natsAddress: '{address}'}}\n"
-    down = platform.endpoints("dynamo-platform-nats", platform.NAMESPACE, ready=0)
-    cluster.apply(platform.config(told), down)
-
+SECOND = {"platform.second-operator": "warn"}
+OPERATOR, WEBHOOK = {"platform.operator": "fail"}, {"platform.webhook": "fail"}
+CRDS, SECRETS = {"platform.crds": "fail"}, {"platform.secrets": "fail"}
+BLOCKED = {"platform.network-policy": "fail"}
 
 SITUATIONS = [
-    Situation(
-        "no graphs",
-        no_graphs,
-        {"platform.crds": "fail"},
-        "dynamographdeployments.nvidia.com",
+    *(
+        Situation(f"no {name}", undefined(f"{name}.nvidia.com"), turned, f"{name}.nvidia.com")
+        for name, turned in (
+            ("dynamographdeployments", CRDS),
+            ("dynamocomponentdeployments", CRDS),
+            ("dynamoworkermetadatas", CRDS),
+            ("dynamomodels", {"platform.crds": "warn"}),
+        )
     ),
     Situation(
-        "no components", no_components, {"platform.crds": "fail"}, "dynamocomponentdeployments.nvidia.com"
-    ),
-    Situation("no discovery", no_discovery, {"platform.crds": "fail"}, "dynamoworkermetadatas.nvidia.com"),
-    Situation("no models", no_models, {"platform.crds": "warn"}, "dynamomodels.nvidia.com"),
-    Situation(
-        "graphs stored in two versions",
-        stored_twice,
-        {"platform.crd-migration": "warn"},
-        "dynamographdeployments.nvidia.com",
-        "may still be stored as v1alpha1",
+        "graphs stored in two versions", stored_twice, {"platform.crd-migration": "warn"}, GRAPHS, "v1alpha1"
     ),
     Situation(
         "no operator",
         deleted(platform.operator()),
-        {
-            "platform.operator": "fail",
-            "platform.second-operator": "skip",
-            "platform.version-skew": "skip",
-        },
+        {**OPERATOR, "platform.second-operator": "skip", "platform.version-skew": "skip"},
         "dynamo-operator",
     ),
     Situation(
         "operator not available",
         applied(platform.operator(ready=False)),
-        {"platform.operator": "fail"},
+        OPERATOR,
         f"{platform.FULLNAME}-controller-manager",
-        "does not have minimum availability",
+        "minimum availability",
     ),
     Situation(
-        "operator scaled to nothing",
-        applied(platform.operator(replicas=0)),
-        {"platform.operator": "fail"},
-        says="is scaled to 0 replicas",
+        "operator scaled to nothing", applied(platform.operator(replicas=0)), OPERATOR, says="0 replicas"
     ),
     Situation(
         "operator of another namespace",
-        operator_of_another_namespace,
-        {"platform.operator": "warn", "platform.second-operator": "warn"},
-        says="is restricted to namespace lab, but this run is for default",
+        applied(platform.config(RESTRICTED)),
+        {**SECOND, "platform.operator": "warn"},
+        says="namespace lab",
     ),
     Situation(
-        "two operators for everything",
-        two_operators,
-        {"platform.second-operator": "fail"},
-        says="is a second cluster-wide operator",
+        "two operators for everything", two_operators, {"platform.second-operator": "fail"}, says="second"
     ),
     Situation(
-        "an operator for tests beside",
-        partial(two_operators, text=RESTRICTED),
-        {"platform.second-operator": "warn"},
-        says="beside a cluster-wide one",
+        "an operator for tests beside", partial(two_operators, text=RESTRICTED), SECOND, says="cluster-wide"
     ),
     Situation(
-        "operator gone, webhooks left",
-        operator_gone_webhooks_left,
-        {"platform.second-operator": "warn"},
-        "dynamo-operator-namespace-scope",
+        "operator gone, webhooks left", operator_gone_webhooks_left, SECOND, "dynamo-operator-namespace-scope"
     ),
     Situation(
         "operator older than its types",
-        old_types,
+        applied(platform.operator(release="1.1.1")),
         {"platform.version-skew": "warn"},
-        says="the graphs' CRD serves: it is newer",
+        says="newer",
     ),
     Situation(
         "webhook without endpoints",
         applied(platform.endpoints(platform.SERVICE, platform.NAMESPACE, ready=0)),
-        {"platform.webhook": "fail"},
+        WEBHOOK,
         platform.SERVICE,
-        "has no ready endpoint",
+        "no ready endpoint",
     ),
     Situation(
         "webhook without a service",
         deleted(platform.endpoints(platform.SERVICE, platform.NAMESPACE)),
-        {"platform.webhook": "fail"},
+        WEBHOOK,
         platform.SERVICE,
         "does not exist",
     ),
-    Situation(
-        "webhook expired", expired, {"platform.webhook": "fail"}, says="has a caBundle that expired on"
-    ),
+    Situation("webhook expired", expired, WEBHOOK, says="expired"),
     Situation(
         "webhook untrusted, and may fail",
-        untrusted_webhook_that_may_fail,
+        applied(platform.admission(None, policy="Ignore")),
         {"platform.webhook": "warn"},
-        says="has no caBundle",
+        says="no caBundle",
     ),
-    Situation(
-        "conversion untrusted",
-        converted_without_trust,
-        {"platform.webhook": "fail"},
-        SMALL,
-        "has no caBundle",
-    ),
+    Situation("conversion untrusted", converted_without_trust, WEBHOOK, SMALL, "no caBundle"),
     Situation("no conversion", unconverted, {"platform.webhook": "warn"}, SMALL),
     Situation(
         "DNS down",
@@ -288,118 +175,84 @@ SITUATIONS = [
         "kube-dns",
     ),
     Situation(
-        "token missing",
-        deleted(platform.TOKEN),
-        {"platform.secrets": "fail"},
-        TOKEN,
-        "does not exist, but a container needs it",
-        recipe=NEEDY,
+        "no DNS known", deleted(platform.endpoints("kube-dns", "kube-system")), {"platform.dns": "warn"}
     ),
     Situation(
-        "token under another key",
-        key_of_another_name,
-        {"platform.secrets": "fail"},
-        TOKEN,
-        "has no key HF_TOKEN",
-        recipe=NEEDY,
-    ),
-    Situation(
-        "pull secret missing",
-        deleted(platform.pull_secret()),
-        {"platform.secrets": "warn"},
-        PULL,
-        recipe=NEEDY,
-    ),
-    Situation(
-        "pull secret of another type",
-        pull_secret_of_another_type,
-        {"platform.secrets": "warn"},
-        PULL,
-        "has type Opaque",
-        recipe=NEEDY,
-    ),
-    Situation("Grove ready", grove, {"platform.multinode": "pass"}, recipe=WIDE_EP),
-    Situation(
-        "Grove older than the operator wants",
-        partial(grove, tag="v0.1.0-alpha.8"),
-        {"platform.multinode": "warn"},
-        "grove-operator",
-        "needs >= 0.1.0-alpha.10",
-        recipe=WIDE_EP,
-    ),
-    Situation(
-        "Grove there and not used",
-        grove_unused,
-        says="the operator is configured not to use the installed Grove",
-        turned={"platform.multinode": "fail"},
-        recipe=WIDE_EP,
-    ),
-    Situation(
-        "level privileged",
-        applied(level("privileged")),
-        {},
-        recipe=NEEDY,
-    ),
-    Situation(
-        "level baseline",
-        applied(level("baseline")),
-        {"platform.pod-security": "fail"},
-        "default",
-        "component worker has hostIPC, capability IPC_LOCK, which level baseline rejects",
-        recipe=NEEDY,
-    ),
-    Situation(
-        "a quota that counts memory",
-        applied(of_default("ResourceQuota", "team", hard={"limits.memory": "4Ti", "pods": "50"})),
-        {"capacity.quota-fits": "warn", "platform.quota": "pass"},
-        recipe=NEEDY,
-    ),
-    Situation(
-        "a limit range below what is asked",
-        applied(of_default("LimitRange", "small", limits=[{"type": "Container", "max": {"memory": "32Gi"}}])),
-        {"platform.limit-range": "fail"},
-        "small",
-        "component worker, container main: has 64Gi memory, more than the maximum 32Gi",
-        recipe=NEEDY,
-    ),
-    Situation(
-        "pods isolated altogether",
-        applied(isolated("Ingress", "Egress")),
-        {"platform.network-policy": "fail"},
-        "deny",
-        "isolates pods, and no policy allows egress for the cluster's DNS (port 53)",
-        recipe=NEEDY,
-    ),
-    Situation(
-        "pods isolated altogether, and nothing to deploy",
-        applied(isolated("Ingress", "Egress")),
-        {"platform.network-policy": "warn"},
-        "deny",
-    ),
-    Situation(
-        "pods isolated, and all they need let through",
-        applied(isolated("Ingress", "Egress"), *NEEDED),
-        {"platform.network-policy": "pass"},
-        recipe=NEEDY,
-    ),
-    Situation(
-        "DNS not let through",
-        applied(isolated("Ingress", "Egress"), *NEEDED[2:]),
-        {"platform.network-policy": "fail"},
-        "deny",
-        "allows egress for the cluster's DNS (port 53)",
-        recipe=NEEDY,
+        "pods isolated, and nothing to deploy", applied(ISOLATED), {"platform.network-policy": "warn"}, "deny"
     ),
     Situation(
         "NATS to be used and down",
-        nats_down,
+        applied(
+            platform.config(WITH_NATS),
+            platform.endpoints("dynamo-platform-nats", platform.NAMESPACE, ready=0),
+        ),
         {"platform.etcd-nats": "fail"},
         "dynamo-platform-nats",
-        "has no ready endpoint, but operator configuration",
+        "no ready endpoint",
     ),
-    Situation(
-        "no DNS known",
-        deleted(platform.endpoints("kube-dns", "kube-system")),
-        {"platform.dns": "warn"},
+    *with_recipe(
+        "recipes/deepseek-r1/sglang/disagg-16gpu",
+        Situation("Grove ready", grove, {"platform.multinode": "pass"}),
+        Situation(
+            "Grove older than the operator wants",
+            partial(grove, tag="v0.1.0-alpha.8"),
+            {"platform.multinode": "warn"},
+            "grove-operator",
+            "0.1.0-alpha.10",
+        ),
+        Situation(
+            "Grove there and not used",
+            partial(grove, used=False),
+            {"platform.multinode": "fail"},
+            says="Grove",
+        ),
+    ),
+    *with_recipe(
+        "tests/recipes/needy",
+        Situation("token missing", deleted(platform.TOKEN), SECRETS, TOKEN, "does not exist"),
+        Situation(
+            "token under another key",
+            steps(deleted(platform.TOKEN), applied(platform.secret(TOKEN, TOKEN="x"))),
+            SECRETS,
+            TOKEN,
+            "HF_TOKEN",
+        ),
+        Situation("pull secret missing", deleted(platform.pull_secret()), {"platform.secrets": "warn"}, PULL),
+        Situation(
+            "pull secret of another type",
+            steps(deleted(platform.pull_secret()), applied(platform.pull_secret("Opaque"))),
+            {"platform.secrets": "warn"},
+            PULL,
+            "Opaque",
+        ),
+        Situation("level privileged", applied(level("privileged"))),
+        Situation(
+            "level baseline",
+            applied(level("baseline")),
+            {"platform.pod-security": "fail"},
+            "default",
+            "hostIPC, capability IPC_LOCK",
+        ),
+        Situation(
+            "a quota that counts memory",
+            applied(of_default("ResourceQuota", "team", hard={"limits.memory": "4Ti", "pods": "50"})),
+            {"capacity.quota-fits": "warn", "platform.quota": "pass"},
+        ),
+        Situation(
+            "a limit range below what is asked",
+            applied(
+                of_default("LimitRange", "small", limits=[{"type": "Container", "max": {"memory": "32Gi"}}])
+            ),
+            {"platform.limit-range": "fail"},
+            "small",
+            "64Gi memory",
+        ),
+        Situation("pods isolated altogether", applied(ISOLATED), BLOCKED, "deny", "port 53"),
+        Situation(
+            "pods isolated, and all they need let through",
+            applied(ISOLATED, INSIDE, *NEEDED),
+            {"platform.network-policy": "pass"},
+        ),
+        Situation("DNS not let through", applied(ISOLATED, INSIDE), BLOCKED, "deny", "port 53"),
     ),
 ]

@@ -10,52 +10,45 @@ from __future__ import annotations
 from tests import clusters
 from tests.clusters import gpu, storage
 from tests.controlplane.server import ControlPlane
-from tests.situations import Situation
+from tests.situations import Change, Situation, applied, deleted, steps
 
 UNLABELLED = {"gpu.homogeneous": "skip", "driver.cuda-matrix": "skip", "rdma.resources": "skip"}
+NO_GPUS = dict.fromkeys(("gpu.nodes-present", "gpu.allocatable", "gpu.nodes-ready"), "skip")
+OLD_ANNOTATION = {"storageclass.beta.kubernetes.io/is-default-class": "true"}
+EXPORTER = gpu.operand("nvidia-dcgm-exporter")
+RENAMED = {**EXPORTER, "metadata": {**EXPORTER["metadata"], "name": "nvidia-dcgm-dra"}}
 
 
-def nodes_offer(cluster: ControlPlane, resource: str, amount: str) -> None:
+def nodes_offer(resource: str, amount: str) -> Change:
     """Nodes that say nothing of GPUs but what can be allocated."""
-    for name in clusters.GPU_NODES:
-        cluster.delete(clusters.node(name))
-        cluster.node(name, capacity={resource: amount})
 
+    def change(cluster: ControlPlane) -> None:
+        for name in clusters.GPU_NODES:
+            cluster.delete(clusters.node(name))
+            cluster.node(name, capacity={resource: amount})
 
-def unlabelled_mig(cluster: ControlPlane) -> None:
-    nodes_offer(cluster, "nvidia.com/mig-1g.18gb", "56")
-
-
-def other_maker(cluster: ControlPlane) -> None:
-    nodes_offer(cluster, "gpu.intel.com/xe", "8")
-
-
-def old_annotation(cluster: ControlPlane) -> None:
-    found = storage.storage_class(default=False)
-    found["metadata"]["annotations"] = {"storageclass.beta.kubernetes.io/is-default-class": "true"}
-    cluster.apply(found)
+    return change
 
 
 def one_pod_of_two(cluster: ControlPlane) -> None:
     cluster.pod("gpu-operator-new", "gpu-operator", node="gpu-2", labels=clusters.OPERATOR, ready=False)
 
 
-def renamed_exporter(cluster: ControlPlane) -> None:
-    exporter = gpu.operand("nvidia-dcgm-exporter")
-    cluster.delete(exporter)
-    exporter["metadata"]["name"] = "nvidia-dcgm-dra"
-    cluster.apply(exporter)
-
-
 SITUATIONS = [
-    Situation("MIG slices on nodes without labels", unlabelled_mig, UNLABELLED | {"gpu.mig": "pass"}),
+    Situation(
+        "MIG slices on nodes without labels",
+        nodes_offer("nvidia.com/mig-1g.18gb", "56"),
+        UNLABELLED | {"gpu.mig": "pass"},
+    ),
     Situation(
         "GPUs of another vendor",
-        other_maker,
-        UNLABELLED | dict.fromkeys(("gpu.nodes-present", "gpu.allocatable", "gpu.nodes-ready"), "skip"),
-        says="another vendor: gpu.intel.com/xe",
+        nodes_offer("gpu.intel.com/xe", "8"),
+        UNLABELLED | NO_GPUS,
+        says="gpu.intel.com/xe",
     ),
-    Situation("a default class by the old annotation", old_annotation),
+    Situation(
+        "a default class by the old annotation", applied(storage.storage_class(annotations=OLD_ANNOTATION))
+    ),
     Situation("one of two operator pods is not ready", one_pod_of_two, {"gpu.operator": "warn"}),
-    Situation("an exporter of another name", renamed_exporter),
+    Situation("an exporter of another name", steps(deleted(EXPORTER), applied(RENAMED))),
 ]

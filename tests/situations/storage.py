@@ -3,258 +3,156 @@
 from __future__ import annotations
 
 from tests import clusters
-from tests.clusters import storage
+from tests.clusters.objects import make_namespace, make_object
+from tests.clusters.storage import claim, claim_event, csi_driver, csi_node, storage_class
 from tests.controlplane.server import ControlPlane
-from tests.situations import Situation
+from tests.situations import Change, Situation, applied, deleted, steps, with_recipe
+
+ZONE = "topology.kubernetes.io/zone"
+NO_CLASS = deleted(storage_class())
+NO_DEFAULT_CLASS = applied(storage_class(default=False))
+CACHE = applied(claim("model-cache", size="150Gi"))
 
 
-def no_default_class(cluster: ControlPlane) -> None:
-    cluster.apply(clusters.storage_class(default=False))
+def other_class(name: str, provisioner: str) -> Change:
+    """Another default class takes the place of the first, without a driver."""
+    return steps(NO_CLASS, applied(storage_class(name, provisioner)))
 
 
-def two_default_classes(cluster: ControlPlane) -> None:
-    cluster.apply(clusters.storage_class("other"))
+def served_class(name: str, provisioner: str, binding: str = "Immediate") -> Change:
+    """Another default class takes the place of the first, with its driver on every GPU node."""
+    nodes = [csi_node(node, provisioner) for node in clusters.GPU_NODES]
+    driver = [] if "/" in provisioner else [csi_driver(provisioner), *nodes]
+    return steps(NO_CLASS, applied(storage_class(name, provisioner, binding=binding), *driver))
 
 
-def block_storage_only(cluster: ControlPlane) -> None:
-    cluster.delete(clusters.storage_class())
-    cluster.apply(clusters.storage_class("gp3", "ebs.csi.aws.com"))
+def zones(cpu: str, gpus: str) -> Change:
+    """The zones of the nodes without and with GPUs."""
 
+    def change(cluster: ControlPlane) -> None:
+        cluster.node("cpu-1", labels={ZONE: cpu})
+        for node in clusters.GPU_NODES:
+            cluster.node(node, gpus=8, labels={**clusters.GPU_LABELS, ZONE: gpus})
 
-def unknown_csi_driver(cluster: ControlPlane) -> None:
-    cluster.delete(clusters.storage_class())
-    cluster.apply(clusters.storage_class("mystery", "csi.mystery.example"))
-
-
-def unknown_provisioner(cluster: ControlPlane) -> None:
-    cluster.delete(clusters.storage_class())
-    cluster.apply(clusters.storage_class("mystery", "mystery.example"))
-
-
-def no_class(cluster: ControlPlane) -> None:
-    cluster.delete(clusters.storage_class())
-
-
-def replace_class(cluster: ControlPlane, name: str, provisioner: str, binding: str = "Immediate") -> None:
-    """Replace the default class, and register the new one's driver on every GPU node."""
-    cluster.delete(clusters.storage_class())
-    cluster.apply(clusters.storage_class(name, provisioner, binding=binding))
-    if "/" not in provisioner:
-        cluster.apply(storage.csi_driver(provisioner))
-        cluster.apply(*(storage.csi_node(node, provisioner) for node in clusters.GPU_NODES))
-
-
-def set_zones(cluster: ControlPlane, *zones: str) -> None:
-    for node, zone in zip(("cpu-1", *clusters.GPU_NODES), zones, strict=True):
-        where = {"topology.kubernetes.io/zone": zone}
-        gpus = node != "cpu-1"
-        cluster.node(node, gpus=8 if gpus else 0, labels={**where, **(clusters.GPU_LABELS if gpus else {})})
-
-
-def disks_in_another_zone(cluster: ControlPlane) -> None:
-    replace_class(cluster, "gp3", "ebs.csi.aws.com")
-    set_zones(cluster, "us-east-1a", "us-east-1b", "us-east-1b", "us-east-1b")
-
-
-def disks_in_one_zone(cluster: ControlPlane) -> None:
-    replace_class(cluster, "gp3", "ebs.csi.aws.com")
-    set_zones(cluster, *["us-east-1b"] * 4)
-
-
-def disks_that_wait(cluster: ControlPlane) -> None:
-    replace_class(cluster, "gp3", "ebs.csi.aws.com", "WaitForFirstConsumer")
-    set_zones(cluster, "us-east-1a", "us-east-1b", "us-east-1b", "us-east-1b")
-
-
-def node_folders(cluster: ControlPlane) -> None:
-    replace_class(cluster, "local-path", "rancher.io/local-path")
-
-
-def no_driver(cluster: ControlPlane) -> None:
-    cluster.delete(storage.csi_driver())
-    cluster.apply(*(storage.csi_node(name, "other.csi.example") for name in clusters.GPU_NODES))
-
-
-def driver_not_on_a_node(cluster: ControlPlane) -> None:
-    cluster.apply(storage.csi_node("gpu-2"))
-
-
-def virtual_cluster(cluster: ControlPlane) -> None:
-    cluster.delete(storage.csi_driver())
-    for name in clusters.GPU_NODES:
-        cluster.delete(storage.csi_node(name))
+    return change
 
 
 def claim_without_a_volume(cluster: ControlPlane) -> None:
-    (made,) = cluster.apply(storage.claim("weights", phase="Pending"))
-    cluster.apply(storage.claim_event(made, "ProvisioningFailed", "rpc error: out of capacity"))
+    (made,) = cluster.apply(claim("weights", phase="Pending"))
+    cluster.apply(claim_event(made, "ProvisioningFailed", "rpc error: out of capacity"))
 
 
-def claim_that_waits_for_a_pod(cluster: ControlPlane) -> None:
-    cluster.apply(clusters.storage_class("waits", default=False, binding="WaitForFirstConsumer"))
-    cluster.apply(storage.claim("weights", storage_class="waits", phase="Pending"))
+def volume_in(zone: str) -> Change:
+    """The cache's volume, on a disk of a zone."""
+    terms = [{"matchExpressions": [{"key": ZONE, "operator": "In", "values": [zone]}]}]
+    spec = {
+        "accessModes": ["ReadWriteMany"],
+        "capacity": {"storage": "150Gi"},
+        "claimRef": {"namespace": "default", "name": "model-cache"},
+        "csi": {"driver": "disks.csi.example", "volumeHandle": "1"},
+        "nodeAffinity": {"required": {"nodeSelectorTerms": terms}},
+    }
+    return applied(make_object("PersistentVolume", "pvc-model-cache", spec=spec, status={"phase": "Bound"}))
 
 
-def claim_that_lost_its_volume(cluster: ControlPlane) -> None:
-    cluster.apply(storage.claim("weights", phase="Lost"))
+WAITING = storage_class("waits", default=False, binding="WaitForFirstConsumer")
+DISKS = served_class("gp3", "ebs.csi.aws.com")
+DISKS_THAT_WAIT = served_class("gp3", "ebs.csi.aws.com", "WaitForFirstConsumer")
+APART = zones("us-east-1a", "us-east-1b")
+CSI_NODES = [csi_node(name) for name in clusters.GPU_NODES]
+OTHER_DRIVERS = [csi_node(name, "other.csi.example") for name in clusters.GPU_NODES]
 
-
-def claim_of_a_missing_class(cluster: ControlPlane) -> None:
-    cluster.apply(storage.claim("weights", storage_class="gone", phase="Pending"))
-
-
-def claim_elsewhere(cluster: ControlPlane) -> None:
-    cluster.apply({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "elsewhere"}})
-    cluster.apply(storage.claim("weights", "elsewhere", phase="Lost"))
-
-
-def existing_cache(cluster: ControlPlane) -> None:
-    cluster.apply(storage.claim("model-cache", size="150Gi"))
-
-
-def smaller_cache(cluster: ControlPlane) -> None:
-    cluster.apply(storage.claim("model-cache"))
-
-
-def cache_with_other_modes(cluster: ControlPlane) -> None:
-    cluster.apply(storage.claim("model-cache", mode="ReadWriteOnce", size="150Gi"))
-
-
-def cache_without_a_default(cluster: ControlPlane) -> None:
-    existing_cache(cluster)
-    no_default_class(cluster)
-
-
-def cache_in_another_zone(cluster: ControlPlane) -> None:
-    existing_cache(cluster)
-    set_zones(cluster, "a", "b", "b", "b")
-    zone = {"key": "topology.kubernetes.io/zone", "operator": "In", "values": ["a"]}
-    cluster.apply(
-        {
-            "apiVersion": "v1",
-            "kind": "PersistentVolume",
-            "metadata": {"name": "pvc-model-cache"},
-            "spec": {
-                "accessModes": ["ReadWriteMany"],
-                "capacity": {"storage": "150Gi"},
-                "claimRef": {"namespace": "default", "name": "model-cache"},
-                "csi": {"driver": "disks.csi.example", "volumeHandle": "1"},
-                "nodeAffinity": {"required": {"nodeSelectorTerms": [{"matchExpressions": [zone]}]}},
-            },
-            "status": {"phase": "Bound"},
-        }
-    )
-
-
-NO_DEFAULT = {
-    "storage.binding-mode": "skip",
-    "storage.csi-driver": "skip",
-    "storage.default-class": "warn",
-}
-RECIPE = "recipes/qwen3-32b"
+BLOCK = {"storage.rwx-class": "warn"}
+UNBOUND = {"storage.claims-bound": "fail"}
+NO_DEFAULT = {"storage.binding-mode": "skip", "storage.csi-driver": "skip", "storage.default-class": "warn"}
+MATCHES = {"storage.claim-matches": "pass", "storage.claims-bound": "pass"}
+DIFFERS = {"storage.claim-matches": "fail", "storage.claims-bound": "pass"}
 
 SITUATIONS = [
-    Situation("no default class", no_default_class, NO_DEFAULT, "shared"),
-    Situation("two default classes", two_default_classes, {"storage.default-class": "warn"}, "other"),
+    Situation("no default class", NO_DEFAULT_CLASS, NO_DEFAULT, "shared"),
+    Situation(
+        "two default classes", applied(storage_class("other")), {"storage.default-class": "warn"}, "other"
+    ),
     Situation(
         "block storage only",
-        block_storage_only,
-        {"storage.csi-driver": "fail", "storage.rwx-class": "warn"},
+        other_class("gp3", "ebs.csi.aws.com"),
+        BLOCK | {"storage.csi-driver": "fail"},
         "gp3",
-        says="CSI driver ebs.csi.aws.com is not installed",
+        says="ebs.csi.aws.com",
     ),
     Situation(
         "unknown CSI driver",
-        unknown_csi_driver,
-        {"storage.csi-driver": "fail", "storage.rwx-class": "warn"},
+        other_class("mystery", "csi.mystery.example"),
+        BLOCK | {"storage.csi-driver": "fail"},
         "mystery",
     ),
     Situation(
         "unknown provisioner",
-        unknown_provisioner,
-        {"storage.csi-driver": "warn", "storage.rwx-class": "warn"},
+        other_class("mystery", "mystery.example"),
+        BLOCK | {"storage.csi-driver": "warn"},
         "mystery",
-        says="only an external provisioner of that name",
+        says="external provisioner",
     ),
-    Situation(
-        "no class", no_class, {**NO_DEFAULT, "storage.rwx-class": "warn"}, says="no default StorageClass"
-    ),
+    Situation("no class", NO_CLASS, NO_DEFAULT | BLOCK, says="no default StorageClass"),
     Situation(
         "disks in another zone",
-        disks_in_another_zone,
-        {"storage.binding-mode": "warn", "storage.rwx-class": "warn"},
+        steps(DISKS, APART),
+        BLOCK | {"storage.binding-mode": "warn"},
         "gp3",
-        says="us-east-1a, which has no GPU node",
+        says="us-east-1a",
     ),
-    Situation("disks in one zone", disks_in_one_zone, {"storage.rwx-class": "warn"}, "gp3"),
-    Situation("disks that wait for their pods", disks_that_wait, {"storage.rwx-class": "warn"}, "gp3"),
+    Situation("disks in one zone", steps(DISKS, zones("us-east-1b", "us-east-1b")), BLOCK, "gp3"),
+    Situation("disks that wait for their pods", steps(DISKS_THAT_WAIT, APART), BLOCK, "gp3"),
     Situation(
         "node folders",
-        node_folders,
-        {"storage.binding-mode": "warn", "storage.csi-driver": "skip", "storage.rwx-class": "warn"},
+        served_class("local-path", "rancher.io/local-path"),
+        BLOCK | {"storage.binding-mode": "warn", "storage.csi-driver": "skip"},
         "local-path",
     ),
-    Situation("no driver", no_driver, {"storage.csi-driver": "fail"}, "shared"),
-    Situation("driver not on a node", driver_not_on_a_node, {"storage.csi-driver": "warn"}, "gpu-2"),
-    Situation("virtual cluster", virtual_cluster, {"storage.csi-driver": "skip"}),
     Situation(
-        "claim without a volume",
-        claim_without_a_volume,
-        {"storage.claims-bound": "fail"},
-        "weights",
-        says="Pending: ProvisioningFailed: rpc error: out of capacity",
+        "no driver",
+        steps(deleted(csi_driver()), applied(*OTHER_DRIVERS)),
+        {"storage.csi-driver": "fail"},
+        "shared",
     ),
-    Situation("claim that waits for a pod", claim_that_waits_for_a_pod),
+    Situation("driver not on a node", applied(csi_node("gpu-2")), {"storage.csi-driver": "warn"}, "gpu-2"),
+    Situation("virtual cluster", deleted(csi_driver(), *CSI_NODES), {"storage.csi-driver": "skip"}),
+    Situation("claim without a volume", claim_without_a_volume, UNBOUND, "weights", says="out of capacity"),
     Situation(
-        "claim that lost its volume", claim_that_lost_its_volume, {"storage.claims-bound": "fail"}, "weights"
+        "claim that waits for a pod",
+        applied(WAITING, claim("weights", storage_class="waits", phase="Pending")),
     ),
+    Situation("claim that lost its volume", applied(claim("weights", phase="Lost")), UNBOUND, "weights"),
     Situation(
         "claim of a missing class",
-        claim_of_a_missing_class,
-        {"storage.claims-bound": "fail"},
+        applied(claim("weights", storage_class="gone", phase="Pending")),
+        UNBOUND,
         "weights",
-        says="StorageClass gone does not exist",
-    ),
-    Situation("claim elsewhere", claim_elsewhere),
-    Situation(
-        "existing cache",
-        existing_cache,
-        {"storage.claim-matches": "pass", "storage.claims-bound": "pass"},
-        recipe=RECIPE,
+        says="StorageClass gone",
     ),
     Situation(
-        "existing cache, and no default class",
-        cache_without_a_default,
-        {**NO_DEFAULT, "storage.claim-matches": "pass", "storage.claims-bound": "pass"},
-        recipe=RECIPE,
+        "claim elsewhere", applied(make_namespace("elsewhere"), claim("weights", "elsewhere", phase="Lost"))
     ),
-    Situation(
-        "cache on a disk in another zone",
-        cache_in_another_zone,
-        {
-            "storage.claim-matches": "pass",
-            "storage.claims-bound": "pass",
-            "storage.claim-reach": "fail",
-            "rdma.topology": "pass",  # nodes have zones now
-        },
-        "pvc-model-cache",
-        says="topology.kubernetes.io/zone=a: none of the 3 nodes",
-        recipe=RECIPE,
-    ),
-    Situation(
-        "cache is smaller",
-        smaller_cache,
-        {"storage.claim-matches": "fail", "storage.claims-bound": "pass"},
-        "model-cache",
-        says="class shared does not allow expansion",
-        recipe=RECIPE,
-    ),
-    Situation(
-        "cache with other access modes",
-        cache_with_other_modes,
-        {"storage.claim-matches": "fail", "storage.claims-bound": "pass"},
-        "model-cache",
-        says="it is ReadWriteMany; the existing claim is ReadWriteOnce",
-        recipe=RECIPE,
+    *with_recipe(
+        "recipes/qwen3-32b",
+        Situation("existing cache", CACHE, MATCHES),
+        Situation("existing cache, no default class", steps(CACHE, NO_DEFAULT_CLASS), NO_DEFAULT | MATCHES),
+        Situation(
+            "cache on a disk in another zone",
+            steps(CACHE, zones("a", "b"), volume_in("a")),
+            MATCHES | {"storage.claim-reach": "fail", "rdma.topology": "pass"},  # nodes have zones now
+            "pvc-model-cache",
+            says="topology.kubernetes.io/zone=a",
+        ),
+        Situation(
+            "cache is smaller", applied(claim("model-cache")), DIFFERS, "model-cache", says="expansion"
+        ),
+        Situation(
+            "cache with other access modes",
+            applied(claim("model-cache", mode="ReadWriteOnce", size="150Gi")),
+            DIFFERS,
+            "model-cache",
+            says="ReadWriteOnce",
+        ),
     ),
 ]

@@ -205,11 +205,11 @@ def test_a_change_that_the_operator_has_not_seen(
 
 def test_the_deployment_must_be_clear(cluster: ControlPlane, namespace: str) -> None:
     ended = smoke(cluster, namespace)
-    assert (ended.code, "which DynamoGraphDeployment?; there is none" in ended.err) == (2, True)
+    assert (ended.code, "give the name of a DynamoGraphDeployment; existing: none" in ended.err) == (2, True)
     cluster.apply(graph("chat", namespace), graph("code", namespace))
-    for name, says in (((), "which DynamoGraphDeployment?"), (("cat",), "no DynamoGraphDeployment cat")):
+    for name, says in (((), "give the name of a"), (("cat",), "no DynamoGraphDeployment cat")):
         ended = smoke(cluster, namespace, *name)
-        assert (ended.code, f"{says}; there is chat, code" in ended.err) == (2, True)
+        assert (ended.code, says in ended.err, "; existing: chat, code" in ended.err) == (2, True, True)
 
 
 def test_by_the_name_that_the_clusters_dns_knows(cluster: ControlPlane, namespace: str) -> None:
@@ -319,7 +319,7 @@ def test_who_may_not_read_routes_is_told_which_role_to_ask_for(cluster: ControlP
     assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
     finding = ended.finding("endpoint.discovered")
     assert "cannot list resource" in finding["message"]
-    assert finding["fix"].startswith(f"dynocheck rbac --smoke --via gateway | kubectl apply -n {namespace} ")
+    assert finding["fix"].startswith("dynocheck rbac --smoke --via gateway --bind ")
 
 
 EXACT = {"path": {"type": "Exact", "value": "/v1/chat/completions"}}
@@ -376,7 +376,7 @@ def test_a_gateway_without_an_address_and_a_graph_without_a_route(
 ) -> None:
     cluster.apply(graph("chat", namespace))
     ended = smoke(cluster, namespace, *VIA_GATEWAY)
-    assert ended.findings("endpoint.discovered")[0]["message"] == "no HTTPRoute leads to chat"
+    assert ended.findings("endpoint.discovered")[0]["message"] == "no HTTPRoute refers to chat"
     cluster.apply(route(namespace, POOL))
     gateway(cluster, namespace, 80, None)
     ended = smoke(cluster, namespace, *VIA_GATEWAY)

@@ -162,7 +162,7 @@ def test_another_model_is_asked_for(dynamo: Dynamo) -> None:
     ended = smoke(dynamo.url, "--model", "other", "--timeout", "1")
     check, finding = failure(ended)
     assert (check, finding["fix"]) == ("endpoint.ready", f"--model {MODEL}")
-    assert f"other is not listed; there is {MODEL}" in finding["message"]
+    assert f"other is not listed; listed: {MODEL}" in finding["message"]
 
 
 def test_a_worker_that_hangs(dynamo_home: Home) -> None:

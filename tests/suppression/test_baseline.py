@@ -85,8 +85,15 @@ def test_a_new_finding_counts(house: Path) -> None:
     found = verdict(ended)
     assert found["message"] == "x: TP 4 needs 4 GPUs, a replica is given 1"
     assert len(found["suppressed"]) == 1
+
+
+def test_a_finding_whose_number_changed_is_the_same(house: Path) -> None:
     put(house, BAD.replace('"4"', '"8"'))
-    assert run(house, "--baseline", "old.json").code == 1, "another message"
+    assert run(house, "--baseline", "old.json").code == 0
+    put(house, BAD.replace('"4"', '"8"') + worker(args=FOUR))
+    ended = run(house, "--baseline", "old.json")
+    assert ended.code == 1, "two where there was one"
+    assert verdict(ended)["message"].startswith("w: TP 8"), "the changed one is the new one"
 
 
 def test_a_finding_is_suppressed_as_often_as_it_was_recorded(house: Path) -> None:

@@ -72,8 +72,8 @@ def test_other_findings_count(tmp_path: Path) -> None:
     assert found["message"] == "x: TP 8 needs 8 GPUs, a replica is given 1"
     assert len(found["suppressed"]) == 1
     table = judge(tmp_path, two, "-o", "table").out
-    assert "        1 finding ignored: r\n" in table
-    assert "; 1 finding suppressed in " in " ".join(table.split())
+    assert "- 1 finding ignored: r\n" in table
+    assert ", 1 finding suppressed, " in " ".join(table.split())
 
 
 def test_every_format_shows_the_suppression(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_every_format_shows_the_suppression(tmp_path: Path) -> None:
         (noted(f"ignore[{CHECK}] r"), []),
         (noted(f"ignore[{CHECK}]"), [f"ignores {CHECK} without a reason"]),
         (noted(f"ingore[{CHECK}] r"), ["dynocheck comment not understood"]),
-        (noted("ignore[parallelism.gpu] r"), ["parallelism.gpu names no check"]),
+        (noted("ignore[parallelism.gpu] r"), ["parallelism.gpu matches no check"]),
         (noted(f"ignore[{CHECK}] r", GOOD), [f"{CHECK} matches no finding here"]),
         (noted(f"ignore[{CHECK}, graph.frontend] r"), ["graph.frontend matches no finding here"]),
         (f"# dynocheck: ignore-file[{CHECK}] r\n{GOOD}", [f"{CHECK} matches no finding in this file"]),
@@ -123,5 +123,5 @@ def test_comments_in_markdown(tmp_path: Path) -> None:
     (tmp_path / "README.md").write_text("one <!-- dynocheck: ignore[no.such] r -->\n")
     ended = judge(tmp_path, GOOD)
     (finding,) = ended.findings(COMMENTS)
-    assert finding["message"] == "no.such names no check"
+    assert finding["message"] == "no.such matches no check"
     assert finding["location"] == {"file": str(tmp_path / "README.md"), "line": 1, "column": 5}

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from dynocheck.facts.base import Fact, FactList
+from dynocheck.facts.base import Fact, FactList, Unavailable
 from dynocheck.facts.load.run import LoadLimits
 
 # The schemas of tool calls and structured output. All values are enumerated, so that constrained decoding
@@ -149,6 +149,11 @@ class Readiness(EndpointFact, frozen=True, kw_only=True):
     @property
     def ready(self) -> bool:
         return self.stage == "done"
+
+    def require(self) -> None:
+        """:raises Unavailable: it never became ready."""
+        if not self.ready:
+            raise Unavailable(f"not run: the endpoint never became ready: {self.said}")
 
 
 class Answers(EndpointFact, frozen=True, kw_only=True):

@@ -142,6 +142,11 @@ class Node(msgspec.Struct, frozen=True):
         return sum(self.gpu_resources.values())
 
     @property
+    def is_down(self) -> bool:
+        """Whether its condition Ready is reported as other than True."""
+        return any(c.type == "Ready" and c.status != "True" for c in self.conditions)
+
+    @property
     def has_gpu_label(self) -> bool:
         """Whether the GPU Operator, GPU Feature Discovery or a cloud has labelled this node as a GPU node."""
         return any(self.labels.get(label, "").startswith(value) for label, value in _GPU_LABELS.items())

@@ -65,7 +65,7 @@ class ConfigFile(msgspec.Struct, frozen=True):
 
 class Container(msgspec.Struct, frozen=True):
     """A container of a pod. Without an image, `image_line` and `image_column` are the container's own
-    position.
+    position. `commands` are the words of each command that it runs, as `launches` are those of engines.
     """
 
     name: str
@@ -78,9 +78,12 @@ class Container(msgspec.Struct, frozen=True):
     column: int
     image_line: int = 1
     image_column: int = 1
+    commands: tuple[tuple[Word, ...], ...] = ()
 
-    def find_variable(self, name: str) -> EnvVar | None:
-        return next((var for var in self.env if var.name == name), None)
+    def find_variable(self, name: str, launch: Launch | None = None) -> EnvVar | None:
+        """A variable that the script sets for this launch, else one of the container."""
+        variables = (*(launch.env if launch is not None else ()), *self.env)
+        return next((variable for variable in variables if variable.name == name), None)
 
     def find_mount(self, path: str) -> Mount | None:
         """The mount that contains an absolute path; None if the path is in the image."""

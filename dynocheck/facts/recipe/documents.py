@@ -40,6 +40,14 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
             return [value.plain for value in self.data]
         return self.data
 
+    def walk(self) -> Iterator["Value"]:
+        """Itself and every value in it, at any depth."""
+        pending = [self]
+        while pending:
+            value = pending.pop()
+            yield value
+            pending += [entry for _, entry in value._entries()]
+
     def find_all(self, key: str) -> Iterator["Value"]:
         """Every value under this key, at any depth."""
         pending = [self]
@@ -119,12 +127,20 @@ class Role(enum.StrEnum):
 
 
 class SourceFile(msgspec.Struct, frozen=True):
-    """A file of a recipe: its path as the user would write it, its documents, and its errors."""
+    """A file of a recipe: its path as the user would write it, its documents, and its errors.
+
+    `template`: envsubst fills in its `${NAME}` before it is applied.
+    """
 
     path: str
     documents: tuple[Value, ...] = ()
     problems: tuple[Problem, ...] = ()
     role: Role = Role.MANIFEST
+    template: bool = False
+
+    def is_open(self, value: Value) -> bool:
+        """Whether a value is known only once the template is filled in."""
+        return self.template and isinstance(value.data, str) and "${" in value.data
 
     @property
     def folder(self) -> str:

@@ -3,7 +3,8 @@
 Lines and columns count from 1.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 import msgspec
@@ -19,9 +20,13 @@ class RecipeFact(Fact, frozen=True):
 
 
 class RecipePaths(NamedTuple):
-    """The paths to recipes that the user named: the input of the probe of recipes."""
+    """The paths to recipes that the user named: the input of the probe of recipes.
+
+    `variables` fill in templates, as envsubst would.
+    """
 
     items: tuple[str, ...]
+    variables: Mapping[str, str] = MappingProxyType({})
 
 
 class Component(msgspec.Struct, frozen=True, kw_only=True):
@@ -228,6 +233,29 @@ class Recipe(msgspec.Struct, frozen=True, kw_only=True):
     def own_files(self) -> Iterator[SourceFile]:
         """The files of the recipe itself, without the model around it."""
         return (file for file in self.files if file.role is not Role.CONTEXT)
+
+    @property
+    def own_manifests(self) -> Iterator[Manifest]:
+        """Every object of its own files that is applied with kubectl."""
+        for file in self.files:
+            if file.role is Role.MANIFEST:
+                yield from file.manifests
+
+    def find_downloads(self, graph: Graph) -> tuple[Download, ...]:
+        """The downloads that fill the cache of a graph: those of its own part of the recipe.
+
+        A folder with graphs is a part; a download beside them is for these. One in a folder without a graph,
+        such as model-cache, is for all that lies in the nearest folder above it with a graph.
+        """
+        return tuple(d for d in self.downloads if graph.file.startswith(self._find_part(d.file)))
+
+    def _find_part(self, file: str) -> str:
+        folder = file
+        while "/" in folder:
+            folder = folder.rpartition("/")[0]
+            if any(graph.file.startswith(f"{folder}/") for graph in self.graphs):
+                return f"{folder}/"
+        return ""
 
     @property
     def manifests(self) -> Iterator[Manifest]:

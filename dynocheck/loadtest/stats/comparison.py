@@ -1,10 +1,10 @@
-"""One load test beside another: better, same, worse, or too few samples to say.
+"""Compares two load tests: better, same, worse, or too few samples.
 
-The ratio of a percentile to that of the baseline has a 95 % confidence interval by the bootstrap: both runs
-are drawn anew 2,000 times, with replacement, from a fixed seed. What a draw of n values has as its k-th
-smallest is distributed as the value at the place that a Beta(k, n - k + 1) variate names, so that each draw
-costs one random number instead of n. Worse: the whole interval is above one plus the tolerance. Same or
-better: none of it is; and better when all of it is below one. In between, the samples are too few.
+The ratio of a percentile to the baseline's has a 95 % confidence interval by the bootstrap: both runs are
+resampled 2,000 times, with replacement and a fixed seed. The k-th smallest of n resampled values is
+distributed like the value at the position of a Beta(k, n - k + 1) variate, so that each resampling costs one
+random number instead of n. Worse: the whole interval is above one plus the tolerance. Same or better: none of
+it is; better if the whole interval is below one. Otherwise there are too few samples.
 """
 
 import math
@@ -21,13 +21,13 @@ COMPARED = (("ttft", 50), ("ttft", 90), ("tpot", 50), ("tpot", 90), ("e2e", 50),
 _DRAWS = 2000
 _FEWEST = 10
 _WORK = ("mode", "arrivals", "api", "model", "input_tokens", "output_tokens", "prompts", "path")
-_ALIKE = 0.05  # by which share the answers' length may differ
+_ALIKE = 0.05  # relative difference of answer lengths
 
 Judgement = Literal["better", "same", "worse", "too few samples"]
 
 
 class Comparison(msgspec.Struct, frozen=True):
-    """A percentile, in seconds, beside the baseline's; the interval is that of their ratio."""
+    """A percentile and the baseline's, in seconds, with the confidence interval of their ratio."""
 
     load: str
     metric: str
@@ -47,22 +47,22 @@ def find_mismatch(run: LoadRun, before: LoadRun) -> str | None:
             return f"{name.replace('_', ' ')} is {ours}, and was {theirs}"
     pairs = _pair_points(run, before)
     if not pairs:
-        return "no load is the same in both"
+        return "the runs have no load in common"
     for now, then in pairs:
         ours, theirs = _average_answer_length(now), _average_answer_length(then)
         if ours and theirs and abs(ours / theirs - 1) > _ALIKE:
-            return f"answers were {ours:.0f} tokens long, {now.load}, and had been {theirs:.0f}"
+            return f"answers were {ours:.0f} tokens long, {now.load}, in the baseline {theirs:.0f}"
     return None
 
 
 def _pair_points(run: LoadRun, before: LoadRun) -> list[tuple[LoadPoint, LoadPoint]]:
-    """The measurements of both at the same load."""
+    """The measurements of both runs at the same load."""
     earlier = {point.load: point for point in before.points}
     return [(point, earlier[point.load]) for point in run.points if point.load in earlier]
 
 
 def _average_answer_length(point: LoadPoint) -> float | None:
-    """The mean of the output tokens that were counted."""
+    """The mean number of output tokens of the successful requests; None if none were counted."""
     counted = [sample.output_tokens for sample in point.good if sample.output_tokens is not None]
     return sum(counted) / len(counted) if counted else None
 
@@ -108,9 +108,9 @@ def _judge_interval(low: float, high: float, tolerance: float) -> Judgement:
 
 
 def _estimate_interval(now: Sequence[float], then: Sequence[float], share: float) -> tuple[float, float]:
-    chance = random.Random(0)  # noqa: S311  (no secret is made of it)
+    generator = random.Random(0)  # noqa: S311  (not for cryptography)
     ratios = sorted(
-        _divide(_draw_percentile(now, share, chance), _draw_percentile(then, share, chance))
+        _divide(_draw_percentile(now, share, generator), _draw_percentile(then, share, generator))
         for _ in range(_DRAWS)
     )
     return ratios[int(_DRAWS * 0.025)], ratios[int(_DRAWS * 0.975) - 1]
@@ -120,8 +120,8 @@ def _divide(now: float, then: float) -> float:
     return now / then if then > 0 else math.inf if now > 0 else 1.0
 
 
-def _draw_percentile(values: Sequence[float], share: float, chance: random.Random) -> float:
-    """A percentile of as many values drawn from these with replacement."""
+def _draw_percentile(values: Sequence[float], share: float, generator: random.Random) -> float:
+    """A percentile of these values, resampled with replacement."""
     n = len(values)
     k = min(max(math.ceil(share * n), 1), n)
-    return values[min(int(chance.betavariate(k, n - k + 1) * n), n - 1)]
+    return values[min(int(generator.betavariate(k, n - k + 1) * n), n - 1)]

@@ -1,4 +1,4 @@
-"""Histograms of latencies and timelines of a load test, of a size that does not grow with its requests.
+"""Histograms of latencies and timelines of a load test, whose size does not depend on the number of requests.
 
 Times are in seconds.
 """
@@ -12,18 +12,20 @@ import msgspec
 from dynocheck.facts import Histogram, LoadPoint, Sample
 from dynocheck.loadtest.stats.metrics import Summary, compute_bucket_start, find_bucket
 
-TimedAmount = tuple[float, float, float]  # from when, to when, and how much of something
+TimedAmount = tuple[float, float, float]  # start, end, amount
 
 _MOST_BINS = 40
 _MOST_MOMENTS = 60
 _FEWEST_MOMENTS = 6
-_LEAST_EACH = 4  # requests in a moment, on average
-_WIDE = 10.0  # longest by shortest: from here on equal bins would put all but a few values into the first
+_LEAST_EACH = 4  # requests per moment, on average
+_WIDE = (
+    10.0  # longest to shortest: with a larger ratio, bins of equal width would put most values into the first
+)
 _ALIKE = 1.001
 
 
 class Recorder:
-    """Counts durations in buckets while they are measured: a million of them in a few kilobytes."""
+    """Counts durations in buckets, so that a million of them takes a few kilobytes."""
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
@@ -41,7 +43,7 @@ class Recorder:
 
 
 class Bins(msgspec.Struct, frozen=True):
-    """How many values are between each two edges. `log`: the edges are in equal ratios, not distances."""
+    """The number of values between each pair of edges. With `log`, edges have equal ratios, not distances."""
 
     edges: tuple[float, ...]
     counts: tuple[float, ...]
@@ -49,10 +51,10 @@ class Bins(msgspec.Struct, frozen=True):
 
 
 def build_bins(values: Summary) -> Bins | None:
-    """How a latency is spread; none where there is no value.
+    """A histogram of a latency; None without values.
 
-    There are twice as many bins as the cube root of the number of values (Rice's rule), and at most 40. Those
-    of a histogram are of whole buckets.
+    The number of bins is twice the cube root of the number of values (Rice's rule), and at most 40. Bins of a
+    histogram consist of whole buckets.
     """
     if not values.n:
         return None
@@ -80,22 +82,21 @@ def _bin_values(values: tuple[float, ...]) -> Bins:
 
 def _bin_buckets(histogram: Histogram) -> Bins:
     first, last = min(histogram.counts), max(histogram.counts)
-    each = math.ceil((last - first + 1) / _choose_bin_count(histogram.n))
-    many = math.ceil((last - first + 1) / each)
-    counts = [0] * many
+    width = math.ceil((last - first + 1) / _choose_bin_count(histogram.n))
+    bins = math.ceil((last - first + 1) / width)
+    counts = [0] * bins
     for bucket, count in histogram.counts.items():
-        counts[(bucket - first) // each] += count
-    return Bins(
-        tuple(compute_bucket_start(first + n * each) for n in range(many + 1)), tuple(counts), log=True
-    )
+        counts[(bucket - first) // width] += count
+    edges = tuple(compute_bucket_start(first + n * width) for n in range(bins + 1))
+    return Bins(edges, tuple(counts), log=True)
 
 
 class Moments(msgspec.Struct, frozen=True):
-    """What went on between each two of these times, on average: so many requests under way, so many ended
-    a second, well or not, and so many output tokens a second.
+    """Averages between each pair of times: requests in flight, and successful requests, failed requests and
+    output tokens per second.
 
-    A request's tokens are spread evenly from its first chunk with content to its last: when each came is not
-    kept. `tokens` is none where the server did not count them.
+    A request's tokens are distributed evenly between its first and last chunk with content, because their
+    times are not recorded. `tokens` is None if the server did not count them.
     """
 
     times: tuple[float, ...]
@@ -106,7 +107,7 @@ class Moments(msgspec.Struct, frozen=True):
 
 
 def build_moments(point: LoadPoint) -> Moments | None:
-    """What went on; none where there was too little to tell one moment from the next."""
+    """The timeline of a measurement; None with too few requests."""
     many = min(len(point.samples) // _LEAST_EACH, _MOST_MOMENTS)
     if many < _FEWEST_MOMENTS or point.window_s <= 0:
         return None
@@ -127,7 +128,7 @@ def build_moments(point: LoadPoint) -> Moments | None:
 
 
 def _span_in_flight(sample: Sample) -> TimedAmount:
-    """From when to when a request was with the server, and for how many seconds."""
+    """The time during which a request was in flight."""
     sent = sample.end_s if sample.sent_s is None else sample.sent_s
     return sample.start_s + sent, sample.start_s + sample.end_s, sample.end_s - sent
 
@@ -143,11 +144,11 @@ def _span_generation(sample: Sample) -> TimedAmount:
 
 
 def _distribute(parts: Iterable[TimedAmount], step: float, many: int) -> list[float]:
-    """How much of each amount, which is spread evenly from one time to another, falls into each step."""
+    """The sum of the amounts in each step, if each is distributed evenly over its time."""
     sums = [0.0] * many
     for start, end, amount in parts:
-        for place, share in _split_by_step(start, end, step, many):
-            sums[place] += amount * share
+        for index, share in _split_by_step(start, end, step, many):
+            sums[index] += amount * share
     return sums
 
 
@@ -156,6 +157,6 @@ def _split_by_step(start: float, end: float, step: float, many: int) -> Iterator
     if first == last or end <= start:
         yield first, 1.0
         return
-    for place in range(first, last + 1):
-        within = min(end, step * (place + 1)) - max(start, step * place)
-        yield place, within / (end - start)
+    for index in range(first, last + 1):
+        within = min(end, step * (index + 1)) - max(start, step * index)
+        yield index, within / (end - start)

@@ -1,13 +1,13 @@
-"""The metrics of a load test, from what was measured.
+"""Computes the metrics of a load test.
 
-`ttft`: from when a request was due to its first chunk with content. `tpot`: from the first to the last such
-chunk, by the output tokens less one, as the server counted them. `chunk_gap`: between one chunk with content
-and the next. `e2e`: from when a request was due to its last chunk with content. Failed requests have none of
-these, and are counted apart.
+`ttft`: from the time when a request was due to its first chunk with content. `tpot`: from the first to the
+last such chunk, divided by the output tokens minus one, as counted by the server. `chunk_gap`: between
+consecutive chunks with content. `e2e`: from the time when a request was due to its last chunk with content.
+Failed requests have none of these, and are counted separately.
 
-A percentile lies between the two nearest values, in proportion (type 7 of Hyndman and Fan, as numpy has it);
-that of a chunk_gap is read from buckets, within 0.5 %. The p-th is given from 1 / (1 - p) values on, so p99
-from 100: with fewer it would be the longest of them under another name.
+A percentile is interpolated between the two nearest values (type 7 of Hyndman and Fan, as in numpy); of
+chunk_gap it is read from buckets, within 0.5 %. The p-th percentile requires 1 / (1 - p) values, p99 thus
+100: with fewer it would be the maximum.
 """
 
 import math
@@ -34,32 +34,32 @@ _BUSY = 0.9
 
 
 def find_bucket(duration_s: float) -> int:
-    """The number of the bucket that holds a duration."""
+    """The number of a duration's bucket."""
     return int(math.log(duration_s / _UNIT_S) / _RATIO) if duration_s >= _UNIT_S else -1
 
 
 def compute_bucket_start(bucket: int) -> float:
-    """The shortest duration that a bucket holds in seconds, as if bucket -1 were 1 % wide like the others."""
+    """The shortest duration in a bucket, in seconds, as if bucket -1 were 1 % wide like the others."""
     return _UNIT_S * math.exp(bucket * _RATIO)
 
 
 def compute_bucket_middle(bucket: int) -> float:
-    """What a bucket stands for, in seconds."""
+    """The duration that a bucket represents, in seconds."""
     return _UNIT_S * math.exp((bucket + 0.5) * _RATIO) if bucket >= 0 else 0.0
 
 
 def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
-    """All that they hold, in one."""
+    """The sum of these histograms."""
     counts: Counter[int] = Counter()
     longest = total = 0.0
-    for each in histograms:
-        counts.update(each.counts)
-        longest, total = max(longest, each.longest_s), total + each.total_s
+    for histogram in histograms:
+        counts.update(histogram.counts)
+        longest, total = max(longest, histogram.longest_s), total + histogram.total_s
     return Histogram(dict(sorted(counts.items())), longest, total)
 
 
 class Summary(msgspec.Struct, frozen=True):
-    """A metric's values, sorted, in seconds; or the buckets that hold them."""
+    """A metric's values, sorted, in seconds; or their histogram."""
 
     values: tuple[float, ...] = ()
     buckets: Histogram | None = None
@@ -80,7 +80,7 @@ class Summary(msgspec.Struct, frozen=True):
         return self.buckets.longest_s if self.buckets else self.values[-1]
 
     def percentile(self, percent: float) -> float | None:
-        """The value, or none where there are too few to tell."""
+        """The percentile; None with too few values."""
         if self.n < count_required(percent):
             return None
         return (
@@ -90,7 +90,7 @@ class Summary(msgspec.Struct, frozen=True):
         )
 
     def stat(self, name: str) -> float | None:
-        """By name: mean, max, or p and a percentage."""
+        """A statistic by name: mean, max, or p with a percentage."""
         match name:
             case "mean":
                 return self.mean
@@ -100,23 +100,23 @@ class Summary(msgspec.Struct, frozen=True):
 
 
 def count_required(percent: float) -> int:
-    """How many values a percentile needs."""
+    """The number of values that a percentile requires."""
     return math.ceil(round(100 / (100 - percent), 6))
 
 
 def quantile(values: Sequence[float], share: float) -> float:
-    """The value of sorted ones below which this share of them lies."""
-    place = share * (len(values) - 1)
-    below = int(place)
+    """The quantile of sorted values."""
+    position = share * (len(values) - 1)
+    below = int(position)
     above = min(below + 1, len(values) - 1)
-    return values[below] + (values[above] - values[below]) * (place - below)
+    return values[below] + (values[above] - values[below]) * (position - below)
 
 
 def _find_bucket_percentile(histogram: Histogram, percent: float) -> float:
-    place, seen = percent / 100 * (histogram.n - 1), 0
-    for bucket, many in sorted(histogram.counts.items()):
-        seen += many
-        if seen > place:
+    position, seen = percent / 100 * (histogram.n - 1), 0
+    for bucket, count in sorted(histogram.counts.items()):
+        seen += count
+        if seen > position:
             return min(compute_bucket_middle(bucket), histogram.longest_s)
     return histogram.longest_s
 
@@ -146,9 +146,9 @@ def compute_error_rate(point: LoadPoint) -> float | None:
 
 
 def compute_rate(point: LoadPoint, metric: str, limits: Iterable[LoadLimit] = ()) -> float | None:
-    """A throughput: good requests, their output tokens, or requests within all limits, by the whole window.
+    """A throughput per second: successful requests, their output tokens, or requests within all limits.
 
-    The window holds the ramp and the tail of the run, so this is what was observed, not what can be borne.
+    The time includes the beginning and end of the run, so it is less than the server's maximum throughput.
     """
     if point.window_s <= 0:
         return None
@@ -164,13 +164,13 @@ def compute_rate(point: LoadPoint, metric: str, limits: Iterable[LoadLimit] = ()
 
 
 def _meets_limits(sample: Sample, bounds: Iterable[LoadLimit]) -> bool:
-    """Whether a request keeps each bound itself. One token has no time per token to be too long."""
+    """Whether a request is within all limits. A latency that it does not have, as tpot of one token, is."""
     values = ((read_latency(sample, bound.metric), bound.bound) for bound in bounds)
     return all(value is None or value <= bound for value, bound in values)
 
 
 def explain_client_bottleneck(point: LoadPoint) -> str | None:
-    """Why the client was the bottleneck of everything, if it was: it had nothing left to work with."""
+    """Why the client was the bottleneck of all metrics; None if it was not."""
     if any(failures.kind == "client" for failures in point.failures):
         return "it had no descriptors, ports or memory left for more connections"
     if point.client.cpu > _BUSY:
@@ -179,10 +179,10 @@ def explain_client_bottleneck(point: LoadPoint) -> str | None:
 
 
 def explain_client_latency(point: LoadPoint, metric: str) -> str | None:
-    """Why a latency is the client's as much as the server's, if it is.
+    """Why the client influenced a latency; None if it did not.
 
-    It is when the client's event loop was late, once in a hundred times, by more than 2 ms and more than a
-    twentieth of what is measured: of the median ttft, chunk_gap or e2e, or of the time that tpot divides.
+    It did if the p99 of its event loop's lag was more than 2 ms and more than 5 % of the measured time: the
+    median ttft, chunk_gap or e2e, or the time that tpot divides.
     """
     if (reason := explain_client_bottleneck(point)) is not None:
         return reason
@@ -197,23 +197,21 @@ def explain_client_latency(point: LoadPoint, metric: str) -> str | None:
 
 
 def explain_client_influence(point: LoadPoint, metric: str, limits: Iterable[LoadLimit] = ()) -> str | None:
-    """Why a metric of any kind is the client's as much as the server's, if it is.
+    """Why the client influenced a metric; None if it did not.
 
-    Goodput is where a latency is by whose limit it counts. Whether requests failed can always be told.
+    It influenced goodput if it influenced one of the limited latencies. It never influences the error rate.
     """
     if metric == ERROR_RATE:
         return None
     if metric in LATENCIES:
         return explain_client_latency(point, metric)
-    counted = [limit.metric for limit in limits if limit.metric in REQUEST_LATENCIES and metric == "goodput"]
-    return next(
-        filter(None, (explain_client_latency(point, each) for each in counted)),
-        explain_client_bottleneck(point),
-    )
+    latencies = [limit.metric for limit in limits if limit.metric in REQUEST_LATENCIES]
+    reasons = (explain_client_latency(point, latency) for latency in latencies if metric == "goodput")
+    return next(filter(None, reasons), explain_client_bottleneck(point))
 
 
 def _find_p99(values: Summary) -> float:
-    """What one in a hundred passes; of fewer than that the longest."""
+    """The 99th percentile, or the maximum with too few values."""
     worst = values.percentile(99)
     return (values.longest or 0.0) if worst is None else worst
 

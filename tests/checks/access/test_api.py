@@ -4,19 +4,11 @@ from pathlib import Path
 
 import pytest
 
-from dynocheck.checks.access import api
-from dynocheck.facts import (
-    Access,
-    AccessReview,
-    ApiServer,
-    Credential,
-    Credentials,
-    Permissions,
-    RunNamespace,
-    Settings,
-)
-from tests.checks.judging import get_skip_reason, outcomes, recipes, run_check
-from tests.checks.manifests import dump_objects, engine, graph
+from dynocheck import facts
+from dynocheck.checks.access.api import credentials, kubernetes_version, permissions
+from dynocheck.facts import Access, AccessReview, ApiServer, Credentials, Settings
+from tests.checks.judging import deploy, outcomes, run_check
+from tests.checks.manifests import engine, graph
 
 
 @pytest.mark.parametrize(
@@ -35,14 +27,13 @@ from tests.checks.manifests import dump_objects, engine, graph
     ],
 )
 def test_versions_are_compared_as_numbers(version: str, expected: list[str]) -> None:
-    server = ApiServer("https://example", version)
-    assert outcomes(api.kubernetes_version, server, Settings(), None) == expected
+    assert outcomes(kubernetes_version, ApiServer("https://example", version), Settings(), None) == expected
 
 
 def test_minimum_version_is_configurable() -> None:
-    server = ApiServer("https://example", "v1.33.1")
-    (finding,) = run_check(api.kubernetes_version, server, Settings(kubernetes_version="1.34"), None)
-    assert (str(finding.outcome), finding.evidence) == ("fail", {"version": "v1.33.1", "wanted": "1.34"})
+    server, minimum = ApiServer("https://example", "v1.33.1"), Settings(kubernetes_version="1.34")
+    (finding,) = run_check(kubernetes_version, server, minimum, None)
+    assert (finding.outcome, finding.evidence) == ("fail", {"version": "v1.33.1", "wanted": "1.34"})
 
 
 @pytest.mark.parametrize(
@@ -51,36 +42,32 @@ def test_minimum_version_is_configurable() -> None:
 )
 def test_resource_claims_need_a_newer_server(tmp_path: Path, version: str, expected: list[str]) -> None:
     server = ApiServer("https://example", version)
-    for name, claims, outcome in (("a", [{"name": "gpus"}], expected), ("b", [], [])):
-        deploy = dump_objects(graph(engine(pod={"resourceClaims": claims})))
-        recipe = recipes(tmp_path / name, deploy=deploy)
-        assert outcomes(api.kubernetes_version, server, Settings(), recipe) == outcome
+    for number, claims in enumerate(([], [{"name": "gpus"}])):
+        recipe = deploy(tmp_path / str(number), graph(engine(pod={"resourceClaims": claims})))
+        assert outcomes(kubernetes_version, server, Settings(), recipe) == expected * bool(claims)
 
 
 def test_each_missing_permission_is_reported() -> None:
-    reviews = Permissions(
-        (
-            AccessReview(Access("list", "nodes"), allowed=True),
-            AccessReview(Access("list", "storageclasses", "storage.k8s.io"), allowed=False),
-            AccessReview(Access("list", "resourcequotas", local=True), allowed=False),
-        )
+    classes, quotas = (
+        Access("list", "storageclasses", "storage.k8s.io"),
+        Access("list", "resourcequotas", local=True),
     )
-    missing = run_check(api.permissions, reviews, RunNamespace("models"))
-    assert [(str(finding.outcome), finding.fix) for finding in missing] == [
-        ("unknown", "kubectl auth can-i list storageclasses.storage.k8s.io --all-namespaces"),
-        ("unknown", "kubectl auth can-i list resourcequotas -n models"),
-    ]
+    allowed = {Access("list", "nodes"): True, classes: False, quotas: False}
+    reviews = facts.Permissions(tuple(AccessReview(access, allowed=may) for access, may in allowed.items()))
+    missing = run_check(permissions, reviews, facts.RunNamespace("models"))
+    fix = "dynocheck rbac --bind user:NAME | kubectl apply -n models -f -"
+    assert [(finding.outcome, finding.fix) for finding in missing] == [("unknown", fix)] * 2
 
 
 @pytest.mark.parametrize(
     ("left_s", "expected"), [(25 * 3600, []), (24 * 3600, []), (2 * 3600, ["warn"]), (-1800, ["warn"])]
 )
 def test_credentials_that_expire(left_s: int, expected: list[str]) -> None:
-    held = Credentials((Credential("client certificate", "2026-11-21T00:00:00Z", left_s),))
-    assert outcomes(api.credentials, held, Settings()) == expected
-    assert outcomes(api.credentials, held, Settings(credentials_hours=26)) == ["warn"]
+    held = Credentials((facts.Credential("client certificate", "2026-11-21T00:00:00Z", left_s),))
+    assert outcomes(credentials, held, Settings()) == expected
+    assert outcomes(credentials, held, Settings(credentials_hours=26)) == ["warn"]
 
 
 def test_credentials_without_an_expiry() -> None:
-    assert get_skip_reason(api.credentials, Credentials(), Settings())
-    assert outcomes(api.credentials, Credentials(anonymous=True), Settings()) == ["warn"]
+    assert outcomes(credentials, Credentials(), Settings()) == ["skip"]
+    assert outcomes(credentials, Credentials(anonymous=True), Settings()) == ["warn"]

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from dynocheck.facts import NamespaceLimits, Quota, Recipes, RunningPod
-from tests.checks.judging import recipes
-from tests.checks.manifests import dump_objects, engine, graph
+from tests.checks.judging import deploy
+from tests.checks.manifests import engine, graph
 
 GPU = "nvidia.com/gpu"
 OWN = {"nvidia.com/dynamo-graph-deployment-name": "g"}
@@ -24,11 +24,10 @@ def workers(replicas: int, *, gpus: int = 8, name: str = "decode", **more: Any) 
 
 def load(folder: Path, *components: dict[str, Any], namespace: str | None = None) -> Recipes:
     """A graph of just these components."""
-    made = graph(*components)
-    made["spec"]["components"] = list(components)
+    made = graph(*components, front=False)
     if namespace:
         made["metadata"]["namespace"] = namespace
-    return recipes(folder, deploy=dump_objects(made))
+    return deploy(folder, made)
 
 
 def gpus_left(hard: str, used: str = "0", **more: Any) -> tuple[Quota, ...]:

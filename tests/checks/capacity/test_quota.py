@@ -6,28 +6,34 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.capacity import quota
-from dynocheck.facts import NamespaceLimits, Quota, Recipes, RunningPod, RunningPods
+from dynocheck.facts import NamespaceLimits, Quota, RunningPod, RunningPods
 from tests.checks.capacity.clusters import LIMITS, OWN, gpus_left, holding, load, workers
-from tests.checks.judging import get_skip_reason, places
+from tests.checks.judging import outcomes, places
+
+SHORT = [("fail", "ResourceQuota here/team")]
+UNCOUNTED = (Quota(name="team", hard={"pods": "10"}),)
+ELSEWHERE = {"namespace": "team"}
 
 
-def check(recipe: Recipes, *running: RunningPod, quotas: tuple[Quota, ...]) -> list[tuple[str, str]]:
-    limits = NamespaceLimits(namespace="here", quotas=quotas)
-    return places(quota.quota_fits, recipe, limits, RunningPods(running))
-
-
-def test_quota_counts_all_pods(tmp_path: Path) -> None:
-    recipe = load(tmp_path, workers(2))
-    assert check(recipe, quotas=gpus_left("16")) == []
-    assert check(recipe, quotas=gpus_left("24", "16")) == [("fail", "ResourceQuota here/team")]
-    own = holding("a", 16, "here", labels=OWN)
-    assert check(recipe, own, quotas=gpus_left("24", "16")) == []
-
-
-def test_quota_that_is_not_counted_yet(tmp_path: Path) -> None:
-    uncounted = (Quota(name="team", hard={"pods": "10"}),)
-    found = check(load(tmp_path, workers(1)), quotas=uncounted)
-    assert found == [("warn", "ResourceQuota here/team")]
+@pytest.mark.parametrize(
+    ("replicas", "quotas", "running", "more", "expected"),
+    [
+        (2, gpus_left("16"), [], {}, []),
+        (2, gpus_left("15"), [], {}, SHORT),
+        (2, gpus_left("24", "16"), [], {}, SHORT),
+        (2, gpus_left("24", "16"), [holding("a", 16, "here", labels=OWN)], {}, []),
+        (1, UNCOUNTED, [], {}, [("warn", "ResourceQuota here/team")]),
+        (1, gpus_left("1"), [], ELSEWHERE, [("warn", "deploy.yaml:4")]),  # a graph of another namespace
+    ],
+)
+def test_quota_counts_all_pods(
+    tmp_path: Path, replicas: int, quotas: Any, running: list[RunningPod], more: dict[str, str], expected: Any
+) -> None:
+    recipe, limits = (
+        load(tmp_path, workers(replicas), **more),
+        NamespaceLimits(namespace="here", quotas=quotas),
+    )
+    assert places(quota.quota_fits, recipe, limits, RunningPods(tuple(running))) == expected
 
 
 def in_class(operator: str) -> dict[str, Any]:
@@ -35,25 +41,21 @@ def in_class(operator: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize(
-    ("scope", "is_counted"),
+    ("scope", "expected"),
     [
-        ({"scopes": ("BestEffort",)}, True),
-        ({"scopes": ("NotBestEffort",)}, False),
-        ({"scopes": ("Terminating",)}, False),
-        ({"scopes": ("NotTerminating",)}, True),
-        ({"scopes": ("NotTerminating", "PriorityClass")}, False),
-        (in_class("In"), False),
-        (in_class("NotIn"), True),
+        ({"scopes": ("BestEffort",)}, SHORT),
+        ({"scopes": ("NotBestEffort",)}, []),
+        ({"scopes": ("Terminating",)}, []),
+        ({"scopes": ("NotTerminating",)}, SHORT),
+        ({"scopes": ("NotTerminating", "PriorityClass")}, []),
+        (in_class("In"), []),
+        (in_class("NotIn"), SHORT),
     ],
 )
-def test_quota_counts_only_pods_in_its_scopes(tmp_path: Path, scope: Any, is_counted: bool) -> None:
-    assert bool(check(load(tmp_path, workers(2)), quotas=gpus_left("1", **scope))) is is_counted
-
-
-def test_graph_of_another_namespace_is_not_checked(tmp_path: Path) -> None:
-    recipe = load(tmp_path, workers(1), namespace="team")
-    assert check(recipe, quotas=gpus_left("1")) == [("warn", "deploy.yaml:4")]
+def test_quota_counts_only_pods_in_its_scopes(tmp_path: Path, scope: Any, expected: Any) -> None:
+    limits = NamespaceLimits(namespace="here", quotas=gpus_left("1", **scope))
+    assert places(quota.quota_fits, load(tmp_path, workers(2)), limits, RunningPods()) == expected
 
 
 def test_namespace_without_quotas_is_skipped(tmp_path: Path) -> None:
-    assert get_skip_reason(quota.quota_fits, load(tmp_path, workers(1)), LIMITS, RunningPods())
+    assert outcomes(quota.quota_fits, load(tmp_path, workers(1)), LIMITS, RunningPods()) == ["skip"]

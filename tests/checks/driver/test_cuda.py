@@ -5,25 +5,18 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks.driver import cuda
+from dynocheck.checks.driver.cuda import cuda_matrix
 from dynocheck.data import images
-from dynocheck.facts import Node, Nodes, Recipes, ResourceSlice, ResourceSlices
-from tests.checks.judging import get_skip_reason, outcomes, places, recipes, run_check
-from tests.checks.manifests import dump_objects, engine, graph
+from dynocheck.facts import Node, Nodes
+from tests.checks.gpu import CPU, NO_SLICES, PRESENT, offer, recipe_of
+from tests.checks.judging import get_coverage, judge, outcomes, places, run_check
 
-NO_SLICES = ResourceSlices(served=False)
 H200, L40S, GEFORCE = "NVIDIA-H200", "NVIDIA-L40S", "NVIDIA-GeForce-RTX-4090"
 
 
 def node(version: str, product: str = H200, name: str = "a", **labels: str) -> Node:
-    labels = {"nvidia.com/gpu.present": "true", "nvidia.com/gpu.product": product, **labels}
-    if version:
-        labels["nvidia.com/cuda.driver-version.full"] = version
-    return Node(name, labels=labels)
-
-
-def using(folder: Path, image: str, **pod: Any) -> Recipes:
-    return recipes(folder, deploy=dump_objects(graph(engine(image=image, pod=pod))))
+    driver = {"nvidia.com/cuda.driver-version.full": version} if version else {}
+    return Node(name, labels={**PRESENT, "nvidia.com/gpu.product": product, **driver, **labels})
 
 
 @pytest.mark.parametrize(
@@ -46,38 +39,46 @@ def using(folder: Path, image: str, **pod: Any) -> Recipes:
         ("575.57.08", H200, "mirror.example:5000/dynamo/sglang-runtime:1.1.1@sha256:0", []),
         ("580.65.06", H200, "nvcr.io/nvidia/ai-dynamo/vllm-runtime-enterprise:1.4.2", []),
         ("450.80.02", H200, "dynamo-frontend:1.3.0", []),
-        ("580.65.06", H200, "vllm-runtime:my-build", ["warn"]),
-        ("580.65.06", H200, "vllm-runtime:9.9.9", ["warn"]),
-        ("580.65.06", H200, "registry.example/own:1", ["warn"]),
+        ("580.65.06", H200, "vllm-runtime:my-build", ["unjudged"]),
+        ("580.65.06", H200, "vllm-runtime:9.9.9", ["unjudged"]),
+        ("580.65.06", H200, "registry.example/own:1", ["unjudged"]),
+        # what holds for every release that an image may be of
+        ("580.65.06", H200, "vllm-runtime:1.4.0-kimi-k3-dev.1", []),
+        ("560.35.03", H200, "vllm-runtime:1.5.0-dev.1", ["fail"]),
+        ("450.80.02", H200, "vllm-runtime:my-build", ["fail"]),
+        ("450.80.02", H200, "registry.example/own:1", ["unjudged"]),
     ],
 )
-def test_image_against_driver(
-    tmp_path: Path, version: str, product: str, image: str, expected: list[str]
-) -> None:
-    nodes = Nodes((node(version, product),))
-    assert outcomes(cuda.cuda_matrix, nodes, NO_SLICES, using(tmp_path, image)) == expected
+def test_images_on_nodes(tmp_path: Path, version: str, product: str, image: str, expected: list[str]) -> None:
+    recipe = recipe_of(tmp_path, image=image)
+    assert judge(cuda_matrix, Nodes((node(version, product),)), NO_SLICES, recipe) == expected
 
 
 def test_finding_names_what_would_run(tmp_path: Path) -> None:
-    nodes = Nodes((node("575.57.08", GEFORCE),))
-    (finding,) = run_check(cuda.cuda_matrix, nodes, NO_SLICES, using(tmp_path, "vllm-runtime:1.3.0"))
+    nodes, recipe = Nodes((node("575.57.08", GEFORCE),)), recipe_of(tmp_path, image="vllm-runtime:1.3.0")
+    (finding,) = run_check(cuda_matrix, nodes, NO_SLICES, recipe)
     assert finding.fix == "upgrade the driver to branch 580, or take an image of 1.2.1"
-    source = finding.evidence.pop("source")
-    assert source.startswith("https://")
+    assert finding.evidence.pop("source").startswith("https://")
     assert finding.evidence == {"driver": "575.57.08", "wanted": 580, "cuda": "13.0"}
     assert finding.location is not None
 
 
-def test_only_nodes_that_a_worker_may_run_on_are_checked(tmp_path: Path) -> None:
+NEWER = {"matchExpressions": [{"key": "pool", "operator": "NotIn", "values": ["new"]}]}
+REQUIRED = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [NEWER]}}
+
+
+@pytest.mark.parametrize(
+    ("pod", "expected"),
+    [
+        ({"nodeSelector": {"pool": "new"}}, []),
+        ({"affinity": {"nodeAffinity": REQUIRED}}, [("fail", "Node b")]),
+        ({"nodeSelector": {"pool": "none"}}, [("skip", "")]),
+    ],
+)
+def test_nodes_of_a_worker(tmp_path: Path, pod: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     nodes = Nodes((node("580.65.06", name="a", pool="new"), node("560.35.03", name="b", pool="old")))
-    pinned = using(tmp_path / "a", "vllm-runtime:1.3.0", nodeSelector={"pool": "new"})
-    assert outcomes(cuda.cuda_matrix, nodes, NO_SLICES, pinned) == []
-    terms = [{"matchExpressions": [{"key": "pool", "operator": "NotIn", "values": ["new"]}]}]
-    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
-    affine = using(tmp_path / "b", "vllm-runtime:1.3.0", affinity={"nodeAffinity": required})
-    assert places(cuda.cuda_matrix, nodes, NO_SLICES, affine) == [("fail", "Node b")]
-    nowhere = using(tmp_path / "c", "vllm-runtime:1.3.0", nodeSelector={"pool": "none"})
-    assert get_skip_reason(cuda.cuda_matrix, nodes, NO_SLICES, nowhere)
+    recipe = recipe_of(tmp_path, image="vllm-runtime:1.3.0", pod=pod)
+    assert places(cuda_matrix, nodes, NO_SLICES, recipe) == expected
 
 
 @pytest.mark.parametrize(
@@ -94,26 +95,25 @@ def test_only_nodes_that_a_worker_may_run_on_are_checked(tmp_path: Path) -> None
     ],
 )
 def test_without_a_recipe(version: str, product: str, expected: list[str]) -> None:
-    assert outcomes(cuda.cuda_matrix, Nodes((node(version, product),)), NO_SLICES, None) == expected
+    assert outcomes(cuda_matrix, Nodes((node(version, product),)), NO_SLICES, None) == expected
 
 
 def test_newest_release_that_a_driver_runs() -> None:
-    (finding,) = run_check(cuda.cuda_matrix, Nodes((node("575.57.08"),)), NO_SLICES, None)
+    (finding,) = run_check(cuda_matrix, Nodes((node("575.57.08"),)), NO_SLICES, None)
     assert finding.fix == "upgrade the driver to branch 580, or stay with images of 1.2.1"
 
 
 def test_node_without_a_driver_label() -> None:
-    for nodes in (Nodes((node(""),)), Nodes((Node("cpu"),))):
-        assert get_skip_reason(cuda.cuda_matrix, nodes, NO_SLICES, None)
+    assert judge(cuda_matrix, Nodes((CPU,)), NO_SLICES, None) == ["skip"]
+    assert judge(cuda_matrix, Nodes((node(""),)), NO_SLICES, None) == ["unjudged"]
     both = Nodes((node("580.65.06"), node("", name="b")))
-    assert places(cuda.cuda_matrix, both, NO_SLICES, None) == [("warn", "Node b")]
+    assert get_coverage(cuda_matrix, both, NO_SLICES, None) == (1, ["Node b"])
 
 
 def test_driver_of_the_dra_driver() -> None:
-    attributes = {"productName": "NVIDIA H200", "driverVersion": "575.57.8"}
-    slices = ResourceSlices((ResourceSlice("s", "gpu.nvidia.com", "a", 8, attributes),))
-    (finding,) = run_check(cuda.cuda_matrix, Nodes((Node("a"),)), slices, None)
-    assert (str(finding.outcome), finding.evidence["driver"]) == ("warn", "575.57.8")
+    slices = offer(productName="NVIDIA H200", driverVersion="575.57.8")
+    (finding,) = run_check(cuda_matrix, Nodes((Node("a"),)), slices, None)
+    assert (finding.outcome, finding.evidence["driver"]) == ("warn", "575.57.8")
 
 
 def test_every_row_has_its_source_and_its_toolkit() -> None:

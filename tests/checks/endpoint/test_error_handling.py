@@ -4,45 +4,39 @@ from __future__ import annotations
 
 from typing import Any
 
-from dynocheck.checks.endpoint import error_handling
+import pytest
+
+from dynocheck.checks.endpoint.error_handling import cancelled, too_long
 from dynocheck.facts import Cancellation, Refusals, Reply, RequestFailure
 from tests.checks.endpoint.facts import GOOD, TRUNCATED
 from tests.checks.judging import get_skip_reason, outcomes
 
-
-def judge_long_prompt(reply: Reply, words: int) -> list[str]:
-    return outcomes(
-        error_handling.too_long, make_refusals(too_long=reply, too_long_stream=reply, words=words)
-    )
+NO = Reply(seconds=0.1, status=400, trouble=RequestFailure("http-4xx", "HTTP 400: no", status=400))
+HANGS = Reply(seconds=60, trouble=RequestFailure("timeout", "nothing for 60 s", "first-byte"))
 
 
-def make_refusals(**fields: Any) -> Refusals:
-    no = Reply(seconds=0.1, status=400, trouble=RequestFailure("http-4xx", "HTTP 400: no", status=400))
-    usual = {"unknown_model": no, "unknown_model_stream": no, "bad_json": no, "after": GOOD}
-    return Refusals(**{**usual, **fields})
+def refuse(**fields: Any) -> Refusals:
+    return Refusals(unknown_model=NO, unknown_model_stream=NO, bad_json=NO, after=GOOD, **fields)
 
 
-def test_context_longer_than_reported() -> None:
-    assert judge_long_prompt(GOOD, words=900) == []
-
-
-def test_truncated_prompt() -> None:
-    assert judge_long_prompt(GOOD, words=2000) == ["fail", "fail"]
-
-
-def test_long_prompt_that_is_never_answered() -> None:
-    hangs = Reply(seconds=60, trouble=RequestFailure("timeout", "nothing for 60 s", "first-byte"))
-    assert judge_long_prompt(hangs, words=900) == ["fail", "fail"]
+@pytest.mark.parametrize(
+    ("reply", "words", "expected"),
+    [
+        (GOOD, 900, []),  # the context is longer than reported
+        (GOOD, 2000, ["fail", "fail"]),  # the prompt was truncated
+        (HANGS, 900, ["fail", "fail"]),
+    ],
+)
+def test_long_prompt(reply: Reply, words: int, expected: list[str]) -> None:
+    assert outcomes(too_long, refuse(too_long=reply, too_long_stream=reply, words=words)) == expected
 
 
 def test_long_prompt_that_was_not_tried() -> None:
-    assert get_skip_reason(error_handling.too_long, make_refusals(untried="not known")) == "not known"
+    assert get_skip_reason(too_long, refuse(untried="not known")) == "not known"
 
 
-def test_cancelled_stream() -> None:
-    def judge(after: Reply) -> list[str]:
-        return outcomes(error_handling.cancelled, Cancellation(stopped=True, broken=GOOD, after=after))
-
-    assert judge(GOOD) == []
-    assert judge(TRUNCATED) == ["fail"]
-    get_skip_reason(error_handling.cancelled, Cancellation(stopped=False, broken=GOOD, after=GOOD))
+@pytest.mark.parametrize(
+    ("stopped", "after", "expected"), [(True, GOOD, []), (True, TRUNCATED, ["fail"]), (False, GOOD, ["skip"])]
+)
+def test_cancelled_stream(stopped: bool, after: Reply, expected: list[str]) -> None:
+    assert outcomes(cancelled, Cancellation(stopped=stopped, broken=GOOD, after=after)) == expected

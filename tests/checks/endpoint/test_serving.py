@@ -2,46 +2,49 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dynocheck.checks.endpoint import serving
+from dynocheck.core.declarations import Check
 from dynocheck.facts import Answers, Reply, RequestFailure
 from tests.checks.endpoint.facts import ready
-from tests.checks.judging import get_skip_reason, outcomes, run_check
+from tests.checks.judging import outcomes, run_check
 
 
-def test_slow_first_request() -> None:
-    assert outcomes(serving.cold_start, ready(first_s=29.0, usual_s=1.0)) == []
-    assert outcomes(serving.cold_start, ready(first_s=42.0, usual_s=0.5)) == ["warn"]
-    get_skip_reason(serving.cold_start, ready(stage="list"))
+@pytest.mark.parametrize(
+    ("check", "found", "expected"),
+    [
+        (serving.cold_start, {"first_s": 29.0, "usual_s": 1.0}, []),
+        (serving.cold_start, {"first_s": 42.0, "usual_s": 0.5}, ["warn"]),
+        (serving.cold_start, {"stage": "list"}, ["skip"]),
+        (serving.listed, {"first_s": 1.0}, []),
+        (serving.listed, {"first_s": 1.0, "listed": ()}, ["warn"]),  # it answers all the same
+        (serving.listed, {"stage": "list", "listed": ()}, ["skip"]),
+    ],
+)
+def test_readiness(check: Check, found: dict[str, Any], expected: list[str]) -> None:
+    assert outcomes(check, ready(**found)) == expected
 
 
-def test_model_that_answers_but_is_not_listed() -> None:
-    assert outcomes(serving.listed, ready(first_s=1.0)) == []
-    assert outcomes(serving.listed, ready(first_s=1.0, listed=())) == ["warn"]
-    get_skip_reason(serving.listed, ready(stage="list", listed=()))
+KEY, AUTHORITY = (
+    "give the key: --api-key-env NAME or --api-key-file FILE",
+    "trust its certificate authority: --ca-file FILE",
+)
 
 
 @pytest.mark.parametrize(
     ("stage", "trouble", "fix"),
     [
-        (
-            "list",
-            RequestFailure("http-4xx", "HTTP 401: who are you?", status=401),
-            "give the key: --api-key-env NAME or --api-key-file FILE",
-        ),
-        (
-            "connect",
-            RequestFailure("tls", "self-signed certificate"),
-            "trust its certificate authority: --ca-file FILE",
-        ),
+        ("list", RequestFailure("http-4xx", "HTTP 401: who are you?", status=401), KEY),
+        ("connect", RequestFailure("tls", "self-signed certificate"), AUTHORITY),
     ],
 )
 def test_failure_that_waiting_does_not_cure(stage: str, trouble: RequestFailure, fix: str) -> None:
     """The message does not say how long it was waited for."""
-    (finding,) = run_check(
-        serving.ready, ready(stage=stage, waited_s=0.1, said=str(trouble), trouble=trouble)
-    )
+    failed = ready(stage=stage, waited_s=0.1, said=str(trouble), trouble=trouble)
+    (finding,) = run_check(serving.ready, failed)
     assert (finding.message, finding.fix) == (str(trouble), fix)
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.endpoint import workers
-from dynocheck.facts import Address, Brim, Prefix, Reply, ServingWorker, Spread
+from dynocheck.facts import Address, Brim, Prefix, Readiness, Reply, ServingWorker, Spread
 from tests.checks.endpoint.facts import GOOD, TRUNCATED, URL, ready
 from tests.checks.judging import get_skip_reason, outcomes, run_check
 
@@ -19,6 +19,9 @@ def spread(*served: str, requests: int = 48, **more: Any) -> Spread:
     """Requests that all succeeded, served by these decode workers and, if named p..., prefill workers."""
     kinds = (ServingWorker(name, "prefill" if name.startswith("p") else "decode") for name in served)
     return Spread(replies=(GOOD,) * requests, served=tuple(kinds), **more)
+
+
+BLIND = spread(metrics="/metrics: HTTP 404")
 
 
 def prefix(*cached: int | None, **more: Any) -> Prefix:
@@ -37,49 +40,46 @@ def prefix(*cached: int | None, **more: Any) -> Prefix:
 )
 def test_every_worker_must_answer(known: dict[str, int], served: str, answered: list[str] | None) -> None:
     findings = run_check(workers.every_worker, ready(workers=known), spread(*served))
-    assert [(f.outcome, f.evidence["answered"]) for f in findings] == (
-        [("fail", answered)] if answered else []
-    )
+    told = [(finding.outcome, finding.evidence["answered"]) for finding in findings]
+    assert told == ([("fail", answered)] if answered else [])
 
 
-def test_too_few_requests_to_miss_a_worker() -> None:
-    assert "--requests 40" in get_skip_reason(workers.every_worker, FOUR, spread("a", "b", "d", requests=24))
+@pytest.mark.parametrize(
+    ("asked", "found", "reason"),
+    [
+        (FOUR, spread("a", "b", "d", requests=24), "--requests 40"),
+        (ready(workers={"encode": 1, "prefill": 1, "aggregated": 1}), spread("a"), ""),  # one of each type
+        (FOUR, spread(), ""),  # metrics that name no worker
+        (FOUR, BLIND, "HTTP 404"),
+    ],
+)
+def test_too_little_to_miss_a_worker(asked: Readiness, found: Spread, reason: str) -> None:
+    assert reason in get_skip_reason(workers.every_worker, asked, found)
 
 
-def test_one_worker_of_each_type() -> None:
-    one = ready(workers={"encode": 1, "prefill": 1, "aggregated": 1})
-    get_skip_reason(workers.every_worker, one, spread("a"))
-
-
-def test_metrics_that_name_no_worker() -> None:
-    get_skip_reason(workers.every_worker, FOUR, spread())
-
-
-def asking(**replicas: int) -> Address:
+def ask(**replicas: int) -> Address:
     return Address(url="http://x", deployment="ns/g", replicas=replicas)
 
 
 @pytest.mark.parametrize(
-    ("wanted", "known", "expected"),
+    ("wanted", "found", "expected"),
     [
-        ({"frontend": 2, "worker": 4}, {"aggregated": 4}, []),
-        ({"worker": 4}, {"aggregated": 6}, []),  # other graphs share its namespace
-        ({"worker": 4}, {"aggregated": 1}, ["warn"]),
-        ({"prefill": 2, "decode": 1}, {"prefill": 1, "decode": 1}, ["warn"]),
-        ({"worker": 2}, {"aggregated": 1, "encode": 1}, []),  # v1beta1 has no type for encoders
+        (ask(frontend=2, worker=4), FOUR, []),
+        (ask(worker=4), ready(workers={"aggregated": 6}), []),  # other graphs share its namespace
+        (ask(worker=4), ready(workers={"aggregated": 1}), ["warn"]),
+        (ask(prefill=2, decode=1), SPLIT, ["warn"]),
+        (
+            ask(worker=2),
+            ready(workers={"aggregated": 1, "encode": 1}),
+            [],
+        ),  # v1beta1 has no type for encoders
+        (URL, FOUR, ["skip"]),
+        (ask(worker=2), ready(), ["skip"]),
+        (ask(worker=2), ready(workers={"aggregated": 1}, listed=("m", "other")), ["skip"]),
     ],
 )
-def test_fewer_workers_than_replicas(
-    wanted: dict[str, int], known: dict[str, int], expected: list[str]
-) -> None:
-    assert outcomes(workers.replicas, asking(**wanted), ready(workers=known)) == expected
-
-
-def test_replicas_that_cannot_be_compared() -> None:
-    get_skip_reason(workers.replicas, URL, FOUR)
-    get_skip_reason(workers.replicas, asking(worker=2), ready())
-    several = ready(workers={"aggregated": 1}, listed=("m", "other"))
-    get_skip_reason(workers.replicas, asking(worker=2), several)
+def test_fewer_workers_than_replicas(wanted: Address, found: Readiness, expected: list[str]) -> None:
+    assert outcomes(workers.replicas, wanted, found) == expected
 
 
 @pytest.mark.parametrize(
@@ -98,15 +98,13 @@ def test_prefill_and_decode_both_serve(phases: dict[str, int], idle: str | None)
 
 
 def test_a_prefill_worker_of_the_graph_must_serve() -> None:
-    graph = asking(decode=1, frontend=1, prefill=1)
+    graph = ask(decode=1, frontend=1, prefill=1)
     assert outcomes(workers.disaggregated, graph, ready(), spread(phases={"aggregated": 9})) == ["fail"]
 
 
 def test_no_metrics() -> None:
-    blind = spread(metrics="/metrics: HTTP 404")
-    assert "HTTP 404" in get_skip_reason(workers.every_worker, FOUR, blind)
-    assert "HTTP 404" in get_skip_reason(workers.disaggregated, URL, SPLIT, blind)
-    assert "HTTP 404" in get_skip_reason(workers.kv_routing, blind, prefix(0))
+    assert "HTTP 404" in get_skip_reason(workers.disaggregated, URL, SPLIT, BLIND)
+    assert "HTTP 404" in get_skip_reason(workers.kv_routing, BLIND, prefix(0))
 
 
 @pytest.mark.parametrize(
@@ -118,24 +116,32 @@ def test_kv_routing(events: int, hit_rate: float, fix: str | None) -> None:
     findings = run_check(workers.kv_routing, spread(kv_routed=24), repeated)
     assert [f.outcome for f in findings] == (["fail"] if fix else [])
     assert all((f.fix or "").startswith(fix or "") for f in findings)
-    get_skip_reason(workers.kv_routing, spread(), repeated)
+    assert outcomes(workers.kv_routing, spread(), repeated) == ["skip"]
 
 
-def test_a_prompt_shorter_than_two_blocks() -> None:
-    large = prefix(0, block=800, kv_events=0)
-    get_skip_reason(workers.kv_routing, spread(kv_routed=24), large)
-    get_skip_reason(workers.prefix_cache, ready(), large)
+LARGE = prefix(0, block=800, kv_events=0)  # a prompt is shorter than two blocks
 
 
-def test_prefix_cache() -> None:
-    assert outcomes(workers.prefix_cache, ready(), prefix(0, 960, 960)) == []
-    assert outcomes(workers.prefix_cache, ready(), prefix(0, 16, 0)) == ["warn"]
-    get_skip_reason(workers.prefix_cache, ready(), prefix(None, None))
-    get_skip_reason(workers.prefix_cache, SPLIT, prefix(0, 0))
+def test_kv_routing_of_a_short_prompt() -> None:
+    assert outcomes(workers.kv_routing, spread(kv_routed=24), LARGE) == ["skip"]
 
 
 @pytest.mark.parametrize(
-    ("brim", "expected"),
+    ("found", "repeated", "expected"),
+    [
+        (ready(), prefix(0, 960, 960), []),
+        (ready(), prefix(0, 16, 0), ["warn"]),
+        (ready(), prefix(None, None), ["skip"]),
+        (ready(), LARGE, ["skip"]),
+        (SPLIT, prefix(0, 0), ["skip"]),
+    ],
+)
+def test_prefix_cache(found: Readiness, repeated: Prefix, expected: list[str]) -> None:
+    assert outcomes(workers.prefix_cache, found, repeated) == expected
+
+
+@pytest.mark.parametrize(
+    ("brim", "fixes"),
     [
         (Brim(room=4096), []),
         (Brim(room=1280, tokens=1664, reply=GOOD), []),
@@ -145,10 +151,10 @@ def test_prefix_cache() -> None:
         ),
     ],
 )
-def test_kv_cache_room(brim: Brim, expected: list[str]) -> None:
+def test_kv_cache_room(brim: Brim, fixes: list[str]) -> None:
     findings = run_check(workers.kv_room, ready(context=2048), brim)
-    assert [f.fix for f in findings if f.outcome == "fail"] == expected
+    assert [(f.outcome, f.fix) for f in findings] == [("fail", fix) for fix in fixes]
 
 
 def test_kv_cache_of_unknown_size() -> None:
-    get_skip_reason(workers.kv_room, ready(context=2048), Brim())
+    assert outcomes(workers.kv_room, ready(context=2048), Brim()) == ["skip"]

@@ -3,143 +3,88 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dynocheck.checks.engine import flags as engine
+from dynocheck.checks.engine.flags import flags_known, values
 from dynocheck.data import flags, images
 from dynocheck.facts import Recipes
-from tests.checks.judging import (
-    FRONTEND,
-    GRAPH,
-    get_skip_reason,
-    list_messages,
-    make_component,
-    recipes,
-    run_check,
-)
+from tests.checks.judging import deploy, outcomes, read_lines, run_check
+from tests.checks.manifests import engine, graph
+
+VLLM, SGLANG, TRTLLM = "vllm-runtime:1.3.0", "sglang-runtime:1.3.0", "tensorrtllm-runtime:1.3.0"
 
 
-def launched(
-    folder: Path, *args: str, module: str = "dynamo.vllm", image: str = "vllm-runtime:1.3.0", script: str = ""
-) -> Recipes:
-    """The recipe of a worker that is started with these arguments, or by a script."""
-    component = make_component(*args, module=module, image=image, script=script)
-    return recipes(folder, deploy=GRAPH + FRONTEND + component)
+def launch(folder: Path, args: str, *, image: str = VLLM, **more: Any) -> Recipes:
+    """The recipe of a worker that is started with these arguments."""
+    image = f"nvcr.io/nvidia/ai-dynamo/{image}"
+    return deploy(folder, graph(engine(*args.split(), model=None, image=image, **more)))
 
 
 # engine.flags-known
 
 
 @pytest.mark.parametrize(
-    "args",
+    ("args", "fix"),
     [
-        ["--model", "m", "--tensor-parallel-size", "2", "-tp=2", "-q", "fp8", "-tp", "2"],
-        ["--no-enable-prefix-caching", "--enable-prefix-caching"],
-        ["--tensor_parallel_size=2", "--gpu_memory_utilization", "0.9"],
-        ["--tensor-para", "2"],
-        ["--compilation-config.mode", "3", "-O2", "-cc.mode=3", "--compilation_config", "{}"],
-        ["--disaggregation-mode", "prefill", "--no-durable-kv-events"],
-        ["--seed", "-1", "--help", "-h"],
-        ["--", "--anything"],
+        ("--tensor-paralel-size 2", "write --tensor-parallel-size"),
+        ("--tp-size 2", "remove --tp-size, or use an image whose release has it"),
+        ("--no-model", "write --model"),
+        ("--disaggregation_mode prefill", "write --disaggregation-mode"),
+        ("--disaggregation-mo prefill", "write --disaggregation-mode"),
+        ("--enable-e x", "write one of them in full, such as --enable-elastic-ep"),
+        ("--max_num x", "write one of them in full, such as --max-num-batched-tokens"),
+        ("--kv.a x", "write one of them in full, such as --kv-cache-dtype"),
+        ("--typo.mode 3", "remove --typo.mode, or use an image whose release has it"),
     ],
 )
-def test_vllm_knows_its_flags_in_every_spelling(tmp_path: Path, args: list[str]) -> None:
-    assert list_messages(engine.flags_known, launched(tmp_path, *args)) == []
+def test_vllm_exits_at_flags_that_it_does_not_know(tmp_path: Path, args: str, fix: str) -> None:
+    given = launch(tmp_path, args)
+    (finding,) = run_check(flags_known, given)
+    assert (finding.outcome, finding.fix) == ("fail", fix)
+    assert read_lines(flags_known, given) == [f"- {args.split()[0]}"]
 
 
 @pytest.mark.parametrize(
-    ("args", "message", "fix"),
+    ("module", "image", "args", "expected"),
     [
-        (["--tensor-paralel-size", "2"], "has no --tensor-paralel-size", "write --tensor-parallel-size"),
-        (["--tp-size", "2"], "has no --tp-size", None),
-        (["--no-model"], "has no --no-model", None),
-        (["--disaggregation_mode", "prefill"], "has no --disaggregation_mode", "write --disaggregation-mode"),
-        (["--disaggregation-mo", "prefill"], "has no --disaggregation-mo", "write --disaggregation-mode"),
-        (["--enable-e", "x"], "--enable-e could be --enable-elastic-ep or", None),
-        (["--max_num", "x"], "--max_num could be --max-num-batched-tokens or", None),
-        (["--kv.a", "x"], "--kv.a could be --kv-cache-dtype or", None),
-        (["--typo.mode", "3"], "has no --typo.mode", None),
+        ("vllm", VLLM, "--model m --tensor-parallel-size 2 -tp=2 -q fp8 -tp 2", []),
+        ("vllm", VLLM, "--no-enable-prefix-caching --enable-prefix-caching", []),
+        ("vllm", VLLM, "--tensor_parallel_size=2 --gpu_memory_utilization 0.9", []),
+        ("vllm", VLLM, "--tensor-para 2", []),
+        ("vllm", VLLM, "--compilation-config.mode 3 -O2 -cc.mode=3 --compilation_config {}", []),
+        ("vllm", VLLM, "--disaggregation-mode prefill --no-durable-kv-events", []),
+        ("vllm", VLLM, "--seed -1 --help -h", []),
+        ("vllm", VLLM, "-- --anything", []),
+        ("sglang", SGLANG, "--tp 8 --dp-size=8 --enable-dp-attention", []),
+        ("sglang", SGLANG, "--tensor_parallel_size 8", ["fail"]),
+        ("sglang", SGLANG, "--prefill-round-robin-balance", []),
+        ("sglang", "sglang-runtime:1.6.1", "--prefill-round-robin-balance", ["fail"]),
+        ("trtllm", TRTLLM, "--extra-engine-args x", []),
+        ("trtllm", TRTLLM, "--trtllm.kv_cache_config.dtype fp8", []),
+        ("trtllm", TRTLLM, "--tp-size 8", ["fail"]),
+        ("frontend", VLLM, "--router-mode kv --http-port=8000", []),
+        ("frontend", VLLM, "--router kv", ["fail"]),
+        ("frontend", VLLM, "--tokenizer-mode=slow", ["fail"]),
+        ("frontend", VLLM, "--dyn-chat-processor=vllm --tokenizer-mode=slow", []),
+        ("mocker", VLLM, "--model-path m", []),
+        ("mocker", VLLM, "--modelpath m", ["fail"]),
+        ("vllm", "vllm-runtime:1.3.0-efa", "--typo", ["fail"]),
+        ("vllm", "vllm-runtime:1.2.0-cuda13", "--typo", ["fail"]),
+        ("vllm", "vllm-runtime:1.6.1", "--typo", ["fail"]),
+        ("vllm", "vllm-runtime:1.6.1-efa", "--typo", ["fail"]),
+        ("vllm", "vllm-runtime:1.3.0.post1", "--typo", ["fail"]),
     ],
 )
-def test_vllm_ends_over_what_it_does_not_know(
-    tmp_path: Path, args: list[str], message: str, fix: str | None
-) -> None:
-    (finding,) = run_check(engine.flags_known, launched(tmp_path, *args))
-    assert str(finding.outcome) == "fail"
-    assert message in finding.message
-    assert fix is None or finding.fix == fix
-    assert finding.location is not None
-    assert finding.location.line
-
-
-def test_flags_are_those_of_the_release(tmp_path: Path) -> None:
-    gone = launched(
-        tmp_path / "a", "--prefill-round-robin-balance", module="dynamo.sglang", image="sglang-runtime:1.6.1"
-    )
-    ((_, message),) = list_messages(engine.flags_known, gone)
-    assert "SGLang 0.5.21 has no --prefill-round-robin-balance" in message
-    assert "SGLang 0.5.9 to SGLang 0.5.18 have it" in message
-    there = launched(
-        tmp_path / "b", "--prefill-round-robin-balance", module="dynamo.sglang", image="sglang-runtime:1.3.0"
-    )
-    assert list_messages(engine.flags_known, there) == []
-
-
-@pytest.mark.parametrize(
-    ("module", "image", "args", "known"),
-    [
-        (
-            "dynamo.sglang",
-            "sglang-runtime:1.3.0",
-            ["--tp", "8", "--dp-size=8", "--enable-dp-attention"],
-            True,
-        ),
-        ("dynamo.sglang", "sglang-runtime:1.3.0", ["--tensor_parallel_size", "8"], False),
-        ("dynamo.trtllm", "tensorrtllm-runtime:1.3.0", ["--extra-engine-args", "x"], True),
-        ("dynamo.trtllm", "tensorrtllm-runtime:1.3.0", ["--trtllm.kv_cache_config.dtype", "fp8"], True),
-        ("dynamo.trtllm", "tensorrtllm-runtime:1.3.0", ["--tp-size", "8"], False),
-        ("dynamo.frontend", "vllm-runtime:1.3.0", ["--router-mode", "kv", "--http-port=8000"], True),
-        ("dynamo.frontend", "vllm-runtime:1.3.0", ["--router", "kv"], False),
-        ("dynamo.frontend", "vllm-runtime:1.3.0", ["--tokenizer-mode=slow"], False),
-        (
-            "dynamo.frontend",
-            "vllm-runtime:1.3.0",
-            ["--dyn-chat-processor=vllm", "--tokenizer-mode=slow"],
-            True,
-        ),
-        ("dynamo.mocker", "vllm-runtime:1.3.0", ["--model-path", "m"], True),
-        ("dynamo.mocker", "vllm-runtime:1.3.0", ["--modelpath", "m"], False),
-    ],
-)
-def test_every_program_is_judged(
-    tmp_path: Path, module: str, image: str, args: list[str], known: bool
-) -> None:
-    given = launched(tmp_path, *args, module=module, image=image)
-    assert [outcome for outcome, _ in list_messages(engine.flags_known, given)] == ([] if known else ["fail"])
-
-
-@pytest.mark.parametrize(
-    "image",
-    ["vllm-runtime:1.5.0-nemotron-dev.1", "vllm-runtime:latest", "my-image:1.3.0", "vllm-runtime:0.9.1"],
-)
-def test_other_images_are_not_judged(tmp_path: Path, image: str) -> None:
-    given = launched(tmp_path, "--typo", image=image)
-    assert "no flag list for" in get_skip_reason(engine.flags_known, given)
-
-
-@pytest.mark.parametrize("tag", ["1.3.0-efa", "1.2.0-cuda13", "1.6.1", "1.6.1-efa", "1.3.0.post1"])
-def test_every_tag_of_a_release_is_judged(tmp_path: Path, tag: str) -> None:
-    assert (
-        len(list_messages(engine.flags_known, launched(tmp_path, "--typo", image=f"vllm-runtime:{tag}"))) == 1
-    )
+def test_flags_by_release(tmp_path: Path, module: str, image: str, args: str, expected: list[str]) -> None:
+    assert outcomes(flags_known, launch(tmp_path, args, module=f"dynamo.{module}", image=image)) == expected
 
 
 def test_what_only_the_container_knows_is_not_judged(tmp_path: Path) -> None:
     script = 'python3 -m dynamo.vllm --model m $EXTRA "$@" --max-model-len $(cat /length)'
-    given = launched(tmp_path, script=script)
-    assert list_messages(engine.flags_known, given) == []
-    assert list_messages(engine.values, given) == []
+    given = launch(tmp_path, "", main={"command": ["sh", "-c", script]})
+    assert (outcomes(flags_known, given), outcomes(values, given)) == ([], [])
 
 
 def test_images_and_packages_name_the_same_engines() -> None:
@@ -155,55 +100,49 @@ def test_images_and_packages_name_the_same_engines() -> None:
 
 
 @pytest.mark.parametrize(
-    ("args", "problem"),
+    ("args", "expected"),
     [
-        (["--gpu-memory-utilization", "0.9"], None),
-        (["--gpu-memory-utilization", "1.5"], "is 1.5; it must be at most 1"),
-        (["--gpu-memory-utilization=0"], "is 0; it must be above 0"),
-        (["--gpu-memory-utilization", "90%"], "is 90%, not a number"),
-        (["--tensor-parallel-size", "two"], "is two, not a whole number"),
-        (["--tensor-parallel-size"], "has no value"),
-        (["--tensor-parallel-size", "--enforce-eager"], "has no value"),
-        (["--tensor-parallel-size", "2", "4"], "takes one value, but is followed by 2 4"),
-        (["--kv-cache-dtype", "fp8"], None),
-        (["--kv-cache-dtype", "fp7"], "is fp7; it takes auto, float16"),
-        (["--runner", "pooling", "--convert", "embed", "--spec-method", "eagle3"], None),
-        (["--runner", "generat"], "is generat; it takes auto, generate"),
-        (["--dtype", "bfloat16"], None),
-        (["--dtype", "bf16"], "is bf16; it takes auto, half"),
-        (["--enforce-eager", "true"], "takes no value, but is followed by true"),
-        (["--enforce-eager=true"], "takes no value, but has true"),
-        (["--max-model-len", "16k"], None),
-        (["--max-model-len", "1M"], None),
-        (["--max-model-len", "2.5k"], None),
-        (["--max-model-len", "auto"], None),
-        (["--max-model-len=-1"], None),
-        (["--max-model-len", "2.5K"], "is 2.5K, not a whole number"),
-        (["--max-model-len", "16ki"], "is 16ki, not a whole number"),
-        (["--max-model-len", "many"], "is many, not a whole number"),
-        (["--max-model-len=-2"], "is -2; it must be at least -1"),
-        (["--max-num-batched-tokens", "8K"], None),
-        (["--max-num-batched-tokens", "0k"], "is 0k; it must be at least 1"),
-        (["--kv-cache-memory-bytes", "25.6G"], "is 25.6G, not a whole number"),
-        (["--served-model-name", "a", "b"], None),
-        (["--kv-transfer-config", "{}"], None),
-        (["-O3"], None),
-        (["--max-logprobs", "-1"], None),
+        ("--gpu-memory-utilization 0.9", []),
+        ("--kv-cache-dtype fp8", []),
+        ("--runner pooling --convert embed --spec-method eagle3", []),
+        ("--dtype bfloat16", []),
+        ("--max-model-len 16k", []),
+        ("--max-model-len 1M", []),
+        ("--max-model-len 2.5k", []),
+        ("--max-model-len auto", []),
+        ("--max-model-len=-1", []),
+        ("--max-num-batched-tokens 8K", []),
+        ("--served-model-name a b", []),
+        ("--kv-transfer-config {}", []),
+        ("-O3", []),
+        ("--max-logprobs -1", []),
+        ("--gpu-memory-utilization 1.5", ["fail"]),
+        ("--gpu-memory-utilization=0", ["fail"]),
+        ("--gpu-memory-utilization 90%", ["fail"]),
+        ("--tensor-parallel-size two", ["fail"]),
+        ("--tensor-parallel-size", ["fail"]),
+        ("--tensor-parallel-size --enforce-eager", ["fail"]),
+        ("--tensor-parallel-size 2 4", ["fail"]),
+        ("--kv-cache-dtype fp7", ["fail"]),
+        ("--runner generat", ["fail"]),
+        ("--dtype bf16", ["fail"]),
+        ("--enforce-eager true", ["fail"]),
+        ("--enforce-eager=true", ["fail"]),
+        ("--max-model-len 2.5K", ["fail"]),
+        ("--max-model-len 16ki", ["fail"]),
+        ("--max-model-len many", ["fail"]),
+        ("--max-model-len=-2", ["fail"]),
+        ("--max-num-batched-tokens 0k", ["fail"]),
+        ("--kv-cache-memory-bytes 25.6G", ["fail"]),
     ],
 )
-def test_values(tmp_path: Path, args: list[str], problem: str | None) -> None:
-    outcomes = list_messages(engine.values, launched(tmp_path, *args))
-    if problem is None:
-        assert outcomes == []
-    else:
-        ((outcome, message),) = outcomes
-        assert outcome == "fail"
-        assert problem in message
+def test_values(tmp_path: Path, args: str, expected: list[str]) -> None:
+    given = launch(tmp_path, args)
+    assert outcomes(values, given) == expected
+    assert read_lines(values, given) == [f"- {args.split()[0]}"] * len(expected)
 
 
-def test_values_of_the_frontend(tmp_path: Path) -> None:
-    good = launched(tmp_path / "a", "--router-mode", "kv", module="dynamo.frontend")
-    assert list_messages(engine.values, good) == []
-    bad = launched(tmp_path / "b", "--router-mode", "kv-aware", module="dynamo.frontend")
-    ((_, message),) = list_messages(engine.values, bad)
-    assert "is kv-aware; it takes" in message
+@pytest.mark.parametrize(("mode", "expected"), [("kv", []), ("kv-aware", ["fail"])])
+def test_values_of_the_frontend(tmp_path: Path, mode: str, expected: list[str]) -> None:
+    given = launch(tmp_path, f"--router-mode {mode}", module="dynamo.frontend")
+    assert outcomes(values, given) == expected

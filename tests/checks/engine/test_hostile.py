@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -13,23 +14,14 @@ from dynocheck.checks.parallelism import divisibility
 from dynocheck.core.declarations import Check
 from dynocheck.core.outcomes import Skip
 from dynocheck.recipe.discover import load_recipes
-from tests.checks.judging import FRONTEND, GRAPH, recipes
+from tests.checks.judging import deploy
+from tests.checks.manifests import config_map, engine, graph, mount_config
 
-CHECKS = [
-    value
-    for module in (
-        conflicting_args,
-        flags,
-        kv_transfer,
-        gpu_memory,
-        kv_router,
-        shared_memory,
-        shell_quoting,
-        divisibility,
-    )
-    for value in vars(module).values()
-    if isinstance(value, Check)
-]
+MODULES = (
+    *(conflicting_args, flags, kv_router, kv_transfer, shell_quoting),
+    *(gpu_memory, shared_memory, divisibility),
+)
+CHECKS = [each for module in MODULES for each in vars(module).values() if isinstance(each, Check)]
 HUGE = "9" * 500
 WORDS = [
     [],
@@ -47,51 +39,35 @@ WORDS = [
     ["-", "--", "-x", "--=", "=", "--a.b.c", "--.", "-O", "--no-"],
     ["--extra-engine-args", "/c/e.yaml", "--config", "/c/e.yaml"],
 ]
-FILES = [
-    "",
-    "[]",
-    "kv_cache_config: 3",
-    f"max_seq_len: {HUGE}",
-    "{tensor_parallel_size: [1], kv_cache_config: {dtype: {}}}",
-]
+TENSORS = "{tensor_parallel_size: [1], kv_cache_config: {dtype: {}}}"
+FILES = ["", "[]", "kv_cache_config: 3", f"max_seq_len: {HUGE}", TENSORS]
 
 
 @pytest.mark.parametrize("module", ["dynamo.vllm", "dynamo.sglang", "dynamo.trtllm", "dynamo.frontend"])
 def test_nothing_crashes(tmp_path: Path, module: str) -> None:
     for i, words in enumerate(WORDS):
         for j, file in enumerate(FILES if "/c/e.yaml" in words else [""]):
-            given = load_recipes([str(_written(tmp_path / f"{i}-{j}", module, words, file))])
-            assert [
-                len(c.containers[0].launches) for r in given for g in r.graphs for c in g.components[1:]
-            ] == [1, 1]
+            given = load_recipes([_write(tmp_path / f"{i}-{j}", module, words, file)])
+            (graphs,) = (recipe.graphs for recipe in given)
+            assert [len(worker.containers[0].launches) for worker in graphs[0].components[1:]] == [1, 1]
             for each in CHECKS:
                 with contextlib.suppress(Skip):
                     list(each(given) or ())
 
 
-def _written(folder: Path, module: str, words: list[str], file: str) -> Path:
-    args = "".join(f"\n          - {word!r}" for word in words) or " []"
-    config = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  e.yaml: '" + file + "'\n---"
-    workers = "".join(
-        f"""
-  - name: {role}
-    type: {role}
-    sharedMemorySize: [1]
-    podTemplate:
-      spec:
-        nodeSelector: {{nvidia.com/gpu.product: {{}}}}
-        volumes: [{{name: c, configMap: {{name: c}}}}, 3]
-        containers:
-        - name: main
-          image: vllm-runtime:1.3.0
-          command: [python3, -m, {module}]
-          args:{args}
-          volumeMounts: [{{name: c, mountPath: /c}}]
-          resources:
-            limits: {{nvidia.com/gpu: "2", rdma/ib: []}}
-            requests: {{nvidia.com/gpu: x, rdma/ib: 1}}
-"""
-        for role in ("prefill", "decode")
-    )
-    recipes(folder, deploy=config + GRAPH + FRONTEND + workers)
-    return folder
+def _write(folder: Path, module: str, words: list[str], file: str) -> str:
+    limits, requests = {"nvidia.com/gpu": "2", "rdma/ib": []}, {"nvidia.com/gpu": "x", "rdma/ib": 1}
+    main = {"resources": {"limits": limits, "requests": requests}, **mount_config("c", "/c")["main"]}
+    volumes = mount_config("c")["pod"]["volumes"]
+    pod = {"nodeSelector": {"nvidia.com/gpu.product": {}}, "volumes": [*volumes, 3]}
+    usual: dict[str, Any] = {
+        "module": module,
+        "model": None,
+        "image": "vllm-runtime:1.3.0",
+        "main": main,
+        "pod": pod,
+    }
+    roles = ("prefill", "decode")
+    workers = [engine(*words, name=role, role=role, **usual, sharedMemorySize=[1]) for role in roles]
+    deploy(folder, config_map("c", e=file), graph(*workers))
+    return str(folder)

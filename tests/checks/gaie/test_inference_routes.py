@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from msgspec.structs import replace
 
 from dynocheck.checks.gaie.inference_routes import route
-from dynocheck.facts import GAIE, GAIE_EXPERIMENTAL, Listener, ObjectReference, RouteParent, RunNamespace
+from dynocheck.facts import (
+    GAIE,
+    GAIE_EXPERIMENTAL,
+    GATEWAY_API,
+    ControllerCondition,
+    Listener,
+    ObjectReference,
+    Route,
+    RouteParent,
+    RunNamespace,
+)
 from tests.checks.gaie.test_gateways import EPP, HTTP_ROUTE
-from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
+from tests.checks.judging import outcomes, places, recipes, run_check
 from tests.checks.routing import (
     BACKEND,
     CLASS,
@@ -30,193 +41,154 @@ from tests.checks.routing import (
 )
 
 AROUND = pools(POOL), gateways(GATEWAY), classes(CLASS), RunNamespace("default")
+CLOSED = Listener(name="closed", port=8080)
+SECOND = replace(GATEWAY, name="second")
+LISTENER_SET = ObjectReference(group=GATEWAY_API, kind="ListenerSet", namespace=HOME, name="ls")
+ACCEPTED = make_conditions("Accepted")
+REFUSED = make_conditions("Accepted", status="False", reason="NoMatchingParent")
+UNRESOLVED = (*ACCEPTED, *make_conditions("ResolvedRefs", status="False"))
+OTHER = RouteParent(PARENT, "example.com/other", REFUSED)
 
 
-def test_all_is_well() -> None:
-    assert list_messages(route, routes(ROUTE), *AROUND, None) == []
+def judge(found: Route, *listeners: Listener, gateway: Any = GATEWAY) -> list[str]:
+    """The outcomes of a route at a Gateway with these listeners and a second one."""
+    both = gateways(replace(gateway, listeners=listeners), SECOND)
+    return outcomes(route, routes(found), AROUND[0], both, *AROUND[2:], None)
 
 
-def test_nothing_to_judge() -> None:
-    assert get_skip_reason(route, routes(), pools(), *AROUND[1:], None)
-
-
-def test_a_pool_that_no_route_leads_to() -> None:
-    assert list_messages(route, routes(), *AROUND, None) == [
-        ("warn", "no HTTPRoute leads to it, so no Gateway does")
-    ]
+def test_without_a_route() -> None:
+    assert outcomes(route, routes(), pools(), *AROUND[1:], None) == ["skip"]
+    assert places(route, routes(), *AROUND, None) == [("warn", "InferencePool serving/pool")]
 
 
 def test_its_gateway_is_elsewhere() -> None:
     here = replace(PARENT, namespace="serving")
     (finding,) = run_check(route, routes(replace(ROUTE, parents=(here,))), *AROUND, None)
-    assert finding.message == (
-        "its Gateway gw does not exist in namespace serving; one of that name is in gateways"
-    )
-    assert finding.fix == "set namespace: gateways in the parentRef"
+    assert (finding.outcome, finding.fix) == ("fail", "set namespace: gateways in the parentRef")
 
 
 @pytest.mark.parametrize(
-    ("listeners", "admitted"),
+    ("listeners", "expected"),
     [
-        ([Listener(name="a")], False),
-        ([Listener(name="a", routes_from="None")], False),
-        ([Listener(name="a", routes_from="Selector")], True),
-        ([Listener(name="a"), LISTENER], True),
-        ([replace(LISTENER, kinds=("GRPCRoute",))], False),
-        ([replace(LISTENER, kinds=("GRPCRoute", "HTTPRoute"))], True),
-        ([], True),  # all of them may be in ListenerSets
+        ([Listener(name="a")], ["fail"]),
+        ([Listener(name="a", routes_from="None")], ["fail"]),
+        ([Listener(name="a", routes_from="Selector")], []),
+        ([Listener(name="a"), LISTENER], []),
+        ([replace(LISTENER, kinds=("GRPCRoute",))], ["fail"]),
+        ([replace(LISTENER, kinds=("GRPCRoute", "HTTPRoute"))], []),
+        ([], []),  # all of them may be in ListenerSets
     ],
 )
-def test_what_listeners_take(listeners: list[Listener], admitted: bool) -> None:
-    taking = gateways(replace(GATEWAY, listeners=tuple(listeners)))
-    outcomes = [o for o, _ in list_messages(route, routes(ROUTE), AROUND[0], taking, *AROUND[2:], None)]
-    assert outcomes == ([] if admitted else ["fail"])
+def test_what_listeners_take(listeners: list[Listener], expected: list[str]) -> None:
+    assert judge(ROUTE, *listeners) == expected
 
 
 def test_a_gateway_takes_routes_of_its_own_namespace() -> None:
-    same = gateways(replace(GATEWAY, listeners=(Listener(name="http"),)))
-    there = replace(ROUTE, namespace=HOME)
-    assert list_messages(route, routes(there), AROUND[0], same, *AROUND[2:], None) == []
-
-
-def test_only_the_listener_it_names_counts() -> None:
-    closed = Listener(name="closed", port=8080)
-    both = gateways(replace(GATEWAY, listeners=(LISTENER, closed)))
-    for changed, says in (
-        ({"section": "closed"}, "takes HTTPRoutes"),
-        ({"section": "none"}, "names listener none"),
-        ({"port": 8080}, "takes HTTPRoutes"),
-        ({"port": 1}, "names listener port 1"),
-    ):
-        named = replace(ROUTE, parents=(replace(PARENT, **changed),))
-        ((outcome, message),) = list_messages(route, routes(named), AROUND[0], both, *AROUND[2:], None)
-        assert (outcome, says in message) == ("fail", True), message
-    open_ = replace(PARENT, section="http")
-    fine = replace(ROUTE, parents=(open_,), statuses=(replace(STATUS, parent=open_),))
-    assert list_messages(route, routes(fine), AROUND[0], both, *AROUND[2:], None) == []
-
-
-def test_only_the_word_of_its_own_controller_counts() -> None:
-    bad = make_conditions("Accepted", status="False", reason="NoMatchingParent")
-    other = RouteParent(PARENT, "example.com/other", bad)
-    assert list_messages(route, routes(replace(ROUTE, statuses=(STATUS, other))), *AROUND, None) == []
-    ((outcome, message),) = list_messages(route, routes(replace(ROUTE, statuses=(other,))), *AROUND, None)
-    assert (outcome, "no controller has taken it up" in message) == ("fail", True)
-    # Of a class that is gone, whoever speaks is believed.
-    assert list_messages(route, routes(ROUTE), *AROUND[:2], classes(), AROUND[3], None) == []
-
-
-def test_every_parent_counts() -> None:
-    second = replace(GATEWAY, name="second")
-    both = replace(ROUTE, parents=(PARENT, replace(PARENT, name="second")))
-    ((outcome, message),) = list_messages(
-        route, routes(both), AROUND[0], gateways(GATEWAY, second), *AROUND[2:], None
-    )
-    assert (outcome, message.startswith("at Gateway gateways/second: no status")) == ("fail", True)
+    assert judge(replace(ROUTE, namespace=HOME), Listener(name="http")) == []
 
 
 @pytest.mark.parametrize(
-    ("conditions", "says"),
+    ("named", "expected"),
     [
-        (
-            make_conditions("Accepted", status="False", reason="NotAllowedByListeners"),
-            "Accepted is False: NotAllowed",
-        ),
-        (make_conditions("Accepted", current=False), "Accepted is about an older generation"),
-        (
-            (*make_conditions("Accepted"), *make_conditions("ResolvedRefs", status="False")),
-            "ResolvedRefs is False",
-        ),
-        (make_conditions("Accepted"), "ResolvedRefs is not reported"),
-        ((), "Accepted is not reported"),
+        ({"section": "http"}, []),
+        ({"section": "closed"}, ["fail"]),
+        ({"section": "none"}, ["fail"]),
+        ({"port": 8080}, ["fail"]),
+        ({"port": 1}, ["fail"]),
+        ({"name": "second"}, []),
     ],
 )
-def test_what_its_controller_says(conditions: tuple[object, ...], says: str) -> None:
-    status = RouteParent(PARENT, CONTROLLER, conditions)  # type: ignore[arg-type]
-    ((outcome, message),) = list_messages(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None)
-    assert (outcome, says in message) == ("fail", True), message
+def test_only_the_listener_it_names_counts(named: dict[str, Any], expected: list[str]) -> None:
+    parent = replace(PARENT, **named)
+    one = replace(ROUTE, parents=(parent,), statuses=(replace(STATUS, parent=parent),))
+    assert judge(one, LISTENER, CLOSED) == expected
 
 
-def test_what_else_a_controller_may_say() -> None:
-    good = make_conditions("Accepted", "ResolvedRefs")
-    for more, outcomes in (
-        (make_conditions("Reconciled"), []),
-        (make_conditions("Reconciled", status="False"), ["fail"]),
-        (make_conditions("PartiallyInvalid", status="False"), []),
-        (make_conditions("PartiallyInvalid"), ["warn"]),
-    ):
-        status = RouteParent(PARENT, CONTROLLER, (*good, *more))
-        seen = list_messages(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None)
-        assert [outcome for outcome, _ in seen] == outcomes
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, []),
+        ({"statuses": (STATUS, OTHER)}, []),  # only the word of its own controller counts
+        ({"statuses": (OTHER,)}, ["fail"]),
+        ({"parents": (PARENT, replace(PARENT, name="second"))}, ["fail"]),  # which says nothing of it
+        ({"parents": ()}, ["fail"]),
+        # a parent that is no Gateway is judged by its status
+        ({"parents": (LISTENER_SET,), "statuses": (replace(STATUS, parent=LISTENER_SET),)}, []),
+        ({"parents": (LISTENER_SET,), "statuses": ()}, ["fail"]),
+    ],
+)
+def test_every_parent_counts(changed: dict[str, Any], expected: list[str]) -> None:
+    assert judge(replace(ROUTE, **changed), LISTENER) == expected
+
+
+def test_of_a_class_that_is_gone_any_controller_is_believed() -> None:
+    assert outcomes(route, routes(ROUTE), *AROUND[:2], classes(), AROUND[3], None) == []
+
+
+@pytest.mark.parametrize(
+    ("conditions", "expected"),
+    [
+        (make_conditions("Accepted", status="False", reason="NotAllowedByListeners"), ["fail"]),
+        (make_conditions("Accepted", current=False), ["fail"]),
+        (UNRESOLVED, ["fail"]),
+        (ACCEPTED, ["fail"]),  # ResolvedRefs is not reported
+        ((), ["fail"]),
+        (make_conditions("Accepted", "ResolvedRefs", "Reconciled"), []),
+        ((*STATUS.conditions, *make_conditions("Reconciled", status="False")), ["fail"]),
+        ((*STATUS.conditions, *make_conditions("PartiallyInvalid", status="False")), []),
+        (make_conditions("Accepted", "ResolvedRefs", "PartiallyInvalid"), ["warn"]),
+    ],
+)
+def test_what_its_controller_says(conditions: tuple[ControllerCondition, ...], expected: list[str]) -> None:
+    status = RouteParent(PARENT, CONTROLLER, conditions)
+    assert outcomes(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None) == expected
 
 
 def test_a_controller_without_support_for_pools_is_told_how_to_get_it() -> None:
-    bad = (
-        *make_conditions("Accepted"),
-        *make_conditions("ResolvedRefs", status="False", reason="InvalidKind"),
-    )
-    status = RouteParent(PARENT, CONTROLLER, bad)
+    unknown = make_conditions("ResolvedRefs", status="False", reason="InvalidKind")
+    status = RouteParent(PARENT, CONTROLLER, (*ACCEPTED, *unknown))
     (finding,) = run_check(route, routes(replace(ROUTE, statuses=(status,))), *AROUND, None)
     assert "inferenceExtension.enabled=true" in (finding.fix or "")
 
 
 @pytest.mark.parametrize(
-    ("backend", "says"),
+    ("backend", "expected"),
     [
-        ({"group": GAIE_EXPERIMENTAL}, f"the InferencePool of that name is of {GAIE}"),
-        ({"group": ""}, f"of group (core), the InferencePool of that name is of {GAIE}"),
-        ({"group": "", "name": "x"}, "group (core), which has no such kind"),
-        ({"name": "x"}, "leads to InferencePool x, which does not exist in serving"),
-        ({"namespace": "x"}, "leads to InferencePool pool, which does not exist in x"),
+        ({"group": GAIE_EXPERIMENTAL}, ["fail"]),
+        ({"group": ""}, ["fail"]),
+        ({"group": "", "name": "x"}, ["fail", "warn"]),  # and no route leads to the pool
+        ({"name": "x"}, ["fail", "warn"]),
+        ({"namespace": "x"}, ["fail", "warn"]),
     ],
 )
-def test_backends(backend: dict[str, str], says: str) -> None:
-    changed = replace(ROUTE, pools=(replace(BACKEND, **backend),))
-    broken = replace(
-        STATUS, conditions=(*make_conditions("Accepted"), *make_conditions("ResolvedRefs", status="False"))
-    )
-    messages = list_messages(route, routes(replace(changed, statuses=(broken,))), *AROUND, None)
-    assert messages[0][0] == "fail"
-    assert says in messages[0][1]
-    assert not [message for _, message in messages if "ResolvedRefs" in message], "one cause, one finding"
+def test_a_backend_that_is_no_pool_is_one_cause(backend: dict[str, str], expected: list[str]) -> None:
+    """What its controller says of it, that ResolvedRefs is False, is not told too."""
+    broken = replace(STATUS, conditions=UNRESOLVED)
+    changed = replace(ROUTE, pools=(replace(BACKEND, **backend),), statuses=(broken,))
+    assert outcomes(route, routes(changed), *AROUND, None) == expected
 
 
 def test_a_pool_of_the_experimental_group_may_be_led_to() -> None:
     old = replace(POOL, group=GAIE_EXPERIMENTAL)
     to_it = replace(ROUTE, pools=(replace(BACKEND, group=GAIE_EXPERIMENTAL),))
-    assert list_messages(route, routes(to_it), pools(old), *AROUND[1:], None) == []
+    assert outcomes(route, routes(to_it), pools(old), *AROUND[1:], None) == []
 
 
-def test_a_parent_that_is_no_gateway_is_judged_by_its_status() -> None:
-    listeners = ObjectReference(
-        group="gateway.networking.k8s.io", kind="ListenerSet", namespace=HOME, name="ls"
-    )
-    attached = replace(ROUTE, parents=(listeners,), statuses=(replace(STATUS, parent=listeners),))
-    assert list_messages(route, routes(attached), *AROUND, None) == []
-    lost = replace(attached, statuses=())
-    assert [o for o, _ in list_messages(route, routes(lost), *AROUND, None)] == ["fail"]
-
-
-def test_a_route_without_parents() -> None:
-    assert [o for o, _ in list_messages(route, routes(replace(ROUTE, parents=())), *AROUND, None)] == ["fail"]
-
-
-def test_a_recipe_that_leaves_the_namespace_of_its_gateway_open(tmp_path: Path) -> None:
-    text = HTTP_ROUTE.replace(", namespace: gateways", "")
-    asking = recipes(tmp_path, deploy=EPP, route=text)
-    ((outcome, message),) = list_messages(route, routes(), pools(), *AROUND[1:], asking)
-    assert outcome == "warn"
-    assert message.endswith("which is gateways: applied in default, the route is attached to nothing")
-    beside = (pools(), *AROUND[1:3], RunNamespace("gateways"))
-    assert get_skip_reason(route, routes(), *beside, asking) == "no HTTPRoute leads to a pool yet"
-    named = recipes(tmp_path / "named", deploy=EPP, route=HTTP_ROUTE)
-    assert get_skip_reason(route, routes(), pools(), *AROUND[1:], named) == "no HTTPRoute leads to a pool yet"
+@pytest.mark.parametrize(
+    ("parent", "applied_in", "expected"),
+    [
+        ("{name: gw}", "default", ["warn"]),  # whose namespace has no Gateway
+        ("{name: gw}", "gateways", ["skip"]),
+        ("{name: gw, namespace: gateways}", "default", ["skip"]),
+    ],
+)
+def test_an_open_namespace(tmp_path: Path, parent: str, applied_in: str, expected: list[str]) -> None:
+    text = HTTP_ROUTE.replace("{name: gw, namespace: gateways}", parent)
+    around = pools(), *AROUND[1:3], RunNamespace(applied_in), recipes(tmp_path, deploy=EPP, route=text)
+    assert outcomes(route, routes(), *around) == expected
 
 
 @pytest.mark.parametrize("group", [GAIE_EXPERIMENTAL, '""'])
 def test_a_recipe_whose_backend_is_of_the_wrong_group(tmp_path: Path, group: str) -> None:
     asking = recipes(tmp_path, deploy=EPP, route=HTTP_ROUTE.replace(GAIE, group))
-    (finding,) = run_check(route, routes(), pools(), *AROUND[1:], asking)
-    assert finding.message.endswith(f"Dynamo's operator makes InferencePools of {GAIE}")
-    assert finding.location is not None
-    assert finding.location.line == 10
+    assert places(route, routes(), pools(), *AROUND[1:], asking) == [("fail", "route.yaml:10")]

@@ -1,27 +1,27 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dynocheck.checks.gpu import mig_and_dra
-from dynocheck.facts import DeviceClasses, Node, Nodes, ResourceSlice, ResourceSlices
-from tests.checks.judging import get_skip_reason, outcomes, places, recipes
+from dynocheck.checks.gpu.mig_and_dra import dra, mig
+from dynocheck.facts import DeviceClasses, Nodes, ResourceSlices
+from tests.checks.gpu import NO_SLICES, PRESENT, holding, offer
+from tests.checks.judging import outcomes, places, recipes
 from tests.checks.manifests import dump_objects, engine, graph
-
-NO_SLICES = ResourceSlices(served=False)
-NO_CLASSES = DeviceClasses()
-
-
-def node(capacity: dict[str, str], **labels: str) -> Nodes:
-    prefixed = {f"nvidia.com/{key.replace('__', '.')}": value for key, value in labels.items()}
-    amounts = {f"nvidia.com/{key}": value for key, value in capacity.items()}
-    prefixed["nvidia.com/gpu.present"] = "true"
-    return Nodes((Node("a", labels=prefixed, capacity=amounts, allocatable=amounts),))
-
 
 WHOLE = {"gpu": "8"}
 SLICED = {"gpu": "0", "mig-1g.10gb": "56"}
+SHARED = {"mig-1g.10gb.count": "56", "mig-1g.10gb.replicas": "2"}
+H100, H100_MIG = (f"NVIDIA-H100-80GB-HBM3-MIG-{layout}" for layout in ("INVALID", "1g.10gb"))
+
+
+def node(amounts: dict[str, str], **labels: str) -> Nodes:
+    """A node with these resources and labels of nvidia.com; `a__b` is the label a.b."""
+    prefixed = {f"nvidia.com/{key.replace('__', '.')}": value for key, value in labels.items()}
+    resources = {f"nvidia.com/{key}": value for key, value in amounts.items()}
+    return Nodes((holding("a", resources, labels={**prefixed, **PRESENT}),))
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ SLICED = {"gpu": "0", "mig-1g.10gb": "56"}
         (node(WHOLE, mig__config="all-1g.10gb", mig__config__state="pending"), ["warn"]),
         (node(WHOLE, mig__config="all-disabled", mig__config__state="rebooting"), ["warn"]),
         (node(WHOLE, mig__config="all-1g.10gb", mig__config__state="odd"), ["warn"]),
-        (node({}, gpu__product="NVIDIA-H100-80GB-HBM3-MIG-INVALID", mig__strategy="single"), ["fail"]),
-        (node({"gpu": "56"}, gpu__product="NVIDIA-H100-80GB-HBM3-MIG-1g.10gb", mig__strategy="single"), []),
+        (node({}, gpu__product=H100, mig__strategy="single"), ["fail"]),
+        (node({"gpu": "56"}, gpu__product=H100_MIG, mig__strategy="single"), []),
         (node(SLICED, mig__strategy="single"), ["warn"]),
         (node(WHOLE, mig__strategy="none", mig__config="all-1g.10gb"), ["warn"]),
         (node(SLICED, mig__strategy="mixed", **{"mig-1g.10gb.count": "56"}), []),
@@ -41,33 +41,28 @@ SLICED = {"gpu": "0", "mig-1g.10gb": "56"}
             node({**SLICED, "mig-3g.40gb": "2"}, mig__strategy="mixed", **{"mig-1g.10gb.count": "56"}),
             ["warn"],
         ),
-        (
-            node(
-                {"mig-1g.10gb.shared": "112"},
-                mig__strategy="mixed",
-                **{"mig-1g.10gb.count": "56", "mig-1g.10gb.replicas": "2"},
-            ),
-            [],
-        ),
+        (node({"mig-1g.10gb.shared": "112"}, mig__strategy="mixed", **SHARED), []),
         (node(SLICED), []),
+        # no MIG
+        (node(WHOLE), ["skip"]),
+        (
+            node(WHOLE, mig__config="all-disabled", mig__config__state="success", mig__strategy="single"),
+            ["skip"],
+        ),
+        (node(WHOLE, mig__capable="true", mig__strategy="mixed"), ["skip"]),
     ],
 )
 def test_layouts(nodes: Nodes, expected: list[str]) -> None:
-    assert outcomes(mig_and_dra.mig, nodes, NO_SLICES) == expected
+    assert outcomes(mig, nodes, NO_SLICES) == expected
 
 
-@pytest.mark.parametrize(
-    "nodes",
-    [
-        node(WHOLE),
-        node(WHOLE, mig__config="all-disabled", mig__config__state="success", mig__strategy="single"),
-        node(WHOLE, mig__capable="true", mig__strategy="mixed"),
-    ],
-)
-def test_no_mig(nodes: Nodes) -> None:
-    assert get_skip_reason(mig_and_dra.mig, nodes, NO_SLICES)
+def classes(*names: str) -> DeviceClasses:
+    return DeviceClasses(names, ("v1",))
 
 
+NO_CLASSES, GPU_CLASS = DeviceClasses(), classes("gpu.nvidia.com")
+DOMAIN_CLASS = classes("compute-domain-default-channel.nvidia.com")
+DOMAINS = offer(driver="compute-domain.nvidia.com")
 TEMPLATE = """
 apiVersion: resource.k8s.io/v1
 kind: ResourceClaimTemplate
@@ -85,76 +80,45 @@ kind: ComputeDomain
 metadata: {name: domain}
 spec: {numNodes: 2, channel: {resourceClaimTemplate: {name: channel}}}
 """
+THEIRS = TEMPLATE.replace("gpu.nvidia.com", "gpu.example.com")
 
 
-DOMAIN_CLASS = "compute-domain-default-channel.nvidia.com"
-CLAIM_LINE = 10
-
-
-def offered(driver: str = "gpu.nvidia.com") -> ResourceSlices:
-    return ResourceSlices((ResourceSlice("s", driver, "a", 8),))
-
-
-def classes(*names: str) -> DeviceClasses:
-    return DeviceClasses(names, ("v1",))
-
-
-GPU_CLASS = classes("gpu.nvidia.com")
-
-
-def claiming(template: str) -> str:
+def claim(template: str) -> str:
+    """A worker with a claim of this template."""
     pod = {"resourceClaims": [{"name": "gpus", "resourceClaimTemplateName": template}]}
     return dump_objects(graph(engine(pod=pod)))
 
 
 @pytest.mark.parametrize(
-    ("served", "slices", "expected"),
+    ("files", "served", "slices", "expected"),
     [
-        (GPU_CLASS, offered(), []),
-        (NO_CLASSES, NO_SLICES, ["fail"]),
-        (classes(), offered(), ["fail"]),
-        (GPU_CLASS, ResourceSlices(), ["fail"]),
-        (GPU_CLASS, offered("dra.net"), ["fail"]),
+        ({"claim": TEMPLATE}, GPU_CLASS, offer(), []),
+        ({"claim": TEMPLATE}, NO_CLASSES, NO_SLICES, [("fail", "claim.yaml:10")]),
+        ({"claim": TEMPLATE}, classes(), offer(), [("fail", "claim.yaml:10")]),
+        ({"claim": TEMPLATE}, GPU_CLASS, ResourceSlices(), [("fail", "claim.yaml:10")]),
+        ({"claim": TEMPLATE}, GPU_CLASS, offer(driver="dra.net"), [("fail", "claim.yaml:10")]),
+        # devices of other drivers are not looked up
+        ({"claim": THEIRS}, classes("gpu.example.com"), ResourceSlices(), []),
+        # a compute domain is a claim
+        ({"domain": DOMAIN}, DOMAIN_CLASS, DOMAINS, []),
+        ({"domain": DOMAIN}, GPU_CLASS, offer(), [("fail", "domain.yaml:2")]),
+        # a template outside the recipe, and of it
+        ({"deploy": claim("theirs")}, classes(), ResourceSlices(), [("warn", "deploy.yaml:9")]),
+        ({"deploy": claim("theirs")}, NO_CLASSES, NO_SLICES, [("fail", "deploy.yaml:9")]),
+        ({"claim": TEMPLATE, "deploy": claim("gpus")}, GPU_CLASS, offer(), []),
+        ({"claim": DOMAIN, "deploy": claim("channel")}, DOMAIN_CLASS, DOMAINS, []),
     ],
 )
 def test_a_claim_needs_a_class_and_devices(
-    tmp_path: Path, served: DeviceClasses, slices: ResourceSlices, expected: list[str]
+    tmp_path: Path, files: dict[str, str], served: DeviceClasses, slices: ResourceSlices, expected: Any
 ) -> None:
-    recipe = recipes(tmp_path, claim=TEMPLATE)
-    found = places(mig_and_dra.dra, served, slices, recipe)
-    assert found == [(outcome, f"claim.yaml:{CLAIM_LINE}") for outcome in expected]
-
-
-def test_devices_of_other_drivers_are_not_looked_up(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path, claim=TEMPLATE.replace("gpu.nvidia.com", "gpu.example.com"))
-    assert outcomes(mig_and_dra.dra, classes("gpu.example.com"), ResourceSlices(), recipe) == []
-
-
-def test_a_compute_domain_is_a_claim(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path, domain=DOMAIN)
-    domains = offered("compute-domain.nvidia.com")
-    assert outcomes(mig_and_dra.dra, classes(DOMAIN_CLASS), domains, recipe) == []
-    assert outcomes(mig_and_dra.dra, GPU_CLASS, offered(), recipe) == ["fail"]
-
-
-def test_a_claim_through_a_template_outside_the_recipe(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path, deploy=claiming("theirs"))
-    assert outcomes(mig_and_dra.dra, classes(), ResourceSlices(), recipe) == ["warn"]
-    assert outcomes(mig_and_dra.dra, NO_CLASSES, NO_SLICES, recipe) == ["fail"]
-
-
-def test_a_claim_through_a_template_of_the_recipe(tmp_path: Path) -> None:
-    own = recipes(tmp_path / "a", claim=TEMPLATE, deploy=claiming("gpus"))
-    assert outcomes(mig_and_dra.dra, GPU_CLASS, offered(), own) == []
-    domain = recipes(tmp_path / "b", claim=DOMAIN, deploy=claiming("channel"))
-    domains = offered("compute-domain.nvidia.com")
-    assert outcomes(mig_and_dra.dra, classes(DOMAIN_CLASS), domains, domain) == []
+    assert places(dra, served, slices, recipes(tmp_path, **files)) == expected
 
 
 def test_dra_without_a_recipe() -> None:
-    assert get_skip_reason(mig_and_dra.dra, NO_CLASSES, NO_SLICES, None)
-    assert get_skip_reason(mig_and_dra.dra, classes("dra.net"), offered("dra.net"), None)
-    assert outcomes(mig_and_dra.dra, GPU_CLASS, offered(), None) == []
+    assert outcomes(dra, NO_CLASSES, NO_SLICES, None) == ["skip"]
+    assert outcomes(dra, classes("dra.net"), offer(driver="dra.net"), None) == ["skip"]
+    assert outcomes(dra, GPU_CLASS, offer(), None) == []
     idle = [("warn", "DeviceClass gpu.nvidia.com")]
-    assert places(mig_and_dra.dra, GPU_CLASS, ResourceSlices(), None) == idle
-    assert places(mig_and_dra.dra, classes(), offered(), None) == idle
+    assert places(dra, GPU_CLASS, ResourceSlices(), None) == idle
+    assert places(dra, classes(), offer(), None) == idle

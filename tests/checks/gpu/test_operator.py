@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dynocheck.checks.gpu import operator
@@ -12,21 +14,16 @@ from dynocheck.facts import (
     OperatorResource,
     OperatorResources,
     Pod,
-    ResourceSlice,
     ResourceSlices,
     Workload,
     Workloads,
 )
+from tests.checks.gpu import CPU, NO_SLICES, PRESENT, WHOLE, holding, offer
 from tests.checks.judging import get_skip_reason, outcomes, places, run_check
 
-PRESENT = {"nvidia.com/gpu.present": "true"}
 DEPLOYED = {**PRESENT, "nvidia.com/gpu.deploy.driver": "true"}
-NO_SLICES = ResourceSlices(served=False)
-SLICES = ResourceSlices((ResourceSlice("s", "gpu.nvidia.com", "a", 8),))
-EIGHT = {"nvidia.com/gpu": "8"}
 BROKEN = Node("a", labels=DEPLOYED)
-WORKING = Node("a", labels=DEPLOYED, capacity=EIGHT, allocatable=EIGHT)
-UNMANAGED = Node("a", labels=PRESENT, capacity=EIGHT, allocatable=EIGHT)
+WORKING, UNMANAGED = holding("a", WHOLE, labels=DEPLOYED), holding("a", WHOLE, labels=PRESENT)
 READY = Pod("gpu-operator", "good", "Running", ready=True)
 CRASHING = Pod("other", "bad", "Running", ready=False, waiting=("CrashLoopBackOff",))
 ENDED = (Pod("gpu-operator", "hook", "Succeeded"), Pod("gpu-operator", "evicted", "Failed"))
@@ -34,6 +31,11 @@ ENDED = (Pod("gpu-operator", "hook", "Succeeded"), Pod("gpu-operator", "evicted"
 
 def policy(state: str, *conditions: Condition, kind: str = "ClusterPolicy") -> OperatorResources:
     return OperatorResources((OperatorResource(kind, "p", state, conditions),))
+
+
+def around(*pods: Pod, resources: OperatorResources | None = None) -> tuple[Any, ...]:
+    """The facts of an operator that serves one working node."""
+    return OperatorPods(pods), resources or policy("ready"), Nodes((WORKING,)), NO_SLICES, Autoscalers()
 
 
 @pytest.mark.parametrize(
@@ -46,26 +48,30 @@ def policy(state: str, *conditions: Condition, kind: str = "ClusterPolicy") -> O
     ],
 )
 @pytest.mark.parametrize("ended", [(), ENDED], ids=["", "beside ended pods"])
-def test_operator_pods_are_judged_by_ready(
-    pods: tuple[Pod, ...], expected: list[tuple[str, str]], ended: tuple[Pod, ...]
-) -> None:
-    facts = (OperatorPods((*pods, *ended)), policy("ready"), Nodes((WORKING,)), NO_SLICES, Autoscalers())
-    assert places(operator.operator, *facts) == expected
+def test_operator(pods: tuple[Pod, ...], expected: list[tuple[str, str]], ended: tuple[Pod, ...]) -> None:
+    assert places(operator.operator, *around(*pods, *ended)) == expected
 
 
-def test_no_operator() -> None:
-    none = (OperatorPods(), OperatorResources())
-    assert outcomes(operator.operator, *none, Nodes((WORKING,)), NO_SLICES, None) == ["warn"]
-    assert outcomes(operator.operator, *none, Nodes((BROKEN,)), NO_SLICES, None) == ["fail"]
-    for node, slices in [(UNMANAGED, NO_SLICES), (Node("a"), SLICES)]:
-        reason = get_skip_reason(operator.operator, *none, Nodes((node,)), slices, Autoscalers())
-        assert reason == "GPUs are allocatable without the GPU Operator"
+NONE = OperatorPods(), OperatorResources()
 
 
-def test_no_operator_where_nodes_are_added() -> None:
-    none = (OperatorPods(), OperatorResources(), Nodes((Node("cpu"),)), NO_SLICES)
-    assert "Karpenter" in get_skip_reason(operator.operator, *none, Autoscalers(("Karpenter",)))
-    assert outcomes(operator.operator, *none, Autoscalers()) == ["fail"]
+@pytest.mark.parametrize(
+    ("node", "scalers", "expected"),
+    [
+        (WORKING, None, ["warn"]),
+        (BROKEN, None, ["fail"]),
+        (CPU, Autoscalers(), ["fail"]),
+        (CPU, Autoscalers(("Karpenter",)), ["skip"]),  # which adds nodes
+    ],
+)
+def test_no_operator(node: Node, scalers: Autoscalers | None, expected: list[str]) -> None:
+    assert outcomes(operator.operator, *NONE, Nodes((node,)), NO_SLICES, scalers) == expected
+
+
+@pytest.mark.parametrize(("node", "slices"), [(UNMANAGED, NO_SLICES), (Node("a"), offer())])
+def test_gpus_without_an_operator(node: Node, slices: ResourceSlices) -> None:
+    reason = get_skip_reason(operator.operator, *NONE, Nodes((node,)), slices, Autoscalers())
+    assert reason == "GPUs are allocatable without the GPU Operator"
 
 
 @pytest.mark.parametrize(
@@ -80,18 +86,14 @@ def test_no_operator_where_nodes_are_added() -> None:
         (policy("ready", kind="NVIDIADriver"), [("warn", "Deployment gpu-operator")]),
     ],
 )
-def test_the_states_of_what_it_installs(
-    resources: OperatorResources, expected: list[tuple[str, str]]
-) -> None:
-    facts = (OperatorPods((READY,)), resources, Nodes((WORKING,)), NO_SLICES, Autoscalers())
-    assert places(operator.operator, *facts) == expected
+def test_states_of_what_it_installs(resources: OperatorResources, expected: list[tuple[str, str]]) -> None:
+    assert places(operator.operator, *around(READY, resources=resources)) == expected
 
 
 def test_a_policy_gives_the_reason_of_its_error() -> None:
     error = Condition("Error", "True", "OperandNotReady", "states not ready: [state-driver]")
     resources = policy("notReady", Condition("Ready", "False", "Error"), error)
-    pods = OperatorPods((READY,))
-    (finding,) = run_check(operator.operator, pods, resources, Nodes((WORKING,)), NO_SLICES, Autoscalers())
+    (finding,) = run_check(operator.operator, *around(READY, resources=resources))
     assert error.message in finding.message
 
 
@@ -106,29 +108,23 @@ def daemon(app: str, desired: int = 3, ready: int = 3, *, observed: bool = True,
     )  # fmt: skip
 
 
+DOWN = Node("a", labels=PRESENT, conditions=(Condition("Ready", "False"),))
+IDLE = daemon("d", 0, 0, driver="true"), daemon("other", ready=0)
+
+
 @pytest.mark.parametrize(
-    ("workload", "expected"),
+    ("workloads", "node", "expected"),
     [
-        (daemon("nvidia-driver-daemonset-418", ready=2, driver="true"), ["fail"]),
-        (daemon("nvidia-dcgm-dra", ready=2, dcgm="true"), ["warn"]),
-        (daemon("nvidia-device-plugin", ready=0), ["fail"]),
-        (daemon("x", ready=2, operator_validator="true"), ["fail"]),
-        (daemon("x", ready=3, observed=False, driver="true"), ["warn"]),
-        (daemon("x", driver="true"), []),
+        ([daemon("nvidia-driver-daemonset-418", ready=2, driver="true"), *IDLE], UNMANAGED, ["fail"]),
+        ([daemon("nvidia-dcgm-dra", ready=2, dcgm="true"), *IDLE], UNMANAGED, ["warn"]),
+        ([daemon("nvidia-device-plugin", ready=0), *IDLE], UNMANAGED, ["fail"]),
+        ([daemon("x", ready=2, operator_validator="true"), *IDLE], UNMANAGED, ["fail"]),
+        ([daemon("x", ready=3, observed=False, driver="true"), *IDLE], UNMANAGED, ["warn"]),
+        ([daemon("x", driver="true"), *IDLE], UNMANAGED, []),
+        ([daemon("other")], UNMANAGED, ["skip"]),
+        ([daemon("d", 0, 0, driver="true")], UNMANAGED, ["skip"]),
+        ([daemon("x", ready=2, driver="true")], DOWN, ["warn"]),  # it is missing on a node that is down
     ],
 )
-def test_an_operand_is_known_by_what_it_selects(workload: Workload, expected: list[str]) -> None:
-    idle = (daemon("d", 0, 0, driver="true"), daemon("other", ready=0))
-    nodes = Nodes((UNMANAGED,))
-    assert outcomes(operator.operands, Workloads((workload, *idle)), nodes, NO_SLICES) == expected
-
-
-@pytest.mark.parametrize("workload", [daemon("other"), daemon("d", 0, 0, driver="true")])
-def test_no_operand(workload: Workload) -> None:
-    assert get_skip_reason(operator.operands, Workloads((workload,)), Nodes((UNMANAGED,)), NO_SLICES)
-
-
-def test_operands_missing_on_nodes_that_are_down_are_a_warning() -> None:
-    down = Node("a", labels=PRESENT, conditions=(Condition("Ready", "False"),))
-    workloads = Workloads((daemon("x", ready=2, driver="true"),))
-    assert outcomes(operator.operands, workloads, Nodes((down,)), NO_SLICES) == ["warn"]
+def test_operands(workloads: list[Workload], node: Node, expected: list[str]) -> None:
+    assert outcomes(operator.operands, Workloads(tuple(workloads)), Nodes((node,)), NO_SLICES) == expected

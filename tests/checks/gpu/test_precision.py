@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dynocheck.checks.gpu import precision
 from dynocheck.data import gpus
-from dynocheck.facts import Node, Nodes, ResourceSlice, ResourceSlices
-from tests.checks.gpu import B200, B300, GB200, H100, NO_SLICES, gpu_node, recipe_of
-from tests.checks.judging import get_skip_reason, outcomes, places
+from dynocheck.facts import Node, Nodes, Recipes
+from tests.checks.gpu import B200, B300, GB200, H100, NO_SLICES, gpu_node, offer, recipe_of
+from tests.checks.judging import get_coverage, outcomes, places
 
 A100, L40S, T4 = "NVIDIA-A100-SXM4-80GB", "NVIDIA-L40S", "Tesla-T4"
 RTX_PRO = "NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition"
@@ -51,38 +52,43 @@ def test_precision_against_gpu(
 
 
 @pytest.mark.parametrize(
-    ("pin", "expected"),
-    [(None, [("warn", "deploy.yaml:9")]), (B200, []), (GB200, [("fail", "deploy.yaml:9")])],
+    ("pool", "expected"),
+    [
+        ({}, [("warn", "deploy.yaml:9")]),
+        ({"nvidia.com/gpu.product": B200}, []),
+        ({"nvidia.com/gpu.product": GB200}, [("fail", "deploy.yaml:9")]),
+    ],
 )
-def test_some_nodes_lack_the_precision(
-    tmp_path: Path, pin: str | None, expected: list[tuple[str, str]]
-) -> None:
-    pod = {"nodeSelector": {"nvidia.com/gpu.product": pin}} if pin else {}
-    recipe = recipe_of(tmp_path, module="dynamo.trtllm", model=FP4, pod=pod)
+def test_some_nodes_lack_it(tmp_path: Path, pool: dict[str, str], expected: list[tuple[str, str]]) -> None:
+    recipe = fp4(tmp_path, pod={"nodeSelector": pool} if pool else {})
     nodes = Nodes((gpu_node(H100), gpu_node(B200)))
     assert places(precision.architecture, nodes, NO_SLICES, recipe) == expected
 
 
+def fp4(folder: Path, **more: Any) -> Recipes:
+    return recipe_of(folder, module="dynamo.trtllm", model=FP4, **more)
+
+
 def test_workers_without_a_node_are_not_judged(tmp_path: Path) -> None:
-    recipe = recipe_of(tmp_path, module="dynamo.trtllm", model=FP4, pod={"nodeSelector": {"pool": "none"}})
-    assert get_skip_reason(precision.architecture, Nodes((gpu_node(H100),)), NO_SLICES, recipe)
+    recipe = fp4(tmp_path, pod={"nodeSelector": {"pool": "none"}})
+    assert outcomes(precision.architecture, Nodes((gpu_node(H100),)), NO_SLICES, recipe) == ["skip"]
 
 
 def test_the_dra_driver_gives_what_labels_lack(tmp_path: Path) -> None:
-    attributes = {"productName": "NVIDIA H100 80GB HBM3", "cudaComputeCapability": "9.0.0"}
-    slices = ResourceSlices((ResourceSlice("s", "gpu.nvidia.com", "a", 8, attributes),))
-    recipe = recipe_of(tmp_path, module="dynamo.trtllm", model=FP4)
-    assert outcomes(precision.architecture, Nodes((Node("a"),)), slices, recipe) == ["fail"]
+    slices = offer(productName="NVIDIA H100 80GB HBM3", cudaComputeCapability="9.0.0")
+    assert outcomes(precision.architecture, Nodes((Node("a"),)), slices, fp4(tmp_path)) == ["fail"]
 
 
 def test_labels_give_what_the_table_lacks(tmp_path: Path) -> None:
     labels = {"nvidia.com/gpu.compute.major": "11", "nvidia.com/gpu.compute.minor": "0"}
     newer, unknown = gpu_node("NVIDIA-Rubin", labels=labels), gpu_node("NVIDIA-Rubin")
-    recipe = recipe_of(tmp_path, module="dynamo.trtllm", model=FP4)
+    recipe = fp4(tmp_path)
     assert outcomes(precision.architecture, Nodes((newer,)), NO_SLICES, recipe) == []
-    assert "NVIDIA-Rubin" in get_skip_reason(precision.architecture, Nodes((unknown,)), NO_SLICES, recipe)
+    facts = (NO_SLICES, recipe)
+    left = ["Node nvidia-rubin: NVIDIA-Rubin"]
+    assert get_coverage(precision.architecture, Nodes((unknown,)), *facts) == (0, left)
     both = Nodes((unknown, gpu_node(B200)))
-    assert places(precision.architecture, both, NO_SLICES, recipe) == [("warn", "Node nvidia-rubin")]
+    assert get_coverage(precision.architecture, both, *facts) == (1, left)
 
 
 @pytest.mark.parametrize(
@@ -95,9 +101,8 @@ def test_labels_give_what_the_table_lacks(tmp_path: Path) -> None:
     ],
 )
 def test_blackwell_ultra_needs_cuda_13(tmp_path: Path, image: str, expected: list[str]) -> None:
-    nodes = Nodes((gpu_node(B300),))
     recipe = recipe_of(tmp_path, image=image, model="Qwen/Qwen3-0.6B")
-    assert outcomes(precision.architecture, nodes, NO_SLICES, recipe) == expected
+    assert outcomes(precision.architecture, Nodes((gpu_node(B300),)), NO_SLICES, recipe) == expected
 
 
 @pytest.mark.parametrize("product", [A100, L40S, H100, B200, B300, T4, GB200, "nvidia-h200-141gb"])
@@ -105,7 +110,4 @@ def test_products_are_known_with_their_source(product: str) -> None:
     row = gpus.gpu_type(product)
     assert row is not None
     assert row.source.startswith("https://")
-
-
-def test_an_unknown_product() -> None:
     assert gpus.gpu_type("NVIDIA-Rubin") is None

@@ -7,382 +7,319 @@ from typing import Any
 
 import pytest
 
-from dynocheck.checks.graph import components as graphs
-from dynocheck.checks.graph import images as graph_images
-from dynocheck.checks.graph import placement, probes
+from dynocheck.checks.graph.components import both_sides, frontend, roles
+from dynocheck.checks.graph.images import engine_agrees, images_pinned, one_release
+from dynocheck.checks.graph.placement import placement
+from dynocheck.checks.graph.probes import probes, startup_budget
+from dynocheck.core.declarations import Check
 from dynocheck.facts import Settings
-from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
-from tests.checks.manifests import FRONTEND, dump_objects, engine, graph, job
+from tests.checks.judging import deploy, judge, read_lines, recipes, run_check
+from tests.checks.manifests import FRONTEND, MODEL, dump_objects, engine, graph, job
 
-NIXL = ("--kv-transfer-config", '{"kv_connector":"NixlConnector","kv_role":"kv_both"}')
 MODE = "--disaggregation-mode"
+VLLM, SGLANG, TRTLLM = (f"dynamo.{name}" for name in ("vllm", "sglang", "trtllm"))
+SGLANG_IMAGE = "nvcr.io/nvidia/ai-dynamo/sglang-runtime:1.3.0"
+PICKER = {"name": "Epp", "type": "epp"}
 
 
-def outcomes(check: Any, folder: Path, *objects: dict[str, Any]) -> list[str]:
-    return [outcome for outcome, _ in list_messages(check, recipes(folder, deploy=dump_objects(*objects)))]
+def front(image: str, *args: str, **main: Any) -> dict[str, Any]:
+    command = {"command": ["python3", "-m", "dynamo.frontend", *args]} if args or main else {}
+    container = {"name": "main", **({"image": image} if image else {}), **command, **main}
+    return {**FRONTEND, "podTemplate": {"spec": {"containers": [container]}}}
 
 
-# graph.roles
+# graph.frontend, graph.roles, graph.both-sides
+
+
+def split(role: str, module: str, *args: str, **env: str) -> dict[str, Any]:
+    """A graph of one worker of this type."""
+    return graph(engine(*args, role=role, module=module, env=env))
+
+
+PREFILL, DECODE = engine(MODE, "prefill", name="p"), engine(MODE, "decode", name="d")
+SGLANG_PREFILL = engine(MODE, "prefill", name="p", module=SGLANG)
+
+
+def pair(module: str) -> dict[str, Any]:
+    """A graph of a prefill worker that is told so and a decode worker that is not."""
+    prefill = engine(MODE, "prefill", name="p", role="prefill", module=module)
+    return graph(prefill, engine(name="d", role="decode", module=module))
+
+
+def pool(module: str) -> dict[str, Any]:
+    return graph(PREFILL, engine(name="r", module=module, model=None), front=False)
+
+
+SOMEWHERE = engine(MODE, "$(DYN_MODE)", name="d")
 
 
 @pytest.mark.parametrize(
-    ("role", "module", "args", "env", "expected"),
+    ("check", "one", "expected"),
     [
-        ("prefill", "dynamo.vllm", (MODE, "prefill"), {}, []),
-        ("prefill", "dynamo.vllm", (f"{MODE}=prefill",), {}, []),
-        ("prefill", "dynamo.vllm", ("--is-prefill-worker",), {}, []),
-        ("prefill", "dynamo.vllm", (), {"DYN_VLLM_DISAGGREGATION_MODE": "prefill"}, []),
-        ("prefill", "dynamo.vllm", (), {"DYN_VLLM_IS_PREFILL_WORKER": "true"}, []),
-        ("prefill", "dynamo.vllm", (), {}, ["fail"]),
-        ("prefill", "dynamo.vllm", (MODE, "decode"), {}, ["fail"]),
-        ("decode", "dynamo.vllm", (), {}, []),
-        ("decode", "dynamo.vllm", ("--is-decode-worker",), {}, []),
-        ("decode", "dynamo.vllm", (MODE, "prefill"), {}, ["fail"]),
-        ("decode", "dynamo.sglang", (MODE, "decode"), {}, []),
-        ("decode", "dynamo.sglang", (), {}, ["fail"]),
-        ("decode", "dynamo.sglang", (MODE, "null"), {}, ["fail"]),
-        ("decode", "dynamo.trtllm", (), {}, ["fail"]),
-        ("prefill", "dynamo.trtllm", (), {"DYN_TRTLLM_DISAGGREGATION_MODE": "prefill"}, []),
+        (frontend, graph(engine()), []),
+        (frontend, graph(PICKER, engine(frontendSidecar="front")), []),  # a picker stands in for it
+        (frontend, graph(PICKER, engine()), ["fail"]),
+        (frontend, job("hf download MODEL"), ["skip"]),
+        (roles, split("prefill", VLLM, MODE, "prefill"), []),
+        (roles, split("prefill", VLLM, f"{MODE}=prefill"), []),
+        (roles, split("prefill", VLLM, "--is-prefill-worker"), []),
+        (roles, split("prefill", VLLM, DYN_VLLM_DISAGGREGATION_MODE="prefill"), []),
+        (roles, split("prefill", VLLM, DYN_VLLM_IS_PREFILL_WORKER="true"), []),
+        (roles, split("prefill", VLLM), ["fail"]),
+        (roles, split("prefill", VLLM, MODE, "decode"), ["fail"]),
+        (roles, split("prefill", VLLM, MODE, "$(DYN_MODE)"), ["unjudged"]),
+        (roles, split("decode", VLLM), ["warn"]),
+        (roles, split("decode", VLLM, "--is-decode-worker"), []),
+        (roles, split("decode", VLLM, MODE, "prefill"), ["fail"]),
+        (roles, split("decode", SGLANG, MODE, "decode"), []),
+        (roles, split("decode", SGLANG), ["warn"]),
+        (roles, split("decode", SGLANG, MODE, "null"), ["warn"]),
+        (roles, split("decode", TRTLLM), ["warn"]),
+        (roles, split("prefill", TRTLLM, DYN_TRTLLM_DISAGGREGATION_MODE="prefill"), []),
+        (roles, split("worker", VLLM, MODE, "prefill"), ["skip"]),  # a plain worker is what its flag says
+        # a decode worker that takes up nothing
+        (roles, pair(SGLANG), ["fail"]),
+        (roles, pair(TRTLLM), ["fail"]),
+        # a pool behind another graph
+        (frontend, pool("dynamo.router"), []),
+        (frontend, pool("dynamo.global_planner"), []),
+        (both_sides, pool("dynamo.router"), ["unjudged"]),
+        (both_sides, pool("dynamo.global_planner"), ["unjudged"]),
+        (both_sides, graph(PREFILL, DECODE), []),
+        (both_sides, graph(PREFILL, engine(name="d")), []),
+        (both_sides, graph(engine(MODE, "prefill", name="p", role="prefill")), ["fail"]),
+        (both_sides, graph(DECODE), ["warn"]),
+        (both_sides, graph(engine(MODE, "decode", name="d", module=SGLANG)), ["fail"]),
+        (both_sides, graph(engine(name="d", role="decode")), []),
+        (both_sides, graph(SGLANG_PREFILL, engine(name="d", module=SGLANG)), ["fail"]),
+        (both_sides, graph(PREFILL, SOMEWHERE), ["unjudged"]),
+        (both_sides, graph({**PREFILL, "globalDynamoNamespace": True}), ["unjudged"]),
+        (both_sides, graph(engine()), ["skip"]),
     ],
 )
-def test_type_and_flag(
-    tmp_path: Path, role: str, module: str, args: tuple[str, ...], env: dict[str, str], expected: list[str]
-) -> None:
-    one = engine(*args, role=role, module=module, env=env)
-    assert outcomes(graphs.roles, tmp_path, graph(one)) == expected
+def test_roles(tmp_path: Path, check: Check, one: dict[str, Any], expected: list[str]) -> None:
+    assert judge(check, deploy(tmp_path, one)) == expected
 
 
-def test_a_mode_that_comes_from_elsewhere_is_not_guessed(tmp_path: Path) -> None:
-    unknown = engine(MODE, "$(DYN_MODE)", role="prefill")
-    assert "no component" in get_skip_reason(
-        graphs.roles, recipes(tmp_path, deploy=dump_objects(graph(unknown)))
-    )
-
-
-def test_a_plain_worker_is_what_its_flag_says(tmp_path: Path) -> None:
-    given = recipes(tmp_path, deploy=dump_objects(graph(engine(MODE, "prefill"), engine(name="d"))))
-    assert "no component" in get_skip_reason(graphs.roles, given)
+def test_no_frontend(tmp_path: Path) -> None:
+    (finding,) = run_check(frontend, deploy(tmp_path, graph(engine(), front=False)))
+    assert (finding.outcome, finding.evidence) == ("fail", {"components": {"w": "worker"}})
 
 
 def test_the_contradiction_is_told_where_the_engine_starts(tmp_path: Path) -> None:
-    text = dump_objects(graph(engine(MODE, "decode", role="prefill")))
-    (finding,) = run_check(graphs.roles, recipes(tmp_path, deploy=text))
-    assert finding.message == "w is of type prefill, but its engine runs in decode mode"
-    assert finding.location is not None
-    assert MODE in text.splitlines()[(finding.location.line or 0) - 1]
+    given = deploy(tmp_path, split("prefill", VLLM, MODE, "decode"))
+    assert read_lines(roles, given) == [f"- {MODE}"]
 
 
-# graph.both-sides
+# graph.engine-agrees, graph.images-pinned, graph.one-release
 
 
-@pytest.mark.parametrize(
-    ("components", "expected"),
-    [
-        ([engine(MODE, "prefill", name="p"), engine(MODE, "decode", name="d")], []),
-        ([engine(MODE, "prefill", name="p"), engine(name="d")], []),
-        ([engine(MODE, "prefill", name="p", role="prefill")], ["fail"]),
-        ([engine(MODE, "decode", name="d")], ["warn"]),
-        ([engine(MODE, "decode", name="d", module="dynamo.sglang")], ["fail"]),
-        ([engine(name="d", role="decode")], []),
-        (
-            [
-                engine(MODE, "prefill", name="p", module="dynamo.sglang"),
-                engine(name="d", module="dynamo.sglang"),
-            ],
-            ["fail"],
-        ),
-        ([engine(MODE, "prefill", name="p"), engine(MODE, "$(DYN_MODE)", name="d")], []),
-        ([engine(MODE, "prefill", name="p", globalDynamoNamespace=True)], None),
-        ([engine()], None),
-    ],
-)
-def test_both_sides(tmp_path: Path, components: list[dict[str, Any]], expected: list[str] | None) -> None:
-    given = recipes(tmp_path, deploy=dump_objects(graph(*components)))
-    if expected is None:
-        assert "no graph splits" in get_skip_reason(graphs.both_sides, given)
-    else:
-        assert [outcome for outcome, _ in list_messages(graphs.both_sides, given)] == expected
+def run(image: str, *images: str, **more: Any) -> dict[str, Any]:
+    """A graph of workers w0, w1 ... of these images, or of a worker w."""
+    if not images:
+        return graph(engine(image=image, **more))
+    return graph(*(engine(name=f"w{i}", image=each) for i, each in enumerate((image, *images))))
 
 
-# graph.engine-agrees
+def beside(image: str) -> dict[str, Any]:
+    """A graph with a sidecar."""
+    one = engine()
+    one["podTemplate"]["spec"]["containers"].append({"name": "side", "image": image})
+    return graph(one)
 
 
-SGLANG = "nvcr.io/nvidia/ai-dynamo/sglang-runtime:1.3.0"
+def after(image: str) -> dict[str, Any]:
+    """A graph with a worker that starts after another container."""
+    return graph(engine(pod={"initContainers": [{"name": "first", "image": image}]}))
 
 
 @pytest.mark.parametrize(
-    ("one", "spec", "expected"),
+    ("check", "one", "expected"),
     [
-        (engine(), {"backendFramework": "vllm"}, []),
-        (engine(), {}, []),
-        (engine(), {"backendFramework": "sglang"}, ["fail"]),
-        (engine(image=SGLANG), {}, ["fail"]),
-        (engine(image=SGLANG), {"backendFramework": "sglang"}, ["fail", "fail"]),
-        (engine(image="registry.example/mine:1.0.0"), {"backendFramework": "vllm"}, []),
-        (engine(image="registry.example/vllm-runtime:1.3.0", module="dynamo.sglang"), {}, ["fail"]),
+        (engine_agrees, graph(engine(), backendFramework="vllm"), []),
+        (engine_agrees, graph(engine()), []),
+        (engine_agrees, graph(engine(), backendFramework="sglang"), ["fail"]),
+        (engine_agrees, run(SGLANG_IMAGE), ["fail"]),
+        (engine_agrees, graph(engine(image=SGLANG_IMAGE), backendFramework="sglang"), ["fail", "fail"]),
+        (engine_agrees, graph(engine(image="r.example/mine:1.0.0"), backendFramework="vllm"), []),
+        (engine_agrees, run("registry.example/vllm-runtime:1.3.0", module=SGLANG), ["fail"]),
+        (images_pinned, run("r/vllm-runtime:1.3.0"), []),
+        (images_pinned, run("r/vllm-runtime:v1.3.0-rc.1"), []),
+        (images_pinned, run("r/vllm-runtime:1.5.0-nemotron-dev.1"), []),
+        (images_pinned, run("r/vllm-runtime"), ["warn"]),
+        (images_pinned, run("r:5000/vllm-runtime"), ["warn"]),
+        (images_pinned, run("r/vllm-runtime:latest"), ["warn"]),
+        (images_pinned, run("r/vllm-runtime:latest", runtimeVersionOverride="1.3.0"), ["warn"]),
+        (images_pinned, run("r/vllm-runtime:mine"), ["warn"]),
+        (images_pinned, run("r/vllm-runtime:mine", runtimeVersionOverride="1.3.0"), []),
+        (images_pinned, run("r/vllm-runtime:my-tag"), []),
+        (images_pinned, run("my-registry/vllm-runtime:latest"), []),
+        (images_pinned, run(f"r/vllm-runtime@sha256:{'0' * 64}"), ["warn"]),
+        (images_pinned, run(f"r/vllm-runtime:1.3.0@sha256:{'0' * 64}"), []),
+        (images_pinned, run("r/vllm-runtime:<IMAGE_TAG>"), []),
+        (images_pinned, run("${VLLM_IMAGE}"), []),
+        (images_pinned, run("<your-registry>/vllm-runtime:latest"), []),
+        # these need a tag and no version
+        (images_pinned, graph(front("r/mine:jammy"), engine()), []),
+        (images_pinned, graph(front("r/mine"), engine()), ["warn"]),
+        (images_pinned, beside("r/tool:jammy"), []),
+        (images_pinned, beside("r/tool:latest"), ["warn"]),
+        (images_pinned, after("busybox:1.36"), []),
+        (images_pinned, after("busybox"), ["warn"]),
+        (one_release, run("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.3.1"), []),
+        (one_release, run("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.1.1"), ["warn"]),
+        (one_release, run("r/vllm-runtime:1.3.0", "r/mine:9.9.9"), ["unjudged"]),
+        (one_release, run("r/vllm-runtime:1.3.0", "r/vllm-runtime:mine"), ["unjudged"]),
+        (one_release, run("r/vllm-runtime:mine", "r/vllm-runtime:mine"), []),
+        (one_release, run("r/vllm-runtime:mine", "own/frontend:mine"), []),
+        (one_release, run("own/worker", "own/frontend"), ["unjudged"]),
+        (one_release, run("${IMAGE}", "${IMAGE}"), []),
     ],
 )
-def test_engine_agrees(
-    tmp_path: Path, one: dict[str, Any], spec: dict[str, Any], expected: list[str]
-) -> None:
-    assert outcomes(graph_images.engine_agrees, tmp_path, graph(one, **spec)) == expected
-
-
-# graph.images-pinned, graph.one-release
-
-
-@pytest.mark.parametrize(
-    ("image", "more", "expected"),
-    [
-        ("r/vllm-runtime:1.3.0", {}, []),
-        ("r/vllm-runtime:v1.3.0-rc.1", {}, []),
-        ("r/vllm-runtime:1.5.0-nemotron-dev.1", {}, []),
-        ("r/vllm-runtime", {}, ["warn"]),
-        ("r:5000/vllm-runtime", {}, ["warn"]),
-        ("r/vllm-runtime:latest", {}, ["warn"]),
-        ("r/vllm-runtime:latest", {"runtimeVersionOverride": "1.3.0"}, ["warn"]),
-        ("r/vllm-runtime:mine", {}, ["warn"]),
-        ("r/vllm-runtime:mine", {"runtimeVersionOverride": "1.3.0"}, []),
-        ("r/vllm-runtime:my-tag", {}, []),
-        ("my-registry/vllm-runtime:latest", {}, []),
-        (f"r/vllm-runtime@sha256:{'0' * 64}", {}, ["warn"]),
-        (f"r/vllm-runtime:1.3.0@sha256:{'0' * 64}", {}, []),
-        ("r/vllm-runtime:<IMAGE_TAG>", {}, []),
-        ("${VLLM_IMAGE}", {}, []),
-        ("<your-registry>/vllm-runtime:latest", {}, []),
-    ],
-)
-def test_images_pinned(tmp_path: Path, image: str, more: dict[str, Any], expected: list[str]) -> None:
-    assert outcomes(graph_images.images_pinned, tmp_path, graph(engine(image=image, **more))) == expected
-
-
-def test_a_frontend_needs_a_tag_and_no_version(tmp_path: Path) -> None:
-    def fronted(image: str) -> dict[str, Any]:
-        main = {"name": "main", "image": image}
-        return graph({**FRONTEND, "podTemplate": {"spec": {"containers": [main]}}}, engine())
-
-    assert outcomes(graph_images.images_pinned, tmp_path / "a", fronted("r/mine:jammy")) == []
-    assert outcomes(graph_images.images_pinned, tmp_path / "b", fronted("r/mine")) == ["warn"]
-
-
-def test_a_sidecar_needs_no_version_but_a_tag(tmp_path: Path) -> None:
-    def beside(image: str) -> dict[str, Any]:
-        one = engine()
-        one["podTemplate"]["spec"]["containers"].append({"name": "side", "image": image})
-        return graph(one)
-
-    assert outcomes(graph_images.images_pinned, tmp_path / "a", beside("r/tool:jammy")) == []
-    assert outcomes(graph_images.images_pinned, tmp_path / "b", beside("r/tool:latest")) == ["warn"]
-
-
-def test_what_runs_before_a_component_needs_a_tag(tmp_path: Path) -> None:
-    for number, (image, expected) in enumerate([("busybox:1.36", []), ("busybox", ["warn"])]):
-        first = engine(pod={"initContainers": [{"name": "first", "image": image}]})
-        assert outcomes(graph_images.images_pinned, tmp_path / str(number), graph(first)) == expected
-
-
-@pytest.mark.parametrize(
-    ("images", "expected"),
-    [
-        (("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.3.1"), []),
-        (("r/vllm-runtime:1.3.0", "r/dynamo-frontend:1.1.1"), ["warn"]),
-        (("r/vllm-runtime:1.3.0", "r/mine:9.9.9"), []),
-        (("r/vllm-runtime:1.3.0", "r/vllm-runtime:mine"), []),
-    ],
-)
-def test_one_release(tmp_path: Path, images: tuple[str, str], expected: list[str]) -> None:
-    both = [engine(name=f"w{i}", image=image) for i, image in enumerate(images)]
-    assert outcomes(graph_images.one_release, tmp_path, graph(*both)) == expected
+def test_images(tmp_path: Path, check: Check, one: dict[str, Any], expected: list[str]) -> None:
+    assert judge(check, deploy(tmp_path, one)) == expected
 
 
 # graph.probes, graph.startup-budget
 
 
-def probed(port: Any, path: str = "/live", env: dict[str, str] | None = None, **main: Any) -> dict[str, Any]:
-    probe = {"httpGet": {"path": path, "port": port}}
-    return engine(env=env, main={"startupProbe": probe, **main})
+def probe(port: Any, path: str = "/live", env: dict[str, str] | None = None, **main: Any) -> dict[str, Any]:
+    asked = {"httpGet": {"path": path, "port": port}}
+    return engine(env=env, main={"startupProbe": asked, **main})
 
 
-def scripted(line: str) -> dict[str, Any]:
-    return {"command": ["bash", "-c"], "args": [f"{line}\nexec python3 -m dynamo.vllm --model m\n"]}
+def listen(port: int, *args: str) -> dict[str, Any]:
+    """A frontend with these arguments that is asked at this port."""
+    return front("", *args, readinessProbe={"httpGet": {"path": "/health", "port": port}})
+
+
+SCRIPT = "export DYN_SYSTEM_PORT=8081\nexec python3 -m dynamo.vllm --model m\n"
+EXPORTED: dict[str, Any] = {"command": ["bash", "-c"], "args": [SCRIPT]}
+PORT, PATH = {"DYN_SYSTEM_PORT": "8081"}, {"DYN_SYSTEM_HEALTH_PATH": "/healthz"}
 
 
 @pytest.mark.parametrize(
     ("one", "expected"),
     [
-        (probed(9090), []),
-        (probed(9090, "/health"), []),
-        (probed(8000), ["fail"]),
-        (probed("system"), []),
-        (probed("9090"), ["fail"]),
-        (probed(8081, **scripted("export DYN_SYSTEM_PORT=8081")), []),
-        (probed(9090, **scripted("export DYN_SYSTEM_PORT=8081")), ["fail"]),
-        (probed(8081, env={"DYN_SYSTEM_PORT": "8081"}), []),
-        (probed(9090, env={"DYN_SYSTEM_PORT": "8081"}), ["fail"]),
-        (probed(7000, ports=[{"name": "side", "containerPort": 7000}]), []),
-        (probed(9090, "/healthz"), ["fail"]),
-        (probed(9090, "/healthz", env={"DYN_SYSTEM_HEALTH_PATH": "/healthz"}), []),
+        (probe(9090), []),
+        (probe(9090, "/health"), []),
+        (probe(8000), ["fail"]),
+        (probe("system"), []),
+        (probe("9090"), ["fail"]),
+        (probe(8081, **EXPORTED), []),
+        (probe(9090, **EXPORTED), ["fail"]),
+        (probe(8081, env=PORT), []),
+        (probe(9090, env=PORT), ["fail"]),
+        (probe(7000, ports=[{"name": "side", "containerPort": 7000}]), []),
+        (probe(9090, "/healthz"), ["fail"]),
+        (probe(9090, "/healthz", env=PATH), []),
+        (probe(1234, command=["./start.sh"], args=[]), ["unjudged"]),
+        # a frontend answers on two ports
+        (listen(8000), []),
+        (listen(9090), []),
+        (listen(8080), ["fail"]),
+        (listen(8080, "--http-port", "8080"), []),
+        (listen(8000, "--http-port=8080"), ["fail"]),
     ],
 )
 def test_probes(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
-    assert outcomes(probes.probes, tmp_path, graph(one)) == expected
+    workers = [engine()] if one["name"] == "Frontend" else []
+    assert judge(probes, deploy(tmp_path, graph(one, *workers))) == expected
 
 
 @pytest.mark.parametrize(
-    ("args", "port", "expected"),
+    ("times", "nodes", "model", "speed", "expected"),
     [
-        ([], 8000, []),
-        ([], 9090, []),
-        ([], 8080, ["fail"]),
-        (["--http-port", "8080"], 8080, []),
-        (["--http-port=8080"], 8000, ["fail"]),
+        ({"failureThreshold": 60}, 1, MODEL, 1.0, []),
+        ({"failureThreshold": 6}, 1, MODEL, 1.0, ["warn"]),
+        ({"failureThreshold": 6, "initialDelaySeconds": 60}, 1, MODEL, 1.0, []),
+        ({"failureThreshold": 6}, 2, MODEL, 1.0, []),
+        ({}, 1, MODEL, 1.0, ["warn"]),
+        ({"failureThreshold": 6}, 2, MODEL, 0.25, ["warn"]),
+        ({"failureThreshold": 6}, 1, MODEL, 2.0, []),
+        ({}, 1, "org/unheard-of", 1.0, ["unjudged"]),
     ],
 )
-def test_a_frontend_answers_on_two_ports(
-    tmp_path: Path, args: list[str], port: int, expected: list[str]
+def test_time_to_start(
+    tmp_path: Path, times: dict[str, int], nodes: int, model: str, speed: float, expected: list[str]
 ) -> None:
-    probe = {"httpGet": {"path": "/health", "port": port}}
-    main = {"name": "main", "command": ["python3", "-m", "dynamo.frontend", *args], "readinessProbe": probe}
-    front = {**FRONTEND, "podTemplate": {"spec": {"containers": [main]}}}
-    assert outcomes(probes.probes, tmp_path, graph(front, engine())) == expected
-
-
-def test_a_container_that_starts_something_else_is_not_judged(tmp_path: Path) -> None:
-    other = probed(1234, command=["./start.sh"], args=[])
-    assert "no component" in get_skip_reason(
-        probes.probes, recipes(tmp_path, deploy=dump_objects(graph(other)))
-    )
-
-
-@pytest.mark.parametrize(
-    ("probe", "nodes", "expected"),
-    [
-        ({"periodSeconds": 10, "failureThreshold": 60}, 1, []),
-        ({"periodSeconds": 10, "failureThreshold": 6}, 1, ["warn"]),
-        ({"periodSeconds": 10, "failureThreshold": 6, "initialDelaySeconds": 60}, 1, []),
-        ({"periodSeconds": 10, "failureThreshold": 6}, 2, []),
-        ({}, 1, ["warn"]),
-    ],
-)
-def test_time_to_start(tmp_path: Path, probe: dict[str, int], nodes: int, expected: list[str]) -> None:
-    """Qwen3-32B is 65 GB, so that 66 s are needed at least."""
-    held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, **probe}}
-    more: dict[str, Any] = {"multinode": {"nodeCount": nodes}} if nodes > 1 else {}
-    given = recipes(tmp_path, deploy=dump_objects(graph(engine(main=held, **more))))
-    assert [outcome for outcome, _ in list_messages(probes.startup_budget, given, Settings())] == expected
-
-
-@pytest.mark.parametrize(
-    ("speed", "nodes", "says"),
-    [
-        (1.0, 1, "take 66 s at 1 GB/s"),
-        (0.25, 2, "take 131 s at 0.25 GB/s on each of 2 nodes"),
-        (2.0, 1, None),
-    ],
-)
-def test_a_site_says_how_fast_its_pods_read(
-    tmp_path: Path, speed: float, nodes: int, says: str | None
-) -> None:
-    held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, "failureThreshold": 6}}
-    given = recipes(tmp_path, deploy=dump_objects(graph(engine(main=held, multinode={"nodeCount": nodes}))))
-    messages = [m for _, m in list_messages(probes.startup_budget, given, Settings(read_gigabytes=speed))]
-    assert [says is not None and says in message for message in messages] == ([True] if says else [])
-
-
-def test_the_time_of_a_model_that_is_not_known_is_not_guessed(tmp_path: Path) -> None:
-    held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}}}
-    given = recipes(tmp_path, deploy=dump_objects(graph(engine(main=held, model="org/unheard-of"))))
-    assert "weights are known" in get_skip_reason(probes.startup_budget, given, Settings())
+    """Qwen3-32B is 65 GB, so that 66 s are needed at least where a pod reads 1 GB in a second."""
+    held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, "periodSeconds": 10, **times}}
+    given = deploy(tmp_path, graph(engine(model=model, main=held, multinode={"nodeCount": nodes})))
+    assert judge(startup_budget, given, Settings(read_gigabytes=speed)) == expected
 
 
 # graph.placement
 
-
-def ruled(side: str, word: str, labels: dict[str, str], **term: Any) -> dict[str, Any]:
-    rule: dict[str, Any] = {
-        "topologyKey": "kubernetes.io/hostname",
-        "labelSelector": {
-            "matchLabels": {f"nvidia.com/dynamo-{key}": value for key, value in labels.items()}
-        },
-        **term,
-    }
-    if word == "preferred":
-        rule = {"weight": 1, "podAffinityTerm": rule}
-    return {"affinity": {side: {f"{word}DuringSchedulingIgnoredDuringExecution": [rule]}}}
-
-
 NAME = "graph-deployment-name"
+
+
+def rule(side: str, word: str, labels: dict[str, str], **term: Any) -> dict[str, Any]:
+    selector = {"matchLabels": {f"nvidia.com/dynamo-{key}": value for key, value in labels.items()}}
+    made: dict[str, Any] = {"topologyKey": "kubernetes.io/hostname", "labelSelector": selector, **term}
+    if word == "preferred":
+        made = {"weight": 1, "podAffinityTerm": made}
+    return {"affinity": {side: {f"{word}DuringSchedulingIgnoredDuringExecution": [made]}}}
+
+
+def near(**labels: str) -> dict[str, Any]:
+    """A pod beside the pods of graph g that have these labels; `a_b` is the label a-b."""
+    return rule("podAffinity", "required", {NAME: "g", **{k.replace("_", "-"): v for k, v in labels.items()}})
+
+
+def matching(operator: str, *values: str) -> dict[str, Any]:
+    key = {"key": f"nvidia.com/dynamo-{NAME}", "operator": operator, "values": list(values)}
+    return rule("podAffinity", "required", {}, labelSelector={"matchExpressions": [key]})
+
+
+def old_worker(**pod: Any) -> dict[str, Any]:
+    """A graph of the old API with a worker that prefills."""
+    main = {"image": "i:1.0.0", "command": ["python3", "-m", "dynamo.vllm"]}
+    types = {"componentType": "worker", "subComponentType": "prefill"}
+    services = {"P": {**types, "extraPodSpec": {**pod, "mainContainer": main}}}
+    return graph() | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": services}}
 
 
 @pytest.mark.parametrize(
     ("pod", "expected"),
     [
-        (ruled("podAntiAffinity", "required", {NAME: "g"}), []),
-        (ruled("podAntiAffinity", "required", {NAME: "g-frontend"}), ["warn"]),
-        (ruled("podAffinity", "preferred", {NAME: "g-frontend"}), ["warn"]),
-        (ruled("podAffinity", "required", {NAME: "g-frontend"}), ["fail"]),
-        (ruled("podAffinity", "required", {NAME: "g", "component-type": "worker"}), []),
-        (ruled("podAffinity", "required", {NAME: "g", "component-type": "prefill"}), ["fail"]),
-        (ruled("podAffinity", "required", {NAME: "g", "component-class": "worker"}), ["fail"]),
-        (ruled("podAffinity", "preferred", {"component-type": "wroker"}), ["warn"]),
-        (ruled("podAffinity", "required", {"component": "Frontend"}), []),
-        (ruled("podAntiAffinity", "required", {NAME: "another"}), []),
-        (ruled("podAffinity", "required", {NAME: "g-x"}, namespaces=["other"]), None),
-        (ruled("podAffinity", "required", {"worker-hash": "x"}), None),
+        (rule("podAntiAffinity", "required", {NAME: "g"}), []),
+        (rule("podAntiAffinity", "required", {NAME: "g-frontend"}), ["warn"]),
+        (rule("podAffinity", "preferred", {NAME: "g-frontend"}), ["warn"]),
+        (rule("podAffinity", "required", {NAME: "g-frontend"}), ["fail"]),
+        (near(component_type="worker"), []),
+        (near(component_type="prefill"), ["fail"]),
+        (near(component_class="worker"), ["fail"]),
+        (rule("podAffinity", "preferred", {"component-type": "wroker"}), ["warn"]),
+        (rule("podAffinity", "required", {"component": "Frontend"}), []),
+        (rule("podAntiAffinity", "required", {NAME: "another"}), []),
+        (rule("podAffinity", "required", {NAME: "g-x"}, namespaces=["other"]), ["skip"]),
+        (rule("podAffinity", "required", {"worker-hash": "x"}), ["skip"]),
+        (matching("In", "g-w", "g"), []),
+        (matching("In", "g-w"), ["fail"]),
+        (matching("NotIn", "g"), ["fail"]),
+        (matching("Exists"), []),
     ],
 )
-def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str] | None) -> None:
-    given = recipes(tmp_path, deploy=dump_objects(graph(engine(pod=pod))))
-    if expected is None:
-        assert "no pod is placed" in get_skip_reason(placement.placement, given)
-    else:
-        assert [outcome for outcome, _ in list_messages(placement.placement, given)] == expected
+def test_placement(tmp_path: Path, pod: dict[str, Any], expected: list[str]) -> None:
+    assert judge(placement, deploy(tmp_path, graph(engine(pod=pod)))) == expected
 
 
-def test_workers_beside_an_endpoint_picker_have_a_class(tmp_path: Path) -> None:
-    near = ruled("podAffinity", "required", {NAME: "g", "component-class": "worker"})
-    picker = {"name": "Epp", "type": "epp"}
-    assert outcomes(placement.placement, tmp_path, graph(picker, engine(pod=near))) == []
-
-
-def test_a_worker_of_the_old_api_may_have_either_type(tmp_path: Path) -> None:
-    near = ruled("podAffinity", "preferred", {"component-type": "worker"})
-    main = {"image": "i:1.0.0", "command": ["python3", "-m", "dynamo.vllm"]}
-    service = {
-        "componentType": "worker",
-        "subComponentType": "prefill",
-        "extraPodSpec": {**near, "mainContainer": main},
-    }
-    old = graph(name="g") | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": {"P": service}}}
-    assert outcomes(placement.placement, tmp_path, old) == []
-
-
-def test_expressions_are_read_as_kubernetes_reads_them(tmp_path: Path) -> None:
-    key = "nvidia.com/dynamo-graph-deployment-name"
-
-    def rule(operator: str, *values: str) -> dict[str, Any]:
-        selector = {"matchExpressions": [{"key": key, "operator": operator, "values": list(values)}]}
-        return ruled("podAffinity", "required", {}, labelSelector=selector)
-
-    for operator, values, expected in [
-        ("In", ["g-w", "g"], []),
-        ("In", ["g-w"], ["fail"]),
-        ("NotIn", ["g"], ["fail"]),
-        ("Exists", [], []),
-    ]:
-        one = graph(engine(pod=rule(operator, *values)))
-        assert outcomes(placement.placement, tmp_path / operator / str(len(values)), one) == expected
-
-
-def test_a_benchmark_beside_its_frontend(tmp_path: Path) -> None:
-    near = ruled("podAffinity", "required", {NAME: "g", "component-type": "frontend"})
-    away = ruled("podAffinity", "required", {NAME: "g", "component-type": "planner"})
-    for pod, expected in [(near, []), (away, ["fail"])]:
-        folder = tmp_path / str(len(expected))
-        assert outcomes(placement.placement, folder, graph(engine()), job("aiperf", pod=pod)) == expected
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        # workers beside an endpoint picker have a class
+        ([graph(PICKER, engine(pod=near(component_class="worker")))], []),
+        # a worker of the old API may have either type
+        ([old_worker(**rule("podAffinity", "preferred", {"component-type": "worker"}))], []),
+        ([graph(engine()), job("aiperf", pod=near(component_type="frontend"))], []),
+        ([graph(engine()), job("aiperf", pod=near(component_type="planner"))], ["fail"]),
+    ],
+)
+def test_placement_of_others(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
+    assert judge(placement, deploy(tmp_path, *objects)) == expected
 
 
 def test_a_benchmark_alone_is_not_judged_by_graphs_it_does_not_see(tmp_path: Path) -> None:
-    near = ruled("podAffinity", "required", {NAME: "g", "component-type": "frontend"})
-    given = recipes(tmp_path, perf=dump_objects(job("aiperf", pod=near)))
-    assert "no pod is placed" in get_skip_reason(placement.placement, given)
+    alone = dump_objects(job("aiperf", pod=near(component_type="frontend")))
+    assert judge(placement, recipes(tmp_path, perf=alone)) == ["skip"]

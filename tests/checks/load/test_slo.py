@@ -9,10 +9,11 @@ import pytest
 from dynocheck.checks.load import slo
 from dynocheck.facts import LoadBaseline, LoadPoint, LoadRun, parse_annotation
 from dynocheck.loadtest.stats.comparison import _draw_percentile, compare_runs, find_mismatch
-from tests.checks.judging import get_skip_reason, outcomes, run_check
+from tests.checks.judging import outcomes, run_check
 from tests.loadtest.making import bad, good, limits, point, run
 
 MANY = [good()] * 100
+MET, FAILED = point(MANY), point([*MANY, bad()])
 
 
 def scatter(ttft_s: float, n: int, seed: int = 0) -> LoadRun:
@@ -26,15 +27,6 @@ def compare(now: LoadRun, before: LoadRun, tolerance: float = 0.1) -> set[str]:
     return set(outcomes(slo.baseline, now, LoadBaseline(before, tolerance)))
 
 
-def judge_limits(measured: LoadPoint, *texts: str) -> list[str]:
-    return outcomes(slo.limits, run(measured), limits(*texts))
-
-
-def test_all_requests_succeed() -> None:
-    assert outcomes(slo.errors, run(point(MANY)), None) == []
-    assert outcomes(slo.client, run(point(MANY))) == []
-
-
 def test_one_finding_per_class_of_failure() -> None:
     measured = run(point([*MANY, bad(), bad(), bad("timeout (idle)")]))
     first, second = run_check(slo.errors, measured, None)
@@ -42,65 +34,59 @@ def test_one_finding_per_class_of_failure() -> None:
     assert first.evidence == {"failed": 2, "sent": 103, "class": "http-5xx"}
 
 
-def test_failures_allowed_by_a_limit_are_a_warning() -> None:
-    measured = point([*MANY, bad()])
-    assert outcomes(slo.errors, run(measured), limits("error_rate=5%")) == ["warn"]
-    assert judge_limits(measured, "error_rate=5%") == []
-    for other in ("error_rate=0", "ttft.p50=1s"):
-        assert outcomes(slo.errors, run(measured), limits(other)) == ["fail"]
+@pytest.mark.parametrize(
+    ("measured", "limit", "errors", "client"),
+    [
+        (run(point(MANY)), None, [], []),
+        (run(FAILED), "error_rate=5%", ["warn"], []),  # so many may fail
+        (run(FAILED), "error_rate=0", ["fail"], []),
+        (run(FAILED), "ttft.p50=1s", ["fail"], []),
+        (run(point([*MANY, bad("client")])), None, ["unknown"], ["unknown"]),  # not the server's
+        (run(), None, ["unknown"], ["skip"]),
+        (run(point([], stopped=4)), None, ["unknown"], ["skip"]),
+    ],
+)
+def test_errors(measured: LoadRun, limit: str | None, errors: list[str], client: list[str]) -> None:
+    assert outcomes(slo.errors, measured, limits(limit) if limit else None) == errors
+    assert outcomes(slo.client, measured) == client
 
 
-def test_client_failures_are_not_the_servers() -> None:
-    measured = run(point([*MANY, bad("client")]))
-    assert outcomes(slo.errors, measured, None) == ["unknown"]
-    assert outcomes(slo.client, measured) == ["unknown"]
-
-
-def test_run_without_requests() -> None:
-    for nothing in (run(), run(point([], stopped=4))):
-        assert outcomes(slo.errors, nothing, None) == ["unknown"]
-        get_skip_reason(slo.client, nothing)
+LATE, STARVED = point([good(0.02, 3.0)] * 100, lag_s=0.05), point([*MANY, bad()], cpu=0.99)
+UNCOUNTED = point([good(tokens=None)] * 20)
 
 
 @pytest.mark.parametrize(
-    ("texts", "expected"),
+    ("measured", "texts", "expected"),
     [
-        ("ttft.p99=100ms e2e.max=500ms tpot.mean=20ms chunk_gap.p95=21ms error_rate=0", []),
-        ("requests_per_s=10 output_tokens_per_s=210", []),
-        ("ttft.p99=99ms requests_per_s=11 goodput=1000", ["fail"] * 3),
+        (MET, "ttft.p99=100ms e2e.max=500ms tpot.mean=20ms chunk_gap.p95=21ms error_rate=0", []),
+        (MET, "requests_per_s=10 output_tokens_per_s=210", []),
+        (MET, "ttft.p99=99ms requests_per_s=11 goodput=1000", ["fail"] * 3),
+        (MET, "", ["skip"]),
+        (FAILED, "error_rate=5%", []),
+        (point([good()] * 99), "ttft.p99=1ms", ["unknown"]),
+        (UNCOUNTED, "output_tokens_per_s=1 tpot.p50=1ms", ["unknown"] * 2),
+        # a late client makes only short latencies unknown
+        (LATE, "ttft.p50=1ms", ["unknown"]),
+        (LATE, "e2e.p50=1s", ["fail"]),
+        (LATE, "ttft.p50=10ms goodput=5", ["unknown"] * 2),
+        (LATE, "e2e.p50=1s goodput=5", ["fail"] * 2),
+        (STARVED, "requests_per_s=99", ["unknown"]),
+        (STARVED, "error_rate=0", ["fail"]),
     ],
 )
-def test_limits_that_are_met_or_not(texts: str, expected: list[str]) -> None:
-    assert judge_limits(point(MANY), *texts.split()) == expected
+def test_limits(measured: LoadPoint, texts: str, expected: list[str]) -> None:
+    assert outcomes(slo.limits, run(measured), limits(*texts.split())) == expected
 
 
-def test_no_limits() -> None:
-    get_skip_reason(slo.limits, run(point(MANY)), limits())
+def test_a_late_client() -> None:
+    assert outcomes(slo.client, run(LATE)) == ["unknown"]
 
 
 def test_a_limit_that_cannot_be_parsed_is_unknown_and_the_others_are_judged() -> None:
     bounds = limits("ttft.p50=50ms").with_defaults(parse_annotation("e2e.p50=soon ttft.p50=never", "graph g"))
-    misread, broken = run_check(slo.limits, run(point(MANY)), bounds)
+    misread, broken = run_check(slo.limits, run(MET), bounds)
     assert (misread.outcome, broken.outcome) == ("unknown", "fail")
     assert broken.evidence == {"measured": 0.1, "limit": 0.05, "samples": 100, "source": "--limit"}
-
-
-def test_limits_that_cannot_be_judged() -> None:
-    assert judge_limits(point([good()] * 99), "ttft.p99=1ms") == ["unknown"]
-    uncounted = point([good(tokens=None)] * 20)
-    assert judge_limits(uncounted, "output_tokens_per_s=1", "tpot.p50=1ms") == ["unknown", "unknown"]
-
-
-def test_a_late_client_makes_only_short_latencies_unknown() -> None:
-    late = point([good(first_s=0.02, last_s=3.0)] * 100, lag_s=0.05)
-    assert outcomes(slo.client, run(late)) == ["unknown"]
-    assert judge_limits(late, "ttft.p50=1ms") == ["unknown"]
-    assert judge_limits(late, "e2e.p50=1s") == ["fail"]
-    assert judge_limits(late, "ttft.p50=10ms", "goodput=5") == ["unknown", "unknown"]
-    assert judge_limits(late, "e2e.p50=1s", "goodput=5") == ["fail", "fail"]
-    starved = point([*MANY, bad()], cpu=0.99)
-    assert judge_limits(starved, "requests_per_s=99") == ["unknown"]
-    assert judge_limits(starved, "error_rate=0") == ["fail"]
 
 
 def test_each_load_of_a_sweep_is_judged() -> None:
@@ -121,9 +107,7 @@ def test_each_load_of_a_sweep_is_judged() -> None:
         (0.1, 5, 0.1, 0.1, {"unknown"}),
     ],
 )
-def test_comparison_with_a_baseline(
-    ttft_s: float, n: int, before_s: float, tolerance: float, expected: set[str]
-) -> None:
+def test_baseline(ttft_s: float, n: int, before_s: float, tolerance: float, expected: set[str]) -> None:
     assert compare(scatter(ttft_s, n, seed=1), scatter(before_s, n), tolerance) == expected
 
 
@@ -144,15 +128,22 @@ def test_bootstrap_shortcut_matches_resampling(share: float) -> None:
         assert short[int(quantile * 4000)] == pytest.approx(long[int(quantile * 4000)], abs=0.15)
 
 
-def test_runs_of_different_work_are_not_compared() -> None:
-    before = scatter(0.1, 100)
-    other = run(*before.points, model="other")
-    assert find_mismatch(other, before)
-    assert compare(other, before) == {"unknown"}
-    assert compare(run(point(MANY, concurrency=64)), before) == {"unknown"}
-    assert compare(run(point([good(0.1, 0.5, tokens=7)] * 100)), run(point(MANY))) == {"unknown"}
+BEFORE = scatter(0.1, 100)
 
 
-def test_a_late_client_is_not_compared() -> None:
-    late = run(point([good(0.02, 0.04)] * 100, lag_s=0.05))
-    assert compare(late, run(point([good(0.01, 0.02)] * 100))) == {"unknown"}
+@pytest.mark.parametrize(
+    ("now", "before"),
+    [
+        (run(*BEFORE.points, model="other"), BEFORE),
+        (run(point(MANY, concurrency=64)), BEFORE),
+        (run(point([good(0.1, 0.5, tokens=7)] * 100)), run(MET)),
+        # by a late client
+        (run(point([good(0.02, 0.04)] * 100, lag_s=0.05)), run(point([good(0.01, 0.02)] * 100))),
+    ],
+)
+def test_runs_that_cannot_be_compared(now: LoadRun, before: LoadRun) -> None:
+    assert compare(now, before) == {"unknown"}
+
+
+def test_a_run_of_another_model() -> None:
+    assert find_mismatch(run(*BEFORE.points, model="other"), BEFORE)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dynocheck.checks.manifest import objects, versions
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
+from tests.checks.judging import deploy, get_skip_reason, outcomes, places, read_lines, recipes, run_check
+from tests.checks.manifests import FRONTEND, claim, config_map, dump_objects, engine, graph, job, mount_config
 
-CLAIM = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\n"
-JOB = "apiVersion: batch/v1\nkind: Job\nmetadata: {name: model-download}\n"
 OLDER = """
 apiVersion: nvidia.com/v1alpha1
 kind: DynamoGraphDeployment
@@ -26,9 +26,8 @@ spec:
 
 
 def test_what_is_deprecated_is_told_with_what_it_becomes(tmp_path: Path) -> None:
-    (finding,) = run_check(versions.api_version, recipes(tmp_path, deploy=OLDER))
-    assert str(finding.outcome) == "warn"
-    assert finding.message == "DynamoGraphDeployment g: nvidia.com/v1alpha1 is deprecated"
+    given = recipes(tmp_path, deploy=OLDER)
+    (finding,) = run_check(versions.api_version, given)
     assert finding.evidence["changes"] == {
         "spec.services": "components, a list whose items have a name",
         "spec.pvcs": "volumes with a persistentVolumeClaim in podTemplate.spec",
@@ -36,8 +35,7 @@ def test_what_is_deprecated_is_told_with_what_it_becomes(tmp_path: Path) -> None
         "service.resources": "resources of the container main, gpu as nvidia.com/gpu, custom ones beside it",
         "service.sharedMemory": "sharedMemorySize",
     }
-    assert finding.location is not None
-    assert finding.location.line == 2
+    assert places(versions.api_version, given) == [("warn", "deploy.yaml:2")]
 
 
 @pytest.mark.parametrize(
@@ -50,189 +48,127 @@ def test_what_is_deprecated_is_told_with_what_it_becomes(tmp_path: Path) -> None
         ("batch/v1beta1", "CronJob", "batch/v1"),
         ("extensions/v1beta1", "Deployment", "apps/v1"),
         ("apps/v1", "Service", "v1"),
+        # there are these, or there may be
+        ("v1", "ConfigMap", None),
+        ("nvidia.com/v1beta1", "DynamoGraphDeployment", None),
+        ("nvidia.com/v1alpha1", "DynamoModel", None),
+        ("serving.knative.dev/v1", "Service", None),
+        ("batch.volcano.sh/v1alpha1", "Job", None),
+        ("gateway.networking.k8s.io/v1", "HTTPRoute", None),
+        ("resource.nvidia.com/v1beta1", "ComputeDomain", None),
+        ("example.com/v1", "Widget", None),
     ],
 )
-def test_a_version_that_there_is_not(tmp_path: Path, version: str, kind: str, fix: str) -> None:
-    text = f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n"
-    (finding,) = run_check(versions.api_version, recipes(tmp_path, deploy=text))
-    assert str(finding.outcome) == "fail"
-    assert finding.message == f"{version} has no {kind}"
-    assert finding.fix == f"apiVersion: {fix}"
-
-
-@pytest.mark.parametrize(
-    ("version", "kind"),
-    [
-        ("v1", "ConfigMap"),
-        ("nvidia.com/v1beta1", "DynamoGraphDeployment"),
-        ("nvidia.com/v1alpha1", "DynamoModel"),
-        ("serving.knative.dev/v1", "Service"),
-        ("batch.volcano.sh/v1alpha1", "Job"),
-        ("gateway.networking.k8s.io/v1", "HTTPRoute"),
-        ("resource.nvidia.com/v1beta1", "ComputeDomain"),
-        ("example.com/v1", "Widget"),
-    ],
-)
-def test_a_version_that_there_is_or_may_be(tmp_path: Path, version: str, kind: str) -> None:
-    text = f"apiVersion: {version}\nkind: {kind}\nmetadata: {{name: a}}\n"
-    assert list_messages(versions.api_version, recipes(tmp_path, deploy=text)) == []
+def test_versions(tmp_path: Path, version: str, kind: str, fix: str | None) -> None:
+    given = deploy(tmp_path, {"apiVersion": version, "kind": kind, "metadata": {"name": "a"}})
+    found = [(str(finding.outcome), finding.fix) for finding in run_check(versions.api_version, given)]
+    assert found == ([("fail", f"apiVersion: {fix}")] if fix else [])
 
 
 # manifest.names
 
-
-def graph(name: str, component: str, nodes: int = 1) -> str:
-    more = f"multinode: {{nodeCount: {nodes}}}" if nodes > 1 else ""
-    return GRAPH.replace("name: g", f"name: {name}") + worker(component, more=more)
-
-
-def test_names_have_room(tmp_path: Path) -> None:
-    for number, text in enumerate(
-        (graph("llama-3-70b-disagg", "VllmDecodeWorker"), graph("g" * 44, "w", 2), graph("g" * 40, "w" * 20))
-    ):
-        assert list_messages(objects.names, recipes(tmp_path / str(number), deploy=text)) == []
+TWO_NODES: dict[str, Any] = {"multinode": {"nodeCount": 2}}
 
 
 @pytest.mark.parametrize(
-    ("text", "message", "fix"),
+    ("name", "component", "more", "fix"),
     [
+        ("llama-3-70b-disagg", "VllmDecodeWorker", {}, None),
+        ("g" * 44, "w", TWO_NODES, None),
+        ("g" * 40, "w" * 20, {}, None),
         (
-            graph("trtllm-disagg", "TRTLLMDecodeWorker", 2),
-            "TRTLLMDecodeWorker: in a pod of Grove its names and the graph's have 48 characters; "
-            "at most 45 are allowed",
+            "trtllm-disagg",
+            "TRTLLMDecodeWorker",
+            TWO_NODES,
             "give the component a name of at most 16 characters",
         ),
-        (
-            graph("longer-than-eight", "w" * 40),
-            f"{'w' * 40}: in a pod of Grove its names and the graph's have 48 characters; "
-            "at most 45 are allowed",
-            "give the component a name of at most 37 characters",
-        ),
-        (
-            graph("g" * 60, "worker"),
-            f"worker: a Service would be called {'g' * 60}-worker, of 67 characters; at most 63 are allowed",
-            "shorten the name of the graph or of the component",
-        ),
-        (
-            graph("llama-3.1", "worker"),
-            "llama-3.1 has a dot, which no Service that is called after it may have",
-            "call it llama-3-1",
-        ),
+        ("longer-than-eight", "w" * 40, {}, "give the component a name of at most 37 characters"),
+        ("g" * 60, "worker", {}, "shorten the name of the graph or of the component"),
+        ("llama-3.1", "worker", {}, "call it llama-3-1"),
     ],
 )
-def test_names_without_room(tmp_path: Path, text: str, message: str, fix: str) -> None:
-    (finding,) = run_check(objects.names, recipes(tmp_path, deploy=text))
-    assert (str(finding.outcome), finding.message, finding.fix) == ("warn", message, fix)
+def test_names(tmp_path: Path, name: str, component: str, more: dict[str, Any], fix: str | None) -> None:
+    given = deploy(tmp_path, graph(engine(name=component, **more), name=name, front=False))
+    found = [(str(finding.outcome), finding.fix) for finding in run_check(objects.names, given)]
+    assert found == ([("warn", fix)] if fix else [])
 
 
 # manifest.namespaces
 
 
-def at(text: str, namespace: str) -> str:
-    return text.replace("metadata: {", f"metadata: {{namespace: {namespace}, ")
+def at(namespace: str, made: dict[str, Any]) -> dict[str, Any]:
+    return made | {"metadata": {**made["metadata"], "namespace": namespace}}
 
 
-def test_all_in_one_namespace_or_in_none(tmp_path: Path) -> None:
-    deploy = GRAPH + FRONTEND
-    plain = recipes(tmp_path / "a", model_cache__claim=CLAIM, vllm__agg__deploy=deploy)
-    assert list_messages(objects.namespaces, plain) == []
-    named = recipes(tmp_path / "b", model_cache__claim=at(CLAIM, "llm"), vllm__agg__deploy=at(deploy, "llm"))
-    assert list_messages(objects.namespaces, named) == []
-
-
-def test_variants_may_go_to_different_namespaces(tmp_path: Path) -> None:
-    deploy = GRAPH + FRONTEND
-    given = recipes(tmp_path, vllm__agg__deploy=at(deploy, "a"), vllm__disagg__deploy=at(deploy, "b"))
-    assert list_messages(objects.namespaces, given) == []
-
-
-def test_a_claim_that_the_pods_do_not_find(tmp_path: Path) -> None:
-    deploy = at(GRAPH + FRONTEND, "llm")
-    half = recipes(tmp_path / "a", model_cache__claim=CLAIM, vllm__agg__deploy=deploy)
-    assert list_messages(objects.namespaces, half) == [
-        (
-            "warn",
-            "DynamoGraphDeployment g names namespace llm, "
-            "PersistentVolumeClaim model-cache with it names none",
-        )
-    ]
-    apart = recipes(tmp_path / "b", model_cache__claim=at(CLAIM, "store"), vllm__agg__deploy=deploy)
-    assert list_messages(objects.namespaces, apart) == [
-        ("warn", "DynamoGraphDeployment g goes to namespace llm, PersistentVolumeClaim model-cache to store")
-    ]
-
-
-CONFIG = "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: engine}\ndata: {a: b}\n"
-MOUNTS = (
-    GRAPH
-    + """  - name: w
-    podTemplate:
-      spec:
-        containers: [{name: main, volumeMounts: [{name: c, mountPath: /c}]}]
-        volumes: [{name: c, configMap: {name: engine}}]
-"""
-)
-
-
-def test_a_config_map_that_the_pods_do_not_find(tmp_path: Path) -> None:
-    given = recipes(tmp_path, vllm__agg__deploy=MOUNTS + at(CONFIG, "llm"))
-    (finding,) = run_check(objects.namespaces, given)
-    message = "ConfigMap engine names namespace llm, DynamoGraphDeployment g with it names none"
-    assert finding.message == message
-    assert finding.location is not None
-    assert finding.location.line == 15
+CLAIM, JOB, GRAPH = claim(), job("hf download m", name="model-download"), graph(FRONTEND)
+CONFIG = config_map("engine", a="b")
+MOUNTS = graph(engine(**mount_config("engine")))
+MONITOR = {"apiVersion": "monitoring.coreos.com/v1", "kind": "PodMonitor", "metadata": {"name": "m"}}
+STORAGE = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata": {"name": "a"}}
 
 
 @pytest.mark.parametrize(
-    "text",
+    ("files", "expected"),
     [
-        at(MOUNTS, "llm") + at(CONFIG, "llm"),
-        MOUNTS + CONFIG,
-        MOUNTS + CONFIG + at(CONFIG.replace("engine", "dashboard"), "monitoring"),
-        MOUNTS + "---\n" + at(JOB.replace("Job", "PodMonitor").replace("batch", "monitoring"), "monitoring"),
+        ({"model_cache__claim": [CLAIM], "vllm__agg__deploy": [GRAPH]}, []),
+        ({"model_cache__claim": [at("llm", CLAIM)], "vllm__agg__deploy": [at("llm", GRAPH)]}, []),
+        ({"vllm__agg__deploy": [at("a", GRAPH)], "vllm__disagg__deploy": [at("b", GRAPH)]}, []),
+        # pods do not find a claim
+        ({"model_cache__claim": [CLAIM], "vllm__agg__deploy": [at("llm", GRAPH)]}, ["warn"]),
+        ({"model_cache__claim": [at("store", CLAIM)], "vllm__agg__deploy": [at("llm", GRAPH)]}, ["warn"]),
+        # or a ConfigMap
+        ({"vllm__agg__deploy": [MOUNTS, at("llm", CONFIG)]}, ["warn"]),
+        ({"vllm__agg__deploy": [at("llm", MOUNTS), at("llm", CONFIG)]}, []),
+        ({"vllm__agg__deploy": [MOUNTS, CONFIG]}, []),
+        ({"vllm__agg__deploy": [MOUNTS, CONFIG, at("monitoring", config_map("dashboard"))]}, []),
+        ({"vllm__agg__deploy": [MOUNTS, at("monitoring", MONITOR)]}, []),
+        # what stands in no namespace does not count
+        ({"storage": [STORAGE], "deploy": [at("llm", GRAPH)]}, []),
     ],
 )
-def test_what_the_pods_find_or_do_not_need(tmp_path: Path, text: str) -> None:
-    assert list_messages(objects.namespaces, recipes(tmp_path, vllm__agg__deploy=text)) == []
+def test_namespaces(tmp_path: Path, files: dict[str, list[dict[str, Any]]], expected: list[str]) -> None:
+    given = recipes(tmp_path, **{name: dump_objects(*made) for name, made in files.items()})
+    assert outcomes(objects.namespaces, given) == expected
 
 
-def test_what_stands_in_no_namespace_does_not_count(tmp_path: Path) -> None:
-    storage = "apiVersion: storage.k8s.io/v1\nkind: StorageClass\nmetadata: {name: a}\nprovisioner: a.b/c\n"
-    assert "no object" in get_skip_reason(objects.namespaces, recipes(tmp_path / "a", storage=storage))
-    given = recipes(tmp_path / "b", storage=storage, deploy=at(GRAPH + FRONTEND, "llm"))
-    assert list_messages(objects.namespaces, given) == []
+def test_the_finding_is_at_the_config_map(tmp_path: Path) -> None:
+    given = deploy(tmp_path / "vllm", MOUNTS, at("llm", CONFIG))
+    assert read_lines(objects.namespaces, given) == ["namespace: llm"]
+
+
+def test_a_recipe_without_namespaces(tmp_path: Path) -> None:
+    assert "no namespaced object" in get_skip_reason(objects.namespaces, deploy(tmp_path, STORAGE))
 
 
 # manifest.duplicates
 
-
-def test_two_objects_of_one_file_are_the_same(tmp_path: Path) -> None:
-    (finding,) = run_check(objects.duplicates, recipes(tmp_path, cache=f"{CLAIM}---\n{CLAIM}"))
-    assert (str(finding.outcome), finding.message) == (
-        "fail",
-        "PersistentVolumeClaim model-cache stands here and at line 3",
-    )
-    assert finding.location is not None
-    assert finding.location.line == 7
+TEXT = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: model-cache}\n"
 
 
-def test_two_files_of_one_folder_bring_the_same(tmp_path: Path) -> None:
-    given = recipes(tmp_path, model_cache__a=CLAIM, model_cache__b=CLAIM)
-    assert list_messages(objects.duplicates, given) == [
-        ("warn", "PersistentVolumeClaim model-cache stands here and at a.yaml:3")
-    ]
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"cache": f"{TEXT}---\n{TEXT}"}, [("fail", "cache.yaml:7")]),
+        ({"model_cache__a": TEXT, "model_cache__b": TEXT}, [("warn", "b.yaml:3")]),
+    ],
+)
+def test_duplicates(tmp_path: Path, files: dict[str, str], expected: list[tuple[str, str]]) -> None:
+    assert places(objects.duplicates, recipes(tmp_path, **files)) == expected
 
 
-def test_what_is_applied_one_at_a_time_may_share_names(tmp_path: Path) -> None:
-    deploy = GRAPH + FRONTEND
-    for number, files in enumerate(
-        (
-            {"vllm__agg__deploy": deploy, "vllm__disagg__deploy": deploy},
-            {"vllm__deploy_aks": deploy, "vllm__deploy_gke": deploy},
-            {"vllm__a": f"{deploy}---\n{CLAIM}", "vllm__b": f"{deploy}---\n{CLAIM}"},
-            {"model_cache__model_download": JOB, "model_cache__model_download_fp4": JOB},
-            {"a": CLAIM, "b": at(CLAIM, "other")},
-            {"a": CLAIM, "b": CLAIM.replace("PersistentVolumeClaim", "ConfigMap")},
-        )
-    ):
-        assert list_messages(objects.duplicates, recipes(tmp_path / str(number), **files)) == [], files
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"vllm__agg__deploy": [GRAPH], "vllm__disagg__deploy": [GRAPH]},
+        {"vllm__deploy_aks": [GRAPH], "vllm__deploy_gke": [GRAPH]},
+        {"vllm__a": [GRAPH, CLAIM], "vllm__b": [GRAPH, CLAIM]},
+        {"model_cache__model_download": [JOB], "model_cache__model_download_fp4": [JOB]},
+        {"a": [CLAIM], "b": [at("other", CLAIM)]},
+        {"a": [CLAIM], "b": [config_map("model-cache")]},
+    ],
+)
+def test_what_is_applied_one_at_a_time_may_share_names(
+    tmp_path: Path, files: dict[str, list[dict[str, Any]]]
+) -> None:
+    given = recipes(tmp_path, **{name: dump_objects(*made) for name, made in files.items()})
+    assert outcomes(objects.duplicates, given) == []

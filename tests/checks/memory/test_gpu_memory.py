@@ -3,182 +3,161 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from dynocheck.checks.memory import gpu_memory
-from dynocheck.facts import Recipes
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, outcomes, recipes, run_check
+from dynocheck.checks.memory.gpu_memory import kv_cache, weights_fit
+from dynocheck.facts import Autoscalers, Node, Nodes
+from tests.checks.judging import deploy, explain_unjudged, judge, outcomes, run_check
+from tests.checks.manifests import CLAIM, engine, graph, job
 
-LARGE = "meta-llama/Llama-3.1-405B-Instruct"
-H100 = "nvidia.com/gpu.product: NVIDIA-H100-80GB-HBM3"
-
-
-def graph(
-    folder: Path, model: str, args: str = "", *, selector: str = "", module: str = "dynamo.vllm"
-) -> Recipes:
-    flag = "--model-path" if module == "dynamo.sglang" else "--model"
-    text = f"""
-  - name: w
-    type: worker
-    podTemplate:
-      spec:
-        nodeSelector: {{{selector}}}
-        containers:
-        - name: main
-          image: registry.example/vllm-runtime:1.3.0
-          command: [python3, -m, {module}]
-          args: [{flag}, {model}{", " + args if args else ""}]
-          resources: {{limits: {{nvidia.com/gpu: "1"}}}}
-"""
-    return recipes(folder, deploy=GRAPH + FRONTEND + text)
+IMAGE = "registry.example/vllm-runtime:1.3.0"
+LARGE, LLAMA, QWEN = (
+    "meta-llama/Llama-3.1-405B-Instruct",
+    "meta-llama/Llama-3.3-70B-Instruct",
+    "Qwen/Qwen3-32B",
+)
+FP8 = "RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic"
+PRODUCT = "nvidia.com/gpu.product"
+H100 = {PRODUCT: "NVIDIA-H100-80GB-HBM3"}
 
 
-# memory.weights-fit
+def load(model: str, args: str = "", on: dict[str, str] | None = None, **more: Any) -> dict[str, Any]:
+    """A graph with a worker that loads a model, on a node with these labels."""
+    pod = {"pod": {"nodeSelector": on or {}}}
+    return graph(engine(*args.split(), model=model, image=IMAGE, **{**pod, **more}))
+
+
+def require(*products: str) -> dict[str, Any]:
+    """The same where an affinity names products."""
+    term = {"key": PRODUCT, "operator": "In", "values": list(products)}
+    terms = {"nodeSelectorTerms": [{"matchExpressions": [term]}]}
+    affinity = {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}
+    return load(LLAMA, pod={"affinity": affinity})
+
+
+def load_path(path: str) -> dict[str, Any]:
+    mounted = {"volumeMounts": [{"name": "cache", "mountPath": "/model-cache"}]}
+    return graph(engine(model=path, main=mounted, pod={"volumes": [CLAIM]}))
+
+
+FETCH = job(f"hf download {LARGE} --local-dir /models/llama")
 
 
 @pytest.mark.parametrize(
-    ("model", "args", "selector", "fits"),
+    ("model", "on", "weights", "cache"),
     [
-        ("Qwen/Qwen3-32B", "", H100, True),
-        ("meta-llama/Llama-3.3-70B-Instruct", "", H100, False),
-        ("meta-llama/Llama-3.3-70B-Instruct", '--tensor-parallel-size, "2"', H100, True),
-        ("meta-llama/Llama-3.3-70B-Instruct", '-pp, "2"', H100, True),
-        ("meta-llama/Llama-3.3-70B-Instruct", "", "", True),  # there are larger GPUs
-        (LARGE, "", "", False),  # there are none that large
-        (LARGE, '-tp, "4"', "", True),
-        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", "", H100, True),
-        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", "--gpu-memory-utilization=0.8", H100, False),
+        ("Qwen/Qwen3-0.6B", {}, [], []),  # which every known GPU holds
+        (QWEN, {}, ["unjudged"], ["unjudged"]),
+        (LARGE, {}, ["fail"], ["unjudged"]),
+        ("Qwen/Qwen3-8B", {PRODUCT: "Tesla-T4"}, ["fail"], ["unjudged"]),
+        ("Qwen/Qwen3-8B", {PRODUCT: "NVIDIA-L4"}, [], []),
+        (QWEN, {PRODUCT: "NVIDIA-A10G"}, ["fail"], ["unjudged"]),
+        (QWEN, {PRODUCT: "NVIDIA-H100-NVL"}, [], []),
+        (QWEN, {PRODUCT: "NVIDIA-FUTURE-32GB"}, ["fail"], ["unjudged"]),
+        (QWEN, {PRODUCT: "NVIDIA-FUTURE"}, ["unjudged"], ["unjudged"]),
+        ("Qwen/Qwen3-8B", {PRODUCT: "NVIDIA-H100-80GB-HBM3-MIG-1g.10gb"}, ["fail"], ["unjudged"]),
+        ("Qwen/Qwen3-8B", {PRODUCT: "NVIDIA-L4-SHARED"}, [], []),
+        (QWEN, {"nvidia.com/gpu.memory": "46068"}, ["fail"], ["unjudged"]),
+        (QWEN, {"nvidia.com/gpu.memory": "81559"}, [], []),
     ],
 )
-def test_weights_fit(tmp_path: Path, model: str, args: str, selector: str, fits: bool) -> None:
-    recipe = graph(tmp_path, model, args, selector=selector)
-    assert outcomes(gpu_memory.weights_fit, recipe) == ([] if fits else ["fail"])
+def test_the_gpu_is_known_as_far_as_the_recipe_tells(
+    tmp_path: Path, model: str, on: dict[str, str], weights: list[str], cache: list[str]
+) -> None:
+    given = deploy(tmp_path, load(model, "--max-model-len=9", on))
+    assert (judge(weights_fit, given), judge(kv_cache, given)) == (weights, cache)
+
+
+def node(name: str, product: str, memory: int | None = None) -> Node:
+    size = {"nvidia.com/gpu.memory": str(memory)} if memory else {}
+    return Node(name=name, labels={"nvidia.com/gpu.present": "true", PRODUCT: product, **size})
+
+
+L4, NEW, H200 = node("a", "NVIDIA-L4"), node("b", "NVIDIA-FUTURE", 81559), node("c", "NVIDIA-H200", 143771)
+
+
+@pytest.mark.parametrize(
+    ("on", "nodes", "autoscalers", "expected"),
+    [
+        ({}, [L4], [], ["fail"]),
+        ({}, [NEW], [], []),
+        ({}, [L4, NEW], [], ["warn"]),
+        ({}, [L4], ["Karpenter"], ["unjudged"]),  # which may add larger ones
+        ({}, [], [], ["unjudged"]),
+        ({PRODUCT: "NVIDIA-H200"}, [L4, H200], [], []),  # only nodes that the pods may get count
+    ],
+)
+def test_the_gpu_is_one_of_the_clusters(
+    tmp_path: Path, on: dict[str, str], nodes: list[Node], autoscalers: list[str], expected: list[str]
+) -> None:
+    around = Nodes(tuple(nodes)), Autoscalers(tuple(autoscalers))
+    assert judge(weights_fit, deploy(tmp_path, load(QWEN, on=on)), *around) == expected
+
+
+@pytest.mark.parametrize(
+    ("objects", "expected"),
+    [
+        ([load(QWEN, "", H100)], []),
+        ([load(LLAMA, "", H100)], ["fail"]),
+        ([load(LLAMA, "--tensor-parallel-size 2", H100)], []),
+        ([load(LLAMA, "-pp 2", H100)], []),
+        ([load(LLAMA)], ["unjudged"]),  # there are larger GPUs
+        ([load(LARGE, module="dynamo.sglang")], ["fail"]),
+        ([load(LARGE, module="dynamo.trtllm")], ["fail"]),
+        ([load(LARGE, "-tp 4")], ["unjudged"]),
+        ([load(FP8, "", H100)], []),
+        ([load(FP8, "--gpu-memory-utilization=0.8", H100)], ["fail"]),
+        ([require("NVIDIA-H100-80GB-HBM3")], ["fail"]),
+        ([require("NVIDIA-H100-80GB-HBM3", "NVIDIA-B200")], ["warn"]),
+        # what changes the weights is not guessed
+        ([load(LARGE, "--quantization fp8")], ["unjudged"]),
+        ([load(LARGE, "--cpu-offload-gb 400")], ["unjudged"]),
+        ([load(LARGE, '--hf-overrides {"num_hidden_layers":2}')], ["unjudged"]),
+        ([load(LARGE, "--tensor-parallel-size $(NOWHERE)")], ["unjudged"]),
+        ([load(LARGE, "--gpu-memory-utilization $(NOWHERE)")], ["unjudged"]),
+        ([load("/models/somewhere")], ["unjudged"]),
+        ([graph()], ["skip"]),
+        # a path is known by the download that fills it
+        ([FETCH, load_path("/model-cache/llama")], ["fail"]),
+        ([FETCH, load_path("/model-cache/llama/")], ["fail"]),
+        ([FETCH, load_path("/model-cache/other")], ["unjudged"]),
+        ([FETCH, load_path("/elsewhere/llama")], ["unjudged"]),
+    ],
+)
+def test_weights_fit(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
+    assert judge(weights_fit, deploy(tmp_path, *objects)) == expected
+
+
+@pytest.mark.parametrize(
+    ("one", "named"), [(load("own/model"), "not in the table"), (require("NVIDIA-FUTURE"), "NVIDIA-FUTURE")]
+)
+def test_what_is_not_in_the_tables_is_named(tmp_path: Path, one: dict[str, Any], named: str) -> None:
+    assert named in explain_unjudged(weights_fit, deploy(tmp_path, one))
 
 
 def test_evidence_has_the_sizes(tmp_path: Path) -> None:
-    (finding,) = run_check(
-        gpu_memory.weights_fit, graph(tmp_path, "meta-llama/Llama-3.3-70B-Instruct", selector=H100)
-    )
+    (finding,) = run_check(weights_fit, deploy(tmp_path, load(LLAMA, "", H100)))
     assert (finding.evidence["weights_gib"], finding.evidence["gpu_gib"]) == (131.4, 80.0)
     assert finding.location is not None
     assert finding.location.line
 
 
-def test_engines_of_all_kinds_are_judged(tmp_path: Path) -> None:
-    for module in ("dynamo.vllm", "dynamo.sglang", "dynamo.trtllm"):
-        (finding,) = run_check(gpu_memory.weights_fit, graph(tmp_path / module, LARGE, module=module))
-        assert str(finding.outcome) == "fail"
-
-
-def test_required_affinity_names_a_product_too(tmp_path: Path) -> None:
-    text = """
-  - name: w
-    type: worker
-    podTemplate:
-      spec:
-        affinity:
-          nodeAffinity:
-            requiredDuringSchedulingIgnoredDuringExecution:
-              nodeSelectorTerms:
-              - matchExpressions: [{key: nvidia.com/gpu.product, operator: In, values: [VALUES]}]
-        containers:
-        - name: main
-          command: [python3, -m, dynamo.vllm, --model, meta-llama/Llama-3.3-70B-Instruct]
-          resources: {limits: {nvidia.com/gpu: "1"}}
-"""
-    small = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-H100-80GB-HBM3")
-    assert len(run_check(gpu_memory.weights_fit, recipes(tmp_path / "a", deploy=small))) == 1
-    either = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-H100-80GB-HBM3, NVIDIA-B200")
-    assert run_check(gpu_memory.weights_fit, recipes(tmp_path / "b", deploy=either)) == []
-    unknown = GRAPH + FRONTEND + text.replace("VALUES", "NVIDIA-FUTURE")
-    reason = get_skip_reason(gpu_memory.weights_fit, recipes(tmp_path / "c", deploy=unknown))
-    assert "NVIDIA-FUTURE" in reason
-
-
-@pytest.mark.parametrize(
-    "args",
-    [
-        "--quantization, fp8",
-        '--cpu-offload-gb, "400"',
-        "--hf-overrides, '{\"num_hidden_layers\": 2}'",
-        "--tensor-parallel-size, $(NOWHERE)",
-        "--gpu-memory-utilization, $(NOWHERE)",
-    ],
-)
-def test_what_changes_the_weights_is_not_guessed(tmp_path: Path, args: str) -> None:
-    assert get_skip_reason(gpu_memory.weights_fit, graph(tmp_path, LARGE, args))
-
-
-def test_other_models_are_not_judged(tmp_path: Path) -> None:
-    assert "own/model" in get_skip_reason(gpu_memory.weights_fit, graph(tmp_path / "a", "own/model"))
-    assert get_skip_reason(gpu_memory.weights_fit, graph(tmp_path / "b", "/models/somewhere"))
-    assert get_skip_reason(gpu_memory.weights_fit, recipes(tmp_path / "c", deploy=GRAPH + FRONTEND))
-
-
-@pytest.mark.parametrize(
-    ("path", "folder", "known"),
-    [
-        ("/model-cache/llama", "/cache/llama", True),
-        ("/model-cache/llama/", "/cache/llama", True),
-        ("/model-cache/other", "/cache/llama", False),
-        ("/elsewhere/llama", "/cache/llama", False),
-    ],
-)
-def test_a_path_is_known_by_the_download_that_fills_it(
-    tmp_path: Path, path: str, folder: str, known: bool
-) -> None:
-    download = f"""
-apiVersion: batch/v1
-kind: Job
-metadata: {{name: download}}
-spec:
-  template:
-    spec:
-      restartPolicy: Never
-      containers:
-      - name: c
-        image: python:3.12
-        command: [hf, download, {LARGE}, --local-dir, {folder}]
-        volumeMounts: [{{name: v, mountPath: /cache}}]
-      volumes: [{{name: v, persistentVolumeClaim: {{claimName: model-cache}}}}]
-"""
-    loads = f"""
-  - name: w
-    type: worker
-    podTemplate:
-      spec:
-        volumes: [{{name: v, persistentVolumeClaim: {{claimName: model-cache}}}}]
-        containers:
-        - name: main
-          command: [python3, -m, dynamo.vllm, --model, {path}]
-          resources: {{limits: {{nvidia.com/gpu: "1"}}}}
-          volumeMounts: [{{name: v, mountPath: /model-cache}}]
-"""
-    given = recipes(tmp_path, download=download, deploy=GRAPH + FRONTEND + loads)
-    if known:
-        assert outcomes(gpu_memory.weights_fit, given) == ["fail"]
-    else:
-        assert get_skip_reason(gpu_memory.weights_fit, given)
-
-
-# memory.kv-cache
-
-
 @pytest.mark.parametrize(
     ("model", "args", "expected"),
     [
-        ("Qwen/Qwen3-32B", "", []),
-        ("Qwen/Qwen3-32B", '--max-model-len, "131072"', ["warn"]),
-        ("Qwen/Qwen3-32B", "--max-model-len=128K", ["warn"]),
-        ("Qwen/Qwen3-32B", "--max_model_len=16k", []),
-        ("Qwen/Qwen3-32B", '--max-model-len, "-1"', []),
-        ("Qwen/Qwen3-32B", '--max-model-len, "131072", --kv-cache-dtype, fp8, -tp, "2"', []),
-        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", "", ["warn"]),
-        ("RedHatAI/Llama-3.3-70B-Instruct-FP8-dynamic", '--max-model-len, "8192"', []),
-        ("meta-llama/Llama-3.3-70B-Instruct", "", []),  # memory.weights-fit says it
+        (QWEN, "", []),
+        (QWEN, "--max-model-len 131072", ["warn"]),
+        (QWEN, "--max-model-len=128K", ["warn"]),
+        (QWEN, "--max_model_len=16k", []),
+        (QWEN, "--max-model-len -1", []),
+        (QWEN, "--max-model-len many", []),  # engine.values says it
+        (QWEN, "--max-model-len 131072 --kv-cache-dtype fp8 -tp 2", []),
+        (FP8, "", ["warn"]),
+        (FP8, "--max-model-len 8192", []),
+        (LLAMA, "", []),  # memory.weights-fit says it
     ],
 )
-def test_one_sequence_fits(tmp_path: Path, model: str, args: str, expected: list[str]) -> None:
-    given = graph(tmp_path, model, args, selector=H100)
-    assert outcomes(gpu_memory.kv_cache, given) == expected
+def test_one_sequence_fits_the_kv_cache(tmp_path: Path, model: str, args: str, expected: list[str]) -> None:
+    assert outcomes(kv_cache, deploy(tmp_path, load(model, args, H100))) == expected

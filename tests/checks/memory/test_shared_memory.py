@@ -3,90 +3,59 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dynocheck.checks.memory.shared_memory import shared_memory
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, worker
-
-OLD = """
-apiVersion: nvidia.com/v1alpha1
-kind: DynamoGraphDeployment
-metadata: {name: g}
-spec:
-  services:
-    w:
-      componentType: worker
-      MORE
-      resources: {limits: {gpu: "2"}}
-      extraPodSpec:
-        mainContainer:
-          command: [python3, -m, dynamo.vllm, --model, m, -tp, "2"]
-"""
+from tests.checks.judging import deploy, outcomes
+from tests.checks.manifests import engine, graph
 
 
-@pytest.mark.parametrize(
-    ("more", "message"),
-    [
-        ("", None),
-        ("sharedMemorySize: 16Gi", None),
-        ("sharedMemorySize: 512Mi", "w: 2 GPUs share 512Mi of /dev/shm"),
-        ('sharedMemorySize: "0"', "w: 2 GPUs share 64 MiB of /dev/shm"),
-        ("sharedMemorySize: 0", "w: 2 GPUs share 64 MiB of /dev/shm"),
-        ("sharedMemorySize: much", None),
-    ],
-)
-def test_the_operator_mounts_some(tmp_path: Path, more: str, message: str | None) -> None:
-    text = GRAPH + FRONTEND + worker(gpus='"2"', more=more)
-    assert [m for _, m in list_messages(shared_memory, recipes(tmp_path, deploy=text))] == (
-        [message] if message else []
-    )
+def share(**component: Any) -> dict[str, Any]:
+    """A graph with a worker of two GPUs."""
+    return graph(engine(gpus=2, **component))
+
+
+def mount(volume: dict[str, str] | None, size: str) -> dict[str, Any]:
+    """The same with a volume of its own."""
+    main = {"volumeMounts": [{"name": "s", "mountPath": "/dev/shm"}]}
+    return share(main=main, pod={"volumes": [{"name": "s", "emptyDir": volume}]}, sharedMemorySize=size)
+
+
+def share_by_old_api(**shared: Any) -> dict[str, Any]:
+    main = {"command": ["python3", "-m", "dynamo.vllm", "--model", "m", "-tp", "2"]}
+    more = {"sharedMemory": shared} if shared else {}
+    limits = {"resources": {"limits": {"gpu": "2"}}}
+    worker = {"componentType": "worker", **limits, **more, "extraPodSpec": {"mainContainer": main}}
+    return graph() | {"apiVersion": "nvidia.com/v1alpha1", "spec": {"services": {"w": worker}}}
 
 
 @pytest.mark.parametrize(
-    ("more", "warned"),
+    ("one", "expected"),
     [
-        ("", False),
-        ("sharedMemory: {size: 80Gi}", False),
-        ("sharedMemory: {size: 64Mi}", True),
-        ("sharedMemory: {disabled: true}", True),
-        ("sharedMemory: {disabled: true, size: 80Gi}", True),
-        ("sharedMemory: {disabled: false}", False),
+        # the operator mounts some
+        (share(), []),
+        (share(sharedMemorySize="16Gi"), []),
+        (share(sharedMemorySize="512Mi"), ["warn"]),
+        (share(sharedMemorySize="0"), ["warn"]),
+        (share(sharedMemorySize=0), ["warn"]),
+        (share(sharedMemorySize="much"), []),
+        (share_by_old_api(), []),
+        (share_by_old_api(size="80Gi"), []),
+        (share_by_old_api(size="64Mi"), ["warn"]),
+        (share_by_old_api(disabled=True), ["warn"]),
+        (share_by_old_api(disabled=True, size="80Gi"), ["warn"]),
+        (share_by_old_api(disabled=False), []),
+        # a volume of its own counts
+        (mount({"medium": "Memory"}, "0"), []),
+        (mount({"medium": "Memory", "sizeLimit": "64Gi"}, "0"), []),
+        (mount({"medium": "Memory", "sizeLimit": "100M"}, "16Gi"), ["warn"]),
+        (mount({}, "16Gi"), ["warn"]),  # on disk
+        (mount(None, "0"), ["warn"]),
+        (share(sharedMemorySize="0", pod={"hostIPC": True}), []),
+        (graph(engine()), ["skip"]),  # one GPU shares nothing
     ],
 )
-def test_the_older_api_says_it_otherwise(tmp_path: Path, more: str, warned: bool) -> None:
-    given = recipes(tmp_path, deploy=OLD.replace("MORE", more))
-    assert [outcome for outcome, _ in list_messages(shared_memory, given)] == ["warn"] * warned
-
-
-@pytest.mark.parametrize(
-    ("volume", "size", "message"),
-    [
-        ("{medium: Memory}", '"0"', None),
-        ("{medium: Memory, sizeLimit: 64Gi}", '"0"', None),
-        ("{medium: Memory, sizeLimit: 100M}", "16Gi", "w: 2 GPUs share 100M of /dev/shm"),
-        ("{}", "16Gi", "w: /dev/shm is a volume on disk"),
-        ("null", '"0"', "w: 2 GPUs share 64 MiB of /dev/shm"),
-    ],
-)
-def test_a_volume_of_its_own_counts(tmp_path: Path, volume: str, size: str, message: str | None) -> None:
-    text = worker(gpus='"2"', more=f"sharedMemorySize: {size}").replace(
-        "      spec:\n", f"      spec:\n        volumes: [{{name: s, emptyDir: {volume}}}]\n"
-    )
-    text = text.replace(
-        "          resources:",
-        "          volumeMounts: [{name: s, mountPath: /dev/shm}]\n          resources:",
-    )
-    given = recipes(tmp_path, deploy=GRAPH + FRONTEND + text)
-    assert [m for _, m in list_messages(shared_memory, given)] == ([message] if message else [])
-
-
-def test_the_host_shares_its_own(tmp_path: Path) -> None:
-    text = worker(gpus='"2"', more='sharedMemorySize: "0"').replace(
-        "      spec:\n", "      spec:\n        hostIPC: true\n"
-    )
-    assert list_messages(shared_memory, recipes(tmp_path, deploy=GRAPH + FRONTEND + text)) == []
-
-
-def test_one_gpu_shares_nothing(tmp_path: Path) -> None:
-    assert get_skip_reason(shared_memory, recipes(tmp_path, deploy=GRAPH + FRONTEND + worker()))
+def test_shared_memory(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None:
+    assert outcomes(shared_memory, deploy(tmp_path, one)) == expected

@@ -9,16 +9,18 @@ from typing import Any
 import msgspec
 import pytest
 
+from dynocheck import Finding
 from dynocheck.checks.graph import probes
-from dynocheck.checks.memory import gpu_memory
+from dynocheck.checks.memory.gpu_memory import kv_cache, weights_fit
 from dynocheck.checks.model import names
 from dynocheck.checks.parallelism import divisibility
 from dynocheck.checks.storage import recipe_claims
+from dynocheck.core.declarations import Check
 from dynocheck.facts import Recipes, Settings
 from dynocheck.recipe.discover import load_recipes
 from dynocheck.recipe.files import MAX_BYTES
-from tests.checks.judging import get_skip_reason, list_messages
-from tests.checks.manifests import dump_objects, engine, graph
+from tests.checks.judging import explain_unjudged, get_skip_reason, judge, outcomes
+from tests.checks.manifests import claim, dump_objects, engine, graph, job
 
 OWN = "house/own-70b"
 H100 = {"nodeSelector": {"nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3"}}
@@ -33,28 +35,13 @@ LLAMA_70B: dict[str, Any] = {
     "intermediate_size": 28672,
     "torch_dtype": "bfloat16",
 }
+INDEX = "model.safetensors.index.json"
 AWQ = {"quantization_config": {"quant_method": "awq", "bits": 4}}
-DOWNLOAD = """
-apiVersion: batch/v1
-kind: Job
-metadata: {name: d}
-spec:
-  template:
-    spec:
-      containers:
-      - name: d
-        command: [hf, download, house/own-70b, --local-dir, /m]
-        volumeMounts: [{name: v, mountPath: /m}]
-      volumes: [{name: v, persistentVolumeClaim: {claimName: cache}}]
----
-apiVersion: v1
-kind: PersistentVolumeClaim
-metadata: {name: cache}
-spec: {resources: {requests: {storage: 100Gi}}}
-"""
+VOLUME = {"name": "cache", "persistentVolumeClaim": {"claimName": "cache"}}
+FETCH = job(f"hf download {OWN} --local-dir /models", name="d", pod={"volumes": [VOLUME]})
 
 
-def judged(folder: Path, files: dict[str, Any]) -> Recipes:
+def write(folder: Path, files: dict[str, Any]) -> Recipes:
     """The recipe of these files, written as they are or as JSON."""
     for name, content in files.items():
         path = folder / name
@@ -76,49 +63,39 @@ def index(size: object) -> dict[str, Any]:
 )
 @pytest.mark.parametrize("name", [OWN, "/models/own-70b"])
 def test_a_config_counts_where_it_lies(tmp_path: Path, place: str, name: str) -> None:
-    given = judged(tmp_path, {"vllm/agg/deploy.yaml": own(name=name), f"{place}config.json": LLAMA_70B})
-    ((outcome, message),) = list_messages(gpu_memory.weights_fit, given)
-    assert outcome == "fail"
-    assert f"the weights of {name} take at least 131.4 GiB" in message
+    given = write(tmp_path, {"vllm/agg/deploy.yaml": own(name=name), f"{place}config.json": LLAMA_70B})
+    assert judge(weights_fit, given) == ["fail"]
 
 
-@pytest.mark.parametrize(
-    "place", ["sglang/config.json", "vllm/disagg/config.json", "model-cache/another/config.json"]
-)
+@pytest.mark.parametrize("place", ["sglang", "vllm/disagg", "model-cache/another"])
 def test_and_nowhere_else(tmp_path: Path, place: str) -> None:
-    given = judged(tmp_path, {"vllm/agg/deploy.yaml": own(), place: LLAMA_70B})
-    assert f"{OWN} is not in the table" in get_skip_reason(gpu_memory.weights_fit, given)
+    given = write(tmp_path, {"vllm/agg/deploy.yaml": own(), f"{place}/config.json": LLAMA_70B})
+    assert "is not in the table" in explain_unjudged(weights_fit, given)
 
 
 def test_one_config_above_graphs_of_two_models_is_of_neither(tmp_path: Path) -> None:
     files = {"vllm/a/deploy.yaml": own(), "vllm/b/deploy.yaml": own(name="house/other")}
-    assert get_skip_reason(gpu_memory.weights_fit, judged(tmp_path, {**files, "config.json": LLAMA_70B}))
-    nearer = judged(tmp_path, {"vllm/a/config.json": LLAMA_70B})
-    assert [outcome for outcome, _ in list_messages(gpu_memory.weights_fit, nearer)] == ["fail"]
+    assert judge(weights_fit, write(tmp_path, {**files, "config.json": LLAMA_70B})) == ["unjudged"] * 2
+    assert judge(weights_fit, write(tmp_path, {"vllm/a/config.json": LLAMA_70B})) == ["fail", "unjudged"]
 
 
 def test_the_table_counts_more(tmp_path: Path) -> None:
-    given = judged(tmp_path, {"deploy.yaml": own(name="Qwen/Qwen3-0.6B"), "config.json": LLAMA_70B})
-    assert list_messages(gpu_memory.weights_fit, given) == []
+    given = write(tmp_path, {"deploy.yaml": own(name="Qwen/Qwen3-0.6B"), "config.json": LLAMA_70B})
+    assert judge(weights_fit, given) == []
 
 
 @pytest.mark.parametrize(
-    ("tensor", "expected"), [("2", []), ("3", ["64 attention heads do not divide over 3 ranks"])]
+    ("check", "args", "gpus", "expected"),
+    [
+        (divisibility.heads_divide, ["--tensor-parallel-size", "2"], 4, []),
+        (divisibility.heads_divide, ["--tensor-parallel-size", "3"], 4, ["fail"]),
+        (weights_fit, ["-tp", "2"], 2, []),
+        (kv_cache, ["-tp", "2"], 2, ["warn"]),
+    ],
 )
-def test_its_heads_are_divided(tmp_path: Path, tensor: str, expected: list[str]) -> None:
-    deploy = own("--tensor-parallel-size", tensor, gpus=4)
-    given = judged(tmp_path, {"deploy.yaml": deploy, "config.json": LLAMA_70B})
-    assert [
-        message.partition(": ")[2] for _, message in list_messages(divisibility.heads_divide, given)
-    ] == expected
-
-
-def test_its_cache_is_reckoned_with(tmp_path: Path) -> None:
-    given = judged(tmp_path, {"deploy.yaml": own("-tp", "2", gpus=2), "config.json": LLAMA_70B})
-    assert list_messages(gpu_memory.weights_fit, given) == []
-    ((outcome, message),) = list_messages(gpu_memory.kv_cache, given)
-    assert outcome == "warn"
-    assert "a sequence of house/own-70b up to 131072" in message
+def test_heads_and_kv(tmp_path: Path, check: Check, args: list[str], gpus: int, expected: list[str]) -> None:
+    given = write(tmp_path, {"deploy.yaml": own(*args, gpus=gpus), "config.json": LLAMA_70B})
+    assert outcomes(check, given) == expected
 
 
 # Weights that are quantized in a way not known here
@@ -130,70 +107,56 @@ def test_its_cache_is_reckoned_with(tmp_path: Path) -> None:
         (40e9, [], []),
         (140e9, [], ["fail"]),
         (140e9, ["-tp", "2"], []),
-        (140e9, ["--quantization", "awq"], None),  # not known to be what the file says
-        (None, [], None),
-        (True, [], None),
-        (-1, [], None),
-        ("many", [], None),
-        (float("inf"), [], None),
+        (140e9, ["--quantization", "awq"], ["unjudged"]),  # not known to be what the file says
+        (None, [], ["unjudged"]),
+        (True, [], ["unjudged"]),
+        (-1, [], ["unjudged"]),
+        ("many", [], ["unjudged"]),
+        (float("inf"), [], ["unjudged"]),
     ],
 )
-def test_the_index_says_how_large(
-    tmp_path: Path, size: object, args: list[str], expected: list[str] | None
-) -> None:
+def test_the_index_says_how_large(tmp_path: Path, size: object, args: list[str], expected: list[str]) -> None:
     files = {"config.json": LLAMA_70B | AWQ, "deploy.yaml": own(*args)}
     if size is not None:
-        files["model.safetensors.index.json"] = index(size)
-    given = judged(tmp_path, files)
-    if expected is None:
-        assert "do not show how" in get_skip_reason(
-            gpu_memory.weights_fit, given
-        ) or "unknown kind of model" in get_skip_reason(gpu_memory.weights_fit, given)
-    else:
-        assert [outcome for outcome, _ in list_messages(gpu_memory.weights_fit, given)] == expected
+        files[INDEX] = index(size)
+    assert judge(weights_fit, write(tmp_path, files)) == expected
+
+
+def test_an_index_that_is_too_small_for_the_config(tmp_path: Path) -> None:
+    files = {"config.json": LLAMA_70B, "deploy.yaml": own(), INDEX: index(40e9)}
+    assert judge(weights_fit, write(tmp_path, files)) == []
 
 
 def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:
     """Without it the config reads as BF16, and twice as large as the weights are."""
-    quantized = {
-        "producer": {"name": "modelopt"},
-        "quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"},
-    }
+    algorithms = {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8"}
+    quantized = {"producer": {"name": "modelopt"}, "quantization": algorithms}
     files = {"config.json": LLAMA_70B, "hf_quant_config.json": quantized, "deploy.yaml": own()}
-    assert "unknown kind of model" in get_skip_reason(gpu_memory.weights_fit, judged(tmp_path, files))
-    given = judged(tmp_path, {**files, "model.safetensors.index.json": index(71e9)})
-    assert list_messages(gpu_memory.weights_fit, given) == []
-    assert list_messages(gpu_memory.kv_cache, given) == []  # a cache of unknown precision is not counted
+    assert "unknown kind of model" in explain_unjudged(weights_fit, write(tmp_path, files))
+    given = write(tmp_path, {**files, INDEX: index(71e9)})
+    assert judge(weights_fit, given) == []
+    assert judge(kv_cache, given) == ["unjudged"]
+    assert "precision of its KV cache" in explain_unjudged(kv_cache, given)
 
 
 @pytest.mark.parametrize("name", ["house/own-70b-AWQ", "/models/own-70b.w4a16", "house/own-70b-nvfp4"])
 def test_a_name_that_says_more_than_its_config(tmp_path: Path, name: str) -> None:
     files = {"deploy.yaml": own(name=name), "config.json": LLAMA_70B}
-    assert "unknown kind of model" in get_skip_reason(gpu_memory.weights_fit, judged(tmp_path, files))
-    whole = judged(tmp_path, {**files, "model.safetensors.index.json": index(141_107_412_992)})
-    assert [outcome for outcome, _ in list_messages(gpu_memory.weights_fit, whole)] == ["fail"]
-
-
-def test_an_index_much_smaller_than_the_config_says(tmp_path: Path) -> None:
-    """Some quantized checkpoints say so nowhere in their config."""
-    given = judged(
-        tmp_path,
-        {"config.json": LLAMA_70B, "model.safetensors.index.json": index(40e9), "deploy.yaml": own()},
-    )
-    assert list_messages(gpu_memory.weights_fit, given) == []
+    assert "unknown kind of model" in explain_unjudged(weights_fit, write(tmp_path, files))
+    assert judge(weights_fit, write(tmp_path, {**files, INDEX: index(141_107_412_992)})) == ["fail"]
 
 
 def test_claims_and_startup_go_by_it_too(tmp_path: Path) -> None:
     held = {"startupProbe": {"httpGet": {"path": "/live", "port": 9090}, "failureThreshold": 6}}
     files = {
-        "model-cache/all.yaml": DOWNLOAD,
+        "model-cache/all.yaml": dump_objects(FETCH, claim(name="cache")),
         "vllm/agg/deploy.yaml": own(main=held),
         "config.json": LLAMA_70B,
-        "model.safetensors.index.json": index(141_107_412_992),
+        INDEX: index(141_107_412_992),
     }
-    given = judged(tmp_path, files)
-    assert "141 GB of weights to read" in list_messages(probes.startup_budget, given, Settings())[0][1]
-    assert [outcome for outcome, _ in list_messages(recipe_claims.size, given)] == ["warn"]
+    given = write(tmp_path, files)
+    assert outcomes(probes.startup_budget, given, Settings()) == ["warn"]
+    assert outcomes(recipe_claims.size, given) == ["warn"]
 
 
 # Files that cannot be used
@@ -205,43 +168,40 @@ def test_claims_and_startup_go_by_it_too(tmp_path: Path) -> None:
         ("{", "not JSON: Expecting property name enclosed in double quotes"),
         ("[" * 100_000, "nested too deep"),
         ('{"a":' * 60 + "1" + "}" * 60, "nested too deep"),
-        ("", "not JSON: Expecting value"),
+        (" ", "not JSON: Expecting value"),
     ],
 )
 @pytest.mark.parametrize("name", ["config.json", "hf_quant_config.json"])
 def test_a_broken_file_is_told_with_its_place(tmp_path: Path, name: str, text: str, says: str) -> None:
-    files = {"deploy.yaml": own(), "config.json": LLAMA_70B, name: text or " "}
-    given = judged(tmp_path, files)
-    (finding,) = list(names.config(given) or ())
-    assert str(finding.outcome) == "warn"
-    assert says in finding.message
+    given = write(tmp_path, {"deploy.yaml": own(), "config.json": LLAMA_70B, name: text})
+    (finding,) = (each for each in names.config(given) or () if isinstance(each, Finding))
+    assert (finding.outcome, says in finding.message) == ("warn", True)
     assert finding.location is not None
     assert finding.location.file == str(tmp_path / name)
-    assert get_skip_reason(gpu_memory.weights_fit, given)
+    assert judge(weights_fit, given) == ["unjudged"]
+
+
+@pytest.mark.parametrize(
+    ("files", "expected"),
+    [
+        ({"config.json": ""}, []),
+        ({"config.json": LLAMA_70B, "hf_quant_config.json": []}, ["warn"]),  # it is an object
+        ({"config.json": []}, ["skip"]),
+    ],
+)
+def test_other_files(tmp_path: Path, files: dict[str, Any], expected: list[str]) -> None:
+    assert outcomes(names.config, write(tmp_path, {"deploy.yaml": own(), **files})) == expected
 
 
 def test_an_index_too_large_to_read_says_nothing(tmp_path: Path) -> None:
     large = json.dumps(index(40e9)) + " " * MAX_BYTES
-    files = {"deploy.yaml": own(), "config.json": LLAMA_70B | AWQ, "model.safetensors.index.json": large}
-    given = judged(tmp_path, files)
-    assert list_messages(names.config, given) == []
-    assert "unknown kind of model" in get_skip_reason(gpu_memory.weights_fit, given)
-
-
-def test_an_empty_file_is_told_once(tmp_path: Path) -> None:
-    given = judged(tmp_path, {"deploy.yaml": own(), "config.json": ""})
-    assert list_messages(names.config, given) == []
-
-
-def test_what_is_beside_a_config_is_an_object(tmp_path: Path) -> None:
-    given = judged(tmp_path, {"deploy.yaml": own(), "config.json": LLAMA_70B, "hf_quant_config.json": []})
-    assert list_messages(names.config, given) == [("warn", "not a JSON object")]
-    other = judged(tmp_path / "other", {"deploy.yaml": own(), "config.json": []})
-    assert "no config.json" in get_skip_reason(names.config, other)
+    given = write(tmp_path, {"deploy.yaml": own(), "config.json": LLAMA_70B | AWQ, INDEX: large})
+    assert outcomes(names.config, given) == []
+    assert "unknown kind of model" in explain_unjudged(weights_fit, given)
 
 
 def test_a_config_of_another_program_is_none(tmp_path: Path) -> None:
-    given = judged(tmp_path, {"deploy.yaml": own(), "config.json": {"auths": {"x": {"auth": "c2VjcmV0"}}}})
+    given = write(tmp_path, {"deploy.yaml": own(), "config.json": {"auths": {"x": {"auth": "c2VjcmV0"}}}})
     assert "no config.json" in get_skip_reason(names.config, given)
     assert b"c2VjcmV0" not in msgspec.json.encode(given)
 
@@ -261,6 +221,6 @@ def test_a_config_of_another_program_is_none(tmp_path: Path) -> None:
     ],
 )
 def test_nonsense_is_not_judged(tmp_path: Path, change: dict[str, Any]) -> None:
-    given = judged(tmp_path, {"deploy.yaml": own(), "config.json": LLAMA_70B | change})
-    assert get_skip_reason(gpu_memory.weights_fit, given)
+    given = write(tmp_path, {"deploy.yaml": own(), "config.json": LLAMA_70B | change})
+    assert judge(weights_fit, given) == ["unjudged"]
     assert msgspec.json.decode(msgspec.json.encode(given), type=Recipes)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -22,9 +23,10 @@ from dynocheck.facts import (
     Workload,
     Workloads,
 )
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, outcomes, places, recipes, run_check
+from tests.checks.judging import deploy, outcomes, places, run_check
+from tests.checks.manifests import graph
 
-PLANNER = GRAPH + FRONTEND + "  - {name: Planner, type: planner}\n"
+PLANNER = {"name": "Planner", "type": "planner"}
 DYNAMO = CustomResourceDefinitions((CustomResourceDefinition(prometheus._GRAPHS, "nvidia.com"),))
 SPACES = Namespaces((LabelledNamespace("dynamo-system", {"team": "ml"}), LabelledNamespace("monitoring")))
 FRONT = PodMonitor(namespace="dynamo-system", name="dynamo-frontend")
@@ -33,21 +35,14 @@ ALL = LabelSelector()
 RELEASE = LabelSelector({"release": "prometheus"})
 
 
-def collector(
-    monitors: LabelSelector | None = ALL,
-    namespaces: LabelSelector | None = ALL,
-    *,
-    namespace: str = "monitoring",
-    available: bool | None = True,
-) -> Collector:
-    return Collector(
-        kind="Prometheus",
-        namespace=namespace,
-        name="p",
-        monitors=monitors,
-        namespaces=namespaces,
-        available=available,
-    )
+def make_collector(monitors: LabelSelector | None = ALL, **fields: Any) -> Collector:
+    """A Prometheus, which reads the monitors of every namespace unless told otherwise."""
+    default: dict[str, Any] = {"namespace": "monitoring", "namespaces": ALL, "available": True}
+    return Collector(kind="Prometheus", name="p", monitors=monitors, **default | fields)
+
+
+def having(key: str, operator: str, *values: str) -> LabelSelector:
+    return LabelSelector(expressions=(SelectorExpression(key, operator, values),))
 
 
 def make_monitors(*collectors: Collector, items: tuple[PodMonitor, ...] = (FRONT, WORKER)) -> PodMonitors:
@@ -58,90 +53,81 @@ def make_monitors(*collectors: Collector, items: tuple[PodMonitor, ...] = (FRONT
 
 
 @pytest.mark.parametrize(
-    "reader",
+    "collector",
     [
-        collector(),
-        collector(namespaces=None, namespace="dynamo-system"),
-        collector(namespaces=LabelSelector({"team": "ml"})),
-        collector(namespaces=LabelSelector({"kubernetes.io/metadata.name": "dynamo-system"})),
-        collector(LabelSelector(expressions=(SelectorExpression("release", "DoesNotExist"),))),
-        collector(LabelSelector(expressions=(SelectorExpression("release", "NotIn", ("x",)),))),
-        collector(available=None),
+        make_collector(),
+        make_collector(namespaces=None, namespace="dynamo-system"),
+        make_collector(namespaces=LabelSelector({"team": "ml"})),
+        make_collector(namespaces=LabelSelector({"kubernetes.io/metadata.name": "dynamo-system"})),
+        make_collector(having("release", "DoesNotExist")),
+        make_collector(having("release", "NotIn", "x")),
+        make_collector(available=None),
     ],
 )
-def test_collector_that_selects_the_monitors(reader: Collector) -> None:
-    for collectors in ((reader,), (collector(RELEASE), reader)):
+def test_collector_that_selects_the_monitors(collector: Collector) -> None:
+    for collectors in ((collector,), (make_collector(RELEASE), collector)):
         assert outcomes(prometheus.prometheus, make_monitors(*collectors), SPACES, DYNAMO, None) == []
 
 
+LABEL = "--set dynamo-operator.dynamo.metrics.podMonitors.labels.release=prometheus"
+ODD_LABEL = r"--set 'dynamo-operator.dynamo.metrics.podMonitors.labels.a\.b/c=d'"
+EDIT = "kubectl edit prometheus p -n monitoring"
+
+
 @pytest.mark.parametrize(
-    "reader",
+    ("collector", "fix"),
     [
-        collector(RELEASE),
-        collector(None),
-        collector(namespaces=None),
-        collector(namespaces=LabelSelector({"team": "web"})),
-        collector(LabelSelector(expressions=(SelectorExpression("release", "Exists"),))),
-        collector(LabelSelector(expressions=(SelectorExpression("release", "In", ("x",)),))),
+        (make_collector(RELEASE), LABEL),
+        (make_collector(LabelSelector({"a.b/c": "d"})), ODD_LABEL),
+        (make_collector(RELEASE, namespaces=None), EDIT),
+        (make_collector(None), EDIT),
+        (make_collector(namespaces=None), EDIT),
+        (make_collector(namespaces=LabelSelector({"team": "web"})), EDIT),
+        (make_collector(having("release", "Exists")), EDIT),
+        (make_collector(having("release", "In", "x")), EDIT),
     ],
 )
-def test_collector_that_does_not(reader: Collector) -> None:
-    (finding,) = run_check(prometheus.prometheus, make_monitors(reader), SPACES, DYNAMO, None)
-    assert (str(finding.outcome), str(finding.subject)) == (
-        "warn",
-        "PodMonitor dynamo-system/dynamo-frontend",
-    )
+def test_collector_that_does_not(collector: Collector, fix: str) -> None:
+    (finding,) = run_check(prometheus.prometheus, make_monitors(collector), SPACES, DYNAMO, None)
+    assert (finding.outcome, str(finding.subject)) == ("warn", "PodMonitor dynamo-system/dynamo-frontend")
     assert finding.evidence.keys() == {"Prometheus monitoring/p"}
-
-
-@pytest.mark.parametrize(
-    ("reader", "fix"),
-    [
-        (collector(RELEASE), "--set dynamo-operator.dynamo.metrics.podMonitors.labels.release=prometheus"),
-        (
-            collector(LabelSelector({"a.b/c": "d"})),
-            r"--set 'dynamo-operator.dynamo.metrics.podMonitors.labels.a\.b/c=d'",
-        ),
-        (collector(RELEASE, None), "kubectl edit prometheus p -n monitoring"),
-    ],
-)
-def test_fix_adds_the_selected_label(reader: Collector, fix: str) -> None:
-    (finding,) = run_check(prometheus.prometheus, make_monitors(reader), SPACES, DYNAMO, None)
     assert fix in (finding.fix or "")
 
 
 def test_monitors_with_other_labels_get_their_own_finding() -> None:
     epp = PodMonitor(namespace="dynamo-system", name="dynamo-epp")
     labelled = PodMonitor(namespace="dynamo-system", name="dynamo-worker", labels={"release": "prometheus"})
-    monitors = make_monitors(collector(RELEASE), items=(labelled, epp))
+    monitors = make_monitors(make_collector(RELEASE), items=(labelled, epp))
     found = places(prometheus.prometheus, monitors, SPACES, DYNAMO, None)
     assert found == [("warn", "PodMonitor dynamo-system/dynamo-epp")]
 
 
 def test_prometheus_that_is_down() -> None:
-    monitors = make_monitors(collector(available=False))
+    monitors = make_monitors(make_collector(available=False))
     found = places(prometheus.prometheus, monitors, SPACES, DYNAMO, None)
     assert found == [("warn", "Prometheus monitoring/p")]
 
 
 def test_without_the_operator_only_a_planner_gets_a_warning(tmp_path: Path) -> None:
     absent = PodMonitors(served=False, collectors_served=False)
-    for recipe in (None, recipes(tmp_path / "a", deploy=GRAPH + FRONTEND)):
-        assert get_skip_reason(prometheus.prometheus, absent, SPACES, DYNAMO, recipe)
-    planned = recipes(tmp_path / "b", deploy=PLANNER)
+    for recipe in (None, deploy(tmp_path / "a", graph())):
+        assert outcomes(prometheus.prometheus, absent, SPACES, DYNAMO, recipe) == ["skip"]
+    planned = deploy(tmp_path / "b", graph(PLANNER))
     (finding,) = run_check(prometheus.prometheus, absent, SPACES, DYNAMO, planned)
-    assert (str(finding.outcome), finding.evidence) == ("warn", {"graphs": ["g"]})
+    assert (finding.outcome, finding.evidence) == ("warn", {"graphs": ["g"]})
 
 
-def test_missing_monitors_matter_only_with_dynamo() -> None:
-    assert get_skip_reason(prometheus.prometheus, PodMonitors(), SPACES, CustomResourceDefinitions(), None)
-    for monitors in (PodMonitors(), make_monitors()):
-        assert outcomes(prometheus.prometheus, monitors, SPACES, DYNAMO, None) == ["warn"]
-
-
-def test_monitors_that_another_collector_reads() -> None:
-    others = PodMonitors((FRONT,), collectors_served=False)
-    assert get_skip_reason(prometheus.prometheus, others, SPACES, DYNAMO, None)
+@pytest.mark.parametrize(
+    ("monitors", "types", "expected"),
+    [
+        (PodMonitors(), CustomResourceDefinitions(), "skip"),
+        (PodMonitors(), DYNAMO, "warn"),
+        (make_monitors(), DYNAMO, "warn"),
+        (PodMonitors((FRONT,), collectors_served=False), DYNAMO, "skip"),  # another collector reads them
+    ],
+)
+def test_missing_monitors(monitors: PodMonitors, types: CustomResourceDefinitions, expected: str) -> None:
+    assert outcomes(prometheus.prometheus, monitors, SPACES, types, None) == [expected]
 
 
 # dcgm-exporter
@@ -149,44 +135,33 @@ def test_monitors_that_another_collector_reads() -> None:
 GPUS = Nodes((Node("gpu-1", allocatable={"nvidia.com/gpu": "8"}),))
 CPUS = Nodes((Node("cpu-1"),))
 NO_SLICES = ResourceSlices()
+SLICES = ResourceSlices((ResourceSlice("s", "gpu.nvidia.com", "cpu-1", 8),))
+IMAGE = "nvcr.io/nvidia/k8s/dcgm-exporter:4"
 
 
-def exporter(
-    desired: int, ready: int, image: str = "nvcr.io/nvidia/k8s/dcgm-exporter:4", kind: str = "DaemonSet"
-) -> Workload:
+def exporter(desired: int, ready: int, image: str = IMAGE, kind: str = "DaemonSet") -> Workload:
     return Workload(kind=kind, namespace="n", name="x", images=(image,), desired=desired, ready=ready)
 
 
 @pytest.mark.parametrize(
-    ("workloads", "nodes", "expected"),
+    ("workloads", "nodes", "slices", "expected"),
     [
-        ((exporter(3, 3),), GPUS, []),
-        ((exporter(3, 3),), CPUS, []),
-        ((exporter(3, 2),), GPUS, ["warn"]),
-        ((exporter(0, 0),), GPUS, ["warn"]),
-        ((exporter(0, 0), exporter(1, 1)), GPUS, []),  # one for each kind of node, as on GKE
-        ((exporter(1, 0, "gke.gcr.io/gke-dcgm-exporter@sha256:0"),), GPUS, ["warn"]),
-        ((exporter(1, 0, "mirror.example:5000/a/dcgm-exporter:4@sha256:0"),), GPUS, ["warn"]),
+        ([exporter(3, 3)], GPUS, NO_SLICES, []),
+        ([exporter(3, 3)], CPUS, NO_SLICES, []),
+        ([exporter(3, 2)], GPUS, NO_SLICES, ["warn"]),
+        ([exporter(0, 0)], GPUS, NO_SLICES, ["warn"]),
+        ([exporter(0, 0)], CPUS, SLICES, ["warn"]),  # GPUs that are offered through DRA
+        ([exporter(0, 0), exporter(1, 1)], GPUS, NO_SLICES, []),  # one for each kind of node, as on GKE
+        ([exporter(1, 0, "gke.gcr.io/gke-dcgm-exporter@sha256:0")], GPUS, NO_SLICES, ["warn"]),
+        ([exporter(1, 0, "mirror.example:5000/a/dcgm-exporter:4@sha256:0")], GPUS, NO_SLICES, ["warn"]),
+        ([], GPUS, NO_SLICES, ["skip"]),
+        ([exporter(0, 0)], CPUS, NO_SLICES, ["skip"]),
+        ([exporter(1, 0, "nvcr.io/nvidia/cloud-native/dcgm:4")], GPUS, NO_SLICES, ["skip"]),
+        ([exporter(1, 0, kind="Deployment")], GPUS, NO_SLICES, ["skip"]),
+        ([exporter(1, 0, "registry.example/dcgm-exporter-mirror/nginx:1")], GPUS, NO_SLICES, ["skip"]),
     ],
 )
-def test_exporter(workloads: tuple[Workload, ...], nodes: Nodes, expected: list[str]) -> None:
-    assert outcomes(prometheus.dcgm_exporter, Workloads(workloads), nodes, NO_SLICES) == expected
-
-
-@pytest.mark.parametrize(
-    ("workloads", "nodes"),
-    [
-        ((), GPUS),
-        ((exporter(0, 0),), CPUS),
-        ((exporter(1, 0, "nvcr.io/nvidia/cloud-native/dcgm:4"),), GPUS),
-        ((exporter(1, 0, kind="Deployment"),), GPUS),
-        ((exporter(1, 0, "registry.example/dcgm-exporter-mirror/nginx:1"),), GPUS),
-    ],
-)
-def test_missing_exporter_is_skipped(workloads: tuple[Workload, ...], nodes: Nodes) -> None:
-    assert get_skip_reason(prometheus.dcgm_exporter, Workloads(workloads), nodes, NO_SLICES)
-
-
-def test_gpus_offered_through_dra_count() -> None:
-    slices = ResourceSlices((ResourceSlice("s", "gpu.nvidia.com", "cpu-1", 8),))
-    assert outcomes(prometheus.dcgm_exporter, Workloads((exporter(0, 0),)), CPUS, slices) == ["warn"]
+def test_exporter(
+    workloads: list[Workload], nodes: Nodes, slices: ResourceSlices, expected: list[str]
+) -> None:
+    assert outcomes(prometheus.dcgm_exporter, Workloads(tuple(workloads)), nodes, slices) == expected

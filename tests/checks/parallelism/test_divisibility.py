@@ -3,22 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dynocheck.checks.parallelism import divisibility
 from dynocheck.facts import Recipes
-from tests.checks.judging import (
-    FRONTEND,
-    GRAPH,
-    get_skip_reason,
-    make_component,
-    outcomes,
-    recipes,
-    run_check,
-    worker,
-)
+from tests.checks.judging import deploy, explain_unjudged, outcomes, places, recipes, run_check
+from tests.checks.manifests import engine, graph
 
+GPU = "nvidia.com/gpu"
 QWEN = "Qwen/Qwen3-235B-A22B-FP8"
 
 
@@ -26,31 +20,32 @@ def split(
     folder: Path, model: str, *args: str, module: str = "dynamo.vllm", image: str = "vllm-runtime:1.3.0"
 ) -> Recipes:
     """The recipe of a worker that loads a model with these arguments."""
-    flag = "--model-path" if module == "dynamo.sglang" else "--model"
-    component = make_component(flag, model, *args, module=module, image=image)
-    return recipes(folder, deploy=GRAPH + FRONTEND + component)
+    image = f"nvcr.io/nvidia/ai-dynamo/{image}"
+    return deploy(folder, graph(engine(*args, model=model, module=module, image=image)))
 
 
 # parallelism.requests-equal-limits
 
 
 @pytest.mark.parametrize(
-    ("resources", "problems"),
+    ("limits", "requests", "expected"),
     [
-        ('{limits: {nvidia.com/gpu: "4"}}', 0),
-        ('{limits: {nvidia.com/gpu: "4"}, requests: {nvidia.com/gpu: 4}}', 0),
-        ('{limits: {nvidia.com/gpu: "4"}, requests: {nvidia.com/gpu: "2"}}', 1),
-        ('{requests: {nvidia.com/gpu: "4"}}', 1),
-        ('{limits: {nvidia.com/gpu: "1", rdma/ib: 8}, requests: {nvidia.com/gpu: "1", rdma/ib: 4}}', 1),
-        ('{limits: {nvidia.com/gpu: "1", cpu: 8}, requests: {nvidia.com/gpu: "1", cpu: 4}}', 0),
-        ('{limits: {nvidia.com/gpu: "1", hugepages-2Mi: 1Gi}, requests: {memory: 4Gi}}', 0),
-        ('{limits: {nvidia.com/gpu: "4"}, requests: {nvidia.com/gpu: null}}', 0),
+        ({GPU: "4"}, {}, []),
+        ({GPU: "4"}, {GPU: 4}, []),
+        ({GPU: "4"}, {GPU: "2"}, ["fail"]),
+        ({GPU: "4"}, {GPU: None}, []),
+        ({}, {GPU: "4"}, ["fail"]),
+        ({GPU: "1", "rdma/ib": 8}, {GPU: "1", "rdma/ib": 4}, ["fail"]),
+        ({GPU: "1", "cpu": 8}, {GPU: "1", "cpu": 4}, []),
+        ({GPU: "1", "hugepages-2Mi": "1Gi"}, {"memory": "4Gi"}, []),
     ],
 )
-def test_devices_cannot_be_overcommitted(tmp_path: Path, resources: str, problems: int) -> None:
-    text = worker().replace('{limits: {nvidia.com/gpu: "1"}}', resources)
-    recipe = recipes(tmp_path, deploy=GRAPH + FRONTEND + text)
-    assert outcomes(divisibility.requests_equal_limits, recipe) == ["fail"] * problems
+def test_devices_cannot_be_overcommitted(
+    tmp_path: Path, limits: dict[str, Any], requests: dict[str, Any], expected: list[str]
+) -> None:
+    given = {"limits": limits, "requests": requests}
+    recipe = deploy(tmp_path, graph(engine(main={"resources": {k: v for k, v in given.items() if v}})))
+    assert outcomes(divisibility.requests_equal_limits, recipe) == expected
 
 
 def test_the_older_api_has_a_short_form(tmp_path: Path) -> None:
@@ -65,8 +60,8 @@ spec:
         requests: {gpu: "2", custom: {rdma/ib: "1"}}
         limits: {gpu: "4", custom: {rdma/ib: "2"}}
 """
-    findings = run_check(divisibility.requests_equal_limits, recipes(tmp_path, deploy=text))
-    assert [f.location and f.location.line for f in findings] == [9, 9]
+    found = places(divisibility.requests_equal_limits, recipes(tmp_path, deploy=text))
+    assert found == [("fail", "deploy.yaml:9")] * 2
 
 
 # parallelism.fits-node
@@ -75,28 +70,24 @@ spec:
 @pytest.mark.parametrize(
     ("gpus", "product", "expected"),
     [
-        ("8", "", []),
-        ("16", "", []),
-        ("32", "", ["fail"]),
-        ("4", "NVIDIA-GB200", []),
-        ("8", "NVIDIA-GB200", ["fail"]),
-        ("8", "NVIDIA-H200", []),
-        ("16", "NVIDIA-H200", ["fail"]),
-        ("16", "NVIDIA-A100-SXM4-40GB", []),
+        (8, "", []),
+        (16, "", []),
+        (32, "", ["fail"]),
+        (4, "NVIDIA-GB200", []),
+        (8, "NVIDIA-GB200", ["fail"]),
+        (8, "NVIDIA-H200", []),
+        (16, "NVIDIA-H200", ["fail"]),
+        (16, "NVIDIA-A100-SXM4-40GB", []),
     ],
 )
-def test_a_pod_lies_on_one_node(tmp_path: Path, gpus: str, product: str, expected: list[str]) -> None:
-    text = worker(gpus=f'"{gpus}"')
-    if product:
-        selector = f"      spec:\n        nodeSelector: {{nvidia.com/gpu.product: {product}}}\n"
-        text = text.replace("      spec:\n", selector)
-    assert outcomes(divisibility.fits_node, recipes(tmp_path, deploy=GRAPH + FRONTEND + text)) == expected
+def test_a_pod_lies_on_one_node(tmp_path: Path, gpus: int, product: str, expected: list[str]) -> None:
+    pod = {"nodeSelector": {"nvidia.com/gpu.product": product}} if product else {}
+    recipe = deploy(tmp_path, graph(engine(gpus=gpus, pod=pod)))
+    assert outcomes(divisibility.fits_node, recipe) == expected
 
 
 def test_the_fix_spreads_it_over_nodes(tmp_path: Path) -> None:
-    (finding,) = run_check(
-        divisibility.fits_node, recipes(tmp_path, deploy=GRAPH + FRONTEND + worker(gpus='"40"'))
-    )
+    (finding,) = run_check(divisibility.fits_node, deploy(tmp_path, graph(engine(gpus=40))))
     assert finding.fix == "set nvidia.com/gpu to 16 and multinode.nodeCount to 3"
 
 
@@ -123,8 +114,8 @@ def test_heads_divide(tmp_path: Path, module: str, model: str, args: list[str], 
 
 
 def test_other_models_are_not_judged(tmp_path: Path) -> None:
-    assert get_skip_reason(divisibility.heads_divide, split(tmp_path / "a", "own/model", "-tp", "6"))
-    assert get_skip_reason(divisibility.experts_divide, recipes(tmp_path / "b", deploy=GRAPH + FRONTEND))
+    assert explain_unjudged(divisibility.heads_divide, split(tmp_path / "a", "own/model", "-tp", "6"))
+    assert outcomes(divisibility.experts_divide, deploy(tmp_path / "b", graph())) == ["skip"]
 
 
 # parallelism.experts-divide

@@ -9,15 +9,11 @@ import pytest
 
 from dynocheck.checks.model import names
 from dynocheck.checks.perf import runs, targets
-from tests.checks.judging import get_skip_reason, list_messages, recipes, run_check
+from tests.checks.judging import deploy, get_skip_reason, judge, read_lines, recipes, run_check
 from tests.checks.manifests import MODEL, dump_objects, engine, graph, job
 
 RUN = "aiperf profile --url $ENDPOINT -m $TARGET_MODEL"
 TARGET = {"ENDPOINT": "g-frontend:8000", "TARGET_MODEL": MODEL}
-
-
-def outcomes(check: Any, folder: Path, *objects: dict[str, Any]) -> list[str]:
-    return [outcome for outcome, _ in list_messages(check, recipes(folder, deploy=dump_objects(*objects)))]
 
 
 # perf.endpoint, model.same-everywhere: what a command line says by itself
@@ -43,8 +39,8 @@ SERVICE = {"apiVersion": "v1", "kind": "Service", "metadata": {"name": "edge"}, 
     ],
 )
 def test_endpoint(tmp_path: Path, script: str, env: dict[str, str], expected: list[str]) -> None:
-    objects = graph(engine()), SERVICE, job(script, env=env)
-    assert outcomes(targets.endpoint, tmp_path, *objects) == expected
+    given = deploy(tmp_path, graph(engine()), SERVICE, job(script, env=env))
+    assert judge(targets.endpoint, given) == expected
 
 
 @pytest.mark.parametrize(
@@ -60,7 +56,7 @@ def test_endpoint(tmp_path: Path, script: str, env: dict[str, str], expected: li
     ],
 )
 def test_the_model_that_is_asked_for(tmp_path: Path, script: str, expected: list[str]) -> None:
-    assert outcomes(names.same_everywhere, tmp_path, graph(engine()), job(script)) == expected
+    assert judge(names.same_everywhere, deploy(tmp_path, graph(engine()), job(script))) == expected
 
 
 # perf.gpu-count
@@ -83,36 +79,35 @@ def counting(count: str, **env: str) -> dict[str, Any]:
 def test_gpu_count(tmp_path: Path, count: str, more: dict[str, str], expected: list[str]) -> None:
     """The graph has 1 x 2 nodes x 1 GPU and 4 x 1 GPU."""
     one = graph(engine(name="a", multinode={"nodeCount": 2}), engine(name="b", replicas=4))
-    assert outcomes(targets.gpu_count, tmp_path, one, counting(count, **more)) == expected
+    assert judge(targets.gpu_count, deploy(tmp_path, one, counting(count, **more))) == expected
 
 
 def test_the_graph_is_the_one_that_is_asked(tmp_path: Path) -> None:
     both = graph(engine()), graph(engine(gpus=8), name="h")
-    assert outcomes(targets.gpu_count, tmp_path / "a", *both, counting("1")) == []
-    assert outcomes(targets.gpu_count, tmp_path / "b", *both, counting("8")) == ["warn"]
+    assert judge(targets.gpu_count, deploy(tmp_path / "a", *both, counting("1"))) == []
+    assert judge(targets.gpu_count, deploy(tmp_path / "b", *both, counting("8"))) == ["warn"]
     other = counting("8", ENDPOINT="http://h-frontend.ns.svc:8000")
-    assert outcomes(targets.gpu_count, tmp_path / "c", *both, other) == []
+    assert judge(targets.gpu_count, deploy(tmp_path / "c", *both, other)) == []
 
 
 def test_gpus_are_not_counted_where_they_are_not_known(tmp_path: Path) -> None:
-    by_claim = engine(
-        main={"resources": {"claims": [{"name": "g"}]}}, pod={"resourceClaims": [{"name": "g"}]}
-    )
-    elsewhere = counting("9", ENDPOINT="other-frontend:8000")
-    for number, objects in enumerate([(graph(by_claim), counting("9")), (graph(engine()), elsewhere)]):
-        given = recipes(tmp_path / str(number), deploy=dump_objects(*objects))
-        assert "no benchmark" in get_skip_reason(targets.gpu_count, given)
+    claims: Any = {
+        "main": {"resources": {"claims": [{"name": "g"}]}},
+        "pod": {"resourceClaims": [{"name": "g"}]},
+    }
+    by_claim = deploy(tmp_path / "a", graph(engine(**claims)), counting("9"))
+    elsewhere = deploy(tmp_path / "b", graph(engine()), counting("9", ENDPOINT="other-frontend:8000"))
+    assert [judge(targets.gpu_count, given) for given in (by_claim, elsewhere)] == [
+        ["unjudged"],
+        ["unjudged"],
+    ]
 
 
 def test_the_number_is_where_it_is_written(tmp_path: Path) -> None:
-    text = dump_objects(graph(engine()), counting("8"))
-    (finding,) = run_check(targets.gpu_count, recipes(tmp_path, deploy=text))
-    assert (finding.message, finding.fix) == (
-        "perf counts 8 GPUs, graph g has 1",
-        'set DEPLOYMENT_GPU_COUNT to "1"',
-    )
-    assert finding.location is not None
-    assert text.splitlines()[(finding.location.line or 0) - 1].strip() == "value: '8'"
+    given = deploy(tmp_path, graph(engine()), counting("8"))
+    assert read_lines(targets.gpu_count, given) == ["value: '8'"]
+    (finding,) = run_check(targets.gpu_count, given)
+    assert finding.fix == 'set DEPLOYMENT_GPU_COUNT to "1"'
 
 
 # perf.tokenizer
@@ -133,60 +128,55 @@ SNAPSHOT = f"/models/hub/models--Qwen--Qwen3-32B/snapshots/{SHA}"
         (SNAPSHOT, f"hf download {MODEL} --revision {'c' * 40}", ["fail"]),
         (SNAPSHOT, f"hf download {MODEL}", []),
         (SNAPSHOT.replace("Qwen3-32B", "Qwen3-8B"), "", ["warn"]),
+        (f"{MODEL}-FP8", "", []),  # quantising keeps the tokenizer
+        ("nvidia/Qwen3-32B-NVFP4", "", []),
         ("/nowhere/tokenizer", "", ["fail"]),
         ("/models/anything", "", []),
         ("nvidia/draft", "hf download nvidia/draft", []),
-        ("$SOMETHING_SERVICE_HOST", "", None),
+        ("$SOMETHING_SERVICE_HOST", "", ["unjudged"]),
     ],
 )
-def test_tokenizer(tmp_path: Path, tokenizer: str, download: str, expected: list[str] | None) -> None:
+def test_tokenizer(tmp_path: Path, tokenizer: str, download: str, expected: list[str]) -> None:
     objects = [graph(engine()), job(f"{RUN} --tokenizer {tokenizer}", env=TARGET)]
     objects += [job(download, name="get")] if download else []
-    given = recipes(tmp_path, deploy=dump_objects(*objects))
-    if expected is None:
-        assert "no benchmark" in get_skip_reason(targets.tokenizer, given)
-    else:
-        assert [outcome for outcome, _ in list_messages(targets.tokenizer, given)] == expected
+    assert judge(targets.tokenizer, deploy(tmp_path, *objects)) == expected
+
+
+def test_a_tokenizer_that_the_script_makes(tmp_path: Path) -> None:
+    make = "hf download a/b --local-dir /tmp/tokenizer\n"
+    for script, expected in (make, []), ("", ["fail"]):
+        load = job(f"{script}{RUN} --tokenizer /tmp/tokenizer", env=TARGET)
+        assert judge(targets.tokenizer, deploy(tmp_path, graph(engine()), load)) == expected
 
 
 # perf.limits
 
 
 @pytest.mark.parametrize(
-    ("promise", "expected"),
+    ("promise", "problems"),
     [
         ("ttft.p95=500ms, error_rate=0", []),
         ("ttft.p95 = 500ms\nerror_rate =0\n", []),
         ("", []),
-        (
-            "ttft.p95=500ms, error_rate=2",
-            ["dynocheck.dev/limits: error_rate=2: it takes a share, such as 0 or 1%"],
-        ),
-        ("ttft.p95=500", ["dynocheck.dev/limits: ttft.p95=500: it takes a time with its unit: s, ms or us"]),
-        (
-            "itl.p95=9ms speed=1",
-            ["dynocheck.dev/limits: itl.p95=9ms: no such", "dynocheck.dev/limits: speed=1: no such"],
-        ),
+        ("ttft.p95=500ms, error_rate=2", ["error_rate=2: it takes a share, such as 0 or 1%"]),
+        ("ttft.p95=500", ["ttft.p95=500: it takes a time with its unit: s, ms or us"]),
+        ("itl.p95=9ms speed=1", ["itl.p95=9ms: no such", "speed=1: no such"]),
     ],
 )
 @pytest.mark.parametrize("version", ["v1alpha1", "v1beta1"])
-def test_limits(tmp_path: Path, version: str, promise: str, expected: list[str]) -> None:
-    made = graph(engine())
-    made["apiVersion"] = f"nvidia.com/{version}"
+def test_limits(tmp_path: Path, version: str, promise: str, problems: list[str]) -> None:
+    made = {**graph(engine()), "apiVersion": f"nvidia.com/{version}"}
     made["metadata"]["annotations"] = {"team": "chat", "dynocheck.dev/limits": promise}
-    text = dump_objects(made)
-    findings = run_check(targets.limits, recipes(tmp_path, deploy=text))
-    assert [f.outcome for f in findings] == ["fail"] * len(expected)
-    for finding, start in zip(findings, expected, strict=True):
-        assert finding.message.startswith(f"graph g: {start}")
-        assert finding.location is not None
-        assert "dynocheck.dev/limits: " in text.splitlines()[(finding.location.line or 0) - 1]
+    given = deploy(tmp_path, made)
+    findings = run_check(targets.limits, given)
+    for finding, problem in zip(findings, problems, strict=True):
+        assert finding.outcome == "fail"
+        assert finding.message.startswith(f"graph g: dynocheck.dev/limits: {problem}")
+    assert all(line.startswith("dynocheck.dev/limits: ") for line in read_lines(targets.limits, given))
 
 
 def test_no_limit_is_promised(tmp_path: Path) -> None:
-    assert "no graph has" in get_skip_reason(
-        targets.limits, recipes(tmp_path, deploy=dump_objects(graph(engine())))
-    )
+    assert judge(targets.limits, deploy(tmp_path, graph(engine()))) == ["skip"]
 
 
 # perf.bounded
@@ -219,14 +209,12 @@ done
 def test_bounded(
     tmp_path: Path, script: str, spec: dict[str, Any], pod: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(runs.bounded, tmp_path, job(script, env=TARGET, pod=pod, **spec)) == expected
+    assert judge(runs.bounded, deploy(tmp_path, job(script, env=TARGET, pod=pod, **spec))) == expected
 
 
 def test_the_wait_is_told_where_it_asks(tmp_path: Path) -> None:
-    text = dump_objects(job(FOREVER + RUN, env=TARGET))
-    (finding,) = run_check(runs.bounded, recipes(tmp_path, deploy=text))
-    assert finding.location is not None
-    assert "until curl" in text.splitlines()[(finding.location.line or 0) - 1]
+    (line,) = read_lines(runs.bounded, deploy(tmp_path, job(FOREVER + RUN, env=TARGET)))
+    assert "until curl" in line
 
 
 # perf.tool-pinned
@@ -251,7 +239,7 @@ def test_the_wait_is_told_where_it_asks(tmp_path: Path) -> None:
     ],
 )
 def test_tool_pinned(tmp_path: Path, install: str, expected: list[str]) -> None:
-    assert outcomes(runs.tool_pinned, tmp_path, job(f"{install}\n{RUN}", env=TARGET)) == expected
+    assert judge(runs.tool_pinned, deploy(tmp_path, job(f"{install}\n{RUN}", env=TARGET))) == expected
 
 
 # perf.artifacts
@@ -265,35 +253,62 @@ FIXED = {"main": {"volumeMounts": [{"name": "cache", "mountPath": "/models", "re
 
 
 @pytest.mark.parametrize(
-    ("run", "env", "more", "expected"),
+    ("run", "more", "expected"),
     [
-        (f"{RUN} --artifact-dir /models/perf", {}, {}, []),
-        (f"{RUN} --artifact-dir=/models/perf", {}, {}, []),
-        (f"{RUN} --artifact-dir /tmp/perf", {}, {}, ["warn"]),
-        (f"{RUN} --artifact-dir out", {}, {}, ["warn"]),
-        (f"{RUN} --artifact-dir /models/perf", {}, EMPTY, ["warn"]),
-        (f"{RUN} --artifact-dir /models/perf", {}, FIXED, ["fail"]),
-        (f"{RUN} --artifact-dir /tmp/perf\naws s3 cp /tmp/perf s3://b", {}, {}, None),
-        (f"{RUN} --artifact-dir $ROOT_ARTIFACT_DIR/$(date)", {"ROOT_ARTIFACT_DIR": "/models/p"}, {}, []),
-        (f"{RUN} --artifact-dir $ROOT_ARTIFACT_DIR/$(date)", {"ROOT_ARTIFACT_DIR": "/tmp/p"}, {}, ["warn"]),
-        (f"{RUN} --artifact-dir $(mktemp)", {}, {}, None),
-        (f"{RUN} --artifact-dir $(mktemp)\n{RUN} --artifact-dir /tmp/perf", {}, {}, ["warn"]),
-        (f"{RUN} --artifact-dir $(mktemp)\n{RUN} --artifact-dir /models/perf", {}, {}, []),
-        (f"{RUN} --artifact-dir /tmp/warm\n{RUN} --artifact-dir $(mktemp)", {}, {}, None),
-        (RUN, {}, {}, None),
+        ("--artifact-dir /models/perf", {}, []),
+        ("--artifact-dir=/models/perf", {}, []),
+        ("--artifact-dir /tmp/perf", {}, ["warn"]),
+        ("--artifact-dir out", {}, ["warn"]),
+        ("--artifact-dir /models/perf", EMPTY, ["warn"]),
+        ("--artifact-dir /models/perf", FIXED, ["fail"]),
+        ("--artifact-dir /tmp/perf\naws s3 cp /tmp/perf s3://b", {}, []),
+        ("--artifact-dir $ROOT_ARTIFACT_DIR/$(date)", {"env": {"ROOT_ARTIFACT_DIR": "/models/p"}}, []),
+        ("--artifact-dir $ROOT_ARTIFACT_DIR/$(date)", {"env": {"ROOT_ARTIFACT_DIR": "/tmp/p"}}, ["warn"]),
+        ("--artifact-dir $(mktemp)", {}, ["unjudged"]),
+        (f"--artifact-dir $(mktemp)\n{RUN} --artifact-dir /tmp/perf", {}, ["warn"]),
+        (f"--artifact-dir $(mktemp)\n{RUN} --artifact-dir /models/perf", {}, []),
+        (f"--artifact-dir /tmp/warm\n{RUN} --artifact-dir $(mktemp)", {}, ["unjudged"]),
+        ("", {}, ["unjudged"]),
     ],
 )
-def test_artifacts(
-    tmp_path: Path, run: str, env: dict[str, str], more: dict[str, Any], expected: list[str] | None
-) -> None:
-    given = recipes(tmp_path, deploy=dump_objects(job(run, env={**TARGET, **env}, **more)))
-    if expected is None:
-        assert "known only when they run" in get_skip_reason(runs.artifacts, given)
-    else:
-        assert [outcome for outcome, _ in list_messages(runs.artifacts, given)] == expected
+def test_artifacts(tmp_path: Path, run: str, more: dict[str, Any], expected: list[str]) -> None:
+    env = TARGET | more.get("env", {})
+    assert judge(runs.artifacts, deploy(tmp_path, job(f"{RUN} {run}", **more | {"env": env}))) == expected
 
 
 def test_a_job_that_makes_no_load_is_no_benchmark(tmp_path: Path) -> None:
-    given = recipes(tmp_path, deploy=dump_objects(job(FOREVER)))
+    given = deploy(tmp_path, job(FOREVER))
     for check in (runs.bounded, runs.tool_pinned, runs.artifacts):
         assert get_skip_reason(check, given) == "no benchmark"
+
+
+# perf.endpoint: the address in a variable
+
+PICKED = graph({"name": "Epp", "type": "epp"}, engine())
+
+
+@pytest.mark.parametrize(
+    ("served", "endpoint", "expected"),
+    [
+        (graph(engine()), "g-frontend:8000", []),
+        (graph(engine()), "http://g-frontend:8000/v1", []),
+        (graph(engine()), "http://g-frontend.my-namespace.svc.cluster.local:8000", []),
+        (graph(engine()), "g-frontend", []),
+        (graph(engine()), "g-Frontend:8000", []),
+        (graph(engine()), "other-frontend:8000", ["fail"]),
+        (graph(engine()), "g-frontend:8080", ["fail"]),
+        (graph(engine()), "http://g-frontend:port", ["fail"]),
+        (PICKED, "http://inference-gateway", ["skip"]),
+    ],
+)
+def test_a_benchmark_reaches_the_graph_beside_it(
+    tmp_path: Path, served: dict[str, Any], endpoint: str, expected: list[str]
+) -> None:
+    given = deploy(tmp_path, served, job(RUN, env={**TARGET, "ENDPOINT": endpoint}))
+    assert judge(targets.endpoint, given) == expected
+
+
+def test_a_benchmark_of_a_folder_without_graphs_may_reach_any(tmp_path: Path) -> None:
+    alone = dump_objects(job(RUN, env=TARGET))
+    given = recipes(tmp_path, vllm__agg__deploy=dump_objects(graph(engine())), perf__perf=alone)
+    assert judge(targets.endpoint, given) == []

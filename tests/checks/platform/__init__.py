@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 from dynocheck.facts import (
     Condition,
@@ -53,28 +54,21 @@ def operator(
     *,
     namespace: str = "dynamo-system",
     instance: str = "dynamo-platform",
-    conditions: tuple[Condition, ...] = AVAILABLE,
     desired: int = 1,
-    observed: bool = True,
-    image: str = "nvcr.io/nvidia/ai-dynamo/kubernetes-operator",
     name: str = "dynamo-operator",
+    **fields: Any,
 ) -> Workload:
-    return Workload(
-        kind="Deployment",
-        namespace=namespace,
-        name=f"{instance}-controller-manager",
-        labels={
-            "control-plane": "controller-manager",
-            "app.kubernetes.io/name": name,
-            "app.kubernetes.io/created-by": "dynamo-operator",
-            "app.kubernetes.io/instance": instance,
-        },
-        images=(f"{image}:{release}",),
-        desired=desired,
-        ready=desired,
-        observed=observed,
-        conditions=conditions,
-    )
+    labels = {
+        "control-plane": "controller-manager",
+        "app.kubernetes.io/name": name,
+        "app.kubernetes.io/created-by": "dynamo-operator",
+        "app.kubernetes.io/instance": instance,
+    }
+    image = f"nvcr.io/nvidia/ai-dynamo/kubernetes-operator:{release}"
+    fields = {"conditions": AVAILABLE, "images": (image,), **fields}
+    fields |= {"labels": labels, "desired": desired, "ready": desired}
+    name = f"{instance}-controller-manager"
+    return Workload(kind="Deployment", namespace=namespace, name=name, **fields)
 
 
 def config(

@@ -7,19 +7,12 @@ import pytest
 
 from dynocheck.checks.capacity import quota as quotas
 from dynocheck.checks.platform import limit_ranges
-from dynocheck.facts import CustomResourceDefinitions, LimitRangeItem, NamespaceLimits, Quota, RunningPods
-from tests.checks.judging import (
-    get_skip_reason,
-    outcomes,
-    places,
-    recipes,
-    run_check,
-)
-from tests.checks.manifests import dump_objects, engine, graph
+from dynocheck.facts import LimitRangeItem, NamespaceLimits, Quota, RunningPods
+from tests.checks.judging import deploy, get_skip_reason, outcomes, places, recipes, run_check
+from tests.checks.manifests import engine, graph
 from tests.checks.platform import JOB, LEGACY, job
 
 GPU = "nvidia.com/gpu"
-NO_TYPES = CustomResourceDefinitions()
 
 
 def container(*quotas: Quota, **entry: dict[str, str]) -> NamespaceLimits:
@@ -30,43 +23,49 @@ def counting(*scopes: str, **hard: str) -> Quota:
     return Quota(name="team", hard={k.replace("_", "."): v for k, v in hard.items()}, scopes=scopes)
 
 
+def counted(*scopes: str, **hard: str) -> NamespaceLimits:
+    return NamespaceLimits("default", (counting(*scopes, **hard),))
+
+
 MEMORY = counting(limits_memory="1Ti")
 COUNTED = NamespaceLimits("default", (MEMORY,))
+FILLED = container(MEMORY, default={"memory": "4Gi"}, default_request={"memory": "4Gi"})
+GPUS = NamespaceLimits("default", (Quota(name="gpus", hard={"requests.nvidia.com/gpu": "8", "pods": "10"}),))
+SILENT = "command: [sleep]"
 
 
-def test_a_quota_requires_amounts(tmp_path: Path) -> None:
-    silent = job(tmp_path, "command: [sleep]")
-    (finding,) = run_check(limit_ranges.quota, COUNTED, silent)
-    assert finding.outcome == "fail"
-    assert "limits.memory" in finding.message
-    filled = container(MEMORY, default={"memory": "4Gi"}, default_request={"memory": "4Gi"})
-    assert outcomes(limit_ranges.quota, filled, silent) == []
-    assert outcomes(limit_ranges.quota, COUNTED, job(tmp_path, "resources: {limits: {memory: 1Gi}}")) == []
-    counts_requests = NamespaceLimits("default", (counting(requests_memory="1Ti"),))
-    by_limit = job(tmp_path, "resources: {limits: {memory: 1Gi}}")
-    assert outcomes(limit_ranges.quota, counts_requests, by_limit) == []
+@pytest.mark.parametrize(
+    ("limits", "container", "expected"),
+    [
+        (COUNTED, SILENT, [("fail", "ResourceQuota default/team")]),
+        (FILLED, SILENT, []),
+        (COUNTED, "resources: {limits: {memory: 1Gi}}", []),
+        (counted(requests_memory="1Ti"), "resources: {limits: {memory: 1Gi}}", []),
+        (counted("NotBestEffort", limits_memory="1Ti"), SILENT, []),
+        (
+            counted("NotBestEffort", limits_memory="1Ti"),
+            "resources: {requests: {cpu: '1'}}",
+            [("fail", "ResourceQuota default/team")],
+        ),
+    ],
+)
+def test_a_quota_requires_amounts(
+    tmp_path: Path, limits: NamespaceLimits, container: str, expected: list[tuple[str, str]]
+) -> None:
+    assert places(limit_ranges.quota, limits, job(tmp_path, container)) == expected
 
 
-def test_a_quota_of_other_things_requires_nothing(tmp_path: Path) -> None:
-    silent = job(tmp_path, "command: [sleep]")
-    gpus = Quota(name="gpus", hard={"requests.nvidia.com/gpu": "8", "pods": "10"})
-    assert get_skip_reason(limit_ranges.quota, NamespaceLimits("default", (gpus,)), silent)
-    scoped = NamespaceLimits("default", (counting("NotBestEffort", limits_memory="1Ti"),))
-    assert outcomes(limit_ranges.quota, scoped, silent) == []
-    half = job(tmp_path / "half", "resources: {requests: {cpu: '1'}}")
-    assert outcomes(limit_ranges.quota, scoped, half) == ["fail"]
+def test_quotas_that_are_not_about_the_pods(tmp_path: Path) -> None:
+    assert outcomes(limit_ranges.quota, GPUS, job(tmp_path / "a", SILENT)) == ["skip"]
+    elsewhere = recipes(tmp_path / "b", job=JOB.replace("fetch", "fetch, namespace: other") % SILENT)
+    assert "default" in get_skip_reason(limit_ranges.quota, COUNTED, elsewhere)
 
 
 def test_a_missing_amount_is_reported_once(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path, a=dump_objects(graph(engine())))
+    recipe = deploy(tmp_path, graph(engine()))
     used = NamespaceLimits("default", (msgspec.structs.replace(MEMORY, used={"limits.memory": "0"}),))
     assert places(limit_ranges.quota, used, recipe) == [("fail", "ResourceQuota default/team")]
     assert outcomes(quotas.quota_fits, recipe, used, RunningPods()) == []
-
-
-def test_pods_in_another_namespace_are_not_judged(tmp_path: Path) -> None:
-    elsewhere = recipes(tmp_path, job=JOB.replace("fetch", "fetch, namespace: other") % "command: [sleep]")
-    assert "default" in get_skip_reason(limit_ranges.quota, COUNTED, elsewhere)
 
 
 @pytest.mark.parametrize(
@@ -114,7 +113,7 @@ def test_a_component_that_does_not_fit_the_schema_is_not_judged(tmp_path: Path) 
     ],
 )
 def test_a_limit_range_and_a_graph(tmp_path: Path, limit: LimitRangeItem, fails: int) -> None:
-    recipe = recipes(tmp_path, a=dump_objects(graph(engine(gpus=8))))
+    recipe = deploy(tmp_path, graph(engine(gpus=8)))
     limits = NamespaceLimits("default", limits=(limit,))
     assert places(limit_ranges.limit_range, limits, recipe) == [("fail", "LimitRange default/r")] * fails
 
@@ -126,4 +125,4 @@ def test_a_limit_range_and_v1alpha1_resources_outside_of_the_pod(tmp_path: Path)
     assert finding.location is not None
     assert finding.location.line == 1 + LEGACY[: LEGACY.index("{image:")].count("\n")
     claims = NamespaceLimits("default", limits=(LimitRangeItem(range="p", type="PersistentVolumeClaim"),))
-    assert get_skip_reason(limit_ranges.limit_range, claims, mine)
+    assert outcomes(limit_ranges.limit_range, claims, mine) == ["skip"]

@@ -10,69 +10,51 @@ from dynocheck.checks.platform import operators
 from dynocheck.data.platform import parse_semver
 from dynocheck.facts import (
     AdmissionWebhooks,
+    OperatorConfig,
     OperatorConfigs,
     OperatorLease,
     OperatorLeases,
     Webhook,
-    Workloads,
+    Workload,
 )
-from tests.checks.judging import (
-    FRONTEND,
-    GRAPH,
-    get_skip_reason,
-    outcomes,
-    places,
-    recipes,
-    run_check,
-    worker,
-)
+from tests.checks.judging import deploy, get_coverage, outcomes, places, run_check
+from tests.checks.manifests import engine, graph
 from tests.checks.platform import config, operator, running, serve_graphs
+
+ONE = operator()
+TWO = [ONE, operator(namespace="b", instance="b")]
+LAB = Webhook(kind="ValidatingWebhookConfiguration", configuration="lab", name="v", namespaces=("lab",))
+WIDE = Webhook(kind="ValidatingWebhookConfiguration", configuration="all", name="v")
+SECOND = "Deployment b/b-controller-manager"
 
 
 def judge(
-    workloads: Workloads,
-    configs: OperatorConfigs,
-    leases: OperatorLeases | None = None,
-    webhooks: AdmissionWebhooks | None = None,
+    workloads: list[Workload], configs: list[OperatorConfig], renewed: int = 0, *webhooks: Webhook
 ) -> list[tuple[str, str]]:
-    leases, webhooks = leases or OperatorLeases(), webhooks or AdmissionWebhooks()
-    return places(operators.second_operator, workloads, configs, leases, webhooks)
+    """The findings where a namespace's operator, if there is one, last renewed its lease at this time."""
+    leases = OperatorLeases((OperatorLease("lab", renewed),) if renewed else (), looked=5000)
+    found = OperatorConfigs(tuple(configs)), leases, AdmissionWebhooks(webhooks)
+    return places(operators.second_operator, running(*workloads), *found)
 
 
 def test_one_operator() -> None:
-    assert judge(running(operator()), OperatorConfigs((config(),))) == []
-    assert judge(running(operator()), OperatorConfigs()) == [], "operators before 1.0 have no ConfigMap"
-    assert get_skip_reason(
-        operators.second_operator,
-        running(),
-        OperatorConfigs(),
-        OperatorLeases(),
-        AdmissionWebhooks(),
-    )
+    assert judge([ONE], [config()]) == []
+    assert judge([ONE], []) == [], "operators before 1.0 have no ConfigMap"
+    nothing = running(), OperatorConfigs(), OperatorLeases(), AdmissionWebhooks()
+    assert outcomes(operators.second_operator, *nothing) == ["skip"]
 
 
-def test_two_cluster_wide_operators() -> None:
-    two = running(operator(), operator(namespace="b", instance="b"))
-    configs = OperatorConfigs((config(), config(namespace="b", instance="b")))
-    assert judge(two, configs) == [("fail", "Deployment b/b-controller-manager")]
-
-
-def test_two_operators_and_one_config() -> None:
-    two = running(operator(), operator(namespace="b", instance="b"))
-    found = judge(two, OperatorConfigs((config(),)))
-    assert found == [("warn", "Deployment b/b-controller-manager")]
+def test_two_operators() -> None:
+    both = [config(), config(namespace="b", instance="b")]
+    assert judge(TWO, both) == [("fail", SECOND)]
+    assert judge(TWO, [config()]) == [("warn", SECOND)]
 
 
 def test_an_expired_lease_with_webhooks_left() -> None:
-    left = Webhook(kind="ValidatingWebhookConfiguration", configuration="lab", name="v", namespaces=("lab",))
-    wide = Webhook(kind="ValidatingWebhookConfiguration", configuration="all", name="v")
-    one, configs = running(operator()), OperatorConfigs((config(),))
-    ended = OperatorLeases((OperatorLease("lab", 1000),), looked=5000)
-    found = judge(one, configs, ended, AdmissionWebhooks((left, wide)))
-    assert found == [("warn", "Lease lab/dynamo-operator-namespace-scope")]
-    assert judge(one, configs, ended, AdmissionWebhooks((wide,))) == []
-    held = OperatorLeases((OperatorLease("lab", 4900),), looked=5000)
-    assert judge(one, configs, held, AdmissionWebhooks((left,))) == [], "clocks differ"
+    left = [("warn", "Lease lab/dynamo-operator-namespace-scope")]
+    assert judge([ONE], [config()], 1000, LAB, WIDE) == left
+    assert judge([ONE], [config()], 1000, WIDE) == []
+    assert judge([ONE], [config()], 4900, LAB) == [], "clocks differ"
 
 
 # platform.version-skew
@@ -81,34 +63,37 @@ def test_an_expired_lease_with_webhooks_left() -> None:
 @pytest.mark.parametrize(
     ("release", "served", "expected"),
     [
-        ("1.4.0", ("v1alpha1", "v1beta1"), []),
-        ("1.2.0", ("v1beta1",), []),
-        ("1.1.1", ("v1alpha1",), []),
-        ("0.9.0", ("v1alpha1",), []),
-        ("1.4.0", ("v1alpha1",), ["warn"]),
-        ("1.1.1", ("v1alpha1", "v1beta1"), ["warn"]),
-        ("1.5.0-dev.3", ("v1alpha1",), ["warn"]),
-        ("1.4.0", (), []),
+        ("1.4.0", ["v1alpha1", "v1beta1"], []),
+        ("1.2.0", ["v1beta1"], []),
+        ("1.1.1", ["v1alpha1"], []),
+        ("0.9.0", ["v1alpha1"], []),
+        ("1.4.0", ["v1alpha1"], ["warn"]),
+        ("1.1.1", ["v1alpha1", "v1beta1"], ["warn"]),
+        ("1.5.0-dev.3", ["v1alpha1"], ["warn"]),
+        ("1.4.0", [], []),
     ],
 )
-def test_operator_and_served_versions(release: str, served: tuple[str, ...], expected: list[str]) -> None:
+def test_operator_and_served_versions(release: str, served: list[str], expected: list[str]) -> None:
     facts = (running(operator(release)), serve_graphs(*served), None)
     assert outcomes(operators.version_skew, *facts) == expected
 
 
+@pytest.mark.parametrize("release", ["latest", "my-build"])
+def test_an_operator_of_unknown_release_is_not_judged(release: str) -> None:
+    count, left = get_coverage(
+        operators.version_skew, running(operator(release)), serve_graphs("v1beta1"), None
+    )
+    assert (count, len(left)) == (0, 1)
+
+
 def test_images_newer_than_the_operator(tmp_path: Path) -> None:
-    mine = recipes(tmp_path, deploy=GRAPH + FRONTEND + worker())  # 1.3.0
+    mine = deploy(tmp_path, graph(engine(image="registry.example/vllm-runtime:1.3.0")))
     served = serve_graphs("v1beta1")
     assert outcomes(operators.version_skew, running(operator("1.3.1")), served, mine) == []
     assert outcomes(operators.version_skew, running(operator("1.4.0")), served, mine) == []
     (finding,) = run_check(operators.version_skew, running(operator("1.2.1")), served, mine)
     assert finding.outcome == "warn"
     assert finding.location is not None
-
-
-def test_an_unknown_release() -> None:
-    for tag in ("latest", "my-build"):
-        assert get_skip_reason(operators.version_skew, running(operator(tag)), serve_graphs("v1beta1"), None)
 
 
 def test_semantic_versions_sort() -> None:

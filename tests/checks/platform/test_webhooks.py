@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dynocheck import Finding
@@ -14,46 +16,41 @@ from dynocheck.facts import (
     ServiceName,
     Webhook,
 )
-from tests.checks.judging import (
-    get_skip_reason,
-    outcomes,
-    run_check,
-)
+from tests.checks.judging import outcomes, run_check
 
 NOW = 1_000_000
 GOOD = Certificates(1, (NOW + 1,))
 SERVICE = ServiceName("dynamo-system", "webhook-service")
 HERE = RunNamespace("models")
 UP = ServiceEndpoints({str(SERVICE): 1})
+NO_TYPES = PlatformTypes()
 DOWN = ServiceEndpoints({str(SERVICE): 0})
 
 
-def webhook(
-    bundle: Certificates | None = GOOD,
-    *,
-    blocking: bool = True,
-    service: ServiceName | None = SERVICE,
-    kind: str = "ValidatingWebhookConfiguration",
-    namespaces: tuple[str, ...] = (),
-) -> Webhook:
-    return Webhook(
-        kind=kind,
-        configuration="c",
-        name="v",
-        service=service,
-        bundle=bundle,
-        blocking=blocking,
-        namespaces=namespaces,
-    )
+def webhook(bundle: Certificates | None = GOOD, **fields: Any) -> Webhook:
+    default: dict[str, Any] = {"kind": "ValidatingWebhookConfiguration", "service": SERVICE, "blocking": True}
+    return Webhook(configuration="c", name="v", bundle=bundle, **default | fields)
 
 
-def judge(*calls: Webhook, services: ServiceEndpoints = UP) -> list[Finding]:
-    return run_check(webhooks.webhook, AdmissionWebhooks(calls, looked=NOW), PlatformTypes(), services, HERE)
+def judge(*calls: Webhook, services: ServiceEndpoints = UP, types: PlatformTypes = NO_TYPES) -> list[Finding]:
+    return run_check(webhooks.webhook, AdmissionWebhooks(calls, looked=NOW), types, services, HERE)
 
 
-def test_a_webhook_that_can_be_called() -> None:
-    assert judge(webhook()) == []
-    assert get_skip_reason(webhooks.webhook, AdmissionWebhooks(), PlatformTypes(), UP, HERE)
+def test_no_webhook() -> None:
+    assert outcomes(webhooks.webhook, AdmissionWebhooks(), NO_TYPES, UP, HERE) == ["skip"]
+
+
+@pytest.mark.parametrize(
+    ("call", "services"),
+    [
+        (webhook(), UP),
+        (webhook(Certificates(2, (NOW - 5, NOW + 5))), UP),  # a bundle in rotation
+        (webhook(Certificates(2, (NOW - 5,))), UP),  # the other may be valid
+        (webhook(None, service=None), ServiceEndpoints()),  # behind a URL
+    ],
+)
+def test_a_webhook_that_can_be_called(call: Webhook, services: ServiceEndpoints) -> None:
+    assert judge(call, services=services) == []
 
 
 @pytest.mark.parametrize(
@@ -73,20 +70,11 @@ def test_a_webhook_that_is_not_trusted(bundle: Certificates | None, says: str) -
     assert finding.outcome == "warn", "requests are not rejected"
 
 
-def test_a_bundle_in_rotation_is_trusted() -> None:
-    assert judge(webhook(Certificates(2, (NOW - 5, NOW + 5)))) == []
-    assert judge(webhook(Certificates(2, (NOW - 5,)))) == [], "the other may be valid"
-
-
-def test_a_webhook_behind_a_url_needs_no_bundle_and_no_service() -> None:
-    assert judge(webhook(None, service=None), services=ServiceEndpoints()) == []
-
-
 def test_a_service_without_endpoints_is_one_finding() -> None:
     both = [webhook(), webhook(kind="MutatingWebhookConfiguration")]
     for services in (ServiceEndpoints({str(SERVICE): 0}), ServiceEndpoints()):
         (finding,) = judge(*both, services=services)
-        assert (str(finding.outcome), str(finding.subject)) == ("fail", f"Service {SERVICE}")
+        assert (finding.outcome, str(finding.subject)) == ("fail", f"Service {SERVICE}")
 
 
 @pytest.mark.parametrize(
@@ -101,20 +89,17 @@ def test_a_crd_without_a_conversion_webhook(
     served: tuple[str, ...], converter: Webhook | None, expected: list[str]
 ) -> None:
     crd = PlatformType(name="dynamographdeployments.nvidia.com", served=served, converter=converter)
-    admission = AdmissionWebhooks((webhook(),), looked=NOW)
-    assert outcomes(webhooks.webhook, admission, PlatformTypes((crd,)), UP, HERE) == expected
+    assert [finding.outcome for finding in judge(webhook(), types=PlatformTypes((crd,)))] == expected
 
 
 def test_one_bad_bundle_everywhere_is_one_finding() -> None:
     bad = Certificates(1, (NOW - 1,))
-    two = AdmissionWebhooks((webhook(bad), webhook(bad, kind="MutatingWebhookConfiguration")), looked=NOW)
-    (finding,) = run_check(webhooks.webhook, two, PlatformTypes(), UP, HERE)
+    (finding,) = judge(webhook(bad), webhook(bad, kind="MutatingWebhookConfiguration"))
     assert finding.evidence == {"in": ["c"]}
 
 
 @pytest.mark.parametrize(
-    ("namespaces", "outcome"),
-    [(("models",), "fail"), (("other",), "warn"), (("other", "models"), "fail")],
+    ("namespaces", "outcome"), [(("models",), "fail"), (("other",), "warn"), (("other", "models"), "fail")]
 )
 def test_a_webhook_for_another_namespace_is_a_warning(namespaces: tuple[str, ...], outcome: str) -> None:
     (finding,) = judge(webhook(namespaces=namespaces), services=DOWN)

@@ -3,7 +3,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import msgspec
 import pytest
 
 from dynocheck.checks.rdma import gpudirect, topology
@@ -28,13 +27,14 @@ from dynocheck.facts import (
     Workload,
     Workloads,
 )
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check
+from tests.checks.judging import deploy, get_skip_reason, judge, outcomes, places, recipes, run_check
+from tests.checks.manifests import engine, graph
 
+Found = list[tuple[str, str]]
 NO_SLICES = ResourceSlices(served=False)
 NO_POLICIES = NicPolicies(served=False)
-NO_WORKLOADS = Workloads()
-NO_SCALERS = Autoscalers()
 ZONE = "topology.kubernetes.io/zone"
+IB = {"rdma/ib": "8"}
 
 
 def gpu_node(
@@ -44,8 +44,8 @@ def gpu_node(
     return Node(name, capacity=capacity, allocatable={**capacity, **(left or {})}, **more)
 
 
-def resources(*nodes: Node, slices: ResourceSlices = NO_SLICES, policies: NicPolicies = NO_POLICIES) -> Any:
-    return list_messages(rdma.resources, Nodes(nodes), slices, policies)
+def ib(name: str = "a", count: str = "8", **more: Any) -> Node:
+    return gpu_node(name, {"rdma/ib": count}, **more)
 
 
 # Names
@@ -81,73 +81,49 @@ def test_every_row_has_its_source() -> None:
 # Resources
 
 
-def test_no_rdma_is_nothing_to_judge() -> None:
-    nodes = Nodes((gpu_node("a"), Node("cpu")))
-    assert "no node offers" in get_skip_reason(rdma.resources, nodes, NO_SLICES, NO_POLICIES)
-    gone = Nodes((gpu_node("a", {"rdma/old": "0"}),))
-    assert "no node offers" in get_skip_reason(rdma.resources, gone, NO_SLICES, NO_POLICIES)
+DRANET = [ResourceSlice(node, "dra.net", node, 9, rdma=8) for node in "ab"]
+POLICY_NAMES_NIC = NicPolicies(
+    (NicPolicy(kind="NicClusterPolicy", name="p", resources=("corp.example/nic",)),)
+)
+NIC = {"corp.example/nic": "8"}
+PRODUCT, INSTANCE = "nvidia.com/gpu.product", "node.kubernetes.io/instance-type"
 
 
-def test_gpu_nodes_that_are_alike() -> None:
-    assert resources(gpu_node("a", {"rdma/ib": "1k"}), gpu_node("b", {"rdma/ib": "1k"}), Node("cpu")) == []
+@pytest.mark.parametrize(
+    ("nodes", "expected"),
+    [
+        ([ib("a", "1k"), ib("b", "1k"), Node("cpu")], []),
+        ([ib(), ib("down", left={"rdma/ib": "0"})], [("fail", "Node down")]),
+        ([gpu_node("a", IB | {"nvidia.com/mlnxnics": "8"}, {"rdma/ib": "0"})], [("warn", "Node a")]),
+        ([ib(left={"rdma/ib": "7"})], [("warn", "Node a")]),
+        ([ib("a"), ib("b"), gpu_node("odd")], [("warn", "Node odd")]),
+        ([ib("a"), ib("b"), ib("less", "7")], [("warn", "Node less")]),
+        ([ib("a"), gpu_node("c"), gpu_node("d")], [("warn", "Node c"), ("warn", "Node d")]),
+        # Nodes of another kind, told apart by label or size, need none.
+        ([gpu_node("a", IB | {"cpu": "192"}), gpu_node("b", {"cpu": "32"})], []),
+        ([ib(labels={PRODUCT: "big"}), gpu_node("b", labels={PRODUCT: "small"})], []),
+        ([ib(labels={INSTANCE: "big"}), gpu_node("b", labels={INSTANCE: "small"})], []),
+    ],
+)
+def test_resources(nodes: list[Node], expected: Found) -> None:
+    assert places(rdma.resources, Nodes(tuple(nodes)), NO_SLICES, NO_POLICIES) == expected
 
 
-def test_devices_without_their_plugin() -> None:
-    good, down = gpu_node("good", {"rdma/ib": "8"}), gpu_node("down", {"rdma/ib": "8"}, {"rdma/ib": "0"})
-    ((outcome, message),) = resources(good, down)
-    assert (outcome, "has 8 rdma/ib and none to allocate" in message) == ("fail", True)
-
-
-def test_a_second_plugin_that_is_down_is_a_warning() -> None:
-    both = {"rdma/ib": "8", "nvidia.com/mlnxnics": "8"}
-    assert [outcome for outcome, _ in resources(gpu_node("a", both, {"rdma/ib": "0"}))] == ["warn"]
-
-
-def test_a_sick_device() -> None:
-    assert resources(gpu_node("a", {"rdma/ib": "8"}, {"rdma/ib": "7"})) == [
-        ("warn", "7 of 8 rdma/ib are allocatable: the rest is unhealthy")
-    ]
-
-
-def test_the_odd_node_out() -> None:
-    good = [gpu_node(name, {"rdma/ib": "8"}) for name in "ab"]
-    assert resources(*good, gpu_node("odd")) == [
-        ("warn", "offers no rdma/ib, where 2 GPU nodes of its kind offer 8")
-    ]
-    assert resources(*good, gpu_node("less", {"rdma/ib": "7"})) == [
-        ("warn", "offers 7 rdma/ib, where 2 GPU nodes of its kind offer 8")
-    ]
-    assert len(resources(good[0], gpu_node("c"), gpu_node("d"))) == 2
-
-
-def test_nodes_without_labels_are_told_apart_by_their_size() -> None:
-    big, small = gpu_node("a", {"rdma/ib": "8", "cpu": "192"}), gpu_node("b", {"cpu": "32"})
-    assert resources(big, small) == []
-
-
-@pytest.mark.parametrize("label", ["nvidia.com/gpu.product", "node.kubernetes.io/instance-type"])
-def test_nodes_of_another_kind_need_no_rdma(label: str) -> None:
-    big, small = (
-        gpu_node("a", {"rdma/ib": "8"}, labels={label: "big"}),
-        gpu_node("b", labels={label: "small"}),
-    )
-    assert resources(big, small) == []
-
-
-def test_names_that_only_a_policy_tells() -> None:
-    policies = NicPolicies((NicPolicy(kind="NicClusterPolicy", name="p", resources=("corp.example/nic",)),))
-    nodes = [gpu_node("a", {"corp.example/nic": "8"}), gpu_node("b")]
-    assert len(resources(*nodes, policies=policies)) == 1
-    assert "no node offers" in get_skip_reason(rdma.resources, Nodes(tuple(nodes)), NO_SLICES, NO_POLICIES)
-
-
-def test_devices_of_dranet() -> None:
-    def slices(*nodes: str) -> ResourceSlices:
-        return ResourceSlices(tuple(ResourceSlice(node, "dra.net", node, 9, rdma=8) for node in nodes))
-
-    nodes = gpu_node("a"), gpu_node("b")
-    assert resources(*nodes, slices=slices("a", "b")) == []
-    assert [outcome for outcome, _ in resources(*nodes, slices=slices("a"))] == ["warn"]
+@pytest.mark.parametrize(
+    ("nodes", "slices", "policies", "expected"),
+    [
+        ([gpu_node("a"), Node("cpu")], NO_SLICES, NO_POLICIES, ["skip"]),
+        ([ib(count="0")], NO_SLICES, NO_POLICIES, ["skip"]),
+        ([gpu_node("a", NIC), gpu_node("b")], NO_SLICES, NO_POLICIES, ["skip"]),
+        ([gpu_node("a", NIC), gpu_node("b")], NO_SLICES, POLICY_NAMES_NIC, ["warn"]),
+        ([gpu_node("a"), gpu_node("b")], ResourceSlices(tuple(DRANET)), NO_POLICIES, []),
+        ([gpu_node("a"), gpu_node("b")], ResourceSlices(tuple(DRANET[:1])), NO_POLICIES, ["warn"]),
+    ],
+)
+def test_what_counts_as_rdma(
+    nodes: list[Node], slices: ResourceSlices, policies: NicPolicies, expected: list[str]
+) -> None:
+    assert outcomes(rdma.resources, Nodes(tuple(nodes)), slices, policies) == expected
 
 
 # Operator
@@ -158,193 +134,181 @@ def policy(state: str = "ready", name: str = "nic-cluster-policy", **states: str
     return NicPolicies((NicPolicy(kind="NicClusterPolicy", name=name, state=state, states=applied),))
 
 
-def daemon(image: str, ready: int, desired: int = 3) -> Workload:
-    return Workload(kind="DaemonSet", namespace="n", name="d", images=(image,), ready=ready, desired=desired)
+def workload(kind: str, name: str, image: str, ready: int, desired: int) -> Workload:
+    return Workload(kind=kind, namespace="n", name=name, images=(image,), ready=ready, desired=desired)
 
 
-CONTROLLER = Workload(
-    kind="Deployment",
-    namespace="n",
-    name="network-operator",
-    images=("nvcr.io/nvidia/cloud-native/network-operator@sha256:12",),
-    desired=1,
-    ready=1,
-)
-
-
-def operator(policies: NicPolicies, *workloads: Workload) -> list[tuple[str, str]]:
-    return list_messages(rdma.operator, policies, Workloads(workloads), Nodes(()), NO_SLICES, None)
-
-
-def test_a_policy_is_ready_or_says_what_is_not() -> None:
-    assert operator(policy(OFED="ready", other="ignore"), CONTROLLER) == []
-    assert operator(policy("notReady", OFED="error", other="ready"), CONTROLLER) == [
-        ("fail", "OFED is error")
-    ]
-    assert operator(policy("error"), CONTROLLER) == [("fail", "is error, and does not say why")]
-    assert [outcome for outcome, _ in operator(policy(""), CONTROLLER)] == ["warn"]
-    assert [outcome for outcome, _ in operator(policy("ignore", "other"), CONTROLLER)] == ["warn"]
-    assert [outcome for outcome, _ in operator(policy())] == ["warn"], "nobody looks after it"
-
-
-def test_one_controller_of_two_is_enough_for_now() -> None:
-    two = msgspec.structs.replace(CONTROLLER, desired=2)
-    assert [outcome for outcome, _ in operator(policy(), two)] == ["warn"]
-    none = msgspec.structs.replace(CONTROLLER, ready=0)
-    assert [outcome for outcome, _ in operator(policy(), none)] == ["fail"]
+def controller(ready: int = 1, desired: int = 1) -> Workload:
+    image = "nvcr.io/nvidia/cloud-native/network-operator@sha256:12"
+    return workload("Deployment", "network-operator", image, ready, desired)
 
 
 @pytest.mark.parametrize(
-    "image",
+    ("policies", "workloads", "expected"),
     [
-        "ghcr.io/mellanox/k8s-rdma-shared-dev-plugin:v1",
-        "nvcr.io/nvidia/mellanox/sriov-network-device-plugin@sha256:1",
-        "602401143452.dkr.ecr.us-west-2.amazonaws.com/eks/aws-efa-k8s-device-plugin:v0.5.7",
+        (policy(OFED="ready", other="ignore"), [controller()], []),
+        (policy("notReady", OFED="error", other="ready"), [controller()], ["fail"]),
+        (policy("error"), [controller()], ["fail"]),
+        (policy(""), [controller()], ["warn"]),
+        (policy("ignore", "other"), [controller()], ["warn"]),
+        (policy(), [], ["warn"]),  # nobody looks after it
+        (policy(), [controller(1, 2)], ["warn"]),  # one is enough for now
+        (policy(), [controller(0)], ["fail"]),
     ],
 )
-def test_device_plugins_that_stand_alone(image: str) -> None:
-    assert operator(NO_POLICIES, daemon(image, 3)) == []
-    assert operator(NO_POLICIES, daemon(image, 0, 0)) == []
-    ((outcome, message),) = operator(NO_POLICIES, daemon(image, 2))
-    assert (outcome, message.endswith("is ready on 2 of 3 nodes")) == ("fail", True)
+def test_the_network_operator(policies: NicPolicies, workloads: list[Workload], expected: list[str]) -> None:
+    facts = policies, Workloads(tuple(workloads)), Nodes(()), NO_SLICES, None
+    assert outcomes(rdma.operator, *facts) == expected
 
 
-def test_a_plugin_is_missing_where_nodes_are_down() -> None:
-    image = "ghcr.io/mellanox/k8s-rdma-shared-dev-plugin:v1"
-    down = Nodes((Node("cpu", conditions=(Condition("Ready", "Unknown"),)),))
-    for ready, outcome in [(2, "warn"), (1, "fail")]:
-        workloads = Workloads((daemon(image, ready),))
-        ((said_of_it, _),) = list_messages(rdma.operator, NO_POLICIES, workloads, down, NO_SLICES, None)
-        assert said_of_it == outcome
+SHARED = "ghcr.io/mellanox/k8s-rdma-shared-dev-plugin:v1"
+SRIOV = "nvcr.io/nvidia/mellanox/sriov-network-device-plugin@sha256:1"
+EFA_PLUGIN = "602401143452.dkr.ecr.us-west-2.amazonaws.com/eks/aws-efa-k8s-device-plugin:v0.5.7"
+DOWN = Node("cpu", conditions=(Condition("Ready", "Unknown"),))
+
+
+@pytest.mark.parametrize(
+    ("image", "ready", "desired", "nodes", "expected"),
+    [
+        *[(image, 3, 3, [], []) for image in (SHARED, SRIOV, EFA_PLUGIN)],
+        *[(image, 0, 0, [], []) for image in (SHARED, SRIOV, EFA_PLUGIN)],
+        *[(image, 2, 3, [], ["fail"]) for image in (SHARED, SRIOV, EFA_PLUGIN)],
+        (SHARED, 2, 3, [DOWN], ["warn"]),  # it is missing where a node is down
+        (SHARED, 1, 3, [DOWN], ["fail"]),
+    ],
+)
+def test_device_plugins_that_stand_alone(
+    image: str, ready: int, desired: int, nodes: list[Node], expected: list[str]
+) -> None:
+    workloads = Workloads((workload("DaemonSet", "d", image, ready, desired),))
+    assert outcomes(rdma.operator, NO_POLICIES, workloads, Nodes(tuple(nodes)), NO_SLICES, None) == expected
 
 
 def test_without_operator_and_plugin(tmp_path: Path) -> None:
     managed = Nodes((gpu_node("a", {"networking.gke.io.networks/rdma-0": "1"}),))
-    assert "without the Network Operator" in get_skip_reason(
-        rdma.operator, NO_POLICIES, NO_WORKLOADS, managed, NO_SLICES, None
-    )
-    assert "no recipe asks" in get_skip_reason(
-        rdma.operator, NO_POLICIES, NO_WORKLOADS, Nodes(()), NO_SLICES, None
-    )
-    asks = recipes(tmp_path, deploy=GRAPH + FRONTEND + rdma_worker(limits="rdma/ib: 1"))
-    (finding,) = run_check(rdma.operator, NO_POLICIES, NO_WORKLOADS, Nodes(()), NO_SLICES, asks)
-    assert (str(finding.outcome), "rdma/ib" in finding.message) == ("fail", True)
+    for nodes, reason in [(managed, "without the Network Operator"), (Nodes(()), "no recipe requests RDMA")]:
+        facts = NO_POLICIES, Workloads(), nodes, NO_SLICES, None
+        assert reason in get_skip_reason(rdma.operator, *facts)
+    asks = deploy(tmp_path, graph(rdma_worker(limits={"rdma/ib": "1"})))
+    (finding,) = run_check(rdma.operator, NO_POLICIES, Workloads(), Nodes(()), NO_SLICES, asks)
+    assert finding.outcome == "fail"
+    assert "rdma/ib" in finding.message
 
 
 # GPUDirect
 
 
-def direct(driver: OperatorResource, **node: Any) -> list[tuple[str, str]]:
-    return list_messages(
-        gpudirect.gpudirect, OperatorResources((driver,)), NO_POLICIES, Nodes((ib(**node),)), NO_SLICES
-    )
-
-
-def undecided(drivers: OperatorResources, **node: Any) -> str:
-    return get_skip_reason(gpudirect.gpudirect, drivers, NO_POLICIES, Nodes((ib(**node),)), NO_SLICES)
-
-
-def ib(**more: Any) -> Node:
-    return gpu_node("a", {"rdma/ib": "8"}, **more)
-
-
-def driver(kind: str = "ClusterPolicy", **more: Any) -> OperatorResource:
-    return OperatorResource(kind, "x", "ready", driver=DriverSettings(**more))
+def driver(kind: str = "ClusterPolicy", **settings: Any) -> OperatorResource:
+    return OperatorResource(kind, "x", "ready", driver=DriverSettings(**settings))
 
 
 HOPPER = {"nvidia.com/gpu.family": "hopper", "nvidia.com/cuda.driver-version.full": "580.95.05"}
+VOLTA = {**HOPPER, "nvidia.com/gpu.family": "volta"}
+OLD_DRIVER = {**HOPPER, "nvidia.com/cuda.driver-version.full": "550.144.03"}
 
 
-def test_peermem_or_open_modules() -> None:
-    assert direct(driver(peermem=True)) == []
-    assert direct(driver(modules="open"), kernel="6.8.0-1018-azure") == []
-    assert direct(driver(modules="auto"), kernel="6.8.0", labels=HOPPER) == []
-
-
-def test_ways_that_are_barred() -> None:
-    assert [o for o, _ in direct(driver(modules="proprietary"))] == ["warn"]
-    assert [o for o, _ in direct(driver(modules="open"), kernel="4.18.0-553.el8_10.x86_64")] == ["warn"]
-    volta = {**HOPPER, "nvidia.com/gpu.family": "volta"}
-    assert [o for o, _ in direct(driver(), kernel="6.8.0", labels=volta)] == ["warn"]
-
-
-def test_what_labels_and_policies_do_not_tell() -> None:
-    assert "do not tell" in undecided(OperatorResources((driver(),)), kernel="6.8.0")
-    assert "do not tell" in undecided(OperatorResources((driver(modules="open"),)))
-    assert "do not tell" in undecided(
-        OperatorResources((driver(),)),
-        kernel="6.8.0",
-        labels={**HOPPER, "nvidia.com/cuda.driver-version.full": "550.144.03"},
-    )
-    for drivers in (OperatorResources(), OperatorResources((driver(installs=False),))):
-        assert "does not install the driver" in undecided(drivers)
-
-
-def test_driver_objects_take_over() -> None:
-    drivers = OperatorResources((driver(elsewhere=True), driver("NVIDIADriver", peermem=True)))
-    assert list_messages(gpudirect.gpudirect, drivers, NO_POLICIES, Nodes((ib(),)), NO_SLICES) == []
-
-
-def test_efa_has_its_own_way() -> None:
-    nodes = Nodes((gpu_node("a", {"vpc.amazonaws.com/efa": "32"}),))
-    reason = get_skip_reason(gpudirect.gpudirect, OperatorResources(), NO_POLICIES, nodes, NO_SLICES)
-    assert "no GPU node offers" in reason
+@pytest.mark.parametrize(
+    ("drivers", "node", "expected"),
+    [
+        ([driver(peermem=True)], ib(), []),
+        ([driver(modules="open")], ib(kernel="6.8.0-1018-azure"), []),
+        ([driver(modules="auto")], ib(kernel="6.8.0", labels=HOPPER), []),
+        ([driver(modules="proprietary")], ib(), ["warn"]),
+        ([driver(modules="open")], ib(kernel="4.18.0-553.el8_10.x86_64"), ["warn"]),
+        ([driver()], ib(kernel="6.8.0", labels=VOLTA), ["warn"]),
+        ([driver()], ib(kernel="6.8.0"), ["unjudged"]),
+        ([driver(modules="open")], ib(), ["unjudged"]),
+        ([driver()], ib(kernel="6.8.0", labels=OLD_DRIVER), ["unjudged"]),
+        ([], ib(), ["unjudged"]),
+        ([driver(installs=False)], ib(), ["unjudged"]),
+        # NVIDIADriver objects take over.
+        ([driver(elsewhere=True), driver("NVIDIADriver", peermem=True)], ib(), []),
+        # EFA has its own way.
+        ([], gpu_node("a", {"vpc.amazonaws.com/efa": "32"}), "no GPU node has RDMA devices"),
+    ],
+)
+def test_gpudirect(drivers: list[OperatorResource], node: Node, expected: list[str] | str) -> None:
+    facts = OperatorResources(tuple(drivers)), NO_POLICIES, Nodes((node,)), NO_SLICES
+    if isinstance(expected, str):
+        assert expected in get_skip_reason(gpudirect.gpudirect, *facts)
+    else:
+        assert judge(gpudirect.gpudirect, *facts) == expected
 
 
 # What recipes need
 
 
-def rdma_worker(
-    name: str = "w", role: str = "worker", *, limits: str = "", pod: str = "", more: str = "", gpus: int = 8
-) -> str:
-    wanted = f"nvidia.com/gpu: {gpus}" + (f", {limits}" if limits else "")
-    return f"""
-  - name: {name}
-    type: {role}
-    {more}
-    podTemplate:
-      spec:
-        {pod}
-        containers:
-        - name: main
-          image: registry.example/vllm-runtime:1.3.0
-          command: [python3, -m, dynamo.vllm]
-          resources: {{limits: {{{wanted}}}}}
-"""
+def rdma_worker(name: str = "w", role: str = "worker", gpus: int = 8, **more: Any) -> dict[str, Any]:
+    return engine(name=name, role=role, gpus=gpus, model=None, **more)
 
 
-TWO_NODES = "multinode: {nodeCount: 2}"
-NODES = Nodes(tuple(gpu_node(name, {"rdma/ib": "8"}) for name in "ab"))
+def spanning(**more: Any) -> dict[str, Any]:
+    return rdma_worker(multinode={"nodeCount": 2}, **more)
+
+
+def sides(gpus: int = 8, **more: Any) -> list[dict[str, Any]]:
+    return [rdma_worker(role, role, gpus, **more) for role in ("prefill", "decode")]
+
+
+NODES = Nodes((ib("a"), ib("b")))
 BARE = Nodes((gpu_node("a"), gpu_node("b")))
+EFA = {"vpc.amazonaws.com/efa": "16"}
 
 
-def graph(folder: Path, *workers: str) -> Recipes:
-    return recipes(folder, deploy=GRAPH + FRONTEND + "".join(workers))
-
-
-def needed(facts: Recipes, nodes: Nodes = NODES, autoscalers: Autoscalers = NO_SCALERS) -> Any:
-    return list_messages(rdma_recipes.required_by_recipe, facts, nodes, NO_SLICES, NO_POLICIES, autoscalers)
-
-
-def test_a_recipe_that_needs_none(tmp_path: Path) -> None:
-    facts = graph(tmp_path, rdma_worker(gpus=1))
-    reason = get_skip_reason(
-        rdma_recipes.required_by_recipe, facts, NODES, NO_SLICES, NO_POLICIES, NO_SCALERS
+def needed(recipe: Recipes, nodes: Nodes = NODES, *autoscalers: str) -> list[str]:
+    return outcomes(
+        rdma_recipes.required_by_recipe, recipe, nodes, NO_SLICES, NO_POLICIES, Autoscalers(autoscalers)
     )
-    assert reason == "no recipe asks for RDMA, and none needs it"
 
 
-def test_what_is_asked_for_must_be_offered(tmp_path: Path) -> None:
-    assert needed(graph(tmp_path, rdma_worker(limits="rdma/ib: 8", more=TWO_NODES))) == []
-    wrong = graph(tmp_path, rdma_worker(limits="rdma/shared_ib: 1", more=TWO_NODES))
-    assert needed(wrong) == [
-        ("fail", "w asks for 1 rdma/shared_ib, which no GPU node offers; they offer rdma/ib")
-    ]
-    efa = graph(tmp_path, rdma_worker(limits="vpc.amazonaws.com/efa: 16"))
-    (finding,) = run_check(rdma_recipes.required_by_recipe, efa, NODES, NO_SLICES, NO_POLICIES, NO_SCALERS)
-    assert finding.fix == "take the variant of the recipe that is for rdma/ib"
-    much = graph(tmp_path, rdma_worker(limits="rdma/ib: 9"))
-    assert [outcome for outcome, _ in needed(much)] == ["fail"]
+def affinity(key: str = "kubernetes.io/hostname") -> dict[str, Any]:
+    terms = [{"topologyKey": key, "labelSelector": {}}]
+    return {"affinity": {"podAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": terms}}}
+
+
+TERM = {"weight": 1, "podAffinityTerm": {"topologyKey": "kubernetes.io/hostname"}}
+PREFERRED = {"affinity": {"podAffinity": {"preferredDuringSchedulingIgnoredDuringExecution": [TERM]}}}
+CHANNEL = {"resourceClaims": [{"name": "compute-domain-channel", "resourceClaimTemplateName": "c"}]}
+ALL_NICS = {"resourceClaims": [{"name": "nics", "resourceClaimTemplateName": "all-mrdma"}]}
+FLAGGED = engine("--disaggregation-mode", "prefill", name="p", gpus=8, model=None)
+
+
+@pytest.mark.parametrize(
+    ("components", "nodes", "expected"),
+    [
+        ([rdma_worker(gpus=1)], NODES, ["skip"]),
+        ([spanning(limits=IB)], NODES, []),
+        ([spanning(limits={"rdma/shared_ib": "1"})], NODES, ["fail"]),
+        ([rdma_worker(limits={"rdma/ib": "9"})], NODES, ["fail"]),
+        ([spanning()], NODES, ["warn"]),
+        ([spanning()], BARE, ["warn"]),
+        (sides(), NODES, ["warn", "warn"]),
+        (sides(), Nodes(NODES.items[:1]), []),  # there is one node for them
+        ([FLAGGED, rdma_worker("d")], NODES, ["warn", "warn"]),  # a prefill worker by its flag
+        (sides(limits={"corp.example/nic": "8"}), NODES, []),  # an unknown resource may be RDMA
+        (sides(pod=affinity()), NODES, []),
+        (sides(4, pod=PREFERRED), NODES, []),
+        (sides(8, pod=PREFERRED), NODES, ["warn", "warn"]),
+        (sides(4, pod={"nodeSelector": {"kubernetes.io/hostname": "a"}}), NODES, []),
+        (sides(pod={"hostNetwork": True}), NODES, []),
+        (sides(pod={"volumes": [{"name": "ib", "hostPath": {"path": "/dev/infiniband"}}]}), NODES, []),
+        (sides(pod={"volumes": [{"name": "x", "hostPath": {"path": "/data"}}]}), NODES, ["warn", "warn"]),
+        (sides(pod=ALL_NICS), NODES, []),
+        (sides(pod=CHANNEL), NODES, []),
+    ],
+)
+def test_what_recipes_need(
+    tmp_path: Path, components: list[dict[str, Any]], nodes: Nodes, expected: list[str]
+) -> None:
+    assert needed(deploy(tmp_path, graph(*components)), nodes) == expected
+
+
+def test_devices_of_another_kind(tmp_path: Path) -> None:
+    efa = deploy(tmp_path, graph(rdma_worker(limits=EFA)))
+    facts = efa, NODES, NO_SLICES, NO_POLICIES, Autoscalers()
+    (finding,) = run_check(rdma_recipes.required_by_recipe, *facts)
+    assert (finding.outcome, finding.fix) == ("fail", "use the recipe's variant for rdma/ib")
+    assert needed(efa, BARE, "Karpenter") == ["warn"], "nodes may still come"
 
 
 def test_v1alpha1_asks_under_custom(tmp_path: Path) -> None:
@@ -360,147 +324,65 @@ spec:
 """
     facts = recipes(tmp_path, deploy=old)
     assert facts.items[0].graphs[0].components[0].resources == {"rdma/hca": "1"}
-    assert [outcome for outcome, _ in needed(facts)] == ["fail"]
-
-
-def test_nodes_that_may_still_come(tmp_path: Path) -> None:
-    wrong = graph(tmp_path, rdma_worker(limits="vpc.amazonaws.com/efa: 16"))
-    assert [outcome for outcome, _ in needed(wrong, BARE, Autoscalers(("Karpenter",)))] == ["warn"]
-
-
-def test_a_worker_that_spans_nodes_and_asks_for_none(tmp_path: Path) -> None:
-    facts = graph(tmp_path, rdma_worker(more=TWO_NODES))
-    ((outcome, message),) = needed(facts)
-    assert (outcome, "spans 2 nodes, and asks for no RDMA" in message) == ("warn", True)
-    ((outcome, message),) = needed(facts, BARE)
-    assert (outcome, "no GPU node offers a resource that is known as RDMA" in message) == ("warn", True)
-
-
-def sides(pod: str = "", limits: str = "", gpus: int = 8) -> list[str]:
-    return [rdma_worker(role, role, pod=pod, limits=limits, gpus=gpus) for role in ("prefill", "decode")]
-
-
-def test_prefill_and_decode_exchange_blocks(tmp_path: Path) -> None:
-    facts = graph(tmp_path, *sides())
-    assert [outcome for outcome, _ in needed(facts)] == ["warn", "warn"]
-    assert needed(facts, Nodes(NODES.items[:1])) == [], "there is one node for them"
-
-
-AFFINITY = (
-    "affinity: {podAffinity: {requiredDuringSchedulingIgnoredDuringExecution: "
-    "[{topologyKey: kubernetes.io/hostname, labelSelector: {}}]}}"
-)
-PREFERRED = (
-    "affinity: {podAffinity: {preferredDuringSchedulingIgnoredDuringExecution: "
-    "[{weight: 1, podAffinityTerm: {topologyKey: kubernetes.io/hostname}}]}}"
-)
-
-
-@pytest.mark.parametrize(
-    ("pod", "gpus", "warned"),
-    [
-        (AFFINITY, 8, False),
-        (PREFERRED, 4, False),
-        (PREFERRED, 8, True),
-        ("nodeSelector: {kubernetes.io/hostname: a}", 4, False),
-        ("hostNetwork: true", 8, False),
-        ("volumes: [{name: ib, hostPath: {path: /dev/infiniband}}]", 8, False),
-        ("volumes: [{name: x, hostPath: {path: /data}}]", 8, True),
-        ("resourceClaims: [{name: nics, resourceClaimTemplateName: all-mrdma}]", 8, False),
-        ("resourceClaims: [{name: compute-domain-channel, resourceClaimTemplateName: c}]", 8, False),
-    ],
-)
-def test_what_serves_without_a_resource(tmp_path: Path, pod: str, gpus: int, warned: bool) -> None:
-    assert bool(needed(graph(tmp_path, *sides(pod, gpus=gpus)))) is warned
-
-
-def test_an_unknown_resource_may_be_rdma(tmp_path: Path) -> None:
-    assert needed(graph(tmp_path, *sides(limits="corp.example/nic: 8"))) == []
-
-
-def test_a_prefill_worker_by_its_flag(tmp_path: Path) -> None:
-    flagged = rdma_worker("p").replace("dynamo.vllm]", "dynamo.vllm, --disaggregation-mode, prefill]")
-    assert [outcome for outcome, _ in needed(graph(tmp_path, flagged, rdma_worker("d")))] == ["warn", "warn"]
+    assert needed(facts) == ["fail"]
 
 
 # Topology
 
 
-def zoned(*zones: str, label: str = ZONE, **more: Any) -> Nodes:
-    return Nodes(tuple(gpu_node(f"n{i}", labels={label: zone}, **more) for i, zone in enumerate(zones)))
+def zoned(*zones: str, label: str = ZONE, more: Node | None = None) -> Nodes:
+    """Nodes with the values of a label, and one more."""
+    nodes = [gpu_node(f"n{number}", labels={label: zone}) for number, zone in enumerate(zones)]
+    return Nodes((*nodes, more) if more else tuple(nodes))
 
 
-def near(facts: Recipes, nodes: Nodes) -> list[tuple[str, str]]:
-    return list_messages(topology.topology, facts, nodes, NO_SLICES)
+def in_zone_b(devices: dict[str, str] | None = None, **more: Any) -> Node:
+    return gpu_node("x", devices, labels={ZONE: "b"}, **more)
 
 
-def test_nodes_of_one_domain_and_of_two(tmp_path: Path) -> None:
-    facts = graph(tmp_path, rdma_worker(more=TWO_NODES))
-    assert near(facts, zoned("a", "a")) == []
-    ((outcome, message),) = near(facts, zoned("a", "b"))
-    assert (outcome, "2 domains of topology.kubernetes.io/zone" in message) == ("warn", True)
-
-
-def test_no_worker_or_no_label_or_no_node(tmp_path: Path) -> None:
-    one = graph(tmp_path, rdma_worker())
-    assert "no worker" in get_skip_reason(topology.topology, one, zoned("a", "b"), NO_SLICES)
-    facts = graph(tmp_path, rdma_worker(more=TWO_NODES))
-    for nodes in (BARE, zoned("0", "1"), Nodes((*zoned("a").items, gpu_node("unlabelled")))):
-        assert "no label" in get_skip_reason(topology.topology, facts, nodes, NO_SLICES)
-    assert "no node" in get_skip_reason(topology.topology, facts, Nodes(()), NO_SLICES)
+IN_A = {"matchExpressions": [{"key": ZONE, "operator": "In", "values": ["a"]}]}
+REQUIRED = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [IN_A]}}
+BLOCKS = zoned("a", "b", label="cloud.google.com/gce-topology-block")
+CLIQUES = zoned("cluster.1", "cluster.2", label="nvidia.com/gpu.clique")
+NOT_READY = (Condition("Ready", "False"),)
+TEAM, GPUS = Taint("team", "NoSchedule", "x"), Taint("nvidia.com/gpu", "NoSchedule", "present")
 
 
 @pytest.mark.parametrize(
-    "pod",
+    ("components", "nodes", "expected"),
     [
-        "nodeSelector: {topology.kubernetes.io/zone: a}",
-        AFFINITY.replace("kubernetes.io/hostname", ZONE),
-        "affinity: {nodeAffinity: {requiredDuringSchedulingIgnoredDuringExecution: {nodeSelectorTerms: "
-        f"[{{matchExpressions: [{{key: {ZONE}, operator: In, values: [a]}}]}}]}}}}}}",
+        ([spanning()], zoned("a", "a"), []),
+        ([spanning()], zoned("a", "b"), ["warn"]),
+        ([rdma_worker()], zoned("a", "b"), "no worker"),
+        ([spanning()], BARE, "no label"),
+        ([spanning()], zoned("0", "1"), "no label"),
+        ([spanning()], zoned("a", more=gpu_node("unlabelled")), "no label"),
+        ([spanning()], Nodes(()), "no node"),
+        # Pods that are kept together.
+        ([spanning(pod={"nodeSelector": {ZONE: "a"}})], zoned("a", "a", "b"), []),
+        ([spanning(pod=affinity(ZONE))], zoned("a", "a", "b"), []),
+        ([spanning(pod={"affinity": {"nodeAffinity": REQUIRED}})], zoned("a", "a", "b"), []),
+        ([spanning(topologyConstraint={"packDomain": "zone"})], zoned("a", "b"), []),
+        # Nodes that cannot be had do not count.
+        ([spanning()], zoned("a", "a", more=in_zone_b(unschedulable=True)), []),
+        ([spanning()], zoned("a", "a", more=in_zone_b(conditions=NOT_READY)), []),
+        ([spanning()], zoned("a", "a", more=in_zone_b(taints=(TEAM,))), []),
+        ([spanning()], zoned("a", "a", more=in_zone_b({"nvidia.com/gpu": "4"})), []),
+        ([spanning()], zoned("a", "a", more=in_zone_b(taints=(GPUS,))), ["warn"]),
+        # The sides of a disaggregated graph need one zone, a worker that spans nodes one block or clique.
+        (sides(), zoned("a", "b"), ["warn"]),
+        (sides(pod=affinity()), zoned("a", "b"), []),
+        (sides(), BLOCKS, "no label"),
+        ([spanning()], BLOCKS, ["warn"]),
+        ([spanning()], CLIQUES, "no label"),
+        ([spanning(pod=CHANNEL)], CLIQUES, ["warn"]),  # NVLink crosses nodes
     ],
 )
-def test_pods_that_are_kept_together(tmp_path: Path, pod: str) -> None:
-    assert near(graph(tmp_path, rdma_worker(more=TWO_NODES, pod=pod)), zoned("a", "a", "b")) == []
-
-
-def test_a_topology_constraint_keeps_them_together(tmp_path: Path) -> None:
-    more = f"{TWO_NODES}\n    topologyConstraint: {{packDomain: zone}}"
-    assert near(graph(tmp_path, rdma_worker(more=more)), zoned("a", "b")) == []
-
-
-def test_nodes_that_cannot_be_had_do_not_count(tmp_path: Path) -> None:
-    facts = graph(tmp_path, rdma_worker(more=TWO_NODES))
-    good = zoned("a", "a").items
-    for other in (
-        gpu_node("x", labels={ZONE: "b"}, unschedulable=True),
-        gpu_node("x", labels={ZONE: "b"}, conditions=(Condition("Ready", "False"),)),
-        gpu_node("x", labels={ZONE: "b"}, taints=(Taint("team", "NoSchedule", "x"),)),
-        gpu_node("x", {"nvidia.com/gpu": "4"}, labels={ZONE: "b"}),
-    ):
-        assert near(facts, Nodes((*good, other))) == []
-    tainted = gpu_node("x", labels={ZONE: "b"}, taints=(Taint("nvidia.com/gpu", "NoSchedule", "present"),))
-    assert len(near(facts, Nodes((*good, tainted)))) == 1
-
-
-def test_the_sides_of_a_disaggregated_graph_need_one_zone(tmp_path: Path) -> None:
-    facts = graph(tmp_path, *sides())
-    ((outcome, message),) = near(facts, zoned("a", "b"))
-    assert (outcome, message.startswith("prefill and decode exchange KV blocks, and")) == ("warn", True)
-    block = zoned("a", "b", label="cloud.google.com/gce-topology-block")
-    assert "no label" in get_skip_reason(topology.topology, facts, block, NO_SLICES)
-    assert near(graph(tmp_path, *sides(AFFINITY)), zoned("a", "b")) == []
-
-
-def test_blocks_matter_to_a_worker_that_spans_nodes(tmp_path: Path) -> None:
-    facts = graph(tmp_path, rdma_worker(more=TWO_NODES))
-    block = zoned("a", "b", label="cloud.google.com/gce-topology-block")
-    assert [outcome for outcome, _ in near(facts, block)] == ["warn"]
-
-
-def test_cliques_matter_where_nvlink_crosses_nodes(tmp_path: Path) -> None:
-    cliques = zoned("cluster.1", "cluster.2", label="nvidia.com/gpu.clique")
-    claim = "resourceClaims: [{name: compute-domain-channel, resourceClaimTemplateName: c}]"
-    assert "no label" in get_skip_reason(
-        topology.topology, graph(tmp_path, rdma_worker(more=TWO_NODES)), cliques, NO_SLICES
-    )
-    assert len(near(graph(tmp_path, rdma_worker(more=TWO_NODES, pod=claim)), cliques)) == 1
+def test_topology(
+    tmp_path: Path, components: list[dict[str, Any]], nodes: Nodes, expected: list[str] | str
+) -> None:
+    facts = deploy(tmp_path, graph(*components)), nodes, NO_SLICES
+    if isinstance(expected, str):
+        assert expected in get_skip_reason(topology.topology, *facts)
+    else:
+        assert outcomes(topology.topology, *facts) == expected

@@ -2,113 +2,108 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from dynocheck.checks.security import privileges
-from tests.checks.judging import FRONTEND, GRAPH, get_skip_reason, list_messages, recipes, run_check, worker
+from dynocheck.secrets import KINDS, SecretKind
+from tests.checks.judging import deploy, get_skip_reason, outcomes, read_lines, run_check
+from tests.checks.manifests import claim, engine, graph, job
 from tests.command import dynocheck
 
 TOKEN = "hf_" + "abcdefghijklmnopqrstuvwx"
+Object = dict[str, Any]
 
 
-def graph(container: str = "", pod: str = "") -> str:
-    text = worker().replace("resources:", f"{container}\n          resources:") if container else worker()
-    return (
-        GRAPH + FRONTEND + (text.replace("      spec:\n", f"      spec:\n        {pod}\n") if pod else text)
-    )
+def with_env(name: str, value: Any) -> Object:
+    """A graph whose worker has a variable."""
+    return graph(engine(main={"env": [{"name": name, "value": value}]}))
 
 
-def job(container: str = "", pod: str = "", script: str = "echo hello") -> str:
-    return f"""
-apiVersion: batch/v1
-kind: Job
-metadata: {{name: j}}
-spec:
-  template:
-    spec:
-      restartPolicy: Never
-      {pod}
-      containers:
-      - name: c
-        image: python:3.12
-        command: [sh, -c]
-        args: ['{script}']
-        {container}
-"""
+def make_secret(value: str) -> Object:
+    return {
+        "apiVersion": "v1",
+        "kind": "Secret",
+        "metadata": {"name": "a"},
+        "stringData": {"HF_TOKEN": value},
+    }
 
 
 # security.secrets
 
+REFERENCE = {"name": "hf-token-secret", "key": "HF_TOKEN"}
+CONFIG = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "a"}, "data": {"API_KEY": TOKEN}}
+
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("given", "name"),
     [
-        (graph(f"env: [{{name: HF_TOKEN, value: {TOKEN}}}]"), "HF_TOKEN is a secret, and spelled out"),
-        (graph("env: [{name: NGC_API_KEY, value: abc123}]"), "NGC_API_KEY is a secret, and spelled out"),
-        (graph(f"env: [{{name: NOTE, value: {TOKEN}}}]"), "NOTE is a secret, and spelled out"),
-        (job(script=f"hf download a/b --token {TOKEN}"), "args is a secret, and spelled out"),
-        (job(script="export HF_TOKEN=abc-def; hf download a/b"), "args is a secret, and spelled out"),
-        (
-            f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: a}}\ndata: {{API_KEY: {TOKEN}}}\n",
-            "API_KEY is a secret, and spelled out",
-        ),
+        (with_env("HF_TOKEN", TOKEN), "HF_TOKEN"),
+        (with_env("NGC_API_KEY", "abc123"), "NGC_API_KEY"),
+        (with_env("NOTE", TOKEN), "NOTE"),
+        (job(f"hf download a/b --token {TOKEN}"), "args"),
+        (job("export HF_TOKEN=abc-def; hf download a/b"), "args"),
+        (graph(engine("--api-key", "abc-def")), "args"),
+        (job("serve --api-key abc-def"), "args"),
+        (CONFIG, "API_KEY"),
     ],
 )
-def test_a_secret_is_told_and_never_shown(tmp_path: Path, text: str, message: str) -> None:
-    given = recipes(tmp_path, deploy=text)
-    (finding,) = run_check(privileges.secrets, given)
-    assert (str(finding.outcome), finding.message) == ("fail", message)
-    assert TOKEN not in repr((given, finding))
+def test_a_secret_is_told_and_never_shown(tmp_path: Path, given: Object, name: str) -> None:
+    recipe = deploy(tmp_path, given)
+    (finding,) = run_check(privileges.secrets, recipe)
+    assert (finding.outcome, finding.message.split()[0]) == ("fail", name)
+    assert TOKEN not in repr((recipe, finding))
     assert finding.location is not None
     assert finding.location.line is not None
 
 
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_every_kind_is_found_and_never_shown(tmp_path: Path, kind: SecretKind) -> None:
+    (secret,) = re.findall(kind.pattern, kind.example)
+    labelled = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "b", "labels": {"x": kind.example}}}
+    recipe = deploy(tmp_path, CONFIG | {"data": {"note": kind.example}}, labelled)
+    assert outcomes(privileges.secrets, recipe) == ["fail", "fail"]
+    assert secret not in repr(recipe)
+
+
 @pytest.mark.parametrize("value", ["mysecret", "my-token", "yours", "1234567", "changes1", "your-4f3a9c"])
 def test_what_may_be_one_is_kept_back(tmp_path: Path, value: str) -> None:
-    given = recipes(tmp_path, deploy=graph(f"env: [{{name: HF_TOKEN, value: '{value}'}}]"))
-    assert value not in repr(given)
-    assert [outcome for outcome, _ in list_messages(privileges.secrets, given)] == ["fail"]
-
-
-def test_a_password_of_a_test_may_be_harmless(tmp_path: Path) -> None:
-    given = recipes(tmp_path, deploy=graph("env: [{name: DB_PASSWORD, value: postgres}]"))
-    assert [outcome for outcome, _ in list_messages(privileges.secrets, given)] == ["warn"]
-
-
-def test_a_secret_with_content_is_a_warning(tmp_path: Path) -> None:
-    text = "apiVersion: v1\nkind: Secret\nmetadata: {{name: a}}\nstringData: {{HF_TOKEN: {}}}\n"
-    kept = recipes(tmp_path / "a", secret=text.format(TOKEN))
-    assert list_messages(privileges.secrets, kept) == [("warn", "Secret a: its content stands in the file")]
-    for number, hint in enumerate(("<your token>", "your-huggingface-token", "${HF_TOKEN}", "")):
-        assert (
-            list_messages(
-                privileges.secrets, recipes(tmp_path / str(number), secret=text.format(f'"{hint}"'))
-            )
-            == []
-        )
+    recipe = deploy(tmp_path, with_env("HF_TOKEN", value))
+    assert value not in repr(recipe)
+    assert outcomes(privileges.secrets, recipe) == ["fail"]
 
 
 @pytest.mark.parametrize(
-    "variable",
+    ("given", "expected"),
     [
-        '{name: HF_TOKEN, value: ""}',
-        "{name: HF_TOKEN, value: $(OTHER)}",
-        "{name: HF_TOKEN, value: <your-token>}",
-        "{name: HF_TOKEN, valueFrom: {secretKeyRef: {name: hf-token-secret, key: HF_TOKEN}}}",
-        '{name: MAX_TOKEN, value: "4096"}',
-        '{name: TOKEN_BUDGET, value: "4096"}',
-        "{name: TOKENIZER, value: Qwen/Qwen3-0.6B}",
-        "{name: TOKEN_PATH, value: /var/run/token}",
+        (with_env("DB_PASSWORD", "postgres"), ["warn"]),  # a password of a test may be harmless
+        (make_secret(TOKEN), ["warn"]),
+        (make_secret("<your token>"), []),
+        (make_secret("your-huggingface-token"), []),
+        (make_secret("${HF_TOKEN}"), []),
+        (make_secret(""), []),
+        (with_env("HF_TOKEN", ""), []),
+        (with_env("HF_TOKEN", "$(OTHER)"), []),
+        (with_env("HF_TOKEN", "<your-token>"), []),
+        (graph(engine(main={"env": [{"name": "HF_TOKEN", "valueFrom": {"secretKeyRef": REFERENCE}}]})), []),
+        (with_env("MAX_TOKEN", "4096"), []),
+        (with_env("TOKEN_BUDGET", "4096"), []),
+        (with_env("TOKENIZER", "Qwen/Qwen3-0.6B"), []),
+        (with_env("TOKEN_PATH", "/var/run/token"), []),
+        (with_env("VLLM_API_KEY", "EMPTY"), []),
+        (with_env("OPENAI_API_KEY", "dummy"), []),
+        (with_env("EOS_TOKEN", "<|im_end|>"), []),
     ],
 )
-def test_what_only_looks_like_a_secret(tmp_path: Path, variable: str) -> None:
-    assert list_messages(privileges.secrets, recipes(tmp_path, deploy=graph(f"env: [{variable}]"))) == []
+def test_what_only_looks_like_a_secret(tmp_path: Path, given: Object, expected: list[str]) -> None:
+    assert outcomes(privileges.secrets, deploy(tmp_path, given)) == expected
 
 
 def test_a_token_reaches_no_report(tmp_path: Path) -> None:
-    recipes(tmp_path, deploy=graph(f"env: [{{name: HF_TOKEN, value: {TOKEN}}}]"))
+    deploy(tmp_path, with_env("HF_TOKEN", TOKEN))
     forms = ("json", "junit", "sarif", "github")
     options = [f"--output={form}={tmp_path / form}" for form in forms]
     done = dynocheck("recipe", tmp_path, "--select", "security.secrets", "-o", "table", *options)
@@ -121,63 +116,54 @@ def test_a_token_reaches_no_report(tmp_path: Path) -> None:
 # security.privileges
 
 
-PRIVILEGED = "securityContext: {privileged: true}"
+PRIVILEGED = {"securityContext": {"privileged": True}}
+MODEST = {"securityContext": {"privileged": False, "capabilities": {"add": ["IPC_LOCK"]}}}
+
+
+def mounting(path: str) -> Object:
+    return {"volumes": [{"name": "v", "hostPath": {"path": path}}]}
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("given", "power"),
     [
-        (graph(PRIVILEGED), "component w is privileged, and nothing it says needs that"),
-        (
-            job(PRIVILEGED, script='sysctl -w net.ipv4.ip_local_port_range="1024 65000"'),
-            "Job j is privileged for net.ipv4.ip_local_port_range alone, which a pod may set without",
-        ),
-        (graph(pod="hostPID: true"), "component w sees every process of its node: hostPID"),
-        (
-            job(pod="hostNetwork: true"),
-            "Job j has its node's network, and its ports meet those of the next pod there: hostNetwork",
-        ),
-        (graph(pod="volumes: [{name: v, hostPath: {path: /}}]"), "component w mounts / of its node"),
-        (
-            graph(pod="volumes: [{name: v, hostPath: {path: /var/run/docker.sock}}]"),
-            "component w mounts /var/run/docker.sock of its node",
-        ),
+        (graph(engine(main=PRIVILEGED)), "is privileged"),
+        (job("sysctl -w net.ipv4.ip_local_port_range='1024 65000'", name="j", main=PRIVILEGED), "net.ipv4"),
+        (graph(engine(pod={"hostPID": True})), "hostPID"),
+        (job("echo hello", name="j", pod={"hostNetwork": True}), "hostNetwork"),
+        (graph(engine(pod=mounting("/"))), "mounts / "),
+        (graph(engine(pod=mounting("/var/run/docker.sock"))), "/var/run/docker.sock"),
     ],
 )
-def test_needless_power(tmp_path: Path, text: str, message: str) -> None:
-    assert list_messages(privileges.privileges, recipes(tmp_path, deploy=text)) == [("warn", message)]
+def test_needless_power(tmp_path: Path, given: Object, power: str) -> None:
+    (finding,) = run_check(privileges.privileges, deploy(tmp_path, given))
+    assert finding.outcome == "warn"
+    assert power in finding.message
 
 
 @pytest.mark.parametrize(
-    "text",
+    "given",
     [
-        graph("securityContext: {privileged: false, capabilities: {add: [IPC_LOCK]}}"),
-        graph(PRIVILEGED, pod="volumes: [{name: v, hostPath: {path: /dev/infiniband}}]"),
-        graph(pod="hostNetwork: true"),
-        job('resources: {limits: {rdma/ib: "1"}}', pod="hostNetwork: true"),
-        job(PRIVILEGED, script="modprobe nvidia_peermem"),
-        job(PRIVILEGED, script="sysctl -w vm.max_map_count=262144"),
-        job(PRIVILEGED, script="sysctl -p"),
-        graph(pod="volumes: [{name: v, hostPath: {path: /home/kubernetes/bin/nvidia}}]"),
+        graph(engine(main=MODEST)),
+        graph(engine(main=PRIVILEGED, pod=mounting("/dev/infiniband"))),
+        graph(engine(pod={"hostNetwork": True})),
+        job("x", main={"resources": {"limits": {"rdma/ib": "1"}}}, pod={"hostNetwork": True}),
+        job("modprobe nvidia_peermem", main=PRIVILEGED),
+        job("sysctl -w vm.max_map_count=262144", main=PRIVILEGED),
+        job("sysctl -p", main=PRIVILEGED),
+        graph(engine(pod=mounting("/home/kubernetes/bin/nvidia"))),
+        # An engine among others may take its devices by privilege.
+        graph(*(engine(name=role, role=role, main=PRIVILEGED) for role in ("prefill", "decode"))),
     ],
 )
-def test_power_that_may_be_needed(tmp_path: Path, text: str) -> None:
-    assert list_messages(privileges.privileges, recipes(tmp_path, deploy=text)) == []
+def test_power_that_may_be_needed(tmp_path: Path, given: Object) -> None:
+    assert outcomes(privileges.privileges, deploy(tmp_path, given)) == []
 
 
 def test_there_may_be_nothing_to_judge(tmp_path: Path) -> None:
-    claim = "apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: a}\n"
-    assert get_skip_reason(privileges.privileges, recipes(tmp_path, claim=claim)) == "no pods"
-
-
-def test_an_engine_among_others_may_take_its_devices_by_privilege(tmp_path: Path) -> None:
-    pair = worker("p", role="prefill") + worker("d", role="decode")
-    pair = pair.replace("resources:", f"{PRIVILEGED}\n          resources:")
-    assert list_messages(privileges.privileges, recipes(tmp_path, deploy=GRAPH + FRONTEND + pair)) == []
+    assert get_skip_reason(privileges.privileges, deploy(tmp_path, claim("ReadWriteMany"))) == "no pods"
 
 
 def test_a_finding_is_on_its_line(tmp_path: Path) -> None:
-    recipes(tmp_path, deploy=graph(PRIVILEGED))
-    done = dynocheck("recipe", tmp_path, "--select", "security.privileges", "-o", "json")
-    (finding,) = done.findings("security.privileges")
-    assert finding["location"]["line"] == graph(PRIVILEGED).splitlines().index(f"          {PRIVILEGED}") + 1
+    recipe = deploy(tmp_path, graph(engine(main=PRIVILEGED)))
+    assert read_lines(privileges.privileges, recipe) == ["privileged: true"]

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from dynocheck.facts import Recipes
 from tests.checks import manifests
-from tests.checks.judging import recipes
 from tests.checks.manifests import CLAIM, MODEL, dump_objects, engine, graph, job
 
 
@@ -21,14 +18,8 @@ def mounting(name: str, *, namespace: str | None = None, **pod: Any) -> str:
     """A graph whose worker mounts a claim."""
     volume = {"name": "v", "persistentVolumeClaim": {"claimName": name}}
     mounted = graph(engine(pod={"volumes": [volume], **pod}))
-    if namespace is not None:
-        mounted["metadata"]["namespace"] = namespace
+    mounted["metadata"] |= {"namespace": namespace} if namespace else {}
     return dump_objects(mounted)
-
-
-def load(folder: Path, *objects: dict[str, Any]) -> Recipes:
-    """The recipe of these objects in one file."""
-    return recipes(folder, deploy=dump_objects(*objects))
 
 
 def loading(

@@ -7,12 +7,13 @@ import pytest
 
 from dynocheck.checks.memory import downloads as memory_downloads
 from dynocheck.checks.storage import downloads
-from dynocheck.facts import Recipes
-from tests.checks.judging import get_skip_reason, outcomes, recipes
-from tests.checks.manifests import MODEL, dump_objects, job
+from tests.checks.judging import deploy, judge
+from tests.checks.manifests import MODEL, job
 
 SCRATCH = {"volumeMounts": [{"name": "scratch", "mountPath": "/scratch"}]}
 NOTHING: dict[str, Any] = {"volumeMounts": []}
+NODE_FOLDER = {"volumeMounts": [{"name": "node", "mountPath": "/data"}]}
+NODE_VOLUME = {"volumes": [{"name": "node", "hostPath": {"path": "/data"}}]}
 GET = f"hf download {MODEL}"
 
 
@@ -26,10 +27,6 @@ def limited(**limits: str) -> dict[str, Any]:
 
 def disk(size: str) -> dict[str, Any]:
     return limited(**{"ephemeral-storage": size})
-
-
-def load(folder: Path, download: dict[str, Any]) -> Recipes:
-    return recipes(folder, download=dump_objects(download))
 
 
 @pytest.mark.parametrize(
@@ -50,21 +47,14 @@ def load(folder: Path, download: dict[str, Any]) -> Recipes:
         (job(f"{GET} --local-dir /opt/x\ncp -r /opt/x /models"), []),
         (job(f"{GET} --local-dir /opt/x\naws s3 sync /opt/x s3://b", main=NOTHING), []),
         (job(f"{GET} --local-dir /t\naiperf profile --tokenizer /t", main=NOTHING), []),
-        (
-            job(
-                GET,
-                env={"HF_HOME": "/data"},
-                main={"volumeMounts": [{"name": "node", "mountPath": "/data"}]},
-                pod={"volumes": [{"name": "node", "hostPath": {"path": "/data"}}]},
-            ),
-            [],
-        ),
+        (job(GET, env={"HF_HOME": "/data"}, main=NODE_FOLDER, pod=NODE_VOLUME), []),
+        (job("aiperf"), ["skip"]),
     ],
 )
 def test_files_that_are_deleted_with_the_pod(
     tmp_path: Path, download: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(downloads.download, load(tmp_path, download)) == expected
+    assert judge(downloads.download, deploy(tmp_path, download)) == expected
 
 
 def test_init_container_downloads_for_the_others(tmp_path: Path) -> None:
@@ -72,9 +62,9 @@ def test_init_container_downloads_for_the_others(tmp_path: Path) -> None:
     pod = using["spec"]["template"]["spec"]
     getting = {"name": "get", "image": "i", "command": ["hf", "download", MODEL, "--local-dir", "/scratch"]}
     pod["initContainers"] = [{**getting, **SCRATCH}]
-    assert outcomes(downloads.download, load(tmp_path, using)) == []
+    assert judge(downloads.download, deploy(tmp_path, using)) == []
     pod["volumes"] = scratch(sizeLimit="60Gi")["volumes"]
-    assert outcomes(downloads.download, load(tmp_path / "small", using)) == ["fail"]
+    assert judge(downloads.download, deploy(tmp_path / "small", using)) == ["fail"]
 
 
 @pytest.mark.parametrize(
@@ -96,16 +86,12 @@ def test_kubelet_limits(
 ) -> None:
     """Qwen3-32B is 65.5 GB, which is 61 GiB."""
     download = job(f"{GET} --local-dir {folder}/x", main=main, pod=pod)
-    assert outcomes(downloads.download, load(tmp_path, download)) == expected
+    assert judge(downloads.download, deploy(tmp_path, download)) == expected
 
 
 def test_model_of_unknown_size_is_not_compared(tmp_path: Path) -> None:
     main = {**SCRATCH, **limited(**{"ephemeral-storage": "1Gi", "memory": "1Gi"})}
     download = job("hf download a/b --local-dir /scratch/x", main=main, pod=scratch(medium="Memory"))
-    recipe = load(tmp_path, download)
-    assert outcomes(downloads.download, recipe) == ["warn"]
-    assert get_skip_reason(memory_downloads.download, recipe)
-
-
-def test_no_download_is_skipped(tmp_path: Path) -> None:
-    assert get_skip_reason(downloads.download, load(tmp_path, job("aiperf")))
+    recipe = deploy(tmp_path, download)
+    assert judge(downloads.download, recipe) == ["warn"]
+    assert judge(memory_downloads.download, recipe) == ["unjudged"]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,7 +13,7 @@ from dynocheck.facts import (
     StorageClass,
     StorageClasses,
 )
-from tests.checks.judging import get_skip_reason, outcomes, places, recipes, run_check
+from tests.checks.judging import outcomes, read_lines, recipes, run_check
 from tests.checks.storage.manifests import claim, mounting
 
 NOW = StorageClass("now", "nfs.csi.k8s.io", is_default=True)
@@ -24,9 +25,9 @@ DESCRIBE = "kubectl describe pvc model-cache -n models"
 LIST = "kubectl get storageclass,pv"
 
 
-def existing(*events: ClaimEvent, name: str = "model-cache", **fields: object) -> PersistentVolumeClaims:
+def existing(*events: ClaimEvent, name: str = "model-cache", **fields: Any) -> PersistentVolumeClaims:
     whole = {"phase": "Pending", "storage_class": "now", "access_modes": ("ReadWriteMany",), **fields}
-    one = PersistentVolumeClaim(name=name, events=events, **{"requested": "100Gi", **whole})  # type: ignore[arg-type]
+    one = PersistentVolumeClaim(name=name, events=events, **{"requested": "100Gi", **whole})
     return PersistentVolumeClaims((one,), "models")
 
 
@@ -52,28 +53,28 @@ def existing(*events: ClaimEvent, name: str = "model-cache", **fields: object) -
 )
 def test_claim_without_a_volume(claims: PersistentVolumeClaims, outcome: str, fix: str) -> None:
     (finding,) = run_check(live_claims.claims_bound, claims, CLASSES, None)
-    assert (str(finding.outcome), str(finding.subject)) == (
-        outcome,
-        "PersistentVolumeClaim models/model-cache",
-    )
+    assert (finding.outcome, str(finding.subject)) == (outcome, "PersistentVolumeClaim models/model-cache")
     assert (finding.fix or "").startswith(fix)
 
 
 @pytest.mark.parametrize(
-    "claims",
-    [existing(phase="Bound"), existing(storage_class="waits"), existing(NORMAL, storage_class="waits")],
+    ("claims", "file", "expected"),
+    [
+        (existing(phase="Bound"), None, []),
+        (existing(storage_class="waits"), None, []),
+        (existing(NORMAL, storage_class="waits"), None, []),
+        # With a recipe only its claims are checked.
+        (existing(FAILED), claim(), ["fail"]),
+        (existing(FAILED), mounting("model-cache"), ["fail"]),
+        (existing(FAILED), claim("other"), ["skip"]),
+        (PersistentVolumeClaims((), "models"), None, ["skip"]),
+    ],
 )
-def test_bound_or_waiting_claim_is_fine(claims: PersistentVolumeClaims) -> None:
-    assert outcomes(live_claims.claims_bound, claims, CLASSES, None) == []
-
-
-def test_with_a_recipe_only_its_claims_are_checked(tmp_path: Path) -> None:
-    for name, file in {"declared": claim(), "mounted": mounting("model-cache")}.items():
-        recipe = recipes(tmp_path / name, x=file)
-        assert outcomes(live_claims.claims_bound, existing(FAILED), CLASSES, recipe) == ["fail"]
-    other = recipes(tmp_path / "other", x=claim("other"))
-    assert get_skip_reason(live_claims.claims_bound, existing(FAILED), CLASSES, other)
-    assert get_skip_reason(live_claims.claims_bound, PersistentVolumeClaims((), "models"), CLASSES, None)
+def test_claims_that_are_checked(
+    tmp_path: Path, claims: PersistentVolumeClaims, file: str | None, expected: list[str]
+) -> None:
+    recipe = recipes(tmp_path, x=file) if file else None
+    assert outcomes(live_claims.claims_bound, claims, CLASSES, recipe) == expected
 
 
 # claim-exists
@@ -83,36 +84,40 @@ def test_undeclared_claim_must_exist(tmp_path: Path) -> None:
     relying = recipes(tmp_path / "a", deploy=mounting("model-cache"))
     assert outcomes(live_claims.claim_exists, existing(phase="Bound"), relying) == []
     (finding,) = run_check(live_claims.claim_exists, existing(name="other"), relying)
-    assert (str(finding.outcome), finding.evidence) == ("fail", {"claims": ["other"]})
+    assert (finding.outcome, finding.evidence) == ("fail", {"claims": ["other"]})
     assert finding.location is not None
     own = recipes(tmp_path / "b", deploy=mounting("model-cache"), cache=claim())
-    assert get_skip_reason(live_claims.claim_exists, existing(), own)
-
-
-def test_claim_of_another_namespace_is_not_checked(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path, deploy=mounting("model-cache", namespace="elsewhere"))
-    assert get_skip_reason(live_claims.claim_exists, existing(name="other"), recipe)
+    assert outcomes(live_claims.claim_exists, existing(), own) == ["skip"]
+    elsewhere = recipes(tmp_path / "c", deploy=mounting("model-cache", namespace="elsewhere"))
+    assert outcomes(live_claims.claim_exists, existing(name="other"), elsewhere) == ["skip"]
 
 
 # claim-matches
 
-
-def test_existing_claim_must_match(tmp_path: Path) -> None:
-    recipe = recipes(tmp_path / "a", c=claim())
-    assert outcomes(live_claims.claim_matches, existing(phase="Bound"), CLASSES, recipe) == []
-    block = existing(phase="Bound", access_modes=("ReadWriteOnce",))
-    (finding,) = run_check(live_claims.claim_matches, block, CLASSES, recipe)
-    assert finding.location is not None
-    assert finding.location.line == 4
-    assert places(live_claims.claim_matches, block, CLASSES, recipe) == [
-        ("fail", "PersistentVolumeClaim models/model-cache")
-    ]
-    assert get_skip_reason(live_claims.claim_matches, existing(name="other"), CLASSES, recipe)
-    elsewhere = claim().replace("name: model-cache", "name: model-cache\n  namespace: elsewhere")
-    recipe = recipes(tmp_path / "b", c=elsewhere)
-    assert get_skip_reason(live_claims.claim_matches, existing(), CLASSES, recipe)
+MATCHING = existing(phase="Bound")
+BLOCK = existing(phase="Bound", access_modes=("ReadWriteOnce",))
+EXPANSION_FAILED = existing(phase="Bound", storage_class=None, requested="500Gi", capacity="50Gi")
+ELSEWHERE = claim().replace("name: model-cache", "name: model-cache\n  namespace: elsewhere")
 
 
-def test_failed_expansion_may_be_reverted(tmp_path: Path) -> None:
-    expanded = existing(phase="Bound", storage_class=None, requested="500Gi", capacity="50Gi")
-    assert outcomes(live_claims.claim_matches, expanded, CLASSES, recipes(tmp_path, c=claim())) == []
+@pytest.mark.parametrize(
+    ("claims", "declared", "expected"),
+    [
+        (MATCHING, claim(), []),
+        (BLOCK, claim(), ["fail"]),
+        (EXPANSION_FAILED, claim(), []),  # it may be reverted
+        (existing(name="other"), claim(), ["skip"]),
+        (existing(), ELSEWHERE, ["skip"]),
+    ],
+)
+def test_existing_claim_must_match(
+    tmp_path: Path, claims: PersistentVolumeClaims, declared: str, expected: list[str]
+) -> None:
+    assert outcomes(live_claims.claim_matches, claims, CLASSES, recipes(tmp_path, c=declared)) == expected
+
+
+def test_a_claim_that_does_not_match_is_named_with_its_line(tmp_path: Path) -> None:
+    facts = BLOCK, CLASSES, recipes(tmp_path, c=claim())
+    (finding,) = run_check(live_claims.claim_matches, *facts)
+    assert str(finding.subject) == "PersistentVolumeClaim models/model-cache"
+    assert read_lines(live_claims.claim_matches, *facts) == ["name: model-cache"]

@@ -18,7 +18,7 @@ from dynocheck.facts import (
     StorageClasses,
     Taint,
 )
-from tests.checks.judging import get_skip_reason, outcomes, places, recipes, run_check
+from tests.checks.judging import outcomes, places, recipes, run_check
 from tests.checks.storage.manifests import claim
 
 ZONE = "topology.kubernetes.io/zone"
@@ -48,16 +48,22 @@ SPREAD = Nodes((node("cpu", "a", gpus=0), node("gpu-1", "b"), node("gpu-2", "b")
 # binding-mode
 
 
-def test_zone_without_gpus() -> None:
-    (finding,) = run_check(provisioning.binding_mode, one(EBS), NONE, SPREAD, None)
-    assert (str(finding.outcome), finding.evidence["zones with GPUs"]) == ("warn", ["b"])
+@pytest.mark.parametrize(
+    ("nodes", "evidence"),
+    [
+        (SPREAD, {"zones with GPUs": ["b"]}),
+        (Nodes((node("gpu-1", "a"), node("gpu-2", "b"))), {"zones": ["a", "b"]}),
+    ],
+)
+def test_disks_in_zones_without_the_gpus_that_wait(nodes: Nodes, evidence: dict[str, list[str]]) -> None:
+    (finding,) = run_check(provisioning.binding_mode, one(EBS), NONE, nodes, None)
+    assert finding.outcome == "warn"
+    assert finding.evidence.items() >= evidence.items()
     assert (finding.fix or "").startswith("kubectl get storageclass gp3 -o yaml | sed ")
 
 
-def test_gpus_in_every_zone() -> None:
-    nodes = Nodes((node("gpu-1", "a"), node("gpu-2", "b")))
-    (finding,) = run_check(provisioning.binding_mode, one(EBS), NONE, nodes, None)
-    assert (str(finding.outcome), finding.evidence["zones"]) == ("warn", ["a", "b"])
+LOCAL_PATH = one(EBS, provisioner="rancher.io/local-path")
+AZURE, GKE = "disk.csi.azure.com", "pd.csi.storage.gke.io"
 
 
 @pytest.mark.parametrize(
@@ -70,14 +76,11 @@ def test_gpus_in_every_zone() -> None:
         (one(EBS), Nodes((node("gpu-1"), node("gpu-2")))),  # no zones at all
         (one(EBS), Nodes((node("cpu", "a", gpus=0), node("other", "b", gpus=0)))),
         (one(EBS), Nodes((node("gpu-1", "0"), node("gpu-2", "1")))),  # fault domains of AKS, not zones
-        (one(EBS, provisioner="disk.csi.azure.com", parameters={"skuName": "Premium_ZRS"}), SPREAD),
-        (
-            one(EBS, provisioner="pd.csi.storage.gke.io", parameters={"replication-type": "regional-pd"}),
-            SPREAD,
-        ),
+        (one(EBS, provisioner=AZURE, parameters={"skuName": "Premium_ZRS"}), SPREAD),
+        (one(EBS, provisioner=GKE, parameters={"replication-type": "regional-pd"}), SPREAD),
         (one(EBS, provisioner="cinder.csi.openstack.org"), SPREAD),  # its nodes have no topology keys
-        (one(EBS, provisioner="rancher.io/local-path"), Nodes((node("gpu-1"),))),
-        (one(EBS, provisioner="rancher.io/local-path"), Nodes((node("gpu-1"), node("x", cordoned=True)))),
+        (LOCAL_PATH, Nodes((node("gpu-1"),))),
+        (LOCAL_PATH, Nodes((node("gpu-1"), node("x", cordoned=True)))),
         (one(EBS, provisioner="csi.unheard.example"), SPREAD),
     ],
 )
@@ -90,8 +93,8 @@ def test_immediate_binding_is_harmless(classes: StorageClasses, nodes: Nodes) ->
     [
         one(EBS, zones=("a",)),
         one(EBS, provisioner="kubernetes.io/gce-pd"),
-        one(EBS, provisioner="disk.csi.azure.com", parameters={"skuName": "Premium_LRS"}),
-        one(EBS, provisioner="rancher.io/local-path"),
+        one(EBS, provisioner=AZURE, parameters={"skuName": "Premium_LRS"}),
+        LOCAL_PATH,
         one(EBS, provisioner="kubernetes.io/no-provisioner"),
     ],
 )
@@ -118,21 +121,18 @@ def test_only_classes_in_use_are_checked(tmp_path: Path) -> None:
     using = recipes(tmp_path, c=claim(storageClassName="nfs"))
     assert outcomes(provisioning.binding_mode, classes, NONE, SPREAD, using) == []
     no_default = one(EBS, is_default=False)
-    assert get_skip_reason(provisioning.binding_mode, no_default, NONE, SPREAD, None)
+    assert outcomes(provisioning.binding_mode, no_default, NONE, SPREAD, None) == ["skip"]
     missing = recipes(tmp_path / "b", c=claim(storageClassName="x"))
-    assert get_skip_reason(provisioning.binding_mode, classes, NONE, SPREAD, missing)
+    assert outcomes(provisioning.binding_mode, classes, NONE, SPREAD, missing) == ["skip"]
 
 
 # csi-driver
 
 
 def drivers(*names: str, **nodes: str) -> CsiDrivers:
-    return CsiDrivers(
-        names,
-        tuple(
-            CsiNode(name.replace("_", "-"), (NodeDriver(has),) if has else ()) for name, has in nodes.items()
-        ),
-    )
+    """These CSIDriver objects, and nodes with the driver that each has, if any."""
+    has = {name.replace("_", "-"): (NodeDriver(driver),) if driver else () for name, driver in nodes.items()}
+    return CsiDrivers(names, tuple(CsiNode(name, registered) for name, registered in has.items()))
 
 
 @pytest.mark.parametrize(
@@ -147,31 +147,19 @@ def drivers(*names: str, **nodes: str) -> CsiDrivers:
         ("unheard.example", drivers(cpu=""), ["warn"]),
         ("kubernetes.io/aws-ebs", drivers("ebs.csi.aws.com"), []),
         ("kubernetes.io/aws-ebs", drivers(cpu=""), ["fail"]),
+        ("nfs.csi.k8s.io", NONE, ["skip"]),  # a virtual cluster has no drivers
+        # External provisioners are not checked.
+        ("rancher.io/local-path", drivers(cpu=""), ["skip"]),
+        ("cluster.local/nfs-subdir-external-provisioner", drivers(cpu=""), ["skip"]),
+        ("k8s-sigs.io/nfs-subdir-external-provisioner", drivers(cpu=""), ["skip"]),
+        ("openebs.io/local", drivers(cpu=""), ["skip"]),
+        ("kubernetes.io/no-provisioner", drivers(cpu=""), ["skip"]),
+        ("kubernetes.io/glusterfs", drivers(cpu=""), ["skip"]),
     ],
 )
 def test_driver_is_installed(provisioner: str, registered: CsiDrivers, expected: list[str]) -> None:
     classes = one(NFS, provisioner=provisioner)
     assert outcomes(provisioning.csi_driver, classes, registered, SPREAD, None) == expected
-
-
-@pytest.mark.parametrize(
-    "provisioner",
-    [
-        "rancher.io/local-path",
-        "cluster.local/nfs-subdir-external-provisioner",
-        "k8s-sigs.io/nfs-subdir-external-provisioner",
-        "openebs.io/local",
-        "kubernetes.io/no-provisioner",
-        "kubernetes.io/glusterfs",
-    ],
-)
-def test_external_provisioner_is_not_checked(provisioner: str) -> None:
-    classes = one(NFS, provisioner=provisioner)
-    assert get_skip_reason(provisioning.csi_driver, classes, drivers(cpu=""), SPREAD, None)
-
-
-def test_virtual_cluster_has_no_drivers() -> None:
-    assert get_skip_reason(provisioning.csi_driver, one(NFS), NONE, SPREAD, None)
 
 
 def test_gpu_node_without_the_driver(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from dynocheck.facts import (
     PersistentVolumes,
     ResourceSlices,
 )
-from tests.checks.judging import GRAPH, get_skip_reason, outcomes, places, recipes, run_check, worker
+from tests.checks.judging import GRAPH, outcomes, places, recipes, run_check, worker
 from tests.checks.storage.manifests import mounting
 
 ZONE = "topology.kubernetes.io/zone"
@@ -83,4 +83,4 @@ def test_no_volume_with_node_affinity_is_mounted(
     tmp_path: Path, deploy: str, volumes: PersistentVolumes
 ) -> None:
     recipe = recipes(tmp_path, deploy=deploy)
-    assert get_skip_reason(topology.claim_reach, recipe, *facts(volumes, GPU))
+    assert outcomes(topology.claim_reach, recipe, *facts(volumes, GPU)) == ["skip"]

@@ -6,40 +6,11 @@ from typing import Any
 import pytest
 
 from dynocheck.checks.storage import weight_paths
-from tests.checks.judging import get_skip_reason, outcomes, recipes
+from tests.checks.judging import deploy, judge, recipes
 from tests.checks.manifests import CLAIM, MODEL, dump_objects, engine, graph, job
-from tests.checks.storage.manifests import download, load, loading
+from tests.checks.storage.manifests import download, loading
 
-# storage.model-path
-
-
-@pytest.mark.parametrize(
-    ("worker", "fetch", "expected"),
-    [
-        (loading(), download(), []),
-        (loading(home="/cache/hf"), download(), ["warn"]),
-        (loading(home="/cache/hf"), download(home="/models/hf"), []),
-        (loading(home="/root/hf"), download(), ["warn"]),
-        (loading(home=None), download(), []),
-        (loading(), download(home=None), []),
-        (loading(), download("--local-dir /models/qwen"), ["warn"]),
-        (loading("/cache/qwen"), download("--local-dir /models/qwen"), []),
-        (loading("/cache/qwen/"), download("--local-dir /models/qwen"), []),
-        (loading("/cache/qwen"), download("--local-dir /models/qwen3"), ["fail"]),
-        (loading("/cache/hub/models--Qwen--Qwen3-32B/snapshots/x"), download(), []),
-        (loading("/opt/qwen"), download(), ["fail"]),
-        (loading("/opt/qwen", image="registry.example/baked:1.0.0"), download(), []),
-        (loading("/cache/qwen"), download("--local-dir $(mktemp)"), []),
-        (loading(), download("--local-dir $(mktemp)"), []),
-        (loading(), download("--cache-dir /models/other"), []),
-        (loading("/cache/qwen"), download(), ["fail"]),
-        (loading(), download(model="Qwen/Qwen3-8B"), []),
-    ],
-)
-def test_model_path(
-    tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
-) -> None:
-    assert outcomes(weight_paths.model_path, load(tmp_path, graph(worker), fetch)) == expected
+TEAM = {"volumeMounts": [{"name": "cache", "mountPath": "/models", "subPath": "team"}]}
 
 
 def shell(script: str) -> dict[str, Any]:
@@ -52,23 +23,47 @@ def scripted(home: str, env: dict[str, str]) -> dict[str, Any]:
     return engine(env=env, main={**shell(script), "volumeMounts": mounts}, pod={"volumes": [CLAIM]})
 
 
+# storage.model-path
+
+
 @pytest.mark.parametrize(
     ("worker", "fetch", "expected"),
     [
+        (loading(), download(), []),
+        (loading(home="/cache/hf"), download(), ["warn"]),
+        (loading(home="/cache/hf"), download(home="/models/hf"), []),
+        (loading(home="/root/hf"), download(), ["warn"]),
+        (loading(home=None), download(), ["unjudged"]),
+        (loading(), download(home=None), ["unjudged"]),
+        (loading(), download("--local-dir /models/qwen"), ["warn"]),
+        (loading("/cache/qwen"), download("--local-dir /models/qwen"), []),
+        (loading("/cache/qwen/"), download("--local-dir /models/qwen"), []),
+        (loading("/cache/qwen"), download("--local-dir /models/qwen3"), ["fail"]),
+        (loading("/cache/hub/models--Qwen--Qwen3-32B/snapshots/x"), download(), []),
+        (loading("/opt/qwen"), download(), ["fail"]),
+        (loading("/opt/qwen", image="registry.example/baked:1.0.0"), download(), []),
+        (loading("/cache/qwen"), download("--local-dir $(mktemp)"), []),
+        (loading(), download("--local-dir $(mktemp)"), []),
+        (loading(), download("--cache-dir /models/other"), []),
+        (loading("/cache/qwen"), download(), ["fail"]),
+        (loading(), download(model="Qwen/Qwen3-8B"), []),
+        # Scripts set the cache.
         (scripted("/cache", {"HF_HOME": "/root/hf"}), download(), []),
         (scripted("/cache/other", {}), download(), ["warn"]),
         (loading(home="/cache/hf"), download(main=shell(f"HF_HOME=/models/hf hf download {MODEL}")), []),
         (loading(), download(main=shell(f"export HF_HOME=/models/hf\nhf download {MODEL}")), ["warn"]),
+        # Workers that bypass the cache.
+        (engine("--download-dir", "/cache", env={"HF_HOME": "/root/hf"}), download(), []),
+        (engine(env={"HF_HOME": "/root/hf", "MODEL_EXPRESS_URL": "http://mx:8001"}), download(), []),
+        # Sub-paths are folders of the claim.
+        (loading(mount={"subPath": "team"}), download(), ["warn"]),
+        (loading(mount={"subPath": "team"}), download(main=TEAM), []),
     ],
 )
-def test_cache_that_a_script_sets(
+def test_model_path(
     tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(weight_paths.model_path, load(tmp_path, graph(worker), fetch)) == expected
-
-
-def test_no_download_is_skipped(tmp_path: Path) -> None:
-    assert get_skip_reason(weight_paths.model_path, load(tmp_path, graph(loading())))
+    assert judge(weight_paths.model_path, deploy(tmp_path, graph(worker), fetch)) == expected
 
 
 @pytest.mark.parametrize(
@@ -81,43 +76,24 @@ def test_no_download_is_skipped(tmp_path: Path) -> None:
 def test_claim_with_another_writer_is_not_checked(tmp_path: Path, writers: list[dict[str, Any]]) -> None:
     files = {f"job{number}": dump_objects(writer) for number, writer in enumerate(writers)}
     recipe = recipes(tmp_path, deploy=dump_objects(graph(loading("/cache/made"))), **files)
-    assert outcomes(weight_paths.model_path, recipe) == []
+    assert judge(weight_paths.model_path, recipe) == []
 
 
-@pytest.mark.parametrize(
-    "worker",
-    [
-        engine("--download-dir", "/cache", env={"HF_HOME": "/root/hf"}),
-        engine(env={"HF_HOME": "/root/hf", "MODEL_EXPRESS_URL": "http://mx:8001"}),
-    ],
-)
-def test_worker_that_bypasses_the_cache_is_not_checked(tmp_path: Path, worker: dict[str, Any]) -> None:
-    assert outcomes(weight_paths.model_path, load(tmp_path, graph(worker), download())) == []
+def test_worker_may_download_its_own_model(tmp_path: Path) -> None:
+    assert judge(weight_paths.model_path, deploy(tmp_path, graph(loading()))) == ["skip"]
+    for fetch, expected in [(f"hf download {MODEL} --local-dir /tmp/m && ", []), ("", ["fail"])]:
+        worker = engine(main=shell(f"{fetch}python3 -m dynamo.vllm --model /tmp/m"))
+        assert judge(weight_paths.model_path, deploy(tmp_path, graph(worker))) == expected
 
 
-@pytest.mark.parametrize(
-    ("fetch", "expected"), [(f"hf download {MODEL} --local-dir /tmp/m && ", []), ("", ["fail"])]
-)
-def test_worker_may_download_its_own_model(tmp_path: Path, fetch: str, expected: list[str]) -> None:
-    worker = engine(main=shell(f"{fetch}python3 -m dynamo.vllm --model /tmp/m"))
-    assert outcomes(weight_paths.model_path, load(tmp_path, graph(worker))) == expected
+# storage.read-only
 
 
 def test_another_claim_may_be_read_only(tmp_path: Path) -> None:
     both = [{"name": "cache", "mountPath": "/models"}, {"name": "x", "mountPath": "/x", "readOnly": True}]
     volumes = [CLAIM, {"name": "x", "persistentVolumeClaim": {"claimName": "other"}}]
     fetch = download(main={"volumeMounts": both}, pod={"volumes": volumes})
-    assert outcomes(weight_paths.read_only, load(tmp_path, fetch)) == []
-
-
-def test_sub_paths_are_folders_of_the_claim(tmp_path: Path) -> None:
-    worker = graph(loading(mount={"subPath": "team"}))
-    assert outcomes(weight_paths.model_path, load(tmp_path / "a", worker, download())) == ["warn"]
-    same = download(main={"volumeMounts": [{"name": "cache", "mountPath": "/models", "subPath": "team"}]})
-    assert outcomes(weight_paths.model_path, load(tmp_path / "b", worker, same)) == []
-
-
-# storage.read-only
+    assert judge(weight_paths.read_only, deploy(tmp_path, fetch)) == []
 
 
 FIXED = {"volumeMounts": [{"name": "cache", "mountPath": "/models", "readOnly": True}]}
@@ -139,4 +115,4 @@ FIXED_CLAIM = {"name": "cache", "persistentVolumeClaim": {"claimName": "model-ca
 def test_read_only(
     tmp_path: Path, worker: dict[str, Any], fetch: dict[str, Any], expected: list[str]
 ) -> None:
-    assert outcomes(weight_paths.read_only, load(tmp_path, graph(worker), fetch)) == expected
+    assert judge(weight_paths.read_only, deploy(tmp_path, graph(worker), fetch)) == expected

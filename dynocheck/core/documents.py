@@ -1,0 +1,34 @@
+"""Reads dynocheck's own JSON files, whose `schema` names their format and its version."""
+
+from pathlib import Path
+from typing import TypeVar
+
+import msgspec
+
+from dynocheck.core.errors import UsageError
+
+
+class Document(msgspec.Struct, frozen=True):
+    """A file with a schema such as `dynocheck.snapshot/v1`."""
+
+    schema: str
+
+
+D = TypeVar("D", bound=Document)
+
+
+def read_document(path: Path, kind: type[D], schema: str) -> D:
+    """Read a file of this schema.
+
+    :raises UsageError: it cannot be read, or has another format or version.
+    """
+    noun = schema.partition("/")[0].removeprefix("dynocheck.")
+    try:
+        document = msgspec.json.decode(path.read_bytes(), type=kind)
+    except OSError as error:
+        raise UsageError(f"{path}: {error.strerror}") from None
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        raise UsageError(f"{path}: not a {noun}: {error}") from None
+    if document.schema != schema:
+        raise UsageError(f"{path}: a {noun} of schema {document.schema!r}, this version reads {schema}")
+    return document

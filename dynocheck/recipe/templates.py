@@ -1,0 +1,100 @@
+"""Templates: manifests with `${NAME}` that envsubst fills in before they are applied."""
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+
+from dynocheck.core.errors import UsageError
+
+_RENDERER = re.compile(r"\benvsubst\b")
+_IN_COMMENT = re.compile(r"^\s*#.*\benvsubst\b", re.MULTILINE)
+_TEMPLATE_LINE = re.compile(r"^\s*(?:\$\{\w+\}|\{\{.*\}\}|\{%.*%\})\s*$", re.MULTILINE)
+_SCRIPT_SUFFIXES = (".sh", ".bash", ".mk")
+_SCRIPT_NAMES = ("makefile", "justfile")
+_MAX_SCRIPT = 256 * 1024  # bytes
+
+
+def has_template_line(text: str) -> bool:
+    """Whether a line of a file is nothing but a variable or a tag of a template language."""
+    return _TEMPLATE_LINE.search(text) is not None
+
+
+def runs_envsubst(text: str) -> bool:
+    """Whether a script or a page mentions envsubst."""
+    return _RENDERER.search(text) is not None
+
+
+def is_marked(manifest: str) -> bool:
+    """Whether a comment of a manifest says that envsubst fills it in."""
+    return _IN_COMMENT.search(manifest) is not None
+
+
+def has_renderer(folder: Path, names: Iterable[str], mentions: str = "") -> bool:
+    """Whether a script or page of a folder runs envsubst, and mentions this file.
+
+    :param names: the names of the files in the folder.
+    """
+    for name in names:
+        if name.lower() in _SCRIPT_NAMES or name.endswith((*_SCRIPT_SUFFIXES, ".md")):
+            text = _read_start(folder / name)
+            if runs_envsubst(text) and mentions in text:
+                return True
+    return False
+
+
+def _read_start(path: Path) -> str:
+    if not os.path.isfile(path):  # noqa: PTH113 - never raises
+        return ""
+    try:
+        with path.open("rb") as stream:
+            return stream.read(_MAX_SCRIPT).decode(errors="replace")
+    except OSError:
+        return ""
+
+
+def fill(text: str, variables: Mapping[str, str]) -> str:
+    """The text with `$NAME` and `${NAME}` replaced, as envsubst does with these variables alone."""
+    if not variables:
+        return text
+    names = "|".join(map(re.escape, sorted(variables, key=len, reverse=True)))
+    pattern = re.compile(rf"\$(?:\{{({names})\}}|({names})\b)")
+    return pattern.sub(lambda match: variables[match[1] or match[2]], text)
+
+
+def parse_assignments(assignments: Iterable[str], files: Iterable[str]) -> dict[str, str]:
+    """The variables of `--set NAME=VALUE` and `--env-file FILE`; --set overrides a file.
+
+    A file has a line NAME=VALUE for each, with quotes, comments and `export` as a shell reads them.
+
+    :raises UsageError: a file cannot be read, or a line or an assignment has no NAME=VALUE.
+    """
+    variables: dict[str, str] = {}
+    for file in files:
+        try:
+            lines = Path(file).read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            reason = error.strerror if isinstance(error, OSError) else "not UTF-8 text"
+            raise UsageError(f"--env-file {file}: {reason}") from None
+        for number, line in enumerate(lines, 1):
+            variables |= _parse_line(line, f"--env-file {file}:{number}")
+    for assignment in assignments:
+        name, value = _split(assignment, f"--set {assignment}")
+        variables[name] = value
+    return variables
+
+
+def _parse_line(line: str, place: str) -> dict[str, str]:
+    try:
+        words = shlex.split(line, comments=True)
+    except ValueError as error:
+        raise UsageError(f"{place}: {error}") from None
+    return dict(_split(word, place) for word in words if word != "export")
+
+
+def _split(assignment: str, place: str) -> tuple[str, str]:
+    name, equals, value = assignment.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z_]\w*", name):
+        raise UsageError(f"{place}: write NAME=VALUE")
+    return name, value

@@ -1,0 +1,84 @@
+"""The pods that Dynamo's operator makes of a graph's components, as far as their templates decide them.
+
+What the operator adds is added here where a template may refer to it: the volumes of claims and of shared
+memory. An image that is missing is the admission webhook's concern (`manifest.admission`).
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+from dynocheck.facts import Manifest, Value
+
+_SHARED_MEMORY = "shared-memory"
+_IMAGE = "image"  # stands for an image that is not given
+
+
+class ComponentPod(NamedTuple):
+    """The pod of a component, with the positions of its template."""
+
+    component: str
+    manifest: Manifest
+
+
+def list_component_pods(graph: Manifest) -> Iterator[ComponentPod]:
+    """The pod of each component of a DynamoGraphDeployment that has a template of its own."""
+    claims = [pvc.get_text("name") for pvc in graph.root.get_items("spec", "pvcs")]
+    services = graph.root.get("spec", "services")
+    for name, service in services.mapping.items() if services is not None else ():
+        extra = service.get("extraPodSpec")
+        if extra is not None and isinstance(extra.data, dict):
+            pod = _build_pod(_convert_service(service, extra, claims), service.get("extraPodMetadata"))
+            yield ComponentPod(name, Manifest(graph.file, pod))
+    for component in graph.root.get_items("spec", "components"):
+        spec = component.get("podTemplate", "spec")
+        if spec is not None and isinstance(spec.data, dict):
+            cache = component.get_text("compilationCache", "pvcName")
+            pod = _build_pod(_complete(spec, [cache]), component.get("podTemplate", "metadata"))
+            yield ComponentPod(component.get_text("name"), Manifest(graph.file, pod))
+
+
+def _convert_service(service: Value, extra: Value, claims: Iterable[str]) -> Value:
+    """The pod spec of a component of v1alpha1: its main container stands beside the others."""
+    fields = dict(extra.mapping)
+    main = fields.pop("mainContainer", None) or Value({}, extra.line, extra.column)
+    if isinstance(main.data, dict):
+        variables = [*service.get_items("envs"), *main.get_items("env")]
+        env = {"env": Value(variables, main.line, main.column)} if variables else {}
+        main = Value({**main.data, **env, "name": _text("main", main)}, main.line, main.column)
+    others = extra.get_items("containers")
+    fields["containers"] = Value([main, *others], main.line, main.column)
+    mounts = [mount.get_text("name") for mount in service.get_items("volumeMounts")]
+    return _complete(Value({**fields}, extra.line, extra.column), [*claims, *mounts])
+
+
+def _complete(spec: Value, claims: Iterable[str]) -> Value:
+    """A pod spec with the volumes that the operator adds, and an image for each container that has none."""
+    given = spec.get_items("volumes")
+    names = {volume.get_text("name") for volume in given}
+    added = [name for name in dict.fromkeys([_SHARED_MEMORY, *claims]) if name and name not in names]
+    volumes = [Value({"name": _text(name, spec)}, spec.line, spec.column) for name in added]
+    fields = {**spec.mapping, "volumes": Value([*given, *volumes], spec.line, spec.column)}
+    listed = spec.get("containers")
+    if listed is not None:
+        containers = [_add_image(container) for container in listed.sequence]
+        fields["containers"] = Value(containers, listed.line, listed.column)
+    return Value(fields, spec.line, spec.column)
+
+
+def _add_image(container: Value) -> Value:
+    if not isinstance(container.data, dict) or container.get("image") is not None:
+        return container
+    data = {**container.data, "image": _text(_IMAGE, container)}
+    return Value(data, container.line, container.column)
+
+
+def _build_pod(spec: Value, metadata: Value | None) -> Value:
+    named = dict(metadata.mapping) if metadata is not None and isinstance(metadata.data, dict) else {}
+    at = metadata or spec
+    meta = Value({**named, "name": _text("pod", at)}, at.line, at.column)
+    fields = {"apiVersion": _text("v1", spec), "kind": _text("Pod", spec), "metadata": meta, "spec": spec}
+    return Value(fields, spec.line, spec.column)
+
+
+def _text(text: str, place: Value) -> Value:
+    return Value(text, place.line, place.column)

@@ -1,0 +1,77 @@
+"""Whether a replica is given as many GPUs as its engine is split over."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck.checks.parallelism.gpu_counts import gpus_match
+from tests.checks.judging import deploy, judge, read_lines, run_check
+from tests.checks.manifests import engine, graph
+
+TWO_NODES = {"multinode": {"nodeCount": 2}}
+SGLANG = {"module": "dynamo.sglang"}
+CLAIMS = [{"name": "gpus"}]
+
+
+@pytest.mark.parametrize(
+    ("args", "gpus", "more", "expected"),
+    [
+        ("", 1, {}, []),
+        ("--tensor-parallel-size 4", 4, {}, []),
+        ("--tensor-parallel-size=4", 4, {}, []),
+        ("-tp 4", 0, {"limits": {"nvidia.com/gpu": 4}}, []),  # a number
+        ("--tensor-parallel-size 4 --pipeline-parallel-size 2", 8, {}, []),
+        ("--tensor-parallel-size 4 --data-parallel-size 2", 8, {}, []),
+        ("--tensor-parallel-size 8 --enable-expert-parallel", 8, {}, []),
+        ("--tensor-parallel-size 4", 2, {}, ["fail"]),
+        ("--tensor-parallel-size 4", 8, {}, ["warn"]),
+        ("", 0, {}, ["fail"]),
+        ("--tensor-parallel-size $(NOWHERE)", 4, {}, ["unjudged"]),
+        ("--tensor-parallel-size 16", 8, TWO_NODES, []),
+        ("--tensor-parallel-size 16", 4, TWO_NODES, ["fail"]),
+        ("--tp 8 --dp 8 --enable-dp-attention", 8, SGLANG, []),  # attention DP takes no GPUs
+        ("", 1, {"main": {"resources": {"claims": CLAIMS}}, "pod": {"resourceClaims": CLAIMS}}, ["unjudged"]),
+    ],
+)
+def test_gpus_match(tmp_path: Path, args: str, gpus: int, more: dict[str, Any], expected: list[str]) -> None:
+    assert judge(gpus_match, deploy(tmp_path, graph(engine(*args.split(), gpus=gpus, **more)))) == expected
+
+
+@pytest.mark.parametrize(
+    ("tensor", "gpus", "more", "fix"),
+    [
+        ("4", 2, {}, 'set nvidia.com/gpu: "4"'),
+        ("16", 4, TWO_NODES, 'set nvidia.com/gpu: "8" on each of 2 nodes'),
+    ],
+)
+def test_the_fix_says_how_many_and_where(
+    tmp_path: Path, tensor: str, gpus: int, more: dict[str, Any], fix: str
+) -> None:
+    given = deploy(tmp_path, graph(engine("--tensor-parallel-size", tensor, gpus=gpus, **more)))
+    (finding,) = run_check(gpus_match, given)
+    assert finding.fix == fix
+    assert read_lines(gpus_match, given) == ["- name: w"]
+
+
+VLLM = "nvcr.io/nvidia/ai-dynamo/vllm-runtime:1.3.0"
+SCRIPT = ["bash", "/scripts/run.sh"]
+
+
+@pytest.mark.parametrize(
+    ("image", "command", "expected"),
+    [
+        (VLLM, SCRIPT, ["unjudged"]),
+        (VLLM, ["python3", "-m", "vllm.entrypoints.api_server"], ["unjudged"]),
+        ("registry.example/mine:1.3.0", SCRIPT, ["unjudged"]),
+        (VLLM, "bash run.sh", ["skip"]),  # manifest.schema tells
+        (VLLM, ["bash", 1], ["skip"]),
+    ],
+)
+def test_a_worker_whose_engine_nobody_sees_is_not_judged(
+    tmp_path: Path, image: str, command: Any, expected: list[str]
+) -> None:
+    given = deploy(tmp_path, graph(engine(image=image, main={"command": command})))
+    assert judge(gpus_match, given) == expected

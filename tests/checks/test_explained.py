@@ -1,0 +1,91 @@
+"""What follows from another finding points at it, in whole runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from dynocheck import Finding, Subject, fail, warn
+from dynocheck.core.registry import load
+from tests.checks.manifests import claim, dump_objects, engine, graph, job
+from tests.command import run_inside
+
+DEMO = Path(__file__).parents[2] / "dynocheck" / "data" / "demo.json"
+
+
+def explained(*arguments: str | Path) -> list[tuple[str, str]]:
+    """The checks of the findings that another explains, each with the check of the other."""
+    verdicts = run_inside(*arguments, "-o", "json").report["verdicts"]
+    findings = [(verdict["check"], finding) for verdict in verdicts for finding in verdict["findings"]]
+    return [(check, f["explained_by"]["check"]) for check, f in findings if f["explained_by"]]
+
+
+def write(folder: Path, *objects: dict[str, Any]) -> Path:
+    (folder / "deploy.yaml").write_text(dump_objects(*objects), encoding="utf-8")
+    return folder
+
+
+def test_a_pod_that_selects_another_architecture_fits_nowhere(tmp_path: Path) -> None:
+    pod = {"nodeSelector": {"kubernetes.io/arch": "arm64"}}
+    recipe = write(tmp_path, graph(engine(pod=pod)))
+    run = "preflight", "--snapshot", DEMO, "--recipe", recipe
+    assert explained(*run) == [("capacity.fits", "gpu.image-arch")]
+
+
+def test_another_reason_not_to_fit_is_told_by_itself(tmp_path: Path) -> None:
+    recipe = write(tmp_path, graph(engine(gpus=64)))
+    assert explained("preflight", "--snapshot", DEMO, "--recipe", recipe) == []
+
+
+def test_a_claim_of_another_name_is_why_each_pod_downloads(tmp_path: Path) -> None:
+    mounted = {"volumeMounts": [{"name": "cache", "mountPath": "/cache"}]}
+    volume = {"name": "cache", "persistentVolumeClaim": {"claimName": "shared-cache"}}
+    worker = engine(env={"HF_HOME": "/cache"}, main=mounted, pod={"volumes": [volume]})
+    get = job("hf download Qwen/Qwen3-32B", name="get", env={"HF_HOME": "/models"})
+    recipe = write(tmp_path, graph(worker), get, claim("ReadWriteMany"))
+    assert ("storage.model-path", "storage.claim-declared") in explained("recipe", recipe)
+
+
+NODE, OPERATOR = Subject("Node", "gpu-1"), Subject("Deployment", "gpu-operator")
+DOWN = fail("0 of 3", evidence={"ready": 0}, subject=Subject("DaemonSet", "plugin"))
+POLICY = Subject("ClusterPolicy", "policy")
+SERVICE, HOOK = Subject("Service", "webhook"), Subject("MutatingWebhookConfiguration", "hooks")
+
+
+@pytest.mark.parametrize(
+    ("effect", "found", "cause", "by", "holds"),
+    [
+        ("gpu.allocatable", fail("0 GPUs", subject=NODE), "gpu.operands", DOWN, True),
+        (
+            "gpu.allocatable",
+            fail("0 GPUs", subject=NODE),
+            "gpu.operands",
+            fail("2 of 3", evidence={"ready": 2}),
+            False,
+        ),
+        ("gpu.allocatable", fail("0", subject=NODE), "gpu.operator", fail("x", subject=OPERATOR), False),
+        (
+            "gpu.operator",
+            fail("x", evidence={"state": "notReady"}, subject=POLICY),
+            "gpu.operands",
+            DOWN,
+            True,
+        ),
+        ("gpu.operator", fail("not Ready", subject=OPERATOR), "gpu.operands", DOWN, False),
+        ("platform.webhook", fail("no endpoint", subject=SERVICE), "platform.operator", fail("gone"), True),
+        ("platform.webhook", fail("expired", subject=HOOK), "platform.operator", fail("gone"), False),
+        ("platform.webhook", fail("no endpoint", subject=SERVICE), "platform.operator", warn("old"), False),
+        (
+            "rdma.required-by-recipe",
+            fail("m", evidence={"lacking": ["a/b"]}),
+            "rdma.operator",
+            fail("n"),
+            True,
+        ),
+        ("rdma.required-by-recipe", warn("no RDMA asked for"), "rdma.operator", fail("n"), False),
+    ],
+)
+def test_the_relations(effect: str, found: Finding, cause: str, by: Finding, holds: bool) -> None:
+    assert load().by_id[effect].explained_by[cause](by, found) is holds

@@ -1,0 +1,123 @@
+"""Templates that envsubst fills in, and what fills them in here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tests.command import CommandResult, run_inside
+
+JOB = """\
+apiVersion: batch/v1
+kind: Job
+metadata: {name: "${NAME}"}
+spec:
+  template:
+    spec:
+      restartPolicy: Never
+      nodeSelector: ${NODES}
+      containers:
+      - name: main
+        image: registry.example/bench:1.0.0
+        command: [sh, -c, 'echo "${HOME}"']
+"""
+RUNS = "#!/bin/sh\nexport NAME=a NODES='{}'\nenvsubst < job.yaml | kubectl apply -f -\n"
+
+
+def judge(folder: Path, *options: str, path: str = ".") -> CommandResult:
+    return run_inside("recipe", folder / path, *options, "-o", "json")
+
+
+def list_unjudged(ended: CommandResult) -> list[str]:
+    return [
+        f"{verdict['check']}: {entry['what'].rpartition('/')[2]}"
+        for verdict in ended.report["verdicts"]
+        for entry in verdict["unjudged"]
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    (tmp_path / "job.yaml").write_text(JOB)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("run.sh", RUNS),
+        ("README.md", "```\nenvsubst < job.yaml | kubectl apply -f -\n```\n"),
+        ("Makefile", "apply:\n\tenvsubst < job.yaml | kubectl apply -f -\n"),
+        ("job.yaml", f"# envsubst < job.yaml | kubectl apply -f -\n{JOB}"),
+    ],
+)
+@pytest.mark.parametrize("path", [".", "job.yaml"])
+def test_a_template_is_not_judged_where_it_is_open(folder: Path, name: str, text: str, path: str) -> None:
+    (folder / name).write_text(text)
+    ended = judge(folder, path=path)
+    assert list_unjudged(ended) == ["manifest.placeholders: job.yaml: ${NAME}, ${NODES}"]
+    assert ended.outcomes["manifest.placeholders"] == "unjudged"
+    assert ended.outcomes["manifest.schema"] == "pass"
+
+
+def test_without_a_renderer_a_variable_is_a_failure(folder: Path) -> None:
+    (folder / "run.sh").write_text("kubectl apply -f job.yaml\n")
+    ended = judge(folder)
+    assert [finding["location"]["line"] for finding in ended.findings("manifest.placeholders")] == [3, 8]
+    assert [finding["location"]["line"] for finding in ended.findings("manifest.schema")] == [3, 8]
+
+
+def test_a_script_above_speaks_of_the_file_by_name(folder: Path) -> None:
+    (folder / "run.sh").write_text(RUNS)
+    (folder / "jobs").mkdir()
+    for name in ("job.yaml", "other.yaml"):
+        (folder / "jobs" / name).write_text(JOB)
+    assert judge(folder, path="jobs/job.yaml").outcomes["manifest.schema"] == "pass"
+    assert judge(folder, path="jobs/other.yaml").outcomes["manifest.schema"] == "fail"
+
+
+def test_values_fill_a_template_in(folder: Path, tmp_path: Path) -> None:
+    values = tmp_path / "values.env"
+    values.write_text("# of one machine\nexport NAME='perf'\nNODES='{disk: 5}' # a number\n\n")
+    ended = judge(folder, "--env-file", str(values), "--set", "NAME=Perf")
+    assert list_unjudged(ended) == []
+    assert [finding["location"]["line"] for finding in ended.findings("manifest.schema")] == [3, 8]
+    assert ended.report["target"]["set"] == "NAME, NODES"
+    fitting = judge(folder, "--env-file", str(values), "--set", "NODES={disk: fast}")
+    assert fitting.outcomes["manifest.schema"] == fitting.outcomes["manifest.placeholders"] == "pass"
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--set", "NAME"], "--set NAME: write NAME=VALUE"),
+        (["--set", "a-b=1"], "--set a-b=1: write NAME=VALUE"),
+        (["--env-file", "none.env"], "none.env: No such file"),
+        (["--env-file", "bad.env"], "bad.env:2: "),
+    ],
+)
+def test_values_that_cannot_be_read(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, options: list[str], says: str
+) -> None:
+    (folder / "bad.env").write_text("A=1\nB='open\n")
+    ended = run_inside("recipe", folder, *options, cwd=folder)
+    assert ended.code == 2
+    assert says in ended.err
+
+
+def test_a_file_that_is_no_yaml_until_it_is_filled_in(folder: Path) -> None:
+    (folder / "cluster.yaml").write_text("kind: ClusterConfig\nzones:\n${ZONES}\nname: a\n")
+    assert "manifest.yaml: cluster.yaml" in list_unjudged(judge(folder))
+
+
+def test_a_patch_named_alone_is_an_input_of_kustomize(folder: Path) -> None:
+    (folder / "kustomization.yaml").write_text(
+        "apiVersion: kustomize.config.k8s.io/v1beta1\nkind: Kustomization\nresources: [job.yaml]\n"
+        "patches: [{path: patch.yaml}]\n"
+    )
+    (folder / "patch.yaml").write_text("kind: Job\nmetadata: {name: a}\nspec: {parallelism: 2}\n")
+    patch = judge(folder, path="patch.yaml")
+    assert (patch.code, patch.outcomes["manifest.schema"]) == (3, "skip")
+    assert patch.outcomes["structure.layout"] == "unknown"
+    assert judge(folder, path="job.yaml").outcomes["manifest.schema"] == "fail"

@@ -1,5 +1,0 @@
-"""The outcomes of the access checks for the healthy cluster."""
-
-from tests.situations import Situation
-
-SITUATIONS: list[Situation] = []

@@ -1,0 +1,73 @@
+"""What is a secret, by its form and by its name."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+
+from dynocheck.secrets import HIDDEN, KINDS, hide, hide_assigned
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_a_kind_is_known_by_its_form(kind: tuple[str, str, str]) -> None:
+    _, pattern, example = kind
+    (secret,) = re.findall(pattern, example)
+    for text in (example, f"a: {example}", f"run '{example}' now\nnext"):
+        shown = hide(text)
+        assert secret not in shown
+        assert HIDDEN in shown
+        assert shown.count("\n") == text.count("\n")
+
+
+VALUE = "Tr0ub4dor"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "hf_token: {}",
+        "  api-key: '{}'",
+        '{{"hf_token": "{}", "b": 1}}',
+        '{{\\"api_key\\":\\"{}\\"}}',
+        "client_secret: {}",
+        "token = '{}'",
+        "export DB_PASSWORD={}",
+        "HF_TOKEN: {}",
+        'export DB_PASSWORD="{} and $more"',
+        "python3 -m dynamo.vllm --api-key {} --port 1",
+        "serve --admin-api-key={}",
+        "hf download --token '{}' org/model",
+    ],
+)
+def test_a_secret_is_known_by_its_name(text: str) -> None:
+    shown = hide_assigned(text.format(VALUE))
+    assert VALUE not in shown
+    assert shown.startswith(text.partition("{")[0].partition(VALUE)[0][:5])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "eos_token: <|end|>",
+        "bos_token: something",
+        "max_num_tokens: 8192000",
+        "dbo_decode_token_threshold: 3200000",
+        "def f(token: string, password: Optional[str]):",
+        "token = get_token(1)",
+        "password=os.environ['X']",
+        "api_key = args.api_key",
+        "--tokenizer org/model-name",
+        "--dbo-decode-token-threshold 32",
+        '--api-key $API_KEY --token "$HF_TOKEN"',
+        "hf_token: ${HF_TOKEN}",
+        "VLLM_API_KEY=EMPTY",
+        "OPENAI_API_KEY: dummy",
+        "api_key: not-needed",
+        "secretName: hf-token-secret",
+        "hf_token: hf_xxxxxxxxxxxxxxxxxxxx",
+        "git@github.com:org/repo.git https://host:8000/x",
+    ],
+)
+def test_what_is_no_secret(text: str) -> None:
+    assert hide_assigned(text) == text
