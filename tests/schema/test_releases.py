@@ -167,9 +167,9 @@ def test_a_release_that_is_not_known_is_a_warning(tmp_path: Path) -> None:
 def test_a_version_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
     given = recipes(tmp_path, deploy=SINCE_1_37)
     unread = ServerVersion(reason="no answer")
-    for kinds, which in ((ServedKinds(), "version"), (ServedKinds(reason="no answer"), "definitions")):
+    for kinds, cause in ((ServedKinds(), "version"), (ServedKinds(reason="no answer"), "Definitions")):
         (finding,) = run_check(manifest.schema, given, None, kinds, unread)
-        assert (finding.outcome, f"{which} could not be read: no answer" in finding.message) == (
+        assert (finding.outcome, f"{cause} could not be read: no answer" in finding.message) == (
             "unknown",
             True,
         )
