@@ -103,11 +103,11 @@ class Program:
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a flag or key, the same in whatever words releases call it wrong."""
+    """What is wrong with a flag or key, whatever each release says about it; `report` makes the finding."""
 
     place: Location
     name: str
-    finding: Finding
+    report: Callable[[], Finding]
 
 
 Judge = Callable[[Program], Iterable[Problem]]
@@ -123,7 +123,7 @@ def judge_programs(programs: Iterable[Program], judge: Judge) -> Iterator[Result
         if not program.parsers:
             yield _describe_unlisted(program)
         elif program.release.exact:
-            yield from (problem.finding for problem in judge(program))
+            yield from (problem.report() for problem in judge(program))
             yield judged(1, "command lines")
         else:
             yield from _judge_in_every_release(program, judge)
@@ -131,14 +131,17 @@ def judge_programs(programs: Iterable[Program], judge: Judge) -> Iterator[Result
 
 def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
     possible = program.release.possible
-    found = {
-        release: {(problem.place, problem.name): problem for problem in judge(program.as_of(release))}
-        for release in (*list_minors(), *possible)
-    }
-    everywhere = set.intersection(*map(set, found.values())) if possible else set()
-    doubted = {problem for release in possible for problem in found[release]} - everywhere
-    if possible:
-        yield from (problem.finding for key, problem in found[possible[-1]].items() if key in everywhere)
+
+    def find_problems(release: str) -> dict[tuple[Location, str], Problem]:
+        return {(problem.place, problem.name): problem for problem in judge(program.as_of(release))}
+
+    found = {release: find_problems(release) for release in possible}
+    doubted = {problem for problems in found.values() for problem in problems}
+    if doubted:
+        others = (release for release in list_minors() if release not in found)
+        everywhere = doubted.intersection(*found.values(), *map(find_problems, others))
+        yield from (problem.report() for key, problem in found[possible[-1]].items() if key in everywhere)
+        doubted -= everywhere
     if doubted or not possible:
         yield _describe_doubt(program, sorted({name for _, name in doubted}))
     else:
