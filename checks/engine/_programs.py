@@ -21,6 +21,7 @@ from dynocheck.engines.detection import find_keys_file
 from dynocheck.facts import Component, Container, Graph, Launch, Recipes, Ruling, Rulings
 
 _MIN_SIMILARITY = 0.75  # of difflib: one slip in a word of usual length
+_OLDEST = describe_span().partition(" ")[0]
 _NEEDS = f"an image whose tag is a release from {describe_span()}"
 
 
@@ -154,7 +155,7 @@ def _describe_doubt(program: Program, names: list[str]) -> Unjudged:
     known = f"the image's release is unknown, and releases{around} differ"
     return unjudged(
         f"{program.component.name}: {', '.join(names) or program.launch.module} in {program.container.image}",
-        why=known if release.possible else f"the image's release is older than {list_minors()[0]}",
+        why=known if release.possible else f"the image's release is older than {_OLDEST}",
         needs=_NEEDS,
         location=Location(program.graph.file, program.launch.line, program.launch.column),
     )
