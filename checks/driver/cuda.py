@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, judged, unjudged, warn
+from dynocheck.data.flags import find_release, find_similar_images
 from dynocheck.data.gpus import gpu_type
 from dynocheck.data.images import (
     DynamoImage,
     cuda_toolkit,
     engine_images,
-    find_image,
     find_newest_release,
     parse_image,
 )
@@ -42,14 +42,15 @@ class _GpuContainer(NamedTuple):
 
 
 @check("driver.cuda-matrix", title="GPU drivers support the CUDA of Dynamo's images")
-def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -> Iterator[Finding]:
+def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -> Iterator[Result]:
     """Each release of Dynamo documents the driver branch that the CUDA in its images needs: 575 for CUDA
     12.9, 580 for CUDA 13. With an older driver the container or the engine does not start.
 
     With a recipe, its images are checked on the nodes that its workers may run on; without one, a node that
     cannot run the newest release gets a warning. So does an older branch that NVIDIA documents as compatible:
     within a CUDA major by minor version compatibility, or on data-center GPUs by the forward compatibility
-    package of the image. Not checked are nodes without a driver label and images that are not in the table.
+    package of the image. Not judged are nodes without a driver label. An image that is not in the table is
+    compared by the images of the releases that it may hold, and not judged where these differ.
 
     Fix: upgrade the driver (spec.driver.version of the ClusterPolicy), or take an image that it runs
     """
@@ -57,19 +58,19 @@ def cuda_matrix(nodes: Nodes, slices: ResourceSlices, recipes: Recipes | None) -
     if not gpu_nodes:
         raise Skip("no node has GPUs")
     known = [node for node in gpu_nodes if node.driver_branch is not None]
-    if not known:
-        raise Skip(f"no GPU node has label {_LABEL}, which GPU Feature Discovery sets")
     uses = list(_find_gpu_containers(recipes))
-    if uses and not any(use.placement.selects(node.node) for use in uses for node in known):
+    if known and uses and not any(use.placement.selects(node.node) for use in uses for node in known):
         raise Skip("the recipe's workers may run on no GPU node whose driver is known")
     for node in gpu_nodes:
         if node.driver_branch is None:
-            yield warn(
-                "driver not checked: no driver label",
-                fix=f"run GPU Feature Discovery, which sets {_LABEL}",
+            yield unjudged(
+                f"Node {node.name}",
+                why="it has no driver label",
+                needs=f"GPU Feature Discovery, which sets {_LABEL}",
                 subject=Subject("Node", node.name),
             )
     yield from _check_images(known, uses) if uses else _check_releases(known)
+    yield from () if uses else (judged(len(known), "nodes"),)
 
 
 def _find_gpu_containers(recipes: Recipes | None) -> Iterator[_GpuContainer]:
@@ -80,24 +81,32 @@ def _find_gpu_containers(recipes: Recipes | None) -> Iterator[_GpuContainer]:
                     yield _GpuContainer(graph.file, container, placement)
 
 
-def _check_images(nodes: list[GpuNode], uses: list[_GpuContainer]) -> Iterator[Finding]:
+def _check_images(nodes: list[GpuNode], uses: list[_GpuContainer]) -> Iterator[Result]:
     """Each image once on each node that it may run on."""
     seen: set[tuple[str | None, str]] = set()
     for use in uses:
         name = use.container.image
-        row = find_image(parse_image(name)) if name else None
-        if row is None and (name, "") not in seen:
-            seen.add((name, ""))
-            yield warn(
-                f"drivers not checked for {name or 'no image'}: its CUDA version is unknown",
-                fix=f"docker run --rm --entrypoint printenv {name} CUDA_VERSION" if name else "name an image",
-                location=use.location,
-            )
         for node in nodes:
-            if row is None or (name, node.name) in seen or not use.placement.selects(node.node):
-                continue
-            seen.add((name, node.name))
-            yield from _check_node(node, row, use.location)
+            if (name, node.name) not in seen and use.placement.selects(node.node):
+                seen.add((name, node.name))
+                yield from _check_image(node, name, use.location)
+
+
+def _check_image(node: GpuNode, image: str | None, location: Location) -> Iterator[Result]:
+    """An image on a node: by its row, else where all that it may be like agree."""
+    found = [list(_check_node(node, row, location)) for row in find_similar_images(image or "")]
+    agree = len({tuple(finding.outcome for finding in findings) for findings in found}) == 1
+    # A tag that names no release may hold a newer one, which needs a newer driver.
+    if agree and (found[-1] or len(found) == 1 or find_release(image or "").near):
+        yield from found[-1]
+        yield judged(1, "images on nodes")
+    else:
+        yield unjudged(
+            image or "a container without an image",
+            why="its CUDA version is unknown",
+            needs=f"docker run --rm --entrypoint printenv {image} CUDA_VERSION" if image else "an image",
+            location=location,
+        )
 
 
 def _check_node(node: GpuNode, row: DynamoImage, location: Location) -> Iterator[Finding]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Result, Skip, Subject, check, fail, judged, unjudged, warn
 from dynocheck.checks.gaie._scope import (
     RecipeParent,
     explain_condition,
@@ -39,7 +39,7 @@ def controller(
     routes: InferenceRoutes,
     workloads: Workloads,
     recipes: Recipes | None,
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     """Without its controller a Gateway keeps its old configuration, and gets no new route or pool.
 
     The controller is found by the class's `controllerName`, with a table (`dynocheck/data/gateways.json`) of
@@ -54,11 +54,13 @@ def controller(
     if not used:
         raise Skip(_NO_CLASS if used_gateways else explain_no_gateway(routes, recipes))
     rows = [(found, find_known_controller(found)) for found in used]
-    judged = [(found, row) for found, row in rows if row is not None and not row.managed]
-    if not judged:
-        raise Skip("; ".join(_explain_unjudged(found, row) for found, row in rows))
-    for found, row in judged:
-        yield from _check_workloads(found, row, list(find_controller_workloads(row, workloads)))
+    for found, row in rows:
+        if row is None or row.managed:
+            subject = Subject("GatewayClass", found.name)
+            yield unjudged(str(subject), why=_explain_unjudged(found, row), subject=subject)
+        else:
+            yield judged(1, "GatewayClasses")
+            yield from _check_workloads(found, row, list(find_controller_workloads(row, workloads)))
 
 
 def _explain_unjudged(gateway_class: GatewayClass, row: GatewayController | None) -> str:

@@ -4,9 +4,10 @@ import re
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, judged, unjudged, warn
 from dynocheck.data.gpus import PrecisionSupport, gpu_type, parse_capability, precision_support
 from dynocheck.data.images import find_image, parse_image
+from dynocheck.data.models import WeightPrecisions, find_model
 from dynocheck.engines.instances import find_component_instances
 from dynocheck.facts import (
     Component,
@@ -42,15 +43,19 @@ _Capability = tuple[int, int]
 
 
 class _EnginePrecision(NamedTuple):
-    """The name of an engine, the precision it computes in (None if unknown), and where that is stated."""
+    """The name of an engine, the precision it computes in (None if unknown), and where that is stated.
+
+    `is_plain` is whether its weights are known to be 16-bit, which every GPU of Dynamo's computes in.
+    """
 
     engine: str
     precision: str | None
     source: str
+    is_plain: bool = False
 
 
 @check("gpu.architecture", title="The GPUs support the recipe's precision")
-def architecture(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iterator[Finding]:
+def architecture(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iterator[Result]:
     """FP8 needs Ada, Hopper or newer, NVFP4 needs Blackwell. On older GPUs vLLM and SGLang load such weights
     and compute in a wider precision, slower; TensorRT-LLM does not start. MXFP4 (gpt-oss) runs from
     Hopper on. Dynamo supports Ampere and newer; Blackwell Ultra (B300, GB300) needs images with CUDA 13.
@@ -61,27 +66,25 @@ def architecture(nodes: Nodes, slices: ResourceSlices, recipes: Recipes) -> Iter
 
     Fix: kubectl get nodes -L nvidia.com/gpu.product, and pin the workers to a product with a nodeSelector
     """
-    judged = list_gpu_nodes(nodes, slices)
-    if not judged:
+    gpu_nodes = list_gpu_nodes(nodes, slices)
+    if not gpu_nodes:
         raise Skip("no GPU node found")
     workers = [entry for entry in list_placements(recipes) if entry[1].gpus != 0]
     if not workers:
         raise Skip("no component of the recipe requests GPUs")
-    capabilities = {node.name: found for node in judged if (found := _find_capability(node)) is not None}
-    findings: list[Finding] = []
-    reached = False
+    capabilities = {node.name: found for node in gpu_nodes if (found := _find_capability(node)) is not None}
+    results: list[Result] = list(_list_unknown_gpus(gpu_nodes, capabilities))
     for graph, component, placement in workers:
-        findings += _check_selector(graph, component, placement, judged)
-        usable = [n.name for n in judged if n.name in capabilities and placement.selects(n.node)]
+        results += _check_selector(graph, component, placement, gpu_nodes)
+        usable = [n.name for n in gpu_nodes if n.name in capabilities and placement.selects(n.node)]
         engines = list(_find_precisions(graph, component)) if usable else []
         if engines:
-            reached = True
             location = _locate(graph, component)
-            findings += _check_component(component, engines, {n: capabilities[n] for n in usable}, location)
-    if not findings and not reached:
-        raise Skip(_explain_skip(judged, capabilities))
-    yield from findings
-    yield from _report_unknown_gpus(judged, capabilities)
+            results += _check_component(component, engines, {n: capabilities[n] for n in usable}, location)
+            results += _count_precisions(component, engines, location)
+    if not results:
+        raise Skip("no engine of the recipe can run on a GPU node of this cluster")
+    yield from results
 
 
 def _find_capability(node: GpuNode) -> _Capability | None:
@@ -93,20 +96,30 @@ def _locate(graph: Graph, component: Component) -> Location:
     return Location(graph.file, component.line, component.column)
 
 
-def _explain_skip(judged: list[GpuNode], capabilities: dict[str, _Capability]) -> str:
-    if capabilities:
-        return "no engine of the recipe can run on a GPU node of this cluster"
-    products = ", ".join(sorted({node.label or "no product label" for node in judged}))
-    return f"unknown compute capability: {products}"
-
-
-def _report_unknown_gpus(judged: list[GpuNode], capabilities: dict[str, _Capability]) -> Iterator[Finding]:
-    for node in judged:
+def _list_unknown_gpus(gpu_nodes: list[GpuNode], capabilities: dict[str, _Capability]) -> Iterator[Result]:
+    for node in gpu_nodes:
         if node.name not in capabilities:
-            yield warn(
-                f"has a GPU of unknown compute capability: {node.label or 'no product label'}",
-                fix="run GPU Feature Discovery, which sets nvidia.com/gpu.compute.major",
+            yield unjudged(
+                f"Node {node.name}: {node.label or 'no product label'}",
+                why="the compute capability of its GPU is unknown",
+                needs="GPU Feature Discovery, which sets nvidia.com/gpu.compute.major",
                 subject=Subject("Node", node.name),
+            )
+
+
+def _count_precisions(
+    component: Component, engines: list[_EnginePrecision], location: Location
+) -> Iterator[Result]:
+    """The engines whose precision is known, and those for which neither flag, name nor table tells it."""
+    for engine in engines:
+        if engine.precision or engine.is_plain:
+            yield judged(1, "engines")
+        else:
+            yield unjudged(
+                f"{component.name}: {engine.source.removeprefix('by the name ') or 'model'}",
+                why="the precision of its weights is unknown",
+                needs="--quantization, or a model whose name states it",
+                location=location,
             )
 
 
@@ -213,7 +226,9 @@ def _find_precisions(graph: Graph, component: Component) -> Iterator[_EnginePrec
         precision, source = _TOKENS.get(value.lower().replace("_", "-")), f"--quantization {value}"
         if precision is None:
             precision, source = _guess_precision(model), f"by the name {model}"
-        found = _EnginePrecision(instance.engine.name, precision, source)
+        row = find_model(model)
+        plain = row is not None and row.stored == WeightPrecisions()
+        found = _EnginePrecision(instance.engine.name, precision, source, plain)
         if found not in seen:
             seen.add(found)
             yield found

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Skip, Subject, check, fail, warn
+from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, judged, unjudged, warn
 from dynocheck.data import parse_version
 from dynocheck.data.platform import V1BETA1
 from dynocheck.facts import (
@@ -91,7 +91,7 @@ def _report_stale_leases(leases: OperatorLeases, admission: AdmissionWebhooks) -
 @check("platform.version-skew", title="Operator, CRD and image versions are compatible")
 def version_skew(
     workloads: Workloads, definitions: CustomResourceDefinitions, recipes: Recipes | None
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     """Helm installs CRDs once and does not upgrade them, so operator and CRDs may differ in version.
 
     Release 1.2 introduced v1beta1 graphs: operators from then on need that version, and older ones have no
@@ -100,8 +100,19 @@ def version_skew(
     Fix: helm upgrade dynamo-platform CHART --namespace dynamo-system --set dynamo-operator.upgradeCRD=true
     """
     releases = [(o, release) for o in find_operators(workloads) if (release := _find_release(o)) is not None]
+    if not find_operators(workloads):
+        raise Skip("no Dynamo operator found")
+    yield judged(len(releases), "operators")
+    for operator in find_operators(workloads):
+        if _find_release(operator) is None:
+            yield unjudged(
+                str(_make_subject(operator)),
+                why="neither its image nor its labels give a release",
+                needs="the label app.kubernetes.io/version, which the chart sets",
+                subject=_make_subject(operator),
+            )
     if not releases:
-        raise Skip("no Dynamo operator whose image or labels give a release")
+        return
     graphs = definitions.find(_GRAPHS)
     if graphs is not None and graphs.served:  # else platform.crds fails
         for operator, release in releases:

@@ -2,8 +2,9 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, Subject, check, warn
+from dynocheck import Result, Skip, Subject, check, judged, unjudged, warn
 from dynocheck.checks.rdma.nodes import CLAIMED, count_rdma_devices
+from dynocheck.core.outcomes import Unjudged
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import (
     DriverSettings,
@@ -26,7 +27,7 @@ _SLOW = "transfers go through host memory"
 @check("rdma.gpudirect", title="RDMA devices can reach GPU memory directly")
 def gpudirect(
     operator: OperatorResources, policies: NicPolicies, nodes: Nodes, slices: ResourceSlices
-) -> Iterator[Finding]:
+) -> Iterator[Result]:
     """Without GPUDirect RDMA each transfer is copied through host memory.
 
     It needs DMA-BUF (the driver's open kernel modules, Linux 5.12 or newer, and GPUs since Turing) or the
@@ -37,16 +38,19 @@ def gpudirect(
     Fix: set driver.kernelModuleType to open, or driver.rdma.enabled to true, in the ClusterPolicy.
     """
     devices = count_rdma_devices(nodes, policies, slices)
-    judged = [gpu for gpu in list_gpu_nodes(nodes, slices) if _uses_mlx(devices[gpu.name])]
-    if not judged:
+    gpu_nodes = [gpu for gpu in list_gpu_nodes(nodes, slices) if _uses_mlx(devices[gpu.name])]
+    if not gpu_nodes:
         raise Skip("no GPU node has RDMA devices that need DMA-BUF or nvidia-peermem")
     active = _find_active(operator)
-    if not active:
-        raise Skip(f"the GPU Operator does not install the driver: {_MANUAL}")
-    findings = [finding for resource, driver in active for finding in _check_driver(resource, driver, judged)]
-    yield from (finding for finding in findings if finding is not None)
-    if all(finding is None for finding in findings) and findings:
-        raise Skip(f"the node labels do not show which kernel modules run: {_MANUAL}")
+    for node in gpu_nodes if not active else ():
+        yield _describe_unjudged(node, "the GPU Operator does not install its driver")
+    for resource, driver in active:
+        yield from _check_driver(resource, driver, gpu_nodes)
+
+
+def _describe_unjudged(node: GpuNode, why: str) -> Unjudged:
+    subject = Subject("Node", node.name)
+    return unjudged(str(subject), why=why, needs=_MANUAL, subject=subject)
 
 
 def _uses_mlx(devices: dict[str, int]) -> bool:
@@ -68,9 +72,10 @@ def _find_active(operator: OperatorResources) -> list[tuple[OperatorResource, Dr
 
 def _check_driver(
     resource: OperatorResource, driver: DriverSettings, nodes: list[GpuNode]
-) -> Iterator[Finding | None]:
-    """The obstacles to GPUDirect RDMA; None for each node whose labels do not show them."""
+) -> Iterator[Result]:
+    """The obstacles to GPUDirect RDMA, and the nodes whose labels do not show them."""
     if driver.peermem:
+        yield judged(len(nodes), "nodes")
         return
     if driver.modules == "proprietary":
         yield warn(
@@ -78,12 +83,15 @@ def _check_driver(
             fix=_suggest_patch(resource, '"kernelModuleType":"open"'),
             subject=Subject(resource.kind, resource.name),
         )
+        yield judged(len(nodes), "nodes")
         return
     for node in nodes:
         obstacle = _find_obstacle(node, driver)
         if obstacle is None:
-            yield None
-        elif obstacle:
+            yield _describe_unjudged(node, "its labels do not show which kernel modules run")
+            continue
+        yield judged(1, "nodes")
+        if obstacle:
             yield warn(
                 f"{obstacle}, and nvidia-peermem is not loaded: {_SLOW}",
                 fix=_suggest_patch(resource, '"rdma":{"enabled":true}'),

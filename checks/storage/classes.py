@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Skip, Subject, check, fail, mentions, warn
+from dynocheck import Finding, Result, Skip, Subject, check, fail, mentions, unjudged, warn
 from dynocheck.checks.storage._claims import (
     find_default_class,
     list_declared_claims,
@@ -80,12 +80,12 @@ def default_class(
 
 
 @check("storage.rwx-class", title="A StorageClass supports ReadWriteMany")
-def rwx_class(classes: StorageClasses, recipes: Recipes | None) -> Iterator[Finding]:
+def rwx_class(classes: StorageClasses, recipes: Recipes | None) -> Iterator[Result]:
     """A model cache is written once and read by pods on many nodes, so its claim is ReadWriteMany.
 
     Block storage does not support ReadWriteMany filesystems: the claim or its pods stay Pending. Provisioners
-    are looked up in a table (`dynocheck/data/provisioners.json`) with a source per row; one that is not in
-    the table, or whose support depends on its configuration, gives a warning.
+    are looked up in a table (`dynocheck/data/provisioners.json`) with a source per row. One whose support
+    depends on its configuration gives a warning; one that is not in the table is not judged.
 
     Fix: install a shared file system's driver (NFS, CephFS, Lustre, EFS, Filestore, Azure Files) and
     name its StorageClass in the claim.
@@ -100,7 +100,7 @@ def rwx_class(classes: StorageClasses, recipes: Recipes | None) -> Iterator[Find
     rows = [provisioner(c.provisioner) for c in classes]
     if any(row is not None and row.rwx == "yes" for row in rows):
         return
-    doubts = [warning for c in classes if (warning := _check_rwx_support(c)) is not None]
+    doubts = [doubt for c in classes if (doubt := _check_rwx_support(c)) is not None]
     yield from doubts
     if not doubts:
         yield warn(
@@ -111,20 +111,24 @@ def rwx_class(classes: StorageClasses, recipes: Recipes | None) -> Iterator[Find
         )
 
 
-def _check_rwx_support(storage_class: StorageClass) -> Finding | None:
-    """A warning where the table does not say whether a class supports ReadWriteMany."""
+def _check_rwx_support(storage_class: StorageClass) -> Result | None:
+    """What there is to say where the table does not tell if a class supports ReadWriteMany."""
     name, row = storage_class.provisioner, provisioner(storage_class.provisioner)
+    subject = Subject("StorageClass", storage_class.name)
     if row is None:
-        message = f"ReadWriteMany support of {name} is unknown: not in the provisioner table"
-        fix = "look up its access modes in its documentation, or bind a ReadWriteMany claim to try"
-    elif row.rwx == "depends":
+        return unjudged(
+            f"{subject}: {name}",
+            why="its provisioner is not in the table",
+            needs="its access modes in its documentation, or a ReadWriteMany claim that is bound to try",
+            subject=subject,
+        )
+    if row.rwx == "depends":
         message, fix = f"ReadWriteMany support of {name} depends {row.note}", f"see {row.source}"
-    else:
-        return None
-    return warn(message, fix=fix, subject=Subject("StorageClass", storage_class.name))
+        return warn(message, fix=fix, subject=subject)
+    return None
 
 
-def _check_claim(claim: Claim, claimed: StorageClass) -> Iterator[Finding]:
+def _check_claim(claim: Claim, claimed: StorageClass) -> Iterator[Result]:
     row = provisioner(claimed.provisioner)
     if row is not None and row.rwx == "no":
         yield fail(

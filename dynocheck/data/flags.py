@@ -115,6 +115,17 @@ def _find_near(number: str) -> ImageRelease:
     return ImageRelease(None, near, (before, near) if before else (near,))
 
 
+def find_similar_images(image: str) -> tuple[images.DynamoImage, ...]:
+    """The rows that an image of Dynamo may be like: its own, else those of the releases that it may hold."""
+    reference = images.parse_image(image)
+    row = images.find_image(reference)
+    if row is not None:
+        return (row,)
+    minors = {parse_version(release) for release in find_release(image).possible}
+    rows = (row for row in images.engine_images() if row.image == reference.dynamo_name)
+    return tuple(row for row in rows if parse_version(row.release) in minors)
+
+
 def dynamo_release(image: str) -> str | None:
     """The release of Dynamo in one of its images, or None when the tag does not tell."""
     return find_release(image).exact

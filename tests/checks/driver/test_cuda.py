@@ -9,7 +9,7 @@ from dynocheck.checks.driver.cuda import cuda_matrix
 from dynocheck.data import images
 from dynocheck.facts import Node, Nodes
 from tests.checks.gpu import CPU, NO_SLICES, PRESENT, offer, recipe_of
-from tests.checks.judging import outcomes, places, run_check
+from tests.checks.judging import get_coverage, judge, outcomes, places, run_check
 
 H200, L40S, GEFORCE = "NVIDIA-H200", "NVIDIA-L40S", "NVIDIA-GeForce-RTX-4090"
 
@@ -39,16 +39,19 @@ def node(version: str, product: str = H200, name: str = "a", **labels: str) -> N
         ("575.57.08", H200, "mirror.example:5000/dynamo/sglang-runtime:1.1.1@sha256:0", []),
         ("580.65.06", H200, "nvcr.io/nvidia/ai-dynamo/vllm-runtime-enterprise:1.4.2", []),
         ("450.80.02", H200, "dynamo-frontend:1.3.0", []),
-        ("580.65.06", H200, "vllm-runtime:my-build", ["warn"]),
-        ("580.65.06", H200, "vllm-runtime:9.9.9", ["warn"]),
-        ("580.65.06", H200, "registry.example/own:1", ["warn"]),
+        ("580.65.06", H200, "vllm-runtime:my-build", ["unjudged"]),
+        ("580.65.06", H200, "vllm-runtime:9.9.9", ["unjudged"]),
+        ("580.65.06", H200, "registry.example/own:1", ["unjudged"]),
+        # what holds for every release that an image may be of
+        ("580.65.06", H200, "vllm-runtime:1.4.0-kimi-k3-dev.1", []),
+        ("560.35.03", H200, "vllm-runtime:1.5.0-dev.1", ["fail"]),
+        ("450.80.02", H200, "vllm-runtime:my-build", ["fail"]),
+        ("450.80.02", H200, "registry.example/own:1", ["unjudged"]),
     ],
 )
-def test_image_against_driver(
-    tmp_path: Path, version: str, product: str, image: str, expected: list[str]
-) -> None:
+def test_images_on_nodes(tmp_path: Path, version: str, product: str, image: str, expected: list[str]) -> None:
     recipe = recipe_of(tmp_path, image=image)
-    assert outcomes(cuda_matrix, Nodes((node(version, product),)), NO_SLICES, recipe) == expected
+    assert judge(cuda_matrix, Nodes((node(version, product),)), NO_SLICES, recipe) == expected
 
 
 def test_finding_names_what_would_run(tmp_path: Path) -> None:
@@ -72,9 +75,7 @@ REQUIRED = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerm
         ({"nodeSelector": {"pool": "none"}}, [("skip", "")]),
     ],
 )
-def test_only_nodes_that_a_worker_may_run_on_are_checked(
-    tmp_path: Path, pod: dict[str, Any], expected: list[tuple[str, str]]
-) -> None:
+def test_nodes_of_a_worker(tmp_path: Path, pod: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     nodes = Nodes((node("580.65.06", name="a", pool="new"), node("560.35.03", name="b", pool="old")))
     recipe = recipe_of(tmp_path, image="vllm-runtime:1.3.0", pod=pod)
     assert places(cuda_matrix, nodes, NO_SLICES, recipe) == expected
@@ -103,10 +104,10 @@ def test_newest_release_that_a_driver_runs() -> None:
 
 
 def test_node_without_a_driver_label() -> None:
-    for nodes in (Nodes((node(""),)), Nodes((CPU,))):
-        assert outcomes(cuda_matrix, nodes, NO_SLICES, None) == ["skip"]
+    assert judge(cuda_matrix, Nodes((CPU,)), NO_SLICES, None) == ["skip"]
+    assert judge(cuda_matrix, Nodes((node(""),)), NO_SLICES, None) == ["unjudged"]
     both = Nodes((node("580.65.06"), node("", name="b")))
-    assert places(cuda_matrix, both, NO_SLICES, None) == [("warn", "Node b")]
+    assert get_coverage(cuda_matrix, both, NO_SLICES, None) == (1, ["Node b"])
 
 
 def test_driver_of_the_dra_driver() -> None:

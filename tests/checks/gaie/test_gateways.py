@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from dynocheck.checks.gaie.gateways import controller, gateway, gateway_class
 from dynocheck.data.gateways import gateway_controller as row
 from dynocheck.facts import Gateway, Workload
-from tests.checks.judging import get_skip_reason, outcomes, places, recipes
+from tests.checks.judging import explain_unjudged, get_skip_reason, judge, outcomes, places, recipes
 from tests.checks.routing import (
     AGENTGATEWAY,
     CLASS,
@@ -114,11 +114,16 @@ def test_every_row_has_a_source() -> None:
     [
         ([replace(CLASS, controller="networking.gke.io/gateway")], "runs outside the cluster"),
         ([replace(CLASS, controller="example.com/x")], "controller example.com/x of class agw is unknown"),
-        ([], "see gaie.class"),
     ],
 )
 def test_controllers_that_are_not_judged(found: list[Any], reason: str) -> None:
-    assert reason in get_skip_reason(controller, classes(*found), *ALL[1:], workloads(), None)
+    facts = (classes(*found), *ALL[1:], workloads(), None)
+    assert judge(controller, *facts) == ["unjudged"]
+    assert reason in explain_unjudged(controller, *facts)
+
+
+def test_a_missing_class_is_another_checks() -> None:
+    assert "see gaie.class" in get_skip_reason(controller, classes(), *ALL[1:], workloads(), None)
 
 
 @pytest.mark.parametrize(("status", "expected"), [("True", "warn"), ("Unknown", "fail")])

@@ -9,7 +9,7 @@ from dynocheck.checks.gpu import precision
 from dynocheck.data import gpus
 from dynocheck.facts import Node, Nodes, Recipes
 from tests.checks.gpu import B200, B300, GB200, H100, NO_SLICES, gpu_node, offer, recipe_of
-from tests.checks.judging import get_skip_reason, outcomes, places
+from tests.checks.judging import get_coverage, outcomes, places
 
 A100, L40S, T4 = "NVIDIA-A100-SXM4-80GB", "NVIDIA-L40S", "Tesla-T4"
 RTX_PRO = "NVIDIA-RTX-PRO-6000-Blackwell-Server-Edition"
@@ -59,9 +59,7 @@ def test_precision_against_gpu(
         ({"nvidia.com/gpu.product": GB200}, [("fail", "deploy.yaml:9")]),
     ],
 )
-def test_some_nodes_lack_the_precision(
-    tmp_path: Path, pool: dict[str, str], expected: list[tuple[str, str]]
-) -> None:
+def test_some_nodes_lack_it(tmp_path: Path, pool: dict[str, str], expected: list[tuple[str, str]]) -> None:
     recipe = fp4(tmp_path, pod={"nodeSelector": pool} if pool else {})
     nodes = Nodes((gpu_node(H100), gpu_node(B200)))
     assert places(precision.architecture, nodes, NO_SLICES, recipe) == expected
@@ -86,9 +84,11 @@ def test_labels_give_what_the_table_lacks(tmp_path: Path) -> None:
     newer, unknown = gpu_node("NVIDIA-Rubin", labels=labels), gpu_node("NVIDIA-Rubin")
     recipe = fp4(tmp_path)
     assert outcomes(precision.architecture, Nodes((newer,)), NO_SLICES, recipe) == []
-    assert "NVIDIA-Rubin" in get_skip_reason(precision.architecture, Nodes((unknown,)), NO_SLICES, recipe)
+    facts = (NO_SLICES, recipe)
+    left = ["Node nvidia-rubin: NVIDIA-Rubin"]
+    assert get_coverage(precision.architecture, Nodes((unknown,)), *facts) == (0, left)
     both = Nodes((unknown, gpu_node(B200)))
-    assert places(precision.architecture, both, NO_SLICES, recipe) == [("warn", "Node nvidia-rubin")]
+    assert get_coverage(precision.architecture, both, *facts) == (1, left)
 
 
 @pytest.mark.parametrize(

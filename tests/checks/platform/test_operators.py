@@ -17,7 +17,7 @@ from dynocheck.facts import (
     Webhook,
     Workload,
 )
-from tests.checks.judging import deploy, outcomes, places, run_check
+from tests.checks.judging import deploy, get_coverage, outcomes, places, run_check
 from tests.checks.manifests import engine, graph
 from tests.checks.platform import config, operator, running, serve_graphs
 
@@ -71,13 +71,19 @@ def test_an_expired_lease_with_webhooks_left() -> None:
         ("1.1.1", ["v1alpha1", "v1beta1"], ["warn"]),
         ("1.5.0-dev.3", ["v1alpha1"], ["warn"]),
         ("1.4.0", [], []),
-        ("latest", ["v1beta1"], ["skip"]),
-        ("my-build", ["v1beta1"], ["skip"]),
     ],
 )
 def test_operator_and_served_versions(release: str, served: list[str], expected: list[str]) -> None:
     facts = (running(operator(release)), serve_graphs(*served), None)
     assert outcomes(operators.version_skew, *facts) == expected
+
+
+@pytest.mark.parametrize("release", ["latest", "my-build"])
+def test_an_operator_of_unknown_release_is_not_judged(release: str) -> None:
+    count, left = get_coverage(
+        operators.version_skew, running(operator(release)), serve_graphs("v1beta1"), None
+    )
+    assert (count, len(left)) == (0, 1)
 
 
 def test_images_newer_than_the_operator(tmp_path: Path) -> None:

@@ -15,7 +15,7 @@ from dynocheck.facts import (
     StorageClass,
     StorageClasses,
 )
-from tests.checks.judging import FRONTEND, GRAPH, outcomes, places, read_lines, recipes, run_check
+from tests.checks.judging import FRONTEND, GRAPH, judge, outcomes, places, read_lines, recipes, run_check
 from tests.checks.manifests import dump_objects, job
 from tests.checks.storage.manifests import claim, mounting
 
@@ -62,13 +62,13 @@ def test_no_default_fails_for_unbound_claims_without_a_class(tmp_path: Path) -> 
         ((), ["warn"]),
         ((EBS,), ["warn"]),
         ((EBS, NFS), []),
-        ((UNKNOWN,), ["warn"]),
+        ((UNKNOWN,), ["unjudged"]),
         ((EBS, StorageClass("x", "rancher.io/local-path")), ["warn"]),
         ((UNKNOWN, NFS), []),
     ],
 )
 def test_one_class_with_rwx_is_enough(classes: tuple[StorageClass, ...], expected: list[str]) -> None:
-    assert outcomes(storage.rwx_class, StorageClasses(classes), None) == expected
+    assert judge(storage.rwx_class, StorageClasses(classes), None) == expected
 
 
 @pytest.mark.parametrize(
