@@ -1,11 +1,20 @@
 """GitHub Markdown for pull request comments and job summaries; GitLab renders it too."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from html import escape
-from itertools import groupby
+from itertools import accumulate
 
-from dynocheck.core.outcomes import Cell, Finding, Outcome, Report, Table, Verdict, describe_suppressed
+from dynocheck.core.outcomes import Cell, Finding, Outcome, Report, Table, describe_suppressed
+from dynocheck.reports._causes import (
+    Cause,
+    UnjudgedGroup,
+    describe_checks,
+    describe_counts,
+    group_causes,
+    group_unjudged,
+    list_coverage,
+)
 from dynocheck.reports._cells import format_value, split_cell
 from dynocheck.reports._sparkline import draw_lines
 from dynocheck.reports._text import (
@@ -13,17 +22,19 @@ from dynocheck.reports._text import (
     decide_outcome,
     describe_result,
     flatten,
-    format_place,
     sanitize,
     shorten,
 )
-from dynocheck.reports._unknown_reasons import UnknownReason, count_shared, find_reason
 from dynocheck.reports.options import ReportOptions
 
 _ROOM = 60_000  # characters: GitHub takes 65,536 in a comment
+_ROOM_FOR_ROWS = 20_000
 _MOST_ROWS = 50
+_PLACES = 300  # of all causes together
+_FEWEST_PLACES = 5
+_MOST_IN_CELL = 300
 _WIDTH = 100
-_QUIET = (Outcome.PASS, Outcome.SKIP)
+_NOT_JUDGED = f"{MARKS[Outcome.UNJUDGED]} {Outcome.UNJUDGED}"
 _PLAIN = re.compile(r"[\w.,:;/=+-]+( [\w.,:;/=+-]+)*")
 _MARKUP = re.compile(r"[\\`*_~\[\]|]")
 # What GitHub and GitLab turn into a link, a mention or mathematics.
@@ -31,71 +42,79 @@ _REFERENCE = re.compile(r"\$|[@#!~%&](?=\w)|//|(?<=GH)-(?=\d)|www(?=\.)", re.IGN
 
 
 def render(report: Report, options: ReportOptions) -> str:
-    """The result, a table of the checks that did not pass, and folded details.
+    """The result, a table of the problems by cause, and folded details; the worst come first.
 
-    Details beyond GitHub's size limit are left out and counted.
+    Rows and details beyond GitHub's size limit are left out and counted.
     """
-    parts = [*_format_headline(report, options), *_format_overview(report)]
+    causes, unjudged = group_causes(report), group_unjudged(report)
+    parts = [*_format_headline(report, options, causes), *_format_overview(causes, unjudged)]
     room, left = _ROOM - sum(map(len, parts)), 0
-    for block in _format_details(report):
-        room -= len(block)
-        left += room < 0
-        parts += [block] if room >= 0 else []
+    for block in _format_details(report, causes, unjudged):
+        left += len(block) > room
+        if len(block) <= room:
+            parts.append(block)
+            room -= len(block)
     if left:
         parts.append(f"{left} more details are left out here; `-o html` and `-o json` have them.\n")
     return "\n".join(parts)
 
 
-def _format_headline(report: Report, options: ReportOptions) -> Iterator[str]:
+def _format_headline(report: Report, options: ReportOptions, causes: Sequence[Cause]) -> Iterator[str]:
     mark = MARKS[decide_outcome(report, strict=options.strict)]
     name = _escape(f"{report.tool.name} {report.command}")
     yield f"### {mark} {name}: {describe_result(report, strict=options.strict)}\n"
-    counts = ", ".join(f"{many} {outcome}" for outcome, many in report.summary.items() if many)
     made = f"{report.tool.name} {report.tool.version}, {report.started}"
-    yield f"{counts or 'no checks'} <sub>{_escape(made)}</sub>\n"
+    yield f"{describe_counts(report, causes)} <sub>{_escape(made)}</sub>\n"
     target = "; ".join(
         f"{_format_code(name)} {_format_code(value)}" for name, value in flatten(report.target)
     )
     if target:
         yield f"of {target}\n"
+    if coverage := list_coverage(report):
+        yield f"judged: {_escape('; '.join(coverage))}\n"
 
 
-def _format_overview(report: Report) -> Iterator[str]:
-    """A row per check that did not pass; checks that could not judge for the same reason share one."""
-    shared = count_shared(report)
+def _format_overview(causes: Sequence[Cause], unjudged: Sequence[UnjudgedGroup]) -> Iterator[str]:
+    """A row per cause and per reason why something was not judged, as many as there is room for."""
     rows = [
-        (_format_outcome(each.outcome), f"{many} checks", _escape(each.text)) for each, many in shared.items()
+        tuple(map(_cut, (_format_outcome(c), c.headline, describe_checks(c), _name_places(c.places))))
+        for c in causes
     ]
-    rows += [_format_row(verdict) for verdict in _list_notable(report) if find_reason(verdict) not in shared]
+    rows += [(_NOT_JUDGED, _cut(group.headline), "", _cut(_name_places(group.things))) for group in unjudged]
     if rows:
-        yield from _format_grid(("outcome", "check", "what was seen"), rows)
+        ends = accumulate(sum(map(len, row)) for row in rows)
+        most = min(max(sum(end <= _ROOM_FOR_ROWS for end in ends), 1), _MOST_ROWS)
+        yield from _format_grid(("outcome", "what was seen", "check", "where"), rows, most)
 
 
-def _list_notable(report: Report) -> list[Verdict]:
-    return [verdict for verdict in report.verdicts if verdict.outcome not in _QUIET]
+def _format_outcome(cause: Cause) -> str:
+    return f"{MARKS[cause.outcome]} {cause.outcome}"
 
 
-def _format_outcome(outcome: Outcome) -> str:
-    return f"{MARKS[outcome]} {outcome}"
+def _name_places(places: Sequence[str]) -> str:
+    return f"{places[0]}{f' +{len(places) - 1}' if places[1:] else ''}" if places else ""
 
 
-def _format_row(verdict: Verdict) -> tuple[str, str, str]:
-    return _format_outcome(verdict.outcome), _format_code(verdict.check), _escape(verdict.message)
+def _cut(text: str) -> str:
+    """Text of a cell, which the details have whole."""
+    return _escape(text if len(text) <= _MOST_IN_CELL else f"{text[:_MOST_IN_CELL]}...")
 
 
-def _format_details(report: Report) -> Iterator[str]:
-    shared = count_shared(report)
-    for reason, many in shared.items():
-        alike = [verdict for verdict in report.verdicts if find_reason(verdict) == reason]
-        yield _fold(
-            f"{_format_outcome(reason.outcome)} {many} checks {reason.what}", _format_reason(reason, alike)
-        )
-    for verdict in report.verdicts:
-        alone = verdict.outcome not in _QUIET and find_reason(verdict) not in shared
-        if alone or verdict.suppressed:
-            check = f"<code>{_escape(verdict.check)}</code>"
-            summary = f"{_format_outcome(verdict.outcome)} {check} {_escape(verdict.title)}"
-            yield _fold(summary, _format_findings(verdict))
+def _format_details(
+    report: Report, causes: Sequence[Cause], unjudged: Sequence[UnjudgedGroup]
+) -> Iterator[str]:
+    most = max(_PLACES // max(len(causes) + len(unjudged), 1), _FEWEST_PLACES)
+    for cause in causes:
+        check = f"<code>{_escape(describe_checks(cause))}</code>"
+        title = cause.verdicts[0].title if len(cause.verdicts) == 1 else cause.headline
+        yield _fold(f"{_format_outcome(cause)} {check} {_cut(title)}", _format_cause(cause, most))
+    for group in unjudged:
+        needs = [f"needs: {_escape(group.needs)}\n"] if group.needs else []
+        yield _fold(f"{_NOT_JUDGED} {_cut(group.headline)}", [*needs, *_format_places(group.things, most)])
+    suppressed = [each for verdict in report.verdicts for each in verdict.suppressed]
+    if suppressed:
+        reasons = [f"- {_escape(line)}" for line in describe_suppressed(suppressed)]
+        yield _fold(f"{len(suppressed)} finding{'s' if suppressed[1:] else ''} suppressed", reasons)
     for table in report.tables:
         yield _fold(_escape(table.title), _format_table(table))
     for chart in report.charts:
@@ -104,34 +123,32 @@ def _format_details(report: Report) -> Iterator[str]:
             yield _fold(_escape(chart.title), [_fence(lines), *_format_note(chart.note)])
 
 
-def _format_reason(reason: UnknownReason, verdicts: Iterable[Verdict]) -> Iterator[str]:
-    """A reason, its fixes, and the checks that share it."""
-    yield f"because: {_escape(reason.text)}\n"
-    for fix in reason.fixes:
-        yield f"{_fence([sanitize(fix)])}\n"
-    for verdict in verdicts:
-        yield f"- {_format_code(verdict.check)} {_escape(verdict.title)}"
+def _format_cause(cause: Cause, most: int) -> Iterator[str]:
+    """What was found, where, what follows from it, and the fix."""
+    yield f"**{cause.outcome}** {_escape(cause.headline)}{_format_evidence(cause.first)}\n"
+    yield from _format_places(cause.places, most)
+    for effect in cause.effects:
+        yield f"\nleads to: {_escape(effect.headline)} {_format_code(describe_checks(effect))}"
+    if len(cause.verdicts) > 1:
+        for verdict in cause.verdicts:
+            yield f"- {_format_code(verdict.check)} {_escape(verdict.title)}"
+    if cause.fix:
+        yield "\n".join(["", "fix:", "", _fence([sanitize(cause.fix)])])
 
 
-def _format_findings(verdict: Verdict) -> Iterator[str]:
-    """The findings with evidence; a fix that several in a row share is shown once, after the last."""
-    findings = () if verdict.outcome in _QUIET else verdict.findings
-    for fix, alike in groupby(findings, key=lambda finding: finding.fix):
-        for finding in alike:
-            yield _format_finding(finding)
-        if fix:
-            yield "\n".join(["", "  fix:", "", _fence([sanitize(fix)], "  "), ""])
-    for line in describe_suppressed(verdict.suppressed):
-        yield f"- {_escape(line)}"
+def _format_places(places: Sequence[str], most: int) -> Iterator[str]:
+    """The first places, and the number of the others."""
+    for place in places[:most]:
+        yield f"- {_format_code(place)}"
+    if len(places) > most:
+        yield f"- and {len(places) - most} more"
 
 
-def _format_finding(finding: Finding) -> str:
-    place = format_place(finding)
-    text = f"- **{finding.outcome}** {f'{_format_code(place)}: ' if place else ''}{_escape(finding.message)}"
+def _format_evidence(finding: Finding) -> str:
     seen = "; ".join(
         f"{_format_code(name)} {_format_code(value)}" for name, value in flatten(finding.evidence)
     )
-    return f"{text}<br>seen: {seen}" if seen else text
+    return f"<br>seen: {seen}" if seen else ""
 
 
 def _fence(lines: list[str], indent: str = "") -> str:
@@ -157,13 +174,15 @@ def _format_cell(cell: Cell) -> str:
     return "<br>".join(_escape(format_value(part)) for part in split_cell(cell))
 
 
-def _format_grid(columns: Iterable[str], rows: Iterable[Iterable[str]]) -> Iterator[str]:
-    """A table of at most 50 rows."""
+def _format_grid(
+    columns: Iterable[str], rows: Iterable[Iterable[str]], most: int = _MOST_ROWS
+) -> Iterator[str]:
+    """A table of the first rows, and the number of the others."""
     head, body = [*columns], [*rows]
-    lines = [head, ["---"] * len(head), *body[:_MOST_ROWS]]
+    lines = [head, ["---"] * len(head), *body[:most]]
     yield "".join(f"| {' | '.join(line)} |\n" for line in lines)
-    if len(body) > _MOST_ROWS:
-        yield f"and {len(body) - _MOST_ROWS} more\n"
+    if len(body) > most:
+        yield f"and {len(body) - most} more\n"
 
 
 def _fold(summary: str, content: Iterable[str]) -> str:

@@ -120,34 +120,6 @@ def worker(
 """
 
 
-def make_component(
-    *args: str,
-    module: str = "dynamo.vllm",
-    image: str = "vllm-runtime:1.3.0",
-    script: str = "",
-    more: str = "",
-) -> str:
-    """A component of one GPU, in an image of Dynamo's, that starts a module with exactly these arguments.
-
-    :param script: what a shell runs instead.
-    :param more: more of its container and of its pod, indented as they are.
-    """
-    quoted = ", ".join(f"'{arg}'" for arg in args)
-    command = f"[sh, -c, '{script}']" if script else f"[python3, -m, {module}]"
-    return f"""
-  - name: w
-    type: worker
-    podTemplate:
-      spec:
-        containers:
-        - name: main
-          image: nvcr.io/nvidia/ai-dynamo/{image}
-          command: {command}
-          args: [{quoted}]
-          resources: {{limits: {{nvidia.com/gpu: "1"}}}}
-{more}"""
-
-
 def recipes(folder: Path, **files: str) -> Recipes:
     """The recipe in a folder that holds these files; `a__b` is the file b.yaml in the folder a."""
     for name, text in files.items():

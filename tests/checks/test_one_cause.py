@@ -47,9 +47,7 @@ def load(folder: Path, args: str, tag: str = "1.3.0", module: str = "dynamo.vllm
         ("--tensor-paralel-size 8", {"tag": "my-build"}, ["engine.flags-known"]),
     ],
 )
-def test_a_flag_that_is_misspelt(
-    tmp_path: Path, args: str, more: dict[str, str], expected: list[str]
-) -> None:
+def test_a_misspelt_flag(tmp_path: Path, args: str, more: dict[str, str], expected: list[str]) -> None:
     assert list_tellers((*FLAGS, *SPLIT), load(tmp_path, args, **more)) == expected
 
 

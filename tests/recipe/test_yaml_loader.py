@@ -319,13 +319,13 @@ def test_deep_nesting_is_limited(nest: str) -> None:
 
 def test_alias_bombs_are_errors() -> None:
     levels = "".join(f"a{i + 1}: &a{i + 1} [{', '.join([f'*a{i}'] * 10)}]\n" for i in range(12))
-    started = time.monotonic()
+    started = time.process_time()
     assert str(MAX_VALUES) in fatal("a0: &a0 x\n" + levels).message
     merges = "".join(f"a{i + 1}: &a{i + 1} {{x{i}: *a{i}, y{i}: *a{i}}}\n" for i in range(40))
     assert str(MAX_VALUES) in fatal("a0: &a0 {x: 1}\n" + merges).message
     many = f"a: &a [{'x, ' * 10}]\nb: &b [{'*a, ' * 7}]\nc: [{'*b, ' * 5}]\n---\n"
     assert str(MAX_VALUES) in fatal(many * 2000).message
-    assert time.monotonic() - started < 5
+    assert time.process_time() - started < 5
 
 
 @pytest.mark.parametrize("text", ["", "\n\n", "# only\n# comments\n", "---\n---\n", "\ufeff", "null\n"])

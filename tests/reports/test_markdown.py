@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from itertools import product
+from string import ascii_lowercase
 
+import msgspec
 import pytest
 from lxml import etree
 from lxml import html as lxml_html
 from markdown_it import MarkdownIt
 
-from dynocheck.core.outcomes import Outcome, Report
+from dynocheck.core.outcomes import Location, Outcome, Report, unjudged
 from dynocheck.reports import render_report
 from dynocheck.reports._text import sanitize
 from tests.reports.samples import (
@@ -17,6 +20,7 @@ from tests.reports.samples import (
     PASS,
     SKIP,
     UNREACHABLE,
+    WARN,
     every_outcome,
     finding,
     report,
@@ -42,34 +46,45 @@ def text(element: etree._Element) -> str:
     return " ".join("".join(element.itertext()).split())  # type: ignore[arg-type]
 
 
-def test_all_that_is_no_pass_is_in_a_table_and_its_details_are_folded() -> None:
+def test_the_causes_are_in_a_table_worst_first_and_their_details_are_folded() -> None:
     root = rendered(render_report(every_outcome(), "markdown"))
     assert [text(each) for each in root.iter("h3")] == ["✘ dynocheck preflight: not fit"]
     rows = [[text(cell) for cell in row] for row in root.find(".//table").iter("tr")]  # type: ignore[union-attr]
-    assert rows == [
-        ["outcome", "check", "what was seen"],
-        ["✘ fail", "storage.rwx-class", "no StorageClass can give ReadWriteMany"],
-        ["✘ fail", "recipe.gpus-fit", "decode asks for 16 GPUs, the largest node has 8"],
-        [
-            "! warn",
-            "nodes.driver",
-            "driver 535.104.05 is older than the 570 that CUDA 12.8 wants (and 1 more)",
-        ],
-        ["? unknown", "nodes.allocatable", "may not list nodes at the cluster scope"],
-        ["* error", "fabric.nccl", "crashed: KeyError in fabric.py, line 31"],
+    assert rows[0] == ["outcome", "what was seen", "check", "where"]
+    assert [(row[0], row[2]) for row in rows[1:]] == [
+        ("✘ fail", "storage.rwx-class"),
+        ("✘ fail", "recipe.gpus-fit"),
+        ("* error", "fabric.nccl"),
+        ("? unknown", "nodes.allocatable"),
+        ("! warn", "nodes.driver, 2 times"),
     ]
+    assert rows[2][3].startswith("recipes/llama-3-70b/vllm/disagg/deploy.yaml:48:13")
+    assert rows[5][3] == "Node gpu-worker-01 +1"
     assert len(root.findall(".//details")) == 5
-    fixes = [block.text_content().strip() for block in root.iter("pre")]  # type: ignore[attr-defined]
-    assert fixes == list(
-        dict.fromkeys(f.fix for v in every_outcome().verdicts for f in v.findings if f.fix is not None)
-    )
-    assert "recipes/llama-3-70b/vllm/disagg/deploy.yaml:48:13" in text(root)
+    fixes = {block.text_content().strip() for block in root.iter("pre")}  # type: ignore[attr-defined]
+    assert fixes == {f.fix for v in every_outcome().verdicts for f in v.findings if f.fix is not None}
     assert "largest.node gpu-worker-03" in text(root)
+
+
+def test_what_was_not_judged_is_a_row_with_what_would_let_us() -> None:
+    item = unjudged("image a:1", why="no table for it", needs="the release of a:1")
+    part = msgspec.structs.replace(
+        verdict(PASS, "a.part", "t"), unjudged=(item,), judged=1, of=2, noun="images"
+    )
+    root = rendered(render_report(report(part), "markdown"))
+    assert "judged: 1 of 2 images" in text(root)
+    assert [text(cell) for cell in root.iter("td")] == [
+        "~ unjudged",
+        "1 not judged: no table for it (a.part)",
+        "",
+        "image a:1",
+    ]
+    assert "needs: the release of a:1" in text(root)
 
 
 def test_where_all_is_well_there_is_no_table() -> None:
     root = rendered(render_report(report(verdict(PASS, "a.b", "t"), verdict(SKIP, "a.c", "s")), "markdown"))
-    assert "1 pass, 1 skip" in text(root)
+    assert "1 check passed, 1 skipped" in text(root)
     assert root.findall(".//table") == root.findall(".//details") == []
 
 
@@ -139,25 +154,46 @@ def test_a_fix_with_fences_in_it_stays_one_block() -> None:
 
 def test_a_reason_of_many_checks_is_a_row() -> None:
     root = rendered(render_report(server_down(), "markdown"))
-    assert [text(cell) for cell in root.iter("td")] == ["? unknown", "16 checks", UNREACHABLE]
-    assert [text(each) for each in root.iter("summary")] == ["? unknown 16 checks could not look"]
+    outcome, seen, checks, _ = (text(cell) for cell in root.iter("td"))
+    assert (outcome, checks) == ("? unknown", "storage 4, nodes 4, operator 4, recipe 4")
+    assert UNREACHABLE in seen
     assert len(list(root.iter("li"))) == 16
 
 
-@pytest.mark.parametrize("many", [30, 3000])
-def test_a_comment_has_room_for_it(many: int) -> None:
-    found = [
-        finding(FAIL, f"_pod_ {n} is *gone* " * 5, fix="kubectl get pods", evidence={"n": n})
-        for n in range(many)
-    ]
-    verdicts = [
-        verdict(FAIL, f"pods.there-{n}", "a pod is gone", *found[:20], title="t") for n in range(many)
-    ]
-    made = render_report(report(*verdicts), "markdown")
+NAMES = ["".join(pair) for pair in product(ascii_lowercase, repeat=2)]  # no digits: each is a cause
+
+
+def test_a_comment_has_room_for_the_worst_of_many_causes() -> None:
+    found = {
+        name: finding(WARN, f"_pod_ {name} is *gone* " * 20, fix=f"kubectl get {name}") for name in NAMES
+    }
+    verdicts = [verdict(WARN, f"pods.there-{name}", "m", each, each, each) for name, each in found.items()]
+    worst = verdict(FAIL, "z.worst", "m", finding(FAIL, "the worst", location=Location("a/worst.yaml", 3)))
+    made = render_report(report(*verdicts, worst), "markdown")
     assert len(made) < GITHUB_TAKES
+    assert "a/worst.yaml:3" in text(rendered(made)).partition("pods.there")[0]
     assert re.search(r"^\d+ more details are left out here", made, re.MULTILINE)
-    assert (f"and {many - 50} more" in made) is (many > 50)
-    assert made.count("<details>") == made.count("</details>")
+    assert re.search(r"^and \d+ more$", made, re.MULTILINE)
+    assert made.count("<details>") == made.count("</details>") > 10
+
+
+def test_a_cause_in_thousands_of_places_names_those_there_is_room_for() -> None:
+    found = [
+        finding(FAIL, f"w{n}: TP 4 needs 4 GPUs", location=Location(f"recipes/m{n}/vllm/deploy.yaml", n, 7))
+        for n in range(10_200)
+    ]
+    made = render_report(report(verdict(FAIL, "parallelism.gpus-match", "m", *found)), "markdown")
+    assert len(made) < GITHUB_TAKES
+    assert made.count("/deploy.yaml:") > 200
+    assert "and 9900 more" in made
+
+
+def test_even_one_cause_that_does_not_fit_is_named() -> None:
+    huge = finding(FAIL, "<gone> " * 10_000, location=Location("a.yaml", 3), fix="kubectl " * 10_000)
+    made = render_report(report(verdict(FAIL, "a.b", "m", huge)), "markdown")
+    assert len(made) < GITHUB_TAKES
+    assert "a.yaml:3" in made
+    assert "1 more details are left out here" in made
 
 
 @pytest.mark.parametrize("made", [report(), server_down()])

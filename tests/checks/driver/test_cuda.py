@@ -49,9 +49,7 @@ def node(version: str, product: str = H200, name: str = "a", **labels: str) -> N
         ("450.80.02", H200, "registry.example/own:1", ["unjudged"]),
     ],
 )
-def test_image_against_driver(
-    tmp_path: Path, version: str, product: str, image: str, expected: list[str]
-) -> None:
+def test_images_on_nodes(tmp_path: Path, version: str, product: str, image: str, expected: list[str]) -> None:
     recipe = recipe_of(tmp_path, image=image)
     assert judge(cuda_matrix, Nodes((node(version, product),)), NO_SLICES, recipe) == expected
 
@@ -77,9 +75,7 @@ REQUIRED = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerm
         ({"nodeSelector": {"pool": "none"}}, [("skip", "")]),
     ],
 )
-def test_only_nodes_that_a_worker_may_run_on_are_checked(
-    tmp_path: Path, pod: dict[str, Any], expected: list[tuple[str, str]]
-) -> None:
+def test_nodes_of_a_worker(tmp_path: Path, pod: dict[str, Any], expected: list[tuple[str, str]]) -> None:
     nodes = Nodes((node("580.65.06", name="a", pool="new"), node("560.35.03", name="b", pool="old")))
     recipe = recipe_of(tmp_path, image="vllm-runtime:1.3.0", pod=pod)
     assert places(cuda_matrix, nodes, NO_SLICES, recipe) == expected

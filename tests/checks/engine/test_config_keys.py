@@ -76,9 +76,7 @@ def test_keys_that_engines_take(tmp_path: Path, image: str, args: list[str], fil
         (VLLM, "enforce-eagre: false", "warn", "enforce-eager"),  # vLLM ignores it
     ],
 )
-def test_keys_that_an_engine_does_not_have(
-    tmp_path: Path, image: str, file: str, outcome: str, fix: str
-) -> None:
+def test_keys_that_engines_lack(tmp_path: Path, image: str, file: str, outcome: str, fix: str) -> None:
     given = launch(tmp_path, image, CONFIG, file)
     (finding,) = run_check(config_keys.config_keys, given)
     assert (finding.outcome, finding.fix) == (outcome, fix if " " in fix else f"write {fix}")
@@ -118,9 +116,7 @@ def test_config_and_its_path_must_be_two_words(tmp_path: Path, image: str, expec
         ("1.6.1", [SPECULATIVE, '{"speculative_token_tree": "[(0,)]"}'], ["fail"]),
     ],
 )
-def test_keys_are_those_of_the_release(
-    tmp_path: Path, release: str, args: list[str], expected: list[str]
-) -> None:
+def test_keys_of_the_release(tmp_path: Path, release: str, args: list[str], expected: list[str]) -> None:
     given = launch(tmp_path, f"vllm-runtime:{release}", args)
     assert outcomes(config_keys.config_keys, given) == expected
 
@@ -150,7 +146,5 @@ def test_values_in_a_file(tmp_path: Path, image: str, file: str) -> None:
         (VLLM, CONFIG, "", "no engine has"),
     ],
 )
-def test_files_that_are_not_judged(
-    tmp_path: Path, image: str, args: list[str], file: str, reason: str
-) -> None:
+def test_files_not_judged(tmp_path: Path, image: str, args: list[str], file: str, reason: str) -> None:
     assert reason in get_skip_reason(config_keys.config_keys, launch(tmp_path, image, args, file))

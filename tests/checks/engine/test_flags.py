@@ -77,9 +77,7 @@ def test_vllm_exits_at_flags_that_it_does_not_know(tmp_path: Path, args: str, fi
         ("vllm", "vllm-runtime:1.3.0.post1", "--typo", ["fail"]),
     ],
 )
-def test_flags_are_those_of_the_program_and_release(
-    tmp_path: Path, module: str, image: str, args: str, expected: list[str]
-) -> None:
+def test_flags_by_release(tmp_path: Path, module: str, image: str, args: str, expected: list[str]) -> None:
     assert outcomes(flags_known, launch(tmp_path, args, module=f"dynamo.{module}", image=image)) == expected
 
 

@@ -91,9 +91,7 @@ def test_pairs(tmp_path: Path, one: dict[str, Any], expected: list[str]) -> None
         ("null", "null", "", ["skip"]),
     ],
 )
-def test_the_buffer_holds_a_prompt(
-    tmp_path: Path, prefill: str, decode: str, more: str, expected: list[str]
-) -> None:
+def test_trtllm_buffer(tmp_path: Path, prefill: str, decode: str, more: str, expected: list[str]) -> None:
     buffer = "cache_transceiver_config: {backend: DEFAULT, max_tokens_in_buffer: %s}"
     files = {
         "p": f"max_seq_len: 9000\n{more}\n{buffer % prefill}",

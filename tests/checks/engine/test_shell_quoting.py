@@ -10,8 +10,8 @@ from dynocheck.checks.engine import conflicting_args
 from dynocheck.checks.engine.shell_quoting import shell_quoting
 from dynocheck.facts import Recipes
 from dynocheck.recipe.discover import load_recipes
-from tests.checks.judging import GRAPH, deploy, judge, make_component, read_lines, recipes
-from tests.checks.manifests import FRONTEND, config_map, dump_objects, engine, graph, job
+from tests.checks.judging import deploy, judge, read_lines
+from tests.checks.manifests import FRONTEND, config_map, engine, graph, job, mount_config
 
 VLLM = ["python3", "-m", "dynamo.vllm", "--model", "m"]
 SECRET = {"valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
@@ -87,40 +87,28 @@ def test_jobs_have_shells_too(tmp_path: Path) -> None:
 
 # engine.cli-vs-yaml
 
-MOUNTED = """\
-          volumeMounts: [{name: config, mountPath: /config}]
-          env: [{name: UNKNOWN, valueFrom: {secretKeyRef: {name: s, key: k}}}]
-        volumes: [{name: config, configMap: {name: config}}]
-"""
-
 
 @pytest.mark.parametrize(
-    ("module", "flag", "file", "args", "expected"),
+    ("module", "file", "args", "expected"),
     [
-        ("trtllm", "--extra-engine-args", "max_batch_size: 8", ["--max-batch-size", "8"], []),
-        ("trtllm", "--extra-engine-args", "max_batch_size: 8", ["--max-batch-size", "16"], ["warn"]),
-        ("trtllm", "--extra-engine-args", "tensor_parallel_size: 4", ["--tensor-parallel-size=2"], ["warn"]),
-        (
-            "trtllm",
-            "--extra-engine-args",
-            f"{CACHE}: 0.7}}",
-            ["--free-gpu-memory-fraction", "0.90"],
-            ["warn"],
-        ),
-        ("trtllm", "--extra-engine-args", f"{CACHE}: 0.9}}", ["--free-gpu-memory-fraction", "0.90"], []),
-        ("sglang", "--config", "tensor-parallel-size: 4", ["--tp", "8"], ["warn"]),
-        ("sglang", "--config", "tensor-parallel-size: 4", ["--tp", "4"], []),
-        ("vllm", "--config", "max-model-len: 4096", ["--max-model-len=8192"], ["warn"]),
-        ("vllm", "--config", "max-model-len: 4096", ["--max-model-len=$(UNKNOWN)"], ["unjudged"]),
-        ("vllm", "--config", "enforce-eager: true", ["--enforce-eager"], []),
+        ("trtllm", "max_batch_size: 8", ["--max-batch-size", "8"], []),
+        ("trtllm", "max_batch_size: 8", ["--max-batch-size", "16"], ["warn"]),
+        ("trtllm", "tensor_parallel_size: 4", ["--tensor-parallel-size=2"], ["warn"]),
+        ("trtllm", f"{CACHE}: 0.7}}", ["--free-gpu-memory-fraction", "0.90"], ["warn"]),
+        ("trtllm", f"{CACHE}: 0.9}}", ["--free-gpu-memory-fraction", "0.90"], []),
+        ("sglang", "tensor-parallel-size: 4", ["--tp", "8"], ["warn"]),
+        ("sglang", "tensor-parallel-size: 4", ["--tp", "4"], []),
+        ("vllm", "max-model-len: 4096", ["--max-model-len=8192"], ["warn"]),
+        ("vllm", "max-model-len: 4096", ["--max-model-len=$(UNKNOWN)"], ["unjudged"]),
+        ("vllm", "enforce-eager: true", ["--enforce-eager"], []),
     ],
 )
-def test_one_place_is_enough(
-    tmp_path: Path, module: str, flag: str, file: str, args: list[str], expected: list[str]
-) -> None:
-    worker = make_component(flag, "/config/engine.yaml", *args, module=f"dynamo.{module}", more=MOUNTED)
-    config = dump_objects(config_map("config", engine=file))
-    given = recipes(tmp_path, deploy=f"{config}---{GRAPH}{worker}")
+def test_one_place(tmp_path: Path, module: str, file: str, args: list[str], expected: list[str]) -> None:
+    flag = "--extra-engine-args" if module == "trtllm" else "--config"
+    mounted = mount_config("config")
+    mounted["main"] |= {"args": [flag, "/config/engine.yaml", *args], "env": ENV}
+    worker = engine(module=f"dynamo.{module}", **mounted)
+    given = deploy(tmp_path, config_map("config", engine=file), graph(worker))
     assert judge(conflicting_args.cli_vs_yaml, given) == expected
 
 

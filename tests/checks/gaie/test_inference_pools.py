@@ -115,9 +115,7 @@ TWO = replace(DEPLOYMENT, desired=2, ready=1)
         (with_config(None, unread="configmaps is forbidden"), [DEPLOYMENT], ["unknown"]),
     ],
 )
-def test_what_runs_behind_its_service(
-    found: InferencePool, running: list[Workload], expected: list[str]
-) -> None:
+def test_endpoint_pickers(found: InferencePool, running: list[Workload], expected: list[str]) -> None:
     assert judge_picker(found, *running) == expected
 
 

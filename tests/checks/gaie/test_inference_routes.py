@@ -182,9 +182,7 @@ def test_a_pool_of_the_experimental_group_may_be_led_to() -> None:
         ("{name: gw, namespace: gateways}", "default", ["skip"]),
     ],
 )
-def test_a_recipe_that_leaves_the_namespace_of_its_gateway_open(
-    tmp_path: Path, parent: str, applied_in: str, expected: list[str]
-) -> None:
+def test_an_open_namespace(tmp_path: Path, parent: str, applied_in: str, expected: list[str]) -> None:
     text = HTTP_ROUTE.replace("{name: gw, namespace: gateways}", parent)
     around = pools(), *AROUND[1:3], RunNamespace(applied_in), recipes(tmp_path, deploy=EPP, route=text)
     assert outcomes(route, routes(), *around) == expected

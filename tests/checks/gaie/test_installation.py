@@ -151,9 +151,7 @@ def test_a_controller_of_before_pools() -> None:
         ([crd(POOL, "v1", bundle="v1.4.0"), crd(OLD_POOL, "v1alpha2", bundle="v1.4.0")], []),
     ],
 )
-def test_a_recipe_uses_what_the_bundle_does_not_bring(
-    tmp_path: Path, found: list[CustomResourceDefinition], expected: list[str]
-) -> None:
+def test_needed_bundle(tmp_path: Path, found: list[CustomResourceDefinition], expected: list[str]) -> None:
     pool = f"apiVersion: {OLD}/v1alpha2\nkind: InferencePool\nmetadata: {{name: p}}\nspec: {{}}\n"
     newer = "apiVersion: inference.networking.k8s.io/v1\nkind: InferencePool\nmetadata: {name: p}\n"
     asking = recipes(tmp_path, old=pool, newer=newer + "spec: {appProtocol: kubernetes.io/h2c}\n")

@@ -44,9 +44,7 @@ def test_a_node_that_shares_its_gpus(labels: dict[str, str]) -> None:
         (4, {"nodeSelector": {"pool": "dev"}}, 2, ["warn", "fail"]),
     ],
 )
-def test_a_worker_of_several_gpus_needs_whole_ones(
-    tmp_path: Path, gpus: int, pod: dict[str, Any], pools: int, expected: list[str]
-) -> None:
+def test_whole_gpus(tmp_path: Path, gpus: int, pod: dict[str, Any], pools: int, expected: list[str]) -> None:
     shared = holding("a", WHOLE, labels={**SLICED, "pool": "dev"})
     nodes = Nodes((shared, holding("b", WHOLE, labels=UNSHARED))[:pools])
     assert outcomes(exclusive.sharing, nodes, NO_SLICES, recipe_of(tmp_path, gpus=gpus, pod=pod)) == expected

@@ -8,7 +8,7 @@ import pytest
 from dynocheck.checks.gpu import nodes as gpu
 from dynocheck.facts import Autoscalers, Condition, GpuNode, Node, Nodes, ResourceSlices, Taint
 from tests.checks.gpu import CPU, NO_SLICES, PRESENT, holding, offer, recipe_of
-from tests.checks.judging import get_skip_reason, outcomes, places, run_check
+from tests.checks.judging import outcomes, places, run_check
 
 NO_SCALERS = Autoscalers()
 READY = (Condition("Ready", "True"),)
@@ -19,41 +19,31 @@ def gpus(name: str, count: str = "8", *, healthy: str | None = None, **more: Any
 
 
 VFIO = {**PRESENT, "nvidia.com/gpu.workload.config": "vm-passthrough"}
-
-
-@pytest.mark.parametrize(
-    ("node", "slices", "expected"),
-    [
-        (Node("a", labels=PRESENT), NO_SLICES, []),
-        (gpus("a"), NO_SLICES, []),
-        (Node("a", allocatable={"nvidia.com/mig-1g.10gb": "7"}), NO_SLICES, []),
-        (Node("a"), offer("a"), []),
-        (Node("a"), ResourceSlices(), ["fail"]),
-        (Node("a"), offer("a", driver="nic.example"), ["fail"]),
-        (Node("a", labels={"nvidia.com/gpu.present": "false"}), NO_SLICES, ["fail"]),
-        (Node("a", labels=VFIO), NO_SLICES, ["fail"]),
-    ],
-)
-def test_gpus_are_seen_by_label_amount_or_slice(
-    node: Node, slices: ResourceSlices, expected: list[str]
-) -> None:
-    assert outcomes(gpu.nodes_present, Nodes((CPU, node)), slices, NO_SCALERS) == expected
-
-
 UNREADABLE = Autoscalers(unseen="configmaps is forbidden (403)")
 
 
 @pytest.mark.parametrize(
-    ("nodes", "scalers", "expected"),
+    ("nodes", "slices", "scalers", "expected"),
     [
-        ((), NO_SCALERS, ["fail"]),
-        ((CPU,), Autoscalers(("Karpenter",)), ["warn"]),  # which may add some
-        ((CPU,), UNREADABLE, ["unknown"]),
-        ((gpus("a"),), UNREADABLE, []),
+        # GPUs are seen by label, amount or slice
+        ([CPU, Node("a", labels=PRESENT)], NO_SLICES, NO_SCALERS, []),
+        ([CPU, gpus("a")], NO_SLICES, NO_SCALERS, []),
+        ([CPU, Node("a", allocatable={"nvidia.com/mig-1g.10gb": "7"})], NO_SLICES, NO_SCALERS, []),
+        ([CPU, Node("a")], offer("a"), NO_SCALERS, []),
+        ([CPU, Node("a")], ResourceSlices(), NO_SCALERS, ["fail"]),
+        ([CPU, Node("a")], offer("a", driver="nic.example"), NO_SCALERS, ["fail"]),
+        ([CPU, Node("a", labels={"nvidia.com/gpu.present": "false"})], NO_SLICES, NO_SCALERS, ["fail"]),
+        ([CPU, Node("a", labels=VFIO)], NO_SLICES, NO_SCALERS, ["fail"]),
+        ([], NO_SLICES, NO_SCALERS, ["fail"]),
+        ([CPU], NO_SLICES, Autoscalers(("Karpenter",)), ["warn"]),  # which may add some
+        ([CPU], NO_SLICES, UNREADABLE, ["unknown"]),
+        ([gpus("a")], NO_SLICES, UNREADABLE, []),
     ],
 )
-def test_a_cluster_without_gpus(nodes: tuple[Node, ...], scalers: Autoscalers, expected: list[str]) -> None:
-    assert outcomes(gpu.nodes_present, Nodes(nodes), NO_SLICES, scalers) == expected
+def test_nodes_present(
+    nodes: list[Node], slices: ResourceSlices, scalers: Autoscalers, expected: list[str]
+) -> None:
+    assert outcomes(gpu.nodes_present, Nodes(tuple(nodes)), slices, scalers) == expected
 
 
 @pytest.mark.parametrize(
@@ -74,10 +64,20 @@ def test_clouds_label_machines_with_gpus(label: str, value: str) -> None:
 
 # allocatable
 
+MIG_LEFT = {"nvidia.com/gpu": "0", "nvidia.com/mig-1g.10gb": "56"}
+SLICED = holding("a", {**MIG_LEFT, "nvidia.com/gpu": "8"}, labels=PRESENT, allocatable=MIG_LEFT)
 
-def test_a_labelled_node_needs_allocatable_gpus() -> None:
-    nodes = Nodes((gpus("good", labels=PRESENT), Node("bad", labels=PRESENT), CPU))
-    assert places(gpu.allocatable, nodes, NO_SLICES) == [("fail", "Node bad")]
+
+@pytest.mark.parametrize(
+    ("nodes", "slices", "expected"),
+    [
+        ([gpus("good", labels=PRESENT), Node("bad", labels=PRESENT), CPU], NO_SLICES, [("fail", "Node bad")]),
+        ([SLICED], NO_SLICES, []),  # what was there before its MIG slices does not count
+        ([Node("a", labels=PRESENT)], offer("a"), [("skip", "")]),  # the DRA driver needs no device plugin
+    ],
+)
+def test_allocatable(nodes: list[Node], slices: ResourceSlices, expected: list[tuple[str, str]]) -> None:
+    assert places(gpu.allocatable, Nodes(tuple(nodes)), slices) == expected
 
 
 @pytest.mark.parametrize(("healthy", "outcome"), [("0", "fail"), ("7", "warn")])
@@ -87,35 +87,50 @@ def test_a_node_without_a_label_needs_all_allocatable(healthy: str, outcome: str
     assert (finding.outcome, finding.evidence) == (outcome, counts)
 
 
-def test_gpus_of_the_dra_driver_need_no_device_plugin() -> None:
-    nodes = Nodes((Node("a", labels=PRESENT),))
-    assert get_skip_reason(gpu.allocatable, nodes, offer("a")) == "GPUs are offered through DRA"
-
-
-def test_mig_slices_count_and_what_was_there_before_them_does_not() -> None:
-    left = {"nvidia.com/gpu": "0", "nvidia.com/mig-1g.10gb": "56"}
-    node = holding("a", {**left, "nvidia.com/gpu": "8"}, labels=PRESENT, allocatable=left)
-    assert outcomes(gpu.allocatable, Nodes((node,)), NO_SLICES) == []
-
-
 # nodes-ready
 
 LOST = (Condition("Ready", "Unknown", "Lost", "stopped posting"),)
 FULL = (*READY, Condition("DiskPressure", "True", "DiskFull"))
 
 
+def ready(*taints: Taint, **more: Any) -> Node:
+    return Node("a", **{"labels": PRESENT, "conditions": READY, "taints": taints, **more})
+
+
+def tainted(key: str) -> Node:
+    return ready(Taint(key, "NoSchedule"))
+
+
+OWN_TAINT = Taint("team", "NoExecute", "b")
+USUAL, SOFT = Taint("nvidia.com/gpu", "NoSchedule", "present"), Taint("team", "PreferNoSchedule")
+CORDON = Taint("node.kubernetes.io/unschedulable", "NoSchedule")
+
+
 @pytest.mark.parametrize(
     ("node", "expected"),
     [
-        (Node("a", labels=PRESENT, conditions=LOST), ["fail"]),
-        (Node("a", labels=PRESENT, conditions=FULL), ["fail"]),
-        (Node("a", labels=PRESENT), ["fail"]),
-        (Node("a", labels=PRESENT, conditions=READY, unschedulable=True), ["warn"]),
+        (ready(conditions=LOST), ["fail"]),
+        (ready(conditions=FULL), ["fail"]),
+        (ready(conditions=()), ["fail"]),
+        (ready(unschedulable=True), ["warn"]),
         (CPU, ["skip"]),
+        (ready(USUAL, SOFT, CORDON), []),
+        (ready(OWN_TAINT), ["warn"]),
+        # no pod should tolerate these
+        (tainted("karpenter.sh/disrupted"), ["warn"]),
+        (tainted("ToBeDeletedByClusterAutoscaler"), ["warn"]),
+        (tainted("ebs.csi.aws.com/agent-not-ready"), ["warn"]),
+        (tainted("node.cloudprovider.kubernetes.io/uninitialized"), ["warn"]),
     ],
 )
 def test_a_gpu_node_accepts_pods(node: Node, expected: list[str]) -> None:
     assert outcomes(gpu.nodes_ready, Nodes((CPU, node)), NO_SLICES, None) == expected
+
+
+def test_a_taint_that_no_pod_should_tolerate_has_another_fix() -> None:
+    for key in ("karpenter.sh/disrupted", "ebs.csi.aws.com/agent-not-ready"):
+        (finding,) = run_check(gpu.nodes_ready, Nodes((tainted(key),)), NO_SLICES, None)
+        assert "toleration" not in (finding.fix or "")
 
 
 @pytest.mark.parametrize(
@@ -134,35 +149,6 @@ def test_a_node_whose_driver_is_upgraded_is_left_to_the_operator(state: str, fix
     assert (finding.outcome, finding.fix) == ("warn", fix)
 
 
-def taint(*taints: Taint) -> Nodes:
-    return Nodes((Node("a", labels=PRESENT, conditions=READY, taints=taints),))
-
-
-@pytest.mark.parametrize(
-    "key",
-    [
-        "karpenter.sh/disrupted",
-        "ToBeDeletedByClusterAutoscaler",
-        "ebs.csi.aws.com/agent-not-ready",
-        "node.cloudprovider.kubernetes.io/uninitialized",
-    ],
-)
-def test_taints_that_no_pod_should_tolerate(key: str) -> None:
-    (finding,) = run_check(gpu.nodes_ready, taint(Taint(key, "NoSchedule")), NO_SLICES, None)
-    assert finding.outcome == "warn"
-    assert "toleration" not in (finding.fix or "")
-
-
-OWN_TAINT = Taint("team", "NoExecute", "b")
-
-
-def test_taints_without_a_recipe() -> None:
-    usual, soft = Taint("nvidia.com/gpu", "NoSchedule", "present"), Taint("team", "PreferNoSchedule")
-    cordon = Taint("node.kubernetes.io/unschedulable", "NoSchedule")
-    assert outcomes(gpu.nodes_ready, taint(usual, soft, cordon), NO_SLICES, None) == []
-    assert places(gpu.nodes_ready, taint(OWN_TAINT), NO_SLICES, None) == [("warn", "Node a")]
-
-
 @pytest.mark.parametrize(
     ("toleration", "expected"),
     [
@@ -173,11 +159,9 @@ def test_taints_without_a_recipe() -> None:
         ({"key": "team", "value": "b", "effect": "NoSchedule"}, ["warn"]),
     ],
 )
-def test_taints_that_a_worker_tolerates(
-    tmp_path: Path, toleration: dict[str, str], expected: list[str]
-) -> None:
+def test_tolerated_taints(tmp_path: Path, toleration: dict[str, str], expected: list[str]) -> None:
     recipe = recipe_of(tmp_path, pod={"tolerations": [toleration]})
-    assert outcomes(gpu.nodes_ready, taint(OWN_TAINT), NO_SLICES, recipe) == expected
+    assert outcomes(gpu.nodes_ready, Nodes((ready(OWN_TAINT),)), NO_SLICES, recipe) == expected
 
 
 # homogeneous
@@ -228,9 +212,7 @@ def test_one_gpu_node_is_compared_with_none() -> None:
         ({}, "", None),
     ],
 )
-def test_the_driver_is_read_in_either_spelling(
-    labels: dict[str, str], version: str, branch: int | None
-) -> None:
+def test_either_spelling_of_the_driver(labels: dict[str, str], version: str, branch: int | None) -> None:
     node = GpuNode(Node("a", labels={f"nvidia.com/{key}": value for key, value in labels.items()}))
     assert (node.driver, node.driver_branch) == (version, branch)
 

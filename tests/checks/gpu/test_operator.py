@@ -48,9 +48,7 @@ def around(*pods: Pod, resources: OperatorResources | None = None) -> tuple[Any,
     ],
 )
 @pytest.mark.parametrize("ended", [(), ENDED], ids=["", "beside ended pods"])
-def test_operator_pods_are_judged_by_ready(
-    pods: tuple[Pod, ...], expected: list[tuple[str, str]], ended: tuple[Pod, ...]
-) -> None:
+def test_operator(pods: tuple[Pod, ...], expected: list[tuple[str, str]], ended: tuple[Pod, ...]) -> None:
     assert places(operator.operator, *around(*pods, *ended)) == expected
 
 
@@ -88,9 +86,7 @@ def test_gpus_without_an_operator(node: Node, slices: ResourceSlices) -> None:
         (policy("ready", kind="NVIDIADriver"), [("warn", "Deployment gpu-operator")]),
     ],
 )
-def test_the_states_of_what_it_installs(
-    resources: OperatorResources, expected: list[tuple[str, str]]
-) -> None:
+def test_states_of_what_it_installs(resources: OperatorResources, expected: list[tuple[str, str]]) -> None:
     assert places(operator.operator, *around(READY, resources=resources)) == expected
 
 
@@ -130,7 +126,5 @@ IDLE = daemon("d", 0, 0, driver="true"), daemon("other", ready=0)
         ([daemon("x", ready=2, driver="true")], DOWN, ["warn"]),  # it is missing on a node that is down
     ],
 )
-def test_an_operand_is_known_by_what_it_selects(
-    workloads: list[Workload], node: Node, expected: list[str]
-) -> None:
+def test_operands(workloads: list[Workload], node: Node, expected: list[str]) -> None:
     assert outcomes(operator.operands, Workloads(tuple(workloads)), Nodes((node,)), NO_SLICES) == expected

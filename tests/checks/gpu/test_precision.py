@@ -59,9 +59,7 @@ def test_precision_against_gpu(
         ({"nvidia.com/gpu.product": GB200}, [("fail", "deploy.yaml:9")]),
     ],
 )
-def test_some_nodes_lack_the_precision(
-    tmp_path: Path, pool: dict[str, str], expected: list[tuple[str, str]]
-) -> None:
+def test_some_nodes_lack_it(tmp_path: Path, pool: dict[str, str], expected: list[tuple[str, str]]) -> None:
     recipe = fp4(tmp_path, pod={"nodeSelector": pool} if pool else {})
     nodes = Nodes((gpu_node(H100), gpu_node(B200)))
     assert places(precision.architecture, nodes, NO_SLICES, recipe) == expected

@@ -107,9 +107,7 @@ def test_each_load_of_a_sweep_is_judged() -> None:
         (0.1, 5, 0.1, 0.1, {"unknown"}),
     ],
 )
-def test_comparison_with_a_baseline(
-    ttft_s: float, n: int, before_s: float, tolerance: float, expected: set[str]
-) -> None:
+def test_baseline(ttft_s: float, n: int, before_s: float, tolerance: float, expected: set[str]) -> None:
     assert compare(scatter(ttft_s, n, seed=1), scatter(before_s, n), tolerance) == expected
 
 

@@ -87,9 +87,7 @@ TWO_NODES: dict[str, Any] = {"multinode": {"nodeCount": 2}}
         ("llama-3.1", "worker", {}, "call it llama-3-1"),
     ],
 )
-def test_names_have_room(
-    tmp_path: Path, name: str, component: str, more: dict[str, Any], fix: str | None
-) -> None:
+def test_names(tmp_path: Path, name: str, component: str, more: dict[str, Any], fix: str | None) -> None:
     given = deploy(tmp_path, graph(engine(name=component, **more), name=name, front=False))
     found = [(str(finding.outcome), finding.fix) for finding in run_check(objects.names, given)]
     assert found == ([("warn", fix)] if fix else [])
@@ -128,9 +126,7 @@ STORAGE = {"apiVersion": "storage.k8s.io/v1", "kind": "StorageClass", "metadata"
         ({"storage": [STORAGE], "deploy": [at("llm", GRAPH)]}, []),
     ],
 )
-def test_what_pods_need_is_in_their_namespace(
-    tmp_path: Path, files: dict[str, list[dict[str, Any]]], expected: list[str]
-) -> None:
+def test_namespaces(tmp_path: Path, files: dict[str, list[dict[str, Any]]], expected: list[str]) -> None:
     given = recipes(tmp_path, **{name: dump_objects(*made) for name, made in files.items()})
     assert outcomes(objects.namespaces, given) == expected
 

@@ -37,9 +37,7 @@ def test_each_yaml_mistake_is_placed(tmp_path: Path) -> None:
         ({"deploy": GRAPH + FRONTEND, "kustomize__patch": PATCH}, []),  # what kustomize reads is not applied
     ],
 )
-def test_schema_mistakes_are_placed(
-    tmp_path: Path, files: dict[str, str], expected: list[tuple[str, str]]
-) -> None:
+def test_schema_mistakes(tmp_path: Path, files: dict[str, str], expected: list[tuple[str, str]]) -> None:
     assert places(schema.schema, recipes(tmp_path, **files)) == expected
 
 

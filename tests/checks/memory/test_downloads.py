@@ -35,9 +35,7 @@ def test_download_to_memory(tmp_path: Path, memory: str, expected: list[str]) ->
         ("huggingface_hub==1.16.4", HIGH, "1Gi", ["skip"]),
     ],
 )
-def test_fixed_buffers_of_hf_xet(
-    tmp_path: Path, packages: str, env: dict[str, str], memory: str, expected: list[str]
-) -> None:
+def test_hf_xet(tmp_path: Path, packages: str, env: dict[str, str], memory: str, expected: list[str]) -> None:
     script = f"pip install huggingface_hub {packages}\n{GET}"
     recipe = deploy(tmp_path, job(script, env={"HF_HOME": "/models", **env}, main=limited(memory=memory)))
     assert outcomes(download, recipe) == expected

@@ -152,6 +152,7 @@ def test_evidence_has_the_sizes(tmp_path: Path) -> None:
         (QWEN, "--max-model-len=128K", ["warn"]),
         (QWEN, "--max_model_len=16k", []),
         (QWEN, "--max-model-len -1", []),
+        (QWEN, "--max-model-len many", []),  # engine.values says it
         (QWEN, "--max-model-len 131072 --kv-cache-dtype fp8 -tp 2", []),
         (FP8, "", ["warn"]),
         (FP8, "--max-model-len 8192", []),

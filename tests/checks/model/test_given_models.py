@@ -93,9 +93,7 @@ def test_the_table_counts_more(tmp_path: Path) -> None:
         (kv_cache, ["-tp", "2"], 2, ["warn"]),
     ],
 )
-def test_its_heads_and_its_cache_are_counted(
-    tmp_path: Path, check: Check, args: list[str], gpus: int, expected: list[str]
-) -> None:
+def test_heads_and_kv(tmp_path: Path, check: Check, args: list[str], gpus: int, expected: list[str]) -> None:
     given = write(tmp_path, {"deploy.yaml": own(*args, gpus=gpus), "config.json": LLAMA_70B})
     assert outcomes(check, given) == expected
 
@@ -122,6 +120,11 @@ def test_the_index_says_how_large(tmp_path: Path, size: object, args: list[str],
     if size is not None:
         files[INDEX] = index(size)
     assert judge(weights_fit, write(tmp_path, files)) == expected
+
+
+def test_an_index_that_is_too_small_for_the_config(tmp_path: Path) -> None:
+    files = {"config.json": LLAMA_70B, "deploy.yaml": own(), INDEX: index(40e9)}
+    assert judge(weights_fit, write(tmp_path, files)) == []
 
 
 def test_modelopt_says_it_in_a_file_of_its_own(tmp_path: Path) -> None:

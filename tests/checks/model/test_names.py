@@ -44,9 +44,7 @@ BENCHMARK = job("aiperf profile -m $MODEL_NAME", env={"MODEL_NAME": SMALL})
         ([graph(serve("small")), BENCHMARK], ["fail"]),
     ],
 )
-def test_everybody_means_the_same_model(
-    tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]
-) -> None:
+def test_all_mean_the_same_model(tmp_path: Path, objects: list[dict[str, Any]], expected: list[str]) -> None:
     assert outcomes(same_everywhere, deploy(tmp_path, *objects)) == expected
 
 
@@ -146,7 +144,5 @@ UNKNOWN = dump_objects(graph(engine(model=None, env={"ARGS": "x"}), name="i"))
         ("x", "README.md", {"vllm/other/deploy.yaml": UNKNOWN}, []),  # a worker whose model is not known
     ],
 )
-def test_what_a_page_is_about(
-    tmp_path: Path, asked: str, at: str, more: dict[str, str], expected: list[str]
-) -> None:
+def test_pages(tmp_path: Path, asked: str, at: str, more: dict[str, str], expected: list[str]) -> None:
     assert outcomes(same_everywhere, describe(tmp_path, page(ASK % asked), at, **more)) == expected
