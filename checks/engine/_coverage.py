@@ -1,4 +1,4 @@
-"""Why checks do not judge an engine."""
+"""Explains why checks do not judge an engine."""
 
 from collections.abc import Iterable
 

@@ -28,10 +28,9 @@ _NEEDS = f"an image whose tag is a release from {describe_span()}"
 class Program:
     """A program that a component starts, with the options of one release.
 
-    `release` is what the image's tag tells; where it is not exact, the options are those of one of several
-    releases that the program is compared with. `parsers` are Dynamo's own options and those of the engine
-    below it, if any; there are none where no list of its options is known. `ruling` is what the engine's own
-    parser says, which overrides the table of options.
+    `release` is from the image's tag; if it is not exact, the options are of one of the releases that it may
+    be. `parsers` are Dynamo's own options and those of the engine below it, if any; empty if unknown.
+    `ruling` is the result of the engine's own parser, which overrides the table of options.
     """
 
     graph: Graph
@@ -51,8 +50,8 @@ class Program:
 
     @property
     def title(self) -> str:
-        """The release that options are judged by."""
-        exact = " and ".join(each.title for each in self.parsers)
+        """The release whose options apply."""
+        exact = " and ".join(parser.title for parser in self.parsers)
         return exact if self.release.exact else f"every release from {describe_span()}"
 
     @property
@@ -64,7 +63,8 @@ class Program:
     def flags(self) -> Iterator[FlagOccurrence]:
         """Its flags, without those that the engine's own parser checked."""
         own = self.parsers[0].by_name
-        return (w for w in parse_flags(self.launch, self.parsers) if self.ruling is None or w.spelled in own)
+        flags = parse_flags(self.launch, self.parsers)
+        return (flag for flag in flags if self.ruling is None or flag.spelled in own)
 
     @property
     def entries(self) -> Iterator[ConfigEntry]:
@@ -74,15 +74,15 @@ class Program:
         config = find_keys_file(self.container, self.launch)
         return read_config_entries(self.launch.module, config, self.engine)
 
-    def locate(self, given: FlagOccurrence, file: str = "") -> Location:
-        return Location(file or self.graph.file, given.word.line, given.word.column)
+    def locate(self, flag: FlagOccurrence, file: str = "") -> Location:
+        return Location(file or self.graph.file, flag.word.line, flag.word.column)
 
     def as_of(self, release: str) -> "Program":
-        """The same with the options of a release."""
+        """The same program with the options of this release."""
         return replace(self, parsers=flag_tables(self.launch.module, release))
 
     def describe_lack(self, title: str, what: str) -> str:
-        """The end of a message: that this release, or every known one, lacks an option."""
+        """A message that this release, or every known one, does not have an option."""
         return (
             f"{title} has no {what}"
             if self.release.exact
@@ -92,18 +92,18 @@ class Program:
     def report(
         self, message: str, evidence: Mapping[str, Any], *, harmless: bool = False, **more: Any
     ) -> Finding:
-        """A failure; a warning where it is harmless, or the image may be of a release that nobody knows."""
+        """A failure; a warning if it is harmless, or the image may have an unknown release."""
         sure = not harmless and (self.release.exact or self.release.near)
-        about = {"image": self.container.image, "near": self.release.near} if not self.release.exact else {}
-        told = {key: value for key, value in about.items() if value is not None}
+        image = {"image": self.container.image, "near": self.release.near} if not self.release.exact else {}
+        details = {key: value for key, value in image.items() if value is not None}
         return (fail if sure else warn)(
-            f"{self.component.name}: {message}", evidence={**evidence, **told}, **more
+            f"{self.component.name}: {message}", evidence={**evidence, **details}, **more
         )
 
 
 @dataclass(frozen=True)
 class Problem:
-    """What is wrong with a flag or key, the same in whatever words releases call it wrong."""
+    """A problem of a flag or key, identified by its place and name: messages differ between releases."""
 
     place: Location
     name: str
@@ -114,10 +114,10 @@ Judge = Callable[[Program], Iterable[Problem]]
 
 
 def judge_programs(programs: Iterable[Program], judge: Judge) -> Iterator[Result]:
-    """What is wrong with their command lines, and how many could be judged.
+    """The problems of command lines, and the number of those that could be judged.
 
-    One in an image of unknown release is judged by every known one: what is wrong in all of them is told,
-    what differs among those that the image may be like is not judged.
+    With an unknown release, a command line is judged by all known ones: problems in all of them are reported;
+    if the releases that the image may have differ, it is not judged.
     """
     for program in programs:
         if not program.parsers:

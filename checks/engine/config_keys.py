@@ -23,8 +23,8 @@ _FILE_FLAGS = ("--config", "--disagg-config", "--extra-engine-args")
 
 @check("engine.config-keys", title="Engine configuration keys exist in the image's release")
 def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]:
-    """At a misspelt key vLLM and SGLang exit as at a misspelt flag, or silently ignore it if its
-    value is false.
+    """VLLM and SGLang exit at a misspelled key as at a misspelled flag, or silently ignore it if its value is
+    false.
 
     Checked are the keys of the file of --config, or of SGLang's --disagg-config, if a ConfigMap of the recipe
     contains it, and the keys of vLLM's JSON flags at every depth: --kv-transfer-config, --compilation-config,
@@ -37,7 +37,7 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
     """
     programs = list_programs(recipes, rulings)
     configured = [program for program in programs if _has_known_keys(program)]
-    unread = [each for program in programs if (each := _find_unread_file(program)) is not None]
+    unread = [file for program in programs if (file := _find_unread_file(program)) is not None]
     if not configured and not unread:
         raise Skip("no engine has a configuration file or JSON flag with known keys")
     yield from unread
@@ -46,12 +46,12 @@ def config_keys(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
 
 def _has_known_keys(program: Program) -> bool:
     flags = parse_flags(program.launch, program.parsers) if program.engine is not None else ()
-    return any(program.entries) or any(_find_mapping(given) or _is_inline_config(given) for given in flags)
+    return any(program.entries) or any(_find_mapping(option) or _is_inline_config(option) for option in flags)
 
 
-def _find_mapping(given: FlagOccurrence) -> str:
+def _find_mapping(option: FlagOccurrence) -> str:
     """The name of the mapping that a flag's JSON becomes, empty if there is none."""
-    return given.candidates[0].keys if len(given.candidates) == 1 else ""
+    return option.candidates[0].keys if len(option.candidates) == 1 else ""
 
 
 def _find_unread_file(program: Program) -> Unjudged | None:
@@ -60,11 +60,11 @@ def _find_unread_file(program: Program) -> Unjudged | None:
         return None
     found = find_keys_file(program.container, program.launch) is not None
     flags = parse_flags(program.launch, program.parsers)
-    given = next((flag for flag in flags if flag.spelled in _FILE_FLAGS and flag.following), None)
-    if (program.engine is not None) if found else (given is None):
+    option = next((flag for flag in flags if flag.spelled in _FILE_FLAGS and flag.following), None)
+    if (program.engine is not None) if found else (option is None):
         return None
-    place = program.launch if given is None else given.word
-    named = f" {given.text}" if given is not None and given.text else ""
+    place = program.launch if option is None else option.word
+    named = f" {option.text}" if option is not None and option.text else ""
     return unjudged(
         f"{program.component.name}: engine configuration{named}",
         why="no list of TensorRT-LLM's keys" if found else "the file is not in the recipe",
@@ -73,9 +73,9 @@ def _find_unread_file(program: Program) -> Unjudged | None:
     )
 
 
-def _is_inline_config(given: FlagOccurrence) -> bool:
+def _is_inline_config(option: FlagOccurrence) -> bool:
     """Whether it is `--config=FILE`, which no engine reads."""
-    return given.spelled == "--config" and given.inline is not None
+    return option.spelled == "--config" and option.inline is not None
 
 
 def _find_key_problems(program: Program) -> Iterator[Problem]:
@@ -83,48 +83,48 @@ def _find_key_problems(program: Program) -> Iterator[Problem]:
         return
     for entry in program.entries:
         yield from _check_entry(program, program.engine, entry)
-    for given in parse_flags(program.launch, program.parsers):
-        yield from _check_flag(program, program.engine, given)
+    for option in parse_flags(program.launch, program.parsers):
+        yield from _check_flag(program, program.engine, option)
 
 
-def _check_flag(program: Program, engine: FlagTable, given: FlagOccurrence) -> Iterator[Problem]:
+def _check_flag(program: Program, engine: FlagTable, option: FlagOccurrence) -> Iterator[Problem]:
     """Problems of a `--config=FILE` flag, and unknown keys in the JSON of a flag."""
-    place = program.locate(given)
-    if _is_inline_config(given):
-        # vLLM takes it for --config-format, and then knows no such format.
+    place = program.locate(option)
+    if _is_inline_config(option):
+        # vLLM reads it as --config-format, with an unknown format.
         finding = program.report(
-            f"{engine.title} does not read the file of {given.word.text}",
+            f"{engine.title} does not read the file of {option.word.text}",
             harmless=program.launch.module != "dynamo.vllm",
-            fix=f"write --config and {given.inline} as two words",
+            fix=f"write --config and {option.inline} as two words",
             evidence={},
             location=place,
         )
-        yield Problem(place, given.spelled, finding)
+        yield Problem(place, option.spelled, finding)
     refused = program.ruling is not None and program.ruling.error is not None  # by the engine's own parser
-    mapping = _find_mapping(given)
+    mapping = _find_mapping(option)
     if mapping and not refused:
-        flag = given.spelled.partition(".")[0]
-        for stranger in find_unknown_keys(given.json, mapping, engine.mappings):
+        flag = option.spelled.partition(".")[0]
+        for stranger in find_unknown_keys(option.json, mapping, engine.mappings):
             yield _report_unknown_key(program, engine, stranger, flag, place)
 
 
 def _check_entry(program: Program, engine: FlagTable, entry: ConfigEntry) -> Iterator[Problem]:
     """Problems of a file's key and of the keys below it."""
     place = Location(entry.file, entry.value.line, entry.value.column)
-    if not entry.given.candidates:
+    if not entry.flag.candidates:
         known = [name.lstrip("-") for name in engine.by_name]
         elsewhere = find_flag_releases(program.launch.module, f"--{entry.key}")
-        unsaid = " and ignores it silently" if entry.silent else ""
+        effect = " and ignores it silently" if entry.silent else ""
         finding = program.report(
-            f"{program.describe_lack(engine.title, entry.key)}{unsaid}{describe_releases(elsewhere)}",
+            f"{program.describe_lack(engine.title, entry.key)}{effect}{describe_releases(elsewhere)}",
             harmless=entry.silent,
             fix=suggest_name(entry.key, entry.key.replace("_", "-"), known),
             evidence={"source": engine.source},
             location=place,
         )
         yield Problem(place, entry.key, finding)
-    elif len(entry.given.candidates) > 1:
-        names = sorted(name.lstrip("-") for flag in entry.given.candidates for name in flag.names)
+    elif len(entry.flag.candidates) > 1:
+        names = sorted(name.lstrip("-") for flag in entry.flag.candidates for name in flag.names)
         finding = program.report(
             f"{entry.key} could be {' or '.join(names[:4])}",
             fix=f"write one of them in full, such as {names[0]}",
@@ -133,7 +133,7 @@ def _check_entry(program: Program, engine: FlagTable, entry: ConfigEntry) -> Ite
         )
         yield Problem(place, entry.key, finding)
     else:
-        for stranger in find_unknown_keys(entry.given.json, entry.given.candidates[0].keys, engine.mappings):
+        for stranger in find_unknown_keys(entry.flag.json, entry.flag.candidates[0].keys, engine.mappings):
             yield _report_unknown_key(program, engine, stranger, entry.key, _locate_key(entry, stranger.path))
 
 

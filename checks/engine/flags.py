@@ -48,23 +48,23 @@ def flags_known(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Re
 
 def _find_flag_problems(program: Program) -> Iterator[Problem]:
     yield from _report_ruling(program, of_flags=True)
-    for given in program.flags:
-        place = program.locate(given)
-        if len(given.candidates) > 1:
-            yield Problem(place, given.spelled, _report_ambiguous(program, given))
-        elif not given.candidates and not program.forwards_unknown_flags:
-            yield Problem(place, given.spelled, _report_unknown(program, given))
+    for option in program.flags:
+        place = program.locate(option)
+        if len(option.candidates) > 1:
+            yield Problem(place, option.spelled, _report_ambiguous(program, option))
+        elif not option.candidates and not program.forwards_unknown_flags:
+            yield Problem(place, option.spelled, _report_unknown(program, option))
 
 
-def _report_ambiguous(program: Program, given: FlagOccurrence) -> Finding:
-    start = given.spelled.partition(".")[0].replace("_", "-")  # vLLM's --a_b.c is the c of --a-b
-    every = sorted(name for flag in given.candidates for name in flag.names)
+def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
+    start = option.spelled.partition(".")[0].replace("_", "-")  # vLLM's --a_b.c is the c of --a-b
+    every = sorted(name for flag in option.candidates for name in flag.names)
     names = [name for name in every if name.startswith(start)] or every
     return program.report(
-        f"{given.spelled} could be {' or '.join(names[:4])}",
+        f"{option.spelled} could be {' or '.join(names[:4])}",
         fix=f"write one of them in full, such as {names[0]}",
         evidence={"release": program.title},
-        location=program.locate(given),
+        location=program.locate(option),
     )
 
 
@@ -84,23 +84,23 @@ def values(recipes: Recipes, rulings: Rulings | None = None) -> Iterator[Result]
 
 def _find_value_problems(program: Program) -> Iterator[Problem]:
     yield from _report_ruling(program, of_flags=False)
-    for given, file in _list_flags(program):
-        problem = _find_problem(given, given.candidates[0]) if len(given.candidates) == 1 else None
+    for option, file in _list_flags(program):
+        problem = _find_problem(option, option.candidates[0]) if len(option.candidates) == 1 else None
         if problem is not None:
-            place = program.locate(given, file)
+            place = program.locate(option, file)
             finding = program.report(
-                f"{given.spelled} {problem}",
+                f"{option.spelled} {problem}",
                 fix=f"see python3 -m {program.launch.module} --help in the image",
                 evidence={"release": program.title},
                 location=place,
             )
-            yield Problem(place, given.spelled, finding)
+            yield Problem(place, option.spelled, finding)
 
 
 def _list_flags(program: Program) -> Iterator[tuple[FlagOccurrence, str]]:
     """A program's flags and those of its engine's file, each with the file that contains it."""
-    yield from ((given, program.graph.file) for given in program.flags)
-    yield from ((entry.given, entry.file) for entry in program.entries if not entry.silent)
+    yield from ((option, program.graph.file) for option in program.flags)
+    yield from ((entry.flag, entry.file) for entry in program.entries if not entry.silent)
 
 
 def _report_ruling(program: Program, *, of_flags: bool) -> Iterator[Problem]:
@@ -124,36 +124,36 @@ def _mentions(error: str, spelled: str) -> bool:
     return spelled.replace("_", "-") in re.split(r"[\s/:=,]+", error)
 
 
-def _report_unknown(program: Program, given: FlagOccurrence) -> Finding:
+def _report_unknown(program: Program, option: FlagOccurrence) -> Finding:
     known = sorted({name for each in program.parsers for name in each.by_name})
-    elsewhere = find_flag_releases(program.launch.module, given.spelled)
+    elsewhere = find_flag_releases(program.launch.module, option.spelled)
     title = " and ".join(each.title for each in program.parsers)
     return program.report(
-        f"{program.describe_lack(title, given.spelled)}{describe_releases(elsewhere)}",
-        fix=suggest_name(given.spelled, given.spelled.replace("_", "-"), known),
+        f"{program.describe_lack(title, option.spelled)}{describe_releases(elsewhere)}",
+        fix=suggest_name(option.spelled, option.spelled.replace("_", "-"), known),
         evidence={"sources": [each.source for each in program.parsers]},
-        location=program.locate(given),
+        location=program.locate(option),
     )
 
 
-def _find_problem(given: FlagOccurrence, flag: Flag) -> str | None:
+def _find_problem(option: FlagOccurrence, flag: Flag) -> str | None:
     """Why a parser would reject the words after a flag; None if it would not or that is unknown."""
-    texts = [given.inline] if given.inline is not None else [word.text for word in given.following]
+    texts = [option.inline] if option.inline is not None else [word.text for word in option.following]
     if flag.kind in ("switch", "negatable"):
-        return _find_needless_value(given)
-    if flag.kind != "value" or len(given.spelled) == 2:
+        return _find_needless_value(option)
+    if flag.kind != "value" or len(option.spelled) == 2:
         return None
     if not texts:
         return "has no value"
-    if given.inline is None and len(texts) > 1 and None not in texts:
+    if option.inline is None and len(texts) > 1 and None not in texts:
         return f"takes one value, but is followed by {' '.join(map(str, texts))}"
     return _find_bad_value(texts[0], flag) if texts[0] is not None else None
 
 
-def _find_needless_value(given: FlagOccurrence) -> str | None:
-    if given.inline is not None:
-        return f"takes no value, but has {given.inline}"
-    stray = next((word.text for word in given.following if word.text is not None), None)
+def _find_needless_value(option: FlagOccurrence) -> str | None:
+    if option.inline is not None:
+        return f"takes no value, but has {option.inline}"
+    stray = next((word.text for word in option.following if word.text is not None), None)
     return f"takes no value, but is followed by {stray}" if stray is not None else None
 
 

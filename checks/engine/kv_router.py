@@ -102,7 +102,8 @@ def _read_frontend(container: Container, launch: Launch) -> Iterator[_Router]:
 
 
 def _collect_variables(container: Container, launch: Launch | None = None) -> dict[str, str | None]:
-    return {each.name: each.value for each in (*container.env, *(launch.env if launch else ()))}
+    variables = (*container.env, *(launch.env if launch else ()))
+    return {variable.name: variable.value for variable in variables}
 
 
 def _parse_int(text: str | None) -> int | None:
@@ -117,10 +118,9 @@ def _explain_silence(worker: EngineInstance) -> str | None:
     if worker.engine.name == "vllm":
         return _explain_vllm_silence(worker)
     if worker.engine.name == "trtllm":
-        told = given.is_enabled("publish-kv-events") is not False or worker.container.find_variable(
-            _OLD_VARIABLE
-        )
-        return None if told else "does not set --publish-kv-events"
+        enabled = given.is_enabled("publish-kv-events") is not False
+        old = worker.container.find_variable(_OLD_VARIABLE)
+        return None if enabled or old else "does not set --publish-kv-events"
     events = given.get("kv-events-config")
     if events is None:
         return "has no --kv-events-config"
@@ -144,7 +144,7 @@ def _explain_vllm_silence(worker: EngineInstance) -> str | None:
 
 
 def _is_too_old(worker: EngineInstance) -> bool:
-    """Whether it is unknown if the worker's release publishes events without being told."""
+    """Whether it is unknown if the worker's release publishes events by default."""
     silent = worker.engine.name == "vllm" and worker.given.get("kv-events-config") is None
     return silent and not find_release(worker.container.image or "").possible
 

@@ -48,8 +48,8 @@ def shell_quoting(recipes: Recipes) -> Iterator[Finding]:
             judged = True
             for word in launch.words:
                 yield from _check_word(graph, container, launch, word, replaced=graph.file in templates)
-            for given in parse_flags(launch, ()):
-                yield from _check_json(graph, given)
+            for flag in parse_flags(launch, ()):
+                yield from _check_json(graph, flag)
     if not judged:
         raise Skip("no command line of Dynamo's programs")
 
@@ -65,7 +65,7 @@ def _list_launches(recipe: Recipe) -> Iterator[tuple[Graph, Container, Launch]]:
 def _check_leftovers(manifest: Manifest) -> Iterator[Finding]:
     """Words after the script of a shell, which become its unused $0, $1 and so on."""
     for container in _list_containers(manifest.root):
-        words = [*_list_words(container, "command"), *_list_words(container, "args")]
+        words = [*container.get_items("command"), *container.get_items("args")]
         if not words or not _SHELL.fullmatch(words[0].text or ""):
             continue
         at = next((i for i, word in enumerate(words) if _SCRIPT_NEXT.fullmatch(word.text or "")), None)
@@ -81,22 +81,20 @@ def _check_leftovers(manifest: Manifest) -> Iterator[Finding]:
 
 def _list_containers(root: Value) -> Iterator[Value]:
     """The containers of a graph, a Job, a CronJob, a Deployment or a Pod."""
-    pods = [root.get("spec"), root.get("spec", "template", "spec")]
-    pods.append(root.get("spec", "jobTemplate", "spec", "template", "spec"))
-    components, services = root.get("spec", "components"), root.get("spec", "services")
-    pods += [each.get("podTemplate", "spec") for each in (components.sequence if components else ())]
-    pods += [each.get("extraPodSpec") for each in (services.mapping.values() if services else ())]
+    services = root.get("spec", "services")
+    pods = [
+        root.get("spec"),
+        root.get("spec", "template", "spec"),
+        root.get("spec", "jobTemplate", "spec", "template", "spec"),
+        *(component.get("podTemplate", "spec") for component in root.get_items("spec", "components")),
+        *(service.get("extraPodSpec") for service in (services.mapping.values() if services else ())),
+    ]
     for pod in pods:
-        for key in ("containers", "initContainers"):
-            listed = pod.get(key) if pod is not None else None
-            yield from listed.sequence if listed is not None else ()
-        main = pod.get("mainContainer") if pod is not None else None
+        if pod is None:
+            continue
+        yield from (*pod.get_items("containers"), *pod.get_items("initContainers"))
+        main = pod.get("mainContainer")
         yield from (main,) if main is not None else ()
-
-
-def _list_words(container: Value, key: str) -> list[Value]:
-    found = container.get(key)
-    return found.sequence if found is not None else []
 
 
 def _check_word(
@@ -116,7 +114,7 @@ def _check_word(
             fix=f"define {name} in the container's env, or write its value",
             location=place,
         )
-    known = {each.name for each in (*container.env, *launch.env)}
+    known = {variable.name for variable in (*container.env, *launch.env)}
     names = {match[1] or match[2] for match in _VARIABLE.finditer(word.text or "")}
     whole = _VARIABLE.fullmatch(word.text or "")
     for name in sorted(names & known):
@@ -134,17 +132,17 @@ def _check_word(
         )
 
 
-def _check_json(graph: Graph, given: FlagOccurrence) -> Iterator[Finding]:
-    first = given.text
-    if given.spelled.replace("_", "-") not in _JSON or not (first or "").startswith("{"):
+def _check_json(graph: Graph, flag: FlagOccurrence) -> Iterator[Finding]:
+    first = flag.text
+    if flag.spelled.replace("_", "-") not in _JSON or not (first or "").startswith("{"):
         return
     try:
         json.loads(_UNITS.sub(r"\1", first or ""))
     except (ValueError, RecursionError):
         yield fail(
-            f"{given.spelled} is not valid JSON after the shell: {_shorten(first or '')}",
-            fix=f'put it in single quotes: {given.spelled} \'{{"key": "value"}}\'',
-            location=Location(graph.file, given.word.line, given.word.column),
+            f"{flag.spelled} is not valid JSON after the shell: {_shorten(first or '')}",
+            fix=f'put it in single quotes: {flag.spelled} \'{{"key": "value"}}\'',
+            location=Location(graph.file, flag.word.line, flag.word.column),
         )
 
 

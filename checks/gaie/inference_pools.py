@@ -1,6 +1,6 @@
 """Checks the pods and the endpoint pickers of inference pools."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 from msgspec.structs import replace
@@ -74,7 +74,7 @@ def _report_rejections(pool: InferencePool) -> Iterator[Finding]:
 
 
 def _check_members(pool: InferencePool) -> Iterator[Finding]:
-    labels = ",".join(f"{key}={value}" for key, value in sorted(pool.selector.items()))
+    labels = _format_labels(pool.selector)
     fix = f"kubectl get pods -n {pool.namespace} -l {labels}" if labels else "give it a selector"
     if not pool.pods:
         yield fail(
@@ -160,11 +160,9 @@ def _check_running(
             subject=service,
         )
         return
-    labels = ",".join(f"{key}={value}" for key, value in sorted(picker.selector.items()))
+    labels = _format_labels(picker.selector)
     look = f"kubectl get deployments,pods -n {pool.namespace} -l {labels}"
-    # A Deployment's replicas are stable while its pods are replaced.
-    count = sum(workload.desired for workload in workloads) if workloads else len(picker.pods)
-    ready = sum(workload.ready for workload in workloads) if workloads else sum(p.ready for p in picker.pods)
+    count, ready = _count_pods(picker, workloads)
     single = workloads[0] if len(workloads) == 1 else None
     subject = Subject(single.kind, single.name, pool.namespace) if single else service
     if not workloads and not picker.pods:
@@ -194,6 +192,17 @@ def _check_running(
             fix="set replicas to 1, or start them with --ha-enable-leader-election",
             subject=subject,
         )
+
+
+def _count_pods(picker: EndpointPicker, workloads: list[Workload]) -> tuple[int, int]:
+    """The desired and the ready pods of a picker. A workload's counts are stable while pods are replaced."""
+    if workloads:
+        return sum(workload.desired for workload in workloads), sum(w.ready for w in workloads)
+    return len(picker.pods), sum(pod.ready for pod in picker.pods)
+
+
+def _format_labels(selector: Mapping[str, str]) -> str:
+    return ",".join(f"{key}={value}" for key, value in sorted(selector.items()))
 
 
 def _check_config(pool: InferencePool, config: PickerConfig) -> Iterator[Finding]:

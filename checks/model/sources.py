@@ -44,22 +44,27 @@ def revision(recipes: Recipes) -> Iterator[Result]:
         for model, downloads in _group_pinned(recipe).items():
             engines = [e for g in recipe.graphs for e in find_instances(g) if e.model == model]
             applies = applies or bool(engines)
-            fetched = sorted({download.revision or "" for download in downloads})
-            on_main = []
-            for engine in engines:
-                requested = engine.given.get("revision")
-                if not engine.given.complete or (requested is not None and not requested.known):
-                    yield describe_incomplete(engine, what="revision")
-                    continue
-                yield judged(1, "engines")
-                if requested is None and not engine.is_offline:
-                    on_main.append(engine)
-                elif requested is None or requested.value not in fetched:
-                    yield from _report_missing(engine, requested, fetched)
-            if on_main and all(_COMMIT.fullmatch(revision) for revision in fetched):
-                yield _report_drift(downloads[0], on_main)
+            yield from _check_revisions(engines, downloads)
     if not applies:
         raise Skip("no worker loads by hub id a model that is downloaded at a revision")
+
+
+def _check_revisions(engines: list[EngineInstance], downloads: list[Download]) -> Iterator[Result]:
+    """Compares the revisions of a model that its workers load with those that are downloaded."""
+    fetched = sorted({download.revision or "" for download in downloads})
+    on_main = []
+    for engine in engines:
+        requested = engine.given.get("revision")
+        if not engine.given.complete or (requested is not None and not requested.known):
+            yield describe_incomplete(engine, what="revision")
+            continue
+        yield judged(1, "engines")
+        if requested is None and not engine.is_offline:
+            on_main.append(engine)
+        elif requested is None or requested.value not in fetched:
+            yield from _report_missing(engine, requested, fetched)
+    if on_main and all(_COMMIT.fullmatch(revision) for revision in fetched):
+        yield _report_drift(downloads[0], on_main)
 
 
 def _group_pinned(recipe: Recipe) -> dict[str, list[Download]]:

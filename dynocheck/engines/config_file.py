@@ -28,7 +28,7 @@ class ConfigEntry:
     file: str
     key: str
     value: Value
-    given: FlagOccurrence
+    flag: FlagOccurrence
     silent: bool
 
 
@@ -70,7 +70,7 @@ def read_config_arguments(
     """
     if config is None or config.root is None or not isinstance(config.root.data, dict):
         return None
-    flags = [entry.given for entry in read_config_entries(module, config, engine) if not entry.silent]
+    flags = [entry.flag for entry in read_config_entries(module, config, engine) if not entry.silent]
     return collect_arguments(flags, config.file, names, flexible=True)
 
 

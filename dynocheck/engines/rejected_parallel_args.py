@@ -34,7 +34,7 @@ def has_rejected_parallel_args(container: Container, launch: Launch) -> bool:
     given = list(parse_flags(launch, parsers)) if parsers else []
     for engine in parsers[1:]:
         entries = read_config_entries(launch.module, find_keys_file(container, launch), engine)
-        given += [entry.given for entry in entries if not entry.silent]
+        given += [entry.flag for entry in entries if not entry.silent]
     return any(_is_rejected(each) and _is_parallel_flag(each) for each in given)
 
 

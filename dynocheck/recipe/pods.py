@@ -31,7 +31,21 @@ from dynocheck.recipe.yaml_loader import read_embedded
 NOTHING = Value(None, 1, 1)
 
 _MODULES = ("dynamo.", "vllm.", "sglang.", "tensorrt_llm.")
-_PRINTERS = ("echo", "printf", "cat", ":")
+# They start none of their arguments.
+_STARTS_NOTHING = (
+    ".",
+    ":",
+    "cat",
+    "cd",
+    "chmod",
+    "echo",
+    "mkdir",
+    "printf",
+    "set",
+    "sleep",
+    "source",
+    "ulimit",
+)
 _MAX_LAUNCHES = 100  # of one container
 _MAX_SCRIPTS = 256 * 1024  # characters of command and args in one file
 
@@ -86,17 +100,20 @@ class PodReader:
         """
         env = self._environments.read_variables(source, outer, merged=defaults is not None)
         image = source.get("image") or source
+        known = {variable.name: variable.value for variable in env.values()}
+        runs = tuple(self._read_processes(source, known, defaults or DefaultCommand()))
         return Container(
             name=source.get_text("name") or name,
             image=source.get_text("image") or None,
             env=tuple(env.values()),
             mounts=(*mounts, *(mount for mount, _ in read_mounts(source, volumes))),
-            launches=tuple(self._find_launches(source, env, defaults or DefaultCommand())),
+            launches=tuple(self._find_launches(runs)),
             files=tuple(self._read_config_files(source, volumes)),
             line=source.line,
             column=source.column,
             image_line=image.line,
             image_column=image.column,
+            commands=tuple(words for words, _ in runs if words) if defaults is not None else (),
         )
 
     def read_commands(self, source: Value, container: Container) -> tuple[tuple[Word, ...], ...]:
@@ -151,13 +168,9 @@ class PodReader:
     def _note_unread(self, what: str, place: Value | Launch) -> None:
         self.unread.append(UnreadPart(what, self._file, place.line, place.column))
 
-    def _find_launches(
-        self, source: Value, env: Mapping[str, EnvVar], defaults: DefaultCommand
-    ) -> Iterator[Launch]:
+    def _find_launches(self, runs: Iterable[_Run]) -> Iterator[Launch]:
         count = 0
-        for words, variables in self._read_processes(
-            source, {v.name: v.value for v in env.values()}, defaults
-        ):
+        for words, variables in runs:
             launch = _parse_launch(words, variables)
             if launch is not None and count == _MAX_LAUNCHES:
                 self._note_unread(f"the programs of a container after the first {count}", launch)
@@ -187,7 +200,7 @@ class PodReader:
 
 def _parse_launch(words: Sequence[Word], variables: Mapping[str, str | None]) -> Launch | None:
     """The Python module that a command starts, directly or through wrapper commands."""
-    if words and (words[0].text or "").rpartition("/")[2] in _PRINTERS:
+    if words and (words[0].text or "").rpartition("/")[2] in _STARTS_NOTHING:
         return None
     for i, word in enumerate(words):
         text = word.text or ""

@@ -26,7 +26,7 @@ _NUMBER = re.compile(r"\d[\d.]*[A-Za-z%]{0,2}")
 _QUOTED = re.compile(r'"[^"]*"|`[^`]*`')
 _NAME = re.compile(r".*(\d|[a-z][A-Z]|\w[-_./@]\w)")  # with a digit, capitals inside, or several parts
 # A flag, a placeholder, a field of a manifest, a resource: another of these is another cause.
-_NOT_A_NAME = re.compile(r"-|<|\{|\$|[a-z]+[A-Z]\w*$|rdma/|([\w-]+\.)+[a-z]+/[\w.-]+$")
+_NOT_A_NAME = re.compile(r"-|<|[Yy]our-|\{|\$|[a-z]+[A-Z]\w*$|rdma/|([\w-]+\.)+[a-z]+/[\w.-]+$")
 _ASIDE = re.compile(r" \([^()]*\)")
 
 

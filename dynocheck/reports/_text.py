@@ -79,6 +79,13 @@ def flatten(data: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, st
                 yield f"{prefix}{key}", _format_value(value)
 
 
+def describe_config(report: Report) -> Iterator[str]:
+    """A line with the configuration files of the run, and one with what of them does not hold."""
+    for name, value in flatten(report.target):
+        if name in ("config", "config notes"):
+            yield sanitize(f"{name}: {value}")
+
+
 def _format_value(value: Any) -> str:
     value = to_plain(value)
     return value if isinstance(value, str) else msgspec.json.encode(value).decode()

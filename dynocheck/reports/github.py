@@ -11,7 +11,7 @@ from itertools import islice
 from dynocheck.core.outcomes import Outcome, Report
 from dynocheck.core.paths import relate
 from dynocheck.reports._causes import Cause, Occurrence, group_causes
-from dynocheck.reports._text import sanitize
+from dynocheck.reports._text import describe_config, sanitize
 from dynocheck.reports.options import ReportOptions
 
 _MOST = 10  # of a command in a step
@@ -25,7 +25,7 @@ _COMMANDS = {
 
 
 def render(report: Report, options: ReportOptions) -> str:
-    """A command per cause, the worst first, as long as the runner shows them; empty without findings."""
+    """A command per cause, the worst first, as long as the runner shows them, and the configuration."""
     causes = group_causes(report)
     lines: list[str] = []
     left: Counter[str] = Counter()
@@ -40,6 +40,7 @@ def render(report: Report, options: ReportOptions) -> str:
     if rest:
         text = f"{' and '.join(rest)} in {len(causes)} causes; -o markdown, -o html and -o json have all"
         lines.append(f"::notice title=dynocheck::{_escape_data(text)}")
+    lines += [f"::notice title=dynocheck::{_escape_data(line)}" for line in describe_config(report)]
     return "".join(f"{line}\n" for line in lines)
 
 

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from dynocheck.core.fingerprints import Fingerprints, mask
 from dynocheck.core.outcomes import Finding, Outcome, Report, Subject, SuppressedFinding, Verdict
 from dynocheck.core.paths import relate
-from dynocheck.reports._text import sanitize
+from dynocheck.reports._text import describe_config, sanitize
 from dynocheck.reports.as_json import dump_json
 from dynocheck.reports.options import ReportOptions
 
@@ -58,7 +58,11 @@ def _build_run(report: Report, options: ReportOptions) -> _Json:
             {
                 "executionSuccessful": not blind,
                 "startTimeUtc": report.started,
-                "toolExecutionNotifications": [*blind, *_describe_limits(len(results))],
+                "toolExecutionNotifications": [
+                    *blind,
+                    *_describe_limits(len(results)),
+                    *({"level": "note", "message": {"text": line}} for line in describe_config(report)),
+                ],
             }
         ],
         "originalUriBaseIds": {_ROOT: {"uri": f"{Path(options.root).absolute().as_uri()}/"}},

@@ -152,20 +152,22 @@ class _TextReport:
             for fix in dict.fromkeys(each.finding.fix for each in cause.occurrences):
                 yield from self._render_fix(fix)
 
-    def _render_places(self, places: Sequence[str], most: int = _MOST_PLACES) -> Iterator[str]:
-        """The first places, on one line where they fit there, and the number of the others."""
-        shown = [self._sanitize(place) for place in (places if self.verbose else places[:most])]
+    def _render_places(self, places: Sequence[str], most: int) -> Iterator[str]:
+        """The first three places on one line, or `most` of them on lines of their own; how many are left."""
+        shown = [self._sanitize(place) for place in (places if self.verbose else places[:_MOST_PLACES])]
         line = "; ".join(shown)
-        if line and not self.verbose and cell_len(line) <= self.width - _DETAIL - _ROOM_FOR_COUNT:
-            shown = [line]
+        left = 0
+        if not self.verbose:
+            fits = cell_len(line) <= self.width - _DETAIL - _ROOM_FOR_COUNT
+            shown, count = ([line], len(shown)) if line and fits else (shown[:most], most)
+            left = len(places) - count
         lines = [line for place in shown for line in self._render_paragraph(place, _DETAIL, hang=2)]
-        left = 0 if self.verbose else len(places) - most
         yield from lines[:-1]
         yield from (f"{line} +{left}" if left > 0 else line for line in lines[-1:])
 
     def _render_unjudged(self, group: UnjudgedGroup) -> Iterator[str]:
         yield from self._render_marked(Outcome.UNJUDGED, group.headline)
-        yield from self._render_places(group.things)
+        yield from self._render_places(group.things, 1)
         if group.needs:
             yield from self._render_paragraph(f"needs: {group.needs}", _DETAIL, hang=2)
 

@@ -62,7 +62,7 @@ def test_a_report_at_80_columns() -> None:
 
 ! Node gpu-worker-01 +1: driver 535.104.05 is older than the 570 that CUDA 12.8
   wants (nodes.driver, 2 times)
-    Node gpu-worker-01 +1
+    Node gpu-worker-01; Node gpu-worker-02
     fix: update the driver with the GPU Operator: kubectl edit clusterpolicy
 
 ✔ 1 passed: storage 1

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from tests import clusters
 from tests.clusters import gpu, storage
-from tests.clusters.objects import make_workload
 from tests.controlplane.server import ControlPlane
 from tests.situations import Change, Situation, applied, deleted, steps
 
@@ -17,9 +16,7 @@ UNLABELLED = {"gpu.homogeneous": "skip", "driver.cuda-matrix": "skip", "rdma.res
 NO_GPUS = dict.fromkeys(("gpu.nodes-present", "gpu.allocatable", "gpu.nodes-ready"), "skip")
 OLD_ANNOTATION = {"storageclass.beta.kubernetes.io/is-default-class": "true"}
 EXPORTER = gpu.operand("nvidia-dcgm-exporter")
-RENAMED = make_workload(
-    "DaemonSet", "nvidia-dcgm-dra", "gpu-operator", gpu.IMAGES["nvidia-dcgm-exporter"], desired=3
-)
+RENAMED = {**EXPORTER, "metadata": {**EXPORTER["metadata"], "name": "nvidia-dcgm-dra"}}
 
 
 def nodes_offer(resource: str, amount: str) -> Change:

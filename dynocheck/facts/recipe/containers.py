@@ -65,7 +65,7 @@ class ConfigFile(msgspec.Struct, frozen=True):
 
 class Container(msgspec.Struct, frozen=True):
     """A container of a pod. Without an image, `image_line` and `image_column` are the container's own
-    position.
+    position. `commands` are the words of each command that it runs, as `launches` are those of engines.
     """
 
     name: str
@@ -78,6 +78,7 @@ class Container(msgspec.Struct, frozen=True):
     column: int
     image_line: int = 1
     image_column: int = 1
+    commands: tuple[tuple[Word, ...], ...] = ()
 
     def find_variable(self, name: str, launch: Launch | None = None) -> EnvVar | None:
         """A variable that the script sets for this launch, else one of the container."""

@@ -1,6 +1,7 @@
 """Lists the commands that `command` and `args` of a container run, as the kubelet and the shell read them."""
 
 import re
+import shlex
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -67,10 +68,18 @@ def find_processes(
         return
     raw = argv[at]
     if raw is not None:
+        raw = _insert_arguments(raw, texts[at + 2 :])
         script = expand_in_script(raw, environment, is_open=is_open)[:MAX_SCRIPT]
         yield from _follow_script(
             script, at, Variables(environment, is_open=is_open), bash=_is_bash(texts[:at])
         )
+
+
+def _insert_arguments(script: str, arguments: Sequence[str | None]) -> str:
+    """A script with the elements behind it, its `$1` and so on, in place of `"$@"`, where all are known."""
+    if not arguments or None in arguments:
+        return script
+    return script.replace('"$@"', shlex.join(map(str, arguments)).replace("$", "$$"))
 
 
 def _follow_script(

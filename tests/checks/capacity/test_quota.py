@@ -19,6 +19,7 @@ ELSEWHERE = {"namespace": "team"}
     ("replicas", "quotas", "running", "more", "expected"),
     [
         (2, gpus_left("16"), [], {}, []),
+        (2, gpus_left("15"), [], {}, SHORT),
         (2, gpus_left("24", "16"), [], {}, SHORT),
         (2, gpus_left("24", "16"), [holding("a", 16, "here", labels=OWN)], {}, []),
         (1, UNCOUNTED, [], {}, [("warn", "ResourceQuota here/team")]),

@@ -1,0 +1,144 @@
+"""Checks the words of command lines: whether the program takes them, and whether it is started at all."""
+
+import re
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged
+from dynocheck.checks.engine._programs import Program, list_programs
+from dynocheck.engines.command_line import FlagOccurrence
+from dynocheck.facts import Container, Graph, Recipes, Word
+
+_TYPOGRAPHIC = re.compile(r"[\u2010-\u2015\u2212].*|[\u2018-\u201f].*|.*[\u2018-\u201f]")
+_STARTS = re.compile(r"(?:\S*/)?python3?\s+-m\s+(?:dynamo|vllm|sglang|tensorrt_llm)\b.*", re.DOTALL)
+# What a shell runs itself, with all words behind it as arguments.
+_TAKES_ALL = (".", "cd", "chmod", "echo", "mkdir", "printf", "set", "sleep", "source", "ulimit")
+_MODULE = re.compile(r"(?:dynamo|vllm|sglang|tensorrt_llm)\.\S+")
+_ONE_VALUE = ("value", "optional")
+
+
+@check("engine.command-words", title="Command lines have no stray words")
+def command_words(recipes: Recipes) -> Iterator[Result]:
+    """A word that is no flag and no flag's value ends the program with "unrecognized arguments". Most come
+    from a script's layout: a line without its backslash, so that the next begins with `--` and is run as a
+    command of its own; a comment amid continued lines; `>-` in YAML, which folds lines into one, so that a
+    backslash makes a blank part of the next word and `cd` or `ulimit` takes the program as its arguments; a
+    dash or quote that an editor has made typographic; a command that is one string instead of a list.
+
+    Checked are the containers of graphs. A launch whose words are known only when it runs is not judged.
+
+    Fix: write the script as a block with | and a backslash at the end of each line but the last
+    """
+    programs = list_programs(recipes, None) if _has_launches(recipes) else []
+    containers = [
+        (graph, container)
+        for recipe in recipes
+        for graph in recipe.graphs
+        for component in graph.components
+        for container in component.containers
+        if container.commands
+    ]
+    if not containers:
+        raise Skip("no command line in a graph")
+    for graph, container in containers:
+        yield from _check_commands(graph, container)
+    for program in programs:
+        yield from _check_program(program)
+
+
+def _has_launches(recipes: Recipes) -> bool:
+    return any(
+        container.launches
+        for recipe in recipes
+        for graph in recipe.graphs
+        for component in graph.components
+        for container in component.containers
+    )
+
+
+def _check_commands(graph: Graph, container: Container) -> Iterator[Finding]:
+    for index, words in enumerate(container.commands):
+        first = words[0]
+        text = first.text or ""
+        if index and text.startswith("--"):
+            yield _report(
+                graph, first, f"{text} is run as a command", "end the line before it with a backslash"
+            )
+        elif _STARTS.fullmatch(text):
+            message = f"a program of this whole name is started: {_shorten(text)}"
+            yield _report(graph, first, message, "write each word as an element of its own, or use sh -c")
+        elif text in _TAKES_ALL and not container.launches:
+            yield from _check_swallowed(graph, words)
+
+
+def _check_swallowed(graph: Graph, words: Sequence[Word]) -> Iterator[Finding]:
+    """A program that is an argument of another command, of a container that starts no other."""
+    for flag, module in pairwise(words):
+        if flag.text == "-m" and _MODULE.fullmatch(module.text or ""):
+            message = f"{module.text} is an argument of {words[0].text}: nothing starts it"
+            yield _report(graph, module, message, "write the script with | instead of >-, a command a line")
+            return
+
+
+def _check_program(program: Program) -> Iterator[Result]:
+    words = program.launch.words
+    if any(word.text is None for word in words):
+        yield unjudged(
+            f"{program.component.name}: {program.launch.module}",
+            why="some of its words are known only when it runs",
+            needs="literal words, or variables that the manifest sets",
+            location=Location(program.graph.file, program.launch.line, program.launch.column),
+        )
+        return
+    odd = [(word, says) for word in words if (says := _describe_oddity(word.text or ""))]
+    for word, (message, fix) in odd[:1]:  # one cause: the others come from the same layout
+        more = f", and {len(odd) - 1} more words" if len(odd) > 1 else ""
+        yield _report(program.graph, word, message + more, fix)
+    if not odd and program.parsers:
+        for word in _list_strays(program):
+            message = f"{program.launch.module} takes no word {_shorten(word.text or '')}"
+            yield _report(program.graph, word, message, "take it out, or put it behind its flag")
+    yield judged(1, "command lines")
+
+
+def _describe_oddity(text: str) -> tuple[str, str] | None:
+    """What is wrong with a word itself, and how to mend it."""
+    if _TYPOGRAPHIC.fullmatch(text):
+        return f"{_shorten(text)} has a typographic dash or quote", "write plain - and quotes"
+    stripped = text.strip()
+    if stripped != text and (not stripped or stripped.startswith("-")):
+        shown = f"{_shorten(text)!r} has a blank at its edge"
+        return shown, "write the script with | instead of >-, or take the backslash before the blank out"
+    return None
+
+
+def _list_strays(program: Program) -> Iterator[Word]:
+    """The words that are neither flags nor values of flags."""
+    flags = list(program.flags)
+    first = flags[0].word if flags else None
+    for word in program.launch.words:
+        if word is first:
+            break
+        if word.text != "--":
+            yield word
+    for given in flags:
+        yield from _list_leftovers(given)
+
+
+def _list_leftovers(given: FlagOccurrence) -> Sequence[Word]:
+    """The words behind a flag that it does not take; none where that is not known."""
+    kinds = {flag.kind for flag in given.candidates}
+    if len(kinds) != 1:
+        return ()
+    (kind,) = kinds
+    if kind in _ONE_VALUE:
+        return given.following[0 if given.inline is not None else 1 :]
+    return given.following[1:] if kind in ("switch", "negatable") else ()  # engine.values tells the first
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= 60 else f"{text[:59]}…"
+
+
+def _report(graph: Graph, word: Word, message: str, fix: str) -> Finding:
+    return fail(message, fix=fix, location=Location(graph.file, word.line, word.column))
