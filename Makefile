@@ -60,6 +60,7 @@ bench: $(VENV)/developing
 	$(BIN)/python -m benchmarks.startup
 	$(BIN)/python -m benchmarks.preflight
 	$(BIN)/python -m benchmarks.recipes
+	$(BIN)/python -m benchmarks.findings
 	$(BIN)/python -m benchmarks.load
 	$(BIN)/python -m benchmarks.load_accuracy
 

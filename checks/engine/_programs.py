@@ -21,6 +21,7 @@ from dynocheck.engines.detection import find_keys_file
 from dynocheck.facts import Component, Container, Graph, Launch, Recipes, Ruling, Rulings
 
 _MIN_SIMILARITY = 0.75  # of difflib: one slip in a word of usual length
+_OLDEST = describe_span().partition(" ")[0]
 _NEEDS = f"an image whose tag is a release from {describe_span()}"
 
 
@@ -103,11 +104,14 @@ class Program:
 
 @dataclass(frozen=True)
 class Problem:
-    """A problem of a flag or key, identified by its place and name: messages differ between releases."""
+    """A problem of a flag or key, identified by its place and name: messages differ between releases.
+
+    `report` makes the finding.
+    """
 
     place: Location
     name: str
-    finding: Finding
+    report: Callable[[], Finding]
 
 
 Judge = Callable[[Program], Iterable[Problem]]
@@ -123,7 +127,7 @@ def judge_programs(programs: Iterable[Program], judge: Judge) -> Iterator[Result
         if not program.parsers:
             yield _describe_unlisted(program)
         elif program.release.exact:
-            yield from (problem.finding for problem in judge(program))
+            yield from (problem.report() for problem in judge(program))
             yield judged(1, "command lines")
         else:
             yield from _judge_in_every_release(program, judge)
@@ -131,14 +135,17 @@ def judge_programs(programs: Iterable[Program], judge: Judge) -> Iterator[Result
 
 def _judge_in_every_release(program: Program, judge: Judge) -> Iterator[Result]:
     possible = program.release.possible
-    found = {
-        release: {(problem.place, problem.name): problem for problem in judge(program.as_of(release))}
-        for release in (*list_minors(), *possible)
-    }
-    everywhere = set.intersection(*map(set, found.values())) if possible else set()
-    doubted = {problem for release in possible for problem in found[release]} - everywhere
-    if possible:
-        yield from (problem.finding for key, problem in found[possible[-1]].items() if key in everywhere)
+
+    def find_problems(release: str) -> dict[tuple[Location, str], Problem]:
+        return {(problem.place, problem.name): problem for problem in judge(program.as_of(release))}
+
+    found = {release: find_problems(release) for release in possible}
+    doubted = {problem for problems in found.values() for problem in problems}
+    if doubted:
+        others = (release for release in list_minors() if release not in found)
+        everywhere = doubted.intersection(*found.values(), *map(find_problems, others))
+        yield from (problem.report() for key, problem in found[possible[-1]].items() if key in everywhere)
+        doubted -= everywhere
     if doubted or not possible:
         yield _describe_doubt(program, sorted({name for _, name in doubted}))
     else:
@@ -151,7 +158,7 @@ def _describe_doubt(program: Program, names: list[str]) -> Unjudged:
     known = f"the image's release is unknown, and releases{around} differ"
     return unjudged(
         f"{program.component.name}: {', '.join(names) or program.launch.module} in {program.container.image}",
-        why=known if release.possible else f"the image's release is older than {list_minors()[0]}",
+        why=known if release.possible else f"the image's release is older than {_OLDEST}",
         needs=_NEEDS,
         location=Location(program.graph.file, program.launch.line, program.launch.column),
     )

@@ -1,8 +1,9 @@
 """Checks the keys of engine configuration files and of JSON flags."""
 
 from collections.abc import Iterator
+from functools import partial
 
-from dynocheck import Location, Result, Skip, check, unjudged
+from dynocheck import Finding, Location, Result, Skip, check, unjudged
 from dynocheck.checks.engine._programs import (
     Problem,
     Program,
@@ -92,64 +93,75 @@ def _check_flag(program: Program, engine: FlagTable, option: FlagOccurrence) -> 
     place = program.locate(option)
     if _is_inline_config(option):
         # vLLM reads it as --config-format, with an unknown format.
-        finding = program.report(
-            f"{engine.title} does not read the file of {option.word.text}",
+        report = partial(
+            program.report,
+            f"{engine.title if program.release.exact else 'the engine'} does not read the file of "
+            f"{option.word.text}",
             harmless=program.launch.module != "dynamo.vllm",
             fix=f"write --config and {option.inline} as two words",
             evidence={},
             location=place,
         )
-        yield Problem(place, option.spelled, finding)
+        yield Problem(place, option.spelled, report)
     refused = program.ruling is not None and program.ruling.error is not None  # by the engine's own parser
     mapping = _find_mapping(option)
     if mapping and not refused:
         flag = option.spelled.partition(".")[0]
         for stranger in find_unknown_keys(option.json, mapping, engine.mappings):
-            yield _report_unknown_key(program, engine, stranger, flag, place)
+            report = partial(_report_unknown_key, program, engine, stranger, flag, place)
+            yield Problem(place, ".".join(stranger.path), report)
 
 
 def _check_entry(program: Program, engine: FlagTable, entry: ConfigEntry) -> Iterator[Problem]:
     """Problems of a file's key and of the keys below it."""
     place = Location(entry.file, entry.value.line, entry.value.column)
     if not entry.flag.candidates:
-        known = [name.lstrip("-") for name in engine.by_name]
-        elsewhere = find_flag_releases(program.launch.module, f"--{entry.key}")
-        effect = " and ignores it silently" if entry.silent else ""
-        finding = program.report(
-            f"{program.describe_lack(engine.title, entry.key)}{effect}{describe_releases(elsewhere)}",
-            harmless=entry.silent,
-            fix=suggest_name(entry.key, entry.key.replace("_", "-"), known),
-            evidence={"source": engine.source},
-            location=place,
-        )
-        yield Problem(place, entry.key, finding)
+        yield Problem(place, entry.key, partial(_report_unknown_entry, program, engine, entry, place))
     elif len(entry.flag.candidates) > 1:
         names = sorted(name.lstrip("-") for flag in entry.flag.candidates for name in flag.names)
-        finding = program.report(
+        report = partial(
+            program.report,
             f"{entry.key} could be {' or '.join(names[:4])}",
             fix=f"write one of them in full, such as {names[0]}",
             evidence={},
             location=place,
         )
-        yield Problem(place, entry.key, finding)
+        yield Problem(place, entry.key, report)
     else:
         for stranger in find_unknown_keys(entry.flag.json, entry.flag.candidates[0].keys, engine.mappings):
-            yield _report_unknown_key(program, engine, stranger, entry.key, _locate_key(entry, stranger.path))
+            at = _locate_key(entry, stranger.path)
+            report = partial(_report_unknown_key, program, engine, stranger, entry.key, at)
+            yield Problem(at, ".".join(stranger.path), report)
+
+
+def _report_unknown_entry(
+    program: Program, engine: FlagTable, entry: ConfigEntry, place: Location
+) -> Finding:
+    """The finding for a key of a file that is no flag."""
+    known = [name.lstrip("-") for name in engine.by_name]
+    elsewhere = find_flag_releases(program.launch.module, f"--{entry.key}")
+    effect = " and ignores it silently" if entry.silent else ""
+    return program.report(
+        f"{program.describe_lack(engine.title, entry.key)}{effect}{describe_releases(elsewhere)}",
+        harmless=entry.silent,
+        fix=suggest_name(entry.key, entry.key.replace("_", "-"), known),
+        evidence={"source": engine.source},
+        location=place,
+    )
 
 
 def _report_unknown_key(
     program: Program, engine: FlagTable, stranger: UnknownKey, flag: str, place: Location
-) -> Problem:
-    """The problem of a key that a mapping does not have."""
+) -> Finding:
+    """The finding for a key that a mapping does not have."""
     key, name = stranger.path[-1], ".".join(stranger.path)
     elsewhere = find_key_releases(program.launch.module.removeprefix("dynamo."), stranger.mapping, key)
-    finding = program.report(
+    return program.report(
         f"{program.describe_lack(engine.title, f'key {name} in {flag}')}{describe_releases(elsewhere)}",
         fix=suggest_name(key, key, engine.mappings[stranger.mapping]),
         evidence={"class": stranger.mapping, "source": engine.source},
         location=place,
     )
-    return Problem(place, name, finding)
 
 
 def _locate_key(entry: ConfigEntry, path: tuple[str, ...]) -> Location:

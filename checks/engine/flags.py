@@ -3,6 +3,7 @@
 import operator
 import re
 from collections.abc import Iterator
+from functools import partial
 
 from dynocheck import Finding, Location, Result, check, unknown
 from dynocheck.checks.engine._programs import (
@@ -51,9 +52,9 @@ def _find_flag_problems(program: Program) -> Iterator[Problem]:
     for option in program.flags:
         place = program.locate(option)
         if len(option.candidates) > 1:
-            yield Problem(place, option.spelled, _report_ambiguous(program, option))
+            yield Problem(place, option.spelled, partial(_report_ambiguous, program, option))
         elif not option.candidates and not program.forwards_unknown_flags:
-            yield Problem(place, option.spelled, _report_unknown(program, option))
+            yield Problem(place, option.spelled, partial(_report_unknown, program, option))
 
 
 def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
@@ -88,13 +89,14 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
         problem = _find_problem(option, option.candidates[0]) if len(option.candidates) == 1 else None
         if problem is not None:
             place = program.locate(option, file)
-            finding = program.report(
+            report = partial(
+                program.report,
                 f"{option.spelled} {problem}",
                 fix=f"see python3 -m {program.launch.module} --help in the image",
                 evidence={"release": program.title},
                 location=place,
             )
-            yield Problem(place, option.spelled, finding)
+            yield Problem(place, option.spelled, report)
 
 
 def _list_flags(program: Program) -> Iterator[tuple[FlagOccurrence, str]]:
@@ -110,13 +112,14 @@ def _report_ruling(program: Program, *, of_flags: bool) -> Iterator[Problem]:
         return
     named = [w for w in parse_flags(program.launch, program.parsers) if _mentions(ruling.error, w.spelled)]
     place = program.locate(named[0]) if named else Location(ruling.file, ruling.line, ruling.column)
-    finding = program.report(
+    report = partial(
+        program.report,
         ruling.error,
         fix=f"see python3 -m {program.launch.module} --help in the image",
         evidence={"parser": f"{ruling.engine} {ruling.version}, as it is installed here"},
         location=place,
     )
-    yield Problem(place, ruling.error, finding)
+    yield Problem(place, ruling.error, report)
 
 
 def _mentions(error: str, spelled: str) -> bool:

@@ -119,13 +119,16 @@ def trtllm_buffer(recipes: Recipes) -> Iterator[Result]:
 def _find_pairs(recipes: Recipes) -> Iterator[tuple[EngineInstance, EngineInstance]]:
     """Each prefill worker with each decode worker of its graph, engine and served model name.
 
-    A worker with unknown arguments may serve any model.
+    Without a decode worker, vLLM's aggregated workers continue what others prefilled. A worker with unknown
+    arguments may serve any model.
     """
     for recipe in recipes:
         for graph in recipe.graphs:
             workers = list(find_instances(graph))
+            decoding = [worker for worker in workers if worker.side == "decode"]
+            whole = [worker for worker in workers if worker.side == "worker" and worker.engine.name == "vllm"]
             for prefill in (worker for worker in workers if worker.side == "prefill"):
-                for decode in (worker for worker in workers if worker.side == "decode"):
+                for decode in decoding or whole:
                     if prefill.engine is decode.engine and _may_serve_one_model(prefill, decode):
                         yield prefill, decode
 

@@ -3,7 +3,19 @@
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
-from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, unknown, warn
+from dynocheck import (
+    Finding,
+    Location,
+    Result,
+    Skip,
+    check,
+    fail,
+    judged,
+    same_place,
+    unjudged,
+    unknown,
+    warn,
+)
 from dynocheck.data import kubernetes_schemas
 from dynocheck.facts import GivenKinds, Manifest, Recipes, Role, ServedKinds, ServerVersion, SourceFile
 
@@ -48,7 +60,11 @@ def yaml(recipes: Recipes) -> Iterator[Result]:
                     )
 
 
-@check("manifest.schema", title="Manifests match the schema of their kind")
+@check(
+    "manifest.schema",
+    title="Manifests match the schema of their kind",
+    explained_by={"manifest.placeholders": same_place},
+)
 def schema(
     recipes: Recipes,
     given: GivenKinds | None = None,

@@ -28,7 +28,7 @@ def _explain(engine: SizedEngine) -> tuple[str, str | None]:
         config = find_model_config(engine.recipe, instance.graph, instance.model or "")
         if config is not None:
             return "its config.json cannot be read or describes an unknown kind of model", None
-        if instance.model is None:
+        if instance.model is None or "$" in instance.model:
             return "the model cannot be read from the recipe", "a literal model name"
         return "the model is not in the table", CONFIG_FILES
     if engine.budget is None:

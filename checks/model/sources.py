@@ -141,21 +141,21 @@ def token(recipes: Recipes) -> Iterator[Result]:
     applies = False
     for recipe in recipes:
         for fetch in _find_fetches(recipe):
-            if not fetch.is_known:
-                if not _has_token(fetch):
-                    applies = True
-                    yield unjudged(
-                        f"{fetch.name}: {fetch.model}",
-                        why="whether the hub gates the model is unknown, and there is no token",
-                        needs="a token, which a model that is not gated does without",
-                        location=fetch.place,
-                    )
+            tokened = _has_token(fetch)
+            if not tokened and not fetch.is_known:
+                applies = True
+                yield unjudged(
+                    f"{fetch.name}: {fetch.model}",
+                    why="whether the hub gates the model is unknown, and there is no token",
+                    needs="a token, which a model that is not gated does without",
+                    location=fetch.place,
+                )
                 continue
-            if not fetch.source:
+            if not tokened and not fetch.source:
                 continue
             applies = True
             yield judged(1, "downloads")
-            if not _has_token(fetch):
+            if not tokened:
                 yield fail(
                     f"{fetch.name} downloads gated model {fetch.model} without a token",
                     fix="add envFrom: [{secretRef: {name: hf-token-secret}}]",

@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from dynocheck import Finding, Skip, check, warn
+from dynocheck import Finding, Result, Skip, check, unjudged, warn
 from dynocheck.checks.rdma.recipes import HOSTNAME, Worker, list_workers
 from dynocheck.data.rdma import TopologyLevel, topology_levels
 from dynocheck.facts import Node, Nodes, Recipe, Recipes, ResourceSlices, list_gpu_nodes
@@ -18,7 +18,7 @@ _EFFECTS = {
 
 
 @check("rdma.topology", title="Workers that exchange data run on nodes close to each other")
-def topology(recipes: Recipes, nodes: Nodes, slices: ResourceSlices) -> Iterator[Finding]:
+def topology(recipes: Recipes, nodes: Nodes, slices: ResourceSlices) -> Iterator[Result]:
     """The pods of a worker that spans nodes exchange data for each token, prefill and decode workers exchange
     KV blocks. Without constraints the scheduler places them on any node with room.
 
@@ -47,9 +47,10 @@ def topology(recipes: Recipes, nodes: Nodes, slices: ResourceSlices) -> Iterator
     if not schedulable:
         raise Skip("no node can run a worker that exchanges data between nodes")
     if not labelled:
-        raise Skip(
-            "the nodes have no label of a network domain, such as topology.kubernetes.io/zone, "
-            "nvidia.com/gpu.clique or those of Topograph"
+        yield unjudged(
+            "the nodes that these workers may run on",
+            why="they have no label of a network domain",
+            needs="topology.kubernetes.io/zone, nvidia.com/gpu.clique or the labels of Topograph",
         )
 
 

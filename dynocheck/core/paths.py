@@ -16,9 +16,12 @@ def relate(path: str, root: str) -> str:
 
     :param root: the working folder when it is empty.
     """
-    absolute = os.path.abspath(path)  # noqa: PTH100 - a link keeps its own name
-    for base, below in ((os.path.abspath(root), absolute), (resolve(root), resolve(path))):  # noqa: PTH100
-        inside = below.removeprefix(base.rstrip(os.sep) + os.sep)
-        if inside != below:
-            return inside.replace(os.sep, "/")
-    return absolute.replace(os.sep, "/")
+    inside = _cut_root(os.path.abspath(path), os.path.abspath(root))  # noqa: PTH100 - a link keeps its own name
+    inside = inside or _cut_root(resolve(path), resolve(root))
+    return (inside or os.path.abspath(path)).replace(os.sep, "/")  # noqa: PTH100
+
+
+def _cut_root(path: str, root: str) -> str | None:
+    """The path below the root; None when it is not there."""
+    start = root.rstrip(os.sep) + os.sep
+    return path.removeprefix(start) if path.startswith(start) else None

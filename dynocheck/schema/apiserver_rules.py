@@ -166,7 +166,7 @@ ENFORCED: dict[str, Schema] = {
     "api.core.v1.DownwardAPIVolumeFile": _fields(path=_INSIDE),
     "api.core.v1.EnvFromSource": _require_one("configMapRef", "secretRef"),
     "api.core.v1.EnvVar": {
-        **_fields(name={"pattern": "^[ -<>-~]*$"}),
+        **_fields(name={"format": "variable-name"}),
         "not": {"required": ["value", "valueFrom"]},
         "x-says": "has both value and valueFrom",
     },

@@ -151,6 +151,10 @@ _RULES: dict[str, tuple[Callable[[str], bool], str]] = {
         "cpu, memory, ephemeral-storage or a resource with a domain such as nvidia.com/gpu",
     ),
     "trimmed": (lambda text: text == text.strip(), "a text without spaces around it"),
+    "variable-name": (
+        lambda text: text.isascii() and text.isprintable() and "=" not in text,
+        "printable ASCII without '='",
+    ),
     "quantity": (
         lambda text: QUANTITY.fullmatch(text) is not None,
         "a quantity such as 500m, 8 or 16Gi",

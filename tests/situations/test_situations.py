@@ -36,7 +36,7 @@ def preflight(cluster: ControlPlane, folder: Path, recipe: str | None = None) ->
 def test_the_healthy_cluster(fit_cluster: ControlPlane, tmp_path: Path) -> None:
     verdicts = preflight(fit_cluster, tmp_path)
     found = {v["check"]: v["outcome"] for v in verdicts}
-    assert set(found.values()) <= {"pass", "skip"}
+    assert set(found.values()) <= {"pass", "skip", "unjudged"}
     outcomes.compare("fit", found)
 
 

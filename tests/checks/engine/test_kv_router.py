@@ -52,6 +52,8 @@ FLAG_D = engine("--disaggregation-mode", "decode", NIXL, name="d")
         (pair([NIXL], [NIXL]), []),
         (pair([], [NIXL]), ["fail"]),
         (pair([NIXL], []), ["warn"]),
+        (graph(FLAG_P, engine(NIXL, name="d")), ["fail"]),  # vLLM's aggregated workers decode too
+        (graph(FLAG_P, engine(NIXL, name="d"), FLAG_D), ["fail"]),
         (pair([NIXL], [LMCACHE]), ["fail"]),
         (pair([BOTH], [NIXL]), []),
         (pair([NIXL, FP8], [NIXL, FP8_E4M3]), []),

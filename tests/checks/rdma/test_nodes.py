@@ -354,9 +354,9 @@ TEAM, GPUS = Taint("team", "NoSchedule", "x"), Taint("nvidia.com/gpu", "NoSchedu
         ([spanning()], zoned("a", "a"), []),
         ([spanning()], zoned("a", "b"), ["warn"]),
         ([rdma_worker()], zoned("a", "b"), "no worker"),
-        ([spanning()], BARE, "no label"),
-        ([spanning()], zoned("0", "1"), "no label"),
-        ([spanning()], zoned("a", more=gpu_node("unlabelled")), "no label"),
+        ([spanning()], BARE, ["unjudged"]),
+        ([spanning()], zoned("0", "1"), ["unjudged"]),
+        ([spanning()], zoned("a", more=gpu_node("unlabelled")), ["unjudged"]),
         ([spanning()], Nodes(()), "no node"),
         # Pods that are kept together.
         ([spanning(pod={"nodeSelector": {ZONE: "a"}})], zoned("a", "a", "b"), []),
@@ -372,9 +372,9 @@ TEAM, GPUS = Taint("team", "NoSchedule", "x"), Taint("nvidia.com/gpu", "NoSchedu
         # The sides of a disaggregated graph need one zone, a worker that spans nodes one block or clique.
         (sides(), zoned("a", "b"), ["warn"]),
         (sides(pod=affinity()), zoned("a", "b"), []),
-        (sides(), BLOCKS, "no label"),
+        (sides(), BLOCKS, ["unjudged"]),
         ([spanning()], BLOCKS, ["warn"]),
-        ([spanning()], CLIQUES, "no label"),
+        ([spanning()], CLIQUES, ["unjudged"]),
         ([spanning(pod=CHANNEL)], CLIQUES, ["warn"]),  # NVLink crosses nodes
     ],
 )
@@ -385,4 +385,4 @@ def test_topology(
     if isinstance(expected, str):
         assert expected in get_skip_reason(topology.topology, *facts)
     else:
-        assert outcomes(topology.topology, *facts) == expected
+        assert judge(topology.topology, *facts) == expected
