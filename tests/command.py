@@ -9,7 +9,9 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -44,6 +46,20 @@ class CommandResult:
         found: list[dict[str, Any]] = verdict["findings"]
         return found
 
+    def finding(self, check: str) -> dict[str, Any]:
+        """The only finding of a check."""
+        (found,) = self.findings(check)
+        return found
+
+    @property
+    def tables(self) -> dict[str, dict[str, Any]]:
+        """The tables by their ids."""
+        return {table["id"]: table for table in self.report["tables"]}
+
+    def row(self, table: str) -> dict[str, Any]:
+        """The first row of a table, by its columns."""
+        return dict(zip(self.tables[table]["columns"], self.tables[table]["rows"][0], strict=True))
+
 
 def restore_sigint() -> None:
     """Heed Ctrl-C, to which the children of a shell's background jobs are born deaf."""
@@ -56,6 +72,49 @@ def run_inside(*arguments: str | Path, cwd: Path | None = None) -> CommandResult
     with contextlib.chdir(cwd or ROOT), contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
         code = main([str(argument) for argument in arguments])
     return CommandResult(code, out.getvalue(), err.getvalue())
+
+
+def usage_error(*arguments: str | Path, cwd: Path | None = None) -> str:
+    """The one line that a command line which cannot be used ends with."""
+    ended = run_inside(*arguments, cwd=cwd)
+    assert (ended.code, ended.out, ended.err.count("\n")) == (2, "", 1), ended
+    assert ended.err.startswith("error: ")
+    return ended.err
+
+
+@contextmanager
+def start(*arguments: str | Path, env: Mapping[str, str] | None = None) -> Iterator[subprocess.Popen[str]]:
+    """A command line that runs on, until `interrupt` or the end of the block."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "dynocheck", *map(str, arguments)],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(ROOT), **(env or {})},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=restore_sigint,
+    ) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def interrupt(process: subprocess.Popen[str], by: signal.Signals = signal.SIGINT) -> CommandResult:
+    """What is left of a command that is interrupted, which is no crash."""
+    assert process.poll() is None
+    process.send_signal(by)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, "Traceback" in err) == (130, False)
+    return CommandResult(process.returncode, out, err)
+
+
+def until(holds: Callable[[], bool], limit_s: float = 30) -> None:
+    """Wait until something holds."""
+    deadline = time.monotonic() + limit_s
+    while not holds():
+        assert time.monotonic() < deadline, "it never came to that"
+        time.sleep(0.02)
 
 
 def dynocheck(

@@ -13,28 +13,22 @@ from dynocheck.checks.storage import live_claims as checks
 from dynocheck.probes.storage.claims import claims
 from dynocheck.probes.storage.classes import storage_classes
 from tests import clusters
-from tests.checks.judging import recipes, run_check
+from tests.checks.judging import outcomes, recipes, run_check
+from tests.checks.manifests import claim
 from tests.clusters import storage
 from tests.controlplane.api import Object
 from tests.controlplane.server import ControlPlane
 from tests.probes.looking import reach
 
 RWX, RWO, ROX = "ReadWriteMany", "ReadWriteOnce", "ReadOnlyMany"
+BOUND = {"phase": "Bound", "capacity": {"storage": "100Gi"}}
 
 
 def manifest(**spec: Any) -> Object:
-    whole = {
-        "accessModes": [RWX],
-        "resources": {"requests": {"storage": "100Gi"}},
-        "storageClassName": "shared",
-    }
-    whole = {key: value for key, value in {**whole, **spec}.items() if value is not None}
-    return {
-        "apiVersion": "v1",
-        "kind": "PersistentVolumeClaim",
-        "metadata": {"name": "cache", "namespace": "default"},
-        "spec": whole,
-    }
+    made = claim(RWX, name="cache")
+    made["metadata"]["namespace"] = "default"
+    whole = {**made["spec"], "storageClassName": "shared", **spec}
+    return {**made, "spec": {key: value for key, value in whole.items() if value is not None}}
 
 
 def sized(size: str) -> Object:
@@ -70,22 +64,16 @@ def sized(size: str) -> Object:
 def test_what_is_said_to_be_refused_is_refused(
     cluster: ControlPlane, tmp_path: Path, there: Object, phase: str, declared: Object, refused: bool
 ) -> None:
-    cluster.apply(
-        clusters.storage_class(),
-        clusters.storage_class("grows", default=False, allowVolumeExpansion=True),
-    )
+    grows = clusters.storage_class("grows", default=False, allowVolumeExpansion=True)
+    cluster.apply(clusters.storage_class(), grows)
     file = tmp_path / "there.yaml"
     file.write_text(yaml.safe_dump(manifest(**there)))
     made = cluster.kubectl("apply", "-f", str(file))
     assert made.returncode == 0, made.stderr
-    status = {"phase": phase, "capacity": {"storage": "100Gi"}}
-    cluster.patch_status({**storage.claim("cache"), "status": status})
-
+    cluster.patch_status({**storage.claim("cache"), "status": {**BOUND, "phase": phase}})
     recipe = recipes(tmp_path / "recipe", claim=yaml.safe_dump(manifest(**declared)))
     seen = reach(cluster)
-    said = [
-        str(f.outcome) for f in run_check(checks.claim_matches, claims(seen), storage_classes(seen), recipe)
-    ]
+    said = outcomes(checks.claim_matches, claims(seen), storage_classes(seen), recipe)
     tried = cluster.kubectl("apply", "-f", str(tmp_path / "recipe"))
     assert (tried.returncode != 0) is refused, tried.stderr
     assert said == (["fail"] if refused else []), tried.stderr
@@ -94,10 +82,8 @@ def test_what_is_said_to_be_refused_is_refused(
 def test_a_claim_grows_once_its_class_is_patched_as_the_fix_says(
     cluster: ControlPlane, tmp_path: Path
 ) -> None:
-    cluster.apply(clusters.storage_class())
-    cluster.apply(manifest())
-    status = {"phase": "Bound", "capacity": {"storage": "100Gi"}}
-    cluster.patch_status({**storage.claim("cache"), "status": status})
+    cluster.apply(clusters.storage_class(), manifest())
+    cluster.patch_status({**storage.claim("cache"), "status": BOUND})
     recipe = recipes(tmp_path, claim=yaml.safe_dump(manifest(**sized("200Gi"))))
     seen = reach(cluster)
     (finding,) = run_check(checks.claim_matches, claims(seen), storage_classes(seen), recipe)

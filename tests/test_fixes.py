@@ -31,7 +31,4 @@ def test_a_slip_is_found(controlplane: ControlPlane) -> None:
     with pytest.raises(AssertionError):
         list(commands("kubectl get pods -l 'app=a"))
     quoted = 'kubectl patch x y -p \'{"spec": {"a b": 1}}\' && helm list; kubectl get pods | grep a'
-    assert sorted(commands(quoted)) == [
-        ["get", "pods"],
-        ["patch", "x", "y", "-p", '{"spec": {"a b": 1}}'],
-    ]
+    assert sorted(commands(quoted)) == [["get", "pods"], ["patch", "x", "y", "-p", '{"spec": {"a b": 1}}']]

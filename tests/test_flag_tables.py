@@ -10,6 +10,7 @@ from dynocheck.data.flags import dynamo_release, engine_versions, flag_tables
 from tools.config_classes import find_config_classes
 from tools.write_flags import list_mappings, parse_type, read_annotated_field, read_calls, read_vllm_flags
 
+NEGATABLE = "argparse.BooleanOptionalAction"
 RELEASES = [f"1.{minor}" for minor in range(7)]
 
 
@@ -28,15 +29,12 @@ def read(source: str) -> list[dict[str, object]]:
         ('p.add_argument("--a", choices=NAMES)', {"names": ["--a"]}),
         ('p.add_argument("--a", type=lower, choices=["x"])', {"names": ["--a"]}),
         ('p.add_argument("--a", type=str, choices=["x"])', {"names": ["--a"], "choices": ["x"]}),
-        (
-            'p.add_argument("--a", action=argparse.BooleanOptionalAction)',
-            {"names": ["--a"], "kind": "negatable"},
-        ),
+        (f'p.add_argument("--a", action={NEGATABLE})', {"names": ["--a"], "kind": "negatable"}),
         ('p.add_argument("--a", action=Own)', {"names": ["--a"], "kind": "unknown"}),
         ('p.add_argument("--eager", **kwargs["eager"])', {"names": ["--eager"], "kind": "negatable"}),
         (
-            'p.add_argument("--eager", **{**kwargs["eager"], "default": 1})',
-            {"names": ["--eager"], "kind": "negatable"},
+            'p.add_argument("--e", **{**kwargs["eager"], "default": 1})',
+            {"names": ["--e"], "kind": "negatable"},
         ),
         ('p.add_argument("--model", **kwargs["model"])', {"names": ["--model"]}),
         ('p.add_argument("--new", **own)', {"names": ["--new"], "kind": "unknown"}),
@@ -157,16 +155,13 @@ def test_a_class_that_may_take_other_keys_is_left_out(source: str) -> None:
 
 
 def test_a_base_lends_its_keys() -> None:
-    assert classes("@config\nclass A:\n    a: int\n@config\nclass B(A):\n    b: int")["B"] == {
-        "a": "",
-        "b": "",
-    }
+    found = classes("@config\nclass A:\n    a: int\n@config\nclass B(A):\n    b: int")
+    assert found["B"] == {"a": "", "b": ""}
 
 
 def classes(source: str) -> dict[str, dict[str, str]]:
-    return find_config_classes(
-        {node.name: node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)}
-    )
+    nodes = [node for node in ast.parse(source).body if isinstance(node, ast.ClassDef)]
+    return find_config_classes({node.name: node for node in nodes})
 
 
 ENGINE_ARGS = """

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,28 +28,27 @@ def shipped(folder: str) -> list[str]:
 
 
 EACH_OF_GAIE = [(release, name) for release in GAIE for name in shipped(f"gaie/{release}")]
-EACH_OF_GATEWAY_API = [
-    (release, name) for release in GATEWAY_API for name in shipped(f"gateway-api/{release}")
-]
+EACH_OF_GATEWAY_API = [(each, name) for each in GATEWAY_API for name in shipped(f"gateway-api/{each}")]
+WHOLE = [("gaie.crds", f"gaie/{release}") for release in GAIE]
+WHOLE += [("gaie.gateway-crds", f"gateway-api/{release}") for release in GATEWAY_API]
+Install = Callable[[str], None]
 
 
 @pytest.fixture(scope="module")
-def installed(controlplane: ControlPlane) -> Iterator[dict[str, Any]]:
-    """The states of a cluster that has one release each, made when first asked for."""
+def install(controlplane: ControlPlane, crds: Path) -> Iterator[Install]:
+    """Bring the cluster to a state in which it has one release, made when first asked for."""
     start = controlplane.snapshot()
     states: dict[str, Any] = {}
-    yield states
+
+    def bring(folder: str) -> None:
+        if folder not in states:
+            controlplane.reset(start)
+            controlplane.load_crds(crds / folder)
+            states[folder] = controlplane.snapshot()
+        controlplane.reset(states[folder])
+
+    yield bring
     controlplane.reset(start)
-
-
-def install(cluster: ControlPlane, states: dict[str, Any], crds: Path, folder: str) -> None:
-    if "nothing" not in states:
-        states["nothing"] = cluster.snapshot()
-    if folder not in states:
-        cluster.reset(states["nothing"])
-        cluster.load_crds(crds / folder)
-        states[folder] = cluster.snapshot()
-    cluster.reset(states[folder])
 
 
 def verdict(cluster: ControlPlane, folder: Path, check: str) -> dict[str, Any]:
@@ -71,20 +70,20 @@ def test_the_releases_are_there(crds: Path) -> None:
     assert len({tuple(shipped(f"gaie/{release}")) for release in GAIE}) == 4, "they ship different sets"
 
 
-@pytest.mark.parametrize("release", GAIE)
-def test_a_whole_inference_extension_passes(
-    cluster: ControlPlane, installed: dict[str, Any], crds: Path, tmp_path: Path, release: str
+@pytest.mark.parametrize(("check", "folder"), WHOLE)
+def test_a_whole_release_passes(
+    install: Install, cluster: ControlPlane, tmp_path: Path, check: str, folder: str
 ) -> None:
-    install(cluster, installed, crds, f"gaie/{release}")
-    found = verdict(cluster, tmp_path, "gaie.crds")
+    install(folder)
+    found = verdict(cluster, tmp_path, check)
     assert (found["outcome"], found["findings"]) == ("pass", [])
 
 
 @pytest.mark.parametrize(("release", "name"), EACH_OF_GAIE, ids=" ".join)
 def test_an_inference_extension_without_one_of_its_types_fails(
-    cluster: ControlPlane, installed: dict[str, Any], crds: Path, tmp_path: Path, release: str, name: str
+    install: Install, cluster: ControlPlane, tmp_path: Path, release: str, name: str
 ) -> None:
-    install(cluster, installed, crds, f"gaie/{release}")
+    install(f"gaie/{release}")
     cluster.remove_crds(name)
     found = verdict(cluster, tmp_path, "gaie.crds")
     assert (found["outcome"], subjects(found)) == ("fail", [name])
@@ -92,20 +91,11 @@ def test_an_inference_extension_without_one_of_its_types_fails(
     assert f"/{release}/" in found["findings"][0]["fix"]
 
 
-@pytest.mark.parametrize("release", GATEWAY_API)
-def test_a_whole_gateway_api_passes(
-    cluster: ControlPlane, installed: dict[str, Any], crds: Path, tmp_path: Path, release: str
-) -> None:
-    install(cluster, installed, crds, f"gateway-api/{release}")
-    found = verdict(cluster, tmp_path, "gaie.gateway-crds")
-    assert (found["outcome"], found["findings"]) == ("pass", [])
-
-
 @pytest.mark.parametrize(("release", "name"), EACH_OF_GATEWAY_API, ids=" ".join)
 def test_a_gateway_api_needs_what_dynamo_routes_through_and_no_more(
-    cluster: ControlPlane, installed: dict[str, Any], crds: Path, tmp_path: Path, release: str, name: str
+    install: Install, cluster: ControlPlane, tmp_path: Path, release: str, name: str
 ) -> None:
-    install(cluster, installed, crds, f"gateway-api/{release}")
+    install(f"gateway-api/{release}")
     cluster.remove_crds(name)
     found = verdict(cluster, tmp_path, "gaie.gateway-crds")
     if name.partition(".")[0] not in NEEDED:

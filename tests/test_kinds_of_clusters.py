@@ -22,8 +22,7 @@ AREAS = ("access", "gpu", "platform", "rdma", "storage")
 def types(controlplane: ControlPlane, crds: Path) -> Iterator[None]:
     """Dynamo's platform and the types of NVIDIA's operators, for the tests of this module."""
     start = controlplane.snapshot()
-    folders = (*platform.CRDS, *gpu.CRDS, *rdma.CRDS)
-    controlplane.load_crds(*(crds / folder for folder in folders))
+    controlplane.load_crds(*(crds / folder for area in (platform, gpu, rdma) for folder in area.CRDS))
     platform.furnish(controlplane)
     controlplane.snapshot()
     yield
@@ -64,9 +63,8 @@ def test_a_recipe_written_for_one_kind(
     types: None, cluster: ControlPlane, tmp_path: Path, kind: str, outcome: str, says: str
 ) -> None:
     {str(each): each for each in KINDS}[kind].build(cluster)
-    verdicts = {
-        v["check"]: v for v in preflight(cluster, tmp_path, "recipes/qwen3-32b/vllm/disagg-kv-router")
-    }
+    found = preflight(cluster, tmp_path, "recipes/qwen3-32b/vllm/disagg-kv-router")
+    verdicts = {v["check"]: v for v in found}
     judged = verdicts["rdma.required-by-recipe"]
     assert judged["outcome"] == outcome
     assert not says or any(says in finding["message"] for finding in judged["findings"])

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import shutil
-import textwrap
 import tomllib
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.command import ROOT, dynocheck
+from tests.command import ROOT, CommandResult, dynocheck, usage_error
 
-RECIPE = str(ROOT / "recipes" / "qwen3-32b")
+RECIPE = ROOT / "recipes" / "qwen3-32b"
+GREY, HANGS = 'return Weather("grey")', "import time; time.sleep(60)"
 OWN = '''
 """Ours."""
 from collections.abc import Iterator
@@ -42,81 +42,69 @@ def labels(recipes: Recipes) -> Iterator[Finding]:
 '''
 
 
+BROKEN = """
+from dynocheck import check
+from dynocheck.facts import Recipes
+@check("house.broken", title="It does not crash")
+def broken(recipes: Recipes):
+    raise ValueError("password=hunter2hunter2")
+"""
+
+
 @pytest.fixture
 def own(tmp_path: Path) -> Path:
-    folder = tmp_path / "checks"
+    return make_folder(tmp_path / "checks", "house", OWN)
+
+
+def make_folder(folder: Path, name: str, module: str) -> Path:
+    """A folder of custom checks that holds this module."""
     folder.mkdir()
-    (folder / "house.py").write_text(OWN)
+    (folder / f"{name}.py").write_text(module)
     return folder
 
 
-def outcomes(*arguments: str | Path, cwd: Path | None = None) -> tuple[int, dict[str, str]]:
-    ended = dynocheck("recipe", RECIPE, "-o", "json", *arguments, cwd=cwd)
-    return ended.code, ended.outcomes
+def judged(*arguments: str | Path, cwd: Path | None = None) -> CommandResult:
+    return dynocheck("recipe", RECIPE, "-o", "json", *arguments, cwd=cwd)
 
 
 def test_custom_checks_run_like_built_in_ones(own: Path) -> None:
-    code, found = outcomes("--checks-dir", own, "--select", "house")
-    assert found == {"house.sunny": "fail", "house.labels": "warn"}
-    assert code == 1
+    ended = judged("--checks-dir", own, "--select", "house")
+    assert (ended.code, ended.outcomes) == (1, {"house.sunny": "fail", "house.labels": "warn"})
+    by_alias = judged("--checks-dir", own, "--select", "house.fair")
+    assert (by_alias.code, by_alias.outcomes) == (1, {"house.sunny": "fail"})
     assert "house.sunny" in dynocheck("checks", "--checks-dir", own).out
     assert "The sun shines" in dynocheck("explain", "house.sunny", "--checks-dir", own).out
 
 
-def test_an_alias_selects_a_check(own: Path) -> None:
-    code, found = outcomes("--checks-dir", own, "--select", "house.fair")
-    assert found == {"house.sunny": "fail"}
-    assert code == 1
-
-
 def test_a_crashed_check_does_not_affect_others(own: Path) -> None:
-    (own / "broken.py").write_text(
-        textwrap.dedent(
-            """
-            from dynocheck import check
-            from dynocheck.facts import Recipes
-            @check("house.broken", title="It does not crash")
-            def broken(recipes: Recipes):
-                raise ValueError("password=hunter2hunter2")
-            """
-        )
-    )
-    ended = dynocheck("recipe", RECIPE, "-o", "json", "--checks-dir", own, "--skip", "house.[ls]*")
-    assert ended.code == 3
-    assert ended.outcomes["house.broken"] == "error"
+    (own / "broken.py").write_text(BROKEN)
+    ended = judged("--checks-dir", own, "--skip", "house.[ls]*")
+    assert (ended.code, ended.outcomes["house.broken"]) == (3, "error")
     assert ended.outcomes["graph.frontend"] == "pass"
-    (finding,) = ended.findings("house.broken")
-    assert finding["message"] == f"crashed: ValueError: password=[hidden] ({own / 'broken.py'}:6)"
+    message = ended.finding("house.broken")["message"]
+    assert message == f"crashed: ValueError: password=[hidden] ({own / 'broken.py'}:6)"
     assert "hunter2" not in ended.out
 
 
-def test_a_crashed_probe_is_an_error(own: Path) -> None:
-    (own / "house.py").write_text(OWN.replace('return Weather("grey")', "return 1 / 0"))
-    ended = dynocheck("recipe", RECIPE, "-o", "json", "--checks-dir", own, "--select", "house.sunny")
-    assert ended.outcomes == {"house.sunny": "error"}
-    assert ended.code == 3
-
-
-def test_an_unavailable_fact_is_unknown(own: Path) -> None:
-    body = 'raise Unavailable("no window here", fix="open one")'
-    text = OWN.replace('return Weather("grey")', body).replace(
-        "import Finding", "import Unavailable, Finding"
-    )
-    (own / "house.py").write_text(text)
-    ended = dynocheck("recipe", RECIPE, "-o", "json", "--checks-dir", own, "--select", "house.sunny")
-    assert ended.outcomes == {"house.sunny": "unknown"}
-    (finding,) = ended.findings("house.sunny")
-    assert (finding["message"], finding["fix"]) == ("no window here", "open one")
-    assert ended.code == 3
-
-
-def test_a_hanging_probe_times_out(own: Path) -> None:
-    (own / "house.py").write_text(OWN.replace('return Weather("grey")', "import time; time.sleep(60)"))
-    ended = dynocheck("recipe", RECIPE, "-o", "json", "--checks-dir", own, "--timeout", "0.5")
-    assert ended.outcomes["house.sunny"] == "unknown"
-    assert ended.outcomes["graph.frontend"] == "pass"
-    (finding,) = ended.findings("house.sunny")
-    assert finding["message"] == "weather: no answer within 0.5 s"
+@pytest.mark.parametrize(
+    ("body", "outcome", "says", "fix"),
+    [
+        ("return 1 / 0", "error", "crashed: ZeroDivisionError", None),
+        ('raise Unavailable("no window here", fix="open one")', "unknown", "no window here", "open one"),
+        (HANGS, "unknown", "weather: no answer within 0.5 s", None),
+    ],
+    ids=["crashes", "has no answer", "hangs"],
+)
+def test_a_probe_that_gives_no_fact(own: Path, body: str, outcome: str, says: str, fix: str | None) -> None:
+    module = OWN.replace(GREY, body).replace("import Finding", "import Unavailable, Finding")
+    (own / "house.py").write_text(module)
+    limit = ("--timeout", "0.5") if body == HANGS else ()
+    selected = ("--select", "house.sunny", "--select", "graph.frontend")
+    ended = judged("--checks-dir", own, *limit, *selected)
+    assert (ended.code, ended.outcomes) == (3, {"house.sunny": outcome, "graph.frontend": "pass"})
+    finding = ended.finding("house.sunny")
+    assert says in finding["message"]
+    assert fix in (None, finding["fix"])
 
 
 @pytest.mark.parametrize(
@@ -133,18 +121,16 @@ def test_a_hanging_probe_times_out(own: Path) -> None:
 )
 def test_an_invalid_module_is_an_error_of_its_own(own: Path, text: str, says: str) -> None:
     (own / "house.py").write_text(text)
-    ended = dynocheck("recipe", RECIPE, "--checks-dir", own, "-o", "json")
+    ended = judged("--checks-dir", own)
     assert ended.code == (1 if ended.outcomes.get("house.sunny") == "fail" else 3)
     assert ended.outcomes["graph.frontend"] == "pass"
-    (finding,) = ended.findings("plugins.1-house")
-    assert says in finding["message"]
-    assert str(own / "house.py") in finding["message"]
+    message = ended.finding("plugins.1-house")["message"]
+    assert says in message
+    assert str(own / "house.py") in message
 
 
 def test_a_folder_without_checks_is_a_usage_error(tmp_path: Path) -> None:
-    ended = dynocheck("recipe", RECIPE, "--checks-dir", tmp_path)
-    assert (ended.code, ended.out) == (2, "")
-    assert str(tmp_path) in ended.err
+    assert str(tmp_path) in usage_error("recipe", RECIPE, "--checks-dir", tmp_path)
 
 
 # Tables
@@ -184,27 +170,21 @@ def broken(recipes: Recipes) -> Iterator[Row]:
 
 @pytest.fixture
 def tables(tmp_path: Path) -> Path:
-    folder = tmp_path / "tables"
-    folder.mkdir()
-    (folder / "tables.py").write_text(TABLES)
-    return folder
+    return make_folder(tmp_path / "tables", "tables", TABLES)
 
 
 def tabled(*arguments: str | Path) -> dict[str, dict[str, Any]]:
-    ended = dynocheck("recipe", RECIPE, "-o", "json", *arguments)
+    ended = judged(*arguments)
     assert ended.code == 0, "a table judges nothing"
-    return {table["id"]: table for table in ended.report["tables"]}
+    return ended.tables
 
 
 def test_a_custom_table(tables: Path) -> None:
     found = tabled("--checks-dir", tables)
     assert set(found) == {"graph.variants", "graph.names", "house.broken"}, "none looks at the moon"
     names = found["graph.names"]
-    assert (names["title"], names["note"], names["columns"]) == (
-        "Names of graphs",
-        "as written",
-        ["name", "GPUs"],
-    ), "a column without anything in it is left out"
+    assert (names["title"], names["note"]) == ("Names of graphs", "as written")
+    assert names["columns"] == ["name", "GPUs"], "a column without anything in it is left out"
     assert len(names["rows"]) == len(found["graph.variants"]["rows"])
     broken = found["house.broken"]
     assert broken["rows"] == []
@@ -219,15 +199,11 @@ def test_a_table_follows_the_selection(tables: Path) -> None:
 
 
 def test_a_table_is_not_a_check(tables: Path) -> None:
-    ended = dynocheck("recipe", RECIPE, "--checks-dir", tables, "--select", "graph.names")
-    assert (ended.code, ended.err) == (
-        2,
-        "error: no check here matches 'graph.names'; run `dynocheck checks` for the list\n",
-    )
+    said = usage_error("recipe", RECIPE, "--checks-dir", tables, "--select", "graph.names")
+    assert said == "error: no check here matches 'graph.names'; run `dynocheck checks` for the list\n"
     (tables / "more.py").write_text(TABLES)
-    twice = dynocheck("recipe", RECIPE, "--checks-dir", tables, "-o", "json")
-    (finding,) = twice.findings("plugins.1-tables")
-    assert "two checks have the id graph.names" in finding["message"]
+    twice = judged("--checks-dir", tables).finding("plugins.1-tables")
+    assert "two checks have the id graph.names" in twice["message"]
 
 
 # Configuration
@@ -241,21 +217,22 @@ def test_a_configuration_file(own: Path, tmp_path: Path) -> None:
         levels = { "house.labels" = "fail", "house.s*" = "warn" }
         """
     )
-    code, found = outcomes(cwd=tmp_path)
-    assert code == 1
-    assert found["house.labels"] == "fail"
-    assert found["house.sunny"] == "warn"
-    assert not [check for check in found if check.startswith(("perf.", "manifest."))]
-    selected = outcomes("--select", "perf", cwd=tmp_path)[1]
-    assert selected["perf.endpoint"] == "pass"
-    assert {check.partition(".")[0] for check in selected} == {"perf"}
+    ended = judged(cwd=tmp_path)
+    assert (ended.code, ended.outcomes["house.labels"], ended.outcomes["house.sunny"]) == (1, "fail", "warn")
+    assert not areas(ended) & {"perf", "manifest"}
+    selected = judged("--select", "perf", cwd=tmp_path)
+    assert (areas(selected), selected.outcomes["perf.endpoint"]) == ({"perf"}, "pass")
+
+
+def areas(ended: CommandResult) -> set[str]:
+    return {check.partition(".")[0] for check in ended.outcomes}
 
 
 def test_pyproject_is_read(tmp_path: Path) -> None:
     (tmp_path / "pyproject.toml").write_text('[tool.dynocheck]\nselect = ["graph"]\n')
-    assert {check.partition(".")[0] for check in outcomes(cwd=tmp_path)[1]} == {"graph"}
+    assert areas(judged(cwd=tmp_path)) == {"graph"}
     (tmp_path / "pyproject.toml").write_text('[tool.other]\nselect = ["graph"]\n')
-    assert len(outcomes(cwd=tmp_path)[1]) > 1
+    assert len(areas(judged(cwd=tmp_path))) > 1
 
 
 @pytest.fixture
@@ -305,9 +282,9 @@ def test_the_configuration_is_printed(repository: Path) -> None:
 
 
 def test_strict_counts_warnings(own: Path) -> None:
-    arguments = ["--checks-dir", str(own), "--select", "house.labels"]
-    assert outcomes(*arguments)[0] == 0
-    assert outcomes(*arguments, "--strict")[0] == 1
+    arguments = ("--checks-dir", own, "--select", "house.labels")
+    assert judged(*arguments).code == 0
+    assert judged(*arguments, "--strict").code == 1
 
 
 @pytest.mark.parametrize(
@@ -326,15 +303,12 @@ def test_strict_counts_warnings(own: Path) -> None:
 )
 def test_an_invalid_configuration_is_a_usage_error(tmp_path: Path, text: str, says: str) -> None:
     (tmp_path / "dynocheck.toml").write_text(text)
-    ended = dynocheck("recipe", RECIPE, cwd=tmp_path)
-    assert ended.code == 2
-    assert says in ended.err
-    assert ended.err.count("\n") == 1
+    assert says in usage_error("recipe", RECIPE, cwd=tmp_path)
 
 
 def test_junit_may_show_unknown_as_skipped(own: Path, tmp_path: Path) -> None:
-    (own / "house.py").write_text(OWN.replace('return Weather("grey")', "import time; time.sleep(60)"))
-    command = ["recipe", RECIPE, "-o", "junit", "--select", "house.sunny", "--timeout", "0.2"]
+    (own / "house.py").write_text(OWN.replace(GREY, HANGS))
+    command = ("recipe", RECIPE, "-o", "junit", "--select", "house.sunny", "--timeout", "0.2")
     assert "<error message=" in dynocheck(*command, "--checks-dir", own).out
     (tmp_path / "dynocheck.toml").write_text('junit-unknown = "skipped"\nchecks-dirs = ["checks"]\n')
     ended = dynocheck(*command, cwd=tmp_path)
@@ -350,13 +324,8 @@ from dynocheck.facts import Recipes
 
 @chart("house.sizes", title="How large graphs are", kind="histogram", note="by GPUs")
 def sizes(recipes: Recipes) -> Iterator[Panel]:
-    yield Panel(
-        title="graphs",
-        x="GPUs",
-        y="graphs",
-        series=(Series(x=(1, 2, 4), y=(3, 1)),),
-        marks=(Mark("p50", 1.5),),
-    )
+    series = (Series(x=(1, 2, 4), y=(3, 1)),)
+    yield Panel(title="graphs", x="GPUs", y="graphs", series=series, marks=(Mark("p50", 1.5),))
 
 @chart("house.none", title="Nothing", kind="curve")
 def none(recipes: Recipes) -> Iterator[Panel]:
@@ -369,24 +338,14 @@ def infinite(recipes: Recipes) -> Iterator[Panel]:
 
 
 def test_a_custom_chart(tmp_path: Path) -> None:
-    folder = tmp_path / "charts"
-    folder.mkdir()
-    (folder / "charts.py").write_text(CHART)
-    page = tmp_path / "report.html"
-    ended = dynocheck("recipe", RECIPE, "--checks-dir", folder, "-o", "json", "-o", f"html={page}")
+    own, page = ("--checks-dir", make_folder(tmp_path / "charts", "charts", CHART)), tmp_path / "report.html"
+    ended = judged(*own, "-o", f"html={page}")
     assert ended.code == 0, "a chart judges nothing"
     (chart,) = ended.report["charts"]
     assert (chart["id"], chart["kind"], chart["note"]) == ("house.sizes", "histogram", "by GPUs")
-    assert chart["panels"][0]["series"][0] == {
-        "name": "",
-        "x": [1.0, 2.0, 4.0],
-        "y": [3.0, 1.0],
-        "labels": [],
-    }
-    (crashed,) = [table for table in ended.report["tables"] if table["id"] == "house.infinite"]
-    assert crashed["note"].startswith("crashed: ValueError")
+    series = {"name": "", "x": [1.0, 2.0, 4.0], "y": [3.0, 1.0], "labels": []}
+    assert chart["panels"][0]["series"] == [series]
+    assert ended.tables["house.infinite"]["note"].startswith("crashed: ValueError")
     assert "How large graphs are" in page.read_text()
-    shown = dynocheck("recipe", RECIPE, "--checks-dir", folder).out
-    assert "How large graphs are" in shown
-    hidden = dynocheck("recipe", RECIPE, "--checks-dir", folder, "--skip", "house.sizes").out
-    assert "How large graphs are" not in hidden
+    assert "How large graphs are" in dynocheck("recipe", RECIPE, *own).out
+    assert "How large graphs are" not in dynocheck("recipe", RECIPE, *own, "--skip", "house.sizes").out

@@ -2,11 +2,7 @@
 
 from __future__ import annotations
 
-import os
 import shlex
-import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -16,7 +12,7 @@ import yaml
 from tests import clusters, outcomes
 from tests.checks.judging import FRONTEND, GRAPH, worker
 from tests.clusters import storage
-from tests.command import ROOT, CommandResult, dynocheck, restore_sigint
+from tests.command import CommandResult, dynocheck, interrupt, start, until
 from tests.controlplane.server import ControlPlane
 from tests.kube.servers import SLACK
 
@@ -33,8 +29,7 @@ def preflight(cluster: ControlPlane, *arguments: str | Path, kubeconfig: Path | 
 
 def test_a_fit_cluster_passes(fit_cluster: ControlPlane) -> None:
     ended = preflight(fit_cluster)
-    assert ended.outcomes == HEALTHY
-    assert ended.code == 0
+    assert (ended.code, ended.outcomes) == (0, HEALTHY)
     assert ended.report["target"]["cluster"] == fit_cluster.url
 
 
@@ -42,7 +37,7 @@ def test_a_recipe_makes_a_missing_default_a_failure(fit_cluster: ControlPlane) -
     fit_cluster.apply(clusters.storage_class(default=False))
     ended = preflight(fit_cluster, "--recipe", "recipes/qwen3-32b", "--select", "storage")
     assert ended.outcomes["storage.default-class"] == "fail"
-    (finding,) = ended.findings("storage.default-class")
+    finding = ended.finding("storage.default-class")
     assert finding["location"]["file"] == "recipes/qwen3-32b/model-cache/model-cache.yaml"
 
 
@@ -50,9 +45,9 @@ def test_a_recipe_makes_block_storage_a_failure(fit_cluster: ControlPlane) -> No
     fit_cluster.delete(clusters.storage_class())
     fit_cluster.apply(clusters.storage_class("gp3", "ebs.csi.aws.com"))
     ended = preflight(fit_cluster, "--recipe", "recipes/qwen3-32b", "--select", "storage.rwx-class")
-    (finding,) = ended.findings("storage.rwx-class")
-    assert finding["outcome"] == "fail"
-    assert (finding["subject"]["name"], finding["location"]["line"] > 0) == ("gp3", True)
+    finding = ended.finding("storage.rwx-class")
+    assert (finding["outcome"], finding["subject"]["name"]) == ("fail", "gp3")
+    assert finding["location"]["line"] > 0
 
 
 def variants(folder: Path, **replicas: int) -> Path:
@@ -70,7 +65,7 @@ def test_a_variant_that_does_not_fit_is_a_warning_where_another_does(
 ) -> None:
     model = variants(tmp_path, large=9, small=1)
     ended = preflight(fit_cluster, "--recipe", model, "--select", "capacity.fits")
-    (finding,) = ended.findings("capacity.fits")
+    finding = ended.finding("capacity.fits")
     assert (finding["outcome"], ended.code) == ("warn", 0)
     assert finding["location"]["file"].endswith("large/deploy.yaml")
     assert finding["message"].endswith("(of the same recipe, small fits)")
@@ -92,8 +87,7 @@ def test_claims_are_those_of_the_namespace_that_is_named(fit_cluster: ControlPla
     fit_cluster.apply(storage.claim("weights", models, phase="Lost"))
     select = ("--select", "storage.claims-bound")
     assert preflight(fit_cluster, *select).outcomes == {"storage.claims-bound": "pass"}
-    ended = preflight(fit_cluster, *select, "-n", models)
-    (finding,) = ended.findings("storage.claims-bound")
+    finding = preflight(fit_cluster, *select, "-n", models).finding("storage.claims-bound")
     assert finding["subject"] == {"kind": "PersistentVolumeClaim", "name": "weights", "namespace": models}
     assert finding["outcome"] == "fail"
 
@@ -101,7 +95,7 @@ def test_claims_are_those_of_the_namespace_that_is_named(fit_cluster: ControlPla
 def test_a_token_that_ends_within_a_day(cluster: ControlPlane) -> None:
     robot = cluster.service_account("robot", "default")
     ended = preflight(cluster, "--select", "access.credentials", kubeconfig=cluster.kubeconfig(robot))
-    (finding,) = ended.findings("access.credentials")
+    finding = ended.finding("access.credentials")
     assert finding["outcome"] == "warn"
     assert "expires in 1.0 hours" in finding["message"]
     assert robot.token is not None
@@ -116,12 +110,11 @@ def test_a_user_without_rights_learns_nothing_false(fit_cluster: ControlPlane) -
     ended = preflight(fit_cluster, kubeconfig=fit_cluster.kubeconfig(nobody))
     unknown = dict.fromkeys(HEALTHY.keys() - SEEN_BY_ALL, "unknown")
     assert ended.outcomes == unknown | dict.fromkeys(SEEN_BY_ALL, "pass")
-    assert ended.code == 3
-    assert "Traceback" not in ended.err
+    assert (ended.code, "Traceback" in ended.err) == (3, False)
     denied = [f["message"] for f in ended.findings("access.permissions")]
     assert "may not list nodes" in denied
     assert "may not list storageclasses.storage.k8s.io" in denied
-    (finding,) = ended.findings("storage.rwx-class")
+    finding = ended.finding("storage.rwx-class")
     assert 'User "nobody" cannot list resource "storageclasses"' in finding["message"]
     assert "dynocheck rbac" in finding["fix"]
 
@@ -209,36 +202,20 @@ def test_a_stopped_server_is_one_line_within_five_seconds(cluster: ControlPlane)
 def test_an_expired_token_is_told_from_a_missing_right(cluster: ControlPlane) -> None:
     config = cluster.kubeconfig(token="expired", client_certificate_data=None, client_key_data=None)
     ended = preflight(cluster, kubeconfig=config)
-    (finding,) = ended.findings("storage.default-class")
-    assert "the credentials are not accepted (401)" in finding["message"]
+    message = ended.finding("storage.default-class")["message"]
+    assert "the credentials are not accepted (401)" in message
     assert "expired" not in ended.out.replace("expired or wrong", ""), "the token itself"
 
 
 def test_an_interrupt_reports_what_was_learnt(cluster: ControlPlane, tmp_path: Path) -> None:
     plugin = tmp_path / "slow-login"
-    plugin.write_text("#!/bin/sh\nexec sleep 60\n")
+    plugin.write_text(f"#!/bin/sh\ntouch {tmp_path}/asked\nexec sleep 60\n")
     plugin.chmod(0o755)
-    login = {
-        "apiVersion": "client.authentication.k8s.io/v1",
-        "command": str(plugin),
-        "interactiveMode": "Never",
-    }
+    version = "client.authentication.k8s.io/v1"
+    login = {"apiVersion": version, "command": str(plugin), "interactiveMode": "Never"}
     config = cluster.kubeconfig(client_certificate_data=None, client_key_data=None, exec=login)
-    command = [sys.executable, "-m", "dynocheck", "preflight", "--kubeconfig", str(config), "-o", "json"]
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        env={**os.environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=restore_sigint,
-    ) as running:
-        time.sleep(2)
-        running.send_signal(signal.SIGINT)
-        out, err = running.communicate(timeout=10)
-    ended = CommandResult(running.returncode, out, err)
-    assert ended.code == 130
+    with start("preflight", "--kubeconfig", config, "-o", "json") as running:
+        until((tmp_path / "asked").exists)
+        ended = interrupt(running)
     assert {check for check, outcome in ended.outcomes.items() if outcome != "unknown"} == SEEN_OFFLINE
     assert "interrupted" in ended.err
-    assert "Traceback" not in ended.err

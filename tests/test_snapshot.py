@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.command import ROOT, dynocheck
+from tests.checks.manifests import dump_objects
+from tests.command import ROOT, dynocheck, usage_error
 from tests.controlplane.server import ControlPlane
 
 
@@ -24,8 +25,8 @@ def test_a_recording_is_judged_like_its_cluster(fit_cluster: ControlPlane, recor
     recorded = dynocheck("preflight", "-o", "json", "--snapshot", recording, env={"KUBECONFIG": "/nowhere"})
     assert recorded.outcomes == live.outcomes
     assert recorded.code == live.code == 0
-    assert recorded.report["target"]["cluster"] == fit_cluster.url
-    assert recorded.report["target"]["snapshot"] == str(recording)
+    target = {"cluster": fit_cluster.url, "snapshot": str(recording)}
+    assert recorded.report["target"].items() >= target.items()
 
 
 def test_a_recipe_is_judged_against_a_recording(recording: Path) -> None:
@@ -42,9 +43,9 @@ def test_what_could_not_be_seen_stays_unknown(fit_cluster: ControlPlane, tmp_pat
     assert "not recorded: StorageClasses: " in taken.err
     ended = dynocheck("preflight", "-o", "json", "--snapshot", path)
     assert ended.outcomes["storage.rwx-class"] == "unknown"
-    (finding,) = ended.findings("storage.rwx-class")
-    assert finding["message"].startswith("when the snapshot was taken: ")
-    assert "storageclasses.storage.k8s.io is forbidden" in finding["message"]
+    message = ended.finding("storage.rwx-class")["message"]
+    assert message.startswith("when the snapshot was taken: ")
+    assert "storageclasses.storage.k8s.io is forbidden" in message
 
 
 def test_a_fact_that_a_recording_lacks_is_unknown(recording: Path) -> None:
@@ -52,33 +53,22 @@ def test_a_fact_that_a_recording_lacks_is_unknown(recording: Path) -> None:
     del content["facts"]["Nodes"]
     recording.write_text(json.dumps(content))
     ended = dynocheck("preflight", "-o", "json", "--snapshot", recording)
-    assert ended.outcomes["gpu.nodes-present"] == "unknown"
-    assert ended.code == 3
+    assert (ended.code, ended.outcomes["gpu.nodes-present"]) == (3, "unknown")
 
 
 def test_recipes_are_recorded_without_their_secrets(fit_cluster: ControlPlane, tmp_path: Path) -> None:
     token = "hf_" + "abcdefghijklmnopqrstuvwx"
-    recipe = tmp_path / "recipe"
+    recipe, path = tmp_path / "recipe", tmp_path / "cluster.json"
     recipe.mkdir()
-    (recipe / "secret.yaml").write_text(
-        f"""
-apiVersion: v1
-kind: Secret
-metadata: {{name: hf-token-secret, annotations: {{note: "{token}"}}}}
-stringData: {{HF_TOKEN: open-sesame-please}}
----
-apiVersion: v1
-kind: Pod
-metadata: {{name: p}}
-spec:
-  containers:
-  - name: c
-    image: i
-    env: [{{name: API_KEY, value: open-sesame-please}}]
-    command: [sh, -c, "curl -H 'Authorization: Bearer {token}' x"]
-"""
+    secret = {"name": "hf-token-secret", "annotations": {"note": token}}
+    said = f"curl -H 'Authorization: Bearer {token}' x"
+    env = [{"name": "API_KEY", "value": "open-sesame-please"}]
+    container = {"name": "c", "image": "i", "env": env, "command": ["sh", "-c", said]}
+    objects = (
+        {"kind": "Secret", "metadata": secret, "stringData": {"HF_TOKEN": "open-sesame-please"}},
+        {"kind": "Pod", "metadata": {"name": "p"}, "spec": {"containers": [container]}},
     )
-    path = tmp_path / "cluster.json"
+    (recipe / "secret.yaml").write_text(dump_objects(*({"apiVersion": "v1", **each} for each in objects)))
     dynocheck("snapshot", path, "--recipe", recipe, "--kubeconfig", fit_cluster.kubeconfig())
     content = path.read_text()
     assert "hf-token-secret" in content
@@ -88,36 +78,21 @@ spec:
     assert ended.outcomes["manifest.schema"] == "pass"
 
 
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        ("", "not a snapshot"),
-        ("[]", "not a snapshot"),
-        ('{"schema": "dynocheck.snapshot/v1"}', "not a snapshot"),
-        ("[" * 100_000, "not a snapshot"),
-    ],
-)
-def test_a_file_that_is_no_recording(tmp_path: Path, content: str, says: str) -> None:
+@pytest.mark.parametrize("content", ["", "[]", '{"schema": "dynocheck.snapshot/v1"}', "[" * 100_000])
+def test_a_file_that_is_no_recording(tmp_path: Path, content: str) -> None:
     path = tmp_path / "cluster.json"
     path.write_text(content)
-    ended = dynocheck("preflight", "--snapshot", path)
-    assert ended.code == 2
-    assert f"{path}: {says}" in ended.err
-    assert ended.err.count("\n") == 1
+    assert f"{path}: not a snapshot" in usage_error("preflight", "--snapshot", path)
 
 
 def test_a_recording_of_another_time(recording: Path) -> None:
     content = json.loads(recording.read_text())
     recording.write_text(json.dumps(content | {"schema": "dynocheck.snapshot/v9"}))
-    ended = dynocheck("preflight", "--snapshot", recording)
-    assert ended.code == 2
-    assert "dynocheck.snapshot/v9" in ended.err
+    assert "dynocheck.snapshot/v9" in usage_error("preflight", "--snapshot", recording)
 
     content["facts"]["Nodes"] = {"items": [{"name": 5}]}
     recording.write_text(json.dumps(content))
-    ended = dynocheck("preflight", "--snapshot", recording)
-    assert ended.code == 2
-    assert "fact Nodes" in ended.err
+    assert "fact Nodes" in usage_error("preflight", "--snapshot", recording)
 
 
 def test_the_demo_recording_can_still_be_read() -> None:

@@ -15,12 +15,8 @@ from tests.controlplane.certs import Pair
 
 # Fields of a kubeconfig's cluster entry; every other one belongs to its user.
 OF_CLUSTER = {
-    "certificate-authority",
-    "certificate-authority-data",
-    "disable-compression",
-    "insecure-skip-tls-verify",
-    "proxy-url",
-    "tls-server-name",
+    *("certificate-authority", "certificate-authority-data", "disable-compression"),
+    *("insecure-skip-tls-verify", "proxy-url", "tls-server-name"),
 }
 RBAC = "rbac.authorization.k8s.io"
 
@@ -54,14 +50,12 @@ def kubeconfig(
     if namespace:
         context["namespace"] = namespace
     content = {
-        "apiVersion": "v1",
-        "kind": "Config",
         "current-context": "test",
         "clusters": [{"name": "test", "cluster": cluster}],
         "users": [{"name": user.name, "user": identity}],
         "contexts": [{"name": "test", "context": context}],
     }
-    return yaml.safe_dump(content, sort_keys=False)
+    return yaml.safe_dump({"apiVersion": "v1", "kind": "Config", **content}, sort_keys=False)
 
 
 def tls(user: User, authority: Path, scratch: Path) -> ssl.SSLContext:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 import datetime
 import ipaddress
+import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
@@ -25,6 +27,14 @@ class Pair:
 
     certificate: bytes
     key: bytes
+
+    def serving(self, folder: Path) -> ssl.SSLContext:
+        """The context of a server that has this certificate; the ssl module loads it from a file only."""
+        file = folder / "server.pem"
+        file.write_bytes(self.certificate + self.key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(file)
+        return context
 
 
 class Authority:
@@ -96,14 +106,8 @@ def _host(host: str) -> x509.GeneralName:
 
 
 def _usage(*, signs_others: bool) -> x509.KeyUsage:
+    never = ("content_commitment", "key_encipherment", "data_encipherment", "key_agreement")
+    unused = dict.fromkeys((*never, "encipher_only", "decipher_only"), False)
     return x509.KeyUsage(
-        digital_signature=not signs_others,
-        key_cert_sign=signs_others,
-        crl_sign=signs_others,
-        content_commitment=False,
-        key_encipherment=False,
-        data_encipherment=False,
-        key_agreement=False,
-        encipher_only=False,
-        decipher_only=False,
+        digital_signature=not signs_others, key_cert_sign=signs_others, crl_sign=signs_others, **unused
     )

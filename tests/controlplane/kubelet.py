@@ -10,14 +10,12 @@ from __future__ import annotations
 import base64
 import os
 import re
-import ssl
 import subprocess
 import sys
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from tests.command import ROOT
@@ -60,14 +58,10 @@ class Kubelet:
         self._thread.start()
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._over.set()
         self._thread.join()
-        for _, process in self._running.values():
-            process.kill()
-            process.wait()
+        self._stop_all_but(set())
         self._logs.shutdown()
         self._logs.server_close()
 
@@ -83,14 +77,13 @@ class Kubelet:
         uid = pod["metadata"]["uid"]
         if pod["status"].get("phase", "Pending") == "Pending" and uid not in self._running:
             if "nodeName" not in pod["spec"]:
-                path = _path(pod) + "/binding"
                 target = {"apiVersion": "v1", "kind": "Node", "name": NODE}
                 binding = {
                     "apiVersion": "v1",
                     "kind": "Binding",
                     "metadata": {"name": pod["metadata"]["name"]},
                 }
-                self._cluster.request("POST", path, {**binding, "target": target})
+                self._cluster.request("POST", f"{_path(pod)}/binding", {**binding, "target": target})
             elif reason := self._refuse.get(pod["spec"]["containers"][0]["image"]):
                 self._report(pod, "Pending", {"waiting": {"reason": reason, "message": "no such image"}})
             else:
@@ -107,23 +100,15 @@ class Kubelet:
     def _start(self, pod: Object) -> subprocess.Popen[bytes]:
         container = pod["spec"]["containers"][0]
         env = {each["name"]: self._value(pod, each) for each in container.get("env", ())}
-        words = [
-            self._resolved(pod, _expanded(word, env)) for word in (*container["command"], *container["args"])
-        ]
+        given = (_expanded(word, env) for word in (*container["command"], *container["args"]))
+        words = [self._resolved(pod, word) for word in given]
         assert words[0] == "dynocheck"
         self.commands.append(words)
+        command = ("-c", "exit(7)") if container["image"] == self._broken else ("-m", *words)
+        env = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **env}
         with _log(self._folder, pod["metadata"]["namespace"], pod["metadata"]["name"]).open("wb") as log:
-            return subprocess.Popen(
-                [
-                    sys.executable,
-                    *(("-c", "exit(7)") if container["image"] == self._broken else ("-m", *words)),
-                ],
-                cwd=ROOT,
-                env={"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), **env},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
+            streams: Any = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            return subprocess.Popen([sys.executable, *command], cwd=ROOT, env=env, **streams)
 
     def _value(self, pod: Object, variable: Object) -> str:
         source = variable.get("valueFrom", {})
@@ -152,18 +137,10 @@ class Kubelet:
         return word
 
     def _report(self, pod: Object, phase: str, state: Object) -> None:
-        name = pod["spec"]["containers"][0]["name"]
-        container = {
-            "name": name,
-            "image": "i",
-            "imageID": "i",
-            "ready": phase == "Running",
-            "restartCount": 0,
-        }
-        status = {"phase": phase, "containerStatuses": [{**container, "state": state}]}
-        self._cluster.request(
-            "PATCH", f"{_path(pod)}/status", {"status": status}, content_type="application/merge-patch+json"
-        )
+        container = {"name": pod["spec"]["containers"][0]["name"], "image": "i", "imageID": "i"}
+        container |= {"ready": phase == "Running", "restartCount": 0, "state": state}
+        status = {"phase": phase, "containerStatuses": [container]}
+        self._cluster.patch_status({"apiVersion": "v1", "kind": "Pod", **pod, "status": status})
 
     def _stop_all_but(self, there: set[str]) -> None:
         for uid in self._running.keys() - there:
@@ -206,11 +183,7 @@ def _serve(folder: Path) -> ThreadingHTTPServer:
         def log_message(self, *_: Any) -> None:
             pass
 
-    pair = Authority().issue("kubelet", hosts=[HOST])
-    both = folder / "kubelet.pem"
-    both.write_bytes(pair.certificate + pair.key)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(both)
+    context = Authority().issue("kubelet", hosts=[HOST]).serving(folder)
     server = ThreadingHTTPServer((HOST, 0), Handler)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever).start()

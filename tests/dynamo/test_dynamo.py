@@ -12,21 +12,15 @@ from tests.dynamo.build import Home
 from tests.dynamo.server import MODEL, Dynamo
 
 
-def ready(server: Dynamo) -> dict[str, Any]:
-    state: dict[str, Any] = server.get(f"/v1/models/{MODEL}/ready")
-    return state
-
-
 def types(server: Dynamo) -> dict[str, int]:
-    (namespace,) = ready(server)["namespaces"].values()
+    (namespace,) = server.get(f"/v1/models/{MODEL}/ready")["namespaces"].values()
     return {name: kind["workers"] for name, kind in namespace["worker_types"].items()}
 
 
 def complete(server: Dynamo) -> dict[str, Any]:
     body = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 4}
-    request = urllib.request.Request(
-        f"{server.url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+    url, kind = f"{server.url}/v1/chat/completions", {"Content-Type": "application/json"}
+    request = urllib.request.Request(url, json.dumps(body).encode(), kind)
     with urllib.request.urlopen(request, timeout=20) as answer:
         done: dict[str, Any] = json.load(answer)
     return done

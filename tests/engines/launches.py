@@ -4,8 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from dynocheck.engines import Arguments, detect_engine
+from dynocheck.engines.base import Engine
 from dynocheck.facts import ConfigFile, Container, EnvVar, Launch, Value, Word
 from dynocheck.recipe.yaml_loader import read_embedded
+
+CONFIG = "/etc/engine.yaml"
+Line = Sequence[str | None]
+Env = Mapping[str, str | None]
 
 
 def words(*texts: str | None) -> tuple[Word, ...]:
@@ -34,3 +40,14 @@ def container(
         line=1,
         column=1,
     )
+
+
+def read_engine(
+    module: str, line: Line, file: str | None = None, env: Env | None = None
+) -> tuple[Engine, Arguments]:
+    """The engine that a module is, and what a command line, a file at CONFIG and variables give it."""
+    started = launch(module, line)
+    engine = detect_engine(started)
+    assert engine is not None
+    files = {CONFIG: file} if file is not None else {}
+    return engine, engine.arguments(container(files, env), started, "deploy.yaml")

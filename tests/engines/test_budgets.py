@@ -6,20 +6,21 @@ from collections.abc import Sequence
 
 import pytest
 
-from dynocheck.engines import detect_engine
 from dynocheck.engines.memory import MemoryBudget, Sharding
-from tests.engines.launches import container, launch
+from tests.engines.launches import CONFIG, read_engine
 
-CONFIG = "/etc/engine.yaml"
 FILE = ["--extra-engine-args", CONFIG]
 
 
 def budget(module: str, line: Sequence[str | None], file: str | None = None) -> MemoryBudget | None:
-    started = launch(module, line)
-    engine = detect_engine(started)
-    assert engine is not None
-    files = {CONFIG: file} if file is not None else {}
-    return engine.budget(engine.arguments(container(files), started, "deploy.yaml"))
+    engine, arguments = read_engine(module, line, file)
+    return engine.budget(arguments)
+
+
+def known(module: str, line: Sequence[str | None], file: str | None = None) -> MemoryBudget:
+    found = budget(module, line, file)
+    assert found is not None
+    return found
 
 
 @pytest.mark.parametrize(
@@ -31,8 +32,7 @@ def budget(module: str, line: Sequence[str | None], file: str | None = None) -> 
     ],
 )
 def test_vllm_is_sharded(line: list[str], expected: Sharding) -> None:
-    found = budget("dynamo.vllm", line)
-    assert found is not None
+    found = known("dynamo.vllm", line)
     assert found.sharding == expected
 
 
@@ -46,17 +46,11 @@ def test_vllm_is_sharded(line: list[str], expected: Sharding) -> None:
         (["--max-model-len", "1.5k"], 0.92, 1500, False),
         (["--max-model-len", "auto"], 0.92, None, True),
         (["--max-model-len", "-1"], 0.92, None, True),
-        (
-            ["--max-model-len", "9", "--hf-overrides", '{"rope_scaling": {"factor": 4}}'],
-            0.92,
-            9,
-            False,
-        ),
+        (["--max-model-len", "9", "--hf-overrides", '{"rope_scaling": {"factor": 4}}'], 0.92, 9, False),
     ],
 )
 def test_vllm_uses_one_share(line: list[str], static: float, longest: int | None, adapts: bool) -> None:
-    found = budget("dynamo.vllm", line)
-    assert found is not None
+    found = known("dynamo.vllm", line)
     assert (found.static, found.free, found.longest, found.adapts) == (static, 1.0, longest, adapts)
 
 
@@ -70,8 +64,7 @@ def test_vllm_uses_one_share(line: list[str], static: float, longest: int | None
     ],
 )
 def test_sglang_divides_attention(line: list[str], attention: int) -> None:
-    found = budget("dynamo.sglang", [*line, "--mem-fraction-static", "0.8"])
-    assert found is not None
+    found = known("dynamo.sglang", [*line, "--mem-fraction-static", "0.8"])
     assert found.sharding == Sharding(8, attention, 8)
     assert found.static == 0.8
 
@@ -87,8 +80,7 @@ def test_sglang_divides_attention(line: list[str], attention: int) -> None:
     ],
 )
 def test_trtllm_gives_its_cache_a_share_of_the_rest(line: list[str], file: str | None, free: float) -> None:
-    found = budget("dynamo.trtllm", line, file)
-    assert found is not None
+    found = known("dynamo.trtllm", line, file)
     assert (found.static, found.free) == (1.0, free)
 
 
@@ -96,8 +88,7 @@ def test_trtllm_reads_its_file() -> None:
     text = (
         "{tensor_parallel_size: 8, enable_attention_dp: true, max_seq_len: 9, kv_cache_config: {dtype: fp8}}"
     )
-    found = budget("dynamo.trtllm", FILE, text)
-    assert found is not None
+    found = known("dynamo.trtllm", FILE, text)
     assert (found.sharding, found.cache, found.longest) == (Sharding(8, 1, 8), "fp8", 9)
 
 

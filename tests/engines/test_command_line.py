@@ -108,27 +108,10 @@ def test_a_line_is_read_as_argparse_reads_it(line: list[str]) -> None:
 
 
 _text = st.sampled_from(["8", "-1", "-.5", "a b", "-a b", "", "x=y", "{}", "-", "a-b", "1_0"])
-_spelled = st.sampled_from(
-    [
-        "--tensor-parallel-size",
-        "-tp",
-        "--tensor-parallel",
-        "--tensor",
-        "--model",
-        "--model-path",
-        "--model-p",
-        "--chat-template",
-    ]
-)
-_switch = st.sampled_from(
-    [
-        "--headless",
-        "--no-headless",
-        "--enable-expert-parallel",
-        "--enable-expert",
-        "--no-enable-expert-parallel",
-    ]
-)
+_tensor = ["--tensor-parallel-size", "-tp", "--tensor-parallel", "--tensor"]
+_spelled = st.sampled_from([*_tensor, "--model", "--model-path", "--model-p", "--chat-template"])
+_expert = ["--enable-expert-parallel", "--enable-expert", "--no-enable-expert-parallel"]
+_switch = st.sampled_from(["--headless", "--no-headless", *_expert])
 _option = st.one_of(
     st.tuples(_spelled, _text).map(list),
     st.tuples(_spelled, _text).map(lambda pair: [f"{pair[0]}={pair[1]}"]),
@@ -234,8 +217,7 @@ def test_an_argument_may_be_json_in_one_piece_or_in_several(
 
 
 @pytest.mark.parametrize(
-    ("image", "caching"),
-    [("vllm-runtime:1.3.0", None), ("vllm-runtime:1.6.1", False), ("own:1", False)],
+    ("image", "caching"), [("vllm-runtime:1.3.0", None), ("vllm-runtime:1.6.1", False), ("own:1", False)]
 )
 def test_false_in_a_vllm_file_negates_by_release(image: str, caching: bool | None) -> None:
     text = "model: m\ntensor_parallel_size: 4\nenforce-eager: true\nenable-prefix-caching: false\n"

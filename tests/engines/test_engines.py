@@ -2,37 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-
 import pytest
 
-from dynocheck.engines import Arguments, detect_engine
-from dynocheck.engines.base import Engine
-from tests.engines.launches import container, launch
+from dynocheck.engines import detect_engine
+from tests.engines.launches import CONFIG, Env, Line, launch, read_engine
 
-CONFIG = "/etc/engine.yaml"
-
-
-def told(
-    module: str,
-    line: Sequence[str | None],
-    file: str | None = None,
-    env: Mapping[str, str | None] | None = None,
-) -> tuple[Engine, Arguments]:
-    started = launch(module, line)
-    engine = detect_engine(started)
-    assert engine is not None
-    files = {CONFIG: file} if file is not None else {}
-    return engine, engine.arguments(container(files, env), started, "deploy.yaml")
+EXTERNAL = "data-parallel-external-lb: true\n"
 
 
-def gpus(
-    module: str,
-    line: Sequence[str | None],
-    file: str | None = None,
-    env: Mapping[str, str | None] | None = None,
-) -> int | None:
-    engine, given = told(module, line, file, env)
+def gpus(module: str, line: Line, file: str | None = None, env: Env | None = None) -> int | None:
+    engine, given = read_engine(module, line, file, env)
     split = engine.parallelism(given)
     return None if split is None else split.gpus
 
@@ -48,17 +27,7 @@ def gpus(
         (["-tp=4", "-dp=2", "-pcp", "2"], 16),
         (["-tp", "4", "-tp", "8"], 8),
         (["-tp", "4", "-dcp", "4", "-ep"], 4),
-        (
-            [
-                "-tp",
-                "1",
-                "--data-parallel-size",
-                "16",
-                "--data-parallel-hybrid-lb",
-                "--enable-expert-parallel",
-            ],
-            16,
-        ),
+        (["-tp", "1", "--data-parallel-size", "16", "--data-parallel-hybrid-lb", "-ep"], 16),
         (["-tp", "2", "-dp", "8", "--data-parallel-rank", "3"], 2),
         (["-tp", "2", "-dp", "8", "-dpn", None], 2),
         (["-tp", "2", "-dp", "8", "--data-parallel-external-lb"], 2),
@@ -83,7 +52,7 @@ def gpus(
         (["--engine-config-json", CONFIG], None),
     ],
 )
-def test_vllm(line: list[str | None], expected: int | None) -> None:
+def test_vllm(line: Line, expected: int | None) -> None:
     assert gpus("dynamo.vllm", line) == expected
 
 
@@ -94,11 +63,7 @@ def test_vllm(line: list[str | None], expected: int | None) -> None:
         (["--config", CONFIG, "-tp", "2"], "tensor-parallel-size: 4\npipeline-parallel-size: 2\n", 4),
         (["-tp", "2", f"--config={CONFIG}"], "pipeline-parallel-size: 2\n", 2),
         (["-tp", "2", "--config", CONFIG], "tensor-parallel-size: 4\n", 2),
-        (
-            ["--config", CONFIG],
-            "tensor-parallel-size: '4'\ndata-parallel-external-lb: true\ndata-parallel-size: 8\n",
-            4,
-        ),
+        (["--config", CONFIG], f"tensor-parallel-size: '4'\n{EXTERNAL}data-parallel-size: 8\n", 4),
         (["--config", CONFIG], "tensor-parallel-size: null\n", None),
         (["--config", CONFIG], "- a\n", None),
         (["--config", CONFIG], "a: [\n", None),
@@ -110,7 +75,7 @@ def test_vllm(line: list[str | None], expected: int | None) -> None:
         (["--engine-config-json", CONFIG], '["x"]', None),
     ],
 )
-def test_vllm_with_a_file(line: list[str | None], file: str, expected: int | None) -> None:
+def test_vllm_with_a_file(line: Line, file: str, expected: int | None) -> None:
     assert gpus("dynamo.vllm", line, file) == expected
 
 
@@ -136,7 +101,7 @@ def test_vllm_with_a_file(line: list[str | None], file: str, expected: int | Non
         (["--disagg-config", CONFIG], 1),
     ],
 )
-def test_sglang(line: list[str | None], expected: int | None) -> None:
+def test_sglang(line: Line, expected: int | None) -> None:
     assert gpus("dynamo.sglang", line) == expected
 
 
@@ -160,12 +125,11 @@ SECTIONS = "prefill:\n  tp-size: 4\ndecode:\n  tp-size: 16\n  dp-size: 16\n  ena
         ([], SECTIONS, {"DYN_SGL_DISAGG_CONFIG": CONFIG, "DYN_SGL_DISAGG_CONFIG_KEY": None}, None),
     ],
 )
-def test_sglang_with_a_file(
-    line: list[str | None], file: str, env: dict[str, str | None], expected: int | None
-) -> None:
+def test_sglang_with_a_file(line: Line, file: str, env: Env, expected: int | None) -> None:
     assert gpus("dynamo.sglang", line, file, env) == expected
 
 
+OVERRIDES = '{"tensor_parallel_size": 8, "x": false, "y": null}'
 EXTRA = ["--extra-engine-args", CONFIG]
 
 
@@ -185,12 +149,7 @@ EXTRA = ["--extra-engine-args", CONFIG]
         (EXTRA, "tensor_parallel_size: 4\ncontext_parallel_size: 2\npipeline_parallel_size: 2\n", {}, 16),
         ([*EXTRA, "--tensor-parallel-size", "2"], "tensor_parallel_size: 4\n", {}, 4),
         (["--tensor-parallel-size", "2", *EXTRA], "kv_cache_config: {dtype: fp8}\n", {}, 2),
-        (
-            [*EXTRA, "--override-engine-args", '{"tensor_parallel_size": 8, "x": false, "y": null}'],
-            "tensor_parallel_size: 4\n",
-            {},
-            8,
-        ),
+        ([*EXTRA, "--override-engine-args", OVERRIDES], "tensor_parallel_size: 4\n", {}, 8),
         (["--override-engine-args", '{"kv_cache_config": {"dtype": "fp8"}}'], None, {}, 1),
         (["--trtllm.tensor_parallel_size", "8", "--trtllm.kv_cache_config.dtype", "fp8"], None, {}, 8),
         ([], None, {"DYN_TRTLLM_TENSOR_PARALLEL_SIZE": "4"}, 4),
@@ -216,9 +175,7 @@ EXTRA = ["--extra-engine-args", CONFIG]
         ([None], None, {}, None),
     ],
 )
-def test_trtllm(
-    line: list[str | None], file: str | None, env: dict[str, str | None], expected: int | None
-) -> None:
+def test_trtllm(line: Line, file: str | None, env: Env, expected: int | None) -> None:
     assert gpus("dynamo.trtllm", line, file, env) == expected
 
 
@@ -233,31 +190,26 @@ def test_trtllm(
         ("dynamo.vllm", [], None, None),
         ("dynamo.sglang", ["--model-path", "org/m"], "org/m", "org/m"),
         ("dynamo.sglang", ["--model", "org/m", "--served-model-name", "n"], "org/m", "n"),
-        (
-            "dynamo.trtllm",
-            ["--model-path", "/models/m", "--served-model-name", "org/m"],
-            "/models/m",
-            "org/m",
-        ),
+        ("dynamo.trtllm", ["--model-path", "/m/m", "--served-model-name", "org/m"], "/m/m", "org/m"),
         ("dynamo.trtllm", ["--model", "org/m"], "org/m", "org/m"),
     ],
 )
-def test_the_model_and_its_name(
-    module: str, line: list[str | None], model: str | None, name: str | None
-) -> None:
-    engine, given = told(module, line)
+def test_the_model_and_its_name(module: str, line: Line, model: str | None, name: str | None) -> None:
+    engine, given = read_engine(module, line)
     assert (engine.model(given), engine.served_name(given)) == (model, name)
 
 
 def test_the_model_may_stand_in_a_file_or_a_variable() -> None:
-    engine, given = told("dynamo.vllm", ["--config", CONFIG], "model: org/m\nserved-model-name: [a, b]\n")
+    engine, given = read_engine(
+        "dynamo.vllm", ["--config", CONFIG], "model: org/m\nserved-model-name: [a, b]\n"
+    )
     assert (engine.model(given), engine.served_name(given)) == ("org/m", "a")
-    engine, given = told("dynamo.trtllm", EXTRA, "model: ignored\n", {"DYN_TRTLLM_MODEL": "org/m"})
+    engine, given = read_engine("dynamo.trtllm", EXTRA, "model: ignored\n", {"DYN_TRTLLM_MODEL": "org/m"})
     assert (engine.model(given), engine.served_name(given)) == ("org/m", "org/m")
 
 
 def test_an_argument_is_found_in_the_file_that_says_it() -> None:
-    _, given = told("dynamo.vllm", ["--config", CONFIG, "-pp", "2"], "tensor-parallel-size: 4\n")
+    _, given = read_engine("dynamo.vllm", ["--config", CONFIG, "-pp", "2"], "tensor-parallel-size: 4\n")
     tensor, pipeline = given.get("tensor-parallel-size"), given.get("pipeline-parallel-size")
     assert tensor is not None
     assert pipeline is not None
@@ -273,7 +225,7 @@ def test_an_argument_is_found_in_the_file_that_says_it() -> None:
     ],
 )
 def test_a_split_is_said_in_words(line: list[str], shown: str) -> None:
-    engine, given = told("dynamo.vllm", line)
+    engine, given = read_engine("dynamo.vllm", line)
     assert str(engine.parallelism(given)) == shown
 
 

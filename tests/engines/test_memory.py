@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from dynocheck.data.models import Model, find_model, parse_model_config
 from dynocheck.engines.memory import (
     GIB,
     MemoryBudget,
+    MemoryEstimate,
     Sharding,
     compute_sequence_bytes,
     compute_token_bytes,
@@ -63,21 +66,16 @@ def test_key_value_heads_are_divided_by_the_tensor_ranks() -> None:
 
 def test_a_latent_is_held_whole_by_every_rank() -> None:
     deepseek = model("deepseek-ai/DeepSeek-R1")
-    assert compute_token_bytes(deepseek, Sharding(), bits=34 * 8 / 32) * 32_768 / 2**20 == pytest.approx(
-        1166.6, abs=0.1
-    )
-    assert (
-        compute_token_bytes(deepseek, Sharding(8, 8, 8), 16)
-        == compute_token_bytes(deepseek, Sharding(), 16)
-        == 70_272
-    )
+    packed = compute_token_bytes(deepseek, Sharding(), bits=34 * 8 / 32)
+    assert packed * 32_768 / 2**20 == pytest.approx(1166.6, abs=0.1)
+    whole, sharded = (compute_token_bytes(deepseek, each, 16) for each in (Sharding(), Sharding(8, 8, 8)))
+    assert whole == sharded == 70_272
 
 
 def test_more_ranks_than_key_value_heads_repeat_them() -> None:
     qwen = model("Qwen/Qwen3-235B-A22B-FP8")
-    assert compute_token_bytes(qwen, Sharding(8, 8, 8), 16) == compute_token_bytes(
-        qwen, Sharding(4, 4, 4), 16
-    )
+    four, eight = (compute_token_bytes(qwen, each, 16) for each in (Sharding(4, 4, 4), Sharding(8, 8, 8)))
+    assert four == eight
     assert compute_weight_bytes(qwen, Sharding(8, 8, 8)) > qwen.weight_bytes / 8
     assert compute_weight_bytes(qwen, Sharding(4, 4, 4)) == pytest.approx(qwen.weight_bytes / 4)
 
@@ -96,10 +94,7 @@ def test_windows_are_full_early() -> None:
 
 def test_attention_data_parallelism_repeats_attention_and_divides_experts() -> None:
     deepseek = model("deepseek-ai/DeepSeek-R1")
-    whole, shared = (
-        compute_weight_bytes(deepseek, Sharding(8, 8, 8)),
-        compute_weight_bytes(deepseek, Sharding(8, 1, 8)),
-    )
+    whole, shared = (compute_weight_bytes(deepseek, Sharding(8, attention, 8)) for attention in (8, 1))
     assert shared - whole == pytest.approx(deepseek.attention_bytes * 7 / 8)
     assert whole == pytest.approx(deepseek.weight_bytes / 8)
 
@@ -113,32 +108,31 @@ def test_a_pipeline_divides_layers() -> None:
 # What is left
 
 
+def left_on(name: str, gib: int, **budget: Any) -> MemoryEstimate:
+    """What one GPU of so many GiB has left beside a model."""
+    return estimate_memory(model(name), MemoryBudget(Sharding(), **budget), gib * GIB)
+
+
 def test_vllm_divides_one_share_between_weights_and_cache() -> None:
-    left = estimate_memory(model("meta-llama/Llama-3.1-8B"), MemoryBudget(Sharding(), static=0.9), 80 * GIB)
+    left = left_on("meta-llama/Llama-3.1-8B", 80, static=0.9)
     assert left.tokens == int((0.9 * 80 * GIB - left.weights) / 131_072)
     assert left.sequences == pytest.approx((left.tokens or 0) / 131_072, rel=1e-4)
 
 
 def test_trtllm_gives_the_cache_a_share_of_what_is_free() -> None:
-    left = estimate_memory(model("meta-llama/Llama-3.1-8B"), MemoryBudget(Sharding(), free=0.5), 80 * GIB)
+    left = left_on("meta-llama/Llama-3.1-8B", 80, free=0.5)
     assert left.tokens == int((80 * GIB - left.weights) * 0.5 / 131_072)
 
 
 def test_an_fp8_cache_takes_half() -> None:
-    plain = estimate_memory(model("Qwen/Qwen3-32B"), MemoryBudget(Sharding(), cache="auto"), 141 * GIB)
-    small = estimate_memory(model("Qwen/Qwen3-32B"), MemoryBudget(Sharding(), cache="fp8_e4m3"), 141 * GIB)
+    plain, small = (left_on("Qwen/Qwen3-32B", 141, cache=cache) for cache in ("auto", "fp8_e4m3"))
     assert (small.token or 0) * 2 == plain.token
-
-
-def test_a_checkpoint_may_ask_for_an_fp8_cache_itself() -> None:
-    own = estimate_memory(model("nvidia/Llama-3.1-70B-Instruct-FP8"), MemoryBudget(Sharding()), 141 * GIB)
+    own = left_on("nvidia/Llama-3.1-70B-Instruct-FP8", 141)  # whose checkpoint asks for it
     assert own.token == 80 * 2 * 8 * 128
 
 
 def test_a_cache_of_unknown_precision_is_not_counted() -> None:
-    left = estimate_memory(
-        model("Qwen/Qwen3-32B"), MemoryBudget(Sharding(), cache="turboquant_k8v4"), 141 * GIB
-    )
+    left = left_on("Qwen/Qwen3-32B", 141, cache="turboquant_k8v4")
     assert (left.token, left.tokens, left.sequences) == (None, None, None)
     assert left.fits
 

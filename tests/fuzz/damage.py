@@ -14,184 +14,33 @@ Damager = Callable[[bytes, Random], bytes]
 SNIPPETS = (
     *("\t", "\0", "\x1b[2J", "\x85", "\u2028", "\ufeff", "\u202e", "\ud83d\ude00", "\r", "\r\n"),
     *("---\n", "...\n", "--- x\n", "%YAML 1.2\n---\n", "%TAG ! !x\n---\n", "# dynocheck: ignore[*] x\n"),
-    *(
-        "&a ",
-        "*a",
-        "<<: *a\n",
-        "<<: [*a, *a]\n",
-        "<<: 1\n",
-        "? ",
-        "? [a, b]\n: c\n",
-        "!!python/object:os.system ",
-    ),
-    *(
-        "!!binary ",
-        "!!int ",
-        "!own ",
-        "!",
-        "|",
-        ">",
-        "|+9\n",
-        "- ",
-        ": ",
-        "{",
-        "}",
-        "[",
-        "]",
-        ",",
-        "'",
-        '"',
-        "\\",
-    ),
-    *(
-        "$",
-        "${",
-        "$(",
-        "`",
-        "$((",
-        "${x:-",
-        "<<EOF\n",
-        "<<-'E'\n",
-        ";;",
-        "&&",
-        "||",
-        "|&",
-        "( ",
-        ")",
-        "{ ",
-        "}",
-        "((",
-        "))",
-    ),
-    *(
-        "[[",
-        "]]",
-        "if ",
-        "then ",
-        "fi\n",
-        "case x in ",
-        "esac",
-        "for x in ",
-        "do ",
-        "done",
-        "function f ",
-        "f() ",
-        "#",
-        "~",
-    ),
-    *(
-        "$(A)",
-        "$$(A)",
-        "$(",
-        "--",
-        "-",
-        "=",
-        "--model",
-        "-m dynamo.vllm ",
-        "--tensor-parallel-size=",
-        "[red]",
-        "[/]",
-        "]]>",
-    ),
-    *(
-        "0x",
-        "9" * 400,
-        "-1",
-        "1e999",
-        ".inf",
-        "2026-01-01",
-        "null",
-        "~",
-        "yes",
-        "1_000",
-        "0o17",
-        "1:20",
-        "{}",
-        "[]",
-    ),
+    *("&a ", "*a", "<<: *a\n", "<<: [*a, *a]\n", "<<: 1\n", "? "),
+    *("? [a, b]\n: c\n", "!!python/object:os.system "),
+    *("!!binary ", "!!int ", "!own ", "!", "|", ">", "|+9\n", "- ", ": ", "{", "}", "[", "]", ",", "'"),
+    *('"', "\\"),
+    *("$", "${", "$(", "`", "$((", "${x:-", "<<EOF\n", "<<-'E'\n", ";;", "&&", "||", "|&", "( ", ")"),
+    *("{ ", "}", "((", "))"),
+    *("[[", "]]", "if ", "then ", "fi\n", "case x in ", "esac", "for x in ", "do ", "done"),
+    *("function f ", "f() ", "#", "~"),
+    *("$(A)", "$$(A)", "$(", "--", "-", "=", "--model", "-m dynamo.vllm ", "--tensor-parallel-size="),
+    *("[red]", "[/]", "]]>"),
+    *("0x", "9" * 400, "-1", "1e999", ".inf", "2026-01-01", "null", "~", "yes", "1_000", "0o17", "1:20"),
+    *("{}", "[]"),
 )
 
 VALUES: tuple[Any, ...] = (
-    *(
-        None,
-        True,
-        False,
-        0,
-        -1,
-        8,
-        2**31,
-        2**63,
-        2**64,
-        10**400,
-        1.5,
-        -0.0,
-        1e308,
-        float("inf"),
-        float("nan"),
-    ),
-    *(
-        "",
-        " ",
-        "8",
-        "-1",
-        "9" * 5000,
-        "1e3",
-        "null",
-        "80GB",
-        "16Gi",
-        "text",
-        "a/b",
-        "/",
-        "..",
-        "../../x",
-        "~",
-        "$(X)",
-    ),
-    *(
-        "http://[",
-        "http://x:99999",
-        "nvidia.com/v1beta1",
-        "nvidia.com/",
-        "/v1",
-        "List",
-        "ConfigMap",
-        "\x1b[31m",
-        "\0",
-        "\udcff",
-    ),
-    *(
-        "<model>",
-        "${MODEL}",
-        "x" * 300,
-        "é" * 300,
-        "[red]x[/red]",
-        "a: [",
-        "{",
-        '{"a": ',
-        "&a [*a]",
-        "a\n: b",
-        "- - -",
-    ),
-    *(
-        [],
-        [None],
-        [[]],
-        [{}],
-        [1, "a"],
-        {},
-        {"": ""},
-        {"name": None},
-        {"name": {}},
-        {"name": ["a"]},
-        {"a": {"b": {"c": {}}}},
-    ),
-    *(
-        "2026-01-01",
-        b"\xff\x00",
-        [{"name": "a"}, {"name": "a"}],
-        {"limits": []},
-        {"limits": {"nvidia.com/gpu": {}}},
-    ),
+    *(None, True, False, 0, -1, 8, 2**31, 2**63, 2**64, 10**400, 1.5, -0.0, 1e308),
+    *(float("inf"), float("nan")),
+    *("", " ", "8", "-1", "9" * 5000, "1e3", "null", "80GB", "16Gi", "text", "a/b", "/", "..", "../../x"),
+    *("~", "$(X)"),
+    *("http://[", "http://x:99999", "nvidia.com/v1beta1", "nvidia.com/", "/v1", "List", "ConfigMap"),
+    *("\x1b[31m", "\0", "\udcff"),
+    *("<model>", "${MODEL}", "x" * 300, "é" * 300, "[red]x[/red]", "a: [", "{", '{"a": ', "&a [*a]"),
+    *("a\n: b", "- - -"),
+    *([], [None], [[]], [{}], [1, "a"], {}, {"": ""}, {"name": None}, {"name": {}}),
+    *({"name": ["a"]}, {"a": {"b": {"c": {}}}}),
+    *("2026-01-01", b"\xff\x00", [{"name": "a"}, {"name": "a"}]),
+    *({"limits": []}, {"limits": {"nvidia.com/gpu": {}}}),
 )
 
 
@@ -250,18 +99,8 @@ def _lines(text: bytes, random: Random) -> bytes:
     lines = text.split(b"\n")
     at = random.randrange(len(lines))
     line = lines[at]
-    lines[at : at + 1] = random.choice(
-        (
-            [],
-            [line, line],
-            [b"  " + line],
-            [line[1:]],
-            [line[2:]],
-            [b"\t" + line],
-            [b"#" + line],
-            [b"- " + line],
-        )
-    )
+    others = (b"  " + line, line[1:], line[2:], b"\t" + line, b"#" + line, b"- " + line)
+    lines[at : at + 1] = random.choice(([], [line, line], *([other] for other in others)))
     if random.random() < 0.3 and lines:
         lines.insert(random.randrange(len(lines)), lines.pop(random.randrange(len(lines))))
     return b"\n".join(lines)
@@ -299,15 +138,14 @@ def _change(documents: list[Any], random: Random) -> None:
         case 1 | 2:
             holder[key] = random.choice(VALUES)
         case 3:
-            other, there = random.choice(slots)
-            if there in other if isinstance(other, dict) else there < len(other):
-                holder[key] = other[there]  # an alias in the file, a loop where it lies within
+            source, there = random.choice(slots)
+            if there in source if isinstance(source, dict) else there < len(source):
+                holder[key] = source[there]  # an alias in the file, a loop where it lies within
         case 4:
             holder[key] = random.choice(([value], {"name": value}, [value, value], str(value), [[value]]))
         case 5 if isinstance(holder, dict):
-            holder[random.choice((str(key) + "s", str(key).upper(), "name", "args", 1, True, 2.5))] = (
-                holder.pop(key)
-            )
+            other = random.choice((str(key) + "s", str(key).upper(), "name", "args", 1, True, 2.5))
+            holder[other] = holder.pop(key)
         case 6 if isinstance(value, str):
             holder[key] = _snippet(value.encode(errors="replace"), random).decode(errors="replace")
         case _ if isinstance(holder, list):

@@ -9,10 +9,9 @@ GRAPH = "apiVersion: nvidia.com/v1beta1\nkind: DynamoGraphDeployment\nmetadata: 
 CLAIM = """apiVersion: v1
 kind: PersistentVolumeClaim
 metadata: {name: c}
-spec:
-  accessModes: [ReadWriteMany]
-  resources: {requests: {storage: 1Gi}}
+spec: {accessModes: [ReadWriteMany], resources: {requests: {storage: 1Gi}}}
 """
+GPUS = "          resources: {{limits: {{nvidia.com/gpu: {}}}}}\n"
 _LAUNCH = "python3 -m dynamo.vllm --model x"
 
 
@@ -55,19 +54,16 @@ def environment(levels: int = 60) -> str:
 
 def many(command: str, count: int = 200) -> str:
     """More containers, each with a script of its own."""
-    return "".join(
-        f"        - {{name: a{i}, image: x:1, command: {command}, args: [{i}]}}\n" for i in range(count)
-    )
+    row = "        - {{name: a{0}, image: x:1, command: {1}, args: [{0}]}}\n"
+    return "".join(row.format(i, command) for i in range(count))
 
 
 def configuration(text: str) -> str:
     """An engine's configuration, mounted into a worker that reads it."""
-    held = (
-        f"apiVersion: v1\nkind: ConfigMap\nmetadata: {{name: c}}\ndata:\n  engine.yaml: |\n    {text}\n---\n"
-    )
+    held = "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c}\ndata:\n  engine.yaml: |\n"
     volumes = "        volumes: [{name: c, configMap: {name: c}}]\n        containers:\n"
     reading = script(f"{_LAUNCH} --config /c/engine.yaml").replace("        containers:\n", volumes)
-    return held + reading + "          volumeMounts: [{name: c, mountPath: /c}]\n"
+    return f"{held}    {text}\n---\n{reading}" + "          volumeMounts: [{name: c, mountPath: /c}]\n"
 
 
 TEXTS: dict[str, Callable[[], str | bytes]] = {
@@ -136,7 +132,5 @@ TEXTS: dict[str, Callable[[], str | bytes]] = {
     "integer of 4,000 digits": lambda: CLAIM.replace("1Gi", "9" * 4_000),
     "hexadecimal of a megabyte": lambda: CLAIM.replace("1Gi", "0x" + "f" * MIB),
     "quantity of an exponent": lambda: CLAIM.replace("1Gi", "1e999999999"),
-    "GPUs by the hundred digits": lambda: (
-        script("true") + f"          resources: {{limits: {{nvidia.com/gpu: {'9' * 300}}}}}\n"
-    ),
+    "GPUs by the hundred digits": lambda: script("true") + GPUS.format("9" * 300),
 }

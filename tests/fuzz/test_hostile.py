@@ -87,18 +87,8 @@ READABLE: dict[str, Callable[[Path], object]] = {
     "deep folders": lambda file: Path(file.with_name("d"), *["d"] * 500).mkdir(parents=True),
 }
 NAMES = (
-    "a\nb",
-    "\x1b[2J",
-    "[red]x[bold]",
-    "\u202egnp",
-    "..a",
-    "-o",
-    "a b",
-    "%s{0}",
-    "]]>",
-    "é",
-    "x" * 240,
-    "\udcff",
+    *("a\nb", "\x1b[2J", "[red]x[bold]", "\u202egnp", "..a", "-o", "a b", "%s{0}", "]]>", "é"),
+    *("\udcff", "x" * 240),
 )
 
 

@@ -40,6 +40,7 @@ class Request:
 
 # Takes a request and the connection it came on; what it returns is sent, and None closes the connection.
 Handler = Callable[[Request, socket.socket], bytes | None]
+TlsContext = tuple[ssl.SSLContext, bytes]  # a server's context, and the authority to trust
 
 
 @dataclass
@@ -76,18 +77,15 @@ def items(*objects: object, **metadata: str) -> dict[str, Any]:
 
 def tls(pair: Pair, folder: Path) -> ssl.SSLContext:
     """A server's context with this certificate."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    file = folder / "server.pem"
-    file.write_bytes(pair.certificate + pair.key)
-    context.load_cert_chain(file)
-    return context
+    return pair.serving(folder)
 
 
 @contextmanager
 def serve(
-    handler: Handler | None, secured: ssl.SSLContext | None = None, authority: bytes = b""
+    handler: Handler | bytes | None, secured: ssl.SSLContext | None = None, authority: bytes = b""
 ) -> Iterator[FakeServer]:
-    """A server that answers through the handler; without one it takes connections and does nothing more."""
+    """A server that answers through the handler, or always the same; None says nothing to a connection."""
+    respond: Handler | None = (lambda *_: handler) if isinstance(handler, bytes) else handler
     listener = socket.create_server(("127.0.0.1", 0))
     scheme = "https" if secured else "http"
     server = FakeServer(f"{scheme}://127.0.0.1:{listener.getsockname()[1]}", authority)
@@ -97,14 +95,14 @@ def serve(
     def talk(connection: socket.socket) -> None:
         with connection, contextlib.suppress(OSError, ValueError):
             connection.settimeout(10)
-            if handler is None:
+            if respond is None:
                 closing.wait()
                 return
             if secured is None:
-                _answer(connection, handler, server, closing)
+                _answer(connection, respond, server, closing)
             else:
                 with secured.wrap_socket(connection, server_side=True) as inside:
-                    _answer(inside, handler, server, closing)
+                    _answer(inside, respond, server, closing)
 
     def accept() -> None:
         while not closing.is_set():
@@ -122,6 +120,11 @@ def serve(
         for thread in threads:
             thread.join(10)
         listener.close()
+
+
+def send_and_close(sent: bytes) -> Handler:
+    """A handler that sends this and closes the connection."""
+    return lambda _, connection: connection.sendall(sent)
 
 
 def _answer(

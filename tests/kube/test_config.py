@@ -18,6 +18,7 @@ from tests.controlplane import build
 from tests.controlplane.server import ControlPlane
 
 SECRET = "not-to-be-told-0123456789"
+NO_URL = "the server of its cluster is not an http or https URL"
 
 
 @pytest.fixture(autouse=True)
@@ -46,14 +47,15 @@ def document(
 
 def write(path: Path, content: object) -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(content if isinstance(content, str) else yaml.safe_dump(content))
+    text = content if isinstance(content, str | bytes) else yaml.safe_dump(content)
+    path.write_bytes(text.encode() if isinstance(text, str) else text)
     return path
 
 
-def told(**given: Any) -> str:
+def told(path: Path | None = None, context: str | None = None) -> str:
     """What is said of a kubeconfig that cannot be used: one line, no secret."""
     with pytest.raises(UsageError) as raised:
-        find_connection(**given)
+        find_connection(str(path) if path else None, context)
     text = str(raised.value)
     assert text.isprintable()
     assert SECRET not in text
@@ -73,7 +75,7 @@ def test_the_flag_comes_first(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert find_connection().context == "home"
     monkeypatch.setenv("KUBECONFIG", str(write(tmp_path / "environment", document("environment"))))
     assert find_connection().context == "environment"
-    flag = write(tmp_path / "flag", document("flag"))
+    flag = write(tmp_path / "one:file", document("flag"))
     found = find_connection(str(flag))
     assert (found.context, found.server, found.namespace) == ("flag", "https://flag.example:6443", "in-flag")
 
@@ -86,8 +88,8 @@ def test_a_namespace_is_the_flags_the_contexts_or_default(tmp_path: Path) -> Non
 
 
 def test_nothing_anywhere(tmp_path: Path) -> None:
-    home = tmp_path / "home/.kube/config"
-    assert told() == f"no kubeconfig at {home}; name one with --kubeconfig or $KUBECONFIG"
+    at = f"no kubeconfig at {tmp_path}/home/.kube/config"
+    assert told() == f"{at}; name one with --kubeconfig or $KUBECONFIG"
 
 
 @pytest.mark.parametrize("in_a_pod", [False, True])
@@ -95,13 +97,9 @@ def test_what_is_named_must_be_there(tmp_path: Path, monkeypatch: pytest.MonkeyP
     if in_a_pod:
         monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
     gone = tmp_path / "gone"
-    assert told(kubeconfig=str(gone)).startswith(f"no kubeconfig at {gone};")
+    assert told(gone).startswith(f"no kubeconfig at {gone};")
     monkeypatch.setenv("KUBECONFIG", f"{gone}:{gone}2")
     assert told().startswith(f"no kubeconfig at {gone}:{gone}2;")
-
-
-def test_the_flag_names_one_file_whatever_its_name(tmp_path: Path) -> None:
-    assert find_connection(str(write(tmp_path / "a:b", document()))).context == "one"
 
 
 # Several files
@@ -134,17 +132,14 @@ def test_kubectl_reads_them_alike(kubectl: str, tmp_path: Path, monkeypatch: pyt
         arguments = ["--context", context] if context else []
         shown = subprocess.run([*command, *arguments], check=True, capture_output=True, timeout=30)
         theirs = json.loads(shown.stdout)
+        server = theirs["clusters"][0]["cluster"]["server"]
+        namespace = theirs["contexts"][0]["context"]["namespace"]
         ours = find_connection(context=context)
-        assert ours.context == theirs["current-context"]
-        assert ours.server == theirs["clusters"][0]["cluster"]["server"]
-        assert ours.namespace == theirs["contexts"][0]["context"]["namespace"]
+        assert (ours.context, ours.server, ours.namespace) == (theirs["current-context"], server, namespace)
 
 
-def test_parts_of_one_context_may_lie_in_several_files(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    whole = document()
-    parts = [write(tmp_path / key, {key: value}) for key, value in whole.items()]
+def test_a_context_may_lie_in_several_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = [write(tmp_path / key, {key: value}) for key, value in document().items()]
     monkeypatch.setenv("KUBECONFIG", ":".join(map(str, parts)))
     assert server_of(find_connection()) == "https://one.example:6443"
 
@@ -152,13 +147,9 @@ def test_parts_of_one_context_may_lie_in_several_files(
 # Files that cannot be used
 
 
-def test_a_folder(tmp_path: Path) -> None:
-    assert told(kubeconfig=str(tmp_path)) == f"{tmp_path}: Is a directory"
-
-
-def test_a_name_that_no_file_can_have(tmp_path: Path) -> None:
-    path = tmp_path / ("x" * 300)
-    assert told(kubeconfig=str(path)) == f"{path}: File name too long"
+def test_a_folder_or_a_name_that_no_file_can_have(tmp_path: Path) -> None:
+    assert told(tmp_path) == f"{tmp_path}: Is a directory"
+    assert told(path := tmp_path / ("x" * 300)) == f"{path}: File name too long"
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -170,7 +161,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
             raise PermissionError(13, "Permission denied", str(self))
 
         monkeypatch.setattr(Path, "open", forbid)
-    assert told(kubeconfig=str(path)) == f"{path}: Permission denied"
+    assert told(path) == f"{path}: Permission denied"
 
 
 @pytest.mark.parametrize(
@@ -190,8 +181,8 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         (f"users: [{{name: a, user: {SECRET}}}]", "not a kubeconfig: Expected `object`, got `str`"),
         ("users: [{name: a, user: {token: 7}}]", "not a kubeconfig: Expected `str`, got `int`"),
         (
-            f"users:\n- name: a\n  token: {SECRET}: x",
-            "not a kubeconfig: not YAML: line 3: mapping values are not allowed",
+            f"users:\n- token: {SECRET}: x",
+            "not a kubeconfig: not YAML: line 2: mapping values are not allowed",
         ),
         (f"users: [\ntoken: {SECRET}", "not a kubeconfig: not YAML: line 3: did not find expected"),
         (f"token: !secret {SECRET}", "not a kubeconfig: not YAML: line 1: could not determine a constructor"),
@@ -200,18 +191,13 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
         ("? [a]\n: b", "not a kubeconfig: not YAML: line 1: found unhashable key"),
         ("a: &x [*x]\nclusters: *x", "not a kubeconfig: "),
         ("d: 2026-13-45", "not a kubeconfig: ValueError"),
+        (b"\xff\xfe\xfa" * 10, "not "),
         ({**document(), "clusters": document()["clusters"] * 2}, "two clusters are named 'one'"),
     ],
 )
 def test_a_file_of_another_shape(tmp_path: Path, content: object, says: str) -> None:
     path = write(tmp_path / "config", content)
-    assert told(kubeconfig=str(path)).startswith(f"{path}: {says}")
-
-
-def test_no_text_at_all(tmp_path: Path) -> None:
-    path = tmp_path / "config"
-    path.write_bytes(b"\xff\xfe\xfa" * 10)
-    assert told(kubeconfig=str(path)).startswith(f"{path}: not ")
+    assert told(path).startswith(f"{path}: {says}")
 
 
 # Contexts that lead nowhere
@@ -219,10 +205,9 @@ def test_no_text_at_all(tmp_path: Path) -> None:
 
 def test_a_context_that_does_not_exist(tmp_path: Path) -> None:
     path = write(tmp_path / "config", document())
-    assert told(kubeconfig=str(path), context="prod") == f"{path}: no context 'prod'; there is one"
-    many = [{"name": f"c{n}", "context": {}} for n in range(20)]
-    write(path, document(contexts=many))
-    assert told(kubeconfig=str(path), context="prod").endswith("c13, c14, c15 and 12 more")
+    assert told(path, "prod") == f"{path}: no context 'prod'; there is one"
+    write(path, document(contexts=[{"name": f"c{n}", "context": {}} for n in range(20)]))
+    assert told(path, "prod").endswith("c13, c14, c15 and 12 more")
 
 
 @pytest.mark.parametrize(
@@ -241,23 +226,18 @@ def test_a_context_that_does_not_exist(tmp_path: Path) -> None:
 )
 def test_a_context_that_leads_nowhere(tmp_path: Path, fields: dict[str, Any], says: str) -> None:
     path = write(tmp_path / "config", document(**fields))
-    assert told(kubeconfig=str(path)) == f"{path}: {says}"
-
-
-@pytest.mark.parametrize("server", ["ftp://x", "https://", "https://[::1", "https://x:port", "https://x:0"])
-def test_a_server_that_is_no_url(tmp_path: Path, server: str) -> None:
-    path = write(tmp_path / "config", document(cluster={"server": server}))
-    assert told(kubeconfig=str(path)).endswith("the server of its cluster is not an http or https URL")
+    assert told(path) == f"{path}: {says}"
 
 
 @pytest.mark.parametrize(
     ("cluster", "user", "says"),
     [
-        (
-            {"certificate-authority": "a", "insecure-skip-tls-verify": True},
-            {},
-            "both certificate-authority",
-        ),
+        ({"server": "ftp://x"}, {}, NO_URL),
+        ({"server": "https://"}, {}, NO_URL),
+        ({"server": "https://[::1"}, {}, NO_URL),
+        ({"server": "https://x:port"}, {}, NO_URL),
+        ({"server": "https://x:0"}, {}, NO_URL),
+        ({"certificate-authority": "a", "insecure-skip-tls-verify": True}, {}, "both certificate-authority"),
         ({}, {"client-key": "k"}, "a client-key but no client-certificate"),
         ({}, {"client-certificate-data": "c"}, "a client-certificate but no client-key"),
         ({}, {"token": SECRET, "username": "a", "password": SECRET}, "both a token and a password"),
@@ -268,9 +248,8 @@ def test_a_server_that_is_no_url(tmp_path: Path, server: str) -> None:
 def test_what_kubectl_refuses_too(
     tmp_path: Path, cluster: dict[str, Any], user: dict[str, Any], says: str
 ) -> None:
-    content = document(cluster={"server": "https://x", **cluster}, user=user or None)
-    path = write(tmp_path / "config", content)
-    text = told(kubeconfig=str(path))
+    path = write(tmp_path / "config", document(cluster={"server": "https://x", **cluster}, user=user or None))
+    text = told(path)
     assert text.startswith(f"{path}: context 'one': ")
     assert says in text
 
@@ -316,27 +295,16 @@ def test_in_a_pod(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert find_connection(namespace="flag").namespace == "flag"
     monkeypatch.setenv("POD_NAMESPACE", "pods")
     assert find_connection().namespace == "pods"
-
-
-def test_in_a_pod_over_ipv6(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write(account / "token", SECRET)
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
     assert find_connection().server == "https://[fd00::1]:6443"
 
 
-def test_a_kubeconfig_wins_over_the_pod(account: Path, tmp_path: Path) -> None:
-    write(account / "token", SECRET)
-    write(tmp_path / "home/.kube/config", document())
-    assert find_connection().context == "one"
-
-
-def test_a_pod_without_an_account(account: Path) -> None:
+def test_a_pod_has_no_contexts_and_a_kubeconfig_wins_over_it(account: Path, tmp_path: Path) -> None:
     assert told().endswith("and this pod has no service account token")
-
-
-def test_a_pod_has_no_contexts(account: Path) -> None:
     write(account / "token", SECRET)
     assert told(context="prod").startswith("no kubeconfig at ")
+    write(tmp_path / "home/.kube/config", document())
+    assert find_connection().context == "one"
 
 
 def test_a_user_without_a_home(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -100,7 +100,7 @@ def test_what_was_created_twice_is_its_own(tmp_path: Path) -> None:
 
 
 def test_a_login_page_is_no_job(tmp_path: Path) -> None:
-    with serve(lambda *_: reply(200, "<html>", "text/html")) as server:
+    with serve(reply(200, "<html>", "text/html")) as server:
         runner = JobRunner(server.cluster(tmp_path), JOB, SERVICE, print)
         unlike = pytest.raises(Unavailable, match=f"{JOBS}: not a Kubernetes API response: text/html")
         with unlike, runner.create():

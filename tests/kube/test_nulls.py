@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 
 import msgspec
@@ -11,7 +10,7 @@ import pytest
 from dynocheck.facts import Workloads
 from dynocheck.kube import InvalidResponse
 from dynocheck.probes.platform.workloads import workloads
-from tests.kube.servers import Handler, Request, items, reply, serve
+from tests.kube.servers import items, reply, serve
 
 PATH = "/apis/example.com/v1/things"
 
@@ -26,18 +25,11 @@ class Thing(msgspec.Struct):
     spec: Spec = msgspec.field(default_factory=Spec)
 
 
-def answering(document: object) -> Handler:
-    def handle(request: Request, connection: socket.socket) -> bytes:
-        return reply(200, document)
-
-    return handle
-
-
 def test_pod_templates_of_servers_before_1_34(tmp_path: Path) -> None:
     """Their Go writes the time of creation of a template, which is never created, as null."""
     template = {"metadata": {"creationTimestamp": None, "labels": {"app": "a"}}, "spec": {"containers": []}}
     deployment = {"metadata": {"name": "a", "namespace": "n"}, "spec": {"replicas": 2, "template": template}}
-    with serve(answering(items(deployment))) as server:
+    with serve(reply(200, items(deployment))) as server:
         seen = workloads(server.cluster(tmp_path))
     assert isinstance(seen, Workloads)
     assert {(each.name, each.desired) for each in seen if each.kind == "Deployment"} == {("a", 2)}
@@ -53,18 +45,18 @@ def test_pod_templates_of_servers_before_1_34(tmp_path: Path) -> None:
     ],
 )
 def test_null_says_nothing(tmp_path: Path, thing: object) -> None:
-    with serve(answering(thing)) as server:
+    with serve(reply(200, thing)) as server:
         assert server.cluster(tmp_path).get(f"{PATH}/a", Thing) == Thing()
-    with serve(answering(items(thing, {"spec": {"name": "b"}}))) as server:
+    with serve(reply(200, items(thing, {"spec": {"name": "b"}}))) as server:
         assert server.cluster(tmp_path).items(PATH, Thing) == [Thing(), Thing(Spec("b"))]
 
 
 def test_a_list_may_have_null_for_no_items(tmp_path: Path) -> None:
-    with serve(answering({**items(), "items": None})) as server:
+    with serve(reply(200, {**items(), "items": None})) as server:
         assert server.cluster(tmp_path).items(PATH, Thing) == []
 
 
 @pytest.mark.parametrize("wrong", [{"spec": {"sizes": ["1"], "name": None}}, {"spec": {"sizes": [None]}}])
 def test_what_is_wrong_beside_a_null_stays_wrong(tmp_path: Path, wrong: object) -> None:
-    with serve(answering(items(wrong))) as server, pytest.raises(InvalidResponse, match="sizes"):
+    with serve(reply(200, items(wrong))) as server, pytest.raises(InvalidResponse, match="sizes"):
         server.cluster(tmp_path).items(PATH, Thing)

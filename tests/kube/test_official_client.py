@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ from tests.command import ROOT
 from tests.controlplane.access import User
 from tests.controlplane.certs import Authority
 from tests.controlplane.server import ControlPlane
-from tests.kube.servers import SLACK, TOKEN, Request, reply, serve, tls
+from tests.kube.servers import SLACK, TOKEN, FakeServer, Request, reply, serve, tls
 from tests.kube.test_config import document, write
 from tests.kube.test_credentials import NO_CERTIFICATE, V1, credential, script
 from tests.kube.test_proxies import proxying
@@ -48,6 +49,10 @@ def theirs(path: Path | str) -> ApiClient:
 
 def ours(path: Path, *, timeout_s: float = 10) -> ApiClient:
     return make_official_client(Cluster(find_connection(str(path)), timeout_s=timeout_s))
+
+
+def core_of(server: FakeServer, folder: Path, **overrides: Any) -> CoreV1Api:
+    return CoreV1Api(make_official_client(server.cluster(folder, **overrides)))
 
 
 def watched(core: CoreV1Api, namespace: str) -> Iterator[dict[str, Any]]:
@@ -98,13 +103,13 @@ def test_it_leaves_impersonation_out(cluster: ControlPlane, kubectl: Callable[..
 
 @pytest.fixture
 def kubectl(cluster: ControlPlane) -> Callable[..., str]:
+    """What kubectl prints; it is given no kubeconfig but those of the test."""
+    path = cluster._binary("kubectl")
+    quiet = partial(subprocess.run, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60)
+
     def run(*arguments: str) -> str:
-        """What kubectl prints; it is given no kubeconfig but those of the test."""
-        command = [cluster._binary("kubectl"), *arguments]
-        done = subprocess.run(
-            command, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60
-        )
-        return (done.stdout or done.stderr).strip()
+        done = quiet([path, *arguments], check=False)
+        return str(done.stdout or done.stderr).strip()
 
     return run
 
@@ -124,10 +129,9 @@ def test_a_certificate_for_another_host(tmp_path: Path) -> None:
     unchecked = {"insecure_skip_tls_verify": True, "certificate_authority_data": None}
 
     def read(**overrides: Any) -> Any:
-        core = CoreV1Api(make_official_client(server.cluster(tmp_path, **overrides)))
-        return core.read_namespaced_pod("pod", "default")
+        return core_of(server, tmp_path, **overrides).read_namespaced_pod("pod", "default")
 
-    with serve(lambda *_: reply(200, {"kind": "Pod"}), context, authority.certificate) as server:
+    with serve(reply(200, {"kind": "Pod"}), context, authority.certificate) as server:
         with pytest.raises(Unreachable, match="TLS: IP address mismatch"):
             read()
         with pytest.raises(Unreachable, match="TLS: "):
@@ -195,7 +199,7 @@ def test_a_server_that_sends_our_token_back(tmp_path: Path, status: int) -> None
         return reply(status, {"kind": "Status", "message": told, "reason": told}, WWW_Authenticate=told)
 
     with serve(echo) as server:
-        core = CoreV1Api(make_official_client(server.cluster(tmp_path)))
+        core = core_of(server, tmp_path)
         asked = (
             lambda: core.read_namespaced_pod("pod", "default"),
             lambda: core.create_namespaced_pod("default", {"kind": "Pod"}),
@@ -209,31 +213,20 @@ def test_a_server_that_sends_our_token_back(tmp_path: Path, status: int) -> None
             assert TOKEN not in f"{raised.value} {raised.value!r} {raised.value.fix}"
 
 
-@pytest.mark.parametrize(
-    ("body", "kind"),
-    [
-        ("<html>log in</html>", "text/html"),
-        ("{}", "application/json"),
-        ("[1]", "application/json"),
-        ("7", "application/json"),
-        ("{", "application/json"),
-        ("", "application/json"),
-        (b"\xff", "application/json"),
-    ],
-)
-def test_what_is_no_object_is_not_taken_for_one(tmp_path: Path, body: str | bytes, kind: str) -> None:
-    with serve(lambda *_: reply(200, body, kind)) as server:
-        core = CoreV1Api(make_official_client(server.cluster(tmp_path)))
-        with pytest.raises(InvalidResponse, match="not a Kubernetes API response"):
-            core.read_namespaced_pod("pod", "default")
+@pytest.mark.parametrize("body", ["<html>log in</html>", "{}", "[1]", "7", "{", "", b"\xff"])
+def test_what_is_no_object_is_not_taken_for_one(tmp_path: Path, body: str | bytes) -> None:
+    kind = "text/html" if str(body).startswith("<html>") else "application/json"
+    unlike = pytest.raises(InvalidResponse, match="not a Kubernetes API response")
+    with serve(reply(200, body, kind)) as server, unlike:
+        core_of(server, tmp_path).read_namespaced_pod("pod", "default")
 
 
 def test_credentials_follow_no_redirect(tmp_path: Path) -> None:
     with (
-        serve(lambda *_: reply(200, {"kind": "Pod"})) as other,
-        serve(lambda *_: reply(307, "", Location=f"{other.url}/x")) as server,
+        serve(reply(200, {"kind": "Pod"})) as other,
+        serve(reply(307, "", Location=f"{other.url}/x")) as server,
     ):
-        core = CoreV1Api(make_official_client(server.cluster(tmp_path)))
+        core = core_of(server, tmp_path)
         with pytest.raises(StatusError, match="redirected"):
             core.read_namespaced_pod("pod", "default")
         with pytest.raises(StatusError, match="redirected"):
@@ -242,9 +235,8 @@ def test_credentials_follow_no_redirect(tmp_path: Path) -> None:
 
 
 def test_a_log_that_is_json_stays_as_it_is(tmp_path: Path) -> None:
-    with serve(lambda *_: reply(200, '{"a": 1}', "text/plain")) as server:
-        core = CoreV1Api(make_official_client(server.cluster(tmp_path)))
-        answer = core.read_namespaced_pod_log("pod", "default", _preload_content=False)
+    with serve(reply(200, '{"a": 1}', "text/plain")) as server:
+        answer = core_of(server, tmp_path).read_namespaced_pod_log("pod", "default", _preload_content=False)
         assert answer.data == b'{"a": 1}'
 
 

@@ -82,21 +82,18 @@ def test_a_proxy_that_wants_a_login(cluster: ControlPlane) -> None:
     assert SECRET not in str(raised.value)
 
 
-def test_a_proxy_that_is_not_there(cluster: ControlPlane) -> None:
+def test_a_proxy_that_is_not_there_or_says_nothing(cluster: ControlPlane) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         url = f"http://127.0.0.1:{free.getsockname()[1]}"
     with pytest.raises(Unreachable, match="through its proxy: Connection refused"):
         ask(cluster.kubeconfig(proxy_url=url))
-
-
-def test_a_proxy_that_says_nothing(cluster: ControlPlane) -> None:
     with serve(None) as proxy, pytest.raises(Unreachable, match="no response through its proxy"):
         ask(cluster.kubeconfig(proxy_url=proxy.url), timeout_s=0.5)
 
 
 def test_the_server_behind_a_proxy_must_prove_itself(cluster: ControlPlane, tmp_path: Path) -> None:
     context, _ = make_trusted_tls(tmp_path)
-    with serve(lambda *_: reply(200, items()), context) as other, proxying() as proxy:
+    with serve(reply(200, items()), context) as other, proxying() as proxy:
         config = cluster.kubeconfig(proxy_url=proxy.url, server=other.url)
         with pytest.raises(Unreachable, match="TLS: "):
             ask(config)

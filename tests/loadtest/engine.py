@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import subprocess
 import sys
 import urllib.request
@@ -61,9 +60,7 @@ def engine(**options: Any) -> Iterator[FakeEngine]:
     """Start one, and stop it in the end."""
     given = json.dumps(asdict(FakeEngineOptions(**options)))
     command = [sys.executable, "-m", "tests.loadtest.engine", given]
-    with subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, text=True, env={**os.environ}
-    ) as process:
+    with subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         try:
             assert process.stdout
             yield FakeEngine(f"http://127.0.0.1:{int(process.stdout.readline())}")
@@ -120,9 +117,8 @@ class _EngineServer:
         self.requests.append(request)
         refused = [name for name in self.options.refuse if name in asked]
         if self.options.key and headers.get("authorization") != f"bearer {self.options.key}".lower():
-            answer(
-                writer, 401, b'{"error": {"message": "wrong key ' + headers["authorization"].encode() + b'"}}'
-            )
+            message = f"wrong key {headers['authorization']}"
+            answer(writer, 401, json.dumps({"error": {"message": message}}).encode())
         elif refused:
             answer(writer, 400, json.dumps({"message": f"unknown field {refused[0]}"}).encode())
         elif number in self.options.fail:

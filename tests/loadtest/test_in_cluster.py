@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,27 +10,17 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.checks.manifests import dump_objects
+from tests.checks.manifests import claim, dump_objects
 from tests.clusters import platform
-from tests.command import ROOT, CommandResult, dynocheck, restore_sigint, run_inside
+from tests.command import CommandResult, dynocheck, interrupt, run_inside, start, until
 from tests.controlplane.kubelet import Kubelet
 from tests.controlplane.server import ControlPlane
 from tests.dynamo.server import MODEL, Dynamo
-from tests.smoke.test_deployment import graph, own_address
+from tests.smoke.test_deployment import apply_service, graph, own_address
 
 SMALL = ("--requests", "12", "--isl", "32", "--osl", "8", "--warmup", "2", "--concurrency", "6")
 IMAGE = ("--image", "registry.example/dynocheck:1")
 MODEL_ID = "Qwen/Qwen3-0.6B"
-CLAIM = {
-    "apiVersion": "v1",
-    "kind": "PersistentVolumeClaim",
-    "metadata": {"name": "results"},
-    "spec": {
-        "accessModes": ["ReadWriteOnce"],
-        "storageClassName": "fast",
-        "resources": {"requests": {"storage": "1Gi"}},
-    },
-}
 
 
 @pytest.fixture(scope="module")
@@ -59,14 +46,7 @@ def namespace(typed: None, cluster: ControlPlane, dynamo: Dynamo) -> str:
 
 def behind(cluster: ControlPlane, namespace: str, dynamo: Dynamo) -> None:
     """A Service of the frontend, without the pod behind it, which would have to be as strict."""
-    meta = {"name": "chat-frontend", "namespace": namespace}
-    spec = {"ports": [{"name": "http", "port": 8000, "targetPort": dynamo.port}]}
-    ports = [{"name": "http", "port": dynamo.port}]
-    subsets = [{"addresses": [{"ip": own_address()}], "ports": ports}]
-    cluster.apply(
-        {"apiVersion": "v1", "kind": "Service", "metadata": meta, "spec": spec},
-        {"apiVersion": "v1", "kind": "Endpoints", "metadata": meta, "subsets": subsets},
-    )
+    apply_service(cluster, "chat-frontend", namespace, dynamo.port, {"ip": own_address()})
 
 
 def rules() -> list[dict[str, Any]]:
@@ -103,20 +83,13 @@ def test_pods_share_a_load_and_their_results_are_one_report(
             config=cluster.kubeconfig(user),
         )
     assert ended.outcomes["load.errors"] == "pass", ended.err
-    tables = {table["id"]: table for table in ended.report["tables"]}
-    requests = dict(zip(tables["load.requests"]["columns"], tables["load.requests"]["rows"][0], strict=True))
-    assert (requests["sent"], requests["ok"], requests["failed"]) == (12, 12, 0)
+    assert ended.row("load.requests").items() >= {"sent": 12, "ok": 12, "failed": 0}.items()
     target = ended.report["target"]
     assert (target["model"], target["way"]) == (MODEL, f"3 pods of namespace {namespace}")
     assert target["url"] == f"http://chat-frontend.{namespace}.svc:8000"
     assert len(kubelet.commands) == 3
     assert left(cluster, namespace) == []
-    assert [line.partition(" ")[0] for line in ended.err.splitlines()] == [
-        "created",
-        "created",
-        "deleted",
-        "deleted",
-    ]
+    assert [line.partition(" ")[0] for line in ended.err.splitlines()] == ["created"] * 2 + ["deleted"] * 2
     who = f"dynocheck.dev/limits of DynamoGraphDeployment {namespace}/chat"
     assert target["limits"] == [f"error_rate=0 ({who})"]
     assert ended.outcomes["load.limits"] == "unknown"
@@ -153,21 +126,22 @@ def test_applied_by_hand_and_read_from_the_logs(
     assert "no result from worker 1 of 2" in ended.findings("load.errors")[0]["message"]
 
 
-def test_an_image_that_cannot_be_had(cluster: ControlPlane, namespace: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("kubelet", "says"),
+    [
+        ({"refuse": {IMAGE[1]: "InvalidImageName"}}, "InvalidImageName: no such image"),
+        ({"broken": IMAGE[1]}, "the Job failed: BackoffLimitExceeded"),
+    ],
+    ids=["an image that cannot be had", "pods that fail"],
+)
+def test_what_does_not_run_is_no_measurement(
+    cluster: ControlPlane, namespace: str, tmp_path: Path, kubelet: dict[str, Any], says: str
+) -> None:
     cluster.start_controller_manager()
-    with Kubelet(cluster, tmp_path, refuse={IMAGE[1]: "InvalidImageName"}):
+    with Kubelet(cluster, tmp_path, **kubelet):
         ended = load(cluster, namespace, "--url", "http://h:1", "--apply", "-o", "json")
     assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
-    assert "InvalidImageName: no such image" in ended.findings("load.errors")[0]["message"]
-    assert left(cluster, namespace) == []
-
-
-def test_pods_that_fail_are_no_measurement(cluster: ControlPlane, namespace: str, tmp_path: Path) -> None:
-    cluster.start_controller_manager()
-    with Kubelet(cluster, tmp_path, broken=IMAGE[1]):
-        ended = load(cluster, namespace, "--url", "http://h:1", "--apply", "-o", "json")
-    assert (ended.code, set(ended.outcomes.values())) == (3, {"unknown"})
-    assert "the Job failed: BackoffLimitExceeded" in ended.findings("load.errors")[0]["message"]
+    assert says in ended.findings("load.errors")[0]["message"]
     assert left(cluster, namespace) == []
 
 
@@ -195,24 +169,10 @@ def test_what_cannot_be_deleted_is_said(cluster: ControlPlane, namespace: str, t
 def test_ended_from_outside_it_takes_the_job_with_it(
     cluster: ControlPlane, namespace: str, by: signal.Signals
 ) -> None:
-    command = [sys.executable, "-m", "dynocheck", "load", "--kubeconfig", str(cluster.kubeconfig())]
-    command += ["-n", namespace, "--url", "http://h:1", "--in-cluster", "--apply", *IMAGE, "-o", "json"]
-    with subprocess.Popen(
-        command,
-        cwd=ROOT,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        preexec_fn=restore_sigint,
-    ) as process:
-        deadline = time.monotonic() + 30
-        while len(left(cluster, namespace)) < 2:
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-        process.send_signal(by)
-        _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert "Traceback" not in err
+    reached = ("--kubeconfig", cluster.kubeconfig(), "-n", namespace)
+    with start("load", *reached, "--url", "http://h:1", "--in-cluster", "--apply", *IMAGE) as running:
+        until(lambda: len(left(cluster, namespace)) == 2)
+        interrupt(running, by)
     assert left(cluster, namespace) == []
 
 
@@ -221,8 +181,10 @@ def test_the_server_takes_it_as_it_stands(
     cluster: ControlPlane, namespace: str, tmp_path: Path, way: str
 ) -> None:
     """Strictly, in a namespace of restricted pods; and beside a graph our own checks find nothing wrong."""
+    results = claim("ReadWriteOnce", size="1Gi", name="results")
+    results["spec"]["storageClassName"] = "fast"
     more = IMAGE if way == "in-cluster" else ("--claim", "results", "--model", MODEL_ID)
-    (tmp_path / "deploy.yaml").write_text(dump_objects(graph("chat", namespace), CLAIM))
+    (tmp_path / "deploy.yaml").write_text(dump_objects(graph("chat", namespace), results))
     file = tmp_path / "perf.yaml"
     url = ("--url", "http://chat-frontend:8000", "-n", namespace, "--api-key-secret", "keys/api")
     ended = run_inside("load", f"--{way}", *SMALL, *url, *more, "--manifest", file)

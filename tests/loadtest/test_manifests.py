@@ -14,10 +14,11 @@ from dynocheck.commands.load import LoadOptions, make_plan
 from dynocheck.core.errors import UsageError
 from dynocheck.loadtest import aiperf
 from dynocheck.loadtest.manifests import make_arguments
-from tests.command import CommandResult, run_inside
+from tests.command import run_inside, usage_error
 
 URL = ("--url", "http://chat-frontend:8000")
 IMAGE = ("--image", "registry.example/dynocheck:1")
+JOB = (*URL, "--in-cluster", *IMAGE)
 KEY = "sesame-open-the-door-0123"
 LOADS: list[dict[str, Any]] = [
     {},
@@ -50,8 +51,8 @@ def test_a_pod_is_told_the_plan_in_the_words_of_the_command_line(load: dict[str,
 
 def test_the_job_ends_and_has_no_privilege() -> None:
     spec = job("--in-cluster", *IMAGE, "--parallelism", "3")["spec"]
-    assert (spec["completions"], spec["parallelism"], spec["completionMode"]) == (3, 3, "Indexed")
-    assert spec["backoffLimit"] == 0
+    fixed = {"completions": 3, "parallelism": 3, "completionMode": "Indexed", "backoffLimit": 0}
+    assert spec.items() >= fixed.items()
     assert spec["activeDeadlineSeconds"] > 600
     assert spec["ttlSecondsAfterFinished"] > 0
     assert spec["template"]["spec"]["automountServiceAccountToken"] is False
@@ -59,18 +60,16 @@ def test_the_job_ends_and_has_no_privilege() -> None:
 
 def test_a_key_comes_from_a_secret_and_never_stands_in_the_job() -> None:
     made = container(job("--in-cluster", *IMAGE, "--api-key-secret", "keys/api"))
-    assert made["env"] == [
-        {"name": "DYNOCHECK_API_KEY", "valueFrom": {"secretKeyRef": {"name": "keys", "key": "api"}}}
-    ]
+    secret = {"secretKeyRef": {"name": "keys", "key": "api"}}
+    assert made["env"] == [{"name": "DYNOCHECK_API_KEY", "valueFrom": secret}]
     assert made["args"][made["args"].index("--api-key-env") + 1] == "DYNOCHECK_API_KEY"
     script = container(job("--as-aiperf", "--claim", "c", "--model", "m", "--api-key-secret", "keys/api"))
     assert '--api-key "$DYNOCHECK_API_KEY"' in script["args"][0]
 
 
 def test_aiperf_is_pinned_and_keeps_what_it_measured() -> None:
-    made = job(
-        "--as-aiperf", "--claim", "results", "--model", "o'hara/m", "--sweep", "2,4", "--requests", "9"
-    )
+    loads = ("--sweep", "2,4", "--requests", "9")
+    made = job("--as-aiperf", "--claim", "results", "--model", "o'hara/m", *loads)
     script = container(made)["args"][0]
     assert f"aiperf=={aiperf.VERSION}" in script
     assert "--concurrency 2,4 --request-count 9" in script
@@ -87,10 +86,8 @@ def test_aiperf_makes_the_same_load(load: dict[str, Any]) -> None:
     told = dict(pairwise(words))
     assert (told["--isl"], told["--osl"]) == (str(plan.input_tokens), str(plan.output_tokens))
     assert told["--endpoint-type"] == ("chat" if plan.chat else "completions")
-    assert ("--benchmark-duration" in told, "--request-count" in told) == (
-        plan.duration_s is not None,
-        plan.requests is not None,
-    )
+    assert ("--benchmark-duration" in told) is (plan.duration_s is not None)
+    assert ("--request-count" in told) is (plan.requests is not None)
     assert ("--request-rate" in told) is (plan.rate is not None)
     assert ("--warmup-request-count" in told) is (plan.warmup > 0)
 
@@ -109,20 +106,20 @@ def test_aiperf_has_no_words_for_it() -> None:
         ((*IMAGE, "--in-cluster"), "no endpoint"),
         (("--url", "http://127.0.0.1:8000", "--in-cluster", *IMAGE), "the pod itself"),
         (("--url", "http://localhost", "--in-cluster", *IMAGE), "the pod itself"),
-        ((*URL, "--in-cluster", *IMAGE, "--parallelism", "5"), "more pods than concurrent requests"),
-        ((*URL, "--in-cluster", *IMAGE, "--as-aiperf"), "give one"),
-        ((*URL, "--in-cluster", *IMAGE, "--workers", "2"), "--parallelism"),
-        ((*URL, "--in-cluster", *IMAGE, "--api-key-env", "A_KEY"), "--api-key-secret NAME/KEY"),
-        ((*URL, "--in-cluster", *IMAGE, "--prompts", "file"), "pods cannot read files"),
-        ((*URL, "--in-cluster", *IMAGE, "--ca-file", "file"), "pods cannot read files"),
-        ((*URL, "--in-cluster", *IMAGE, "--api-key-secret", "name"), "NAME/KEY"),
-        ((*URL, "--in-cluster", *IMAGE, "--claim", "c"), "only with --as-aiperf"),
-        ((*URL, "--in-cluster", *IMAGE, "--manifest", "/no/such/folder/f"), "No such file"),
-        ((*URL, "--in-cluster", *IMAGE, "--from", "f"), "give one"),
-        ((*URL, "--in-cluster", *IMAGE, "chat"), "give one"),
-        ((*URL, "--in-cluster", *IMAGE, "--limit", "error_rate=0"), "with --apply"),
-        ((*URL, "--in-cluster", *IMAGE, "-o", "json"), "with --apply"),
-        ((*URL, "--in-cluster", *IMAGE, "chat", "code"), "one DynamoGraphDeployment"),
+        ((*JOB, "--parallelism", "5"), "more pods than concurrent requests"),
+        ((*JOB, "--as-aiperf"), "give one"),
+        ((*JOB, "--workers", "2"), "--parallelism"),
+        ((*JOB, "--api-key-env", "A_KEY"), "--api-key-secret NAME/KEY"),
+        ((*JOB, "--prompts", "file"), "pods cannot read files"),
+        ((*JOB, "--ca-file", "file"), "pods cannot read files"),
+        ((*JOB, "--api-key-secret", "name"), "NAME/KEY"),
+        ((*JOB, "--claim", "c"), "only with --as-aiperf"),
+        ((*JOB, "--manifest", "/no/such/folder/f"), "No such file"),
+        ((*JOB, "--from", "f"), "give one"),
+        ((*JOB, "chat"), "give one"),
+        ((*JOB, "--limit", "error_rate=0"), "with --apply"),
+        ((*JOB, "-o", "json"), "with --apply"),
+        ((*JOB, "chat", "code"), "one DynamoGraphDeployment"),
         ((*URL, "--as-aiperf", "--model", "m"), "--claim NAME"),
         ((*URL, "--as-aiperf", "--claim", "c"), "--model NAME"),
         ((*URL, "--as-aiperf", "--claim", "c", "--model", "m", "--apply"), "only with --in-cluster"),
@@ -134,7 +131,6 @@ def test_aiperf_has_no_words_for_it() -> None:
 )
 def test_wrong_usage(arguments: tuple[str, ...], said: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("A_KEY", KEY)
-    ended: CommandResult = run_inside("load", *arguments)
-    assert (ended.code, ended.out) == (2, "")
-    assert said in ended.err
-    assert KEY not in ended.err
+    shown = usage_error("load", *arguments)
+    assert said in shown
+    assert KEY not in shown

@@ -34,12 +34,16 @@ def test_a_prompt_on_each_line(tmp_path: Path) -> None:
     assert [prompts(number, 1.0).content for number in range(3)] == ["Why?", "What for?", "Why?"]
 
 
+def write(folder: Path, *rows: object) -> str:
+    """A file with each of these as a line of JSON."""
+    (folder / "prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return str(folder / "prompts.jsonl")
+
+
 def test_json_lines(tmp_path: Path) -> None:
     messages = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
     rows = [{"prompt": "a", "max_tokens": 7}, {"text": "b"}, {"messages": messages}]
-    file = tmp_path / "prompts.jsonl"
-    file.write_text("\n".join(map(json.dumps, rows)))
-    prompts, many, traced = read(str(file), 0)
+    prompts, many, traced = read(write(tmp_path, *rows), 0)
     assert (many, traced) == (3, False)
     assert prompts(0, 1.0).max_tokens == 7
     assert [prompts(number, 1.0).content for number in range(3)] == ["a", "b", messages]
@@ -50,9 +54,7 @@ def test_a_mooncake_trace(tmp_path: Path) -> None:
         {"timestamp": 3000, "input_length": 1000, "output_length": 9, "hash_ids": [1, 3]},
         {"timestamp": 1000, "input_length": 1024, "output_length": 5, "hash_ids": [1, 2]},
     ]
-    file = tmp_path / "trace.jsonl"
-    file.write_text("\n".join(map(json.dumps, rows)))
-    prompts, many, traced = read(str(file), 0)
+    prompts, many, traced = read(write(tmp_path, *rows), 0)
     assert (many, traced) == (2, True)
     first, second = prompts(0, 1.0), prompts(1, 1.0)
     assert [prompt.due_s for prompt in (first, second)] == [0.0, 2.0]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import itertools
-import json
 import os
 import statistics
 from pathlib import Path
@@ -18,9 +17,11 @@ from dynocheck.loadtest.load_generator import schedule_arrivals
 from dynocheck.loadtest.plan import LoadPlan
 from dynocheck.loadtest.run import run
 from dynocheck.loadtest.stats.metrics import summarize_latency
+from dynocheck.loadtest.workers import run_workers
 from dynocheck.probes.load.run import measure_load
 from dynocheck.serving import Endpoint, ExchangeLimits, SecretValue
 from tests.loadtest.engine import engine
+from tests.loadtest.test_prompts import write
 
 PATIENT = ExchangeLimits(first_byte_s=30, idle_s=30, total_s=30)
 
@@ -28,9 +29,8 @@ PATIENT = ExchangeLimits(first_byte_s=30, idle_s=30, total_s=30)
 def load(url: str, **wanted: Any) -> LoadRun:
     """A small load test."""
     usual = {"output_tokens": 4, "input_tokens": 40, "requests": 8, "warmup": 2}
-    return measure_load(
-        LoadPlan(Endpoint(url, limits=PATIENT, key=wanted.pop("key", None)), **{**usual, **wanted})
-    )
+    endpoint = Endpoint(url, limits=PATIENT, key=wanted.pop("key", None))
+    return measure_load(LoadPlan(endpoint, **{**usual, **wanted}))
 
 
 def only(found: LoadRun) -> LoadPoint:
@@ -45,8 +45,9 @@ def test_every_request_is_counted_and_the_warm_up_is_not() -> None:
     assert (len(point.samples), point.failed) == (10, 0)
     assert len(seen["requests"]) == 1 + 3 + 10  # the first that agrees on terms, the warm-up, the measured
     assert seen["at_once"] == 4
-    assert {sample.output_tokens for sample in point.samples} == {4}
-    assert {sample.chunks for sample in point.samples} == {4}
+    assert {(sample.output_tokens, sample.chunks) for sample in point.samples} == {(4, 4)}
+    # The server's own counters, over the same window.
+    assert {counter.name: counter.grew for counter in point.counters} == {"vllm:generation_tokens_total": 40}
 
 
 def test_a_long_load_leaves_no_garbage_behind() -> None:
@@ -65,16 +66,11 @@ def test_a_long_load_leaves_no_garbage_behind() -> None:
     assert left < 5 * point.failed
 
 
-def test_no_two_prompts_begin_alike() -> None:
-    with engine() as server:
-        load(server.url)
-        prompts = server.prompts
-    assert len({tuple(prompt.split()[:6]) for prompt in prompts}) == len(prompts)
-
-
-def test_prompts_get_the_length_that_was_asked_for() -> None:
+def test_no_two_prompts_begin_alike_and_each_has_the_length_that_was_asked_for() -> None:
     with engine() as server:  # a tokenizer that makes two tokens of a word
         point = only(load(server.url, input_tokens=100))
+        prompts = server.prompts
+    assert len({tuple(prompt.split()[:6]) for prompt in prompts}) == len(prompts)
     assert all(95 <= (sample.input_tokens or 0) <= 105 for sample in point.samples)
 
 
@@ -170,32 +166,22 @@ def test_chunks_of_several_tokens() -> None:
     assert {(sample.output_tokens, sample.chunks) for sample in point.samples} == {(8, 4)}
 
 
-def test_the_servers_own_counters_over_the_same_window() -> None:
-    with engine() as server:
-        point = only(load(server.url, requests=10, warmup=3))
-    assert {counter.name: counter.grew for counter in point.counters} == {"vllm:generation_tokens_total": 40}
-
-
 def test_a_file_of_prompts(tmp_path: Path) -> None:
-    file = tmp_path / "prompts.jsonl"
     rows = [{"prompt": f"question {number}", "max_tokens": 3} for number in range(4)]
-    file.write_text("\n".join(map(json.dumps, rows)))
     with engine() as server:
-        found = load(server.url, prompts=str(file), requests=6, chat=False)
+        found = load(server.url, prompts=write(tmp_path, *rows), requests=6, chat=False)
         assert set(server.prompts) == {row["prompt"] for row in rows}
     assert {sample.output_tokens for sample in only(found).samples} == {3}
     assert found.notes
 
 
 def test_a_trace_is_sent_when_it_says(tmp_path: Path) -> None:
-    file = tmp_path / "trace.jsonl"
     rows = [
         {"timestamp": 100 * number, "input_length": 20, "output_length": 2 + number, "hash_ids": [number]}
         for number in range(4)
     ]
-    file.write_text("\n".join(map(json.dumps, rows)))
     with engine() as server:
-        found = load(server.url, prompts=str(file), requests=None)
+        found = load(server.url, prompts=write(tmp_path, *rows), requests=None)
     samples = sorted(only(found).samples, key=lambda sample: sample.start_s)
     assert found.mode == "trace"
     assert [sample.start_s for sample in samples] == pytest.approx([0, 0.1, 0.2, 0.3])
@@ -211,9 +197,7 @@ def test_workers_share_one_load(wanted: dict[str, Any]) -> None:
     assert (len(point.samples), point.failed) == (10, 0)
     assert point.client.workers == 3
     assert len(seen["requests"]) == 3 + 3 + 10
-    assert len(set(server_prompts := [request["prompt"] for request in seen["requests"]])) == len(
-        server_prompts
-    )
+    assert len({request["prompt"] for request in seen["requests"]}) == len(seen["requests"])
     assert point.gaps.n == 10 * 3
     if wanted:
         due = [sample.start_s for sample in point.samples]
@@ -237,12 +221,9 @@ def test_the_key_reaches_the_workers_and_nobody_else() -> None:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_what_was_measured_before_an_interrupt_is_kept(workers: int) -> None:
-    from dynocheck.loadtest.workers import run_workers
-
     async def interrupted(url: str) -> LoadRun:
-        plan = LoadPlan(
-            Endpoint(url), requests=None, duration_s=60, output_tokens=4, warmup=2, workers=workers
-        )
+        lasting = {"requests": None, "duration_s": 60, "output_tokens": 4, "warmup": 2}
+        plan = LoadPlan(Endpoint(url), workers=workers, **lasting)  # type: ignore[arg-type]
         making = asyncio.create_task(run(plan) if workers == 1 else run_workers(plan))
         await asyncio.sleep(0.6 if workers == 1 else 2.0)
         making.cancel()

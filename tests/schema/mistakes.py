@@ -85,17 +85,8 @@ def _repeat(chance: Random, container: Any, key: Any) -> None:
 
 
 MISTAKES: Sequence[Callable[[Random, Any, Any], None]] = (
-    _drop,
-    _misspell,
-    _recase,
-    _add,
-    _null,
-    _replace,
-    _measure,
-    _word,
-    _quote,
-    _swap,
-    _repeat,
+    *(_drop, _misspell, _recase, _add, _null, _replace),
+    *(_measure, _word, _quote, _swap, _repeat),
 )
 
 
@@ -108,10 +99,8 @@ def mistaken(source: str, chance: Random) -> Object:
 
 
 def _slots(value: Any) -> Iterator[Slot]:
-    entries = (
-        value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
-    )
-    for key, entry in entries:
+    pairs = enumerate(value) if isinstance(value, list) else ()
+    for key, entry in value.items() if isinstance(value, dict) else pairs:
         if key not in ("apiVersion", "kind"):
             yield value, key
         yield from _slots(entry)

@@ -23,61 +23,43 @@ def said(text: str) -> list[str]:
     return [f"{violation.path}: {violation.message}" for violation in judge(text)]
 
 
+def write(version: str, kind: str, rest: str, metadata: str = "name: a") -> str:
+    """An object in four lines, of which the last is what it has besides."""
+    return f"\napiVersion: {version}\nkind: {kind}\nmetadata: {{{metadata}}}\n{rest}\n"
+
+
 def dgd(components: str = "", *, spec: str = "", metadata: str = "name: a") -> str:
-    return f"""
-apiVersion: nvidia.com/v1beta1
-kind: DynamoGraphDeployment
-metadata: {{{metadata}}}
-spec: {{{spec}components: [{components}]}}
-"""
+    given = f"spec: {{{spec}components: [{components}]}}"
+    return write("nvidia.com/v1beta1", "DynamoGraphDeployment", given, metadata)
 
 
 def worker(fields: str = "", *, pod: str = "", container: str = "") -> str:
-    return dgd(
-        f"{{name: w, type: worker, {fields}podTemplate: "
-        f"{{spec: {{{pod}containers: [{{name: main, image: i, {container}}}]}}}}}}"
-    )
+    spec = f"{{{pod}containers: [{{name: main, image: i, {container}}}]}}"
+    return dgd(f"{{name: w, type: worker, {fields}podTemplate: {{spec: {spec}}}}}")
 
 
 def old_dgd(service: str) -> str:
-    return f"""
-apiVersion: nvidia.com/v1alpha1
-kind: DynamoGraphDeployment
-metadata: {{name: a}}
-spec: {{services: {{Worker: {{componentType: worker, {service}}}}}}}
-"""
+    given = f"spec: {{services: {{Worker: {{componentType: worker, {service}}}}}}}"
+    return write("nvidia.com/v1alpha1", "DynamoGraphDeployment", given)
 
 
 def pod(spec: str = "", *, container: str = "", metadata: str = "name: a") -> str:
-    return f"""
-apiVersion: v1
-kind: Pod
-metadata: {{{metadata}}}
-spec: {{{spec}containers: [{{name: main, image: i, {container}}}]}}
-"""
+    given = f"spec: {{{spec}containers: [{{name: main, image: i, {container}}}]}}"
+    return write("v1", "Pod", given, metadata)
 
 
 def job(pod_spec: str = "restartPolicy: Never", *, spec: str = "") -> str:
-    return f"""
-apiVersion: batch/v1
-kind: Job
-metadata: {{name: a}}
-spec: {{{spec}template: {{spec: {{{pod_spec}, containers: [{{name: main, image: i}}]}}}}}}
-"""
+    template = f"{{spec: {{{pod_spec}, containers: [{{name: main, image: i}}]}}}}"
+    return write("batch/v1", "Job", f"spec: {{{spec}template: {template}}}")
 
 
 def deployment(spec: str = "selector: {matchLabels: {a: b}}, ", *, pod_spec: str = "") -> str:
     template = f"{{metadata: {{labels: {{a: b}}}}, spec: {{{pod_spec}containers: [{{name: c, image: i}}]}}}}"
-    return f"""
-apiVersion: apps/v1
-kind: Deployment
-metadata: {{name: a}}
-spec: {{{spec}template: {template}}}
-"""
+    return write("apps/v1", "Deployment", f"spec: {{{spec}template: {template}}}")
 
 
 def claim(spec: str) -> str:
-    return f"{{apiVersion: v1, kind: PersistentVolumeClaim, metadata: {{name: a}}, spec: {{{spec}}}}}"
+    return write("v1", "PersistentVolumeClaim", f"spec: {{{spec}}}")
 
 
 def config_map(rest: str, *, metadata: str = "name: a") -> str:
@@ -89,7 +71,7 @@ def secret(rest: str) -> str:
 
 
 def service(spec: str, *, name: str = "a") -> str:
-    return f"{{apiVersion: v1, kind: Service, metadata: {{name: {name}}}, spec: {{{spec}}}}}"
+    return write("v1", "Service", f"spec: {{{spec}}}", f"name: {name}")
 
 
 def storage_class(rest: str) -> str:
@@ -97,42 +79,22 @@ def storage_class(rest: str) -> str:
 
 
 def route(rules: str) -> str:
-    return f"""
-apiVersion: gateway.networking.k8s.io/v1
-kind: HTTPRoute
-metadata: {{name: a}}
-spec: {{parentRefs: [{{name: g}}], rules: {rules}}}
-"""
+    given = f"spec: {{parentRefs: [{{name: g}}], rules: {rules}}}"
+    return write("gateway.networking.k8s.io/v1", "HTTPRoute", given)
 
 
-def gateway(addresses: str) -> str:
-    return f"""
-apiVersion: gateway.networking.k8s.io/v1
-kind: Gateway
-metadata: {{name: a}}
-spec:
-  gatewayClassName: x
-  addresses: [{addresses}]
-  listeners: [{{name: http, port: 80, protocol: HTTP}}]
-"""
+def gateway(address: str) -> str:
+    listeners = "listeners: [{name: http, port: 80, protocol: HTTP}]"
+    given = f"spec: {{gatewayClassName: x, addresses: [{address}], {listeners}}}"
+    return write("gateway.networking.k8s.io/v1", "Gateway", given)
 
 
 def pool(spec: str) -> str:
-    return f"""
-apiVersion: inference.networking.k8s.io/v1
-kind: InferencePool
-metadata: {{name: a}}
-spec: {{{spec}}}
-"""
+    return write("inference.networking.k8s.io/v1", "InferencePool", f"spec: {{{spec}}}")
 
 
 def old_pool(spec: str) -> str:
-    return f"""
-apiVersion: inference.networking.x-k8s.io/v1alpha2
-kind: InferencePool
-metadata: {{name: a}}
-spec: {{{spec}}}
-"""
+    return write("inference.networking.x-k8s.io/v1alpha2", "InferencePool", f"spec: {{{spec}}}")
 
 
 POOL = "selector: {matchLabels: {a: b}}, endpointPickerRef: {name: x, port: {number: 9002}}, "

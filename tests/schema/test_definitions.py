@@ -50,8 +50,7 @@ def test_a_version_must_be_served(definitions: Definitions, version: str) -> Non
     found = validate(manifest, definitions)
     assert found is not None
     (violation,) = found
-    assert violation.path == "apiVersion"
-    assert violation.line == 1
+    assert (violation.path, violation.line) == ("apiVersion", 1)
     assert violation.message.startswith(f'is "house.example/{version}", and ')
     assert violation.message.endswith("widgets.yaml:1 serves v2, v1")
 
@@ -91,7 +90,7 @@ def test_a_folder_of_definitions(tmp_path: Path) -> None:
     assert judge(tmp_path, widget("size: 1")).outcomes == {"manifest.schema": "warn"}
     assert judge(tmp_path, widget("size: 1"), *crds).outcomes == {"manifest.schema": "pass"}
     ended = judge(tmp_path, widget("size: 0"), *crds)
-    (finding,) = ended.findings("manifest.schema")
+    finding = ended.finding("manifest.schema")
     assert (finding["outcome"], finding["location"]["line"]) == ("fail", 4)
     (tmp_path / "crds" / "broken.yaml").write_text("a: 1\nb: [\n")
     ended = judge(tmp_path, widget("size: 0"), *crds)
@@ -103,11 +102,9 @@ def test_the_definitions_of_a_cluster(cluster: ControlPlane, tmp_path: Path) -> 
     cluster.apply(yaml.safe_load(WIDGET))
     reaching = ("--cluster", "--kubeconfig", cluster.kubeconfig(None))
     assert judge(tmp_path, widget("size: 1"), *reaching).outcomes == {"manifest.schema": "pass"}
-    ended = judge(tmp_path, widget("size: 10", "v2"), *reaching)
-    assert [f["message"] for f in ended.findings("manifest.schema")] == ["spec: is too large"]
-    ended = judge(tmp_path, widget("size: 1", "v0"), *reaching)
-    (finding,) = ended.findings("manifest.schema")
-    assert finding["message"] == 'apiVersion: is "house.example/v0", and the cluster serves v2, v1'
+    unserved = 'apiVersion: is "house.example/v0", and the cluster serves v2, v1'
+    for text, says in ((widget("size: 10", "v2"), "spec: is too large"), (widget("size: 1", "v0"), unserved)):
+        assert judge(tmp_path, text, *reaching).finding("manifest.schema")["message"] == says
 
 
 def test_only_the_groups_of_the_recipes_are_fetched(cluster: ControlPlane, tmp_path: Path) -> None:
@@ -116,9 +113,8 @@ def test_only_the_groups_of_the_recipes_are_fetched(cluster: ControlPlane, tmp_p
     (probe,) = [p for p in load_registry().probes if p.provides is ServedKinds]
     seen = probe(RecipePaths((str(tmp_path),)), reach(cluster))
     assert isinstance(seen, ServedKinds)
-    assert [(kind.group, kind.kind, kind.served_versions) for kind in seen] == [
-        ("house.example", "Widget", ("v2", "v1"))
-    ]
+    (kind,) = seen
+    assert (kind.group, kind.kind, kind.served_versions) == ("house.example", "Widget", ("v2", "v1"))
 
 
 def test_who_may_not_read_definitions_is_told(cluster: ControlPlane, tmp_path: Path) -> None:

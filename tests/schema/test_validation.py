@@ -20,6 +20,7 @@ from tests.schema.samples import (
     secret,
     service,
     worker,
+    write,
 )
 
 
@@ -41,8 +42,7 @@ def test_what_is_no_object_of_its_own_is_not_judged(kind: str) -> None:
 def test_a_violation_stands_where_the_mistake_stands() -> None:
     text = "apiVersion: v1\nkind: Service\nmetadata:\n  name: a\nspec:\n  ports:\n    - port: '80'\n"
     (violation,) = judge(text)
-    assert violation[0] == "spec.ports[0].port"
-    assert (violation.line, violation.column) == (7, 13)
+    assert (violation.path, violation.line, violation.column) == ("spec.ports[0].port", 7, 13)
 
 
 def test_violations_come_in_the_order_of_lines() -> None:
@@ -53,10 +53,7 @@ def test_violations_come_in_the_order_of_lines() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (
-            worker("replica: 2, "),
-            "spec.components[0].replica: is no known field, did you mean replicas?",
-        ),
+        (worker("replica: 2, "), "spec.components[0].replica: is no known field, did you mean replicas?"),
         (
             route("[{backendRefs: [{name: a, port: 80}], timeouts: {zzz: 1s}}]"),
             "spec.rules[0].timeouts.zzz: is no known field, known here: backendRequest, request",
@@ -77,10 +74,7 @@ def test_violations_come_in_the_order_of_lines() -> None:
             pod(container="tty: 'true'"),
             'spec.containers[0].tty: is a string ("true"), must be a boolean: leave out the quotes',
         ),
-        (
-            pod(container="args: --port"),
-            'spec.containers[0].args: is a string ("--port"), must be a list',
-        ),
+        (pod(container="args: --port"), 'spec.containers[0].args: is a string ("--port"), must be a list'),
         (
             pod(container="resources: {limits: {memory: 80GB}}"),
             "spec.containers[0].resources.limits.memory:"
@@ -97,24 +91,15 @@ def test_violations_come_in_the_order_of_lines() -> None:
             ' "ReadWriteMany", "ReadWriteOncePod"',
         ),
         (claim(STORAGE), "spec.accessModes: is required"),
-        (
-            claim(f"accessModes: null, {STORAGE}"),
-            "spec.accessModes: is required, and null does not count",
-        ),
+        (claim(f"accessModes: null, {STORAGE}"), "spec.accessModes: is required, and null does not count"),
         (job("restartPolicy: ''"), "spec.template.spec.restartPolicy: is required, and empty does not count"),
         (worker("replicas: -1, "), "spec.components[0].replicas: is -1, must be at least 0"),
-        (
-            pool(f"{POOL}targetPorts: []"),
-            "spec.targetPorts: has 0 items, must have at least 1",
-        ),
+        (pool(f"{POOL}targetPorts: []"), "spec.targetPorts: has 0 items, must have at least 1"),
         (
             pod("activeDeadlineSeconds: 8000000000, ", container="ports: [{containerPort: 8000000000}]"),
             "spec.containers[0].ports[0].containerPort: is 8000000000, must be an integer of 32 bits",
         ),
-        (
-            pod("volumes: [{name: v}, {name: v}], "),
-            "spec.volumes[1]: has the same name as item 0",
-        ),
+        (pod("volumes: [{name: v}, {name: v}], "), "spec.volumes[1]: has the same name as item 0"),
         (
             worker(container="args: [null]"),
             "spec.components[0].podTemplate.spec.containers[0].args[0]: is null, must be a string",
@@ -167,17 +152,10 @@ def test_of_a_list_element_that_repeats_the_first_is_named() -> None:
 
 def test_schemas_that_contain_themselves_end() -> None:
     deep = "{type: object, properties: {a: " * 90 + "{type: string, maxLen: 1}" + "}}" * 90
-    text = f"""
-apiVersion: apiextensions.k8s.io/v1
-kind: CustomResourceDefinition
-metadata: {{name: xs.example.com}}
-spec:
-  group: example.com
-  scope: Namespaced
-  names: {{plural: xs, kind: X}}
-  versions: [{{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: {deep}}}}}]
-"""
-    (message,) = said(text)
+    version = f"{{name: v1, served: true, storage: true, schema: {{openAPIV3Schema: {deep}}}}}"
+    spec = "group: example.com, scope: Namespaced, names: {plural: xs, kind: X}, versions"
+    given = ("apiextensions.k8s.io/v1", "CustomResourceDefinition", f"spec: {{{spec}: [{version}]}}")
+    (message,) = said(write(*given, "name: xs.example.com"))
     assert message.endswith("maxLen: is no known field, did you mean maxLength?")
 
 
@@ -196,13 +174,10 @@ def test_a_manifest_made_of_mistakes_is_judged_in_time() -> None:
 
 
 def test_an_object_inside_another_is_judged_as_one() -> None:
-    text = """
-apiVersion: nvidia.com/v1beta1
-kind: DynamoGraphDeploymentRequest
-metadata: {name: a}
-spec: {model: m, overrides: {dgd: {apiVersion: "", metadata: {labels: {a: 1}}, spec: {any: thing}}}}
-"""
-    assert [violation.path for violation in judge(text)] == [
+    inside = '{apiVersion: "", metadata: {labels: {a: 1}}, spec: {any: thing}}'
+    given = f"spec: {{model: m, overrides: {{dgd: {inside}}}}}"
+    found = judge(write("nvidia.com/v1beta1", "DynamoGraphDeploymentRequest", given))
+    assert [violation.path for violation in found] == [
         "spec.overrides.dgd.kind",  # missing, so told of the mapping that begins before the others
         "spec.overrides.dgd.apiVersion",
         "spec.overrides.dgd.metadata.labels.a",

@@ -51,6 +51,11 @@ def chunk(content: str | None = None, *, finish: str | None = None, **more: Any)
     return {"model": "m", "choices": [{"index": 0, "delta": delta, "finish_reason": finish}], **more}
 
 
+def whole(content: str | None) -> dict[str, Any]:
+    """A whole answer of a chat with this content."""
+    return {"choices": [{"message": {"content": content}, "finish_reason": "stop"}]}
+
+
 def usage(prompt: int, completion: int) -> dict[str, Any]:
     counted = {"prompt_tokens": prompt, "completion_tokens": completion}
     return {"model": "m", "choices": [], "usage": counted}
@@ -82,4 +87,5 @@ def sending(*pieces: bytes) -> Handler:
 
 def always(*answer: Any, **headers: Any) -> Handler:
     """Answers with the same, again and again."""
-    return lambda *_: reply(*answer, **headers)
+    made = reply(*answer, **headers)
+    return lambda *_: made

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
 
-from dynocheck.serving import Client, CompletionRequest, Endpoint, EndpointResponse, Exchange, FailureKind
+from dynocheck.serving import CompletionRequest, Exchange, FailureKind
 from dynocheck.simulated import SimulatedEngine, serve, serve_in_subprocess
+from tests.command import until
+from tests.serving.asking import completed, got
 
 
 def fast() -> SimulatedEngine:
@@ -19,20 +19,8 @@ def fast() -> SimulatedEngine:
 
 
 def complete(url: str, **asked: Any) -> Exchange:
-    async def ask() -> Exchange:
-        async with Client(Endpoint(url)) as client:
-            given = {"model": "simulated-model", "prompt": "one two three", "max_tokens": 5, **asked}
-            return await client.complete(CompletionRequest(**given))
-
-    return asyncio.run(ask())
-
-
-def get(url: str, path: str) -> EndpointResponse:
-    async def ask() -> EndpointResponse:
-        async with Client(Endpoint(url)) as client:
-            return await client.get(path)
-
-    return asyncio.run(ask())
+    given = {"model": "simulated-model", "prompt": "one two three", "max_tokens": 5, **asked}
+    return completed(url, CompletionRequest(**given))
 
 
 @pytest.mark.parametrize("chat", [True, False])
@@ -40,8 +28,7 @@ def get(url: str, path: str) -> EndpointResponse:
 def test_answers_as_the_api_has_them(chat: bool, stream: bool) -> None:
     with serve(fast()) as url:
         found = complete(url, chat=chat, stream=stream, keep_text=True)
-    assert found.failure is None
-    assert found.text == "this engine is simulated and"
+    assert (found.failure, found.text) == (None, "this engine is simulated and")
     assert (found.finish_reason, found.model) == ("length", "simulated-model")
     assert found.usage is not None
     assert (found.usage.prompt, found.usage.completion) == (3, 5)
@@ -49,7 +36,7 @@ def test_answers_as_the_api_has_them(chat: bool, stream: bool) -> None:
 
 def test_it_says_what_it_is() -> None:
     with serve(fast()) as url:
-        answer = get(url, "/v1/models")
+        answer = got(url)
     assert answer.headers["server"].strip() == "dynocheck-simulated"
     assert answer.json()["data"][0]["owned_by"] == "dynocheck-simulated"
 
@@ -58,7 +45,7 @@ def test_tokens_take_their_time_and_a_known_beginning_none() -> None:
     prompt = "word " * 64
     with serve(SimulatedEngine(token_s=0.01, prefill_s=0.004)) as url:
         first, again = (complete(url, prompt=prompt, max_tokens=8) for _ in range(2))
-        text = get(url, "/metrics").body.decode()
+        text = got(url, "/metrics").body.decode()
     assert first.times.first_content is not None
     assert first.times.first_content - first.times.started >= 64 * 0.004
     assert first.times.last_content is not None
@@ -89,7 +76,7 @@ def test_what_it_cannot_do_is_refused(asked: dict[str, Any], status: int) -> Non
 def test_in_a_process_of_its_own_it_ends_with_the_block() -> None:
     with serve_in_subprocess() as url:
         assert complete(url).ok
-    assert get(url, "/v1/models").status is None
+    assert got(url).status is None
 
 
 def test_nothing_is_left_of_a_process_whose_parent_is_gone() -> None:
@@ -100,8 +87,4 @@ def test_nothing_is_left_of_a_process_whose_parent_is_gone() -> None:
     url = subprocess.run(
         [sys.executable, "-c", script], stdout=subprocess.PIPE, text=True, check=False, timeout=30
     ).stdout.strip()
-    for _ in range(50):
-        if get(url, "/v1/models").status is None:
-            return
-        time.sleep(0.1)
-    raise AssertionError("it still serves")
+    until(lambda: got(url).status is None, 5)

@@ -9,13 +9,8 @@ from tests.command import CommandResult, dynocheck
 
 # Skips on every server that has none of it.
 NEVER = {
-    "endpoint.adapters",
-    "endpoint.discovered",
-    "endpoint.replicas",
-    "endpoint.rolled-out",
-    "endpoint.structured",
-    "endpoint.tool-call",
-    "load.limits",
+    *("endpoint.adapters", "endpoint.discovered", "endpoint.replicas", "endpoint.rolled-out"),
+    *("endpoint.structured", "endpoint.tool-call", "load.limits"),
 }
 
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import http.client
 import json
-import signal
-import subprocess
-import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
 
 from dynocheck.serving.prometheus import parse
-from tests.command import ROOT, restore_sigint
+from tests.command import interrupt, start, until
 from tests.dynamo.build import Home
 from tests.dynamo.server import MODEL, Dynamo
 from tests.smoke.asking import bad, failure, skipped, smoke
@@ -23,28 +23,25 @@ from tests.smoke.lying import serve_proxy
 _STARTED = "dynamo_frontend_requests_started_total"
 
 
-def until(done: Callable[[], bool], limit_s: float = 20) -> None:
-    end = time.monotonic() + limit_s
-    while not done():
-        assert time.monotonic() < end, "it never came to that"
-        time.sleep(0.02)
+def first_worker(server: Dynamo, kind: str = "") -> str:
+    return next(name for name in server.status_ports if name.startswith(kind))
 
 
-def send(server: Dynamo, text: str, tokens: int) -> None:
-    """Ask and read the stream, whatever becomes of it."""
+def send(server: Dynamo, text: str, tokens: int, *, stream: bool = True) -> int:
+    """Ask, read all of it, and give the HTTP status; 0 for what broke off."""
     asked = {"model": MODEL, "messages": [{"role": "user", "content": text}], "max_tokens": tokens}
-    request = urllib.request.Request(
-        f"{server.url}/v1/chat/completions",
-        json.dumps({**asked, "stream": True}).encode(),
-        {"Content-Type": "application/json"},
-    )
+    body = json.dumps({**asked, "stream": stream}).encode()
+    url = f"{server.url}/v1/chat/completions"
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
     try:
         with urllib.request.urlopen(request, timeout=60) as answer:
             answer.read()
+            return int(answer.status)
     except urllib.error.HTTPError as error:
-        error.close()
+        with error:
+            return error.code
     except (OSError, http.client.HTTPException):
-        pass
+        return 0
 
 
 # A deployment that is well. The frontend passes on its worker's refusal of a long prompt as its own failure.
@@ -55,22 +52,23 @@ def test_one_worker(dynamo: Dynamo) -> None:
     assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
     assert skipped(ended) == {"endpoint.disaggregated", "endpoint.every-worker", "endpoint.kv-routing"}
     assert ended.report["target"] == {"url": dynamo.url, "way": "direct", "model": MODEL}
-    tables = {table["id"]: table for table in ended.report["tables"]}
-    assert [row[0] for row in tables["endpoint.measured"]["rows"]][:2] == ["first of all", "chat"]
-    assert tables["load.requests"]["rows"][0][:4] == ["4 at a time", 32, 32, 0]
-    assert [row[3] > 0 for row in tables["endpoint.cache"]["rows"]] == [False, True, True, True]
+    assert [row[0] for row in ended.tables["endpoint.measured"]["rows"]][:2] == ["first of all", "chat"]
+    assert ended.tables["load.requests"]["rows"][0][:4] == ["4 at a time", 32, 32, 0]
+    assert [row[3] > 0 for row in ended.tables["endpoint.cache"]["rows"]] == [False, True, True, True]
 
 
-def test_four_workers_behind_a_router_that_knows_their_caches(dynamo_kv: Dynamo) -> None:
-    ended = smoke(dynamo_kv.url)
+@pytest.mark.parametrize(
+    ("server", "skips"),
+    [
+        ("dynamo_kv", {"endpoint.disaggregated"}),
+        ("dynamo_split", {"endpoint.every-worker", "endpoint.kv-routing", "endpoint.prefix-cache"}),
+    ],
+    ids=["four workers behind a router that knows their caches", "prefill and decode apart"],
+)
+def test_several_workers(request: pytest.FixtureRequest, server: str, skips: set[str]) -> None:
+    ended = smoke(request.getfixturevalue(server).url)
     assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
-    assert skipped(ended) == {"endpoint.disaggregated"}
-
-
-def test_prefill_and_decode_apart(dynamo_split: Dynamo) -> None:
-    ended = smoke(dynamo_split.url)
-    assert (ended.code, bad(ended)) == (0, {"endpoint.too-long": "warn"})
-    assert skipped(ended) == {"endpoint.every-worker", "endpoint.kv-routing", "endpoint.prefix-cache"}
+    assert skipped(ended) == skips
 
 
 def test_two_workers_for_prefill_and_two_for_decode(dynamo_home: Home) -> None:
@@ -81,7 +79,7 @@ def test_two_workers_for_prefill_and_two_for_decode(dynamo_home: Home) -> None:
 
 def test_a_prefill_worker_of_two_that_hangs_costs_no_answer_and_is_found(dynamo_home: Home) -> None:
     with Dynamo(workers=0, prefill=2, decode=1) as server:
-        server.freeze(next(name for name in server.status_ports if name.startswith("prefill")))
+        server.freeze(first_worker(server, "prefill"))
         ended = smoke(server.url, "--select", "endpoint.every-worker", "--select", "endpoint.ready")
     check, finding = failure(ended)
     assert (check, len(finding["evidence"]["answered"])) == ("endpoint.every-worker", 1)
@@ -125,20 +123,16 @@ def test_a_prompt_over_the_context_is_refused_as_a_failure_of_the_server(dynamo:
 def test_no_worker(dynamo_home: Home) -> None:
     with Dynamo(workers=0) as server:
         ended = smoke(server.url, "--timeout", "2")
-    assert ended.code == 1
-    assert failure(ended)[0] == "endpoint.ready"
-    finding = failure(ended)[1]
+    check, finding = failure(ended)
+    assert (ended.code, check) == (1, "endpoint.ready")
     assert "no model is listed: no worker is registered; /health returns 200" in finding["message"]
     assert "pass" not in ended.outcomes.values()
     assert ended.outcomes["endpoint.answers"] == "unknown"
 
 
 def test_a_worker_that_comes_late_is_waited_for(dynamo_home: Home) -> None:
-    with Dynamo(workers=0) as server:
-        command = [sys.executable, "-m", "dynocheck", "smoke", "--url", server.url, "--timeout", "40"]
-        run = subprocess.Popen(
-            [*command, "--select", "endpoint.ready"], cwd=ROOT, stdout=subprocess.PIPE, text=True
-        )
+    waiting = ("--timeout", "40", "--select", "endpoint.ready")
+    with Dynamo(workers=0) as server, start("smoke", "--url", server.url, *waiting) as run:
         time.sleep(1)
         assert run.poll() is None
         server.add_worker()
@@ -148,16 +142,16 @@ def test_a_worker_that_comes_late_is_waited_for(dynamo_home: Home) -> None:
 
 def test_a_worker_that_is_gone(dynamo_home: Home) -> None:
     with Dynamo() as server:
-        server.kill(next(iter(server.status_ports)))
+        server.kill(first_worker(server))
         ended = smoke(server.url, "--model", MODEL, "--timeout", "2")
     check, finding = failure(ended)
     assert check == "endpoint.ready"
-    assert f"{MODEL} is not ready: missing worker types: aggregated" in finding["message"]
+    assert "missing worker types: aggregated" in finding["message"]
 
 
 def test_prefill_is_missing(dynamo_home: Home) -> None:
     with Dynamo(workers=0, prefill=1, decode=1) as server:
-        server.kill(next(name for name in server.status_ports if name.startswith("prefill")))
+        server.kill(first_worker(server, "prefill"))
         ended = smoke(server.url, "--timeout", "2")  # the frontend takes ten seconds to notice
     check, finding = failure(ended)
     assert check == "endpoint.ready"
@@ -173,7 +167,7 @@ def test_another_model_is_asked_for(dynamo: Dynamo) -> None:
 
 def test_a_worker_that_hangs(dynamo_home: Home) -> None:
     with Dynamo() as server:
-        server.freeze(next(iter(server.status_ports)))
+        server.freeze(first_worker(server))
         ended = smoke(server.url, "--timeout", "3")
     check, finding = failure(ended)
     assert check == "endpoint.ready"
@@ -187,7 +181,7 @@ def test_overload(dynamo_home: Home) -> None:
         for number in range(8):
             text = f"{number} {'zo ka ' * 60}"
             threading.Thread(target=send, args=(server, text, 900), daemon=True).start()
-        until(lambda: overloaded(server))
+        until(lambda: send(server, "hello", 1, stream=False) == 529)
         ended = smoke(server.url, "--timeout", "2")
     check, finding = failure(ended)
     assert check == "endpoint.ready"
@@ -195,39 +189,32 @@ def test_overload(dynamo_home: Home) -> None:
     assert "the server is overloaded" in finding["message"]
 
 
-def overloaded(server: Dynamo) -> bool:
-    asked = {"model": MODEL, "messages": [{"role": "user", "content": "hello"}], "max_tokens": 1}
-    request = urllib.request.Request(
-        f"{server.url}/v1/chat/completions", json.dumps(asked).encode(), {"Content-Type": "application/json"}
-    )
-    try:
-        with urllib.request.urlopen(request, timeout=10):
-            return False
-    except urllib.error.HTTPError as error:
-        with error:
-            return error.code == 529
-
-
 def started(server: Dynamo, kind: str = "") -> int:
     """How many requests the frontend has begun with: of all kinds, or as a stream or unary."""
     with urllib.request.urlopen(f"{server.url}/metrics", timeout=10) as answer:
-        return round(
-            parse(answer.read().decode()).total(_STARTED, **({"request_type": kind} if kind else {}))
-        )
+        metrics = parse(answer.read().decode())
+    return round(metrics.total(_STARTED, **({"request_type": kind} if kind else {})))
+
+
+@contextmanager
+def killing(server: Dynamo, when: Callable[[], bool], after_s: float = 0.0) -> Iterator[None]:
+    """Kill the first worker some time after something has come to hold, while the block runs."""
+
+    def kill() -> None:
+        until(when, 50)
+        time.sleep(after_s)
+        server.kill(first_worker(server))
+
+    killer = threading.Thread(target=kill)
+    killer.start()
+    yield
+    killer.join()
 
 
 def test_a_worker_is_killed_in_the_middle_of_a_stream(dynamo_home: Home) -> None:
-    with Dynamo(speedup=0.05) as server:
-
-        def kill() -> None:
-            until(lambda: started(server, "stream") > 0, 50)
-            time.sleep(0.6)  # some of its 16 tokens, of 0.1 s each, are out
-            server.kill(next(iter(server.status_ports)))
-
-        killer = threading.Thread(target=kill)
-        killer.start()
+    """Some of its 16 tokens, of 0.1 s each, are out."""
+    with Dynamo(speedup=0.05) as server, killing(server, lambda: started(server, "stream") > 0, after_s=0.6):
         ended = smoke(server.url, "--select", "endpoint.answers")
-        killer.join()
     assert ended.code == 1
     broken = ended.findings("endpoint.answers")[0]
     assert broken["message"].startswith("streamed chat: ")
@@ -236,16 +223,8 @@ def test_a_worker_is_killed_in_the_middle_of_a_stream(dynamo_home: Home) -> None
 
 
 def test_a_worker_of_two_is_killed_while_requests_come_in(dynamo_home: Home) -> None:
-    with Dynamo(workers=2) as server:
-
-        def kill() -> None:
-            until(lambda: started(server) > 60, 50)
-            server.kill(next(iter(server.status_ports)))
-
-        killer = threading.Thread(target=kill)
-        killer.start()
+    with Dynamo(workers=2) as server, killing(server, lambda: started(server) > 60):
         ended = smoke(server.url, "--select", "endpoint.steady", "--requests", "400")
-        killer.join()
     assert ended.code == 1
     findings = ended.findings("endpoint.steady")
     assert {finding["evidence"]["class"] for finding in findings} <= {"http-5xx", "in-stream-error"}
@@ -256,44 +235,31 @@ def test_ctrl_c_while_its_load_runs_leaves_what_was_measured(dynamo_home: Home) 
     with Dynamo(speedup=0.3) as server:
         smoke(server.url, "--skip", "load")
         before_the_load = started(server)
-        command = [sys.executable, "-m", "dynocheck", "smoke", "--url", server.url, "-o", "json"]
-        with subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=restore_sigint
-        ) as run:
+        with start("smoke", "--url", server.url, "-o", "json") as run:
             until(lambda: started(server) > 2 * before_the_load + 14, 60)
-            run.send_signal(signal.SIGINT)
-            out, err = run.communicate(timeout=30)
-    assert (run.returncode, b"interrupted" in err, b"Traceback" in err) == (130, True, False)
-    report = json.loads(out)
-    outcomes = {verdict["check"]: verdict["outcome"] for verdict in report["verdicts"]}
-    assert (outcomes["endpoint.ready"], outcomes["load.errors"]) == ("pass", "pass")
-    assert "unknown" not in outcomes.values()
-    (table,) = [table for table in report["tables"] if table["id"] == "load.requests"]
-    row = dict(zip(table["columns"], table["rows"][0], strict=True))
+            ended = interrupt(run)
+    assert "interrupted" in ended.err
+    assert (ended.outcomes["endpoint.ready"], ended.outcomes["load.errors"]) == ("pass", "pass")
+    assert "unknown" not in ended.outcomes.values()
+    row = ended.row("load.requests")
     assert 0 < row["ok"] < 32
     assert row["failed"] == 0
 
 
 def test_ctrl_c_before_the_load_leaves_the_load_unknown(dynamo_home: Home) -> None:
-    with Dynamo(workers=0) as server:
-        command = [sys.executable, "-m", "dynocheck", "smoke", "--url", server.url, "-o", "json"]
-        with subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=restore_sigint
-        ) as run:
-            assert run.stderr is not None
-            said = run.stderr.readline()  # comes in a log once it has waited a while
-            run.send_signal(signal.SIGINT)
-            out, err = run.communicate(timeout=30)
-    assert said.endswith(b"waiting for: readiness, no model is listed: no worker is registered\n")
-    assert (run.returncode, b"interrupted" in err, b"Traceback" in err) == (130, True, False)
-    outcomes = {verdict["check"]: verdict["outcome"] for verdict in json.loads(out)["verdicts"]}
-    assert (outcomes["endpoint.ready"], outcomes["load.errors"]) == ("unknown", "unknown")
+    with Dynamo(workers=0) as server, start("smoke", "--url", server.url, "-o", "json") as run:
+        assert run.stderr is not None
+        said = run.stderr.readline()  # comes in a log once it has waited a while
+        ended = interrupt(run)
+    assert said.endswith("waiting for: readiness, no model is listed: no worker is registered\n")
+    assert "interrupted" in ended.err
+    assert (ended.outcomes["endpoint.ready"], ended.outcomes["load.errors"]) == ("unknown", "unknown")
 
 
 def test_a_name_with_a_slash(dynamo_home: Home) -> None:
     with Dynamo(model="org/tiny-1.0") as server:
         ended = smoke(server.url, "--select", "endpoint.ready")
         assert (ended.code, ended.report["target"]["model"]) == (0, "org/tiny-1.0")
-        server.kill(next(iter(server.status_ports)))
+        server.kill(first_worker(server))
         ended = smoke(server.url, "--model", "org/tiny-1.0", "--timeout", "1")
-    assert "org/tiny-1.0 is not ready: missing worker types: aggregated" in failure(ended)[1]["message"]
+    assert "org/tiny-1.0 as not ready: missing worker types: aggregated" in failure(ended)[1]["message"]

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import json
-import signal
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from dynocheck.simulated import SimulatedEngine, serve
-from tests.command import ROOT, dynocheck, restore_sigint
+from tests.command import interrupt, start, usage_error
 from tests.smoke.asking import bad, failure, smoke
 from tests.smoke.lying import ProxiedCall, serve_lies, serve_proxy
 
@@ -61,19 +58,9 @@ def uncounted(content: dict[str, Any]) -> None:
     content.pop("usage", None)
 
 
-def counted_nothing(content: dict[str, Any]) -> None:
-    if content.get("usage"):
-        content["usage"]["completion_tokens"] = 0
-
-
-def talkative(content: dict[str, Any]) -> None:
-    if content.get("usage"):
-        content["usage"]["completion_tokens"] = 17
-
-
-def uncached(content: dict[str, Any]) -> None:
-    if content.get("usage"):
-        content["usage"]["prompt_tokens_details"] = {"cached_tokens": 0}
+def counted(**usage: Any) -> Callable[[dict[str, Any]], None]:
+    """Other numbers where the server counts at all."""
+    return lambda content: (content.get("usage") or {}).update(usage)
 
 
 def mute(content: dict[str, Any]) -> None:
@@ -115,26 +102,28 @@ def now_and_then(call: ProxiedCall) -> None:
         call.status, call.body = 404, b'{"message": "Model not found", "code": 404}'
 
 
+def say(call: ProxiedCall, said: dict[str, Any], **more: Any) -> None:
+    """Answer with one choice, as a stream if that was asked for."""
+    choice = {"index": 0, "finish_reason": "stop", **said}
+    whole = json.dumps({"model": call.asked["model"], "choices": [choice], **more}).encode()
+    call.status, call.body = 200, b"data: " + whole + b"\n\ndata: [DONE]\n\n" if call.streamed else whole
+    call.kind = "text/event-stream" if call.streamed else call.kind
+
+
+def say_yes(call: ProxiedCall, **more: Any) -> None:
+    yes = {"role": "assistant", "content": "yes"}
+    say(call, {"delta": yes} if call.streamed else {"message": yes}, **more)
+
+
 def any_name(call: ProxiedCall) -> None:
     if call.status == 404 and call.path == "/v1/chat/completions":
-        said = {"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
-        delta = {"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}
-        shape = {"model": call.asked["model"], "choices": [delta if call.streamed else said]}
-        whole = json.dumps(shape).encode()
-        call.status, call.body = 200, b"data: " + whole + b"\n\ndata: [DONE]\n\n" if call.streamed else whole
-        call.kind = "text/event-stream" if call.streamed else call.kind
+        say_yes(call)
 
 
 def cuts(call: ProxiedCall) -> None:
     """Answers a prompt that is too long, of which it has read the last part."""
     if call.status == 400 and "max_tokens" in call.asked:
-        said = {"index": 0, "message": {"role": "assistant", "content": "yes"}, "finish_reason": "stop"}
-        delta = {"index": 0, "delta": {"content": "yes"}, "finish_reason": "stop"}
-        usage = {"prompt_tokens": 2047, "completion_tokens": 1}
-        shape = {"model": call.asked["model"], "choices": [delta if call.streamed else said], "usage": usage}
-        whole = json.dumps(shape).encode()
-        call.status, call.body = 200, b"data: " + whole + b"\n\ndata: [DONE]\n\n" if call.streamed else whole
-        call.kind = "text/event-stream" if call.streamed else call.kind
+        say_yes(call, usage={"prompt_tokens": 2047, "completion_tokens": 1})
 
 
 def five_hundred(call: ProxiedCall) -> None:
@@ -171,18 +160,19 @@ def marked(content: dict[str, Any]) -> None:
 def silent(call: ProxiedCall) -> None:
     """Ends each text completion at once, as a model may that learnt to chat."""
     if call.path == "/v1/completions" and call.status == 200:
-        whole = {"model": call.asked["model"], "choices": [{"index": 0, "text": "", "finish_reason": "stop"}]}
-        whole["usage"] = {"prompt_tokens": 12, "completion_tokens": 1}
-        body = json.dumps(whole).encode()
-        call.body = b"data: " + body + b"\n\ndata: [DONE]\n\n" if call.streamed else body
+        say(call, {"text": ""}, usage={"prompt_tokens": 12, "completion_tokens": 1})
 
 
 LIES: dict[str, tuple[Callable[[ProxiedCall], None], str, str]] = {
     "another name": (edited(renamed), "endpoint.model-name", "warn"),
     "no usage": (edited(uncounted), "endpoint.usage", "warn"),
-    "usage of nothing": (edited(counted_nothing), "endpoint.usage", "fail"),
-    "more than max_tokens": (edited(talkative), "endpoint.max-tokens", "fail"),
-    "no cache": (edited(uncached), "endpoint.prefix-cache", "warn"),
+    "usage of nothing": (edited(counted(completion_tokens=0)), "endpoint.usage", "fail"),
+    "more than max_tokens": (edited(counted(completion_tokens=17)), "endpoint.max-tokens", "fail"),
+    "no cache": (
+        edited(counted(prompt_tokens_details={"cached_tokens": 0})),
+        "endpoint.prefix-cache",
+        "warn",
+    ),
     "no content": (edited(mute), "endpoint.answers", "warn"),
     "no end": (streams(no_done), "endpoint.answers", "fail"),
     "error inside": (streams(broken_inside), "endpoint.answers", "fail"),
@@ -207,12 +197,18 @@ def test_a_lie_is_found_by_its_own_check(lie: str) -> None:
     assert ended.outcomes == {check: outcome}
 
 
-def test_a_server_of_whole_answers_only_is_not_judged_by_its_text_completions() -> None:
-    def chat_only(call: ProxiedCall) -> None:
-        if call.path == "/v1/completions":
-            call.status, call.body = 404, b'{"detail": "Not Found"}'
+def without(*paths: str) -> Callable[[ProxiedCall], None]:
+    """A server that knows no such paths."""
 
-    with serve_lies(chat_only) as url:
+    def refuse(call: ProxiedCall) -> None:
+        if call.path in paths:
+            call.status, call.body = 404, b'{"message": "Model not found", "code": 404}'
+
+    return refuse
+
+
+def test_a_server_of_whole_answers_only_is_not_judged_by_its_text_completions() -> None:
+    with serve_lies(without("/v1/completions")) as url:
         ended = smoke(url, "--select", "endpoint.answers")
     assert ended.outcomes == {"endpoint.answers": "pass"}
 
@@ -226,17 +222,12 @@ def test_a_proxy_that_holds_streams_back() -> None:
 
 
 def test_a_model_that_has_no_chat_is_asked_for_text() -> None:
-    def no_chat(call: ProxiedCall) -> None:
-        if call.path == "/v1/chat/completions":
-            call.status, call.body = 404, b'{"message": "Model not found", "code": 404}'
-
-    with serve_lies(no_chat) as url:
+    with serve_lies(without("/v1/chat/completions")) as url:
         ended = smoke(url, "--timeout", "20")
     assert (ended.code, bad(ended)) == (0, {"endpoint.answers": "warn"})
-    assert ["--chat-template" in finding["fix"] for finding in ended.findings("endpoint.answers")] == [
-        True,
-        True,
-    ]
+    first, second = ended.findings("endpoint.answers")
+    assert "--chat-template" in first["fix"]
+    assert "--chat-template" in second["fix"]
     assert ended.outcomes["load.errors"] == "pass"
 
 
@@ -252,12 +243,18 @@ def test_a_gateway_that_has_no_route_for_the_list_of_models() -> None:
     assert (check, finding["message"].endswith("/v1/models: HTTP 404: not found")) == ("endpoint.ready", True)
 
 
-def test_a_model_that_is_listed_twice_is_one() -> None:
-    def twice(call: ProxiedCall) -> None:
-        if call.path == "/v1/models":
-            call.edit(lambda listing: listing["data"].append(listing["data"][0]))
+def listing(**more: str) -> Callable[[ProxiedCall], None]:
+    """A server that lists one more model: its own, or another like it."""
 
-    with serve_lies(twice) as url:
+    def list_two(call: ProxiedCall) -> None:
+        if call.path == "/v1/models":
+            call.edit(lambda models: models["data"].append({**models["data"][0], **more}))
+
+    return list_two
+
+
+def test_a_model_that_is_listed_twice_is_one() -> None:
+    with serve_lies(listing()) as url:
         assert smoke(url, "--select", "endpoint.ready").outcomes == {"endpoint.ready": "pass"}
 
 
@@ -265,28 +262,21 @@ def test_a_model_that_is_listed_twice_is_one() -> None:
 
 
 def adapters(call: ProxiedCall, *, answers_as: str) -> None:
-    if call.path == "/v1/models":
-        call.edit(lambda listing: listing["data"].append({"id": "tuned", "parent": "simulated-model"}))
-    elif call.asked.get("model") == "tuned":
-        whole = {"role": "assistant", "content": "yes"}
-        choice = {"index": 0, "message": whole, "finish_reason": "stop"}
-        call.status, call.body = 200, json.dumps({"model": answers_as, "choices": [choice]}).encode()
+    listing(id="tuned", parent="simulated-model")(call)
+    if call.asked.get("model") == "tuned" and answers_as:
+        say_yes(call, model=answers_as)
 
 
-def test_adapters_answer_under_their_names() -> None:
-    for answers_as, outcome in (("tuned", "pass"), ("simulated-model", "warn")):
-        with serve_lies(lambda call, name=answers_as: adapters(call, answers_as=name)) as url:  # type: ignore[misc]
-            assert smoke(url, "--select", "endpoint.adapters").outcomes == {"endpoint.adapters": outcome}
-
-
-def test_an_adapter_that_is_listed_and_fails() -> None:
-    def listed(call: ProxiedCall) -> None:
-        if call.path == "/v1/models":
-            call.edit(lambda listing: listing["data"].append({"id": "tuned", "parent": "simulated-model"}))
-
-    with serve_lies(listed) as url:
-        check, finding = failure(smoke(url, "--select", "endpoint.adapters"))
-    assert (check, finding["message"].partition(":")[0]) == ("endpoint.adapters", "tuned")
+@pytest.mark.parametrize(
+    ("answers_as", "outcome"), [("tuned", "pass"), ("simulated-model", "warn"), ("", "fail")]
+)
+def test_adapters_answer_under_their_names(answers_as: str, outcome: str) -> None:
+    """The last one is listed, and its requests fail."""
+    with serve_lies(partial(adapters, answers_as=answers_as)) as url:
+        ended = smoke(url, "--select", "endpoint.adapters")
+    assert ended.outcomes == {"endpoint.adapters": outcome}
+    if outcome == "fail":
+        assert failure(ended)[1]["message"].startswith("tuned:")
 
 
 # Tools and structure, which are asked for
@@ -296,18 +286,17 @@ def skilled(
     arguments: str, answer: str, finish: str = "stop", *, knows_strict: bool = True
 ) -> Callable[[ProxiedCall], None]:
     def answered(call: ProxiedCall) -> None:
-        said: dict[str, Any] = {"role": "assistant", "content": answer}
+        message: dict[str, Any] = {"role": "assistant", "content": answer}
         if call.asked.get("tools"):
             if "strict" in call.asked["tools"][0]["function"] and not knows_strict:
                 call.status, call.body = 422, b'{"detail": "Extra inputs are not permitted"}'
                 return
             function = {"name": "get_weather", "arguments": arguments}
             call_of = {"id": "1", "type": "function", "index": 0, "function": function}
-            said = {"role": "assistant", "content": answer} | ({"tool_calls": [call_of]} if arguments else {})
+            message |= {"tool_calls": [call_of]} if arguments else {}
         elif not call.asked.get("response_format"):
             return
-        choice = {"index": 0, "message": said, "finish_reason": finish}
-        call.status, call.body = 200, json.dumps({"model": "m", "choices": [choice]}).encode()
+        say(call, {"message": message, "finish_reason": finish})
 
     return answered
 
@@ -315,34 +304,24 @@ def skilled(
 GOOD_CALL, GOOD_ANSWER = '{"city": "Paris"}', '{"seat_of_state": "Paris", "lies_at_a_river": true}'
 
 
-def skills_of(change: Callable[[ProxiedCall], None]) -> tuple[str, str]:
-    with serve_lies(change) as url:
-        wanted = ("--select", "endpoint.tool-call", "--select", "endpoint.structured")
-        ended = smoke(url, "--tools", "--structured", *wanted)
-    return ended.outcomes["endpoint.tool-call"], ended.outcomes["endpoint.structured"]
-
-
 @pytest.mark.parametrize(
-    ("arguments", "answer", "outcomes"),
+    ("server", "outcome"),
     [
-        (GOOD_CALL, GOOD_ANSWER, ("pass", "pass")),
-        ('{"town": "Paris"}', '{"seat_of_state": "Paris"}', ("fail", "fail")),
-        ("", "Paris has two million people.", ("fail", "fail")),
-        ("{", '{"seat_of_state": "Paris", "lies_at_a_river": "yes"}', ("fail", "fail")),
-        ('{"city": "Oslo"}', '{"capital": "Paris"}', ("fail", "fail")),  # as by a server that ignores it
+        (skilled(GOOD_CALL, GOOD_ANSWER), "pass"),
+        (skilled('{"town": "Paris"}', '{"seat_of_state": "Paris"}'), "fail"),
+        (skilled("", "Paris has two million people."), "fail"),
+        (skilled("{", '{"seat_of_state": "Paris", "lies_at_a_river": "yes"}'), "fail"),
+        (skilled('{"city": "Oslo"}', '{"capital": "Paris"}'), "fail"),  # as by a server that ignores it
+        (skilled(GOOD_CALL, GOOD_ANSWER, knows_strict=False), "pass"),  # is asked without
+        (skilled("", '{"seat_of', "length"), "unknown"),  # an answer that was cut tells nothing
+        (skilled(GOOD_CALL, GOOD_ANSWER, "length"), "pass"),
     ],
 )
-def test_tools_and_structure(arguments: str, answer: str, outcomes: tuple[str, str]) -> None:
-    assert skills_of(skilled(arguments, answer)) == outcomes
-
-
-def test_a_server_that_knows_no_strict_tools_is_asked_without() -> None:
-    assert skills_of(skilled(GOOD_CALL, GOOD_ANSWER, knows_strict=False)) == ("pass", "pass")
-
-
-def test_an_answer_that_was_cut_tells_nothing_of_the_server() -> None:
-    assert skills_of(skilled("", '{"seat_of', "length")) == ("unknown", "unknown")
-    assert skills_of(skilled(GOOD_CALL, GOOD_ANSWER, "length")) == ("pass", "pass")
+def test_tools_and_structure(server: Callable[[ProxiedCall], None], outcome: str) -> None:
+    asked = ("endpoint.tool-call", "endpoint.structured")
+    with serve_lies(server) as url:
+        ended = smoke(url, "--tools", "--structured", "--select", asked[0], "--select", asked[1])
+    assert ended.outcomes == dict.fromkeys(asked, outcome)
 
 
 # Ways in
@@ -370,11 +349,7 @@ def test_a_key_is_sent_and_never_shown(tmp_path: Path) -> None:
 
 
 def test_of_several_models_one_must_be_named() -> None:
-    def two(call: ProxiedCall) -> None:
-        if call.path == "/v1/models":
-            call.edit(lambda listing: listing["data"].append({"id": "another"}))
-
-    with serve_lies(two) as url:
+    with serve_lies(listing(id="another")) as url:
         ended = smoke(url)
         assert ended.code == 2
         assert "simulated-model, another; name one with --model" in ended.err
@@ -406,23 +381,14 @@ def test_nobody_listens() -> None:
     ],
 )
 def test_what_cannot_be_used_is_said_before_anything_is_asked(arguments: list[str]) -> None:
-    ended = dynocheck("smoke", *arguments)
-    assert ended.code == 2
-    assert ended.err.startswith(("error: ", "Error: "))
-    assert "word" not in ended.err
+    assert "word" not in usage_error("smoke", *arguments)
 
 
 def test_an_interrupted_wait_is_reported() -> None:
-    with serve(SimulatedEngine(context=64)) as url:
-        command = [sys.executable, "-m", "dynocheck", "smoke", "--url", url, "--model", "other", "-o", "json"]
-        run = subprocess.Popen(
-            command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=restore_sigint
-        )
-        time.sleep(2)
-        assert run.poll() is None
-        run.send_signal(signal.SIGINT)
-        out, err = run.communicate(timeout=20)
-    assert run.returncode == 130
-    assert b"interrupted" in err
-    outcomes = {v["check"]: v["outcome"] for v in json.loads(out)["verdicts"]}
-    assert (outcomes["endpoint.ready"], outcomes["endpoint.discovered"]) == ("unknown", "skip")
+    other = ("--model", "other", "-o", "json")
+    with serve(SimulatedEngine(context=64)) as url, start("smoke", "--url", url, *other) as run:
+        assert run.stderr is not None
+        assert "waiting for: readiness" in run.stderr.readline()
+        ended = interrupt(run)
+    assert "interrupted" in ended.err
+    assert (ended.outcomes["endpoint.ready"], ended.outcomes["endpoint.discovered"]) == ("unknown", "skip")
