@@ -6,12 +6,12 @@ import re
 
 import pytest
 
-from dynocheck.secrets import HIDDEN, KINDS, hide, hide_assigned
+from dynocheck.secrets import HIDDEN, KINDS, SecretKind, hide, hide_assigned
 
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
-def test_a_kind_is_known_by_its_form(kind: tuple[str, str, str]) -> None:
-    _, pattern, example = kind
+def test_a_kind_is_known_by_its_form(kind: SecretKind) -> None:
+    _, _, pattern, example = kind
     (secret,) = re.findall(pattern, example)
     for text in (example, f"a: {example}", f"run '{example}' now\nnext"):
         shown = hide(text)

@@ -253,7 +253,7 @@ def _has_same_base(model: str, known: set[str]) -> bool:
 
 
 def _strip_precision(model: str) -> str:
-    return _PRECISION.sub("", model.rpartition("/")[2].lower())
+    return _PRECISION.sub("", model.rpartition("/")[2].lower()[:_MAX_PATH])
 
 
 def _check_tokenizer(

@@ -9,8 +9,7 @@ from pathlib import Path
 from dynocheck.core.errors import UsageError
 
 _RENDERER = re.compile(r"\benvsubst\b")
-_IN_COMMENT = re.compile(r"^\s*#.*\benvsubst\b", re.MULTILINE)
-_TEMPLATE_LINE = re.compile(r"^\s*(?:\$\{\w+\}|\{\{.*\}\}|\{%.*%\})\s*$", re.MULTILINE)
+_TEMPLATE_LINE = re.compile(r"\$\{\w+\}|\{\{.*\}\}|\{%.*%\}")
 _SCRIPT_SUFFIXES = (".sh", ".bash", ".mk")
 _SCRIPT_NAMES = ("makefile", "justfile")
 _MAX_SCRIPT = 256 * 1024  # bytes
@@ -18,7 +17,7 @@ _MAX_SCRIPT = 256 * 1024  # bytes
 
 def has_template_line(text: str) -> bool:
     """Whether a line of a file is nothing but a variable or a tag of a template language."""
-    return _TEMPLATE_LINE.search(text) is not None
+    return any(_TEMPLATE_LINE.fullmatch(line.strip()) for line in text.splitlines())
 
 
 def runs_envsubst(text: str) -> bool:
@@ -28,7 +27,8 @@ def runs_envsubst(text: str) -> bool:
 
 def is_marked(manifest: str) -> bool:
     """Whether a comment of a manifest says that envsubst fills it in."""
-    return _IN_COMMENT.search(manifest) is not None
+    lines = manifest.splitlines() if "envsubst" in manifest else []
+    return any(line.lstrip().startswith("#") and runs_envsubst(line) for line in lines)
 
 
 def has_renderer(folder: Path, names: Iterable[str], mentions: str = "") -> bool:
