@@ -3,6 +3,7 @@
 import difflib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from dynocheck import Finding, Location, Result, Skip, fail, judged, unjudged, warn
@@ -201,10 +202,16 @@ def describe_releases(releases: Sequence[str]) -> str:
     return f"; {releases[0]} to {releases[-1]} have it" if len(releases) > 1 else ""
 
 
+@lru_cache
+def _find_close(name: str, known: tuple[str, ...]) -> str | None:
+    """The known name that is most like this one, if one is."""
+    return next(iter(difflib.get_close_matches(name, known, n=1, cutoff=_MIN_SIMILARITY)), None)
+
+
 def suggest_name(spelled: str, likely: str, known: Iterable[str]) -> str:
     """The fix for an unknown name.
 
     :param likely: the name in the spelling of the known ones.
     """
-    close = difflib.get_close_matches(likely, list(known), n=1, cutoff=_MIN_SIMILARITY)
-    return f"write {close[0]}" if close else f"remove {spelled}, or use an image whose release has it"
+    close = _find_close(likely, tuple(known))
+    return f"write {close}" if close else f"remove {spelled}, or use an image whose release has it"

@@ -93,6 +93,8 @@ def roles(recipes: Recipes) -> Iterator[Result]:
                 location=place,
             )
         elif mode == "agg" and role == "decode" and not _has_prefill(engine.graph):
+            if _is_pool(engine.graph):
+                continue  # another graph may prefill
             yield warn(
                 f"{engine.component.name} is of type decode, but the graph has no prefill worker: "
                 "it serves whole requests itself",
