@@ -1,7 +1,8 @@
 """What a terminal shows of ten runs, at three widths, as files that people read: tests/reports/golden.
 
 `make renew` writes them anew. `smoke.json` there is the report of a run against an engine that lost its model
-on one of the workers, `load.json` the measurements of a load.
+on one of the workers, `load.json` a load whose times are edited: it shows a
+layout, and says nothing of speed.
 """
 
 from __future__ import annotations
