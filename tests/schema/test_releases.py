@@ -169,10 +169,8 @@ def test_a_version_that_cannot_be_read_is_told_once(tmp_path: Path) -> None:
     unread = ServerVersion(reason="no answer")
     for kinds, cause in ((ServedKinds(), "version"), (ServedKinds(reason="no answer"), "Definitions")):
         (finding,) = run_check(manifest.schema, given, None, kinds, unread)
-        assert (finding.outcome, f"{cause} could not be read: no answer" in finding.message) == (
-            "unknown",
-            True,
-        )
+        assert finding.outcome == "unknown"
+        assert f"{cause} could not be read: no answer" in finding.message
 
 
 def test_api_versions_are_those_of_the_server(tmp_path: Path) -> None:
