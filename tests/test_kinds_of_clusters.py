@@ -68,4 +68,4 @@ def test_a_recipe_written_for_one_kind(
     judged = verdicts["rdma.required-by-recipe"]
     assert judged["outcome"] == outcome
     assert not says or any(says in finding["message"] for finding in judged["findings"])
-    assert verdicts["rdma.topology"]["outcome"] in ("pass", "skip")
+    assert verdicts["rdma.topology"]["outcome"] in ("pass", "skip", "unjudged")
