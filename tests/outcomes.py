@@ -46,5 +46,5 @@ def write() -> None:
     rows = [("check", *COLUMNS)]
     rows += [(check, *(column.get(check, _ABSENT) for column in columns)) for check in checks]
     lines = [f"# {column}: {what}" for column, what in COLUMNS.items()]
-    lines += ["".join((f"{row[0]:<28}", *(f"{cell:<6}" for cell in row[1:]))).rstrip() for row in rows]
+    lines += ["".join((f"{row[0]:<28}", *(f"{cell:<9}" for cell in row[1:]))).rstrip() for row in rows]
     FILE.write_text("".join(f"{line}\n" for line in lines))
