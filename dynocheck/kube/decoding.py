@@ -1,10 +1,14 @@
 """Decodes API responses; treats null as absent, as Go does."""
 
+import threading
 from typing import Any, TypeVar
 
 import msgspec
 
 T = TypeVar("T")
+
+_decoders: dict[Any, msgspec.json.Decoder[Any]] = {}
+_lock = threading.Lock()
 
 
 def decode(body: bytes, kind: type[T]) -> T:
@@ -14,7 +18,7 @@ def decode(body: bytes, kind: type[T]) -> T:
     :raises msgspec.MsgspecError: it is not JSON, or of another type.
     """
     try:
-        return msgspec.json.decode(body, type=kind)
+        return _get_decoder(kind).decode(body)
     except msgspec.ValidationError:
         if b"null" not in body:
             raise
@@ -22,7 +26,17 @@ def decode(body: bytes, kind: type[T]) -> T:
         if isinstance(document, dict):  # an empty list may have null items
             kept = {"items": None} if "items" in document else {}
             document = {**kept, **drop_nulls(document)}
-        return msgspec.json.decode(msgspec.json.encode(document), type=kind)
+        return _get_decoder(kind).decode(msgspec.json.encode(document))
+
+
+def _get_decoder(kind: type[T]) -> msgspec.json.Decoder[T]:
+    """The decoder of a type, made by one thread at a time: msgspec 0.22 crashes the interpreter where two
+    threads are the first to decode the same Struct.
+    """
+    with _lock:
+        if kind not in _decoders:
+            _decoders[kind] = msgspec.json.Decoder(kind)
+        return _decoders[kind]
 
 
 def drop_nulls(node: Any) -> Any:

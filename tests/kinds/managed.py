@@ -125,6 +125,6 @@ KINDS = [
         "CoreWeave",
         coreweave,
         f"{UNLABELLED} gpu.operands=skip gpu.operator=pass "
-        "rdma.gpudirect=skip rdma.operator=skip rdma.resources=pass",
+        "rdma.gpudirect=unjudged rdma.operator=skip rdma.resources=pass",
     ),
 ]

@@ -75,6 +75,7 @@ WRONG_GROUP = gaie.route(group="inference.networking.x-k8s.io", resolved="False"
 WRONG_PLUGIN = gaie.config(gaie.CONFIG.replace("pluginRef: kv", "pluginRef: kvs"))
 
 SKIPPED = {"gaie.controller": "skip", "gaie.compatible": "skip"}
+UNKNOWN = {"gaie.controller": "unjudged", "gaie.compatible": "skip"}
 NO_CONTROLLER = {"gaie.controller": "fail", "gaie.compatible": "skip"}
 NOT_REACHED = {**SKIPPED, "gaie.class": "skip", "gaie.gateway": "skip"}
 NEEDED = {"gaie.gateway": "fail", "gaie.class": "skip", "gaie.controller": "skip"}
@@ -110,7 +111,7 @@ SITUATIONS = [
     Situation(
         "GKE",
         with_controller("gke-l7-regional-external-managed", "networking.gke.io/gateway"),
-        SKIPPED,
+        UNKNOWN,
         says="outside the cluster",
     ),
     Situation("kgateway", with_controller("kgateway", "kgateway.dev/kgateway", KGATEWAY)),
@@ -123,7 +124,7 @@ SITUATIONS = [
     Situation(
         "an unheard-of controller",
         with_controller("mystery", "mystery.example/gateway"),
-        SKIPPED,
+        UNKNOWN,
         says="mystery.example/gateway",
     ),
     Situation("a broken class that nobody uses", applied(BROKEN_CLASS, BROKEN_GATEWAY)),

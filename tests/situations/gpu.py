@@ -71,7 +71,15 @@ MANAGED = node("managed", labels={"cloud.google.com/gke-accelerator": "nvidia-h2
 NO_NODES = deleted(*map(clusters.node, clusters.GPU_NODES))
 NO_GPUS = steps(NO_NODES, node("cpu-1", gpus=0, labels={}))
 NOT_JUDGED = dict.fromkeys(
-    ("gpu.allocatable", "gpu.nodes-ready", "gpu.homogeneous", "driver.cuda-matrix", "rdma.resources"), "skip"
+    (
+        "gpu.allocatable",
+        "gpu.nodes-ready",
+        "gpu.homogeneous",
+        "driver.cuda-matrix",
+        "rdma.gpudirect",
+        "rdma.resources",
+    ),
+    "skip",
 )
 AMPERE = {"gpu__product": "NVIDIA-A100-SXM4-80GB", "gpu__compute__major": "8"}
 TOOLKIT = "nvidia-container-toolkit-daemonset"
@@ -134,7 +142,7 @@ SITUATIONS = [
     Situation(
         "a node of AKS without a device plugin",
         node("aks-1", gpus=0, labels={"kubernetes.azure.com/accelerator": "nvidia"}),
-        {"gpu.allocatable": "fail", "driver.cuda-matrix": "warn"},
+        {"gpu.allocatable": "fail"},
         "aks-1",
     ),
     Situation(
@@ -144,7 +152,8 @@ SITUATIONS = [
         ),
         {
             **dict.fromkeys(("gpu.operator", "gpu.operands", "gpu.homogeneous"), "skip"),
-            **dict.fromkeys(("monitoring.dcgm-exporter", "driver.cuda-matrix", "rdma.resources"), "skip"),
+            **dict.fromkeys(("monitoring.dcgm-exporter", "rdma.gpudirect", "rdma.resources"), "skip"),
+            "driver.cuda-matrix": "unjudged",
         },
     ),
     Situation("one node of another GPU", relabel(**AMPERE), UNEVEN, "gpu-2"),

@@ -44,7 +44,7 @@ def two_zones(cluster: ControlPlane) -> None:
 
 NO_OPERATOR = deleted(rdma.nic_policy(), rdma.plugin(), rdma.controller())
 NO_RDMA = steps(plain_nodes(*GPU_NODES), NO_OPERATOR)
-SKIPPED = {"rdma.resources": "skip", "rdma.operator": "skip"}
+SKIPPED = {"rdma.gpudirect": "skip", "rdma.resources": "skip", "rdma.operator": "skip"}
 NEEDED = {"rdma.required-by-recipe": "fail", "capacity.fits": "fail"}
 SITUATIONS = [
     Situation("RDMA plugin down", devices_left("0"), {"rdma.resources": "fail"}, "gpu-2", "8 rdma/ib, 0"),
@@ -103,7 +103,7 @@ SITUATIONS = [
         Situation(
             "a recipe that asks for RDMA which no node offers",
             NO_RDMA,
-            NEEDED | {"rdma.resources": "skip", "rdma.operator": "fail"},
+            NEEDED | {"rdma.gpudirect": "skip", "rdma.resources": "skip", "rdma.operator": "fail"},
             says="2 rdma/ib, ",
         ),
         Situation(

@@ -12,7 +12,9 @@ from tests.clusters import gpu, storage
 from tests.controlplane.server import ControlPlane
 from tests.situations import Change, Situation, applied, deleted, steps
 
-UNLABELLED = {"gpu.homogeneous": "skip", "driver.cuda-matrix": "skip", "rdma.resources": "skip"}
+UNLABELLED = dict.fromkeys(
+    ("gpu.homogeneous", "driver.cuda-matrix", "rdma.gpudirect", "rdma.resources"), "skip"
+)
 NO_GPUS = dict.fromkeys(("gpu.nodes-present", "gpu.allocatable", "gpu.nodes-ready"), "skip")
 OLD_ANNOTATION = {"storageclass.beta.kubernetes.io/is-default-class": "true"}
 EXPORTER = gpu.operand("nvidia-dcgm-exporter")
@@ -38,7 +40,7 @@ SITUATIONS = [
     Situation(
         "MIG slices on nodes without labels",
         nodes_offer("nvidia.com/mig-1g.18gb", "56"),
-        UNLABELLED | {"gpu.mig": "pass"},
+        UNLABELLED | {"gpu.mig": "pass", "driver.cuda-matrix": "unjudged"},
     ),
     Situation(
         "GPUs of another vendor",

@@ -62,7 +62,7 @@ APART = zones("us-east-1a", "us-east-1b")
 CSI_NODES = [csi_node(name) for name in clusters.GPU_NODES]
 OTHER_DRIVERS = [csi_node(name, "other.csi.example") for name in clusters.GPU_NODES]
 
-BLOCK = {"storage.rwx-class": "warn"}
+BLOCK, UNKNOWN = {"storage.rwx-class": "warn"}, {"storage.rwx-class": "unjudged"}
 UNBOUND = {"storage.claims-bound": "fail"}
 NO_DEFAULT = {"storage.binding-mode": "skip", "storage.csi-driver": "skip", "storage.default-class": "warn"}
 MATCHES = {"storage.claim-matches": "pass", "storage.claims-bound": "pass"}
@@ -83,13 +83,13 @@ SITUATIONS = [
     Situation(
         "unknown CSI driver",
         other_class("mystery", "csi.mystery.example"),
-        BLOCK | {"storage.csi-driver": "fail"},
+        UNKNOWN | {"storage.csi-driver": "fail"},
         "mystery",
     ),
     Situation(
         "unknown provisioner",
         other_class("mystery", "mystery.example"),
-        BLOCK | {"storage.csi-driver": "warn"},
+        UNKNOWN | {"storage.csi-driver": "warn"},
         "mystery",
         says="external provisioner",
     ),
