@@ -172,7 +172,7 @@ def test_a_kubeconfig_that_cannot_be_used(tmp_path: Path, kubeconfig: Path) -> N
 
 
 def test_an_unreachable_cluster_is_exit_code_3(kubeconfig: Path) -> None:
-    ended = dynocheck("preflight", "--kubeconfig", kubeconfig)
+    ended = run_inside("preflight", "--kubeconfig", kubeconfig)
     assert ended.code == 3
     assert "sesame" not in ended.out + ended.err
 
