@@ -430,7 +430,16 @@ def _sources(version: str, kind: str) -> list[str]:
     found = [m for m in rich * max(1, len(real) // 10) + real if (m.api_version, m.kind) == (version, kind)]
     if kind == "Pod":
         found += [each.manifest for manifest in rich + real for each in list_component_pods(manifest)]
-    return [json.dumps(_without_namespace(manifest)) for manifest in found]
+    return [json.dumps(_of_a_bare_cluster(manifest)) for manifest in found]
+
+
+def _of_a_bare_cluster(manifest: Manifest) -> Object:
+    """An object without references that admission follows before the server validates."""
+    item = _without_namespace(manifest)
+    if manifest.kind == "Pod":
+        for reference in ("runtimeClassName", "priorityClassName", "serviceAccountName"):
+            item["spec"].pop(reference, None)
+    return item
 
 
 def _disagreement(server: Server, item: Object) -> str | None:
