@@ -39,6 +39,7 @@ _PORTS = {
     "epp": {"grpc": 9002, "grpc-health": 9003, "metrics": _SYSTEM},
 }
 _PROBED = {**dict.fromkeys(_WORKERS, "system"), "frontend": "http"}
+_PORT = re.compile(r"-?[1-9]\d{0,4}")
 _OFF = re.compile(r"-\d+")
 _REPLACES = ("failover", "extraPodSpecMergeStrategy")  # the operator merges such a component differently
 _SYSTEM_PATHS = ("/live", "/health", "/metrics")
@@ -167,8 +168,7 @@ def _check_expected(
     """Judges the probes of the port named `expected`, unless a finding on a probe in `requested` tells it."""
     name, file = pod.component.name, pod.graph.file
     if number is None and expected not in requested:
-        listed = pod.main.get("ports") if pod.main is not None else None
-        at = listed or pod.template.around
+        at = (pod.main.get("ports") if pod.main is not None else None) or pod.template.around
         default = _PORTS[pod.component.role][expected]
         yield fail(
             f"the operator's {probes} of {name} use the port named {expected}, which its ports lack: "
@@ -176,14 +176,14 @@ def _check_expected(
             fix=f"add {{name: {expected}, containerPort: {default}}} to its ports",
             location=Location(file, at.line, at.column),
         )
-    moved = _find_moved(pod.component, expected, number) if number is not None else None
+    moved = _find_moved(pod.component, expected, number) if number else None
     if moved is not None and (_is_off(pod.component) or number not in requested):
-        setting, at = moved
+        setting, place = moved
         yield fail(
             f"{probes} of {name} use port {number}, on which it does not listen because of {setting}: "
             "it never becomes ready",
-            fix=f"remove {setting}, or list {{name: {expected}, containerPort: NUMBER}} in its ports",
-            location=Location(file, at.line, at.column),
+            fix=f"use port {number}, or list {{name: {expected}, containerPort: NUMBER}} in its ports",
+            location=Location(file, place.line, place.column),
         )
 
 
@@ -199,7 +199,7 @@ def _find_moved(component: Component, expected: str, number: int) -> tuple[str, 
             return None
         return f"HTTP port {', '.join(map(str, ports))}", frontends[0]
     found = _list_system_ports(component)
-    moved = [v for v in found if v is not None and v.value and parse_count(v.value) != number]
+    moved = [v for v in found if v is not None and _PORT.fullmatch(v.value or "") and v.value != str(number)]
     return (f"{moved[0].name}={moved[0].value}", moved[0]) if moved and len(moved) == len(found) else None
 
 
@@ -436,7 +436,14 @@ def _list_ports(template: PodTemplate) -> set[int]:
 
 
 def _list_named_ports(container: Value | None) -> dict[str, int] | None:
-    """The numbers of a container's ports by name; None if it lists no port."""
+    """The numbers of a container's ports by name, 0 if unknown; None if it lists none, or unknown names."""
     ports = container.get_items("ports") if container is not None else []
-    numbers = {port.get_text("name"): port.get("containerPort") for port in ports}
-    return {n: v.data for n, v in numbers.items() if n and v and isinstance(v.data, int)} if ports else None
+    names = [port.get_text("name") for port in ports]
+    if not ports or any("$" in name for name in names):
+        return None
+    numbers = [port.get("containerPort") for port in ports]
+    return {
+        name: number.data if number is not None and isinstance(number.data, int) else 0
+        for name, number in zip(names, numbers, strict=True)
+        if name
+    }

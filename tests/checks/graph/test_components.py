@@ -198,7 +198,7 @@ EXPORTED: dict[str, Any] = {"command": ["bash", "-c"], "args": [SCRIPT]}
 POD = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "server"}}
 SYSTEM = [{"name": "system", "containerPort": 8081}]
 SIDE = {"name": "side", "containerPort": 7000}
-EXEC = {name: {"exec": {"command": ["true"]}} for name in ("livenessProbe", "readinessProbe")}
+EXEC: dict[str, Any] = {name: {"exec": {"command": ["true"]}} for name in ("livenessProbe", "readinessProbe")}
 OFF = {"DYN_SYSTEM_PORT": "-1"}
 PORT, PATH = {"DYN_SYSTEM_PORT": "8081"}, {"DYN_SYSTEM_HEALTH_PATH": "/healthz"}
 
@@ -226,6 +226,7 @@ PORT, PATH = {"DYN_SYSTEM_PORT": "8081"}, {"DYN_SYSTEM_HEALTH_PATH": "/healthz"}
         (probe("side", ports=[{"name": "system", "containerPort": 9090}]), ["fail"]),
         (engine(main={"ports": [SIDE]}), ["fail"]),
         (engine(main={"ports": []}), []),
+        (engine(env={"DYN_SYSTEM_PORT": "$PORT"}), []),
         (engine(main={"ports": [SIDE], **EXEC}), ["fail"]),  # the operator's startupProbe
         (probe(7000, ports=[SIDE], **EXEC), []),
         (engine(main={"ports": [SIDE]}, extraPodSpecMergeStrategy="strategic"), []),
