@@ -23,7 +23,11 @@ _VALUE_FLAGS = re.compile(
 )
 _LONGEST_CELL = 60  # characters
 _TOTAL = re.compile(r"(total )?(number of )?#? ?(gpus?)( total| count)?", re.IGNORECASE)
-_COUNT = re.compile(r"(\d+)(?:\s*[x\u00d7]\s*[\w/ -]+| GPUs?)?", re.IGNORECASE)
+_COUNT = re.compile(
+    r"(\d+)(?:\s*[x\u00d7]\s*(\d+)(?![\w-]))?"
+    r"(?:\s*[x\u00d7]\s*[\w/ -]+|\s+[a-z]{1,3}\d+[\w/-]*|\s+GPUs?)?",  # 8, 8 GPUs, 4 B200, 2x4 H200
+    re.IGNORECASE,
+)
 
 
 @check("docs.commands", title="README commands name existing files and objects")
@@ -186,5 +190,5 @@ def _find_gpu_cell(cells: Mapping[str, str]) -> tuple[str, int] | None:
     for header in columns:
         match = _COUNT.fullmatch(cells[header][:_LONGEST_CELL])
         if match:
-            return header, int(match.group(1))
+            return header, int(match.group(1)) * int(match.group(2) or 1)
     return None

@@ -11,8 +11,6 @@ from dynocheck.facts import Container, Graph, Recipes, Word
 
 _TYPOGRAPHIC = re.compile(r"[\u2010-\u2015\u2212].*|[\u2018-\u201f].*|.*[\u2018-\u201f]")
 _STARTS = re.compile(r"(?:\S*/)?python3?\s+-m\s+(?:dynamo|vllm|sglang|tensorrt_llm)\b.*", re.DOTALL)
-# What a shell runs itself, with all words behind it as arguments.
-_TAKES_ALL = (".", "cd", "chmod", "echo", "mkdir", "printf", "set", "sleep", "source", "ulimit")
 _MODULE = re.compile(r"(?:dynamo|vllm|sglang|tensorrt_llm)\.\S+")
 _ONE_VALUE = ("value", "optional")
 
@@ -57,6 +55,11 @@ def _has_launches(recipes: Recipes) -> bool:
 
 
 def _check_commands(graph: Graph, container: Container) -> Iterator[Finding]:
+    if container.unclosed is not None:
+        shown = _shorten(container.unclosed.text or "")
+        yield _report(
+            graph, container.unclosed, f"a quote does not end: {shown}", "close the quote in its line"
+        )
     for index, words in enumerate(container.commands):
         first = words[0]
         text = first.text or ""
@@ -67,7 +70,7 @@ def _check_commands(graph: Graph, container: Container) -> Iterator[Finding]:
         elif _STARTS.fullmatch(text):
             message = f"a program of this whole name is started: {_shorten(text)}"
             yield _report(graph, first, message, "write each word as an element of its own, or use sh -c")
-        elif text in _TAKES_ALL and not container.launches:
+        elif not container.launches:
             yield from _check_swallowed(graph, words)
 
 
@@ -82,6 +85,8 @@ def _check_swallowed(graph: Graph, words: Sequence[Word]) -> Iterator[Finding]:
 
 def _check_program(program: Program) -> Iterator[Result]:
     words = program.launch.words
+    if program.container.unclosed is not None:
+        return
     if any(word.text is None for word in words):
         yield unjudged(
             f"{program.component.name}: {program.launch.module}",

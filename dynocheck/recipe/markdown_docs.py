@@ -1,36 +1,31 @@
 """Reads a README: its commands, the files in them, its links and tables.
 
 Commands are read as they would be pasted: a leading `$ ` is removed, a word with `<...>` or a variable that
-the README does not set is unknown, and text that is not valid shell syntax is skipped.
+the README does not set is unknown, and lines that are not valid shell syntax are skipped.
 """
 
+import posixpath
 import re
-import shlex
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
 from dynocheck.facts import Mention, Page, ReadmeRow, Word
+from dynocheck.recipe.references import UNKNOWN
+from dynocheck.recipe.shell import Process, Variables, find_pasted
 from dynocheck.secrets import hide
 
 if TYPE_CHECKING:
     from markdown_it.token import Token
 
 _SHELLS = ("sh", "bash", "shell", "console", "zsh", "shell-session")
-_UNKNOWN = "\ue000"
 _HINT = re.compile(r"<[A-Za-z][^<>\n]*>|\.\.\.|…")
-_VARIABLE = re.compile(r"\$(?:\{(\w+)\}|(\w+))")
-_OTHER_EXPANSION = re.compile(r"\$\(|`|\$\{|\$[@*#?$!-]")
-_PATTERN = re.compile(r"\*|\{[^}]*,")
-_ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)=(.*)", re.DOTALL)
 _SCHEME = re.compile(r"[a-zA-Z][a-zA-Z0-9+.-]*:|//")
 _HTML_ANCHOR = re.compile(r"""<a\s+(?:name|id)=["']([^"']+)["']""")
 _ANCESTORS = 6  # levels: commands may be run from the recipe, the folder of recipes or the repository
-_LONGEST = 40  # lines of one command, including quoted JSON
 MAX_CHARACTERS = 64 * 1024  # parsing Markdown can take time quadratic in its length
-_MOST = 5000  # lines parsed for commands: an unclosed quote is parsed again from every line
 _FILE_FLAGS = ("-f", "--filename", "-k", "--kustomize")
 _FILE_VERBS = ("apply", "create", "delete", "replace", "diff")
 
@@ -53,93 +48,70 @@ def parse_page(text: str, path: Path, root: Path, shown: str) -> Page:
     if len(text) > MAX_CHARACTERS:
         return Page(path=shown)
     tokens = MarkdownIt("commonmark").enable("table").parse(text)
-    commands: list[tuple[Word, ...]] = []
-    files: list[Mention] = []
-    variables: dict[str, str] = {}
+    blocks: list[list[Process]] = []
+    variables = Variables({}, is_open=True)
     for token in tokens:
         if token.type == "fence" and token.map and token.info.split(" ")[0].lower() in _SHELLS:
-            block = list(_read_commands(token.content.splitlines(), token.map[0] + 2, variables))
-            commands += block
-            files += _find_files(block, path.parent)
+            blocks.append(list(_read_commands(token.content, token.map[0] + 2, variables)))
+    processes = list(chain.from_iterable(blocks))
+    made = {posixpath.normpath(name) for process in processes for name in _list_made(process) if name}
     return Page(
         path=shown,
-        commands=tuple(commands),
-        files=tuple(files),
+        commands=tuple(map(_to_words, processes)),
+        files=tuple(
+            mention
+            for block in blocks
+            for mention in _find_files(map(_to_words, block), path.parent, root)
+            if posixpath.normpath(mention.text) not in made
+        ),
         links=tuple(_find_links(tokens, text, path, root)),
         rows=tuple(_read_rows(tokens, path.parent, root)),
     )
 
 
-def _read_commands(lines: Sequence[str], first: int, variables: dict[str, str]) -> Iterator[tuple[Word, ...]]:
-    """The commands of a shell block.
+def _read_commands(text: str, first: int, variables: Variables) -> Iterator[Process]:
+    """The commands of a shell block, their lines counted from 1 in the README.
 
     :param first: the number of its first line in the README.
     :param variables: the variables that the README has set so far; assignments are added.
     """
-    at = read = 0
-    while at < len(lines) and read < _MOST:
-        taken, words = _split_first_command(lines[at : at + _LONGEST])
-        line = first + at
-        at += taken
-        read += taken if words else _LONGEST
-        for command in _split_commands(words):
-            rest = list(_strip_assignments(command, variables))
-            if rest:
-                yield tuple(Word(_substitute(word, variables), line, 1) for word in rest)
+    lines = text.splitlines()
+    if any(line.startswith("$ ") for line in lines):
+        lines = list(_drop_output(lines))
+    for process in find_pasted(hide(_HINT.sub(UNKNOWN, "\n".join(lines))), variables):
+        words = [word._replace(line=first + word.line) for word in process.words]
+        while words and words[0].text in ("sudo", "time"):
+            del words[0]
+        if words:
+            yield process._replace(words=tuple(words))
 
 
-def _split_first_command(lines: Sequence[str]) -> tuple[int, list[str]]:
-    """The number of lines of the first command, and its words; no words if it is not valid shell syntax."""
-    for count in range(1, len(lines) + 1):
-        text = "\n".join(lines[:count]).removeprefix("$ ")
-        if text.endswith("\\"):
-            continue
-        lexer = shlex.shlex(hide(_HINT.sub(_UNKNOWN, text)), posix=True, punctuation_chars=True)
-        lexer.whitespace_split = True
-        try:
-            return count, list(lexer)
-        except ValueError:
-            continue
-    return 1, []
+def _drop_output(lines: Iterable[str]) -> Iterator[str]:
+    """The lines of a terminal without prompts; empty ones in place of what programs printed."""
+    continues = False
+    for line in lines:
+        typed = continues or line.startswith("$ ")
+        yield line.removeprefix("$ ") if typed else ""
+        continues = typed and line.endswith("\\")
 
 
-def _split_commands(words: Iterable[str]) -> Iterator[list[str]]:
-    command: list[str] = []
-    for word in words:
-        if word and set(word) <= set(";&|()"):
-            yield command
-            command = []
-        elif word not in ("then", "do", "else", "!", "sudo", "time"):
-            command.append(word)
-    yield command
+def _to_words(process: Process) -> tuple[Word, ...]:
+    return tuple(Word(word.text, word.line, 1) for word in process.words)
 
 
-def _strip_assignments(command: Sequence[str], variables: dict[str, str]) -> Iterator[str]:
-    """The words after leading assignments; those are added to `variables`."""
-    leading = True
-    for word in command:
-        match = _ASSIGNMENT.fullmatch(word)
-        if leading and match:
-            value = _substitute(match.group(2), variables)
-            variables.pop(match.group(1), None)
-            if value is not None:
-                variables[match.group(1)] = value
-        elif not (leading and word in ("export", "readonly", "local")):
-            leading = False
-            yield word
+def _list_made(process: Process) -> Iterator[str | None]:
+    """The files that a command of the page makes."""
+    yield from process.writes
+    texts = [word.text for word in process.words]
+    yield from (after for flag, after in pairwise(texts) if flag in ("-o", "-O", "--output"))
+    if texts[0] in ("tee", "touch", "cp", "mv"):
+        yield from texts[1 if texts[0] in ("tee", "touch") else -1 :]
 
 
-def _substitute(word: str, variables: dict[str, str]) -> str | None:
-    """A word with the README's variables replaced; None if it is known only to the reader."""
-    if _UNKNOWN in word:
-        return None
-    full = _VARIABLE.sub(lambda found: variables.get(found[1] or found[2], _UNKNOWN), word)
-    pattern = '"' not in full and _PATTERN.search(full)  # a word with a quote is JSON that was itself quoted
-    return None if _UNKNOWN in full or pattern or _OTHER_EXPANSION.search(full) else full
-
-
-def _find_files(commands: Iterable[tuple[Word, ...]], folder: Path) -> Iterator[Mention]:
-    """The files passed to kubectl; each is looked for from every folder that the commands may be run from."""
+def _find_files(commands: Iterable[tuple[Word, ...]], folder: Path, root: Path) -> Iterator[Mention]:
+    """The files passed to kubectl; each is looked for from every folder that the commands may be run from.
+    An absolute path is on the reader's machine.
+    """
     here = folder.resolve()
     bases = [here, *here.parents[:_ANCESTORS]]
     moved: list[str | None] = []
@@ -151,9 +123,17 @@ def _find_files(commands: Iterable[tuple[Word, ...]], folder: Path) -> Iterator[
             continue
         within = Path(*(step for step in moved if step is not None))
         for name, word in _find_file_arguments(command):
-            if not (name == "-" or _SCHEME.match(name)):
+            if not (name == "-" or name.startswith("/") or "*" in name or _SCHEME.match(name)):
                 exists = any(_exists(base / way / name) for base in bases for way in (Path(), within))
+                exists = exists or _exists_in_copy(name, root)
                 yield Mention(name, exists, word.line, word.column)
+
+
+def _exists_in_copy(name: str, root: Path) -> bool:
+    """Whether a path such as `recipes/MODEL/deploy.yaml` exists in a folder MODEL that lies elsewhere."""
+    parts = Path(name).parts
+    own = root.resolve().name
+    return own in parts and _exists(root.joinpath(*parts[parts.index(own) + 1 :]))
 
 
 def _find_file_arguments(command: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:

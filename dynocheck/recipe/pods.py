@@ -1,5 +1,6 @@
 """Reads the containers of pods: the commands they run, their variables and their files."""
 
+import re
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -18,7 +19,7 @@ from dynocheck.facts import (
 from dynocheck.recipe.environments import EnvironmentReader
 from dynocheck.recipe.positions import Position, locate_line, locate_token
 from dynocheck.recipe.references import Environment
-from dynocheck.recipe.shell import MAX_SCRIPT, find_processes
+from dynocheck.recipe.shell import MAX_SCRIPT, find_processes, find_unclosed_quote
 from dynocheck.recipe.volumes import (
     Volume,
     list_config_map_files,
@@ -30,6 +31,8 @@ from dynocheck.recipe.yaml_loader import read_embedded
 
 NOTHING = Value(None, 1, 1)
 
+_MODULE_FLAG = re.compile(r"-[BEIOPSUdisuv]*m")  # behind python's own switches, as in -um
+_MODULE_BEHIND_FLAG = re.compile(r"-m(\w+\..*)")
 _MODULES = ("dynamo.", "vllm.", "sglang.", "tensorrt_llm.")
 # They start none of their arguments.
 _STARTS_NOTHING = (
@@ -38,7 +41,9 @@ _STARTS_NOTHING = (
     "cat",
     "cd",
     "chmod",
+    "declare",
     "echo",
+    "export",
     "mkdir",
     "printf",
     "set",
@@ -80,6 +85,7 @@ class PodReader:
         self._counted: set[tuple[int, int]] = set()
         self.unread: list[UnreadPart] = []
         self._followed: dict[Hashable, tuple[_Run, ...]] = {}
+        self._scripts_in: dict[Position, dict[str, Value]] = {}  # by path, of the container at a position
 
     def read_container(
         self,
@@ -100,6 +106,7 @@ class PodReader:
         """
         env = self._environments.read_variables(source, outer, merged=defaults is not None)
         image = source.get("image") or source
+        self._scripts_in[source.line, source.column] = self._find_scripts(source, volumes)
         runs = self._follow(source, env.values(), defaults or DefaultCommand())
         return Container(
             name=source.get_text("name") or name,
@@ -113,6 +120,7 @@ class PodReader:
             image_line=image.line,
             image_column=image.column,
             commands=tuple(words for words, _ in runs if words) if defaults is not None else (),
+            unclosed=self._find_unclosed(source) if defaults is not None else None,
         )
 
     def read_commands(self, source: Value, container: Container) -> tuple[tuple[Word, ...], ...]:
@@ -139,18 +147,32 @@ class PodReader:
             args = args or [Value(text, source.line, source.column) for text in defaults.args]
             command = [Value(text, source.line, source.column) for text in defaults.command]
         elements = [*command, *args]
-        if not self._has_room(source, elements):
+        scripts = self._scripts_in.get((source.line, source.column), {})
+        if not elements or not self._has_room(source, [*elements, *scripts.values()]):
             return
+        files = {path: value.text or "" for path, value in scripts.items()}
+        elements += scripts.values()
         cursors = [(element.line, element.column) for element in elements]
         lines = self._lines.get(self._file, ())
         is_open = self._environments.is_open(source)
-        for process in find_processes([element.text for element in elements], environment, is_open=is_open):
+        argv = [element.text for element in elements[: len(elements) - len(files)]]
+        for process in find_processes(argv, environment, is_open=is_open, files=files):
             words = []
             for token in process.words:
                 element, cursor = elements[token.source], cursors[token.source]
                 place, cursors[token.source] = locate_token(token, element, cursor, lines)
                 words.append(Word(token.text, *place))
             yield tuple(words), process.variables
+
+    def _find_unclosed(self, source: Value) -> Word | None:
+        elements = [*source.get_items("command"), *source.get_items("args")]
+        token = find_unclosed_quote([element.text for element in elements])
+        if token is None:
+            return None
+        element = elements[token.source]
+        start = element.line, element.column
+        place, _ = locate_token(token, element, start, self._lines.get(self._file, ()))
+        return Word(token.spelled, *place)
 
     def _has_room(self, source: Value, elements: Sequence[Value]) -> bool:
         """Whether the commands of a container are within the limits; each container counts once."""
@@ -183,6 +205,24 @@ class PodReader:
                 yield launch
 
     def _read_config_files(self, container: Value, volumes: Mapping[str, Volume]) -> Iterator[ConfigFile]:
+        for path, file, value in self._list_config_map_files(container, volumes):
+            yield ConfigFile(path, file, read_embedded(value, self._lines.get(file, ())))
+
+    def _find_scripts(self, container: Value, volumes: Mapping[str, Volume]) -> dict[str, Value]:
+        """The mounted files that a container's command names. One of another file has the command's place."""
+        command, args = container.get("command"), container.get("args")
+        words = [element.text or "" for value in (command, args) if value for element in value.sequence]
+        place = command or args or container
+        return {
+            path: value if file == self._file else Value(value.data, place.line, place.column)
+            for path, file, value in self._list_config_map_files(container, volumes)
+            if value.text and any(path in word for word in words)
+        }
+
+    def _list_config_map_files(
+        self, container: Value, volumes: Mapping[str, Volume]
+    ) -> Iterator[tuple[str, str, Value]]:
+        """The path of each file of a mounted ConfigMap, the recipe's file that has it, and its text."""
         for mount, entry in read_mounts(container, volumes):
             volume = volumes[entry.get_text("name")].source
             projected = [source.get("configMap") for source in read_items(volume, "projected", "sources")]
@@ -194,7 +234,7 @@ class PodReader:
                 for path, value in list_config_map_files(source, self._environments.read_data(name)):
                     placed = resolve_mounted_path(path, mount.path, mount.sub_path)
                     if placed is not None:
-                        yield ConfigFile(placed, file, read_embedded(value, self._lines.get(file, ())))
+                        yield placed, file, value
 
     def locate_line(self, element: Value, line: int) -> Position:
         """The position of a line of a string of this file, counted from 0."""
@@ -207,10 +247,10 @@ def _parse_launch(words: Sequence[Word], variables: Mapping[str, str | None]) ->
         return None
     for i, word in enumerate(words):
         text = word.text or ""
-        if text == "-m" and i + 1 < len(words):
+        if _MODULE_FLAG.fullmatch(text) and i + 1 < len(words):
             module, rest, place = words[i + 1].text or "", words[i + 2 :], words[i + 1]
-        elif text.startswith("-m") and "." in text:
-            module, rest, place = text[2:], words[i + 1 :], word
+        elif found := _MODULE_BEHIND_FLAG.fullmatch(text):
+            module, rest, place = found.group(1), words[i + 1 :], word
         else:
             continue
         if module.startswith(_MODULES):

@@ -92,7 +92,7 @@ SCRIPTS: list[tuple[str, dict[str, str], list[Words]]] = [
     ("echo sh -c '{} a'", {}, []),
     ("eval {} a $(echo b)", {}, [["a", None]]),
     ('eval "{} a $(echo b)"', {}, [[None]]),
-    ("sh -c '{} $1' x y", {}, [[None]]),
+    ("sh -c '{} $1' x y", {}, [["y"]]),
     ('sh -c "{} $(echo a)"', {}, [[None]]),
     # Not known: what depends on a command's outcome or output, on files, on the shell's own state.
     ('if [ -z "$TP" ]; then TP=8; fi; {} --tp $TP', {}, [["--tp", None]]),
@@ -103,7 +103,7 @@ SCRIPTS: list[tuple[str, dict[str, str], list[Words]]] = [
     ("while true; do {} $X; X=2; break; done; {} $X", {"X": "1"}, [[None], [None]]),
     ("case $X in a) Y=1;; esac; {} $Y", {"Y": "0"}, [[None]]),
     ("f() { {} $M; M=y; }; M=x; f; {} $M", {"M": "e"}, [[None], [None]]),
-    ('run() { "$@" --extra; }; run {} --tp 2', {}, [["--tp", "2", None]]),
+    ('run() { "$@" --extra; }; run {} --tp 2', {}, [["--tp", "2", "--extra"]]),
     ("readonly X=1\nX=1 Y=2\n{} $Y", {}, [[None]]),
     ("echo 5 > f; read X < f; {} $X", {"X": "1"}, [[None]]),
     ("X=$(echo 9); {} $X $(echo 3) `echo 4` $((1+2))", {"X": "1"}, [[None, None, None, None]]),
@@ -112,7 +112,16 @@ SCRIPTS: list[tuple[str, dict[str, str], list[Words]]] = [
     ('IFS=,; X=a,b; {} $X "$X"', {}, [[None, "a,b"]]),
     ('{} $NOWHERE "$NOWHERE" --x', {}, [[None, None, "--x"]]),
     ("{} *.nope [x] ? ~/x a=~/y", {}, [[None, None, None, None, None]]),
-    ('{} $1 "$@" $# ${A#x} ${#A} ${A%y}', {"A": "xy"}, [[None, None, None, None, None, None]]),
+    ('{} $1 "$@" $# ${A#x} ${#A} ${A%y}', {"A": "xy"}, [[None, None, None, None]]),
+    (
+        'set -- --tp 2 "a b"; shift; {} "$@" $* $1 "$2" ${1:-8} ${3:-8}',
+        {},
+        [["2", "a b", None, "2", "a b", "2", "8"]],
+    ),
+    ("sh -c 'exec {} \"$@\"' sh --tp 2", {}, [["--tp", "2"]]),
+    ('N=$(( $(echo "3") + 1 ))\n{} --tp $N --pp 2', {}, [["--tp", None, "--pp", "2"]]),
+    ("cat > f.sh <<'EOF'\n{} --tp 2 \"$@\"\nEOF\nsh ./f.sh --pp 2", {}, [["--tp", "2", "--pp", "2"]]),
+    ("M=m\nsh <<EOF\n{} --model $M\nEOF", {}, [["--model", "m"]]),
     ("{} ${HOME:-x} ${HF_PATH:-x} ${DYN_PORT:-1}", {}, [[None, None, None]]),
 ]
 SCRIPTS_OF_BASH: list[tuple[str, dict[str, str], list[Words]]] = [

@@ -4,6 +4,22 @@
 what is known without running anything; `processes` lists the commands.
 """
 
-from dynocheck.recipe.shell.processes import MAX_SCRIPT, Token, find_processes
+from dynocheck.recipe.shell.processes import (
+    MAX_SCRIPT,
+    Process,
+    Token,
+    find_pasted,
+    find_processes,
+    find_unclosed_quote,
+)
+from dynocheck.recipe.shell.variables import Variables
 
-__all__ = ["MAX_SCRIPT", "Token", "find_processes"]
+__all__ = [
+    "MAX_SCRIPT",
+    "Process",
+    "Token",
+    "Variables",
+    "find_pasted",
+    "find_processes",
+    "find_unclosed_quote",
+]

@@ -2,13 +2,16 @@
 
 import re
 from collections.abc import Callable, Mapping
+from itertools import chain
 
 from dynocheck.recipe.shell.lexer import MAX_DEPTH, OPERATORS, Lexer
 from dynocheck.recipe.shell.syntax import (
     AndOrList,
     Assignment,
     FunctionDefinition,
+    HereDocument,
     OpaqueCommand,
+    Redirections,
     ShellWord,
     SimpleCommand,
     Statement,
@@ -26,6 +29,7 @@ _RESERVED = re.compile(
     r"(?=[\s;&|<>()]|\Z)"
 )
 _REDIRECTION = re.compile(r"(?:\d+(?=[<>]))?(<<<|<<-|<<|<>|<&|>&|>>|>\||<(?!\()|>(?!\())")
+_WRITES = (">", ">>", ">|", "&>", "&>>")
 _REDIRECTION_OF_BOTH = re.compile(r"(&>>?)")
 _REDIRECTION_TO_VARIABLE = re.compile(r"\{\w+\}[<>]")
 _ASSIGNMENT = re.compile(r"([A-Za-z_]\w*)(\[[^\]\s]*\])?(\+?)=", re.ASCII)
@@ -85,12 +89,14 @@ class ShellParser:
         self.lexer.at += len(reserved)
 
     def parse_word(self) -> ShellWord:
-        return self.lexer.read_word(self._parse_nested)
+        return self.lexer.read_word(self.parse_nested)
 
-    def _parse_nested(self, end: str) -> None:
-        self.parse_statements()
+    def parse_nested(self, end: str) -> Statement:
+        """Parse statements up to, but not including, this text."""
+        statements = self.parse_statements()
         if not self.lexer.starts_with(end):
             raise UnsupportedSyntax
+        return statements
 
     def _parse_and_or(self) -> Statement:
         lexer = self.lexer
@@ -150,17 +156,19 @@ class ShellParser:
         else:
             return self._parse_simple()
         aside = self._parse_redirections()
-        return StatementList((OpaqueCommand(aside, _NOTHING), statement)) if aside else statement
+        if not aside.targets:
+            return statement
+        return StatementList((OpaqueCommand(aside.targets, _NOTHING), statement))
 
     def _parse_simple(self) -> SimpleCommand:
         lexer = self.lexer
         assignments: list[Assignment] = []
         words: list[ShellWord | Assignment] = []
-        aside: list[ShellWord] = []
+        redirected: list[Redirections] = []
         declarations = _DECLARATIONS_OF_BASH if lexer.bash else _DECLARATIONS
         while True:
             lexer.skip_blanks()
-            aside += self._parse_redirections()
+            redirected.append(self._parse_redirections())
             if not self.is_at_word():
                 break
             declares = bool(words) and isinstance(words[0], ShellWord) and words[0].literal in declarations
@@ -171,9 +179,10 @@ class ShellParser:
                 words.append(assignment)
             else:
                 assignments.append(assignment)
-        if lexer.char == "(" or not (assignments or words or aside):
+        aside = Redirections(*(tuple(chain.from_iterable(part)) for part in zip(*redirected, strict=True)))
+        if lexer.char == "(" or not (assignments or words or any(aside)):
             raise UnsupportedSyntax
-        simple = SimpleCommand(tuple(assignments), tuple(words), tuple(aside))
+        simple = SimpleCommand(tuple(assignments), tuple(words), aside)
         return simple._replace(declares=simple.name in declarations)
 
     def is_at_word(self) -> bool:
@@ -199,9 +208,11 @@ class ShellParser:
         value = self.parse_word() if self.is_at_word() else ShellWord((), lexer.at, lexer.at)
         return Assignment(name, None if found.group(2) else value, appends)
 
-    def _parse_redirections(self) -> tuple[ShellWord, ...]:
+    def _parse_redirections(self) -> Redirections:
         lexer = self.lexer
-        words = []
+        words: list[ShellWord] = []
+        writes: list[ShellWord] = []
+        documents: list[HereDocument] = []
         lexer.skip_blanks()
         while found := (
             _REDIRECTION.match(lexer.text, lexer.at)
@@ -209,10 +220,13 @@ class ShellParser:
         ):
             lexer.at = found.end()
             lexer.skip_blanks()
-            words.append(self.parse_word())
-            if found.group(1) in ("<<", "<<-"):
-                lexer.queue_here_document(words.pop(), strips=found.group(1) == "<<-")
+            word, operator = self.parse_word(), found.group(1)
+            if operator in ("<<", "<<-"):
+                documents.append(lexer.queue_here_document(word, strips=operator == "<<-"))
+            else:
+                words.append(word)
+                writes += [word] if operator in _WRITES else []
             lexer.skip_blanks()
         if _REDIRECTION_TO_VARIABLE.match(lexer.text, lexer.at) and lexer.bash:
             raise UnsupportedSyntax
-        return tuple(words)
+        return Redirections(tuple(words), tuple(writes), tuple(documents))

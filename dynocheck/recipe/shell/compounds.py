@@ -89,8 +89,8 @@ def _parse_case(parser: ShellParser) -> Statement:
             lexer.skip_blanks()
         lexer.need(")")
         bodies.append(parser.parse_statements())
-        if lexer.take(";;") and lexer.char == "&":
-            raise UnsupportedSyntax
+        if not (lexer.bash and (lexer.take(";;&") or lexer.take(";&"))):
+            lexer.take(";;")
         lexer.skip_lines()
     parser.need("esac")
     return Branches(OpaqueCommand(tuple(words), _NOTHING), tuple(bodies))

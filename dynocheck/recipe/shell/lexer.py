@@ -4,9 +4,12 @@ import re
 from collections.abc import Callable
 
 from dynocheck.recipe.shell.syntax import (
+    HereDocument,
     ParameterExpansion,
     ShellWord,
+    Statement,
     Text,
+    UnclosedQuote,
     UnknownExpansion,
     UnsupportedSyntax,
     WordPart,
@@ -16,6 +19,7 @@ NAME = re.compile(r"[A-Za-z_]\w*", re.ASCII)
 OPERATORS = frozenset(" \t\n;&|<>()")
 MAX_DEPTH = 40
 
+_BRACED_NAME = re.compile(rf"{NAME.pattern}|[1-9](?![0-9])", re.ASCII)
 _ASSIGNS = re.compile(r"\+\+|--|(?<![=!<>])=(?!=)")
 _SETS_IN_BODY = re.compile(r"\$\{\w+:?=|\$\(\(.*(=|\+\+|--)")
 _DEFAULTS = re.compile(r":?[-=+?]")
@@ -35,7 +39,7 @@ class Lexer:
         self.at = 0
         self.bash = bash
         self.depth = 0
-        self._bodies: list[tuple[str, bool]] = []  # here-documents whose text starts on the next line
+        self._documents: list[HereDocument] = []  # those whose text starts on the next line
 
     def starts_with(self, expected: str) -> bool:
         return self.text.startswith(expected, self.at)
@@ -67,26 +71,43 @@ class Lexer:
         """Skip blank lines, and the here-documents that start after the first line end."""
         self.skip_blanks()
         while self.take("\n"):
-            for delimiter, strips in self._bodies:
-                self._skip_body(delimiter, strips=strips)
-            self._bodies = []
+            for document in self._documents:
+                self._read_document(document)
+            self._documents = []
             self.skip_blanks()
 
-    def queue_here_document(self, delimiter: ShellWord, *, strips: bool) -> None:
+    def queue_here_document(self, delimiter: ShellWord, *, strips: bool) -> HereDocument:
         if delimiter.literal is None:
             raise UnsupportedSyntax
-        self._bodies.append((delimiter.literal, strips))
+        quoted = any(isinstance(part, Text) and part.quoted for part in delimiter.parts)
+        document = HereDocument(delimiter.literal, strips, expands=not quoted)
+        self._documents.append(document)
+        return document
 
-    def _skip_body(self, delimiter: str, *, strips: bool) -> None:
+    def _read_document(self, document: HereDocument) -> None:
+        document.start = self.at
+        lines = []
         while self.at < len(self.text):
-            line, _, _ = self.text[self.at :].partition("\n")
-            self.at = min(self.at + len(line) + 1, len(self.text))
-            if _SETS_IN_BODY.search(line):
+            end = self.text.find("\n", self.at)
+            end = len(self.text) if end < 0 else end
+            line = self.text[self.at : end].lstrip("\t" if document.strips else "")
+            self.at = min(end + 1, len(self.text))
+            if line == document.delimiter:
+                break
+            if document.expands and _SETS_IN_BODY.search(line):
                 raise UnsupportedSyntax
-            if (line.lstrip("\t") if strips else line) == delimiter:
-                return
+            lines.append(f"{line}\n")
+        document.text = "".join(lines)
 
-    def read_word(self, nested: Callable[[str], None], stops: frozenset[str] = OPERATORS) -> ShellWord:
+    def read_expanding(self, nested: Callable[[str], Statement]) -> list[WordPart]:
+        """Read the whole text as that of a here-document, in which quotes have no meaning."""
+        self.text = self.text.replace('\\"', '\\\\"')
+        parts: list[WordPart] = []
+        while self.char:
+            parts += self._read_quoted_part(nested)
+        return parts
+
+    def read_word(self, nested: Callable[[str], Statement], stops: frozenset[str] = OPERATORS) -> ShellWord:
         """Read the word at the current position.
 
         :param nested: parses statements up to, but not including, the given text.
@@ -97,7 +118,7 @@ class Lexer:
             raise UnsupportedSyntax
         return ShellWord(tuple(parts), start, self.at)
 
-    def _read_parts(self, nested: Callable[[str], None], stops: frozenset[str]) -> list[WordPart]:
+    def _read_parts(self, nested: Callable[[str], Statement], stops: frozenset[str]) -> list[WordPart]:
         parts: list[WordPart] = []
         while self.char and (self.char not in stops or self.is_at_substitution()):
             if self.take("\\\n"):
@@ -136,27 +157,30 @@ class Lexer:
     def _read_until(self, end: str) -> str:
         found = self.text.find(end, self.at)
         if found < 0:
-            raise UnsupportedSyntax
+            raise UnclosedQuote(self.at - 1)
         text, self.at = self.text[self.at : found], found + len(end)
         return text
 
-    def _read_double_quoted(self, nested: Callable[[str], None], end: str = '"') -> list[WordPart]:
+    def _read_double_quoted(self, nested: Callable[[str], Statement], end: str = '"') -> list[WordPart]:
         parts: list[WordPart] = []
+        start = self.at
         while not self.take(end):
             if not self.char:
-                raise UnsupportedSyntax
-            if self.take("\\\n"):
-                continue
-            if self.char in ("$", "`"):
-                parts += self._read_dollar(nested, quoted=True)
-            elif self.char == "\\" and self.text[self.at + 1 : self.at + 2] in tuple(_IN_QUOTES):
-                self.at += 1
-                parts.append(Text(self._read_char(), quoted=True))
-            else:
-                parts.append(Text(self._read_plain(_PLAIN_IN_QUOTES), quoted=True))
+                raise UnclosedQuote(start - 1) if end == '"' else UnsupportedSyntax
+            parts += self._read_quoted_part(nested)
         return parts
 
-    def _read_dollar(self, nested: Callable[[str], None], *, quoted: bool) -> list[WordPart]:
+    def _read_quoted_part(self, nested: Callable[[str], Statement]) -> list[WordPart]:
+        if self.take("\\\n"):
+            return []
+        if self.char in ("$", "`"):
+            return self._read_dollar(nested, quoted=True)
+        if self.char == "\\" and self.text[self.at + 1 : self.at + 2] in tuple(_IN_QUOTES):
+            self.at += 1
+            return [Text(self._read_char(), quoted=True)]
+        return [Text(self._read_plain(_PLAIN_IN_QUOTES), quoted=True)]
+
+    def _read_dollar(self, nested: Callable[[str], Statement], *, quoted: bool) -> list[WordPart]:
         """Read the expansion that starts with `$` or a backquote."""
         self.depth += 1
         if self.depth > MAX_DEPTH:
@@ -166,21 +190,22 @@ class Lexer:
         finally:
             self.depth -= 1
 
-    def _read_expansion(self, nested: Callable[[str], None], *, quoted: bool) -> list[WordPart]:
+    def _read_expansion(self, nested: Callable[[str], Statement], *, quoted: bool) -> list[WordPart]:
         if self.take("`"):
             return [self._skip_escaped_until("`")]
         self.need("$")
         if self.take("{"):
             return [self._read_braced(nested, quoted=quoted)]
         if self.take("("):
-            return [self._read_arithmetic() if self.starts_with("(") else self._read_nested(nested)]
+            return [self._read_arithmetic(nested) if self.starts_with("(") else self._read_nested(nested)]
         if name := NAME.match(self.text, self.at):
             self.at = name.end()
             return [ParameterExpansion(name.group(), "", (), quoted)]
         if self.char in tuple("0123456789@*#?-$!"):
-            self.at += 1
-            return [UnknownExpansion()]
-        if self.starts_with("[") or self.starts_with("\\\n"):
+            return [_make_special(self._read_char(), quoted=quoted)]
+        if self.bash and self.take("["):
+            return [UnknownExpansion(find_arithmetic_names(self._read_until("]")))]
+        if self.starts_with("\\\n"):
             raise UnsupportedSyntax
         if self.bash and not quoted and self.take("'"):
             return [self._skip_escaped_until("'")]
@@ -194,18 +219,23 @@ class Lexer:
             self.at += char == "\\"
         return UnknownExpansion()
 
-    def _read_nested(self, nested: Callable[[str], None]) -> UnknownExpansion:
-        nested(")")
+    def _read_nested(self, nested: Callable[[str], Statement]) -> UnknownExpansion:
+        runs = nested(")")
         self.need(")")
-        return UnknownExpansion()
+        return UnknownExpansion(runs=runs)
 
-    def _read_arithmetic(self) -> UnknownExpansion:
+    def _read_arithmetic(self, nested: Callable[[str], Statement]) -> UnknownExpansion:
         """Read `$((...))`, or a command substitution that starts with a subshell, from its second `(`."""
         start, open_ = self.at, 1
         while open_:
+            if self.char in ("$", "`"):
+                self._read_dollar(nested, quoted=True)
+                continue
             char = self._read_char() if self.char else ""
-            if char in ("", "'", '"', "\\"):
+            if char in ("", "'", "\\"):
                 raise UnsupportedSyntax
+            if char == '"':
+                self._read_double_quoted(nested)
             open_ += (char == "(") - (char == ")")
         return UnknownExpansion(find_arithmetic_names(self.text[start : self.at]))
 
@@ -218,8 +248,8 @@ class Lexer:
         self.at = end + 2
         return find_arithmetic_names(expression)
 
-    def _read_braced(self, nested: Callable[[str], None], *, quoted: bool) -> WordPart:
-        name = NAME.match(self.text, self.at)
+    def _read_braced(self, nested: Callable[[str], Statement], *, quoted: bool) -> WordPart:
+        name = _BRACED_NAME.match(self.text, self.at)
         if name is None:
             self._read_parts(nested, frozenset("}"))
             self.need("}")
@@ -244,6 +274,14 @@ class Lexer:
         if operator is None and self.at - 1 > start:
             return UnknownExpansion(find_arithmetic_names(self.text[start : self.at]))
         return ParameterExpansion(name.group(), operator.group() if operator else "", tuple(default), quoted)
+
+
+def _make_special(char: str, *, quoted: bool) -> WordPart:
+    """The expansion `$` and this character: known are those of arguments."""
+    if char in "123456789":
+        return ParameterExpansion(char, "", (), quoted)
+    whole = char == "@" or (char == "*" and not quoted)
+    return ParameterExpansion("@", "[@]", (), quoted) if whole else UnknownExpansion()
 
 
 def find_arithmetic_names(expression: str) -> frozenset[str]:

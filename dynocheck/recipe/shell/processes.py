@@ -1,7 +1,6 @@
 """Lists the commands that `command` and `args` of a container run, as the kubelet and the shell read them."""
 
 import re
-import shlex
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import chain
@@ -9,9 +8,27 @@ from typing import NamedTuple
 
 from dynocheck.recipe.references import Environment, expand, expand_in_script
 from dynocheck.recipe.shell import syntax
-from dynocheck.recipe.shell.parser import parse
-from dynocheck.recipe.shell.syntax import Assignment, ShellWord, SimpleCommand, Statement, walk
+from dynocheck.recipe.shell.parser import parse, parse_document
+from dynocheck.recipe.shell.scripts import (
+    Files,
+    Script,
+    find_inline_script,
+    find_script_file,
+    is_bash,
+    normalize_path,
+    reads_standard_input,
+)
+from dynocheck.recipe.shell.syntax import (
+    Assignment,
+    ParameterExpansion,
+    ShellWord,
+    SimpleCommand,
+    Statement,
+    UnsupportedSyntax,
+    walk,
+)
 from dynocheck.recipe.shell.variables import (
+    POSITIONAL,
     Unset,
     Variables,
     find_assigned,
@@ -19,14 +36,15 @@ from dynocheck.recipe.shell.variables import (
     find_set_by_command,
     find_set_in_word,
 )
-from dynocheck.recipe.shell.words import expand_value, expand_words
+from dynocheck.recipe.shell.words import expand_document, expand_value, expand_words
 
-_SHELLS = ("sh", "bash", "dash", "ash")
 MAX_SCRIPT = 128 * 1024  # characters: the longest argument that Linux accepts
 _LAUNCH = re.compile(r"-m\s+([a-z]\w*\.[\w.]+)")
+_MAX_PASTED = 1024 * 1024  # characters that are parsed: a line that cannot be parsed is skipped
 _MAX_DEPTH = 3  # scripts that run each other, as in sh -c "sh -c ..."
 # They print a command or run it on another host.
 _ELSEWHERE = {"echo", "printf", "kubectl", "ssh", "docker", "srun"}
+_SET_OPTION = re.compile(r"[-+]|(pipefail|errexit|nounset|xtrace|posix)\Z")
 _SPECIAL = {":", ".", "eval", "exec", "exit", "export", "readonly", "return", "set", "shift", "trap", "unset"}
 
 
@@ -40,55 +58,82 @@ class Token(NamedTuple):
 
 
 class Process(NamedTuple):
-    """A command: its arguments, and the variables that its script sets for it, None if unknown."""
+    """A command: its arguments, and the variables that its script sets for it, None if unknown.
+
+    `writes` are the files that its output is redirected to.
+    """
 
     words: tuple[Token, ...]
     variables: Mapping[str, str | None] = {}
+    writes: tuple[str | None, ...] = ()
 
 
 _Commands = Iterator[Process]
+_NO_FILES: Mapping[str, str] = {}
 
 
 def find_processes(
-    argv: Sequence[str | None], environment: Environment, *, is_open: bool = False
+    argv: Sequence[str | None],
+    environment: Environment,
+    *,
+    is_open: bool = False,
+    files: Mapping[str, str] = _NO_FILES,
 ) -> _Commands:
     """The commands that a container runs, in order.
 
     :param argv: the elements of its command and args; None for an element that is not a string.
     :param environment: its variables; None for an unknown value.
     :param is_open: whether it has variables besides those.
+    :param files: the text of files in it by path. A token of the first has the source `len(argv)`.
     :return: one command for an exec form, any number for a shell script. Every branch and function of a
         script counts as run. An unknown word stands for any number of arguments.
     """
     texts = [None if text is None else expand(text, environment, is_open=is_open) for text in argv]
-    at = _find_script(texts)
-    if at is None:
+    variables = Variables(environment, is_open=is_open)
+    scripts = {path: Script(text, len(argv) + i) for i, (path, text) in enumerate(files.items())}
+    at = find_inline_script(texts)
+    if at is None and (found := find_script_file(texts, scripts)) is not None:
+        place, script = found
+        variables.put_arguments(texts[place + 1 :])
+        bash = is_bash((*texts[:place], script.interpreter))
+        yield from _follow_script(script, variables, scripts, bash=bash)
+    elif at is None:
         pairs = enumerate(zip(texts, argv, strict=True))
         yield Process(tuple(Token(text, raw or "", i) for i, (text, raw) in pairs))
-        return
-    raw = argv[at]
-    if raw is not None:
-        raw = _insert_arguments(raw, texts[at + 2 :])
-        script = expand_in_script(raw, environment, is_open=is_open)[:MAX_SCRIPT]
-        yield from _follow_script(
-            script, at, Variables(environment, is_open=is_open), bash=_is_bash(texts[:at])
-        )
+    elif (raw := argv[at]) is not None:
+        script = Script(expand_in_script(raw, environment, is_open=is_open)[:MAX_SCRIPT], at)
+        _put_arguments(variables, texts[at + 1 :])
+        yield from _follow_script(script, variables, scripts, bash=is_bash(texts[:at]))
 
 
-def _insert_arguments(script: str, arguments: Sequence[str | None]) -> str:
-    """A script with the elements behind it, its `$1` and so on, in place of `"$@"`, where all are known."""
-    if not arguments or None in arguments:
-        return script
-    return script.replace('"$@"', shlex.join(map(str, arguments)).replace("$", "$$"))
+def find_unclosed_quote(argv: Sequence[str | None]) -> Token | None:
+    """A quote that does not end in the script that a container runs: its shell stops there."""
+    at = find_inline_script(argv)
+    script = argv[at] if at is not None else None
+    if at is None or script is None or len(script) > MAX_SCRIPT:
+        return None
+    unclosed = parse(script.replace("$$", "$"), bash=is_bash(argv[:at])).unclosed
+    if unclosed is None:
+        return None
+    line = script.replace("$$", "$").count("\n", 0, unclosed)
+    return Token(None, script.splitlines()[line].strip(), at, line)
+
+
+def _put_arguments(variables: Variables, texts: Sequence[str | None]) -> None:
+    """Set `$0`, `$1` and so on to what stands behind a script."""
+    if texts:
+        variables.put("0", texts[0])
+    variables.put_arguments(texts[1:])
 
 
 def _follow_script(
-    script: str, source: int, variables: Variables, *, bash: bool, depth: int = 0
+    script: Script, variables: Variables, files: Files, *, bash: bool, depth: int = 0
 ) -> _Commands:
     """The commands of a script; in the part that cannot be parsed, only `-m MODULE` is found."""
-    lines, rest = parse(script, bash=bash)
-    yield from _ScriptRunner(script, source, lines, variables, bash=bash, depth=depth).follow()
-    yield from _find_launches(rest, source, script.count("\n", 0, len(script) - len(rest)))
+    lines, rest, _ = parse(script.text, bash=bash)
+    yield from _ScriptRunner(script, lines, variables, files, bash=bash, depth=depth).follow()
+    read = script.text.count("\n", 0, len(script.text) - len(rest))
+    yield from _find_launches(rest, script.source, script.line + read)
 
 
 def _find_launches(text: str, source: int, line: int) -> _Commands:
@@ -99,24 +144,25 @@ def _find_launches(text: str, source: int, line: int) -> _Commands:
         yield Process(tuple(Token(text, spelled, source, at) for text, spelled in words))
 
 
-def _is_bash(texts: Iterable[str | None]) -> bool:
-    return next((name for text in texts if (name := _strip_folder(text)) in _SHELLS), "") == "bash"
+def find_pasted(text: str, variables: Variables) -> _Commands:
+    """The commands of a text that is pasted into bash, without the lines that cannot be parsed.
+
+    :param variables: those that are set so far; the text's own are added.
+    """
+    line, room = 0, _MAX_PASTED
+    while text and (room := room - len(text)) > 0:
+        lines, rest, _ = parse(text, bash=True)
+        yield from _ScriptRunner(Script(text, 0, line), lines, variables, {}, bash=True, depth=0).follow()
+        line += text.count("\n", 0, len(text) - len(rest)) + 1
+        text = rest.partition("\n")[2]
 
 
-def _strip_folder(text: str | None) -> str:
-    return (text or "").rpartition("/")[2]
+class _Call(NamedTuple):
+    """A script that a command runs, with the variables it starts with."""
 
-
-def _find_script(texts: Sequence[str | None]) -> int | None:
-    """The index of SCRIPT in `[WRAPPER ...] sh -c SCRIPT`; None if the arguments run no script."""
-    start = next((i for i, text in enumerate(texts) if _strip_folder(text) in _SHELLS), len(texts))
-    for i in range(start + 1, len(texts) - 1):
-        text = texts[i] or ""
-        if re.fullmatch(r"-[a-z]*c[a-z]*", text):
-            return i + 1
-        if not text.startswith(("-", "+")) and texts[i - 1] not in ("-o", "+o", "-O", "+O"):
-            return None
-    return None
+    script: Script
+    variables: Variables
+    bash: bool
 
 
 class _ScriptRunner:
@@ -124,31 +170,36 @@ class _ScriptRunner:
 
     def __init__(
         self,
-        text: str,
-        source: int,
+        script: Script,
         lines: Sequence[Statement],
         variables: Variables,
+        files: Files,
         *,
         bash: bool,
         depth: int,
     ) -> None:
-        self._text = text
+        self._script = script
         self._bash = bash
         self._depth = depth
-        self._line_ends = [match.start() for match in re.finditer("\n", text)]
-        self._source = source
+        self._line_ends = [match.start() for match in re.finditer("\n", script.text)]
         self._lines = lines
         self._variables = variables
+        self._files = dict(files)
         self._environment = variables.copy()
-        self._functions: set[str] = set()
+        self._functions: dict[str, Statement] = {}
+        self._called: set[str] = set()
+        self._reads_code = any(map(_reads_code, chain.from_iterable(map(walk, lines))))
+        self._calls = 0  # functions that are being followed
         self._exported: set[str] = set()
-        self._assigned = {name for line in lines for name in find_assigned(line)}
+        assigned = {name for line in lines for name in find_assigned(line)}
+        self._assigned = assigned.difference(POSITIONAL)
         self._variables.splits = "IFS" not in self._assigned
 
     def follow(self) -> _Commands:
         for statement in chain.from_iterable(map(walk, self._lines)):
+            self._called |= {statement.name} if isinstance(statement, SimpleCommand) else set()
             if isinstance(statement, syntax.FunctionDefinition):
-                self._functions.add(statement.name)
+                self._functions[statement.name] = statement.body
                 self._variables.frozen |= find_assigned(statement.body)
                 self._variables.opaque |= any(map(_reads_code, walk(statement.body)))
             elif isinstance(statement, SimpleCommand) and statement.declares:
@@ -175,8 +226,9 @@ class _ScriptRunner:
             case syntax.Loop(_, body):
                 self._variables.forget(find_assigned(statement))
                 yield from self._follow_maybe(body)
-            case syntax.FunctionDefinition(_, body):
-                yield from self._follow_subshell(body, unknown=self._assigned)
+            case syntax.FunctionDefinition(name, body):
+                if not (name in self._called and self._depends_on_call(body)):
+                    yield from self._follow_subshell(body, unknown=(*self._assigned, *POSITIONAL))
 
     def _follow_subshell(self, statement: Statement, unknown: Iterable[str] = ()) -> _Commands:
         """Follow what runs in its own process or is a function body: its assignments have no effect here."""
@@ -204,6 +256,10 @@ class _ScriptRunner:
         self._variables.doubt(before)
 
     def _follow_simple(self, command: SimpleCommand) -> _Commands:
+        targets = command.redirections.targets
+        for part in chain.from_iterable(map(_list_parts, (*command.assignments, *command.words))):
+            if isinstance(part, syntax.UnknownExpansion) and part.runs is not None:
+                yield from self._follow_subshell(part.runs)
         if not command.words:
             for assignment in command.assignments:
                 self._assign(assignment)
@@ -211,45 +267,140 @@ class _ScriptRunner:
             if self._variables.locked & names:
                 self._variables.forget(names)  # assignments after the one that fails are not made
         elif command.declares or command.name == "unset":
+            if any(literal == "-m" for literal in _list_literals(command)):
+                yield self._expand_call(command)  # a program whose line was joined to this one
             self._declare(command)
         else:
-            before = self._variables.make_inner(self._variables.copy()) if command.name == "eval" else None
-            yield from self._follow_nested(command.name, self._expand_call(command), before)
-        self._variables.forget(name for word in command.aside for name in find_set_in_word(word))
+            inherits = command.name in ("eval", ".", "source")
+            before = self._variables.make_inner(self._variables.copy()) if inherits else None
+            arguments = self._variables.get_array("@")
+            process = self._expand_call(command)
+            self._write_file(command, process)
+            if (call := self._find_call(command, process, before)) is not None:
+                yield from self._follow_call(call, process)
+            elif command.name in self._functions:
+                yield from self._follow_function(self._functions[command.name], process)
+            else:
+                yield process
+                yield from self._find_hidden(command, process)
+            self._change_arguments(command.name, [word.text for word in process.words[1:]], arguments)
+        self._variables.forget(name for word in targets for name in find_set_in_word(word))
 
-    def _follow_nested(self, name: str | None, process: Process, before: Variables | None) -> _Commands:
-        """The command itself, or the commands of the script that `eval` or `sh -c` runs.
+    def _find_call(self, command: SimpleCommand, process: Process, before: Variables | None) -> _Call | None:
+        """The script that a command runs; None if it runs none, or one that is not known.
 
-        :param before: for `eval`, the variables as they were before it.
+        :param before: for what runs in this shell, the variables as they were before it.
         """
-        words = process.words
-        texts = [word.text for word in words]
-        at = None if name in _ELSEWHERE else _find_script(texts) if before is None else 1
-        if at is None or at >= len(words) or self._depth >= _MAX_DEPTH:
-            yield process
-            return
-        token, parts = words[at], texts[at : None if before else at + 1]
-        if None in parts:
-            yield process
-            yield from _find_launches(token.spelled, token.source, token.line)
-            return
-        script = " ".join(map(str, parts))
+        words, texts = process.words, [word.text for word in process.words]
+        if command.name in _ELSEWHERE or self._depth >= _MAX_DEPTH:
+            return None
+        if command.name == "eval":
+            joined = None if None in texts or len(texts) == 1 else " ".join(map(str, texts[1:]))
+            script = None if joined is None else Script(joined, words[1].source, words[1].line)
+            return self._enter(script, before, self._bash)
         inner = before or self._variables.make_inner({**self._environment, **process.variables})
-        inner.room = self._variables.room
-        bash = self._bash if before else _is_bash(texts[:at])
-        for nested in _follow_script(script, token.source, inner, bash=bash, depth=self._depth + 1):
-            moved = tuple(word._replace(line=token.line + word.line) for word in nested.words)
-            yield Process(moved, {**process.variables, **nested.variables})
-        self._variables.room = inner.room
+        at = find_inline_script(texts)
+        if at is not None:
+            text, word = texts[at], words[at]
+            _put_arguments(inner, texts[at + 1 :])
+            script = None if text is None else Script(text, word.source, word.line)
+            return self._enter(script, inner, is_bash(texts[:at]))
+        if (found := find_script_file(texts, self._files)) is not None:
+            place, script = found
+            if before is None or texts[place + 1 :]:
+                inner.put_arguments(texts[place + 1 :])
+            bash = self._bash if before is not None else is_bash((*texts[:place], script.interpreter))
+            return self._enter(script, inner, bash)
+        if command.redirections.documents and reads_standard_input(texts):
+            inner.put_arguments(())
+            return self._enter(self._read_document(command), inner, is_bash(texts))
+        return None
+
+    def _enter(self, script: Script | None, variables: Variables | None, bash: bool) -> _Call | None:
+        """A script to follow, while all that are followed are not too long together."""
+        self._variables.room -= len(script.text) if script else 0
+        if script is None or variables is None or self._variables.room < 0:
+            return None
+        return _Call(script, variables, bash)
+
+    def _follow_call(self, call: _Call, process: Process) -> _Commands:
+        call.variables.room = self._variables.room
+        depth = self._depth + 1
+        for nested in _follow_script(call.script, call.variables, self._files, bash=call.bash, depth=depth):
+            yield nested._replace(variables={**process.variables, **nested.variables})
+        self._variables.room = call.variables.room
+
+    def _depends_on_call(self, body: Statement) -> bool:
+        """Whether a function is followed where it is called, instead of where it is made."""
+        return _uses_arguments(body) and not self._reads_code
+
+    def _follow_function(self, body: Statement, process: Process) -> _Commands:
+        """The commands of a function that uses its arguments; of another, they are found where it is made."""
+        self._variables.room -= len(self._script.text)
+        if not self._depends_on_call(body) or self._calls >= _MAX_DEPTH or self._variables.room < 0:
+            yield process
+            return
+        before = self._variables.copy()
+        self._variables.put_arguments([word.text for word in process.words[1:-1]])
+        self._calls += 1
+        yield from self._follow_statement(body)
+        self._calls -= 1
+        self._variables.restore(before)
+
+    @staticmethod
+    def _find_hidden(command: SimpleCommand, process: Process) -> _Commands:
+        """The programs in a script that is only partly known."""
+        if command.name in _ELSEWHERE:
+            return
+        at = 1 if command.name == "eval" else find_inline_script([word.text for word in process.words])
+        if at is not None and at < len(process.words):
+            word = process.words[at]
+            yield from _find_launches(word.spelled, word.source, word.line)
+
+    def _write_file(self, command: SimpleCommand, process: Process) -> None:
+        """Note the file that `cat > FILE <<EOF` or `tee FILE <<EOF` writes."""
+        texts = [word.text for word in process.words]
+        if not command.redirections.documents or command.name not in ("cat", "tee"):
+            return
+        paths = texts[1:] if command.name == "tee" else process.writes
+        script = self._read_document(command)
+        if script is not None:
+            self._files |= {normalize_path(path): script for path in paths if path}
+
+    def _read_document(self, command: SimpleCommand) -> Script | None:
+        """The text of a command's last here-document; None if it has an expansion that is not supported."""
+        document = command.redirections.documents[-1]
+        text = document.text
+        if document.expands and any(char in text for char in "$`\\"):
+            try:
+                text = expand_document(parse_document(text, bash=self._bash), self._variables)
+            except UnsupportedSyntax:
+                return None
+        line = self._script.line + bisect_left(self._line_ends, document.start)
+        return Script(text, self._script.source, line)
+
+    def _change_arguments(
+        self, name: str, texts: Sequence[str | None], before: Sequence[str | None] | None
+    ) -> None:
+        """Follow `set -- WORD ...` and `shift`.
+
+        :param before: what `$@` was before it; None if unknown.
+        """
+        if name == "set" and "--" in texts:
+            self._variables.put_arguments(texts[texts.index("--") + 1 :])
+        elif name == "shift" and not texts and before is not None:
+            self._variables.put_arguments(before[1:])
+        elif name == "shift" or (name == "set" and not all(_SET_OPTION.match(text or "") for text in texts)):
+            self._variables.forget(POSITIONAL)
 
     def _expand_call(self, command: SimpleCommand) -> Process:
         words = [word for word in command.words if isinstance(word, ShellWord)]
         tokens = [
             Token(
                 text,
-                self._text[word.start : word.end],
-                self._source,
-                bisect_left(self._line_ends, word.start),
+                self._script.text[word.start : word.end],
+                self._script.source,
+                self._script.line + bisect_left(self._line_ends, word.start),
             )
             for word, texts in zip(words, expand_words(words, self._variables), strict=True)
             for text in texts
@@ -263,8 +414,9 @@ class _ScriptRunner:
         if _reads_code(command):
             self._variables.opaque = True
         if command.name in self._functions:
-            tokens.append(Token(None, "", self._source))  # the function may add arguments
-        return Process(tuple(tokens), changed)
+            tokens.append(Token(None, "", self._script.source))  # the function may add arguments
+        writes = tuple(expand_value(word, self._variables) for word in command.redirections.writes)
+        return Process(tuple(tokens), changed, writes)
 
     def _collect_environment(self, command: SimpleCommand) -> dict[str, str | None]:
         """The variables of a command that differ from those of the container."""
@@ -342,3 +494,19 @@ def _reads_code(statement: Statement) -> bool:
     file = statement.words[1] if len(statement.words) == 2 else None
     path = file.literal if isinstance(file, ShellWord) else None
     return statement.name == "eval" or not (path or "").endswith("/bin/activate")
+
+
+def _uses_arguments(body: Statement) -> bool:
+    """Whether a function uses `$@`, `$1` and so on."""
+    return any(
+        isinstance(part, ParameterExpansion) and part.name in POSITIONAL
+        for statement in walk(body)
+        if isinstance(statement, SimpleCommand)
+        for word in statement.words
+        for part in _list_parts(word)
+    )
+
+
+def _list_parts(word: ShellWord | Assignment) -> Iterator[syntax.WordPart]:
+    values = (word,) if isinstance(word, ShellWord) else (word.value, *(word.elements or ()))
+    return (part for value in values if value is not None for part in value.parts)

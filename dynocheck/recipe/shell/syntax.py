@@ -5,11 +5,19 @@ that need execution are `UnknownExpansion`.
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 
 class UnsupportedSyntax(Exception):
     """The text is not a shell script, or uses syntax that this parser does not support."""
+
+
+class UnclosedQuote(UnsupportedSyntax):
+    """A quote, at the offset `at`, does not end: no shell runs the command that it is in."""
+
+    def __init__(self, at: int) -> None:
+        self.at = at
 
 
 class Text(NamedTuple):
@@ -20,7 +28,7 @@ class Text(NamedTuple):
 
 
 class ParameterExpansion(NamedTuple):
-    """`$NAME` or `${NAME:-default}`; the operator is `[@]` for bash's `${NAME[@]}`."""
+    """`$NAME` or `${NAME:-default}`; the operator is `[@]` for bash's `${NAME[@]}`, and for `$@`."""
 
     name: str
     operator: str
@@ -29,9 +37,10 @@ class ParameterExpansion(NamedTuple):
 
 
 class UnknownExpansion(NamedTuple):
-    """An expansion with an unknown result; `sets` are the variables that it may set."""
+    """An expansion with an unknown result: the variables that it may set, and what `$(...)` runs."""
 
     sets: frozenset[str] = frozenset()
+    runs: "Statement | None" = None
 
 
 WordPart: TypeAlias = Text | ParameterExpansion | UnknownExpansion
@@ -61,12 +70,31 @@ class Assignment(NamedTuple):
     elements: tuple[ShellWord, ...] | None = None
 
 
+@dataclass
+class HereDocument:
+    """A here-document; `start` is the offset of its text. It `expands` unless its delimiter is quoted."""
+
+    delimiter: str
+    strips: bool
+    expands: bool
+    text: str = ""
+    start: int = 0
+
+
+class Redirections(NamedTuple):
+    """The targets of redirections, those among them that are written to, and the here-documents."""
+
+    targets: tuple[ShellWord, ...] = ()
+    writes: tuple[ShellWord, ...] = ()
+    documents: tuple[HereDocument, ...] = ()
+
+
 class SimpleCommand(NamedTuple):
-    """A command; `aside` are its redirection targets, `declares` is true for `export` and the like."""
+    """A command; `declares` is true for `export` and the like."""
 
     assignments: tuple[Assignment, ...]
     words: tuple[ShellWord | Assignment, ...]
-    aside: tuple[ShellWord, ...]
+    redirections: Redirections
     declares: bool = False
 
     @property

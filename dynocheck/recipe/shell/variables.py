@@ -1,7 +1,7 @@
 """The known values of shell variables while a script is interpreted."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 
 from dynocheck.recipe.references import UNKNOWN, Environment, is_injected
@@ -27,6 +27,7 @@ _OWN = re.compile(
 )
 
 
+POSITIONAL = ("@", *map(str, range(1, 10)))
 _ELEMENTS, _BEFORE = "[@]", "\0"  # an array is stored under NAME[@], each element after a separator
 _MAX_EXPANDED = 1024 * 1024  # characters that the expansions of one script may produce
 
@@ -43,7 +44,7 @@ class Variables:
     """
 
     def __init__(self, environment: Environment, *, is_open: bool) -> None:
-        self._values: dict[str, str | None] = dict(environment)
+        self._values: dict[str, str | None] = {"0": None, **environment}
         self._is_open = is_open
         self.frozen: set[str] = set()  # set by a function or declared with a type: never known
         self.locked: set[str] = set()  # declared `readonly`: later assignments fail
@@ -77,6 +78,14 @@ class Variables:
             self._values[f"{name}{_ELEMENTS}"] = "".join(
                 _BEFORE + (UNKNOWN if element is None else element) for element in elements
             )
+
+    def put_arguments(self, arguments: Sequence[str | None]) -> None:
+        """Set `$@`, `$1` and so on."""
+        for name in POSITIONAL:
+            self.unset(name)
+        self.put_array("@", arguments)
+        for name, argument in zip(POSITIONAL[1:], arguments, strict=False):
+            self.put(name, argument)
 
     def put(self, name: str, value: str | None) -> None:
         self._values[name] = None if name in self.locked else value
@@ -136,10 +145,10 @@ def find_assigned(statement: Statement) -> set[str]:
 
 def _find_set_names(statement: Statement) -> Iterator[str]:
     match statement:
-        case SimpleCommand(assignments, words, aside):
+        case SimpleCommand(assignments, words, redirections):
             for assignment in assignments:
                 yield from find_set_by_assignment(assignment)
-            for word in (*words, *aside):
+            for word in (*words, *redirections.targets):
                 yield from (
                     find_set_by_assignment(word) if isinstance(word, Assignment) else find_set_in_word(word)
                 )
@@ -162,6 +171,8 @@ def find_set_by_assignment(assignment: Assignment) -> Iterator[str]:
 
 def find_set_by_command(command: SimpleCommand) -> Iterator[str]:
     """The variables that a builtin such as `read` or `export` sets: those in its arguments."""
+    if command.name in ("set", "shift"):
+        yield from POSITIONAL
     if command.name in _SETTING | _DECLARING:
         for word in command.words[1:]:
             literal = word.literal if isinstance(word, ShellWord) else None
@@ -176,7 +187,7 @@ def find_set_in_word(word: ShellWord) -> Iterator[str]:
     while pending:
         part = pending.pop()
         match part:
-            case UnknownExpansion(names):
+            case UnknownExpansion(names, _):
                 yield from names
             case ParameterExpansion(name, operator, default, _):
                 pending.extend(default)

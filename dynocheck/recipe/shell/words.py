@@ -1,6 +1,6 @@
 """Expands the words of a shell command as far as possible without running it.
 
-Unknown are the results of: command substitution, arithmetic, array slices, positional and special parameters,
+Unknown are the results of: command substitution, arithmetic, array slices, special parameters,
 `$'...'`, tilde and brace expansion, globbing, and every operator of `${...}` except those for defaults.
 """
 
@@ -11,11 +11,11 @@ from typing import NamedTuple
 
 from dynocheck.recipe.references import UNKNOWN
 from dynocheck.recipe.shell.syntax import ParameterExpansion, ShellWord, Text, UnknownExpansion, WordPart
-from dynocheck.recipe.shell.variables import Variables, find_set_in_word
+from dynocheck.recipe.shell.variables import POSITIONAL, Unset, Variables, find_set_in_word
 
 _PATTERN = re.compile(r"[*?\[]")
+_EMPTY = Text("", quoted=True)
 _TILDE = re.compile(r"(^|[:=])~")
-_AROUND = len('"${[@]}"')  # the characters around the name in a word that is a whole array
 _BLANKS = re.compile(r"[ \t\n]+")
 
 
@@ -45,13 +45,19 @@ def expand_words(words: Sequence[ShellWord], variables: Variables) -> list[list[
 def _expand_word(word: ShellWord, variables: Variables) -> list[str | None]:
     """Expand one word. The elements of an unquoted array are split again: known only if none has blanks."""
     whole = next((part for part in word.parts if isinstance(part, ParameterExpansion)), None)
-    if whole is None or whole.operator != "[@]" or word.end - word.start > len(whole.name) + _AROUND:
+    around = (part for part in word.parts if part is not whole)
+    if whole is None or whole.operator != "[@]" or any(part != _EMPTY for part in around):
         return _split_fields(list(_expand_parts(word.parts, variables)), splits=variables.splits)
     elements = variables.get_array(whole.name)
     if elements is None or whole.quoted:
         return [None] if elements is None else elements
     plain = variables.splits and all(element and not _is_split(element) for element in elements)
     return elements if plain else [None]
+
+
+def expand_document(parts: Sequence[WordPart], variables: Variables) -> str:
+    """The text of a here-document, with UNKNOWN in place of what is not known."""
+    return "".join(UNKNOWN if text is None else text for text, _ in _expand_parts(parts, variables))
 
 
 def expand_value(word: ShellWord, variables: Variables, *, declared: bool = False) -> str | None:
@@ -69,7 +75,7 @@ def expand_value(word: ShellWord, variables: Variables, *, declared: bool = Fals
 def _find_set_deeper(part: WordPart) -> Iterator[str]:
     """The variables that expanding a part may set where `_expand_parts` does not track it."""
     match part:
-        case UnknownExpansion(names):
+        case UnknownExpansion(names, _):
             yield from names
         case ParameterExpansion(_, _, default, _):
             yield from find_set_in_word(ShellWord(default, 0, 0))
@@ -96,6 +102,8 @@ def _expand_parameter(part: ParameterExpansion, variables: Variables) -> list[_P
         return [_Piece(None, kind)]
     found = variables.expand(part.name)
     known = found if isinstance(found, str) else None
+    if found is Unset.UNSET and part.name in POSITIONAL:
+        known = found = ""  # no image sets these
     operator = part.operator[-1:]
     if not operator or found is None:
         if operator == "=":

@@ -76,6 +76,13 @@ SETTING = shell("export MODE=agg", "SKU=h200")
         ('kubectl create secret generic a \\\n  --from-literal=HF_TOKEN="your-token"', []),
         ("cat <<EOF | kubectl apply -f -\nit's a document\nEOF", []),
         ("echo 'never closed", []),
+        ("kubectl delete dgd g > /dev/null 2>&1", []),
+        ("kubectl delete job $(kubectl get job -o name)", []),
+        ("kubectl apply -f /tmp/made.yaml -f ~/mine.yaml", []),
+        ("sed s/a/b/ vllm/agg/deploy.yaml > my.yaml && kubectl apply -f my.yaml", []),
+        ("cat > my.yaml <<'EOF'\na: 1\nEOF\nkubectl apply -f ./my.yaml", []),
+        ("kubectl apply -f there/qwen/vllm/agg/deploy.yaml", []),
+        ("kubectl apply -f vllm/gone.yaml \\\n  -n x 2>/dev/null", ["warn"]),
     ],
 )
 def test_commands(tmp_path: Path, command: str, expected: list[str]) -> None:
@@ -132,6 +139,9 @@ def test_a_number_that_is_not_the_graphs(tmp_path: Path, text: str, column: str)
     [
         (table("GPUs total", "`vllm/agg` | 8"), []),
         (table("GPUs", "[**vllm/agg**](vllm/agg/) | 8x H200"), []),
+        (table("GPUs", "`vllm/agg` | 2x4 H200"), []),
+        (table("GPUs", "`vllm/agg` | 8 B200"), []),
+        (table("GPUs", "`vllm/agg` | 1x XPU + 1x GPU"), ["skip"]),
         # a row that may mean something else
         (table("GPUs per worker", "`vllm/agg` | 4"), ["skip"]),
         (table("GPUs", "`vllm/disagg` | 4"), ["skip"]),

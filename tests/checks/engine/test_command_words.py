@@ -46,6 +46,17 @@ def test_a_word_that_nobody_takes(tmp_path: Path, script: str, line: str) -> Non
     assert line.removeprefix("- ") in found
 
 
+@pytest.mark.parametrize("quote", ["'", '"'])
+def test_a_quote_that_does_not_end(tmp_path: Path, quote: str) -> None:
+    given = run(tmp_path, f"set -e\n{START} \\\n  --model {quote}a/b \\\n  --tensor-parallel-size 4\n")
+    assert outcomes(command_words, given) == ["fail"]
+    assert read_lines(command_words, given) == [f"--model {quote}a/b \\"]
+
+
+def test_a_program_that_export_takes_as_its_words(tmp_path: Path) -> None:
+    assert outcomes(command_words, run(tmp_path, f"export A=1 {START} --model a/b")) == ["fail"]
+
+
 def test_a_command_that_is_one_string(tmp_path: Path) -> None:
     given = run(tmp_path, command=[f"{START} --model a/b"])
     assert outcomes(command_words, given) == ["fail"]
