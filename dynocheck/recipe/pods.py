@@ -153,6 +153,7 @@ class PodReader:
         files = {path: value.text or "" for path, value in scripts.items()}
         elements += scripts.values()
         cursors = [(element.line, element.column) for element in elements]
+        reached: dict[int, int] = {}  # the line of the last word of each element
         lines = self._lines.get(self._file, ())
         is_open = self._environments.is_open(source)
         argv = [element.text for element in elements[: len(elements) - len(files)]]
@@ -160,6 +161,9 @@ class PodReader:
             words = []
             for token in process.words:
                 element, cursor = elements[token.source], cursors[token.source]
+                if token.line < reached.get(token.source, 0):
+                    cursor = element.line, element.column  # a function that is followed where it is called
+                reached[token.source] = token.line
                 place, cursors[token.source] = locate_token(token, element, cursor, lines)
                 words.append(Word(token.text, *place))
             yield tuple(words), process.variables
