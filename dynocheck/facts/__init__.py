@@ -78,7 +78,7 @@ _NAMES = {
         PlatformType PlatformTypes ServiceEndpoints ServiceName Webhook find_operators
     """,
     "k8s.pods": """
-        POD_TEMPLATE_PATHS PodTemplate SecretReference find_secret_references index_containers
+        POD_TEMPLATE_PATHS PodTemplate SECRET_MAKERS SecretReference find_secret_references index_containers
         list_pod_templates
     """,
     "k8s.quantity": "QUANTITY_PATTERN parse_count parse_device_count parse_quantity",
