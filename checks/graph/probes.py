@@ -1,6 +1,6 @@
 """Checks the ports, paths and startup budgets of a graph's probes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import zip_longest
 from typing import NamedTuple
 
@@ -8,11 +8,12 @@ from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unju
 from dynocheck.checks.engine._coverage import describe_unjudged
 from dynocheck.engines import EngineInstance, detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
-from dynocheck.engines.model_lookup import CONFIG_FILES, resolve_model
+from dynocheck.engines.model_lookup import CONFIG_FILES, add_hub_configs, resolve_model
 from dynocheck.facts import (
     Component,
     Container,
     Graph,
+    HubModels,
     Launch,
     PodTemplate,
     Recipe,
@@ -42,7 +43,7 @@ class _Probe(NamedTuple):
     value: Value
 
 
-def _find_own_probes(recipes: Recipes) -> Iterator[_Probe]:
+def _find_own_probes(recipes: Iterable[Recipe]) -> Iterator[_Probe]:
     for recipe in recipes:
         pods = {
             (t.manifest.file, t.around.line, t.around.column): t
@@ -95,7 +96,7 @@ def probes(recipes: Recipes) -> Iterator[Result]:
 
 
 @check("graph.startup-budget", title="Startup probes allow time to load the weights")
-def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Result]:
+def startup_budget(recipes: Recipes, settings: Settings, models: HubModels | None = None) -> Iterator[Result]:
     """The kubelet restarts a container whose startup probe fails `failureThreshold` times, `periodSeconds`
     apart. If that is too short to read the weights, the container never becomes ready.
 
@@ -109,7 +110,7 @@ def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Result]:
     """
     probes = [
         (probe, engine)
-        for probe in _find_own_probes(recipes)
+        for probe in _find_own_probes(add_hub_configs(recipes, models))
         if probe.name == "startupProbe" and (engine := _find_engine(probe)) is not None
     ]
     if not probes:
