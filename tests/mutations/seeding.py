@@ -59,7 +59,12 @@ def sites(kind: Defect, roots: Collection[Path]) -> list[Site]:
         and re.search(kind.files, f"{model.name}/{file}")
         and re.search(kind.needs, text, re.MULTILINE)
         for match in re.finditer(kind.old, text, re.MULTILINE)
+        if not _is_comment(text, match.start()) and re.search(kind.after, text[: match.start()])
     ]
+
+
+def _is_comment(text: str, at: int) -> bool:
+    return text[text.rfind("\n", 0, at) + 1 : at].lstrip().startswith("#")
 
 
 def apply_defect(kind: Defect, text: str, start: int) -> tuple[str, set[int]]:

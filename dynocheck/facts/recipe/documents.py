@@ -84,7 +84,7 @@ class Value(msgspec.Struct, frozen=True, array_like=True):
 class Problem(msgspec.Struct, frozen=True):
     """An error in a file; if it is `fatal`, the rest of the file was not read.
 
-    `fix` is the remedy for one that is not fatal.
+    `fix` is the remedy for one that is not fatal. `when_rendered`: it goes once a template is rendered.
     """
 
     message: str
@@ -92,6 +92,7 @@ class Problem(msgspec.Struct, frozen=True):
     column: int | None = None
     fatal: bool = True
     fix: str = ""
+    when_rendered: bool = False
 
 
 class Manifest(msgspec.Struct, frozen=True):
