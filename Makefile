@@ -18,11 +18,11 @@ SAMPLE := tests/engines tests/kube/test_config.py tests/kube/test_credentials.py
 demo: $(VENV)/installed
 	@$(BIN)/dynocheck demo
 
-# What CI runs, with the locked versions. The first build of the control plane takes minutes, Dynamo's installation less.
+# What CI runs, with the locked versions, as two processes with a control plane each. The first build of the control plane takes minutes, Dynamo's installation less.
 test: lint
 	$(BIN)/python -m tests.controlplane.build
 	$(BIN)/python -m tests.dynamo.build
-	$(BIN)/python -m pytest -q $(ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile $(ARGS)
 
 # A sample of the tests, with the lowest and with the newest versions that pyproject.toml takes.
 test-lowest: RESOLUTION := lowest-direct

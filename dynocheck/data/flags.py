@@ -77,7 +77,7 @@ class _Table(msgspec.Struct, frozen=True):
     programs: dict[str, _Program]
 
 
-class FlagTable(msgspec.Struct, frozen=True):
+class FlagTable(msgspec.Struct, frozen=True, eq=False):
     """The options of one release of a program by every spelling; `source` is the package that names them.
 
     `mappings` are those that it makes of JSON: by name the keys that each has, and no others, with the name
@@ -96,8 +96,13 @@ class FlagTable(msgspec.Struct, frozen=True):
         if not spelled.startswith("--"):
             short = self.by_name.get(spelled[:2])
             return [short] if short is not None and len(spelled) > 2 else []
-        longer = (flag for name, flag in self.by_name.items() if name.startswith(spelled))
-        return list(dict.fromkeys(longer))
+        return list(_find_longer(self, spelled))
+
+
+@lru_cache(1 << 14)  # most flags are asked of several tables, for each worker that has them
+def _find_longer(table: FlagTable, prefix: str) -> tuple[Flag, ...]:
+    longer = (flag for name, flag in table.by_name.items() if name.startswith(prefix))
+    return tuple(dict.fromkeys(longer))
 
 
 class ImageRelease(msgspec.Struct, frozen=True):

@@ -150,7 +150,10 @@ class Dynamo:
         return name
 
     def _complete(self, url: str | None = None) -> bool:
-        """Whether the frontend serves, and knows every worker that runs."""
+        """Whether the frontend serves, and knows every worker that runs.
+
+        One that knows its workers for prefill still answers 503 until its way to them stands, so it is asked.
+        """
         wanted = Counter(_TYPES[name.partition("-")[0]] for name in self.status_ports)
         try:
             state = self.get(f"/v1/models/{self.model}/ready", url)
@@ -159,15 +162,28 @@ class Dynamo:
         have: Counter[str] = Counter()
         for namespace in state["namespaces"].values():
             have.update({name: kind["workers"] for name, kind in namespace["worker_types"].items()})
-        return bool(state["ready"]) and wanted <= have
+        return (
+            bool(state["ready"]) and wanted <= have and (not wanted["prefill"] or self._answers_prompt(url))
+        )
+
+    def _answers_prompt(self, url: str | None) -> bool:
+        body = json.dumps({"model": self.model, "prompt": "a", "max_tokens": 1}).encode()
+        request = urllib.request.Request(
+            f"{url or self.url}/v1/completions", body, {"Content-Type": "application/json"}
+        )
+        return _is_answered(request)
 
 
 _TYPES = {"agg": "aggregated", "prefill": "prefill", "decode": "decode"}
 
 
 def _answers(port: int) -> bool:
+    return _is_answered(f"http://127.0.0.1:{port}/health")
+
+
+def _is_answered(request: str | urllib.request.Request) -> bool:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5):
+        with urllib.request.urlopen(request, timeout=5):
             return True
     except urllib.error.HTTPError as error:
         error.close()

@@ -37,7 +37,7 @@ TABLE = FlagTable("own", "", dict([*NAMES, *NEGATED]), {})
 
 
 def parse(*texts: str | None) -> ParsedFlags:
-    return parse_command_line(launch("dynamo.own", texts), "deploy.yaml", [TABLE], {})
+    return parse_command_line(launch("dynamo.own", texts), "deploy.yaml", (TABLE,), {})
 
 
 def parse_vllm(*texts: str | None) -> ParsedFlags:
