@@ -36,7 +36,7 @@ class Row(NamedTuple):
     says: str
     reason: str
     places: tuple[str, ...]  # of failures
-    count: int
+    times: int
 
     def covers(self, told: Told) -> bool:
         """Whether a finding belongs here."""
@@ -110,7 +110,7 @@ def renew(rows: Sequence[Row], told: Iterable[Told]) -> list[Row]:
 
 def _count(row: Row, told: Iterable[Told]) -> Row:
     places = sorted((each.place for each in told), key=_sort_by_line)
-    return row._replace(places=tuple(places) if row.outcome == "fail" else (), count=len(places))
+    return row._replace(places=tuple(places) if row.outcome == "fail" else (), times=len(places))
 
 
 def _sort_by_line(place: str) -> tuple[str, int]:
@@ -127,7 +127,7 @@ def _write_row(row: Row) -> Iterator[str]:
     yield f"- check: {row.check}\n  outcome: {row.outcome}\n"
     if row.says:
         yield f"  says: {_quote(row.says)}\n"
-    yield f"  reason: {_quote(row.reason)}\n  count: {row.count}\n"
+    yield f"  reason: {_quote(row.reason)}\n  count: {row.times}\n"
     if row.places:
         yield "  places:\n"
     lines: dict[str, list[int]] = {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.mutations.defect import COMPONENT, LAUNCH, MANIFEST, Defect
 
 PAIR = r"--disaggregation-mode(\n +- |[ =])\W?prefill"
+GPU = r"(?:nvidia\.com/)?gpu: \S+"
 NUMBERS = "tensor-parallel-size|tp|block-size|max-model-len|max-num-seqs|context-length"
 START = rf"{LAUNCH}|^ +- python3?$|command: \["  # the line of a program
 
@@ -202,7 +203,8 @@ BY_CHECK = {
         ),
         Defect(
             "no GPUs at all",
-            r"""^ +limits:\n +(nvidia\.com/)?gpu: \S+\n( +requests:\n +(nvidia\.com/)?gpu: \S+\n)?""",
+            rf"^( +)(?:requests:\n\1 +{GPU}\n\1)?limits:\n\1 +{GPU}\n(?!\1 )"
+            rf"(?:\1requests:\n\1 +{GPU}\n(?!\1 ))?",
             "",
             files=MANIFEST,
             at=COMPONENT,

@@ -135,7 +135,7 @@ BY_CHECK = {
             r"(mountP(?:ath|oint): )(\S*/huggingface|/opt/models?|/model-store|/model-cache|/models)$",
             r"\1/elsewhere",
             files=r"deploy[^/]*\.yaml$",
-            at=LAUNCH,
+            within=r"--model|HF_HOME|value: /|" + LAUNCH,
             after=LAUNCH,
         ),
     ],

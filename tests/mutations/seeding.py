@@ -12,7 +12,8 @@ from random import Random
 from typing import NamedTuple
 
 from tests.fuzz.judging import judge_path
-from tests.mutations.kinds import KINDS, Defect
+from tests.mutations.defect import Defect
+from tests.mutations.kinds import KINDS
 
 RECIPES = Path(__file__).parents[2] / "recipes"
 CORPUS = RECIPES.parent.parent / "shared" / "corpus" / "recipes"

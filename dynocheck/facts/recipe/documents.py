@@ -134,7 +134,8 @@ class Role(enum.StrEnum):
 class SourceFile(msgspec.Struct, frozen=True, dict=True):
     """A file of a recipe: its path as the user would write it, its documents, and its errors.
 
-    `template`: envsubst fills in its `${NAME}` before it is applied.
+    `template`: envsubst fills in its `${NAME}` before it is applied. `announced` are the claims that it
+    mounts and that a comment in it or a README above it mentions.
     """
 
     path: str
@@ -142,6 +143,7 @@ class SourceFile(msgspec.Struct, frozen=True, dict=True):
     problems: tuple[Problem, ...] = ()
     role: Role = Role.MANIFEST
     template: bool = False
+    announced: tuple[str, ...] = ()
 
     def is_open(self, value: Value) -> bool:
         """Whether a value is known only once the template is filled in."""
