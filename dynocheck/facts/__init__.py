@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dynocheck.facts.recipe.containers import *
     from dynocheck.facts.recipe.documents import *
     from dynocheck.facts.recipe.engines import *
+    from dynocheck.facts.recipe.hub import *
     from dynocheck.facts.recipe.inline_suppressions import *
     from dynocheck.facts.recipe.recipes import *
 
@@ -97,6 +98,7 @@ _NAMES = {
     "recipe.containers": "ConfigFile Container EnvVar Launch Mount Word",
     "recipe.documents": "Manifest Problem Role SourceFile Value",
     "recipe.engines": "EngineParsers Ruling Rulings",
+    "recipe.hub": "HubAccess HubModel HubModels",
     "recipe.inline_suppressions": "IgnoreComment",
     "recipe.recipes": """
         Benchmark Claim Component Download Graph IgnoreUse IgnoreUses Mention ModelConfig Page PlaceholderFile
