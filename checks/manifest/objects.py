@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import groupby, pairwise
 from typing import NamedTuple
 
-from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck import Finding, Location, Skip, check, fail, same_place, warn
 from dynocheck.facts import Component, Graph, Manifest, Recipe, Recipes, Role, SourceFile, Value
 
 _ALTERNATIVES = ("deploy", "perf", "model-download", "bench")
@@ -69,7 +69,11 @@ def _measure_grove_name(component: Component) -> int:
     return length if component.nodes == 1 else 2 * length + len("-ldr")
 
 
-@check("manifest.namespaces", title="Related objects are in one namespace")
+@check(
+    "manifest.namespaces",
+    title="Related objects are in one namespace",
+    explained_by={"manifest.placeholders": same_place},
+)
 def namespaces(recipes: Recipes) -> Iterator[Finding]:
     """A pod finds claims, ConfigMaps and Secrets only in its own namespace. If a graph has a
     metadata.namespace and its claim has none, `kubectl apply -n OTHER` separates them, or fails.
