@@ -1,8 +1,9 @@
 """Parses a model's `config.json` of the Hugging Face hub.
 
-The weights of each kind of layer are those of vLLM's `model_executor/models`: qwen3_5.py and qwen3_next.py
-(gated attention, GatedDeltaNet), nemotron_h.py and mamba_mixer2.py, kimi_linear.py, deepseek_v4.py. What is
-small or not always loaded, as a vision tower, an indexer or a gate, is left out: sizes are lower bounds.
+The weights of each kind of layer are those of vLLM 0.33: `model_executor/models` qwen3_next.py (attention
+with a gate) and nemotron_h.py, `model_executor/layers/mamba` mamba_mixer2.py and gdn/qwen_gdn_linear_attn.py,
+`models/kimi_k3` kda.py, `models/deepseek_v4` attention.py. What is small or not always loaded, as a vision
+tower, an indexer or a gate, is left out: sizes are lower bounds.
 """
 
 import re
@@ -19,7 +20,7 @@ _QUANTIZED = re.compile(
     r"(?<![a-z])(awq|gptq|gguf|fp8|(nv|mx)?fp4|int[48]|w\d+a\d+|[48]-?bits?)(?![a-z])", re.I
 )
 _LAYER = re.compile(r"layers\.\d+\.")
-# The names of modules by the kind of their weights; the first of each stands for its kind in patterns.
+# Names of modules by the kind of their weights: a pattern that covers one of them covers its kind.
 _MODULES = {
     "attention": ("self_attn.o_proj", "attn.o_proj", "mixer.o_proj"),
     "mlp": ("mlp.shared_experts.down_proj", "mlp.shared_expert.down_proj", "ffn.shared_experts.w2"),
