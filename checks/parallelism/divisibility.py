@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from dynocheck import Finding, Location, Result, Skip, check, fail, judged
+from dynocheck import Finding, Location, Result, Skip, check, fail, judged, same_place
 from dynocheck.checks.memory._coverage import describe_unsized
 from dynocheck.data import gpus
 from dynocheck.data.flags import dynamo_release, engine_versions
@@ -17,7 +17,11 @@ _VLLM_OF_WHOLE_BLOCKS = ("0.16.0", "0.19.0", "0.20.1", "0.23.0", "0.26.0", "0.28
 _NATIVE = ("kubernetes.io/", "requests.", "hugepages-")
 
 
-@check("parallelism.requests-equal-limits", title="Device requests equal limits")
+@check(
+    "parallelism.requests-equal-limits",
+    title="Device requests equal limits",
+    explained_by={"manifest.schema": same_place},
+)
 def requests_equal_limits(recipes: Recipes) -> Iterator[Finding]:
     """The API server rejects a pod whose request of GPUs or RDMA devices differs from its limit: such
     resources cannot be overcommitted. The graph is accepted, and its pods never appear.

@@ -1,8 +1,8 @@
 """Checks of StorageClasses, and of the claims that rely on them."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from dynocheck import Finding, Result, Skip, Subject, check, fail, mentions, unjudged, warn
+from dynocheck import Finding, Location, Result, Skip, Subject, check, fail, mentions, unjudged, warn
 from dynocheck.checks.storage._claims import (
     find_default_class,
     list_declared_claims,
@@ -192,25 +192,36 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
 
     A recipe declares its claims in `model-cache/`, or has the operator create them (`create: true` in a
     v1alpha1 graph). The check fails where a recipe declares other claims but not the mounted one, as after a
-    rename in one place only; a recipe that declares none relies on existing claims and gets a warning.
+    rename in one place only. A recipe that declares none, or whose README or comment mentions the claim,
+    relies on existing claims and gets a warning.
 
     Fix: declare the claim, or mount the one that is declared.
     """
     has_mounts = False
     for recipe in recipes:
         declared = sorted({claim.name for claim in recipe.claims})
+        announced = {(file.path, name) for file in recipe.files for name in file.announced}
         for name, location in list_mounted_claims(recipe):
             has_mounts = True
             if name not in declared:
-                listed = f"the recipe declares {', '.join(declared)}"
-                yield (fail if declared else warn)(
-                    f"claim {name} is mounted but not declared; "
-                    + (listed if declared else "it must already exist in the namespace"),
-                    fix=f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}"
-                    if declared
-                    else f"kubectl get pvc {name}",
-                    evidence={"claim": name},
-                    location=location,
-                )
+                others = declared if (location.file, name) not in announced else []
+                yield _report_undeclared(name, others, location)
     if not has_mounts:
         raise Skip("the recipe mounts no claim")
+
+
+def _report_undeclared(name: str, others: Sequence[str], location: Location) -> Finding:
+    """The finding for a claim that the recipe does not make.
+
+    :param others: the claims that it makes, of which one may be meant.
+    """
+    listed = (
+        f"the recipe declares {', '.join(others)}" if others else "it must already exist in the namespace"
+    )
+    declare = f"declare a PersistentVolumeClaim {name}, or mount {others[0]}" if others else ""
+    return (fail if others else warn)(
+        f"claim {name} is mounted but not declared; {listed}",
+        fix=declare or f"kubectl get pvc {name}",
+        evidence={"claim": name},
+        location=location,
+    )

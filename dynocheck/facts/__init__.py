@@ -1,7 +1,7 @@
 """Facts: small, typed, immutable values that probes collect, checks take, and snapshots record.
 
-This is the one place to import them from. A module is loaded when one of its names is first used, so that
-commands that need no facts start quickly.
+This is the one place to import them from; `make renew` writes its two lists. A module is loaded when one of
+its names is first used, so that commands that need no facts start quickly.
 """
 
 # ruff: noqa: F403
@@ -79,7 +79,7 @@ _NAMES = {
         PlatformType PlatformTypes ServiceEndpoints ServiceName Webhook find_operators
     """,
     "k8s.pods": """
-        POD_TEMPLATE_PATHS PodTemplate SecretReference find_secret_references index_containers
+        POD_TEMPLATE_PATHS PodTemplate SECRET_MAKERS SecretReference find_secret_references index_containers
         list_pod_templates
     """,
     "k8s.quantity": "QUANTITY_PATTERN parse_count parse_device_count parse_quantity",
