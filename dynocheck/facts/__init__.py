@@ -1,7 +1,7 @@
 """Facts: small, typed, immutable values that probes collect, checks take, and snapshots record.
 
-This is the one place to import them from. A module is loaded when one of its names is first used, so that
-commands that need no facts start quickly.
+This is the one place to import them from; `make renew` writes its two lists. A module is loaded when one of
+its names is first used, so that commands that need no facts start quickly.
 """
 
 # ruff: noqa: F403
