@@ -47,8 +47,8 @@ def command_words(recipes: Recipes) -> Iterator[Result]:
     starts = [found for recipe in recipes for found in _list_starts(recipe)]
     if not containers and not starts:
         raise Skip("no container has a command or arguments")
-    for template, container in starts:
-        yield from _check_start(template, container)
+    for template, source in starts:
+        yield from _check_start(template, source)
     for graph, container in containers:
         yield from _check_commands(graph, container)
     for program in programs:
