@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator
+from itertools import pairwise
 
 from dynocheck import Finding, Location, warn
 from dynocheck.engines import find_instances
@@ -80,7 +81,7 @@ def _find_requested(commands: Iterable[tuple[Word, ...]]) -> Iterator[tuple[str,
 
 
 def _find_model_flags(command: tuple[Word, ...]) -> Iterator[tuple[str, Word]]:
-    for flag, value in zip(command, (*command[1:], None), strict=True):
+    for flag, value in pairwise((*command, None)):
         name, equals, inline = (flag.text or "").partition("=")
         if name in _MODEL_FLAGS:
             model = inline if equals else value.text if value is not None else None
