@@ -140,7 +140,7 @@ def size(recipes: Recipes, models: HubModels | None = None) -> Iterator[Result]:
             if claim is None or capacity is None:
                 continue
             applies = True
-            needed = sum(size for size in sizes.values() if size is not None)
+            needed = sum(_guess_least(model) if size is None else size for model, size in sizes.items())
             unknown = [model for model, size in sizes.items() if size is None]
             if needed <= capacity and unknown:
                 yield unjudged(
