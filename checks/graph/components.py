@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_incomplete
+from dynocheck.core.fixes import add_flag, is_legacy, set_flag, set_value
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Component, Graph, Recipes
@@ -89,7 +90,7 @@ def roles(recipes: Recipes) -> Iterator[Result]:
         if mode in _SIDES and mode != role:
             yield fail(
                 f"{engine.component.name} is of type {role}, but its engine runs in {mode} mode",
-                fix=f"make the component's type {mode}, or set {flag} {role}",
+                fix=set_flag(flag, role, f"or make the component's type {mode}"),
                 location=place,
             )
         elif mode == "agg" and role == "decode" and not _has_prefill(engine.graph):
@@ -98,16 +99,22 @@ def roles(recipes: Recipes) -> Iterator[Result]:
             yield warn(
                 f"{engine.component.name} is of type decode, but the graph has no prefill worker: "
                 "it serves whole requests itself",
-                fix="type: worker",
+                fix=_suggest_worker(engine.graph),
                 location=place,
             )
         elif mode == "agg" and (role == "prefill" or engine.engine.name != "vllm"):
             yield fail(
                 f"{engine.component.name} is of type {role}, but its engine has no {role} mode: "
                 "it serves whole requests itself",
-                fix=f"add {flag} {role}",
+                fix=add_flag(flag, role),
                 location=place,
             )
+
+
+def _suggest_worker(graph: Graph) -> str:
+    if is_legacy(graph):
+        return f"{set_value('componentType', 'worker')}; {set_value('subComponentType', 'worker')}"
+    return set_value("type", "worker")
 
 
 def _has_prefill(graph: Graph) -> bool:

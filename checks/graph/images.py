@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
+from dynocheck.core.fixes import set_value
 from dynocheck.data.images import ImageReference, find_image, parse_image
 from dynocheck.engines import find_instances
 from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templates
@@ -81,7 +82,7 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
             yield fail(
                 f"graph {graph.name} has backendFramework: {graph.framework}, but its workers start "
                 f"{', '.join(modules)}",
-                fix=f"set backendFramework: {others[0].engine.name}",
+                fix=set_value("spec.backendFramework", others[0].engine.name),
                 evidence={engine.component.name: engine.launch.module for engine in others},
                 location=_locate_framework(recipes, graph),
             )
@@ -123,7 +124,7 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
                 yield warn(
                     f"{subject}, whose tag is not a semantic version: newer operators reject it "
                     "without runtimeVersionOverride",
-                    fix="set runtimeVersionOverride to the release in the image, or use a release's tag",
+                    fix=set_value("runtimeVersionOverride", "1.6.1", "the image's; or use a release's tag"),
                     location=used.place,
                 )
 

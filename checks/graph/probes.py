@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
+from dynocheck.core.fixes import set_value
 from dynocheck.engines import EngineInstance, detect_engine, find_instances
 from dynocheck.engines.memory_budget import resolve_model_id
 from dynocheck.engines.model_lookup import CONFIG_FILES, resolve_model
@@ -79,7 +80,7 @@ def probes(recipes: Recipes) -> Iterator[Result]:
             yield fail(
                 f'{probe.component.name}: its {probe.name} has port "{port.data}"; in quotes it is a '
                 "name, which needs a letter: the API server rejects the pods",
-                fix=f"set port: {port.data}",
+                fix=set_value("port", int(port.text or 0)),
                 location=Location(probe.graph.file, port.line, port.column),
             )
         elif not paths and _find_port(probe) is not None:
@@ -131,8 +132,11 @@ def startup_budget(recipes: Recipes, settings: Settings) -> Iterator[Result]:
             yield warn(
                 f"{probe.component.name} has {budget} s to start and {size / 1e9:.0f} GB of weights to read, "
                 f"which takes {needed} s at {speed:g} GB/s{_describe_nodes(probe.component)}",
-                fix=f"set failureThreshold: {-(-2 * needed // _read_seconds(probe.value, 'periodSeconds'))}, "
-                "or set read-gigabytes to the GB/s at which a pod reads there",
+                fix=set_value(
+                    "failureThreshold",
+                    -(-2 * needed // _read_seconds(probe.value, "periodSeconds")),
+                    "or set read-gigabytes to the GB/s at which a pod reads there",
+                ),
                 location=_locate_threshold(probe),
             )
 
@@ -246,7 +250,7 @@ def _check_target(probe: _Probe, paths: dict[int, tuple[str, ...]]) -> Iterator[
         ports = " and ".join(map(str, paths))
         yield fail(
             f"{component.name}: its {probe.name} uses port {port.data}, it listens on {ports}",
-            fix=f"set port: {next(iter(paths))}",
+            fix=set_value("port", next(iter(paths))),
             location=place,
         )
         return
@@ -257,7 +261,7 @@ def _check_target(probe: _Probe, paths: dict[int, tuple[str, ...]]) -> Iterator[
         yield fail(
             f"{component.name}: its {probe.name} requests {path.text} on port {port.data}, "
             f"which serves {', '.join(served)}",
-            fix="set path: /live, or /health",
+            fix=set_value("path", served[0]),
             location=Location(template.manifest.file, path.line, path.column),
         )
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
+from dynocheck.core.fixes import set_value
 from dynocheck.data import kubernetes_schemas
 from dynocheck.facts import Manifest, Recipes, ServerVersion, Value
 
@@ -63,7 +64,7 @@ def api_version(recipes: Recipes, server: ServerVersion | None = None) -> Iterat
         elif served := _find_versions(manifest, server.version if server is not None else ""):
             yield fail(
                 f"{manifest.api_version} has no {manifest.kind}",
-                fix=f"apiVersion: {served[0]}",
+                fix=set_value("apiVersion", served[0]),
                 evidence={"served": list(served)},
                 location=place,
             )
@@ -74,7 +75,7 @@ def _check_dynamo(manifest: Manifest, place: Location) -> Iterator[Finding]:
     if manifest.api_version not in served:
         yield fail(
             f"{manifest.api_version} has no {manifest.kind}",
-            fix=f"apiVersion: {served[0]}",
+            fix=set_value("apiVersion", served[0]),
             evidence={"served": served},
             location=place,
         )

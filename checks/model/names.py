@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
 from dynocheck.checks.model._readmes import check_readme_models
+from dynocheck.core.fixes import set_argument
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Benchmark, Download, Recipe, Recipes
 
@@ -158,7 +159,7 @@ def _check_benchmark(benchmark: Benchmark, workers: Sequence[EngineInstance]) ->
     if model.value not in names:
         yield fail(
             f"{benchmark.name} requests {model.value}, its graph serves {', '.join(names)}",
-            fix=f"set {model.name} to {names[0]}",
+            fix=set_argument(model.name, names[0]),
             location=Location(benchmark.file, model.line, model.column),
         )
 

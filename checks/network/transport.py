@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, judged, unjudged, warn
 from dynocheck.checks.rdma.recipes import Worker, list_workers
+from dynocheck.core.fixes import add_element, locate_main, set_resource, unset
 from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import Component, Container, EnvVar, Recipes, Value
 
@@ -42,7 +43,13 @@ def rdma_requested(recipes: Recipes) -> Iterator[Result]:
             why = worker.cross_node_reason if component.nodes > 1 else _describe_split(worker)
             yield warn(
                 f"{component.name} {why}, and asks for no RDMA: what crosses nodes goes over TCP",
-                fix=f'add rdma/ib: "{component.gpus or 1}", or what the nodes call it, to its limits',
+                fix=set_resource(
+                    worker.graph,
+                    component,
+                    "rdma/ib",
+                    str(component.gpus or 1),
+                    "or what the nodes call it",
+                ),
                 location=worker.place,
             )
 
@@ -117,8 +124,7 @@ def transport(recipes: Recipes) -> Iterator[Finding]:
             yield warn(
                 f"{worker.component.name} asks for {', '.join(names)}, and {variable.name}={variable.value} "
                 "keeps off it",
-                fix=f"leave {variable.name} out"
-                + (", or add rc to it" if variable.name == "UCX_TLS" else ""),
+                fix=unset(variable.name, "or add rc to it" if variable.name == "UCX_TLS" else ""),
                 location=Location(worker.graph.file, variable.line, variable.column),
             )
     if not judged:
@@ -168,7 +174,10 @@ def ipc_lock(recipes: Recipes) -> Iterator[Finding]:
             yield warn(
                 f"{worker.component.name} asks for {', '.join(names)} without the capability IPC_LOCK: "
                 "registering memory fails where the node limits locked memory",
-                fix="add securityContext: {capabilities: {add: [IPC_LOCK]}} to its main container",
+                fix=add_element(
+                    f"{locate_main(worker.graph, worker.component)}.securityContext.capabilities.add",
+                    "IPC_LOCK",
+                ),
                 location=worker.place,
             )
     if not judged:

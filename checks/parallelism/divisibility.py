@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged
 from dynocheck.checks.memory._coverage import describe_unsized
+from dynocheck.core.fixes import set_gpus, set_value
 from dynocheck.data import gpus
 from dynocheck.data.flags import dynamo_release, engine_versions
 from dynocheck.data.models import Model
@@ -38,7 +39,10 @@ def requests_equal_limits(recipes: Recipes) -> Iterator[Finding]:
                 continue
             yield fail(
                 f"{name}: request {request.data}, {f'limit {limit.data}' if limit else 'no limit'}",
-                fix=f"set limits and requests of {name} to the same number",
+                fix=set_value(
+                    f"limits[{name}]" if limit is None else f"requests[{name}]",
+                    (limit or request).data,
+                ),
                 location=Location(manifest.file, request.line, request.column),
             )
 
@@ -66,7 +70,8 @@ def fits_node(recipes: Recipes) -> Iterator[Finding]:
             )
             yield fail(
                 f"{component.name}: a pod requests {component.gpus} GPUs, {node} has {most}",
-                fix=f"set nvidia.com/gpu to {most} and multinode.nodeCount to {-(-component.gpus // most)}",
+                fix=set_gpus(graph, component, most)
+                + f"; {set_value('multinode.nodeCount', -(-component.gpus // most) * component.nodes)}",
                 location=Location(graph.file, component.line, component.column),
             )
     if not judged:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, mentions, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
+from dynocheck.core.fixes import remove
 from dynocheck.data.images import parse_image
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Container, Download, Recipe, Recipes, Value, index_containers, list_pod_templates
@@ -42,7 +43,7 @@ def read_only(recipes: Recipes) -> Iterator[Finding]:
                 yield fail(
                     f"{engine.component.name} downloads {model} to {home}, which is mounted read-only; "
                     "no Job downloads it",
-                    fix=f"download {model} first, or leave readOnly out of the mount",
+                    fix=remove("readOnly", f"or download {model} first"),
                     location=Location(engine.graph.file, mount.line, mount.column),
                 )
     if not has_targets:
@@ -55,7 +56,7 @@ def _check_download_mounts(download: Download) -> Iterator[Finding]:
         if mount.source == "claim" and mount.read_only and mount.name == claim:
             yield fail(
                 f"{download.model or 'a model'} is downloaded to {mount.path}, which is mounted read-only",
-                fix="leave readOnly out of the mount",
+                fix=remove("readOnly"),
                 location=Location(download.file, mount.line, mount.column),
             )
 
