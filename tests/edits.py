@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import yaml
-from yaml.nodes import MappingNode, Node, ScalarNode, SequenceNode
+from yaml.nodes import CollectionNode, MappingNode, Node, ScalarNode, SequenceNode
+
+from dynocheck.core.fixes import BLANKS
 
 _EDIT = re.compile(
     r"(?P<verb>set|add|remove) (?P<flag>--?[\w-]+)(?: (?P<word>'.*'|\S+))?"
@@ -16,9 +18,10 @@ _EDIT = re.compile(
     r"|remove (?P<gone>[\w-]\S*)"
     r"|replace (?P<old>.+) with (?P<new>.+)"
 )
-_NEXT = re.compile(r"; (?=(?:set|add|remove|replace) )")
-_BLANK = re.compile(r"\b[A-Z][A-Z_]{2,}\b(?!\w)")  # for the reader to fill in
+_NEXT = re.compile(r"; (?=(?:set|unset|add|remove|replace) )")
+_BLANK = re.compile(rf"(?<![\w-])({'|'.join(BLANKS)})(?![\w-])")
 _STEP = re.compile(r"\[([^\]]*)\]|([^.\[\]]+)")
+_BEHIND = re.compile(r"(?P<lead>=|[\"']?,?\s*\n?\s*(?:- )?)(?P<value>'[^'\n]*'|\"[^\"\n]*\"|[^\s,\]\\]+)")
 _PROGRAM = re.compile(r"\b(?:dynamo|vllm|sglang|tensorrt_llm)(?:\.\w+)+")
 
 
@@ -78,7 +81,7 @@ def _replace(place: Place, old: str, new: str) -> str:
 
 def _edit_variable(place: Place, name: str, setting: str | None) -> str:
     """Text with a variable set or removed: in env, in a script, or in the data of a ConfigMap."""
-    line = place.text.rfind("\n", 0, place.start) + 1
+    line = place.text.rfind("\n", 0, place.text.rfind("\n", 0, place.start)) + 1
     forms = (
         rf"(?P<all>- name: [\"']?{name}[\"']?\s*\n\s*value: )(?P<value>.*)",
         rf"(?P<all>\{{ *name: {name}, *value: )(?P<value>[^,}}]*)\}}",
@@ -101,8 +104,9 @@ def _edit_tree(place: Place, verb: str, at: str, value: str) -> str:
     steps = [key or plain for key, plain in _STEP.findall(at)]
     chain = _find_chain(place)
     block = chain[-1]
-    if isinstance(block, ScalarNode) and block.style == "|" and place.start > block.start_mark.index:
-        return _edit_block(place, block, verb, at, value)
+    is_inside = isinstance(block, ScalarNode) and block.style == "|" and place.start > block.start_mark.index
+    if is_inside and (edited := _edit_block(place, block, verb, at, value)):
+        return edited
     holder: Node = _find_base(chain, steps[0])
     parents: list[tuple[Node, str]] = []
     for i, step in enumerate(steps):
@@ -116,24 +120,30 @@ def _edit_tree(place: Place, verb: str, at: str, value: str) -> str:
     if verb == "add":
         return _insert(place.text, holder, [], value)
     if verb == "set":
-        return _splice(place.text, holder, value)
+        return _splice(place.text, holder, value, parents[-1][0])
     while len(parents) > 1 and len(parents[-1][0].value) == 1:
         parents.pop()
     return _delete(place.text, *parents[-1])
 
 
 def _edit_block(place: Place, block: Node, verb: str, at: str, value: str) -> str:
-    """The text with an edit in the YAML that a literal block holds."""
+    """The text with an edit in the YAML that a literal block holds; empty if its place is not in there."""
     start, end = place.text.index("\n", block.start_mark.index) + 1, block.end_mark.index
     lines = place.text[start:end].splitlines(keepends=True)
     indent = min((len(line) - len(line.lstrip()) for line in lines if line.strip()), default=0)
     inner = "".join(line[indent:] or "\n" for line in lines)
     within = Place(inner, place.line - place.text.count("\n", 0, start), max(place.column - indent, 1))
+    first = next(key or plain for key, plain in _STEP.findall(at))
+    try:
+        if _get(_find_base(_find_chain(within), first), first) is None:
+            return ""
+    except (Unplaced, yaml.YAMLError):
+        return ""
     edited = _edit_tree(within, verb, at, value).splitlines(keepends=True)
     return place.text[:start] + "".join(" " * indent + line for line in edited) + place.text[end:]
 
 
-def _find_chain(place: Place) -> list[Node]:
+def _find_chain(place: Place) -> list[Any]:
     """The parts around a place, from its document down to the innermost."""
     for document in yaml.compose_all(place.text, Loader=yaml.SafeLoader):
         if document.start_mark.index <= max(place.start, 0) < document.end_mark.index or (
@@ -151,7 +161,7 @@ def _descend(node: Node, start: int) -> Iterator[Node]:
             return
 
 
-def _list_children(node: Node) -> list[tuple[Node | None, Node]]:
+def _list_children(node: Node) -> list[tuple[Any, Any]]:
     if isinstance(node, MappingNode):
         return list(node.value)
     return [(None, child) for child in node.value] if isinstance(node, SequenceNode) else []
@@ -183,10 +193,10 @@ def _get(node: Node, step: str) -> Node | None:
 
 def _is_named(node: Node, name: str) -> bool:
     own = _get(node, "name") if isinstance(node, MappingNode) else None
-    return (own or node).value == name
+    return bool((own or node).value == name)
 
 
-def _insert(text: str, holder: Node, steps: list[str], value: str) -> str:
+def _insert(text: str, holder: Any, steps: list[str], value: str) -> str:
     """Text with a new entry, at the beginning of a mapping or list."""
     for step in reversed(steps[1:]):
         value = f"{{{_quote(step)}: {value}}}"
@@ -209,14 +219,17 @@ def _quote(key: str) -> str:
     return f'"{key}"' if re.search(r"[/.]", key) else key
 
 
-def _splice(text: str, node: Node, value: str) -> str:
+def _splice(text: str, node: Node, value: str, holder: Node | None = None) -> str:
     start, end = node.start_mark.index, node.end_mark.index
+    key = next((k for k, child in _list_children(holder) if child is node), None) if holder else None
+    if key is not None and isinstance(node, CollectionNode) and not node.flow_style:
+        start, value = key.end_mark.index + 1, f" {value}"
     gone = text[start:end]
     tail = gone[len(gone.rstrip()) :] if not isinstance(node, ScalarNode) or node.style in ("|", ">") else ""
     return text[:start] + value + tail + text[end:]
 
 
-def _delete(text: str, holder: Node, step: str) -> str:
+def _delete(text: str, holder: Any, step: str) -> str:
     """Text without an entry, with its line if nothing else is on it."""
     children = _list_children(holder)
     i = next(
@@ -241,62 +254,47 @@ def _delete(text: str, holder: Node, step: str) -> str:
 
 def _edit_words(place: Place, verb: str, flag: str, word: str | None) -> str:
     """Text with an argument set, added or removed, in a script or in a list of words."""
-    text, start = place.text, place.start
     if verb == "add":
-        chain = _find_chain(place)
-        scope = next(
-            (
-                n
-                for n in reversed(chain)
-                if isinstance(n, MappingNode) and (_get(n, "args") or _get(n, "command"))
-            ),
-            chain[-1],
-        )
-        found = _PROGRAM.match(text, start) or _PROGRAM.search(
-            text, scope.start_mark.index, scope.end_mark.index
-        )
-        if found is None:
-            raise Unplaced(flag)
-        words = [flag, *([word] if word else [])]
-        return text[: found.end()] + _spell(text, found.start(), found.end(), words) + text[found.end() :]
-    own = re.compile(rf"(?<![\w-]){re.escape(flag)}(?![\w-])")
-    line = text.rfind("\n", 0, start) + 1
-    found = own.search(text, line)
+        return _add_words(place, [flag, *([word] if word else [])])
+    text, line = place.text, place.text.rfind("\n", 0, place.start) + 1
+    found = re.compile(rf"(?<![\w-]){re.escape(flag)}(?![\w-])").search(text, line)
     if found is None:
         raise Unplaced(flag)
-    value = re.compile(r"=\S+|[\"']?(?:,?\s*\n?\s*(?:- )?)(?:'[^'\n]*'|\"[^\"\n]*\"|[^\s,\]\\]+)").match(
-        text, found.end()
-    )
-    if value is None:
+    behind = _BEHIND.match(text, found.end())
+    if verb == "set" and behind is None:
         raise Unplaced(flag)
-    if verb == "remove":
-        is_item = text[: found.start()].rstrip("\"'").endswith("- ")
-        first = text.rfind("\n", 0, found.start()) + 1 if is_item else found.start()
-        return text[:first] + text[value.end() + is_item :]
-    old = value.group()
-    given = word or ""
-    if "\n" in old or "," in old:
-        given = given[1:-1] if given[:1] == "'" else given
-        given = "'" + given.replace("'", "''") + "'"
-    new = (
-        re.sub(r"(=|'[^'\n]*'|\"[^\"\n]*\"|[^\s,\]\\-][^\s,\]\\]*)$", lambda _: given, old)
-        if old[0] != "="
-        else f"={given}"
+    if verb == "set" and behind is not None:
+        plain = behind["lead"] == "=" or ("\n" not in behind["lead"] and "," not in behind["lead"])
+        value = (word or "") if plain else _quote_word(word or "")
+        return text[: behind.start("value")] + value + text[behind.end() :]
+    end = found.end() if behind is None or behind["value"].lstrip("\"'").startswith("-") else behind.end()
+    is_item = text[: found.start()].rstrip("\"'").endswith("- ")
+    first = text.rfind("\n", 0, found.start()) + 1 if is_item else found.start()
+    return text[:first] + text[end + is_item :]
+
+
+def _add_words(place: Place, words: list[str]) -> str:
+    """Text with words behind the name of a program, as it has its words: items of a list, or a script."""
+    text, chain = place.text, _find_chain(place)
+    scope = next((n for n in reversed(chain) if _get(n, "args") or _get(n, "command")), chain[-1])
+    found = _PROGRAM.match(text, place.start) or _PROGRAM.search(
+        text, scope.start_mark.index, scope.end_mark.index
     )
-    return text[: found.end()] + new + text[value.end() :]
-
-
-def _spell(text: str, start: int, end: int, words: list[str]) -> str:
-    """Words as the text around them has it: items of a list, each on a line or not, or words of a script."""
-    line = text[text.rfind("\n", 0, start) + 1 : start]
-    if re.fullmatch(r"\s*- [\"']?", line):
-        indent = line.partition("-")[0]
-        quote = line[-1] if line[-1] in "\"'" else ""
-        spelled = "".join(f"\n{indent}- {_quote_word(word)}" for word in words)
-        return quote + spelled if not quote else quote + spelled[:-1] + spelled[-1]
-    if text[end : end + 1] in "\"'" and text[start - 1] == text[end]:
-        return text[end] + "".join(f", {_quote_word(word)}" for word in words)[:-1]
-    return "".join(f" {word}" for word in words)
+    if found is None:
+        raise Unplaced(" ".join(words))
+    line = text.count("\n", 0, found.start())
+    column = found.start() - text.rfind("\n", 0, found.start())
+    *_, listed, scalar = _find_chain(Place(text, line + 1, column))
+    end = scalar.end_mark.index
+    if scalar.value != found.group():
+        spoken = "".join(f" {word}" for word in words)
+        spoken = spoken.replace('"', '\\"') if scalar.style == '"' else spoken
+        spoken = spoken.replace("'", "''") if scalar.style == "'" else spoken
+        return text[: found.end()] + spoken + text[found.end() :]
+    if listed.flow_style:
+        return text[:end] + "".join(f", {_quote_word(word)}" for word in words) + text[end:]
+    indent = " " * listed.start_mark.column
+    return text[:end] + "".join(f"\n{indent}- {_quote_word(word)}" for word in words) + text[end:]
 
 
 def _quote_word(word: str) -> str:

@@ -3,6 +3,7 @@
 import operator
 import re
 from collections.abc import Iterator
+from difflib import get_close_matches
 from functools import partial
 
 from dynocheck import Finding, Location, Result, check, unknown
@@ -14,6 +15,7 @@ from dynocheck.checks.engine._programs import (
     list_programs,
     suggest_name,
 )
+from dynocheck.core.fixes import replace_words, set_argument
 from dynocheck.data.flags import Flag, find_flag_releases
 from dynocheck.engines.command_line import FlagOccurrence, parse_flags
 from dynocheck.facts import Recipes, Rulings
@@ -63,7 +65,7 @@ def _report_ambiguous(program: Program, option: FlagOccurrence) -> Finding:
     names = [name for name in every if name.startswith(start)] or every
     return program.report(
         f"{option.spelled} could be {' or '.join(names[:4])}",
-        fix=f"write one of them in full, such as {names[0]}",
+        fix=replace_words(option.spelled, names[0], f"or {', '.join(names[1:4])}"),
         evidence={"release": program.title},
         location=program.locate(option),
     )
@@ -92,7 +94,7 @@ def _find_value_problems(program: Program) -> Iterator[Problem]:
             report = partial(
                 program.report,
                 f"{option.spelled} {problem}",
-                fix=f"see python3 -m {program.launch.module} --help in the image",
+                fix=_suggest_value(option, option.candidates[0]),
                 evidence={"release": program.title},
                 location=place,
             )
@@ -151,6 +153,30 @@ def _find_problem(option: FlagOccurrence, flag: Flag) -> str | None:
     if option.inline is None and len(texts) > 1 and None not in texts:
         return f"takes one value, but is followed by {' '.join(map(str, texts))}"
     return _find_bad_value(texts[0], flag) if texts[0] is not None else None
+
+
+def _suggest_value(option: FlagOccurrence, flag: Flag) -> str:
+    """The fix for a value that a parser rejects."""
+    value, switch = option.text or "", flag.kind in ("switch", "negatable")
+    if switch and option.inline is not None:
+        return replace_words(f"{option.spelled}={option.inline}", option.spelled)
+    if switch:
+        return f"remove the words behind {option.spelled}"
+    if flag.choices:
+        close = get_close_matches(value, flag.choices, n=1)
+        if not close:
+            return set_argument(option.spelled, "VALUE", f"one of {', '.join(flag.choices)}")
+        others = ", ".join(choice for choice in flag.choices if choice not in close)
+        return set_argument(option.spelled, close[0], f"or {others}" if others else "")
+    try:
+        number = _parse_number(value, flag.type) if flag.type else 0.0
+    except (ValueError, OverflowError):
+        return set_argument(option.spelled, "VALUE", "a number")
+    most, least = flag.le if flag.le is not None else number, flag.ge if flag.ge is not None else number
+    if most == 1 and 1 < number <= 100:
+        return set_argument(option.spelled, f"{number / 100:g}")  # it was meant in percent
+    bounded = max(min(number, most), least)
+    return set_argument(option.spelled, f"{bounded:g}" if bounded != number else "VALUE")
 
 
 def _find_needless_value(option: FlagOccurrence) -> str | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
 from dynocheck.checks.gaie._scope import GROUPS, find_pool_backends
-from dynocheck.core.fixes import remove, replace, set_value
+from dynocheck.core.fixes import remove, replace_words, set_value
 from dynocheck.engines import find_instances
 from dynocheck.facts import GAIE, Graph, Manifest, Recipe, Recipes, Value
 
@@ -130,7 +130,7 @@ def _check_timeouts(manifest: Manifest, rule: Value) -> Iterator[Finding]:
         if seconds is not None and 0 < seconds < _MIN_TIMEOUT_S:
             yield warn(
                 f"route {manifest.name} has a timeout of {value.text}, which ends long answers early",
-                fix=replace(value.text or "", "300s", "the time of the longest answer; 0s is no limit"),
+                fix=replace_words(value.text or "", "300s", "the time of the longest answer; 0s is no limit"),
                 location=_locate(manifest, value),
             )
 

@@ -5,7 +5,8 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
-from dynocheck.core.fixes import set_value
+from dynocheck.core.fixes import replace_words, set_value
+from dynocheck.data.flags import list_minors
 from dynocheck.data.images import ImageReference, find_image, parse_image
 from dynocheck.engines import find_instances
 from dynocheck.facts import Component, Container, Graph, Recipes, list_pod_templates
@@ -72,7 +73,7 @@ def engine_agrees(recipes: Recipes) -> Iterator[Finding]:
             if contained is not None and contained != name:
                 yield fail(
                     f"{engine.component.name} starts {engine.launch.module} in an image of {contained}",
-                    fix=f"use the image {_IMAGES[name]}, or start dynamo.{contained}",
+                    fix=replace_words(_IMAGES[contained], _IMAGES[name], f"or start dynamo.{contained}"),
                     evidence={"image": container.image},
                     location=Location(graph.file, container.image_line, container.image_column),
                 )
@@ -114,7 +115,7 @@ def images_pinned(recipes: Recipes) -> Iterator[Finding]:
             tag, pinned = used.reference.tag, "@" in used.image
             subject = f"{used.component.name} runs {used.image}"
             if not pinned and tag in ("", *_MUTABLE):
-                yield _warn_mutable_tag(subject, tag, used.place)
+                yield _warn_mutable_tag(subject, used.image, used.place, graph)
             elif (
                 used.container is used.component.main
                 and used.component.role not in _TOLERATED
@@ -138,16 +139,25 @@ def _check_init_images(recipes: Recipes) -> Iterator[Finding]:
             if name and not _UNFILLED.search(name) and "@" not in name and tag in ("", *_MUTABLE):
                 owner = template.owner.removeprefix("component ")
                 place = Location(template.manifest.file, image.line, image.column)
-                yield _warn_mutable_tag(f"{owner} runs {name} first", tag, place)
+                yield _warn_mutable_tag(f"{owner} runs {name} first", name, place)
 
 
-def _warn_mutable_tag(subject: str, tag: str, place: Location) -> Finding:
+def _warn_mutable_tag(subject: str, image: str, place: Location, graph: Graph | None = None) -> Finding:
+    tag = parse_image(image).tag
     problem = "whose tag is mutable" if tag else "which has no tag"
     return warn(
         f"{subject}, {problem}: each node may pull another image",
-        fix="use a release's tag, such as 1.3.0",
+        fix=replace_words(image, f"{image.removesuffix(f':{tag}')}:{_find_tag(image, graph)}"),
         location=place,
     )
+
+
+def _find_tag(image: str, graph: Graph | None) -> str:
+    """The tag of a release for one of Dynamo's images: that of others in its graph, if there is one."""
+    if not parse_image(image).dynamo_name:
+        return "TAG"
+    used = [each.reference for each in _list_images(graph)] if graph is not None else []
+    return next((each.tag for each in used if _parse_release(each)), list_minors()[-1])
 
 
 def _find_overrides(recipes: Recipes) -> set[tuple[str, int]]:
@@ -183,7 +193,7 @@ def one_release(recipes: Recipes) -> Iterator[Result]:
             odd = releases[list(releases)[-1]]
             yield warn(
                 f"graph {graph.name} runs {len(releases)} releases of Dynamo: {', '.join(sorted(releases))}",
-                fix="give all images of the graph the same release",
+                fix=_suggest_release(graph, odd),
                 evidence={name: f"{used.component.name}: {used.image}" for name, used in releases.items()},
                 location=odd.place,
             )
@@ -197,6 +207,14 @@ def one_release(recipes: Recipes) -> Iterator[Result]:
                 needs="tags of releases, as in 1.3.0",
                 location=Location(graph.file, unknown.image_line, unknown.image_column),
             )
+
+
+def _suggest_release(graph: Graph, odd: _ContainerImage) -> str:
+    tags = [used.reference.tag for used in _list_images(graph) if _parse_release(used.reference)]
+    common = max(tags, key=tags.count)
+    if common == odd.reference.tag:
+        return "give all images of the graph the same release"
+    return replace_words(odd.image, odd.image.replace(f":{odd.reference.tag}", f":{common}"))
 
 
 def _find_unknown_release(graph: Graph) -> Container | None:

@@ -1,5 +1,6 @@
 """Checks that the apiVersions of a recipe are served and not deprecated."""
 
+import shlex
 from collections.abc import Iterator
 
 from dynocheck import Finding, Location, Skip, check, fail, warn
@@ -82,7 +83,8 @@ def _check_dynamo(manifest: Manifest, place: Location) -> Iterator[Finding]:
     elif manifest.kind in _DEPRECATED and manifest.api_version == f"{_GROUP}/v1alpha1":
         yield warn(
             f"{manifest.kind} {manifest.name}: {manifest.api_version} is deprecated",
-            fix=f"apiVersion: {served[0]}; the evidence lists the changed fields (-o json)",
+            fix=f"kubectl get {manifest.kind.lower()}s.{_KINDS[manifest.kind][0]}.{_GROUP} "
+            f"{shlex.quote(manifest.name)} -o yaml   # converted, once it is applied",
             evidence={"changes": _list_changes(manifest.root.get("spec"))},
             location=place,
         )

@@ -9,6 +9,7 @@ from dynocheck.data.rdma import rdma_resource
 from dynocheck.facts import Component, Container, EnvVar, Recipes, Value
 
 _LARGEST = 8  # GPUs of the largest node in use; a graph with more has to cross nodes
+_DEVICE = "rdma/ib"
 _NEAR = "kubernetes.io/hostname"
 # What UCX calls the transports that cross nodes by RDMA, and what stands for all:
 # https://openucx.readthedocs.io/en/master/faq.html#which-transports-does-ucx-use
@@ -43,15 +44,30 @@ def rdma_requested(recipes: Recipes) -> Iterator[Result]:
             why = worker.cross_node_reason if component.nodes > 1 else _describe_split(worker)
             yield warn(
                 f"{component.name} {why}, and asks for no RDMA: what crosses nodes goes over TCP",
-                fix=set_resource(
-                    worker.graph,
-                    component,
-                    "rdma/ib",
-                    str(component.gpus or 1),
-                    "or what the nodes call it",
-                ),
+                fix=_suggest_rdma(worker),
                 location=worker.place,
             )
+
+
+def _suggest_rdma(worker: Worker) -> str:
+    """The edits that give a worker RDMA: devices, memory that may be locked, no variable against it."""
+    main, graph, component = worker.component.main, worker.graph, worker.component
+    edits = [set_resource(graph, component, _DEVICE, component.gpus or 1)]
+    edits += [] if _may_lock(worker) else [_suggest_lock(worker)]
+    against = _find_contradictions(component, main, [_DEVICE]) if main is not None else ()
+    edits += [unset(variable.name) for variable in against]
+    return f"{'; '.join(edits)}   # {_DEVICE}, or what the nodes call it"
+
+
+def _suggest_lock(worker: Worker) -> str:
+    main = locate_main(worker.graph, worker.component)
+    return add_element(f"{main}.securityContext.capabilities.add", "IPC_LOCK")
+
+
+def _may_lock(worker: Worker) -> bool:
+    pod = worker.placement.pod
+    added = {each.text for value in pod.find_all("add") for each in value.sequence}
+    return bool(added & {"IPC_LOCK", "CAP_IPC_LOCK", "ALL"}) or _has_true(pod, "privileged")
 
 
 def _crosses_nodes(worker: Worker) -> bool:
@@ -168,16 +184,11 @@ def ipc_lock(recipes: Recipes) -> Iterator[Finding]:
         if not names:
             continue
         judged = True
-        pod = worker.placement.pod
-        added = {each.text for value in pod.find_all("add") for each in value.sequence}
-        if not added & {"IPC_LOCK", "CAP_IPC_LOCK", "ALL"} and not _has_true(pod, "privileged"):
+        if not _may_lock(worker):
             yield warn(
                 f"{worker.component.name} asks for {', '.join(names)} without the capability IPC_LOCK: "
                 "registering memory fails where the node limits locked memory",
-                fix=add_element(
-                    f"{locate_main(worker.graph, worker.component)}.securityContext.capabilities.add",
-                    "IPC_LOCK",
-                ),
+                fix=_suggest_lock(worker),
                 location=worker.place,
             )
     if not judged:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
-from dynocheck.core.fixes import replace, set_value
+from dynocheck.core.fixes import replace_words, set_value
 from dynocheck.facts import Benchmark, Container, PodTemplate, Recipe, Recipes, Value, Word, index_containers
 
 _TOOLS = ("aiperf", "genai-perf", "guidellm", "inference-perf")
@@ -111,9 +111,9 @@ def tool_pinned(recipes: Recipes) -> Iterator[Finding]:
             if _is_unpinned(text):
                 yield warn(
                     f"{run.benchmark.name} installs {text} without pinning a release",
-                    fix=replace(text, re.split("[<>~]", text)[0] + "==RELEASE")
+                    fix=replace_words(text, re.split("[<>~]", text)[0] + "==RELEASE")
                     if not text.startswith("git+")
-                    else replace(text, f"{text}@REVISION"),
+                    else replace_words(text, f"{text}@REVISION"),
                     location=Location(run.benchmark.file, word.line, word.column),
                 )
 
@@ -195,7 +195,7 @@ def _suggest_folder(folder: str, container: Container) -> str:
     )
     if not claims:
         return "mount a claim, and write to a folder on it"
-    return replace(folder, posixpath.join(claims[0], folder.strip("/").rpartition("/")[2] or "results"))
+    return replace_words(folder, posixpath.join(claims[0], folder.strip("/").rpartition("/")[2] or "results"))
 
 
 def _find_output(run: _BenchmarkRun) -> Word | None:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from urllib.parse import urlsplit
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
-from dynocheck.core.fixes import replace, set_argument, set_variable
+from dynocheck.core.fixes import replace_words, set_argument, set_variable
 from dynocheck.core.outcomes import Unjudged
 from dynocheck.engines import find_instances
 from dynocheck.facts import (
@@ -274,7 +274,7 @@ def _check_tokenizer(
     elif model.count("/") == 1 and not model.startswith(("/", ".")) and not _has_same_base(model, known):
         yield warn(
             f"{benchmark.name} counts tokens with {model}, the recipe serves {', '.join(sorted(known))}",
-            fix=replace(text, sorted(known)[0]),
+            fix=replace_words(text, sorted(known)[0]),
             location=place,
         )
     elif cached and cached[3]:
@@ -283,6 +283,6 @@ def _check_tokenizer(
             yield fail(
                 f"{benchmark.name} reads its tokenizer from revision {cached[3]}, "
                 f"the recipe downloads {', '.join(sorted(map(str, pinned)))}",
-                fix=replace(text, model),
+                fix=replace_words(text, model),
                 location=place,
             )

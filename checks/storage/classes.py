@@ -1,6 +1,7 @@
 """Checks of StorageClasses, and of the claims that rely on them."""
 
 from collections.abc import Iterator
+from difflib import get_close_matches
 
 from dynocheck import Finding, Result, Skip, Subject, check, fail, mentions, unjudged, warn
 from dynocheck.checks.storage._claims import (
@@ -10,6 +11,7 @@ from dynocheck.checks.storage._claims import (
     locate_claim,
     resolve_class,
 )
+from dynocheck.core.fixes import replace_words
 from dynocheck.data import provisioner
 from dynocheck.facts import (
     Claim,
@@ -206,7 +208,11 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
                 yield (fail if declared else warn)(
                     f"claim {name} is mounted but not declared; "
                     + (listed if declared else "it must already exist in the namespace"),
-                    fix=f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}"
+                    fix=replace_words(
+                        name,
+                        get_close_matches(name, declared, n=1, cutoff=0)[0],
+                        f"or declare a PersistentVolumeClaim {name}",
+                    )
                     if declared
                     else f"kubectl get pvc {name}",
                     evidence={"claim": name},

@@ -2,11 +2,11 @@
 
 import posixpath
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, mentions, warn
 from dynocheck.checks.engine._coverage import describe_unjudged
-from dynocheck.core.fixes import remove
+from dynocheck.core.fixes import remove, set_variable
 from dynocheck.data.images import parse_image
 from dynocheck.engines import EngineInstance, find_instances
 from dynocheck.facts import Container, Download, Recipe, Recipes, Value, index_containers, list_pod_templates
@@ -227,7 +227,7 @@ def _check_cache(recipe: Recipe, engine: EngineInstance, model: str, location: L
     where = f"its hub cache is {cache}" if cache else f"its hub cache {home} is on no claim"
     fix = "load the folder that was downloaded, or download without --local-dir"
     if any(download.cached for download in recipe.downloads if download.model == model):
-        fix = "set HF_HOME to the folder of the download on the same claim"
+        fix = _suggest_home(engine, targets)
     if targets:
         yield warn(
             f"{engine.component.name} loads {model}, and {where}; the recipe downloads it to "
@@ -235,6 +235,18 @@ def _check_cache(recipe: Recipe, engine: EngineInstance, model: str, location: L
             fix=fix,
             location=location,
         )
+
+
+def _suggest_home(engine: EngineInstance, targets: Iterable[str]) -> str:
+    """The fix for a worker whose hub cache is not that of the download."""
+    for claim, _, folder in (target.partition(":") for target in targets):
+        mount = next((m for m in engine.container.mounts if (m.source, m.name) == ("claim", claim)), None)
+        if mount is not None and not mount.sub_path:
+            home = posixpath.normpath(posixpath.join(mount.path, folder))
+            if engine.find_variable("HF_HUB_CACHE") is not None:
+                return set_variable("HF_HUB_CACHE", f"{home}/hub")
+            return set_variable("HF_HOME", home)
+    return "set HF_HOME to the folder of the download on the same claim"
 
 
 def _find_other_targets(recipe: Recipe, model: str, cache: str | None) -> list[str]:

@@ -11,7 +11,7 @@ A fix is an edit, or several joined by `; `, and may end in a remark behind `   
 
 PLACE has dots between keys, `[NAME]` for the element of a list with this name, and `[KEY]` for a key with a
 dot. It begins in the innermost part around the location with its first key; without one in the component,
-else in the object. A value in capitals is for the reader to fill in.
+else in the object. One of BLANKS is for the reader to fill in.
 """
 
 import json
@@ -19,7 +19,10 @@ import re
 import shlex
 from typing import Any
 
-from dynocheck.facts import Component, Graph
+from dynocheck.facts import POD_TEMPLATE_PATHS, Component, Graph, PodTemplate, Value
+
+BLANKS = ("DOMAIN", "GATEWAY", "HOST", "IMAGE", "NAME", "PATH", "RELEASE", "REVISION", "TAG", "VALUE")
+"""What the reader fills in."""
 
 _PLAIN = re.compile(r"[A-Za-z/][\w./-]*")
 _WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n")
@@ -67,7 +70,7 @@ def remove_argument(spelled: str, remark: str = "") -> str:
     return unset(spelled, remark) if spelled.isupper() else remove(spelled, remark)
 
 
-def replace(old: str, new: str, remark: str = "") -> str:
+def replace_words(old: str, new: str, remark: str = "") -> str:
     """The edit that replaces words at the location."""
     return _add_remark(f"replace {old} with {new}", remark)
 
@@ -82,6 +85,19 @@ def locate_main(graph: Graph, component: Component) -> str:
     if is_legacy(graph):
         return "extraPodSpec.mainContainer"
     return f"podTemplate.spec.containers[{component.main.name if component.main else 'main'}]"
+
+
+def import_secret(template: PodTemplate, container: Value, secret: str) -> str:
+    """The edit that gives a container of a pod the keys of a Secret as variables."""
+    name = container.get_text("name")
+    groups = [key for key in ("containers", "initContainers") if container in template.spec.get_items(key)]
+    if not groups:  # the main container of v1alpha1
+        return set_value("envFromSecret", secret)
+    if template.of_graph:
+        pod = "podTemplate.spec" if template.around.get("podTemplate") is not None else "extraPodSpec"
+    else:
+        pod = ".".join((*POD_TEMPLATE_PATHS[template.manifest.kind], "spec"))
+    return add_element(f"{pod}.{groups[0]}[{name}].envFrom", {"secretRef": {"name": secret}})
 
 
 def set_resource(graph: Graph, component: Component, resource: str, amount: object, remark: str = "") -> str:
