@@ -119,9 +119,11 @@ def _collect_names(recipe: Recipe, page: Page) -> dict[str, set[str]]:
 
 
 def _suggest_object(name: str, known: Sequence[str]) -> str:
-    close = get_close_matches(name, known, n=1, cutoff=0)[0]
-    others = ", ".join(each for each in known if each != close)
-    return replace_words(name, close, f"or {others}" if others else "")
+    close = get_close_matches(name, known, n=1)
+    if not close:
+        return f"write one of {', '.join(known)}"
+    others = ", ".join(each for each in known if each not in close)
+    return replace_words(name, close[0], f"or {others}" if others else "")
 
 
 def _check_objects(page: Page, command: tuple[Word, ...], known: Mapping[str, set[str]]) -> Iterator[Finding]:

@@ -1,5 +1,6 @@
 """Checks that download Job, workers, benchmark and README use the same model name."""
 
+import shlex
 from collections.abc import Iterator, Sequence
 
 from dynocheck import Finding, Location, Result, Skip, check, fail, judged, unjudged, warn
@@ -74,7 +75,7 @@ def config(recipes: Recipes) -> Iterator[Finding]:
             if file not in hollow:
                 yield warn(
                     problem.message,
-                    fix=f"hf download MODEL {file.rpartition('/')[2]} --local-dir {model_config.folder}",
+                    fix=f"hf download MODEL {file.rpartition('/')[2]} --local-dir {shlex.quote(model_config.folder)}",
                     location=Location(file, problem.line, problem.column),
                 )
 

@@ -1,5 +1,6 @@
 """Checks of StorageClasses, and of the claims that rely on them."""
 
+import shlex
 from collections.abc import Iterator
 from difflib import get_close_matches
 
@@ -18,6 +19,7 @@ from dynocheck.facts import (
     PersistentVolume,
     PersistentVolumeClaims,
     PersistentVolumes,
+    Recipe,
     Recipes,
     StorageClass,
     StorageClasses,
@@ -188,6 +190,17 @@ def _can_bind(claim: Claim, volume: PersistentVolume, namespace: str) -> bool:
     return is_free and is_large_enough and set(claim.access_modes) <= set(volume.access_modes)
 
 
+def _suggest_claim(recipe: Recipe, name: str, declared: list[str]) -> str:
+    """The fix for a claim that its recipe does not declare."""
+    close = get_close_matches(name, declared, n=1)
+    mentions = sum(value.text == name for m in recipe.manifests for value in m.root.walk())
+    if close and mentions == 1:
+        return replace_words(name, close[0], f"or declare a PersistentVolumeClaim {name}")
+    if declared:
+        return f"declare a PersistentVolumeClaim {name}, or mount {declared[0]}"
+    return f"kubectl get pvc {shlex.quote(name)}"
+
+
 @check("storage.claim-declared", title="Mounted claims are declared in the recipe")
 def claim_declared(recipes: Recipes) -> Iterator[Finding]:
     """A pod that mounts a missing claim stays Pending.
@@ -208,13 +221,7 @@ def claim_declared(recipes: Recipes) -> Iterator[Finding]:
                 yield (fail if declared else warn)(
                     f"claim {name} is mounted but not declared; "
                     + (listed if declared else "it must already exist in the namespace"),
-                    fix=replace_words(
-                        name,
-                        get_close_matches(name, declared, n=1, cutoff=0)[0],
-                        f"or declare a PersistentVolumeClaim {name}",
-                    )
-                    if declared
-                    else f"kubectl get pvc {name}",
+                    fix=_suggest_claim(recipe, name, declared),
                     evidence={"claim": name},
                     location=location,
                 )

@@ -28,21 +28,21 @@ def launch(folder: Path, args: str, *, image: str = VLLM, **more: Any) -> Recipe
 @pytest.mark.parametrize(
     ("args", "fix"),
     [
-        ("--tensor-paralel-size 2", "write --tensor-parallel-size"),
-        ("--tp-size 2", "remove --tp-size, or use an image whose release has it"),
-        ("--no-model", "write --model"),
-        ("--disaggregation_mode prefill", "write --disaggregation-mode"),
-        ("--disaggregation-mo prefill", "write --disaggregation-mode"),
-        ("--enable-e x", "write one of them in full, such as --enable-elastic-ep"),
-        ("--max_num x", "write one of them in full, such as --max-num-batched-tokens"),
-        ("--kv.a x", "write one of them in full, such as --kv-cache-dtype"),
-        ("--typo.mode 3", "remove --typo.mode, or use an image whose release has it"),
+        ("--tensor-paralel-size 2", "replace --tensor-paralel-size with --tensor-parallel-size"),
+        ("--tp-size 2", "remove --tp-size"),
+        ("--no-model", "replace --no-model with --model"),
+        ("--disaggregation_mode prefill", "replace --disaggregation_mode with --disaggregation-mode"),
+        ("--disaggregation-mo prefill", "replace --disaggregation-mo with --disaggregation-mode"),
+        ("--enable-e x", "replace --enable-e with --enable-elastic-ep"),
+        ("--max_num x", "replace --max_num with --max-num-batched-tokens"),
+        ("--kv.a x", "replace --kv.a with --kv-cache-dtype"),
+        ("--typo.mode 3", "remove --typo.mode"),
     ],
 )
 def test_vllm_exits_at_flags_that_it_does_not_know(tmp_path: Path, args: str, fix: str) -> None:
     given = launch(tmp_path, args)
     (finding,) = run_check(flags_known, given)
-    assert (finding.outcome, finding.fix) == ("fail", fix)
+    assert (finding.outcome, (finding.fix or "").partition("   # ")[0]) == ("fail", fix)
     assert read_lines(flags_known, given) == [f"- {args.split()[0]}"]
 
 
