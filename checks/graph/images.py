@@ -1,6 +1,7 @@
 """Checks the images of a graph: engine, pinned tags and one Dynamo release."""
 
 import re
+from collections import Counter
 from collections.abc import Iterator
 from typing import NamedTuple
 
@@ -184,16 +185,14 @@ def one_release(recipes: Recipes) -> Iterator[Result]:
     Fix: give all images of a graph the same release
     """
     for graph in _list_graphs(recipes):
-        releases: dict[str, _ContainerImage] = {}
-        for used in _list_images(graph):
-            release = _parse_release(used.reference)
-            if release:
-                releases.setdefault(release, used)
+        released = [(_parse_release(used.reference), used) for used in _list_images(graph)]
+        counts = Counter(release for release, _ in released if release)
+        releases = {release: used for release, used in reversed(released) if release}
         if len(releases) > 1:
-            odd = releases[list(releases)[-1]]
+            odd = releases[min(reversed(counts), key=counts.__getitem__)]
             yield warn(
                 f"graph {graph.name} runs {len(releases)} releases of Dynamo: {', '.join(sorted(releases))}",
-                fix=_suggest_release(graph, odd),
+                fix=_suggest_release(graph, odd, counts.most_common(1)[0][0]),
                 evidence={name: f"{used.component.name}: {used.image}" for name, used in releases.items()},
                 location=odd.place,
             )
@@ -209,12 +208,10 @@ def one_release(recipes: Recipes) -> Iterator[Result]:
             )
 
 
-def _suggest_release(graph: Graph, odd: _ContainerImage) -> str:
-    tags = [used.reference.tag for used in _list_images(graph) if _parse_release(used.reference)]
-    common = max(tags, key=tags.count)
-    if common == odd.reference.tag:
-        return "give all images of the graph the same release"
-    return replace_words(odd.image, odd.image.replace(f":{odd.reference.tag}", f":{common}"))
+def _suggest_release(graph: Graph, odd: _ContainerImage, common: str) -> str:
+    """The edit that gives an image the tag of those of the most common release."""
+    tag = next(u.reference.tag for u in _list_images(graph) if _parse_release(u.reference) == common)
+    return replace_words(odd.image, odd.image.replace(f":{odd.reference.tag}", f":{tag}"))
 
 
 def _find_unknown_release(graph: Graph) -> Container | None:

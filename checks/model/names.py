@@ -75,7 +75,8 @@ def config(recipes: Recipes) -> Iterator[Finding]:
             if file not in hollow:
                 yield warn(
                     problem.message,
-                    fix=f"hf download MODEL {file.rpartition('/')[2]} --local-dir {shlex.quote(model_config.folder)}",
+                    fix=f"hf download MODEL {file.rpartition('/')[2]} "
+                    f"--local-dir {shlex.quote(model_config.folder)}",
                     location=Location(file, problem.line, problem.column),
                 )
 

@@ -1,4 +1,4 @@
-"""The fixes of findings in recipes: applied as they are written, they mend what they are for and nothing breaks."""
+"""The fixes of findings in recipes, applied as they are written: they mend, and nothing breaks."""
 
 from __future__ import annotations
 
@@ -22,6 +22,7 @@ DECISIONS = {
     "a command on no file",
     "a folder of the node",
     "a limit without its unit",
+    "a name that is none",
     "a link to nowhere",
     "a name too long",
     "a placeholder for a value",
@@ -36,6 +37,7 @@ DECISIONS = {
     "an object twice",
     "heads that do not divide",
     "no decode side",
+    "no frontend",
     "text after ---",
     "text for a number",
     "weights that do not fit",
@@ -44,7 +46,10 @@ DECISIONS = {
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_a_fix_mends_its_defect_and_causes_none(tmp_path: Path, kind: Defect) -> None:
-    site = Random(kind.name).choice(sites(kind, [RECIPES]))
+    places = sites(kind, [RECIPES])
+    if not places:
+        pytest.skip("only recipes of others have a place for it")
+    site = Random(kind.name).choice(places)
     model = tmp_path / site.model.name
     shutil.copytree(site.model, model)
     sound = {(check, finding["message"]) for check, finding in list_findings(model, tmp_path)}
